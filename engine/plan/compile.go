@@ -1,0 +1,305 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"fluxion/kernels"
+	"fluxion/kernels/concat"
+	"fluxion/kernels/pointwise"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Parameter is a trained tensor: its place in the flat buffers and, in a
+// training graph, the node of its gradient.
+type Parameter struct {
+	Node     *gorgonia.Node
+	Offset   int
+	Gradient *gorgonia.Node // nil: not trained
+}
+
+// Ref names an operand of a Stage: a node of the graph, or a whole flat buffer.
+type Ref struct {
+	Node   *gorgonia.Node
+	Region Region
+}
+
+// Stage is a kernel that is not part of the graph: the noising of a batch, the
+// optimizer, the sampler's update.
+type Stage struct {
+	Kernel kernels.Kernel
+	In     []Ref
+	Out    Ref
+}
+
+// Options of Compile.
+type Options struct {
+	Inputs     []*gorgonia.Node // written from outside, kept for the whole run
+	Outputs    []*gorgonia.Node // kept until the end of the run
+	Parameters []Parameter
+	FlatSize   int // floats of each flat buffer
+	Before     []Stage
+	After      []Stage
+	Threads    int
+	Without    []string // fusions to leave out: see Fusions
+}
+
+// Fusions are the names of what a plan joins.
+var Fusions = []string{"add", "per-image", "concat"}
+
+// value is a node on its way to a launch.
+type value struct {
+	id       int64
+	node     *gorgonia.Node
+	kernel   kernels.Kernel // nil: a leaf
+	in       []*value
+	add      *value
+	perImage *value
+	uses     int
+	pinned   bool // an input or output of the plan
+	home     *Tensor
+	within   *value // the value whose memory this one is a range of
+	from     int    // first channel within it
+}
+
+func (v *value) shape() tensor.Shape { return v.node.Shape() }
+
+func (v *value) operands() []*value {
+	ops := slices.Clone(v.in)
+	if v.add != nil {
+		ops = append(ops, v.add)
+	}
+	if v.perImage != nil {
+		ops = append(ops, v.perImage)
+	}
+	return ops
+}
+
+// base returns the value that owns the memory of v, and v's first channel in it.
+func (v *value) base() (*value, int) {
+	from := 0
+	for v.within != nil {
+		from += v.from
+		v = v.within
+	}
+	return v, from
+}
+
+type compiler struct {
+	Options
+	values map[int64]*value
+	order  []*value // in order of execution
+	copies []copyOf // gradients that two parameters share
+}
+
+type copyOf struct {
+	from *value
+	to   Tensor
+}
+
+// Compile turns the part of the graph that its outputs and gradients need into a plan.
+func Compile(o Options) (*Plan, error) {
+	for _, name := range o.Without {
+		if !slices.Contains(Fusions, name) {
+			return nil, fmt.Errorf("no fusion is called %q; there are %v", name, Fusions)
+		}
+	}
+	c := &compiler{Options: o, values: map[int64]*value{}}
+	if err := c.collect(); err != nil {
+		return nil, err
+	}
+	c.settleParameters()
+	if c.fuses("per-image") {
+		c.fusePerImage()
+	}
+	if c.fuses("add") {
+		c.fuseAdds()
+	}
+	c.placeSlices()
+	if c.fuses("concat") {
+		c.placeConcats()
+	}
+	return c.emit()
+}
+
+func (c *compiler) fuses(name string) bool { return !slices.Contains(c.Without, name) }
+
+// collect makes a value of every node that is needed, in order of creation: a
+// node is made after its inputs, and a gradient where it is first possible.
+func (c *compiler) collect() error {
+	var visit func(n *gorgonia.Node) (*value, error)
+	visit = func(n *gorgonia.Node) (*value, error) {
+		if v, ok := c.values[n.ID()]; ok {
+			return v, nil
+		}
+		v := &value{id: n.ID(), node: n}
+		c.values[n.ID()] = v
+		if n.Op() == nil {
+			return v, nil
+		}
+		var err error
+		if v.kernel, err = kernelOf(n); err != nil {
+			return nil, err
+		}
+		for _, child := range children(n) {
+			in, err := visit(child)
+			if err != nil {
+				return nil, err
+			}
+			in.uses++
+			v.in = append(v.in, in)
+		}
+		c.order = append(c.order, v)
+		return v, nil
+	}
+	roots := append(slices.Clone(c.Inputs), c.Outputs...)
+	for _, p := range c.Parameters {
+		roots = append(roots, p.Node)
+		if p.Gradient != nil {
+			roots = append(roots, p.Gradient)
+		}
+	}
+	for _, n := range roots {
+		v, err := visit(n)
+		if err != nil {
+			return err
+		}
+		v.uses++
+	}
+	for _, n := range append(slices.Clone(c.Inputs), c.Outputs...) {
+		c.values[n.ID()].pinned = true
+	}
+	slices.SortFunc(c.order, func(a, b *value) int { return int(a.id - b.id) })
+	return nil
+}
+
+func children(n *gorgonia.Node) gorgonia.Nodes {
+	var in gorgonia.Nodes
+	it := n.Graph().From(n.ID())
+	for it.Next() {
+		in = append(in, it.Node().(*gorgonia.Node))
+	}
+	return in
+}
+
+func kernelOf(n *gorgonia.Node) (kernels.Kernel, error) {
+	if k, ok := n.Op().(kernels.Kernel); ok {
+		return k, nil
+	}
+	if n.Op().String() == gorgoniaAdd {
+		return pointwise.NewAdd(n.Dims()), nil
+	}
+	return nil, fmt.Errorf("node %v: no kernel for operation %v", n, n.Op())
+}
+
+// settleParameters gives parameters and their gradients their places.
+func (c *compiler) settleParameters() {
+	for _, p := range c.Parameters {
+		c.values[p.Node.ID()].home = flat(Parameters, p)
+		if p.Gradient == nil {
+			continue
+		}
+		g, to := c.values[p.Gradient.ID()], flat(Gradients, p)
+		if g.home != nil || g.kernel == nil || g.pinned || isView(g) {
+			c.copies = append(c.copies, copyOf{g, *to})
+			continue
+		}
+		g.home = to
+	}
+}
+
+func isView(v *value) bool {
+	_, ok := v.kernel.(concat.SliceOp)
+	return ok
+}
+
+func flat(r Region, p Parameter) *Tensor {
+	s := p.Node.Shape()
+	return &Tensor{Region: r, Offset: p.Offset, Shape: s, Pitch: s[len(s)-1]}
+}
+
+// epilogue of the kernel that makes v, if nothing but one addition reads v.
+func epilogue(v *value) kernels.Epilogue {
+	f, ok := v.kernel.(kernels.Fuser)
+	if !ok || v.uses != 1 || v.pinned || v.home != nil {
+		return kernels.Epilogue{}
+	}
+	return f.Fuses()
+}
+
+// absorb lets v do the work of one of its operands as well.
+func (c *compiler) absorb(v, operand *value) {
+	v.kernel, v.in = operand.kernel, operand.in
+	v.perImage, v.add = operand.perImage, operand.add
+	c.order = slices.DeleteFunc(c.order, func(o *value) bool { return o == operand })
+}
+
+// fusePerImage joins the addition of a time embedding to the convolution before it.
+func (c *compiler) fusePerImage() {
+	for _, v := range slices.Clone(c.order) {
+		if _, ok := v.kernel.(pointwise.PerImageOp); !ok {
+			continue
+		}
+		if x, t := v.in[0], v.in[1]; epilogue(x).PerImage {
+			c.absorb(v, x)
+			v.perImage = t
+		}
+	}
+}
+
+// fuseAdds joins an addition to the kernel that makes one of its operands, the later one if it can.
+func (c *compiler) fuseAdds() {
+	for _, v := range slices.Clone(c.order) {
+		if _, ok := v.kernel.(pointwise.AddOp); !ok {
+			continue
+		}
+		first, last := v.in[0], v.in[1]
+		if first.id > last.id {
+			first, last = last, first
+		}
+		for _, pair := range [][2]*value{{last, first}, {first, last}} {
+			if x := pair[0]; epilogue(x).Add && x.add == nil && pair[1] != x {
+				c.absorb(v, x)
+				v.add = pair[1]
+				break
+			}
+		}
+	}
+}
+
+// placeSlices makes ranges of channels views of the tensor they are taken from.
+func (c *compiler) placeSlices() {
+	for _, v := range c.order {
+		if s, ok := v.kernel.(concat.SliceOp); ok && v.home == nil && !v.pinned && v.in[0].home == nil {
+			v.within, v.from = v.in[0], s.From
+		}
+	}
+}
+
+// placeConcats lets the parts of a concatenation be made where they will be read.
+func (c *compiler) placeConcats() {
+	for _, v := range c.order {
+		if _, ok := v.kernel.(concat.Op); !ok || v.home != nil || v.pinned {
+			continue
+		}
+		free := true
+		for i, part := range v.in {
+			free = free && part.kernel != nil && part.within == nil && part.home == nil && !part.pinned &&
+				len(part.shape()) >= 2 && !slices.Contains(v.in[:i], part)
+		}
+		if !free {
+			continue
+		}
+		from := 0
+		for _, part := range v.in {
+			part.within, part.from = v, from
+			from += part.shape()[len(part.shape())-1]
+		}
+		v.kernel = joined{}
+	}
+}
+
+// joined marks a concatenation whose parts are in place already.
+type joined struct{ kernels.Kernel }

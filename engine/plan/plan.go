@@ -1,0 +1,153 @@
+// Package plan compiles a Gorgonia graph into a flat list of kernel launches
+// with fixed addresses: order, fusions, channel ranges instead of copies, and an
+// arena in which memory is used again as soon as it is free. FLOPs, bytes and
+// peak memory are known before anything runs.
+package plan
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"fluxion/kernels"
+
+	"gorgonia.org/tensor"
+)
+
+// Region is one of the memories that a plan addresses.
+type Region int
+
+// Flat buffers have one slot for each parameter, at the same offset in each.
+const (
+	Arena Region = iota
+	Parameters
+	Gradients
+	Moment1
+	Moment2
+	Average
+	Regions // the number of regions
+)
+
+var regionNames = [Regions]string{"arena", "params", "grads", "moment1", "moment2", "average"}
+
+func (r Region) String() string { return regionNames[r] }
+
+// Tensor is a place in a region: rows of Shape's last axis, Pitch floats apart.
+type Tensor struct {
+	Region Region
+	Offset int // floats
+	Shape  tensor.Shape
+	Pitch  int // floats
+}
+
+// Cols is the length of the last axis, 1 for a scalar.
+func (t Tensor) Cols() int {
+	if len(t.Shape) == 0 {
+		return 1
+	}
+	return t.Shape[len(t.Shape)-1]
+}
+
+// Rows is the number of rows of the tensor as a matrix. Vectors are one row.
+func (t Tensor) Rows() int {
+	if len(t.Shape) == 0 {
+		return 1
+	}
+	return t.Shape.TotalSize() / t.Cols()
+}
+
+func (t Tensor) String() string {
+	dims := make([]string, len(t.Shape))
+	for i, d := range t.Shape {
+		dims[i] = fmt.Sprint(d)
+	}
+	s := fmt.Sprintf("%s+%d[%s]", t.Region, t.Offset, strings.Join(dims, "x"))
+	if t.Pitch != t.Cols() {
+		s += fmt.Sprintf("/%d", t.Pitch)
+	}
+	return s
+}
+
+// Launch is one kernel with the places of its operands.
+type Launch struct {
+	Kernel   kernels.Kernel
+	In       []Tensor
+	Out      Tensor
+	Add      *Tensor // fused addend, see kernels.Launch
+	PerImage *Tensor
+	Scratch  Tensor // in the arena; empty shape if none
+	Cost     kernels.Cost
+}
+
+func (l Launch) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s = %v(", l.Out, l.Kernel)
+	for i, t := range l.In {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(t.String())
+	}
+	b.WriteString(")")
+	if l.PerImage != nil {
+		fmt.Fprintf(&b, " + per image %s", l.PerImage)
+	}
+	if l.Add != nil {
+		fmt.Fprintf(&b, " + %s", l.Add)
+	}
+	return b.String()
+}
+
+// Plan is a compiled graph. It is a value: nothing in it is bound to a device.
+type Plan struct {
+	Launches []Launch
+	Sizes    [Regions]int // floats of each region that the plan touches
+	Threads  int
+
+	places map[int64]Tensor // by node
+}
+
+// Cost is the sum over all launches.
+func (p *Plan) Cost() kernels.Cost {
+	var c kernels.Cost
+	for _, l := range p.Launches {
+		c = c.Add(l.Cost)
+	}
+	return c
+}
+
+// Bytes is the memory of all regions, which is the peak: nothing is allocated later.
+func (p *Plan) Bytes() int64 {
+	total := int64(0)
+	for _, n := range p.Sizes {
+		total += 4 * int64(n)
+	}
+	return total
+}
+
+// WriteTo prints the plan, one launch a line.
+func (p *Plan) WriteTo(w io.Writer) (int64, error) {
+	var written int64
+	for i, l := range p.Launches {
+		n, err := fmt.Fprintf(w, "%4d %v\n", i, l)
+		written += int64(n)
+		if err != nil {
+			return written, err
+		}
+	}
+	return written, nil
+}
+
+// gorgoniaAdd is how Gorgonia's own addition of tensors prints itself; Grad uses
+// it to sum the gradients of a tensor that was used more than once.
+const gorgoniaAdd = "+ false"
+
+// Place returns where the plan put a node. It panics for a node that is neither
+// an input nor an output nor a parameter, whose memory may serve others.
+func (p *Plan) Place(n interface{ ID() int64 }) Tensor {
+	t, ok := p.places[n.ID()]
+	if !ok {
+		panic(fmt.Sprintf("plan: node %d is not part of it", n.ID()))
+	}
+	return t
+}

@@ -1,0 +1,92 @@
+// Package adamw is the end of a training step in one pass over the flat buffers:
+// clipping by the gradients' norm, AdamW (Loshchilov & Hutter, arXiv 1711.05101,
+// decoupled weight decay, as PyTorch has it), and the moving average of the weights.
+package adamw
+
+import (
+	"math"
+
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
+
+	"gorgonia.org/tensor"
+)
+
+// blockFloats is the work of one task.
+const blockFloats = 1 << 16
+
+// Step is what changes from step to step. The engine writes it before each run.
+type Step struct {
+	LearningRate float64
+	Beta1, Beta2 float64
+	Epsilon      float64
+	WeightDecay  float64
+	Count        int64   // steps done, this one included; from 1
+	GradScale    float64 // multiplies the gradients first: 1/(micro-batches)
+	ClipNorm     float64 // largest norm of the scaled gradients; 0 does not clip
+	AverageRate  float64 // share of the old average that is kept
+}
+
+// New returns the kernel. Its inputs are the flat gradients, first and second
+// moments, average, and the gradients' norm; its output is the flat parameters.
+// Moments and average are updated in place. A step whose norm is not finite
+// changes nothing.
+func New(s *Step) kernels.Kernel {
+	return update{kernels.Signature{Name: "adamw", Ranks: []int{1, 1, 1, 1, 0}, Rank: 1}, s}
+}
+
+type update struct {
+	kernels.Signature
+	step *Step
+}
+
+func (update) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
+	n := int64(out.TotalSize())
+	return kernels.Cost{FLOPs: 16 * n, Bytes: 4 * 9 * n}
+}
+
+// scale returns what the raw gradients are multiplied by, given their norm.
+func (s *Step) scale(norm float64) float64 {
+	if n := norm * s.GradScale; s.ClipNorm > 0 && n > s.ClipNorm {
+		return s.GradScale * s.ClipNorm / n
+	}
+	return s.GradScale
+}
+
+// reference updates one element.
+func (s *Step) reference(p, g, m, v, average, norm float64) (float64, float64, float64, float64) {
+	g *= s.scale(norm)
+	m = s.Beta1*m + (1-s.Beta1)*g
+	v = s.Beta2*v + (1-s.Beta2)*g*g
+	mHat := m / (1 - math.Pow(s.Beta1, float64(s.Count)))
+	vHat := v / (1 - math.Pow(s.Beta2, float64(s.Count)))
+	p -= s.LearningRate * (mHat/(math.Sqrt(vHat)+s.Epsilon) + s.WeightDecay*p)
+	average += (1 - s.AverageRate) * (p - average)
+	return p, m, v, average
+}
+
+func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
+	n := l.Out.Shape.TotalSize()
+	var k *cpu.Kernels
+	var h cpu.AdamW
+	part := func(o kernels.Operand, i int) []float32 { return o.Data[i*blockFloats : min((i+1)*blockFloats, n)] }
+	block := func(i, _ int) {
+		k.AdamW(&h, part(l.Out, i), part(l.In[0], i), part(l.In[1], i), part(l.In[2], i), part(l.In[3], i))
+	}
+	return func(p *cpu.Pool) {
+		norm := float64(l.In[4].Data[0])
+		if math.IsNaN(norm) || math.IsInf(norm, 0) {
+			return
+		}
+		s := u.step
+		h = cpu.AdamW{
+			LR: float32(s.LearningRate), Beta1: float32(s.Beta1), Beta2: float32(s.Beta2),
+			Eps: float32(s.Epsilon), WeightDecay: float32(s.WeightDecay),
+			C1:        float32(1 / (1 - math.Pow(s.Beta1, float64(s.Count)))),
+			C2:        float32(1 / (1 - math.Pow(s.Beta2, float64(s.Count)))),
+			GradScale: float32(s.scale(norm)), EMARate: float32(s.AverageRate),
+		}
+		k = p.Kernels()
+		p.Run((n+blockFloats-1)/blockFloats, block)
+	}
+}

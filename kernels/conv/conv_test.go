@@ -1,0 +1,30 @@
+package conv
+
+import (
+	"fmt"
+	"testing"
+
+	"fluxion/kernels/kerneltest"
+
+	"gorgonia.org/gorgonia"
+)
+
+func TestConv2D(t *testing.T) {
+	asymmetric := Options{Stride: 2, PadBottom: 1, PadRight: 1}
+	for _, c := range []struct {
+		n, h, w, cin, cout, side int
+		o                        Options
+	}{
+		{1, 4, 4, 3, 5, 3, Same(3)},
+		{2, 5, 3, 4, 17, 3, Same(3)},
+		{2, 4, 6, 7, 16, 1, Same(1)},
+		{2, 6, 6, 5, 3, 3, Options{Stride: 2, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1}},
+		{1, 6, 6, 3, 8, 3, asymmetric},
+		{3, 3, 3, 2, 70, 3, Same(3)},
+	} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, c.cin), kerneltest.Shape(c.side, c.side, c.cin, c.cout), kerneltest.Shape(c.cout)}
+			kerneltest.Check(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], c.o) })
+		})
+	}
+}

@@ -1,0 +1,122 @@
+package conv
+
+import (
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
+	"fluxion/kernels/gemm"
+
+	"gorgonia.org/tensor"
+)
+
+// forwardGeometry lists, for each tap and output pixel, the input pixel it reads.
+func (s size) forwardGeometry() gemm.Geometry {
+	g := gemm.Geometry{Images: s.n, Rows: s.oh * s.ow, InRows: s.h * s.w, Taps: s.kh * s.kw}
+	if g.Taps == 1 && s.Stride == 1 && g.Rows == g.InRows {
+		return gemm.Dense(s.n * g.Rows)
+	}
+	g.Source = make([]int32, 0, g.Taps*g.Rows)
+	for ky := range s.kh {
+		for kx := range s.kw {
+			for oy := range s.oh {
+				for ox := range s.ow {
+					iy, ix := oy*s.Stride+ky-s.PadTop, ox*s.Stride+kx-s.PadLeft
+					g.Source = append(g.Source, pixel(iy, ix, s.h, s.w))
+				}
+			}
+		}
+	}
+	return g
+}
+
+// inputGeometry lists, for each tap and input pixel, the output pixel that read it.
+func (s size) inputGeometry() gemm.Geometry {
+	g := gemm.Geometry{Images: s.n, Rows: s.h * s.w, InRows: s.oh * s.ow, Taps: s.kh * s.kw}
+	if g.Taps == 1 && s.Stride == 1 && g.Rows == g.InRows {
+		return gemm.Dense(s.n * g.Rows)
+	}
+	g.Source = make([]int32, 0, g.Taps*g.Rows)
+	for ky := range s.kh {
+		for kx := range s.kw {
+			for iy := range s.h {
+				for ix := range s.w {
+					oy, ox := iy+s.PadTop-ky, ix+s.PadLeft-kx
+					source := int32(-1)
+					if oy%s.Stride == 0 && ox%s.Stride == 0 {
+						source = pixel(oy/s.Stride, ox/s.Stride, s.oh, s.ow)
+					}
+					g.Source = append(g.Source, source)
+				}
+			}
+		}
+	}
+	return g
+}
+
+func pixel(y, x, h, w int) int32 {
+	if y < 0 || y >= h || x < 0 || x >= w {
+		return -1
+	}
+	return int32(y*w + x)
+}
+
+func (f forward) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
+	return kernels.Cost{FLOPs: mustSize(f.o, in[0], in[1]).flops(), Bytes: kernels.Traffic(out, in...)}
+}
+
+func (f forward) Scratch(in []tensor.Shape, out tensor.Shape, _ int) int {
+	s := mustSize(f.o, in[0], in[1])
+	return gemm.ProductScratch(s.n, s.kh*s.kw, s.cin, s.cout)
+}
+
+func (forward) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true, PerImage: true} }
+
+func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
+	s := mustSize(f.o, l.In[0].Shape, l.In[1].Shape)
+	g := s.forwardGeometry()
+	if l.PerImage.Data != nil && g.Source == nil {
+		g.Images, g.Rows, g.InRows = s.n, s.oh*s.ow, s.h*s.w
+	}
+	return gemm.Product{
+		Geometry: g, Depth: s.cin, Width: s.cout,
+		In: l.In[0].Matrix, Out: l.Out.Matrix,
+		W:    gemm.Weights{Data: l.In[1].Data, TapStride: s.cin * l.In[1].Pitch, DepthStride: l.In[1].Pitch, ColStride: 1},
+		Bias: l.In[2].Data[:s.cout], PerImage: l.PerImage.Matrix, Add: l.Add.Matrix,
+		Scratch: l.Scratch, Threads: l.Threads,
+	}.Bind()
+}
+
+func (g inputGrad) size(in []tensor.Shape) size { return mustSize(g.o, g.shape(in[0], in[1]), in[1]) }
+
+func (g inputGrad) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
+	return kernels.Cost{FLOPs: g.size(in).flops(), Bytes: kernels.Traffic(out, in...)}
+}
+
+func (g inputGrad) Scratch(in []tensor.Shape, out tensor.Shape, _ int) int {
+	s := g.size(in)
+	return gemm.ProductScratch(s.n, s.kh*s.kw, s.cout, s.cin)
+}
+
+func (inputGrad) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true} }
+
+func (g inputGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
+	s := g.size([]tensor.Shape{l.In[0].Shape, l.In[1].Shape})
+	return gemm.Product{
+		Geometry: s.inputGeometry(), Depth: s.cout, Width: s.cin,
+		In: l.In[0].Matrix, Out: l.Out.Matrix,
+		W:   gemm.Weights{Data: l.In[1].Data, TapStride: s.cin * l.In[1].Pitch, DepthStride: 1, ColStride: l.In[1].Pitch},
+		Add: l.Add.Matrix, Scratch: l.Scratch, Threads: l.Threads,
+	}.Bind()
+}
+
+func (g weightGrad) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
+	return kernels.Cost{FLOPs: mustSize(g.o, in[0], g.shape(in[0], in[1])).flops(), Bytes: kernels.Traffic(out, in...)}
+}
+
+func (g weightGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
+	s := mustSize(g.o, l.In[0].Shape, l.Out.Shape)
+	return gemm.Transposed{
+		Geometry: s.forwardGeometry(), Depth: s.cin, Width: s.cout,
+		In: l.In[0].Matrix, Grad: l.In[1].Matrix,
+		Out: l.Out.Matrix, Threads: l.Threads,
+	}.Bind()
+}

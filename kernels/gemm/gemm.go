@@ -1,0 +1,280 @@
+// Package gemm drives the matrix micro-kernels of package cpu over whole
+// operands. Rows of the left operand are found through a table of addresses, so
+// that a convolution is a product like any other: no im2col, no padded copy.
+//
+// Sums are cut into chunks short enough for float32, in an order that depends on
+// the shapes alone: results have the same bits for every number of threads.
+package gemm
+
+import (
+	"unsafe"
+
+	"fluxion/kernels/cpu"
+)
+
+const (
+	tileRows   = cpu.TileRows
+	chunkTerms = 640 // products summed in one register before they join the rest
+	blockTiles = 32  // row tiles of one task: enough to keep a panel of weights busy
+	maxWidth   = 64  // widest tile of any instruction set
+)
+
+// Geometry says which rows of the input meet in each row of the output. Images
+// are alike; row r of an image's output takes, for tap i, row Source[i*Rows+r]
+// of the same image's input, or zeros where that is negative.
+type Geometry struct {
+	Images, Rows, InRows, Taps int
+	Source                     []int32 // nil: one tap, the identity
+}
+
+// Dense is the geometry of an ordinary matrix product with this many rows.
+func Dense(rows int) Geometry {
+	return Geometry{Images: 1, Rows: rows, InRows: rows, Taps: 1}
+}
+
+// Weights is the right operand: element (tap, k, j) lies at
+// Data[tap*TapStride + k*DepthStride + j*ColStride]. One of the last two strides is 1.
+type Weights struct {
+	Data                              []float32
+	TapStride, DepthStride, ColStride int
+}
+
+// Product is out[r][j] = Σ_tap Σ_k in[source(tap, r)][k]·w[tap][k][j] + bias[j] + perImage[image][j] + add[r][j].
+type Product struct {
+	Geometry
+	Depth, Width int
+	In, Out      cpu.Matrix
+	W            Weights
+	Bias         []float32  // nil: none
+	PerImage     cpu.Matrix // Data nil: none
+	Add          cpu.Matrix // Data nil: none
+	Scratch      []float32  // ProductScratch floats
+	Threads      int
+}
+
+// ProductScratch is the working memory of a product, in floats: the packed
+// weights and the biases of every image.
+func ProductScratch(images, taps, depth, width int) int {
+	return taps*depth*roundUp(width, 16) + images*roundUp(width, 16)
+}
+
+func roundUp(n, to int) int { return (n + to - 1) / to * to }
+
+func address(s []float32) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(s))) }
+
+// workspace is what one worker needs to call a micro-kernel without allocating.
+type workspace struct {
+	tile   cpu.Tile
+	tileT  cpu.TileT
+	a, b   []uintptr
+	square [tileRows * maxWidth]float32
+}
+
+// product is a Product bound to its addresses.
+type product struct {
+	Product
+	kernels     *cpu.Kernels
+	zeros       []float32
+	packed      []float32
+	biases      []float32 // one row of width for each image, or one for all
+	imageTiles  int       // row tiles of an image
+	chunk       int       // depth of a chunk
+	workers     []workspace
+	pack, tiles func(task, worker int)
+}
+
+// Bind returns the product as a function that allocates nothing.
+func (g Product) Bind() func(*cpu.Pool) {
+	p := &product{Product: g}
+	padded := roundUp(g.Width, 16)
+	p.packed, p.biases = g.Scratch[:g.Taps*g.Depth*padded], g.Scratch[g.Taps*g.Depth*padded:]
+	p.zeros = make([]float32, g.Depth)
+	p.imageTiles = (g.Rows + tileRows - 1) / tileRows
+	p.chunk = max(16, chunkTerms/g.Taps/16*16)
+	p.workers = make([]workspace, g.Threads)
+	for i := range p.workers {
+		p.workers[i].a = make([]uintptr, g.Taps*tileRows)
+		p.workers[i].b = make([]uintptr, g.Taps)
+	}
+	p.pack = func(panel, _ int) { packPanel(p.kernels, p.packed, p.W, p.Taps, p.Depth, p.Width, panel) }
+	p.tiles = p.run
+	return func(pool *cpu.Pool) {
+		p.kernels = pool.Kernels()
+		p.sumBiases()
+		pool.Run(panels(p.kernels, p.Width), p.pack)
+		pool.Run(panels(p.kernels, p.Width)*p.blocks(), p.tiles)
+	}
+}
+
+func (p *product) blocks() int {
+	return (p.Images*p.imageTiles + blockTiles - 1) / blockTiles
+}
+
+func panels(k *cpu.Kernels, width int) int { return (width + k.TileCols - 1) / k.TileCols }
+
+// panelWidth returns the columns of a panel that exist and the columns it is padded to.
+func panelWidth(k *cpu.Kernels, width, panel int) (valid, padded int) {
+	valid = min(k.TileCols, width-panel*k.TileCols)
+	return valid, roundUp(valid, k.Lanes)
+}
+
+// packPanel lays the columns of one panel out as [tap][depth][columns], zero padded.
+func packPanel(k *cpu.Kernels, packed []float32, w Weights, taps, depth, width, panel int) {
+	valid, padded := panelWidth(k, width, panel)
+	dst := packed[panel*k.TileCols*taps*depth:]
+	first := panel * k.TileCols
+	for tap := range taps {
+		src := w.Data[tap*w.TapStride+first*w.ColStride:]
+		to := dst[tap*depth*padded : (tap+1)*depth*padded]
+		if w.ColStride == 1 {
+			for i := range depth {
+				row := to[i*padded : (i+1)*padded]
+				copy(row, src[i*w.DepthStride:][:valid])
+				clear(row[valid:])
+			}
+			continue
+		}
+		clear(to)
+		packTransposed(to, src, depth, valid, padded, w.ColStride)
+	}
+}
+
+// packTransposed writes to[i*padded+j] = src[j*stride+i] in blocks that fit the cache.
+func packTransposed(to, src []float32, depth, valid, padded, stride int) {
+	const block = 16
+	for i0 := 0; i0 < depth; i0 += block {
+		i1 := min(i0+block, depth)
+		for j := range valid {
+			row := src[j*stride+i0 : j*stride+i1]
+			at := i0*padded + j
+			for _, x := range row {
+				to[at] = x
+				at += padded
+			}
+		}
+	}
+}
+
+func (p *product) sumBiases() {
+	if p.PerImage.Data == nil {
+		if p.Bias != nil {
+			copy(p.biases, p.Bias)
+		}
+		return
+	}
+	for n := range p.Images {
+		row := p.biases[n*p.Width : (n+1)*p.Width]
+		copy(row, p.PerImage.Row(n))
+		for j, b := range p.Bias {
+			row[j] += b
+		}
+	}
+}
+
+// run computes one block of row tiles against one panel of weights.
+func (p *product) run(task, worker int) {
+	panel, block := task/p.blocks(), task%p.blocks()
+	valid, padded := panelWidth(p.kernels, p.Width, panel)
+	packed := p.packed[panel*p.kernels.TileCols*p.Taps*p.Depth:]
+	w := &p.workers[worker]
+	t := &w.tile
+	t.A, t.B = unsafe.SliceData(w.a), unsafe.SliceData(w.b)
+	t.Width, t.BPitch = padded, 4*padded
+	last := min((block+1)*blockTiles, p.Images*p.imageTiles)
+	for k0 := 0; k0 < p.Depth; k0 += p.chunk {
+		t.Depth = min(p.chunk, p.Depth-k0)
+		for tile := block * blockTiles; tile < last; tile++ {
+			image, row := tile/p.imageTiles, tile%p.imageTiles*tileRows
+			t.Rows = min(tileRows, p.Rows-row)
+			p.gather(w, image, row, k0)
+			for i, tap := range w.b[:t.Taps] {
+				w.b[i] = address(packed) + uintptr(4*padded)*(tap*uintptr(p.Depth)+uintptr(k0))
+			}
+			p.store(w, image, image*p.Rows+row, panel*p.kernels.TileCols, valid, k0 > 0)
+		}
+	}
+}
+
+// gather lists the taps that touch the image in this tile, and the addresses of
+// their rows. A tap that meets only padding is left out.
+func (p *product) gather(w *workspace, image, row, k0 int) {
+	t := &w.tile
+	pitch := uintptr(4 * p.In.Pitch)
+	base := address(p.In.Data) + uintptr(image*p.InRows)*pitch + uintptr(4*k0)
+	if p.Source == nil {
+		t.Taps, w.b[0] = 1, 0
+		for i := range tileRows {
+			w.a[i] = base + uintptr(row+min(i, t.Rows-1))*pitch
+		}
+		return
+	}
+	zero := address(p.zeros)
+	t.Taps = 0
+	for tap := range p.Taps {
+		source := p.Source[tap*p.Rows+row:][:t.Rows]
+		a := w.a[t.Taps*tileRows:][:tileRows]
+		any := int32(-1)
+		for i, s := range source {
+			a[i] = zero
+			if s >= 0 {
+				a[i] = base + uintptr(s)*pitch
+				any = s
+			}
+		}
+		if any < 0 {
+			continue
+		}
+		for i := t.Rows; i < tileRows; i++ {
+			a[i] = a[0]
+		}
+		w.b[t.Taps] = uintptr(tap)
+		t.Taps++
+	}
+}
+
+// store runs the micro-kernel and puts its tile at (row, col) of the output.
+func (p *product) store(w *workspace, image, row, col, valid int, accumulate bool) {
+	t := &w.tile
+	var bias []float32
+	if p.PerImage.Data != nil {
+		bias = p.biases[image*p.Width+col:]
+	} else if p.Bias != nil {
+		bias = p.biases[col:]
+	}
+	out := p.Out.Data[row*p.Out.Pitch+col:]
+	t.Accumulate, t.Bias, t.Add = 0, 0, 0
+	if valid == t.Width {
+		t.C, t.CPitch = address(out), 4*p.Out.Pitch
+		if accumulate {
+			t.Accumulate = 1
+		} else {
+			if bias != nil {
+				t.Bias = address(bias)
+			}
+			if p.Add.Data != nil {
+				t.Add, t.AddPitch = address(p.Add.Data[row*p.Add.Pitch+col:]), 4*p.Add.Pitch
+			}
+		}
+		p.kernels.Tile(t)
+		return
+	}
+	// A tile wider than what is left of the row goes through memory of ours.
+	t.C, t.CPitch = address(w.square[:]), 4*maxWidth
+	p.kernels.Tile(t)
+	for i := range t.Rows {
+		from, to := w.square[i*maxWidth:][:valid], out[i*p.Out.Pitch:][:valid]
+		for j, x := range from {
+			switch {
+			case accumulate:
+				to[j] += x
+				continue
+			case bias != nil:
+				x += bias[j]
+			}
+			if p.Add.Data != nil {
+				x += p.Add.Data[(row+i)*p.Add.Pitch+col+j]
+			}
+			to[j] = x
+		}
+	}
+}

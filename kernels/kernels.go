@@ -1,0 +1,170 @@
+// Package kernels holds what every operator of the engine has in common. Each
+// operator lives in a folder of its own below this one: its Gorgonia operation
+// with shape and gradient, its float64 reference, its CPU kernel and its test.
+//
+// Tensors are NHWC. A kernel sees each of them as a matrix whose rows are
+// pixels (or images) and whose columns are channels, with a pitch between rows
+// so that a tensor may be a range of channels inside a wider one.
+package kernels
+
+import (
+	"fmt"
+	"hash"
+	"hash/fnv"
+
+	"fluxion/kernels/cpu"
+
+	"github.com/chewxy/hm"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Cost is the work of one launch, known before anything runs.
+type Cost struct {
+	FLOPs int64 // a multiply-add counts as two
+	Bytes int64 // least traffic: every operand read once, every result written once
+}
+
+// Add returns the sum of two costs.
+func (c Cost) Add(d Cost) Cost { return Cost{c.FLOPs + d.FLOPs, c.Bytes + d.Bytes} }
+
+// Operand is a tensor at the address a plan gave it.
+type Operand struct {
+	cpu.Matrix
+	Shape tensor.Shape
+}
+
+// Launch is the operands of one kernel launch.
+type Launch struct {
+	In  []Operand
+	Out Operand
+
+	// What the plan fused behind the kernel; only kernels that declare it (see
+	// Fuses) are given one. Data is nil where nothing was fused.
+	Add      Operand // same shape as Out: out = kernel + add
+	PerImage Operand // (images, channels): out = kernel + perImage[image]
+
+	Scratch []float32 // as many floats as Scratch asked for; contents undefined
+	Threads int       // most workers the pool will have
+}
+
+// Kernel is what the engine needs to plan an operator and to run it on the CPU.
+type Kernel interface {
+	fmt.Stringer
+	// Cost of one launch with these shapes.
+	Cost(in []tensor.Shape, out tensor.Shape) Cost
+	// Scratch returns how many floats of working memory a launch needs.
+	Scratch(in []tensor.Shape, out tensor.Shape, threads int) int
+	// CPU binds the kernel to its operands. What it returns allocates nothing
+	// and its result does not depend on the number of threads.
+	CPU(l Launch) func(p *cpu.Pool)
+}
+
+// Epilogue says what a kernel can add to its result on the way out.
+type Epilogue struct{ Add, PerImage bool }
+
+// Fuser is a kernel with an epilogue.
+type Fuser interface{ Fuses() Epilogue }
+
+// Signature is the part of a Gorgonia operation that is the same for all of
+// ours. Operators embed it; its Name, with every attribute that distinguishes
+// two operations, is their identity in the graph.
+type Signature struct {
+	Name  string
+	Ranks []int // rank of each input
+	Rank  int   // rank of the output; 0 is a scalar
+}
+
+func typeOf(rank int, of hm.Type) hm.Type {
+	if rank == 0 {
+		return of
+	}
+	return gorgonia.TensorType{Dims: rank, Of: of}
+}
+
+// Arity returns the number of inputs.
+func (s Signature) Arity() int { return len(s.Ranks) }
+
+// Type returns the operation's type, the same element type throughout.
+func (s Signature) Type() hm.Type {
+	a := hm.TypeVariable('a')
+	ts := make([]hm.Type, 0, len(s.Ranks)+1)
+	for _, r := range s.Ranks {
+		ts = append(ts, typeOf(r, a))
+	}
+	return hm.NewFnType(append(ts, typeOf(s.Rank, a))...)
+}
+
+// ReturnsPtr reports that results are fresh values.
+func (Signature) ReturnsPtr() bool { return false }
+
+// CallsExtern reports that no foreign code is called.
+func (Signature) CallsExtern() bool { return false }
+
+// OverwritesInput reports that no input is overwritten.
+func (Signature) OverwritesInput() int { return -1 }
+
+// WriteHash writes the operation's identity.
+func (s Signature) WriteHash(h hash.Hash) { fmt.Fprintf(h, "fluxion.%s", s.Name) }
+
+// Hashcode returns a hash of the operation's identity.
+func (s Signature) Hashcode() uint32 {
+	h := fnv.New32a()
+	s.WriteHash(h)
+	return h.Sum32()
+}
+
+func (s Signature) String() string { return s.Name }
+
+// Scratch of a kernel that needs none.
+func (Signature) Scratch([]tensor.Shape, tensor.Shape, int) int { return 0 }
+
+// Apply adds an operation to the graph. It panics when shapes do not fit, as
+// graph builders here do; nets.Build turns that into an error.
+func Apply(op gorgonia.Op, in ...*gorgonia.Node) *gorgonia.Node {
+	n, err := gorgonia.ApplyOp(op, in...)
+	if err != nil {
+		panic(fmt.Errorf("%v: %w", op, err))
+	}
+	return n
+}
+
+// Shapes reads the shapes that Gorgonia hands to InferShape.
+func Shapes(in []gorgonia.DimSizer) ([]tensor.Shape, error) { return gorgonia.DimSizersToShapes(in) }
+
+// Traffic is the bytes of float32 operands, each touched once.
+func Traffic(out tensor.Shape, in ...tensor.Shape) int64 {
+	n := int64(out.TotalSize())
+	for _, s := range in {
+		n += int64(s.TotalSize())
+	}
+	return 4 * n
+}
+
+// taskFloats is the work of one task of an elementwise kernel: long enough to
+// hide the hand-over, short enough to balance.
+const taskFloats = 32 << 10
+
+// ByRows cuts a matrix of rows×cols into tasks of whole rows for elementwise
+// kernels, whose results do not depend on the cut.
+func ByRows(rows, cols int) (tasks, perTask int) {
+	perTask = max(1, taskFloats/max(1, cols))
+	return (rows + perTask - 1) / perTask, perTask
+}
+
+// Rows returns rows [from, from+n) of a matrix, fewer at its end.
+func Rows(m cpu.Matrix, from, n int) cpu.Matrix {
+	n = min(n, m.Rows-from)
+	return cpu.Matrix{Data: m.Data[from*m.Pitch:], Rows: n, Cols: m.Cols, Pitch: m.Pitch}
+}
+
+// RowLoop binds an elementwise kernel: f is called for ranges of rows of the output.
+func RowLoop(out cpu.Matrix, f func(k *cpu.Kernels, from, n int)) func(*cpu.Pool) {
+	tasks, per := ByRows(out.Rows, out.Cols)
+	var k *cpu.Kernels
+	task := func(t, _ int) { f(k, t*per, min(per, out.Rows-t*per)) }
+	return func(p *cpu.Pool) {
+		k = p.Kernels()
+		p.Run(tasks, task)
+	}
+}

@@ -1,0 +1,179 @@
+// Package linear is the affine map of the last axis, y = x·w + b, and its gradients.
+package linear
+
+import (
+	"fmt"
+
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
+	"fluxion/kernels/gemm"
+	"fluxion/kernels/reduce"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Linear maps the last axis of x (…,Cin), rank 2 to 4, by w (Cin,Cout) and b (Cout).
+func Linear(x, w, b *gorgonia.Node) *gorgonia.Node {
+	r := x.Dims()
+	return kernels.Apply(forward{kernels.Signature{Name: "linear", Ranks: []int{r, 2, 1}, Rank: r}}, x, w, b)
+}
+
+func rows(s tensor.Shape) int { return s.TotalSize() / s[len(s)-1] }
+
+func withLast(s tensor.Shape, n int) tensor.Shape {
+	s = s.Clone()
+	s[len(s)-1] = n
+	return s
+}
+
+// forward: inputs x, w, b.
+type forward struct{ kernels.Signature }
+
+func (forward) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
+	s, err := kernels.Shapes(in)
+	if err != nil {
+		return nil, err
+	}
+	if x, w := s[0], s[1]; x[len(x)-1] != w[0] || w[1] != s[2][0] {
+		return nil, fmt.Errorf("linear map of %v by weights %v and bias %v: want (…,in), (in,out), (out)", x, w, s[2])
+	}
+	return withLast(s[0], s[1][1]), nil
+}
+
+func (forward) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
+	return kernels.Evaluate(func(in []kernels.Array) kernels.Array {
+		y := product(in[0], in[1], false)
+		for i := range y.Data {
+			y.Data[i] += in[2].Data[i%len(in[2].Data)]
+		}
+		return y
+	}, v)
+}
+
+func (forward) DiffWRT(int) []bool { return []bool{true, true, true} }
+
+func (forward) SymDiff(in gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes, error) {
+	r := dy.Dims()
+	dx := kernels.Apply(inputGrad{kernels.Signature{Name: "linear.dx", Ranks: []int{r, 2}, Rank: r}}, dy, in[1])
+	dw := kernels.Apply(weightGrad{kernels.Signature{Name: "linear.dw", Ranks: []int{r, r}, Rank: 2}}, in[0], dy)
+	return gorgonia.Nodes{dx, dw, reduce.Rows(dy)}, nil
+}
+
+// inputGrad: inputs dy, w.
+type inputGrad struct{ kernels.Signature }
+
+func (inputGrad) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
+	s, err := kernels.Shapes(in)
+	if err != nil {
+		return nil, err
+	}
+	return withLast(s[0], s[1][0]), nil
+}
+
+func (inputGrad) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
+	return kernels.Evaluate(func(in []kernels.Array) kernels.Array { return product(in[0], in[1], true) }, v)
+}
+
+// weightGrad: inputs x, dy.
+type weightGrad struct{ kernels.Signature }
+
+func (weightGrad) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
+	s, err := kernels.Shapes(in)
+	if err != nil {
+		return nil, err
+	}
+	return tensor.Shape{s[0][len(s[0])-1], s[1][len(s[1])-1]}, nil
+}
+
+func (weightGrad) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
+	return kernels.Evaluate(func(in []kernels.Array) kernels.Array {
+		x, dy := in[0], in[1]
+		cin, cout := x.Shape[len(x.Shape)-1], dy.Shape[len(dy.Shape)-1]
+		dw := kernels.NewArray(cin, cout)
+		for r := range rows(x.Shape) {
+			for i := range cin {
+				for j := range cout {
+					dw.Data[i*cout+j] += x.Data[r*cin+i] * dy.Data[r*cout+j]
+				}
+			}
+		}
+		return dw
+	}, v)
+}
+
+// product is the reference x·w, or x·wᵀ.
+func product(x, w kernels.Array, transposed bool) kernels.Array {
+	cin, cout := w.Shape[0], w.Shape[1]
+	if transposed {
+		cin, cout = cout, cin
+	}
+	y := kernels.NewArray(withLast(x.Shape, cout)...)
+	for r := range rows(x.Shape) {
+		for j := range cout {
+			for i := range cin {
+				at := i*cout + j
+				if transposed {
+					at = j*cin + i
+				}
+				y.Data[r*cout+j] += x.Data[r*cin+i] * w.Data[at]
+			}
+		}
+	}
+	return y
+}
+
+func cost(out tensor.Shape, in []tensor.Shape, depth int) kernels.Cost {
+	return kernels.Cost{FLOPs: 2 * int64(out.TotalSize()) * int64(depth), Bytes: kernels.Traffic(out, in...)}
+}
+
+func (forward) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
+	return cost(out, in, in[1][0])
+}
+
+func (forward) Scratch(in []tensor.Shape, _ tensor.Shape, _ int) int {
+	return gemm.ProductScratch(1, 1, in[1][0], in[1][1])
+}
+
+func (forward) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true} }
+
+func (forward) CPU(l kernels.Launch) func(*cpu.Pool) {
+	cin, cout := l.In[1].Shape[0], l.In[1].Shape[1]
+	return gemm.Product{
+		Geometry: gemm.Dense(l.Out.Rows), Depth: cin, Width: cout,
+		In: l.In[0].Matrix, Out: l.Out.Matrix,
+		W:    gemm.Weights{Data: l.In[1].Data, DepthStride: cout, ColStride: 1},
+		Bias: l.In[2].Data[:cout], Add: l.Add.Matrix, Scratch: l.Scratch, Threads: l.Threads,
+	}.Bind()
+}
+
+func (inputGrad) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
+	return cost(out, in, in[1][1])
+}
+
+func (inputGrad) Scratch(in []tensor.Shape, _ tensor.Shape, _ int) int {
+	return gemm.ProductScratch(1, 1, in[1][1], in[1][0])
+}
+
+func (inputGrad) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true} }
+
+func (inputGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
+	cin, cout := l.In[1].Shape[0], l.In[1].Shape[1]
+	return gemm.Product{
+		Geometry: gemm.Dense(l.Out.Rows), Depth: cout, Width: cin,
+		In: l.In[0].Matrix, Out: l.Out.Matrix,
+		W:   gemm.Weights{Data: l.In[1].Data, DepthStride: 1, ColStride: cout},
+		Add: l.Add.Matrix, Scratch: l.Scratch, Threads: l.Threads,
+	}.Bind()
+}
+
+func (weightGrad) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
+	return cost(out, in, rows(in[0]))
+}
+
+func (weightGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
+	return gemm.Transposed{
+		Geometry: gemm.Dense(l.In[0].Rows), Depth: l.Out.Shape[0], Width: l.Out.Shape[1],
+		In: l.In[0].Matrix, Grad: l.In[1].Matrix, Out: l.Out.Matrix, Threads: l.Threads,
+	}.Bind()
+}

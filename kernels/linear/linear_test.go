@@ -1,0 +1,20 @@
+package linear
+
+import (
+	"testing"
+
+	"fluxion/kernels/kerneltest"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+func TestLinear(t *testing.T) {
+	for _, x := range []tensor.Shape{{7, 5}, {2, 3, 3, 5}, {1, 70}, {2, 4, 4, 33}} {
+		for _, cout := range []int{3, 19, 32} {
+			cin := x[len(x)-1]
+			in := []kerneltest.Input{{Shape: x}, kerneltest.Shape(cin, cout), kerneltest.Shape(cout)}
+			kerneltest.Check(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Linear(in[0], in[1], in[2]) })
+		}
+	}
+}

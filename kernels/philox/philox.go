@@ -1,0 +1,127 @@
+// Package philox is the engine's only source of randomness: Philox4x32-10
+// (Salmon, Moraes, Dror, Shaw: "Parallel Random Numbers: As Easy as 1, 2, 3",
+// SC 2011). Numbers are addressed, not drawn: there is no state, and a value
+// depends on nothing but its seed, stream, address, step and index. So a
+// picture is the same whatever the batch size, the number of threads or
+// devices, and however often a run was interrupted.
+//
+// # Layout
+//
+// A request names a sequence of 2²⁶ words of 32 bits. Word i is lane i mod 4 of
+// block i div 4, and a block is one call of the cipher with
+//
+//	key[0]     = seed, low 32 bits
+//	key[1]     = seed, high 32 bits
+//	counter[0] = stream<<24 | block       stream < 2⁸, block < 2²⁴
+//	counter[1] = step
+//	counter[2] = address, low 32 bits
+//	counter[3] = address, high 32 bits
+//
+// Every field has bits of its own, so two requests never share a block. Device
+// kernels use this layout and the arithmetic of normal.go operation by
+// operation (in CUDA __fmul_rn, __fadd_rn, __fdiv_rn, __fsqrt_rn), and get the
+// same bits.
+package philox
+
+import (
+	"fmt"
+	"math/bits"
+)
+
+// Streams keep the uses of randomness apart. A number, once given, stays:
+// changing one changes every run that was ever started.
+const (
+	Noise       uint32 = iota // training: ε of an image; address = position in the image stream
+	Time                      // training: t of an image; same address
+	Drop                      // training: whether an image loses its label (guidance); same address
+	SampleStart               // sampling: z at t = 1; address = seed of the image
+	SampleNoise               // sampling: ξ of a step; address = seed of the image, step = step
+	Init                      // initial weights; address = index of the parameter
+	Shuffle                   // order of the data; address = epoch
+	Augment                   // augmentation of an image; address = position in the image stream
+	Dropout                   // dropout masks; address = position in the image stream, step = layer
+	SampleLabel               // sampling: a label not asked for; address = seed of the image
+	Toy                       // points of synthetic data; address = position in the image stream
+
+	// Streams is how many streams the layout has room for.
+	Streams uint32 = 1 << 8
+)
+
+// MaxValues is how many values one request holds.
+const MaxValues = 1 << 26
+
+const (
+	multiplier0 = 0xD2511F53
+	multiplier1 = 0xCD9E8D57
+	weyl0       = 0x9E3779B9 // golden ratio
+	weyl1       = 0xBB67AE85 // √3 − 1
+)
+
+// Block is the cipher: ten rounds of Philox4x32.
+func Block(key [2]uint32, counter [4]uint32) [4]uint32 {
+	a, b, c, d := block(key[0], key[1], counter[0], counter[1], counter[2], counter[3])
+	return [4]uint32{a, b, c, d}
+}
+
+func block(k0, k1, c0, c1, c2, c3 uint32) (uint32, uint32, uint32, uint32) {
+	for range 10 {
+		p0 := uint64(multiplier0) * uint64(c0)
+		p1 := uint64(multiplier1) * uint64(c2)
+		c0, c1, c2, c3 = uint32(p1>>32)^c1^k0, uint32(p1), uint32(p0>>32)^c3^k1, uint32(p0)
+		k0 += weyl0
+		k1 += weyl1
+	}
+	return c0, c1, c2, c3
+}
+
+// source is a checked request: everything of the counter but the block.
+type source struct{ k0, k1, c0, c1, c2, c3 uint32 }
+
+// request panics where a request would run into its neighbour, as indexing
+// past the end of a slice does.
+func request(seed uint64, stream uint32, address uint64, step uint32, first, n int) source {
+	if stream >= Streams {
+		panic(fmt.Sprintf("philox: stream %d, want less than %d", stream, Streams))
+	}
+	if first < 0 || first > MaxValues-n {
+		panic(fmt.Sprintf("philox: values %d to %d of a request, which holds %d", first, first+n, MaxValues))
+	}
+	return source{uint32(seed), uint32(seed >> 32), stream << 24, step, uint32(address), uint32(address >> 32)}
+}
+
+func (s source) block(i uint32) (uint32, uint32, uint32, uint32) {
+	return block(s.k0, s.k1, s.c0|i, s.c1, s.c2, s.c3)
+}
+
+// Uniform fills dst with the first values of a request, in the open interval
+// (0, 1): value i is ((word i)>>8 | 1)·2⁻²⁴, 2²³ equally spaced numbers with
+// mean ½.
+func Uniform(dst []float32, seed uint64, stream uint32, address uint64, step uint32) {
+	s := request(seed, stream, address, step, 0, len(dst))
+	var four [4]float32
+	for i := uint32(0); len(dst) > 0; i++ {
+		a, b, c, d := s.block(i)
+		four = [4]float32{uniform(a), uniform(b), uniform(c), uniform(d)}
+		dst = dst[copy(dst, four[:]):]
+	}
+}
+
+func uniform(w uint32) float32 { return float32(w>>8|1) * 0x1p-24 }
+
+// Uniform64 returns one number in the open interval (0, 1) with 52 random bits,
+// for the host. It uses words 0 and 1 of the request.
+func Uniform64(seed uint64, stream uint32, address uint64, step uint32) float64 {
+	hi, lo, _, _ := request(seed, stream, address, step, 0, 2).block(0)
+	return float64((uint64(hi)<<32|uint64(lo))>>11|1) * 0x1p-53
+}
+
+// IntN returns one integer in [0, n), for the host. It uses words 0 and 1 of
+// the request; its bias is below n·2⁻⁶⁴. It panics if n ≤ 0.
+func IntN(n int, seed uint64, stream uint32, address uint64, step uint32) int {
+	if n <= 0 {
+		panic(fmt.Sprintf("philox: IntN(%d)", n))
+	}
+	hi, lo, _, _ := request(seed, stream, address, step, 0, 2).block(0)
+	i, _ := bits.Mul64(uint64(hi)<<32|uint64(lo), uint64(n))
+	return int(i)
+}

@@ -1,0 +1,249 @@
+// Package pointwise holds the operations that treat every element alone.
+package pointwise
+
+import (
+	"fmt"
+	"math"
+
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
+	"fluxion/kernels/reduce"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// sameShape is the shape rule of operations whose inputs all look like their output.
+type sameShape struct{ kernels.Signature }
+
+func (s sameShape) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
+	x, err := kernels.Shapes(in)
+	if err != nil {
+		return nil, err
+	}
+	for _, y := range x[1:] {
+		if !y.Eq(x[0]) {
+			return nil, fmt.Errorf("%s of %v and %v: want equal shapes", s.Name, x[0], y)
+		}
+	}
+	return x[0].Clone(), nil
+}
+
+func (sameShape) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
+	return kernels.Cost{FLOPs: int64(out.TotalSize()), Bytes: kernels.Traffic(out, in...)}
+}
+
+func signature(name string, ranks ...int) sameShape {
+	return sameShape{kernels.Signature{Name: name, Ranks: ranks, Rank: ranks[0]}}
+}
+
+// Add returns a + b.
+func Add(a, b *gorgonia.Node) *gorgonia.Node {
+	return kernels.Apply(NewAdd(a.Dims()), a, b)
+}
+
+// NewAdd returns the addition of tensors of a rank. The plan puts it in place of
+// Gorgonia's own, which sums the gradients of a tensor that was used twice.
+func NewAdd(rank int) AddOp { return AddOp{signature("add", rank, rank)} }
+
+// AddOp is a + b.
+type AddOp struct{ sameShape }
+
+// Do evaluates the reference.
+func (AddOp) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
+	return kernels.Evaluate(func(in []kernels.Array) kernels.Array {
+		y := kernels.NewArray(in[0].Shape...)
+		for i := range y.Data {
+			y.Data[i] = in[0].Data[i] + in[1].Data[i]
+		}
+		return y
+	}, v)
+}
+
+// DiffWRT says that both inputs have a gradient.
+func (AddOp) DiffWRT(int) []bool { return []bool{true, true} }
+
+// SymDiff hands the gradient to both inputs.
+func (AddOp) SymDiff(_ gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes, error) {
+	return gorgonia.Nodes{dy, dy}, nil
+}
+
+// CPU binds the addition.
+func (AddOp) CPU(l kernels.Launch) func(*cpu.Pool) {
+	return kernels.RowLoop(l.Out.Matrix, func(k *cpu.Kernels, r, n int) {
+		k.Add(kernels.Rows(l.Out.Matrix, r, n), kernels.Rows(l.In[0].Matrix, r, n), kernels.Rows(l.In[1].Matrix, r, n))
+	})
+}
+
+// AddPerImage adds t (N,C) to every pixel of x (N,H,W,C).
+func AddPerImage(x, t *gorgonia.Node) *gorgonia.Node {
+	return kernels.Apply(PerImageOp{kernels.Signature{Name: "add per image", Ranks: []int{4, 2}, Rank: 4}}, x, t)
+}
+
+// PerImageOp is the addition of AddPerImage.
+type PerImageOp struct{ kernels.Signature }
+
+// InferShape checks that t is (N,C) for x (N,H,W,C).
+func (PerImageOp) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
+	s, err := kernels.Shapes(in)
+	if err != nil {
+		return nil, err
+	}
+	if x, t := s[0], s[1]; x[0] != t[0] || x[3] != t[1] {
+		return nil, fmt.Errorf("add %v to every pixel of %v: want (N,C)", t, x)
+	}
+	return s[0].Clone(), nil
+}
+
+// Do evaluates the reference.
+func (PerImageOp) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
+	return kernels.Evaluate(func(in []kernels.Array) kernels.Array {
+		y := kernels.NewArray(in[0].Shape...)
+		c := in[1].Shape[1]
+		per := len(y.Data) / in[1].Shape[0]
+		for i := range y.Data {
+			y.Data[i] = in[0].Data[i] + in[1].Data[i/per*c+i%c]
+		}
+		return y
+	}, v)
+}
+
+// DiffWRT says that both inputs have a gradient.
+func (PerImageOp) DiffWRT(int) []bool { return []bool{true, true} }
+
+// SymDiff passes the gradient on, summed over the pixels for t.
+func (PerImageOp) SymDiff(_ gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes, error) {
+	return gorgonia.Nodes{dy, reduce.Pixels(dy)}, nil
+}
+
+// Cost of one launch.
+func (PerImageOp) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
+	return kernels.Cost{FLOPs: int64(out.TotalSize()), Bytes: kernels.Traffic(out, in...)}
+}
+
+// CPU binds the addition.
+func (PerImageOp) CPU(l kernels.Launch) func(*cpu.Pool) {
+	images := l.In[1].Rows
+	pixels := l.Out.Rows / images
+	ones := make([]float32, l.Out.Cols)
+	for i := range ones {
+		ones[i] = 1
+	}
+	var k *cpu.Kernels
+	image := func(n, _ int) {
+		k.Affine(kernels.Rows(l.Out.Matrix, n*pixels, pixels), kernels.Rows(l.In[0].Matrix, n*pixels, pixels), ones, l.In[1].Row(n))
+	}
+	return func(p *cpu.Pool) {
+		k = p.Kernels()
+		p.Run(images, image)
+	}
+}
+
+// Affine returns scale·x + shift, with constant scale and shift.
+func Affine(x *gorgonia.Node, scale, shift float64) *gorgonia.Node {
+	return kernels.Apply(affine{signature(fmt.Sprintf("affine %g %g", scale, shift), x.Dims()), scale, shift}, x)
+}
+
+type affine struct {
+	sameShape
+	scale, shift float64
+}
+
+func (a affine) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
+	return kernels.Evaluate(func(in []kernels.Array) kernels.Array {
+		y := kernels.NewArray(in[0].Shape...)
+		for i, x := range in[0].Data {
+			y.Data[i] = a.scale*x + a.shift
+		}
+		return y
+	}, v)
+}
+
+func (affine) DiffWRT(int) []bool { return []bool{true} }
+
+func (a affine) SymDiff(_ gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes, error) {
+	return gorgonia.Nodes{Affine(dy, a.scale, 0)}, nil
+}
+
+func (a affine) CPU(l kernels.Launch) func(*cpu.Pool) {
+	scale, shift := make([]float32, l.Out.Cols), make([]float32, l.Out.Cols)
+	for i := range scale {
+		scale[i], shift[i] = float32(a.scale), float32(a.shift)
+	}
+	return kernels.RowLoop(l.Out.Matrix, func(k *cpu.Kernels, r, n int) {
+		k.Affine(kernels.Rows(l.Out.Matrix, r, n), kernels.Rows(l.In[0].Matrix, r, n), scale, shift)
+	})
+}
+
+// SiLU returns x·sigmoid(x).
+func SiLU(x *gorgonia.Node) *gorgonia.Node {
+	return kernels.Apply(silu{signature("silu", x.Dims())}, x)
+}
+
+type silu struct{ sameShape }
+
+func (silu) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
+	return kernels.Evaluate(func(in []kernels.Array) kernels.Array {
+		y := kernels.NewArray(in[0].Shape...)
+		for i, x := range in[0].Data {
+			y.Data[i] = x / (1 + math.Exp(-x))
+		}
+		return y
+	}, v)
+}
+
+func (silu) DiffWRT(int) []bool { return []bool{true} }
+
+func (silu) SymDiff(in gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes, error) {
+	r := dy.Dims()
+	return gorgonia.Nodes{kernels.Apply(siluGrad{signature("silu.dx", r, r)}, in[0], dy)}, nil
+}
+
+// unit returns the columns of a kernel's vectors a = 1 and b = 0.
+func unit(cols int) (ones, zeros []float32) {
+	ones, zeros = make([]float32, cols), make([]float32, cols)
+	for i := range ones {
+		ones[i] = 1
+	}
+	return ones, zeros
+}
+
+func (silu) CPU(l kernels.Launch) func(*cpu.Pool) {
+	ones, zeros := unit(l.Out.Cols)
+	return kernels.RowLoop(l.Out.Matrix, func(k *cpu.Kernels, r, n int) {
+		k.AffineSiLU(kernels.Rows(l.Out.Matrix, r, n), kernels.Rows(l.In[0].Matrix, r, n), ones, zeros)
+	})
+}
+
+// siluGrad: inputs x, dy.
+type siluGrad struct{ sameShape }
+
+func (siluGrad) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
+	return kernels.Evaluate(func(in []kernels.Array) kernels.Array {
+		dx := kernels.NewArray(in[0].Shape...)
+		for i, x := range in[0].Data {
+			s := 1 / (1 + math.Exp(-x))
+			dx.Data[i] = in[1].Data[i] * s * (1 + x*(1-s))
+		}
+		return dx
+	}, v)
+}
+
+func (siluGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
+	ones, zeros := unit(l.Out.Cols)
+	return kernels.RowLoop(l.Out.Matrix, func(k *cpu.Kernels, r, n int) {
+		k.SiLUGradAffine(kernels.Rows(l.Out.Matrix, r, n), kernels.Rows(l.In[0].Matrix, r, n), kernels.Rows(l.In[1].Matrix, r, n),
+			ones, zeros, ones, zeros, zeros, cpu.Matrix{})
+	})
+}
+
+// NewCopy returns the copying of a tensor of a rank, for plans.
+func NewCopy(rank int) kernels.Kernel { return copyOp{signature("copy", rank)} }
+
+type copyOp struct{ sameShape }
+
+func (copyOp) CPU(l kernels.Launch) func(*cpu.Pool) {
+	return kernels.RowLoop(l.Out.Matrix, func(k *cpu.Kernels, r, n int) {
+		k.Copy(kernels.Rows(l.Out.Matrix, r, n), kernels.Rows(l.In[0].Matrix, r, n))
+	})
+}

@@ -1,0 +1,161 @@
+// Package resample changes the resolution of images by two: nearest-neighbour
+// up, mean down.
+package resample
+
+import (
+	"fmt"
+
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Upsample repeats every pixel of x (N,H,W,C) in a 2×2 square.
+func Upsample(x *gorgonia.Node) *gorgonia.Node { return kernels.Apply(up("upsample", 1), x) }
+
+// AvgPool takes the mean of every 2×2 square of x (N,H,W,C); H and W must be even.
+func AvgPool(x *gorgonia.Node) *gorgonia.Node { return kernels.Apply(down("avgpool", 0.25), x) }
+
+// Each is the other's gradient but for a factor.
+func up(name string, scale float32) spread {
+	return spread{kernels.Signature{Name: name, Ranks: []int{4}, Rank: 4}, scale}
+}
+
+func down(name string, scale float32) gather {
+	return gather{kernels.Signature{Name: name, Ranks: []int{4}, Rank: 4}, scale}
+}
+
+// spread writes scale times each pixel to its 2×2 square.
+type spread struct {
+	kernels.Signature
+	scale float32
+}
+
+func (spread) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
+	s, err := kernels.Shapes(in)
+	if err != nil {
+		return nil, err
+	}
+	x := s[0]
+	return tensor.Shape{x[0], 2 * x[1], 2 * x[2], x[3]}, nil
+}
+
+func (o spread) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
+	return kernels.Evaluate(func(in []kernels.Array) kernels.Array {
+		s := in[0].Shape
+		y := kernels.NewArray(s[0], 2*s[1], 2*s[2], s[3])
+		squares(s[0]*s[1], s[2], func(small int, large [4]int) {
+			for _, at := range large {
+				for c := range s[3] {
+					y.Data[at*s[3]+c] = float64(o.scale) * in[0].Data[small*s[3]+c]
+				}
+			}
+		})
+		return y
+	}, v)
+}
+
+// squares visits every pixel of images of this width (all rows of all images in
+// one column) with the four pixels of its square in images of twice the size.
+func squares(rows, width int, visit func(small int, large [4]int)) {
+	for y := range rows {
+		for x := range width {
+			at := 4*y*width + 2*x
+			visit(y*width+x, [4]int{at, at + 1, at + 2*width, at + 2*width + 1})
+		}
+	}
+}
+
+func (spread) DiffWRT(int) []bool { return []bool{true} }
+
+func (o spread) SymDiff(_ gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes, error) {
+	return gorgonia.Nodes{kernels.Apply(down(o.Name+".dx", o.scale), dy)}, nil
+}
+
+func (spread) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
+	return kernels.Cost{Bytes: kernels.Traffic(out, in...)}
+}
+
+// imageRows calls f for every image row y of the smaller images, in parallel.
+func imageRows(small tensor.Shape, f func(k *cpu.Kernels, y int)) func(*cpu.Pool) {
+	var k *cpu.Kernels
+	task := func(y, _ int) { f(k, y) }
+	return func(p *cpu.Pool) {
+		k = p.Kernels()
+		p.Run(small[0]*small[1], task)
+	}
+}
+
+func (o spread) CPU(l kernels.Launch) func(*cpu.Pool) {
+	width := l.In[0].Shape[2]
+	return imageRows(l.In[0].Shape, func(k *cpu.Kernels, y int) {
+		for half := range 2 { // the even and the odd columns, then the row below
+			to := everyOther(l.Out.Matrix, 4*y*width+half, width)
+			k.Scale(to, kernels.Rows(l.In[0].Matrix, y*width, width), o.scale)
+		}
+		k.Copy(kernels.Rows(l.Out.Matrix, (4*y+2)*width, 2*width), kernels.Rows(l.Out.Matrix, 4*y*width, 2*width))
+	})
+}
+
+// everyOther is n rows of m, every second one from a row on.
+func everyOther(m cpu.Matrix, from, n int) cpu.Matrix {
+	return cpu.Matrix{Data: m.Data[from*m.Pitch:], Rows: n, Cols: m.Cols, Pitch: 2 * m.Pitch}
+}
+
+// gather writes scale times the sum of each 2×2 square.
+type gather struct {
+	kernels.Signature
+	scale float32
+}
+
+func (gather) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
+	s, err := kernels.Shapes(in)
+	if err != nil {
+		return nil, err
+	}
+	x := s[0]
+	if x[1]%2 != 0 || x[2]%2 != 0 {
+		return nil, fmt.Errorf("halving of %v: height and width must be even", x)
+	}
+	return tensor.Shape{x[0], x[1] / 2, x[2] / 2, x[3]}, nil
+}
+
+func (o gather) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
+	return kernels.Evaluate(func(in []kernels.Array) kernels.Array {
+		s := in[0].Shape
+		y := kernels.NewArray(s[0], s[1]/2, s[2]/2, s[3])
+		squares(s[0]*s[1]/2, s[2]/2, func(small int, large [4]int) {
+			for _, at := range large {
+				for c := range s[3] {
+					y.Data[small*s[3]+c] += float64(o.scale) * in[0].Data[at*s[3]+c]
+				}
+			}
+		})
+		return y
+	}, v)
+}
+
+func (gather) DiffWRT(int) []bool { return []bool{true} }
+
+func (o gather) SymDiff(_ gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes, error) {
+	return gorgonia.Nodes{kernels.Apply(up(o.Name+".dx", o.scale), dy)}, nil
+}
+
+func (gather) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
+	return kernels.Cost{FLOPs: int64(in[0].TotalSize()), Bytes: kernels.Traffic(out, in...)}
+}
+
+func (o gather) CPU(l kernels.Launch) func(*cpu.Pool) {
+	width := l.Out.Shape[2]
+	return imageRows(l.Out.Shape, func(k *cpu.Kernels, y int) {
+		out := kernels.Rows(l.Out.Matrix, y*width, width)
+		k.Add(out, everyOther(l.In[0].Matrix, 4*y*width, width), everyOther(l.In[0].Matrix, 4*y*width+1, width))
+		k.Add(out, out, everyOther(l.In[0].Matrix, (4*y+2)*width, width))
+		k.Add(out, out, everyOther(l.In[0].Matrix, (4*y+2)*width+1, width))
+		if o.scale != 1 {
+			k.Scale(out, out, o.scale)
+		}
+	})
+}
