@@ -25,10 +25,11 @@ const (
 	Moment1
 	Moment2
 	Average
+	Sum     // of the gradients of several micro-batches
 	Regions // the number of regions
 )
 
-var regionNames = [Regions]string{"arena", "params", "grads", "moment1", "moment2", "average"}
+var regionNames = [Regions]string{"arena", "params", "grads", "moment1", "moment2", "average", "sum"}
 
 func (r Region) String() string { return regionNames[r] }
 
@@ -117,13 +118,7 @@ func (p *Plan) Cost() kernels.Cost {
 }
 
 // Bytes is the memory of all regions, which is the peak: nothing is allocated later.
-func (p *Plan) Bytes() int64 {
-	total := int64(0)
-	for _, n := range p.Sizes {
-		total += 4 * int64(n)
-	}
-	return total
-}
+func (p *Plan) Bytes() int64 { return Bytes(p.Sizes) }
 
 // WriteTo prints the plan, one launch a line.
 func (p *Plan) WriteTo(w io.Writer) (int64, error) {
@@ -150,4 +145,24 @@ func (p *Plan) Place(n interface{ ID() int64 }) Tensor {
 		panic(fmt.Sprintf("plan: node %d is not part of it", n.ID()))
 	}
 	return t
+}
+
+// Union is the memory that several plans need when they run in turn.
+func Union(plans ...*Plan) [Regions]int {
+	var sizes [Regions]int
+	for _, p := range plans {
+		for r, n := range p.Sizes {
+			sizes[r] = max(sizes[r], n)
+		}
+	}
+	return sizes
+}
+
+// Bytes of regions of these sizes.
+func Bytes(sizes [Regions]int) int64 {
+	total := int64(0)
+	for _, n := range sizes {
+		total += 4 * int64(n)
+	}
+	return total
 }

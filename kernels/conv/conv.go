@@ -15,7 +15,7 @@ import (
 
 // Options of a convolution. Padding is zeros, in pixels.
 type Options struct {
-	Stride                                 int
+	Stride                               int
 	PadTop, PadLeft, PadBottom, PadRight int
 }
 

@@ -221,7 +221,9 @@ func (inputGrad) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 	return kernels.Cost{FLOPs: 14 * int64(out.TotalSize()), Bytes: kernels.Traffic(out, in...)}
 }
 
-func (inputGrad) Scratch(in []tensor.Shape, _ tensor.Shape, _ int) int { return 4 * in[0][0] * in[0][3] }
+func (inputGrad) Scratch(in []tensor.Shape, _ tensor.Shape, _ int) int {
+	return 4 * in[0][0] * in[0][3]
+}
 
 func (inputGrad) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true} }
 

@@ -133,7 +133,9 @@ func (a apply) DiffWRT(int) []bool { return []bool{true, false, true, true, true
 
 func (a apply) SymDiff(in gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes, error) {
 	shared := append(gorgonia.Nodes{}, in...)
-	with := func(more ...*gorgonia.Node) gorgonia.Nodes { return append(append(gorgonia.Nodes{}, shared...), more...) }
+	with := func(more ...*gorgonia.Node) gorgonia.Nodes {
+		return append(append(gorgonia.Nodes{}, shared...), more...)
+	}
 	sum := kernels.Apply(sums{a.sign("groupnorm.sums", 2, a.ranks(4)...)}, with(dy)...)
 	grads := gorgonia.Nodes{
 		kernels.Apply(inputGrad{a.sign("groupnorm.dx", 4, a.ranks(4, 2)...)}, with(dy, sum)...),

@@ -1,0 +1,260 @@
+package device
+
+import (
+	"math"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"fluxion/engine/plan"
+	"fluxion/nets"
+	"fluxion/nets/safetensors"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+const fixtures = "../../nets/testdata/diffusers"
+
+// network is a fixture of diffusers, bound to a device.
+type network struct {
+	graph     *nets.Graph
+	plan      *plan.Plan
+	program   Program
+	memory    Memory
+	cotangent *gorgonia.Node
+	gradients gorgonia.Nodes
+}
+
+// load builds the fixture's network, with the gradients of Σ output·cotangent if asked.
+func load(t *testing.T, dir string, d Device, shape []int, train bool, without ...string) *network {
+	t.Helper()
+	config, flat, err := nets.ReadModel(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &network{}
+	n.graph, err = nets.Build(config, nets.BuildOptions{Batch: shape[0], Height: shape[2], Width: shape[3], Dtype: tensor.Float32})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := plan.Options{
+		Inputs: []*gorgonia.Node{n.graph.Sample, n.graph.Time}, Outputs: []*gorgonia.Node{n.graph.Output},
+		FlatSize: nets.FlatSize(n.graph.Params), Threads: d.Threads(), Without: without,
+	}
+	if n.graph.Class != nil {
+		o.Inputs = append(o.Inputs, n.graph.Class)
+	}
+	if train {
+		n.cotangent = gorgonia.NewTensor(n.graph.G, tensor.Float32, 4, gorgonia.WithShape(n.graph.Output.Shape()...), gorgonia.WithName("cotangent"))
+		o.Inputs = append(o.Inputs, n.cotangent)
+		wrt := append(gorgonia.Nodes{n.graph.Sample}, n.graph.Nodes...)
+		n.gradients, err = gorgonia.Backpropagate(gorgonia.Nodes{n.graph.Output}, gorgonia.Nodes{n.cotangent}, wrt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Outputs = append(o.Outputs, n.gradients[0])
+	}
+	for i, p := range n.graph.Params {
+		q := plan.Parameter{Node: n.graph.Nodes[i], Offset: p.Offset}
+		if train {
+			q.Gradient = n.gradients[i+1]
+		}
+		o.Parameters = append(o.Parameters, q)
+	}
+	if n.plan, err = plan.Compile(o); err != nil {
+		t.Fatal(err)
+	}
+	n.memory = d.Alloc(n.plan.Sizes)
+	for i := range n.memory[plan.Arena] {
+		n.memory[plan.Arena][i] = float32(math.NaN())
+	}
+	copy(n.memory[plan.Parameters], flat)
+	n.program = d.Load(n.plan, n.memory)
+	return n
+}
+
+// write puts an NCHW or plain tensor into an input of the network.
+func (n *network) write(node *gorgonia.Node, values []float64, nchw bool) {
+	m := n.program.Matrix(n.plan.Place(node))
+	s := node.Shape()
+	for i, x := range values {
+		if nchw {
+			c, pixels := s[3], s[1]*s[2]
+			image, channel, pixel := i/(c*pixels), i/pixels%c, i%pixels
+			m.Row(image*pixels + pixel)[channel] = float32(x)
+		} else {
+			m.Row(i / m.Cols)[i%m.Cols] = float32(x)
+		}
+	}
+}
+
+// read returns a tensor as NCHW.
+func (n *network) read(node *gorgonia.Node) []float64 {
+	m := n.program.Matrix(n.plan.Place(node))
+	s := node.Shape()
+	c, pixels := s[3], s[1]*s[2]
+	out := make([]float64, s.TotalSize())
+	for i := range out {
+		out[i] = float64(m.Row(i/(c*pixels)*pixels + i%pixels)[i/pixels%c])
+	}
+	return out
+}
+
+func numbers(t *testing.T, f *safetensors.File, name string) ([]float64, []int) {
+	t.Helper()
+	info, ok := f.Lookup(name)
+	if !ok {
+		return nil, nil
+	}
+	values := make([]float64, info.Elements())
+	var err error
+	if info.Dtype == "I64" {
+		whole := make([]int64, len(values))
+		err = f.ReadInt64(name, whole)
+		for i, x := range whole {
+			values[i] = float64(x)
+		}
+	} else {
+		err = f.ReadFloat64(name, values)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return values, info.Shape
+}
+
+func open(t *testing.T, path string) *safetensors.File {
+	t.Helper()
+	f, err := safetensors.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// worst is the largest difference, as a share of the largest value wanted.
+func worst(got, want []float64) float64 {
+	diff, scale := 0.0, 0.0
+	for i := range want {
+		if d := math.Abs(got[i] - want[i]); !(d <= diff) {
+			diff = d
+		}
+		scale = max(scale, math.Abs(want[i]))
+	}
+	return diff / scale
+}
+
+func devices(t *testing.T) []Device {
+	var ds []Device
+	for _, name := range []string{"portable", "avx2", "avx512"} {
+		d, err := NewCPU(2, name)
+		if err != nil {
+			t.Logf("%s: %v", name, err)
+			continue
+		}
+		t.Cleanup(d.Close)
+		ds = append(ds, d)
+	}
+	return ds
+}
+
+// TestDiffusers runs every fixture through plan and device in float32 and
+// compares with diffusers in float64, fusions on and off.
+func TestDiffusers(t *testing.T) {
+	dirs, err := filepath.Glob(fixtures + "/*/config.json")
+	if err != nil || len(dirs) == 0 {
+		t.Fatal("no fixtures", err)
+	}
+	for _, d := range devices(t) {
+		for _, config := range dirs {
+			dir := filepath.Dir(config)
+			t.Run(d.Describe()+"/"+filepath.Base(dir), func(t *testing.T) {
+				io := open(t, dir+"/io.safetensors")
+				sample, shape := numbers(t, io, "sample")
+				times, _ := numbers(t, io, "timestep")
+				classes, _ := numbers(t, io, "class_labels")
+				want, _ := numbers(t, io, "output")
+				var first []float64
+				for _, without := range [][]string{nil, plan.Fusions} {
+					n := load(t, dir, d, shape, false, without...)
+					n.write(n.graph.Sample, sample, true)
+					n.write(n.graph.Time, times, false)
+					if n.graph.Class != nil {
+						n.write(n.graph.Class, classes, false)
+					}
+					n.program.Run()
+					got := n.read(n.graph.Output)
+					if e := worst(got, want); !(e <= 1e-5) {
+						t.Errorf("without %v: off by %.2g of the output's scale", without, e)
+					}
+					if first == nil {
+						first = got
+					}
+					n.program.Run()
+					if !slices.Equal(n.read(n.graph.Output), got) {
+						t.Error("a second run gives other bits")
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestDiffusersGradients compares the gradients of every parameter and of the input.
+func TestDiffusersGradients(t *testing.T) {
+	files, err := filepath.Glob(fixtures + "/*/grads.safetensors")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no fixtures", err)
+	}
+	for _, d := range devices(t) {
+		for _, file := range files {
+			dir := filepath.Dir(file)
+			t.Run(d.Describe()+"/"+filepath.Base(dir), func(t *testing.T) {
+				io, grads := open(t, dir+"/io.safetensors"), open(t, file)
+				sample, shape := numbers(t, io, "sample")
+				times, _ := numbers(t, io, "timestep")
+				classes, _ := numbers(t, io, "class_labels")
+				cotangent, _ := numbers(t, grads, "cotangent")
+				for _, without := range [][]string{nil, plan.Fusions} {
+					n := load(t, dir, d, shape, true, without...)
+					n.write(n.graph.Sample, sample, true)
+					n.write(n.graph.Time, times, false)
+					if n.graph.Class != nil {
+						n.write(n.graph.Class, classes, false)
+					}
+					n.write(n.cotangent, cotangent, true)
+					n.program.Run()
+					want, _ := numbers(t, grads, "sample")
+					if e := worst(n.read(n.gradients[0]), want); !(e <= 2e-5) {
+						t.Errorf("gradient of the sample: off by %.2g", e)
+					}
+					n.checkGradients(t, grads)
+				}
+			})
+		}
+	}
+}
+
+func (n *network) checkGradients(t *testing.T, grads *safetensors.File) {
+	t.Helper()
+	total, diff := 0.0, 0.0
+	for _, p := range n.graph.Params {
+		want, _ := numbers(t, grads, p.Name)
+		got := make([]float32, p.Size())
+		nets.ToStored(p, n.memory[plan.Gradients], got)
+		norm, off := 0.0, 0.0
+		for i, x := range got {
+			off += (float64(x) - want[i]) * (float64(x) - want[i])
+			norm += want[i] * want[i]
+		}
+		total, diff = total+norm, diff+off
+		if math.Sqrt(off) > 3e-4*math.Sqrt(norm)+1e-5 {
+			t.Errorf("gradient of %s: off by %.2g of %.2g", p.Name, math.Sqrt(off), math.Sqrt(norm))
+		}
+	}
+	if e := math.Sqrt(diff / total); !(e <= 3e-5) {
+		t.Errorf("all gradients together: relative error %.2g", e)
+	}
+}

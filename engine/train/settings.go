@@ -1,0 +1,156 @@
+package train
+
+import (
+	"fmt"
+	"reflect"
+)
+
+// Settings are all that decides a run, as plain data: what the configuration
+// file of a run folder holds. Images are counted in images seen.
+type Settings struct {
+	Data       string `json:"data"`        // see data.Open
+	Size       int    `json:"size"`        // side of the square images; 0: as they are
+	Channels   int    `json:"channels"`    // 1, 3, or 0: as they are
+	Flip       bool   `json:"flip"`        // random horizontal flips
+	SkipBroken bool   `json:"skip_broken"` // leave out undecodable images instead of stopping
+
+	Preset      string `json:"preset"` // of package nets, or a folder with a UNet2DModel
+	Schedule    string `json:"schedule"`
+	Output      string `json:"output"`
+	TimeSampler string `json:"time_sampler"`
+
+	Images      int64   `json:"images"`       // length of the run
+	Batch       int     `json:"batch"`        // images of a step
+	Accumulate  int     `json:"accumulate"`   // micro-batches a step is cut into
+	LR          float64 `json:"lr"`           // largest learning rate
+	Warmup      int64   `json:"warmup"`       // images over which it rises from 0
+	Decay       float64 `json:"decay"`        // share of the run, at its end, over which it falls to 0
+	Beta1       float64 `json:"beta1"`        //
+	Beta2       float64 `json:"beta2"`        //
+	Epsilon     float64 `json:"epsilon"`      //
+	WeightDecay float64 `json:"weight_decay"` //
+	Clip        float64 `json:"clip"`         // largest norm of the gradients; 0: no clipping
+	EMA         int64   `json:"ema"`          // half-life of the averaged weights, in images
+	EMAWarmup   float64 `json:"ema_warmup"`   // the half-life is at most this share of the images seen
+	LabelDrop   float64 `json:"label_drop"`   // share of images trained without their label
+	Seed        uint64  `json:"seed"`
+
+	Precision string `json:"precision"` // fp32
+	Device    string `json:"device"`    // auto, cpu
+	Threads   int    `json:"threads"`   // 0: all
+
+	CheckpointEvery int64 `json:"checkpoint_every"` // images; 0: only at the end
+	Keep            int   `json:"keep"`             // newest checkpoints that stay
+	SampleEvery     int64 `json:"sample_every"`     // images; 0: only at the end
+	SampleSteps     int   `json:"sample_steps"`     // network evaluations of a grid's image
+	SampleCount     int   `json:"sample_count"`     // images of a grid; 0: no grids
+}
+
+// Default returns the settings of a run without arguments: class-conditional
+// glyphs, a small network, a few minutes on two cores.
+func Default() Settings {
+	return Settings{
+		Data: "glyphs", Preset: "tiny",
+		Schedule: "fm", Output: "u", TimeSampler: "logit-normal",
+		Images: 20_000, Batch: 32, Accumulate: 1,
+		LR: 1e-3, Warmup: 1_000, Decay: 0.3, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0, Clip: 1,
+		EMA: 2_000, EMAWarmup: 0.1, LabelDrop: 0.1, Seed: 1,
+		Precision: "fp32", Device: "auto",
+		CheckpointEvery: 10_000, Keep: 3, SampleEvery: 10_000, SampleSteps: 20, SampleCount: 60,
+	}
+}
+
+// SettingError is a setting that cannot be used.
+type SettingError struct {
+	Key     string
+	Problem string // what is wrong, and what would be right
+}
+
+func (e *SettingError) Error() string { return e.Key + ": " + e.Problem }
+
+// Validate reports the first number that is out of its range. Names are checked
+// where they are looked up.
+func (s Settings) Validate() error {
+	for _, c := range []struct {
+		key  string
+		bad  bool
+		want string
+	}{
+		{"images", s.Images < 1, "want 1 or more"},
+		{"batch", s.Batch < 1, "want 1 or more"},
+		{"accumulate", s.Accumulate < 1 || s.Batch%max(1, s.Accumulate) != 0, "want a divisor of batch"},
+		{"lr", !(s.LR > 0), "want a positive number"},
+		{"warmup", s.Warmup < 0, "want 0 or more images"},
+		{"decay", !(s.Decay >= 0 && s.Decay <= 1), "want a share from 0 to 1"},
+		{"beta1", !(s.Beta1 >= 0 && s.Beta1 < 1), "want a number in [0, 1)"},
+		{"beta2", !(s.Beta2 >= 0 && s.Beta2 < 1), "want a number in [0, 1)"},
+		{"epsilon", !(s.Epsilon > 0), "want a positive number"},
+		{"weight_decay", !(s.WeightDecay >= 0), "want 0 or more"},
+		{"clip", !(s.Clip >= 0), "want 0 or more"},
+		{"ema", s.EMA < 0, "want 0 or more images"},
+		{"ema_warmup", !(s.EMAWarmup >= 0), "want 0 or more"},
+		{"label_drop", !(s.LabelDrop >= 0 && s.LabelDrop < 1), "want a share in [0, 1)"},
+		{"precision", s.Precision != "fp32", "want fp32"},
+		{"threads", s.Threads < 0, "want 0 (all) or more"},
+		{"checkpoint_every", s.CheckpointEvery < 0, "want 0 (only at the end) or more images"},
+		{"keep", s.Keep < 1, "want 1 or more checkpoints"},
+		{"sample_every", s.SampleEvery < 0, "want 0 (only at the end) or more images"},
+		{"sample_steps", s.SampleSteps < 1, "want 1 or more"},
+		{"sample_count", s.SampleCount < 0, "want 0 or more images"},
+	} {
+		if c.bad {
+			return &SettingError{c.key, fmt.Sprintf("%v is out of range, %s", s.value(c.key), c.want)}
+		}
+	}
+	return nil
+}
+
+// value returns the setting of a key.
+func (s Settings) value(key string) any {
+	v := reflect.ValueOf(s)
+	for i := range v.NumField() {
+		if v.Type().Field(i).Tag.Get("json") == key {
+			return v.Field(i).Interface()
+		}
+	}
+	return nil
+}
+
+// Change is a setting that differs between two runs.
+type Change struct {
+	Key      string
+	Old, New any
+	Breaks   bool // a run cannot go on with the new value
+}
+
+// breaking are the settings that the weights or the order of the data depend on.
+var breaking = map[string]bool{
+	"data": true, "size": true, "channels": true, "flip": true, "preset": true,
+	"schedule": true, "output": true, "seed": true, "skip_broken": true,
+}
+
+// Changes lists what differs, in the order of the fields.
+func (s Settings) Changes(next Settings) []Change {
+	var list []Change
+	a, b := reflect.ValueOf(s), reflect.ValueOf(next)
+	for i := range a.NumField() {
+		key := a.Type().Field(i).Tag.Get("json")
+		if x, y := a.Field(i).Interface(), b.Field(i).Interface(); x != y {
+			list = append(list, Change{key, x, y, breaking[key]})
+		}
+	}
+	return list
+}
+
+// learningRate at the step that begins after this many images: a linear rise,
+// a plateau, and a linear fall at the end.
+func (s Settings) learningRate(images int64) float64 {
+	lr := s.LR
+	if s.Warmup > 0 {
+		lr *= min(1, float64(images+int64(s.Batch))/float64(s.Warmup))
+	}
+	if left := float64(s.Images-images) / float64(s.Images); s.Decay > 0 && left < s.Decay {
+		lr *= max(0, left/s.Decay)
+	}
+	return lr
+}

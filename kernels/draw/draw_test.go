@@ -1,0 +1,184 @@
+package draw
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"fluxion/kernels/cpu"
+)
+
+func pool(t testing.TB, threads int) *cpu.Pool {
+	t.Helper()
+	k, err := cpu.Select("portable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := cpu.NewPool(threads, k)
+	t.Cleanup(p.Close)
+	return p
+}
+
+// matrix of NaN, with a gap after each row and guards around it.
+func matrix(s Shape, gap int) cpu.Matrix {
+	rows, pitch := s.Images*s.Pixels, s.Channels+gap
+	data := make([]float32, rows*pitch+2*7)
+	for i := range data {
+		data[i] = float32(math.NaN())
+	}
+	return cpu.Matrix{Data: data[7:], Rows: rows, Cols: s.Channels, Pitch: pitch}
+}
+
+// dense returns a matrix's values and fails where something was written beside them.
+func dense(t *testing.T, m cpu.Matrix) (values []float32) {
+	t.Helper()
+	for i, x := range m.Data {
+		if i/m.Pitch < m.Rows && i%m.Pitch < m.Cols {
+			values = append(values, x)
+		} else if x == x {
+			t.Fatalf("wrote %v beside the matrix, at %d", x, i)
+		}
+	}
+	return values
+}
+
+func compare(t *testing.T, what string, got []float32, want []float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d values, want %d", what, len(got), len(want))
+	}
+	for i, w := range want {
+		if !(math.Abs(float64(got[i])-w) <= 5e-7*math.Max(1, math.Abs(w))) {
+			t.Fatalf("%s: value %d is %v, want %v", what, i, got[i], w)
+		}
+	}
+}
+
+var shapes = []Shape{{1, 1, 1}, {2, 9, 3}, {3, 32 * 32, 3}, {2, 37 * 41, 5}, {1, 3, 700}, {2, 96 * 96, 1}}
+
+func batch(s Shape) *Batch {
+	b := &Batch{Seed: 77, Pixels: make([]byte, s.Images*s.Values())}
+	for i := range b.Pixels {
+		b.Pixels[i] = byte(i * 7)
+	}
+	for i := range s.Images {
+		b.Addresses = append(b.Addresses, int64(1)<<40+int64(5*i))
+		at := float32(i+1) / 8
+		b.Coefficients = append(b.Coefficients, Coefficients{1 - at, at, -1, 1, 1000 * at})
+	}
+	return b
+}
+
+func TestPair(t *testing.T) {
+	for _, s := range shapes {
+		for _, gap := range []int{0, 5} {
+			k, b := Pair{s}, batch(s)
+			wantZ, wantTarget := k.Reference(b)
+			var before []float32
+			for _, threads := range []int{1, 3} {
+				z, target, times := matrix(s, gap), matrix(s, gap/2), make([]float32, s.Images)
+				run, p := k.CPU(b, z, target, times), pool(t, threads)
+				run(p)
+				run(p)
+				compare(t, k.String()+" z", dense(t, z), wantZ)
+				compare(t, k.String()+" target", dense(t, target), wantTarget)
+				for i, n := range times {
+					if n != b.Coefficients[i].NetworkTime {
+						t.Errorf("%v: time %v, want %v", k, n, b.Coefficients[i].NetworkTime)
+					}
+				}
+				got := append(dense(t, z), dense(t, target)...)
+				if before != nil && !slices.Equal(got, before) {
+					t.Errorf("%v: 1 and 3 threads give different bits", k)
+				}
+				before = got
+			}
+		}
+	}
+}
+
+// An image is noised the same in any batch.
+func TestPairKnowsNoBatch(t *testing.T) {
+	whole := Shape{3, 50, 3}
+	b := batch(whole)
+	z, target := matrix(whole, 0), matrix(whole, 0)
+	Pair{whole}.CPU(b, z, target, nil)(pool(t, 1))
+	one := Shape{1, 50, 3}
+	for i := range whole.Images {
+		single := &Batch{b.Seed, b.Pixels[i*150:][:150], b.Addresses[i:][:1], b.Coefficients[i:][:1]}
+		z1, target1 := matrix(one, 0), matrix(one, 0)
+		Pair{one}.CPU(single, z1, target1, nil)(pool(t, 1))
+		if !slices.Equal(dense(t, z)[i*150:][:150], dense(t, z1)) || !slices.Equal(dense(t, target)[i*150:][:150], dense(t, target1)) {
+			t.Errorf("image %d differs when alone", i)
+		}
+	}
+}
+
+func TestStart(t *testing.T) {
+	for _, s := range shapes {
+		for _, gap := range []int{0, 5} {
+			k, seeds := Start{s}, &Seeds{Seed: 3, Scale: 0.75}
+			for i := range s.Images {
+				seeds.Images = append(seeds.Images, int64(100-i))
+			}
+			want := k.Reference(seeds)
+			var before []float32
+			for _, threads := range []int{1, 3} {
+				z := matrix(s, gap)
+				k.CPU(seeds, z)(pool(t, threads))
+				got := dense(t, z)
+				compare(t, k.String(), got, want)
+				if before != nil && !slices.Equal(got, before) {
+					t.Errorf("%v: 1 and 3 threads give different bits", k)
+				}
+				before = got
+			}
+		}
+	}
+}
+
+func TestAllocatesNothing(t *testing.T) {
+	s := Shape{2, 64, 3}
+	p, z, target := pool(t, 1), matrix(s, 1), matrix(s, 0)
+	pair, start := Pair{s}.CPU(batch(s), z, target, nil), Start{s}.CPU(&Seeds{Images: []int64{1, 2}}, z)
+	if n := testing.AllocsPerRun(10, func() { pair(p); start(p) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	s := Shape{2, 9, 3}
+	short := batch(s)
+	short.Addresses = short.Addresses[:1]
+	few := batch(s)
+	few.Pixels = few.Pixels[1:]
+	small := matrix(s, 0)
+	small.Data = small.Data[:10]
+	for want, err := range map[string]error{
+		"1 addresses":     Pair{s}.Check(short, matrix(s, 0), matrix(s, 0), nil),
+		"53 bytes":        Pair{s}.Check(few, matrix(s, 0), matrix(s, 0), nil),
+		"target is a":     Pair{s}.Check(batch(s), matrix(s, 0), matrix(Shape{2, 9, 4}, 0), nil),
+		"10 floats":       Start{s}.Check(&Seeds{Images: make([]int64, 2)}, small),
+		"0 image seeds":   Start{s}.Check(&Seeds{}, matrix(s, 0)),
+		"shape 0x1x1":     Start{Shape{0, 1, 1}}.Check(&Seeds{}, small),
+		"philox addresse": Start{Shape{1, 1 << 13, 1<<13 + 1}}.Check(&Seeds{}, small),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+	if err := (Pair{s}).Check(batch(s), matrix(s, 0), matrix(s, 1), nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func BenchmarkPair(b *testing.B) {
+	s := Shape{16, 32 * 32, 3}
+	p, z, target := pool(b, 1), matrix(s, 0), matrix(s, 0)
+	run := Pair{s}.CPU(batch(s), z, target, nil)
+	for b.Loop() {
+		run(p)
+	}
+	b.ReportMetric(float64(b.N)*float64(s.Images*s.Values())/1e6/b.Elapsed().Seconds(), "Mvalues/s")
+}

@@ -1,0 +1,36 @@
+package update
+
+import (
+	"math"
+
+	"fluxion/kernels/philox"
+)
+
+// Reference is what the kernel computes, in float64, on dense arrays: z and
+// the slots of history are updated in place, the pixels returned. unconditional
+// is nil without guidance.
+func (k Kernel) Reference(s *Step, z, y, unconditional []float64, history [][]float64) (pixels []byte) {
+	noise := make([]float32, k.Values())
+	for i := range z {
+		if j := i % len(noise); j == 0 {
+			philox.Normal(noise, s.Seeds.Seed, philox.SampleNoise, uint64(s.Seeds.Images[i/len(noise)]), s.Count)
+		}
+		v := y[i]
+		if unconditional != nil {
+			v = unconditional[i] + float64(s.Guidance)*(y[i]-unconditional[i])
+		}
+		if s.Clip {
+			x := float64(s.XZ)*z[i] + float64(s.XY)*v
+			v = (math.Min(math.Max(x, -1), 1) - float64(s.XZ)*z[i]) / float64(s.XY)
+		}
+		z[i] = float64(s.A)*z[i] + float64(s.B)*v + float64(s.C)*float64(noise[i%len(noise)])
+		for slot, h := range history {
+			z[i] += float64(s.History[slot]) * h[i]
+		}
+		if s.Store >= 0 {
+			history[s.Store][i] = v
+		}
+		pixels = append(pixels, byte(math.Round(math.Min(math.Max(127.5*(z[i]+1), 0), 255))))
+	}
+	return pixels
+}

@@ -1,0 +1,178 @@
+package nets
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// fixtures returns the folders of models that diffusers wrote.
+func fixtures(t testing.TB) []string {
+	t.Helper()
+	configs, _ := filepath.Glob("testdata/diffusers/*/config.json")
+	if len(configs) == 0 {
+		t.Skip("no models under testdata/diffusers; scripts/fixtures.py makes them")
+	}
+	var dirs []string
+	for _, c := range configs {
+		dirs = append(dirs, filepath.Dir(c))
+	}
+	return dirs
+}
+
+func TestConfigBytes(t *testing.T) {
+	for _, dir := range fixtures(t) {
+		want, err := os.ReadFile(filepath.Join(dir, configFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := ParseConfig(want)
+		if err != nil {
+			t.Errorf("%s: %v", dir, err)
+			continue
+		}
+		if got := c.JSON(); !bytes.Equal(got, want) {
+			t.Errorf("%s: written again it is\n%s", dir, got)
+		}
+	}
+}
+
+// google/ddpm-cifar10-32 as published: an early diffusers, which knew fewer keys.
+const publishedCIFAR = `{
+  "_class_name": "UNet2DModel",
+  "_diffusers_version": "0.0.4",
+  "act_fn": "silu",
+  "attention_head_dim": null,
+  "block_out_channels": [128, 256, 256, 256],
+  "center_input_sample": false,
+  "down_block_types": ["DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"],
+  "downsample_padding": 0,
+  "flip_sin_to_cos": false,
+  "freq_shift": 1,
+  "in_channels": 3,
+  "layers_per_block": 2,
+  "mid_block_scale_factor": 1,
+  "norm_eps": 1e-06,
+  "norm_num_groups": 32,
+  "out_channels": 3,
+  "sample_size": 32,
+  "time_embedding_type": "positional",
+  "up_block_types": ["UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"]
+}`
+
+func TestPresetIsThePublishedOne(t *testing.T) {
+	want, err := ParseConfig([]byte(publishedCIFAR))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Preset("cifar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Meta = got.Meta
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("preset cifar is\n%+v, want\n%+v", got, want)
+	}
+}
+
+func TestConfigDefaults(t *testing.T) {
+	got, err := ParseConfig([]byte(`{}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.Meta = map[string]any{}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("an empty config is %+v, want %+v", got, want)
+	}
+	if _, err := ParseConfig([]byte(`{"_anything": [-Infinity, NaN]}`)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestConfigErrors(t *testing.T) {
+	for _, c := range []struct{ json, key, want string }{
+		{`{"norm_num_group": 32}`, "norm_num_group", "did you mean norm_num_groups?"},
+		{`{"_class_name": "UNet2DConditionModel"}`, "_class_name", "only UNet2DModel"},
+		{`{"in_channels": "3"}`, "in_channels", `is "3", want a whole number`},
+		{`{"in_channels": 3.0}`, "in_channels", "is 3.0, want a whole number"},
+		{`{"in_channels": null}`, "in_channels", "is null, want a whole number"},
+		{`{"in_channels": 0}`, "in_channels", "at least 1"},
+		{`{"sample_size": [32]}`, "sample_size", "want height and width"},
+		{`{"sample_size": -1}`, "sample_size", "positive"},
+		{`{"sample_size": "32"}`, "sample_size", "want a list of whole numbers or null"},
+		{`{"attention_head_dim": 0}`, "attention_head_dim", "null or a positive number"},
+		{`{"attention_head_dim": 500}`, "attention_head_dim", "more than the 448 channels of level 1"},
+		{`{"class_embed_type": ""}`, "class_embed_type", "empty"},
+		{`{"class_embed_type": "projection"}`, "class_embed_type", "supported: timestep, identity, null"},
+		{`{"center_input_sample": 1}`, "center_input_sample", "true or false"},
+		{`{"down_block_types": "DownBlock2D"}`, "down_block_types", `is "DownBlock2D", want a list of strings`},
+		{`{"down_block_types": ["DownBlock2D"]}`, "down_block_types", "has 1 levels, block_out_channels has 4"},
+		{`{"up_block_types": []}`, "up_block_types", "has 0 levels"},
+		{`{"block_out_channels": []}`, "block_out_channels", "is empty"},
+		{`{"block_out_channels": [1.5]}`, "block_out_channels", "is [ 1.5 ], want a list of whole numbers"},
+		{`{"block_out_channels": [224, 448, 672, -32]}`, "block_out_channels", "want positive"},
+		{`{"down_block_types": ["DownBlock2D", "SkipDownBlock2D", "DownBlock2D", "DownBlock2D"]}`, "down_block_types",
+			"has SkipDownBlock2D; supported: AttnDownBlock2D, DownBlock2D, ResnetDownsampleBlock2D"},
+		{`{"up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D"]}`, "up_block_types", "has CrossAttnUpBlock2D"},
+		{`{"up_block_types": ["KUpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D"]}`, "up_block_types", "has KUpBlock2D"},
+		{`{"act_fn": "gelu"}`, "act_fn", "supported: silu, swish"},
+		{`{"time_embedding_type": "fourier"}`, "time_embedding_type", "supported: positional, learned"},
+		{`{"time_embedding_type": "learned"}`, "num_train_timesteps", "needs the number of its rows"},
+		{`{"mid_block_type": "UNetMidBlock2DCrossAttn"}`, "mid_block_type", "supported: UNetMidBlock2D, null"},
+		{`{"dropout": 0.1}`, "dropout", "only 0"},
+		{`{"norm_eps": NaN}`, "norm_eps", "positive"},
+		{`{"norm_eps": -Infinity}`, "norm_eps", "positive"},
+		{`{"mid_block_scale_factor": 0}`, "mid_block_scale_factor", "other than 0"},
+		{`{"mid_block_scale_factor": Infinity}`, "mid_block_scale_factor", "finite"},
+		{`{"freq_shift": 112}`, "freq_shift", "but half"},
+		{`{"downsample_padding": 2}`, "downsample_padding", "supported are 0 and 1"},
+		{`{"downsample_type": "fir"}`, "downsample_type", "conv, resnet"},
+		{`{"upsample_type": "fir"}`, "upsample_type", "conv, resnet"},
+		{`{"resnet_time_scale_shift": "ada_group"}`, "resnet_time_scale_shift", "default, scale_shift"},
+		{`{"norm_num_groups": 33}`, "norm_num_groups", "does not divide the 224 channels of level 0"},
+		{`{"attn_norm_num_groups": 33}`, "attn_norm_num_groups", "does not divide the 896 channels of the mid block"},
+	} {
+		_, err := ParseConfig([]byte(c.json))
+		var fault *ConfigError
+		if !errors.As(err, &fault) || fault.Key != c.key || !strings.Contains(fault.Problem, c.want) {
+			t.Errorf("%s: error %v, want %q about %s", c.json, err, c.want, c.key)
+		}
+	}
+	for _, bad := range []string{"", "[]", `{"in_channels": }`} {
+		if _, err := ParseConfig([]byte(bad)); err == nil {
+			t.Errorf("%q: no error", bad)
+		}
+	}
+}
+
+func TestPresets(t *testing.T) {
+	for _, name := range Presets() {
+		c, err := Preset(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []Config{c, c.WithChannels(1), c.WithClasses(11), c.WithSize(64)} {
+			again, err := ParseConfig(c.JSON())
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			} else if !reflect.DeepEqual(again, c) {
+				t.Errorf("%s: read again it is %+v, want %+v", name, again, c)
+			}
+		}
+		if PresetSummary(name) == "" {
+			t.Errorf("%s has no summary", name)
+		}
+	}
+	if _, err := Preset("cifer"); err == nil || !strings.Contains(err.Error(), "did you mean cifar?") {
+		t.Errorf("error %v", err)
+	}
+	a, _ := Preset("tiny")
+	if b := a.WithSize(64).WithChannels(1); a.SampleSize[0] != 32 || a.InChannels != 3 || b.SampleSize[0] != 64 || b.OutChannels != 1 {
+		t.Error("adapting a preset changed it, or did nothing")
+	}
+}

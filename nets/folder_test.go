@@ -1,0 +1,189 @@
+package nets
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"fluxion/nets/safetensors"
+)
+
+// TestFolderBytes reads each model of diffusers and writes it again, byte for byte.
+func TestFolderBytes(t *testing.T) {
+	for _, dir := range fixtures(t) {
+		c, flat, err := ReadModel(dir)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		out := t.TempDir()
+		if err := WriteModel(out, c, c.Params(), flat); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{configFile, weightsFile} {
+			want, _ := os.ReadFile(filepath.Join(dir, name))
+			got, _ := os.ReadFile(filepath.Join(out, name))
+			if !bytes.Equal(got, want) {
+				t.Errorf("%s/%s differs after reading and writing", dir, name)
+			}
+		}
+	}
+}
+
+// micro returns a small model and its folder.
+func micro(t *testing.T) (dir string, c Config, flat []float32) {
+	t.Helper()
+	c, err := Preset("micro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	params := c.Params()
+	flat = make([]float32, FlatSize(params))
+	Initialise(params, 3, flat)
+	dir = t.TempDir()
+	if err := WriteModel(dir, c, params, flat); err != nil {
+		t.Fatal(err)
+	}
+	return dir, c, flat
+}
+
+// store writes tensors of a model under names and shapes of choice; a name of
+// "" leaves one out.
+func store(t *testing.T, path string, c Config, flat []float32, rename func(*safetensors.Tensor)) {
+	t.Helper()
+	var tensors []safetensors.Tensor
+	values := map[string][]float32{}
+	for i, tensor := range Tensors(c.Params()) {
+		p := c.Params()[i]
+		if rename(&tensor); tensor.Name == "" {
+			continue
+		}
+		v := make([]float32, p.Size())
+		ToStored(p, flat, v)
+		values[tensor.Name] = v[:tensor.Elements()]
+		tensors = append(tensors, tensor)
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	err = safetensors.Write(f, tensors, nil, func(t safetensors.Tensor, w io.Writer) error {
+		return safetensors.WriteFloat32(w, values[t.Name])
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantModel(t *testing.T, dir string, want []float32) {
+	t.Helper()
+	if _, got, err := ReadModel(dir); err != nil || !slices.Equal(got, want) {
+		t.Errorf("error %v, or other weights than were written", err)
+	}
+}
+
+func TestComponentFolder(t *testing.T) {
+	dir, _, flat := micro(t)
+	wantModel(t, dir, flat)
+	pipeline := t.TempDir()
+	if err := os.Rename(dir, filepath.Join(pipeline, "unet")); err != nil {
+		t.Fatal(err)
+	}
+	wantModel(t, pipeline, flat)
+}
+
+func TestLegacyNames(t *testing.T) {
+	dir, c, flat := micro(t)
+	old := strings.NewReplacer(".to_q.", ".query.", ".to_k.", ".key.", ".to_v.", ".value.", ".to_out.0.", ".proj_attn.")
+	store(t, filepath.Join(dir, weightsFile), c, flat, func(s *safetensors.Tensor) { s.Name = old.Replace(s.Name) })
+	wantModel(t, dir, flat)
+}
+
+func TestShards(t *testing.T) {
+	dir, c, flat := micro(t)
+	os.Remove(filepath.Join(dir, weightsFile))
+	shards := []string{"a.safetensors", "b.safetensors"}
+	weightMap := map[string]string{}
+	for i, shard := range shards {
+		store(t, filepath.Join(dir, shard), c, flat, func(s *safetensors.Tensor) {
+			if len(s.Name)%2 != i {
+				s.Name = ""
+				return
+			}
+			weightMap[s.Name] = shard
+		})
+	}
+	write := func() {
+		index, _ := json.Marshal(map[string]any{"metadata": map[string]int{"total_size": 1}, "weight_map": weightMap})
+		if err := os.WriteFile(filepath.Join(dir, indexFile), index, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write()
+	wantModel(t, dir, flat)
+	weightMap["conv_in.bias"] = "../elsewhere.safetensors"
+	write()
+	if _, _, err := ReadModel(dir); err == nil || !strings.Contains(err.Error(), "want a file beside the index") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestFolderErrors(t *testing.T) {
+	wrong := func(change func(*safetensors.Tensor)) func(*testing.T, string, Config, []float32) {
+		return func(t *testing.T, dir string, c Config, flat []float32) {
+			store(t, filepath.Join(dir, weightsFile), c, flat, change)
+		}
+	}
+	for name, c := range map[string]struct {
+		spoil func(*testing.T, string, Config, []float32)
+		want  string
+	}{
+		"missing": {wrong(func(s *safetensors.Tensor) {
+			if s.Name == "conv_in.bias" {
+				s.Name = ""
+			}
+		}), "lacks conv_in.bias"},
+		"extra": {wrong(func(s *safetensors.Tensor) {
+			if s.Name == "conv_in.bias" {
+				s.Name = "conv_in.bais"
+			}
+		}), "lacks conv_in.bias; has, but config.json does not describe, conv_in.bais"},
+		"misshapen": {wrong(func(s *safetensors.Tensor) {
+			if s.Name == "conv_in.bias" {
+				s.Shape = []int{2, 4}
+			}
+		}), "wrong shape for conv_in.bias [2 4] (want [8])"},
+		"many": {wrong(func(s *safetensors.Tensor) { s.Name = strings.Replace(s.Name, "down_blocks", "down", 1) }), "more; has"},
+		"twice": {wrong(func(s *safetensors.Tensor) {
+			s.Name = strings.Replace(s.Name, "down_blocks.1.attentions.0.to_k.bias", "down_blocks.1.attentions.0.query.bias", 1)
+		}), "is also in"},
+		"pickle": {func(t *testing.T, dir string, _ Config, _ []float32) {
+			os.Rename(filepath.Join(dir, weightsFile), filepath.Join(dir, pickleFile))
+		}, "a pickle is not read"},
+		"cut short": {func(t *testing.T, dir string, _ Config, _ []float32) {
+			os.Truncate(filepath.Join(dir, weightsFile), 20_000)
+		}, "cut short"},
+		"bad config": {func(t *testing.T, dir string, _ Config, _ []float32) {
+			os.WriteFile(filepath.Join(dir, configFile), []byte(`{"act_fn": "relu"}`), 0o644)
+		}, "config.json: config key act_fn"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, config, flat := micro(t)
+			c.spoil(t, dir, config, flat)
+			if _, _, err := ReadModel(dir); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), dir) {
+				t.Errorf("error %v, want %q with the file's name", err, c.want)
+			}
+		})
+	}
+	if _, err := ReadConfig(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error %v, want one that says the file does not exist", err)
+	}
+}

@@ -1,0 +1,95 @@
+package nets
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A preset is a change to the defaults of diffusers. A new one is one more row.
+var presets = []struct {
+	name, summary string
+	set           func(*Config)
+}{
+	{"micro", "two tiny levels with attention, for tests", func(c *Config) {
+		c.levels(32, "DownBlock2D 8", "AttnDownBlock2D 16")
+		c.LayersPerBlock, c.NormNumGroups, c.AttentionHeadDim = 1, 4, 8
+	}},
+	{"tiny", "minutes on a CPU: 32×32, attention at 16×16", func(c *Config) {
+		c.levels(32, "DownBlock2D 32", "AttnDownBlock2D 64", "DownBlock2D 64")
+		c.LayersPerBlock, c.NormNumGroups, c.AttentionHeadDim = 1, 8, 32
+	}},
+	{"small", "an hour on a CPU: 32×32, attention at 16×16", func(c *Config) {
+		c.levels(32, "DownBlock2D 64", "AttnDownBlock2D 128", "DownBlock2D 128")
+		c.AttentionHeadDim = 64
+	}},
+	// The network of Ho et al. 2020 for CIFAR-10, as google/ddpm-cifar10-32 has it.
+	{"cifar", "DDPM's CIFAR-10 network (google/ddpm-cifar10-32)", func(c *Config) {
+		c.levels(32, "DownBlock2D 128", "AttnDownBlock2D 256", "DownBlock2D 256", "DownBlock2D 256")
+		c.likeDDPM()
+	}},
+	// The network of Song et al. 2020 (DDIM) for CelebA 64×64, configs/celeba.yml:
+	// DDPM's with channels 128·(1, 2, 2, 2, 4); 78.7 million weights. Its dropout of 0.1 is left out.
+	{"ddpm64", "DDPM's network at 64×64, as DDIM used it for CelebA", func(c *Config) {
+		c.levels(64, "DownBlock2D 128", "DownBlock2D 256", "AttnDownBlock2D 256", "DownBlock2D 256", "DownBlock2D 512")
+		c.likeDDPM()
+	}},
+}
+
+// levels sets the image size and the levels, finest first, each the name of a
+// down block and its channels; the up blocks mirror them.
+func (c *Config) levels(size int, levels ...string) {
+	c.SampleSize = []int{size}
+	c.DownBlockTypes, c.UpBlockTypes, c.BlockOutChannels = nil, nil, nil
+	for _, l := range levels {
+		var block string
+		var channels int
+		if _, err := fmt.Sscan(l, &block, &channels); err != nil {
+			panic(fmt.Sprintf("preset level %q: %v", l, err))
+		}
+		c.DownBlockTypes = append(c.DownBlockTypes, block)
+		c.UpBlockTypes = append(c.UpBlockTypes, strings.Replace(block, "Down", "Up", 1))
+		c.BlockOutChannels = append(c.BlockOutChannels, channels)
+	}
+	slices.Reverse(c.UpBlockTypes)
+}
+
+// likeDDPM sets what the converted checkpoints of the DDPM paper have in common.
+func (c *Config) likeDDPM() {
+	c.AttentionHeadDim = 0
+	c.DownsamplePadding = 0
+	c.FlipSinToCos = false
+	c.FreqShift = Number{1, true}
+	c.NormEps = Number{1e-6, false}
+}
+
+// Preset returns a configuration by name.
+func Preset(name string) (Config, error) {
+	for _, p := range presets {
+		if p.name == name {
+			c := Default()
+			p.set(&c)
+			return c, nil
+		}
+	}
+	return Config{}, fmt.Errorf("no preset %q; did you mean %s? There are %s", name, nearest(name, Presets()), strings.Join(Presets(), ", "))
+}
+
+// Presets returns the names of all presets, smallest first.
+func Presets() []string {
+	var names []string
+	for _, p := range presets {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// PresetSummary is one line about a preset, "" if there is none of that name.
+func PresetSummary(name string) string {
+	for _, p := range presets {
+		if p.name == name {
+			return p.summary
+		}
+	}
+	return ""
+}

@@ -1,0 +1,106 @@
+// Package safetensors reads and writes the safetensors format: eight bytes of
+// little-endian header length, a JSON header, and the tensors' bytes. What it
+// writes equals, byte for byte, what the reference implementation writes.
+package safetensors
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+)
+
+// Dtype is an element type as the header spells it.
+type Dtype string
+
+// The element types that can be read as numbers. The others of the format are
+// passed through as bytes.
+const (
+	F16  Dtype = "F16"
+	BF16 Dtype = "BF16"
+	F32  Dtype = "F32"
+	F64  Dtype = "F64"
+	I64  Dtype = "I64"
+)
+
+// dtypes in the order of the reference implementation, which writes the last
+// one first, with the bytes of an element.
+var dtypes = []struct {
+	name  Dtype
+	width int
+}{
+	{"BOOL", 1}, {"U8", 1}, {"I8", 1}, {"F8_E5M2", 1}, {"F8_E4M3", 1}, {"I16", 2}, {"U16", 2}, {F16, 2}, {BF16, 2},
+	{"I32", 4}, {"U32", 4}, {F32, 4}, {F64, 8}, {I64, 8}, {"U64", 8},
+}
+
+// rank returns the place of an element type in the order above; −1 if unknown.
+func (d Dtype) rank() int {
+	for i, t := range dtypes {
+		if t.name == d {
+			return i
+		}
+	}
+	return -1
+}
+
+// Width returns the bytes of an element, 0 for an unknown type.
+func (d Dtype) Width() int {
+	if r := d.rank(); r >= 0 {
+		return dtypes[r].width
+	}
+	return 0
+}
+
+// Tensor is an entry of the header.
+type Tensor struct {
+	Name  string
+	Dtype Dtype
+	Shape []int // empty for a scalar
+
+	offset int64 // of the first byte, from the start of the data
+}
+
+// Elements returns the product of the shape.
+func (t Tensor) Elements() int {
+	n, _ := t.elements()
+	return n
+}
+
+// elements reports whether the product of the shape, in bytes, fits an int64.
+func (t Tensor) elements() (n int, ok bool) {
+	product, zero := uint64(1), false
+	for _, d := range t.Shape {
+		if d < 0 {
+			return 0, false
+		}
+		zero = zero || d == 0
+		hi, lo := bits.Mul64(product, uint64(max(d, 1)))
+		if hi != 0 || lo > math.MaxInt64/8 {
+			return 0, false
+		}
+		product = lo
+	}
+	if zero {
+		return 0, true
+	}
+	return int(product), true
+}
+
+// Size returns the tensor's bytes in the file.
+func (t Tensor) Size() int64 { return int64(t.Elements()) * int64(t.Dtype.Width()) }
+
+// FormatError is a file that is no proper safetensors file.
+type FormatError struct {
+	File    string
+	Tensor  string // "" if the fault is not one tensor's
+	Problem string // what is wrong, and what would be right
+}
+
+func (e *FormatError) Error() string {
+	if e.Tensor == "" {
+		return fmt.Sprintf("%s: %s", e.File, e.Problem)
+	}
+	return fmt.Sprintf("%s: tensor %q: %s", e.File, e.Tensor, e.Problem)
+}
+
+// maxHeader is the longest header the reference implementation reads.
+const maxHeader = 100_000_000

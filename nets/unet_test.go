@@ -1,0 +1,250 @@
+package nets
+
+import (
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fluxion/nets/safetensors"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// recorded is a tensor of a fixture, widened to float64.
+type recorded struct {
+	shape  []int
+	values []float64
+}
+
+func readTensors(t *testing.T, path string) map[string]recorded {
+	t.Helper()
+	f, err := safetensors.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	out := map[string]recorded{}
+	for _, s := range f.Tensors {
+		r := recorded{s.Shape, make([]float64, s.Elements())}
+		if s.Dtype == safetensors.I64 {
+			whole := make([]int64, s.Elements())
+			err = f.ReadInt64(s.Name, whole)
+			for i, v := range whole {
+				r.values[i] = float64(v)
+			}
+		} else {
+			err = f.ReadFloat64(s.Name, r.values)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[s.Name] = r
+	}
+	return out
+}
+
+// nhwc turns (N,C,H,W) into (N,H,W,C).
+func nhwc(r recorded) recorded {
+	n, c, pixels := r.shape[0], r.shape[1], r.shape[2]*r.shape[3]
+	out := make([]float64, len(r.values))
+	for i, v := range r.values {
+		image, channel, pixel := i/(c*pixels), i/pixels%c, i%pixels
+		out[(image*pixels+pixel)*c+channel] = v
+	}
+	return recorded{[]int{n, r.shape[2], r.shape[3], c}, out}
+}
+
+func bind(t *testing.T, n *gorgonia.Node, values []float64) {
+	t.Helper()
+	if err := gorgonia.Let(n, tensor.New(tensor.WithShape(n.Shape()...), tensor.WithBacking(values))); err != nil {
+		t.Fatalf("%s: %v", n.Name(), err)
+	}
+}
+
+// fixtureGraph builds the graph of a fixture in float64 and gives it values.
+func fixtureGraph(t *testing.T, dir string) (g *Graph, output recorded) {
+	t.Helper()
+	c, flat, err := ReadModel(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io := readTensors(t, filepath.Join(dir, "io.safetensors"))
+	sample := nhwc(io["sample"])
+	g, err = Build(c, BuildOptions{Batch: sample.shape[0], Height: sample.shape[1], Width: sample.shape[2], Dtype: tensor.Float64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bind(t, g.Sample, sample.values)
+	bind(t, g.Time, io["timestep"].values)
+	if g.Class != nil {
+		bind(t, g.Class, io["class_labels"].values)
+	}
+	for i, p := range g.Params {
+		w := make([]float64, p.Size())
+		for k := range w {
+			w[k] = float64(flat[p.Offset+k])
+		}
+		bind(t, g.Nodes[i], w)
+	}
+	return g, nhwc(io["output"])
+}
+
+// compare fails where values differ by more than the tolerance.
+func compare(t *testing.T, name string, got gorgonia.Value, want []float64, tolerance float64) {
+	t.Helper()
+	values, ok := got.Data().([]float64)
+	if !ok || len(values) != len(want) {
+		t.Errorf("%s: %d values of type %T, want %d of float64", name, len(values), got.Data(), len(want))
+		return
+	}
+	worst := 0.0
+	for i, w := range want {
+		worst = max(worst, math.Abs(values[i]-w)) // NaN stays NaN
+	}
+	if !(worst <= tolerance) {
+		t.Errorf("%s: off by %.2g, want at most %.2g", name, worst, tolerance)
+	}
+}
+
+// largest is the largest magnitude.
+func largest(values []float64) float64 {
+	m := 0.0
+	for _, v := range values {
+		m = max(m, math.Abs(v))
+	}
+	return m
+}
+
+// TestForward runs each network of diffusers on Gorgonia's own machine. The
+// recorded outputs are float64 throughout.
+func TestForward(t *testing.T) {
+	for _, dir := range fixtures(t) {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			t.Parallel()
+			g, want := fixtureGraph(t, dir)
+			vm := gorgonia.NewTapeMachine(g.G)
+			defer vm.Close()
+			if err := vm.RunAll(); err != nil {
+				t.Fatal(err)
+			}
+			compare(t, "output", g.Output.Value(), want.values, 1e-12*largest(want.values))
+		})
+	}
+}
+
+// TestGradients compares the gradients of Σ output·cotangent with those of
+// PyTorch, which were computed in float64 and stored in float32.
+func TestGradients(t *testing.T) {
+	files, _ := filepath.Glob("testdata/diffusers/*/grads.safetensors")
+	if len(files) == 0 {
+		t.Skip("no gradients under testdata/diffusers")
+	}
+	for _, path := range files {
+		dir := filepath.Dir(path)
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			t.Parallel()
+			g, _ := fixtureGraph(t, dir)
+			want := readTensors(t, path)
+			cotangent := gorgonia.NewTensor(g.G, tensor.Float64, 4, gorgonia.WithShape(g.Output.Shape()...), gorgonia.WithName("cotangent"))
+			bind(t, cotangent, nhwc(want["cotangent"]).values)
+			loss := gorgonia.Must(gorgonia.Sum(gorgonia.Must(gorgonia.HadamardProd(g.Output, cotangent))))
+			grads, err := gorgonia.Grad(loss, append([]*gorgonia.Node{g.Sample}, g.Nodes...)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			vm := gorgonia.NewTapeMachine(g.G)
+			defer vm.Close()
+			if err := vm.RunAll(); err != nil {
+				t.Fatal(err)
+			}
+			dx := nhwc(want["sample"]).values
+			compare(t, "sample", grads[0].Value(), dx, 1e-7*largest(dx))
+			for i, p := range g.Params {
+				w := want[p.Name].values
+				if key, ok := strings.CutSuffix(p.Name, ".to_k.bias"); ok {
+					// It adds the same number to all scores of a query, which the softmax
+					// takes away again: the gradient is zero, and what is left is rounding.
+					compare(t, p.Name, grads[i+1].Value(), make([]float64, p.Size()), 1e-12*largest(want[key+".to_q.bias"].values))
+					continue
+				}
+				w = inGraph(p, w)
+				compare(t, p.Name, grads[i+1].Value(), w, 1e-7*largest(w))
+			}
+		})
+	}
+}
+
+// inGraph is FromStored in float64.
+func inGraph(p Param, stored []float64) []float64 {
+	out, in, pixels := p.axes()
+	w := make([]float64, len(stored))
+	for k, v := range stored {
+		o, i, x := k/(in*pixels), k/pixels%in, k%pixels
+		w[(x*in+i)*out+o] = v
+	}
+	return w
+}
+
+// TestEveryParameterIsUsed: each reaches the output, in every preset and kind
+// of block.
+func TestEveryParameterIsUsed(t *testing.T) {
+	configs := map[string]Config{}
+	for _, name := range Presets() {
+		c, _ := Preset(name)
+		configs[name] = c
+		configs[name+" with classes"] = c.WithClasses(3)
+	}
+	for _, dir := range fixtures(t) {
+		c, err := ReadConfig(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		configs[filepath.Base(dir)] = c
+	}
+	for name, c := range configs {
+		g, err := Build(c, BuildOptions{Batch: 2})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for i, n := range g.Nodes {
+			if n.Name() != g.Params[i].Name || !n.Shape().Eq(g.Params[i].Shape) {
+				t.Errorf("%s: node %s %v stands for parameter %s %v", name, n.Name(), n.Shape(), g.Params[i].Name, g.Params[i].Shape)
+			}
+			if g.G.To(n.ID()).Len() == 0 {
+				t.Errorf("%s: nothing uses %s", name, n.Name())
+			}
+		}
+		want := g.Sample.Shape().Clone()
+		want[3] = c.OutChannels
+		if (g.Class != nil) != c.Conditional() || !g.Output.Shape().Eq(want) {
+			t.Errorf("%s: class %v, output %v; want %v, %v", name, g.Class, g.Output.Shape(), c.Conditional(), want)
+		}
+	}
+}
+
+func TestBuildErrors(t *testing.T) {
+	c, _ := Preset("cifar")
+	broken := c.WithSize(32)
+	broken.ActFn = "gelu"
+	sizeless := c.WithSize(32)
+	sizeless.SampleSize = nil
+	for _, e := range []struct {
+		config  Config
+		options BuildOptions
+		want    string
+	}{
+		{broken, BuildOptions{Batch: 1}, "act_fn"},
+		{c, BuildOptions{}, "batch is 0"},
+		{c, BuildOptions{Batch: 1, Height: 32, Width: 20}, "want positive multiples of 8"},
+		{c, BuildOptions{Batch: 1, Height: 32}, "images of 32×0"},
+		{sizeless, BuildOptions{Batch: 1}, "images of 0×0"},
+		{c, BuildOptions{Batch: 1, Dtype: tensor.Int}, "want float32 or float64"},
+	} {
+		if _, err := Build(e.config, e.options); err == nil || !strings.Contains(err.Error(), e.want) {
+			t.Errorf("error %v, want %q", err, e.want)
+		}
+	}
+}

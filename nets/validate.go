@@ -1,0 +1,146 @@
+package nets
+
+import (
+	"math"
+	"slices"
+	"strings"
+)
+
+// Validate says whether the network can be built. It returns a *ConfigError
+// that names the key and what is supported.
+func (c Config) Validate() error {
+	for _, check := range []func() error{c.checkNumbers, c.checkLevels, c.checkChoices, c.checkEmbeddings, c.checkChannels} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c Config) checkNumbers() error {
+	for _, n := range []struct {
+		key          string
+		value, least int
+	}{
+		{"in_channels", c.InChannels, 1}, {"out_channels", c.OutChannels, 1},
+		{"layers_per_block", c.LayersPerBlock, 1}, {"norm_num_groups", c.NormNumGroups, 1},
+		{"time_embedding_dim", c.TimeEmbeddingDim, 0}, {"attention_head_dim", c.AttentionHeadDim, 0},
+		{"attn_norm_num_groups", c.AttnNormNumGroups, 0}, {"num_class_embeds", c.NumClassEmbeds, 0},
+		{"num_train_timesteps", c.NumTrainTimesteps, 0},
+	} {
+		if n.value < n.least {
+			return refuse(n.key, "is %d, want at least %d", n.value, n.least)
+		}
+	}
+	for _, n := range c.SampleSize {
+		if n < 1 {
+			return refuse("sample_size", "is %v, want positive numbers", c.SampleSize)
+		}
+	}
+	switch {
+	case c.Dropout.Value != 0:
+		return refuse("dropout", "is %g, only 0 is supported for now", c.Dropout.Value)
+	case !(c.NormEps.Value > 0) || math.IsInf(c.NormEps.Value, 0):
+		return refuse("norm_eps", "is %g, want a small positive number such as 1e-5", c.NormEps.Value)
+	case c.MidBlockScaleFactor.Value == 0 || c.MidBlockScaleFactor.Value-c.MidBlockScaleFactor.Value != 0:
+		return refuse("mid_block_scale_factor", "is %g, want a finite number other than 0", c.MidBlockScaleFactor.Value)
+	case c.DownsamplePadding != 0 && c.DownsamplePadding != 1:
+		return refuse("downsample_padding", "is %d, supported are 0 and 1", c.DownsamplePadding)
+	}
+	return nil
+}
+
+func (c Config) checkLevels() error {
+	n := len(c.BlockOutChannels)
+	switch {
+	case n == 0:
+		return refuse("block_out_channels", "is empty, want one number a level")
+	case len(c.DownBlockTypes) != n:
+		return refuse("down_block_types", "has %d levels, block_out_channels has %d", len(c.DownBlockTypes), n)
+	case len(c.UpBlockTypes) != n:
+		return refuse("up_block_types", "has %d levels, block_out_channels has %d", len(c.UpBlockTypes), n)
+	}
+	for _, list := range []struct {
+		key   string
+		types []string
+		known map[string]blockKind
+	}{{"down_block_types", c.DownBlockTypes, c.downKinds()}, {"up_block_types", c.UpBlockTypes, c.upKinds()}} {
+		for _, t := range list.types {
+			if _, ok := list.known[blockName(t)]; !ok {
+				return refuse(list.key, "has %s; supported: %s", t, keys(list.known))
+			}
+		}
+	}
+	return nil
+}
+
+func keys(m map[string]blockKind) string {
+	var names []string
+	for k := range m {
+		names = append(names, k)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+func (c Config) checkChoices() error {
+	for _, choice := range []struct {
+		key, value string
+		supported  []string
+	}{
+		{"time_embedding_type", c.TimeEmbeddingType, []string{"positional", "learned"}},
+		{"mid_block_type", c.MidBlockType, []string{"UNetMidBlock2D", ""}},
+		{"downsample_type", c.DownsampleType, []string{"conv", "resnet"}},
+		{"upsample_type", c.UpsampleType, []string{"conv", "resnet"}},
+		{"act_fn", c.ActFn, []string{"silu", "swish"}},
+		{"resnet_time_scale_shift", c.ResnetTimeScaleShift, []string{"default", "scale_shift"}},
+		{"class_embed_type", c.ClassEmbedType, []string{"", "timestep", "identity"}},
+	} {
+		if !slices.Contains(choice.supported, choice.value) {
+			names := strings.Join(choice.supported, ", ")
+			if slices.Contains(choice.supported, "") {
+				names = strings.Trim(strings.ReplaceAll(names, ", , ", ", "), ", ") + ", null"
+			}
+			return refuse(choice.key, "is %q; supported: %s", choice.value, names)
+		}
+	}
+	return nil
+}
+
+func (c Config) checkEmbeddings() error {
+	c0 := c.BlockOutChannels[0]
+	switch {
+	case c.TimeEmbeddingType == "learned" && c.NumTrainTimesteps == 0:
+		return refuse("num_train_timesteps", "is null, but the learned time embedding needs the number of its rows")
+	case c.TimeEmbeddingType == "positional" && c0%2 != 0:
+		return refuse("block_out_channels", "begins with %d, but the positional time embedding needs an even number", c0)
+	case c.TimeEmbeddingType == "positional" && float64(c0/2) == c.FreqShift.Value, c.FreqShift.Value-c.FreqShift.Value != 0:
+		return refuse("freq_shift", "is %g; supported is any finite number but half of the first of block_out_channels, %d", c.FreqShift.Value, c0/2)
+	}
+	return nil
+}
+
+func (c Config) checkChannels() error {
+	for i, n := range c.BlockOutChannels {
+		switch {
+		case n < 1:
+			return refuse("block_out_channels", "has %d, want positive numbers", n)
+		case n%c.NormNumGroups != 0:
+			return refuse("norm_num_groups", "is %d, which does not divide the %d channels of level %d", c.NormNumGroups, n, i)
+		case c.AttentionHeadDim > n && c.hasAttention(i):
+			return refuse("attention_head_dim", "is %d, more than the %d channels of level %d", c.AttentionHeadDim, n, i)
+		}
+	}
+	last := c.BlockOutChannels[len(c.BlockOutChannels)-1]
+	if g := c.midAttentionGroups(); c.MidBlockType != "" && c.AddAttention && g > 0 && last%g != 0 {
+		return refuse("attn_norm_num_groups", "is %d, which does not divide the %d channels of the mid block", g, last)
+	}
+	return nil
+}
+
+func (c Config) hasAttention(level int) bool {
+	n := len(c.BlockOutChannels)
+	return c.downKinds()[blockName(c.DownBlockTypes[level])].attention ||
+		c.upKinds()[blockName(c.UpBlockTypes[n-1-level])].attention ||
+		level == n-1 && c.MidBlockType != "" && c.AddAttention
+}
