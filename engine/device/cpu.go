@@ -37,8 +37,8 @@ func (d *CPU) Describe() string {
 // Threads is the size of the pool.
 func (d *CPU) Threads() int { return d.pool.Threads() }
 
-// Pool is where host work may run between steps.
-func (d *CPU) Pool() *cpu.Pool { return d.pool }
+// Bind returns the kernel on this device's pool.
+func (d *CPU) Bind(kernel func(*cpu.Pool)) func() { return func() { kernel(d.pool) } }
 
 // Alloc returns zeroed memory.
 func (d *CPU) Alloc(sizes [plan.Regions]int) Memory {

@@ -35,6 +35,8 @@ type Device interface {
 	Free(m Memory)
 	// Load binds a plan to memory at least as large as it says.
 	Load(p *plan.Plan, m Memory) Program
+	// Bind makes a kernel outside a plan runnable.
+	Bind(kernel func(*cpu.Pool)) func()
 	// PeakFLOPS measures the arithmetic rate of the device, float32.
 	PeakFLOPS() float64
 	Close()

@@ -1,7 +1,7 @@
 // Package process is the mathematics of diffusion and Gaussian flow matching,
-// which are one thing: /work/shared/reference/process.md, whose sections the
-// comments cite, after Gao et al., "Diffusion Meets Flow Matching" (2024).
-// Everything is float64 on the host and pure.
+// which are one thing. Comments cite the sections of the project's process.md,
+// which follows Gao et al., "Diffusion Meets Flow Matching: Two Sides of the
+// Same Coin" (2024, diffusionflow.github.io). Everything is float64 and pure.
 //
 // Time t runs from 0 (data) to 1 (noise), z = αx + σε, λ = ln(α²/σ²).
 package process

@@ -1,0 +1,346 @@
+package train
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"fluxion/engine/plan"
+	"fluxion/engine/process"
+	"fluxion/nets"
+	"fluxion/nets/pyjson"
+	"fluxion/nets/safetensors"
+)
+
+// State is what a run needs besides tensors to go on to the bit.
+type State struct {
+	Images int64   `json:"images"` // seen
+	Steps  int64   `json:"steps"`
+	Loss   float64 `json:"loss"` // running mean, as shown
+}
+
+// A checkpoint is a folder that diffusers opens as a pipeline:
+//
+//	model_index.json
+//	unet/        weights
+//	unet_ema/    averaged weights
+//	scheduler/   scheduler_config.json
+//	training/    optimizer.safetensors (moments), state.json
+const (
+	checkpointsDir = "checkpoints"
+	weightsDir     = "unet"
+	averageDir     = "unet_ema"
+	trainingDir    = "training"
+	optimizerFile  = "optimizer.safetensors"
+	stateFile      = "state.json"
+)
+
+// moments are the optimizer's buffers and the prefixes of their tensors.
+var moments = map[string]plan.Region{"moment1.": plan.Moment1, "moment2.": plan.Moment2}
+
+// checkpoint writes the state of a run to its folder: first beside its place,
+// synced, then renamed, so that a folder of that name is always whole.
+func (r *run) checkpoint(s State) (string, error) {
+	parent := filepath.Join(r.dir, checkpointsDir)
+	if err := os.MkdirAll(parent, 0o777); err != nil {
+		return "", err
+	}
+	final := filepath.Join(parent, strconv.FormatInt(s.Images, 10))
+	if _, err := os.Stat(final); err == nil {
+		return final, nil // this state is saved already
+	}
+	tmp, err := os.MkdirTemp(parent, temporary+"*")
+	if err != nil {
+		return "", err
+	}
+	if err := errors.Join(r.writeCheckpoint(tmp, s), os.Chmod(tmp, 0o777&^umask())); err != nil {
+		return "", errors.Join(fmt.Errorf("checkpoint %s: %w", final, err), os.RemoveAll(tmp))
+	}
+	if err := errors.Join(syncTree(tmp), os.Rename(tmp, final), syncDir(parent)); err != nil {
+		return "", errors.Join(fmt.Errorf("checkpoint %s: %w", final, err), os.RemoveAll(tmp))
+	}
+	return final, r.prune()
+}
+
+// temporary begins the names of folders that are not whole.
+const temporary = ".incomplete-"
+
+func (r *run) writeCheckpoint(dir string, s State) error {
+	memory, params := r.trainer.Memory, r.trainer.Graph.Params
+	for _, sub := range []string{weightsDir, averageDir, "scheduler", trainingDir} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o777); err != nil {
+			return err
+		}
+	}
+	if err := nets.WriteModel(filepath.Join(dir, weightsDir), r.config, params, memory[plan.Parameters]); err != nil {
+		return err
+	}
+	if err := nets.WriteModel(filepath.Join(dir, averageDir), r.config, params, memory[plan.Average]); err != nil {
+		return err
+	}
+	scheduler, err := r.objective.Process.SchedulerConfig()
+	if err != nil {
+		return err
+	}
+	index, err := modelIndex(scheduler)
+	if err != nil {
+		return err
+	}
+	state, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := r.writeMoments(filepath.Join(dir, trainingDir, optimizerFile)); err != nil {
+		return err
+	}
+	for name, data := range map[string][]byte{
+		"scheduler/scheduler_config.json":       scheduler,
+		"model_index.json":                      index,
+		filepath.Join(trainingDir, stateFile):   append(state, '\n'),
+		filepath.Join(trainingDir, classesFile): r.classes(),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o666); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// modelIndex is the pipeline's own file.
+func modelIndex(scheduler []byte) ([]byte, error) {
+	s, err := pyjson.Unmarshal(scheduler)
+	if err != nil {
+		return nil, err
+	}
+	return pyjson.Marshal(map[string]any{
+		"_class_name":        "DDPMPipeline",
+		"_diffusers_version": s["_diffusers_version"],
+		"scheduler":          []any{"diffusers", s["_class_name"]},
+		"unet":               []any{"diffusers", "UNet2DModel"},
+	}), nil
+}
+
+func (r *run) writeMoments(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var tensors []safetensors.Tensor
+	places := map[string]func(dst []float32){}
+	for _, t := range nets.Tensors(r.trainer.Graph.Params) {
+		i := slices.IndexFunc(r.trainer.Graph.Params, func(p nets.Param) bool { return p.Name == t.Name })
+		p := r.trainer.Graph.Params[i]
+		for prefix, region := range moments {
+			t.Name = prefix + p.Name
+			tensors = append(tensors, t)
+			places[t.Name] = func(dst []float32) { nets.ToStored(p, r.trainer.Memory[region], dst) }
+		}
+	}
+	err = safetensors.Write(f, tensors, map[string]string{"format": "pt"}, func(t safetensors.Tensor, w io.Writer) error {
+		values := make([]float32, t.Elements())
+		places[t.Name](values)
+		return safetensors.WriteFloat32(w, values)
+	})
+	return errors.Join(err, f.Close())
+}
+
+// restore reads the newest checkpoint into the trainer's memory; found is false
+// if there is none.
+func (r *run) restore() (s State, found bool, err error) {
+	all, err := checkpoints(r.dir)
+	if err != nil || len(all) == 0 {
+		return State{}, false, err
+	}
+	dir := all[len(all)-1].path
+	data, err := os.ReadFile(filepath.Join(dir, trainingDir, stateFile))
+	if err != nil {
+		return State{}, false, err
+	}
+	if err := json.Unmarshal(data, &s); err != nil {
+		return State{}, false, fmt.Errorf("%s: %w", filepath.Join(dir, trainingDir, stateFile), err)
+	}
+	for sub, region := range map[string]plan.Region{weightsDir: plan.Parameters, averageDir: plan.Average} {
+		config, flat, err := nets.ReadModel(filepath.Join(dir, sub))
+		if err != nil {
+			return State{}, false, err
+		}
+		if string(config.JSON()) != string(r.config.JSON()) {
+			return State{}, false, fmt.Errorf("%s holds another network than the run's", filepath.Join(dir, sub))
+		}
+		copy(r.trainer.Memory[region], flat)
+	}
+	return s, true, r.readMoments(filepath.Join(dir, trainingDir, optimizerFile))
+}
+
+func (r *run) readMoments(path string) error {
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if want := len(moments) * len(r.trainer.Graph.Params); len(f.Tensors) != want {
+		return &safetensors.FormatError{File: path, Problem: fmt.Sprintf("%d tensors, want %d", len(f.Tensors), want)}
+	}
+	for _, p := range r.trainer.Graph.Params {
+		values := make([]float32, p.Size())
+		for prefix, region := range moments {
+			name := prefix + p.Name
+			if t, ok := f.Lookup(name); !ok || !slices.Equal(t.Shape, p.Stored) {
+				return &safetensors.FormatError{File: path, Tensor: name, Problem: fmt.Sprintf("want a tensor of shape %v", p.Stored)}
+			}
+			if err := f.ReadFloat32(name, values); err != nil {
+				return err
+			}
+			nets.FromStored(p, values, r.trainer.Memory[region])
+		}
+	}
+	return nil
+}
+
+// saved is a checkpoint on disk.
+type saved struct {
+	images int64
+	path   string
+}
+
+// checkpoints lists the whole checkpoints of a run folder, oldest first.
+func checkpoints(dir string) ([]saved, error) {
+	parent := filepath.Join(dir, checkpointsDir)
+	entries, err := os.ReadDir(parent)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []saved
+	for _, e := range entries {
+		if n, err := strconv.ParseInt(e.Name(), 10, 64); err == nil && e.IsDir() {
+			list = append(list, saved{n, filepath.Join(parent, e.Name())})
+		}
+	}
+	slices.SortFunc(list, func(a, b saved) int { return int(a.images - b.images) })
+	return list, nil
+}
+
+// Newest returns the newest checkpoint of a run folder, or dir itself if it is no run folder.
+func Newest(dir string) (string, error) {
+	all, err := checkpoints(dir)
+	if err != nil || len(all) == 0 {
+		return dir, err
+	}
+	return all[len(all)-1].path, nil
+}
+
+// prune removes all but the newest checkpoints. A folder is renamed first, so
+// that what is half removed is not taken for a checkpoint.
+func (r *run) prune() error {
+	all, err := checkpoints(r.dir)
+	if err != nil {
+		return err
+	}
+	for ; len(all) > r.settings.Keep; all = all[1:] {
+		doomed := filepath.Join(filepath.Dir(all[0].path), temporary+filepath.Base(all[0].path))
+		if err := errors.Join(os.Rename(all[0].path, doomed), os.RemoveAll(doomed)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweep removes what a killed run left half written.
+func sweep(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, checkpointsDir, temporary+"*"))
+	for _, path := range left {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	return err
+}
+
+// syncTree syncs every file and folder below dir.
+func syncTree(dir string) error {
+	return filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return syncDir(path)
+	})
+}
+
+// syncDir syncs one file or folder.
+func syncDir(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// Model is what is needed to sample from a folder: a checkpoint, a run folder
+// (its newest checkpoint) or a diffusers pipeline.
+type Model struct {
+	Config  nets.Config
+	Weights []float32 // flat
+	Process process.Process
+	Classes []string // names, if known
+	Guided  bool     // the last class stands for none
+	Path    string   // where the weights were found
+}
+
+// classesFile names the classes of the data; the network's table has one more row, for none.
+const classesFile = "classes.json"
+
+func (r *run) classes() []byte {
+	names := r.data.Classes()
+	if names == nil {
+		names = []string{}
+	}
+	data, _ := json.Marshal(names) // strings always encode
+	return append(data, '\n')
+}
+
+// ReadModel reads the averaged weights, or the raw ones, of a folder.
+func ReadModel(dir string, average bool) (*Model, error) {
+	root, err := Newest(dir)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{Path: root}
+	if average {
+		if _, err := os.Stat(filepath.Join(root, averageDir)); err == nil {
+			m.Path = filepath.Join(root, averageDir)
+		}
+	}
+	if m.Config, m.Weights, err = nets.ReadModel(m.Path); err != nil {
+		return nil, err
+	}
+	scheduler := filepath.Join(root, "scheduler", "scheduler_config.json")
+	if _, err := os.Stat(scheduler); errors.Is(err, os.ErrNotExist) {
+		scheduler = filepath.Join(root, "scheduler_config.json")
+	}
+	data, err := os.ReadFile(scheduler)
+	if err != nil {
+		return nil, fmt.Errorf("%w (the folder must say how its network was trained)", err)
+	}
+	if m.Process, err = process.ParseScheduler(data); err != nil {
+		return nil, fmt.Errorf("%s: %w", scheduler, err)
+	}
+	data, err = os.ReadFile(filepath.Join(root, trainingDir, classesFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return m, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &m.Classes)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(root, trainingDir, classesFile), err)
+	}
+	m.Guided = len(m.Classes) > 0 && m.Config.NumClassEmbeds == len(m.Classes)+1
+	return m, nil
+}

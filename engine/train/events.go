@@ -1,0 +1,58 @@
+package train
+
+import "time"
+
+// Observer is told what a run does. Its methods are called from the loop, one
+// at a time; nothing below the command line prints.
+type Observer interface {
+	Start(Start)
+	Status(Status)
+	Checkpoint(path string, images int64)
+	Samples(path string, images int64)
+	Note(text string) // something the user should know
+}
+
+// Start describes a run before its first step.
+type Start struct {
+	Run      string // folder
+	Settings Settings
+	Changes  []Change // settings that differ from the run that goes on here
+
+	Dataset       string
+	DatasetImages int // in a pass
+	Height, Width int
+	Channels      int
+	Classes       []string // nil: unlabelled
+
+	Parameters   int
+	Tensors      int
+	Device       string
+	PlannedBytes int64
+	StepFLOPs    int64
+	Images       int64  // seen already
+	From         string // the checkpoint it goes on from
+	Objective    string
+}
+
+// Status is how far a run is.
+type Status struct {
+	Images, Of      int64
+	Steps           int64
+	Loss            float64 // running mean
+	LR              float64
+	GradNorm        float64
+	ImagesPerSecond float64
+	Elapsed, Left   time.Duration
+	Skipped         int // undecodable images left out
+}
+
+// Result is what a run came to.
+type Result struct {
+	Run        string
+	Images     int64
+	Steps      int64
+	Loss       float64
+	Seconds    float64
+	Checkpoint string
+	AlreadyRun bool // it was finished before
+}

@@ -1,0 +1,70 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"fluxion/data"
+	"fluxion/engine/generate"
+	"fluxion/engine/sampler"
+)
+
+// gridSampler makes the grids of a run; its first images are the same in every grid.
+const gridSampler = "euler"
+
+// gridStep compiles the sampling of grids, nil if there are none.
+func (r *run) gridStep(height, width, threads int) (*generate.Step, error) {
+	if r.settings.SampleCount == 0 {
+		return nil, nil
+	}
+	return generate.NewStep(generate.Options{
+		Config: r.config, Height: height, Width: width, Batch: min(r.settings.Batch, r.settings.SampleCount), Threads: threads,
+	})
+}
+
+// gridColumns is the number of images in a row of a grid.
+const gridColumns = 10
+
+// samples writes a grid from the averaged weights. With classes, columns are
+// classes in turn.
+func (r *run) samples(ctx context.Context, images int64) error {
+	if r.sampler == nil {
+		return nil
+	}
+	s, err := sampler.Get(gridSampler)
+	if err != nil {
+		return err
+	}
+	table, err := s.Plan(r.objective.Process, sampler.Options{Steps: r.settings.SampleSteps})
+	if err != nil {
+		return err
+	}
+	request := generate.Request{Table: table, Seed: r.settings.Seed, Guidance: 1, NullClass: r.objective.NullClass}
+	for i := range r.settings.SampleCount {
+		request.Seeds = append(request.Seeds, int64(i))
+		if n := len(r.data.Classes()); n > 0 {
+			request.Classes = append(request.Classes, i%min(n, gridColumns))
+		}
+	}
+	height, width, channels := r.data.Shape()
+	all := make([]byte, 0, r.settings.SampleCount*height*width*channels)
+	err = r.sampler.Run(ctx, request, func(_ int, pixels []byte) error {
+		all = append(all, pixels...)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(r.dir, samplesDir)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, fmt.Sprintf("%09d.png", images))
+	if err := data.WriteGrid(path, all, r.settings.SampleCount, height, width, channels, gridColumns); err != nil {
+		return err
+	}
+	r.observer.Samples(path, images)
+	return nil
+}
