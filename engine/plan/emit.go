@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"maps"
 	"slices"
 
 	"fluxion/kernels"
@@ -51,8 +52,8 @@ func (c *compiler) emit() (*Plan, error) {
 	launches := c.launches()
 	blocks := c.lives(launches)
 	all := make([]*block, 0, len(blocks)+len(launches))
-	for _, v := range c.values {
-		if b := blocks[v]; b != nil {
+	for _, id := range slices.Sorted(maps.Keys(c.values)) {
+		if b := blocks[c.values[id]]; b != nil {
 			all = append(all, b)
 		}
 	}

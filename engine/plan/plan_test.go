@@ -1,0 +1,125 @@
+package plan
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"fluxion/kernels/loss"
+	"fluxion/nets"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// training returns the plan of loss and gradients of a preset.
+func training(t *testing.T, preset string, batch int, without ...string) *Plan {
+	t.Helper()
+	c, err := nets.Preset(preset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := nets.Build(c, nets.BuildOptions{Batch: batch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := gorgonia.NewTensor(g.G, tensor.Float32, 4, gorgonia.WithShape(g.Output.Shape()...), gorgonia.WithName("target"))
+	weight := gorgonia.NewVector(g.G, tensor.Float32, gorgonia.WithShape(batch), gorgonia.WithName("weight"))
+	l := loss.MSE(g.Output, target, weight)
+	grads, err := gorgonia.Grad(l, g.Nodes...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{
+		Inputs: []*gorgonia.Node{g.Sample, g.Time, target, weight}, Outputs: []*gorgonia.Node{l},
+		FlatSize: nets.FlatSize(g.Params), Threads: 2, Without: without,
+	}
+	for i, p := range g.Params {
+		o.Parameters = append(o.Parameters, Parameter{g.Nodes[i], p.Offset, grads[i]})
+	}
+	p, err := Compile(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func text(p *Plan) string {
+	var b strings.Builder
+	if _, err := p.WriteTo(&b); err != nil {
+		panic(err)
+	}
+	return b.String()
+}
+
+// TestDeterministic: the same network gives the same plan, which resuming to the bit stands on.
+func TestDeterministic(t *testing.T) {
+	first := text(training(t, "small", 4))
+	for range 3 {
+		if again := text(training(t, "small", 4)); again != first {
+			t.Fatal("two compilations differ")
+		}
+	}
+}
+
+// TestFLOPs compares with the count of reference/unet_flops.py for google/ddpm-cifar10-32:
+// 12.44 GFLOP an image forward, and three times that for training but for the first convolution.
+func TestFLOPs(t *testing.T) {
+	p := training(t, "cifar", 1)
+	if got := float64(p.Cost().FLOPs) / 1e9; got < 37 || got > 38.5 {
+		t.Errorf("training cifar costs %.2f GFLOP an image, want about 37.3", got)
+	}
+}
+
+// TestMemoryLinear: memory but for parameters and workspaces grows with the batch.
+func TestMemoryLinear(t *testing.T) {
+	a, b, c := training(t, "tiny", 4).Sizes[Arena], training(t, "tiny", 8).Sizes[Arena], training(t, "tiny", 12).Sizes[Arena]
+	if slope := float64(c-b) / float64(b-a); slope < 0.97 || slope > 1.03 {
+		t.Errorf("arenas of %d, %d, %d floats for batches of 4, 8, 12: not linear", a, b, c)
+	}
+}
+
+// TestFusionsSave: every fusion makes the plan shorter, and an unknown one is refused.
+func TestFusionsSave(t *testing.T) {
+	full := len(training(t, "small", 2).Launches)
+	for _, name := range Fusions {
+		if n := len(training(t, "small", 2, name).Launches); n <= full {
+			t.Errorf("without %q the plan has %d launches, with it %d", name, n, full)
+		}
+	}
+	if _, err := Compile(Options{Without: []string{"nothing"}}); err == nil {
+		t.Error("an unknown fusion was accepted")
+	}
+}
+
+// TestAssign packs random lives and checks that nothing alive together overlaps.
+func TestAssign(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		var blocks []*block
+		least := make([]int, 101)
+		for range 200 {
+			b := &block{size: 1 + rng.IntN(1000), first: rng.IntN(100)}
+			b.last = b.first + rng.IntN(100-b.first)
+			for i := b.first; i <= b.last; i++ {
+				least[i] += b.size
+			}
+			blocks = append(blocks, b)
+		}
+		end := assign(blocks)
+		for i, a := range blocks {
+			if a.offset%alignment != 0 || a.offset+a.size > end {
+				t.Fatalf("block at %d of %d floats in an arena of %d", a.offset, a.size, end)
+			}
+			for _, b := range blocks[:i] {
+				if a.first <= b.last && b.first <= a.last && a.offset < b.offset+b.size && b.offset < a.offset+a.size {
+					t.Fatal("two blocks alive together overlap")
+				}
+			}
+		}
+		if bound := slices.Max(least); end > 2*bound {
+			t.Errorf("arena of %d floats where %d are alive at most", end, bound)
+		}
+	}
+}
