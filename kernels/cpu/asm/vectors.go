@@ -1,0 +1,453 @@
+package main
+
+import (
+	"fmt"
+	"math"
+)
+
+// Registers of vector kernels. AX arguments, R9 their table of constants; DI, SI,
+// DX, CX the rows of dst, x, y and add; R8, R10-R12, BX vectors of columns a, b, p,
+// q, r; R13 bytes into the row, R14 where whole vectors end, R15 rows left.
+const (
+	vecX, vecY = 0, 1
+	temp       = 2 // to 7
+	column     = 8 // to 12: a, b, p, q, r
+	sum1, sum2 = 13, 14
+	maskVec    = 15 // AVX2
+)
+
+// Offsets in vectorArgs.
+const (
+	argDst, argX, argY, argAdd                     = 0, 8, 16, 24
+	argDstPitch, argXPitch, argYPitch, argAddPitch = 32, 40, 48, 56
+	argRows, argFull, argTail, argMask             = 64, 72, 80, 88
+	argColumns                                     = 96 // five pointers
+	argSum1, argSum2, argConstants                 = 136, 144, 152
+)
+
+var columnRegs = []string{"R8", "R10", "R11", "R12", "BX"}
+
+// vectorKernel is one kernel over a matrix.
+type vectorKernel struct {
+	name    string
+	x, y    bool // operands beside dst
+	add     bool
+	columns int
+	// A kernel writes dst element by element, or adds to sums of columns (1 or
+	// 2), or to one sum (or maximum) over everything.
+	columnSums int
+	total      string // "", "add" or "max"
+	store      bool
+	body       func(e *body)
+}
+
+// body emits the arithmetic on one vector.
+type body struct {
+	*emitter
+	masked bool
+}
+
+var vectorKernels = []vectorKernel{
+	{name: "add", x: true, y: true, store: true, body: func(e *body) { e.op("VADDPS %s, %s, %s", e.y(), e.x(), e.x()) }},
+	{name: "copy", x: true, store: true, body: func(*body) {}},
+	{name: "scale", x: true, store: true, body: func(e *body) { e.op("VMULPS %s, %s, %s", e.constant(0), e.x(), e.x()) }},
+	{name: "colSum", x: true, columnSums: 1, body: func(e *body) { e.op("VADDPS %s, %s, %s", e.x(), e.vec(sum1), e.vec(sum1)) }},
+	{name: "colSumSquares", x: true, columns: 1, columnSums: 1, body: func(e *body) {
+		e.op("VSUBPS %s, %s, %s", e.col(0), e.x(), e.x())
+		e.op("VFMADD231PS %s, %s, %s", e.x(), e.x(), e.vec(sum1))
+	}},
+	{name: "colDot", x: true, y: true, columnSums: 1, body: func(e *body) { e.op("VFMADD231PS %s, %s, %s", e.x(), e.y(), e.vec(sum1)) }},
+	{name: "affine", x: true, columns: 2, store: true, body: func(e *body) { e.op("VFMADD213PS %s, %s, %s", e.col(1), e.col(0), e.x()) }},
+	{name: "affineSiLU", x: true, columns: 2, store: true, body: func(e *body) {
+		e.op("VFMADD213PS %s, %s, %s", e.col(1), e.col(0), e.x())
+		e.sigmoid(vecX, temp)
+		e.op("VMULPS %s, %s, %s", e.vec(temp), e.x(), e.x())
+	}},
+	{name: "gradSums", x: true, y: true, columnSums: 2, body: (*body).gradSums},
+	{name: "siluGradSums", x: true, y: true, columns: 2, columnSums: 2, body: func(e *body) {
+		e.siluGrad()
+		e.gradSums()
+	}},
+	{name: "gradAffine", x: true, y: true, columns: 5, store: true, body: (*body).gradAffine},
+	{name: "siluGradAffine", x: true, y: true, columns: 5, store: true, body: func(e *body) {
+		e.siluGrad()
+		e.gradAffine()
+	}},
+	{name: "gradAffineAdd", x: true, y: true, add: true, columns: 5, store: true, body: func(e *body) {
+		e.gradAffine()
+		e.plusAdd()
+	}},
+	{name: "siluGradAffineAdd", x: true, y: true, add: true, columns: 5, store: true, body: func(e *body) {
+		e.siluGrad()
+		e.gradAffine()
+		e.plusAdd()
+	}},
+	{name: "rowMax", x: true, total: "max", body: func(e *body) {
+		if e.masked { // what is not there must not win
+			e.blend(vecX, sum1)
+		}
+		e.op("VMAXPS %s, %s, %s", e.x(), e.vec(sum1), e.vec(sum1))
+	}},
+	{name: "expSum", x: true, store: true, total: "add", body: func(e *body) {
+		e.op("VMOVUPS %s, %s", e.constant(0), e.vec(temp))
+		e.op("VFMSUB213PS %s, %s, %s", e.constant(1), e.vec(temp), e.x())
+		e.exp(vecX, temp)
+		e.clearMasked(vecX)
+		e.op("VADDPS %s, %s, %s", e.x(), e.vec(sum1), e.vec(sum1))
+	}},
+	{name: "softmaxGrad", x: true, y: true, store: true, body: func(e *body) {
+		e.op("VSUBPS %s, %s, %s", e.constant(0), e.y(), e.y())
+		e.op("VMULPS %s, %s, %s", e.y(), e.x(), e.x())
+		e.op("VMULPS %s, %s, %s", e.constant(1), e.x(), e.x())
+	}},
+	{name: "dot", x: true, y: true, total: "add", body: func(e *body) { e.op("VFMADD231PS %s, %s, %s", e.x(), e.y(), e.vec(sum1)) }},
+	{name: "adamW", x: true, y: true, add: true, store: true, body: (*body).adamW},
+	{name: "adamWAverage", x: true, y: true, add: true, store: true, body: func(e *body) {
+		e.adamW()
+		e.load("(R8)(R13*1)", temp)
+		e.op("VSUBPS %s, %s, %s", e.vec(temp), e.x(), e.vec(temp+1))
+		e.op("VMOVUPS %s, %s", e.constant(9), e.vec(temp+2))
+		e.op("VFMADD231PS %s, %s, %s", e.vec(temp+2), e.vec(temp+1), e.vec(temp))
+		e.store(temp, "(R8)(R13*1)")
+	}},
+}
+
+func (e *body) x() string             { return e.vec(vecX) }
+func (e *body) y() string             { return e.vec(vecY) }
+func (e *body) col(i int) string      { return e.vec(column + i) }
+func (e *body) constant(i int) string { return fmt.Sprintf("%d(R9)", 64*i) }
+
+// load and store move a vector, or as much of it as the row still has.
+func (e *body) load(from string, to int) {
+	switch {
+	case !e.masked:
+		e.op("VMOVUPS %s, %s", from, e.vec(to))
+	case e.reg == "Z":
+		e.op("VMOVUPS.Z %s, K1, %s", from, e.vec(to))
+	default:
+		e.op("VMASKMOVPS %s, %s, %s", from, e.vec(maskVec), e.vec(to))
+	}
+}
+
+func (e *body) store(from int, to string) {
+	switch {
+	case !e.masked:
+		e.op("VMOVUPS %s, %s", e.vec(from), to)
+	case e.reg == "Z":
+		e.op("VMOVUPS %s, K1, %s", e.vec(from), to)
+	default:
+		e.op("VMASKMOVPS %s, %s, %s", e.vec(from), e.vec(maskVec), to)
+	}
+}
+
+// clearMasked zeroes the elements behind the end of the row.
+func (e *body) clearMasked(v int) {
+	switch {
+	case !e.masked:
+	case e.reg == "Z":
+		e.op("VMOVAPS.Z %s, K1, %s", e.vec(v), e.vec(v))
+	default:
+		e.op("VANDPS %s, %s, %s", e.vec(maskVec), e.vec(v), e.vec(v))
+	}
+}
+
+// blend takes the elements behind the end of the row from another vector.
+func (e *body) blend(v, other int) {
+	if e.reg == "Z" {
+		e.op("VBLENDMPS %s, %s, K1, %s", e.vec(v), e.vec(other), e.vec(v))
+	} else {
+		e.op("VBLENDVPS %s, %s, %s, %s", e.vec(maskVec), e.vec(v), e.vec(other), e.vec(v))
+	}
+}
+
+// siluGrad turns y from dy into du = dy·σ(u)·(1 + u·(1−σ(u))), u = a·x + b.
+func (e *body) siluGrad() {
+	u, s, t := temp+4, temp, temp+1
+	e.op("VMOVUPS %s, %s", e.x(), e.vec(u))
+	e.op("VFMADD213PS %s, %s, %s", e.col(1), e.col(0), e.vec(u))
+	e.sigmoid(u, s)
+	e.op("VMOVUPS %s, %s", e.number(1), e.vec(t))
+	e.op("VSUBPS %s, %s, %s", e.vec(s), e.vec(t), e.vec(t))
+	e.op("VFMADD213PS %s, %s, %s", e.number(1), e.vec(u), e.vec(t))
+	e.op("VMULPS %s, %s, %s", e.vec(s), e.vec(t), e.vec(t))
+	e.op("VMULPS %s, %s, %s", e.vec(t), e.y(), e.y())
+}
+
+func (e *body) gradSums() {
+	e.op("VADDPS %s, %s, %s", e.y(), e.vec(sum1), e.vec(sum1))
+	e.op("VFMADD231PS %s, %s, %s", e.x(), e.y(), e.vec(sum2))
+}
+
+// gradAffine makes x = p·du + q·x + r.
+func (e *body) gradAffine() {
+	e.op("VFMADD213PS %s, %s, %s", e.col(4), e.col(3), e.x())
+	e.op("VFMADD231PS %s, %s, %s", e.y(), e.col(2), e.x())
+}
+
+func (e *body) plusAdd() {
+	e.load("(CX)(R13*1)", temp)
+	e.op("VADDPS %s, %s, %s", e.vec(temp), e.x(), e.x())
+}
+
+// adamW: dst is p, x is g, y is m, add is v; constants are those of adamWConstants.
+func (e *body) adamW() {
+	p, v, t := temp, temp+1, temp+2
+	g, m := vecX, vecY
+	e.load("(DI)(R13*1)", p)
+	e.load("(CX)(R13*1)", v)
+	e.op("VMULPS %s, %s, %s", e.constant(0), e.vec(g), e.vec(g)) // GradScale
+	e.op("VMULPS %s, %s, %s", e.constant(1), e.vec(m), e.vec(m)) // Beta1
+	e.op("VMOVUPS %s, %s", e.constant(2), e.vec(t))              // 1-Beta1
+	e.op("VFMADD231PS %s, %s, %s", e.vec(t), e.vec(g), e.vec(m))
+	e.store(m, "(DX)(R13*1)")
+	e.op("VMULPS %s, %s, %s", e.constant(3), e.vec(v), e.vec(v)) // Beta2
+	e.op("VMULPS %s, %s, %s", e.constant(4), e.vec(g), e.vec(t)) // 1-Beta2
+	e.op("VFMADD231PS %s, %s, %s", e.vec(t), e.vec(g), e.vec(v))
+	e.store(v, "(CX)(R13*1)")
+	e.op("VMULPS %s, %s, %s", e.constant(5), e.vec(v), e.vec(v)) // C2
+	e.op("VSQRTPS %s, %s", e.vec(v), e.vec(v))
+	e.op("VADDPS %s, %s, %s", e.constant(6), e.vec(v), e.vec(v)) // Eps
+	e.op("VMULPS %s, %s, %s", e.constant(7), e.vec(m), e.vec(m)) // LR·C1
+	e.op("VDIVPS %s, %s, %s", e.vec(v), e.vec(m), e.vec(m))
+	e.op("VMULPS %s, %s, %s", e.constant(8), e.vec(p), e.vec(g)) // LR·WeightDecay
+	e.op("VADDPS %s, %s, %s", e.vec(m), e.vec(g), e.vec(g))
+	e.op("VSUBPS %s, %s, %s", e.vec(g), e.vec(p), e.x())
+}
+
+// Numbers that kernels need as whole vectors, in a table of the file.
+var numbers = []float64{
+	1, 1.44269504088896341, 0.693359375, -2.12194440e-4,
+	1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
+	89, -105, 0,
+}
+
+// number is the memory operand of one of them.
+func (e *emitter) number(x float64) string {
+	for i, n := range numbers {
+		if n == x {
+			return fmt.Sprintf("numbers%s<>+%d(SB)", e.name, 64*i)
+		}
+	}
+	panic(fmt.Sprint("no number ", x))
+}
+
+// numberTable emits the numbers and the integer 127.
+func (e *emitter) numberTable() {
+	words := make([]uint32, 0, len(numbers)+1)
+	for _, n := range numbers {
+		words = append(words, math.Float32bits(float32(n)))
+	}
+	words = append(words, 127)
+	for i, w := range words {
+		for lane := range 16 {
+			fmt.Fprintf(e, "DATA numbers%s<>+%d(SB)/4, $0x%08x\n", e.name, 64*i+4*lane, w)
+		}
+	}
+	fmt.Fprintf(e, "GLOBL numbers%s<>(SB), RODATA|NOPTR, $%d\n", e.name, 64*len(words))
+}
+
+// exp replaces vector v by its exponential: Cephes' expf, a polynomial on
+// [−ln2/2, ln2/2] and two scalings, so that results may overflow or go to zero.
+// It uses three vectors from t on.
+func (e *body) exp(v, t int) {
+	x, n, p, k := e.vec(v), e.vec(t), e.vec(t+1), e.vec(t+2)
+	e.op("VMOVUPS %s, %s", e.number(89), p)
+	e.op("VMINPS %s, %s, %s", x, p, x) // a NaN stays
+	e.op("VMOVUPS %s, %s", e.number(-105), p)
+	e.op("VMAXPS %s, %s, %s", x, p, x)
+	e.op("VMULPS %s, %s, %s", e.number(1.44269504088896341), x, k)
+	e.op("VCVTPS2DQ %s, %s", k, n)
+	e.op("VCVTDQ2PS %s, %s", n, k)
+	e.op("VFNMADD231PS %s, %s, %s", e.number(0.693359375), k, x)
+	e.op("VFNMADD231PS %s, %s, %s", e.number(-2.12194440e-4), k, x)
+	e.op("VMOVUPS %s, %s", e.number(1.9875691500e-4), p)
+	for _, c := range []float64{1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1} {
+		e.op("VFMADD213PS %s, %s, %s", e.number(c), x, p)
+	}
+	e.op("VMULPS %s, %s, %s", x, x, k)
+	e.op("VFMADD213PS %s, %s, %s", x, k, p)
+	e.op("VADDPS %s, %s, %s", e.number(1), p, p)
+	bias := fmt.Sprintf("numbers%s<>+%d(SB)", e.name, 64*len(numbers))
+	e.op("VPSRAD $1, %s, %s", n, k)
+	e.op("VPSUBD %s, %s, %s", k, n, n)
+	for _, half := range []string{k, n} {
+		e.op("VPADDD %s, %s, %s", bias, half, half)
+		e.op("VPSLLD $23, %s, %s", half, half)
+		e.op("VMULPS %s, %s, %s", half, p, p)
+	}
+	e.op("VMOVAPS %s, %s", p, x)
+}
+
+// sigmoid writes 1/(1+exp(−u)) of vector u to vector s, and uses three vectors behind s.
+func (e *body) sigmoid(u, s int) {
+	e.op("VMOVUPS %s, %s", e.number(0), e.vec(s))
+	e.op("VSUBPS %s, %s, %s", e.vec(u), e.vec(s), e.vec(s))
+	e.exp(s, s+1)
+	e.op("VADDPS %s, %s, %s", e.number(1), e.vec(s), e.vec(s))
+	e.op("VMOVUPS %s, %s", e.number(1), e.vec(s+1))
+	e.op("VDIVPS %s, %s, %s", e.vec(s), e.vec(s+1), e.vec(s))
+}
+
+// vector emits a kernel and returns its name.
+func (e *emitter) vector(k vectorKernel) string {
+	name := k.name + e.name
+	e.function(name, "a *vectorArgs", 8)
+	e.op("MOVQ a+0(FP), AX")
+	e.op("MOVQ %d(AX), R9", argConstants)
+	e.op("MOVQ %d(AX), R14", argFull)
+	for i := range max(k.columns, 1) { // AdamW's average is a column, too
+		e.op("MOVQ %d(AX), %s", argColumns+8*i, columnRegs[i])
+	}
+	if e.reg == "Z" {
+		e.op("MOVQ %d(AX), R13", argMask)
+		e.op("KMOVW (R13), K1")
+	} else {
+		e.op("MOVQ %d(AX), R13", argMask)
+		e.op("VMOVUPS 64(R13), %s", e.vec(maskVec))
+	}
+	switch {
+	case k.columnSums > 0:
+		e.overColumns(k)
+	default:
+		e.overRows(k)
+	}
+	return name
+}
+
+// operand is a row pointer and how it moves on.
+type rowPointer struct {
+	reg        string
+	arg, pitch int
+}
+
+func (k vectorKernel) pointers() []rowPointer {
+	list := []rowPointer{}
+	if k.store {
+		list = append(list, rowPointer{"DI", argDst, argDstPitch})
+	}
+	if k.x {
+		list = append(list, rowPointer{"SI", argX, argXPitch})
+	}
+	if k.y {
+		list = append(list, rowPointer{"DX", argY, argYPitch})
+	}
+	if k.add {
+		list = append(list, rowPointer{"CX", argAdd, argAddPitch})
+	}
+	return list
+}
+
+func (e *emitter) loadPointers(k vectorKernel) {
+	for _, p := range k.pointers() {
+		e.op("MOVQ %d(AX), %s", p.arg, p.reg)
+	}
+}
+
+func (e *emitter) nextRow(k vectorKernel) {
+	for _, p := range k.pointers() {
+		e.op("ADDQ %d(AX), %s", p.pitch, p.reg)
+	}
+}
+
+func (b *body) loadColumns(k vectorKernel) {
+	for i := range k.columns {
+		b.load(fmt.Sprintf("(%s)(R13*1)", columnRegs[i]), column+i)
+	}
+}
+
+func (b *body) vectorStep(k vectorKernel) {
+	if k.x {
+		b.load("(SI)(R13*1)", vecX)
+	}
+	if k.y {
+		b.load("(DX)(R13*1)", vecY)
+	}
+	k.body(b)
+	if k.store {
+		b.store(vecX, "(DI)(R13*1)")
+	}
+}
+
+// overRows goes through the matrix row by row.
+func (e *emitter) overRows(k vectorKernel) {
+	switch k.total {
+	case "add":
+		e.zero(e.vec(sum1))
+	case "max":
+		e.op("MOVQ %d(AX), SI", argX)
+		e.op("VBROADCASTSS (SI), %s", e.vec(sum1))
+	}
+	e.loadPointers(k)
+	e.op("MOVQ %d(AX), R15", argRows)
+	e.op("TESTQ R15, R15")
+	e.op("JZ end")
+	e.label("row")
+	e.op("XORQ R13, R13")
+	e.op("CMPQ R13, R14")
+	e.op("JGE tail")
+	e.op("PCALIGN $32")
+	e.label("full")
+	b := &body{emitter: e}
+	b.loadColumns(k)
+	b.vectorStep(k)
+	e.op("ADDQ $%d, R13", 4*e.lanes)
+	e.op("CMPQ R13, R14")
+	e.op("JLT full")
+	e.label("tail")
+	e.op("CMPQ %d(AX), $0", argTail)
+	e.op("JE next")
+	b = &body{emitter: e, masked: true}
+	b.loadColumns(k)
+	b.vectorStep(k)
+	e.label("next")
+	e.nextRow(k)
+	e.op("DECQ R15")
+	e.op("JNZ row")
+	e.label("end")
+	if k.total != "" {
+		e.op("MOVQ %d(AX), R13", argSum1)
+		e.op("VMOVUPS %s, (R13)", e.vec(sum1))
+	}
+	e.ret()
+}
+
+// overColumns goes through the matrix a vector of columns at a time, sums in registers.
+func (e *emitter) overColumns(k vectorKernel) {
+	e.op("XORQ R13, R13")
+	e.op("CMPQ R13, R14")
+	e.op("JGE tail")
+	part := func(masked bool, label string) {
+		b := &body{emitter: e, masked: masked}
+		sums := []int{sum1, sum2}[:k.columnSums]
+		e.op("MOVQ %d(AX), R15", argRows)
+		e.op("TESTQ R15, R15")
+		e.op("JZ end")
+		e.loadPointers(k)
+		b.loadColumns(k)
+		for i, s := range sums {
+			e.op("MOVQ %d(AX), %s", argSum1+8*i, columnRegs[4])
+			b.load(fmt.Sprintf("(%s)(R13*1)", columnRegs[4]), s)
+		}
+		e.op("PCALIGN $32")
+		e.label(label)
+		b.vectorStep(k)
+		e.nextRow(k)
+		e.op("DECQ R15")
+		e.op("JNZ " + label)
+		for i, s := range sums {
+			e.op("MOVQ %d(AX), %s", argSum1+8*i, columnRegs[4])
+			b.store(s, fmt.Sprintf("(%s)(R13*1)", columnRegs[4]))
+		}
+	}
+	e.label("column")
+	part(false, "rowFull")
+	e.op("ADDQ $%d, R13", 4*e.lanes)
+	e.op("CMPQ R13, R14")
+	e.op("JLT column")
+	e.label("tail")
+	e.op("CMPQ %d(AX), $0", argTail)
+	e.op("JE end")
+	part(true, "rowTail")
+	e.label("end")
+	e.ret()
+}

@@ -1,0 +1,129 @@
+package cpu
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// TileRows is the number of rows of a tile in every instruction set.
+const TileRows = 6
+
+// Tile is the operands of a matrix micro-kernel,
+//
+//	C[i][j] = Σ_tap Σ_k A[tap][i][k]·B[tap][k][j] + Bias[j] + Add[i][j], or C += Σ Σ.
+//
+// Assembly knows the layout. Operands are addresses; whoever calls keeps the
+// memory behind them alive.
+type Tile struct {
+	A          *uintptr // Taps·TileRows addresses of Depth floats; those of rows that do not exist repeat others
+	B          *uintptr // Taps addresses of Depth rows of Width floats
+	Taps       int
+	Depth      int // at least 1
+	BPitch     int // bytes
+	C          uintptr
+	CPitch     int // bytes
+	Rows       int // of C, 1 to TileRows
+	Width      int // a multiple of Lanes, at most TileCols
+	Accumulate int // 1: C += product, without Bias and Add
+	Bias       uintptr
+	Add        uintptr
+	AddPitch   int // bytes
+}
+
+// TileT is the operands of the micro-kernel of weight gradients,
+//
+//	C[i][j] = Σ_k A_k[i]·B_k[j], or C += Σ.
+//
+// It reads TileRows floats of each row of A even where Rows is less.
+type TileT struct {
+	A          *uintptr // Depth addresses
+	AOffset    int      // bytes, added to each
+	B          uintptr
+	BPitch     int // bytes
+	Depth      int // at least 1
+	C          uintptr
+	CPitch     int // bytes
+	Rows       int
+	Width      int
+	Accumulate int
+}
+
+// AdamW is the numbers of an optimizer step; see package adamw.
+type AdamW struct {
+	LR, Beta1, Beta2, Eps, WeightDecay float32
+	C1, C2                             float32 // bias corrections 1/(1−βⁿ)
+	GradScale                          float32
+	EMARate                            float32 // share of the old average that stays
+}
+
+// Kernels is one instruction set. An element's result never depends on where in
+// a row it lies, so work may be cut anywhere. Results may be written over the
+// operand they were made from.
+type Kernels struct {
+	Name     string
+	TileCols int // widest tile
+	Lanes    int // tiles are a multiple of this wide
+
+	Tile  func(t *Tile)
+	TileT func(t *TileT)
+
+	Add   func(dst, a, b Matrix)         // a + b
+	Copy  func(dst, a Matrix)            //
+	Scale func(dst, a Matrix, s float32) // s·a
+	// Sums over rows, added to acc; float32, so callers keep rows few.
+	ColSum        func(acc []float32, x Matrix)
+	ColSumSquares func(acc, mean []float32, x Matrix) // Σ(x−mean)²
+	// With vectors of columns, u = a·x + b:
+	Affine     func(dst, x Matrix, a, b []float32) // u
+	AffineSiLU func(dst, x Matrix, a, b []float32) // u·σ(u)
+	// du = dy·silu'(u), or dy itself: s1 += Σdu, s2 += Σdu·x.
+	SiLUGradSums func(s1, s2 []float32, x, dy Matrix, a, b []float32)
+	GradSums     func(s1, s2 []float32, x, dy Matrix, a, b []float32)
+	// dx = p·du + q·x + r, plus add if it has data.
+	SiLUGradAffine func(dx, x, dy Matrix, a, b, p, q, r []float32, add Matrix)
+	GradAffine     func(dx, x, dy Matrix, a, b, p, q, r []float32, add Matrix)
+	// Of rows:
+	RowMax      func(x []float32) float32
+	ExpSum      func(dst, x []float32, scale, shift float32) float32 // exp(scale·x − shift) and its sum
+	SoftmaxGrad func(ds, p, dp []float32, dot, scale float32)        // p·(dp − dot)·scale
+	Dot         func(a, b []float32) float64
+	SumSquares  func(x []float32) float64
+	AdamW       func(h *AdamW, p, g, m, v, ema []float32)
+
+	peak func(rounds int) // rounds of peakFLOPs operations, nil where none was written
+}
+
+// Variable in the environment that forces an instruction set.
+const Variable = "FLUXION_CPU"
+
+// available lists the instruction sets of this machine, the best first.
+func available() []*Kernels { return append(native(), portable()) }
+
+// Names lists the instruction sets of this machine, the best first.
+func Names() []string {
+	var names []string
+	for _, k := range available() {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+// Select returns an instruction set by name: portable, avx2 or avx512. Without
+// a name it is the one FLUXION_CPU names, else the best there is.
+func Select(name string) (*Kernels, error) {
+	all := available()
+	source := ""
+	if name == "" {
+		if name = os.Getenv(Variable); name == "" {
+			return all[0], nil
+		}
+		source = Variable + "="
+	}
+	for _, k := range all {
+		if k.Name == name {
+			return k, nil
+		}
+	}
+	return nil, fmt.Errorf("%s%s is not an instruction set of this machine, which has %s", source, name, strings.Join(Names(), ", "))
+}

@@ -1,0 +1,83 @@
+package cpu
+
+import (
+	"math"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Threads is how many threads this process may keep busy: its processors, or
+// what its control group grants, whichever is less.
+func Threads() int {
+	n := runtime.NumCPU()
+	if data, err := os.ReadFile("/sys/fs/cgroup/cpu.max"); err == nil {
+		if quota, ok := parseQuota(string(data)); ok {
+			n = min(n, quota)
+		}
+	}
+	return n
+}
+
+// parseQuota reads "max 100000" or "150000 100000": a quota and a period.
+func parseQuota(text string) (threads int, ok bool) {
+	f := strings.Fields(text)
+	if len(f) != 2 {
+		return 0, false
+	}
+	quota, err1 := strconv.ParseFloat(f[0], 64)
+	period, err2 := strconv.ParseFloat(f[1], 64)
+	if err1 != nil || err2 != nil || period <= 0 {
+		return 0, false
+	}
+	return max(1, int(math.Ceil(quota/period))), true
+}
+
+// peakRounds makes a measurement of some tens of milliseconds; a round is 48
+// fused multiply-adds of whole vectors.
+const (
+	peakRounds    = 1_000_000
+	fmasPerRound  = 48
+	flopsPerFMA   = 2
+	peakRepeats   = 3
+	portableDepth = 64
+)
+
+// Peak measures the arithmetic rate of the pool's instruction set on all its
+// threads, in float32 operations a second.
+func Peak(p *Pool) float64 {
+	best := 0.0
+	for range peakRepeats {
+		start := time.Now()
+		flops := 0.0
+		if k := p.Kernels(); k.peak != nil {
+			p.Run(p.Threads(), func(_, _ int) { k.peak(peakRounds) })
+			flops = float64(p.Threads()) * peakRounds * fmasPerRound * flopsPerFMA * float64(k.Lanes)
+		} else {
+			flops = portablePeak(p)
+		}
+		best = max(best, flops/time.Since(start).Seconds())
+	}
+	return best
+}
+
+// portablePeak runs the portable micro-kernel on memory that stays in the cache.
+func portablePeak(p *Pool) float64 {
+	const rounds = 500
+	p.Run(p.Threads(), func(_, _ int) {
+		a, b, c := make([]float32, portableDepth), make([]float32, portableDepth*16), make([]float32, TileRows*16)
+		var rows [TileRows]uintptr
+		for i := range rows {
+			rows[i] = uintptr(pointer(a))
+		}
+		panel := uintptr(pointer(b))
+		t := &Tile{A: &rows[0], B: &panel, Taps: 1, Depth: portableDepth, BPitch: 64, C: uintptr(pointer(c)), CPitch: 64, Rows: TileRows, Width: 16}
+		for range rounds {
+			portableTile(t)
+		}
+		runtime.KeepAlive([][]float32{a, b, c})
+	})
+	return float64(p.Threads()) * rounds * TileRows * 16 * portableDepth * flopsPerFMA
+}

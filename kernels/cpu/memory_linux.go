@@ -1,0 +1,31 @@
+package cpu
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// hugeFloats is the size from which memory is mapped in huge pages, 4 MiB.
+const hugeFloats = 1 << 20
+
+// Alloc returns n zeroed floats on a cache line. Large memory is mapped outside
+// Go's heap, in huge pages where the system has them.
+func Alloc(n int) []float32 {
+	if n < hugeFloats {
+		return aligned(n)
+	}
+	b, err := unix.Mmap(-1, 0, 4*n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return aligned(n) // the collector's memory will do, or say what is wrong
+	}
+	unix.Madvise(b, unix.MADV_HUGEPAGE) // an optimisation; a refusal changes nothing
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), n)
+}
+
+// Free gives memory of Alloc back.
+func Free(x []float32) {
+	if len(x) >= hugeFloats {
+		unix.Munmap(unsafe.Slice((*byte)(pointer(x)), 4*len(x))) // fails for the collector's memory, which needs no help
+	}
+}

@@ -1,0 +1,202 @@
+package cpu
+
+import (
+	"math"
+	"unsafe"
+)
+
+// portable returns the kernels in plain Go: what the assembly computes, one
+// element at a time.
+func portable() *Kernels {
+	k := &Kernels{Name: "portable", TileCols: 16, Lanes: 8, Tile: portableTile, TileT: portableTileT}
+	k.Add = func(dst, a, b Matrix) {
+		each(dst, a, func(r, c int, x float32) float32 { return x + b.Data[r*b.Pitch+c] })
+	}
+	k.Copy = func(dst, a Matrix) {
+		for r := range dst.Rows {
+			copy(dst.Row(r), a.Row(r))
+		}
+	}
+	k.Scale = func(dst, a Matrix, s float32) {
+		each(dst, a, func(_, _ int, x float32) float32 { return s * x })
+	}
+	k.ColSum = func(acc []float32, x Matrix) {
+		visit(x, func(_, c int, x float32) { acc[c] += x })
+	}
+	k.ColSumSquares = func(acc, mean []float32, x Matrix) {
+		visit(x, func(_, c int, x float32) { acc[c] += (x - mean[c]) * (x - mean[c]) })
+	}
+	k.Affine = func(dst, x Matrix, a, b []float32) {
+		each(dst, x, func(_, c int, x float32) float32 { return a[c]*x + b[c] })
+	}
+	k.AffineSiLU = func(dst, x Matrix, a, b []float32) {
+		each(dst, x, func(_, c int, x float32) float32 {
+			u := a[c]*x + b[c]
+			return u * sigmoid(u)
+		})
+	}
+	k.SiLUGradSums = func(s1, s2 []float32, x, dy Matrix, a, b []float32) {
+		visit(x, func(r, c int, x float32) {
+			du := siluGrad(a[c]*x+b[c], dy.Data[r*dy.Pitch+c])
+			s1[c] += du
+			s2[c] += du * x
+		})
+	}
+	k.GradSums = func(s1, s2 []float32, x, dy Matrix, _, _ []float32) {
+		visit(x, func(r, c int, x float32) {
+			s1[c] += dy.Data[r*dy.Pitch+c]
+			s2[c] += dy.Data[r*dy.Pitch+c] * x
+		})
+	}
+	k.SiLUGradAffine = func(dx, x, dy Matrix, a, b, p, q, r []float32, add Matrix) {
+		each(dx, x, func(i, c int, x float32) float32 {
+			return p[c]*siluGrad(a[c]*x+b[c], dy.Data[i*dy.Pitch+c]) + q[c]*x + r[c] + at(add, i, c)
+		})
+	}
+	k.GradAffine = func(dx, x, dy Matrix, _, _, p, q, r []float32, add Matrix) {
+		each(dx, x, func(i, c int, x float32) float32 {
+			return p[c]*dy.Data[i*dy.Pitch+c] + q[c]*x + r[c] + at(add, i, c)
+		})
+	}
+	k.RowMax = func(x []float32) float32 {
+		most := x[0]
+		for _, e := range x {
+			most = max(most, e)
+		}
+		return most
+	}
+	k.ExpSum = func(dst, x []float32, scale, shift float32) float32 {
+		sum := float32(0)
+		for i, e := range x {
+			dst[i] = float32(math.Exp(float64(scale*e - shift)))
+			sum += dst[i]
+		}
+		return sum
+	}
+	k.SoftmaxGrad = func(ds, p, dp []float32, dot, scale float32) {
+		for i := range ds {
+			ds[i] = p[i] * (dp[i] - dot) * scale
+		}
+	}
+	k.Dot = func(a, b []float32) float64 {
+		sum := 0.0
+		for i, x := range a {
+			sum += float64(x) * float64(b[i])
+		}
+		return sum
+	}
+	k.SumSquares = func(x []float32) float64 { return k.Dot(x, x) }
+	k.AdamW = portableAdamW
+	return k
+}
+
+// each writes f of every element of x.
+func each(dst, x Matrix, f func(r, c int, x float32) float32) {
+	for r := range dst.Rows {
+		to := dst.Row(r)
+		for c, e := range x.Row(r) {
+			to[c] = f(r, c, e)
+		}
+	}
+}
+
+func visit(x Matrix, f func(r, c int, x float32)) {
+	for r := range x.Rows {
+		for c, e := range x.Row(r) {
+			f(r, c, e)
+		}
+	}
+}
+
+// at is an element of a matrix that may not be there.
+func at(m Matrix, r, c int) float32 {
+	if m.Data == nil {
+		return 0
+	}
+	return m.Data[r*m.Pitch+c]
+}
+
+func sigmoid(u float32) float32 { return float32(1 / (1 + math.Exp(-float64(u)))) }
+
+func siluGrad(u, dy float32) float32 {
+	s := sigmoid(u)
+	return dy * s * (1 + u*(1-s))
+}
+
+func portableAdamW(h *AdamW, p, g, m, v, ema []float32) {
+	for i := range p {
+		e := g[i] * h.GradScale
+		m[i] = h.Beta1*m[i] + (1-h.Beta1)*e
+		v[i] = h.Beta2*v[i] + (1-h.Beta2)*e*e
+		step := h.LR * h.C1 * m[i] / (float32(math.Sqrt(float64(v[i]*h.C2))) + h.Eps)
+		p[i] -= step + h.LR*h.WeightDecay*p[i]
+		if ema != nil {
+			ema[i] += (1 - h.EMARate) * (p[i] - ema[i])
+		}
+	}
+}
+
+// floats returns the n floats at an address that the caller keeps alive.
+func floats(address uintptr, n int) []float32 {
+	return unsafe.Slice((*float32)(*(*unsafe.Pointer)(unsafe.Pointer(&address))), n)
+}
+
+func portableTile(t *Tile) {
+	rows := unsafe.Slice(t.A, t.Taps*TileRows)
+	panels := unsafe.Slice(t.B, t.Taps)
+	var acc [TileRows][16]float32
+	for tap, panel := range panels {
+		for i := range t.Rows {
+			a := floats(rows[tap*TileRows+i], t.Depth)
+			sum := acc[i][:t.Width]
+			for k, x := range a {
+				for j, b := range floats(panel+uintptr(k*t.BPitch), t.Width) {
+					sum[j] += x * b
+				}
+			}
+		}
+	}
+	for i := range t.Rows {
+		c := floats(t.C+uintptr(i*t.CPitch), t.Width)
+		if t.Accumulate != 0 {
+			for j := range c {
+				c[j] += acc[i][j]
+			}
+			continue
+		}
+		copy(c, acc[i][:])
+		if t.Bias != 0 {
+			for j, b := range floats(t.Bias, t.Width) {
+				c[j] += b
+			}
+		}
+		if t.Add != 0 {
+			for j, e := range floats(t.Add+uintptr(i*t.AddPitch), t.Width) {
+				c[j] += e
+			}
+		}
+	}
+}
+
+func portableTileT(t *TileT) {
+	var acc [TileRows][16]float32
+	for k, row := range unsafe.Slice(t.A, t.Depth) {
+		a := floats(row+uintptr(t.AOffset), t.Rows)
+		b := floats(t.B+uintptr(k*t.BPitch), t.Width)
+		for i, x := range a {
+			sum := acc[i][:t.Width]
+			for j, e := range b {
+				sum[j] += x * e
+			}
+		}
+	}
+	for i := range t.Rows {
+		c := floats(t.C+uintptr(i*t.CPitch), t.Width)
+		for j := range c {
+			if t.Accumulate == 0 {
+				c[j] = 0
+			}
+			c[j] += acc[i][j]
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package cpu
+
+import "unsafe"
+
+// vectorArgs is what the assembly of vector kernels reads; asm/vectors.go has
+// the offsets. Pitches and lengths are bytes.
+type vectorArgs struct {
+	dst, x, y, add                     unsafe.Pointer
+	dstPitch, xPitch, yPitch, addPitch int
+	rows, full, tail                   int
+	mask                               unsafe.Pointer
+	columns                            [5]unsafe.Pointer
+	sum1, sum2, constants              unsafe.Pointer
+}
+
+// mask is a row's last vector: 16 bits for AVX-512 and, 64 bytes on, 8 words for AVX2.
+type mask struct {
+	bits  uint64
+	_     [7]uint64
+	words [16]int32
+}
+
+// masks by the number of elements that exist.
+var masks = func() (all [16]mask) {
+	for n := range all {
+		all[n].bits = 1<<n - 1
+		for i := range n {
+			all[n].words[i] = -1
+		}
+	}
+	return all
+}()
+
+// args describes a matrix of rows×cols to a kernel of this many lanes.
+func args(lanes, rows, cols int) vectorArgs {
+	tail := cols % lanes
+	return vectorArgs{rows: rows, full: 4 * (cols - tail), tail: tail, mask: unsafe.Pointer(&masks[tail])}
+}
+
+func (a *vectorArgs) withDst(m Matrix) *vectorArgs {
+	a.dst, a.dstPitch = pointer(m.Data), 4*m.Pitch
+	return a
+}
+
+func (a *vectorArgs) withX(m Matrix) *vectorArgs {
+	a.x, a.xPitch = pointer(m.Data), 4*m.Pitch
+	return a
+}
+
+func (a *vectorArgs) withY(m Matrix) *vectorArgs {
+	a.y, a.yPitch = pointer(m.Data), 4*m.Pitch
+	return a
+}
+
+func (a *vectorArgs) withAdd(m Matrix) *vectorArgs {
+	a.add, a.addPitch = pointer(m.Data), 4*m.Pitch
+	return a
+}
+
+func (a *vectorArgs) withColumns(cols int, vectors ...[]float32) *vectorArgs {
+	for i, v := range vectors {
+		a.columns[i] = pointer(v[:cols])
+	}
+	return a
+}
+
+// constants are numbers that a kernel reads as whole vectors.
+type constants [10][16]float32
+
+func (c *constants) set(values ...float32) unsafe.Pointer {
+	for i, v := range values {
+		for j := range c[i] {
+			c[i][j] = v
+		}
+	}
+	return unsafe.Pointer(c)
+}
+
+func row(x []float32) Matrix { return Matrix{Data: x, Rows: 1, Cols: len(x), Pitch: len(x)} }
+
+// dotBlock is how many products are summed in float32 before float64 takes over.
+const dotBlock = 4096
+
+func addLanes(sums *[16]float32, lanes int) float32 {
+	total := float32(0)
+	for _, s := range sums[:lanes] {
+		total += s
+	}
+	return total
+}
+
+// constants of the optimizer's kernel, in the order it reads them.
+func (h *AdamW) constants(c *constants) unsafe.Pointer {
+	return c.set(h.GradScale, h.Beta1, 1-h.Beta1, h.Beta2, 1-h.Beta2, h.C2, h.Eps, h.LR*h.C1, h.LR*h.WeightDecay, 1-h.EMARate)
+}
