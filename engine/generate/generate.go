@@ -37,6 +37,7 @@ type Step struct {
 
 	history []*gorgonia.Node
 	shape   draw.Shape
+	seeds   *draw.Seeds
 	update  *update.Step
 	pixels  []byte
 }
@@ -52,7 +53,8 @@ func NewStep(o Options) (*Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Step{Options: o, Graph: g, update: &update.Step{}}
+	s := &Step{Options: o, Graph: g, seeds: &draw.Seeds{Images: make([]int64, o.Batch)}}
+	s.update = &update.Step{Seeds: *s.seeds}
 	s.shape = draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: o.Config.InChannels}
 	s.pixels = make([]byte, o.Batch*s.shape.Values())
 	c := plan.Options{
@@ -116,7 +118,7 @@ func (u updateStage) CPU(l kernels.Launch) func(*cpu.Pool) {
 
 // Load binds the step to memory whose parameters are the weights to sample from.
 func (s *Step) Load(d device.Device, m device.Memory) *Generator {
-	g := &Generator{Step: s, program: d.Load(s.Plan, m), seeds: &draw.Seeds{Images: make([]int64, s.Batch)}}
+	g := &Generator{Step: s, program: d.Load(s.Plan, m)}
 	z := g.program.Matrix(s.Plan.Place(s.Graph.Sample))
 	g.z = kernels.Rows(z, 0, s.Batch*s.shape.Pixels)
 	g.start = d.Bind(draw.Start{Shape: s.shape}.CPU(g.seeds, g.z))
@@ -130,7 +132,6 @@ func (s *Step) Load(d device.Device, m device.Memory) *Generator {
 type Generator struct {
 	*Step
 	program   device.Program
-	seeds     *draw.Seeds
 	z, second cpu.Matrix
 	start     func()
 }

@@ -1,0 +1,90 @@
+// Package data reads sets of images and writes pictures. It knows nothing of
+// networks: images are bytes, height × width × channels.
+package data
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Dataset is a set of images of one shape. Read may be called by several
+// goroutines at once.
+type Dataset interface {
+	Name() string // short, fit for a file name
+	Len() int     // images of one pass
+	Shape() (height, width, channels int)
+	Classes() []string // nil: unlabelled
+	// Read writes image i to dst, height·width·channels bytes, and returns its
+	// class, −1 if it has none.
+	Read(i int, dst []byte) (label int, err error)
+	Close() error
+}
+
+// Options of Open. Zero values leave images as they are.
+type Options struct {
+	Size       int   // side: a centred square is cut out and resized
+	Channels   int   // 1 grey, 3 RGB
+	CacheBytes int64 // decoded sets up to this size stay in memory; 0: 512 MiB
+}
+
+const defaultCacheBytes = 512 << 20
+
+// Error is data that cannot be used.
+type Error struct {
+	Path    string // file, folder, or zip!member
+	Problem string // what is wrong, and what would be right
+	Err     error  // what was behind it, may be nil
+}
+
+func (e *Error) Error() string {
+	s := e.Path + ": " + e.Problem
+	if e.Err != nil {
+		s += ": " + strings.ReplaceAll(e.Err.Error(), "\n", " ")
+	}
+	return s
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// format is a kind of data set. A new one is a file with an open function and a
+// line in formats.
+type format struct {
+	usage string
+	// open returns nil without an error if the spec is not of this format.
+	open func(spec string, o Options) (Dataset, error)
+}
+
+var formats = []format{
+	{"glyphs, glyphs:letters, glyphs:all", openGlyphs},
+	{"mnist:DIR", openIDX},
+	{"FILE.zip", openZip},
+	{"DIR", openFolder},
+}
+
+// Open opens a data set: glyphs (or glyphs:letters, glyphs:all), mnist:DIR, a
+// folder of images, or a zip of them. Sub-folders are classes.
+func Open(spec string, o Options) (Dataset, error) {
+	if o.Channels != 0 && o.Channels != 1 && o.Channels != 3 {
+		return nil, &Error{Path: spec, Problem: fmt.Sprintf("%d channels asked for, want 1 or 3", o.Channels)}
+	}
+	if o.Size < 0 {
+		return nil, &Error{Path: spec, Problem: fmt.Sprintf("size %d asked for, want a positive one", o.Size)}
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = defaultCacheBytes
+	}
+	for _, f := range formats {
+		d, err := f.open(spec, o)
+		if err != nil {
+			return nil, err
+		}
+		if d != nil {
+			return cached(d, o.CacheBytes), nil
+		}
+	}
+	var usages []string
+	for _, f := range formats {
+		usages = append(usages, f.usage)
+	}
+	return nil, &Error{Path: spec, Problem: "no such data; want " + strings.Join(usages, ", ")}
+}

@@ -1,0 +1,162 @@
+package data
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// idx is MNIST and its kin: images and labels in two files.
+type idx struct {
+	name          string
+	height, width int
+	pixels        []byte
+	labels        []byte
+	shape         shape
+	square        bool
+}
+
+const (
+	idxImages = 0x00000803
+	idxLabels = 0x00000801
+)
+
+// idxClasses are those of MNIST.
+var idxClasses = strings.Split("0123456789", "")
+
+// openIDX opens mnist:DIR, and mnist:DIR#t10k for the smaller of two sets in a folder.
+func openIDX(spec string, o Options) (Dataset, error) {
+	dir, ok := strings.CutPrefix(spec, "mnist:")
+	if !ok {
+		return nil, nil
+	}
+	dir, part, chosen := strings.Cut(dir, "#")
+	parts := []string{"train", "t10k"}
+	if chosen {
+		parts = []string{part}
+	}
+	for _, p := range parts {
+		images, err := idxFile(dir, p+"-images-idx3-ubyte")
+		if err != nil {
+			return nil, err
+		}
+		if images == "" {
+			continue
+		}
+		labels, err := idxFile(dir, p+"-labels-idx1-ubyte")
+		if err != nil {
+			return nil, err
+		}
+		if labels == "" {
+			return nil, &Error{Path: dir, Problem: fmt.Sprintf("has %s but not %s-labels-idx1-ubyte", filepath.Base(images), p)}
+		}
+		return readIDX(images, labels, o)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, &Error{Path: dir, Problem: "cannot be opened; want a folder with IDX files", Err: err}
+	}
+	return nil, &Error{Path: dir, Problem: fmt.Sprintf("has no %s-images-idx3-ubyte, plain or .gz", strings.Join(parts, "-images-idx3-ubyte or "))}
+}
+
+// idxFile finds a file, plain or compressed.
+func idxFile(dir, name string) (string, error) {
+	for _, suffix := range []string{"", ".gz"} {
+		p := filepath.Join(dir, name+suffix)
+		_, err := os.Stat(p)
+		if err == nil {
+			return p, nil
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			return "", &Error{Path: p, Problem: "cannot be opened", Err: err}
+		}
+	}
+	return "", nil
+}
+
+func readIDX(imageFile, labelFile string, o Options) (Dataset, error) {
+	dims, pixels, err := readIDXFile(imageFile, idxImages, 3)
+	if err != nil {
+		return nil, err
+	}
+	_, labels, err := readIDXFile(labelFile, idxLabels, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(labels) != dims[0] {
+		return nil, &Error{Path: labelFile, Problem: fmt.Sprintf("holds %d labels for the %d images of %s", len(labels), dims[0], filepath.Base(imageFile))}
+	}
+	if dims[0] == 0 || dims[1] == 0 || dims[2] == 0 {
+		return nil, &Error{Path: imageFile, Problem: fmt.Sprintf("holds %d images of %d×%d pixels", dims[0], dims[1], dims[2])}
+	}
+	for i, l := range labels {
+		if int(l) >= len(idxClasses) {
+			return nil, &Error{Path: labelFile, Problem: fmt.Sprintf("label %d of image %d is out of range, want 0 to %d", l, i, len(idxClasses)-1)}
+		}
+	}
+	d := &idx{name: "mnist", height: dims[1], width: dims[2], pixels: pixels, labels: labels, shape: shape{dims[1], dims[2], 1}}
+	if o.Size > 0 {
+		d.shape.height, d.shape.width, d.square = o.Size, o.Size, true
+	}
+	if o.Channels > 0 {
+		d.shape.channels = o.Channels
+	}
+	return d, nil
+}
+
+// readIDXFile reads a whole file: magic number, dimensions, bytes.
+func readIDXFile(path string, magic uint32, rank int) (dims []int, body []byte, err error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, &Error{Path: path, Problem: "cannot be read", Err: err}
+	}
+	if strings.HasSuffix(path, ".gz") {
+		z, err := gzip.NewReader(bytes.NewReader(data))
+		if err == nil {
+			data, err = io.ReadAll(z)
+		}
+		if err != nil {
+			return nil, nil, &Error{Path: path, Problem: "is not a whole gzip file", Err: err}
+		}
+	}
+	header := 4 + 4*rank
+	if len(data) < header {
+		return nil, nil, &Error{Path: path, Problem: fmt.Sprintf("ends after %d bytes, in its header of %d", len(data), header)}
+	}
+	if m := binary.BigEndian.Uint32(data); m != magic {
+		return nil, nil, &Error{Path: path, Problem: fmt.Sprintf("begins with %#08x, want %#08x (IDX of unsigned bytes, %d dimensions)", m, magic, rank)}
+	}
+	want := uint64(1)
+	for i := range rank {
+		n := binary.BigEndian.Uint32(data[4+4*i:])
+		dims = append(dims, int(n))
+		if want *= uint64(n); want > 1<<40 {
+			return nil, nil, &Error{Path: path, Problem: fmt.Sprintf("announces %v entries, more than any such file has", dims)}
+		}
+	}
+	if body = data[header:]; uint64(len(body)) != want {
+		return nil, nil, &Error{Path: path, Problem: fmt.Sprintf("holds %d bytes behind its header, want %d for dimensions %v", len(body), want, dims)}
+	}
+	return dims, body, nil
+}
+
+func (d *idx) Name() string { return d.name }
+func (d *idx) Len() int     { return len(d.labels) }
+func (d *idx) Shape() (height, width, channels int) {
+	return d.shape.height, d.shape.width, d.shape.channels
+}
+func (d *idx) Classes() []string { return idxClasses }
+func (d *idx) Close() error      { return nil }
+
+func (d *idx) Read(i int, dst []byte) (int, error) {
+	n := d.height * d.width
+	img := &image.Gray{Pix: d.pixels[i*n : (i+1)*n], Stride: d.width, Rect: image.Rect(0, 0, d.width, d.height)}
+	convert(img, d.shape, d.square, dst)
+	return int(d.labels[i]), nil
+}

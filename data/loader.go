@@ -1,0 +1,211 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// LoaderOptions of NewLoader.
+type LoaderOptions struct {
+	Batch      int
+	Seed       uint64
+	Flip       bool  // mirror every image with probability ½
+	SkipBroken bool  // take the next image for one that cannot be decoded
+	Start      int64 // position in the stream: images seen before
+	Workers    int   // goroutines that decode; 0: half the processors
+	Ahead      int   // batches decoded before they are asked for; 0: 3
+}
+
+// Batch is images next to each other in the stream.
+type Batch struct {
+	Pixels  []byte  // NHWC
+	Labels  []int32 // −1: none
+	Indices []int64 // positions in the stream, which address an image's random numbers
+
+	pending atomic.Int32
+	done    chan struct{}
+	errs    []error // by image
+}
+
+// Loader turns a data set into an endless stream of batches, decoded ahead on
+// goroutines of its own. What is at a position of the stream depends on data,
+// seed and position alone.
+type Loader struct {
+	data  Dataset
+	o     LoaderOptions
+	size  int
+	free  chan *Batch
+	ready chan *Batch // in order, perhaps not decoded yet
+	jobs  chan job
+	stop  chan struct{}
+	once  sync.Once
+	group sync.WaitGroup
+
+	mu      sync.Mutex
+	skipped []string
+}
+
+type job struct {
+	batch *Batch
+	i     int
+}
+
+// maxSkipped is how many names of broken images are kept.
+const maxSkipped = 1000
+
+// NewLoader starts a loader; it must be closed.
+func NewLoader(d Dataset, o LoaderOptions) (*Loader, error) {
+	if o.Batch < 1 || o.Start < 0 {
+		return nil, fmt.Errorf("loader of batches of %d from position %d: want a positive batch and position", o.Batch, o.Start)
+	}
+	if o.Workers == 0 {
+		o.Workers = max(1, runtime.GOMAXPROCS(0)/2)
+	}
+	if o.Ahead == 0 {
+		o.Ahead = 3
+	}
+	h, w, c := d.Shape()
+	l := &Loader{
+		data: d, o: o, size: h * w * c,
+		free: make(chan *Batch, o.Ahead+1), ready: make(chan *Batch, o.Ahead+1), jobs: make(chan job, o.Batch), stop: make(chan struct{}),
+	}
+	for range o.Ahead + 1 {
+		l.free <- &Batch{
+			Pixels: make([]byte, o.Batch*l.size), Labels: make([]int32, o.Batch), Indices: make([]int64, o.Batch),
+			errs: make([]error, o.Batch), done: make(chan struct{}, 1),
+		}
+	}
+	l.group.Add(1 + o.Workers)
+	go l.dispatch()
+	for range o.Workers {
+		go l.decode()
+	}
+	return l, nil
+}
+
+// dispatch hands out the images of batches in order.
+func (l *Loader) dispatch() {
+	defer l.group.Done()
+	for position := l.o.Start; ; {
+		var b *Batch
+		select {
+		case b = <-l.free:
+		case <-l.stop:
+			return
+		}
+		b.pending.Store(int32(l.o.Batch))
+		for i := range b.Indices {
+			b.Indices[i] = position
+			position++
+		}
+		l.ready <- b // has room for all batches there are
+		for i := range b.Indices {
+			select {
+			case l.jobs <- job{b, i}:
+			case <-l.stop:
+				return
+			}
+		}
+	}
+}
+
+func (l *Loader) decode() {
+	defer l.group.Done()
+	for {
+		select {
+		case j := <-l.jobs:
+			l.image(j.batch, j.i)
+			if j.batch.pending.Add(-1) == 0 {
+				j.batch.done <- struct{}{}
+			}
+		case <-l.stop:
+			return
+		}
+	}
+}
+
+// image decodes image i of a batch.
+func (l *Loader) image(b *Batch, i int) {
+	n := l.data.Len()
+	position := b.Indices[i]
+	index := Order(l.o.Seed, position/int64(n), n, int(position%int64(n)))
+	dst := b.Pixels[i*l.size : (i+1)*l.size]
+	label, err := l.data.Read(index, dst)
+	for tries := 1; err != nil && l.o.SkipBroken && tries < n; tries++ {
+		l.skip(err)
+		label, err = l.data.Read((index+tries)%n, dst)
+	}
+	if err == nil && l.o.Flip && flipped(l.o.Seed, position) {
+		mirror(dst, l.data)
+	}
+	b.Labels[i], b.errs[i] = int32(label), err
+}
+
+// skip remembers the name of a broken image.
+func (l *Loader) skip(err error) {
+	name := err.Error()
+	if e := (*Error)(nil); errors.As(err, &e) {
+		name = e.Path
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.skipped) < maxSkipped && !slices.Contains(l.skipped, name) {
+		l.skipped = append(l.skipped, name)
+	}
+}
+
+// Skipped names the broken images that were left out so far.
+func (l *Loader) Skipped() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.skipped)
+}
+
+// mirror turns an image left to right.
+func mirror(pixels []byte, d Dataset) {
+	h, w, c := d.Shape()
+	for y := range h {
+		row := pixels[y*w*c : (y+1)*w*c]
+		for x := range w / 2 {
+			for k := range c {
+				a, b := x*c+k, (w-1-x)*c+k
+				row[a], row[b] = row[b], row[a]
+			}
+		}
+	}
+}
+
+// Next returns the next batch, the caller's until Release.
+func (l *Loader) Next(ctx context.Context) (*Batch, error) {
+	var b *Batch
+	select {
+	case b = <-l.ready:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	select {
+	case <-b.done:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	for _, err := range b.errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// Release gives a batch back to be filled again.
+func (l *Loader) Release(b *Batch) { l.free <- b }
+
+// Close ends the loader's goroutines.
+func (l *Loader) Close() {
+	l.once.Do(func() { close(l.stop) })
+	l.group.Wait()
+}

@@ -1,0 +1,370 @@
+package train
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"fluxion/data"
+	"fluxion/engine/device"
+	"fluxion/engine/plan"
+	"fluxion/engine/process"
+	"fluxion/nets"
+)
+
+// recorder is an observer that may act on what it is told.
+type recorder struct {
+	start       Start
+	statuses    []Status
+	checkpoints []int64
+	grids       []string
+	onSave      func()
+}
+
+func (r *recorder) Start(s Start)   { r.start = s }
+func (r *recorder) Status(s Status) { r.statuses = append(r.statuses, s) }
+func (r *recorder) Checkpoint(_ string, images int64) {
+	r.checkpoints = append(r.checkpoints, images)
+	if r.onSave != nil {
+		r.onSave()
+	}
+}
+func (r *recorder) Samples(path string, _ int64) { r.grids = append(r.grids, path) }
+func (r *recorder) Note(string)                  {}
+
+func small() Settings {
+	s := Default()
+	s.Preset, s.Size, s.Images, s.Batch = "micro", 16, 96, 8
+	s.CheckpointEvery, s.SampleEvery, s.SampleCount, s.SampleSteps = 24, 48, 10, 2
+	return s
+}
+
+func open(t *testing.T, s Settings) data.Dataset {
+	t.Helper()
+	d, err := data.Open(s.Data, data.Options{Size: s.Size, Channels: s.Channels})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+func cpuDevice(t *testing.T, threads int) device.Device {
+	t.Helper()
+	d, err := device.NewCPU(threads, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}
+
+func options(t *testing.T, s Settings, dir string) (Options, *recorder) {
+	r := &recorder{}
+	return Options{Settings: s, Dir: dir, Data: open(t, s), Device: cpuDevice(t, 2), Observer: r}, r
+}
+
+// files returns the bytes of every file of the final checkpoint, by name.
+func files(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	newest, err := Newest(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string][]byte{}
+	err = filepath.WalkDir(newest, func(path string, e os.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			name, _ := filepath.Rel(newest, path)
+			all[name], err = os.ReadFile(path)
+		}
+		return err
+	})
+	if err != nil || len(all) == 0 {
+		t.Fatal(len(all), err)
+	}
+	return all
+}
+
+func same(t *testing.T, got, want map[string][]byte) {
+	t.Helper()
+	for name, data := range want {
+		if !bytes.Equal(got[name], data) {
+			t.Errorf("%s has other bytes", name)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d files, want %d", len(got), len(want))
+	}
+}
+
+// TestResumeToTheBit interrupts a run at every checkpoint and compares with one
+// that was left alone, with another number of threads, too.
+func TestResumeToTheBit(t *testing.T) {
+	for _, accumulate := range []int{1, 2} {
+		s := small()
+		s.Accumulate = accumulate
+		whole := t.TempDir()
+		o, rec := options(t, s, whole)
+		res, err := Run(context.Background(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Images != s.Images || res.Steps != s.Images/int64(s.Batch) {
+			t.Errorf("result %+v", res)
+		}
+		if !slices.Equal(rec.checkpoints, []int64{24, 48, 72, 96}) || len(rec.grids) != 2 {
+			t.Errorf("checkpoints %v, grids %v", rec.checkpoints, rec.grids)
+		}
+		want := files(t, whole)
+
+		cut := t.TempDir()
+		o, rec = options(t, s, cut)
+		o.Device = cpuDevice(t, 3)
+		cause := errors.New("enough")
+		for stops := 0; ; stops++ {
+			ctx, cancel := context.WithCancelCause(context.Background())
+			rec.onSave = func() { cancel(cause) }
+			res, err := Run(ctx, o)
+			cancel(nil)
+			if err == nil {
+				if stops < 3 || res.Images != s.Images {
+					t.Errorf("stopped %d times, then %+v", stops, res)
+				}
+				break
+			}
+			if !errors.Is(err, cause) {
+				t.Fatal(err)
+			}
+		}
+		same(t, files(t, cut), want)
+		if res, err := Run(context.Background(), o); err != nil || !res.AlreadyRun {
+			t.Errorf("a finished run: %+v, %v", res, err)
+		}
+	}
+}
+
+// TestHalfWrittenIsIgnored leaves what a killed process would leave.
+func TestHalfWrittenIsIgnored(t *testing.T) {
+	s := small()
+	dir := t.TempDir()
+	o, _ := options(t, s, dir)
+	ctx, cancel := context.WithCancel(context.Background())
+	o.Observer.(*recorder).onSave = cancel
+	if _, err := Run(ctx, o); err == nil {
+		t.Fatal("the run was not stopped")
+	}
+	left := filepath.Join(dir, checkpointsDir, temporary+"123")
+	if err := os.MkdirAll(filepath.Join(left, weightsDir), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Error("what a killed run left is still there")
+	}
+	all, err := checkpoints(dir)
+	if err != nil || len(all) != s.Keep {
+		t.Errorf("%d checkpoints, want %d (%v)", len(all), s.Keep, err)
+	}
+}
+
+func TestFolderRefusals(t *testing.T) {
+	s := small()
+	dir := t.TempDir()
+	o, _ := options(t, s, dir)
+	if _, err := Run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	o.Settings.Seed++
+	_, err := Run(context.Background(), o)
+	if changed := (*ChangedError)(nil); !errors.As(err, &changed) || !strings.Contains(err.Error(), "seed was 1, now 2") {
+		t.Errorf("another seed: %v", err)
+	}
+	o.Settings.Seed--
+	o.Settings.Images += 8
+	o.Settings.Threads = 2
+	rec := o.Observer.(*recorder)
+	if res, err := Run(context.Background(), o); err != nil || res.Images != s.Images+8 || len(rec.start.Changes) != 2 {
+		t.Errorf("a longer run: %+v, %v, changes %v", res, err, rec.start.Changes)
+	}
+	held, err := lock(filepath.Join(dir, lockFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Run(context.Background(), o)
+	if busy := (*InUseError)(nil); !errors.As(err, &busy) {
+		t.Errorf("a folder in use: %v", err)
+	}
+	held.Close()
+	o.Settings.Seed, o.Fresh = 5, true
+	if res, err := Run(context.Background(), o); err != nil || res.AlreadyRun {
+		t.Errorf("fresh: %+v, %v", res, err)
+	}
+}
+
+// TestCorruptCheckpoint: every file that is cut short is named.
+func TestCorruptCheckpoint(t *testing.T) {
+	s := small()
+	s.Images = 16
+	dir := t.TempDir()
+	o, _ := options(t, s, dir)
+	if _, err := Run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	o.Settings.Images = 32
+	for name, data := range files(t, dir) {
+		if strings.HasSuffix(name, "index.json") || strings.HasPrefix(name, "scheduler") || strings.HasSuffix(name, classesFile) {
+			continue // not needed to go on
+		}
+		path := filepath.Join(dir, checkpointsDir, "16", name)
+		if err := os.WriteFile(path, data[:len(data)/2], 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), filepath.Base(name)) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("half of %s: %v", name, err)
+		}
+		if err := os.WriteFile(path, data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Run(context.Background(), o); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNotFinite(t *testing.T) {
+	s := small()
+	s.LR, s.Warmup, s.Clip, s.Images = 1e30, 0, 0, 960
+	dir := t.TempDir()
+	o, _ := options(t, s, dir)
+	_, err := Run(context.Background(), o)
+	bad := (*NotFiniteError)(nil)
+	if !errors.As(err, &bad) || bad.Where == "" {
+		t.Fatalf("a learning rate of 1e30: %v", err)
+	}
+	t.Log(err)
+}
+
+// step returns a trainer of micro on a device, filled with a batch.
+func newTrainer(t *testing.T, accumulate, threads int) (*Trainer, []Images, Objective) {
+	t.Helper()
+	config, err := Network("micro", 16, 16, 3, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewStep(StepOptions{Config: config, Height: 16, Width: 16, Batch: 8 / accumulate, Accumulate: accumulate, Threads: threads})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := cpuDevice(t, threads)
+	memory := d.Alloc(s.Sizes())
+	tr := s.Load(d, memory)
+	nets.Initialise(s.Graph.Params, 3, memory[plan.Parameters])
+	for i := range memory[plan.Parameters] { // no layer is silent
+		memory[plan.Parameters][i] += float32(i%7) * 0.01
+	}
+	set := open(t, small())
+	var batches []Images
+	for m := range accumulate {
+		b := Images{Pixels: make([]byte, 8/accumulate*16*16*3)}
+		for i := range 8 / accumulate {
+			at := m*8/accumulate + i
+			label, err := set.Read(at, b.Pixels[i*16*16*3:][:16*16*3])
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.Labels, b.Indices = append(b.Labels, int32(label)), append(b.Indices, int64(at))
+		}
+		batches = append(batches, b)
+	}
+	p, err := process.Get("fm", process.ScheduleOptions{}, "u")
+	if err != nil {
+		t.Fatal(err)
+	}
+	times, err := process.GetTimeSampler("uniform")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tr, batches, Objective{Process: p, Times: times, Seed: 1, LabelDrop: 0.1, NullClass: 10}
+}
+
+func (t *Trainer) step(batches []Images, o Objective, h int64) {
+	s := small()
+	hyper := (&run{settings: s}).hyper(State{Steps: h, Images: 1000})
+	t.Hyper(hyper)
+	for i, b := range batches {
+		t.Fill(b, o)
+		t.RunMicro(i)
+	}
+	t.Finish()
+}
+
+// TestStepAllocatesNothing after the first.
+func TestStepAllocatesNothing(t *testing.T) {
+	tr, batches, o := newTrainer(t, 1, 1)
+	tr.step(batches, o, 0)
+	tr.Hyper((&run{settings: small()}).hyper(State{Steps: 1, Images: 1000}))
+	if n := testing.AllocsPerRun(3, func() {
+		tr.Fill(batches[0], o)
+		tr.RunMicro(0)
+		tr.Finish()
+	}); n != 0 {
+		t.Errorf("a step allocates %v times", n)
+	}
+}
+
+// TestAccumulation: four micro-batches make the step of the whole batch.
+func TestAccumulation(t *testing.T) {
+	whole, b1, o := newTrainer(t, 1, 2)
+	parts, b4, _ := newTrainer(t, 4, 2)
+	whole.step(b1, o, 0)
+	parts.step(b4, o, 0)
+	worst := 0.0
+	for i, m := range whole.Memory[plan.Moment1] {
+		worst = max(worst, float64(max(m-parts.Memory[plan.Moment1][i], parts.Memory[plan.Moment1][i]-m)))
+	}
+	scale := 0.0
+	for _, m := range whole.Memory[plan.Moment1] {
+		scale = max(scale, float64(m))
+	}
+	if worst > 1e-5*scale {
+		t.Errorf("accumulated gradients are off by %.2g of %.2g", worst, scale)
+	}
+}
+
+// TestMemoryAsPlanned: the device holds what the plans announced, no more.
+func TestMemoryAsPlanned(t *testing.T) {
+	tr, _, _ := newTrainer(t, 1, 1)
+	held := int64(0)
+	for _, region := range tr.Memory {
+		held += 4 * int64(len(region))
+	}
+	if want := plan.Bytes(tr.Sizes()); held != want {
+		t.Errorf("%d bytes held, %d announced", held, want)
+	}
+}
+
+func TestReadModel(t *testing.T) {
+	s := small()
+	s.Images = 16
+	dir := t.TempDir()
+	o, _ := options(t, s, dir)
+	if _, err := Run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	for _, average := range []bool{true, false} {
+		m, err := ReadModel(dir, average)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !m.Guided || len(m.Classes) != 10 || m.Process.Schedule.Name() != "fm" {
+			t.Errorf("%+v", m)
+		}
+	}
+}

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Uses the binary as its users do, on the CPU, in a minute: trains a few steps,
+# is interrupted, resumes, samples, and counts the pictures.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { echo "smoke: $*" >&2; exit 1; }
+go build -o "$work/fluxion" ./cmd/fluxion
+fluxion=$work/fluxion
+train=("$fluxion" train --preset micro --images 480 --batch 16 --sample-count 10 --sample-steps 4 --checkpoint-every 160)
+
+"${train[@]}" --out "$work/whole" --json >"$work/whole.jsonl"
+grep -q '"event":"done"' "$work/whole.jsonl" || fail "no done event"
+
+# Killed twice in the middle, the same command ends with the same bits.
+for signal in KILL INT; do
+  "${train[@]}" --out "$work/cut" --json >"$work/cut.jsonl" &
+  pid=$!
+  until grep -q '"event":"checkpoint"' "$work/cut.jsonl" || ! kill -0 $pid 2>/dev/null; do sleep 0.02; done
+  kill -$signal $pid 2>/dev/null || true
+  wait $pid || true
+done
+"${train[@]}" --out "$work/cut" --json >"$work/cut.jsonl"
+for file in unet/diffusion_pytorch_model.safetensors unet_ema/diffusion_pytorch_model.safetensors training/optimizer.safetensors; do
+  cmp "$work/whole/checkpoints/480/$file" "$work/cut/checkpoints/480/$file" || fail "a resumed run ended with other bits"
+done
+"${train[@]}" --out "$work/whole" --json | grep -q '"already":true' || fail "a finished run did not say so"
+
+"$fluxion" sample --model "$work/whole" --out "$work/pictures" --seeds 0-11 --steps 3 --batch 5
+rm "$work/pictures/000003.png"
+"$fluxion" sample --model "$work/whole" --out "$work/pictures" --seeds 0-15 --steps 3 --batch 16
+count=$(ls "$work/pictures" | grep -c '^[0-9]\{6\}\.png$')
+[ "$count" = 16 ] || fail "$count pictures, want 16"
+"$fluxion" sample --model "$work/whole" --out "$work/again" --seeds 0-15 --steps 3 --batch 7 --threads 1
+for i in "$work"/pictures/*.png; do cmp "$i" "$work/again/$(basename "$i")" || fail "a picture depends on its batch"; done
+
+status=0; "$fluxion" train --data "$work/nowhere" 2>"$work/error" || status=$?
+[ $status = 3 ] && [ "$(wc -l <"$work/error")" = 1 ] || fail "missing data: status $status: $(cat "$work/error")"
+status=0; "$fluxion" train -s imagess=3 2>"$work/error" || status=$?
+[ $status = 2 ] && grep -q images "$work/error" || fail "unknown key: status $status: $(cat "$work/error")"
+"$fluxion" bench train --preset micro --batch 4 --steps 3 --json | grep -q images_per_second || fail "bench"
+"$fluxion" inspect --preset cifar --batch 16 >/dev/null || fail "inspect"
+echo "smoke: all well"
