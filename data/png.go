@@ -127,3 +127,20 @@ func ReadText(path string) (map[string]string, error) {
 		}
 	}
 }
+
+// ReadPNG returns a picture of 8-bit grey or RGB as bytes.
+func ReadPNG(path string) (pixels []byte, height, width, channels int, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, 0, 0, &Error{Path: path, Problem: "cannot be opened", Err: err}
+	}
+	defer f.Close()
+	img, err := decode(path, f)
+	if err != nil {
+		return nil, 0, 0, 0, err
+	}
+	s := shape{img.Bounds().Dy(), img.Bounds().Dx(), channelsOf(img)}
+	pixels = make([]byte, s.size())
+	convert(img, s, false, pixels)
+	return pixels, s.height, s.width, s.channels, nil
+}

@@ -236,7 +236,7 @@ func prepare(o Options) (*run, Start, error) {
 	}
 	p, err := process.Get(s.Schedule, process.ScheduleOptions{}, s.Output)
 	if err != nil {
-		return nil, Start{}, &SettingError{"schedule, output", err.Error()}
+		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
 	}
 	times, err := process.GetTimeSampler(s.TimeSampler)
 	if err != nil {

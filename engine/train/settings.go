@@ -16,7 +16,7 @@ type Settings struct {
 
 	Preset      string `json:"preset"` // of package nets, or a folder with a UNet2DModel
 	Schedule    string `json:"schedule"`
-	Output      string `json:"output"`
+	Output      string `json:"output_kind"`
 	TimeSampler string `json:"time_sampler"`
 
 	Images      int64   `json:"images"`       // length of the run
@@ -126,7 +126,7 @@ type Change struct {
 // breaking are the settings that the weights or the order of the data depend on.
 var breaking = map[string]bool{
 	"data": true, "size": true, "channels": true, "flip": true, "preset": true,
-	"schedule": true, "output": true, "seed": true, "skip_broken": true,
+	"schedule": true, "output_kind": true, "seed": true, "skip_broken": true,
 }
 
 // Changes lists what differs, in the order of the fields.

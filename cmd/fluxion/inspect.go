@@ -1,0 +1,206 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"fluxion/engine/generate"
+	"fluxion/engine/plan"
+	"fluxion/engine/train"
+	"fluxion/kernels"
+	"fluxion/nets"
+
+	"github.com/spf13/cobra"
+)
+
+type inspectOptions struct {
+	preset, model string
+	batch, size   int
+	threads       int
+	sample        bool
+	plan, json    bool
+}
+
+func newInspect() *cobra.Command {
+	o := &inspectOptions{}
+	c := &cobra.Command{
+		Use:     "inspect",
+		Short:   "Operators, FLOPs, bytes and peak memory of a network, before anything runs",
+		Long:    "Print what a training step (or, with --sample, a sampling step) of a network\nconsists of and the memory it will take. Nothing is run.",
+		Example: "  fluxion inspect --preset cifar --batch 16\n  fluxion inspect --model runs/glyphs-tiny --sample --plan",
+		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.OutOrStdout()) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.preset, "preset", "tiny", "network")
+	f.StringVar(&o.model, "model", "", "a folder with a network, instead of a preset")
+	f.IntVar(&o.batch, "batch", 16, "images of a step")
+	f.IntVar(&o.size, "size", 0, "side of the images; 0: the network's own")
+	f.IntVar(&o.threads, "threads", 0, "threads the plan allows for; 0: all there are")
+	f.BoolVar(&o.sample, "sample", false, "a sampling step instead of a training step")
+	f.BoolVar(&o.plan, "plan", false, "print the plan, one launch a line")
+	f.BoolVar(&o.json, "json", false, "print one JSON object")
+	return c
+}
+
+// inspection is what inspect prints.
+type inspection struct {
+	Network      string           `json:"network"`
+	Step         string           `json:"step"`
+	Batch        int              `json:"batch"`
+	Size         int              `json:"size"`
+	Parameters   int              `json:"parameters"`
+	Tensors      int              `json:"tensors"`
+	Launches     int              `json:"launches"`
+	FLOPs        int64            `json:"flops"`
+	FLOPPerImage float64          `json:"flop_per_image"`
+	Bytes        int64            `json:"bytes"` // least traffic
+	PlannedBytes int64            `json:"planned_bytes"`
+	Regions      map[string]int64 `json:"regions"`
+	Operators    []operatorRow    `json:"operators"`
+}
+
+type operatorRow struct {
+	Name  string `json:"name"`
+	Count int    `json:"count"`
+	FLOPs int64  `json:"flops"`
+	Bytes int64  `json:"bytes"`
+}
+
+func (o *inspectOptions) run(out io.Writer) error {
+	if o.batch < 1 || o.size < 0 || o.threads < 0 {
+		return usagef("--batch wants 1 or more")
+	}
+	dev, err := openDevice("cpu", o.threads)
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	config, name, err := o.network()
+	if err != nil {
+		return err
+	}
+	height, width := side(config.SampleSize)
+	if o.size > 0 {
+		height, width = o.size, o.size
+	}
+	if height == 0 {
+		height, width = 32, 32
+	}
+	var p *plan.Plan
+	var sizes [plan.Regions]int
+	step := "train"
+	if o.sample {
+		step = "sample"
+		s, err := generate.NewStep(generate.Options{Config: config, Height: height, Width: width, Batch: o.batch, Threads: dev.Threads()})
+		if err != nil {
+			return err
+		}
+		p, sizes = s.Plan, s.Plan.Sizes
+	} else {
+		s, err := train.NewStep(train.StepOptions{Config: config, Height: height, Width: width, Batch: o.batch, Accumulate: 1, Threads: dev.Threads()})
+		if err != nil {
+			return err
+		}
+		p, sizes = s.Micro, s.Sizes()
+	}
+	if o.plan {
+		_, err := p.WriteTo(out)
+		return err
+	}
+	params := config.Params()
+	cost := p.Cost()
+	r := inspection{
+		Network: name, Step: step, Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), Launches: len(p.Launches),
+		FLOPs: cost.FLOPs, FLOPPerImage: float64(cost.FLOPs) / float64(o.batch), Bytes: cost.Bytes,
+		PlannedBytes: plan.Bytes(sizes), Regions: map[string]int64{}, Operators: operators(p),
+	}
+	for region, n := range sizes {
+		if n > 0 {
+			r.Regions[plan.Region(region).String()] = 4 * int64(n)
+		}
+	}
+	if o.json {
+		line, err := json.Marshal(r)
+		if err == nil {
+			_, err = fmt.Fprintf(out, "%s\n", line)
+		}
+		return err
+	}
+	return r.print(out)
+}
+
+func (o *inspectOptions) network() (nets.Config, string, error) {
+	if o.model == "" {
+		c, err := nets.Preset(o.preset)
+		if err != nil {
+			return c, "", usageError{err}
+		}
+		return c, o.preset, nil
+	}
+	dir, err := train.Newest(o.model)
+	if err != nil {
+		return nets.Config{}, "", modelError{o.model, err}
+	}
+	c, err := nets.ReadConfig(dir)
+	if err != nil {
+		return c, "", modelError{o.model, err}
+	}
+	return c, dir, nil
+}
+
+// operators sums launches by the first words of their kernels, the most work first.
+func operators(p *plan.Plan) []operatorRow {
+	rows := map[string]*operatorRow{}
+	for _, l := range p.Launches {
+		name := kind(l.Kernel)
+		r := rows[name]
+		if r == nil {
+			r = &operatorRow{Name: name}
+			rows[name] = r
+		}
+		r.Count++
+		r.FLOPs += l.Cost.FLOPs
+		r.Bytes += l.Cost.Bytes
+	}
+	list := make([]operatorRow, 0, len(rows))
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		list = append(list, *rows[name])
+	}
+	slices.SortStableFunc(list, func(a, b operatorRow) int { return cmp.Compare(b.FLOPs, a.FLOPs) })
+	return list
+}
+
+// kind is the name of a kernel without its numbers.
+func kind(k kernels.Kernel) string {
+	var words []string
+	for word := range strings.FieldsSeq(k.String()) {
+		if strings.ContainsAny(word, "0123456789=,") {
+			break
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " ")
+}
+
+func (r inspection) print(out io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, %s step, batch %d of %d×%d pixels\n", r.Network, r.Step, r.Batch, r.Size, r.Size)
+	fmt.Fprintf(&b, "parameters  %s in %d tensors\n", thousands(int64(r.Parameters)), r.Tensors)
+	fmt.Fprintf(&b, "arithmetic  %.2f GFLOP, %.2f an image, in %d launches\n", float64(r.FLOPs)/1e9, r.FLOPPerImage/1e9, r.Launches)
+	fmt.Fprintf(&b, "traffic     %s at least\n", size(r.Bytes))
+	fmt.Fprintf(&b, "memory      %s at most:", size(r.PlannedBytes))
+	for _, region := range slices.Sorted(maps.Keys(r.Regions)) {
+		fmt.Fprintf(&b, "  %s %s", region, size(r.Regions[region]))
+	}
+	fmt.Fprintf(&b, "\n\n%-24s %6s %12s %7s %12s\n", "operator", "count", "GFLOP", "share", "bytes")
+	for _, row := range r.Operators {
+		fmt.Fprintf(&b, "%-24s %6d %12.3f %6.1f%% %12s\n", row.Name, row.Count, float64(row.FLOPs)/1e9, 100*float64(row.FLOPs)/float64(r.FLOPs), size(row.Bytes))
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}

@@ -1,0 +1,150 @@
+// Command fluxion trains image diffusion and flow-matching models and samples from them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"fluxion/data"
+	"fluxion/engine/train"
+	"fluxion/nets"
+	"fluxion/nets/safetensors"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes, as root --help tells them.
+const (
+	exitFailure  = 1
+	exitUsage    = 2
+	exitInput    = 3
+	exitFolder   = 4
+	exitDiverged = 5
+	exitSignal   = 128 // plus the signal's number
+)
+
+const exitCodes = `Exit codes:
+  0    done
+  1    failure
+  2    wrong flag, key, name or value
+  3    data or model that cannot be used
+  4    run folder in use, or of a run with other settings
+  5    training diverged
+  130  interrupted (143: terminated); the run can be resumed`
+
+// started is when the process began, as far as it can tell itself.
+var started = time.Now()
+
+// usageError is a command line that cannot be carried out.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// signalError is the cause of a context that a signal ended.
+type signalError struct{ signal syscall.Signal }
+
+func (e signalError) Error() string { return "stopped by signal: " + e.signal.String() }
+
+func main() {
+	ctx, stop := withSignals(context.Background())
+	defer stop(nil)
+	root := newRoot()
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "fluxion:", strings.ReplaceAll(err.Error(), "\n", "; "))
+		os.Exit(exitCode(err))
+	}
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "fluxion",
+		Short:         "Train image diffusion and flow-matching models and sample from them",
+		Long:          "Fluxion trains image diffusion and flow-matching models and samples from them.\n\n" + exitCodes,
+		SilenceErrors: true, SilenceUsage: true,
+		Example: "  fluxion train\n  fluxion sample --model runs/glyphs-tiny --out out --count 64",
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(newTrain(), newSample(), newBench(), newInspect(), newDoctor())
+	for _, c := range root.Commands() {
+		c.Long += "\n\n" + exitCodes
+		c.Args = noArguments
+	}
+	root.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usagef("no command %q; there are train, sample, bench, inspect, doctor, completion", args[0])
+		}
+		return c.Help()
+	}
+	root.Args = cobra.ArbitraryArgs
+	return root
+}
+
+func noArguments(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("unexpected argument %q", args[0])
+	}
+	return nil
+}
+
+// withSignals ends the context at the first interrupt and the process at the second.
+func withSignals(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		first := (<-signals).(syscall.Signal)
+		cancel(signalError{first})
+		second := (<-signals).(syscall.Signal)
+		os.Exit(exitSignal + int(second))
+	}()
+	return ctx, cancel
+}
+
+// exitCode maps an error to the code that the help text promises.
+func exitCode(err error) int {
+	var (
+		stopped  signalError
+		usage    usageError
+		setting  *train.SettingError
+		config   *nets.ConfigError
+		bad      *data.Error
+		file     *safetensors.FormatError
+		inUse    *train.InUseError
+		changed  *train.ChangedError
+		diverged *train.NotFiniteError
+		model    modelError
+	)
+	switch {
+	case errors.As(err, &stopped):
+		return exitSignal + int(stopped.signal)
+	case errors.As(err, &usage), errors.As(err, &setting):
+		return exitUsage
+	case errors.As(err, &inUse), errors.As(err, &changed):
+		return exitFolder
+	case errors.As(err, &diverged):
+		return exitDiverged
+	case errors.As(err, &bad), errors.As(err, &file), errors.As(err, &model):
+		return exitInput
+	case errors.As(err, &config):
+		return exitUsage
+	case errors.Is(err, fs.ErrNotExist):
+		return exitInput
+	}
+	return exitFailure
+}
+
+// modelError is a model folder that cannot be used.
+type modelError struct {
+	dir string
+	err error
+}
+
+func (e modelError) Error() string { return fmt.Sprintf("model %s: %v", e.dir, e.err) }
+func (e modelError) Unwrap() error { return e.err }

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+	"time"
+
+	"fluxion/engine/train"
+
+	"golang.org/x/term"
+)
+
+// observer shows a run to a person or a machine.
+type observer interface {
+	train.Observer
+	done(train.Result)
+	broken() // the run ended without a result
+}
+
+func newObserver(out io.Writer, asJSON bool) observer {
+	if asJSON {
+		return jsonFace{out}
+	}
+	f, ok := out.(*os.File)
+	return &textFace{out: out, live: ok && term.IsTerminal(int(f.Fd()))}
+}
+
+// jsonFace prints one object for each event.
+type jsonFace struct{ out io.Writer }
+
+func (j jsonFace) emit(event string, fields map[string]any) {
+	fields["event"] = event
+	for key, v := range fields {
+		if x, ok := v.(float64); ok && (math.IsNaN(x) || math.IsInf(x, 0)) {
+			fields[key] = nil // JSON has no such numbers
+		}
+	}
+	line, err := json.Marshal(fields)
+	if err != nil {
+		panic(err) // only plain values get here
+	}
+	fmt.Fprintf(j.out, "%s\n", line)
+}
+
+func (j jsonFace) Start(s train.Start) {
+	changes := []map[string]any{}
+	for _, c := range s.Changes {
+		changes = append(changes, map[string]any{"key": c.Key, "old": c.Old, "new": c.New})
+	}
+	j.emit("start", map[string]any{
+		"run": s.Run, "settings": s.Settings, "changes": changes, "from": s.From, "images": s.Images,
+		"dataset": s.Dataset, "dataset_images": s.DatasetImages, "height": s.Height, "width": s.Width, "channels": s.Channels,
+		"classes": len(s.Classes), "parameters": s.Parameters, "tensors": s.Tensors, "objective": s.Objective,
+		"device": s.Device, "precision": s.Settings.Precision, "planned_bytes": s.PlannedBytes,
+		"flop_per_image": float64(s.StepFLOPs) / float64(s.Settings.Batch),
+	})
+}
+
+func (j jsonFace) Status(s train.Status) {
+	j.emit("status", map[string]any{
+		"images": s.Images, "of": s.Of, "steps": s.Steps, "loss": s.Loss, "lr": s.LR, "grad_norm": s.GradNorm,
+		"images_per_second": s.ImagesPerSecond, "elapsed_seconds": s.Elapsed.Seconds(), "left_seconds": s.Left.Seconds(), "skipped": s.Skipped,
+	})
+}
+
+func (j jsonFace) Checkpoint(path string, images int64) {
+	j.emit("checkpoint", map[string]any{"path": path, "images": images})
+}
+
+func (j jsonFace) Samples(path string, images int64) {
+	j.emit("samples", map[string]any{"path": path, "images": images})
+}
+
+func (j jsonFace) Note(text string) { j.emit("note", map[string]any{"text": text}) }
+
+func (j jsonFace) done(r train.Result) {
+	j.emit("done", map[string]any{
+		"run": r.Run, "images": r.Images, "steps": r.Steps, "loss": r.Loss, "seconds": r.Seconds,
+		"checkpoint": r.Checkpoint, "already": r.AlreadyRun,
+	})
+}
+
+func (jsonFace) broken() {}
+
+// textFace prints a table, then one live line on a terminal, or lines now and then.
+type textFace struct {
+	out   io.Writer
+	live  bool
+	shown time.Time
+	open  bool // the live line has no end yet
+}
+
+// linePeriod is the time between two lines where none is live.
+const linePeriod = 10 * time.Second
+
+func (t *textFace) line(format string, args ...any) {
+	t.broken()
+	fmt.Fprintf(t.out, format+"\n", args...)
+}
+
+// broken ends the live line.
+func (t *textFace) broken() {
+	if t.open {
+		fmt.Fprintln(t.out)
+		t.open = false
+	}
+}
+
+func (t *textFace) Start(s train.Start) {
+	labels := "none"
+	if n := len(s.Classes); n > 0 {
+		labels = fmt.Sprintf("%d classes: %s", n, abridged(s.Classes, 10))
+	}
+	rows := [][2]string{
+		{"data", fmt.Sprintf("%s, %s images of %d×%d×%d", s.Dataset, thousands(int64(s.DatasetImages)), s.Height, s.Width, s.Channels)},
+		{"labels", labels},
+		{"network", fmt.Sprintf("%s, %s parameters in %d tensors", s.Settings.Preset, thousands(int64(s.Parameters)), s.Tensors)},
+		{"objective", s.Objective},
+		{"length", fmt.Sprintf("%s images in steps of %d", thousands(s.Settings.Images), s.Settings.Batch)},
+		{"device", fmt.Sprintf("%s, %s", s.Device, s.Settings.Precision)},
+		{"memory", fmt.Sprintf("%s planned; %.2f GFLOP an image", size(s.PlannedBytes), float64(s.StepFLOPs)/float64(s.Settings.Batch)/1e9)},
+		{"run folder", s.Run},
+	}
+	if s.From != "" {
+		rows = append(rows, [2]string{"resumes", fmt.Sprintf("%s, %s images seen", s.From, thousands(s.Images))})
+	}
+	for _, c := range s.Changes {
+		rows = append(rows, [2]string{"changed", fmt.Sprintf("%s was %v, now %v", c.Key, c.Old, c.New)})
+	}
+	for _, r := range rows {
+		t.line("%-11s %s", r[0], r[1])
+	}
+}
+
+func (t *textFace) Status(s train.Status) {
+	text := fmt.Sprintf("%s/%s images  %3.0f%%  loss %.4f  lr %.2g  %.1f img/s  %s left",
+		thousands(s.Images), thousands(s.Of), 100*float64(s.Images)/float64(s.Of), s.Loss, s.LR, s.ImagesPerSecond, s.Left.Round(time.Second))
+	if s.Skipped > 0 {
+		text += fmt.Sprintf("  %d broken images left out", s.Skipped)
+	}
+	if t.live {
+		fmt.Fprintf(t.out, "\r\x1b[K%s", text)
+		t.open = true
+		return
+	}
+	if time.Since(t.shown) >= linePeriod || s.Images >= s.Of {
+		t.shown = time.Now()
+		t.line("%s", text)
+	}
+}
+
+func (t *textFace) Checkpoint(path string, _ int64) { t.line("checkpoint  %s", path) }
+func (t *textFace) Samples(path string, _ int64)    { t.line("samples     %s", path) }
+func (t *textFace) Note(text string)                { t.line("note        %s", text) }
+
+func (t *textFace) done(r train.Result) {
+	if r.AlreadyRun {
+		t.line("%s is finished: %s images seen. More --images go on with it, --fresh starts anew.", r.Run, thousands(r.Images))
+		return
+	}
+	t.line("done        %s images, %d steps, loss %.4f, %.0f s", thousands(r.Images), r.Steps, r.Loss, r.Seconds)
+	t.line("next        fluxion sample --model %s --out samples --count 64", r.Run)
+}
+
+// abridged joins at most n names.
+func abridged(names []string, n int) string {
+	if len(names) > n {
+		return strings.Join(names[:n], " ") + " …"
+	}
+	return strings.Join(names, " ")
+}
+
+// thousands writes 1234567 as 1,234,567.
+func thousands(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// size writes bytes in binary units.
+func size(n int64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	x, i := float64(n), 0
+	for ; x >= 1024 && i < len(units)-1; i++ {
+		x /= 1024
+	}
+	if i == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", x, units[i])
+}

@@ -1,0 +1,305 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"fluxion/data"
+	"fluxion/engine/generate"
+	"fluxion/engine/plan"
+	"fluxion/engine/sampler"
+	"fluxion/engine/train"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+)
+
+type sampleOptions struct {
+	model, out, class, sampler, weights, device, seeds string
+	count, steps, batch, threads, columns              int
+	seed                                               uint64
+	guidance                                           float64
+	clip, json                                         bool
+}
+
+func newSample() *cobra.Command {
+	o := &sampleOptions{}
+	c := &cobra.Command{
+		Use:   "sample",
+		Short: "Make images with a trained model",
+		Long: `Make images with a run, a checkpoint, or a diffusers folder. Image 17 becomes
+OUT/000017.png and depends on its number, --seed and --class alone, whatever the
+batch or the number of threads. Files that are there already are left as they
+are, so the same command again goes on where it was stopped. A grid of the
+images is written beside the folder, as OUT-grid.png.`,
+		Example: `  fluxion sample --model runs/glyphs-tiny --out out --count 64
+  fluxion sample --model runs/glyphs-tiny --out sevens --seeds 0-9,42 --class 7 --guidance 2`,
+		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.model, "model", "", "run folder, checkpoint, or diffusers folder")
+	f.StringVar(&o.out, "out", "", "folder for the images; made if need be")
+	f.IntVar(&o.count, "count", 0, "make images 0 to COUNT-1")
+	f.StringVar(&o.seeds, "seeds", "", "numbers of the images to make, such as 0-99,200")
+	f.StringVar(&o.class, "class", "all", "class by name or index; all takes them in turn; none is without")
+	f.StringVar(&o.sampler, "sampler", "euler", "one of "+strings.Join(sampler.Names(), ", "))
+	f.IntVar(&o.steps, "steps", 30, "network evaluations of an image")
+	f.IntVar(&o.batch, "batch", 32, "images made together; no effect on them")
+	f.StringVar(&o.weights, "weights", "ema", "ema (averaged) or raw")
+	f.Uint64Var(&o.seed, "seed", 0, "key of all randomness")
+	f.Float64Var(&o.guidance, "guidance", 1, "classifier-free guidance; 1 is none")
+	f.BoolVar(&o.clip, "clip", false, "clip the predicted image to the range of pixels in every step")
+	f.IntVar(&o.columns, "columns", 10, "images in a row of the grid")
+	f.StringVar(&o.device, "device", "auto", "auto, cpu")
+	f.IntVar(&o.threads, "threads", 0, "0: all there are")
+	f.BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
+	return c
+}
+
+// maxGrid is the most images of a grid.
+const maxGrid = 400
+
+func (o *sampleOptions) run(ctx context.Context, out io.Writer) error {
+	seeds, err := o.check()
+	if err != nil {
+		return err
+	}
+	method, err := sampler.Get(o.sampler)
+	if err != nil {
+		return usageError{err}
+	}
+	model, err := train.ReadModel(o.model, o.weights == "ema")
+	if err != nil {
+		return modelError{o.model, err}
+	}
+	table, err := method.Plan(model.Process, sampler.Options{Steps: o.steps})
+	if err != nil {
+		return usageError{err}
+	}
+	classOf, err := o.classes(model)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.out, 0o777); err != nil {
+		return err
+	}
+	missing, err := o.missing(seeds)
+	if err != nil {
+		return err
+	}
+	begin := time.Now()
+	if len(missing) > 0 {
+		if err := o.make(ctx, out, model, table, missing, classOf); err != nil {
+			return err
+		}
+	}
+	grid, err := o.grid(seeds)
+	if err != nil {
+		return err
+	}
+	seconds := time.Since(begin).Seconds()
+	if o.json {
+		jsonFace{out}.emit("done", map[string]any{
+			"images": len(seeds), "written": len(missing), "skipped": len(seeds) - len(missing), "seconds": seconds,
+			"images_per_second": float64(len(missing)) / seconds, "out": o.out, "grid": grid,
+		})
+		return nil
+	}
+	fmt.Fprintf(out, "%d images in %s: %d made in %.1f s, %d were there\ngrid        %s\n", len(seeds), o.out, len(missing), seconds, len(seeds)-len(missing), grid)
+	return nil
+}
+
+func (o *sampleOptions) check() ([]int64, error) {
+	switch {
+	case o.model == "" || o.out == "":
+		return nil, usagef("--model and --out are needed")
+	case (o.count > 0) == (o.seeds != ""):
+		return nil, usagef("give either --count N or --seeds A-B")
+	case o.steps < 1 || o.batch < 1 || o.columns < 1 || o.threads < 0:
+		return nil, usagef("--steps, --batch and --columns want 1 or more")
+	case o.weights != "ema" && o.weights != "raw":
+		return nil, usagef("--weights %s: want ema or raw", o.weights)
+	}
+	if o.seeds == "" {
+		o.seeds = fmt.Sprintf("0-%d", o.count-1)
+	}
+	return parseSeeds(o.seeds)
+}
+
+// maxSeeds bounds a list of seeds.
+const maxSeeds = 10_000_000
+
+// parseSeeds reads 0-99,200.
+func parseSeeds(text string) ([]int64, error) {
+	var list []int64
+	for part := range strings.SplitSeq(text, ",") {
+		first, last, isRange := strings.Cut(strings.TrimSpace(part), "-")
+		if !isRange {
+			last = first
+		}
+		a, err1 := strconv.ParseInt(first, 10, 64)
+		b, err2 := strconv.ParseInt(last, 10, 64)
+		if err1 != nil || err2 != nil || a > b {
+			return nil, usagef("--seeds %s: %q is no number and no range A-B", text, part)
+		}
+		if b-a >= maxSeeds || len(list) >= maxSeeds {
+			return nil, usagef("--seeds %s: more than %d images", text, maxSeeds)
+		}
+		for s := a; s <= b; s++ {
+			list = append(list, s)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list), nil
+}
+
+// classes returns the class of every image.
+func (o *sampleOptions) classes(m *train.Model) (func(seed int64) int, error) {
+	total := m.Config.NumClassEmbeds
+	if m.Guided {
+		total--
+	}
+	switch {
+	case !m.Config.Conditional():
+		if o.class != "all" && o.class != "none" {
+			return nil, usagef("--class %s: the model knows no classes", o.class)
+		}
+		return func(int64) int { return 0 }, nil
+	case total < 1:
+		return nil, usagef("the model's class_embed_type %q cannot be given on the command line", m.Config.ClassEmbedType)
+	case o.guidance != 1 && !m.Guided:
+		return nil, usagef("--guidance needs a model that was trained without labels, too (label_drop)")
+	case o.class == "all":
+		return func(seed int64) int { return int(seed % int64(total)) }, nil
+	case o.class == "none" && m.Guided:
+		return func(int64) int { return total }, nil
+	}
+	class := slices.Index(m.Classes, o.class)
+	if n, err := strconv.Atoi(o.class); class < 0 && err == nil && n >= 0 && n < total {
+		class = n
+	}
+	if class < 0 {
+		return nil, usagef("--class %s: the model has %d classes: %s", o.class, total, abridged(m.Classes, 50))
+	}
+	return func(int64) int { return class }, nil
+}
+
+func (o *sampleOptions) file(seed int64) string {
+	return filepath.Join(o.out, fmt.Sprintf("%06d.png", seed))
+}
+
+// missing lists the images that are not there yet.
+func (o *sampleOptions) missing(seeds []int64) ([]int64, error) {
+	var list []int64
+	for _, s := range seeds {
+		if _, err := os.Stat(o.file(s)); errors.Is(err, fs.ErrNotExist) {
+			list = append(list, s)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// make generates images and writes them while the next batch is computed.
+func (o *sampleOptions) make(ctx context.Context, out io.Writer, m *train.Model, table sampler.Table, seeds []int64, classOf func(int64) int) error {
+	dev, err := openDevice(o.device, o.threads)
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	height, width := side(m.Config.SampleSize)
+	if height == 0 {
+		return modelError{o.model, errors.New("its config.json has no sample_size")}
+	}
+	channels := m.Config.InChannels
+	slots := 0
+	for _, row := range table.Rows {
+		slots = max(slots, len(row.B)-1)
+	}
+	step, err := generate.NewStep(generate.Options{
+		Config: m.Config, Height: height, Width: width, Batch: min(o.batch, len(seeds)), Guided: o.guidance != 1, Slots: slots, Threads: dev.Threads(),
+	})
+	if err != nil {
+		return err
+	}
+	if channels != 1 && channels != 3 {
+		return modelError{o.model, fmt.Errorf("images of %d channels cannot be written as PNG, want 1 or 3", channels)}
+	}
+	memory := dev.Alloc(step.Plan.Sizes)
+	defer dev.Free(memory)
+	copy(memory[plan.Parameters], m.Weights)
+	request := generate.Request{Table: table, Seed: o.seed, Seeds: seeds, Guidance: o.guidance, Clip: o.clip, NullClass: m.Config.NumClassEmbeds - 1}
+	for _, s := range seeds {
+		request.Classes = append(request.Classes, classOf(s))
+	}
+	if o.json {
+		jsonFace{out}.emit("start", map[string]any{"model": m.Path, "images": len(seeds), "device": dev.Describe(), "planned_bytes": step.Plan.Bytes()})
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(2, dev.Threads())) // encoders; the generator waits for them if they fall behind
+	report := time.Now()
+	err = step.Load(dev, memory).Run(ctx, request, func(i int, pixels []byte) error {
+		pixels = slices.Clone(pixels)
+		text := map[string]string{
+			"seed": fmt.Sprint(seeds[i]), "key": fmt.Sprint(o.seed), "sampler": o.sampler, "steps": fmt.Sprint(o.steps),
+			"guidance": fmt.Sprint(o.guidance), "weights": o.weights, "model": filepath.Base(filepath.Clean(o.model)),
+		}
+		if class := request.Classes[i]; class < len(m.Classes) {
+			text["class"] = m.Classes[class]
+		}
+		group.Go(func() error { return data.WritePNG(o.file(seeds[i]), pixels, height, width, channels, text) })
+		if time.Since(report) > time.Second {
+			report = time.Now()
+			if o.json {
+				jsonFace{out}.emit("status", map[string]any{"images": i + 1, "of": len(seeds)})
+			}
+		}
+		return nil
+	})
+	if wrote := group.Wait(); wrote != nil {
+		return wrote
+	}
+	return err
+}
+
+func side(sampleSize []int) (height, width int) {
+	switch len(sampleSize) {
+	case 1:
+		return sampleSize[0], sampleSize[0]
+	case 2:
+		return sampleSize[0], sampleSize[1]
+	}
+	return 0, 0
+}
+
+// grid writes the first images as one picture beside the folder.
+func (o *sampleOptions) grid(seeds []int64) (string, error) {
+	seeds = seeds[:min(len(seeds), maxGrid)]
+	var all []byte
+	var h, w, c int
+	for _, s := range seeds {
+		pixels, height, width, channels, err := data.ReadPNG(o.file(s))
+		if err != nil {
+			return "", err
+		}
+		if h == 0 {
+			h, w, c = height, width, channels
+		}
+		if height != h || width != w || channels != c {
+			return "", &data.Error{Path: o.file(s), Problem: fmt.Sprintf("is %d×%d×%d where other images in the folder are %d×%d×%d; sample into an empty folder", height, width, channels, h, w, c)}
+		}
+		all = append(all, pixels...)
+	}
+	path := strings.TrimRight(filepath.Clean(o.out), string(filepath.Separator)) + "-grid.png"
+	return path, data.WriteGrid(path, all, len(seeds), h, w, c, o.columns)
+}
