@@ -83,8 +83,8 @@ func (l *layout) network() {
 	}
 	l.mlp("time_embedding", first)
 	if c.classTable() {
-		// Small beside the time embedding it is added to: at first all classes are alike.
-		l.add("class_embedding.weight", Init{Normal: 0.02}, c.NumClassEmbeds, l.time)
+		// As PyTorch's embeddings begin: classes that begin alike take long to part.
+		l.add("class_embedding.weight", Init{Normal: 1}, c.NumClassEmbeds, l.time)
 	}
 	if c.ClassEmbedType == "timestep" {
 		l.mlp("class_embedding", first)

@@ -66,12 +66,12 @@ func portable() *Kernels {
 		return most
 	}
 	k.ExpSum = func(dst, x []float32, scale, shift float32) float32 {
-		sum := float32(0)
+		sum := 0.0
 		for i, e := range x {
 			dst[i] = float32(math.Exp(float64(scale*e - shift)))
-			sum += dst[i]
+			sum += float64(dst[i])
 		}
-		return sum
+		return float32(sum)
 	}
 	k.SoftmaxGrad = func(ds, p, dp []float32, dot, scale float32) {
 		for i := range ds {

@@ -1,0 +1,65 @@
+package cpu
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"unsafe"
+)
+
+// BenchmarkTile is a chunk of a 3×3 convolution: nine taps of 64 channels.
+func BenchmarkTile(b *testing.B) {
+	for _, k := range available() {
+		b.Run(k.Name, func(b *testing.B) {
+			const taps, depth = 9, 64
+			width := k.TileCols
+			rng := rand.New(rand.NewPCG(1, 1))
+			x, w, c := vector(rng, 3*40*256), vector(rng, taps*depth*width), make([]float32, TileRows*width)
+			as, bs := make([]uintptr, taps*TileRows), make([]uintptr, taps)
+			for tap := range taps {
+				bs[tap] = uintptr(pointer(w[tap*depth*width:]))
+				for i := range TileRows {
+					as[tap*TileRows+i] = uintptr(pointer(x[(tap/3*40+i+tap%3)*256:]))
+				}
+			}
+			t := &Tile{
+				A: unsafe.SliceData(as), B: unsafe.SliceData(bs), Taps: taps, Depth: depth, BPitch: 4 * width,
+				C: uintptr(pointer(c)), CPitch: 4 * width, Rows: TileRows, Width: width, Accumulate: 1,
+			}
+			for range b.N {
+				k.Tile(t)
+			}
+			b.ReportMetric(float64(b.N)*2*TileRows*float64(width)*taps*depth/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+			runtime.KeepAlive([]any{x, w, c, as, bs})
+		})
+	}
+}
+
+// BenchmarkVectors are passes over 256 rows of 128 channels.
+func BenchmarkVectors(b *testing.B) {
+	const rows, cols = 256, 128
+	rng := rand.New(rand.NewPCG(1, 1))
+	m := func() Matrix { return Matrix{vector(rng, rows*cols), rows, cols, cols} }
+	x, y, out := m(), m(), m()
+	v := func() []float32 { return vector(rng, cols) }
+	a, c, p, q, r, s1, s2 := v(), v(), v(), v(), v(), v(), v()
+	n := rows * cols
+	h := &AdamW{LR: 1e-3, Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, C1: 1, C2: 1, GradScale: 1}
+	positive := make([]float32, n)
+	for _, k := range available() {
+		for name, f := range map[string]func(){
+			"Add":            func() { k.Add(out, x, y) },
+			"AffineSiLU":     func() { k.AffineSiLU(out, x, a, c) },
+			"SiLUGradSums":   func() { k.SiLUGradSums(s1, s2, x, y, a, c) },
+			"SiLUGradAffine": func() { k.SiLUGradAffine(out, x, y, a, c, p, q, r, Matrix{}) },
+			"AdamW":          func() { k.AdamW(h, out.Data[:n], x.Data[:n], y.Data[:n], positive, nil) },
+		} {
+			b.Run(k.Name+"/"+name, func(b *testing.B) {
+				for range b.N {
+					f()
+				}
+				b.ReportMetric(b.Elapsed().Seconds()*1e9/float64(b.N)/float64(n), "ns/element")
+			})
+		}
+	}
+}

@@ -1,0 +1,393 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"unsafe"
+)
+
+// budget is the largest relative L2 error.
+const budget = 1e-6
+
+// forEach runs a test for every instruction set of the machine.
+func forEach(t *testing.T, f func(t *testing.T, k *Kernels)) {
+	for _, k := range available() {
+		t.Run(k.Name, func(t *testing.T) { f(t, k) })
+	}
+}
+
+// guarded is a matrix of random numbers in memory that is poisoned around it.
+func guarded(rng *rand.Rand, rows, cols, pitch int) Matrix {
+	data := make([]float32, rows*pitch+cols+64)
+	for i := range data {
+		data[i] = float32(math.NaN())
+	}
+	m := Matrix{data[32:], rows, cols, pitch}
+	for r := range rows {
+		for c := range cols {
+			m.Data[r*pitch+c] = float32(rng.NormFloat64())
+		}
+	}
+	return m
+}
+
+func vector(rng *rand.Rand, n int) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(rng.NormFloat64())
+	}
+	return v
+}
+
+// clone copies a matrix with what is around it.
+func (m Matrix) clone() Matrix {
+	m.Data = slices.Clone(m.Data)
+	return m
+}
+
+// compare holds a result against float64 and what was around it against poison.
+func compare(t *testing.T, what string, got Matrix, want func(r, c int) float64) {
+	t.Helper()
+	diff, norm := 0.0, 0.0
+	for i, x := range got.Data {
+		r, c := i/got.Pitch, i%got.Pitch
+		if r >= got.Rows || c >= got.Cols {
+			if !math.IsNaN(float64(x)) {
+				t.Fatalf("%s: wrote behind row %d, column %d", what, r, c)
+			}
+			continue
+		}
+		w := want(r, c)
+		diff += (float64(x) - w) * (float64(x) - w)
+		norm += w * w
+	}
+	if e := math.Sqrt(diff) / max(math.Sqrt(norm), 1e-30); !(e <= budget) && diff != 0 {
+		t.Errorf("%s: relative error %.3g", what, e)
+	}
+}
+
+func silu64(u float64) float64 { return u / (1 + math.Exp(-u)) }
+
+func siluGrad64(u, dy float64) float64 {
+	s := 1 / (1 + math.Exp(-u))
+	return dy * s * (1 + u*(1-s))
+}
+
+// TestVectors runs every vector kernel on odd sizes against float64.
+func TestVectors(t *testing.T) {
+	forEach(t, func(t *testing.T, k *Kernels) {
+		rng := rand.New(rand.NewPCG(1, 2))
+		for _, cols := range []int{1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 63, 70} {
+			for _, rows := range []int{0, 1, 2, 5} {
+				for _, gap := range []int{0, 3} {
+					name := fmt.Sprintf("%d×%d+%d ", rows, cols, gap)
+					make := func() Matrix { return guarded(rng, rows, cols, cols+gap) }
+					x, y, add := make(), make(), make()
+					a, b, p, q, r := vector(rng, cols), vector(rng, cols), vector(rng, cols), vector(rng, cols), vector(rng, cols)
+					at := func(m Matrix, i, c int) float64 { return float64(m.Data[i*m.Pitch+c]) }
+					u := func(i, c int) float64 { return float64(a[c])*at(x, i, c) + float64(b[c]) }
+					out := make()
+					check := func(what string, want func(i, c int) float64) { t.Helper(); compare(t, name+what, out, want) }
+
+					k.Add(out, x, y)
+					check("Add", func(i, c int) float64 { return at(x, i, c) + at(y, i, c) })
+					k.Copy(out, x)
+					check("Copy", func(i, c int) float64 { return at(x, i, c) })
+					k.Scale(out, x, 0.3)
+					check("Scale", func(i, c int) float64 { return float64(float32(0.3)) * at(x, i, c) })
+					k.Affine(out, x, a, b)
+					check("Affine", u)
+					k.AffineSiLU(out, x, a, b)
+					check("AffineSiLU", func(i, c int) float64 { return silu64(u(i, c)) })
+					gradient := func(du func(i, c int) float64, plus Matrix) func(i, c int) float64 {
+						return func(i, c int) float64 {
+							v := float64(p[c])*du(i, c) + float64(q[c])*at(x, i, c) + float64(r[c])
+							if plus.Data != nil {
+								v += at(plus, i, c)
+							}
+							return v
+						}
+					}
+					plain := func(i, c int) float64 { return at(y, i, c) }
+					through := func(i, c int) float64 { return siluGrad64(u(i, c), at(y, i, c)) }
+					for _, plus := range []Matrix{{}, add} {
+						k.GradAffine(out, x, y, a, b, p, q, r, plus)
+						check("GradAffine", gradient(plain, plus))
+						k.SiLUGradAffine(out, x, y, a, b, p, q, r, plus)
+						check("SiLUGradAffine", gradient(through, plus))
+					}
+					inPlace := y.clone()
+					k.SiLUGradAffine(inPlace, x, inPlace, a, b, p, q, r, Matrix{})
+					compare(t, name+"in place", inPlace, gradient(through, Matrix{}))
+
+					sums := func(what string, run func(s1, s2 []float32), want1, want2 func(i, c int) float64) {
+						t.Helper()
+						s1, s2 := guarded(rng, 1, cols, cols), guarded(rng, 1, cols, cols)
+						b1, b2 := s1.clone(), s2.clone()
+						run(s1.Data, s2.Data)
+						total := func(start Matrix, f func(i, c int) float64) func(_, c int) float64 {
+							return func(_, c int) float64 {
+								sum := at(start, 0, c)
+								for i := range rows {
+									sum += f(i, c)
+								}
+								return sum
+							}
+						}
+						compare(t, name+what, s1, total(b1, want1))
+						if want2 != nil {
+							compare(t, name+what+" second", s2, total(b2, want2))
+						}
+					}
+					sums("ColSum", func(s, _ []float32) { k.ColSum(s, x) }, func(i, c int) float64 { return at(x, i, c) }, nil)
+					sums("ColSumSquares", func(s, _ []float32) { k.ColSumSquares(s, a, x) }, func(i, c int) float64 {
+						d := at(x, i, c) - float64(a[c])
+						return d * d
+					}, nil)
+					timesX := func(f func(i, c int) float64) func(i, c int) float64 {
+						return func(i, c int) float64 { return f(i, c) * at(x, i, c) }
+					}
+					sums("GradSums", func(s1, s2 []float32) { k.GradSums(s1, s2, x, y, a, b) }, plain, timesX(plain))
+					sums("SiLUGradSums", func(s1, s2 []float32) { k.SiLUGradSums(s1, s2, x, y, a, b) }, through, timesX(through))
+				}
+			}
+		}
+	})
+}
+
+func TestRows(t *testing.T) {
+	forEach(t, func(t *testing.T, k *Kernels) {
+		rng := rand.New(rand.NewPCG(3, 4))
+		for _, n := range []int{1, 2, 7, 8, 9, 16, 17, 33, 70, 5000} {
+			x, y, out := guarded(rng, 1, n, n), guarded(rng, 1, n, n), guarded(rng, 1, n, n)
+			a, b, o := x.Data[:n], y.Data[:n], out.Data[:n]
+			if got, want := k.RowMax(a), slices.Max(a); got != want {
+				t.Errorf("%d: RowMax %v, want %v", n, got, want)
+			}
+			sum, want := k.ExpSum(o, a, 0.7, 1.5), 0.0
+			e := func(_, c int) float64 { return math.Exp(float64(float32(0.7))*float64(a[c]) - 1.5) }
+			compare(t, "ExpSum", out, e)
+			dot := 0.0
+			for c := range n {
+				want += e(0, c)
+				dot += float64(a[c]) * float64(b[c])
+			}
+			if math.Abs(float64(sum)-want) > budget*want {
+				t.Errorf("%d: ExpSum %v, want %v", n, sum, want)
+			}
+			if got := k.Dot(a, b); math.Abs(got-dot) > 2e-6*math.Sqrt(float64(n)) {
+				t.Errorf("%d: Dot %v, want %v", n, got, dot)
+			}
+			k.SoftmaxGrad(o, a, b, 0.25, 0.5)
+			compare(t, "SoftmaxGrad", out, func(_, c int) float64 { return float64(a[c]) * (float64(b[c]) - 0.25) * 0.5 })
+		}
+	})
+}
+
+// TestExtremes: exponentials that overflow or vanish, and numbers that are none.
+func TestExtremes(t *testing.T) {
+	forEach(t, func(t *testing.T, k *Kernels) {
+		inf, nan := math.Inf(1), math.NaN()
+		x := []float32{-1e4, -200, -87, -1, 0, 1, 88, 200, 1e4, float32(nan)}
+		out := make([]float32, len(x))
+		k.ExpSum(out, x, 1, 0)
+		for i, want := range []float64{0, 0, math.Exp(-87), math.Exp(-1), 1, math.E, math.Exp(88), inf, inf, nan} {
+			if got := float64(out[i]); math.IsNaN(want) != math.IsNaN(got) || math.IsInf(want, 0) != math.IsInf(got, 0) || math.Abs(got-want) > 3e-7*want {
+				t.Errorf("exp(%v) = %v, want %v", x[i], got, want)
+			}
+		}
+		one, zero := []float32{1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, make([]float32, 10)
+		m := Matrix{x, 1, len(x), len(x)}
+		k.AffineSiLU(Matrix{out, 1, len(x), len(x)}, m, one, zero)
+		for i, want := range []float64{0, 0, silu64(-87), silu64(-1), 0, silu64(1), 88, 200, 1e4, nan} {
+			if got := float64(out[i]); math.IsNaN(want) != math.IsNaN(got) || math.Abs(got-want) > 3e-7*math.Abs(want)+1e-35 {
+				t.Errorf("silu(%v) = %v, want %v", x[i], got, want)
+			}
+		}
+		worst := 0.0
+		for v := -80.0; v < 80; v += 0.01 {
+			in, res := []float32{float32(v)}, []float32{0}
+			k.ExpSum(res, in, 1, 0)
+			want := math.Exp(float64(in[0]))
+			worst = max(worst, math.Abs(float64(res[0])-want)/want)
+		}
+		if worst > 2e-7 {
+			t.Errorf("exp is off by %.2g", worst)
+		}
+	})
+}
+
+// TestPosition: the bits of an element do not depend on where work is cut.
+func TestPosition(t *testing.T) {
+	forEach(t, func(t *testing.T, k *Kernels) {
+		rng := rand.New(rand.NewPCG(5, 6))
+		const n = 45
+		x, y, a, b := vector(rng, n), vector(rng, n), vector(rng, n), vector(rng, n)
+		p, q, r := vector(rng, n), vector(rng, n), vector(rng, n)
+		m := func(v []float32) Matrix { return Matrix{v, 1, len(v), len(v)} }
+		whole := make([]float32, n)
+		k.SiLUGradAffine(m(whole), m(x), m(y), a, b, p, q, r, Matrix{})
+		for from := range n {
+			part := make([]float32, n-from)
+			k.SiLUGradAffine(m(part), m(x[from:]), m(y[from:]), a[from:], b[from:], p[from:], q[from:], r[from:], Matrix{})
+			if !slices.Equal(part, whole[from:]) {
+				t.Fatalf("from element %d on the bits are others", from)
+			}
+		}
+		h := &AdamW{LR: 0.1, Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, WeightDecay: 0.01, C1: 1.2, C2: 3, GradScale: 0.5, EMARate: 0.9}
+		step := func(from int) []float32 {
+			v := make([]float32, n)
+			for i := range v {
+				v[i] = q[i] * q[i]
+			}
+			w, mo, e := slices.Clone(x), slices.Clone(p), slices.Clone(r)
+			k.AdamW(h, w[:from], y[:from], mo[:from], v[:from], e[:from])
+			k.AdamW(h, w[from:], y[from:], mo[from:], v[from:], e[from:])
+			return slices.Concat(w, mo, v, e)
+		}
+		for from := range n {
+			if !slices.Equal(step(from), step(0)) {
+				t.Fatalf("AdamW cut at %d gives other bits", from)
+			}
+		}
+	})
+}
+
+// TestTile runs the matrix micro-kernels over all their shapes.
+func TestTile(t *testing.T) {
+	forEach(t, func(t *testing.T, k *Kernels) {
+		rng := rand.New(rand.NewPCG(7, 8))
+		for width := k.Lanes; width <= k.TileCols; width += k.Lanes {
+			for _, rows := range []int{1, 2, 3, 5, 6} {
+				for _, taps := range []int{0, 1, 2, 9} {
+					for _, depth := range []int{1, 2, 3, 16, 37} {
+						for mode := range 4 { // plain, bias, bias and addend, accumulate
+							testTile(t, k, rng, rows, width, taps, depth, mode)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+func testTile(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, taps, depth, mode int) {
+	t.Helper()
+	a, b := vector(rng, (taps+rows)*depth+1), vector(rng, taps*depth*width+1)
+	c, add := guarded(rng, rows, width, width+3), guarded(rng, rows, width, width+1)
+	before, bias := c.clone(), vector(rng, width)
+	as, bs := make([]uintptr, taps*TileRows+1), make([]uintptr, taps+1)
+	row := func(tap, i int) []float32 { return a[(tap+i)*depth:] }
+	for tap := range taps {
+		bs[tap] = uintptr(pointer(b[tap*depth*width:]))
+		for i := range TileRows {
+			as[tap*TileRows+i] = uintptr(pointer(row(tap, min(i, rows-1))))
+		}
+	}
+	tile := &Tile{
+		A: unsafe.SliceData(as), B: unsafe.SliceData(bs), Taps: taps, Depth: depth, BPitch: 4 * width,
+		C: uintptr(pointer(c.Data)), CPitch: 4 * c.Pitch, Rows: rows, Width: width,
+	}
+	switch mode {
+	case 3:
+		tile.Accumulate = 1
+	case 2:
+		tile.Add, tile.AddPitch = uintptr(pointer(add.Data)), 4*add.Pitch
+		fallthrough
+	case 1:
+		tile.Bias = uintptr(pointer(bias))
+	}
+	k.Tile(tile)
+	compare(t, fmt.Sprintf("tile of %d×%d, %d taps of %d, mode %d", rows, width, taps, depth, mode), c, func(i, j int) float64 {
+		sum := 0.0
+		for tap := range taps {
+			for d := range depth {
+				sum += float64(row(tap, i)[d]) * float64(b[(tap*depth+d)*width+j])
+			}
+		}
+		switch mode {
+		case 3:
+			sum += float64(before.Row(i)[j])
+		case 2:
+			sum += float64(add.Row(i)[j])
+			fallthrough
+		case 1:
+			sum += float64(bias[j])
+		}
+		return sum
+	})
+	runtime.KeepAlive([]any{a, b, as, bs, bias, add})
+}
+
+func TestTileT(t *testing.T) {
+	forEach(t, func(t *testing.T, k *Kernels) {
+		rng := rand.New(rand.NewPCG(9, 10))
+		for width := k.Lanes; width <= k.TileCols; width += k.Lanes {
+			for rows := 1; rows <= TileRows; rows++ {
+				for _, depth := range []int{1, 2, 17, 256} {
+					for accumulate := range 2 {
+						const pitch = 11
+						a, b := vector(rng, depth*pitch+TileRows), vector(rng, depth*(width+5))
+						c := guarded(rng, rows, width, width+2)
+						before := c.clone()
+						as := make([]uintptr, depth)
+						for i := range as {
+							as[i] = uintptr(pointer(a[i*pitch:]))
+						}
+						k.TileT(&TileT{
+							A: unsafe.SliceData(as), AOffset: 8, B: uintptr(pointer(b)), BPitch: 4 * (width + 5), Depth: depth,
+							C: uintptr(pointer(c.Data)), CPitch: 4 * c.Pitch, Rows: rows, Width: width, Accumulate: accumulate,
+						})
+						compare(t, fmt.Sprintf("transposed tile of %d×%d over %d", rows, width, depth), c, func(i, j int) float64 {
+							sum := float64(accumulate) * float64(before.Row(i)[j])
+							for d := range depth {
+								sum += float64(a[d*pitch+2+i]) * float64(b[d*(width+5)+j])
+							}
+							return sum
+						})
+						runtime.KeepAlive([]any{a, b, as})
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestSelect(t *testing.T) {
+	t.Setenv(Variable, "")
+	if k, err := Select(""); err != nil || k.Name != Names()[0] {
+		t.Errorf("%v, %v", k, err)
+	}
+	t.Setenv(Variable, "portable")
+	if k, err := Select(""); err != nil || k.Name != "portable" {
+		t.Errorf("%v, %v", k, err)
+	}
+	t.Setenv(Variable, "mmx")
+	if _, err := Select(""); err == nil || !strings.Contains(err.Error(), "FLUXION_CPU=mmx") || !strings.Contains(err.Error(), "portable") {
+		t.Errorf("FLUXION_CPU=mmx: %v", err)
+	}
+}
+
+func TestQuota(t *testing.T) {
+	for text, want := range map[string]int{"150000 100000\n": 2, "100000 100000": 1, "1000 100000": 1, "400000 100000": 4, "max 100000": 0, "": 0, "1 0": 0} {
+		if got, ok := parseQuota(text); got != want || ok != (want > 0) {
+			t.Errorf("quota %q: %d, want %d", text, got, want)
+		}
+	}
+}
+
+func TestMemory(t *testing.T) {
+	for _, n := range []int{1, 100, 3 << 20} {
+		x := Alloc(n)
+		if len(x) != n || uintptr(pointer(x))%64 != 0 || slices.Max(x) != 0 {
+			t.Errorf("%d floats: %d at %v", n, len(x), uintptr(pointer(x))%64)
+		}
+		x[n-1] = 1
+		Free(x)
+	}
+}
