@@ -125,9 +125,9 @@ func (g *glyphs) Read(i int, dst []byte) (int, error) {
 	class := i % len(g.classes)
 	o := g.outlines[class][rng.IntN(len(glyphFonts))]
 
-	scale := between(19, 25) / (glyphEm * 64 * capital)
-	sin, cos := math.Sincos(between(-10, 10) * math.Pi / 180)
-	dx, dy := glyphSide/2+between(-3, 3), glyphSide/2+between(-3, 3)
+	scale := between(20, 24) / (glyphEm * 64 * capital)
+	sin, cos := math.Sincos(between(-7, 7) * math.Pi / 180)
+	dx, dy := glyphSide/2+between(-2, 2), glyphSide/2+between(-2, 2)
 	place := func(p fixed.Point26_6) (x, y float32) {
 		px, py := float64(p.X)*scale, float64(p.Y)*scale
 		return float32(px*cos - py*sin + dx), float32(px*sin + py*cos + dy)

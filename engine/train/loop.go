@@ -99,7 +99,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	o.Observer.Start(start)
 
 	loader, err := data.NewLoader(r.data, data.LoaderOptions{
-		Batch: r.trainer.Batch, Seed: r.settings.Seed, Flip: r.settings.Flip, Start: state.Images,
+		Batch: r.trainer.Batch, Seed: r.settings.Seed, Flip: r.settings.Flip, SkipBroken: r.settings.SkipBroken, Start: state.Images,
 	})
 	if err != nil {
 		return result(), err

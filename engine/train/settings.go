@@ -52,11 +52,11 @@ func Default() Settings {
 	return Settings{
 		Data: "glyphs", Preset: "tiny",
 		Schedule: "fm", Output: "u", TimeSampler: "logit-normal",
-		Images: 20_000, Batch: 32, Accumulate: 1,
-		LR: 1e-3, Warmup: 1_000, Decay: 0.3, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0, Clip: 1,
+		Images: 12_000, Batch: 16, Accumulate: 1,
+		LR: 2e-3, Warmup: 500, Decay: 0.3, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0, Clip: 1,
 		EMA: 2_000, EMAWarmup: 0.1, LabelDrop: 0.1, Seed: 1,
 		Precision: "fp32", Device: "auto",
-		CheckpointEvery: 10_000, Keep: 3, SampleEvery: 10_000, SampleSteps: 20, SampleCount: 60,
+		CheckpointEvery: 4_000, Keep: 3, SampleEvery: 6_000, SampleSteps: 16, SampleCount: 40,
 	}
 }
 

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fluxion/data"
+	"fluxion/engine/train"
+	"fluxion/nets"
+	"fluxion/nets/safetensors"
+)
+
+// fluxion runs a command line and returns what it printed and its exit code.
+func fluxion(t *testing.T, args ...string) (string, int, error) {
+	t.Helper()
+	var out bytes.Buffer
+	root := newRoot()
+	root.SetOut(&out)
+	root.SetArgs(args)
+	err := root.ExecuteContext(context.Background())
+	if err == nil {
+		return out.String(), 0, nil
+	}
+	return out.String(), exitCode(err), err
+}
+
+// quick are the flags of a run of a second.
+var quick = []string{"--preset", "micro", "--size", "16", "--batch", "8", "--sample-count", "10", "--sample-steps", "2"}
+
+func with(args []string, more ...string) []string { return append(slices.Clone(args), more...) }
+
+// events parses a stream of JSON lines.
+func events(t *testing.T, text string) []map[string]any {
+	t.Helper()
+	var list []map[string]any
+	for line := range strings.Lines(text) {
+		var e map[string]any
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%q is no JSON object: %v", line, err)
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+// TestTrainAndSample walks through the program: train, resume, sample, sample again.
+func TestTrainAndSample(t *testing.T) {
+	dir := t.TempDir()
+	run := filepath.Join(dir, "run")
+	out, code, err := fluxion(t, with(quick, "train", "--images", "32", "--json", "--out", run)...)
+	if err != nil {
+		t.Fatal(code, err)
+	}
+	es := events(t, out)
+	if first, last := es[0], es[len(es)-1]; first["event"] != "start" || last["event"] != "done" || last["images"] != 32.0 || last["steps"] != 4.0 || last["run"] != run || last["loss"] == nil {
+		t.Errorf("events begin with %v and end with %v", first, last)
+	}
+	out, _, err = fluxion(t, with(quick, "train", "--images", "32", "--json", "--out", run)...)
+	if es := events(t, out); err != nil || len(es) != 1 || es[0]["already"] != true {
+		t.Errorf("a finished run: %s, %v", out, err)
+	}
+	out, _, err = fluxion(t, with(quick, "train", "--images", "48", "--out", run)...)
+	if err != nil || !strings.Contains(out, "images was 32, now 48") || !strings.Contains(out, "resumes") {
+		t.Errorf("a longer run: %s, %v", out, err)
+	}
+
+	pictures := filepath.Join(dir, "pictures")
+	sample := []string{"sample", "--model", run, "--out", pictures, "--steps", "2", "--json"}
+	for _, c := range []struct {
+		args             []string
+		written, skipped float64
+	}{
+		{[]string{"--seeds", "0-2,7"}, 4, 0},
+		{[]string{"--count", "4", "--batch", "3"}, 1, 3},
+		{[]string{"--count", "4", "--class", "7", "--guidance", "2", "--sampler", "ddpm", "--weights", "raw"}, 0, 4},
+		{[]string{"--seeds", "20-22", "--class", "3", "--guidance", "1.5", "--sampler", "ddpm", "--clip"}, 3, 0},
+	} {
+		out, code, err := fluxion(t, with(sample, c.args...)...)
+		if err != nil {
+			t.Fatal(code, err)
+		}
+		es := events(t, out)
+		if last := es[len(es)-1]; last["written"] != c.written || last["skipped"] != c.skipped {
+			t.Errorf("%v: %v", c.args, last)
+		}
+	}
+	text, err := data.ReadText(filepath.Join(pictures, "000021.png"))
+	if err != nil || text["seed"] != "21" || text["class"] != "3" || text["sampler"] != "ddpm" {
+		t.Errorf("texts %v, %v", text, err)
+	}
+	if _, err := os.Stat(pictures + "-grid.png"); err != nil {
+		t.Error(err)
+	}
+	for _, args := range [][]string{{"inspect", "--model", run, "--json"}, {"inspect", "--preset", "micro", "--sample", "--plan"}, {"doctor"}, {"doctor", "--json"}} {
+		if out, code, err := fluxion(t, args...); err != nil || out == "" {
+			t.Errorf("%v: %d, %v", args, code, err)
+		}
+	}
+}
+
+func TestBench(t *testing.T) {
+	for _, mode := range []string{"train", "sample"} {
+		out, _, err := fluxion(t, "bench", mode, "--preset", "micro", "--batch", "2", "--size", "16", "--steps", "2", "--json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := events(t, out)[0]
+		for _, key := range []string{"images_per_second", "flop_per_image", "flops", "peak_flops", "share_of_peak", "planned_bytes", "start_to_first_step_seconds", "threads"} {
+			if x, ok := e[key].(float64); !ok || x <= 0 {
+				t.Errorf("bench %s: %s is %v", mode, key, e[key])
+			}
+		}
+	}
+}
+
+// TestRefusals: one line that says what would work, and the promised code.
+func TestRefusals(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "c.yaml")
+	if err := os.WriteFile(config, []byte("batch: 8\nlearning: 3\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		want []string
+	}{
+		{[]string{"trian"}, exitUsage, []string{"trian", "train"}},
+		{[]string{"train", "--bacth", "3"}, exitUsage, []string{"bacth"}},
+		{[]string{"train", "now"}, exitUsage, []string{"now"}},
+		{[]string{"train", "-s", "bacth=3"}, exitUsage, []string{"bacth", "batch"}},
+		{[]string{"train", "-s", "batch"}, exitUsage, []string{"key=value"}},
+		{[]string{"train", "-s", "batch=many"}, exitUsage, []string{"batch"}},
+		{[]string{"train", "--config", config}, exitUsage, []string{config, "learning"}},
+		{[]string{"train", "--config", filepath.Join(dir, "none.yaml")}, exitUsage, []string{"none.yaml"}},
+		{[]string{"train", "--batch", "0"}, exitUsage, []string{"batch", "1 or more"}},
+		{[]string{"train", "--preset", "tyny", "--out", dir}, exitUsage, []string{"tyny", "tiny"}},
+		{[]string{"train", "--schedule", "cosin", "--out", dir}, exitUsage, []string{"cosin", "cosine"}},
+		{[]string{"train", "--device", "tpu", "--out", dir}, exitUsage, []string{"tpu", "cpu"}},
+		{[]string{"train", "--size", "30", "--out", dir}, exitUsage, []string{"30", "multiple of 4"}},
+		{[]string{"train", "--data", filepath.Join(dir, "nothing")}, exitInput, []string{"nothing", "glyphs"}},
+		{[]string{"sample", "--out", dir, "--count", "1"}, exitUsage, []string{"--model"}},
+		{[]string{"sample", "--model", dir, "--out", dir}, exitUsage, []string{"--count"}},
+		{[]string{"sample", "--model", dir, "--out", dir, "--seeds", "5-2"}, exitUsage, []string{"5-2"}},
+		{[]string{"sample", "--model", filepath.Join(dir, "nothing"), "--out", dir, "--count", "1"}, exitInput, []string{"nothing"}},
+		{[]string{"sample", "--model", dir, "--out", dir, "--count", "1", "--sampler", "eular"}, exitUsage, []string{"eular", "euler"}},
+		{[]string{"bench"}, exitUsage, []string{"bench train"}},
+		{[]string{"bench", "train", "--precision", "fp8"}, exitUsage, []string{"fp8", "fp32"}},
+		{[]string{"inspect", "--preset", "tyny"}, exitUsage, []string{"tiny"}},
+	} {
+		out, code, err := fluxion(t, c.args...)
+		if code != c.code {
+			t.Errorf("%v: exit code %d, want %d (%v)", c.args, code, c.code, err)
+			continue
+		}
+		for _, want := range c.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%v: %q does not say %q", c.args, err, want)
+			}
+		}
+		if strings.Contains(err.Error(), "\n") || out != "" {
+			t.Errorf("%v: more than a line: %q %q", c.args, out, err)
+		}
+	}
+}
+
+// TestPrecedence: flag over -s over environment over file over default.
+func TestPrecedence(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(config, []byte("batch: 11\nlr: 0.5\nseed: 18446744073709551615\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	resolved := func(args ...string) train.Settings {
+		t.Helper()
+		out, _, err := fluxion(t, append([]string{"train", "--dry-run", "--json"}, args...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s train.Settings
+		if err := json.Unmarshal([]byte(out), &s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if s := resolved(); s != train.Default() {
+		t.Errorf("without arguments: %+v", s)
+	}
+	if s := resolved("--config", config); s.Batch != 11 || s.LR != 0.5 || s.Seed != 1<<64-1 {
+		t.Errorf("from the file: %+v", s)
+	}
+	t.Setenv("FLUXION_BATCH", "12")
+	t.Setenv("FLUXION_CPU", "")
+	if s := resolved("--config", config); s.Batch != 12 || s.LR != 0.5 {
+		t.Errorf("from the environment: %+v", s)
+	}
+	if s := resolved("--config", config, "-s", "batch=13"); s.Batch != 13 {
+		t.Errorf("from -s: %+v", s)
+	}
+	if s := resolved("--config", config, "-s", "batch=13", "--batch", "14", "--skip-broken"); s.Batch != 14 || !s.SkipBroken {
+		t.Errorf("from the flag: %+v", s)
+	}
+	out, _, err := fluxion(t, "train", "--dry-run")
+	if err != nil || !strings.HasPrefix(out, "data: glyphs\n") || !strings.Contains(out, "\nlr: 0.0") {
+		t.Errorf("dry run: %q, %v", out, err)
+	}
+}
+
+func TestEverySettingHasHelp(t *testing.T) {
+	for _, key := range keys() {
+		if settingHelp[key] == "" {
+			t.Errorf("setting %s has no help", key)
+		}
+	}
+	if len(settingHelp) != len(keys()) {
+		t.Errorf("%d helps for %d settings", len(settingHelp), len(keys()))
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{errors.New("x"), exitFailure},
+		{signalError{syscall.SIGINT}, 130},
+		{signalError{syscall.SIGTERM}, 143},
+		{fmt.Errorf("x: %w", &data.Error{}), exitInput},
+		{modelError{"m", &nets.ConfigError{}}, exitInput},
+		{&nets.ConfigError{}, exitUsage},
+		{fmt.Errorf("x: %w", &safetensors.FormatError{}), exitInput},
+		{fmt.Errorf("x: %w", fs.ErrNotExist), exitInput},
+		{&train.InUseError{}, exitFolder},
+		{&train.ChangedError{}, exitFolder},
+		{&train.NotFiniteError{}, exitDiverged},
+		{&train.SettingError{}, exitUsage},
+	} {
+		if got := exitCode(c.err); got != c.want {
+			t.Errorf("%T: %d, want %d", c.err, got, c.want)
+		}
+	}
+}
+
+func TestParseSeeds(t *testing.T) {
+	for text, want := range map[string][]int64{"0-3": {0, 1, 2, 3}, "7": {7}, "3,1-2, 9": {1, 2, 3, 9}, "1-3,2": {1, 2, 3}} {
+		if got, err := parseSeeds(text); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "a", "3-1", "1-", "-", "0-99999999999"} {
+		if got, err := parseSeeds(text); err == nil {
+			t.Errorf("%q was read as %v", text, got)
+		}
+	}
+}
+
+func TestThousands(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000"} {
+		if got := thousands(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}
