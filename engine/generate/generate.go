@@ -35,11 +35,10 @@ type Step struct {
 	Graph *nets.Graph
 	Plan  *plan.Plan
 
-	history []*gorgonia.Node
-	shape   draw.Shape
-	seeds   *draw.Seeds
-	update  *update.Step
-	pixels  []byte
+	shape  draw.Shape
+	seeds  *draw.Seeds
+	update *update.Step
+	pixels []byte
 }
 
 // NewStep builds the network's graph and compiles the plan. Guidance makes the

@@ -66,17 +66,6 @@ type value struct {
 
 func (v *value) shape() tensor.Shape { return v.node.Shape() }
 
-func (v *value) operands() []*value {
-	ops := slices.Clone(v.in)
-	if v.add != nil {
-		ops = append(ops, v.add)
-	}
-	if v.perImage != nil {
-		ops = append(ops, v.perImage)
-	}
-	return ops
-}
-
 // base returns the value that owns the memory of v, and v's first channel in it.
 func (v *value) base() (*value, int) {
 	from := 0
