@@ -29,10 +29,43 @@ func BenchmarkTile(b *testing.B) {
 			for range b.N {
 				k.Tile(t)
 			}
-			b.ReportMetric(float64(b.N)*2*TileRows*float64(width)*taps*depth/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+			reportFLOPs(b, k, 2*TileRows*float64(width)*taps*depth)
 			runtime.KeepAlive([]any{x, w, c, as, bs})
 		})
 	}
+}
+
+// BenchmarkTileT is a chunk of a weight gradient: 256 pixels.
+func BenchmarkTileT(b *testing.B) {
+	for _, k := range available() {
+		b.Run(k.Name, func(b *testing.B) {
+			const depth, channels = 256, 64
+			width := k.TileCols
+			rng := rand.New(rand.NewPCG(1, 1))
+			x, dy, c := vector(rng, depth*channels), vector(rng, depth*width), make([]float32, TileRows*width)
+			as := make([]uintptr, depth)
+			for i := range as {
+				as[i] = uintptr(pointer(x[i*channels:]))
+			}
+			t := &TileT{
+				A: unsafe.SliceData(as), B: uintptr(pointer(dy)), BPitch: 4 * width, Depth: depth,
+				C: uintptr(pointer(c)), CPitch: 4 * width, Rows: TileRows, Width: width, Accumulate: 1,
+			}
+			for range b.N {
+				k.TileT(t)
+			}
+			reportFLOPs(b, k, 2*TileRows*float64(width)*depth)
+			runtime.KeepAlive([]any{x, dy, c, as})
+		})
+	}
+}
+
+// reportFLOPs reports the rate of operations and its share of a thread's peak.
+func reportFLOPs(b *testing.B, k *Kernels, each float64) {
+	rate := each * float64(b.N) / b.Elapsed().Seconds()
+	b.StopTimer()
+	b.ReportMetric(rate/1e9, "GFLOP/s")
+	b.ReportMetric(100*rate/Peak(NewPool(1, k)), "%peak")
 }
 
 // BenchmarkVectors are passes over 256 rows of 128 channels.

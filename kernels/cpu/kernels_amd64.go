@@ -25,7 +25,7 @@ func Features() []string {
 		name string
 		has  bool
 	}{
-		{"avx2", x.HasAVX2}, {"fma", x.HasFMA}, {"avx512f", x.HasAVX512F}, {"avx512bw", x.HasAVX512BW}, {"avx512vl", x.HasAVX512VL},
+		{"avx2", x.HasAVX2}, {"fma", x.HasFMA}, {"avx512f", x.HasAVX512F}, {"avx512bw", x.HasAVX512BW}, {"avx512dq", x.HasAVX512DQ}, {"avx512vl", x.HasAVX512VL},
 		{"avx512_bf16", x.HasAVX512BF16}, {"amx_tile", x.HasAMXTile}, {"amx_bf16", x.HasAMXBF16},
 	} {
 		if f.has {

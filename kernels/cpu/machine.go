@@ -3,6 +3,7 @@ package cpu
 import (
 	"math"
 	"os"
+	"path"
 	"runtime"
 	"strconv"
 	"strings"
@@ -10,15 +11,40 @@ import (
 )
 
 // Threads is how many threads this process may keep busy: its processors, or
-// what its control group grants, whichever is less.
+// what its control group (version 2) or one above it grants, whichever is least.
 func Threads() int {
 	n := runtime.NumCPU()
-	if data, err := os.ReadFile("/sys/fs/cgroup/cpu.max"); err == nil {
-		if quota, ok := parseQuota(string(data)); ok {
-			n = min(n, quota)
+	own, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return n // not Linux
+	}
+	for _, file := range quotaFiles(string(own)) {
+		if data, err := os.ReadFile(file); err == nil {
+			if quota, ok := parseQuota(string(data)); ok {
+				n = min(n, quota)
+			}
 		}
 	}
 	return n
+}
+
+// quotaFiles lists where the quotas of a process lie whose /proc/self/cgroup
+// reads "0::/a/b": those of /a/b, /a and /.
+func quotaFiles(own string) []string {
+	var files []string
+	for line := range strings.Lines(own) {
+		group, ok := strings.CutPrefix(strings.TrimSpace(line), "0::/")
+		if !ok {
+			continue // a hierarchy of version 1
+		}
+		for group = path.Clean("/" + group); ; group = path.Dir(group) {
+			files = append(files, path.Join("/sys/fs/cgroup", group, "cpu.max"))
+			if group == "/" {
+				break
+			}
+		}
+	}
+	return files
 }
 
 // parseQuota reads "max 100000" or "150000 100000": a quota and a period.
@@ -67,7 +93,7 @@ func Peak(p *Pool) float64 {
 func portablePeak(p *Pool) float64 {
 	const rounds = 500
 	p.Run(p.Threads(), func(_, _ int) {
-		a, b, c := make([]float32, portableDepth), make([]float32, portableDepth*16), make([]float32, TileRows*16)
+		a, b, c := aligned(portableDepth), aligned(portableDepth*16), aligned(TileRows*16)
 		var rows [TileRows]uintptr
 		for i := range rows {
 			rows[i] = uintptr(pointer(a))

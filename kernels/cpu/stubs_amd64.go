@@ -45,9 +45,6 @@ func colSumAVX512(a *vectorArgs)
 func colSumSquaresAVX512(a *vectorArgs)
 
 //go:noescape
-func colDotAVX512(a *vectorArgs)
-
-//go:noescape
 func affineAVX512(a *vectorArgs)
 
 //go:noescape
@@ -118,9 +115,6 @@ func colSumAVX2(a *vectorArgs)
 
 //go:noescape
 func colSumSquaresAVX2(a *vectorArgs)
-
-//go:noescape
-func colDotAVX2(a *vectorArgs)
 
 //go:noescape
 func affineAVX2(a *vectorArgs)

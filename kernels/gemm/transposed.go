@@ -8,8 +8,8 @@ import (
 
 const (
 	blockRows   = 256 // rows summed in one register before they join the rest
-	groupTiles  = 8   // tiles of input channels that share a task, if there are tasks enough
-	enoughTasks = 16
+	groupTiles  = 8   // tiles of input channels that share a task and the addresses of a block
+	enoughTasks = 8
 )
 
 // Transposed is out[tap][i][j] = Σ_r in[source(tap, r)][i]·grad[r][j]: the weight
@@ -51,11 +51,11 @@ func (g Transposed) Bind() func(*cpu.Pool) {
 func (t *transposed) partition() {
 	t.group, t.taps = groupTiles, t.Taps
 	count := func() int { return panels(t.kernels, t.Width) * t.groups() * t.tapGroups() }
-	for count() < enoughTasks && t.group > 1 {
-		t.group /= 2
-	}
 	for count() < enoughTasks && t.taps > 1 {
 		t.taps = (t.taps + 1) / 2
+	}
+	for count() < enoughTasks && t.group > 1 {
+		t.group /= 2
 	}
 }
 

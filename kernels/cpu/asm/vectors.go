@@ -56,7 +56,6 @@ var vectorKernels = []vectorKernel{
 		e.op("VSUBPS %s, %s, %s", e.col(0), e.x(), e.x())
 		e.op("VFMADD231PS %s, %s, %s", e.x(), e.x(), e.vec(sum1))
 	}},
-	{name: "colDot", x: true, y: true, columnSums: 1, body: func(e *body) { e.op("VFMADD231PS %s, %s, %s", e.x(), e.y(), e.vec(sum1)) }},
 	{name: "affine", x: true, columns: 2, store: true, body: func(e *body) { e.op("VFMADD213PS %s, %s, %s", e.col(1), e.col(0), e.x()) }},
 	{name: "affineSiLU", x: true, columns: 2, store: true, body: func(e *body) {
 		e.op("VFMADD213PS %s, %s, %s", e.col(1), e.col(0), e.x())
