@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Times Fluxion and PyTorch in turn on this machine and prints, for each piece of
 # work, minimum and median of both and the ratio of the medians.
-# usage: scripts/bench-peers.sh [rounds]
+# usage: [WORK="train:cifar:16 …"] scripts/bench-peers.sh [rounds]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-5}
@@ -20,7 +20,8 @@ torch() { # mode preset batch
   "$python" scripts/torch_unet.py "$2" "$3" fp32 $mode 3 | sed -n 's/.* ms, \([0-9.]*\) img\/s/\1/p'
 }
 echo "$(date +%F), $("$fluxion" doctor | grep -i cpu | head -1), $rounds rounds, images/s"
-for work in "train cifar 16" "sample cifar 16" "train small 32" "train tiny 64" "sample tiny 64"; do
+for work in ${WORK:-train:cifar:16 sample:cifar:16 train:small:32 train:tiny:64 sample:tiny:64}; do
+  work=${work//:/ }
   a= b=
   for _ in $(seq "$rounds"); do a="$a $(ours $work)"; b="$b $(torch $work)"; done
   "$python" - "$work" "$a" "$b" <<'P'

@@ -3,15 +3,19 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"fluxion/engine/process"
 	"fluxion/engine/train"
 
-	"github.com/go-viper/mapstructure/v2"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
 )
@@ -101,14 +105,23 @@ func (r *resolver) addSettings(flags *pflag.FlagSet, defaults train.Settings) {
 	flags.StringArrayVarP(&r.set, "set", "s", nil, "a setting, key=value")
 }
 
-// resolve returns the settings.
+// resolve returns the settings. Values are taken strictly: a wrong one is
+// refused with the source it came from, never rounded or wrapped.
 func (r *resolver) resolve(defaults train.Settings) (train.Settings, error) {
 	v := viper.New()
-	fields := reflect.ValueOf(defaults)
+	s := defaults
+	fields := reflect.ValueOf(&s).Elem()
+	sources := map[string]string{}
 	for i, key := range keys() {
 		v.SetDefault(key, fields.Field(i).Interface())
-		if err := v.BindEnv(key, envPrefix+strings.ToUpper(key)); err != nil {
+		variable := envPrefix + strings.ToUpper(key)
+		if err := v.BindEnv(key, variable); err != nil {
 			return defaults, err
+		}
+		if os.Getenv(variable) != "" {
+			sources[key] = variable
+		} else {
+			sources[key] = r.file // or the default, which is never wrong
 		}
 	}
 	if r.file != "" {
@@ -126,36 +139,103 @@ func (r *resolver) resolve(defaults train.Settings) (train.Settings, error) {
 			return defaults, err
 		}
 		v.Set(key, value)
+		sources[key] = "-s"
 	}
 	r.flags.Visit(func(f *pflag.Flag) {
 		if key := strings.ReplaceAll(f.Name, "-", "_"); slices.Contains(keys(), key) {
 			v.Set(key, f.Value.String())
+			sources[key] = "--" + f.Name
 		}
 	})
-	var s train.Settings
-	err := v.UnmarshalExact(&s, func(c *mapstructure.DecoderConfig) { c.TagName, c.WeaklyTypedInput = "json", true })
-	if err != nil {
-		return s, usagef("%s", oneLine(err))
+	for i, key := range keys() {
+		if err := assign(fields.Field(i), v.Get(key)); err != nil {
+			return defaults, usagef("%s: %s: %v", sources[key], key, err)
+		}
 	}
 	return s, s.Validate()
 }
 
+// fileFormats are the endings of configuration files and viper's names of their
+// decoders. JSON is YAML, whose decoder keeps the last digits of a seed.
+var fileFormats = map[string]string{".yaml": "yaml", ".yml": "yaml", ".json": "yaml", ".toml": "toml"}
+
 // readFile merges a configuration file, whose every key must be known.
 func (r *resolver) readFile(v *viper.Viper) error {
-	file := viper.New()
-	file.SetConfigFile(r.file)
-	if err := file.ReadInConfig(); err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return usagef("--config %s: no such file", r.file)
-		}
+	format, ok := fileFormats[strings.ToLower(filepath.Ext(r.file))]
+	if !ok {
+		return usagef("--config %s: want a file that ends in .yaml, .toml or .json", r.file)
+	}
+	text, err := os.ReadFile(r.file)
+	if errors.Is(err, os.ErrNotExist) {
+		return usagef("--config %s: no such file", r.file)
+	}
+	if err != nil {
+		return usagef("--config: %v", err)
+	}
+	decoder, err := viper.NewCodecRegistry().Decoder(format)
+	if err != nil {
+		return err
+	}
+	values := map[string]any{}
+	if err := decoder.Decode(text, values); err != nil {
 		return usagef("--config %s: %s", r.file, oneLine(err))
 	}
-	for _, key := range file.AllKeys() {
-		if err := known(key, r.file); err != nil {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if err := known(strings.ToLower(key), r.file); err != nil { // as viper compares them
 			return err
 		}
+		if values[key] == nil {
+			return usagef("%s: %s: has no value", r.file, key)
+		}
 	}
-	return v.MergeConfigMap(file.AllSettings())
+	return v.MergeConfigMap(values)
+}
+
+// assign sets a field from a value of a file, or from text.
+func assign(field reflect.Value, value any) error {
+	switch reflect.ValueOf(value).Kind() {
+	case reflect.Map, reflect.Slice, reflect.Array:
+		return fmt.Errorf("%v is not one value", value)
+	}
+	text := fmt.Sprint(value)
+	switch field.Kind() {
+	case reflect.String:
+		field.SetString(text)
+	case reflect.Bool:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%q, want true or false", text)
+		}
+		field.SetBool(b)
+	case reflect.Int, reflect.Int64:
+		n, err := strconv.ParseInt(whole(text), 10, field.Type().Bits())
+		if err != nil {
+			return fmt.Errorf("%q, want a whole number", text)
+		}
+		field.SetInt(n)
+	case reflect.Uint64:
+		n, err := strconv.ParseUint(whole(text), 10, 64)
+		if err != nil {
+			return fmt.Errorf("%q, want a whole number from 0 to 2^64-1", text)
+		}
+		field.SetUint(n)
+	case reflect.Float64:
+		x, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return fmt.Errorf("%q, want a number", text)
+		}
+		field.SetFloat(x)
+	}
+	return nil
+}
+
+// whole writes 1e5 as 100000, and leaves what is no such number.
+func whole(text string) string {
+	const exact = 1 << 53
+	if x, err := strconv.ParseFloat(text, 64); err == nil && strings.ContainsAny(text, "eE") && x == math.Trunc(x) && math.Abs(x) <= exact {
+		return strconv.FormatInt(int64(x), 10)
+	}
+	return text
 }
 
 // known refuses a key that is not a setting and names the nearest that is.
@@ -166,6 +246,19 @@ func known(key, source string) error {
 	return nil
 }
 
+// flagError names the flag that is nearest to an unknown one.
+func flagError(c *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
+		var names []string
+		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+		if _, near := process.Find("flag", "--"+unknown.GetSpecifiedName(), names); near != nil {
+			err = near
+		}
+	}
+	return usageError{err}
+}
+
 func oneLine(err error) string {
-	return strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", " ")), " ")
+	return strings.Join(strings.Fields(err.Error()), " ")
 }

@@ -17,7 +17,7 @@ func newDoctor() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "doctor",
 		Short:   "What this machine offers",
-		Long:    "Print the processor's features, the instruction sets that can be used and the\none that would be, and the threads this process may keep busy.",
+		Long:    "Print the processor's features, the instruction sets that can be used and the\none that would be, the threads this process may keep busy, and the memory.",
 		Example: "  fluxion doctor\n  FLUXION_CPU=avx2 fluxion doctor --json",
 		RunE:    func(c *cobra.Command, _ []string) error { return doctor(c.OutOrStdout(), asJSON) },
 	}
@@ -34,17 +34,26 @@ func doctor(out io.Writer, asJSON bool) error {
 		line, err := json.Marshal(map[string]any{
 			"go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH, "features": cpu.Features(),
 			"instruction_sets": cpu.Names(), "selected": k.Name, "processors": runtime.NumCPU(), "threads": cpu.Threads(),
+			"version": version(), "memory_bytes": meminfo("MemTotal:"), "memory_available_bytes": meminfo("MemAvailable:"),
 		})
 		if err == nil {
 			_, err = fmt.Fprintf(out, "%s\n", line)
 		}
 		return err
 	}
-	_, err = fmt.Fprintf(out, `program     %s, %s/%s
+	_, err = fmt.Fprintf(out, `program     %s, %s, %s/%s
 cpu         %d processors, %d threads to use; %s
 kernels     %s, of %s (%s forces one)
+memory      %s
 cuda        not in this build
-`, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cpu.Threads(), strings.Join(cpu.Features(), " "),
-		k.Name, strings.Join(cpu.Names(), ", "), cpu.Variable)
+`, version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cpu.Threads(), strings.Join(cpu.Features(), " "),
+		k.Name, strings.Join(cpu.Names(), ", "), cpu.Variable, memoryText())
 	return err
+}
+
+func memoryText() string {
+	if total := meminfo("MemTotal:"); total > 0 {
+		return fmt.Sprintf("%s, %s available", size(total), size(meminfo("MemAvailable:")))
+	}
+	return "not known on this system"
 }

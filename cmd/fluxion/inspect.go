@@ -22,7 +22,7 @@ type inspectOptions struct {
 	preset, model string
 	batch, size   int
 	threads       int
-	sample        bool
+	train, sample bool
 	plan, json    bool
 }
 
@@ -41,6 +41,7 @@ func newInspect() *cobra.Command {
 	f.IntVar(&o.batch, "batch", 16, "images of a step")
 	f.IntVar(&o.size, "size", 0, "side of the images; 0: the network's own")
 	f.IntVar(&o.threads, "threads", 0, "threads the plan allows for; 0: all there are")
+	f.BoolVar(&o.train, "train", false, "a training step, as it is without this flag")
 	f.BoolVar(&o.sample, "sample", false, "a sampling step instead of a training step")
 	f.BoolVar(&o.plan, "plan", false, "print the plan, one launch a line")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
@@ -62,6 +63,7 @@ type inspection struct {
 	PlannedBytes int64            `json:"planned_bytes"`
 	Regions      map[string]int64 `json:"regions"`
 	Operators    []operatorRow    `json:"operators"`
+	Plan         []string         `json:"plan,omitempty"` // with --plan: one launch a line
 }
 
 type operatorRow struct {
@@ -74,6 +76,9 @@ type operatorRow struct {
 func (o *inspectOptions) run(out io.Writer) error {
 	if o.batch < 1 || o.size < 0 || o.threads < 0 {
 		return usagef("--batch wants 1 or more")
+	}
+	if o.train && o.sample {
+		return usagef("want one of --train and --sample")
 	}
 	dev, err := openDevice("cpu", o.threads)
 	if err != nil {
@@ -108,7 +113,7 @@ func (o *inspectOptions) run(out io.Writer) error {
 		}
 		p, sizes = s.Micro, s.Sizes()
 	}
-	if o.plan {
+	if o.plan && !o.json {
 		_, err := p.WriteTo(out)
 		return err
 	}
@@ -123,6 +128,13 @@ func (o *inspectOptions) run(out io.Writer) error {
 		if n > 0 {
 			r.Regions[plan.Region(region).String()] = 4 * int64(n)
 		}
+	}
+	if o.plan {
+		var lines strings.Builder
+		if _, err := p.WriteTo(&lines); err != nil {
+			return err
+		}
+		r.Plan = strings.Split(strings.TrimSpace(lines.String()), "\n")
 	}
 	if o.json {
 		line, err := json.Marshal(r)

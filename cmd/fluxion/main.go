@@ -70,19 +70,21 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 		Example: "  fluxion train\n  fluxion sample --model runs/glyphs-tiny --out out --count 64",
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newTrain(), newSample(), newBench(), newInspect(), newDoctor())
+	root.SetFlagErrorFunc(flagError)
+	root.AddCommand(newTrain(), newSample(), newBench(), newInspect(), newDoctor(), newVersion())
 	for _, c := range root.Commands() {
 		c.Long += "\n\n" + exitCodes
 		c.Args = noArguments
 	}
 	root.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return usagef("no command %q; there are train, sample, bench, inspect, doctor, completion", args[0])
+			return usagef("no command %q; there are train, sample, bench, inspect, doctor, version, completion", args[0])
 		}
 		return c.Help()
 	}
 	root.Args = cobra.ArbitraryArgs
+	root.Version = version()
+	root.SetVersionTemplate("{{.Version}}\n")
 	return root
 }
 
@@ -120,12 +122,15 @@ func exitCode(err error) int {
 		changed  *train.ChangedError
 		diverged *train.NotFiniteError
 		model    modelError
+		written  outputError
 	)
 	switch {
 	case errors.As(err, &stopped):
 		return exitSignal + int(stopped.signal)
 	case errors.As(err, &usage), errors.As(err, &setting):
 		return exitUsage
+	case errors.As(err, &written), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EROFS):
+		return exitFailure // the user's data and model are sound
 	case errors.As(err, &inUse), errors.As(err, &changed):
 		return exitFolder
 	case errors.As(err, &diverged):
@@ -148,3 +153,16 @@ type modelError struct {
 
 func (e modelError) Error() string { return fmt.Sprintf("model %s: %v", e.dir, e.err) }
 func (e modelError) Unwrap() error { return e.err }
+
+// outputError is a file that cannot be written.
+type outputError struct{ error }
+
+func (e outputError) Unwrap() error { return e.error }
+
+// output marks what went wrong in writing.
+func output(err error) error {
+	if err == nil {
+		return nil
+	}
+	return outputError{err}
+}

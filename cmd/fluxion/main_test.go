@@ -101,7 +101,7 @@ func TestTrainAndSample(t *testing.T) {
 	if _, err := os.Stat(pictures + "-grid.png"); err != nil {
 		t.Error(err)
 	}
-	for _, args := range [][]string{{"inspect", "--model", run, "--json"}, {"inspect", "--preset", "micro", "--sample", "--plan"}, {"doctor"}, {"doctor", "--json"}} {
+	for _, args := range [][]string{{"inspect", "--model", run, "--json"}, {"inspect", "--preset", "micro", "--sample", "--plan"}, {"inspect", "--preset", "micro", "--train"}, {"doctor"}, {"doctor", "--json"}, {"version"}, {"version", "--json"}, {"--version"}} {
 		if out, code, err := fluxion(t, args...); err != nil || out == "" {
 			t.Errorf("%v: %d, %v", args, code, err)
 		}
@@ -136,7 +136,7 @@ func TestRefusals(t *testing.T) {
 		want []string
 	}{
 		{[]string{"trian"}, exitUsage, []string{"trian", "train"}},
-		{[]string{"train", "--bacth", "3"}, exitUsage, []string{"bacth"}},
+		{[]string{"train", "--bacth", "3"}, exitUsage, []string{"bacth", "did you mean \"--batch\""}},
 		{[]string{"train", "now"}, exitUsage, []string{"now"}},
 		{[]string{"train", "-s", "bacth=3"}, exitUsage, []string{"bacth", "batch"}},
 		{[]string{"train", "-s", "batch"}, exitUsage, []string{"key=value"}},
@@ -157,6 +157,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"bench"}, exitUsage, []string{"bench train"}},
 		{[]string{"bench", "train", "--precision", "fp8"}, exitUsage, []string{"fp8", "fp32"}},
 		{[]string{"inspect", "--preset", "tyny"}, exitUsage, []string{"tiny"}},
+		{[]string{"inspect", "--train", "--sample"}, exitUsage, []string{"--train", "--sample"}},
 	} {
 		out, code, err := fluxion(t, c.args...)
 		if code != c.code {
@@ -215,6 +216,105 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+// TestValues: a file's values are taken as they are or refused with their source.
+func TestValues(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		name, text string
+		want       string // what the refusal says, "" if there is none
+		check      func(train.Settings) bool
+	}{
+		{"a.yaml", "batch: 8.5", "batch: \"8.5\", want a whole number", nil},
+		{"a.yaml", "seed: -1", "seed: \"-1\"", nil},
+		{"a.yaml", "threads: true", "threads: \"true\"", nil},
+		{"a.yaml", "flip: maybe", "flip: \"maybe\", want true or false", nil},
+		{"a.yaml", "data: [a, b]", "not one value", nil},
+		{"a.yaml", "batch:", "batch: has no value", nil},
+		{"a.yaml", "bacth: {}", "did you mean \"batch\"", nil},
+		{"a.yaml", "images: 99999999999999999999", "images:", nil},
+		{"a.yaml", "just words", "a.yaml", nil},
+		{"a", "batch: 8", ".yaml, .toml or .json", nil},
+		{"a.json", `{"batch": "many"}`, "batch: \"many\"", nil},
+		{"a.toml", "bacth = 3", "did you mean \"batch\"", nil},
+		{"a.yaml", "images: 1e5\nFlip: true", "", func(s train.Settings) bool { return s.Images == 100_000 && s.Flip }},
+		{"a.yml", "{}", "", func(s train.Settings) bool { return s == train.Default() }},
+		{"a.json", `{"seed": 18446744073709551615, "lr": 1e-3}`, "", func(s train.Settings) bool { return s.Seed == 1<<64-1 && s.LR == 1e-3 }},
+		{"a.toml", "seed = 9007199254740993\npreset = 'small'", "", func(s train.Settings) bool { return s.Seed == 1<<53+1 && s.Preset == "small" }},
+	} {
+		file := filepath.Join(dir, c.name)
+		if err := os.WriteFile(file, []byte(c.text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		out, code, err := fluxion(t, "train", "--dry-run", "--json", "--config", file)
+		if c.want != "" {
+			if code != exitUsage || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), file) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s %q: code %d, %v; want %s", c.name, c.text, code, err, c.want)
+			}
+			continue
+		}
+		var s train.Settings
+		if err != nil || json.Unmarshal([]byte(out), &s) != nil || !c.check(s) {
+			t.Errorf("%s %q: %s %v", c.name, c.text, out, err)
+		}
+	}
+	t.Setenv("FLUXION_BATCH", "many")
+	t.Setenv("FLUXION_PEERS", "is not a key")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "FLUXION_BATCH: batch: \"many\""},
+		{[]string{"--batch", "4", "-s", "lr=fast"}, "-s: lr: \"fast\""},
+		{[]string{"--batch", "4", "-s", "images=1e5"}, ""},
+	} {
+		_, _, err := fluxion(t, append([]string{"train", "--dry-run"}, c.args...)...)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v, want %q", c.args, err, c.want)
+		}
+	}
+}
+
+// TestSampleProgress: a status a second, in both faces.
+func TestSampleProgress(t *testing.T) {
+	var out bytes.Buffer
+	p := newSampleProgress(&out, 100, true)
+	p.show(1) // too early
+	p.begin, p.shown = p.begin.Add(-2*samplePeriod), p.shown.Add(-2*samplePeriod)
+	p.show(50)
+	p.show(51)
+	if es := events(t, out.String()); len(es) != 1 || es[0]["event"] != "status" || es[0]["images"] != 50.0 || es[0]["of"] != 100.0 || es[0]["images_per_second"] == nil {
+		t.Errorf("events %v", es)
+	}
+	out.Reset()
+	p = newSampleProgress(&out, 100, false)
+	p.text.shown, p.shown = p.shown.Add(-2*linePeriod), p.shown.Add(-2*samplePeriod)
+	p.show(50)
+	p.end()
+	if line := out.String(); !strings.HasPrefix(line, "50/100 images") || strings.Count(line, "\n") != 1 {
+		t.Errorf("line %q", line)
+	}
+}
+
+// TestStopped: a signal ends sampling with its code and leaves whole images only.
+func TestStopped(t *testing.T) {
+	dir := t.TempDir()
+	run := filepath.Join(dir, "run")
+	if _, code, err := fluxion(t, with(quick, "train", "--images", "8", "--json", "--out", run)...); err != nil {
+		t.Fatal(code, err)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(signalError{syscall.SIGINT})
+	root := newRoot()
+	root.SetOut(&bytes.Buffer{})
+	root.SetArgs([]string{"sample", "--model", run, "--out", filepath.Join(dir, "pictures"), "--count", "4"})
+	if code := exitCode(root.ExecuteContext(ctx)); code != 130 {
+		t.Errorf("exit code %d", code)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "pictures")); err != nil || len(left) != 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
+
 func TestEverySettingHasHelp(t *testing.T) {
 	for _, key := range keys() {
 		if settingHelp[key] == "" {
@@ -243,6 +343,9 @@ func TestExitCodes(t *testing.T) {
 		{&train.ChangedError{}, exitFolder},
 		{&train.NotFiniteError{}, exitDiverged},
 		{&train.SettingError{}, exitUsage},
+		{output(&data.Error{}), exitFailure},
+		{&data.Error{Err: &fs.PathError{Err: syscall.ENOSPC}}, exitFailure},
+		{&data.Error{Err: &fs.PathError{Err: syscall.EACCES}}, exitInput},
 	} {
 		if got := exitCode(c.err); got != c.want {
 			t.Errorf("%T: %d, want %d", c.err, got, c.want)

@@ -29,6 +29,18 @@ func newObserver(out io.Writer, asJSON bool) observer {
 	return &textFace{out: out, live: ok && term.IsTerminal(int(f.Fd()))}
 }
 
+// fit cuts a line to the terminal's width: one that wraps cannot be overwritten.
+func fit(out io.Writer, text string) string {
+	f, ok := out.(*os.File)
+	if !ok {
+		return text
+	}
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 1 && len(text) >= width {
+		text = text[:width-1]
+	}
+	return text
+}
+
 // jsonFace prints one object for each event.
 type jsonFace struct{ out io.Writer }
 
@@ -142,12 +154,17 @@ func (t *textFace) Status(s train.Status) {
 	if s.Skipped > 0 {
 		text += fmt.Sprintf("  %d broken images left out", s.Skipped)
 	}
+	t.status(text, s.Images >= s.Of)
+}
+
+// status shows how far it is: at once where a line is live, else now and then and at the end.
+func (t *textFace) status(text string, last bool) {
 	if t.live {
-		fmt.Fprintf(t.out, "\r\x1b[K%s", text)
+		fmt.Fprintf(t.out, "\r\x1b[K%s", fit(t.out, text))
 		t.open = true
 		return
 	}
-	if time.Since(t.shown) >= linePeriod || s.Images >= s.Of {
+	if last || time.Since(t.shown) >= linePeriod {
 		t.shown = time.Now()
 		t.line("%s", text)
 	}
@@ -164,6 +181,52 @@ func (t *textFace) done(r train.Result) {
 	}
 	t.line("done        %s images, %d steps, loss %.4f, %.0f s", thousands(r.Images), r.Steps, r.Loss, r.Seconds)
 	t.line("next        fluxion sample --model %s --out samples --count 64", r.Run)
+}
+
+// samplePeriod is the time between two statuses of sampling.
+const samplePeriod = time.Second
+
+// sampleProgress shows how many images of a sampling are made.
+type sampleProgress struct {
+	of           int
+	begin, shown time.Time
+	json         *jsonFace // nil: text
+	text         *textFace
+}
+
+func newSampleProgress(out io.Writer, of int, asJSON bool) *sampleProgress {
+	now := time.Now()
+	p := &sampleProgress{of: of, begin: now, shown: now}
+	switch face := newObserver(out, asJSON).(type) {
+	case jsonFace:
+		p.json = &face
+	case *textFace:
+		face.shown = now // short work needs no line but the last
+		p.text = face
+	}
+	return p
+}
+
+func (p *sampleProgress) show(images int) {
+	if time.Since(p.shown) < samplePeriod {
+		return
+	}
+	p.shown = time.Now()
+	rate := float64(images) / time.Since(p.begin).Seconds()
+	left := time.Duration(float64(p.of-images) / rate * float64(time.Second))
+	if p.json != nil {
+		p.json.emit("status", map[string]any{"images": images, "of": p.of, "images_per_second": rate, "left_seconds": left.Seconds()})
+		return
+	}
+	p.text.status(fmt.Sprintf("%s/%s images  %3.0f%%  %.1f img/s  %s left", thousands(int64(images)), thousands(int64(p.of)),
+		100*float64(images)/float64(p.of), rate, left.Round(time.Second)), false)
+}
+
+// end ends the live line.
+func (p *sampleProgress) end() {
+	if p.text != nil {
+		p.text.broken()
+	}
 }
 
 // abridged joins at most n names.

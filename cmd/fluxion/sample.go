@@ -90,7 +90,7 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	if err := os.MkdirAll(o.out, 0o777); err != nil {
-		return err
+		return output(err)
 	}
 	missing, err := o.missing(seeds)
 	if err != nil {
@@ -169,6 +169,8 @@ func (o *sampleOptions) classes(m *train.Model) (func(seed int64) int, error) {
 		total--
 	}
 	switch {
+	case !m.Config.Conditional() && o.guidance != 1:
+		return nil, usagef("--guidance %g: the model knows no classes to guide to", o.guidance)
 	case !m.Config.Conditional():
 		if o.class != "all" && o.class != "none" {
 			return nil, usagef("--class %s: the model knows no classes", o.class)
@@ -188,7 +190,7 @@ func (o *sampleOptions) classes(m *train.Model) (func(seed int64) int, error) {
 		class = n
 	}
 	if class < 0 {
-		return nil, usagef("--class %s: the model has %d classes: %s", o.class, total, abridged(m.Classes, 50))
+		return nil, usagef("--class %s: want one of %d classes, 0 to %d or by name: %s", o.class, total, total-1, abridged(m.Classes, 50))
 	}
 	return func(int64) int { return class }, nil
 }
@@ -247,7 +249,7 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, m *train.Model,
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(2, dev.Threads())) // encoders; the generator waits for them if they fall behind
-	report := time.Now()
+	progress := newSampleProgress(out, len(seeds), o.json)
 	err = step.Load(dev, memory).Run(ctx, request, func(i int, pixels []byte) error {
 		pixels = slices.Clone(pixels)
 		text := map[string]string{
@@ -257,15 +259,11 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, m *train.Model,
 		if class := request.Classes[i]; class < len(m.Classes) {
 			text["class"] = m.Classes[class]
 		}
-		group.Go(func() error { return data.WritePNG(o.file(seeds[i]), pixels, height, width, channels, text) })
-		if time.Since(report) > time.Second {
-			report = time.Now()
-			if o.json {
-				jsonFace{out}.emit("status", map[string]any{"images": i + 1, "of": len(seeds)})
-			}
-		}
+		group.Go(func() error { return output(data.WritePNG(o.file(seeds[i]), pixels, height, width, channels, text)) })
+		progress.show(i + 1)
 		return nil
 	})
+	progress.end()
 	if wrote := group.Wait(); wrote != nil {
 		return wrote
 	}
@@ -301,5 +299,5 @@ func (o *sampleOptions) grid(seeds []int64) (string, error) {
 		all = append(all, pixels...)
 	}
 	path := strings.TrimRight(filepath.Clean(o.out), string(filepath.Separator)) + "-grid.png"
-	return path, data.WriteGrid(path, all, len(seeds), h, w, c, o.columns)
+	return path, output(data.WriteGrid(path, all, len(seeds), h, w, c, o.columns))
 }

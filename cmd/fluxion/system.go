@@ -33,10 +33,14 @@ func sinceStart() time.Duration {
 }
 
 // peakResident is the most memory that was resident, in bytes; 0 where the system does not say.
-func peakResident() int64 { return procStatus("VmHWM:") }
+func peakResident() int64 { return kibField("/proc/self/status", "VmHWM:") }
 
-func procStatus(key string) int64 {
-	data, err := os.ReadFile("/proc/self/status")
+// meminfo is a line of the system's account of its memory, in bytes; 0 where there is none.
+func meminfo(key string) int64 { return kibField("/proc/meminfo", key) }
+
+// kibField is a number of KiB behind a key, in bytes.
+func kibField(path, key string) int64 {
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return 0
 	}
@@ -45,6 +49,9 @@ func procStatus(key string) int64 {
 		return 0
 	}
 	fields := strings.Fields(rest)
+	if len(fields) == 0 {
+		return 0
+	}
 	kib, err := strconv.ParseInt(fields[0], 10, 64)
 	if err != nil {
 		return 0

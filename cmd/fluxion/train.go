@@ -37,7 +37,7 @@ again resumes from the newest checkpoint, to the bit.
 Every setting is a flag, a key of --config FILE and of -s key=value, and a
 variable FLUXION_KEY in the environment; the first of these wins.`,
 		Example: `  fluxion train
-  fluxion train --data mnist:~/mnist --size 32 --images 200000
+  fluxion train --data mnist:$HOME/mnist --size 32 --images 200000
   fluxion train --data photos.zip --size 64 --preset small --batch 16 --out runs/photos`,
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
 	}
