@@ -56,11 +56,11 @@ func WriteGrid(path string, pixels []byte, n, height, width, channels, columns i
 func writeImage(path string, img image.Image, text map[string]string) error {
 	var buffer bytes.Buffer
 	if err := png.Encode(&buffer, img); err != nil {
-		return &Error{Path: path, Problem: "cannot be encoded", Err: err}
+		return fmt.Errorf("%s cannot be encoded: %w", path, err)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".incomplete-*")
 	if err != nil {
-		return &Error{Path: path, Problem: "cannot be written", Err: err}
+		return fmt.Errorf("%s cannot be written: %w", path, err)
 	}
 	_, err = f.Write(withText(buffer.Bytes(), text))
 	err = errors.Join(err, f.Chmod(0o644), f.Close())
@@ -69,7 +69,7 @@ func writeImage(path string, img image.Image, text map[string]string) error {
 	}
 	if err != nil {
 		os.Remove(f.Name())
-		return &Error{Path: path, Problem: "cannot be written", Err: err}
+		return fmt.Errorf("%s cannot be written: %w", path, err)
 	}
 	return nil
 }

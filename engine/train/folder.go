@@ -52,8 +52,8 @@ func (e *ChangedError) Error() string {
 	return fmt.Sprintf("%s holds a run with other settings: %s; give another --out, or --fresh to start it anew", e.Dir, strings.Join(parts, "; "))
 }
 
-// openFolder makes or opens a run folder, locks it, compares its settings with
-// the new ones, and writes those down.
+// openFolder makes or opens a run folder, locks it, and compares its settings
+// with the new ones.
 func openFolder(dir string, s Settings, fresh bool) (*folder, []Change, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, nil, err
@@ -87,13 +87,6 @@ func (f *folder) settle(s Settings, fresh bool) ([]Change, error) {
 	}
 	changes, err := f.compare(s)
 	if err != nil {
-		return nil, err
-	}
-	data, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return nil, err
-	}
-	if err := WriteFile(filepath.Join(f.dir, configFile), append(data, '\n')); err != nil {
 		return nil, err
 	}
 	f.log, err = os.OpenFile(filepath.Join(f.dir, logFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
@@ -155,8 +148,16 @@ func WriteFile(path string, data []byte) error {
 	return nil
 }
 
-// begin opens the statistics and drops those of steps that will be run again.
-func (f *folder) begin(images int64) error {
+// begin writes the settings down, opens the statistics, and drops those of steps
+// that will be run again.
+func (f *folder) begin(s Settings, images int64) error {
+	data, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := WriteFile(filepath.Join(f.dir, configFile), append(data, '\n')); err != nil {
+		return err
+	}
 	path := filepath.Join(f.dir, statsFile)
 	kept, err := keepStats(path, images)
 	if err != nil {

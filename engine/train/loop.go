@@ -89,7 +89,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		res.AlreadyRun = true
 		return res, nil
 	}
-	if err := r.folder.begin(state.Images); err != nil {
+	if err := r.folder.begin(r.settings, state.Images); err != nil {
 		return result(), err
 	}
 	start.Images = state.Images
@@ -105,76 +105,97 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		return result(), err
 	}
 	defer loader.Close()
-	begin, last, from, shown := time.Now(), time.Time{}, state.Images, state.Images
-	var checkpoint string
+	meter := newMeter(state.Images)
+	checkpoint := ""
 	for state.Images < r.settings.Images {
-		// What the step depends on besides the data.
-		before := state.Images
+		before := state
 		r.trainer.Hyper(r.hyper(state))
-		loss := 0.0
-		for i := range r.trainer.Accumulate {
-			batch, err := loader.Next(ctx)
-			if err != nil {
-				if ctx.Err() != nil {
-					break
-				}
-				return result(), err
-			}
-			r.trainer.Fill(Images{batch.Pixels, batch.Labels, batch.Indices}, r.objective)
-			loader.Release(batch)
-			loss += r.trainer.RunMicro(i) / float64(r.trainer.Accumulate)
-			state.Images += int64(r.trainer.Batch)
+		loss, whole, err := r.forwardBackward(ctx, loader, &state)
+		if err != nil {
+			return result(), err
 		}
-		if state.Images-before < int64(r.settings.Batch) { // stopped between micro-batches: the step has not happened
-			state.Images = before
-		} else {
+		if whole {
 			norm := r.trainer.Finish()
 			if !finiteNumber(loss) || !finiteNumber(norm) {
 				return result(), r.notFinite(state.Images, loss, norm)
 			}
 			state.Steps++
 			state.Loss = r.settings.runningMean(state, loss)
-			now := time.Now()
-			final := state.Images >= r.settings.Images
-			if now.Sub(last) >= statusPeriod || final {
-				s := Status{
-					Images: state.Images, Of: r.settings.Images, Steps: state.Steps, Loss: state.Loss, LR: r.settings.learningRate(before),
-					GradNorm: norm, Elapsed: now.Sub(begin), Skipped: len(loader.Skipped()),
-				}
-				s.ImagesPerSecond = float64(state.Images-from) / now.Sub(begin).Seconds()
-				if !last.IsZero() {
-					s.ImagesPerSecond = float64(state.Images-shown) / now.Sub(last).Seconds()
-				}
-				s.Left = time.Duration(float64(r.settings.Images-state.Images) / s.ImagesPerSecond * float64(time.Second))
+			if meter.due() || state.Images >= r.settings.Images {
+				s := meter.status(state, r.settings, norm, r.settings.learningRate(before.Images))
+				s.Skipped = len(loader.Skipped())
 				r.observer.Status(s)
 				if err := r.folder.status(s); err != nil {
 					return result(), err
 				}
-				last, shown = now, state.Images
 			}
 		}
 		stopping := ctx.Err() != nil
-		if stopping || due(before, state.Images, r.settings.CheckpointEvery, r.settings.Images) {
-			if state.Images > 0 {
-				if checkpoint, err = r.checkpoint(state); err != nil {
-					return result(), err
-				}
-				r.observer.Checkpoint(checkpoint, state.Images)
+		if state.Images > 0 && (stopping || due(before.Images, state.Images, r.settings.CheckpointEvery, r.settings.Images)) {
+			if checkpoint, err = r.checkpoint(state); err != nil {
+				return result(), err
 			}
+			r.observer.Checkpoint(checkpoint, state.Images)
+			r.folder.note("checkpoint %s", checkpoint)
 		}
 		if stopping {
+			r.folder.note("stopped after %d images: %v", state.Images, context.Cause(ctx))
 			return result(), context.Cause(ctx)
 		}
-		if due(before, state.Images, r.settings.SampleEvery, r.settings.Images) {
+		if due(before.Images, state.Images, r.settings.SampleEvery, r.settings.Images) {
 			if err := r.samples(ctx, state.Images); err != nil && ctx.Err() == nil {
 				return result(), err
 			}
-			last, shown = time.Now(), state.Images
+			meter.restart(state.Images) // the time of the grid is not the step's
 		}
 	}
+	r.folder.note("done: %d images, loss %g", state.Images, state.Loss)
 	res := result()
-	res.Seconds, res.Checkpoint = time.Since(begin).Seconds(), checkpoint
+	res.Seconds, res.Checkpoint = time.Since(meter.begin).Seconds(), checkpoint
 	return res, nil
+}
+
+// forwardBackward runs the micro-batches of a step and counts their images. The
+// step is not whole, and has not happened, if ctx ended between two of them.
+func (r *run) forwardBackward(ctx context.Context, loader *data.Loader, state *State) (loss float64, whole bool, err error) {
+	n := r.trainer.Accumulate
+	for i := range n {
+		batch, err := loader.Next(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return 0, false, nil
+			}
+			return 0, false, err
+		}
+		r.trainer.Fill(Images{batch.Pixels, batch.Labels, batch.Indices}, r.objective)
+		loader.Release(batch)
+		loss += r.trainer.RunMicro(i) / float64(n)
+	}
+	state.Images += int64(r.settings.Batch)
+	return loss, true, nil
+}
+
+// meter times the run for its statuses.
+type meter struct {
+	begin, last time.Time
+	shown       int64 // images at the last status
+}
+
+func newMeter(images int64) *meter { return &meter{time.Now(), time.Now(), images} }
+
+// due says whether it is time for a status; the first step has one.
+func (m *meter) due() bool { return m.last == m.begin || time.Since(m.last) >= statusPeriod }
+
+func (m *meter) restart(images int64) { m.last, m.shown = time.Now(), images }
+
+func (m *meter) status(state State, s Settings, norm, lr float64) Status {
+	rate := float64(state.Images-m.shown) / time.Since(m.last).Seconds()
+	m.restart(state.Images)
+	return Status{
+		Images: state.Images, Of: s.Images, Steps: state.Steps, Loss: state.Loss, LR: lr, GradNorm: norm,
+		ImagesPerSecond: rate, Elapsed: time.Since(m.begin),
+		Left: time.Duration(float64(s.Images-state.Images) / rate * float64(time.Second)),
+	}
 }
 
 // due says whether a multiple of every, or the end, lies in (before, now].

@@ -32,8 +32,8 @@ type worker struct {
 	stop       bool
 }
 
-// spins before a worker or the caller sleeps, some tens of microseconds.
-const spins = 2000
+// spins before a worker or the caller sleeps, about 60 microseconds.
+const spins = 400
 
 // NewPool starts a pool of this many threads for an instruction set.
 func NewPool(threads int, k *Kernels) *Pool {
