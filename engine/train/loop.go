@@ -184,7 +184,7 @@ type meter struct {
 func newMeter(images int64) *meter { return &meter{time.Now(), time.Now(), images} }
 
 // due says whether it is time for a status; the first step has one.
-func (m *meter) due() bool { return m.last == m.begin || time.Since(m.last) >= statusPeriod }
+func (m *meter) due() bool { return m.last.Equal(m.begin) || time.Since(m.last) >= statusPeriod }
 
 func (m *meter) restart(images int64) { m.last, m.shown = time.Now(), images }
 
