@@ -41,7 +41,7 @@ func decode(name string, r io.Reader) (image.Image, error) {
 		img, _, err = image.Decode(bytes.NewReader(data))
 	}
 	if err != nil {
-		problem := "is not a picture that can be decoded; want PNG, JPEG, GIF, BMP or WebP"
+		problem := "is not a picture that can be decoded; want PNG, JPEG, GIF, BMP or WebP, or leave it out with --skip-broken"
 		if kind != "" || errors.Is(err, io.ErrUnexpectedEOF) {
 			problem = fmt.Sprintf("is a damaged picture (%s); replace it, or leave it out with --skip-broken", kind)
 		}
