@@ -1,0 +1,121 @@
+package generate
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"fluxion/engine/device"
+	"fluxion/engine/plan"
+	"fluxion/engine/process"
+	"fluxion/engine/sampler"
+	"fluxion/nets"
+)
+
+const classes = 3
+
+// pictures samples with a network of random weights and returns the pixels by seed.
+func pictures(t *testing.T, method string, seeds []int64, batch, threads int, guidance float64) map[int64][]byte {
+	t.Helper()
+	config, err := nets.Preset("micro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = config.WithSize(8).WithClasses(classes + 1)
+	d, err := device.NewCPU(threads, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	p, err := process.Get("fm", process.ScheduleOptions{}, "u")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := sampler.Get(method)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := s.Plan(p, sampler.Options{Steps: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	step, err := NewStep(Options{Config: config, Height: 8, Width: 8, Batch: batch, Guided: guidance != 1, Threads: threads})
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory := d.Alloc(step.Plan.Sizes)
+	nets.Initialise(step.Graph.Params, 1, memory[plan.Parameters])
+	for i := range memory[plan.Parameters] { // layers that begin at zero must matter, too
+		memory[plan.Parameters][i] += float32(i%5)*0.02 - 0.04
+	}
+	r := Request{Table: table, Seed: 9, Seeds: seeds, NullClass: classes, Guidance: guidance}
+	for _, seed := range seeds {
+		r.Classes = append(r.Classes, int(seed%classes))
+	}
+	got := map[int64][]byte{}
+	err = step.Load(d, memory).Run(context.Background(), r, func(i int, pixels []byte) error {
+		got[seeds[i]] = slices.Clone(pixels)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// TestImageDependsOnItsSeedAlone: not on the batch, its place in it, or the threads.
+func TestImageDependsOnItsSeedAlone(t *testing.T) {
+	for _, method := range sampler.Names() {
+		for _, guidance := range []float64{1, 2.5} {
+			want := pictures(t, method, []int64{0, 1, 2, 3, 4, 5, 6}, 7, 1, guidance)
+			if bytes.Equal(want[0], want[3]) {
+				t.Fatal("two seeds of one class give one picture")
+			}
+			for _, c := range []struct{ batch, threads int }{{1, 1}, {3, 2}, {8, 3}} {
+				for seed, pixels := range pictures(t, method, []int64{6, 2, 5, 0}, c.batch, c.threads, guidance) {
+					if !bytes.Equal(pixels, want[seed]) {
+						t.Errorf("%s, guidance %v: seed %d is another picture in batches of %d on %d threads", method, guidance, seed, c.batch, c.threads)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestGuidance: of one it is none, of three it shows.
+func TestGuidance(t *testing.T) {
+	one := pictures(t, "euler", []int64{4}, 1, 1, 1)
+	strong := pictures(t, "euler", []int64{4}, 1, 1, 3)
+	almost := pictures(t, "euler", []int64{4}, 1, 1, 1+1e-9)
+	if !bytes.Equal(one[4], almost[4]) {
+		t.Error("guidance of one changes the picture")
+	}
+	if bytes.Equal(one[4], strong[4]) {
+		t.Error("guidance of three changes nothing")
+	}
+}
+
+func TestStops(t *testing.T) {
+	config, err := nets.Preset("micro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	step, err := NewStep(Options{Config: config, Height: 8, Width: 8, Batch: 1, Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := device.NewCPU(1, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cause := errors.New("enough")
+	cancel(cause)
+	r := Request{Table: sampler.Table{Start: 1, Rows: make([]sampler.Row, 3)}, Seeds: []int64{0}}
+	if err := step.Load(d, d.Alloc(step.Plan.Sizes)).Run(ctx, r, nil); !errors.Is(err, cause) {
+		t.Errorf("a stopped run returns %v", err)
+	}
+}
