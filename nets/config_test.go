@@ -15,7 +15,7 @@ func fixtures(t testing.TB) []string {
 	t.Helper()
 	configs, _ := filepath.Glob("testdata/diffusers/*/config.json")
 	if len(configs) == 0 {
-		t.Skip("no models under testdata/diffusers; scripts/fixtures.py makes them")
+		t.Fatal("no models under testdata/diffusers; scripts/fixtures.py makes them")
 	}
 	var dirs []string
 	for _, c := range configs {

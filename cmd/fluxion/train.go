@@ -41,6 +41,7 @@ variable FLUXION_KEY in the environment; the first of these wins.`,
   fluxion train --data photos.zip --size 64 --preset small --batch 16 --out runs/photos`,
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
 	}
+	c.Flags().SortFlags = false // what matters most comes first
 	o.addSettings(c.Flags(), train.Default())
 	c.Flags().StringVar(&o.out, "out", "", "run folder (default runs/<data>-<preset>)")
 	c.Flags().BoolVar(&o.fresh, "fresh", false, "throw away the run that is in the folder")
