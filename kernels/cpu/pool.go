@@ -133,7 +133,8 @@ func (p *Pool) serve(w *worker, index int) {
 	}
 }
 
-// await returns once the generation is no longer the one seen.
+// await returns once the generation is no longer the one seen. A wake-up may be
+// late and belong to a run that is over: only the generation counts.
 func (w *worker) await(seen uint32) {
 	for i := 0; w.generation.Load() == seen; i++ {
 		if i < spins {
@@ -143,8 +144,8 @@ func (w *worker) await(seen uint32) {
 		w.asleep.Store(true)
 		if w.generation.Load() == seen || !w.asleep.CompareAndSwap(true, false) {
 			<-w.wake
+			i = 0
 		}
-		return
 	}
 }
 

@@ -38,6 +38,32 @@ func TestPool(t *testing.T) {
 	}
 }
 
+// TestLateWakeUp: a worker that was quick may be asleep again when the wake-up
+// for what it has done comes. It must go on sleeping.
+func TestLateWakeUp(t *testing.T) {
+	w := &worker{wake: make(chan struct{}, 1)}
+	awake := make(chan struct{})
+	go func() {
+		w.await(0)
+		close(awake)
+	}()
+	for !w.asleep.Load() {
+		runtime.Gosched()
+	}
+	w.asleep.Store(false)
+	w.wake <- struct{}{}
+	for !w.asleep.Load() { // it has looked at the generation and lain down again
+		select {
+		case <-awake:
+			t.Fatal("a late wake-up started work that is not there")
+		default:
+			runtime.Gosched()
+		}
+	}
+	w.call()
+	<-awake
+}
+
 func TestPoolPanics(t *testing.T) {
 	p := NewPool(3, portable())
 	defer p.Close()
