@@ -1,0 +1,147 @@
+// Package cuda is how operators speak to a GPU: operands at device addresses
+// in, launches of PTX functions out. It is plain Go and knows no driver; what it
+// returns is executed by the simulator (package sim) and by the driver (package
+// driver, build tag gpu) alike.
+package cuda
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"fluxion/kernels/number"
+
+	"gorgonia.org/tensor"
+)
+
+// Address is a place in device memory; 0 is none.
+type Address uint64
+
+// Operand is a tensor at its device address: Rows rows of Cols elements, Pitch
+// elements apart, as in package kernels.
+type Operand struct {
+	Address           Address
+	Type              number.Type
+	Shape             tensor.Shape
+	Rows, Cols, Pitch int
+}
+
+// Parameters are the numbers of a launch that change from step to step: a table
+// in device memory with one row a step. Kernels read the row that the device's
+// step counter (an uint32 at Counter) points at, so a captured graph never
+// needs an update:
+//
+//	row = Table + Stride·(*Counter)
+type Parameters struct {
+	Table   Address
+	Stride  int // bytes, a multiple of 16
+	Counter Address
+}
+
+// Launch is the operands of one operator.
+type Launch struct {
+	In  []Operand
+	Out Operand
+
+	// What the plan fused behind the operator; Address is 0 where nothing was.
+	Add      Operand // same shape and type as Out
+	PerImage Operand // (images, channels), float32
+
+	Scratch    Address // as many bytes as CUDAScratch asked for, 256-aligned; contents undefined
+	Parameters Parameters
+}
+
+// Kernel is an operator that runs on a GPU. In a plan of precision bf16, tensors
+// of rank 4 are stored in bf16 and weights of products are read from a bf16
+// copy; everything else is float32. A kernel looks at the types of its operands.
+type Kernel interface {
+	// CUDAScratch returns the bytes of working memory of a launch. Addresses are not known yet.
+	CUDAScratch(l Launch) int
+	// CUDA returns what to launch, in order.
+	CUDA(l Launch) []Call
+}
+
+// Parameterised is a kernel that has Parameters. The engine gives it a table and
+// calls PutParameters with the row of a step, little-endian, before that step.
+type Parameterised interface {
+	ParameterBytes() int
+	PutParameters(row []byte)
+}
+
+// Call is one launch of a PTX function.
+type Call struct {
+	Module      *Module
+	Function    string
+	Grid, Block [3]int
+	Shared      int    // bytes of dynamic shared memory
+	Args        []byte // the parameter buffer, see Args
+}
+
+// Args packs kernel arguments as C lays them out: each at a multiple of its own
+// size. It takes Address, uint64, int64, uint32, int32, float32, and byte slices,
+// which are structs by value, aligned to 8.
+func Args(values ...any) []byte {
+	var b []byte
+	align := func(n int) {
+		for len(b)%n != 0 {
+			b = append(b, 0)
+		}
+	}
+	for _, v := range values {
+		switch v := v.(type) {
+		case Address:
+			align(8)
+			b = binary.LittleEndian.AppendUint64(b, uint64(v))
+		case uint64:
+			align(8)
+			b = binary.LittleEndian.AppendUint64(b, v)
+		case int64:
+			align(8)
+			b = binary.LittleEndian.AppendUint64(b, uint64(v))
+		case uint32:
+			align(4)
+			b = binary.LittleEndian.AppendUint32(b, v)
+		case int32:
+			align(4)
+			b = binary.LittleEndian.AppendUint32(b, uint32(v))
+		case int:
+			if int(int32(v)) != v {
+				panic(fmt.Sprintf("cuda: argument %d does not fit an int32", v))
+			}
+			align(4)
+			b = binary.LittleEndian.AppendUint32(b, uint32(int32(v)))
+		case float32:
+			align(4)
+			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+		case []byte:
+			align(8)
+			b = append(b, v...)
+		default:
+			panic(fmt.Sprintf("cuda: argument of type %T", v))
+		}
+	}
+	return b
+}
+
+// Module is the PTX of one operator, embedded in the program.
+type Module struct {
+	Name string // of the operator's folder
+	PTX  string
+}
+
+// modules are all that were registered, by name.
+var modules = map[string]*Module{}
+
+// Register makes PTX known under the name of its operator; it is called from
+// package variables. Modules lists what was registered.
+func Register(name, ptx string) *Module {
+	if modules[name] != nil {
+		panic("cuda: two modules are called " + name)
+	}
+	m := &Module{name, ptx}
+	modules[name] = m
+	return m
+}
+
+// Modules returns the registered modules by name.
+func Modules() map[string]*Module { return modules }
