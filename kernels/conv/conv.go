@@ -77,6 +77,9 @@ func newForward(o Options, w tensor.Shape) forward {
 	return forward{kernels.Signature{Name: fmt.Sprintf("conv %dx%d %v", w[0], w[1], o), Ranks: []int{4, 4, 1}, Rank: 4}, o}
 }
 
+// Weights are w.
+func (forward) Weights() []int { return []int{1} }
+
 func (f forward) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	s, err := kernels.Shapes(in)
 	if err != nil {
@@ -121,6 +124,9 @@ func (g inputGrad) shape(dy, w tensor.Shape) tensor.Shape {
 	return tensor.Shape{dy[0], g.h, g.w, w[2]}
 }
 
+// Weights are w.
+func (inputGrad) Weights() []int { return []int{1} }
+
 func (g inputGrad) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	s, err := kernels.Shapes(in)
 	if err != nil {
@@ -150,6 +156,9 @@ func newWeightGrad(o Options, w tensor.Shape) weightGrad {
 func (g weightGrad) shape(x, dy tensor.Shape) tensor.Shape {
 	return tensor.Shape{g.kh, g.kw, x[3], dy[3]}
 }
+
+// Float32 holds for the gradient of the float32 weights.
+func (weightGrad) Float32() (in, out bool) { return false, true }
 
 func (g weightGrad) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	s, err := kernels.Shapes(in)

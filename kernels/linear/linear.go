@@ -30,6 +30,9 @@ func withLast(s tensor.Shape, n int) tensor.Shape {
 // forward: inputs x, w, b.
 type forward struct{ kernels.Signature }
 
+// Weights are w.
+func (forward) Weights() []int { return []int{1} }
+
 func (forward) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	s, err := kernels.Shapes(in)
 	if err != nil {
@@ -62,6 +65,9 @@ func (forward) SymDiff(in gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes,
 
 // inputGrad: inputs dy, w.
 type inputGrad struct{ kernels.Signature }
+
+// Weights are w.
+func (inputGrad) Weights() []int { return []int{1} }
 
 func (inputGrad) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	s, err := kernels.Shapes(in)

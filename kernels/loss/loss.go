@@ -33,6 +33,9 @@ func (Op) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	return tensor.ScalarShape(), nil
 }
 
+// Float32 holds for the network's output as the loss sees it.
+func (Op) Float32() (in, out bool) { return true, true }
+
 // Do evaluates the reference.
 func (Op) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
 	return kernels.Evaluate(func(in []kernels.Array) kernels.Array {
@@ -88,6 +91,8 @@ func (Op) CPU(l kernels.Launch) func(*cpu.Pool) {
 
 // grad: inputs y, target, weight.
 type grad struct{ kernels.Signature }
+
+func (grad) Float32() (in, out bool) { return true, true }
 
 func (grad) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	s, err := kernels.Shapes(in)
