@@ -1,0 +1,108 @@
+package cuda
+
+import "time"
+
+// Driver is a CUDA driver: NVIDIA's (package driver, build tag gpu) or the
+// simulated one (package simdriver). Its devices have ordinals 0, 1, …
+type Driver interface {
+	// Devices lists what is there. The error says in one line what is missing.
+	Devices() ([]Properties, error)
+	// Open makes a context on the device.
+	Open(ordinal int) (Device, error)
+}
+
+// Properties are what a device says of itself.
+type Properties struct {
+	Ordinal         int
+	Name            string
+	Simulated       bool   // executed by package sim: no time on it means anything
+	Major, Minor    int    // compute capability
+	Memory          int64  // bytes
+	Multiprocessors int    // SMs
+	ClockHz         int64  // of the multiprocessors, the highest
+	MemoryClockHz   int64  // the highest
+	BusBits         int    // width of the memory bus
+	L2              int64  // bytes
+	SharedPerBlock  int    // bytes of shared memory a block may ask for (opt-in)
+	DriverVersion   int    // 1000·major + 10·minor of the CUDA version it implements
+	BusID           string // PCI
+}
+
+// Device is an opened GPU. Its methods may be called from any goroutine, but
+// what they order is ordered by streams alone. Every error is an *Error.
+type Device interface {
+	Properties() Properties
+
+	// Alloc returns memory of the device, 256-aligned at least, contents undefined.
+	Alloc(bytes int) (Address, error)
+	Free(Address) error
+	// AllocHost returns page-locked memory of the host: what a stream copies
+	// from and to while the host goes on. It is no memory of Go's; it is given
+	// back by FreeHost with the slice that AllocHost returned.
+	AllocHost(bytes int) ([]byte, error)
+	FreeHost([]byte) error
+	// MemoryInfo returns the bytes that are free on the device, and all of them.
+	MemoryInfo() (free, total int64, err error)
+
+	// CopyIn copies from the host and returns when it is done. It is ordered
+	// with no stream: what works on dst must be over.
+	CopyIn(dst Address, src []byte) error
+	// CopyOut copies to the host, likewise.
+	CopyOut(dst []byte, src Address) error
+
+	// Prepare compiles the modules of calls, and sets the limits of their
+	// functions. Launch does so too, but not within a capture.
+	Prepare(calls ...Call) error
+
+	NewStream() (Stream, error)
+	NewEvent() (Event, error)
+
+	// Synchronize waits for all streams.
+	Synchronize() error
+	// Close waits for what runs and gives back everything that was made here.
+	// It works on a device that was lost, too.
+	Close() error
+}
+
+// Stream is a queue of work: what is put into it runs in order, while the host
+// goes on. An error of a kernel is seen by whoever waits for the stream.
+type Stream interface {
+	Launch(Call) error
+	// CopyIn copies from page-locked memory, which must stay as it is until the
+	// copy is over.
+	CopyIn(dst Address, src []byte) error
+	// CopyOut copies to page-locked memory.
+	CopyOut(dst []byte, src Address) error
+	// Copy copies within the device.
+	Copy(dst, src Address, bytes int) error
+	// Fill writes a byte all over.
+	Fill(dst Address, value byte, bytes int) error
+
+	// Record marks the end of what is in the stream now; Wait lets what follows
+	// start only after the event.
+	Record(Event) error
+	Wait(Event) error
+
+	// Capture calls record, keeps what it puts into the stream from being run,
+	// and returns it as a graph. Modules must have been prepared. Within it no
+	// memory may be taken and nothing waited for.
+	Capture(record func() error) (Graph, error)
+	// Synchronize waits until the stream is empty.
+	Synchronize() error
+	Close() error
+}
+
+// Event is a point in a stream.
+type Event interface {
+	// Synchronize waits for it.
+	Synchronize() error
+	// Since is the device's time between two events that are over.
+	Since(start Event) (time.Duration, error)
+	Close() error
+}
+
+// Graph is captured work, which runs as often as it is launched.
+type Graph interface {
+	Launch(Stream) error
+	Close() error
+}
