@@ -13,6 +13,7 @@ import (
 	"hash/fnv"
 
 	"fluxion/kernels/cpu"
+	"fluxion/kernels/number"
 
 	"github.com/chewxy/hm"
 	"gorgonia.org/gorgonia"
@@ -30,9 +31,17 @@ func (c Cost) Add(d Cost) Cost { return Cost{c.FLOPs + d.FLOPs, c.Bytes + d.Byte
 
 // Operand is a tensor at the address a plan gave it.
 type Operand struct {
-	cpu.Matrix
-	Shape tensor.Shape
+	cpu.Matrix // Data is nil unless Type is Float32
+	Shape      tensor.Shape
+	Type       number.Type
+	Half       []uint16 // the memory of a BFloat16
+	Bytes      []byte   // the memory of a Uint8
 }
+
+// Native is a kernel whose CPU binding takes operands in bfloat16 as they lie in
+// memory. For any other kernel the device widens them to float32 before each
+// launch and rounds what it wrote after.
+type Native interface{ TakesBFloat16() bool }
 
 // Launch is the operands of one kernel launch.
 type Launch struct {

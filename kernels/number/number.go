@@ -6,26 +6,23 @@ import "math"
 // Type of the elements of a tensor in memory.
 type Type uint8
 
-// Float32 is IEEE binary32; BFloat16 its upper half: 8 bits of exponent, 8 of significand.
+// Float32 is IEEE binary32; BFloat16 its upper half: 8 bits of exponent, 8 of
+// significand. Uint8 is that of pixels.
 const (
 	Float32 Type = iota
 	BFloat16
+	Uint8
+)
+
+var (
+	sizes = [...]int{4, 2, 1}
+	names = [...]string{"fp32", "bf16", "u8"}
 )
 
 // Size of an element in bytes.
-func (t Type) Size() int {
-	if t == BFloat16 {
-		return 2
-	}
-	return 4
-}
+func (t Type) Size() int { return sizes[t] }
 
-func (t Type) String() string {
-	if t == BFloat16 {
-		return "bf16"
-	}
-	return "fp32"
-}
+func (t Type) String() string { return names[t] }
 
 // Narrow rounds to the nearest bfloat16, ties to even; NaN stays NaN.
 func Narrow(x float32) uint16 {

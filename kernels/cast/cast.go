@@ -1,0 +1,64 @@
+// Package cast converts between the element types that tensors are stored in.
+// It is the one operator whose operands of rank 4 differ in type.
+package cast
+
+import (
+	"fmt"
+
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
+	"fluxion/kernels/number"
+
+	"gorgonia.org/tensor"
+)
+
+// New returns the conversion of a tensor of a rank to the type of the output,
+// for plans: float32 to bfloat16 (to nearest, ties to even) or back, which is exact.
+func New(rank int) kernels.Kernel {
+	return Op{kernels.Signature{Name: "cast", Ranks: []int{rank}, Rank: rank}}
+}
+
+// Op is the conversion of New.
+type Op struct{ kernels.Signature }
+
+// Cost is the traffic of float32 operands; a plan corrects it for their types.
+func (Op) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
+	return kernels.Cost{Bytes: kernels.Traffic(out, in...)}
+}
+
+// TakesBFloat16 says yes: this is what it is for.
+func (Op) TakesBFloat16() bool { return true }
+
+// CPU binds the conversion; it panics if the operands have one type.
+func (Op) CPU(l kernels.Launch) func(*cpu.Pool) {
+	from, to := l.In[0], l.Out
+	switch {
+	case from.Type == number.Float32 && to.Type == number.BFloat16:
+		return kernels.RowLoop(to.Matrix, func(_ *cpu.Kernels, r, n int) {
+			for ; n > 0; r, n = r+1, n-1 {
+				Narrow(to.Half[r*to.Pitch:][:to.Cols], from.Row(r))
+			}
+		})
+	case from.Type == number.BFloat16 && to.Type == number.Float32:
+		return kernels.RowLoop(to.Matrix, func(_ *cpu.Kernels, r, n int) {
+			for ; n > 0; r, n = r+1, n-1 {
+				Widen(to.Row(r), from.Half[r*from.Pitch:][:from.Cols])
+			}
+		})
+	}
+	panic(fmt.Sprintf("cast from %v to %v", from.Type, to.Type))
+}
+
+// Narrow rounds every element.
+func Narrow(to []uint16, from []float32) {
+	for i, x := range from {
+		to[i] = number.Narrow(x)
+	}
+}
+
+// Widen converts every element, which is exact.
+func Widen(to []float32, from []uint16) {
+	for i, x := range from {
+		to[i] = number.Widen(x)
+	}
+}
