@@ -1,0 +1,200 @@
+"""Compiles the CUDA kernels; run by scripts/ptx.sh, whose environment it needs.
+
+A module is a file kernels/**/NAME.cu. NVRTC compiles it to NAME.ptx for compute_80;
+a comment line "// targets: compute_80 compute_90a" asks for more, which become
+NAME_compute_90a.ptx. Each PTX begins with the hash of its sources, the compiler
+and its options. ptxas then assembles it for the GPUs that would run it, and one
+line for each function and GPU goes to the table. A function that spills is an error.
+"""
+
+import argparse
+import concurrent.futures
+import ctypes
+import glob
+import hashlib
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+INCLUDE = "kernels/cuda/include"
+TABLE = "kernels/cuda/resources.tsv"
+NVIDIA = os.path.join(importlib.metadata.distribution("nvidia-cuda-nvrtc-cu12").locate_file(""), "nvidia")
+VERSION = importlib.metadata.version("nvidia-cuda-nvrtc-cu12")
+
+OPTIONS = ["--std=c++17"]
+GPUS = {"compute_80": ["sm_80", "sm_86", "sm_89", "sm_90a"], "compute_90a": ["sm_90a"]}
+
+# What a multiprocessor has, for the number of blocks it holds at a time: cuda_occupancy.h
+# of CUDA 12.1 and the CUDA C++ Programming Guide, "Technical Specifications per Compute
+# Capability". Warps, blocks, bytes of shared memory; 65536 registers on each of them.
+LIMITS = {"sm_80": (64, 32, 167936), "sm_86": (48, 16, 102400), "sm_89": (48, 24, 102400), "sm_90a": (64, 32, 233472)}
+
+COLUMNS = ["module", "function", "gpu", "threads", "registers", "shared", "stack", "spills", "blocks"]
+
+
+def sources(path):
+    """The file and everything of ours that it includes, in the order of first use."""
+    found = []
+
+    def visit(name):
+        if name in found:
+            return
+        found.append(name)
+        for included in re.findall(r'^\s*#\s*include\s+"([^"]+)"', open(name).read(), re.M):
+            places = [os.path.join(os.path.dirname(name), included), os.path.join(INCLUDE, included)]
+            visit(next((os.path.normpath(p) for p in places if os.path.exists(p)), places[1]))
+
+    visit(path)
+    return found
+
+
+def source_hash(path):
+    """sha256 over name, length and content of every source; kernels/cuda/source_test.go computes the same."""
+    h = hashlib.sha256()
+    for name in sources(path):
+        content = open(name, "rb").read()
+        h.update(f"{name} {len(content)}\n".encode() + content)
+    return h.hexdigest()
+
+
+def nvrtc():
+    lib = ctypes.CDLL(os.path.join(NVIDIA, "cuda_nvrtc/lib/libnvrtc.so.12"))
+    lib.nvrtcGetErrorString.restype = ctypes.c_char_p
+    return lib
+
+
+def compile_ptx(path, target):
+    lib, program = nvrtc(), ctypes.c_void_p()
+    options = [f"--gpu-architecture={target}", *OPTIONS]
+    search = [f"--include-path={INCLUDE}", "--include-path=" + os.path.join(NVIDIA, "cuda_runtime/include")]
+
+    def text(kind):
+        size = ctypes.c_size_t()
+        getattr(lib, f"nvrtcGet{kind}Size")(program, ctypes.byref(size))
+        buffer = ctypes.create_string_buffer(size.value)
+        getattr(lib, f"nvrtcGet{kind}")(program, buffer)
+        return buffer.value.decode()
+
+    lib.nvrtcCreateProgram(ctypes.byref(program), open(path, "rb").read(), path.encode(), 0, None, None)
+    arguments = [o.encode() for o in options + search]
+    code = lib.nvrtcCompileProgram(program, len(arguments), (ctypes.c_char_p * len(arguments))(*arguments))
+    log = text("ProgramLog").strip()
+    if code != 0 or log:  # a warning is an error
+        raise SystemExit(f"ptx: {path} for {target}: {lib.nvrtcGetErrorString(code).decode()}\n{log}")
+    header = [f"// fluxion: source sha256 {source_hash(path)}", f"// fluxion: compiler NVRTC {VERSION}", "// fluxion: options " + " ".join(options)]
+    # Constants of NVRTC's own <nv/target>, three dozen in every module; nothing refers to them.
+    ptx = re.sub(r"^\.global [^\n]*2nv6target[^\n]*;\n", "", text("PTX"), flags=re.M)
+    return "\n".join(header) + "\n" + ptx.strip() + "\n"
+
+
+def blocks(gpu, threads, registers, shared):
+    """Blocks of one multiprocessor: the least of what warps, registers and shared memory allow."""
+    warps, most, memory = LIMITS[gpu]
+    need = -(-threads // 32)
+    per_warp = -(-registers * 32 // 256) * 256  # registers are given to warps in units of 256
+    room = 65536 // 4 // per_warp * 4  # each of the four schedulers has a quarter
+    return min(most, warps // need, room // need, memory // (-(-(shared + 1024) // 128) * 128))
+
+
+def assemble(module, ptx, gpu):
+    """The table's lines of one PTX on one GPU."""
+    with tempfile.NamedTemporaryFile("w", suffix=".ptx") as f:
+        f.write(ptx)
+        f.flush()
+        ptxas = os.path.join(NVIDIA, "cuda_nvcc/bin/ptxas")
+        run = subprocess.run([ptxas, "--verbose", "--gpu-name", gpu, f.name, "--output-file", os.devnull], capture_output=True, text=True)
+    if run.returncode != 0:
+        raise SystemExit(f"ptx: ptxas of {module} for {gpu}:\n{run.stderr}")
+    bounds = dict(re.findall(r"\.entry (\w+)\([^)]*\)\s*\.maxntid (\d+)", ptx))
+    lines = []
+    for part in run.stderr.split("Compiling entry function")[1:]:
+        name = re.search(r"'(\w+)'", part)[1]
+        if name not in bounds:
+            raise SystemExit(f"ptx: {name} of {module} has no __launch_bounds__")
+
+        def number(pattern):
+            m = re.search(r"(\d+) " + pattern, part)
+            return int(m[1]) if m else 0
+
+        spills = number("bytes spill stores") + number("bytes spill loads")
+        if spills:
+            raise SystemExit(f"ptx: {name} of {module} spills {spills} bytes on {gpu}")
+        threads, registers, shared = int(bounds[name]), number("registers"), number("bytes smem")
+        lines.append((module, name, gpu, threads, registers, shared, number("bytes stack frame"), spills, blocks(gpu, threads, registers, shared)))
+    return lines
+
+
+def build(path, target):
+    """The file, the text and the table's lines of one module for one target."""
+    module = os.path.basename(path)[: -len(".cu")] + ("" if target == "compute_80" else "_" + target)
+    ptx = compile_ptx(path, target)
+    lines = [line for gpu in GPUS[target] for line in assemble(module, ptx, gpu)]
+    return os.path.join(os.path.dirname(path), module + ".ptx"), ptx, module, lines
+
+
+def jobs(names):
+    paths = sorted(glob.glob("kernels/**/*.cu", recursive=True))
+    stems = [os.path.basename(p)[: -len(".cu")] for p in paths]
+    for stem in stems:
+        if stems.count(stem) > 1:
+            raise SystemExit(f"ptx: two modules are called {stem}")
+    for name in names:
+        if name not in stems:
+            raise SystemExit(f"ptx: no module {name}; there are {', '.join(stems)}")
+    for path, stem in zip(paths, stems):
+        if names and stem not in names:
+            continue
+        asked = re.search(r"^// targets: (.*)$", open(path).read(), re.M)
+        for target in asked[1].split() if asked else ["compute_80"]:
+            if target not in GPUS:
+                raise SystemExit(f"ptx: {path}: target {target}, want one of {', '.join(GPUS)}")
+            yield path, target
+
+
+def read(path):
+    return open(path).read() if os.path.exists(path) else ""
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/ptx.sh")
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args()
+    work = list(jobs(options.names))
+    with concurrent.futures.ProcessPoolExecutor() as pool:
+        built = list(pool.map(build, *zip(*work))) if work else []
+
+    files = {path: ptx for path, ptx, _, _ in built}
+    before = [tuple(line.split("\t")) for line in read(TABLE).splitlines()[1:]]
+    lines = [tuple(map(str, line)) for _, _, _, of in built for line in of]
+    for line in lines:
+        for old in before:
+            if old[:3] == line[:3] and old[-1] != line[-1]:
+                print(f"ptx: {line[1]} on {line[2]}: {old[-1]} blocks a multiprocessor become {line[-1]}", file=sys.stderr)
+    if options.names:
+        modules = {module for _, _, module, _ in built}
+        lines += [line for line in before if line[0] not in modules]
+    files[TABLE] = "".join("\t".join(line) + "\n" for line in [tuple(COLUMNS), *sorted(set(lines))])
+
+    orphans = [] if options.names else sorted(set(glob.glob("kernels/**/*.ptx", recursive=True)) - set(files) - set(glob.glob("kernels/**/testdata/**/*.ptx", recursive=True)))
+    if options.check:
+        wrong = [path for path, text in files.items() if read(path) != text]
+        for path in wrong:
+            print(f"ptx: {path} is not what its source gives; run scripts/ptx.sh", file=sys.stderr)
+        for path in orphans:
+            print(f"ptx: {path} has no source", file=sys.stderr)
+        sys.exit(1 if wrong or orphans else 0)
+    for path, text in files.items():
+        if read(path) != text:
+            with open(path, "w") as f:
+                f.write(text)
+            print(path)
+    for path in orphans:
+        print(f"ptx: {path} has no source; remove it", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Compiles the CUDA kernels: each kernels/**/NAME.cu becomes NAME.ptx beside it, and
+# what ptxas says of it goes to kernels/cuda/resources.tsv. Needs no GPU and no
+# toolkit: compiler, headers and assembler come from pinned wheels.
+#
+#     scripts/ptx.sh [NAME…]        regenerates all modules, or those named
+#     scripts/ptx.sh --check        compares with what is committed; 1 if it differs
+#     scripts/ptx.sh --environment  only makes the environment and prints its folder
+#
+# FLUXION_VENV  where the environment lives (default ~/.cache/fluxion/ptx; about 140 MB)
+# PYTHON        the interpreter it is made from (default python3; 3.9 or newer)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+venv=${FLUXION_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/fluxion/ptx}
+pins='nvidia-cuda-nvrtc-cu12==12.1.105 nvidia-cuda-runtime-cu12==12.1.105 nvidia-cuda-nvcc-cu12==12.1.105'
+
+# The stamp is written last, so an interrupted run starts over.
+stamp=$venv/fluxion-pins.txt
+if ! cmp --silent "$stamp" <(printf '%s' "$pins"); then
+    # --clear below empties the folder, so it must be one of ours.
+    if [[ -n $(ls -A "$venv" 2>/dev/null) && ! -f $venv/pyvenv.cfg ]]; then
+        echo "ptx: $venv is neither empty nor a virtual environment; set FLUXION_VENV to another folder" >&2
+        exit 2
+    fi
+    echo "ptx: making $venv" >&2
+    "${PYTHON:-python3}" -m venv --clear "$venv"
+    # shellcheck disable=SC2086 # one word a wheel
+    "$venv/bin/python" -m pip install --quiet --no-deps --no-cache-dir $pins >&2
+    printf '%s' "$pins" >"$stamp"
+fi
+
+if [[ ${1:-} == --environment ]]; then
+    echo "$venv"
+else
+    exec "$venv/bin/python" -X utf8 scripts/ptx.py "$@"
+fi
