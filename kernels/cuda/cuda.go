@@ -78,8 +78,8 @@ type Call struct {
 }
 
 // Args packs kernel arguments as C lays them out: each at a multiple of its own
-// size. It takes Address, uint64, int64, uint32, int32, float32, and byte slices,
-// which are structs by value, aligned to 8.
+// size. It takes Address, uint64, int64, uint32, int32, int (passed as an int32),
+// float32, Parameters, and byte slices, which are structs by value, aligned to 8.
 func Args(values ...any) []byte {
 	var b []byte
 	align := func(n int) {
@@ -113,6 +113,11 @@ func Args(values ...any) []byte {
 		case float32:
 			align(4)
 			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+		case Parameters: // struct Parameters of fluxion.cuh
+			align(8)
+			b = binary.LittleEndian.AppendUint64(b, uint64(v.Table))
+			b = binary.LittleEndian.AppendUint64(b, uint64(v.Counter))
+			b = binary.LittleEndian.AppendUint64(b, uint64(v.Stride))
 		case []byte:
 			align(8)
 			b = append(b, v...)

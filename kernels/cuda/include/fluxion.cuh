@@ -111,11 +111,11 @@ __device__ inline void store(bf16 *p, const float (&v)[N]) {
 struct Parameters {
   const uint8_t *table;
   const uint32_t *counter;
-  uint32_t stride; // bytes, a multiple of 16
+  uint64_t stride; // bytes, a multiple of 16
 
   // row of the step that the device's counter points at.
   template <typename Row>
-  __device__ const Row *row() const { return reinterpret_cast<const Row *>(table + uint64_t(stride) * *counter); }
+  __device__ const Row *row() const { return reinterpret_cast<const Row *>(table + stride * *counter); }
 };
 
 // warp_sum adds over the 32 lanes; all of them get the same bits.

@@ -1,0 +1,53 @@
+package cuda
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+)
+
+// Resources are what a function needs of a multiprocessor, as ptxas of CUDA 12.1
+// assembled it for a GPU.
+type Resources struct {
+	Module, Function string
+	GPU              string // sm_80, sm_86, sm_89 or sm_90a
+	Threads          int    // of the largest block, its __launch_bounds__
+	Registers        int    // of a thread
+	Shared           int    // bytes of static shared memory of a block
+	Stack, Spills    int    // bytes of a thread
+	Blocks           int    // that a multiprocessor holds, without dynamic shared memory
+}
+
+//go:embed resources.tsv
+var table string
+
+// Table returns the resources of every function on every GPU, in the order of
+// modules, functions and GPUs. scripts/ptx.sh makes it.
+func Table() []Resources { return resources }
+
+var resources = parse(table)
+
+// parse panics where the file is not what scripts/ptx.py writes; the tests see to that.
+func parse(table string) (rows []Resources) {
+	_, body, _ := strings.Cut(table, "\n")
+	for line := range strings.Lines(body) {
+		var r Resources
+		n, err := fmt.Sscan(line, &r.Module, &r.Function, &r.GPU, &r.Threads, &r.Registers, &r.Shared, &r.Stack, &r.Spills, &r.Blocks)
+		if err != nil {
+			panic(fmt.Errorf("resources.tsv: field %d of %q: %w", n+1, line, err))
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+// Needs returns the resources of a call's function on a GPU; false if the table
+// does not know it.
+func (c Call) Needs(gpu string) (Resources, bool) {
+	for _, r := range resources {
+		if r.Function == c.Function && r.Module == c.Module.Name && r.GPU == gpu {
+			return r, true
+		}
+	}
+	return Resources{}, false
+}
