@@ -23,12 +23,16 @@ func (k Kernel) Reference(s *Step, z, y, unconditional []float64, history [][]fl
 			x := float64(s.XZ)*z[i] + float64(s.XY)*v
 			v = (math.Min(math.Max(x, -1), 1) - float64(s.XZ)*z[i]) / float64(s.XY)
 		}
+		keep := v
+		if s.KeepZ != 0 || s.KeepY != 0 {
+			keep = float64(s.KeepZ)*z[i] + float64(s.KeepY)*v
+		}
 		z[i] = float64(s.A)*z[i] + float64(s.B)*v + float64(s.C)*float64(noise[i%len(noise)])
 		for slot, h := range history {
 			z[i] += float64(s.History[slot]) * h[i]
 		}
 		if s.Store >= 0 {
-			history[s.Store][i] = v
+			history[s.Store][i] = keep
 		}
 		pixels = append(pixels, byte(math.Round(math.Min(math.Max(127.5*(z[i]+1), 0), 255))))
 	}

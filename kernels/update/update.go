@@ -3,7 +3,8 @@
 //
 //	y  = y_u + g (y_c − y_u)          classifier-free guidance, if asked for
 //	x̂  = X.Z z + X.Y y, clipped to ±1  if asked for; y is changed to match
-//	z' = A z + Σₖ Bₖ yₖ + C ξ
+//	z' = A z + B y + Σₖ Hₖ hₖ + C ξ
+//	h  = K.Z z + K.Y y             kept for later steps: y, or what it says of x, ε, …
 //
 // and on the last step z' as uint8 pixels, too. ξ is philox.Normal of stream
 // SampleNoise at the image's number and the step's: a sample does not depend on
@@ -30,9 +31,12 @@ type Step struct {
 
 	// Outputs of earlier calls lie in slots. Slot k enters with coefficient
 	// History[k]; then this call's y, guided and clipped, goes to slot Store,
-	// −1 for none. SetOutputs fills both for a ring of slots.
-	History [MaxHistory]float32
-	Store   int
+	// −1 for none. SetOutputs fills both for a ring of slots. Where a sampler
+	// interpolates in another variable than y, KeepZ z + KeepY y is stored, with
+	// z as the network saw it; both 0 keep y itself.
+	History      [MaxHistory]float32
+	Store        int
+	KeepZ, KeepY float32
 
 	Guidance float32 // g; 1 is the conditional output alone. Used with an unconditional one
 	Clip     bool    // clip x̂ to ±1
@@ -176,11 +180,16 @@ func (Kernel) output(s *Step, o *Operands, y, z []float32, row, col int) {
 	}
 }
 
-// combine makes z'. The explicit float32() of each product keeps compilers
+// combine makes z' and leaves in y what is kept of it. The explicit float32() of each product keeps compilers
 // from fusing it with the addition: the same bits everywhere.
 func (Kernel) combine(s *Step, o *Operands, y, z, noise []float32, row, col int) {
+	convert := s.KeepZ != 0 || s.KeepY != 0
 	for i, v := range y {
-		z[i] = float32(s.A*z[i]) + float32(s.B*v)
+		seen := z[i]
+		z[i] = float32(s.A*seen) + float32(s.B*v)
+		if convert {
+			y[i] = float32(s.KeepZ*seen) + float32(s.KeepY*v)
+		}
 	}
 	for slot, h := range o.History {
 		if c := s.History[slot]; c != 0 {

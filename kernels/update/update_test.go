@@ -74,6 +74,7 @@ func TestAgainstReference(t *testing.T) {
 		"guided":    {A: 1, B: -0.1, Guidance: 3.5, Store: -1},
 		"clipped":   {A: 0.7, B: 0.4, C: 0.1, Clip: true, XZ: 1, XY: -0.8, Store: -1, Count: 1 << 31},
 		"multistep": {A: 1.1, B: 0.6, C: 0.2, History: [4]float32{0.1, -0.3, 0, 0.05}, Store: 1, Clip: true, XZ: 0.2, XY: 1.5, Guidance: 2},
+		"converted": {A: 1.1, B: 0.6, History: [4]float32{0.1, -0.3, 0, 0.05}, Store: 1, KeepZ: 0.8, KeepY: -0.4, Clip: true, XZ: 0.2, XY: 1.5},
 		"last":      {A: 1, B: -0.5, Pixels: true, Store: -1},
 	}
 	for _, s := range []draw.Shape{{Images: 1, Pixels: 1, Channels: 1}, {Images: 3, Pixels: 35, Channels: 3},
