@@ -9,6 +9,7 @@ import (
 
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
+	"fluxion/kernels/cuda"
 	"fluxion/kernels/philox"
 )
 
@@ -64,12 +65,22 @@ type Batch struct {
 	Pixels       []byte         // NHWC
 	Addresses    []int64        // of each image in the stream of images
 	Coefficients []Coefficients // of each image
+
+	// Where Pixels are a whole data set: the number of each image in it; nil if
+	// image i of the batch is image i of Pixels. On a GPU such a data set lies at
+	// Resident, and Pixels are not used.
+	Sources  []int64
+	Resident cuda.Address
+	Flips    []bool // of each image: whether to mirror it, left for right; nil for none
 }
 
 // Pair is the kernel that turns a Batch into network inputs and targets: pixel
 // p is x = (2p−255)/255 (p/127.5 − 1, rounded once), ε is philox.Normal of
 // stream Noise at the image's address, step 0.
-type Pair struct{ Shape }
+type Pair struct {
+	Shape
+	Width int // of an image in pixels; not needed without Flips
+}
 
 func (k Pair) String() string { return "draw.pair " + k.Shape.String() }
 
@@ -84,14 +95,41 @@ func (k Pair) Check(b *Batch, z, target cpu.Matrix, times []float32) error {
 	if err := k.Shape.Check(map[string]cpu.Matrix{"z": z, "target": target}); err != nil {
 		return fmt.Errorf("%v: %w", k, err)
 	}
-	if n := k.Images * k.Values(); len(b.Pixels) != n {
-		return fmt.Errorf("%v: %d bytes of pixels, want %d", k, len(b.Pixels), n)
+	if times != nil && len(times) != k.Images {
+		return fmt.Errorf("%v: %d times", k, len(times))
 	}
-	if len(b.Addresses) != k.Images || len(b.Coefficients) != k.Images || times != nil && len(times) != k.Images {
-		return fmt.Errorf("%v: %d addresses, %d coefficients and %d times", k, len(b.Addresses), len(b.Coefficients), len(times))
+	n := k.Values()
+	if b.Sources == nil {
+		if n *= k.Images; len(b.Pixels) != n {
+			return fmt.Errorf("%v: %d bytes of pixels, want %d", k, len(b.Pixels), n)
+		}
+	} else if len(b.Pixels)%n != 0 {
+		return fmt.Errorf("%v: a data set of %d bytes, want a multiple of %d", k, len(b.Pixels), n)
+	}
+	return k.checkImages(b)
+}
+
+// checkImages is the part of Check that does not look at memory.
+func (k Pair) checkImages(b *Batch) error {
+	if len(b.Addresses) != k.Images || len(b.Coefficients) != k.Images || b.Sources != nil && len(b.Sources) != k.Images {
+		return fmt.Errorf("%v: %d addresses, %d coefficients and %d sources", k, len(b.Addresses), len(b.Coefficients), len(b.Sources))
+	}
+	if b.Flips != nil && (len(b.Flips) != k.Images || k.Width < 1 || k.Pixels%k.Width != 0) {
+		return fmt.Errorf("%v: %d flips of images %d pixels wide", k, len(b.Flips), k.Width)
 	}
 	return nil
 }
+
+// source is the number of an image in Pixels.
+func (b *Batch) source(image int) int {
+	if b.Sources == nil {
+		return image
+	}
+	return int(b.Sources[image])
+}
+
+// mirror returns the pixel that lands on pixel p, where the image is flipped.
+func (k Pair) mirror(p int) int { return p - p%k.Width + k.Width - 1 - p%k.Width }
 
 // CPU binds the kernel to its operands; it panics where Check reports an error.
 // Every run reads the batch anew. times receives the network times; nil if
@@ -115,21 +153,25 @@ func (k Pair) CPU(b *Batch, z, target cpu.Matrix, times []float32) func(p *cpu.P
 func (k Pair) pair(b *Batch, z, target cpu.Matrix, image, from, to int) {
 	var normals [piece]float32
 	c := b.Coefficients[image]
-	pixels := b.Pixels[image*k.Values():][:k.Values()]
+	pixels := b.Pixels[b.source(image)*k.Values():][:k.Values()]
+	flip := b.Flips != nil && b.Flips[image]
 	for ; from < to; from += piece {
 		noise := normals[:min(piece, to-from)]
 		philox.NormalAt(noise, from, b.Seed, philox.Noise, uint64(b.Addresses[image]), 0)
-		p := pixels[from:][:len(noise)]
-		row, col := image*k.Pixels+from/k.Channels, from%k.Channels
+		pixel, col := from/k.Channels, from%k.Channels
 		for len(noise) > 0 {
 			n := min(k.Channels-col, len(noise))
-			zs, ts, ps := z.Data[row*z.Pitch+col:][:n], target.Data[row*target.Pitch+col:][:n], p[:n]
+			row, at := image*k.Pixels+pixel, pixel
+			if flip {
+				at = k.mirror(pixel)
+			}
+			zs, ts, ps := z.Data[row*z.Pitch+col:][:n], target.Data[row*target.Pitch+col:][:n], pixels[at*k.Channels+col:][:n]
 			for i, e := range noise[:n] {
 				x := values[ps[i]]
 				zs[i] = float32(c.Alpha*x) + float32(c.Sigma*e)
 				ts[i] = float32(c.A*x) + float32(c.B*e)
 			}
-			noise, p, row, col = noise[n:], p[n:], row+1, 0
+			noise, pixel, col = noise[n:], pixel+1, 0
 		}
 	}
 }

@@ -73,7 +73,7 @@ func batch(s Shape) *Batch {
 func TestPair(t *testing.T) {
 	for _, s := range shapes {
 		for _, gap := range []int{0, 5} {
-			k, b := Pair{s}, batch(s)
+			k, b := Pair{Shape: s}, batch(s)
 			wantZ, wantTarget := k.Reference(b)
 			var before []float32
 			for _, threads := range []int{1, 3} {
@@ -103,15 +103,47 @@ func TestPairKnowsNoBatch(t *testing.T) {
 	whole := Shape{3, 50, 3}
 	b := batch(whole)
 	z, target := matrix(whole, 0), matrix(whole, 0)
-	Pair{whole}.CPU(b, z, target, nil)(pool(t, 1))
+	Pair{Shape: whole}.CPU(b, z, target, nil)(pool(t, 1))
 	one := Shape{1, 50, 3}
 	for i := range whole.Images {
-		single := &Batch{b.Seed, b.Pixels[i*150:][:150], b.Addresses[i:][:1], b.Coefficients[i:][:1]}
+		single := &Batch{Seed: b.Seed, Pixels: b.Pixels[i*150:][:150], Addresses: b.Addresses[i:][:1], Coefficients: b.Coefficients[i:][:1]}
 		z1, target1 := matrix(one, 0), matrix(one, 0)
-		Pair{one}.CPU(single, z1, target1, nil)(pool(t, 1))
+		Pair{Shape: one}.CPU(single, z1, target1, nil)(pool(t, 1))
 		if !slices.Equal(dense(t, z)[i*150:][:150], dense(t, z1)) || !slices.Equal(dense(t, target)[i*150:][:150], dense(t, target1)) {
 			t.Errorf("image %d differs when alone", i)
 		}
+	}
+}
+
+// Images gathered from a data set, some of them mirrored, are those images.
+func TestPairFromDataSet(t *testing.T) {
+	s, width := Shape{3, 5 * 4, 3}, 5
+	set := batch(Shape{7, s.Pixels, s.Channels})
+	b := batch(s)
+	b.Pixels, b.Sources, b.Flips = set.Pixels, []int64{6, 0, 6}, []bool{false, true, true}
+	z, target := matrix(s, 1), matrix(s, 0)
+	Pair{s, width}.CPU(b, z, target, nil)(pool(t, 2))
+	wantZ, wantTarget := Pair{s, width}.Reference(b)
+	compare(t, "z", dense(t, z), wantZ)
+	compare(t, "target", dense(t, target), wantTarget)
+
+	plain := batch(s)
+	for i, source := range b.Sources {
+		image := set.Pixels[int(source)*s.Values():][:s.Values()]
+		for y := range s.Pixels / width {
+			for x := range width {
+				from := x
+				if b.Flips[i] {
+					from = width - 1 - x
+				}
+				copy(plain.Pixels[i*s.Values()+(y*width+x)*s.Channels:][:s.Channels], image[(y*width+from)*s.Channels:])
+			}
+		}
+	}
+	z2, target2 := matrix(s, 1), matrix(s, 0)
+	Pair{Shape: s}.CPU(plain, z2, target2, nil)(pool(t, 1))
+	if !slices.Equal(dense(t, z), dense(t, z2)) || !slices.Equal(dense(t, target), dense(t, target2)) {
+		t.Error("not the images of the data set")
 	}
 }
 
@@ -141,7 +173,7 @@ func TestStart(t *testing.T) {
 func TestAllocatesNothing(t *testing.T) {
 	s := Shape{2, 64, 3}
 	p, z, target := pool(t, 1), matrix(s, 1), matrix(s, 0)
-	pair, start := Pair{s}.CPU(batch(s), z, target, nil), Start{s}.CPU(&Seeds{Images: []int64{1, 2}}, z)
+	pair, start := Pair{Shape: s}.CPU(batch(s), z, target, nil), Start{s}.CPU(&Seeds{Images: []int64{1, 2}}, z)
 	if n := testing.AllocsPerRun(10, func() { pair(p); start(p) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -155,20 +187,26 @@ func TestCheck(t *testing.T) {
 	few.Pixels = few.Pixels[1:]
 	small := matrix(s, 0)
 	small.Data = small.Data[:10]
+	flipped, set := batch(s), batch(s)
+	flipped.Flips = []bool{true, false}
+	set.Sources, set.Pixels = []int64{0, 0}, set.Pixels[:30]
 	for want, err := range map[string]error{
-		"1 addresses":     Pair{s}.Check(short, matrix(s, 0), matrix(s, 0), nil),
-		"53 bytes":        Pair{s}.Check(few, matrix(s, 0), matrix(s, 0), nil),
-		"target is a":     Pair{s}.Check(batch(s), matrix(s, 0), matrix(Shape{2, 9, 4}, 0), nil),
-		"10 floats":       Start{s}.Check(&Seeds{Images: make([]int64, 2)}, small),
-		"0 image seeds":   Start{s}.Check(&Seeds{}, matrix(s, 0)),
-		"shape 0x1x1":     Start{Shape{0, 1, 1}}.Check(&Seeds{}, small),
-		"philox addresse": Start{Shape{1, 1 << 13, 1<<13 + 1}}.Check(&Seeds{}, small),
+		"0 pixels wide":    Pair{Shape: s}.Check(flipped, matrix(s, 0), matrix(s, 0), nil),
+		"4 pixels wide":    Pair{s, 4}.Check(flipped, matrix(s, 0), matrix(s, 0), nil),
+		"a data set of 30": Pair{Shape: s}.Check(set, matrix(s, 0), matrix(s, 0), nil),
+		"1 addresses":      Pair{Shape: s}.Check(short, matrix(s, 0), matrix(s, 0), nil),
+		"53 bytes":         Pair{Shape: s}.Check(few, matrix(s, 0), matrix(s, 0), nil),
+		"target is a":      Pair{Shape: s}.Check(batch(s), matrix(s, 0), matrix(Shape{2, 9, 4}, 0), nil),
+		"10 floats":        Start{s}.Check(&Seeds{Images: make([]int64, 2)}, small),
+		"0 image seeds":    Start{s}.Check(&Seeds{}, matrix(s, 0)),
+		"shape 0x1x1":      Start{Shape{0, 1, 1}}.Check(&Seeds{}, small),
+		"philox addresse":  Start{Shape{1, 1 << 13, 1<<13 + 1}}.Check(&Seeds{}, small),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
-	if err := (Pair{s}).Check(batch(s), matrix(s, 0), matrix(s, 1), nil); err != nil {
+	if err := (Pair{Shape: s}).Check(batch(s), matrix(s, 0), matrix(s, 1), nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -176,7 +214,7 @@ func TestCheck(t *testing.T) {
 func BenchmarkPair(b *testing.B) {
 	s := Shape{16, 32 * 32, 3}
 	p, z, target := pool(b, 1), matrix(s, 0), matrix(s, 0)
-	run := Pair{s}.CPU(batch(s), z, target, nil)
+	run := Pair{Shape: s}.CPU(batch(s), z, target, nil)
 	for b.Loop() {
 		run(p)
 	}

@@ -8,7 +8,11 @@ func (k Pair) Reference(b *Batch) (z, target []float64) {
 	for i, c := range b.Coefficients {
 		philox.Normal(noise, b.Seed, philox.Noise, uint64(b.Addresses[i]), 0)
 		for j, e := range noise {
-			x := float64(b.Pixels[i*len(noise)+j])/127.5 - 1
+			at := j
+			if b.Flips != nil && b.Flips[i] {
+				at = k.mirror(j/k.Channels)*k.Channels + j%k.Channels
+			}
+			x := float64(b.Pixels[b.source(i)*len(noise)+at])/127.5 - 1
 			z = append(z, float64(c.Alpha)*x+float64(c.Sigma)*float64(e))
 			target = append(target, float64(c.A)*x+float64(c.B)*float64(e))
 		}
