@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"fluxion/engine/sampler"
 	"fluxion/engine/train"
 	"fluxion/kernels/adamw"
+	"fluxion/kernels/number"
 	"fluxion/nets"
 
 	"github.com/spf13/cobra"
@@ -50,9 +52,9 @@ func newBench() *cobra.Command {
 		f.StringVar(&o.preset, "preset", "tiny", "network")
 		f.IntVar(&o.batch, "batch", 16, "images of a step")
 		f.IntVar(&o.size, "size", 0, "side of the images; 0: the preset's")
-		f.StringVar(&o.precision, "precision", "fp32", "fp32")
+		f.StringVar(&o.precision, "precision", "auto", precisionHelp)
 		f.IntVar(&o.steps, "steps", 5, "steps timed, after one that is not")
-		f.StringVar(&o.device, "device", "auto", "auto, cpu")
+		f.StringVar(&o.device, "device", "auto", deviceHelp)
 		f.IntVar(&o.threads, "threads", 0, "0: all there are")
 		f.BoolVar(&o.json, "json", false, "print one JSON object")
 		c.AddCommand(sub)
@@ -86,12 +88,9 @@ type benchResult struct {
 	Threads          int     `json:"threads"`
 }
 
-func (o *benchOptions) run(ctx context.Context, out io.Writer, training bool) error {
+func (o *benchOptions) run(ctx context.Context, out io.Writer, training bool) (err error) {
 	if o.batch < 1 || o.steps < 1 || o.threads < 0 || o.size < 0 {
 		return usagef("--batch and --steps want 1 or more")
-	}
-	if o.precision != "fp32" {
-		return usagef("--precision %s: want fp32", o.precision)
 	}
 	config, err := nets.Preset(o.preset)
 	if err != nil {
@@ -109,19 +108,26 @@ func (o *benchOptions) run(ctx context.Context, out io.Writer, training bool) er
 	if err != nil {
 		return err
 	}
-	defer dev.Close()
-	r := benchResult{Work: "sample", Preset: o.preset, Batch: o.batch, Device: dev.Describe(), Precision: o.precision, Threads: dev.Threads()}
-	var step func()
+	defer func() { err = errors.Join(err, dev.Close()) }()
+	precision, err := device.Precision(o.precision, dev.Target())
+	if err != nil {
+		return usagef("--precision: %w", err)
+	}
+	r := benchResult{Work: "sample", Preset: o.preset, Batch: o.batch, Device: dev.Describe(), Precision: precision.String(), Threads: dev.Threads()}
+	var w work
 	if training {
 		r.Work = "train"
-		step, err = o.trainStep(dev, config, &r)
+		w, err = o.trainStep(dev, config, precision, &r)
 	} else {
-		step, err = o.sampleStep(dev, config, &r)
+		w, err = o.sampleStep(dev, config, precision, &r)
 	}
 	if err != nil {
 		return err
 	}
-	step()
+	defer func() { err = errors.Join(err, w.free()) }()
+	if err := w.step(); err != nil {
+		return err
+	}
 	r.StartToFirstStep = sinceStart().Seconds()
 	var times []float64
 	for range o.steps {
@@ -129,7 +135,9 @@ func (o *benchOptions) run(ctx context.Context, out io.Writer, training bool) er
 			return err
 		}
 		begin := time.Now()
-		step()
+		if err := w.step(); err != nil {
+			return err
+		}
 		times = append(times, time.Since(begin).Seconds())
 	}
 	slices.Sort(times)
@@ -137,73 +145,102 @@ func (o *benchOptions) run(ctx context.Context, out io.Writer, training bool) er
 	r.ImagesPerSecond = float64(o.batch) / r.StepSeconds.Median
 	r.FLOPS = r.FLOPPerImage * r.ImagesPerSecond
 	r.ResidentBytes = peakResident()
-	r.PeakFLOPS = dev.PeakFLOPS()
-	r.ShareOfPeak = r.FLOPS / r.PeakFLOPS
+	if r.PeakFLOPS = dev.PeakFLOPS(precision); r.PeakFLOPS > 0 {
+		r.ShareOfPeak = r.FLOPS / r.PeakFLOPS
+	}
 	return r.print(out, o.json)
 }
 
-// trainStep returns a whole training step on made-up images.
-func (o *benchOptions) trainStep(dev device.Device, config nets.Config, r *benchResult) (func(), error) {
-	s, err := train.NewStep(train.StepOptions{Config: config, Height: o.size, Width: o.size, Batch: o.batch, Accumulate: 1, Threads: dev.Threads()})
+// work is what is timed, on a device.
+type work struct{ step, free func() error }
+
+// trainStep is a whole training step on made-up images.
+func (o *benchOptions) trainStep(dev device.Device, config nets.Config, precision number.Type, r *benchResult) (work, error) {
+	s, err := train.NewStep(train.StepOptions{
+		Config: config, Height: o.size, Width: o.size, Batch: o.batch, Accumulate: 1, Target: dev.Target(), Precision: precision,
+	})
 	if err != nil {
-		return nil, err
+		return work{}, err
 	}
 	p, err := process.Get("fm", process.ScheduleOptions{}, "u")
 	if err != nil {
-		return nil, err
+		return work{}, err
 	}
 	times, err := process.GetTimeSampler("logit-normal")
 	if err != nil {
-		return nil, err
+		return work{}, err
 	}
 	r.PlannedBytes, r.FLOPPerImage = plan.Bytes(s.Sizes()), float64(s.Cost().FLOPs)/float64(o.batch)
-	memory := dev.Alloc(s.Sizes())
-	t := s.Load(dev, memory)
-	nets.Initialise(s.Graph.Params, 1, memory[plan.Parameters])
+	memory, err := dev.Alloc(s.Sizes())
+	if err != nil {
+		return work{}, err
+	}
+	t, err := s.Load(dev, memory)
+	if err != nil {
+		return work{}, errors.Join(err, memory.Free())
+	}
+	free := func() error { return errors.Join(t.Free(), memory.Free()) }
+	if err := errors.Join(memory.Write(plan.Parameters, 0, weights(s.Graph)), t.Refresh()); err != nil {
+		return work{}, errors.Join(err, free())
+	}
 	images := train.Images{Pixels: make([]byte, o.batch*o.size*o.size*3), Labels: make([]int32, o.batch), Indices: make([]int64, o.batch)}
 	for i := range images.Pixels {
 		images.Pixels[i] = byte(i * 31)
 	}
 	hyper := adamw.Step{LearningRate: 1e-4, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, ClipNorm: 1, AverageRate: 0.99}
-	return func() {
+	step := func() error {
 		hyper.Count++
 		t.Hyper(hyper)
 		for i := range images.Indices {
 			images.Indices[i] = (hyper.Count-1)*int64(o.batch) + int64(i)
 		}
 		t.Fill(images, train.Objective{Process: p, Times: times})
-		t.RunMicro(0)
-		t.Finish()
-	}, nil
+		_, err := t.RunMicro(0)
+		if err == nil {
+			_, err = t.Finish()
+		}
+		return err
+	}
+	return work{step, free}, nil
 }
 
-// sampleStep returns one evaluation of the network with the sampler's update.
-func (o *benchOptions) sampleStep(dev device.Device, config nets.Config, r *benchResult) (func(), error) {
-	s, err := generate.NewStep(generate.Options{Config: config, Height: o.size, Width: o.size, Batch: o.batch, Threads: dev.Threads()})
+// weights are the first ones of a network.
+func weights(g *nets.Graph) []float32 {
+	flat := make([]float32, nets.FlatSize(g.Params))
+	nets.Initialise(g.Params, 1, flat)
+	return flat
+}
+
+// sampleStep is one evaluation of the network with the sampler's update.
+func (o *benchOptions) sampleStep(dev device.Device, config nets.Config, precision number.Type, r *benchResult) (work, error) {
+	s, err := generate.NewStep(generate.Options{
+		Config: config, Height: o.size, Width: o.size, Batch: o.batch, Target: dev.Target(), Precision: precision,
+	})
 	if err != nil {
-		return nil, err
+		return work{}, err
 	}
-	r.PlannedBytes, r.FLOPPerImage = s.Plan.Bytes(), float64(s.Plan.Cost().FLOPs)/float64(o.batch)
-	memory := dev.Alloc(s.Plan.Sizes)
-	nets.Initialise(s.Graph.Params, 1, memory[plan.Parameters])
-	g := s.Load(dev, memory)
+	r.PlannedBytes, r.FLOPPerImage = plan.Bytes(s.Sizes()), float64(s.Plan.Cost().FLOPs)/float64(o.batch)
 	p, err := process.Get("fm", process.ScheduleOptions{}, "u")
 	if err != nil {
-		return nil, err
+		return work{}, err
 	}
 	method, err := sampler.Get("euler")
 	if err != nil {
-		return nil, err
+		return work{}, err
 	}
 	table, err := method.Plan(p, sampler.Options{Steps: 1})
 	if err != nil {
-		return nil, err
+		return work{}, err
+	}
+	g, free, err := load(dev, s, weights(s.Graph))
+	if err != nil {
+		return work{}, err
 	}
 	request := generate.Request{Table: table, Guidance: 1, Seeds: make([]int64, o.batch)}
 	if err := g.Run(context.Background(), request, func(int, []byte) error { return nil }); err != nil {
-		return nil, err
+		return work{}, errors.Join(err, free())
 	}
-	return g.Evaluate, nil
+	return work{g.Evaluate, free}, nil
 }
 
 func (r benchResult) print(out io.Writer, asJSON bool) error {

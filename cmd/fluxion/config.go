@@ -23,6 +23,12 @@ import (
 // envPrefix begins the names of settings in the environment.
 const envPrefix = "FLUXION_"
 
+// Help of flags that several commands have.
+const (
+	precisionHelp = "of activations and matrix products: fp32, bf16; auto is bf16 on a GPU and fp32 on a CPU"
+	deviceHelp    = "cpu, cuda:0; auto is the first GPU that can be used, else the CPU"
+)
+
 // settingHelp is the help of every key of train.Settings.
 var settingHelp = map[string]string{
 	"data":             "glyphs, glyphs:letters, glyphs:all, mnist:DIR, a folder or a zip of images",
@@ -49,8 +55,8 @@ var settingHelp = map[string]string{
 	"ema_warmup":       "largest half-life as a share of the images seen",
 	"label_drop":       "share of images trained without their label, for guidance",
 	"seed":             "of weights, order, noise and times",
-	"precision":        "fp32",
-	"device":           "auto, cpu",
+	"precision":        precisionHelp,
+	"device":           deviceHelp,
 	"threads":          "0: all there are",
 	"checkpoint_every": "images between checkpoints; 0: only at the end",
 	"keep":             "newest checkpoints that stay",

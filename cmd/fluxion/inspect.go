@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
 	"fluxion/engine/train"
@@ -20,6 +21,8 @@ import (
 
 type inspectOptions struct {
 	preset, model string
+	device        string
+	precision     string
 	batch, size   int
 	threads       int
 	train, sample bool
@@ -40,6 +43,8 @@ func newInspect() *cobra.Command {
 	f.StringVar(&o.model, "model", "", "a folder with a network, instead of a preset")
 	f.IntVar(&o.batch, "batch", 16, "images of a step")
 	f.IntVar(&o.size, "size", 0, "side of the images; 0: the network's own")
+	f.StringVar(&o.device, "device", "cpu", "that the plan is for: cpu, cuda; it need not be there")
+	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
 	f.IntVar(&o.threads, "threads", 0, "threads the plan allows for; 0: all there are")
 	f.BoolVar(&o.train, "train", false, "a training step, as it is without this flag")
 	f.BoolVar(&o.sample, "sample", false, "a sampling step instead of a training step")
@@ -52,6 +57,8 @@ func newInspect() *cobra.Command {
 type inspection struct {
 	Network      string           `json:"network"`
 	Step         string           `json:"step"`
+	Target       string           `json:"target"`
+	Precision    string           `json:"precision"`
 	Batch        int              `json:"batch"`
 	Size         int              `json:"size"`
 	Parameters   int              `json:"parameters"`
@@ -80,11 +87,14 @@ func (o *inspectOptions) run(out io.Writer) error {
 	if o.train && o.sample {
 		return usagef("want one of --train and --sample")
 	}
-	dev, err := openDevice("cpu", o.threads)
+	target, err := device.Target(o.device, o.threads)
 	if err != nil {
-		return err
+		return usagef("--device: %w", err)
 	}
-	defer dev.Close()
+	precision, err := device.Precision(o.precision, target)
+	if err != nil {
+		return usagef("--precision: %w", err)
+	}
 	config, name, err := o.network()
 	if err != nil {
 		return err
@@ -101,13 +111,13 @@ func (o *inspectOptions) run(out io.Writer) error {
 	step := "train"
 	if o.sample {
 		step = "sample"
-		s, err := generate.NewStep(generate.Options{Config: config, Height: height, Width: width, Batch: o.batch, Threads: dev.Threads()})
+		s, err := generate.NewStep(generate.Options{Config: config, Height: height, Width: width, Batch: o.batch, Target: target, Precision: precision})
 		if err != nil {
 			return err
 		}
-		p, sizes = s.Plan, s.Plan.Sizes
+		p, sizes = s.Plan, s.Sizes()
 	} else {
-		s, err := train.NewStep(train.StepOptions{Config: config, Height: height, Width: width, Batch: o.batch, Accumulate: 1, Threads: dev.Threads()})
+		s, err := train.NewStep(train.StepOptions{Config: config, Height: height, Width: width, Batch: o.batch, Accumulate: 1, Target: target, Precision: precision})
 		if err != nil {
 			return err
 		}
@@ -120,13 +130,13 @@ func (o *inspectOptions) run(out io.Writer) error {
 	params := config.Params()
 	cost := p.Cost()
 	r := inspection{
-		Network: name, Step: step, Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), Launches: len(p.Launches),
+		Network: name, Step: step, Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), Launches: len(p.Launches),
 		FLOPs: cost.FLOPs, FLOPPerImage: float64(cost.FLOPs) / float64(o.batch), Bytes: cost.Bytes,
 		PlannedBytes: plan.Bytes(sizes), Regions: map[string]int64{}, Operators: operators(p),
 	}
 	for region, n := range sizes {
 		if n > 0 {
-			r.Regions[plan.Region(region).String()] = 4 * int64(n)
+			r.Regions[plan.Region(region).String()] = int64(n)
 		}
 	}
 	if o.plan {
@@ -201,7 +211,7 @@ func kind(k kernels.Kernel) string {
 
 func (r inspection) print(out io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s step, batch %d of %d×%d pixels\n", r.Network, r.Step, r.Batch, r.Size, r.Size)
+	fmt.Fprintf(&b, "%s, %s step, batch %d of %d×%d pixels, %s on %s\n", r.Network, r.Step, r.Batch, r.Size, r.Size, r.Precision, r.Target)
 	fmt.Fprintf(&b, "parameters  %s in %d tensors\n", thousands(int64(r.Parameters)), r.Tensors)
 	fmt.Fprintf(&b, "arithmetic  %.2f GFLOP, %.2f an image, in %d launches\n", float64(r.FLOPs)/1e9, r.FLOPPerImage/1e9, r.Launches)
 	fmt.Fprintf(&b, "traffic     %s at least\n", size(r.Bytes))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fluxion/data"
+	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
 	"fluxion/engine/sampler"
@@ -24,11 +25,11 @@ import (
 )
 
 type sampleOptions struct {
-	model, out, class, sampler, weights, device, seeds string
-	count, steps, batch, threads, columns              int
-	seed                                               uint64
-	guidance                                           float64
-	clip, json                                         bool
+	model, out, class, sampler, weights, device, precision, seeds string
+	count, steps, batch, threads, columns                         int
+	seed                                                          uint64
+	guidance                                                      float64
+	clip, json                                                    bool
 }
 
 func newSample() *cobra.Command {
@@ -59,7 +60,8 @@ images is written beside the folder, as OUT-grid.png.`,
 	f.Float64Var(&o.guidance, "guidance", 1, "classifier-free guidance; 1 is none")
 	f.BoolVar(&o.clip, "clip", false, "clip the predicted image to the range of pixels in every step")
 	f.IntVar(&o.columns, "columns", 10, "images in a row of the grid")
-	f.StringVar(&o.device, "device", "auto", "auto, cpu")
+	f.StringVar(&o.device, "device", "auto", deviceHelp)
+	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
 	f.IntVar(&o.threads, "threads", 0, "0: all there are")
 	f.BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
 	return c
@@ -213,12 +215,16 @@ func (o *sampleOptions) missing(seeds []int64) ([]int64, error) {
 }
 
 // make generates images and writes them while the next batch is computed.
-func (o *sampleOptions) make(ctx context.Context, out io.Writer, m *train.Model, table sampler.Table, seeds []int64, classOf func(int64) int) error {
+func (o *sampleOptions) make(ctx context.Context, out io.Writer, m *train.Model, table sampler.Table, seeds []int64, classOf func(int64) int) (err error) {
 	dev, err := openDevice(o.device, o.threads)
 	if err != nil {
 		return err
 	}
-	defer dev.Close()
+	defer func() { err = errors.Join(err, dev.Close()) }()
+	precision, err := device.Precision(o.precision, dev.Target())
+	if err != nil {
+		return usagef("--precision: %w", err)
+	}
 	height, width := side(m.Config.SampleSize)
 	if height == 0 {
 		return modelError{o.model, errors.New("its config.json has no sample_size")}
@@ -229,7 +235,8 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, m *train.Model,
 		slots = max(slots, len(row.B)-1)
 	}
 	step, err := generate.NewStep(generate.Options{
-		Config: m.Config, Height: height, Width: width, Batch: min(o.batch, len(seeds)), Guided: o.guidance != 1, Slots: slots, Threads: dev.Threads(),
+		Config: m.Config, Height: height, Width: width, Batch: min(o.batch, len(seeds)), Guided: o.guidance != 1, Slots: slots,
+		Target: dev.Target(), Precision: precision,
 	})
 	if err != nil {
 		return err
@@ -237,20 +244,22 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, m *train.Model,
 	if channels != 1 && channels != 3 {
 		return modelError{o.model, fmt.Errorf("images of %d channels cannot be written as PNG, want 1 or 3", channels)}
 	}
-	memory := dev.Alloc(step.Plan.Sizes)
-	defer dev.Free(memory)
-	copy(memory[plan.Parameters], m.Weights)
+	generator, free, err := load(dev, step, m.Weights)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, free()) }()
 	request := generate.Request{Table: table, Seed: o.seed, Seeds: seeds, Guidance: o.guidance, Clip: o.clip, NullClass: m.Config.NumClassEmbeds - 1}
 	for _, s := range seeds {
 		request.Classes = append(request.Classes, classOf(s))
 	}
 	if o.json {
-		jsonFace{out}.emit("start", map[string]any{"model": m.Path, "images": len(seeds), "device": dev.Describe(), "planned_bytes": step.Plan.Bytes()})
+		jsonFace{out}.emit("start", map[string]any{"model": m.Path, "images": len(seeds), "device": dev.Describe(), "precision": precision.String(), "planned_bytes": plan.Bytes(step.Sizes())})
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(2, dev.Threads())) // encoders; the generator waits for them if they fall behind
 	progress := newSampleProgress(out, len(seeds), o.json)
-	err = step.Load(dev, memory).Run(ctx, request, func(i int, pixels []byte) error {
+	err = generator.Run(ctx, request, func(i int, pixels []byte) error {
 		pixels = slices.Clone(pixels)
 		text := map[string]string{
 			"seed": fmt.Sprint(seeds[i]), "key": fmt.Sprint(o.seed), "sampler": o.sampler, "steps": fmt.Sprint(o.steps),
@@ -268,6 +277,21 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, m *train.Model,
 		return wrote
 	}
 	return err
+}
+
+// load puts a sampling step and its weights on a device; free gives both back.
+func load(dev device.Device, step *generate.Step, weights []float32) (g *generate.Generator, free func() error, err error) {
+	memory, err := dev.Alloc(step.Sizes())
+	if err != nil {
+		return nil, nil, err
+	}
+	if err = memory.Write(plan.Parameters, 0, weights); err == nil {
+		g, err = step.Load(dev, memory)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, memory.Free())
+	}
+	return g, func() error { return errors.Join(g.Free(), memory.Free()) }, nil
 }
 
 func side(sampleSize []int) (height, width int) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -50,7 +51,7 @@ variable FLUXION_KEY in the environment; the first of these wins.`,
 	return c
 }
 
-func (o *trainOptions) run(ctx context.Context, out io.Writer) error {
+func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	s, err := o.resolve(train.Default())
 	if err != nil {
 		return err
@@ -70,7 +71,7 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer dev.Close()
+	defer func() { err = errors.Join(err, dev.Close()) }()
 	show := newObserver(out, o.json)
 	result, err := train.Run(ctx, train.Options{Settings: s, Dir: o.out, Fresh: o.fresh, Data: d, Device: dev, Observer: show})
 	if err != nil {
@@ -83,15 +84,11 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) error {
 
 // openDevice opens a device by its name on the command line.
 func openDevice(name string, threads int) (device.Device, error) {
-	switch name {
-	case "auto", "cpu":
-		d, err := device.NewCPU(threads, "")
-		if err != nil {
-			return nil, usageError{err}
-		}
-		return d, nil
+	d, err := device.Open(name, threads)
+	if err != nil {
+		return nil, usageError{err}
 	}
-	return nil, usagef("device %q is not known here; want auto or cpu", name)
+	return d, nil
 }
 
 func printSettings(out io.Writer, s train.Settings, asJSON bool) error {

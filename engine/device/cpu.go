@@ -2,10 +2,13 @@ package device
 
 import (
 	"fmt"
+	"unsafe"
 
 	"fluxion/engine/plan"
 	"fluxion/kernels"
+	"fluxion/kernels/cast"
 	"fluxion/kernels/cpu"
+	"fluxion/kernels/number"
 
 	"gorgonia.org/tensor"
 )
@@ -20,10 +23,7 @@ func NewCPU(threads int, instructions string) (*CPU, error) {
 	if err != nil {
 		return nil, err
 	}
-	if threads == 0 {
-		threads = cpu.Threads()
-	}
-	return &CPU{cpu.NewPool(threads, k)}, nil
+	return &CPU{cpu.NewPool(NewCPUTarget(threads).Threads, k)}, nil
 }
 
 // Name returns "cpu".
@@ -37,93 +37,315 @@ func (d *CPU) Describe() string {
 // Threads is the size of the pool.
 func (d *CPU) Threads() int { return d.pool.Threads() }
 
-// Bind returns the kernel on this device's pool.
-func (d *CPU) Bind(kernel func(*cpu.Pool)) func() { return func() { kernel(d.pool) } }
+// Target is a CPU with as many threads.
+func (d *CPU) Target() plan.Target { return NewCPUTarget(d.pool.Threads()) }
 
-// Alloc returns zeroed memory.
-func (d *CPU) Alloc(sizes [plan.Regions]int) Memory {
-	var m Memory
-	for r, n := range sizes {
-		if n > 0 {
-			m[r] = cpu.Alloc(n)
-		}
-	}
-	return m
-}
-
-// Free returns memory to the system.
-func (d *CPU) Free(m Memory) {
-	for _, r := range m {
-		if r != nil {
-			cpu.Free(r)
-		}
-	}
-}
-
-// PeakFLOPS measures the rate of fused multiply-adds on all threads.
-func (d *CPU) PeakFLOPS() float64 { return cpu.Peak(d.pool) }
+// PeakFLOPS measures the rate of fused multiply-adds on all threads. Products in
+// bfloat16 are computed in float32 here.
+func (d *CPU) PeakFLOPS(number.Type) float64 { return cpu.Peak(d.pool) }
 
 // Close ends the threads.
-func (d *CPU) Close() { d.pool.Close() }
+func (d *CPU) Close() error {
+	d.pool.Close()
+	return nil
+}
 
-// program is a plan bound on the CPU.
-type program struct {
+// CPUTarget is a CPU as something to compile plans for.
+type CPUTarget struct{ Threads int }
+
+// NewCPUTarget returns the CPU with this many threads (0: all that this process may use).
+func NewCPUTarget(threads int) CPUTarget {
+	if threads == 0 {
+		threads = cpu.Threads()
+	}
+	return CPUTarget{threads}
+}
+
+func (t CPUTarget) String() string { return fmt.Sprintf("a CPU with %d threads", t.Threads) }
+
+// Precision is float32: bfloat16 saves memory here, not time.
+func (CPUTarget) Precision() number.Type { return number.Float32 }
+
+// Scratch is what the kernel asks for and, where the kernel takes float32 only,
+// copies of the operands that are stored in bfloat16.
+func (t CPUTarget) Scratch(l plan.Launch) int {
+	shapes := make([]tensor.Shape, len(l.In))
+	for i, in := range l.In {
+		shapes[i] = in.Shape
+	}
+	floats := l.Kernel.Scratch(shapes, l.Out.Shape, t.Threads)
+	for _, o := range widened(l) {
+		floats += widenedFloats(*o)
+	}
+	return 4 * floats
+}
+
+// widened lists the operands that a launch must have in float32 copies.
+func widened(l plan.Launch) []*plan.Tensor {
+	if n, ok := l.Kernel.(kernels.Native); ok && n.TakesBFloat16() {
+		return nil
+	}
+	var list []*plan.Tensor
+	for i := range l.In {
+		list = append(list, &l.In[i])
+	}
+	list = append(list, l.Add, l.PerImage, &l.Out)
+	kept := list[:0]
+	for _, o := range list {
+		if o != nil && o.Type == number.BFloat16 {
+			kept = append(kept, o)
+		}
+	}
+	return kept
+}
+
+// readPast is how many floats behind a copy kernels may read.
+const readPast = 64
+
+// widenedFloats is the size of an operand's copy: dense, on a cache line.
+func widenedFloats(t plan.Tensor) int { return (t.Values() + readPast + 15) / 16 * 16 }
+
+// cpuMemory is regions in the memory of the process.
+type cpuMemory struct {
+	regions [plan.Regions][]float32
+}
+
+// Alloc returns zeroed memory.
+func (d *CPU) Alloc(sizes [plan.Regions]int) (Memory, error) {
+	m := &cpuMemory{}
+	for r, n := range sizes {
+		if n > 0 {
+			m.regions[r] = cpu.Alloc((n + 3) / 4)
+		}
+	}
+	return m, nil
+}
+
+func (m *cpuMemory) Sizes() (sizes [plan.Regions]int) {
+	for r, x := range m.regions {
+		sizes[r] = 4 * len(x)
+	}
+	return sizes
+}
+
+func (m *cpuMemory) Read(r plan.Region, offset int, dst []float32) error {
+	if err := inside(m, r, offset, len(dst)); err != nil {
+		return err
+	}
+	copy(dst, m.regions[r][offset:])
+	return nil
+}
+
+func (m *cpuMemory) Write(r plan.Region, offset int, src []float32) error {
+	if err := inside(m, r, offset, len(src)); err != nil {
+		return err
+	}
+	copy(m.regions[r][offset:], src)
+	return nil
+}
+
+func (m *cpuMemory) Fill(r plan.Region, value byte) error {
+	b := m.bytes(r)
+	for i := range b {
+		b[i] = value
+	}
+	return nil
+}
+
+func (m *cpuMemory) As(region, other plan.Region) Memory {
+	view := &cpuMemory{m.regions}
+	view.regions[region] = m.regions[other]
+	return view
+}
+
+func (m *cpuMemory) Free() error {
+	for r, x := range m.regions {
+		if x != nil {
+			cpu.Free(x)
+			m.regions[r] = nil
+		}
+	}
+	return nil
+}
+
+// bytes is a region as bytes.
+func (m *cpuMemory) bytes(r plan.Region) []byte {
+	x := m.regions[r]
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
+}
+
+// operand is the memory of a tensor. Its slice reaches to the end of the region,
+// since kernels may read past a row.
+func (m *cpuMemory) operand(t plan.Tensor) kernels.Operand {
+	o := kernels.Operand{Shape: t.Shape, Type: t.Type}
+	if o.Shape == nil {
+		o.Shape = tensor.ScalarShape()
+	}
+	o.Rows, o.Cols, o.Pitch = t.Rows(), t.Cols(), t.Pitch
+	b := m.bytes(t.Region)[t.Offset:]
+	switch t.Type {
+	case number.Float32:
+		o.Data = m.regions[t.Region][t.Offset/4:]
+	case number.BFloat16:
+		o.Half = unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/2)
+	case number.Uint8:
+		o.Bytes = b
+	}
+	return o
+}
+
+// cpuProgram is a plan bound on the CPU.
+type cpuProgram struct {
 	pool     *cpu.Pool
-	memory   Memory
+	memory   *cpuMemory
 	launches []func(*cpu.Pool)
 }
 
 // Load binds a plan.
-func (d *CPU) Load(p *plan.Plan, m Memory) Program {
-	g := &program{pool: d.pool, memory: m}
-	for _, l := range p.Launches {
-		g.launches = append(g.launches, l.Kernel.CPU(g.bind(l, p.Threads)))
+func (d *CPU) Load(p *plan.Plan, m Memory, _ ...plan.Tensor) (Program, error) {
+	memory, ok := m.(*cpuMemory)
+	if !ok {
+		return nil, fmt.Errorf("memory of another device than the CPU")
 	}
-	return g
+	if err := fits(p, d, m); err != nil {
+		return nil, err
+	}
+	g := &cpuProgram{pool: d.pool, memory: memory}
+	for _, l := range p.Launches {
+		g.launches = append(g.launches, g.bind(l))
+	}
+	return g, nil
 }
 
-func (g *program) bind(l plan.Launch, threads int) kernels.Launch {
-	b := kernels.Launch{Out: g.operand(l.Out), Threads: threads}
+// bind returns the launch on its operands. Where the kernel takes float32 only,
+// operands in bfloat16 are widened into working memory before, and what it wrote
+// is rounded after: the same sums as in float32, of rounded numbers.
+func (g *cpuProgram) bind(l plan.Launch) func(*cpu.Pool) {
+	b := kernels.Launch{Out: g.memory.operand(l.Out), Threads: g.pool.Threads()}
 	for _, t := range l.In {
-		b.In = append(b.In, g.operand(t))
+		b.In = append(b.In, g.memory.operand(t))
 	}
 	if l.Add != nil {
-		b.Add = g.operand(*l.Add)
+		b.Add = g.memory.operand(*l.Add)
 	}
 	if l.PerImage != nil {
-		b.PerImage = g.operand(*l.PerImage)
+		b.PerImage = g.memory.operand(*l.PerImage)
 	}
-	if s := l.Scratch; len(s.Shape) > 0 {
-		b.Scratch = g.memory[s.Region][s.Offset : s.Offset+s.Shape[0]]
+	if l.Scratch.Bytes > 0 {
+		b.Scratch = g.memory.regions[plan.Arena][l.Scratch.Offset/4:][:l.Scratch.Bytes/4]
 	}
-	return b
+	if len(widened(l)) == 0 {
+		return l.Kernel.CPU(b)
+	}
+	var before []func(*cpu.Pool)
+	single := func(o *kernels.Operand) (half, copied kernels.Operand) {
+		half, copied = *o, *o
+		n := (o.Rows*o.Cols + readPast + 15) / 16 * 16
+		copied.Type, copied.Half = number.Float32, nil
+		copied.Matrix = cpu.Matrix{Data: b.Scratch[:n], Rows: o.Rows, Cols: o.Cols, Pitch: o.Cols}
+		b.Scratch = b.Scratch[n:]
+		*o = copied
+		return half, copied
+	}
+	convert := func(from, to kernels.Operand) func(*cpu.Pool) {
+		return cast.New(len(to.Shape)).CPU(kernels.Launch{In: []kernels.Operand{from}, Out: to})
+	}
+	widen := func(o *kernels.Operand) {
+		if o.Type == number.BFloat16 {
+			before = append(before, convert(single(o)))
+		}
+	}
+	for i := range b.In {
+		widen(&b.In[i])
+	}
+	widen(&b.Add)
+	widen(&b.PerImage)
+	after := func(*cpu.Pool) {}
+	if b.Out.Type == number.BFloat16 {
+		half, copied := single(&b.Out)
+		after = convert(copied, half)
+	}
+	run := l.Kernel.CPU(b)
+	return func(p *cpu.Pool) {
+		for _, widen := range before {
+			widen(p)
+		}
+		run(p)
+		after(p)
+	}
 }
 
-func (g *program) operand(t plan.Tensor) kernels.Operand {
-	shape := t.Shape
-	if shape == nil {
-		shape = tensor.ScalarShape()
+func (g *cpuProgram) RunSteps(n int, set func(i int) error) error {
+	for i := range n {
+		if set != nil {
+			if err := set(i); err != nil {
+				return err
+			}
+		}
+		for _, launch := range g.launches {
+			launch(g.pool)
+		}
 	}
-	return kernels.Operand{Matrix: g.Matrix(t), Shape: shape}
+	return nil
 }
 
-// Matrix is the memory of a tensor. Its slice reaches to the end of the region,
-// since kernels may read past a row.
-func (g *program) Matrix(t plan.Tensor) cpu.Matrix {
-	return cpu.Matrix{Data: g.memory[t.Region][t.Offset:], Rows: t.Rows(), Cols: t.Cols(), Pitch: t.Pitch}
-}
-
-// Run executes the plan.
-func (g *program) Run() {
-	for _, launch := range g.launches {
-		launch(g.pool)
-	}
-}
-
-// Launches executes the plan and reports each launch.
-func (g *program) Launches(visit func(i int)) {
+func (g *cpuProgram) Launches(visit func(i int) error) error {
 	for i, launch := range g.launches {
 		launch(g.pool)
-		visit(i)
+		if err := visit(i); err != nil {
+			return err
+		}
 	}
+	return nil
 }
+
+func (g *cpuProgram) Read(t plan.Tensor, dst []float32) error {
+	if len(dst) != t.Values() {
+		return errLength
+	}
+	o := g.memory.operand(t)
+	for r := range o.Rows {
+		to := dst[r*o.Cols:][:o.Cols]
+		switch t.Type {
+		case number.Float32:
+			copy(to, o.Row(r))
+		case number.BFloat16:
+			cast.Widen(to, o.Half[r*o.Pitch:][:o.Cols])
+		default:
+			return fmt.Errorf("%v is no tensor of numbers", t)
+		}
+	}
+	return nil
+}
+
+func (g *cpuProgram) ReadBytes(t plan.Tensor, dst []byte) error {
+	if len(dst) != t.Values() {
+		return errLength
+	}
+	if t.Type != number.Uint8 || t.Pitch != t.Cols() {
+		return fmt.Errorf("%v is no tensor of bytes without gaps", t)
+	}
+	copy(dst, g.memory.operand(t).Bytes)
+	return nil
+}
+
+func (g *cpuProgram) Write(t plan.Tensor, src []float32) error {
+	if len(src) != t.Values() {
+		return errLength
+	}
+	o := g.memory.operand(t)
+	for r := range o.Rows {
+		from := src[r*o.Cols:][:o.Cols]
+		switch t.Type {
+		case number.Float32:
+			copy(o.Row(r), from)
+		case number.BFloat16:
+			cast.Narrow(o.Half[r*o.Pitch:][:o.Cols], from)
+		default:
+			return fmt.Errorf("%v is no tensor of numbers", t)
+		}
+	}
+	return nil
+}
+
+func (*cpuProgram) Free() error { return nil }

@@ -3,22 +3,49 @@
 package device
 
 import (
+	"errors"
+	"fmt"
+
 	"fluxion/engine/plan"
-	"fluxion/kernels/cpu"
+	"fluxion/kernels/number"
 )
 
 // Memory is the regions of a plan on a device. Plans that train and plans that
-// sample the same network share the flat buffers.
-type Memory [plan.Regions][]float32
+// sample the same network share the flat buffers. Offsets count elements.
+type Memory interface {
+	// Sizes are those that it was allocated with.
+	Sizes() [plan.Regions]int
+	// Read copies elements of a flat buffer of float32 to the host.
+	Read(r plan.Region, offset int, dst []float32) error
+	// Write copies elements to a flat buffer of float32.
+	Write(r plan.Region, offset int, src []float32) error
+	// Fill sets every byte of a region.
+	Fill(r plan.Region, value byte) error
+	// As returns the same memory with one region in the place of another: plans
+	// that sample find averaged weights where they look for weights.
+	As(region, other plan.Region) Memory
+	// Free gives the memory back. Programs bound to it must not run any more.
+	Free() error
+}
 
 // Program is a plan bound to memory.
 type Program interface {
-	// Run executes every launch in order and returns when the results are there.
-	Run()
-	// Matrix is the host's view of a tensor between runs.
-	Matrix(t plan.Tensor) cpu.Matrix
-	// Launches runs the plan once and calls visit after each launch, for timing.
-	Launches(visit func(i int))
+	// RunSteps executes the plan n times. Before run i, in order but perhaps well
+	// ahead, it calls set(i), after which the kernels' parameters, in the memory
+	// of the host, must be those of that run; set may be nil. It ends with the
+	// first error of set. It may return before the device has finished.
+	RunSteps(n int, set func(i int) error) error
+	// Read waits for the runs so far and copies a float32 or bfloat16 tensor to
+	// the host, its rows one after the other.
+	Read(t plan.Tensor, dst []float32) error
+	// ReadBytes is Read for a tensor of bytes.
+	ReadBytes(t plan.Tensor, dst []byte) error
+	// Write copies from the host to a tensor; bfloat16 is rounded.
+	Write(t plan.Tensor, src []float32) error
+	// Launches runs the plan once, waits for each launch and calls visit after it.
+	Launches(visit func(i int) error) error
+	// Free gives back what the program itself holds on the device.
+	Free() error
 }
 
 // Device is where plans run.
@@ -27,17 +54,62 @@ type Device interface {
 	Name() string
 	// Describe the hardware in a few words.
 	Describe() string
-	// Threads is the number of workers a plan must allow for.
+	// Target is what plans for this device are compiled for.
+	Target() plan.Target
+	// Alloc returns zeroed memory of this many bytes for each region.
+	Alloc(sizes [plan.Regions]int) (Memory, error)
+	// Load binds a plan to memory at least as large as it says. Results are
+	// tensors that will be read after every run: they are brought along with it.
+	Load(p *plan.Plan, m Memory, results ...plan.Tensor) (Program, error)
+	// Threads is how many threads of the host work for it.
 	Threads() int
-	// Alloc returns zeroed memory for this many floats of each region.
-	Alloc(sizes [plan.Regions]int) Memory
-	// Free returns what Alloc gave.
-	Free(m Memory)
-	// Load binds a plan to memory at least as large as it says.
-	Load(p *plan.Plan, m Memory) Program
-	// Bind makes a kernel outside a plan runnable.
-	Bind(kernel func(*cpu.Pool)) func()
-	// PeakFLOPS measures the arithmetic rate of the device, float32.
-	PeakFLOPS() float64
-	Close()
+	// PeakFLOPS is the arithmetic rate in a precision, measured or by the
+	// hardware's description; 0 where it is not known.
+	PeakFLOPS(precision number.Type) float64
+	// Close frees the device. Memory and programs must be freed before.
+	Close() error
 }
+
+// Run executes a program once.
+func Run(p Program) error { return p.RunSteps(1, nil) }
+
+// Precision returns the precision of a name: fp32, bf16, or auto, which suits the target.
+func Precision(name string, t plan.Target) (number.Type, error) {
+	for _, p := range []number.Type{number.Float32, number.BFloat16} {
+		if name == p.String() {
+			return p, nil
+		}
+	}
+	if name == "auto" {
+		return t.Precision(), nil
+	}
+	return 0, fmt.Errorf("%q is not known, want fp32, bf16 or auto", name)
+}
+
+// fits says why a plan cannot be bound to memory on a device.
+func fits(p *plan.Plan, d Device, m Memory) error {
+	if p.Target != d.Target() {
+		return fmt.Errorf("a plan for %v does not run on %s, %v", p.Target, d.Name(), d.Target())
+	}
+	sizes := m.Sizes()
+	for r, n := range p.Sizes {
+		if sizes[r] < n {
+			return fmt.Errorf("the plan needs %d bytes of %v, the memory has %d", n, plan.Region(r), sizes[r])
+		}
+	}
+	return nil
+}
+
+// inside says why elements are not in a flat buffer of float32.
+func inside(m Memory, r plan.Region, offset, n int) error {
+	if r.Type() != number.Float32 {
+		return fmt.Errorf("%v is a region of %v, not of float32", r, r.Type())
+	}
+	if have := m.Sizes()[r] / 4; offset < 0 || offset+n > have {
+		return fmt.Errorf("elements %d to %d of %v, which has %d", offset, offset+n, r, have)
+	}
+	return nil
+}
+
+// errLength is a slice that does not have the length of its tensor.
+var errLength = errors.New("the slice has not the tensor's length")

@@ -1,12 +1,15 @@
 package device
 
 import (
+	"errors"
 	"math"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"fluxion/engine/plan"
+	"fluxion/kernels/cast"
+	"fluxion/kernels/number"
 	"fluxion/nets"
 	"fluxion/nets/safetensors"
 
@@ -29,6 +32,11 @@ type network struct {
 // load builds the fixture's network, with the gradients of Σ output·cotangent if asked.
 func load(t *testing.T, dir string, d Device, shape []int, train bool, without ...string) *network {
 	t.Helper()
+	return loadIn(t, dir, d, shape, train, number.Float32, without...)
+}
+
+func loadIn(t *testing.T, dir string, d Device, shape []int, train bool, precision number.Type, without ...string) *network {
+	t.Helper()
 	config, flat, err := nets.ReadModel(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +48,7 @@ func load(t *testing.T, dir string, d Device, shape []int, train bool, without .
 	}
 	o := plan.Options{
 		Inputs: []*gorgonia.Node{n.graph.Sample, n.graph.Time}, Outputs: []*gorgonia.Node{n.graph.Output},
-		FlatSize: nets.FlatSize(n.graph.Params), Threads: d.Threads(), Without: without,
+		FlatSize: nets.FlatSize(n.graph.Params), Target: d.Target(), Precision: precision, Without: without,
 	}
 	if n.graph.Class != nil {
 		o.Inputs = append(o.Inputs, n.graph.Class)
@@ -65,40 +73,93 @@ func load(t *testing.T, dir string, d Device, shape []int, train bool, without .
 	if n.plan, err = plan.Compile(o); err != nil {
 		t.Fatal(err)
 	}
-	n.memory = d.Alloc(n.plan.Sizes)
-	for i := range n.memory[plan.Arena] {
-		n.memory[plan.Arena][i] = float32(math.NaN())
+	if n.memory, err = d.Alloc(n.plan.Sizes); err != nil {
+		t.Fatal(err)
 	}
-	copy(n.memory[plan.Parameters], flat)
-	n.program = d.Load(n.plan, n.memory)
+	t.Cleanup(func() {
+		if err := n.memory.Free(); err != nil {
+			t.Error(err)
+		}
+	})
+	const nan = 0xff // in every byte, whatever the type
+	if err := errors.Join(n.memory.Fill(plan.Arena, nan), n.memory.Write(plan.Parameters, 0, flat)); err != nil {
+		t.Fatal(err)
+	}
+	if n.program, err = d.Load(n.plan, n.memory); err != nil {
+		t.Fatal(err)
+	}
+	if precision != number.Float32 {
+		n.refresh(t, d)
+	}
 	return n
 }
 
-// write puts an NCHW or plain tensor into an input of the network.
-func (n *network) write(node *gorgonia.Node, values []float64, nchw bool) {
-	m := n.program.Matrix(n.plan.Place(node))
-	s := node.Shape()
-	for i, x := range values {
-		if nchw {
-			c, pixels := s[3], s[1]*s[2]
-			image, channel, pixel := i/(c*pixels), i/pixels%c, i%pixels
-			m.Row(image*pixels + pixel)[channel] = float32(x)
-		} else {
-			m.Row(i / m.Cols)[i%m.Cols] = float32(x)
-		}
+// refresh makes the copy of the weights that products read.
+func (n *network) refresh(t *testing.T, d Device) {
+	t.Helper()
+	p, err := n.plan.Then(plan.Stage{Kernel: cast.New(1), In: []plan.Ref{{Region: plan.Parameters}}, Out: plan.Ref{Region: plan.Half}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := d.Load(p, n.memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(Run(program), program.Free()); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// read returns a tensor as NCHW.
-func (n *network) read(node *gorgonia.Node) []float64 {
-	m := n.program.Matrix(n.plan.Place(node))
+// write puts an NCHW or plain tensor into an input of the network.
+func (n *network) write(t *testing.T, node *gorgonia.Node, values []float64, nchw bool) {
+	t.Helper()
 	s := node.Shape()
+	flat := make([]float32, len(values))
+	for i, x := range values {
+		if nchw {
+			i = n.nhwc(s, i)
+		}
+		flat[i] = float32(x)
+	}
+	if err := n.program.Write(n.plan.Place(node), flat); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeIf writes an input of a fixture that the network may not have.
+func (n *network) writeIf(t *testing.T, node *gorgonia.Node, f *safetensors.File, name string) {
+	t.Helper()
+	if values, _ := numbers(t, f, name); node != nil {
+		n.write(t, node, values, false)
+	}
+}
+
+// nhwc is the place of element i of an NCHW tensor.
+func (*network) nhwc(s tensor.Shape, i int) int {
 	c, pixels := s[3], s[1]*s[2]
-	out := make([]float64, s.TotalSize())
+	return (i/(c*pixels)*pixels+i%pixels)*c + i/pixels%c
+}
+
+// read returns a tensor as NCHW.
+func (n *network) read(t *testing.T, node *gorgonia.Node) []float64 {
+	t.Helper()
+	s := node.Shape()
+	flat := make([]float32, s.TotalSize())
+	if err := n.program.Read(n.plan.Place(node), flat); err != nil {
+		t.Fatal(err)
+	}
+	out := make([]float64, len(flat))
 	for i := range out {
-		out[i] = float64(m.Row(i/(c*pixels)*pixels + i%pixels)[i/pixels%c])
+		out[i] = float64(flat[n.nhwc(s, i)])
 	}
 	return out
+}
+
+func (n *network) run(t *testing.T) {
+	t.Helper()
+	if err := Run(n.program); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func numbers(t *testing.T, f *safetensors.File, name string) ([]float64, []int) {
@@ -154,7 +215,7 @@ func devices(t *testing.T) []Device {
 			t.Logf("%s: %v", name, err)
 			continue
 		}
-		t.Cleanup(d.Close)
+		t.Cleanup(func() { d.Close() })
 		ds = append(ds, d)
 	}
 	return ds
@@ -173,27 +234,23 @@ func TestDiffusers(t *testing.T) {
 			t.Run(d.Describe()+"/"+filepath.Base(dir), func(t *testing.T) {
 				io := open(t, dir+"/io.safetensors")
 				sample, shape := numbers(t, io, "sample")
-				times, _ := numbers(t, io, "timestep")
-				classes, _ := numbers(t, io, "class_labels")
 				want, _ := numbers(t, io, "output")
 				var first []float64
 				for _, without := range [][]string{nil, plan.Fusions} {
 					n := load(t, dir, d, shape, false, without...)
-					n.write(n.graph.Sample, sample, true)
-					n.write(n.graph.Time, times, false)
-					if n.graph.Class != nil {
-						n.write(n.graph.Class, classes, false)
-					}
-					n.program.Run()
-					got := n.read(n.graph.Output)
+					n.write(t, n.graph.Sample, sample, true)
+					n.writeIf(t, n.graph.Time, io, "timestep")
+					n.writeIf(t, n.graph.Class, io, "class_labels")
+					n.run(t)
+					got := n.read(t, n.graph.Output)
 					if e := worst(got, want); !(e <= 1e-5) {
 						t.Errorf("without %v: off by %.2g of the output's scale", without, e)
 					}
 					if first == nil {
 						first = got
 					}
-					n.program.Run()
-					if !slices.Equal(n.read(n.graph.Output), got) {
+					n.run(t)
+					if !slices.Equal(n.read(t, n.graph.Output), got) {
 						t.Error("a second run gives other bits")
 					}
 				}
@@ -214,20 +271,16 @@ func TestDiffusersGradients(t *testing.T) {
 			t.Run(d.Describe()+"/"+filepath.Base(dir), func(t *testing.T) {
 				io, grads := open(t, dir+"/io.safetensors"), open(t, file)
 				sample, shape := numbers(t, io, "sample")
-				times, _ := numbers(t, io, "timestep")
-				classes, _ := numbers(t, io, "class_labels")
 				cotangent, _ := numbers(t, grads, "cotangent")
 				for _, without := range [][]string{nil, plan.Fusions} {
 					n := load(t, dir, d, shape, true, without...)
-					n.write(n.graph.Sample, sample, true)
-					n.write(n.graph.Time, times, false)
-					if n.graph.Class != nil {
-						n.write(n.graph.Class, classes, false)
-					}
-					n.write(n.cotangent, cotangent, true)
-					n.program.Run()
+					n.write(t, n.graph.Sample, sample, true)
+					n.writeIf(t, n.graph.Time, io, "timestep")
+					n.writeIf(t, n.graph.Class, io, "class_labels")
+					n.write(t, n.cotangent, cotangent, true)
+					n.run(t)
 					want, _ := numbers(t, grads, "sample")
-					if e := worst(n.read(n.gradients[0]), want); !(e <= 1e-4) {
+					if e := worst(n.read(t, n.gradients[0]), want); !(e <= 1e-4) {
 						t.Errorf("gradient of the sample: off by %.2g", e)
 					}
 					n.checkGradients(t, grads)
@@ -239,11 +292,15 @@ func TestDiffusersGradients(t *testing.T) {
 
 func (n *network) checkGradients(t *testing.T, grads *safetensors.File) {
 	t.Helper()
+	flat := make([]float32, nets.FlatSize(n.graph.Params))
+	if err := n.memory.Read(plan.Gradients, 0, flat); err != nil {
+		t.Fatal(err)
+	}
 	total, diff := 0.0, 0.0
 	for _, p := range n.graph.Params {
 		want, _ := numbers(t, grads, p.Name)
 		got := make([]float32, p.Size())
-		nets.ToStored(p, n.memory[plan.Gradients], got)
+		nets.ToStored(p, flat, got)
 		norm, off := 0.0, 0.0
 		for i, x := range got {
 			off += (float64(x) - want[i]) * (float64(x) - want[i])

@@ -4,14 +4,18 @@ package generate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
 	"fluxion/engine/sampler"
 	"fluxion/kernels"
+	"fluxion/kernels/cast"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/draw"
+	"fluxion/kernels/feed"
+	"fluxion/kernels/number"
 	"fluxion/kernels/update"
 	"fluxion/nets"
 
@@ -26,19 +30,24 @@ type Options struct {
 	Batch         int  // images made together
 	Guided        bool // evaluate every image without its class, too
 	Slots         int  // outputs of earlier calls that the sampler combines
-	Threads       int
+	Target        plan.Target
+	Precision     number.Type
 }
 
-// Step is a sampling step as a plan: network, guidance, update.
+// Step is a sampling step as a plan: times, network, guidance, update. Before
+// the first step of a batch, Start draws the noise that it begins with.
 type Step struct {
 	Options
 	Graph *nets.Graph
 	Plan  *plan.Plan
+	Start *plan.Plan
 
-	shape  draw.Shape
-	seeds  *draw.Seeds
-	update *update.Step
-	pixels []byte
+	weights *plan.Plan // brings the copy of the weights that products read up to date; nil in float32
+	pixels  *gorgonia.Node
+	shape   draw.Shape
+	seeds   *draw.Seeds
+	update  *update.Step
+	times   *feed.Vector
 }
 
 // NewStep builds the network's graph and compiles the plan. Guidance makes the
@@ -52,34 +61,94 @@ func NewStep(o Options) (*Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Step{Options: o, Graph: g, seeds: &draw.Seeds{Images: make([]int64, o.Batch)}}
+	s := &Step{Options: o, Graph: g, seeds: &draw.Seeds{Images: make([]int64, o.Batch)}, times: feed.New(images, 1)}
 	s.update = &update.Step{Seeds: *s.seeds}
 	s.shape = draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: o.Config.InChannels}
-	s.pixels = make([]byte, o.Batch*s.shape.Values())
+	s.pixels = gorgonia.NewVector(g.G, tensor.Uint8, gorgonia.WithShape(o.Batch*s.shape.Values()), gorgonia.WithName("pixels"))
 	c := plan.Options{
-		Inputs: []*gorgonia.Node{g.Sample, g.Time}, Outputs: []*gorgonia.Node{g.Output},
-		FlatSize: nets.FlatSize(g.Params), Threads: o.Threads,
+		Inputs: []*gorgonia.Node{g.Sample, g.Time, s.pixels}, Outputs: []*gorgonia.Node{g.Output},
+		FlatSize: nets.FlatSize(g.Params), Target: o.Target, Precision: o.Precision,
 	}
 	if g.Class != nil {
 		c.Inputs = append(c.Inputs, g.Class)
 	}
-	stage := plan.Stage{Kernel: updateStage{step: s}, In: []plan.Ref{{Node: g.Output}}, Out: plan.Ref{Node: g.Sample}}
+	next := plan.Stage{Kernel: updateStage{step: s}, In: []plan.Ref{{Node: g.Output}, {Node: s.pixels}}, Out: plan.Ref{Node: g.Sample}}
 	for i := range o.Slots {
 		slot := gorgonia.NewTensor(g.G, tensor.Float32, 4, gorgonia.WithName(fmt.Sprint("history ", i)),
 			gorgonia.WithShape(o.Batch, o.Height, o.Width, o.Config.OutChannels))
 		c.Inputs = append(c.Inputs, slot)
-		stage.In = append(stage.In, plan.Ref{Node: slot})
+		next.In = append(next.In, plan.Ref{Node: slot})
 	}
-	c.After = []plan.Stage{stage}
+	c.Before = []plan.Stage{{Kernel: s.times, Out: plan.Ref{Node: g.Time}}}
+	c.After = []plan.Stage{next}
 	for i, p := range g.Params {
 		c.Parameters = append(c.Parameters, plan.Parameter{Node: g.Nodes[i], Offset: p.Offset})
 	}
-	s.Plan, err = plan.Compile(c)
+	if s.Plan, err = plan.Compile(c); err != nil {
+		return nil, err
+	}
+	if s.Start, err = s.Plan.Then(plan.Stage{Kernel: startStage{step: s}, Out: plan.Ref{Node: g.Sample}}); err != nil {
+		return nil, err
+	}
+	if o.Precision != number.Float32 {
+		s.weights, err = s.Plan.Then(plan.Stage{
+			Kernel: cast.New(1), In: []plan.Ref{{Region: plan.Parameters}}, Out: plan.Ref{Region: plan.Half},
+		})
+	}
 	return s, err
 }
 
+// Sizes is the memory that sampling needs.
+func (s *Step) Sizes() [plan.Regions]int {
+	if s.weights == nil {
+		return plan.Union(s.Plan, s.Start)
+	}
+	return plan.Union(s.Plan, s.Start, s.weights)
+}
+
+// half is the i-th half of the rows of the network's input or output, all of
+// them without guidance.
+func (s *Step) half(m cpu.Matrix, i int) cpu.Matrix {
+	rows := s.Batch * s.shape.Pixels
+	return kernels.Rows(m, i*rows, rows)
+}
+
+// repeated returns what runs, followed by the copying of the first half of z to
+// the second, if there is guidance.
+func (s *Step) repeated(z cpu.Matrix, run func(*cpu.Pool)) func(*cpu.Pool) {
+	if !s.Guided {
+		return run
+	}
+	first, second := s.half(z, 0), s.half(z, 1)
+	repeat := kernels.RowLoop(first, func(k *cpu.Kernels, r, n int) {
+		k.Copy(kernels.Rows(second, r, n), kernels.Rows(first, r, n))
+	})
+	return func(p *cpu.Pool) {
+		run(p)
+		repeat(p)
+	}
+}
+
+// startStage draws the first z.
+type startStage struct {
+	kernels.Signature
+	step *Step
+}
+
+func (u startStage) String() string { return draw.Start{Shape: u.step.shape}.String() }
+
+func (u startStage) Cost([]tensor.Shape, tensor.Shape) kernels.Cost {
+	return draw.Start{Shape: u.step.shape}.Cost()
+}
+
+func (u startStage) CPU(l kernels.Launch) func(*cpu.Pool) {
+	s := u.step
+	return s.repeated(l.Out.Matrix, draw.Start{Shape: s.shape}.CPU(s.seeds, s.half(l.Out.Matrix, 0)))
+}
+
 // updateStage puts the sampler's update into the plan. Its output is the
-// network's input, whose second half, under guidance, repeats the first.
+// network's input, whose second half, under guidance, repeats the first. Inputs
+// are the network's output, the pixels, and the slots.
 type updateStage struct {
 	kernels.Signature
 	step *Step
@@ -93,46 +162,50 @@ func (u updateStage) Cost([]tensor.Shape, tensor.Shape) kernels.Cost {
 
 func (u updateStage) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := u.step
-	rows := s.Batch * s.shape.Pixels
-	half := func(m cpu.Matrix, i int) cpu.Matrix { return kernels.Rows(m, i*rows, rows) }
-	o := update.Operands{Z: half(l.Out.Matrix, 0), Y: half(l.In[0].Matrix, 0), Pixels: s.pixels}
+	o := update.Operands{Z: s.half(l.Out.Matrix, 0), Y: s.half(l.In[0].Matrix, 0), Pixels: l.In[1].Bytes[:l.In[1].Cols]}
 	if s.Guided {
-		o.Unconditional = half(l.In[0].Matrix, 1)
+		o.Unconditional = s.half(l.In[0].Matrix, 1)
 	}
-	for _, slot := range l.In[1:] {
+	for _, slot := range l.In[2:] {
 		o.History = append(o.History, slot.Matrix)
 	}
-	run := update.Kernel{Shape: s.shape}.CPU(s.update, o)
-	if !s.Guided {
-		return run
-	}
-	repeat := kernels.RowLoop(o.Z, func(k *cpu.Kernels, r, n int) {
-		k.Copy(kernels.Rows(half(l.Out.Matrix, 1), r, n), kernels.Rows(o.Z, r, n))
-	})
-	return func(p *cpu.Pool) {
-		run(p)
-		repeat(p)
-	}
+	return s.repeated(l.Out.Matrix, update.Kernel{Shape: s.shape}.CPU(s.update, o))
 }
 
 // Load binds the step to memory whose parameters are the weights to sample from.
-func (s *Step) Load(d device.Device, m device.Memory) *Generator {
-	g := &Generator{Step: s, program: d.Load(s.Plan, m)}
-	z := g.program.Matrix(s.Plan.Place(s.Graph.Sample))
-	g.z = kernels.Rows(z, 0, s.Batch*s.shape.Pixels)
-	g.start = d.Bind(draw.Start{Shape: s.shape}.CPU(g.seeds, g.z))
-	if s.Guided {
-		g.second = kernels.Rows(z, s.Batch*s.shape.Pixels, s.Batch*s.shape.Pixels)
+func (s *Step) Load(d device.Device, m device.Memory) (*Generator, error) {
+	g := &Generator{Step: s, pixels: make([]byte, s.Batch*s.shape.Values())}
+	var err error
+	if g.program, err = d.Load(s.Plan, m, s.Plan.Place(s.pixels)); err != nil {
+		return nil, err
 	}
-	return g
+	if g.start, err = d.Load(s.Start, m); err != nil {
+		return nil, errors.Join(err, g.Free())
+	}
+	if s.weights != nil {
+		if g.weights, err = d.Load(s.weights, m); err != nil {
+			return nil, errors.Join(err, g.Free())
+		}
+	}
+	return g, nil
 }
 
 // Generator is a sampling step on a device.
 type Generator struct {
 	*Step
-	program   device.Program
-	z, second cpu.Matrix
-	start     func()
+	program, start, weights device.Program
+	pixels                  []byte // of the batch that is ready
+}
+
+// Free gives back what the generator holds besides its memory.
+func (g *Generator) Free() error {
+	var err error
+	for _, p := range []device.Program{g.program, g.start, g.weights} {
+		if p != nil {
+			err = errors.Join(err, p.Free())
+		}
+	}
+	return err
 }
 
 // Request is what to make.
@@ -148,8 +221,13 @@ type Request struct {
 
 // Run makes the images in batches and hands each out as soon as its batch is
 // done: its place in the request and its pixels (NHWC), which are valid until
-// visit returns.
+// visit returns. The weights are those that the memory holds now.
 func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, pixels []byte) error) error {
+	if g.weights != nil {
+		if err := device.Run(g.weights); err != nil {
+			return err
+		}
+	}
 	for first := 0; first < len(r.Seeds); first += g.Batch {
 		n := min(g.Batch, len(r.Seeds)-first)
 		if err := g.batch(ctx, r, first, n); err != nil {
@@ -171,40 +249,53 @@ func (g *Generator) batch(ctx context.Context, r Request, first, n int) error {
 		g.seeds.Images[i] = r.Seeds[at(i)]
 	}
 	g.seeds.Seed, g.seeds.Scale = r.Seed, float32(r.Table.Start)
-	g.start()
-	for i := range g.second.Rows {
-		copy(g.second.Row(i), g.z.Row(i))
+	if err := device.Run(g.start); err != nil {
+		return err
 	}
 	if g.Graph.Class != nil {
-		classes := g.program.Matrix(g.Plan.Place(g.Graph.Class)).Data
+		classes := make([]float32, g.Graph.Class.Shape().TotalSize())
 		for i := range g.Batch {
 			classes[i] = float32(r.Classes[at(i)])
 			if g.Guided {
 				classes[g.Batch+i] = float32(r.NullClass)
 			}
 		}
+		if err := g.program.Write(g.Plan.Place(g.Graph.Class), classes); err != nil {
+			return err
+		}
 	}
-	times := g.program.Matrix(g.Plan.Place(g.Graph.Time))
-	for i, row := range r.Table.Rows {
+	err := g.program.RunSteps(len(r.Table.Rows), func(i int) error {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		u := update.Step{
-			A: float32(row.A), C: float32(row.C), Guidance: float32(r.Guidance),
-			Clip: r.Clip, XZ: float32(row.X.Z), XY: float32(row.X.Y),
-			Count: uint32(i), Pixels: i == len(r.Table.Rows)-1, Seeds: *g.seeds,
-		}
-		if err := u.SetOutputs(row.B, i, g.Slots); err != nil {
-			return err
-		}
-		*g.update = u
-		for j := range times.Cols {
-			times.Data[j] = float32(row.NetworkTime)
-		}
-		g.program.Run()
+		return g.set(r, i)
+	})
+	if err != nil {
+		return err
 	}
+	return g.program.ReadBytes(g.Plan.Place(g.Step.pixels), g.pixels)
+}
+
+// set makes the parameters those of a call.
+func (g *Generator) set(r Request, call int) error {
+	row := r.Table.Rows[call]
+	u := update.Step{
+		A: float32(row.A), C: float32(row.C), Guidance: float32(r.Guidance),
+		Clip: r.Clip, XZ: float32(row.X.Z), XY: float32(row.X.Y),
+		Count: uint32(call), Pixels: call == len(r.Table.Rows)-1, Seeds: *g.seeds,
+	}
+	if err := u.SetOutputs(row.B, call, g.Slots); err != nil {
+		return err
+	}
+	*g.update = u
+	g.times.Set(float32(row.NetworkTime))
 	return nil
 }
 
-// Evaluate runs the step once, whatever its inputs hold: for benchmarks.
-func (g *Generator) Evaluate() { g.program.Run() }
+// Evaluate runs the step once more and waits for it: for benchmarks.
+func (g *Generator) Evaluate() error {
+	if err := device.Run(g.program); err != nil {
+		return err
+	}
+	return g.program.ReadBytes(g.Plan.Place(g.Step.pixels), g.pixels)
+}

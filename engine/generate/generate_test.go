@@ -41,21 +41,32 @@ func pictures(t *testing.T, method string, seeds []int64, batch, threads int, gu
 	if err != nil {
 		t.Fatal(err)
 	}
-	step, err := NewStep(Options{Config: config, Height: 8, Width: 8, Batch: batch, Guided: guidance != 1, Threads: threads})
+	step, err := NewStep(Options{Config: config, Height: 8, Width: 8, Batch: batch, Guided: guidance != 1, Target: d.Target()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	memory := d.Alloc(step.Plan.Sizes)
-	nets.Initialise(step.Graph.Params, 1, memory[plan.Parameters])
-	for i := range memory[plan.Parameters] { // layers that begin at zero must matter, too
-		memory[plan.Parameters][i] += float32(i%5)*0.02 - 0.04
+	memory, err := d.Alloc(step.Sizes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights := make([]float32, nets.FlatSize(step.Graph.Params))
+	nets.Initialise(step.Graph.Params, 1, weights)
+	for i := range weights { // layers that begin at zero must matter, too
+		weights[i] += float32(i%5)*0.02 - 0.04
+	}
+	if err := memory.Write(plan.Parameters, 0, weights); err != nil {
+		t.Fatal(err)
+	}
+	generator, err := step.Load(d, memory)
+	if err != nil {
+		t.Fatal(err)
 	}
 	r := Request{Table: table, Seed: 9, Seeds: seeds, NullClass: classes, Guidance: guidance}
 	for _, seed := range seeds {
 		r.Classes = append(r.Classes, int(seed%classes))
 	}
 	got := map[int64][]byte{}
-	err = step.Load(d, memory).Run(context.Background(), r, func(i int, pixels []byte) error {
+	err = generator.Run(context.Background(), r, func(i int, pixels []byte) error {
 		got[seeds[i]] = slices.Clone(pixels)
 		return nil
 	})
@@ -102,7 +113,7 @@ func TestStops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	step, err := NewStep(Options{Config: config, Height: 8, Width: 8, Batch: 1, Threads: 1})
+	step, err := NewStep(Options{Config: config, Height: 8, Width: 8, Batch: 1, Target: device.NewCPUTarget(1)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +126,15 @@ func TestStops(t *testing.T) {
 	cause := errors.New("enough")
 	cancel(cause)
 	r := Request{Table: sampler.Table{Start: 1, Rows: make([]sampler.Row, 3)}, Seeds: []int64{0}}
-	if err := step.Load(d, d.Alloc(step.Plan.Sizes)).Run(ctx, r, nil); !errors.Is(err, cause) {
+	memory, err := d.Alloc(step.Sizes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	generator, err := step.Load(d, memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := generator.Run(ctx, r, nil); !errors.Is(err, cause) {
 		t.Errorf("a stopped run returns %v", err)
 	}
 }

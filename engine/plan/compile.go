@@ -6,6 +6,7 @@ import (
 
 	"fluxion/kernels"
 	"fluxion/kernels/concat"
+	"fluxion/kernels/number"
 	"fluxion/kernels/pointwise"
 
 	"gorgonia.org/gorgonia"
@@ -39,11 +40,12 @@ type Options struct {
 	Inputs     []*gorgonia.Node // written from outside, kept for the whole run
 	Outputs    []*gorgonia.Node // kept until the end of the run
 	Parameters []Parameter
-	FlatSize   int // floats of each flat buffer
+	FlatSize   int // elements of each flat buffer
 	Before     []Stage
 	After      []Stage
-	Threads    int
-	Without    []string // fusions to leave out: see Fusions
+	Target     Target
+	Precision  number.Type // of activations and products; see kernels.TypesOf
+	Without    []string    // fusions to leave out: see Fusions
 }
 
 // Fusions are the names of what a plan joins.
@@ -51,8 +53,9 @@ var Fusions = []string{"add", "per-image", "concat"}
 
 // value is a node on its way to a launch.
 type value struct {
-	id       int64
+	at       int // place in the order of creation
 	node     *gorgonia.Node
+	dtype    number.Type    // that it is stored in
 	kernel   kernels.Kernel // nil: a leaf
 	in       []*value
 	add      *value
@@ -78,9 +81,10 @@ func (v *value) base() (*value, int) {
 
 type compiler struct {
 	Options
-	values map[int64]*value
-	order  []*value // in order of execution
-	copies []copyOf // gradients that two parameters share
+	values map[int64]*value // by node
+	all    []*value         // leaves, then order as it was before anything was fused
+	order  []*value         // in order of execution
+	copies []copyOf         // gradients that two parameters share
 }
 
 type copyOf struct {
@@ -99,6 +103,7 @@ func Compile(o Options) (*Plan, error) {
 	if err := c.collect(); err != nil {
 		return nil, err
 	}
+	c.settleTypes()
 	c.settleParameters()
 	if c.fuses("per-image") {
 		c.fusePerImage()
@@ -123,9 +128,13 @@ func (c *compiler) collect() error {
 		if v, ok := c.values[n.ID()]; ok {
 			return v, nil
 		}
-		v := &value{id: n.ID(), node: n}
+		v := &value{node: n}
+		if n.Dtype() == tensor.Uint8 {
+			v.dtype = number.Uint8
+		}
 		c.values[n.ID()] = v
 		if n.Op() == nil {
+			c.all = append(c.all, v)
 			return v, nil
 		}
 		var err error
@@ -160,7 +169,7 @@ func (c *compiler) collect() error {
 	for _, n := range append(slices.Clone(c.Inputs), c.Outputs...) {
 		c.values[n.ID()].pinned = true
 	}
-	slices.SortFunc(c.order, func(a, b *value) int { return int(a.id - b.id) })
+	slices.SortFunc(c.order, func(a, b *value) int { return int(a.node.ID() - b.node.ID()) })
 	return nil
 }
 
@@ -206,7 +215,7 @@ func isView(v *value) bool {
 
 func flat(r Region, p Parameter) *Tensor {
 	s := p.Node.Shape()
-	return &Tensor{Region: r, Offset: p.Offset, Shape: s, Pitch: s[len(s)-1]}
+	return &Tensor{Region: r, Type: r.Type(), Offset: p.Offset * r.Type().Size(), Shape: s, Pitch: s[len(s)-1]}
 }
 
 // epilogue of the kernel that makes v, if nothing but one addition reads v.
@@ -245,7 +254,7 @@ func (c *compiler) fuseAdds() {
 			continue
 		}
 		first, last := v.in[0], v.in[1]
-		if first.id > last.id {
+		if first.at > last.at {
 			first, last = last, first
 		}
 		for _, pair := range [][2]*value{{last, first}, {first, last}} {
@@ -261,7 +270,7 @@ func (c *compiler) fuseAdds() {
 // placeSlices makes ranges of channels views of the tensor they are taken from.
 func (c *compiler) placeSlices() {
 	for _, v := range c.order {
-		if s, ok := v.kernel.(concat.SliceOp); ok && v.home == nil && !v.pinned && v.in[0].home == nil {
+		if s, ok := v.kernel.(concat.SliceOp); ok && v.home == nil && !v.pinned && v.in[0].home == nil && v.dtype == v.in[0].dtype {
 			v.within, v.from = v.in[0], s.From
 		}
 	}
@@ -275,7 +284,7 @@ func (c *compiler) placeConcats() {
 		}
 		free := true
 		for i, part := range v.in {
-			free = free && part.kernel != nil && part.within == nil && part.home == nil && !part.pinned &&
+			free = free && part.kernel != nil && part.within == nil && part.home == nil && !part.pinned && part.dtype == v.dtype &&
 				len(part.shape()) >= 2 && !slices.Contains(v.in[:i], part)
 		}
 		if !free {

@@ -1,25 +1,31 @@
 package plan
 
 import (
-	"maps"
+	"fmt"
 	"slices"
 
 	"fluxion/kernels"
+	"fluxion/kernels/number"
 	"fluxion/kernels/pointwise"
 
 	"gorgonia.org/tensor"
 )
 
-// alignment of every tensor, in floats: a cache line.
-const alignment = 16
+// Alignment of what lies in a region, in bytes: tensors begin on a cache line,
+// working memory where GPUs want it.
+const (
+	alignment        = 64
+	scratchAlignment = 256
+)
 
-// tail is readable memory behind the last tensor of a region, in floats;
+// tail is readable memory behind the last tensor of a region, in bytes;
 // micro-kernels may read past a row.
-const tail = 64
+const tail = 256
 
 // block is memory with a life: the launches from first to last, inclusive.
 type block struct {
-	size, first, last int
+	size, first, last int // size in bytes
+	align             int
 	offset            int
 }
 
@@ -39,21 +45,17 @@ type operand struct {
 	place Tensor
 }
 
-func (o operand) shape() tensor.Shape {
-	if o.value != nil {
-		return o.value.shape()
-	}
-	return o.place.Shape
-}
-
 // emit orders the launches, finds out how long memory is needed, and assigns addresses.
 func (c *compiler) emit() (*Plan, error) {
-	p := &Plan{Threads: c.Threads, places: map[int64]Tensor{}}
-	launches := c.launches()
+	p := &Plan{Target: c.Target, Precision: c.Precision, flatSize: c.FlatSize, places: map[int64]Tensor{}}
+	launches, err := c.launches()
+	if err != nil {
+		return nil, err
+	}
 	blocks := c.lives(launches)
 	all := make([]*block, 0, len(blocks)+len(launches))
-	for _, id := range slices.Sorted(maps.Keys(c.values)) {
-		if b := blocks[c.values[id]]; b != nil {
+	for _, v := range c.all {
+		if b := blocks[v]; b != nil {
 			all = append(all, b)
 		}
 	}
@@ -63,55 +65,20 @@ func (c *compiler) emit() (*Plan, error) {
 		}
 	}
 	p.Sizes[Arena] = assign(all) + tail
-
 	place := func(v *value) Tensor {
-		if v.home != nil {
-			return *v.home
-		}
-		owner, from := v.base()
-		t := Tensor{Region: Arena, Shape: v.shape(), Pitch: 1}
-		if owner.home != nil {
-			t.Region, t.Offset = owner.home.Region, owner.home.Offset
-		} else if b := blocks[owner]; b != nil {
-			t.Offset = b.offset
-		}
-		t.Offset += from
-		if s := owner.shape(); len(s) > 0 {
-			t.Pitch = s[len(s)-1]
+		t := v.describe()
+		owner, _ := v.base()
+		if b := blocks[owner]; b != nil {
+			t.Offset += b.offset
 		}
 		return t
 	}
-	resolve := func(o operand) Tensor {
-		if o.value != nil {
-			return place(o.value)
-		}
-		return o.place
-	}
 	for _, w := range launches {
-		l := Launch{Kernel: w.kernel, Out: resolve(w.out)}
-		shapes := make([]tensor.Shape, len(w.in))
-		for i, in := range w.in {
-			l.In = append(l.In, resolve(in))
-			shapes[i] = in.shape()
-		}
-		if w.add != nil {
-			t := place(w.add)
-			l.Add = &t
-		}
-		if w.perImage != nil {
-			t := place(w.perImage)
-			l.PerImage = &t
-		}
+		l := w.launch(place)
 		if w.scratch != nil {
-			l.Scratch = Tensor{Region: Arena, Offset: w.scratch.offset, Shape: tensor.Shape{w.scratch.size}, Pitch: w.scratch.size}
+			l.Scratch = Space{w.scratch.offset, w.scratch.size}
 		}
-		l.Cost = w.kernel.Cost(shapes, l.Out.Shape)
-		p.Launches = append(p.Launches, l)
-		for _, t := range append(slices.Clone(l.In), l.Out) {
-			if t.Region != Arena {
-				p.Sizes[t.Region] = c.FlatSize + tail
-			}
-		}
+		p.append(l)
 	}
 	for id, v := range c.values {
 		p.places[id] = place(v)
@@ -119,28 +86,108 @@ func (c *compiler) emit() (*Plan, error) {
 	return p, nil
 }
 
+// describe is the place of a value but for where its memory lies in the arena.
+func (v *value) describe() Tensor {
+	if v.home != nil {
+		return *v.home
+	}
+	owner, from := v.base()
+	t := Tensor{Region: Arena, Type: v.dtype, Shape: v.shape(), Pitch: 1}
+	if owner.home != nil {
+		t.Region, t.Offset = owner.home.Region, owner.home.Offset
+	}
+	t.Offset += from * v.dtype.Size()
+	if s := owner.shape(); len(s) > 0 {
+		t.Pitch = s[len(s)-1]
+	}
+	return t
+}
+
+// launch is the launch with its operands where place says.
+func (w pending) launch(place func(*value) Tensor) Launch {
+	resolve := func(o operand) Tensor {
+		if o.value != nil {
+			return place(o.value)
+		}
+		return o.place
+	}
+	l := Launch{Kernel: w.kernel, Out: resolve(w.out)}
+	for _, in := range w.in {
+		l.In = append(l.In, resolve(in))
+	}
+	if w.add != nil {
+		t := place(w.add)
+		l.Add = &t
+	}
+	if w.perImage != nil {
+		t := place(w.perImage)
+		l.PerImage = &t
+	}
+	return l
+}
+
+// append adds a launch with its cost and makes room for what it touches.
+func (p *Plan) append(l Launch) {
+	l.Cost = cost(l)
+	p.Launches = append(p.Launches, l)
+	for _, t := range append(slices.Clone(l.In), l.Out) {
+		if t.Region != Arena {
+			p.Sizes[t.Region] = roundUp(p.flatSize*t.Region.Type().Size(), alignment) + tail
+		}
+	}
+}
+
+// cost asks the kernel and corrects its traffic, counted in float32, for the
+// types of the operands.
+func cost(l Launch) kernels.Cost {
+	shapes := make([]tensor.Shape, len(l.In))
+	single, stored := 4*l.Out.Values(), l.Out.Type.Size()*l.Out.Values()
+	for i, t := range l.In {
+		shapes[i] = t.Shape
+		single += 4 * t.Values()
+		stored += t.Type.Size() * t.Values()
+	}
+	c := l.Kernel.Cost(shapes, l.Out.Shape)
+	if stored != single && l.uses(number.BFloat16) {
+		c.Bytes = int64(float64(c.Bytes) * float64(stored) / float64(single))
+	}
+	return c
+}
+
+// uses says whether an operand is of a type.
+func (l Launch) uses(dtype number.Type) bool {
+	return l.Out.Type == dtype || slices.ContainsFunc(l.In, func(t Tensor) bool { return t.Type == dtype })
+}
+
 // launches lists what runs, in order, with its need of scratch memory.
-func (c *compiler) launches() []pending {
+func (c *compiler) launches() ([]pending, error) {
 	var list []pending
 	add := func(w pending) {
-		shapes := make([]tensor.Shape, len(w.in))
-		for i, in := range w.in {
-			shapes[i] = in.shape()
-		}
-		if n := w.kernel.Scratch(shapes, w.out.shape(), c.Threads); n > 0 {
-			w.scratch = &block{size: n, first: len(list), last: len(list)}
+		if n := c.Target.Scratch(w.launch((*value).describe)); n > 0 {
+			w.scratch = &block{size: n, first: len(list), last: len(list), align: scratchAlignment}
 		}
 		list = append(list, w)
 	}
-	stage := func(s Stage) {
-		w := pending{kernel: s.Kernel, out: c.operand(s.Out)}
-		for _, r := range s.In {
-			w.in = append(w.in, c.operand(r))
+	stages := func(stages []Stage) error {
+		for _, s := range stages {
+			w := pending{kernel: s.Kernel}
+			var err error
+			if w.out, err = c.operand(s, s.Out); err != nil {
+				return err
+			}
+			for _, r := range s.In {
+				in, err := c.operand(s, r)
+				if err != nil {
+					return err
+				}
+				w.in = append(w.in, in)
+			}
+			add(w)
 		}
-		add(w)
+		return nil
 	}
-	for _, s := range c.Before {
-		stage(s)
+	if err := stages(c.Before); err != nil {
+		return nil, err
 	}
 	for _, v := range c.order {
 		if _, ok := v.kernel.(joined); ok || v.within != nil && isView(v) {
@@ -156,17 +203,48 @@ func (c *compiler) launches() []pending {
 		copyKernel := pointwise.NewCopy(len(k.to.Shape))
 		add(pending{kernel: copyKernel, in: []operand{{value: k.from}}, out: operand{place: k.to}})
 	}
-	for _, s := range c.After {
-		stage(s)
-	}
-	return list
+	return list, stages(c.After)
 }
 
-func (c *compiler) operand(r Ref) operand {
-	if r.Node != nil {
-		return operand{value: c.values[r.Node.ID()]}
+// operand of a stage. Only what is kept for the whole run is where a stage looks for it.
+func (c *compiler) operand(s Stage, r Ref) (operand, error) {
+	if r.Node == nil {
+		return operand{place: Whole(r.Region, c.FlatSize)}, nil
 	}
-	return operand{place: Tensor{Region: r.Region, Shape: tensor.Shape{c.FlatSize}, Pitch: c.FlatSize}}
+	v := c.values[r.Node.ID()]
+	if v == nil || !v.pinned {
+		return operand{}, fmt.Errorf("stage %v: node %v is no input or output of the plan", s.Kernel, r.Node)
+	}
+	return operand{value: v}, nil
+}
+
+// Whole is a flat buffer of n elements as one vector.
+func Whole(r Region, n int) Tensor {
+	return Tensor{Region: r, Type: r.Type(), Shape: tensor.Shape{n}, Pitch: n}
+}
+
+// Then returns a plan of other stages over the memory of this one: their nodes
+// are its inputs and outputs, which stay where they are.
+func (p *Plan) Then(stages ...Stage) (*Plan, error) {
+	q := &Plan{Target: p.Target, Precision: p.Precision, Sizes: p.Sizes, flatSize: p.flatSize, places: p.places}
+	for _, s := range stages {
+		place := func(r Ref) Tensor {
+			if r.Node == nil {
+				return Whole(r.Region, p.flatSize)
+			}
+			return p.Place(r.Node)
+		}
+		l := Launch{Kernel: s.Kernel, Out: place(s.Out)}
+		for _, r := range s.In {
+			l.In = append(l.In, place(r))
+		}
+		if n := p.Target.Scratch(l); n > 0 { // behind everything: the arena is not searched for a gap
+			l.Scratch = Space{roundUp(p.Sizes[Arena], scratchAlignment), n}
+			q.Sizes[Arena] = max(q.Sizes[Arena], l.Scratch.Offset+roundUp(n, alignment)+tail)
+		}
+		q.append(l)
+	}
+	return q, nil
 }
 
 // lives finds the first and last launch that touches each owner of memory.
@@ -179,7 +257,7 @@ func (c *compiler) lives(launches []pending) map[*value]*block {
 		}
 		b := blocks[owner]
 		if b == nil {
-			b = &block{size: owner.shape().TotalSize(), first: at, last: at}
+			b = &block{size: owner.dtype.Size() * owner.shape().TotalSize(), first: at, last: at, align: alignment}
 			blocks[owner] = b
 		}
 		b.first, b.last = min(b.first, at), max(b.last, at)
@@ -217,7 +295,7 @@ func pinnedFrom(v *value, at int) int {
 // assign gives every block an offset such that blocks alive together do not
 // overlap, the largest first, each as low as it fits; it returns the arena's size.
 func assign(blocks []*block) int {
-	slices.SortFunc(blocks, func(a, b *block) int {
+	slices.SortStableFunc(blocks, func(a, b *block) int {
 		if a.size != b.size {
 			return b.size - a.size
 		}
@@ -237,14 +315,14 @@ func assign(blocks []*block) int {
 			if p.offset >= at+b.size {
 				break
 			}
-			at = max(at, roundUp(p.offset+p.size))
+			at = max(at, roundUp(p.offset+p.size, b.align))
 		}
 		b.offset = at
 		i, _ := slices.BinarySearchFunc(placed, b, func(p, b *block) int { return p.offset - b.offset })
 		placed = slices.Insert(placed, i, b)
 		end = max(end, at+b.size)
 	}
-	return roundUp(end)
+	return roundUp(end, alignment)
 }
 
-func roundUp(n int) int { return (n + alignment - 1) / alignment * alignment }
+func roundUp(n, to int) int { return (n + to - 1) / to * to }

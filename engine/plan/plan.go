@@ -1,7 +1,7 @@
 // Package plan compiles a Gorgonia graph into a flat list of kernel launches
-// with fixed addresses: order, fusions, channel ranges instead of copies, and an
-// arena in which memory is used again as soon as it is free. FLOPs, bytes and
-// peak memory are known before anything runs.
+// with fixed addresses: order, fusions, element types, channel ranges instead of
+// copies, and an arena in which memory is used again as soon as it is free.
+// FLOPs, bytes and peak memory are known before anything runs.
 package plan
 
 import (
@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"fluxion/kernels"
+	"fluxion/kernels/number"
 
 	"gorgonia.org/tensor"
 )
@@ -17,7 +18,7 @@ import (
 // Region is one of the memories that a plan addresses.
 type Region int
 
-// Flat buffers have one slot for each parameter, at the same offset in each.
+// Flat buffers have one slot for each parameter, at the same element in each.
 const (
 	Arena Region = iota
 	Parameters
@@ -25,20 +26,31 @@ const (
 	Moment1
 	Moment2
 	Average
-	Sum     // of the gradients of several micro-batches
-	Regions // the number of regions
+	Sum         // of the gradients of several micro-batches
+	Half        // bfloat16 copy of Parameters, which matrix products read
+	AverageHalf // the same of Average
+	Regions     // the number of regions
 )
 
-var regionNames = [Regions]string{"arena", "params", "grads", "moment1", "moment2", "average", "sum"}
+var regionNames = [Regions]string{"arena", "params", "grads", "moment1", "moment2", "average", "sum", "half", "averagehalf"}
 
 func (r Region) String() string { return regionNames[r] }
 
-// Tensor is a place in a region: rows of Shape's last axis, Pitch floats apart.
+// Type is that of the elements of a flat buffer.
+func (r Region) Type() number.Type {
+	if r == Half || r == AverageHalf {
+		return number.BFloat16
+	}
+	return number.Float32
+}
+
+// Tensor is a place in a region: rows of Shape's last axis, Pitch elements apart.
 type Tensor struct {
 	Region Region
-	Offset int // floats
+	Type   number.Type
+	Offset int // bytes
 	Shape  tensor.Shape
-	Pitch  int // floats
+	Pitch  int // elements
 }
 
 // Cols is the length of the last axis, 1 for a scalar.
@@ -57,17 +69,26 @@ func (t Tensor) Rows() int {
 	return t.Shape.TotalSize() / t.Cols()
 }
 
+// Values is the number of elements.
+func (t Tensor) Values() int { return t.Rows() * t.Cols() }
+
 func (t Tensor) String() string {
 	dims := make([]string, len(t.Shape))
 	for i, d := range t.Shape {
 		dims[i] = fmt.Sprint(d)
 	}
 	s := fmt.Sprintf("%s+%d[%s]", t.Region, t.Offset, strings.Join(dims, "x"))
+	if t.Type != number.Float32 {
+		s += t.Type.String()
+	}
 	if t.Pitch != t.Cols() {
 		s += fmt.Sprintf("/%d", t.Pitch)
 	}
 	return s
 }
+
+// Space is a part of the arena without a shape.
+type Space struct{ Offset, Bytes int }
 
 // Launch is one kernel with the places of its operands.
 type Launch struct {
@@ -76,7 +97,7 @@ type Launch struct {
 	Out      Tensor
 	Add      *Tensor // fused addend, see kernels.Launch
 	PerImage *Tensor
-	Scratch  Tensor // in the arena; empty shape if none
+	Scratch  Space // working memory, as much as the target asked for
 	Cost     kernels.Cost
 }
 
@@ -99,13 +120,25 @@ func (l Launch) String() string {
 	return b.String()
 }
 
+// Target is what a plan must know of the device that it will run on. Targets are
+// comparable: a plan runs on devices whose target equals its own.
+type Target interface {
+	// Scratch returns the bytes of working memory of a launch. Its operands have
+	// types, shapes and pitches, but no places yet.
+	Scratch(l Launch) int
+	// Precision is the one that suits the device best.
+	Precision() number.Type
+}
+
 // Plan is a compiled graph. It is a value: nothing in it is bound to a device.
 type Plan struct {
-	Launches []Launch
-	Sizes    [Regions]int // floats of each region that the plan touches
-	Threads  int
+	Launches  []Launch
+	Sizes     [Regions]int // bytes of each region that the plan touches
+	Target    Target
+	Precision number.Type
 
-	places map[int64]Tensor // by node
+	flatSize int
+	places   map[int64]Tensor // by node
 }
 
 // Cost is the sum over all launches.
@@ -162,7 +195,7 @@ func Union(plans ...*Plan) [Regions]int {
 func Bytes(sizes [Regions]int) int64 {
 	total := int64(0)
 	for _, n := range sizes {
-		total += 4 * int64(n)
+		total += int64(n)
 	}
 	return total
 }

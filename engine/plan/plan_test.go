@@ -7,14 +7,33 @@ import (
 	"testing"
 
 	"fluxion/kernels/loss"
+	"fluxion/kernels/number"
 	"fluxion/nets"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
-// training returns the plan of loss and gradients of a preset.
+// floats is a target that asks for what the kernels ask for in float32.
+type floats struct{}
+
+func (floats) Precision() number.Type { return number.Float32 }
+
+func (floats) Scratch(l Launch) int {
+	var in []tensor.Shape
+	for _, t := range l.In {
+		in = append(in, t.Shape)
+	}
+	return 4 * l.Kernel.Scratch(in, l.Out.Shape, 2)
+}
+
+// training returns the plan of loss and gradients of a preset in float32.
 func training(t *testing.T, preset string, batch int, without ...string) *Plan {
+	t.Helper()
+	return precise(t, preset, batch, number.Float32, without...)
+}
+
+func precise(t *testing.T, preset string, batch int, precision number.Type, without ...string) *Plan {
 	t.Helper()
 	c, err := nets.Preset(preset)
 	if err != nil {
@@ -33,7 +52,7 @@ func training(t *testing.T, preset string, batch int, without ...string) *Plan {
 	}
 	o := Options{
 		Inputs: []*gorgonia.Node{g.Sample, g.Time, target, weight}, Outputs: []*gorgonia.Node{l},
-		FlatSize: nets.FlatSize(g.Params), Threads: 2, Without: without,
+		FlatSize: nets.FlatSize(g.Params), Target: floats{}, Precision: precision, Without: without,
 	}
 	for i, p := range g.Params {
 		o.Parameters = append(o.Parameters, Parameter{g.Nodes[i], p.Offset, grads[i]})
@@ -76,7 +95,7 @@ func TestFLOPs(t *testing.T) {
 func TestMemoryLinear(t *testing.T) {
 	a, b, c := training(t, "tiny", 4).Sizes[Arena], training(t, "tiny", 8).Sizes[Arena], training(t, "tiny", 12).Sizes[Arena]
 	if slope := float64(c-b) / float64(b-a); slope < 0.97 || slope > 1.03 {
-		t.Errorf("arenas of %d, %d, %d floats for batches of 4, 8, 12: not linear", a, b, c)
+		t.Errorf("arenas of %d, %d, %d bytes for batches of 4, 8, 12: not linear", a, b, c)
 	}
 }
 
@@ -100,7 +119,7 @@ func TestAssign(t *testing.T) {
 		var blocks []*block
 		least := make([]int, 101)
 		for range 200 {
-			b := &block{size: 1 + rng.IntN(1000), first: rng.IntN(100)}
+			b := &block{size: 1 + rng.IntN(4000), first: rng.IntN(100), align: []int{alignment, scratchAlignment}[rng.IntN(2)]}
 			b.last = b.first + rng.IntN(100-b.first)
 			for i := b.first; i <= b.last; i++ {
 				least[i] += b.size
@@ -109,8 +128,8 @@ func TestAssign(t *testing.T) {
 		}
 		end := assign(blocks)
 		for i, a := range blocks {
-			if a.offset%alignment != 0 || a.offset+a.size > end {
-				t.Fatalf("block at %d of %d floats in an arena of %d", a.offset, a.size, end)
+			if a.offset%a.align != 0 || a.offset+a.size > end {
+				t.Fatalf("block at %d of %d bytes in an arena of %d", a.offset, a.size, end)
 			}
 			for _, b := range blocks[:i] {
 				if a.first <= b.last && b.first <= a.last && a.offset < b.offset+b.size && b.offset < a.offset+a.size {
@@ -119,7 +138,7 @@ func TestAssign(t *testing.T) {
 			}
 		}
 		if bound := slices.Max(least); end > 2*bound {
-			t.Errorf("arena of %d floats where %d are alive at most", end, bound)
+			t.Errorf("arena of %d bytes where %d are alive at most", end, bound)
 		}
 	}
 }

@@ -43,9 +43,27 @@ const (
 // moments are the optimizer's buffers and the prefixes of their tensors.
 var moments = map[string]plan.Region{"moment1.": plan.Moment1, "moment2.": plan.Moment2}
 
+// snapshot is the state of a run in the memory of the host.
+type snapshot struct {
+	State
+	flat map[plan.Region][]float32
+}
+
+// snapshot copies the state off the device; the run can go on while it is written.
+func (r *run) snapshot(s State) (snapshot, error) {
+	c := snapshot{s, map[plan.Region][]float32{}}
+	for _, region := range []plan.Region{plan.Parameters, plan.Average, plan.Moment1, plan.Moment2} {
+		c.flat[region] = make([]float32, nets.FlatSize(r.trainer.Graph.Params))
+		if err := r.memory.Read(region, 0, c.flat[region]); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
 // checkpoint writes the state of a run to its folder: first beside its place,
 // synced, then renamed, so that a folder of that name is always whole.
-func (r *run) checkpoint(s State) (string, error) {
+func (r *run) checkpoint(s snapshot) (string, error) {
 	parent := filepath.Join(r.dir, checkpointsDir)
 	if err := os.MkdirAll(parent, 0o777); err != nil {
 		return "", err
@@ -70,17 +88,17 @@ func (r *run) checkpoint(s State) (string, error) {
 // temporary begins the names of folders that are not whole.
 const temporary = ".incomplete-"
 
-func (r *run) writeCheckpoint(dir string, s State) error {
-	memory, params := r.trainer.Memory, r.trainer.Graph.Params
+func (r *run) writeCheckpoint(dir string, s snapshot) error {
+	params := r.trainer.Graph.Params
 	for _, sub := range []string{weightsDir, averageDir, "scheduler", trainingDir} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o777); err != nil {
 			return err
 		}
 	}
-	if err := nets.WriteModel(filepath.Join(dir, weightsDir), r.config, params, memory[plan.Parameters]); err != nil {
+	if err := nets.WriteModel(filepath.Join(dir, weightsDir), r.config, params, s.flat[plan.Parameters]); err != nil {
 		return err
 	}
-	if err := nets.WriteModel(filepath.Join(dir, averageDir), r.config, params, memory[plan.Average]); err != nil {
+	if err := nets.WriteModel(filepath.Join(dir, averageDir), r.config, params, s.flat[plan.Average]); err != nil {
 		return err
 	}
 	scheduler, err := r.objective.Process.SchedulerConfig()
@@ -91,11 +109,11 @@ func (r *run) writeCheckpoint(dir string, s State) error {
 	if err != nil {
 		return err
 	}
-	state, err := json.MarshalIndent(s, "", "  ")
+	state, err := json.MarshalIndent(s.State, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := r.writeMoments(filepath.Join(dir, trainingDir, optimizerFile)); err != nil {
+	if err := r.writeMoments(filepath.Join(dir, trainingDir, optimizerFile), s); err != nil {
 		return err
 	}
 	for name, data := range map[string][]byte{
@@ -125,7 +143,7 @@ func modelIndex(scheduler []byte) ([]byte, error) {
 	}), nil
 }
 
-func (r *run) writeMoments(path string) error {
+func (r *run) writeMoments(path string, s snapshot) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -139,7 +157,7 @@ func (r *run) writeMoments(path string) error {
 		for prefix, region := range moments {
 			t.Name = prefix + p.Name
 			tensors = append(tensors, t)
-			places[t.Name] = func(dst []float32) { nets.ToStored(p, r.trainer.Memory[region], dst) }
+			places[t.Name] = func(dst []float32) { nets.ToStored(p, s.flat[region], dst) }
 		}
 	}
 	err = safetensors.Write(f, tensors, map[string]string{"format": "pt"}, func(t safetensors.Tensor, w io.Writer) error {
@@ -173,9 +191,14 @@ func (r *run) restore() (s State, found bool, err error) {
 		if string(config.JSON()) != string(r.config.JSON()) {
 			return State{}, false, fmt.Errorf("%s holds another network than the run's", filepath.Join(dir, sub))
 		}
-		copy(r.trainer.Memory[region], flat)
+		if err := r.memory.Write(region, 0, flat); err != nil {
+			return State{}, false, err
+		}
 	}
-	return s, true, r.readMoments(filepath.Join(dir, trainingDir, optimizerFile))
+	if err := r.readMoments(filepath.Join(dir, trainingDir, optimizerFile)); err != nil {
+		return State{}, false, err
+	}
+	return s, true, r.trainer.Refresh()
 }
 
 func (r *run) readMoments(path string) error {
@@ -187,9 +210,10 @@ func (r *run) readMoments(path string) error {
 	if want := len(moments) * len(r.trainer.Graph.Params); len(f.Tensors) != want {
 		return &safetensors.FormatError{File: path, Problem: fmt.Sprintf("%d tensors, want %d", len(f.Tensors), want)}
 	}
-	for _, p := range r.trainer.Graph.Params {
-		values := make([]float32, p.Size())
-		for prefix, region := range moments {
+	flat := make([]float32, nets.FlatSize(r.trainer.Graph.Params))
+	for prefix, region := range moments {
+		for _, p := range r.trainer.Graph.Params {
+			values := make([]float32, p.Size())
 			name := prefix + p.Name
 			if t, ok := f.Lookup(name); !ok || !slices.Equal(t.Shape, p.Stored) {
 				return &safetensors.FormatError{File: path, Tensor: name, Problem: fmt.Sprintf("want a tensor of shape %v", p.Stored)}
@@ -197,7 +221,10 @@ func (r *run) readMoments(path string) error {
 			if err := f.ReadFloat32(name, values); err != nil {
 				return err
 			}
-			nets.FromStored(p, values, r.trainer.Memory[region])
+			nets.FromStored(p, values, flat)
+		}
+		if err := r.memory.Write(region, 0, flat); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/kernels/adamw"
+	"fluxion/kernels/number"
 	"fluxion/nets"
 )
 
@@ -59,6 +61,8 @@ type run struct {
 	data      data.Dataset
 	observer  Observer
 	objective Objective
+	precision number.Type
+	memory    device.Memory
 	trainer   *Trainer
 	sampler   *generate.Generator // nil: no grids
 	folder    *folder
@@ -67,19 +71,21 @@ type run struct {
 // Run trains until the settings' number of images has been seen, from the
 // newest checkpoint in the folder if there is one. When ctx ends, it finishes
 // the step, saves a checkpoint and returns the context's cause.
-func Run(ctx context.Context, o Options) (Result, error) {
+func Run(ctx context.Context, o Options) (_ Result, err error) {
 	r, start, err := prepare(o)
 	if err != nil {
 		return Result{}, err
 	}
-	defer r.close(o.Device)
+	defer func() { err = errors.Join(err, r.close()) }()
 
 	state, found, err := r.restore()
 	if err != nil {
 		return Result{}, fmt.Errorf("resuming %s: %w", o.Dir, err)
 	}
 	if !found {
-		r.initialise()
+		if err := r.initialise(); err != nil {
+			return Result{}, err
+		}
 	}
 	result := func() Result {
 		return Result{Run: r.dir, Images: state.Images, Steps: state.Steps, Loss: state.Loss}
@@ -106,7 +112,8 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	}
 	defer loader.Close()
 	meter := newMeter(state.Images)
-	checkpoint := ""
+	saver := &saver{run: r}
+	defer func() { err = errors.Join(err, saver.wait()) }()
 	for state.Images < r.settings.Images {
 		before := state
 		r.trainer.Hyper(r.hyper(state))
@@ -115,9 +122,12 @@ func Run(ctx context.Context, o Options) (Result, error) {
 			return result(), err
 		}
 		if whole {
-			norm := r.trainer.Finish()
+			norm, err := r.trainer.Finish()
+			if err != nil {
+				return result(), err
+			}
 			if !finiteNumber(loss) || !finiteNumber(norm) {
-				return result(), r.notFinite(state.Images, loss, norm)
+				return result(), errors.Join(saver.wait(), r.notFinite(state.Images, loss, norm))
 			}
 			state.Steps++
 			state.Loss = r.settings.runningMean(state, loss)
@@ -130,15 +140,19 @@ func Run(ctx context.Context, o Options) (Result, error) {
 				}
 			}
 		}
+		if err := saver.poll(); err != nil {
+			return result(), err
+		}
 		stopping := ctx.Err() != nil
 		if state.Images > 0 && (stopping || due(before.Images, state.Images, r.settings.CheckpointEvery, r.settings.Images)) {
-			if checkpoint, err = r.checkpoint(state); err != nil {
+			if err := saver.save(state); err != nil {
 				return result(), err
 			}
-			r.observer.Checkpoint(checkpoint, state.Images)
-			r.folder.note("checkpoint %s", checkpoint)
 		}
 		if stopping {
+			if err := saver.wait(); err != nil {
+				return result(), err
+			}
 			r.folder.note("stopped after %d images: %v", state.Images, context.Cause(ctx))
 			return result(), context.Cause(ctx)
 		}
@@ -149,9 +163,12 @@ func Run(ctx context.Context, o Options) (Result, error) {
 			meter.restart(state.Images) // the time of the grid is not the step's
 		}
 	}
+	if err := saver.wait(); err != nil {
+		return result(), err
+	}
 	r.folder.note("done: %d images, loss %g", state.Images, state.Loss)
 	res := result()
-	res.Seconds, res.Checkpoint = time.Since(meter.begin).Seconds(), checkpoint
+	res.Seconds, res.Checkpoint = time.Since(meter.begin).Seconds(), saver.last
 	return res, nil
 }
 
@@ -169,7 +186,11 @@ func (r *run) forwardBackward(ctx context.Context, loader *data.Loader, state *S
 		}
 		r.trainer.Fill(Images{batch.Pixels, batch.Labels, batch.Indices}, r.objective)
 		loader.Release(batch)
-		loss += r.trainer.RunMicro(i) / float64(n)
+		part, err := r.trainer.RunMicro(i)
+		if err != nil {
+			return 0, false, err
+		}
+		loss += part / float64(n)
 	}
 	state.Images += int64(r.settings.Batch)
 	return loss, true, nil
@@ -228,7 +249,11 @@ func (s Settings) runningMean(state State, loss float64) float64 {
 }
 
 func (r *run) notFinite(images int64, loss, norm float64) error {
-	e := &NotFiniteError{Images: images, Loss: loss, Norm: norm, Where: r.trainer.FirstBad()}
+	where, err := r.trainer.FirstBad()
+	if err != nil {
+		return err
+	}
+	e := &NotFiniteError{Images: images, Loss: loss, Norm: norm, Where: where}
 	if all, err := checkpoints(r.dir); err == nil && len(all) > 0 {
 		e.Last = all[len(all)-1].path
 	}
@@ -236,17 +261,26 @@ func (r *run) notFinite(images int64, loss, norm float64) error {
 }
 
 // initialise draws the first weights; their average begins with them.
-func (r *run) initialise() {
-	m := r.trainer.Memory
-	nets.Initialise(r.trainer.Graph.Params, r.settings.Seed, m[plan.Parameters][:r.flat()])
-	copy(m[plan.Average][:r.flat()], m[plan.Parameters])
+func (r *run) initialise() error {
+	flat := make([]float32, nets.FlatSize(r.trainer.Graph.Params))
+	nets.Initialise(r.trainer.Graph.Params, r.settings.Seed, flat)
+	return errors.Join(r.trainer.Memory.Write(plan.Parameters, 0, flat), r.trainer.Memory.Write(plan.Average, 0, flat), r.trainer.Refresh())
 }
 
-func (r *run) flat() int { return nets.FlatSize(r.trainer.Graph.Params) }
-
-func (r *run) close(d device.Device) {
-	d.Free(r.trainer.Memory)
+// close gives back what the run holds.
+func (r *run) close() error {
+	var err error
+	if r.trainer != nil {
+		err = r.trainer.Free()
+	}
+	if r.sampler != nil {
+		err = errors.Join(err, r.sampler.Free())
+	}
+	if r.memory != nil {
+		err = errors.Join(err, r.memory.Free())
+	}
 	r.folder.close()
+	return err
 }
 
 // prepare turns settings into a run: process, network, plans, memory, folder.
@@ -263,37 +297,40 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, &SettingError{"time_sampler", err.Error()}
 	}
+	precision, err := device.Precision(s.Precision, o.Device.Target())
+	if err != nil {
+		return nil, Start{}, &SettingError{"precision", err.Error()}
+	}
+	s.Precision = precision.String()
 	height, width, channels := o.Data.Shape()
 	config, err := Network(s.Preset, height, width, channels, len(o.Data.Classes()))
 	if err != nil {
 		return nil, Start{}, err
 	}
-	r := &run{dir: o.Dir, settings: s, config: config, data: o.Data, observer: o.Observer}
+	r := &run{dir: o.Dir, settings: s, config: config, data: o.Data, observer: o.Observer, precision: precision}
 	r.objective = Objective{Process: p, Times: times, Seed: s.Seed, LabelDrop: s.LabelDrop, NullClass: len(o.Data.Classes())}
 	step, err := NewStep(StepOptions{
-		Config: config, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Threads: o.Device.Threads(),
+		Config: config, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate,
+		Target: o.Device.Target(), Precision: precision,
 	})
 	if err != nil {
 		return nil, Start{}, err
 	}
 	sizes := step.Sizes()
-	grid, err := r.gridStep(height, width, o.Device.Threads())
+	grid, err := r.gridStep(height, width, o.Device.Target())
 	if err != nil {
 		return nil, Start{}, err
 	}
 	if grid != nil {
-		sizes[plan.Arena] = max(sizes[plan.Arena], grid.Plan.Sizes[plan.Arena])
+		sizes[plan.Arena] = max(sizes[plan.Arena], grid.Sizes()[plan.Arena])
+		sizes[plan.AverageHalf] = grid.Sizes()[plan.Half]
 	}
 	var changes []Change
 	if r.folder, changes, err = openFolder(o.Dir, s, o.Fresh); err != nil {
 		return nil, Start{}, err
 	}
-	memory := o.Device.Alloc(sizes)
-	r.trainer = step.Load(o.Device, memory)
-	if grid != nil {
-		average := memory
-		average[plan.Parameters] = memory[plan.Average]
-		r.sampler = grid.Load(o.Device, average)
+	if err := r.load(o.Device, sizes, step, grid); err != nil {
+		return nil, Start{}, errors.Join(err, r.close())
 	}
 	return r, Start{
 		Run: o.Dir, Settings: s, Changes: changes,
@@ -302,6 +339,19 @@ func prepare(o Options) (*run, Start, error) {
 		Device: o.Device.Describe(), PlannedBytes: plan.Bytes(sizes), StepFLOPs: step.Cost().FLOPs,
 		Objective: fmt.Sprintf("%v, times %s", p, times.Name),
 	}, nil
+}
+
+// load puts the step, and the sampling of grids, on the device.
+func (r *run) load(d device.Device, sizes [plan.Regions]int, step *Step, grid *generate.Step) (err error) {
+	if r.memory, err = d.Alloc(sizes); err != nil {
+		return err
+	}
+	if r.trainer, err = step.Load(d, r.memory); err != nil || grid == nil {
+		return err
+	}
+	average := r.memory.As(plan.Parameters, plan.Average).As(plan.Half, plan.AverageHalf)
+	r.sampler, err = grid.Load(d, average)
+	return err
 }
 
 // Network is a preset, or the network of a folder, for images like these. With

@@ -8,6 +8,7 @@ import (
 
 	"fluxion/data"
 	"fluxion/engine/generate"
+	"fluxion/engine/plan"
 	"fluxion/engine/sampler"
 )
 
@@ -15,12 +16,13 @@ import (
 const gridSampler = "euler"
 
 // gridStep compiles the sampling of grids, nil if there are none.
-func (r *run) gridStep(height, width, threads int) (*generate.Step, error) {
+func (r *run) gridStep(height, width int, target plan.Target) (*generate.Step, error) {
 	if r.settings.SampleCount == 0 {
 		return nil, nil
 	}
 	return generate.NewStep(generate.Options{
-		Config: r.config, Height: height, Width: width, Batch: min(r.settings.Batch, r.settings.SampleCount), Threads: threads,
+		Config: r.config, Height: height, Width: width, Batch: min(r.settings.Batch, r.settings.SampleCount),
+		Target: target, Precision: r.precision,
 	})
 }
 

@@ -35,8 +35,8 @@ type Settings struct {
 	LabelDrop   float64 `json:"label_drop"`   // share of images trained without their label
 	Seed        uint64  `json:"seed"`
 
-	Precision string `json:"precision"` // fp32
-	Device    string `json:"device"`    // auto, cpu
+	Precision string `json:"precision"` // fp32, bf16, auto
+	Device    string `json:"device"`    // auto, cpu, cuda:N
 	Threads   int    `json:"threads"`   // 0: all
 
 	CheckpointEvery int64 `json:"checkpoint_every"` // images; 0: only at the end
@@ -55,7 +55,7 @@ func Default() Settings {
 		Images: 14_000, Batch: 8, Accumulate: 1,
 		LR: 1.5e-3, Warmup: 500, Decay: 0.3, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0, Clip: 1,
 		EMA: 2_000, EMAWarmup: 0.1, LabelDrop: 0.1, Seed: 1,
-		Precision: "fp32", Device: "auto",
+		Precision: "auto", Device: "auto",
 		CheckpointEvery: 5_000, Keep: 3, SampleEvery: 7_000, SampleSteps: 16, SampleCount: 40,
 	}
 }
@@ -90,7 +90,6 @@ func (s Settings) Validate() error {
 		{"ema", s.EMA < 0, "want 0 or more images"},
 		{"ema_warmup", !(s.EMAWarmup >= 0), "want 0 or more"},
 		{"label_drop", !(s.LabelDrop >= 0 && s.LabelDrop < 1), "want a share in [0, 1)"},
-		{"precision", s.Precision != "fp32", "want fp32"},
 		{"threads", s.Threads < 0, "want 0 (all) or more"},
 		{"checkpoint_every", s.CheckpointEvery < 0, "want 0 (only at the end) or more images"},
 		{"keep", s.Keep < 1, "want 1 or more checkpoints"},

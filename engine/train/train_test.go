@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
 	"fluxion/engine/process"
+	"fluxion/kernels/number"
 	"fluxion/nets"
 )
 
@@ -60,7 +62,7 @@ func cpuDevice(t *testing.T, threads int) device.Device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(d.Close)
+	t.Cleanup(func() { d.Close() })
 	return d
 }
 
@@ -102,12 +104,12 @@ func same(t *testing.T, got, want map[string][]byte) {
 	}
 }
 
-// TestResumeToTheBit interrupts a run at every checkpoint and compares with one
-// that was left alone, with another number of threads, too.
+// TestResumeToTheBit interrupts a run again and again and compares with one that
+// was left alone, with another number of threads, too.
 func TestResumeToTheBit(t *testing.T) {
-	for _, accumulate := range []int{1, 2} {
+	for accumulate, precision := range map[int]string{1: "fp32", 2: "bf16"} {
 		s := small()
-		s.Accumulate = accumulate
+		s.Accumulate, s.Precision = accumulate, precision
 		whole := t.TempDir()
 		o, rec := options(t, s, whole)
 		res, err := Run(context.Background(), o)
@@ -123,6 +125,7 @@ func TestResumeToTheBit(t *testing.T) {
 		want := files(t, whole)
 
 		cut := t.TempDir()
+		s.CheckpointEvery = int64(s.Batch) // what is saved is told a step later
 		o, rec = options(t, s, cut)
 		o.Device = cpuDevice(t, 3)
 		cause := errors.New("enough")
@@ -252,22 +255,32 @@ func TestNotFinite(t *testing.T) {
 }
 
 // step returns a trainer of micro on a device, filled with a batch.
-func newTrainer(t *testing.T, accumulate, threads int) (*Trainer, []Images, Objective) {
+func newTrainer(t *testing.T, accumulate, threads int, precision number.Type) (*Trainer, []Images, Objective) {
 	t.Helper()
 	config, err := Network("micro", 16, 16, 3, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := NewStep(StepOptions{Config: config, Height: 16, Width: 16, Batch: 8 / accumulate, Accumulate: accumulate, Threads: threads})
+	s, err := NewStep(StepOptions{Config: config, Height: 16, Width: 16, Batch: 8 / accumulate, Accumulate: accumulate, Target: device.NewCPUTarget(threads), Precision: precision})
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := cpuDevice(t, threads)
-	memory := d.Alloc(s.Sizes())
-	tr := s.Load(d, memory)
-	nets.Initialise(s.Graph.Params, 3, memory[plan.Parameters])
-	for i := range memory[plan.Parameters] { // no layer is silent
-		memory[plan.Parameters][i] += float32(i%7) * 0.01
+	memory, err := d.Alloc(s.Sizes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr, err := s.Load(d, memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights := make([]float32, nets.FlatSize(s.Graph.Params))
+	nets.Initialise(s.Graph.Params, 3, weights)
+	for i := range weights { // no layer is silent
+		weights[i] += float32(i%7) * 0.01
+	}
+	if err := errors.Join(memory.Write(plan.Parameters, 0, weights), tr.Refresh()); err != nil {
+		t.Fatal(err)
 	}
 	set := open(t, small())
 	var batches []Images
@@ -294,59 +307,115 @@ func newTrainer(t *testing.T, accumulate, threads int) (*Trainer, []Images, Obje
 	return tr, batches, Objective{Process: p, Times: times, Seed: 1, LabelDrop: 0.1, NullClass: 10}
 }
 
-func (t *Trainer) step(batches []Images, o Objective, h int64) {
+// long is a run whose learning rate does not fall yet.
+func long() Settings {
 	s := small()
-	hyper := (&run{settings: s}).hyper(State{Steps: h, Images: 1000})
+	s.Images = 1e6
+	return s
+}
+
+// step returns the loss.
+func (t *Trainer) step(test testing.TB, batches []Images, o Objective, h int64) float64 {
+	test.Helper()
+	total := 0.0
+	hyper := (&run{settings: long()}).hyper(State{Steps: h, Images: 1000})
 	t.Hyper(hyper)
 	for i, b := range batches {
 		t.Fill(b, o)
-		t.RunMicro(i)
+		loss, err := t.RunMicro(i)
+		if err != nil {
+			test.Fatal(err)
+		}
+		total += loss / float64(len(batches))
 	}
-	t.Finish()
+	if _, err := t.Finish(); err != nil {
+		test.Fatal(err)
+	}
+	return total
 }
 
 // TestStepAllocatesNothing after the first.
 func TestStepAllocatesNothing(t *testing.T) {
-	tr, batches, o := newTrainer(t, 1, 1)
-	tr.step(batches, o, 0)
-	tr.Hyper((&run{settings: small()}).hyper(State{Steps: 1, Images: 1000}))
-	if n := testing.AllocsPerRun(3, func() {
-		tr.Fill(batches[0], o)
-		tr.RunMicro(0)
-		tr.Finish()
-	}); n != 0 {
-		t.Errorf("a step allocates %v times", n)
+	for _, precision := range []number.Type{number.Float32, number.BFloat16} {
+		tr, batches, o := newTrainer(t, 1, 1, precision)
+		tr.step(t, batches, o, 0)
+		tr.Hyper((&run{settings: long()}).hyper(State{Steps: 1, Images: 1000}))
+		if n := testing.AllocsPerRun(3, func() {
+			tr.Fill(batches[0], o)
+			tr.RunMicro(0)
+			tr.Finish()
+		}); n != 0 {
+			t.Errorf("a step in %v allocates %v times", precision, n)
+		}
+	}
+}
+
+// TestPrecision: the loss in bfloat16 stays near that in float32, and the copy of
+// the weights is theirs after the steps as it was before.
+func TestPrecision(t *testing.T) {
+	const steps = 20
+	curves := map[number.Type][]float64{}
+	for _, precision := range []number.Type{number.Float32, number.BFloat16} {
+		tr, batches, o := newTrainer(t, 1, 2, precision)
+		for i := range int64(steps) {
+			curves[precision] = append(curves[precision], tr.step(t, batches, o, i))
+		}
+		if precision == number.Float32 {
+			continue
+		}
+		weights := make([]float32, nets.FlatSize(tr.Graph.Params))
+		half := make([]float32, len(weights))
+		if err := errors.Join(tr.Memory.Read(plan.Parameters, 0, weights), tr.programs[0].Read(plan.Whole(plan.Half, len(half)), half)); err != nil {
+			t.Fatal(err)
+		}
+		for i, w := range weights {
+			if half[i] != number.Round(w) {
+				t.Fatalf("weight %d is %g, its copy %g", i, w, half[i])
+			}
+		}
+	}
+	for i, want := range curves[number.Float32] {
+		if got := curves[number.BFloat16][i]; got == want || !(math.Abs(got-want) <= 2e-3*want) {
+			t.Errorf("step %d: loss %v in bfloat16, %v in float32", i, got, want)
+		}
+	}
+	if c := curves[number.Float32]; c[steps-1] > 0.9*c[0] {
+		t.Errorf("the loss went from %v to %v: nothing was learnt", c[0], c[steps-1])
 	}
 }
 
 // TestAccumulation: four micro-batches make the step of the whole batch.
 func TestAccumulation(t *testing.T) {
-	whole, b1, o := newTrainer(t, 1, 2)
-	parts, b4, _ := newTrainer(t, 4, 2)
-	whole.step(b1, o, 0)
-	parts.step(b4, o, 0)
-	worst := 0.0
-	for i, m := range whole.Memory[plan.Moment1] {
-		worst = max(worst, float64(max(m-parts.Memory[plan.Moment1][i], parts.Memory[plan.Moment1][i]-m)))
-	}
-	scale := 0.0
-	for _, m := range whole.Memory[plan.Moment1] {
-		scale = max(scale, float64(m))
+	whole, b1, o := newTrainer(t, 1, 2, number.Float32)
+	parts, b4, _ := newTrainer(t, 4, 2, number.Float32)
+	whole.step(t, b1, o, 0)
+	parts.step(t, b4, o, 0)
+	a, b := moment(t, whole), moment(t, parts)
+	worst, scale := 0.0, 0.0
+	for i, m := range a {
+		worst, scale = max(worst, math.Abs(float64(m-b[i]))), max(scale, float64(m))
 	}
 	if worst > 1e-5*scale {
 		t.Errorf("accumulated gradients are off by %.2g of %.2g", worst, scale)
 	}
 }
 
+func moment(t *testing.T, tr *Trainer) []float32 {
+	t.Helper()
+	m := make([]float32, nets.FlatSize(tr.Graph.Params))
+	if err := tr.Memory.Read(plan.Moment1, 0, m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 // TestMemoryAsPlanned: the device holds what the plans announced, no more.
 func TestMemoryAsPlanned(t *testing.T) {
-	tr, _, _ := newTrainer(t, 1, 1)
-	held := int64(0)
-	for _, region := range tr.Memory {
-		held += 4 * int64(len(region))
-	}
-	if want := plan.Bytes(tr.Sizes()); held != want {
-		t.Errorf("%d bytes held, %d announced", held, want)
+	for _, precision := range []number.Type{number.Float32, number.BFloat16} {
+		tr, _, _ := newTrainer(t, 1, 1, precision)
+		if held, want := plan.Bytes(tr.Memory.Sizes()), plan.Bytes(tr.Sizes()); held != want {
+			t.Errorf("%v: %d bytes held, %d announced", precision, held, want)
+		}
 	}
 }
 

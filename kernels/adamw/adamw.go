@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"fluxion/kernels"
+	"fluxion/kernels/cast"
 	"fluxion/kernels/cpu"
 
 	"gorgonia.org/tensor"
@@ -28,9 +29,10 @@ type Step struct {
 }
 
 // New returns the kernel. Its inputs are the flat gradients, first and second
-// moments, average, and the gradients' norm; its output is the flat parameters.
-// Moments and average are updated in place. A step whose norm is not finite
-// changes nothing.
+// moments, average, and the gradients' norm, and where products read a bfloat16
+// copy of the parameters, that copy; its output is the flat parameters. Moments,
+// average and copy are updated in place. A step whose norm is not finite changes
+// nothing.
 func New(s *Step) kernels.Kernel {
 	return update{kernels.Signature{Name: "adamw", Ranks: []int{1, 1, 1, 1, 0}, Rank: 1}, s}
 }
@@ -65,6 +67,9 @@ func (s *Step) reference(p, g, m, v, average, norm float64) (float64, float64, f
 	return p, m, v, average
 }
 
+// TakesBFloat16 says yes: the copy is written as it lies in memory.
+func (update) TakesBFloat16() bool { return true }
+
 func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 	n := l.Out.Shape.TotalSize()
 	var k *cpu.Kernels
@@ -72,6 +77,9 @@ func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 	part := func(o kernels.Operand, i int) []float32 { return o.Data[i*blockFloats : min((i+1)*blockFloats, n)] }
 	block := func(i, _ int) {
 		k.AdamW(&h, part(l.Out, i), part(l.In[0], i), part(l.In[1], i), part(l.In[2], i), part(l.In[3], i))
+		if len(l.In) > 5 {
+			cast.Narrow(l.In[5].Half[i*blockFloats:], part(l.Out, i))
+		}
 	}
 	return func(p *cpu.Pool) {
 		norm := float64(l.In[4].Data[0])

@@ -1,0 +1,115 @@
+package device
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"fluxion/engine/plan"
+	"fluxion/kernels/number"
+	"fluxion/nets"
+
+	"gorgonia.org/gorgonia"
+)
+
+// TestBFloat16 runs fixtures with gradients in bfloat16. The bits must be those
+// of the same network in float32 with every activation rounded by hand, on any
+// number of threads; and the output is near that of diffusers in float64.
+func TestBFloat16(t *testing.T) {
+	files, err := filepath.Glob(fixtures + "/*/grads.safetensors")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no fixtures", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
+			dir := filepath.Dir(file)
+			io, grads := open(t, dir+"/io.safetensors"), open(t, file)
+			sample, shape := numbers(t, io, "sample")
+			want, _ := numbers(t, io, "output")
+			cotangent, _ := numbers(t, grads, "cotangent")
+			run := func(precision number.Type, threads int, run func(*network)) (output, all []float64) {
+				d, err := NewCPU(threads, "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { d.Close() })
+				n := loadIn(t, dir, d, shape, true, precision)
+				n.write(t, n.graph.Sample, sample, true)
+				n.write(t, n.cotangent, cotangent, true)
+				n.writeIf(t, n.graph.Time, io, "timestep")
+				n.writeIf(t, n.graph.Class, io, "class_labels")
+				run(n)
+				output = n.read(t, n.graph.Output)
+				flat := make([]float32, nets.FlatSize(n.graph.Params))
+				if err := n.memory.Read(plan.Gradients, 0, flat); err != nil {
+					t.Fatal(err)
+				}
+				all = append(slices.Clone(output), n.read(t, n.gradients[0])...)
+				for _, g := range flat {
+					all = append(all, float64(g))
+				}
+				return output, all
+			}
+			output, first := run(number.BFloat16, 1, func(n *network) { n.run(t) })
+			if e := worst(output, want); e < 1e-4 || !(e <= 3e-2) {
+				t.Errorf("the output is off by %.2g of its scale", e)
+			}
+			if _, again := run(number.BFloat16, 3, func(n *network) { n.run(t) }); !slices.Equal(again, first) {
+				t.Error("three threads give other bits")
+			}
+			_, byHand := run(number.Float32, 1, func(n *network) { n.runRounded(t) })
+			for i, x := range byHand {
+				if x != first[i] {
+					t.Fatalf("element %d of %d is %g, rounded by hand %g", i, len(byHand), first[i], x)
+				}
+			}
+		})
+	}
+}
+
+// runRounded runs a plan in float32 and rounds to bfloat16 what a plan in
+// bfloat16 stores in it.
+func (n *network) runRounded(t *testing.T) {
+	t.Helper()
+	for _, p := range n.graph.Params {
+		// Maps of time and class are of rank 2 throughout.
+		single := strings.Contains(p.Name, "time_emb") || strings.Contains(p.Name, "class_emb") || strings.Contains(p.Name, "time_proj")
+		if !strings.HasSuffix(p.Name, ".weight") || len(p.Shape) < 2 || single {
+			continue
+		}
+		values := make([]float32, p.Size())
+		err := n.memory.Read(plan.Parameters, p.Offset, values)
+		round(values)
+		if err := errors.Join(err, n.memory.Write(plan.Parameters, p.Offset, values)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	roundPlace := func(place plan.Tensor) error {
+		values := make([]float32, place.Values())
+		err := n.program.Read(place, values)
+		round(values)
+		return errors.Join(err, n.program.Write(place, values))
+	}
+	for _, input := range []*gorgonia.Node{n.graph.Sample, n.cotangent} {
+		if err := roundPlace(n.plan.Place(input)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := n.program.Launches(func(i int) error {
+		if out := n.plan.Launches[i].Out; len(out.Shape) == 4 && out.Region == plan.Arena {
+			return roundPlace(out)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func round(values []float32) {
+	for i, x := range values {
+		values[i] = number.Round(x)
+	}
+}

@@ -1,0 +1,88 @@
+package plan
+
+import (
+	"fluxion/kernels"
+	"fluxion/kernels/cast"
+	"fluxion/kernels/number"
+
+	"gorgonia.org/tensor"
+)
+
+// settleTypes gives every value the type that it is stored in and inserts
+// conversions where a kernel wants another one. What is written or read from
+// outside is float32 whatever the precision, and so are parameters and their
+// gradients; weights of products are read from the bfloat16 copy beside them.
+func (c *compiler) settleTypes() {
+	fixed := map[*value]bool{}     // values that are float32 in any plan
+	weights := map[*value]*value{} // the bfloat16 copies of parameters
+	for _, p := range c.Parameters {
+		leaf := c.values[p.Node.ID()]
+		weights[leaf] = &value{node: leaf.node, dtype: number.BFloat16, home: flat(Half, p)}
+		if p.Gradient != nil {
+			fixed[c.values[p.Gradient.ID()]] = true
+		}
+	}
+	order := c.order
+	c.order = nil
+	cast := casts{c, map[*value]*value{}}
+	for _, v := range order {
+		in := make([]tensor.Shape, len(v.in))
+		for i, x := range v.in {
+			in[i] = x.shape()
+		}
+		types, result := kernels.TypesOf(v.kernel, c.Precision, in, v.shape())
+		for i, x := range v.in {
+			switch half := weights[x]; {
+			case x.dtype == types[i]:
+			case half != nil && types[i] == number.BFloat16:
+				half.uses++
+				v.in[i] = half
+			default:
+				v.in[i] = cast.of(x, types[i])
+			}
+		}
+		v.dtype = number.Float32
+		if !v.pinned && !fixed[v] {
+			v.dtype = result
+		}
+		if v.dtype == result {
+			c.order = append(c.order, v)
+			continue
+		}
+		made := &value{node: v.node, dtype: result, kernel: v.kernel, in: v.in, uses: 1}
+		c.order = append(c.order, made, v)
+		v.kernel, v.in = castTo(v), []*value{made}
+	}
+	for _, p := range c.Parameters {
+		if half := weights[c.values[p.Node.ID()]]; half.uses > 0 {
+			c.all = append(c.all, half)
+		}
+	}
+	c.all = append(c.all, c.order...)
+	for i, v := range c.all {
+		v.at = i
+	}
+}
+
+// casts are the conversions made so far.
+type casts struct {
+	*compiler
+	made map[*value]*value
+}
+
+// of returns x in another type, converted before its first reader.
+func (c casts) of(x *value, to number.Type) *value {
+	v := c.made[x]
+	if v == nil {
+		v = &value{node: x.node, dtype: to, in: []*value{x}}
+		v.kernel = castTo(v)
+		x.uses++
+		c.made[x] = v
+		c.order = append(c.order, v)
+	}
+	x.uses-- // the reader reads v instead
+	v.uses++
+	return v
+}
+
+func castTo(v *value) kernels.Kernel { return cast.New(len(v.shape())) }

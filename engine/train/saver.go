@@ -1,0 +1,63 @@
+package train
+
+// saver writes checkpoints beside the loop, one at a time: the device waits for
+// the copy of its state, not for the disk.
+type saver struct {
+	run     *run
+	pending chan written // nil: none is being written
+	last    string       // path of the newest checkpoint
+}
+
+// written is a checkpoint, or why there is none.
+type written struct {
+	path   string
+	images int64
+	err    error
+}
+
+// save copies the state and begins to write it; an earlier checkpoint is finished first.
+func (s *saver) save(state State) error {
+	if err := s.wait(); err != nil {
+		return err
+	}
+	c, err := s.run.snapshot(state)
+	if err != nil {
+		return err
+	}
+	pending := make(chan written, 1)
+	s.pending = pending
+	go func() {
+		path, err := s.run.checkpoint(c)
+		pending <- written{path, c.Images, err}
+	}()
+	return nil
+}
+
+// poll reports a checkpoint that has been finished.
+func (s *saver) poll() error {
+	select {
+	case w := <-s.pending:
+		return s.report(w)
+	default:
+		return nil
+	}
+}
+
+// wait reports the checkpoint that is being written once it is finished.
+func (s *saver) wait() error {
+	if s.pending == nil {
+		return nil
+	}
+	return s.report(<-s.pending)
+}
+
+func (s *saver) report(w written) error {
+	s.pending = nil
+	if w.err != nil {
+		return w.err
+	}
+	s.last = w.path
+	s.run.observer.Checkpoint(w.path, w.images)
+	s.run.folder.note("checkpoint %s", w.path)
+	return nil
+}
