@@ -24,7 +24,7 @@ type Tiles struct {
 
 // Over returns the tiles of a kernel whose operands have the same rows and
 // columns, with vectors if every operand's address and pitch allow them.
-// Operands whose Address is 0 do not count.
+// Operands whose Address is 0 do not count, but for the rows and columns of the first.
 func Over(operands ...Operand) Tiles {
 	return NewTiles(operands[0].Rows, operands[0].Cols, vector(operands))
 }
@@ -58,9 +58,11 @@ func NewTiles(rows, cols, vector int) Tiles {
 
 // vector returns how many columns a thread takes.
 func vector(operands []Operand) int {
-	v := 16
+	v := 16 / operands[0].Type.Size()
 	for _, o := range operands {
-		v = min(v, 16/o.Type.Size())
+		if o.Address != 0 {
+			v = min(v, 16/o.Type.Size())
+		}
 	}
 	if Vectors(v, operands...) {
 		return v
@@ -112,14 +114,18 @@ type Images struct {
 	Length         int // rows of a part
 }
 
-// CutImages aims at blocks of so many rows. A block may have as many images as
-// static limits of shared memory allow, of which each takes some bytes.
+// CutImages aims at blocks of so many rows. Each image of a block takes so many
+// bytes of shared memory, of which a kernel has 48 KiB without asking.
 func CutImages(images, pixels, rows, shared int) Images {
 	if pixels >= rows {
 		parts := ceil(pixels, rows)
 		return Images{images, pixels, 1, parts, ceil(pixels, parts)}
 	}
-	return Images{images, pixels, max(1, min(rows/pixels, 48<<10/max(1, shared))), 1, pixels}
+	group := rows / pixels
+	if shared > 0 {
+		group = max(1, min(group, 48<<10/shared))
+	}
+	return Images{images, pixels, group, 1, pixels}
 }
 
 // Blocks is the grid's first number.
