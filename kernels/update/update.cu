@@ -1,0 +1,168 @@
+// The sampler's half of a sampling step: see update.go for what it computes,
+// cuda.go for the layout of the row. Every operation is rounded on its own, in the
+// order of the CPU kernel: the same bits. A thread makes 4 values at a time, which
+// are one block of Philox.
+#include "philox.cuh"
+
+using namespace philox;
+
+constexpr int threads = 128, slots = 4;
+
+// Step is the row without the numbers of its images, which follow it.
+struct Step {
+  uint64_t seed;
+  float a, b, c;
+  float history[slots];
+  int32_t store;
+  float keep_z, keep_y;
+  float guidance;
+  float x_z, x_y;
+  uint32_t clip, count, pixels;
+  uint64_t unused;
+};
+static_assert(sizeof(Step) == 80, "cuda.go writes 80 bytes");
+
+struct View {
+  float *data; // null where there is none
+  uint64_t pitch;
+};
+
+struct Launch {
+  View z, second, y, unconditional, history[slots];
+  uint8_t *bytes;                           // pixels, null if no step writes them
+  uint32_t pixels, channels, span, unused;  // of an image; values of a block
+};
+
+// Four values of a matrix, in memory behind each other (Vector) or where their
+// rows are; n of them are there.
+template <bool Vector>
+struct Group {
+  uint64_t at[4];
+  uint32_t n;
+
+  __device__ void read(float (&x)[4], const View &m) const {
+    if constexpr (Vector) {
+      load(x, m.data + at[0]);
+    } else {
+#pragma unroll
+      for (int j = 0; j < 4; j++) x[j] = j < n ? m.data[place(m, j)] : 0;
+    }
+  }
+
+  __device__ void write(const View &m, const float (&x)[4]) const {
+    if constexpr (Vector) {
+      store(m.data + at[0], x);
+    } else {
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        if (j < n) m.data[place(m, j)] = x[j];
+      }
+    }
+  }
+
+  // at holds row and column where there is a pitch.
+  __device__ static uint64_t place(uint64_t row_column, const View &m) { return (row_column >> 32) * m.pitch + uint32_t(row_column); }
+  __device__ uint64_t place(const View &m, int j) const { return place(at[j], m); }
+};
+
+// clip_output is y changed so that x̂ lies in ±1; NaN stays.
+__device__ inline float clip_output(const Step &s, float z, float y) {
+  const float x = add(mul(s.x_z, z), mul(s.x_y, y));
+  const float clipped = x < -1 ? -1 : x > 1 ? 1 : x;
+  return clipped == x ? y : add(y, __fdiv_rn(sub(clipped, x), s.x_y));
+}
+
+// pixel is the byte of a value: Pixel of update.go.
+__device__ inline uint32_t pixel(float v) {
+  const float p = mul(127.5f, add(v, 1));
+  if (!(p > 0)) return 0;
+  if (p >= 255) return 255;
+  const uint32_t b = __float2uint_rz(p);
+  return b + (sub(p, __uint2float_rn(b)) >= 0.5f);
+}
+
+template <bool Vector>
+__device__ void update(const Launch &k, const Parameters &p) {
+  __shared__ Step s;
+  __shared__ uint64_t image;
+  constexpr uint32_t words = sizeof(Step) / 4;
+  if (threadIdx.x <= words) {
+    const uint8_t *row = p.row<uint8_t>();
+    if (threadIdx.x < words) {
+      reinterpret_cast<uint32_t *>(&s)[threadIdx.x] = reinterpret_cast<const uint32_t *>(row)[threadIdx.x];
+    } else {
+      image = reinterpret_cast<const uint64_t *>(row + sizeof(Step))[blockIdx.y];
+    }
+  }
+  __syncthreads();
+
+  const Source source(s.seed, SampleNoise, image, s.count);
+  const bool convert = s.keep_z != 0 || s.keep_y != 0;
+  const uint32_t values = k.pixels * k.channels, from = blockIdx.x * k.span, to = min(from + k.span, values);
+  for (uint32_t v = from + 4 * threadIdx.x; v < to; v += 4 * threads) {
+    Group<Vector> group;
+    group.n = min(4u, to - v);
+    if constexpr (Vector) {
+      group.at[0] = uint64_t(values) * blockIdx.y + v;
+    } else {
+#pragma unroll
+      for (int j = 0; j < 4; j++) group.at[j] = uint64_t(blockIdx.y * k.pixels + (v + j) / k.channels) << 32 | (v + j) % k.channels;
+    }
+
+    float z[4], y[4];
+    group.read(z, k.z);
+    group.read(y, k.y);
+    if (k.unconditional.data) {
+      float u[4];
+      group.read(u, k.unconditional);
+#pragma unroll
+      for (int j = 0; j < 4; j++) y[j] = add(u[j], mul(s.guidance, sub(y[j], u[j])));
+    }
+    if (s.clip) {
+#pragma unroll
+      for (int j = 0; j < 4; j++) y[j] = clip_output(s, z[j], y[j]);
+    }
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+      const float seen = z[j];
+      z[j] = add(mul(s.a, seen), mul(s.b, y[j]));
+      if (convert) y[j] = add(mul(s.keep_z, seen), mul(s.keep_y, y[j]));
+    }
+#pragma unroll
+    for (int slot = 0; slot < slots; slot++) {
+      if (!k.history[slot].data) continue;
+      if (s.history[slot] != 0) {
+        float h[4];
+        group.read(h, k.history[slot]);
+#pragma unroll
+        for (int j = 0; j < 4; j++) z[j] = add(z[j], mul(s.history[slot], h[j]));
+      }
+      if (s.store == slot) group.write(k.history[slot], y); // read before, if at all
+    }
+    if (s.c != 0) {
+      float e[4];
+      source.normal(e, v / 4);
+#pragma unroll
+      for (int j = 0; j < 4; j++) z[j] = add(z[j], mul(s.c, e[j]));
+    }
+    group.write(k.z, z);
+    if (k.second.data) group.write(k.second, z);
+    if (s.pixels && k.bytes) {
+      uint8_t *to = k.bytes + uint64_t(values) * blockIdx.y + v;
+      if constexpr (Vector) {
+        *reinterpret_cast<uint32_t *>(to) = pixel(z[0]) | pixel(z[1]) << 8 | pixel(z[2]) << 16 | pixel(z[3]) << 24;
+      } else {
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+          if (j < group.n) to[j] = uint8_t(pixel(z[j]));
+        }
+      }
+    }
+  }
+}
+
+// Any shape, any pitch.
+extern "C" __global__ void __launch_bounds__(threads) update_scalar(Launch k, Parameters p) { update<false>(k, p); }
+
+// Dense operands, 16-byte aligned; images are whole groups.
+extern "C" __global__ void __launch_bounds__(threads) update_vector(Launch k, Parameters p) { update<true>(k, p); }
