@@ -92,8 +92,8 @@ func (k Pair) CUDA(b *Batch, l cuda.Launch) []cuda.Call {
 			shared = span
 		}
 	}
-	args := cuda.Args(z.Address, target.Address, times, b.Resident, uint64(headBytes+imageBytes*k.Images),
-		z.Pitch, target.Pitch, k.Pixels, k.Channels, width, span)
+	args := cuda.Args(view(z), view(target), times, b.Resident, uint64(headBytes+imageBytes*k.Images),
+		k.Pixels, k.Channels, width, span)
 	return []cuda.Call{k.call(function, span, shared, args, l.Parameters)}
 }
 
@@ -124,13 +124,16 @@ func (k Start) CUDA(z, second cuda.Operand, p cuda.Parameters) []cuda.Call {
 	if err := k.check(operands...); err != nil {
 		panic(err)
 	}
-	vector := 0
+	function := "draw_start"
 	if k.dense(operands...) {
-		vector = 1
+		function = "draw_start_vector"
 	}
-	args := cuda.Args(z.Address, second.Address, z.Pitch, second.Pitch, k.Pixels, k.Channels, spanFloor, vector)
-	return []cuda.Call{k.call("draw_start", spanFloor, 0, args, p)}
+	args := cuda.Args(view(z), view(second), k.Pixels, k.Channels, spanFloor, 0)
+	return []cuda.Call{k.call(function, spanFloor, 0, args, p)}
 }
+
+// view is struct View of group.cuh.
+func view(o cuda.Operand) []byte { return cuda.Args(o.Address, uint64(o.Pitch)) }
 
 // call is one block for every span of values of every image.
 func (s Shape) call(function string, span, shared int, args []byte, p cuda.Parameters) cuda.Call {

@@ -2,6 +2,7 @@
 // noise that sampling starts from. See draw.go for what they compute, cuda.go for
 // the layout of the rows; every operation is rounded on its own, for the same bits
 // as there. A thread makes 4 values at a time, which are one block of Philox.
+#include "group.cuh"
 #include "philox.cuh"
 
 using namespace philox;
@@ -25,10 +26,11 @@ struct Head {
 
 // The launch of a Pair. An image is cut into spans of values, one a block.
 struct Pair {
-  float *z, *target, *times; // times may be null
-  const uint8_t *resident;   // null: pixels are part of the row
-  uint64_t offset;           // of pixels in the row
-  uint32_t z_pitch, target_pitch, pixels, channels, width, span;
+  View z, target;
+  float *times;            // may be null
+  const uint8_t *resident; // null: pixels are part of the row
+  uint64_t offset;         // of pixels in the row
+  uint32_t pixels, channels, width, span;
 };
 
 // value of a pixel, (2p−255)/255 rounded once: the quotient by the reciprocal is
@@ -76,17 +78,16 @@ extern "C" __global__ void __launch_bounds__(threads) draw_pair(Pair k, Paramete
   const Source noise(head.seed, Noise, image.address, 0);
   const uint32_t values = k.pixels * k.channels, from = blockIdx.x * k.span, to = min(from + k.span, values);
   for (uint32_t v = from + 4 * threadIdx.x; v < to; v += 4 * threads) {
-    float e[4];
+    const Group<false> group(blockIdx.y, k.pixels, k.channels, v, to);
+    float e[4], z[4], target[4];
     noise.normal(e, v / 4);
 #pragma unroll
     for (int j = 0; j < 4; j++) {
-      if (v + j >= to) break;
-      const uint32_t pixel = blockIdx.y * k.pixels + (v + j) / k.channels, channel = (v + j) % k.channels;
-      float z, target;
-      combine(z, target, image, value(pixels[source(v + j, image.flip, k.width, k.channels)]), e[j]);
-      k.z[uint64_t(pixel) * k.z_pitch + channel] = z;
-      k.target[uint64_t(pixel) * k.target_pitch + channel] = target;
+      const float x = j < group.n ? value(pixels[source(v + j, image.flip, k.width, k.channels)]) : 0;
+      combine(z[j], target[j], image, x, e[j]);
     }
+    group.write(k.z, z);
+    group.write(k.target, target);
   }
 }
 
@@ -106,7 +107,7 @@ extern "C" __global__ void __launch_bounds__(threads) draw_pair_vector(Pair k, P
     for (uint32_t i = threadIdx.x; i < n / 4; i += threads) rows[i] = pixels[i];
     __syncthreads();
   }
-  float *z = k.z + uint64_t(values) * blockIdx.y + from, *target = k.target + uint64_t(values) * blockIdx.y + from;
+  const uint64_t start = uint64_t(values) * blockIdx.y + from;
   for (uint32_t i = threadIdx.x; i < n / 4; i += threads) {
     uint32_t word = 0;
     if (flip) {
@@ -121,15 +122,15 @@ extern "C" __global__ void __launch_bounds__(threads) draw_pair_vector(Pair k, P
     noise.normal(e, from / 4 + i);
 #pragma unroll
     for (int j = 0; j < 4; j++) combine(zs[j], ts[j], image, value(word >> 8 * j & 255), e[j]);
-    store(z + 4 * i, zs);
-    store(target + 4 * i, ts);
+    store(k.z.data + start + 4 * i, zs);
+    store(k.target.data + start + 4 * i, ts);
   }
 }
 
-// The launch of a Start. The noise is written to second, too, unless it is null.
+// The launch of a Start. The noise is written to second, too, if it is there.
 struct Start {
-  float *z, *second;
-  uint32_t z_pitch, second_pitch, pixels, channels, span, vector;
+  View z, second;
+  uint32_t pixels, channels, span, unused;
 };
 
 // Scale and the number of the block's image, read once a block.
@@ -142,29 +143,24 @@ __device__ inline void fetch(Head &head, uint64_t &address, const Parameters &p)
   __syncthreads();
 }
 
-extern "C" __global__ void __launch_bounds__(threads) draw_start(Start k, Parameters p) {
+template <bool Vector>
+__device__ void start(const Start &k, const Parameters &p) {
   __shared__ Head head;
   __shared__ uint64_t address;
   fetch(head, address, p);
   const Source noise(head.seed, SampleStart, address, 0);
   const uint32_t values = k.pixels * k.channels, from = blockIdx.x * k.span, to = min(from + k.span, values);
   for (uint32_t v = from + 4 * threadIdx.x; v < to; v += 4 * threads) {
+    const Group<Vector> group(blockIdx.y, k.pixels, k.channels, v, to);
     float e[4];
     noise.normal(e, v / 4);
 #pragma unroll
     for (int j = 0; j < 4; j++) e[j] = mul(head.scale, e[j]);
-    if (k.vector) { // dense, whole groups
-      const uint64_t at = uint64_t(values) * blockIdx.y + v;
-      store(k.z + at, e);
-      if (k.second) store(k.second + at, e);
-      continue;
-    }
-#pragma unroll
-    for (int j = 0; j < 4; j++) {
-      if (v + j >= to) break;
-      const uint32_t pixel = blockIdx.y * k.pixels + (v + j) / k.channels, channel = (v + j) % k.channels;
-      k.z[uint64_t(pixel) * k.z_pitch + channel] = e[j];
-      if (k.second) k.second[uint64_t(pixel) * k.second_pitch + channel] = e[j];
-    }
+    group.write(k.z, e);
+    if (k.second.data) group.write(k.second, e);
   }
 }
+
+extern "C" __global__ void __launch_bounds__(threads) draw_start(Start k, Parameters p) { start<false>(k, p); }
+
+extern "C" __global__ void __launch_bounds__(threads) draw_start_vector(Start k, Parameters p) { start<true>(k, p); }

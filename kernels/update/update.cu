@@ -2,6 +2,7 @@
 // cuda.go for the layout of the row. Every operation is rounded on its own, in the
 // order of the CPU kernel: the same bits. A thread makes 4 values at a time, which
 // are one block of Philox.
+#include "group.cuh"
 #include "philox.cuh"
 
 using namespace philox;
@@ -22,47 +23,10 @@ struct Step {
 };
 static_assert(sizeof(Step) == 80, "cuda.go writes 80 bytes");
 
-struct View {
-  float *data; // null where there is none
-  uint64_t pitch;
-};
-
 struct Launch {
   View z, second, y, unconditional, history[slots];
-  uint8_t *bytes;                           // pixels, null if no step writes them
-  uint32_t pixels, channels, span, unused;  // of an image; values of a block
-};
-
-// Four values of a matrix, in memory behind each other (Vector) or where their
-// rows are; n of them are there.
-template <bool Vector>
-struct Group {
-  uint64_t at[4];
-  uint32_t n;
-
-  __device__ void read(float (&x)[4], const View &m) const {
-    if constexpr (Vector) {
-      load(x, m.data + at[0]);
-    } else {
-#pragma unroll
-      for (int j = 0; j < 4; j++) x[j] = j < n ? m.data[place(m, j)] : 0;
-    }
-  }
-
-  __device__ void write(const View &m, const float (&x)[4]) const {
-    if constexpr (Vector) {
-      store(m.data + at[0], x);
-    } else {
-#pragma unroll
-      for (int j = 0; j < 4; j++) {
-        if (j < n) m.data[place(m, j)] = x[j];
-      }
-    }
-  }
-
-  // at holds row and column where there is a pitch.
-  __device__ static uint64_t place(uint64_t row_column, const View &m) { return (row_column >> 32) * m.pitch + uint32_t(row_column); }
-  __device__ uint64_t place(const View &m, int j) const { return place(at[j], m); }
+  uint8_t *bytes;                          // pixels, null if no step writes them
+  uint32_t pixels, channels, span, unused; // of an image; values of a block
 };
 
 // clip_output is y changed so that x̂ lies in ±1; NaN stays.
@@ -100,15 +64,7 @@ __device__ void update(const Launch &k, const Parameters &p) {
   const bool convert = s.keep_z != 0 || s.keep_y != 0;
   const uint32_t values = k.pixels * k.channels, from = blockIdx.x * k.span, to = min(from + k.span, values);
   for (uint32_t v = from + 4 * threadIdx.x; v < to; v += 4 * threads) {
-    Group<Vector> group;
-    group.n = min(4u, to - v);
-    if constexpr (Vector) {
-      group.at[0] = uint64_t(values) * blockIdx.y + v;
-    } else {
-#pragma unroll
-      for (int j = 0; j < 4; j++) group.at[j] = uint64_t(blockIdx.y * k.pixels + (v + j) / k.channels) << 32 | (v + j) % k.channels;
-    }
-
+    const Group<Vector> group(blockIdx.y, k.pixels, k.channels, v, to);
     float z[4], y[4];
     group.read(z, k.z);
     group.read(y, k.y);
@@ -148,13 +104,13 @@ __device__ void update(const Launch &k, const Parameters &p) {
     group.write(k.z, z);
     if (k.second.data) group.write(k.second, z);
     if (s.pixels && k.bytes) {
-      uint8_t *to = k.bytes + uint64_t(values) * blockIdx.y + v;
+      uint8_t *bytes = k.bytes + group.at;
       if constexpr (Vector) {
-        *reinterpret_cast<uint32_t *>(to) = pixel(z[0]) | pixel(z[1]) << 8 | pixel(z[2]) << 16 | pixel(z[3]) << 24;
+        *reinterpret_cast<uint32_t *>(bytes) = pixel(z[0]) | pixel(z[1]) << 8 | pixel(z[2]) << 16 | pixel(z[3]) << 24;
       } else {
 #pragma unroll
         for (int j = 0; j < 4; j++) {
-          if (j < group.n) to[j] = uint8_t(pixel(z[j]));
+          if (j < group.n) bytes[j] = uint8_t(pixel(z[j]));
         }
       }
     }
