@@ -1,0 +1,65 @@
+// The weighted mean squared error and its gradient: see loss.go. A block is a span
+// of values of one image.
+#include "group.cuh"
+#include "sums.cuh"
+
+constexpr int threads = 256;
+
+struct Launch {
+  View y, target;
+  const float *weight;             // of each image
+  uint32_t pixels, channels, span; // of an image; values of a block
+  float scale;                     // of the gradient: 2/values of the batch
+};
+
+// partial leaves a block's sum of weighted squares.
+template <bool Vector>
+__device__ void partial(double *sums, const Launch &k) {
+  __shared__ double shared[threads / 32];
+  const uint32_t from = blockIdx.x * k.span, to = min(from + k.span, k.pixels * k.channels);
+  double sum = 0;
+  for (uint32_t v = from + 4 * threadIdx.x; v < to; v += 4 * threads) {
+    const Group<Vector> group(blockIdx.y, k.pixels, k.channels, v, to);
+    float y[4], target[4];
+    group.read(y, k.y);
+    group.read(target, k.target);
+    float squares = 0;
+#pragma unroll
+    for (int j = 0; j < 4; j++) squares += (y[j] - target[j]) * (y[j] - target[j]);
+    sum += squares;
+  }
+  sum = block_sum<threads>(sum, shared);
+  if (threadIdx.x == 0) sums[blockIdx.y * gridDim.x + blockIdx.x] = sum * k.weight[blockIdx.y];
+}
+
+extern "C" __global__ void __launch_bounds__(threads) loss_partial(double *sums, Launch k) { partial<false>(sums, k); }
+
+extern "C" __global__ void __launch_bounds__(threads) loss_partial_vector(double *sums, Launch k) { partial<true>(sums, k); }
+
+// One block: the mean of what all blocks left.
+extern "C" __global__ void __launch_bounds__(threads) loss_mean(float *loss, const double *sums, uint32_t n, uint64_t values) {
+  __shared__ double shared[threads / 32];
+  double sum = 0;
+  for (uint32_t i = threadIdx.x; i < n; i += threads) sum += sums[i];
+  sum = block_sum<threads>(sum, shared);
+  if (threadIdx.x == 0) *loss = float(sum / double(values));
+}
+
+template <bool Vector>
+__device__ void gradient(const View &dy, const Launch &k) {
+  const uint32_t from = blockIdx.x * k.span, to = min(from + k.span, k.pixels * k.channels);
+  const float scale = k.scale * k.weight[blockIdx.y];
+  for (uint32_t v = from + 4 * threadIdx.x; v < to; v += 4 * threads) {
+    const Group<Vector> group(blockIdx.y, k.pixels, k.channels, v, to);
+    float y[4], target[4];
+    group.read(y, k.y);
+    group.read(target, k.target);
+#pragma unroll
+    for (int j = 0; j < 4; j++) y[j] = scale * (y[j] - target[j]);
+    group.write(dy, y);
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(threads) loss_grad(View dy, Launch k) { gradient<false>(dy, k); }
+
+extern "C" __global__ void __launch_bounds__(threads) loss_grad_vector(View dy, Launch k) { gradient<true>(dy, k); }
