@@ -1,0 +1,172 @@
+// Package sim executes PTX in plain Go: the very text that is shipped to a GPU,
+// warp by warp, with shared memory, barriers and the instructions that NVRTC
+// writes for compute_80. It finds what a sanitizer finds and counts what a
+// profiler counts. An instruction it does not know is an error, never skipped.
+package sim
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"fluxion/kernels/cuda"
+)
+
+// Options of a machine; zero values are the defaults.
+type Options struct {
+	Seed    uint64 // of the order in which warps run
+	Workers int    // blocks at a time; default GOMAXPROCS
+	Budget  int64  // instructions of one block before it counts as endless; default 2^28
+}
+
+// Machine runs launches over a memory. It is safe for concurrent use.
+type Machine struct {
+	mem     *Memory
+	options Options
+
+	mu       sync.Mutex
+	programs map[*cuda.Module]*linked
+}
+
+type linked struct {
+	program *program
+	err     error
+}
+
+// New is a machine on the given memory.
+func New(mem *Memory, options Options) *Machine {
+	if options.Workers <= 0 {
+		options.Workers = runtime.GOMAXPROCS(0)
+	}
+	if options.Budget <= 0 {
+		options.Budget = 1 << 28
+	}
+	return &Machine{mem: mem, options: options, programs: map[*cuda.Module]*linked{}}
+}
+
+// Load parses a module and gives its variables memory; Run does it when needed.
+func (m *Machine) Load(module *cuda.Module) error {
+	_, err := m.load(module)
+	return err
+}
+
+func (m *Machine) load(module *cuda.Module) (*program, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.programs[module]
+	if l == nil {
+		l = &linked{}
+		l.program, l.err = link(m.mem, module)
+		m.programs[module] = l
+	}
+	return l.program, l.err
+}
+
+// Variable is the address and size of a module's .global or .const variable.
+func (m *Machine) Variable(module *cuda.Module, name string) (cuda.Address, int, error) {
+	p, err := m.load(module)
+	if err != nil {
+		return 0, 0, err
+	}
+	v := p.variables[name]
+	if v == nil || v.offset == 0 {
+		return 0, 0, fmt.Errorf("sim: module %s has no variable %s", module.Name, name)
+	}
+	return cuda.Address(v.offset), v.bytes, nil
+}
+
+// launch is a call being executed.
+type launch struct {
+	entry   *code
+	program *program
+	call    cuda.Call
+	mem     *Memory
+	pages   []*allocation
+	options Options
+	dynamic int // where dynamic shared memory starts
+	shared  int // bytes of shared memory, gaps included
+
+	next   atomic.Int64 // block
+	atomic sync.Mutex   // held by atomic operations on global memory
+
+	mu     sync.Mutex
+	fault  error
+	faulty int64 // block of the fault
+}
+
+// Limits of a launch, those of compute capability 8.0.
+const (
+	maxThreads = 1024
+	maxShared  = 163 << 10
+)
+
+// Run executes a call and returns what it did. Errors of the kernel are of type *Fault.
+func (m *Machine) Run(ctx context.Context, call cuda.Call) (Counters, error) {
+	l, err := m.prepare(call)
+	if err != nil {
+		return Counters{}, err
+	}
+	m.mem.mu.RLock()
+	defer m.mem.mu.RUnlock()
+	l.pages = m.mem.pages
+	blocks := int64(call.Grid[0]) * int64(call.Grid[1]) * int64(call.Grid[2])
+	l.faulty = blocks
+	workers := make([]*worker, min(int64(m.options.Workers), blocks))
+	var wait sync.WaitGroup
+	for i := range workers {
+		workers[i] = newWorker(l)
+		wait.Go(func() { workers[i].work(ctx, blocks) })
+	}
+	wait.Wait()
+	var total Counters
+	for _, w := range workers {
+		total.Add(w.counters)
+	}
+	return total, l.fault
+}
+
+// prepare checks a call against the function it names.
+func (m *Machine) prepare(call cuda.Call) (*launch, error) {
+	if call.Module == nil {
+		return nil, fmt.Errorf("sim: a call of %s names no module", call.Function)
+	}
+	p, err := m.load(call.Module)
+	if err != nil {
+		return nil, err
+	}
+	entry := p.functions[call.Function]
+	bad := func(format string, args ...any) (*launch, error) {
+		return nil, fmt.Errorf("sim: launch of %s.%s: %s", call.Module.Name, call.Function, fmt.Sprintf(format, args...))
+	}
+	if entry == nil || !entry.entry {
+		return bad("the module has no such kernel")
+	}
+	limits := [3][2]int{{1<<31 - 1, 1024}, {65535, 1024}, {65535, 64}}
+	for i, limit := range limits {
+		if g, b := call.Grid[i], call.Block[i]; g < 1 || g > limit[0] || b < 1 || b > limit[1] {
+			return bad("grid %v, block %v", call.Grid, call.Block)
+		}
+	}
+	threads := call.Block[0] * call.Block[1] * call.Block[2]
+	if threads > maxThreads {
+		return bad("block %v has %d threads, more than %d", call.Block, threads, maxThreads)
+	}
+	if entry.maxBlock > 0 && threads > entry.maxBlock {
+		return bad("block %v has %d threads, the kernel allows %d", call.Block, threads, entry.maxBlock)
+	}
+	if len(call.Args) != entry.paramBytes {
+		return bad("%d bytes of arguments, the kernel takes %d", len(call.Args), entry.paramBytes)
+	}
+	if call.Shared < 0 || call.Shared+entry.sharedBytes > maxShared {
+		return bad("%d + %d bytes of shared memory, at most %d are there", entry.sharedBytes, call.Shared, maxShared)
+	}
+	l := &launch{entry: entry, program: p, call: call, mem: m.mem, options: m.options}
+	l.dynamic = 0
+	for _, v := range entry.shared {
+		l.dynamic = max(l.dynamic, alignUp(int(v.offset)+v.bytes, 128)+sharedGap)
+	}
+	l.shared = l.dynamic + call.Shared
+	return l, nil
+}
