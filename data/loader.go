@@ -3,7 +3,6 @@ package data
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -26,6 +25,8 @@ type Batch struct {
 	Pixels  []byte  // NHWC
 	Labels  []int32 // −1: none
 	Indices []int64 // positions in the stream, which address an image's random numbers
+	Sources []int64 // instead of Pixels, in batches of a Resident: the numbers of the images
+	Flips   []bool  // and whether they are to be mirrored
 
 	pending atomic.Int32
 	done    chan struct{}
@@ -46,8 +47,7 @@ type Loader struct {
 	once  sync.Once
 	group sync.WaitGroup
 
-	mu      sync.Mutex
-	skipped []string
+	skipped names
 }
 
 type job struct {
@@ -55,13 +55,10 @@ type job struct {
 	i     int
 }
 
-// maxSkipped is how many names of broken images are kept.
-const maxSkipped = 1000
-
 // NewLoader starts a loader; it must be closed.
 func NewLoader(d Dataset, o LoaderOptions) (*Loader, error) {
-	if o.Batch < 1 || o.Start < 0 {
-		return nil, fmt.Errorf("loader of batches of %d from position %d: want a positive batch and position", o.Batch, o.Start)
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	if o.Workers == 0 {
 		o.Workers = max(1, runtime.GOMAXPROCS(0)/2)
@@ -131,39 +128,47 @@ func (l *Loader) decode() {
 
 // image decodes image i of a batch.
 func (l *Loader) image(b *Batch, i int) {
-	n := l.data.Len()
 	position := b.Indices[i]
-	index := Order(l.o.Seed, position/int64(n), n, int(position%int64(n)))
 	dst := b.Pixels[i*l.size : (i+1)*l.size]
-	label, err := l.data.Read(index, dst)
-	for tries := 1; err != nil && l.o.SkipBroken && tries < n; tries++ {
-		l.skip(err)
-		label, err = l.data.Read((index+tries)%n, dst)
-	}
+	label := -1
+	_, err := l.o.pick(l.data.Len(), position, func(index int) (err error) {
+		label, err = l.data.Read(index, dst)
+		return err
+	}, l.skipped.add)
 	if err == nil && l.o.Flip && flipped(l.o.Seed, position) {
 		mirror(dst, l.data)
 	}
 	b.Labels[i], b.errs[i] = int32(label), err
 }
 
-// skip remembers the name of a broken image.
-func (l *Loader) skip(err error) {
+// Skipped names the broken images that were left out so far.
+func (l *Loader) Skipped() []string { return l.skipped.all() }
+
+// maxSkipped is how many names of broken images are kept.
+const maxSkipped = 1000
+
+// names is a set of broken images.
+type names struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (s *names) add(err error) {
 	name := err.Error()
 	if e := (*Error)(nil); errors.As(err, &e) {
 		name = e.Path
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.skipped) < maxSkipped && !slices.Contains(l.skipped, name) {
-		l.skipped = append(l.skipped, name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.list) < maxSkipped && !slices.Contains(s.list, name) {
+		s.list = append(s.list, name)
 	}
 }
 
-// Skipped names the broken images that were left out so far.
-func (l *Loader) Skipped() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.skipped)
+func (s *names) all() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.list)
 }
 
 // mirror turns an image left to right.

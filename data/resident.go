@@ -1,0 +1,121 @@
+package data
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Resident is the stream of a data set that lies somewhere as a whole, decoded:
+// its batches say which image is where and whether it is mirrored. It is the
+// stream of a Loader with the same options.
+type Resident struct {
+	data    Dataset
+	o       LoaderOptions
+	labels  []int32
+	errs    []error // of images that cannot be decoded
+	next    int64   // position
+	batch   Batch
+	skipped names
+}
+
+// chunkBytes is about how much is decoded before it is handed on.
+const chunkBytes = 16 << 20
+
+// NewResident decodes all images, hands them to write in order (the number of the
+// first and the pixels of some; broken images are zeros), and returns their stream.
+func NewResident(ctx context.Context, d Dataset, o LoaderOptions, write func(first int, pixels []byte) error) (*Resident, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	r := &Resident{data: d, o: o, labels: make([]int32, d.Len()), errs: make([]error, d.Len()), next: o.Start}
+	r.batch = Batch{Labels: make([]int32, o.Batch), Indices: make([]int64, o.Batch), Sources: make([]int64, o.Batch), Flips: make([]bool, o.Batch)}
+	h, w, c := d.Shape()
+	size := h * w * c
+	chunk := max(1, chunkBytes/size)
+	pixels := make([]byte, min(chunk, d.Len())*size)
+	for first := 0; first < d.Len(); first += chunk {
+		n := min(chunk, d.Len()-first)
+		if err := r.decode(ctx, first, pixels[:n*size]); err != nil {
+			return nil, err
+		}
+		if err := write(first, pixels[:n*size]); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// decode reads images from first on, as many as there is room for, on all processors.
+func (r *Resident) decode(ctx context.Context, first int, pixels []byte) error {
+	h, w, c := r.data.Shape()
+	size := h * w * c
+	workers := runtime.GOMAXPROCS(0)
+	var group errgroup.Group
+	for worker := range workers {
+		group.Go(func() error {
+			for i := worker; i < len(pixels)/size; i += workers {
+				if err := context.Cause(ctx); err != nil {
+					return err
+				}
+				dst := pixels[i*size : (i+1)*size]
+				label, err := r.data.Read(first+i, dst)
+				if err != nil {
+					clear(dst)
+				}
+				r.labels[first+i], r.errs[first+i] = int32(label), err
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// Next returns the next batch, valid until the next call. It has no pixels.
+func (r *Resident) Next(ctx context.Context) (*Batch, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	for i := range r.batch.Indices {
+		position := r.next + int64(i)
+		index, err := r.o.pick(r.data.Len(), position, func(index int) error { return r.errs[index] }, r.skipped.add)
+		if err != nil {
+			return nil, err
+		}
+		r.batch.Indices[i], r.batch.Sources[i], r.batch.Labels[i] = position, int64(index), r.labels[index]
+		r.batch.Flips[i] = r.o.Flip && flipped(r.o.Seed, position)
+	}
+	r.next += int64(r.o.Batch)
+	return &r.batch, nil
+}
+
+// Release does nothing: there is one batch.
+func (*Resident) Release(*Batch) {}
+
+// Skipped names the broken images that were left out so far.
+func (r *Resident) Skipped() []string { return r.skipped.all() }
+
+// Close does nothing.
+func (*Resident) Close() {}
+
+func (o LoaderOptions) check() error {
+	if o.Batch < 1 || o.Start < 0 {
+		return fmt.Errorf("loader of batches of %d from position %d: want a positive batch and position", o.Batch, o.Start)
+	}
+	return nil
+}
+
+// pick returns the image at a position of the stream. Where read fails on it and
+// broken images are to be skipped, it is the next one that can be read.
+func (o LoaderOptions) pick(n int, position int64, read func(index int) error, skip func(error)) (int, error) {
+	first := Order(o.Seed, position/int64(n), n, int(position%int64(n)))
+	index, err := first, read(first)
+	for tries := 1; err != nil && o.SkipBroken && tries < n; tries++ {
+		skip(err)
+		index = (first + tries) % n
+		err = read(index)
+	}
+	return index, err
+}
