@@ -66,6 +66,9 @@ func (t CPUTarget) String() string { return fmt.Sprintf("a CPU with %d threads",
 // Precision is float32: bfloat16 saves memory here, not time.
 func (CPUTarget) Precision() number.Type { return number.Float32 }
 
+// Row is 0: kernels read their parameters where the host has them.
+func (CPUTarget) Row(plan.Launch) int { return 0 }
+
 // Scratch is what the kernel asks for and, where the kernel takes float32 only,
 // copies of the operands that are stored in bfloat16.
 func (t CPUTarget) Scratch(l plan.Launch) int {
@@ -110,6 +113,12 @@ type cpuMemory struct {
 	regions [plan.Regions][]float32
 }
 
+// Room is none: a data set is in the memory of the host already.
+func (*CPU) Room() (int64, error) { return 0, nil }
+
+// Simulated says no.
+func (*CPU) Simulated() bool { return false }
+
 // Alloc returns zeroed memory.
 func (d *CPU) Alloc(sizes [plan.Regions]int) (Memory, error) {
 	m := &cpuMemory{}
@@ -141,6 +150,14 @@ func (m *cpuMemory) Write(r plan.Region, offset int, src []float32) error {
 		return err
 	}
 	copy(m.regions[r][offset:], src)
+	return nil
+}
+
+func (m *cpuMemory) WriteBytes(r plan.Region, offset int, src []byte) error {
+	if err := insideBytes(m, r, offset, len(src)); err != nil {
+		return err
+	}
+	copy(m.bytes(r)[offset:], src)
 	return nil
 }
 

@@ -19,6 +19,8 @@ type Memory interface {
 	Read(r plan.Region, offset int, dst []float32) error
 	// Write copies elements to a flat buffer of float32.
 	Write(r plan.Region, offset int, src []float32) error
+	// WriteBytes copies to a region of bytes.
+	WriteBytes(r plan.Region, offset int, src []byte) error
 	// Fill sets every byte of a region.
 	Fill(r plan.Region, value byte) error
 	// As returns the same memory with one region in the place of another: plans
@@ -56,11 +58,17 @@ type Device interface {
 	Describe() string
 	// Target is what plans for this device are compiled for.
 	Target() plan.Target
-	// Alloc returns zeroed memory of this many bytes for each region.
+	// Room is how many bytes may be taken on the device so that data need not be
+	// brought there; 0 if it lies in the memory of the host anyway.
+	Room() (int64, error)
+	// Alloc returns memory of this many bytes for each region, zeroed but for the
+	// arena, of which nothing is known.
 	Alloc(sizes [plan.Regions]int) (Memory, error)
 	// Load binds a plan to memory at least as large as it says. Results are
 	// tensors that will be read after every run: they are brought along with it.
 	Load(p *plan.Plan, m Memory, results ...plan.Tensor) (Program, error)
+	// Simulated says that times on this device mean nothing.
+	Simulated() bool
 	// Threads is how many threads of the host work for it.
 	Threads() int
 	// PeakFLOPS is the arithmetic rate in a precision, measured or by the
@@ -107,6 +115,17 @@ func inside(m Memory, r plan.Region, offset, n int) error {
 	}
 	if have := m.Sizes()[r] / 4; offset < 0 || offset+n > have {
 		return fmt.Errorf("elements %d to %d of %v, which has %d", offset, offset+n, r, have)
+	}
+	return nil
+}
+
+// insideBytes says why bytes are not in a region of them.
+func insideBytes(m Memory, r plan.Region, offset, n int) error {
+	if r.Type() != number.Uint8 {
+		return fmt.Errorf("%v is a region of %v, not of bytes", r, r.Type())
+	}
+	if have := m.Sizes()[r]; offset < 0 || offset+n > have {
+		return fmt.Errorf("bytes %d to %d of %v, which has %d", offset, offset+n, r, have)
 	}
 	return nil
 }

@@ -41,10 +41,12 @@ type Options struct {
 	Outputs    []*gorgonia.Node // kept until the end of the run
 	Parameters []Parameter
 	FlatSize   int // elements of each flat buffer
+	ImageBytes int // of a data set that lies on the device
 	Before     []Stage
 	After      []Stage
 	Target     Target
 	Precision  number.Type // of activations and products; see kernels.TypesOf
+	Ahead      int         // runs whose parameters are set together where the device wants them so; 0: 1
 	Without    []string    // fusions to leave out: see Fusions
 }
 

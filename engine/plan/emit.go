@@ -47,7 +47,7 @@ type operand struct {
 
 // emit orders the launches, finds out how long memory is needed, and assigns addresses.
 func (c *compiler) emit() (*Plan, error) {
-	p := &Plan{Target: c.Target, Precision: c.Precision, flatSize: c.FlatSize, places: map[int64]Tensor{}}
+	p := &Plan{Target: c.Target, Precision: c.Precision, Ahead: max(1, c.Ahead), sizes: c.sizes(), places: map[int64]Tensor{}}
 	launches, err := c.launches()
 	if err != nil {
 		return nil, err
@@ -132,8 +132,15 @@ func (p *Plan) append(l Launch) {
 	p.Launches = append(p.Launches, l)
 	for _, t := range append(slices.Clone(l.In), l.Out) {
 		if t.Region != Arena {
-			p.Sizes[t.Region] = roundUp(p.flatSize*t.Region.Type().Size(), alignment) + tail
+			p.Sizes[t.Region] = roundUp(p.sizes.whole(t.Region).Values()*t.Region.Type().Size(), alignment) + tail
 		}
+	}
+	row := 0
+	for _, l := range p.Launches {
+		row += p.Target.Row(l)
+	}
+	if row > 0 {
+		p.Sizes[Table] = max(p.Sizes[Table], TableHead+p.Ahead*row)
 	}
 }
 
@@ -206,10 +213,12 @@ func (c *compiler) launches() ([]pending, error) {
 	return list, stages(c.After)
 }
 
+func (c *compiler) sizes() sizes { return sizes{c.FlatSize, c.ImageBytes} }
+
 // operand of a stage. Only what is kept for the whole run is where a stage looks for it.
 func (c *compiler) operand(s Stage, r Ref) (operand, error) {
 	if r.Node == nil {
-		return operand{place: Whole(r.Region, c.FlatSize)}, nil
+		return operand{place: c.sizes().whole(r.Region)}, nil
 	}
 	v := c.values[r.Node.ID()]
 	if v == nil || !v.pinned {
@@ -218,19 +227,14 @@ func (c *compiler) operand(s Stage, r Ref) (operand, error) {
 	return operand{value: v}, nil
 }
 
-// Whole is a flat buffer of n elements as one vector.
-func Whole(r Region, n int) Tensor {
-	return Tensor{Region: r, Type: r.Type(), Shape: tensor.Shape{n}, Pitch: n}
-}
-
 // Then returns a plan of other stages over the memory of this one: their nodes
 // are its inputs and outputs, which stay where they are.
 func (p *Plan) Then(stages ...Stage) (*Plan, error) {
-	q := &Plan{Target: p.Target, Precision: p.Precision, Sizes: p.Sizes, flatSize: p.flatSize, places: p.places}
+	q := &Plan{Target: p.Target, Precision: p.Precision, Ahead: 1, Sizes: p.Sizes, sizes: p.sizes, places: p.places}
 	for _, s := range stages {
 		place := func(r Ref) Tensor {
 			if r.Node == nil {
-				return Whole(r.Region, p.flatSize)
+				return p.sizes.whole(r.Region)
 			}
 			return p.Place(r.Node)
 		}

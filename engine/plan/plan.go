@@ -29,17 +29,25 @@ const (
 	Sum         // of the gradients of several micro-batches
 	Half        // bfloat16 copy of Parameters, which matrix products read
 	AverageHalf // the same of Average
-	Regions     // the number of regions
+
+	Images  // a data set, one image behind the other
+	Table   // the numbers of the kernels that change from run to run, and the counter of runs
+	Regions // the number of regions
 )
 
-var regionNames = [Regions]string{"arena", "params", "grads", "moment1", "moment2", "average", "sum", "half", "averagehalf"}
+var regionNames = [Regions]string{
+	"arena", "params", "grads", "moment1", "moment2", "average", "sum", "half", "averagehalf", "images", "table",
+}
 
 func (r Region) String() string { return regionNames[r] }
 
-// Type is that of the elements of a flat buffer.
+// Type is that of the elements of a region that has one.
 func (r Region) Type() number.Type {
-	if r == Half || r == AverageHalf {
+	switch r {
+	case Half, AverageHalf:
 		return number.BFloat16
+	case Images, Table:
+		return number.Uint8
 	}
 	return number.Float32
 }
@@ -126,6 +134,9 @@ type Target interface {
 	// Scratch returns the bytes of working memory of a launch. Its operands have
 	// types, shapes and pitches, but no places yet.
 	Scratch(l Launch) int
+	// Row returns the bytes of a launch's parameters in the table: 0 if they are
+	// read in the memory of the host.
+	Row(l Launch) int
 	// Precision is the one that suits the device best.
 	Precision() number.Type
 }
@@ -136,10 +147,32 @@ type Plan struct {
 	Sizes     [Regions]int // bytes of each region that the plan touches
 	Target    Target
 	Precision number.Type
+	Ahead     int // runs whose parameters the table holds together
 
-	flatSize int
-	places   map[int64]Tensor // by node
+	sizes  sizes
+	places map[int64]Tensor // by node
 }
+
+// sizes of the regions that do not depend on what is launched, in elements.
+type sizes struct{ flat, images int }
+
+// whole is a region as one vector.
+func (s sizes) whole(r Region) Tensor {
+	n := s.flat
+	if r == Images {
+		n = s.images
+	}
+	return Whole(r, n)
+}
+
+// Whole is a region of n elements as one vector.
+func Whole(r Region, n int) Tensor {
+	return Tensor{Region: r, Type: r.Type(), Shape: tensor.Shape{n}, Pitch: n}
+}
+
+// TableHead is the bytes before the first row of a table: the counter, alone in
+// its cache line.
+const TableHead = 256
 
 // Cost is the sum over all launches.
 func (p *Plan) Cost() kernels.Cost {

@@ -19,6 +19,8 @@ type floats struct{}
 
 func (floats) Precision() number.Type { return number.Float32 }
 
+func (floats) Row(Launch) int { return 0 }
+
 func (floats) Scratch(l Launch) int {
 	var in []tensor.Shape
 	for _, t := range l.In {
