@@ -235,7 +235,7 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, m *train.Model,
 		slots = max(slots, len(row.B)-1)
 	}
 	step, err := generate.NewStep(generate.Options{
-		Config: m.Config, Height: height, Width: width, Batch: min(o.batch, len(seeds)), Guided: o.guidance != 1, Slots: slots,
+		Config: m.Config, Height: height, Width: width, Batch: min(o.batch, len(seeds)), Guided: o.guidance != 1, Slots: slots, Calls: len(table.Rows),
 		Target: dev.Target(), Precision: precision,
 	})
 	if err != nil {

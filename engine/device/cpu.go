@@ -329,7 +329,7 @@ func (g *cpuProgram) Read(t plan.Tensor, dst []float32) error {
 		case number.BFloat16:
 			cast.Widen(to, o.Half[r*o.Pitch:][:o.Cols])
 		default:
-			return fmt.Errorf("%v is no tensor of numbers", t)
+			return errNumbers(t)
 		}
 	}
 	return nil
@@ -340,7 +340,7 @@ func (g *cpuProgram) ReadBytes(t plan.Tensor, dst []byte) error {
 		return errLength
 	}
 	if t.Type != number.Uint8 || t.Pitch != t.Cols() {
-		return fmt.Errorf("%v is no tensor of bytes without gaps", t)
+		return errBytes(t)
 	}
 	copy(dst, g.memory.operand(t).Bytes)
 	return nil
@@ -359,7 +359,7 @@ func (g *cpuProgram) Write(t plan.Tensor, src []float32) error {
 		case number.BFloat16:
 			cast.Narrow(o.Half[r*o.Pitch:][:o.Cols], from)
 		default:
-			return fmt.Errorf("%v is no tensor of numbers", t)
+			return errNumbers(t)
 		}
 	}
 	return nil

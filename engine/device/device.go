@@ -132,3 +132,7 @@ func insideBytes(m Memory, r plan.Region, offset, n int) error {
 
 // errLength is a slice that does not have the length of its tensor.
 var errLength = errors.New("the slice has not the tensor's length")
+
+func errNumbers(t plan.Tensor) error { return fmt.Errorf("%v is no tensor of numbers", t) }
+
+func errBytes(t plan.Tensor) error { return fmt.Errorf("%v is no tensor of bytes without gaps", t) }

@@ -39,8 +39,10 @@ func Target(name string, threads int) (plan.Target, error) {
 	if name == "cpu" || name == "auto" {
 		return NewCPUTarget(threads), nil
 	}
-	_, err := cudaIndex(name)
-	return nil, err
+	if _, err := cudaIndex(name); err != nil {
+		return nil, err
+	}
+	return CUDATarget{}, nil
 }
 
 // cudaIndex reads the N of cuda:N.

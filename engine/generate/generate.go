@@ -10,9 +10,7 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
 	"fluxion/engine/sampler"
-	"fluxion/kernels"
 	"fluxion/kernels/cast"
-	"fluxion/kernels/cpu"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/feed"
 	"fluxion/kernels/number"
@@ -30,9 +28,13 @@ type Options struct {
 	Batch         int  // images made together
 	Guided        bool // evaluate every image without its class, too
 	Slots         int  // outputs of earlier calls that the sampler combines
+	Calls         int  // of the network for an image, as far as they are known: what a GPU sets up together
 	Target        plan.Target
 	Precision     number.Type
 }
+
+// maxAhead bounds the calls whose parameters are on a GPU together.
+const maxAhead = 256
 
 // Step is a sampling step as a plan: times, network, guidance, update. Before
 // the first step of a batch, Start draws the noise that it begins with.
@@ -67,7 +69,7 @@ func NewStep(o Options) (*Step, error) {
 	s.pixels = gorgonia.NewVector(g.G, tensor.Uint8, gorgonia.WithShape(o.Batch*s.shape.Values()), gorgonia.WithName("pixels"))
 	c := plan.Options{
 		Inputs: []*gorgonia.Node{g.Sample, g.Time, s.pixels}, Outputs: []*gorgonia.Node{g.Output},
-		FlatSize: nets.FlatSize(g.Params), Target: o.Target, Precision: o.Precision,
+		FlatSize: nets.FlatSize(g.Params), Target: o.Target, Precision: o.Precision, Ahead: min(o.Calls, maxAhead),
 	}
 	if g.Class != nil {
 		c.Inputs = append(c.Inputs, g.Class)
@@ -104,72 +106,6 @@ func (s *Step) Sizes() [plan.Regions]int {
 		return plan.Union(s.Plan, s.Start)
 	}
 	return plan.Union(s.Plan, s.Start, s.weights)
-}
-
-// half is the i-th half of the rows of the network's input or output, all of
-// them without guidance.
-func (s *Step) half(m cpu.Matrix, i int) cpu.Matrix {
-	rows := s.Batch * s.shape.Pixels
-	return kernels.Rows(m, i*rows, rows)
-}
-
-// repeated returns what runs, followed by the copying of the first half of z to
-// the second, if there is guidance.
-func (s *Step) repeated(z cpu.Matrix, run func(*cpu.Pool)) func(*cpu.Pool) {
-	if !s.Guided {
-		return run
-	}
-	first, second := s.half(z, 0), s.half(z, 1)
-	repeat := kernels.RowLoop(first, func(k *cpu.Kernels, r, n int) {
-		k.Copy(kernels.Rows(second, r, n), kernels.Rows(first, r, n))
-	})
-	return func(p *cpu.Pool) {
-		run(p)
-		repeat(p)
-	}
-}
-
-// startStage draws the first z.
-type startStage struct {
-	kernels.Signature
-	step *Step
-}
-
-func (u startStage) String() string { return draw.Start{Shape: u.step.shape}.String() }
-
-func (u startStage) Cost([]tensor.Shape, tensor.Shape) kernels.Cost {
-	return draw.Start{Shape: u.step.shape}.Cost()
-}
-
-func (u startStage) CPU(l kernels.Launch) func(*cpu.Pool) {
-	s := u.step
-	return s.repeated(l.Out.Matrix, draw.Start{Shape: s.shape}.CPU(s.seeds, s.half(l.Out.Matrix, 0)))
-}
-
-// updateStage puts the sampler's update into the plan. Its output is the
-// network's input, whose second half, under guidance, repeats the first. Inputs
-// are the network's output, the pixels, and the slots.
-type updateStage struct {
-	kernels.Signature
-	step *Step
-}
-
-func (u updateStage) String() string { return update.Kernel{Shape: u.step.shape}.String() }
-
-func (u updateStage) Cost([]tensor.Shape, tensor.Shape) kernels.Cost {
-	return update.Kernel{Shape: u.step.shape}.Cost(u.step.Slots)
-}
-
-func (u updateStage) CPU(l kernels.Launch) func(*cpu.Pool) {
-	s := u.step
-	o := update.Operands{Z: s.half(l.Out.Matrix, 0), Y: s.half(l.In[0].Matrix, 0), Pixels: l.In[1].Bytes[:l.In[1].Cols]}
-	if s.Guided {
-		o.Unconditional = s.half(l.In[0].Matrix, 1)
-	}
-	for _, slot := range l.In[2:] {
-		o.History = append(o.History, slot.Matrix)
-	}
-	return s.repeated(l.Out.Matrix, update.Kernel{Shape: s.shape}.CPU(s.update, o))
 }
 
 // Load binds the step to memory whose parameters are the weights to sample from.

@@ -12,8 +12,6 @@ import (
 	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
-	"fluxion/engine/plan"
-	"fluxion/engine/process"
 	"fluxion/kernels/adamw"
 	"fluxion/kernels/number"
 	"fluxion/nets"
@@ -104,20 +102,18 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 	}
 	o.Observer.Start(start)
 
-	loader, err := data.NewLoader(r.data, data.LoaderOptions{
-		Batch: r.trainer.Batch, Seed: r.settings.Seed, Flip: r.settings.Flip, SkipBroken: r.settings.SkipBroken, Start: state.Images,
-	})
+	stream, err := r.stream(ctx, state.Images)
 	if err != nil {
 		return result(), err
 	}
-	defer loader.Close()
+	defer stream.Close()
 	meter := newMeter(state.Images)
 	saver := &saver{run: r}
 	defer func() { err = errors.Join(err, saver.wait()) }()
 	for state.Images < r.settings.Images {
 		before := state
 		r.trainer.Hyper(r.hyper(state))
-		loss, whole, err := r.forwardBackward(ctx, loader, &state)
+		loss, whole, err := r.forwardBackward(ctx, stream, &state)
 		if err != nil {
 			return result(), err
 		}
@@ -133,7 +129,7 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 			state.Loss = r.settings.runningMean(state, loss)
 			if meter.due() || state.Images >= r.settings.Images {
 				s := meter.status(state, r.settings, norm, r.settings.learningRate(before.Images))
-				s.Skipped = len(loader.Skipped())
+				s.Skipped = len(stream.Skipped())
 				r.observer.Status(s)
 				if err := r.folder.status(s); err != nil {
 					return result(), err
@@ -174,18 +170,18 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 
 // forwardBackward runs the micro-batches of a step and counts their images. The
 // step is not whole, and has not happened, if ctx ended between two of them.
-func (r *run) forwardBackward(ctx context.Context, loader *data.Loader, state *State) (loss float64, whole bool, err error) {
+func (r *run) forwardBackward(ctx context.Context, stream stream, state *State) (loss float64, whole bool, err error) {
 	n := r.trainer.Accumulate
 	for i := range n {
-		batch, err := loader.Next(ctx)
+		batch, err := stream.Next(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
 				return 0, false, nil
 			}
 			return 0, false, err
 		}
-		r.trainer.Fill(Images{batch.Pixels, batch.Labels, batch.Indices}, r.objective)
-		loader.Release(batch)
+		r.trainer.Fill(Images{batch.Pixels, batch.Labels, batch.Indices, batch.Sources, batch.Flips}, r.objective)
+		stream.Release(batch)
 		part, err := r.trainer.RunMicro(i)
 		if err != nil {
 			return 0, false, err
@@ -258,122 +254,4 @@ func (r *run) notFinite(images int64, loss, norm float64) error {
 		e.Last = all[len(all)-1].path
 	}
 	return e
-}
-
-// initialise draws the first weights; their average begins with them.
-func (r *run) initialise() error {
-	flat := make([]float32, nets.FlatSize(r.trainer.Graph.Params))
-	nets.Initialise(r.trainer.Graph.Params, r.settings.Seed, flat)
-	return errors.Join(r.trainer.Memory.Write(plan.Parameters, 0, flat), r.trainer.Memory.Write(plan.Average, 0, flat), r.trainer.Refresh())
-}
-
-// close gives back what the run holds.
-func (r *run) close() error {
-	var err error
-	if r.trainer != nil {
-		err = r.trainer.Free()
-	}
-	if r.sampler != nil {
-		err = errors.Join(err, r.sampler.Free())
-	}
-	if r.memory != nil {
-		err = errors.Join(err, r.memory.Free())
-	}
-	r.folder.close()
-	return err
-}
-
-// prepare turns settings into a run: process, network, plans, memory, folder.
-func prepare(o Options) (*run, Start, error) {
-	s := o.Settings
-	if err := s.Validate(); err != nil {
-		return nil, Start{}, err
-	}
-	p, err := process.Get(s.Schedule, process.ScheduleOptions{}, s.Output)
-	if err != nil {
-		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
-	}
-	times, err := process.GetTimeSampler(s.TimeSampler)
-	if err != nil {
-		return nil, Start{}, &SettingError{"time_sampler", err.Error()}
-	}
-	precision, err := device.Precision(s.Precision, o.Device.Target())
-	if err != nil {
-		return nil, Start{}, &SettingError{"precision", err.Error()}
-	}
-	s.Precision = precision.String()
-	height, width, channels := o.Data.Shape()
-	config, err := Network(s.Preset, height, width, channels, len(o.Data.Classes()))
-	if err != nil {
-		return nil, Start{}, err
-	}
-	r := &run{dir: o.Dir, settings: s, config: config, data: o.Data, observer: o.Observer, precision: precision}
-	r.objective = Objective{Process: p, Times: times, Seed: s.Seed, LabelDrop: s.LabelDrop, NullClass: len(o.Data.Classes())}
-	step, err := NewStep(StepOptions{
-		Config: config, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate,
-		Target: o.Device.Target(), Precision: precision,
-	})
-	if err != nil {
-		return nil, Start{}, err
-	}
-	sizes := step.Sizes()
-	grid, err := r.gridStep(height, width, o.Device.Target())
-	if err != nil {
-		return nil, Start{}, err
-	}
-	if grid != nil {
-		sizes[plan.Arena] = max(sizes[plan.Arena], grid.Sizes()[plan.Arena])
-		sizes[plan.AverageHalf] = grid.Sizes()[plan.Half]
-	}
-	var changes []Change
-	if r.folder, changes, err = openFolder(o.Dir, s, o.Fresh); err != nil {
-		return nil, Start{}, err
-	}
-	if err := r.load(o.Device, sizes, step, grid); err != nil {
-		return nil, Start{}, errors.Join(err, r.close())
-	}
-	return r, Start{
-		Run: o.Dir, Settings: s, Changes: changes,
-		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Classes: o.Data.Classes(),
-		Parameters: nets.Count(step.Graph.Params), Tensors: len(step.Graph.Params),
-		Device: o.Device.Describe(), PlannedBytes: plan.Bytes(sizes), StepFLOPs: step.Cost().FLOPs,
-		Objective: fmt.Sprintf("%v, times %s", p, times.Name),
-	}, nil
-}
-
-// load puts the step, and the sampling of grids, on the device.
-func (r *run) load(d device.Device, sizes [plan.Regions]int, step *Step, grid *generate.Step) (err error) {
-	if r.memory, err = d.Alloc(sizes); err != nil {
-		return err
-	}
-	if r.trainer, err = step.Load(d, r.memory); err != nil || grid == nil {
-		return err
-	}
-	average := r.memory.As(plan.Parameters, plan.Average).As(plan.Half, plan.AverageHalf)
-	r.sampler, err = grid.Load(d, average)
-	return err
-}
-
-// Network is a preset, or the network of a folder, for images like these. With
-// classes its table has one row more, for an image without its label.
-func Network(preset string, height, width, channels, classes int) (nets.Config, error) {
-	c, err := nets.Preset(preset)
-	if err != nil {
-		var folderErr error
-		if c, folderErr = nets.ReadConfig(preset); folderErr != nil {
-			return c, &SettingError{"preset", fmt.Sprintf("%v; nor is it a folder with a network (%v)", err, folderErr)}
-		}
-	}
-	if height != width {
-		return c, &SettingError{"size", fmt.Sprintf("images of %d×%d pixels are not square; give a size to crop them", height, width)}
-	}
-	if least := 1 << (len(c.BlockOutChannels) - 1); height%least != 0 {
-		return c, &SettingError{"size", fmt.Sprintf("%d pixels cannot be halved %d times as preset %s does; want a multiple of %d",
-			height, len(c.BlockOutChannels)-1, preset, least)}
-	}
-	c = c.WithChannels(channels).WithSize(height).WithClasses(0)
-	if classes > 0 {
-		c = c.WithClasses(classes + 1)
-	}
-	return c, c.Validate()
 }

@@ -22,7 +22,7 @@ func (r *run) gridStep(height, width int, target plan.Target) (*generate.Step, e
 	}
 	return generate.NewStep(generate.Options{
 		Config: r.config, Height: height, Width: width, Batch: min(r.settings.Batch, r.settings.SampleCount),
-		Target: target, Precision: r.precision,
+		Calls: r.settings.SampleSteps, Target: target, Precision: r.precision,
 	})
 }
 

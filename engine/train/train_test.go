@@ -384,6 +384,54 @@ func TestPrecision(t *testing.T) {
 	}
 }
 
+// TestResident: images taken from a data set that lies on the device make the step
+// of the same images brought with it, mirrored ones, too.
+func TestResident(t *testing.T) {
+	streamed, batches, o := newTrainer(t, 1, 2, number.Float32)
+	options := streamed.StepOptions
+	options.Resident, options.Flip = 8, true
+	s, err := NewStep(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := cpuDevice(t, 2)
+	memory, err := d.Alloc(s.Sizes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	resident, err := s.Load(d, memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights := make([]float32, nets.FlatSize(s.Graph.Params))
+	const size, row = 16 * 16 * 3, 16 * 3
+	set := slices.Clone(batches[0].Pixels)
+	b := Images{Labels: batches[0].Labels, Indices: batches[0].Indices}
+	for i := range 8 { // image i of the batch is image 7−i of the set, every other one mirrored
+		b.Sources, b.Flips = append(b.Sources, int64(7-i)), append(b.Flips, i%2 == 1)
+		to := set[(7-i)*size:][:size]
+		for j := range to {
+			x := j % row / 3
+			if i%2 == 1 {
+				x = 15 - x
+			}
+			to[j] = batches[0].Pixels[i*size+j/row*row+3*x+j%3]
+		}
+	}
+	if err := errors.Join(
+		streamed.Memory.Read(plan.Parameters, 0, weights), memory.Write(plan.Parameters, 0, weights),
+		memory.WriteBytes(plan.Images, 0, set),
+	); err != nil {
+		t.Fatal(err)
+	}
+	for i := range int64(3) {
+		want, got := streamed.step(t, batches, o, i), resident.step(t, []Images{b}, o, i)
+		if got != want {
+			t.Errorf("step %d: loss %v, with images brought along %v", i, got, want)
+		}
+	}
+}
+
 // TestAccumulation: four micro-batches make the step of the whole batch.
 func TestAccumulation(t *testing.T) {
 	whole, b1, o := newTrainer(t, 1, 2, number.Float32)

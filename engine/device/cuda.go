@@ -1,0 +1,209 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+
+	"fluxion/engine/plan"
+	"fluxion/kernels/cpu"
+	"fluxion/kernels/cuda"
+	"fluxion/kernels/number"
+)
+
+// CUDA runs plans on an NVIDIA GPU, or a simulated one. All work goes through one
+// stream, so it runs in the order in which it is given.
+type CUDA struct {
+	ordinal int
+	device  cuda.Device
+	stream  cuda.Stream
+}
+
+// NewCUDA opens a device of a driver.
+func NewCUDA(driver cuda.Driver, ordinal int) (*CUDA, error) {
+	devices, err := driver.Devices()
+	if err != nil {
+		return nil, err
+	}
+	if ordinal >= len(devices) {
+		return nil, fmt.Errorf("there are %d CUDA devices, no number %d", len(devices), ordinal)
+	}
+	device, err := driver.Open(ordinal)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := device.NewStream()
+	if err != nil {
+		return nil, errors.Join(err, device.Close())
+	}
+	return &CUDA{ordinal, device, stream}, nil
+}
+
+// Name returns "cuda:0" for the first device.
+func (d *CUDA) Name() string { return fmt.Sprintf("cuda:%d", d.ordinal) }
+
+// Describe names the GPU.
+func (d *CUDA) Describe() string {
+	p := d.device.Properties()
+	return fmt.Sprintf("%s, compute capability %d.%d, %.1f GiB", p.Name, p.Major, p.Minor, float64(p.Memory)/(1<<30))
+}
+
+// Target is a CUDA GPU.
+func (*CUDA) Target() plan.Target { return CUDATarget{} }
+
+// Simulated says whether this is no GPU.
+func (d *CUDA) Simulated() bool { return d.device.Properties().Simulated }
+
+// Threads is how many threads the host has for other work.
+func (*CUDA) Threads() int { return cpu.Threads() }
+
+// Room is the memory that is free now.
+func (d *CUDA) Room() (int64, error) {
+	free, _, err := d.device.MemoryInfo()
+	return free, err
+}
+
+// rates are the floating-point operations that a multiprocessor does in a cycle,
+// by compute capability: float32 on its lanes, and dense bfloat16 products on its
+// tensor cores with sums in float32. From the architecture whitepapers.
+var rates = map[[2]int]map[number.Type]float64{
+	{8, 0}:  {number.Float32: 128, number.BFloat16: 2048},
+	{8, 6}:  {number.Float32: 256, number.BFloat16: 512},
+	{8, 9}:  {number.Float32: 256, number.BFloat16: 512},
+	{9, 0}:  {number.Float32: 256, number.BFloat16: 4096},
+	{10, 0}: {number.Float32: 256, number.BFloat16: 8192},
+	{12, 0}: {number.Float32: 256, number.BFloat16: 512},
+}
+
+// PeakFLOPS is the rate by the hardware's description, at its highest clock.
+func (d *CUDA) PeakFLOPS(precision number.Type) float64 {
+	p := d.device.Properties()
+	if p.Simulated {
+		return 0
+	}
+	return rates[[2]int{p.Major, p.Minor}][precision] * float64(p.Multiprocessors) * float64(p.ClockHz)
+}
+
+// Close waits for what runs and gives everything back.
+func (d *CUDA) Close() error {
+	return errors.Join(released(d.stream.Close()), d.device.Close())
+}
+
+// released drops the error of giving something back on a device that is lost:
+// whoever lost it was told, and Close takes all with it.
+func released(err error) error {
+	if e := (*cuda.Error)(nil); errors.As(err, &e) && e.Result.Lost() {
+		return nil
+	}
+	return err
+}
+
+// cudaMemory is regions on a GPU.
+type cudaMemory struct {
+	device *CUDA
+	sizes  [plan.Regions]int
+	base   [plan.Regions]cuda.Address
+}
+
+// Alloc returns memory on the GPU.
+func (d *CUDA) Alloc(sizes [plan.Regions]int) (Memory, error) {
+	m := &cudaMemory{device: d, sizes: sizes}
+	err := func() error {
+		for r, n := range sizes {
+			if n == 0 {
+				continue
+			}
+			var err error
+			if m.base[r], err = d.device.Alloc(n); err != nil {
+				return d.full(sizes, err)
+			}
+			if region := plan.Region(r); region != plan.Arena && region != plan.Images {
+				if err := d.stream.Fill(m.base[r], 0, n); err != nil {
+					return err
+				}
+			}
+		}
+		return d.stream.Synchronize()
+	}()
+	if err != nil {
+		return nil, errors.Join(err, m.Free())
+	}
+	return m, nil
+}
+
+// full says how much was wanted when memory ran out.
+func (d *CUDA) full(sizes [plan.Regions]int, err error) error {
+	if !errors.Is(err, cuda.OutOfMemory) {
+		return err
+	}
+	_, total, infoErr := d.device.MemoryInfo()
+	if infoErr != nil {
+		return err
+	}
+	return fmt.Errorf("the plan wants %.2f GiB of the %.2f GiB of %s, less of it is free; a smaller batch, or accumulate, takes less: %w",
+		float64(plan.Bytes(sizes))/(1<<30), float64(total)/(1<<30), d.Name(), err)
+}
+
+func (m *cudaMemory) Sizes() [plan.Regions]int { return m.sizes }
+
+// address of an element of a region.
+func (m *cudaMemory) address(r plan.Region, bytes int) cuda.Address {
+	return m.base[r] + cuda.Address(bytes)
+}
+
+func (m *cudaMemory) Read(r plan.Region, offset int, dst []float32) error {
+	if err := inside(m, r, offset, len(dst)); err != nil {
+		return err
+	}
+	if err := m.device.stream.Synchronize(); err != nil {
+		return err
+	}
+	return m.device.device.CopyOut(bytesOf(dst), m.address(r, 4*offset))
+}
+
+func (m *cudaMemory) Write(r plan.Region, offset int, src []float32) error {
+	if err := inside(m, r, offset, len(src)); err != nil {
+		return err
+	}
+	return m.write(m.address(r, 4*offset), bytesOf(src))
+}
+
+func (m *cudaMemory) WriteBytes(r plan.Region, offset int, src []byte) error {
+	if err := insideBytes(m, r, offset, len(src)); err != nil {
+		return err
+	}
+	return m.write(m.address(r, offset), src)
+}
+
+func (m *cudaMemory) write(to cuda.Address, src []byte) error {
+	if err := m.device.stream.Synchronize(); err != nil {
+		return err
+	}
+	return m.device.device.CopyIn(to, src)
+}
+
+func (m *cudaMemory) Fill(r plan.Region, value byte) error {
+	if m.sizes[r] == 0 {
+		return nil
+	}
+	if err := m.device.stream.Fill(m.base[r], value, m.sizes[r]); err != nil {
+		return err
+	}
+	return m.device.stream.Synchronize()
+}
+
+func (m *cudaMemory) As(region, other plan.Region) Memory {
+	view := *m
+	view.base[region], view.sizes[region] = m.base[other], m.sizes[other]
+	return &view
+}
+
+func (m *cudaMemory) Free() error {
+	var err error
+	for r, a := range m.base {
+		if a != 0 {
+			err = errors.Join(err, released(m.device.device.Free(a)))
+			m.base[r] = 0
+		}
+	}
+	return err
+}

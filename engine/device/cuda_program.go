@@ -1,0 +1,328 @@
+package device
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"unsafe"
+
+	"fluxion/engine/plan"
+	"fluxion/kernels/cast"
+	"fluxion/kernels/cuda"
+	"fluxion/kernels/feed"
+	"fluxion/kernels/number"
+)
+
+// cudaProgram is a plan captured as a graph. What changes from run to run is in a
+// table on the device, a row for each run; kernels read the row that a counter
+// points at, and the last launch of the graph moves the counter on. So a run is an
+// upload and a launch, and several runs are one upload and several launches.
+type cudaProgram struct {
+	device *CUDA
+	plan   *plan.Plan
+	memory *cudaMemory
+	calls  [][]cuda.Call // of each launch of the plan
+	graph  cuda.Graph
+
+	parameters []parameters
+	stride     int    // bytes of a row
+	pinned     []byte // the table in the memory of the host
+	uploaded   cuda.Event
+	uploading  bool // pinned may still be read
+
+	results []result
+	fresh   bool   // results are those of the last run
+	staging []byte // for tensors that are read or written beside the results
+}
+
+// parameters of a launch and where they stand in a row.
+type parameters struct {
+	kernel      cuda.Parameterised
+	from, bytes int
+}
+
+// result is a tensor that is copied out after every run.
+type result struct {
+	place  plan.Tensor
+	pinned []byte
+}
+
+// Load binds a plan and captures it.
+func (d *CUDA) Load(p *plan.Plan, m Memory, results ...plan.Tensor) (Program, error) {
+	memory, ok := m.(*cudaMemory)
+	if !ok || memory.device != d {
+		return nil, fmt.Errorf("memory of another device than %s", d.Name())
+	}
+	if err := fits(p, d, m); err != nil {
+		return nil, err
+	}
+	g := &cudaProgram{device: d, plan: p, memory: memory}
+	if err := g.load(results); err != nil {
+		return nil, errors.Join(err, g.Free())
+	}
+	return g, nil
+}
+
+func (g *cudaProgram) load(results []plan.Tensor) error {
+	if err := g.bind(); err != nil {
+		return err
+	}
+	var all []cuda.Call
+	for _, calls := range g.calls {
+		all = append(all, calls...)
+	}
+	var err error
+	if len(g.parameters) > 0 {
+		all = append(all, feed.Advance(g.memory.base[plan.Table]))
+		if g.pinned, err = g.device.device.AllocHost(plan.TableHead + g.plan.Ahead*g.stride); err != nil {
+			return err
+		}
+		clear(g.pinned)
+		if g.uploaded, err = g.device.device.NewEvent(); err != nil {
+			return err
+		}
+	}
+	for _, place := range results {
+		pinned, err := g.device.device.AllocHost(span(place))
+		if err != nil {
+			return err
+		}
+		g.results = append(g.results, result{place, pinned})
+	}
+	if err := g.device.device.Prepare(all...); err != nil {
+		return err
+	}
+	g.graph, err = g.device.stream.Capture(func() error {
+		for _, c := range all {
+			if err := g.device.stream.Launch(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// bind asks every kernel for its launches at the addresses of this memory.
+func (g *cudaProgram) bind() error {
+	target := g.plan.Target
+	for _, l := range g.plan.Launches {
+		g.stride += target.Row(l)
+	}
+	from := 0
+	for i, l := range g.plan.Launches {
+		b := bindCUDA(l, g.address)
+		if l.Scratch.Bytes > 0 {
+			b.Scratch = g.memory.address(plan.Arena, l.Scratch.Offset)
+		}
+		if n := target.Row(l); n > 0 {
+			k := l.Kernel.(cuda.Parameterised)
+			g.parameters = append(g.parameters, parameters{k, from, k.ParameterBytes()})
+			b.Parameters = cuda.Parameters{
+				Table: g.memory.address(plan.Table, plan.TableHead+from), Stride: g.stride, Counter: g.memory.base[plan.Table],
+			}
+			from += n
+		}
+		calls, err := callsOf(l, b)
+		if err != nil {
+			return fmt.Errorf("launch %d: %w", i, err)
+		}
+		g.calls = append(g.calls, calls)
+	}
+	return nil
+}
+
+func (g *cudaProgram) address(t plan.Tensor) cuda.Address {
+	return g.memory.address(t.Region, t.Offset)
+}
+
+// upload sets the parameters of n runs, from the first on, and brings them to the device.
+func (g *cudaProgram) upload(first, n int, set func(i int) error) error {
+	if g.uploading {
+		if err := g.uploaded.Synchronize(); err != nil {
+			return err
+		}
+		g.uploading = false
+	}
+	for i := range n {
+		if set != nil {
+			if err := set(first + i); err != nil {
+				return err
+			}
+		}
+		row := plan.TableHead + i*g.stride
+		for _, p := range g.parameters {
+			p.kernel.PutParameters(g.pinned[row+p.from:][:p.bytes])
+		}
+	}
+	if len(g.parameters) == 0 {
+		return nil
+	}
+	binary.LittleEndian.PutUint32(g.pinned, 0) // the counter
+	g.uploading = true
+	if err := g.device.stream.CopyIn(g.memory.base[plan.Table], g.pinned[:plan.TableHead+n*g.stride]); err != nil {
+		return err
+	}
+	return g.device.stream.Record(g.uploaded)
+}
+
+func (g *cudaProgram) RunSteps(n int, set func(i int) error) error {
+	for done := 0; done < n; {
+		ahead := min(g.plan.Ahead, n-done)
+		if err := g.upload(done, ahead, set); err != nil {
+			return err
+		}
+		for range ahead {
+			if err := g.graph.Launch(g.device.stream); err != nil {
+				return err
+			}
+		}
+		done += ahead
+	}
+	for _, r := range g.results {
+		if err := g.device.stream.CopyOut(r.pinned, g.address(r.place)); err != nil {
+			return err
+		}
+	}
+	g.fresh = true
+	return nil
+}
+
+func (g *cudaProgram) Launches(visit func(i int) error) error {
+	g.fresh = false
+	if err := g.upload(0, 1, nil); err != nil {
+		return err
+	}
+	for i, calls := range g.calls {
+		for _, c := range calls {
+			if err := g.device.stream.Launch(c); err != nil {
+				return err
+			}
+		}
+		if err := g.device.stream.Synchronize(); err != nil {
+			return fmt.Errorf("launch %d, %v: %w", i, g.plan.Launches[i].Kernel, err)
+		}
+		if err := visit(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// span is the bytes from the first to the last element of a tensor.
+func span(t plan.Tensor) int { return ((t.Rows()-1)*t.Pitch + t.Cols()) * t.Type.Size() }
+
+// copyOut returns the memory of a tensor, until the next call.
+func (g *cudaProgram) copyOut(t plan.Tensor) ([]byte, error) {
+	if err := g.device.stream.Synchronize(); err != nil {
+		return nil, err
+	}
+	for _, r := range g.results {
+		if g.fresh && r.place.Region == t.Region && r.place.Offset == t.Offset && r.place.Type == t.Type && span(r.place) == span(t) {
+			return r.pinned, nil
+		}
+	}
+	b := g.staged(span(t))
+	return b, g.device.device.CopyOut(b, g.address(t))
+}
+
+func (g *cudaProgram) staged(n int) []byte {
+	g.staging = slices.Grow(g.staging[:0], n)[:n]
+	return g.staging
+}
+
+func (g *cudaProgram) Read(t plan.Tensor, dst []float32) error {
+	if len(dst) != t.Values() {
+		return errLength
+	}
+	if t.Type == number.Uint8 {
+		return errNumbers(t)
+	}
+	b, err := g.copyOut(t)
+	if err != nil {
+		return err
+	}
+	size := t.Type.Size()
+	for r := range t.Rows() {
+		to, from := dst[r*t.Cols():][:t.Cols()], b[r*t.Pitch*size:][:t.Cols()*size]
+		if t.Type == number.Float32 {
+			copy(bytesOf(to), from)
+			continue
+		}
+		for c := range to {
+			to[c] = number.Widen(binary.LittleEndian.Uint16(from[2*c:]))
+		}
+	}
+	return nil
+}
+
+func (g *cudaProgram) ReadBytes(t plan.Tensor, dst []byte) error {
+	if len(dst) != t.Values() {
+		return errLength
+	}
+	if t.Type != number.Uint8 || t.Pitch != t.Cols() {
+		return errBytes(t)
+	}
+	b, err := g.copyOut(t)
+	copy(dst, b)
+	return err
+}
+
+func (g *cudaProgram) Write(t plan.Tensor, src []float32) error {
+	if len(src) != t.Values() {
+		return errLength
+	}
+	if t.Type == number.Uint8 {
+		return errNumbers(t)
+	}
+	if err := g.device.stream.Synchronize(); err != nil {
+		return err
+	}
+	rows, cols := t.Rows(), t.Cols()
+	if t.Pitch == cols {
+		rows, cols = 1, rows*cols
+	}
+	g.fresh = false
+	size := t.Type.Size()
+	for r := range rows {
+		from := src[r*cols:][:cols]
+		b := bytesOf(from)
+		if t.Type == number.BFloat16 {
+			half := make([]uint16, cols)
+			cast.Narrow(half, from)
+			b = g.staged(2 * cols)
+			for c, x := range half {
+				binary.LittleEndian.PutUint16(b[2*c:], x)
+			}
+		}
+		if err := g.device.device.CopyIn(g.address(t)+cuda.Address(r*t.Pitch*size), b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Free waits for the runs so far, whose buffers it gives back.
+func (g *cudaProgram) Free() error {
+	err := released(g.device.stream.Synchronize())
+	if g.graph != nil {
+		err = errors.Join(err, released(g.graph.Close()))
+	}
+	if g.uploaded != nil {
+		err = errors.Join(err, released(g.uploaded.Close()))
+	}
+	if g.pinned != nil {
+		err = errors.Join(err, released(g.device.device.FreeHost(g.pinned)))
+	}
+	for _, r := range g.results {
+		err = errors.Join(err, released(g.device.device.FreeHost(r.pinned)))
+	}
+	g.graph, g.uploaded, g.pinned, g.results = nil, nil, nil, nil
+	return err
+}
+
+// bytesOf is the memory of floats; devices and hosts are little-endian alike.
+func bytesOf(x []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
+}

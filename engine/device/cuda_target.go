@@ -1,0 +1,82 @@
+package device
+
+import (
+	"fmt"
+
+	"fluxion/engine/plan"
+	"fluxion/kernels/cuda"
+	"fluxion/kernels/number"
+
+	"gorgonia.org/tensor"
+)
+
+// CUDATarget is a CUDA GPU as something to compile plans for.
+type CUDATarget struct{}
+
+func (CUDATarget) String() string { return "a CUDA GPU" }
+
+// Precision is bfloat16, which tensor cores multiply.
+func (CUDATarget) Precision() number.Type { return number.BFloat16 }
+
+// unplaced is where operands are thought to be while their addresses are not
+// known: nowhere, but as well aligned as they will be.
+const unplaced cuda.Address = 1 << 40
+
+// Scratch is what the kernel asks for. A kernel that does not run on a GPU is
+// refused when the plan is loaded.
+func (CUDATarget) Scratch(l plan.Launch) int {
+	k, ok := l.Kernel.(cuda.Kernel)
+	if !ok {
+		return 0
+	}
+	return k.CUDAScratch(bindCUDA(l, func(t plan.Tensor) cuda.Address { return unplaced + cuda.Address(t.Offset) }))
+}
+
+// rowAlignment of a kernel's parameters within a row of the table.
+const rowAlignment = 64
+
+// Row is the bytes of the kernel's parameters.
+func (CUDATarget) Row(l plan.Launch) int {
+	k, ok := l.Kernel.(cuda.Parameterised)
+	if !ok {
+		return 0
+	}
+	return (k.ParameterBytes() + rowAlignment - 1) / rowAlignment * rowAlignment
+}
+
+// bindCUDA is a launch with the addresses of its operands, but for scratch and parameters.
+func bindCUDA(l plan.Launch, address func(plan.Tensor) cuda.Address) cuda.Launch {
+	operand := func(t plan.Tensor) cuda.Operand {
+		o := cuda.Operand{Address: address(t), Type: t.Type, Shape: t.Shape, Rows: t.Rows(), Cols: t.Cols(), Pitch: t.Pitch}
+		if o.Shape == nil {
+			o.Shape = tensor.ScalarShape()
+		}
+		return o
+	}
+	b := cuda.Launch{Out: operand(l.Out)}
+	for _, t := range l.In {
+		b.In = append(b.In, operand(t))
+	}
+	if l.Add != nil {
+		b.Add = operand(*l.Add)
+	}
+	if l.PerImage != nil {
+		b.PerImage = operand(*l.PerImage)
+	}
+	return b
+}
+
+// callsOf asks a kernel for its launches. Kernels panic on operands they are not
+// made for, which is an error here.
+func callsOf(l plan.Launch, b cuda.Launch) (calls []cuda.Call, err error) {
+	k, ok := l.Kernel.(cuda.Kernel)
+	if !ok {
+		return nil, fmt.Errorf("operator %v has no CUDA kernel", l.Kernel)
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			calls, err = nil, fmt.Errorf("operator %v: %v", l.Kernel, r)
+		}
+	}()
+	return k.CUDA(b), nil
+}

@@ -1,0 +1,183 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"fluxion/data"
+	"fluxion/engine/device"
+	"fluxion/engine/generate"
+	"fluxion/engine/plan"
+	"fluxion/engine/process"
+	"fluxion/nets"
+)
+
+// initialise draws the first weights; their average begins with them.
+func (r *run) initialise() error {
+	flat := make([]float32, nets.FlatSize(r.trainer.Graph.Params))
+	nets.Initialise(r.trainer.Graph.Params, r.settings.Seed, flat)
+	return errors.Join(r.trainer.Memory.Write(plan.Parameters, 0, flat), r.trainer.Memory.Write(plan.Average, 0, flat), r.trainer.Refresh())
+}
+
+// close gives back what the run holds.
+func (r *run) close() error {
+	var err error
+	if r.trainer != nil {
+		err = r.trainer.Free()
+	}
+	if r.sampler != nil {
+		err = errors.Join(err, r.sampler.Free())
+	}
+	if r.memory != nil {
+		err = errors.Join(err, r.memory.Free())
+	}
+	r.folder.close()
+	return err
+}
+
+// prepare turns settings into a run: process, network, plans, memory, folder.
+func prepare(o Options) (*run, Start, error) {
+	s := o.Settings
+	if err := s.Validate(); err != nil {
+		return nil, Start{}, err
+	}
+	p, err := process.Get(s.Schedule, process.ScheduleOptions{}, s.Output)
+	if err != nil {
+		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
+	}
+	times, err := process.GetTimeSampler(s.TimeSampler)
+	if err != nil {
+		return nil, Start{}, &SettingError{"time_sampler", err.Error()}
+	}
+	precision, err := device.Precision(s.Precision, o.Device.Target())
+	if err != nil {
+		return nil, Start{}, &SettingError{"precision", err.Error()}
+	}
+	s.Precision = precision.String()
+	height, width, channels := o.Data.Shape()
+	config, err := Network(s.Preset, height, width, channels, len(o.Data.Classes()))
+	if err != nil {
+		return nil, Start{}, err
+	}
+	r := &run{dir: o.Dir, settings: s, config: config, data: o.Data, observer: o.Observer, precision: precision}
+	r.objective = Objective{Process: p, Times: times, Seed: s.Seed, LabelDrop: s.LabelDrop, NullClass: len(o.Data.Classes())}
+	step, grid, sizes, err := r.compile(o.Device)
+	if err != nil {
+		return nil, Start{}, err
+	}
+	var changes []Change
+	if r.folder, changes, err = openFolder(o.Dir, s, o.Fresh); err != nil {
+		return nil, Start{}, err
+	}
+	if err := r.load(o.Device, sizes, step, grid); err != nil {
+		return nil, Start{}, errors.Join(err, r.close())
+	}
+	return r, Start{
+		Run: o.Dir, Settings: s, Changes: changes,
+		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Classes: o.Data.Classes(),
+		Parameters: nets.Count(step.Graph.Params), Tensors: len(step.Graph.Params),
+		Device: o.Device.Describe(), PlannedBytes: plan.Bytes(sizes), StepFLOPs: step.Cost().FLOPs,
+		Objective: fmt.Sprintf("%v, times %s", p, times.Name),
+	}, nil
+}
+
+// residentShare is the part of a device's free memory that a data set may take, as 1/residentShare.
+const residentShare = 4
+
+// compile makes the plans of a step and of grids, and the memory that both need.
+// The data set is part of it if the device has room.
+func (r *run) compile(d device.Device) (step *Step, grid *generate.Step, sizes [plan.Regions]int, err error) {
+	s := r.settings
+	height, width, channels := r.data.Shape()
+	o := StepOptions{
+		Config: r.config, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate,
+		Target: d.Target(), Precision: r.precision, Flip: s.Flip,
+	}
+	if grid, err = r.gridStep(height, width, o.Target); err != nil {
+		return nil, nil, sizes, err
+	}
+	room, err := d.Room()
+	if err != nil {
+		return nil, nil, sizes, err
+	}
+	if bytes := int64(r.data.Len()) * int64(height*width*channels); bytes <= room/residentShare {
+		o.Resident = r.data.Len()
+	}
+	for {
+		if step, err = NewStep(o); err != nil {
+			return nil, nil, sizes, err
+		}
+		if sizes = step.Sizes(); grid != nil {
+			more := grid.Sizes()
+			more[plan.Half], more[plan.AverageHalf] = 0, more[plan.Half] // grids have weights of their own
+			for r, n := range more {
+				sizes[r] = max(sizes[r], n)
+			}
+		}
+		if o.Resident == 0 || plan.Bytes(sizes) <= room {
+			return step, grid, sizes, nil
+		}
+		o.Resident = 0
+	}
+}
+
+// stream is where batches come from.
+type stream interface {
+	Next(context.Context) (*data.Batch, error)
+	Release(*data.Batch)
+	Skipped() []string
+	Close()
+}
+
+// stream opens the images from a position on; a data set that is to lie on the
+// device is brought there.
+func (r *run) stream(ctx context.Context, from int64) (stream, error) {
+	o := data.LoaderOptions{
+		Batch: r.trainer.Batch, Seed: r.settings.Seed, Flip: r.settings.Flip, SkipBroken: r.settings.SkipBroken, Start: from,
+	}
+	if r.trainer.Resident == 0 {
+		return data.NewLoader(r.data, o)
+	}
+	height, width, channels := r.data.Shape()
+	return data.NewResident(ctx, r.data, o, func(first int, pixels []byte) error {
+		return r.memory.WriteBytes(plan.Images, first*height*width*channels, pixels)
+	})
+}
+
+// load puts the step, and the sampling of grids, on the device.
+func (r *run) load(d device.Device, sizes [plan.Regions]int, step *Step, grid *generate.Step) (err error) {
+	if r.memory, err = d.Alloc(sizes); err != nil {
+		return err
+	}
+	if r.trainer, err = step.Load(d, r.memory); err != nil || grid == nil {
+		return err
+	}
+	average := r.memory.As(plan.Parameters, plan.Average).As(plan.Half, plan.AverageHalf)
+	r.sampler, err = grid.Load(d, average)
+	return err
+}
+
+// Network is a preset, or the network of a folder, for images like these. With
+// classes its table has one row more, for an image without its label.
+func Network(preset string, height, width, channels, classes int) (nets.Config, error) {
+	c, err := nets.Preset(preset)
+	if err != nil {
+		var folderErr error
+		if c, folderErr = nets.ReadConfig(preset); folderErr != nil {
+			return c, &SettingError{"preset", fmt.Sprintf("%v; nor is it a folder with a network (%v)", err, folderErr)}
+		}
+	}
+	if height != width {
+		return c, &SettingError{"size", fmt.Sprintf("images of %d×%d pixels are not square; give a size to crop them", height, width)}
+	}
+	if least := 1 << (len(c.BlockOutChannels) - 1); height%least != 0 {
+		return c, &SettingError{"size", fmt.Sprintf("%d pixels cannot be halved %d times as preset %s does; want a multiple of %d",
+			height, len(c.BlockOutChannels)-1, preset, least)}
+	}
+	c = c.WithChannels(channels).WithSize(height).WithClasses(0)
+	if classes > 0 {
+		c = c.WithClasses(classes + 1)
+	}
+	return c, c.Validate()
+}

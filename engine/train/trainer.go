@@ -1,0 +1,213 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"fluxion/engine/device"
+	"fluxion/engine/plan"
+	"fluxion/engine/process"
+	"fluxion/kernels/adamw"
+	"fluxion/kernels/draw"
+	"fluxion/kernels/philox"
+)
+
+// Load binds the step to memory.
+func (s *Step) Load(d device.Device, m device.Memory) (*Trainer, error) {
+	t := &Trainer{Step: s, Memory: m}
+	for _, p := range s.plans() {
+		var results []plan.Tensor
+		if p == s.Micro {
+			results = append(results, p.Place(s.loss))
+		}
+		if p == s.last() {
+			results = append(results, p.Place(s.norm))
+		}
+		program, err := d.Load(p, m, results...)
+		if err != nil {
+			return nil, errors.Join(err, t.Free())
+		}
+		t.programs = append(t.programs, program)
+	}
+	if s.half != nil {
+		var err error
+		if t.half, err = d.Load(s.half, m); err != nil {
+			return nil, errors.Join(err, t.Free())
+		}
+	}
+	return t, nil
+}
+
+// last is the plan that ends with the optimizer.
+func (s *Step) last() *plan.Plan {
+	all := s.plans()
+	return all[len(all)-1]
+}
+
+// Trainer is a step on a device.
+type Trainer struct {
+	*Step
+	Memory   device.Memory
+	programs []device.Program
+	half     device.Program // of Step.half
+	scalar   [1]float32
+}
+
+// Free gives back what the trainer holds besides its memory.
+func (t *Trainer) Free() error {
+	var err error
+	for _, p := range append(t.programs, t.half) {
+		if p != nil {
+			err = errors.Join(err, p.Free())
+		}
+	}
+	return err
+}
+
+// Images is one micro-batch from the data.
+type Images struct {
+	Pixels  []byte  // NHWC; nil if the data set is resident
+	Labels  []int32 // −1: none
+	Indices []int64 // position in the stream of images
+	Sources []int64 // number in a resident data set
+	Flips   []bool  // whether to mirror a resident image
+}
+
+// Objective is how a run makes training pairs.
+type Objective struct {
+	Process   process.Process
+	Times     process.TimeSampler
+	Seed      uint64
+	LabelDrop float64
+	NullClass int // the class of an image without its label
+}
+
+// Fill sets the parameters of a micro-batch: pixels, and for each image the
+// time, the coefficients and the class that its position in the stream decides.
+func (t *Trainer) Fill(b Images, o Objective) {
+	if t.Resident > 0 {
+		copy(t.batch.Sources, b.Sources)
+		copy(t.batch.Flips, b.Flips)
+	} else {
+		copy(t.batch.Pixels, b.Pixels)
+	}
+	t.batch.Seed = o.Seed
+	for i, at := range b.Indices {
+		t.batch.Addresses[i] = at
+		q := o.Process.At(o.Times.Time(philox.Uniform64(o.Seed, philox.Time, uint64(at), 0)))
+		t.batch.Coefficients[i] = draw.Coefficients{
+			Alpha: float32(q.Alpha), Sigma: float32(q.Sigma), A: float32(q.A), B: float32(q.B), NetworkTime: float32(q.NetworkTime),
+		}
+	}
+	if t.classes == nil {
+		return
+	}
+	for i, at := range b.Indices {
+		class := int(b.Labels[i])
+		if class < 0 || philox.Uniform64(o.Seed, philox.Drop, uint64(at), 0) < o.LabelDrop {
+			class = o.NullClass
+		}
+		t.classes.Values[i] = float32(class)
+	}
+}
+
+// Refresh must be called after parameters were written from outside.
+func (t *Trainer) Refresh() error {
+	if t.half == nil {
+		return nil
+	}
+	return device.Run(t.half)
+}
+
+// RunMicro runs micro-batch i of a step and returns its loss. Without
+// accumulation this is the whole step.
+func (t *Trainer) RunMicro(i int) (float64, error) {
+	if err := device.Run(t.programs[0]); err != nil {
+		return 0, err
+	}
+	if t.Accumulate > 1 {
+		if err := device.Run(t.programs[1+min(i, 1)]); err != nil {
+			return 0, err
+		}
+	}
+	return t.read(0, t.Micro.Place(t.loss))
+}
+
+func (t *Trainer) read(program int, place plan.Tensor) (float64, error) {
+	err := t.programs[program].Read(place, t.scalar[:])
+	return float64(t.scalar[0]), err
+}
+
+// Finish ends a step of accumulated gradients and returns the norm of its
+// gradients. A norm that is not finite has changed nothing.
+func (t *Trainer) Finish() (float64, error) {
+	last := len(t.programs) - 1
+	if t.Accumulate > 1 {
+		if err := device.Run(t.programs[last]); err != nil {
+			return 0, err
+		}
+	}
+	norm, err := t.read(last, t.last().Place(t.norm))
+	return norm * t.hyper.GradScale, err
+}
+
+// Hyper sets what changes from step to step.
+func (t *Trainer) Hyper(h adamw.Step) {
+	h.GradScale = 1 / float64(t.Accumulate)
+	*t.hyper = h
+}
+
+// FirstBad runs the last micro-batch again and names the first tensor that is
+// not finite: a parameter, or the result of a launch.
+func (t *Trainer) FirstBad() (string, error) {
+	for _, p := range t.Graph.Params {
+		values := make([]float32, p.Size())
+		if err := t.Memory.Read(plan.Parameters, p.Offset, values); err != nil {
+			return "", err
+		}
+		if !finite(values) {
+			return "parameter " + p.Name, nil
+		}
+	}
+	bad := ""
+	err := t.programs[0].Launches(func(i int) error {
+		l := t.Micro.Launches[i]
+		if bad != "" || l.Out.Region == plan.Parameters {
+			return nil
+		}
+		values := make([]float32, l.Out.Values())
+		if err := t.programs[0].Read(l.Out, values); err != nil {
+			return err
+		}
+		if !finite(values) {
+			bad = fmt.Sprintf("result %v of launch %d, %v%s", l.Out.Shape, i, l.Kernel, t.where(l))
+		}
+		return nil
+	})
+	return bad, err
+}
+
+// where names the layer of a launch by the parameter it reads or trains.
+func (t *Trainer) where(l plan.Launch) string {
+	for _, o := range append(l.In, l.Out) {
+		if o.Region != plan.Parameters && o.Region != plan.Half && o.Region != plan.Gradients {
+			continue
+		}
+		for _, p := range t.Graph.Params {
+			if p.Offset*o.Type.Size() == o.Offset && p.Size() == o.Shape.TotalSize() {
+				return " (" + p.Name + ")"
+			}
+		}
+	}
+	return ""
+}
+
+func finite(x []float32) bool {
+	for _, e := range x {
+		if math.IsNaN(float64(e)) || math.IsInf(float64(e), 0) {
+			return false
+		}
+	}
+	return true
+}
