@@ -87,6 +87,7 @@ func portable() *Kernels {
 	}
 	k.SumSquares = func(x []float32) float64 { return k.Dot(x, x) }
 	k.AdamW = portableAdamW
+	portableWinograd(k)
 	return k
 }
 

@@ -87,6 +87,24 @@ func adamWAVX512(a *vectorArgs)
 func adamWAverageAVX512(a *vectorArgs)
 
 //go:noescape
+func winogradInputAVX512(a *transformArgs)
+
+//go:noescape
+func winogradOutputAVX512(a *transformArgs)
+
+//go:noescape
+func winogradOutputAddAVX512(a *transformArgs)
+
+//go:noescape
+func winogradOutputGradAVX512(a *transformArgs)
+
+//go:noescape
+func winogradWeightsAVX512(a *transformArgs)
+
+//go:noescape
+func winogradWeightsGradAVX512(a *transformArgs)
+
+//go:noescape
 func tileAVX2_8(t *Tile)
 
 //go:noescape
@@ -157,3 +175,21 @@ func adamWAVX2(a *vectorArgs)
 
 //go:noescape
 func adamWAverageAVX2(a *vectorArgs)
+
+//go:noescape
+func winogradInputAVX2(a *transformArgs)
+
+//go:noescape
+func winogradOutputAVX2(a *transformArgs)
+
+//go:noescape
+func winogradOutputAddAVX2(a *transformArgs)
+
+//go:noescape
+func winogradOutputGradAVX2(a *transformArgs)
+
+//go:noescape
+func winogradWeightsAVX2(a *transformArgs)
+
+//go:noescape
+func winogradWeightsGradAVX2(a *transformArgs)

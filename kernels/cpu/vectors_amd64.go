@@ -93,3 +93,18 @@ func addLanes(sums *[16]float32, lanes int) float32 {
 func (h *AdamW) constants(c *constants) unsafe.Pointer {
 	return c.set(h.GradScale, h.Beta1, 1-h.Beta1, h.Beta2, 1-h.Beta2, h.C2, h.Eps, h.LR*h.C1, h.LR*h.WeightDecay, 1-h.EMARate)
 }
+
+// transformArgs is what the assembly of Winograd's transforms reads;
+// asm/winograd.go has the offsets.
+type transformArgs struct {
+	in, out    *uintptr
+	full, tail int // bytes, floats
+	mask       unsafe.Pointer
+	bias       uintptr
+	add        *uintptr
+}
+
+func transform(lanes int, in, out *uintptr, channels int) transformArgs {
+	tail := channels % lanes
+	return transformArgs{in: in, out: out, full: 4 * (channels - tail), tail: tail, mask: unsafe.Pointer(&masks[tail])}
+}

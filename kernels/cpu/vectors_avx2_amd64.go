@@ -119,4 +119,29 @@ func vectorsAVX2(k *Kernels) {
 		}
 		adamWAverageAVX2(v.withColumns(len(p), ema))
 	}
+	k.WinogradInput = func(in, out *uintptr, channels int) {
+		a := transform(lanes, in, out, channels)
+		winogradInputAVX2(&a)
+	}
+	k.WinogradOutput = func(in, out, add *uintptr, bias uintptr, channels int) {
+		a := transform(lanes, in, out, channels)
+		a.bias, a.add = bias, add
+		if add == nil {
+			winogradOutputAVX2(&a)
+			return
+		}
+		winogradOutputAddAVX2(&a)
+	}
+	k.WinogradOutputGrad = func(in, out *uintptr, channels int) {
+		a := transform(lanes, in, out, channels)
+		winogradOutputGradAVX2(&a)
+	}
+	k.WinogradWeights = func(in, out *uintptr, channels int) {
+		a := transform(lanes, in, out, channels)
+		winogradWeightsAVX2(&a)
+	}
+	k.WinogradWeightsGrad = func(in, out *uintptr, channels int) {
+		a := transform(lanes, in, out, channels)
+		winogradWeightsGradAVX2(&a)
+	}
 }

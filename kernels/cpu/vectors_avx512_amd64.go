@@ -119,4 +119,29 @@ func vectorsAVX512(k *Kernels) {
 		}
 		adamWAverageAVX512(v.withColumns(len(p), ema))
 	}
+	k.WinogradInput = func(in, out *uintptr, channels int) {
+		a := transform(lanes, in, out, channels)
+		winogradInputAVX512(&a)
+	}
+	k.WinogradOutput = func(in, out, add *uintptr, bias uintptr, channels int) {
+		a := transform(lanes, in, out, channels)
+		a.bias, a.add = bias, add
+		if add == nil {
+			winogradOutputAVX512(&a)
+			return
+		}
+		winogradOutputAddAVX512(&a)
+	}
+	k.WinogradOutputGrad = func(in, out *uintptr, channels int) {
+		a := transform(lanes, in, out, channels)
+		winogradOutputGradAVX512(&a)
+	}
+	k.WinogradWeights = func(in, out *uintptr, channels int) {
+		a := transform(lanes, in, out, channels)
+		winogradWeightsAVX512(&a)
+	}
+	k.WinogradWeightsGrad = func(in, out *uintptr, channels int) {
+		a := transform(lanes, in, out, channels)
+		winogradWeightsGradAVX512(&a)
+	}
 }

@@ -76,6 +76,9 @@ func Files() map[string]string {
 		for _, k := range vectorKernels {
 			declare(e.vector(k), "a *vectorArgs")
 		}
+		for _, k := range transforms {
+			declare(e.winograd(k), "a *transformArgs")
+		}
 		files[strings.ToLower(s.name)+"_amd64.s"] = e.String()
 	}
 	files["stubs_amd64.go"] = stubs
