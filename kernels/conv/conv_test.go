@@ -21,6 +21,9 @@ func TestConv2D(t *testing.T) {
 		{2, 6, 6, 5, 3, 3, Options{Stride: 2, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1}},
 		{1, 6, 6, 3, 8, 3, asymmetric},
 		{3, 3, 3, 2, 70, 3, Same(3)},
+		// Winograd's, with squares that hang over the edge.
+		{1, 2, 3, 16, 16, 3, Same(3)},
+		{2, 3, 2, 17, 16, 3, Same(3)},
 	} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, c.cin), kerneltest.Shape(c.side, c.side, c.cin, c.cout), kerneltest.Shape(c.cout)}

@@ -63,8 +63,11 @@ func (f forward) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 	return kernels.Cost{FLOPs: mustSize(f.o, in[0], in[1]).flops(), Bytes: kernels.Traffic(out, in...)}
 }
 
-func (f forward) Scratch(in []tensor.Shape, out tensor.Shape, _ int) int {
+func (f forward) Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
 	s := mustSize(f.o, in[0], in[1])
+	if s.winograd() {
+		return winogradScratch(s.n, s.cin, s.cout, threads)
+	}
 	return gemm.ProductScratch(s.n, s.kh*s.kw, s.cin, s.cout)
 }
 
@@ -72,6 +75,14 @@ func (forward) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true, Per
 
 func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := mustSize(f.o, l.In[0].Shape, l.In[1].Shape)
+	weights := gemm.Weights{Data: l.In[1].Data, TapStride: s.cin * l.In[1].Pitch, DepthStride: l.In[1].Pitch, ColStride: 1}
+	if s.winograd() {
+		w := winograd{
+			squares: s.squares(), depth: s.cin, width: s.cout, in: l.In[0].Matrix, out: l.Out.Matrix, add: l.Add.Matrix,
+			weights: weights, bias: l.In[2].Data[:s.cout], perImage: l.PerImage.Matrix,
+		}
+		return w.bind(l.Scratch, l.Threads)
+	}
 	g := s.forwardGeometry()
 	if l.PerImage.Data != nil && g.Source == nil {
 		g.Images, g.Rows, g.InRows = s.n, s.oh*s.ow, s.h*s.w
@@ -79,7 +90,7 @@ func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 	return gemm.Product{
 		Geometry: g, Depth: s.cin, Width: s.cout,
 		In: l.In[0].Matrix, Out: l.Out.Matrix,
-		W:    gemm.Weights{Data: l.In[1].Data, TapStride: s.cin * l.In[1].Pitch, DepthStride: l.In[1].Pitch, ColStride: 1},
+		W:    weights,
 		Bias: l.In[2].Data[:s.cout], PerImage: l.PerImage.Matrix, Add: l.Add.Matrix,
 		Scratch: l.Scratch, Threads: l.Threads,
 	}.Bind()
@@ -91,8 +102,11 @@ func (g inputGrad) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 	return kernels.Cost{FLOPs: g.size(in).flops(), Bytes: kernels.Traffic(out, in...)}
 }
 
-func (g inputGrad) Scratch(in []tensor.Shape, out tensor.Shape, _ int) int {
+func (g inputGrad) Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
 	s := g.size(in)
+	if s.winograd() {
+		return winogradScratch(s.n, s.cout, s.cin, threads)
+	}
 	return gemm.ProductScratch(s.n, s.kh*s.kw, s.cout, s.cin)
 }
 
@@ -100,10 +114,18 @@ func (inputGrad) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true} }
 
 func (g inputGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := g.size([]tensor.Shape{l.In[0].Shape, l.In[1].Shape})
+	weights := gemm.Weights{Data: l.In[1].Data, TapStride: s.cin * l.In[1].Pitch, DepthStride: 1, ColStride: l.In[1].Pitch}
+	if s.winograd() {
+		w := winograd{
+			squares: s.squares(), depth: s.cout, width: s.cin, in: l.In[0].Matrix, out: l.Out.Matrix, add: l.Add.Matrix,
+			weights: weights, turned: true,
+		}
+		return w.bind(l.Scratch, l.Threads)
+	}
 	return gemm.Product{
 		Geometry: s.inputGeometry(), Depth: s.cout, Width: s.cin,
 		In: l.In[0].Matrix, Out: l.Out.Matrix,
-		W:   gemm.Weights{Data: l.In[1].Data, TapStride: s.cin * l.In[1].Pitch, DepthStride: 1, ColStride: l.In[1].Pitch},
+		W:   weights,
 		Add: l.Add.Matrix, Scratch: l.Scratch, Threads: l.Threads,
 	}.Bind()
 }
@@ -112,8 +134,19 @@ func (g weightGrad) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 	return kernels.Cost{FLOPs: mustSize(g.o, in[0], g.shape(in[0], in[1])).flops(), Bytes: kernels.Traffic(out, in...)}
 }
 
+func (g weightGrad) Scratch(in []tensor.Shape, out tensor.Shape, _ int) int {
+	if s := mustSize(g.o, in[0], out); s.winograd() {
+		return winogradGradScratch(s.cin, s.cout)
+	}
+	return 0
+}
+
 func (g weightGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := mustSize(g.o, l.In[0].Shape, l.Out.Shape)
+	if s.winograd() {
+		w := winogradGrad{squares: s.squares(), depth: s.cin, width: s.cout, in: l.In[0].Matrix, grad: l.In[1].Matrix, out: l.Out.Matrix}
+		return w.bind(l.Scratch, l.Threads)
+	}
 	return gemm.Transposed{
 		Geometry: s.forwardGeometry(), Depth: s.cin, Width: s.cout,
 		In: l.In[0].Matrix, Grad: l.In[1].Matrix,

@@ -475,3 +475,68 @@ func TestMemory(t *testing.T) {
 		Free(x)
 	}
 }
+
+// TestWinograd holds every transform against float64, on rows of odd lengths
+// with poison around them.
+func TestWinograd(t *testing.T) {
+	rows := func(rng *rand.Rand, n, channels int) (Matrix, []uintptr) {
+		m := guarded(rng, n, channels, channels+3)
+		var at []uintptr
+		for i := range n {
+			at = append(at, uintptr(pointer(m.Data[i*m.Pitch:])))
+		}
+		return m, at
+	}
+	forEach(t, func(t *testing.T, k *Kernels) {
+		rng := rand.New(rand.NewPCG(5, 6))
+		for _, channels := range []int{1, 7, 8, 15, 16, 17, 40, 64, 70} {
+			bias := vector(rng, channels)
+			for _, c := range []struct {
+				name   string
+				matrix [][]float32
+				run    func(in, out, add *uintptr)
+				bias   bool
+			}{
+				{"input", winogradInput, func(in, out, _ *uintptr) { k.WinogradInput(in, out, channels) }, false},
+				{"output", winogradOutput, func(in, out, add *uintptr) {
+					k.WinogradOutput(in, out, add, uintptr(pointer(bias)), channels)
+				}, true},
+				{"output gradient", transposed(winogradOutput), func(in, out, _ *uintptr) { k.WinogradOutputGrad(in, out, channels) }, false},
+				{"weights", winogradWeights, func(in, out, _ *uintptr) { k.WinogradWeights(in, out, channels) }, false},
+				{"weights gradient", transposed(winogradWeights), func(in, out, _ *uintptr) { k.WinogradWeightsGrad(in, out, channels) }, false},
+			} {
+				m := c.matrix
+				n, side := len(m), len(m[0])
+				for _, withAdd := range []bool{false, true} {
+					if withAdd && !c.bias {
+						continue // only results take an addend
+					}
+					x, in := rows(rng, side*side, channels)
+					y, out := rows(rng, n*n, channels)
+					add, adds := rows(rng, n*n, channels)
+					addend := (*uintptr)(nil)
+					if withAdd {
+						addend = &adds[0]
+					}
+					c.run(&in[0], &out[0], addend)
+					compare(t, fmt.Sprint(c.name, " of ", channels), y, func(r, ch int) float64 {
+						sum := 0.0
+						for i := range side {
+							for j := range side {
+								sum += float64(m[r/n][i]) * float64(m[r%n][j]) * float64(x.Data[(i*side+j)*x.Pitch+ch])
+							}
+						}
+						if c.bias {
+							sum += float64(bias[ch])
+						}
+						if withAdd {
+							sum += float64(add.Data[r*add.Pitch+ch])
+						}
+						return sum
+					})
+					runtime.KeepAlive(x)
+				}
+			}
+		}
+	})
+}

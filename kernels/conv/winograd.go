@@ -1,0 +1,274 @@
+package conv
+
+import (
+	"unsafe"
+
+	"fluxion/kernels/cpu"
+	"fluxion/kernels/gemm"
+)
+
+// Winograd's convolution F(2×2, 3×3): 4×4 squares of the input that overlap by
+// two are transformed, so that 16 matrix products, one for each place in the
+// square, give 2×2 squares of the output with 16 multiplications instead of 36
+// (Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2016). Its
+// sums are a third as long; its error is about that of the plain sum.
+
+const (
+	places     = 16 // of a transformed square
+	panelCols  = 64 // widest panel of any instruction set
+	blockBytes = 384 << 10
+	// gap keeps the places of a square out of each other's cache sets.
+	gap = 16
+	// Transforms cost as much as this many channels of products.
+	leastChannels = 16
+)
+
+// winograd says whether the convolution is computed so. It depends on the shape
+// alone, so that results do not depend on the machine's threads.
+func (s size) winograd() bool {
+	return s.kh == 3 && s.kw == 3 && s.Options == Same(3) && s.h > 1 && s.w > 1 && s.cin >= leastChannels && s.cout >= leastChannels
+}
+
+func roundUp(n, to int) int { return (n + to - 1) / to * to }
+
+func address(s []float32) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(s))) }
+
+// squares is where the 2×2 squares of images lie.
+type squares struct{ images, h, w, across, each int } // across: in a row; each: of an image
+
+func (s size) squares() squares {
+	across := (s.w + 1) / 2
+	return squares{s.n, s.h, s.w, across, across * ((s.h + 1) / 2)}
+}
+
+func (s squares) count() int { return s.images * s.each }
+
+// gather writes the addresses of the side×side pixels of a square, from its
+// corner less border on; those outside the image are elsewhere's.
+func (s squares) gather(to []uintptr, m cpu.Matrix, col, square, side, border int, elsewhere uintptr) {
+	image, at := square/s.each, square%s.each
+	y0, x0 := 2*(at/s.across)-border, 2*(at%s.across)-border
+	base, pitch := address(m.Data)+uintptr(4*col), uintptr(4*m.Pitch)
+	for i := range side {
+		for j := range side {
+			y, x := y0+i, x0+j
+			if y < 0 || y >= s.h || x < 0 || x >= s.w {
+				to[i*side+j] = elsewhere
+			} else {
+				to[i*side+j] = base + uintptr((image*s.h+y)*s.w+x)*pitch
+			}
+		}
+	}
+}
+
+// winograd is a convolution, or the gradient of its input, bound to its operands.
+type winograd struct {
+	squares
+	depth, width int
+	in, out, add cpu.Matrix
+	weights      gemm.Weights
+	turned       bool // taps in reverse order: the gradient of the input
+	bias         []float32
+	perImage     cpu.Matrix
+
+	kernels *cpu.Kernels
+	block   int // squares of a block, whole tiles
+	groups  int // of panels, each a task of its own
+	packed  []float32
+	biases  []float32 // a row for each image, or one for all
+	zeros   []float32 // a row that is outside of the image
+	workers []winogradWorker
+	pack    func(task, worker int)
+	run     func(task, worker int)
+}
+
+type winogradWorker struct {
+	v, m, spare, taps []float32 // transformed squares, products of a panel, a row for nothing, weights
+	in                [places]uintptr
+	out               [places]uintptr
+	adds              [4]uintptr
+	rows              [cpu.TileRows]uintptr
+	panel             uintptr
+	tile              cpu.Tile
+}
+
+// packDepth is how many rows of weights are transformed at a time.
+const packDepth = 32
+
+// winogradBlock is how many squares of this depth stay in the cache with their products.
+func winogradBlock(depth int) int {
+	return min(max(blockBytes/(4*places*depth)/cpu.TileRows, 1), 8) * cpu.TileRows
+}
+
+func winogradSizes(images, depth, width int) (packed, biases, worker int) {
+	block := winogradBlock(depth)
+	worker = places*(block*depth+gap) + places*(block*panelCols+gap) + panelCols + 9*packDepth*panelCols
+	return places * depth * roundUp(width, 16), images * roundUp(width, 16), roundUp(worker, 16)
+}
+
+func winogradScratch(images, depth, width, threads int) int {
+	packed, biases, worker := winogradSizes(images, depth, width)
+	return packed + biases + threads*worker
+}
+
+// bind returns the convolution as a function that allocates nothing.
+func (w *winograd) bind(scratch []float32, threads int) func(*cpu.Pool) {
+	packed, biases, worker := winogradSizes(w.images, w.depth, w.width)
+	take := func(n int) []float32 {
+		part := scratch[:n:n]
+		scratch = scratch[n:]
+		return part
+	}
+	w.packed, w.biases = take(packed), take(biases)
+	w.block = winogradBlock(w.depth)
+	w.zeros = make([]float32, max(w.depth, roundUp(w.width, 16)))
+	w.workers = make([]winogradWorker, threads)
+	for i := range w.workers {
+		own := take(worker)
+		t := &w.workers[i]
+		t.v, own = own[:places*(w.block*w.depth+gap)], own[places*(w.block*w.depth+gap):]
+		t.m, own = own[:places*(w.block*panelCols+gap)], own[places*(w.block*panelCols+gap):]
+		t.spare, t.taps = own[:panelCols], own[panelCols:][:9*packDepth*panelCols]
+	}
+	w.pack, w.run = w.packTask, w.blockTask
+	return func(p *cpu.Pool) {
+		w.kernels = p.Kernels()
+		w.sumBiases()
+		p.Run(w.panels()*w.depthParts(), w.pack)
+		w.groups = 1
+		for w.blocks()*w.groups < 4*threads && 2*w.groups <= w.panels() {
+			w.groups *= 2
+		}
+		p.Run(w.blocks()*w.groups, w.run)
+	}
+}
+
+func (w *winograd) blocks() int     { return (w.count() + w.block - 1) / w.block }
+func (w *winograd) panels() int     { return (w.width + w.kernels.TileCols - 1) / w.kernels.TileCols }
+func (w *winograd) depthParts() int { return (w.depth + packDepth - 1) / packDepth }
+
+// panel returns the columns of a panel that exist, those it is padded to, and its packed weights.
+func (w *winograd) panel(i int) (valid, padded int, packed []float32) {
+	valid = min(w.kernels.TileCols, w.width-i*w.kernels.TileCols)
+	return valid, roundUp(valid, w.kernels.Lanes), w.packed[i*w.kernels.TileCols*places*w.depth:]
+}
+
+func (w *winograd) sumBiases() {
+	for n := range w.biases[:w.images*w.width] {
+		image, j := n/w.width, n%w.width
+		b := float32(0)
+		if w.bias != nil {
+			b = w.bias[j]
+		}
+		if w.perImage.Data != nil {
+			b += w.perImage.Data[image*w.perImage.Pitch+j]
+		}
+		w.biases[n] = b
+	}
+}
+
+// packTask transforms some rows of the weights of one panel: [place][depth][columns].
+func (w *winograd) packTask(task, worker int) {
+	t := &w.workers[worker]
+	index, first := task/w.depthParts(), task%w.depthParts()*packDepth
+	valid, padded, packed := w.panel(index)
+	n := min(packDepth, w.depth-first)
+	tap := func(i int) []float32 {
+		if w.turned {
+			i = 8 - i
+		}
+		return w.weights.Data[i*w.weights.TapStride+index*w.kernels.TileCols*w.weights.ColStride+first*w.weights.DepthStride:]
+	}
+	stride := w.weights.DepthStride
+	if w.weights.ColStride != 1 {
+		for i := range 9 {
+			turn(t.taps[i*packDepth*panelCols:], tap(i), n, valid, w.weights.ColStride)
+		}
+		stride = panelCols
+	}
+	for k := range n {
+		for i := range 9 {
+			if w.weights.ColStride == 1 {
+				t.in[i] = address(tap(i)[k*stride:])
+			} else {
+				t.in[i] = address(t.taps[i*packDepth*panelCols+k*stride:])
+			}
+		}
+		for i := range places {
+			row := packed[(i*w.depth+first+k)*padded:][:padded]
+			clear(row[valid:])
+			t.out[i] = address(row)
+		}
+		w.kernels.WinogradWeights(&t.in[0], &t.out[0], valid)
+	}
+}
+
+// turn writes to[i][j] = from[j*stride+i], rows panelCols apart.
+func turn(to, from []float32, rows, cols, stride int) {
+	const block = 16
+	for i0 := 0; i0 < rows; i0 += block {
+		for j := range cols {
+			for i, x := range from[j*stride+i0 : j*stride+min(i0+block, rows)] {
+				to[(i0+i)*panelCols+j] = x
+			}
+		}
+	}
+}
+
+// blockTask computes a block of squares for a group of panels.
+func (w *winograd) blockTask(task, worker int) {
+	t := &w.workers[worker]
+	group, first := task%w.groups, task/w.groups*w.block
+	n := min(w.block, w.count()-first)
+	place := w.block*w.depth + gap
+	for i := range n {
+		w.gather(t.in[:], w.in, 0, first+i, 4, 1, address(w.zeros))
+		for p := range places {
+			t.out[p] = address(t.v[p*place+i*w.depth:])
+		}
+		w.kernels.WinogradInput(&t.in[0], &t.out[0], w.depth)
+	}
+	panels := w.panels()
+	for i := group * panels / w.groups; i < (group+1)*panels/w.groups; i++ {
+		w.products(t, i, n)
+		w.results(t, i, first, n)
+	}
+}
+
+// products multiplies the transformed squares with one panel, place by place.
+func (w *winograd) products(t *winogradWorker, panel, n int) {
+	_, padded, packed := w.panel(panel)
+	k := &t.tile
+	*k = cpu.Tile{A: &t.rows[0], B: &t.panel, Taps: 1, Depth: w.depth, BPitch: 4 * padded, CPitch: 4 * padded, Width: padded}
+	for p := range places {
+		t.panel = address(packed[p*w.depth*padded:])
+		v, m := address(t.v[p*(w.block*w.depth+gap):]), address(t.m[p*(w.block*panelCols+gap):])
+		for i := 0; i < n; i += cpu.TileRows {
+			k.Rows = min(cpu.TileRows, n-i)
+			for r := range t.rows {
+				t.rows[r] = v + uintptr(4*(i+min(r, k.Rows-1))*w.depth)
+			}
+			k.C = m + uintptr(4*i*padded)
+			w.kernels.Tile(k)
+		}
+	}
+}
+
+// results turns products into squares of the output.
+func (w *winograd) results(t *winogradWorker, panel, first, n int) {
+	valid, padded, _ := w.panel(panel)
+	col := panel * w.kernels.TileCols
+	for i := range n {
+		for p := range places {
+			t.in[p] = address(t.m[p*(w.block*panelCols+gap)+i*padded:])
+		}
+		w.gather(t.out[:4], w.out, col, first+i, 2, 0, address(t.spare))
+		var adds *uintptr
+		if w.add.Data != nil {
+			w.gather(t.adds[:], w.add, col, first+i, 2, 0, address(w.zeros))
+			adds = &t.adds[0]
+		}
+		bias := address(w.biases[(first+i)/w.each*w.width+col:])
+		w.kernels.WinogradOutput(&t.in[0], &t.out[0], adds, bias, valid)
+	}
+}
