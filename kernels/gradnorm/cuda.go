@@ -14,7 +14,7 @@ var module = cuda.Register("gradnorm", ptx)
 
 const (
 	threads   = 256
-	maxBlocks = 1024 // partial sums: as many whatever the GPU, so that their order is
+	maxBlocks = 512 // partial sums: as many whatever the GPU, so that their order is the same; all of them fit at once
 )
 
 func blocks(l cuda.Launch) int {

@@ -9,17 +9,15 @@ extern "C" __global__ void __launch_bounds__(threads) gradnorm_partial(double *s
   __shared__ double shared[threads / 32];
   const uint64_t stride = uint64_t(gridDim.x) * 4 * threads;
   double sum = 0;
-  for (uint64_t i = (uint64_t(blockIdx.x) * threads + threadIdx.x) * 4; i < n; i += stride) {
+  uint64_t i = (uint64_t(blockIdx.x) * threads + threadIdx.x) * 4;
+#pragma unroll 4
+  for (; i + 4 <= n; i += stride) {
     float v[4];
-    if (i + 4 <= n) {
-      load(v, x + i);
-    } else {
-#pragma unroll
-      for (int j = 0; j < 4; j++) v[j] = i + j < n ? x[i + j] : 0;
-    }
+    load(v, x + i);
 #pragma unroll
     for (int j = 0; j < 4; j++) sum = fma(double(v[j]), double(v[j]), sum);
   }
+  for (; i < n; i++) sum = fma(double(x[i]), double(x[i]), sum); // of one thread, less than four
   sum = block_sum<threads>(sum, shared);
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
