@@ -60,19 +60,20 @@ func put(b []byte, size int, v uint64) {
 }
 
 // load brings size bytes from w.addresses of each lane into w.buffer at lane·size.
-func (w *warp) load(s space, mask uint32, size int) {
+// A relaxed access (.volatile, .relaxed) does not race with others of its kind.
+func (w *warp) load(s space, mask uint32, size int, relaxed bool) {
 	switch s {
 	case spaceGlobal, spaceConst:
 		w.loadGlobal(mask, size)
 	case spaceShared:
-		w.loadShared(mask, size)
+		w.loadShared(mask, size, relaxed)
 	default:
 		w.byWindow(mask, func(s space, lanes uint32) {
 			switch s {
 			case spaceGlobal:
 				w.loadGlobal(lanes, size)
 			case spaceShared:
-				w.loadShared(lanes, size)
+				w.loadShared(lanes, size, relaxed)
 			case spaceLocal:
 				w.loadLocal(lanes, size)
 			case spaceParam:
@@ -83,19 +84,19 @@ func (w *warp) load(s space, mask uint32, size int) {
 }
 
 // store brings w.buffer to memory.
-func (w *warp) store(s space, mask uint32, size int) {
+func (w *warp) store(s space, mask uint32, size int, relaxed bool) {
 	switch s {
 	case spaceGlobal:
 		w.storeGlobal(mask, size)
 	case spaceShared:
-		w.storeShared(mask, size)
+		w.storeShared(mask, size, relaxed)
 	default:
 		w.byWindow(mask, func(s space, lanes uint32) {
 			switch s {
 			case spaceGlobal:
 				w.storeGlobal(lanes, size)
 			case spaceShared:
-				w.storeShared(lanes, size)
+				w.storeShared(lanes, size, relaxed)
 			case spaceLocal:
 				w.storeLocal(lanes, size)
 			case spaceParam:

@@ -8,8 +8,8 @@ import (
 
 // barrier is one of the sixteen of a block.
 type barrier struct {
-	arrived int // threads that arrived without waiting
-	count   int // threads expected; 0: all of the block
+	arrived []arrival // warps that arrived without waiting
+	count   int       // threads expected; 0: all of the block
 }
 
 // barrierWait is what a warp waits for.
@@ -42,7 +42,7 @@ func (w *warp) sync(wait barrierWait, arrive bool) {
 	}
 	b.count = wait.count
 	if arrive {
-		b.arrived += 32
+		b.arrived = append(b.arrived, w.block.shared.arrive(w))
 		w.block.release()
 		return
 	}
@@ -53,7 +53,7 @@ func (w *warp) sync(wait barrierWait, arrive bool) {
 func (b *block) release() {
 	for id := range b.barriers {
 		bar := &b.barriers[id]
-		arrived, complete := bar.arrived, true
+		arrived, complete := 32*len(bar.arrived), true
 		var here []*warp
 		for _, w := range b.warps {
 			if w.state == waiting && w.barrier.id == id {
@@ -78,6 +78,7 @@ func (b *block) release() {
 			of += bits.OnesCount32(w.barrier.lanes)
 		}
 		b.released = true
+		b.shared.passed(b, here, bar.arrived)
 		for _, w := range here {
 			w.state = running
 			if w.barrier.resume != nil {
@@ -104,4 +105,15 @@ func (b *block) deadlock() error {
 	}
 	first.fail(bits.TrailingZeros32(first.live), "deadlock: every warp waits (%s)", strings.Join(list, ", "))
 	return first.fault
+}
+
+// onlyThese tells whether the given warps are all that have not finished.
+func (b *block) onlyThese(list []*warp) bool {
+	n := 0
+	for _, w := range b.warps {
+		if w.state != finished {
+			n++
+		}
+	}
+	return n == len(list)
 }

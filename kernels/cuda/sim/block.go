@@ -126,6 +126,7 @@ func (w *warp) start(live uint32) {
 	w.frames = append(w.frames[:0], entry)
 	entry.begin(w, live)
 	clear(w.localSet)
+	w.copies, w.groups = w.copies[:0], [32]int{}
 	w.enter(entry)
 }
 

@@ -23,6 +23,7 @@ func init() {
 		"bar": (*decoder).bar, "barrier": (*decoder).bar,
 		"shfl": (*decoder).shfl, "vote": (*decoder).vote, "match": (*decoder).match, "redux": (*decoder).redux,
 		"activemask": (*decoder).activemask,
+		"mma":        (*decoder).mma, "ldmatrix": (*decoder).ldmatrix, "cp": (*decoder).cp,
 	}
 }
 

@@ -51,10 +51,11 @@ func (d *decoder) addresses(o operand, s space) func(w *warp, mask uint32) {
 
 // access is what ld, st and atom have in common.
 type access struct {
-	space  space
-	kind   string // type
-	bits   int
-	vector int
+	space   space
+	kind    string // type
+	bits    int
+	vector  int
+	relaxed bool // .volatile and the like
 }
 
 func (d *decoder) access() access {
@@ -65,6 +66,8 @@ func (d *decoder) access() access {
 			a.space = s
 		}
 		switch p {
+		case "volatile", "relaxed", "acquire", "release":
+			a.relaxed = true
 		case "v2":
 			a.vector = 2
 		case "v4":
@@ -102,10 +105,10 @@ func (d *decoder) load() {
 	for i, o := range d.elements(d.operand(0), a.vector) {
 		scatter = append(scatter, d.receive(o, a, i*size, size*a.vector))
 	}
-	space, total := a.space, size*a.vector
+	space, total, relaxed := a.space, size*a.vector, a.relaxed
 	d.in.run = func(w *warp, mask uint32) {
 		fill(w, mask)
-		w.load(space, mask, total)
+		w.load(space, mask, total, relaxed)
 		if w.fault != nil {
 			return
 		}
@@ -175,13 +178,13 @@ func (d *decoder) store() {
 	for i, o := range d.elements(d.operand(1), a.vector) {
 		gather = append(gather, d.send(o, a, i*size, size*a.vector))
 	}
-	space, total := a.space, size*a.vector
+	space, total, relaxed := a.space, size*a.vector, a.relaxed
 	d.in.run = func(w *warp, mask uint32) {
 		fill(w, mask)
 		for _, f := range gather {
 			f(w, mask)
 		}
-		w.store(space, mask, total)
+		w.store(space, mask, total, relaxed)
 	}
 }
 

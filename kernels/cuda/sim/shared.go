@@ -2,31 +2,49 @@ package sim
 
 import "math/bits"
 
-// sharedMemory is the shared memory of a block and what is known of each granule
-// of it. A granule is as wide as the narrowest access of the kernel.
+// sharedMemory is the shared memory of a block and, for every granule of it, who
+// accessed it last and when. A granule is as wide as the narrowest access of the
+// kernel, so what is known is exact to the byte.
+//
+// Time is counted in barriers: accesses between two barriers happen at the same
+// time. An access of one warp is ordered before that of another if a barrier they
+// both passed lies between; if not, and one of them writes, it is a race.
 type sharedMemory struct {
-	data    []byte
-	shift   int      // log2 of the granule
-	written []uint32 // by granule: see below
-	fresh   []uint32 // written, when a block starts
+	data  []byte
+	shift int // log2 of the granule
+	state []granule
+	fresh []granule  // state when a block starts
+	time  uint32     // now, from 1
+	base  uint32     // everything up to this time is ordered before now, for all warps
+	known [][]uint32 // known[v][w]: time up to which w's accesses are ordered before v's next; nil until a barrier was not of all warps
+}
+
+// granule is what is known of a granule. A tag is a time and a warp with flags on top.
+type granule struct {
+	writer  uint32 // tag of the last write
+	readAt  uint32 // time of the last read
+	readers uint32 // warps that read since the last write
 }
 
 const (
 	neverWritten uint32 = 0
-	noMemory     uint32 = ^uint32(0) // between arrays
+	noMemory            = ^uint32(0)      // between arrays
+	inFlight            = uint32(1) << 31 // a cp.async is under way to it
+	byAtomic            = uint32(1) << 30 // written by an atomic or volatile access
+	timeMask            = byAtomic - 1
 )
 
 func (s *sharedMemory) init(l *launch) {
 	s.data = make([]byte, l.shared)
 	s.shift = bits.TrailingZeros(uint(l.entry.granule))
-	s.fresh = make([]uint32, alignUp(l.shared, l.entry.granule)>>s.shift)
-	s.written = make([]uint32, len(s.fresh))
+	s.fresh = make([]granule, alignUp(l.shared, l.entry.granule)>>s.shift)
+	s.state = make([]granule, len(s.fresh))
 	for i := range s.fresh {
-		s.fresh[i] = noMemory
+		s.fresh[i].writer = noMemory
 	}
 	free := func(at, n int) {
 		for i := at >> s.shift; i<<s.shift < at+n; i++ {
-			s.fresh[i] = neverWritten
+			s.fresh[i].writer = neverWritten
 		}
 	}
 	for _, v := range l.entry.shared {
@@ -35,61 +53,184 @@ func (s *sharedMemory) init(l *launch) {
 	free(l.dynamic, l.call.Shared)
 }
 
-func (s *sharedMemory) reset() { copy(s.written, s.fresh) }
+func (s *sharedMemory) reset() {
+	copy(s.state, s.fresh)
+	s.time, s.base, s.known = 1, 0, nil
+}
+
+// ordered tells whether what warp w did at time t comes before what v does now.
+func (s *sharedMemory) ordered(v, w int, t uint32) bool {
+	return v == w || t <= s.base || s.known != nil && t <= s.known[v][w]
+}
+
+// passed notes that warps passed a barrier together; those that only arrived did so at the given times.
+func (s *sharedMemory) passed(b *block, here []*warp, arrived []arrival) {
+	defer func() { s.time++ }()
+	if len(arrived) == 0 && b.onlyThese(here) {
+		s.base = s.time
+		return
+	}
+	s.know(len(b.warps))
+	joined := make([]uint32, len(b.warps))
+	for _, w := range here {
+		for u, t := range s.known[w.index] {
+			joined[u] = max(joined[u], t)
+		}
+	}
+	for _, a := range arrived {
+		for u, t := range a.known {
+			joined[u] = max(joined[u], t)
+		}
+		joined[a.warp] = max(joined[a.warp], a.time)
+	}
+	for _, w := range here {
+		joined[w.index] = s.time
+	}
+	for _, w := range here {
+		copy(s.known[w.index], joined)
+	}
+}
+
+func (s *sharedMemory) know(warps int) {
+	if s.known == nil {
+		s.known = make([][]uint32, warps)
+		for i := range s.known {
+			s.known[i] = make([]uint32, warps)
+		}
+	}
+}
+
+// arrival is a warp that arrived at a barrier and went on.
+type arrival struct {
+	warp  int
+	time  uint32
+	known []uint32
+}
+
+func (s *sharedMemory) arrive(w *warp) arrival {
+	s.know(len(w.block.warps))
+	a := arrival{w.index, s.time, append([]uint32(nil), s.known[w.index]...)}
+	s.time++
+	return a
+}
 
 // sharedSpan checks alignment and bounds of one lane's access.
 func (w *warp) sharedSpan(lane, size int, what string) (int, bool) {
 	s, a := &w.block.shared, w.addresses[lane]
-	if a%uint64(size) != 0 {
+	if a&uint64(size-1) != 0 {
 		w.fail(lane, "misaligned: %s of %d bytes at shared address %#x", what, size, a)
 		return 0, false
 	}
-	if a+uint64(size) > uint64(len(s.data)) || a > uint64(len(s.data)) || s.written[a>>s.shift] == noMemory || s.written[(a+uint64(size)-1)>>s.shift] == noMemory {
+	if a >= uint64(len(s.data)) || a+uint64(size) > uint64(len(s.data)) || s.state[a>>s.shift].writer == noMemory || s.state[(a+uint64(size)-1)>>s.shift].writer == noMemory {
 		w.fail(lane, "out of bounds: %s of %d bytes at shared address %#x: %s", what, size, a, w.block.launch.describeShared())
 		return 0, false
 	}
 	return int(a), true
 }
 
-func (w *warp) loadShared(mask uint32, size int) {
+func (w *warp) loadShared(mask uint32, size int, relaxed bool) {
 	s := &w.block.shared
 	for m := mask; m != 0; m &= m - 1 {
 		lane := bits.TrailingZeros32(m)
 		at, ok := w.sharedSpan(lane, size, "load")
-		if !ok {
+		if !ok || !w.readShared(lane, at, size, relaxed) {
 			return
-		}
-		for _, tag := range s.written[at>>s.shift : (at+size-1)>>s.shift+1] {
-			if tag == neverWritten {
-				w.fail(lane, "uninitialised: load of %d bytes at shared address %#x, which nobody wrote", size, at)
-				return
-			}
 		}
 		copy(w.buffer[lane*size:][:size], s.data[at:])
 	}
 }
 
-func (w *warp) storeShared(mask uint32, size int) {
+func (w *warp) storeShared(mask uint32, size int, relaxed bool) {
 	s := &w.block.shared
+	flag := uint32(0)
+	if relaxed {
+		flag = byAtomic
+	}
 	for m := mask; m != 0; m &= m - 1 {
 		lane := bits.TrailingZeros32(m)
 		at, ok := w.sharedSpan(lane, size, "store")
-		if !ok {
+		if !ok || !w.writeShared(lane, at, size, flag) {
 			return
 		}
 		copy(s.data[at:], w.buffer[lane*size:][:size])
-		for i := at >> s.shift; i <= (at+size-1)>>s.shift; i++ {
-			s.written[i] = 1
-		}
 	}
 }
 
-func (w *warp) sharedAtomic(lane, size int) (int, bool) {
+// readShared checks a read against what others did and notes it.
+func (w *warp) readShared(lane, at, size int, relaxed bool) bool {
 	s := &w.block.shared
+	calm := (s.base+1)<<5 - 1 // a tag from 1 to this is an ordered write
+	list := s.state[at>>s.shift : (at+size-1)>>s.shift+1]
+	for i := range list {
+		g := &list[i]
+		if g.writer-1 >= calm && !w.mayRead(lane, g.writer, (at>>s.shift+i)<<s.shift, relaxed) {
+			return false
+		}
+		if !relaxed {
+			g.readAt = s.time
+			g.readers |= 1 << w.index
+		}
+	}
+	return true
+}
+
+func (w *warp) mayRead(lane int, tag uint32, at int, relaxed bool) bool {
+	s := &w.block.shared
+	by := int(tag & 31)
+	switch {
+	case tag == neverWritten:
+		w.fail(lane, "uninitialised: load at shared address %#x, which nobody wrote", at)
+	case tag&inFlight != 0:
+		w.fail(lane, "missing wait: load at shared address %#x, to which a cp.async of warp %d is under way", at, by)
+	case s.ordered(w.index, by, tag&timeMask>>5), relaxed && tag&byAtomic != 0:
+		return true
+	default:
+		w.fail(lane, "race: load at shared address %#x, which warp %d wrote without a barrier between", at, by)
+	}
+	return false
+}
+
+// writeShared checks a write against what others did and notes it.
+func (w *warp) writeShared(lane, at, size int, flag uint32) bool {
+	s := &w.block.shared
+	calm := (s.base + 1) << 5
+	tag := s.time<<5 | uint32(w.index) | flag
+	list := s.state[at>>s.shift : (at+size-1)>>s.shift+1]
+	for i := range list {
+		g := &list[i]
+		if (g.writer >= calm || g.readAt > s.base) && !w.mayWrite(lane, *g, (at>>s.shift+i)<<s.shift, flag) {
+			return false
+		}
+		g.writer, g.readers = tag, 0
+	}
+	return true
+}
+
+func (w *warp) mayWrite(lane int, g granule, at int, flag uint32) bool {
+	s := &w.block.shared
+	by := int(g.writer & 31)
+	if g.writer&inFlight != 0 {
+		w.fail(lane, "missing wait: store at shared address %#x, to which a cp.async of warp %d is under way", at, by)
+		return false
+	}
+	if g.writer != neverWritten && !(flag == byAtomic && g.writer&byAtomic != 0) && !s.ordered(w.index, by, g.writer&timeMask>>5) {
+		w.fail(lane, "race: store at shared address %#x, which warp %d wrote without a barrier between", at, by)
+		return false
+	}
+	for m := g.readers; m != 0; m &= m - 1 {
+		if r := bits.TrailingZeros32(m); !s.ordered(w.index, r, g.readAt) {
+			w.fail(lane, "race: store at shared address %#x, which warp %d read without a barrier between", at, r)
+			return false
+		}
+	}
+	return true
+}
+
+// sharedAtomic checks an atomic operation of one lane.
+func (w *warp) sharedAtomic(lane, size int) (int, bool) {
 	at, ok := w.sharedSpan(lane, size, "atomic operation")
-	if ok && s.written[at>>s.shift] == neverWritten {
-		w.fail(lane, "uninitialised: atomic operation on %d bytes at shared address %#x, which nobody wrote", size, at)
+	if !ok || !w.readShared(lane, at, size, true) || !w.writeShared(lane, at, size, byAtomic) {
 		return 0, false
 	}
-	return at, ok
+	return at, true
 }

@@ -78,6 +78,8 @@ type warp struct {
 	scratch32 vec32
 	scratch64 vec64
 
+	copies  []asyncCopy // under way
+	groups  [32]int     // of asynchronous copies, committed by each lane
 	barrier barrierWait
 	spare   map[*code]*frame // of functions called before
 }
