@@ -1,6 +1,9 @@
 package cuda
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Driver is a CUDA driver: NVIDIA's (package driver, build tag gpu) or the
 // simulated one (package simdriver). Its devices have ordinals 0, 1, …
@@ -105,4 +108,49 @@ type Event interface {
 type Graph interface {
 	Launch(Stream) error
 	Close() error
+}
+
+// attributes of a device by their numbers in CUdevice_attribute.
+const (
+	attributeClock           = 13 // kHz
+	attributeMultiprocessors = 16
+	attributeMemoryClock     = 36 // kHz
+	attributeBusBits         = 37
+	attributeL2              = 38
+	attributeMajor           = 75
+	attributeMinor           = 76
+	attributeShared          = 97
+)
+
+// ReadAttributes fills in the properties that a driver tells as attributes.
+func ReadAttributes(p *Properties, attribute func(number int) (int, error)) error {
+	for _, a := range []struct {
+		number int
+		set    func(v int)
+	}{
+		{attributeClock, func(v int) { p.ClockHz = 1000 * int64(v) }},
+		{attributeMultiprocessors, func(v int) { p.Multiprocessors = v }},
+		{attributeMemoryClock, func(v int) { p.MemoryClockHz = 1000 * int64(v) }},
+		{attributeBusBits, func(v int) { p.BusBits = v }},
+		{attributeL2, func(v int) { p.L2 = int64(v) }},
+		{attributeMajor, func(v int) { p.Major = v }},
+		{attributeMinor, func(v int) { p.Minor = v }},
+		{attributeShared, func(v int) { p.SharedPerBlock = v }},
+	} {
+		v, err := attribute(a.number)
+		if err != nil {
+			return err
+		}
+		a.set(v)
+	}
+	return nil
+}
+
+// Name is module and function.
+func (c Call) Name() string { return c.Module.Name + "." + c.Function }
+
+// String describes the launch.
+func (c Call) String() string {
+	return fmt.Sprintf("%s, grid %v, block %v, %d bytes of dynamic shared memory, %d of arguments",
+		c.Name(), c.Grid, c.Block, c.Shared, len(c.Args))
 }

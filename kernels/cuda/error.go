@@ -1,6 +1,10 @@
 package cuda
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
 
 // Error is a call of the driver that failed.
 type Error struct {
@@ -49,6 +53,7 @@ const (
 	SharedObjectNotFound     Result = 302
 	OperatingSystem          Result = 304
 	InvalidHandle            Result = 400
+	IllegalState             Result = 401
 	NotFound                 Result = 500
 	NotReady                 Result = 600
 	IllegalAddress           Result = 700
@@ -98,6 +103,7 @@ var names = map[Result]string{
 	SharedObjectNotFound:     "CUDA_ERROR_SHARED_OBJECT_SYMBOL_NOT_FOUND",
 	OperatingSystem:          "CUDA_ERROR_OPERATING_SYSTEM",
 	InvalidHandle:            "CUDA_ERROR_INVALID_HANDLE",
+	IllegalState:             "CUDA_ERROR_ILLEGAL_STATE",
 	NotFound:                 "CUDA_ERROR_NOT_FOUND",
 	NotReady:                 "CUDA_ERROR_NOT_READY",
 	IllegalAddress:           "CUDA_ERROR_ILLEGAL_ADDRESS",
@@ -144,3 +150,15 @@ func (r Result) Lost() bool {
 	}
 	return false
 }
+
+// Closing joins the errors of what is closed together. That a device was lost is
+// not among them: whoever used it has seen that, and closing it is all there is left.
+func Closing(failed ...error) error {
+	return errors.Join(slices.DeleteFunc(failed, func(err error) bool {
+		var e *Error
+		return errors.As(err, &e) && e.Result.Lost()
+	})...)
+}
+
+// Known tells whether the result has a name here.
+func (r Result) Known() bool { return names[r] != "" }

@@ -1,0 +1,146 @@
+package cudatest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"fluxion/kernels/cuda"
+	"fluxion/kernels/cuda/simdriver"
+)
+
+// RunFaults makes each call of a whole session fail in turn, each allocation run
+// out of memory, and the device be lost at each operation. Each time the session
+// must end with an error that tells call and result, and leave nothing behind.
+func RunFaults(t *testing.T, open func(*simdriver.Driver) cuda.Driver) {
+	fresh := func() *simdriver.Driver { return simdriver.New(simdriver.Options{Memory: 1 << 20, Workers: 1}) }
+	d := fresh()
+	if err := session(open(d)); err != nil {
+		t.Fatal(err)
+	}
+	if leaks := d.Leaks(); leaks != nil {
+		t.Fatalf("left behind without a fault: %v", leaks)
+	}
+	for _, f := range []simdriver.Fault{
+		{Call: "", Result: cuda.NotPermitted},
+		{Call: "", Result: cuda.DeviceUnavailable},
+		{Call: "cuMemAlloc", Result: cuda.OutOfMemory},
+		{Call: "cuMemHostAlloc", Result: cuda.OutOfMemory},
+		{Call: simdriver.Operation, Result: cuda.LaunchFailed},
+		{Call: simdriver.Operation, Result: cuda.ECCUncorrectable},
+	} {
+		n := d.Calls(f.Call)
+		if n < 2 {
+			t.Fatalf("the session makes %d calls of %q", n, f.Call)
+		}
+		for f.Number = 1; f.Number <= n; f.Number++ {
+			faulty := fresh()
+			driver := open(faulty)
+			faulty.Inject(f)
+			err := session(driver)
+			var e *cuda.Error
+			switch {
+			case !errors.As(err, &e):
+				// What destroys the context may find the device lost: there is nobody to be told.
+				if !f.Result.Lost() || f.Number < n {
+					t.Errorf("%+v: the session ends with %v", f, err)
+				}
+			case e.Result != f.Result || e.Call == "":
+				t.Errorf("%+v: the session ends with %v", f, err)
+			}
+			if leaks := faulty.Leaks(); leaks != nil {
+				t.Errorf("%+v: left behind: %v", f, leaks)
+			}
+		}
+	}
+}
+
+// session opens a device, uses everything once, checks the outcome and closes it.
+func session(driver cuda.Driver) (err error) {
+	if _, err := driver.Devices(); err != nil {
+		return err
+	}
+	device, err := driver.Open(0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, device.Close()) }()
+
+	x, err := device.Alloc(1024)
+	if err != nil {
+		return err
+	}
+	y, err := device.Alloc(1024)
+	if err != nil {
+		return err
+	}
+	host, err := device.AllocHost(1024)
+	if err != nil {
+		return err
+	}
+	back, err := device.AllocHost(1024)
+	if err != nil {
+		return err
+	}
+	stream, err := device.NewStream()
+	if err != nil {
+		return err
+	}
+	event, err := device.NewEvent()
+	if err != nil {
+		return err
+	}
+	if _, _, err := device.MemoryInfo(); err != nil {
+		return err
+	}
+	copy(host, Floats(1, 2, 3, 4))
+	calls := []cuda.Call{Axpy(y, x, 2, 256), Reverse(y, x, 4, 64<<10)}
+	steps := []func() error{
+		func() error { return device.Prepare(calls...) },
+		func() error { return stream.CopyIn(x, host) },
+		func() error { return stream.Fill(y, 0, 1024) },
+		func() error { return device.Synchronize() },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	graph, err := stream.Capture(func() error {
+		return errors.Join(stream.Launch(calls[0]), stream.Copy(x+512, y, 512))
+	})
+	if err != nil {
+		return err
+	}
+	steps = []func() error{
+		func() error { return graph.Launch(stream) },
+		func() error { return graph.Launch(stream) },
+		func() error { return stream.Record(event) },
+		func() error { return stream.Wait(event) },
+		func() error { return stream.CopyOut(back, y) },
+		event.Synchronize,
+		stream.Synchronize,
+		func() error { return device.CopyIn(x, host[:16]) },
+		func() error { return device.CopyOut(host[:16], x) },
+		graph.Close,
+		event.Close,
+		stream.Close,
+		func() error { return device.Free(x) },
+		func() error { return device.Free(y) },
+		func() error {
+			if want := Floats(4, 8, 12, 16); !slices.Equal(back[:16], want) {
+				return fmt.Errorf("got % x, want % x", back[:16], want)
+			}
+			return nil
+		},
+		func() error { return device.FreeHost(host) },
+		func() error { return device.FreeHost(back) },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,245 @@
+//go:build gpu
+
+package driver
+
+import (
+	"bytes"
+	"maps"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+	"unsafe"
+
+	"fluxion/kernels/cuda"
+
+	"gorgonia.org/cu"
+)
+
+// device is a context. CUDA keeps the current context with the thread; so each
+// method ties its goroutine to its thread and makes the context current there,
+// which costs nothing when it is. Calls go straight to the driver: the channels
+// of cu.Ctx, which lead to one thread, would take longer than most kernels.
+type device struct {
+	number     uint64
+	context    cu.CUContext
+	properties cuda.Properties
+
+	mu      sync.Mutex
+	modules map[*cuda.Module]*module
+	graphs  map[*graph]bool
+}
+
+// module is a loaded module with the functions that were asked for.
+type module struct {
+	module    cu.Module
+	functions map[string]*function
+}
+
+type function struct {
+	function cu.Function
+	dynamic  int // bytes of dynamic shared memory that a launch may ask for
+}
+
+// do makes calls of cu in the context.
+func (d *device) do(f func() error) cuda.Result {
+	return d.direct(func() cuda.Result { return resultOf(f()) })
+}
+
+// direct makes calls of our own in the context.
+func (d *device) direct(f func() cuda.Result) cuda.Result {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if r := d.makeCurrent(); r != cuda.Success {
+		return r
+	}
+	return f()
+}
+
+func (d *device) Properties() cuda.Properties { return d.properties }
+
+func (d *device) Alloc(bytes int) (a cuda.Address, err error) {
+	r := d.do(func() error {
+		p, err := cu.MemAlloc(int64(bytes))
+		a = cuda.Address(p)
+		return err
+	})
+	return a, errorOf("cuMemAlloc", r, "%d bytes", bytes)
+}
+
+func (d *device) Free(a cuda.Address) error {
+	r := d.do(func() error { return cu.MemFree(cu.DevicePtr(a)) })
+	return errorOf("cuMemFree", r, "%#x", uint64(a))
+}
+
+func (d *device) AllocHost(bytes int) (b []byte, err error) {
+	r := d.direct(func() (r cuda.Result) {
+		b, r = hostAlloc(bytes)
+		return r
+	})
+	return b, errorOf("cuMemHostAlloc", r, "%d bytes", bytes)
+}
+
+func (d *device) FreeHost(b []byte) error {
+	r := d.do(func() error { return cu.MemFreeHost(unsafe.Pointer(unsafe.SliceData(b))) })
+	return errorOf("cuMemFreeHost", r, "%d bytes", len(b))
+}
+
+func (d *device) MemoryInfo() (free, total int64, err error) {
+	r := d.do(func() (err error) {
+		free, total, err = cu.MemInfo()
+		return err
+	})
+	return free, total, errorOf("cuMemGetInfo", r, "")
+}
+
+func (d *device) CopyIn(to cuda.Address, from []byte) error {
+	r := d.do(func() error {
+		return cu.MemcpyHtoD(cu.DevicePtr(to), unsafe.Pointer(unsafe.SliceData(from)), int64(len(from)))
+	})
+	return errorOf("cuMemcpyHtoD", r, "%d bytes", len(from))
+}
+
+func (d *device) CopyOut(to []byte, from cuda.Address) error {
+	r := d.do(func() error {
+		return cu.MemcpyDtoH(unsafe.Pointer(unsafe.SliceData(to)), cu.DevicePtr(from), int64(len(to)))
+	})
+	return errorOf("cuMemcpyDtoH", r, "%d bytes", len(to))
+}
+
+func (d *device) Prepare(calls ...cuda.Call) error {
+	for i := range calls {
+		if _, err := d.function(&calls[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// function finds the kernel of a call, loads its module and raises its limit where needed.
+func (d *device) function(call *cuda.Call) (*function, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m := d.modules[call.Module]
+	if m == nil {
+		var err error
+		if m, err = d.load(call.Module); err != nil {
+			return nil, err
+		}
+		d.modules[call.Module] = m
+	}
+	f := m.functions[call.Function]
+	if f == nil {
+		f = &function{dynamic: defaultShared}
+		r := d.do(func() (err error) {
+			f.function, err = m.module.Function(call.Function)
+			return err
+		})
+		if r != cuda.Success {
+			return nil, errorOf("cuModuleGetFunction", r, "%s", call.Name())
+		}
+		// Static shared memory counts, too.
+		r = d.do(func() error {
+			static, err := f.function.Attribute(cu.SharedSizeBytes)
+			f.dynamic = max(0, f.dynamic-static)
+			return err
+		})
+		if r != cuda.Success {
+			return nil, errorOf("cuFuncGetAttribute", r, "%s, shared memory", call.Name())
+		}
+		m.functions[call.Function] = f
+	}
+	if call.Shared > f.dynamic {
+		r := d.direct(func() cuda.Result { return setDynamicShared(f.function, call.Shared) })
+		if r != cuda.Success {
+			return nil, errorOf("cuFuncSetAttribute", r, "%s, %d bytes of dynamic shared memory", call.Name(), call.Shared)
+		}
+		f.dynamic = call.Shared
+	}
+	return f, nil
+}
+
+// defaultShared is the shared memory of a block that was not given more.
+const defaultShared = 48 << 10
+
+// load compiles a module; the driver keeps the result on disk for the next time.
+func (d *device) load(m *cuda.Module) (*module, error) {
+	log := make([]byte, 16<<10)
+	loaded := &module{functions: map[string]*function{}}
+	r := d.do(func() (err error) {
+		loaded.module, err = cu.LoadDataEx(m.PTX, &cu.JITErrorLogBuffer{Buffer: log})
+		return err
+	})
+	if r == cuda.Success {
+		return loaded, nil
+	}
+	text, _, _ := bytes.Cut(log, []byte{0})
+	err := errorOf("cuModuleLoadDataEx", r, "module %s", m.Name).(*cuda.Error)
+	if len(text) > 0 {
+		err.Detail = string(text)
+	}
+	return nil, err
+}
+
+func (d *device) NewStream() (cuda.Stream, error) {
+	s := &stream{device: d}
+	r := d.do(func() (err error) {
+		s.stream, err = cu.MakeStream(cu.NonBlocking)
+		return err
+	})
+	if r != cuda.Success {
+		return nil, errorOf("cuStreamCreate", r, "")
+	}
+	return s, nil
+}
+
+func (d *device) NewEvent() (cuda.Event, error) {
+	e := &event{device: d}
+	r := d.do(func() (err error) {
+		e.event, err = cu.MakeEvent(cu.DefaultEvent)
+		return err
+	})
+	if r != cuda.Success {
+		return nil, errorOf("cuEventCreate", r, "")
+	}
+	return e, nil
+}
+
+func (d *device) Synchronize() error {
+	return errorOf("cuCtxSynchronize", d.do(cu.Synchronize), "")
+}
+
+// Close destroys the context, and what was made in it with it.
+func (d *device) Close() error {
+	var failed []error
+	for _, g := range slices.Collect(maps.Keys(d.graphs)) { // which the context does not own
+		failed = append(failed, g.Close())
+	}
+	runtime.LockOSThread()
+	failed = append(failed, errorOf("cuCtxDestroy", resultOf(d.context.Destroy()), ""))
+	runtime.UnlockOSThread()
+	return cuda.Closing(failed...)
+}
+
+// event is a point in a stream.
+type event struct {
+	device *device
+	event  cu.Event
+}
+
+func (e *event) Synchronize() error {
+	return errorOf("cuEventSynchronize", e.device.do(e.event.Synchronize), "")
+}
+
+func (e *event) Since(start cuda.Event) (t time.Duration, err error) {
+	r := e.device.do(func() error {
+		milliseconds, err := start.(*event).event.Elapsed(e.event)
+		t = time.Duration(milliseconds * float64(time.Millisecond))
+		return err
+	})
+	return t, errorOf("cuEventElapsedTime", r, "")
+}
+
+func (e *event) Close() error {
+	return errorOf("cuEventDestroy", e.device.do(func() error { return cu.DestroyEvent(&e.event) }), "")
+}

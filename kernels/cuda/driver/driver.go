@@ -1,0 +1,32 @@
+// Package driver gives the engine a GPU through CUDA's driver API. With build tag
+// gpu it goes through gorgonia.org/cu for devices, contexts, modules, streams and
+// events, and through functions of its own for captures, graphs, limits of
+// functions, page-locked memory and launches with a parameter buffer. NVIDIA's
+// library is looked for when the program runs (package bind); without it, or
+// without the tag, a program works on the CPU, and says here what is missing.
+package driver
+
+import (
+	"fmt"
+
+	"fluxion/kernels/cuda"
+)
+
+// Names of drivers, as the environment variable FLUXION_CUDA_DRIVER has them.
+const (
+	NVIDIA    = "nvidia" // and the empty name
+	Simulated = "sim"    // runs on the CPU what a GPU would: for tests
+)
+
+// Select returns a driver by its name. The program has one at a time: devices
+// that another one opened must be closed before. An error says in one line what
+// is missing.
+func Select(name string) (cuda.Driver, error) {
+	switch name {
+	case "", NVIDIA:
+		return nvidia()
+	case Simulated:
+		return simulated()
+	}
+	return nil, fmt.Errorf("there is no CUDA driver %q, want %s or %s", name, NVIDIA, Simulated)
+}

@@ -1,0 +1,133 @@
+package simdriver
+
+import (
+	"fmt"
+
+	"fluxion/kernels/cuda"
+)
+
+// attributes of a device; numbers of CUdevice_attribute, values of an A100 and of
+// an H100, so that what is decided by them is decided as there.
+var attributes = map[int]struct{ sm80, sm90 int }{
+	1:   {1024, 1024},                   // threads of a block
+	2:   {1024, 1024},                   // x of a block
+	3:   {1024, 1024},                   // y
+	4:   {64, 64},                       // z
+	5:   {1<<31 - 1, 1<<31 - 1},         // x of a grid
+	6:   {65535, 65535},                 // y
+	7:   {65535, 65535},                 // z
+	8:   {sharedDefault, sharedDefault}, // bytes of shared memory of a block
+	9:   {65536, 65536},                 // bytes of constant memory
+	10:  {32, 32},                       // lanes of a warp
+	12:  {65536, 65536},                 // registers of a block
+	13:  {1410000, 1980000},             // clock, kHz
+	15:  {1, 1},                         // copies while a kernel runs
+	16:  {108, 132},                     // multiprocessors
+	17:  {0, 0},                         // kernels have a time limit
+	18:  {0, 0},                         // shares memory with the host
+	19:  {0, 0},                         // kernels may read memory of the host
+	20:  {0, 0},                         // compute mode: any process
+	31:  {1, 1},                         // kernels run side by side
+	32:  {0, 0},                         // ECC
+	33:  {0, 0},                         // PCI bus
+	34:  {0, 0},                         // PCI device
+	35:  {0, 0},                         // TCC
+	36:  {1215000, 2619000},             // clock of the memory, kHz
+	37:  {5120, 5120},                   // bits of the bus
+	38:  {40 << 20, 50 << 20},           // bytes of L2
+	39:  {2048, 2048},                   // threads of a multiprocessor
+	40:  {1, 1},                         // copy engines
+	41:  {1, 1},                         // one address space
+	50:  {0, 0},                         // PCI domain
+	75:  {8, 9},                         // compute capability
+	76:  {0, 0},                         // its minor number
+	78:  {1, 1},                         // streams have priorities
+	81:  {164 << 10, 228 << 10},         // bytes of shared memory of a multiprocessor
+	82:  {65536, 65536},                 // registers of a multiprocessor
+	83:  {0, 0},                         // managed memory
+	95:  {0, 0},                         // cooperative launches
+	97:  {163 << 10, 227 << 10},         // bytes of shared memory of a block that asks for it
+	106: {32, 32},                       // blocks of a multiprocessor
+	111: {1 << 10, 1 << 10},             // bytes of shared memory that the system takes
+}
+
+// sharedDefault is the shared memory of a block that did not ask for more.
+const sharedDefault = 48 << 10
+
+// sharedLimit is the shared memory that a block may ask for.
+func (d *Driver) sharedLimit() int { return d.attribute(97) }
+
+func (d *Driver) attribute(number int) int {
+	if d.options.Major == 9 {
+		return attributes[number].sm90
+	}
+	return attributes[number].sm80
+}
+
+// Version is the version of CUDA that the driver implements, as NVIDIA's 12.1.
+func (d *Driver) Version() (int, cuda.Result) {
+	return 12010, d.call("cuDriverGetVersion", func() cuda.Result { return cuda.Success })
+}
+
+// DeviceCount is 1.
+func (d *Driver) DeviceCount() (n int, r cuda.Result) {
+	r = d.call("cuDeviceGetCount", func() cuda.Result {
+		n = 1
+		return cuda.Success
+	})
+	return n, r
+}
+
+// onDevice serves a question about a device.
+func (d *Driver) onDevice(name string, ordinal int, f func() cuda.Result) cuda.Result {
+	return d.call(name, func() cuda.Result {
+		if ordinal != 0 {
+			return cuda.InvalidDevice
+		}
+		return f()
+	})
+}
+
+// DeviceGet checks the number of a device.
+func (d *Driver) DeviceGet(ordinal int) cuda.Result {
+	return d.onDevice("cuDeviceGet", ordinal, func() cuda.Result { return cuda.Success })
+}
+
+// DeviceName says plainly that it is no GPU.
+func (d *Driver) DeviceName(ordinal int) (name string, r cuda.Result) {
+	r = d.onDevice("cuDeviceGetName", ordinal, func() cuda.Result {
+		name = fmt.Sprintf("Fluxion simulator (sm_%d)", 10*d.options.Major)
+		return cuda.Success
+	})
+	return name, r
+}
+
+// DeviceBusID is a PCI address that no machine has.
+func (d *Driver) DeviceBusID(ordinal int) (id string, r cuda.Result) {
+	r = d.onDevice("cuDeviceGetPCIBusId", ordinal, func() cuda.Result {
+		id = "0000:00:00.0"
+		return cuda.Success
+	})
+	return id, r
+}
+
+// DeviceMemory is the memory of the device in bytes.
+func (d *Driver) DeviceMemory(ordinal int) (bytes int64, r cuda.Result) {
+	r = d.onDevice("cuDeviceTotalMem", ordinal, func() cuda.Result {
+		bytes = d.memory.Capacity()
+		return cuda.Success
+	})
+	return bytes, r
+}
+
+// DeviceAttribute says a property of the device.
+func (d *Driver) DeviceAttribute(number, ordinal int) (value int, r cuda.Result) {
+	r = d.onDevice("cuDeviceGetAttribute", ordinal, func() cuda.Result {
+		if _, known := attributes[number]; !known {
+			return d.fail(cuda.InvalidValue, "device attribute %d is not known to the simulator", number)
+		}
+		value = d.attribute(number)
+		return cuda.Success
+	})
+	return value, r
+}
