@@ -176,12 +176,16 @@ func (w *warp) within(lane int, a uint64, size int, what string) (*allocation, i
 }
 
 func (w *warp) loadGlobal(mask uint32, size int) {
+	k := w.block.worker
 	if contiguous(&w.addresses, mask, size) {
 		a := w.addresses[0]
 		if block := w.find(a); outside(block, a, 32*size) == "" {
 			at := int(a - block.base)
 			if block.written.full(at, 32*size) {
 				copy(w.buffer[:32*size], block.data[at:])
+				if !block.constant {
+					k.note(0, a, size, 32*size, false)
+				}
 				return
 			}
 		}
@@ -197,10 +201,14 @@ func (w *warp) loadGlobal(mask uint32, size int) {
 			return
 		}
 		copy(w.buffer[lane*size:][:size], block.data[at:])
+		if !block.constant {
+			k.note(lane, w.addresses[lane], size, size, false)
+		}
 	}
 }
 
 func (w *warp) storeGlobal(mask uint32, size int) {
+	k := w.block.worker
 	if contiguous(&w.addresses, mask, size) {
 		a := w.addresses[0]
 		if block := w.find(a); outside(block, a, 32*size) == "" && !block.constant {
@@ -209,6 +217,7 @@ func (w *warp) storeGlobal(mask uint32, size int) {
 			if !block.written.full(at, 32*size) {
 				block.written.set(at, 32*size)
 			}
+			k.note(0, a, size, 32*size, true)
 			return
 		}
 	}
@@ -226,6 +235,7 @@ func (w *warp) storeGlobal(mask uint32, size int) {
 		if !block.written.all(at, size) {
 			block.written.set(at, size)
 		}
+		k.note(lane, w.addresses[lane], size, size, true)
 	}
 }
 

@@ -137,6 +137,7 @@ func (w *warp) loadPart(mask uint32, count *vec32, size int) {
 			return
 		}
 		copy(w.buffer[lane*size:][:n], block.data[at:])
+		w.block.worker.note(lane, a, n, n, false)
 	}
 }
 

@@ -12,6 +12,14 @@ type worker struct {
 	block    block
 	counters Counters
 	last     *allocation // that was accessed last
+
+	notes      notes // of the current block
+	spare      []*pageNotes
+	fenced     bool   // the block executed a fence
+	watched    uint64 // an address whose access is looked for, 0: none
+	watchReads bool
+	seen       bool
+	seenBy     int // lane
 }
 
 // block is a thread block (CTA) being executed.
@@ -31,6 +39,7 @@ type block struct {
 
 func newWorker(l *launch) *worker {
 	k := &worker{launch: l}
+	k.notes.pages = make([]*pageNotes, len(l.pages))
 	b := &k.block
 	b.worker, b.launch, b.entry, b.size = k, l, l.entry, l.call.Block
 	threads := b.size[0] * b.size[1] * b.size[2]
@@ -66,8 +75,8 @@ func (k *worker) work(ctx context.Context, blocks int64) {
 	}
 }
 
-// run executes block number n to its end.
-func (b *block) run(ctx context.Context, n int64) error {
+// begin makes everything ready for block number n.
+func (b *block) begin(n int64) {
 	grid := b.launch.call.Grid
 	x, y := int64(grid[0]), int64(grid[1])
 	b.index = [3]int{int(n % x), int(n / x % y), int(n / x / y)}
@@ -75,12 +84,17 @@ func (b *block) run(ctx context.Context, n int64) error {
 	b.barriers = [16]barrier{}
 	b.steps = 0
 	b.shared.reset()
+	b.worker.fenced = false
 	threads := b.size[0] * b.size[1] * b.size[2]
-	ready := make([]*warp, 0, len(b.warps))
 	for i, w := range b.warps {
 		w.start(^uint32(0) >> (32 - min(32, threads-32*i)))
-		ready = append(ready, w)
 	}
+}
+
+// run executes block number n to its end.
+func (b *block) run(ctx context.Context, n int64) error {
+	b.begin(n)
+	ready := append(make([]*warp, 0, len(b.warps)), b.warps...)
 	for len(ready) > 0 {
 		i := b.random.IntN(len(ready))
 		w := ready[i]
@@ -115,6 +129,9 @@ func (b *block) run(ctx context.Context, n int64) error {
 		if len(ready) == 0 && unfinished > 0 {
 			return b.deadlock()
 		}
+	}
+	if c, found := b.worker.settle(false); found {
+		return b.explain(n, c)
 	}
 	return nil
 }

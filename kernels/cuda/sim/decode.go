@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math"
+	"math/bits"
 	"strings"
 )
 
@@ -59,7 +60,6 @@ func (d *decoder) arithmetic() {
 		d.logic(op)
 		return
 	}
-	t, bits := d.typeOf()
 	op, ok := floats[name]
 	if ok {
 		d.in.class = Float
@@ -70,6 +70,7 @@ func (d *decoder) arithmetic() {
 	} else if op, ok = integers[name]; !ok {
 		d.fail("instruction %s is not known", d.st.opcode)
 	}
+	t, width := d.typeOf()
 	d.count(op.sources + 1)
 	if ftz && t == "f32" {
 		op.lanes = flushed(op.lanes.(lanes32))
@@ -89,7 +90,7 @@ func (d *decoder) arithmetic() {
 			d.fail("instruction %s is not known", d.st.opcode)
 		}
 	}
-	d.apply(op, t, bits)
+	d.apply(op, t, width)
 }
 
 // apply makes the action of an operation on registers.
@@ -246,9 +247,18 @@ func (d *decoder) truth(o operand) func(w *warp) uint32 {
 
 func (d *decoder) nothing() { d.in.run = func(*warp, uint32) {} }
 
+// fence orders accesses; between blocks where its scope is the device.
 func (d *decoder) fence() {
 	d.in.class = MemoryAccess
 	d.nothing()
+	if d.st.has("gl") || d.st.has("sys") || d.st.has("gpu") {
+		d.in.run = func(w *warp, mask uint32) {
+			if c, found := w.block.worker.settle(true); found {
+				w.fail(bits.TrailingZeros32(mask), "race: before this fence the block accessed global address %#x, which another block of the launch accesses too", c.address)
+			}
+			w.block.worker.fenced = true
+		}
+	}
 }
 
 func float32Bits(bits64 uint64) uint32 {
@@ -259,8 +269,8 @@ func float64Bits(bits32 uint32) uint64 {
 	return math.Float64bits(float64(math.Float32frombits(bits32)))
 }
 
-func (d *decoder) integerAsFloat(v int64, bits int) uint64 {
-	if bits == 64 {
+func (d *decoder) integerAsFloat(v int64, width int) uint64 {
+	if width == 64 {
 		return math.Float64bits(float64(v))
 	}
 	return uint64(math.Float32bits(float32(v)))

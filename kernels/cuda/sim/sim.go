@@ -88,10 +88,13 @@ type launch struct {
 	dynamic int // where dynamic shared memory starts
 	shared  int // bytes of shared memory, gaps included
 
+	alone bool // a single block: it races with nobody
+
 	next   atomic.Int64 // block
 	atomic sync.Mutex   // held by atomic operations on global memory
 
 	mu     sync.Mutex
+	races  raceCheck
 	fault  error
 	faulty int64 // block of the fault
 }
@@ -112,7 +115,11 @@ func (m *Machine) Run(ctx context.Context, call cuda.Call) (Counters, error) {
 	defer m.mem.mu.RUnlock()
 	l.pages = m.mem.pages
 	blocks := int64(call.Grid[0]) * int64(call.Grid[1]) * int64(call.Grid[2])
-	l.faulty = blocks
+	l.faulty, l.alone = blocks, blocks == 1
+	if !l.alone {
+		l.races.ended.pages = make([]*pageNotes, len(l.pages))
+		l.races.released.pages = make([]*pageNotes, len(l.pages))
+	}
 	workers := make([]*worker, min(int64(m.options.Workers), blocks))
 	var wait sync.WaitGroup
 	for i := range workers {
