@@ -10,5 +10,8 @@ import (
 
 func TestChannels(t *testing.T) {
 	in := []kerneltest.Input{kerneltest.Shape(2, 3, 2, 5), kerneltest.Shape(2, 3, 2, 1), kerneltest.Shape(2, 3, 2, 18)}
-	kerneltest.Check(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Channels(in...) })
+	channels := func(in []*gorgonia.Node) *gorgonia.Node { return Channels(in...) }
+	kerneltest.Check(t, in, channels)
+	in = []kerneltest.Input{kerneltest.Shape(3, 7, 5, 24), kerneltest.Shape(3, 7, 5, 8), kerneltest.Shape(3, 7, 5, 272)}
+	kerneltest.CheckKernels(t, in, channels) // vectors and tiles of the CUDA kernels
 }

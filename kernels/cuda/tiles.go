@@ -64,7 +64,7 @@ func vector(operands []Operand) int {
 			v = min(v, 16/o.Type.Size())
 		}
 	}
-	if Vectors(v, operands...) {
+	if operands[0].Cols%v == 0 && Vectors(v, operands...) {
 		return v
 	}
 	return 1

@@ -41,7 +41,7 @@ __device__ inline void partials(View<const T> x, Partial *out, Tile tile, int pi
   const auto count = [&](int y) { return max(0, (rows - y + int(blockDim.y) - 1) / int(blockDim.y)); };
 
   if (c < tile.end()) {
-    Packed<T, N> held[rows_held];
+    Packed<T, N> held[rows_held] = {};
     const int n = count(threadIdx.y);
 #pragma unroll
     for (int k = 0; k < rows_held; k++) {

@@ -2,6 +2,7 @@ package groupnorm
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"fluxion/kernels/kerneltest"
@@ -31,4 +32,45 @@ func TestGroupNorm(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Shapes for the vectors, tiles and cuts of the CUDA kernels: several tiles of
+// columns, groups that vectors do not fit, groups wider than a tile, several
+// parts of an image, several images in a block.
+func TestWideGroupNorm(t *testing.T) {
+	for _, c := range []struct {
+		n, h, w, channels int
+		o                 Options
+	}{
+		{2, 9, 8, 128, Options{32, 1e-5, true}},
+		{1, 20, 19, 24, Options{2, 1e-6, true}},
+		{9, 3, 4, 64, Options{4, 1e-5, false}},
+		{2, 5, 4, 320, Options{1, 1e-5, true}},
+		{1, 4, 4, 672, Options{24, 1e-5, true}},
+	} {
+		x, vector := kerneltest.Shape(c.n, c.h, c.w, c.channels), kerneltest.Shape(c.channels)
+		in := []kerneltest.Input{x, vector, vector, kerneltest.Shape(c.n, 2*c.channels)}
+		t.Run(fmt.Sprint("plain", c), func(t *testing.T) {
+			kerneltest.CheckKernels(t, in[:3], func(in []*gorgonia.Node) *gorgonia.Node {
+				return GroupNorm(in[0], in[1], in[2], c.o)
+			})
+		})
+		t.Run(fmt.Sprint("scaleshift", c), func(t *testing.T) {
+			kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node {
+				return GroupNormScaleShift(in[0], in[1], in[2], in[3], c.o)
+			})
+		})
+	}
+}
+
+// The mean of the values is a thousand times their deviation.
+func TestStatsOfLargeMean(t *testing.T) {
+	x := kerneltest.Shape(2, 9, 8, 16)
+	x.Inert = true
+	for i := range 2 * 9 * 8 * 16 {
+		x.Fixed = append(x.Fixed, 1000+math.Sin(float64(i*i)))
+	}
+	kerneltest.CheckKernels(t, []kerneltest.Input{x}, func(in []*gorgonia.Node) *gorgonia.Node {
+		return stats(in[0], Options{Groups: 2, Epsilon: 1e-5})
+	})
 }

@@ -1,7 +1,8 @@
 // Package kerneltest is the conformance suite of operators. It holds an
 // operator's reference against finite differences, Gorgonia's tape machine
 // against the reference, and the CPU kernels of every instruction set against
-// the reference: odd pitches, guard cells, poisoned memory, several threads.
+// the reference: odd pitches, guard cells, poisoned memory, several threads. The
+// CUDA kernels run on the simulator in the same way, in both precisions.
 package kerneltest
 
 import (
@@ -39,6 +40,17 @@ func Check(t *testing.T, inputs []Input, build func(in []*gorgonia.Node) *gorgon
 	c.checkTape(t, values)
 	c.checkDifferences(t, values)
 	c.checkKernels(t, values)
+	c.checkDevice(t, values)
+}
+
+// CheckKernels runs only the kernels of the operator and its gradients: for
+// shapes whose finite differences would take long.
+func CheckKernels(t *testing.T, inputs []Input, build func(in []*gorgonia.Node) *gorgonia.Node) {
+	t.Helper()
+	c := newCase(t, inputs, build)
+	values := c.evaluate(c.given)
+	c.checkKernels(t, values)
+	c.checkDevice(t, values)
 }
 
 // testCase is a small graph with its inputs, output, cotangent and gradients.

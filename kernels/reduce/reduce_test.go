@@ -20,3 +20,20 @@ func TestSums(t *testing.T) {
 		})
 	}
 }
+
+// Shapes for the vectors and cuts of the CUDA kernels.
+func TestWideSums(t *testing.T) {
+	for _, shape := range []tensor.Shape{{1, 33, 34, 16}, {5, 9, 4, 24}, {2, 20, 20, 264}} {
+		in := []kerneltest.Input{{Shape: shape, Inert: true}}
+		t.Run("rows", func(t *testing.T) {
+			kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Rows(in[0]) })
+		})
+		t.Run("pixels", func(t *testing.T) {
+			kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Pixels(in[0]) })
+		})
+	}
+	t.Run("rows of vectors", func(t *testing.T) {
+		in := []kerneltest.Input{{Shape: tensor.Shape{300, 40}, Inert: true}}
+		kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Rows(in[0]) })
+	})
+}

@@ -17,4 +17,11 @@ func TestResample(t *testing.T) {
 			kerneltest.Check(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return AvgPool(in[0]) })
 		})
 	}
+	in := []kerneltest.Input{kerneltest.Shape(3, 6, 10, 72)} // vectors and tiles of the CUDA kernels
+	t.Run("wide up", func(t *testing.T) {
+		kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Upsample(in[0]) })
+	})
+	t.Run("wide down", func(t *testing.T) {
+		kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return AvgPool(in[0]) })
+	})
 }

@@ -42,7 +42,7 @@ __device__ inline int column() { return int(blockIdx.y * blockDim.x + threadIdx.
 template <int Unroll, typename Values, typename Read, typename Write>
 __device__ inline void down(int first, int end, int step, Read read, Write write) {
   for (int row = first; row < end; row += Unroll * step) {
-    Values values[Unroll];
+    Values values[Unroll] = {}; // also what is not read, as a sum may take it in and then discard it
 #pragma unroll
     for (int i = 0; i < Unroll; i++) {
       if (row + i * step < end) read(values[i], row + i * step);
