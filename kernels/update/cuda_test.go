@@ -87,3 +87,32 @@ func checkCUDA(t *testing.T, k Kernel, step Step, gap int) {
 		t.Errorf("pixels differ: %v, want %v", got, host.Pixels)
 	}
 }
+
+// Every pixel, every half between two of them, what lies beside those, and what
+// is no pixel at all become the CPU's bytes.
+func TestPixelsCUDA(t *testing.T) {
+	values := []float64{math.NaN(), math.Inf(1), math.Inf(-1), 1e30, -1e30, 1.0001, -1.0001}
+	for p := range 512 {
+		half := float32(p)/255 - 1
+		values = append(values, float64(half), float64(math.Nextafter32(half, 2)), float64(math.Nextafter32(half, -2)))
+	}
+	for len(values)%4 != 0 {
+		values = append(values, 0)
+	}
+	k := Kernel{draw.Shape{Images: 1, Pixels: len(values), Channels: 1}}
+	step := Step{A: 1, Store: -1, Pixels: true, Seeds: draw.Seeds{Images: []int64{0}}}
+	row := make([]byte, k.ParameterBytes())
+	k.PutParameters(&step, row)
+	for _, gap := range []int{0, 1} {
+		g := kerneltest.NewGPU(t, 1)
+		z := g.Matrix(number.Float32, len(values), 1, gap, values)
+		zeros := g.Matrix(number.Float32, len(values), 1, gap, make([]float64, len(values)))
+		pixels := g.Alloc(len(values))
+		g.Run(k.CUDA(CUDAOperands{Z: z, Y: zeros, Pixels: pixels}, g.Parameters(0, row))...)
+		for i, got := range g.Read(pixels, len(values)) {
+			if want := Pixel(float32(values[i])); got != want {
+				t.Errorf("%v becomes %d, want %d", values[i], got, want)
+			}
+		}
+	}
+}
