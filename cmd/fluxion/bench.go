@@ -166,7 +166,7 @@ func (o *benchOptions) trainStep(dev device.Device, config nets.Config, precisio
 	if err != nil {
 		return work{}, err
 	}
-	times, err := process.GetTimeSampler("logit-normal")
+	times, err := process.GetTimeSampler("logit-normal", p.Schedule)
 	if err != nil {
 		return work{}, err
 	}

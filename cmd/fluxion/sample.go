@@ -19,6 +19,7 @@ import (
 	"fluxion/engine/plan"
 	"fluxion/engine/sampler"
 	"fluxion/engine/train"
+	"fluxion/kernels/update"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -230,12 +231,12 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, m *train.Model,
 		return modelError{o.model, errors.New("its config.json has no sample_size")}
 	}
 	channels := m.Config.InChannels
-	slots := 0
-	for _, row := range table.Rows {
-		slots = max(slots, len(row.B)-1)
+	slots, err := table.Memory(update.MaxHistory)
+	if err != nil {
+		return usageError{err}
 	}
 	step, err := generate.NewStep(generate.Options{
-		Config: m.Config, Height: height, Width: width, Batch: min(o.batch, len(seeds)), Guided: o.guidance != 1, Slots: slots, Calls: len(table.Rows),
+		Config: m.Config, Height: height, Width: width, Batch: min(o.batch, len(seeds)), Guided: o.guidance != 1, Slots: slots.Slots, Calls: len(table.Rows),
 		Target: dev.Target(), Precision: precision,
 	})
 	if err != nil {

@@ -153,6 +153,8 @@ type Request struct {
 	NullClass int     // the class that stands for none
 	Guidance  float64 // 1: the conditional output alone
 	Clip      bool    // clip the predicted image to the range of pixels
+
+	memory sampler.Memory // of the table
 }
 
 // Run makes the images in batches and hands each out as soon as its batch is
@@ -163,6 +165,11 @@ func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, pixels
 		if err := device.Run(g.weights); err != nil {
 			return err
 		}
+	}
+	r.Table = r.Table.Fold()
+	var err error
+	if r.memory, err = r.Table.Memory(g.Slots); err != nil {
+		return err
 	}
 	for first := 0; first < len(r.Seeds); first += g.Batch {
 		n := min(g.Batch, len(r.Seeds)-first)
@@ -220,11 +227,14 @@ func (g *Generator) set(r Request, call int) error {
 		Clip: r.Clip, XZ: float32(row.X.Z), XY: float32(row.X.Y),
 		Count: uint32(call), Pixels: call == len(r.Table.Rows)-1, Seeds: *g.seeds,
 	}
-	if err := u.SetOutputs(row.B, call, g.Slots); err != nil {
-		return err
+	access := r.memory.Rows[call]
+	u.B, u.Store = float32(row.B[0]), access.Store
+	u.KeepZ, u.KeepY = float32(row.Keep.Z), float32(row.Keep.Y)
+	for slot, c := range access.Slots {
+		u.History[slot] = float32(c)
 	}
 	*g.update = u
-	g.times.Set(float32(row.NetworkTime))
+	g.times.Set(float32(row.Call.NetworkTime))
 	return nil
 }
 

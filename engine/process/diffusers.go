@@ -37,7 +37,11 @@ var predictionTypes = map[string]string{"eps": "epsilon", "x": "sample", "v": "v
 // is trailing, for leading would not start at noise.
 func (p Process) SchedulerConfig() ([]byte, error) {
 	config := map[string]any{"_diffusers_version": diffusersVersion, "num_train_timesteps": trainSteps}
-	switch s := p.Schedule.(type) {
+	base, modified := Unmodified(p.Schedule)
+	if (modified != ScheduleOptions{MaxLogSNR: modified.MaxLogSNR}) {
+		return nil, fmt.Errorf("schedule %s with %+v has no scheduler in diffusers", base.Name(), modified)
+	}
+	switch base.(type) {
 	case flowMatching:
 		maps.Copy(config, map[string]any{
 			"_class_name": flowClass, "shift": 1.0, "shift_terminal": nil, "use_dynamic_shifting": false,
@@ -54,14 +58,14 @@ func (p Process) SchedulerConfig() ([]byte, error) {
 			prediction = p.Output.Name
 		}
 		maps.Copy(config, map[string]any{
-			"_class_name": ddpmClass, "trained_betas": betas(s),
+			"_class_name": ddpmClass, "trained_betas": betas(p.Schedule),
 			"prediction_type": prediction, "timestep_spacing": "trailing", "variance_type": "fixed_small",
 			"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02, // not used beside trained_betas
 			"clip_sample": false, "clip_sample_range": 1.0, "thresholding": false, "sample_max_value": 1.0,
 			"dynamic_thresholding_ratio": 0.995, "steps_offset": 0, "rescale_betas_zero_snr": false,
 		})
-		if s.limit != 0 {
-			config["_fluxion_max_log_snr"] = s.limit
+		if modified.MaxLogSNR != 0 {
+			config["_fluxion_max_log_snr"] = modified.MaxLogSNR
 		}
 	default:
 		return nil, fmt.Errorf("schedule %s has no scheduler in diffusers", p.Schedule.Name())

@@ -6,17 +6,15 @@
 // Time t runs from 0 (data) to 1 (noise), z = αx + σε, λ = ln(α²/σ²).
 package process
 
-import (
-	"fmt"
-	"math"
-	"slices"
-	"strings"
-)
+import "math"
 
 // Process is a schedule and what the network predicts along it.
 type Process struct {
 	Schedule Schedule
 	Output   Output
+
+	// trained is what the network knows, where it is sampled along another schedule.
+	trained *Process
 }
 
 // Get returns the process of a schedule and an output by name.
@@ -26,53 +24,108 @@ func Get(schedule string, o ScheduleOptions, output string) (Process, error) {
 		return Process{}, err
 	}
 	y, err := GetOutput(output)
-	return Process{s, y}, err
+	if err != nil {
+		return Process{}, err
+	}
+	return New(s, y)
+}
+
+// New returns a process, unless the output makes no sense on the schedule.
+func New(s Schedule, o Output) (Process, error) {
+	if o.Fits != nil {
+		if err := o.Fits(s); err != nil {
+			return Process{}, err
+		}
+	}
+	return Process{Schedule: s, Output: o}, nil
 }
 
 func (p Process) String() string { return p.Schedule.Name() + "/" + p.Output.Name }
 
 // Point is the process at one time: z = Alpha x + Sigma ε, y = A x + B ε.
 type Point struct {
-	Time         float64
-	NetworkTime  float64
-	Alpha, Sigma float64
-	A, B         float64
+	Time           float64
+	NetworkTime    float64 // what the network is told
+	Alpha, Sigma   float64
+	LogSNR         float64
+	DAlpha, DSigma float64 // dα/dt, dσ/dt
+	A, B           float64
+	Input          float64 // the network sees Input·z
 }
 
 // At returns the process at time t. These are also the coefficients of a
-// training pair: the network's input z, its time input and its target y.
+// training pair: the network's input Input·z, its time input and its target y.
 func (p Process) At(t float64) Point {
-	alpha, sigma := p.Schedule.AlphaSigma(t)
-	a, b := p.Output.Row(p.Schedule, t)
-	return Point{t, p.Schedule.NetworkTime(t), alpha, sigma, a, b}
+	q := Point{Time: t, NetworkTime: p.Schedule.NetworkTime(t), LogSNR: p.Schedule.LogSNR(t)}
+	q.Alpha, q.Sigma = p.Schedule.AlphaSigma(t)
+	q.DAlpha, q.DSigma = p.Schedule.Velocity(t)
+	return p.Complete(q)
 }
 
-// Data is where sampling ends: z = x, for which no network is called.
-var Data = Point{Alpha: 1, A: math.NaN(), B: math.NaN()}
-
-// Linear is a combination Z z + Y y of a state and the network's output there.
-type Linear struct{ Z, Y float64 }
-
-// Plus returns a l + b m.
-func (l Linear) Plus(a float64, m Linear, b float64) Linear {
-	return Linear{a*l.Z + b*m.Z, a*l.Y + b*m.Y}
-}
-
-// singular is the determinant, relative to its two terms, below which a
-// conversion is refused; float64 would still do at |λ| = 40.
-const singular = 1e-9
-
-// Convert solves (α σ; a b)(x ε)ᵀ = (z y)ᵀ (section 2): x̂ and ε̂ as
-// combinations of z and y. It is an error where y does not determine one of
-// them, as ε at t = 1, where z says nothing of x.
-func (q Point) Convert() (x, eps Linear, err error) {
-	det := q.Alpha*q.B - q.A*q.Sigma
-	scale := math.Hypot(q.Alpha, q.Sigma) * math.Hypot(q.A, q.B)
-	if !(math.Abs(det) > singular*scale) { // also for NaN
-		return Linear{}, Linear{}, fmt.Errorf("at t = %g, z = %.3gx + %.3gε and y = %.3gx + %.3gε do not determine x and ε",
-			q.Time, q.Alpha, q.Sigma, q.A, q.B)
+// Complete fills in what the output says at a point whose times, α, σ, λ and
+// rates are known: for grids that are given otherwise than by t.
+func (p Process) Complete(q Point) Point {
+	q.A, q.B = p.Output.Row(q)
+	q.Input = 1
+	if p.Output.Input != nil {
+		q.Input = p.Output.Input(q)
 	}
-	return Linear{q.B / det, -q.Sigma / det}, Linear{-q.A / det, q.Alpha / det}, nil
+	if p.Output.NetworkTime != nil {
+		q.NetworkTime = p.Output.NetworkTime(q)
+	}
+	return q
+}
+
+// End returns where sampling ends: z = αx without noise, for which no network
+// is called. It is the schedule's t = 0 if there is no noise there; otherwise x
+// itself. Its row is that of t = 0, for inversion, which begins there.
+func (p Process) End() Point {
+	q := p.At(0)
+	if q.Sigma != 0 {
+		q = p.Complete(Point{NetworkTime: q.NetworkTime, Alpha: dataScale(p.Schedule), LogSNR: math.Inf(1), DAlpha: q.DAlpha, DSigma: q.DSigma})
+	}
+	q.LogSNR = math.Inf(1)
+	return q
+}
+
+// dataScale is what x is multiplied by at t = 0, were there no noise.
+func dataScale(s Schedule) float64 {
+	scale := 1.0
+	for {
+		m, ok := s.(Modified)
+		if !ok {
+			return scale
+		}
+		if k, ok := m.(scaled); ok {
+			scale *= k.at(0)
+		}
+		s, _ = m.Base()
+	}
+}
+
+// Under returns the process of p's network when it is sampled along another
+// schedule (section 4: only a scaling of z and the time change). At each point
+// the network sees z in the units of its own schedule at the same λ, and is
+// told the time at which it has that λ.
+func (p Process) Under(s Schedule) Process {
+	own := p
+	if p.trained != nil {
+		own = *p.trained
+	}
+	at := func(q Point) Point {
+		o := own.At(own.Schedule.TimeOf(q.LogSNR)) // its ends, where q lies beyond them
+		o.Input *= math.Hypot(o.Alpha, o.Sigma) / math.Hypot(q.Alpha, q.Sigma)
+		return o
+	}
+	return Process{
+		Schedule: s, trained: &own,
+		Output: Output{
+			Name: p.Output.Name, About: p.Output.About,
+			Row:         func(q Point) (float64, float64) { o := at(q); return o.A, o.B },
+			Input:       func(q Point) float64 { return at(q).Input },
+			NetworkTime: func(q Point) float64 { return at(q).NetworkTime },
+		},
+	}
 }
 
 // startLogSNR is where sampling starts when it cannot start at t = 1. An error
@@ -83,61 +136,19 @@ func (q Point) Convert() (x, eps Linear, err error) {
 const startLogSNR = -13
 
 // Start returns the time at which sampling starts: 1, unless the output does
-// not determine x there or amplifies errors more than at λ = −13.
+// not determine x there or amplifies errors more than at λ = −13, or the
+// network's own schedule begins later.
 func (p Process) Start() float64 {
-	if x, _, err := p.At(1).Convert(); err == nil && math.Abs(x.Y) <= math.Exp(-startLogSNR/2.) {
+	first := math.Inf(-1)
+	if p.trained != nil {
+		first = p.trained.Schedule.LogSNR(1)
+	}
+	q := p.At(1)
+	if x, err := q.X(); err != nil || math.Abs(x.Y)*math.Hypot(q.A, q.B) > math.Exp(-startLogSNR/2.) {
+		first = math.Max(first, startLogSNR)
+	}
+	if p.Schedule.LogSNR(1) >= first {
 		return 1
 	}
-	return p.Schedule.TimeOf(startLogSNR)
-}
-
-// Weighting returns w(λ), which a mean squared error on the process's output
-// with times drawn by the sampler gives to the ε-error in the objective
-// ∫ w(λ) E‖ε̂−ε‖² dλ (section 3): w = p(λ)·(b − aσ/α)².
-func (p Process) Weighting(times TimeSampler, lambda float64) float64 {
-	t := p.Schedule.TimeOf(lambda)
-	q := p.At(t)
-	density := times.Density(t) / math.Abs(LogSNRRate(p.Schedule, t))
-	factor := q.B - q.A*q.Sigma/q.Alpha
-	return density * factor * factor
-}
-
-// Find returns the position of a name in a list. Its error names the nearest
-// and all of them.
-func Find(kind, name string, names []string) (int, error) {
-	if i := slices.Index(names, name); i >= 0 {
-		return i, nil
-	}
-	nearest, least := "", len(name)/2+1
-	for _, n := range names {
-		if d := distance(strings.ToLower(name), n); d < least {
-			nearest, least = n, d
-		}
-	}
-	hint := ""
-	if nearest != "" {
-		hint = fmt.Sprintf("did you mean %q? ", nearest)
-	}
-	return 0, fmt.Errorf("unknown %s %q: %sthere are %s", kind, name, hint, strings.Join(names, ", "))
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return p.Schedule.TimeOf(first)
 }

@@ -33,35 +33,98 @@ func near(t rapid.TB, what string, got, want, tolerance float64) {
 	}
 }
 
+// variants are every schedule, plain and modified in every way it takes.
+func variants(t rapid.TB) map[string]Schedule {
+	t.Helper()
+	list := map[string]Schedule{}
+	for _, name := range Schedules() {
+		for label, o := range map[string]ScheduleOptions{
+			"": {}, " clipped": {MaxLogSNR: 8}, " shifted": {Shift: 0.4}, " shifted up": {Shift: 3}, " scaled": {Scale: "1 + t*t"}, " to zero": {ZeroSNR: true},
+			" all": {ZeroSNR: true, Shift: 2, MaxLogSNR: 9, Scale: "exp(-t)"},
+		} {
+			s, err := GetSchedule(name, o)
+			if o.ZeroSNR && (name == "ve" || name == "sub-vp") {
+				if err == nil || !strings.Contains(err.Error(), "want a variance-preserving schedule") {
+					t.Errorf("%s to zero SNR: error %v", name, err)
+				}
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			list[name+label] = s
+		}
+	}
+	return list
+}
+
 func TestSchedules(t *testing.T) {
-	for _, p := range all(t) {
-		s := p.Schedule
-		t.Run(p.String(), rapid.MakeCheck(func(r *rapid.T) {
-			at := rapid.Float64Range(1e-3, 1-1e-3).Draw(r, "t")
+	for name, s := range variants(t) {
+		t.Run(name, rapid.MakeCheck(func(r *rapid.T) {
+			at := rapid.Float64Range(1e-2, 1-1e-2).Draw(r, "t")
+			h := 1e-5
+			if base, _ := Unmodified(s); strings.HasPrefix(base.Name(), "ddpm-") { // smooth between steps only
+				n, u := math.Modf(at * 1000)
+				at, h = (n+0.3+0.4*u)/1000, 1e-7
+			}
 			alpha, sigma := s.AlphaSigma(at)
 			lambda := s.LogSNR(at)
-			near(r, "λ", lambda, math.Log(alpha*alpha/(sigma*sigma)), 1e-12)
-			near(r, "t(λ)", s.TimeOf(lambda), at, 1e-12)
-			near(r, "n", s.NetworkTime(at), 1000*at, 1e-12)
+			near(r, "λ", lambda, 2*(math.Log(alpha)-math.Log(sigma)), 1e-9)
+			near(r, "t(λ)", s.TimeOf(lambda), at, 1e-11)
+			pathAlpha, pathSigma := s.Path().At(lambda)
+			near(r, "α on the path", pathAlpha/alpha, 1, 1e-9)
+			near(r, "σ on the path", pathSigma/sigma, 1, 1e-9)
 
-			const h = 1e-5
 			a1, s1 := s.AlphaSigma(at + h)
 			a0, s0 := s.AlphaSigma(at - h)
 			dAlpha, dSigma := s.Velocity(at)
-			near(r, "dα/dt", dAlpha, (a1-a0)/(2*h), 1e-9)
-			near(r, "dσ/dt", dSigma, (s1-s0)/(2*h), 1e-9)
+			near(r, "dα/dt", dAlpha, (a1-a0)/(2*h), 2e-5)
+			near(r, "dσ/dt", dSigma, (s1-s0)/(2*h), 2e-5)
 			rate := LogSNRRate(s, at)
 			near(r, "dλ/dt", rate, (s.LogSNR(at+h)-s.LogSNR(at-h))/(2*h), 1e-3)
 			if rate >= 0 {
 				r.Errorf("λ does not decrease at %v", at)
 			}
+			dA, dS := s.Path().Tangent(alpha, sigma)
+			near(r, "dα/dλ", dA*rate, dAlpha, 1e-6)
+			near(r, "dσ/dλ", dS*rate, dSigma, 1e-6)
 		}))
 	}
 }
 
+// Values that others publish: ᾱ of DDPM's first and last step, Stable
+// Diffusion's largest and smallest σ/α, EDM's range.
+func TestPublishedNumbers(t *testing.T) {
+	get := func(name string) Schedule {
+		s, err := GetSchedule(name, ScheduleOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	ratio := func(s Schedule, n float64) float64 {
+		at, _ := StepTime(s, n)
+		near(t, s.Name()+" step", s.NetworkTime(at), n, 1e-12)
+		return math.Exp(-s.LogSNR(at) / 2)
+	}
+	near(t, "first σ/α of Stable Diffusion", ratio(get("ddpm-scaled-linear"), 0), 0.029167, 1e-4)
+	near(t, "last σ/α of Stable Diffusion", ratio(get("ddpm-scaled-linear"), 999), 14.6146, 1e-5)
+	near(t, "last σ/α of DDPM", ratio(get("ddpm-linear"), 999), 157.41, 1e-4)
+	alpha, _ := get("ddpm-linear").AlphaSigma(0.001)
+	near(t, "first α of DDPM", alpha*alpha, 0.9999, 1e-15)
+	_, sigma := get("ve").AlphaSigma(1)
+	near(t, "EDM's largest σ", sigma, 80, 1e-12)
+	_, sigma = get("ve").AlphaSigma(0)
+	near(t, "EDM's smallest σ", sigma, 0.002, 1e-15)
+	alpha, _ = get("vp-linear").AlphaSigma(1)
+	near(t, "last α of VP", alpha, math.Exp(-5.025), 1e-15)
+	b := SquaredCosineBetas(1000)
+	near(t, "last β of improved DDPM", b[999], 0.999, 0)
+}
+
 func TestScheduleEnds(t *testing.T) {
-	for name, limit := range map[string]float64{"fm": 0, "cosine": 0} {
-		s, err := GetSchedule(name, ScheduleOptions{MaxLogSNR: limit})
+	for _, name := range []string{"fm", "cosine", "vp-fm"} {
+		s, err := GetSchedule(name, ScheduleOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,12 +137,80 @@ func TestScheduleEnds(t *testing.T) {
 			}
 		}
 	}
+	for name, s := range variants(t) {
+		for _, at := range []float64{0, 1} {
+			a, b := s.AlphaSigma(at)
+			for _, v := range []float64{a, b, s.NetworkTime(at), s.TimeOf(s.LogSNR(at))} {
+				if math.IsNaN(v) || math.IsInf(v, 0) {
+					t.Errorf("%s at %v: %v, %v, told %v", name, at, a, b, s.NetworkTime(at))
+				}
+			}
+			near(t, name+" t(λ(t))", s.TimeOf(s.LogSNR(at)), at, 1e-9)
+		}
+		if strings.HasSuffix(name, " to zero") {
+			if a, b := s.AlphaSigma(1); a != 0 || b != 1 {
+				t.Errorf("%s ends at (%v, %v)", name, a, b)
+			}
+		}
+	}
 	s, _ := GetSchedule("cosine", ScheduleOptions{MaxLogSNR: 15})
 	near(t, "λ(0)", s.LogSNR(0), 15, 1e-9)
 	near(t, "λ(1)", s.LogSNR(1), -15, 1e-9)
 	near(t, "λ(½)", s.LogSNR(0.5), 0, 1e-9)
 	near(t, "t(99)", s.TimeOf(99), 0, 0)
 	near(t, "t(−99)", s.TimeOf(-99), 1, 0)
+}
+
+// Section 1: what each modification does to λ, α and σ.
+func TestModifications(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		name := rapid.SampledFrom(Schedules()).Draw(r, "schedule")
+		at := rapid.Float64Range(0.01, 0.99).Draw(r, "t")
+		shift := rapid.Float64Range(0.1, 0.9).Draw(r, "shift")
+		get := func(o ScheduleOptions) Schedule {
+			s, err := GetSchedule(name, o)
+			if err != nil {
+				r.Fatal(err)
+			}
+			return s
+		}
+		plain := get(ScheduleOptions{})
+		shifted := get(ScheduleOptions{Shift: shift})
+		near(r, "shifted λ", shifted.LogSNR(at), plain.LogSNR(at)+2*math.Log(shift), 1e-12)
+		if name == "fm" { // SD3's formula, whose shift is the inverse
+			_, sigma := shifted.AlphaSigma(at)
+			k := 1 / shift
+			near(r, "shifted σ", sigma, k*at/(1+(k-1)*at), 1e-12)
+		}
+		scaled := get(ScheduleOptions{Scale: "2 + sin(t)"})
+		a, b := plain.AlphaSigma(at)
+		sa, sb := scaled.AlphaSigma(at)
+		near(r, "scaled α", sa, a*(2+math.Sin(at)), 1e-14)
+		near(r, "scaled σ", sb, b*(2+math.Sin(at)), 1e-14)
+		near(r, "scaled λ", scaled.LogSNR(at), plain.LogSNR(at), 0)
+		clipped := get(ScheduleOptions{MaxLogSNR: 6})
+		near(r, "clipped λ(0)", clipped.LogSNR(0), math.Min(6, plain.LogSNR(0)), 1e-9)
+		near(r, "clipped λ(1)", clipped.LogSNR(1), math.Max(-6, plain.LogSNR(1)), 1e-9)
+		base, o := Unmodified(get(ScheduleOptions{Shift: shift, MaxLogSNR: 6, Scale: "1 + t"}))
+		if base.Name() != name || (o != ScheduleOptions{Shift: shift, MaxLogSNR: 6, Scale: "1 + t"}) {
+			r.Errorf("taken apart: %s, %+v", base.Name(), o)
+		}
+	})
+	// Lin et al.'s formula on √ᾱ, for the schedule of Stable Diffusion.
+	plain, _ := GetSchedule("ddpm-scaled-linear", ScheduleOptions{})
+	zero, err := GetSchedule("ddpm-scaled-linear", ScheduleOptions{ZeroSNR: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _ := plain.AlphaSigma(0.001)
+	last, _ := plain.AlphaSigma(1)
+	for _, n := range []int{0, 1, 300, 998, 999} {
+		at := float64(n+1) / 1000
+		a, _ := plain.AlphaSigma(at)
+		got, sigma := zero.AlphaSigma(at)
+		near(t, "rescaled α", got, (a-last)*first/(first-last), 1e-12)
+		near(t, "rescaled σ", sigma, math.Sqrt(1-got*got), 1e-12)
+	}
 }
 
 func TestConvertInvertsTheRow(t *testing.T) {
@@ -136,9 +267,6 @@ func TestConvertAtTheEnds(t *testing.T) {
 			}
 		}
 	}
-	if _, _, err := Data.Convert(); err == nil {
-		t.Error("Data has an output")
-	}
 }
 
 func TestStart(t *testing.T) {
@@ -162,7 +290,8 @@ func TestWeighting(t *testing.T) {
 	}{
 		{"fm", "u", "uniform", func(l float64) float64 { return math.Exp(-l / 2) }},
 		{"cosine", "v", "uniform", func(l float64) float64 { return math.Exp(-l / 2) }},
-		{"cosine", "u", "uniform", func(l float64) float64 { return math.Exp(-l / 2) }},
+		{"cosine", "velocity", "uniform", func(l float64) float64 { return math.Exp(-l / 2) }},
+		{"cosine", "u", "uniform", func(l float64) float64 { return sech(l/2) * math.Pow(1+math.Exp(-l/2), 2) }},
 		{"cosine", "eps", "uniform", func(l float64) float64 { return sech(l / 2) }},
 		{"cosine", "x", "uniform", func(l float64) float64 { return sech(l/2) * math.Exp(-l) }},
 		{"fm", "u", "logit-normal", func(l float64) float64 { return normal(l, 0, 2) * math.Pow(1+math.Exp(-l/2), 2) }},
@@ -171,41 +300,17 @@ func TestWeighting(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		times, err := GetTimeSampler(c.times)
+		o, err := NewObjective(p, c.times, "plain")
 		if err != nil {
 			t.Fatal(err)
 		}
-		unit := p.Weighting(times, 0) / c.want(0)
+		unit := o.Effective(0) / c.want(0)
 		for l := -12.0; l <= 12; l += 0.5 {
-			if ratio := p.Weighting(times, l) / c.want(l) / unit; math.Abs(ratio-1) > 1e-9 {
+			if ratio := o.Effective(l) / c.want(l) / unit; math.Abs(ratio-1) > 1e-9 {
 				t.Errorf("%v with %s times: w(%v) is off by %v", p, c.times, l, ratio)
 			}
 		}
 	}
-}
-
-func TestTimeSamplers(t *testing.T) {
-	for _, name := range TimeSamplers() {
-		s, err := GetTimeSampler(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Run(name, rapid.MakeCheck(func(r *rapid.T) {
-			u := rapid.Float64Range(0.001, 0.999).Draw(r, "u")
-			const h = 1e-6
-			rate := (s.Time(u+h) - s.Time(u-h)) / (2 * h) // dt/du = 1/p(t)
-			near(r, "density", s.Density(s.Time(u))*rate, 1, 1e-5)
-		}))
-		for _, u := range []float64{0x1p-53, 0.5, 1 - 0x1p-53} {
-			if at := s.Time(u); !(at > 0 && at < 1) {
-				t.Errorf("%s: %v becomes %v", name, u, at)
-			}
-		}
-		near(t, "median", s.Time(0.5), 0.5, 1e-15)
-	}
-	// 0.975 of the normal distribution is 1.959963984540054.
-	s, _ := GetTimeSampler("logit-normal")
-	near(t, "quantile", s.Time(0.975), 1/(1+math.Exp(-1.959963984540054)), 1e-12)
 }
 
 func TestNames(t *testing.T) {
@@ -216,8 +321,16 @@ func TestNames(t *testing.T) {
 		{func() error { _, err := Get("cosin", ScheduleOptions{}, "u"); return err }, []string{`"cosine"?`, "fm, cosine"}},
 		{func() error { _, err := Get("zzzzzzz", ScheduleOptions{}, "u"); return err }, []string{`"zzzzzzz"`, "fm, cosine"}},
 		{func() error { _, err := Get("fm", ScheduleOptions{}, "EPS"); return err }, []string{`"eps"?`, "u, x, eps, v"}},
-		{func() error { _, err := GetTimeSampler("logitnormal"); return err }, []string{`"logit-normal"?`}},
-		{func() error { _, err := Get("fm", ScheduleOptions{MaxLogSNR: 20}, "u"); return err }, []string{"fm", "cosine"}},
+		{func() error { _, err := GetTimeSampler("logitnormal", nil); return err }, []string{`"logit-normal"?`}},
+		{func() error { _, err := Get("ve", ScheduleOptions{}, "v"); return err }, []string{"want eps, x, u or edm"}},
+		{func() error { _, err := Get("fm", ScheduleOptions{Shift: -1}, "u"); return err }, []string{"-1", "positive"}},
+		{func() error { _, err := Get("fm", ScheduleOptions{Scale: "t"}, "u"); return err }, []string{"scale", "t = 0", "positive"}},
+		{func() error { _, err := Get("fm", ScheduleOptions{Scale: "q"}, "u"); return err }, []string{"scale", "q"}},
+		{func() error { _, err := GetTimeSampler("logit-normal:men=1", nil); return err }, []string{`"mean"?`}},
+		{func() error { _, err := GetTimeSampler("uniform+stratifid", nil); return err }, []string{`"stratified"?`}},
+		{func() error { _, err := GetWeighting("min-snr:gamma=x"); return err }, []string{"gamma", "x"}},
+		{func() error { _, err := GetWeighting("minsnr"); return err }, []string{`"min-snr"?`}},
+		{func() error { _, err := GetWeighting("elbo:a=1"); return err }, []string{"no parameters"}},
 		{func() error { _, err := Get("cosine", ScheduleOptions{MaxLogSNR: -1}, "u"); return err }, []string{"-1"}},
 	} {
 		err := c.err()

@@ -7,15 +7,17 @@ import (
 )
 
 // ddpm draws from the posterior q(z_s | z_t, x = x̂). Ho, Jain, Abbeel,
-// "Denoising Diffusion Probabilistic Models" (2020), equations 6 and 7
-// ("fixed small" variance).
+// "Denoising Diffusion Probabilistic Models" (2020), equations 6 and 7.
 //
-// It is churn ½ of section 5: DDIM to λ_u = 2λ_s − λ_t, then noise up to λ_s.
-// With k = (σ_u/α_u)/(σ_s/α_s) = (σ_s/α_s)/(σ_t/α_t) that reads
-// z_s = α_s x̂ + σ_s (k ε̂ + √(1−k²) ξ), finite at both ends.
-func ddpm(points []process.Point) ([]Row, error) {
-	return each(points, func(t, s process.Point, x, eps process.Linear) (process.Linear, float64) {
-		k := s.Sigma * t.Alpha / (s.Alpha * t.Sigma)
-		return x.Plus(s.Alpha, eps, s.Sigma*k), s.Sigma * math.Sqrt(math.Max(0, 1-k*k))
-	})
+// With the small variance it is churn ½ of section 5: DDIM to λ_u = 2λ_s − λ_t,
+// then noise up to λ_s. The large variance is β, that of z_t given z_s, with the
+// same mean.
+func ddpm(b *builder, _ int, t, s process.Point) {
+	k := decay(t, s)
+	if b.options.Variance != "large" || s.Sigma == 0 {
+		b.renoise(t, s, k)
+		return
+	}
+	// β = σ_t² − (α_t/α_s)² σ_s² = σ_t² (1−k²)
+	b.row(t, Sum{X: s.Alpha, Eps: s.Sigma * k}, t.Sigma*math.Sqrt((1-k)*(1+k)))
 }

@@ -47,7 +47,7 @@ func TestKernelsRunTables(t *testing.T) {
 			}
 			draws(philox.SampleStart, 0, func(i int, e float64) { want[i] = table.Start * e })
 			for call, r := range table.Rows {
-				c, d := g.output(p.At(r.Time))
+				c, d := g.output(r.Call)
 				for i, z := range o.Z.Data {
 					o.Y.Data[i] = float32(c + d*float64(z))
 				}

@@ -1,54 +1,106 @@
 // Package sampler holds every sampler as a table of coefficients. Whatever the
-// method, a step from time t to time s is one line (process.md, section 4):
+// method, a call of the network and the update after it are one line
+// (process.md, section 4):
 //
-//	z' = A z + Σₖ Bₖ yₖ + C ξ
+//	z' = A z + B₀ y + Σₖ Bₖ hₖ + C ξ
 //
-// with y₀ the network's output at t, y₁ the one of the call before, and so on,
-// and ξ standard normal. A sampler is a short function from the points of a
-// grid to these coefficients, in float64; one kernel (kernels/update) runs them
-// all.
+// with y the network's output, h₁ what was kept of the call before, and so on,
+// and ξ standard normal. What is kept is y itself or what it says of x, ε, v or
+// u: a method of higher order interpolates one of these. A sampler is a short
+// function from a grid to such rows, in float64; one kernel (kernels/update)
+// runs them all, and package trace runs them without a network.
 package sampler
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"fluxion/engine/process"
 )
 
 // Row is one call of the network and the update that follows it.
 type Row struct {
-	Time        float64   // t of the call
-	NetworkTime float64   // what the network is told
-	A           float64   // of the state
-	B           []float64 // of the output of this call, the one before, …
-	C           float64   // of fresh noise
+	Call     process.Point // where the network is called
+	Position float64       // of the call in the grid: between two entries for a call between them
 
-	X process.Linear // x̂ of this call from z and y₀: for clipping and previews
+	// Before is done to z first: z ← A z + C ξ. The zero value does nothing.
+	Before Lift
+
+	A float64   // of the state
+	B []float64 // of the output of this call, of what was kept of the one before, …
+	C float64   // of fresh noise
+
+	// Recall is the coefficient of the noise of the row before, again.
+	Recall float64
+
+	X    process.Linear // x̂ of this call from z and y: for clipping and previews
+	Keep process.Linear // what is kept of this call, from z and y; zero: y itself
+
+	Arrives bool // z' is the state at the next entry of the grid
 }
+
+// Lift raises the noise of a state: z ← A z + C ξ.
+type Lift struct{ A, C float64 }
 
 // Table is a whole run: z = Start·ξ, then the rows. What the last one gives is
-// a sample of the data.
+// a sample of the data, if the grid ends there.
 type Table struct {
-	Start float64
-	Rows  []Row
+	Sampler string
+	Grid    Grid
+	Start   float64
+	Rows    []Row
 }
 
-// MaxOutputs is how many outputs a row may combine: its own and four before.
-const MaxOutputs = 5
+// Options of a run. A sampler refuses options that it does not take; see List.
+type Options struct {
+	Steps  int             // intervals of the grid
+	Grid   string          // as ParseGrid reads it; "" is uniform
+	Points []process.Point // the grid itself, instead of Grid and Steps
+	Begin  int             // entry of the grid at which the run begins: image to image
+	Invert bool            // run the grid upwards, from data to noise
 
-// Sampler turns a grid into rows. The points are the process at decreasing
-// times; the last is process.Data, so that every sampler ends on x̂ without
-// noise, whatever the schedule has at t = 0.
+	Order    int      // of a method that has several; 0 is its own
+	Variable string   // x, eps, v or u, in which a method interpolates; "" is its own
+	Solver   string   // variant: midpoint or heun, bh1 or bh2, prk or plms; "" is the first
+	Variance string   // of ddpm: small or large; "" is small
+	Churn    *float64 // c of churn; S_churn of edm-churn
+	Eta      *float64 // share of noise; what it multiplies is the sampler's
+	Epsilon  *float64 // of sde in interpolant form, instead of Eta
+
+	NoiseMin, NoiseMax float64 // σ/α between which edm-churn adds noise; 0, 0 is everywhere
+	NoiseScale         float64 // of edm-churn's noise; 0 is 1
+
+	LowerOrderFinal bool // the last steps of multistep methods have lower order, as for few steps
+	FirstOrderFinal bool // the last step has first order
+
+	// Boundary returns c_skip and c_out of consistency models, by which x̂ of lcm
+	// and consistency is c_skip z + c_out x̂; nil is (0, 1).
+	Boundary func(q process.Point) (skip, out float64)
+
+	Tolerance float64 // of rk45, relative and absolute; 0 is 1e-6
+
+	// Compat repeats what diffusers does where it departs from theory; see each sampler.
+	Compat bool
+}
+
+// Sampler turns a grid into rows.
 type Sampler struct {
-	Name string
-	Rows func(points []process.Point) ([]Row, error)
-}
+	Name, About string
+	// Takes names the options beyond the grid that the sampler takes.
+	Takes []string
+	// Variables that it can interpolate in, its own first; none if it has none.
+	Variables []string
+	Orders    []int    // that it has, its own first
+	Solvers   []string // that it has, its own first
+	// Random samplers draw noise while they run, and cannot be inverted.
+	Random bool
+	// Adaptive samplers choose their steps as they run: they have no table.
+	Adaptive bool
 
-// Adding a sampler is a file and a line here.
-var samplers = []Sampler{
-	{"euler", euler},
-	{"ddim", ddim},
-	{"ddpm", ddpm},
+	step func(b *builder, i int, t, s process.Point)
+	// begin prepares a builder whose options have been checked; nil does nothing.
+	begin func(b *builder) error
 }
 
 // Names returns the names that Get knows.
@@ -60,6 +112,9 @@ func Names() []string {
 	return names
 }
 
+// List returns every sampler.
+func List() []Sampler { return samplers }
+
 // Get returns a sampler by name.
 func Get(name string) (Sampler, error) {
 	i, err := process.Find("sampler", name, Names())
@@ -69,51 +124,120 @@ func Get(name string) (Sampler, error) {
 	return samplers[i], nil
 }
 
-// Options of a run.
-type Options struct {
-	Steps int // intervals of the grid
-}
-
 // Plan returns the table of a sampler for a process.
 func (s Sampler) Plan(p process.Process, o Options) (Table, error) {
-	points, err := Grid(p, o)
+	g, err := NewGrid(p, o)
 	if err != nil {
 		return Table{}, fmt.Errorf("sampler %s: %w", s.Name, err)
 	}
-	rows, err := s.Rows(points)
+	return s.Table(g, o)
+}
+
+// Table returns the table of a sampler on a grid.
+func (s Sampler) Table(g Grid, o Options) (Table, error) {
+	if s.Adaptive {
+		return Table{}, fmt.Errorf("sampler %s chooses its steps while it runs and has no table; want another one here, such as heun or dpm++-2m", s.Name)
+	}
+	o, err := s.Check(o)
 	if err != nil {
-		return Table{}, fmt.Errorf("sampler %s on %v: %w", s.Name, p, err)
+		return Table{}, err
 	}
-	return Table{Start: points[0].Sigma, Rows: rows}, nil
+	b := &builder{grid: g, options: o, base: Sum{Z: 1}}
+	if len(s.Variables) > 0 {
+		b.variable = variables[o.Variable]
+	}
+	if s.begin != nil {
+		err = s.begin(b)
+	}
+	for i := 0; i+1 < len(g.Points) && err == nil; i++ {
+		b.interval = i
+		s.step(b, i, g.Points[i], g.Points[i+1])
+		b.base, err = Sum{Z: 1}, b.err
+	}
+	if err != nil {
+		return Table{}, fmt.Errorf("sampler %s on %v: %w", s.Name, g.Process, err)
+	}
+	b.resolve()
+	return Table{Sampler: s.Name, Grid: g, Start: g.Points[0].Sigma, Rows: b.rows}, nil
 }
 
-// Grid returns Steps+1 points, uniform in time from the process's start (1
-// wherever the output allows) to the data. It is the only place that makes
-// times; a step goes from an entry to the next entry, never by arithmetic on t.
-func Grid(p process.Process, o Options) ([]process.Point, error) {
-	if o.Steps < 1 {
-		return nil, fmt.Errorf("%d steps, want at least 1", o.Steps)
-	}
-	start := p.Start()
-	points := make([]process.Point, o.Steps+1)
-	for i := range o.Steps {
-		points[i] = p.At(start * float64(o.Steps-i) / float64(o.Steps))
-	}
-	points[o.Steps] = process.Data
-	return points, nil
-}
-
-// each makes the rows of a sampler that looks at one interval at a time. step
-// returns z' as a combination of z and y, and the coefficient of the noise.
-func each(points []process.Point, step func(t, s process.Point, x, eps process.Linear) (next process.Linear, noise float64)) ([]Row, error) {
-	rows := make([]Row, len(points)-1)
-	for i, t := range points[:len(rows)] {
-		x, eps, err := t.Convert()
-		if err != nil {
-			return nil, err
+// Check refuses options that the sampler does not take, with what would work,
+// and fills in its own choices.
+func (s Sampler) Check(o Options) (Options, error) {
+	for _, c := range []struct {
+		name string
+		set  bool
+	}{
+		{"churn", o.Churn != nil}, {"eta", o.Eta != nil}, {"epsilon", o.Epsilon != nil}, {"order", o.Order != 0},
+		{"variable", o.Variable != ""}, {"solver", o.Solver != ""}, {"variance", o.Variance != ""},
+	} {
+		if c.set && !s.takes(c.name) {
+			var able []string
+			for _, other := range samplers {
+				if other.takes(c.name) {
+					able = append(able, other.Name)
+				}
+			}
+			return o, fmt.Errorf("sampler %s takes no %s; %s do", s.Name, c.name, strings.Join(able, ", "))
 		}
-		next, noise := step(t, points[i+1], x, eps)
-		rows[i] = Row{t.Time, t.NetworkTime, next.Z, []float64{next.Y}, noise, x}
 	}
-	return rows, nil
+	if o.Invert && (s.Random || value(o.Eta, 0) > 0) {
+		return o, fmt.Errorf("sampler %s draws noise and cannot be inverted; want a deterministic one, such as ddim or heun", s.Name)
+	}
+	if o.Order == 0 && len(s.Orders) > 0 {
+		o.Order = s.Orders[0]
+	}
+	if len(s.Orders) > 0 && !slices.Contains(s.Orders, o.Order) {
+		return o, fmt.Errorf("sampler %s has no order %d; it has %s", s.Name, o.Order, strings.Trim(fmt.Sprint(sorted(s.Orders)), "[]"))
+	}
+	var err error
+	if o.Variable, err = choose(s.Name, "variable", o.Variable, s.Variables); err != nil {
+		return o, err
+	}
+	if o.Solver, err = choose(s.Name, "solver", o.Solver, s.Solvers); err != nil {
+		return o, err
+	}
+	for name, v := range map[string]*float64{"churn": o.Churn, "eta": o.Eta, "epsilon": o.Epsilon} {
+		if v != nil && !(*v >= 0) {
+			return o, fmt.Errorf("sampler %s: %s = %g, want 0 or more", s.Name, name, *v)
+		}
+	}
+	return o, nil
+}
+
+func (s Sampler) takes(option string) bool {
+	switch option {
+	case "variable":
+		return len(s.Variables) > 0
+	case "order":
+		return len(s.Orders) > 0
+	case "solver":
+		return len(s.Solvers) > 0
+	}
+	return slices.Contains(s.Takes, option)
+}
+
+func sorted(list []int) []int {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return list
+}
+
+func choose(sampler, kind, name string, list []string) (string, error) {
+	if len(list) == 0 {
+		return "", nil
+	}
+	if name == "" {
+		return list[0], nil
+	}
+	_, err := process.Find(kind+" of sampler "+sampler, name, list)
+	return name, err
+}
+
+// value is an option, or its default.
+func value(v *float64, otherwise float64) float64 {
+	if v == nil {
+		return otherwise
+	}
+	return *v
 }

@@ -55,7 +55,7 @@ func (g gaussian) output(q process.Point) (c, d float64) {
 // because everything is linear.
 func (g gaussian) run(p process.Process, table Table, mean, variance float64) (float64, float64) {
 	for _, r := range table.Rows {
-		c, d := g.output(p.At(r.Time))
+		c, d := g.output(r.Call)
 		gain := r.A + r.B[0]*d
 		mean, variance = gain*mean+r.B[0]*c, gain*gain*variance+r.C*r.C
 	}
@@ -69,8 +69,8 @@ func (g gaussian) exact(q process.Point, z float64) float64 {
 }
 
 func TestEulerIsDDIM(t *testing.T) {
-	for _, schedule := range process.Schedules() {
-		for _, output := range process.Outputs() {
+	for _, schedule := range []string{"fm", "cosine", "vp-fm"} {
+		for _, output := range []string{"u", "x", "eps", "v", "edm"} {
 			t.Run(schedule+"/"+output, rapid.MakeCheck(func(r *rapid.T) {
 				p := get(r, schedule, output)
 				steps := rapid.IntRange(1, 200).Draw(r, "steps")
@@ -97,17 +97,18 @@ func TestDDIMDoesNotSeeTheSchedule(t *testing.T) {
 		slices.Reverse(times)
 		for _, sampler := range samplers {
 			var means, variances []float64
-			for _, schedule := range process.Schedules() {
-				for _, output := range process.Outputs() {
+			for _, schedule := range []string{"fm", "cosine", "vp-fm"} {
+				for _, output := range []string{"u", "x", "eps", "v", "edm"} {
 					p := get(r, schedule, output)
 					points := make([]process.Point, 0, len(times)+1)
 					for _, at := range times {
 						points = append(points, p.At(p.Schedule.TimeOf(get(r, "fm", "u").Schedule.LogSNR(at))))
 					}
-					rows, err := sampler.Rows(append(points, process.Data))
+					table, err := sampler.Table(Grid{p, append(points, p.End())}, Options{})
 					if err != nil {
 						r.Fatal(err)
 					}
+					rows := table.Rows
 					q := points[0]
 					mean, variance := g.run(p, Table{Rows: rows}, math.Hypot(q.Alpha, q.Sigma)*xi, 0)
 					means, variances = append(means, mean), append(variances, variance)
@@ -124,11 +125,12 @@ func TestDDIMDoesNotSeeTheSchedule(t *testing.T) {
 // Multiplying (α, σ) by any s_t multiplies the states and nothing else.
 func TestScaleInvariance(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		p := get(r, rapid.SampledFrom(process.Schedules()).Draw(r, "schedule"), rapid.SampledFrom([]string{"x", "eps"}).Draw(r, "output"))
-		points, err := Grid(p, Options{Steps: rapid.IntRange(1, 20).Draw(r, "steps")})
+		p := get(r, rapid.SampledFrom([]string{"fm", "cosine", "vp-fm"}).Draw(r, "schedule"), rapid.SampledFrom([]string{"x", "eps"}).Draw(r, "output"))
+		grid, err := NewGrid(p, Options{Steps: rapid.IntRange(1, 20).Draw(r, "steps")})
 		if err != nil {
 			r.Fatal(err)
 		}
+		points := grid.Points
 		scale := make([]float64, len(points))
 		scaled := slices.Clone(points)
 		for i := range points {
@@ -140,14 +142,15 @@ func TestScaleInvariance(t *testing.T) {
 			scaled[i].Sigma *= scale[i]
 		}
 		for _, s := range samplers {
-			plain, err := s.Rows(points)
+			unscaled, err := s.Table(grid, Options{})
 			if err != nil {
 				r.Fatal(err)
 			}
-			rows, err := s.Rows(scaled)
+			table, err := s.Table(Grid{p, scaled}, Options{})
 			if err != nil {
 				r.Fatal(err)
 			}
+			plain, rows := unscaled.Rows, table.Rows
 			for i := range rows {
 				near(r, s.Name+" A", rows[i].A*scale[i]/scale[i+1], plain[i].A, 1e-9)
 				near(r, s.Name+" B", rows[i].B[0]/scale[i+1], plain[i].B[0], 1e-9)
@@ -160,14 +163,14 @@ func TestScaleInvariance(t *testing.T) {
 
 func TestDDIMConvergesInFirstOrder(t *testing.T) {
 	g := gaussian{0.3, 0.6}
-	for _, schedule := range process.Schedules() {
-		for _, output := range process.Outputs() {
+	for _, schedule := range []string{"fm", "cosine", "vp-fm"} {
+		for _, output := range []string{"u", "x", "eps", "v", "edm"} {
 			p := get(t, schedule, output)
 			const xi = 1.3
 			failure := func(steps int) float64 {
 				table := plan(t, p, "ddim", steps)
 				got, _ := g.run(p, table, table.Start*xi, 0)
-				return math.Abs(got - g.exact(p.At(table.Rows[0].Time), table.Start*xi))
+				return math.Abs(got - g.exact(p.At(table.Rows[0].Call.Time), table.Start*xi))
 			}
 			coarse, fine := failure(400), failure(800)
 			if order := math.Log2(coarse / fine); math.Abs(order-1) > 0.05 || fine > 2e-3 {
@@ -181,12 +184,12 @@ func TestDDIMConvergesInFirstOrder(t *testing.T) {
 // on the marginal, so does DDIM.
 func TestDDPMConverges(t *testing.T) {
 	g := gaussian{0.3, 0.6}
-	for _, schedule := range process.Schedules() {
-		for _, output := range process.Outputs() {
+	for _, schedule := range []string{"fm", "cosine", "vp-fm"} {
+		for _, output := range []string{"u", "x", "eps", "v", "edm"} {
 			p := get(t, schedule, output)
 			failure := func(steps int) (float64, float64) {
 				table := plan(t, p, "ddpm", steps)
-				q := p.At(table.Rows[0].Time)
+				q := p.At(table.Rows[0].Call.Time)
 				mean, variance := g.run(p, table, q.Alpha*g.m, q.Alpha*q.Alpha*g.s*g.s+q.Sigma*q.Sigma)
 				return math.Abs(mean - g.m), math.Abs(variance - g.s*g.s)
 			}
@@ -205,13 +208,15 @@ func TestDDPMConverges(t *testing.T) {
 // section 5: DDIM to λ+2Δ, then forward diffusion back to λ+Δ.
 func TestDDPMStep(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		p := get(r, rapid.SampledFrom(process.Schedules()).Draw(r, "schedule"), rapid.SampledFrom(process.Outputs()).Draw(r, "output"))
+		p := get(r, rapid.SampledFrom([]string{"fm", "cosine", "vp-fm"}).Draw(r, "schedule"), rapid.SampledFrom([]string{"u", "x", "eps", "v", "edm"}).Draw(r, "output"))
 		from := rapid.Float64Range(0.1, 0.9).Draw(r, "t")
 		t, s := p.At(from), p.At(from*rapid.Float64Range(0.3, 0.95).Draw(r, "s/t"))
-		rows, err := ddpm([]process.Point{t, s})
+		method, _ := Get("ddpm")
+		table, err := method.Table(Grid{p, []process.Point{t, s}}, Options{})
 		if err != nil {
 			r.Fatal(err)
 		}
+		rows := table.Rows
 		x, eps, err := t.Convert()
 		if err != nil {
 			r.Fatal(err)
@@ -235,8 +240,8 @@ func TestDDPMStep(t *testing.T) {
 // Every table is finite, starts where it should and ends on x̂ without noise.
 func TestTables(t *testing.T) {
 	for _, name := range Names() {
-		for _, schedule := range process.Schedules() {
-			for _, output := range process.Outputs() {
+		for _, schedule := range []string{"fm", "cosine", "vp-fm"} {
+			for _, output := range []string{"u", "x", "eps", "v", "edm"} {
 				p := get(t, schedule, output)
 				for _, steps := range []int{1, 2, 50, 1000} {
 					table := plan(t, p, name, steps)
@@ -244,9 +249,8 @@ func TestTables(t *testing.T) {
 						t.Fatalf("%s on %v: %d rows, want %d", name, p, len(table.Rows), steps)
 					}
 					for i, r := range table.Rows {
-						near(t, "network time", r.NetworkTime, 1000*r.Time, 1e-12)
-						near(t, "time", r.Time, p.Start()*(1-float64(i)/float64(steps)), 1e-12)
-						if len(r.B) < 1 || len(r.B) > MaxOutputs {
+						near(t, "time", r.Call.Time, p.Start()*(1-float64(i)/float64(steps)), 1e-12)
+						if len(r.B) < 1 || len(r.B) > 1 {
 							t.Errorf("%d coefficients", len(r.B))
 						}
 						for _, v := range append([]float64{r.A, r.C, r.X.Z, r.X.Y}, r.B...) {
@@ -274,7 +278,7 @@ func TestErrors(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	p := get(t, "fm", "eps")
-	if _, err := ddim([]process.Point{p.At(1), p.At(0.5)}); err == nil {
+	if _, err := s.Table(Grid{p, []process.Point{p.At(1), p.At(0.5)}}, Options{}); err == nil {
 		t.Error("DDIM starts where ε says nothing of x")
 	}
 }

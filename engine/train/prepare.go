@@ -46,7 +46,7 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
 	}
-	times, err := process.GetTimeSampler(s.TimeSampler)
+	times, err := process.GetTimeSampler(s.TimeSampler, p.Schedule)
 	if err != nil {
 		return nil, Start{}, &SettingError{"time_sampler", err.Error()}
 	}

@@ -300,7 +300,7 @@ func newTrainer(t *testing.T, accumulate, threads int, precision number.Type) (*
 	if err != nil {
 		t.Fatal(err)
 	}
-	times, err := process.GetTimeSampler("uniform")
+	times, err := process.GetTimeSampler("uniform", p.Schedule)
 	if err != nil {
 		t.Fatal(err)
 	}

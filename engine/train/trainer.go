@@ -97,7 +97,7 @@ func (t *Trainer) Fill(b Images, o Objective) {
 		t.batch.Addresses[i] = at
 		q := o.Process.At(o.Times.Time(philox.Uniform64(o.Seed, philox.Time, uint64(at), 0)))
 		t.batch.Coefficients[i] = draw.Coefficients{
-			Alpha: float32(q.Alpha), Sigma: float32(q.Sigma), A: float32(q.A), B: float32(q.B), NetworkTime: float32(q.NetworkTime),
+			Alpha: float32(q.Input * q.Alpha), Sigma: float32(q.Input * q.Sigma), A: float32(q.A), B: float32(q.B), NetworkTime: float32(q.NetworkTime),
 		}
 	}
 	if t.classes == nil {

@@ -1,0 +1,119 @@
+package process
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"sort"
+)
+
+// Adaptive is the state of VDM++'s adaptive noise schedule (Kingma and Gao,
+// "Understanding Diffusion Objectives as the ELBO…" (2023), appendix F): a
+// running mean of w(λ)‖ε̂−ε‖² in bins of λ, in proportion to which λ is drawn.
+// The loss is then about constant in λ; the objective does not move, for what is
+// drawn more often is weighted less.
+type Adaptive struct {
+	Low   float64   `json:"low"` // λ of the first bin's edge, and of the last's
+	High  float64   `json:"high"`
+	Decay float64   `json:"decay"`
+	Means []float64 `json:"means"`
+	Seen  []int64   `json:"seen"` // observations in each bin
+}
+
+// floor is the least share of the mean density that a bin keeps, so that every
+// λ is seen from time to time.
+const floor = 0.05
+
+func adaptiveTime(s Schedule, p Parameters) (TimeSampler, error) {
+	if err := p.positive("bins", "max"); err != nil {
+		return TimeSampler{}, err
+	}
+	if !(p["decay"] >= 0 && p["decay"] < 1) {
+		return TimeSampler{}, fmt.Errorf("decay = %g, want a number in [0, 1)", p["decay"])
+	}
+	a := &Adaptive{
+		Low: math.Max(s.LogSNR(1), -p["max"]), High: math.Min(s.LogSNR(0), p["max"]), Decay: p["decay"],
+		Means: make([]float64, int(p["bins"])), Seen: make([]int64, int(p["bins"])),
+	}
+	t, err := byLogSNR(s, a.Low, a.High, a.quantile, a.density)
+	t.Adaptive = a
+	return t, err
+}
+
+// levels returns the height of each bin's density, not normalised, and their
+// sum. A bin that has seen nothing yet is as high as the mean of those that have.
+func (a *Adaptive) levels() (levels []float64, sum float64) {
+	levels = make([]float64, len(a.Means))
+	mean, seen := 0.0, 0
+	for i, m := range a.Means {
+		if a.Seen[i] > 0 {
+			mean, seen = mean+m, seen+1
+		}
+	}
+	if mean = mean / math.Max(1, float64(seen)); mean == 0 {
+		mean = 1
+	}
+	for i, m := range a.Means {
+		if a.Seen[i] == 0 {
+			m = mean
+		}
+		levels[i] = math.Max(m, floor*mean)
+		sum += levels[i]
+	}
+	return levels, sum
+}
+
+func (a *Adaptive) width() float64 { return (a.High - a.Low) / float64(len(a.Means)) }
+
+func (a *Adaptive) bin(lambda float64) int {
+	return min(max(int((lambda-a.Low)/a.width()), 0), len(a.Means)-1)
+}
+
+func (a *Adaptive) density(lambda float64) float64 {
+	levels, sum := a.levels()
+	return levels[a.bin(lambda)] / (sum * a.width())
+}
+
+func (a *Adaptive) quantile(u float64) float64 {
+	levels, sum := a.levels()
+	for i := 1; i < len(levels); i++ {
+		levels[i] += levels[i-1]
+	}
+	target := u * sum
+	i := min(sort.SearchFloat64s(levels, target), len(levels)-1)
+	below := 0.0
+	if i > 0 {
+		below = levels[i-1]
+	}
+	return a.Low + a.width()*(float64(i)+(target-below)/(levels[i]-below))
+}
+
+// Observe adds w(λ)‖ε̂−ε‖² of one training image, mean over its values. Values
+// that are not finite are left out.
+func (a *Adaptive) Observe(lambda, weighted float64) {
+	if math.IsNaN(weighted) || math.IsInf(weighted, 0) || math.IsNaN(lambda) {
+		return
+	}
+	i := a.bin(lambda)
+	// Unbiased from the first observation on: a plain mean until it is longer
+	// than the decay's memory.
+	keep := math.Min(a.Decay, float64(a.Seen[i])/float64(a.Seen[i]+1))
+	a.Means[i] = keep*a.Means[i] + (1-keep)*weighted
+	a.Seen[i]++
+}
+
+// MarshalState returns the state for a checkpoint.
+func (a *Adaptive) MarshalState() ([]byte, error) { return json.Marshal(a) }
+
+// UnmarshalState goes on from a checkpoint of a run with the same bins.
+func (a *Adaptive) UnmarshalState(data []byte) error {
+	var b Adaptive
+	if err := json.Unmarshal(data, &b); err != nil {
+		return fmt.Errorf("adaptive times: %w", err)
+	}
+	if len(b.Means) != len(a.Means) || len(b.Seen) != len(a.Seen) || b.Low != a.Low || b.High != a.High {
+		return fmt.Errorf("adaptive times: %d bins of λ from %g to %g, want %d from %g to %g", len(b.Means), b.Low, b.High, len(a.Means), a.Low, a.High)
+	}
+	*a = b
+	return nil
+}

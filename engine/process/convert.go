@@ -1,0 +1,76 @@
+package process
+
+import (
+	"fmt"
+	"math"
+)
+
+// Linear is a combination Z z + Y y of a state and the network's output there.
+type Linear struct{ Z, Y float64 }
+
+// Plus returns a l + b m.
+func (l Linear) Plus(a float64, m Linear, b float64) Linear {
+	return Linear{a*l.Z + b*m.Z, a*l.Y + b*m.Y}
+}
+
+// singular is the determinant, relative to its two terms, below which z and y
+// are taken to say the same; float64 would still do at |λ| = 40.
+const singular = 1e-9
+
+// To returns a x + b ε as a combination of z and y, by solving
+// (α σ; a b)(x ε)ᵀ = (z y)ᵀ (section 2). Where z and y say the same, as z and x
+// at t = 0, it returns what either gives exactly, and otherwise an error.
+func (q Point) To(a, b float64) (Linear, error) {
+	if math.IsInf(q.B, 0) {
+		// The score at σ = 0: σ∇log p = −ε vanishes with σ, and z = αx.
+		if q.Sigma == 0 && q.Alpha != 0 {
+			return Linear{Z: a / q.Alpha}, nil
+		}
+		return Linear{}, q.undetermined(a, b)
+	}
+	state, output := math.Hypot(q.Alpha, q.Sigma), math.Hypot(q.A, q.B)
+	wanted := math.Hypot(a, b)
+	parallel := func(det, scale float64) bool { return math.Abs(det) <= singular*scale }
+	det := q.Alpha*q.B - q.A*q.Sigma
+	if !parallel(det, state*output) {
+		return Linear{(a*q.B - b*q.A) / det, (q.Alpha*b - q.Sigma*a) / det}, nil
+	}
+	switch {
+	case output > 0 && parallel(a*q.B-b*q.A, wanted*output):
+		return Linear{Y: (a*q.A + b*q.B) / (output * output)}, nil
+	case state > 0 && parallel(a*q.Sigma-b*q.Alpha, wanted*state):
+		return Linear{Z: (a*q.Alpha + b*q.Sigma) / (state * state)}, nil
+	}
+	return Linear{}, q.undetermined(a, b)
+}
+
+func (q Point) undetermined(a, b float64) error {
+	return fmt.Errorf("at t = %g, z = %.3gx + %.3gε and y = %.3gx + %.3gε do not determine %.3gx + %.3gε; want another output or a point between the ends",
+		q.Time, q.Alpha, q.Sigma, q.A, q.B, a, b)
+}
+
+// X returns x̂ from z and y.
+func (q Point) X() (Linear, error) { return q.To(1, 0) }
+
+// Eps returns ε̂ from z and y.
+func (q Point) Eps() (Linear, error) { return q.To(0, 1) }
+
+// Convert returns x̂ and ε̂; it is an error where y does not determine both, as ε
+// at t = 1, where z says nothing of x.
+func (q Point) Convert() (x, eps Linear, err error) {
+	if x, err = q.X(); err == nil {
+		eps, err = q.Eps()
+	}
+	return x, eps, err
+}
+
+// Inferred returns y from x and ε, as a network that knows them would.
+func (q Point) Inferred(x, eps float64) float64 {
+	if q.A == 0 { // ε may be infinite beside data without noise
+		return q.B * eps
+	}
+	if q.B == 0 {
+		return q.A * x
+	}
+	return q.A*x + q.B*eps
+}

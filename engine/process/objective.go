@@ -1,0 +1,81 @@
+package process
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// Objective is a training configuration: what the network predicts along which
+// schedule, the times that are drawn, and how errors are weighted.
+type Objective struct {
+	Process   Process
+	Times     TimeSampler
+	Weighting Weighting
+}
+
+// NewObjective returns the objective of these names.
+func NewObjective(p Process, times, weighting string) (Objective, error) {
+	t, err := GetTimeSampler(times, p.Schedule)
+	if err != nil {
+		return Objective{}, err
+	}
+	w, err := GetWeighting(weighting)
+	return Objective{p, t, w}, err
+}
+
+func (o Objective) String() string {
+	return fmt.Sprintf("%v, times %s, weighting %s", o.Process, o.Times.Name, o.Weighting.Name)
+}
+
+// Density of λ, of the times drawn.
+func (o Objective) Density(lambda float64) float64 {
+	t := o.Process.Schedule.TimeOf(lambda)
+	return o.Times.Density(t) / math.Abs(LogSNRRate(o.Process.Schedule, t))
+}
+
+// Factor is ‖ŷ−y‖²/‖ε̂−ε‖² = (b − aσ/α)² at a point (section 2).
+func (q Point) Factor() float64 {
+	f := q.B - q.A*q.Sigma/q.Alpha
+	return f * f
+}
+
+// Effective returns w(λ), the weighting of the objective ∫ w(λ) E‖ε̂−ε‖² dλ
+// that this configuration minimises, up to a constant.
+func (o Objective) Effective(lambda float64) float64 {
+	q := o.Process.At(o.Process.Schedule.TimeOf(lambda))
+	return o.Weighting.Of(lambda, o.Density(lambda), q.Factor())
+}
+
+// LossWeight returns the factor on the network's own mean squared error at time
+// t, w(λ)/(p(λ)(b − aσ/α)²). Where t is never drawn it is 0.
+func (o Objective) LossWeight(t float64) float64 {
+	q := o.Process.At(t)
+	lambda := q.LogSNR
+	density := o.Times.Density(t) / math.Abs(LogSNRRate(o.Process.Schedule, t))
+	w := o.Weighting.Of(lambda, density, q.Factor()) / (density * q.Factor())
+	if math.IsNaN(w) || math.IsInf(w, 0) {
+		return 0
+	}
+	return w
+}
+
+// Summary is the effective weighting at some λ, relative to its largest value
+// there, on one line.
+func (o Objective) Summary() string {
+	var lambdas, values []float64
+	largest := 0.0
+	for l := -10.0; l <= 10; l += 4 {
+		w := o.Effective(l)
+		lambdas, values = append(lambdas, l), append(values, w)
+		if !math.IsInf(w, 0) && w > largest {
+			largest = w
+		}
+	}
+	var b strings.Builder
+	b.WriteString("w(λ) ∝")
+	for i, l := range lambdas {
+		fmt.Fprintf(&b, "  %.2g at %g", values[i]/largest, l)
+	}
+	return b.String()
+}

@@ -1,0 +1,181 @@
+package sampler
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"fluxion/engine/process"
+)
+
+// Sum is the state after an update as a sampler writes it down: a combination
+// of the state at the start of the step, of x̂ and ε̂ of the current call, and of
+// what was kept of calls.
+type Sum struct {
+	Z, X, Eps float64
+	H         []Term
+}
+
+// Term is a coefficient of what was kept of a call, by its number.
+type Term struct {
+	Call int
+	C    float64
+}
+
+// builder turns what a sampler writes down into rows. A step may make several
+// calls: each row then starts from the state the one before it left, of which
+// the state at the start of the step is a combination again.
+type builder struct {
+	grid     Grid
+	options  Options
+	variable *variable // that is kept
+	interval int       // of the grid
+	rows     []Row
+	sums     []Sum // what each row does, before rows refer to each other by distance
+	base     Sum   // the state at the start of the step, from the present one and what was kept
+	before   Lift  // of the next row
+	err      error
+}
+
+// kept returns c times what is kept of the call that the next row makes.
+func (b *builder) kept(c float64) Term { return Term{len(b.rows), c} }
+
+// row calls the network at q and goes to a state. noise is the coefficient of
+// fresh noise.
+func (b *builder) row(q process.Point, to Sum, noise float64) {
+	if b.err != nil {
+		return
+	}
+	from := b.sub(to)
+	r := Row{Call: q, Position: b.position(q), Before: b.before, C: noise, Arrives: true}
+	b.before = Lift{}
+	call := len(b.rows)
+	if to.X != 0 || to.Eps != 0 {
+		x, eps, err := needed(q, to)
+		if err != nil {
+			b.err = err
+			return
+		}
+		both := x.Plus(to.X, eps, to.Eps)
+		r.A, r.B = both.Z, []float64{both.Y}
+	} else {
+		r.B = []float64{0}
+	}
+	r.A += from.Z
+	if x, err := q.X(); err == nil {
+		r.X = x
+	}
+	keep := process.Linear{Y: 1}
+	if b.variable != nil {
+		k, err := q.To(b.variable.row(q))
+		if err != nil && slices.ContainsFunc(from.H, func(t Term) bool { return t.Call == call }) {
+			b.err = err
+			return
+		}
+		if keep = k; k.Z != 0 || k.Y != 1 {
+			r.Keep = k
+		}
+	}
+	var rest []Term
+	for _, t := range from.H {
+		if t.Call == call {
+			r.A += t.C * keep.Z
+			r.B[0] += t.C * keep.Y
+		} else {
+			rest = append(rest, t)
+		}
+	}
+	b.rows = append(b.rows, r)
+	b.sums = append(b.sums, Sum{H: rest})
+	// The start of the step, seen from the new state: z' = Z z₀ + ΣH, which
+	// later rows of the step turn round. The noise of this row stays in it: a
+	// stochastic step goes on along the same path of noise.
+	if to.Z != 0 {
+		b.base = Sum{Z: 1 / to.Z}
+		for _, t := range to.H {
+			b.base.H = append(b.base.H, Term{t.Call, -t.C / to.Z})
+		}
+	} else {
+		b.base = Sum{Z: math.NaN()}
+	}
+}
+
+// between marks the row before as one that ends between entries of the grid.
+func (b *builder) between() {
+	if b.err == nil {
+		b.rows[len(b.rows)-1].Arrives = false
+	}
+}
+
+// restart makes a combination of the start of the step the new start: of a
+// corrector, say.
+func (b *builder) restart(as Sum) { b.base = b.sub(as) }
+
+// sub writes a combination of the start of the step as one of the present state.
+func (b *builder) sub(to Sum) Sum {
+	from := Sum{Z: to.Z * b.base.Z, X: to.X, Eps: to.Eps, H: slices.Clone(to.H)}
+	if to.Z == 0 {
+		from.Z = 0
+		return from
+	}
+	for _, t := range b.base.H {
+		from.H = append(from.H, Term{t.Call, to.Z * t.C})
+	}
+	return from
+}
+
+// needed converts what a combination asks for, and no more.
+func needed(q process.Point, to Sum) (x, eps process.Linear, err error) {
+	if to.X != 0 {
+		x, err = q.X()
+	}
+	if to.Eps != 0 && err == nil {
+		eps, err = q.Eps()
+	}
+	return x, eps, err
+}
+
+// resolve writes the coefficients of what was kept by distance.
+func (b *builder) resolve() {
+	for i := range b.rows {
+		for _, t := range b.sums[i].H {
+			lag := i - t.Call
+			for len(b.rows[i].B) <= lag {
+				b.rows[i].B = append(b.rows[i].B, 0)
+			}
+			b.rows[i].B[lag] += t.C
+		}
+		for n := len(b.rows[i].B); n > 1 && b.rows[i].B[n-1] == 0; n-- {
+			b.rows[i].B = b.rows[i].B[:n-1]
+		}
+	}
+}
+
+// position is a point's place in the grid, in time between entries.
+func (b *builder) position(q process.Point) float64 {
+	t, s := b.grid.Points[b.interval], b.grid.Points[b.interval+1]
+	switch {
+	case q == t:
+		return float64(b.interval)
+	case q == s:
+		return float64(b.interval + 1)
+	}
+	u := (t.Time - q.Time) / (t.Time - s.Time)
+	if math.IsNaN(u) || math.IsInf(u, 0) {
+		u = 0
+	}
+	return float64(b.interval) + u
+}
+
+// at returns the process at a log-SNR, for calls between entries of the grid.
+func (b *builder) at(lambda float64) process.Point {
+	s := b.grid.Process.Schedule
+	if lambda > s.LogSNR(0) || lambda < s.LogSNR(1) {
+		b.err = fmt.Errorf("λ = %.4g lies outside the schedule's %.4g … %.4g", lambda, s.LogSNR(1), s.LogSNR(0))
+		return process.Point{}
+	}
+	return b.grid.Process.At(s.TimeOf(lambda))
+}
+
+// left is the number of steps from interval i to the end of the grid.
+func (b *builder) left(i int) int { return len(b.grid.Points) - 1 - i }
