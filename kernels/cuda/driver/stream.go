@@ -87,7 +87,7 @@ func (s *stream) Capture(record func() error) (cuda.Graph, error) {
 	captured, r := s.endCapture()
 	if failed != nil {
 		if r == cuda.Success {
-			destroyCaptured(captured)
+			_ = destroyCaptured(captured)
 		}
 		return nil, failed
 	}
@@ -99,7 +99,7 @@ func (s *stream) Capture(record func() error) (cuda.Graph, error) {
 	err := errorOf("cuGraphInstantiate", r, "")
 	if r := destroyCaptured(captured); err == nil && r != cuda.Success {
 		err = errorOf("cuGraphDestroy", r, "")
-		g.destroy()
+		_ = g.destroy()
 	}
 	if err != nil {
 		return nil, err

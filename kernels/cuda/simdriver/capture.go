@@ -84,7 +84,7 @@ func (g *capture) join(s *Stream, nodes []int) cuda.Result {
 		s.capture, s.tail = g, nil
 		g.streams = append(g.streams, s)
 	case s.capture != g:
-		s.capture.spoil(cuda.StreamCaptureMerge, "")
+		s.capture.result = cuda.StreamCaptureInvalidated
 		return g.spoil(cuda.StreamCaptureMerge, "a wait that would merge two captures")
 	}
 	for _, n := range nodes {

@@ -234,7 +234,7 @@ func (s *stream) Capture(record func() error) (cuda.Graph, error) {
 	switch {
 	case failed != nil:
 		if r == cuda.Success {
-			g.Destroy()
+			_ = g.Destroy()
 		}
 		return nil, failed
 	case r != cuda.Success:
@@ -243,7 +243,7 @@ func (s *stream) Capture(record func() error) (cuda.Graph, error) {
 	x, r := g.Instantiate()
 	err := s.device.errorOf("cuGraphInstantiate", r, "%d nodes", g.Nodes())
 	if r := g.Destroy(); err == nil && r != cuda.Success {
-		x.Destroy()
+		_ = x.Destroy()
 		err = s.device.errorOf("cuGraphDestroy", r, "")
 	}
 	if err != nil {

@@ -1,0 +1,62 @@
+package simdriver_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"fluxion/kernels/cuda"
+	"fluxion/kernels/cuda/simdriver"
+)
+
+// activations is a bf16 tensor of 32 images of 16×16×128, in boxes of 64 channels × 16 × 8 × 1.
+func activations() simdriver.TensorMap {
+	return simdriver.TensorMap{
+		Type: 9, Address: 0x1000,
+		Sizes: []uint64{128, 16, 16, 32}, Strides: []uint64{256, 4096, 65536},
+		Box: []uint32{64, 16, 8, 1}, ElementStrides: []uint32{1, 1, 1, 1}, Swizzle: 3, Promotion: 2,
+	}
+}
+
+func TestTensorMap(t *testing.T) {
+	d := simdriver.New(simdriver.Options{Major: 9})
+	image, r := d.EncodeTensorMap(activations())
+	if r != cuda.Success {
+		t.Fatal(r, d.Detail())
+	}
+	if got := simdriver.DecodeTensorMap(image); !reflect.DeepEqual(got, activations()) {
+		t.Errorf("got %+v, want %+v", got, activations())
+	}
+	_, r = simdriver.New(simdriver.Options{}).EncodeTensorMap(activations())
+	if r != cuda.NotSupported {
+		t.Errorf("sm_80 encodes a tensor map: %v", r)
+	}
+}
+
+func TestTensorMapRules(t *testing.T) {
+	for says, spoil := range map[string]func(*simdriver.TensorMap){
+		"type":            func(m *simdriver.TensorMap) { m.Type = 13 },
+		"interleaving":    func(m *simdriver.TensorMap) { m.Swizzle = 4 },
+		"promotion":       func(m *simdriver.TensorMap) { m.Promotion = 4 },
+		"rank":            func(m *simdriver.TensorMap) { m.Sizes = make([]uint64, 6) },
+		"lists":           func(m *simdriver.TensorMap) { m.Strides = m.Strides[:2] },
+		"address":         func(m *simdriver.TensorMap) { m.Address += 8 },
+		"a size":          func(m *simdriver.TensorMap) { m.Sizes[1] = 0 },
+		"a box":           func(m *simdriver.TensorMap) { m.Box[1] = 257 },
+		"element stride":  func(m *simdriver.TensorMap) { m.ElementStrides[3] = 9 },
+		"a stride":        func(m *simdriver.TensorMap) { m.Strides[0] = 264 },
+		"16 bytes":        func(m *simdriver.TensorMap) { m.Box[0] = 4 },
+		"wider":           func(m *simdriver.TensorMap) { m.Box[0] = 128 },
+		"goes with":       func(m *simdriver.TensorMap) { m.Interleave = 2 },
+		"is not aligned":  func(m *simdriver.TensorMap) { m.Interleave, m.Swizzle, m.Address = 2, 1, 0x1010 },
+		"or less than 3":  func(m *simdriver.TensorMap) { m.Sizes, m.Interleave = m.Sizes[:2], 1 },
+		"multiple of 16 ": func(m *simdriver.TensorMap) { m.Strides[2] = 1 << 40 },
+	} {
+		m := activations()
+		spoil(&m)
+		d := simdriver.New(simdriver.Options{Major: 9})
+		if _, r := d.EncodeTensorMap(m); r != cuda.InvalidValue || !strings.Contains(d.Detail(), says) {
+			t.Errorf("%v, %q, want %q", r, d.Detail(), says)
+		}
+	}
+}
