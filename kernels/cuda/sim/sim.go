@@ -19,6 +19,7 @@ type Options struct {
 	Seed    uint64 // of the order in which warps run
 	Workers int    // blocks at a time; default GOMAXPROCS
 	Budget  int64  // instructions of one block before it counts as endless; default 2^28
+	Shared  int    // bytes of shared memory that a block may have; default 163 KiB, that of compute capability 8.0
 }
 
 // Machine runs launches over a memory. It is safe for concurrent use.
@@ -39,6 +40,9 @@ type linked struct {
 func New(mem *Memory, options Options) *Machine {
 	if options.Workers <= 0 {
 		options.Workers = runtime.GOMAXPROCS(0)
+	}
+	if options.Shared <= 0 {
+		options.Shared = defaultShared
 	}
 	if options.Budget <= 0 {
 		options.Budget = 1 << 28
@@ -101,8 +105,8 @@ type launch struct {
 
 // Limits of a launch, those of compute capability 8.0.
 const (
-	maxThreads = 1024
-	maxShared  = 163 << 10
+	maxThreads    = 1024
+	defaultShared = 163 << 10
 )
 
 // Run executes a call and returns what it did. Errors of the kernel are of type *Fault.
@@ -166,8 +170,8 @@ func (m *Machine) prepare(call cuda.Call) (*launch, error) {
 	if len(call.Args) != entry.paramBytes {
 		return bad("%d bytes of arguments, the kernel takes %d", len(call.Args), entry.paramBytes)
 	}
-	if call.Shared < 0 || call.Shared+entry.sharedBytes > maxShared {
-		return bad("%d + %d bytes of shared memory, at most %d are there", entry.sharedBytes, call.Shared, maxShared)
+	if call.Shared < 0 || call.Shared+entry.sharedBytes > m.options.Shared {
+		return bad("%d + %d bytes of shared memory, at most %d are there", entry.sharedBytes, call.Shared, m.options.Shared)
 	}
 	l := &launch{entry: entry, program: p, call: call, mem: m.mem, options: m.options}
 	l.dynamic = 0

@@ -55,10 +55,10 @@ var attributes = map[int]struct{ sm80, sm90 int }{
 const sharedDefault = 48 << 10
 
 // sharedLimit is the shared memory that a block may ask for.
-func (d *Driver) sharedLimit() int { return d.attribute(97) }
+func sharedLimit(major int) int { return attribute(97, major) }
 
-func (d *Driver) attribute(number int) int {
-	if d.options.Major == 9 {
+func attribute(number, major int) int {
+	if major == 9 {
 		return attributes[number].sm90
 	}
 	return attributes[number].sm80
@@ -126,7 +126,7 @@ func (d *Driver) DeviceAttribute(number, ordinal int) (value int, r cuda.Result)
 		if _, known := attributes[number]; !known {
 			return d.fail(cuda.InvalidValue, "device attribute %d is not known to the simulator", number)
 		}
-		value = d.attribute(number)
+		value = attribute(number, d.options.Major)
 		return cuda.Success
 	})
 	return value, r

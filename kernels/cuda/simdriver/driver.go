@@ -62,7 +62,7 @@ func New(o Options) *Driver {
 	return &Driver{
 		options: o,
 		memory:  memory,
-		machine: sim.New(memory, sim.Options{Seed: o.Seed, Workers: o.Workers}),
+		machine: sim.New(memory, sim.Options{Seed: o.Seed, Workers: o.Workers, Shared: sharedLimit(o.Major)}),
 		started: time.Now(),
 		calls:   map[string]int{},
 		modes:   map[uint64]CaptureMode{},

@@ -169,7 +169,7 @@ func (f *Function) SetAttribute(attribute, value int) cuda.Result {
 		if attribute != FunctionMaxDynamicShared {
 			return cuda.NotSupported
 		}
-		if limit := d.sharedLimit(); value < 0 || value+f.kernel.Shared > limit {
+		if limit := sharedLimit(d.options.Major); value < 0 || value+f.kernel.Shared > limit {
 			return d.fail(cuda.InvalidValue, "%d + %d bytes of shared memory, %d are there", value, f.kernel.Shared, limit)
 		}
 		f.dynamic = value
