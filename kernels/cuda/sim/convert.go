@@ -67,7 +67,7 @@ func (d *decoder) cvt() {
 	} else {
 		in = d.source32(source, isFloat(from))
 	}
-	if quick := quickConversion(to, from, mode, integral, ftz || sat, target.reg, fromDoubles); quick != nil {
+	if quick := quickConversion(to, from, mode, integral, ftz || sat || relu, target.reg, fromDoubles); quick != nil {
 		d.in.run = quick(out, in)
 		return
 	}
