@@ -1,0 +1,86 @@
+package conv
+
+import (
+	"fluxion/kernels/cuda"
+	"fluxion/kernels/gemm"
+
+	"gorgonia.org/tensor"
+)
+
+func (f forward) product(l cuda.Launch) gemm.CUDA {
+	s := mustSize(f.o, l.In[0].Shape, l.In[1].Shape)
+	return gemm.CUDA{
+		Kind: gemm.NN, Walk: s.forwardWalk(), Depth: s.cin, Width: s.cout,
+		A: l.In[0], B: l.In[1], Out: l.Out, Bias: l.In[2].Address, Add: l.Add, PerImage: l.PerImage, Scratch: l.Scratch,
+	}
+}
+
+// forwardWalk is forwardGeometry by arithmetic.
+func (s size) forwardWalk() gemm.Walk {
+	return gemm.Walk{
+		Images: s.n, Stride: s.Stride, Direction: 1, TapStep: 1, OutStep: 1, Side: s.kw,
+		Y: gemm.Axis{Grid: s.oh, Source: s.h, Origin: -s.PadTop, Taps: s.kh, Out: s.oh},
+		X: gemm.Axis{Grid: s.ow, Source: s.w, Origin: -s.PadLeft, Taps: s.kw, Out: s.ow},
+	}
+}
+
+func (f forward) CUDAScratch(l cuda.Launch) int  { return f.product(l).ScratchBytes() }
+func (f forward) CUDA(l cuda.Launch) []cuda.Call { return f.product(l).Calls() }
+
+// products are one for each parity of the input's rows and columns: pixels that
+// lie Stride apart meet the same taps, so that none of their products is with zero.
+func (g inputGrad) products(l cuda.Launch) []gemm.CUDA {
+	s := g.size([]tensor.Shape{l.In[0].Shape, l.In[1].Shape})
+	var ps []gemm.CUDA
+	for y := range min(s.Stride, s.h) {
+		for x := range min(s.Stride, s.w) {
+			ps = append(ps, gemm.CUDA{
+				Kind: gemm.NT, Depth: s.cout, Width: s.cin,
+				Walk: gemm.Walk{
+					Images: s.n, Stride: 1, Direction: -1, TapStep: s.Stride, OutStep: s.Stride, Side: s.kw,
+					Y: parity(y, s.Stride, s.PadTop, s.h, s.oh, s.kh), X: parity(x, s.Stride, s.PadLeft, s.w, s.ow, s.kw),
+				},
+				A: l.In[0], B: l.In[1], Out: l.Out, Add: l.Add, Scratch: l.Scratch,
+			})
+		}
+	}
+	return ps
+}
+
+// parity is the axis of input pixels first, first+stride, …: pixel i of the input
+// was read by output pixel o at tap k if i = o·stride + k − pad.
+func parity(first, stride, pad, in, out, side int) gemm.Axis {
+	tap := (first + pad) % stride
+	return gemm.Axis{
+		Grid: (in - first + stride - 1) / stride, Source: out, Origin: (first + pad) / stride,
+		Taps: max(0, (side-tap+stride-1)/stride), FirstTap: tap,
+		Out: in, OutOrigin: first,
+	}
+}
+
+func (g inputGrad) CUDAScratch(l cuda.Launch) int {
+	need := 0
+	for _, p := range g.products(l) {
+		need = max(need, p.ScratchBytes())
+	}
+	return need
+}
+
+func (g inputGrad) CUDA(l cuda.Launch) []cuda.Call {
+	var calls []cuda.Call
+	for _, p := range g.products(l) {
+		calls = append(calls, p.Calls()...)
+	}
+	return calls
+}
+
+func (g weightGrad) product(l cuda.Launch) gemm.CUDA {
+	s := mustSize(g.o, l.In[0].Shape, l.Out.Shape)
+	return gemm.CUDA{
+		Kind: gemm.TN, Walk: s.forwardWalk(), Depth: s.cin, Width: s.cout,
+		A: l.In[0], B: l.In[1], Out: l.Out, Scratch: l.Scratch,
+	}
+}
+
+func (g weightGrad) CUDAScratch(l cuda.Launch) int  { return g.product(l).ScratchBytes() }
+func (g weightGrad) CUDA(l cuda.Launch) []cuda.Call { return g.product(l).Calls() }

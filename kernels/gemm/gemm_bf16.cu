@@ -1,0 +1,114 @@
+// Products of bf16 on tensor cores, summed in float32.
+#include "product.cuh"
+
+// TensorTile is Rows×Cols of the result, a quarter for each of four warps. Two
+// blocks share a multiprocessor: 64×64 of a warp take 128 registers for the sums and
+// 4 KB of shared memory for each 16 of k, half of what the tensor cores need to be busy.
+template <int Rows, int Cols>
+struct TensorTile {
+  static constexpr int M = Rows, N = Cols;
+  static constexpr bool spread = false;
+  static constexpr int batch = 4; // chunks of four columns that are written together
+  static constexpr int warp_m = M / 2, warp_n = N / 2, tiles_m = warp_m / 16, tiles_n = warp_n / 8;
+  static constexpr int result_pitch = N + 8; // floats: 8 rows and 4 pairs of a fragment touch every bank once
+  static constexpr int result_bytes = 64 * result_pitch * 4;
+
+  float sum[tiles_m][tiles_n][4] = {};
+
+  __device__ static int lane() { return threadIdx.x % 32; }
+  __device__ static int first_row() { return threadIdx.x / 64 * warp_m; }
+  __device__ static int first_column() { return threadIdx.x / 32 % 2 * warp_n; }
+
+  // Fragments of mma.sync m16n8k16, PTX ISA 9.7.14.5.8: a holds the quarters (rows
+  // 0-7, k 0-7), (8-15, 0-7), (0-7, 8-15), (8-15, 8-15) of 16×16; b those of k for 8 columns.
+  template <bool Deep>
+  __device__ static void load_a(uint32_t (&r)[4], uint32_t a, int i, int half) {
+    const int l = lane();
+    if constexpr (Deep) {
+      ldmatrix<false>(r, a + deep_offset(first_row() + l % 16, 2 * half + l / 16) + i * 16 * 64);
+    } else {
+      ldmatrix<true>(r, a + wide_offset<M * 2>(half * 16 + l % 8 + l / 16 * 8, first_row() / 8 + 2 * i + l / 8 % 2));
+    }
+  }
+
+  // load_b loads two tiles of 8 columns.
+  template <bool Deep>
+  __device__ static void load_b(uint32_t (&r)[4], uint32_t b, int j, int half) {
+    const int l = lane();
+    if constexpr (Deep) {
+      ldmatrix<false>(r, b + deep_offset(first_column() + l % 8 + l / 16 * 8, 2 * half + l / 8 % 2) + j * 16 * 64);
+    } else {
+      ldmatrix<true>(r, b + wide_offset<N * 2>(half * 16 + l % 16, first_column() / 8 + 2 * j + l / 16));
+    }
+  }
+
+  template <bool DeepA, bool DeepB>
+  __device__ void multiply(uint32_t a, uint32_t b) {
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+      uint32_t y[tiles_n / 2][4];
+#pragma unroll
+      for (int j = 0; j < tiles_n / 2; j++) load_b<DeepB>(y[j], b, j, half);
+#pragma unroll
+      for (int i = 0; i < tiles_m; i++) {
+        uint32_t x[4];
+        load_a<DeepA>(x, a, i, half);
+#pragma unroll
+        for (int j = 0; j < tiles_n; j++) mma(sum[i][j], x, y[j / 2][j % 2 * 2], y[j / 2][j % 2 * 2 + 1]);
+      }
+    }
+  }
+
+  // each visits the results: rows, columns, four neighbours of each. They go through
+  // shared memory, 64 rows at a time, so that a warp writes whole rows.
+  template <bool DeepA, typename Visit>
+  __device__ void each(float *shared, Visit visit) {
+    constexpr int chunks = N / 4, apart = threads / chunks;
+#pragma unroll
+    for (int top = 0; top < M; top += 64) {
+      if (top > 0) __syncthreads();
+      if (first_row() / 64 * 64 == top) {
+#pragma unroll
+        for (int i = 0; i < tiles_m; i++) {
+#pragma unroll
+          for (int j = 0; j < tiles_n; j++) {
+            float *at = shared + (first_row() - top + i * 16 + lane() / 4) * result_pitch + first_column() + j * 8 + lane() % 4 * 2;
+            *reinterpret_cast<float2 *>(at) = make_float2(sum[i][j][0], sum[i][j][1]);
+            *reinterpret_cast<float2 *>(at + 8 * result_pitch) = make_float2(sum[i][j][2], sum[i][j][3]);
+          }
+        }
+      }
+      __syncthreads();
+#pragma unroll 1
+      for (int r = threadIdx.x / chunks; r < 64; r += apart * batch) {
+        int rows[batch], columns[batch];
+        float v[batch][4];
+#pragma unroll
+        for (int i = 0; i < batch; i++) {
+          columns[i] = threadIdx.x % chunks * 4;
+          load(v[i], shared + (r + i * apart) * result_pitch + columns[i]);
+          rows[i] = top + r + i * apart;
+        }
+        visit(rows, columns, v);
+      }
+    }
+  }
+};
+
+#define PRODUCT(name, m, n, kind, direct_a, direct_b) \
+  extern "C" __global__ void __launch_bounds__(threads, 2) gemm_##name##_bf16(const Product p) { multiply_blocks<bf16, TensorTile<m, n>, kind, direct_a, direct_b>(p); }
+
+#define PRODUCTS(name, kind)                               \
+  PRODUCT(name##_128x128, 128, 128, kind, true, true)      \
+  PRODUCT(name##_128x64, 128, 64, kind, true, true)        \
+  PRODUCT(name##_64x64, 64, 64, kind, true, true)          \
+  PRODUCT(name##_64x64_gather, 64, 64, kind, false, false)
+
+PRODUCTS(nn, NN)
+PRODUCTS(nt, NT)
+PRODUCTS(tn, TN)
+// Images of many channels with weights of few: the last convolution of a network.
+PRODUCT(nn_64x64_gather_b, 64, 64, NN, true, false)
+PRODUCT(tn_64x64_gather_b, 64, 64, TN, true, false)
+
+extern "C" __global__ void __launch_bounds__(256) gemm_sum_bf16(const Product p) { sum_splits<bf16>(p); }

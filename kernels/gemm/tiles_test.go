@@ -1,0 +1,91 @@
+package gemm
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"fluxion/kernels/cuda"
+	"fluxion/kernels/number"
+)
+
+var update = flag.Bool("update", false, "write the table of README.md")
+
+// convolution is a product of one of the shapes of preset cifar.
+func convolution(kind Kind, images, size, in, out, side int) CUDA {
+	axis := Axis{Grid: size, Source: size, Origin: -(side / 2), Taps: side, Out: size}
+	p := CUDA{
+		Kind: kind, Depth: in, Width: out,
+		Walk: Walk{Images: images, Y: axis, X: axis, Stride: 1, Direction: 1, TapStep: 1, OutStep: 1, Side: side},
+	}
+	if kind == NT {
+		p.Depth, p.Width = out, in
+	}
+	// Address 0 is aligned; pitches are those of whole tensors.
+	operand := func(cols int) cuda.Operand {
+		return cuda.Operand{Type: number.BFloat16, Rows: images * size * size, Cols: cols, Pitch: cols}
+	}
+	p.A, p.B, p.Out = operand(p.Depth), operand(p.Width), operand(p.Width)
+	switch kind {
+	case NT: // rows of the weights are as long as those of the output's gradient
+		p.B = operand(p.Depth)
+	case TN:
+		p.Out.Type = number.Float32
+	}
+	return p
+}
+
+func TestTableOfChoices(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| images | size | channels | kind | tile | blocks | steps of each | ms |\n|---|---|---|---|---|---|---|---|\n")
+	for _, images := range []int{128, 16} {
+		for _, s := range [][4]int{
+			{32, 3, 128, 3}, {32, 128, 128, 3}, {32, 256, 128, 3}, {32, 384, 128, 3}, {32, 256, 128, 1}, {32, 128, 3, 3},
+			{16, 128, 256, 3}, {16, 256, 256, 3}, {16, 512, 256, 3}, {16, 512, 256, 1}, {16, 256, 256, 1},
+			{8, 256, 256, 3}, {8, 512, 256, 3}, {4, 256, 256, 3}, {4, 512, 256, 3},
+		} {
+			for _, kind := range []Kind{NN, NT, TN} {
+				p := convolution(kind, images, s[0], s[1], s[2], s[3])
+				c := choose(p, p.access())
+				name := fmt.Sprintf("%d→%d", s[1], s[2])
+				if s[3] == 1 {
+					name += " 1×1"
+				}
+				tile := strings.TrimSuffix(strings.TrimPrefix(c.function(kind, p.access(), number.BFloat16), fmt.Sprintf("gemm_%v_", kind)), "_bf16")
+				fmt.Fprintf(&b, "| %d | %d | %s | %v | %s | %d×%d | %d | %.3f |\n", images, s[0], name, kind, tile, c.across*c.down, c.splits, c.splitSteps, c.seconds*1e3)
+			}
+		}
+	}
+	const file = "README.md"
+	have, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _, _ := strings.Cut(string(have), "| images |")
+	want := text + b.String()
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if string(have) != want {
+		t.Errorf("the table of %s is not what is chosen; run go test ./kernels/gemm -update", file)
+	}
+}
+
+// The quotients of divisors, at the edges of what they promise.
+func TestDivisors(t *testing.T) {
+	numbers := []int{0, 1, 2, 3, 5, 7, 31, 32, 33, 1023, 1024, 65535, 1<<20 + 7, 1<<30 - 1, 1 << 30, 1<<31 - 2, 1<<31 - 1}
+	for _, d := range numbers[1:] {
+		m := by(d)
+		for _, base := range numbers {
+			for _, n := range []int{base, base / d * d, max(0, base/d*d-1)} {
+				high := uint32(uint64(n) * uint64(m.Multiplier) >> 32)
+				if got := int((high + uint32(n)) >> m.Shift); got != n/d {
+					t.Errorf("%d / %d is %d, want %d", n, d, got, n/d)
+				}
+			}
+		}
+	}
+}

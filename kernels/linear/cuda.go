@@ -1,0 +1,36 @@
+package linear
+
+import (
+	"fluxion/kernels/cuda"
+	"fluxion/kernels/gemm"
+)
+
+func (forward) product(l cuda.Launch) gemm.CUDA {
+	return gemm.CUDA{
+		Kind: gemm.NN, Walk: gemm.DenseWalk(l.Out.Rows), Depth: l.In[1].Shape[0], Width: l.In[1].Shape[1],
+		A: l.In[0], B: l.In[1], Out: l.Out, Bias: l.In[2].Address, Add: l.Add, Scratch: l.Scratch,
+	}
+}
+
+func (f forward) CUDAScratch(l cuda.Launch) int  { return f.product(l).ScratchBytes() }
+func (f forward) CUDA(l cuda.Launch) []cuda.Call { return f.product(l).Calls() }
+
+func (inputGrad) product(l cuda.Launch) gemm.CUDA {
+	return gemm.CUDA{
+		Kind: gemm.NT, Walk: gemm.DenseWalk(l.Out.Rows), Depth: l.In[1].Shape[1], Width: l.In[1].Shape[0],
+		A: l.In[0], B: l.In[1], Out: l.Out, Add: l.Add, Scratch: l.Scratch,
+	}
+}
+
+func (g inputGrad) CUDAScratch(l cuda.Launch) int  { return g.product(l).ScratchBytes() }
+func (g inputGrad) CUDA(l cuda.Launch) []cuda.Call { return g.product(l).Calls() }
+
+func (weightGrad) product(l cuda.Launch) gemm.CUDA {
+	return gemm.CUDA{
+		Kind: gemm.TN, Walk: gemm.DenseWalk(l.In[0].Rows), Depth: l.Out.Shape[0], Width: l.Out.Shape[1],
+		A: l.In[0], B: l.In[1], Out: l.Out, Scratch: l.Scratch,
+	}
+}
+
+func (g weightGrad) CUDAScratch(l cuda.Launch) int  { return g.product(l).ScratchBytes() }
+func (g weightGrad) CUDA(l cuda.Launch) []cuda.Call { return g.product(l).Calls() }
