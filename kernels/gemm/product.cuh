@@ -363,7 +363,7 @@ __device__ inline void write(const Product &p, T *to, int column, const float (&
 // first write, which might be to the same memory for all that the compiler knows.
 template <typename T, int Count>
 __device__ inline void finish(const Product &p, int64_t offset, const int (&row)[Count], int rows, const int (&column)[Count], float (&v)[Count][4]) {
-  Place to[Count];
+  Place to[Count] = {};
 #pragma unroll
   for (int i = 0; i < Count; i++) {
     if (row[i] >= rows || column[i] >= p.width) continue;
