@@ -47,7 +47,9 @@ func (m *layout) alloc(n int) cuda.Address {
 
 func (m *layout) free() {
 	for _, a := range m.allocated {
-		m.Free(a)
+		if err := m.Free(a); err != nil {
+			panic(err) // it was allocated here
+		}
 	}
 }
 
