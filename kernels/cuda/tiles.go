@@ -114,8 +114,12 @@ type Images struct {
 	Length         int // rows of a part
 }
 
+// sharedOfImages is the shared memory that a block may fill with values of its
+// images. With as much again for other purposes three blocks still share an sm_86.
+const sharedOfImages = 16 << 10
+
 // CutImages aims at blocks of so many rows. Each image of a block takes so many
-// bytes of shared memory, of which a kernel has 48 KiB without asking.
+// bytes of shared memory.
 func CutImages(images, pixels, rows, shared int) Images {
 	if pixels >= rows {
 		parts := ceil(pixels, rows)
@@ -123,7 +127,7 @@ func CutImages(images, pixels, rows, shared int) Images {
 	}
 	group := rows / pixels
 	if shared > 0 {
-		group = max(1, min(group, 48<<10/shared))
+		group = max(1, min(group, sharedOfImages/shared))
 	}
 	return Images{images, pixels, group, 1, pixels}
 }

@@ -70,7 +70,7 @@ func TestCutImages(t *testing.T) {
 		{3, 1024, 128, 0, Images{3, 1024, 1, 8, 128}},
 		{3, 130, 128, 0, Images{3, 130, 1, 2, 65}},
 		{7, 16, 128, 0, Images{7, 16, 8, 1, 16}},
-		{7, 16, 128, 16 << 10, Images{7, 16, 3, 1, 16}},
+		{7, 16, 128, 5 << 10, Images{7, 16, 3, 1, 16}},
 		{7, 16, 128, 100 << 10, Images{7, 16, 1, 1, 16}},
 	} {
 		got := CutImages(c.images, c.pixels, c.rows, c.shared)
