@@ -13,12 +13,13 @@ set -euo pipefail
 
 venv=${FLUXION_PEERS:-$HOME/.cache/fluxion/peers}
 
-# The peers themselves.
+# The peers themselves, and scipy, without which diffusers' LMS and beta grids do not run.
 pins='
 torch==2.15.0
 diffusers==0.42.1
 safetensors==0.8.0
 numpy==2.4.6
+scipy==1.17.1
 openvino==2026.4.1
 '
 

@@ -1,0 +1,53 @@
+package scheduler
+
+import "math"
+
+// ddpm is Ho, Jain, Abbeel, "Denoising Diffusion Probabilistic Models" (2020).
+type ddpm struct {
+	betas
+	zeroSNR
+	prediction
+	clipping
+	thresholding
+	spacing
+	VarianceType string `json:"variance_type"`
+}
+
+func newDDPM() Class {
+	return &ddpm{linearBetas(), zeroSNR{}, epsilon, clipping{true, 1}, noThreshold, spacing{"leading", 0}, "fixed_small"}
+}
+
+func (c *ddpm) plan(p *planner) error {
+	if err := p.limit(c.clipping, c.thresholding); err != nil {
+		return err
+	}
+	alphas, err := p.discrete(c.betas, c.RescaleBetasZeroSNR, c.PredictionType, "sigmoid", "laplace")
+	if err != nil {
+		return err
+	}
+	times, err := c.times(p, spread{train: len(alphas), last: len(alphas), steps: p.Steps, round: true})
+	if err != nil {
+		return err
+	}
+	for _, n := range times {
+		p.preserving(n, alphas[int(n)])
+	}
+	p.data()
+	m := method{name: "ddpm"}
+	switch c.VarianceType {
+	case "fixed_small", "fixed_small_log": // the same numbers
+	case "fixed_large", "fixed_large_log":
+		m.large = true
+		if c.VarianceType == "fixed_large_log" && !p.correct(logVariance) {
+			return refuse("variance_type", c.VarianceType, "fixed_large: diffusers takes the root of a logarithm, which is not a number")
+		}
+		// Up to time 0 nothing is added after it; from later times diffusers adds
+		// √β to the result.
+		if last := times[len(times)-1]; last > 0 && !p.correct(finalNoise) {
+			m.finalNoise = math.Sqrt(1 - alphas[int(last)])
+		}
+	default:
+		return refuse("variance_type", c.VarianceType, "fixed_small, fixed_small_log, fixed_large or fixed_large_log; networks here do not learn a variance")
+	}
+	return p.run(m)
+}

@@ -1,0 +1,27 @@
+package scheduler
+
+// Defect is something that diffusers does and that is not right. Ours is right
+// by default and Options.Compat repeats theirs.
+type Defect struct{ Name, Theirs, Ours string }
+
+var (
+	previousStep = Defect{"previous-step", "steps to t − N/steps, which linspace, and trailing where steps do not divide N, do not have", "steps to the next entry of the grid"}
+	lonelyTime   = Defect{"single-step", "one step starts at the end of the grid that is almost data", "starts at noise"}
+	cutTime      = Defect{"cut-times", "cuts the time that the network is told off at an integer", "rounds it, or on the flow path tells it whole"}
+	finalNoise   = Defect{"final-noise", "adds √β to the result where the last time is not 0", "ends without noise"}
+	logVariance  = Defect{"log-variance", "takes the root of a logarithm for fixed_large_log: NaN", "takes fixed_large"}
+	clippedEps   = Defect{"clipped-epsilon", "clips x̂ and keeps the ε̂ of before", "takes the ε̂ that agrees with the clipped x̂"}
+	foreignEnd   = Defect{"foreign-end", "ends the flow path at the β schedule's σ/α", "ends at σ = 1/N"}
+	droppedTimes = Defect{"dropped-times", "drops repeated times and leaves as many noise levels out at the end", "makes every step"}
+	logLinear    = Defect{"log-linear", "makes a noise level too many, tells the network times that do not belong, and does not end at 0", "makes one for each call, with its time"}
+	shiftedTwice = Defect{"shifted-twice", "shifts the end of the flow grid, and then the whole grid again", "shifts once"}
+	thirdOrder   = Defect{"third-order-sde", "subtracts ½ where the expansion adds it: the order falls to two", "adds it"}
+	combinedV    = Defect{"combined-v", "combines v of several times and converts the sum at one", "converts each at its own time"}
+	halfStep     = Defect{"half-step", "takes half of N/steps as the middle of the step, and the network is told another time", "takes the time that the network is told"}
+)
+
+// Defects returns all of them.
+func Defects() []Defect {
+	return []Defect{previousStep, lonelyTime, cutTime, finalNoise, logVariance, clippedEps, foreignEnd, droppedTimes, logLinear,
+		shiftedTwice, thirdOrder, combinedV, halfStep}
+}

@@ -1,0 +1,121 @@
+package scheduler
+
+import (
+	"math"
+	"sort"
+)
+
+// dpmMultistep is Lu et al., "DPM-Solver++" (2022), in its multistep form.
+type dpmMultistep struct {
+	betas
+	zeroSNR
+	prediction
+	thresholding
+	spacing
+	dpmKeys
+	sigmaKeys
+	strangeSigmaRange
+	flowSigmas
+	dynamicShift
+	finalSigma
+	EulerAtFinal     bool    `json:"euler_at_final"`
+	UseLuLambdas     bool    `json:"use_lu_lambdas"`
+	LambdaMinClipped float64 `json:"lambda_min_clipped"`
+	VarianceType     *string `json:"variance_type"`
+}
+
+var dpmDefaults = dpmKeys{2, "dpmsolver++", "midpoint", true}
+
+func newDPMMultistep() Class {
+	return &dpmMultistep{betas: linearBetas(), prediction: epsilon, thresholding: noThreshold, spacing: spacing{"linspace", 0},
+		dpmKeys: dpmDefaults, flowSigmas: flowSigmas{false, 1}, dynamicShift: dynamicShift{false, "exponential"},
+		finalSigma: finalSigma{"zero"}, LambdaMinClipped: math.Inf(-1)}
+}
+
+// lastTime returns how many times lie at or above the limit of ln(α/σ).
+func lastTime(table []float64, least float64) int {
+	// ln(α/σ) falls with the time.
+	return sort.Search(len(table), func(n int) bool { return -math.Log(table[n]) < least })
+}
+
+func (c *dpmMultistep) plan(p *planner) error {
+	if err := learned(c.VarianceType); err != nil {
+		return err
+	}
+	zero, err := c.zero()
+	if err != nil {
+		return err
+	}
+	m, err := c.method(p)
+	if err != nil {
+		return err
+	}
+	if m.noise && zero {
+		return refuse("final_sigmas_type", "zero", "sigma_min with algorithm_type "+c.AlgorithmType)
+	}
+	if m.noise && m.stochastic && c.SolverOrder == 3 {
+		return refuse("solver_order", 3, "1 or 2 with algorithm_type sde-dpmsolver; diffusers has no third order of it")
+	}
+	if err := p.limit(clipping{}, c.thresholding); err != nil {
+		return err
+	}
+	alphas, err := p.discrete(c.betas, c.RescaleBetasZeroSNR, c.PredictionType)
+	if err != nil {
+		return err
+	}
+	table := p.tableOf(alphas)
+	grid, err := c.kind()
+	if err != nil {
+		return err
+	}
+	if c.UseLuLambdas && grid != "karras" { // Lu's grid with ρ = 1, uniform in λ
+		grid = "exponential"
+	}
+	if err := p.flowFits(c.UseFlowSigmas, c.PredictionType, grid); err != nil {
+		return err
+	}
+	var l levels
+	switch {
+	case grid != "":
+		rounded := (grid == "karras" || c.UseLuLambdas) && c.BetaSchedule != "squaredcos_cap_v2"
+		l, err = p.bySigma(grid, sigmaRange(c.strangeSigmaRange).unless(c.UseLuLambdas), table, rounded)
+	case c.UseFlowSigmas:
+		l, err = p.byFlow(c.flowSigmas, c.dynamicShift, len(alphas))
+	default:
+		var times []float64
+		times, err = c.times(p, spread{len(alphas), lastTime(table, c.LambdaMinClipped), p.Steps, true, true})
+		l = byTime(times, table)
+	}
+	if err != nil {
+		return err
+	}
+	p.solverPoints(l, c.UseFlowSigmas)
+	switch {
+	case zero:
+		p.data()
+	case c.UseFlowSigmas && p.correct(foreignEnd):
+		p.flow(1, 1/float64(len(alphas)))
+	case c.UseFlowSigmas:
+		p.flow(0, table[0])
+	default:
+		p.ratio(0, table[0])
+	}
+	m.orders = c.orders(len(l.times), zero || c.EulerAtFinal)
+	return p.run(m)
+}
+
+// learned refuses networks that predict a variance.
+func learned(kind *string) error {
+	if kind != nil {
+		return refuse("variance_type", *kind, "null; networks here do not learn a variance")
+	}
+	return nil
+}
+
+// unless leaves the range out.
+func (r sigmaRange) unless(out bool) sigmaRange {
+	if out {
+		return sigmaRange{}
+	}
+	return r
+}

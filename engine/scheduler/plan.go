@@ -1,0 +1,234 @@
+package scheduler
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"fluxion/engine/process"
+)
+
+// Options of a run.
+type Options struct {
+	Steps  int
+	Compat bool     // repeat diffusers' defects
+	Eta    *float64 // of DDIM and TCD; nil is diffusers' default: 0 and 0.3
+	Mu     *float64 // of dynamic shifting: how much
+	Tokens int      // or of how many tokens the image is, from which μ follows
+}
+
+// Plan is a scheduler config resolved for a number of steps.
+type Plan struct {
+	Class  string
+	Method string
+	Output string // diffusers' prediction_type
+
+	Calls []process.Point // where the network is called, one for each row
+	End   process.Point   // where the last row ends
+	Rows  []Row
+	Limit Limit
+
+	Corrected []Defect // of diffusers, that make a difference here
+	Repeated  []Defect // the same with Compat
+	Unused    []string // keys that the class does not have
+}
+
+// Row is one call of the network and the update that follows it:
+//
+//	z' = A z + B₀ y₀ + Σₖ Bₖ hₖ + C ξ + Excess (x̂ − x̂ before Limit)
+//
+// with y₀ the call's output, changed to agree with the limited x̂, hₖ what was
+// kept k calls before, and Excess 0 but for a defect of diffusers' DDIM.
+type Row struct {
+	A      float64
+	B      []float64
+	C      float64
+	Excess float64
+	Keep   process.Linear // h of this call, from z and y₀
+	X      process.Linear // x̂ of this call, from z and y₀
+}
+
+// Plan resolves the config.
+func (c Config) Plan(o Options) (Plan, error) {
+	if o.Steps < 1 {
+		return Plan{}, fmt.Errorf("scheduler config: %s: %d steps, want at least 1", c.Name, o.Steps)
+	}
+	p := &planner{Options: o, Plan: Plan{Class: c.Name, Unused: c.Unused}}
+	if err := c.Class.plan(p); err != nil {
+		return Plan{}, fmt.Errorf("scheduler config: %s: %w", c.Name, err)
+	}
+	return p.Plan, nil
+}
+
+// planner collects what a class resolves to.
+type planner struct {
+	Options
+	Plan
+
+	points   []process.Point
+	row      func(q process.Point) (a, b float64) // y = a x + b ε
+	input    func(q process.Point) float64        // the network sees input·z
+	from, to map[int]process.Point                // where a compatible interval leaves from and goes to
+	etaRead  bool
+}
+
+// correct records a defect that makes a difference to this plan and reports
+// whether it is to be left out.
+func (p *planner) correct(d Defect) bool {
+	list := &p.Corrected
+	if p.Compat {
+		list = &p.Repeated
+	}
+	if !slices.Contains(*list, d) {
+		*list = append(*list, d)
+	}
+	return !p.Compat
+}
+
+func (p *planner) eta(normal float64) float64 {
+	p.etaRead = true
+	if p.Options.Eta != nil {
+		return *p.Options.Eta
+	}
+	return normal
+}
+
+// prediction is the key that says what the network gives.
+type prediction struct {
+	PredictionType string `json:"prediction_type"`
+}
+
+var epsilon = prediction{"epsilon"}
+
+// discrete reads a class's βs and output: ᾱ of every step.
+func (p *planner) discrete(b betas, zero bool, prediction string, schedules ...string) ([]float64, error) {
+	if err := p.output(prediction); err != nil {
+		return nil, err
+	}
+	return b.cumulated(zero, schedules...)
+}
+
+// output sets what the network gives at the points that follow.
+func (p *planner) output(prediction string) error {
+	rows := map[string]func(q process.Point) (a, b float64){
+		"epsilon": func(process.Point) (float64, float64) { return 0, 1 },
+		"sample":  func(process.Point) (float64, float64) { return 1, 0 },
+		// v of the variance-preserving scale, whatever the scale of z.
+		"v_prediction": func(q process.Point) (float64, float64) {
+			n := math.Hypot(q.Alpha, q.Sigma)
+			return -q.Sigma / n, q.Alpha / n
+		},
+		"flow_prediction":          func(process.Point) (float64, float64) { return -1, 1 },
+		"inverted_flow_prediction": func(process.Point) (float64, float64) { return 1, -1 },
+	}
+	p.Output, p.row = prediction, rows[prediction]
+	if p.row == nil {
+		return refuse("prediction_type", prediction, "epsilon, sample, v_prediction, or flow_prediction beside use_flow_sigmas")
+	}
+	for i, q := range p.points {
+		p.points[i].A, p.points[i].B = p.row(q)
+	}
+	return nil
+}
+
+// edm sets Karras et al.'s preconditioned output, of which diffusers knows one
+// sign as epsilon and the other as v_prediction.
+func (p *planner) edm(prediction string, data float64) {
+	edm, sign := process.EDM("edm", data), 1.0
+	if prediction == "v_prediction" {
+		sign = -1
+	}
+	p.Output, p.input = prediction, edm.Input
+	p.row = func(q process.Point) (float64, float64) {
+		a, b := edm.Row(q)
+		return sign * a, sign * b
+	}
+}
+
+// add appends a point and completes it.
+func (p *planner) add(q process.Point) {
+	q.LogSNR = 2 * (math.Log(q.Alpha) - math.Log(q.Sigma))
+	q.Input = 1
+	if p.input != nil {
+		q.Input = p.input(q)
+	}
+	q.A, q.B = p.row(q)
+	p.points = append(p.points, q)
+}
+
+// preserving adds a point of given ᾱ.
+func (p *planner) preserving(n, cumulated float64) {
+	p.add(process.Point{NetworkTime: n, Alpha: math.Sqrt(cumulated), Sigma: math.Sqrt(1 - cumulated)})
+}
+
+// ratio adds a variance-preserving point of given σ/α.
+func (p *planner) ratio(n, sigma float64) {
+	alpha := 1 / math.Sqrt(sigma*sigma+1)
+	p.add(process.Point{NetworkTime: n, Alpha: alpha, Sigma: sigma * alpha})
+}
+
+// flow adds a point of the flow path.
+func (p *planner) flow(n, sigma float64) {
+	p.add(process.Point{NetworkTime: n, Alpha: 1 - sigma, Sigma: sigma})
+}
+
+// vary adds a point of z = x + σε, which the network sees at the scale of the
+// variance-preserving one, unless the output has another.
+func (p *planner) vary(n, sigma float64) {
+	if p.input == nil {
+		p.input = func(q process.Point) float64 { return 1 / math.Hypot(q.Alpha, q.Sigma) }
+	}
+	p.add(process.Point{NetworkTime: n, Alpha: 1, Sigma: sigma})
+}
+
+// data adds the end, where there is no noise.
+func (p *planner) data() { p.add(process.Point{Alpha: 1}) }
+
+// end adds the data, or the level of time 0.
+func (p *planner) end(one bool, alphas []float64) {
+	if one {
+		p.data()
+	} else {
+		p.preserving(0, alphas[0])
+	}
+}
+
+// boundary adds a point of a consistency model: x̂ = c_skip z + c_out y with
+// x̂ = z at σ_min.
+func (p *planner) boundary(n, sigma, least, data float64) {
+	skip := data * data / ((sigma-least)*(sigma-least) + data*data)
+	out := (sigma - least) * data / math.Hypot(sigma, data)
+	p.Output = "consistency"
+	p.input = func(q process.Point) float64 { return 1 / math.Hypot(q.Sigma, data) }
+	p.row = func(process.Point) (float64, float64) { return (1 - skip) / out, -skip * sigma / out }
+	p.add(process.Point{NetworkTime: n, Alpha: 1, Sigma: sigma})
+}
+
+// at is the point of a time, or the end before time 0.
+func (p *planner) at(alphas []float64, n int, end process.Point) process.Point {
+	if n < 0 {
+		return end
+	}
+	p.preserving(float64(n), alphas[n])
+	q := p.points[len(p.points)-1]
+	p.points = p.points[:len(p.points)-1]
+	return q
+}
+
+// aim lets interval i of a falling grid go to time n.
+func (p *planner) aim(i int, alphas []float64, n int) {
+	if p.to == nil {
+		p.to = map[int]process.Point{}
+	}
+	p.to[i] = p.at(alphas, n, p.points[len(p.points)-1])
+}
+
+// leave lets interval i of a rising grid leave from the level of time n.
+func (p *planner) leave(i int, alphas []float64, n int) {
+	if p.from == nil {
+		p.from = map[int]process.Point{}
+	}
+	q := p.at(alphas, n, p.points[0])
+	q.NetworkTime = p.points[i].NetworkTime
+	p.from[i] = q
+}

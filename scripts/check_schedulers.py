@@ -1,0 +1,377 @@
+"""Compares every diffusers scheduler that Fluxion reads with diffusers itself, in float64, step by step.
+
+    go build -o /tmp/fluxion ./cmd/fluxion
+    "$(scripts/peers.sh)" scripts/check_schedulers.py /tmp/fluxion \
+        [--only CLASS] [--report engine/scheduler/AGREEMENT.md] [--fixtures engine/scheduler/testdata/diffusers.json]
+
+For each configuration and number of steps it runs diffusers' own loop (scale_model_input, network, step) on a formula in
+place of the network and compares every state with `fluxion trace --scheduler … --json`, twice:
+
+  as it is             must agree to 1e-6, unless the trace names the defect of diffusers that it leaves out ("corrected")
+  --compat diffusers   must always agree
+
+diffusers works in float32 in places (betas, sigmas, a cast in step). Its modules are therefore loaded a second time with
+"float32" replaced by "float64" in their text and float64 as torch's default; nothing else is changed. The draws of
+stochastic schedulers come from a list that `--noise` gives to Fluxion, too. Needs no network access and no GPU.
+"""
+
+import argparse
+import concurrent.futures
+import importlib.util
+import itertools
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import types
+import warnings
+from collections import defaultdict
+from pathlib import Path
+
+import diffusers
+import numpy as np
+import torch
+
+warnings.filterwarnings("ignore")
+diffusers.logging.set_verbosity_error()
+diffusers.logging.disable_progress_bar()
+torch.set_default_dtype(torch.float64)
+
+TOLERANCE = 1e-6
+DIMENSION = 4
+FORMULA = "0.3*z + 0.6*sin(1.7*z + 0.004*n)"
+
+# Where each class lives.
+MODULES = {
+    "DDPMScheduler": "scheduling_ddpm",
+    "DDIMScheduler": "scheduling_ddim",
+    "DDIMInverseScheduler": "scheduling_ddim_inverse",
+    "DPMSolverMultistepScheduler": "scheduling_dpmsolver_multistep",
+    "DPMSolverMultistepInverseScheduler": "scheduling_dpmsolver_multistep_inverse",
+    "DPMSolverSinglestepScheduler": "scheduling_dpmsolver_singlestep",
+    "UniPCMultistepScheduler": "scheduling_unipc_multistep",
+    "DEISMultistepScheduler": "scheduling_deis_multistep",
+    "EulerDiscreteScheduler": "scheduling_euler_discrete",
+    "EulerAncestralDiscreteScheduler": "scheduling_euler_ancestral_discrete",
+    "HeunDiscreteScheduler": "scheduling_heun_discrete",
+    "LMSDiscreteScheduler": "scheduling_lms_discrete",
+    "PNDMScheduler": "scheduling_pndm",
+    "EDMEulerScheduler": "scheduling_edm_euler",
+    "EDMDPMSolverMultistepScheduler": "scheduling_edm_dpmsolver_multistep",
+    "FlowMatchEulerDiscreteScheduler": "scheduling_flow_match_euler_discrete",
+    "FlowMatchHeunDiscreteScheduler": "scheduling_flow_match_heun_discrete",
+    "LCMScheduler": "scheduling_lcm",
+    "TCDScheduler": "scheduling_tcd",
+    "CMStochasticIterativeScheduler": "scheduling_consistency_models",
+}
+
+
+def in_float64(module):
+    """A second copy of a diffusers module that computes in float64."""
+    name = f"diffusers.schedulers.{module}"
+    origin = importlib.util.find_spec(name).origin
+    text = re.sub(r"\b(torch|np)\.float32\b", r"\1.float64", Path(origin).read_text())
+    copy = types.ModuleType(name + "_float64")
+    copy.__package__, copy.__file__ = "diffusers.schedulers", origin
+    sys.modules[copy.__name__] = copy
+    exec(compile(text, origin, "exec"), copy.__dict__)
+    return copy
+
+
+class Draws:
+    """Stands in for diffusers' randn_tensor: hands out a fixed list and remembers how much of it was used."""
+
+    def __init__(self, seed, count):
+        self.values = np.random.default_rng(seed).standard_normal((count, DIMENSION))
+        self.used = 0
+
+    def __call__(self, shape, **_):
+        self.used += 1
+        return torch.from_numpy(self.values[self.used - 1].copy()).reshape(shape)
+
+
+def formula(z, n):
+    return 0.3 * z + 0.6 * torch.sin(1.7 * z + 0.004 * n)
+
+
+@torch.no_grad()
+def run_diffusers(modules, case, z):
+    """The loop of diffusers' pipelines; returns the times it told the network, the states and the draws."""
+    module = modules[case.kind]
+    module.randn_tensor = draws = Draws(7, 3 * case.steps + 16)
+    kind = getattr(module, case.kind)
+    known = {k: v for k, v in case.config.items() if k in kind.__init__.__wrapped__.__code__.co_varnames}
+    scheduler = kind(**known)
+    scheduler.register_to_config(**{k: v for k, v in case.config.items() if k not in known})  # as from_config does
+    scheduler.set_timesteps(case.steps, **case.set_timesteps)
+    # Their text-to-image pipelines do not call this; without it a grid that begins with the same time twice starts at the
+    # second entry and ends with an index out of range.
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(0)
+    scale = getattr(scheduler, "scale_model_input", lambda x, t: x)  # the flow schedulers have none
+    x = torch.tensor(z).reshape(1, 1, 1, DIMENSION)
+    times, states = [], [list(z)]
+    for t in scheduler.timesteps:
+        y = formula(scale(x, t), t.item())
+        x = scheduler.step(y, t, x, **case.step).prev_sample
+        times.append(t.item())
+        states.append(x.flatten().tolist())
+    return times, states, draws.values[: draws.used].tolist()
+
+
+class Case:
+    def __init__(self, kind, config, steps, step=None, set_timesteps=None, flags=()):
+        self.kind, self.config, self.steps = kind, config, steps
+        self.step, self.set_timesteps, self.flags = step or {}, set_timesteps or {}, list(flags)
+
+    def name(self):
+        return f"{self.kind} {json.dumps(self.config)} steps={self.steps} {' '.join(self.flags)}".strip()
+
+
+def axes(**named):
+    """Every combination of the values; a value that is a dict is several keys at once."""
+    for values in itertools.product(*named.values()):
+        config = {}
+        for key, value in zip(named, values):
+            config.update(value if isinstance(value, dict) else {key: value})
+        yield config
+
+
+BETAS = [
+    {"beta_schedule": "linear"},
+    {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
+    {"beta_schedule": "squaredcos_cap_v2"},
+    {"num_train_timesteps": 60, "trained_betas": np.linspace(1e-3, 0.2, 60).tolist()},
+]
+PREDICTION = ["epsilon", "sample", "v_prediction"]
+SPACING = [
+    {"timestep_spacing": "leading"},
+    {"timestep_spacing": "leading", "steps_offset": 1},
+    {"timestep_spacing": "linspace"},
+    {"timestep_spacing": "trailing"},
+]
+SIGMAS = [{}, {"use_karras_sigmas": True}, {"use_exponential_sigmas": True}, {"use_beta_sigmas": True}]
+FINAL = ["zero", "sigma_min"]
+FLOW = [
+    {"use_flow_sigmas": True, "prediction_type": "flow_prediction"},
+    {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": 3.0},
+]
+ZERO_SNR = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "prediction_type": "v_prediction"}
+
+
+def ddpm():
+    plain = {"clip_sample": False}
+    for c in axes(betas=BETAS, prediction_type=PREDICTION, spacing=SPACING):
+        yield plain | c, (1, 5, 13)
+    for c in axes(variance_type=["fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log"], spacing=SPACING):
+        yield plain | c, (4,)
+    for c in axes(beta_schedule=["sigmoid", "laplace"], prediction_type=PREDICTION):
+        yield plain | c, (6,)
+    for c in axes(prediction_type=PREDICTION, spacing=SPACING,
+                  limit=[{}, {"clip_sample_range": 0.5}, {"thresholding": True}, {"thresholding": True, "sample_max_value": 3.0}]):
+        yield c, (5,)
+    yield plain | ZERO_SNR, (6,)
+
+
+def ddim():
+    plain = {"clip_sample": False}
+    for c in axes(betas=BETAS, prediction_type=PREDICTION, spacing=SPACING, set_alpha_to_one=[True, False]):
+        yield plain | c, (1, 5, 13)
+    for c in axes(prediction_type=PREDICTION, spacing=SPACING,
+                  limit=[{}, {"clip_sample_range": 0.5}, {"thresholding": True}, {"thresholding": True, "sample_max_value": 3.0}]):
+        yield c, (5,)
+    for c in axes(spacing=SPACING, eta=[0.4, 1.0]):
+        eta = c.pop("eta")
+        yield plain | c, (5,), {"step": {"eta": eta}, "flags": ["--eta", str(eta)]}
+    yield plain | ZERO_SNR, (6,)
+
+
+def ddim_inverse():
+    for c in axes(betas=BETAS, prediction_type=PREDICTION, spacing=[s for s in SPACING if s["timestep_spacing"] != "linspace"],
+                  set_alpha_to_one=[True, False]):
+        yield {"clip_sample": False} | c, (1, 5, 13)
+    for c in axes(prediction_type=["epsilon", "v_prediction"], limit=[{}, {"clip_sample_range": 0.5}]):
+        yield c, (5,)
+
+
+def dpm(algorithms, extra=({},)):
+    for c in axes(betas=BETAS, prediction_type=PREDICTION, spacing=SPACING, solver_order=[1, 2, 3]):
+        yield c, (1, 5, 16)
+    for c in axes(algorithm=algorithms, solver_order=[1, 2, 3], solver_type=["midpoint", "heun"], prediction_type=PREDICTION,
+                  sigmas=SIGMAS):
+        yield c, (4, 15)
+    for c in axes(solver_order=[2, 3], sigmas=SIGMAS, final_sigmas_type=FINAL, lower_order_final=[True, False]):
+        yield c, (6, 16)
+    for c in axes(algorithm=algorithms, flow=FLOW, solver_order=[1, 2, 3], solver_type=["midpoint", "heun"]):
+        yield c, (5,)
+    for c in axes(algorithm=algorithms, prediction_type=PREDICTION, limit=[{"thresholding": True},
+                                                                          {"thresholding": True, "sample_max_value": 2.5}]):
+        yield c, (5,)
+    for c in extra:
+        yield c, (6, 15)
+
+
+DPM_ALGORITHMS = [{}, {"algorithm_type": "sde-dpmsolver++"}, {"algorithm_type": "dpmsolver", "final_sigmas_type": "sigma_min"},
+                  {"algorithm_type": "sde-dpmsolver", "final_sigmas_type": "sigma_min"}]
+
+
+def dpm_multistep():
+    yield from dpm(DPM_ALGORITHMS, [
+        {"euler_at_final": True}, {"euler_at_final": True, "lower_order_final": False, "final_sigmas_type": "sigma_min"},
+        {"use_lu_lambdas": True}, {"lambda_min_clipped": -5.1}, {"lambda_min_clipped": -3.0, "timestep_spacing": "leading"},
+        {"lambda_min_clipped": -3.0, "timestep_spacing": "trailing"}, {"solver_type": "logrho"}, ZERO_SNR,
+        {"use_karras_sigmas": True, "sigma_min": 0.1, "sigma_max": 20.0}, {"use_karras_sigmas": True, "beta_schedule": "squaredcos_cap_v2"},
+        {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "final_sigmas_type": "sigma_min"},
+    ])
+
+
+def dpm_inverse():
+    for c in axes(betas=BETAS, prediction_type=PREDICTION, spacing=SPACING, solver_order=[1, 2, 3]):
+        yield c, (1, 5, 16)
+    for c in axes(solver_type=["midpoint", "heun"], solver_order=[2, 3], algorithm_type=["dpmsolver++", "dpmsolver"], sigmas=SIGMAS):
+        yield c, (4, 15)
+    for c in axes(limit=[{"thresholding": True}, {"lambda_min_clipped": -4.0}, {"euler_at_final": True}]):
+        yield c, (5, 16)
+
+
+def dpm_singlestep():
+    for c, steps in dpm([a for a in DPM_ALGORITHMS if a.get("algorithm_type") != "sde-dpmsolver"],
+                        [{"lambda_min_clipped": -5.1}, {"final_sigmas_type": "sigma_min"},
+                         {"final_sigmas_type": "sigma_min", "solver_order": 3}]):
+        c = {k: v for k, v in c.items() if k not in ("timestep_spacing", "steps_offset")}
+        yield c, steps
+    for order in (1, 2, 3):  # every remainder of the steps by the order
+        yield {"solver_order": order, "lower_order_final": True}, (3, 4, 5, 6, 7, 8)
+
+
+def unipc():
+    for c in axes(betas=BETAS, prediction_type=PREDICTION, spacing=SPACING, solver_order=[1, 2, 3]):
+        yield c, (1, 5, 16)
+    for c in axes(solver_order=[1, 2, 3, 4], solver_type=["bh1", "bh2"], predict_x0=[True, False], prediction_type=PREDICTION,
+                  final=[{"final_sigmas_type": "sigma_min"}]):
+        yield c, (6, 15)
+    for c in axes(solver_order=[2, 3], solver_type=["bh1", "bh2"], sigmas=SIGMAS, final_sigmas_type=FINAL, lower_order_final=[True, False]):
+        yield c, (5, 16)
+    for c in axes(flow=FLOW + [FLOW[0] | {"shift_terminal": 0.1}, FLOW[0] | {"use_karras_sigmas": True}], solver_order=[1, 2, 3]):
+        yield c, (5,)
+    yield FLOW[0] | {"use_dynamic_shifting": True}, (5,), {"set_timesteps": {"mu": 0.8}, "flags": ["--mu", "0.8"]}
+    yield FLOW[0] | {"use_dynamic_shifting": True, "time_shift_type": "linear"}, (5,), {"set_timesteps": {"mu": 0.8}, "flags": ["--mu", "0.8"]}
+    for c in [{"disable_corrector": [0, 2]}, {"thresholding": True}, ZERO_SNR, {"use_karras_sigmas": True, "sigma_min": 0.1, "sigma_max": 20.0}]:
+        yield c, (6,)
+
+
+def deis():
+    for c in axes(betas=BETAS, prediction_type=PREDICTION, spacing=SPACING, solver_order=[1, 2, 3]):
+        yield c, (1, 5, 16)
+    for c in axes(solver_order=[1, 2, 3], sigmas=SIGMAS, lower_order_final=[True, False]):
+        yield c, (5, 16)
+    for c in axes(flow=FLOW, solver_order=[1, 2, 3]):
+        yield c, (5,)
+    yield {"thresholding": True}, (5,)
+
+
+def euler():
+    for c in axes(betas=BETAS, prediction_type=PREDICTION, spacing=SPACING, sigmas=SIGMAS):
+        yield c, (1, 5, 13)
+    for c in axes(sigmas=SIGMAS, interpolation_type=["linear", "log_linear"], final_sigmas_type=FINAL):
+        yield c, (6,)
+    for c in axes(timestep_type=["continuous"], prediction_type=PREDICTION, sigmas=SIGMAS):
+        yield c, (6,)
+    yield {"use_karras_sigmas": True, "sigma_min": 0.1, "sigma_max": 20.0}, (6,)
+    for spacing in SPACING:
+        yield spacing | {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction"}, (6,)
+
+
+def euler_ancestral():
+    for c in axes(betas=BETAS, prediction_type=["epsilon", "v_prediction"], spacing=SPACING):
+        yield c, (1, 5, 13)
+    yield ZERO_SNR, (6,)
+
+
+def heun():
+    for c in axes(betas=BETAS + [{"beta_schedule": "exp"}], prediction_type=PREDICTION, spacing=SPACING, sigmas=SIGMAS):
+        yield c, (1, 5)
+    for c in axes(prediction_type=PREDICTION, clip_sample=[True], clip_sample_range=[0.5, 1.0]):
+        yield c, (6,)
+
+
+def lms():
+    for c in axes(betas=BETAS, prediction_type=PREDICTION, spacing=SPACING, sigmas=SIGMAS):
+        yield c, (1, 7)
+
+
+def pndm():
+    for c in axes(betas=BETAS, prediction_type=["epsilon", "v_prediction"], spacing=SPACING, skip_prk_steps=[True, False],
+                  set_alpha_to_one=[True, False]):
+        yield c, (5, 10, 13)
+
+
+def edm_euler():
+    for c in axes(sigma_schedule=["karras", "exponential"], prediction_type=["epsilon", "v_prediction"], final_sigmas_type=FINAL,
+                  numbers=[{}, {"sigma_min": 0.02, "sigma_max": 50.0, "sigma_data": 1.0, "rho": 5.0}]):
+        yield c, (2, 5, 12)
+
+
+def edm_dpm():
+    for c in axes(sigma_schedule=["karras", "exponential"], prediction_type=["epsilon", "v_prediction"], solver_order=[1, 2, 3],
+                  solver_type=["midpoint", "heun"], numbers=[{}, {"sigma_min": 0.02, "sigma_max": 50.0, "sigma_data": 1.0, "rho": 5.0}]):
+        yield c, (2, 5, 16)
+    for c in axes(solver_order=[1, 2], solver_type=["midpoint", "heun"], algorithm_type=["sde-dpmsolver++"]):
+        yield c, (6,)
+    for c in axes(final_sigmas_type=FINAL, lower_order_final=[True, False], euler_at_final=[True, False], solver_order=[2, 3]):
+        yield c, (6, 16)
+    yield {"thresholding": True}, (5,)
+
+
+def flow_euler():
+    for c in axes(shift=[1.0, 3.0], sigmas=SIGMAS, terminal=[{}, {"shift_terminal": 0.1}], stochastic_sampling=[False, True]):
+        yield c, (1, 5, 12)
+    yield {"invert_sigmas": True}, (5,)
+    yield {"num_train_timesteps": 500}, (5,)
+    for c in axes(use_dynamic_shifting=[True], time_shift_type=["exponential", "linear"], sigmas=SIGMAS):
+        yield c, (5,), {"set_timesteps": {"mu": 0.8}, "flags": ["--mu", "0.8"]}
+
+
+def flow_heun():
+    for c in axes(shift=[1.0, 3.0], num_train_timesteps=[1000, 500]):
+        yield c, (2, 5, 12)
+
+
+def lcm():
+    for c in axes(betas=BETAS[:3], prediction_type=PREDICTION, timestep_scaling=[10.0, 1.0], original_inference_steps=[50, 40]):
+        yield c, (1, 4, 8)
+    for c in axes(prediction_type=PREDICTION, limit=[{"clip_sample": True}, {"clip_sample": True, "clip_sample_range": 0.5},
+                                                    {"thresholding": True, "sample_max_value": 2.0}]):
+        yield c, (4,)
+
+
+def tcd():
+    for c in axes(betas=BETAS[:3], prediction_type=PREDICTION, eta=[0.0, 0.3, 1.0], original_inference_steps=[50, 40]):
+        eta = c.pop("eta")
+        yield c, (1, 4, 8), {"step": {"eta": eta}, "flags": ["--eta", str(eta)]}
+
+
+def consistency():
+    for c in axes(numbers=[{}, {"sigma_min": 0.02, "sigma_max": 50.0, "sigma_data": 1.0, "rho": 5.0}], clip_denoised=[True, False],
+                  s_noise=[1.0, 0.5]):
+        yield c, (1, 2, 5)
+
+
+GENERATORS = dict(zip(MODULES, [ddpm, ddim, ddim_inverse, dpm_multistep, dpm_inverse, dpm_singlestep, unipc, deis, euler,
+                                euler_ancestral, heun, lms, pndm, edm_euler, edm_dpm, flow_euler, flow_heun, lcm, tcd, consistency]))
+
+
+def cases(only):
+    for kind, generate in GENERATORS.items():
+        if only and only not in kind:
+            continue
+        seen = set()
+        for config, steps, *more in generate():
+            for n in steps:
+                case = Case(kind, config, n, **(more[0] if more else {}))
+                if case.name() not in seen:
+                    seen.add(case.name())
+                    yield case
