@@ -40,8 +40,9 @@ diffusers.logging.set_verbosity_error()
 diffusers.logging.disable_progress_bar()
 torch.set_default_dtype(torch.float64)
 
-TOLERANCE = 1e-6
-DIMENSION = 4
+TOLERANCE = 1e-6  # of the largest value of a state
+Z = [0.3, -1.1, 0.7, 2.0]
+DIMENSION = len(Z)
 FORMULA = "0.3*z + 0.6*sin(1.7*z + 0.004*n)"
 
 # Where each class lives.
@@ -85,7 +86,7 @@ class Draws:
     """Stands in for diffusers' randn_tensor: hands out a fixed list and remembers how much of it was used."""
 
     def __init__(self, seed, count):
-        self.values = np.random.default_rng(seed).standard_normal((count, DIMENSION))
+        self.values = np.random.default_rng(seed).standard_normal((count, DIMENSION)).round(3)
         self.used = 0
 
     def __call__(self, shape, **_):
@@ -98,7 +99,7 @@ def formula(z, n):
 
 
 @torch.no_grad()
-def run_diffusers(modules, case, z):
+def run_diffusers(modules, case):
     """The loop of diffusers' pipelines; returns the times it told the network, the states and the draws."""
     module = modules[case.kind]
     module.randn_tensor = draws = Draws(7, 3 * case.steps + 16)
@@ -112,8 +113,8 @@ def run_diffusers(modules, case, z):
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(0)
     scale = getattr(scheduler, "scale_model_input", lambda x, t: x)  # the flow schedulers have none
-    x = torch.tensor(z).reshape(1, 1, 1, DIMENSION)
-    times, states = [], [list(z)]
+    x = torch.tensor(Z).reshape(1, 1, 1, DIMENSION)
+    times, states = [], [Z]
     for t in scheduler.timesteps:
         y = formula(scale(x, t), t.item())
         x = scheduler.step(y, t, x, **case.step).prev_sample
@@ -255,7 +256,7 @@ def unipc():
         yield c, (6, 15)
     for c in axes(solver_order=[2, 3], solver_type=["bh1", "bh2"], sigmas=SIGMAS, final_sigmas_type=FINAL, lower_order_final=[True, False]):
         yield c, (5, 16)
-    for c in axes(flow=FLOW + [FLOW[0] | {"shift_terminal": 0.1}, FLOW[0] | {"use_karras_sigmas": True}], solver_order=[1, 2, 3]):
+    for c in axes(flow=FLOW + [FLOW[0] | {"shift_terminal": 0.1234}, FLOW[0] | {"use_karras_sigmas": True}], solver_order=[1, 2, 3]):
         yield c, (5,)
     yield FLOW[0] | {"use_dynamic_shifting": True}, (5,), {"set_timesteps": {"mu": 0.8}, "flags": ["--mu", "0.8"]}
     yield FLOW[0] | {"use_dynamic_shifting": True, "time_shift_type": "linear"}, (5,), {"set_timesteps": {"mu": 0.8}, "flags": ["--mu", "0.8"]}
@@ -327,7 +328,7 @@ def edm_dpm():
 
 
 def flow_euler():
-    for c in axes(shift=[1.0, 3.0], sigmas=SIGMAS, terminal=[{}, {"shift_terminal": 0.1}], stochastic_sampling=[False, True]):
+    for c in axes(shift=[1.0, 3.0], sigmas=SIGMAS, terminal=[{}, {"shift_terminal": 0.1234}], stochastic_sampling=[False, True]):
         yield c, (1, 5, 12)
     yield {"invert_sigmas": True}, (5,)
     yield {"num_train_timesteps": 500}, (5,)
@@ -375,3 +376,167 @@ def cases(only):
                 if case.name() not in seen:
                     seen.add(case.name())
                     yield case
+
+
+class Theirs:
+    """What diffusers makes of a case: states and draws, or why there are none."""
+
+    def __init__(self, modules, case):
+        self.error, self.times, self.states, self.draws = "", [], [], []
+        try:
+            self.times, self.states, self.draws = run_diffusers(modules, case)
+        except Exception as e:  # whatever it is, it is diffusers' answer
+            self.error = f"{type(e).__name__}: {e}".split("\n")[0][:100]
+        if not self.error and not np.isfinite(self.states).all():
+            self.error = "not a number"
+
+
+def trace(fluxion, folder, number, case, draws, compat):
+    """fluxion trace's answer, or its error."""
+    config, noise = folder / f"{number}.json", folder / f"{number}.noise.json"
+    config.write_text(json.dumps({"_class_name": case.kind} | case.config))
+    noise.write_text(json.dumps(draws))
+    command = [fluxion, "trace", "--scheduler", config, "--steps", str(case.steps), "--denoiser", "formula:" + FORMULA,
+               "--z", ",".join(map(str, Z)), "--noise", f"@{noise}", "--json", *case.flags]
+    if compat:
+        command += ["--compat", "diffusers"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        return None, done.stderr.strip().split("\n")[-1]
+    return json.loads(done.stdout), ""
+
+
+def distance(ours, theirs):
+    """The largest difference of a state, relative. Ours may leave a last call out that changes nothing."""
+    pairs = list(zip(ours[:-1], theirs)) + [(ours[-1], theirs[-1])]
+    worst = 0.0
+    for a, b in pairs:
+        a, b = np.array(a, dtype=float), np.array(b)  # null becomes NaN
+        worst = max(worst, np.nan_to_num(np.abs(a - b).max() / max(np.abs(b).max(), 1e-300), nan=math.inf))
+    return worst
+
+
+def judge(answer, error, theirs):
+    """(verdict, detail, distance) of one trace."""
+    if error:
+        return "refused", error, math.inf
+    if theirs.error:
+        return "ours alone", theirs.error, math.inf
+    d = distance(answer["states"], theirs.states)
+    return ("agrees" if d <= TOLERANCE else "differs"), "", d
+
+
+def fixture(case, theirs):
+    eta, mu = case.step.get("eta"), case.set_timesteps.get("mu")
+    entry = {"config": {"_class_name": case.kind} | case.config, "steps": case.steps, "draws": theirs.draws,
+             "times": theirs.times, "sample": theirs.states[-1]}
+    return entry | ({"eta": eta} if eta is not None else {}) | ({"mu": mu} if mu is not None else {})
+
+
+def spread(kept, limit):
+    """Cases that show every set of defects of each class once, and others evenly."""
+    chosen = []
+    for entries in kept.values():
+        small = [(names, f) for names, f in entries if len(json.dumps(f)) < 1500]
+        first = {}
+        for names, f in small:
+            first.setdefault((names, f["config"].get("prediction_type")), f)
+        rest = [f for names, f in small if f not in first.values()]
+        chosen += list(first.values()) + rest[:: max(1, len(rest) // limit)][:limit]
+    return chosen
+
+
+def report(path, described, counts, defects, refusals, failures, worst):
+    total = sum(sum(c.values()) for c in counts.values())
+    lines = [
+        "# Agreement with diffusers",
+        "",
+        f"Written by `scripts/check_schedulers.py` with diffusers {diffusers.__version__}: {total} runs of diffusers' own loop in float64,",
+        f"on the formula `{FORMULA}` in place of a network, each compared state by state with `fluxion trace --scheduler`,",
+        "once as it is and once with `--compat diffusers`. Agreement is 1e-6 of a state's largest value; stochastic schedulers",
+        "were given the same draws.",
+        "",
+        "* **agrees**: as it is. **corrected**: differs, and the trace names the defect of diffusers that it leaves out;",
+        "  with `--compat diffusers` all of these agree.",
+        "* **ours alone**: diffusers fails (an exception, or not a number) and Fluxion gives a finite sample.",
+        "* **refused**: one line says why, and what would work.",
+        "",
+        "| class | runs | agrees | corrected | ours alone | refused | largest difference where it agrees |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for kind in MODULES:
+        if kind in counts:
+            c = counts[kind]
+            lines.append(f"| {kind} | {sum(c.values())} | {c['agrees']} | {c['corrected']} | {c['ours alone']} | {c['refused']} | {worst[kind]:.0e} |")
+    lines += ["", "## What is corrected", "", "| name | runs | diffusers | Fluxion |", "|---|---:|---|---|"]
+    for name, n in sorted(defects.items()):
+        d = described[name]
+        lines.append(f"| {name} | {n} | {d['theirs']} | {d['ours']} |")
+    lines += ["", "## What is refused", "", "| class | as it is | with compat | line |", "|---|---:|---:|---|"]
+    for (kind, reason), (plain, compat) in sorted(refusals.items()):
+        lines.append(f"| {kind} | {plain} | {compat} | {reason} |")
+    lines += ["", "## Where diffusers fails", "", "| class | runs | diffusers says |", "|---|---:|---|"]
+    for (kind, reason), n in sorted(failures.items()):
+        lines.append(f"| {kind} | {n} | {reason} |")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("fluxion", type=Path)
+    parser.add_argument("--only", default="", help="classes whose name contains this")
+    parser.add_argument("--report", type=Path, help="write the table here")
+    parser.add_argument("--fixtures", type=Path, help="write a selection of runs here, for go test")
+    args = parser.parse_args()
+
+    modules = {kind: in_float64(module) for kind, module in MODULES.items()}
+    known = json.loads(subprocess.run([args.fluxion, "trace", "--list", "--json"], capture_output=True, text=True, check=True).stdout)
+    described = {d["name"]: d for d in known["defects"]}
+    counts, worst = defaultdict(lambda: defaultdict(int)), defaultdict(float)
+    defects, failures = defaultdict(int), defaultdict(int)
+    refusals, kept, wrong = defaultdict(lambda: [0, 0]), defaultdict(list), []
+
+    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        jobs = []
+        for number, case in enumerate(cases(args.only)):
+            theirs = Theirs(modules, case)
+            draws = theirs.draws or Draws(7, 3 * case.steps + 16).values.tolist()
+            jobs.append((case, theirs, [pool.submit(trace, args.fluxion, Path(folder), f"{number}-{compat:d}", case, draws, compat)
+                                        for compat in (False, True)]))
+        for case, theirs, answers in jobs:
+            (plain, plain_error), (compat, compat_error) = (a.result() for a in answers)
+            verdict, detail, d = judge(plain, plain_error, theirs)
+            names = tuple(sorted(plain["scheduler"]["corrected"])) if plain else ()
+            if verdict == "differs" and names:
+                verdict = "corrected"
+            if verdict in ("agrees",):
+                worst[case.kind] = max(worst[case.kind], d)
+            counts[case.kind][verdict] += 1
+            for name in names if verdict == "corrected" else ():
+                defects[name] += 1
+            if theirs.error:
+                failures[case.kind, theirs.error] += 1
+            again, _, far = judge(compat, compat_error, theirs)
+            for at, (outcome, reason) in enumerate([(verdict, plain_error), (again, compat_error)]):
+                if outcome == "refused":
+                    refusals[case.kind, re.sub(r"^.*?" + case.kind + ": ", "", reason)][at] += 1
+            if verdict == "differs" or again == "differs" or (verdict == "ours alone" and not np.isfinite(np.array(plain["states"][-1], dtype=float)).all()):
+                wrong.append(f"{case.name()}: {verdict} {d:.1e}, with compat {again} {far:.1e}")
+            elif verdict in ("agrees", "corrected") and again == "agrees":
+                kept[case.kind].append((names, fixture(case, theirs)))
+
+    for kind, c in counts.items():
+        print(f"{kind:36} {dict(c)}  {worst[kind]:.0e}")
+    for line in wrong:
+        print("WRONG", line)
+    if args.report:
+        report(args.report, described, counts, defects, refusals, failures, worst)
+    if args.fixtures:
+        lines = [json.dumps(f, separators=(",", ":")) for f in spread(kept, 4)]
+        args.fixtures.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+    print(f"{sum(sum(c.values()) for c in counts.values())} runs, {len(wrong)} wrong")
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()

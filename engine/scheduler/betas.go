@@ -29,6 +29,23 @@ func latentBetas(schedule string) betas {
 // cumulated returns ᾱₙ, the squared α of step n. extra are the schedules that
 // the class knows beside the three that all of them know.
 func (b betas) cumulated(zero bool, extra ...string) ([]float64, error) {
+	list, err := b.list(extra...)
+	if err != nil {
+		return nil, err
+	}
+	product := 1.0
+	for i, beta := range list {
+		product *= 1 - beta
+		list[i] = product
+	}
+	if zero {
+		zeroTerminal(list)
+	}
+	return list, nil
+}
+
+// list returns the βs.
+func (b betas) list(extra ...string) ([]float64, error) {
 	n := b.NumTrainTimesteps
 	if n < 1 {
 		return nil, refuse("num_train_timesteps", n, "a positive number")
@@ -61,16 +78,10 @@ func (b betas) cumulated(zero bool, extra ...string) ([]float64, error) {
 			list[i] = math.Min(1-after/before, 0.999)
 		}
 	}
-	product := 1.0
 	for i, beta := range list {
 		if !(beta > 0 && beta < 1) {
 			return nil, refuse(fmt.Sprintf("β[%d]", i), beta, "a number between 0 and 1")
 		}
-		product *= 1 - beta
-		list[i] = product
-	}
-	if zero {
-		zeroTerminal(list)
 	}
 	return list, nil
 }

@@ -156,7 +156,9 @@ func (c Config) Bytes() []byte {
 		lines["_fluxion_"+key] = string(value)
 	}
 	for key, field := range fieldsOf(c.Class) {
-		lines[key] = python(field)
+		if p, ok := field.Interface().(optional); !ok || p != nil {
+			lines[key] = python(field)
+		}
 	}
 	var b bytes.Buffer
 	b.WriteString("{\n")
@@ -170,13 +172,18 @@ func (c Config) Bytes() []byte {
 	return b.Bytes()
 }
 
+// optional is a key that a class honours and that diffusers writes only where
+// it was given.
+type optional *float64
+
 // fieldsOf returns the fields of a class by key, those of embedded structs too.
 func fieldsOf(c Class) map[string]reflect.Value {
 	fields := map[string]reflect.Value{}
 	var walk func(v reflect.Value)
 	walk = func(v reflect.Value) {
 		for i := range v.NumField() {
-			if key, ok := v.Type().Field(i).Tag.Lookup("json"); ok {
+			if tag, ok := v.Type().Field(i).Tag.Lookup("json"); ok {
+				key, _, _ := strings.Cut(tag, ",")
 				fields[key] = v.Field(i)
 			} else {
 				walk(v.Field(i))

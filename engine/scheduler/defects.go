@@ -8,6 +8,7 @@ var (
 	previousStep = Defect{"previous-step", "steps to t − N/steps, which linspace, and trailing where steps do not divide N, do not have", "steps to the next entry of the grid"}
 	lonelyTime   = Defect{"single-step", "one step starts at the end of the grid that is almost data", "starts at noise"}
 	cutTime      = Defect{"cut-times", "cuts the time that the network is told off at an integer", "rounds it, or on the flow path tells it whole"}
+	extraTime    = Defect{"extra-time", "makes a step too many, at time −1, for some trailing grids whose steps do not divide N", "makes as many as asked for"}
 	finalNoise   = Defect{"final-noise", "adds √β to the result where the last time is not 0", "ends without noise"}
 	logVariance  = Defect{"log-variance", "takes the root of a logarithm for fixed_large_log: NaN", "takes fixed_large"}
 	clippedEps   = Defect{"clipped-epsilon", "clips x̂ and keeps the ε̂ of before", "takes the ε̂ that agrees with the clipped x̂"}
@@ -15,13 +16,13 @@ var (
 	droppedTimes = Defect{"dropped-times", "drops repeated times and leaves as many noise levels out at the end", "makes every step"}
 	logLinear    = Defect{"log-linear", "makes a noise level too many, tells the network times that do not belong, and does not end at 0", "makes one for each call, with its time"}
 	shiftedTwice = Defect{"shifted-twice", "shifts the end of the flow grid, and then the whole grid again", "shifts once"}
-	thirdOrder   = Defect{"third-order-sde", "subtracts ½ where the expansion adds it: the order falls to two", "adds it"}
+	thirdOrder   = Defect{"third-order", "gives the second difference of multistep DPM-Solver half its weight, in SDEs with a wrong sign as well: the observed order is two", "gives it the weight of the exact expansion: the observed order is three"}
 	combinedV    = Defect{"combined-v", "combines v of several times and converts the sum at one", "converts each at its own time"}
 	halfStep     = Defect{"half-step", "takes half of N/steps as the middle of the step, and the network is told another time", "takes the time that the network is told"}
 )
 
 // Defects returns all of them.
 func Defects() []Defect {
-	return []Defect{previousStep, lonelyTime, cutTime, finalNoise, logVariance, clippedEps, foreignEnd, droppedTimes, logLinear,
+	return []Defect{previousStep, lonelyTime, extraTime, cutTime, finalNoise, logVariance, clippedEps, foreignEnd, droppedTimes, logLinear,
 		shiftedTwice, thirdOrder, combinedV, halfStep}
 }

@@ -9,7 +9,7 @@ type deis struct {
 	spacing
 	dpmKeys
 	sigmaKeys
-	strangeSigmaRange
+	guestRange
 	flowSigmas
 	dynamicShift
 }
@@ -51,7 +51,7 @@ func (c *deis) plan(p *planner) error {
 	var l levels
 	switch {
 	case grid != "":
-		l, err = p.bySigma(grid, sigmaRange(c.strangeSigmaRange), table, grid == "karras")
+		l, err = p.bySigma(grid, c.own(), table, grid == "karras")
 	case c.UseFlowSigmas:
 		l, err = p.byFlow(c.flowSigmas, c.dynamicShift, len(alphas))
 	default:

@@ -13,7 +13,7 @@ type dpmInverse struct {
 	spacing
 	dpmKeys
 	sigmaKeys
-	strangeSigmaRange
+	guestRange
 	flowSigmas
 	EulerAtFinal     bool    `json:"euler_at_final"`
 	LambdaMinClipped float64 `json:"lambda_min_clipped"`
@@ -57,7 +57,7 @@ func (c *dpmInverse) plan(p *planner) error {
 	last := lastTime(table, c.LambdaMinClipped)
 	var l levels
 	if grid != "" {
-		l, err = p.bySigma(grid, sigmaRange(c.strangeSigmaRange), table, grid == "karras")
+		l, err = p.bySigma(grid, c.own(), table, grid == "karras")
 		l = l.reversed()
 	} else {
 		var times []float64

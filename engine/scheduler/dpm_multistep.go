@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"math"
+	"slices"
 	"sort"
 )
 
@@ -14,7 +15,7 @@ type dpmMultistep struct {
 	spacing
 	dpmKeys
 	sigmaKeys
-	strangeSigmaRange
+	guestRange
 	flowSigmas
 	dynamicShift
 	finalSigma
@@ -53,9 +54,6 @@ func (c *dpmMultistep) plan(p *planner) error {
 	if m.noise && zero {
 		return refuse("final_sigmas_type", "zero", "sigma_min with algorithm_type "+c.AlgorithmType)
 	}
-	if m.noise && m.stochastic && c.SolverOrder == 3 {
-		return refuse("solver_order", 3, "1 or 2 with algorithm_type sde-dpmsolver; diffusers has no third order of it")
-	}
 	if err := p.limit(clipping{}, c.thresholding); err != nil {
 		return err
 	}
@@ -78,7 +76,7 @@ func (c *dpmMultistep) plan(p *planner) error {
 	switch {
 	case grid != "":
 		rounded := (grid == "karras" || c.UseLuLambdas) && c.BetaSchedule != "squaredcos_cap_v2"
-		l, err = p.bySigma(grid, sigmaRange(c.strangeSigmaRange).unless(c.UseLuLambdas), table, rounded)
+		l, err = p.bySigma(grid, c.own().unless(c.UseLuLambdas), table, rounded)
 	case c.UseFlowSigmas:
 		l, err = p.byFlow(c.flowSigmas, c.dynamicShift, len(alphas))
 	default:
@@ -101,6 +99,9 @@ func (c *dpmMultistep) plan(p *planner) error {
 		p.ratio(0, table[0])
 	}
 	m.orders = c.orders(len(l.times), zero || c.EulerAtFinal)
+	if m.noise && m.stochastic && slices.Contains(m.orders, 3) {
+		return refuse("solver_order", 3, "1 or 2 with algorithm_type sde-dpmsolver; diffusers has no third order of it")
+	}
 	return p.run(m)
 }
 

@@ -10,7 +10,7 @@ type dpmSinglestep struct {
 	thresholding
 	dpmKeys
 	sigmaKeys
-	strangeSigmaRange
+	guestRange
 	flowSigmas
 	dynamicShift
 	finalSigma
@@ -61,7 +61,7 @@ func (c *dpmSinglestep) plan(p *planner) error {
 	var l levels
 	switch {
 	case grid != "":
-		l, err = p.bySigma(grid, sigmaRange(c.strangeSigmaRange), table, grid == "karras")
+		l, err = p.bySigma(grid, c.own(), table, grid == "karras")
 	case c.UseFlowSigmas:
 		l, err = p.byFlow(c.flowSigmas, c.dynamicShift, len(alphas))
 	default:

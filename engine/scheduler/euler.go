@@ -157,7 +157,7 @@ type heun struct {
 	clipping
 	spacing
 	sigmaKeys
-	strangeSigmaRange
+	guestRange
 }
 
 func newHeun() Class {
@@ -172,7 +172,7 @@ func (c *heun) plan(p *planner) error {
 	if err != nil {
 		return err
 	}
-	l, err := ratioGrid(p, c.spacing, c.sigmaKeys, sigmaRange(c.strangeSigmaRange), ratios(alphas))
+	l, err := ratioGrid(p, c.spacing, c.sigmaKeys, c.own(), ratios(alphas))
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ type lms struct {
 	prediction
 	spacing
 	sigmaKeys
-	strangeSigmaRange
+	guestRange
 }
 
 func newLMS() Class {
@@ -200,7 +200,7 @@ func (c *lms) plan(p *planner) error {
 	if err != nil {
 		return err
 	}
-	l, err := ratioGrid(p, c.spacing, c.sigmaKeys, sigmaRange(c.strangeSigmaRange), ratios(alphas))
+	l, err := ratioGrid(p, c.spacing, c.sigmaKeys, c.own(), ratios(alphas))
 	if err != nil {
 		return err
 	}
@@ -295,9 +295,6 @@ func (c *edmDPM) plan(p *planner) error {
 	if m.noise {
 		return refuse("algorithm_type", c.AlgorithmType, "dpmsolver++ or sde-dpmsolver++")
 	}
-	if m.stochastic && c.SolverOrder == 3 {
-		return refuse("solver_order", 3, "1 or 2 with algorithm_type sde-dpmsolver++; this class has no third order of it")
-	}
 	if err := p.limit(clipping{}, c.thresholding); err != nil {
 		return err
 	}
@@ -306,5 +303,8 @@ func (c *edmDPM) plan(p *planner) error {
 	}
 	zero, _ := c.zero()
 	m.orders = c.orders(p.Steps, zero || c.EulerAtFinal)
+	if m.stochastic && slices.Contains(m.orders, 3) {
+		return refuse("solver_order", 3, "1 or 2 with algorithm_type sde-dpmsolver++; this class of diffusers has no third order of it")
+	}
 	return p.run(m)
 }

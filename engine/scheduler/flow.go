@@ -10,15 +10,12 @@ import (
 // image tokens says how much.
 func flowShift(p *planner, d dynamicShift, shift float64) (func(sigma float64) float64, error) {
 	if !d.UseDynamicShifting {
-		if p.Mu != nil {
-			return nil, refuse("mu", *p.Mu, "use_dynamic_shifting = true in the config")
-		}
 		if !(shift > 0) {
 			return nil, refuse("shift", shift, "a positive number")
 		}
 		return func(s float64) float64 { return shift * s / (1 + (shift-1)*s) }, nil
 	}
-	if p.Mu == nil {
+	if p.mu() == nil {
 		return nil, errors.New("use_dynamic_shifting = true: the shift depends on the image's size, want μ or the number of image tokens")
 	}
 	k := *p.Mu
@@ -44,7 +41,7 @@ func stretch(sigmas []float64, terminal float64) {
 type flowEuler struct {
 	dynamicShift
 	sigmaKeys
-	strangeSigmaRange
+	guestRange
 	NumTrainTimesteps  int      `json:"num_train_timesteps"`
 	Shift              float64  `json:"shift"`
 	BaseShift          *float64 `json:"base_shift"`
@@ -89,7 +86,7 @@ func (c *flowEuler) plan(p *planner) error {
 		return err
 	}
 	if grid != "" {
-		if sigmas, err = sigmaRange(c.strangeSigmaRange).grid(grid, sigmas[0], sigmas[p.Steps-1], p.Steps); err != nil {
+		if sigmas, err = c.own().grid(grid, sigmas[0], sigmas[p.Steps-1], p.Steps); err != nil {
 			return err
 		}
 	}

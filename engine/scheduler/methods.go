@@ -31,8 +31,9 @@ type method struct {
 // run makes the rows of a method on the points.
 func (p *planner) run(m method) error {
 	p.Method, p.End = m.name, p.points[len(p.points)-1]
-	// A last interval without length changes nothing.
-	if last := len(p.points) - 1; last > 1 && m.orders != nil && math.Abs(halfLogSNR(p.points[last])-halfLogSNR(p.points[last-1])) < 1e-9 {
+	// A last interval without length changes nothing, unless there is a corrector
+	// or a step over more than one interval.
+	if last := len(p.points) - 1; last > 1 && (m.name == "dpm" || m.name == "deis") && math.Abs(halfLogSNR(p.points[last])-halfLogSNR(p.points[last-1])) < noInterval {
 		p.points = p.points[:last]
 	}
 	switch m.name {
@@ -53,6 +54,9 @@ func (p *planner) run(m method) error {
 	}
 	return fmt.Errorf("unknown method %s", m.name)
 }
+
+// noInterval is a difference of ln(α/σ) that rounding makes.
+const noInterval = 1e-9
 
 func halfLogSNR(q process.Point) float64 { return math.Log(q.Alpha) - math.Log(q.Sigma) }
 
@@ -76,10 +80,16 @@ func (p *planner) eachInterval(m method) error {
 		case "euler": // on the flow path, in y = ε̂ − x̂ or its negative
 			next = process.Linear{Z: 1}.Plus(1, eps.Plus(s.Sigma-t.Sigma, x, t.Sigma-s.Sigma), 1)
 		case "ddim": // equation 12 of Song, Meng, Ermon (2021), σ_η by equation 16
-			row.C = m.eta * posterior(t, s)
+			if m.eta != 0 {
+				row.C = m.eta * posterior(t, s)
+			}
 			direction := math.Sqrt(math.Max(0, s.Sigma*s.Sigma-row.C*row.C))
 			next = x.Plus(s.Alpha, eps, direction)
-			if p.Limit != (Limit{}) && direction != 0 && t.Sigma != 0 && !p.correct(clippedEps) {
+			switch {
+			case p.Limit == (Limit{}):
+			case t.Sigma == 0: // z is x̂, and ε̂ stands apart
+				row.Excess = s.Alpha
+			case direction != 0 && !p.correct(clippedEps):
 				row.Excess = direction * t.Alpha / t.Sigma
 			}
 		case "ddpm": // equations 6 and 7 of Ho, Jain, Abbeel (2020)
@@ -466,8 +476,8 @@ func (p *planner) unify(m method, r *recorder, i int, state vector, correct bool
 	if correct {
 		ago = 1
 	}
-	if math.IsInf(h, 0) {
-		order = 1 // nothing reaches over an infinite interval
+	if math.IsInf(h, 0) || math.Abs(h) < noInterval {
+		order = 1 // nothing reaches over an infinite interval, or is needed over none
 	}
 	next := vector(nil).plus(e.a, state).plus(e.d0, r.last(ago))
 	hh, scale := -h, -t.Alpha

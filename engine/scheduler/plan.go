@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -38,7 +39,8 @@ type Plan struct {
 //	z' = A z + B₀ y₀ + Σₖ Bₖ hₖ + C ξ + Excess (x̂ − x̂ before Limit)
 //
 // with y₀ the call's output, changed to agree with the limited x̂, hₖ what was
-// kept k calls before, and Excess 0 but for a defect of diffusers' DDIM.
+// kept k calls before, and Excess 0 unless x̂ is limited where it is z itself, or
+// by a defect of diffusers' DDIM.
 type Row struct {
 	A      float64
 	B      []float64
@@ -54,7 +56,15 @@ func (c Config) Plan(o Options) (Plan, error) {
 		return Plan{}, fmt.Errorf("scheduler config: %s: %d steps, want at least 1", c.Name, o.Steps)
 	}
 	p := &planner{Options: o, Plan: Plan{Class: c.Name, Unused: c.Unused}}
-	if err := c.Class.plan(p); err != nil {
+	err := c.Class.plan(p)
+	switch {
+	case err != nil:
+	case o.Eta != nil && !p.etaRead:
+		err = errors.New("it takes no η; DDIMScheduler and TCDScheduler do")
+	case o.Mu != nil && !p.muRead:
+		err = errors.New("it takes no μ; schedulers on the flow path with use_dynamic_shifting = true do")
+	}
+	if err != nil {
 		return Plan{}, fmt.Errorf("scheduler config: %s: %w", c.Name, err)
 	}
 	return p.Plan, nil
@@ -69,7 +79,8 @@ type planner struct {
 	row      func(q process.Point) (a, b float64) // y = a x + b ε
 	input    func(q process.Point) float64        // the network sees input·z
 	from, to map[int]process.Point                // where a compatible interval leaves from and goes to
-	etaRead  bool
+	etaRead  bool                                 // whether the class took these options
+	muRead   bool
 }
 
 // correct records a defect that makes a difference to this plan and reports
@@ -91,6 +102,11 @@ func (p *planner) eta(normal float64) float64 {
 		return *p.Options.Eta
 	}
 	return normal
+}
+
+func (p *planner) mu() *float64 {
+	p.muRead = true
+	return p.Mu
 }
 
 // prediction is the key that says what the network gives.

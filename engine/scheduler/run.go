@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"slices"
 
 	"fluxion/engine/process"
 )
@@ -54,10 +55,10 @@ func (p Plan) Run(z []float64, network Network, noise func() ([]float64, error))
 }
 
 // change limits x̂ and returns the output that says so, and by how much x̂
-// changed. Where x̂ does not depend on the output there is nothing to change.
+// changed. Where x̂ is z itself no output says so.
 func (l Limit) change(row Row, z, y []float64) (changed, excess []float64) {
 	excess = make([]float64, len(z))
-	if l == (Limit{}) || row.X.Y == 0 {
+	if l == (Limit{}) {
 		return y, excess
 	}
 	x := make([]float64, len(z))
@@ -66,10 +67,12 @@ func (l Limit) change(row Row, z, y []float64) (changed, excess []float64) {
 		excess[j] = -x[j]
 	}
 	l.Apply(x)
-	changed = make([]float64, len(z))
+	changed = slices.Clone(y)
 	for j, v := range x {
 		excess[j] += v
-		changed[j] = y[j] + excess[j]/row.X.Y
+		if row.X.Y != 0 {
+			changed[j] += excess[j] / row.X.Y
+		}
 	}
 	return changed, excess
 }

@@ -21,10 +21,13 @@ type sigmaRange struct {
 	SigmaMax *float64 `json:"sigma_max"`
 }
 
-type strangeSigmaRange struct {
-	SigmaMin *float64 `json:"sigma_min,omitempty"`
-	SigmaMax *float64 `json:"sigma_max,omitempty"`
+// guestRange is the same for a class that does not have the keys.
+type guestRange struct {
+	SigmaMin optional `json:"sigma_min"`
+	SigmaMax optional `json:"sigma_max"`
 }
+
+func (r guestRange) own() sigmaRange { return sigmaRange{r.SigmaMin, r.SigmaMax} }
 
 // kind returns the grid's name, empty for the times' own.
 func (k sigmaKeys) kind() (string, error) {

@@ -132,10 +132,11 @@ func (p *planner) bySigma(kind string, r sigmaRange, table []float64, rounded bo
 // time from 1 − 1/N down, shifted. diffusers cuts the times off at integers.
 func (p *planner) byFlow(f flowSigmas, d dynamicShift, train int) (levels, error) {
 	shift := f.FlowShift
-	if p.Mu != nil {
-		if !d.UseDynamicShifting || d.TimeShiftType != "exponential" {
-			return levels{}, refuse("mu", *p.Mu, "use_dynamic_shifting with time_shift_type exponential in the config")
-		}
+	if d.UseDynamicShifting && d.TimeShiftType != "exponential" {
+		return levels{}, refuse("time_shift_type", d.TimeShiftType, "exponential")
+	}
+	// Without μ, flow_shift stands, as in diffusers.
+	if d.UseDynamicShifting && p.mu() != nil {
 		shift = math.Exp(*p.Mu)
 	}
 	up := make([]float64, p.Steps+1)

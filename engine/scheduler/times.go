@@ -53,6 +53,13 @@ func (s spacing) times(p *planner, w spread) ([]float64, error) {
 		for i := range list {
 			list[i] = math.RoundToEven(float64(w.last)-float64(i)*step) - 1
 		}
+		if end := len(list) - 1; list[end] < 0 {
+			// Rounding made arange one entry too long.
+			if !p.correct(extraTime) {
+				return nil, refuse("timestep_spacing", "trailing", fmt.Sprintf("another number of steps: diffusers makes %d of %d and gives the network time −1", end+1, end))
+			}
+			list = list[:end]
+		}
 		return list, within(list, w.train)
 	default:
 		return nil, refuse("timestep_spacing", s.TimestepSpacing, "leading, linspace or trailing")

@@ -1,0 +1,296 @@
+package scheduler
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"fluxion/engine/process"
+)
+
+const trainSteps = 1000
+
+// predictions are diffusers' names of our outputs.
+var predictions = map[string]string{"eps": "epsilon", "x": "sample", "v": "v_prediction"}
+
+// named are our discrete schedules as diffusers' keys.
+var named = map[string]betas{
+	"ddpm-linear":        linearBetas(),
+	"ddpm-scaled-linear": latentBetas("scaled_linear"),
+	"ddpm-squaredcos":    {trainSteps, 1e-4, 0.02, "squaredcos_cap_v2", nil},
+	"ddpm-sigmoid":       {trainSteps, 1e-4, 0.02, "sigmoid", nil},
+}
+
+// Of returns a config of a network trained on the process, as checkpoints carry
+// it. What diffusers has no key for stands in keys that begin with _fluxion_,
+// which it ignores: it CANNOT sample a flow-matching network with output x, eps
+// or v, and will not notice.
+//
+// Flow matching becomes FlowMatchEulerDiscreteScheduler, whose convention is
+// ours for the output u (y = ε − x, time input 1000 t). A discrete schedule
+// becomes DDPMScheduler with its name or βs; a continuous variance-preserving
+// one DDPMScheduler with trained_betas: ᾱ after step n is α² at t = n/1000, the
+// time at which our network is called with n (t = 1/2000 for n = 0, where β
+// would be 0 and diffusers would divide by it). EDM's becomes EDMEulerScheduler.
+func Of(p process.Process) (Config, error) {
+	base, modified := process.Unmodified(p.Schedule)
+	c := Config{Private: map[string]json.RawMessage{}}
+	output := p.Output.Name
+	switch name := base.Name(); {
+	case modified.Scale != "":
+		return c, fmt.Errorf("schedule %s scaled by %s has no scheduler in diffusers", name, modified.Scale)
+	case name == "fm":
+		k := newFlowEuler().(*flowEuler)
+		if modified.Shift != 0 {
+			k.Shift = 1 / modified.Shift // theirs is λ − 2 ln shift
+			modified.Shift = 0
+		}
+		c.Name, c.Class = "FlowMatchEulerDiscreteScheduler", k
+		if output != "u" {
+			c.note("output", output)
+		}
+	case base.Path().Name == process.VEPath.Name && output == "edm":
+		_, first := base.AlphaSigma(0)
+		_, last := base.AlphaSigma(1)
+		k := newEDMEuler().(*edmEuler)
+		k.SigmaMin, k.SigmaMax = tidy(first), tidy(last)
+		c.Name, c.Class = "EDMEulerScheduler", k
+	case base.Path().Name == process.VPPath.Name:
+		k := newDDPM().(*ddpm)
+		k.ClipSample, k.TimestepSpacing = false, "trailing" // leading would not start at noise
+		k.PredictionType = predictions[output]
+		if k.PredictionType == "" {
+			k.PredictionType = output // at which diffusers stops with an error
+		}
+		if d, ok := base.(process.Discrete); !ok {
+			k.TrainedBetas = continuousBetas(p.Schedule)
+			if name != "cosine" {
+				c.note("schedule", name)
+			}
+		} else if k.RescaleBetasZeroSNR, modified.ZeroSNR = modified.ZeroSNR, false; named[name].BetaSchedule != "" {
+			k.betas = named[name]
+		} else {
+			k.betas = betas{d.Steps(), 1e-4, 0.02, "linear", discreteBetas(d)}
+		}
+		c.Name, c.Class = "DDPMScheduler", k
+	default:
+		return c, fmt.Errorf("schedule %s with output %s has no scheduler in diffusers", name, output)
+	}
+	if modified.MaxLogSNR != 0 {
+		c.note("max_log_snr", modified.MaxLogSNR)
+	}
+	if modified.Shift != 0 {
+		c.note("shift", modified.Shift)
+	}
+	if modified.ZeroSNR {
+		c.note("zero_snr", true)
+	}
+	return c, nil
+}
+
+// note keeps what diffusers has no key for.
+func (c Config) note(key string, value any) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // strings, finite numbers and booleans marshal
+	}
+	c.Private[key] = text
+}
+
+// tidy takes the rounding of an exponential off.
+func tidy(x float64) float64 {
+	digits := math.Pow(10, 14-math.Ceil(math.Log10(x)))
+	return math.Round(x*digits) / digits
+}
+
+// continuousBetas are the βs of the DDPM with trainSteps steps whose marginals
+// are the schedule's: 1 − ᾱₙ/ᾱₙ₋₁, written without the cancellation.
+func continuousBetas(s process.Schedule) []float64 {
+	b := make([]float64, trainSteps)
+	alpha, sigma := 1.0, 0.0
+	for n := range b {
+		a, c := s.AlphaSigma(math.Max(float64(n), 0.5) / trainSteps)
+		b[n] = (c - sigma) * (c + sigma) / (alpha * alpha)
+		alpha, sigma = a, c
+	}
+	return b
+}
+
+func discreteBetas(d process.Discrete) []float64 {
+	b := make([]float64, d.Steps())
+	before := 1.0
+	for n := range b {
+		alpha, _ := d.AlphaSigma(d.StepTime(float64(n)))
+		b[n] = (before - alpha) * (before + alpha) / (before * before)
+		before = alpha
+	}
+	return b
+}
+
+// What classes have in common, for Process.
+func (b betas) noise() betas            { return b }
+func (p prediction) predicts() string   { return p.PredictionType }
+func (z zeroSNR) zeroed() bool          { return z.RescaleBetasZeroSNR }
+func (f flowSigmas) onFlow() flowSigmas { return f }
+
+// Process returns the process that a network with this scheduler was trained
+// on. What only steers sampling (grids, solvers, clipping) has no part in it.
+func (c Config) Process() (process.Process, error) {
+	p, err := c.process()
+	if err != nil {
+		return process.Process{}, fmt.Errorf("scheduler config: %s: %w", c.Name, err)
+	}
+	return p, nil
+}
+
+func (c Config) process() (process.Process, error) {
+	var private struct {
+		Output    string
+		Schedule  string
+		MaxLogSNR float64 `json:"max_log_snr"`
+		Shift     float64
+		ZeroSNR   bool `json:"zero_snr"`
+	}
+	text, err := json.Marshal(c.Private)
+	if err == nil {
+		err = json.Unmarshal(text, &private)
+	}
+	if err != nil {
+		return process.Process{}, fmt.Errorf("keys of Fluxion: %w", err)
+	}
+	o := process.ScheduleOptions{MaxLogSNR: private.MaxLogSNR, Shift: private.Shift, ZeroSNR: private.ZeroSNR}
+	output := "u"
+	if private.Output != "" {
+		output = private.Output
+	}
+	flow := func(shift float64, steps int) (process.Process, error) {
+		if steps != trainSteps {
+			return process.Process{}, refuse("num_train_timesteps", steps, fmt.Sprint(trainSteps))
+		}
+		if !(shift > 0) {
+			return process.Process{}, refuse("shift", shift, "a positive number")
+		}
+		o.Shift = 1 / shift
+		return process.Get("fm", o, output)
+	}
+	switch k := c.Class.(type) {
+	case *flowEuler:
+		if k.InvertSigmas {
+			return process.Process{}, refuse("invert_sigmas", true, "false")
+		}
+		return flow(k.Shift, k.NumTrainTimesteps)
+	case *flowHeun:
+		return flow(k.Shift, k.NumTrainTimesteps)
+	case *edmEuler:
+		return k.process(k.PredictionType)
+	case *edmDPM:
+		return k.process(k.PredictionType)
+	case interface {
+		noise() betas
+		predicts() string
+	}:
+		if f, ok := k.(interface{ onFlow() flowSigmas }); ok && f.onFlow().UseFlowSigmas {
+			if k.predicts() != "flow_prediction" {
+				return process.Process{}, refuse("prediction_type", k.predicts(), "flow_prediction beside use_flow_sigmas")
+			}
+			return flow(f.onFlow().FlowShift, k.noise().NumTrainTimesteps)
+		}
+		z, ok := k.(interface{ zeroed() bool })
+		return discreteProcess(k.noise(), ok && z.zeroed(), k.predicts(), private.Schedule, o)
+	}
+	return process.Process{}, errors.New("a network that jumps to the data has no process to train on here; its config can be sampled with")
+}
+
+func (c edmKeys) process(prediction string) (process.Process, error) {
+	if prediction != "epsilon" {
+		return process.Process{}, refuse("prediction_type", prediction, "epsilon")
+	}
+	s, err := process.NewVE("ve", c.SigmaMin, c.SigmaMax)
+	if err != nil {
+		return process.Process{}, err
+	}
+	return process.New(s, process.EDM("edm", c.SigmaData))
+}
+
+// discreteProcess recognises our own schedules, continuous ones by their βs.
+func discreteProcess(b betas, zero bool, prediction, schedule string, o process.ScheduleOptions) (process.Process, error) {
+	output := prediction
+	for ours, theirs := range predictions {
+		if theirs == prediction {
+			output = ours
+		}
+	}
+	y, err := process.GetOutput(output)
+	if err != nil {
+		return process.Process{}, fmt.Errorf("prediction_type: %w", err)
+	}
+	if b.TrainedBetas != nil {
+		s, err := continuous(b, schedule, o)
+		if err != nil {
+			return process.Process{}, err
+		}
+		if s != nil {
+			return process.New(s, y)
+		}
+	}
+	o.ZeroSNR = o.ZeroSNR || zero
+	for name, known := range named {
+		if b.TrainedBetas == nil && b.same(known) {
+			s, err := process.GetSchedule(name, o)
+			if err != nil {
+				return process.Process{}, err
+			}
+			return process.New(s, y)
+		}
+	}
+	list, err := b.list("sigmoid", "laplace", "exp")
+	if err != nil {
+		return process.Process{}, err
+	}
+	s, err := process.NewDiscrete("ddpm-trained", list)
+	if err == nil {
+		s, err = process.Modify(s, o)
+	}
+	if err != nil {
+		return process.Process{}, err
+	}
+	return process.New(s, y)
+}
+
+// continuous returns the schedule whose βs these are, nil if there is none.
+// Without a name it may be the cosine, the first that Fluxion wrote.
+func continuous(b betas, schedule string, o process.ScheduleOptions) (process.Schedule, error) {
+	name := schedule
+	if name == "" {
+		name = "cosine"
+	}
+	s, err := process.GetSchedule(name, o)
+	if err != nil {
+		return nil, err
+	}
+	want := continuousBetas(s)
+	for n := range want {
+		if len(b.TrainedBetas) != len(want) {
+			break
+		}
+		// float32's precision: diffusers keeps no more.
+		if math.Abs(b.TrainedBetas[n]-want[n]) > 1e-6*want[n]+6e-8 {
+			break
+		}
+		if n == len(want)-1 {
+			return s, nil
+		}
+	}
+	if schedule != "" || o != (process.ScheduleOptions{}) {
+		return nil, refuse("trained_betas", "another list", "those of our schedule "+name+", which the file names")
+	}
+	return nil, nil
+}
+
+// same compares what matters.
+func (b betas) same(c betas) bool {
+	ends := b.BetaStart == c.BetaStart && b.BetaEnd == c.BetaEnd || b.BetaSchedule == "squaredcos_cap_v2"
+	return b.NumTrainTimesteps == c.NumTrainTimesteps && b.BetaSchedule == c.BetaSchedule && ends && slices.Equal(b.TrainedBetas, c.TrainedBetas)
+}
