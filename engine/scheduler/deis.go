@@ -36,7 +36,7 @@ func (c *deis) plan(p *planner) error {
 	if err := p.limit(clipping{}, c.thresholding); err != nil {
 		return err
 	}
-	alphas, err := p.discrete(c.betas, false, c.PredictionType)
+	alphas, err := p.discreteOrFlow(c.betas, false, c.PredictionType)
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func (c *dpmMultistep) plan(p *planner) error {
 	if err := p.limit(clipping{}, c.thresholding); err != nil {
 		return err
 	}
-	alphas, err := p.discrete(c.betas, c.RescaleBetasZeroSNR, c.PredictionType)
+	alphas, err := p.discreteOrFlow(c.betas, c.RescaleBetasZeroSNR, c.PredictionType)
 	if err != nil {
 		return err
 	}

@@ -118,6 +118,14 @@ var epsilon = prediction{"epsilon"}
 
 // discrete reads a class's βs and output: ᾱ of every step.
 func (p *planner) discrete(b betas, zero bool, prediction string, schedules ...string) ([]float64, error) {
+	if prediction == "flow_prediction" {
+		return nil, refuse("prediction_type", prediction, "epsilon, sample or v_prediction")
+	}
+	return p.discreteOrFlow(b, zero, prediction, schedules...)
+}
+
+// discreteOrFlow is the same for classes that know the flow path, too.
+func (p *planner) discreteOrFlow(b betas, zero bool, prediction string, schedules ...string) ([]float64, error) {
 	if err := p.output(prediction); err != nil {
 		return nil, err
 	}

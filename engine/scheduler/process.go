@@ -184,9 +184,9 @@ func (c Config) process() (process.Process, error) {
 	case *flowHeun:
 		return flow(k.Shift, k.NumTrainTimesteps)
 	case *edmEuler:
-		return k.process(k.PredictionType)
+		return k.process(k.PredictionType, o)
 	case *edmDPM:
-		return k.process(k.PredictionType)
+		return k.process(k.PredictionType, o)
 	case interface {
 		noise() betas
 		predicts() string
@@ -203,11 +203,14 @@ func (c Config) process() (process.Process, error) {
 	return process.Process{}, errors.New("a network that jumps to the data has no process to train on here; its config can be sampled with")
 }
 
-func (c edmKeys) process(prediction string) (process.Process, error) {
+func (c edmKeys) process(prediction string, o process.ScheduleOptions) (process.Process, error) {
 	if prediction != "epsilon" {
 		return process.Process{}, refuse("prediction_type", prediction, "epsilon")
 	}
 	s, err := process.NewVE("ve", c.SigmaMin, c.SigmaMax)
+	if err == nil {
+		s, err = process.Modify(s, o)
+	}
 	if err != nil {
 		return process.Process{}, err
 	}

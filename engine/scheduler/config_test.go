@@ -1,0 +1,184 @@
+package scheduler
+
+import (
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+
+	"fluxion/engine/process"
+)
+
+// Every class is written with all its keys, read again, and written the same.
+func TestRoundTrip(t *testing.T) {
+	for _, class := range classes {
+		c := Config{Name: class.name, Class: class.make()}
+		text := c.Bytes()
+		back, err := Read(text)
+		if err != nil {
+			t.Errorf("%s: %v", class.name, err)
+			continue
+		}
+		if !reflect.DeepEqual(back.Class, c.Class) {
+			t.Errorf("%s came back as %+v, want %+v", class.name, back.Class, c.Class)
+		}
+		if again := back.Bytes(); string(again) != string(text) {
+			t.Errorf("%s is written as\n%s\nthen as\n%s", class.name, text, again)
+		}
+	}
+}
+
+// The bytes that diffusers' save_pretrained writes.
+func TestBytes(t *testing.T) {
+	p, err := process.Get("fm", process.ScheduleOptions{}, "u")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Of(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{
+  "_class_name": "FlowMatchEulerDiscreteScheduler",
+  "_diffusers_version": "0.42.1",
+  "base_image_seq_len": 256,
+  "base_shift": 0.5,
+  "invert_sigmas": false,
+  "max_image_seq_len": 4096,
+  "max_shift": 1.15,
+  "num_train_timesteps": 1000,
+  "shift": 1.0,
+  "shift_terminal": null,
+  "stochastic_sampling": false,
+  "time_shift_type": "exponential",
+  "use_beta_sigmas": false,
+  "use_dynamic_shifting": false,
+  "use_exponential_sigmas": false,
+  "use_karras_sigmas": false
+}
+`
+	if got := string(c.Bytes()); got != want {
+		t.Errorf("got\n%s", got)
+	}
+}
+
+func TestInfinity(t *testing.T) {
+	c, err := Read([]byte(`{"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -Infinity, "_note": "-Infinity \" NaN"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := c.Class.(*dpmMultistep).LambdaMinClipped; !math.IsInf(v, -1) {
+		t.Errorf("lambda_min_clipped = %v", v)
+	}
+	if text := string(c.Bytes()); !strings.Contains(text, `"lambda_min_clipped": -Infinity,`) {
+		t.Errorf("written as\n%s", text)
+	}
+}
+
+func TestPythonFloats(t *testing.T) {
+	for v, want := range map[float64]string{1: "1.0", 0: "0.0", 0.02: "0.02", 1e-4: "0.0001", 9e-5: "9e-05",
+		6.168502750680847e-07: "6.168502750680847e-07", 1e15: "1000000000000000.0", 1e16: "1e+16", -2.5: "-2.5", 1e-100: "1e-100"} {
+		if got := pythonFloat(v); got != want {
+			t.Errorf("%v is written %s, want %s", v, got, want)
+		}
+	}
+}
+
+// A checkpoint says what its network was trained on.
+func TestProcessRoundTrip(t *testing.T) {
+	for _, schedule := range process.Schedules() {
+		for _, o := range []process.ScheduleOptions{{}, {MaxLogSNR: 14}, {Shift: 0.5}, {ZeroSNR: true}} {
+			for _, output := range process.Outputs() {
+				p, err := process.Get(schedule, o, output)
+				if err != nil {
+					continue // not a process
+				}
+				c, err := Of(p)
+				if err != nil {
+					if path := p.Schedule.Path().Name; path == process.VPPath.Name || path == process.LinearPath.Name {
+						t.Errorf("%v %+v: %v", p, o, err)
+					}
+					continue
+				}
+				c, err = Read(c.Bytes())
+				if err != nil {
+					t.Fatalf("%v: %v", p, err)
+				}
+				q, err := c.Process()
+				if err != nil {
+					if _, known := predictions[output]; known || output == "u" {
+						t.Errorf("%v %+v: %v", p, o, err)
+					}
+					continue
+				}
+				for _, at := range []float64{0.1, 0.5, 0.9} {
+					a, b := p.At(at), q.At(at)
+					if math.Abs(a.LogSNR-b.LogSNR) > 1e-9 || math.Abs(a.NetworkTime-b.NetworkTime) > 1e-9 || math.Abs(a.A-b.A) > 1e-9 {
+						t.Errorf("%v %+v at %v: %+v came back as %+v", p, o, at, a, b)
+					}
+				}
+				if p.Schedule.Name() != q.Schedule.Name() || p.Output.Name != q.Output.Name {
+					t.Errorf("%v %+v came back as %v", p, o, q)
+				}
+			}
+		}
+	}
+}
+
+// What diffusers computes from our βs, in float32 as it does.
+func TestBetasInDiffusers(t *testing.T) {
+	s, err := process.GetSchedule("cosine", process.ScheduleOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cumulated := float32(1)
+	for n, beta := range continuousBetas(s) {
+		if float32(1)-float32(beta) == 1 {
+			t.Errorf("β[%d] = %v vanishes in float32, DDPMScheduler would divide by 0", n, beta)
+		}
+		cumulated *= 1 - float32(beta)
+		alpha, sigma := s.AlphaSigma(math.Max(float64(n), 0.5) / trainSteps)
+		// Near 1 float32 resolves 6e-8; near 0 a thousand roundings add up.
+		if math.Abs(1-float64(cumulated)-sigma*sigma) > 2e-5 {
+			t.Errorf("1−ᾱ[%d] = %v, want %v", n, 1-float64(cumulated), sigma*sigma)
+		}
+		if r := float64(cumulated) / (alpha * alpha); math.Abs(r-1) > 1e-4 {
+			t.Errorf("ᾱ[%d] is off by %v", n, r)
+		}
+	}
+}
+
+func TestForeignProcesses(t *testing.T) {
+	for config, want := range map[string]string{
+		`{"_class_name": "DDPMScheduler", "beta_schedule": "squaredcos_cap_v2"}`:                                       "ddpm-squaredcos/eps",
+		`{"_class_name": "PNDMScheduler", "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}`: "ddpm-scaled-linear/eps",
+		`{"_class_name": "EulerDiscreteScheduler", "prediction_type": "v_prediction"}`:                                 "ddpm-linear/v",
+		`{"_class_name": "DDIMScheduler", "trained_betas": [0.1, 0.2], "num_train_timesteps": 2}`:                      "ddpm-trained/eps",
+		`{"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": true, "prediction_type": "flow_prediction"}`:    "fm/u",
+		`{"_class_name": "EDMEulerScheduler"}`:                                                                         "ve/edm",
+		`{"_class_name": "FlowMatchHeunDiscreteScheduler"}`:                                                            "fm/u",
+	} {
+		c, err := Read([]byte(config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, err := c.Process(); err != nil || p.String() != want {
+			t.Errorf("%s is %v (%v), want %s", config, p, err, want)
+		}
+	}
+	for config, want := range map[string]string{
+		`{"_class_name": "CMStochasticIterativeScheduler"}`:                                                                 "jumps to the data",
+		`{"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 500}`:                                    "num_train_timesteps = 500",
+		`{"_class_name": "FlowMatchEulerDiscreteScheduler", "_fluxion_output": "w"}`:                                        `output "w"`,
+		`{"_class_name": "FlowMatchEulerDiscreteScheduler", "invert_sigmas": true}`:                                         "invert_sigmas",
+		`{"_class_name": "DDPMScheduler", "trained_betas": [0.1], "num_train_timesteps": 1, "_fluxion_schedule": "cosine"}`: "trained_betas",
+	} {
+		c, err := Read([]byte(config))
+		if err == nil {
+			_, err = c.Process()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", config, err, want)
+		}
+	}
+}
