@@ -14,7 +14,7 @@ func Find(kind, name string, names []string) (int, error) {
 	}
 	nearest, least := "", len(name)/2+1
 	for _, n := range names {
-		if d := distance(strings.ToLower(name), n); d < least {
+		if d := distance(strings.ToLower(name), strings.ToLower(n)); d < least {
 			nearest, least = n, d
 		}
 	}

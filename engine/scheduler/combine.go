@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"fluxion/engine/process"
+	"fluxion/engine/sampler"
 )
 
 // A method of several calls says what the next state is in terms of earlier
@@ -45,10 +46,12 @@ func unit(i int) vector {
 
 // recorder makes the rows of a method.
 type recorder struct {
-	p     *planner
-	state vector // before the coming call
-	next  int    // first free place in vectors
-	said  []int  // place of what each call said
+	p      *planner
+	state  vector // before the coming call
+	next   int    // first free place in vectors
+	said   []int  // place of what each call said
+	drawn  []int  // places of draws
+	newest int    // that of the row before, 0 if it drew none
 }
 
 func record(p *planner) *recorder { return &recorder{p: p, state: unit(0), next: 1} }
@@ -68,8 +71,7 @@ func (r *recorder) call(q process.Point, a, b float64) error {
 	if err != nil {
 		return err
 	}
-	r.p.Calls = append(r.p.Calls, q)
-	r.p.Rows = append(r.p.Rows, Row{X: x, Keep: keep})
+	r.p.addRow(sampler.Row{Call: q, X: x, Keep: keep}, 0)
 	r.said = append(r.said, r.place())
 	return nil
 }
@@ -93,19 +95,19 @@ func (r *recorder) move(next vector, noise float64) error {
 		}
 		return 0
 	}
-	draws := map[int]bool{}
-	for i := 1; i < r.next; i++ {
-		draws[i] = true
-	}
 	for k := range r.said {
-		i := r.said[len(r.said)-1-k]
-		row.B, draws[i] = append(row.B, rest(i)), false
+		row.B = append(row.B, rest(r.said[len(r.said)-1-k]))
 	}
-	for i, draw := range draws {
-		if draw && rest(i) != 0 {
-			return errors.New("the method needs noise of an earlier call again, which is not kept")
+	for _, i := range r.drawn {
+		switch b := rest(i); {
+		case b == 0:
+		case i == r.newest:
+			row.Recall = b
+		default:
+			return errors.New("the method needs the noise of more than one call again")
 		}
 	}
+	r.newest = 0
 	for len(row.B) > 1 && row.B[len(row.B)-1] == 0 {
 		row.B = row.B[:len(row.B)-1]
 	}
@@ -114,7 +116,9 @@ func (r *recorder) move(next vector, noise float64) error {
 	row.B[0] *= row.Keep.Y
 	r.state = next
 	if row.C = noise; noise != 0 {
-		r.state = next.plus(noise, unit(r.place()))
+		r.newest = r.place()
+		r.drawn = append(r.drawn, r.newest)
+		r.state = next.plus(noise, unit(r.newest))
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ var (
 	droppedTimes = Defect{"dropped-times", "drops repeated times and leaves as many noise levels out at the end", "makes every step"}
 	logLinear    = Defect{"log-linear", "makes a noise level too many, tells the network times that do not belong, and does not end at 0", "makes one for each call, with its time"}
 	shiftedTwice = Defect{"shifted-twice", "shifts the end of the flow grid, and then the whole grid again", "shifts once"}
-	thirdOrder   = Defect{"third-order", "gives the second difference of multistep DPM-Solver half its weight, in SDEs with a wrong sign as well: the observed order is two", "gives it the weight of the exact expansion: the observed order is three"}
+	thirdOrder   = Defect{"third-order", "gives the second difference of multistep DPM-Solver half its weight, and that of SDEs a wrong sign: the observed order is two", "gives it the weight of the exact expansion: the observed order is three"}
 	combinedV    = Defect{"combined-v", "combines v of several times and converts the sum at one", "converts each at its own time"}
 	halfStep     = Defect{"half-step", "takes half of N/steps as the middle of the step, and the network is told another time", "takes the time that the network is told"}
 )

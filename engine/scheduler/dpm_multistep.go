@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"math"
-	"slices"
 	"sort"
 )
 
@@ -99,9 +98,6 @@ func (c *dpmMultistep) plan(p *planner) error {
 		p.ratio(0, table[0])
 	}
 	m.orders = c.orders(len(l.times), zero || c.EulerAtFinal)
-	if m.noise && m.stochastic && slices.Contains(m.orders, 3) {
-		return refuse("solver_order", 3, "1 or 2 with algorithm_type sde-dpmsolver; diffusers has no third order of it")
-	}
 	return p.run(m)
 }
 

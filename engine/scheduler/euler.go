@@ -303,8 +303,5 @@ func (c *edmDPM) plan(p *planner) error {
 	}
 	zero, _ := c.zero()
 	m.orders = c.orders(p.Steps, zero || c.EulerAtFinal)
-	if m.stochastic && slices.Contains(m.orders, 3) {
-		return refuse("solver_order", 3, "1 or 2 with algorithm_type sde-dpmsolver++; this class of diffusers has no third order of it")
-	}
 	return p.run(m)
 }

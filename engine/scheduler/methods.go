@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"fluxion/engine/process"
+	"fluxion/engine/sampler"
 )
 
 // method is a sampler as a scheduler config describes it.
@@ -74,7 +75,7 @@ func (p *planner) eachInterval(m method) error {
 		if err != nil {
 			return err
 		}
-		row := Row{X: x, Keep: process.Linear{Y: 1}}
+		row, excess := sampler.Row{Call: t, X: x}, 0.0
 		var next process.Linear
 		switch m.name {
 		case "euler": // on the flow path, in y = ε̂ − x̂ or its negative
@@ -88,9 +89,9 @@ func (p *planner) eachInterval(m method) error {
 			switch {
 			case p.Limit == (Limit{}):
 			case t.Sigma == 0: // z is x̂, and ε̂ stands apart
-				row.Excess = s.Alpha
+				excess = s.Alpha
 			case direction != 0 && !p.correct(clippedEps):
-				row.Excess = direction * t.Alpha / t.Sigma
+				excess = direction * t.Alpha / t.Sigma
 			}
 		case "ddpm": // equations 6 and 7 of Ho, Jain, Abbeel (2020)
 			row.C = posterior(t, s)
@@ -110,9 +111,14 @@ func (p *planner) eachInterval(m method) error {
 			}
 		}
 		row.A, row.B = next.Z, []float64{next.Y}
-		p.Calls, p.Rows = append(p.Calls, t), append(p.Rows, row)
+		p.addRow(row, excess)
 	}
 	return nil
+}
+
+// addRow appends a row and its Excess.
+func (p *planner) addRow(row sampler.Row, excess float64) {
+	p.Rows, p.Excess = append(p.Rows, row), append(p.Excess, excess)
 }
 
 // posterior is the deviation of q(z_s | z_t, x).
@@ -300,9 +306,6 @@ func difference(v vector, c float64, m, n vector) vector { return v.plus(c, m).p
 // dpmSinglestep makes groups of calls of orders 1, 2, 3 that leave from the
 // state before the group.
 func (p *planner) dpmSinglestep(m method) error {
-	if m.stochastic {
-		return p.dpmSinglestepSDE(m)
-	}
 	r := record(p)
 	a, b := m.says()
 	var anchor vector
@@ -333,56 +336,18 @@ func (p *planner) dpmSinglestep(m method) error {
 				break
 			}
 			// D₁ = (r₀D₁₀ − r₁D₁₁)/(r₀−r₁), D₂ = (D₁₁ − D₁₀)/(r₀−r₁)
-			next = difference(next, (e.d1*r0-e.d2)/(r0-r1)/r1, r.last(1), r.last(2))
-			next = difference(next, (e.d2-e.d1*r1)/(r0-r1)/r0, r.last(0), r.last(2))
+			second := e.d2
+			if m.stochastic && !p.correct(thirdOrder) {
+				second -= 2 * t.Alpha
+			}
+			next = difference(next, (e.d1*r0-second)/(r0-r1)/r1, r.last(1), r.last(2))
+			next = difference(next, (second-e.d1*r1)/(r0-r1)/r0, r.last(0), r.last(2))
 		}
 		if err := r.move(next, e.c); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// dpmSinglestepSDE is the same with noise in every step, of orders 1 and 2. The
-// second call leaves from a state that the first one's noise has covered, so
-// the first call keeps what the second step needs of that state and of x̂.
-func (p *planner) dpmSinglestepSDE(m method) error {
-	for i, s := range p.points[:len(p.points)-1] {
-		x, err := s.X()
-		if err != nil {
-			return err
-		}
-		t := p.points[i+1]
-		row := Row{X: x}
-		switch m.orders[i] {
-		case 1:
-			e := m.expand(s, t)
-			row.A, row.B, row.C = e.a+e.d0*x.Z, []float64{e.d0 * x.Y}, e.c
-			if i+1 < len(m.orders) && m.orders[i+1] == 2 && i+2 < len(p.points) {
-				e, weight := p.secondSDE(m, i)
-				row.Keep = process.Linear{Z: e.a}.Plus(1, x, e.d0-weight)
-			}
-		case 2:
-			e, weight := p.secondSDE(m, i-1)
-			row.A, row.B, row.C = weight*x.Z, []float64{weight * x.Y, 1}, e.c
-		default:
-			return refuse("solver_order", 3, "1 or 2 with algorithm_type sde-dpmsolver++: the third call would need the state of the first again")
-		}
-		p.Calls, p.Rows = append(p.Calls, s), append(p.Rows, row)
-	}
-	return nil
-}
-
-// secondSDE is the expansion of the step of order 2 that begins at call i, and
-// the weight of x̂ of its second call.
-func (p *planner) secondSDE(m method, i int) (expansion, float64) {
-	s, middle, t := p.points[i], p.points[i+1], p.points[i+2]
-	e := m.expand(s, t)
-	slope := e.half
-	if m.solver == "heun" {
-		slope = e.d1
-	}
-	return e, slope * (halfLogSNR(t) - halfLogSNR(s)) / (halfLogSNR(middle) - halfLogSNR(s))
 }
 
 // deis integrates ε̂ over ρ = σ/α as a polynomial in ln ρ, exactly: Zhang and

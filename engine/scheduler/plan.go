@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"fluxion/engine/process"
+	"fluxion/engine/sampler"
 )
 
 // Options of a run.
@@ -24,30 +25,20 @@ type Plan struct {
 	Method string
 	Output string // diffusers' prediction_type
 
-	Calls []process.Point // where the network is called, one for each row
-	End   process.Point   // where the last row ends
-	Rows  []Row
-	Limit Limit
+	// Rows are those of any sampler (package sampler), with one thing more: where
+	// x̂ is limited, the network's output is changed to agree with the limited x̂
+	// before it is used, and Excess times the change of x̂ is added to z'. Excess
+	// has an entry for each row: 0 unless x̂ is z itself, or by a defect of
+	// diffusers' DDIM.
+	Rows   []sampler.Row
+	Limit  Limit
+	Excess []float64
+
+	End process.Point // where the last row ends
 
 	Corrected []Defect // of diffusers, that make a difference here
 	Repeated  []Defect // the same with Compat
 	Unused    []string // keys that the class does not have
-}
-
-// Row is one call of the network and the update that follows it:
-//
-//	z' = A z + B₀ y₀ + Σₖ Bₖ hₖ + C ξ + Excess (x̂ − x̂ before Limit)
-//
-// with y₀ the call's output, changed to agree with the limited x̂, hₖ what was
-// kept k calls before, and Excess 0 unless x̂ is limited where it is z itself, or
-// by a defect of diffusers' DDIM.
-type Row struct {
-	A      float64
-	B      []float64
-	C      float64
-	Excess float64
-	Keep   process.Linear // h of this call, from z and y₀
-	X      process.Linear // x̂ of this call, from z and y₀
 }
 
 // Plan resolves the config.

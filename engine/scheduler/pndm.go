@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"fluxion/engine/process"
+	"fluxion/engine/sampler"
 )
 
 // pndm is Liu et al., "Pseudo Numerical Methods for Diffusion Models on
@@ -191,11 +192,11 @@ func (p *planner) tcd(times, alphas []float64, eta float64) error {
 		}
 		ratio := s.Alpha / jump.Alpha
 		next := x.Plus(ratio*jump.Alpha, eps, ratio*jump.Sigma)
-		row := Row{A: next.Z, B: []float64{next.Y}, Keep: process.Linear{Y: 1}, X: x}
+		row := sampler.Row{Call: t, A: next.Z, B: []float64{next.Y}, X: x}
 		if i+1 < len(times) {
 			row.C = math.Sqrt(math.Max(0, 1-ratio*ratio))
 		}
-		p.Calls, p.Rows = append(p.Calls, t), append(p.Rows, row)
+		p.addRow(row, 0)
 	}
 	return nil
 }

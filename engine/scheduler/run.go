@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"fluxion/engine/process"
+	"fluxion/engine/sampler"
 )
 
 // Network is a denoiser: the output for an input (Point.Input times z) at a
@@ -17,28 +18,32 @@ type Network func(q process.Point, input []float64) ([]float64, error)
 func (p Plan) Run(z []float64, network Network, noise func() ([]float64, error)) ([][]float64, error) {
 	states := [][]float64{z}
 	var kept [][]float64
+	xi := make([]float64, len(z)) // of the row before
 	for i, row := range p.Rows {
-		q := p.Calls[i]
 		input := make([]float64, len(z))
 		for j, v := range z {
-			input[j] = q.Input * v
+			input[j] = row.Call.Input * v
 		}
-		y, err := network(q, input)
+		y, err := network(row.Call, input)
 		if err != nil {
 			return nil, fmt.Errorf("call %d: %w", i, err)
 		}
-		y, excess := p.Limit.change(row, z, y)
-		next, keep := make([]float64, len(z)), make([]float64, len(z))
+		y, changed := p.Limit.change(row, z, y)
+		next, keep := make([]float64, len(z)), y
 		for j := range z {
-			keep[j] = row.Keep.Z*z[j] + row.Keep.Y*y[j]
-			next[j] = row.A*z[j] + row.B[0]*y[j] + row.Excess*excess[j]
+			next[j] = row.A*z[j] + row.B[0]*y[j] + row.Recall*xi[j] + p.Excess[i]*changed[j]
 			for k, b := range row.B[1:] {
 				next[j] += b * kept[i-1-k][j]
 			}
 		}
+		if row.Keep != (process.Linear{}) {
+			keep = make([]float64, len(z))
+			for j := range z {
+				keep[j] = row.Keep.Z*z[j] + row.Keep.Y*y[j]
+			}
+		}
 		if row.C != 0 {
-			xi, err := noise()
-			if err != nil {
+			if xi, err = noise(); err != nil {
 				return nil, fmt.Errorf("noise of call %d: %w", i, err)
 			}
 			if len(xi) != len(z) {
@@ -56,7 +61,7 @@ func (p Plan) Run(z []float64, network Network, noise func() ([]float64, error))
 
 // change limits x̂ and returns the output that says so, and by how much x̂
 // changed. Where x̂ is z itself no output says so.
-func (l Limit) change(row Row, z, y []float64) (changed, excess []float64) {
+func (l Limit) change(row sampler.Row, z, y []float64) (changed, excess []float64) {
 	excess = make([]float64, len(z))
 	if l == (Limit{}) {
 		return y, excess
