@@ -12,16 +12,19 @@
 package scheduler
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"math"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 
 	"fluxion/engine/process"
+	"fluxion/nets/pyjson"
 )
 
 // Version is the version of diffusers whose classes these are.
@@ -81,32 +84,29 @@ type Config struct {
 	Unused []string
 
 	// What begins with _fluxion_, without it.
-	Private map[string]json.RawMessage
+	Private map[string]any
 }
 
 // Read reads a scheduler_config.json.
 func Read(data []byte) (Config, error) {
-	var keys map[string]json.RawMessage
-	if err := json.Unmarshal(withoutInfinities(data), &keys); err != nil {
+	keys, err := pyjson.Unmarshal(data)
+	if err != nil {
 		return Config{}, fmt.Errorf("scheduler config: %w", err)
 	}
-	var c Config
-	if keys["_class_name"] == nil {
-		return Config{}, errors.New("scheduler config: it has no _class_name")
-	}
-	if err := json.Unmarshal(keys["_class_name"], &c.Name); err != nil {
-		return Config{}, fmt.Errorf("scheduler config: _class_name is %s, want a string", keys["_class_name"])
+	c := Config{Private: map[string]any{}}
+	var ok bool
+	if c.Name, ok = keys["_class_name"].(string); !ok {
+		return Config{}, errors.New("scheduler config: it has no _class_name that is a string")
 	}
 	i, err := process.Find("_class_name", c.Name, Names())
 	if err != nil {
 		return Config{}, fmt.Errorf("scheduler config: %w", err)
 	}
-	c.Class, c.Private = classes[i].make(), map[string]json.RawMessage{}
+	c.Class = classes[i].make()
 	fields := fieldsOf(c.Class)
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		value := keys[key]
 		if name, ours := strings.CutPrefix(key, "_fluxion_"); ours {
-			c.Private[name] = value
+			c.Private[name] = keys[key]
 			continue
 		}
 		if strings.HasPrefix(key, "_") {
@@ -121,55 +121,109 @@ func Read(data []byte) (Config, error) {
 			c.Unused = append(c.Unused, key)
 			continue
 		}
-		if err := decode(value, field); err != nil {
-			return Config{}, fmt.Errorf("scheduler config: %s: %s = %s, want %w", c.Name, key, value, err)
+		if want := set(field, keys[key]); want != "" {
+			return Config{}, fmt.Errorf("scheduler config: %s: %s = %v, want %s", c.Name, key, keys[key], want)
 		}
 	}
 	return c, nil
 }
 
-// decode sets a field; its error is what would be right.
-func decode(value json.RawMessage, field reflect.Value) error {
-	if field.Kind() == reflect.Int {
-		// Python does not mind 1000.0.
-		value = bytes.TrimSuffix(value, []byte(".0"))
+// set sets a field and returns what would be right if it cannot. null leaves
+// the default.
+func set(field reflect.Value, value any) string {
+	if value == nil {
+		return ""
 	}
-	if err := json.Unmarshal(value, field.Addr().Interface()); err != nil {
-		kind := field.Type()
-		if kind.Kind() == reflect.Pointer {
-			kind = kind.Elem()
+	if field.Kind() == reflect.Pointer {
+		target := reflect.New(field.Type().Elem())
+		want := set(target.Elem(), value)
+		if want == "" {
+			field.Set(target.Convert(field.Type()))
 		}
-		return fmt.Errorf("%s", map[reflect.Kind]string{reflect.Bool: "true or false", reflect.Int: "a whole number",
-			reflect.Float64: "a number", reflect.String: "a string", reflect.Slice: "a list of numbers"}[kind.Kind()])
+		return want
 	}
-	restoreInfinity(field)
-	return nil
+	whole, isWhole := value.(int64)
+	float, isFloat := value.(float64)
+	if isFloat && float == math.Trunc(float) && math.Abs(float) < 1e15 { // Python does not mind 1000.0
+		whole, isWhole = int64(float), true
+	}
+	switch field.Kind() {
+	case reflect.Bool:
+		b, ok := value.(bool)
+		if !ok {
+			return "true or false"
+		}
+		field.SetBool(b)
+	case reflect.Int:
+		if !isWhole {
+			return "a whole number"
+		}
+		field.SetInt(whole)
+	case reflect.Float64:
+		if !isWhole && !isFloat {
+			return "a number"
+		}
+		if !isFloat {
+			float = float64(whole)
+		}
+		field.SetFloat(float)
+	case reflect.String:
+		s, ok := value.(string)
+		if !ok {
+			return "a string"
+		}
+		field.SetString(s)
+	case reflect.Interface:
+		field.Set(reflect.ValueOf(value))
+	case reflect.Slice:
+		list, ok := value.([]any)
+		if !ok {
+			return "a list"
+		}
+		made := reflect.MakeSlice(field.Type(), len(list), len(list))
+		for i, v := range list {
+			if want := set(made.Index(i), v); want != "" {
+				return "a list, each " + want
+			}
+		}
+		field.Set(made)
+	}
+	return ""
 }
 
 // Bytes returns the config as diffusers writes it: keys sorted, indent 2.
 func (c Config) Bytes() []byte {
-	lines := map[string]string{
-		"_class_name":        python(reflect.ValueOf(c.Name)),
-		"_diffusers_version": python(reflect.ValueOf(Version)),
-	}
+	keys := map[string]any{"_class_name": c.Name, "_diffusers_version": Version}
 	for key, value := range c.Private {
-		lines["_fluxion_"+key] = string(value)
+		keys["_fluxion_"+key] = value
 	}
 	for key, field := range fieldsOf(c.Class) {
 		if p, ok := field.Interface().(optional); !ok || p != nil {
-			lines[key] = python(field)
+			keys[key] = plain(field)
 		}
 	}
-	var b bytes.Buffer
-	b.WriteString("{\n")
-	for i, key := range slices.Sorted(maps.Keys(lines)) {
-		if i > 0 {
-			b.WriteString(",\n")
+	return pyjson.Marshal(keys)
+}
+
+// plain is a field as a value of pyjson.
+func plain(v reflect.Value) any {
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if v.IsNil() {
+			return nil
 		}
-		fmt.Fprintf(&b, "  %q: %s", key, lines[key])
+		return plain(v.Elem())
+	case reflect.Slice:
+		if v.IsNil() {
+			return nil
+		}
+		list := make([]any, v.Len())
+		for i := range list {
+			list[i] = plain(v.Index(i))
+		}
+		return list
 	}
-	b.WriteString("\n}\n")
-	return b.Bytes()
+	return v.Interface()
 }
 
 // optional is a key that a class honours and that diffusers writes only where
@@ -182,8 +236,7 @@ func fieldsOf(c Class) map[string]reflect.Value {
 	var walk func(v reflect.Value)
 	walk = func(v reflect.Value) {
 		for i := range v.NumField() {
-			if tag, ok := v.Type().Field(i).Tag.Lookup("json"); ok {
-				key, _, _ := strings.Cut(tag, ",")
+			if key, ok := v.Type().Field(i).Tag.Lookup("json"); ok {
 				fields[key] = v.Field(i)
 			} else {
 				walk(v.Field(i))
@@ -202,4 +255,27 @@ func known(key string) bool {
 		}
 	}
 	return false
+}
+
+const fileName = "scheduler_config.json"
+
+// Open reads a scheduler_config.json, or the one of a pipeline's folder: in its
+// folder scheduler, or else in its root, as diffusers looks for it.
+func Open(path string) (Config, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		folder := path
+		path = filepath.Join(folder, "scheduler", fileName)
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			path = filepath.Join(folder, fileName)
+		}
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, err
+	}
+	c, err := Read(data)
+	if err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
 }

@@ -75,15 +75,6 @@ func TestInfinity(t *testing.T) {
 	}
 }
 
-func TestPythonFloats(t *testing.T) {
-	for v, want := range map[float64]string{1: "1.0", 0: "0.0", 0.02: "0.02", 1e-4: "0.0001", 9e-5: "9e-05",
-		6.168502750680847e-07: "6.168502750680847e-07", 1e15: "1000000000000000.0", 1e16: "1e+16", -2.5: "-2.5", 1e-100: "1e-100"} {
-		if got := pythonFloat(v); got != want {
-			t.Errorf("%v is written %s, want %s", v, got, want)
-		}
-	}
-}
-
 // A checkpoint says what its network was trained on.
 func TestProcessRoundTrip(t *testing.T) {
 	for _, schedule := range process.Schedules() {

@@ -1,10 +1,10 @@
 package scheduler
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 
 	"fluxion/engine/process"
@@ -36,7 +36,7 @@ var named = map[string]betas{
 // would be 0 and diffusers would divide by it). EDM's becomes EDMEulerScheduler.
 func Of(p process.Process) (Config, error) {
 	base, modified := process.Unmodified(p.Schedule)
-	c := Config{Private: map[string]json.RawMessage{}}
+	c := Config{Private: map[string]any{}}
 	output := p.Output.Name
 	switch name := base.Name(); {
 	case modified.Scale != "":
@@ -49,7 +49,7 @@ func Of(p process.Process) (Config, error) {
 		}
 		c.Name, c.Class = "FlowMatchEulerDiscreteScheduler", k
 		if output != "u" {
-			c.note("output", output)
+			c.Private["output"] = output
 		}
 	case base.Path().Name == process.VEPath.Name && output == "edm":
 		_, first := base.AlphaSigma(0)
@@ -67,7 +67,7 @@ func Of(p process.Process) (Config, error) {
 		if d, ok := base.(process.Discrete); !ok {
 			k.TrainedBetas = continuousBetas(p.Schedule)
 			if name != "cosine" {
-				c.note("schedule", name)
+				c.Private["schedule"] = name
 			}
 		} else if k.RescaleBetasZeroSNR, modified.ZeroSNR = modified.ZeroSNR, false; named[name].BetaSchedule != "" {
 			k.betas = named[name]
@@ -79,24 +79,15 @@ func Of(p process.Process) (Config, error) {
 		return c, fmt.Errorf("schedule %s with output %s has no scheduler in diffusers", name, output)
 	}
 	if modified.MaxLogSNR != 0 {
-		c.note("max_log_snr", modified.MaxLogSNR)
+		c.Private["max_log_snr"] = modified.MaxLogSNR
 	}
 	if modified.Shift != 0 {
-		c.note("shift", modified.Shift)
+		c.Private["shift"] = modified.Shift
 	}
 	if modified.ZeroSNR {
-		c.note("zero_snr", true)
+		c.Private["zero_snr"] = true
 	}
 	return c, nil
-}
-
-// note keeps what diffusers has no key for.
-func (c Config) note(key string, value any) {
-	text, err := json.Marshal(value)
-	if err != nil {
-		panic(err) // strings, finite numbers and booleans marshal
-	}
-	c.Private[key] = text
 }
 
 // tidy takes the rounding of an exponential off.
@@ -147,18 +138,18 @@ func (c Config) Process() (process.Process, error) {
 
 func (c Config) process() (process.Process, error) {
 	var private struct {
-		Output    string
-		Schedule  string
+		Output    string  `json:"output"`
+		Schedule  string  `json:"schedule"`
 		MaxLogSNR float64 `json:"max_log_snr"`
-		Shift     float64
-		ZeroSNR   bool `json:"zero_snr"`
+		Shift     float64 `json:"shift"`
+		ZeroSNR   bool    `json:"zero_snr"`
 	}
-	text, err := json.Marshal(c.Private)
-	if err == nil {
-		err = json.Unmarshal(text, &private)
-	}
-	if err != nil {
-		return process.Process{}, fmt.Errorf("keys of Fluxion: %w", err)
+	fields := reflect.ValueOf(&private).Elem()
+	for i := range fields.NumField() {
+		key := fields.Type().Field(i).Tag.Get("json")
+		if want := set(fields.Field(i), c.Private[key]); want != "" {
+			return process.Process{}, fmt.Errorf("_fluxion_%s = %v, want %s", key, c.Private[key], want)
+		}
 	}
 	o := process.ScheduleOptions{MaxLogSNR: private.MaxLogSNR, Shift: private.Shift, ZeroSNR: private.ZeroSNR}
 	output := "u"

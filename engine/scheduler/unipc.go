@@ -1,9 +1,6 @@
 package scheduler
 
-import (
-	"encoding/json"
-	"math"
-)
+import "math"
 
 // uniPC is Zhao et al., "UniPC" (2023).
 type uniPC struct {
@@ -17,13 +14,13 @@ type uniPC struct {
 	flowSigmas
 	dynamicShift
 	finalSigma
-	SolverOrder      int              `json:"solver_order"`
-	PredictX0        bool             `json:"predict_x0"`
-	SolverType       string           `json:"solver_type"`
-	LowerOrderFinal  bool             `json:"lower_order_final"`
-	DisableCorrector []int            `json:"disable_corrector"`
-	SolverP          *json.RawMessage `json:"solver_p"`
-	ShiftTerminal    *float64         `json:"shift_terminal"`
+	SolverOrder      int      `json:"solver_order"`
+	PredictX0        bool     `json:"predict_x0"`
+	SolverType       string   `json:"solver_type"`
+	LowerOrderFinal  bool     `json:"lower_order_final"`
+	DisableCorrector []int    `json:"disable_corrector"`
+	SolverP          any      `json:"solver_p"`
+	ShiftTerminal    *float64 `json:"shift_terminal"`
 }
 
 func newUniPC() Class {
@@ -40,7 +37,7 @@ func (c *uniPC) plan(p *planner) error {
 	m := method{name: "unipc", noise: !c.PredictX0, solver: c.SolverType, uncorrected: c.DisableCorrector}
 	switch {
 	case c.SolverP != nil:
-		return refuse("solver_p", string(*c.SolverP), "null: UniPC's own predictor")
+		return refuse("solver_p", "another scheduler", "null: UniPC's own predictor")
 	case c.SolverOrder < 1 || c.SolverOrder > 4:
 		return refuse("solver_order", c.SolverOrder, "1 to 4")
 	case c.SolverType == "midpoint" || c.SolverType == "heun" || c.SolverType == "logrho":

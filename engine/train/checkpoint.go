@@ -12,6 +12,7 @@ import (
 
 	"fluxion/engine/plan"
 	"fluxion/engine/process"
+	"fluxion/engine/scheduler"
 	"fluxion/nets"
 	"fluxion/nets/pyjson"
 	"fluxion/nets/safetensors"
@@ -101,11 +102,7 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 	if err := nets.WriteModel(filepath.Join(dir, averageDir), r.config, params, s.flat[plan.Average]); err != nil {
 		return err
 	}
-	scheduler, err := r.objective.Process.SchedulerConfig()
-	if err != nil {
-		return err
-	}
-	index, err := modelIndex(scheduler)
+	config, err := scheduler.Of(r.objective.Process)
 	if err != nil {
 		return err
 	}
@@ -117,8 +114,8 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 		return err
 	}
 	for name, data := range map[string][]byte{
-		"scheduler/scheduler_config.json":       scheduler,
-		"model_index.json":                      index,
+		"scheduler/scheduler_config.json":       config.Bytes(),
+		"model_index.json":                      modelIndex(config.Name),
 		filepath.Join(trainingDir, stateFile):   append(state, '\n'),
 		filepath.Join(trainingDir, classesFile): r.classes(),
 	} {
@@ -130,17 +127,13 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 }
 
 // modelIndex is the pipeline's own file.
-func modelIndex(scheduler []byte) ([]byte, error) {
-	s, err := pyjson.Unmarshal(scheduler)
-	if err != nil {
-		return nil, err
-	}
+func modelIndex(class string) []byte {
 	return pyjson.Marshal(map[string]any{
 		"_class_name":        "DDPMPipeline",
-		"_diffusers_version": s["_diffusers_version"],
-		"scheduler":          []any{"diffusers", s["_class_name"]},
+		"_diffusers_version": scheduler.Version,
+		"scheduler":          []any{"diffusers", class},
 		"unet":               []any{"diffusers", "UNet2DModel"},
-	}), nil
+	})
 }
 
 func (r *run) writeMoments(path string, s snapshot) error {
@@ -347,18 +340,14 @@ func ReadModel(dir string, average bool) (*Model, error) {
 	if m.Config, m.Weights, err = nets.ReadModel(m.Path); err != nil {
 		return nil, err
 	}
-	scheduler := filepath.Join(root, "scheduler", "scheduler_config.json")
-	if _, err := os.Stat(scheduler); errors.Is(err, os.ErrNotExist) {
-		scheduler = filepath.Join(root, "scheduler_config.json")
-	}
-	data, err := os.ReadFile(scheduler)
+	config, err := scheduler.Open(root)
 	if err != nil {
 		return nil, fmt.Errorf("%w (the folder must say how its network was trained)", err)
 	}
-	if m.Process, err = process.ParseScheduler(data); err != nil {
-		return nil, fmt.Errorf("%s: %w", scheduler, err)
+	if m.Process, err = config.Process(); err != nil {
+		return nil, fmt.Errorf("%s: %w", root, err)
 	}
-	data, err = os.ReadFile(filepath.Join(root, trainingDir, classesFile))
+	data, err := os.ReadFile(filepath.Join(root, trainingDir, classesFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return m, nil
 	}
