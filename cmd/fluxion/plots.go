@@ -16,8 +16,8 @@ import (
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/plotutil"
 	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
 )
 
 //go:embed page.html
@@ -26,20 +26,39 @@ var page []byte
 // pageData is where the page's figures go.
 var pageData = []byte("/*DATA*/[]")
 
+// Sizes of a figure on paper; its legend stands beside it.
+const (
+	plotWidth, plotHeight = 17 * vg.Centimeter, 12 * vg.Centimeter
+	legendWidth           = 7 * vg.Centimeter
+	margin                = 3 * vg.Millimeter
+)
+
+// palette of series, the page's.
+var palette = []color.Color{
+	color.RGBA{0x0b, 0x62, 0xc4, 255}, color.RGBA{0xd1, 0x49, 0x5b, 255}, color.RGBA{0x2a, 0x9d, 0x5c, 255}, color.RGBA{0xe0, 0x8e, 0x0b, 255},
+	color.RGBA{0x7a, 0x4f, 0xbf, 255}, color.RGBA{0x0a, 0x93, 0x96, 255}, color.RGBA{0xb5, 0x17, 0x9e, 255}, color.RGBA{0x6c, 0x75, 0x7d, 255},
+	color.RGBA{0x8d, 0x6e, 0x3f, 255}, color.RGBA{0x3a, 0x5a, 0x40, 255}, color.RGBA{0xff, 0x7f, 0x50, 255}, color.RGBA{0x53, 0x90, 0xd9, 255},
+}
+
 // drawFigure writes a figure as PNG, SVG and CSV and returns the paths.
 func drawFigure(dir string, f figures.Figure) ([]string, error) {
-	p, err := plotOf(f)
+	p, legend, err := plotOf(f)
 	if err != nil {
 		return nil, fmt.Errorf("figure %s: %w", f.Name, err)
 	}
 	var paths []string
 	for _, format := range []string{"png", "svg"} {
-		w, err := p.WriterTo(18*vg.Centimeter, 12*vg.Centimeter, format)
+		canvas, err := draw.NewFormattedCanvas(plotWidth+legendWidth, plotHeight, format)
 		if err != nil {
 			return nil, fmt.Errorf("figure %s: %w", f.Name, err)
 		}
+		sheet := draw.New(canvas)
+		sheet.SetColor(color.White)
+		sheet.Fill(sheet.Path())
+		p.Draw(draw.Crop(sheet, margin, -legendWidth, margin, -margin))
+		legend.Draw(draw.Crop(sheet, plotWidth+margin, -margin, margin, -1.2*vg.Centimeter))
 		var b bytes.Buffer
-		if _, err := w.WriteTo(&b); err != nil {
+		if _, err := canvas.WriteTo(&b); err != nil {
 			return nil, fmt.Errorf("figure %s: %w", f.Name, err)
 		}
 		path := filepath.Join(dir, f.Name+"."+format)
@@ -57,11 +76,13 @@ func drawFigure(dir string, f figures.Figure) ([]string, error) {
 }
 
 // plotOf draws the frame that a figure shows on paper.
-func plotOf(f figures.Figure) (*plot.Plot, error) {
-	p := plot.New()
+func plotOf(f figures.Figure) (*plot.Plot, plot.Legend, error) {
+	p, legend := plot.New(), plot.NewLegend()
+	legend.Top, legend.Left, legend.Padding = true, true, vg.Millimeter
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = f.Title, f.X, f.Y
+	p.Title.Padding = 2 * vg.Millimeter
 	if f.Slider.Values != nil {
-		p.Title.Text += fmt.Sprintf(" (%s = %g)", f.Slider.Name, f.Slider.Values[f.Slider.Default])
+		p.Title.Text += fmt.Sprintf(" (%s: %g)", f.Slider.Name, f.Slider.Values[f.Slider.Default])
 	}
 	if f.LogX {
 		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
@@ -72,20 +93,19 @@ func plotOf(f figures.Figure) (*plot.Plot, error) {
 	p.Add(plotter.NewGrid())
 	for i, s := range f.Frames[f.Slider.Default].Series {
 		for j, run := range finiteRuns(s, f.LogX, f.LogY) {
-			thumbnail, err := addRun(p, s.Kind, run, plotutil.Color(i))
+			thumbnail, err := addRun(p, s.Kind, run, palette[i%len(palette)])
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", s.Name, err)
+				return nil, legend, fmt.Errorf("%s: %w", s.Name, err)
 			}
 			if j == 0 {
-				p.Legend.Add(s.Name, thumbnail)
+				legend.Add(s.Name, thumbnail)
 			}
 		}
 	}
-	p.Legend.Top, p.Legend.Padding = true, vg.Millimeter
 	if f.YRange != [2]float64{} {
 		p.Y.Min, p.Y.Max = f.YRange[0], f.YRange[1]
 	}
-	return p, nil
+	return p, legend, nil
 }
 
 func addRun(p *plot.Plot, kind figures.Kind, run plotter.XYs, c color.Color) (plot.Thumbnailer, error) {
@@ -94,7 +114,7 @@ func addRun(p *plot.Plot, kind figures.Kind, run plotter.XYs, c color.Color) (pl
 		if err != nil {
 			return nil, err
 		}
-		s.Color, s.Radius, s.Shape = c, vg.Points(2), plotutil.Shape(0)
+		s.Color, s.Radius, s.Shape = c, vg.Points(2), draw.CircleGlyph{}
 		p.Add(s)
 		return s, nil
 	}

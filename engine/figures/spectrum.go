@@ -74,7 +74,7 @@ func spectra(images Images) (Figure, error) {
 		return Figure{}, err
 	}
 	f := Figure{
-		Name: "spectra", Title: "Power spectra of " + images.Name + " and of noise",
+		Title:   "Power spectra of images (" + images.Name + ") and of noise",
 		Caption: "Radially averaged power of αx, of σε and of their sum. Images have power laws and noise is flat, so noise hides fine details first and denoising brings back coarse ones first.",
 		X:       "spatial frequency (cycles an image)", Y: "power (white noise of variance 1 = 1)", LogX: true, LogY: true,
 	}

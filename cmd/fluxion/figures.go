@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"fluxion/data"
+	"fluxion/engine/figures"
+
+	"github.com/spf13/cobra"
+)
+
+// figurePage is the file that holds all figures.
+const figurePage = "index.html"
+
+type figuresOptions struct {
+	out, data string
+	size      int
+	images    int
+	json      bool
+}
+
+func newFigures() *cobra.Command {
+	o := &figuresOptions{}
+	c := &cobra.Command{
+		Use:   "figures",
+		Short: "Draw the figures of \"Diffusion Meets Flow Matching\" from this program's own mathematics",
+		Long: `Draw the figures of "Diffusion Meets Flow Matching" from this program's own
+schedules, weightings and samplers: each as PNG, SVG and CSV, and all of them as
+` + figurePage + `, a page with sliders that needs no network.`,
+		Example: "  fluxion figures --out figures\n  fluxion figures --out figures --data cifar10/train.zip",
+		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.out, "out", "figures", "folder to write to; made if need be")
+	f.StringVar(&o.data, "data", "glyphs", "images whose spectra are drawn, as train takes them")
+	f.IntVar(&o.size, "size", 0, "side of those images; 0: as they are")
+	f.IntVar(&o.images, "images", 500, "how many of them")
+	f.BoolVar(&o.json, "json", false, "print one JSON object per file")
+	return c
+}
+
+func (o *figuresOptions) run(ctx context.Context, out io.Writer) error {
+	if o.images < 1 || o.size < 0 {
+		return usagef("--images %d --size %d: want 1 or more images, and a size of 0 or more", o.images, o.size)
+	}
+	images, err := o.load(ctx)
+	if err != nil {
+		return err
+	}
+	list, err := figures.All(images)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.out, 0o777); err != nil {
+		return output(err)
+	}
+	for _, f := range list {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		paths, err := drawFigure(o.out, f)
+		if err != nil {
+			return err
+		}
+		if err := o.report(out, f.Title, paths...); err != nil {
+			return err
+		}
+	}
+	path := filepath.Join(o.out, figurePage)
+	if err := writePage(path, list); err != nil {
+		return err
+	}
+	return o.report(out, "all of them, with sliders", path)
+}
+
+func (o *figuresOptions) report(out io.Writer, title string, paths ...string) error {
+	for _, p := range paths {
+		if !o.json {
+			fmt.Fprintf(out, "%-32s %s\n", p, title)
+			continue
+		}
+		line, err := json.Marshal(map[string]string{"file": p, "title": title})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "%s\n", line)
+	}
+	return nil
+}
+
+// load reads the images as grey squares with values in [−1, 1].
+func (o *figuresOptions) load(ctx context.Context) (figures.Images, error) {
+	set, err := data.Open(o.data, data.Options{Size: o.size, Channels: 1})
+	if err != nil {
+		return figures.Images{}, err
+	}
+	defer set.Close()
+	height, width, _ := set.Shape()
+	if height != width {
+		return figures.Images{}, usagef("images of %s are %d×%d, not square; give a --size to crop them", o.data, height, width)
+	}
+	images := figures.Images{Name: set.Name(), Side: width}
+	n := min(o.images, set.Len())
+	pixels := make([]byte, width*width)
+	for i := range n {
+		if err := context.Cause(ctx); err != nil {
+			return images, err
+		}
+		if _, err := set.Read(i*set.Len()/n, pixels); err != nil {
+			return images, err
+		}
+		values := make([]float64, len(pixels))
+		for j, p := range pixels {
+			values[j] = float64(p)/127.5 - 1
+		}
+		images.Pixels = append(images.Pixels, values)
+	}
+	return images, nil
+}
