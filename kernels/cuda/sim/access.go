@@ -146,19 +146,30 @@ func (w *warp) find(a uint64) *allocation {
 	return nil
 }
 
-// contiguous tells whether the full warp accesses one run of bytes in order of lanes.
-func contiguous(a *vec64, mask uint32, size int) bool {
-	if mask != ^uint32(0) || a[0]%uint64(size) != 0 {
-		return false
+// run finds lanes of mask from its first on whose addresses follow each other by
+// step, which is size, or 0 where all want the same bytes.
+func (w *warp) nextRun(mask uint32, size int) (first, n int, step uint64) {
+	first = bits.TrailingZeros32(mask)
+	a := &w.addresses
+	n = bits.TrailingZeros32(^(mask >> first)) // lanes of the mask without a gap
+	if n == 1 {
+		return first, 1, uint64(size)
 	}
-	want := a[0]
-	for _, v := range a {
-		if v != want {
-			return false
+	step = a[first+1] - a[first]
+	if step != uint64(size) && step != 0 {
+		return first, 1, uint64(size)
+	}
+	for i := 1; i < n; i++ {
+		if a[first+i]-a[first+i-1] != step {
+			return first, i, step
 		}
-		want += uint64(size)
 	}
-	return true
+	return first, n, step
+}
+
+// without removes n lanes from first on.
+func without(mask uint32, first, n int) uint32 {
+	return mask &^ (^uint32(0) >> (32 - n) << first)
 }
 
 // within gives the bytes at a for one lane, or records why that is an error.
@@ -177,65 +188,81 @@ func (w *warp) within(lane int, a uint64, size int, what string) (*allocation, i
 
 func (w *warp) loadGlobal(mask uint32, size int) {
 	k := w.block.worker
-	if contiguous(&w.addresses, mask, size) {
-		a := w.addresses[0]
-		if block := w.find(a); outside(block, a, 32*size) == "" {
-			at := int(a - block.base)
-			if block.written.full(at, 32*size) {
-				copy(w.buffer[:32*size], block.data[at:])
-				if !block.constant {
-					k.note(0, a, size, 32*size, false)
-				}
-				return
+	for m := mask; m != 0; {
+		first, n, step := w.nextRun(m, size)
+		m = without(m, first, n)
+		a := w.addresses[first]
+		span := size
+		if step != 0 {
+			span = n * size
+		}
+		block := w.find(a)
+		if a%uint64(size) != 0 || outside(block, a, span) != "" || !block.written.full(int(a-block.base), span) {
+			w.explainGlobal(first, n, size, "load")
+			return
+		}
+		at := int(a - block.base)
+		to := w.buffer[first*size : (first+n)*size]
+		copy(to, block.data[at:at+span])
+		if step == 0 {
+			for i := 1; i < n; i++ {
+				copy(to[i*size:], to[:size])
 			}
 		}
-	}
-	for m := mask; m != 0; m &= m - 1 {
-		lane := bits.TrailingZeros32(m)
-		block, at, ok := w.within(lane, w.addresses[lane], size, "load")
-		if !ok {
-			return
-		}
-		if !block.written.all(at, size) {
-			w.fail(lane, "uninitialised: load of %d bytes at global address %#x, byte %d of its allocation, which nobody wrote", size, w.addresses[lane], at)
-			return
-		}
-		copy(w.buffer[lane*size:][:size], block.data[at:])
 		if !block.constant {
-			k.note(lane, w.addresses[lane], size, size, false)
+			k.note(first, a, size, span, false)
+		}
+		if n == 32 && step != 0 {
+			k.counters.GlobalLoads.side(a, span)
+			return
 		}
 	}
+	k.counters.GlobalLoads.scattered(&w.addresses, mask, size)
 }
 
 func (w *warp) storeGlobal(mask uint32, size int) {
 	k := w.block.worker
-	if contiguous(&w.addresses, mask, size) {
-		a := w.addresses[0]
-		if block := w.find(a); outside(block, a, 32*size) == "" && !block.constant {
-			at := int(a - block.base)
-			copy(block.data[at:], w.buffer[:32*size])
-			if !block.written.full(at, 32*size) {
-				block.written.set(at, 32*size)
-			}
-			k.note(0, a, size, 32*size, true)
+	for m := mask; m != 0; {
+		first, n, step := w.nextRun(m, size)
+		if step == 0 { // the last lane's value stays
+			n = 1
+		}
+		m = without(m, first, n)
+		a, span := w.addresses[first], n*size
+		block := w.find(a)
+		if a%uint64(size) != 0 || outside(block, a, span) != "" || block.constant {
+			w.explainGlobal(first, n, size, "store")
+			return
+		}
+		at := int(a - block.base)
+		copy(block.data[at:at+span], w.buffer[first*size:])
+		if !block.written.full(at, span) {
+			block.written.set(at, span)
+		}
+		k.note(first, a, size, span, true)
+		if n == 32 {
+			k.counters.GlobalStores.side(a, span)
 			return
 		}
 	}
-	for m := mask; m != 0; m &= m - 1 {
-		lane := bits.TrailingZeros32(m)
-		block, at, ok := w.within(lane, w.addresses[lane], size, "store")
-		if !ok {
+	k.counters.GlobalStores.scattered(&w.addresses, mask, size)
+}
+
+// explainGlobal finds which of n lanes from first on made an access wrong.
+func (w *warp) explainGlobal(first, n, size int, what string) {
+	for lane := first; lane < first+n; lane++ {
+		a := w.addresses[lane]
+		block, at, ok := w.within(lane, a, size, what)
+		switch {
+		case !ok:
 			return
-		}
-		if block.constant {
+		case what == "store" && block.constant:
 			w.fail(lane, "store to constant %s", block.name)
 			return
+		case what == "load" && !block.written.all(at, size):
+			w.fail(lane, "uninitialised: load of %d bytes at global address %#x, byte %d of its allocation, which nobody wrote", size, a, at)
+			return
 		}
-		copy(block.data[at:], w.buffer[lane*size:][:size])
-		if !block.written.all(at, size) {
-			block.written.set(at, size)
-		}
-		k.note(lane, w.addresses[lane], size, size, true)
 	}
 }
 
@@ -254,6 +281,7 @@ func (w *warp) localSpan(lane, size int, what string) (int, bool) {
 }
 
 func (w *warp) loadLocal(mask uint32, size int) {
+	w.block.worker.counters.LocalAccesses++
 	for m := mask; m != 0; m &= m - 1 {
 		lane := bits.TrailingZeros32(m)
 		at, ok := w.localSpan(lane, size, "load")
@@ -271,6 +299,7 @@ func (w *warp) loadLocal(mask uint32, size int) {
 }
 
 func (w *warp) storeLocal(mask uint32, size int) {
+	w.block.worker.counters.LocalAccesses++
 	for m := mask; m != 0; m &= m - 1 {
 		lane := bits.TrailingZeros32(m)
 		at, ok := w.localSpan(lane, size, "store")

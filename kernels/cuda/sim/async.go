@@ -96,19 +96,22 @@ func (w *warp) copyAsync(mask uint32, target *vec64, count *vec32, size int) {
 			whole = whole && n == size
 		}
 	}
-	if whole {
+	switch {
+	case read == 0:
+	case whole:
 		w.loadGlobal(read, size)
-	} else {
+	default:
 		w.loadPart(read, count, size)
 	}
 	if w.fault != nil {
 		return
 	}
 	w.addresses = *target
+	w.countShared(mask, size)
 	for m := mask; m != 0; m &= m - 1 {
 		lane := bits.TrailingZeros32(m)
-		at, ok := w.sharedSpan(lane, size, "cp.async")
-		if !ok || !w.writeShared(lane, at, size, inFlight) {
+		at, ok := w.sharedSpan(lane, size, 1, "cp.async")
+		if !ok || !w.writeShared(lane, at, size, 1, inFlight) {
 			return
 		}
 		c := asyncCopy{lane: lane, at: at, size: size, group: w.groups[lane]}
@@ -117,7 +120,7 @@ func (w *warp) copyAsync(mask uint32, target *vec64, count *vec32, size int) {
 	}
 }
 
-// loadPart loads the first count bytes of size, whose address is still to be aligned to size.
+// loadPart counts as a request for all bytes, of which it loads the first count bytes of size, whose address is still to be aligned to size.
 func (w *warp) loadPart(mask uint32, count *vec32, size int) {
 	for m := mask; m != 0; m &= m - 1 {
 		lane := bits.TrailingZeros32(m)
@@ -139,6 +142,7 @@ func (w *warp) loadPart(mask uint32, count *vec32, size int) {
 		copy(w.buffer[lane*size:][:n], block.data[at:])
 		w.block.worker.note(lane, a, n, n, false)
 	}
+	w.block.worker.counters.GlobalLoads.scattered(&w.addresses, mask, size)
 }
 
 // land finishes the copies for which due is true.

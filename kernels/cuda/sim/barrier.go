@@ -26,6 +26,7 @@ func (w *warp) sync(wait barrierWait, arrive bool) {
 		w.fail(bits.TrailingZeros32(wait.lanes), "a barrier in divergent code: lanes %#08x of %#08x are here", wait.lanes, w.live)
 		return
 	}
+	w.block.worker.counters.Barriers++
 	lane := bits.TrailingZeros32(wait.lanes)
 	if wait.id < 0 || wait.id > 15 {
 		w.fail(lane, "barrier %d, there are 16", wait.id)

@@ -156,23 +156,21 @@ func newFrame(w *warp, c *code) *frame {
 		words: append([]vec32(nil), c.words...), doubles: append([]vec64(nil), c.doubles...),
 		setPredicates: make([]uint32, c.predicates), setWords: make([]uint32, len(c.words)), setDoubles: make([]uint32, len(c.doubles)),
 	}
+	for _, set := range [][]uint32{f.setPredicates, f.setWords, f.setDoubles} {
+		for i := range set {
+			set[i] = ^uint32(0)
+		}
+	}
 	return f
 }
 
 // begin makes a frame fresh: registers hold no value but constants and special ones.
 func (f *frame) begin(w *warp, mask uint32) {
 	c := f.code
-	clear(f.setPredicates)
-	clear(f.setWords)
-	clear(f.setDoubles)
-	for _, slot := range c.constants32 {
-		f.setWords[slot] = ^uint32(0)
-	}
-	for _, slot := range c.constants64 {
-		f.setDoubles[slot] = ^uint32(0)
+	for _, p := range c.watched {
+		f.set(p.file)[p.slot] = 0
 	}
 	for _, s := range c.specials {
-		f.setWords[s.slot] = ^uint32(0)
 		for lane := range 32 {
 			f.words[s.slot][lane] = w.special(s.name, lane)
 		}

@@ -75,7 +75,7 @@ func TestPlantedBugs(t *testing.T) {
 	mov.u32 %r2, s;
 	mad.lo.u32 %r2, %r0, 8, %r2;
 	st.shared.u32 [%r2], %r0; // here`,
-			[]string{"out of bounds: store of 4 bytes at shared address 0x100", "thread [32 0 0]", "s at 0x0 has 256 bytes"}},
+			[]string{"out of bounds: store at shared address 0x100", "thread [32 0 0]", "s at 0x0 has 256 bytes"}},
 		{"read after write without a barrier", `
 	mov.u32 %r2, s;
 	shl.b32 %r3, %r0, 2;

@@ -57,6 +57,7 @@ func compile(p *program, fn *function) (err error) {
 	// Running off the end is a return.
 	c.instructions = append(c.instructions, instruction{guard: -1, join: -1, control: true, leaves: true, line: fn.line, class: Control, run: returnLanes(c.entry)})
 	successors[len(fn.body)] = []int{len(fn.body) + 1}
+	c.watch(fn.registers, successors)
 	for i, join := range joins(successors) {
 		if join >= 0 && !c.instructions[join].leaves {
 			c.instructions[i].join = join

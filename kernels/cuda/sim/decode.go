@@ -62,7 +62,7 @@ func (d *decoder) arithmetic() {
 	}
 	op, ok := floats[name]
 	if ok {
-		d.in.class = Float
+		d.in.class, d.in.flops = Float, flopsOf(key)
 		switch key[0] {
 		case "ex2", "lg2", "sin", "cos", "tanh", "rsqrt", "rcp", "sqrt":
 			d.in.class = SpecialFunction
@@ -91,6 +91,21 @@ func (d *decoder) arithmetic() {
 		}
 	}
 	d.apply(op, t, width)
+}
+
+// flopsOf counts the floating operations of an instruction in one lane.
+func flopsOf(key []string) int64 {
+	n := int64(0)
+	switch key[0] {
+	case "fma", "mad":
+		n = 2
+	case "add", "sub", "mul", "div", "rcp", "sqrt", "rsqrt", "ex2", "lg2", "sin", "cos", "tanh", "min", "max":
+		n = 1
+	}
+	if strings.HasSuffix(key[len(key)-1], "x2") {
+		n *= 2
+	}
+	return n
 }
 
 // apply makes the action of an operation on registers.

@@ -133,7 +133,7 @@ func fma32(d, a, b, c *vec32) {
 	d1, a1, b1, c1 := as32[float32](d), as32[float32](a), as32[float32](b), as32[float32](c)
 	for i := range d1 {
 		s := float64(a1[i])*float64(b1[i]) + float64(c1[i])
-		if bits := math.Float64bits(s); bits&0x1fffffff == 0x10000000 || bits>>52&0x7ff < 1023-125 {
+		if bits := math.Float64bits(s); bits&0x1fffffff == 0x10000000 || bits>>52&0x7ff < 1023-125 && s != 0 {
 			d1[i] = fmaExact(a1[i], b1[i], c1[i])
 		} else {
 			d1[i] = float32(s)

@@ -353,6 +353,7 @@ func atomic2(op, kind string) func(old, b uint64) uint64 {
 func (w *warp) atomic(s space, mask uint32, size int, f func(w *warp, lane int, memory []byte)) {
 	switch s {
 	case spaceGlobal:
+		w.block.worker.counters.Atomics++
 		l := w.block.launch
 		l.atomic.Lock()
 		defer l.atomic.Unlock()
@@ -369,6 +370,7 @@ func (w *warp) atomic(s space, mask uint32, size int, f func(w *warp, lane int, 
 			f(w, lane, block.data[at:])
 		}
 	case spaceShared:
+		w.countShared(mask, size)
 		for m := mask; m != 0; m &= m - 1 {
 			lane := bits.TrailingZeros32(m)
 			at, ok := w.sharedAtomic(lane, size)

@@ -36,14 +36,18 @@ func (d *decoder) mov() {
 	}
 }
 
-// copies leaves the account of what is set to the action itself.
-func (d *decoder) copies() { d.in.reads, d.in.writes = nil, nil }
+// copies makes the destination hold a value only in the lanes where the sources
+// do; the instruction needs no values but in before.
+func (d *decoder) copies(before []place, f file, sources ...int) {
+	d.in.reads = before
+	for _, slot := range sources {
+		d.in.copied = append(d.in.copied, place{f, slot})
+	}
+}
 
 func (d *decoder) copy32(to, from int) {
-	d.copies()
+	d.copies(nil, words, from)
 	d.in.run = func(w *warp, mask uint32) {
-		set := w.frame.setWords
-		set[to] = set[to]&^mask | set[from]&mask
 		if mask == ^uint32(0) {
 			w.words[to] = w.words[from]
 			return
@@ -53,10 +57,8 @@ func (d *decoder) copy32(to, from int) {
 }
 
 func (d *decoder) copy64(to, from int) {
-	d.copies()
+	d.copies(nil, doubles, from)
 	d.in.run = func(w *warp, mask uint32) {
-		set := w.frame.setDoubles
-		set[to] = set[to]&^mask | set[from]&mask
 		if mask == ^uint32(0) {
 			w.doubles[to] = w.doubles[from]
 			return
@@ -271,12 +273,11 @@ func (d *decoder) selp() {
 	if width == 64 {
 		a, b := d.source64(d.operand(1), isFloat(t)), d.source64(d.operand(2), isFloat(t))
 		out := d.destination(d.operand(0), doubles)
-		d.copies()
-		d.in.reads = guard
+		d.copies(guard, doubles, a, b)
 		d.in.run = func(w *warp, mask uint32) {
 			m := p(w)
-			x, y, to, set := &w.doubles[a], &w.doubles[b], &w.doubles[out], w.frame.setDoubles
-			set[out] = set[out]&^mask | (set[a]&m|set[b]&^m)&mask
+			x, y, to := &w.doubles[a], &w.doubles[b], &w.doubles[out]
+			w.chosen = m
 			for i := range to {
 				if mask>>i&1 == 0 {
 					continue
@@ -298,12 +299,11 @@ func (d *decoder) selp() {
 	}
 	a, b := read(d.operand(1)), read(d.operand(2))
 	out := d.destination(d.operand(0), words)
-	d.copies()
-	d.in.reads = guard
+	d.copies(guard, words, a, b)
 	d.in.run = func(w *warp, mask uint32) {
 		m := p(w)
-		x, y, to, set := &w.words[a], &w.words[b], &w.words[out], w.frame.setWords
-		set[out] = set[out]&^mask | (set[a]&m|set[b]&^m)&mask
+		x, y, to := &w.words[a], &w.words[b], &w.words[out]
+		w.chosen = m
 		for i := range to {
 			if mask>>i&1 == 0 {
 				continue

@@ -36,6 +36,7 @@ type code struct {
 	words        []vec32 // as they are when the function starts: constants first
 	doubles      []vec64
 	specials     []special
+	watched      []place        // registers that may be read before they are set
 	constants32  map[uint32]int // slots of constants
 	constants64  map[uint64]int
 	params       []*variable

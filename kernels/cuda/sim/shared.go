@@ -114,30 +114,48 @@ func (s *sharedMemory) arrive(w *warp) arrival {
 	return a
 }
 
-// sharedSpan checks alignment and bounds of one lane's access.
-func (w *warp) sharedSpan(lane, size int, what string) (int, bool) {
+// sharedSpan checks alignment and bounds of n accesses side by side, and gives
+// the offset. Gaps between arrays are found by those who look at the granules.
+func (w *warp) sharedSpan(lane, size, n int, what string) (int, bool) {
 	s, a := &w.block.shared, w.addresses[lane]
 	if a&uint64(size-1) != 0 {
 		w.fail(lane, "misaligned: %s of %d bytes at shared address %#x", what, size, a)
 		return 0, false
 	}
-	if a >= uint64(len(s.data)) || a+uint64(size) > uint64(len(s.data)) || s.state[a>>s.shift].writer == noMemory || s.state[(a+uint64(size)-1)>>s.shift].writer == noMemory {
-		w.fail(lane, "out of bounds: %s of %d bytes at shared address %#x: %s", what, size, a, w.block.launch.describeShared())
+	if end := uint64(len(s.data)); a >= end || a+uint64(size*n) > end {
+		for ; a+uint64(size) <= end; a += uint64(size) {
+			lane++
+		}
+		w.outsideShared(lane, what, int(a))
 		return 0, false
 	}
 	return int(a), true
 }
 
+func (w *warp) outsideShared(lane int, what string, at int) {
+	w.fail(lane, "out of bounds: %s at shared address %#x: %s", what, at, w.block.launch.describeShared())
+}
+
 func (w *warp) loadShared(mask uint32, size int, relaxed bool) {
 	s := &w.block.shared
-	for m := mask; m != 0; m &= m - 1 {
-		lane := bits.TrailingZeros32(m)
-		at, ok := w.sharedSpan(lane, size, "load")
-		if !ok || !w.readShared(lane, at, size, relaxed) {
+	for m := mask; m != 0; {
+		first, n, step := w.nextRun(m, size)
+		m = without(m, first, n)
+		lanes := n
+		if step == 0 {
+			lanes = 1
+		}
+		at, ok := w.sharedSpan(first, size, lanes, "load")
+		if !ok || !w.readShared(first, at, size, lanes, relaxed) {
 			return
 		}
-		copy(w.buffer[lane*size:][:size], s.data[at:])
+		to := w.buffer[first*size : (first+n)*size]
+		copy(to, s.data[at:at+lanes*size])
+		for i := lanes; i < n; i++ {
+			copy(to[i*size:], to[:size])
+		}
 	}
+	w.countShared(mask, size)
 }
 
 func (w *warp) storeShared(mask uint32, size int, relaxed bool) {
@@ -146,29 +164,36 @@ func (w *warp) storeShared(mask uint32, size int, relaxed bool) {
 	if relaxed {
 		flag = byAtomic
 	}
-	for m := mask; m != 0; m &= m - 1 {
-		lane := bits.TrailingZeros32(m)
-		at, ok := w.sharedSpan(lane, size, "store")
-		if !ok || !w.writeShared(lane, at, size, flag) {
+	for m := mask; m != 0; {
+		first, n, step := w.nextRun(m, size)
+		if step == 0 { // the last lane's value stays
+			n = 1
+		}
+		m = without(m, first, n)
+		at, ok := w.sharedSpan(first, size, n, "store")
+		if !ok || !w.writeShared(first, at, size, n, flag) {
 			return
 		}
-		copy(s.data[at:], w.buffer[lane*size:][:size])
+		copy(s.data[at:at+n*size], w.buffer[first*size:])
 	}
+	w.countShared(mask, size)
 }
 
-// readShared checks a read against what others did and notes it.
-func (w *warp) readShared(lane, at, size int, relaxed bool) bool {
+// readShared checks reads of n lanes side by side, size bytes each, against what
+// others did and notes them.
+func (w *warp) readShared(lane, at, size, n int, relaxed bool) bool {
 	s := &w.block.shared
 	calm := (s.base+1)<<5 - 1 // a tag from 1 to this is an ordered write
-	list := s.state[at>>s.shift : (at+size-1)>>s.shift+1]
+	time, me := s.time, uint32(1)<<w.index
+	list := s.state[at>>s.shift : (at+size*n-1)>>s.shift+1]
 	for i := range list {
 		g := &list[i]
-		if g.writer-1 >= calm && !w.mayRead(lane, g.writer, (at>>s.shift+i)<<s.shift, relaxed) {
+		if g.writer-1 >= calm && !w.mayRead(lane+i<<s.shift/size, g.writer, (at>>s.shift+i)<<s.shift, relaxed) {
 			return false
 		}
 		if !relaxed {
-			g.readAt = s.time
-			g.readers |= 1 << w.index
+			g.readAt = time
+			g.readers |= me
 		}
 	}
 	return true
@@ -178,6 +203,8 @@ func (w *warp) mayRead(lane int, tag uint32, at int, relaxed bool) bool {
 	s := &w.block.shared
 	by := int(tag & 31)
 	switch {
+	case tag == noMemory:
+		w.outsideShared(lane, "load", at)
 	case tag == neverWritten:
 		w.fail(lane, "uninitialised: load at shared address %#x, which nobody wrote", at)
 	case tag&inFlight != 0:
@@ -190,15 +217,16 @@ func (w *warp) mayRead(lane int, tag uint32, at int, relaxed bool) bool {
 	return false
 }
 
-// writeShared checks a write against what others did and notes it.
-func (w *warp) writeShared(lane, at, size int, flag uint32) bool {
+// writeShared does the same for writes.
+func (w *warp) writeShared(lane, at, size, n int, flag uint32) bool {
 	s := &w.block.shared
 	calm := (s.base + 1) << 5
 	tag := s.time<<5 | uint32(w.index) | flag
-	list := s.state[at>>s.shift : (at+size-1)>>s.shift+1]
+	base := s.base
+	list := s.state[at>>s.shift : (at+size*n-1)>>s.shift+1]
 	for i := range list {
 		g := &list[i]
-		if (g.writer >= calm || g.readAt > s.base) && !w.mayWrite(lane, *g, (at>>s.shift+i)<<s.shift, flag) {
+		if (g.writer >= calm || g.readAt > base) && !w.mayWrite(lane+i<<s.shift/size, *g, (at>>s.shift+i)<<s.shift, flag) {
 			return false
 		}
 		g.writer, g.readers = tag, 0
@@ -209,6 +237,10 @@ func (w *warp) writeShared(lane, at, size int, flag uint32) bool {
 func (w *warp) mayWrite(lane int, g granule, at int, flag uint32) bool {
 	s := &w.block.shared
 	by := int(g.writer & 31)
+	if g.writer == noMemory {
+		w.outsideShared(lane, "store", at)
+		return false
+	}
 	if g.writer&inFlight != 0 {
 		w.fail(lane, "missing wait: store at shared address %#x, to which a cp.async of warp %d is under way", at, by)
 		return false
@@ -228,8 +260,8 @@ func (w *warp) mayWrite(lane int, g granule, at int, flag uint32) bool {
 
 // sharedAtomic checks an atomic operation of one lane.
 func (w *warp) sharedAtomic(lane, size int) (int, bool) {
-	at, ok := w.sharedSpan(lane, size, "atomic operation")
-	if !ok || !w.readShared(lane, at, size, true) || !w.writeShared(lane, at, size, byAtomic) {
+	at, ok := w.sharedSpan(lane, size, 1, "atomic operation")
+	if !ok || !w.readShared(lane, at, size, 1, true) || !w.writeShared(lane, at, size, 1, byAtomic) {
 		return 0, false
 	}
 	return at, true

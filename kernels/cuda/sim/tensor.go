@@ -84,6 +84,7 @@ func (d *decoder) mma() {
 		s.spread(w, a, b, &left, &right)
 		s.readSums(w, c, &sum)
 		multiply(&left, &right, &sum, s.k)
+		w.block.worker.counters.TensorFLOPs += int64(2 * 16 * 8 * s.k)
 		s.writeSums(w, out, &sum)
 	}
 }

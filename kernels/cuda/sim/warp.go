@@ -14,10 +14,13 @@ type instruction struct {
 	leaves  bool // ret or exit without a guard
 	class   Class
 	line    int
-	target  int // of a branch
-	join    int // where lanes that part here meet again; −1: at the end
+	target  int   // of a branch
+	join    int   // where lanes that part here meet again; −1: at the end
+	flops   int64 // floating operations of a lane
 	reads   []place
 	writes  []place
+	copied  []place // sources that may be unset: then the destination is
+	watched bool    // reads or writes a register that may be unset
 }
 
 // place is a register.
@@ -75,6 +78,7 @@ type warp struct {
 
 	addresses vec64
 	buffer    [32 * 16]byte // bytes on the way between registers and memory
+	chosen    uint32        // lanes that took the first operand of selp
 	scratch32 vec32
 	scratch64 vec64
 
@@ -98,11 +102,10 @@ func (w *warp) run(n int) {
 		w.at = top.pc
 		in := &w.frame.code.instructions[top.pc]
 		mask := top.mask
+		if in.watched && !w.holds(in, mask) {
+			return
+		}
 		if in.guard >= 0 {
-			if w.frame.setPredicates[in.guard]&mask != mask {
-				w.fail(bits.TrailingZeros32(mask&^w.frame.setPredicates[in.guard]), "reads a predicate that was never set")
-				return
-			}
 			p := w.predicates[in.guard]
 			if in.unless {
 				p = ^p
@@ -116,22 +119,58 @@ func (w *warp) run(n int) {
 			}
 		}
 		f := w.frame
-		for _, r := range in.reads {
-			if missing := mask &^ f.set(r.file)[r.slot]; missing != 0 {
-				w.fail(bits.TrailingZeros32(missing), "reads a register that was never set")
-				return
-			}
-		}
+		lanes := int64(bits.OnesCount32(mask))
 		counters.Instructions[in.class]++
-		counters.LaneInstructions += int64(bits.OnesCount32(mask))
+		counters.LaneInstructions += lanes
+		counters.FLOPs += in.flops * lanes
 		in.run(w, mask)
 		if w.fault != nil {
 			return
 		}
-		for _, r := range in.writes {
-			f.set(r.file)[r.slot] |= mask
+		if in.watched {
+			f.wrote(in, mask, w.chosen)
 		}
 	}
+}
+
+// wrote notes which lanes of the destinations hold values now. Of two sources
+// that were copied (selp) the first was taken by the lanes of chosen.
+func (f *frame) wrote(in *instruction, mask, chosen uint32) {
+	holding := ^uint32(0)
+	switch len(in.copied) {
+	case 1:
+		holding = f.set(in.copied[0].file)[in.copied[0].slot]
+	case 2:
+		a, b := in.copied[0], in.copied[1]
+		holding = f.set(a.file)[a.slot]&chosen | f.set(b.file)[b.slot]&^chosen
+	}
+	for _, r := range in.writes {
+		set := f.set(r.file)
+		set[r.slot] = set[r.slot]&^mask | holding&mask
+	}
+}
+
+// holds checks that the lanes that execute an instruction hold values in what it reads.
+func (w *warp) holds(in *instruction, mask uint32) bool {
+	f := w.frame
+	if in.guard >= 0 {
+		if missing := mask &^ f.setPredicates[in.guard]; missing != 0 {
+			w.fail(bits.TrailingZeros32(missing), "reads a predicate that was never set")
+			return false
+		}
+		p := w.predicates[in.guard]
+		if in.unless {
+			p = ^p
+		}
+		mask &= p
+	}
+	for _, r := range in.reads {
+		if missing := mask &^ f.set(r.file)[r.slot]; missing != 0 {
+			w.fail(bits.TrailingZeros32(missing), "reads a register that was never set")
+			return false
+		}
+	}
+	return true
 }
 
 func (f *frame) set(k file) []uint32 {

@@ -1,0 +1,114 @@
+package sim_test
+
+import (
+	"context"
+	"testing"
+
+	"fluxion/kernels/cuda/sim"
+)
+
+// Accesses of one warp whose counts can be worked out by hand. %l0 is the address
+// of the lane's word of a buffer of 32 kB, %l1 that of the buffer, %t1 the lane.
+func TestAccessCounters(t *testing.T) {
+	for _, c := range []struct {
+		what, code string
+		loads      sim.Traffic
+		stores     sim.Traffic
+		shared     [3]int64 // requests, wavefronts, conflicts
+	}{
+		{what: "words side by side", code: "ld.global.u32 %t2, [%l0];", loads: sim.Traffic{Requests: 1, Sectors: 4, Ideal: 4, Bytes: 128}},
+		{what: "not at the start of a sector", code: "ld.global.u32 %t2, [%l0+4];", loads: sim.Traffic{Requests: 1, Sectors: 5, Ideal: 4, Bytes: 128}},
+		{what: "every second word", code: "mad.wide.u32 %l2, %t1, 8, %l1; ld.global.u32 %t2, [%l2];", loads: sim.Traffic{Requests: 1, Sectors: 8, Ideal: 4, Bytes: 128}},
+		{what: "a sector each", code: "mad.wide.u32 %l2, %t1, 64, %l1; st.global.u32 [%l2], %t1;", stores: sim.Traffic{Requests: 1, Sectors: 32, Ideal: 4, Bytes: 128}},
+		{what: "all the same word", code: "ld.global.u32 %t2, [%l1];", loads: sim.Traffic{Requests: 1, Sectors: 1, Ideal: 1, Bytes: 4}},
+		{what: "backwards", code: "sub.u32 %t2, 31, %t1; mad.wide.u32 %l2, %t2, 4, %l1; ld.global.u32 %t2, [%l2];", loads: sim.Traffic{Requests: 1, Sectors: 4, Ideal: 4, Bytes: 128}},
+		{what: "16 bytes a lane", code: "mad.wide.u32 %l2, %t1, 16, %l1; ld.global.v4.u32 {%t2, %t3, %t4, %t5}, [%l2];", loads: sim.Traffic{Requests: 1, Sectors: 16, Ideal: 16, Bytes: 512}},
+		{what: "half of the lanes", code: "setp.lt.u32 %p0, %t1, 16; @%p0 st.global.u16 [%l0], %h0;", stores: sim.Traffic{Requests: 1, Sectors: 2, Ideal: 1, Bytes: 32}},
+		{what: "asynchronous", code: "mad.wide.u32 %l2, %t1, 16, %l1; mad.lo.u32 %t2, %t1, 16, %t9; cp.async.cg.shared.global [%t2], [%l2], 16;", loads: sim.Traffic{Requests: 1, Sectors: 16, Ideal: 16, Bytes: 512}, shared: [3]int64{1, 4, 0}},
+		{what: "shared, side by side", code: "mad.lo.u32 %t2, %t1, 4, %t9; st.shared.u32 [%t2], %t1;", shared: [3]int64{1, 1, 0}},
+		{what: "shared, two lanes a bank", code: "mad.lo.u32 %t2, %t1, 8, %t9; st.shared.u32 [%t2], %t1;", shared: [3]int64{1, 2, 1}},
+		{what: "shared, one bank for all", code: "mad.lo.u32 %t2, %t1, 128, %t9; st.shared.u32 [%t2], %t1;", shared: [3]int64{1, 32, 31}},
+		{what: "shared, a row padded by a word", code: "mad.lo.u32 %t2, %t1, 132, %t9; st.shared.u32 [%t2], %t1;", shared: [3]int64{1, 1, 0}},
+		{what: "shared, a word for all", code: "st.shared.u32 [%t9], %t1;", shared: [3]int64{1, 1, 0}},
+		{what: "shared, bytes of the same words", code: "add.u32 %t2, %t1, %t9; st.shared.u8 [%t2], %t1;", shared: [3]int64{1, 1, 0}},
+		{what: "shared, 8 bytes a lane", code: "mad.lo.u32 %t2, %t1, 8, %t9; st.shared.v2.u32 [%t2], {%t1, %t1};", shared: [3]int64{1, 2, 0}},
+		{what: "shared, 16 bytes a lane", code: "mad.lo.u32 %t2, %t1, 16, %t9; st.shared.v4.u32 [%t2], {%t1, %t1, %t1, %t1};", shared: [3]int64{1, 4, 0}},
+		{what: "shared, 16 bytes a lane, rows of 64", code: "mad.lo.u32 %t2, %t1, 64, %t9; st.shared.v4.u32 [%t2], {%t1, %t1, %t1, %t1};", shared: [3]int64{1, 16, 12}},
+		{what: "ldmatrix, rows of 128 bytes", code: "mad.lo.u32 %t2, %t1, 16, %t9; st.shared.v4.u32 [%t2], {%t1, %t1, %t1, %t1}; st.shared.v4.u32 [%t2+512], {%t1, %t1, %t1, %t1}; and.b32 %t2, %t1, 7; mad.lo.u32 %t2, %t2, 128, %t9; ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%t3}, [%t2];", shared: [3]int64{3, 16, 7}},
+		{what: "ldmatrix, rows side by side", code: "mad.lo.u32 %t2, %t1, 16, %t9; st.shared.v4.u32 [%t2], {%t1, %t1, %t1, %t1}; ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%t3, %t4, %t5, %t6}, [%t2];", shared: [3]int64{2, 8, 0}},
+	} {
+		ptx := header + `
+.visible .entry k(.param .u64 p)
+{
+	.shared .align 128 .b8 s[4352];
+	.reg .pred %p<2>;
+	.reg .b16 %h<2>;
+	.reg .b32 %t<10>;
+	.reg .b64 %l<4>;
+	ld.param.u64 %l1, [p];
+	mov.u32 %t1, %tid.x;
+	mov.u32 %t9, s;
+	mov.u16 %h0, 7;
+	mad.wide.u32 %l0, %t1, 4, %l1;
+` + c.code + "\nret;\n}\n"
+		d := newDevice(t, sim.Options{})
+		got, err := d.run(ptx, "k", 1, 32, 0, d.put(make([]uint32, 8192)))
+		if err != nil {
+			t.Errorf("%s: %v", c.what, err)
+			continue
+		}
+		shared := [3]int64{got.SharedRequests, got.SharedWavefronts, got.BankConflicts}
+		if got.GlobalLoads != c.loads || got.GlobalStores != c.stores || shared != c.shared {
+			t.Errorf("%s: loads %+v, stores %+v, shared %v; want %+v, %+v, %v", c.what, got.GlobalLoads, got.GlobalStores, shared, c.loads, c.stores, c.shared)
+		}
+	}
+}
+
+// Counts of whole kernels from their sources.
+func TestKernelCounters(t *testing.T) {
+	const n = 8192
+	d := newDevice(t, sim.Options{})
+	silu, _, _ := siluCall(d, n)
+	c, err := d.machine.Run(context.Background(), silu)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := sim.Traffic{Requests: n / 8 / 32, Sectors: n * 2 / 32, Ideal: n * 2 / 32, Bytes: n * 2}
+	if c.GlobalLoads != full || c.GlobalStores != full || full.SectorsPerRequest() != 16 {
+		t.Errorf("SiLU loads %+v, stores %+v, want %+v", c.GlobalLoads, c.GlobalStores, full)
+	}
+	if want := int64(n / 32); c.Instructions[sim.SpecialFunction] != want { // one ex2 a number
+		t.Errorf("SiLU has %d special functions, want %d", c.Instructions[sim.SpecialFunction], want)
+	}
+	const m = 128
+	product, _, _, _ := sgemmCall(d, m)
+	c, err = d.machine.Run(context.Background(), product)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.FLOPs != 2*m*m*m || c.TensorFLOPs != 0 || c.Barriers != 2*(m/16)*8*4 {
+		t.Errorf("the product has %d FLOPs and %d of tensors, %d warps came to barriers", c.FLOPs, c.TensorFLOPs, c.Barriers)
+	}
+	// Of a, each of m/64 columns of tiles reads all; likewise of b; c is written once.
+	if c.GlobalLoads.Bytes != 2*m/64*m*m*4 || c.GlobalStores.Bytes != m*m*4 {
+		t.Errorf("the product loads %d bytes and stores %d", c.GlobalLoads.Bytes, c.GlobalStores.Bytes)
+	}
+}
+
+func TestTensorCounters(t *testing.T) {
+	d := newDevice(t, sim.Options{})
+	c, err := d.run(header+`
+.visible .entry k()
+{
+	.reg .b32 %r<4>;
+	mov.u32 %r0, 0;
+	mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%r0, %r1, %r2, %r3}, {%r0, %r0, %r0, %r0}, {%r0, %r0}, {%r0, %r0, %r0, %r0};
+	ret;
+}`, "k", 3, 64, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := int64(3 * 2 * 2 * 16 * 8 * 16); c.TensorFLOPs != want || c.Instructions[sim.Tensor] != 6 {
+		t.Errorf("%d FLOPs of tensors in %d instructions, want %d in 6", c.TensorFLOPs, c.Instructions[sim.Tensor], want)
+	}
+}
