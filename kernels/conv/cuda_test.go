@@ -1,116 +1,19 @@
 package conv
 
 import (
-	"encoding/binary"
-	"fmt"
-	"math"
 	"math/rand/v2"
 	"testing"
 
 	"fluxion/kernels"
 	"fluxion/kernels/cuda"
-	"fluxion/kernels/cuda/sim"
+	"fluxion/kernels/kerneltest"
 	"fluxion/kernels/number"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
-// bench is a simulated device with operands on it.
-type bench struct {
-	t       *testing.T
-	memory  *sim.Memory
-	machine *sim.Machine
-}
-
-func newBench(t *testing.T) bench {
-	m := sim.NewMemory(1 << 28)
-	return bench{t, m, sim.New(m, sim.Options{Seed: 1})}
-}
-
-func (b bench) alloc(bytes int) cuda.Address {
-	b.t.Helper()
-	if bytes == 0 {
-		return 0
-	}
-	a, err := b.memory.Alloc(bytes)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return a
-}
-
-// place allocates a tensor with gap elements between its rows.
-func (b bench) place(shape tensor.Shape, of number.Type, gap int) cuda.Operand {
-	cols := shape[len(shape)-1]
-	o := cuda.Operand{Type: of, Shape: shape, Rows: shape.TotalSize() / cols, Cols: cols, Pitch: cols + gap}
-	o.Address = b.alloc(o.Rows * o.Pitch * of.Size())
-	return o
-}
-
-func (b bench) put(a kernels.Array, of number.Type, gap int) cuda.Operand {
-	o := b.place(a.Shape, of, gap)
-	row := make([]byte, o.Cols*of.Size())
-	for r := range o.Rows {
-		for c := range o.Cols {
-			x := float32(a.Data[r*o.Cols+c])
-			if of == number.BFloat16 {
-				binary.LittleEndian.PutUint16(row[2*c:], number.Narrow(x))
-			} else {
-				binary.LittleEndian.PutUint32(row[4*c:], math.Float32bits(x))
-			}
-		}
-		if err := b.memory.Write(o.Address+cuda.Address(r*o.Pitch*of.Size()), row); err != nil {
-			b.t.Fatal(err)
-		}
-	}
-	return o
-}
-
-func (b bench) get(o cuda.Operand) []float64 {
-	b.t.Helper()
-	var values []float64
-	row := make([]byte, o.Cols*o.Type.Size())
-	for r := range o.Rows {
-		if err := b.memory.Read(o.Address+cuda.Address(r*o.Pitch*o.Type.Size()), row); err != nil {
-			b.t.Fatal(err)
-		}
-		for c := range o.Cols {
-			if o.Type == number.BFloat16 {
-				values = append(values, float64(number.Widen(binary.LittleEndian.Uint16(row[2*c:]))))
-			} else {
-				values = append(values, float64(math.Float32frombits(binary.LittleEndian.Uint32(row[4*c:]))))
-			}
-		}
-	}
-	return values
-}
-
-// run launches a kernel and returns what the simulator counted.
-func (b bench) run(t *testing.T, k cuda.Kernel, l cuda.Launch) (counters sim.Counters, launches int) {
-	t.Helper()
-	l.Scratch = b.alloc(k.CUDAScratch(l))
-	for _, call := range k.CUDA(l) {
-		c, err := b.machine.Run(t.Context(), call)
-		if err != nil {
-			t.Fatal(err)
-		}
-		counters.Add(c)
-		launches++
-	}
-	return counters, launches
-}
-
-// whole is an array of whole numbers from −4 to 4.
-func whole(rng *rand.Rand, shape ...int) kernels.Array {
-	a := kernels.NewArray(shape...)
-	for i := range a.Data {
-		a.Data[i] = float64(rng.IntN(9) - 4)
-	}
-	return a
-}
-
-// operation is the convolution or a gradient of it with its operands.
+// operation is the convolution or a gradient of it, with its operands.
 type operation struct {
 	name string
 	op   gorgonia.Op
@@ -118,10 +21,18 @@ type operation struct {
 	want kernels.Array
 }
 
+// operations draws operands of whole numbers from −4 to 4.
 func operations(s size) []operation {
 	rng := rand.New(rand.NewPCG(5, 6))
-	x, w, b := whole(rng, s.n, s.h, s.w, s.cin), whole(rng, s.kh, s.kw, s.cin, s.cout), whole(rng, s.cout)
-	dy := whole(rng, s.output()...)
+	whole := func(shape ...int) kernels.Array {
+		a := kernels.NewArray(shape...)
+		for i := range a.Data {
+			a.Data[i] = float64(rng.IntN(9) - 4)
+		}
+		return a
+	}
+	x, w, b := whole(s.n, s.h, s.w, s.cin), whole(s.kh, s.kw, s.cin, s.cout), whole(s.cout)
+	dy := whole(s.output()...)
 	return []operation{
 		{"forward", newForward(s.Options, w.Shape), []kernels.Array{x, w, b}, reference(s.Options, x, w, b)},
 		{"inputGrad", newInputGrad(s.Options, x.Shape), []kernels.Array{dy, w}, referenceInputGrad(s.Options, dy, w, s.h, s.w)},
@@ -129,32 +40,40 @@ func operations(s size) []operation {
 	}
 }
 
-// launch places the operands of an operation as a plan of this precision does.
-func (b bench) launch(o operation, precision number.Type, gap int) (cuda.Kernel, cuda.Launch) {
+// launch places the operands as a plan of this precision does: images may have a
+// gap between pixels, parameters have none.
+func (o operation) launch(g *kerneltest.GPU, precision number.Type, gap int) cuda.Launch {
 	var shapes []tensor.Shape
 	for _, a := range o.in {
 		shapes = append(shapes, a.Shape)
 	}
 	types, out := kernels.TypesOf(o.op.(kernels.Kernel), precision, shapes, o.want.Shape)
+	place := func(shape tensor.Shape, of number.Type, parameter bool, values []float64) cuda.Operand {
+		cols, between := shape[len(shape)-1], gap
+		if parameter {
+			between = 0
+		}
+		var m cuda.Operand
+		if values == nil {
+			m = g.Empty(of, shape.TotalSize()/cols, cols, between)
+		} else {
+			m = g.Matrix(of, shape.TotalSize()/cols, cols, between, values)
+		}
+		m.Shape = shape
+		return m
+	}
 	var l cuda.Launch
 	for i, a := range o.in {
-		own := gap
-		if o.name != "weightGrad" && i > 0 {
-			own = 0 // parameters
-		}
-		l.In = append(l.In, b.put(a, types[i], own))
+		l.In = append(l.In, place(a.Shape, types[i], i > 0 && o.name != "weightGrad", a.Data))
 	}
-	if o.name == "weightGrad" {
-		gap = 0
-	}
-	l.Out = b.place(o.want.Shape, out, gap)
-	return o.op.(cuda.Kernel), l
+	l.Out = place(o.want.Shape, out, o.name == "weightGrad", nil)
+	return l
 }
 
 // Sums of products of small whole numbers are exact in float32, in any order: the
 // results have the reference's bits, or those of its nearest bf16.
 func TestWholeNumbersAreExact(t *testing.T) {
-	b := newBench(t)
+	g := kerneltest.NewGPU(t, 1)
 	shared := map[string]bool{} // operations, with precision, of which several blocks shared a sum
 	for _, c := range []struct {
 		n, h, w, cin, cout, side int
@@ -177,22 +96,26 @@ func TestWholeNumbersAreExact(t *testing.T) {
 		for _, o := range operations(s) {
 			for _, precision := range []number.Type{number.Float32, number.BFloat16} {
 				for _, gap := range []int{0, 8} {
-					t.Run(fmt.Sprintf("%v/%s/%v/gap %d", c, o.name, precision, gap), func(t *testing.T) {
-						k, l := b.launch(o, precision, gap)
-						_, launches := b.run(t, k, l)
-						if launches == 2 {
-							shared[fmt.Sprint(o.name, precision)] = true
+					t.Logf("%+v %s in %v, gap %d", c, o.name, precision, gap)
+					k, l := o.op.(cuda.Kernel), o.launch(g, precision, gap)
+					if n := k.CUDAScratch(l); n > 0 {
+						l.Scratch = g.Alloc(n)
+					}
+					calls := k.CUDA(l)
+					g.Run(calls...)
+					if len(calls) == 2 {
+						shared[o.name+precision.String()] = true
+					}
+					got := g.Values(l.Out)
+					for i, x := range o.want.Data {
+						want := float32(x)
+						if l.Out.Type == number.BFloat16 {
+							want = number.Round(want)
 						}
-						got := b.get(l.Out)
-						for i, want := range o.want.Data {
-							if l.Out.Type == number.BFloat16 {
-								want = float64(number.Round(float32(want)))
-							}
-							if got[i] != want {
-								t.Fatalf("element %d is %v, want %v", i, got[i], want)
-							}
+						if got[i] != want {
+							t.Fatalf("element %d is %v, want %v", i, got[i], want)
 						}
-					})
+					}
 				}
 			}
 		}

@@ -105,10 +105,13 @@ func (p CUDA) ScratchBytes() int {
 	return need
 }
 
-// Calls returns the product, and the sum of its parts where several blocks share a sum.
+// Calls returns the product, and where blocks share sums, what adds them up.
 func (p CUDA) Calls() []cuda.Call {
 	a := p.access()
-	c := choose(p, a)
+	return p.bind(choose(p, a), a)
+}
+
+func (p CUDA) bind(c choice, a access) []cuda.Call {
 	args := p.arguments(c, a)
 	call := cuda.Call{
 		Module: modules[p.A.Type], Function: c.function(p.Kind, a, p.A.Type),
