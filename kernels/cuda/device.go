@@ -57,6 +57,10 @@ type Device interface {
 	// functions. Launch does so too, but not within a capture.
 	Prepare(calls ...Call) error
 
+	// EncodeTensorMap packs a description as kernels take it, by value, in 128
+	// bytes aligned to 64. It needs compute capability 9.0.
+	EncodeTensorMap(TensorMap) ([128]byte, error)
+
 	NewStream() (Stream, error)
 	NewEvent() (Event, error)
 

@@ -71,6 +71,7 @@ func Run(t *testing.T, open func(t *testing.T) cuda.Driver) {
 		"compile":     compileErrors,
 		"arguments":   argumentErrors,
 		"goroutines":  goroutines,
+		"tensor map":  tensorMap,
 		"two devices": twoContexts,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -334,6 +335,27 @@ func argumentErrors(t *testing.T, b *bench) {
 	_, err := b.device.Alloc(0)
 	b.wants(err, cuda.InvalidValue, "0 bytes")
 	b.check(b.device.Free(c))
+}
+
+func tensorMap(t *testing.T, b *bench) {
+	a := must(b.device.Alloc(1 << 14))(t)
+	m := cuda.TensorMap{
+		Type: 9, Address: a, // bfloat16
+		Sizes: []uint64{64, 16, 8}, Strides: []uint64{128, 2048},
+		Box: []uint32{64, 8, 1}, ElementStrides: []uint32{1, 1, 1}, Swizzle: 3,
+	}
+	image, err := b.device.EncodeTensorMap(m)
+	if b.device.Properties().Major < 9 {
+		b.wants(err, cuda.NotSupported, "cuTensorMapEncodeTiled")
+		return
+	}
+	b.check(err)
+	if image == [128]byte{} {
+		t.Error("the map is empty")
+	}
+	m.Box[0] = 128 // wider than the swizzle
+	_, err = b.device.EncodeTensorMap(m)
+	b.wants(err, cuda.InvalidValue, "cuTensorMapEncodeTiled")
 }
 
 // goroutines checks that a device may be used from anywhere.

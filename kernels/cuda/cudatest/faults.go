@@ -10,6 +10,25 @@ import (
 	"fluxion/kernels/cuda/simdriver"
 )
 
+// RunSimulated checks a driver over a simulated one, of both kinds of GPU: what
+// Run checks, that nothing is left behind, and what RunFaults checks.
+func RunSimulated(t *testing.T, open func(*simdriver.Driver) cuda.Driver) {
+	for name, major := range map[string]int{"sm_80": 8, "sm_90": 9} {
+		t.Run(name, func(t *testing.T) {
+			Run(t, func(t *testing.T) cuda.Driver {
+				d := simdriver.New(simdriver.Options{Memory: 16 << 20, Major: major})
+				t.Cleanup(func() {
+					if leaks := d.Leaks(); leaks != nil {
+						t.Errorf("left behind: %v", leaks)
+					}
+				})
+				return open(d)
+			})
+		})
+	}
+	t.Run("faults", func(t *testing.T) { RunFaults(t, open) })
+}
+
 // RunFaults makes each call of a whole session fail in turn, each allocation run
 // out of memory, and the device be lost at each operation. Each time the session
 // must end with an error that tells call and result, and leave nothing behind.

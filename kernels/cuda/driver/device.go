@@ -181,6 +181,18 @@ func (d *device) load(m *cuda.Module) (*module, error) {
 	return nil, err
 }
 
+func (d *device) EncodeTensorMap(t cuda.TensorMap) (image [128]byte, err error) {
+	rank := len(t.Sizes)
+	if rank < 1 || len(t.Strides) != rank-1 || len(t.Box) != rank || len(t.ElementStrides) != rank {
+		return image, errorOf("cuTensorMapEncodeTiled", cuda.InvalidValue, "%+v", t)
+	}
+	r := d.direct(func() (r cuda.Result) {
+		image, r = encodeTensorMap(&t)
+		return r
+	})
+	return image, errorOf("cuTensorMapEncodeTiled", r, "%+v", t)
+}
+
 func (d *device) NewStream() (cuda.Stream, error) {
 	s := &stream{device: d}
 	r := d.do(func() (err error) {

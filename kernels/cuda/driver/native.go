@@ -8,10 +8,14 @@ package driver
 /*
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 extern int cuCtxSetCurrent(void *context);
 extern int cuDriverGetVersion(int *version);
 extern int cuDeviceGetPCIBusId(char *id, int length, int device);
+extern int cuTensorMapEncodeTiled(void *map, int type, unsigned rank, void *address, const uint64_t *sizes, const uint64_t *strides,
+                                  const uint32_t *box, const uint32_t *element_strides, int interleave, int swizzle,
+                                  int promotion, int fill);
 extern int cuMemHostAlloc(void **memory, size_t bytes, unsigned flags);
 extern int cuFuncSetAttribute(void *function, int attribute, int value);
 extern int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
@@ -40,6 +44,16 @@ static int launch(uint64_t device, void *context, void *function, unsigned gx, u
 	void *extra[] = {(void *)BUFFER_POINTER, (void *)args, (void *)BUFFER_SIZE, &bytes, (void *)END};
 	int result = current(device, context);
 	return result ? result : cuLaunchKernel(function, gx, gy, gz, bx, by, bz, shared, stream, NULL, extra);
+}
+
+// encode aligns the map as the driver wants it.
+static int encode(void *map, int type, unsigned rank, uint64_t address, const uint64_t *sizes, const uint64_t *strides,
+                  const uint32_t *box, const uint32_t *element_strides, int interleave, int swizzle, int promotion, int fill) {
+	_Alignas(64) unsigned char image[128];
+	int result = cuTensorMapEncodeTiled(image, type, rank, (void *)address, sizes, strides, box, element_strides, interleave,
+	                                    swizzle, promotion, fill);
+	if (!result) memcpy(map, image, sizeof image);
+	return result;
 }
 
 static int launch_graph(uint64_t device, void *context, void *exec, void *stream) {
@@ -89,6 +103,14 @@ func hostAlloc(bytes int) ([]byte, cuda.Result) {
 		return nil, r
 	}
 	return unsafe.Slice((*byte)(p), bytes), cuda.Success
+}
+
+func encodeTensorMap(t *cuda.TensorMap) (image [128]byte, r cuda.Result) {
+	r = cuda.Result(C.encode(unsafe.Pointer(&image[0]), C.int(t.Type), C.uint(len(t.Sizes)), C.uint64_t(t.Address),
+		(*C.uint64_t)(unsafe.SliceData(t.Sizes)), (*C.uint64_t)(unsafe.SliceData(t.Strides)),
+		(*C.uint32_t)(unsafe.SliceData(t.Box)), (*C.uint32_t)(unsafe.SliceData(t.ElementStrides)),
+		C.int(t.Interleave), C.int(t.Swizzle), C.int(t.Promotion), C.int(t.Fill)))
+	return image, r
 }
 
 // setDynamicShared lets launches of a function ask for so much dynamic shared memory.

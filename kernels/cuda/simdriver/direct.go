@@ -158,6 +158,11 @@ func (d *device) function(call cuda.Call) (*Function, error) {
 	return f, d.errorOf("cuFuncSetAttribute", r, "%s, %d bytes of dynamic shared memory", call.Name(), call.Shared)
 }
 
+func (d *device) EncodeTensorMap(t cuda.TensorMap) ([128]byte, error) {
+	image, r := d.context.driver.EncodeTensorMap(t)
+	return image, d.errorOf("cuTensorMapEncodeTiled", r, "%+v", t)
+}
+
 func (d *device) NewStream() (cuda.Stream, error) {
 	s, r := d.context.StreamCreate(StreamNonBlocking, 0)
 	if r != cuda.Success {

@@ -6,21 +6,6 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-// TensorMap describes a tensor in global memory and the box that a bulk copy
-// (TMA) moves; the arguments of cuTensorMapEncodeTiled. Innermost dimension first.
-type TensorMap struct {
-	Type           int // CUtensorMapDataType
-	Address        cuda.Address
-	Sizes          []uint64 // elements
-	Strides        []uint64 // bytes, of all dimensions but the first
-	Box            []uint32 // elements
-	ElementStrides []uint32
-	Interleave     int // CUtensorMapInterleave: none, 16 bytes, 32 bytes
-	Swizzle        int // CUtensorMapSwizzle: none, 32, 64, 128 bytes
-	Promotion      int // CUtensorMapL2promotion
-	Fill           int // CUtensorMapFloatOOBfill
-}
-
 // elementBytes of CUtensorMapDataType: uint8, uint16, uint32, int32, uint64,
 // int64, float16, float32, float64, bfloat16, and float32 and tf32 in three variants.
 var elementBytes = []int{1, 2, 4, 4, 8, 8, 2, 4, 8, 2, 4, 4, 4}
@@ -31,22 +16,22 @@ var swizzleBytes = []int{0, 32, 64, 128}
 // EncodeTensorMap checks a description as the driver does and packs it into the
 // 128 bytes that a kernel takes. The packing is the simulator's own, as the
 // driver's is NVIDIA's own: see encode.
-func (d *Driver) EncodeTensorMap(t TensorMap) (image [128]byte, r cuda.Result) {
+func (d *Driver) EncodeTensorMap(t cuda.TensorMap) (image [128]byte, r cuda.Result) {
 	r = d.call("cuTensorMapEncodeTiled", func() cuda.Result {
 		if d.options.Major < 9 {
 			return d.fail(cuda.NotSupported, "tensor maps need compute capability 9.0")
 		}
-		if what := t.wrong(); what != "" {
+		if what := wrong(t); what != "" {
 			return d.fail(cuda.InvalidValue, "%s", what)
 		}
-		image = t.encode()
+		image = encode(t)
 		return cuda.Success
 	})
 	return image, r
 }
 
 // wrong says which rule of cuTensorMapEncodeTiled is broken.
-func (t TensorMap) wrong() string {
+func wrong(t cuda.TensorMap) string {
 	rank := len(t.Sizes)
 	switch {
 	case t.Type < 0 || t.Type >= len(elementBytes):
@@ -98,7 +83,7 @@ func (t TensorMap) wrong() string {
 //
 //	0 address, 8 sizes (5 × 8, less one), 48 strides (4 × 8), 80 boxes (5 × 2),
 //	90 element strides (5 × 1), 95 rank, 96 type, interleave, swizzle, promotion, fill
-func (t TensorMap) encode() (image [128]byte) {
+func encode(t cuda.TensorMap) (image [128]byte) {
 	little := binary.LittleEndian
 	little.PutUint64(image[0:], uint64(t.Address))
 	for i := range t.Sizes {
@@ -115,9 +100,9 @@ func (t TensorMap) encode() (image [128]byte) {
 }
 
 // DecodeTensorMap is the description that was packed.
-func DecodeTensorMap(image [128]byte) TensorMap {
+func DecodeTensorMap(image [128]byte) cuda.TensorMap {
 	little := binary.LittleEndian
-	t := TensorMap{Address: cuda.Address(little.Uint64(image[0:]))}
+	t := cuda.TensorMap{Address: cuda.Address(little.Uint64(image[0:]))}
 	for i := range int(image[95]) {
 		t.Sizes = append(t.Sizes, little.Uint64(image[8+8*i:])+1)
 		t.Box = append(t.Box, uint32(little.Uint16(image[80+2*i:])))

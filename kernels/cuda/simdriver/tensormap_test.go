@@ -10,8 +10,8 @@ import (
 )
 
 // activations is a bf16 tensor of 32 images of 16×16×128, in boxes of 64 channels × 16 × 8 × 1.
-func activations() simdriver.TensorMap {
-	return simdriver.TensorMap{
+func activations() cuda.TensorMap {
+	return cuda.TensorMap{
 		Type: 9, Address: 0x1000,
 		Sizes: []uint64{128, 16, 16, 32}, Strides: []uint64{256, 4096, 65536},
 		Box: []uint32{64, 16, 8, 1}, ElementStrides: []uint32{1, 1, 1, 1}, Swizzle: 3, Promotion: 2,
@@ -34,23 +34,23 @@ func TestTensorMap(t *testing.T) {
 }
 
 func TestTensorMapRules(t *testing.T) {
-	for says, spoil := range map[string]func(*simdriver.TensorMap){
-		"type":            func(m *simdriver.TensorMap) { m.Type = 13 },
-		"interleaving":    func(m *simdriver.TensorMap) { m.Swizzle = 4 },
-		"promotion":       func(m *simdriver.TensorMap) { m.Promotion = 4 },
-		"rank":            func(m *simdriver.TensorMap) { m.Sizes = make([]uint64, 6) },
-		"lists":           func(m *simdriver.TensorMap) { m.Strides = m.Strides[:2] },
-		"address":         func(m *simdriver.TensorMap) { m.Address += 8 },
-		"a size":          func(m *simdriver.TensorMap) { m.Sizes[1] = 0 },
-		"a box":           func(m *simdriver.TensorMap) { m.Box[1] = 257 },
-		"element stride":  func(m *simdriver.TensorMap) { m.ElementStrides[3] = 9 },
-		"a stride":        func(m *simdriver.TensorMap) { m.Strides[0] = 264 },
-		"16 bytes":        func(m *simdriver.TensorMap) { m.Box[0] = 4 },
-		"wider":           func(m *simdriver.TensorMap) { m.Box[0] = 128 },
-		"goes with":       func(m *simdriver.TensorMap) { m.Interleave = 2 },
-		"is not aligned":  func(m *simdriver.TensorMap) { m.Interleave, m.Swizzle, m.Address = 2, 1, 0x1010 },
-		"or less than 3":  func(m *simdriver.TensorMap) { m.Sizes, m.Interleave = m.Sizes[:2], 1 },
-		"multiple of 16 ": func(m *simdriver.TensorMap) { m.Strides[2] = 1 << 40 },
+	for says, spoil := range map[string]func(*cuda.TensorMap){
+		"type":            func(m *cuda.TensorMap) { m.Type = 13 },
+		"interleaving":    func(m *cuda.TensorMap) { m.Swizzle = 4 },
+		"promotion":       func(m *cuda.TensorMap) { m.Promotion = 4 },
+		"rank":            func(m *cuda.TensorMap) { m.Sizes = make([]uint64, 6) },
+		"lists":           func(m *cuda.TensorMap) { m.Strides = m.Strides[:2] },
+		"address":         func(m *cuda.TensorMap) { m.Address += 8 },
+		"a size":          func(m *cuda.TensorMap) { m.Sizes[1] = 0 },
+		"a box":           func(m *cuda.TensorMap) { m.Box[1] = 257 },
+		"element stride":  func(m *cuda.TensorMap) { m.ElementStrides[3] = 9 },
+		"a stride":        func(m *cuda.TensorMap) { m.Strides[0] = 264 },
+		"16 bytes":        func(m *cuda.TensorMap) { m.Box[0] = 4 },
+		"wider":           func(m *cuda.TensorMap) { m.Box[0] = 128 },
+		"goes with":       func(m *cuda.TensorMap) { m.Interleave = 2 },
+		"is not aligned":  func(m *cuda.TensorMap) { m.Interleave, m.Swizzle, m.Address = 2, 1, 0x1010 },
+		"or less than 3":  func(m *cuda.TensorMap) { m.Sizes, m.Interleave = m.Sizes[:2], 1 },
+		"multiple of 16 ": func(m *cuda.TensorMap) { m.Strides[2] = 1 << 40 },
 	} {
 		m := activations()
 		spoil(&m)

@@ -11,7 +11,8 @@ import (
 
 // answers are the functions of the driver API that the simulated driver serves,
 // by their names without versions. What is not here gives CUDA_ERROR_NOT_SUPPORTED:
-// textures and surfaces, arrays, peers, managed memory, the linker, graphs put
+// textures and surfaces, arrays, copies in two and three dimensions, other devices,
+// managed memory, the linker, occupancy (which needs registers), graphs put
 // together node by node.
 var answers = map[string]func(arguments) cuda.Result{}
 
@@ -56,6 +57,11 @@ var deviceAnswers = map[string]func(arguments) cuda.Result{
 	},
 	"cuGetErrorName":   func(a arguments) cuda.Result { return errorText(a) },
 	"cuGetErrorString": func(a arguments) cuda.Result { return errorText(a) },
+}
+
+// hint answers calls that only advise the hardware.
+func hint(name string) func(arguments) cuda.Result {
+	return func(a arguments) cuda.Result { return a.driver.Note(name) }
 }
 
 // text answers a question whose answer goes into a buffer: argument 0, of as many
@@ -160,6 +166,9 @@ var contextAnswers = map[string]func(arguments) cuda.Result{
 			return cuda.Success
 		})
 	},
+	"cuCtxSetCacheConfig":         hint("cuCtxSetCacheConfig"),
+	"cuCtxSetSharedMemConfig":     hint("cuCtxSetSharedMemConfig"),
+	"cuCtxResetPersistingL2Cache": hint("cuCtxResetPersistingL2Cache"),
 	"cuDevicePrimaryCtxRetain": func(a arguments) cuda.Result {
 		p := &a.primary
 		if p.context == nil {

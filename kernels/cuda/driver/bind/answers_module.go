@@ -43,6 +43,8 @@ var moduleAnswers = map[string]func(arguments) cuda.Result{
 	"cuFuncSetAttribute": func(a arguments) cuda.Result {
 		return object(a, 0, func(f *simdriver.Function) cuda.Result { return f.SetAttribute(a.int(1), a.int(2)) })
 	},
+	"cuFuncSetCacheConfig":     hint("cuFuncSetCacheConfig"),
+	"cuFuncSetSharedMemConfig": hint("cuFuncSetSharedMemConfig"),
 	"cuLaunchKernel": func(a arguments) cuda.Result {
 		return launch(a, a.int, a.int(7), 8, 9, 10)
 	},

@@ -146,7 +146,7 @@ var graphAnswers = map[string]func(arguments) cuda.Result{
 		if rank < 1 || rank > 5 {
 			return cuda.InvalidValue
 		}
-		t := simdriver.TensorMap{
+		t := cuda.TensorMap{
 			Type: a.int(1), Address: a.address(3),
 			Sizes:          unsafe.Slice((*uint64)(a.pointer(4)), rank),
 			Strides:        unsafe.Slice((*uint64)(a.pointer(5)), rank-1),

@@ -6,10 +6,11 @@
 // link or to start the program; the library is looked for when it is first asked for.
 package bind
 
-// The archive is empty: it is there for gorgonia.org/cu, which asks for -lcuda.
+// The archive is empty: it is there for gorgonia.org/cu, which asks for -lcuda. If
+// the linker finds a libcuda.so before it, nothing in that is needed.
 
 // #cgo CFLAGS: -O2 -std=gnu11 -Wall
-// #cgo LDFLAGS: -L${SRCDIR}/lib -ldl -lpthread
+// #cgo LDFLAGS: -L${SRCDIR}/lib -Wl,--as-needed -ldl -lpthread
 // #include <stdlib.h>
 // #include "bind.h"
 import "C"

@@ -4,7 +4,7 @@
 
 #include "bind.h"
 
-const int fluxion_functions = 180;
+const int fluxion_functions = 174;
 const char *const fluxion_names[] = {
 	"cuArray3DCreate_v2",
 	"cuArray3DGetDescriptor_v2",
@@ -75,9 +75,7 @@ const char *const fluxion_names[] = {
 	"cuGraphGetNodes",
 	"cuGraphInstantiateWithFlags",
 	"cuGraphLaunch",
-	"cuGraphUpload",
 	"cuLaunchKernel",
-	"cuLaunchKernelEx",
 	"cuLinkAddData_v2",
 	"cuLinkAddFile_v2",
 	"cuLinkComplete",
@@ -92,9 +90,6 @@ const char *const fluxion_names[] = {
 	"cuMemGetAddressRange_v2",
 	"cuMemGetInfo_v2",
 	"cuMemHostAlloc",
-	"cuMemHostGetDevicePointer_v2",
-	"cuMemHostRegister_v2",
-	"cuMemHostUnregister",
 	"cuMemPrefetchAsync",
 	"cuMemcpy",
 	"cuMemcpy2DAsync_v2",
@@ -164,7 +159,6 @@ const char *const fluxion_names[] = {
 	"cuSurfRefGetArray",
 	"cuSurfRefSetArray",
 	"cuTensorMapEncodeTiled",
-	"cuTensorMapReplaceAddress",
 	"cuTexRefGetAddressMode",
 	"cuTexRefGetAddress_v2",
 	"cuTexRefGetArray",
@@ -187,7 +181,7 @@ const char *const fluxion_names[] = {
 	"cuTexRefSetMipmapLevelClamp",
 	"cuThreadExchangeStreamCaptureMode",
 };
-void *fluxion_entries[180];
+void *fluxion_entries[174];
 
 int cuArray3DCreate_v2(void *a0, void *a1) {
 	int (*f)(void *, void *) = fluxion_bound(0);
@@ -672,779 +666,737 @@ int cuGraphLaunch(void *a0, void *a1) {
 	return fluxion_unbound(68, words);
 }
 
-int cuGraphUpload(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(69);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuLaunchKernel(void *a0, int a1, int a2, int a3, int a4, int a5, int a6, int a7, void *a8, void *a9, void *a10) {
+	int (*f)(void *, int, int, int, int, int, int, int, void *, void *, void *) = fluxion_bound(69);
+	if (f) return f(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3, (uint64_t)a4, (uint64_t)a5, (uint64_t)a6, (uint64_t)a7, (uint64_t)a8, (uint64_t)a9, (uint64_t)a10};
 	return fluxion_unbound(69, words);
 }
 
-int cuLaunchKernel(void *a0, int a1, int a2, int a3, int a4, int a5, int a6, int a7, void *a8, void *a9, void *a10) {
-	int (*f)(void *, int, int, int, int, int, int, int, void *, void *, void *) = fluxion_bound(70);
-	if (f) return f(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3, (uint64_t)a4, (uint64_t)a5, (uint64_t)a6, (uint64_t)a7, (uint64_t)a8, (uint64_t)a9, (uint64_t)a10};
+int cuLinkAddData_v2(void *a0, int a1, void *a2, uint64_t a3, void *a4, int a5, void *a6, void *a7) {
+	int (*f)(void *, int, void *, uint64_t, void *, int, void *, void *) = fluxion_bound(70);
+	if (f) return f(a0, a1, a2, a3, a4, a5, a6, a7);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3, (uint64_t)a4, (uint64_t)a5, (uint64_t)a6, (uint64_t)a7};
 	return fluxion_unbound(70, words);
 }
 
-int cuLaunchKernelEx(void *a0, void *a1, void *a2, void *a3) {
-	int (*f)(void *, void *, void *, void *) = fluxion_bound(71);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3};
+int cuLinkAddFile_v2(void *a0, int a1, void *a2, int a3, void *a4, void *a5) {
+	int (*f)(void *, int, void *, int, void *, void *) = fluxion_bound(71);
+	if (f) return f(a0, a1, a2, a3, a4, a5);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3, (uint64_t)a4, (uint64_t)a5};
 	return fluxion_unbound(71, words);
 }
 
-int cuLinkAddData_v2(void *a0, int a1, void *a2, uint64_t a3, void *a4, int a5, void *a6, void *a7) {
-	int (*f)(void *, int, void *, uint64_t, void *, int, void *, void *) = fluxion_bound(72);
-	if (f) return f(a0, a1, a2, a3, a4, a5, a6, a7);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3, (uint64_t)a4, (uint64_t)a5, (uint64_t)a6, (uint64_t)a7};
+int cuLinkComplete(void *a0, void *a1, void *a2) {
+	int (*f)(void *, void *, void *) = fluxion_bound(72);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(72, words);
 }
 
-int cuLinkAddFile_v2(void *a0, int a1, void *a2, int a3, void *a4, void *a5) {
-	int (*f)(void *, int, void *, int, void *, void *) = fluxion_bound(73);
-	if (f) return f(a0, a1, a2, a3, a4, a5);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3, (uint64_t)a4, (uint64_t)a5};
+int cuLinkCreate_v2(int a0, void *a1, void *a2, void *a3) {
+	int (*f)(int, void *, void *, void *) = fluxion_bound(73);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3};
 	return fluxion_unbound(73, words);
 }
 
-int cuLinkComplete(void *a0, void *a1, void *a2) {
-	int (*f)(void *, void *, void *) = fluxion_bound(74);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuLinkDestroy(void *a0) {
+	int (*f)(void *) = fluxion_bound(74);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(74, words);
 }
 
-int cuLinkCreate_v2(int a0, void *a1, void *a2, void *a3) {
-	int (*f)(int, void *, void *, void *) = fluxion_bound(75);
+int cuMemAdvise(uint64_t a0, uint64_t a1, int a2, int a3) {
+	int (*f)(uint64_t, uint64_t, int, int) = fluxion_bound(75);
 	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3};
+	uint64_t words[] = {a0, a1, (uint64_t)a2, (uint64_t)a3};
 	return fluxion_unbound(75, words);
 }
 
-int cuLinkDestroy(void *a0) {
-	int (*f)(void *) = fluxion_bound(76);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuMemAllocManaged(void *a0, uint64_t a1, int a2) {
+	int (*f)(void *, uint64_t, int) = fluxion_bound(76);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2};
 	return fluxion_unbound(76, words);
 }
 
-int cuMemAdvise(uint64_t a0, uint64_t a1, int a2, int a3) {
-	int (*f)(uint64_t, uint64_t, int, int) = fluxion_bound(77);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {a0, a1, (uint64_t)a2, (uint64_t)a3};
+int cuMemAllocPitch_v2(void *a0, void *a1, uint64_t a2, uint64_t a3, int a4) {
+	int (*f)(void *, void *, uint64_t, uint64_t, int) = fluxion_bound(77);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3, (uint64_t)a4};
 	return fluxion_unbound(77, words);
 }
 
-int cuMemAllocManaged(void *a0, uint64_t a1, int a2) {
-	int (*f)(void *, uint64_t, int) = fluxion_bound(78);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2};
+int cuMemAlloc_v2(void *a0, uint64_t a1) {
+	int (*f)(void *, uint64_t) = fluxion_bound(78);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, a1};
 	return fluxion_unbound(78, words);
 }
 
-int cuMemAllocPitch_v2(void *a0, void *a1, uint64_t a2, uint64_t a3, int a4) {
-	int (*f)(void *, void *, uint64_t, uint64_t, int) = fluxion_bound(79);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3, (uint64_t)a4};
+int cuMemFreeHost(void *a0) {
+	int (*f)(void *) = fluxion_bound(79);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(79, words);
 }
 
-int cuMemAlloc_v2(void *a0, uint64_t a1) {
-	int (*f)(void *, uint64_t) = fluxion_bound(80);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, a1};
+int cuMemFree_v2(uint64_t a0) {
+	int (*f)(uint64_t) = fluxion_bound(80);
+	if (f) return f(a0);
+	uint64_t words[] = {a0};
 	return fluxion_unbound(80, words);
 }
 
-int cuMemFreeHost(void *a0) {
-	int (*f)(void *) = fluxion_bound(81);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuMemGetAddressRange_v2(void *a0, void *a1, uint64_t a2) {
+	int (*f)(void *, void *, uint64_t) = fluxion_bound(81);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2};
 	return fluxion_unbound(81, words);
 }
 
-int cuMemFree_v2(uint64_t a0) {
-	int (*f)(uint64_t) = fluxion_bound(82);
-	if (f) return f(a0);
-	uint64_t words[] = {a0};
+int cuMemGetInfo_v2(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(82);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(82, words);
 }
 
-int cuMemGetAddressRange_v2(void *a0, void *a1, uint64_t a2) {
-	int (*f)(void *, void *, uint64_t) = fluxion_bound(83);
+int cuMemHostAlloc(void *a0, uint64_t a1, int a2) {
+	int (*f)(void *, uint64_t, int) = fluxion_bound(83);
 	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2};
+	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2};
 	return fluxion_unbound(83, words);
 }
 
-int cuMemGetInfo_v2(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(84);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuMemPrefetchAsync(uint64_t a0, uint64_t a1, int a2, void *a3) {
+	int (*f)(uint64_t, uint64_t, int, void *) = fluxion_bound(84);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {a0, a1, (uint64_t)a2, (uint64_t)a3};
 	return fluxion_unbound(84, words);
 }
 
-int cuMemHostAlloc(void *a0, uint64_t a1, int a2) {
-	int (*f)(void *, uint64_t, int) = fluxion_bound(85);
+int cuMemcpy(uint64_t a0, uint64_t a1, uint64_t a2) {
+	int (*f)(uint64_t, uint64_t, uint64_t) = fluxion_bound(85);
 	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2};
+	uint64_t words[] = {a0, a1, a2};
 	return fluxion_unbound(85, words);
 }
 
-int cuMemHostGetDevicePointer_v2(void *a0, void *a1, int a2) {
-	int (*f)(void *, void *, int) = fluxion_bound(86);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuMemcpy2DAsync_v2(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(86);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(86, words);
 }
 
-int cuMemHostRegister_v2(void *a0, uint64_t a1, int a2) {
-	int (*f)(void *, uint64_t, int) = fluxion_bound(87);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2};
+int cuMemcpy2DUnaligned_v2(void *a0) {
+	int (*f)(void *) = fluxion_bound(87);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(87, words);
 }
 
-int cuMemHostUnregister(void *a0) {
+int cuMemcpy2D_v2(void *a0) {
 	int (*f)(void *) = fluxion_bound(88);
 	if (f) return f(a0);
 	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(88, words);
 }
 
-int cuMemPrefetchAsync(uint64_t a0, uint64_t a1, int a2, void *a3) {
-	int (*f)(uint64_t, uint64_t, int, void *) = fluxion_bound(89);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {a0, a1, (uint64_t)a2, (uint64_t)a3};
+int cuMemcpy3DAsync_v2(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(89);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(89, words);
 }
 
-int cuMemcpy(uint64_t a0, uint64_t a1, uint64_t a2) {
-	int (*f)(uint64_t, uint64_t, uint64_t) = fluxion_bound(90);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {a0, a1, a2};
+int cuMemcpy3DPeer(void *a0) {
+	int (*f)(void *) = fluxion_bound(90);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(90, words);
 }
 
-int cuMemcpy2DAsync_v2(void *a0, void *a1) {
+int cuMemcpy3DPeerAsync(void *a0, void *a1) {
 	int (*f)(void *, void *) = fluxion_bound(91);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(91, words);
 }
 
-int cuMemcpy2DUnaligned_v2(void *a0) {
+int cuMemcpy3D_v2(void *a0) {
 	int (*f)(void *) = fluxion_bound(92);
 	if (f) return f(a0);
 	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(92, words);
 }
 
-int cuMemcpy2D_v2(void *a0) {
-	int (*f)(void *) = fluxion_bound(93);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuMemcpyAsync(uint64_t a0, uint64_t a1, uint64_t a2, void *a3) {
+	int (*f)(uint64_t, uint64_t, uint64_t, void *) = fluxion_bound(93);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {a0, a1, a2, (uint64_t)a3};
 	return fluxion_unbound(93, words);
 }
 
-int cuMemcpy3DAsync_v2(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(94);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuMemcpyAtoA_v2(void *a0, uint64_t a1, void *a2, uint64_t a3, uint64_t a4) {
+	int (*f)(void *, uint64_t, void *, uint64_t, uint64_t) = fluxion_bound(94);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, a3, a4};
 	return fluxion_unbound(94, words);
 }
 
-int cuMemcpy3DPeer(void *a0) {
-	int (*f)(void *) = fluxion_bound(95);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuMemcpyAtoD_v2(uint64_t a0, void *a1, uint64_t a2, uint64_t a3) {
+	int (*f)(uint64_t, void *, uint64_t, uint64_t) = fluxion_bound(95);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {a0, (uint64_t)a1, a2, a3};
 	return fluxion_unbound(95, words);
 }
 
-int cuMemcpy3DPeerAsync(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(96);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuMemcpyAtoHAsync_v2(void *a0, void *a1, uint64_t a2, uint64_t a3, void *a4) {
+	int (*f)(void *, void *, uint64_t, uint64_t, void *) = fluxion_bound(96);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3, (uint64_t)a4};
 	return fluxion_unbound(96, words);
 }
 
-int cuMemcpy3D_v2(void *a0) {
-	int (*f)(void *) = fluxion_bound(97);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuMemcpyAtoH_v2(void *a0, void *a1, uint64_t a2, uint64_t a3) {
+	int (*f)(void *, void *, uint64_t, uint64_t) = fluxion_bound(97);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3};
 	return fluxion_unbound(97, words);
 }
 
-int cuMemcpyAsync(uint64_t a0, uint64_t a1, uint64_t a2, void *a3) {
-	int (*f)(uint64_t, uint64_t, uint64_t, void *) = fluxion_bound(98);
+int cuMemcpyDtoA_v2(void *a0, uint64_t a1, uint64_t a2, uint64_t a3) {
+	int (*f)(void *, uint64_t, uint64_t, uint64_t) = fluxion_bound(98);
 	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {a0, a1, a2, (uint64_t)a3};
+	uint64_t words[] = {(uint64_t)a0, a1, a2, a3};
 	return fluxion_unbound(98, words);
 }
 
-int cuMemcpyAtoA_v2(void *a0, uint64_t a1, void *a2, uint64_t a3, uint64_t a4) {
-	int (*f)(void *, uint64_t, void *, uint64_t, uint64_t) = fluxion_bound(99);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, a3, a4};
+int cuMemcpyDtoDAsync_v2(uint64_t a0, uint64_t a1, uint64_t a2, void *a3) {
+	int (*f)(uint64_t, uint64_t, uint64_t, void *) = fluxion_bound(99);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {a0, a1, a2, (uint64_t)a3};
 	return fluxion_unbound(99, words);
 }
 
-int cuMemcpyAtoD_v2(uint64_t a0, void *a1, uint64_t a2, uint64_t a3) {
-	int (*f)(uint64_t, void *, uint64_t, uint64_t) = fluxion_bound(100);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {a0, (uint64_t)a1, a2, a3};
+int cuMemcpyDtoD_v2(uint64_t a0, uint64_t a1, uint64_t a2) {
+	int (*f)(uint64_t, uint64_t, uint64_t) = fluxion_bound(100);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {a0, a1, a2};
 	return fluxion_unbound(100, words);
 }
 
-int cuMemcpyAtoHAsync_v2(void *a0, void *a1, uint64_t a2, uint64_t a3, void *a4) {
-	int (*f)(void *, void *, uint64_t, uint64_t, void *) = fluxion_bound(101);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3, (uint64_t)a4};
+int cuMemcpyDtoHAsync_v2(void *a0, uint64_t a1, uint64_t a2, void *a3) {
+	int (*f)(void *, uint64_t, uint64_t, void *) = fluxion_bound(101);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, a1, a2, (uint64_t)a3};
 	return fluxion_unbound(101, words);
 }
 
-int cuMemcpyAtoH_v2(void *a0, void *a1, uint64_t a2, uint64_t a3) {
-	int (*f)(void *, void *, uint64_t, uint64_t) = fluxion_bound(102);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3};
+int cuMemcpyDtoH_v2(void *a0, uint64_t a1, uint64_t a2) {
+	int (*f)(void *, uint64_t, uint64_t) = fluxion_bound(102);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, a1, a2};
 	return fluxion_unbound(102, words);
 }
 
-int cuMemcpyDtoA_v2(void *a0, uint64_t a1, uint64_t a2, uint64_t a3) {
-	int (*f)(void *, uint64_t, uint64_t, uint64_t) = fluxion_bound(103);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, a1, a2, a3};
+int cuMemcpyHtoAAsync_v2(void *a0, uint64_t a1, void *a2, uint64_t a3, void *a4) {
+	int (*f)(void *, uint64_t, void *, uint64_t, void *) = fluxion_bound(103);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, a3, (uint64_t)a4};
 	return fluxion_unbound(103, words);
 }
 
-int cuMemcpyDtoDAsync_v2(uint64_t a0, uint64_t a1, uint64_t a2, void *a3) {
-	int (*f)(uint64_t, uint64_t, uint64_t, void *) = fluxion_bound(104);
+int cuMemcpyHtoA_v2(void *a0, uint64_t a1, void *a2, uint64_t a3) {
+	int (*f)(void *, uint64_t, void *, uint64_t) = fluxion_bound(104);
 	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {a0, a1, a2, (uint64_t)a3};
+	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, a3};
 	return fluxion_unbound(104, words);
 }
 
-int cuMemcpyDtoD_v2(uint64_t a0, uint64_t a1, uint64_t a2) {
-	int (*f)(uint64_t, uint64_t, uint64_t) = fluxion_bound(105);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {a0, a1, a2};
+int cuMemcpyHtoDAsync_v2(uint64_t a0, void *a1, uint64_t a2, void *a3) {
+	int (*f)(uint64_t, void *, uint64_t, void *) = fluxion_bound(105);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {a0, (uint64_t)a1, a2, (uint64_t)a3};
 	return fluxion_unbound(105, words);
 }
 
-int cuMemcpyDtoHAsync_v2(void *a0, uint64_t a1, uint64_t a2, void *a3) {
-	int (*f)(void *, uint64_t, uint64_t, void *) = fluxion_bound(106);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, a1, a2, (uint64_t)a3};
+int cuMemcpyHtoD_v2(uint64_t a0, void *a1, uint64_t a2) {
+	int (*f)(uint64_t, void *, uint64_t) = fluxion_bound(106);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {a0, (uint64_t)a1, a2};
 	return fluxion_unbound(106, words);
 }
 
-int cuMemcpyDtoH_v2(void *a0, uint64_t a1, uint64_t a2) {
-	int (*f)(void *, uint64_t, uint64_t) = fluxion_bound(107);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, a1, a2};
+int cuMemcpyPeer(uint64_t a0, void *a1, uint64_t a2, void *a3, uint64_t a4) {
+	int (*f)(uint64_t, void *, uint64_t, void *, uint64_t) = fluxion_bound(107);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {a0, (uint64_t)a1, a2, (uint64_t)a3, a4};
 	return fluxion_unbound(107, words);
 }
 
-int cuMemcpyHtoAAsync_v2(void *a0, uint64_t a1, void *a2, uint64_t a3, void *a4) {
-	int (*f)(void *, uint64_t, void *, uint64_t, void *) = fluxion_bound(108);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, a3, (uint64_t)a4};
+int cuMemcpyPeerAsync(uint64_t a0, void *a1, uint64_t a2, void *a3, uint64_t a4, void *a5) {
+	int (*f)(uint64_t, void *, uint64_t, void *, uint64_t, void *) = fluxion_bound(108);
+	if (f) return f(a0, a1, a2, a3, a4, a5);
+	uint64_t words[] = {a0, (uint64_t)a1, a2, (uint64_t)a3, a4, (uint64_t)a5};
 	return fluxion_unbound(108, words);
 }
 
-int cuMemcpyHtoA_v2(void *a0, uint64_t a1, void *a2, uint64_t a3) {
-	int (*f)(void *, uint64_t, void *, uint64_t) = fluxion_bound(109);
+int cuMemsetD16Async(uint64_t a0, unsigned short a1, uint64_t a2, void *a3) {
+	int (*f)(uint64_t, unsigned short, uint64_t, void *) = fluxion_bound(109);
 	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, a3};
+	uint64_t words[] = {a0, a1, a2, (uint64_t)a3};
 	return fluxion_unbound(109, words);
 }
 
-int cuMemcpyHtoDAsync_v2(uint64_t a0, void *a1, uint64_t a2, void *a3) {
-	int (*f)(uint64_t, void *, uint64_t, void *) = fluxion_bound(110);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {a0, (uint64_t)a1, a2, (uint64_t)a3};
+int cuMemsetD16_v2(uint64_t a0, unsigned short a1, uint64_t a2) {
+	int (*f)(uint64_t, unsigned short, uint64_t) = fluxion_bound(110);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {a0, a1, a2};
 	return fluxion_unbound(110, words);
 }
 
-int cuMemcpyHtoD_v2(uint64_t a0, void *a1, uint64_t a2) {
-	int (*f)(uint64_t, void *, uint64_t) = fluxion_bound(111);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {a0, (uint64_t)a1, a2};
+int cuMemsetD2D16Async(uint64_t a0, uint64_t a1, unsigned short a2, uint64_t a3, uint64_t a4, void *a5) {
+	int (*f)(uint64_t, uint64_t, unsigned short, uint64_t, uint64_t, void *) = fluxion_bound(111);
+	if (f) return f(a0, a1, a2, a3, a4, a5);
+	uint64_t words[] = {a0, a1, a2, a3, a4, (uint64_t)a5};
 	return fluxion_unbound(111, words);
 }
 
-int cuMemcpyPeer(uint64_t a0, void *a1, uint64_t a2, void *a3, uint64_t a4) {
-	int (*f)(uint64_t, void *, uint64_t, void *, uint64_t) = fluxion_bound(112);
+int cuMemsetD2D16_v2(uint64_t a0, uint64_t a1, unsigned short a2, uint64_t a3, uint64_t a4) {
+	int (*f)(uint64_t, uint64_t, unsigned short, uint64_t, uint64_t) = fluxion_bound(112);
 	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {a0, (uint64_t)a1, a2, (uint64_t)a3, a4};
+	uint64_t words[] = {a0, a1, a2, a3, a4};
 	return fluxion_unbound(112, words);
 }
 
-int cuMemcpyPeerAsync(uint64_t a0, void *a1, uint64_t a2, void *a3, uint64_t a4, void *a5) {
-	int (*f)(uint64_t, void *, uint64_t, void *, uint64_t, void *) = fluxion_bound(113);
+int cuMemsetD2D32Async(uint64_t a0, uint64_t a1, int a2, uint64_t a3, uint64_t a4, void *a5) {
+	int (*f)(uint64_t, uint64_t, int, uint64_t, uint64_t, void *) = fluxion_bound(113);
 	if (f) return f(a0, a1, a2, a3, a4, a5);
-	uint64_t words[] = {a0, (uint64_t)a1, a2, (uint64_t)a3, a4, (uint64_t)a5};
+	uint64_t words[] = {a0, a1, (uint64_t)a2, a3, a4, (uint64_t)a5};
 	return fluxion_unbound(113, words);
 }
 
-int cuMemsetD16Async(uint64_t a0, unsigned short a1, uint64_t a2, void *a3) {
-	int (*f)(uint64_t, unsigned short, uint64_t, void *) = fluxion_bound(114);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {a0, a1, a2, (uint64_t)a3};
+int cuMemsetD2D32_v2(uint64_t a0, uint64_t a1, int a2, uint64_t a3, uint64_t a4) {
+	int (*f)(uint64_t, uint64_t, int, uint64_t, uint64_t) = fluxion_bound(114);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {a0, a1, (uint64_t)a2, a3, a4};
 	return fluxion_unbound(114, words);
 }
 
-int cuMemsetD16_v2(uint64_t a0, unsigned short a1, uint64_t a2) {
-	int (*f)(uint64_t, unsigned short, uint64_t) = fluxion_bound(115);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {a0, a1, a2};
+int cuMemsetD2D8Async(uint64_t a0, uint64_t a1, unsigned char a2, uint64_t a3, uint64_t a4, void *a5) {
+	int (*f)(uint64_t, uint64_t, unsigned char, uint64_t, uint64_t, void *) = fluxion_bound(115);
+	if (f) return f(a0, a1, a2, a3, a4, a5);
+	uint64_t words[] = {a0, a1, a2, a3, a4, (uint64_t)a5};
 	return fluxion_unbound(115, words);
 }
 
-int cuMemsetD2D16Async(uint64_t a0, uint64_t a1, unsigned short a2, uint64_t a3, uint64_t a4, void *a5) {
-	int (*f)(uint64_t, uint64_t, unsigned short, uint64_t, uint64_t, void *) = fluxion_bound(116);
-	if (f) return f(a0, a1, a2, a3, a4, a5);
-	uint64_t words[] = {a0, a1, a2, a3, a4, (uint64_t)a5};
+int cuMemsetD2D8_v2(uint64_t a0, uint64_t a1, unsigned char a2, uint64_t a3, uint64_t a4) {
+	int (*f)(uint64_t, uint64_t, unsigned char, uint64_t, uint64_t) = fluxion_bound(116);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {a0, a1, a2, a3, a4};
 	return fluxion_unbound(116, words);
 }
 
-int cuMemsetD2D16_v2(uint64_t a0, uint64_t a1, unsigned short a2, uint64_t a3, uint64_t a4) {
-	int (*f)(uint64_t, uint64_t, unsigned short, uint64_t, uint64_t) = fluxion_bound(117);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {a0, a1, a2, a3, a4};
+int cuMemsetD32Async(uint64_t a0, int a1, uint64_t a2, void *a3) {
+	int (*f)(uint64_t, int, uint64_t, void *) = fluxion_bound(117);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {a0, (uint64_t)a1, a2, (uint64_t)a3};
 	return fluxion_unbound(117, words);
 }
 
-int cuMemsetD2D32Async(uint64_t a0, uint64_t a1, int a2, uint64_t a3, uint64_t a4, void *a5) {
-	int (*f)(uint64_t, uint64_t, int, uint64_t, uint64_t, void *) = fluxion_bound(118);
-	if (f) return f(a0, a1, a2, a3, a4, a5);
-	uint64_t words[] = {a0, a1, (uint64_t)a2, a3, a4, (uint64_t)a5};
+int cuMemsetD32_v2(uint64_t a0, int a1, uint64_t a2) {
+	int (*f)(uint64_t, int, uint64_t) = fluxion_bound(118);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {a0, (uint64_t)a1, a2};
 	return fluxion_unbound(118, words);
 }
 
-int cuMemsetD2D32_v2(uint64_t a0, uint64_t a1, int a2, uint64_t a3, uint64_t a4) {
-	int (*f)(uint64_t, uint64_t, int, uint64_t, uint64_t) = fluxion_bound(119);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {a0, a1, (uint64_t)a2, a3, a4};
+int cuMemsetD8Async(uint64_t a0, unsigned char a1, uint64_t a2, void *a3) {
+	int (*f)(uint64_t, unsigned char, uint64_t, void *) = fluxion_bound(119);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {a0, a1, a2, (uint64_t)a3};
 	return fluxion_unbound(119, words);
 }
 
-int cuMemsetD2D8Async(uint64_t a0, uint64_t a1, unsigned char a2, uint64_t a3, uint64_t a4, void *a5) {
-	int (*f)(uint64_t, uint64_t, unsigned char, uint64_t, uint64_t, void *) = fluxion_bound(120);
-	if (f) return f(a0, a1, a2, a3, a4, a5);
-	uint64_t words[] = {a0, a1, a2, a3, a4, (uint64_t)a5};
+int cuMemsetD8_v2(uint64_t a0, unsigned char a1, uint64_t a2) {
+	int (*f)(uint64_t, unsigned char, uint64_t) = fluxion_bound(120);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {a0, a1, a2};
 	return fluxion_unbound(120, words);
 }
 
-int cuMemsetD2D8_v2(uint64_t a0, uint64_t a1, unsigned char a2, uint64_t a3, uint64_t a4) {
-	int (*f)(uint64_t, uint64_t, unsigned char, uint64_t, uint64_t) = fluxion_bound(121);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {a0, a1, a2, a3, a4};
+int cuModuleGetFunction(void *a0, void *a1, void *a2) {
+	int (*f)(void *, void *, void *) = fluxion_bound(121);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(121, words);
 }
 
-int cuMemsetD32Async(uint64_t a0, int a1, uint64_t a2, void *a3) {
-	int (*f)(uint64_t, int, uint64_t, void *) = fluxion_bound(122);
+int cuModuleGetGlobal_v2(void *a0, void *a1, void *a2, void *a3) {
+	int (*f)(void *, void *, void *, void *) = fluxion_bound(122);
 	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {a0, (uint64_t)a1, a2, (uint64_t)a3};
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3};
 	return fluxion_unbound(122, words);
 }
 
-int cuMemsetD32_v2(uint64_t a0, int a1, uint64_t a2) {
-	int (*f)(uint64_t, int, uint64_t) = fluxion_bound(123);
+int cuModuleGetSurfRef(void *a0, void *a1, void *a2) {
+	int (*f)(void *, void *, void *) = fluxion_bound(123);
 	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {a0, (uint64_t)a1, a2};
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(123, words);
 }
 
-int cuMemsetD8Async(uint64_t a0, unsigned char a1, uint64_t a2, void *a3) {
-	int (*f)(uint64_t, unsigned char, uint64_t, void *) = fluxion_bound(124);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {a0, a1, a2, (uint64_t)a3};
+int cuModuleGetTexRef(void *a0, void *a1, void *a2) {
+	int (*f)(void *, void *, void *) = fluxion_bound(124);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(124, words);
 }
 
-int cuMemsetD8_v2(uint64_t a0, unsigned char a1, uint64_t a2) {
-	int (*f)(uint64_t, unsigned char, uint64_t) = fluxion_bound(125);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {a0, a1, a2};
+int cuModuleLoad(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(125);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(125, words);
 }
 
-int cuModuleGetFunction(void *a0, void *a1, void *a2) {
-	int (*f)(void *, void *, void *) = fluxion_bound(126);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuModuleLoadData(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(126);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(126, words);
 }
 
-int cuModuleGetGlobal_v2(void *a0, void *a1, void *a2, void *a3) {
-	int (*f)(void *, void *, void *, void *) = fluxion_bound(127);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3};
+int cuModuleLoadDataEx(void *a0, void *a1, int a2, void *a3, void *a4) {
+	int (*f)(void *, void *, int, void *, void *) = fluxion_bound(127);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3, (uint64_t)a4};
 	return fluxion_unbound(127, words);
 }
 
-int cuModuleGetSurfRef(void *a0, void *a1, void *a2) {
-	int (*f)(void *, void *, void *) = fluxion_bound(128);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuModuleLoadFatBinary(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(128);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(128, words);
 }
 
-int cuModuleGetTexRef(void *a0, void *a1, void *a2) {
-	int (*f)(void *, void *, void *) = fluxion_bound(129);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuModuleUnload(void *a0) {
+	int (*f)(void *) = fluxion_bound(129);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(129, words);
 }
 
-int cuModuleLoad(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(130);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuOccupancyMaxActiveBlocksPerMultiprocessor(void *a0, void *a1, int a2, uint64_t a3) {
+	int (*f)(void *, void *, int, uint64_t) = fluxion_bound(130);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3};
 	return fluxion_unbound(130, words);
 }
 
-int cuModuleLoadData(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(131);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(void *a0, void *a1, int a2, uint64_t a3, int a4) {
+	int (*f)(void *, void *, int, uint64_t, int) = fluxion_bound(131);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3, (uint64_t)a4};
 	return fluxion_unbound(131, words);
 }
 
-int cuModuleLoadDataEx(void *a0, void *a1, int a2, void *a3, void *a4) {
-	int (*f)(void *, void *, int, void *, void *) = fluxion_bound(132);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3, (uint64_t)a4};
+int cuPointerGetAttribute(void *a0, int a1, uint64_t a2) {
+	int (*f)(void *, int, uint64_t) = fluxion_bound(132);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2};
 	return fluxion_unbound(132, words);
 }
 
-int cuModuleLoadFatBinary(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(133);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuPointerSetAttribute(void *a0, int a1, uint64_t a2) {
+	int (*f)(void *, int, uint64_t) = fluxion_bound(133);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2};
 	return fluxion_unbound(133, words);
 }
 
-int cuModuleUnload(void *a0) {
-	int (*f)(void *) = fluxion_bound(134);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuStreamAttachMemAsync(void *a0, uint64_t a1, uint64_t a2, int a3) {
+	int (*f)(void *, uint64_t, uint64_t, int) = fluxion_bound(134);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, a1, a2, (uint64_t)a3};
 	return fluxion_unbound(134, words);
 }
 
-int cuOccupancyMaxActiveBlocksPerMultiprocessor(void *a0, void *a1, int a2, uint64_t a3) {
-	int (*f)(void *, void *, int, uint64_t) = fluxion_bound(135);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3};
+int cuStreamBeginCapture_v2(void *a0, int a1) {
+	int (*f)(void *, int) = fluxion_bound(135);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(135, words);
 }
 
-int cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(void *a0, void *a1, int a2, uint64_t a3, int a4) {
-	int (*f)(void *, void *, int, uint64_t, int) = fluxion_bound(136);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3, (uint64_t)a4};
+int cuStreamCreate(void *a0, int a1) {
+	int (*f)(void *, int) = fluxion_bound(136);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(136, words);
 }
 
-int cuPointerGetAttribute(void *a0, int a1, uint64_t a2) {
-	int (*f)(void *, int, uint64_t) = fluxion_bound(137);
+int cuStreamCreateWithPriority(void *a0, int a1, int a2) {
+	int (*f)(void *, int, int) = fluxion_bound(137);
 	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2};
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(137, words);
 }
 
-int cuPointerSetAttribute(void *a0, int a1, uint64_t a2) {
-	int (*f)(void *, int, uint64_t) = fluxion_bound(138);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2};
+int cuStreamDestroy_v2(void *a0) {
+	int (*f)(void *) = fluxion_bound(138);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(138, words);
 }
 
-int cuStreamAttachMemAsync(void *a0, uint64_t a1, uint64_t a2, int a3) {
-	int (*f)(void *, uint64_t, uint64_t, int) = fluxion_bound(139);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, a1, a2, (uint64_t)a3};
+int cuStreamEndCapture(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(139);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(139, words);
 }
 
-int cuStreamBeginCapture_v2(void *a0, int a1) {
-	int (*f)(void *, int) = fluxion_bound(140);
+int cuStreamGetFlags(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(140);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(140, words);
 }
 
-int cuStreamCreate(void *a0, int a1) {
-	int (*f)(void *, int) = fluxion_bound(141);
+int cuStreamGetPriority(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(141);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(141, words);
 }
 
-int cuStreamCreateWithPriority(void *a0, int a1, int a2) {
-	int (*f)(void *, int, int) = fluxion_bound(142);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuStreamIsCapturing(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(142);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(142, words);
 }
 
-int cuStreamDestroy_v2(void *a0) {
+int cuStreamQuery(void *a0) {
 	int (*f)(void *) = fluxion_bound(143);
 	if (f) return f(a0);
 	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(143, words);
 }
 
-int cuStreamEndCapture(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(144);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuStreamSynchronize(void *a0) {
+	int (*f)(void *) = fluxion_bound(144);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(144, words);
 }
 
-int cuStreamGetFlags(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(145);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuStreamWaitEvent(void *a0, void *a1, int a2) {
+	int (*f)(void *, void *, int) = fluxion_bound(145);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(145, words);
 }
 
-int cuStreamGetPriority(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(146);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuStreamWaitValue32(void *a0, uint64_t a1, int a2, int a3) {
+	int (*f)(void *, uint64_t, int, int) = fluxion_bound(146);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, (uint64_t)a3};
 	return fluxion_unbound(146, words);
 }
 
-int cuStreamIsCapturing(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(147);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuStreamWaitValue32_v2(void *a0, uint64_t a1, int a2, int a3) {
+	int (*f)(void *, uint64_t, int, int) = fluxion_bound(147);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, (uint64_t)a3};
 	return fluxion_unbound(147, words);
 }
 
-int cuStreamQuery(void *a0) {
-	int (*f)(void *) = fluxion_bound(148);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuStreamWriteValue32(void *a0, uint64_t a1, int a2, int a3) {
+	int (*f)(void *, uint64_t, int, int) = fluxion_bound(148);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, (uint64_t)a3};
 	return fluxion_unbound(148, words);
 }
 
-int cuStreamSynchronize(void *a0) {
-	int (*f)(void *) = fluxion_bound(149);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuStreamWriteValue32_v2(void *a0, uint64_t a1, int a2, int a3) {
+	int (*f)(void *, uint64_t, int, int) = fluxion_bound(149);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, (uint64_t)a3};
 	return fluxion_unbound(149, words);
 }
 
-int cuStreamWaitEvent(void *a0, void *a1, int a2) {
-	int (*f)(void *, void *, int) = fluxion_bound(150);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuSurfRefGetArray(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(150);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(150, words);
 }
 
-int cuStreamWaitValue32(void *a0, uint64_t a1, int a2, int a3) {
-	int (*f)(void *, uint64_t, int, int) = fluxion_bound(151);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, (uint64_t)a3};
+int cuSurfRefSetArray(void *a0, void *a1, int a2) {
+	int (*f)(void *, void *, int) = fluxion_bound(151);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(151, words);
 }
 
-int cuStreamWaitValue32_v2(void *a0, uint64_t a1, int a2, int a3) {
-	int (*f)(void *, uint64_t, int, int) = fluxion_bound(152);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, (uint64_t)a3};
+int cuTensorMapEncodeTiled(void *a0, int a1, int a2, void *a3, void *a4, void *a5, void *a6, void *a7, int a8, int a9, int a10, int a11) {
+	int (*f)(void *, int, int, void *, void *, void *, void *, void *, int, int, int, int) = fluxion_bound(152);
+	if (f) return f(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3, (uint64_t)a4, (uint64_t)a5, (uint64_t)a6, (uint64_t)a7, (uint64_t)a8, (uint64_t)a9, (uint64_t)a10, (uint64_t)a11};
 	return fluxion_unbound(152, words);
 }
 
-int cuStreamWriteValue32(void *a0, uint64_t a1, int a2, int a3) {
-	int (*f)(void *, uint64_t, int, int) = fluxion_bound(153);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, (uint64_t)a3};
+int cuTexRefGetAddressMode(void *a0, void *a1, int a2) {
+	int (*f)(void *, void *, int) = fluxion_bound(153);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(153, words);
 }
 
-int cuStreamWriteValue32_v2(void *a0, uint64_t a1, int a2, int a3) {
-	int (*f)(void *, uint64_t, int, int) = fluxion_bound(154);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, (uint64_t)a3};
+int cuTexRefGetAddress_v2(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(154);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(154, words);
 }
 
-int cuSurfRefGetArray(void *a0, void *a1) {
+int cuTexRefGetArray(void *a0, void *a1) {
 	int (*f)(void *, void *) = fluxion_bound(155);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(155, words);
 }
 
-int cuSurfRefSetArray(void *a0, void *a1, int a2) {
-	int (*f)(void *, void *, int) = fluxion_bound(156);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuTexRefGetBorderColor(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(156);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(156, words);
 }
 
-int cuTensorMapEncodeTiled(void *a0, int a1, int a2, void *a3, void *a4, void *a5, void *a6, void *a7, int a8, int a9, int a10, int a11) {
-	int (*f)(void *, int, int, void *, void *, void *, void *, void *, int, int, int, int) = fluxion_bound(157);
-	if (f) return f(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3, (uint64_t)a4, (uint64_t)a5, (uint64_t)a6, (uint64_t)a7, (uint64_t)a8, (uint64_t)a9, (uint64_t)a10, (uint64_t)a11};
+int cuTexRefGetFilterMode(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(157);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(157, words);
 }
 
-int cuTensorMapReplaceAddress(void *a0, void *a1) {
+int cuTexRefGetFlags(void *a0, void *a1) {
 	int (*f)(void *, void *) = fluxion_bound(158);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(158, words);
 }
 
-int cuTexRefGetAddressMode(void *a0, void *a1, int a2) {
-	int (*f)(void *, void *, int) = fluxion_bound(159);
+int cuTexRefGetFormat(void *a0, void *a1, void *a2) {
+	int (*f)(void *, void *, void *) = fluxion_bound(159);
 	if (f) return f(a0, a1, a2);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(159, words);
 }
 
-int cuTexRefGetAddress_v2(void *a0, void *a1) {
+int cuTexRefGetMaxAnisotropy(void *a0, void *a1) {
 	int (*f)(void *, void *) = fluxion_bound(160);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(160, words);
 }
 
-int cuTexRefGetArray(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(161);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuTexRefSetAddress2D_v3(void *a0, void *a1, uint64_t a2, uint64_t a3) {
+	int (*f)(void *, void *, uint64_t, uint64_t) = fluxion_bound(161);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3};
 	return fluxion_unbound(161, words);
 }
 
-int cuTexRefGetBorderColor(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(162);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuTexRefSetAddressMode(void *a0, int a1, int a2) {
+	int (*f)(void *, int, int) = fluxion_bound(162);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(162, words);
 }
 
-int cuTexRefGetFilterMode(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(163);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuTexRefSetAddress_v2(void *a0, void *a1, uint64_t a2, uint64_t a3) {
+	int (*f)(void *, void *, uint64_t, uint64_t) = fluxion_bound(163);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3};
 	return fluxion_unbound(163, words);
 }
 
-int cuTexRefGetFlags(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(164);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuTexRefSetArray(void *a0, void *a1, int a2) {
+	int (*f)(void *, void *, int) = fluxion_bound(164);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(164, words);
 }
 
-int cuTexRefGetFormat(void *a0, void *a1, void *a2) {
-	int (*f)(void *, void *, void *) = fluxion_bound(165);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuTexRefSetBorderColor(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(165);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(165, words);
 }
 
-int cuTexRefGetMaxAnisotropy(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(166);
+int cuTexRefSetFilterMode(void *a0, int a1) {
+	int (*f)(void *, int) = fluxion_bound(166);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(166, words);
 }
 
-int cuTexRefSetAddress2D_v3(void *a0, void *a1, uint64_t a2, uint64_t a3) {
-	int (*f)(void *, void *, uint64_t, uint64_t) = fluxion_bound(167);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3};
+int cuTexRefSetFlags(void *a0, int a1) {
+	int (*f)(void *, int) = fluxion_bound(167);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(167, words);
 }
 
-int cuTexRefSetAddressMode(void *a0, int a1, int a2) {
+int cuTexRefSetFormat(void *a0, int a1, int a2) {
 	int (*f)(void *, int, int) = fluxion_bound(168);
 	if (f) return f(a0, a1, a2);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(168, words);
 }
 
-int cuTexRefSetAddress_v2(void *a0, void *a1, uint64_t a2, uint64_t a3) {
-	int (*f)(void *, void *, uint64_t, uint64_t) = fluxion_bound(169);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3};
+int cuTexRefSetMaxAnisotropy(void *a0, int a1) {
+	int (*f)(void *, int) = fluxion_bound(169);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(169, words);
 }
 
-int cuTexRefSetArray(void *a0, void *a1, int a2) {
-	int (*f)(void *, void *, int) = fluxion_bound(170);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuTexRefSetMipmapFilterMode(void *a0, int a1) {
+	int (*f)(void *, int) = fluxion_bound(170);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(170, words);
 }
 
-int cuTexRefSetBorderColor(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(171);
+int cuTexRefSetMipmapLevelBias(void *a0, float a1) {
+	int (*f)(void *, float) = fluxion_bound(171);
 	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+	uint64_t words[] = {(uint64_t)a0, fluxion_bits(a1)};
 	return fluxion_unbound(171, words);
 }
 
-int cuTexRefSetFilterMode(void *a0, int a1) {
-	int (*f)(void *, int) = fluxion_bound(172);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuTexRefSetMipmapLevelClamp(void *a0, float a1, float a2) {
+	int (*f)(void *, float, float) = fluxion_bound(172);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, fluxion_bits(a1), fluxion_bits(a2)};
 	return fluxion_unbound(172, words);
 }
 
-int cuTexRefSetFlags(void *a0, int a1) {
-	int (*f)(void *, int) = fluxion_bound(173);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
-	return fluxion_unbound(173, words);
-}
-
-int cuTexRefSetFormat(void *a0, int a1, int a2) {
-	int (*f)(void *, int, int) = fluxion_bound(174);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
-	return fluxion_unbound(174, words);
-}
-
-int cuTexRefSetMaxAnisotropy(void *a0, int a1) {
-	int (*f)(void *, int) = fluxion_bound(175);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
-	return fluxion_unbound(175, words);
-}
-
-int cuTexRefSetMipmapFilterMode(void *a0, int a1) {
-	int (*f)(void *, int) = fluxion_bound(176);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
-	return fluxion_unbound(176, words);
-}
-
-int cuTexRefSetMipmapLevelBias(void *a0, float a1) {
-	int (*f)(void *, float) = fluxion_bound(177);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, fluxion_bits(a1)};
-	return fluxion_unbound(177, words);
-}
-
-int cuTexRefSetMipmapLevelClamp(void *a0, float a1, float a2) {
-	int (*f)(void *, float, float) = fluxion_bound(178);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, fluxion_bits(a1), fluxion_bits(a2)};
-	return fluxion_unbound(178, words);
-}
-
 int cuThreadExchangeStreamCaptureMode(void *a0) {
-	int (*f)(void *) = fluxion_bound(179);
+	int (*f)(void *) = fluxion_bound(173);
 	if (f) return f(a0);
 	uint64_t words[] = {(uint64_t)a0};
-	return fluxion_unbound(179, words);
+	return fluxion_unbound(173, words);
 }
