@@ -84,6 +84,7 @@ type benchResult struct {
 	ResidentBytes    int64   `json:"resident_bytes"` // most so far
 	StartToFirstStep float64 `json:"start_to_first_step_seconds"`
 	Device           string  `json:"device"`
+	Simulated        bool    `json:"simulated"` // times mean nothing
 	Precision        string  `json:"precision"`
 	Threads          int     `json:"threads"`
 }
@@ -113,7 +114,7 @@ func (o *benchOptions) run(ctx context.Context, out io.Writer, training bool) (e
 	if err != nil {
 		return usagef("--precision: %w", err)
 	}
-	r := benchResult{Work: "sample", Preset: o.preset, Batch: o.batch, Device: dev.Describe(), Precision: precision.String(), Threads: dev.Threads()}
+	r := benchResult{Work: "sample", Preset: o.preset, Batch: o.batch, Device: dev.Describe(), Simulated: dev.Simulated(), Precision: precision.String(), Threads: dev.Threads()}
 	var w work
 	if training {
 		r.Work = "train"

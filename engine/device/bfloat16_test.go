@@ -113,3 +113,34 @@ func round(values []float32) {
 		values[i] = number.Round(x)
 	}
 }
+
+// TestBFloat16CUDA: in bfloat16 a GPU, which adds in another order and so rounds
+// here and there to the other side, is as near to diffusers as the CPU is.
+func TestBFloat16CUDA(t *testing.T) {
+	dir := fixtures + "/imagenet"
+	io, grads := open(t, dir+"/io.safetensors"), open(t, dir+"/grads.safetensors")
+	sample, shape := numbers(t, io, "sample")
+	cotangent, _ := numbers(t, grads, "cotangent")
+	want, _ := numbers(t, io, "output")
+	wantGradient, _ := numbers(t, grads, "sample")
+	cpu, err := NewCPU(2, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cpu.Close() })
+	var errors [2][2]float64
+	for i, d := range []Device{cpu, simulatedCUDA(t)} {
+		n := loadIn(t, dir, d, shape, true, number.BFloat16)
+		n.write(t, n.graph.Sample, sample, true)
+		n.write(t, n.cotangent, cotangent, true)
+		n.writeIf(t, n.graph.Time, io, "timestep")
+		n.writeIf(t, n.graph.Class, io, "class_labels")
+		n.run(t)
+		errors[i] = [2]float64{worst(n.read(t, n.graph.Output), want), worst(n.read(t, n.gradients[0]), wantGradient)}
+	}
+	for k, what := range []string{"output", "gradient of the sample"} {
+		if c, g := errors[0][k], errors[1][k]; !(g <= 2*c) || g < 1e-4 {
+			t.Errorf("%s: off by %.2g on the GPU, by %.2g on the CPU", what, g, c)
+		}
+	}
+}

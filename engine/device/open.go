@@ -1,22 +1,30 @@
 package device
 
 import (
-	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 
 	"fluxion/engine/plan"
+	"fluxion/kernels/cuda/driver"
 )
+
+// Variable names the CUDA driver in the environment: nvidia, or sim, which runs on
+// the CPU what a GPU would.
+const Variable = "FLUXION_CUDA_DRIVER"
 
 // Open returns a device by name: cpu, cuda:N (cuda is cuda:0), or auto, the first
 // GPU that can be used, else the CPU. Threads are those of the CPU, 0 for all
-// that this process may use.
+// that this process may use. auto never takes a simulated GPU.
 func Open(name string, threads int) (Device, error) {
 	if name == "auto" {
-		d, err := openCUDA(0)
-		if err == nil {
+		if d, err := openCUDA(0); err == nil && !d.Simulated() {
 			return d, nil
+		} else if err == nil {
+			if err := d.Close(); err != nil {
+				return nil, err
+			}
 		}
 		name = "cpu"
 	}
@@ -59,6 +67,10 @@ func cudaIndex(name string) (int, error) {
 	return 0, fmt.Errorf("device %q is not known, want cpu, cuda:0 or auto", name)
 }
 
-func openCUDA(int) (Device, error) {
-	return nil, errors.New("this program was built without GPU support")
+func openCUDA(ordinal int) (*CUDA, error) {
+	d, err := driver.Select(os.Getenv(Variable))
+	if err != nil {
+		return nil, err
+	}
+	return NewCUDA(d, ordinal)
 }

@@ -1,0 +1,179 @@
+package device
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"fluxion/engine/plan"
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
+	"fluxion/kernels/cuda"
+	"fluxion/kernels/cuda/driver"
+	"fluxion/kernels/cuda/simdriver"
+
+	"gorgonia.org/tensor"
+)
+
+// simulatedCUDA opens the simulated GPU until the end of the test.
+func simulatedCUDA(t testing.TB) *CUDA {
+	t.Helper()
+	t.Setenv(Variable, driver.Simulated)
+	d, err := openCUDA(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// hostOnly is a kernel that runs on the CPU alone.
+type hostOnly struct{ kernels.Signature }
+
+func (hostOnly) Cost([]tensor.Shape, tensor.Shape) kernels.Cost { return kernels.Cost{} }
+func (hostOnly) CPU(kernels.Launch) func(*cpu.Pool)             { return func(*cpu.Pool) {} }
+
+// TestNoCUDAKernel: an operator that cannot run on a GPU is named.
+func TestNoCUDAKernel(t *testing.T) {
+	d := simulatedCUDA(t)
+	a := newAdder(t, d.Target(), 1)
+	p, err := a.plan.Then(plan.Stage{Kernel: hostOnly{kernels.Signature{Name: "host only"}}, Out: plan.Ref{Node: a.x}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Load(p, alloc(t, d, p.Sizes)); err == nil || !strings.Contains(err.Error(), "host only") {
+		t.Errorf("an operator without a CUDA kernel: %v", err)
+	}
+}
+
+// TestOpen: names, and what is missing in one line.
+func TestOpen(t *testing.T) {
+	t.Setenv(Variable, driver.Simulated)
+	for name, want := range map[string]string{"auto": "cpu", "cpu": "cpu", "cuda": "cuda:0", "cuda:0": "cuda:0"} {
+		d, err := Open(name, 1)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if d.Name() != want || d.Simulated() != (want != "cpu") {
+			t.Errorf("%s opened %s, simulated %v", name, d.Name(), d.Simulated())
+		}
+		if err := d.Close(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, name := range []string{"cuda:7", "cuda:x", "cuda:-1", "gpu", ""} {
+		if _, err := Open(name, 1); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	t.Setenv(Variable, "other")
+	if _, err := Open("cuda:0", 1); err == nil || !strings.Contains(err.Error(), "other") {
+		t.Errorf("an unknown driver: %v", err)
+	}
+}
+
+// TestOutOfMemory: the error says what was wanted, and nothing stays allocated.
+func TestOutOfMemory(t *testing.T) {
+	s := simdriver.New(simdriver.Options{Memory: 1 << 20})
+	d, err := NewCUDA(s.Direct(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	room, err := d.Room()
+	if err != nil || room > 1<<20 {
+		t.Errorf("room for %d bytes, %v", room, err)
+	}
+	if _, err := d.Alloc([plan.Regions]int{plan.Arena: 1 << 19, plan.Parameters: 1 << 18, plan.Gradients: 1 << 20}); !errors.Is(err, cuda.OutOfMemory) || !strings.Contains(err.Error(), "batch") {
+		t.Errorf("too much memory: %v", err)
+	}
+	if again, err := d.Room(); err != nil || again != room {
+		t.Errorf("room for %d bytes after that, %d before, %v", again, room, err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	if leaks := s.Leaks(); leaks != nil {
+		t.Errorf("left: %v", leaks)
+	}
+}
+
+// use does all that a program does on a device, and gives everything back
+// whatever fails.
+func use(t *testing.T, s *simdriver.Driver) (total []float32, err error) {
+	d, err := NewCUDA(s.Direct(), 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	a := newAdder(t, d.Target(), 2)
+	m, err := d.Alloc(a.plan.Sizes)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, m.Free()) }()
+	place := a.plan.Place(a.total)
+	g, err := d.Load(a.plan, m, place)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, g.Free()) }()
+	total = make([]float32, adderWidth)
+	if err := errors.Join(g.Write(place, total), m.Write(plan.Gradients, 0, []float32{1})); err != nil {
+		return nil, err
+	}
+	a.fed.Set(2)
+	if err := g.RunSteps(5, nil); err != nil {
+		return nil, err
+	}
+	if err := g.Launches(func(int) error { return nil }); err != nil {
+		return nil, err
+	}
+	var x [1]float32
+	if err := errors.Join(m.Read(plan.Sum, 0, x[:]), g.Read(place, total)); err != nil {
+		return nil, err
+	}
+	if x[0] != 1 {
+		t.Errorf("the copy of the gradients begins with %v", x[0])
+	}
+	return total, nil
+}
+
+// TestFaults makes every call fail in turn, once so that the device goes on and
+// once so that it is lost: an error, no panic, nothing left behind, and never a
+// wrong result.
+func TestFaults(t *testing.T) {
+	s := simdriver.New(simdriver.Options{})
+	want := slices.Repeat([]float32{12}, adderWidth)
+	if got, err := use(t, s); err != nil || !slices.Equal(got, want) {
+		t.Fatalf("without faults: %v, %v", got, err)
+	}
+	calls, operations := s.Calls(""), s.Calls(simdriver.Operation)
+	for _, c := range []struct {
+		call   string
+		count  int
+		result cuda.Result
+	}{
+		{"", calls, cuda.OutOfMemory}, {"", calls, cuda.LaunchFailed}, {simdriver.Operation, operations, cuda.IllegalAddress},
+	} {
+		for i := 1; i <= c.count; i++ {
+			s := simdriver.New(simdriver.Options{})
+			s.Inject(simdriver.Fault{Call: c.call, Number: i, Result: c.result})
+			got, err := use(t, s)
+			if err == nil && !slices.Equal(got, want) {
+				t.Errorf("%v at call %d of %d: no error and a wrong result, %v", c.result, i, c.count, got)
+			}
+			if err != nil && !errors.Is(err, c.result) {
+				t.Errorf("%v at call %d of %d became %v", c.result, i, c.count, err)
+			}
+			if leaks := s.Leaks(); leaks != nil {
+				t.Errorf("%v at call %d of %d leaves %v; %v", c.result, i, c.count, leaks, err)
+			}
+		}
+	}
+}
