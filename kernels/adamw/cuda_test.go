@@ -79,3 +79,19 @@ func checkCUDA(t *testing.T, clip float64, copied bool) {
 		}
 	}
 }
+
+// A launch moves 38 bytes an element and little more, in whole sectors.
+func TestTrafficCUDA(t *testing.T) {
+	const n = 64 * threads
+	g := kerneltest.NewGPU(t, 1)
+	on := func(typ number.Type) cuda.Operand { return g.Vector(typ, make([]float64, n)) }
+	k := New(&Step{Count: 1}).(interface {
+		cuda.Kernel
+		cuda.Parameterised
+	})
+	row := make([]byte, k.ParameterBytes())
+	k.PutParameters(row)
+	l := cuda.Launch{Out: on(number.Float32), Parameters: g.Parameters(0, row), In: []cuda.Operand{
+		on(number.Float32), on(number.Float32), on(number.Float32), on(number.Float32), g.Vector(number.Float32, []float64{1}), on(number.BFloat16)}}
+	kerneltest.Traffic(t, g.Run(k.CUDA(l)...), 38*n, 1.05)
+}

@@ -39,3 +39,13 @@ func TestCUDA(t *testing.T) {
 		}
 	}
 }
+
+// Launches move little more than their operands, whole sectors of them.
+func TestTrafficCUDA(t *testing.T) {
+	g := kerneltest.NewGPU(t, 1)
+	single := g.Matrix(number.Float32, 64, 96, 0, make([]float64, 64*96))
+	half, back := g.Empty(number.BFloat16, 64, 96, 0), g.Empty(number.Float32, 64, 96, 0)
+	k := New(2).(cuda.Kernel)
+	kerneltest.Traffic(t, g.Run(k.CUDA(cuda.Launch{In: []cuda.Operand{single}, Out: half})...), single.Bytes()+half.Bytes(), 1.05)
+	kerneltest.Traffic(t, g.Run(k.CUDA(cuda.Launch{In: []cuda.Operand{half}, Out: back})...), half.Bytes()+back.Bytes(), 1.05)
+}

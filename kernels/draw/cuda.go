@@ -16,9 +16,9 @@ var ptx string
 var module = cuda.Register("draw", ptx)
 
 const (
-	threads   = 128
-	spanFloor = 8 * threads // values of a block, about: what one block reads of the row is little beside them
-	maxShared = 47 << 10    // of dynamic shared memory, without asking for more
+	threads     = 128
+	blockValues = 8 * threads // values of a block, about: what it reads of the row is little beside them
+	maxShared   = 47 << 10    // of dynamic shared memory, without asking for more
 
 	headBytes, imageBytes = 16, 48
 )
@@ -28,12 +28,14 @@ const (
 
 // ParameterBytes is the size of a step's row.
 func (k Pair) ParameterBytes(b *Batch) int {
-	n := headBytes + imageBytes*k.Images
 	if b.Sources == nil {
-		n += k.Images * k.Values()
+		return k.pixels() + k.Images*k.Values()
 	}
-	return n
+	return k.pixels()
 }
+
+// pixels is where they begin in a row: where a sector of memory may.
+func (k Pair) pixels() int { return (headBytes + imageBytes*k.Images + 63) / 64 * 64 }
 
 // PutParameters writes the row of a step.
 func (k Pair) PutParameters(b *Batch, row []byte) {
@@ -56,7 +58,7 @@ func (k Pair) PutParameters(b *Batch, row []byte) {
 		le.PutUint64(r[40:], 0)
 	}
 	if b.Sources == nil {
-		copy(row[headBytes+imageBytes*k.Images:], b.Pixels[:k.Images*k.Values()])
+		copy(row[k.pixels():], b.Pixels[:k.Images*k.Values()])
 	}
 }
 
@@ -84,15 +86,17 @@ func (k Pair) CUDA(b *Batch, l cuda.Launch) []cuda.Call {
 		width = k.Width
 	}
 	row := width * k.Channels
-	function, span, shared := "draw_pair", spanFloor, 0
+	function, span, shared := "draw_pair", blockValues, 0
 	if k.dense(z, target) && row%4 == 0 && b.Resident%4 == 0 && (b.Flips == nil || row <= maxShared) {
 		function = "draw_pair_vector"
 		if b.Flips != nil {
-			span = max(1, spanFloor/row) * row
+			rows := k.Pixels / width
+			blocks := ceil(rows, max(1, blockValues/row))
+			span = ceil(rows, blocks) * row
 			shared = span
 		}
 	}
-	args := cuda.Args(view(z), view(target), times, b.Resident, uint64(headBytes+imageBytes*k.Images),
+	args := cuda.Args(view(z), view(target), times, b.Resident, uint64(k.pixels()),
 		k.Pixels, k.Channels, width, span)
 	return []cuda.Call{k.call(function, span, shared, args, l.Parameters)}
 }
@@ -128,18 +132,20 @@ func (k Start) CUDA(z, second cuda.Operand, p cuda.Parameters) []cuda.Call {
 	if k.dense(operands...) {
 		function = "draw_start_vector"
 	}
-	args := cuda.Args(view(z), view(second), k.Pixels, k.Channels, spanFloor, 0)
-	return []cuda.Call{k.call(function, spanFloor, 0, args, p)}
+	args := cuda.Args(view(z), view(second), k.Pixels, k.Channels, blockValues, 0)
+	return []cuda.Call{k.call(function, blockValues, 0, args, p)}
 }
 
 // view is struct View of group.cuh.
 func view(o cuda.Operand) []byte { return cuda.Args(o.Address, uint64(o.Pitch)) }
 
+func ceil(n, d int) int { return (n + d - 1) / d }
+
 // call is one block for every span of values of every image.
 func (s Shape) call(function string, span, shared int, args []byte, p cuda.Parameters) cuda.Call {
 	return cuda.Call{
 		Module: module, Function: function, Shared: shared, Args: cuda.Args(args, p),
-		Grid: [3]int{(s.Values() + span - 1) / span, s.Images, 1}, Block: [3]int{threads, 1, 1},
+		Grid: [3]int{ceil(s.Values(), span), s.Images, 1}, Block: [3]int{threads, 1, 1},
 	}
 }
 

@@ -159,7 +159,27 @@ func TestRow(t *testing.T) {
 	second := row[headBytes+imageBytes:]
 	if le := binary.LittleEndian; le.Uint64(row) != b.Seed || le.Uint64(second) != uint64(b.Addresses[1]) || le.Uint64(second[8:]) != 4 ||
 		le.Uint32(second[32:]) != math.Float32bits(b.Coefficients[1].NetworkTime) || le.Uint32(second[36:]) != 1 ||
-		!slices.Equal(row[headBytes+2*imageBytes:], b.Pixels) {
+		!slices.Equal(row[k.pixels():], b.Pixels) {
 		t.Errorf("% x", row)
 	}
+}
+
+// Launches move little more than their operands, whole sectors of them: at the
+// shape of preset cifar, half of the images mirrored.
+func TestTrafficCUDA(t *testing.T) {
+	s := Shape{2, 32 * 32, 3}
+	rows, values := s.Images*s.Pixels, s.Images*s.Values()
+	k, b := Pair{s, 32}, batch(s)
+	b.Flips = []bool{false, true}
+	g := kerneltest.NewGPU(t, 1)
+	row := make([]byte, k.ParameterBytes(b))
+	k.PutParameters(b, row)
+	z, target := g.Empty(number.Float32, rows, 3, 0), g.Empty(number.Float32, rows, 3, 0)
+	calls := k.CUDA(b, cuda.Launch{Out: z, In: []cuda.Operand{target}, Parameters: g.Parameters(0, row)})
+	kerneltest.Traffic(t, g.Run(calls...), 9*values, 1.05)
+
+	start, seeds := Start{s}, &Seeds{Images: []int64{1, 2}, Scale: 1}
+	row = make([]byte, start.ParameterBytes())
+	start.PutParameters(seeds, row)
+	kerneltest.Traffic(t, g.Run(start.CUDA(z, cuda.Operand{}, g.Parameters(0, row))...), 4*values, 1.05)
 }

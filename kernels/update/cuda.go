@@ -16,9 +16,9 @@ var ptx string
 var module = cuda.Register("update", ptx)
 
 const (
-	threads   = 128
-	spanBlock = 8 * threads // values of a block: what it reads of the row is little beside them
-	stepBytes = 80          // struct Step of update.cu
+	threads     = 128
+	blockValues = 8 * threads // values of a block: what it reads of the row is little beside them
+	stepBytes   = 80          // struct Step of update.cu
 )
 
 // The row of a step: struct Step of update.cu, then the number of each image as an
@@ -100,7 +100,7 @@ func (k Kernel) CUDA(o CUDAOperands, p cuda.Parameters) []cuda.Call {
 	}
 	return []cuda.Call{{
 		Module: module, Function: function,
-		Grid: [3]int{(k.Values() + spanBlock - 1) / spanBlock, k.Images, 1}, Block: [3]int{threads, 1, 1},
-		Args: cuda.Args(views, o.Pixels, k.Pixels, k.Channels, spanBlock, 0, p),
+		Grid: [3]int{(k.Values() + blockValues - 1) / blockValues, k.Images, 1}, Block: [3]int{threads, 1, 1},
+		Args: cuda.Args(views, o.Pixels, k.Pixels, k.Channels, blockValues, 0, p),
 	}}
 }

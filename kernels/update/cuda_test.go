@@ -116,3 +116,26 @@ func TestPixelsCUDA(t *testing.T) {
 		}
 	}
 }
+
+// A launch moves little more than its operands, whole sectors of them: at the
+// shape of preset cifar, with noise; with guidance, a slot read and one written.
+func TestTrafficCUDA(t *testing.T) {
+	k := Kernel{draw.Shape{Images: 2, Pixels: 32 * 32, Channels: 3}}
+	n := k.Images * k.Values()
+	for moved, step := range map[int]Step{
+		12 * n: {A: 1, B: 1, C: 1, Store: -1},
+		13 * n: {A: 1, B: 1, Store: -1, Pixels: true},
+		28 * n: {A: 1, B: 1, Guidance: 2, Store: 0, History: [4]float32{0, 1, 0, 0}},
+	} {
+		g := kerneltest.NewGPU(t, 1)
+		on := func() cuda.Operand { return g.Matrix(number.Float32, n/3, 3, 0, make([]float64, n)) }
+		o := CUDAOperands{Z: on(), Y: on(), Pixels: g.Alloc(n)}
+		if step.Guidance != 0 {
+			o.Unconditional, o.Second, o.History = on(), on(), []cuda.Operand{on(), on()}
+		}
+		step.Seeds.Images = []int64{1, 2}
+		row := make([]byte, k.ParameterBytes())
+		k.PutParameters(&step, row)
+		kerneltest.Traffic(t, g.Run(k.CUDA(o, g.Parameters(0, row))...), moved, 1.05)
+	}
+}
