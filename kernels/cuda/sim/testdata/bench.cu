@@ -2,7 +2,7 @@
 // matrix product of 64 × 64 tiles with 4 × 4 results a thread.
 #include <cuda_bf16.h>
 
-extern "C" __global__ void silu(const uint4 *x, uint4 *y, int n) {
+extern "C" __global__ void __launch_bounds__(256) silu(const uint4 *x, uint4 *y, int n) {
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) {
         uint4 u = x[i];
         __nv_bfloat162 *h = reinterpret_cast<__nv_bfloat162 *>(&u);
@@ -18,7 +18,7 @@ extern "C" __global__ void silu(const uint4 *x, uint4 *y, int n) {
 }
 
 // c = a b, all n × n, n a multiple of 64; 256 threads, one tile a block.
-extern "C" __global__ void sgemm(const float *a, const float *b, float *c, int n) {
+extern "C" __global__ void __launch_bounds__(256) sgemm(const float *a, const float *b, float *c, int n) {
     __shared__ float left[16][64];
     __shared__ float right[16][64];
     int t = threadIdx.x, row = blockIdx.y * 64, column = blockIdx.x * 64;
