@@ -4,20 +4,28 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"strings"
 
 	"fluxion/kernels/cpu"
+	"fluxion/kernels/cuda"
+	"fluxion/kernels/cuda/driver"
 
 	"github.com/spf13/cobra"
 )
 
+// driverVariable chooses the CUDA driver; see package driver.
+const driverVariable = "FLUXION_CUDA_DRIVER"
+
 func newDoctor() *cobra.Command {
 	asJSON := false
 	c := &cobra.Command{
-		Use:     "doctor",
-		Short:   "What this machine offers",
-		Long:    "Print the processor's features, the instruction sets that can be used and the\none that would be, the threads this process may keep busy, and the memory.",
+		Use:   "doctor",
+		Short: "What this machine offers",
+		Long: `Print the processor's features and the instruction set that would be used, the
+threads this process may keep busy, the memory, the GPUs and the kernels that
+would run on them, and what is missing and how to get it.`,
 		Example: "  fluxion doctor\n  FLUXION_CPU=avx2 fluxion doctor --json",
 		RunE:    func(c *cobra.Command, _ []string) error { return doctor(c.OutOrStdout(), asJSON) },
 	}
@@ -25,29 +33,133 @@ func newDoctor() *cobra.Command {
 	return c
 }
 
-func doctor(out io.Writer, asJSON bool) error {
+// examination is what doctor found.
+type examination struct {
+	Version         string   `json:"version"`
+	Go              string   `json:"go"`
+	OS              string   `json:"os"`
+	Arch            string   `json:"arch"`
+	Features        []string `json:"features"`
+	InstructionSets []string `json:"instruction_sets"`
+	Selected        string   `json:"selected"`
+	Why             string   `json:"selected_because"`
+	Processors      int      `json:"processors"`
+	Threads         int      `json:"threads"`
+	Memory          int64    `json:"memory_bytes"`
+	Available       int64    `json:"memory_available_bytes"`
+	CUDA            gpus     `json:"cuda"`
+}
+
+// gpus is what the CUDA driver said.
+type gpus struct {
+	Driver  string `json:"driver"` // nvidia or sim
+	Missing string `json:"missing,omitempty"`
+	Devices []gpu  `json:"devices"`
+}
+
+type gpu struct {
+	Name              string `json:"name"`
+	Simulated         bool   `json:"simulated"`
+	Device            string `json:"device"` // as --device takes it
+	ComputeCapability string `json:"compute_capability"`
+	Memory            int64  `json:"memory_bytes"`
+	Multiprocessors   int    `json:"multiprocessors"`
+	CUDAVersion       string `json:"driver_cuda_version"`
+	Kernels           string `json:"kernels"`
+}
+
+func examine() (examination, error) {
 	k, err := cpu.Select("")
 	if err != nil {
-		return usageError{err}
+		return examination{}, usageError{err}
+	}
+	why := "the widest that this processor has"
+	if os.Getenv(cpu.Variable) != "" {
+		why = cpu.Variable + " asks for it"
+	}
+	return examination{
+		Version: version(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH,
+		Features: cpu.Features(), InstructionSets: cpu.Names(), Selected: k.Name, Why: why,
+		Processors: runtime.NumCPU(), Threads: cpu.Threads(),
+		Memory: meminfo("MemTotal:"), Available: meminfo("MemAvailable:"), CUDA: examineGPUs(),
+	}, nil
+}
+
+func examineGPUs() gpus {
+	g := gpus{Driver: os.Getenv(driverVariable), Devices: []gpu{}}
+	if g.Driver == "" {
+		g.Driver = driver.NVIDIA
+	}
+	d, err := driver.Select(g.Driver)
+	if err != nil {
+		g.Missing = err.Error()
+		return g
+	}
+	list, err := d.Devices()
+	if err != nil {
+		g.Missing = err.Error()
+		return g
+	}
+	if len(list) == 0 {
+		g.Missing = "the driver is there, but no GPU"
+	}
+	for _, p := range list {
+		g.Devices = append(g.Devices, gpu{
+			Name: p.Name, Simulated: p.Simulated, Device: fmt.Sprintf("cuda:%d", p.Ordinal), ComputeCapability: fmt.Sprintf("%d.%d", p.Major, p.Minor),
+			Memory: p.Memory, Multiprocessors: p.Multiprocessors,
+			CUDAVersion: fmt.Sprintf("%d.%d", p.DriverVersion/1000, p.DriverVersion%1000/10), Kernels: kernelsFor(p),
+		})
+	}
+	return g
+}
+
+// kernelsFor says which kernels a GPU would run, and why.
+func kernelsFor(p cuda.Properties) string {
+	switch {
+	case p.Simulated:
+		return "PTX for compute_80, executed on the CPU: for tests, its times mean nothing"
+	case p.Major < 8:
+		return "none: they need compute capability 8.0 (Ampere) or newer; use --device cpu"
+	case p.DriverVersion < 12010:
+		return "none: their PTX is that of CUDA 12.1; install driver 530 or newer"
+	case p.Major >= 9:
+		return "PTX for compute_80, compiled by the driver: bf16 products on tensor cores with mma.sync; Hopper's own instructions are not used yet"
+	}
+	return "PTX for compute_80, compiled by the driver: bf16 products on tensor cores with mma.sync"
+}
+
+func doctor(out io.Writer, asJSON bool) error {
+	e, err := examine()
+	if err != nil {
+		return err
 	}
 	if asJSON {
-		line, err := json.Marshal(map[string]any{
-			"go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH, "features": cpu.Features(),
-			"instruction_sets": cpu.Names(), "selected": k.Name, "processors": runtime.NumCPU(), "threads": cpu.Threads(),
-			"version": version(), "memory_bytes": meminfo("MemTotal:"), "memory_available_bytes": meminfo("MemAvailable:"),
-		})
+		line, err := json.Marshal(e)
 		if err == nil {
 			_, err = fmt.Fprintf(out, "%s\n", line)
 		}
 		return err
 	}
-	_, err = fmt.Fprintf(out, `program     %s, %s, %s/%s
-cpu         %d processors, %d threads to use; %s
-kernels     %s, of %s (%s forces one)
-memory      %s
-cuda        not in this build
-`, version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cpu.Threads(), strings.Join(cpu.Features(), " "),
-		k.Name, strings.Join(cpu.Names(), ", "), cpu.Variable, memoryText())
+	quota := ""
+	if e.Threads < e.Processors {
+		quota = " (a quota of the control group)"
+	}
+	var b strings.Builder
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-12s"+format+"\n", append([]any{name}, args...)...)
+	}
+	line("program", "%s, %s, %s/%s", e.Version, e.Go, e.OS, e.Arch)
+	line("cpu", "%d processors, %d threads to use%s; %s", e.Processors, e.Threads, quota, strings.Join(e.Features, " "))
+	line("kernels", "%s: %s; there are %s (%s forces one)", e.Selected, e.Why, strings.Join(e.InstructionSets, ", "), cpu.Variable)
+	line("memory", "%s", memoryText())
+	for _, g := range e.CUDA.Devices {
+		line(g.Device, "%s, compute capability %s, %d multiprocessors, %s, CUDA %s", g.Name, g.ComputeCapability, g.Multiprocessors, size(g.Memory), g.CUDAVersion)
+		line("", "%s", g.Kernels)
+	}
+	if e.CUDA.Missing != "" {
+		line("cuda", "%s", e.CUDA.Missing)
+	}
+	_, err = io.WriteString(out, b.String())
 	return err
 }
 
