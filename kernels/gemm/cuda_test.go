@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"fluxion/kernels/cuda"
+	"fluxion/kernels/cuda/sim"
 	"fluxion/kernels/kerneltest"
 	"fluxion/kernels/number"
 )
@@ -101,8 +102,11 @@ func TestEveryFunctionIsExact(t *testing.T) {
 						for _, call := range calls {
 							run[call.Function] = true
 						}
+						n := g.Run(calls...)
 						t.Logf("%s, %d splits of %d steps", calls[0].Function, splits, c.splitSteps)
-						g.Run(calls...)
+						if n.BankConflicts != 0 {
+							t.Errorf("%d bank conflicts in %d accesses to shared memory", n.BankConflicts, n.SharedRequests)
+						}
 						for i, x := range g.Values(q.Out) {
 							if float64(x) != q.want[i] {
 								t.Fatalf("row %d, column %d is %v, want %v", i/q.Width, i%q.Width, x, q.want[i])
@@ -133,6 +137,56 @@ func edges(kind Kind, t tile) CUDA {
 		p.Depth = t.m + 8
 	}
 	return p
+}
+
+// Convolutions of preset cifar, on one image: no bank conflicts, and no more work
+// for the tensor cores than tiles at the edges make.
+func TestConvolutionsOfCifar(t *testing.T) {
+	g := kerneltest.NewGPU(t, 1)
+	for _, s := range [][4]int{{32, 3, 128, 3}, {32, 128, 128, 3}, {32, 128, 3, 3}, {16, 256, 256, 3}, {16, 512, 256, 1}, {8, 512, 256, 3}, {4, 256, 256, 3}} {
+		for _, kind := range []Kind{NN, NT, TN} {
+			p := convolution(kind, 1, s[0], s[1], s[2], s[3])
+			zeros := func(rows, cols int) cuda.Operand {
+				return g.Matrix(number.BFloat16, rows, cols, 0, make([]float64, rows*cols))
+			}
+			rows := p.taps() * p.Depth
+			switch kind {
+			case NT:
+				rows = p.taps() * p.Width
+				p.B = zeros(rows, p.Depth)
+			case TN:
+				p.B = zeros(p.pixels(), p.Width)
+			default:
+				p.B = zeros(rows, p.Width)
+			}
+			p.A = zeros(p.pixels(), p.Depth)
+			p.Out = g.Empty(p.Out.Type, p.rows(), p.Width, 0)
+			if n := p.ScratchBytes(); n > 0 {
+				p.Scratch = g.Alloc(n)
+			}
+			calls := p.Calls()
+			n := g.Run(calls...)
+			work := 2 * p.pixels() * p.taps() * p.Depth * p.Width
+			t.Logf("%d×%d %d→%d %d×%d %s: %.2f of the products needed, %.1f instructions for one of mma, %.1f and %.1f sectors a load and store",
+				s[0], s[0], s[1], s[2], s[3], s[3], calls[0].Function, float64(n.TensorFLOPs)/float64(work),
+				float64(instructions(n))/float64(n.Instructions[sim.Tensor]), n.GlobalLoads.SectorsPerRequest(), n.GlobalStores.SectorsPerRequest())
+			if n.BankConflicts != 0 {
+				t.Errorf("%d bank conflicts in %d accesses to shared memory", n.BankConflicts, n.SharedRequests)
+			}
+			c := choose(p, p.access())
+			if most := 2 * c.across * c.n * c.down * c.m * c.steps * 32; n.TensorFLOPs != int64(most) {
+				t.Errorf("%d FLOPs of mma, want the %d of the tiles", n.TensorFLOPs, most)
+			}
+		}
+	}
+}
+
+func instructions(n sim.Counters) int64 {
+	sum := int64(0)
+	for _, i := range n.Instructions {
+		sum += i
+	}
+	return sum
 }
 
 // Sums of thousands of terms stay within the budgets: 1e-6 in float32, and what is

@@ -1,23 +1,26 @@
 // Products of bf16 on tensor cores, summed in float32.
 #include "product.cuh"
 
-// TensorTile is Rows×Cols of the result, a quarter for each of four warps. Two
-// blocks share a multiprocessor: 64×64 of a warp take 128 registers for the sums and
-// 4 KB of shared memory for each 16 of k, half of what the tensor cores need to be busy.
+// TensorTile is Rows×Cols of the result, a quarter for each of four warps, which lie
+// 2×2, or 4×1 if it is narrow. See README.md for the sizes.
 template <int Rows, int Cols>
 struct TensorTile {
   static constexpr int M = Rows, N = Cols;
   static constexpr bool spread = false;
-  static constexpr int batch = 4; // chunks of four columns that are written together
-  static constexpr int warp_m = M / 2, warp_n = N / 2, tiles_m = warp_m / 16, tiles_n = warp_n / 8;
-  static constexpr int result_pitch = N + 8; // floats: 8 rows and 4 pairs of a fragment touch every bank once
-  static constexpr int result_bytes = 64 * result_pitch * 4;
+  static constexpr bool narrow = N == 16;
+  static constexpr int warps_n = narrow ? 1 : 2, warp_m = M / 4 * warps_n, warp_n = N / warps_n, tiles_m = warp_m / 16, tiles_n = warp_n / 8;
+  static constexpr int batch = narrow ? 2 : 4; // chunks of four columns that are written together
+  static constexpr int result_pitch = narrow ? N : N + 8, result_bytes = 64 * result_pitch * 4;
 
   float sum[tiles_m][tiles_n][4] = {};
 
   __device__ static int lane() { return threadIdx.x % 32; }
-  __device__ static int first_row() { return threadIdx.x / 64 * warp_m; }
-  __device__ static int first_column() { return threadIdx.x / 32 % 2 * warp_n; }
+  __device__ static int first_row() { return threadIdx.x / 32 / warps_n * warp_m; }
+  __device__ static int first_column() { return threadIdx.x / 32 % warps_n * warp_n; }
+
+  // result_offset is where results are on their way out, in floats. Four rows of a
+  // fragment's pairs touch every bank once, and so do eight lanes that read four columns each.
+  __device__ static int result_offset(int row, int column) { return row * result_pitch + (narrow ? column ^ (row >> 1 & 1) * 8 : column); }
 
   // Fragments of mma.sync m16n8k16, PTX ISA 9.7.14.5.8: a holds the quarters (rows
   // 0-7, k 0-7), (8-15, 0-7), (0-7, 8-15), (8-15, 8-15) of 16×16; b those of k for 8 columns.
@@ -72,7 +75,7 @@ struct TensorTile {
         for (int i = 0; i < tiles_m; i++) {
 #pragma unroll
           for (int j = 0; j < tiles_n; j++) {
-            float *at = shared + (first_row() - top + i * 16 + lane() / 4) * result_pitch + first_column() + j * 8 + lane() % 4 * 2;
+            float *at = shared + result_offset(first_row() - top + i * 16 + lane() / 4, first_column() + j * 8 + lane() % 4 * 2);
             *reinterpret_cast<float2 *>(at) = make_float2(sum[i][j][0], sum[i][j][1]);
             *reinterpret_cast<float2 *>(at + 8 * result_pitch) = make_float2(sum[i][j][2], sum[i][j][3]);
           }
@@ -86,7 +89,7 @@ struct TensorTile {
 #pragma unroll
         for (int i = 0; i < batch; i++) {
           columns[i] = threadIdx.x % chunks * 4;
-          load(v[i], shared + (r + i * apart) * result_pitch + columns[i]);
+          load(v[i], shared + result_offset(r + i * apart, columns[i]));
           rows[i] = top + r + i * apart;
         }
         visit(rows, columns, v);
@@ -108,7 +111,7 @@ PRODUCTS(nn, NN)
 PRODUCTS(nt, NT)
 PRODUCTS(tn, TN)
 // Images of many channels with weights of few: the last convolution of a network.
-PRODUCT(nn_64x64_gather_b, 64, 64, NN, true, false)
-PRODUCT(tn_64x64_gather_b, 64, 64, TN, true, false)
+PRODUCT(nn_128x16_gather_b, 128, 16, NN, true, false)
+PRODUCT(tn_128x16_gather_b, 128, 16, TN, true, false)
 
 extern "C" __global__ void __launch_bounds__(256) gemm_sum_bf16(const Product p) { sum_splits<bf16>(p); }

@@ -235,7 +235,7 @@ struct PixelColumns {
 // which this many exist.
 template <typename T, int Cols, bool Direct>
 struct WideRows {
-  static constexpr int chunks = Cols / vector<T>, apart = threads / chunks, count = step_depth<T> / apart;
+  static constexpr int chunks = Cols / vector<T>, apart = threads / chunks, count = (step_depth<T> + apart - 1) / apart;
   const T *b, *base;
   int row, chunk, exist;
 
@@ -248,6 +248,7 @@ struct WideRows {
 #pragma unroll
     for (int i = 0; i < count; i++) {
       const int r = row + i * apart;
+      if (step_depth<T> % apart != 0 && r >= step_depth<T>) break; // more threads than chunks
       const uint32_t to = tile + wide_offset<Cols * int(sizeof(T))>(r, chunk);
       const T *from = row_of(base, first + r, p.b_pitch);
       if constexpr (Direct) {

@@ -24,6 +24,8 @@ func tilesOf(t number.Type, a access) []tile {
 		return []tile{{64, 64, 3, 0.3}}
 	case a == direct:
 		return []tile{{128, 128, 2, 1}, {128, 64, 3, 0.85}, {64, 64, 4, 0.65}}
+	case a == gatherB:
+		return []tile{{128, 16, 6, 0.2}}
 	}
 	return []tile{{64, 64, 4, 0.2}}
 }

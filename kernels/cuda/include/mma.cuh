@@ -51,7 +51,11 @@ __device__ inline void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, u
 // touch every bank once if the chunk is permuted by half the row.
 __device__ inline uint32_t deep_offset(int row, int chunk) { return row * 64 + ((chunk ^ ((row >> 1) & 3)) << 4); }
 
-// Or m or n is contiguous: a row of the tile is Bytes, a multiple of 128, for each
-// k. Eight rows at the same chunk touch every bank once if it is permuted by the row.
+// Or m or n is contiguous: a row of the tile is Bytes, 32 or a multiple of 128, for
+// each k. Eight rows at the same chunk touch every bank once if it is permuted by the
+// row, or where four rows share the banks, by every fourth.
 template <int Bytes>
-__device__ inline uint32_t wide_offset(int row, int chunk) { return row * Bytes + ((chunk ^ (row & 7)) << 4); }
+__device__ inline uint32_t wide_offset(int row, int chunk) {
+  static_assert(Bytes == 32 || Bytes % 128 == 0, "rows that share the banks otherwise need another permutation");
+  return row * Bytes + ((chunk ^ (Bytes == 32 ? row >> 2 & 1 : row & 7)) << 4);
+}
