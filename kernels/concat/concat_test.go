@@ -15,3 +15,9 @@ func TestChannels(t *testing.T) {
 	in = []kerneltest.Input{kerneltest.Shape(3, 7, 5, 24), kerneltest.Shape(3, 7, 5, 8), kerneltest.Shape(3, 7, 5, 272)}
 	kerneltest.CheckKernels(t, in, channels) // vectors and tiles of the CUDA kernels
 }
+
+// Shapes of preset cifar, in smaller batches.
+func TestTraffic(t *testing.T) {
+	in := []kerneltest.Input{kerneltest.Shape(1, 32, 32, 256), kerneltest.Shape(1, 32, 32, 128)}
+	kerneltest.CheckTraffic(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Channels(in...) })
+}

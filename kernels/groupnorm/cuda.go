@@ -66,12 +66,13 @@ func ceil(a, b int) int { return (a + b - 1) / b }
 
 // Partials are the statistics of parts of a tensor, as a kernel that makes the
 // tensor can leave them on the way: for each image, for each of Chunks sets of
-// its values that together are the image, for each group, three float32:
+// its values that together are the image, three float32 vectors with an element
+// for each group:
 //
 //	count, mean, Σ(x − mean)²   of the group's values in the chunk
 //
-// A count of 0 is an empty chunk. Chunks may differ in size, but an image's must
-// not depend on the other images.
+// that is, [images][chunks][3][groups]. A count of 0 is an empty chunk. Chunks may
+// differ in size, but an image's must not depend on the other images.
 type Partials struct {
 	Address cuda.Address
 	Chunks  int // of an image
@@ -115,12 +116,23 @@ func (s statsOp) CUDA(l cuda.Launch) []cuda.Call {
 	t := newTiles(s.o.Groups, cuda.Over(x))
 	rows, chunks := t.chunks(x)
 	partials := Partials{l.Scratch, chunks * t.parts}
-	return []cuda.Call{{
+	var whole cuda.Address // where statistics go at once
+	if partials.Chunks == 1 {
+		whole = l.Out.Address
+	}
+	// Rows of shared memory are as far apart as puts the columns of a group into banks of their own.
+	stride := t.Width*t.Vector + min(32, 4*ceil(t.per, 4))
+	calls := []cuda.Call{{
 		Module: module, Function: t.Function("groupnorm_partials", x.Type),
 		Grid: [3]int{x.Shape[0] * chunks, t.across, 1}, Block: t.Block(),
-		Shared: 2 * t.Height * t.floats(),
-		Args:   cuda.Args(t.View(x), partials.Address, t.argument(), x.Shape[1]*x.Shape[2], rows, chunks),
-	}, Join(l.Out, partials, s.o.Epsilon)}
+		Shared: 4 * 2 * (t.Height*stride + t.columns),
+		Args: cuda.Args(t.View(x), partials.Address, t.argument(), x.Shape[1]*x.Shape[2], rows, chunks, stride,
+			whole, float32(s.o.Epsilon)),
+	}}
+	if whole == 0 {
+		calls = append(calls, Join(l.Out, partials, s.o.Epsilon))
+	}
+	return calls
 }
 
 // norm is the kernels' Norm.

@@ -19,25 +19,22 @@ struct Tile {
   }
 };
 
-// Partial is the statistics of some of a group's values: their number, their mean
-// and the sum of their squared distances from it. See Partials in cuda.go.
-struct Partial {
-  float count, mean, squares;
-};
-
 constexpr int rows_held = 8; // rows of a thread in partials; cuda.go's rowsHeld
 
-// partials makes one Partial for each group of a chunk of rows of an image. A
-// thread holds its values in registers, so that mean and squares are two exact
-// passes; then each warp joins the columns and rows of a group.
+__device__ inline float2 statistics(float mean, float variance, float epsilon) { return make_float2(mean, 1 / sqrtf(variance + epsilon)); }
+
+// partials writes the Partials (cuda.go) of a chunk of rows of an image. A thread
+// holds its values in registers, so that mean and squares are two exact passes;
+// then each warp joins the columns and rows of a group. Where a chunk is a whole
+// image, its statistics are written instead.
 template <typename T, int N>
-__device__ inline void partials(View<const T> x, Partial *out, Tile tile, int pixels, int length, int chunks) {
-  extern __shared__ __align__(16) float shared[]; // means, squares: [blockDim.y][width]
+__device__ inline void partials(View<const T> x, float *out, Tile tile, int pixels, int length, int chunks, int stride, float2 *stats, float epsilon) {
+  extern __shared__ __align__(16) float shared[]; // means, squares: [blockDim.y][stride]; then those of groups
   const int image = blockIdx.x / chunks, chunk = blockIdx.x % chunks;
   const int rows = min(length, pixels - chunk * length), first = image * pixels + chunk * length;
-  const int width = blockDim.x * N, c = tile.from() + threadIdx.x * N;
-  float *means = shared, *squares = shared + blockDim.y * width;
-  // rows_of thread row y
+  const int j = threadIdx.x * N, c = tile.from() + j;
+  float *means = shared, *squares = means + blockDim.y * stride, *joined = squares + blockDim.y * stride;
+  // count of the rows of thread row y
   const auto count = [&](int y) { return max(0, (rows - y + int(blockDim.y) - 1) / int(blockDim.y)); };
 
   if (c < tile.end()) {
@@ -68,54 +65,63 @@ __device__ inline void partials(View<const T> x, Partial *out, Tile tile, int pi
         square[i] += d * d;
       }
     }
-    store(means + threadIdx.y * width + threadIdx.x * N, mean);
-    store(squares + threadIdx.y * width + threadIdx.x * N, square);
+    store(means + threadIdx.y * stride + j, mean);
+    store(squares + threadIdx.y * stride + j, square);
   }
   __syncthreads();
 
-  const int warp = thread() / 32, warps = threads() / 32, lane = thread() % 32;
-  if (warp >= warps) return; // less than a whole warp
-  const int columns = tile.end() - tile.from(), per = min(tile.per, columns), values = blockDim.y * per;
+  const int warp = thread() / 32, warps = threads() / 32, lane = thread() % 32; // warps that are whole
+  const int columns = tile.end() - tile.from(), per = min(tile.per, columns), groups = columns / per, values = blockDim.y * per;
   const float total = rows * per;
 #pragma unroll 1
-  for (int g = warp; g * per < columns; g += warps) {
+  for (int g = warp; g < groups && warp < warps; g += warps) {
     float mean = 0, sum = 0;
 #pragma unroll 1
     for (int i = lane; i < values; i += 32) {
       const int y = i / per;
-      mean += count(y) * means[y * width + g * per + i % per];
+      mean += count(y) * means[y * stride + g * per + i % per];
     }
     mean = warp_sum(mean) / total;
 #pragma unroll 1
     for (int i = lane; i < values; i += 32) {
-      const int y = i / per, at = y * width + g * per + i % per;
+      const int y = i / per, at = y * stride + g * per + i % per;
       const float d = means[at] - mean;
       if (count(y) > 0) sum += squares[at] + count(y) * d * d;
     }
     sum = warp_sum(sum);
-    const int part = (image * chunks + chunk) * tile.parts + blockIdx.y % tile.parts;
-    if (lane == 0) out[part * (tile.channels / tile.per) + tile.group() + g] = {total, mean, sum};
+    if (lane == 0) joined[2 * g] = mean, joined[2 * g + 1] = sum;
+  }
+  __syncthreads();
+  const int all = tile.channels / tile.per, part = (image * chunks + chunk) * tile.parts + blockIdx.y % tile.parts;
+  for (int g = thread(); g < groups; g += threads()) {
+    const float mean = joined[2 * g], sum = joined[2 * g + 1];
+    if (stats) {
+      stats[image * all + tile.group() + g] = statistics(mean, sum / total, epsilon);
+    } else {
+      float *to = out + part * 3 * all + tile.group() + g;
+      to[0] = total, to[all] = mean, to[2 * all] = sum;
+    }
   }
 }
 
-#define PARTIALS(T) (View<const T> x, Partial *out, Tile tile, int pixels, int length, int chunks)
-VARIANTS(groupnorm_partials, partials, PARTIALS, (x, out, tile, pixels, length, chunks))
+#define PARTIALS(T) (View<const T> x, float *out, Tile tile, int pixels, int length, int chunks, int stride, float2 *stats, float epsilon)
+VARIANTS(groupnorm_partials, partials, PARTIALS, (x, out, tile, pixels, length, chunks, stride, stats, epsilon))
 
 // groupnorm_stats joins the partials of each group of each image (Chan, Golub and
-// LeVeque 1979, eq. 1.5), the first to the last: mean and 1/sqrt(variance + epsilon).
-extern "C" __global__ void __launch_bounds__(128) groupnorm_stats(float2 *stats, const Partial *partials, int images, int groups, int chunks, float epsilon) {
+// LeVeque 1979, eq. 1.5), the first to the last.
+extern "C" __global__ void __launch_bounds__(128) groupnorm_stats(float2 *stats, const float *partials, int images, int groups, int chunks, float epsilon) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x, image = i / groups, group = i % groups;
   if (image >= images) return;
   float count = 0, mean = 0, squares = 0;
   for (int chunk = 0; chunk < chunks; chunk++) {
-    const Partial p = partials[(image * chunks + chunk) * groups + group];
-    if (p.count == 0) continue;
-    const float total = count + p.count, d = p.mean - mean;
-    mean += d * (p.count / total);
-    squares += p.squares + d * d * (count * (p.count / total));
-    count = total;
+    const float *p = partials + (image * chunks + chunk) * 3 * groups + group;
+    const float n = p[0], d = p[groups] - mean, share = n / (count + n);
+    if (n == 0) continue;
+    mean += d * share;
+    squares += p[2 * groups] + d * d * (count * share);
+    count += n;
   }
-  stats[i] = make_float2(mean, 1 / sqrtf(squares / count + epsilon));
+  stats[i] = statistics(mean, squares / count, epsilon);
 }
 
 // Norm is the small inputs of a normalisation.

@@ -74,3 +74,16 @@ func TestStatsOfLargeMean(t *testing.T) {
 		return stats(in[0], Options{Groups: 2, Epsilon: 1e-5})
 	})
 }
+
+// Shapes of preset cifar, in smaller batches.
+func TestTraffic(t *testing.T) {
+	for _, c := range []struct{ n, size, channels int }{{2, 32, 128}, {1, 32, 384}, {2, 16, 256}, {3, 8, 512}, {12, 4, 256}} {
+		x, vector := kerneltest.Shape(c.n, c.size, c.size, c.channels), kerneltest.Shape(c.channels)
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			in := []kerneltest.Input{x, vector, vector, kerneltest.Shape(c.n, 2*c.channels)}
+			kerneltest.CheckTraffic(t, in, func(in []*gorgonia.Node) *gorgonia.Node {
+				return GroupNormScaleShift(in[0], in[1], in[2], in[3], Options{32, 1e-6, true})
+			})
+		})
+	}
+}

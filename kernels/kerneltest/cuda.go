@@ -3,6 +3,7 @@ package kerneltest
 import (
 	"context"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -48,16 +49,11 @@ func (c *testCase) checkDevice(t *testing.T, values map[int64]kernels.Array) {
 		if !ok {
 			continue
 		}
-		d := deviceCase{kernel: kernel, device: device, out: n.Shape()}
+		var in []kernels.Array
 		for _, i := range inputsOf(n) {
-			d.in = append(d.in, values[i.ID()])
-			d.shapes = append(d.shapes, i.Shape())
+			in = append(in, values[i.ID()])
 		}
-		for _, precision := range []number.Type{number.Float32, number.BFloat16} {
-			d.types, d.outType = kernels.TypesOf(kernel, precision, d.shapes, d.out)
-			if precision == number.BFloat16 && !slices.Contains(append(d.types, d.outType), number.BFloat16) {
-				continue // the same as in float32
-			}
+		for precision, d := range deviceCases(kernel, device, in, n.Shape()) {
 			t.Run(fmt.Sprintf("cuda/%v/%v", precision, kernel), func(t *testing.T) { d.check(t, n.Op()) })
 		}
 	}
@@ -68,10 +64,29 @@ type deviceCase struct {
 	kernel  kernels.Kernel
 	device  cuda.Kernel
 	in      []kernels.Array
-	shapes  []tensor.Shape
 	out     tensor.Shape
 	types   []number.Type
 	outType number.Type
+}
+
+// deviceCases gives a case for each precision, one only where they are the same.
+func deviceCases(kernel kernels.Kernel, device cuda.Kernel, in []kernels.Array, out tensor.Shape) iter.Seq2[number.Type, deviceCase] {
+	return func(yield func(number.Type, deviceCase) bool) {
+		var shapes []tensor.Shape
+		for _, a := range in {
+			shapes = append(shapes, a.Shape)
+		}
+		for _, precision := range []number.Type{number.Float32, number.BFloat16} {
+			d := deviceCase{kernel: kernel, device: device, in: in, out: out}
+			d.types, d.outType = kernels.TypesOf(kernel, precision, shapes, out)
+			if precision == number.BFloat16 && d.outType != precision && !slices.Contains(d.types, precision) {
+				return
+			}
+			if !yield(precision, d) {
+				return
+			}
+		}
+	}
 }
 
 func (d deviceCase) check(t *testing.T, op gorgonia.Op) {
@@ -97,7 +112,7 @@ func (d deviceCase) check(t *testing.T, op gorgonia.Op) {
 			e := fusedInputs(rng, fused, want, d.outType)
 			var results [][]float64
 			for _, s := range machines() {
-				got, err := d.run(t.Context(), s, gap, e)
+				got, _, err := d.run(t.Context(), s, gap, e)
 				if err != nil {
 					t.Fatalf("gap %d, epilogue %+v: %v", gap, fused, err)
 				}
@@ -154,8 +169,9 @@ func rounded(a kernels.Array, of number.Type) kernels.Array {
 	return r
 }
 
-// run lays the operands out in memory that holds nothing else, runs the kernel and reads its result.
-func (d deviceCase) run(ctx context.Context, s simulator, gap int, e fusedOperands) ([]float64, error) {
+// run lays the operands out in memory that holds nothing else, runs the kernel,
+// reads its result and returns what it counted.
+func (d deviceCase) run(ctx context.Context, s simulator, gap int, e fusedOperands) ([]float64, sim.Counters, error) {
 	m := &layout{simulator: s}
 	defer m.free()
 	var l cuda.Launch
@@ -171,12 +187,15 @@ func (d deviceCase) run(ctx context.Context, s simulator, gap int, e fusedOperan
 	result := m.place(d.out, d.outType, d.gapOf(-1, gap))
 	l.Out = result.Operand
 	l.Scratch = m.alloc(d.device.CUDAScratch(withoutAddresses(l)))
+	var total sim.Counters
 	for _, call := range d.device.CUDA(l) {
 		if m.err == nil {
-			_, m.err = s.machine.Run(ctx, call)
+			var c sim.Counters
+			c, m.err = s.machine.Run(ctx, call)
+			total.Add(c)
 		}
 	}
-	return m.read(result), m.err
+	return m.read(result), total, m.err
 }
 
 // gapOf is the gap between the rows of input i, of the output for −1: weights and

@@ -63,7 +63,7 @@ func TestMistakesAreFound(t *testing.T) {
 				k := launched{add, c.launch}
 				d := deviceCase{kernel: k, device: k, in: []kernels.Array{a, a}, out: shape, types: []number.Type{of, of}, outType: of}
 				for _, gap := range []int{0, 5, 8} {
-					_, err := d.run(t.Context(), machines()[0], gap, fusedOperands{})
+					_, _, err := d.run(t.Context(), machines()[0], gap, fusedOperands{})
 					if c.problem == "" && err != nil || c.problem != "" && (err == nil || !strings.Contains(err.Error(), c.problem)) {
 						t.Errorf("%v, gap %d: %v, want an error with %q", of, gap, err, c.problem)
 					}

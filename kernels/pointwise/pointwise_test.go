@@ -39,3 +39,17 @@ func operations(image, vectors, perImage kerneltest.Input) map[string]operation 
 		"reused":        {[]kerneltest.Input{image}, func(in []*gorgonia.Node) *gorgonia.Node { return Add(in[0], Affine(in[0], 3, 0)) }},
 	}
 }
+
+// Shapes of preset cifar, in smaller batches.
+func TestTraffic(t *testing.T) {
+	images := []kerneltest.Input{kerneltest.Shape(16, 32, 32, 3)}
+	t.Run("images", func(t *testing.T) {
+		kerneltest.CheckTraffic(t, images, func(in []*gorgonia.Node) *gorgonia.Node { return Affine(in[0], 2, -1) })
+	})
+	for _, shape := range []tensor.Shape{{2, 32, 32, 128}, {12, 4, 4, 256}} {
+		x := kerneltest.Input{Shape: shape}
+		for name, c := range operations(x, x, kerneltest.Shape(shape[0], shape[3])) {
+			t.Run(fmt.Sprint(name, shape), func(t *testing.T) { kerneltest.CheckTraffic(t, c.in, c.build) })
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package reduce
 
 import (
+	"fmt"
 	"testing"
 
 	"fluxion/kernels/kerneltest"
@@ -36,4 +37,17 @@ func TestWideSums(t *testing.T) {
 		in := []kerneltest.Input{{Shape: tensor.Shape{300, 40}, Inert: true}}
 		kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Rows(in[0]) })
 	})
+}
+
+// Shapes of preset cifar, in smaller batches.
+func TestTraffic(t *testing.T) {
+	for _, shape := range []tensor.Shape{{2, 32, 32, 128}, {1, 32, 32, 384}, {2, 16, 16, 256}, {3, 8, 8, 512}, {12, 4, 4, 256}} {
+		in := []kerneltest.Input{{Shape: shape, Inert: true}}
+		t.Run(fmt.Sprint("rows", shape), func(t *testing.T) {
+			kerneltest.CheckTraffic(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Rows(in[0]) })
+		})
+		t.Run(fmt.Sprint("pixels", shape), func(t *testing.T) {
+			kerneltest.CheckTraffic(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Pixels(in[0]) })
+		})
+	}
 }

@@ -1,11 +1,13 @@
 package resample
 
 import (
+	"fmt"
 	"testing"
 
 	"fluxion/kernels/kerneltest"
 
 	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 )
 
 func TestResample(t *testing.T) {
@@ -24,4 +26,17 @@ func TestResample(t *testing.T) {
 	t.Run("wide down", func(t *testing.T) {
 		kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return AvgPool(in[0]) })
 	})
+}
+
+// Shapes of preset cifar, in smaller batches.
+func TestTraffic(t *testing.T) {
+	for _, shape := range []tensor.Shape{{2, 16, 16, 256}, {12, 4, 4, 256}} {
+		in := []kerneltest.Input{{Shape: shape}}
+		t.Run(fmt.Sprint("up", shape), func(t *testing.T) {
+			kerneltest.CheckTraffic(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Upsample(in[0]) })
+		})
+		t.Run(fmt.Sprint("down", shape), func(t *testing.T) {
+			kerneltest.CheckTraffic(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return AvgPool(in[0]) })
+		})
+	}
 }
