@@ -18,7 +18,7 @@ import (
 )
 
 // library compiles C source to a shared library that poses as libcuda.
-func library(t *testing.T, source string) string {
+func library(t testing.TB, source string) string {
 	t.Helper()
 	folder := t.TempDir()
 	file := filepath.Join(folder, "cuda.c")
@@ -229,4 +229,19 @@ func TestThreads(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// BenchmarkCall is what a call costs that a library answers at once.
+func BenchmarkCall(b *testing.B) {
+	bind.ToNobody()
+	b.Cleanup(bind.ToNobody)
+	path := library(b, `int cuInit(unsigned flags) { return 0; } int cuMemFree_v2(unsigned long long p) { return 0; }`)
+	if err := bind.ToLibrary(path); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := cu.MemFree(1); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
