@@ -114,6 +114,20 @@ type Graph interface {
 	Close() error
 }
 
+// Usable says why the kernels cannot run on a device, or nothing.
+func (p Properties) Usable() error {
+	if p.Major >= oldest {
+		return nil
+	}
+	return &Error{
+		Call: "open", Result: NotSupported, What: p.Name,
+		Detail: fmt.Sprintf("its compute capability is %d.%d, the kernels need %d.0 (Ampere) or newer", p.Major, p.Minor, oldest),
+	}
+}
+
+// oldest is the compute capability for which PTX is compiled.
+const oldest = 8
+
 // attributes of a device by their numbers in CUdevice_attribute.
 const (
 	attributeClock           = 13 // kHz

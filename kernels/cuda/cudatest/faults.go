@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"fluxion/kernels/cuda"
@@ -26,6 +27,13 @@ func RunSimulated(t *testing.T, open func(*simdriver.Driver) cuda.Driver) {
 			})
 		})
 	}
+	t.Run("too old", func(t *testing.T) {
+		d := simdriver.New(simdriver.Options{Major: 7})
+		_, err := open(d).Open(0)
+		if !errors.Is(err, cuda.NotSupported) || !strings.Contains(err.Error(), "compute capability is 7.0") || d.Leaks() != nil {
+			t.Errorf("error is %v, left behind %v", err, d.Leaks())
+		}
+	})
 	t.Run("faults", func(t *testing.T) { RunFaults(t, open) })
 }
 

@@ -86,6 +86,9 @@ func (api) Open(ordinal int) (cuda.Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.Usable(); err != nil {
+		return nil, err
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	context, err := cu.Device(ordinal).MakeContext(cu.SchedAuto)

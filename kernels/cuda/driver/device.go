@@ -97,7 +97,12 @@ func (d *device) CopyIn(to cuda.Address, from []byte) error {
 	r := d.do(func() error {
 		return cu.MemcpyHtoD(cu.DevicePtr(to), unsafe.Pointer(unsafe.SliceData(from)), int64(len(from)))
 	})
-	return errorOf("cuMemcpyHtoD", r, "%d bytes", len(from))
+	if r != cuda.Success {
+		return errorOf("cuMemcpyHtoD", r, "%d bytes", len(from))
+	}
+	// The driver may return before the bytes are there.
+	r = d.do(func() error { return cu.NoStream.Synchronize() })
+	return errorOf("cuStreamSynchronize", r, "the default stream")
 }
 
 func (d *device) CopyOut(to []byte, from cuda.Address) error {

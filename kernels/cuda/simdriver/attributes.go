@@ -39,7 +39,6 @@ var attributes = map[int]struct{ sm80, sm90 int }{
 	40:  {1, 1},                         // copy engines
 	41:  {1, 1},                         // one address space
 	50:  {0, 0},                         // PCI domain
-	75:  {8, 9},                         // compute capability
 	76:  {0, 0},                         // its minor number
 	78:  {1, 1},                         // streams have priorities
 	81:  {164 << 10, 228 << 10},         // bytes of shared memory of a multiprocessor
@@ -51,6 +50,8 @@ var attributes = map[int]struct{ sm80, sm90 int }{
 	111: {1 << 10, 1 << 10},             // bytes of shared memory that the system takes
 }
 
+const computeCapability = 75
+
 // sharedDefault is the shared memory of a block that did not ask for more.
 const sharedDefault = 48 << 10
 
@@ -58,6 +59,9 @@ const sharedDefault = 48 << 10
 func sharedLimit(major int) int { return attribute(97, major) }
 
 func attribute(number, major int) int {
+	if number == computeCapability {
+		return major
+	}
 	if major == 9 {
 		return attributes[number].sm90
 	}
@@ -123,7 +127,7 @@ func (d *Driver) DeviceMemory(ordinal int) (bytes int64, r cuda.Result) {
 // DeviceAttribute says a property of the device.
 func (d *Driver) DeviceAttribute(number, ordinal int) (value int, r cuda.Result) {
 	r = d.onDevice("cuDeviceGetAttribute", ordinal, func() cuda.Result {
-		if _, known := attributes[number]; !known {
+		if _, known := attributes[number]; !known && number != computeCapability {
 			return d.fail(cuda.InvalidValue, "device attribute %d is not known to the simulator", number)
 		}
 		value = attribute(number, d.options.Major)

@@ -72,6 +72,9 @@ func (d direct) Open(ordinal int) (cuda.Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.Usable(); err != nil {
+		return nil, err
+	}
 	c, r := d.driver.CtxCreate(0, ordinal)
 	if r != cuda.Success {
 		return nil, d.driver.errorOf("cuCtxCreate", r, "device %d", ordinal)
@@ -119,7 +122,11 @@ func (d *device) MemoryInfo() (free, total int64, err error) {
 }
 
 func (d *device) CopyIn(to cuda.Address, from []byte) error {
-	return d.errorOf("cuMemcpyHtoD", d.context.MemcpyHtoD(to, from), "%d bytes", len(from))
+	if r := d.context.MemcpyHtoD(to, from); r != cuda.Success {
+		return d.errorOf("cuMemcpyHtoD", r, "%d bytes", len(from))
+	}
+	// The driver may return before the bytes are there.
+	return d.errorOf("cuStreamSynchronize", d.context.Default().Synchronize(), "the default stream")
 }
 
 func (d *device) CopyOut(to []byte, from cuda.Address) error {

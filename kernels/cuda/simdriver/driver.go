@@ -24,7 +24,7 @@ import (
 // Options describe the simulated device.
 type Options struct {
 	Memory  int64  // bytes; 0: 4 GiB
-	Major   int    // compute capability, 8 or 9; 0: 8
+	Major   int    // compute capability: 8, 9, or an older one, on which nothing runs; 0: 8
 	Seed    uint64 // of the order of warps, and of nodes of a graph
 	Workers int    // threads that simulate; 0: all
 }

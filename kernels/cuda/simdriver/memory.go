@@ -176,40 +176,62 @@ func (c *Context) filling(a cuda.Address, pattern []byte, count int) (operation,
 // fills are the names of cuMemset by the bytes of its pattern.
 var fills = map[int]string{1: "cuMemsetD8", 2: "cuMemsetD16", 4: "cuMemsetD32"}
 
-// MemcpyHtoD copies to the device. Like everything that returns when it is done,
-// it works on the default stream: what other threads put into streams that do
-// not block is not waited for.
+// The functions that take no stream work on the default stream, which streams
+// that do not block know nothing of. Of these only copies to the host, and copies
+// from page-locked memory, are over when they return ("API synchronization
+// behavior" in the manual of the driver API).
+
+// MemcpyHtoD copies to the device. From memory that is not page-locked it returns
+// when the bytes were taken, not when they are there.
 func (c *Context) MemcpyHtoD(to cuda.Address, from []byte) cuda.Result {
-	return c.now("cuMemcpyHtoD", func() (operation, cuda.Result) { return c.writing(to, from) })
+	return c.onDefault("cuMemcpyHtoD", func() (operation, bool, cuda.Result) {
+		over := c.locked(from)
+		if !over {
+			from = append([]byte(nil), from...)
+		}
+		o, r := c.writing(to, from)
+		return o, over, r
+	})
 }
 
 // MemcpyDtoH copies to the host.
 func (c *Context) MemcpyDtoH(to []byte, from cuda.Address) cuda.Result {
-	return c.now("cuMemcpyDtoH", func() (operation, cuda.Result) { return c.reading(to, from) })
+	return c.onDefault("cuMemcpyDtoH", func() (operation, bool, cuda.Result) {
+		o, r := c.reading(to, from)
+		return o, true, r
+	})
 }
 
 // MemcpyDtoD copies within the device.
 func (c *Context) MemcpyDtoD(to, from cuda.Address, bytes int) cuda.Result {
-	return c.now("cuMemcpyDtoD", func() (operation, cuda.Result) { return c.copying(to, from, bytes) })
+	return c.onDefault("cuMemcpyDtoD", func() (operation, bool, cuda.Result) {
+		o, r := c.copying(to, from, bytes)
+		return o, false, r
+	})
 }
 
 // Memset repeats a pattern of 1, 2 or 4 bytes.
 func (c *Context) Memset(a cuda.Address, pattern []byte, count int) cuda.Result {
-	return c.now(fills[len(pattern)], func() (operation, cuda.Result) { return c.filling(a, pattern, count) })
+	return c.onDefault(fills[len(pattern)], func() (operation, bool, cuda.Result) {
+		o, r := c.filling(a, pattern, count)
+		return o, false, r
+	})
 }
 
-// now carries an operation out on the default stream.
-func (c *Context) now(name string, prepare func() (operation, cuda.Result)) cuda.Result {
+// onDefault puts an operation into the default stream, and sees it over if it must be.
+func (c *Context) onDefault(name string, prepare func() (o operation, over bool, r cuda.Result)) cuda.Result {
 	return c.call(name, func() cuda.Result {
 		if r := c.driver.prohibited(name); r != cuda.Success {
 			return cuda.StreamCaptureImplicit
 		}
-		o, r := prepare()
+		o, over, r := prepare()
 		if r != cuda.Success {
 			return r
 		}
 		c.legacy.put(entry{operation: o})
-		c.legacy.drain(c.legacy.count)
+		if over {
+			c.legacy.drain(c.legacy.count)
+		}
 		return c.state()
 	})
 }

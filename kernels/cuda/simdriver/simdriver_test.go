@@ -65,6 +65,7 @@ func (x *rig) put(b ...byte) cuda.Address {
 	a, r := x.context.Alloc(len(b))
 	x.ok(r)
 	x.ok(x.context.MemcpyHtoD(a, b))
+	x.ok(x.context.Default().Synchronize())
 	return a
 }
 
@@ -128,6 +129,30 @@ func TestCopiesReadLockedMemoryLate(t *testing.T) {
 	if plain[0] != 7 {
 		t.Error("a copy to other memory returned before it was done")
 	}
+}
+
+// What the functions without a stream do is not over when they return, unless they
+// copy to the host or from page-locked memory.
+func TestDefaultStreamIsLate(t *testing.T) {
+	x := newRig(t, simdriver.Options{})
+	s := x.stream(simdriver.StreamNonBlocking)
+	a, b := x.put(1), x.put(0)
+	for _, c := range []struct {
+		write func() cuda.Result
+		want  byte
+	}{
+		{func() cuda.Result { return x.context.MemcpyHtoD(a, []byte{2}) }, 1},
+		{func() cuda.Result { return x.context.Memset(a, []byte{3}, 1) }, 2},
+		{func() cuda.Result { return x.context.MemcpyHtoD(a, x.pinned(4)) }, 4},
+		{func() cuda.Result { return x.context.MemcpyDtoD(a, b, 1) }, 4},
+	} {
+		x.ok(c.write())
+		x.ok(s.Copy(b, a, 1))
+		x.ok(s.Synchronize())
+		x.ok(x.context.Default().Synchronize())
+		x.sees(b, c.want)
+	}
+	x.sees(a, 4)
 }
 
 func TestStreamsAreOrderedByEventsOnly(t *testing.T) {

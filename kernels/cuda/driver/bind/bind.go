@@ -102,8 +102,9 @@ func Detail(r cuda.Result) string {
 	if d := Simulator(); d != nil {
 		return d.Detail()
 	}
-	if r == C.FLUXION_SYMBOL_NOT_FOUND {
-		return "the installed driver is too old for this program"
+	switch r {
+	case C.FLUXION_SYMBOL_NOT_FOUND, cuda.UnsupportedPTXVersion:
+		return "the installed driver is too old: this program needs 530 (CUDA 12.1) or newer"
 	}
 	return ""
 }
