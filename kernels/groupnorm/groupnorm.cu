@@ -86,7 +86,7 @@ __device__ inline void partials(View<const T> x, float *out, Tile tile, int pixe
     for (int i = lane; i < values; i += 32) {
       const int y = i / per, at = y * stride + g * per + i % per;
       const float d = means[at] - mean;
-      if (count(y) > 0) sum += squares[at] + count(y) * d * d;
+      sum += squares[at] + count(y) * d * d;
     }
     sum = warp_sum(sum);
     if (lane == 0) joined[2 * g] = mean, joined[2 * g + 1] = sum;
