@@ -100,3 +100,52 @@ func BenchmarkSiLU(b *testing.B) {
 func BenchmarkSGEMM(b *testing.B) {
 	benchmark(b, func(d *device) cuda.Call { c, _, _, _ := sgemmCall(d, 256); return c })
 }
+
+// mmaPTX multiplies fragments from shared memory as the main loop of a matrix kernel does.
+const mmaPTX = header + `
+.visible .entry k(.param .u32 n)
+{
+	.shared .align 128 .b8 s[4096];
+	.reg .pred %p<2>;
+	.reg .b32 %r<40>;
+	ld.param.u32 %r30, [n];
+	mov.u32 %r31, %tid.x;
+	mov.u32 %r32, s;
+	mad.lo.u32 %r33, %r31, 16, %r32;
+	mov.u32 %r34, 0x3f803f80;
+	st.shared.v4.u32 [%r33], {%r34, %r34, %r34, %r34};
+	bar.sync 0;
+	and.b32 %r31, %r31, 31;
+	mad.lo.u32 %r33, %r31, 16, %r32;
+	mov.u32 %r0, 0;
+	mov.u32 %r1, 0;
+	mov.u32 %r2, 0;
+	mov.u32 %r3, 0;
+	mov.u32 %r4, 0;
+	mov.u32 %r5, 0;
+	mov.u32 %r6, 0;
+	mov.u32 %r7, 0;
+again:
+	ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r8, %r9, %r10, %r11}, [%r33];
+	ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%r12, %r13, %r14, %r15}, [%r33+512];
+	mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%r0, %r1, %r2, %r3}, {%r8, %r9, %r10, %r11}, {%r12, %r13}, {%r0, %r1, %r2, %r3};
+	mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%r4, %r5, %r6, %r7}, {%r8, %r9, %r10, %r11}, {%r14, %r15}, {%r4, %r5, %r6, %r7};
+	sub.u32 %r30, %r30, 1;
+	setp.ne.u32 %p0, %r30, 0;
+	@%p0 bra again;
+	ret;
+}`
+
+func BenchmarkMMA(b *testing.B) {
+	d := newDevice(b, sim.Options{})
+	module := &cuda.Module{Name: "mma", PTX: mmaPTX}
+	flops := int64(0)
+	for b.Loop() {
+		c, err := d.machine.Run(context.Background(), cuda.Call{Module: module, Function: "k", Grid: [3]int{2, 1, 1}, Block: [3]int{128, 1, 1}, Args: cuda.Args(int32(1000))})
+		if err != nil {
+			b.Fatal(err)
+		}
+		flops += c.TensorFLOPs
+	}
+	b.ReportMetric(float64(flops)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+}

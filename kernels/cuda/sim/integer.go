@@ -355,7 +355,7 @@ func insert(a, b uint64, pos, length uint32, width uint32) uint64 {
 		return b
 	}
 	all := ^uint64(0) >> (64 - width)
-	var ones uint64 = ^uint64(0)
+	ones := ^uint64(0)
 	if length < 64 {
 		ones = 1<<length - 1
 	}

@@ -250,7 +250,6 @@ func maxInt32[T int32 | uint32](d, a, b, _ *vec32) {
 // compare sets bit i where a[i] stands in the relation to b[i]. Comparisons
 // with NaN are false but for ne; the unordered forms are made of these by decode.
 func compare[T word](relation string) func(a, b *[32]T) uint32 {
-	type f = func(a, b *[32]T) uint32
 	switch relation {
 	case "eq":
 		return func(a, b *[32]T) (m uint32) {

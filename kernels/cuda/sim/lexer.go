@@ -51,7 +51,7 @@ func lex(text string) ([]token, error) {
 			i += end + 2
 		case wordByte(c):
 			j := i + 1
-			for j < len(text) && (wordByte(text[j]) && !(c == '.' && text[j] == '.') || strings.HasPrefix(text[j:], "::")) {
+			for j < len(text) && (wordByte(text[j]) && (c != '.' || text[j] != '.') || strings.HasPrefix(text[j:], "::")) {
 				if text[j] == ':' {
 					j++
 				}

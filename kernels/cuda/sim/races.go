@@ -94,7 +94,7 @@ func (k *worker) settle(fence bool) (c clash, found bool) {
 		mine := k.notes.pages[number]
 		k.notes.pages[number] = nil
 		for _, others := range [2]*notes{&l.races.ended, &l.races.released} {
-			if theirs := others.pages[number]; theirs != nil && !found && !(k.fenced && others == &l.races.released) {
+			if theirs := others.pages[number]; theirs != nil && !found && (!k.fenced || others == &l.races.ended) {
 				c, found = mine.against(theirs, memoryBase+uint64(number)<<pageShift)
 			}
 		}

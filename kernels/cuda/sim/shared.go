@@ -245,7 +245,7 @@ func (w *warp) mayWrite(lane int, g granule, at int, flag uint32) bool {
 		w.fail(lane, "missing wait: store at shared address %#x, to which a cp.async of warp %d is under way", at, by)
 		return false
 	}
-	if g.writer != neverWritten && !(flag == byAtomic && g.writer&byAtomic != 0) && !s.ordered(w.index, by, g.writer&timeMask>>5) {
+	if g.writer != neverWritten && (flag != byAtomic || g.writer&byAtomic == 0) && !s.ordered(w.index, by, g.writer&timeMask>>5) {
 		w.fail(lane, "race: store at shared address %#x, which warp %d wrote without a barrier between", at, by)
 		return false
 	}

@@ -163,5 +163,4 @@ type function struct {
 	registers []*register
 	body      []*statement
 	maxBlock  int // .maxntid, .reqntid: threads; 0 if not said
-	declared  bool
 }

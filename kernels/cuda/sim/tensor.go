@@ -74,6 +74,16 @@ func (d *decoder) mma() {
 		return slots
 	}
 	a, b, c, out := list(1, s.aRegs), list(2, s.bRegs), list(3, sums), list(0, sums)
+	flops := int64(2 * 16 * 8 * s.k)
+	if parts[7] == "bf16" {
+		d.in.run = func(w *warp, mask uint32) {
+			if w.whole(mask) {
+				w.multiplyBF16(a, b, c, out)
+				w.block.worker.counters.TensorFLOPs += flops
+			}
+		}
+		return
+	}
 	d.in.run = func(w *warp, mask uint32) {
 		if !w.whole(mask) {
 			return
@@ -84,7 +94,7 @@ func (d *decoder) mma() {
 		s.spread(w, a, b, &left, &right)
 		s.readSums(w, c, &sum)
 		multiply(&left, &right, &sum, s.k)
-		w.block.worker.counters.TensorFLOPs += int64(2 * 16 * 8 * s.k)
+		w.block.worker.counters.TensorFLOPs += flops
 		s.writeSums(w, out, &sum)
 	}
 }
@@ -174,6 +184,63 @@ func multiply(left *[16][16]float32, right *[16][8]float32, sum *[16][8]float32,
 			s7 += x * b[7]
 		}
 		*s = [8]float32{s0, s1, s2, s3, s4, s5, s6, s7}
+	}
+}
+
+// multiplyBF16 is the same for bf16 with the fragments where they are: what the
+// matrix kernels of this program spend their time in.
+func (w *warp) multiplyBF16(a, b, c, out []int) {
+	high := func(v uint32) float32 { return math.Float32frombits(v & 0xffff0000) }
+	low := func(v uint32) float32 { return math.Float32frombits(v << 16) }
+	var right [16][8]float32
+	for r, slot := range b {
+		for lane, v := range w.words[slot] {
+			k := (8*r + 2*(lane&3)) & 15
+			right[k][lane>>2], right[k+1&15][lane>>2] = low(v), high(v)
+		}
+	}
+	var sums [4]vec32
+	for i := range 16 {
+		half, first := i>>3, i&7*4 // of the row's lanes
+		even, odd := &w.words[c[2*half]], &w.words[c[2*half+1]]
+		from := func(v *vec32, n int) float32 { return math.Float32frombits(v[(first+n)&31]) }
+		s0, s1, s2, s3 := from(even, 0), from(odd, 0), from(even, 1), from(odd, 1)
+		s4, s5, s6, s7 := from(even, 2), from(odd, 2), from(even, 3), from(odd, 3)
+		for r := half; r < len(a); r += 2 {
+			left := &w.words[a[r]]
+			for number := range 4 {
+				v := left[(first+number)&31]
+				k := 4*(r&^1) + 2*number
+				x, p := low(v), &right[k&15]
+				s0 += x * p[0]
+				s1 += x * p[1]
+				s2 += x * p[2]
+				s3 += x * p[3]
+				s4 += x * p[4]
+				s5 += x * p[5]
+				s6 += x * p[6]
+				s7 += x * p[7]
+				y, q := high(v), &right[(k+1)&15]
+				s0 += y * q[0]
+				s1 += y * q[1]
+				s2 += y * q[2]
+				s3 += y * q[3]
+				s4 += y * q[4]
+				s5 += y * q[5]
+				s6 += y * q[6]
+				s7 += y * q[7]
+			}
+		}
+		to := func(n int, x, y float32) {
+			sums[2*half][(first+n)&31], sums[2*half+1][(first+n)&31] = math.Float32bits(x), math.Float32bits(y)
+		}
+		to(0, s0, s1)
+		to(1, s2, s3)
+		to(2, s4, s5)
+		to(3, s6, s7)
+	}
+	for r, slot := range out {
+		w.words[slot] = sums[r]
 	}
 }
 
