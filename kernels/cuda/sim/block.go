@@ -13,8 +13,12 @@ type worker struct {
 	counters Counters
 	last     *allocation // that was accessed last
 
+	banks      banks
 	notes      notes // of the current block
 	spare      []*pageNotes
+	words      []vec32 // where the registers of all warps lie
+	doubles    []vec64
+	masks      []uint32
 	fenced     bool   // the block executed a fence
 	watched    uint64 // an address whose access is looked for, 0: none
 	watchReads bool
@@ -35,23 +39,6 @@ type block struct {
 	random   *rand.Rand
 	released bool // a barrier let warps go on
 	steps    int64
-}
-
-func newWorker(l *launch) *worker {
-	k := &worker{launch: l}
-	k.notes.pages = make([]*pageNotes, len(l.pages))
-	b := &k.block
-	b.worker, b.launch, b.entry, b.size = k, l, l.entry, l.call.Block
-	threads := b.size[0] * b.size[1] * b.size[2]
-	b.shared.init(l)
-	for i := 0; i*32 < threads; i++ {
-		w := &warp{block: b, index: i, localSize: l.entry.deepest}
-		w.local = make([]byte, 32*w.localSize)
-		w.localSet = make([]bool, 32*w.localSize)
-		w.frames = []*frame{newFrame(w, l.entry)}
-		b.warps = append(b.warps, w)
-	}
-	return k
 }
 
 // work takes blocks until none are left or one failed.
@@ -149,22 +136,7 @@ func (w *warp) start(live uint32) {
 
 func (w *warp) entry() *frame { return w.frames[:1][0] }
 
-// newFrame has registers with the constants of the function in place.
-func newFrame(w *warp, c *code) *frame {
-	f := &frame{
-		code: c, predicates: make([]uint32, c.predicates),
-		words: append([]vec32(nil), c.words...), doubles: append([]vec64(nil), c.doubles...),
-		setPredicates: make([]uint32, c.predicates), setWords: make([]uint32, len(c.words)), setDoubles: make([]uint32, len(c.doubles)),
-	}
-	for _, set := range [][]uint32{f.setPredicates, f.setWords, f.setDoubles} {
-		for i := range set {
-			set[i] = ^uint32(0)
-		}
-	}
-	return f
-}
-
-// begin makes a frame fresh: registers hold no value but constants and special ones.
+// begin makes a frame fresh: only constants and special registers hold values.
 func (f *frame) begin(w *warp, mask uint32) {
 	c := f.code
 	for _, p := range c.watched {

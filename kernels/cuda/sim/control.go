@@ -153,7 +153,7 @@ func (d *decoder) call() {
 		caller := w.frame
 		f := w.spare[callee]
 		if f == nil {
-			f = newFrame(w, callee)
+			f = newFrame(callee)
 			if w.spare == nil {
 				w.spare = map[*code]*frame{}
 			}

@@ -145,15 +145,18 @@ func (w *warp) countShared(mask uint32, size int) {
 		if m == 0 {
 			continue
 		}
-		n := wavefronts(w.addresses[first:first+lanes], m, size)
+		n := w.block.worker.banks.wavefronts(w.addresses[first:first+lanes], m, size)
 		c.SharedWavefronts += n
 		c.BankConflicts += n - 1
 	}
 }
 
+// banks holds the words asked of each bank, while wavefronts counts.
+type banks [32][32]uint32
+
 // wavefronts is how often the busiest bank is accessed, where lanes that want the
 // same word of 4 bytes share one access.
-func wavefronts(addresses []uint64, mask uint32, size int) int64 {
+func (words *banks) wavefronts(addresses []uint64, mask uint32, size int) int64 {
 	// Side by side or all the same there is no conflict.
 	if int(mask) == 1<<len(addresses)-1 {
 		a := addresses[0]
@@ -167,7 +170,6 @@ func wavefronts(addresses []uint64, mask uint32, size int) int64 {
 		}
 	}
 	var count [32]uint8
-	var words [32][32]uint32
 	most := uint8(1)
 	for m := mask; m != 0; m &= m - 1 {
 		a := uint32(addresses[bits.TrailingZeros32(m)])

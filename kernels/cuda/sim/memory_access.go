@@ -99,6 +99,9 @@ func (d *decoder) elements(o operand, vector int) []operand {
 func (d *decoder) load() {
 	d.count(2)
 	a := d.access()
+	if d.loadArgument(a) {
+		return
+	}
 	fill := d.addresses(d.operand(1), a.space)
 	size := a.bits / 8
 	var scatter []action
@@ -116,6 +119,37 @@ func (d *decoder) load() {
 			f(w, mask)
 		}
 	}
+}
+
+// loadArgument decodes the load of a kernel's parameter by name, the same for all lanes.
+func (d *decoder) loadArgument(a access) bool {
+	o := d.operand(1)
+	if a.space != spaceParam || !d.code.entry || len(o.list) != 1 || o.list[0].kind != isSymbol {
+		return false
+	}
+	v := d.st.scope.variable(o.list[0].symbol)
+	if v == nil || !d.formal(v) {
+		return false
+	}
+	size := a.bits / 8
+	at, total := int(v.offset)+int(o.offset), size*a.vector
+	if o.offset < 0 || int(o.offset)+total > v.bytes || at%total != 0 {
+		d.fail("a load of %d bytes at byte %d of a parameter of %d", total, o.offset, v.bytes)
+	}
+	var scatter []action
+	for i, e := range d.elements(d.operand(0), a.vector) {
+		scatter = append(scatter, d.receive(e, a, i*size, total))
+	}
+	d.in.run = func(w *warp, mask uint32) {
+		argument := w.block.launch.call.Args[at : at+total]
+		for i := range 32 {
+			copy(w.buffer[i*total:], argument)
+		}
+		for _, f := range scatter {
+			f(w, mask)
+		}
+	}
+	return true
 }
 
 // receive brings an element from w.buffer to a register, extended to its width.

@@ -34,13 +34,13 @@ const (
 	timeMask            = byAtomic - 1
 )
 
-func (s *sharedMemory) init(l *launch) {
-	s.data = make([]byte, l.shared)
+func (s *sharedMemory) bind(l *launch) {
+	s.data = resize(s.data, l.shared)
 	s.shift = bits.TrailingZeros(uint(l.entry.granule))
-	s.fresh = make([]granule, alignUp(l.shared, l.entry.granule)>>s.shift)
-	s.state = make([]granule, len(s.fresh))
+	s.fresh = resize(s.fresh, alignUp(l.shared, l.entry.granule)>>s.shift)
+	s.state = resize(s.state, len(s.fresh))
 	for i := range s.fresh {
-		s.fresh[i].writer = noMemory
+		s.fresh[i] = granule{writer: noMemory}
 	}
 	free := func(at, n int) {
 		for i := at >> s.shift; i<<s.shift < at+n; i++ {

@@ -29,6 +29,7 @@ type Machine struct {
 
 	mu       sync.Mutex
 	programs map[*cuda.Module]*linked
+	pool     pool
 }
 
 type linked struct {
@@ -98,7 +99,7 @@ type launch struct {
 	atomic sync.Mutex   // held by atomic operations on global memory
 
 	mu     sync.Mutex
-	races  raceCheck
+	races  *raceCheck // nil if alone
 	fault  error
 	faulty int64 // block of the fault
 }
@@ -121,13 +122,13 @@ func (m *Machine) Run(ctx context.Context, call cuda.Call) (Counters, error) {
 	blocks := int64(call.Grid[0]) * int64(call.Grid[1]) * int64(call.Grid[2])
 	l.faulty, l.alone = blocks, blocks == 1
 	if !l.alone {
-		l.races.ended.pages = make([]*pageNotes, len(l.pages))
-		l.races.released.pages = make([]*pageNotes, len(l.pages))
+		l.races = m.raceCheck(len(l.pages))
 	}
 	workers := make([]*worker, min(int64(m.options.Workers), blocks))
 	var wait sync.WaitGroup
 	for i := range workers {
-		workers[i] = newWorker(l)
+		workers[i] = m.worker()
+		workers[i].bind(l)
 		wait.Go(func() { workers[i].work(ctx, blocks) })
 	}
 	wait.Wait()
@@ -135,6 +136,7 @@ func (m *Machine) Run(ctx context.Context, call cuda.Call) (Counters, error) {
 	for _, w := range workers {
 		total.Add(w.counters)
 	}
+	m.giveBack(workers, l.races)
 	return total, l.fault
 }
 
