@@ -70,8 +70,12 @@ func (PerImageOp) CUDA(l cuda.Launch) []cuda.Call {
 
 func (copyOp) CUDA(l cuda.Launch) []cuda.Call { return []cuda.Call{Copy(l.Out, l.In[0])} }
 
-// Copy launches the copying of a matrix to another of the same shape and type.
+// Copy launches the copying of a matrix to another of the same shape and type; it
+// panics if the types differ (see package cast).
 func Copy(to, from cuda.Operand) cuda.Call {
+	if to.Type != from.Type {
+		panic(fmt.Errorf("copy of %v to %v", from.Type, to.Type))
+	}
 	t := cuda.OverElements(to, from)
 	word := t.Vector * to.Type.Size() // bytes of an access; pitches are in words
 	view := func(o cuda.Operand) []byte { return cuda.Args(o.Address, int64(t.Pitch(o)/t.Vector)) }
