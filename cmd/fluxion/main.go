@@ -71,14 +71,14 @@ func newRoot() *cobra.Command {
 		Example: "  fluxion train\n  fluxion sample --model runs/glyphs-tiny --out out --count 64",
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newTrain(), newSample(), newBench(), newInspect(), newFigures(), newDoctor(), newVersion())
+	root.AddCommand(newTrain(), newSample(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion())
 	for _, c := range root.Commands() {
 		c.Long += "\n\n" + exitCodes
 		c.Args = noArguments
 	}
 	root.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return usagef("no command %q; there are train, sample, bench, inspect, figures, doctor, version, completion", args[0])
+			return usagef("no command %q; there are train, sample, bench, inspect, trace, figures, doctor, version, completion", args[0])
 		}
 		return c.Help()
 	}

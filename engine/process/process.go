@@ -62,6 +62,22 @@ func (p Process) At(t float64) Point {
 	return p.Complete(q)
 }
 
+// AtLogSNR returns the process at a log-SNR. Beyond the schedule's ends it goes
+// on along the path, at the time of the end.
+func (p Process) AtLogSNR(lambda float64) Point {
+	s := p.Schedule
+	if lambda >= s.LogSNR(1) && lambda <= s.LogSNR(0) {
+		return p.At(s.TimeOf(lambda))
+	}
+	t := s.TimeOf(lambda)
+	q := Point{Time: t, NetworkTime: s.NetworkTime(t), LogSNR: lambda}
+	q.Alpha, q.Sigma = s.Path().At(lambda)
+	rate := LogSNRRate(s, t)
+	q.DAlpha, q.DSigma = s.Path().Tangent(q.Alpha, q.Sigma)
+	q.DAlpha, q.DSigma = q.DAlpha*rate, q.DSigma*rate
+	return p.Complete(q)
+}
+
 // Complete fills in what the output says at a point whose times, α, σ, λ and
 // rates are known: for grids that are given otherwise than by t.
 func (p Process) Complete(q Point) Point {

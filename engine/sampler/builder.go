@@ -1,7 +1,6 @@
 package sampler
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
@@ -33,6 +32,7 @@ type builder struct {
 	rows     []Row
 	sums     []Sum // what each row does, before rows refer to each other by distance
 	base     Sum   // the state at the start of the step, from the present one and what was kept
+	hold     bool  // the next interval goes on from the same start of the step
 	before   Lift  // of the next row
 	err      error
 }
@@ -161,21 +161,14 @@ func (b *builder) position(q process.Point) float64 {
 		return float64(b.interval + 1)
 	}
 	u := (t.Time - q.Time) / (t.Time - s.Time)
-	if math.IsNaN(u) || math.IsInf(u, 0) {
+	if !(u > 0) { // noisier than the entry, for churn
 		u = 0
 	}
-	return float64(b.interval) + u
+	return float64(b.interval) + math.Min(u, 1)
 }
 
-// at returns the process at a log-SNR, for calls between entries of the grid.
-func (b *builder) at(lambda float64) process.Point {
-	s := b.grid.Process.Schedule
-	if lambda > s.LogSNR(0) || lambda < s.LogSNR(1) {
-		b.err = fmt.Errorf("λ = %.4g lies outside the schedule's %.4g … %.4g", lambda, s.LogSNR(1), s.LogSNR(0))
-		return process.Point{}
-	}
-	return b.grid.Process.At(s.TimeOf(lambda))
-}
+// at returns the process at ℓ = λ/2, for calls between entries of the grid.
+func (b *builder) at(l float64) process.Point { return b.grid.Process.AtLogSNR(2 * l) }
 
 // left is the number of steps from interval i to the end of the grid.
 func (b *builder) left(i int) int { return len(b.grid.Points) - 1 - i }

@@ -99,7 +99,11 @@ func gridPoints(p process.Process, o Options) ([]process.Point, error) {
 	}
 	name, rest, _ := strings.Cut(o.Grid, ":")
 	if place, ok := explicit[name]; ok && rest != "" {
-		return listed(p, name, rest, place)
+		points, err := listed(p, name, rest, place)
+		if err == nil && o.Steps != 0 && o.Steps != len(points)-1 {
+			err = fmt.Errorf("%d steps, where grid %s has %d; want only one of the two", o.Steps, o.Grid, len(points)-1)
+		}
+		return points, err
 	}
 	if name == "" {
 		name = "uniform"

@@ -13,6 +13,7 @@ package sampler
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -42,6 +43,15 @@ type Row struct {
 
 // Lift raises the noise of a state: z ← A z + C ξ.
 type Lift struct{ A, C float64 }
+
+func (r Row) infinite() bool {
+	for _, c := range append([]float64{r.A, r.C, r.Recall, r.Before.A, r.Before.C, r.Keep.Z, r.Keep.Y}, r.B...) {
+		if math.IsInf(c, 0) || math.IsNaN(c) {
+			return true
+		}
+	}
+	return false
+}
 
 // Table is a whole run: z = Start·ξ, then the rows. What the last one gives is
 // a sample of the data, if the grid ends there.
@@ -151,13 +161,21 @@ func (s Sampler) Table(g Grid, o Options) (Table, error) {
 	}
 	for i := 0; i+1 < len(g.Points) && err == nil; i++ {
 		b.interval = i
+		b.hold = false
 		s.step(b, i, g.Points[i], g.Points[i+1])
-		b.base, err = Sum{Z: 1}, b.err
+		if err = b.err; !b.hold {
+			b.base = Sum{Z: 1}
+		}
 	}
 	if err != nil {
 		return Table{}, fmt.Errorf("sampler %s on %v: %w", s.Name, g.Process, err)
 	}
 	b.resolve()
+	for _, r := range b.rows {
+		if bad := r.infinite(); bad {
+			return Table{}, fmt.Errorf("sampler %s on %v: the step from t = %.6g has an infinite coefficient; want a grid that begins and ends between the schedule's ends, or another variable", s.Name, g.Process, r.Call.Time)
+		}
+	}
 	return Table{Sampler: s.Name, Grid: g, Start: g.Points[0].Sigma, Rows: b.rows}, nil
 }
 
@@ -215,6 +233,21 @@ func (s Sampler) takes(option string) bool {
 		return len(s.Solvers) > 0
 	}
 	return slices.Contains(s.Takes, option)
+}
+
+// Describe names the options that the sampler takes, its own choice first.
+func (s Sampler) Describe() string {
+	parts := slices.Clone(s.Takes)
+	if len(s.Orders) > 1 {
+		parts = append(parts, "order "+strings.ReplaceAll(strings.Trim(fmt.Sprint(s.Orders), "[]"), " ", "|"))
+	}
+	if len(s.Solvers) > 0 {
+		parts = append(parts, "solver "+strings.Join(s.Solvers, "|"))
+	}
+	if len(s.Variables) > 0 {
+		parts = append(parts, "variable "+strings.Join(s.Variables, "|"))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func sorted(list []int) []int {

@@ -87,6 +87,12 @@ func softplus(l float64) float64 {
 	return math.Log1p(math.Exp(-l))
 }
 
+// in returns a point at which the network's output is the variable.
+func (v *variable) in(q process.Point) process.Point {
+	q.A, q.B = v.row(q)
+	return q
+}
+
 // half is ℓ = λ/2.
 func half(q process.Point) float64 { return q.LogSNR / 2 }
 

@@ -1,0 +1,325 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"fluxion/engine/process"
+	"fluxion/engine/sampler"
+	"fluxion/engine/trace"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+type traceOptions struct {
+	config              trace.Config
+	denoiser, z, noise  string
+	seed                uint64
+	churn, eta, epsilon float64
+	json, list          bool
+	flags               *pflag.FlagSet
+}
+
+func newTrace() *cobra.Command {
+	o := &traceOptions{}
+	c := &cobra.Command{
+		Use:   "trace",
+		Short: "Run a sampler on a closed-form denoiser and print every state",
+		Long: `Run a sampler in float64 on a denoiser without a network, and print the grid,
+the state at each of its entries, the calls, and the weights with which the
+start, each output and each draw of noise enter the sample.
+
+--z is the state at the first entry of the grid, in the schedule's own scale: a
+list of numbers, or @FILE with a JSON list. --list names everything that can be
+chosen.`,
+		Example: `  fluxion trace --schedule cosine --grid uniform --steps 10 --sampler dpm++-2m \
+    --denoiser gaussian:mean=0.3,var=0.25 --output v --z 1.2,-0.4 --json
+  fluxion trace --schedule fm --grid t:1,0.8,0.5,0.2,0 --sampler heun \
+    --denoiser 'formula:z - t' --output u --z 0.5`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.flags = c.Flags()
+			return o.run(c.Context(), c.OutOrStdout())
+		},
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	m, p := &o.config.Modifiers, &o.config.Options
+	f.StringVar(&o.config.Schedule, "schedule", "fm", "one of "+strings.Join(process.Schedules(), ", "))
+	f.Float64Var(&m.MaxLogSNR, "clip-lambda", 0, "keep |λ| at or below this; 0 does not")
+	f.Float64Var(&m.Shift, "shift", 1, "for resolutions: λ → λ + 2 ln SHIFT (diffusers' flow shift is the inverse)")
+	f.StringVar(&m.Scale, "scale", "", "a positive formula of t that multiplies α and σ, such as 1+t")
+	f.BoolVar(&m.ZeroSNR, "zero-snr", false, "rescale the schedule to end without data")
+	f.StringVar(&p.Grid, "grid", "uniform", "a name, or t:1,0.5,0 or sigma:… or lambda:…; names are "+strings.Join(sampler.Grids(), ", "))
+	f.IntVar(&p.Steps, "steps", 0, "intervals of a grid by name")
+	f.StringVar(&o.config.Sampler, "sampler", "ddim", "one of "+strings.Join(sampler.Names(), ", "))
+	f.StringVar(&o.denoiser, "denoiser", "", "gaussian:mean=M,var=V, mixture:FILE, points:FILE or formula:EXPR")
+	f.StringVar(&o.config.Output, "output", "x", "what the denoiser's network predicts: "+strings.Join(process.Outputs(), ", "))
+	f.StringVar(&o.z, "z", "", "the first state: numbers, or @FILE.json")
+	f.StringVar(&o.noise, "noise", "", "@FILE.json with one list for each draw of noise, in order")
+	f.Uint64Var(&o.seed, "seed", 0, "of the noise, if it is not given")
+	f.IntVar(&p.Begin, "start", 0, "entry of the grid at which to begin; z is the state there")
+	f.BoolVar(&p.Invert, "invert", false, "run the grid upwards, from data to noise")
+	f.Float64Var(&o.churn, "churn", 0, "of churn (its share c) and edm-churn (S_churn)")
+	f.Float64Var(&o.eta, "eta", 0, "share of noise; its default is the sampler's")
+	f.Float64Var(&o.epsilon, "epsilon", 0, "of sde, in interpolant form")
+	f.IntVar(&p.Order, "order", 0, "of methods that have several")
+	f.StringVar(&p.Variable, "variable", "", "in which a method interpolates: x, eps, v, u")
+	f.StringVar(&p.Solver, "solver", "", "variant of a method: midpoint or heun, bh2 or bh1, prk or plms")
+	f.StringVar(&p.Variance, "variance", "", "of ddpm: small or large")
+	f.Float64Var(&p.NoiseMin, "noise-min", 0, "σ/α from which edm-churn adds noise")
+	f.Float64Var(&p.NoiseMax, "noise-max", 0, "σ/α up to which edm-churn adds noise; 0: everywhere")
+	f.Float64Var(&p.NoiseScale, "noise-scale", 1, "factor on edm-churn's noise")
+	f.BoolVar(&p.LowerOrderFinal, "lower-order-final", false, "end multistep methods with lower orders")
+	f.BoolVar(&p.FirstOrderFinal, "first-order-final", false, "end multistep methods with one step of first order")
+	f.Float64Var(&p.Tolerance, "tolerance", 1e-6, "of rk45, relative and absolute")
+	f.BoolVar(&o.json, "json", false, "print one JSON object and nothing else")
+	f.BoolVar(&o.list, "list", false, "name every schedule, grid, sampler, output, weighting, time sampler and denoiser")
+	return c
+}
+
+func (o *traceOptions) run(ctx context.Context, out io.Writer) error {
+	if o.list {
+		return printChoices(out, o.json)
+	}
+	setup, err := o.setup()
+	if err != nil {
+		return err
+	}
+	if o.denoiser == "" || o.z == "" {
+		return usagef("--denoiser and --z are needed, as in --denoiser gaussian:mean=0,var=1 --z 0.5")
+	}
+	denoiser, err := trace.ParseDenoiser(o.denoiser)
+	if err != nil {
+		return usageError{err}
+	}
+	z, err := readState(o.z)
+	if err != nil {
+		return err
+	}
+	noise := trace.SeededNoise(o.seed)
+	if o.noise != "" {
+		if noise, err = readNoise(o.noise); err != nil {
+			return err
+		}
+	}
+	result, err := setup.Run(ctx, z, denoiser, noise)
+	if err != nil {
+		return usageError{err}
+	}
+	if o.json {
+		return printTrace(out, setup, result)
+	}
+	return showTrace(out, setup, result)
+}
+
+// setup resolves the names of the command line.
+func (o *traceOptions) setup() (trace.Setup, error) {
+	for name, place := range map[string]struct {
+		value  *float64
+		option **float64
+	}{
+		"churn": {&o.churn, &o.config.Options.Churn}, "eta": {&o.eta, &o.config.Options.Eta}, "epsilon": {&o.epsilon, &o.config.Options.Epsilon},
+	} {
+		if o.flags.Changed(name) {
+			*place.option = place.value
+		}
+	}
+	setup, err := o.config.Resolve()
+	if err != nil {
+		return setup, usageError{err}
+	}
+	return setup, nil
+}
+
+// readState reads numbers, or @FILE with a JSON list.
+func readState(text string) ([]float64, error) {
+	if file, ok := strings.CutPrefix(text, "@"); ok {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("--z: %w", err)
+		}
+		z, err := trace.Numbers(data)
+		if err != nil {
+			return nil, usagef("--z %s: %v", text, err)
+		}
+		return z, nil
+	}
+	var z []float64
+	for part := range strings.SplitSeq(strings.Trim(text, "[]"), ",") {
+		x, err := strconv.ParseFloat(strings.TrimSpace(part), 64)
+		if err != nil {
+			return nil, usagef("--z %s: %q is no number; want as in 0.5,-1.2 or @FILE.json", text, part)
+		}
+		z = append(z, x)
+	}
+	return z, nil
+}
+
+// readNoise reads @FILE with one list of numbers for each draw.
+func readNoise(text string) (trace.Noise, error) {
+	file, ok := strings.CutPrefix(text, "@")
+	if !ok {
+		return nil, usagef("--noise %s: want @FILE.json with one list of numbers for each draw", text)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--noise: %w", err)
+	}
+	var lists []json.RawMessage
+	if err := json.Unmarshal(data, &lists); err != nil {
+		return nil, usagef("--noise %s: %v", text, err)
+	}
+	draws := make([][]float64, len(lists))
+	for i, list := range lists {
+		if draws[i], err = trace.Numbers(list); err != nil {
+			return nil, usagef("--noise %s: draw %d: %v", text, i, err)
+		}
+	}
+	return trace.GivenNoise(draws), nil
+}
+
+// real is a number in JSON, null where it is infinite or none.
+type real float64
+
+func (r real) MarshalJSON() ([]byte, error) {
+	if x := float64(r); !math.IsInf(x, 0) && !math.IsNaN(x) {
+		return json.Marshal(x)
+	}
+	return []byte("null"), nil
+}
+
+func reals(values []float64) []real {
+	list := make([]real, len(values))
+	for i, v := range values {
+		list[i] = real(v)
+	}
+	return list
+}
+
+type tracePoint struct {
+	T      real `json:"t"`
+	Alpha  real `json:"alpha"`
+	Sigma  real `json:"sigma"`
+	Lambda real `json:"lambda"`
+	N      real `json:"n"`
+}
+
+type traceCall struct {
+	Point real `json:"point"`
+	N     real `json:"n"`
+}
+
+type traceWeights struct {
+	Start   real   `json:"start"`
+	Outputs []real `json:"outputs"`
+	Noise   []real `json:"noise"`
+}
+
+// printTrace writes the run as one JSON object.
+func printTrace(out io.Writer, s trace.Setup, r trace.Result) error {
+	var t struct {
+		Grid     []tracePoint  `json:"grid"`
+		States   [][]real      `json:"states"`
+		Calls    []traceCall   `json:"calls"`
+		Weights  *traceWeights `json:"weights"`
+		Sampler  string        `json:"sampler"`
+		Schedule string        `json:"schedule"`
+	}
+	for _, q := range s.Grid.Points {
+		t.Grid = append(t.Grid, tracePoint{real(q.Time), real(q.Alpha), real(q.Sigma), real(q.LogSNR), real(q.NetworkTime)})
+	}
+	for _, z := range r.States {
+		t.States = append(t.States, reals(z))
+	}
+	for _, c := range r.Calls {
+		t.Calls = append(t.Calls, traceCall{real(c.Position), real(c.Point.NetworkTime)})
+	}
+	if w := r.Weights; w != nil {
+		t.Weights = &traceWeights{real(w.Start), reals(w.Outputs), reals(w.Noise)}
+	}
+	t.Sampler, t.Schedule = s.Sampler.Name, s.Process.Schedule.Name()
+	return json.NewEncoder(out).Encode(t)
+}
+
+// showTrace writes the run as a table.
+func showTrace(out io.Writer, s trace.Setup, r trace.Result) error {
+	fmt.Fprintf(out, "%s on %v, %d calls\n", s.Sampler.Name, s.Process, len(r.Calls))
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "t\tα\tσ\tλ\tn\tstate\t")
+	for i, q := range s.Grid.Points {
+		var values []string
+		for _, v := range r.States[i] {
+			values = append(values, fmt.Sprintf("%.6g", v))
+		}
+		fmt.Fprintf(w, "%.5g\t%.5g\t%.5g\t%.5g\t%.5g\t%s\t\n", q.Time, q.Alpha, q.Sigma, q.LogSNR, q.NetworkTime, strings.Join(values, " "))
+	}
+	return output(w.Flush())
+}
+
+// choice is a name and what it is.
+type choice struct {
+	Name  string `json:"name"`
+	About string `json:"about"`
+}
+
+// choices are all names, by kind, in the order in which they are shown.
+func choices() (kinds []string, all map[string][]choice) {
+	all = map[string][]choice{}
+	add := func(kind, name, parameters, about string) {
+		if len(all[kind]) == 0 {
+			kinds = append(kinds, kind)
+		}
+		if parameters != "" {
+			about += " (" + parameters + ")"
+		}
+		all[kind] = append(all[kind], choice{name, about})
+	}
+	for _, s := range process.ListSchedules() {
+		add("schedules", s.Name, "", s.About)
+	}
+	for _, g := range sampler.ListGrids() {
+		add("grids", g.Name, g.Defaults.String(), g.About)
+	}
+	for _, s := range sampler.List() {
+		add("samplers", s.Name, s.Describe(), s.About)
+	}
+	for _, y := range process.ListOutputs() {
+		add("outputs", y.Name, "", y.About)
+	}
+	for _, w := range process.ListWeightings() {
+		add("weightings", w.Name, w.Defaults.String(), w.About)
+	}
+	for _, t := range process.ListTimeSamplers() {
+		add("time_samplers", t.Name, t.Defaults.String(), t.About)
+	}
+	for _, d := range trace.ListDenoisers() {
+		add("denoisers", d.Usage, "", d.About)
+	}
+	return kinds, all
+}
+
+func printChoices(out io.Writer, asJSON bool) error {
+	kinds, all := choices()
+	if asJSON {
+		return json.NewEncoder(out).Encode(all)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for i, kind := range kinds {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintln(w, strings.ReplaceAll(kind, "_", " ")+":")
+		for _, c := range all[kind] {
+			fmt.Fprintf(w, "  %s\t%s\n", c.Name, c.About)
+		}
+	}
+	return output(w.Flush())
+}
