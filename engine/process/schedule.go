@@ -34,17 +34,18 @@ type Discrete interface {
 	StepTime(n float64) float64
 }
 
-// virtualSteps are the steps 0 … 1000 that a continuous schedule is given where
-// some are needed, as by diffusers' spacings.
+// virtualSteps are the steps that a continuous schedule is given where some are
+// needed, as by diffusers' spacings.
 const virtualSteps = 1000
 
-// StepTime returns the time at which the network is told n: of step n for a
-// discrete schedule, n/1000 for a continuous one. steps is N.
+// StepTime returns the time of step n of a discrete schedule, and the number of
+// its steps. A continuous schedule is given 1000, of which the last is at t = 1
+// and the first, 0, still has noise.
 func StepTime(s Schedule, n float64) (t float64, steps int) {
 	if d, ok := s.(Discrete); ok {
 		return d.StepTime(n), d.Steps()
 	}
-	return n / virtualSteps, virtualSteps
+	return (n + 1) / virtualSteps, virtualSteps
 }
 
 // Named is a schedule's place in the list.

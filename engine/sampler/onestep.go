@@ -19,17 +19,21 @@ func decay(t, s process.Point) float64 { return s.Sigma * t.Alpha / (s.Alpha * t
 // ddim is Song, Meng, Ermon, "Denoising Diffusion Implicit Models" (2021),
 // equation 12. Its η is the paper's, equation 16: σ² = η² times DDPM's variance.
 func ddim(b *builder, _ int, t, s process.Point) {
-	eta := value(b.options.Eta, 0)
-	k := decay(t, s)
-	b.renoise(t, s, math.Sqrt(math.Max(0, 1-eta*eta*(1-k*k))))
+	b.renoise(t, s, keptNoise(t, s, value(b.options.Eta, 0)))
 }
 
 // ancestral is k-diffusion's Euler ancestral: Euler to σ_down, noise up to σ_s,
 // both as σ/α. It is DDIM with the same η, here 1 unless given.
 func ancestral(b *builder, _ int, t, s process.Point) {
-	eta := value(b.options.Eta, 1)
+	b.renoise(t, s, keptNoise(t, s, value(b.options.Eta, 1)))
+}
+
+func keptNoise(t, s process.Point, eta float64) float64 {
+	if eta == 0 { // also upwards from σ = 0
+		return 1
+	}
 	k := decay(t, s)
-	b.renoise(t, s, math.Sqrt(math.Max(0, 1-eta*eta*(1-k*k))))
+	return math.Sqrt(math.Max(0, 1-eta*eta*(1-k*k)))
 }
 
 // euler is Euler's method on the straight path to which any schedule can be

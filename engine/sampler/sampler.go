@@ -145,12 +145,12 @@ func (s Sampler) Plan(p process.Process, o Options) (Table, error) {
 
 // Table returns the table of a sampler on a grid.
 func (s Sampler) Table(g Grid, o Options) (Table, error) {
-	if s.Adaptive {
-		return Table{}, fmt.Errorf("sampler %s chooses its steps while it runs and has no table; want another one here, such as heun or dpm++-2m", s.Name)
-	}
 	o, err := s.Check(o)
 	if err != nil {
 		return Table{}, err
+	}
+	if s.Adaptive {
+		return Table{}, fmt.Errorf("sampler %s chooses its steps while it runs and has no table; want another one here, such as heun or dpm++-2m", s.Name)
 	}
 	b := &builder{grid: g, options: o, base: Sum{Z: 1}}
 	if len(s.Variables) > 0 {

@@ -68,7 +68,7 @@ func (b *builder) noiseBetween(calls []process.Point, s process.Point) float64 {
 // begins. The noise of its SDE form is drawn anew for each stage.
 func singlestepOnGrid(b *builder, i int, t, s process.Point) {
 	n := b.gridOrder(i)
-	if n == 1 || !b.variable.regular(t, s) || !finite(t, s) {
+	if begin := b.grid.Points[i-n+1]; n == 1 || !b.variable.regular(begin, s) || !finite(begin, s) {
 		b.base = Sum{Z: 1}
 		b.first(t, s)
 		b.hold = b.variable.regular(t, s)
