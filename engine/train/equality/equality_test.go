@@ -1,0 +1,290 @@
+// Package equality holds the devices against each other: the same training and
+// the same pictures on the CPU and on a GPU, here the simulated one.
+package equality
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"testing"
+
+	"fluxion/data"
+	"fluxion/engine/device"
+	"fluxion/engine/generate"
+	"fluxion/engine/plan"
+	"fluxion/engine/process"
+	"fluxion/engine/sampler"
+	"fluxion/engine/train"
+	"fluxion/kernels/adamw"
+	"fluxion/kernels/cuda/driver"
+	"fluxion/kernels/number"
+	"fluxion/nets"
+)
+
+const (
+	size    = 8 // of images
+	classes = 10
+)
+
+// network is a small UNet with all that the larger ones have: levels, attention, classes.
+func network(t *testing.T) nets.Config {
+	t.Helper()
+	c, err := train.Network("micro", size, size, 3, classes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// open opens a device until the end of the test.
+func open(t *testing.T, name string) device.Device {
+	t.Helper()
+	t.Setenv(device.Variable, driver.Simulated)
+	d, err := device.Open(name, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// weights are the same for every device; no layer is silent.
+func weights(params []nets.Param) []float32 {
+	flat := make([]float32, nets.FlatSize(params))
+	nets.Initialise(params, 3, flat)
+	for _, p := range params {
+		for i := range p.Size() {
+			flat[p.Offset+i] += float32(i%7-3) * 0.01
+		}
+	}
+	return flat
+}
+
+// curve trains on a device and returns the loss and the norm of the gradients of every step.
+func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (losses, norms []float64) {
+	t.Helper()
+	d := open(t, deviceName)
+	o.Config, o.Height, o.Width, o.Target = network(t), size, size, d.Target()
+	s, err := train.NewStep(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, err := d.Alloc(s.Sizes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	trainer, err := s.Load(d, memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := errors.Join(trainer.Free(), memory.Free()); err != nil {
+			t.Error(err)
+		}
+	}()
+	first := weights(s.Graph.Params)
+	if err := errors.Join(memory.Write(plan.Parameters, 0, first), memory.Write(plan.Average, 0, first), trainer.Refresh()); err != nil {
+		t.Fatal(err)
+	}
+	next, stop := images(t, memory, o)
+	defer stop()
+	objective := train.Objective{Seed: 1, LabelDrop: 0.1, NullClass: classes}
+	if objective.Process, err = process.Get("fm", process.ScheduleOptions{}, "u"); err != nil {
+		t.Fatal(err)
+	}
+	if objective.Times, err = process.GetTimeSampler("logit-normal", objective.Process.Schedule); err != nil {
+		t.Fatal(err)
+	}
+	for step := range int64(steps) {
+		trainer.Hyper(adamw.Step{
+			LearningRate: 1e-3, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.01, Count: step + 1, ClipNorm: 1, AverageRate: 0.9,
+		})
+		total := 0.0
+		for i := range o.Accumulate {
+			trainer.Fill(next(), objective)
+			loss, err := trainer.RunMicro(i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			total += loss / float64(o.Accumulate)
+		}
+		norm, err := trainer.Finish()
+		if err != nil {
+			t.Fatal(err)
+		}
+		losses, norms = append(losses, total), append(norms, norm)
+	}
+	return losses, norms
+}
+
+// images are those of a run: brought with every batch, or put on the device before.
+func images(t *testing.T, memory device.Memory, o train.StepOptions) (next func() train.Images, stop func()) {
+	t.Helper()
+	set, err := data.Open("glyphs", data.Options{Size: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lo := data.LoaderOptions{Batch: o.Batch, Seed: 1, Flip: true}
+	var stream interface {
+		Next(context.Context) (*data.Batch, error)
+		Release(*data.Batch)
+		Close()
+	}
+	if o.Resident > 0 {
+		stream, err = data.NewResident(context.Background(), few{set, o.Resident}, lo, func(first int, pixels []byte) error {
+			return memory.WriteBytes(plan.Images, first*size*size*3, pixels)
+		})
+	} else {
+		stream, err = data.NewLoader(few{set, 40}, lo)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() train.Images {
+		b, err := stream.Next(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stream.Release(b)
+		return train.Images{
+			Pixels: slices.Clone(b.Pixels), Labels: slices.Clone(b.Labels), Indices: slices.Clone(b.Indices), Sources: b.Sources, Flips: b.Flips,
+		}
+	}, stream.Close
+}
+
+// few is the beginning of a data set.
+type few struct {
+	data.Dataset
+	n int
+}
+
+func (f few) Len() int { return f.n }
+
+// near reports how far two curves are apart, relative to the second.
+func near(t *testing.T, what string, got, want []float64, tolerance float64) {
+	t.Helper()
+	worst := 0.0
+	for i, w := range want {
+		if e := math.Abs(got[i]-w) / math.Abs(w); !(e <= worst) {
+			worst = e
+		}
+	}
+	t.Logf("%s: at most %.2g apart over %d steps", what, worst, len(want))
+	if !(worst <= tolerance) {
+		t.Errorf("%s: %.2g apart, want at most %g:\n%v\n%v", what, worst, tolerance, got, want)
+	}
+}
+
+// TestTraining: twenty steps have the same loss curve on both devices.
+func TestTraining(t *testing.T) {
+	const steps = 20
+	base := train.StepOptions{Batch: 2, Accumulate: 1}
+	cpuLoss, cpuNorm := curve(t, "cpu", base, steps)
+	if cpuLoss[0] == cpuLoss[steps-1] {
+		t.Fatal("nothing was learnt")
+	}
+	resident := base
+	resident.Resident, resident.Flip = 40, true
+	loss, norm := curve(t, "cuda:0", resident, steps)
+	near(t, "loss in float32", loss, cpuLoss, 1e-5)
+	near(t, "norm in float32", norm, cpuNorm, 1e-4)
+
+	half := base
+	half.Precision = number.BFloat16
+	halfLoss, _ := curve(t, "cpu", half, steps)
+	near(t, "loss in bfloat16 against float32, CPU", halfLoss, cpuLoss, 2e-3)
+	loss, _ = curve(t, "cuda:0", half, steps)
+	near(t, "loss in bfloat16", loss, halfLoss, 2e-3)
+}
+
+// TestAccumulation: a step of two micro-batches, images brought along.
+func TestAccumulation(t *testing.T) {
+	o := train.StepOptions{Batch: 1, Accumulate: 2}
+	want, wantNorm := curve(t, "cpu", o, 4)
+	got, norm := curve(t, "cuda:0", o, 4)
+	near(t, "loss", got, want, 1e-5)
+	near(t, "norm", norm, wantNorm, 1e-4)
+}
+
+// TestSampling: the same pictures, with guidance and without, with noise in
+// every step and without.
+func TestSampling(t *testing.T) {
+	for _, c := range []struct {
+		sampler   string
+		guidance  float64
+		precision number.Type
+		tolerance int // 8-bit levels
+	}{
+		{"ddpm", 1, number.Float32, 1}, {"euler", 2.5, number.Float32, 1}, {"ddim", 1, number.BFloat16, 8},
+	} {
+		want := pictures(t, "cpu", c.sampler, c.guidance, c.precision)
+		got := pictures(t, "cuda:0", c.sampler, c.guidance, c.precision)
+		worst := 0
+		for i := range want {
+			worst = max(worst, int(want[i])-int(got[i]), int(got[i])-int(want[i]))
+		}
+		t.Logf("%s, guidance %v, %v: at most %d levels apart", c.sampler, c.guidance, c.precision, worst)
+		if worst > c.tolerance || len(got) != len(want) {
+			t.Errorf("%s, guidance %v, %v: %d levels apart, want at most %d", c.sampler, c.guidance, c.precision, worst, c.tolerance)
+		}
+		if slices.Max(want) < 150 || slices.Min(want) > 100 {
+			t.Errorf("%s: pictures without contrast", c.sampler)
+		}
+	}
+}
+
+// pictures samples three images in batches of two.
+func pictures(t *testing.T, deviceName, method string, guidance float64, precision number.Type) []byte {
+	t.Helper()
+	d := open(t, deviceName)
+	p, err := process.Get("fm", process.ScheduleOptions{}, "u")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := sampler.Get(method)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := m.Plan(p, sampler.Options{Steps: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	step, err := generate.NewStep(generate.Options{
+		Config: network(t), Height: size, Width: size, Batch: 2, Guided: guidance != 1, Calls: 3, Target: d.Target(), Precision: precision,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, err := d.Alloc(step.Sizes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := step.Load(d, memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := errors.Join(g.Free(), memory.Free()); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := memory.Write(plan.Parameters, 0, weights(step.Graph.Params)); err != nil {
+		t.Fatal(err)
+	}
+	var all []byte
+	r := generate.Request{
+		Table: table, Seed: 5, Seeds: []int64{7, 3, 11}, Classes: []int{1, 2, 3}, NullClass: classes, Guidance: guidance, Clip: true,
+	}
+	if err := g.Run(context.Background(), r, func(_ int, pixels []byte) error {
+		all = append(all, pixels...)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
