@@ -1,0 +1,104 @@
+package equality
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"testing"
+
+	"fluxion/data"
+	"fluxion/engine/train"
+)
+
+// silent is an observer that remembers how the run began.
+type silent struct{ start train.Start }
+
+func (s *silent) Start(start train.Start) { s.start = start }
+func (*silent) Status(train.Status)       {}
+func (*silent) Checkpoint(string, int64)  {}
+func (*silent) Samples(string, int64)     {}
+func (*silent) Note(string)               {}
+
+// runTo trains until this many images were seen and returns the weights.
+func runTo(t *testing.T, dir, deviceName string, images int64) (weights []float32, start train.Start) {
+	t.Helper()
+	s := train.Default()
+	s.Preset, s.Size, s.Batch, s.Images, s.Flip = "micro", size, 2, images, true
+	s.Device, s.Precision, s.Warmup, s.Decay, s.SampleCount = deviceName, "fp32", 0, 0, 0
+	set, err := data.Open(s.Data, data.Options{Size: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	o := &silent{}
+	d := open(t, deviceName)
+	if _, err := train.Run(context.Background(), train.Options{Settings: s, Dir: dir, Data: few{set, 40}, Device: d, Observer: o}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := train.ReadModel(dir, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.Weights, o.start
+}
+
+// TestResumeElsewhere: a run goes on where it was not begun, either way, and ends
+// as one that stayed.
+func TestResumeElsewhere(t *testing.T) {
+	want, _ := runTo(t, t.TempDir(), "cpu", 8)
+	for _, order := range [][2]string{{"cpu", "cuda:0"}, {"cuda:0", "cpu"}} {
+		dir := t.TempDir()
+		before, _ := runTo(t, dir, order[0], 4)
+		got, start := runTo(t, dir, order[1], 8)
+		if start.Images != 4 || start.From == "" {
+			t.Errorf("%v: the second run began at %d images, from %q", order, start.Images, start.From)
+		}
+		if !slices.ContainsFunc(start.Changes, func(c train.Change) bool { return c.Key == "device" }) {
+			t.Errorf("%v: changes %v do not name the device", order, start.Changes)
+		}
+		off, moved := distance(got, want), distance(before, want)
+		t.Logf("%v: weights differ by %.2g, and moved by %.2g", order, off, moved)
+		if !(off <= 1e-3*moved) {
+			t.Errorf("%v: weights differ by %.2g where the steps moved them by %.2g", order, off, moved)
+		}
+	}
+}
+
+// TestPrecisionChanges: another precision is no reason to refuse, but is told.
+func TestPrecisionChanges(t *testing.T) {
+	dir := t.TempDir()
+	runTo(t, dir, "cpu", 4)
+	set, err := data.Open("glyphs", data.Options{Size: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	s, err := train.ReadSettings(dir + "/config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Precision != "fp32" {
+		t.Errorf("the run folder says precision %q", s.Precision)
+	}
+	s.Images, s.Precision = 8, "bf16"
+	o := &silent{}
+	_, err = train.Run(context.Background(), train.Options{Settings: s, Dir: dir, Data: few{set, 40}, Device: open(t, "cpu"), Observer: o})
+	if err != nil || !slices.ContainsFunc(o.start.Changes, func(c train.Change) bool { return c.Key == "precision" && c.New == "bf16" && !c.Breaks }) {
+		t.Errorf("changes %v, %v", o.start.Changes, err)
+	}
+	s.Precision = "fp8"
+	var setting *train.SettingError
+	if _, err := train.Run(context.Background(), train.Options{Settings: s, Dir: dir, Data: set, Device: open(t, "cpu"), Observer: o}); !errors.As(err, &setting) || setting.Key != "precision" {
+		t.Errorf("precision fp8: %v", err)
+	}
+}
+
+func distance(a, b []float32) float64 {
+	sum := 0.0
+	for i, x := range a {
+		d := float64(x) - float64(b[i])
+		sum += d * d
+	}
+	return math.Sqrt(sum)
+}
