@@ -11,7 +11,7 @@ func (f forward) product(l cuda.Launch) gemm.CUDA {
 	s := mustSize(f.o, l.In[0].Shape, l.In[1].Shape)
 	return gemm.CUDA{
 		Kind: gemm.NN, Walk: s.forwardWalk(), Depth: s.cin, Width: s.cout,
-		A: l.In[0], B: l.In[1], Out: l.Out, Bias: l.In[2].Address, Add: l.Add, PerImage: l.PerImage, Scratch: l.Scratch,
+		A: l.In[0], B: l.In[1], Out: l.Out, Bias: l.In[2].Address, Add: l.Add, PerImage: l.PerImage, Partials: l.Partials, Scratch: l.Scratch,
 	}
 }
 
@@ -26,6 +26,9 @@ func (s size) forwardWalk() gemm.Walk {
 
 func (f forward) CUDAScratch(l cuda.Launch) int  { return f.product(l).ScratchBytes() }
 func (f forward) CUDA(l cuda.Launch) []cuda.Call { return f.product(l).Calls() }
+
+// CUDAChunks says that tensor cores' kernels leave statistics where an image is whole strips.
+func (f forward) CUDAChunks(l cuda.Launch, groups int) int { return f.product(l).Chunks(groups) }
 
 // products are one for each parity of the input's rows and columns: pixels that
 // lie Stride apart meet the same taps, so that none of their products is with zero.

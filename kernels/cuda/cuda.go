@@ -44,12 +44,40 @@ type Launch struct {
 	Out Operand
 
 	// What the plan fused behind the operator; Address is 0 where nothing was.
-	Add      Operand // same shape and type as Out
-	PerImage Operand // (images, channels), float32
+	Add      Operand  // same shape and type as Out
+	PerImage Operand  // (images, channels), float32
+	Partials Partials // what a Measurer leaves of Out, or a Measured takes of In[0] without reading it
 
 	Scratch    Address // as many bytes as CUDAScratch asked for, 256-aligned; contents undefined
 	Parameters Parameters
 }
+
+// Partials are statistics of a tensor (N,H,W,C) whose channels form groups, left
+// behind by the kernel that made it. For each image, for each of Chunks sets of its
+// pixels that together are the image, there are three float32 vectors with an
+// element for each group:
+//
+//	count, mean, Σ(x − mean)²   of the group's values in the chunk
+//
+// that is, [images][chunks][3][groups].
+type Partials struct {
+	Address        Address // 0: none
+	Groups, Chunks int
+}
+
+// Bytes is the size of the partials of so many images.
+func (p Partials) Bytes(images int) int { return 12 * images * p.Chunks * p.Groups }
+
+// Measurer is a kernel that can leave Partials of its result.
+type Measurer interface {
+	// CUDAChunks returns the chunks of an image, 0 if it leaves none for these groups.
+	// Like CUDAScratch it knows no addresses.
+	CUDAChunks(l Launch, groups int) int
+}
+
+// Measured is a kernel that computes statistics of groups of channels of its first
+// input, from Partials if there are any.
+type Measured interface{ CUDAGroups() int }
 
 // Kernel is an operator that runs on a GPU. In a plan of precision bf16, tensors
 // of rank 4 are stored in bf16 and weights of products are read from a bf16

@@ -76,11 +76,12 @@ type CUDA struct {
 	Walk
 	Depth, Width int // channels of A, columns of the result
 	A, B, Out    cuda.Operand
-	Bias         cuda.Address // Width floats, or 0
-	Add          cuda.Operand // Address 0: none
-	PerImage     cuda.Operand // Address 0: none
-	Batch        Batch        // zero: one product
-	Scratch      cuda.Address // ScratchBytes
+	Bias         cuda.Address  // Width floats, or 0
+	Add          cuda.Operand  // Address 0: none
+	PerImage     cuda.Operand  // Address 0: none
+	Batch        Batch         // zero: one product
+	Partials     cuda.Partials // to leave of the result; Address 0: none. See Chunks
+	Scratch      cuda.Address  // ScratchBytes
 }
 
 func (p CUDA) pixels() int { return p.Images * p.Y.Grid * p.X.Grid }
@@ -108,6 +109,9 @@ func (p CUDA) ScratchBytes() int {
 // Calls returns the product, and where blocks share sums, what adds them up.
 func (p CUDA) Calls() []cuda.Call {
 	a := p.access()
+	if p.Partials.Address != 0 && a == gatherB {
+		a = gather
+	}
 	return p.bind(choose(p, a), a)
 }
 
@@ -134,6 +138,25 @@ func (p CUDA) bind(c choice, a access) []cuda.Call {
 		Args: args.bytes(),
 	}
 	return []cuda.Call{call, sum}
+}
+
+// strip is the rows of a result that share their statistics, as in product.cuh.
+const strip = 64
+
+// Chunks returns the chunks of the statistics that the product can leave of each
+// image of its result, or 0 if it can not: only tensor cores' kernels leave any, of
+// whole images that they alone make, whole groups in a tile. It needs no addresses.
+func (p CUDA) Chunks(groups int) int {
+	image := p.Y.Grid * p.X.Grid
+	if p.Kind != NN || p.A.Type != number.BFloat16 || p.OutStep != 1 || image%strip != 0 || p.Width%(4*groups) != 0 {
+		return 0
+	}
+	for _, a := range []access{direct, gather} {
+		if c := choose(p, a); c.splits > 1 || c.n%(p.Width/groups) != 0 {
+			return 0
+		}
+	}
+	return image / strip
 }
 
 // access is how operands are read: in vectors, or element by element.
@@ -184,7 +207,7 @@ func suffix(t number.Type) string {
 
 // arguments is struct Product of product.cuh.
 type arguments struct {
-	A, B, Out, Add, Bias, PerImage, Partial           cuda.Address
+	A, B, Out, Add, Bias, PerImage, Partial, Moments  cuda.Address
 	AImage, AHead, BImage, BHead, OutImage, OutHead   int64
 	OutSplit                                          int64
 	APitch, BPitch, OutPitch, AddPitch, PerImagePitch int32
@@ -192,7 +215,8 @@ type arguments struct {
 	GridW, GridSize, SourceH, SourceW                 int32
 	Stride, OriginY, OriginX, Direction               int32
 	TapFirst, TapStepY, TapStepX                      int32
-	OutStep, OutY, OutX, OutW, OutSize, Mapped        int32
+	OutStep, OutY, OutX, OutW, OutSize                int32
+	Group, Groups, Mapped                             int32
 	Steps, SplitSteps, Splits, FloatOut, VectorOut    int32
 	TilesN, TapTiles, Heads                           int32
 	ByGridW, ByGridSize, ByDepth, ByTapsX, ByTapSteps divisor
@@ -231,6 +255,10 @@ func (p CUDA) arguments(c choice, access access) arguments {
 	}
 	y, x := p.Y, p.X
 	heads := max(1, p.Batch.Heads)
+	group := 0
+	if p.Partials.Address != 0 {
+		group = p.Width / p.Partials.Groups
+	}
 	return arguments{
 		A: p.A.Address, B: p.B.Address, Out: p.Out.Address, Add: p.Add.Address, Bias: p.Bias, PerImage: p.PerImage.Address,
 		AImage: int64(p.Batch.A[0]), AHead: int64(p.Batch.A[1]), BImage: int64(p.Batch.B[0]), BHead: int64(p.Batch.B[1]),
@@ -241,6 +269,7 @@ func (p CUDA) arguments(c choice, access access) arguments {
 		Stride: i32(p.Stride), OriginY: i32(y.Origin), OriginX: i32(x.Origin), Direction: i32(p.Direction),
 		TapFirst: i32(y.FirstTap*p.Side + x.FirstTap), TapStepY: i32(p.TapStep * p.Side), TapStepX: i32(p.TapStep),
 		OutStep: i32(p.OutStep), OutY: i32(y.OutOrigin), OutX: i32(x.OutOrigin), OutW: i32(x.Out), OutSize: i32(y.Out * x.Out),
+		Moments: p.Partials.Address, Group: i32(group), Groups: i32(p.Partials.Groups),
 		Mapped: flag(p.Kind != TN),
 		Steps:  i32(c.steps), SplitSteps: i32(c.splitSteps), Splits: i32(c.splits),
 		FloatOut: flag(p.Out.Type == number.Float32), VectorOut: flag(p.vectors()),

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"testing"
 
 	"fluxion/kernels/cuda"
@@ -222,6 +223,62 @@ func TestLongSums(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Statistics that a product leaves are those of the values it wrote.
+func TestPartials(t *testing.T) {
+	const images, groups = 2, 6
+	g := kerneltest.NewGPU(t, 1)
+	rng := rand.New(rand.NewPCG(13, 14))
+	for _, a := range []access{direct, gather} {
+		for _, tile := range tilesOf(number.BFloat16, a) {
+			for _, per := range []int{4, 16} {
+				p := convolution(NN, images, 8, 8, groups*per, 1)
+				p.Y.Grid, p.Y.Source, p.Y.Out = 16, 16, 16 // 16×8 pixels: two strips
+				q := draw(g, p, number.BFloat16, rng.NormFloat64)
+				q.Out = g.Empty(number.BFloat16, p.rows(), p.Width, 0)
+				q.Bias = g.Vector(number.Float32, slices.Repeat([]float64{100}, p.Width)).Address // far from 0 are squares lost
+				q.Partials = cuda.Partials{Groups: groups, Chunks: q.Chunks(groups)}
+				if q.Partials.Chunks != 2 {
+					t.Fatalf("%d chunks, want 2", q.Partials.Chunks)
+				}
+				left := g.Empty(number.Float32, images*q.Partials.Chunks*3, groups, 0)
+				q.Partials.Address = left.Address
+				c := lay(q.CUDA, a, tile)
+				c.splits, c.splitSteps = 1, c.steps
+				g.Run(q.bind(c, a)...)
+				out, moments := g.Values(q.Out), g.Values(left)
+				for chunk := range images * q.Partials.Chunks {
+					for group := range groups {
+						want := statistics(out[chunk*strip*p.Width:][:strip*p.Width], p.Width, group*per, per)
+						for i := range want {
+							if x := float64(moments[(chunk*3+i)*groups+group]); math.Abs(x-want[i]) > 1e-5*want[i] {
+								t.Errorf("%s, groups of %d: statistic %d of chunk %d, group %d is %v, want %v",
+									c.function(NN, a, number.BFloat16), per, i, chunk, group, x, want[i])
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// statistics are the count, mean and squared distances of columns of a matrix.
+func statistics(matrix []float32, width, first, columns int) [3]float64 {
+	var values []float64
+	sum := 0.0
+	for at := first; at < len(matrix); at += width {
+		for _, x := range matrix[at : at+columns] {
+			values = append(values, float64(x))
+			sum += float64(x)
+		}
+	}
+	mean, squares := sum/float64(len(values)), 0.0
+	for _, x := range values {
+		squares += (x - mean) * (x - mean)
+	}
+	return [3]float64{float64(len(values)), mean, squares}
 }
 
 // Products side by side, in the heads of images that lie in one matrix.

@@ -2,15 +2,15 @@
 #include "product.cuh"
 
 // TensorTile is Rows×Cols of the result, a quarter for each of four warps, which lie
-// 2×2, or 4×1 if it is narrow. See README.md for the sizes.
+// 2×2, or 4×1 if it is thin. See README.md for the sizes.
 template <int Rows, int Cols>
 struct TensorTile {
   static constexpr int M = Rows, N = Cols;
-  static constexpr bool spread = false;
-  static constexpr bool narrow = N == 16;
-  static constexpr int warps_n = narrow ? 1 : 2, warp_m = M / 4 * warps_n, warp_n = N / warps_n, tiles_m = warp_m / 16, tiles_n = warp_n / 8;
-  static constexpr int batch = narrow ? 2 : 4; // chunks of four columns that are written together
-  static constexpr int result_pitch = narrow ? N : N + 8, result_bytes = 64 * result_pitch * 4;
+  static constexpr bool spread = false, measures = N >= 64;
+  static constexpr bool thin = N == 16;
+  static constexpr int warps_n = thin ? 1 : 2, warp_m = M / 4 * warps_n, warp_n = N / warps_n, tiles_m = warp_m / 16, tiles_n = warp_n / 8;
+  static constexpr int batch = thin ? 2 : 4; // chunks of four columns that are written together
+  static constexpr int result_pitch = thin ? N : N + 8, result_bytes = strip * result_pitch * 4 + (measures ? threads * 12 : 0);
 
   float sum[tiles_m][tiles_n][4] = {};
 
@@ -20,7 +20,7 @@ struct TensorTile {
 
   // result_offset is where results are on their way out, in floats. Four rows of a
   // fragment's pairs touch every bank once, and so do eight lanes that read four columns each.
-  __device__ static int result_offset(int row, int column) { return row * result_pitch + (narrow ? column ^ (row >> 1 & 1) * 8 : column); }
+  __device__ static int result_offset(int row, int column) { return row * result_pitch + (thin ? column ^ (row >> 1 & 1) * 8 : column); }
 
   // Fragments of mma.sync m16n8k16, PTX ISA 9.7.14.5.8: a holds the quarters (rows
   // 0-7, k 0-7), (8-15, 0-7), (0-7, 8-15), (8-15, 8-15) of 16×16; b those of k for 8 columns.
@@ -63,14 +63,17 @@ struct TensorTile {
   }
 
   // each visits the results: rows, columns, four neighbours of each. They go through
-  // shared memory, 64 rows at a time, so that a warp writes whole rows.
-  template <bool DeepA, typename Visit>
-  __device__ void each(float *shared, Visit visit) {
+  // shared memory, a strip of rows at a time, so that a warp writes whole rows. If
+  // group is not 0 it then gives measure the moments of each group of so many columns
+  // of each strip, of the values that visit has left, rounded.
+  template <bool DeepA, typename Visit, typename Measure>
+  __device__ void each(float *shared, Visit visit, int group, Measure measure) {
     constexpr int chunks = N / 4, apart = threads / chunks;
+    Moments *parts = reinterpret_cast<Moments *>(shared + strip * result_pitch); // [apart][chunks]
 #pragma unroll
-    for (int top = 0; top < M; top += 64) {
+    for (int top = 0; top < M; top += strip) {
       if (top > 0) __syncthreads();
-      if (first_row() / 64 * 64 == top) {
+      if (first_row() / strip * strip == top) {
 #pragma unroll
         for (int i = 0; i < tiles_m; i++) {
 #pragma unroll
@@ -82,8 +85,9 @@ struct TensorTile {
         }
       }
       __syncthreads();
+      Moments mine = {};
 #pragma unroll 1
-      for (int r = threadIdx.x / chunks; r < 64; r += apart * batch) {
+      for (int r = threadIdx.x / chunks; r < strip; r += apart * batch) {
         int rows[batch], columns[batch];
         float v[batch][4];
 #pragma unroll
@@ -93,8 +97,31 @@ struct TensorTile {
           rows[i] = top + r + i * apart;
         }
         visit(rows, columns, v);
+        if (measures && group) mine.join(moments(v));
+      }
+      if (!measures || !group) continue;
+      parts[threadIdx.x] = mine;
+      __syncthreads();
+      for (int g = threadIdx.x; g < N / group; g += threads) {
+        Moments all = {};
+        for (int i = 0; i < apart * group / 4; i++) all.join(parts[i / (group / 4) * chunks + g * group / 4 + i % (group / 4)]);
+        measure(top, g, all);
       }
     }
+  }
+
+  // moments of values as they are after rounding.
+  __device__ static Moments moments(const float (&v)[batch][4]) {
+    Moments m = {batch * 4, 0, 0};
+#pragma unroll
+    for (int i = 0; i < batch * 4; i++) m.mean += widen(narrow<bf16>(v[i / 4][i % 4]));
+    m.mean /= batch * 4;
+#pragma unroll
+    for (int i = 0; i < batch * 4; i++) {
+      const float d = widen(narrow<bf16>(v[i / 4][i % 4])) - m.mean;
+      m.squares = fmaf(d, d, m.squares);
+    }
+    return m;
   }
 };
 

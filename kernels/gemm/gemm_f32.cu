@@ -8,7 +8,7 @@ template <int Rows>
 struct ScalarTile {
   static constexpr int M = Rows, N = 64, own = M / 16, result_bytes = 0;
   static constexpr int batch = 2; // chunks of four columns that are written together
-  static constexpr bool spread = true;
+  static constexpr bool spread = true, measures = false;
   static constexpr int sum_steps = 32; // 512 products meet in one register before they join the rest
 
   float sum[own][8] = {}, total[own][8] = {};
@@ -74,8 +74,8 @@ struct ScalarTile {
   }
 
   // each visits the results of this thread: rows, columns, four neighbours of each.
-  template <bool DeepA, typename Visit>
-  __device__ void each(float *, Visit visit) {
+  template <bool DeepA, typename Visit, typename Measure>
+  __device__ void each(float *, Visit visit, int, Measure) {
     settle();
 #pragma unroll
     for (int i = 0; i < own; i++) {

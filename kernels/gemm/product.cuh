@@ -25,6 +25,22 @@ struct Divisor {
   __device__ int divide(int n) const { return (__umulhi(uint32_t(n), multiplier) + uint32_t(n)) >> shift; }
 };
 
+// Moments are the statistics of some values, for a group norm: see cuda.Partials.
+struct Moments {
+  float count, mean, squares; // Σ(x − mean)²
+
+  // join adds others (Chan, Golub and LeVeque 1983, equation 2.1).
+  __device__ void join(const Moments &o) {
+    const float all = count + o.count, share = o.count / all, apart = o.mean - mean;
+    squares += o.squares + apart * apart * count * share;
+    mean += apart * share;
+    count = all;
+  }
+};
+
+// strip is the rows of a result that share their moments. An image has a whole number of them.
+constexpr int strip = 64;
+
 // Product is the argument of every kernel here; cuda.go fills it in. Strides and
 // pitches are in elements, but for those of a and b.
 struct Product {
@@ -34,6 +50,7 @@ struct Product {
   const float *bias;      // 0: none
   const float *per_image; // 0: none
   const float *partial;   // what sum_splits adds: splits × rows × ⌈width/4⌉·4
+  float *moments;         // if group is not 0: of each strip of the result count, mean, squares of every group
   int64_t a_image, a_head, b_image, b_head, out_image, out_head; // strides of a batch
   int64_t out_split;                                             // between results of blocks that share a sum
 
@@ -51,6 +68,7 @@ struct Product {
   int32_t tap_first, tap_step_y, tap_step_x;
   // A pixel (y, x) of the grid is (y·out_step + out_y, …) of the result.
   int32_t out_step, out_y, out_x, out_w, out_size;
+  int32_t group, groups; // columns of a group of moments, 0 for none; number of groups
   int32_t mapped; // or else row i of the product is row i of the result
   int32_t steps, split_steps, splits; // steps of the sum: all, of one block, and blocks that share it
   int32_t float_out;  // the result is float32, whatever the operands are
@@ -456,11 +474,17 @@ __device__ inline void multiply_blocks(const Product &p) {
 
   const int rows = tap * p.depth + (kind != TN ? p.pixels : DirectA ? p.depth : p.rows), first = tap * p.depth + first_row;
   const int64_t out = image * p.out_image + head * p.out_head + blockIdx.y * p.out_split;
-  tile.template each<deep_a>(reinterpret_cast<float *>(memory), [&](int(&row)[Tile::batch], int(&col)[Tile::batch], float(&v)[Tile::batch][4]) {
+  const auto write = [&](int(&row)[Tile::batch], int(&col)[Tile::batch], float(&v)[Tile::batch][4]) {
 #pragma unroll
     for (int i = 0; i < Tile::batch; i++) row[i] += first, col[i] += column;
     finish<T>(p, out, row, rows, col, v);
-  });
+  };
+  const auto measure = [&](int top, int group, const Moments &m) {
+    if (first_row + top >= rows || column / p.group + group >= p.groups) return;
+    float *at = p.moments + (first_row + top) / strip * 3 * p.groups + column / p.group + group;
+    at[0] = m.count, at[p.groups] = m.mean, at[2 * p.groups] = m.squares;
+  };
+  tile.template each<deep_a>(reinterpret_cast<float *>(memory), write, kind == NN ? p.group : 0, measure);
 }
 
 // sum_splits adds what the blocks that shared a sum have left, in their order:

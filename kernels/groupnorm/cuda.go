@@ -111,7 +111,13 @@ func (s statsOp) CUDAScratch(l cuda.Launch) int {
 	return most
 }
 
+// CUDAGroups is the number of groups.
+func (s statsOp) CUDAGroups() int { return s.o.Groups }
+
 func (s statsOp) CUDA(l cuda.Launch) []cuda.Call {
+	if p := l.Partials; p.Address != 0 {
+		return []cuda.Call{Join(l.Out, Partials{p.Address, p.Chunks}, s.o.Epsilon)}
+	}
 	x := l.In[0]
 	t := newTiles(s.o.Groups, cuda.Over(x))
 	rows, chunks := t.chunks(x)
