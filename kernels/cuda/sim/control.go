@@ -47,15 +47,8 @@ func (d *decoder) brx() {
 		d.fail("an indirect branch with a guard is not known")
 	}
 	index := d.source32(d.operand(0), false)
-	name, scope := d.operand(1).symbol, d.st.scope
-	var targets []int
+	targets := d.branchTargets()
 	d.in.run = func(w *warp, mask uint32) {
-		if targets == nil {
-			for _, label := range scope.branchTargets(name) {
-				t, _ := scope.label(label)
-				targets = append(targets, t)
-			}
-		}
 		in := &w.frame.code.instructions[w.at]
 		groups := map[int]uint32{}
 		for m := mask; m != 0; m &= m - 1 {

@@ -28,11 +28,11 @@ func (k Kernel) Bytes() int {
 
 // Kernel describes a kernel of a module.
 func (m *Machine) Kernel(module *cuda.Module, name string) (Kernel, error) {
-	p, err := m.load(module)
+	l, err := m.load(module)
 	if err != nil {
 		return Kernel{}, err
 	}
-	c := p.functions[name]
+	c := l.program.functions[name]
 	if c == nil || !c.entry {
 		return Kernel{}, fmt.Errorf("sim: module %s has no kernel %s", module.Name, name)
 	}
@@ -54,8 +54,8 @@ func (m *Machine) Unload(module *cuda.Module) {
 	}
 	m.mem.mu.Lock()
 	defer m.mem.mu.Unlock()
-	for _, v := range l.program.variables {
-		if block := m.mem.find(v.offset); block != nil {
+	for _, a := range l.addresses {
+		if block := m.mem.find(a); block != nil {
 			block.freed, block.data, block.written = true, nil, nil
 		}
 	}

@@ -197,8 +197,11 @@ func (d *decoder) symbol(o operand) func(w *warp) uint64 {
 		at := localBase + v.offset + add
 		return func(w *warp) uint64 { return at + uint64(w.frame.local) }
 	}
-	at := v.offset + add
-	return func(*warp) uint64 { return at }
+	if v.space != "global" && v.space != "const" {
+		d.fail("%s has no address", o.symbol)
+	}
+	index := v.index
+	return func(w *warp) uint64 { return w.block.launch.linked.addresses[index] + add }
 }
 
 // formal tells whether v is a parameter of the function itself.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"sync"
 
 	"fluxion/kernels/cuda"
 )
@@ -18,11 +19,11 @@ const (
 // seen; a multiple of 128 bytes keeps the banks.
 const sharedGap = 128
 
-// program is a module made ready to run on a machine.
+// program is a module made ready to run on any machine.
 type program struct {
 	src       *source
 	functions map[string]*code
-	variables map[string]*variable // of module scope; .global and .const have their address in offset
+	variables map[string]*variable // of module scope
 	sharedEnd int                  // of the static shared arrays laid out so far
 }
 
@@ -58,36 +59,27 @@ type special struct {
 	slot int
 }
 
-// link parses a module, gives its variables addresses in memory and decodes its functions.
-func link(mem *Memory, module *cuda.Module) (*program, error) {
+// compiled remembers what modules compile to: programs do not depend on the
+// machine, and there is one machine for every device that tests open.
+var compiled sync.Map // of {name, text} to a function that compiles once
+
+func programOf(module *cuda.Module) (*program, error) {
+	once, _ := compiled.LoadOrStore(*module, sync.OnceValues(func() (*program, error) { return build(module) }))
+	return once.(func() (*program, error))()
+}
+
+// build parses a module and decodes its functions.
+func build(module *cuda.Module) (*program, error) {
 	src, err := parse(module.Name, module.PTX)
 	if err != nil {
 		return nil, err
 	}
 	p := &program{src: src, functions: map[string]*code{}, variables: map[string]*variable{}}
-	mem.mu.Lock()
-	defer mem.mu.Unlock()
-	for _, v := range src.variables {
+	for i, v := range src.variables {
+		v.index = i
 		p.variables[v.name] = v
-		if v.space != "global" && v.space != "const" {
-			continue
-		}
-		if v.extern {
+		if v.extern && v.space != "shared" {
 			return nil, fmt.Errorf("sim: module %s: line %d: variable %s is defined elsewhere", src.name, v.line, v.name)
-		}
-		a := mem.alloc(max(v.bytes, 1))
-		a.name, a.constant = v.name, v.space == "const"
-		copy(a.data, v.data)
-		a.written.set(0, a.size) // what has no initial value is zero
-		v.offset = a.base
-	}
-	for _, v := range src.variables {
-		for _, r := range v.refs {
-			target := p.variables[r.symbol]
-			if target == nil || v.offset == 0 || target.offset == 0 {
-				return nil, fmt.Errorf("sim: module %s: line %d: variable %s refers to %s, which has no address", src.name, v.line, v.name, r.symbol)
-			}
-			put(mem.find(v.offset).data[r.at:], 8, target.offset+uint64(r.add))
 		}
 	}
 	for _, fn := range src.functions {
@@ -125,6 +117,41 @@ func link(mem *Memory, module *cuda.Module) (*program, error) {
 		}
 	}
 	return p, nil
+}
+
+// linked is a program on a machine: its variables have addresses.
+type linked struct {
+	program   *program
+	addresses []uint64 // of .global and .const variables, by index
+	err       error
+}
+
+// link gives the variables of a program memory and their initial values.
+func link(mem *Memory, p *program) *linked {
+	l := &linked{program: p, addresses: make([]uint64, len(p.src.variables))}
+	mem.mu.Lock()
+	defer mem.mu.Unlock()
+	for i, v := range p.src.variables {
+		if v.space != "global" && v.space != "const" {
+			continue
+		}
+		a := mem.alloc(max(v.bytes, 1))
+		a.name, a.constant = v.name, v.space == "const"
+		copy(a.data, v.data)
+		a.written.set(0, a.size) // what has no initial value is zero
+		l.addresses[i] = a.base
+	}
+	for i, v := range p.src.variables {
+		for _, r := range v.refs {
+			target := p.variables[r.symbol]
+			if target == nil || l.addresses[i] == 0 || l.addresses[target.index] == 0 {
+				l.err = fmt.Errorf("sim: module %s: line %d: variable %s refers to %s, which has no address", p.src.name, v.line, v.name, r.symbol)
+				return l
+			}
+			put(mem.find(l.addresses[i]).data[r.at:], 8, l.addresses[target.index]+uint64(r.add))
+		}
+	}
+	return l
 }
 
 // depth finds how much local memory a chain of calls from here needs.

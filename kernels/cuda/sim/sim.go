@@ -32,11 +32,6 @@ type Machine struct {
 	pool     pool
 }
 
-type linked struct {
-	program *program
-	err     error
-}
-
 // New is a machine on the given memory.
 func New(mem *Memory, options Options) *Machine {
 	if options.Workers <= 0 {
@@ -57,35 +52,38 @@ func (m *Machine) Load(module *cuda.Module) error {
 	return err
 }
 
-func (m *Machine) load(module *cuda.Module) (*program, error) {
+func (m *Machine) load(module *cuda.Module) (*linked, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	l := m.programs[module]
 	if l == nil {
-		l = &linked{}
-		l.program, l.err = link(m.mem, module)
+		if p, err := programOf(module); err != nil {
+			l = &linked{err: err}
+		} else {
+			l = link(m.mem, p)
+		}
 		m.programs[module] = l
 	}
-	return l.program, l.err
+	return l, l.err
 }
 
 // Variable is the address and size of a module's .global or .const variable.
 func (m *Machine) Variable(module *cuda.Module, name string) (cuda.Address, int, error) {
-	p, err := m.load(module)
+	l, err := m.load(module)
 	if err != nil {
 		return 0, 0, err
 	}
-	v := p.variables[name]
-	if v == nil || v.offset == 0 {
+	v := l.program.variables[name]
+	if v == nil || l.addresses[v.index] == 0 {
 		return 0, 0, fmt.Errorf("sim: module %s has no variable %s", module.Name, name)
 	}
-	return cuda.Address(v.offset), v.bytes, nil
+	return cuda.Address(l.addresses[v.index]), v.bytes, nil
 }
 
 // launch is a call being executed.
 type launch struct {
 	entry   *code
-	program *program
+	linked  *linked
 	call    cuda.Call
 	mem     *Memory
 	pages   []*allocation
@@ -145,11 +143,11 @@ func (m *Machine) prepare(call cuda.Call) (*launch, error) {
 	if call.Module == nil {
 		return nil, fmt.Errorf("sim: a call of %s names no module", call.Function)
 	}
-	p, err := m.load(call.Module)
+	linked, err := m.load(call.Module)
 	if err != nil {
 		return nil, err
 	}
-	entry := p.functions[call.Function]
+	entry := linked.program.functions[call.Function]
 	bad := func(format string, args ...any) (*launch, error) {
 		return nil, fmt.Errorf("sim: launch of %s.%s: %s", call.Module.Name, call.Function, fmt.Sprintf(format, args...))
 	}
@@ -175,7 +173,7 @@ func (m *Machine) prepare(call cuda.Call) (*launch, error) {
 	if call.Shared < 0 || call.Shared+entry.sharedBytes > m.options.Shared {
 		return bad("%d + %d bytes of shared memory, at most %d are there", entry.sharedBytes, call.Shared, m.options.Shared)
 	}
-	l := &launch{entry: entry, program: p, call: call, mem: m.mem, options: m.options}
+	l := &launch{entry: entry, linked: linked, call: call, mem: m.mem, options: m.options}
 	l.dynamic = 0
 	for _, v := range entry.shared {
 		l.dynamic = max(l.dynamic, alignUp(int(v.offset)+v.bytes, 128)+sharedGap)

@@ -30,7 +30,8 @@ type variable struct {
 	refs    []reference
 	extern  bool // .extern: dynamic shared memory has no size
 	line    int
-	offset  uint64 // where the layout put it within its space
+	offset  uint64 // where the layout put it within shared, local or parameter memory
+	index   int    // among those of the module
 }
 
 // reference is an address inside an initial value.
