@@ -119,6 +119,6 @@ for round in 1 2 3; do
     done
   done
 done
-say; say "## Kernels"; say
-"$fluxion" bench kernels --device cuda:0 --preset cifar --batch 128 --precision bf16 2>&1 | block
+say; say "## Launches"; say
+"$fluxion" bench ops --device cuda:0 --preset cifar --batch 128 --precision bf16 --top 0 2>&1 | block
 exit $failed

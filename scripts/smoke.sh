@@ -40,5 +40,7 @@ status=0; "$fluxion" train --data "$work/nowhere" 2>"$work/error" || status=$?
 status=0; "$fluxion" train -s imagess=3 2>"$work/error" || status=$?
 [ $status = 2 ] && grep -q images "$work/error" || fail "unknown key: status $status: $(cat "$work/error")"
 "$fluxion" bench train --preset micro --batch 4 --steps 3 --json | grep -q images_per_second || fail "bench"
+"$fluxion" bench ops --preset micro --batch 4 --steps 1 --json | grep -q '"operator":"adamw"' || fail "bench ops"
+"$fluxion" bench kernels --preset micro --batch 2 --blocks 2 --json | grep -q '"function":"adamw_update"' || fail "bench kernels"
 "$fluxion" inspect --preset cifar --batch 16 >/dev/null || fail "inspect"
 echo "smoke: all well"

@@ -32,11 +32,11 @@ type benchOptions struct {
 func newBench() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "bench",
-		Short:   "Time a training step or a network evaluation",
+		Short:   "Time a training step or a network evaluation, or look into it",
 		Long:    "Time a training step, or one evaluation of the network as sampling does it,\nagainst the arithmetic peak measured in the same run.",
 		Example: "  fluxion bench train --preset cifar --batch 16\n  fluxion bench sample --preset tiny --batch 64 --json",
 		RunE: func(c *cobra.Command, _ []string) error {
-			return usagef("bench what? want bench train or bench sample")
+			return usagef("bench what? want bench train, sample, ops or kernels")
 		},
 	}
 	for _, mode := range []string{"train", "sample"} {
@@ -59,7 +59,25 @@ func newBench() *cobra.Command {
 		f.BoolVar(&o.json, "json", false, "print one JSON object")
 		c.AddCommand(sub)
 	}
+	c.AddCommand(newBenchOps(), newBenchKernels())
 	return c
+}
+
+// network checks the options that all benchmarks share and returns the network.
+func (o *benchOptions) network() (nets.Config, error) {
+	if o.batch < 1 || o.size < 0 {
+		return nets.Config{}, usagef("--batch %d --size %d: want 1 or more images, and a size of 0 or more", o.batch, o.size)
+	}
+	config, err := nets.Preset(o.preset)
+	if err != nil {
+		return config, usageError{err}
+	}
+	if o.size == 0 {
+		if o.size, _ = side(config.SampleSize); o.size == 0 {
+			o.size = 32
+		}
+	}
+	return train.Network(o.preset, o.size, o.size, 3, 0)
 }
 
 // spread is the times of steps, in seconds.
@@ -90,19 +108,11 @@ type benchResult struct {
 }
 
 func (o *benchOptions) run(ctx context.Context, out io.Writer, training bool) (err error) {
-	if o.batch < 1 || o.steps < 1 || o.threads < 0 || o.size < 0 {
-		return usagef("--batch and --steps want 1 or more")
+	if o.steps < 1 || o.threads < 0 {
+		return usagef("--steps %d --threads %d: want 1 or more steps, and 0 or more threads", o.steps, o.threads)
 	}
-	config, err := nets.Preset(o.preset)
+	config, err := o.network()
 	if err != nil {
-		return usageError{err}
-	}
-	if o.size == 0 {
-		if o.size, _ = side(config.SampleSize); o.size == 0 {
-			o.size = 32
-		}
-	}
-	if config, err = train.Network(o.preset, o.size, o.size, 3, 0); err != nil {
 		return err
 	}
 	dev, err := openDevice(o.device, o.threads)
@@ -114,18 +124,13 @@ func (o *benchOptions) run(ctx context.Context, out io.Writer, training bool) (e
 	if err != nil {
 		return usagef("--precision: %w", err)
 	}
-	r := benchResult{Work: "sample", Preset: o.preset, Batch: o.batch, Device: dev.Describe(), Simulated: dev.Simulated(), Precision: precision.String(), Threads: dev.Threads()}
-	var w work
-	if training {
-		r.Work = "train"
-		w, err = o.trainStep(dev, config, precision, &r)
-	} else {
-		w, err = o.sampleStep(dev, config, precision, &r)
-	}
+	r := benchResult{Work: workName(training), Preset: o.preset, Batch: o.batch, Device: dev.Describe(), Simulated: dev.Simulated(), Precision: precision.String(), Threads: dev.Threads()}
+	w, err := o.work(dev, config, precision, training)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.free()) }()
+	r.PlannedBytes, r.FLOPPerImage = w.bytes, float64(w.flops)/float64(o.batch)
 	if err := w.step(); err != nil {
 		return err
 	}
@@ -153,10 +158,30 @@ func (o *benchOptions) run(ctx context.Context, out io.Writer, training bool) (e
 }
 
 // work is what is timed, on a device.
-type work struct{ step, free func() error }
+type work struct {
+	step, free func() error
+	plan       *plan.Plan
+	launches   func(visit func(i int) error) error // runs the plan launch by launch
+	bytes      int64                               // planned
+	flops      int64                               // of a step
+}
+
+func workName(training bool) string {
+	if training {
+		return "train"
+	}
+	return "sample"
+}
+
+func (o *benchOptions) work(dev device.Device, config nets.Config, precision number.Type, training bool) (work, error) {
+	if training {
+		return o.trainStep(dev, config, precision)
+	}
+	return o.sampleStep(dev, config, precision)
+}
 
 // trainStep is a whole training step on made-up images.
-func (o *benchOptions) trainStep(dev device.Device, config nets.Config, precision number.Type, r *benchResult) (work, error) {
+func (o *benchOptions) trainStep(dev device.Device, config nets.Config, precision number.Type) (work, error) {
 	s, err := train.NewStep(train.StepOptions{
 		Config: config, Height: o.size, Width: o.size, Batch: o.batch, Accumulate: 1, Target: dev.Target(), Precision: precision,
 	})
@@ -171,7 +196,6 @@ func (o *benchOptions) trainStep(dev device.Device, config nets.Config, precisio
 	if err != nil {
 		return work{}, err
 	}
-	r.PlannedBytes, r.FLOPPerImage = plan.Bytes(s.Sizes()), float64(s.Cost().FLOPs)/float64(o.batch)
 	memory, err := dev.Alloc(s.Sizes())
 	if err != nil {
 		return work{}, err
@@ -202,7 +226,7 @@ func (o *benchOptions) trainStep(dev device.Device, config nets.Config, precisio
 		}
 		return err
 	}
-	return work{step, free}, nil
+	return work{step, free, s.Micro, t.Launches, plan.Bytes(s.Sizes()), s.Cost().FLOPs}, nil
 }
 
 // weights are the first ones of a network.
@@ -213,14 +237,13 @@ func weights(g *nets.Graph) []float32 {
 }
 
 // sampleStep is one evaluation of the network with the sampler's update.
-func (o *benchOptions) sampleStep(dev device.Device, config nets.Config, precision number.Type, r *benchResult) (work, error) {
+func (o *benchOptions) sampleStep(dev device.Device, config nets.Config, precision number.Type) (work, error) {
 	s, err := generate.NewStep(generate.Options{
 		Config: config, Height: o.size, Width: o.size, Batch: o.batch, Target: dev.Target(), Precision: precision,
 	})
 	if err != nil {
 		return work{}, err
 	}
-	r.PlannedBytes, r.FLOPPerImage = plan.Bytes(s.Sizes()), float64(s.Plan.Cost().FLOPs)/float64(o.batch)
 	p, err := process.Get("fm", process.ScheduleOptions{}, "u")
 	if err != nil {
 		return work{}, err
@@ -241,7 +264,7 @@ func (o *benchOptions) sampleStep(dev device.Device, config nets.Config, precisi
 	if err := g.Run(context.Background(), request, func(int, []byte) error { return nil }); err != nil {
 		return work{}, errors.Join(err, free())
 	}
-	return work{g.Evaluate, free}, nil
+	return work{g.Evaluate, free, s.Plan, g.Launches, plan.Bytes(s.Sizes()), s.Plan.Cost().FLOPs}, nil
 }
 
 func (r benchResult) print(out io.Writer, asJSON bool) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -119,6 +120,62 @@ func TestBench(t *testing.T) {
 			if x, ok := e[key].(float64); !ok || x <= 0 {
 				t.Errorf("bench %s: %s is %v", mode, key, e[key])
 			}
+		}
+	}
+}
+
+// TestBenchOps: the launches are those of the plan and their shares make a whole.
+func TestBenchOps(t *testing.T) {
+	for _, mode := range [][]string{nil, {"--sample"}} {
+		out, _, err := fluxion(t, append([]string{"bench", "ops", "--preset", "micro", "--batch", "2", "--size", "16", "--steps", "1", "--json"}, mode...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r opsResult
+		if err := json.Unmarshal([]byte(out), &r); err != nil {
+			t.Fatal(err)
+		}
+		share, convolutions := 0.0, 0
+		for _, op := range r.Ops {
+			share += op.Share
+			if strings.HasPrefix(op.Operator, "conv 3x3") {
+				convolutions += op.Times
+			}
+		}
+		if math.Abs(share-1) > 1e-6 || convolutions < 10 || r.PeakBytes <= 0 {
+			t.Errorf("%v: shares add up to %g, %d convolutions, peak of %g bytes/s", mode, share, convolutions, r.PeakBytes)
+		}
+	}
+}
+
+// TestBenchKernels: nothing spills, products meet no bank conflict, and tensor cores work where they should.
+func TestBenchKernels(t *testing.T) {
+	for _, precision := range []string{"bf16", "fp32"} {
+		out, _, err := fluxion(t, "bench", "kernels", "--preset", "micro", "--batch", "2", "--precision", precision, "--blocks", "2", "--json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r struct{ Launches []countedLaunch }
+		if err := json.Unmarshal([]byte(out), &r); err != nil {
+			t.Fatal(err)
+		}
+		tensor, products := int64(0), 0
+		for _, l := range r.Launches {
+			for _, c := range l.Calls {
+				tensor += c.TensorInstructions
+				if c.Registers["sm_80"] == 0 || c.Spills > 0 || c.Blocks["sm_90a"] < 1 {
+					t.Errorf("%s: %d registers, %d bytes spilled, %d blocks on sm_90a", c.Function, c.Registers["sm_80"], c.Spills, c.Blocks["sm_90a"])
+				}
+				if strings.HasPrefix(c.Function, "gemm_n") || strings.HasPrefix(c.Function, "gemm_t") {
+					products++
+					if c.BankConflicts > 0 {
+						t.Errorf("%s on %s: %d bank conflicts", c.Function, l.Operands, c.BankConflicts)
+					}
+				}
+			}
+		}
+		if products == 0 || (tensor > 0) != (precision == "bf16") {
+			t.Errorf("%s: %d launches of products, %d instructions of tensor cores", precision, products, tensor)
 		}
 	}
 }

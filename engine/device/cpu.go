@@ -44,6 +44,9 @@ func (d *CPU) Target() plan.Target { return NewCPUTarget(d.pool.Threads()) }
 // bfloat16 are computed in float32 here.
 func (d *CPU) PeakFLOPS(number.Type) float64 { return cpu.Peak(d.pool) }
 
+// PeakBytes measures the rate of copying memory on all threads.
+func (d *CPU) PeakBytes() float64 { return cpu.Bandwidth(d.pool) }
+
 // Close ends the threads.
 func (d *CPU) Close() error {
 	d.pool.Close()

@@ -83,6 +83,16 @@ func (d *CUDA) PeakFLOPS(precision number.Type) float64 {
 	return rates[[2]int{p.Major, p.Minor}][precision] * float64(p.Multiprocessors) * float64(p.ClockHz)
 }
 
+// PeakBytes is the rate by the hardware's description: two transfers a cycle of
+// the memory's clock.
+func (d *CUDA) PeakBytes() float64 {
+	p := d.device.Properties()
+	if p.Simulated {
+		return 0
+	}
+	return 2 * float64(p.MemoryClockHz) * float64(p.BusBits) / 8
+}
+
 // Close waits for what runs and gives everything back.
 func (d *CUDA) Close() error {
 	return errors.Join(released(d.stream.Close()), d.device.Close())

@@ -105,32 +105,51 @@ func (g *cudaProgram) load(results []plan.Tensor) error {
 }
 
 // bind asks every kernel for its launches at the addresses of this memory.
-func (g *cudaProgram) bind() error {
-	target := g.plan.Target
-	for _, l := range g.plan.Launches {
-		g.stride += target.Row(l)
+func (g *cudaProgram) bind() (err error) {
+	g.calls, g.parameters, g.stride, err = bindPlan(g.plan, g.memory.base)
+	return err
+}
+
+// bindPlan asks every kernel of a plan for its launches in regions at these
+// addresses, and says where in a row of the table its parameters stand.
+func bindPlan(p *plan.Plan, base [plan.Regions]cuda.Address) (calls [][]cuda.Call, all []parameters, stride int, err error) {
+	address := func(t plan.Tensor) cuda.Address { return base[t.Region] + cuda.Address(t.Offset) }
+	for _, l := range p.Launches {
+		stride += p.Target.Row(l)
 	}
 	from := 0
-	for i, l := range g.plan.Launches {
-		b := bindCUDA(l, g.address)
+	for i, l := range p.Launches {
+		b := bindCUDA(l, address)
 		if l.Scratch.Bytes > 0 {
-			b.Scratch = g.memory.address(plan.Arena, l.Scratch.Offset)
+			b.Scratch = base[plan.Arena] + cuda.Address(l.Scratch.Offset)
 		}
-		if n := target.Row(l); n > 0 {
+		if n := p.Target.Row(l); n > 0 {
 			k := l.Kernel.(cuda.Parameterised)
-			g.parameters = append(g.parameters, parameters{k, from, k.ParameterBytes()})
-			b.Parameters = cuda.Parameters{
-				Table: g.memory.address(plan.Table, plan.TableHead+from), Stride: g.stride, Counter: g.memory.base[plan.Table],
-			}
+			all = append(all, parameters{k, from, k.ParameterBytes()})
+			b.Parameters = cuda.Parameters{Table: base[plan.Table] + cuda.Address(plan.TableHead+from), Stride: stride, Counter: base[plan.Table]}
 			from += n
 		}
-		calls, err := callsOf(l, b)
+		c, err := callsOf(l, b)
 		if err != nil {
-			return fmt.Errorf("launch %d: %w", i, err)
+			return nil, nil, 0, fmt.Errorf("launch %d: %w", i, err)
 		}
-		g.calls = append(g.calls, calls)
+		calls = append(calls, c)
 	}
-	return nil
+	return calls, all, stride, nil
+}
+
+// Calls returns what a plan for a CUDA GPU launches, by launch of the plan, in
+// regions at these addresses, and the first row of its table.
+func Calls(p *plan.Plan, base [plan.Regions]cuda.Address) (calls [][]cuda.Call, table []byte, err error) {
+	calls, all, stride, err := bindPlan(p, base)
+	if err != nil {
+		return nil, nil, err
+	}
+	table = make([]byte, plan.TableHead+stride)
+	for _, k := range all {
+		k.kernel.PutParameters(table[plan.TableHead+k.from:][:k.bytes])
+	}
+	return calls, table, nil
 }
 
 func (g *cudaProgram) address(t plan.Tensor) cuda.Address {

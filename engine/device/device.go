@@ -74,6 +74,9 @@ type Device interface {
 	// PeakFLOPS is the arithmetic rate in a precision, measured or by the
 	// hardware's description; 0 where it is not known.
 	PeakFLOPS(precision number.Type) float64
+	// PeakBytes is the rate of its memory in bytes read and written a second,
+	// measured or by the hardware's description; 0 where it is not known.
+	PeakBytes() float64
 	// Close frees the device. Memory and programs must be freed before.
 	Close() error
 }

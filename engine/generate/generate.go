@@ -245,3 +245,6 @@ func (g *Generator) Evaluate() error {
 	}
 	return g.program.ReadBytes(g.Plan.Place(g.Step.pixels), g.pixels)
 }
+
+// Launches runs the step once and calls visit after each launch, for timing.
+func (g *Generator) Launches(visit func(i int) error) error { return g.program.Launches(visit) }

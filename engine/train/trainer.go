@@ -153,10 +153,14 @@ func (t *Trainer) Finish() (float64, error) {
 }
 
 // Hyper sets what changes from step to step.
-func (t *Trainer) Hyper(h adamw.Step) {
-	h.GradScale = 1 / float64(t.Accumulate)
-	*t.hyper = h
+func (s *Step) Hyper(h adamw.Step) {
+	h.GradScale = 1 / float64(s.Accumulate)
+	*s.hyper = h
 }
+
+// Launches runs the plan of the last micro-batch once more and calls visit after
+// each of its launches, for timing.
+func (t *Trainer) Launches(visit func(i int) error) error { return t.programs[0].Launches(visit) }
 
 // FirstBad runs the last micro-batch again and names the first tensor that is
 // not finite: a parameter, or the result of a launch.

@@ -89,6 +89,28 @@ func Peak(p *Pool) float64 {
 	return best
 }
 
+// bandwidthFloats is more than any cache holds.
+const bandwidthFloats = 32 << 20
+
+// Bandwidth measures the rate at which the pool copies memory, in bytes read and
+// written a second.
+func Bandwidth(p *Pool) float64 {
+	from, to := Alloc(bandwidthFloats), Alloc(bandwidthFloats)
+	defer Free(from)
+	defer Free(to)
+	for i := 0; i < len(from); i += 1024 {
+		from[i] = 1 // pages that were never written are all the same one
+	}
+	part := bandwidthFloats / p.Threads()
+	best := 0.0
+	for range peakRepeats {
+		start := time.Now()
+		p.Run(p.Threads(), func(i, _ int) { copy(to[i*part:(i+1)*part], from[i*part:(i+1)*part]) })
+		best = max(best, 8*float64(part*p.Threads())/time.Since(start).Seconds())
+	}
+	return best
+}
+
 // portablePeak runs the portable micro-kernel on memory that stays in the cache.
 func portablePeak(p *Pool) float64 {
 	const rounds = 500

@@ -52,7 +52,7 @@ func (k *worker) work(ctx context.Context, blocks int64) {
 		if stop || i >= blocks {
 			return
 		}
-		if err := k.block.run(ctx, i); err != nil {
+		if err := k.block.run(ctx, l.pick(i)); err != nil {
 			l.mu.Lock()
 			if i < l.faulty { // of several faults the first block's is reported, whatever the workers
 				l.fault, l.faulty = err, i

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -65,6 +66,26 @@ func (c *Counters) Add(o Counters) {
 	c.SharedWavefronts += o.SharedWavefronts
 	c.BankConflicts += o.BankConflicts
 	c.Barriers += o.Barriers
+}
+
+// scale counts f times as much.
+func (c *Counters) scale(f float64) {
+	if f == 1 {
+		return
+	}
+	counts := []*int64{
+		&c.LaneInstructions, &c.FLOPs, &c.TensorFLOPs, &c.Atomics, &c.LocalAccesses,
+		&c.SharedRequests, &c.SharedWavefronts, &c.BankConflicts, &c.Barriers,
+	}
+	for i := range c.Instructions {
+		counts = append(counts, &c.Instructions[i])
+	}
+	for _, t := range []*Traffic{&c.GlobalLoads, &c.GlobalStores} {
+		counts = append(counts, &t.Requests, &t.Sectors, &t.Ideal, &t.Bytes)
+	}
+	for _, n := range counts {
+		*n = int64(math.Round(float64(*n) * f))
+	}
 }
 
 func (t *Traffic) add(o Traffic) {

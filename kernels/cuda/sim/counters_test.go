@@ -112,3 +112,22 @@ func TestTensorCounters(t *testing.T) {
 		t.Errorf("%d FLOPs of tensors in %d instructions, want %d in 6", c.TensorFLOPs, c.Instructions[sim.Tensor], want)
 	}
 }
+
+// A sample of the blocks counts for all of them.
+func TestSample(t *testing.T) {
+	const n = 64 * 1024
+	all, some := newDevice(t, sim.Options{}), newDevice(t, sim.Options{Sample: 8})
+	call, _, _ := siluCall(all, n)
+	want, err := all.machine.Run(context.Background(), call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call, _, _ = siluCall(some, n)
+	got, err := some.machine.Run(context.Background(), call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != want {
+		t.Errorf("8 blocks of %v count %+v, all of them %+v", call.Grid, got, want)
+	}
+}

@@ -7,6 +7,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -19,7 +20,12 @@ type Options struct {
 	Seed    uint64 // of the order in which warps run
 	Workers int    // blocks at a time; default GOMAXPROCS
 	Budget  int64  // instructions of one block before it counts as endless; default 2^28
-	Shared  int    // bytes of shared memory that a block may have; default 163 KiB, that of compute capability 8.0
+
+	// Sample runs only so many blocks of a launch, spread over it, and counts as if
+	// all had run; 0 runs all. What a launch leaves in memory is then incomplete:
+	// for counting at sizes that would take too long.
+	Sample int64
+	Shared int // bytes of shared memory that a block may have; default 163 KiB, that of compute capability 8.0
 }
 
 // Machine runs launches over a memory. It is safe for concurrent use.
@@ -91,7 +97,9 @@ type launch struct {
 	dynamic int // where dynamic shared memory starts
 	shared  int // bytes of shared memory, gaps included
 
-	alone bool // a single block: it races with nobody
+	alone  bool    // a single block, or a sample: nobody to race with
+	blocks int64   // of the grid
+	share  float64 // of them that are run
 
 	next   atomic.Int64 // block
 	atomic sync.Mutex   // held by atomic operations on global memory
@@ -118,7 +126,12 @@ func (m *Machine) Run(ctx context.Context, call cuda.Call) (Counters, error) {
 	defer m.mem.mu.RUnlock()
 	l.pages = m.mem.pages
 	blocks := int64(call.Grid[0]) * int64(call.Grid[1]) * int64(call.Grid[2])
-	l.faulty, l.alone = blocks, blocks == 1
+	l.blocks, l.share = blocks, 1
+	if n := m.options.Sample; n > 0 && n < blocks {
+		l.share = float64(n) / float64(blocks)
+		blocks = n
+	}
+	l.faulty, l.alone = blocks, l.blocks == 1 || l.share < 1
 	if !l.alone {
 		l.races = m.raceCheck(len(l.pages))
 	}
@@ -135,7 +148,18 @@ func (m *Machine) Run(ctx context.Context, call cuda.Call) (Counters, error) {
 		total.Add(w.counters)
 	}
 	m.giveBack(workers, l.races)
+	total.scale(1 / l.share)
 	return total, l.fault
+}
+
+// pick is the number of the i-th block that runs. Of a sample it is spread by the
+// golden ratio, which falls in step with no side of a grid.
+func (l *launch) pick(i int64) int64 {
+	if l.share == 1 {
+		return i
+	}
+	_, part := math.Modf((float64(i) + 0.5) * (math.Phi - 1))
+	return int64(part * float64(l.blocks))
 }
 
 // prepare checks a call against the function it names.

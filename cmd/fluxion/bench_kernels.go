@@ -1,0 +1,312 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"fluxion/engine/device"
+	"fluxion/engine/plan"
+	"fluxion/engine/train"
+	"fluxion/kernels/adamw"
+	"fluxion/kernels/cuda"
+	"fluxion/kernels/cuda/sim"
+	"fluxion/kernels/number"
+
+	"github.com/spf13/cobra"
+)
+
+type benchKernelsOptions struct {
+	benchOptions
+	blocks int64
+}
+
+func newBenchKernels() *cobra.Command {
+	o := &benchKernelsOptions{}
+	c := &cobra.Command{
+		Use:   "kernels",
+		Short: "Count what the CUDA kernels of a training step do, on the simulator",
+		Long: `Run the CUDA kernels of a training step on the simulator and print what a
+profiler would count on a GPU: registers, shared memory and occupancy as ptxas
+assembles them, sectors of global memory for each request, bytes against the
+least that must move, bank conflicts of shared memory, instructions. No time is
+measured. A launch that occurs more than once is run once; of launches with many
+blocks some are run, spread over it, and counted for all.`,
+		Example: "  fluxion bench kernels --preset cifar --batch 16\n  fluxion bench kernels --preset cifar --precision fp32 --json",
+		Args:    noArguments,
+		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.preset, "preset", "cifar", "network")
+	f.IntVar(&o.batch, "batch", 16, "images of a step")
+	f.IntVar(&o.size, "size", 0, "side of the images; 0: the preset's")
+	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
+	f.StringVar(&o.device, "device", "sim", "sim: counts are the simulator's")
+	f.Int64Var(&o.blocks, "blocks", 16, "blocks of a launch that are run; 0: all")
+	f.BoolVar(&o.json, "json", false, "print one JSON object")
+	return c
+}
+
+// countedLaunch is a launch of an operator with what it counted.
+type countedLaunch struct {
+	Operator string        `json:"operator"`
+	Operands string        `json:"operands"`
+	Times    int           `json:"times"` // in the step
+	Ideal    int64         `json:"ideal_bytes"`
+	Bytes    int64         `json:"bytes"` // of whole sectors, loads and stores
+	Calls    []countedCall `json:"calls"`
+}
+
+// countedCall is one launch of a function.
+type countedCall struct {
+	Module             string             `json:"module"`
+	Function           string             `json:"function"`
+	Grid               [3]int             `json:"grid"`
+	Block              [3]int             `json:"block"`
+	Registers          map[string]int     `json:"registers"` // by GPU
+	Shared             int                `json:"shared_bytes"`
+	Blocks             map[string]int     `json:"blocks_per_multiprocessor"`
+	Occupancy          map[string]float64 `json:"occupancy"`
+	Spills             int                `json:"spill_bytes"`
+	LoadSectors        float64            `json:"load_sectors_per_request"`
+	StoreSectors       float64            `json:"store_sectors_per_request"`
+	LoadIdeal          float64            `json:"load_sectors_over_ideal"`
+	StoreIdeal         float64            `json:"store_sectors_over_ideal"`
+	BankConflicts      int64              `json:"bank_conflicts"`
+	SharedWavefronts   int64              `json:"shared_wavefronts"`
+	TensorInstructions int64              `json:"tensor_instructions"`
+	ScalarInstructions int64              `json:"scalar_instructions"`
+	Instructions       map[string]int64   `json:"instructions"`
+	TensorFLOPs        int64              `json:"tensor_flops"`
+	FLOPs              int64              `json:"flops"`
+}
+
+func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
+	if o.device != "sim" {
+		return usagef("--device %s: counts come from sim alone; bench train and bench ops time a device", o.device)
+	}
+	if o.blocks < 0 {
+		return usagef("--blocks %d: want 0 or more", o.blocks)
+	}
+	config, err := o.network()
+	if err != nil {
+		return err
+	}
+	target := device.CUDATarget{}
+	precision, err := device.Precision(o.precision, target)
+	if err != nil {
+		return usagef("--precision: %w", err)
+	}
+	s, err := train.NewStep(train.StepOptions{
+		Config: config, Height: o.size, Width: o.size, Batch: o.batch, Accumulate: 1, Target: target, Precision: precision,
+	})
+	if err != nil {
+		return err
+	}
+	s.Hyper(adamw.Step{LearningRate: 1e-4, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, Count: 1, ClipNorm: 1, AverageRate: 0.99})
+	list, err := countKernels(ctx, s.Micro, o.blocks)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		line, err := json.Marshal(map[string]any{
+			"preset": o.preset, "batch": o.batch, "precision": precision.String(), "device": "sim", "blocks": o.blocks, "launches": list,
+		})
+		if err == nil {
+			_, err = fmt.Fprintf(out, "%s\n", line)
+		}
+		return err
+	}
+	return printCounts(out, o, precision, list)
+}
+
+// countKernels runs every distinct launch of a plan on the simulator.
+func countKernels(ctx context.Context, p *plan.Plan, blocks int64) ([]countedLaunch, error) {
+	total := int64(0)
+	for _, n := range p.Sizes {
+		total += int64(n) + 1<<16
+	}
+	memory := sim.NewMemory(total)
+	var base [plan.Regions]cuda.Address
+	for r, n := range p.Sizes {
+		if n == 0 {
+			continue
+		}
+		var err error
+		if base[r], err = memory.Alloc(n); err != nil {
+			return nil, err
+		}
+		if err := memory.Fill(base[r], n, anyNumber); err != nil {
+			return nil, err
+		}
+	}
+	calls, table, err := device.Calls(p, base)
+	if err != nil {
+		return nil, err
+	}
+	machine := sim.New(memory, sim.Options{Sample: blocks})
+	known := map[string]int{}
+	var list []countedLaunch
+	for i, l := range p.Launches {
+		key := l.Kernel.String() + operandText(l)
+		if at, ok := known[key]; ok {
+			list[at].Times++
+			continue
+		}
+		known[key] = len(list)
+		if err := refill(memory, base, l); err != nil {
+			return nil, err
+		}
+		c := countedLaunch{Operator: l.Kernel.String(), Operands: operandText(l), Times: 1, Ideal: idealBytes(l)}
+		for _, call := range calls[i] {
+			if len(table) > plan.TableHead { // a kernel may have moved the counter on
+				if err := memory.Write(base[plan.Table], table); err != nil {
+					return nil, err
+				}
+			}
+			counters, err := machine.Run(ctx, call)
+			if err != nil {
+				return nil, fmt.Errorf("%v: %w", l.Kernel, err)
+			}
+			counted := newCountedCall(call, counters)
+			c.Bytes += 32 * (counters.GlobalLoads.Sectors + counters.GlobalStores.Sectors)
+			c.Calls = append(c.Calls, counted)
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+// anyNumber is what memory is filled with: 0.0115 as bfloat16 and as float32.
+var anyNumber = []byte{0x3c}
+
+// refill makes the small inputs of a launch numbers again: samples of earlier
+// launches may have left anything, and a kernel may look at a norm.
+func refill(memory *sim.Memory, base [plan.Regions]cuda.Address, l plan.Launch) error {
+	const small = 64 << 10
+	for _, t := range l.In {
+		n := ((t.Rows()-1)*t.Pitch + t.Cols()) * t.Type.Size()
+		if n > small || t.Region == plan.Table {
+			continue
+		}
+		if err := memory.Fill(base[t.Region]+cuda.Address(t.Offset), n, anyNumber); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// idealBytes is the traffic of a launch that reads and writes everything once.
+func idealBytes(l plan.Launch) int64 {
+	n := l.Cost.Bytes
+	for _, t := range []*plan.Tensor{l.Add, l.PerImage} {
+		if t != nil {
+			n += int64(t.Values() * t.Type.Size())
+		}
+	}
+	return n
+}
+
+// operandText is types, shapes and gaps of operands, without their places.
+func operandText(l plan.Launch) string {
+	text := func(t plan.Tensor) string {
+		s := fmt.Sprintf("%v%v", t.Type, t.Shape)
+		if t.Pitch != t.Cols() {
+			s += fmt.Sprintf("/%d", t.Pitch)
+		}
+		return s
+	}
+	var parts []string
+	for _, t := range l.In {
+		parts = append(parts, text(t))
+	}
+	s := strings.Join(parts, " ") + " → " + text(l.Out)
+	if l.PerImage != nil {
+		s += " + per image"
+	}
+	if l.Add != nil {
+		s += " + addend"
+	}
+	return s
+}
+
+func newCountedCall(call cuda.Call, c sim.Counters) countedCall {
+	ratio := func(t sim.Traffic) float64 { return float64(t.Sectors) / float64(max(t.Ideal, 1)) }
+	k := countedCall{
+		Module: call.Module.Name, Function: call.Function, Grid: call.Grid, Block: call.Block,
+		Registers: map[string]int{}, Blocks: map[string]int{}, Occupancy: map[string]float64{}, Instructions: map[string]int64{},
+		LoadSectors: c.GlobalLoads.SectorsPerRequest(), StoreSectors: c.GlobalStores.SectorsPerRequest(),
+		LoadIdeal: ratio(c.GlobalLoads), StoreIdeal: ratio(c.GlobalStores),
+		BankConflicts: c.BankConflicts, SharedWavefronts: c.SharedWavefronts, TensorInstructions: c.Instructions[sim.Tensor],
+		TensorFLOPs: c.TensorFLOPs, FLOPs: c.FLOPs,
+	}
+	for class := range sim.Classes {
+		k.Instructions[class.String()] = c.Instructions[class]
+		if class != sim.Tensor {
+			k.ScalarInstructions += c.Instructions[class]
+		}
+	}
+	for gpu := range cuda.Multiprocessors {
+		if r, ok := call.Needs(gpu); ok {
+			k.Registers[gpu], k.Shared = r.Registers, r.Shared+call.Shared
+			k.Spills = max(k.Spills, r.Spills)
+		}
+		k.Blocks[gpu], k.Occupancy[gpu] = call.Occupancy(gpu)
+	}
+	return k
+}
+
+// printCounts prints a line for each function, over all its launches.
+func printCounts(out io.Writer, o *benchKernelsOptions, precision number.Type, list []countedLaunch) error {
+	type row struct {
+		times, calls       int
+		worst              countedCall
+		bytes, ideal       int64
+		conflicts, waves   int64
+		tensor, scalar     int64
+		tensorFLOPs, flops int64
+	}
+	rows := map[string]*row{}
+	for _, l := range list {
+		for _, c := range l.Calls {
+			r := rows[c.Function]
+			if r == nil {
+				r = &row{worst: c}
+				rows[c.Function] = r
+			}
+			n := int64(l.Times)
+			r.times += l.Times
+			r.calls = max(r.calls, len(l.Calls))
+			r.conflicts += n * c.BankConflicts
+			r.waves += n * c.SharedWavefronts
+			r.tensor += n * c.TensorInstructions
+			r.scalar += n * c.ScalarInstructions
+			r.worst.LoadIdeal, r.worst.StoreIdeal = max(r.worst.LoadIdeal, c.LoadIdeal), max(r.worst.StoreIdeal, c.StoreIdeal)
+			r.worst.Shared = max(r.worst.Shared, c.Shared)
+			if len(l.Calls) == 1 {
+				r.bytes, r.ideal = r.bytes+n*l.Bytes, r.ideal+n*l.Ideal
+			}
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "Training step, preset %s, batch %d, %v, counted on the simulator; nothing here is a time.\n\n", o.preset, o.batch, precision)
+	b.WriteString("| function | launches | registers | shared | blocks/SM 80, 86, 89, 90a | sectors/load | sectors/store | sectors over ideal | bytes over ideal | conflicts/wavefronts | tensor instr. | other instr. |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		r := rows[name]
+		w := r.worst
+		bytes := "" // a launch of several functions hands numbers from one to the next
+		if r.ideal > 0 {
+			bytes = fmt.Sprintf("%.2f", float64(r.bytes)/float64(r.ideal))
+		}
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d, %d, %d, %d | %.1f | %.1f | %.2f, %.2f | %s | %d/%d | %d | %d |\n",
+			name, r.times, w.Registers["sm_80"], w.Shared, w.Blocks["sm_80"], w.Blocks["sm_86"], w.Blocks["sm_89"], w.Blocks["sm_90a"],
+			w.LoadSectors, w.StoreSectors, w.LoadIdeal, w.StoreIdeal, bytes, r.conflicts, r.waves, r.tensor, r.scalar)
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"fluxion/engine/device"
+
+	"github.com/spf13/cobra"
+)
+
+type benchOpsOptions struct {
+	benchOptions
+	sample bool
+	top    int
+}
+
+func newBenchOps() *cobra.Command {
+	o := &benchOpsOptions{}
+	c := &cobra.Command{
+		Use:   "ops",
+		Short: "Time every distinct launch of a step",
+		Long: `Time every distinct launch of a training step, or with --sample of a network
+evaluation, and print where the time goes: shapes, how often, time and share,
+arithmetic and traffic against the peaks of the device, which are measured in
+the same run on the CPU. Traffic is what a launch must move at least.`,
+		Example: "  fluxion bench ops --preset cifar --batch 16\n  fluxion bench ops --preset tiny --batch 64 --sample --json",
+		Args:    noArguments,
+		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.preset, "preset", "cifar", "network")
+	f.IntVar(&o.batch, "batch", 16, "images of a step")
+	f.IntVar(&o.size, "size", 0, "side of the images; 0: the preset's")
+	f.BoolVar(&o.sample, "sample", false, "a network evaluation instead of a training step")
+	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
+	f.IntVar(&o.steps, "steps", 3, "steps timed, after one that is not; the median counts")
+	f.IntVar(&o.top, "top", 25, "launches printed, the longest first; 0: all")
+	f.StringVar(&o.device, "device", "auto", deviceHelp)
+	f.IntVar(&o.threads, "threads", 0, "0: all there are")
+	f.BoolVar(&o.json, "json", false, "print one JSON object with all launches")
+	return c
+}
+
+// timedOp is a distinct launch with the time that all of its kind take in a step.
+type timedOp struct {
+	Operator string  `json:"operator"`
+	Operands string  `json:"operands"`
+	Times    int     `json:"times"`
+	Seconds  float64 `json:"seconds"` // of all of them together
+	Share    float64 `json:"share"`
+	FLOPS    float64 `json:"flops"` // a second
+	Bytes    float64 `json:"bytes"` // a second
+
+	flops, bytes int64
+}
+
+// opsResult is what bench ops prints.
+type opsResult struct {
+	Work      string    `json:"work"`
+	Preset    string    `json:"preset"`
+	Batch     int       `json:"batch"`
+	Precision string    `json:"precision"`
+	Device    string    `json:"device"`
+	Simulated bool      `json:"simulated"` // times mean nothing
+	Seconds   float64   `json:"seconds"`   // of all launches
+	PeakFLOPS float64   `json:"peak_flops"`
+	PeakBytes float64   `json:"peak_bytes"`
+	Ops       []timedOp `json:"ops"`
+}
+
+func (o *benchOpsOptions) run(ctx context.Context, out io.Writer) (err error) {
+	if o.steps < 1 || o.threads < 0 || o.top < 0 {
+		return usagef("--steps %d --threads %d --top %d: want 1 or more steps, and 0 or more of the others", o.steps, o.threads, o.top)
+	}
+	config, err := o.network()
+	if err != nil {
+		return err
+	}
+	dev, err := openDevice(o.device, o.threads)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dev.Close()) }()
+	precision, err := device.Precision(o.precision, dev.Target())
+	if err != nil {
+		return usagef("--precision: %w", err)
+	}
+	w, err := o.work(dev, config, precision, !o.sample)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.free()) }()
+	ops, err := o.time(ctx, w)
+	if err != nil {
+		return err
+	}
+	r := opsResult{
+		Work: workName(!o.sample), Preset: o.preset, Batch: o.batch, Precision: precision.String(), Device: dev.Describe(), Simulated: dev.Simulated(),
+		PeakFLOPS: dev.PeakFLOPS(precision), PeakBytes: dev.PeakBytes(), Ops: ops,
+	}
+	for _, op := range ops {
+		r.Seconds += op.Seconds
+	}
+	for i := range r.Ops {
+		r.Ops[i].Share = r.Ops[i].Seconds / r.Seconds
+	}
+	if o.json {
+		line, err := json.Marshal(r)
+		if err == nil {
+			_, err = fmt.Fprintf(out, "%s\n", line)
+		}
+		return err
+	}
+	return r.print(out, o.top)
+}
+
+// time runs the work launch by launch and groups what is alike, the longest first.
+func (o *benchOpsOptions) time(ctx context.Context, w work) ([]timedOp, error) {
+	if err := w.step(); err != nil {
+		return nil, err
+	}
+	times := make([][]float64, len(w.plan.Launches))
+	for range o.steps {
+		last := time.Now()
+		err := w.launches(func(i int) error {
+			now := time.Now()
+			times[i] = append(times[i], now.Sub(last).Seconds())
+			last = now
+			return context.Cause(ctx)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	known := map[string]int{}
+	var ops []timedOp
+	for i, l := range w.plan.Launches {
+		name, operands := l.Kernel.String(), operandText(l)
+		at, ok := known[name+operands]
+		if !ok {
+			at = len(ops)
+			known[name+operands] = at
+			ops = append(ops, timedOp{Operator: name, Operands: operands})
+		}
+		slices.Sort(times[i])
+		op := &ops[at]
+		op.Times++
+		op.Seconds += times[i][len(times[i])/2]
+		op.flops += l.Cost.FLOPs
+		op.bytes += idealBytes(l)
+	}
+	for i := range ops {
+		op := &ops[i]
+		op.FLOPS, op.Bytes = float64(op.flops)/op.Seconds, float64(op.bytes)/op.Seconds
+	}
+	slices.SortStableFunc(ops, func(a, b timedOp) int { return cmp.Compare(b.Seconds, a.Seconds) })
+	return ops, nil
+}
+
+func (r opsResult) print(out io.Writer, top int) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s, batch %d, %s, %s: %.1f ms in launches; peaks %.0f GFLOP/s, %.1f GB/s\n",
+		r.Work, r.Preset, r.Batch, r.Precision, r.Device, 1e3*r.Seconds, r.PeakFLOPS/1e9, r.PeakBytes/1e9)
+	if r.Simulated {
+		b.WriteString("The device is simulated: these times say nothing about a GPU.\n")
+	}
+	fmt.Fprintf(&b, "\n%8s %6s %5s %9s %8s  %s\n", "ms", "share", "times", "GFLOP/s", "GB/s", "launch")
+	rest, restTime := 0, 0.0
+	for i, op := range r.Ops {
+		if top > 0 && i >= top {
+			rest, restTime = rest+op.Times, restTime+op.Seconds
+			continue
+		}
+		fmt.Fprintf(&b, "%8.2f %5.1f%% %5d %9.1f %8.1f  %s: %s\n", 1e3*op.Seconds, 100*op.Share, op.Times, op.FLOPS/1e9, op.Bytes/1e9, op.Operator, op.Operands)
+	}
+	if rest > 0 {
+		fmt.Fprintf(&b, "%8.2f %5.1f%% %5d %9s %8s  all others\n", 1e3*restTime, 100*restTime/r.Seconds, rest, "", "")
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
