@@ -127,15 +127,6 @@ def assemble(module, ptx, gpu):
     return lines
 
 
-def build(path, target):
-    """The file, the text and the table's lines of one module for one target."""
-    module = os.path.basename(path)[: -len(".cu")] + ("" if target == "compute_80" else "_" + target)
-    ptx = compile_ptx(path, target)
-    shipped = "/testdata/" not in path  # kernels that only tests run are not in the table
-    lines = [line for gpu in GPUS[target] if shipped for line in assemble(module, ptx, gpu)]
-    return os.path.join(os.path.dirname(path), module + ".ptx"), ptx, module, lines
-
-
 def jobs(names):
     paths = sorted(glob.glob("kernels/**/*.cu", recursive=True))
     stems = [os.path.basename(p)[: -len(".cu")] for p in paths]
@@ -166,17 +157,24 @@ def main():
     options = parser.parse_args()
     work = list(jobs(options.names))
     with concurrent.futures.ProcessPoolExecutor() as pool:
-        built = list(pool.map(build, *zip(*work))) if work else []
+        compiled = list(pool.map(compile_ptx, *zip(*work))) if work else []
+        modules, files, tasks = [], {}, []
+        for (path, target), ptx in zip(work, compiled):
+            module = os.path.basename(path)[: -len(".cu")] + ("" if target == "compute_80" else "_" + target)
+            modules.append(module)
+            files[os.path.join(os.path.dirname(path), module + ".ptx")] = ptx
+            if "/testdata/" not in path:  # kernels that only tests run are not in the table
+                tasks += [(module, ptx, gpu) for gpu in GPUS[target]]
+        tasks.sort(key=lambda task: -len(task[1]))  # the longest first, for they take longest
+        built = list(pool.map(assemble, *zip(*tasks))) if tasks else []
 
-    files = {path: ptx for path, ptx, _, _ in built}
     before = [tuple(line.split("\t")) for line in read(TABLE).splitlines()[1:]]
-    lines = [tuple(map(str, line)) for _, _, _, of in built for line in of]
+    lines = [tuple(map(str, line)) for of in built for line in of]
     for line in lines:
         for old in before:
             if old[:3] == line[:3] and old[-1] != line[-1]:
                 print(f"ptx: {line[1]} on {line[2]}: {old[-1]} blocks a multiprocessor become {line[-1]}", file=sys.stderr)
     if options.names:
-        modules = {module for _, _, module, _ in built}
         lines += [line for line in before if line[0] not in modules]
     files[TABLE] = "".join("\t".join(line) + "\n" for line in [tuple(COLUMNS), *sorted(set(lines))])
 
