@@ -8,8 +8,10 @@ package driver
 
 import (
 	"fmt"
+	"sync"
 
 	"fluxion/kernels/cuda"
+	"fluxion/kernels/cuda/simdriver"
 )
 
 // Names of drivers, as the environment variable FLUXION_CUDA_DRIVER has them.
@@ -17,6 +19,9 @@ const (
 	NVIDIA    = "nvidia" // and the empty name
 	Simulated = "sim"    // runs on the CPU what a GPU would: for tests
 )
+
+// simulator is the simulated GPU of this process, whoever asks for it.
+var simulator = sync.OnceValue(func() *simdriver.Driver { return simdriver.New(simdriver.Options{}) })
 
 // Select returns a driver by its name. The program has one at a time: devices
 // that another one opened must be closed before. An error says in one line what

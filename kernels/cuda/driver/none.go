@@ -6,13 +6,10 @@ import (
 	"errors"
 
 	"fluxion/kernels/cuda"
-	"fluxion/kernels/cuda/simdriver"
 )
 
 func nvidia() (cuda.Driver, error) {
 	return nil, errors.New("this program was built without its GPU path: build it with -tags gpu (a C compiler and cuda.h are needed, see scripts/gpu-env.sh)")
 }
 
-func simulated() (cuda.Driver, error) {
-	return simdriver.New(simdriver.Options{}).Direct(), nil
-}
+func simulated() (cuda.Driver, error) { return simulator().Direct(), nil }

@@ -15,7 +15,12 @@ func nvidia() (cuda.Driver, error) {
 	return api{}, nil
 }
 
-func simulated() (cuda.Driver, error) { return Simulate(simdriver.New(simdriver.Options{})), nil }
+func simulated() (cuda.Driver, error) {
+	if bind.Simulator() == simulator() {
+		return api{}, nil
+	}
+	return Simulate(simulator()), nil
+}
 
 // Simulate returns the driver over a simulated one: everything but NVIDIA's library
 // and the GPU is as in earnest.

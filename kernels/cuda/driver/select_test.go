@@ -1,9 +1,11 @@
 package driver_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
+	"fluxion/kernels/cuda"
 	"fluxion/kernels/cuda/driver"
 )
 
@@ -15,6 +17,31 @@ func TestSelectSimulated(t *testing.T) {
 	devices, err := d.Devices()
 	if err != nil || len(devices) != 1 || !devices[0].Simulated || devices[0].Name != "Fluxion simulator (sm_80)" {
 		t.Errorf("devices %+v, %v", devices, err)
+	}
+}
+
+// TestSelectAgain checks that devices of one driver stay usable when it is asked for again.
+func TestSelectAgain(t *testing.T) {
+	var devices []cuda.Device
+	for range 2 {
+		d, err := driver.Select(driver.Simulated)
+		if err != nil {
+			t.Fatal(err)
+		}
+		device, err := d.Open(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		devices = append(devices, device)
+	}
+	for _, device := range devices {
+		a, err := device.Alloc(16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(device.Free(a), device.Close()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
