@@ -64,30 +64,13 @@ func (t tiles) argument() []byte { return cuda.Args(t.Cols, t.per, t.columns, t.
 
 func ceil(a, b int) int { return (a + b - 1) / b }
 
-// Partials are the statistics of parts of a tensor, as a kernel that makes the
-// tensor can leave them on the way: for each image, for each of Chunks sets of
-// its values that together are the image, three float32 vectors with an element
-// for each group:
-//
-//	count, mean, Σ(x − mean)²   of the group's values in the chunk
-//
-// that is, [images][chunks][3][groups]. A count of 0 is an empty chunk. Chunks may
-// differ in size, but an image's must not depend on the other images.
-type Partials struct {
-	Address cuda.Address
-	Chunks  int // of an image
-}
-
-// PartialBytes is the size of the partials of so many images, chunks of each, and groups.
-func PartialBytes(images, chunks, groups int) int { return 12 * images * chunks * groups }
-
-// Join launches the kernel that makes statistics (N,Groups,2) of partials: mean and 1/√(variance+ε).
-func Join(stats cuda.Operand, p Partials, epsilon float64) cuda.Call {
-	images, groups := stats.Shape[0], stats.Shape[1]
+// join launches the kernel that makes statistics (N,Groups,2) of partials: mean and 1/√(variance+ε).
+func join(stats cuda.Operand, p cuda.Partials, epsilon float64) cuda.Call {
+	images := stats.Shape[0]
 	return cuda.Call{
 		Module: module, Function: "groupnorm_stats",
-		Grid: [3]int{ceil(images*groups, 128), 1, 1}, Block: [3]int{128, 1, 1},
-		Args: cuda.Args(stats.Address, p.Address, images, groups, p.Chunks, float32(epsilon)),
+		Grid: [3]int{ceil(images*p.Groups, 128), 1, 1}, Block: [3]int{128, 1, 1},
+		Args: cuda.Args(stats.Address, p.Address, images, p.Groups, p.Chunks, float32(epsilon)),
 	}
 }
 
@@ -98,14 +81,17 @@ func (t tiles) chunks(x cuda.Operand) (rows, n int) {
 	return ceil(pixels, n), n
 }
 
-// CUDAScratch holds the partials of either variant of the kernel.
+// CUDAScratch holds the partials of either variant of the kernel, if it must make them.
 func (s statsOp) CUDAScratch(l cuda.Launch) int {
+	if l.Partials.Chunks > 0 {
+		return 0
+	}
 	x, most := l.In[0], 0
 	for _, vector := range []int{1, 16 / x.Type.Size()} {
 		if x.Cols%vector == 0 {
 			t := newTiles(s.o.Groups, cuda.NewTiles(x.Rows, x.Cols, vector))
 			_, n := t.chunks(x)
-			most = max(most, PartialBytes(x.Shape[0], n*t.parts, s.o.Groups))
+			most = max(most, cuda.Partials{Groups: s.o.Groups, Chunks: n * t.parts}.Bytes(x.Shape[0]))
 		}
 	}
 	return most
@@ -116,12 +102,12 @@ func (s statsOp) CUDAGroups() int { return s.o.Groups }
 
 func (s statsOp) CUDA(l cuda.Launch) []cuda.Call {
 	if p := l.Partials; p.Address != 0 {
-		return []cuda.Call{Join(l.Out, Partials{p.Address, p.Chunks}, s.o.Epsilon)}
+		return []cuda.Call{join(l.Out, p, s.o.Epsilon)}
 	}
 	x := l.In[0]
 	t := newTiles(s.o.Groups, cuda.Over(x))
 	rows, chunks := t.chunks(x)
-	partials := Partials{l.Scratch, chunks * t.parts}
+	partials := cuda.Partials{Address: l.Scratch, Groups: s.o.Groups, Chunks: chunks * t.parts}
 	var whole cuda.Address // where statistics go at once
 	if partials.Chunks == 1 {
 		whole = l.Out.Address
@@ -136,7 +122,7 @@ func (s statsOp) CUDA(l cuda.Launch) []cuda.Call {
 			whole, float32(s.o.Epsilon)),
 	}}
 	if whole == 0 {
-		calls = append(calls, Join(l.Out, partials, s.o.Epsilon))
+		calls = append(calls, join(l.Out, partials, s.o.Epsilon))
 	}
 	return calls
 }

@@ -23,7 +23,7 @@ constexpr int rows_held = 8; // rows of a thread in partials; cuda.go's rowsHeld
 
 __device__ inline float2 statistics(float mean, float variance, float epsilon) { return make_float2(mean, 1 / sqrtf(variance + epsilon)); }
 
-// partials writes the Partials (cuda.go) of a chunk of rows of an image. A thread
+// partials writes the cuda.Partials of a chunk of rows of an image. A thread
 // holds its values in registers, so that mean and squares are two exact passes;
 // then each warp joins the columns and rows of a group. Where a chunk is a whole
 // image, its statistics are written instead.
