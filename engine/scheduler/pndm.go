@@ -1,10 +1,7 @@
 package scheduler
 
 import (
-	"math"
-
 	"fluxion/engine/process"
-	"fluxion/engine/sampler"
 )
 
 // pndm is Liu et al., "Pseudo Numerical Methods for Diffusion Models on
@@ -172,31 +169,6 @@ func (r *pndmRun) multistep(from int, calls []int) error {
 		if err := r.move(r.ddim(r.state, t, s, sum), 0); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// tcd jumps along the trajectory to time (1−η) s and adds noise up to s: Zheng
-// et al. (2024), algorithm 4.
-func (p *planner) tcd(times, alphas []float64, eta float64) error {
-	if !(eta >= 0 && eta <= 1) {
-		return refuse("eta", eta, "a number from 0 to 1")
-	}
-	p.Method, p.End = "tcd", p.points[len(p.points)-1]
-	for i, t := range p.points[:len(times)] {
-		s := p.points[i+1]
-		jump := p.at(alphas, int(math.Floor((1-eta)*s.NetworkTime)), s)
-		x, eps, err := t.Convert()
-		if err != nil {
-			return err
-		}
-		ratio := s.Alpha / jump.Alpha
-		next := x.Plus(ratio*jump.Alpha, eps, ratio*jump.Sigma)
-		row := sampler.Row{Call: t, A: next.Z, B: []float64{next.Y}, X: x}
-		if i+1 < len(times) {
-			row.C = math.Sqrt(math.Max(0, 1-ratio*ratio))
-		}
-		p.addRow(row, 0)
 	}
 	return nil
 }

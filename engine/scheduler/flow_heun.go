@@ -1,0 +1,26 @@
+package scheduler
+
+// flowHeun is Heun's method on the flow path.
+type flowHeun struct {
+	NumTrainTimesteps int     `json:"num_train_timesteps"`
+	Shift             float64 `json:"shift"`
+}
+
+func newFlowHeun() Class { return &flowHeun{1000, 1} }
+
+func (c *flowHeun) plan(p *planner) error {
+	shift, err := flowShift(p, dynamicShift{}, c.Shift)
+	if err != nil {
+		return err
+	}
+	sigmas, err := flowGrid(p, c.NumTrainTimesteps, c.Shift != 1, shift)
+	if err != nil {
+		return err
+	}
+	p.output("flow_prediction")
+	for _, s := range sigmas {
+		p.flow(float64(c.NumTrainTimesteps)*s, s)
+	}
+	p.data()
+	return p.run(method{name: "heun"})
+}
