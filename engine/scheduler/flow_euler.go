@@ -55,7 +55,9 @@ func (c *flowEuler) plan(p *planner) error {
 			return err
 		}
 	}
-	p.output("flow_prediction")
+	if err := p.output("flow_prediction"); err != nil {
+		return err
+	}
 	n := float64(c.NumTrainTimesteps)
 	for _, s := range sigmas {
 		if c.InvertSigmas {
@@ -65,7 +67,9 @@ func (c *flowEuler) plan(p *planner) error {
 		}
 	}
 	if c.InvertSigmas { // time runs from noise to data, and the velocity with it
-		p.output("inverted_flow_prediction")
+		if err := p.output(invertedFlow); err != nil {
+			return err
+		}
 	}
 	p.data()
 	if c.StochasticSampling {

@@ -17,7 +17,9 @@ func (c *flowHeun) plan(p *planner) error {
 	if err != nil {
 		return err
 	}
-	p.output("flow_prediction")
+	if err := p.output("flow_prediction"); err != nil {
+		return err
+	}
 	for _, s := range sigmas {
 		p.flow(float64(c.NumTrainTimesteps)*s, s)
 	}

@@ -123,6 +123,9 @@ func (p *planner) discreteOrFlow(b betas, zero bool, prediction string, schedule
 	return b.cumulated(zero, schedules...)
 }
 
+// invertedFlow is no key of diffusers: the velocity from noise to data.
+const invertedFlow = "inverted flow_prediction"
+
 // output sets what the network gives at the points that follow.
 func (p *planner) output(prediction string) error {
 	rows := map[string]func(q process.Point) (a, b float64){
@@ -133,8 +136,8 @@ func (p *planner) output(prediction string) error {
 			n := math.Hypot(q.Alpha, q.Sigma)
 			return -q.Sigma / n, q.Alpha / n
 		},
-		"flow_prediction":          func(process.Point) (float64, float64) { return -1, 1 },
-		"inverted_flow_prediction": func(process.Point) (float64, float64) { return 1, -1 },
+		"flow_prediction": func(process.Point) (float64, float64) { return -1, 1 },
+		invertedFlow:      func(process.Point) (float64, float64) { return 1, -1 },
 	}
 	p.Output, p.row = prediction, rows[prediction]
 	if p.row == nil {
