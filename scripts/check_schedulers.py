@@ -468,10 +468,9 @@ def report(path, described, counts, defects, refusals, failures, worst):
         if kind in counts:
             c = counts[kind]
             lines.append(f"| {kind} | {sum(c.values())} | {c['agrees']} | {c['corrected']} | {c['ours alone']} | {c['refused']} | {worst[kind]:.0e} |")
-    lines += ["", "## What is corrected", "", "| name | runs | diffusers | Fluxion |", "|---|---:|---|---|"]
+    lines += ["", "## What is corrected", "", "| name | runs | what |", "|---|---:|---|"]
     for name, n in sorted(defects.items()):
-        d = described[name]
-        lines.append(f"| {name} | {n} | {d['theirs']} | {d['ours']} |")
+        lines.append(f"| {name} | {n} | {described[name]} |")
     lines += ["", "## What is refused", "", "| class | as it is | with compat | line |", "|---|---:|---:|---|"]
     for (kind, reason), (plain, compat) in sorted(refusals.items()):
         lines.append(f"| {kind} | {plain} | {compat} | {reason} |")
@@ -491,7 +490,7 @@ def main():
 
     modules = {kind: in_float64(module) for kind, module in MODULES.items()}
     known = json.loads(subprocess.run([args.fluxion, "trace", "--list", "--json"], capture_output=True, text=True, check=True).stdout)
-    described = {d["name"]: d for d in known["defects"]}
+    described = {d["name"]: d["about"] for d in known["defects"]}
     counts, worst = defaultdict(lambda: defaultdict(int)), defaultdict(float)
     defects, failures = defaultdict(int), defaultdict(int)
     refusals, kept, wrong = defaultdict(lambda: [0, 0]), defaultdict(list), []

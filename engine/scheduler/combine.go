@@ -71,7 +71,7 @@ func (r *recorder) call(q process.Point, a, b float64) error {
 	if err != nil {
 		return err
 	}
-	r.p.addRow(sampler.Row{Call: q, X: x, Keep: keep}, 0)
+	r.p.addRow(sampler.Row{Call: q, X: x, Keep: keep})
 	r.said = append(r.said, r.place())
 	return nil
 }

@@ -32,29 +32,29 @@ const Version = "0.42.1"
 
 // classes of diffusers by name, with the constructor's defaults.
 var classes = []struct {
-	name string
-	make func() Class
+	name, about string
+	make        func() Class
 }{
-	{"DDPMScheduler", newDDPM},
-	{"DDIMScheduler", newDDIM},
-	{"DDIMInverseScheduler", newDDIMInverse},
-	{"DPMSolverMultistepScheduler", newDPMMultistep},
-	{"DPMSolverMultistepInverseScheduler", newDPMInverse},
-	{"DPMSolverSinglestepScheduler", newDPMSinglestep},
-	{"UniPCMultistepScheduler", newUniPC},
-	{"DEISMultistepScheduler", newDEIS},
-	{"EulerDiscreteScheduler", newEuler},
-	{"EulerAncestralDiscreteScheduler", newEulerAncestral},
-	{"HeunDiscreteScheduler", newHeun},
-	{"LMSDiscreteScheduler", newLMS},
-	{"PNDMScheduler", newPNDM},
-	{"EDMEulerScheduler", newEDMEuler},
-	{"EDMDPMSolverMultistepScheduler", newEDMDPM},
-	{"FlowMatchEulerDiscreteScheduler", newFlowEuler},
-	{"FlowMatchHeunDiscreteScheduler", newFlowHeun},
-	{"LCMScheduler", newLCM},
-	{"TCDScheduler", newTCD},
-	{"CMStochasticIterativeScheduler", newConsistency},
+	{"DDPMScheduler", "ddpm on a discrete schedule", newDDPM},
+	{"DDIMScheduler", "ddim, with noise by eta", newDDIM},
+	{"DDIMInverseScheduler", "ddim from data to noise", newDDIMInverse},
+	{"DPMSolverMultistepScheduler", "dpm++-2m, dpm++-3m and their SDE forms, in x or eps", newDPMMultistep},
+	{"DPMSolverMultistepInverseScheduler", "the same from data to noise", newDPMInverse},
+	{"DPMSolverSinglestepScheduler", "dpm-singlestep, in x or eps", newDPMSinglestep},
+	{"UniPCMultistepScheduler", "unipc", newUniPC},
+	{"DEISMultistepScheduler", "deis", newDEIS},
+	{"EulerDiscreteScheduler", "ddim on z = x + σε", newEuler},
+	{"EulerAncestralDiscreteScheduler", "ddpm on z = x + σε", newEulerAncestral},
+	{"HeunDiscreteScheduler", "heun on z = x + σε", newHeun},
+	{"LMSDiscreteScheduler", "lms on z = x + σε", newLMS},
+	{"PNDMScheduler", "pndm", newPNDM},
+	{"EDMEulerScheduler", "ddim on EDM's schedule and output", newEDMEuler},
+	{"EDMDPMSolverMultistepScheduler", "dpm++-2m, dpm++-3m on EDM's schedule and output", newEDMDPM},
+	{"FlowMatchEulerDiscreteScheduler", "euler on the flow path, or lcm where stochastic", newFlowEuler},
+	{"FlowMatchHeunDiscreteScheduler", "heun on the flow path", newFlowHeun},
+	{"LCMScheduler", "lcm", newLCM},
+	{"TCDScheduler", "tcd", newTCD},
+	{"CMStochasticIterativeScheduler", "multistep consistency", newConsistency},
 }
 
 // Names returns the classes that Read knows.
@@ -64,6 +64,15 @@ func Names() []string {
 		names[i] = c.name
 	}
 	return names
+}
+
+// List returns what the classes are, by name.
+func List() map[string]string {
+	list := map[string]string{}
+	for _, c := range classes {
+		list[c.name] = c.about
+	}
+	return list
 }
 
 // Class is the keys of one of diffusers' classes: a pointer to a struct whose

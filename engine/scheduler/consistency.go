@@ -25,6 +25,7 @@ func (c *consistency) plan(p *planner) error {
 	if err := p.limit(clipping{c.ClipDenoised, 1}, noThreshold); err != nil {
 		return err
 	}
+	p.clock = logClock(c.SigmaMin, c.SigmaMax)
 	stride := c.NumTrainTimesteps / p.Steps
 	a, b := math.Pow(c.SigmaMax, 1/c.Rho), math.Pow(c.SigmaMin, 1/c.Rho)
 	for i := range p.Steps {
@@ -34,5 +35,5 @@ func (c *consistency) plan(p *planner) error {
 	}
 	// Noise comes on top of σ_min, which the network's answer has.
 	p.data()
-	return p.run(method{name: "consistency", boundary: always(1, 0), floor: c.SigmaMin, scale: c.SNoise})
+	return p.run(method{name: "lcm", floor: c.SigmaMin, scale: c.SNoise})
 }

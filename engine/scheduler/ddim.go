@@ -1,5 +1,7 @@
 package scheduler
 
+import "fluxion/engine/sampler"
+
 // ddim is Song, Meng, Ermon, "Denoising Diffusion Implicit Models" (2021).
 type ddim struct {
 	betas
@@ -37,7 +39,7 @@ func (c *ddim) plan(p *planner) error {
 			p.aim(i, alphas, int(n)-stride)
 		}
 	}
-	return p.run(method{name: "ddim", eta: p.eta(0)})
+	return p.run(method{name: "ddim", options: sampler.Options{Eta: p.eta(nil)}})
 }
 
 // strided reports whether every time less the stride is the next one, and the

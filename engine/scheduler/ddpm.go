@@ -37,7 +37,7 @@ func (c *ddpm) plan(p *planner) error {
 	switch c.VarianceType {
 	case "fixed_small", "fixed_small_log": // the same numbers
 	case "fixed_large", "fixed_large_log":
-		m.large = true
+		m.options.Variance = "large"
 		if c.VarianceType == "fixed_large_log" && !p.correct(logVariance) {
 			return refuse("variance_type", c.VarianceType, "fixed_large: diffusers takes the root of a logarithm, which is not a number")
 		}

@@ -1,5 +1,7 @@
 package scheduler
 
+import "fluxion/engine/sampler"
+
 // deis is Zhang and Chen, "Fast Sampling of Diffusion Models with Exponential
 // Integrator" (2023): log-rho multistep.
 type deis struct {
@@ -68,5 +70,5 @@ func (c *deis) plan(p *planner) error {
 	} else {
 		p.ratio(0, table[0])
 	}
-	return p.run(method{name: "deis", noise: true, orders: c.orders(len(l.times), false)})
+	return p.run(c.ends(method{name: "deis", options: sampler.Options{Order: c.SolverOrder}}, len(l.times), false))
 }

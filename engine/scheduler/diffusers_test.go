@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"fluxion/engine/process"
+	"fluxion/engine/trace"
 )
 
 // fixture is one run of diffusers' own loop in float64, by
@@ -27,10 +29,25 @@ func (f fixture) String() string { return fmt.Sprintf("%s steps=%d", f.Config, f
 // The script's start and formula.
 var start = []float64{0.3, -1.1, 0.7, 2.0}
 
-func formula(q process.Point, input []float64) ([]float64, error) {
-	y := make([]float64, len(input))
-	for i, z := range input {
-		y[i] = 0.3*z + 0.6*math.Sin(1.7*z+0.004*q.NetworkTime)
+const formula = "formula:0.3*z + 0.6*sin(1.7*z + 0.004*n)"
+
+// run executes a plan.
+func run(t *testing.T, p Plan, denoiser trace.Denoiser, draws [][]float64) []float64 {
+	t.Helper()
+	r, err := trace.ExecuteWith(context.Background(), p.Table(), start, denoiser.Output, trace.GivenNoise(draws), p.Adjust)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.States[len(r.States)-1]
+}
+
+// denoiser is an output that depends on the point alone.
+type denoiser func(q process.Point, i int) float64
+
+func (d denoiser) Output(q process.Point, z []float64) ([]float64, error) {
+	y := make([]float64, len(z))
+	for i := range y {
+		y[i] = d(q, i)
 	}
 	return y, nil
 }
@@ -45,19 +62,11 @@ func (f fixture) run(t *testing.T, compat bool) (Plan, []float64) {
 	if err != nil {
 		t.Fatalf("%v: %v", f, err)
 	}
-	draws := f.Draws
-	states, err := p.Run(start, formula, func() ([]float64, error) {
-		if len(draws) == 0 {
-			return nil, fmt.Errorf("there were %d draws", len(f.Draws))
-		}
-		xi := draws[0]
-		draws = draws[1:]
-		return xi, nil
-	})
+	d, err := trace.ParseDenoiser(formula)
 	if err != nil {
-		t.Fatalf("%v: %v", f, err)
+		t.Fatal(err)
 	}
-	return p, states[len(states)-1]
+	return p, run(t, p, d, f.Draws)
 }
 
 func distance(got, want []float64) float64 {
@@ -138,16 +147,7 @@ func TestThirdOrder(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			states, err := p.Run(start, func(q process.Point, input []float64) ([]float64, error) {
-				y := make([]float64, len(input))
-				for i := range y {
-					y[i] = math.Sin(q.LogSNR/2 + float64(i))
-				}
-				return y, nil
-			}, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			sample := run(t, p, denoiser(func(q process.Point, i int) float64 { return math.Sin(q.LogSNR/2 + float64(i)) }), nil)
 			first, exact := p.Rows[0].Call, make([]float64, len(start))
 			primitive := func(q process.Point, i int) float64 {
 				l := q.LogSNR / 2
@@ -156,7 +156,7 @@ func TestThirdOrder(t *testing.T) {
 			for i, z := range start {
 				exact[i] = p.End.Sigma * (z/first.Sigma + primitive(p.End, i) - primitive(first, i))
 			}
-			off = append(off, distance(states[len(states)-1], exact))
+			off = append(off, distance(sample, exact))
 		}
 		return math.Log2(off[0] / off[1])
 	}

@@ -29,11 +29,11 @@ func (c *dpmInverse) plan(p *planner) error {
 	if err := learned(c.VarianceType); err != nil {
 		return err
 	}
-	m, err := c.method(p)
+	m, err := c.method()
 	if err != nil {
 		return err
 	}
-	if m.stochastic {
+	if m.stochastic() {
 		return refuse("algorithm_type", c.AlgorithmType, "dpmsolver++ or dpmsolver; only deterministic samplers run backwards")
 	}
 	if c.UseFlowSigmas {
@@ -82,8 +82,7 @@ func (c *dpmInverse) plan(p *planner) error {
 			p.ratio(float64(last-1), table[last-1])
 		}
 	}
-	m.orders = c.orders(len(p.points)-1, c.EulerAtFinal)
-	return p.run(m)
+	return p.run(c.ends(m, len(p.points)-1, c.EulerAtFinal))
 }
 
 // ascending are the times from 0 up; linspace and leading leave the last out.

@@ -46,11 +46,11 @@ func (c *dpmMultistep) plan(p *planner) error {
 	if err != nil {
 		return err
 	}
-	m, err := c.method(p)
+	m, err := c.method()
 	if err != nil {
 		return err
 	}
-	if m.noise && zero {
+	if m.options.Variable == "eps" && zero {
 		return refuse("final_sigmas_type", "zero", "sigma_min with algorithm_type "+c.AlgorithmType)
 	}
 	if err := p.limit(clipping{}, c.thresholding); err != nil {
@@ -97,8 +97,7 @@ func (c *dpmMultistep) plan(p *planner) error {
 	default:
 		p.ratio(0, table[0])
 	}
-	m.orders = c.orders(len(l.times), zero || c.EulerAtFinal)
-	return p.run(m)
+	return p.run(c.ends(m, len(l.times), zero || c.EulerAtFinal))
 }
 
 // learned refuses networks that predict a variance.

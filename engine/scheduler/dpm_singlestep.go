@@ -32,17 +32,24 @@ func (c *dpmSinglestep) plan(p *planner) error {
 	if err != nil {
 		return err
 	}
-	m, err := c.method(p)
+	m, err := c.method()
 	if err != nil {
 		return err
 	}
-	m.name = "dpm-singlestep"
-	if m.noise && m.stochastic {
+	if m.options.Variable == "eps" && m.stochastic() {
 		return refuse("algorithm_type", c.AlgorithmType, "dpmsolver++, sde-dpmsolver++ or dpmsolver")
 	}
-	if m.noise && zero {
+	if m.options.Variable == "eps" && zero {
 		return refuse("final_sigmas_type", "zero", "sigma_min with algorithm_type "+c.AlgorithmType)
 	}
+	if m.stochastic() {
+		one := 1.0
+		m.options.Eta = &one
+		if c.SolverOrder == 3 && m.options.Solver == "heun" && p.Steps > 3 {
+			m.options.Compat = !p.correct(thirdOrder)
+		}
+	}
+	m.name = "dpm-singlestep"
 	if err := p.limit(clipping{}, c.thresholding); err != nil {
 		return err
 	}
@@ -83,29 +90,9 @@ func (c *dpmSinglestep) plan(p *planner) error {
 	default:
 		p.ratio(0, table[0])
 	}
-	m.orders = c.groups(p.Steps, zero)
+	// Where the order does not divide the steps, or the run ends at 0, it ends
+	// with lower orders whatever lower_order_final says, as in diffusers.
+	m.options.LowerOrderFinal = c.LowerOrderFinal || p.Steps%c.SolverOrder != 0 || zero
+	m.options.FirstOrderFinal = zero
 	return p.run(m)
-}
-
-// groups are the orders of a run's calls. Where the order does not divide the
-// steps, or the run ends at 0, it ends with lower orders whatever
-// lower_order_final says, as in diffusers.
-func (c *dpmSinglestep) groups(steps int, zero bool) []int {
-	lower := c.LowerOrderFinal || steps%c.SolverOrder != 0 || zero
-	orders := make([]int, steps)
-	for k := range orders {
-		orders[k] = k%c.SolverOrder + 1
-	}
-	if lower {
-		switch {
-		case c.SolverOrder == 3 && steps%3 == 0: // …, 1, 2, 1
-			orders[steps-1] = 1
-		case c.SolverOrder == 2 && steps%2 == 0: // …, 1, 1
-			orders[steps-1] = 1
-		}
-	}
-	if zero {
-		orders[steps-1] = 1
-	}
-	return orders
 }

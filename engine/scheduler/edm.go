@@ -30,6 +30,7 @@ func (c edmKeys) points(p *planner, f finalSigma, prediction string) error {
 		return refuse("prediction_type", prediction, "epsilon or v_prediction")
 	}
 	p.edm(prediction, c.SigmaData)
+	p.clock = logClock(c.SigmaMin, c.SigmaMax)
 	sigmas := make([]float64, p.Steps)
 	switch c.SigmaSchedule {
 	case "karras":

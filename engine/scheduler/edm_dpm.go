@@ -15,11 +15,11 @@ func newEDMDPM() Class {
 }
 
 func (c *edmDPM) plan(p *planner) error {
-	m, err := c.method(p)
+	m, err := c.method()
 	if err != nil {
 		return err
 	}
-	if m.noise {
+	if m.options.Variable == "eps" {
 		return refuse("algorithm_type", c.AlgorithmType, "dpmsolver++ or sde-dpmsolver++")
 	}
 	if err := p.limit(clipping{}, c.thresholding); err != nil {
@@ -29,6 +29,5 @@ func (c *edmDPM) plan(p *planner) error {
 		return err
 	}
 	zero, _ := c.zero()
-	m.orders = c.orders(p.Steps, zero || c.EulerAtFinal)
-	return p.run(m)
+	return p.run(c.ends(m, p.Steps, zero || c.EulerAtFinal))
 }

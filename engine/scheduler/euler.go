@@ -64,6 +64,7 @@ func (c *euler) plan(p *planner) error {
 	case "discrete":
 	case "continuous":
 		if c.PredictionType == "v_prediction" {
+			p.clock = func(_, sigma float64) float64 { return (timeOf(sigma, table) + 1) / float64(len(table)) }
 			for i := range l.times {
 				l.times[i] = 0.25 * math.Log(l.sigmas[i])
 			}

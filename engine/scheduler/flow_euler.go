@@ -25,7 +25,7 @@ func newFlowEuler() Class {
 }
 
 func (c *flowEuler) plan(p *planner) error {
-	if p.Mu == nil && p.Tokens > 0 && c.UseDynamicShifting {
+	if p.Mu == nil && p.Tokens > 0 && c.UseDynamicShifting { // as Flux's pipeline does
 		mu, err := c.mu(p.Tokens)
 		if err != nil {
 			return err
@@ -73,7 +73,7 @@ func (c *flowEuler) plan(p *planner) error {
 	}
 	p.data()
 	if c.StochasticSampling {
-		return p.run(method{name: "consistency", boundary: always(1, 0)})
+		return p.run(method{name: "lcm"})
 	}
 	return p.run(method{name: "euler"})
 }

@@ -1,5 +1,7 @@
 package scheduler
 
+import "fluxion/engine/sampler"
+
 // flowHeun is Heun's method on the flow path.
 type flowHeun struct {
 	NumTrainTimesteps int     `json:"num_train_timesteps"`
@@ -24,5 +26,5 @@ func (c *flowHeun) plan(p *planner) error {
 		p.flow(float64(c.NumTrainTimesteps)*s, s)
 	}
 	p.data()
-	return p.run(method{name: "heun"})
+	return p.run(method{name: "heun", options: sampler.Options{Variable: "u"}})
 }

@@ -1,5 +1,7 @@
 package scheduler
 
+import "fluxion/engine/sampler"
+
 // heun is Heun's method in σ, the last step Euler's.
 type heun struct {
 	betas
@@ -28,5 +30,5 @@ func (c *heun) plan(p *planner) error {
 	}
 	p.exploding(l)
 	p.data()
-	return p.run(method{name: "heun"})
+	return p.run(method{name: "heun", options: sampler.Options{Variable: "eps"}})
 }

@@ -1,6 +1,11 @@
 package scheduler
 
-import "math"
+import (
+	"math"
+
+	"fluxion/engine/process"
+	"fluxion/engine/sampler"
+)
 
 // lcm is Luo et al., "Latent Consistency Models" (2023).
 type lcm struct{ consistencyKeys }
@@ -24,9 +29,10 @@ func (c *lcm) plan(p *planner) error {
 	}
 	p.data()
 	const data = 0.5 // deviation of the data in the network's boundary condition
-	return p.run(method{name: "consistency", boundary: func(k int) (x, z float64) {
-		t := times[k] * c.TimestepScaling
+	boundary := func(q process.Point) (skip, out float64) {
+		t := q.NetworkTime * c.TimestepScaling
 		n := math.Hypot(t, data)
-		return t / n, data * data / (n * n)
-	}})
+		return data * data / (n * n), t / n
+	}
+	return p.run(method{name: "lcm", options: sampler.Options{Boundary: boundary}})
 }

@@ -14,6 +14,7 @@ import (
 type Options struct {
 	Steps  int
 	Compat bool     // repeat diffusers' defects
+	Begin  int      // entry of the grid at which the run begins: image to image
 	Eta    *float64 // of DDIM and TCD; nil is diffusers' default: 0 and 0.3
 	Mu     *float64 // of dynamic shifting: how much
 	Tokens int      // or of how many tokens the image is, from which μ follows
@@ -23,7 +24,7 @@ type Options struct {
 type Plan struct {
 	Class  string
 	Method string
-	Output string // diffusers' prediction_type
+	Output string // eps, x, v, u or edm, as in package process; consistency, −u and −edm beside them
 
 	// Rows are those of any sampler (package sampler), with one thing more: where
 	// x̂ is limited, the network's output is changed to agree with the limited x̂
@@ -54,6 +55,8 @@ func (c Config) Plan(o Options) (Plan, error) {
 		err = errors.New("it takes no η; DDIMScheduler and TCDScheduler do")
 	case o.Mu != nil && !p.muRead:
 		err = errors.New("it takes no μ; schedulers on the flow path with use_dynamic_shifting = true do")
+	case o.Begin != 0 && !p.beginRead:
+		err = errors.New("it begins at the first entry of its grid only; most others, such as DDIMScheduler, can begin later")
 	}
 	if err != nil {
 		return Plan{}, fmt.Errorf("scheduler config: %s: %w", c.Name, err)
@@ -66,12 +69,14 @@ type planner struct {
 	Options
 	Plan
 
-	points   []process.Point
-	row      func(q process.Point) (a, b float64) // y = a x + b ε
-	input    func(q process.Point) float64        // the network sees input·z
-	from, to map[int]process.Point                // where a compatible interval leaves from and goes to
-	etaRead  bool                                 // whether the class took these options
-	muRead   bool
+	points    []process.Point
+	row       func(q process.Point) (a, b float64) // y = a x + b ε
+	clock     func(n, sigma float64) float64       // t of a call that is told n, at a noise level
+	input     func(q process.Point) float64        // the network sees input·z
+	from, to  map[int]process.Point                // where a compatible interval leaves from and goes to
+	etaRead   bool                                 // whether the class took these options
+	muRead    bool
+	beginRead bool
 }
 
 // correct records a defect that makes a difference to this plan and reports
@@ -87,12 +92,12 @@ func (p *planner) correct(d Defect) bool {
 	return !p.Compat
 }
 
-func (p *planner) eta(normal float64) float64 {
+func (p *planner) eta(usual *float64) *float64 {
 	p.etaRead = true
 	if p.Options.Eta != nil {
-		return *p.Options.Eta
+		return p.Options.Eta
 	}
-	return normal
+	return usual
 }
 
 func (p *planner) mu() *float64 {
@@ -120,29 +125,36 @@ func (p *planner) discreteOrFlow(b betas, zero bool, prediction string, schedule
 	if err := p.output(prediction); err != nil {
 		return nil, err
 	}
+	p.clock = func(n, _ float64) float64 { return (n + 1) / float64(b.NumTrainTimesteps) }
 	return b.cumulated(zero, schedules...)
 }
 
-// invertedFlow is no key of diffusers: the velocity from noise to data.
+// outputs are diffusers' names of what a network gives, and invertedFlow, which
+// is none: the velocity from noise to data.
+var outputs = map[string]struct {
+	name string
+	row  func(q process.Point) (a, b float64)
+}{
+	"epsilon": {"eps", func(process.Point) (float64, float64) { return 0, 1 }},
+	"sample":  {"x", func(process.Point) (float64, float64) { return 1, 0 }},
+	// v of the variance-preserving scale, whatever the scale of z.
+	"v_prediction": {"v", func(q process.Point) (float64, float64) {
+		n := math.Hypot(q.Alpha, q.Sigma)
+		return -q.Sigma / n, q.Alpha / n
+	}},
+	"flow_prediction": {"u", func(process.Point) (float64, float64) { return -1, 1 }},
+	invertedFlow:      {"-u", func(process.Point) (float64, float64) { return 1, -1 }},
+}
+
 const invertedFlow = "inverted flow_prediction"
 
-// output sets what the network gives at the points that follow.
+// output sets what the network gives at every point.
 func (p *planner) output(prediction string) error {
-	rows := map[string]func(q process.Point) (a, b float64){
-		"epsilon": func(process.Point) (float64, float64) { return 0, 1 },
-		"sample":  func(process.Point) (float64, float64) { return 1, 0 },
-		// v of the variance-preserving scale, whatever the scale of z.
-		"v_prediction": func(q process.Point) (float64, float64) {
-			n := math.Hypot(q.Alpha, q.Sigma)
-			return -q.Sigma / n, q.Alpha / n
-		},
-		"flow_prediction": func(process.Point) (float64, float64) { return -1, 1 },
-		invertedFlow:      func(process.Point) (float64, float64) { return 1, -1 },
-	}
-	p.Output, p.row = prediction, rows[prediction]
-	if p.row == nil {
+	o, ok := outputs[prediction]
+	if !ok {
 		return refuse("prediction_type", prediction, "epsilon, sample, v_prediction, or flow_prediction beside use_flow_sigmas")
 	}
+	p.Output, p.row = o.name, o.row
 	for i, q := range p.points {
 		p.points[i].A, p.points[i].B = p.row(q)
 	}
@@ -153,10 +165,10 @@ func (p *planner) output(prediction string) error {
 // sign as epsilon and the other as v_prediction.
 func (p *planner) edm(prediction string, data float64) {
 	edm, sign := process.EDM("edm", data), 1.0
+	p.Output, p.input = "edm", edm.Input
 	if prediction == "v_prediction" {
-		sign = -1
+		p.Output, sign = "-edm", -1
 	}
-	p.Output, p.input = prediction, edm.Input
 	p.row = func(q process.Point) (float64, float64) {
 		a, b := edm.Row(q)
 		return sign * a, sign * b
@@ -176,18 +188,18 @@ func (p *planner) add(q process.Point) {
 
 // preserving adds a point of given ᾱ.
 func (p *planner) preserving(n, cumulated float64) {
-	p.add(process.Point{NetworkTime: n, Alpha: math.Sqrt(cumulated), Sigma: math.Sqrt(1 - cumulated)})
+	p.add(process.Point{Time: p.clock(n, 0), NetworkTime: n, Alpha: math.Sqrt(cumulated), Sigma: math.Sqrt(1 - cumulated)})
 }
 
 // ratio adds a variance-preserving point of given σ/α.
 func (p *planner) ratio(n, sigma float64) {
 	alpha := 1 / math.Sqrt(sigma*sigma+1)
-	p.add(process.Point{NetworkTime: n, Alpha: alpha, Sigma: sigma * alpha})
+	p.add(process.Point{Time: p.clock(n, sigma), NetworkTime: n, Alpha: alpha, Sigma: sigma * alpha})
 }
 
 // flow adds a point of the flow path.
 func (p *planner) flow(n, sigma float64) {
-	p.add(process.Point{NetworkTime: n, Alpha: 1 - sigma, Sigma: sigma})
+	p.add(process.Point{Time: sigma, NetworkTime: n, Alpha: 1 - sigma, Sigma: sigma})
 }
 
 // vary adds a point of z = x + σε, which the network sees at the scale of the
@@ -196,7 +208,12 @@ func (p *planner) vary(n, sigma float64) {
 	if p.input == nil {
 		p.input = func(q process.Point) float64 { return 1 / math.Hypot(q.Alpha, q.Sigma) }
 	}
-	p.add(process.Point{NetworkTime: n, Alpha: 1, Sigma: sigma})
+	p.add(process.Point{Time: p.clock(n, sigma), NetworkTime: n, Alpha: 1, Sigma: sigma})
+}
+
+// logClock is t of schedules whose ln σ is linear in it, between two levels.
+func logClock(first, last float64) func(n, sigma float64) float64 {
+	return func(_, sigma float64) float64 { return math.Log(sigma/first) / math.Log(last/first) }
 }
 
 // data adds the end, where there is no noise.
@@ -219,7 +236,7 @@ func (p *planner) boundary(n, sigma, least, data float64) {
 	p.Output = "consistency"
 	p.input = func(q process.Point) float64 { return 1 / math.Hypot(q.Sigma, data) }
 	p.row = func(process.Point) (float64, float64) { return (1 - skip) / out, -skip * sigma / out }
-	p.add(process.Point{NetworkTime: n, Alpha: 1, Sigma: sigma})
+	p.add(process.Point{Time: p.clock(n, sigma), NetworkTime: n, Alpha: 1, Sigma: sigma})
 }
 
 // at is the point of a time, or the end before time 0.

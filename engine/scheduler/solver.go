@@ -3,6 +3,9 @@ package scheduler
 import (
 	"math"
 	"slices"
+	"strings"
+
+	"fluxion/engine/sampler"
 )
 
 // The solvers in log-SNR (DPM-Solver, UniPC, DEIS) share the way from keys to
@@ -37,48 +40,45 @@ type dpmKeys struct {
 	LowerOrderFinal bool   `json:"lower_order_final"`
 }
 
-// method returns the solver but for the orders of its steps. multistep is
-// whether it uses earlier steps.
-func (d dpmKeys) method(p *planner) (method, error) {
-	m := method{name: "dpm", solver: d.SolverType}
+// method returns the multistep solver. firstAtEnd asks for a first order there.
+func (d dpmKeys) method() (method, error) {
+	o := sampler.Options{Order: d.SolverOrder, Solver: d.SolverType, Variable: "x"}
+	stochastic := false
 	switch d.AlgorithmType {
 	case "dpmsolver++", "deis": // diffusers takes the one for the other
 	case "sde-dpmsolver++":
-		m.stochastic = true
+		stochastic = true
 	case "dpmsolver":
-		m.noise = true
+		o.Variable = "eps"
 	case "sde-dpmsolver":
-		m.noise, m.stochastic = true, true
+		o.Variable, stochastic = "eps", true
 	default:
-		return m, refuse("algorithm_type", d.AlgorithmType, "dpmsolver++, sde-dpmsolver++, dpmsolver or sde-dpmsolver")
+		return method{}, refuse("algorithm_type", d.AlgorithmType, "dpmsolver++, sde-dpmsolver++, dpmsolver or sde-dpmsolver")
 	}
 	switch d.SolverType {
 	case "midpoint", "heun":
 	case "logrho", "bh1", "bh2":
-		m.solver = "midpoint" // as diffusers takes it
+		o.Solver = "midpoint" // as diffusers takes it
 	default:
-		return m, refuse("solver_type", d.SolverType, "midpoint or heun")
+		return method{}, refuse("solver_type", d.SolverType, "midpoint or heun")
 	}
-	if d.SolverOrder < 1 || d.SolverOrder > 3 {
-		return m, refuse("solver_order", d.SolverOrder, "1, 2 or 3")
+	name := map[int]string{1: "dpm++-2m", 2: "dpm++-2m", 3: "dpm++-3m"}[d.SolverOrder]
+	if name == "" {
+		return method{}, refuse("solver_order", d.SolverOrder, "1, 2 or 3")
 	}
-	return m, nil
+	if stochastic {
+		name += "-sde"
+	}
+	return method{name: name, options: o}, nil
 }
 
-// orders of a multistep run: growing from 1, and falling at the end.
-func (d dpmKeys) orders(steps int, firstAtEnd bool) []int {
-	list := make([]int, steps)
-	short := d.LowerOrderFinal && steps < 15
-	for k := range list {
-		list[k] = min(d.SolverOrder, k+1)
-		if short {
-			list[k] = min(list[k], steps-k)
-		}
-	}
-	if firstAtEnd {
-		list[steps-1] = 1
-	}
-	return list
+func (m method) stochastic() bool { return strings.HasSuffix(m.name, "-sde") }
+
+// ends says how the last of some steps are made.
+func (d dpmKeys) ends(m method, steps int, firstAtEnd bool) method {
+	m.options.LowerOrderFinal = d.LowerOrderFinal && steps < 15
+	m.options.FirstOrderFinal = firstAtEnd
+	return m
 }
 
 // levels are what the shared keys give: times and σ/α, or σ on the flow path.

@@ -29,9 +29,10 @@ func (c *tcd) plan(p *planner) error {
 	for _, n := range times {
 		p.preserving(n, alphas[int(n)])
 	}
+	usual := 0.3
 	// The last step ends at time 0 and not at the data.
 	p.preserving(0, alphas[0])
-	return p.tcd(times, alphas, p.eta(0.3))
+	return p.tcd(times, alphas, *p.eta(&usual))
 }
 
 // tcd jumps along the trajectory to time (1−η) s and adds noise up to s: Zheng
@@ -54,7 +55,7 @@ func (p *planner) tcd(times, alphas []float64, eta float64) error {
 		if i+1 < len(times) {
 			row.C = math.Sqrt(math.Max(0, 1-ratio*ratio))
 		}
-		p.addRow(row, 0)
+		p.addRow(row)
 	}
 	return nil
 }

@@ -1,6 +1,10 @@
 package scheduler
 
-import "math"
+import (
+	"math"
+
+	"fluxion/engine/sampler"
+)
 
 // uniPC is Zhao et al., "UniPC" (2023).
 type uniPC struct {
@@ -34,14 +38,18 @@ func (c *uniPC) plan(p *planner) error {
 	if err != nil {
 		return err
 	}
-	m := method{name: "unipc", noise: !c.PredictX0, solver: c.SolverType, uncorrected: c.DisableCorrector}
+	m := method{name: "unipc", options: sampler.Options{Order: c.SolverOrder, Solver: c.SolverType, Variable: "x",
+		LowerOrderFinal: c.LowerOrderFinal, Uncorrected: c.DisableCorrector}}
+	if !c.PredictX0 {
+		m.options.Variable = "eps"
+	}
 	switch {
 	case c.SolverP != nil:
 		return refuse("solver_p", "another scheduler", "null: UniPC's own predictor")
 	case c.SolverOrder < 1 || c.SolverOrder > 4:
 		return refuse("solver_order", c.SolverOrder, "1 to 4")
 	case c.SolverType == "midpoint" || c.SolverType == "heun" || c.SolverType == "logrho":
-		m.solver = "bh2" // as diffusers takes it
+		m.options.Solver = "bh2" // as diffusers takes it
 	case c.SolverType != "bh1" && c.SolverType != "bh2":
 		return refuse("solver_type", c.SolverType, "bh1 or bh2")
 	case !c.PredictX0 && zero:
@@ -102,13 +110,6 @@ func (c *uniPC) plan(p *planner) error {
 		p.solverPoints(levels{l.times[len(l.times)-1:], l.sigmas[len(l.sigmas)-1:]}, flow)
 	default:
 		p.ratio(0, table[0])
-	}
-	for k := range l.times {
-		order := c.SolverOrder
-		if c.LowerOrderFinal {
-			order = min(order, len(l.times)-k)
-		}
-		m.orders = append(m.orders, min(order, k+1))
 	}
 	return p.run(m)
 }

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"fluxion/engine/scheduler"
+	"fluxion/engine/trace"
+)
+
+// tracedScheduler is what there is to say of a scheduler config beside the run.
+type tracedScheduler struct {
+	Class     string   `json:"class"`
+	Output    string   `json:"output"`
+	Corrected []string `json:"corrected"` // defects of diffusers that were left out
+	Repeated  []string `json:"repeated"`  // and those that --compat repeated
+	Unused    []string `json:"unused"`    // keys that the class does not have
+}
+
+func (t *tracedScheduler) show(out io.Writer) {
+	for _, l := range []struct {
+		about string
+		names []string
+	}{{"defects of diffusers left out", t.Corrected}, {"defects of diffusers repeated", t.Repeated}, {"keys without effect", t.Unused}} {
+		if len(l.names) > 0 {
+			fmt.Fprintf(out, "%s: %s\n", l.about, strings.Join(l.names, ", "))
+		}
+	}
+}
+
+// saidByScheduler are the flags of what a scheduler config says.
+var saidByScheduler = []string{"schedule", "clip-lambda", "shift", "scale", "zero-snr", "grid", "sampler", "invert", "churn", "epsilon", "order",
+	"variable", "solver", "variance", "noise-min", "noise-max", "noise-scale", "lower-order-final", "first-order-final", "tolerance"}
+
+// runScheduler runs a scheduler config.
+func (o *traceOptions) runScheduler(ctx context.Context, out io.Writer) error {
+	for _, name := range saidByScheduler {
+		if o.flags.Changed(name) {
+			return usagef("--%s beside --scheduler, whose config says it; want one of the two", name)
+		}
+	}
+	config, err := scheduler.Open(o.scheduler)
+	if err != nil {
+		return usageError{err}
+	}
+	options := scheduler.Options{Steps: o.config.Options.Steps, Compat: o.compat != "", Begin: o.config.Options.Begin, Tokens: o.tokens}
+	if o.flags.Changed("eta") {
+		options.Eta = &o.eta
+	}
+	if o.flags.Changed("mu") {
+		options.Mu = &o.mu
+	}
+	plan, err := config.Plan(options)
+	if err != nil {
+		return usageError{err}
+	}
+	if o.flags.Changed("output") && o.config.Output != plan.Output {
+		return usagef("--output %s, where the config's network gives %s", o.config.Output, plan.Output)
+	}
+	table := plan.Table()
+	result, err := o.execute(func(z []float64, d trace.Denoiser, noise trace.Noise) (trace.Result, error) {
+		return trace.ExecuteWith(ctx, table, z, d.Output, noise, plan.Adjust)
+	})
+	if err != nil {
+		return err
+	}
+	shown := traced{plan.Method, plan.Class, plan.Output, table.Grid, result, &tracedScheduler{
+		plan.Class, plan.Output, names(plan.Corrected), names(plan.Repeated), append([]string{}, plan.Unused...)}}
+	if o.json {
+		return shown.print(out)
+	}
+	return shown.show(out)
+}
+
+func names(defects []scheduler.Defect) []string {
+	list := []string{}
+	for _, d := range defects {
+		list = append(list, d.Name)
+	}
+	return list
+}
