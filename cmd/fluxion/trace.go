@@ -13,6 +13,7 @@ import (
 
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
+	"fluxion/engine/scheduler"
 	"fluxion/engine/trace"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,9 @@ type traceOptions struct {
 	seed                uint64
 	churn, eta, epsilon float64
 	json, list          bool
+	scheduler, compat   string
+	mu                  float64
+	tokens              int
 	flags               *pflag.FlagSet
 }
 
@@ -37,13 +41,18 @@ func newTrace() *cobra.Command {
 the state at each of its entries, the calls, and the weights with which the
 start, each output and each draw of noise enter the sample.
 
+In place of --schedule, --grid, --sampler and --output, --scheduler takes all of
+them from diffusers' scheduler_config.json; --compat diffusers then repeats the
+defects of diffusers that are left out otherwise.
+
 --z is the state at the first entry of the grid, in the schedule's own scale: a
 list of numbers, or @FILE with a JSON list. --list names everything that can be
 chosen.`,
 		Example: `  fluxion trace --schedule cosine --grid uniform --steps 10 --sampler dpm++-2m \
     --denoiser gaussian:mean=0.3,var=0.25 --output v --z 1.2,-0.4 --json
   fluxion trace --schedule fm --grid t:1,0.8,0.5,0.2,0 --sampler heun \
-    --denoiser 'formula:z - t' --output u --z 0.5`,
+    --denoiser 'formula:z - t' --output u --z 0.5
+  fluxion trace --scheduler MODEL_FOLDER --steps 20 --denoiser 'formula:0.9*z' --z 1,-1`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.flags = c.Flags()
 			return o.run(c.Context(), c.OutOrStdout())
@@ -62,6 +71,10 @@ chosen.`,
 	f.StringVar(&o.config.Sampler, "sampler", "ddim", "one of "+strings.Join(sampler.Names(), ", "))
 	f.StringVar(&o.denoiser, "denoiser", "", "gaussian:mean=M,var=V, mixture:FILE, points:FILE or formula:EXPR")
 	f.StringVar(&o.config.Output, "output", "x", "what the denoiser's network predicts: "+strings.Join(process.Outputs(), ", "))
+	f.StringVar(&o.scheduler, "scheduler", "", "a scheduler_config.json, or the folder of a pipeline with one")
+	f.StringVar(&o.compat, "compat", "", "diffusers: repeat its defects")
+	f.Float64Var(&o.mu, "mu", 0, "of a scheduler with dynamic shifting: how much")
+	f.IntVar(&o.tokens, "image-tokens", 0, "or of how many tokens the image is, from which μ follows")
 	f.StringVar(&o.z, "z", "", "the first state: numbers, or @FILE.json")
 	f.StringVar(&o.noise, "noise", "", "@FILE.json with one list for each draw of noise, in order")
 	f.Uint64Var(&o.seed, "seed", 0, "of the noise, if it is not given")
@@ -89,35 +102,56 @@ func (o *traceOptions) run(ctx context.Context, out io.Writer) error {
 	if o.list {
 		return printChoices(out, o.json)
 	}
+	if o.compat != "" && o.compat != "diffusers" {
+		return usagef("--compat %s: want diffusers", o.compat)
+	}
+	o.config.Options.Compat = o.compat != ""
+	if o.scheduler != "" {
+		return o.runScheduler(ctx, out)
+	}
 	setup, err := o.setup()
 	if err != nil {
 		return err
 	}
+	run := func(z []float64, d trace.Denoiser, noise trace.Noise) (trace.Result, error) {
+		return setup.Run(ctx, z, d, noise)
+	}
+	result, err := o.execute(run)
+	if err != nil {
+		return err
+	}
+	shown := traced{setup.Sampler.Name, setup.Process.Schedule.Name(), setup.Process.Output.Name, setup.Grid, result, nil}
+	if o.json {
+		return shown.print(out)
+	}
+	return shown.show(out)
+}
+
+// execute runs something on the denoiser, state and noise of the command line.
+func (o *traceOptions) execute(run func(z []float64, d trace.Denoiser, noise trace.Noise) (trace.Result, error)) (trace.Result, error) {
+	var none trace.Result
 	if o.denoiser == "" || o.z == "" {
-		return usagef("--denoiser and --z are needed, as in --denoiser gaussian:mean=0,var=1 --z 0.5")
+		return none, usagef("--denoiser and --z are needed, as in --denoiser gaussian:mean=0,var=1 --z 0.5")
 	}
 	denoiser, err := trace.ParseDenoiser(o.denoiser)
 	if err != nil {
-		return usageError{err}
+		return none, usageError{err}
 	}
 	z, err := readState(o.z)
 	if err != nil {
-		return err
+		return none, err
 	}
 	noise := trace.SeededNoise(o.seed)
 	if o.noise != "" {
 		if noise, err = readNoise(o.noise); err != nil {
-			return err
+			return none, err
 		}
 	}
-	result, err := setup.Run(ctx, z, denoiser, noise)
+	result, err := run(z, denoiser, noise)
 	if err != nil {
-		return usageError{err}
+		return none, usageError{err}
 	}
-	if o.json {
-		return printTrace(out, setup, result)
-	}
-	return showTrace(out, setup, result)
+	return result, nil
 }
 
 // setup resolves the names of the command line.
@@ -223,40 +257,52 @@ type traceWeights struct {
 	Noise   []real `json:"noise"`
 }
 
-// printTrace writes the run as one JSON object.
-func printTrace(out io.Writer, s trace.Setup, r trace.Result) error {
+// traced is a run to be shown.
+type traced struct {
+	sampler, schedule, output string
+	grid                      sampler.Grid
+	result                    trace.Result
+	scheduler                 *tracedScheduler // nil without one
+}
+
+// print writes the run as one JSON object.
+func (s traced) print(out io.Writer) error {
 	var t struct {
-		Grid     []tracePoint  `json:"grid"`
-		States   [][]real      `json:"states"`
-		Calls    []traceCall   `json:"calls"`
-		Weights  *traceWeights `json:"weights"`
-		Sampler  string        `json:"sampler"`
-		Schedule string        `json:"schedule"`
+		Grid      []tracePoint     `json:"grid"`
+		States    [][]real         `json:"states"`
+		Calls     []traceCall      `json:"calls"`
+		Weights   *traceWeights    `json:"weights"`
+		Sampler   string           `json:"sampler"`
+		Schedule  string           `json:"schedule"`
+		Scheduler *tracedScheduler `json:"scheduler,omitempty"`
 	}
-	for _, q := range s.Grid.Points {
+	for _, q := range s.grid.Points {
 		t.Grid = append(t.Grid, tracePoint{real(q.Time), real(q.Alpha), real(q.Sigma), real(q.LogSNR), real(q.NetworkTime)})
 	}
-	for _, z := range r.States {
+	for _, z := range s.result.States {
 		t.States = append(t.States, reals(z))
 	}
-	for _, c := range r.Calls {
+	for _, c := range s.result.Calls {
 		t.Calls = append(t.Calls, traceCall{real(c.Position), real(c.Point.NetworkTime)})
 	}
-	if w := r.Weights; w != nil {
+	if w := s.result.Weights; w != nil {
 		t.Weights = &traceWeights{real(w.Start), reals(w.Outputs), reals(w.Noise)}
 	}
-	t.Sampler, t.Schedule = s.Sampler.Name, s.Process.Schedule.Name()
+	t.Sampler, t.Schedule, t.Scheduler = s.sampler, s.schedule, s.scheduler
 	return json.NewEncoder(out).Encode(t)
 }
 
-// showTrace writes the run as a table.
-func showTrace(out io.Writer, s trace.Setup, r trace.Result) error {
-	fmt.Fprintf(out, "%s on %v, %d calls\n", s.Sampler.Name, s.Process, len(r.Calls))
+// show writes the run as a table.
+func (s traced) show(out io.Writer) error {
+	fmt.Fprintf(out, "%s on %s/%s, %d calls\n", s.sampler, s.schedule, s.output, len(s.result.Calls))
+	if s.scheduler != nil {
+		s.scheduler.show(out)
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "t\tα\tσ\tλ\tn\tstate\t")
-	for i, q := range s.Grid.Points {
+	for i, q := range s.grid.Points {
 		var values []string
-		for _, v := range r.States[i] {
+		for _, v := range s.result.States[i] {
 			values = append(values, fmt.Sprintf("%.6g", v))
 		}
 		fmt.Fprintf(w, "%.5g\t%.5g\t%.5g\t%.5g\t%.5g\t%s\t\n", q.Time, q.Alpha, q.Sigma, q.LogSNR, q.NetworkTime, strings.Join(values, " "))
@@ -302,6 +348,12 @@ func choices() (kinds []string, all map[string][]choice) {
 	}
 	for _, d := range trace.ListDenoisers() {
 		add("denoisers", d.Usage, "", d.About)
+	}
+	for _, name := range scheduler.Names() {
+		add("schedulers", name, "", scheduler.List()[name])
+	}
+	for _, d := range scheduler.Defects() {
+		add("defects", d.Name, "", "diffusers "+d.Theirs+"; ours "+d.Ours)
 	}
 	return kinds, all
 }

@@ -5,6 +5,7 @@ var (
 	inEps  = []string{"eps", "x", "v", "u"}
 	onPath = []string{"path", "eps", "x", "v", "u"}
 	solver = []string{"midpoint", "heun"}
+	exact  = []string{"heun", "midpoint"} // of steps of second order
 	eta    = []string{"eta"}
 )
 
@@ -20,8 +21,8 @@ var samplers = []Sampler{
 	{Name: "dpm-3", About: "DPM-Solver-3, ε in λ; three calls a step", Variables: inEps, Orders: []int{3}, Solvers: solver, step: singlestep},
 	{Name: "dpm++-1", About: "DPM-Solver++ of order 1; the same as ddim", Variables: inX, Orders: []int{1}, step: singlestep},
 	{Name: "dpm++-2s", About: "DPM-Solver++(2S), x in λ; two calls a step", Variables: inX, Orders: []int{2, 3}, Solvers: solver, step: singlestep},
-	{Name: "dpm++-2m", About: "DPM-Solver++(2M), x in λ", Variables: inX, Orders: []int{2, 1}, Solvers: solver, step: twoStep},
-	{Name: "dpm++-3m", About: "DPM-Solver++(3M), x in λ", Variables: inX, Orders: []int{3, 2, 1}, step: adams},
+	{Name: "dpm++-2m", About: "DPM-Solver++(2M), x in λ", Variables: inX, Orders: []int{2, 1}, Solvers: solver, step: adams},
+	{Name: "dpm++-3m", About: "DPM-Solver++(3M), x in λ", Variables: inX, Orders: []int{3, 2, 1}, Solvers: exact, step: adams},
 	{Name: "dpm-singlestep", About: "DPM-Solver(++) whose inner calls are entries of the grid, as diffusers'", Takes: eta, Variables: inX, Orders: []int{2, 1, 3}, Solvers: solver, step: singlestepOnGrid},
 	{Name: "unipc", About: "UniPC: Adams predictor and corrector, one call a step", Variables: inX, Orders: []int{2, 1, 3, 4}, Solvers: []string{"bh2", "bh1"}, step: unipc},
 	{Name: "deis", About: "DEIS, ε in ln(σ/α)", Variables: inEps, Orders: []int{3, 1, 2, 4}, step: adams},
@@ -36,8 +37,8 @@ var samplers = []Sampler{
 	{Name: "edm-churn", About: "EDM's Heun (order 1: Euler) after raised noise; churn is S_churn", Takes: []string{"churn"}, Variables: inEps, Orders: []int{2, 1}, Random: true, step: edmChurn},
 	{Name: "sde", About: "reverse SDE with x̂ constant, in η form (eta) or ε form (epsilon)", Takes: []string{"eta", "epsilon"}, Random: true, step: sde},
 	{Name: "dpm++-sde", About: "DPM-Solver++(2S) with noise, eta² of DDPM's", Takes: eta, Variables: inX, Orders: []int{2, 1, 3}, Solvers: solver, Random: true, step: singlestep, begin: noisy},
-	{Name: "dpm++-2m-sde", About: "DPM-Solver++(2M) with noise, eta² of DDPM's", Takes: eta, Variables: inX, Orders: []int{2, 1}, Solvers: solver, Random: true, step: twoStep, begin: noisy},
-	{Name: "dpm++-3m-sde", About: "DPM-Solver++(3M) with noise, eta² of DDPM's", Takes: eta, Variables: inX, Orders: []int{3, 2, 1}, Random: true, step: adams, begin: noisy},
+	{Name: "dpm++-2m-sde", About: "DPM-Solver++(2M) with noise, eta² of DDPM's", Takes: eta, Variables: inX, Orders: []int{2, 1}, Solvers: solver, Random: true, step: adams, begin: noisy},
+	{Name: "dpm++-3m-sde", About: "DPM-Solver++(3M) with noise, eta² of DDPM's", Takes: eta, Variables: inX, Orders: []int{3, 2, 1}, Solvers: exact, Random: true, step: adams, begin: noisy},
 	{Name: "lcm", About: "latent consistency: x̂ and fresh noise", Random: true, step: lcm},
 	{Name: "consistency", About: "multistep consistency: x̂ and fresh noise above the schedule's least", Random: true, step: consistency},
 	{Name: "tcd", About: "trajectory consistency: DDIM to (1−eta)s, then forward to s", Takes: eta, Random: true, step: tcd, begin: share01},

@@ -75,7 +75,9 @@ func (b *builder) combine(t, s process.Point, weights []float64) {
 // adams interpolates y in ℓ = ln(α/σ) through this call and the ones before and
 // integrates exactly, with or without noise: Adams-Bashforth for the
 // exponential integrator. In x it is DPM-Solver++ (Lu et al., 2022) with the
-// heun solver and of third order, in ε DEIS (Zhang and Chen, 2023) in log ρ.
+// heun solver and of third order, in ε DEIS (Zhang and Chen, 2023) in log ρ. With
+// the midpoint solver, DPM-Solver++(2M)'s own (algorithm 2), a step of second
+// order does not: the slope from the call before counts half of the step's span.
 //
 // diffusers halves the second difference of its third order, which makes it
 // second: with Compat so do we.
@@ -87,13 +89,19 @@ func adams(b *builder, i int, t, s process.Point) {
 		return
 	}
 	share := b.share()
+	if len(nodes) == 2 && b.options.Solver == "midpoint" {
+		span := v.span(t, s, share)
+		slope := span / 2 * (half(s) - nodes[0]) / (nodes[0] - nodes[1])
+		b.combine(t, s, []float64{span + slope, -slope})
+		return
+	}
 	weights := v.weights(nodes, t, s, share)
 	if len(nodes) == 3 && b.options.Compat {
 		h, h0, h1 := half(s)-nodes[0], nodes[0]-nodes[1], nodes[1]-nodes[2]
 		square := v.integral(t, s, share, func(l float64) float64 { return (l - nodes[0]) * (l - nodes[0]) / (h * h) })
 		d := square / 2
 		if share != 0 { // there, its sign is wrong as well
-			d = square/2 + v.span(t, s, share)
+			d = square/2 + s.Alpha
 		}
 		// D₂ = (D₁₀ − D₁₁)/(r₀+r₁) with D₁₀ = (m₀−m₁)h/h₀, D₁₁ = (m₁−m₂)h/h₁
 		d *= h * h / (h0 + h1)
@@ -102,20 +110,6 @@ func adams(b *builder, i int, t, s process.Point) {
 		weights[2] -= d / h1
 	}
 	b.combine(t, s, weights)
-}
-
-// twoStep is DPM-Solver++(2M) (Lu et al., 2022, algorithm 2) and its SDE form:
-// the slope from the call before counts half of the step's whole span. The heun
-// solver integrates it exactly.
-func twoStep(b *builder, i int, t, s process.Point) {
-	nodes := b.nodes(i, min(2, b.order(i)))
-	if b.options.Solver == "heun" || len(nodes) < 2 || !b.variable.regular(t, s) || !finite(t, s) {
-		adams(b, i, t, s)
-		return
-	}
-	span := b.variable.span(t, s, b.share())
-	slope := span / 2 * (half(s) - nodes[0]) / (nodes[0] - nodes[1])
-	b.combine(t, s, []float64{span + slope, -slope})
 }
 
 // lms interpolates y in E itself, in ε that is σ/α: Katherine Crowson's linear

@@ -84,6 +84,8 @@ type Options struct {
 	LowerOrderFinal bool // the last steps of multistep methods have lower order, as for few steps
 	FirstOrderFinal bool // the last step has first order
 
+	Uncorrected []int // steps, from 0, after which unipc leaves its corrector out
+
 	// Boundary returns c_skip and c_out of consistency models, by which x̂ of lcm
 	// and consistency is c_skip z + c_out x̂; nil is (0, 1).
 	Boundary func(q process.Point) (skip, out float64)

@@ -52,7 +52,15 @@ func (b *builder) stage(calls []process.Point, s process.Point, first int, solve
 	case last == 1 || solver == "midpoint":
 		add([]int{0, last}, v.weights([]float64{at(0), at(last)}, t, s, share))
 	default:
-		add([]int{0, 1, 2}, v.weights([]float64{at(0), at(1), at(2)}, t, s, share))
+		nodes := []float64{at(0), at(1), at(2)}
+		weights := v.weights(nodes, t, s, share)
+		if b.options.Compat && share != 0 { // diffusers has a sign wrong at h²f''/2
+			h := half(s) - half(t)
+			for k := range weights {
+				weights[k] -= 2 * s.Alpha * h * h / ((nodes[k] - nodes[(k+1)%3]) * (nodes[k] - nodes[(k+2)%3]))
+			}
+		}
+		add([]int{0, 1, 2}, weights)
 	}
 	b.row(calls[last], to, noise)
 }

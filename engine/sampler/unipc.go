@@ -1,6 +1,10 @@
 package sampler
 
-import "fluxion/engine/process"
+import (
+	"slices"
+
+	"fluxion/engine/process"
+)
 
 // unipc is Zhao et al., "UniPC" (2023): a predictor of Adams-Bashforth's kind and
 // a corrector of Adams-Moulton's, which takes the call at the predicted state to
@@ -10,7 +14,9 @@ import "fluxion/engine/process"
 func unipc(b *builder, i int, t, s process.Point) {
 	b.hold = true
 	v := b.variable
-	if i > 0 {
+	if i > 0 && slices.Contains(b.options.Uncorrected, i-1) {
+		b.base = Sum{Z: 1}
+	} else if i > 0 {
 		before := b.grid.Points[i-1]
 		n := len(b.nodes(i-1, b.order(i-1)))
 		if n > 0 && v.regular(before, t) && finite(before, t) && half(t) != half(before) {

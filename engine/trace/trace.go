@@ -111,8 +111,17 @@ func (s Setup) Run(ctx context.Context, z []float64, d Denoiser, noise Noise) (R
 	return Execute(ctx, table, z, model, noise)
 }
 
+// Adjust changes the output y of row i, which came for the state z, before it is
+// used, and may add something to the state after the row.
+type Adjust func(i int, z, y []float64) (changed, added []float64)
+
 // Execute runs a table in float64, row by row as it stands.
 func Execute(ctx context.Context, t sampler.Table, z []float64, model sampler.Model, noise Noise) (Result, error) {
+	return ExecuteWith(ctx, t, z, model, noise, func(_ int, _, y []float64) ([]float64, []float64) { return y, nil })
+}
+
+// ExecuteWith is Execute with something done to every output.
+func ExecuteWith(ctx context.Context, t sampler.Table, z []float64, model sampler.Model, noise Noise, adjust Adjust) (Result, error) {
 	weights := t.Weights()
 	r := Result{States: [][]float64{z}, Weights: &weights}
 	drawn := 0
@@ -142,6 +151,7 @@ func Execute(ctx context.Context, t sampler.Table, z []float64, model sampler.Mo
 			return Result{}, err
 		}
 		r.Calls = append(r.Calls, Call{row.Position, row.Call})
+		y, added := adjust(i, z, y)
 		keep := y
 		if row.Keep != (process.Linear{}) {
 			keep = scaled(z, row.Keep.Z)
@@ -158,6 +168,9 @@ func Execute(ctx context.Context, t sampler.Table, z []float64, model sampler.Mo
 				return Result{}, err
 			}
 			add(next, row.C, last)
+		}
+		if added != nil {
+			add(next, 1, added)
 		}
 		kept = append(kept, keep)
 		if z = next; row.Arrives {
