@@ -120,7 +120,7 @@ func (o *traceOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	shown := traced{setup.Sampler.Name, setup.Process.Schedule.Name(), setup.Process.Output.Name, setup.Grid, result, nil}
+	shown := shownTrace{setup.Sampler.Name, setup.Process.Schedule.Name(), setup.Process.Output.Name, setup.Grid, result, nil}
 	if o.json {
 		return shown.print(out)
 	}
@@ -257,16 +257,16 @@ type traceWeights struct {
 	Noise   []real `json:"noise"`
 }
 
-// traced is a run to be shown.
-type traced struct {
+// shownTrace is a run to be shown.
+type shownTrace struct {
 	sampler, schedule, output string
 	grid                      sampler.Grid
 	result                    trace.Result
-	scheduler                 *tracedScheduler // nil without one
+	scheduler                 *shownScheduler // nil without one
 }
 
 // print writes the run as one JSON object.
-func (s traced) print(out io.Writer) error {
+func (s shownTrace) print(out io.Writer) error {
 	var t struct {
 		Grid      []tracePoint     `json:"grid"`
 		States    [][]real         `json:"states"`
@@ -274,7 +274,7 @@ func (s traced) print(out io.Writer) error {
 		Weights   *traceWeights    `json:"weights"`
 		Sampler   string           `json:"sampler"`
 		Schedule  string           `json:"schedule"`
-		Scheduler *tracedScheduler `json:"scheduler,omitempty"`
+		Scheduler *shownScheduler `json:"scheduler,omitempty"`
 	}
 	for _, q := range s.grid.Points {
 		t.Grid = append(t.Grid, tracePoint{real(q.Time), real(q.Alpha), real(q.Sigma), real(q.LogSNR), real(q.NetworkTime)})
@@ -293,7 +293,7 @@ func (s traced) print(out io.Writer) error {
 }
 
 // show writes the run as a table.
-func (s traced) show(out io.Writer) error {
+func (s shownTrace) show(out io.Writer) error {
 	fmt.Fprintf(out, "%s on %s/%s, %d calls\n", s.sampler, s.schedule, s.output, len(s.result.Calls))
 	if s.scheduler != nil {
 		s.scheduler.show(out)

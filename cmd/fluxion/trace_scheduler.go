@@ -10,8 +10,8 @@ import (
 	"fluxion/engine/trace"
 )
 
-// tracedScheduler is what there is to say of a scheduler config beside the run.
-type tracedScheduler struct {
+// shownScheduler is what there is to say of a scheduler config beside the run.
+type shownScheduler struct {
 	Class     string   `json:"class"`
 	Output    string   `json:"output"`
 	Corrected []string `json:"corrected"` // defects of diffusers that were left out
@@ -19,7 +19,7 @@ type tracedScheduler struct {
 	Unused    []string `json:"unused"`    // keys that the class does not have
 }
 
-func (t *tracedScheduler) show(out io.Writer) {
+func (t *shownScheduler) show(out io.Writer) {
 	for _, l := range []struct {
 		about string
 		names []string
@@ -66,7 +66,7 @@ func (o *traceOptions) runScheduler(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	shown := traced{plan.Method, plan.Class, plan.Output, table.Grid, result, &tracedScheduler{
+	shown := shownTrace{plan.Method, plan.Class, plan.Output, table.Grid, result, &shownScheduler{
 		plan.Class, plan.Output, names(plan.Corrected), names(plan.Repeated), append([]string{}, plan.Unused...)}}
 	if o.json {
 		return shown.print(out)
