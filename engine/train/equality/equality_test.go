@@ -22,37 +22,21 @@ import (
 	"fluxion/nets"
 )
 
-const (
-	size    = 4 // of images
-	classes = 10
-)
+const classes = 10
 
-// network is the smallest UNet that has what the larger ones have: two levels,
-// attention in the middle, classes.
-func network(t *testing.T) nets.Config {
-	t.Helper()
-	c, err := train.Network("micro", size, size, 3, classes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.BlockOutChannels, c.DownBlockTypes, c.UpBlockTypes = []int{8, 8}, []string{"DownBlock2D", "DownBlock2D"}, []string{"UpBlock2D", "UpBlock2D"}
-	return c
-}
-
-// open opens a device until the end of the test.
-func open(t *testing.T, name string) device.Device {
+// open opens a device. Each test has one at a time: drivers allow no second one.
+func open(t *testing.T, name string) (d device.Device, done func()) {
 	t.Helper()
 	t.Setenv(device.Variable, driver.Simulated)
 	d, err := device.Open(name, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	return d, func() {
 		if err := d.Close(); err != nil {
 			t.Error(err)
 		}
-	})
-	return d
+	}
 }
 
 // weights are the same for every device; no layer is silent.
@@ -70,7 +54,8 @@ func weights(params []nets.Param) []float32 {
 // curve trains on a device and returns the loss and the norm of the gradients of every step.
 func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (losses, norms []float64) {
 	t.Helper()
-	d := open(t, deviceName)
+	d, done := open(t, deviceName)
+	defer done()
 	o.Config, o.Height, o.Width, o.Target = network(t), size, size, d.Target()
 	s, err := train.NewStep(o)
 	if err != nil {
@@ -184,7 +169,6 @@ func near(t *testing.T, what string, got, want []float64, tolerance float64) {
 
 // TestTraining: twenty steps have the same loss curve on both devices.
 func TestTraining(t *testing.T) {
-	const steps = 20
 	base := train.StepOptions{Batch: 2, Accumulate: 1}
 	cpuLoss, cpuNorm := curve(t, "cpu", base, steps)
 	if cpuLoss[0] == cpuLoss[steps-1] {
@@ -200,7 +184,6 @@ func TestTraining(t *testing.T) {
 	half.Precision = number.BFloat16
 	halfLoss, _ := curve(t, "cpu", half, steps)
 	near(t, "loss in bfloat16 against float32, CPU", halfLoss, cpuLoss, 2e-3)
-	const halfSteps = 8 // the simulator takes its time
 	loss, _ = curve(t, "cuda:0", half, halfSteps)
 	near(t, "loss in bfloat16", loss, halfLoss[:halfSteps], 2e-3)
 }
@@ -244,7 +227,8 @@ func TestSampling(t *testing.T) {
 // pictures samples three images in batches of two.
 func pictures(t *testing.T, deviceName, method string, guidance float64, precision number.Type) []byte {
 	t.Helper()
-	d := open(t, deviceName)
+	d, done := open(t, deviceName)
+	defer done()
 	p, err := process.Get("fm", process.ScheduleOptions{}, "u")
 	if err != nil {
 		t.Fatal(err)

@@ -32,7 +32,8 @@ func runTo(t *testing.T, dir, deviceName string, images int64) (weights []float3
 	}
 	defer set.Close()
 	o := &silent{}
-	d := open(t, deviceName)
+	d, done := open(t, deviceName)
+	defer done()
 	if _, err := train.Run(context.Background(), train.Options{Settings: s, Dir: dir, Data: few{set, 40}, Device: d, Observer: o}); err != nil {
 		t.Fatal(err)
 	}
@@ -82,14 +83,16 @@ func TestPrecisionChanges(t *testing.T) {
 		t.Errorf("the run folder says precision %q", s.Precision)
 	}
 	s.Images, s.Precision = 8, "bf16"
+	d, done := open(t, "cpu")
+	defer done()
 	o := &silent{}
-	_, err = train.Run(context.Background(), train.Options{Settings: s, Dir: dir, Data: few{set, 40}, Device: open(t, "cpu"), Observer: o})
+	_, err = train.Run(context.Background(), train.Options{Settings: s, Dir: dir, Data: few{set, 40}, Device: d, Observer: o})
 	if err != nil || !slices.ContainsFunc(o.start.Changes, func(c train.Change) bool { return c.Key == "precision" && c.New == "bf16" && !c.Breaks }) {
 		t.Errorf("changes %v, %v", o.start.Changes, err)
 	}
 	s.Precision = "fp8"
 	var setting *train.SettingError
-	if _, err := train.Run(context.Background(), train.Options{Settings: s, Dir: dir, Data: set, Device: open(t, "cpu"), Observer: o}); !errors.As(err, &setting) || setting.Key != "precision" {
+	if _, err := train.Run(context.Background(), train.Options{Settings: s, Dir: dir, Data: set, Device: d, Observer: o}); !errors.As(err, &setting) || setting.Key != "precision" {
 		t.Errorf("precision fp8: %v", err)
 	}
 }

@@ -1,0 +1,26 @@
+//go:build gpu
+
+package equality
+
+import (
+	"testing"
+
+	"fluxion/engine/train"
+	"fluxion/nets"
+)
+
+const (
+	size      = 8  // of images
+	steps     = 20 // in float32
+	halfSteps = 20 // in bfloat16
+)
+
+// network is the preset micro.
+func network(t *testing.T) nets.Config {
+	t.Helper()
+	c, err := train.Network("micro", size, size, 3, classes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}

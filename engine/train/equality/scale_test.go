@@ -1,0 +1,29 @@
+//go:build !gpu
+
+package equality
+
+import (
+	"testing"
+
+	"fluxion/engine/train"
+	"fluxion/nets"
+)
+
+// The simulator takes its time, so a build without GPU path compares something small.
+const (
+	size      = 4  // of images
+	steps     = 20 // in float32
+	halfSteps = 8  // in bfloat16
+)
+
+// network is the smallest UNet that has what the larger ones have: two levels,
+// attention in the middle, classes.
+func network(t *testing.T) nets.Config {
+	t.Helper()
+	c, err := train.Network("micro", size, size, 3, classes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.BlockOutChannels, c.DownBlockTypes, c.UpBlockTypes = []int{8, 8}, []string{"DownBlock2D", "DownBlock2D"}, []string{"UpBlock2D", "UpBlock2D"}
+	return c
+}
