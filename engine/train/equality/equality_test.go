@@ -112,10 +112,8 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 // images are those of a run: brought with every batch, or put on the device before.
 func images(t *testing.T, memory device.Memory, o train.StepOptions) (next func() train.Images, stop func()) {
 	t.Helper()
-	set, err := data.Open("glyphs", data.Options{Size: size})
-	if err != nil {
-		t.Fatal(err)
-	}
+	set := glyphs(t)
+	var err error
 	lo := data.LoaderOptions{Batch: o.Batch, Seed: 1, Flip: true}
 	var stream interface {
 		Next(context.Context) (*data.Batch, error)
@@ -123,11 +121,11 @@ func images(t *testing.T, memory device.Memory, o train.StepOptions) (next func(
 		Close()
 	}
 	if o.Resident > 0 {
-		stream, err = data.NewResident(context.Background(), few{set, o.Resident}, lo, func(first int, pixels []byte) error {
+		stream, err = data.NewResident(context.Background(), set, lo, func(first int, pixels []byte) error {
 			return memory.WriteBytes(plan.Images, first*size*size*3, pixels)
 		})
 	} else {
-		stream, err = data.NewLoader(few{set, 40}, lo)
+		stream, err = data.NewLoader(set, lo)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"testing"
 
-	"fluxion/data"
 	"fluxion/engine/train"
 )
 
@@ -23,18 +22,10 @@ func (*silent) Note(string)               {}
 // runTo trains until this many images were seen and returns the weights.
 func runTo(t *testing.T, dir, deviceName string, images int64) (weights []float32, start train.Start) {
 	t.Helper()
-	s := train.Default()
-	s.Preset, s.Size, s.Batch, s.Images, s.Flip = "micro", size, 2, images, true
-	s.Device, s.Precision, s.Warmup, s.Decay, s.SampleCount = deviceName, "fp32", 0, 0, 0
-	set, err := data.Open(s.Data, data.Options{Size: size})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer set.Close()
 	o := &silent{}
 	d, done := open(t, deviceName)
 	defer done()
-	if _, err := train.Run(context.Background(), train.Options{Settings: s, Dir: dir, Data: few{set, 40}, Device: d, Observer: o}); err != nil {
+	if _, err := train.Run(context.Background(), train.Options{Settings: settings(deviceName, images), Dir: dir, Data: glyphs(t), Device: d, Observer: o}); err != nil {
 		t.Fatal(err)
 	}
 	m, err := train.ReadModel(dir, false)
@@ -70,11 +61,6 @@ func TestResumeElsewhere(t *testing.T) {
 func TestPrecisionChanges(t *testing.T) {
 	dir := t.TempDir()
 	runTo(t, dir, "cpu", 4)
-	set, err := data.Open("glyphs", data.Options{Size: size})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer set.Close()
 	s, err := train.ReadSettings(dir + "/config.json")
 	if err != nil {
 		t.Fatal(err)
@@ -86,13 +72,13 @@ func TestPrecisionChanges(t *testing.T) {
 	d, done := open(t, "cpu")
 	defer done()
 	o := &silent{}
-	_, err = train.Run(context.Background(), train.Options{Settings: s, Dir: dir, Data: few{set, 40}, Device: d, Observer: o})
+	_, err = train.Run(context.Background(), train.Options{Settings: s, Dir: dir, Data: glyphs(t), Device: d, Observer: o})
 	if err != nil || !slices.ContainsFunc(o.start.Changes, func(c train.Change) bool { return c.Key == "precision" && c.New == "bf16" && !c.Breaks }) {
 		t.Errorf("changes %v, %v", o.start.Changes, err)
 	}
 	s.Precision = "fp8"
 	var setting *train.SettingError
-	if _, err := train.Run(context.Background(), train.Options{Settings: s, Dir: dir, Data: set, Device: d, Observer: o}); !errors.As(err, &setting) || setting.Key != "precision" {
+	if _, err := train.Run(context.Background(), train.Options{Settings: s, Dir: dir, Data: glyphs(t), Device: d, Observer: o}); !errors.As(err, &setting) || setting.Key != "precision" {
 		t.Errorf("precision fp8: %v", err)
 	}
 }
