@@ -5,10 +5,11 @@
         [--only CLASS] [--report engine/scheduler/AGREEMENT.md] [--fixtures engine/scheduler/testdata/diffusers.json]
 
 For each configuration and number of steps it runs diffusers' own loop (scale_model_input, network, step) on a formula in
-place of the network and compares every state with `fluxion trace --scheduler … --json`, twice:
+place of the network and compares every state with `fluxion trace --scheduler … --json`:
 
-  as it is             must agree to 1e-6, unless the trace names the defect of diffusers that it leaves out ("corrected")
-  --compat diffusers   must always agree
+  as it is             must agree to 1e-6, unless the trace names the documented defect of diffusers that it leaves out ("corrected")
+  --compat diffusers   must always agree (run where something is corrected; otherwise it is the same)
+  --compat none        must be finite where it differs: what else of diffusers departs from theory, by name (run where something is)
 
 diffusers works in float32 in places (betas, sigmas, a cast in step). Its modules are therefore loaded a second time with
 "float32" replaced by "float64" in their text and float64 as torch's default; nothing else is changed. The draws of
@@ -391,7 +392,18 @@ class Theirs:
             self.error = "not a number"
 
 
-def trace(fluxion, folder, number, case, draws, compat):
+def trace(fluxion, folder, number, case, draws):
+    """The answers of fluxion trace, or its errors, by mode; a mode that cannot differ from the one before is left out."""
+    plain = ask(fluxion, folder, number, case, draws, "")
+    answers = {"": plain}
+    if plain[0] is None or plain[0]["scheduler"]["corrected"]:
+        answers["diffusers"] = ask(fluxion, folder, number, case, draws, "diffusers")
+    if plain[0] is not None and plain[0]["scheduler"]["repeated"]:
+        answers["none"] = ask(fluxion, folder, number, case, draws, "none")
+    return answers
+
+
+def ask(fluxion, folder, number, case, draws, compat):
     """fluxion trace's answer, or its error."""
     config, noise = folder / f"{number}.json", folder / f"{number}.noise.json"
     config.write_text(json.dumps({"_class_name": case.kind} | case.config))
@@ -399,7 +411,7 @@ def trace(fluxion, folder, number, case, draws, compat):
     command = [fluxion, "trace", "--scheduler", config, "--steps", str(case.steps), "--denoiser", "formula:" + FORMULA,
                "--z", ",".join(map(str, Z)), "--noise", f"@{noise}", "--json", *case.flags]
     if compat:
-        command += ["--compat", "diffusers"]
+        command += ["--compat", compat]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         return None, done.stderr.strip().split("\n")[-1]
@@ -452,12 +464,12 @@ def report(path, described, counts, defects, refusals, failures, worst):
         "# Agreement with diffusers",
         "",
         f"Written by `scripts/check_schedulers.py` with diffusers {diffusers.__version__}: {total} runs of diffusers' own loop in float64,",
-        f"on the formula `{FORMULA}` in place of a network, each compared state by state with `fluxion trace --scheduler`,",
-        "once as it is and once with `--compat diffusers`. Agreement is 1e-6 of a state's largest value; stochastic schedulers",
-        "were given the same draws.",
+        f"on the formula `{FORMULA}` in place of a network, each compared state by state with `fluxion trace --scheduler`.",
+        "Agreement is 1e-6 of a state's largest value; stochastic schedulers were given the same draws.",
         "",
-        "* **agrees**: as it is. **corrected**: differs, and the trace names the defect of diffusers that it leaves out;",
-        "  with `--compat diffusers` all of these agree.",
+        "* **agrees**: as it is.",
+        "* **corrected**: differs, and the trace names the documented defect of diffusers that it leaves out; with",
+        "  `--compat diffusers` it agrees, unless the line under *What is refused* says why there is nothing to repeat.",
         "* **ours alone**: diffusers fails (an exception, or not a number) and Fluxion gives a finite sample.",
         "* **refused**: one line says why, and what would work.",
         "",
@@ -468,15 +480,14 @@ def report(path, described, counts, defects, refusals, failures, worst):
         if kind in counts:
             c = counts[kind]
             lines.append(f"| {kind} | {sum(c.values())} | {c['agrees']} | {c['corrected']} | {c['ours alone']} | {c['refused']} | {worst[kind]:.0e} |")
-    lines += ["", "## What is corrected", "", "| name | runs | what |", "|---|---:|---|"]
-    for name, n in sorted(defects.items()):
-        lines.append(f"| {name} | {n} | {described[name]} |")
-    lines += ["", "## What is refused", "", "| class | as it is | with compat | line |", "|---|---:|---:|---|"]
-    for (kind, reason), (plain, compat) in sorted(refusals.items()):
-        lines.append(f"| {kind} | {plain} | {compat} | {reason} |")
+    lines += ["", "## Where diffusers departs from theory", "",
+              "Runs are those that it changes, alone or with others. `--compat none` leaves all of it out.", "",
+              "| name | runs | what |", "|---|---:|---|"]
+    lines += [f"| {name} | {n} | {described[name]} |" for name, n in sorted(defects.items())]
+    lines += ["", "## What is refused", "", "| class | as it is | with `--compat diffusers` | line |", "|---|---:|---:|---|"]
+    lines += [f"| {kind} | {plain} | {compat} | {reason} |" for (kind, reason), (plain, compat) in sorted(refusals.items())]
     lines += ["", "## Where diffusers fails", "", "| class | runs | diffusers says |", "|---|---:|---|"]
-    for (kind, reason), n in sorted(failures.items()):
-        lines.append(f"| {kind} | {n} | {reason} |")
+    lines += [f"| {kind} | {n} | {reason} |" for (kind, reason), n in sorted(failures.items())]
     path.write_text("\n".join(lines) + "\n")
 
 
@@ -500,29 +511,34 @@ def main():
         for number, case in enumerate(cases(args.only)):
             theirs = Theirs(modules, case)
             draws = theirs.draws or Draws(7, 3 * case.steps + 16).values.tolist()
-            jobs.append((case, theirs, [pool.submit(trace, args.fluxion, Path(folder), f"{number}-{compat:d}", case, draws, compat)
-                                        for compat in (False, True)]))
-        for case, theirs, answers in jobs:
-            (plain, plain_error), (compat, compat_error) = (a.result() for a in answers)
-            verdict, detail, d = judge(plain, plain_error, theirs)
-            names = tuple(sorted(plain["scheduler"]["corrected"])) if plain else ()
+            jobs.append((case, theirs, pool.submit(trace, args.fluxion, Path(folder), number, case, draws)))
+        for case, theirs, job in jobs:
+            answers = job.result()
+            plain, plain_error = answers[""]
+            verdict, _, d = judge(plain, plain_error, theirs)
+            names = set(plain["scheduler"]["corrected"]) if plain else set()
             if verdict == "differs" and names:
                 verdict = "corrected"
-            if verdict in ("agrees",):
+            elif verdict == "agrees":
                 worst[case.kind] = max(worst[case.kind], d)
             counts[case.kind][verdict] += 1
-            for name in names if verdict == "corrected" else ():
-                defects[name] += 1
             if theirs.error:
                 failures[case.kind, theirs.error] += 1
-            again, _, far = judge(compat, compat_error, theirs)
-            for at, (outcome, reason) in enumerate([(verdict, plain_error), (again, compat_error)]):
+            again, again_error, far = judge(*answers["diffusers"], theirs) if "diffusers" in answers else (verdict, plain_error, d)
+            for at, (outcome, reason) in enumerate([(verdict, plain_error), (again, again_error)]):
                 if outcome == "refused":
                     refusals[case.kind, re.sub(r"^.*?" + case.kind + ": ", "", reason)][at] += 1
-            if verdict == "differs" or again == "differs" or (verdict == "ours alone" and not np.isfinite(np.array(plain["states"][-1], dtype=float)).all()):
-                wrong.append(f"{case.name()}: {verdict} {d:.1e}, with compat {again} {far:.1e}")
-            elif verdict in ("agrees", "corrected") and again == "agrees":
-                kept[case.kind].append((names, fixture(case, theirs)))
+            theory, theory_error = answers.get("none", (plain, plain_error))
+            if theory:
+                names |= set(theory["scheduler"]["corrected"])
+                if not theirs.error and distance(theory["states"], theirs.states) > TOLERANCE:
+                    for name in names:
+                        defects[name] += 1
+            endless = [a for a, _ in answers.values() if a and not np.isfinite(np.array(a["states"][-1], dtype=float)).all()]
+            if verdict == "differs" or again == "differs" or endless or theory_error != plain_error:
+                wrong.append(f"{case.name()}: {verdict} {d:.1e}, with compat {again} {far:.1e}, {len(endless)} not finite {theory_error}")
+            elif "agrees" in (verdict, again):
+                kept[case.kind].append((tuple(sorted(names)), fixture(case, theirs)))
 
     for kind, c in counts.items():
         print(f"{kind:36} {dict(c)}  {worst[kind]:.0e}")

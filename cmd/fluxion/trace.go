@@ -42,8 +42,9 @@ the state at each of its entries, the calls, and the weights with which the
 start, each output and each draw of noise enter the sample.
 
 In place of --schedule, --grid, --sampler and --output, --scheduler takes all of
-them from diffusers' scheduler_config.json; --compat diffusers then repeats the
-defects of diffusers that are left out otherwise.
+them from diffusers' scheduler_config.json. Documented defects of diffusers are
+left out then, other departures from theory are not; --compat diffusers repeats
+all of them, --compat none leaves all of them out.
 
 --z is the state at the first entry of the grid, in the schedule's own scale: a
 list of numbers, or @FILE with a JSON list. --list names everything that can be
@@ -72,7 +73,7 @@ chosen.`,
 	f.StringVar(&o.denoiser, "denoiser", "", "gaussian:mean=M,var=V, mixture:FILE, points:FILE or formula:EXPR")
 	f.StringVar(&o.config.Output, "output", "x", "what the denoiser's network predicts: "+strings.Join(process.Outputs(), ", "))
 	f.StringVar(&o.scheduler, "scheduler", "", "a scheduler_config.json, or the folder of a pipeline with one")
-	f.StringVar(&o.compat, "compat", "", "diffusers: repeat its defects")
+	f.StringVar(&o.compat, "compat", "", "diffusers: repeat all its departures from theory; none: leave all of them out")
 	f.Float64Var(&o.mu, "mu", 0, "of a scheduler with dynamic shifting: how much")
 	f.IntVar(&o.tokens, "image-tokens", 0, "or of how many tokens the image is, from which μ follows")
 	f.StringVar(&o.z, "z", "", "the first state: numbers, or @FILE.json")
@@ -102,10 +103,11 @@ func (o *traceOptions) run(ctx context.Context, out io.Writer) error {
 	if o.list {
 		return printChoices(out, o.json)
 	}
-	if o.compat != "" && o.compat != "diffusers" {
-		return usagef("--compat %s: want diffusers", o.compat)
+	compat, ok := scheduler.Compats[o.compat]
+	if !ok {
+		return usagef("--compat %s: want diffusers, to repeat all its departures from theory, or none", o.compat)
 	}
-	o.config.Options.Compat = o.compat != ""
+	o.config.Options.Compat = compat == scheduler.Diffusers
 	if o.scheduler != "" {
 		return o.runScheduler(ctx, out)
 	}
@@ -268,12 +270,12 @@ type shownTrace struct {
 // print writes the run as one JSON object.
 func (s shownTrace) print(out io.Writer) error {
 	var t struct {
-		Grid      []tracePoint     `json:"grid"`
-		States    [][]real         `json:"states"`
-		Calls     []traceCall      `json:"calls"`
-		Weights   *traceWeights    `json:"weights"`
-		Sampler   string           `json:"sampler"`
-		Schedule  string           `json:"schedule"`
+		Grid      []tracePoint    `json:"grid"`
+		States    [][]real        `json:"states"`
+		Calls     []traceCall     `json:"calls"`
+		Weights   *traceWeights   `json:"weights"`
+		Sampler   string          `json:"sampler"`
+		Schedule  string          `json:"schedule"`
 		Scheduler *shownScheduler `json:"scheduler,omitempty"`
 	}
 	for _, q := range s.grid.Points {
@@ -353,7 +355,11 @@ func choices() (kinds []string, all map[string][]choice) {
 		add("schedulers", name, "", scheduler.List()[name])
 	}
 	for _, d := range scheduler.Defects() {
-		add("defects", d.Name, "", "diffusers "+d.Theirs+"; ours "+d.Ours)
+		about := "diffusers " + d.Theirs + "; otherwise it " + d.Ours
+		if d.Documented {
+			about += " (left out by default)"
+		}
+		add("defects", d.Name, "", about)
 	}
 	return kinds, all
 }

@@ -45,7 +45,7 @@ func (o *traceOptions) runScheduler(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return usageError{err}
 	}
-	options := scheduler.Options{Steps: o.config.Options.Steps, Compat: o.compat != "", Begin: o.config.Options.Begin, Tokens: o.tokens}
+	options := scheduler.Options{Steps: o.config.Options.Steps, Compat: scheduler.Compats[o.compat], Begin: o.config.Options.Begin, Tokens: o.tokens}
 	if o.flags.Changed("eta") {
 		options.Eta = &o.eta
 	}

@@ -52,7 +52,7 @@ func (d denoiser) Output(q process.Point, z []float64) ([]float64, error) {
 	return y, nil
 }
 
-func (f fixture) run(t *testing.T, compat bool) (Plan, []float64) {
+func (f fixture) run(t *testing.T, compat Compat) (Plan, []float64) {
 	t.Helper()
 	c, err := Read(f.Config)
 	if err != nil {
@@ -92,12 +92,12 @@ func fixtures(t *testing.T) []fixture {
 }
 
 // Every class agrees with diffusers: with Compat always, without it where no
-// defect is named.
+// documented defect is named.
 func TestAgainstDiffusers(t *testing.T) {
 	classes := map[string]bool{}
 	shown := map[Defect]bool{}
 	for _, f := range fixtures(t) {
-		p, sample := f.run(t, true)
+		p, sample := f.run(t, Diffusers)
 		classes[p.Class] = true
 		if d := distance(sample, f.Sample); !(d <= 1e-6) {
 			t.Errorf("%v with Compat: %.1e from diffusers", f, d)
@@ -111,12 +111,20 @@ func TestAgainstDiffusers(t *testing.T) {
 		if len(p.Corrected) > 0 {
 			t.Errorf("%v with Compat names %v as corrected", f, p.Corrected)
 		}
-		p, sample = f.run(t, false)
-		d := distance(sample, f.Sample)
-		if len(p.Corrected) == 0 && !(d <= 1e-6) {
+		p, sample = f.run(t, Documented)
+		if d := distance(sample, f.Sample); len(p.Corrected) == 0 && !(d <= 1e-6) {
 			t.Errorf("%v: %.1e from diffusers, and no defect is named", f, d)
 		}
-		if len(p.Corrected) == 1 && d > 1e-6 {
+		for _, d := range p.Corrected {
+			if !d.Documented {
+				t.Errorf("%v: %s is left out by default", f, d.Name)
+			}
+		}
+		p, sample = f.run(t, Theory)
+		if len(p.Repeated) > 0 {
+			t.Errorf("%v without Compat names %v as repeated", f, p.Repeated)
+		}
+		if len(p.Corrected) == 1 && distance(sample, f.Sample) > 1e-6 {
 			shown[p.Corrected[0]] = true
 		}
 	}
@@ -135,7 +143,7 @@ func TestAgainstDiffusers(t *testing.T) {
 // The third order is one where diffusers' is a second: with x̂ = sin(ℓ + i),
 // ℓ = ln(α/σ), the ODE is d(z/σ)/dℓ = e^ℓ x̂ and has a closed form.
 func TestThirdOrder(t *testing.T) {
-	observed := func(compat bool) float64 {
+	observed := func(compat Compat) float64 {
 		var off []float64
 		for _, steps := range []int{200, 400} {
 			c, err := Read([]byte(`{"_class_name": "DPMSolverMultistepScheduler", "solver_order": 3, "use_exponential_sigmas": true,
@@ -160,7 +168,7 @@ func TestThirdOrder(t *testing.T) {
 		}
 		return math.Log2(off[0] / off[1])
 	}
-	ours, theirs := observed(false), observed(true)
+	ours, theirs := observed(Theory), observed(Diffusers)
 	t.Logf("observed order %.2f, with Compat %.2f", ours, theirs)
 	if ours < 2.8 || theirs > 2.2 {
 		t.Errorf("observed order %.2f, want 3 or more; with Compat %.2f, want 2", ours, theirs)

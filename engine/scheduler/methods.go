@@ -124,8 +124,11 @@ func (p *planner) interval(i int) []process.Point {
 // reaches reports whether a run of some steps has one of the method's order.
 func reaches(o sampler.Options, steps int) bool {
 	for k := range steps {
-		left := steps - k
-		if k+1 >= o.Order && !(o.LowerOrderFinal && left < o.Order) && !(o.FirstOrderFinal && left == 1) {
+		order, left := min(o.Order, k+1), steps-k
+		if o.LowerOrderFinal {
+			order = min(order, left)
+		}
+		if order == o.Order && (left > 1 || !o.FirstOrderFinal) {
 			return true
 		}
 	}

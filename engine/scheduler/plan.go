@@ -13,7 +13,7 @@ import (
 // Options of a run.
 type Options struct {
 	Steps  int
-	Compat bool     // repeat diffusers' defects
+	Compat Compat   // what of diffusers is repeated
 	Begin  int      // entry of the grid at which the run begins: image to image
 	Eta    *float64 // of DDIM and TCD; nil is diffusers' default: 0 and 0.3
 	Mu     *float64 // of dynamic shifting: how much
@@ -38,7 +38,7 @@ type Plan struct {
 	End process.Point // where the last row ends
 
 	Corrected []Defect // of diffusers, that make a difference here
-	Repeated  []Defect // the same with Compat
+	Repeated  []Defect // and that are repeated
 	Unused    []string // keys that the class does not have
 }
 
@@ -82,14 +82,15 @@ type planner struct {
 // correct records a defect that makes a difference to this plan and reports
 // whether it is to be left out.
 func (p *planner) correct(d Defect) bool {
+	repeat := p.Compat == Diffusers || p.Compat == Documented && !d.Documented
 	list := &p.Corrected
-	if p.Compat {
+	if repeat {
 		list = &p.Repeated
 	}
 	if !slices.Contains(*list, d) {
 		*list = append(*list, d)
 	}
-	return !p.Compat
+	return !repeat
 }
 
 func (p *planner) eta(usual *float64) *float64 {

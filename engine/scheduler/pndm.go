@@ -40,7 +40,8 @@ func (c *pndm) plan(p *planner) error {
 	p.Method, p.End = "pndm", p.points[len(p.points)-1]
 
 	run := pndmRun{recorder: record(p), alphas: alphas, stride: len(alphas) / p.Steps}
-	run.arithmetic = !strided(times, run.stride) && !p.correct(previousStep)
+	run.strided = strided(times, run.stride)
+	run.arithmetic = !run.strided && !p.correct(previousStep)
 	run.combined = c.PredictionType == "v_prediction" && p.Steps > 1 && !p.correct(combinedV)
 	if c.SkipPRKSteps {
 		return run.linear()
@@ -52,6 +53,7 @@ type pndmRun struct {
 	*recorder
 	alphas     []float64
 	stride     int
+	strided    bool // the grid's intervals are N/steps long
 	arithmetic bool // intervals are N/steps long, whatever the grid says
 	combined   bool // v is combined, and the sum converted
 }
@@ -85,7 +87,7 @@ func (r *pndmRun) rungeKutta() error {
 		t, s := r.p.points[g], r.p.points[g+1]
 		middle := r.at(s.NetworkTime + half)
 		first := middle
-		if t.NetworkTime-half != middle.NetworkTime && !r.p.correct(halfStep) {
+		if t.NetworkTime-half != middle.NetworkTime && (r.strided || r.arithmetic) && !r.p.correct(halfStep) {
 			first = r.at(t.NetworkTime - half)
 		}
 		end, anchor := s, r.state
