@@ -61,19 +61,19 @@ func put(b []byte, size int, v uint64) {
 
 // load brings size bytes from w.addresses of each lane into w.buffer at lane·size.
 // A relaxed access (.volatile, .relaxed) does not race with others of its kind.
-func (w *warp) load(s space, mask uint32, size int, relaxed bool) {
+func (w *warp) load(s space, mask uint32, size int, how manner) {
 	switch s {
 	case spaceGlobal, spaceConst:
 		w.loadGlobal(mask, size)
 	case spaceShared:
-		w.loadShared(mask, size, relaxed)
+		w.loadShared(mask, size, how)
 	default:
 		w.byWindow(mask, func(s space, lanes uint32) {
 			switch s {
 			case spaceGlobal:
 				w.loadGlobal(lanes, size)
 			case spaceShared:
-				w.loadShared(lanes, size, relaxed)
+				w.loadShared(lanes, size, how)
 			case spaceLocal:
 				w.loadLocal(lanes, size)
 			case spaceParam:
@@ -84,19 +84,19 @@ func (w *warp) load(s space, mask uint32, size int, relaxed bool) {
 }
 
 // store brings w.buffer to memory.
-func (w *warp) store(s space, mask uint32, size int, relaxed bool) {
+func (w *warp) store(s space, mask uint32, size int, how manner) {
 	switch s {
 	case spaceGlobal:
 		w.storeGlobal(mask, size)
 	case spaceShared:
-		w.storeShared(mask, size, relaxed)
+		w.storeShared(mask, size, how)
 	default:
 		w.byWindow(mask, func(s space, lanes uint32) {
 			switch s {
 			case spaceGlobal:
 				w.storeGlobal(lanes, size)
 			case spaceShared:
-				w.storeShared(lanes, size, relaxed)
+				w.storeShared(lanes, size, how)
 			case spaceLocal:
 				w.storeLocal(lanes, size)
 			case spaceParam:

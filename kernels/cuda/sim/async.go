@@ -159,7 +159,7 @@ func (w *warp) land(due func(c *asyncCopy) bool) {
 		tag := s.time<<5 | uint32(w.index)
 		list := s.state[c.at>>s.shift : (c.at+c.size-1)>>s.shift+1]
 		for k := range list {
-			list[k].writer = tag
+			list[k].writer, list[k].lane = tag, w.synchronised<<5|uint32(c.lane)
 		}
 	}
 	w.copies = kept

@@ -27,6 +27,7 @@ func (w *warp) sync(wait barrierWait, arrive bool) {
 		return
 	}
 	w.block.worker.counters.Barriers++
+	w.synchronised++
 	lane := bits.TrailingZeros32(wait.lanes)
 	if wait.id < 0 || wait.id > 15 {
 		w.fail(lane, "barrier %d, there are 16", wait.id)

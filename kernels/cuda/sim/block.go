@@ -125,7 +125,7 @@ func (b *block) run(ctx context.Context, n int64) error {
 
 // start makes a warp ready for a new block.
 func (w *warp) start(live uint32) {
-	w.state, w.live, w.fault = running, live, nil
+	w.state, w.live, w.fault, w.synchronised = running, live, nil, 0
 	entry := w.entry()
 	w.frames = append(w.frames[:0], entry)
 	entry.begin(w, live)

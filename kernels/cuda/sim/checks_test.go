@@ -101,6 +101,14 @@ func TestPlantedBugs(t *testing.T) {
 	@!%p0 bra done;
 	st.shared.u32 [%r2], %r3; // here`,
 			[]string{"race: ", "at shared address 0x0, which warp"}},
+		{"a lane reads what another of its warp wrote", `
+	mov.u32 %r2, s;
+	shl.b32 %r3, %r0, 2;
+	add.u32 %r3, %r2, %r3;
+	st.shared.u32 [%r3], %r0;
+	xor.b32 %r4, %r3, 4;
+	ld.shared.u32 %r5, [%r4]; // here`,
+			[]string{"race within a warp: load at shared address", "without a bar.warp.sync"}},
 		{"race between blocks, writes", `
 	st.global.u32 [%l1+8], %r1; // here`,
 			[]string{"race: store to global address", "another block"}},
@@ -231,6 +239,15 @@ func TestNoFalseAlarms(t *testing.T) {
 	ld.shared.u32 %r5, [%r4];
 	bar.sync 0;
 	st.shared.u32 [%r3], %r5;`},
+		{"lanes of a warp that wait for each other", `
+	mov.u32 %r2, s;
+	shl.b32 %r3, %r0, 2;
+	add.u32 %r3, %r2, %r3;
+	st.shared.u32 [%r3], %r0;
+	ld.shared.u32 %r5, [%r3];
+	bar.warp.sync -1;
+	xor.b32 %r4, %r3, 4;
+	ld.shared.u32 %r5, [%r4];`},
 		{"a barrier of two warps made of arrive and sync", `
 	mov.u32 %r2, s;
 	setp.lt.u32 %p0, %r0, 32;

@@ -264,5 +264,9 @@ func (d *decoder) warpBarrier() {
 	d.in.class = Control
 	d.count(1)
 	members := d.source32(d.operand(0), false)
-	d.in.run = func(w *warp, mask uint32) { w.gathered(mask, members) }
+	d.in.run = func(w *warp, mask uint32) {
+		if w.gathered(mask, members) {
+			w.synchronised++
+		}
+	}
 }

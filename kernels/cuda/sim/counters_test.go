@@ -34,8 +34,8 @@ func TestAccessCounters(t *testing.T) {
 		{what: "shared, 8 bytes a lane", code: "mad.lo.u32 %t2, %t1, 8, %t9; st.shared.v2.u32 [%t2], {%t1, %t1};", shared: [3]int64{1, 2, 0}},
 		{what: "shared, 16 bytes a lane", code: "mad.lo.u32 %t2, %t1, 16, %t9; st.shared.v4.u32 [%t2], {%t1, %t1, %t1, %t1};", shared: [3]int64{1, 4, 0}},
 		{what: "shared, 16 bytes a lane, rows of 64", code: "mad.lo.u32 %t2, %t1, 64, %t9; st.shared.v4.u32 [%t2], {%t1, %t1, %t1, %t1};", shared: [3]int64{1, 16, 12}},
-		{what: "ldmatrix, rows of 128 bytes", code: "mad.lo.u32 %t2, %t1, 16, %t9; st.shared.v4.u32 [%t2], {%t1, %t1, %t1, %t1}; st.shared.v4.u32 [%t2+512], {%t1, %t1, %t1, %t1}; and.b32 %t2, %t1, 7; mad.lo.u32 %t2, %t2, 128, %t9; ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%t3}, [%t2];", shared: [3]int64{3, 16, 7}},
-		{what: "ldmatrix, rows side by side", code: "mad.lo.u32 %t2, %t1, 16, %t9; st.shared.v4.u32 [%t2], {%t1, %t1, %t1, %t1}; ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%t3, %t4, %t5, %t6}, [%t2];", shared: [3]int64{2, 8, 0}},
+		{what: "ldmatrix, rows of 128 bytes", code: "mad.lo.u32 %t2, %t1, 16, %t9; st.shared.v4.u32 [%t2], {%t1, %t1, %t1, %t1}; st.shared.v4.u32 [%t2+512], {%t1, %t1, %t1, %t1}; bar.warp.sync -1; and.b32 %t2, %t1, 7; mad.lo.u32 %t2, %t2, 128, %t9; ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%t3}, [%t2];", shared: [3]int64{3, 16, 7}},
+		{what: "ldmatrix, rows side by side", code: "mad.lo.u32 %t2, %t1, 16, %t9; st.shared.v4.u32 [%t2], {%t1, %t1, %t1, %t1}; bar.warp.sync -1; ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%t3, %t4, %t5, %t6}, [%t2];", shared: [3]int64{2, 8, 0}},
 	} {
 		ptx := header + `
 .visible .entry k(.param .u64 p)

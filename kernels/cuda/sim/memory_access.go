@@ -51,11 +51,11 @@ func (d *decoder) addresses(o operand, s space) func(w *warp, mask uint32) {
 
 // access is what ld, st and atom have in common.
 type access struct {
-	space   space
-	kind    string // type
-	bits    int
-	vector  int
-	relaxed bool // .volatile and the like
+	space  space
+	kind   string // type
+	bits   int
+	vector int
+	how    manner
 }
 
 func (d *decoder) access() access {
@@ -67,7 +67,7 @@ func (d *decoder) access() access {
 		}
 		switch p {
 		case "volatile", "relaxed", "acquire", "release":
-			a.relaxed = true
+			a.how = relaxed
 		case "v2":
 			a.vector = 2
 		case "v4":
@@ -108,10 +108,10 @@ func (d *decoder) load() {
 	for i, o := range d.elements(d.operand(0), a.vector) {
 		scatter = append(scatter, d.receive(o, a, i*size, size*a.vector))
 	}
-	space, total, relaxed := a.space, size*a.vector, a.relaxed
+	space, total, how := a.space, size*a.vector, a.how
 	d.in.run = func(w *warp, mask uint32) {
 		fill(w, mask)
-		w.load(space, mask, total, relaxed)
+		w.load(space, mask, total, how)
 		if w.fault != nil {
 			return
 		}
@@ -212,13 +212,13 @@ func (d *decoder) store() {
 	for i, o := range d.elements(d.operand(1), a.vector) {
 		gather = append(gather, d.send(o, a, i*size, size*a.vector))
 	}
-	space, total, relaxed := a.space, size*a.vector, a.relaxed
+	space, total, how := a.space, size*a.vector, a.how
 	d.in.run = func(w *warp, mask uint32) {
 		fill(w, mask)
 		for _, f := range gather {
 			f(w, mask)
 		}
-		w.store(space, mask, total, relaxed)
+		w.store(space, mask, total, how)
 	}
 }
 

@@ -22,6 +22,7 @@ type sharedMemory struct {
 // granule is what is known of a granule. A tag is a time and a warp with flags on top.
 type granule struct {
 	writer  uint32 // tag of the last write
+	lane    uint32 // its lane, and above the lowest 5 bits how often its warp had synchronised itself
 	readAt  uint32 // time of the last read
 	readers uint32 // warps that read since the last write
 }
@@ -136,17 +137,27 @@ func (w *warp) outsideShared(lane int, what string, at int) {
 	w.fail(lane, "out of bounds: %s at shared address %#x: %s", what, at, w.block.launch.describeShared())
 }
 
-func (w *warp) loadShared(mask uint32, size int, relaxed bool) {
+// manner of an access to shared memory.
+type manner uint8
+
+const (
+	relaxed  manner = 1 << iota // .volatile, .relaxed or atomic
+	together                    // several lanes read what one address names
+)
+
+func (w *warp) loadShared(mask uint32, size int, how manner) {
 	s := &w.block.shared
 	for m := mask; m != 0; {
 		first, n, step := w.nextRun(m, size)
 		m = without(m, first, n)
 		lanes := n
+		runHow := how
 		if step == 0 {
 			lanes = 1
+			runHow |= together
 		}
 		at, ok := w.sharedSpan(first, size, lanes, "load")
-		if !ok || !w.readShared(first, at, size, lanes, relaxed) {
+		if !ok || !w.readShared(first, at, size, lanes, runHow) {
 			return
 		}
 		to := w.buffer[first*size : (first+n)*size]
@@ -158,10 +169,10 @@ func (w *warp) loadShared(mask uint32, size int, relaxed bool) {
 	w.countShared(mask, size)
 }
 
-func (w *warp) storeShared(mask uint32, size int, relaxed bool) {
+func (w *warp) storeShared(mask uint32, size int, how manner) {
 	s := &w.block.shared
 	flag := uint32(0)
-	if relaxed {
+	if how&relaxed != 0 {
 		flag = byAtomic
 	}
 	for m := mask; m != 0; {
@@ -181,17 +192,17 @@ func (w *warp) storeShared(mask uint32, size int, relaxed bool) {
 
 // readShared checks reads of n lanes side by side, size bytes each, against what
 // others did and notes them.
-func (w *warp) readShared(lane, at, size, n int, relaxed bool) bool {
+func (w *warp) readShared(lane, at, size, n int, how manner) bool {
 	s := &w.block.shared
 	calm := (s.base+1)<<5 - 1 // a tag from 1 to this is an ordered write
 	time, me := s.time, uint32(1)<<w.index
 	list := s.state[at>>s.shift : (at+size*n-1)>>s.shift+1]
 	for i := range list {
 		g := &list[i]
-		if g.writer-1 >= calm && !w.mayRead(lane+i<<s.shift/size, g.writer, (at>>s.shift+i)<<s.shift, relaxed) {
+		if g.writer-1 >= calm && !w.mayRead(lane+i<<s.shift/size, g, (at>>s.shift+i)<<s.shift, how) {
 			return false
 		}
-		if !relaxed {
+		if how&relaxed == 0 {
 			g.readAt = time
 			g.readers |= me
 		}
@@ -199,8 +210,8 @@ func (w *warp) readShared(lane, at, size, n int, relaxed bool) bool {
 	return true
 }
 
-func (w *warp) mayRead(lane int, tag uint32, at int, relaxed bool) bool {
-	s := &w.block.shared
+func (w *warp) mayRead(lane int, g *granule, at int, how manner) bool {
+	s, tag := &w.block.shared, g.writer
 	by := int(tag & 31)
 	switch {
 	case tag == noMemory:
@@ -209,7 +220,15 @@ func (w *warp) mayRead(lane int, tag uint32, at int, relaxed bool) bool {
 		w.fail(lane, "uninitialised: load at shared address %#x, which nobody wrote", at)
 	case tag&inFlight != 0:
 		w.fail(lane, "missing wait: load at shared address %#x, to which a cp.async of warp %d is under way", at, by)
-	case s.ordered(w.index, by, tag&timeMask>>5), relaxed && tag&byAtomic != 0:
+	case how&relaxed != 0 && tag&byAtomic != 0:
+		return true
+	case by == w.index:
+		// Its own lanes are ordered by bar.warp.sync; that they run side by side is not promised.
+		if g.lane>>5 != w.synchronised || g.lane&31 == uint32(lane) && how&together == 0 {
+			return true
+		}
+		w.fail(lane, "race within a warp: load at shared address %#x, which lane %d wrote without a bar.warp.sync between", at, g.lane&31)
+	case s.ordered(w.index, by, tag&timeMask>>5):
 		return true
 	default:
 		w.fail(lane, "race: load at shared address %#x, which warp %d wrote without a barrier between", at, by)
@@ -222,14 +241,14 @@ func (w *warp) writeShared(lane, at, size, n int, flag uint32) bool {
 	s := &w.block.shared
 	calm := (s.base + 1) << 5
 	tag := s.time<<5 | uint32(w.index) | flag
-	base := s.base
+	base, by, shift := s.base, w.synchronised<<5|uint32(lane), bits.TrailingZeros(uint(size))-s.shift
 	list := s.state[at>>s.shift : (at+size*n-1)>>s.shift+1]
 	for i := range list {
 		g := &list[i]
 		if (g.writer >= calm || g.readAt > base) && !w.mayWrite(lane+i<<s.shift/size, *g, (at>>s.shift+i)<<s.shift, flag) {
 			return false
 		}
-		g.writer, g.readers = tag, 0
+		g.writer, g.lane, g.readers = tag, by+uint32(i>>shift), 0
 	}
 	return true
 }
@@ -261,7 +280,7 @@ func (w *warp) mayWrite(lane int, g granule, at int, flag uint32) bool {
 // sharedAtomic checks an atomic operation of one lane.
 func (w *warp) sharedAtomic(lane, size int) (int, bool) {
 	at, ok := w.sharedSpan(lane, size, 1, "atomic operation")
-	if !ok || !w.readShared(lane, at, size, 1, true) || !w.writeShared(lane, at, size, 1, byAtomic) {
+	if !ok || !w.readShared(lane, at, size, 1, relaxed) || !w.writeShared(lane, at, size, 1, byAtomic) {
 		return 0, false
 	}
 	return at, true

@@ -290,7 +290,7 @@ func (d *decoder) ldmatrix() {
 			return
 		}
 		fill(w, mask)
-		w.load(s, rows, 16, false)
+		w.load(s, rows, 16, together)
 		if w.fault != nil {
 			return
 		}

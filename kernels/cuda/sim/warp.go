@@ -65,7 +65,9 @@ type warp struct {
 	frame  *frame
 	frames []*frame
 	at     int // the instruction being executed
-	fault  *Fault
+
+	synchronised uint32 // how often its lanes waited for each other
+	fault        *Fault
 
 	// The current frame's registers.
 	predicates []uint32
