@@ -276,14 +276,21 @@ func (r benchResult) print(out io.Writer, asJSON bool) error {
 		_, err = fmt.Fprintf(out, "%s\n", line)
 		return err
 	}
+	arithmetic := fmt.Sprintf("%.1f GFLOP/s", r.FLOPS/1e9)
+	if r.PeakFLOPS > 0 {
+		arithmetic += fmt.Sprintf(" of %.1f, %.0f %%", r.PeakFLOPS/1e9, 100*r.ShareOfPeak)
+	}
+	if r.Simulated {
+		arithmetic += ", simulated: no time here means anything"
+	}
 	_, err := fmt.Fprintf(out, `%s %s, batch %d, %s, %s
 images/s    %.2f
 step        %.1f ms (min %.1f, max %.1f)
-arithmetic  %.1f GFLOP/s of %.1f, %.0f %%; %.2f GFLOP an image
+arithmetic  %s; %.2f GFLOP an image
 memory      %s planned, %s resident
 first step  %.2f s after the start
 `, r.Work, r.Preset, r.Batch, r.Precision, r.Device, r.ImagesPerSecond,
 		1e3*r.StepSeconds.Median, 1e3*r.StepSeconds.Min, 1e3*r.StepSeconds.Max,
-		r.FLOPS/1e9, r.PeakFLOPS/1e9, 100*r.ShareOfPeak, r.FLOPPerImage/1e9, size(r.PlannedBytes), size(r.ResidentBytes), r.StartToFirstStep)
+		arithmetic, r.FLOPPerImage/1e9, size(r.PlannedBytes), size(r.ResidentBytes), r.StartToFirstStep)
 	return err
 }

@@ -8,15 +8,13 @@ import (
 	"runtime"
 	"strings"
 
+	"fluxion/engine/device"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/cuda/driver"
 
 	"github.com/spf13/cobra"
 )
-
-// driverVariable chooses the CUDA driver; see package driver.
-const driverVariable = "FLUXION_CUDA_DRIVER"
 
 func newDoctor() *cobra.Command {
 	asJSON := false
@@ -86,7 +84,7 @@ func examine() (examination, error) {
 }
 
 func examineGPUs() gpus {
-	g := gpus{Driver: os.Getenv(driverVariable), Devices: []gpu{}}
+	g := gpus{Driver: os.Getenv(device.Variable), Devices: []gpu{}}
 	if g.Driver == "" {
 		g.Driver = driver.NVIDIA
 	}

@@ -66,7 +66,7 @@ func (j jsonFace) Start(s train.Start) {
 	j.emit("start", map[string]any{
 		"run": s.Run, "settings": s.Settings, "changes": changes, "from": s.From, "images": s.Images,
 		"dataset": s.Dataset, "dataset_images": s.DatasetImages, "height": s.Height, "width": s.Width, "channels": s.Channels,
-		"classes": len(s.Classes), "parameters": s.Parameters, "tensors": s.Tensors, "objective": s.Objective,
+		"classes": len(s.Classes), "resident": s.Resident, "parameters": s.Parameters, "tensors": s.Tensors, "objective": s.Objective,
 		"device": s.Device, "precision": s.Settings.Precision, "planned_bytes": s.PlannedBytes,
 		"flop_per_image": float64(s.StepFLOPs) / float64(s.Settings.Batch),
 	})
@@ -127,8 +127,12 @@ func (t *textFace) Start(s train.Start) {
 	if n := len(s.Classes); n > 0 {
 		labels = fmt.Sprintf("%d classes: %s", n, abridged(s.Classes, 10))
 	}
+	images := fmt.Sprintf("%s, %s images of %d×%d×%d", s.Dataset, thousands(int64(s.DatasetImages)), s.Height, s.Width, s.Channels)
+	if s.Resident {
+		images += ", kept on the device"
+	}
 	rows := [][2]string{
-		{"data", fmt.Sprintf("%s, %s images of %d×%d×%d", s.Dataset, thousands(int64(s.DatasetImages)), s.Height, s.Width, s.Channels)},
+		{"data", images},
 		{"labels", labels},
 		{"network", fmt.Sprintf("%s, %s parameters in %d tensors", s.Settings.Preset, thousands(int64(s.Parameters)), s.Tensors)},
 		{"objective", s.Objective},

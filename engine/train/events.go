@@ -23,6 +23,7 @@ type Start struct {
 	Height, Width int
 	Channels      int
 	Classes       []string // nil: unlabelled
+	Resident      bool     // it lies on the device as a whole
 
 	Parameters   int
 	Tensors      int
