@@ -73,17 +73,20 @@ func betasOf(steps int, f func(u float64) float64) []float64 {
 	return b
 }
 
-func (s *discrete) Name() string                   { return s.name }
-func (*discrete) Path() Path                       { return VPPath }
-func (s *discrete) Steps() int                     { return len(s.logs) - 1 }
-func (s *discrete) NetworkTime(t float64) float64  { return float64(s.Steps())*t - 1 }
-func (s *discrete) StepTime(n float64) float64     { return (n + 1) / float64(s.Steps()) }
-func (s *discrete) zeroEnd() bool                  { return math.IsInf(s.logs[len(s.logs)-1], -1) }
-func (s *discrete) place(t float64) (int, float64) { return placeOf(t, s.Steps()) }
+func (s *discrete) Name() string               { return s.name }
+func (*discrete) Path() Path                   { return VPPath }
+func (s *discrete) Steps() int                 { return len(s.logs) - 1 }
+func (s *discrete) StepTime(n float64) float64 { return (n + 1) / float64(s.Steps()) }
 
-// placeOf returns the interval of [0, 1] cut into n that t lies in, and the
-// place in it. A time that was made as i/n is taken as exactly that.
-func placeOf(t float64, n int) (int, float64) {
+func (s *discrete) NetworkTime(t float64) float64 {
+	i, u := s.place(t)
+	return float64(i) + u - 1
+}
+
+// place returns the interval between steps that t lies in, and the place in it.
+// A time that was made as that of a step is taken as exactly that.
+func (s *discrete) place(t float64) (int, float64) {
+	n := s.Steps()
 	x := t * float64(n)
 	if r := math.Round(x); math.Abs(x-r) < 1e-9 {
 		x = r
@@ -92,6 +95,7 @@ func placeOf(t float64, n int) (int, float64) {
 	return i, x - float64(i)
 }
 
+// logAlpha returns ln α and its derivative in t.
 func (s *discrete) logAlpha(t float64) (log, rate float64) {
 	i, u := s.place(t)
 	a, b := s.logs[i], s.logs[i+1]
@@ -110,9 +114,9 @@ func (s *discrete) Velocity(t float64) (dAlpha, dSigma float64) {
 	alpha, sigma := s.AlphaSigma(t)
 	_, rate := s.logAlpha(t)
 	dAlpha = alpha * rate
-	if i, u := s.place(t); alpha == 0 { // 0·∞: α falls linearly to 0
+	if alpha == 0 { // 0·∞: α falls linearly to 0
+		i, _ := s.place(t)
 		dAlpha = -math.Exp(s.logs[i]) * float64(s.Steps())
-		_ = u
 	}
 	return dAlpha, -alpha * dAlpha / sigma
 }

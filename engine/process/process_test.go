@@ -269,6 +269,76 @@ func TestConvertAtTheEnds(t *testing.T) {
 	}
 }
 
+// A network sampled along another schedule sees its own: the same λ, z in its
+// units, its time; and its output says the same of x and ε.
+func TestUnder(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		schedules := rapid.SampledFrom(Schedules())
+		output := rapid.SampledFrom([]string{"x", "eps", "u", "velocity", "edm", "score"}).Draw(r, "output")
+		p, err := Get(schedules.Draw(r, "trained on"), ScheduleOptions{}, output)
+		if err != nil {
+			r.Fatal(err)
+		}
+		s, err := GetSchedule(schedules.Draw(r, "sampled along"), ScheduleOptions{Scale: "1 + t"})
+		if err != nil {
+			r.Fatal(err)
+		}
+		q := p.Under(s).Under(s).AtLogSNR(rapid.Float64Range(-4, 4).Draw(r, "λ"))
+		own := p.AtLogSNR(q.LogSNR)
+		x, eps := rapid.Float64Range(-2, 2).Draw(r, "x"), rapid.Float64Range(-2, 2).Draw(r, "ε")
+		z := q.Alpha*x + q.Sigma*eps
+		near(r, "input", q.Input*z, own.Input*(own.Alpha*x+own.Sigma*eps), 1e-9)
+		near(r, "time", q.NetworkTime, own.NetworkTime, 1e-9)
+		y := own.A*x + own.B*eps
+		cx, ce, err := q.Convert()
+		if err != nil {
+			r.Fatal(err)
+		}
+		near(r, "x", cx.Z*z+cx.Y*y, x, 1e-8)
+		near(r, "ε", ce.Z*z+ce.Y*y, eps, 1e-8)
+	})
+	// A network that never saw pure noise is not started there.
+	p, _ := Get("ddpm-linear", ScheduleOptions{}, "eps")
+	fm, _ := GetSchedule("fm", ScheduleOptions{})
+	near(t, "start", fm.LogSNR(p.Under(fm).Start()), p.Schedule.LogSNR(1), 1e-9)
+}
+
+// Where y alone, or z alone, says what is asked for, there is a limit.
+func TestLimits(t *testing.T) {
+	for _, c := range []struct {
+		output string
+		at     float64
+		a, b   float64
+		want   Linear
+	}{
+		{"x", 0, 1, 0, Linear{Y: 1}}, {"eps", 1, 0, 1, Linear{Y: 1}}, {"eps", 0, 1, 0, Linear{Z: 1}}, {"score", 0, 1, 0, Linear{Z: 1}}, {"score", 0, 0, 1, Linear{}},
+		{"edm", 0, 1, 0, Linear{Z: 1}}, {"edm", 1, 1, 0, Linear{Y: 0.5}}, {"x", 1, 0, 1, Linear{Z: 1}}, {"x", 1, 1, 0, Linear{Y: 1}},
+	} {
+		p, err := Get("fm", ScheduleOptions{}, c.output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := p.At(c.at).To(c.a, c.b)
+		if err != nil || math.Abs(got.Z-c.want.Z) > 1e-15 || math.Abs(got.Y-c.want.Y) > 1e-15 {
+			t.Errorf("%s at %v: %v x + %v ε is %+v (%v), want %+v", c.output, c.at, c.a, c.b, got, err, c.want)
+		}
+	}
+	// EDM's preconditioning (Karras et al. 2022, table 1), as it stands there.
+	ve, _ := Get("ve", ScheduleOptions{}, "edm")
+	for _, sigma := range []float64{0.002, 0.3, 1, 7, 80} {
+		q := ve.AtLogSNR(-2 * math.Log(sigma))
+		x, err := q.X()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := math.Sqrt(sigma*sigma + 0.25)
+		near(t, "c_skip", x.Z, 0.25/(sigma*sigma+0.25), 1e-9)
+		near(t, "c_out", x.Y, sigma*0.5/n, 1e-9)
+		near(t, "c_in", q.Input, 1/n, 1e-9)
+		near(t, "c_noise", q.NetworkTime, math.Log(sigma)/4, 1e-9)
+	}
+}
+
 func TestStart(t *testing.T) {
 	for _, c := range []struct {
 		schedule, output string

@@ -154,10 +154,10 @@ func (b *builder) resolve() {
 // position is a point's place in the grid, in time between entries.
 func (b *builder) position(q process.Point) float64 {
 	t, s := b.grid.Points[b.interval], b.grid.Points[b.interval+1]
-	switch {
-	case q == t:
+	switch q {
+	case t:
 		return float64(b.interval)
-	case q == s:
+	case s:
 		return float64(b.interval + 1)
 	}
 	u := (t.Time - q.Time) / (t.Time - s.Time)
