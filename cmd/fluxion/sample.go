@@ -17,6 +17,7 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
+	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/engine/train"
 	"fluxion/kernels/update"
@@ -84,7 +85,7 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return modelError{o.model, err}
 	}
-	table, err := method.Plan(model.Process, sampler.Options{Steps: o.steps})
+	run, err := planSampling(method, model.Process, sampler.Options{Steps: o.steps})
 	if err != nil {
 		return usageError{err}
 	}
@@ -101,7 +102,7 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) error {
 	}
 	begin := time.Now()
 	if len(missing) > 0 {
-		if err := o.make(ctx, out, model, table, missing, classOf); err != nil {
+		if err := o.make(ctx, out, model, run, missing, classOf); err != nil {
 			return err
 		}
 	}
@@ -119,6 +120,32 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "%d images in %s: %d made in %.1f s, %d were there\ngrid        %s\n", len(seeds), o.out, len(missing), seconds, len(seeds)-len(missing), grid)
 	return nil
+}
+
+// samplingRun is a table, or a sampler that has none.
+type samplingRun struct {
+	table    sampler.Table
+	slots    int // that the table needs
+	adaptive *generate.Adaptive
+}
+
+func planSampling(s sampler.Sampler, p process.Process, o sampler.Options) (samplingRun, error) {
+	if s.Adaptive {
+		if _, err := s.Check(o); err != nil {
+			return samplingRun{}, err
+		}
+		g, err := sampler.NewGrid(p, o)
+		if o.Tolerance == 0 {
+			o.Tolerance = 1e-4 // a float32 network is not smoother
+		}
+		return samplingRun{adaptive: &generate.Adaptive{Sampler: s, Grid: g, Options: o}}, err
+	}
+	table, err := s.Plan(p, o)
+	if err != nil {
+		return samplingRun{}, err
+	}
+	memory, err := table.Memory(update.MaxHistory)
+	return samplingRun{table: table, slots: memory.Slots}, err
 }
 
 func (o *sampleOptions) check() ([]int64, error) {
@@ -216,7 +243,7 @@ func (o *sampleOptions) missing(seeds []int64) ([]int64, error) {
 }
 
 // make generates images and writes them while the next batch is computed.
-func (o *sampleOptions) make(ctx context.Context, out io.Writer, m *train.Model, table sampler.Table, seeds []int64, classOf func(int64) int) (err error) {
+func (o *sampleOptions) make(ctx context.Context, out io.Writer, m *train.Model, run samplingRun, seeds []int64, classOf func(int64) int) (err error) {
 	dev, err := openDevice(o.device, o.threads)
 	if err != nil {
 		return err
@@ -231,12 +258,12 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, m *train.Model,
 		return modelError{o.model, errors.New("its config.json has no sample_size")}
 	}
 	channels := m.Config.InChannels
-	slots, err := table.Memory(update.MaxHistory)
-	if err != nil {
-		return usageError{err}
+	batch := min(o.batch, len(seeds))
+	if run.adaptive != nil {
+		batch = 1 // steps depend on the image
 	}
 	step, err := generate.NewStep(generate.Options{
-		Config: m.Config, Height: height, Width: width, Batch: min(o.batch, len(seeds)), Guided: o.guidance != 1, Slots: slots.Slots, Calls: len(table.Rows),
+		Config: m.Config, Height: height, Width: width, Batch: batch, Guided: o.guidance != 1, Slots: run.slots, Calls: len(run.table.Rows),
 		Target: dev.Target(), Precision: precision,
 	})
 	if err != nil {
@@ -250,7 +277,7 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, m *train.Model,
 		return err
 	}
 	defer func() { err = errors.Join(err, free()) }()
-	request := generate.Request{Table: table, Seed: o.seed, Seeds: seeds, Guidance: o.guidance, Clip: o.clip, NullClass: m.Config.NumClassEmbeds - 1}
+	request := generate.Request{Table: run.table, Adaptive: run.adaptive, Seed: o.seed, Seeds: seeds, Guidance: o.guidance, Clip: o.clip, NullClass: m.Config.NumClassEmbeds - 1}
 	for _, s := range seeds {
 		request.Classes = append(request.Classes, classOf(s))
 	}

@@ -147,12 +147,13 @@ func (g *Generator) Free() error {
 // Request is what to make.
 type Request struct {
 	Table     sampler.Table
-	Seed      uint64  // the key of all randomness
-	Seeds     []int64 // the number of each image
-	Classes   []int   // of each image; nil for an unconditional network
-	NullClass int     // the class that stands for none
-	Guidance  float64 // 1: the conditional output alone
-	Clip      bool    // clip the predicted image to the range of pixels
+	Adaptive  *Adaptive // instead of the table
+	Seed      uint64    // the key of all randomness
+	Seeds     []int64   // the number of each image
+	Classes   []int     // of each image; nil for an unconditional network
+	NullClass int       // the class that stands for none
+	Guidance  float64   // 1: the conditional output alone
+	Clip      bool      // clip the predicted image to the range of pixels
 
 	memory sampler.Memory // of the table
 }
@@ -165,6 +166,18 @@ func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, pixels
 		if err := device.Run(g.weights); err != nil {
 			return err
 		}
+	}
+	if r.Adaptive != nil {
+		for i := range r.Seeds {
+			pixels, err := g.adapt(ctx, r, i)
+			if err == nil {
+				err = visit(i, pixels)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	r.Table = r.Table.Fold()
 	var err error
@@ -195,17 +208,8 @@ func (g *Generator) batch(ctx context.Context, r Request, first, n int) error {
 	if err := device.Run(g.start); err != nil {
 		return err
 	}
-	if g.Graph.Class != nil {
-		classes := make([]float32, g.Graph.Class.Shape().TotalSize())
-		for i := range g.Batch {
-			classes[i] = float32(r.Classes[at(i)])
-			if g.Guided {
-				classes[g.Batch+i] = float32(r.NullClass)
-			}
-		}
-		if err := g.program.Write(g.Plan.Place(g.Graph.Class), classes); err != nil {
-			return err
-		}
+	if err := g.classes(r, at); err != nil {
+		return err
 	}
 	err := g.program.RunSteps(len(r.Table.Rows), func(i int) error {
 		if err := context.Cause(ctx); err != nil {
@@ -217,6 +221,21 @@ func (g *Generator) batch(ctx context.Context, r Request, first, n int) error {
 		return err
 	}
 	return g.program.ReadBytes(g.Plan.Place(g.Step.pixels), g.pixels)
+}
+
+// classes gives every place of the batch the class of its image.
+func (g *Generator) classes(r Request, at func(i int) int) error {
+	if g.Graph.Class == nil {
+		return nil
+	}
+	classes := make([]float32, g.Graph.Class.Shape().TotalSize())
+	for i := range g.Batch {
+		classes[i] = float32(r.Classes[at(i)])
+		if g.Guided {
+			classes[g.Batch+i] = float32(r.NullClass)
+		}
+	}
+	return g.program.Write(g.Plan.Place(g.Graph.Class), classes)
 }
 
 // set makes the parameters those of a call.

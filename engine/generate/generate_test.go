@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"testing"
 
@@ -38,8 +39,15 @@ func pictures(t *testing.T, method string, seeds []int64, batch, threads int, gu
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := s.Plan(p, sampler.Options{Steps: 4})
-	if err != nil {
+	var table sampler.Table
+	var adaptive *Adaptive
+	if s.Adaptive {
+		grid, err := sampler.NewGrid(p, sampler.Options{Steps: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		adaptive = &Adaptive{s, grid, sampler.Options{Tolerance: 3e-2}}
+	} else if table, err = s.Plan(p, sampler.Options{Steps: 4}); err != nil {
 		t.Fatal(err)
 	}
 	kept, err := table.Memory(update.MaxHistory)
@@ -68,7 +76,7 @@ func pictures(t *testing.T, method string, seeds []int64, batch, threads int, gu
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := Request{Table: table, Seed: 9, Seeds: seeds, NullClass: classes, Guidance: guidance}
+	r := Request{Table: table, Adaptive: adaptive, Seed: 9, Seeds: seeds, NullClass: classes, Guidance: guidance}
 	for _, seed := range seeds {
 		r.Classes = append(r.Classes, int(seed%classes))
 	}
@@ -86,8 +94,8 @@ func pictures(t *testing.T, method string, seeds []int64, batch, threads int, gu
 // TestImageDependsOnItsSeedAlone: not on the batch, its place in it, or the threads.
 func TestImageDependsOnItsSeedAlone(t *testing.T) {
 	// One of each kind: without memory, with noise, that keeps outputs, that keeps
-	// another variable, with two calls a step.
-	for _, method := range []string{"euler", "ddpm", "lms", "unipc", "dpm++-2m-sde", "heun"} {
+	// another variable, with two calls a step, without a table.
+	for _, method := range []string{"euler", "ddpm", "lms", "unipc", "dpm++-2m-sde", "heun", "rk45"} {
 		for _, guidance := range []float64{1, 2.5} {
 			want := pictures(t, method, []int64{0, 1, 2, 3, 4, 5, 6}, 7, 1, guidance)
 			if bytes.Equal(want[0], want[3]) {
@@ -101,6 +109,18 @@ func TestImageDependsOnItsSeedAlone(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestAdaptive: with a small tolerance it makes the picture that many small steps make.
+func TestAdaptive(t *testing.T) {
+	adaptive, small := pictures(t, "rk45", []int64{3}, 1, 1, 2)[3], pictures(t, "dpm-3", []int64{3}, 1, 1, 2)[3]
+	difference := 0.0
+	for i, p := range adaptive {
+		difference += math.Abs(float64(p)-float64(small[i])) / float64(len(adaptive))
+	}
+	if difference > 3 || slices.Min(adaptive) == slices.Max(adaptive) {
+		t.Errorf("pixels differ by %v in the mean", difference)
 	}
 }
 

@@ -1,0 +1,85 @@
+package generate
+
+import (
+	"context"
+	"fmt"
+
+	"fluxion/engine/device"
+	"fluxion/engine/process"
+	"fluxion/engine/sampler"
+	"fluxion/kernels/update"
+)
+
+// Adaptive is a sampler that chooses its steps while it runs, on a grid.
+type Adaptive struct {
+	Sampler sampler.Sampler
+	Grid    sampler.Grid
+	Options sampler.Options
+}
+
+// adapt makes one image with an adaptive sampler, so that its steps depend on
+// it alone. The sampling step serves as the network: the host writes the state
+// and an update that returns the output in its place. Every place of the batch
+// holds the same image; a batch of one wastes nothing.
+func (g *Generator) adapt(ctx context.Context, r Request, i int) ([]byte, error) {
+	a := r.Adaptive
+	begin := a.Grid.Points[0]
+	for k := range g.seeds.Images {
+		g.seeds.Images[k] = r.Seeds[i]
+	}
+	g.seeds.Seed, g.seeds.Scale = r.Seed, float32(begin.Sigma)
+	if err := device.Run(g.start); err != nil {
+		return nil, err
+	}
+	if err := g.classes(r, func(int) int { return i }); err != nil {
+		return nil, err
+	}
+	sample := g.Plan.Place(g.Graph.Sample)
+	values := make([]float32, g.Graph.Sample.Shape().TotalSize())
+	if err := g.program.Read(sample, values); err != nil {
+		return nil, err
+	}
+	n := g.shape.Values()
+	z := make([]float64, n)
+	for k := range z {
+		z[k] = float64(values[k])
+	}
+	network := func(q process.Point, z []float64) ([]float64, error) {
+		for k := range values {
+			values[k] = float32(q.Input * z[k%n])
+		}
+		if err := g.program.Write(sample, values); err != nil {
+			return nil, err
+		}
+		u := update.Step{B: 1, Store: -1, Guidance: float32(r.Guidance), Clip: r.Clip, Seeds: *g.seeds}
+		if x, err := q.X(); err == nil {
+			u.XZ, u.XY = float32(x.Z/q.Input), float32(x.Y)
+		}
+		err := g.program.RunSteps(1, func(int) error {
+			*g.update = u
+			g.times.Set(float32(q.NetworkTime))
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if err := g.program.Read(sample, values); err != nil {
+			return nil, err
+		}
+		y := make([]float64, n)
+		for k := range y {
+			y[k] = float64(values[k])
+		}
+		return y, nil
+	}
+	path, err := a.Sampler.Adapt(ctx, a.Grid, a.Options, z, network)
+	if err != nil {
+		return nil, fmt.Errorf("image %d: %w", r.Seeds[i], err)
+	}
+	last := path.States[len(path.States)-1]
+	pixels := make([]byte, n)
+	for k, v := range last {
+		pixels[k] = update.Pixel(float32(v))
+	}
+	return pixels, nil
+}
