@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"fluxion/engine/process"
+	"fluxion/kernels/update"
 
 	"pgregory.net/rapid"
 )
@@ -174,7 +175,7 @@ func TestTables(t *testing.T) {
 					t.Errorf("%s on %v: %d steps arrive, want %d", s.Name, p, arrivals, steps)
 				}
 				near(t, "start", table.Rows[0].Call.Time, table.Grid.Points[0].Time, 0)
-				if m, err := table.Memory(4); err != nil && s.Name != "pndm" {
+				if m, err := table.Memory(update.MaxHistory); err != nil {
 					t.Errorf("%s on %v: %d slots: %v", s.Name, p, m.Slots, err)
 				}
 				if s.Name != "ode-euler" && s.Random == (table.Draws() == 0) && steps > 1 && s.Name != "edm-churn" {

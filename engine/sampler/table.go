@@ -193,7 +193,7 @@ func (t Table) Memory(most int) (Memory, error) {
 		m.Rows[i] = a
 	}
 	if m.Slots = len(holds); m.Slots > most {
-		return m, fmt.Errorf("sampler %s keeps %d outputs, more than the %d that fit; want a lower order, or for pndm the solver plms", t.Sampler, m.Slots, most)
+		return m, fmt.Errorf("sampler %s keeps %d outputs, more than the %d that fit; want a lower order", t.Sampler, m.Slots, most)
 	}
 	return m, nil
 }

@@ -54,7 +54,6 @@ func (k Kernel) PutParameters(s *Step, row []byte) {
 	flag(s.Clip)
 	b = le.AppendUint32(b, s.Count)
 	flag(s.Pixels)
-	b = le.AppendUint64(b, 0)
 	for _, image := range s.Seeds.Images[:k.Images] {
 		b = le.AppendUint64(b, uint64(image))
 	}

@@ -28,8 +28,8 @@ var steps = map[string]Step{
 	"ddpm":      {A: 0.9, B: -0.05, C: 0.3, Store: -1, Count: 7},
 	"guided":    {A: 1, B: -0.1, Guidance: 3.5, Store: -1},
 	"clipped":   {A: 0.7, B: 0.4, C: 0.1, Clip: true, XZ: 1, XY: -0.8, Store: -1, Count: 1 << 31},
-	"multistep": {A: 1.1, B: 0.6, C: 0.2, History: [4]float32{0.1, -0.3, 0, 0.05}, Store: 1, Clip: true, XZ: 0.2, XY: 1.5, Guidance: 2},
-	"converted": {A: 1.1, B: 0.6, History: [4]float32{0, 0, 0.5, 0}, Store: 0, KeepZ: 0.3, KeepY: -1.5},
+	"multistep": {A: 1.1, B: 0.6, C: 0.2, History: [MaxHistory]float32{0.1, -0.3, 0, 0.05}, Store: 1, Clip: true, XZ: 0.2, XY: 1.5, Guidance: 2},
+	"converted": {A: 1.1, B: 0.6, History: [MaxHistory]float32{0, 0, 0.5, 0}, Store: 0, KeepZ: 0.3, KeepY: -1.5},
 	"last":      {A: 1, B: -0.5, Pixels: true, Store: -1},
 }
 
@@ -125,7 +125,7 @@ func TestTrafficCUDA(t *testing.T) {
 	for moved, step := range map[int]Step{
 		12 * n: {A: 1, B: 1, C: 1, Store: -1},
 		13 * n: {A: 1, B: 1, Store: -1, Pixels: true},
-		28 * n: {A: 1, B: 1, Guidance: 2, Store: 0, History: [4]float32{0, 1, 0, 0}},
+		28 * n: {A: 1, B: 1, Guidance: 2, Store: 0, History: [MaxHistory]float32{0, 1, 0, 0}},
 	} {
 		g := kerneltest.NewGPU(t, 1)
 		on := func() cuda.Operand { return g.Matrix(number.Float32, n/3, 3, 0, make([]float64, n)) }

@@ -7,7 +7,7 @@
 
 using namespace philox;
 
-constexpr int threads = 128, slots = 4;
+constexpr int threads = 128, slots = 6;
 
 // Step is the row without the numbers of its images, which follow it.
 struct Step {
@@ -19,7 +19,6 @@ struct Step {
   float guidance;
   float x_z, x_y;
   uint32_t clip, count, pixels;
-  uint64_t unused;
 };
 static_assert(sizeof(Step) == 80, "cuda.go writes 80 bytes");
 

@@ -21,7 +21,7 @@ import (
 )
 
 // MaxHistory is how many outputs of earlier calls a step may combine.
-const MaxHistory = 4
+const MaxHistory = 6
 
 // Step is what changes from step to step.
 type Step struct {
@@ -31,9 +31,9 @@ type Step struct {
 
 	// Outputs of earlier calls lie in slots. Slot k enters with coefficient
 	// History[k]; then this call's y, guided and clipped, goes to slot Store,
-	// −1 for none. SetOutputs fills both for a ring of slots. Where a sampler
-	// interpolates in another variable than y, KeepZ z + KeepY y is stored, with
-	// z as the network saw it; both 0 keep y itself.
+	// −1 for none. Which slots are free is known from the whole run, to
+	// sampler.Table.Memory. Where a sampler interpolates in another variable than
+	// y, KeepZ z + KeepY y is stored, with z as the network saw it; both 0 keep y.
 	History      [MaxHistory]float32
 	Store        int
 	KeepZ, KeepY float32
@@ -46,28 +46,6 @@ type Step struct {
 	Pixels bool   // write z' as pixels
 
 	Seeds draw.Seeds // images of this batch; Scale is not used
-}
-
-// SetOutputs sets B, History and Store for call number call (from 0) of a
-// sampler that combines this call's output with b[0], the one before with b[1]
-// and so on, where outputs are kept in the given number of slots: call n in slot
-// n mod slots, which no later step still needs. A sampler whose rows have no
-// more than m coefficients needs m−1 slots.
-func (s *Step) SetOutputs(b []float64, call, slots int) error {
-	if len(b) < 1 || len(b) > slots+1 || slots > MaxHistory {
-		return fmt.Errorf("%d coefficients of outputs with %d slots for earlier ones, of which there may be %d", len(b), slots, MaxHistory)
-	}
-	if len(b)-1 > call {
-		return fmt.Errorf("%d coefficients of outputs at call %d", len(b), call)
-	}
-	s.B, s.History, s.Store = float32(b[0]), [MaxHistory]float32{}, -1
-	for k, c := range b[1:] {
-		s.History[(call-1-k)%slots] = float32(c)
-	}
-	if slots > 0 {
-		s.Store = call % slots
-	}
-	return nil
 }
 
 // Operands are the addresses of a launch. Z is updated in place.
