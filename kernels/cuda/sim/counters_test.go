@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"fluxion/kernels/cuda/sim"
@@ -92,6 +93,27 @@ func TestKernelCounters(t *testing.T) {
 	// Of a, each of m/64 columns of tiles reads all; likewise of b; c is written once.
 	if c.GlobalLoads.Bytes != 2*m/64*m*m*4 || c.GlobalStores.Bytes != m*m*4 {
 		t.Errorf("the product loads %d bytes and stores %d", c.GlobalLoads.Bytes, c.GlobalStores.Bytes)
+	}
+}
+
+// Neither results nor counts depend on the order of warps or on how many blocks run at a time.
+func TestDeterministic(t *testing.T) {
+	var first sim.Counters
+	var want []uint32
+	for i, o := range []sim.Options{{Workers: 1}, {Workers: 4}, {Seed: 1, Workers: 3}, {Seed: 2, Workers: 1}} {
+		d := newDevice(t, o)
+		call, _, _, product := sgemmCall(d, 128)
+		c, err := d.machine.Run(context.Background(), call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := d.words(product, 128*128)
+		if i == 0 {
+			first, want = c, got
+		}
+		if c != first || !slices.Equal(got, want) {
+			t.Fatalf("%+v: counters %+v, were %+v; results equal: %v", o, c, first, slices.Equal(got, want))
+		}
 	}
 }
 
