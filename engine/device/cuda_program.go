@@ -123,6 +123,9 @@ func bindPlan(p *plan.Plan, base [plan.Regions]cuda.Address) (calls [][]cuda.Cal
 		if l.Scratch.Bytes > 0 {
 			b.Scratch = base[plan.Arena] + cuda.Address(l.Scratch.Offset)
 		}
+		if l.Partials.Chunks > 0 {
+			b.Partials.Address = base[plan.Arena] + cuda.Address(l.Partials.Offset)
+		}
 		if n := p.Target.Row(l); n > 0 {
 			k := l.Kernel.(cuda.Parameterised)
 			all = append(all, parameters{k, from, k.ParameterBytes()})

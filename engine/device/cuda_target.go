@@ -44,7 +44,19 @@ func (CUDATarget) Row(l plan.Launch) int {
 	return (k.ParameterBytes() + rowAlignment - 1) / rowAlignment * rowAlignment
 }
 
-// bindCUDA is a launch with the addresses of its operands, but for scratch and parameters.
+// Partials are those of a kernel that can leave them and one that can use them.
+func (CUDATarget) Partials(maker, reader plan.Launch) plan.Partials {
+	m, leaves := maker.Kernel.(cuda.Measurer)
+	r, takes := reader.Kernel.(cuda.Measured)
+	if !leaves || !takes {
+		return plan.Partials{}
+	}
+	nowhere := func(t plan.Tensor) cuda.Address { return unplaced + cuda.Address(t.Offset) }
+	p := cuda.Partials{Groups: r.CUDAGroups(), Chunks: m.CUDAChunks(bindCUDA(maker, nowhere), r.CUDAGroups())}
+	return plan.Partials{Space: plan.Space{Bytes: p.Bytes(maker.Out.Shape[0])}, Groups: p.Groups, Chunks: p.Chunks}
+}
+
+// bindCUDA is a launch with the addresses of its operands, but for partials, scratch and parameters.
 func bindCUDA(l plan.Launch, address func(plan.Tensor) cuda.Address) cuda.Launch {
 	operand := func(t plan.Tensor) cuda.Operand {
 		o := cuda.Operand{Address: address(t), Type: t.Type, Shape: t.Shape, Rows: t.Rows(), Cols: t.Cols(), Pitch: t.Pitch}
@@ -63,6 +75,7 @@ func bindCUDA(l plan.Launch, address func(plan.Tensor) cuda.Address) cuda.Launch
 	if l.PerImage != nil {
 		b.PerImage = operand(*l.PerImage)
 	}
+	b.Partials = cuda.Partials{Groups: l.Partials.Groups, Chunks: l.Partials.Chunks}
 	return b
 }
 

@@ -51,7 +51,7 @@ type Options struct {
 }
 
 // Fusions are the names of what a plan joins.
-var Fusions = []string{"add", "per-image", "concat"}
+var Fusions = []string{"add", "per-image", "concat", "statistics"}
 
 // value is a node on its way to a launch.
 type value struct {

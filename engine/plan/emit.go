@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"fluxion/kernels"
+	"fluxion/kernels/cuda"
 	"fluxion/kernels/number"
 	"fluxion/kernels/pointwise"
 
@@ -36,7 +37,14 @@ type pending struct {
 	out      operand
 	add      *value
 	perImage *value
+	partials partials
 	scratch  *block
+}
+
+// partials are Partials that two launches share, at a place that is not known yet.
+type partials struct {
+	block          *block // nil: there are none
+	groups, chunks int
 }
 
 // operand is a value, or a place that is known already.
@@ -61,6 +69,9 @@ func (c *compiler) emit() (*Plan, error) {
 	}
 	for i := range launches {
 		if s := launches[i].scratch; s != nil {
+			all = append(all, s)
+		}
+		if s := launches[i].partials.block; s != nil && s.first == i {
 			all = append(all, s)
 		}
 	}
@@ -123,6 +134,9 @@ func (w pending) launch(place func(*value) Tensor) Launch {
 		t := place(w.perImage)
 		l.PerImage = &t
 	}
+	if p := w.partials; p.block != nil {
+		l.Partials = Partials{Space{p.block.offset, p.block.size}, p.groups, p.chunks}
+	}
 	return l
 }
 
@@ -158,7 +172,17 @@ func cost(l Launch) kernels.Cost {
 	if stored != single && l.uses(number.BFloat16) {
 		c.Bytes = int64(float64(c.Bytes) * float64(stored) / float64(single))
 	}
+	if l.Partials.Chunks > 0 && l.measured() {
+		c.Bytes -= int64(l.In[0].Type.Size() * l.In[0].Values())
+	}
+	c.Bytes += int64(l.Partials.Bytes)
 	return c
+}
+
+// measured says whether a launch takes its partials instead of its first input.
+func (l Launch) measured() bool {
+	_, ok := l.Kernel.(cuda.Measured)
+	return ok
 }
 
 // uses says whether an operand is of a type.
@@ -170,6 +194,7 @@ func (l Launch) uses(dtype number.Type) bool {
 func (c *compiler) launches() ([]pending, error) {
 	var list []pending
 	add := func(w pending) {
+		c.measure(list, &w)
 		if n := c.Target.Scratch(w.launch((*value).describe)); n > 0 {
 			w.scratch = &block{size: n, first: len(list), last: len(list), align: scratchAlignment}
 		}
@@ -211,6 +236,25 @@ func (c *compiler) launches() ([]pending, error) {
 		add(pending{kernel: copyKernel, in: []operand{{value: k.from}}, out: operand{place: k.to}})
 	}
 	return list, stages(c.After)
+}
+
+// measure lets the kernel that made the first input of w, the next launch, leave the
+// statistics that w is after.
+func (c *compiler) measure(before []pending, w *pending) {
+	target, ok := c.Target.(Measurer)
+	if !ok || !c.fuses("statistics") || len(w.in) == 0 || w.in[0].value == nil {
+		return
+	}
+	made := slices.IndexFunc(before, func(m pending) bool { return m.out.value == w.in[0].value })
+	if made < 0 || before[made].partials.block != nil {
+		return
+	}
+	p := target.Partials(before[made].launch((*value).describe), w.launch((*value).describe))
+	if p.Chunks == 0 {
+		return
+	}
+	w.partials = partials{&block{size: p.Bytes, first: made, last: len(before), align: alignment}, p.Groups, p.Chunks}
+	before[made].partials = w.partials
 }
 
 func (c *compiler) sizes() sizes { return sizes{c.FlatSize, c.ImageBytes} }

@@ -98,6 +98,13 @@ func (t Tensor) String() string {
 // Space is a part of the arena without a shape.
 type Space struct{ Offset, Bytes int }
 
+// Partials are statistics of a tensor's groups of channels, in chunks of each of
+// its images: see cuda.Partials.
+type Partials struct {
+	Space
+	Groups, Chunks int
+}
+
 // Launch is one kernel with the places of its operands.
 type Launch struct {
 	Kernel   kernels.Kernel
@@ -105,7 +112,8 @@ type Launch struct {
 	Out      Tensor
 	Add      *Tensor // fused addend, see kernels.Launch
 	PerImage *Tensor
-	Scratch  Space // working memory, as much as the target asked for
+	Partials Partials // that the kernel leaves of Out, or takes instead of reading its first input; see Measurer
+	Scratch  Space    // working memory, as much as the target asked for
 	Cost     kernels.Cost
 }
 
@@ -125,6 +133,9 @@ func (l Launch) String() string {
 	if l.Add != nil {
 		fmt.Fprintf(&b, " + %s", l.Add)
 	}
+	if p := l.Partials; p.Chunks > 0 {
+		fmt.Fprintf(&b, " by way of arena+%d[%d groups in %d chunks]", p.Offset, p.Groups, p.Chunks)
+	}
 	return b.String()
 }
 
@@ -139,6 +150,14 @@ type Target interface {
 	Row(l Launch) int
 	// Precision is the one that suits the device best.
 	Precision() number.Type
+}
+
+// Measurer is a Target on which kernels can leave statistics of what they make, on
+// the way, for kernels that would read it all for them.
+type Measurer interface {
+	// Partials returns what one launch is to leave for another, which reads its
+	// result: their size, groups and chunks. It is zero if that can not be.
+	Partials(maker, reader Launch) Partials
 }
 
 // Plan is a compiled graph. It is a value: nothing in it is bound to a device.

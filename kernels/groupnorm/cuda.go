@@ -87,6 +87,9 @@ func (s statsOp) CUDAScratch(l cuda.Launch) int {
 		return 0
 	}
 	x, most := l.In[0], 0
+	if l.Partials.Chunks > 0 {
+		return 0
+	}
 	for _, vector := range []int{1, 16 / x.Type.Size()} {
 		if x.Cols%vector == 0 {
 			t := newTiles(s.o.Groups, cuda.NewTiles(x.Rows, x.Cols, vector))
