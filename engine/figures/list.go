@@ -13,7 +13,10 @@ var list = []struct {
 	{"weightings", weightings},
 	{"sd3-edm", sd3AgainstEDM},
 	{"invariance", invariance},
+	{"scaling", scaling},
 	{"straightness", straightness},
+	{"ddpm", ddpmIsDDIM},
+	{"churn", churnWeights},
 	{"spectra", spectra},
 }
 
