@@ -161,6 +161,8 @@ FLOW = [
     {"use_flow_sigmas": True, "prediction_type": "flow_prediction"},
     {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": 3.0},
 ]
+CHURN = {"step": {"s_churn": 1.5, "s_tmin": 0.05, "s_tmax": 50.0, "s_noise": 1.1},
+         "flags": ["--churn", "1.5", "--noise-min", "0.05", "--noise-max", "50", "--noise-scale", "1.1"]}
 ZERO_SNR = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "prediction_type": "v_prediction"}
 
 
@@ -285,6 +287,8 @@ def euler():
     yield {"use_karras_sigmas": True, "sigma_min": 0.1, "sigma_max": 20.0}, (6,)
     for spacing in SPACING:
         yield spacing | {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction"}, (6,)
+    for c in axes(prediction_type=PREDICTION, sigmas=SIGMAS[:2]):
+        yield c, (6,), CHURN
 
 
 def euler_ancestral():
@@ -315,6 +319,7 @@ def edm_euler():
     for c in axes(sigma_schedule=["karras", "exponential"], prediction_type=["epsilon", "v_prediction"], final_sigmas_type=FINAL,
                   numbers=[{}, {"sigma_min": 0.02, "sigma_max": 50.0, "sigma_data": 1.0, "rho": 5.0}]):
         yield c, (2, 5, 12)
+        yield c, (6,), CHURN
 
 
 def edm_dpm():
@@ -440,9 +445,10 @@ def judge(answer, error, theirs):
 
 def fixture(case, theirs):
     eta, mu = case.step.get("eta"), case.set_timesteps.get("mu")
+    churn = {key: case.step[name] for key, name in {"amount": "s_churn", "min": "s_tmin", "max": "s_tmax", "scale": "s_noise"}.items() if name in case.step}
     entry = {"config": {"_class_name": case.kind} | case.config, "steps": case.steps, "draws": theirs.draws,
              "times": theirs.times, "sample": theirs.states[-1]}
-    return entry | ({"eta": eta} if eta is not None else {}) | ({"mu": mu} if mu is not None else {})
+    return entry | ({"eta": eta} if eta is not None else {}) | ({"mu": mu} if mu is not None else {}) | ({"churn": churn} if churn else {})
 
 
 def spread(kept, limit):

@@ -31,8 +31,8 @@ func (t *shownScheduler) show(out io.Writer) {
 }
 
 // saidByScheduler are the flags of what a scheduler config says.
-var saidByScheduler = []string{"schedule", "clip-lambda", "shift", "scale", "zero-snr", "grid", "sampler", "invert", "churn", "epsilon", "order",
-	"variable", "solver", "variance", "noise-min", "noise-max", "noise-scale", "lower-order-final", "first-order-final", "tolerance"}
+var saidByScheduler = []string{"schedule", "clip-lambda", "shift", "scale", "zero-snr", "grid", "sampler", "invert", "epsilon", "order",
+	"variable", "solver", "variance", "lower-order-final", "first-order-final", "tolerance"}
 
 // runScheduler runs a scheduler config.
 func (o *traceOptions) runScheduler(ctx context.Context, out io.Writer) error {
@@ -46,6 +46,9 @@ func (o *traceOptions) runScheduler(ctx context.Context, out io.Writer) error {
 		return usageError{err}
 	}
 	options := scheduler.Options{Steps: o.config.Options.Steps, Compat: scheduler.Compats[o.compat], Begin: o.config.Options.Begin, Tokens: o.tokens}
+	if c := o.config.Options; o.flags.Changed("churn") {
+		options.Churn = scheduler.Churn{Amount: o.churn, Min: c.NoiseMin, Max: c.NoiseMax, Scale: c.NoiseScale}
+	}
 	if o.flags.Changed("eta") {
 		options.Eta = &o.eta
 	}

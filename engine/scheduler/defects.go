@@ -36,6 +36,7 @@ var (
 	droppedTimes = Defect{"dropped-times", false, "drops repeated times and leaves as many noise levels out at the end", "makes every step"}
 	logLinear    = Defect{"log-linear", false, "makes a noise level too many, tells the network times that do not belong, and does not end at 0", "makes one for each call, with its time"}
 	shiftedTwice = Defect{"shifted-twice", true, "shifts the end of the flow grid, and then the whole grid again", "shifts once"}
+	lateChurn    = Defect{"late-churn", true, "calls the network first and raises the noise of the state after", "raises the noise and calls the network with it"}
 	thirdOrder   = Defect{"third-order", false, "gives the second difference of multistep DPM-Solver half its weight, and that of SDEs a wrong sign: the observed order is two", "gives it the weight of the exact expansion: the observed order is three"}
 	combinedV    = Defect{"combined-v", false, "combines v of several times and converts the sum at one", "converts each at its own time"}
 	halfStep     = Defect{"half-step", false, "takes half of N/steps as the middle of the step, and the network is told another time", "takes the time that the network is told"}
@@ -44,5 +45,5 @@ var (
 // Defects returns all of them.
 func Defects() []Defect {
 	return []Defect{previousStep, lonelyTime, extraTime, cutTime, finalNoise, logVariance, clippedEps, foreignEnd, droppedTimes, logLinear,
-		shiftedTwice, thirdOrder, combinedV, halfStep}
+		shiftedTwice, lateChurn, thirdOrder, combinedV, halfStep}
 }

@@ -19,6 +19,7 @@ type fixture struct {
 	Config  json.RawMessage
 	Steps   int
 	Eta, Mu *float64
+	Churn   Churn
 	Draws   [][]float64
 	Times   []float64
 	Sample  []float64
@@ -58,7 +59,7 @@ func (f fixture) run(t *testing.T, compat Compat) (Plan, []float64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := c.Plan(Options{Steps: f.Steps, Compat: compat, Eta: f.Eta, Mu: f.Mu})
+	p, err := c.Plan(Options{Steps: f.Steps, Compat: compat, Eta: f.Eta, Mu: f.Mu, Churn: f.Churn})
 	if err != nil {
 		t.Fatalf("%v: %v", f, err)
 	}

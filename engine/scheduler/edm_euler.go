@@ -1,5 +1,7 @@
 package scheduler
 
+import "math"
+
 // edmEuler is Euler's method on EDM's schedule and output.
 type edmEuler struct {
 	edmKeys
@@ -13,5 +15,6 @@ func (c *edmEuler) plan(p *planner) error {
 	if err := c.points(p, c.finalSigma, c.PredictionType); err != nil {
 		return err
 	}
+	p.churn(func(sigma float64) float64 { return 0.25 * math.Log(sigma) })
 	return p.run(method{name: "ddim"})
 }

@@ -60,13 +60,15 @@ func (c *euler) plan(p *planner) error {
 	default:
 		return refuse("interpolation_type", c.InterpolationType, "linear or log_linear")
 	}
+	time := func(sigma float64) float64 { return timeOf(sigma, table) }
 	switch c.TimestepType {
 	case "discrete":
 	case "continuous":
 		if c.PredictionType == "v_prediction" {
 			p.clock = func(_, sigma float64) float64 { return (timeOf(sigma, table) + 1) / float64(len(table)) }
+			time = func(sigma float64) float64 { return 0.25 * math.Log(sigma) }
 			for i := range l.times {
-				l.times[i] = 0.25 * math.Log(l.sigmas[i])
+				l.times[i] = time(l.sigmas[i])
 			}
 		}
 	default:
@@ -81,5 +83,6 @@ func (c *euler) plan(p *planner) error {
 	default:
 		p.vary(0, table[0])
 	}
+	p.churn(time)
 	return p.run(method{name: "ddim"})
 }

@@ -35,6 +35,9 @@ func (p *planner) run(m method) error {
 	if p.Rows, err = p.rows(s, m.options); err != nil {
 		return err
 	}
+	if err := p.raise(); err != nil {
+		return err
+	}
 	last := len(p.Rows) - 1
 	if m.finalNoise != 0 {
 		p.Rows[last].C = m.finalNoise
@@ -64,6 +67,9 @@ func (p *planner) begin(m *method) error {
 		return fmt.Errorf("start at entry %d of the grid, want 0 to %d", p.Begin, last)
 	}
 	p.points = p.points[p.Begin:]
+	if p.raised != nil {
+		p.raised = p.raised[p.Begin:]
+	}
 	for _, ends := range []map[int]process.Point{p.from, p.to} {
 		moved := map[int]process.Point{}
 		for i, q := range ends {

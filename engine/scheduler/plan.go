@@ -16,6 +16,7 @@ type Options struct {
 	Compat Compat   // what of diffusers is repeated
 	Begin  int      // entry of the grid at which the run begins: image to image
 	Eta    *float64 // of DDIM and TCD; nil is diffusers' default: 0 and 0.3
+	Churn  Churn    // of EulerDiscreteScheduler and EDMEulerScheduler
 	Mu     *float64 // of dynamic shifting: how much
 	Tokens int      // or of how many tokens the image is, from which μ follows
 }
@@ -53,6 +54,8 @@ func (c Config) Plan(o Options) (Plan, error) {
 	case err != nil:
 	case o.Eta != nil && !p.etaRead:
 		err = errors.New("it takes no η; DDIMScheduler and TCDScheduler do")
+	case o.Churn != Churn{} && !p.churnRead:
+		err = errors.New("it takes no churn; EulerDiscreteScheduler and EDMEulerScheduler do")
 	case o.Mu != nil && !p.muRead:
 		err = errors.New("it takes no μ; schedulers on the flow path with use_dynamic_shifting = true do")
 	case o.Begin != 0 && !p.beginRead:
@@ -73,9 +76,11 @@ type planner struct {
 	row       func(q process.Point) (a, b float64) // y = a x + b ε
 	clock     func(n, sigma float64) float64       // t of a call that is told n, at a noise level
 	input     func(q process.Point) float64        // the network sees input·z
+	raised    []raised                             // intervals that begin with more noise; none or all
 	from, to  map[int]process.Point                // where a compatible interval leaves from and goes to
 	etaRead   bool                                 // whether the class took these options
 	muRead    bool
+	churnRead bool
 	beginRead bool
 }
 
