@@ -47,8 +47,8 @@ func (b betas) cumulated(zero bool, extra ...string) ([]float64, error) {
 // list returns the βs.
 func (b betas) list(extra ...string) ([]float64, error) {
 	n := b.NumTrainTimesteps
-	if n < 1 {
-		return nil, refuse("num_train_timesteps", n, "a positive number")
+	if n < 2 {
+		return nil, refuse("num_train_timesteps", n, "at least 2")
 	}
 	list := make([]float64, n)
 	switch schedules := append([]string{"linear", "scaled_linear", "squaredcos_cap_v2"}, extra...); {

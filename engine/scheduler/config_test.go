@@ -1,12 +1,16 @@
 package scheduler
 
 import (
+	"maps"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"fluxion/engine/process"
+
+	"pgregory.net/rapid"
 )
 
 // Every class is written with all its keys, read again, and written the same.
@@ -171,5 +175,50 @@ func TestForeignProcesses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", config, err, want)
 		}
+	}
+}
+
+// Whatever stands in a config, there is a plan with finite rows or one line that
+// says what is wrong.
+func TestAnyConfig(t *testing.T) {
+	numbers := []float64{-1, 0, 1e-5, 0.3, 1, 2.5, 40, math.Inf(1)}
+	words := []string{"epsilon", "sample", "v_prediction", "flow_prediction", "linspace", "leading", "trailing", "linear", "scaled_linear",
+		"squaredcos_cap_v2", "dpmsolver++", "sde-dpmsolver++", "dpmsolver", "sde-dpmsolver", "midpoint", "heun", "bh1", "zero", "sigma_min",
+		"karras", "exponential", "continuous", "log_linear", "fixed_large", "other"}
+	for _, class := range classes {
+		t.Run(class.name, rapid.MakeCheck(func(r *rapid.T) {
+			c := Config{Name: class.name, Class: class.make()}
+			fields := fieldsOf(c.Class)
+			keys := slices.Sorted(maps.Keys(fields))
+			for range rapid.IntRange(0, 4).Draw(r, "changes") {
+				key := rapid.SampledFrom(keys).Draw(r, "key")
+				value := rapid.SampledFrom([]any{true, int64(rapid.IntRange(-2, 60).Draw(r, "whole")),
+					rapid.SampledFrom(numbers).Draw(r, "number"), rapid.SampledFrom(words).Draw(r, "word"), []any{0.1, 0.2, 0.3}}).Draw(r, "value")
+				set(fields[key], value)
+			}
+			eta := rapid.Float64Range(0, 1).Draw(r, "eta")
+			o := Options{Steps: rapid.IntRange(1, 25).Draw(r, "steps"), Compat: Compat(rapid.IntRange(0, 2).Draw(r, "compat")),
+				Begin: rapid.IntRange(0, 1).Draw(r, "begin"), Tokens: rapid.IntRange(0, 3000).Draw(r, "tokens")}
+			if strings.HasPrefix(class.name, "DDIMS") || class.name == "TCDScheduler" {
+				o.Eta = &eta
+			}
+			p, err := c.Plan(o)
+			if err != nil {
+				if strings.Contains(err.Error(), "\n") {
+					r.Errorf("more than a line: %v", err)
+				}
+				return
+			}
+			for i, row := range p.Rows {
+				for _, v := range append([]float64{row.A, row.C, row.Recall, row.Call.NetworkTime, row.Call.Input, row.Keep.Z, row.Keep.Y}, row.B...) {
+					if math.IsNaN(v) || math.IsInf(v, 0) {
+						r.Fatalf("%s steps=%d compat=%d: row %d of %s is %+v", c.Bytes(), o.Steps, o.Compat, i, p.Method, row)
+					}
+				}
+			}
+			if q, err := c.Process(); err == nil && q.Schedule == nil {
+				r.Errorf("a process without a schedule")
+			}
+		}))
 	}
 }

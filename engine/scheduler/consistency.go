@@ -19,6 +19,9 @@ type consistency struct {
 func newConsistency() Class { return &consistency{40, 0.002, 80, 0.5, 1, 7, true} }
 
 func (c *consistency) plan(p *planner) error {
+	if !(c.SigmaMin > 0 && c.SigmaMax > c.SigmaMin && c.SigmaData > 0 && c.Rho > 0) || math.IsInf(c.SigmaMax, 0) {
+		return refuse("sigma_min, sigma_max, sigma_data, rho", []float64{c.SigmaMin, c.SigmaMax, c.SigmaData, c.Rho}, "positive numbers with sigma_min < sigma_max")
+	}
 	if p.Steps >= c.NumTrainTimesteps {
 		return fmt.Errorf("%d steps, want fewer than num_train_timesteps = %d: at sigma_min the network's output is not used", p.Steps, c.NumTrainTimesteps)
 	}

@@ -55,6 +55,9 @@ func (c *dpmInverse) plan(p *planner) error {
 		return err
 	}
 	last := lastTime(table, c.LambdaMinClipped)
+	if last < 1 {
+		return errNoTimes
+	}
 	var l levels
 	if grid != "" {
 		l, err = p.bySigma(grid, c.own(), table, grid == "karras")

@@ -23,8 +23,8 @@ func (c edmKeys) points(p *planner, f finalSigma, prediction string) error {
 	if err != nil {
 		return err
 	}
-	if !(c.SigmaMin > 0 && c.SigmaMax > c.SigmaMin && c.SigmaData > 0) {
-		return refuse("sigma_min, sigma_max, sigma_data", []float64{c.SigmaMin, c.SigmaMax, c.SigmaData}, "0 < sigma_min < sigma_max and sigma_data > 0")
+	if !(c.SigmaMin > 0 && c.SigmaMax > c.SigmaMin && c.SigmaData > 0 && c.Rho > 0) || math.IsInf(c.SigmaMax, 0) {
+		return refuse("sigma_min, sigma_max, sigma_data, rho", []float64{c.SigmaMin, c.SigmaMax, c.SigmaData, c.Rho}, "positive numbers with sigma_min < sigma_max")
 	}
 	if !slices.Contains([]string{"epsilon", "v_prediction"}, prediction) {
 		return refuse("prediction_type", prediction, "epsilon or v_prediction")

@@ -61,6 +61,9 @@ func (c Config) Plan(o Options) (Plan, error) {
 	case o.Begin != 0 && !p.beginRead:
 		err = errors.New("it begins at the first entry of its grid only; most others, such as DDIMScheduler, can begin later")
 	}
+	if err == nil {
+		err = p.finite()
+	}
 	if err != nil {
 		return Plan{}, fmt.Errorf("scheduler config: %s: %w", c.Name, err)
 	}
@@ -96,6 +99,20 @@ func (p *planner) correct(d Defect) bool {
 		*list = append(*list, d)
 	}
 	return !repeat
+}
+
+// finite refuses rows that no state survives.
+func (p *planner) finite() error {
+	for i, r := range p.Rows {
+		sum := r.A + r.C + r.Recall + r.Call.NetworkTime + r.Call.Input + r.Keep.Z + r.Keep.Y
+		for _, b := range r.B {
+			sum += b
+		}
+		if math.IsNaN(sum) || math.IsInf(sum, 0) {
+			return fmt.Errorf("step %d has an infinite coefficient: these numbers leave no noise, or nothing else, at its ends", i)
+		}
+	}
+	return nil
 }
 
 func (p *planner) eta(usual *float64) *float64 {

@@ -58,8 +58,8 @@ func (r sigmaRange) grid(kind string, first, last float64, steps int) ([]float64
 	if r.SigmaMin != nil {
 		last = *r.SigmaMin
 	}
-	if !(first > 0 && last > 0) {
-		return nil, refuse("sigma_min, sigma_max", []float64{last, first}, "positive numbers")
+	if !(last > 0 && (first > last || first == last && steps == 1)) || math.IsInf(first, 0) {
+		return nil, refuse("sigma_min, sigma_max", []float64{last, first}, "positive numbers, the first the smaller one")
 	}
 	sigmas := make([]float64, steps)
 	switch kind {

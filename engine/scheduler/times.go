@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -25,6 +26,12 @@ type spread struct {
 // times returns the wanted times, from the noisiest down, whole unless linspace
 // may leave them so.
 func (s spacing) times(p *planner, w spread) ([]float64, error) {
+	switch {
+	case w.steps > w.train:
+		return nil, fmt.Errorf("%d steps, want at most num_train_timesteps = %d", w.steps, w.train)
+	case w.last < 1:
+		return nil, errNoTimes
+	}
 	made := w.steps
 	if w.extra {
 		made++
@@ -74,6 +81,8 @@ func (s spacing) times(p *planner, w spread) ([]float64, error) {
 	}
 	return list, within(list, w.train)
 }
+
+var errNoTimes = errors.New("lambda_min_clipped leaves no time, want less of it")
 
 func within(times []float64, train int) error {
 	for _, n := range times {
