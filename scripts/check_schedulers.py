@@ -237,6 +237,7 @@ def dpm_inverse():
         yield c, (1, 5, 16)
     for c in axes(solver_type=["midpoint", "heun"], solver_order=[2, 3], algorithm_type=["dpmsolver++", "dpmsolver"], sigmas=SIGMAS):
         yield c, (4, 15)
+    yield {"use_karras_sigmas": True}, (40,)  # with repeated times
     for c in axes(limit=[{"thresholding": True}, {"lambda_min_clipped": -4.0}, {"euler_at_final": True}]):
         yield c, (5, 16)
 
@@ -312,7 +313,7 @@ def lms():
 def pndm():
     for c in axes(betas=BETAS, prediction_type=["epsilon", "v_prediction"], spacing=SPACING, skip_prk_steps=[True, False],
                   set_alpha_to_one=[True, False]):
-        yield c, (5, 10, 13)
+        yield c, (5, 8, 10, 13)
 
 
 def edm_euler():

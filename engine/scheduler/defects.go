@@ -26,7 +26,7 @@ type Defect struct {
 
 var (
 	previousStep = Defect{"previous-step", true, "steps to t − N/steps, which linspace, and trailing where steps do not divide N, do not have", "steps to the next entry of the grid"}
-	lonelyTime   = Defect{"single-step", false, "one step starts at the end of the grid that is almost data", "starts at noise"}
+	lonelyTime   = Defect{"single-step", false, "starts a run of one step at the end of the grid that is almost data", "starts at noise"}
 	cutTime      = Defect{"cut-times", false, "cuts the time that the network is told off at an integer", "rounds it, or on the flow path tells it whole"}
 	extraTime    = Defect{"extra-time", true, "makes a step too many, at time −1, for some trailing grids whose steps do not divide N", "makes as many as asked for"}
 	finalNoise   = Defect{"final-noise", false, "adds √β to the result where the last time is not 0", "ends without noise"}
