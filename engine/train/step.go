@@ -100,6 +100,8 @@ func (s *Step) compile(c plan.Options) error {
 	if s.Precision != number.Float32 {
 		optimizer.In = append(optimizer.In, region(plan.Half))
 	}
+	// Processes that train together would add up their flat gradients here, before
+	// the norm, in one call.
 	end := []plan.Stage{{Kernel: gradnorm.New(), In: []plan.Ref{region(gradients)}, Out: plan.Ref{Node: s.norm}}, optimizer}
 	flat := plan.Options{FlatSize: c.FlatSize, Target: c.Target, Precision: c.Precision}
 	var err error

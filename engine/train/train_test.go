@@ -177,6 +177,24 @@ func TestHalfWrittenIsIgnored(t *testing.T) {
 	}
 }
 
+// TestCheckpointFails: a checkpoint that cannot be written stops the run with the
+// reason, though it is written beside the loop.
+func TestCheckpointFails(t *testing.T) {
+	s := small()
+	dir := t.TempDir()
+	o, rec := options(t, s, dir)
+	rec.onSave = func() {
+		path := filepath.Join(dir, checkpointsDir)
+		if err := errors.Join(os.Rename(path, path+".away"), os.WriteFile(path, nil, 0o666)); err != nil {
+			t.Error(err)
+		}
+		rec.onSave = nil
+	}
+	if _, err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), checkpointsDir) {
+		t.Errorf("the run ends with %v", err)
+	}
+}
+
 func TestFolderRefusals(t *testing.T) {
 	s := small()
 	dir := t.TempDir()
