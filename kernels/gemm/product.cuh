@@ -496,6 +496,7 @@ __device__ inline void sum_splits(const Product &p) {
   if (row >= p.rows) return;
   const float *partial = p.partial + (int64_t(row) * chunks + (i - row * chunks)) * 4;
   float v[1][4] = {};
+#pragma unroll 8 // loads in flight
   for (int s = 0; s < p.splits; s++) {
     float more[4];
     load(more, partial + s * p.out_split);
