@@ -159,11 +159,11 @@ join:
 	mov.u32 %t1, 0;
 loop:
 	setp.ge.u32 %p0, %t1, %t0;
-	@%p0 bra out;
+	@%p0 bra after;
 	add.u32 %t1, %t1, 1;
 	add.u32 %d0, %d0, %t1;
 	bra loop;
-out:
+after:
 	activemask.b32 %t3;
 	add.u32 %d0, %d0, %t3;`,
 			func(i uint32) uint32 { return i*(i+1)/2 - 1 }},
@@ -173,7 +173,7 @@ out:
 loop:
 	add.u32 %t1, %t1, 1;
 	setp.gt.u32 %p0, %t1, 40;
-	@%p0 bra out;
+	@%p0 bra after;
 	xor.b32 %t2, %t1, %t0;
 	and.b32 %t2, %t2, 3;
 	setp.eq.u32 %p1, %t2, 0;
@@ -181,10 +181,10 @@ loop:
 	setp.eq.u32 %p2, %t1, %t0;
 	mul.lo.u32 %t3, %t0, 2;
 	setp.gt.or.u32 %p2, %t1, %t3, %p2;
-	@%p2 bra out;
+	@%p2 bra after;
 	add.u32 %d0, %d0, %t1;
 	bra loop;
-out:`,
+after:`,
 			func(i uint32) (sum uint32) {
 				for k := uint32(1); k <= 40; k++ {
 					if (k^i)&3 == 0 {
@@ -495,7 +495,9 @@ func TestSpecialRegisters(t *testing.T) {
 	.reg .b64 %%l<2>;
 	ld.param.u64 %%l0, [out];
 	mov.u32 %%r0, %%tid.x;
-	mad.lo.u32 %%r0, %%ctaid.x, %%ntid.x, %%r0;
+	mov.u32 %%r2, %%ctaid.x;
+	mov.u32 %%r3, %%ntid.x;
+	mad.lo.u32 %%r0, %%r2, %%r3, %%r0;
 	mad.wide.u32 %%l0, %%r0, %d, %%l0;
 	%s
 	ret;
