@@ -1,6 +1,9 @@
 package sim
 
-import "sync/atomic"
+import (
+	"math/bits"
+	"sync/atomic"
+)
 
 // bitmap holds one bit for each byte of memory. Blocks on other threads may set
 // bits of the same word meanwhile, hence the atomics; on amd64 the loads are plain.
@@ -47,4 +50,9 @@ func (b bitmap) full(i, n int) bool {
 		i, n = i+k, n-k
 	}
 	return true
+}
+
+func (b bitmap) count(i, n int) (set int) {
+	b.each(i, n, func(w *uint64, mask uint64) { set += bits.OnesCount64(atomic.LoadUint64(w) & mask) })
+	return set
 }

@@ -263,6 +263,13 @@ wait:
 	@%p0 bra done;
 	bar.sync 0;
 	add.u32 %r2, %r0, 1;`},
+		{"threads that left early, the other way round", `
+	setp.le.u32 %p0, %r0, 40;
+	@%p0 bra stay;
+	ret;
+stay:
+	bar.sync 0;
+	add.u32 %r2, %r0, 1;`},
 		{"atomic operations of all", `
 	mov.u32 %r2, s;
 	setp.eq.u32 %p0, %r0, 0;

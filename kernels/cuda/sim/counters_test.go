@@ -32,6 +32,7 @@ func TestAccessCounters(t *testing.T) {
 		{what: "shared, a row padded by a word", code: "mad.lo.u32 %t2, %t1, 132, %t9; st.shared.u32 [%t2], %t1;", shared: [3]int64{1, 1, 0}},
 		{what: "shared, a word for all", code: "st.shared.u32 [%t9], %t1;", shared: [3]int64{1, 1, 0}},
 		{what: "shared, bytes of the same words", code: "add.u32 %t2, %t1, %t9; st.shared.u8 [%t2], %t1;", shared: [3]int64{1, 1, 0}},
+		{what: "shared, a word for two lanes each", code: "shr.u32 %t2, %t1, 1; mad.lo.u32 %t2, %t2, 4, %t9; st.shared.u32 [%t2], %t1;", shared: [3]int64{1, 1, 0}},
 		{what: "shared, 8 bytes a lane", code: "mad.lo.u32 %t2, %t1, 8, %t9; st.shared.v2.u32 [%t2], {%t1, %t1};", shared: [3]int64{1, 2, 0}},
 		{what: "shared, 16 bytes a lane", code: "mad.lo.u32 %t2, %t1, 16, %t9; st.shared.v4.u32 [%t2], {%t1, %t1, %t1, %t1};", shared: [3]int64{1, 4, 0}},
 		{what: "shared, 16 bytes a lane, rows of 64", code: "mad.lo.u32 %t2, %t1, 64, %t9; st.shared.v4.u32 [%t2], {%t1, %t1, %t1, %t1};", shared: [3]int64{1, 16, 12}},

@@ -132,6 +132,10 @@ func (m *Memory) Copy(to, from cuda.Address, n int) error {
 		return err
 	}
 	copy(target.data[t:t+n], source.data[s:s+n])
+	if source.written.full(s, n) {
+		target.written.set(t, n)
+		return nil
+	}
 	state := make([]bool, n)
 	for i := range state {
 		state[i] = source.written.has(s + i)
@@ -154,8 +158,9 @@ func (m *Memory) Fill(a cuda.Address, n int, pattern []byte) error {
 	if err != nil || n == 0 {
 		return err
 	}
-	for i := range n {
-		block.data[at+i] = pattern[i%len(pattern)]
+	to := block.data[at : at+n]
+	for done := copy(to, pattern); done < n; done *= 2 {
+		copy(to[done:], to[:done])
 	}
 	block.written.set(at, n)
 	return nil
@@ -185,13 +190,7 @@ func (m *Memory) Written(a cuda.Address, n int) (int, error) {
 	if err != nil || n == 0 {
 		return 0, err
 	}
-	count := 0
-	for i := range n {
-		if block.written.has(at + i) {
-			count++
-		}
-	}
-	return count, nil
+	return block.written.count(at, n), nil
 }
 
 func (m *Memory) find(a uint64) *allocation {
