@@ -90,10 +90,10 @@ chosen.`,
 	f.StringVar(&p.Variance, "variance", "", "of ddpm: small or large")
 	f.Float64Var(&p.NoiseMin, "noise-min", 0, "σ/α from which edm-churn adds noise")
 	f.Float64Var(&p.NoiseMax, "noise-max", 0, "σ/α up to which edm-churn adds noise; 0: everywhere")
-	f.Float64Var(&p.NoiseScale, "noise-scale", 1, "factor on edm-churn's noise")
+	f.Float64Var(&p.NoiseScale, "noise-scale", 0, "factor on edm-churn's noise; 0 is 1")
 	f.BoolVar(&p.LowerOrderFinal, "lower-order-final", false, "end multistep methods with lower orders")
 	f.BoolVar(&p.FirstOrderFinal, "first-order-final", false, "end multistep methods with one step of first order")
-	f.Float64Var(&p.Tolerance, "tolerance", 1e-6, "of rk45, relative and absolute")
+	f.Float64Var(&p.Tolerance, "tolerance", 0, "of rk45, relative and absolute; 0 is 1e-6")
 	f.BoolVar(&o.json, "json", false, "print one JSON object and nothing else")
 	f.BoolVar(&o.list, "list", false, "name every schedule, grid, sampler, output, weighting, time sampler and denoiser")
 	return c

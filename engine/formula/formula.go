@@ -29,25 +29,24 @@ type Formula struct {
 // Compile reads a formula in the given variables, with pi, the four operations,
 // ^ and ** for powers, and the functions above. It returns a number.
 func Compile(text string, variables ...string) (*Formula, error) {
-	env := environment()
+	env := map[string]any{}
 	for _, name := range variables {
 		env[name] = 0.0
 	}
-	program, err := expr.Compile(text, expr.Env(env), expr.AsFloat64())
+	env["pi"] = math.Pi
+	options := []expr.Option{expr.Env(env), expr.AsFloat64()}
+	for name, f := range functions {
+		options = append(options, expr.Function(name, func(arguments ...any) (any, error) {
+			return f(number(arguments[0])), nil
+		}, new(func(any) float64)))
+	}
+	program, err := expr.Compile(text, options...)
 	if err != nil {
 		first, _, _ := strings.Cut(err.Error(), "\n")
 		return nil, fmt.Errorf("formula %q: %s; it may use %s, pi, + - * / ^ and functions such as exp, log, sqrt, sin, min, max",
 			text, first, strings.Join(variables, ", "))
 	}
 	return &Formula{Text: text, names: variables, program: program}, nil
-}
-
-func environment() map[string]any {
-	env := map[string]any{"pi": math.Pi}
-	for name, f := range functions {
-		env[name] = func(x any) float64 { return f(number(x)) }
-	}
-	return env
 }
 
 // number is an argument as expr passes it: whole numbers are ints.
@@ -63,7 +62,8 @@ func number(x any) float64 {
 
 // At evaluates the formula; the values are those of Compile's variables, in order.
 func (f *Formula) At(values ...float64) (float64, error) {
-	env := environment()
+	env := make(map[string]any, len(f.names)+1)
+	env["pi"] = math.Pi
 	for i, name := range f.names {
 		env[name] = values[i]
 	}

@@ -25,3 +25,15 @@ func TestFormulas(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkAt(b *testing.B) {
+	f, err := Compile("exp(-t) * z + 1", "t", "z")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := f.At(0.5, 2); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -190,6 +190,7 @@ func (s Sampler) Check(o Options) (Options, error) {
 	}{
 		{"churn", o.Churn != nil}, {"eta", o.Eta != nil}, {"epsilon", o.Epsilon != nil}, {"order", o.Order != 0},
 		{"variable", o.Variable != ""}, {"solver", o.Solver != ""}, {"variance", o.Variance != ""},
+		{"noise range", o.NoiseMin != 0 || o.NoiseMax != 0}, {"noise scale", o.NoiseScale != 0}, {"tolerance", o.Tolerance != 0},
 	} {
 		if c.set && !s.takes(c.name) {
 			var able []string
@@ -198,8 +199,15 @@ func (s Sampler) Check(o Options) (Options, error) {
 					able = append(able, other.Name)
 				}
 			}
-			return o, fmt.Errorf("sampler %s takes no %s; %s do", s.Name, c.name, strings.Join(able, ", "))
+			do := "do"
+			if len(able) == 1 {
+				do = "does"
+			}
+			return o, fmt.Errorf("sampler %s takes no %s; %s %s", s.Name, c.name, strings.Join(able, ", "), do)
 		}
+	}
+	if o.NoiseScale < 0 || o.Tolerance < 0 || o.NoiseMin < 0 || o.NoiseMax < 0 {
+		return o, fmt.Errorf("sampler %s: a negative noise or tolerance, want 0 (its own) or more", s.Name)
 	}
 	if o.Invert && (s.Random || value(o.Eta, 0) > 0) {
 		return o, fmt.Errorf("sampler %s draws noise and cannot be inverted; want a deterministic one, such as ddim or heun", s.Name)

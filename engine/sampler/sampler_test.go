@@ -505,6 +505,9 @@ func TestErrors(t *testing.T) {
 	}{
 		{fm, "rk45", Options{Steps: 5, Churn: number(0.3)}, []string{"rk45", "churn", "edm-churn do"}},
 		{fm, "ddim", Options{}, []string{"0 steps", "at least 1"}},
+		{fm, "ddim", Options{Steps: 5, Tolerance: 1e-3}, []string{"takes no tolerance; rk45 does"}},
+		{fm, "heun", Options{Steps: 5, NoiseScale: 1.1}, []string{"takes no noise scale; edm-churn does"}},
+		{fm, "edm-churn", Options{Steps: 5, NoiseMax: -1}, []string{"negative"}},
 		{fm, "ddim", Options{Steps: 5, Grid: "karas"}, []string{`"karras"?`}},
 		{fm, "ddim", Options{Grid: "t:0.2,0.8"}, []string{"entries 0 and 1", "t falls"}},
 		{fm, "ddim", Options{Grid: "t:0.8,0.8"}, []string{"entries 0 and 1"}},
