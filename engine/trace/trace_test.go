@@ -259,6 +259,35 @@ func TestTraces(t *testing.T) {
 	}
 }
 
+// Every deterministic sampler finds the noise of an image: from the data at t = 0
+// to t = 1, and back again.
+func TestInversion(t *testing.T) {
+	d := denoiser(t, "gaussian:mean=0.3,var=0.25")
+	for _, s := range sampler.List() {
+		if s.Random {
+			continue
+		}
+		for _, schedule := range []string{"fm", "cosine", "vp-fm"} {
+			z := []float64{0.9}
+			for _, up := range []bool{true, false} {
+				c := Config{Schedule: schedule, Output: "v", Sampler: s.Name, Options: sampler.Options{Steps: 80, Invert: up}}
+				setup, err := c.Resolve()
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, err := setup.Run(context.Background(), z, d, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if z = r.States[80]; up {
+					near(t, s.Name+" on "+schedule+": the noise", z[0], (0.9-0.3)/0.5, 0.03)
+				}
+			}
+			near(t, s.Name+" on "+schedule+": the image", z[0], 0.9, 0.03)
+		}
+	}
+}
+
 // Networks see the input in their own scale, and the formula stands for one.
 func TestInputScale(t *testing.T) {
 	q := get(t, "ve", "edm").At(0.6)
