@@ -194,7 +194,11 @@ func memory(t *testing.T, b *bench) {
 	b.check(b.device.Free(y))
 	b.check(b.device.FreeHost(host))
 	b.check(b.device.FreeHost(back))
-	if free, _ := must2(b.device.MemoryInfo())(t); free != before {
+	slack := int64(0)
+	if !b.device.Properties().Simulated {
+		slack = 64 << 20 // other processes, and the driver itself, use the device, too
+	}
+	if free, _ := must2(b.device.MemoryInfo())(t); free < before-slack {
 		t.Errorf("%d bytes are free in the end, %d at the start", free, before)
 	}
 	_, err := b.device.Alloc(int(total) + 1)
