@@ -129,7 +129,7 @@ func TestBFloat16CUDA(t *testing.T) {
 	}
 	t.Cleanup(func() { cpu.Close() })
 	var errors [2][2]float64
-	for i, d := range []Device{cpu, simulatedCUDA(t)} {
+	for i, d := range []Device{cpu, testCUDA(t)} {
 		n := loadIn(t, dir, d, shape, true, number.BFloat16)
 		n.write(t, n.graph.Sample, sample, true)
 		n.write(t, n.cotangent, cotangent, true)

@@ -10,16 +10,17 @@ import (
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/cuda"
+	"fluxion/kernels/cuda/cudatest"
 	"fluxion/kernels/cuda/driver"
 	"fluxion/kernels/cuda/simdriver"
 
 	"gorgonia.org/tensor"
 )
 
-// simulatedCUDA opens the simulated GPU until the end of the test.
-func simulatedCUDA(t testing.TB) *CUDA {
+// testCUDA opens the GPU that tests use, the simulated one as a rule, until the end of the test.
+func testCUDA(t testing.TB) *CUDA {
 	t.Helper()
-	t.Setenv(Variable, driver.Simulated)
+	t.Setenv(Variable, cudatest.Name())
 	d, err := openCUDA(0)
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +41,7 @@ func (hostOnly) CPU(kernels.Launch) func(*cpu.Pool)             { return func(*c
 
 // TestNoCUDAKernel: an operator that cannot run on a GPU is named.
 func TestNoCUDAKernel(t *testing.T) {
-	d := simulatedCUDA(t)
+	d := testCUDA(t)
 	a := newAdder(t, d.Target(), 1)
 	p, err := a.plan.Then(plan.Stage{Kernel: hostOnly{kernels.Signature{Name: "host only"}}, Out: plan.Ref{Node: a.x}})
 	if err != nil {

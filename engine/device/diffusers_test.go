@@ -218,7 +218,7 @@ func devices(t *testing.T) []Device {
 		t.Cleanup(func() { d.Close() })
 		ds = append(ds, d)
 	}
-	return append(ds, simulatedCUDA(t))
+	return append(ds, testCUDA(t))
 }
 
 // variants are the fusions to leave out of a fixture, in turn. A simulated GPU

@@ -11,6 +11,7 @@ import (
 
 	"fluxion/kernels"
 	"fluxion/kernels/cuda"
+	"fluxion/kernels/cuda/cudatest"
 	"fluxion/kernels/cuda/sim"
 	"fluxion/kernels/number"
 
@@ -21,19 +22,16 @@ import (
 // Budgets of results on a GPU by their type; sums are float32 in either case.
 var budgets = map[number.Type]float64{number.Float32: Budget, number.BFloat16: 4e-3}
 
-// machines run everything that is tested; they differ in the order in which warps run.
-var machines = sync.OnceValue(func() []simulator {
-	var s []simulator
-	for seed := range uint64(2) {
-		memory := sim.NewMemory(1 << 30)
-		s = append(s, simulator{memory, sim.New(memory, sim.Options{Seed: seed + 1})})
-	}
-	return s
-})
+// simulators run everything that is tested; they differ in the order in which warps run.
+var simulators = sync.OnceValue(func() []board { return []board{newSimulator(1), newSimulator(2)} })
 
-type simulator struct {
-	*sim.Memory
-	machine *sim.Machine
+// boards are the simulators, or twice the GPU of this machine.
+func boards() ([]board, error) {
+	if !cudatest.OnGPU() {
+		return simulators(), nil
+	}
+	b, err := gpu()
+	return []board{b, b}, err
 }
 
 // checkDevice runs every kernel of the graph that has a CUDA implementation on
@@ -106,13 +104,17 @@ func (d deviceCase) check(t *testing.T, op gorgonia.Op) {
 	if f, ok := d.kernel.(kernels.Fuser); ok {
 		epilogue = f.Fuses()
 	}
+	on, err := boards()
+	if err != nil {
+		t.Fatal(err)
+	}
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, gap := range []int{0, 5, 8} {
 		for _, fused := range slices.Compact([]kernels.Epilogue{{}, {Add: epilogue.Add}, epilogue}) {
 			e := fusedInputs(rng, fused, want, d.outType)
 			var results [][]float64
-			for _, s := range machines() {
-				got, _, err := d.run(t.Context(), s, gap, e)
+			for _, b := range on {
+				got, _, err := d.run(t.Context(), b, gap, e)
 				if err != nil {
 					t.Fatalf("gap %d, epilogue %+v: %v", gap, fused, err)
 				}
@@ -171,8 +173,8 @@ func rounded(a kernels.Array, of number.Type) kernels.Array {
 
 // run lays the operands out in memory that holds nothing else, runs the kernel,
 // reads its result and returns what it counted.
-func (d deviceCase) run(ctx context.Context, s simulator, gap int, e fusedOperands) ([]float64, sim.Counters, error) {
-	m := &layout{simulator: s}
+func (d deviceCase) run(ctx context.Context, b board, gap int, e fusedOperands) ([]float64, sim.Counters, error) {
+	m := &layout{board: b}
 	defer m.free()
 	var l cuda.Launch
 	for i, a := range d.in {
@@ -191,7 +193,7 @@ func (d deviceCase) run(ctx context.Context, s simulator, gap int, e fusedOperan
 	for _, call := range d.device.CUDA(l) {
 		if m.err == nil {
 			var c sim.Counters
-			c, m.err = s.machine.Run(ctx, call)
+			c, m.err = b.run(ctx, call)
 			total.Add(c)
 		}
 	}

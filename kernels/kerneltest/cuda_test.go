@@ -7,6 +7,7 @@ import (
 
 	"fluxion/kernels"
 	"fluxion/kernels/cuda"
+	"fluxion/kernels/cuda/simdriver"
 	"fluxion/kernels/number"
 	"fluxion/kernels/pointwise"
 
@@ -21,12 +22,33 @@ type launched struct {
 
 func (o launched) CUDA(l cuda.Launch) []cuda.Call { return o.launch(l) }
 
-// The suite sees what a kernel does beside its operands, and what it leaves out.
+// newHardware is the board of a GPU that the simulated driver poses as.
+func newHardware(t *testing.T) board {
+	t.Helper()
+	device, err := simdriver.New(simdriver.Options{}).Direct().Open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := device.NewStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := device.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return hardware{device, stream}
+}
+
+// The suite sees what a kernel does beside its operands, and what it leaves out;
+// on a GPU, too, where it tells less about it.
 func TestMistakesAreFound(t *testing.T) {
 	shape := tensor.Shape{2, 3, 4, 8}
 	a := kernels.NewArray(shape...)
+	sum := make([]float64, len(a.Data))
 	for i := range a.Data {
-		a.Data[i] = float64(i)
+		a.Data[i], sum[i] = float64(i), float64(2*i)
 	}
 	add := pointwise.NewAdd(4)
 	type change func(l *cuda.Launch)
@@ -63,9 +85,13 @@ func TestMistakesAreFound(t *testing.T) {
 				k := launched{add, c.launch}
 				d := deviceCase{kernel: k, device: k, in: []kernels.Array{a, a}, out: shape, types: []number.Type{of, of}, outType: of}
 				for _, gap := range []int{0, 5, 8} {
-					_, _, err := d.run(t.Context(), machines()[0], gap, fusedOperands{})
+					_, _, err := d.run(t.Context(), simulators()[0], gap, fusedOperands{})
 					if c.problem == "" && err != nil || c.problem != "" && (err == nil || !strings.Contains(err.Error(), c.problem)) {
 						t.Errorf("%v, gap %d: %v, want an error with %q", of, gap, err, c.problem)
+					}
+					got, _, err := d.run(t.Context(), newHardware(t), gap, fusedOperands{})
+					if found := err != nil || !(difference(got, sum) <= budgets[of]); found != (c.problem != "") {
+						t.Errorf("on a GPU, %v, gap %d: found is %v, %v", of, gap, found, err)
 					}
 				}
 			}

@@ -17,10 +17,10 @@ import (
 // its rows they hold nothing: to read them is an error, and so is to write them.
 const around = 64
 
-// layout puts operands into the memory of a simulator. Its methods do nothing
+// layout puts operands into the memory of a board. Its methods do nothing
 // after the first error, which stays in err.
 type layout struct {
-	simulator
+	board
 	allocated []cuda.Address
 	inputs    []place
 	err       error
@@ -47,8 +47,8 @@ func (m *layout) alloc(n int) cuda.Address {
 
 func (m *layout) free() {
 	for _, a := range m.allocated {
-		if err := m.Free(a); err != nil {
-			panic(err) // it was allocated here
+		if err := m.Free(a); err != nil && m.err == nil {
+			panic(err) // it was allocated here, and nothing went wrong since
 		}
 	}
 }
@@ -134,10 +134,25 @@ func (m *layout) rows(p place) []byte {
 	if m.err != nil {
 		return memory
 	}
-	if inside != len(memory) {
+	if m.sure() && inside != len(memory) {
 		m.err = fmt.Errorf("%d of %d bytes of %v were not written", len(memory)-inside, len(memory), p.Shape)
-	} else if written, m.err = m.Written(p.base, p.bytes); m.err == nil && written != inside {
-		m.err = fmt.Errorf("%d bytes around %v were written", written-inside, p.Shape)
+		return memory
+	}
+	// What lies before, between and behind the rows.
+	outside, from := 0, p.base
+	for r := range p.Rows + 1 {
+		to, n := p.base+cuda.Address(p.bytes), 0
+		if r < p.Rows {
+			to, n = p.row(r)
+		}
+		if m.err == nil {
+			written, m.err = m.Written(from, int(to-from))
+			outside += written
+		}
+		from = to + cuda.Address(n)
+	}
+	if m.err == nil && outside > 0 {
+		m.err = fmt.Errorf("%d bytes around %v were written", outside, p.Shape)
 	}
 	return memory
 }

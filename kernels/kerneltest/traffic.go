@@ -77,7 +77,7 @@ func (d deviceCase) checkTraffic(t *testing.T, rng *rand.Rand, share float64) {
 		gaps = append(gaps, 64)
 	}
 	for _, gap := range gaps {
-		_, c, err := d.run(t.Context(), machines()[0], gap, e)
+		_, c, err := d.run(t.Context(), simulators()[0], gap, e)
 		if err != nil {
 			t.Fatal(err)
 		}

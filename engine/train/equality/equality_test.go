@@ -1,5 +1,5 @@
 // Package equality holds the devices against each other: the same training and
-// the same pictures on the CPU and on a GPU, here the simulated one.
+// the same pictures on the CPU and on a GPU, which is the simulated one unless cudatest says otherwise.
 package equality
 
 import (
@@ -17,7 +17,7 @@ import (
 	"fluxion/engine/sampler"
 	"fluxion/engine/train"
 	"fluxion/kernels/adamw"
-	"fluxion/kernels/cuda/driver"
+	"fluxion/kernels/cuda/cudatest"
 	"fluxion/kernels/number"
 	"fluxion/nets"
 )
@@ -27,7 +27,7 @@ const classes = 10
 // open opens a device. Each test has one at a time: drivers allow no second one.
 func open(t *testing.T, name string) (d device.Device, done func()) {
 	t.Helper()
-	t.Setenv(device.Variable, driver.Simulated)
+	t.Setenv(device.Variable, cudatest.Name())
 	d, err := device.Open(name, 2)
 	if err != nil {
 		t.Fatal(err)

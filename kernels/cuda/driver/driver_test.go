@@ -3,7 +3,6 @@
 package driver_test
 
 import (
-	"os"
 	"testing"
 
 	"fluxion/kernels/cuda"
@@ -14,16 +13,11 @@ import (
 // TestSimulated goes through cu, the trampolines and the simulated driver.
 func TestSimulated(t *testing.T) { cudatest.RunSimulated(t, driver.Simulate) }
 
-// TestDevice runs the suite on the driver of this machine when FLUXION_TEST_DEVICE
-// asks for a GPU, as scripts/gpu-check.sh does; else on the one simulated GPU that
-// all of the process share.
+// TestDevice runs the suite on the GPU of this machine where that is asked for, else
+// on the one simulated GPU that all of the process share.
 func TestDevice(t *testing.T) {
-	name := driver.Simulated
-	if os.Getenv("FLUXION_TEST_DEVICE") != "" {
-		name = os.Getenv("FLUXION_CUDA_DRIVER")
-	}
 	cudatest.Run(t, func(t *testing.T) cuda.Driver {
-		d, err := driver.Select(name)
+		d, err := driver.Select(cudatest.Name())
 		if err != nil {
 			t.Fatal(err)
 		}
