@@ -15,8 +15,8 @@
 # Exit code 0 if every test passed, 1 if one failed, 2 if nothing could be run.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-packages="philox draw update cast adamw gradnorm loss embed groupnorm reduce pointwise concat resample conv linear attention"
-packages="$(printf 'kernels/%s ' $packages) kernels/cuda/driver engine/device engine/generate engine/train"
+packages="philox draw feed update cast adamw gradnorm loss embed groupnorm reduce pointwise concat resample gemm conv linear attention"
+packages="$(printf 'kernels/%s ' $packages) kernels/cuda/driver engine/device engine/generate engine/train engine/train/equality"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -19,7 +19,7 @@ import (
 // addend included, for the norm behind it, which gives the same as if it had read
 // all of it, up to the rounding of bf16.
 func TestStatistics(t *testing.T) {
-	d := simulatedCUDA(t)
+	d := testCUDA(t)
 	const images, channels = 2, 16
 	const flat = 3*3*channels*channels + 3*channels
 	results := map[bool][]float32{}

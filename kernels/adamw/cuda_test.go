@@ -83,7 +83,7 @@ func checkCUDA(t *testing.T, clip float64, copied bool) {
 // A launch moves 38 bytes an element and little more, in whole sectors.
 func TestTrafficCUDA(t *testing.T) {
 	const n = 64 * threads
-	g := kerneltest.NewGPU(t, 1)
+	g := kerneltest.NewSimulator(t, 1)
 	on := func(typ number.Type) cuda.Operand { return g.Vector(typ, make([]float64, n)) }
 	k := New(&Step{Count: 1}).(interface {
 		cuda.Kernel

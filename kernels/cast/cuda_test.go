@@ -42,7 +42,7 @@ func TestCUDA(t *testing.T) {
 
 // Launches move little more than their operands, whole sectors of them.
 func TestTrafficCUDA(t *testing.T) {
-	g := kerneltest.NewGPU(t, 1)
+	g := kerneltest.NewSimulator(t, 1)
 	single := g.Matrix(number.Float32, 64, 96, 0, make([]float64, 64*96))
 	half, back := g.Empty(number.BFloat16, 64, 96, 0), g.Empty(number.Float32, 64, 96, 0)
 	k := New(2).(cuda.Kernel)

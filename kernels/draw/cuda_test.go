@@ -171,7 +171,7 @@ func TestTrafficCUDA(t *testing.T) {
 	rows, values := s.Images*s.Pixels, s.Images*s.Values()
 	k, b := Pair{s, 32}, batch(s)
 	b.Flips = []bool{false, true}
-	g := kerneltest.NewGPU(t, 1)
+	g := kerneltest.NewSimulator(t, 1)
 	row := make([]byte, k.ParameterBytes(b))
 	k.PutParameters(b, row)
 	z, target := g.Empty(number.Float32, rows, 3, 0), g.Empty(number.Float32, rows, 3, 0)

@@ -143,7 +143,7 @@ func edges(kind Kind, t tile) CUDA {
 // Convolutions of preset cifar, on one image: no bank conflicts, and no more work
 // for the tensor cores than tiles at the edges make.
 func TestConvolutionsOfCifar(t *testing.T) {
-	g := kerneltest.NewGPU(t, 1)
+	g := kerneltest.NewSimulator(t, 1)
 	for _, s := range [][4]int{{32, 3, 128, 3}, {32, 128, 128, 3}, {32, 128, 3, 3}, {16, 256, 256, 3}, {16, 512, 256, 1}, {8, 512, 256, 3}, {4, 256, 256, 3}} {
 		for _, kind := range []Kind{NN, NT, TN} {
 			p := convolution(kind, 1, s[0], s[1], s[2], s[3])

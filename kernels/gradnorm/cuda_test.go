@@ -58,7 +58,7 @@ func TestCUDA(t *testing.T) {
 // The gradients are read once, in whole sectors.
 func TestTrafficCUDA(t *testing.T) {
 	const n = 300 * 4 * threads
-	g := kerneltest.NewGPU(t, 1)
+	g := kerneltest.NewSimulator(t, 1)
 	l := cuda.Launch{In: []cuda.Operand{g.Vector(number.Float32, make([]float64, n))}, Out: g.Empty(number.Float32, 1, 1, 0)}
 	k := New().(cuda.Kernel)
 	l.Scratch = g.Alloc(k.CUDAScratch(l))

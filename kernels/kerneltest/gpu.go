@@ -30,6 +30,9 @@ func NewGPU(t testing.TB, seed uint64) *GPU {
 	return &GPU{t, b}
 }
 
+// NewSimulator is a simulated one in any case, for tests of what it counts.
+func NewSimulator(t testing.TB, seed uint64) *GPU { return &GPU{t, newSimulator(seed)} }
+
 func (g *GPU) check(err error) {
 	g.t.Helper()
 	if err != nil {
@@ -142,7 +145,7 @@ func (g *GPU) Parameters(step int, rows ...[]byte) cuda.Parameters {
 	return p
 }
 
-// Run executes calls in order.
+// Run executes calls in order and returns what they did, which only a simulator knows.
 func (g *GPU) Run(calls ...cuda.Call) (total sim.Counters) {
 	g.t.Helper()
 	for _, call := range calls {

@@ -14,7 +14,7 @@ import (
 func TestTrafficCUDA(t *testing.T) {
 	const images, pixels, channels = 3, 32 * 32, 3
 	const n = images * pixels * channels
-	g := kerneltest.NewGPU(t, 1)
+	g := kerneltest.NewSimulator(t, 1)
 	l := cuda.Launch{In: []cuda.Operand{
 		g.Matrix(number.Float32, images*pixels, channels, 0, make([]float64, n)),
 		g.Matrix(number.Float32, images*pixels, channels, 0, make([]float64, n)),

@@ -127,7 +127,7 @@ func TestTrafficCUDA(t *testing.T) {
 		13 * n: {A: 1, B: 1, Store: -1, Pixels: true},
 		28 * n: {A: 1, B: 1, Guidance: 2, Store: 0, History: [MaxHistory]float32{0, 1, 0, 0}},
 	} {
-		g := kerneltest.NewGPU(t, 1)
+		g := kerneltest.NewSimulator(t, 1)
 		on := func() cuda.Operand { return g.Matrix(number.Float32, n/3, 3, 0, make([]float64, n)) }
 		o := CUDAOperands{Z: on(), Y: on(), Pixels: g.Alloc(n)}
 		if step.Guidance != 0 {
