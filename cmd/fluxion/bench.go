@@ -188,11 +188,7 @@ func (o *benchOptions) trainStep(dev device.Device, config nets.Config, precisio
 	if err != nil {
 		return work{}, err
 	}
-	p, err := process.Get("fm", process.ScheduleOptions{}, "u")
-	if err != nil {
-		return work{}, err
-	}
-	times, err := process.GetTimeSampler("logit-normal", p.Schedule)
+	objective, err := train.NewObjective(train.Default(), 0)
 	if err != nil {
 		return work{}, err
 	}
@@ -219,7 +215,7 @@ func (o *benchOptions) trainStep(dev device.Device, config nets.Config, precisio
 		for i := range images.Indices {
 			images.Indices[i] = (hyper.Count-1)*int64(o.batch) + int64(i)
 		}
-		t.Fill(images, train.Objective{Process: p, Times: times})
+		t.Fill(images, objective)
 		_, err := t.RunMicro(0)
 		if err == nil {
 			_, err = t.Finish()

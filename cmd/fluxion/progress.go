@@ -66,7 +66,7 @@ func (j jsonFace) Start(s train.Start) {
 	j.emit("start", map[string]any{
 		"run": s.Run, "settings": s.Settings, "changes": changes, "from": s.From, "images": s.Images,
 		"dataset": s.Dataset, "dataset_images": s.DatasetImages, "height": s.Height, "width": s.Width, "channels": s.Channels,
-		"classes": len(s.Classes), "resident": s.Resident, "parameters": s.Parameters, "tensors": s.Tensors, "objective": s.Objective,
+		"classes": len(s.Classes), "resident": s.Resident, "parameters": s.Parameters, "tensors": s.Tensors, "objective": s.Objective, "weighting": s.Weighting,
 		"device": s.Device, "precision": s.Settings.Precision, "planned_bytes": s.PlannedBytes,
 		"flop_per_image": float64(s.StepFLOPs) / float64(s.Settings.Batch),
 	})
@@ -136,6 +136,7 @@ func (t *textFace) Start(s train.Start) {
 		{"labels", labels},
 		{"network", fmt.Sprintf("%s, %s parameters in %d tensors", s.Settings.Preset, thousands(int64(s.Parameters)), s.Tensors)},
 		{"objective", s.Objective},
+		{"weighting", s.Weighting},
 		{"length", fmt.Sprintf("%s images in steps of %d", thousands(s.Settings.Images), s.Settings.Batch)},
 		{"device", fmt.Sprintf("%s, %s", s.Device, s.Settings.Precision)},
 		{"memory", fmt.Sprintf("%s planned; %.2f GFLOP an image", size(s.PlannedBytes), float64(s.StepFLOPs)/float64(s.Settings.Batch)/1e9)},

@@ -21,6 +21,10 @@ func NewObjective(p Process, times, weighting string) (Objective, error) {
 		return Objective{}, err
 	}
 	w, err := GetWeighting(weighting)
+	if err == nil && t.Adaptive != nil && w.OfTimes() {
+		// What is drawn more would weigh more and be drawn more still.
+		err = fmt.Errorf("time sampler %s learns from a weighting of λ alone, and %s is a factor at the times drawn; want one such as elbo, fm, sigmoid or edm", times, weighting)
+	}
 	return Objective{p, t, w}, err
 }
 
@@ -58,6 +62,25 @@ func (o Objective) LossWeight(t float64) float64 {
 		return 0
 	}
 	return w
+}
+
+// weightSamples is how many quantiles of the times MeanLossWeight looks at.
+const weightSamples = 4096
+
+// MeanLossWeight is the mean of LossWeight over the times drawn. Divided by it,
+// weights have mean 1, and a learning rate or a largest norm of gradients means
+// the same under every weighting, which is given up to a constant only. Where
+// the mean has no limit, it is that of equally spaced quantiles.
+func (o Objective) MeanLossWeight() (float64, error) {
+	sum := 0.0
+	for i := range weightSamples {
+		sum += o.LossWeight(o.Times.Time((float64(i) + 0.5) / weightSamples))
+	}
+	if !(sum > 0) || math.IsInf(sum, 0) {
+		return 0, fmt.Errorf("weighting %s is %g at all times that sampler %s draws on schedule %s; want times where it is positive, such as uniform-lambda",
+			o.Weighting.Name, sum/weightSamples, o.Times.Name, o.Process.Schedule.Name())
+	}
+	return sum / weightSamples, nil
 }
 
 // Summary is the effective weighting at some λ, relative to its largest value

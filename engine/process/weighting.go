@@ -16,6 +16,9 @@ type Weighting struct {
 	Of func(lambda, density, factor float64) float64
 }
 
+// OfTimes reports whether w follows the density of the times that are drawn.
+func (w Weighting) OfTimes() bool { return w.Of(0, 1, 1) != w.Of(0, 2, 1) }
+
 // WeightingKind is a weighting's place in the list.
 type WeightingKind struct {
 	Name, About string

@@ -82,7 +82,7 @@ func TestInfinity(t *testing.T) {
 // A checkpoint says what its network was trained on.
 func TestProcessRoundTrip(t *testing.T) {
 	for _, schedule := range process.Schedules() {
-		for _, o := range []process.ScheduleOptions{{}, {MaxLogSNR: 14}, {Shift: 0.5}, {ZeroSNR: true}} {
+		for _, o := range []process.ScheduleOptions{{}, {MaxLogSNR: 9}, {Shift: 0.5}, {ZeroSNR: true}, {Scale: "1+t"}, {ZeroSNR: true, Shift: 2, MaxLogSNR: 10, Scale: "2-t"}} {
 			for _, output := range process.Outputs() {
 				p, err := process.Get(schedule, o, output)
 				if err != nil {
@@ -90,26 +90,21 @@ func TestProcessRoundTrip(t *testing.T) {
 				}
 				c, err := Of(p)
 				if err != nil {
-					if path := p.Schedule.Path().Name; path == process.VPPath.Name || path == process.LinearPath.Name {
-						t.Errorf("%v %+v: %v", p, o, err)
-					}
-					continue
+					t.Fatalf("%v %+v: %v", p, o, err)
 				}
-				c, err = Read(c.Bytes())
-				if err != nil {
+				if c, err = Read(c.Bytes()); err != nil {
 					t.Fatalf("%v: %v", p, err)
 				}
 				q, err := c.Process()
 				if err != nil {
-					if _, known := predictions[output]; known || output == "u" {
-						t.Errorf("%v %+v: %v", p, o, err)
-					}
-					continue
+					t.Fatalf("%v %+v: %v", p, o, err)
 				}
 				for _, at := range []float64{0.1, 0.5, 0.9} {
 					a, b := p.At(at), q.At(at)
-					if math.Abs(a.LogSNR-b.LogSNR) > 1e-9 || math.Abs(a.NetworkTime-b.NetworkTime) > 1e-9 || math.Abs(a.A-b.A) > 1e-9 {
-						t.Errorf("%v %+v at %v: %+v came back as %+v", p, o, at, a, b)
+					for i, want := range []float64{a.LogSNR, a.Alpha, a.Sigma, a.NetworkTime, a.A, a.B, a.Input} {
+						if got := []float64{b.LogSNR, b.Alpha, b.Sigma, b.NetworkTime, b.A, b.B, b.Input}[i]; math.Abs(got-want) > 1e-9*math.Max(1, math.Abs(want)) {
+							t.Errorf("%v %+v at %v: %+v came back as %+v", p, o, at, a, b)
+						}
 					}
 				}
 				if p.Schedule.Name() != q.Schedule.Name() || p.Output.Name != q.Output.Name {

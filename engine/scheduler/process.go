@@ -34,13 +34,15 @@ var named = map[string]betas{
 // one DDPMScheduler with trained_betas: ᾱ after step n is α² at t = n/1000, the
 // time at which our network is called with n (t = 1/2000 for n = 0, where β
 // would be 0 and diffusers would divide by it). EDM's becomes EDMEulerScheduler.
+// Anything else becomes a DDPMScheduler at which diffusers stops with an error.
 func Of(p process.Process) (Config, error) {
 	base, modified := process.Unmodified(p.Schedule)
 	c := Config{Private: map[string]any{}}
 	output := p.Output.Name
 	switch name := base.Name(); {
-	case modified.Scale != "":
-		return c, fmt.Errorf("schedule %s scaled by %s has no scheduler in diffusers", name, modified.Scale)
+	case modified.Scale != "": // which no class of diffusers does
+		c.ours(name, output)
+		c.Private["scale"] = modified.Scale
 	case name == "fm":
 		k := newFlowEuler().(*flowEuler)
 		if modified.Shift != 0 {
@@ -76,7 +78,7 @@ func Of(p process.Process) (Config, error) {
 		}
 		c.Name, c.Class = "DDPMScheduler", k
 	default:
-		return c, fmt.Errorf("schedule %s with output %s has no scheduler in diffusers", name, output)
+		c.ours(name, output)
 	}
 	if modified.MaxLogSNR != 0 {
 		c.Private["max_log_snr"] = modified.MaxLogSNR
@@ -88,6 +90,18 @@ func Of(p process.Process) (Config, error) {
 		c.Private["zero_snr"] = true
 	}
 	return c, nil
+}
+
+// unknown is a prediction_type at which diffusers stops with an error: what it
+// cannot sample it must not sample wrongly.
+const unknown = "fluxion"
+
+// ours makes a config that no class of diffusers can express; names say it all.
+func (c *Config) ours(schedule, output string) {
+	k := newDDPM().(*ddpm)
+	k.PredictionType = unknown
+	c.Name, c.Class = "DDPMScheduler", k
+	c.Private["schedule"], c.Private["output"] = schedule, output
 }
 
 // tidy takes the rounding of an exponential off.
@@ -143,6 +157,7 @@ func (c Config) process() (process.Process, error) {
 		MaxLogSNR float64 `json:"max_log_snr"`
 		Shift     float64 `json:"shift"`
 		ZeroSNR   bool    `json:"zero_snr"`
+		Scale     string  `json:"scale"`
 	}
 	fields := reflect.ValueOf(&private).Elem()
 	for i := range fields.NumField() {
@@ -151,7 +166,7 @@ func (c Config) process() (process.Process, error) {
 			return process.Process{}, fmt.Errorf("_fluxion_%s = %v, want %s", key, c.Private[key], want)
 		}
 	}
-	o := process.ScheduleOptions{MaxLogSNR: private.MaxLogSNR, Shift: private.Shift, ZeroSNR: private.ZeroSNR}
+	o := process.ScheduleOptions{MaxLogSNR: private.MaxLogSNR, Shift: private.Shift, ZeroSNR: private.ZeroSNR, Scale: private.Scale}
 	output := "u"
 	if private.Output != "" {
 		output = private.Output
@@ -187,6 +202,9 @@ func (c Config) process() (process.Process, error) {
 				return process.Process{}, refuse("prediction_type", k.predicts(), "flow_prediction beside use_flow_sigmas")
 			}
 			return flow(f.onFlow().FlowShift, k.noise().NumTrainTimesteps)
+		}
+		if k.predicts() == unknown {
+			return process.Get(private.Schedule, o, private.Output)
 		}
 		z, ok := k.(interface{ zeroed() bool })
 		return discreteProcess(k.noise(), ok && z.zeroed(), k.predicts(), private.Schedule, o)

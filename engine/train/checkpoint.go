@@ -31,7 +31,7 @@ type State struct {
 //	unet/        weights
 //	unet_ema/    averaged weights
 //	scheduler/   scheduler_config.json
-//	training/    optimizer.safetensors (moments), state.json
+//	training/    optimizer.safetensors (moments), state.json; times.json of adaptive times
 const (
 	checkpointsDir = "checkpoints"
 	weightsDir     = "unet"
@@ -39,6 +39,7 @@ const (
 	trainingDir    = "training"
 	optimizerFile  = "optimizer.safetensors"
 	stateFile      = "state.json"
+	timesFile      = "times.json"
 )
 
 // moments are the optimizer's buffers and the prefixes of their tensors.
@@ -47,12 +48,19 @@ var moments = map[string]plan.Region{"moment1.": plan.Moment1, "moment2.": plan.
 // snapshot is the state of a run in the memory of the host.
 type snapshot struct {
 	State
-	flat map[plan.Region][]float32
+	flat  map[plan.Region][]float32
+	times []byte // state of adaptive times; nil without
 }
 
 // snapshot copies the state off the device; the run can go on while it is written.
 func (r *run) snapshot(s State) (snapshot, error) {
-	c := snapshot{s, map[plan.Region][]float32{}}
+	c := snapshot{State: s, flat: map[plan.Region][]float32{}}
+	if a := r.objective.Times.Adaptive; a != nil {
+		var err error
+		if c.times, err = a.MarshalState(); err != nil {
+			return c, err
+		}
+	}
 	for _, region := range []plan.Region{plan.Parameters, plan.Average, plan.Moment1, plan.Moment2} {
 		c.flat[region] = make([]float32, nets.FlatSize(r.trainer.Graph.Params))
 		if err := r.memory.Read(region, 0, c.flat[region]); err != nil {
@@ -102,10 +110,6 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 	if err := nets.WriteModel(filepath.Join(dir, averageDir), r.config, params, s.flat[plan.Average]); err != nil {
 		return err
 	}
-	config, err := scheduler.Of(r.objective.Process)
-	if err != nil {
-		return err
-	}
 	state, err := json.MarshalIndent(s.State, "", "  ")
 	if err != nil {
 		return err
@@ -113,12 +117,16 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 	if err := r.writeMoments(filepath.Join(dir, trainingDir, optimizerFile), s); err != nil {
 		return err
 	}
-	for name, data := range map[string][]byte{
-		"scheduler/scheduler_config.json":       config.Bytes(),
-		"model_index.json":                      modelIndex(config.Name),
+	all := map[string][]byte{
+		"scheduler/scheduler_config.json":       r.scheduler.Bytes(),
+		"model_index.json":                      modelIndex(r.scheduler.Name),
 		filepath.Join(trainingDir, stateFile):   append(state, '\n'),
 		filepath.Join(trainingDir, classesFile): r.classes(),
-	} {
+	}
+	if s.times != nil {
+		all[filepath.Join(trainingDir, timesFile)] = s.times
+	}
+	for name, data := range all {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o666); err != nil {
 			return err
 		}
@@ -191,7 +199,30 @@ func (r *run) restore() (s State, found bool, err error) {
 	if err := r.readMoments(filepath.Join(dir, trainingDir, optimizerFile)); err != nil {
 		return State{}, false, err
 	}
+	if err := r.readTimes(filepath.Join(dir, trainingDir, timesFile)); err != nil {
+		return State{}, false, err
+	}
 	return s, true, r.trainer.Refresh()
+}
+
+// readTimes restores what adaptive times have learnt. They begin anew where the
+// run drew its times otherwise so far.
+func (r *run) readTimes(path string) error {
+	a := r.objective.Times.Adaptive
+	if a == nil {
+		return nil
+	}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = a.UnmarshalState(data)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
 }
 
 func (r *run) readMoments(path string) error {

@@ -33,6 +33,7 @@ type Start struct {
 	Images       int64  // seen already
 	From         string // the checkpoint it goes on from
 	Objective    string
+	Weighting    string // the weighting of λ that it comes to
 }
 
 // Status is how far a run is.

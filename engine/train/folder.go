@@ -118,14 +118,15 @@ func (f *folder) compare(s Settings) ([]Change, error) {
 
 // ReadSettings reads the configuration of a run.
 func ReadSettings(path string) (Settings, error) {
-	var s Settings
+	d := Default()
+	s := Settings{Shift: d.Shift, Weighting: d.Weighting} // files of before these could be set
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return s, err
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&s); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&s); err != nil {
 		return s, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, nil

@@ -12,6 +12,8 @@ import (
 	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
+	"fluxion/engine/sampler"
+	"fluxion/engine/scheduler"
 	"fluxion/kernels/adamw"
 	"fluxion/kernels/number"
 	"fluxion/nets"
@@ -59,6 +61,8 @@ type run struct {
 	data      data.Dataset
 	observer  Observer
 	objective Objective
+	scheduler scheduler.Config // the same, as a checkpoint says it
+	grid      sampler.Table    // of the run's own grids
 	precision number.Type
 	memory    device.Memory
 	trainer   *Trainer
@@ -125,6 +129,7 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 			if !finiteNumber(loss) || !finiteNumber(norm) {
 				return result(), errors.Join(saver.wait(), r.notFinite(state.Images, loss, norm))
 			}
+			r.trainer.Observe(r.objective)
 			state.Steps++
 			state.Loss = r.settings.runningMean(state, loss)
 			if meter.due() || state.Images >= r.settings.Images {

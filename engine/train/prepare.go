@@ -9,7 +9,7 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
-	"fluxion/engine/process"
+	"fluxion/engine/scheduler"
 	"fluxion/nets"
 )
 
@@ -42,13 +42,9 @@ func prepare(o Options) (*run, Start, error) {
 	if err := s.Validate(); err != nil {
 		return nil, Start{}, err
 	}
-	p, err := process.Get(s.Schedule, process.ScheduleOptions{}, s.Output)
+	objective, err := NewObjective(s, len(o.Data.Classes()))
 	if err != nil {
-		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
-	}
-	times, err := process.GetTimeSampler(s.TimeSampler, p.Schedule)
-	if err != nil {
-		return nil, Start{}, &SettingError{"time_sampler", err.Error()}
+		return nil, Start{}, err
 	}
 	precision, err := device.Precision(s.Precision, o.Device.Target())
 	if err != nil {
@@ -60,8 +56,13 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
-	r := &run{dir: o.Dir, settings: s, config: config, data: o.Data, observer: o.Observer, precision: precision}
-	r.objective = Objective{Process: p, Times: times, Seed: s.Seed, LabelDrop: s.LabelDrop, NullClass: len(o.Data.Classes())}
+	r := &run{dir: o.Dir, settings: s, config: config, data: o.Data, observer: o.Observer, precision: precision, objective: objective}
+	if r.scheduler, err = scheduler.Of(objective.Process); err != nil {
+		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
+	}
+	if r.grid, err = r.gridTable(); err != nil {
+		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
+	}
 	step, grid, sizes, err := r.compile(o.Device)
 	if err != nil {
 		return nil, Start{}, err
@@ -78,7 +79,7 @@ func prepare(o Options) (*run, Start, error) {
 		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Classes: o.Data.Classes(), Resident: step.Resident > 0,
 		Parameters: nets.Count(step.Graph.Params), Tensors: len(step.Graph.Params),
 		Device: o.Device.Describe(), PlannedBytes: plan.Bytes(sizes), StepFLOPs: step.Cost().FLOPs,
-		Objective: fmt.Sprintf("%v, times %s", p, times.Name),
+		Objective: objective.String(), Weighting: objective.Summary(),
 	}, nil
 }
 
@@ -93,6 +94,7 @@ func (r *run) compile(d device.Device) (step *Step, grid *generate.Step, sizes [
 	o := StepOptions{
 		Config: r.config, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate,
 		Target: d.Target(), Precision: r.precision, Flip: s.Flip,
+		Errors: r.objective.Times.Adaptive != nil,
 	}
 	if grid, err = r.gridStep(height, width, o.Target); err != nil {
 		return nil, nil, sizes, err

@@ -26,6 +26,15 @@ func (r *run) gridStep(height, width int, target plan.Target) (*generate.Step, e
 	})
 }
 
+// gridTable plans the sampling of grids.
+func (r *run) gridTable() (sampler.Table, error) {
+	s, err := sampler.Get(gridSampler)
+	if err != nil {
+		return sampler.Table{}, err
+	}
+	return s.Plan(r.objective.Process, sampler.Options{Steps: r.settings.SampleSteps})
+}
+
 // gridColumns is the number of images in a row of a grid.
 const gridColumns = 10
 
@@ -35,15 +44,7 @@ func (r *run) samples(ctx context.Context, images int64) error {
 	if r.sampler == nil {
 		return nil
 	}
-	s, err := sampler.Get(gridSampler)
-	if err != nil {
-		return err
-	}
-	table, err := s.Plan(r.objective.Process, sampler.Options{Steps: r.settings.SampleSteps})
-	if err != nil {
-		return err
-	}
-	request := generate.Request{Table: table, Seed: r.settings.Seed, Guidance: 1, NullClass: r.objective.NullClass}
+	request := generate.Request{Table: r.grid, Seed: r.settings.Seed, Guidance: 1, NullClass: r.objective.NullClass}
 	for i := range r.settings.SampleCount {
 		request.Seeds = append(request.Seeds, int64(i))
 		if n := len(r.data.Classes()); n > 0 {
@@ -52,7 +53,7 @@ func (r *run) samples(ctx context.Context, images int64) error {
 	}
 	height, width, channels := r.data.Shape()
 	all := make([]byte, 0, r.settings.SampleCount*height*width*channels)
-	err = r.sampler.Run(ctx, request, func(_ int, pixels []byte) error {
+	err := r.sampler.Run(ctx, request, func(_ int, pixels []byte) error {
 		all = append(all, pixels...)
 		return nil
 	})

@@ -14,10 +14,15 @@ type Settings struct {
 	Flip       bool   `json:"flip"`        // random horizontal flips
 	SkipBroken bool   `json:"skip_broken"` // leave out undecodable images instead of stopping
 
-	Preset      string `json:"preset"` // of package nets, or a folder with a UNet2DModel
-	Schedule    string `json:"schedule"`
-	Output      string `json:"output_kind"`
-	TimeSampler string `json:"time_sampler"`
+	Preset      string  `json:"preset"` // of package nets, or a folder with a UNet2DModel
+	Schedule    string  `json:"schedule"`
+	ClipLambda  float64 `json:"clip_lambda"` // |λ| of the schedule stays below; 0: as it is
+	Shift       float64 `json:"shift"`       // of the schedule's λ, by 2 ln shift
+	ZeroSNR     bool    `json:"zero_snr"`    // no data is left at t = 1
+	Scale       string  `json:"scale"`       // formula of t that multiplies α and σ
+	Output      string  `json:"output_kind"`
+	Weighting   string  `json:"weighting"`
+	TimeSampler string  `json:"time_sampler"`
 
 	Images      int64   `json:"images"`       // length of the run
 	Batch       int     `json:"batch"`        // images of a step
@@ -51,7 +56,7 @@ type Settings struct {
 func Default() Settings {
 	return Settings{
 		Data: "glyphs", Preset: "tiny",
-		Schedule: "fm", Output: "u", TimeSampler: "logit-normal",
+		Schedule: "fm", Shift: 1, Output: "u", Weighting: "plain", TimeSampler: "logit-normal",
 		Images: 14_000, Batch: 8, Accumulate: 1,
 		LR: 1.5e-3, Warmup: 500, Decay: 0.3, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0, Clip: 1,
 		EMA: 2_000, EMAWarmup: 0.1, LabelDrop: 0.1, Seed: 1,
@@ -76,6 +81,8 @@ func (s Settings) Validate() error {
 		bad  bool
 		want string
 	}{
+		{"clip_lambda", !(s.ClipLambda >= 0), "want 0 (none) or more"},
+		{"shift", !(s.Shift > 0), "want a positive number"},
 		{"images", s.Images < 1, "want 1 or more"},
 		{"batch", s.Batch < 1, "want 1 or more"},
 		{"accumulate", s.Accumulate < 1 || s.Batch%max(1, s.Accumulate) != 0, "want a divisor of batch"},
@@ -125,7 +132,8 @@ type Change struct {
 // breaking are the settings that the weights or the order of the data depend on.
 var breaking = map[string]bool{
 	"data": true, "size": true, "channels": true, "flip": true, "preset": true,
-	"schedule": true, "output_kind": true, "seed": true, "skip_broken": true,
+	"schedule": true, "clip_lambda": true, "shift": true, "zero_snr": true, "scale": true, "output_kind": true,
+	"seed": true, "skip_broken": true,
 }
 
 // Changes lists what differs, in the order of the fields.

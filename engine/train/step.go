@@ -29,6 +29,7 @@ type StepOptions struct {
 	Precision     number.Type
 	Resident      int  // images of a data set that lies on the device; 0: pixels come with every batch
 	Flip          bool // images are mirrored there; else pixels come as they are to be
+	Errors        bool // the error of each image is wanted: see Trainer.Observe
 }
 
 // Step is a training step as plans: noise, forward, loss, backward for each
@@ -47,6 +48,7 @@ type Step struct {
 	half *plan.Plan
 
 	target, weight, loss, norm *gorgonia.Node
+	errors                     *gorgonia.Node // nil if they are not wanted
 	batch                      *draw.Batch
 	weights, classes           *feed.Vector // of each image; classes are nil without
 	hyper                      *adamw.Step
@@ -76,6 +78,10 @@ func NewStep(o StepOptions) (*Step, error) {
 		FlatSize: nets.FlatSize(g.Params), Target: o.Target, Precision: o.Precision,
 		ImageBytes: o.Resident * shape.Values(),
 		Before:     []plan.Stage{s.noising(shape), {Kernel: s.weights, Out: plan.Ref{Node: s.weight}}},
+	}
+	if o.Errors {
+		s.errors = loss.Images(g.Output, s.target)
+		c.Outputs = append(c.Outputs, s.errors)
 	}
 	if g.Class != nil {
 		s.classes = feed.New(g.Class.Shape().TotalSize(), g.Class.Dims())

@@ -14,7 +14,6 @@ import (
 	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
-	"fluxion/engine/process"
 	"fluxion/kernels/number"
 	"fluxion/nets"
 )
@@ -110,6 +109,9 @@ func TestResumeToTheBit(t *testing.T) {
 	for accumulate, precision := range map[int]string{1: "fp32", 2: "bf16"} {
 		s := small()
 		s.Accumulate, s.Precision = accumulate, precision
+		if accumulate > 1 {
+			s.Schedule, s.Output, s.TimeSampler, s.Weighting = "cosine", "edm", "adaptive:bins=20+low-discrepancy", "sigmoid"
+		}
 		whole := t.TempDir()
 		o, rec := options(t, s, whole)
 		res, err := Run(context.Background(), o)
@@ -314,15 +316,13 @@ func newTrainer(t *testing.T, accumulate, threads int, precision number.Type) (*
 		}
 		batches = append(batches, b)
 	}
-	p, err := process.Get("fm", process.ScheduleOptions{}, "u")
+	settings := small()
+	settings.TimeSampler = "uniform"
+	objective, err := NewObjective(settings, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
-	times, err := process.GetTimeSampler("uniform", p.Schedule)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tr, batches, Objective{Process: p, Times: times, Seed: 1, LabelDrop: 0.1, NullClass: 10}
+	return tr, batches, objective
 }
 
 // long is a run whose learning rate does not fall yet.

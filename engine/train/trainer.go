@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
-	"fluxion/engine/process"
 	"fluxion/kernels/adamw"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/philox"
@@ -20,6 +20,9 @@ func (s *Step) Load(d device.Device, m device.Memory) (*Trainer, error) {
 		var results []plan.Tensor
 		if p == s.Micro {
 			results = append(results, p.Place(s.loss))
+			if s.errors != nil {
+				results = append(results, p.Place(s.errors))
+			}
 		}
 		if p == s.last() {
 			results = append(results, p.Place(s.norm))
@@ -52,6 +55,10 @@ type Trainer struct {
 	programs []device.Program
 	half     device.Program // of Step.half
 	scalar   [1]float32
+
+	filled   []observation // of the micro-batch, its errors not known yet
+	perImage []float32     // its errors
+	seen     []observation // of the step
 }
 
 // Free gives back what the trainer holds besides its memory.
@@ -74,15 +81,6 @@ type Images struct {
 	Flips   []bool  // whether to mirror a resident image
 }
 
-// Objective is how a run makes training pairs.
-type Objective struct {
-	Process   process.Process
-	Times     process.TimeSampler
-	Seed      uint64
-	LabelDrop float64
-	NullClass int // the class of an image without its label
-}
-
 // Fill sets the parameters of a micro-batch: pixels, and for each image the
 // time, the coefficients and the class that its position in the stream decides.
 func (t *Trainer) Fill(b Images, o Objective) {
@@ -93,11 +91,17 @@ func (t *Trainer) Fill(b Images, o Objective) {
 		copy(t.batch.Pixels, b.Pixels)
 	}
 	t.batch.Seed = o.Seed
+	t.filled = t.filled[:0]
 	for i, at := range b.Indices {
 		t.batch.Addresses[i] = at
-		q := o.Process.At(o.Times.Time(philox.Uniform64(o.Seed, philox.Time, uint64(at), 0)))
+		time := o.time(at, t.Batch*t.Accumulate)
+		q := o.Process.At(time)
 		t.batch.Coefficients[i] = draw.Coefficients{
 			Alpha: float32(q.Input * q.Alpha), Sigma: float32(q.Input * q.Sigma), A: float32(q.A), B: float32(q.B), NetworkTime: float32(q.NetworkTime),
+		}
+		t.weights.Values[i] = float32(o.weight(time))
+		if t.errors != nil {
+			t.filled = append(t.filled, o.observation(time))
 		}
 	}
 	if t.classes == nil {
@@ -131,7 +135,37 @@ func (t *Trainer) RunMicro(i int) (float64, error) {
 			return 0, err
 		}
 	}
+	if err := t.readErrors(i); err != nil {
+		return 0, err
+	}
 	return t.read(0, t.Micro.Place(t.loss))
+}
+
+// readErrors keeps what micro-batch i of a step adds to the step's observations.
+func (t *Trainer) readErrors(i int) error {
+	if t.errors == nil {
+		return nil
+	}
+	if i == 0 {
+		t.seen = t.seen[:0]
+	}
+	t.perImage = slices.Grow(t.perImage[:0], t.Batch)[:t.Batch]
+	if err := t.programs[0].Read(t.Micro.Place(t.errors), t.perImage); err != nil {
+		return err
+	}
+	for i, o := range t.filled {
+		o.weighted *= float64(t.perImage[i])
+		t.seen = append(t.seen, o)
+	}
+	return nil
+}
+
+// Observe tells adaptive times what the images of a whole step came to; to
+// others it tells nothing.
+func (t *Trainer) Observe(o Objective) {
+	for _, s := range t.seen {
+		o.Times.Adaptive.Observe(s.lambda, s.weighted)
+	}
 }
 
 func (t *Trainer) read(program int, place plan.Tensor) (float64, error) {

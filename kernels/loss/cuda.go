@@ -25,8 +25,8 @@ type geometry struct {
 	grid                     [3]int
 }
 
-func layout(l cuda.Launch, matrices ...cuda.Operand) geometry {
-	g := geometry{images: l.In[2].Shape[0], channels: l.In[0].Cols}
+func layout(l cuda.Launch, images int, matrices ...cuda.Operand) geometry {
+	g := geometry{images: images, channels: l.In[0].Cols}
 	g.pixels = l.In[0].Rows / g.images
 	values := g.pixels * g.channels
 	g.grid = [3]int{(values + span - 1) / span, g.images, 1}
@@ -53,13 +53,13 @@ func (g geometry) args(l cuda.Launch) []byte {
 
 // CUDAScratch is one float64 a block.
 func (Op) CUDAScratch(l cuda.Launch) int {
-	g := layout(l)
+	g := layout(l, l.In[2].Shape[0])
 	return 8 * g.grid[0] * g.grid[1]
 }
 
 // CUDA returns the two stages of the loss; sums are float64.
 func (Op) CUDA(l cuda.Launch) []cuda.Call {
-	g := layout(l, l.In[0], l.In[1])
+	g := layout(l, l.In[2].Shape[0], l.In[0], l.In[1])
 	blocks := g.grid[0] * g.grid[1]
 	block := [3]int{threads, 1, 1}
 	return []cuda.Call{
@@ -74,7 +74,7 @@ func (grad) CUDAScratch(cuda.Launch) int { return 0 }
 
 // CUDA returns the launch of the gradient.
 func (grad) CUDA(l cuda.Launch) []cuda.Call {
-	g := layout(l, l.In[0], l.In[1], l.Out)
+	g := layout(l, l.In[2].Shape[0], l.In[0], l.In[1], l.Out)
 	return []cuda.Call{{
 		Module: module, Function: "loss_grad" + g.vector, Grid: g.grid, Block: [3]int{threads, 1, 1},
 		Args: cuda.Args(view(l.Out), g.args(l)),

@@ -63,3 +63,31 @@ __device__ void gradient(const View &dy, const Launch &k) {
 extern "C" __global__ void __launch_bounds__(threads) loss_grad(View dy, Launch k) { gradient<false>(dy, k); }
 
 extern "C" __global__ void __launch_bounds__(threads) loss_grad_vector(View dy, Launch k) { gradient<true>(dy, k); }
+
+// One block an image: its mean squared error.
+template <bool Vector>
+__device__ void images(float *errors, const View &y, const View &target, uint32_t pixels, uint32_t channels) {
+  __shared__ double shared[threads / 32];
+  const uint32_t values = pixels * channels;
+  double sum = 0;
+  for (uint32_t v = 4 * threadIdx.x; v < values; v += 4 * threads) {
+    const Group<Vector> group(blockIdx.x, pixels, channels, v, values);
+    float a[4], b[4];
+    group.read(a, y);
+    group.read(b, target);
+    float squares = 0;
+#pragma unroll
+    for (int j = 0; j < 4; j++) squares += (a[j] - b[j]) * (a[j] - b[j]);
+    sum += squares;
+  }
+  sum = block_sum<threads>(sum, shared);
+  if (threadIdx.x == 0) errors[blockIdx.x] = float(sum / double(values));
+}
+
+extern "C" __global__ void __launch_bounds__(threads) loss_images(float *errors, View y, View target, uint32_t pixels, uint32_t channels) {
+  images<false>(errors, y, target, pixels, channels);
+}
+
+extern "C" __global__ void __launch_bounds__(threads) loss_images_vector(float *errors, View y, View target, uint32_t pixels, uint32_t channels) {
+  images<true>(errors, y, target, pixels, channels);
+}

@@ -69,15 +69,7 @@ func (Op) CPU(l kernels.Launch) func(*cpu.Pool) {
 	pixels := l.In[0].Rows / images
 	sums := make([]float64, images)
 	image := func(n, _ int) {
-		sum := 0.0
-		for r := n * pixels; r < (n+1)*pixels; r++ {
-			target := l.In[1].Row(r)
-			for c, y := range l.In[0].Row(r) {
-				d := float64(y) - float64(target[c])
-				sum += d * d
-			}
-		}
-		sums[n] = sum * float64(l.In[2].Data[n])
+		sums[n] = squares(l.In[0], l.In[1], n*pixels, pixels) * float64(l.In[2].Data[n])
 	}
 	return func(p *cpu.Pool) {
 		p.Run(images, image)

@@ -80,11 +80,8 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 	}
 	next, stop := images(t, memory, o)
 	defer stop()
-	objective := train.Objective{Seed: 1, LabelDrop: 0.1, NullClass: classes}
-	if objective.Process, err = process.Get("fm", process.ScheduleOptions{}, "u"); err != nil {
-		t.Fatal(err)
-	}
-	if objective.Times, err = process.GetTimeSampler("logit-normal", objective.Process.Schedule); err != nil {
+	objective, err := train.NewObjective(train.Default(), classes)
+	if err != nil {
 		t.Fatal(err)
 	}
 	for step := range int64(steps) {
