@@ -22,10 +22,15 @@ func (*silent) Note(string)               {}
 // runTo trains until this many images were seen and returns the weights.
 func runTo(t *testing.T, dir, deviceName string, images int64) (weights []float32, start train.Start) {
 	t.Helper()
+	return runWith(t, dir, settings(deviceName, images))
+}
+
+func runWith(t *testing.T, dir string, s train.Settings) (weights []float32, start train.Start) {
+	t.Helper()
 	o := &silent{}
-	d, done := open(t, deviceName)
+	d, done := open(t, s.Device)
 	defer done()
-	if _, err := train.Run(context.Background(), train.Options{Settings: settings(deviceName, images), Dir: dir, Data: glyphs(t), Device: d, Observer: o}); err != nil {
+	if _, err := train.Run(context.Background(), train.Options{Settings: s, Dir: dir, Data: glyphs(t), Device: d, Observer: o}); err != nil {
 		t.Fatal(err)
 	}
 	m, err := train.ReadModel(dir, false)
@@ -54,6 +59,26 @@ func TestResumeElsewhere(t *testing.T) {
 		if !(off <= 1e-3*moved) {
 			t.Errorf("%v: weights differ by %.2g where the steps moved them by %.2g", order, off, moved)
 		}
+	}
+}
+
+// TestAdaptiveTimesResume: what a run on a GPU has learnt of its errors is in its
+// checkpoint, so that it ends with the same bits; and the CPU learns the same.
+func TestAdaptiveTimesResume(t *testing.T) {
+	s := settings("cuda:0", 8)
+	s.TimeSampler, s.Weighting, s.Accumulate = "adaptive:bins=8,decay=0.5", "sigmoid", 2
+	want, _ := runWith(t, t.TempDir(), s)
+	dir := t.TempDir()
+	s.Images = 4
+	before, _ := runWith(t, dir, s)
+	s.Images = 8
+	if got, _ := runWith(t, dir, s); !slices.Equal(got, want) {
+		t.Errorf("weights of a resumed run differ by %.2g", distance(got, want))
+	}
+	s.Device = "cpu"
+	got, _ := runWith(t, t.TempDir(), s)
+	if off, moved := distance(got, want), distance(before, want); !(off <= 1e-3*moved) {
+		t.Errorf("weights differ by %.2g on the CPU where the steps moved them by %.2g", off, moved)
 	}
 }
 
