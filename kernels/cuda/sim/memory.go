@@ -152,6 +152,9 @@ func (m *Memory) Copy(to, from cuda.Address, n int) error {
 
 // Fill repeats pattern over n bytes, as cuMemsetD8, D16 and D32 do.
 func (m *Memory) Fill(a cuda.Address, n int, pattern []byte) error {
+	if len(pattern) == 0 {
+		return errors.New("sim: a fill with an empty pattern")
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	block, at, err := m.span(a, n, "fill")
