@@ -315,13 +315,19 @@ func (w *warp) storeLocal(mask uint32, size int) {
 
 func (w *warp) loadParam(mask uint32, size int) {
 	args := w.block.launch.call.Args
-	for m := mask; m != 0; m &= m - 1 {
-		lane := bits.TrailingZeros32(m)
+	for m := mask; m != 0; {
+		lane, n, step := w.nextRun(m, size)
+		if step != 0 {
+			n = 1
+		}
+		m = without(m, lane, n)
 		at := w.addresses[lane] - paramBase
 		if at%uint64(size) != 0 || at+uint64(size) > uint64(len(args)) {
 			w.fail(lane, "out of bounds: load of %d bytes at byte %d of %d bytes of parameters", size, at, len(args))
 			return
 		}
-		copy(w.buffer[lane*size:][:size], args[at:])
+		for i := lane; i < lane+n; i++ {
+			copy(w.buffer[i*size:][:size], args[at:])
+		}
 	}
 }

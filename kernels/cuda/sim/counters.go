@@ -172,12 +172,13 @@ func (w *warp) countShared(mask uint32, size int) {
 	}
 }
 
-// banks holds the words asked of each bank, while wavefronts counts.
+// banks holds what was asked of each bank, or group of banks, while wavefronts counts.
 type banks [32][32]uint32
 
 // wavefronts is how often the busiest bank is accessed, where lanes that want the
-// same word of 4 bytes share one access.
-func (words *banks) wavefronts(addresses []uint64, mask uint32, size int) int64 {
+// same word share one access. An access of 8 or 16 bytes is aligned to its size, so
+// it takes the banks of one of 16 or 8 groups and those alone.
+func (asked *banks) wavefronts(addresses []uint64, mask uint32, size int) int64 {
 	// Side by side or all the same there is no conflict.
 	if int(mask) == 1<<len(addresses)-1 {
 		a := addresses[0]
@@ -192,18 +193,23 @@ func (words *banks) wavefronts(addresses []uint64, mask uint32, size int) int64 
 	}
 	var count [32]uint8
 	most := uint8(1)
+	shift := bits.TrailingZeros(uint(max(size, 4)))
+	groups := uint32(128) >> shift
+	last := ^uint32(0)
 	for m := mask; m != 0; m &= m - 1 {
-		a := uint32(addresses[bits.TrailingZeros32(m)])
-		for word := a / 4; word <= (a+uint32(size)-1)/4; word++ {
-			bank := word % 32
-			n := count[bank]
-			if slices.Contains(words[bank][:n], word) {
-				continue
-			}
-			words[bank][n] = word
-			count[bank]++
-			most = max(most, n+1)
+		piece := uint32(addresses[bits.TrailingZeros32(m)]) >> shift
+		if piece == last {
+			continue
 		}
+		last = piece
+		group := piece % groups
+		n := count[group]
+		if slices.Contains(asked[group][:n], piece) {
+			continue
+		}
+		asked[group][n] = piece
+		count[group]++
+		most = max(most, n+1)
 	}
 	return int64(most)
 }

@@ -110,8 +110,12 @@ func (f *frame) lay(c *code, words []vec32, doubles []vec64, masks []uint32) ([]
 	f.code, f.local = c, 0
 	f.words, words = words[:nw:nw], words[nw:]
 	f.doubles, doubles = doubles[:nd:nd], doubles[nd:]
-	copy(f.words, c.words)
-	copy(f.doubles, c.doubles)
+	for _, slot := range c.constants32 {
+		f.words[slot] = c.words[slot]
+	}
+	for _, slot := range c.constants64 {
+		f.doubles[slot] = c.doubles[slot]
+	}
 	for _, list := range []struct {
 		to *[]uint32
 		n  int
