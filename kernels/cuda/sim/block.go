@@ -90,7 +90,7 @@ func (b *block) run(ctx context.Context, n int64) error {
 		if w.fault != nil {
 			return w.fault
 		}
-		if b.steps += int64(quantum); b.steps > b.launch.options.Budget {
+		if b.steps += int64(quantum); w.state == running && b.steps > b.launch.options.Budget {
 			w.fail(bits.TrailingZeros32(w.live), "no end after %d instructions of the block", b.launch.options.Budget)
 			return w.fault
 		}

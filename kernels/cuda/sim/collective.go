@@ -27,6 +27,11 @@ func (d *decoder) shfl() {
 		d.fail("instruction %s is not known", d.st.opcode)
 	}
 	mode := parts[2]
+	switch mode {
+	case "up", "down", "bfly", "idx":
+	default:
+		d.fail("instruction %s is not known", d.st.opcode)
+	}
 	first := 1
 	if d.st.paired {
 		first = 2
@@ -74,11 +79,6 @@ func (d *decoder) shfl() {
 				w.predicates[p] = w.predicates[p]&^(1<<lane) | b2u(ok)<<lane
 			}
 		}
-	}
-	switch mode {
-	case "up", "down", "bfly", "idx":
-	default:
-		d.fail("instruction %s is not known", d.st.opcode)
 	}
 }
 

@@ -278,8 +278,6 @@ func roundIntegral(x float64, mode rounding) float64 {
 
 func (d *decoder) toFloat(read func(uint64) number, to, from string, mode rounding, integral, ftz, sat, relu bool) func(uint64) uint64 {
 	if !isFloat(from) { // a sum of two exact float64
-		inner := read
-		read = func(v uint64) number { return inner(v) }
 		return func(v uint64) uint64 {
 			n := read(v)
 			magnitude := n.integer
@@ -294,13 +292,9 @@ func (d *decoder) toFloat(read func(uint64) number, to, from string, mode roundi
 		}
 	}
 	return func(v uint64) uint64 {
-		x := read(v).float
+		x, m := read(v).float, mode
 		if integral {
-			x = roundIntegral(x, mode)
-		}
-		m := mode
-		if integral {
-			m = roundNearest
+			x, m = roundIntegral(x, mode), roundNearest
 		}
 		return d.writeFloat(x, 0, to, m, ftz, sat, relu)
 	}

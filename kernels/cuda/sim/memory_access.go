@@ -6,7 +6,7 @@ import (
 	"math/bits"
 )
 
-// place decodes an address operand: its space, and what fills w.addresses.
+// addresses decodes an address operand: it gives what fills w.addresses.
 func (d *decoder) addresses(o operand, s space) func(w *warp, mask uint32) {
 	if o.kind != isMemory || len(o.list) != 1 {
 		d.fail("an operand that is no address")

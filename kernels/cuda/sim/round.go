@@ -52,11 +52,7 @@ func round32(s, e float64, mode rounding) float32 {
 	if s != s || math.IsInf(s, 0) {
 		return r
 	}
-	exact := float64(r) == s && e == 0
-	if exact {
-		if s == 0 && mode == roundDown && !math.Signbit(s) {
-			return r
-		}
+	if float64(r) == s && e == 0 {
 		return r
 	}
 	// The two neighbours around the exact value.
@@ -92,7 +88,7 @@ func round32(s, e float64, mode rounding) float32 {
 	return high
 }
 
-// round16 rounds a float32 to a format of 16 bits (or tf32) with the given bits of
+// roundShort rounds a float32 to a format of 16 bits (or tf32) with the given bits of
 // exponent and mantissa, by working on the encoding. Overflow gives infinity, or
 // the largest number where the mode rounds towards zero.
 func roundShort(x float32, exponent, mantissa int, mode rounding) uint32 {
