@@ -556,6 +556,9 @@ def main():
     if args.fixtures:
         lines = [json.dumps(f, separators=(",", ":")) for f in spread(kept, 4)]
         args.fixtures.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+        # The bytes that each class writes with its defaults.
+        written = {kind: getattr(diffusers, kind)().to_json_string() for kind in MODULES}
+        args.fixtures.with_name("defaults.json").write_text(json.dumps(written, indent=1) + "\n")
     print(f"{sum(sum(c.values()) for c in counts.values())} runs, {len(wrong)} wrong")
     sys.exit(bool(wrong))
 

@@ -262,6 +262,62 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// The shift of an image of base_image_seq_len tokens is base_shift, as Flux's
+// pipeline has it.
+func TestImageTokens(t *testing.T) {
+	c, err := Read([]byte(`{"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for tokens, mu := range map[int]float64{256: 0.5, 4096: 1.15, 2176: 0.825} {
+		byTokens, err := c.Plan(Options{Steps: 4, Tokens: tokens})
+		if err != nil {
+			t.Fatal(err)
+		}
+		byMu, err := c.Plan(Options{Steps: 4, Mu: &mu})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, row := range byTokens.Rows {
+			if math.Abs(row.Call.Sigma-byMu.Rows[i].Call.Sigma) > 1e-15 {
+				t.Errorf("%d tokens: σ[%d] = %v, with μ = %v it is %v", tokens, i, row.Call.Sigma, mu, byMu.Rows[i].Call.Sigma)
+			}
+		}
+	}
+	d, err := Read([]byte(`{"_class_name": "DDIMScheduler"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Plan(Options{Steps: 4, Tokens: 256}); err == nil || !strings.Contains(err.Error(), "image tokens") {
+		t.Errorf("DDIM with image tokens: %v", err)
+	}
+}
+
+// A run that begins part-way makes the steps of the whole run from there.
+func TestBegin(t *testing.T) {
+	for _, class := range []string{"DDIMScheduler", "DPMSolverMultistepScheduler", "EulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler", "EDMEulerScheduler"} {
+		c, err := Read([]byte(`{"_class_name": "` + class + `"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := c.Plan(Options{Steps: 6})
+		if err != nil {
+			t.Fatal(err)
+		}
+		part, err := c.Plan(Options{Steps: 6, Begin: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := len(part.Rows)
+		if last := whole.Rows[len(whole.Rows)-n:]; n != 2 && n != 3 || part.Rows[0].Call != last[0].Call || part.End != whole.End {
+			t.Errorf("%s begins at %+v, want %+v", class, part.Rows[0].Call, last[0].Call)
+		}
+		if _, err := c.Plan(Options{Steps: 6, Begin: 6}); err == nil || !strings.Contains(err.Error(), "want 0 to 5") {
+			t.Errorf("%s from entry 6 of 6: %v", class, err)
+		}
+	}
+}
+
 // A key of another class stays without effect, as in diffusers, and is named.
 func TestUnusedKeys(t *testing.T) {
 	c, err := Read([]byte(`{"_class_name": "PNDMScheduler", "clip_sample": false, "skip_prk_steps": true, "_name_or_path": "x"}`))

@@ -58,6 +58,8 @@ func (c Config) Plan(o Options) (Plan, error) {
 		err = errors.New("it takes no churn; EulerDiscreteScheduler and EDMEulerScheduler do")
 	case o.Mu != nil && !p.muRead:
 		err = errors.New("it takes no μ; schedulers on the flow path with use_dynamic_shifting = true do")
+	case o.Tokens != 0 && !p.muRead:
+		err = errors.New("it takes no number of image tokens; FlowMatchEulerDiscreteScheduler with use_dynamic_shifting = true does")
 	case o.Begin != 0 && !p.beginRead:
 		err = errors.New("it begins at the first entry of its grid only; most others, such as DDIMScheduler, can begin later")
 	}
