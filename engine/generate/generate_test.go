@@ -12,25 +12,33 @@ import (
 	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
+	"fluxion/kernels/cuda/driver"
+	"fluxion/kernels/number"
 	"fluxion/kernels/update"
 	"fluxion/nets"
 )
 
 const classes = 3
 
-// pictures samples with a network of random weights and returns the pixels by seed.
+// pictures samples on the CPU in float32; see picturesOn.
 func pictures(t *testing.T, method string, seeds []int64, batch, threads int, guidance float64) map[int64][]byte {
+	t.Helper()
+	d, err := device.NewCPU(threads, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	return picturesOn(t, d, number.Float32, method, seeds, batch, guidance)
+}
+
+// picturesOn samples with a network of random weights and returns the pixels by seed.
+func picturesOn(t *testing.T, d device.Device, precision number.Type, method string, seeds []int64, batch int, guidance float64) map[int64][]byte {
 	t.Helper()
 	config, err := nets.Preset("micro")
 	if err != nil {
 		t.Fatal(err)
 	}
 	config = config.WithSize(8).WithClasses(classes + 1)
-	d, err := device.NewCPU(threads, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
 	p, err := process.Get("fm", process.ScheduleOptions{}, "u")
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +63,8 @@ func pictures(t *testing.T, method string, seeds []int64, batch, threads int, gu
 		t.Fatal(err)
 	}
 	step, err := NewStep(Options{
-		Config: config, Height: 8, Width: 8, Batch: batch, Guided: guidance != 1, Slots: kept.Slots, Calls: len(table.Rows), Target: d.Target(),
+		Config: config, Height: 8, Width: 8, Batch: batch, Guided: guidance != 1, Slots: kept.Slots, Calls: len(table.Rows),
+		Target: d.Target(), Precision: precision,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -107,6 +116,24 @@ func TestImageDependsOnItsSeedAlone(t *testing.T) {
 						t.Errorf("%s, guidance %v: seed %d is another picture in batches of %d on %d threads", method, guidance, seed, c.batch, c.threads)
 					}
 				}
+			}
+		}
+	}
+}
+
+// TestImageOnGPUDependsOnItsSeedAlone: the same on a simulated GPU, whose kernels choose by the sizes.
+func TestImageOnGPUDependsOnItsSeedAlone(t *testing.T) {
+	t.Setenv(device.Variable, driver.Simulated)
+	d, err := device.Open("cuda:0", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for _, precision := range []number.Type{number.Float32, number.BFloat16} {
+		want := picturesOn(t, d, precision, "ddpm", []int64{0, 1, 2}, 3, 2.5)
+		for seed, pixels := range picturesOn(t, d, precision, "ddpm", []int64{2}, 1, 2.5) {
+			if !bytes.Equal(pixels, want[seed]) {
+				t.Errorf("%v: seed %d is another picture alone", precision, seed)
 			}
 		}
 	}

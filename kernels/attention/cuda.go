@@ -72,7 +72,7 @@ func (g onGPU) square(at cuda.Address, t number.Type) matrix {
 
 func (g onGPU) product(images int, kind gemm.Kind, out, a, b matrix) []cuda.Call {
 	return gemm.CUDA{
-		Kind: kind, Walk: gemm.DenseWalk(g.pixels), Depth: a.Cols, Width: out.Cols,
+		Kind: kind, Walk: gemm.DenseWalk(1, g.pixels), Depth: a.Cols, Width: out.Cols,
 		A: a.Operand, B: b.Operand, Out: out.Operand,
 		Batch: gemm.Batch{Images: images, Heads: g.heads, A: a.strides, B: b.strides, Out: out.strides},
 	}.Calls()

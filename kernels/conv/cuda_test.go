@@ -2,6 +2,7 @@ package conv
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"fluxion/kernels"
@@ -90,6 +91,8 @@ func TestWholeNumbersAreExact(t *testing.T) {
 		{1, 40, 32, 8, 8, 1, Same(1)},
 		{1, 12, 12, 3, 64, 3, Same(3)},
 		{1, 12, 12, 64, 3, 3, Same(3)},
+		{1, 6, 5, 1, 9, 3, Same(3)},
+		{2, 6, 5, 8, 1, 3, Same(3)},
 		{1, 9, 4, 5, 6, 5, Options{Stride: 3, PadTop: 2, PadLeft: 1}},
 	} {
 		s := mustSize(c.o, tensor.Shape{c.n, c.h, c.w, c.cin}, tensor.Shape{c.side, c.side, c.cin, c.cout})
@@ -122,5 +125,41 @@ func TestWholeNumbersAreExact(t *testing.T) {
 	}
 	if len(shared) != 6 {
 		t.Errorf("blocks shared their sums in %v only: want all three operations in both precisions", shared)
+	}
+}
+
+// An image is the same, to the bit, alone and with others.
+func TestImagesDoNotDependOnTheBatch(t *testing.T) {
+	g := kerneltest.NewGPU(t, 1)
+	rng := rand.New(rand.NewPCG(15, 16))
+	const size, cin, cout = 4, 136, 64 // few pixels, long sums: blocks share them
+	normal := func(n int) []float64 {
+		v := make([]float64, n)
+		for i := range v {
+			v[i] = rng.NormFloat64()
+		}
+		return v
+	}
+	x, w, b := normal(3*size*size*cin), normal(9*cin*cout), normal(cout)
+	f := newForward(Same(3), tensor.Shape{3, 3, cin, cout})
+	for _, of := range []number.Type{number.Float32, number.BFloat16} {
+		var alone, together []float32
+		for _, images := range []int{1, 3} {
+			l := cuda.Launch{
+				In:  []cuda.Operand{g.Matrix(of, images*size*size, cin, 0, x), g.Matrix(of, 9*cin, cout, 0, w), g.Vector(number.Float32, b)},
+				Out: g.Empty(of, images*size*size, cout, 0),
+			}
+			l.In[0].Shape, l.In[1].Shape = tensor.Shape{images, size, size, cin}, tensor.Shape{3, 3, cin, cout}
+			l.Scratch = g.Alloc(f.CUDAScratch(l))
+			calls := f.CUDA(l)
+			if len(calls) != 2 {
+				t.Fatalf("%v, %d images: %d launches, want shared sums", of, images, len(calls))
+			}
+			g.Run(calls...)
+			alone, together = together, g.Values(l.Out)
+		}
+		if !slices.Equal(alone, together[:len(alone)]) {
+			t.Errorf("%v: the first of three images is another than the same alone", of)
+		}
 	}
 }

@@ -59,9 +59,9 @@ type Walk struct {
 	Side              int // tap (y, x) is number y·Side + x
 }
 
-// DenseWalk is that of an ordinary matrix product.
-func DenseWalk(rows int) Walk {
-	return Walk{Images: 1, Y: Along(1), X: Along(rows), Stride: 1, Direction: 1, TapStep: 1, OutStep: 1, Side: 1}
+// DenseWalk is that of an ordinary matrix product, over so many rows of each image.
+func DenseWalk(images, rows int) Walk {
+	return Walk{Images: images, Y: Along(1), X: Along(rows), Stride: 1, Direction: 1, TapStep: 1, OutStep: 1, Side: 1}
 }
 
 // Batch is products side by side, for each head of each image. Strides are in elements.
@@ -182,7 +182,7 @@ func (p CUDA) access() access {
 // aligned reports whether every row, of every batch, begins at a multiple of 16 bytes.
 func aligned(o cuda.Operand, strides [2]int) bool {
 	size := o.Type.Size()
-	return o.Address%16 == 0 && (o.Rows <= 1 || o.Pitch*size%16 == 0) && strides[0]*size%16 == 0 && strides[1]*size%16 == 0
+	return o.Address%16 == 0 && o.Pitch*size%16 == 0 && strides[0]*size%16 == 0 && strides[1]*size%16 == 0
 }
 
 // vectors reports whether four neighbours of a row can be read and written together.

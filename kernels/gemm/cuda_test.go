@@ -197,9 +197,9 @@ func TestLongSums(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 10))
 	for of, budget := range map[number.Type]float64{number.Float32: 1e-6, number.BFloat16: 1e-5} {
 		for _, kind := range []Kind{NN, NT, TN} {
-			p := CUDA{Kind: kind, Walk: DenseWalk(3), Depth: 3000, Width: 8}
+			p := CUDA{Kind: kind, Walk: DenseWalk(1, 3), Depth: 3000, Width: 8}
 			if kind == TN {
-				p.Walk, p.Depth = DenseWalk(3000), 8
+				p.Walk, p.Depth = DenseWalk(1, 3000), 8
 			}
 			q := draw(g, p, of, func() float64 {
 				if x := float32(rng.NormFloat64()); of == number.Float32 {
@@ -297,7 +297,7 @@ func TestBatch(t *testing.T) {
 		out := g.Empty(number.Float32, images*heads*pixels, pixels, 0)
 		strides := [2]int{pixels * m.Pitch, dim}
 		g.Run(CUDA{
-			Kind: NT, Walk: DenseWalk(pixels), Depth: dim, Width: pixels, A: q, B: k, Out: out,
+			Kind: NT, Walk: DenseWalk(1, pixels), Depth: dim, Width: pixels, A: q, B: k, Out: out,
 			Batch: Batch{Images: images, Heads: heads, A: strides, B: strides, Out: [2]int{heads * pixels * pixels, pixels * pixels}},
 		}.Calls()...)
 		for at, got := range g.Values(out) {

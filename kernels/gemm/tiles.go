@@ -56,20 +56,39 @@ type choice struct {
 
 func ceil(a, b int) int { return (a + b - 1) / b }
 
+// usualImages is the batch by which it is decided how a forward product's sums are
+// shared. It costs training in batches of 128 a hundredth of its forward products,
+// and sampling in batches of 1 half of theirs, by the model.
+const usualImages = 64
+
 // choose takes the tile and the splits that a simple model of the device finds
-// fastest. It depends on the shapes alone, and so does the order of the sums.
+// fastest. It depends on the shapes alone, and so does the order of the sums. That of
+// a forward product does not even depend on the number of images: an image is the
+// same whatever else is in its batch.
 func choose(p CUDA, a access) choice {
+	switch {
+	case p.Batch.Images > 0: // products side by side do not share their sums
+		return fastest(p, a, 1, 1)
+	case p.Kind == NN:
+		usual := p
+		usual.Images = usualImages
+		splits := fastest(usual, a, 1, mostSplits).splits
+		return fastest(p, a, splits, splits)
+	}
+	return fastest(p, a, 1, mostSplits)
+}
+
+// fastest is the choice with so many splits at least and at most. The tile does not
+// matter to the order of a sum.
+func fastest(p CUDA, a access, least, most int) choice {
 	best := choice{seconds: math.Inf(1)}
 	for _, t := range tilesOf(p.A.Type, a) {
 		c := lay(p, a, t)
-		for splits := 1; splits <= mostSplits && (splits == 1 || splits <= c.steps/leastSteps); splits++ {
+		for splits := least; splits <= most && (splits == least || splits <= c.steps/leastSteps); splits++ {
 			c.splitSteps = max(1, ceil(c.steps, splits))
 			c.splits = max(1, ceil(c.steps, c.splitSteps))
 			if c.seconds = c.estimate(p); c.seconds < best.seconds {
 				best = c
-			}
-			if p.Batch.Images > 0 {
-				break // products side by side do not share their sums
 			}
 		}
 	}

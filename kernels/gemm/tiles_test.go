@@ -74,6 +74,21 @@ func TestTableOfChoices(t *testing.T) {
 	}
 }
 
+// How a forward product's sums are shared does not depend on the number of images.
+func TestSplitsDoNotDependOnTheBatch(t *testing.T) {
+	for _, s := range [][4]int{{32, 128, 128, 3}, {8, 512, 256, 3}, {4, 256, 256, 3}, {4, 512, 256, 1}, {1, 128, 512, 1}} {
+		for _, a := range []access{direct, gatherB, gather} {
+			want := choose(convolution(NN, 1, s[0], s[1], s[2], s[3]), a)
+			for _, images := range []int{2, 16, 63, 128, 1000} {
+				got := choose(convolution(NN, images, s[0], s[1], s[2], s[3]), a)
+				if got.splits != want.splits || got.splitSteps != want.splitSteps {
+					t.Errorf("%v, access %d: %d parts of %d steps for %d images, %d of %d for one", s, a, got.splits, got.splitSteps, images, want.splits, want.splitSteps)
+				}
+			}
+		}
+	}
+}
+
 // The quotients of divisors, at the edges of what they promise.
 func TestDivisors(t *testing.T) {
 	numbers := []int{0, 1, 2, 3, 5, 7, 31, 32, 33, 1023, 1024, 65535, 1<<20 + 7, 1<<30 - 1, 1 << 30, 1<<31 - 2, 1<<31 - 1}
