@@ -201,8 +201,13 @@ func TestExactOnOnePoint(t *testing.T) {
 		}
 		if len(s.Variables) > 0 {
 			o.Variable = rapid.SampledFrom([]string{"x", "u", "eps"}).Draw(r, "variable")
-			if s.Random && s.Name != "edm-churn" {
+			switch {
+			case s.Random && s.Name != "edm-churn":
 				o.Variable = "x" // along a path with noise ε̂ changes
+			case s.Name == "lms":
+				o.Variable = "eps" // others extrapolate from E near 0 to large E
+			case s.Name == "pndm":
+				o.Variable = "u" // others divide by a small α or σ at every stage
 			}
 		}
 		if p.Schedule.Name() == "ve" && s.Name == "consistency" {
