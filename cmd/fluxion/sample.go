@@ -17,21 +17,20 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
-	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/engine/train"
-	"fluxion/kernels/update"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 )
 
 type sampleOptions struct {
-	model, out, class, sampler, weights, device, precision, seeds string
-	count, steps, batch, threads, columns                         int
-	seed                                                          uint64
-	guidance                                                      float64
-	clip, json                                                    bool
+	samplingFlags
+	model, out, class, weights, device, precision, seeds string
+	count, batch, threads, columns                       int
+	seed                                                 uint64
+	guidance                                             float64
+	clip, json                                           bool
 }
 
 func newSample() *cobra.Command {
@@ -43,19 +42,24 @@ func newSample() *cobra.Command {
 OUT/000017.png and depends on its number, --seed and --class alone, whatever the
 batch or the number of threads. Files that are there already are left as they
 are, so the same command again goes on where it was stopped. A grid of the
-images is written beside the folder, as OUT-grid.png.`,
+images is written beside the folder, as OUT-grid.png.
+
+A network samples along the schedule it was trained on or any other (--schedule),
+on any grid, by any sampler; fluxion trace --list says what there is. Options of
+samplers that the chosen one does not take are refused.`,
 		Example: `  fluxion sample --model runs/glyphs-tiny --out out --count 64
-  fluxion sample --model runs/glyphs-tiny --out sevens --seeds 0-9,42 --class 7 --guidance 2`,
+  fluxion sample --model runs/glyphs-tiny --out sevens --seeds 0-9,42 --class 7 --guidance 2
+  fluxion sample --model runs/glyphs-tiny --out fast --count 64 --schedule cosine --grid karras --sampler dpm++-2m --steps 12`,
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
 	}
 	f := c.Flags()
+	f.SortFlags = false // what matters most comes first
 	f.StringVar(&o.model, "model", "", "run folder, checkpoint, or diffusers folder")
 	f.StringVar(&o.out, "out", "", "folder for the images; made if need be")
 	f.IntVar(&o.count, "count", 0, "make images 0 to COUNT-1")
 	f.StringVar(&o.seeds, "seeds", "", "numbers of the images to make, such as 0-99,200")
 	f.StringVar(&o.class, "class", "all", "class by name or index; all takes them in turn; none is without")
-	f.StringVar(&o.sampler, "sampler", "euler", "one of "+strings.Join(sampler.Names(), ", "))
-	f.IntVar(&o.steps, "steps", 30, "network evaluations of an image")
+	o.addSampler(f, "euler", 30)
 	f.IntVar(&o.batch, "batch", 32, "images made together; no effect on them")
 	f.StringVar(&o.weights, "weights", "ema", "ema (averaged) or raw")
 	f.Uint64Var(&o.seed, "seed", 0, "key of all randomness")
@@ -66,6 +70,8 @@ images is written beside the folder, as OUT-grid.png.`,
 	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
 	f.IntVar(&o.threads, "threads", 0, "0: all there are")
 	f.BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
+	o.addSchedule(f, "", "to sample along, if not the model's own: ")
+	o.addOptions(f, "1e-4")
 	return c
 }
 
@@ -77,7 +83,8 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	method, err := sampler.Get(o.sampler)
+	o.resolve()
+	method, err := sampler.Get(o.config.Sampler)
 	if err != nil {
 		return usageError{err}
 	}
@@ -85,7 +92,11 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return modelError{o.model, err}
 	}
-	run, err := planSampling(method, model.Process, sampler.Options{Steps: o.steps})
+	p, err := o.along(model.Process)
+	if err != nil {
+		return usageError{err}
+	}
+	run, err := planSampling(method, p, o.config.Options)
 	if err != nil {
 		return usageError{err}
 	}
@@ -122,40 +133,14 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// samplingRun is a table, or a sampler that has none.
-type samplingRun struct {
-	table    sampler.Table
-	slots    int // that the table needs
-	adaptive *generate.Adaptive
-}
-
-func planSampling(s sampler.Sampler, p process.Process, o sampler.Options) (samplingRun, error) {
-	if s.Adaptive {
-		if _, err := s.Check(o); err != nil {
-			return samplingRun{}, err
-		}
-		g, err := sampler.NewGrid(p, o)
-		if o.Tolerance == 0 {
-			o.Tolerance = 1e-4 // a float32 network is not smoother
-		}
-		return samplingRun{adaptive: &generate.Adaptive{Sampler: s, Grid: g, Options: o}}, err
-	}
-	table, err := s.Plan(p, o)
-	if err != nil {
-		return samplingRun{}, err
-	}
-	memory, err := table.Memory(update.MaxHistory)
-	return samplingRun{table: table, slots: memory.Slots}, err
-}
-
 func (o *sampleOptions) check() ([]int64, error) {
 	switch {
 	case o.model == "" || o.out == "":
 		return nil, usagef("--model and --out are needed")
 	case (o.count > 0) == (o.seeds != ""):
 		return nil, usagef("give either --count N or --seeds A-B")
-	case o.steps < 1 || o.batch < 1 || o.columns < 1 || o.threads < 0:
-		return nil, usagef("--steps, --batch and --columns want 1 or more")
+	case o.batch < 1 || o.columns < 1 || o.threads < 0:
+		return nil, usagef("--batch and --columns want 1 or more")
 	case o.weights != "ema" && o.weights != "raw":
 		return nil, usagef("--weights %s: want ema or raw", o.weights)
 	}
@@ -290,7 +275,7 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, m *train.Model,
 	err = generator.Run(ctx, request, func(i int, pixels []byte) error {
 		pixels = slices.Clone(pixels)
 		text := map[string]string{
-			"seed": fmt.Sprint(seeds[i]), "key": fmt.Sprint(o.seed), "sampler": o.sampler, "steps": fmt.Sprint(o.steps),
+			"seed": fmt.Sprint(seeds[i]), "key": fmt.Sprint(o.seed), "sampler": o.config.Sampler, "grid": o.config.Options.Grid, "steps": fmt.Sprint(o.config.Options.Steps), "schedule": run.schedule(),
 			"guidance": fmt.Sprint(o.guidance), "weights": o.weights, "model": filepath.Base(filepath.Clean(o.model)),
 		}
 		if class := request.Classes[i]; class < len(m.Classes) {

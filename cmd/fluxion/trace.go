@@ -17,19 +17,16 @@ import (
 	"fluxion/engine/trace"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 type traceOptions struct {
-	config              trace.Config
-	denoiser, z, noise  string
-	seed                uint64
-	churn, eta, epsilon float64
-	json, list          bool
-	scheduler, compat   string
-	mu                  float64
-	tokens              int
-	flags               *pflag.FlagSet
+	samplingFlags
+	denoiser, z, noise string
+	seed               uint64
+	json, list         bool
+	scheduler, compat  string
+	mu                 float64
+	tokens             int
 }
 
 func newTrace() *cobra.Command {
@@ -54,22 +51,12 @@ chosen.`,
   fluxion trace --schedule fm --grid t:1,0.8,0.5,0.2,0 --sampler heun \
     --denoiser 'formula:z - t' --output u --z 0.5
   fluxion trace --scheduler MODEL_FOLDER --steps 20 --denoiser 'formula:0.9*z' --z 1,-1`,
-		RunE: func(c *cobra.Command, _ []string) error {
-			o.flags = c.Flags()
-			return o.run(c.Context(), c.OutOrStdout())
-		},
+		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
 	}
 	f := c.Flags()
 	f.SortFlags = false
-	m, p := &o.config.Modifiers, &o.config.Options
-	f.StringVar(&o.config.Schedule, "schedule", "fm", "one of "+strings.Join(process.Schedules(), ", "))
-	f.Float64Var(&m.MaxLogSNR, "clip-lambda", 0, "keep |λ| at or below this; 0 does not")
-	f.Float64Var(&m.Shift, "shift", 1, "for resolutions: λ → λ + 2 ln SHIFT (diffusers' flow shift is the inverse)")
-	f.StringVar(&m.Scale, "scale", "", "a positive formula of t that multiplies α and σ, such as 1+t")
-	f.BoolVar(&m.ZeroSNR, "zero-snr", false, "rescale the schedule to end without data")
-	f.StringVar(&p.Grid, "grid", "uniform", "a name, or t:1,0.5,0 or sigma:… or lambda:…; names are "+strings.Join(sampler.Grids(), ", "))
-	f.IntVar(&p.Steps, "steps", 0, "intervals of a grid by name")
-	f.StringVar(&o.config.Sampler, "sampler", "ddim", "one of "+strings.Join(sampler.Names(), ", "))
+	o.addSchedule(f, "fm", "one of ")
+	o.addSampler(f, "ddim", 0)
 	f.StringVar(&o.denoiser, "denoiser", "", "gaussian:mean=M,var=V, mixture:FILE, points:FILE or formula:EXPR")
 	f.StringVar(&o.config.Output, "output", "x", "what the denoiser's network predicts: "+strings.Join(process.Outputs(), ", "))
 	f.StringVar(&o.scheduler, "scheduler", "", "a scheduler_config.json, or the folder of a pipeline with one")
@@ -79,21 +66,9 @@ chosen.`,
 	f.StringVar(&o.z, "z", "", "the first state: numbers, or @FILE.json")
 	f.StringVar(&o.noise, "noise", "", "@FILE.json with one list for each draw of noise, in order")
 	f.Uint64Var(&o.seed, "seed", 0, "of the noise, if it is not given")
-	f.IntVar(&p.Begin, "start", 0, "entry of the grid at which to begin; z is the state there")
-	f.BoolVar(&p.Invert, "invert", false, "run the grid upwards, from data to noise")
-	f.Float64Var(&o.churn, "churn", 0, "of churn (its share c) and edm-churn (S_churn)")
-	f.Float64Var(&o.eta, "eta", 0, "share of noise; its default is the sampler's")
-	f.Float64Var(&o.epsilon, "epsilon", 0, "of sde, in interpolant form")
-	f.IntVar(&p.Order, "order", 0, "of methods that have several")
-	f.StringVar(&p.Variable, "variable", "", "in which a method interpolates: x, eps, v, u")
-	f.StringVar(&p.Solver, "solver", "", "variant of a method: midpoint or heun, bh2 or bh1, prk or plms")
-	f.StringVar(&p.Variance, "variance", "", "of ddpm: small or large")
-	f.Float64Var(&p.NoiseMin, "noise-min", 0, "σ/α from which edm-churn adds noise")
-	f.Float64Var(&p.NoiseMax, "noise-max", 0, "σ/α up to which edm-churn adds noise; 0: everywhere")
-	f.Float64Var(&p.NoiseScale, "noise-scale", 0, "factor on edm-churn's noise; 0 is 1")
-	f.BoolVar(&p.LowerOrderFinal, "lower-order-final", false, "end multistep methods with lower orders")
-	f.BoolVar(&p.FirstOrderFinal, "first-order-final", false, "end multistep methods with one step of first order")
-	f.Float64Var(&p.Tolerance, "tolerance", 0, "of rk45, relative and absolute; 0 is 1e-6")
+	f.IntVar(&o.config.Options.Begin, "start", 0, "entry of the grid at which to begin; z is the state there")
+	f.BoolVar(&o.config.Options.Invert, "invert", false, "run the grid upwards, from data to noise")
+	o.addOptions(f, "1e-6")
 	f.BoolVar(&o.json, "json", false, "print one JSON object and nothing else")
 	f.BoolVar(&o.list, "list", false, "name every schedule, grid, sampler, output, weighting, time sampler and denoiser")
 	return c
@@ -158,16 +133,7 @@ func (o *traceOptions) execute(run func(z []float64, d trace.Denoiser, noise tra
 
 // setup resolves the names of the command line.
 func (o *traceOptions) setup() (trace.Setup, error) {
-	for name, place := range map[string]struct {
-		value  *float64
-		option **float64
-	}{
-		"churn": {&o.churn, &o.config.Options.Churn}, "eta": {&o.eta, &o.config.Options.Eta}, "epsilon": {&o.epsilon, &o.config.Options.Epsilon},
-	} {
-		if o.flags.Changed(name) {
-			*place.option = place.value
-		}
-	}
+	o.resolve()
 	setup, err := o.config.Resolve()
 	if err != nil {
 		return setup, usageError{err}

@@ -77,9 +77,10 @@ func (g *Generator) adapt(ctx context.Context, r Request, i int) ([]byte, error)
 		return nil, fmt.Errorf("image %d: %w", r.Seeds[i], err)
 	}
 	last := path.States[len(path.States)-1]
+	end := a.Grid.Points[len(a.Grid.Points)-1]
 	pixels := make([]byte, n)
 	for k, v := range last {
-		pixels[k] = update.Pixel(float32(v))
+		pixels[k] = update.Pixel(float32(v / end.Alpha))
 	}
 	return pixels, nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
@@ -179,7 +180,7 @@ func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, pixels
 		}
 		return nil
 	}
-	r.Table = r.Table.Fold()
+	r.Table = toData(r.Table.Fold())
 	var err error
 	if r.memory, err = r.Table.Memory(g.Slots); err != nil {
 		return err
@@ -196,6 +197,25 @@ func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, pixels
 		}
 	}
 	return nil
+}
+
+// toData divides what the last row of a folded table gives by α, where the grid
+// ends on αx: pixels are x.
+func toData(t sampler.Table) sampler.Table {
+	if len(t.Grid.Points) == 0 {
+		return t
+	}
+	end, last := t.Grid.Points[len(t.Grid.Points)-1], len(t.Rows)-1
+	if end.Alpha == 1 || end.Alpha == 0 {
+		return t
+	}
+	r := t.Rows[last]
+	r.A, r.C, r.Recall, r.B = r.A/end.Alpha, r.C/end.Alpha, r.Recall/end.Alpha, slices.Clone(r.B)
+	for i := range r.B {
+		r.B[i] /= end.Alpha
+	}
+	t.Rows[last] = r
+	return t
 }
 
 // batch makes images [first, first+n); a batch that is not full repeats its last image.

@@ -98,7 +98,7 @@ func gridPoints(p process.Process, o Options) ([]process.Point, error) {
 		return o.Points, nil
 	}
 	name, rest, _ := strings.Cut(o.Grid, ":")
-	if place, ok := explicit[name]; ok && rest != "" {
+	if place, ok := explicit[name]; ok && rest != "" && !strings.Contains(rest, "=") { // grid lambda has parameters, too
 		points, err := listed(p, name, rest, place)
 		if err == nil && o.Steps != 0 && o.Steps != len(points)-1 {
 			err = fmt.Errorf("%d steps, where grid %s has %d; want only one of the two", o.Steps, o.Grid, len(points)-1)

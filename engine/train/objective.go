@@ -41,7 +41,9 @@ func (o Objective) time(at int64, step int) float64 {
 }
 
 // uniform is the number in (0, 1) of a position of the stream.
-func uniform(seed uint64, at int64) float64 { return philox.Uniform64(seed, philox.Time, uint64(at), 0) }
+func uniform(seed uint64, at int64) float64 {
+	return philox.Uniform64(seed, philox.Time, uint64(at), 0)
+}
 
 // weight of an image's loss.
 func (o Objective) weight(t float64) float64 { return o.LossWeight(t) / o.Mean }

@@ -65,13 +65,13 @@ func TestResumeElsewhere(t *testing.T) {
 // TestAdaptiveTimesResume: what a run on a GPU has learnt of its errors is in its
 // checkpoint, so that it ends with the same bits; and the CPU learns the same.
 func TestAdaptiveTimesResume(t *testing.T) {
-	s := settings("cuda:0", 8)
+	s := settings("cuda:0", 4)
 	s.TimeSampler, s.Weighting, s.Accumulate = "adaptive:bins=8,decay=0.5", "sigmoid", 2
 	want, _ := runWith(t, t.TempDir(), s)
 	dir := t.TempDir()
-	s.Images = 4
+	s.Images = 2
 	before, _ := runWith(t, dir, s)
-	s.Images = 8
+	s.Images = 4
 	if got, _ := runWith(t, dir, s); !slices.Equal(got, want) {
 		t.Errorf("weights of a resumed run differ by %.2g", distance(got, want))
 	}
