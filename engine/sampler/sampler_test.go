@@ -199,8 +199,12 @@ func TestExactOnOnePoint(t *testing.T) {
 		if s.Name == "ode-euler" || (s.Name == "pndm" && p.Schedule.Path().Name == "sub-vp") {
 			return // not exact in this sense
 		}
+		tolerance := 1e-8
 		if len(s.Variables) > 0 {
 			o.Variable = rapid.SampledFrom([]string{"x", "u", "eps"}).Draw(r, "variable")
+			if o.Variable == "eps" { // divides by α, which begins at 5e-5 on some schedules
+				tolerance = 1e-5
+			}
 			switch {
 			case s.Random && s.Name != "edm-churn":
 				o.Variable = "x" // along a path with noise ε̂ changes
@@ -219,8 +223,8 @@ func TestExactOnOnePoint(t *testing.T) {
 		}
 		for i, z := range g.run(table, g.marginal(table.Grid.Points[0])) {
 			q := table.Grid.Points[i]
-			near(r, "mean", z.mean, q.Alpha*g.m, 1e-8)
-			near(r, "variance", z.variance(), q.Sigma*q.Sigma, 1e-8)
+			near(r, "mean", z.mean, q.Alpha*g.m, tolerance)
+			near(r, "variance", z.variance(), q.Sigma*q.Sigma, tolerance)
 		}
 	})
 }
