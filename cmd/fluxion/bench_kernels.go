@@ -263,12 +263,11 @@ func newCountedCall(call cuda.Call, c sim.Counters) countedCall {
 // printCounts prints a line for each function, over all its launches.
 func printCounts(out io.Writer, o *benchKernelsOptions, precision number.Type, list []countedLaunch) error {
 	type row struct {
-		times, calls       int
-		worst              countedCall
-		bytes, ideal       int64
-		conflicts, waves   int64
-		tensor, scalar     int64
-		tensorFLOPs, flops int64
+		times, calls     int
+		worst            countedCall
+		bytes, ideal     int64
+		conflicts, waves int64
+		tensor, scalar   int64
 	}
 	rows := map[string]*row{}
 	for _, l := range list {
