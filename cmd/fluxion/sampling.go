@@ -79,13 +79,15 @@ func (o *samplingFlags) resolve() {
 // along returns the process of a network sampled along the schedule of the
 // command line: its own, or another, modified.
 func (o *samplingFlags) along(p process.Process) (process.Process, error) {
-	own, c := p.Schedule, o.config
-	s, err := own, error(nil)
-	if c.Schedule != "" {
-		s, err = process.GetSchedule(c.Schedule, c.Modifiers)
-	} else if m := c.Modifiers; m.ZeroSNR || m.Shift != 1 || m.MaxLogSNR != 0 || m.Scale != "" {
-		s, err = process.Modify(own, m)
-	} else {
+	var s process.Schedule
+	var err error
+	c := o.config
+	switch m := c.Modifiers; {
+	case c.Schedule != "":
+		s, err = process.GetSchedule(c.Schedule, m)
+	case m.ZeroSNR || m.Shift != 1 || m.MaxLogSNR != 0 || m.Scale != "":
+		s, err = process.Modify(p.Schedule, m)
+	default:
 		return p, nil
 	}
 	if err != nil {
