@@ -69,6 +69,10 @@ type Kernel interface {
 	CPU(l Launch) func(p *cpu.Pool)
 }
 
+// Mixed is a kernel whose operands have types of their own in plans of every
+// precision: its Cost counts bytes as they are stored, not float32 throughout.
+type Mixed interface{ Mixed() }
+
 // Epilogue says what a kernel can add to its result on the way out.
 type Epilogue struct{ Add, PerImage bool }
 

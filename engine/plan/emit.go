@@ -169,7 +169,7 @@ func cost(l Launch) kernels.Cost {
 		stored += t.Type.Size() * t.Values()
 	}
 	c := l.Kernel.Cost(shapes, l.Out.Shape)
-	if stored != single && l.uses(number.BFloat16) {
+	if _, mixed := l.Kernel.(kernels.Mixed); !mixed && stored != single && l.uses(number.BFloat16) {
 		c.Bytes = int64(float64(c.Bytes) * float64(stored) / float64(single))
 	}
 	if l.Partials.Chunks > 0 && l.measured() {

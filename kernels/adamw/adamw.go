@@ -44,8 +44,18 @@ type update struct {
 
 func (update) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 	n := int64(out.TotalSize())
-	return kernels.Cost{FLOPs: 16 * n, Bytes: 4 * 9 * n}
+	bytes := 4 * 9 * n // five buffers are read and four written
+	if len(in) > halfInput {
+		bytes += 2 * n
+	}
+	return kernels.Cost{FLOPs: 16 * n, Bytes: bytes}
 }
+
+// Mixed says that Cost knows the copy to be bfloat16.
+func (update) Mixed() {}
+
+// halfInput is the place of the copy among the inputs.
+const halfInput = 5
 
 // scale returns what the raw gradients are multiplied by, given their norm.
 func (s *Step) scale(norm float64) float64 {
@@ -77,8 +87,8 @@ func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 	part := func(o kernels.Operand, i int) []float32 { return o.Data[i*blockFloats : min((i+1)*blockFloats, n)] }
 	block := func(i, _ int) {
 		k.AdamW(&h, part(l.Out, i), part(l.In[0], i), part(l.In[1], i), part(l.In[2], i), part(l.In[3], i))
-		if len(l.In) > 5 {
-			cast.Narrow(l.In[5].Half[i*blockFloats:], part(l.Out, i))
+		if len(l.In) > halfInput {
+			cast.Narrow(l.In[halfInput].Half[i*blockFloats:], part(l.Out, i))
 		}
 	}
 	return func(p *cpu.Pool) {
