@@ -102,6 +102,12 @@ type Kernels struct {
 	WinogradWeights     func(in, out *uintptr, channels int)
 	WinogradWeightsGrad func(in, out *uintptr, channels int)
 
+	// Between bfloat16 and float32, as package number does it; as long as to.
+	Widen  func(to []float32, from []uint16)
+	Narrow func(to []uint16, from []float32)
+
+	Half *Half // nil where there is none
+
 	peak func(rounds int) // rounds of peakFLOPs operations, nil where none was written
 }
 
@@ -120,7 +126,7 @@ func Names() []string {
 	return names
 }
 
-// Select returns an instruction set by name: portable, avx2 or avx512. Without
+// Select returns an instruction set by name: portable, avx2, avx512 or avx512_bf16. Without
 // a name it is the one FLUXION_CPU names, else the best there is.
 func Select(name string) (*Kernels, error) {
 	all := available()

@@ -9,6 +9,9 @@ func native() []*Kernels {
 	var list []*Kernels
 	x := cpu.X86
 	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasFMA {
+		if x.HasAVX512BF16 {
+			list = append(list, avx512BFloat16())
+		}
 		list = append(list, avx512())
 	}
 	if x.HasAVX2 && x.HasFMA {
@@ -44,6 +47,7 @@ func avx512() *Kernels {
 		TileT: func(t *TileT) { turned[t.Width/16-1](t) },
 	}
 	vectorsAVX512(k)
+	castsAVX512(k)
 	return k
 }
 
@@ -56,5 +60,6 @@ func avx2() *Kernels {
 		TileT: func(t *TileT) { turned[t.Width/8-1](t) },
 	}
 	vectorsAVX2(k)
+	portableCasts(k)
 	return k
 }

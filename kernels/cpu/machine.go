@@ -89,6 +89,22 @@ func Peak(p *Pool) float64 {
 	return best
 }
 
+// PeakHalf measures the rate of products of bfloat16, or of float32 where the
+// instruction set has none.
+func PeakHalf(p *Pool) float64 {
+	half := p.Kernels().Half
+	if half == nil {
+		return Peak(p)
+	}
+	best := 0.0
+	for range peakRepeats {
+		start := time.Now()
+		p.Run(p.Threads(), func(_, _ int) { half.peak(peakRounds) })
+		best = max(best, float64(p.Threads())*peakRounds*fmasPerRound*2*flopsPerFMA*float64(p.Kernels().Lanes)/time.Since(start).Seconds())
+	}
+	return best
+}
+
 // bandwidthFloats is more than any cache holds.
 const bandwidthFloats = 32 << 20
 

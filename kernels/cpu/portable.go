@@ -3,6 +3,8 @@ package cpu
 import (
 	"math"
 	"unsafe"
+
+	"fluxion/kernels/number"
 )
 
 // portable returns the kernels in plain Go: what the assembly computes, one
@@ -88,7 +90,21 @@ func portable() *Kernels {
 	k.SumSquares = func(x []float32) float64 { return k.Dot(x, x) }
 	k.AdamW = portableAdamW
 	portableWinograd(k)
+	portableCasts(k)
 	return k
+}
+
+func portableCasts(k *Kernels) {
+	k.Widen = func(to []float32, from []uint16) {
+		for i, x := range from[:len(to)] {
+			to[i] = number.Widen(x)
+		}
+	}
+	k.Narrow = func(to []uint16, from []float32) {
+		for i, x := range from[:len(to)] {
+			to[i] = number.Narrow(x)
+		}
+	}
 }
 
 // each writes f of every element of x.

@@ -193,3 +193,39 @@ func winogradWeightsAVX2(a *transformArgs)
 
 //go:noescape
 func winogradWeightsGradAVX2(a *transformArgs)
+
+//go:noescape
+func tileHalfAVX512_16(t *TileHalf)
+
+//go:noescape
+func tileTHalfAVX512_16(t *TileTHalf)
+
+//go:noescape
+func tileHalfAVX512_32(t *TileHalf)
+
+//go:noescape
+func tileTHalfAVX512_32(t *TileTHalf)
+
+//go:noescape
+func tileHalfAVX512_48(t *TileHalf)
+
+//go:noescape
+func tileTHalfAVX512_48(t *TileTHalf)
+
+//go:noescape
+func tileHalfAVX512_64(t *TileHalf)
+
+//go:noescape
+func tileTHalfAVX512_64(t *TileTHalf)
+
+//go:noescape
+func peakHalfAVX512(rounds int)
+
+//go:noescape
+func pairsAVX512(a *pairArgs)
+
+//go:noescape
+func widenAVX512(a *castArgs)
+
+//go:noescape
+func roundAVX512(a *castArgs)

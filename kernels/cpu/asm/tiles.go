@@ -150,6 +150,13 @@ func (e *emitter) tileT(vecs int) string {
 	}
 	e.op("DECQ CX")
 	e.op("JNZ depth")
+	e.storeOrAccumulate(vecs)
+	return name
+}
+
+// storeOrAccumulate emits the end of a weight gradient: C = the sums, or C += them.
+func (e *emitter) storeOrAccumulate(vecs int) {
+	acc, _, _ := e.tileRegisters(vecs)
 	e.op("MOVQ 40(AX), DI // C")
 	e.op("MOVQ 48(AX), R8 // CPitch")
 	e.op("MOVQ 56(AX), CX // Rows")
@@ -169,7 +176,6 @@ func (e *emitter) tileT(vecs int) string {
 	})
 	e.label("end")
 	e.ret()
-	return name
 }
 
 // peak emits rounds of independent fused multiply-adds.

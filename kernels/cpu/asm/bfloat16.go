@@ -1,0 +1,329 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Kernels on bfloat16 for AVX-512. Those of products need AVX512-BF16, whose
+// instructions Go's assembler does not know: they are written as bytes.
+
+// dot emits VDPBF16PS: acc += the products of two pairs of bfloat16, in each
+// 32-bit lane. It rounds to nearest even and takes denormals for zero, on the
+// way in and out, whatever MXCSR says.
+func (e *emitter) dot(x, y, acc int) { e.bytes("VDPBF16PS", 0x52, acc, x, y) }
+
+// narrow emits VCVTNEPS2BF16: a vector of float32 rounded to half of one.
+func (e *emitter) narrow(from, to int) { e.bytes("VCVTNEPS2BF16", 0x72, to, 0, from) }
+
+// bytes emits an instruction of EVEX.512.F3.0F38.W0 between registers. EVEX
+// keeps the upper bits of register numbers inverted, in places of their own.
+func (e *emitter) bytes(name string, opcode, reg, vvvv, rm int) {
+	not := func(register, bit int) int { return ^register >> bit & 1 }
+	code := []int{
+		0x62,
+		not(reg, 3)<<7 | not(rm, 4)<<6 | not(rm, 3)<<5 | not(reg, 4)<<4 | 2,
+		(^vvvv&15)<<3 | 1<<2 | 2,
+		2<<5 | not(vvvv, 4)<<3,
+		opcode,
+		3<<6 | reg&7<<3 | rm&7,
+	}
+	var text []string
+	for _, b := range code {
+		text = append(text, fmt.Sprintf("BYTE $0x%02x", b))
+	}
+	e.op("%s // %s Z%d, Z%d, Z%d", strings.Join(text, "; "), name, rm, vvvv, reg)
+}
+
+// tileRegister numbers what tileRegisters names.
+func tileRegister(vecs int) (acc func(i, j int) int, b, broadcast func(i int) int) {
+	return func(i, j int) int { return i*vecs + j },
+		func(j int) int { return tileRows*vecs + j },
+		func(i int) int { return (tileRows+1)*vecs + i%2 }
+}
+
+// tileHalf emits the product of six rows of bfloat16 found by address with
+// panels of pairs. Registers are those of tile.
+func (e *emitter) tileHalf(vecs int) string {
+	name := fmt.Sprintf("tileHalf%s_%d", e.name, vecs*e.lanes)
+	e.function(name, "t *TileHalf", 8)
+	acc, b, bc := tileRegister(vecs)
+	e.op("MOVQ t+0(FP), AX")
+	e.op("MOVQ 0(AX), SI")
+	e.op("MOVQ 8(AX), DX")
+	e.op("MOVQ 16(AX), CX")
+	e.op("MOVQ 32(AX), DI")
+	for i := range tileRows * vecs {
+		e.zero(e.vec(i))
+	}
+	e.op("TESTQ CX, CX")
+	e.op("JZ done")
+	e.label("tap")
+	e.op("MOVQ (DX), BX")
+	e.op("ADDQ $8, DX")
+	e.op("MOVQ 24(AX), R14")
+	e.op("SHRQ $1, R14")
+	e.op("SHLQ $2, R14")
+	for i := range tileRows {
+		e.op("MOVQ %d(SI), R%d", 8*i, 8+i)
+		e.op("ADDQ R14, R%d", 8+i)
+	}
+	e.op("ADDQ $%d, SI", 8*tileRows)
+	e.op("NEGQ R14")
+	e.op("JZ odd")
+	e.op("PCALIGN $32")
+	e.label("depth")
+	for j := range vecs {
+		e.op("VMOVUPS %d(BX), Z%d", 64*j, b(j))
+	}
+	e.op("ADDQ DI, BX")
+	for i := range tileRows {
+		e.op("VBROADCASTSS (R%d)(R14*1), Z%d", 8+i, bc(i))
+		for j := range vecs {
+			e.dot(b(j), bc(i), acc(i, j))
+		}
+	}
+	e.op("ADDQ $4, R14")
+	e.op("JNZ depth")
+	e.label("odd")
+	e.op("TESTB $1, 24(AX)")
+	e.op("JZ next")
+	for j := range vecs {
+		e.op("VMOVUPS %d(BX), Z%d", 64*j, b(j))
+	}
+	for i := range tileRows {
+		e.op("MOVWLZX (R%d), R14", 8+i)
+		e.op("VPBROADCASTD R14, Z%d", bc(i))
+		for j := range vecs {
+			e.dot(b(j), bc(i), acc(i, j))
+		}
+	}
+	e.label("next")
+	e.op("DECQ CX")
+	e.op("JNZ tap")
+	e.label("done")
+	e.op("MOVQ 80(AX), BX // Bias")
+	e.op("TESTQ BX, BX")
+	e.op("JZ add")
+	for j := range vecs {
+		e.op("VMOVUPS %d(BX), Z%d", 64*j, b(j))
+	}
+	for i := range tileRows {
+		for j := range vecs {
+			e.op("VADDPS Z%d, Z%d, Z%d", b(j), acc(i, j), acc(i, j))
+		}
+	}
+	e.label("add")
+	e.op("MOVQ 56(AX), CX // Rows")
+	e.op("MOVQ 88(AX), SI // Add")
+	e.op("MOVQ 96(AX), DX // AddPitch")
+	e.op("TESTQ SI, SI")
+	e.op("JZ store")
+	for i := range tileRows {
+		for j := range vecs {
+			e.op("VPMOVZXWD %d(SI), Z%d", 32*j, b(j))
+			e.op("VPSLLD $16, Z%d, Z%d", b(j), b(j))
+			e.op("VADDPS Z%d, Z%d, Z%d", b(j), acc(i, j), acc(i, j))
+		}
+		if i < tileRows-1 {
+			e.op("ADDQ DX, SI")
+			e.op("DECQ CX")
+			e.op("JZ store")
+		}
+	}
+	e.label("store")
+	e.op("MOVQ 40(AX), DI // C")
+	e.op("MOVQ 48(AX), R8 // CPitch")
+	e.op("MOVQ 56(AX), CX // Rows")
+	e.op("CMPQ 72(AX), $0")
+	e.op("JNE single")
+	e.rows(func(i int) {
+		for j := range vecs {
+			e.narrow(acc(i, j), b(j))
+			e.op("VMOVDQU32 Y%d, %d(DI)", b(j), 32*j)
+		}
+	})
+	e.label("single")
+	e.rows(func(i int) {
+		for j := range vecs {
+			e.op("VMOVUPS Z%d, %d(DI)", acc(i, j), 64*j)
+		}
+	})
+	e.label("end")
+	e.ret()
+	return name
+}
+
+// tileTHalf emits the weight gradient over rows of pairs: six consecutive pairs
+// of A against a row of vectors of B. Registers: SI row of A, DX its pitch, BX row
+// of B, DI its pitch, CX rows left.
+func (e *emitter) tileTHalf(vecs int) string {
+	name := fmt.Sprintf("tileTHalf%s_%d", e.name, vecs*e.lanes)
+	e.function(name, "t *TileTHalf", 8)
+	acc, b, bc := tileRegister(vecs)
+	e.op("MOVQ t+0(FP), AX")
+	e.op("MOVQ 0(AX), SI")
+	e.op("MOVQ 8(AX), DX")
+	e.op("MOVQ 16(AX), BX")
+	e.op("MOVQ 24(AX), DI")
+	e.op("MOVQ 32(AX), CX")
+	for i := range tileRows * vecs {
+		e.zero(e.vec(i))
+	}
+	e.op("PCALIGN $32")
+	e.label("depth")
+	for j := range vecs {
+		e.op("VMOVUPS %d(BX), Z%d", 64*j, b(j))
+	}
+	e.op("ADDQ DI, BX")
+	for i := range tileRows {
+		e.op("VBROADCASTSS %d(SI), Z%d", 4*i, bc(i))
+		for j := range vecs {
+			e.dot(b(j), bc(i), acc(i, j))
+		}
+	}
+	e.op("ADDQ DX, SI")
+	e.op("DECQ CX")
+	e.op("JNZ depth")
+	e.storeOrAccumulate(vecs)
+	return name
+}
+
+// pairs emits the interleaving of two rows of bfloat16, from addresses, to one of
+// pairs. Registers: SI addresses, DI row of pairs, DX its pitch, CX rows left; R8, R9
+// the two rows, R10 where in the row of pairs, BX whole vectors left, R11 columns behind them.
+func (e *emitter) pairs() string {
+	name := "pairs" + e.name
+	e.function(name, "a *pairArgs", 8)
+	e.op("MOVQ a+0(FP), AX")
+	e.op("MOVQ 0(AX), SI")
+	e.op("MOVQ 8(AX), DI")
+	e.op("MOVQ 16(AX), DX")
+	e.op("MOVQ 24(AX), CX")
+	e.op("MOVQ 40(AX), R11")
+	e.op("MOVQ 48(AX), R10")
+	e.op("KMOVW (R10), K1")
+	e.label("row")
+	e.op("MOVQ (SI), R8")
+	e.op("MOVQ 8(SI), R9")
+	e.op("ADDQ $16, SI")
+	e.op("MOVQ DI, R10")
+	e.op("ADDQ DX, DI")
+	e.op("MOVQ 32(AX), BX")
+	e.op("TESTQ BX, BX")
+	e.op("JZ tail")
+	e.label("vector")
+	e.op("VPMOVZXWD (R8), Z0")
+	e.op("VPMOVZXWD (R9), Z1")
+	e.op("VPSLLD $16, Z1, Z1")
+	e.op("VPORD Z0, Z1, Z1")
+	e.op("VMOVUPS Z1, (R10)")
+	e.op("ADDQ $32, R8")
+	e.op("ADDQ $32, R9")
+	e.op("ADDQ $64, R10")
+	e.op("DECQ BX")
+	e.op("JNZ vector")
+	e.label("tail")
+	e.op("TESTQ R11, R11")
+	e.op("JZ next")
+	e.op("VPMOVZXWD.Z (R8), K1, Z0")
+	e.op("VPMOVZXWD.Z (R9), K1, Z1")
+	e.op("VPSLLD $16, Z1, Z1")
+	e.op("VPORD Z0, Z1, Z1")
+	e.op("VMOVUPS Z1, (R10)")
+	e.label("next")
+	e.op("DECQ CX")
+	e.op("JNZ row")
+	e.ret()
+	return name
+}
+
+// cast emits the conversion of n elements between bfloat16 and float32.
+// Registers: SI from, DI to, CX whole vectors left.
+func (e *emitter) cast(name string, fromBytes, toBytes int, load, store string, convert func()) string {
+	name += e.name
+	e.function(name, "a *castArgs", 8)
+	e.op("MOVQ a+0(FP), AX")
+	e.op("MOVQ 0(AX), SI")
+	e.op("MOVQ 8(AX), DI")
+	e.op("MOVQ 16(AX), CX")
+	e.op("MOVQ 32(AX), R10")
+	e.op("KMOVW (R10), K1")
+	for i, constant := range []string{"$1", "$0x7fff", "$0x40"} {
+		e.op("MOVL %s, R8", constant)
+		e.op("VPBROADCASTD R8, Z%d", 4+i)
+	}
+	e.op("TESTQ CX, CX")
+	e.op("JZ tail")
+	e.label("vector")
+	e.op("%s (SI), Z0", load)
+	convert()
+	e.op("%s Z1, (DI)", store)
+	e.op("ADDQ $%d, SI", 16*fromBytes)
+	e.op("ADDQ $%d, DI", 16*toBytes)
+	e.op("DECQ CX")
+	e.op("JNZ vector")
+	e.label("tail")
+	e.op("CMPQ 24(AX), $0")
+	e.op("JE end")
+	e.op("%s.Z (SI), K1, Z0", load)
+	convert()
+	e.op("%s Z1, K1, (DI)", store)
+	e.label("end")
+	e.ret()
+	return name
+}
+
+func (e *emitter) widen() string {
+	return e.cast("widen", 2, 4, "VPMOVZXWD", "VMOVDQU32", func() { e.op("VPSLLD $16, Z0, Z1") })
+}
+
+// round emits what number.Narrow computes, denormals and NaN included:
+// (x + 0x7fff + bit 16 of x) >> 16, or x>>16 | 0x40 of NaN.
+func (e *emitter) round() string {
+	return e.cast("round", 4, 2, "VMOVDQU32", "VPMOVDW", func() {
+		e.op("VPSRLD $16, Z0, Z2")
+		e.op("VPANDD Z4, Z2, Z1")
+		e.op("VPADDD Z0, Z1, Z1")
+		e.op("VPADDD Z5, Z1, Z1")
+		e.op("VPSRLD $16, Z1, Z1")
+		e.op("VCMPPS $3, Z0, Z0, K2")
+		e.op("VPORD Z6, Z2, K2, Z1")
+	})
+}
+
+// peakHalf emits rounds of independent dot products.
+func (e *emitter) peakHalf() string {
+	name := "peakHalf" + e.name
+	e.function(name, "rounds int", 8)
+	e.op("MOVQ rounds+0(FP), CX")
+	for i := range peakRegisters + 2 {
+		e.zero(e.vec(i))
+	}
+	e.op("PCALIGN $32")
+	e.label("round")
+	for range 4 {
+		for i := range peakRegisters {
+			e.dot(peakRegisters, peakRegisters+1, i)
+		}
+	}
+	e.op("DECQ CX")
+	e.op("JNZ round")
+	e.ret()
+	return name
+}
+
+// half is the file of these kernels.
+func half(s set, declare func(name, signature string)) string {
+	e := &emitter{set: s}
+	e.WriteString(mark + "#include \"textflag.h\"\n")
+	for vecs := 1; vecs <= s.wide; vecs++ {
+		declare(e.tileHalf(vecs), "t *TileHalf")
+		declare(e.tileTHalf(vecs), "t *TileTHalf")
+	}
+	declare(e.peakHalf(), "rounds int")
+	declare(e.pairs(), "a *pairArgs")
+	declare(e.widen(), "a *castArgs")
+	declare(e.round(), "a *castArgs")
+	return e.String()
+}

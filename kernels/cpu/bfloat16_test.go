@@ -1,0 +1,286 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"unsafe"
+
+	"fluxion/kernels/number"
+)
+
+func addressOf(x []uint16) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(x))) }
+
+// halves is normal numbers in bfloat16, poison behind them.
+func halves(rng *rand.Rand, n int) []uint16 {
+	x := make([]uint16, n, n+guardHalves)
+	for i := range x {
+		x[i] = number.Narrow(float32(rng.NormFloat64()))
+	}
+	for i := range guardHalves {
+		x[:n+guardHalves][n+i] = poison
+	}
+	return x
+}
+
+const (
+	poison      = 0x7fc1 // a NaN that no kernel writes
+	guardHalves = 128
+)
+
+func wide(x uint16) float64 { return float64(number.Widen(x)) }
+
+// forHalf runs a test for every instruction set that multiplies bfloat16.
+func forHalf(t *testing.T, f func(t *testing.T, k *Kernels)) {
+	forEach(t, func(t *testing.T, k *Kernels) {
+		if k.Half != nil {
+			f(t, k)
+		}
+	})
+}
+
+// TestTileHalf runs the micro-kernels on bfloat16 over all their shapes.
+func TestTileHalf(t *testing.T) {
+	forHalf(t, func(t *testing.T, k *Kernels) {
+		rng := rand.New(rand.NewPCG(11, 12))
+		for width := k.Lanes; width <= k.TileCols; width += k.Lanes {
+			for rows := 1; rows <= TileRows; rows++ {
+				for _, taps := range []int{0, 1, 2, 9} {
+					for _, depth := range []int{1, 2, 3, 16, 37} {
+						for mode := range 4 { // to float32 or not, with bias and addend or not
+							testTileHalf(t, k, rng, rows, width, taps, depth, mode&1, mode>>1 == 1)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+func testTileHalf(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, taps, depth, single int, epilogue bool) {
+	t.Helper()
+	// Every row of A ends in front of poison or of another row.
+	a := make([][]uint16, taps*TileRows)
+	as, bs := make([]uintptr, taps*TileRows+1), make([]uintptr, taps+1)
+	w, packed := make([][]uint16, taps), make([][]uint16, taps)
+	for tap := range taps {
+		for i := range TileRows {
+			row := halves(rng, depth+1)[1:] // at an odd address
+			row = append(row, poison)[:depth]
+			if i >= rows {
+				row = a[tap*TileRows]
+			}
+			a[tap*TileRows+i], as[tap*TileRows+i] = row, addressOf(row)
+		}
+		w[tap] = halves(rng, depth*width)
+		packed[tap] = make([]uint16, (depth+1)/2*width*2)
+		for d := range depth {
+			for j := range width {
+				packed[tap][(d/2*width+j)*2+d%2] = w[tap][d*width+j]
+			}
+		}
+		bs[tap] = addressOf(packed[tap])
+	}
+	bias, add := vector(rng, width), halves(rng, rows*(width+1))
+	c, pitch := make([]float32, rows*(width+3)+64), width+3
+	half := unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(c))), 2*len(c))
+	for i := range half {
+		half[i] = poison
+	}
+	tile := &TileHalf{
+		A: unsafe.SliceData(as), B: unsafe.SliceData(bs), Taps: taps, Depth: depth, BPitch: 4 * width,
+		C: uintptr(pointer(c)), CPitch: 2 * pitch, Rows: rows, Width: width, Float32: single,
+	}
+	if single == 1 {
+		tile.CPitch = 4 * pitch
+	}
+	if epilogue {
+		tile.Bias, tile.Add, tile.AddPitch = uintptr(pointer(bias)), addressOf(add), 2*(width+1)
+	}
+	k.Half.Tile(tile)
+	read := func(i int) (x float64, poisoned bool) {
+		if single == 1 {
+			return float64(c[i]), math.Float32bits(c[i]) == poison<<16|poison
+		}
+		return wide(half[i]), half[i] == poison
+	}
+	name := fmt.Sprintf("tile of %d×%d, %d taps of %d, float32 %d, epilogue %v", rows, width, taps, depth, single, epilogue)
+	diff, norm := 0.0, 0.0
+	for i := range len(c) {
+		r, j := i/pitch, i%pitch
+		x, poisoned := read(i)
+		if r >= rows || j >= width {
+			if !poisoned {
+				t.Fatalf("%s: wrote behind row %d, column %d", name, r, j)
+			}
+			continue
+		}
+		sum := 0.0
+		for tap := range taps {
+			for d := range depth {
+				sum += wide(a[tap*TileRows+r][d]) * wide(w[tap][d*width+j])
+			}
+		}
+		if epilogue {
+			sum += float64(bias[j]) + wide(add[r*(width+1)+j])
+		}
+		diff += (x - sum) * (x - sum)
+		norm += sum * sum
+	}
+	most := budget
+	if single == 0 {
+		most = 1.0 / 256 // half of a unit in the last place of 8 bits, of every element
+	}
+	if e := math.Sqrt(diff / max(norm, 1e-30)); !(e <= most) {
+		t.Errorf("%s: relative error %.3g", name, e)
+	}
+	runtime.KeepAlive([]any{a, as, bs, packed, bias, add, c})
+}
+
+// TestTileTHalf runs interleaved rows through the kernel of weight gradients.
+func TestTileTHalf(t *testing.T) {
+	forHalf(t, func(t *testing.T, k *Kernels) {
+		rng := rand.New(rand.NewPCG(13, 14))
+		for width := k.Lanes; width <= k.TileCols; width += k.Lanes {
+			for rows := 1; rows <= TileRows; rows++ {
+				for _, depth := range []int{1, 2, 17, 128} {
+					for accumulate := range 2 {
+						const cols = 8
+						a, b := halves(rng, depth*cols*2), halves(rng, depth*(width+5)*2)
+						c := guarded(rng, rows, width, width+2)
+						before := c.clone()
+						k.Half.TileT(&TileTHalf{
+							A: addressOf(a[4:]), APitch: 4 * cols, B: addressOf(b), BPitch: 4 * (width + 5), Depth: depth,
+							C: uintptr(pointer(c.Data)), CPitch: 4 * c.Pitch, Rows: rows, Width: width, Accumulate: accumulate,
+						})
+						compare(t, fmt.Sprintf("transposed tile of %d×%d over %d", rows, width, depth), c, func(i, j int) float64 {
+							sum := float64(accumulate) * float64(before.Row(i)[j])
+							for d := range 2 * depth {
+								sum += wide(a[(d/2*cols+2+i)*2+d%2]) * wide(b[(d/2*(width+5)+j)*2+d%2])
+							}
+							return sum
+						})
+						runtime.KeepAlive([]any{a, b})
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestPairs: the rows side by side, zeros up to whole vectors, nothing behind, and
+// no infinity read from where no row is.
+func TestPairs(t *testing.T) {
+	forHalf(t, func(t *testing.T, k *Kernels) {
+		rng := rand.New(rand.NewPCG(15, 16))
+		for _, pairs := range []int{1, 2, 5} {
+			for _, cols := range []int{1, 15, 16, 17, 32, 48, 63} {
+				padded := (cols + k.Lanes - 1) / k.Lanes * k.Lanes
+				var rows [][]uint16
+				var in []uintptr
+				for range 2 * pairs {
+					rows = append(rows, halves(rng, cols))
+					in = append(in, addressOf(rows[len(rows)-1]))
+				}
+				out := make([]uint16, 2*(pairs*(padded+3)+16))
+				for i := range out {
+					out[i] = poison
+				}
+				k.Half.Pairs(addressOf(out), 4*(padded+3), &in[0], pairs, cols)
+				for i, x := range out {
+					p, j := i/2/(padded+3), i/2%(padded+3)
+					want := uint16(poison)
+					switch {
+					case p < pairs && j < cols:
+						want = rows[2*p+i%2][j]
+					case p < pairs && j < padded:
+						want = 0
+					}
+					if x != want {
+						t.Fatalf("%d pairs of %d columns: pair %d, column %d: %#x, want %#x", pairs, cols, p, j, x, want)
+					}
+				}
+				runtime.KeepAlive(rows)
+			}
+		}
+	})
+}
+
+// TestDenormals: the products take denormals for zero, and write none.
+func TestDenormals(t *testing.T) {
+	forHalf(t, func(t *testing.T, k *Kernels) {
+		rng := rand.New(rand.NewPCG(17, 18))
+		as, bs := make([]uintptr, TileRows), make([]uintptr, 1)
+		row, panel, c := halves(rng, 2), halves(rng, 2*k.Lanes), halves(rng, k.Lanes)
+		run := func(a, b uint16) uint16 {
+			clear(panel)
+			row[0], row[1], panel[0] = a, 0, b
+			for i := range as {
+				as[i] = addressOf(row)
+			}
+			bs[0] = addressOf(panel)
+			k.Half.Tile(&TileHalf{A: &as[0], B: &bs[0], Taps: 1, Depth: 2, BPitch: 4 * k.Lanes, C: addressOf(c), CPitch: 2 * k.Lanes, Rows: 1, Width: k.Lanes})
+			runtime.KeepAlive([]any{row, panel, as, bs})
+			return c[0]
+		}
+		one, large, small, least := number.Narrow(1), number.Narrow(0x1p100), number.Narrow(0x1p-100), uint16(0x0040)
+		for _, c := range []struct{ a, b, want uint16 }{
+			{one, one, one}, {least, large, 0}, {large, least, 0}, {small, number.Narrow(0x1p-30), 0}, {large, large, number.Narrow(float32(math.Inf(1)))},
+		} {
+			if got := run(c.a, c.b); got != c.want {
+				t.Errorf("%g·%g = %g, want %g", wide(c.a), wide(c.b), wide(got), wide(c.want))
+			}
+		}
+		if got := wide(run(poison, one)); !math.IsNaN(got) {
+			t.Errorf("NaN·1 = %g", got)
+		}
+	})
+}
+
+// TestCasts: every bfloat16 there and back, and numbers between them rounded as
+// package number does, at odd lengths.
+func TestCasts(t *testing.T) {
+	forEach(t, func(t *testing.T, k *Kernels) {
+		all := make([]uint16, 1<<16)
+		for i := range all {
+			all[i] = uint16(i)
+		}
+		single, back := make([]float32, len(all)), make([]uint16, len(all))
+		k.Widen(single, all)
+		k.Narrow(back, single)
+		for i, x := range single {
+			if math.Float32bits(x) != uint32(i)<<16 || back[i] != number.Narrow(x) {
+				t.Fatalf("%#x is widened to %#x and back to %#x", i, math.Float32bits(x), back[i])
+			}
+		}
+		for _, low := range []uint32{1, 0x7fff, 0x8000, 0x8001, 0xffff} {
+			for i := range single {
+				single[i] = math.Float32frombits(uint32(i)<<16 | low)
+			}
+			k.Narrow(back, single)
+			for i, x := range single {
+				if back[i] != number.Narrow(x) {
+					t.Fatalf("%#x is rounded to %#x", math.Float32bits(x), back[i])
+				}
+			}
+		}
+		for n := range 40 {
+			half, wide := halves(rand.New(rand.NewPCG(1, 1)), n), make([]float32, n+1)
+			wide[n] = 5
+			k.Widen(wide[:n], half)
+			rounded := make([]uint16, n+1)
+			rounded[n] = poison
+			k.Narrow(rounded[:n], wide)
+			for i, x := range half {
+				if rounded[i] != x {
+					t.Fatalf("element %d of %d is %#x, want %#x", i, n, rounded[i], x)
+				}
+			}
+			if wide[n] != 5 || rounded[n] != poison {
+				t.Fatalf("wrote behind %d elements", n)
+			}
+		}
+	})
+}
