@@ -39,9 +39,17 @@ type Operand struct {
 }
 
 // Native is a kernel whose CPU binding takes operands in bfloat16 as they lie in
-// memory. For any other kernel the device widens them to float32 before each
-// launch and rounds what it wrote after.
+// memory. For any other kernel but a NativeProduct the device widens them to
+// float32 before each launch and rounds what it wrote after.
 type Native interface{ TakesBFloat16() bool }
+
+// NativeProduct is a kernel whose CPU binding takes operands in bfloat16 as they
+// lie in memory if the first is, on instruction sets that multiply them
+// (cpu.Kernels.Half).
+type NativeProduct interface {
+	// BFloat16Scratch is Scratch of such a launch.
+	BFloat16Scratch(in []tensor.Shape, out tensor.Shape, threads int) int
+}
 
 // Launch is the operands of one kernel launch.
 type Launch struct {

@@ -23,7 +23,10 @@ func NewCPU(threads int, instructions string) (*CPU, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &CPU{cpu.NewPool(NewCPUTarget(threads).Threads, k)}, nil
+	if threads == 0 {
+		threads = cpu.Threads()
+	}
+	return &CPU{cpu.NewPool(threads, k)}, nil
 }
 
 // Name returns "cpu".
@@ -38,11 +41,16 @@ func (d *CPU) Describe() string {
 func (d *CPU) Threads() int { return d.pool.Threads() }
 
 // Target is a CPU with as many threads.
-func (d *CPU) Target() plan.Target { return NewCPUTarget(d.pool.Threads()) }
+func (d *CPU) Target() plan.Target { return targetOf(d.pool.Kernels(), d.pool.Threads()) }
 
-// PeakFLOPS measures the rate of fused multiply-adds on all threads. Products in
-// bfloat16 are computed in float32 here.
-func (d *CPU) PeakFLOPS(number.Type) float64 { return cpu.Peak(d.pool) }
+// PeakFLOPS measures the rate of multiply-adds on all threads: of bfloat16, where
+// the instruction set has none, in float32.
+func (d *CPU) PeakFLOPS(precision number.Type) float64 {
+	if precision == number.BFloat16 {
+		return cpu.PeakHalf(d.pool)
+	}
+	return cpu.Peak(d.pool)
+}
 
 // PeakBytes measures the rate of copying memory on all threads.
 func (d *CPU) PeakBytes() float64 { return cpu.Bandwidth(d.pool) }
@@ -54,15 +62,25 @@ func (d *CPU) Close() error {
 }
 
 // CPUTarget is a CPU as something to compile plans for.
-type CPUTarget struct{ Threads int }
+type CPUTarget struct {
+	Threads int
+	Half    bool // it multiplies bfloat16 itself (cpu.Kernels.Half)
+}
 
-// NewCPUTarget returns the CPU with this many threads (0: all that this process may use).
+// NewCPUTarget returns the CPU with this many threads (0: all that this process
+// may use) and the instruction set that is used without a name.
 func NewCPUTarget(threads int) CPUTarget {
 	if threads == 0 {
 		threads = cpu.Threads()
 	}
-	return CPUTarget{threads}
+	k, err := cpu.Select("")
+	if err != nil {
+		return CPUTarget{Threads: threads} // and no device will be made for it
+	}
+	return targetOf(k, threads)
 }
+
+func targetOf(k *cpu.Kernels, threads int) CPUTarget { return CPUTarget{threads, k.Half != nil} }
 
 func (t CPUTarget) String() string { return fmt.Sprintf("a CPU with %d threads", t.Threads) }
 
@@ -79,15 +97,27 @@ func (t CPUTarget) Scratch(l plan.Launch) int {
 	for i, in := range l.In {
 		shapes[i] = in.Shape
 	}
+	if p, ok := t.product(l); ok {
+		return 4 * p.BFloat16Scratch(shapes, l.Out.Shape, t.Threads)
+	}
 	floats := l.Kernel.Scratch(shapes, l.Out.Shape, t.Threads)
-	for _, o := range widened(l) {
+	for _, o := range t.widened(l) {
 		floats += widenedFloats(*o)
 	}
 	return 4 * floats
 }
 
+// product returns the kernel of a launch on bfloat16 that is computed in it.
+func (t CPUTarget) product(l plan.Launch) (kernels.NativeProduct, bool) {
+	p, ok := l.Kernel.(kernels.NativeProduct)
+	return p, ok && t.Half && l.In[0].Type == number.BFloat16
+}
+
 // widened lists the operands that a launch must have in float32 copies.
-func widened(l plan.Launch) []*plan.Tensor {
+func (t CPUTarget) widened(l plan.Launch) []*plan.Tensor {
+	if _, ok := t.product(l); ok {
+		return nil
+	}
 	if n, ok := l.Kernel.(kernels.Native); ok && n.TakesBFloat16() {
 		return nil
 	}
@@ -254,7 +284,7 @@ func (g *cpuProgram) bind(l plan.Launch) func(*cpu.Pool) {
 	if l.Scratch.Bytes > 0 {
 		b.Scratch = g.memory.regions[plan.Arena][l.Scratch.Offset/4:][:l.Scratch.Bytes/4]
 	}
-	if len(widened(l)) == 0 {
+	if len(targetOf(g.pool.Kernels(), g.pool.Threads()).widened(l)) == 0 {
 		return l.Kernel.CPU(b)
 	}
 	var before []func(*cpu.Pool)

@@ -7,7 +7,6 @@ import (
 	"math"
 
 	"fluxion/kernels"
-	"fluxion/kernels/cast"
 	"fluxion/kernels/cpu"
 
 	"gorgonia.org/tensor"
@@ -88,7 +87,8 @@ func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 	block := func(i, _ int) {
 		k.AdamW(&h, part(l.Out, i), part(l.In[0], i), part(l.In[1], i), part(l.In[2], i), part(l.In[3], i))
 		if len(l.In) > halfInput {
-			cast.Narrow(l.In[halfInput].Half[i*blockFloats:], part(l.Out, i))
+			from := part(l.Out, i)
+			k.Narrow(l.In[halfInput].Half[i*blockFloats:][:len(from)], from)
 		}
 	}
 	return func(p *cpu.Pool) {

@@ -34,15 +34,15 @@ func (Op) CPU(l kernels.Launch) func(*cpu.Pool) {
 	from, to := l.In[0], l.Out
 	switch {
 	case from.Type == number.Float32 && to.Type == number.BFloat16:
-		return kernels.RowLoop(to.Matrix, func(_ *cpu.Kernels, r, n int) {
+		return kernels.RowLoop(to.Matrix, func(k *cpu.Kernels, r, n int) {
 			for ; n > 0; r, n = r+1, n-1 {
-				Narrow(to.Half[r*to.Pitch:][:to.Cols], from.Row(r))
+				k.Narrow(to.Half[r*to.Pitch:][:to.Cols], from.Row(r))
 			}
 		})
 	case from.Type == number.BFloat16 && to.Type == number.Float32:
-		return kernels.RowLoop(to.Matrix, func(_ *cpu.Kernels, r, n int) {
+		return kernels.RowLoop(to.Matrix, func(k *cpu.Kernels, r, n int) {
 			for ; n > 0; r, n = r+1, n-1 {
-				Widen(to.Row(r), from.Half[r*from.Pitch:][:from.Cols])
+				k.Widen(to.Row(r), from.Half[r*from.Pitch:][:from.Cols])
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/gemm"
+	"fluxion/kernels/number"
 
 	"gorgonia.org/tensor"
 )
@@ -71,10 +72,25 @@ func (f forward) Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
 	return gemm.ProductScratch(s.n, s.kh*s.kw, s.cin, s.cout)
 }
 
+// BFloat16Scratch is that of a product of bfloat16.
+func (f forward) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, _ int) int {
+	s := mustSize(f.o, in[0], in[1])
+	return gemm.HalfProductScratch(s.n, s.kh*s.kw, s.cin, s.cout)
+}
+
 func (forward) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true, PerImage: true} }
 
 func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := mustSize(f.o, l.In[0].Shape, l.In[1].Shape)
+	if l.In[0].Type == number.BFloat16 {
+		return gemm.HalfProduct{
+			Geometry: f.geometry(s, l), Depth: s.cin, Width: s.cout,
+			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
+			W:    gemm.HalfWeights{Data: l.In[1].Half, TapStride: s.cin * l.In[1].Pitch, DepthStride: l.In[1].Pitch, ColStride: 1},
+			Bias: l.In[2].Data[:s.cout], PerImage: l.PerImage.Matrix,
+			Scratch: l.Scratch, Threads: l.Threads,
+		}.Bind()
+	}
 	weights := gemm.Weights{Data: l.In[1].Data, TapStride: s.cin * l.In[1].Pitch, DepthStride: l.In[1].Pitch, ColStride: 1}
 	if s.winograd() {
 		w := winograd{
@@ -83,18 +99,25 @@ func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 		}
 		return w.bind(l.Scratch, l.Threads)
 	}
-	g := s.forwardGeometry()
-	if l.PerImage.Data != nil && g.Source == nil {
-		g.Images, g.Rows, g.InRows = s.n, s.oh*s.ow, s.h*s.w
-	}
 	return gemm.Product{
-		Geometry: g, Depth: s.cin, Width: s.cout,
+		Geometry: f.geometry(s, l), Depth: s.cin, Width: s.cout,
 		In: l.In[0].Matrix, Out: l.Out.Matrix,
 		W:    weights,
 		Bias: l.In[2].Data[:s.cout], PerImage: l.PerImage.Matrix, Add: l.Add.Matrix,
 		Scratch: l.Scratch, Threads: l.Threads,
 	}.Bind()
 }
+
+// geometry is that of the product, image by image where each has its own addend.
+func (forward) geometry(s size, l kernels.Launch) gemm.Geometry {
+	g := s.forwardGeometry()
+	if l.PerImage.Data != nil && g.Source == nil {
+		g.Images, g.Rows, g.InRows = s.n, s.oh*s.ow, s.h*s.w
+	}
+	return g
+}
+
+func half(o kernels.Operand) gemm.Half { return gemm.Half{Data: o.Half, Pitch: o.Pitch} }
 
 func (g inputGrad) size(in []tensor.Shape) size { return mustSize(g.o, g.shape(in[0], in[1]), in[1]) }
 
@@ -110,10 +133,24 @@ func (g inputGrad) Scratch(in []tensor.Shape, out tensor.Shape, threads int) int
 	return gemm.ProductScratch(s.n, s.kh*s.kw, s.cout, s.cin)
 }
 
+// BFloat16Scratch is that of a product of bfloat16.
+func (g inputGrad) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, _ int) int {
+	s := g.size(in)
+	return gemm.HalfProductScratch(s.n, s.kh*s.kw, s.cout, s.cin)
+}
+
 func (inputGrad) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true} }
 
 func (g inputGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := g.size([]tensor.Shape{l.In[0].Shape, l.In[1].Shape})
+	if l.In[0].Type == number.BFloat16 {
+		return gemm.HalfProduct{
+			Geometry: s.inputGeometry(), Depth: s.cout, Width: s.cin,
+			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
+			W:       gemm.HalfWeights{Data: l.In[1].Half, TapStride: s.cin * l.In[1].Pitch, DepthStride: 1, ColStride: l.In[1].Pitch},
+			Scratch: l.Scratch, Threads: l.Threads,
+		}.Bind()
+	}
 	weights := gemm.Weights{Data: l.In[1].Data, TapStride: s.cin * l.In[1].Pitch, DepthStride: 1, ColStride: l.In[1].Pitch}
 	if s.winograd() {
 		w := winograd{
@@ -141,8 +178,21 @@ func (g weightGrad) Scratch(in []tensor.Shape, out tensor.Shape, _ int) int {
 	return 0
 }
 
+// BFloat16Scratch is that of a product of bfloat16.
+func (g weightGrad) BFloat16Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
+	s := mustSize(g.o, in[0], out)
+	return gemm.HalfTransposedScratch(s.n*s.oh*s.ow, s.cout, threads)
+}
+
 func (g weightGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := mustSize(g.o, l.In[0].Shape, l.Out.Shape)
+	if l.In[0].Type == number.BFloat16 {
+		return gemm.HalfTransposed{
+			Geometry: s.forwardGeometry(), Depth: s.cin, Width: s.cout,
+			In: half(l.In[0]), Grad: half(l.In[1]), Out: l.Out.Matrix,
+			Scratch: l.Scratch, Threads: l.Threads,
+		}.Bind()
+	}
 	if s.winograd() {
 		w := winogradGrad{squares: s.squares(), depth: s.cin, width: s.cout, in: l.In[0].Matrix, grad: l.In[1].Matrix, out: l.Out.Matrix}
 		return w.bind(l.Scratch, l.Threads)

@@ -100,7 +100,7 @@ func (g Product) Bind() func(*cpu.Pool) {
 	p.tiles = p.run
 	return func(pool *cpu.Pool) {
 		p.kernels = pool.Kernels()
-		p.sumBiases()
+		sumBiases(p.biases, p.Bias, p.PerImage, p.Images, p.Width)
 		pool.Run(panels(p.kernels, p.Width), p.pack)
 		pool.Run(panels(p.kernels, p.Width)*p.blocks(), p.tiles)
 	}
@@ -155,17 +155,16 @@ func packTransposed(to, src []float32, depth, valid, padded, stride int) {
 	}
 }
 
-func (p *product) sumBiases() {
-	if p.PerImage.Data == nil {
-		if p.Bias != nil {
-			copy(p.biases, p.Bias)
-		}
+// sumBiases writes the biases of a product: a row for each image, or one for all.
+func sumBiases(sums, bias []float32, perImage cpu.Matrix, images, width int) {
+	if perImage.Data == nil {
+		copy(sums, bias)
 		return
 	}
-	for n := range p.Images {
-		row := p.biases[n*p.Width : (n+1)*p.Width]
-		copy(row, p.PerImage.Row(n))
-		for j, b := range p.Bias {
+	for n := range images {
+		row := sums[n*width : (n+1)*width]
+		copy(row, perImage.Row(n))
+		for j, b := range bias {
 			row[j] += b
 		}
 	}
@@ -196,23 +195,28 @@ func (p *product) run(task, worker int) {
 }
 
 // gather lists the taps that touch the image in this tile, and the addresses of
-// their rows. A tap that meets only padding is left out.
+// their rows.
 func (p *product) gather(w *workspace, image, row, k0 int) {
-	t := &w.tile
 	pitch := uintptr(4 * p.In.Pitch)
 	base := address(p.In.Data) + uintptr(image*p.InRows)*pitch + uintptr(4*k0)
-	if p.Source == nil {
-		t.Taps, w.b[0] = 1, 0
+	w.tile.Taps = p.Geometry.gather(w.a, w.b, row, w.tile.Rows, base, pitch, address(p.zeros))
+}
+
+// gather writes the addresses of the rows of an image, which begins at base, that
+// meet rows [row, row+rows) of the output, and the taps through which they do. A
+// tap that meets only padding is left out. It returns how many taps there are.
+func (g Geometry) gather(a, b []uintptr, row, rows int, base, pitch, zero uintptr) int {
+	if g.Source == nil {
+		b[0] = 0
 		for i := range tileRows {
-			w.a[i] = base + uintptr(row+min(i, t.Rows-1))*pitch
+			a[i] = base + uintptr(row+min(i, rows-1))*pitch
 		}
-		return
+		return 1
 	}
-	zero := address(p.zeros)
-	t.Taps = 0
-	for tap := range p.Taps {
-		source := p.Source[tap*p.Rows+row:][:t.Rows]
-		a := w.a[t.Taps*tileRows:][:tileRows]
+	taps := 0
+	for tap := range g.Taps {
+		source := g.Source[tap*g.Rows+row:][:rows]
+		a := a[taps*tileRows:][:tileRows]
 		any := int32(-1)
 		for i, s := range source {
 			a[i] = zero
@@ -224,12 +228,13 @@ func (p *product) gather(w *workspace, image, row, k0 int) {
 		if any < 0 {
 			continue
 		}
-		for i := t.Rows; i < tileRows; i++ {
+		for i := rows; i < tileRows; i++ {
 			a[i] = a[0]
 		}
-		w.b[t.Taps] = uintptr(tap)
-		t.Taps++
+		b[taps] = uintptr(tap)
+		taps++
 	}
+	return taps
 }
 
 // store runs the micro-kernel and puts its tile at (row, col) of the output.

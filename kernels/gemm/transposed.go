@@ -92,20 +92,23 @@ func (t *transposed) run(task, worker int) {
 
 // gather finds the input row that meets each output row from r0 on.
 func (t *transposed) gather(a []uintptr, r0, tap int) {
-	pitch := uintptr(4 * t.In.Pitch)
-	base := address(t.In.Data)
-	if t.Source == nil {
+	t.rows(a, r0, tap, address(t.In.Data), uintptr(4*t.In.Pitch), address(t.zeros))
+}
+
+// rows writes the addresses of the rows of the input, which begins at base, that
+// meet each row of the output from r0 on through a tap.
+func (g Geometry) rows(a []uintptr, r0, tap int, base, pitch, zero uintptr) {
+	if g.Source == nil {
 		for i := range a {
 			a[i] = base + uintptr(r0+i)*pitch
 		}
 		return
 	}
-	zero := address(t.zeros)
 	for len(a) > 0 {
-		image, row := r0/t.Rows, r0%t.Rows
-		n := min(len(a), t.Rows-row)
-		origin := base + uintptr(image*t.InRows)*pitch
-		for i, s := range t.Source[tap*t.Rows+row:][:n] {
+		image, row := r0/g.Rows, r0%g.Rows
+		n := min(len(a), g.Rows-row)
+		origin := base + uintptr(image*g.InRows)*pitch
+		for i, s := range g.Source[tap*g.Rows+row:][:n] {
 			if s < 0 {
 				a[i] = zero
 			} else {

@@ -252,10 +252,14 @@ func (c *testCase) checkDifferences(t *testing.T, values map[int64]kernels.Array
 // checkKernels runs every kernel of the graph on its own.
 func (c *testCase) checkKernels(t *testing.T, values map[int64]kernels.Array) {
 	t.Helper()
-	for _, name := range []string{"portable", "avx2", "avx512"} {
+	for _, name := range []string{"portable", "avx2", "avx512", "avx512_bf16"} {
 		k, err := cpu.Select(name)
 		if err != nil {
 			t.Logf("%s: %v", name, err)
+			continue
+		}
+		if k.Half != nil { // whose kernels for float32 are those of another
+			c.checkHalf(t, k, values)
 			continue
 		}
 		for _, n := range c.nodes {

@@ -7,6 +7,7 @@ import (
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/gemm"
+	"fluxion/kernels/number"
 	"fluxion/kernels/reduce"
 
 	"gorgonia.org/gorgonia"
@@ -141,10 +142,23 @@ func (forward) Scratch(in []tensor.Shape, _ tensor.Shape, _ int) int {
 	return gemm.ProductScratch(1, 1, in[1][0], in[1][1])
 }
 
+// BFloat16Scratch is that of a product of bfloat16.
+func (forward) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, _ int) int {
+	return gemm.HalfProductScratch(1, 1, in[1][0], in[1][1])
+}
+
 func (forward) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true} }
 
 func (forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 	cin, cout := l.In[1].Shape[0], l.In[1].Shape[1]
+	if l.In[0].Type == number.BFloat16 {
+		return gemm.HalfProduct{
+			Geometry: gemm.Dense(l.Out.Rows), Depth: cin, Width: cout,
+			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
+			W:    gemm.HalfWeights{Data: l.In[1].Half, DepthStride: cout, ColStride: 1},
+			Bias: l.In[2].Data[:cout], Scratch: l.Scratch, Threads: l.Threads,
+		}.Bind()
+	}
 	return gemm.Product{
 		Geometry: gemm.Dense(l.Out.Rows), Depth: cin, Width: cout,
 		In: l.In[0].Matrix, Out: l.Out.Matrix,
@@ -161,10 +175,23 @@ func (inputGrad) Scratch(in []tensor.Shape, _ tensor.Shape, _ int) int {
 	return gemm.ProductScratch(1, 1, in[1][1], in[1][0])
 }
 
+// BFloat16Scratch is that of a product of bfloat16.
+func (inputGrad) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, _ int) int {
+	return gemm.HalfProductScratch(1, 1, in[1][1], in[1][0])
+}
+
 func (inputGrad) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true} }
 
 func (inputGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 	cin, cout := l.In[1].Shape[0], l.In[1].Shape[1]
+	if l.In[0].Type == number.BFloat16 {
+		return gemm.HalfProduct{
+			Geometry: gemm.Dense(l.Out.Rows), Depth: cout, Width: cin,
+			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
+			W:       gemm.HalfWeights{Data: l.In[1].Half, DepthStride: 1, ColStride: cout},
+			Scratch: l.Scratch, Threads: l.Threads,
+		}.Bind()
+	}
 	return gemm.Product{
 		Geometry: gemm.Dense(l.Out.Rows), Depth: cout, Width: cin,
 		In: l.In[0].Matrix, Out: l.Out.Matrix,
@@ -177,7 +204,21 @@ func (weightGrad) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 	return cost(out, in, rows(in[0]))
 }
 
+// BFloat16Scratch is that of a product of bfloat16.
+func (weightGrad) BFloat16Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
+	return gemm.HalfTransposedScratch(rows(in[0]), out[1], threads)
+}
+
+func half(o kernels.Operand) gemm.Half { return gemm.Half{Data: o.Half, Pitch: o.Pitch} }
+
 func (weightGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
+	if l.In[0].Type == number.BFloat16 {
+		return gemm.HalfTransposed{
+			Geometry: gemm.Dense(l.In[0].Rows), Depth: l.Out.Shape[0], Width: l.Out.Shape[1],
+			In: half(l.In[0]), Grad: half(l.In[1]), Out: l.Out.Matrix,
+			Scratch: l.Scratch, Threads: l.Threads,
+		}.Bind()
+	}
 	return gemm.Transposed{
 		Geometry: gemm.Dense(l.In[0].Rows), Depth: l.Out.Shape[0], Width: l.Out.Shape[1],
 		In: l.In[0].Matrix, Grad: l.In[1].Matrix, Out: l.Out.Matrix, Threads: l.Threads,

@@ -1,0 +1,162 @@
+package kerneltest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"unsafe"
+
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
+	"fluxion/kernels/number"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// checkHalf runs every kernel of the graph that takes bfloat16 on an instruction
+// set that multiplies it, on rounded operands, against the reference of them.
+func (c *testCase) checkHalf(t *testing.T, k *cpu.Kernels, values map[int64]kernels.Array) {
+	t.Helper()
+	for _, n := range c.nodes {
+		kernel, ok := n.Op().(kernels.Kernel)
+		product, native := n.Op().(kernels.NativeProduct)
+		if !ok || !native {
+			continue
+		}
+		h := halfCase{kernel: kernel, product: product}
+		var shapes []tensor.Shape
+		for _, i := range inputsOf(n) {
+			shapes = append(shapes, i.Shape())
+		}
+		if h.types, h.outType = kernels.TypesOf(kernel, number.BFloat16, shapes, n.Shape()); h.types[0] != number.BFloat16 {
+			continue
+		}
+		var given []gorgonia.Value
+		for i, input := range inputsOf(n) {
+			h.in = append(h.in, rounded(values[input.ID()], h.types[i]))
+			given = append(given, dense(h.in[i]))
+		}
+		v, err := n.Op().Do(given...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.want = array(v)
+		t.Run(fmt.Sprintf("%s/%v/%v", k.Name, number.BFloat16, kernel), func(t *testing.T) { h.check(t, k) })
+	}
+}
+
+// halfCase is one kernel with its inputs in a plan of bfloat16.
+type halfCase struct {
+	kernel  kernels.Kernel
+	product kernels.NativeProduct
+	in      []kernels.Array
+	types   []number.Type
+	outType number.Type
+	want    kernels.Array
+}
+
+func (h halfCase) check(t *testing.T, k *cpu.Kernels) {
+	epilogue := kernels.Epilogue{}
+	if f, ok := h.kernel.(kernels.Fuser); ok {
+		epilogue = f.Fuses()
+	}
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, gap := range []int{0, 5} {
+		for _, fused := range slices.Compact([]kernels.Epilogue{{}, {Add: epilogue.Add}, epilogue}) {
+			e := fusedInputs(rng, fused, h.want, h.outType)
+			var results [][]float64
+			for _, threads := range []int{1, 3} {
+				results = append(results, h.run(t, k, threads, gap, e))
+			}
+			if d := difference(results[0], e.want); !(d <= budgets[number.BFloat16]) {
+				t.Errorf("gap %d, epilogue %+v: relative error %.3g, budget %g", gap, fused, d, budgets[number.BFloat16])
+			}
+			if !slices.Equal(results[0], results[1]) {
+				t.Errorf("gap %d, epilogue %+v: 1 and 3 threads give different bits", gap, fused)
+			}
+		}
+	}
+}
+
+// run lays the operands out in poisoned memory, runs the kernel and reads its result.
+func (h halfCase) run(t *testing.T, k *cpu.Kernels, threads, gap int, e fusedOperands) []float64 {
+	pool := cpu.NewPool(threads, k)
+	defer pool.Close()
+	l := kernels.Launch{Out: operandOf(h.want, h.outType, gap, false), Threads: threads}
+	var shapes []tensor.Shape
+	for i, a := range h.in {
+		l.In = append(l.In, operandOf(a, h.types[i], gap, true))
+		shapes = append(shapes, a.Shape)
+	}
+	if w, ok := h.kernel.(kernels.Weighted); ok {
+		for _, i := range w.Weights() { // parameters have no gaps
+			l.In[i] = operandOf(h.in[i], h.types[i], 0, true)
+		}
+	}
+	if e.add.Data != nil {
+		l.Add = operandOf(e.add, h.outType, gap, true)
+	}
+	if e.perImage.Data != nil {
+		l.PerImage = operandOf(e.perImage, number.Float32, 0, true)
+	}
+	l.Scratch = poisoned(h.product.BFloat16Scratch(shapes, h.want.Shape, threads))
+	run := h.kernel.CPU(l)
+	run(pool)
+	run(pool) // nothing may depend on what a run left behind
+	if n := testing.AllocsPerRun(1, func() { run(pool) }); n > 0 && threads == 1 {
+		t.Errorf("a launch allocates %v times", n)
+	}
+	return readOf(t, l.Out)
+}
+
+// poison is a NaN that no kernel writes, twice in a float32.
+const poison = 0x7fc1
+
+func poisoned(floats int) []float32 {
+	data := make([]float32, floats)
+	half := halves(data)
+	for i := range half {
+		half[i] = poison
+	}
+	return data
+}
+
+func halves(data []float32) []uint16 {
+	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(data))), 2*len(data))
+}
+
+// operandOf is operand of an element type, with rows of bfloat16 at odd addresses where there is a gap.
+func operandOf(a kernels.Array, of number.Type, gap int, fill bool) kernels.Operand {
+	o := operand(a, gap, fill)
+	if o.Type = of; of != number.BFloat16 {
+		return o
+	}
+	o.Half = halves(poisoned(guard + (o.Rows*o.Pitch+1)/2 + guard))[2*guard+gap:]
+	for i, x := range a.Data {
+		if fill {
+			o.Half[i/o.Cols*o.Pitch+i%o.Cols] = number.Narrow(float32(x))
+		}
+	}
+	o.Data = nil
+	return o
+}
+
+// readOf is read of an element type.
+func readOf(t *testing.T, o kernels.Operand) []float64 {
+	t.Helper()
+	if o.Type != number.BFloat16 {
+		return read(t, o)
+	}
+	var values []float64
+	for i, x := range o.Half {
+		switch r, c := i/o.Pitch, i%o.Pitch; {
+		case r < o.Rows && c < o.Cols:
+			values = append(values, float64(number.Widen(x)))
+		case x != poison:
+			t.Fatalf("wrote outside the result, %d elements behind its start", i)
+		}
+	}
+	return values
+}
