@@ -82,9 +82,16 @@ func NewCPUTarget(threads int) CPUTarget {
 
 func targetOf(k *cpu.Kernels, threads int) CPUTarget { return CPUTarget{threads, k.Half != nil} }
 
-func (t CPUTarget) String() string { return fmt.Sprintf("a CPU with %d threads", t.Threads) }
+func (t CPUTarget) String() string {
+	products := ""
+	if t.Half {
+		products = " and products of bf16"
+	}
+	return fmt.Sprintf("a CPU with %d threads%s", t.Threads, products)
+}
 
-// Precision is float32: bfloat16 saves memory here, not time.
+// Precision is float32: Winograd's convolution makes up for the two products
+// that AVX512-BF16 does for one of float32, and everything else is float32 anyway.
 func (CPUTarget) Precision() number.Type { return number.Float32 }
 
 // Row is 0: kernels read their parameters where the host has them.

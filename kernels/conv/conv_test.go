@@ -9,6 +9,15 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
+// TestHalf has more rows than a block, more channels than a group or a panel, and
+// an odd number of each.
+func TestHalf(t *testing.T) {
+	in := []kerneltest.Input{kerneltest.Shape(3, 11, 9, 53), kerneltest.Shape(3, 3, 53, 67), kerneltest.Shape(67)}
+	for _, o := range []Options{Same(3), {Stride: 2, PadBottom: 1, PadRight: 1}} {
+		kerneltest.CheckHalf(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], o) })
+	}
+}
+
 func TestConv2D(t *testing.T) {
 	asymmetric := Options{Stride: 2, PadBottom: 1, PadRight: 1}
 	for _, c := range []struct {

@@ -15,6 +15,19 @@ import (
 	"gorgonia.org/tensor"
 )
 
+// CheckHalf runs only the kernels of the operator and its gradients that multiply
+// bfloat16, on the instruction sets of this machine that do: for large shapes.
+func CheckHalf(t *testing.T, inputs []Input, build func(in []*gorgonia.Node) *gorgonia.Node) {
+	t.Helper()
+	c := newCase(t, inputs, build)
+	values := c.evaluate(c.given)
+	for _, name := range cpu.Names() {
+		if k, err := cpu.Select(name); err == nil && k.Half != nil {
+			c.checkHalf(t, k, values)
+		}
+	}
+}
+
 // checkHalf runs every kernel of the graph that takes bfloat16 on an instruction
 // set that multiplies it, on rounded operands, against the reference of them.
 func (c *testCase) checkHalf(t *testing.T, k *cpu.Kernels, values map[int64]kernels.Array) {
