@@ -127,6 +127,26 @@ def assemble(module, ptx, gpu):
     return lines
 
 
+def fix_addresses():
+    """Lets the programs we start have the same addresses every time. NVRTC decides some ties by address: with
+    addresses at random, one compilation of groupnorm.cu in twenty gives other registers. Containers may refuse."""
+    no_randomization = 0x0040000  # of personality(2)
+    return ctypes.CDLL(None).personality(no_randomization) >= 0
+
+
+def compile_apart(path, target, output, tries):
+    """compile_ptx in a process of its own, whose heap knows of no other module. Of several tries the first counts
+    that gives what is in the output already."""
+    for _ in range(tries):
+        run = subprocess.run([sys.executable, "-X", "utf8", __file__, "--compile", target, path], capture_output=True)
+        if run.returncode != 0:
+            raise SystemExit(run.stderr.decode().strip())
+        ptx = run.stdout.decode()
+        if ptx == read(output):
+            break
+    return ptx
+
+
 def jobs(names):
     paths = sorted(glob.glob("kernels/**/*.cu", recursive=True))
     stems = [os.path.basename(p)[: -len(".cu")] for p in paths]
@@ -153,20 +173,25 @@ def read(path):
 def main():
     parser = argparse.ArgumentParser(prog="scripts/ptx.sh")
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--compile", metavar="TARGET", help=argparse.SUPPRESS)  # see compile_apart
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
+    if options.compile:
+        sys.stdout.write(compile_ptx(options.names[0], options.compile))
+        return
+    tries = 1 if fix_addresses() else 5
     work = list(jobs(options.names))
-    with concurrent.futures.ProcessPoolExecutor() as pool:
-        compiled = list(pool.map(compile_ptx, *zip(*work))) if work else []
-        modules, files, tasks = [], {}, []
-        for (path, target), ptx in zip(work, compiled):
-            module = os.path.basename(path)[: -len(".cu")] + ("" if target == "compute_80" else "_" + target)
-            modules.append(module)
-            files[os.path.join(os.path.dirname(path), module + ".ptx")] = ptx
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        files, tasks = {}, []
+        modules = [os.path.basename(path)[: -len(".cu")] + ("" if target == "compute_80" else "_" + target) for path, target in work]
+        outputs = [os.path.join(os.path.dirname(path), name + ".ptx") for (path, _), name in zip(work, modules)]
+        compiled = pool.map(lambda job, output: compile_apart(*job, output, tries), work, outputs)
+        for (path, target), module, output, ptx in zip(work, modules, outputs, compiled):
+            files[output] = ptx
             if "/testdata/" not in path:  # kernels that only tests run are not in the table
                 tasks += [(module, ptx, gpu) for gpu in GPUS[target]]
         tasks.sort(key=lambda task: -len(task[1]))  # the longest first, for they take longest
-        built = list(pool.map(assemble, *zip(*tasks))) if tasks else []
+        built = list(pool.map(assemble, *zip(*tasks))) if tasks else []  # ptxas, a process each
 
     before = [tuple(line.split("\t")) for line in read(TABLE).splitlines()[1:]]
     lines = [tuple(map(str, line)) for of in built for line in of]
