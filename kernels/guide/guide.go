@@ -1,0 +1,182 @@
+// Package guide makes of a network's output what a sampler goes on with, where
+// that takes a look at whole images:
+//
+//	y ← u + g (y − u)                      guidance, away from a second output u
+//	y ← φ y std(y before)/std(y) + (1−φ) y  Lin et al. (2024), equations 15, 16
+//	x̂ = X.Z z + X.Y y
+//	x̂ ← clip(x̂, ±s)/s, s = max(1, percentile of |x̂|)   Saharia et al., "Imagen" (2022), section 2.3
+//	x̂ ← clip(x̂, ±1)                                    if asked for
+//
+// and y changed so that it says x̂. Deviations and percentiles are those of one
+// image: a sample does not depend on the batch it is made in. x̂ may be kept, for
+// networks that are given their last one.
+package guide
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
+	"fluxion/kernels/draw"
+)
+
+// Step is what changes from step to step.
+type Step struct {
+	Guidance   float32 // g, with a second output
+	Rescale    float32 // φ in [0, 1]; 0: none. With a second output only
+	Percentile float32 // as a share in (0, 1]; 0: none
+	XZ, XY     float32 // x̂ = XZ z + XY y; where XY is 0, x̂ is not limited
+	Clip       bool
+}
+
+// Operands are the addresses of a launch. Y is updated in place.
+type Operands struct {
+	Z, Y          cpu.Matrix
+	Unconditional cpu.Matrix    // the second output, u; Data is nil without
+	Estimates     [2]cpu.Matrix // receive x̂; Data is nil where there is none
+}
+
+// Kernel is the guidance of a batch.
+type Kernel struct{ draw.Shape }
+
+func (k Kernel) String() string { return "guide " + k.Shape.String() }
+
+// Cost of one launch with every part of it in use but the percentile.
+func (k Kernel) Cost() kernels.Cost {
+	n := int64(k.Images) * int64(k.Values())
+	return kernels.Cost{FLOPs: 20 * n, Bytes: 16 * n}
+}
+
+// Check reports why a launch would not fit.
+func (k Kernel) Check(o Operands) error {
+	named := map[string]cpu.Matrix{"z": o.Z, "y": o.Y}
+	for name, m := range map[string]cpu.Matrix{"unconditional y": o.Unconditional, "x̂": o.Estimates[0], "second x̂": o.Estimates[1]} {
+		if m.Data != nil {
+			named[name] = m
+		}
+	}
+	if err := k.Shape.Check(named); err != nil {
+		return fmt.Errorf("%v: %w", k, err)
+	}
+	return nil
+}
+
+// CPU binds the kernel to its operands; it panics where Check reports an error.
+// Every run reads the step anew.
+func (k Kernel) CPU(s *Step, o Operands) func(p *cpu.Pool) {
+	if err := k.Check(o); err != nil {
+		panic(err)
+	}
+	magnitudes := make([]float32, k.Images*k.Values())
+	task := func(image, _ int) {
+		rows := k.rows(image)
+		if o.Unconditional.Data != nil {
+			rows.guide(s, &o)
+		}
+		if s.XY != 0 && (s.Percentile > 0 || s.Clip) {
+			limit := float32(1)
+			if s.Percentile > 0 {
+				limit = rows.limit(s, &o, magnitudes[image*k.Values():][:k.Values()])
+			}
+			rows.clip(s, &o, limit)
+		}
+		for _, e := range o.Estimates {
+			if e.Data != nil {
+				rows.estimate(s, &o, e)
+			}
+		}
+	}
+	return func(p *cpu.Pool) { p.Run(k.Images, task) }
+}
+
+// rows of one image.
+type rows struct{ from, to int }
+
+func (k Kernel) rows(image int) rows { return rows{image * k.Pixels, (image + 1) * k.Pixels} }
+
+// sums are those of values and of their squares.
+type sums struct{ first, second float64 }
+
+func (s *sums) add(x float32) {
+	s.first += float64(x)
+	s.second += float64(x) * float64(x)
+}
+
+// spread is the sum of squared deviations of n values.
+func (s sums) spread(n float64) float64 { return s.second - s.first*s.first/n }
+
+// The explicit float32() of each product keeps compilers from fusing it with
+// the addition: the same bits everywhere.
+func (r rows) guide(s *Step, o *Operands) {
+	var before, after sums
+	for i := r.from; i < r.to; i++ {
+		y := o.Y.Row(i)
+		for j, u := range o.Unconditional.Row(i) {
+			before.add(y[j])
+			y[j] = u + float32(s.Guidance*(y[j]-u))
+			after.add(y[j])
+		}
+	}
+	if s.Rescale == 0 {
+		return
+	}
+	f := factor(s.Rescale, before, after, float64((r.to-r.from)*o.Y.Cols))
+	for i := r.from; i < r.to; i++ {
+		for j, y := range o.Y.Row(i) {
+			o.Y.Row(i)[j] = f * y
+		}
+	}
+}
+
+// factor of the rescaling; where nothing deviates, nothing is rescaled.
+func factor(phi float32, before, after sums, n float64) float32 {
+	ratio := math.Sqrt(before.spread(n) / after.spread(n))
+	if !(after.spread(n) > 0) || !(before.spread(n) >= 0) {
+		ratio = 1
+	}
+	return float32(float64(phi)*ratio + (1 - float64(phi)))
+}
+
+func (s *Step) x(z, y float32) float32 { return float32(s.XZ*z) + float32(s.XY*y) }
+
+// limit is the percentile of |x̂|, interpolated between two values, at least 1.
+func (r rows) limit(s *Step, o *Operands, magnitudes []float32) float32 {
+	n := 0
+	for i := r.from; i < r.to; i++ {
+		z := o.Z.Row(i)
+		for j, y := range o.Y.Row(i) {
+			magnitudes[n] = float32(math.Abs(float64(s.x(z[j], y))))
+			n++
+		}
+	}
+	slices.Sort(magnitudes)
+	whole, part := math.Modf(float64(s.Percentile) * float64(n-1))
+	low := magnitudes[int(whole)]
+	high := magnitudes[min(int(whole)+1, n-1)]
+	return max(1, low+float32(float32(part)*(high-low)))
+}
+
+// clip keeps x̂ within ±limit and divides it by that.
+func (r rows) clip(s *Step, o *Operands, limit float32) {
+	for i := r.from; i < r.to; i++ {
+		y, z := o.Y.Row(i), o.Z.Row(i)
+		for j := range y {
+			x := s.x(z[j], y[j])
+			if to := min(max(x, -limit), limit) / limit; to != x {
+				y[j] += (to - x) / s.XY
+			}
+		}
+	}
+}
+
+func (r rows) estimate(s *Step, o *Operands, to cpu.Matrix) {
+	for i := r.from; i < r.to; i++ {
+		y, z := o.Y.Row(i), o.Z.Row(i)
+		for j, x := range to.Row(i) {
+			x = s.x(z[j], y[j])
+			to.Row(i)[j] = x
+		}
+	}
+}
