@@ -24,6 +24,11 @@ type BuildOptions struct {
 	Batch         int
 	Height, Width int          // 0: as the configuration's sample_size
 	Dtype         tensor.Dtype // Float32 if it is the zero value
+
+	// Beside is a network whose graph, inputs and batch this one shares; its
+	// parameters are others, and Prefix begins the names of their nodes.
+	Beside *Graph
+	Prefix string
 }
 
 // Graph is a network without values.
@@ -82,8 +87,24 @@ func (o BuildOptions) complete(c Config) (BuildOptions, error) {
 }
 
 func build(c Config, o BuildOptions) *Graph {
-	g := gorgonia.NewGraph()
 	b := builder{config: c, params: map[string]*gorgonia.Node{}}
+	out := inputs(c, o)
+	g := out.G
+	for _, p := range out.Params {
+		n := gorgonia.NewTensor(g, o.Dtype, len(p.Shape), gorgonia.WithShape(p.Shape...), gorgonia.WithName(o.Prefix+p.Name))
+		b.params[p.Name] = n
+		out.Nodes = append(out.Nodes, n)
+	}
+	out.Output = b.forward(out.Sample, out.Time, out.Class)
+	return out
+}
+
+// inputs are the network's own, or those of the one beside it.
+func inputs(c Config, o BuildOptions) *Graph {
+	if b := o.Beside; b != nil {
+		return &Graph{G: b.G, Sample: b.Sample, Time: b.Time, Class: b.Class, Params: c.Params()}
+	}
+	g := gorgonia.NewGraph()
 	out := &Graph{
 		G:      g,
 		Sample: gorgonia.NewTensor(g, o.Dtype, 4, gorgonia.WithShape(o.Batch, o.Height, o.Width, c.InChannels), gorgonia.WithName("sample")),
@@ -96,12 +117,6 @@ func build(c Config, o BuildOptions) *Graph {
 	case c.Conditional():
 		out.Class = gorgonia.NewVector(g, o.Dtype, gorgonia.WithShape(o.Batch), gorgonia.WithName("class_labels"))
 	}
-	for _, p := range out.Params {
-		n := gorgonia.NewTensor(g, o.Dtype, len(p.Shape), gorgonia.WithShape(p.Shape...), gorgonia.WithName(p.Name))
-		b.params[p.Name] = n
-		out.Nodes = append(out.Nodes, n)
-	}
-	out.Output = b.forward(out.Sample, out.Time, out.Class)
 	return out
 }
 

@@ -256,7 +256,7 @@ func (o *benchOptions) sampleStep(dev device.Device, config nets.Config, precisi
 	if err != nil {
 		return work{}, err
 	}
-	request := generate.Request{Table: table, Guidance: 1, Seeds: make([]int64, o.batch)}
+	request := generate.Request{Table: table, Guidance: generate.Guidance{Scale: 1}, Seeds: make([]int64, o.batch)}
 	if err := g.Run(context.Background(), request, func(int, []byte) error { return nil }); err != nil {
 		return work{}, errors.Join(err, free())
 	}

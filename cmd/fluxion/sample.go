@@ -26,11 +26,11 @@ import (
 
 type sampleOptions struct {
 	samplingFlags
+	guidanceFlags
 	model, out, class, weights, device, precision, seeds string
 	count, batch, threads, columns                       int
 	seed                                                 uint64
-	guidance                                             float64
-	clip, json                                           bool
+	json                                                 bool
 }
 
 func newSample() *cobra.Command {
@@ -49,6 +49,7 @@ on any grid, by any sampler; fluxion trace --list says what there is. Options of
 samplers that the chosen one does not take are refused.`,
 		Example: `  fluxion sample --model runs/glyphs-tiny --out out --count 64
   fluxion sample --model runs/glyphs-tiny --out sevens --seeds 0-9,42 --class 7 --guidance 2
+  fluxion sample --model runs/glyphs-tiny --out strong --count 64 --guidance 4 --guidance-interval 0.3,5 --guidance-rescale 0.7
   fluxion sample --model runs/glyphs-tiny --out fast --count 64 --schedule cosine --grid karras --sampler dpm++-2m --steps 12`,
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
 	}
@@ -63,8 +64,7 @@ samplers that the chosen one does not take are refused.`,
 	f.IntVar(&o.batch, "batch", 32, "images made together; no effect on them")
 	f.StringVar(&o.weights, "weights", "ema", "ema (averaged) or raw")
 	f.Uint64Var(&o.seed, "seed", 0, "key of all randomness")
-	f.Float64Var(&o.guidance, "guidance", 1, "classifier-free guidance; 1 is none")
-	f.BoolVar(&o.clip, "clip", false, "clip the predicted image to the range of pixels in every step")
+	o.guidanceFlags.add(f)
 	f.IntVar(&o.columns, "columns", 10, "images in a row of the grid")
 	f.StringVar(&o.device, "device", "auto", deviceHelp)
 	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
@@ -100,6 +100,14 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return usageError{err}
 	}
+	guidance, err := o.guidanceFlags.parse()
+	if err != nil {
+		return err
+	}
+	guide, err := o.readGuide(model, o.weights == "ema")
+	if err != nil {
+		return err
+	}
 	classOf, err := o.classes(model)
 	if err != nil {
 		return err
@@ -113,7 +121,7 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) error {
 	}
 	begin := time.Now()
 	if len(missing) > 0 {
-		if err := o.make(ctx, out, model, run, missing, classOf); err != nil {
+		if err := o.make(ctx, out, job{model, guide, run, guidance, classOf}, missing); err != nil {
 			return err
 		}
 	}
@@ -184,8 +192,8 @@ func (o *sampleOptions) classes(m *train.Model) (func(seed int64) int, error) {
 		total--
 	}
 	switch {
-	case !m.Config.Conditional() && o.guidance != 1:
-		return nil, usagef("--guidance %g: the model knows no classes to guide to", o.guidance)
+	case !m.Config.Conditional() && o.classFree():
+		return nil, usagef("--guidance %g: the model knows no classes to guide to; want a weaker model to guide away from, --guide MODEL", o.guidance)
 	case !m.Config.Conditional():
 		if o.class != "all" && o.class != "none" {
 			return nil, usagef("--class %s: the model knows no classes", o.class)
@@ -193,8 +201,8 @@ func (o *sampleOptions) classes(m *train.Model) (func(seed int64) int, error) {
 		return func(int64) int { return 0 }, nil
 	case total < 1:
 		return nil, usagef("the model's class_embed_type %q cannot be given on the command line", m.Config.ClassEmbedType)
-	case o.guidance != 1 && !m.Guided:
-		return nil, usagef("--guidance needs a model that was trained without labels, too (label_drop)")
+	case o.classFree() && !m.Guided:
+		return nil, usagef("--guidance needs a model that was trained without labels, too (label_drop), or a weaker one, --guide MODEL")
 	case o.class == "all":
 		return func(seed int64) int { return int(seed % int64(total)) }, nil
 	case o.class == "none" && m.Guided:
@@ -227,8 +235,17 @@ func (o *sampleOptions) missing(seeds []int64) ([]int64, error) {
 	return list, nil
 }
 
+// job is what to sample with.
+type job struct {
+	model, guide *train.Model // guide is nil without autoguidance
+	run          samplingRun
+	guidance     generate.Guidance
+	classOf      func(seed int64) int
+}
+
 // make generates images and writes them while the next batch is computed.
-func (o *sampleOptions) make(ctx context.Context, out io.Writer, m *train.Model, run samplingRun, seeds []int64, classOf func(int64) int) (err error) {
+func (o *sampleOptions) make(ctx context.Context, out io.Writer, j job, seeds []int64) (err error) {
+	m, run := j.model, j.run
 	dev, err := openDevice(o.device, o.threads)
 	if err != nil {
 		return err
@@ -247,24 +264,30 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, m *train.Model,
 	if run.adaptive != nil {
 		batch = 1 // steps depend on the image
 	}
-	step, err := generate.NewStep(generate.Options{
-		Config: m.Config, Height: height, Width: width, Batch: batch, Guided: o.guidance != 1, Slots: run.slots, Calls: len(run.table.Rows),
+	options := generate.Options{
+		Config: m.Config, Height: height, Width: width, Batch: batch, Guided: o.classFree(), Reduced: j.guidance.Reduces(), Slots: run.slots, Calls: len(run.table.Rows),
 		Target: dev.Target(), Precision: precision,
-	})
+	}
+	weights := m.Weights
+	if j.guide != nil {
+		options.Guide = &j.guide.Config
+		weights = slices.Concat(weights, j.guide.Weights)
+	}
+	step, err := generate.NewStep(options)
 	if err != nil {
 		return err
 	}
 	if channels != 1 && channels != 3 {
 		return modelError{o.model, fmt.Errorf("images of %d channels cannot be written as PNG, want 1 or 3", channels)}
 	}
-	generator, free, err := load(dev, step, m.Weights)
+	generator, free, err := load(dev, step, weights)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, free()) }()
-	request := generate.Request{Table: run.table, Adaptive: run.adaptive, Seed: o.seed, Seeds: seeds, Guidance: o.guidance, Clip: o.clip, NullClass: m.Config.NumClassEmbeds - 1}
+	request := generate.Request{Table: run.table, Adaptive: run.adaptive, Seed: o.seed, Seeds: seeds, Guidance: j.guidance, Clip: o.clip, NullClass: m.Config.NumClassEmbeds - 1}
 	for _, s := range seeds {
-		request.Classes = append(request.Classes, classOf(s))
+		request.Classes = append(request.Classes, j.classOf(s))
 	}
 	if o.json {
 		jsonFace{out}.emit("start", map[string]any{"model": m.Path, "images": len(seeds), "device": dev.Describe(), "precision": precision.String(), "planned_bytes": plan.Bytes(step.Sizes())})

@@ -51,13 +51,13 @@ func (g *Generator) adapt(ctx context.Context, r Request, i int) ([]byte, error)
 		if err := g.program.Write(sample, values); err != nil {
 			return nil, err
 		}
-		u := update.Step{B: 1, Store: -1, Guidance: float32(r.Guidance), Clip: r.Clip, Seeds: *g.seeds}
-		if x, err := q.X(); err == nil {
-			u.XZ, u.XY = float32(x.Z/q.Input), float32(x.Y)
+		x, err := q.X()
+		if err != nil {
+			x = process.Linear{} // nothing is limited where there is no x̂
 		}
-		err := g.program.RunSteps(1, func(int) error {
-			*g.update = u
-			g.times.Set(float32(q.NetworkTime))
+		x.Z /= q.Input
+		err = g.program.RunSteps(1, func(int) error {
+			g.call(&update.Step{B: 1, Store: -1, Seeds: *g.seeds}, r, q, x)
 			return nil
 		})
 		if err != nil {

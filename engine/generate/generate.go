@@ -14,6 +14,7 @@ import (
 	"fluxion/kernels/cast"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/feed"
+	"fluxion/kernels/guide"
 	"fluxion/kernels/number"
 	"fluxion/kernels/update"
 	"fluxion/nets"
@@ -26,10 +27,12 @@ import (
 type Options struct {
 	Config        nets.Config
 	Height, Width int
-	Batch         int  // images made together
-	Guided        bool // evaluate every image without its class, too
-	Slots         int  // outputs of earlier calls that the sampler combines
-	Calls         int  // of the network for an image, as far as they are known: what a GPU sets up together
+	Batch         int          // images made together
+	Guided        bool         // evaluate every image without its class, too
+	Guide         *nets.Config // of a second, weaker network, away from which is guided: Karras et al., "Guiding a Diffusion Model with a Bad Version of Itself" (2024); nil: none
+	Reduced       bool         // guidance looks at whole images: Guidance.Rescale, Guidance.Percentile
+	Slots         int          // outputs of earlier calls that the sampler combines
+	Calls         int          // of the network for an image, as far as they are known: what a GPU sets up together
 	Target        plan.Target
 	Precision     number.Type
 }
@@ -48,8 +51,10 @@ type Step struct {
 	weights *plan.Plan // brings the copy of the weights that products read up to date; nil in float32
 	pixels  *gorgonia.Node
 	shape   draw.Shape
+	second  *nets.Graph // of Guide
 	seeds   *draw.Seeds
 	update  *update.Step
+	guide   *guide.Step // of a stage before the update; nil where the update guides
 	times   *feed.Vector
 }
 
@@ -83,10 +88,13 @@ func NewStep(o Options) (*Step, error) {
 		next.In = append(next.In, plan.Ref{Node: slot})
 	}
 	c.Before = []plan.Stage{{Kernel: s.times, Out: plan.Ref{Node: g.Time}}}
-	c.After = []plan.Stage{next}
 	for i, p := range g.Params {
 		c.Parameters = append(c.Parameters, plan.Parameter{Node: g.Nodes[i], Offset: p.Offset})
 	}
+	if err := s.addGuide(&c); err != nil {
+		return nil, err
+	}
+	c.After = append(c.After, next)
 	if s.Plan, err = plan.Compile(c); err != nil {
 		return nil, err
 	}
@@ -153,8 +161,8 @@ type Request struct {
 	Seeds     []int64   // the number of each image
 	Classes   []int     // of each image; nil for an unconditional network
 	NullClass int       // the class that stands for none
-	Guidance  float64   // 1: the conditional output alone
-	Clip      bool      // clip the predicted image to the range of pixels
+	Guidance  Guidance
+	Clip      bool // clip the predicted image to the range of pixels
 
 	memory sampler.Memory // of the table
 }
@@ -262,9 +270,7 @@ func (g *Generator) classes(r Request, at func(i int) int) error {
 func (g *Generator) set(r Request, call int) error {
 	row := r.Table.Rows[call]
 	u := update.Step{
-		A: float32(row.A), C: float32(row.C), Guidance: float32(r.Guidance),
-		Clip: r.Clip, XZ: float32(row.X.Z), XY: float32(row.X.Y),
-		Count: uint32(call), Pixels: call == len(r.Table.Rows)-1, Seeds: *g.seeds,
+		A: float32(row.A), C: float32(row.C), Count: uint32(call), Pixels: call == len(r.Table.Rows)-1, Seeds: *g.seeds,
 	}
 	access := r.memory.Rows[call]
 	u.B, u.Store = float32(row.B[0]), access.Store
@@ -272,8 +278,7 @@ func (g *Generator) set(r Request, call int) error {
 	for slot, c := range access.Slots {
 		u.History[slot] = float32(c)
 	}
-	*g.update = u
-	g.times.Set(float32(row.Call.NetworkTime))
+	g.call(&u, r, row.Call, row.X)
 	return nil
 }
 

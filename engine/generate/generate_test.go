@@ -85,7 +85,7 @@ func picturesOn(t *testing.T, d device.Device, precision number.Type, method str
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := Request{Table: table, Adaptive: adaptive, Seed: 9, Seeds: seeds, NullClass: classes, Guidance: guidance}
+	r := Request{Table: table, Adaptive: adaptive, Seed: 9, Seeds: seeds, NullClass: classes, Guidance: Guidance{Scale: guidance}}
 	for _, seed := range seeds {
 		r.Classes = append(r.Classes, int(seed%classes))
 	}

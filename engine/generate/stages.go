@@ -92,7 +92,7 @@ func (u updateStage) Cost([]tensor.Shape, tensor.Shape) kernels.Cost {
 func (u updateStage) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := u.step
 	o := update.Operands{Z: s.half(l.Out.Matrix, 0), Y: s.half(l.In[0].Matrix, 0), Pixels: l.In[1].Bytes[:l.In[1].Cols]}
-	if s.Guided {
+	if s.Guided && s.guide == nil {
 		o.Unconditional = s.half(l.In[0].Matrix, 1)
 	}
 	for _, slot := range l.In[2:] {
@@ -105,10 +105,14 @@ func (updateStage) CUDAScratch(cuda.Launch) int { return 0 }
 
 func (u updateStage) CUDA(l cuda.Launch) []cuda.Call {
 	s := u.step
-	return u.kernel().CUDA(update.CUDAOperands{
+	o := update.CUDAOperands{
 		Z: s.part(l.Out, 0), Second: s.part(l.Out, 1), Y: s.part(l.In[0], 0), Unconditional: s.part(l.In[0], 1),
 		History: l.In[2:], Pixels: l.In[1].Address,
-	}, l.Parameters)
+	}
+	if s.guide != nil {
+		o.Unconditional = cuda.Operand{} // guided already
+	}
+	return u.kernel().CUDA(o, l.Parameters)
 }
 
 func (u updateStage) ParameterBytes() int { return u.kernel().ParameterBytes() }

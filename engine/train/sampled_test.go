@@ -74,7 +74,7 @@ func (s sampled) pictures(t *testing.T, schedule, method string, o sampler.Optio
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := generate.Request{Seed: 3, Guidance: 1}
+	r := generate.Request{Seed: 3, Guidance: generate.Guidance{Scale: 1}}
 	for i := range pictured {
 		r.Seeds, r.Classes = append(r.Seeds, int64(i)), append(r.Classes, i)
 	}

@@ -260,7 +260,7 @@ func pictures(t *testing.T, deviceName, method string, guidance float64, precisi
 	}
 	var all []byte
 	r := generate.Request{
-		Table: table, Seed: 5, Seeds: []int64{7, 3, 11}, Classes: []int{1, 2, 3}, NullClass: classes, Guidance: guidance, Clip: true,
+		Table: table, Seed: 5, Seeds: []int64{7, 3, 11}, Classes: []int{1, 2, 3}, NullClass: classes, Guidance: generate.Guidance{Scale: guidance}, Clip: true,
 	}
 	if err := g.Run(context.Background(), r, func(_ int, pixels []byte) error {
 		all = append(all, pixels...)

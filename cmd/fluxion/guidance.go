@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fluxion/engine/generate"
+	"fluxion/engine/scheduler"
+	"fluxion/engine/train"
+
+	"github.com/spf13/pflag"
+)
+
+// guidanceFlags say how a network's outputs become one.
+type guidanceFlags struct {
+	guidance, rescale, threshold float64
+	interval, guide              string
+	clip                         bool
+}
+
+func (o *guidanceFlags) add(f *pflag.FlagSet) {
+	f.Float64Var(&o.guidance, "guidance", 1, "classifier-free guidance, or away from --guide; 1 is none")
+	f.StringVar(&o.interval, "guidance-interval", "", "LO,HI: noise levels σ/α between which is guided; the default is all")
+	f.Float64Var(&o.rescale, "guidance-rescale", 0, "φ from 0 to 1: how far guided outputs get back their deviation (Lin et al.)")
+	f.StringVar(&o.guide, "guide", "", "autoguidance: a second, weaker model away from which is guided")
+	f.Float64Var(&o.threshold, "dynamic-threshold", 0, "share of pixels, such as 0.995, beyond which the predicted image is scaled back (Imagen); 0: none")
+	f.BoolVar(&o.clip, "clip", false, "clip the predicted image to the range of pixels in every step")
+}
+
+// classFree says that images are evaluated without their class, too.
+func (o *guidanceFlags) classFree() bool { return o.guidance != 1 && o.guide == "" }
+
+// parse checks the flags against each other.
+func (o *guidanceFlags) parse() (generate.Guidance, error) {
+	g := generate.Guidance{Scale: o.guidance, Rescale: o.rescale, Percentile: o.threshold}
+	switch {
+	case !(o.guidance >= 0):
+		return g, usagef("--guidance %g: want 0 or more; 1 is none", o.guidance)
+	case !(o.rescale >= 0 && o.rescale <= 1):
+		return g, usagef("--guidance-rescale %g: want a number from 0 to 1", o.rescale)
+	case !(o.threshold >= 0 && o.threshold <= 1):
+		return g, usagef("--dynamic-threshold %g: want a share from 0 to 1, such as 0.995", o.threshold)
+	case o.threshold > 0 && o.clip:
+		return g, usagef("--dynamic-threshold keeps images in the range of pixels itself; leave out --clip")
+	case o.guidance == 1 && (o.interval != "" || o.rescale != 0 || o.guide != ""):
+		return g, usagef("--guidance-interval, --guidance-rescale and --guide need --guidance other than 1, such as 2")
+	}
+	if o.interval == "" {
+		return g, nil
+	}
+	low, high, _ := strings.Cut(o.interval, ",")
+	for i, text := range []string{low, high} {
+		x, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+		if err != nil || !(x >= 0) {
+			return g, usagef("--guidance-interval %s: want LO,HI in σ/α, as in 0.3,5", o.interval)
+		}
+		g.Interval[i] = x
+	}
+	if g.Interval[0] >= g.Interval[1] {
+		return g, usagef("--guidance-interval %s: want LO below HI, as in 0.3,5", o.interval)
+	}
+	return g, nil
+}
+
+// readGuide reads the second model, which must speak of the same images in the
+// same terms as the first.
+func (o *guidanceFlags) readGuide(m *train.Model, average bool) (*train.Model, error) {
+	if o.guide == "" {
+		return nil, nil
+	}
+	second, err := train.ReadModel(o.guide, average)
+	if err != nil {
+		return nil, modelError{o.guide, err}
+	}
+	a, b := m.Config, second.Config
+	if !slices.Equal(a.SampleSize, b.SampleSize) || a.InChannels != b.InChannels || a.NumClassEmbeds != b.NumClassEmbeds || a.ClassEmbedType != b.ClassEmbedType {
+		return nil, modelError{o.guide, fmt.Errorf("its images of %v pixels, %d channels and %d classes are not the model's, of %v, %d and %d; want a weaker model of the same data",
+			b.SampleSize, b.InChannels, b.NumClassEmbeds, a.SampleSize, a.InChannels, a.NumClassEmbeds)}
+	}
+	own, err := scheduler.Of(m.Process)
+	if err != nil {
+		return nil, modelError{m.Path, err}
+	}
+	other, err := scheduler.Of(second.Process)
+	if err != nil {
+		return nil, modelError{o.guide, err}
+	}
+	if !bytes.Equal(own.Bytes(), other.Bytes()) {
+		return nil, modelError{o.guide, fmt.Errorf("it was trained on %v, the model on %v; want a model trained on the same schedule, its modifiers included, and output", second.Process, m.Process)}
+	}
+	return second, nil
+}

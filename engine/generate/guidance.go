@@ -1,0 +1,132 @@
+package generate
+
+import (
+	"fmt"
+
+	"fluxion/engine/plan"
+	"fluxion/engine/process"
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
+	"fluxion/kernels/cuda"
+	"fluxion/kernels/guide"
+	"fluxion/kernels/update"
+	"fluxion/nets"
+
+	"gorgonia.org/tensor"
+)
+
+// Guidance says how a network's outputs become one. The zero value is none but
+// for Scale, which is 1 where there is none.
+type Guidance struct {
+	Scale float64 // y_u + Scale (y − y_u), with y_u of no class, or of a second network
+	// Interval of σ/α within which is guided; 0, 0 is everywhere. Kynkäänniemi et
+	// al., "Applying Guidance in a Limited Interval…" (2024).
+	Interval   [2]float64
+	Rescale    float64 // φ of Lin et al. (2024), equation 16; 0: none
+	Percentile float64 // dynamic thresholding (Imagen), a share in (0, 1]; 0: none
+}
+
+// Reduces reports whether a step must look at whole images: see Options.Reduced.
+func (g Guidance) Reduces() bool { return g.Rescale != 0 || g.Percentile != 0 }
+
+// at is the guidance at a noise level; outside the interval it is 1.
+func (g Guidance) at(q process.Point) float64 {
+	if g.Interval == [2]float64{} {
+		return g.Scale
+	}
+	if ratio := q.Sigma / q.Alpha; ratio >= g.Interval[0] && ratio <= g.Interval[1] {
+		return g.Scale
+	}
+	return 1
+}
+
+// addGuide puts the second network and the stage that guides into the plan.
+func (s *Step) addGuide(c *plan.Options) error {
+	if s.Guided && s.Guide != nil {
+		return fmt.Errorf("guided away from no class and from a second network, want one of the two")
+	}
+	in := []plan.Ref{{Node: s.Graph.Sample}}
+	if s.Guide != nil {
+		g, err := nets.Build(*s.Guide, nets.BuildOptions{
+			Batch: s.Batch, Height: s.Height, Width: s.Width, Dtype: tensor.Float32, Beside: s.Graph, Prefix: "guide.",
+		})
+		if err != nil {
+			return err
+		}
+		s.second = g
+		for i, p := range g.Params {
+			c.Parameters = append(c.Parameters, plan.Parameter{Node: g.Nodes[i], Offset: c.FlatSize + p.Offset})
+		}
+		c.FlatSize += nets.FlatSize(g.Params)
+		c.Outputs = append(c.Outputs, g.Output)
+		in = append(in, plan.Ref{Node: g.Output})
+	}
+	if s.Guide == nil && !s.Reduced {
+		return nil
+	}
+	s.guide = &guide.Step{}
+	c.After = append(c.After, plan.Stage{Kernel: guideStage{step: s}, In: in, Out: plan.Ref{Node: s.Graph.Output}})
+	return nil
+}
+
+// call makes the parameters those of a call at a point, where x̂ = x.Z z + x.Y y
+// with z as the network sees it; u is the rest of the update.
+func (g *Generator) call(u *update.Step, r Request, q process.Point, x process.Linear) {
+	u.XZ, u.XY = float32(x.Z), float32(x.Y)
+	u.Guidance, u.Clip = float32(r.Guidance.at(q)), r.Clip && u.XY != 0
+	if g.guide != nil {
+		*g.guide = guide.Step{
+			Guidance: u.Guidance, Rescale: float32(r.Guidance.Rescale), Percentile: float32(r.Guidance.Percentile),
+			XZ: u.XZ, XY: u.XY, Clip: u.Clip,
+		}
+		if u.Guidance == 1 {
+			g.guide.Rescale = 0
+		}
+		u.Clip = false
+	}
+	*g.update = *u
+	g.times.Set(float32(q.NetworkTime))
+}
+
+// guideStage guides before the update. Its output is the network's, in place;
+// inputs are the network's input and the second network's output, if there is one.
+type guideStage struct {
+	kernels.Signature
+	step *Step
+}
+
+func (u guideStage) kernel() guide.Kernel { return guide.Kernel{Shape: u.step.shape} }
+
+func (u guideStage) String() string { return u.kernel().String() }
+
+func (u guideStage) Cost([]tensor.Shape, tensor.Shape) kernels.Cost { return u.kernel().Cost() }
+
+func (u guideStage) CPU(l kernels.Launch) func(*cpu.Pool) {
+	s := u.step
+	o := guide.Operands{Z: s.half(l.In[0].Matrix, 0), Y: s.half(l.Out.Matrix, 0)}
+	switch {
+	case s.Guided:
+		o.Unconditional = s.half(l.Out.Matrix, 1)
+	case s.Guide != nil:
+		o.Unconditional = l.In[1].Matrix
+	}
+	return u.kernel().CPU(s.guide, o)
+}
+
+func (guideStage) CUDAScratch(cuda.Launch) int { return 0 }
+
+func (u guideStage) CUDA(l cuda.Launch) []cuda.Call {
+	s := u.step
+	o := guide.CUDAOperands{Z: s.part(l.In[0], 0), Y: s.part(l.Out, 0)}
+	switch {
+	case s.Guided:
+		o.Unconditional = s.part(l.Out, 1)
+	case s.Guide != nil:
+		o.Unconditional = l.In[1]
+	}
+	return u.kernel().CUDA(o, l.Parameters)
+}
+
+func (u guideStage) ParameterBytes() int { return u.kernel().ParameterBytes() }
+
+func (u guideStage) PutParameters(row []byte) { u.kernel().PutParameters(u.step.guide, row) }
