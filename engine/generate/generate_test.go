@@ -23,16 +23,28 @@ const classes = 3
 // pictures samples on the CPU in float32; see picturesOn.
 func pictures(t *testing.T, method string, seeds []int64, batch, threads int, guidance float64) map[int64][]byte {
 	t.Helper()
+	return guided(t, method, seeds, batch, threads, Guidance{Scale: guidance}, nil)
+}
+
+// guided does so with guidance of any kind; second is the second network's weights
+// as a multiple of the first's, nil without.
+func guided(t *testing.T, method string, seeds []int64, batch, threads int, guidance Guidance, second *float32) map[int64][]byte {
+	t.Helper()
 	d, err := device.NewCPU(threads, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	return picturesOn(t, d, number.Float32, method, seeds, batch, guidance)
+	return guidedOn(t, d, number.Float32, method, seeds, batch, guidance, second)
 }
 
 // picturesOn samples with a network of random weights and returns the pixels by seed.
 func picturesOn(t *testing.T, d device.Device, precision number.Type, method string, seeds []int64, batch int, guidance float64) map[int64][]byte {
+	t.Helper()
+	return guidedOn(t, d, precision, method, seeds, batch, Guidance{Scale: guidance}, nil)
+}
+
+func guidedOn(t *testing.T, d device.Device, precision number.Type, method string, seeds []int64, batch int, guidance Guidance, second *float32) map[int64][]byte {
 	t.Helper()
 	config, err := nets.Preset("micro")
 	if err != nil {
@@ -62,8 +74,12 @@ func picturesOn(t *testing.T, d device.Device, precision number.Type, method str
 	if err != nil {
 		t.Fatal(err)
 	}
+	var weaker *nets.Config
+	if second != nil {
+		weaker = &config
+	}
 	step, err := NewStep(Options{
-		Config: config, Height: 8, Width: 8, Batch: batch, Guided: guidance != 1, Slots: kept.Slots, Calls: len(table.Rows),
+		Config: config, Height: 8, Width: 8, Batch: batch, Guided: guidance.Scale != 1 && second == nil, Reduced: guidance.Reduces(), Guide: weaker, Slots: kept.Slots, Calls: len(table.Rows),
 		Target: d.Target(), Precision: precision,
 	})
 	if err != nil {
@@ -78,6 +94,11 @@ func picturesOn(t *testing.T, d device.Device, precision number.Type, method str
 	for i := range weights { // layers that begin at zero must matter, too
 		weights[i] += float32(i%5)*0.02 - 0.04
 	}
+	if second != nil {
+		for _, w := range weights {
+			weights = append(weights, *second*w)
+		}
+	}
 	if err := memory.Write(plan.Parameters, 0, weights); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +106,7 @@ func picturesOn(t *testing.T, d device.Device, precision number.Type, method str
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := Request{Table: table, Adaptive: adaptive, Seed: 9, Seeds: seeds, NullClass: classes, Guidance: Guidance{Scale: guidance}}
+	r := Request{Table: table, Adaptive: adaptive, Seed: 9, Seeds: seeds, NullClass: classes, Guidance: guidance}
 	for _, seed := range seeds {
 		r.Classes = append(r.Classes, int(seed%classes))
 	}
@@ -192,5 +213,78 @@ func TestStops(t *testing.T) {
 	}
 	if err := generator.Run(ctx, r, nil); !errors.Is(err, cause) {
 		t.Errorf("a stopped run returns %v", err)
+	}
+}
+
+// TestGuidanceOfWholeImages: rescaling and thresholds look at one image at a time,
+// and the stage that does it guides as the update does.
+func TestGuidanceOfWholeImages(t *testing.T) {
+	seeds := []int64{0, 1, 2}
+	plain := guided(t, "heun", seeds, 3, 1, Guidance{Scale: 4}, nil)
+	for name, g := range map[string]Guidance{
+		"rescaled": {Scale: 4, Rescale: 0.7}, "thresholds": {Scale: 4, Percentile: 0.9}, "both": {Scale: 4, Rescale: 0.7, Percentile: 0.9},
+	} {
+		want := guided(t, "heun", seeds, 3, 1, g, nil)
+		if bytes.Equal(want[1], plain[1]) {
+			t.Errorf("%s changes nothing", name)
+		}
+		for seed, pixels := range guided(t, "heun", []int64{2, 0}, 1, 2, g, nil) {
+			if !bytes.Equal(pixels, want[seed]) {
+				t.Errorf("%s: seed %d is another picture alone", name, seed)
+			}
+		}
+	}
+	almost := guided(t, "heun", seeds, 3, 1, Guidance{Scale: 4, Rescale: 1e-12}, nil)
+	for seed := range plain {
+		for i, p := range plain[seed] {
+			if d := int(p) - int(almost[seed][i]); d < -1 || d > 1 {
+				t.Fatalf("rescaled by almost nothing, pixel %d of seed %d is %d, not %d", i, seed, almost[seed][i], p)
+			}
+		}
+	}
+}
+
+// TestInterval: outside of it nothing is guided.
+func TestInterval(t *testing.T) {
+	seeds := []int64{0, 1}
+	none, all := pictures(t, "euler", seeds, 2, 1, 1), pictures(t, "euler", seeds, 2, 1, 3)
+	for _, c := range []struct {
+		interval [2]float64
+		want     map[int64][]byte
+	}{{[2]float64{1e6, 1e7}, none}, {[2]float64{0, math.Inf(1)}, all}} {
+		got := guided(t, "euler", seeds, 2, 1, Guidance{Scale: 3, Interval: c.interval}, nil)
+		for seed := range got {
+			for i, p := range got[seed] {
+				if d := int(p) - int(c.want[seed][i]); d < -1 || d > 1 {
+					t.Fatalf("guided within %v: pixel %d of seed %d is %d, want %d", c.interval, i, seed, p, c.want[seed][i])
+				}
+			}
+		}
+	}
+	half := guided(t, "euler", seeds, 2, 1, Guidance{Scale: 3, Interval: [2]float64{0, 1.5}}, nil)
+	if bytes.Equal(half[0], none[0]) || bytes.Equal(half[0], all[0]) {
+		t.Error("half of the noise levels is none or all of them")
+	}
+}
+
+// TestAutoguidance: away from a network that is the same, nothing changes; from
+// another one, something does, for each image by itself.
+func TestAutoguidance(t *testing.T) {
+	seeds := []int64{0, 1, 2}
+	none := pictures(t, "heun", seeds, 3, 1, 1)
+	one, other := float32(1), float32(0.5)
+	same := guided(t, "heun", seeds, 3, 1, Guidance{Scale: 2}, &one)
+	away := guided(t, "heun", seeds, 3, 1, Guidance{Scale: 2}, &other)
+	alone := guided(t, "heun", []int64{2}, 1, 1, Guidance{Scale: 2}, &other)
+	for seed := range none {
+		if !bytes.Equal(same[seed], none[seed]) {
+			t.Errorf("seed %d: guided away from the same network it is another picture", seed)
+		}
+		if bytes.Equal(away[seed], none[seed]) {
+			t.Errorf("seed %d: guidance changes nothing", seed)
+		}
+	}
+	if !bytes.Equal(alone[2], away[2]) {
+		t.Error("seed 2 is another picture alone")
 	}
 }

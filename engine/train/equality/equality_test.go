@@ -197,11 +197,12 @@ func TestAccumulation(t *testing.T) {
 func TestSampling(t *testing.T) {
 	for _, c := range []struct {
 		sampler   string
-		guidance  float64
+		guidance  generate.Guidance
 		precision number.Type
 		tolerance int // 8-bit levels
 	}{
-		{"ddpm", 1, number.Float32, 1}, {"euler", 2.5, number.Float32, 1}, {"ddim", 1, number.BFloat16, 8},
+		{"ddpm", generate.Guidance{Scale: 1}, number.Float32, 1}, {"euler", generate.Guidance{Scale: 2.5}, number.Float32, 1},
+		{"euler", generate.Guidance{Scale: 2.5, Rescale: 0.7, Percentile: 0.9}, number.Float32, 1}, {"ddim", generate.Guidance{Scale: 1}, number.BFloat16, 8},
 	} {
 		want := pictures(t, "cpu", c.sampler, c.guidance, c.precision)
 		got := pictures(t, "cuda:0", c.sampler, c.guidance, c.precision)
@@ -220,7 +221,7 @@ func TestSampling(t *testing.T) {
 }
 
 // pictures samples three images in batches of two.
-func pictures(t *testing.T, deviceName, method string, guidance float64, precision number.Type) []byte {
+func pictures(t *testing.T, deviceName, method string, guidance generate.Guidance, precision number.Type) []byte {
 	t.Helper()
 	d, done := open(t, deviceName)
 	defer done()
@@ -237,7 +238,7 @@ func pictures(t *testing.T, deviceName, method string, guidance float64, precisi
 		t.Fatal(err)
 	}
 	step, err := generate.NewStep(generate.Options{
-		Config: network(t), Height: size, Width: size, Batch: 2, Guided: guidance != 1, Calls: 2, Target: d.Target(), Precision: precision,
+		Config: network(t), Height: size, Width: size, Batch: 2, Guided: guidance.Scale != 1, Reduced: guidance.Reduces(), Calls: 2, Target: d.Target(), Precision: precision,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -260,7 +261,7 @@ func pictures(t *testing.T, deviceName, method string, guidance float64, precisi
 	}
 	var all []byte
 	r := generate.Request{
-		Table: table, Seed: 5, Seeds: []int64{7, 3, 11}, Classes: []int{1, 2, 3}, NullClass: classes, Guidance: generate.Guidance{Scale: guidance}, Clip: true,
+		Table: table, Seed: 5, Seeds: []int64{7, 3, 11}, Classes: []int{1, 2, 3}, NullClass: classes, Guidance: guidance, Clip: true,
 	}
 	if err := g.Run(context.Background(), r, func(_ int, pixels []byte) error {
 		all = append(all, pixels...)
