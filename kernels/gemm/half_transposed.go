@@ -18,6 +18,8 @@ type HalfTransposed struct {
 
 const (
 	blockPairs = blockRows / 2
+	// Tasks of whole rows of panels are long: this many can be balanced.
+	enoughHalfTasks = 24
 	// groupPitch is the pairs of a row of a worker's block of the input.
 	groupPitch = groupTiles * tileRows
 )
@@ -49,7 +51,7 @@ type halfTransposed struct {
 // Bind returns the product as a function that allocates nothing.
 func (g HalfTransposed) Bind() func(*cpu.Pool) {
 	t := &halfTransposed{HalfTransposed: g, workers: make([]halfTransposedWorker, g.Threads)}
-	t.split.Geometry, t.split.Depth, t.split.Width = g.Geometry, g.Depth, g.Width
+	t.split.Geometry, t.split.Depth = g.Geometry, g.Depth
 	size := pairsOf(t.pixels()) * roundUp(g.Width, 16)
 	t.packed = g.Scratch[:size]
 	for i := range t.workers {
@@ -58,10 +60,9 @@ func (g HalfTransposed) Bind() func(*cpu.Pool) {
 	t.pack, t.tiles = t.packBlock, t.run
 	return func(pool *cpu.Pool) {
 		t.kernels = pool.Kernels()
-		t.split.kernels = t.kernels
-		t.split.partition()
+		t.split.partition(1, enoughHalfTasks)
 		pool.Run(panels(t.kernels, t.Width)*t.blocks(), t.pack)
-		pool.Run(panels(t.kernels, t.Width)*t.split.groups()*t.split.tapGroups(), t.tiles)
+		pool.Run(t.split.groups()*t.split.tapGroups(), t.tiles)
 	}
 }
 
@@ -94,28 +95,30 @@ func (t *halfTransposed) packBlock(task, worker int) {
 	t.kernels.Half.Pairs(address(packed[r0/2*padded:]), 4*padded, &w.rows[0], t.pairRows(w, n), valid)
 }
 
-// run computes one panel of columns of one group of input channels for some taps.
+// run computes one group of input channels for some taps: all panels of columns,
+// since to interleave the input is worth it for many.
 func (t *halfTransposed) run(task, worker int) {
 	s := &t.split
-	group, task := task%s.groups(), task/s.groups()
-	tap0, panel := task%s.tapGroups()*s.taps, task/s.tapGroups()
-	valid, padded, packed := t.panel(panel)
+	group, tap0 := task%s.groups(), task/s.groups()*s.taps
 	w := &t.workers[worker]
 	k := &w.tile
-	*k = cpu.TileTHalf{APitch: 4 * groupPitch, BPitch: 4 * padded, Width: padded}
+	k.APitch = 4 * groupPitch
 	first := group * s.group * tileRows
 	channels := min(s.group*tileRows, t.Depth-first)
 	base, pitch := t.In.at(0, first), uintptr(2*t.In.Pitch)
 	for r0 := 0; r0 < t.pixels(); r0 += blockRows {
 		n := min(blockRows, t.pixels()-r0)
-		k.B = address(packed[r0/2*padded:])
 		for tap := tap0; tap < min(tap0+s.taps, t.Taps); tap++ {
 			t.Geometry.rows(w.rows[:n], r0, tap, base, pitch, addressHalf(t.zeros[:]))
 			k.Depth = t.pairRows(w, n)
 			t.kernels.Half.Pairs(address(w.block), 4*groupPitch, &w.rows[0], k.Depth, channels)
-			for i := 0; i < channels; i += tileRows {
-				k.A, k.Rows = address(w.block[i:]), min(tileRows, channels-i)
-				t.store(w, tap*t.Depth+first+i, panel*t.kernels.TileCols, valid, r0 > 0)
+			for panel := range panels(t.kernels, t.Width) {
+				valid, padded, packed := t.panel(panel)
+				k.B, k.BPitch, k.Width = address(packed[r0/2*padded:]), 4*padded, padded
+				for i := 0; i < channels; i += tileRows {
+					k.A, k.Rows = address(w.block[i:]), min(tileRows, channels-i)
+					t.store(w, tap*t.Depth+first+i, panel*t.kernels.TileCols, valid, r0 > 0)
+				}
 			}
 		}
 	}

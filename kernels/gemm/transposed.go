@@ -42,19 +42,20 @@ func (g Transposed) Bind() func(*cpu.Pool) {
 	t.tiles = t.run
 	return func(pool *cpu.Pool) {
 		t.kernels = pool.Kernels()
-		t.partition()
+		t.partition(panels(t.kernels, t.Width), enoughTasks)
 		pool.Run(panels(t.kernels, t.Width)*t.groups()*t.tapGroups(), t.tiles)
 	}
 }
 
-// partition makes tasks as large as can be while there are enough of them.
-func (t *transposed) partition() {
+// partition makes tasks as large as can be while there are enough of them; across
+// is how many each of them is cut into already.
+func (t *transposed) partition(across, enough int) {
 	t.group, t.taps = groupTiles, t.Taps
-	count := func() int { return panels(t.kernels, t.Width) * t.groups() * t.tapGroups() }
-	for count() < enoughTasks && t.taps > 1 {
+	count := func() int { return across * t.groups() * t.tapGroups() }
+	for count() < enough && t.taps > 1 {
 		t.taps = (t.taps + 1) / 2
 	}
-	for count() < enoughTasks && t.group > 1 {
+	for count() < enough && t.group > 1 {
 		t.group /= 2
 	}
 }
