@@ -27,6 +27,7 @@ import (
 type sampleOptions struct {
 	samplingFlags
 	guidanceFlags
+	pictureFlags
 	model, out, class, weights, device, precision, seeds string
 	count, batch, threads, columns                       int
 	seed                                                 uint64
@@ -50,6 +51,7 @@ samplers that the chosen one does not take are refused.`,
 		Example: `  fluxion sample --model runs/glyphs-tiny --out out --count 64
   fluxion sample --model runs/glyphs-tiny --out sevens --seeds 0-9,42 --class 7 --guidance 2
   fluxion sample --model runs/glyphs-tiny --out strong --count 64 --guidance 4 --guidance-interval 0.3,5 --guidance-rescale 0.7
+  fluxion sample --model runs/glyphs-tiny --out variations --count 16 --init out/000007.png --strength 0.6
   fluxion sample --model runs/glyphs-tiny --out fast --count 64 --schedule cosine --grid karras --sampler dpm++-2m --steps 12`,
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
 	}
@@ -65,6 +67,7 @@ samplers that the chosen one does not take are refused.`,
 	f.StringVar(&o.weights, "weights", "ema", "ema (averaged) or raw")
 	f.Uint64Var(&o.seed, "seed", 0, "key of all randomness")
 	o.guidanceFlags.add(f)
+	o.pictureFlags.add(f)
 	f.IntVar(&o.columns, "columns", 10, "images in a row of the grid")
 	f.StringVar(&o.device, "device", "auto", deviceHelp)
 	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
@@ -94,6 +97,9 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) error {
 	}
 	p, err := o.along(model.Process)
 	if err != nil {
+		return usageError{err}
+	}
+	if o.config.Options.Begin, err = o.begin(p, o.config.Options); err != nil {
 		return usageError{err}
 	}
 	run, err := planSampling(method, p, o.config.Options)
@@ -151,6 +157,9 @@ func (o *sampleOptions) check() ([]int64, error) {
 		return nil, usagef("--batch and --columns want 1 or more")
 	case o.weights != "ema" && o.weights != "raw":
 		return nil, usagef("--weights %s: want ema or raw", o.weights)
+	}
+	if err := o.pictureFlags.check(); err != nil {
+		return nil, err
 	}
 	if o.seeds == "" {
 		o.seeds = fmt.Sprintf("0-%d", o.count-1)
@@ -260,12 +269,19 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, j job, seeds []
 		return modelError{o.model, errors.New("its config.json has no sample_size")}
 	}
 	channels := m.Config.InChannels
+	picture, err := o.pictureFlags.read(height, width, channels)
+	if err != nil {
+		return err
+	}
+	if run.adaptive != nil && o.mask != "" {
+		return usagef("--mask: sampler %s has no grid on which parts of a picture could be kept; want another one, such as heun", o.config.Sampler)
+	}
 	batch := min(o.batch, len(seeds))
 	if run.adaptive != nil {
 		batch = 1 // steps depend on the image
 	}
 	options := generate.Options{
-		Config: m.Config, Height: height, Width: width, Batch: batch, Guided: o.classFree(), Reduced: j.guidance.Reduces(), Slots: run.slots, Calls: len(run.table.Rows),
+		Config: m.Config, Height: height, Width: width, Batch: batch, Guided: o.classFree(), Reduced: j.guidance.Reduces(), Painted: picture != nil, Slots: run.slots, Calls: len(run.table.Rows),
 		Target: dev.Target(), Precision: precision,
 	}
 	weights := m.Weights
@@ -285,7 +301,7 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, j job, seeds []
 		return err
 	}
 	defer func() { err = errors.Join(err, free()) }()
-	request := generate.Request{Table: run.table, Adaptive: run.adaptive, Seed: o.seed, Seeds: seeds, Guidance: j.guidance, Clip: o.clip, NullClass: m.Config.NumClassEmbeds - 1}
+	request := generate.Request{Table: run.table, Adaptive: run.adaptive, Seed: o.seed, Seeds: seeds, Guidance: j.guidance, Clip: o.clip, Picture: picture, NullClass: m.Config.NumClassEmbeds - 1}
 	for _, s := range seeds {
 		request.Classes = append(request.Classes, j.classOf(s))
 	}

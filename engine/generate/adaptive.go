@@ -28,6 +28,7 @@ func (g *Generator) adapt(ctx context.Context, r Request, i int) ([]byte, error)
 		g.seeds.Images[k] = r.Seeds[i]
 	}
 	g.seeds.Seed, g.seeds.Scale = r.Seed, float32(begin.Sigma)
+	g.begin(r, begin.Alpha)
 	if err := device.Run(g.start); err != nil {
 		return nil, err
 	}

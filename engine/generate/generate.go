@@ -31,6 +31,7 @@ type Options struct {
 	Guided        bool         // evaluate every image without its class, too
 	Guide         *nets.Config // of a second, weaker network, away from which is guided: Karras et al., "Guiding a Diffusion Model with a Bad Version of Itself" (2024); nil: none
 	Reduced       bool         // guidance looks at whole images: Guidance.Rescale, Guidance.Percentile
+	Painted       bool         // a picture is given: see Request.Picture
 	Slots         int          // outputs of earlier calls that the sampler combines
 	Calls         int          // of the network for an image, as far as they are known: what a GPU sets up together
 	Target        plan.Target
@@ -54,6 +55,7 @@ type Step struct {
 	second  *nets.Graph // of Guide
 	seeds   *draw.Seeds
 	update  *update.Step
+	paint   *painting   // of Picture; nil without
 	guide   *guide.Step // of a stage before the update; nil where the update guides
 	times   *feed.Vector
 }
@@ -95,10 +97,17 @@ func NewStep(o Options) (*Step, error) {
 		return nil, err
 	}
 	c.After = append(c.After, next)
+	if o.Painted {
+		s.addPainting(&c)
+	}
 	if s.Plan, err = plan.Compile(c); err != nil {
 		return nil, err
 	}
-	if s.Start, err = s.Plan.Then(plan.Stage{Kernel: startStage{step: s}, Out: plan.Ref{Node: g.Sample}}); err != nil {
+	begin := []plan.Stage{{Kernel: startStage{step: s}, Out: plan.Ref{Node: g.Sample}}}
+	if o.Painted {
+		begin = append(begin, s.paint.stage(s, &s.paint.start))
+	}
+	if s.Start, err = s.Plan.Then(begin...); err != nil {
 		return nil, err
 	}
 	if o.Precision != number.Float32 {
@@ -162,7 +171,8 @@ type Request struct {
 	Classes   []int     // of each image; nil for an unconditional network
 	NullClass int       // the class that stands for none
 	Guidance  Guidance
-	Clip      bool // clip the predicted image to the range of pixels
+	Clip      bool     // clip the predicted image to the range of pixels
+	Picture   *Picture // that a run begins with, or keeps parts of; nil: none
 
 	memory sampler.Memory // of the table
 }
@@ -175,6 +185,9 @@ func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, pixels
 		if err := device.Run(g.weights); err != nil {
 			return err
 		}
+	}
+	if err := g.show(r); err != nil {
+		return err
 	}
 	if r.Adaptive != nil {
 		for i := range r.Seeds {
@@ -233,6 +246,7 @@ func (g *Generator) batch(ctx context.Context, r Request, first, n int) error {
 		g.seeds.Images[i] = r.Seeds[at(i)]
 	}
 	g.seeds.Seed, g.seeds.Scale = r.Seed, float32(r.Table.Start)
+	g.begin(r, r.Table.Rows[0].Call.Alpha)
 	if err := device.Run(g.start); err != nil {
 		return err
 	}
@@ -279,6 +293,7 @@ func (g *Generator) set(r Request, call int) error {
 		u.History[slot] = float32(c)
 	}
 	g.call(&u, r, row.Call, row.X)
+	g.keep(r, call)
 	return nil
 }
 

@@ -35,16 +35,16 @@ func guided(t *testing.T, method string, seeds []int64, batch, threads int, guid
 		t.Fatal(err)
 	}
 	defer d.Close()
-	return guidedOn(t, d, number.Float32, method, seeds, batch, guidance, second)
+	return guidedOn(t, d, number.Float32, method, seeds, batch, guidance, second, nil)
 }
 
 // picturesOn samples with a network of random weights and returns the pixels by seed.
 func picturesOn(t *testing.T, d device.Device, precision number.Type, method string, seeds []int64, batch int, guidance float64) map[int64][]byte {
 	t.Helper()
-	return guidedOn(t, d, precision, method, seeds, batch, Guidance{Scale: guidance}, nil)
+	return guidedOn(t, d, precision, method, seeds, batch, Guidance{Scale: guidance}, nil, nil)
 }
 
-func guidedOn(t *testing.T, d device.Device, precision number.Type, method string, seeds []int64, batch int, guidance Guidance, second *float32) map[int64][]byte {
+func guidedOn(t *testing.T, d device.Device, precision number.Type, method string, seeds []int64, batch int, guidance Guidance, second *float32, picture *Picture) map[int64][]byte {
 	t.Helper()
 	config, err := nets.Preset("micro")
 	if err != nil {
@@ -79,7 +79,7 @@ func guidedOn(t *testing.T, d device.Device, precision number.Type, method strin
 		weaker = &config
 	}
 	step, err := NewStep(Options{
-		Config: config, Height: 8, Width: 8, Batch: batch, Guided: guidance.Scale != 1 && second == nil, Reduced: guidance.Reduces(), Guide: weaker, Slots: kept.Slots, Calls: len(table.Rows),
+		Config: config, Height: 8, Width: 8, Batch: batch, Guided: guidance.Scale != 1 && second == nil, Reduced: guidance.Reduces(), Guide: weaker, Painted: picture != nil, Slots: kept.Slots, Calls: len(table.Rows),
 		Target: d.Target(), Precision: precision,
 	})
 	if err != nil {
@@ -106,7 +106,7 @@ func guidedOn(t *testing.T, d device.Device, precision number.Type, method strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := Request{Table: table, Adaptive: adaptive, Seed: 9, Seeds: seeds, NullClass: classes, Guidance: guidance}
+	r := Request{Table: table, Adaptive: adaptive, Seed: 9, Seeds: seeds, NullClass: classes, Guidance: guidance, Picture: picture}
 	for _, seed := range seeds {
 		r.Classes = append(r.Classes, int(seed%classes))
 	}
@@ -286,5 +286,45 @@ func TestAutoguidance(t *testing.T) {
 	}
 	if !bytes.Equal(alone[2], away[2]) {
 		t.Error("seed 2 is another picture alone")
+	}
+}
+
+// TestPicture: where the mask is black the picture comes back, elsewhere images
+// differ by seed, and each depends on its own alone; with guidance, by every
+// kind of sampler.
+func TestPicture(t *testing.T) {
+	const values = 8 * 8 * 3
+	p := &Picture{Values: make([]float32, values), Mask: make([]float32, values)}
+	want := make([]byte, values)
+	for i := range want {
+		want[i] = byte(i * 7)
+		p.Values[i] = float32(2*int(want[i])-255) / 255
+		if i%24 >= 12 {
+			p.Mask[i] = 1
+		}
+	}
+	run := func(method string, seeds []int64, batch int, picture *Picture) map[int64][]byte {
+		d, err := device.NewCPU(1, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		return guidedOn(t, d, number.Float32, method, seeds, batch, Guidance{Scale: 2}, nil, picture)
+	}
+	for _, method := range []string{"euler", "ddpm", "heun", "unipc", "dpm++-2m"} {
+		got := run(method, []int64{0, 3, 6}, 3, p)
+		if slices.Equal(got[0], got[3]) {
+			t.Errorf("%s: two seeds give one picture", method)
+		}
+		for seed, pixels := range got {
+			for i, b := range pixels {
+				if p.Mask[i] == 0 && b != want[i] {
+					t.Fatalf("%s: value %d of seed %d, which is to be kept, is %d, want %d", method, i, seed, b, want[i])
+				}
+			}
+		}
+		if alone := run(method, []int64{3}, 1, p); !slices.Equal(alone[3], got[3]) {
+			t.Errorf("%s: seed 3 is another picture alone", method)
+		}
 	}
 }

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	"fluxion/data"
+	"fluxion/engine/generate"
+	"fluxion/engine/process"
+	"fluxion/engine/sampler"
+
+	"github.com/spf13/pflag"
+)
+
+// pictureFlags give sampling a picture: image to image, in-painting.
+type pictureFlags struct {
+	init, mask string
+	strength   float64
+}
+
+func (o *pictureFlags) add(f *pflag.FlagSet) {
+	f.StringVar(&o.init, "init", "", "image to image: a picture to begin with, of the model's size")
+	f.Float64Var(&o.strength, "strength", 1, "share of the steps that are taken from --init on; 1 begins with noise alone")
+	f.StringVar(&o.mask, "mask", "", "in-painting: a picture that is white where --init is made anew and black where it is kept")
+}
+
+// check refuses flags that say nothing together.
+func (o *pictureFlags) check() error {
+	switch {
+	case o.init == "" && (o.mask != "" || o.strength != 1):
+		return usagef("--mask and --strength need a picture, --init IMAGE")
+	case !(o.strength > 0 && o.strength <= 1):
+		return usagef("--strength %g: want a share above 0 and up to 1", o.strength)
+	case o.init != "" && o.mask == "" && o.strength == 1:
+		return usagef("--init is not seen at --strength 1; want less, such as 0.6, or a --mask")
+	}
+	return nil
+}
+
+// begin returns the entry of the grid at which a run of this strength begins.
+func (o *pictureFlags) begin(p process.Process, options sampler.Options) (int, error) {
+	if o.init == "" {
+		return 0, nil
+	}
+	g, err := sampler.NewGrid(p, options)
+	if err != nil {
+		return 0, err
+	}
+	steps := len(g.Points) - 1
+	taken := int(math.Round(o.strength * float64(steps)))
+	if taken < 1 {
+		return 0, fmt.Errorf("--strength %g leaves none of %d steps; want %.2g or more, or more steps", o.strength, steps, 0.5/float64(steps))
+	}
+	return steps - taken, nil
+}
+
+// read returns the picture and its mask as a model of this size sees them; nil
+// if none is given.
+func (o *pictureFlags) read(height, width, channels int) (*generate.Picture, error) {
+	if o.init == "" {
+		return nil, nil
+	}
+	pixels, n, err := readSized(o.init, height, width)
+	if err != nil {
+		return nil, err
+	}
+	if n != channels {
+		return nil, &data.Error{Path: o.init, Problem: fmt.Sprintf("has %d channels, the model's images have %d; convert it (1 is grey, 3 is RGB)", n, channels)}
+	}
+	p := &generate.Picture{Values: make([]float32, len(pixels))}
+	for i, b := range pixels {
+		p.Values[i] = float32(2*int(b)-255) / 255
+	}
+	if o.mask == "" {
+		return p, nil
+	}
+	mask, n, err := readSized(o.mask, height, width)
+	if err != nil {
+		return nil, err
+	}
+	p.Mask = make([]float32, len(pixels))
+	for i := range p.Mask {
+		p.Mask[i] = float32(mask[i/channels*n]) / 255
+	}
+	return p, nil
+}
+
+func readSized(path string, height, width int) (pixels []byte, channels int, err error) {
+	pixels, h, w, channels, err := data.ReadPNG(path)
+	if err == nil && (h != height || w != width) {
+		err = &data.Error{Path: path, Problem: fmt.Sprintf("is %d×%d pixels, the model's images are %d×%d; resize it", h, w, height, width)}
+	}
+	return pixels, channels, err
+}

@@ -1,0 +1,61 @@
+// A given picture in sampling: see paint.go for what it computes, cuda.go for the
+// layout of the row. Every operation is rounded on its own: the CPU's bits.
+#include "group.cuh"
+#include "philox.cuh"
+
+using namespace philox;
+
+constexpr int threads = 128;
+
+// Step is the row without the numbers of its images, which follow it.
+struct Step {
+  uint64_t seed;
+  float a, s;
+  uint32_t active, everywhere, pixels, unused;
+};
+static_assert(sizeof(Step) == 32, "cuda.go writes 32 bytes");
+
+struct Launch {
+  View z, second;
+  const float *picture, *mask; // of one image
+  uint8_t *bytes;              // pixels, null if no step writes them
+  uint32_t pixels, channels;   // of an image
+};
+
+// pixel is the byte of a value: Pixel of update.go.
+__device__ inline uint32_t pixel(float v) {
+  const float p = mul(127.5f, add(v, 1));
+  if (!(p > 0)) return 0;
+  if (p >= 255) return 255;
+  const uint32_t b = __float2uint_rz(p);
+  return b + (sub(p, __uint2float_rn(b)) >= 0.5f);
+}
+
+__device__ inline float mix(float m, float z, float known) {
+  if (m == 0) return known;
+  if (m == 1) return z;
+  return add(mul(m, z), mul(sub(1, m), known));
+}
+
+// Any shape, any pitch: four values a thread, as many as a block of Philox has.
+extern "C" __global__ void __launch_bounds__(threads) paint_image(Launch k, Parameters p) {
+  const Step &s = *p.row<Step>();
+  if (!s.active) return;
+  const uint64_t image = reinterpret_cast<const uint64_t *>(&s + 1)[blockIdx.y];
+  const Source source(s.seed, SampleStart, image, 0);
+  const uint32_t values = k.pixels * k.channels, v = 4 * (blockIdx.x * threads + threadIdx.x);
+  if (v >= values) return;
+  const Group<false> group(blockIdx.y, k.pixels, k.channels, v, values);
+  float z[4], e[4];
+  group.read(z, k.z);
+  source.normal(e, v / 4);
+#pragma unroll
+  for (int j = 0; j < 4; j++) {
+    if (j >= group.n) break;
+    const float m = s.everywhere ? 0 : k.mask[v + j];
+    z[j] = mix(m, z[j], add(mul(s.a, k.picture[v + j]), mul(s.s, e[j])));
+    if (s.pixels && k.bytes) k.bytes[group.at + j] = uint8_t(pixel(z[j]));
+  }
+  group.write(k.z, z);
+  if (k.second.data) group.write(k.second, z);
+}
