@@ -173,10 +173,9 @@ func (r rows) clip(s *Step, o *Operands, limit float32) {
 
 func (r rows) estimate(s *Step, o *Operands, to cpu.Matrix) {
 	for i := r.from; i < r.to; i++ {
-		y, z := o.Y.Row(i), o.Z.Row(i)
-		for j, x := range to.Row(i) {
-			x = s.x(z[j], y[j])
-			to.Row(i)[j] = x
+		x, y, z := to.Row(i), o.Y.Row(i), o.Z.Row(i)
+		for j := range x {
+			x[j] = s.x(z[j], y[j])
 		}
 	}
 }

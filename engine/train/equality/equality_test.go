@@ -204,8 +204,8 @@ func TestSampling(t *testing.T) {
 		{"ddpm", generate.Guidance{Scale: 1}, number.Float32, 1}, {"euler", generate.Guidance{Scale: 2.5}, number.Float32, 1},
 		{"euler", generate.Guidance{Scale: 2.5, Rescale: 0.7, Percentile: 0.9}, number.Float32, 1}, {"ddim", generate.Guidance{Scale: 1}, number.BFloat16, 8},
 	} {
-		want := pictures(t, "cpu", c.sampler, c.guidance, c.precision)
-		got := pictures(t, "cuda:0", c.sampler, c.guidance, c.precision)
+		want := pictures(t, "cpu", c.sampler, c.guidance, c.precision, nil)
+		got := pictures(t, "cuda:0", c.sampler, c.guidance, c.precision, nil)
 		worst := 0
 		for i := range want {
 			worst = max(worst, int(want[i])-int(got[i]), int(got[i])-int(want[i]))
@@ -220,8 +220,24 @@ func TestSampling(t *testing.T) {
 	}
 }
 
+// TestPainting: the same pictures where a picture is given and half of it kept.
+func TestPainting(t *testing.T) {
+	p := &generate.Picture{Values: make([]float32, size*size*3), Mask: make([]float32, size*size*3)}
+	for i := range p.Values {
+		p.Values[i], p.Mask[i] = float32(i%5)/4-0.5, float32(i%2)
+	}
+	guidance := generate.Guidance{Scale: 2}
+	want := pictures(t, "cpu", "ddim", guidance, number.Float32, p)
+	got := pictures(t, "cuda:0", "ddim", guidance, number.Float32, p)
+	for i, w := range want {
+		if d := int(w) - int(got[i]); d < -1 || d > 1 {
+			t.Fatalf("pixel %d is %d on the GPU, %d on the CPU", i, got[i], w)
+		}
+	}
+}
+
 // pictures samples three images in batches of two.
-func pictures(t *testing.T, deviceName, method string, guidance generate.Guidance, precision number.Type) []byte {
+func pictures(t *testing.T, deviceName, method string, guidance generate.Guidance, precision number.Type, picture *generate.Picture) []byte {
 	t.Helper()
 	d, done := open(t, deviceName)
 	defer done()
@@ -238,7 +254,7 @@ func pictures(t *testing.T, deviceName, method string, guidance generate.Guidanc
 		t.Fatal(err)
 	}
 	step, err := generate.NewStep(generate.Options{
-		Config: network(t), Height: size, Width: size, Batch: 2, Guided: guidance.Scale != 1, Reduced: guidance.Reduces(), Calls: 2, Target: d.Target(), Precision: precision,
+		Config: network(t), Height: size, Width: size, Batch: 2, Guided: guidance.Scale != 1, Painted: picture != nil, Reduced: guidance.Reduces(), Calls: 2, Target: d.Target(), Precision: precision,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -261,7 +277,7 @@ func pictures(t *testing.T, deviceName, method string, guidance generate.Guidanc
 	}
 	var all []byte
 	r := generate.Request{
-		Table: table, Seed: 5, Seeds: []int64{7, 3, 11}, Classes: []int{1, 2, 3}, NullClass: classes, Guidance: guidance, Clip: true,
+		Table: table, Seed: 5, Seeds: []int64{7, 3, 11}, Classes: []int{1, 2, 3}, NullClass: classes, Guidance: guidance, Picture: picture, Clip: true,
 	}
 	if err := g.Run(context.Background(), r, func(_ int, pixels []byte) error {
 		all = append(all, pixels...)
