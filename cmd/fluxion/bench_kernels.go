@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"fluxion/engine/device"
+	"fluxion/engine/generate"
 	"fluxion/engine/plan"
 	"fluxion/engine/train"
 	"fluxion/kernels/adamw"
@@ -29,8 +30,10 @@ func newBenchKernels() *cobra.Command {
 	o := &benchKernelsOptions{}
 	c := &cobra.Command{
 		Use:   "kernels",
-		Short: "Count what the CUDA kernels of a training step do, on the simulator",
-		Long: `Run the CUDA kernels of a training step on the simulator and print what a
+		Short: "Count what the CUDA kernels do, on the simulator",
+		Long: `Run the CUDA kernels of a training step and of two sampling steps (guided with
+earlier outputs; guided over whole images, with a picture given; of half the
+batch, which guidance doubles) on the simulator and print what a
 profiler would count on a GPU: registers, shared memory and occupancy as ptxas
 assembles them, sectors of global memory for each request, bytes against the
 least that must move, bank conflicts of shared memory, instructions. No time is
@@ -55,7 +58,7 @@ blocks some are run, spread over it, and counted for all.`,
 type countedLaunch struct {
 	Operator string        `json:"operator"`
 	Operands string        `json:"operands"`
-	Times    int           `json:"times"` // in the step
+	Times    int           `json:"times"` // in all plans
 	Ideal    int64         `json:"ideal_bytes"`
 	Bytes    int64         `json:"bytes"` // of whole sectors, loads and stores
 	Calls    []countedCall `json:"calls"`
@@ -108,7 +111,11 @@ func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	s.Hyper(adamw.Step{LearningRate: 1e-4, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, Count: 1, ClipNorm: 1, AverageRate: 0.99})
-	list, err := countKernels(ctx, s.Micro, o.blocks)
+	plans, err := o.sampling(target, precision)
+	if err != nil {
+		return err
+	}
+	list, err := countKernels(ctx, append([]*plan.Plan{s.Micro}, plans...), o.blocks)
 	if err != nil {
 		return err
 	}
@@ -124,8 +131,46 @@ func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
 	return printCounts(out, o, precision, list)
 }
 
-// countKernels runs every distinct launch of a plan on the simulator.
-func countKernels(ctx context.Context, p *plan.Plan, blocks int64) ([]countedLaunch, error) {
+// sampling is the plans of steps with every kernel that samples: guided, with
+// earlier outputs, and guided over whole images with a picture given.
+func (o *benchKernelsOptions) sampling(target plan.Target, precision number.Type) ([]*plan.Plan, error) {
+	config, err := train.Network(o.preset, o.size, o.size, 3, 10)
+	if err != nil {
+		return nil, err
+	}
+	var plans []*plan.Plan
+	for _, g := range []generate.Options{{Slots: 2}, {Reduced: true, Painted: true}} {
+		g.Config, g.Height, g.Width, g.Batch, g.Guided = config, o.size, o.size, max(1, o.batch/2), true
+		g.Target, g.Precision, g.Calls = target, precision, 1
+		s, err := generate.NewStep(g)
+		if err != nil {
+			return nil, err
+		}
+		s.Busiest()
+		plans = append(plans, s.Plans()...)
+	}
+	return plans, nil
+}
+
+// counting is launches of several plans being counted, those alike once.
+type counting struct {
+	blocks int64
+	known  map[string]int
+	list   []countedLaunch
+}
+
+// countKernels runs every distinct launch of plans on the simulator.
+func countKernels(ctx context.Context, plans []*plan.Plan, blocks int64) ([]countedLaunch, error) {
+	c := counting{blocks: blocks, known: map[string]int{}}
+	for _, p := range plans {
+		if err := c.count(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	return c.list, nil
+}
+
+func (k *counting) count(ctx context.Context, p *plan.Plan) error {
 	total := int64(0)
 	for _, n := range p.Sizes {
 		total += int64(n) + 1<<16
@@ -138,47 +183,44 @@ func countKernels(ctx context.Context, p *plan.Plan, blocks int64) ([]countedLau
 		}
 		var err error
 		if base[r], err = memory.Alloc(n); err != nil {
-			return nil, err
+			return err
 		}
 		if err := memory.Fill(base[r], n, anyNumber); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	calls, table, err := device.Calls(p, base)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	machine := sim.New(memory, sim.Options{Sample: blocks})
-	known := map[string]int{}
-	var list []countedLaunch
+	machine := sim.New(memory, sim.Options{Sample: k.blocks})
 	for i, l := range p.Launches {
 		key := l.Kernel.String() + operandText(l)
-		if at, ok := known[key]; ok {
-			list[at].Times++
+		if at, ok := k.known[key]; ok {
+			k.list[at].Times++
 			continue
 		}
-		known[key] = len(list)
+		k.known[key] = len(k.list)
 		if err := refill(memory, base, l); err != nil {
-			return nil, err
+			return err
 		}
 		c := countedLaunch{Operator: l.Kernel.String(), Operands: operandText(l), Times: 1, Ideal: idealBytes(l)}
 		for _, call := range calls[i] {
 			if len(table) > plan.TableHead { // a kernel may have moved the counter on
 				if err := memory.Write(base[plan.Table], table); err != nil {
-					return nil, err
+					return err
 				}
 			}
 			counters, err := machine.Run(ctx, call)
 			if err != nil {
-				return nil, fmt.Errorf("%v: %w", l.Kernel, err)
+				return fmt.Errorf("%v: %w", l.Kernel, err)
 			}
-			counted := newCountedCall(call, counters)
 			c.Bytes += 32 * (counters.GlobalLoads.Sectors + counters.GlobalStores.Sectors)
-			c.Calls = append(c.Calls, counted)
+			c.Calls = append(c.Calls, newCountedCall(call, counters))
 		}
-		list = append(list, c)
+		k.list = append(k.list, c)
 	}
-	return list, nil
+	return nil
 }
 
 // anyNumber is what memory is filled with: 0.0115 as bfloat16 and as float32.
@@ -292,7 +334,7 @@ func printCounts(out io.Writer, o *benchKernelsOptions, precision number.Type, l
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Training step, preset %s, batch %d, %v, counted on the simulator; nothing here is a time.\n\n", o.preset, o.batch, precision)
+	fmt.Fprintf(&b, "Training and sampling steps, preset %s, batch %d, %v, counted on the simulator; nothing here is a time.\n\n", o.preset, o.batch, precision)
 	b.WriteString("| function | launches | registers | shared | blocks/SM 80, 86, 89, 90a | sectors/load | sectors/store | sectors over ideal | bytes over ideal | conflicts/wavefronts | tensor instr. | other instr. |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, name := range slices.Sorted(maps.Keys(rows)) {

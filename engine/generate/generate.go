@@ -16,6 +16,7 @@ import (
 	"fluxion/kernels/feed"
 	"fluxion/kernels/guide"
 	"fluxion/kernels/number"
+	"fluxion/kernels/paint"
 	"fluxion/kernels/update"
 	"fluxion/nets"
 
@@ -116,6 +117,29 @@ func NewStep(o Options) (*Step, error) {
 		})
 	}
 	return s, err
+}
+
+// Plans are those of a batch, in the order of their first run.
+func (s *Step) Plans() []*plan.Plan { return []*plan.Plan{s.Start, s.Plan} }
+
+// Busiest sets the parameters of a step in which every kernel does all that it
+// can: for counting what kernels do.
+func (s *Step) Busiest() {
+	*s.update = update.Step{A: 1, B: 1, C: 1, Store: -1, Guidance: 2, Clip: true, XZ: 1, XY: 1, Pixels: true, Seeds: *s.seeds}
+	if s.Slots > 0 {
+		s.update.Store = 0
+	}
+	for slot := range s.Slots {
+		s.update.History[slot] = 1
+	}
+	if s.guide != nil {
+		*s.guide = guide.Step{Guidance: 2, Rescale: 0.7, Percentile: 0.99, XZ: 1, XY: 1, Clip: true}
+		s.update.Clip = false
+	}
+	if s.paint != nil {
+		s.paint.step = paint.Step{A: 1, S: 1, Active: true, Pixels: true, Seeds: *s.seeds}
+		s.paint.start = s.paint.step
+	}
 }
 
 // Sizes is the memory that sampling needs.

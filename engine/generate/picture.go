@@ -108,7 +108,11 @@ func (u paintStage) kernel() paint.Kernel { return paint.Kernel{Shape: u.step.sh
 
 func (u paintStage) String() string { return u.kernel().String() }
 
-func (u paintStage) Cost([]tensor.Shape, tensor.Shape) kernels.Cost { return u.kernel().Cost() }
+func (u paintStage) Cost([]tensor.Shape, tensor.Shape) kernels.Cost {
+	c := u.kernel().Cost()
+	c.Bytes += u.step.again() + 8*int64(u.step.shape.Values()) // the picture and its mask
+	return c
+}
 
 func (u paintStage) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s, n := u.step, u.step.shape.Values()

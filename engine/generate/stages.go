@@ -53,7 +53,11 @@ type startStage struct {
 func (u startStage) String() string { return u.kernel().String() }
 
 func (u startStage) Cost([]tensor.Shape, tensor.Shape) kernels.Cost {
-	return u.kernel().Cost()
+	c := u.kernel().Cost()
+	if u.step.Guided {
+		c.Bytes *= 2 // both halves of the network's batch are written
+	}
+	return c
 }
 
 func (u startStage) kernel() draw.Start { return draw.Start{Shape: u.step.shape} }
@@ -86,7 +90,22 @@ func (u updateStage) kernel() update.Kernel { return update.Kernel{Shape: u.step
 func (u updateStage) String() string { return u.kernel().String() }
 
 func (u updateStage) Cost([]tensor.Shape, tensor.Shape) kernels.Cost {
-	return u.kernel().Cost(u.step.Slots)
+	c := u.kernel().Cost(u.step.Slots)
+	c.Bytes += u.step.again()
+	if u.step.guide == nil && u.step.Guided {
+		c.Bytes += 4 * int64(u.step.Batch*u.step.shape.Values()) // the unconditional output
+	}
+	return c
+}
+
+// again is the bytes of what is written to the second half of a guided network's
+// batch, and of the pixels of a last step.
+func (s *Step) again() int64 {
+	n := int64(s.Batch * s.shape.Values())
+	if s.Guided {
+		return 5 * n
+	}
+	return n
 }
 
 func (u updateStage) CPU(l kernels.Launch) func(*cpu.Pool) {

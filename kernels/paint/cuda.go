@@ -55,15 +55,22 @@ type CUDAOperands struct {
 
 // CUDA returns the launch. What a step is, is read from its row.
 func (k Kernel) CUDA(o CUDAOperands, p cuda.Parameters) []cuda.Call {
+	function := "paint_vector"
+	if k.Values()%4 != 0 || (o.Picture|o.Mask)%16 != 0 || o.Pixels%4 != 0 {
+		function = "paint_scalar"
+	}
 	var views []byte
 	for i, m := range []cuda.Operand{o.Z, o.Second} {
 		if (i == 0 || m.Address != 0) && (m.Rows != k.Images*k.Pixels || m.Cols != k.Channels || m.Type != number.Float32 || m.Address == 0) {
 			panic(fmt.Errorf("%v: operand %d is %d by %d %v at %#x", k, i, m.Rows, m.Cols, m.Type, uint64(m.Address)))
 		}
+		if m.Address != 0 && (m.Pitch != m.Cols || m.Address%16 != 0) {
+			function = "paint_scalar"
+		}
 		views = append(views, cuda.Args(m.Address, uint64(m.Pitch))...)
 	}
 	return []cuda.Call{{
-		Module: module, Function: "paint_image",
+		Module: module, Function: function,
 		Grid: [3]int{(k.Values() + 4*threads - 1) / (4 * threads), k.Images, 1}, Block: [3]int{threads, 1, 1},
 		Args: cuda.Args(views, o.Picture, o.Mask, o.Pixels, k.Pixels, k.Channels, p),
 	}}

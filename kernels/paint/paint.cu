@@ -37,25 +37,41 @@ __device__ inline float mix(float m, float z, float known) {
   return add(mul(m, z), mul(sub(1, m), known));
 }
 
-// Any shape, any pitch: four values a thread, as many as a block of Philox has.
-extern "C" __global__ void __launch_bounds__(threads) paint_image(Launch k, Parameters p) {
+// paint is four values a thread, as many as a block of Philox has.
+template <bool Vector>
+__device__ void paint(const Launch &k, const Parameters &p) {
   const Step &s = *p.row<Step>();
   if (!s.active) return;
   const uint64_t image = reinterpret_cast<const uint64_t *>(&s + 1)[blockIdx.y];
   const Source source(s.seed, SampleStart, image, 0);
   const uint32_t values = k.pixels * k.channels, v = 4 * (blockIdx.x * threads + threadIdx.x);
   if (v >= values) return;
-  const Group<false> group(blockIdx.y, k.pixels, k.channels, v, values);
-  float z[4], e[4];
+  const Group<Vector> group(blockIdx.y, k.pixels, k.channels, v, values);
+  const Group<Vector> own(0, k.pixels, k.channels, v, values); // of the picture, the same for all images
+  const View picture{const_cast<float *>(k.picture), k.channels}, mask{const_cast<float *>(k.mask), k.channels};
+  float z[4], e[4], known[4], m[4] = {};
   group.read(z, k.z);
+  own.read(known, picture);
+  if (!s.everywhere) own.read(m, mask);
   source.normal(e, v / 4);
 #pragma unroll
-  for (int j = 0; j < 4; j++) {
-    if (j >= group.n) break;
-    const float m = s.everywhere ? 0 : k.mask[v + j];
-    z[j] = mix(m, z[j], add(mul(s.a, k.picture[v + j]), mul(s.s, e[j])));
-    if (s.pixels && k.bytes) k.bytes[group.at + j] = uint8_t(pixel(z[j]));
-  }
+  for (int j = 0; j < 4; j++) z[j] = mix(m[j], z[j], add(mul(s.a, known[j]), mul(s.s, e[j])));
   group.write(k.z, z);
   if (k.second.data) group.write(k.second, z);
+  if (!s.pixels || !k.bytes) return;
+  uint8_t *bytes = k.bytes + group.at;
+  if constexpr (Vector) {
+    *reinterpret_cast<uint32_t *>(bytes) = pixel(z[0]) | pixel(z[1]) << 8 | pixel(z[2]) << 16 | pixel(z[3]) << 24;
+  } else {
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+      if (j < group.n) bytes[j] = uint8_t(pixel(z[j]));
+    }
+  }
 }
+
+// Any shape, any pitch.
+extern "C" __global__ void __launch_bounds__(threads) paint_scalar(Launch k, Parameters p) { paint<false>(k, p); }
+
+// Dense operands, 16-byte aligned; images are whole groups.
+extern "C" __global__ void __launch_bounds__(threads) paint_vector(Launch k, Parameters p) { paint<true>(k, p); }
