@@ -89,7 +89,7 @@ def main():
     import openvino, torch
     cpu = next((l.split(":", 1)[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.processor())
     command = "scripts/bench-peers.sh " + " ".join(f"'{a}'" if " " in a else a for a in sys.argv[1:] if a not in ("--binary", o.binary))
-    text = (f"{datetime.date.today()}, {os.cpu_count()} cores of {cpu} ({' '.join(doctor['features'])}); PyTorch {torch.__version__}, OpenVINO {openvino.__version__.split("-")[0]}; "
+    text = (f"{datetime.date.today()}, {os.cpu_count()} cores of {cpu} ({' '.join(doctor['features'])}); PyTorch {torch.__version__}, OpenVINO {openvino.__version__.split('-')[0]}; "
             f"{o.rounds} rounds in turn.\n`{command.strip()}`\n\n")
     text += "\n".join(table(o.binary, o.rounds, o.steps, o.work or WORK.strip().splitlines())) + "\n"
     print(text)
