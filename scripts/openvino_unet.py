@@ -19,4 +19,4 @@ for i in range(steps + 2):
     if i == 0: first = time.time() - T0
 ts = sorted(ts[2:]); med = ts[len(ts) // 2]
 rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-print(f"first step after {first:.1f} s, peak RSS {rss:.2f} GB; openvino {ov.__version__.split("-")[0]} {name} batch {B} {prec} fwd: {med*1e3:.1f} ms, {B/med:.1f} img/s")
+print(f"first step after {first:.1f} s, peak RSS {rss:.2f} GB; openvino {ov.__version__.split('-')[0]} {name} batch {B} {prec} fwd: {med*1e3:.1f} ms, {B/med:.1f} img/s")
