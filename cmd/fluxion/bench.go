@@ -26,6 +26,7 @@ type benchOptions struct {
 	preset, precision, device string
 	batch, size, steps        int
 	threads                   int
+	without                   []string
 	json                      bool
 }
 
@@ -41,9 +42,11 @@ func newBench() *cobra.Command {
 	}
 	for _, mode := range []string{"train", "sample"} {
 		o := &benchOptions{}
+		short := map[string]string{"train": "Time training steps", "sample": "Time network evaluations"}[mode]
 		sub := &cobra.Command{
 			Use:     mode,
-			Short:   map[string]string{"train": "Time training steps", "sample": "Time network evaluations"}[mode],
+			Short:   short,
+			Long:    short + ".\n\n" + fusionsText(),
 			Example: "  fluxion bench " + mode + " --preset cifar --batch 16 --steps 5 --json",
 			Args:    noArguments,
 			RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout(), mode == "train") },
@@ -56,6 +59,7 @@ func newBench() *cobra.Command {
 		f.IntVar(&o.steps, "steps", 5, "steps timed, after one that is not")
 		f.StringVar(&o.device, "device", "auto", deviceHelp)
 		f.IntVar(&o.threads, "threads", 0, "0: all there are")
+		f.StringSliceVar(&o.without, "without", nil, withoutHelp)
 		f.BoolVar(&o.json, "json", false, "print one JSON object")
 		c.AddCommand(sub)
 	}
@@ -67,6 +71,9 @@ func newBench() *cobra.Command {
 func (o *benchOptions) network() (nets.Config, error) {
 	if o.batch < 1 || o.size < 0 {
 		return nets.Config{}, usagef("--batch %d --size %d: want 1 or more images, and a size of 0 or more", o.batch, o.size)
+	}
+	if err := plan.CheckFusions(o.without); err != nil {
+		return nets.Config{}, usagef("--without: %w", err)
 	}
 	config, err := nets.Preset(o.preset)
 	if err != nil {
@@ -183,7 +190,7 @@ func (o *benchOptions) work(dev device.Device, config nets.Config, precision num
 // trainStep is a whole training step on made-up images.
 func (o *benchOptions) trainStep(dev device.Device, config nets.Config, precision number.Type) (work, error) {
 	s, err := train.NewStep(train.StepOptions{
-		Config: config, Height: o.size, Width: o.size, Batch: o.batch, Accumulate: 1, Target: dev.Target(), Precision: precision,
+		Config: config, Height: o.size, Width: o.size, Batch: o.batch, Accumulate: 1, Target: dev.Target(), Precision: precision, Without: o.without,
 	})
 	if err != nil {
 		return work{}, err
@@ -235,7 +242,7 @@ func weights(g *nets.Graph) []float32 {
 // sampleStep is one evaluation of the network with the sampler's update.
 func (o *benchOptions) sampleStep(dev device.Device, config nets.Config, precision number.Type) (work, error) {
 	s, err := generate.NewStep(generate.Options{
-		Config: config, Height: o.size, Width: o.size, Batch: o.batch, Target: dev.Target(), Precision: precision,
+		Config: config, Height: o.size, Width: o.size, Batch: o.batch, Target: dev.Target(), Precision: precision, Without: o.without,
 	})
 	if err != nil {
 		return work{}, err

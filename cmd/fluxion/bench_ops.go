@@ -30,7 +30,9 @@ func newBenchOps() *cobra.Command {
 		Long: `Time every distinct launch of a training step, or with --sample of a network
 evaluation, and print where the time goes: shapes, how often, time and share,
 arithmetic and traffic against the peaks of the device, which are measured in
-the same run on the CPU. Traffic is what a launch must move at least.`,
+the same run on the CPU. Traffic is what a launch must move at least.
+
+` + fusionsText(),
 		Example: "  fluxion bench ops --preset cifar --batch 16\n  fluxion bench ops --preset tiny --batch 64 --sample --json",
 		Args:    noArguments,
 		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
@@ -45,6 +47,7 @@ the same run on the CPU. Traffic is what a launch must move at least.`,
 	f.IntVar(&o.top, "top", 25, "launches printed, the longest first; 0: all")
 	f.StringVar(&o.device, "device", "auto", deviceHelp)
 	f.IntVar(&o.threads, "threads", 0, "0: all there are")
+	f.StringSliceVar(&o.without, "without", nil, withoutHelp)
 	f.BoolVar(&o.json, "json", false, "print one JSON object with all launches")
 	return c
 }

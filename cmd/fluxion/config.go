@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/engine/train"
 
@@ -28,6 +29,19 @@ const (
 	precisionHelp = "of activations and matrix products: fp32, bf16; auto is bf16 on a GPU and fp32 on a CPU"
 	deviceHelp    = "cpu, cuda:0; auto is the first GPU that can be used, else the CPU"
 )
+
+// withoutHelp of the flag that takes names of fusions.
+var withoutHelp = "fusions to leave out of the plan, to see what they bring: " + strings.Join(plan.FusionNames(), ", ")
+
+// fusionsText says what --without takes, a line each.
+func fusionsText() string {
+	var b strings.Builder
+	b.WriteString("--without leaves fusions out of the plan:\n")
+	for _, f := range plan.Fusions {
+		fmt.Fprintf(&b, "  %-12s %s\n", f.Name, f.Does)
+	}
+	return strings.TrimSpace(b.String())
+}
 
 // settingHelp is the help of every key of train.Settings.
 var settingHelp = map[string]string{

@@ -25,6 +25,7 @@ type inspectOptions struct {
 	precision     string
 	batch, size   int
 	threads       int
+	without       []string
 	train, sample bool
 	plan, json    bool
 }
@@ -34,7 +35,7 @@ func newInspect() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "inspect",
 		Short:   "Operators, FLOPs, bytes and peak memory of a network, before anything runs",
-		Long:    "Print what a training step (or, with --sample, a sampling step) of a network\nconsists of and the memory it will take. Nothing is run.",
+		Long:    "Print what a training step (or, with --sample, a sampling step) of a network\nconsists of and the memory it will take. Nothing is run.\n\n" + fusionsText(),
 		Example: "  fluxion inspect --preset cifar --batch 16\n  fluxion inspect --model runs/glyphs-tiny --sample --plan",
 		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.OutOrStdout()) },
 	}
@@ -48,6 +49,7 @@ func newInspect() *cobra.Command {
 	f.IntVar(&o.threads, "threads", 0, "threads the plan allows for; 0: all there are")
 	f.BoolVar(&o.train, "train", false, "a training step, as it is without this flag")
 	f.BoolVar(&o.sample, "sample", false, "a sampling step instead of a training step")
+	f.StringSliceVar(&o.without, "without", nil, withoutHelp)
 	f.BoolVar(&o.plan, "plan", false, "print the plan, one launch a line")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	return c
@@ -87,6 +89,9 @@ func (o *inspectOptions) run(out io.Writer) error {
 	if o.train && o.sample {
 		return usagef("want one of --train and --sample")
 	}
+	if err := plan.CheckFusions(o.without); err != nil {
+		return usagef("--without: %w", err)
+	}
 	target, err := device.Target(o.device, o.threads)
 	if err != nil {
 		return usagef("--device: %w", err)
@@ -111,13 +116,13 @@ func (o *inspectOptions) run(out io.Writer) error {
 	step := "train"
 	if o.sample {
 		step = "sample"
-		s, err := generate.NewStep(generate.Options{Config: config, Height: height, Width: width, Batch: o.batch, Target: target, Precision: precision})
+		s, err := generate.NewStep(generate.Options{Config: config, Height: height, Width: width, Batch: o.batch, Target: target, Precision: precision, Without: o.without})
 		if err != nil {
 			return err
 		}
 		p, sizes = s.Plan, s.Sizes()
 	} else {
-		s, err := train.NewStep(train.StepOptions{Config: config, Height: height, Width: width, Batch: o.batch, Accumulate: 1, Target: target, Precision: precision})
+		s, err := train.NewStep(train.StepOptions{Config: config, Height: height, Width: width, Batch: o.batch, Accumulate: 1, Target: target, Precision: precision, Without: o.without})
 		if err != nil {
 			return err
 		}

@@ -124,6 +124,25 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// TestWithout: a plan without a fusion has more launches, and fusions have names.
+func TestWithout(t *testing.T) {
+	launches := func(more ...string) float64 {
+		out, _, err := fluxion(t, append([]string{"inspect", "--preset", "micro", "--json"}, more...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return events(t, out)[0]["launches"].(float64)
+	}
+	if all, fewer := launches(), launches("--without", "add,per-image"); fewer <= all {
+		t.Errorf("%v launches with all fusions, %v without two", all, fewer)
+	}
+	for _, command := range [][]string{{"inspect"}, {"bench", "train"}, {"bench", "ops"}} {
+		if _, code, err := fluxion(t, append(command, "--without", "adds")...); code != 2 || !strings.Contains(err.Error(), `"adds"`) {
+			t.Errorf("%v of an unknown fusion: %d, %v", command, code, err)
+		}
+	}
+}
+
 // TestBenchOps: the launches are those of the plan and their shares make a whole.
 func TestBenchOps(t *testing.T) {
 	for _, mode := range [][]string{nil, {"--sample"}} {

@@ -226,7 +226,7 @@ func devices(t *testing.T) []Device {
 func variants(d Device, fixture string) [][]string {
 	switch {
 	case !d.Simulated():
-		return [][]string{nil, plan.Fusions}
+		return [][]string{nil, plan.FusionNames()}
 	case simulatedFixtures != nil && !slices.Contains(simulatedFixtures, fixture):
 		return nil
 	}

@@ -37,6 +37,7 @@ type Options struct {
 	Calls         int          // of the network for an image, as far as they are known: what a GPU sets up together
 	Target        plan.Target
 	Precision     number.Type
+	Without       []string // names of plan.Fusions to leave out
 }
 
 // maxAhead bounds the calls whose parameters are on a GPU together.
@@ -78,7 +79,7 @@ func NewStep(o Options) (*Step, error) {
 	s.pixels = gorgonia.NewVector(g.G, tensor.Uint8, gorgonia.WithShape(o.Batch*s.shape.Values()), gorgonia.WithName("pixels"))
 	c := plan.Options{
 		Inputs: []*gorgonia.Node{g.Sample, g.Time, s.pixels}, Outputs: []*gorgonia.Node{g.Output},
-		FlatSize: nets.FlatSize(g.Params), Target: o.Target, Precision: o.Precision, Ahead: min(o.Calls, maxAhead),
+		FlatSize: nets.FlatSize(g.Params), Target: o.Target, Precision: o.Precision, Ahead: min(o.Calls, maxAhead), Without: o.Without,
 	}
 	if g.Class != nil {
 		c.Inputs = append(c.Inputs, g.Class)

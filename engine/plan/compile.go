@@ -47,11 +47,8 @@ type Options struct {
 	Target     Target
 	Precision  number.Type // of activations and products; see kernels.TypesOf
 	Ahead      int         // runs whose parameters are set together where the device wants them so; 0: 1
-	Without    []string    // fusions to leave out: see Fusions
+	Without    []string    // names of Fusions to leave out
 }
-
-// Fusions are the names of what a plan joins.
-var Fusions = []string{"add", "per-image", "concat", "statistics"}
 
 // value is a node on its way to a launch.
 type value struct {
@@ -96,10 +93,8 @@ type copyOf struct {
 
 // Compile turns the part of the graph that its outputs and gradients need into a plan.
 func Compile(o Options) (*Plan, error) {
-	for _, name := range o.Without {
-		if !slices.Contains(Fusions, name) {
-			return nil, fmt.Errorf("no fusion is called %q; there are %v", name, Fusions)
-		}
+	if err := CheckFusions(o.Without); err != nil {
+		return nil, err
 	}
 	c := &compiler{Options: o, values: map[int64]*value{}}
 	if err := c.collect(); err != nil {
@@ -113,14 +108,14 @@ func Compile(o Options) (*Plan, error) {
 	if c.fuses("add") {
 		c.fuseAdds()
 	}
-	c.placeSlices()
+	if c.fuses("slice") {
+		c.placeSlices()
+	}
 	if c.fuses("concat") {
 		c.placeConcats()
 	}
 	return c.emit()
 }
-
-func (c *compiler) fuses(name string) bool { return !slices.Contains(c.Without, name) }
 
 // collect makes a value of every node that is needed, in order of creation: a
 // node is made after its inputs, and a gradient where it is first possible.

@@ -12,7 +12,7 @@ import (
 // lack, can run on a GPU: its kernel is a cuda.Kernel.
 func TestEveryKernelHasCUDA(t *testing.T) {
 	for _, preset := range nets.Presets() {
-		for _, without := range [][]string{nil, Fusions} {
+		for _, without := range [][]string{nil, FusionNames()} {
 			for _, precision := range []number.Type{number.Float32, number.BFloat16} {
 				for _, l := range precise(t, preset, 2, precision, without...).Launches {
 					if _, ok := l.Kernel.(cuda.Kernel); !ok {

@@ -27,9 +27,10 @@ type StepOptions struct {
 	Accumulate    int // micro-batches of a step
 	Target        plan.Target
 	Precision     number.Type
-	Resident      int  // images of a data set that lies on the device; 0: pixels come with every batch
-	Flip          bool // images are mirrored there; else pixels come as they are to be
-	Errors        bool // the error of each image is wanted: see Trainer.Observe
+	Resident      int      // images of a data set that lies on the device; 0: pixels come with every batch
+	Flip          bool     // images are mirrored there; else pixels come as they are to be
+	Errors        bool     // the error of each image is wanted: see Trainer.Observe
+	Without       []string // names of plan.Fusions to leave out
 }
 
 // Step is a training step as plans: noise, forward, loss, backward for each
@@ -75,7 +76,7 @@ func NewStep(o StepOptions) (*Step, error) {
 	c := plan.Options{
 		Inputs:   []*gorgonia.Node{g.Sample, g.Time, s.target, s.weight},
 		Outputs:  []*gorgonia.Node{s.loss},
-		FlatSize: nets.FlatSize(g.Params), Target: o.Target, Precision: o.Precision,
+		FlatSize: nets.FlatSize(g.Params), Target: o.Target, Precision: o.Precision, Without: o.Without,
 		ImageBytes: o.Resident * shape.Values(),
 		Before:     []plan.Stage{s.noising(shape), {Kernel: s.weights, Out: plan.Ref{Node: s.weight}}},
 	}
