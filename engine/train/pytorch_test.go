@@ -1,0 +1,116 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"fluxion/engine/device"
+	"fluxion/engine/plan"
+	"fluxion/kernels/cpu"
+	"fluxion/nets"
+)
+
+// curve is what PyTorch came to over the images beside it; scripts/check_training.py
+// wrote both.
+type curve struct {
+	Settings json.RawMessage
+	Losses   []float64 // of each step
+	Norms    []float64 // of its gradients, before clipping
+	Weights  float64   // the norm of all of them at the end
+	Average  float64
+}
+
+// TestPyTorch: a run has the losses and gradients of the same run in PyTorch, which
+// computed in float64 and shares nothing with ours but the images, on every
+// instruction set.
+func TestPyTorch(t *testing.T) {
+	dir := filepath.Join("testdata", "pytorch")
+	text, err := os.ReadFile(filepath.Join(dir, "curve.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want curve
+	if err := json.Unmarshal(text, &want); err != nil {
+		t.Fatal(err)
+	}
+	s := Default()
+	s.Data, s.SampleCount = "mnist:"+dir, 0
+	if err := json.Unmarshal(want.Settings, &s); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range cpu.Names() {
+		steps := len(want.Losses)
+		if name == "portable" { // ten times as slow
+			steps /= 10
+		}
+		t.Run(name, func(t *testing.T) { follow(t, s, name, want, steps) })
+	}
+}
+
+// follow holds the first steps of a run on an instruction set against a curve.
+func follow(t *testing.T, s Settings, name string, want curve, steps int) {
+	const tolerance = 2e-5 // relative; the run must come within 1e-4
+	d, err := device.NewCPU(2, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	r, _, err := prepare(Options{Settings: s, Dir: t.TempDir(), Data: open(t, s), Device: d, Observer: &recorder{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	if err := r.initialise(); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := r.stream(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	worst := 0.0
+	compare := func(what string, got, want float64) {
+		off := math.Abs(got-want) / want
+		if worst = max(worst, off); !(off <= tolerance) {
+			t.Fatalf("%s is %v, PyTorch's %v: off by %.1e", what, got, want, off)
+		}
+	}
+	state := State{}
+	for i, loss := range want.Losses[:steps] {
+		r.trainer.Hyper(r.hyper(state))
+		got, whole, err := r.forwardBackward(context.Background(), stream, &state)
+		if err != nil || !whole {
+			t.Fatal(whole, err)
+		}
+		norm, err := r.trainer.Finish()
+		if err != nil {
+			t.Fatal(err)
+		}
+		state.Steps++
+		compare("the loss", got, loss)
+		compare("the gradients' norm", norm, want.Norms[i])
+	}
+	if state.Images == s.Images {
+		compare("the weights' norm", norm(t, r, plan.Parameters), want.Weights)
+		compare("the average's norm", norm(t, r, plan.Average), want.Average)
+	}
+	t.Logf("within %.1e", worst)
+}
+
+// norm of a flat buffer.
+func norm(t *testing.T, r *run, region plan.Region) float64 {
+	t.Helper()
+	flat := make([]float32, nets.FlatSize(r.trainer.Graph.Params))
+	if err := r.memory.Read(region, 0, flat); err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, x := range flat {
+		sum += float64(x) * float64(x)
+	}
+	return math.Sqrt(sum)
+}
