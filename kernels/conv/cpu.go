@@ -73,9 +73,9 @@ func (f forward) Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
 }
 
 // BFloat16Scratch is that of a product of bfloat16.
-func (f forward) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, _ int) int {
+func (f forward) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, threads int) int {
 	s := mustSize(f.o, in[0], in[1])
-	return gemm.HalfProductScratch(s.n, s.kh*s.kw, s.cin, s.cout)
+	return gemm.HalfProductScratch(s.n, s.kh*s.kw, s.cin, s.cout, threads)
 }
 
 func (forward) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true, PerImage: true} }
@@ -134,9 +134,9 @@ func (g inputGrad) Scratch(in []tensor.Shape, out tensor.Shape, threads int) int
 }
 
 // BFloat16Scratch is that of a product of bfloat16.
-func (g inputGrad) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, _ int) int {
+func (g inputGrad) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, threads int) int {
 	s := g.size(in)
-	return gemm.HalfProductScratch(s.n, s.kh*s.kw, s.cout, s.cin)
+	return gemm.HalfProductScratch(s.n, s.kh*s.kw, s.cout, s.cin, threads)
 }
 
 func (inputGrad) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true} }
@@ -181,7 +181,7 @@ func (g weightGrad) Scratch(in []tensor.Shape, out tensor.Shape, _ int) int {
 // BFloat16Scratch is that of a product of bfloat16.
 func (g weightGrad) BFloat16Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
 	s := mustSize(g.o, in[0], out)
-	return gemm.HalfTransposedScratch(s.n*s.oh*s.ow, s.cout, threads)
+	return gemm.HalfTransposedScratch(s.n*s.oh*s.ow, s.kh*s.kw, s.cin, s.cout, threads)
 }
 
 func (g weightGrad) CPU(l kernels.Launch) func(*cpu.Pool) {

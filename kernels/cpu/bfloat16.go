@@ -10,36 +10,65 @@ package cpu
 // that of AMX tiles, which take 16 such rows of 16 columns at the pitch of a
 // panel: kernels for AMX can read what was packed for these.
 type Half struct {
+	Rows   int // of a tile, and of one of TileT's A
+	Cols   int // of a panel of the right operand
+	Panels int // side by side in one call, at most
+
 	Tile  func(t *TileHalf)
 	TileT func(t *TileTHalf)
 	// Pairs interleaves rows of bfloat16: row p of out gets, for every column, the
-	// elements of rows 2p and 2p+1 of in, addresses, and zeros up to a multiple of
-	// Lanes. The pitch is bytes.
-	Pairs func(out uintptr, pitch int, in *uintptr, pairs, cols int)
+	// elements of rows 2p and 2p+1 of in, addresses to which offset is added, and zeros
+	// up to a multiple of Lanes. Pitch and offset are bytes.
+	Pairs func(out uintptr, pitch int, in *uintptr, offset, pairs, cols int)
+	// Turn transposes every square of 16×16 words of a matrix in place: where it is not
+	// nil, TileT takes B that way, and C is so until all is summed. The pitch is bytes,
+	// rows and columns are multiples of 16.
+	Turn func(at uintptr, pitch, rows, cols int)
 
 	peak func(rounds int)
+}
+
+// Limits of Half in every instruction set.
+const (
+	MaxHalfRows = 32
+	MaxHalfCols = 64
+	// PairsMultiple is what rows of pairs of a right operand, zeros behind the last
+	// that exists, are a multiple of.
+	PairsMultiple = 16
+)
+
+// PairRows is the rows of pairs of a right operand of this depth.
+func PairRows(depth int) int {
+	return (depth + 2*PairsMultiple - 1) / (2 * PairsMultiple) * PairsMultiple
+}
+
+// HalfWork is the working memory of a tile, in floats.
+func HalfWork(taps, depth int) int {
+	return MaxHalfRows*MaxHalfCols + taps*(MaxHalfRows*PairRows(depth)+16)
 }
 
 // TileHalf is the operands of a matrix micro-kernel on bfloat16,
 //
 //	C[i][j] = Σ_tap Σ_k A[tap][i][k]·B[tap][k][j] + Bias[j] + Add[i][j].
 //
-// A, B and Add are bfloat16, Bias is float32. B is rows of pairs; where Depth is odd the
-// second elements of the last are zero, and A is not read past its end.
+// A, B and Add are bfloat16, Bias is float32. B is PairRows(Depth) rows of pairs; where Depth
+// is odd the second elements of the last that exists are zero, and A is not read past its end.
 type TileHalf struct {
-	A        *uintptr // Taps·TileRows addresses of Depth elements; those of rows that do not exist repeat others
-	B        *uintptr // Taps addresses of ⌈Depth/2⌉ rows of Width pairs
+	A        *uintptr // Taps·Half.Rows addresses of Depth elements; those of rows that do not exist repeat others
+	B        *uintptr // Taps addresses of rows of pairs
 	Taps     int
 	Depth    int // at least 1
 	BPitch   int // bytes
 	C        uintptr
 	CPitch   int // bytes
-	Rows     int // of C, 1 to TileRows
-	Width    int // a multiple of Lanes, at most TileCols
+	Rows     int // of C, 1 to Half.Rows
+	Width    int // a multiple of Lanes, at most Panels·Cols
 	Float32  int // 1: C is float32, else bfloat16
 	Bias     uintptr
 	Add      uintptr
-	AddPitch int // bytes
+	AddPitch int     // bytes
+	BPanel   int     // bytes from a panel of B, which is Half.Cols wide, to the next
+	Work     uintptr // HalfWork floats, on a cache line
 }
 
 // TileTHalf is the operands of the micro-kernel of weight gradients on rows of
@@ -47,16 +76,16 @@ type TileHalf struct {
 //
 //	C[i][j] = Σ_p A[p][i]·B[p][j], or C += Σ.
 //
-// It reads TileRows pairs of each row of A even where Rows is less.
+// It reads a multiple of Half.Rows pairs of each row of A even where Rows is less.
 type TileTHalf struct {
 	A          uintptr
 	APitch     int // bytes
 	B          uintptr
 	BPitch     int // bytes
-	Depth      int // rows of pairs, at least 1
+	Depth      int // rows of pairs, a multiple of PairsMultiple
 	C          uintptr
 	CPitch     int // bytes
-	Rows       int
+	Rows       int // 1 to Half.Rows
 	Width      int
 	Accumulate int
 }

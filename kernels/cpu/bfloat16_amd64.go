@@ -9,10 +9,11 @@ func avx512BFloat16() *Kernels {
 	k := avx512()
 	k.Name = "avx512_bf16"
 	k.Half = &Half{
+		Rows: TileRows, Cols: k.TileCols, Panels: 1,
 		Tile:  func(t *TileHalf) { tiles[t.Width/16-1](t) },
 		TileT: func(t *TileTHalf) { turned[t.Width/16-1](t) },
-		Pairs: func(out uintptr, pitch int, in *uintptr, pairs, cols int) {
-			a := pairArgs{in, out, pitch, pairs, cols / 16, cols % 16, unsafe.Pointer(&masks[cols%16])}
+		Pairs: func(out uintptr, pitch int, in *uintptr, offset, pairs, cols int) {
+			a := pairArgs{in, out, pitch, pairs, cols / 16, cols % 16, unsafe.Pointer(&masks[cols%16]), offset}
 			pairsAVX512(&a)
 		},
 		peak: peakHalfAVX512,
@@ -27,6 +28,7 @@ type pairArgs struct {
 	pitch, pairs int
 	full, tail   int // vectors, elements
 	mask         unsafe.Pointer
+	offset       int
 }
 
 // castArgs is what the assembly of Widen and Narrow reads.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -41,12 +42,19 @@ func forHalf(t *testing.T, f func(t *testing.T, k *Kernels)) {
 	})
 }
 
+// upTo lists numbers of rows of a tile that has so many at most.
+func upTo(rows int) []int {
+	list := []int{1, 2, 3, 4, 5, 6, 15, 16, 17, 31, 32}
+	most, _ := slices.BinarySearch(list, rows)
+	return list[:most+1]
+}
+
 // TestTileHalf runs the micro-kernels on bfloat16 over all their shapes.
 func TestTileHalf(t *testing.T) {
 	forHalf(t, func(t *testing.T, k *Kernels) {
 		rng := rand.New(rand.NewPCG(11, 12))
-		for width := k.Lanes; width <= k.TileCols; width += k.Lanes {
-			for rows := 1; rows <= TileRows; rows++ {
+		for width := k.Lanes; width <= k.Half.Cols; width += k.Lanes {
+			for _, rows := range upTo(k.Half.Rows) {
 				for _, taps := range []int{0, 1, 2, 9} {
 					for _, depth := range []int{1, 2, 3, 16, 37} {
 						for mode := range 4 { // to float32 or not, with bias and addend or not
@@ -62,20 +70,21 @@ func TestTileHalf(t *testing.T) {
 func testTileHalf(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, taps, depth, single int, epilogue bool) {
 	t.Helper()
 	// Every row of A ends in front of poison or of another row.
-	a := make([][]uint16, taps*TileRows)
-	as, bs := make([]uintptr, taps*TileRows+1), make([]uintptr, taps+1)
+	tileRows := k.Half.Rows
+	a := make([][]uint16, taps*tileRows)
+	as, bs := make([]uintptr, taps*tileRows+1), make([]uintptr, taps+1)
 	w, packed := make([][]uint16, taps), make([][]uint16, taps)
 	for tap := range taps {
-		for i := range TileRows {
+		for i := range tileRows {
 			row := halves(rng, depth+1)[1:] // at an odd address
 			row = append(row, poison)[:depth]
 			if i >= rows {
-				row = a[tap*TileRows]
+				row = a[tap*tileRows]
 			}
-			a[tap*TileRows+i], as[tap*TileRows+i] = row, addressOf(row)
+			a[tap*tileRows+i], as[tap*tileRows+i] = row, addressOf(row)
 		}
 		w[tap] = halves(rng, depth*width)
-		packed[tap] = make([]uint16, (depth+1)/2*width*2)
+		packed[tap] = make([]uint16, PairRows(depth)*width*2)
 		for d := range depth {
 			for j := range width {
 				packed[tap][(d/2*width+j)*2+d%2] = w[tap][d*width+j]
@@ -89,8 +98,10 @@ func testTileHalf(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, taps, d
 	for i := range half {
 		half[i] = poison
 	}
+	work := aligned(HalfWork(taps, depth))
 	tile := &TileHalf{
-		A: unsafe.SliceData(as), B: unsafe.SliceData(bs), Taps: taps, Depth: depth, BPitch: 4 * width,
+		Work: uintptr(pointer(work)),
+		A:    unsafe.SliceData(as), B: unsafe.SliceData(bs), Taps: taps, Depth: depth, BPitch: 4 * width,
 		C: uintptr(pointer(c)), CPitch: 2 * pitch, Rows: rows, Width: width, Float32: single,
 	}
 	if single == 1 {
@@ -120,7 +131,7 @@ func testTileHalf(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, taps, d
 		sum := 0.0
 		for tap := range taps {
 			for d := range depth {
-				sum += wide(a[tap*TileRows+r][d]) * wide(w[tap][d*width+j])
+				sum += wide(a[tap*tileRows+r][d]) * wide(w[tap][d*width+j])
 			}
 		}
 		if epilogue {
@@ -136,18 +147,18 @@ func testTileHalf(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, taps, d
 	if e := math.Sqrt(diff / max(norm, 1e-30)); !(e <= most) {
 		t.Errorf("%s: relative error %.3g", name, e)
 	}
-	runtime.KeepAlive([]any{a, as, bs, packed, bias, add, c})
+	runtime.KeepAlive([]any{a, as, bs, packed, bias, add, c, work})
 }
 
 // TestTileTHalf runs interleaved rows through the kernel of weight gradients.
 func TestTileTHalf(t *testing.T) {
 	forHalf(t, func(t *testing.T, k *Kernels) {
 		rng := rand.New(rand.NewPCG(13, 14))
-		for width := k.Lanes; width <= k.TileCols; width += k.Lanes {
-			for rows := 1; rows <= TileRows; rows++ {
-				for _, depth := range []int{1, 2, 17, 128} {
+		for width := k.Lanes; width <= k.Half.Cols; width += k.Lanes {
+			for _, rows := range upTo(k.Half.Rows) {
+				for _, depth := range []int{16, 48, 128} {
 					for accumulate := range 2 {
-						const cols = 8
+						cols := k.Half.Rows + 2
 						a, b := halves(rng, depth*cols*2), halves(rng, depth*(width+5)*2)
 						c := guarded(rng, rows, width, width+2)
 						before := c.clone()
@@ -188,7 +199,7 @@ func TestPairs(t *testing.T) {
 				for i := range out {
 					out[i] = poison
 				}
-				k.Half.Pairs(addressOf(out), 4*(padded+3), &in[0], pairs, cols)
+				k.Half.Pairs(addressOf(out), 4*(padded+3), &in[0], 0, pairs, cols)
 				for i, x := range out {
 					p, j := i/2/(padded+3), i/2%(padded+3)
 					want := uint16(poison)
@@ -212,8 +223,9 @@ func TestPairs(t *testing.T) {
 func TestDenormals(t *testing.T) {
 	forHalf(t, func(t *testing.T, k *Kernels) {
 		rng := rand.New(rand.NewPCG(17, 18))
-		as, bs := make([]uintptr, TileRows), make([]uintptr, 1)
-		row, panel, c := halves(rng, 2), halves(rng, 2*k.Lanes), halves(rng, k.Lanes)
+		as, bs := make([]uintptr, k.Half.Rows), make([]uintptr, 1)
+		row, panel, c := halves(rng, 2), halves(rng, 2*PairsMultiple*k.Lanes), halves(rng, k.Lanes)
+		work := aligned(HalfWork(1, 2))
 		run := func(a, b uint16) uint16 {
 			clear(panel)
 			row[0], row[1], panel[0] = a, 0, b
@@ -221,8 +233,8 @@ func TestDenormals(t *testing.T) {
 				as[i] = addressOf(row)
 			}
 			bs[0] = addressOf(panel)
-			k.Half.Tile(&TileHalf{A: &as[0], B: &bs[0], Taps: 1, Depth: 2, BPitch: 4 * k.Lanes, C: addressOf(c), CPitch: 2 * k.Lanes, Rows: 1, Width: k.Lanes})
-			runtime.KeepAlive([]any{row, panel, as, bs})
+			k.Half.Tile(&TileHalf{A: &as[0], B: &bs[0], Taps: 1, Depth: 2, BPitch: 4 * k.Lanes, C: addressOf(c), CPitch: 2 * k.Lanes, Rows: 1, Width: k.Lanes, Work: uintptr(pointer(work))})
+			runtime.KeepAlive([]any{row, panel, as, bs, work})
 			return c[0]
 		}
 		one, large, small, least := number.Narrow(1), number.Narrow(0x1p100), number.Narrow(0x1p-100), uint16(0x0040)

@@ -199,13 +199,14 @@ func (p *product) run(task, worker int) {
 func (p *product) gather(w *workspace, image, row, k0 int) {
 	pitch := uintptr(4 * p.In.Pitch)
 	base := address(p.In.Data) + uintptr(image*p.InRows)*pitch + uintptr(4*k0)
-	w.tile.Taps = p.Geometry.gather(w.a, w.b, row, w.tile.Rows, base, pitch, address(p.zeros))
+	w.tile.Taps = p.Geometry.gather(w.a, w.b, tileRows, row, w.tile.Rows, base, pitch, address(p.zeros))
 }
 
 // gather writes the addresses of the rows of an image, which begins at base, that
-// meet rows [row, row+rows) of the output, and the taps through which they do. A
-// tap that meets only padding is left out. It returns how many taps there are.
-func (g Geometry) gather(a, b []uintptr, row, rows int, base, pitch, zero uintptr) int {
+// meet rows [row, row+rows) of the output, so many a tap as a tile has, and the taps
+// through which they do. A tap that meets only padding is left out. It returns how
+// many taps there are.
+func (g Geometry) gather(a, b []uintptr, tileRows, row, rows int, base, pitch, zero uintptr) int {
 	if g.Source == nil {
 		b[0] = 0
 		for i := range tileRows {

@@ -39,71 +39,109 @@ type HalfProduct struct {
 }
 
 // HalfProductScratch is the working memory of a product, in floats: the packed
-// weights, a pair in each, and the biases of every image.
-func HalfProductScratch(images, taps, depth, width int) int {
-	return ProductScratch(images, taps, pairsOf(depth), width)
+// weights, a pair in each, the biases of every image, and that of the tiles.
+func HalfProductScratch(images, taps, depth, width, threads int) int {
+	return ProductScratch(images, taps, cpu.PairRows(depth), width) + threads*cpu.HalfWork(taps, depth)
 }
 
-// pairsOf is how many pairs hold n elements.
-func pairsOf(n int) int { return (n + 1) / 2 }
-
-// pairsPacked is how many rows of pairs are interleaved at a time.
-const pairsPacked = 32
+const (
+	// pairsPacked is how many rows of pairs are interleaved at a time.
+	pairsPacked = 32
+	// Weights of the panels of a task, in bytes, that stay in a core's cache.
+	groupBytes = 1 << 20
+	// Rows of the output of a task, at most, and tasks of a thread, at least.
+	halfBlockRows   = 192
+	tasksPerThread  = 4
+	groupsPerThread = 2
+)
 
 type halfWorker struct {
 	tile   cpu.TileHalf
 	a, b   []uintptr
+	taps   []uintptr
 	rows   [2 * pairsPacked]uintptr
-	square [tileRows * maxWidth]float32
+	square [cpu.MaxHalfRows * cpu.MaxHalfCols]float32
+	work   []float32
 }
 
 type halfProduct struct {
 	HalfProduct
-	kernels     *cpu.Kernels
-	zeros       []uint16
-	packed      []float32 // pairs
-	biases      []float32 // one row of width for each image, or one for all
-	imageTiles  int       // row tiles of an image
-	workers     []halfWorker
-	pack, tiles func(task, worker int)
+	kernels      *cpu.Kernels
+	half         *cpu.Half
+	zeros        []uint16
+	packed       []float32 // pairs
+	biases       []float32 // one row of width for each image, or one for all
+	imageTiles   int       // row tiles of an image
+	block, group int       // row tiles and panels of a task
+	workers      []halfWorker
+	pack, tiles  func(task, worker int)
 }
 
 // Bind returns the product as a function that allocates nothing.
 func (g HalfProduct) Bind() func(*cpu.Pool) {
 	p := &halfProduct{HalfProduct: g}
-	size := g.Taps * pairsOf(g.Depth) * roundUp(g.Width, 16)
-	p.packed, p.biases = g.Scratch[:size], g.Scratch[size:]
-	p.zeros = make([]uint16, max(g.Depth, maxWidth))
-	p.imageTiles = (g.Rows + tileRows - 1) / tileRows
+	rest := g.Scratch
+	part := func(n int) []float32 {
+		x := rest[:n]
+		rest = rest[n:]
+		return x
+	}
+	p.packed = part(g.Taps * cpu.PairRows(g.Depth) * roundUp(g.Width, 16))
+	p.biases = part(g.Images * roundUp(g.Width, 16))
+	p.zeros = make([]uint16, max(g.Depth, cpu.MaxHalfCols))
 	p.workers = make([]halfWorker, g.Threads)
 	for i := range p.workers {
-		p.workers[i].a = make([]uintptr, g.Taps*tileRows)
+		p.workers[i].a = make([]uintptr, g.Taps*cpu.MaxHalfRows)
 		p.workers[i].b = make([]uintptr, g.Taps)
+		p.workers[i].taps = make([]uintptr, g.Taps)
+		p.workers[i].work = part(cpu.HalfWork(g.Taps, g.Depth))
 	}
 	p.pack, p.tiles = p.packTap, p.run
 	return func(pool *cpu.Pool) {
-		p.kernels = pool.Kernels()
+		p.kernels, p.half = pool.Kernels(), pool.Kernels().Half
+		p.cut()
 		sumBiases(p.biases, p.Bias, p.PerImage, p.Images, p.Width)
-		pool.Run(panels(p.kernels, p.Width)*p.Taps, p.pack)
-		pool.Run(panels(p.kernels, p.Width)*p.blocks(), p.tiles)
+		pool.Run(p.panels()*p.Taps, p.pack)
+		pool.Run(p.groups()*p.blocks(), p.tiles)
 	}
 }
 
-func (p *halfProduct) blocks() int { return (p.Images*p.imageTiles + blockTiles - 1) / blockTiles }
+// cut makes tasks of as many panels, which share the search for their rows, as the
+// cache holds, and of fewer where there would be too few tasks.
+func (p *halfProduct) cut() {
+	p.imageTiles = ceil(p.Rows, p.half.Rows)
+	most := groupBytes / (4 * p.panelSize())
+	p.group = ceil(p.panels(), ceil(p.panels(), max(1, min(most, p.half.Panels))))
+	p.block = halfBlockRows / p.half.Rows
+	for p.block > 1 && p.groups()*p.blocks() < tasksPerThread*p.Threads {
+		p.block /= 2
+	}
+	for p.group > 1 && p.groups()*p.blocks() < groupsPerThread*p.Threads {
+		p.group = ceil(p.group, 2)
+	}
+}
+
+func (p *halfProduct) panels() int { return ceil(p.Width, p.half.Cols) }
+func (p *halfProduct) groups() int { return ceil(p.panels(), p.group) }
+func (p *halfProduct) blocks() int { return ceil(p.Images*p.imageTiles, p.block) }
+
+// panelSize is the pairs of the packed weights of a whole panel.
+func (p *halfProduct) panelSize() int { return p.half.Cols * p.Taps * cpu.PairRows(p.Depth) }
 
 // panel returns the columns of a panel that exist, those it is padded to, and its packed weights.
 func (p *halfProduct) panel(i int) (valid, padded int, packed []float32) {
-	valid, padded = panelWidth(p.kernels, p.Width, i)
-	return valid, padded, p.packed[i*p.kernels.TileCols*p.Taps*pairsOf(p.Depth):]
+	valid = min(p.half.Cols, p.Width-i*p.half.Cols)
+	return valid, roundUp(valid, p.kernels.Lanes), p.packed[i*p.panelSize():]
 }
 
-// packTap lays one tap of the columns of one panel out as [depth/2][columns][2], zero padded.
+// packTap lays one tap of the columns of one panel out as [depth/2][columns][2], with
+// zeros behind the last row and column.
 func (p *halfProduct) packTap(task, worker int) {
 	panel, tap := task/p.Taps, task%p.Taps
 	valid, padded, packed := p.panel(panel)
-	pairs := pairsOf(p.Depth)
+	pairs := cpu.PairRows(p.Depth)
 	to := packed[tap*pairs*padded:][:pairs*padded]
-	from := p.W.Data[tap*p.W.TapStride+panel*p.kernels.TileCols*p.W.ColStride:]
+	from := p.W.Data[tap*p.W.TapStride+panel*p.half.Cols*p.W.ColStride:]
 	if p.W.ColStride != 1 {
 		packPairs(unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(to))), len(to)), from, p.Depth, valid, padded, p.W.ColStride)
 		return
@@ -118,7 +156,7 @@ func (p *halfProduct) packTap(task, worker int) {
 				rows[i] = addressHalf(p.zeros)
 			}
 		}
-		p.kernels.Half.Pairs(address(to[first*padded:]), 4*padded, &rows[0], n, valid)
+		p.half.Pairs(address(to[first*padded:]), 4*padded, &rows[0], 0, n, valid)
 	}
 }
 
@@ -126,7 +164,7 @@ func (p *halfProduct) packTap(task, worker int) {
 // to[i*padded+j], in blocks that fit the cache.
 func packPairs(to []uint32, from []uint16, depth, valid, padded, stride int) {
 	const block = 32
-	if valid < padded {
+	if valid < padded || len(to) > (depth+1)/2*padded {
 		clear(to)
 	}
 	for k0 := 0; k0 < depth; k0 += block {
@@ -145,52 +183,84 @@ func packPairs(to []uint32, from []uint16, depth, valid, padded, stride int) {
 	}
 }
 
-// run computes one block of row tiles against one panel of weights.
+// run computes one block of row tiles against one group of panels of weights.
 func (p *halfProduct) run(task, worker int) {
-	panel, block := task/p.blocks(), task%p.blocks()
-	valid, padded, packed := p.panel(panel)
+	group, block := task/p.blocks(), task%p.blocks()
 	w := &p.workers[worker]
 	t := &w.tile
-	*t = cpu.TileHalf{A: unsafe.SliceData(w.a), B: unsafe.SliceData(w.b), Depth: p.Depth, BPitch: 4 * padded, Width: padded}
+	*t = cpu.TileHalf{A: unsafe.SliceData(w.a), B: unsafe.SliceData(w.b), Depth: p.Depth, BPanel: 4 * p.panelSize(), Work: address(w.work)}
 	pitch := uintptr(2 * p.In.Pitch)
-	for tile := block * blockTiles; tile < min((block+1)*blockTiles, p.Images*p.imageTiles); tile++ {
-		image, row := tile/p.imageTiles, tile%p.imageTiles*tileRows
-		t.Rows = min(tileRows, p.Rows-row)
+	for tile := block * p.block; tile < min((block+1)*p.block, p.Images*p.imageTiles); tile++ {
+		image, row := tile/p.imageTiles, tile%p.imageTiles*p.half.Rows
+		t.Rows = min(p.half.Rows, p.Rows-row)
 		base := addressHalf(p.In.Data) + uintptr(image*p.InRows)*pitch
-		t.Taps = p.gather(w.a, w.b, row, t.Rows, base, pitch, addressHalf(p.zeros))
-		for i, tap := range w.b[:t.Taps] {
-			w.b[i] = address(packed) + uintptr(4*padded*pairsOf(p.Depth))*tap
-		}
-		p.store(w, image, image*p.Rows+row, panel*p.kernels.TileCols, valid)
+		t.Taps = p.gather(w.a, w.taps, p.half.Rows, row, t.Rows, base, pitch, addressHalf(p.zeros))
+		p.store(w, image, image*p.Rows+row, group*p.group)
 	}
 }
 
-// store runs the micro-kernel and puts its tile at (row, col) of the output.
-func (p *halfProduct) store(w *halfWorker, image, row, col, valid int) {
-	t := &w.tile
-	var bias []float32
-	if p.PerImage.Data != nil {
-		bias = p.biases[image*p.Width+col:]
-	} else if p.Bias != nil {
-		bias = p.biases[col:]
+// store computes one row tile of the group of panels from this one on. The last of
+// them may be narrower, and if it is not whole vectors wide, goes through memory of ours.
+func (p *halfProduct) store(w *halfWorker, image, row, panel int) {
+	last := min(panel+p.group, p.panels())
+	valid, padded, _ := p.panel(last - 1)
+	if valid < p.half.Cols {
+		last--
 	}
-	if valid == t.Width {
-		t.C, t.CPitch = p.Out.at(row, col), 2*p.Out.Pitch
-		if bias != nil {
-			t.Bias = address(bias)
-		}
-		if p.Add.Data != nil {
-			t.Add, t.AddPitch = p.Add.at(row, col), 2*p.Add.Pitch
-		}
-		p.kernels.Half.Tile(t)
-		return
+	if last > panel {
+		p.tile(w, panel, (last-panel)*p.half.Cols, image, row)
 	}
-	// A tile wider than what is left of the row goes through memory of ours.
-	t.C, t.CPitch, t.Float32 = address(w.square[:]), 4*maxWidth, 1
-	p.kernels.Half.Tile(t)
+	switch {
+	case valid < padded:
+		p.partial(w, last, image, row)
+	case valid < p.half.Cols:
+		p.tile(w, last, valid, image, row)
+	}
+}
+
+// at lets the tile begin in a panel, and returns the biases from there on.
+func (p *halfProduct) at(w *halfWorker, panel, image int) (bias []float32) {
+	_, padded, packed := p.panel(panel)
+	w.tile.BPitch = 4 * padded
+	for i, tap := range w.taps[:w.tile.Taps] {
+		w.b[i] = address(packed) + uintptr(4*padded*cpu.PairRows(p.Depth))*tap
+	}
+	switch {
+	case p.PerImage.Data != nil:
+		return p.biases[image*p.Width+panel*p.half.Cols:]
+	case p.Bias != nil:
+		return p.biases[panel*p.half.Cols:]
+	}
+	return nil
+}
+
+// tile computes as many columns from a panel on, whole vectors, in place.
+func (p *halfProduct) tile(w *halfWorker, panel, width, image, row int) {
+	t, col := &w.tile, panel*p.half.Cols
+	bias := p.at(w, panel, image)
+	t.Width, t.Float32 = width, 0
+	t.C, t.CPitch = p.Out.at(row, col), 2*p.Out.Pitch
+	t.Bias, t.Add = 0, 0
+	if bias != nil {
+		t.Bias = address(bias)
+	}
+	if p.Add.Data != nil {
+		t.Add, t.AddPitch = p.Add.at(row, col), 2*p.Add.Pitch
+	}
+	p.half.Tile(t)
+}
+
+// partial computes a panel that is not whole vectors wide.
+func (p *halfProduct) partial(w *halfWorker, panel, image, row int) {
+	t, col := &w.tile, panel*p.half.Cols
+	bias := p.at(w, panel, image)
+	valid, padded, _ := p.panel(panel)
+	t.Width, t.Float32, t.Bias, t.Add = padded, 1, 0, 0
+	t.C, t.CPitch = address(w.square[:]), 4*cpu.MaxHalfCols
+	p.half.Tile(t)
 	for i := range t.Rows {
 		to := p.Out.Data[(row+i)*p.Out.Pitch+col:][:valid]
-		for j, x := range w.square[i*maxWidth:][:valid] {
+		for j, x := range w.square[i*cpu.MaxHalfCols:][:valid] {
 			if bias != nil {
 				x += bias[j]
 			}

@@ -17,33 +17,51 @@ type HalfTransposed struct {
 }
 
 const (
-	blockPairs = blockRows / 2
-	// Tasks of whole rows of panels are long: this many can be balanced.
-	enoughHalfTasks = 24
-	// groupPitch is the pairs of a row of a worker's block of the input.
-	groupPitch = groupTiles * tileRows
+	// mostBlockRows is how many rows are summed in one register at most.
+	mostBlockRows = 2 * blockRows
+	// blockSize is the pairs of a worker's block of the input.
+	blockSize = max(blockRows/2*groupTiles*tileRows, mostBlockRows/2*cpu.MaxHalfRows)
 )
 
 // HalfTransposedScratch is the working memory of a weight gradient over so many
-// rows, in floats: the gradient in pairs of rows, and a block of the input in
-// pairs for every worker.
-func HalfTransposedScratch(rows, width, threads int) int {
-	return pairsOf(rows)*roundUp(width, 16) + threads*blockPairs*groupPitch
+// rows, in floats: the gradient in pairs of rows, a block of the input in pairs for
+// every worker, and the result where it is not made of whole squares.
+func HalfTransposedScratch(rows, taps, depth, width, threads int) int {
+	return cpu.PairRows(rows)*roundUp(width, 16) + threads*blockSize + squaresSize(taps, depth, width)
+}
+
+// squaresSize is the floats of a copy of the result in whole squares of 16×16,
+// nothing where it is made of them itself.
+func squaresSize(taps, depth, width int) int {
+	if depth%16 == 0 && width%16 == 0 {
+		return 0
+	}
+	return taps * roundUp(depth, 16) * roundUp(width, 16)
 }
 
 type halfTransposedWorker struct {
 	tile   cpu.TileTHalf
-	rows   [blockRows]uintptr
+	rows   [mostBlockRows]uintptr
 	block  []float32 // pairs
 	square [tileRows * maxWidth]float32
 }
 
+// transposedCut is how an instruction set's work is cut into tasks.
+type transposedCut struct {
+	rows  int // of a block
+	side  int // tiles of input channels that are interleaved together
+	group int // tiles of input channels of a task
+	taps  int // of a task
+}
+
 type halfTransposed struct {
 	HalfTransposed
-	split       transposed // how the work is cut
+	transposedCut
 	kernels     *cpu.Kernels
-	zeros       [maxWidth]uint16
+	half        *cpu.Half
+	zeros       [cpu.MaxHalfCols]uint16
 	packed      []float32 // pairs
+	squares     []float32
 	workers     []halfTransposedWorker
 	pack, tiles func(task, worker int)
 }
@@ -51,74 +69,124 @@ type halfTransposed struct {
 // Bind returns the product as a function that allocates nothing.
 func (g HalfTransposed) Bind() func(*cpu.Pool) {
 	t := &halfTransposed{HalfTransposed: g, workers: make([]halfTransposedWorker, g.Threads)}
-	t.split.Geometry, t.split.Depth = g.Geometry, g.Depth
-	size := pairsOf(t.pixels()) * roundUp(g.Width, 16)
-	t.packed = g.Scratch[:size]
-	for i := range t.workers {
-		t.workers[i].block = g.Scratch[size+i*blockPairs*groupPitch:][:blockPairs*groupPitch]
+	rest := g.Scratch
+	part := func(n int) []float32 {
+		x := rest[:n]
+		rest = rest[n:]
+		return x
 	}
+	t.packed = part(cpu.PairRows(t.pixels()) * roundUp(g.Width, 16))
+	for i := range t.workers {
+		t.workers[i].block = part(blockSize)
+	}
+	t.squares = part(squaresSize(g.Taps, g.Depth, g.Width))
 	t.pack, t.tiles = t.packBlock, t.run
 	return func(pool *cpu.Pool) {
-		t.kernels = pool.Kernels()
-		t.split.partition(1, enoughHalfTasks)
-		pool.Run(panels(t.kernels, t.Width)*t.blocks(), t.pack)
-		pool.Run(t.split.groups()*t.split.tapGroups(), t.tiles)
+		t.kernels, t.half = pool.Kernels(), pool.Kernels().Half
+		t.cut()
+		pool.Run(t.panels()*t.blocks(), t.pack)
+		pool.Run(t.groups()*t.tapGroups(), t.tiles)
 	}
 }
 
-func (t *halfTransposed) pixels() int { return t.Images * t.Rows }
-func (t *halfTransposed) blocks() int { return (t.pixels() + blockRows - 1) / blockRows }
+// cut makes tasks of many taps, which share the gradient, and of many channels,
+// which share the search for their rows, while there are enough of them. Sums in
+// tiles that lie in memory are better long. It does not change the order of sums.
+func (t *halfTransposed) cut() {
+	enough := 24
+	t.transposedCut = transposedCut{rows: blockRows, side: groupTiles, group: groupTiles, taps: t.Taps}
+	if t.half.Turn != nil {
+		enough = 2 * t.Threads
+		t.rows, t.side, t.group = mostBlockRows, 1, 2
+	}
+	for t.groups()*t.tapGroups() < enough && t.taps > 1 {
+		t.taps = (t.taps + 1) / 2
+	}
+	for t.groups()*t.tapGroups() < enough && t.group > 1 {
+		t.group /= 2
+	}
+}
+
+func (t *halfTransposed) pixels() int    { return t.Images * t.Rows }
+func (t *halfTransposed) blocks() int    { return ceil(t.pixels(), t.rows) }
+func (t *halfTransposed) panels() int    { return ceil(t.Width, t.half.Cols) }
+func (t *halfTransposed) groups() int    { return ceil(t.Depth, t.group*t.half.Rows) }
+func (t *halfTransposed) tapGroups() int { return ceil(t.Taps, t.transposedCut.taps) }
 
 // panel returns the columns of a panel that exist, those it is padded to, and its rows of pairs.
 func (t *halfTransposed) panel(i int) (valid, padded int, packed []float32) {
-	valid, padded = panelWidth(t.kernels, t.Width, i)
-	return valid, padded, t.packed[i*t.kernels.TileCols*pairsOf(t.pixels()):]
+	valid = min(t.half.Cols, t.Width-i*t.half.Cols)
+	return valid, roundUp(valid, t.kernels.Lanes), t.packed[i*t.half.Cols*cpu.PairRows(t.pixels()):]
 }
 
-// pairRows completes a block of n addresses to whole pairs, and returns how many there are.
+// pairRows completes a block of n addresses, and returns how many rows of pairs it is.
 func (t *halfTransposed) pairRows(w *halfTransposedWorker, n int) int {
-	if n%2 == 1 {
-		w.rows[n] = addressHalf(t.zeros[:])
+	pairs := cpu.PairRows(n)
+	for i := n; i < 2*pairs; i++ {
+		w.rows[i] = addressHalf(t.zeros[:])
 	}
-	return pairsOf(n)
+	return pairs
 }
 
 // packBlock interleaves a block of rows of the gradient within one panel.
 func (t *halfTransposed) packBlock(task, worker int) {
-	panel, r0 := task/t.blocks(), task%t.blocks()*blockRows
+	panel, r0 := task/t.blocks(), task%t.blocks()*t.rows
 	valid, padded, packed := t.panel(panel)
 	w := &t.workers[worker]
-	n := min(blockRows, t.pixels()-r0)
+	n := min(t.rows, t.pixels()-r0)
 	for i := range n {
-		w.rows[i] = t.Grad.at(r0+i, panel*t.kernels.TileCols)
+		w.rows[i] = t.Grad.at(r0+i, panel*t.half.Cols)
 	}
-	t.kernels.Half.Pairs(address(packed[r0/2*padded:]), 4*padded, &w.rows[0], t.pairRows(w, n), valid)
+	to, pairs := address(packed[r0/2*padded:]), t.pairRows(w, n)
+	t.half.Pairs(to, 4*padded, &w.rows[0], 0, pairs, valid)
+	if t.half.Turn != nil {
+		t.half.Turn(to, 4*padded, pairs, padded)
+	}
 }
 
 // run computes one group of input channels for some taps: all panels of columns,
 // since to interleave the input is worth it for many.
 func (t *halfTransposed) run(task, worker int) {
-	s := &t.split
-	group, tap0 := task%s.groups(), task/s.groups()*s.taps
+	first := task % t.groups() * t.group * t.half.Rows
+	tap0 := task / t.groups() * t.transposedCut.taps
+	taps := min(t.transposedCut.taps, t.Taps-tap0)
+	channels := min(t.group*t.half.Rows, t.Depth-first)
+	side := min(t.side, t.group) * t.half.Rows
 	w := &t.workers[worker]
 	k := &w.tile
-	k.APitch = 4 * groupPitch
-	first := group * s.group * tileRows
-	channels := min(s.group*tileRows, t.Depth-first)
+	k.APitch = 4 * side
 	base, pitch := t.In.at(0, first), uintptr(2*t.In.Pitch)
-	for r0 := 0; r0 < t.pixels(); r0 += blockRows {
-		n := min(blockRows, t.pixels()-r0)
-		for tap := tap0; tap < min(tap0+s.taps, t.Taps); tap++ {
+	for r0 := 0; r0 < t.pixels(); r0 += t.rows {
+		n := min(t.rows, t.pixels()-r0)
+		for tap := tap0; tap < tap0+taps; tap++ {
 			t.Geometry.rows(w.rows[:n], r0, tap, base, pitch, addressHalf(t.zeros[:]))
 			k.Depth = t.pairRows(w, n)
-			t.kernels.Half.Pairs(address(w.block), 4*groupPitch, &w.rows[0], k.Depth, channels)
-			for panel := range panels(t.kernels, t.Width) {
-				valid, padded, packed := t.panel(panel)
-				k.B, k.BPitch, k.Width = address(packed[r0/2*padded:]), 4*padded, padded
-				for i := 0; i < channels; i += tileRows {
-					k.A, k.Rows = address(w.block[i:]), min(tileRows, channels-i)
-					t.store(w, tap*t.Depth+first+i, panel*t.kernels.TileCols, valid, r0 > 0)
-				}
+			for i := 0; i < channels; i += side {
+				t.half.Pairs(address(w.block), k.APitch, &w.rows[0], 2*i, k.Depth, min(side, channels-i))
+				t.multiply(w, tap, first+i, min(side, channels-i), r0)
+			}
+		}
+	}
+	if t.half.Turn != nil {
+		for tap := tap0; tap < tap0+taps; tap++ {
+			t.turn(tap, first, channels)
+		}
+	}
+}
+
+// multiply adds the block of the input, so many channels from first on, against the
+// gradient from row r0 on.
+func (t *halfTransposed) multiply(w *halfTransposedWorker, tap, first, channels, r0 int) {
+	k := &w.tile
+	for panel := range t.panels() {
+		valid, padded, packed := t.panel(panel)
+		k.B, k.BPitch, k.Width = address(packed[r0/2*padded:]), 4*padded, padded
+		for i := 0; i < channels; i += t.half.Rows {
+			k.A, k.Rows = address(w.block[i:]), min(t.half.Rows, channels-i)
+			if t.half.Turn != nil {
+				t.storeSquares(k, tap, first+i, panel*t.half.Cols, r0 > 0)
+			} else {
+				t.store(w, tap*t.Depth+first+i, panel*t.half.Cols, valid, r0 > 0)
 			}
 		}
 	}
@@ -132,11 +200,11 @@ func (t *halfTransposed) store(w *halfTransposedWorker, row, col, valid int, acc
 		if accumulate {
 			k.Accumulate = 1
 		}
-		t.kernels.Half.TileT(k)
+		t.half.TileT(k)
 		return
 	}
 	k.C, k.CPitch, k.Accumulate = address(w.square[:]), 4*maxWidth, 0
-	t.kernels.Half.TileT(k)
+	t.half.TileT(k)
 	for i := range k.Rows {
 		from, to := w.square[i*maxWidth:][:valid], out[i*t.Out.Pitch:][:valid]
 		for j, x := range from {
@@ -145,5 +213,39 @@ func (t *halfTransposed) store(w *halfTransposedWorker, row, col, valid int, acc
 			}
 			to[j] = x
 		}
+	}
+}
+
+// whole is where sums of whole squares lie until they are turned: the result or,
+// where it is not made of them, memory of ours.
+func (t *halfTransposed) whole() (m cpu.Matrix, depth int) {
+	if len(t.squares) == 0 {
+		return t.Out, t.Depth
+	}
+	depth = roundUp(t.Depth, 16)
+	width := roundUp(t.Width, 16)
+	return cpu.Matrix{Data: t.squares, Rows: t.Taps * depth, Cols: width, Pitch: width}, depth
+}
+
+func (t *halfTransposed) storeSquares(k *cpu.TileTHalf, tap, row, col int, accumulate bool) {
+	m, depth := t.whole()
+	k.Rows = roundUp(k.Rows, 16)
+	k.C, k.CPitch, k.Accumulate = address(m.Data[(tap*depth+row)*m.Pitch+col:]), 4*m.Pitch, 0
+	if accumulate {
+		k.Accumulate = 1
+	}
+	t.half.TileT(k)
+}
+
+// turn finishes rows [first, first+channels) of a tap.
+func (t *halfTransposed) turn(tap, first, channels int) {
+	m, depth := t.whole()
+	rows := m.Data[(tap*depth+first)*m.Pitch:]
+	t.half.Turn(address(rows), 4*m.Pitch, roundUp(channels, 16), roundUp(t.Width, 16))
+	if len(t.squares) == 0 {
+		return
+	}
+	for i := range channels {
+		copy(t.Out.Row(tap*t.Depth+first+i), rows[i*m.Pitch:][:t.Width])
 	}
 }

@@ -143,8 +143,8 @@ func (forward) Scratch(in []tensor.Shape, _ tensor.Shape, _ int) int {
 }
 
 // BFloat16Scratch is that of a product of bfloat16.
-func (forward) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, _ int) int {
-	return gemm.HalfProductScratch(1, 1, in[1][0], in[1][1])
+func (forward) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, threads int) int {
+	return gemm.HalfProductScratch(1, 1, in[1][0], in[1][1], threads)
 }
 
 func (forward) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true} }
@@ -176,8 +176,8 @@ func (inputGrad) Scratch(in []tensor.Shape, _ tensor.Shape, _ int) int {
 }
 
 // BFloat16Scratch is that of a product of bfloat16.
-func (inputGrad) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, _ int) int {
-	return gemm.HalfProductScratch(1, 1, in[1][1], in[1][0])
+func (inputGrad) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, threads int) int {
+	return gemm.HalfProductScratch(1, 1, in[1][1], in[1][0], threads)
 }
 
 func (inputGrad) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true} }
@@ -206,7 +206,7 @@ func (weightGrad) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 
 // BFloat16Scratch is that of a product of bfloat16.
 func (weightGrad) BFloat16Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
-	return gemm.HalfTransposedScratch(rows(in[0]), out[1], threads)
+	return gemm.HalfTransposedScratch(rows(in[0]), 1, out[0], out[1], threads)
 }
 
 func half(o kernels.Operand) gemm.Half { return gemm.Half{Data: o.Half, Pitch: o.Pitch} }
