@@ -42,6 +42,9 @@ type Graph struct {
 	Output *gorgonia.Node   // (N,H,W,out_channels)
 	Params []Param          // sorted by name
 	Nodes  []*gorgonia.Node // of Params, in the same order, under the same names
+	// Blocks are what residual and attention blocks begin with, and Output: the
+	// whole network follows from them, block by block.
+	Blocks []*gorgonia.Node
 }
 
 // Build makes the graph of a configuration.
@@ -96,6 +99,7 @@ func build(c Config, o BuildOptions) *Graph {
 		out.Nodes = append(out.Nodes, n)
 	}
 	out.Output = b.forward(out.Sample, out.Time, out.Class)
+	out.Blocks = append(b.blocks, out.Output)
 	return out
 }
 
@@ -125,6 +129,7 @@ type builder struct {
 	config Config
 	params map[string]*gorgonia.Node
 	time   *gorgonia.Node // (N,T) embedding of time and class, through SiLU: every resnet wants it so
+	blocks []*gorgonia.Node
 }
 
 func (b *builder) forward(sample, time, class *gorgonia.Node) *gorgonia.Node {
@@ -138,7 +143,7 @@ func (b *builder) forward(sample, time, class *gorgonia.Node) *gorgonia.Node {
 	}
 	b.time = pointwise.SiLU(embedding)
 
-	x := b.conv("conv_in", sample, conv.Same(3))
+	x := b.block(b.conv("conv_in", sample, conv.Same(3)))
 	skips := []*gorgonia.Node{x}
 	for _, l := range c.downLevels() {
 		x, skips = b.down(l, x, skips)
@@ -186,7 +191,7 @@ func (b *builder) down(l level, x *gorgonia.Node, skips []*gorgonia.Node) (*gorg
 	}
 	switch name := l.name + ".downsamplers.0"; l.resample {
 	case "conv":
-		x = b.conv(name+".conv", x, b.downsampling())
+		x = b.block(b.conv(name+".conv", x, b.downsampling()))
 		skips = append(skips, x)
 	case "resnet":
 		x = b.resnet(name, x, resample.AvgPool, 1)
@@ -224,7 +229,7 @@ func (b *builder) up(l level, x *gorgonia.Node, skips []*gorgonia.Node) (*gorgon
 	}
 	switch name := l.name + ".upsamplers.0"; l.resample {
 	case "conv":
-		x = b.conv(name+".conv", resample.Upsample(x), conv.Same(3))
+		x = b.block(b.conv(name+".conv", resample.Upsample(x), conv.Same(3)))
 	case "resnet":
 		x = b.resnet(name, x, resample.Upsample, 1)
 	}
@@ -250,7 +255,7 @@ func (b *builder) resnet(name string, x *gorgonia.Node, resize func(*gorgonia.No
 	if b.params[name+".conv_shortcut.weight"] != nil {
 		x = b.conv(name+".conv_shortcut", x, conv.Same(1))
 	}
-	return scaled(pointwise.Add(x, h), scale)
+	return b.block(scaled(pointwise.Add(x, h), scale))
 }
 
 // attention returns scale·(x + attention(x)); 0 groups leave out the norm.
@@ -262,7 +267,13 @@ func (b *builder) attention(name string, x *gorgonia.Node, groups int, scale flo
 	}
 	qkv := concat.Channels(b.linear(name+".to_q", h), b.linear(name+".to_k", h), b.linear(name+".to_v", h))
 	h = b.linear(name+".to_out.0", attention.Attention(qkv, heads))
-	return scaled(pointwise.Add(x, h), scale)
+	return b.block(scaled(pointwise.Add(x, h), scale))
+}
+
+// block notes that blocks begin with x.
+func (b *builder) block(x *gorgonia.Node) *gorgonia.Node {
+	b.blocks = append(b.blocks, x)
+	return x
 }
 
 func scaled(x *gorgonia.Node, scale float64) *gorgonia.Node {

@@ -27,6 +27,7 @@ type benchOptions struct {
 	batch, size, steps        int
 	threads                   int
 	without                   []string
+	recompute                 string
 	json                      bool
 }
 
@@ -59,6 +60,9 @@ func newBench() *cobra.Command {
 		f.IntVar(&o.steps, "steps", 5, "steps timed, after one that is not")
 		f.StringVar(&o.device, "device", "auto", deviceHelp)
 		f.IntVar(&o.threads, "threads", 0, "0: all there are")
+		if mode == "train" {
+			f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
+		}
 		f.StringSliceVar(&o.without, "without", nil, withoutHelp)
 		f.BoolVar(&o.json, "json", false, "print one JSON object")
 		c.AddCommand(sub)
@@ -74,6 +78,11 @@ func (o *benchOptions) network() (nets.Config, error) {
 	}
 	if err := plan.CheckFusions(o.without); err != nil {
 		return nets.Config{}, usagef("--without: %w", err)
+	}
+	if o.recompute != "" {
+		if err := plan.CheckRecomputation(o.recompute); err != nil {
+			return nets.Config{}, usagef("--recompute: %w", err)
+		}
 	}
 	config, err := nets.Preset(o.preset)
 	if err != nil {
@@ -170,7 +179,7 @@ type work struct {
 	plan       *plan.Plan
 	launches   func(visit func(i int) error) error // runs the plan launch by launch
 	bytes      int64                               // planned
-	flops      int64                               // of a step
+	flops      int64                               // of a step, without what is computed again
 }
 
 func workName(training bool) string {
@@ -190,7 +199,8 @@ func (o *benchOptions) work(dev device.Device, config nets.Config, precision num
 // trainStep is a whole training step on made-up images.
 func (o *benchOptions) trainStep(dev device.Device, config nets.Config, precision number.Type) (work, error) {
 	s, err := train.NewStep(train.StepOptions{
-		Config: config, Height: o.size, Width: o.size, Batch: o.batch, Accumulate: 1, Target: dev.Target(), Precision: precision, Without: o.without,
+		Config: config, Height: o.size, Width: o.size, Batch: o.batch, Accumulate: 1, Target: dev.Target(), Precision: precision,
+		Without: o.without, Recompute: o.recompute,
 	})
 	if err != nil {
 		return work{}, err
@@ -229,7 +239,7 @@ func (o *benchOptions) trainStep(dev device.Device, config nets.Config, precisio
 		}
 		return err
 	}
-	return work{step, free, s.Micro, t.Launches, plan.Bytes(s.Sizes()), s.Cost().FLOPs}, nil
+	return work{step, free, s.Micro, t.Launches, plan.Bytes(s.Sizes()), s.Cost().FLOPs - s.Recomputed().FLOPs}, nil
 }
 
 // weights are the first ones of a network.

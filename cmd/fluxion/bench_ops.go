@@ -47,6 +47,7 @@ the same run on the CPU. Traffic is what a launch must move at least.
 	f.IntVar(&o.top, "top", 25, "launches printed, the longest first; 0: all")
 	f.StringVar(&o.device, "device", "auto", deviceHelp)
 	f.IntVar(&o.threads, "threads", 0, "0: all there are")
+	f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
 	f.StringSliceVar(&o.without, "without", nil, withoutHelp)
 	f.BoolVar(&o.json, "json", false, "print one JSON object with all launches")
 	return c

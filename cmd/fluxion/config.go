@@ -33,6 +33,9 @@ const (
 // withoutHelp of the flag that takes names of fusions.
 var withoutHelp = "fusions to leave out of the plan, to see what they bring: " + strings.Join(plan.FusionNames(), ", ")
 
+// recomputeHelp of the flag that takes the name of a recomputation.
+var recomputeHelp = "activations that are made again in the backward pass, to save memory: " + strings.Join(plan.RecomputationNames(), ", ")
+
 // fusionsText says what --without takes, a line each.
 func fusionsText() string {
 	var b strings.Builder
@@ -77,6 +80,7 @@ var settingHelp = map[string]string{
 	"precision":        precisionHelp,
 	"device":           deviceHelp,
 	"threads":          "0: all there are",
+	"recompute":        recomputeHelp,
 	"checkpoint_every": "images between checkpoints; 0: only at the end",
 	"keep":             "newest checkpoints that stay",
 	"sample_every":     "images between sample grids; 0: only at the end",

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"fluxion/engine/device"
-	"fluxion/engine/generate"
 	"fluxion/engine/plan"
 	"fluxion/engine/train"
 	"fluxion/kernels"
@@ -26,6 +25,7 @@ type inspectOptions struct {
 	batch, size   int
 	threads       int
 	without       []string
+	recompute     string
 	train, sample bool
 	plan, json    bool
 }
@@ -49,6 +49,7 @@ func newInspect() *cobra.Command {
 	f.IntVar(&o.threads, "threads", 0, "threads the plan allows for; 0: all there are")
 	f.BoolVar(&o.train, "train", false, "a training step, as it is without this flag")
 	f.BoolVar(&o.sample, "sample", false, "a sampling step instead of a training step")
+	f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
 	f.StringSliceVar(&o.without, "without", nil, withoutHelp)
 	f.BoolVar(&o.plan, "plan", false, "print the plan, one launch a line")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
@@ -71,8 +72,11 @@ type inspection struct {
 	Bytes        int64            `json:"bytes"` // least traffic
 	PlannedBytes int64            `json:"planned_bytes"`
 	Regions      map[string]int64 `json:"regions"`
+	Memory       []memoryRow      `json:"memory"` // with every recomputation
 	Operators    []operatorRow    `json:"operators"`
 	Plan         []string         `json:"plan,omitempty"` // with --plan: one launch a line
+
+	kept kernels.Cost // without recomputation
 }
 
 type operatorRow struct {
@@ -91,6 +95,9 @@ func (o *inspectOptions) run(out io.Writer) error {
 	}
 	if err := plan.CheckFusions(o.without); err != nil {
 		return usagef("--without: %w", err)
+	}
+	if err := plan.CheckRecomputation(o.recompute); err != nil {
+		return usagef("--recompute: %w", err)
 	}
 	target, err := device.Target(o.device, o.threads)
 	if err != nil {
@@ -111,39 +118,37 @@ func (o *inspectOptions) run(out io.Writer) error {
 	if height == 0 {
 		height, width = 32, 32
 	}
-	var p *plan.Plan
-	var sizes [plan.Regions]int
-	step := "train"
-	if o.sample {
-		step = "sample"
-		s, err := generate.NewStep(generate.Options{Config: config, Height: height, Width: width, Batch: o.batch, Target: target, Precision: precision, Without: o.without})
-		if err != nil {
-			return err
-		}
-		p, sizes = s.Plan, s.Sizes()
-	} else {
-		s, err := train.NewStep(train.StepOptions{Config: config, Height: height, Width: width, Batch: o.batch, Accumulate: 1, Target: target, Precision: precision, Without: o.without})
-		if err != nil {
-			return err
-		}
-		p, sizes = s.Micro, s.Sizes()
+	options := train.StepOptions{
+		Config: config, Height: height, Width: width, Batch: o.batch, Accumulate: 1, Target: target, Precision: precision,
+		Without: o.without, Recompute: o.recompute,
 	}
+	s, err := o.step(options)
+	if err != nil {
+		return err
+	}
+	p, sizes := s.plan, s.sizes
 	if o.plan && !o.json {
 		_, err := p.WriteTo(out)
 		return err
 	}
 	params := config.Params()
 	cost := p.Cost()
+	memory, err := o.memory(options)
+	if err != nil {
+		return err
+	}
 	r := inspection{
-		Network: name, Step: step, Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), Launches: len(p.Launches),
+		Network: name, Step: workName(!o.sample), Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), Launches: len(p.Launches),
 		FLOPs: cost.FLOPs, FLOPPerImage: float64(cost.FLOPs) / float64(o.batch), Bytes: cost.Bytes,
-		PlannedBytes: plan.Bytes(sizes), Regions: map[string]int64{}, Operators: operators(p),
+		PlannedBytes: plan.Bytes(sizes), Regions: map[string]int64{}, Memory: memory, Operators: operators(p),
 	}
 	for region, n := range sizes {
 		if n > 0 {
 			r.Regions[plan.Region(region).String()] = int64(n)
 		}
 	}
+	again := p.Recomputed()
+	r.kept = kernels.Cost{FLOPs: cost.FLOPs - again.FLOPs, Bytes: cost.Bytes - again.Bytes}
 	if o.plan {
 		var lines strings.Builder
 		if _, err := p.WriteTo(&lines); err != nil {
@@ -224,7 +229,8 @@ func (r inspection) print(out io.Writer) error {
 	for _, region := range slices.Sorted(maps.Keys(r.Regions)) {
 		fmt.Fprintf(&b, "  %s %s", region, size(r.Regions[region]))
 	}
-	fmt.Fprintf(&b, "\n\n%-24s %6s %12s %7s %12s\n", "operator", "count", "GFLOP", "share", "bytes")
+	fmt.Fprintf(&b, "\n\n%s", recomputeTable(r.Memory, r.kept))
+	fmt.Fprintf(&b, "\n%-24s %6s %12s %7s %12s\n", "operator", "count", "GFLOP", "share", "bytes")
 	for _, row := range r.Operators {
 		fmt.Fprintf(&b, "%-24s %6d %12.3f %6.1f%% %12s\n", row.Name, row.Count, float64(row.FLOPs)/1e9, 100*float64(row.FLOPs)/float64(r.FLOPs), size(row.Bytes))
 	}

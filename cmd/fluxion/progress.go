@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,7 +68,7 @@ func (j jsonFace) Start(s train.Start) {
 		"run": s.Run, "settings": s.Settings, "changes": changes, "from": s.From, "images": s.Images,
 		"dataset": s.Dataset, "dataset_images": s.DatasetImages, "height": s.Height, "width": s.Width, "channels": s.Channels,
 		"classes": len(s.Classes), "resident": s.Resident, "parameters": s.Parameters, "tensors": s.Tensors, "objective": s.Objective, "weighting": s.Weighting,
-		"device": s.Device, "precision": s.Settings.Precision, "planned_bytes": s.PlannedBytes,
+		"device": s.Device, "precision": s.Settings.Precision, "planned_bytes": s.PlannedBytes, "kept_bytes": s.KeptBytes, "recomputed_flops": s.AgainFLOPs,
 		"flop_per_image": float64(s.StepFLOPs) / float64(s.Settings.Batch),
 	})
 }
@@ -141,6 +142,10 @@ func (t *textFace) Start(s train.Start) {
 		{"device", fmt.Sprintf("%s, %s", s.Device, s.Settings.Precision)},
 		{"memory", fmt.Sprintf("%s planned; %.2f GFLOP an image", size(s.PlannedBytes), float64(s.StepFLOPs)/float64(s.Settings.Batch)/1e9)},
 		{"run folder", s.Run},
+	}
+	if name := s.Settings.Recompute; name != "none" {
+		rows = slices.Insert(rows, len(rows)-1, [2]string{"recompute", fmt.Sprintf("%s: %s instead of %s, for %.1f %% more arithmetic",
+			name, size(s.PlannedBytes), size(s.KeptBytes), 100*float64(s.AgainFLOPs)/float64(s.StepFLOPs-s.AgainFLOPs))})
 	}
 	if s.From != "" {
 		rows = append(rows, [2]string{"resumes", fmt.Sprintf("%s, %s images seen", s.From, thousands(s.Images))})

@@ -37,6 +37,12 @@ func load(t *testing.T, dir string, d Device, shape []int, train bool, without .
 
 func loadIn(t *testing.T, dir string, d Device, shape []int, train bool, precision number.Type, without ...string) *network {
 	t.Helper()
+	return loadAs(t, dir, d, shape, train, plan.Options{Precision: precision, Without: without})
+}
+
+// loadAs takes precision, fusions and recomputation from the options.
+func loadAs(t *testing.T, dir string, d Device, shape []int, train bool, o plan.Options) *network {
+	t.Helper()
 	config, flat, err := nets.ReadModel(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -46,10 +52,9 @@ func loadIn(t *testing.T, dir string, d Device, shape []int, train bool, precisi
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := plan.Options{
-		Inputs: []*gorgonia.Node{n.graph.Sample, n.graph.Time}, Outputs: []*gorgonia.Node{n.graph.Output},
-		FlatSize: nets.FlatSize(n.graph.Params), Target: d.Target(), Precision: precision, Without: without,
-	}
+	o.Inputs, o.Outputs = []*gorgonia.Node{n.graph.Sample, n.graph.Time}, []*gorgonia.Node{n.graph.Output}
+	o.FlatSize, o.Target = nets.FlatSize(n.graph.Params), d.Target()
+	o.Forward = plan.Forward{Loss: n.graph.Output, Blocks: n.graph.Blocks}
 	if n.graph.Class != nil {
 		o.Inputs = append(o.Inputs, n.graph.Class)
 	}
@@ -88,7 +93,7 @@ func loadIn(t *testing.T, dir string, d Device, shape []int, train bool, precisi
 	if n.program, err = d.Load(n.plan, n.memory); err != nil {
 		t.Fatal(err)
 	}
-	if precision != number.Float32 {
+	if o.Precision != number.Float32 {
 		n.refresh(t, d)
 	}
 	return n

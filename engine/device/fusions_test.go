@@ -55,11 +55,16 @@ func TestFusions(t *testing.T) {
 // differentiated is a fixture's network with its gradients, run once.
 func differentiated(t *testing.T, d Device, fixture string, precision number.Type, without ...string) *network {
 	t.Helper()
+	return differentiatedAs(t, d, fixture, plan.Options{Precision: precision, Without: without})
+}
+
+func differentiatedAs(t *testing.T, d Device, fixture string, o plan.Options) *network {
+	t.Helper()
 	dir := fixtures + "/" + fixture
 	io, grads := open(t, dir+"/io.safetensors"), open(t, dir+"/grads.safetensors")
 	sample, shape := numbers(t, io, "sample")
 	cotangent, _ := numbers(t, grads, "cotangent")
-	n := loadIn(t, dir, d, shape, true, precision, without...)
+	n := loadAs(t, dir, d, shape, true, o)
 	n.write(t, n.graph.Sample, sample, true)
 	n.writeIf(t, n.graph.Time, io, "timestep")
 	n.writeIf(t, n.graph.Class, io, "class_labels")

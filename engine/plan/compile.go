@@ -48,6 +48,8 @@ type Options struct {
 	Precision  number.Type // of activations and products; see kernels.TypesOf
 	Ahead      int         // runs whose parameters are set together where the device wants them so; 0: 1
 	Without    []string    // names of Fusions to leave out
+	Recompute  string      // name of one of Recomputations; empty: none
+	Forward    Forward     // which part of the graph it is about
 }
 
 // value is a node on its way to a launch.
@@ -64,6 +66,7 @@ type value struct {
 	home     *Tensor
 	within   *value // the value whose memory this one is a range of
 	from     int    // first channel within it
+	again    bool   // made for the second time: see Recomputation
 }
 
 func (v *value) shape() tensor.Shape { return v.node.Shape() }
@@ -96,6 +99,9 @@ func Compile(o Options) (*Plan, error) {
 	if err := CheckFusions(o.Without); err != nil {
 		return nil, err
 	}
+	if err := o.Forward.check(o.Recompute); err != nil {
+		return nil, err
+	}
 	c := &compiler{Options: o, values: map[int64]*value{}}
 	if err := c.collect(); err != nil {
 		return nil, err
@@ -113,6 +119,9 @@ func Compile(o Options) (*Plan, error) {
 	}
 	if c.fuses("concat") {
 		c.placeConcats()
+	}
+	if c.Recompute != "" && c.Recompute != "none" {
+		c.recompute()
 	}
 	return c.emit()
 }

@@ -39,6 +39,7 @@ type pending struct {
 	perImage *value
 	partials partials
 	scratch  *block
+	again    bool
 }
 
 // partials are Partials that two launches share, at a place that is not known yet.
@@ -122,7 +123,7 @@ func (w pending) launch(place func(*value) Tensor) Launch {
 		}
 		return o.place
 	}
-	l := Launch{Kernel: w.kernel, Out: resolve(w.out)}
+	l := Launch{Kernel: w.kernel, Out: resolve(w.out), Again: w.again}
 	for _, in := range w.in {
 		l.In = append(l.In, resolve(in))
 	}
@@ -225,7 +226,7 @@ func (c *compiler) launches() ([]pending, error) {
 		if _, ok := v.kernel.(joined); ok || v.within != nil && isView(v) {
 			continue
 		}
-		w := pending{kernel: v.kernel, out: operand{value: v}, add: v.add, perImage: v.perImage}
+		w := pending{kernel: v.kernel, out: operand{value: v}, add: v.add, perImage: v.perImage, again: v.again}
 		for _, in := range v.in {
 			w.in = append(w.in, operand{value: in})
 		}

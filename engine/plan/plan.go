@@ -115,6 +115,7 @@ type Launch struct {
 	Partials Partials // that the kernel leaves of Out, or takes instead of reading its first input; see Measurer
 	Scratch  Space    // working memory, as much as the target asked for
 	Cost     kernels.Cost
+	Again    bool // an earlier launch made the same, which was forgotten: see Recomputation
 }
 
 func (l Launch) String() string {
@@ -135,6 +136,9 @@ func (l Launch) String() string {
 	}
 	if p := l.Partials; p.Chunks > 0 {
 		fmt.Fprintf(&b, " by way of arena+%d[%d groups in %d chunks]", p.Offset, p.Groups, p.Chunks)
+	}
+	if l.Again {
+		b.WriteString(" again")
 	}
 	return b.String()
 }
@@ -198,6 +202,17 @@ func (p *Plan) Cost() kernels.Cost {
 	var c kernels.Cost
 	for _, l := range p.Launches {
 		c = c.Add(l.Cost)
+	}
+	return c
+}
+
+// Recomputed is the part of the cost that recomputation adds.
+func (p *Plan) Recomputed() kernels.Cost {
+	var c kernels.Cost
+	for _, l := range p.Launches {
+		if l.Again {
+			c = c.Add(l.Cost)
+		}
 	}
 	return c
 }

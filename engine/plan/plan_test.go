@@ -48,6 +48,12 @@ func training(t *testing.T, preset string, batch int, without ...string) *Plan {
 
 func precise(t *testing.T, preset string, batch int, precision number.Type, without ...string) *Plan {
 	t.Helper()
+	return planned(t, preset, batch, Options{Precision: precision, Without: without})
+}
+
+// planned takes precision, fusions and recomputation from the options.
+func planned(t *testing.T, preset string, batch int, o Options) *Plan {
+	t.Helper()
 	c, err := nets.Preset(preset)
 	if err != nil {
 		t.Fatal(err)
@@ -63,10 +69,9 @@ func precise(t *testing.T, preset string, batch int, precision number.Type, with
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{
-		Inputs: []*gorgonia.Node{g.Sample, g.Time, target, weight}, Outputs: []*gorgonia.Node{l},
-		FlatSize: nets.FlatSize(g.Params), Target: floats{}, Precision: precision, Without: without,
-	}
+	o.Inputs, o.Outputs = []*gorgonia.Node{g.Sample, g.Time, target, weight}, []*gorgonia.Node{l}
+	o.FlatSize, o.Target = nets.FlatSize(g.Params), floats{}
+	o.Forward = Forward{l, g.Blocks}
 	for i, p := range g.Params {
 		o.Parameters = append(o.Parameters, Parameter{g.Nodes[i], p.Offset, grads[i]})
 	}

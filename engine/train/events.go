@@ -29,7 +29,9 @@ type Start struct {
 	Tensors      int
 	Device       string
 	PlannedBytes int64
+	KeptBytes    int64 // that would be planned without recomputation
 	StepFLOPs    int64
+	AgainFLOPs   int64  // of them, those of recomputation
 	Images       int64  // seen already
 	From         string // the checkpoint it goes on from
 	Objective    string

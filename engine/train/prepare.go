@@ -42,6 +42,9 @@ func prepare(o Options) (*run, Start, error) {
 	if err := s.Validate(); err != nil {
 		return nil, Start{}, err
 	}
+	if err := plan.CheckRecomputation(s.Recompute); err != nil {
+		return nil, Start{}, &SettingError{"recompute", err.Error()}
+	}
 	objective, err := NewObjective(s, len(o.Data.Classes()))
 	if err != nil {
 		return nil, Start{}, err
@@ -67,6 +70,10 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
+	kept, err := r.keptBytes(o.Device, sizes)
+	if err != nil {
+		return nil, Start{}, err
+	}
 	var changes []Change
 	if r.folder, changes, err = openFolder(o.Dir, s, o.Fresh); err != nil {
 		return nil, Start{}, err
@@ -79,6 +86,7 @@ func prepare(o Options) (*run, Start, error) {
 		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Classes: o.Data.Classes(), Resident: step.Resident > 0,
 		Parameters: nets.Count(step.Graph.Params), Tensors: len(step.Graph.Params),
 		Device: o.Device.Describe(), PlannedBytes: plan.Bytes(sizes), StepFLOPs: step.Cost().FLOPs,
+		KeptBytes: kept, AgainFLOPs: step.Recomputed().FLOPs,
 		Objective: objective.String(), Weighting: objective.Summary(),
 	}, nil
 }
@@ -94,7 +102,7 @@ func (r *run) compile(d device.Device) (step *Step, grid *generate.Step, sizes [
 	o := StepOptions{
 		Config: r.config, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate,
 		Target: d.Target(), Precision: r.precision, Flip: s.Flip,
-		Errors: r.objective.Times.Adaptive != nil,
+		Errors: r.objective.Times.Adaptive != nil, Recompute: s.Recompute,
 	}
 	if grid, err = r.gridStep(height, width, o.Target); err != nil {
 		return nil, nil, sizes, err
@@ -122,6 +130,17 @@ func (r *run) compile(d device.Device) (step *Step, grid *generate.Step, sizes [
 		}
 		o.Resident = 0
 	}
+}
+
+// keptBytes is the memory that would be planned without recomputation.
+func (r *run) keptBytes(d device.Device, sizes [plan.Regions]int) (int64, error) {
+	if r.settings.Recompute == "none" {
+		return plan.Bytes(sizes), nil
+	}
+	other := *r
+	other.settings.Recompute = "none"
+	_, _, sizes, err := other.compile(d)
+	return plan.Bytes(sizes), err
 }
 
 // stream is where batches come from.

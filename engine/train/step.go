@@ -31,6 +31,7 @@ type StepOptions struct {
 	Flip          bool     // images are mirrored there; else pixels come as they are to be
 	Errors        bool     // the error of each image is wanted: see Trainer.Observe
 	Without       []string // names of plan.Fusions to leave out
+	Recompute     string   // name of one of plan.Recomputations; empty: none
 }
 
 // Step is a training step as plans: noise, forward, loss, backward for each
@@ -77,6 +78,7 @@ func NewStep(o StepOptions) (*Step, error) {
 		Inputs:   []*gorgonia.Node{g.Sample, g.Time, s.target, s.weight},
 		Outputs:  []*gorgonia.Node{s.loss},
 		FlatSize: nets.FlatSize(g.Params), Target: o.Target, Precision: o.Precision, Without: o.Without,
+		Recompute: o.Recompute, Forward: plan.Forward{Loss: s.loss, Blocks: g.Blocks},
 		ImageBytes: o.Resident * shape.Values(),
 		Before:     []plan.Stage{s.noising(shape), {Kernel: s.weights, Out: plan.Ref{Node: s.weight}}},
 	}
@@ -148,6 +150,13 @@ func (s *Step) Sizes() [plan.Regions]int {
 		return plan.Union(s.plans()...)
 	}
 	return plan.Union(append(s.plans(), s.half)...)
+}
+
+// Recomputed is the part of Cost that recomputation adds.
+func (s *Step) Recomputed() kernels.Cost {
+	c := s.Micro.Recomputed()
+	n := int64(s.Accumulate)
+	return kernels.Cost{FLOPs: n * c.FLOPs, Bytes: n * c.Bytes}
 }
 
 // Cost of a step.

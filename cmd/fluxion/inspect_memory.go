@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"fluxion/engine/generate"
+	"fluxion/engine/plan"
+	"fluxion/engine/train"
+	"fluxion/kernels"
+)
+
+// memoryRow is what a step takes with one recomputation, and what that costs.
+type memoryRow struct {
+	Recompute     string  `json:"recompute"`
+	PlannedBytes  int64   `json:"planned_bytes"`
+	FixedBytes    float64 `json:"fixed_bytes"`     // of the line that memory is over the batch
+	BytesPerImage float64 `json:"bytes_per_image"` // its slope
+	MoreFLOPs     int64   `json:"more_flops"`
+	MoreBytes     int64   `json:"more_bytes"`
+}
+
+// inspected is what inspect looks at: a step for a number of images.
+type inspected struct {
+	plan  *plan.Plan
+	sizes [plan.Regions]int
+}
+
+// step compiles a training or sampling step.
+func (o *inspectOptions) step(t train.StepOptions) (inspected, error) {
+	if o.sample {
+		s, err := generate.NewStep(generate.Options{
+			Config: t.Config, Height: t.Height, Width: t.Width, Batch: t.Batch, Target: t.Target, Precision: t.Precision, Without: t.Without,
+		})
+		if err != nil {
+			return inspected{}, err
+		}
+		return inspected{s.Plan, s.Sizes()}, nil
+	}
+	s, err := train.NewStep(t)
+	if err != nil {
+		return inspected{}, err
+	}
+	return inspected{s.Micro, s.Sizes()}, nil
+}
+
+// memory lists what a step takes with every recomputation; one that samples has none.
+func (o *inspectOptions) memory(t train.StepOptions) ([]memoryRow, error) {
+	names := plan.RecomputationNames()
+	if o.sample {
+		names = names[:1]
+	}
+	var rows []memoryRow
+	for _, name := range names {
+		row := memoryRow{Recompute: name}
+		t.Recompute = name
+		line, err := plan.GrowthAt(o.batch, func(batch int) (sizes [plan.Regions]int, err error) {
+			t.Batch = batch
+			s, err := o.step(t)
+			if err == nil && batch == o.batch {
+				again := s.plan.Recomputed()
+				row.PlannedBytes, row.MoreFLOPs, row.MoreBytes = plan.Bytes(s.sizes), again.FLOPs, again.Bytes
+			}
+			return s.sizes, err
+		})
+		if err != nil {
+			return nil, err
+		}
+		row.FixedBytes, row.BytesPerImage = line.Fixed, line.PerImage
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// recomputeTable is the rows as a table; the arithmetic and traffic of the step make shares of what is more.
+func recomputeTable(rows []memoryRow, cost kernels.Cost) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-12s %12s %14s %12s %12s %12s\n", "recompute", "memory", "an image more", "for none", "arithmetic", "traffic")
+	for _, r := range rows {
+		more := func(part, whole int64) string { return fmt.Sprintf("+%.1f%%", 100*float64(part)/float64(whole)) }
+		fmt.Fprintf(&b, "%-12s %12s %14s %12s %12s %12s\n", r.Recompute, size(r.PlannedBytes), size(int64(r.BytesPerImage)), size(int64(r.FixedBytes)),
+			more(r.MoreFLOPs, cost.FLOPs), more(r.MoreBytes, cost.Bytes))
+	}
+	return b.String()
+}
