@@ -56,16 +56,17 @@ func (f forward) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
 
 func (forward) DiffWRT(int) []bool { return []bool{true} }
 
-func (f forward) SymDiff(in gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes, error) {
-	g := grad{kernels.Signature{Name: fmt.Sprintf("attention.dx %d heads", f.heads), Ranks: []int{4, 4}, Rank: 4}, f.heads}
-	return gorgonia.Nodes{kernels.Apply(g, in[0], dy)}, nil
+func (f forward) SymDiff(in gorgonia.Nodes, y, dy *gorgonia.Node) (gorgonia.Nodes, error) {
+	g := grad{kernels.Signature{Name: fmt.Sprintf("attention.dx %d heads", f.heads), Ranks: []int{4, 4, 4}, Rank: 4}, f.heads}
+	return gorgonia.Nodes{kernels.Apply(g, in[0], dy, y)}, nil
 }
 
 func (f forward) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 	return kernels.Cost{FLOPs: newSize(in[0], f.heads).flops(2), Bytes: kernels.Traffic(out, in...)}
 }
 
-// grad is the gradient of qkv; inputs qkv, dy.
+// grad is the gradient of qkv; inputs qkv, dy, and the result y, which whoever maps it
+// on needs for a gradient of his own anyway.
 type grad struct {
 	kernels.Signature
 	heads int

@@ -1,6 +1,8 @@
 package attention
 
 import (
+	"math"
+
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/gemm"
@@ -8,141 +10,192 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// blockQueries is the number of queries whose scores are in memory at a time.
-const blockQueries = 96
+// Attention on the CPU works on tiles of scores that stay in the cache (Dao,
+// FlashAttention-2, 2023). A task owns some queries, or some keys, and streams blocks
+// of the others past them. A tile has a row for each that is streamed and a column for
+// each that is owned. How many are owned is a matter of balance alone: a result has the
+// same bits whoever owns it.
+const (
+	block   = 256 // rows streamed at a time: their sums are one in a register
+	mostOwn = 96
+	stepOwn = 16
+)
 
-// slack lies behind each block of scores: micro-kernels may read past a row.
-const slack = 64
-
-func (s size) scores() int { return blockQueries*s.pixels + slack }
-
-// part returns queries, keys or values of one head of one image in m, whose rows are pixels.
-func (s size) part(m cpu.Matrix, n, part, h int) cpu.Matrix {
-	return cpu.Matrix{
-		Data: m.Data[n*s.pixels*m.Pitch+part*s.inner()+h*s.dim:],
-		Rows: s.pixels, Cols: s.dim, Pitch: m.Pitch,
+// ownRows is how many rows a task owns: many, unless threads would idle.
+func (s size) ownRows(threads int) int {
+	for parts := ceil(s.pixels, mostOwn); ; parts++ {
+		own := ceil(s.pixels, parts*stepOwn) * stepOwn
+		if tasks := s.heads * s.images * ceil(s.pixels, own); own == stepOwn || tasks%threads == 0 || tasks >= 8*threads {
+			return own
+		}
 	}
 }
 
-// straight and turned are a matrix and its transpose as weights.
-func straight(m cpu.Matrix) gemm.Weights {
-	return gemm.Weights{Data: m.Data, DepthStride: m.Pitch, ColStride: 1}
+func ceil(a, b int) int { return (a + b - 1) / b }
+
+// operands are what a task reads and writes, each as rows of one head of one image.
+type operands struct{ queries, keys, values kernels.Operand }
+
+// of takes an operand that holds queries, keys and values side by side apart.
+func (s size) of(qkv kernels.Operand, image, head int) operands {
+	return operands{s.part(qkv, image, 0, head), s.part(qkv, image, 1, head), s.part(qkv, image, 2, head)}
 }
 
-func turned(m cpu.Matrix) gemm.Weights {
-	return gemm.Weights{Data: m.Data, DepthStride: 1, ColStride: m.Pitch}
+// part is one of them, or the only part of an operand.
+func (s size) part(o kernels.Operand, image, part, head int) kernels.Operand {
+	return o.Part(image*s.pixels, s.pixels, part*s.inner()+head*s.dim, s.dim)
 }
 
-// softmax turns scores into probabilities, row by row.
-func softmax(k *cpu.Kernels, scores cpu.Matrix, scale float32) {
-	for r := range scores.Rows {
-		row := scores.Row(r)
-		sum := k.ExpSum(row, row, scale, scale*k.RowMax(row))
-		m := kernels.Rows(scores, r, 1)
-		k.Scale(m, m, 1/sum)
-	}
-}
+// some rows of a part.
+func some(o kernels.Operand, first, n int) kernels.Operand { return o.Part(first, n, 0, o.Cols) }
 
-// head is one worker's memory for one head.
-type head struct {
+// worker is one worker's memory.
+type worker struct {
 	local  *gemm.Local
-	packed [3][]float32
-	scores [2][]float32
+	memory []float32     // of local
+	packed [2][]float32  // own rows, as right operands
+	tiles  [2]cpu.Matrix // scores, which become probabilities, and their gradients
+	sums   [2]cpu.Matrix // results of own rows
+	rows   [2][]float32  // a few rows in float32
+
+	// A number for each own query: the largest score so far; the sum of exponentials
+	// relative to it; by what sums so far are to be multiplied; and what the kernels
+	// for exponentials and their gradients take.
+	top, sum, rescale, shift, dot, factor []float32
 }
 
-// heads divides the scratch among the workers.
-func heads(s size, l kernels.Launch, packs, scores int) []head {
-	hs := make([]head, l.Threads)
-	free := l.Scratch
-	take := func(n int) []float32 {
-		part := free[:n:n]
-		free = free[n:]
-		return part
+// layout calls take for each part of a worker's memory, with its size; matrices is how
+// many there are of what may be two.
+func (s size) layout(w *worker, own, matrices int, take func(floats int) []float32) {
+	streamed := min(block, s.pixels)
+	w.memory = take(gemm.LocalScratch(own, streamed, s.dim))
+	for i := range matrices {
+		w.packed[i] = take(gemm.PackedSize(own, s.dim))
+		w.tiles[i] = cpu.Matrix{Pitch: gemm.TilePitch(own)}
+		w.tiles[i].Data = take(streamed*w.tiles[i].Pitch + gemm.ReadPast)
+		w.sums[i] = cpu.Matrix{Cols: s.dim, Pitch: ceil(s.dim, 16) * 16}
+		w.sums[i].Data = take(own * w.sums[i].Pitch)
+		w.rows[i] = take(stepOwn * s.dim)
 	}
-	for i := range hs {
-		hs[i].local = gemm.NewLocal(max(s.pixels, s.dim))
-		for j := range packs {
-			hs[i].packed[j] = take(s.packed())
-		}
-		for j := range scores {
-			hs[i].scores[j] = take(s.scores())
+	for _, column := range []*[]float32{&w.top, &w.sum, &w.rescale, &w.shift, &w.dot, &w.factor} {
+		*column = take(own)
+	}
+}
+
+// scratch is the size of the workers' memory, in floats.
+func (s size) scratch(threads, matrices int) int {
+	total := 0
+	s.layout(&worker{}, s.ownRows(threads), matrices, func(floats int) []float32 {
+		total += ceil(floats, 16) * 16
+		return nil
+	})
+	return threads * total
+}
+
+// workers divides scratch memory, and returns what is left.
+func (s size) workers(threads, matrices int, scratch []float32) ([]*worker, []float32) {
+	list := make([]*worker, threads)
+	for i := range list {
+		list[i] = &worker{}
+		s.layout(list[i], s.ownRows(threads), matrices, func(floats int) []float32 {
+			part := scratch[:floats:floats]
+			scratch = scratch[ceil(floats, 16)*16:]
+			return part
+		})
+		list[i].local = gemm.NewLocal(s.ownRows(threads), min(block, s.pixels), s.dim, list[i].memory)
+	}
+	return list, scratch
+}
+
+// begin prepares for so many own rows.
+func (w *worker) begin(own int) {
+	for i := range w.sums {
+		w.sums[i].Rows, w.tiles[i].Cols = own, own
+		clear(w.sums[i].Data[:own*w.sums[i].Pitch])
+	}
+	for i := range own {
+		w.top[i], w.sum[i] = -math.MaxFloat32, 0
+	}
+}
+
+// tile i for so many streamed rows.
+func (w *worker) tile(i, rows int) cpu.Matrix {
+	w.tiles[i].Rows = rows
+	return w.tiles[i]
+}
+
+// softmax goes on with the softmax of columns (FlashAttention-2, algorithm 1): the
+// scores of the next keys become exp(scale·(score − top)).
+func (w *worker) softmax(k *cpu.Kernels, scores cpu.Matrix, scale float32) {
+	own := scores.Cols
+	before := w.rescale[:own]
+	copy(before, w.top)
+	k.ColMax(w.top[:own], scores)
+	for i, top := range w.top[:own] {
+		w.rescale[i] = float32(math.Exp(float64(scale * (before[i] - top))))
+		w.sum[i] *= w.rescale[i]
+		w.shift[i] = scale * top
+	}
+	k.ExpColumns(scores, scores, scale, w.shift[:own])
+	for r := 0; r < scores.Rows; r += leafRows {
+		leaf := w.dot[:own]
+		clear(leaf)
+		k.ColSum(leaf, kernels.Rows(scores, r, leafRows))
+		for i, x := range leaf {
+			w.sum[i] += x
 		}
 	}
-	return hs
 }
 
-func (s size) packed() int {
-	return max(gemm.PackedSize(s.dim, s.pixels), gemm.PackedSize(s.pixels, s.dim))
-}
+// leafRows is how many terms are summed before they join the rest, for float32 to be exact enough.
+const leafRows = 32
 
-func (h head) block(i, rows, pixels int) cpu.Matrix {
-	return cpu.Matrix{Data: h.scores[i], Rows: rows, Cols: pixels, Pitch: pixels}
+// scaleRows multiplies each own row of a sum by its own number.
+func scaleRows(k *cpu.Kernels, sums cpu.Matrix, by []float32) {
+	for i := range sums.Rows {
+		row := kernels.Rows(sums, i, 1)
+		k.Scale(row, row, by[i])
+	}
 }
 
 func (f forward) Scratch(in []tensor.Shape, _ tensor.Shape, threads int) int {
-	s := newSize(in[0], f.heads)
-	return threads * (2*s.packed() + s.scores())
+	return newSize(in[0], f.heads).scratch(threads, 1)
 }
+
+// TakesBFloat16 says yes.
+func (forward) TakesBFloat16() bool { return true }
 
 func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := newSize(l.In[0].Shape, f.heads)
-	hs := heads(s, l, 2, 1)
-	var k *cpu.Kernels
-	task := func(task, worker int) {
-		n, h, w := task/s.heads, task%s.heads, hs[worker]
-		q, keys, values := s.part(l.In[0].Matrix, n, 0, h), s.part(l.In[0].Matrix, n, 1, h), s.part(l.In[0].Matrix, n, 2, h)
-		w.local.Pack(k, w.packed[0], turned(keys), s.dim, s.pixels)
-		w.local.Pack(k, w.packed[1], straight(values), s.pixels, s.dim)
-		out := s.part(l.Out.Matrix, n, 0, h)
-		for i := 0; i < s.pixels; i += blockQueries {
-			queries := kernels.Rows(q, i, blockQueries)
-			p := w.block(0, queries.Rows, s.pixels)
-			w.local.Product(k, p, queries, w.packed[0])
-			softmax(k, p, float32(s.scale()))
-			w.local.Product(k, kernels.Rows(out, i, blockQueries), p, w.packed[1])
-		}
-	}
-	return func(p *cpu.Pool) {
-		k = p.Kernels()
-		p.Run(s.images*s.heads, task)
-	}
-}
-
-func (g grad) Scratch(in []tensor.Shape, _ tensor.Shape, threads int) int {
-	s := newSize(in[0], g.heads)
-	return threads * (3*s.packed() + 2*s.scores())
-}
-
-func (g grad) CPU(l kernels.Launch) func(*cpu.Pool) {
-	s := newSize(l.In[0].Shape, g.heads)
-	hs := heads(s, l, 3, 2)
+	workers, _ := s.workers(l.Threads, 1, l.Scratch)
+	own := s.ownRows(l.Threads)
+	tasks := ceil(s.pixels, own)
 	scale := float32(s.scale())
 	var k *cpu.Kernels
 	task := func(task, worker int) {
-		n, h, w := task/s.heads, task%s.heads, hs[worker]
-		q, keys, values := s.part(l.In[0].Matrix, n, 0, h), s.part(l.In[0].Matrix, n, 1, h), s.part(l.In[0].Matrix, n, 2, h)
-		dq, dk, dv := s.part(l.Out.Matrix, n, 0, h), s.part(l.Out.Matrix, n, 1, h), s.part(l.Out.Matrix, n, 2, h)
-		dy := s.part(l.In[1].Matrix, n, 0, h)
-		w.local.Pack(k, w.packed[0], turned(keys), s.dim, s.pixels)
-		w.local.Pack(k, w.packed[1], turned(values), s.dim, s.pixels)
-		w.local.Pack(k, w.packed[2], straight(keys), s.pixels, s.dim)
-		for i := 0; i < s.pixels; i += blockQueries {
-			queries, grads := kernels.Rows(q, i, blockQueries), kernels.Rows(dy, i, blockQueries)
-			p, dp := w.block(0, queries.Rows, s.pixels), w.block(1, queries.Rows, s.pixels)
-			w.local.Product(k, p, queries, w.packed[0])
-			softmax(k, p, scale)
-			w.local.Product(k, dp, grads, w.packed[1])
-			w.local.TransposedProduct(k, dv, p, grads, i > 0)
-			for r := range p.Rows { // dp becomes the gradient of the scores
-				row, drow := p.Row(r), dp.Row(r)
-				k.SoftmaxGrad(drow, row, drow, float32(k.Dot(row, drow)), scale)
+		image, head, first := task/tasks/s.heads, task/tasks%s.heads, task%tasks*own
+		in, w := s.of(l.In[0], image, head), workers[worker]
+		queries := some(in.queries, first, own)
+		w.begin(queries.Rows)
+		w.local.Pack(k, w.packed[0], queries)
+		for j := 0; j < s.pixels; j += block {
+			keys := some(in.keys, j, block)
+			p := w.tile(0, keys.Rows)
+			w.local.Multiply(k, p, keys, w.packed[0])
+			w.softmax(k, p, scale)
+			if j > 0 {
+				scaleRows(k, w.sums[0], w.rescale)
 			}
-			w.local.Product(k, kernels.Rows(dq, i, blockQueries), dp, w.packed[2])
-			w.local.TransposedProduct(k, dk, dp, queries, i > 0)
+			w.local.Accumulate(k, w.sums[0], p, some(in.values, j, block))
 		}
+		for i, sum := range w.sum[:queries.Rows] {
+			w.factor[i] = 1 / sum
+		}
+		scaleRows(k, w.sums[0], w.factor)
+		kernels.Store(k, some(s.part(l.Out, image, 0, head), first, own), w.sums[0])
 	}
 	return func(p *cpu.Pool) {
 		k = p.Kernels()
-		p.Run(s.images*s.heads, task)
+		p.Run(s.images*s.heads*tasks, task)
 	}
 }

@@ -74,6 +74,7 @@ type Kernels struct {
 	// Sums over rows, added to acc; float32, so callers keep rows few.
 	ColSum        func(acc []float32, x Matrix)
 	ColSumSquares func(acc, mean []float32, x Matrix) // Σ(x−mean)²
+	ColMax        func(acc []float32, x Matrix)       // maxima instead
 	// With vectors of columns, u = a·x + b:
 	Affine     func(dst, x Matrix, a, b []float32) // u
 	AffineSiLU func(dst, x Matrix, a, b []float32) // u·σ(u)
@@ -83,13 +84,16 @@ type Kernels struct {
 	// dx = p·du + q·x + r, plus add if it has data.
 	SiLUGradAffine func(dx, x, dy Matrix, a, b, p, q, r []float32, add Matrix)
 	GradAffine     func(dx, x, dy Matrix, a, b, p, q, r []float32, add Matrix)
+	// Softmax with numbers for each column or each row: exp(scale·x − shift), for rows
+	// times factor, and p·(dp − dot)·scale.
+	ExpColumns         func(dst, x Matrix, scale float32, shift []float32)
+	ExpRows            func(dst, x Matrix, scale float32, shift, factor []float32)
+	SoftmaxGradColumns func(ds, p, dp Matrix, dot, scale []float32)
+	SoftmaxGradRows    func(ds, p, dp Matrix, dot []float32, scale float32)
 	// Of rows:
-	RowMax      func(x []float32) float32
-	ExpSum      func(dst, x []float32, scale, shift float32) float32 // exp(scale·x − shift) and its sum
-	SoftmaxGrad func(ds, p, dp []float32, dot, scale float32)        // p·(dp − dot)·scale
-	Dot         func(a, b []float32) float64
-	SumSquares  func(x []float32) float64
-	AdamW       func(h *AdamW, p, g, m, v, ema []float32)
+	Dot        func(a, b []float32) float64
+	SumSquares func(x []float32) float64
+	AdamW      func(h *AdamW, p, g, m, v, ema []float32)
 
 	// The steps of Winograd's convolution F(2×2, 3×3), each a map of small squares
 	// over rows of channels at the addresses in in and out, row by row of the square:

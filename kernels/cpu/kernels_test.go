@@ -104,6 +104,29 @@ func TestVectors(t *testing.T) {
 					check("Affine", u)
 					k.AffineSiLU(out, x, a, b)
 					check("AffineSiLU", func(i, c int) float64 { return silu64(u(i, c)) })
+					k.ExpColumns(out, x, 0.7, b)
+					check("ExpColumns", func(i, c int) float64 { return math.Exp(float64(float32(0.7))*at(x, i, c) - float64(b[c])) })
+					k.SoftmaxGradColumns(out, x, y, a, b)
+					check("SoftmaxGradColumns", func(i, c int) float64 { return at(x, i, c) * (at(y, i, c) - float64(a[c])) * float64(b[c]) })
+					s, f := vector(rng, rows+1), vector(rng, rows+1)
+					k.ExpRows(out, x, 0.7, s, f)
+					check("ExpRows", func(i, c int) float64 {
+						return math.Exp(float64(float32(0.7))*at(x, i, c)-float64(s[i])) * float64(f[i])
+					})
+					k.SoftmaxGradRows(out, x, y, s, 0.7)
+					check("SoftmaxGradRows", func(i, c int) float64 {
+						return at(x, i, c) * (at(y, i, c) - float64(s[i])) * float64(float32(0.7))
+					})
+					most := guarded(rng, 1, cols, cols)
+					before := most.clone()
+					k.ColMax(most.Data, x)
+					compare(t, name+"ColMax", most, func(_, c int) float64 {
+						m := at(before, 0, c)
+						for i := range rows {
+							m = max(m, at(x, i, c))
+						}
+						return m
+					})
 					gradient := func(du func(i, c int) float64, plus Matrix) func(i, c int) float64 {
 						return func(i, c int) float64 {
 							v := float64(p[c])*du(i, c) + float64(q[c])*at(x, i, c) + float64(r[c])
@@ -164,27 +187,14 @@ func TestRows(t *testing.T) {
 	forEach(t, func(t *testing.T, k *Kernels) {
 		rng := rand.New(rand.NewPCG(3, 4))
 		for _, n := range []int{1, 2, 7, 8, 9, 16, 17, 33, 70, 5000} {
-			x, y, out := guarded(rng, 1, n, n), guarded(rng, 1, n, n), guarded(rng, 1, n, n)
-			a, b, o := x.Data[:n], y.Data[:n], out.Data[:n]
-			if got, want := k.RowMax(a), slices.Max(a); got != want {
-				t.Errorf("%d: RowMax %v, want %v", n, got, want)
-			}
-			sum, want := k.ExpSum(o, a, 0.7, 1.5), 0.0
-			e := func(_, c int) float64 { return math.Exp(float64(float32(0.7))*float64(a[c]) - 1.5) }
-			compare(t, "ExpSum", out, e)
+			a, b := vector(rng, n), vector(rng, n)
 			dot := 0.0
 			for c := range n {
-				want += e(0, c)
 				dot += float64(a[c]) * float64(b[c])
-			}
-			if math.Abs(float64(sum)-want) > budget*want {
-				t.Errorf("%d: ExpSum %v, want %v", n, sum, want)
 			}
 			if got := k.Dot(a, b); math.Abs(got-dot) > 2e-6*math.Sqrt(float64(n)) {
 				t.Errorf("%d: Dot %v, want %v", n, got, dot)
 			}
-			k.SoftmaxGrad(o, a, b, 0.25, 0.5)
-			compare(t, "SoftmaxGrad", out, func(_, c int) float64 { return float64(a[c]) * (float64(b[c]) - 0.25) * 0.5 })
 		}
 	})
 }
@@ -195,7 +205,11 @@ func TestExtremes(t *testing.T) {
 		inf, nan := math.Inf(1), math.NaN()
 		x := []float32{-1e4, -200, -87, -1, 0, 1, 88, 200, 1e4, float32(nan)}
 		out := make([]float32, len(x))
-		k.ExpSum(out, x, 1, 0)
+		exp := func(dst, x []float32) {
+			row := func(v []float32) Matrix { return Matrix{v, 1, len(v), len(v)} }
+			k.ExpRows(row(dst), row(x), 1, []float32{0}, []float32{1})
+		}
+		exp(out, x)
 		for i, want := range []float64{0, 0, math.Exp(-87), math.Exp(-1), 1, math.E, math.Exp(88), inf, inf, nan} {
 			if got := float64(out[i]); math.IsNaN(want) != math.IsNaN(got) || math.IsInf(want, 0) != math.IsInf(got, 0) || math.Abs(got-want) > 3e-7*want {
 				t.Errorf("exp(%v) = %v, want %v", x[i], got, want)
@@ -212,7 +226,7 @@ func TestExtremes(t *testing.T) {
 		worst, worstAt := 0.0, float32(0)
 		in, res := []float32{0}, []float32{0}
 		for in[0] = -87; in[0] < 88.7; in[0] += 0.00123 {
-			k.ExpSum(res, in, 1, 0)
+			exp(res, in)
 			want := math.Exp(float64(in[0]))
 			ulp := float64(math.Nextafter32(float32(want), float32(inf))) - float64(float32(want))
 			if e := math.Abs(float64(res[0])-want) / ulp; e > worst {
@@ -259,8 +273,12 @@ func TestPosition(t *testing.T) {
 			"SiLUGradSums second": func(o []float32, v [8][]float32) {
 				k.SiLUGradSums(slices.Clone(v[4]), o, m(v[0]), m(v[1]), v[2], v[3])
 			},
-			"ExpSum":      func(o []float32, v [8][]float32) { k.ExpSum(o, v[0], 0.7, 1.5) },
-			"SoftmaxGrad": func(o []float32, v [8][]float32) { k.SoftmaxGrad(o, v[0], v[1], 0.25, 0.5) },
+			"ExpColumns": func(o []float32, v [8][]float32) { k.ExpColumns(m(o), m(v[0]), 0.7, v[1]) },
+			"SoftmaxGradColumns": func(o []float32, v [8][]float32) {
+				k.SoftmaxGradColumns(m(o), m(v[0]), m(v[1]), v[2], v[3])
+			},
+			"ExpRows":         func(o []float32, v [8][]float32) { k.ExpRows(m(o), m(v[0]), 0.7, []float32{1.5}, []float32{3}) },
+			"SoftmaxGradRows": func(o []float32, v [8][]float32) { k.SoftmaxGradRows(m(o), m(v[0]), m(v[1]), []float32{0.25}, 0.5) },
 			"AdamW": func(o []float32, v [8][]float32) {
 				squares := make([]float32, len(o))
 				k.Affine(m(squares), m(v[3]), v[3], make([]float32, len(o)))

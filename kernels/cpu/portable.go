@@ -25,6 +25,9 @@ func portable() *Kernels {
 	k.ColSum = func(acc []float32, x Matrix) {
 		visit(x, func(_, c int, x float32) { acc[c] += x })
 	}
+	k.ColMax = func(acc []float32, x Matrix) {
+		visit(x, func(_, c int, x float32) { acc[c] = max(acc[c], x) })
+	}
 	k.ColSumSquares = func(acc, mean []float32, x Matrix) {
 		visit(x, func(_, c int, x float32) { acc[c] += (x - mean[c]) * (x - mean[c]) })
 	}
@@ -60,25 +63,19 @@ func portable() *Kernels {
 			return p[c]*dy.Data[i*dy.Pitch+c] + q[c]*x + r[c] + at(add, i, c)
 		})
 	}
-	k.RowMax = func(x []float32) float32 {
-		most := x[0]
-		for _, e := range x {
-			most = max(most, e)
-		}
-		return most
+	k.ExpColumns = func(dst, x Matrix, scale float32, shift []float32) {
+		each(dst, x, func(_, c int, x float32) float32 { return float32(math.Exp(float64(scale*x - shift[c]))) })
 	}
-	k.ExpSum = func(dst, x []float32, scale, shift float32) float32 {
-		sum := 0.0
-		for i, e := range x {
-			dst[i] = float32(math.Exp(float64(scale*e - shift)))
-			sum += float64(dst[i])
-		}
-		return float32(sum)
+	k.ExpRows = func(dst, x Matrix, scale float32, shift, factor []float32) {
+		each(dst, x, func(r, _ int, x float32) float32 {
+			return float32(math.Exp(float64(scale*x-shift[r]))) * factor[r]
+		})
 	}
-	k.SoftmaxGrad = func(ds, p, dp []float32, dot, scale float32) {
-		for i := range ds {
-			ds[i] = p[i] * (dp[i] - dot) * scale
-		}
+	k.SoftmaxGradColumns = func(ds, p, dp Matrix, dot, scale []float32) {
+		each(ds, p, func(r, c int, p float32) float32 { return p * (dp.Data[r*dp.Pitch+c] - dot[c]) * scale[c] })
+	}
+	k.SoftmaxGradRows = func(ds, p, dp Matrix, dot []float32, scale float32) {
+		each(ds, p, func(r, c int, p float32) float32 { return p * (dp.Data[r*dp.Pitch+c] - dot[r]) * scale })
 	}
 	k.Dot = func(a, b []float32) float64 {
 		sum := 0.0

@@ -69,13 +69,19 @@ func gradAffineAddAVX512(a *vectorArgs)
 func siluGradAffineAddAVX512(a *vectorArgs)
 
 //go:noescape
-func rowMaxAVX512(a *vectorArgs)
+func colMaxAVX512(a *vectorArgs)
 
 //go:noescape
-func expSumAVX512(a *vectorArgs)
+func expColumnsAVX512(a *vectorArgs)
 
 //go:noescape
-func softmaxGradAVX512(a *vectorArgs)
+func expRowsAVX512(a *vectorArgs)
+
+//go:noescape
+func softmaxGradColumnsAVX512(a *vectorArgs)
+
+//go:noescape
+func softmaxGradRowsAVX512(a *vectorArgs)
 
 //go:noescape
 func dotAVX512(a *vectorArgs)
@@ -159,13 +165,19 @@ func gradAffineAddAVX2(a *vectorArgs)
 func siluGradAffineAddAVX2(a *vectorArgs)
 
 //go:noescape
-func rowMaxAVX2(a *vectorArgs)
+func colMaxAVX2(a *vectorArgs)
 
 //go:noescape
-func expSumAVX2(a *vectorArgs)
+func expColumnsAVX2(a *vectorArgs)
 
 //go:noescape
-func softmaxGradAVX2(a *vectorArgs)
+func expRowsAVX2(a *vectorArgs)
+
+//go:noescape
+func softmaxGradColumnsAVX2(a *vectorArgs)
+
+//go:noescape
+func softmaxGradRowsAVX2(a *vectorArgs)
 
 //go:noescape
 func dotAVX2(a *vectorArgs)

@@ -81,14 +81,6 @@ func row(x []float32) Matrix { return Matrix{Data: x, Rows: 1, Cols: len(x), Pit
 // dotBlock is how many products are summed in float32 before float64 takes over.
 const dotBlock = 4096
 
-func addLanes(sums *[16]float32, lanes int) float32 {
-	total := float32(0)
-	for _, s := range sums[:lanes] {
-		total += s
-	}
-	return total
-}
-
 // constants of the optimizer's kernel, in the order it reads them.
 func (h *AdamW) constants(c *constants) unsafe.Pointer {
 	return c.set(h.GradScale, h.Beta1, 1-h.Beta1, h.Beta2, 1-h.Beta2, h.C2, h.Eps, h.LR*h.C1, h.LR*h.WeightDecay, 1-h.EMARate)

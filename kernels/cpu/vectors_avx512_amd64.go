@@ -26,6 +26,11 @@ func vectorsAVX512(k *Kernels) {
 		v.sum1 = pointer(acc[:x.Cols])
 		colSumAVX512(v.withX(x))
 	}
+	k.ColMax = func(acc []float32, x Matrix) {
+		v := args(lanes, x.Rows, x.Cols)
+		v.sum1 = pointer(acc[:x.Cols])
+		colMaxAVX512(v.withX(x))
+	}
 	k.ColSumSquares = func(acc, mean []float32, x Matrix) {
 		v := args(lanes, x.Rows, x.Cols)
 		v.sum1 = pointer(acc[:x.Cols])
@@ -67,30 +72,27 @@ func vectorsAVX512(k *Kernels) {
 		}
 		gradAffineAddAVX512(v.withAdd(add))
 	}
-	k.RowMax = func(x []float32) float32 {
-		var sums [16]float32
-		v := args(lanes, 1, len(x))
-		v.sum1 = unsafe.Pointer(&sums)
-		rowMaxAVX512(v.withX(row(x)))
-		most := sums[0]
-		for _, e := range sums[1:lanes] {
-			most = max(most, e)
-		}
-		return most
-	}
-	k.ExpSum = func(dst, x []float32, scale, shift float32) float32 {
+	k.ExpColumns = func(dst, x Matrix, scale float32, shift []float32) {
 		var c constants
-		var sums [16]float32
-		v := args(lanes, 1, len(x))
-		v.sum1, v.constants = unsafe.Pointer(&sums), c.set(scale, shift)
-		expSumAVX512(v.withDst(row(dst)).withX(row(x)))
-		return addLanes(&sums, lanes)
+		v := args(lanes, dst.Rows, dst.Cols)
+		v.constants = c.set(scale)
+		expColumnsAVX512(v.withDst(dst).withX(x).withColumns(x.Cols, shift))
 	}
-	k.SoftmaxGrad = func(ds, p, dp []float32, dot, scale float32) {
+	k.ExpRows = func(dst, x Matrix, scale float32, shift, factor []float32) {
 		var c constants
-		v := args(lanes, 1, len(p))
-		v.constants = c.set(dot, scale)
-		softmaxGradAVX512(v.withDst(row(ds)).withX(row(p)).withY(row(dp)))
+		v := args(lanes, dst.Rows, dst.Cols)
+		v.constants = c.set(scale)
+		expRowsAVX512(v.withDst(dst).withX(x).withColumns(x.Rows, shift, factor))
+	}
+	k.SoftmaxGradColumns = func(ds, p, dp Matrix, dot, scale []float32) {
+		v := args(lanes, ds.Rows, ds.Cols)
+		softmaxGradColumnsAVX512(v.withDst(ds).withX(p).withY(dp).withColumns(p.Cols, dot, scale))
+	}
+	k.SoftmaxGradRows = func(ds, p, dp Matrix, dot []float32, scale float32) {
+		var c constants
+		v := args(lanes, ds.Rows, ds.Cols)
+		v.constants = c.set(scale)
+		softmaxGradRowsAVX512(v.withDst(ds).withX(p).withY(dp).withColumns(p.Rows, dot))
 	}
 	k.Dot = func(a, b []float32) float64 {
 		total := 0.0

@@ -1,51 +1,215 @@
 package gemm
 
-import "fluxion/kernels/cpu"
+import (
+	"unsafe"
 
-// Local runs small dense products inside one worker, for kernels that split
-// their own work. It allocates nothing after it was made.
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
+	"fluxion/kernels/number"
+)
+
+// Local multiplies tiles inside one worker, for kernels that split their own work
+// and hold no product as a whole. Two matrices meet in a tile: own rows, packed
+// once, and others that are streamed past them. Both are rows of tensors of one type;
+// bfloat16 is multiplied as such where the instruction set does it, and widened a
+// few rows at a time where not. Sums are float32.
+//
+// It allocates nothing after it was made.
 type Local struct {
-	p product
-	t transposed
+	tile      cpu.Tile
+	tileT     cpu.TileT
+	half      cpu.TileHalf
+	halfT     cpu.TileTHalf
+	left      [tileRows]uintptr
+	right     [1]uintptr
+	rows      []uintptr // of a tile, and one more to make it even
+	zeros     []uint16
+	wide      []float32 // a few rows, widened
+	panel     []float32 // of streamed rows: a panel of columns, in pairs for bfloat16
+	rounded   []float32 // a tile in bfloat16
+	pairs     []float32 // the same, in pairs of rows
+	own, most int
 }
 
-// NewLocal returns a Local for products over at most this many terms.
-func NewLocal(maxDepth int) *Local {
-	l := &Local{}
-	l.p.workers = []workspace{{a: make([]uintptr, tileRows), b: make([]uintptr, 1)}}
-	l.p.zeros = make([]float32, maxDepth)
-	l.t.workers = []workspace{{a: make([]uintptr, blockRows)}}
-	l.t.group, l.t.taps, l.t.Taps = groupTiles, 1, 1
+// wideRows is how many rows are widened at a time.
+const wideRows = 8 * tileRows
+
+// ReadPast is how many floats behind the columns of a tile, and behind a tensor,
+// the products may read.
+const ReadPast = 64
+
+// LocalScratch is the working memory of a Local, in floats.
+func LocalScratch(own, streamed, depth int) int {
+	l := &Local{own: own, most: streamed}
+	total := 0
+	for _, n := range l.sizes(depth) {
+		total += n
+	}
+	return total
+}
+
+func (l *Local) sizes(depth int) [4]int {
+	own := roundUp(l.own, 16)
+	return [4]int{
+		wideRows*roundUp(depth, 16) + ReadPast,
+		roundUp(l.most, 2) * maxWidth,
+		pairsOf(l.most)*own + ReadPast,
+		pairsOf(l.most)*own + ReadPast,
+	}
+}
+
+// NewLocal returns a Local for at most so many own and streamed rows of depth
+// columns; scratch has LocalScratch floats.
+func NewLocal(own, streamed, depth int, scratch []float32) *Local {
+	l := &Local{own: own, most: streamed, rows: make([]uintptr, streamed+1), zeros: make([]uint16, max(own, maxWidth))}
+	for i, n := range l.sizes(depth) {
+		*[]*[]float32{&l.wide, &l.panel, &l.rounded, &l.pairs}[i] = scratch[:n:n]
+		scratch = scratch[n:]
+	}
 	return l
 }
 
-// PackedSize is the length of packed weights, in floats.
-func PackedSize(depth, width int) int { return ProductScratch(0, 1, depth, width) }
+// PackedSize is the length of packed rows, in floats.
+func PackedSize(own, depth int) int { return depth * roundUp(own, 16) }
 
-// Pack lays out weights for Product; dst has PackedSize floats.
-func (*Local) Pack(k *cpu.Kernels, dst []float32, w Weights, depth, width int) {
-	for panel := range panels(k, width) {
-		packPanel(k, dst, w, 1, depth, width, panel)
+// TilePitch is the floats from row to row of a tile of so many own rows.
+func TilePitch(own int) int { return roundUp(own, 16) }
+
+// Pack lays own rows out as the right operand of Multiply; dst has PackedSize floats.
+func (l *Local) Pack(k *cpu.Kernels, dst []float32, own kernels.Operand) {
+	if multiplies(k, own) {
+		for panel := range panels(k, own.Rows) {
+			valid, padded := panelWidth(k, own.Rows, panel)
+			to := dst[panel*k.TileCols*pairsOf(own.Cols):][:pairsOf(own.Cols)*padded]
+			packPairs(words(to), own.Half[panel*k.TileCols*own.Pitch:], own.Cols, valid, padded, own.Pitch)
+		}
+		return
+	}
+	for panel := range panels(k, own.Rows) {
+		valid, padded := panelWidth(k, own.Rows, panel)
+		to := dst[panel*k.TileCols*own.Cols:][:padded*own.Cols]
+		if valid < padded {
+			clear(to)
+		}
+		for r := 0; r < valid; r += wideRows {
+			part := own.Part(panel*k.TileCols+r, min(wideRows, valid-r), 0, own.Cols)
+			m := kernels.Loaded(k, l.wide, part)
+			packTransposed(to[r:], m.Data, own.Cols, m.Rows, padded, m.Pitch)
+		}
 	}
 }
 
-// Product computes out = in·w with packed weights.
-func (l *Local) Product(k *cpu.Kernels, out, in cpu.Matrix, packed []float32) {
-	p := &l.p
-	p.kernels, p.packed, p.Geometry = k, packed, Dense(in.Rows)
-	p.Depth, p.Width, p.In, p.Out = in.Cols, out.Cols, in, out
-	p.imageTiles, p.chunk = (in.Rows+tileRows-1)/tileRows, chunkTerms
-	for task := range panels(k, p.Width) * p.blocks() {
-		p.run(task, 0)
+func words(x []float32) []uint32 {
+	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
+}
+
+// multiplies tells whether rows are multiplied in the type in which they lie in memory.
+func multiplies(k *cpu.Kernels, o kernels.Operand) bool {
+	return o.Type == number.BFloat16 && k.Half != nil
+}
+
+// Multiply computes tile[s][o] = Σ_c streamed[s][c]·own[o][c]. The pitch of the
+// tile is TilePitch of its columns.
+func (l *Local) Multiply(k *cpu.Kernels, tile cpu.Matrix, streamed kernels.Operand, packed []float32) {
+	if multiplies(k, streamed) {
+		l.multiplyHalf(k, tile, streamed, packed)
+		return
+	}
+	t := &l.tile
+	*t = cpu.Tile{A: &l.left[0], B: &l.right[0], Taps: 1, CPitch: 4 * tile.Pitch}
+	for r0 := 0; r0 < streamed.Rows; r0 += wideRows {
+		m := kernels.Loaded(k, l.wide, streamed.Part(r0, wideRows, 0, streamed.Cols))
+		for panel := range panels(k, tile.Cols) {
+			_, padded := panelWidth(k, tile.Cols, panel)
+			t.Width, t.BPitch = padded, 4*padded
+			for k0 := 0; k0 < m.Cols; k0 += chunkTerms {
+				t.Depth = min(chunkTerms, m.Cols-k0)
+				t.Accumulate = min(k0, 1)
+				l.right[0] = address(packed[panel*k.TileCols*m.Cols+k0*padded:])
+				for r := 0; r < m.Rows; r += tileRows {
+					t.Rows = min(tileRows, m.Rows-r)
+					for i := range l.left {
+						l.left[i] = address(m.Data[(r+min(i, t.Rows-1))*m.Pitch+k0:])
+					}
+					t.C = address(tile.Data[(r0+r)*tile.Pitch+panel*k.TileCols:])
+					k.Tile(t)
+				}
+			}
+		}
 	}
 }
 
-// TransposedProduct computes out = inᵀ·grad, or adds it to out.
-func (l *Local) TransposedProduct(k *cpu.Kernels, out, in, grad cpu.Matrix, accumulate bool) {
-	t := &l.t
-	t.kernels, t.Geometry, t.accumulate = k, Dense(in.Rows), accumulate
-	t.Depth, t.Width, t.In, t.Grad, t.Out = in.Cols, grad.Cols, in, grad, out
-	for task := range panels(k, t.Width) * t.groups() {
-		t.run(task, 0)
+func (l *Local) multiplyHalf(k *cpu.Kernels, tile cpu.Matrix, streamed kernels.Operand, packed []float32) {
+	t := &l.half
+	*t = cpu.TileHalf{A: &l.left[0], B: &l.right[0], Taps: 1, Depth: streamed.Cols, CPitch: 4 * tile.Pitch, Float32: 1}
+	for panel := range panels(k, tile.Cols) {
+		_, padded := panelWidth(k, tile.Cols, panel)
+		t.Width, t.BPitch = padded, 4*padded
+		l.right[0] = address(packed[panel*k.TileCols*pairsOf(streamed.Cols):])
+		for r := 0; r < streamed.Rows; r += tileRows {
+			t.Rows = min(tileRows, streamed.Rows-r)
+			for i := range l.left {
+				l.left[i] = addressHalf(streamed.Half[(r+min(i, t.Rows-1))*streamed.Pitch:])
+			}
+			t.C = address(tile.Data[r*tile.Pitch+panel*k.TileCols:])
+			k.Half.Tile(t)
+		}
 	}
+}
+
+// Accumulate adds Σ_s tile[s][o]·streamed[s][c] to acc[o][c]. Where bfloat16 is
+// multiplied, the tile is rounded to it. Rows of acc are a multiple of 16 floats long,
+// ReadPast floats behind the tile must be there, and what lies behind its columns may be anything.
+func (l *Local) Accumulate(k *cpu.Kernels, acc, tile cpu.Matrix, streamed kernels.Operand) {
+	if multiplies(k, streamed) {
+		l.accumulateHalf(k, acc, tile, streamed)
+		return
+	}
+	t := &l.tileT
+	*t = cpu.TileT{A: &l.rows[0], B: address(l.panel), Depth: tile.Rows, CPitch: 4 * acc.Pitch, Accumulate: 1}
+	for i := range tile.Rows {
+		l.rows[i] = address(tile.Data[i*tile.Pitch:])
+	}
+	for panel := range panels(k, streamed.Cols) {
+		valid, padded := panelWidth(k, streamed.Cols, panel)
+		col := panel * k.TileCols
+		kernels.Load(k, cpu.Matrix{Data: l.panel, Rows: streamed.Rows, Cols: valid, Pitch: padded}, streamed.Part(0, streamed.Rows, col, valid))
+		t.Width, t.BPitch = padded, 4*padded
+		for i := 0; i < tile.Cols; i += tileRows {
+			t.AOffset, t.Rows = 4*i, min(tileRows, tile.Cols-i)
+			t.C = address(acc.Data[i*acc.Pitch+col:])
+			k.TileT(t)
+		}
+	}
+}
+
+func (l *Local) accumulateHalf(k *cpu.Kernels, acc, tile cpu.Matrix, streamed kernels.Operand) {
+	rounded := halves(l.rounded)
+	for i := range tile.Rows {
+		row := rounded[i*tile.Pitch:][:tile.Cols]
+		k.Narrow(row, tile.Row(i))
+		l.rows[i] = addressHalf(row)
+	}
+	l.rows[tile.Rows] = addressHalf(l.zeros)
+	t := &l.halfT
+	*t = cpu.TileTHalf{APitch: 4 * tile.Pitch, B: address(l.panel), Depth: pairsOf(tile.Rows), CPitch: 4 * acc.Pitch, Accumulate: 1}
+	k.Half.Pairs(address(l.pairs), t.APitch, &l.rows[0], t.Depth, tile.Cols)
+	for panel := range panels(k, streamed.Cols) {
+		valid, padded := panelWidth(k, streamed.Cols, panel)
+		col := panel * k.TileCols
+		for i := range streamed.Rows {
+			l.rows[i] = addressHalf(streamed.Half[i*streamed.Pitch+col:])
+		}
+		t.Width, t.BPitch = padded, 4*padded
+		k.Half.Pairs(t.B, t.BPitch, &l.rows[0], t.Depth, valid)
+		for i := 0; i < tile.Cols; i += tileRows {
+			t.A, t.Rows = address(l.pairs[i:]), min(tileRows, tile.Cols-i)
+			t.C = address(acc.Data[i*acc.Pitch+col:])
+			k.Half.TileT(t)
+		}
+	}
+}
+
+func halves(x []float32) []uint16 {
+	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(x))), 2*len(x))
 }

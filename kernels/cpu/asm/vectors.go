@@ -33,10 +33,11 @@ type vectorKernel struct {
 	x, y    bool // operands beside dst
 	add     bool
 	columns int
-	// A kernel writes dst element by element, or adds to sums of columns (1 or
-	// 2), or to one sum (or maximum) over everything.
+	scalars int // numbers for each row, in the place of columns
+	// A kernel writes dst element by element, or adds to sums (or maxima) of columns
+	// (1 or 2), or to one sum over everything.
 	columnSums int
-	total      string // "", "add" or "max"
+	total      bool
 	store      bool
 	body       func(e *body)
 }
@@ -81,25 +82,21 @@ var vectorKernels = []vectorKernel{
 		e.gradAffine()
 		e.plusAdd()
 	}},
-	{name: "rowMax", x: true, total: "max", body: func(e *body) {
-		if e.masked { // what is not there must not win
-			e.blend(vecX, sum1)
-		}
-		e.op("VMAXPS %s, %s, %s", e.x(), e.vec(sum1), e.vec(sum1))
+	{name: "colMax", x: true, columnSums: 1, body: func(e *body) { e.op("VMAXPS %s, %s, %s", e.x(), e.vec(sum1), e.vec(sum1)) }},
+	{name: "expColumns", x: true, columns: 1, store: true, body: (*body).shiftedExp},
+	{name: "expRows", x: true, scalars: 2, store: true, body: func(e *body) {
+		e.shiftedExp()
+		e.op("VMULPS %s, %s, %s", e.col(1), e.x(), e.x())
 	}},
-	{name: "expSum", x: true, store: true, total: "add", body: func(e *body) {
-		e.op("VMOVUPS %s, %s", e.constant(0), e.vec(temp))
-		e.op("VFMSUB213PS %s, %s, %s", e.constant(1), e.vec(temp), e.x())
-		e.exp(vecX, temp)
-		e.clearMasked(vecX)
-		e.op("VADDPS %s, %s, %s", e.x(), e.vec(sum1), e.vec(sum1))
+	{name: "softmaxGradColumns", x: true, y: true, columns: 2, store: true, body: func(e *body) {
+		e.softmaxGrad()
+		e.op("VMULPS %s, %s, %s", e.col(1), e.x(), e.x())
 	}},
-	{name: "softmaxGrad", x: true, y: true, store: true, body: func(e *body) {
-		e.op("VSUBPS %s, %s, %s", e.constant(0), e.y(), e.y())
-		e.op("VMULPS %s, %s, %s", e.y(), e.x(), e.x())
-		e.op("VMULPS %s, %s, %s", e.constant(1), e.x(), e.x())
+	{name: "softmaxGradRows", x: true, y: true, scalars: 1, store: true, body: func(e *body) {
+		e.softmaxGrad()
+		e.op("VMULPS %s, %s, %s", e.constant(0), e.x(), e.x())
 	}},
-	{name: "dot", x: true, y: true, total: "add", body: func(e *body) { e.op("VFMADD231PS %s, %s, %s", e.x(), e.y(), e.vec(sum1)) }},
+	{name: "dot", x: true, y: true, total: true, body: func(e *body) { e.op("VFMADD231PS %s, %s, %s", e.x(), e.y(), e.vec(sum1)) }},
 	{name: "adamW", x: true, y: true, add: true, store: true, body: (*body).adamW},
 	{name: "adamWAverage", x: true, y: true, add: true, store: true, body: func(e *body) {
 		e.adamW()
@@ -139,26 +136,6 @@ func (e *body) store(from int, to string) {
 	}
 }
 
-// clearMasked zeroes the elements behind the end of the row.
-func (e *body) clearMasked(v int) {
-	switch {
-	case !e.masked:
-	case e.reg == "Z":
-		e.op("VMOVAPS.Z %s, K1, %s", e.vec(v), e.vec(v))
-	default:
-		e.op("VANDPS %s, %s, %s", e.vec(maskVec), e.vec(v), e.vec(v))
-	}
-}
-
-// blend takes the elements behind the end of the row from another vector.
-func (e *body) blend(v, other int) {
-	if e.reg == "Z" {
-		e.op("VBLENDMPS %s, %s, K1, %s", e.vec(v), e.vec(other), e.vec(v))
-	} else {
-		e.op("VBLENDVPS %s, %s, %s, %s", e.vec(maskVec), e.vec(v), e.vec(other), e.vec(v))
-	}
-}
-
 // siluGrad turns y from dy into du = dy·σ(u)·(1 + u·(1−σ(u))), u = a·x + b.
 func (e *body) siluGrad() {
 	u, s, t := temp+4, temp, temp+1
@@ -170,6 +147,19 @@ func (e *body) siluGrad() {
 	e.op("VFMADD213PS %s, %s, %s", e.number(1), e.vec(u), e.vec(t))
 	e.op("VMULPS %s, %s, %s", e.vec(s), e.vec(t), e.vec(t))
 	e.op("VMULPS %s, %s, %s", e.vec(t), e.y(), e.y())
+}
+
+// shiftedExp makes x = exp(scale·x − shift).
+func (e *body) shiftedExp() {
+	e.op("VMOVUPS %s, %s", e.constant(0), e.vec(temp))
+	e.op("VFMSUB213PS %s, %s, %s", e.col(0), e.vec(temp), e.x())
+	e.exp(vecX, temp)
+}
+
+// softmaxGrad makes x = p·(dp − dot) of x = p and y = dp.
+func (e *body) softmaxGrad() {
+	e.op("VSUBPS %s, %s, %s", e.col(0), e.y(), e.y())
+	e.op("VMULPS %s, %s, %s", e.y(), e.x(), e.x())
 }
 
 func (e *body) gradSums() {
@@ -294,7 +284,7 @@ func (e *emitter) vector(k vectorKernel) string {
 	e.op("MOVQ a+0(FP), AX")
 	e.op("MOVQ %d(AX), R9", argConstants)
 	e.op("MOVQ %d(AX), R14", argFull)
-	for i := range max(k.columns, 1) { // AdamW's average is a column, too
+	for i := range max(k.columns, k.scalars, 1) { // AdamW's average is a column, too
 		e.op("MOVQ %d(AX), %s", argColumns+8*i, columnRegs[i])
 	}
 	if e.reg == "Z" {
@@ -369,18 +359,18 @@ func (b *body) vectorStep(k vectorKernel) {
 
 // overRows goes through the matrix row by row.
 func (e *emitter) overRows(k vectorKernel) {
-	switch k.total {
-	case "add":
+	if k.total {
 		e.zero(e.vec(sum1))
-	case "max":
-		e.op("MOVQ %d(AX), SI", argX)
-		e.op("VBROADCASTSS (SI), %s", e.vec(sum1))
 	}
 	e.loadPointers(k)
 	e.op("MOVQ %d(AX), R15", argRows)
 	e.op("TESTQ R15, R15")
 	e.op("JZ end")
 	e.label("row")
+	for i, reg := range columnRegs[:k.scalars] {
+		e.op("VBROADCASTSS (%s), %s", reg, e.vec(column+i))
+		e.op("ADDQ $4, %s", reg)
+	}
 	e.op("XORQ R13, R13")
 	e.op("CMPQ R13, R14")
 	e.op("JGE tail")
@@ -403,7 +393,7 @@ func (e *emitter) overRows(k vectorKernel) {
 	e.op("DECQ R15")
 	e.op("JNZ row")
 	e.label("end")
-	if k.total != "" {
+	if k.total {
 		e.op("MOVQ %d(AX), R13", argSum1)
 		e.op("VMOVUPS %s, (R13)", e.vec(sum1))
 	}
