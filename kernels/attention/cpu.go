@@ -184,10 +184,13 @@ func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 			w.local.Multiply(k, p, keys, w.packed[0])
 			w.softmax(k, p, scale)
 			if j > 0 {
+				w.local.Turn(k, w.sums[0], keys)
 				scaleRows(k, w.sums[0], w.rescale)
+				w.local.Turn(k, w.sums[0], keys)
 			}
 			w.local.Accumulate(k, w.sums[0], p, some(in.values, j, block))
 		}
+		w.local.Turn(k, w.sums[0], queries)
 		for i, sum := range w.sum[:queries.Rows] {
 			w.factor[i] = 1 / sum
 		}

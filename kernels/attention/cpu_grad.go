@@ -100,7 +100,7 @@ func (c *onCPU) byQueries(task, worker int) {
 		k.SoftmaxGradColumns(ds, p, ds, w.dot[:own], w.factor[:own])
 		w.local.Accumulate(k, w.sums[0], ds, keys)
 	}
-	kernels.Store(k, some(out.queries, first, c.own), w.sums[0])
+	w.finish(k, some(out.queries, first, c.own), 0)
 }
 
 // dots computes D of own queries.
@@ -135,6 +135,12 @@ func (c *onCPU) byKeys(task, worker int) {
 		k.SoftmaxGradRows(ds, p, ds, dot[i:], scale)
 		w.local.Accumulate(k, w.sums[0], ds, queries)
 	}
-	kernels.Store(k, some(out.keys, first, c.own), w.sums[0])
-	kernels.Store(k, some(out.values, first, c.own), w.sums[1])
+	w.finish(k, some(out.keys, first, c.own), 0)
+	w.finish(k, some(out.values, first, c.own), 1)
+}
+
+// finish writes sum i to where it belongs.
+func (w *worker) finish(k *cpu.Kernels, to kernels.Operand, i int) {
+	w.local.Turn(k, w.sums[i], to)
+	kernels.Store(k, to, w.sums[i])
 }

@@ -20,14 +20,15 @@ type Local struct {
 	tileT     cpu.TileT
 	half      cpu.TileHalf
 	halfT     cpu.TileTHalf
-	left      [tileRows]uintptr
+	left      [cpu.MaxHalfRows]uintptr
 	right     [1]uintptr
-	rows      []uintptr // of a tile, and one more to make it even
+	rows      []uintptr // of a tile, and more to make it rows of pairs
 	zeros     []uint16
 	wide      []float32 // a few rows, widened
 	panel     []float32 // of streamed rows: a panel of columns, in pairs for bfloat16
 	rounded   []float32 // a tile in bfloat16
 	pairs     []float32 // the same, in pairs of rows
+	work      []float32 // of a tile of bfloat16
 	own, most int
 }
 
@@ -38,39 +39,43 @@ const wideRows = 8 * tileRows
 // the products may read.
 const ReadPast = 64
 
+// parts calls take for each part of the working memory, with its size.
+func (l *Local) parts(depth int, take func(floats int) []float32) {
+	own, pairs := roundUp(l.own, 16), cpu.PairRows(l.most)
+	l.wide = take(wideRows*depth + ReadPast)
+	l.panel = take(2 * pairs * maxWidth)
+	l.rounded = take(pairs * own)
+	l.pairs = take(pairs*own + ReadPast)
+	l.work = take(cpu.HalfWork(1, depth))
+}
+
 // LocalScratch is the working memory of a Local, in floats.
 func LocalScratch(own, streamed, depth int) int {
-	l := &Local{own: own, most: streamed}
 	total := 0
-	for _, n := range l.sizes(depth) {
-		total += n
-	}
+	l := &Local{own: own, most: streamed}
+	l.parts(depth, func(floats int) []float32 {
+		total += roundUp(floats, 16)
+		return nil
+	})
 	return total
 }
 
-func (l *Local) sizes(depth int) [4]int {
-	own := roundUp(l.own, 16)
-	return [4]int{
-		wideRows*roundUp(depth, 16) + ReadPast,
-		roundUp(l.most, 2) * maxWidth,
-		pairsOf(l.most)*own + ReadPast,
-		pairsOf(l.most)*own + ReadPast,
-	}
-}
-
 // NewLocal returns a Local for at most so many own and streamed rows of depth
-// columns; scratch has LocalScratch floats.
+// columns; scratch has LocalScratch floats and begins on a cache line.
 func NewLocal(own, streamed, depth int, scratch []float32) *Local {
-	l := &Local{own: own, most: streamed, rows: make([]uintptr, streamed+1), zeros: make([]uint16, max(own, maxWidth))}
-	for i, n := range l.sizes(depth) {
-		*[]*[]float32{&l.wide, &l.panel, &l.rounded, &l.pairs}[i] = scratch[:n:n]
-		scratch = scratch[n:]
-	}
+	l := &Local{own: own, most: streamed}
+	l.rows = make([]uintptr, 2*cpu.PairRows(streamed))
+	l.zeros = make([]uint16, max(own, maxWidth))
+	l.parts(depth, func(floats int) []float32 {
+		part := scratch[:floats:floats]
+		scratch = scratch[roundUp(floats, 16):]
+		return part
+	})
 	return l
 }
 
 // PackedSize is the length of packed rows, in floats.
-func PackedSize(own, depth int) int { return depth * roundUp(own, 16) }
+func PackedSize(own, depth int) int { return max(depth, cpu.PairRows(depth)) * roundUp(own, 16) }
 
 // TilePitch is the floats from row to row of a tile of so many own rows.
 func TilePitch(own int) int { return roundUp(own, 16) }
@@ -78,10 +83,11 @@ func TilePitch(own int) int { return roundUp(own, 16) }
 // Pack lays own rows out as the right operand of Multiply; dst has PackedSize floats.
 func (l *Local) Pack(k *cpu.Kernels, dst []float32, own kernels.Operand) {
 	if multiplies(k, own) {
-		for panel := range panels(k, own.Rows) {
-			valid, padded := panelWidth(k, own.Rows, panel)
-			to := dst[panel*k.TileCols*pairsOf(own.Cols):][:pairsOf(own.Cols)*padded]
-			packPairs(words(to), own.Half[panel*k.TileCols*own.Pitch:], own.Cols, valid, padded, own.Pitch)
+		pairs := cpu.PairRows(own.Cols)
+		for first := 0; first < own.Rows; first += k.Half.Cols {
+			valid := min(k.Half.Cols, own.Rows-first)
+			padded := roundUp(valid, k.Lanes)
+			packPairs(words(dst[first*pairs:][:pairs*padded]), own.Half[first*own.Pitch:], own.Cols, valid, padded, own.Pitch)
 		}
 		return
 	}
@@ -128,7 +134,7 @@ func (l *Local) Multiply(k *cpu.Kernels, tile cpu.Matrix, streamed kernels.Opera
 				l.right[0] = address(packed[panel*k.TileCols*m.Cols+k0*padded:])
 				for r := 0; r < m.Rows; r += tileRows {
 					t.Rows = min(tileRows, m.Rows-r)
-					for i := range l.left {
+					for i := range tileRows {
 						l.left[i] = address(m.Data[(r+min(i, t.Rows-1))*m.Pitch+k0:])
 					}
 					t.C = address(tile.Data[(r0+r)*tile.Pitch+panel*k.TileCols:])
@@ -141,24 +147,32 @@ func (l *Local) Multiply(k *cpu.Kernels, tile cpu.Matrix, streamed kernels.Opera
 
 func (l *Local) multiplyHalf(k *cpu.Kernels, tile cpu.Matrix, streamed kernels.Operand, packed []float32) {
 	t := &l.half
-	*t = cpu.TileHalf{A: &l.left[0], B: &l.right[0], Taps: 1, Depth: streamed.Cols, CPitch: 4 * tile.Pitch, Float32: 1}
-	for panel := range panels(k, tile.Cols) {
-		_, padded := panelWidth(k, tile.Cols, panel)
-		t.Width, t.BPitch = padded, 4*padded
-		l.right[0] = address(packed[panel*k.TileCols*pairsOf(streamed.Cols):])
-		for r := 0; r < streamed.Rows; r += tileRows {
-			t.Rows = min(tileRows, streamed.Rows-r)
-			for i := range l.left {
+	*t = cpu.TileHalf{
+		A: &l.left[0], B: &l.right[0], Taps: 1, Depth: streamed.Cols, CPitch: 4 * tile.Pitch, Float32: 1,
+		BPanel: 4 * k.Half.Cols * cpu.PairRows(streamed.Cols), Work: address(l.work),
+	}
+	for first := 0; first < tile.Cols; first += t.Width {
+		whole := min((tile.Cols-first)/k.Half.Cols, k.Half.Panels) * k.Half.Cols
+		t.Width, t.BPitch = whole, 4*k.Half.Cols
+		if whole == 0 {
+			t.Width = roundUp(tile.Cols-first, k.Lanes)
+			t.BPitch = 4 * t.Width
+		}
+		l.right[0] = address(packed[first*cpu.PairRows(streamed.Cols):])
+		for r := 0; r < streamed.Rows; r += k.Half.Rows {
+			t.Rows = min(k.Half.Rows, streamed.Rows-r)
+			for i := range k.Half.Rows {
 				l.left[i] = addressHalf(streamed.Half[(r+min(i, t.Rows-1))*streamed.Pitch:])
 			}
-			t.C = address(tile.Data[r*tile.Pitch+panel*k.TileCols:])
+			t.C = address(tile.Data[r*tile.Pitch+first:])
 			k.Half.Tile(t)
 		}
 	}
 }
 
 // Accumulate adds Σ_s tile[s][o]·streamed[s][c] to acc[o][c]. Where bfloat16 is
-// multiplied, the tile is rounded to it. Rows of acc are a multiple of 16 floats long,
+// multiplied, the tile is rounded to it, and acc is in an order of the instruction set's
+// from the first sum until Turn. Rows of acc are a multiple of 16 floats long and as many;
 // ReadPast floats behind the tile must be there, and what lies behind its columns may be anything.
 func (l *Local) Accumulate(k *cpu.Kernels, acc, tile cpu.Matrix, streamed kernels.Operand) {
 	if multiplies(k, streamed) {
@@ -190,23 +204,39 @@ func (l *Local) accumulateHalf(k *cpu.Kernels, acc, tile cpu.Matrix, streamed ke
 		k.Narrow(row, tile.Row(i))
 		l.rows[i] = addressHalf(row)
 	}
-	l.rows[tile.Rows] = addressHalf(l.zeros)
 	t := &l.halfT
-	*t = cpu.TileTHalf{APitch: 4 * tile.Pitch, B: address(l.panel), Depth: pairsOf(tile.Rows), CPitch: 4 * acc.Pitch, Accumulate: 1}
-	k.Half.Pairs(address(l.pairs), t.APitch, &l.rows[0], t.Depth, tile.Cols)
-	for panel := range panels(k, streamed.Cols) {
-		valid, padded := panelWidth(k, streamed.Cols, panel)
-		col := panel * k.TileCols
+	*t = cpu.TileTHalf{APitch: 4 * tile.Pitch, B: address(l.panel), Depth: cpu.PairRows(tile.Rows), CPitch: 4 * acc.Pitch, Accumulate: 1}
+	for i := tile.Rows; i < 2*t.Depth; i++ {
+		l.rows[i] = addressHalf(l.zeros)
+	}
+	k.Half.Pairs(address(l.pairs), t.APitch, &l.rows[0], 0, t.Depth, tile.Cols)
+	for first := 0; first < streamed.Cols; first += k.Half.Cols {
+		valid := min(k.Half.Cols, streamed.Cols-first)
 		for i := range streamed.Rows {
-			l.rows[i] = addressHalf(streamed.Half[i*streamed.Pitch+col:])
+			l.rows[i] = addressHalf(streamed.Half[i*streamed.Pitch+first:])
 		}
-		t.Width, t.BPitch = padded, 4*padded
-		k.Half.Pairs(t.B, t.BPitch, &l.rows[0], t.Depth, valid)
-		for i := 0; i < tile.Cols; i += tileRows {
-			t.A, t.Rows = address(l.pairs[i:]), min(tileRows, tile.Cols-i)
-			t.C = address(acc.Data[i*acc.Pitch+col:])
+		t.Width = roundUp(valid, k.Lanes)
+		t.BPitch = 4 * t.Width
+		k.Half.Pairs(t.B, t.BPitch, &l.rows[0], 0, t.Depth, valid)
+		if k.Half.Turn != nil {
+			k.Half.Turn(t.B, t.BPitch, t.Depth, t.Width)
+		}
+		for i := 0; i < tile.Cols; i += k.Half.Rows {
+			t.A, t.Rows = address(l.pairs[i:]), min(k.Half.Rows, tile.Cols-i)
+			if k.Half.Turn != nil {
+				t.Rows = roundUp(t.Rows, 16)
+			}
+			t.C = address(acc.Data[i*acc.Pitch+first:])
 			k.Half.TileT(t)
 		}
+	}
+}
+
+// Turn brings sums of streamed rows like these into their order, or back into the
+// instruction set's to go on.
+func (*Local) Turn(k *cpu.Kernels, acc cpu.Matrix, streamed kernels.Operand) {
+	if multiplies(k, streamed) && k.Half.Turn != nil {
+		k.Half.Turn(address(acc.Data), 4*acc.Pitch, roundUp(acc.Rows, 16), acc.Pitch)
 	}
 }
 

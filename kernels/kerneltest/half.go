@@ -2,6 +2,7 @@ package kerneltest
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -29,23 +30,22 @@ func CheckHalf(t *testing.T, inputs []Input, build func(in []*gorgonia.Node) *go
 }
 
 // checkHalf runs every kernel of the graph that takes bfloat16 on an instruction
-// set that multiplies it, on rounded operands, against the reference of them.
+// set, or multiplies it there, against the reference. Operands are rounded, those that
+// come of others, too: they are what a plan would give the kernel.
 func (c *testCase) checkHalf(t *testing.T, k *cpu.Kernels, values map[int64]kernels.Array) {
 	t.Helper()
+	values = maps.Clone(values)
 	for _, n := range c.nodes {
 		kernel, ok := n.Op().(kernels.Kernel)
-		product, native := n.Op().(kernels.NativeProduct)
-		if !ok || !native {
+		if !ok {
 			continue
 		}
-		h := halfCase{kernel: kernel, product: product}
+		h := halfCase{kernel: kernel}
 		var shapes []tensor.Shape
 		for _, i := range inputsOf(n) {
 			shapes = append(shapes, i.Shape())
 		}
-		if h.types, h.outType = kernels.TypesOf(kernel, number.BFloat16, shapes, n.Shape()); h.types[0] != number.BFloat16 {
-			continue
-		}
+		h.types, h.outType = kernels.TypesOf(kernel, number.BFloat16, shapes, n.Shape())
 		var given []gorgonia.Value
 		for i, input := range inputsOf(n) {
 			h.in = append(h.in, rounded(values[input.ID()], h.types[i]))
@@ -56,6 +56,20 @@ func (c *testCase) checkHalf(t *testing.T, k *cpu.Kernels, values map[int64]kern
 			t.Fatal(err)
 		}
 		h.want = array(v)
+		values[n.ID()] = h.want
+		if h.outType != number.BFloat16 && !slices.Contains(h.types, number.BFloat16) {
+			continue
+		}
+		native, takes := n.Op().(kernels.Native)
+		product, multiplies := n.Op().(kernels.NativeProduct)
+		switch {
+		case multiplies && k.Half != nil:
+			h.scratch = product.BFloat16Scratch
+		case takes && native.TakesBFloat16():
+			h.scratch = kernel.Scratch
+		default:
+			continue
+		}
 		t.Run(fmt.Sprintf("%s/%v/%v", k.Name, number.BFloat16, kernel), func(t *testing.T) { h.check(t, k) })
 	}
 }
@@ -63,7 +77,7 @@ func (c *testCase) checkHalf(t *testing.T, k *cpu.Kernels, values map[int64]kern
 // halfCase is one kernel with its inputs in a plan of bfloat16.
 type halfCase struct {
 	kernel  kernels.Kernel
-	product kernels.NativeProduct
+	scratch func(in []tensor.Shape, out tensor.Shape, threads int) int
 	in      []kernels.Array
 	types   []number.Type
 	outType number.Type
@@ -114,7 +128,7 @@ func (h halfCase) run(t *testing.T, k *cpu.Kernels, threads, gap int, e fusedOpe
 	if e.perImage.Data != nil {
 		l.PerImage = operandOf(e.perImage, number.Float32, 0, true)
 	}
-	l.Scratch = poisoned(h.product.BFloat16Scratch(shapes, h.want.Shape, threads))
+	l.Scratch = poisoned(h.scratch(shapes, h.want.Shape, threads))
 	run := h.kernel.CPU(l)
 	run(pool)
 	run(pool) // nothing may depend on what a run left behind
