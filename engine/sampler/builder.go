@@ -30,6 +30,7 @@ type builder struct {
 	variable *variable // that is kept
 	interval int       // of the grid
 	rows     []Row
+	calls    []int // the first row of each interval so far
 	sums     []Sum // what each row does, before rows refer to each other by distance
 	base     Sum   // the state at the start of the step, from the present one and what was kept
 	hold     bool  // the next interval goes on from the same start of the step
@@ -98,6 +99,28 @@ func (b *builder) row(q process.Point, to Sum, noise float64) {
 	} else {
 		b.base = Sum{Z: math.NaN()}
 	}
+}
+
+// noiseEnd is σ/α from which on a point is the noise end of its schedule, e⁶: a
+// finite one (squaredcos ends at 20 300), or where a run starts whose output
+// cannot start at t = 1 (665).
+var noiseEnd = math.Exp(6)
+
+// regular tells whether the step from t to s can be of higher order, in the
+// variable, from other calls than the one at t. It can not from where α or E has
+// no finite value, nor in one leap from the noise end by a method in ε; such a
+// step is DDIM's.
+//
+// Where ρ = σ/α is large, ε̂ goes as 1/√(1+v/ρ²) for data of variance v. Over a
+// step with r = ρ_s/ρ_t DDIM, which holds ε̂, errs by (1−r)² v/2ρ_s, and the
+// trapezoid rule in ρ by −(1−r)³/2r of that: more than DDIM from r = 1/3 down,
+// and without bound. What a network errs by in a call from elsewhere grows by
+// 1/r as well, at each stage. The other variables' weights are bounded.
+func (b *builder) regular(t, s process.Point) bool {
+	if b.options.Literal || b.variable.name != "eps" || !(t.Sigma > noiseEnd*t.Alpha) {
+		return b.variable.regular(t, s)
+	}
+	return b.variable.regular(t, s) && 3*s.Sigma*t.Alpha > t.Sigma*s.Alpha
 }
 
 // between marks the row before as one that ends between entries of the grid.

@@ -15,7 +15,7 @@ import (
 // of the input and raised noise folded away, what is kept in slots, in float32.
 func TestKernelsRunTables(t *testing.T) {
 	const steps, images = 12, 3
-	g := gaussian{0.2, 0.3}
+	g := gaussian{m: 0.2, s: 0.3}
 	k, err := cpu.Select("portable")
 	if err != nil {
 		t.Fatal(err)

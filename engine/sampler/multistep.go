@@ -84,7 +84,7 @@ func (b *builder) combine(t, s process.Point, weights []float64) {
 func adams(b *builder, i int, t, s process.Point) {
 	v := b.variable
 	nodes := b.nodes(i, b.order(i))
-	if len(nodes) < 2 || !v.regular(t, s) || !finite(t, s) {
+	if len(nodes) < 2 || !b.regular(t, s) || !finite(t, s) {
 		b.first(t, s)
 		return
 	}
@@ -125,7 +125,7 @@ func lms(b *builder, i int, t, s process.Point) {
 		}
 		nodes = append(nodes, e)
 	}
-	if len(nodes) < 2 || !v.regular(t, s) {
+	if len(nodes) < 2 || !b.regular(t, s) {
 		b.first(t, s)
 		return
 	}

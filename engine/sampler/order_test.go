@@ -27,7 +27,7 @@ func graded(lambdas []float64) []float64 {
 // Observed orders of convergence on the Gaussian denoiser, whose ODE is solved
 // in closed form. They are printed: go test -v -run Order.
 func TestOrderOfConvergence(t *testing.T) {
-	g := gaussian{0.4, 0.7}
+	g := gaussian{m: 0.4, s: 0.7}
 	for _, c := range []struct {
 		sampler string
 		o       Options
@@ -78,7 +78,7 @@ func TestOrderOfConvergence(t *testing.T) {
 
 // With noise, the mean and the variance of the sample converge to the data's.
 func TestStochasticSamplersConverge(t *testing.T) {
-	g := gaussian{0.3, 0.6}
+	g := gaussian{m: 0.3, s: 0.6}
 	for _, c := range []struct {
 		sampler string
 		o       Options
@@ -123,7 +123,7 @@ func TestStochasticSamplersConverge(t *testing.T) {
 // The noise that is added does not bring a sampler off the marginals (section
 // 7): EDM's churn, done before the call and with α rescaled, on every path.
 func TestChurnKeepsTheMarginals(t *testing.T) {
-	g := gaussian{0.3, 0.6}
+	g := gaussian{m: 0.3, s: 0.6}
 	for _, p := range []process.Process{get(t, "ve", "eps"), get(t, "fm", "u"), get(t, "cosine", "v")} {
 		for _, order := range []int{1, 2} {
 			failure := func(steps int) float64 {
@@ -197,7 +197,7 @@ func TestEDMAlgorithm(t *testing.T) {
 // Dormand-Prince meets its tolerance in every variable, and gets there in fewer
 // calls when it may err more.
 func TestRungeKutta45(t *testing.T) {
-	g := gaussian{0.4, 0.3}
+	g := gaussian{m: 0.4, s: 0.3}
 	s := method(t, "rk45")
 	for _, p := range []process.Process{get(t, "fm", "u"), get(t, "cosine", "v"), get(t, "ve", "edm"), get(t, "vp-linear", "eps"), get(t, "ddpm-linear", "x")} {
 		model := func(q process.Point, z []float64) ([]float64, error) {

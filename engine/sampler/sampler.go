@@ -92,6 +92,10 @@ type Options struct {
 
 	Tolerance float64 // of rk45, relative and absolute; 0 is 1e-6
 
+	// Literal takes a step from the noise end as the method has it, where
+	// otherwise it would be DDIM's; see builder.regular.
+	Literal bool
+
 	// Compat repeats what diffusers does where it departs from theory; see each sampler.
 	Compat bool
 }
@@ -163,6 +167,7 @@ func (s Sampler) Table(g Grid, o Options) (Table, error) {
 	}
 	for i := 0; i+1 < len(g.Points) && err == nil; i++ {
 		b.interval = i
+		b.calls = append(b.calls, len(b.rows))
 		b.hold = false
 		s.step(b, i, g.Points[i], g.Points[i+1])
 		if err = b.err; !b.hold {

@@ -14,7 +14,7 @@ import (
 // same path of noise between its calls.
 func singlestep(b *builder, _ int, t, s process.Point) {
 	n := b.options.Order
-	if n == 1 || !b.variable.regular(t, s) || !finite(t, s) {
+	if n == 1 || !b.regular(t, s) || !finite(t, s) {
 		b.first(t, s)
 		return
 	}
@@ -76,10 +76,10 @@ func (b *builder) noiseBetween(calls []process.Point, s process.Point) float64 {
 // begins. The noise of its SDE form is drawn anew for each stage.
 func singlestepOnGrid(b *builder, i int, t, s process.Point) {
 	n := b.gridOrder(i)
-	if begin := b.grid.Points[i-n+1]; n == 1 || !b.variable.regular(begin, s) || !finite(begin, s) {
+	if begin := b.grid.Points[i-n+1]; n == 1 || !b.regular(begin, s) || !finite(begin, s) {
 		b.base = Sum{Z: 1}
 		b.first(t, s)
-		b.hold = b.variable.regular(t, s)
+		b.hold = b.regular(t, s)
 		return
 	}
 	start := i - n + 1
@@ -124,7 +124,7 @@ var (
 // s. Where a stage would be without noise, or E is not finite, it is a DDIM step.
 func (b *builder) rungeKutta(m tableau, t, s process.Point) {
 	v := b.variable
-	if !v.regular(t, s) || (slices.Contains(m.c, 1) && s.Sigma == 0) || (t.Sigma == 0 && t.Alpha == 0) {
+	if !b.regular(t, s) || (slices.Contains(m.c, 1) && s.Sigma == 0) || (t.Sigma == 0 && t.Alpha == 0) {
 		b.first(t, s)
 		return
 	}
@@ -174,23 +174,39 @@ func odeEuler(b *builder, _ int, t, s process.Point) {
 
 // pndm is Liu et al., "Pseudo Numerical Methods for Diffusion Models" (2022):
 // three steps of Runge-Kutta, calls at the middle in time, with DDIM as the
-// transfer; then four-step Adams-Bashforth. With the solver plms it begins, as
-// Stable Diffusion, with one step of Heun's kind and lower orders.
+// transfer; then four-step Adams-Bashforth on the first calls of its steps. With
+// the solver plms it begins, as Stable Diffusion, with one step of Heun's kind
+// and lower orders. The beginning is the first step that can be made so; those
+// before, from t = 1 or the noise end, are DDIM's.
 func pndm(b *builder, i int, t, s process.Point) {
-	if b.options.Solver == "plms" {
-		b.plmsStart(i, t, s)
-		return
+	const warm, order = 3, 4
+	begin := 0
+	for begin < i && !b.transferable(b.grid.Points[begin], b.grid.Points[begin+1]) {
+		begin++
 	}
-	const begin = 3
-	if i >= begin {
-		b.plms(t, s, 4, func(k int) int {
-			if i-k < begin {
-				return 4 * (i - k) // the first call of its step
-			}
-			return len(b.rows) - k
-		})
-		return
+	call := func(k int) int { return b.calls[i-k] }
+	switch light := b.options.Solver == "plms"; {
+	case light && i > begin:
+		b.plms(t, s, min(order, i-begin+1), call)
+	case i >= begin+warm:
+		b.plms(t, s, order, call)
+	case !b.transferable(t, s):
+		b.first(t, s)
+	case light:
+		b.pseudoHeun(t, s)
+	default:
+		b.pseudoRungeKutta(t, s)
 	}
+}
+
+// transferable tells whether pndm can make the step from several calls.
+func (b *builder) transferable(t, s process.Point) bool {
+	_, err := b.variable.in(t).To(s.Alpha, s.Sigma)
+	return err == nil && s.Sigma != 0 && b.regular(t, s)
+}
+
+// pseudoRungeKutta is Runge-Kutta's method of order 4 with DDIM as the transfer.
+func (b *builder) pseudoRungeKutta(t, s process.Point) {
 	middle := b.grid.Process.At((t.Time + s.Time) / 2)
 	call := len(b.rows)
 	transfer := func(at, to process.Point, h ...Term) {
@@ -205,10 +221,6 @@ func pndm(b *builder, i int, t, s process.Point) {
 		}
 		b.row(at, sum, 0)
 	}
-	if _, err := b.variable.in(t).To(s.Alpha, s.Sigma); err != nil || s.Sigma == 0 {
-		b.first(t, s)
-		return
-	}
 	transfer(t, middle, Term{0, 1})
 	b.between()
 	transfer(middle, middle, Term{1, 1})
@@ -218,26 +230,18 @@ func pndm(b *builder, i int, t, s process.Point) {
 	transfer(s, s, Term{0, 1. / 6}, Term{1, 1. / 3}, Term{2, 1. / 3}, Term{3, 1. / 6})
 }
 
-// plmsStart is pndm without Runge-Kutta: the first step is made twice, the
-// second time with the mean of the outputs at both its ends.
-func (b *builder) plmsStart(i int, t, s process.Point) {
-	if i > 0 {
-		b.plms(t, s, min(4, i+1), func(k int) int {
-			if k == i {
-				return 0
-			}
-			return len(b.rows) - k
-		})
-		return
-	}
+// pseudoHeun makes the step twice, the second time with the mean of the outputs
+// at both its ends.
+func (b *builder) pseudoHeun(t, s process.Point) {
 	l, err := b.variable.in(t).To(s.Alpha, s.Sigma)
-	if err != nil || s.Sigma == 0 {
-		b.first(t, s)
+	if err != nil {
+		b.err = err
 		return
 	}
-	b.row(t, Sum{Z: l.Z, H: []Term{{0, l.Y}}}, 0)
+	call := len(b.rows)
+	b.row(t, Sum{Z: l.Z, H: []Term{{call, l.Y}}}, 0)
 	b.between()
-	b.row(s, Sum{Z: l.Z, H: []Term{{0, l.Y / 2}, {1, l.Y / 2}}}, 0)
+	b.row(s, Sum{Z: l.Z, H: []Term{{call, l.Y / 2}, {call + 1, l.Y / 2}}}, 0)
 }
 
 // polynomial integrates a polynomial of degree below 20.

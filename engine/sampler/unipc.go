@@ -19,7 +19,7 @@ func unipc(b *builder, i int, t, s process.Point) {
 	} else if i > 0 {
 		before := b.grid.Points[i-1]
 		n := len(b.nodes(i-1, b.order(i-1)))
-		if n > 0 && v.regular(before, t) && finite(before, t) && half(t) != half(before) {
+		if n > 0 && b.regular(before, t) && finite(before, t) && half(t) != half(before) {
 			b.correct(i, n, before, t)
 		} else {
 			b.base = Sum{Z: 1}
@@ -32,7 +32,7 @@ func unipc(b *builder, i int, t, s process.Point) {
 	}
 	nodes := b.nodes(i, b.order(i))
 	to := Sum{Z: l.Z, H: []Term{b.kept(l.Y)}}
-	if len(nodes) > 1 && v.regular(t, s) && finite(t, s) {
+	if len(nodes) > 1 && b.regular(t, s) && finite(t, s) {
 		var weights []float64
 		if len(nodes) == 2 {
 			slope := b.bh(t, s) / 2 * (half(s) - nodes[0]) / (nodes[0] - nodes[1])

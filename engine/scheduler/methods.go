@@ -28,6 +28,7 @@ func (p *planner) run(m method) error {
 	if err := p.begin(&m); err != nil {
 		return err
 	}
+	m.options.Literal = true // every step is the config's
 	p.Method, p.End = m.name, p.points[len(p.points)-1]
 	if slices.Contains([]string{"dpm++-3m", "dpm++-3m-sde"}, m.name) && reaches(m.options, len(p.points)-1) {
 		m.options.Compat = !p.correct(thirdOrder)
