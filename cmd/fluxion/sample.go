@@ -305,8 +305,14 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, j job, seeds []
 	for _, s := range seeds {
 		request.Classes = append(request.Classes, j.classOf(s))
 	}
+	note := ""
+	if !o.clip && o.threshold == 0 {
+		note = run.note()
+	}
 	if o.json {
-		jsonFace{out}.emit("start", map[string]any{"model": m.Path, "images": len(seeds), "device": dev.Describe(), "precision": precision.String(), "planned_bytes": plan.Bytes(step.Sizes())})
+		jsonFace{out}.emit("start", map[string]any{"model": m.Path, "images": len(seeds), "device": dev.Describe(), "precision": precision.String(), "planned_bytes": plan.Bytes(step.Sizes()), "note": note})
+	} else if note != "" {
+		fmt.Fprintf(out, "note        %s\n", note)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(2, dev.Threads())) // encoders; the generator waits for them if they fall behind

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"math"
 	"strings"
 
 	"fluxion/engine/generate"
@@ -121,6 +123,27 @@ func planSampling(s sampler.Sampler, p process.Process, o sampler.Options) (samp
 	}
 	memory, err := table.Memory(update.MaxHistory)
 	return samplingRun{table: table, slots: memory.Slots}, err
+}
+
+// loud is by how much a first call may raise its errors without a word: DDPM's
+// own schedule begins at 157.
+const loud = 200
+
+// note says, if need be, that a run begins where the network's output tells
+// little of the image, as ε does beside pure noise.
+func (r samplingRun) note() string {
+	var q process.Point
+	if r.adaptive != nil {
+		q = r.adaptive.Grid.Points[0]
+	} else {
+		q = r.table.Rows[0].Call
+	}
+	x, err := q.X()
+	factor := math.Abs(x.Y) * math.Hypot(q.A, q.B)
+	if err != nil || factor < loud {
+		return ""
+	}
+	return fmt.Sprintf("the predicted image begins with the network's errors times %.0f; --clip bounds it, --grid lambda:max=20 begins later", factor)
 }
 
 // schedule is the name of what the run goes along.

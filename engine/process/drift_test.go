@@ -31,11 +31,11 @@ func TestDrift(t *testing.T) {
 			eta := rapid.Float64Range(0, 3).Draw(r, "η")
 			epsilon := Epsilon(s, at, eta)
 			near(r, "η", Eta(s, at, epsilon), eta, 1e-12)
-			// ε = η (2ασ ∂ₜ(σ/α))^{1/2}
-			const h = 1e-6
-			ratio := func(t float64) float64 { a, b := s.AlphaSigma(t); return b / a }
-			alpha, sigma := s.AlphaSigma(at)
-			near(r, "ε", epsilon, eta*math.Sqrt(2*alpha*sigma*(ratio(at+h)-ratio(at-h))/(2*h)), 1e-6)
+			near(r, "ε", epsilon, eta*c.g(at), 1e-9)
+			// ε = η (2ασ ∂ₜ(σ/α))^{1/2} = η α (∂ₜ(σ/α)²)^{1/2}, the latter smooth at t = 0
+			alpha, _ := s.AlphaSigma(at)
+			rate := derivative(func(t float64) float64 { a, b := s.AlphaSigma(t); return b / a * b / a }, at)
+			near(r, "ε", epsilon, eta*alpha*math.Sqrt(rate), 1e-9)
 		}))
 	}
 }

@@ -207,12 +207,12 @@ func TestLossDoesNotSeeTheSchedule(t *testing.T) {
 				at := s.TimeOf(l)
 				q := p.At(at)
 				return o.Density(l) * o.LossWeight(at) * q.Factor() * mistake(l)
-			}, low+1e-9, high-1e-9, 400, quad.Legendre{}, 0)
+			}, low, high, 400, quad.Legendre{}, 0)
 			if i == 0 {
 				first = loss
-				near(t, weighting, loss, quad.Fixed(func(l float64) float64 { return o.Weighting.Of(l, 0, 0) * mistake(l) }, -4, 4, 400, quad.Legendre{}, 0), 1e-7)
+				near(t, weighting, loss, quad.Fixed(func(l float64) float64 { return o.Weighting.Of(l, 0, 0) * mistake(l) }, -4, 4, 400, quad.Legendre{}, 0), 1e-9)
 			}
-			near(t, weighting+" "+o.String(), loss/first, 1, 1e-7)
+			near(t, weighting+" "+o.String(), loss/first, 1, 1e-9)
 		}
 	}
 }

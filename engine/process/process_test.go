@@ -102,8 +102,8 @@ func TestSchedules(t *testing.T) {
 				r.Errorf("λ does not decrease at %v", at)
 			}
 			dA, dS := s.Path().Tangent(alpha, sigma)
-			near(r, "dα/dλ", dA*rate, dAlpha, 1e-6)
-			near(r, "dσ/dλ", dS*rate, dSigma, 1e-6)
+			near(r, "dα/dλ", dA*rate, dAlpha, 1e-9)
+			near(r, "dσ/dλ", dS*rate, dSigma, 1e-9)
 		}))
 	}
 }
@@ -310,8 +310,8 @@ func TestUnder(t *testing.T) {
 		if err != nil {
 			r.Fatal(err)
 		}
-		near(r, "x", cx.Z*z+cx.Y*y, x, 1e-8)
-		near(r, "ε", ce.Z*z+ce.Y*y, eps, 1e-8)
+		near(r, "x", cx.Z*z+cx.Y*y, x, 1e-9)
+		near(r, "ε", ce.Z*z+ce.Y*y, eps, 1e-9)
 	})
 	// A network that never saw pure noise is not started there.
 	p, _ := Get("ddpm-linear", ScheduleOptions{}, "eps")
