@@ -18,6 +18,15 @@ func TestHalf(t *testing.T) {
 	}
 }
 
+// TestWinogradHalf has more positions than a block or a chunk, a chunk that is
+// not full, images of one column, and too few channels for a transform.
+func TestWinogradHalf(t *testing.T) {
+	for _, c := range []struct{ n, h, w, cin, cout int }{{3, 22, 32, 32, 80}, {5, 15, 27, 33, 65}, {33, 4, 1, 40, 70}, {2, 6, 5, 31, 66}} {
+		in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, c.cin), kerneltest.Shape(3, 3, c.cin, c.cout), kerneltest.Shape(c.cout)}
+		kerneltest.CheckHalf(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], Same(3)) })
+	}
+}
+
 func TestConv2D(t *testing.T) {
 	asymmetric := Options{Stride: 2, PadBottom: 1, PadRight: 1}
 	for _, c := range []struct {

@@ -75,7 +75,22 @@ func (f forward) Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
 // BFloat16Scratch is that of a product of bfloat16.
 func (f forward) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, threads int) int {
 	s := mustSize(f.o, in[0], in[1])
-	return gemm.HalfProductScratch(s.n, s.kh*s.kw, s.cin, s.cout, threads)
+	n := gemm.HalfProductScratch(s.n, s.kh*s.kw, s.cin, s.cout, threads)
+	if s.winogradHalf() {
+		n = max(n, halfWinogradScratch(s.strips(), s.cin, s.cout, threads))
+	}
+	return n
+}
+
+// either runs Winograd's convolution on instruction sets that have it.
+func either(winograd, plain func(*cpu.Pool)) func(*cpu.Pool) {
+	return func(p *cpu.Pool) {
+		if p.Kernels().Half.Winograd != nil {
+			winograd(p)
+		} else {
+			plain(p)
+		}
+	}
 }
 
 func (forward) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true, PerImage: true} }
@@ -83,13 +98,7 @@ func (forward) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true, Per
 func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := mustSize(f.o, l.In[0].Shape, l.In[1].Shape)
 	if l.In[0].Type == number.BFloat16 {
-		return gemm.HalfProduct{
-			Geometry: f.geometry(s, l), Depth: s.cin, Width: s.cout,
-			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
-			W:    gemm.HalfWeights{Data: l.In[1].Half, TapStride: s.cin * l.In[1].Pitch, DepthStride: l.In[1].Pitch, ColStride: 1},
-			Bias: l.In[2].Data[:s.cout], PerImage: l.PerImage.Matrix,
-			Scratch: l.Scratch, Threads: l.Threads,
-		}.Bind()
+		return f.half(s, l)
 	}
 	weights := gemm.Weights{Data: l.In[1].Data, TapStride: s.cin * l.In[1].Pitch, DepthStride: l.In[1].Pitch, ColStride: 1}
 	if s.winograd() {
@@ -106,6 +115,25 @@ func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 		Bias: l.In[2].Data[:s.cout], PerImage: l.PerImage.Matrix, Add: l.Add.Matrix,
 		Scratch: l.Scratch, Threads: l.Threads,
 	}.Bind()
+}
+
+// half is the convolution of bfloat16.
+func (f forward) half(s size, l kernels.Launch) func(*cpu.Pool) {
+	weights := gemm.HalfWeights{Data: l.In[1].Half, TapStride: s.cin * l.In[1].Pitch, DepthStride: l.In[1].Pitch, ColStride: 1}
+	plain := gemm.HalfProduct{
+		Geometry: f.geometry(s, l), Depth: s.cin, Width: s.cout,
+		In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
+		W: weights, Bias: l.In[2].Data[:s.cout], PerImage: l.PerImage.Matrix,
+		Scratch: l.Scratch, Threads: l.Threads,
+	}.Bind()
+	if !s.winogradHalf() {
+		return plain
+	}
+	w := halfWinograd{
+		strips: s.strips(), depth: s.cin, width: s.cout, in: half(l.In[0]), out: half(l.Out), add: half(l.Add),
+		weights: weights, bias: l.In[2].Data[:s.cout], perImage: l.PerImage.Matrix,
+	}
+	return either(w.bind(l.Scratch, l.Threads), plain)
 }
 
 // geometry is that of the product, image by image where each has its own addend.
@@ -136,7 +164,11 @@ func (g inputGrad) Scratch(in []tensor.Shape, out tensor.Shape, threads int) int
 // BFloat16Scratch is that of a product of bfloat16.
 func (g inputGrad) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, threads int) int {
 	s := g.size(in)
-	return gemm.HalfProductScratch(s.n, s.kh*s.kw, s.cout, s.cin, threads)
+	n := gemm.HalfProductScratch(s.n, s.kh*s.kw, s.cout, s.cin, threads)
+	if s.winogradHalf() {
+		n = max(n, halfWinogradScratch(s.strips(), s.cout, s.cin, threads))
+	}
+	return n
 }
 
 func (inputGrad) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true} }
@@ -144,12 +176,20 @@ func (inputGrad) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true} }
 func (g inputGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := g.size([]tensor.Shape{l.In[0].Shape, l.In[1].Shape})
 	if l.In[0].Type == number.BFloat16 {
-		return gemm.HalfProduct{
+		weights := gemm.HalfWeights{Data: l.In[1].Half, TapStride: s.cin * l.In[1].Pitch, DepthStride: 1, ColStride: l.In[1].Pitch}
+		plain := gemm.HalfProduct{
 			Geometry: s.inputGeometry(), Depth: s.cout, Width: s.cin,
 			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
-			W:       gemm.HalfWeights{Data: l.In[1].Half, TapStride: s.cin * l.In[1].Pitch, DepthStride: 1, ColStride: l.In[1].Pitch},
-			Scratch: l.Scratch, Threads: l.Threads,
+			W: weights, Scratch: l.Scratch, Threads: l.Threads,
 		}.Bind()
+		if !s.winogradHalf() {
+			return plain
+		}
+		w := halfWinograd{
+			strips: s.strips(), depth: s.cout, width: s.cin, in: half(l.In[0]), out: half(l.Out), add: half(l.Add),
+			weights: weights, turned: true,
+		}
+		return either(w.bind(l.Scratch, l.Threads), plain)
 	}
 	weights := gemm.Weights{Data: l.In[1].Data, TapStride: s.cin * l.In[1].Pitch, DepthStride: 1, ColStride: l.In[1].Pitch}
 	if s.winograd() {
@@ -181,17 +221,26 @@ func (g weightGrad) Scratch(in []tensor.Shape, out tensor.Shape, _ int) int {
 // BFloat16Scratch is that of a product of bfloat16.
 func (g weightGrad) BFloat16Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
 	s := mustSize(g.o, in[0], out)
-	return gemm.HalfTransposedScratch(s.n*s.oh*s.ow, s.kh*s.kw, s.cin, s.cout, threads)
+	n := gemm.HalfTransposedScratch(s.n*s.oh*s.ow, s.kh*s.kw, s.cin, s.cout, threads)
+	if s.winogradHalfGrad() {
+		n = max(n, halfWinogradGradScratch(s.strips(), s.cin, s.cout, threads))
+	}
+	return n
 }
 
 func (g weightGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := mustSize(g.o, l.In[0].Shape, l.Out.Shape)
 	if l.In[0].Type == number.BFloat16 {
-		return gemm.HalfTransposed{
+		plain := gemm.HalfTransposed{
 			Geometry: s.forwardGeometry(), Depth: s.cin, Width: s.cout,
 			In: half(l.In[0]), Grad: half(l.In[1]), Out: l.Out.Matrix,
 			Scratch: l.Scratch, Threads: l.Threads,
 		}.Bind()
+		if !s.winogradHalfGrad() {
+			return plain
+		}
+		w := halfWinogradGrad{strips: s.strips(), depth: s.cin, width: s.cout, in: half(l.In[0]), grad: half(l.In[1]), out: l.Out.Matrix}
+		return either(w.bind(l.Scratch, l.Threads), plain)
 	}
 	if s.winograd() {
 		w := winogradGrad{squares: s.squares(), depth: s.cin, width: s.cout, in: l.In[0].Matrix, grad: l.In[1].Matrix, out: l.Out.Matrix}

@@ -25,6 +25,8 @@ type Half struct {
 	// rows and columns are multiples of 16.
 	Turn func(at uintptr, pitch, rows, cols int)
 
+	Winograd *HalfWinograd // nil where plain products are faster
+
 	peak func(rounds int)
 }
 
@@ -88,4 +90,26 @@ type TileTHalf struct {
 	Rows       int // 1 to Half.Rows
 	Width      int
 	Accumulate int
+}
+
+// HalfWinograd is the steps of Winograd's convolution F(2, 3), in one dimension,
+// on lines of bfloat16; products are float32, and so are gradients of weights.
+// The convolution in two dimensions would exceed the budget of bfloat16: its
+// transformed operands are rounded once, but its sums amplify that twice.
+type HalfWinograd struct {
+	Input       func(l *HalfLines) // 4 lines to 4
+	Output      func(l *HalfLines) // products, 4 lines of float32, to 2, plus biases and addends
+	OutputGrad  func(l *HalfLines) // 2 lines to 4
+	Weights     func(l *HalfLines) // 3 lines to 4
+	WeightsGrad func(l *HalfLines) // 4 lines of float32 to 3 of float32
+}
+
+// HalfLines is the operands of a step: Count times some lines of as many
+// columns, each time a pitch, in bytes, further on. What is read and written
+// must not overlap.
+type HalfLines struct {
+	In, Out, Add                *uintptr // addresses of lines; Add is nil for none
+	InPitch, OutPitch, AddPitch int
+	Count, Columns              int
+	Bias                        uintptr // a line of float32
 }

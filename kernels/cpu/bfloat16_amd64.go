@@ -16,9 +16,56 @@ func avx512BFloat16() *Kernels {
 			a := pairArgs{in, out, pitch, pairs, cols / 16, cols % 16, unsafe.Pointer(&masks[cols%16]), offset}
 			pairsAVX512(&a)
 		},
-		peak: peakHalfAVX512,
+		Winograd: winogradHalfAVX512(),
+		peak:     peakHalfAVX512,
 	}
 	return k
+}
+
+func winogradHalfAVX512() *HalfWinograd {
+	return &HalfWinograd{
+		Input: func(l *HalfLines) {
+			a := halfTransformOf(l)
+			winogradHalfInputAVX512(&a)
+		},
+		Output: func(l *HalfLines) {
+			a := halfTransformOf(l)
+			if l.Add != nil {
+				winogradHalfOutputAddAVX512(&a)
+			} else {
+				winogradHalfOutputAVX512(&a)
+			}
+		},
+		OutputGrad: func(l *HalfLines) {
+			a := halfTransformOf(l)
+			winogradHalfOutputGradAVX512(&a)
+		},
+		Weights: func(l *HalfLines) {
+			a := halfTransformOf(l)
+			winogradHalfWeightsAVX512(&a)
+		},
+		WeightsGrad: func(l *HalfLines) {
+			a := halfTransformOf(l)
+			winogradHalfWeightsGradAVX512(&a)
+		},
+	}
+}
+
+// halfTransformArgs is what the assembly of HalfWinograd reads;
+// asm/winograd_half.go has the offsets.
+type halfTransformArgs struct {
+	in, out, add                *uintptr
+	inPitch, outPitch, addPitch int
+	count, full, tail           int // rows, elements of whole vectors, and behind them
+	mask                        unsafe.Pointer
+	bias                        uintptr
+}
+
+func halfTransformOf(l *HalfLines) halfTransformArgs {
+	tail := l.Columns % 16
+	return halfTransformArgs{
+		l.In, l.Out, l.Add, l.InPitch, l.OutPitch, l.AddPitch, l.Count, l.Columns - tail, tail, unsafe.Pointer(&masks[tail]), l.Bias,
+	}
 }
 
 // pairArgs is what the assembly of Pairs reads; asm/bfloat16.go has the offsets.

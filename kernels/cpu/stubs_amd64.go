@@ -237,6 +237,24 @@ func peakHalfAVX512(rounds int)
 func pairsAVX512(a *pairArgs)
 
 //go:noescape
+func winogradHalfInputAVX512(a *halfTransformArgs)
+
+//go:noescape
+func winogradHalfOutputAVX512(a *halfTransformArgs)
+
+//go:noescape
+func winogradHalfOutputAddAVX512(a *halfTransformArgs)
+
+//go:noescape
+func winogradHalfOutputGradAVX512(a *halfTransformArgs)
+
+//go:noescape
+func winogradHalfWeightsAVX512(a *halfTransformArgs)
+
+//go:noescape
+func winogradHalfWeightsGradAVX512(a *halfTransformArgs)
+
+//go:noescape
 func widenAVX512(a *castArgs)
 
 //go:noescape

@@ -143,7 +143,7 @@ func (p *halfProduct) packTap(task, worker int) {
 	to := packed[tap*pairs*padded:][:pairs*padded]
 	from := p.W.Data[tap*p.W.TapStride+panel*p.half.Cols*p.W.ColStride:]
 	if p.W.ColStride != 1 {
-		packPairs(unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(to))), len(to)), from, p.Depth, valid, padded, p.W.ColStride)
+		PackPairs(to, from, p.Depth, valid, padded, p.W.ColStride)
 		return
 	}
 	rows := &p.workers[worker].rows
@@ -160,10 +160,11 @@ func (p *halfProduct) packTap(task, worker int) {
 	}
 }
 
-// packPairs writes pair i of column j, which lies at from[j*stride+2i], to
-// to[i*padded+j], in blocks that fit the cache.
-func packPairs(to []uint32, from []uint16, depth, valid, padded, stride int) {
+// PackPairs writes pair i of column j, which lies at from[j*stride+2i], to
+// pairs[i*padded+j], in blocks that fit the cache, and zeros where there is none.
+func PackPairs(pairs []float32, from []uint16, depth, valid, padded, stride int) {
 	const block = 32
+	to := unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(pairs))), len(pairs))
 	if valid < padded || len(to) > (depth+1)/2*padded {
 		clear(to)
 	}

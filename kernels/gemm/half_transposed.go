@@ -12,8 +12,11 @@ type HalfTransposed struct {
 	Depth, Width int
 	In, Grad     Half
 	Out          cpu.Matrix
-	Scratch      []float32 // HalfTransposedScratch floats
-	Threads      int
+	// Accumulate says before each run whether sums join what Out holds; nil: they
+	// never do. Instruction sets that turn squares (cpu.Half.Turn) cannot.
+	Accumulate *bool
+	Scratch    []float32 // HalfTransposedScratch floats
+	Threads    int
 }
 
 const (
@@ -59,6 +62,7 @@ type halfTransposed struct {
 	transposedCut
 	kernels     *cpu.Kernels
 	half        *cpu.Half
+	joins       bool // sums join what Out holds
 	zeros       [cpu.MaxHalfCols]uint16
 	packed      []float32 // pairs
 	squares     []float32
@@ -83,6 +87,7 @@ func (g HalfTransposed) Bind() func(*cpu.Pool) {
 	t.pack, t.tiles = t.packBlock, t.run
 	return func(pool *cpu.Pool) {
 		t.kernels, t.half = pool.Kernels(), pool.Kernels().Half
+		t.joins = t.Accumulate != nil && *t.Accumulate
 		t.cut()
 		pool.Run(t.panels()*t.blocks(), t.pack)
 		pool.Run(t.groups()*t.tapGroups(), t.tiles)
@@ -186,7 +191,7 @@ func (t *halfTransposed) multiply(w *halfTransposedWorker, tap, first, channels,
 			if t.half.Turn != nil {
 				t.storeSquares(k, tap, first+i, panel*t.half.Cols, r0 > 0)
 			} else {
-				t.store(w, tap*t.Depth+first+i, panel*t.half.Cols, valid, r0 > 0)
+				t.store(w, tap*t.Depth+first+i, panel*t.half.Cols, valid, t.joins || r0 > 0)
 			}
 		}
 	}

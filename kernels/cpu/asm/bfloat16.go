@@ -318,13 +318,17 @@ func (e *emitter) peakHalf() string {
 // half is the file of these kernels.
 func half(s set, declare func(name, signature string)) string {
 	e := &emitter{set: s}
-	e.WriteString(mark + "#include \"textflag.h\"\n")
+	e.WriteString(mark + "#include \"textflag.h\"\n\n")
+	e.numberTable()
 	for vecs := 1; vecs <= s.wide; vecs++ {
 		declare(e.tileHalf(vecs), "t *TileHalf")
 		declare(e.tileTHalf(vecs), "t *TileTHalf")
 	}
 	declare(e.peakHalf(), "rounds int")
 	declare(e.pairs(), "a *pairArgs")
+	for _, k := range halfTransforms {
+		declare(e.winogradHalf(k), "a *halfTransformArgs")
+	}
 	declare(e.widen(), "a *castArgs")
 	declare(e.round(), "a *castArgs")
 	return e.String()
