@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"fluxion/kernels/philox"
 
@@ -198,17 +201,31 @@ func (l *layout) add(name string, init Init, shape ...int) {
 // parameter's numbers are addressed by its name, so a network that shares a
 // layer with another begins with the same layer.
 func Initialise(params []Param, seed uint64, flat []float32) {
-	clear(flat[:FlatSize(params)])
-	for _, p := range params {
-		h := fnv.New64a()
-		h.Write([]byte(p.Name))
-		w := flat[p.Offset : p.Offset+p.Size()]
-		for step := uint32(0); len(w) > 0; step++ {
-			part := w[:min(len(w), philox.MaxValues)]
-			p.Init.fill(part, seed, h.Sum64(), step)
-			w = w[len(part):]
-		}
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(params)) {
+		workers.Go(func() {
+			for i := next.Add(1); i <= int64(len(params)); i = next.Add(1) {
+				params[i-1].initialise(seed, flat)
+			}
+		})
 	}
+	workers.Wait()
+}
+
+// initialise fills the parameter's part of the flat buffer, and the gap behind it
+// with zeros.
+func (p Param) initialise(seed uint64, flat []float32) {
+	h := fnv.New64a()
+	h.Write([]byte(p.Name))
+	end := p.Offset + p.Size()
+	w := flat[p.Offset:end]
+	for step := uint32(0); len(w) > 0; step++ {
+		part := w[:min(len(w), philox.MaxValues)]
+		p.Init.fill(part, seed, h.Sum64(), step)
+		w = w[len(part):]
+	}
+	clear(flat[end : (end+align-1)/align*align])
 }
 
 func (i Init) fill(w []float32, seed, address uint64, step uint32) {

@@ -218,7 +218,7 @@ func (o *benchOptions) trainStep(dev device.Device, config nets.Config, precisio
 		return work{}, errors.Join(err, memory.Free())
 	}
 	free := func() error { return errors.Join(t.Free(), memory.Free()) }
-	if err := errors.Join(memory.Write(plan.Parameters, 0, weights(s.Graph)), t.Refresh()); err != nil {
+	if err := t.Initialise(1); err != nil {
 		return work{}, errors.Join(err, free())
 	}
 	images := train.Images{Pixels: make([]byte, o.batch*o.size*o.size*3), Labels: make([]int32, o.batch), Indices: make([]int64, o.batch)}

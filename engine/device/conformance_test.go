@@ -147,6 +147,14 @@ func TestMemory(t *testing.T) {
 		if err := errors.Join(m.Write(plan.Gradients, 3, []float32{7, 8}), m.Read(plan.Gradients, 2, x[:4])); err != nil || !slices.Equal(x[:4], []float32{0, 7, 8, 0}) {
 			t.Errorf("%s: read %v, %v", d.Name(), x[:4], err)
 		}
+		if lies := Floats(m, plan.Gradients); (lies != nil) != (d.Target() != plan.Target(CUDATarget{})) || Floats(m, plan.Half) != nil {
+			t.Errorf("%s: gradients at %p for the host", d.Name(), lies)
+		} else if lies != nil {
+			lies[47] = 9
+			if err := m.Read(plan.Gradients, 47, x[:1]); err != nil || x[0] != 9 {
+				t.Errorf("%s: wrote 9 where the gradients lie, read %v, %v", d.Name(), x[0], err)
+			}
+		}
 		view := m.As(plan.Sum, plan.Gradients)
 		if err := view.Read(plan.Sum, 3, x[:1]); err != nil || x[0] != 7 {
 			t.Errorf("%s: gradients as sum are %v, %v", d.Name(), x[0], err)

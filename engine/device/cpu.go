@@ -2,6 +2,9 @@ package device
 
 import (
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"fluxion/engine/plan"
@@ -190,8 +193,24 @@ func (m *cpuMemory) Write(r plan.Region, offset int, src []float32) error {
 	if err := inside(m, r, offset, len(src)); err != nil {
 		return err
 	}
-	copy(m.regions[r][offset:], src)
+	copyAll(m.regions[r][offset:], src)
 	return nil
+}
+
+// copyAll copies with all threads: what is written for the first time costs many
+// times its copy, for the system must find memory for it.
+func copyAll(dst, src []float32) {
+	const part = 1 << 20
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), (len(src)+part-1)/part) {
+		workers.Go(func() {
+			for from := int(next.Add(part)) - part; from < len(src); from = int(next.Add(part)) - part {
+				copy(dst[from:], src[from:min(from+part, len(src))])
+			}
+		})
+	}
+	workers.Wait()
 }
 
 func (m *cpuMemory) WriteBytes(r plan.Region, offset int, src []byte) error {

@@ -133,6 +133,15 @@ func insideBytes(m Memory, r plan.Region, offset, n int) error {
 	return nil
 }
 
+// Floats is a region of float32 where it lies, if the host can write there; else nil.
+func Floats(m Memory, r plan.Region) []float32 {
+	c, ok := m.(*cpuMemory)
+	if !ok || r.Type() != number.Float32 {
+		return nil
+	}
+	return c.regions[r]
+}
+
 // errLength is a slice that does not have the length of its tensor.
 var errLength = errors.New("the slice has not the tensor's length")
 

@@ -85,7 +85,7 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 		return Result{}, fmt.Errorf("resuming %s: %w", o.Dir, err)
 	}
 	if !found {
-		if err := r.initialise(); err != nil {
+		if err := r.trainer.Initialise(r.settings.Seed); err != nil {
 			return Result{}, err
 		}
 	}

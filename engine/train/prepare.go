@@ -13,13 +13,6 @@ import (
 	"fluxion/nets"
 )
 
-// initialise draws the first weights; their average begins with them.
-func (r *run) initialise() error {
-	flat := make([]float32, nets.FlatSize(r.trainer.Graph.Params))
-	nets.Initialise(r.trainer.Graph.Params, r.settings.Seed, flat)
-	return errors.Join(r.trainer.Memory.Write(plan.Parameters, 0, flat), r.trainer.Memory.Write(plan.Average, 0, flat), r.trainer.Refresh())
-}
-
 // close gives back what the run holds.
 func (r *run) close() error {
 	var err error

@@ -64,7 +64,7 @@ func follow(t *testing.T, s Settings, name string, want curve, steps int) {
 		t.Fatal(err)
 	}
 	defer r.close()
-	if err := r.initialise(); err != nil {
+	if err := r.trainer.Initialise(r.settings.Seed); err != nil {
 		t.Fatal(err)
 	}
 	stream, err := r.stream(t.Context(), 0)

@@ -11,6 +11,7 @@ import (
 	"fluxion/kernels/adamw"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/philox"
+	"fluxion/nets"
 )
 
 // Load binds the step to memory.
@@ -70,6 +71,24 @@ func (t *Trainer) Free() error {
 		}
 	}
 	return err
+}
+
+// Initialise draws the first weights, where they lie if that can be; their
+// average begins with them.
+func (t *Trainer) Initialise(seed uint64) error {
+	params := t.Graph.Params
+	size := nets.FlatSize(params)
+	var err error
+	flat := device.Floats(t.Memory, plan.Parameters)
+	if flat != nil {
+		flat = flat[:size]
+		nets.Initialise(params, seed, flat)
+	} else {
+		flat = make([]float32, size)
+		nets.Initialise(params, seed, flat)
+		err = t.Memory.Write(plan.Parameters, 0, flat)
+	}
+	return errors.Join(err, t.Memory.Write(plan.Average, 0, flat), t.Refresh())
 }
 
 // Images is one micro-batch from the data.
