@@ -87,7 +87,7 @@ func (l *Local) Pack(k *cpu.Kernels, dst []float32, own kernels.Operand) {
 		for first := 0; first < own.Rows; first += k.Half.Cols {
 			valid := min(k.Half.Cols, own.Rows-first)
 			padded := roundUp(valid, k.Lanes)
-			packPairs(words(dst[first*pairs:][:pairs*padded]), own.Half[first*own.Pitch:], own.Cols, valid, padded, own.Pitch)
+			PackPairs(dst[first*pairs:][:pairs*padded], own.Half[first*own.Pitch:], own.Cols, valid, padded, own.Pitch)
 		}
 		return
 	}
@@ -103,10 +103,6 @@ func (l *Local) Pack(k *cpu.Kernels, dst []float32, own kernels.Operand) {
 			packTransposed(to[r:], m.Data, own.Cols, m.Rows, padded, m.Pitch)
 		}
 	}
-}
-
-func words(x []float32) []uint32 {
-	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
 }
 
 // multiplies tells whether rows are multiplied in the type in which they lie in memory.
