@@ -7,7 +7,7 @@
 For each configuration and number of steps it runs diffusers' own loop (scale_model_input, network, step) on a formula in
 place of the network and compares every state with `fluxion trace --scheduler … --json`:
 
-  as it is             must agree to 1e-6, unless the trace names the documented defect of diffusers that it leaves out ("corrected")
+  as it is             must agree to 1e-6, unless the trace names the defect of diffusers that it leaves out ("corrected")
   --compat diffusers   must always agree (run where something is corrected; otherwise it is the same)
   --compat none        must be finite where it differs: what else of diffusers departs from theory, by name (run where something is)
 
@@ -475,7 +475,7 @@ def report(path, described, counts, defects, refusals, failures, worst):
         "Agreement is 1e-6 of a state's largest value; stochastic schedulers were given the same draws.",
         "",
         "* **agrees**: as it is.",
-        "* **corrected**: differs, and the trace names the documented defect of diffusers that it leaves out; with",
+        "* **corrected**: differs, and the trace names the defect of diffusers that it leaves out; with",
         "  `--compat diffusers` it agrees, unless the line under *What is refused* says why there is nothing to repeat.",
         "* **ours alone**: diffusers fails (an exception, or not a number) and Fluxion gives a finite sample.",
         "* **refused**: one line says why, and what would work.",
@@ -488,9 +488,19 @@ def report(path, described, counts, defects, refusals, failures, worst):
             c = counts[kind]
             lines.append(f"| {kind} | {sum(c.values())} | {c['agrees']} | {c['corrected']} | {c['ours alone']} | {c['refused']} | {worst[kind]:.0e} |")
     lines += ["", "## Where diffusers departs from theory", "",
-              "Runs are those that it changes, alone or with others. `--compat none` leaves all of it out.", "",
-              "| name | runs | what |", "|---|---:|---|"]
-    lines += [f"| {name} | {n} | {described[name]} |" for name, n in sorted(defects.items())]
+              "A **defect** is where the run is not what the config says: other steps than the grid's, another beginning or end, noise left in,",
+              "wrong marginals, no number. A **convention** is where diffusers does what the config says in a way that others would do better:",
+              "the sample is close, and closer with more steps; whoever has the config knows these pictures.", "",
+              "| | defects | conventions |", "|---|---|---|",
+              "| as it is | left out | kept |", "| `--compat diffusers` | kept | kept |", "| `--compat none` | left out | left out |", "",
+              "Runs are those that it changes, alone or with others.", "",
+              "| name | by default | runs | what and why |", "|---|---|---:|---|"]
+    for name, about in described.items():
+        kind, _, text = about.partition(": ")
+        lines.append(f"| {name} | {kind} | {defects[name]} | {text} |")
+    lines += ["",
+              "Zero terminal SNR (`rescale_betas_zero_snr`) is each class's own: Euler's, DPM-Solver's and UniPC take ᾱ = 2⁻²⁴ at the last step, for",
+              "z = x + σε and a multistep method need a finite λ there; DDIM and DDPM take 0, and refuse ε by name, which says nothing of x̂ there.", ]
     lines += ["", "## What is refused", "", "| class | as it is | with `--compat diffusers` | line |", "|---|---:|---:|---|"]
     lines += [f"| {kind} | {plain} | {compat} | {reason} |" for (kind, reason), (plain, compat) in sorted(refusals.items())]
     lines += ["", "## Where diffusers fails", "", "| class | runs | diffusers says |", "|---|---:|---|"]
@@ -508,7 +518,7 @@ def main():
 
     modules = {kind: in_float64(module) for kind, module in MODULES.items()}
     known = json.loads(subprocess.run([args.fluxion, "trace", "--list", "--json"], capture_output=True, text=True, check=True).stdout)
-    described = {d["name"]: d["about"] for d in known["defects"]}
+    described = {d["name"]: d["about"] for d in known["departures_of_diffusers"]}
     counts, worst = defaultdict(lambda: defaultdict(int)), defaultdict(float)
     defects, failures = defaultdict(int), defaultdict(int)
     refusals, kept, wrong = defaultdict(lambda: [0, 0]), defaultdict(list), []

@@ -39,9 +39,10 @@ the state at each of its entries, the calls, and the weights with which the
 start, each output and each draw of noise enter the sample.
 
 In place of --schedule, --grid, --sampler and --output, --scheduler takes all of
-them from diffusers' scheduler_config.json. Documented defects of diffusers are
-left out then, other departures from theory are not; --compat diffusers repeats
-all of them, --compat none leaves all of them out.
+them from diffusers' scheduler_config.json. Where diffusers departs from theory,
+its defects are left out then and its conventions kept, and the output names
+both; --compat diffusers repeats all of them, --compat none leaves all of them
+out. --list says which are which.
 
 --z is the state at the first entry of the grid, in the schedule's own scale: a
 list of numbers, or @FILE with a JSON list. --list names everything that can be
@@ -60,7 +61,7 @@ chosen.`,
 	f.StringVar(&o.denoiser, "denoiser", "", "gaussian:mean=M,var=V, mixture:FILE, points:FILE or formula:EXPR")
 	f.StringVar(&o.config.Output, "output", "x", "what the denoiser's network predicts: "+strings.Join(process.Outputs(), ", "))
 	f.StringVar(&o.scheduler, "scheduler", "", "a scheduler_config.json, or the folder of a pipeline with one")
-	f.StringVar(&o.compat, "compat", "", "diffusers: repeat all its departures from theory; none: leave all of them out")
+	f.StringVar(&o.compat, "compat", "", "diffusers: repeat all its departures from theory; none: leave its conventions out as well as its defects")
 	f.Float64Var(&o.mu, "mu", 0, "of a scheduler with dynamic shifting: how much")
 	f.IntVar(&o.tokens, "image-tokens", 0, "or of how many tokens the image is, from which μ follows")
 	f.StringVar(&o.z, "z", "", "the first state: numbers, or @FILE.json")
@@ -320,12 +321,12 @@ func choices() (kinds []string, all map[string][]choice) {
 	for _, name := range scheduler.Names() {
 		add("schedulers", name, "", scheduler.List()[name])
 	}
-	for _, d := range scheduler.Defects() {
-		about := "diffusers " + d.Theirs + "; otherwise it " + d.Ours
-		if d.Documented {
-			about += " (left out by default)"
+	for _, d := range scheduler.Departures() {
+		kind := "defect, left out"
+		if d.Convention {
+			kind = "convention, kept"
 		}
-		add("defects", d.Name, "", about)
+		add("departures_of_diffusers", d.Name, "", fmt.Sprintf("%s: it %s, where theory %s; %s", kind, d.Theirs, d.Ours, d.Why))
 	}
 	return kinds, all
 }

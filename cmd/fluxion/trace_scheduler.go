@@ -14,8 +14,8 @@ import (
 type shownScheduler struct {
 	Class     string   `json:"class"`
 	Output    string   `json:"output"`
-	Corrected []string `json:"corrected"` // defects of diffusers that were left out
-	Repeated  []string `json:"repeated"`  // and those that --compat repeated
+	Corrected []string `json:"corrected"` // departures of diffusers that were left out
+	Repeated  []string `json:"repeated"`  // and those that were repeated
 	Unused    []string `json:"unused"`    // keys that the class does not have
 }
 
@@ -23,7 +23,7 @@ func (t *shownScheduler) show(out io.Writer) {
 	for _, l := range []struct {
 		about string
 		names []string
-	}{{"defects of diffusers left out", t.Corrected}, {"defects of diffusers repeated", t.Repeated}, {"keys without effect", t.Unused}} {
+	}{{"departures of diffusers left out", t.Corrected}, {"departures of diffusers repeated", t.Repeated}, {"keys without effect", t.Unused}} {
 		if len(l.names) > 0 {
 			fmt.Fprintf(out, "%s: %s\n", l.about, strings.Join(l.names, ", "))
 		}
@@ -77,9 +77,9 @@ func (o *traceOptions) runScheduler(ctx context.Context, out io.Writer) error {
 	return shown.show(out)
 }
 
-func names(defects []scheduler.Defect) []string {
+func names(departures []scheduler.Departure) []string {
 	list := []string{}
-	for _, d := range defects {
+	for _, d := range departures {
 		list = append(list, d.Name)
 	}
 	return list

@@ -3,10 +3,10 @@
 // network has there, and one of our samplers, which gives rows A, Bₖ, C like any
 // other run (process.md, section 4).
 //
-// Every key is honoured or refused by name. Documented defects of diffusers are
-// left out, other departures from theory are not; the plan names both, and
-// Options.Compat repeats all or none of them. AGREEMENT.md, written by scripts/check_schedulers.py, compares both with
-// diffusers itself.
+// Every key is honoured or refused by name. diffusers' defects are left out, its
+// conventions kept; the plan names both, and Options.Compat repeats all or none
+// of them. AGREEMENT.md, written by scripts/check_schedulers.py, compares all
+// with diffusers itself.
 //
 // A class is a file with its keys and defaults, and a line in the list below.
 package scheduler

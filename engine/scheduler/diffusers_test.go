@@ -93,10 +93,10 @@ func fixtures(t *testing.T) []fixture {
 }
 
 // Every class agrees with diffusers: with Compat always, without it where no
-// documented defect is named.
+// defect is named.
 func TestAgainstDiffusers(t *testing.T) {
 	classes := map[string]bool{}
-	shown := map[Defect]bool{}
+	shown := map[Departure]bool{}
 	for _, f := range fixtures(t) {
 		p, sample := f.run(t, Diffusers)
 		classes[p.Class] = true
@@ -112,12 +112,12 @@ func TestAgainstDiffusers(t *testing.T) {
 		if len(p.Corrected) > 0 {
 			t.Errorf("%v with Compat names %v as corrected", f, p.Corrected)
 		}
-		p, sample = f.run(t, Documented)
+		p, sample = f.run(t, Right)
 		if d := distance(sample, f.Sample); len(p.Corrected) == 0 && !(d <= 1e-6) {
 			t.Errorf("%v: %.1e from diffusers, and no defect is named", f, d)
 		}
 		for _, d := range p.Corrected {
-			if !d.Documented {
+			if d.Convention {
 				t.Errorf("%v: %s is left out by default", f, d.Name)
 			}
 		}
@@ -134,7 +134,7 @@ func TestAgainstDiffusers(t *testing.T) {
 			t.Errorf("no run of %s", name)
 		}
 	}
-	for _, d := range []Defect{previousStep, lonelyTime, cutTime, finalNoise, clippedEps, logLinear, shiftedTwice, thirdOrder, combinedV} {
+	for _, d := range []Departure{previousStep, lonelyTime, cutTime, finalNoise, clippedEps, logLinear, shiftedTwice, thirdOrder, combinedV} {
 		if !shown[d] {
 			t.Errorf("no run shows what %s alone changes", d.Name)
 		}

@@ -38,9 +38,9 @@ type Plan struct {
 
 	End process.Point // where the last row ends
 
-	Corrected []Defect // of diffusers, that make a difference here
-	Repeated  []Defect // and that are repeated
-	Unused    []string // keys that the class does not have
+	Corrected []Departure // of diffusers, that make a difference here and are left out
+	Repeated  []Departure // and that are repeated
+	Unused    []string    // keys that the class does not have
 }
 
 // Plan resolves the config.
@@ -89,10 +89,10 @@ type planner struct {
 	beginRead bool
 }
 
-// correct records a defect that makes a difference to this plan and reports
-// whether it is to be left out.
-func (p *planner) correct(d Defect) bool {
-	repeat := p.Compat == Diffusers || p.Compat == Documented && !d.Documented
+// correct records a departure of diffusers that makes a difference to this plan
+// and reports whether it is to be left out.
+func (p *planner) correct(d Departure) bool {
+	repeat := p.Compat == Diffusers || p.Compat == Right && d.Convention
 	list := &p.Corrected
 	if repeat {
 		list = &p.Repeated
