@@ -1,8 +1,6 @@
 package gemm
 
 import (
-	"unsafe"
-
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/number"
