@@ -1,6 +1,8 @@
 package gemm
 
 import (
+	"unsafe"
+
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/number"
