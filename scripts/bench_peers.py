@@ -1,9 +1,9 @@
 """Times Fluxion, PyTorch and OpenVINO in turn on this machine: see bench-peers.sh, which runs this."""
 import argparse, datetime, json, os, platform, re, statistics, subprocess, sys
 
+import report
+
 here = os.path.dirname(os.path.abspath(__file__))
-report = os.path.join(here, "..", "engine", "BENCHMARKS.md")
-BEGIN, END = "<!-- bench-peers begin -->", "<!-- bench-peers end -->"
 
 # mode, preset, batch, precision, peer; avx2 forces that instruction set on both.
 WORK = """
@@ -67,16 +67,6 @@ def table(binary, rounds, steps, work):
     return rows
 
 
-def write(text):
-    with open(report) as f:
-        old = f.read()
-    if BEGIN not in old or END not in old:
-        sys.exit(f"bench-peers: {report} has no lines {BEGIN} and {END} to write between")
-    head, rest = old.split(BEGIN, 1)
-    with open(report, "w") as f:
-        f.write(head + BEGIN + "\n" + text + END + rest.split(END, 1)[1])
-
-
 def main():
     p = argparse.ArgumentParser(prog="bench-peers.sh")
     p.add_argument("--binary", required=True, help=argparse.SUPPRESS)
@@ -94,7 +84,7 @@ def main():
     text += "\n".join(table(o.binary, o.rounds, o.steps, o.work or WORK.strip().splitlines())) + "\n"
     print(text)
     if o.write:
-        write(text)
+        report.write("bench-peers", text)
 
 
 main()
