@@ -43,6 +43,18 @@ type Operand struct {
 // float32 before each launch and rounds what it wrote after.
 type Native interface{ TakesBFloat16() bool }
 
+// View is the memory of a tensor of an element type.
+func View[T cpu.Element](o Operand) cpu.MatrixOf[T] {
+	m := cpu.MatrixOf[T]{Rows: o.Rows, Cols: o.Cols, Pitch: o.Pitch}
+	switch data := any(&m.Data).(type) {
+	case *[]float32:
+		*data = o.Data
+	case *[]uint16:
+		*data = o.Half
+	}
+	return m
+}
+
 // NativeProduct is a kernel whose CPU binding takes operands in bfloat16 as they
 // lie in memory if the first is, on instruction sets that multiply them
 // (cpu.Kernels.Half).
@@ -86,6 +98,14 @@ type Epilogue struct{ Add, PerImage bool }
 
 // Fuser is a kernel with an epilogue.
 type Fuser interface{ Fuses() Epilogue }
+
+// Joint is a kernel that can make one of its inputs itself, from others that it
+// reads for its own result, so that they are read from memory once.
+type Joint interface {
+	// Joined returns the kernel that writes input i, which another kernel makes from
+	// the first inputs of this one; nil if there is none.
+	Joined(i int, maker Kernel) Kernel
+}
 
 // Signature is the part of a Gorgonia operation that is the same for all of
 // ours. Operators embed it; its Name, with every attribute that distinguishes

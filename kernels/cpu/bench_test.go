@@ -74,6 +74,8 @@ func BenchmarkVectors(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	m := func() Matrix { return Matrix{vector(rng, rows*cols), rows, cols, cols} }
 	x, y, out := m(), m(), m()
+	hx, _ := halfOf(x)
+	hy, _ := halfOf(y)
 	v := func() []float32 { return vector(rng, cols) }
 	a, c, p, q, r, s1, s2 := v(), v(), v(), v(), v(), v(), v()
 	n := rows * cols
@@ -81,11 +83,17 @@ func BenchmarkVectors(b *testing.B) {
 	positive := make([]float32, n)
 	for _, k := range available() {
 		for name, f := range map[string]func(){
-			"Add":            func() { k.Add(out, x, y) },
-			"AffineSiLU":     func() { k.AffineSiLU(out, x, a, c) },
-			"SiLUGradSums":   func() { k.SiLUGradSums(s1, s2, x, y, a, c) },
-			"SiLUGradAffine": func() { k.SiLUGradAffine(out, x, y, a, c, p, q, r, Matrix{}) },
-			"AdamW":          func() { k.AdamW(h, out.Data[:n], x.Data[:n], y.Data[:n], positive, nil) },
+			"Add":               func() { k.Add(out, x, y) },
+			"ColSum":            func() { k.ColSum(s1, x) },
+			"AffineSiLU":        func() { k.AffineSiLU(out, x, a, c) },
+			"SiLUGradSums":      func() { k.SiLUGradSums(Matrix{}, s1, s2, x, y, a, c) },
+			"SiLUGradAffine":    func() { k.SiLUGradAffine(out, x, y, a, c, p, q, r, Matrix{}) },
+			"DuAffine":          func() { k.DuAffine(out, x, y, p, q, r, Matrix{}) },
+			"half/ColSum":       func() { k.HalfNorms.ColSum(s1, hx) },
+			"half/AffineSiLU":   func() { k.HalfNorms.AffineSiLU(hy, hx, a, c) },
+			"half/SiLUGradSums": func() { k.HalfNorms.SiLUGradSums(out, s1, s2, hx, hy, a, c) },
+			"half/DuAffine":     func() { k.HalfNorms.DuAffine(hy, hx, y, p, q, r, MatrixOf[uint16]{}) },
+			"AdamW":             func() { k.AdamW(h, out.Data[:n], x.Data[:n], y.Data[:n], positive, nil) },
 		} {
 			b.Run(k.Name+"/"+name, func(b *testing.B) {
 				for range b.N {

@@ -8,6 +8,7 @@ func avx512BFloat16() *Kernels {
 	turned := [4]func(*TileTHalf){tileTHalfAVX512_16, tileTHalfAVX512_32, tileTHalfAVX512_48, tileTHalfAVX512_64}
 	k := avx512()
 	k.Name = "avx512_bf16"
+	normsAVX512HalfBF16(&k.HalfNorms)
 	k.Half = &Half{
 		Rows: TileRows, Cols: k.TileCols, Panels: 1,
 		Tile:  func(t *TileHalf) { tiles[t.Width/16-1](t) },

@@ -68,22 +68,13 @@ type Kernels struct {
 	Tile  func(t *Tile)
 	TileT func(t *TileT)
 
-	Add   func(dst, a, b Matrix)         // a + b
-	Copy  func(dst, a Matrix)            //
-	Scale func(dst, a Matrix, s float32) // s·a
-	// Sums over rows, added to acc; float32, so callers keep rows few.
-	ColSum        func(acc []float32, x Matrix)
-	ColSumSquares func(acc, mean []float32, x Matrix) // Σ(x−mean)²
-	ColMax        func(acc []float32, x Matrix)       // maxima instead
-	// With vectors of columns, u = a·x + b:
-	Affine     func(dst, x Matrix, a, b []float32) // u
-	AffineSiLU func(dst, x Matrix, a, b []float32) // u·σ(u)
-	// du = dy·silu'(u), or dy itself: s1 += Σdu, s2 += Σdu·x.
-	SiLUGradSums func(s1, s2 []float32, x, dy Matrix, a, b []float32)
-	GradSums     func(s1, s2 []float32, x, dy Matrix, a, b []float32)
-	// dx = p·du + q·x + r, plus add if it has data.
-	SiLUGradAffine func(dx, x, dy Matrix, a, b, p, q, r []float32, add Matrix)
-	GradAffine     func(dx, x, dy Matrix, a, b, p, q, r []float32, add Matrix)
+	Norms[float32]               // of normalisation
+	HalfNorms      Norms[uint16] // the same on bfloat16
+
+	Add    func(dst, a, b Matrix)         // a + b
+	Copy   func(dst, a Matrix)            //
+	Scale  func(dst, a Matrix, s float32) // s·a
+	ColMax func(acc []float32, x Matrix)  // maxima over rows and of acc
 	// Softmax with numbers for each column or each row: exp(scale·x − shift), for rows
 	// times factor, and p·(dp − dot)·scale.
 	ExpColumns         func(dst, x Matrix, scale float32, shift []float32)
@@ -113,6 +104,33 @@ type Kernels struct {
 	Half *Half // nil where there is none
 
 	peak func(rounds int) // rounds of peakFLOPs operations, nil where none was written
+}
+
+// Norms are the kernels of normalisation on rows of an element type. They compute
+// in float32, the same for every type, and round what they write as package
+// number does, but for denormals, which may become zero. Sums over rows are added
+// to vectors of columns; they are float32, so callers keep rows few.
+type Norms[T Element] struct {
+	ColSum        func(acc []float32, x MatrixOf[T])
+	ColSumSquares func(acc, mean []float32, x MatrixOf[T]) // Σ(x−mean)²
+	// With vectors of columns, u = a·x + b:
+	Affine     func(dst, x MatrixOf[T], a, b []float32) // u
+	AffineSiLU func(dst, x MatrixOf[T], a, b []float32) // u·σ(u)
+	// s1 += Σdu, s2 += Σdu·x, where du is dy, or dy·silu'(u), which is kept if there is memory for it.
+	GradSums     func(s1, s2 []float32, x, dy MatrixOf[T])
+	SiLUGradSums func(du Matrix, s1, s2 []float32, x, dy MatrixOf[T], a, b []float32)
+	// dx = p·du + q·x + r, plus add if it has data; du is made as above, or was kept.
+	GradAffine     func(dx, x, dy MatrixOf[T], p, q, r []float32, add MatrixOf[T])
+	SiLUGradAffine func(dx, x, dy MatrixOf[T], a, b, p, q, r []float32, add MatrixOf[T])
+	DuAffine       func(dx, x MatrixOf[T], du Matrix, p, q, r []float32, add MatrixOf[T])
+}
+
+// NormsOf returns the kernels of normalisation on an element type.
+func NormsOf[T Element](k *Kernels) *Norms[T] {
+	if n, ok := any(&k.Norms).(*Norms[T]); ok {
+		return n
+	}
+	return any(&k.HalfNorms).(*Norms[T])
 }
 
 // Variable in the environment that forces an instruction set.

@@ -45,7 +45,7 @@ func vector(rng *rand.Rand, n int) []float32 {
 }
 
 // clone copies a matrix with what is around it.
-func (m Matrix) clone() Matrix {
+func (m MatrixOf[T]) clone() MatrixOf[T] {
 	m.Data = slices.Clone(m.Data)
 	return m
 }
@@ -71,13 +71,6 @@ func compare(t *testing.T, what string, got Matrix, want func(r, c int) float64)
 	}
 }
 
-func silu64(u float64) float64 { return u / (1 + math.Exp(-u)) }
-
-func siluGrad64(u, dy float64) float64 {
-	s := 1 / (1 + math.Exp(-u))
-	return dy * s * (1 + u*(1-s))
-}
-
 // TestVectors runs every vector kernel on odd sizes against float64.
 func TestVectors(t *testing.T) {
 	forEach(t, func(t *testing.T, k *Kernels) {
@@ -87,10 +80,9 @@ func TestVectors(t *testing.T) {
 				for _, gap := range []int{0, 3} {
 					name := fmt.Sprintf("%d×%d+%d ", rows, cols, gap)
 					make := func() Matrix { return guarded(rng, rows, cols, cols+gap) }
-					x, y, add := make(), make(), make()
-					a, b, p, q, r := vector(rng, cols), vector(rng, cols), vector(rng, cols), vector(rng, cols), vector(rng, cols)
+					x, y := make(), make()
+					a, b := vector(rng, cols), vector(rng, cols)
 					at := func(m Matrix, i, c int) float64 { return float64(m.Data[i*m.Pitch+c]) }
-					u := func(i, c int) float64 { return float64(a[c])*at(x, i, c) + float64(b[c]) }
 					out := make()
 					check := func(what string, want func(i, c int) float64) { t.Helper(); compare(t, name+what, out, want) }
 
@@ -100,10 +92,6 @@ func TestVectors(t *testing.T) {
 					check("Copy", func(i, c int) float64 { return at(x, i, c) })
 					k.Scale(out, x, 0.3)
 					check("Scale", func(i, c int) float64 { return float64(float32(0.3)) * at(x, i, c) })
-					k.Affine(out, x, a, b)
-					check("Affine", u)
-					k.AffineSiLU(out, x, a, b)
-					check("AffineSiLU", func(i, c int) float64 { return silu64(u(i, c)) })
 					k.ExpColumns(out, x, 0.7, b)
 					check("ExpColumns", func(i, c int) float64 { return math.Exp(float64(float32(0.7))*at(x, i, c) - float64(b[c])) })
 					k.SoftmaxGradColumns(out, x, y, a, b)
@@ -127,56 +115,6 @@ func TestVectors(t *testing.T) {
 						}
 						return m
 					})
-					gradient := func(du func(i, c int) float64, plus Matrix) func(i, c int) float64 {
-						return func(i, c int) float64 {
-							v := float64(p[c])*du(i, c) + float64(q[c])*at(x, i, c) + float64(r[c])
-							if plus.Data != nil {
-								v += at(plus, i, c)
-							}
-							return v
-						}
-					}
-					plain := func(i, c int) float64 { return at(y, i, c) }
-					through := func(i, c int) float64 { return siluGrad64(u(i, c), at(y, i, c)) }
-					for _, plus := range []Matrix{{}, add} {
-						k.GradAffine(out, x, y, a, b, p, q, r, plus)
-						check("GradAffine", gradient(plain, plus))
-						k.SiLUGradAffine(out, x, y, a, b, p, q, r, plus)
-						check("SiLUGradAffine", gradient(through, plus))
-					}
-					inPlace := y.clone()
-					k.SiLUGradAffine(inPlace, x, inPlace, a, b, p, q, r, Matrix{})
-					compare(t, name+"in place", inPlace, gradient(through, Matrix{}))
-
-					sums := func(what string, run func(s1, s2 []float32), want1, want2 func(i, c int) float64) {
-						t.Helper()
-						s1, s2 := guarded(rng, 1, cols, cols), guarded(rng, 1, cols, cols)
-						b1, b2 := s1.clone(), s2.clone()
-						run(s1.Data, s2.Data)
-						total := func(start Matrix, f func(i, c int) float64) func(_, c int) float64 {
-							return func(_, c int) float64 {
-								sum := at(start, 0, c)
-								for i := range rows {
-									sum += f(i, c)
-								}
-								return sum
-							}
-						}
-						compare(t, name+what, s1, total(b1, want1))
-						if want2 != nil {
-							compare(t, name+what+" second", s2, total(b2, want2))
-						}
-					}
-					sums("ColSum", func(s, _ []float32) { k.ColSum(s, x) }, func(i, c int) float64 { return at(x, i, c) }, nil)
-					sums("ColSumSquares", func(s, _ []float32) { k.ColSumSquares(s, a, x) }, func(i, c int) float64 {
-						d := at(x, i, c) - float64(a[c])
-						return d * d
-					}, nil)
-					timesX := func(f func(i, c int) float64) func(i, c int) float64 {
-						return func(i, c int) float64 { return f(i, c) * at(x, i, c) }
-					}
-					sums("GradSums", func(s1, s2 []float32) { k.GradSums(s1, s2, x, y, a, b) }, plain, timesX(plain))
-					sums("SiLUGradSums", func(s1, s2 []float32) { k.SiLUGradSums(s1, s2, x, y, a, b) }, through, timesX(through))
 				}
 			}
 		}
@@ -256,23 +194,6 @@ func TestPosition(t *testing.T) {
 			"Add":        func(o []float32, v [8][]float32) { k.Add(m(o), m(v[0]), m(v[1])) },
 			"Copy":       func(o []float32, v [8][]float32) { k.Copy(m(o), m(v[0])) },
 			"Scale":      func(o []float32, v [8][]float32) { k.Scale(m(o), m(v[0]), 0.3) },
-			"Affine":     func(o []float32, v [8][]float32) { k.Affine(m(o), m(v[0]), v[1], v[2]) },
-			"AffineSiLU": func(o []float32, v [8][]float32) { k.AffineSiLU(m(o), m(v[0]), v[1], v[2]) },
-			"GradAffine": func(o []float32, v [8][]float32) {
-				k.GradAffine(m(o), m(v[0]), m(v[1]), v[2], v[3], v[4], v[5], v[6], m(v[7]))
-			},
-			"SiLUGradAffine": func(o []float32, v [8][]float32) {
-				k.SiLUGradAffine(m(o), m(v[0]), m(v[1]), v[2], v[3], v[4], v[5], v[6], Matrix{})
-			},
-			"SiLUGradAffine with addend": func(o []float32, v [8][]float32) {
-				k.SiLUGradAffine(m(o), m(v[0]), m(v[1]), v[2], v[3], v[4], v[5], v[6], m(v[7]))
-			},
-			"SiLUGradSums": func(o []float32, v [8][]float32) {
-				k.SiLUGradSums(o, slices.Clone(v[4]), m(v[0]), m(v[1]), v[2], v[3])
-			},
-			"SiLUGradSums second": func(o []float32, v [8][]float32) {
-				k.SiLUGradSums(slices.Clone(v[4]), o, m(v[0]), m(v[1]), v[2], v[3])
-			},
 			"ExpColumns": func(o []float32, v [8][]float32) { k.ExpColumns(m(o), m(v[0]), 0.7, v[1]) },
 			"SoftmaxGradColumns": func(o []float32, v [8][]float32) {
 				k.SoftmaxGradColumns(m(o), m(v[0]), m(v[1]), v[2], v[3])

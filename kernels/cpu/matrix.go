@@ -4,14 +4,30 @@ package cpu
 
 import "unsafe"
 
-// Matrix is a view of Rows×Cols floats, Pitch floats from row to row. Data
+// Element is what the memory of a tensor holds: float32, or bfloat16 as its bits.
+type Element interface{ float32 | uint16 }
+
+// MatrixOf is a view of Rows×Cols elements, Pitch elements from row to row. Data
 // begins at element (0,0) and may go on behind the last.
-type Matrix struct {
-	Data              []float32
+type MatrixOf[T Element] struct {
+	Data              []T
 	Rows, Cols, Pitch int
 }
 
+// Matrix is a view of float32.
+type Matrix = MatrixOf[float32]
+
 // Row returns row i.
-func (m Matrix) Row(i int) []float32 { return m.Data[i*m.Pitch : i*m.Pitch+m.Cols] }
+func (m MatrixOf[T]) Row(i int) []T { return m.Data[i*m.Pitch : i*m.Pitch+m.Cols] }
+
+// Part returns rows [row, row+rows) of columns [col, col+cols).
+func (m MatrixOf[T]) Part(row, rows, col, cols int) MatrixOf[T] {
+	return MatrixOf[T]{m.Data[row*m.Pitch+col:], rows, cols, m.Pitch}
+}
+
+// place is the address and the bytes from row to row.
+func (m MatrixOf[T]) place() (at unsafe.Pointer, pitch int) {
+	return unsafe.Pointer(unsafe.SliceData(m.Data)), m.Pitch * int(unsafe.Sizeof(*new(T)))
+}
 
 func pointer(x []float32) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(x)) }

@@ -22,46 +22,10 @@ func portable() *Kernels {
 	k.Scale = func(dst, a Matrix, s float32) {
 		each(dst, a, func(_, _ int, x float32) float32 { return s * x })
 	}
-	k.ColSum = func(acc []float32, x Matrix) {
-		visit(x, func(_, c int, x float32) { acc[c] += x })
-	}
+	portableNorms(&k.Norms)
+	portableNorms(&k.HalfNorms)
 	k.ColMax = func(acc []float32, x Matrix) {
 		visit(x, func(_, c int, x float32) { acc[c] = max(acc[c], x) })
-	}
-	k.ColSumSquares = func(acc, mean []float32, x Matrix) {
-		visit(x, func(_, c int, x float32) { acc[c] += (x - mean[c]) * (x - mean[c]) })
-	}
-	k.Affine = func(dst, x Matrix, a, b []float32) {
-		each(dst, x, func(_, c int, x float32) float32 { return a[c]*x + b[c] })
-	}
-	k.AffineSiLU = func(dst, x Matrix, a, b []float32) {
-		each(dst, x, func(_, c int, x float32) float32 {
-			u := a[c]*x + b[c]
-			return u * sigmoid(u)
-		})
-	}
-	k.SiLUGradSums = func(s1, s2 []float32, x, dy Matrix, a, b []float32) {
-		visit(x, func(r, c int, x float32) {
-			du := siluGrad(a[c]*x+b[c], dy.Data[r*dy.Pitch+c])
-			s1[c] += du
-			s2[c] += du * x
-		})
-	}
-	k.GradSums = func(s1, s2 []float32, x, dy Matrix, _, _ []float32) {
-		visit(x, func(r, c int, x float32) {
-			s1[c] += dy.Data[r*dy.Pitch+c]
-			s2[c] += dy.Data[r*dy.Pitch+c] * x
-		})
-	}
-	k.SiLUGradAffine = func(dx, x, dy Matrix, a, b, p, q, r []float32, add Matrix) {
-		each(dx, x, func(i, c int, x float32) float32 {
-			return p[c]*siluGrad(a[c]*x+b[c], dy.Data[i*dy.Pitch+c]) + q[c]*x + r[c] + at(add, i, c)
-		})
-	}
-	k.GradAffine = func(dx, x, dy Matrix, _, _, p, q, r []float32, add Matrix) {
-		each(dx, x, func(i, c int, x float32) float32 {
-			return p[c]*dy.Data[i*dy.Pitch+c] + q[c]*x + r[c] + at(add, i, c)
-		})
 	}
 	k.ExpColumns = func(dst, x Matrix, scale float32, shift []float32) {
 		each(dst, x, func(_, c int, x float32) float32 { return float32(math.Exp(float64(scale*x - shift[c]))) })
@@ -112,29 +76,6 @@ func each(dst, x Matrix, f func(r, c int, x float32) float32) {
 			to[c] = f(r, c, e)
 		}
 	}
-}
-
-func visit(x Matrix, f func(r, c int, x float32)) {
-	for r := range x.Rows {
-		for c, e := range x.Row(r) {
-			f(r, c, e)
-		}
-	}
-}
-
-// at is an element of a matrix that may not be there.
-func at(m Matrix, r, c int) float32 {
-	if m.Data == nil {
-		return 0
-	}
-	return m.Data[r*m.Pitch+c]
-}
-
-func sigmoid(u float32) float32 { return float32(1 / (1 + math.Exp(-float64(u)))) }
-
-func siluGrad(u, dy float32) float32 {
-	s := sigmoid(u)
-	return dy * s * (1 + u*(1-s))
 }
 
 func portableAdamW(h *AdamW, p, g, m, v, ema []float32) {

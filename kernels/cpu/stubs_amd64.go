@@ -39,36 +39,6 @@ func copyAVX512(a *vectorArgs)
 func scaleAVX512(a *vectorArgs)
 
 //go:noescape
-func colSumAVX512(a *vectorArgs)
-
-//go:noescape
-func colSumSquaresAVX512(a *vectorArgs)
-
-//go:noescape
-func affineAVX512(a *vectorArgs)
-
-//go:noescape
-func affineSiLUAVX512(a *vectorArgs)
-
-//go:noescape
-func gradSumsAVX512(a *vectorArgs)
-
-//go:noescape
-func siluGradSumsAVX512(a *vectorArgs)
-
-//go:noescape
-func gradAffineAVX512(a *vectorArgs)
-
-//go:noescape
-func siluGradAffineAVX512(a *vectorArgs)
-
-//go:noescape
-func gradAffineAddAVX512(a *vectorArgs)
-
-//go:noescape
-func siluGradAffineAddAVX512(a *vectorArgs)
-
-//go:noescape
 func colMaxAVX512(a *vectorArgs)
 
 //go:noescape
@@ -91,6 +61,78 @@ func adamWAVX512(a *vectorArgs)
 
 //go:noescape
 func adamWAverageAVX512(a *vectorArgs)
+
+//go:noescape
+func colSumAVX512(a *vectorArgs)
+
+//go:noescape
+func colSumHalfAVX512(a *vectorArgs)
+
+//go:noescape
+func colSumSquaresAVX512(a *vectorArgs)
+
+//go:noescape
+func colSumSquaresHalfAVX512(a *vectorArgs)
+
+//go:noescape
+func affineAVX512(a *vectorArgs)
+
+//go:noescape
+func affineHalfAVX512(a *vectorArgs)
+
+//go:noescape
+func affineSiLUAVX512(a *vectorArgs)
+
+//go:noescape
+func affineSiLUHalfAVX512(a *vectorArgs)
+
+//go:noescape
+func gradSumsAVX512(a *vectorArgs)
+
+//go:noescape
+func gradSumsHalfAVX512(a *vectorArgs)
+
+//go:noescape
+func siluGradSumsAVX512(a *vectorArgs)
+
+//go:noescape
+func siluGradSumsHalfAVX512(a *vectorArgs)
+
+//go:noescape
+func siluGradSumsKeepAVX512(a *vectorArgs)
+
+//go:noescape
+func siluGradSumsKeepHalfAVX512(a *vectorArgs)
+
+//go:noescape
+func gradAffineAVX512(a *vectorArgs)
+
+//go:noescape
+func gradAffineHalfAVX512(a *vectorArgs)
+
+//go:noescape
+func gradAffineAddAVX512(a *vectorArgs)
+
+//go:noescape
+func gradAffineAddHalfAVX512(a *vectorArgs)
+
+//go:noescape
+func gradAffineHalfKeptAVX512(a *vectorArgs)
+
+//go:noescape
+func gradAffineAddHalfKeptAVX512(a *vectorArgs)
+
+//go:noescape
+func siluGradAffineAVX512(a *vectorArgs)
+
+//go:noescape
+func siluGradAffineHalfAVX512(a *vectorArgs)
+
+//go:noescape
+func siluGradAffineAddAVX512(a *vectorArgs)
+
+//go:noescape
+func siluGradAffineAddHalfAVX512(a *vectorArgs)
 
 //go:noescape
 func winogradInputAVX512(a *transformArgs)
@@ -135,36 +177,6 @@ func copyAVX2(a *vectorArgs)
 func scaleAVX2(a *vectorArgs)
 
 //go:noescape
-func colSumAVX2(a *vectorArgs)
-
-//go:noescape
-func colSumSquaresAVX2(a *vectorArgs)
-
-//go:noescape
-func affineAVX2(a *vectorArgs)
-
-//go:noescape
-func affineSiLUAVX2(a *vectorArgs)
-
-//go:noescape
-func gradSumsAVX2(a *vectorArgs)
-
-//go:noescape
-func siluGradSumsAVX2(a *vectorArgs)
-
-//go:noescape
-func gradAffineAVX2(a *vectorArgs)
-
-//go:noescape
-func siluGradAffineAVX2(a *vectorArgs)
-
-//go:noescape
-func gradAffineAddAVX2(a *vectorArgs)
-
-//go:noescape
-func siluGradAffineAddAVX2(a *vectorArgs)
-
-//go:noescape
 func colMaxAVX2(a *vectorArgs)
 
 //go:noescape
@@ -189,6 +201,78 @@ func adamWAVX2(a *vectorArgs)
 func adamWAverageAVX2(a *vectorArgs)
 
 //go:noescape
+func colSumAVX2(a *vectorArgs)
+
+//go:noescape
+func colSumHalfAVX2(a *vectorArgs)
+
+//go:noescape
+func colSumSquaresAVX2(a *vectorArgs)
+
+//go:noescape
+func colSumSquaresHalfAVX2(a *vectorArgs)
+
+//go:noescape
+func affineAVX2(a *vectorArgs)
+
+//go:noescape
+func affineHalfAVX2(a *vectorArgs)
+
+//go:noescape
+func affineSiLUAVX2(a *vectorArgs)
+
+//go:noescape
+func affineSiLUHalfAVX2(a *vectorArgs)
+
+//go:noescape
+func gradSumsAVX2(a *vectorArgs)
+
+//go:noescape
+func gradSumsHalfAVX2(a *vectorArgs)
+
+//go:noescape
+func siluGradSumsAVX2(a *vectorArgs)
+
+//go:noescape
+func siluGradSumsHalfAVX2(a *vectorArgs)
+
+//go:noescape
+func siluGradSumsKeepAVX2(a *vectorArgs)
+
+//go:noescape
+func siluGradSumsKeepHalfAVX2(a *vectorArgs)
+
+//go:noescape
+func gradAffineAVX2(a *vectorArgs)
+
+//go:noescape
+func gradAffineHalfAVX2(a *vectorArgs)
+
+//go:noescape
+func gradAffineAddAVX2(a *vectorArgs)
+
+//go:noescape
+func gradAffineAddHalfAVX2(a *vectorArgs)
+
+//go:noescape
+func gradAffineHalfKeptAVX2(a *vectorArgs)
+
+//go:noescape
+func gradAffineAddHalfKeptAVX2(a *vectorArgs)
+
+//go:noescape
+func siluGradAffineAVX2(a *vectorArgs)
+
+//go:noescape
+func siluGradAffineHalfAVX2(a *vectorArgs)
+
+//go:noescape
+func siluGradAffineAddAVX2(a *vectorArgs)
+
+//go:noescape
+func siluGradAffineAddHalfAVX2(a *vectorArgs)
+
+//go:noescape
 func winogradInputAVX2(a *transformArgs)
 
 //go:noescape
@@ -205,6 +289,30 @@ func winogradWeightsAVX2(a *transformArgs)
 
 //go:noescape
 func winogradWeightsGradAVX2(a *transformArgs)
+
+//go:noescape
+func affineHalfAVX512BF16(a *vectorArgs)
+
+//go:noescape
+func affineSiLUHalfAVX512BF16(a *vectorArgs)
+
+//go:noescape
+func gradAffineHalfAVX512BF16(a *vectorArgs)
+
+//go:noescape
+func gradAffineAddHalfAVX512BF16(a *vectorArgs)
+
+//go:noescape
+func gradAffineHalfKeptAVX512BF16(a *vectorArgs)
+
+//go:noescape
+func gradAffineAddHalfKeptAVX512BF16(a *vectorArgs)
+
+//go:noescape
+func siluGradAffineHalfAVX512BF16(a *vectorArgs)
+
+//go:noescape
+func siluGradAffineAddHalfAVX512BF16(a *vectorArgs)
 
 //go:noescape
 func tileHalfAVX512_16(t *TileHalf)

@@ -32,9 +32,12 @@ var masks = func() (all [16]mask) {
 }()
 
 // args describes a matrix of rows×cols to a kernel of this many lanes.
-func args(lanes, rows, cols int) vectorArgs {
+func args(lanes, rows, cols int) vectorArgs { return argsOf(lanes, 4, rows, cols) }
+
+// argsOf does so for a kernel whose smallest elements have this size.
+func argsOf(lanes, size, rows, cols int) vectorArgs {
 	tail := cols % lanes
-	return vectorArgs{rows: rows, full: 4 * (cols - tail), tail: tail, mask: unsafe.Pointer(&masks[tail])}
+	return vectorArgs{rows: rows, full: size * (cols - tail), tail: tail, mask: unsafe.Pointer(&masks[tail])}
 }
 
 func (a *vectorArgs) withDst(m Matrix) *vectorArgs {

@@ -7,6 +7,8 @@ import "unsafe"
 // vectorsAVX512 sets the vector kernels of the instruction set.
 func vectorsAVX512(k *Kernels) {
 	const lanes = 16
+	normsAVX512(&k.Norms)
+	normsAVX512Half(&k.HalfNorms)
 	k.Add = func(dst, a, b Matrix) {
 		v := args(lanes, dst.Rows, dst.Cols)
 		addAVX512(v.withDst(dst).withX(a).withY(b))
@@ -21,56 +23,10 @@ func vectorsAVX512(k *Kernels) {
 		v.constants = c.set(s)
 		scaleAVX512(v.withDst(dst).withX(a))
 	}
-	k.ColSum = func(acc []float32, x Matrix) {
-		v := args(lanes, x.Rows, x.Cols)
-		v.sum1 = pointer(acc[:x.Cols])
-		colSumAVX512(v.withX(x))
-	}
 	k.ColMax = func(acc []float32, x Matrix) {
 		v := args(lanes, x.Rows, x.Cols)
 		v.sum1 = pointer(acc[:x.Cols])
 		colMaxAVX512(v.withX(x))
-	}
-	k.ColSumSquares = func(acc, mean []float32, x Matrix) {
-		v := args(lanes, x.Rows, x.Cols)
-		v.sum1 = pointer(acc[:x.Cols])
-		colSumSquaresAVX512(v.withX(x).withColumns(x.Cols, mean))
-	}
-	k.Affine = func(dst, x Matrix, a, b []float32) {
-		v := args(lanes, dst.Rows, dst.Cols)
-		affineAVX512(v.withDst(dst).withX(x).withColumns(x.Cols, a, b))
-	}
-	k.AffineSiLU = func(dst, x Matrix, a, b []float32) {
-		v := args(lanes, dst.Rows, dst.Cols)
-		affineSiLUAVX512(v.withDst(dst).withX(x).withColumns(x.Cols, a, b))
-	}
-	k.SiLUGradSums = func(s1, s2 []float32, x, dy Matrix, a, b []float32) {
-		v := args(lanes, x.Rows, x.Cols)
-		v.sum1, v.sum2 = pointer(s1[:x.Cols]), pointer(s2[:x.Cols])
-		siluGradSumsAVX512(v.withX(x).withY(dy).withColumns(x.Cols, a, b))
-	}
-	k.GradSums = func(s1, s2 []float32, x, dy Matrix, _, _ []float32) {
-		v := args(lanes, x.Rows, x.Cols)
-		v.sum1, v.sum2 = pointer(s1[:x.Cols]), pointer(s2[:x.Cols])
-		gradSumsAVX512(v.withX(x).withY(dy))
-	}
-	k.SiLUGradAffine = func(dx, x, dy Matrix, a, b, p, q, r []float32, add Matrix) {
-		v := args(lanes, dx.Rows, dx.Cols)
-		v.withDst(dx).withX(x).withY(dy).withColumns(x.Cols, a, b, p, q, r)
-		if add.Data == nil {
-			siluGradAffineAVX512(&v)
-			return
-		}
-		siluGradAffineAddAVX512(v.withAdd(add))
-	}
-	k.GradAffine = func(dx, x, dy Matrix, a, b, p, q, r []float32, add Matrix) {
-		v := args(lanes, dx.Rows, dx.Cols)
-		v.withDst(dx).withX(x).withY(dy).withColumns(x.Cols, a, b, p, q, r)
-		if add.Data == nil {
-			gradAffineAVX512(&v)
-			return
-		}
-		gradAffineAddAVX512(v.withAdd(add))
 	}
 	k.ExpColumns = func(dst, x Matrix, scale float32, shift []float32) {
 		var c constants
@@ -145,5 +101,269 @@ func vectorsAVX512(k *Kernels) {
 	k.WinogradWeightsGrad = func(in, out *uintptr, channels int) {
 		a := transform(lanes, in, out, channels)
 		winogradWeightsGradAVX512(&a)
+	}
+}
+
+// normsAVX512 sets the kernels of normalisation on float32.
+func normsAVX512(k *Norms[float32]) {
+	const lanes, size = 16, 4
+	k.ColSum = func(acc []float32, x MatrixOf[float32]) {
+		v := argsOf(lanes, size, x.Rows, x.Cols)
+		v.x, v.xPitch = x.place()
+		v.sum1 = pointer(acc[:x.Cols])
+		colSumAVX512(&v)
+	}
+	k.ColSumSquares = func(acc, mean []float32, x MatrixOf[float32]) {
+		v := argsOf(lanes, size, x.Rows, x.Cols)
+		v.x, v.xPitch = x.place()
+		v.sum1 = pointer(acc[:x.Cols])
+		colSumSquaresAVX512(v.withColumns(x.Cols, mean))
+	}
+	k.Affine = func(dst, x MatrixOf[float32], a, b []float32) {
+		v := argsOf(lanes, size, dst.Rows, dst.Cols)
+		v.dst, v.dstPitch = dst.place()
+		v.x, v.xPitch = x.place()
+		affineAVX512(v.withColumns(x.Cols, a, b))
+	}
+	k.AffineSiLU = func(dst, x MatrixOf[float32], a, b []float32) {
+		v := argsOf(lanes, size, dst.Rows, dst.Cols)
+		v.dst, v.dstPitch = dst.place()
+		v.x, v.xPitch = x.place()
+		affineSiLUAVX512(v.withColumns(x.Cols, a, b))
+	}
+	k.GradSums = func(s1, s2 []float32, x, dy MatrixOf[float32]) {
+		v := argsOf(lanes, size, x.Rows, x.Cols)
+		v.x, v.xPitch = x.place()
+		v.y, v.yPitch = dy.place()
+		v.sum1, v.sum2 = pointer(s1[:x.Cols]), pointer(s2[:x.Cols])
+		gradSumsAVX512(&v)
+	}
+	k.SiLUGradSums = func(du Matrix, s1, s2 []float32, x, dy MatrixOf[float32], a, b []float32) {
+		v := argsOf(lanes, size, x.Rows, x.Cols)
+		v.x, v.xPitch = x.place()
+		v.y, v.yPitch = dy.place()
+		v.sum1, v.sum2 = pointer(s1[:x.Cols]), pointer(s2[:x.Cols])
+		v.withColumns(x.Cols, a, b)
+		if du.Data == nil {
+			siluGradSumsAVX512(&v)
+			return
+		}
+		v.dst, v.dstPitch = du.place()
+		siluGradSumsKeepAVX512(&v)
+	}
+	k.SiLUGradAffine = func(dx, x, dy MatrixOf[float32], a, b, p, q, r []float32, add MatrixOf[float32]) {
+		v := argsOf(lanes, size, dx.Rows, dx.Cols)
+		v.dst, v.dstPitch = dx.place()
+		v.x, v.xPitch = x.place()
+		v.y, v.yPitch = dy.place()
+		v.withColumns(x.Cols, a, b, p, q, r)
+		if add.Data == nil {
+			siluGradAffineAVX512(&v)
+			return
+		}
+		v.add, v.addPitch = add.place()
+		siluGradAffineAddAVX512(&v)
+	}
+	k.GradAffine = func(dx, x, dy MatrixOf[float32], p, q, r []float32, add MatrixOf[float32]) {
+		v := argsOf(lanes, size, dx.Rows, dx.Cols)
+		v.dst, v.dstPitch = dx.place()
+		v.x, v.xPitch = x.place()
+		v.y, v.yPitch = dy.place()
+		v.withColumns(x.Cols, p, q, r)
+		if add.Data == nil {
+			gradAffineAVX512(&v)
+			return
+		}
+		v.add, v.addPitch = add.place()
+		gradAffineAddAVX512(&v)
+	}
+	k.DuAffine = func(dx, x MatrixOf[float32], du Matrix, p, q, r []float32, add MatrixOf[float32]) {
+		v := argsOf(lanes, size, dx.Rows, dx.Cols)
+		v.dst, v.dstPitch = dx.place()
+		v.x, v.xPitch = x.place()
+		v.y, v.yPitch = du.place()
+		v.withColumns(x.Cols, p, q, r)
+		if add.Data == nil {
+			gradAffineAVX512(&v)
+			return
+		}
+		v.add, v.addPitch = add.place()
+		gradAffineAddAVX512(&v)
+	}
+}
+
+// normsAVX512Half sets the kernels of normalisation on uint16.
+func normsAVX512Half(k *Norms[uint16]) {
+	const lanes, size = 16, 2
+	k.ColSum = func(acc []float32, x MatrixOf[uint16]) {
+		v := argsOf(lanes, size, x.Rows, x.Cols)
+		v.x, v.xPitch = x.place()
+		v.sum1 = pointer(acc[:x.Cols])
+		colSumHalfAVX512(&v)
+	}
+	k.ColSumSquares = func(acc, mean []float32, x MatrixOf[uint16]) {
+		v := argsOf(lanes, size, x.Rows, x.Cols)
+		v.x, v.xPitch = x.place()
+		v.sum1 = pointer(acc[:x.Cols])
+		colSumSquaresHalfAVX512(v.withColumns(x.Cols, mean))
+	}
+	k.Affine = func(dst, x MatrixOf[uint16], a, b []float32) {
+		v := argsOf(lanes, size, dst.Rows, dst.Cols)
+		v.dst, v.dstPitch = dst.place()
+		v.x, v.xPitch = x.place()
+		affineHalfAVX512(v.withColumns(x.Cols, a, b))
+	}
+	k.AffineSiLU = func(dst, x MatrixOf[uint16], a, b []float32) {
+		v := argsOf(lanes, size, dst.Rows, dst.Cols)
+		v.dst, v.dstPitch = dst.place()
+		v.x, v.xPitch = x.place()
+		affineSiLUHalfAVX512(v.withColumns(x.Cols, a, b))
+	}
+	k.GradSums = func(s1, s2 []float32, x, dy MatrixOf[uint16]) {
+		v := argsOf(lanes, size, x.Rows, x.Cols)
+		v.x, v.xPitch = x.place()
+		v.y, v.yPitch = dy.place()
+		v.sum1, v.sum2 = pointer(s1[:x.Cols]), pointer(s2[:x.Cols])
+		gradSumsHalfAVX512(&v)
+	}
+	k.SiLUGradSums = func(du Matrix, s1, s2 []float32, x, dy MatrixOf[uint16], a, b []float32) {
+		v := argsOf(lanes, size, x.Rows, x.Cols)
+		v.x, v.xPitch = x.place()
+		v.y, v.yPitch = dy.place()
+		v.sum1, v.sum2 = pointer(s1[:x.Cols]), pointer(s2[:x.Cols])
+		v.withColumns(x.Cols, a, b)
+		if du.Data == nil {
+			siluGradSumsHalfAVX512(&v)
+			return
+		}
+		v.dst, v.dstPitch = du.place()
+		siluGradSumsKeepHalfAVX512(&v)
+	}
+	k.SiLUGradAffine = func(dx, x, dy MatrixOf[uint16], a, b, p, q, r []float32, add MatrixOf[uint16]) {
+		v := argsOf(lanes, size, dx.Rows, dx.Cols)
+		v.dst, v.dstPitch = dx.place()
+		v.x, v.xPitch = x.place()
+		v.y, v.yPitch = dy.place()
+		v.withColumns(x.Cols, a, b, p, q, r)
+		if add.Data == nil {
+			siluGradAffineHalfAVX512(&v)
+			return
+		}
+		v.add, v.addPitch = add.place()
+		siluGradAffineAddHalfAVX512(&v)
+	}
+	k.GradAffine = func(dx, x, dy MatrixOf[uint16], p, q, r []float32, add MatrixOf[uint16]) {
+		v := argsOf(lanes, size, dx.Rows, dx.Cols)
+		v.dst, v.dstPitch = dx.place()
+		v.x, v.xPitch = x.place()
+		v.y, v.yPitch = dy.place()
+		v.withColumns(x.Cols, p, q, r)
+		if add.Data == nil {
+			gradAffineHalfAVX512(&v)
+			return
+		}
+		v.add, v.addPitch = add.place()
+		gradAffineAddHalfAVX512(&v)
+	}
+	k.DuAffine = func(dx, x MatrixOf[uint16], du Matrix, p, q, r []float32, add MatrixOf[uint16]) {
+		v := argsOf(lanes, size, dx.Rows, dx.Cols)
+		v.dst, v.dstPitch = dx.place()
+		v.x, v.xPitch = x.place()
+		v.y, v.yPitch = du.place()
+		v.withColumns(x.Cols, p, q, r)
+		if add.Data == nil {
+			gradAffineHalfKeptAVX512(&v)
+			return
+		}
+		v.add, v.addPitch = add.place()
+		gradAffineAddHalfKeptAVX512(&v)
+	}
+}
+
+// normsAVX512HalfBF16 sets the kernels of normalisation on uint16.
+func normsAVX512HalfBF16(k *Norms[uint16]) {
+	const lanes, size = 16, 2
+	k.ColSum = func(acc []float32, x MatrixOf[uint16]) {
+		v := argsOf(lanes, size, x.Rows, x.Cols)
+		v.x, v.xPitch = x.place()
+		v.sum1 = pointer(acc[:x.Cols])
+		colSumHalfAVX512(&v)
+	}
+	k.ColSumSquares = func(acc, mean []float32, x MatrixOf[uint16]) {
+		v := argsOf(lanes, size, x.Rows, x.Cols)
+		v.x, v.xPitch = x.place()
+		v.sum1 = pointer(acc[:x.Cols])
+		colSumSquaresHalfAVX512(v.withColumns(x.Cols, mean))
+	}
+	k.Affine = func(dst, x MatrixOf[uint16], a, b []float32) {
+		v := argsOf(lanes, size, dst.Rows, dst.Cols)
+		v.dst, v.dstPitch = dst.place()
+		v.x, v.xPitch = x.place()
+		affineHalfAVX512BF16(v.withColumns(x.Cols, a, b))
+	}
+	k.AffineSiLU = func(dst, x MatrixOf[uint16], a, b []float32) {
+		v := argsOf(lanes, size, dst.Rows, dst.Cols)
+		v.dst, v.dstPitch = dst.place()
+		v.x, v.xPitch = x.place()
+		affineSiLUHalfAVX512BF16(v.withColumns(x.Cols, a, b))
+	}
+	k.GradSums = func(s1, s2 []float32, x, dy MatrixOf[uint16]) {
+		v := argsOf(lanes, size, x.Rows, x.Cols)
+		v.x, v.xPitch = x.place()
+		v.y, v.yPitch = dy.place()
+		v.sum1, v.sum2 = pointer(s1[:x.Cols]), pointer(s2[:x.Cols])
+		gradSumsHalfAVX512(&v)
+	}
+	k.SiLUGradSums = func(du Matrix, s1, s2 []float32, x, dy MatrixOf[uint16], a, b []float32) {
+		v := argsOf(lanes, size, x.Rows, x.Cols)
+		v.x, v.xPitch = x.place()
+		v.y, v.yPitch = dy.place()
+		v.sum1, v.sum2 = pointer(s1[:x.Cols]), pointer(s2[:x.Cols])
+		v.withColumns(x.Cols, a, b)
+		if du.Data == nil {
+			siluGradSumsHalfAVX512(&v)
+			return
+		}
+		v.dst, v.dstPitch = du.place()
+		siluGradSumsKeepHalfAVX512(&v)
+	}
+	k.SiLUGradAffine = func(dx, x, dy MatrixOf[uint16], a, b, p, q, r []float32, add MatrixOf[uint16]) {
+		v := argsOf(lanes, size, dx.Rows, dx.Cols)
+		v.dst, v.dstPitch = dx.place()
+		v.x, v.xPitch = x.place()
+		v.y, v.yPitch = dy.place()
+		v.withColumns(x.Cols, a, b, p, q, r)
+		if add.Data == nil {
+			siluGradAffineHalfAVX512BF16(&v)
+			return
+		}
+		v.add, v.addPitch = add.place()
+		siluGradAffineAddHalfAVX512BF16(&v)
+	}
+	k.GradAffine = func(dx, x, dy MatrixOf[uint16], p, q, r []float32, add MatrixOf[uint16]) {
+		v := argsOf(lanes, size, dx.Rows, dx.Cols)
+		v.dst, v.dstPitch = dx.place()
+		v.x, v.xPitch = x.place()
+		v.y, v.yPitch = dy.place()
+		v.withColumns(x.Cols, p, q, r)
+		if add.Data == nil {
+			gradAffineHalfAVX512BF16(&v)
+			return
+		}
+		v.add, v.addPitch = add.place()
+		gradAffineAddHalfAVX512BF16(&v)
+	}
+	k.DuAffine = func(dx, x MatrixOf[uint16], du Matrix, p, q, r []float32, add MatrixOf[uint16]) {
+		v := argsOf(lanes, size, dx.Rows, dx.Cols)
+		v.dst, v.dstPitch = dx.place()
+		v.x, v.xPitch = x.place()
+		v.y, v.yPitch = du.place()
+		v.withColumns(x.Cols, p, q, r)
+		if add.Data == nil {
+			gradAffineHalfKeptAVX512BF16(&v)
+			return
+		}
+		v.add, v.addPitch = add.place()
+		gradAffineAddHalfKeptAVX512BF16(&v)
 	}
 }

@@ -68,23 +68,21 @@ func (f fields[T]) normalised(sums []T, n, c int) (du, dux float64) {
 	return du, rstd * (float64(row[f.channels+c]) - mean*du)
 }
 
-// correction returns q and r of dx = a·du + q·x + r for each group of image n:
-// the mean of the gradient and its mean along x̂ are taken out.
-func (f fields[T]) correction(sums []T, n, pixels int, visit func(group int, q, r float64)) {
+// correction returns q and r of dx = a·du + q·x + r for a group of image n: the
+// mean of the gradient and its mean along x̂ are taken out.
+func (f fields[T]) correction(sums []T, n, group, pixels int) (q, r float64) {
 	per := f.channels / f.groups
 	count := float64(per * pixels)
-	for g := range f.groups {
-		mean, rstd := f.moments(n, g*per)
-		m1, m2 := 0.0, 0.0
-		for c := g * per; c < (g+1)*per; c++ {
-			scale, _ := f.modulation(n, c)
-			du, dux := f.normalised(sums, n, c)
-			m1 += float64(f.gamma[c]) * scale * du / count
-			m2 += float64(f.gamma[c]) * scale * dux / count
-		}
-		q := -rstd * rstd * m2
-		visit(g, q, -rstd*m1-q*mean)
+	mean, rstd := f.moments(n, group*per)
+	m1, m2 := 0.0, 0.0
+	for c := group * per; c < (group+1)*per; c++ {
+		scale, _ := f.modulation(n, c)
+		du, dux := f.normalised(sums, n, c)
+		m1 += float64(f.gamma[c]) * scale * du / count
+		m2 += float64(f.gamma[c]) * scale * dux / count
 	}
+	q = -rstd * rstd * m2
+	return q, -rstd*m1 - q*mean
 }
 
 // parameterGrad writes the gradient of gamma, beta (C) or scaleShift (N,2C).
@@ -170,10 +168,8 @@ func (g inputGrad) referenceInputGrad(in []kernels.Array, dy, sums kernels.Array
 	pixels := in[0].Shape[1] * in[0].Shape[2]
 	per := f.channels / f.groups
 	q, r := make([]float64, in[0].Shape[0]*f.groups), make([]float64, in[0].Shape[0]*f.groups)
-	for n := range in[0].Shape[0] {
-		f.correction(sums.Data, n, pixels, func(group int, qg, rg float64) {
-			q[n*f.groups+group], r[n*f.groups+group] = qg, rg
-		})
+	for i := range q {
+		q[i], r[i] = f.correction(sums.Data, i/f.groups, i%f.groups, pixels)
 	}
 	each(dx, func(i, n, c int) {
 		a, _ := f.line(n, c)

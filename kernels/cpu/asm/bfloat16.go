@@ -317,9 +317,14 @@ func (e *emitter) peakHalf() string {
 
 // half is the file of these kernels.
 func half(s set, declare func(name, signature string)) string {
-	e := &emitter{set: s}
+	e := &emitter{set: s, bf16: true}
 	e.WriteString(mark + "#include \"textflag.h\"\n\n")
 	e.numberTable()
+	for _, k := range normKernels() {
+		if strings.Contains(k.half, "d") {
+			declare(e.vector(k), "a *vectorArgs")
+		}
+	}
 	for vecs := 1; vecs <= s.wide; vecs++ {
 		declare(e.tileHalf(vecs), "t *TileHalf")
 		declare(e.tileTHalf(vecs), "t *TileTHalf")

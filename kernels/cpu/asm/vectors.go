@@ -3,17 +3,21 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 )
 
 // Registers of vector kernels. AX arguments, R9 their table of constants; DI, SI,
 // DX, CX the rows of dst, x, y and add; R8, R10-R12, BX vectors of columns a, b, p,
-// q, r; R13 bytes into the row, R14 where whole vectors end, R15 rows left.
+// q, r; R13 bytes into the row, R14 where whole vectors end, R15 rows left. Where
+// an operand is bfloat16, R13 and R14 count its bytes, and float32 goes on twice as fast.
 const (
 	vecX, vecY = 0, 1
 	temp       = 2 // to 7
 	column     = 8 // to 12: a, b, p, q, r
 	sum1, sum2 = 13, 14
 	maskVec    = 15 // AVX2
+	firstHeld  = 16 // AVX-512: numbers
 )
 
 // Offsets in vectorArgs.
@@ -39,49 +43,21 @@ type vectorKernel struct {
 	columnSums int
 	total      bool
 	store      bool
+	half       string // which of dst, x, y and add are bfloat16: letters of "dxya"
 	body       func(e *body)
 }
 
 // body emits the arithmetic on one vector.
 type body struct {
 	*emitter
+	vectorKernel
 	masked bool
 }
 
-var vectorKernels = []vectorKernel{
+var vectorKernels = append([]vectorKernel{
 	{name: "add", x: true, y: true, store: true, body: func(e *body) { e.op("VADDPS %s, %s, %s", e.y(), e.x(), e.x()) }},
 	{name: "copy", x: true, store: true, body: func(*body) {}},
 	{name: "scale", x: true, store: true, body: func(e *body) { e.op("VMULPS %s, %s, %s", e.constant(0), e.x(), e.x()) }},
-	{name: "colSum", x: true, columnSums: 1, body: func(e *body) { e.op("VADDPS %s, %s, %s", e.x(), e.vec(sum1), e.vec(sum1)) }},
-	{name: "colSumSquares", x: true, columns: 1, columnSums: 1, body: func(e *body) {
-		e.op("VSUBPS %s, %s, %s", e.col(0), e.x(), e.x())
-		e.op("VFMADD231PS %s, %s, %s", e.x(), e.x(), e.vec(sum1))
-	}},
-	{name: "affine", x: true, columns: 2, store: true, body: func(e *body) { e.op("VFMADD213PS %s, %s, %s", e.col(1), e.col(0), e.x()) }},
-	{name: "affineSiLU", x: true, columns: 2, store: true, body: func(e *body) {
-		e.op("VFMADD213PS %s, %s, %s", e.col(1), e.col(0), e.x())
-		e.sigmoid(vecX, temp)
-		e.op("VMULPS %s, %s, %s", e.vec(temp), e.x(), e.x())
-	}},
-	{name: "gradSums", x: true, y: true, columnSums: 2, body: (*body).gradSums},
-	{name: "siluGradSums", x: true, y: true, columns: 2, columnSums: 2, body: func(e *body) {
-		e.siluGrad()
-		e.gradSums()
-	}},
-	{name: "gradAffine", x: true, y: true, columns: 5, store: true, body: (*body).gradAffine},
-	{name: "siluGradAffine", x: true, y: true, columns: 5, store: true, body: func(e *body) {
-		e.siluGrad()
-		e.gradAffine()
-	}},
-	{name: "gradAffineAdd", x: true, y: true, add: true, columns: 5, store: true, body: func(e *body) {
-		e.gradAffine()
-		e.plusAdd()
-	}},
-	{name: "siluGradAffineAdd", x: true, y: true, add: true, columns: 5, store: true, body: func(e *body) {
-		e.siluGrad()
-		e.gradAffine()
-		e.plusAdd()
-	}},
 	{name: "colMax", x: true, columnSums: 1, body: func(e *body) { e.op("VMAXPS %s, %s, %s", e.x(), e.vec(sum1), e.vec(sum1)) }},
 	{name: "expColumns", x: true, columns: 1, store: true, body: (*body).shiftedExp},
 	{name: "expRows", x: true, scalars: 2, store: true, body: func(e *body) {
@@ -106,12 +82,29 @@ var vectorKernels = []vectorKernel{
 		e.op("VFMADD231PS %s, %s, %s", e.vec(temp+2), e.vec(temp+1), e.vec(temp))
 		e.store(temp, "(R8)(R13*1)")
 	}},
-}
+}, normKernels()...)
 
 func (e *body) x() string             { return e.vec(vecX) }
 func (e *body) y() string             { return e.vec(vecY) }
 func (e *body) col(i int) string      { return e.vec(column + i) }
 func (e *body) constant(i int) string { return fmt.Sprintf("%d(R9)", 64*i) }
+
+// of is the memory of a row of float32 that begins at a register.
+func (e *body) of(reg string) string {
+	if e.half != "" {
+		return "(" + reg + ")(R13*2)"
+	}
+	return "(" + reg + ")(R13*1)"
+}
+
+// operand loads a vector of an operand, named as in vectorKernel.half, into a register.
+func (e *body) operand(name, reg string, to int) {
+	if strings.Contains(e.half, name) {
+		e.loadHalf("("+reg+")(R13*1)", to)
+	} else {
+		e.load(e.of(reg), to)
+	}
+}
 
 // load and store move a vector, or as much of it as the row still has.
 func (e *body) load(from string, to int) {
@@ -136,46 +129,17 @@ func (e *body) store(from int, to string) {
 	}
 }
 
-// siluGrad turns y from dy into du = dy·σ(u)·(1 + u·(1−σ(u))), u = a·x + b.
-func (e *body) siluGrad() {
-	u, s, t := temp+4, temp, temp+1
-	e.op("VMOVUPS %s, %s", e.x(), e.vec(u))
-	e.op("VFMADD213PS %s, %s, %s", e.col(1), e.col(0), e.vec(u))
-	e.sigmoid(u, s)
-	e.op("VMOVUPS %s, %s", e.number(1), e.vec(t))
-	e.op("VSUBPS %s, %s, %s", e.vec(s), e.vec(t), e.vec(t))
-	e.op("VFMADD213PS %s, %s, %s", e.number(1), e.vec(u), e.vec(t))
-	e.op("VMULPS %s, %s, %s", e.vec(s), e.vec(t), e.vec(t))
-	e.op("VMULPS %s, %s, %s", e.vec(t), e.y(), e.y())
-}
-
 // shiftedExp makes x = exp(scale·x − shift).
 func (e *body) shiftedExp() {
 	e.op("VMOVUPS %s, %s", e.constant(0), e.vec(temp))
 	e.op("VFMSUB213PS %s, %s, %s", e.col(0), e.vec(temp), e.x())
-	e.exp(vecX, temp)
+	e.exp(vecX, temp, false)
 }
 
 // softmaxGrad makes x = p·(dp − dot) of x = p and y = dp.
 func (e *body) softmaxGrad() {
 	e.op("VSUBPS %s, %s, %s", e.col(0), e.y(), e.y())
 	e.op("VMULPS %s, %s, %s", e.y(), e.x(), e.x())
-}
-
-func (e *body) gradSums() {
-	e.op("VADDPS %s, %s, %s", e.y(), e.vec(sum1), e.vec(sum1))
-	e.op("VFMADD231PS %s, %s, %s", e.x(), e.y(), e.vec(sum2))
-}
-
-// gradAffine makes x = p·du + q·x + r.
-func (e *body) gradAffine() {
-	e.op("VFMADD213PS %s, %s, %s", e.col(4), e.col(3), e.x())
-	e.op("VFMADD231PS %s, %s, %s", e.y(), e.col(2), e.x())
-}
-
-func (e *body) plusAdd() {
-	e.load("(CX)(R13*1)", temp)
-	e.op("VADDPS %s, %s, %s", e.vec(temp), e.x(), e.x())
 }
 
 // adamW: dst is p, x is g, y is m, add is v; constants are those of adamWConstants.
@@ -203,30 +167,47 @@ func (e *body) adamW() {
 	e.op("VSUBPS %s, %s, %s", e.vec(g), e.vec(p), e.x())
 }
 
-// Numbers that kernels need as whole vectors, in a table of the file.
-var numbers = []float64{
-	1, 1.44269504088896341, 0.693359375, -2.12194440e-4,
-	1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
-	89, -105, 0, .5,
-}
-
-// number is the memory operand of one of them.
-func (e *emitter) number(x float64) string {
-	for i, n := range numbers {
-		if n == x {
-			return fmt.Sprintf("numbers%s<>+%d(SB)", e.name, 64*i)
-		}
+// Numbers that kernels need as whole vectors, in a table of the file, with
+// integers behind them.
+var (
+	numbers = []float64{
+		1, 1.44269504088896341, -1.44269504088896341, 0.693359375, -2.12194440e-4,
+		1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
+		89, -105, -89, 105, .5,
 	}
-	panic(fmt.Sprint("no number ", x))
+	integers = []uint32{127, 1, 0x7fff, 0x40}
+)
+
+// number is one of them: where it lies in memory or, in a vector kernel of
+// AVX-512, a register that holds it for the whole run.
+func (e *emitter) number(x float64) string { return e.entry(slices.Index(numbers, x)) }
+
+func (e *emitter) integer(n uint32) string { return e.entry(len(numbers) + slices.Index(integers, n)) }
+
+func (e *emitter) entry(i int) string {
+	if e.held == nil {
+		return fmt.Sprintf("numbers%s<>+%d(SB)", e.name, 64*i)
+	}
+	if !slices.Contains(*e.held, i) {
+		*e.held = append(*e.held, i)
+	}
+	return e.vec(firstHeld + slices.Index(*e.held, i))
 }
 
-// numberTable emits the numbers and the integer 127.
+// register is a number in a register: its own, or the one given.
+func (e *body) register(x float64, spare int) string {
+	if e.held != nil {
+		return e.number(x)
+	}
+	e.op("VMOVUPS %s, %s", e.number(x), e.vec(spare))
+	return e.vec(spare)
+}
+
 func (e *emitter) numberTable() {
-	words := make([]uint32, 0, len(numbers)+1)
-	for _, n := range numbers {
-		words = append(words, math.Float32bits(float32(n)))
+	words := slices.Clone(integers)
+	for i, n := range numbers {
+		words = slices.Insert(words, i, math.Float32bits(float32(n)))
 	}
-	words = append(words, 127)
 	for i, w := range words {
 		for lane := range 16 {
 			fmt.Fprintf(e, "DATA numbers%s<>+%d(SB)/4, $0x%08x\n", e.name, 64*i+4*lane, w)
@@ -235,32 +216,44 @@ func (e *emitter) numberTable() {
 	fmt.Fprintf(e, "GLOBL numbers%s<>(SB), RODATA|NOPTR, $%d\n", e.name, 64*len(words))
 }
 
-// exp replaces vector v by its exponential: Cephes' expf, a polynomial on
-// [−ln2/2, ln2/2] and two scalings, so that results may overflow or go to zero.
-// It uses three vectors from t on.
-func (e *body) exp(v, t int) {
+// exp replaces vector v by its exponential, or by that of −v: Cephes' expf, a
+// polynomial on [−ln2/2, ln2/2] and scaling, so that results may overflow or go
+// to zero. It uses three vectors from t on.
+func (e *body) exp(v, t int, negative bool) {
 	x, n, p, k := e.vec(v), e.vec(t), e.vec(t+1), e.vec(t+2)
-	e.op("VMOVUPS %s, %s", e.number(89), p)
-	e.op("VMINPS %s, %s, %s", x, p, x) // a NaN stays
-	e.op("VMOVUPS %s, %s", e.number(-105), p)
-	e.op("VMAXPS %s, %s, %s", x, p, x)
-	e.op("VMULPS %s, %s, %s", e.number(1.44269504088896341), x, k)
-	e.op("VCVTPS2DQ %s, %s", k, n)
-	e.op("VCVTDQ2PS %s, %s", n, k)
-	e.op("VFNMADD231PS %s, %s, %s", e.number(0.693359375), k, x)
+	most, least, log2e, reduce := 89.0, -105.0, 1.44269504088896341, "VFNMADD231PS"
+	if negative {
+		most, least, log2e, reduce = 105, -89, -log2e, "VFNMSUB231PS"
+	}
+	e.op("VMINPS %s, %s, %s", x, e.register(most, t+1), x) // a NaN stays
+	e.op("VMAXPS %s, %s, %s", x, e.register(least, t+1), x)
+	e.op("VMULPS %s, %s, %s", e.number(log2e), x, k)
+	if e.reg == "Z" {
+		e.op("VRNDSCALEPS $8, %s, %s", k, k)
+	} else {
+		e.op("VCVTPS2DQ %s, %s", k, n)
+		e.op("VCVTDQ2PS %s, %s", n, k)
+	}
+	e.op("%s %s, %s, %s", reduce, e.number(0.693359375), k, x)
 	e.op("VFNMADD231PS %s, %s, %s", e.number(-2.12194440e-4), k, x)
 	e.op("VMOVUPS %s, %s", e.number(1.9875691500e-4), p)
 	for _, c := range []float64{1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1} {
 		e.op("VFMADD213PS %s, %s, %s", e.number(c), x, p)
 	}
+	if e.reg == "Z" {
+		e.op("VMULPS %s, %s, %s", x, x, n)
+		e.op("VFMADD213PS %s, %s, %s", x, n, p)
+		e.op("VADDPS %s, %s, %s", e.number(1), p, p)
+		e.op("VSCALEFPS %s, %s, %s", k, p, x)
+		return
+	}
 	e.op("VMULPS %s, %s, %s", x, x, k)
 	e.op("VFMADD213PS %s, %s, %s", x, k, p)
 	e.op("VADDPS %s, %s, %s", e.number(1), p, p)
-	bias := fmt.Sprintf("numbers%s<>+%d(SB)", e.name, 64*len(numbers))
 	e.op("VPSRAD $1, %s, %s", n, k)
 	e.op("VPSUBD %s, %s, %s", k, n, n)
-	for _, half := range []string{k, n} {
-		e.op("VPADDD %s, %s, %s", bias, half, half)
+	for _, half := range []string{k, n} { // 2ⁿ in two factors that are numbers
+		e.op("VPADDD %s, %s, %s", e.integer(127), half, half)
 		e.op("VPSLLD $23, %s, %s", half, half)
 		e.op("VMULPS %s, %s, %s", half, p, p)
 	}
@@ -269,17 +262,24 @@ func (e *body) exp(v, t int) {
 
 // sigmoid writes 1/(1+exp(−u)) of vector u to vector s, and uses three vectors behind s.
 func (e *body) sigmoid(u, s int) {
-	e.op("VMOVUPS %s, %s", e.number(0), e.vec(s))
-	e.op("VSUBPS %s, %s, %s", e.vec(u), e.vec(s), e.vec(s))
-	e.exp(s, s+1)
+	e.op("VMOVUPS %s, %s", e.vec(u), e.vec(s))
+	e.exp(s, s+1, true)
 	e.op("VADDPS %s, %s, %s", e.number(1), e.vec(s), e.vec(s))
-	e.op("VMOVUPS %s, %s", e.number(1), e.vec(s+1))
-	e.op("VDIVPS %s, %s, %s", e.vec(s), e.vec(s+1), e.vec(s))
+	e.op("VDIVPS %s, %s, %s", e.vec(s), e.register(1, s+1), e.vec(s))
 }
 
 // vector emits a kernel and returns its name.
 func (e *emitter) vector(k vectorKernel) string {
 	name := k.name + e.name
+	if e.bf16 {
+		name += "BF16"
+	}
+	if e.reg == "Z" { // what numbers it needs is known once it is written
+		e.held = &[]int{}
+		defer func() { e.held = nil }()
+		dry := &emitter{set: e.set, bf16: e.bf16, held: e.held}
+		dry.over(k)
+	}
 	e.function(name, "a *vectorArgs", 8)
 	e.op("MOVQ a+0(FP), AX")
 	e.op("MOVQ %d(AX), R9", argConstants)
@@ -294,13 +294,31 @@ func (e *emitter) vector(k vectorKernel) string {
 		e.op("MOVQ %d(AX), R13", argMask)
 		e.op("VMOVUPS 64(R13), %s", e.vec(maskVec))
 	}
-	switch {
-	case k.columnSums > 0:
+	if held := e.held; held != nil {
+		e.held = nil
+		for i, n := range *held {
+			e.op("VMOVUPS %s, %s", e.entry(n), e.vec(firstHeld+i))
+		}
+		e.held = held
+	}
+	e.over(k)
+	return name
+}
+
+func (e *emitter) over(k vectorKernel) {
+	if k.columnSums > 0 {
 		e.overColumns(k)
-	default:
+	} else {
 		e.overRows(k)
 	}
-	return name
+}
+
+// stride is the bytes of an element by which R13 goes on.
+func (k vectorKernel) stride() int {
+	if k.half != "" {
+		return 2
+	}
+	return 4
 }
 
 // operand is a row pointer and how it moves on.
@@ -338,22 +356,26 @@ func (e *emitter) nextRow(k vectorKernel) {
 	}
 }
 
-func (b *body) loadColumns(k vectorKernel) {
-	for i := range k.columns {
-		b.load(fmt.Sprintf("(%s)(R13*1)", columnRegs[i]), column+i)
+func (e *body) loadColumns() {
+	for i := range e.columns {
+		e.load(e.of(columnRegs[i]), column+i)
 	}
 }
 
-func (b *body) vectorStep(k vectorKernel) {
-	if k.x {
-		b.load("(SI)(R13*1)", vecX)
+func (e *body) vectorStep() {
+	if e.vectorKernel.x {
+		e.operand("x", "SI", vecX)
 	}
-	if k.y {
-		b.load("(DX)(R13*1)", vecY)
+	if e.vectorKernel.y {
+		e.operand("y", "DX", vecY)
 	}
-	k.body(b)
-	if k.store {
-		b.store(vecX, "(DI)(R13*1)")
+	e.vectorKernel.body(e)
+	switch {
+	case !e.vectorKernel.store:
+	case strings.Contains(e.half, "d"):
+		e.storeHalf(vecX, "(DI)(R13*1)")
+	default:
+		e.store(vecX, e.of("DI"))
 	}
 }
 
@@ -376,18 +398,18 @@ func (e *emitter) overRows(k vectorKernel) {
 	e.op("JGE tail")
 	e.op("PCALIGN $32")
 	e.label("full")
-	b := &body{emitter: e}
-	b.loadColumns(k)
-	b.vectorStep(k)
-	e.op("ADDQ $%d, R13", 4*e.lanes)
+	b := &body{emitter: e, vectorKernel: k}
+	b.loadColumns()
+	b.vectorStep()
+	e.op("ADDQ $%d, R13", k.stride()*e.lanes)
 	e.op("CMPQ R13, R14")
 	e.op("JLT full")
 	e.label("tail")
 	e.op("CMPQ %d(AX), $0", argTail)
 	e.op("JE next")
-	b = &body{emitter: e, masked: true}
-	b.loadColumns(k)
-	b.vectorStep(k)
+	b = &body{emitter: e, vectorKernel: k, masked: true}
+	b.loadColumns()
+	b.vectorStep()
 	e.label("next")
 	e.nextRow(k)
 	e.op("DECQ R15")
@@ -406,31 +428,31 @@ func (e *emitter) overColumns(k vectorKernel) {
 	e.op("CMPQ R13, R14")
 	e.op("JGE tail")
 	part := func(masked bool, label string) {
-		b := &body{emitter: e, masked: masked}
+		b := &body{emitter: e, vectorKernel: k, masked: masked}
 		sums := []int{sum1, sum2}[:k.columnSums]
 		e.op("MOVQ %d(AX), R15", argRows)
 		e.op("TESTQ R15, R15")
 		e.op("JZ end")
 		e.loadPointers(k)
-		b.loadColumns(k)
+		b.loadColumns()
 		for i, s := range sums {
 			e.op("MOVQ %d(AX), %s", argSum1+8*i, columnRegs[4])
-			b.load(fmt.Sprintf("(%s)(R13*1)", columnRegs[4]), s)
+			b.load(b.of(columnRegs[4]), s)
 		}
 		e.op("PCALIGN $32")
 		e.label(label)
-		b.vectorStep(k)
+		b.vectorStep()
 		e.nextRow(k)
 		e.op("DECQ R15")
 		e.op("JNZ " + label)
 		for i, s := range sums {
 			e.op("MOVQ %d(AX), %s", argSum1+8*i, columnRegs[4])
-			b.store(s, fmt.Sprintf("(%s)(R13*1)", columnRegs[4]))
+			b.store(s, b.of(columnRegs[4]))
 		}
 	}
 	e.label("column")
 	part(false, "rowFull")
-	e.op("ADDQ $%d, R13", 4*e.lanes)
+	e.op("ADDQ $%d, R13", k.stride()*e.lanes)
 	e.op("CMPQ R13, R14")
 	e.op("JLT column")
 	e.label("tail")
