@@ -128,7 +128,10 @@ struct Image {
       group.read(z, k.z);
       group.read(y, k.y);
 #pragma unroll
-      for (int j = 0; j < 4; j++) y[j] = estimate(s, z[j], y[j]);
+      for (int j = 0; j < 4; j++) {
+        const float x = estimate(s, z[j], y[j]);
+        y[j] = x < -1 ? -1 : x > 1 ? 1 : x;
+      }
       group.write(m, y);
     });
   }

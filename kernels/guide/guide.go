@@ -9,7 +9,8 @@
 //
 // and y changed so that it says x̂. Deviations and percentiles are those of one
 // image: a sample does not depend on the batch it is made in. x̂ may be kept, for
-// networks that are given their last one.
+// networks that are given their last one: clipped to ±1 in any case, as package
+// estimate has it.
 package guide
 
 import (
@@ -35,7 +36,7 @@ type Step struct {
 type Operands struct {
 	Z, Y          cpu.Matrix
 	Unconditional cpu.Matrix    // the second output, u; Data is nil without
-	Estimates     [2]cpu.Matrix // receive x̂; Data is nil where there is none
+	Estimates     [2]cpu.Matrix // receive x̂, clipped; Data is nil where there is none
 }
 
 // Kernel is the guidance of a batch.
@@ -171,11 +172,12 @@ func (r rows) clip(s *Step, o *Operands, limit float32) {
 	}
 }
 
+// estimate keeps x̂ within the range of pixels.
 func (r rows) estimate(s *Step, o *Operands, to cpu.Matrix) {
 	for i := r.from; i < r.to; i++ {
 		x, y, z := to.Row(i), o.Y.Row(i), o.Z.Row(i)
 		for j := range x {
-			x[j] = s.x(z[j], y[j])
+			x[j] = min(max(s.x(z[j], y[j]), -1), 1)
 		}
 	}
 }

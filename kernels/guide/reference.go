@@ -6,7 +6,8 @@ import (
 )
 
 // Reference is what the kernel computes, in float64, on dense arrays: y is
-// updated in place, x̂ returned. unconditional is nil without a second output.
+// updated in place, x̂ returned, clipped to ±1. unconditional is nil without a
+// second output.
 func (k Kernel) Reference(s Step, z, y, unconditional []float64) (estimate []float64) {
 	n := k.Values()
 	for image := range k.Images {
@@ -38,7 +39,9 @@ func (k Kernel) Reference(s Step, z, y, unconditional []float64) (estimate []flo
 				x[i] = to
 			}
 		}
-		estimate = append(estimate, x...)
+		for _, x := range x {
+			estimate = append(estimate, math.Min(math.Max(x, -1), 1))
+		}
 	}
 	return estimate
 }

@@ -141,8 +141,16 @@ func (PerImageOp) CPU(l kernels.Launch) func(*cpu.Pool) {
 
 // Affine returns scale·x + shift, with constant scale and shift.
 func Affine(x *gorgonia.Node, scale, shift float64) *gorgonia.Node {
-	return kernels.Apply(affine{signature(fmt.Sprintf("affine %g %g", scale, shift), x.Dims()), scale, shift}, x)
+	return kernels.Apply(newAffine(x.Dims(), scale, shift), x)
 }
+
+func newAffine(rank int, scale, shift float64) affine {
+	return affine{signature(fmt.Sprintf("affine %g %g", scale, shift), rank), scale, shift}
+}
+
+// NewZero returns the kernel that makes a tensor of a rank 0, for plans. Its input,
+// of the same shape, holds finite numbers.
+func NewZero(rank int) kernels.Kernel { return newAffine(rank, 0, 0) }
 
 type affine struct {
 	sameShape
