@@ -13,7 +13,7 @@ import (
 // own names. Where diffusers allows null, the zero value means it.
 type Config struct {
 	SampleSize           []int    // height and width, or one number for both; no effect on weights
-	InChannels           int      //
+	InChannels           int      // twice OutChannels where the network conditions on its own estimate
 	OutChannels          int      //
 	CenterInputSample    bool     // the network sees 2x − 1
 	TimeEmbeddingType    string   // "positional" or "learned"
@@ -51,6 +51,12 @@ type Number struct {
 	Value float64
 	Whole bool
 }
+
+// selfConditioning is the key of a network that conditions on its own estimate of
+// the image: true, or not there. diffusers takes no notice of keys that begin with
+// an underscore, and keeps them. That in_channels is twice out_channels would not
+// do: so it is for super-resolution, too, which is given a picture there.
+const selfConditioning = "_self_conditioning"
 
 const diffusersVersion = "0.42.1" // the one the tests compare with
 
@@ -324,7 +330,38 @@ func (c Config) clone() Config {
 func (c Config) WithChannels(n int) Config {
 	c = c.clone()
 	c.InChannels, c.OutChannels = n, n
+	if c.SelfConditioned() {
+		c.InChannels = 2 * n
+	}
 	return c
+}
+
+// WithSelfConditioning returns the configuration for images of as many channels
+// as before, whose network conditions on its own estimate or does not.
+func (c Config) WithSelfConditioning(on bool) Config {
+	c = c.clone()
+	if c.Meta == nil {
+		c.Meta = map[string]any{}
+	}
+	delete(c.Meta, selfConditioning)
+	if on {
+		c.Meta[selfConditioning] = true
+	}
+	return c.WithChannels(c.OutChannels)
+}
+
+// SelfConditioned says whether the network conditions on its own estimate of the
+// image: its input is the noisy image and, in as many channels behind it, x̂, or 0
+// where there is none yet.
+func (c Config) SelfConditioned() bool { return c.Meta[selfConditioning] == true }
+
+// CheckImages says why the network does not make images out of noisy ones alone.
+func (c Config) CheckImages() error {
+	if c.InChannels != c.WithChannels(c.OutChannels).InChannels {
+		return refuse("in_channels", "is %d and out_channels %d; want equal numbers, or twice as many in and %q: true",
+			c.InChannels, c.OutChannels, selfConditioning)
+	}
+	return nil
 }
 
 // WithClasses returns the configuration with a table of k classes; k counts

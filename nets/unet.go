@@ -25,8 +25,9 @@ type BuildOptions struct {
 	Height, Width int          // 0: as the configuration's sample_size
 	Dtype         tensor.Dtype // Float32 if it is the zero value
 
-	// Beside is a network whose graph, inputs and batch this one shares; its
-	// parameters are others, and Prefix begins the names of their nodes.
+	// Beside is a network whose graph, inputs and batch this one shares, as far as
+	// it has them; its parameters are others, and Prefix begins the names of their
+	// nodes.
 	Beside *Graph
 	Prefix string
 }
@@ -34,8 +35,11 @@ type BuildOptions struct {
 // Graph is a network without values.
 type Graph struct {
 	G      *gorgonia.ExprGraph
-	Sample *gorgonia.Node // (N,H,W,in_channels)
-	Time   *gorgonia.Node // (N), the network's own time: 0 to 1000, any float
+	Sample *gorgonia.Node // (N,H,W,in_channels), or half of them beside an Estimate
+	// Estimate is x̂ of a network that conditions on it, of the shape of Sample,
+	// behind which it stands in the network's input; else nil.
+	Estimate *gorgonia.Node
+	Time     *gorgonia.Node // (N), the network's own time: 0 to 1000, any float
 	// Class is nil for an unconditional network, else (N): rows of the class
 	// table, or times under class_embed_type timestep; (N,T) under identity.
 	Class  *gorgonia.Node
@@ -45,6 +49,18 @@ type Graph struct {
 	// Blocks are what residual and attention blocks begin with, and Output: the
 	// whole network follows from them, block by block.
 	Blocks []*gorgonia.Node
+
+	config Config
+	time   *gorgonia.Node // see builder
+}
+
+// Given returns the network once more, with the same inputs and parameters but for
+// its estimate, which is this.
+func (g *Graph) Given(estimate *gorgonia.Node) *Graph {
+	again := *g
+	again.Estimate = estimate
+	again.forward()
+	return &again
 }
 
 // Build makes the graph of a configuration.
@@ -90,30 +106,59 @@ func (o BuildOptions) complete(c Config) (BuildOptions, error) {
 }
 
 func build(c Config, o BuildOptions) *Graph {
-	b := builder{config: c, params: map[string]*gorgonia.Node{}}
-	out := inputs(c, o)
-	g := out.G
-	for _, p := range out.Params {
-		n := gorgonia.NewTensor(g, o.Dtype, len(p.Shape), gorgonia.WithShape(p.Shape...), gorgonia.WithName(o.Prefix+p.Name))
-		b.params[p.Name] = n
-		out.Nodes = append(out.Nodes, n)
+	g := inputs(c, o)
+	for _, p := range g.Params {
+		g.Nodes = append(g.Nodes, gorgonia.NewTensor(g.G, o.Dtype, len(p.Shape), gorgonia.WithShape(p.Shape...), gorgonia.WithName(o.Prefix+p.Name)))
 	}
-	out.Output = b.forward(out.Sample, out.Time, out.Class)
-	out.Blocks = append(b.blocks, out.Output)
-	return out
+	g.forward()
+	return g
+}
+
+// forward builds the network's layers between its inputs and its output.
+func (g *Graph) forward() {
+	b := builder{config: g.config, params: map[string]*gorgonia.Node{}, time: g.time}
+	for i, p := range g.Params {
+		b.params[p.Name] = g.Nodes[i]
+	}
+	sample := g.Sample
+	if g.Estimate != nil {
+		sample = concat.Channels(sample, g.Estimate)
+	}
+	if b.time == nil {
+		b.time = b.embedding(g.Time, g.Class)
+	}
+	g.time = b.time
+	g.Output = b.forward(sample)
+	g.Blocks = append(b.blocks, g.Output)
 }
 
 // inputs are the network's own, or those of the one beside it.
 func inputs(c Config, o BuildOptions) *Graph {
+	channels := c.InChannels
+	if c.SelfConditioned() {
+		channels = c.OutChannels
+	}
+	images := func(g *gorgonia.ExprGraph, name string) *gorgonia.Node {
+		return gorgonia.NewTensor(g, o.Dtype, 4, gorgonia.WithShape(o.Batch, o.Height, o.Width, channels), gorgonia.WithName(name))
+	}
 	if b := o.Beside; b != nil {
-		return &Graph{G: b.G, Sample: b.Sample, Time: b.Time, Class: b.Class, Params: c.Params()}
+		out := &Graph{G: b.G, Sample: b.Sample, Time: b.Time, Class: b.Class, Params: c.Params(), config: c}
+		if c.SelfConditioned() {
+			if out.Estimate = b.Estimate; out.Estimate == nil {
+				out.Estimate = images(b.G, "estimate")
+			}
+		}
+		return out
 	}
 	g := gorgonia.NewGraph()
 	out := &Graph{
 		G:      g,
-		Sample: gorgonia.NewTensor(g, o.Dtype, 4, gorgonia.WithShape(o.Batch, o.Height, o.Width, c.InChannels), gorgonia.WithName("sample")),
+		Sample: images(g, "sample"),
 		Time:   gorgonia.NewVector(g, o.Dtype, gorgonia.WithShape(o.Batch), gorgonia.WithName("timestep")),
-		Params: c.Params(),
+		Params: c.Params(), config: c,
+	}
+	if c.SelfConditioned() {
+		out.Estimate = images(g, "estimate")
 	}
 	switch {
 	case c.ClassEmbedType == "identity":
@@ -132,17 +177,19 @@ type builder struct {
 	blocks []*gorgonia.Node
 }
 
-func (b *builder) forward(sample, time, class *gorgonia.Node) *gorgonia.Node {
-	c := b.config
-	if c.CenterInputSample {
-		sample = pointwise.Affine(sample, 2, -1)
-	}
+func (b *builder) embedding(time, class *gorgonia.Node) *gorgonia.Node {
 	embedding := b.mlp("time_embedding", b.timeProjection(time))
 	if class != nil {
 		embedding = pointwise.Add(embedding, b.classEmbedding(class))
 	}
-	b.time = pointwise.SiLU(embedding)
+	return pointwise.SiLU(embedding)
+}
 
+func (b *builder) forward(sample *gorgonia.Node) *gorgonia.Node {
+	c := b.config
+	if c.CenterInputSample {
+		sample = pointwise.Affine(sample, 2, -1)
+	}
 	x := b.block(b.conv("conv_in", sample, conv.Same(3)))
 	skips := []*gorgonia.Node{x}
 	for _, l := range c.downLevels() {

@@ -37,7 +37,12 @@ func (c Config) checkNumbers() error {
 			return refuse("sample_size", "is %v, want positive numbers", c.SampleSize)
 		}
 	}
+	if v, ok := c.Meta[selfConditioning]; ok && v != true && v != false {
+		return refuse(selfConditioning, "is %s, want true or false", show(v))
+	}
 	switch {
+	case c.SelfConditioned() && c.InChannels != 2*c.OutChannels:
+		return refuse("in_channels", "is %d; a network that conditions on its own estimate takes twice its out_channels, %d", c.InChannels, 2*c.OutChannels)
 	case c.Dropout.Value != 0:
 		return refuse("dropout", "is %g, only 0 is supported for now", c.Dropout.Value)
 	case !(c.NormEps.Value > 0) || math.IsInf(c.NormEps.Value, 0):

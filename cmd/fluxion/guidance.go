@@ -66,7 +66,7 @@ func (o *guidanceFlags) parse() (generate.Guidance, error) {
 }
 
 // readGuide reads the second model, which must speak of the same images in the
-// same terms as the first.
+// same terms as the first. Either may condition on the last estimate, or not.
 func (o *guidanceFlags) readGuide(m *train.Model, average bool) (*train.Model, error) {
 	if o.guide == "" {
 		return nil, nil
@@ -76,9 +76,12 @@ func (o *guidanceFlags) readGuide(m *train.Model, average bool) (*train.Model, e
 		return nil, modelError{o.guide, err}
 	}
 	a, b := m.Config, second.Config
-	if !slices.Equal(a.SampleSize, b.SampleSize) || a.InChannels != b.InChannels || a.NumClassEmbeds != b.NumClassEmbeds || a.ClassEmbedType != b.ClassEmbedType {
+	if !slices.Equal(a.SampleSize, b.SampleSize) || a.OutChannels != b.OutChannels || a.NumClassEmbeds != b.NumClassEmbeds || a.ClassEmbedType != b.ClassEmbedType {
 		return nil, modelError{o.guide, fmt.Errorf("its images of %v pixels, %d channels and %d classes are not the model's, of %v, %d and %d; want a weaker model of the same data",
-			b.SampleSize, b.InChannels, b.NumClassEmbeds, a.SampleSize, a.InChannels, a.NumClassEmbeds)}
+			b.SampleSize, b.OutChannels, b.NumClassEmbeds, a.SampleSize, a.OutChannels, a.NumClassEmbeds)}
+	}
+	if err := b.CheckImages(); err != nil {
+		return nil, modelError{o.guide, err}
 	}
 	own, err := scheduler.Of(m.Process)
 	if err != nil {

@@ -27,6 +27,7 @@ type inspectOptions struct {
 	without       []string
 	recompute     string
 	train, sample bool
+	selfCondition bool
 	plan, json    bool
 }
 
@@ -51,6 +52,7 @@ func newInspect() *cobra.Command {
 	f.BoolVar(&o.sample, "sample", false, "a sampling step instead of a training step")
 	f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
 	f.StringSliceVar(&o.without, "without", nil, withoutHelp)
+	f.BoolVar(&o.selfCondition, "self-conditioning", false, "the preset as train --self-conditioning makes it; a model says so itself")
 	f.BoolVar(&o.plan, "plan", false, "print the plan, one launch a line")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	return c
@@ -76,6 +78,8 @@ type inspection struct {
 	Operators    []operatorRow    `json:"operators"`
 	Plan         []string         `json:"plan,omitempty"` // with --plan: one launch a line
 
+	SelfConditioning bool `json:"self_conditioning"` // the network is given its own estimate of the image
+
 	kept kernels.Cost // without recomputation
 }
 
@@ -98,6 +102,9 @@ func (o *inspectOptions) run(out io.Writer) error {
 	}
 	if err := plan.CheckRecomputation(o.recompute); err != nil {
 		return usagef("--recompute: %w", err)
+	}
+	if o.selfCondition && o.model != "" {
+		return usagef("--self-conditioning is of a --preset; a model says itself whether it conditions on its own estimate")
 	}
 	target, err := device.Target(o.device, o.threads)
 	if err != nil {
@@ -138,7 +145,7 @@ func (o *inspectOptions) run(out io.Writer) error {
 		return err
 	}
 	r := inspection{
-		Network: name, Step: workName(!o.sample), Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), Launches: len(p.Launches),
+		Network: name, Step: workName(!o.sample), Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), SelfConditioning: config.SelfConditioned(), Launches: len(p.Launches),
 		FLOPs: cost.FLOPs, FLOPPerImage: float64(cost.FLOPs) / float64(o.batch), Bytes: cost.Bytes,
 		PlannedBytes: plan.Bytes(sizes), Regions: map[string]int64{}, Memory: memory, Operators: operators(p),
 	}
@@ -171,6 +178,9 @@ func (o *inspectOptions) network() (nets.Config, string, error) {
 		c, err := nets.Preset(o.preset)
 		if err != nil {
 			return c, "", usageError{err}
+		}
+		if o.selfCondition {
+			c = c.WithSelfConditioning(true)
 		}
 		return c, o.preset, nil
 	}
@@ -223,6 +233,13 @@ func (r inspection) print(out io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %s step, batch %d of %d×%d pixels, %s on %s\n", r.Network, r.Step, r.Batch, r.Size, r.Size, r.Precision, r.Target)
 	fmt.Fprintf(&b, "parameters  %s in %d tensors\n", thousands(int64(r.Parameters)), r.Tensors)
+	if r.SelfConditioning {
+		b.WriteString("network     conditions on its own estimate of the image")
+		if r.Step == "train" {
+			b.WriteString(", which a pass without gradient makes")
+		}
+		b.WriteString("\n")
+	}
 	fmt.Fprintf(&b, "arithmetic  %.2f GFLOP, %.2f an image, in %d launches\n", float64(r.FLOPs)/1e9, r.FLOPPerImage/1e9, r.Launches)
 	fmt.Fprintf(&b, "traffic     %s at least\n", size(r.Bytes))
 	fmt.Fprintf(&b, "memory      %s at most:", size(r.PlannedBytes))

@@ -47,7 +47,13 @@ images is written beside the folder, as OUT-grid.png.
 
 A network samples along the schedule it was trained on or any other (--schedule),
 on any grid, by any sampler; fluxion trace --list says what there is. Options of
-samplers that the chosen one does not take are refused.`,
+samplers that the chosen one does not take are refused.
+
+A model trained with --self-conditioning is given its last estimate of the clean
+image: none at an image's first call, then that of the last call, whatever the
+sampler calls the network for; guided and limited, and the same with and without
+the class and to --guide; none all along under rk45, whose steps need outputs
+that depend on the state alone.`,
 		Example: `  fluxion sample --model runs/glyphs-tiny --out out --count 64
   fluxion sample --model runs/glyphs-tiny --out sevens --seeds 0-9,42 --class 7 --guidance 2
   fluxion sample --model runs/glyphs-tiny --out strong --count 64 --guidance 4 --guidance-interval 0.3,5 --guidance-rescale 0.7
@@ -268,7 +274,10 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, j job, seeds []
 	if height == 0 {
 		return modelError{o.model, errors.New("its config.json has no sample_size")}
 	}
-	channels := m.Config.InChannels
+	if err := m.Config.CheckImages(); err != nil {
+		return modelError{o.model, err}
+	}
+	channels := m.Config.OutChannels
 	picture, err := o.pictureFlags.read(height, width, channels)
 	if err != nil {
 		return err

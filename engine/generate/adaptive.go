@@ -20,7 +20,9 @@ type Adaptive struct {
 // adapt makes one image with an adaptive sampler, so that its steps depend on
 // it alone. The sampling step serves as the network: the host writes the state
 // and an update that returns the output in its place. Every place of the batch
-// holds the same image; a batch of one wastes nothing.
+// holds the same image; a batch of one wastes nothing. Networks that condition on
+// their last estimate are given none: what is integrated is a function of the
+// state and the time, or the error of a step would not be known.
 func (g *Generator) adapt(ctx context.Context, r Request, i int) ([]byte, error) {
 	a := r.Adaptive
 	begin := a.Grid.Points[0]
@@ -40,6 +42,10 @@ func (g *Generator) adapt(ctx context.Context, r Request, i int) ([]byte, error)
 	if err := g.program.Read(sample, values); err != nil {
 		return nil, err
 	}
+	var none []float32
+	if g.estimate != nil {
+		none = make([]float32, len(values))
+	}
 	n := g.shape.Values()
 	z := make([]float64, n)
 	for k := range z {
@@ -51,6 +57,11 @@ func (g *Generator) adapt(ctx context.Context, r Request, i int) ([]byte, error)
 		}
 		if err := g.program.Write(sample, values); err != nil {
 			return nil, err
+		}
+		if g.estimate != nil {
+			if err := g.program.Write(g.Plan.Place(g.estimate), none); err != nil {
+				return nil, err
+			}
 		}
 		x, err := q.X()
 		if err != nil {

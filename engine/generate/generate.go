@@ -17,6 +17,7 @@ import (
 	"fluxion/kernels/guide"
 	"fluxion/kernels/number"
 	"fluxion/kernels/paint"
+	"fluxion/kernels/pointwise"
 	"fluxion/kernels/update"
 	"fluxion/nets"
 
@@ -60,11 +61,18 @@ type Step struct {
 	paint   *painting   // of Picture; nil without
 	guide   *guide.Step // of a stage before the update; nil where the update guides
 	times   *feed.Vector
+
+	// estimate is x̂ of the last call, which networks that condition on their own
+	// estimate are given: of every place of the network's batch; nil without.
+	estimate *gorgonia.Node
 }
 
 // NewStep builds the network's graph and compiles the plan. Guidance makes the
 // network's batch twice as large: with classes, then without.
 func NewStep(o Options) (*Step, error) {
+	if err := o.Config.CheckImages(); err != nil {
+		return nil, err
+	}
 	images := o.Batch
 	if o.Guided {
 		images *= 2
@@ -75,7 +83,7 @@ func NewStep(o Options) (*Step, error) {
 	}
 	s := &Step{Options: o, Graph: g, seeds: &draw.Seeds{Images: make([]int64, o.Batch)}, times: feed.New(images, 1)}
 	s.update = &update.Step{Seeds: *s.seeds}
-	s.shape = draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: o.Config.InChannels}
+	s.shape = draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: o.Config.OutChannels}
 	s.pixels = gorgonia.NewVector(g.G, tensor.Uint8, gorgonia.WithShape(o.Batch*s.shape.Values()), gorgonia.WithName("pixels"))
 	c := plan.Options{
 		Inputs: []*gorgonia.Node{g.Sample, g.Time, s.pixels}, Outputs: []*gorgonia.Node{g.Output},
@@ -106,6 +114,9 @@ func NewStep(o Options) (*Step, error) {
 		return nil, err
 	}
 	begin := []plan.Stage{{Kernel: startStage{step: s}, Out: plan.Ref{Node: g.Sample}}}
+	if s.estimate != nil { // there is none yet
+		begin = append(begin, plan.Stage{Kernel: pointwise.NewZero(4), In: []plan.Ref{{Node: g.Sample}}, Out: plan.Ref{Node: s.estimate}})
+	}
 	if o.Painted {
 		begin = append(begin, s.paint.stage(s, &s.paint.start))
 	}

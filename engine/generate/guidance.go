@@ -40,12 +40,18 @@ func (g Guidance) at(q process.Point) float64 {
 	return 1
 }
 
-// addGuide puts the second network and the stage that guides into the plan.
+// addGuide puts the second network into the plan, and the stage that guides and
+// keeps x̂ for networks that are given their last one. That is one for all: the
+// guided x̂, limited as the sampler has it. With the class and without, the network
+// is asked about the same image then, and so is a second one, so that what sets
+// their outputs apart is the class, or the weakness, alone; Imagen's public
+// implementation (imagen-pytorch) does the same.
 func (s *Step) addGuide(c *plan.Options) error {
 	if s.Guided && s.Guide != nil {
 		return fmt.Errorf("guided away from no class and from a second network, want one of the two")
 	}
 	in := []plan.Ref{{Node: s.Graph.Sample}}
+	s.estimate = s.Graph.Estimate
 	if s.Guide != nil {
 		g, err := nets.Build(*s.Guide, nets.BuildOptions{
 			Batch: s.Batch, Height: s.Height, Width: s.Width, Dtype: tensor.Float32, Beside: s.Graph, Prefix: "guide.",
@@ -60,8 +66,15 @@ func (s *Step) addGuide(c *plan.Options) error {
 		c.FlatSize += nets.FlatSize(g.Params)
 		c.Outputs = append(c.Outputs, g.Output)
 		in = append(in, plan.Ref{Node: g.Output})
+		if s.estimate == nil {
+			s.estimate = g.Estimate
+		}
 	}
-	if s.Guide == nil && !s.Reduced {
+	if s.estimate != nil {
+		c.Inputs = append(c.Inputs, s.estimate)
+		in = append(in, plan.Ref{Node: s.estimate})
+	}
+	if s.Guide == nil && !s.Reduced && s.estimate == nil {
 		return nil
 	}
 	s.guide = &guide.Step{}
@@ -89,7 +102,8 @@ func (g *Generator) call(u *update.Step, r Request, q process.Point, x process.L
 }
 
 // guideStage guides before the update. Its output is the network's, in place;
-// inputs are the network's input and the second network's output, if there is one.
+// inputs are the network's input, the second network's output, if there is one,
+// and the estimate, if one is kept, which is written.
 type guideStage struct {
 	kernels.Signature
 	step *Step
@@ -110,6 +124,13 @@ func (u guideStage) CPU(l kernels.Launch) func(*cpu.Pool) {
 	case s.Guide != nil:
 		o.Unconditional = l.In[1].Matrix
 	}
+	if s.estimate != nil {
+		kept := l.In[len(l.In)-1].Matrix
+		o.Estimates[0] = s.half(kept, 0)
+		if s.Guided {
+			o.Estimates[1] = s.half(kept, 1)
+		}
+	}
 	return u.kernel().CPU(s.guide, o)
 }
 
@@ -123,6 +144,10 @@ func (u guideStage) CUDA(l cuda.Launch) []cuda.Call {
 		o.Unconditional = s.part(l.Out, 1)
 	case s.Guide != nil:
 		o.Unconditional = l.In[1]
+	}
+	if s.estimate != nil {
+		kept := l.In[len(l.In)-1]
+		o.Estimates = [2]cuda.Operand{s.part(kept, 0), s.part(kept, 1)}
 	}
 	return u.kernel().CUDA(o, l.Parameters)
 }

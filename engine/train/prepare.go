@@ -52,6 +52,7 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
+	config = config.WithSelfConditioning(s.SelfConditioning > 0)
 	r := &run{dir: o.Dir, settings: s, config: config, data: o.Data, observer: o.Observer, precision: precision, objective: objective}
 	if r.scheduler, err = scheduler.Of(objective.Process); err != nil {
 		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}

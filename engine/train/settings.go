@@ -40,6 +40,8 @@ type Settings struct {
 	LabelDrop   float64 `json:"label_drop"`   // share of images trained without their label
 	Seed        uint64  `json:"seed"`
 
+	SelfConditioning float64 `json:"self_conditioning"` // share of images that are given the network's own estimate; 0: the network takes none
+
 	Precision string `json:"precision"` // fp32, bf16, auto
 	Device    string `json:"device"`    // auto, cpu, cuda:N
 	Threads   int    `json:"threads"`   // 0: all
@@ -98,6 +100,7 @@ func (s Settings) Validate() error {
 		{"ema", s.EMA < 0, "want 0 or more images"},
 		{"ema_warmup", !(s.EMAWarmup >= 0), "want 0 or more"},
 		{"label_drop", !(s.LabelDrop >= 0 && s.LabelDrop < 1), "want a share in [0, 1)"},
+		{"self_conditioning", !(s.SelfConditioning >= 0 && s.SelfConditioning < 1), "want 0 (none) or a share below 1, such as 0.5: sampling begins without an estimate"},
 		{"threads", s.Threads < 0, "want 0 (all) or more"},
 		{"checkpoint_every", s.CheckpointEvery < 0, "want 0 (only at the end) or more images"},
 		{"keep", s.Keep < 1, "want 1 or more checkpoints"},
@@ -144,7 +147,8 @@ func (s Settings) Changes(next Settings) []Change {
 	for i := range a.NumField() {
 		key := a.Type().Field(i).Tag.Get("json")
 		if x, y := a.Field(i).Interface(), b.Field(i).Interface(); x != y {
-			list = append(list, Change{key, x, y, breaking[key]})
+			takes := key == "self_conditioning" && (x == 0.0) != (y == 0.0) // another network
+			list = append(list, Change{key, x, y, breaking[key] || takes})
 		}
 	}
 	return list

@@ -8,6 +8,7 @@ import (
 	"fluxion/kernels/adamw"
 	"fluxion/kernels/cast"
 	"fluxion/kernels/draw"
+	"fluxion/kernels/estimate"
 	"fluxion/kernels/feed"
 	"fluxion/kernels/gradnorm"
 	"fluxion/kernels/loss"
@@ -53,19 +54,30 @@ type Step struct {
 	errors                     *gorgonia.Node // nil if they are not wanted
 	batch                      *draw.Batch
 	weights, classes           *feed.Vector // of each image; classes are nil without
+	estimates                  *feed.Vector // what z and y weigh in x̂ of each image; nil without self-conditioning
 	hyper                      *adamw.Step
 }
 
 // NewStep builds the graph, differentiates it, and compiles the plans.
 func NewStep(o StepOptions) (*Step, error) {
+	if err := o.Config.CheckImages(); err != nil {
+		return nil, err
+	}
 	g, err := nets.Build(o.Config, nets.BuildOptions{Batch: o.Batch, Height: o.Height, Width: o.Width, Dtype: tensor.Float32})
 	if err != nil {
 		return nil, err
 	}
 	s := &Step{StepOptions: o, Graph: g, hyper: &adamw.Step{}, weights: feed.New(o.Batch, 1)}
 	s.weights.Set(1)
-	shape := draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: o.Config.InChannels}
+	shape := draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: o.Config.OutChannels}
 	s.batch = &draw.Batch{Addresses: make([]int64, o.Batch), Coefficients: make([]draw.Coefficients, o.Batch)}
+	c := plan.Options{
+		FlatSize: nets.FlatSize(g.Params), Target: o.Target, Precision: o.Precision, Without: o.Without, Recompute: o.Recompute,
+		ImageBytes: o.Resident * shape.Values(),
+	}
+	if g.Estimate != nil {
+		g = s.conditionOnItself(&c)
+	}
 	s.target = gorgonia.NewTensor(g.G, tensor.Float32, 4, gorgonia.WithShape(g.Output.Shape()...), gorgonia.WithName("target"))
 	s.weight = gorgonia.NewVector(g.G, tensor.Float32, gorgonia.WithShape(o.Batch), gorgonia.WithName("weight"))
 	s.loss = loss.MSE(g.Output, s.target, s.weight)
@@ -74,14 +86,10 @@ func NewStep(o StepOptions) (*Step, error) {
 		return nil, fmt.Errorf("differentiating the network: %w", err)
 	}
 	s.norm = gorgonia.NewScalar(g.G, tensor.Float32, gorgonia.WithName("gradient norm"))
-	c := plan.Options{
-		Inputs:   []*gorgonia.Node{g.Sample, g.Time, s.target, s.weight},
-		Outputs:  []*gorgonia.Node{s.loss},
-		FlatSize: nets.FlatSize(g.Params), Target: o.Target, Precision: o.Precision, Without: o.Without,
-		Recompute: o.Recompute, Forward: plan.Forward{Loss: s.loss, Blocks: g.Blocks},
-		ImageBytes: o.Resident * shape.Values(),
-		Before:     []plan.Stage{s.noising(shape), {Kernel: s.weights, Out: plan.Ref{Node: s.weight}}},
-	}
+	c.Inputs = append(c.Inputs, g.Sample, g.Time, s.target, s.weight)
+	c.Outputs = []*gorgonia.Node{s.loss}
+	c.Forward.Loss, c.Forward.Blocks = s.loss, append(c.Forward.Blocks, g.Blocks...)
+	c.Before = append([]plan.Stage{s.noising(shape), {Kernel: s.weights, Out: plan.Ref{Node: s.weight}}}, c.Before...)
 	if o.Errors {
 		s.errors = loss.Images(g.Output, s.target)
 		c.Outputs = append(c.Outputs, s.errors)
@@ -95,6 +103,24 @@ func NewStep(o StepOptions) (*Step, error) {
 		c.Parameters = append(c.Parameters, plan.Parameter{Node: g.Nodes[i], Offset: p.Offset, Gradient: grads[i]})
 	}
 	return s, s.compile(c)
+}
+
+// conditionOnItself puts a pass without gradient before the network's own, which
+// is given what the first one, that was given nothing, says of the clean image:
+// algorithm 1 of "Analog Bits" (Chen et al., 2022). Images that did not draw it
+// have weights of 0, and so x̂ = 0; the first pass is made for all the same: a batch
+// of 8 in which none draws it at probability ½ is one of 256.
+func (s *Step) conditionOnItself(c *plan.Options) *nets.Graph {
+	first := s.Graph
+	weights := gorgonia.NewMatrix(first.G, tensor.Float32, gorgonia.WithShape(s.Batch, 2), gorgonia.WithName("weights of the estimate"))
+	s.estimates = feed.New(2*s.Batch, 2)
+	c.Inputs = append(c.Inputs, first.Estimate, weights)
+	c.Before = append(c.Before,
+		plan.Stage{Kernel: pointwise.NewZero(4), In: []plan.Ref{{Node: first.Sample}}, Out: plan.Ref{Node: first.Estimate}},
+		plan.Stage{Kernel: s.estimates, Out: plan.Ref{Node: weights}})
+	s.Graph = first.Given(estimate.Image(first.Sample, first.Output, weights))
+	c.Forward.Blocks = []*gorgonia.Node{s.Graph.Estimate} // or recomputation would make the first pass again
+	return s.Graph
 }
 
 // compile makes one plan of the step, or four if gradients are accumulated.

@@ -119,6 +119,9 @@ func (t *Trainer) Fill(b Images, o Objective) {
 			Alpha: float32(q.Input * q.Alpha), Sigma: float32(q.Input * q.Sigma), A: float32(q.A), B: float32(q.B), NetworkTime: float32(q.NetworkTime),
 		}
 		t.weights.Values[i] = float32(o.weight(time))
+		if t.estimates != nil {
+			t.estimates.Values[2*i], t.estimates.Values[2*i+1] = o.estimate(q, at)
+		}
 		if t.errors != nil {
 			t.filled = append(t.filled, o.observation(time))
 		}

@@ -31,17 +31,18 @@ import (
 // Streams keep the uses of randomness apart. A number, once given, stays:
 // changing one changes every run that was ever started.
 const (
-	Noise       uint32 = iota // training: ε of an image; address = position in the image stream
-	Time                      // training: t of an image; same address
-	Drop                      // training: whether an image loses its label (guidance); same address
-	SampleStart               // sampling: z at t = 1; address = seed of the image
-	SampleNoise               // sampling: ξ of a step; address = seed of the image, step = step
-	Init                      // initial weights; address = index of the parameter
-	Shuffle                   // order of the data; address = epoch
-	Augment                   // augmentation of an image; address = position in the image stream
-	Dropout                   // dropout masks; address = position in the image stream, step = layer
-	SampleLabel               // sampling: a label not asked for; address = seed of the image
-	Toy                       // points of synthetic data; address = position in the image stream
+	Noise         uint32 = iota // training: ε of an image; address = position in the image stream
+	Time                        // training: t of an image; same address
+	Drop                        // training: whether an image loses its label (guidance); same address
+	SampleStart                 // sampling: z at t = 1; address = seed of the image
+	SampleNoise                 // sampling: ξ of a step; address = seed of the image, step = step
+	Init                        // initial weights; address = index of the parameter
+	Shuffle                     // order of the data; address = epoch
+	Augment                     // augmentation of an image; address = position in the image stream
+	Dropout                     // dropout masks; address = position in the image stream, step = layer
+	SampleLabel                 // sampling: a label not asked for; address = seed of the image
+	Toy                         // points of synthetic data; address = position in the image stream
+	SelfCondition               // training: whether an image is given the network's own estimate; same address
 
 	// Streams is how many streams the layout has room for.
 	Streams uint32 = 1 << 8
