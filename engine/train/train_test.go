@@ -111,6 +111,7 @@ func TestResumeToTheBit(t *testing.T) {
 		s.Accumulate, s.Precision = accumulate, precision
 		if accumulate > 1 {
 			s.Schedule, s.Output, s.TimeSampler, s.Weighting = "cosine", "edm", "adaptive:bins=20+low-discrepancy", "sigmoid"
+			s.SelfConditioning = 0.5
 		}
 		whole := t.TempDir()
 		o, rec := options(t, s, whole)
@@ -277,10 +278,18 @@ func TestNotFinite(t *testing.T) {
 // step returns a trainer of micro on a device, filled with a batch.
 func newTrainer(t *testing.T, accumulate, threads int, precision number.Type) (*Trainer, []Images, Objective) {
 	t.Helper()
+	return newTrainerOf(t, accumulate, threads, precision, 0)
+}
+
+// newTrainerOf returns one whose images are given the network's own estimate in
+// this share.
+func newTrainerOf(t *testing.T, accumulate, threads int, precision number.Type, share float64) (*Trainer, []Images, Objective) {
+	t.Helper()
 	config, err := Network("micro", 16, 16, 3, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
+	config = config.WithSelfConditioning(share > 0)
 	s, err := NewStep(StepOptions{Config: config, Height: 16, Width: 16, Batch: 8 / accumulate, Accumulate: accumulate, Target: device.NewCPUTarget(threads), Precision: precision})
 	if err != nil {
 		t.Fatal(err)
@@ -317,7 +326,7 @@ func newTrainer(t *testing.T, accumulate, threads int, precision number.Type) (*
 		batches = append(batches, b)
 	}
 	settings := small()
-	settings.TimeSampler = "uniform"
+	settings.TimeSampler, settings.SelfConditioning = "uniform", share
 	objective, err := NewObjective(settings, 10)
 	if err != nil {
 		t.Fatal(err)

@@ -51,12 +51,16 @@ func weights(params []nets.Param) []float32 {
 	return flat
 }
 
-// curve trains on a device and returns the loss and the norm of the gradients of every step.
+// curve trains on a device and returns the loss and the norm of the gradients of
+// every step; without a network, it is that of the package.
 func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (losses, norms []float64) {
 	t.Helper()
 	d, done := open(t, deviceName)
 	defer done()
-	o.Config, o.Height, o.Width, o.Target = network(t), size, size, d.Target()
+	if o.Config.OutChannels == 0 {
+		o.Config = network(t)
+	}
+	o.Height, o.Width, o.Target = size, size, d.Target()
 	s, err := train.NewStep(o)
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +84,11 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 	}
 	next, stop := images(t, memory, o)
 	defer stop()
-	objective, err := train.NewObjective(train.Default(), classes)
+	settings := train.Default()
+	if o.Config.SelfConditioned() {
+		settings.SelfConditioning = 0.5
+	}
+	objective, err := train.NewObjective(settings, classes)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,162 @@
+package train
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+
+	"fluxion/engine/process"
+	"fluxion/kernels/number"
+)
+
+// TestEstimateOfTheTruth: from what the network is shown and what it is to answer,
+// the estimate is the image, under every schedule and output.
+func TestEstimateOfTheTruth(t *testing.T) {
+	const x, e = 0.6, -1.3
+	for _, schedule := range process.Schedules() {
+		for _, output := range process.Outputs() {
+			s := small()
+			s.Schedule, s.Output, s.TimeSampler, s.SelfConditioning = schedule, output, "uniform", 0.999
+			o, err := NewObjective(s, 10)
+			if err != nil {
+				continue // not every output goes with every schedule
+			}
+			for _, time := range []float64{0.05, 0.3, 0.8} {
+				q := o.Process.At(time)
+				wz, wy := o.estimate(q, 5)
+				if wz == 0 && wy == 0 {
+					t.Errorf("%s, %s at %v: no estimate", schedule, output, time)
+				}
+				z, y := q.Input*(q.Alpha*x+q.Sigma*e), q.A*x+q.B*e
+				if got := float64(wz)*z + float64(wy)*y; math.Abs(got-x) > 1e-4 {
+					t.Errorf("%s, %s at %v: %v, want %v", schedule, output, time, got, x)
+				}
+			}
+		}
+	}
+	s := small()
+	s.Schedule, s.Output, s.SelfConditioning = "fm", "eps", 0.999
+	o, err := NewObjective(s, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if z, y := o.estimate(o.Process.At(1), 5); z != 0 || y != 0 {
+		t.Errorf("ε of pure noise says %v z + %v y", z, y)
+	}
+}
+
+// TestEstimatesAreDrawn: the share of images is what it should be, an image's lot is
+// its own, and nothing else of it changes.
+func TestEstimatesAreDrawn(t *testing.T) {
+	const share, batches = 0.3, 250
+	with, b, o := newTrainerOf(t, 1, 1, number.Float32, share)
+	without, _, plain := newTrainer(t, 1, 1, number.Float32)
+	drawn, byPosition := 0, map[int64]bool{}
+	for i := range int64(batches) {
+		images := b[0]
+		images.Indices = nil
+		for k := range int64(8) {
+			images.Indices = append(images.Indices, 8*i+k)
+		}
+		with.Fill(images, o)
+		without.Fill(images, plain)
+		for k, at := range images.Indices {
+			if with.estimates.Values[2*k+1] != 0 {
+				drawn++
+				byPosition[at] = true
+			}
+			if with.batch.Coefficients[k] != without.batch.Coefficients[k] || with.weights.Values[k] != without.weights.Values[k] || with.classes.Values[k] != without.classes.Values[k] {
+				t.Fatalf("image %d is another one for being given an estimate", at)
+			}
+		}
+	}
+	if got, of := float64(drawn)/(8*batches), math.Sqrt(share*(1-share)/(8*batches)); math.Abs(got-share) > 4*of {
+		t.Errorf("%.3f of the images are given an estimate, want %v", got, share)
+	}
+	images := b[0]
+	images.Indices = []int64{90, 91, 3, 4, 5, 6, 7, 11} // another place in another batch
+	with.Fill(images, o)
+	for k, at := range images.Indices {
+		if got := with.estimates.Values[2*k+1] != 0; got != byPosition[at] {
+			t.Errorf("image %d: %v, before %v", at, got, byPosition[at])
+		}
+	}
+}
+
+// TestSelfConditionedSteps: they learn, the first pass changes what is learnt, parts
+// of a batch are the whole, bfloat16 is near float32, and nothing is allocated.
+func TestSelfConditionedSteps(t *testing.T) {
+	const steps = 12
+	curve := func(accumulate int, precision number.Type, share float64) (losses []float64, tr *Trainer) {
+		tr, batches, o := newTrainerOf(t, accumulate, 2, precision, share)
+		for i := range int64(steps) {
+			losses = append(losses, tr.step(t, batches, o, i))
+		}
+		return losses, tr
+	}
+	half, _ := curve(1, number.Float32, 0.5)
+	if half[steps-1] > 0.95*half[0] {
+		t.Errorf("the loss went from %v to %v: nothing was learnt", half[0], half[steps-1])
+	}
+	if none, _ := curve(1, number.Float32, 1e-12); math.Abs(none[0]-half[0]) < 1e-6*half[0] {
+		t.Errorf("loss %v with an estimate for some images, %v without", half[0], none[0])
+	}
+	bf16, _ := curve(1, number.BFloat16, 0.5)
+	for i, want := range half[:6] { // later the paths part, as any two do
+		if got := bf16[i]; got == want || !(math.Abs(got-want) <= 3e-3*want) {
+			t.Errorf("step %d: loss %v in bfloat16, %v in float32", i, got, want)
+		}
+	}
+
+	whole, b1, o := newTrainerOf(t, 1, 2, number.Float32, 0.5)
+	parts, b4, _ := newTrainerOf(t, 4, 3, number.Float32, 0.5)
+	whole.step(t, b1, o, 0)
+	parts.step(t, b4, o, 0)
+	a, b := moment(t, whole), moment(t, parts)
+	worst, scale := 0.0, 0.0
+	for i, m := range a {
+		worst, scale = max(worst, math.Abs(float64(m-b[i]))), max(scale, float64(m))
+	}
+	if worst > 1e-5*scale {
+		t.Errorf("accumulated gradients are off by %.2g of %.2g", worst, scale)
+	}
+	tr, batches, o := newTrainerOf(t, 1, 1, number.Float32, 0.5)
+	tr.step(t, batches, o, 0)
+	if n := testing.AllocsPerRun(3, func() {
+		tr.Fill(batches[0], o)
+		tr.RunMicro(0)
+	}); n != 0 {
+		t.Errorf("a step allocates %v times", n)
+	}
+}
+
+// TestSelfConditioningSetting: the share may change, whether there is one may not.
+func TestSelfConditioningSetting(t *testing.T) {
+	s := small()
+	for share, good := range map[float64]bool{0: true, 0.5: true, 1: false, -0.1: false, math.NaN(): false} {
+		s.SelfConditioning = share
+		e := (*SettingError)(nil)
+		if err := s.Validate(); good && err != nil || !good && (!errors.As(err, &e) || e.Key != "self_conditioning") {
+			t.Errorf("%v: %v", share, err)
+		}
+	}
+	for _, c := range []struct {
+		old, next float64
+		breaks    bool
+	}{{0, 0.5, true}, {0.5, 0, true}, {0.5, 0.9, false}} {
+		a, b := small(), small()
+		a.SelfConditioning, b.SelfConditioning = c.old, c.next
+		if changes := a.Changes(b); len(changes) != 1 || changes[0].Breaks != c.breaks {
+			t.Errorf("%v to %v: %+v", c.old, c.next, changes)
+		}
+	}
+	config, err := Network("micro", 16, 16, 3, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.InChannels = 5
+	if _, err := NewStep(StepOptions{Config: config, Height: 16, Width: 16, Batch: 1, Accumulate: 1}); err == nil || !strings.Contains(err.Error(), "in_channels") {
+		t.Errorf("a network of 5 channels in and 3 out: %v", err)
+	}
+}
