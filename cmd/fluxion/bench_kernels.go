@@ -32,9 +32,9 @@ func newBenchKernels() *cobra.Command {
 		Use:   "kernels",
 		Short: "Count what the CUDA kernels do, on the simulator",
 		Long: `Run the CUDA kernels of a training step and of two sampling steps (guided with
-earlier outputs; guided over whole images, with a picture given; of half the
-batch, which guidance doubles) on the simulator and print what a
-profiler would count on a GPU: registers, shared memory and occupancy as ptxas
+earlier outputs; guided over whole images, with a picture given and the estimate
+kept; of half the batch, which guidance doubles) on the simulator and print what
+a profiler would count on a GPU: registers, shared memory and occupancy as ptxas
 assembles them, sectors of global memory for each request, bytes against the
 least that must move, bank conflicts of shared memory, instructions. No time is
 measured. A launch that occurs more than once is run once; of launches with many
@@ -104,9 +104,10 @@ func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return usagef("--precision: %w", err)
 	}
-	s, err := train.NewStep(train.StepOptions{
+	options := train.StepOptions{
 		Config: config, Height: o.size, Width: o.size, Batch: o.batch, Accumulate: 1, Target: target, Precision: precision,
-	})
+	}
+	s, err := train.NewStep(options)
 	if err != nil {
 		return err
 	}
@@ -115,7 +116,11 @@ func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	list, err := countKernels(ctx, append([]*plan.Plan{s.Micro}, plans...), o.blocks)
+	conditioning, err := estimates(options)
+	if err != nil {
+		return err
+	}
+	list, err := countKernels(ctx, append([]*plan.Plan{s.Micro, conditioning}, plans...), o.blocks)
 	if err != nil {
 		return err
 	}
@@ -132,15 +137,16 @@ func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
 }
 
 // sampling is the plans of steps with every kernel that samples: guided, with
-// earlier outputs, and guided over whole images with a picture given.
+// earlier outputs, and guided over whole images with a picture given and the
+// estimate kept.
 func (o *benchKernelsOptions) sampling(target plan.Target, precision number.Type) ([]*plan.Plan, error) {
 	config, err := train.Network(o.preset, o.size, o.size, 3, 10)
 	if err != nil {
 		return nil, err
 	}
 	var plans []*plan.Plan
-	for _, g := range []generate.Options{{Slots: 2}, {Reduced: true, Painted: true}} {
-		g.Config, g.Height, g.Width, g.Batch, g.Guided = config, o.size, o.size, max(1, o.batch/2), true
+	for _, g := range []generate.Options{{Config: config, Slots: 2}, {Config: config.WithSelfConditioning(true), Reduced: true, Painted: true}} {
+		g.Height, g.Width, g.Batch, g.Guided = o.size, o.size, max(1, o.batch/2), true
 		g.Target, g.Precision, g.Calls = target, precision, 1
 		s, err := generate.NewStep(g)
 		if err != nil {
@@ -150,6 +156,19 @@ func (o *benchKernelsOptions) sampling(target plan.Target, precision number.Type
 		plans = append(plans, s.Plans()...)
 	}
 	return plans, nil
+}
+
+// estimates is the launches by which a training step with self-conditioning differs
+// from two passes and one without.
+func estimates(o train.StepOptions) (*plan.Plan, error) {
+	o.Config = o.Config.WithSelfConditioning(true)
+	s, err := train.NewStep(o)
+	if err != nil {
+		return nil, err
+	}
+	p := *s.Micro
+	p.Launches = slices.DeleteFunc(slices.Clone(p.Launches), func(l plan.Launch) bool { return kind(l.Kernel) != "estimate" })
+	return &p, nil
 }
 
 // counting is launches of several plans being counted, those alike once.
