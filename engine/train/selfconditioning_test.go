@@ -6,8 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/kernels/number"
+	"fluxion/nets"
 )
 
 // TestEstimateOfTheTruth: from what the network is shown and what it is to answer,
@@ -158,5 +160,52 @@ func TestSelfConditioningSetting(t *testing.T) {
 	config.InChannels = 5
 	if _, err := NewStep(StepOptions{Config: config, Height: 16, Width: 16, Batch: 1, Accumulate: 1}); err == nil || !strings.Contains(err.Error(), "in_channels") {
 		t.Errorf("a network of 5 channels in and 3 out: %v", err)
+	}
+}
+
+// TestEstimateIsKept: recomputation makes a layer again where its gradient is, but
+// never the pass that x̂ comes from, and no bit depends on it.
+func TestEstimateIsKept(t *testing.T) {
+	var want float64
+	var least, pass int64
+	for _, name := range plan.RecomputationNames() {
+		tr, batches, o := newTrainerOf(t, 1, 1, number.Float32, 0.5)
+		options := tr.StepOptions
+		options.Recompute = name
+		s, err := NewStep(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := cpuDevice(t, 1)
+		memory, err := d.Alloc(s.Sizes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := s.Load(d, memory)
+		if err != nil {
+			t.Fatal(err)
+		}
+		weights := make([]float32, nets.FlatSize(s.Graph.Params))
+		if err := errors.Join(tr.Memory.Read(plan.Parameters, 0, weights), memory.Write(plan.Parameters, 0, weights)); err != nil {
+			t.Fatal(err)
+		}
+		again.step(t, batches, o, 0)
+		loss := again.step(t, batches, o, 1)
+		if name == "none" {
+			options.Config = options.Config.WithSelfConditioning(false)
+			plain, err := NewStep(options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, least = loss, s.Cost().FLOPs
+			pass = least - plain.Cost().FLOPs
+			continue
+		}
+		if loss != want {
+			t.Errorf("%s: loss %v, want %v", name, loss, want)
+		}
+		if more := s.Cost().FLOPs - least; more <= 0 || more > pass {
+			t.Errorf("%s: %d operations more, a pass has %d", name, more, pass)
+		}
 	}
 }
