@@ -92,7 +92,9 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	o.resolve()
+	if err := o.resolve(); err != nil {
+		return err
+	}
 	method, err := sampler.Get(o.config.Sampler)
 	if err != nil {
 		return usageError{err}

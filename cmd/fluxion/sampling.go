@@ -60,8 +60,11 @@ func (o *samplingFlags) addOptions(f *pflag.FlagSet, tolerance string) {
 }
 
 // resolve settles the options: those that were not given are the sampler's own.
-func (o *samplingFlags) resolve() {
+func (o *samplingFlags) resolve() error {
 	p := &o.config.Options
+	if o.config.Modifiers.Shift == 0 { // which for package process is none
+		return usagef("--shift 0: want a positive number; 1 is none")
+	}
 	for name, place := range map[string]struct {
 		value  *float64
 		option **float64
@@ -76,6 +79,7 @@ func (o *samplingFlags) resolve() {
 	if kind, list, _ := strings.Cut(p.Grid, ":"); list != "" && !strings.Contains(list, "=") && (kind == "t" || kind == "sigma" || kind == "lambda") && !o.flags.Changed("steps") {
 		p.Steps = 0
 	}
+	return nil
 }
 
 // along returns the process of a network sampled along the schedule of the

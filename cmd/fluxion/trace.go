@@ -134,7 +134,9 @@ func (o *traceOptions) execute(run func(z []float64, d trace.Denoiser, noise tra
 
 // setup resolves the names of the command line.
 func (o *traceOptions) setup() (trace.Setup, error) {
-	o.resolve()
+	if err := o.resolve(); err != nil {
+		return trace.Setup{}, err
+	}
 	setup, err := o.config.Resolve()
 	if err != nil {
 		return setup, usageError{err}
@@ -158,8 +160,8 @@ func readState(text string) ([]float64, error) {
 	var z []float64
 	for part := range strings.SplitSeq(strings.Trim(text, "[]"), ",") {
 		x, err := strconv.ParseFloat(strings.TrimSpace(part), 64)
-		if err != nil {
-			return nil, usagef("--z %s: %q is no number; want as in 0.5,-1.2 or @FILE.json", text, part)
+		if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
+			return nil, usagef("--z %s: %q is no finite number; want as in 0.5,-1.2 or @FILE.json", text, part)
 		}
 		z = append(z, x)
 	}

@@ -111,6 +111,9 @@ type Sampler struct {
 	Solvers   []string // that it has, its own first
 	// Random samplers draw noise while they run, and cannot be inverted.
 	Random bool
+	// Multistep samplers use the calls of earlier steps, from first order up, and
+	// may end with lower orders.
+	Multistep bool
 	// Adaptive samplers choose their steps as they run: they have no table.
 	Adaptive bool
 
@@ -196,6 +199,7 @@ func (s Sampler) Check(o Options) (Options, error) {
 		{"churn", o.Churn != nil}, {"eta", o.Eta != nil}, {"epsilon", o.Epsilon != nil}, {"order", o.Order != 0},
 		{"variable", o.Variable != ""}, {"solver", o.Solver != ""}, {"variance", o.Variance != ""},
 		{"noise range", o.NoiseMin != 0 || o.NoiseMax != 0}, {"noise scale", o.NoiseScale != 0}, {"tolerance", o.Tolerance != 0},
+		{"lower order at the end", o.LowerOrderFinal || o.FirstOrderFinal},
 	} {
 		if c.set && !s.takes(c.name) {
 			var able []string
@@ -230,6 +234,14 @@ func (s Sampler) Check(o Options) (Options, error) {
 	if o.Solver, err = choose(s.Name, "solver", o.Solver, s.Solvers); err != nil {
 		return o, err
 	}
+	if s.takes("variance") {
+		if o.Variance, err = choose(s.Name, "variance", o.Variance, []string{"small", "large"}); err != nil {
+			return o, err
+		}
+	}
+	if o.Eta != nil && o.Epsilon != nil {
+		return o, fmt.Errorf("sampler %s: eta and epsilon are two forms of the same noise; want one of them", s.Name)
+	}
 	for name, v := range map[string]*float64{"churn": o.Churn, "eta": o.Eta, "epsilon": o.Epsilon} {
 		if v != nil && !(*v >= 0) {
 			return o, fmt.Errorf("sampler %s: %s = %g, want 0 or more", s.Name, name, *v)
@@ -246,6 +258,8 @@ func (s Sampler) takes(option string) bool {
 		return len(s.Orders) > 0
 	case "solver":
 		return len(s.Solvers) > 0
+	case "lower order at the end":
+		return s.Multistep
 	}
 	return slices.Contains(s.Takes, option)
 }
@@ -258,6 +272,9 @@ func (s Sampler) Describe() string {
 	}
 	if len(s.Solvers) > 0 {
 		parts = append(parts, "solver "+strings.Join(s.Solvers, "|"))
+	}
+	if s.Multistep {
+		parts = append(parts, "lower order at the end")
 	}
 	if len(s.Variables) > 0 {
 		parts = append(parts, "variable "+strings.Join(s.Variables, "|"))
