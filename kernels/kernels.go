@@ -63,6 +63,14 @@ type NativeProduct interface {
 	BFloat16Scratch(in []tensor.Shape, out tensor.Shape, threads int) int
 }
 
+// Preparer is a kernel that lays its weights out before it multiplies. A plan
+// whose weights stay for many runs has it done once for all of them.
+type Preparer interface {
+	// Prepared returns the floats of the weights laid out, and the working memory of
+	// a launch that is given them. Activations of BFloat16 are those of a NativeProduct.
+	Prepared(in []tensor.Shape, out tensor.Shape, activations number.Type, threads int) (floats, scratch int)
+}
+
 // Launch is the operands of one kernel launch.
 type Launch struct {
 	In  []Operand
@@ -72,6 +80,11 @@ type Launch struct {
 	// Fuses) are given one. Data is nil where nothing was fused.
 	Add      Operand // same shape as Out: out = kernel + add
 	PerImage Operand // (images, channels): out = kernel + perImage[image]
+
+	// Prepared is the weights as the kernel lays them out (see Preparer); nil: the
+	// launch does that itself. A launch that is Preparing does nothing else.
+	Prepared  []float32
+	Preparing bool
 
 	Scratch []float32 // as many floats as Scratch asked for; contents undefined
 	Threads int       // most workers the pool will have

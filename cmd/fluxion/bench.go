@@ -252,7 +252,7 @@ func weights(g *nets.Graph) []float32 {
 // sampleStep is one evaluation of the network with the sampler's update.
 func (o *benchOptions) sampleStep(dev device.Device, config nets.Config, precision number.Type) (work, error) {
 	s, err := generate.NewStep(generate.Options{
-		Config: config, Height: o.size, Width: o.size, Batch: o.batch, Target: dev.Target(), Precision: precision, Without: o.without,
+		Config: config, Height: o.size, Width: o.size, Batch: o.batch, Target: dev.Target(), Precision: precision, Prepare: true, Without: o.without,
 	})
 	if err != nil {
 		return work{}, err

@@ -293,7 +293,7 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, j job, seeds []
 	}
 	options := generate.Options{
 		Config: m.Config, Height: height, Width: width, Batch: batch, Guided: o.classFree(), Reduced: j.guidance.Reduces(), Painted: picture != nil, Slots: run.slots, Calls: len(run.table.Rows),
-		Target: dev.Target(), Precision: precision,
+		Target: dev.Target(), Precision: precision, Prepare: true,
 	}
 	weights := m.Weights
 	if j.guide != nil {

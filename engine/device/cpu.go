@@ -108,6 +108,10 @@ func (t CPUTarget) Scratch(l plan.Launch) int {
 	for i, in := range l.In {
 		shapes[i] = in.Shape
 	}
+	if l.Prepared.Bytes > 0 {
+		_, scratch := t.prepared(l)
+		return 4 * scratch
+	}
 	if p, ok := t.product(l); ok {
 		return 4 * p.BFloat16Scratch(shapes, l.Out.Shape, t.Threads)
 	}
@@ -116,6 +120,25 @@ func (t CPUTarget) Scratch(l plan.Launch) int {
 		floats += widenedFloats(*o)
 	}
 	return 4 * floats
+}
+
+// Prepared is the weights as the kernel lays them out, unless it must have copies
+// of its operands anyway.
+func (t CPUTarget) Prepared(l plan.Launch) int {
+	floats, _ := t.prepared(l)
+	return 4 * floats
+}
+
+func (t CPUTarget) prepared(l plan.Launch) (floats, scratch int) {
+	p, ok := l.Kernel.(kernels.Preparer)
+	if !ok || len(t.widened(l)) > 0 {
+		return 0, 0
+	}
+	shapes := make([]tensor.Shape, len(l.In))
+	for i, in := range l.In {
+		shapes[i] = in.Shape
+	}
+	return p.Prepared(shapes, l.Out.Shape, l.In[0].Type, t.Threads)
 }
 
 // product returns the kernel of a launch on bfloat16 that is computed in it.
@@ -307,6 +330,9 @@ func (g *cpuProgram) bind(l plan.Launch) func(*cpu.Pool) {
 	}
 	if l.PerImage != nil {
 		b.PerImage = g.memory.operand(*l.PerImage)
+	}
+	if l.Prepared.Bytes > 0 {
+		b.Prepared, b.Preparing = g.memory.regions[plan.Prepared][l.Prepared.Offset/4:][:l.Prepared.Bytes/4], l.Prepares
 	}
 	if l.Scratch.Bytes > 0 {
 		b.Scratch = g.memory.regions[plan.Arena][l.Scratch.Offset/4:][:l.Scratch.Bytes/4]

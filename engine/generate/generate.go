@@ -38,6 +38,7 @@ type Options struct {
 	Calls         int          // of the network for an image, as far as they are known: what a GPU sets up together
 	Target        plan.Target
 	Precision     number.Type
+	Prepare       bool     // weights are laid out once a Run, in memory of their own, where the device can: see plan.Options
 	Without       []string // names of plan.Fusions to leave out
 }
 
@@ -52,7 +53,7 @@ type Step struct {
 	Plan  *plan.Plan
 	Start *plan.Plan
 
-	weights *plan.Plan // brings the copy of the weights that products read up to date; nil in float32
+	weights []*plan.Plan // bring what products read of the weights up to date
 	pixels  *gorgonia.Node
 	shape   draw.Shape
 	second  *nets.Graph // of Guide
@@ -87,7 +88,7 @@ func NewStep(o Options) (*Step, error) {
 	s.pixels = gorgonia.NewVector(g.G, tensor.Uint8, gorgonia.WithShape(o.Batch*s.shape.Values()), gorgonia.WithName("pixels"))
 	c := plan.Options{
 		Inputs: []*gorgonia.Node{g.Sample, g.Time, s.pixels}, Outputs: []*gorgonia.Node{g.Output},
-		FlatSize: nets.FlatSize(g.Params), Target: o.Target, Precision: o.Precision, Ahead: min(o.Calls, maxAhead), Without: o.Without,
+		FlatSize: nets.FlatSize(g.Params), Target: o.Target, Precision: o.Precision, Ahead: min(o.Calls, maxAhead), Prepare: o.Prepare, Without: o.Without,
 	}
 	if g.Class != nil {
 		c.Inputs = append(c.Inputs, g.Class)
@@ -124,11 +125,18 @@ func NewStep(o Options) (*Step, error) {
 		return nil, err
 	}
 	if o.Precision != number.Float32 {
-		s.weights, err = s.Plan.Then(plan.Stage{
+		half, err := s.Plan.Then(plan.Stage{
 			Kernel: cast.New(1), In: []plan.Ref{{Region: plan.Parameters}}, Out: plan.Ref{Region: plan.Half},
 		})
+		if err != nil {
+			return nil, err
+		}
+		s.weights = append(s.weights, half)
 	}
-	return s, err
+	if prepared := s.Plan.Preparation(); prepared != nil {
+		s.weights = append(s.weights, prepared)
+	}
+	return s, nil
 }
 
 // Plans are those of a batch, in the order of their first run.
@@ -156,10 +164,7 @@ func (s *Step) Busiest() {
 
 // Sizes is the memory that sampling needs.
 func (s *Step) Sizes() [plan.Regions]int {
-	if s.weights == nil {
-		return plan.Union(s.Plan, s.Start)
-	}
-	return plan.Union(s.Plan, s.Start, s.weights)
+	return plan.Union(append(s.Plans(), s.weights...)...)
 }
 
 // Load binds the step to memory whose parameters are the weights to sample from.
@@ -172,10 +177,12 @@ func (s *Step) Load(d device.Device, m device.Memory) (*Generator, error) {
 	if g.start, err = d.Load(s.Start, m); err != nil {
 		return nil, errors.Join(err, g.Free())
 	}
-	if s.weights != nil {
-		if g.weights, err = d.Load(s.weights, m); err != nil {
+	for _, p := range s.weights {
+		program, err := d.Load(p, m)
+		if err != nil {
 			return nil, errors.Join(err, g.Free())
 		}
+		g.weights = append(g.weights, program)
 	}
 	return g, nil
 }
@@ -183,14 +190,15 @@ func (s *Step) Load(d device.Device, m device.Memory) (*Generator, error) {
 // Generator is a sampling step on a device.
 type Generator struct {
 	*Step
-	program, start, weights device.Program
-	pixels                  []byte // of the batch that is ready
+	program, start device.Program
+	weights        []device.Program
+	pixels         []byte // of the batch that is ready
 }
 
 // Free gives back what the generator holds besides its memory.
 func (g *Generator) Free() error {
 	var err error
-	for _, p := range []device.Program{g.program, g.start, g.weights} {
+	for _, p := range append([]device.Program{g.program, g.start}, g.weights...) {
 		if p != nil {
 			err = errors.Join(err, p.Free())
 		}
@@ -217,8 +225,8 @@ type Request struct {
 // done: its place in the request and its pixels (NHWC), which are valid until
 // visit returns. The weights are those that the memory holds now.
 func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, pixels []byte) error) error {
-	if g.weights != nil {
-		if err := device.Run(g.weights); err != nil {
+	for _, p := range g.weights {
+		if err := device.Run(p); err != nil {
 			return err
 		}
 	}

@@ -47,6 +47,7 @@ type Options struct {
 	Target     Target
 	Precision  number.Type // of activations and products; see kernels.TypesOf
 	Ahead      int         // runs whose parameters are set together where the device wants them so; 0: 1
+	Prepare    bool        // weights stay for many runs: what launches make of them has memory of its own, filled by Plan.Preparation
 	Without    []string    // names of Fusions to leave out
 	Recompute  string      // name of one of Recomputations; empty: none
 	Forward    Forward     // which part of the graph it is about
@@ -87,6 +88,8 @@ type compiler struct {
 	all    []*value         // leaves, then order as it was before anything was fused
 	order  []*value         // in order of execution
 	copies []copyOf         // gradients that two parameters share
+
+	prepared int // bytes of weights laid out so far
 }
 
 type copyOf struct {

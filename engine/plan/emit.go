@@ -39,6 +39,7 @@ type pending struct {
 	perImage *value
 	partials partials
 	scratch  *block
+	prepared Space
 	again    bool
 }
 
@@ -77,6 +78,9 @@ func (c *compiler) emit() (*Plan, error) {
 		}
 	}
 	p.Sizes[Arena] = assign(all) + tail
+	if n := c.prepared; n > 0 {
+		p.Sizes[Prepared] = n + tail
+	}
 	place := func(v *value) Tensor {
 		t := v.describe()
 		owner, _ := v.base()
@@ -123,7 +127,7 @@ func (w pending) launch(place func(*value) Tensor) Launch {
 		}
 		return o.place
 	}
-	l := Launch{Kernel: w.kernel, Out: resolve(w.out), Again: w.again}
+	l := Launch{Kernel: w.kernel, Out: resolve(w.out), Prepared: w.prepared, Again: w.again}
 	for _, in := range w.in {
 		l.In = append(l.In, resolve(in))
 	}
@@ -196,6 +200,7 @@ func (c *compiler) launches() ([]pending, error) {
 	var list []pending
 	add := func(w pending) {
 		c.measure(list, &w)
+		c.prepare(&w)
 		if n := c.Target.Scratch(w.launch((*value).describe)); n > 0 {
 			w.scratch = &block{size: n, first: len(list), last: len(list), align: scratchAlignment}
 		}

@@ -29,6 +29,7 @@ const (
 	Sum         // of the gradients of several micro-batches
 	Half        // bfloat16 copy of Parameters, which matrix products read
 	AverageHalf // the same of Average
+	Prepared    // weights as the launches of one plan lay them out: see Options.Prepare
 
 	Images  // a data set, one image behind the other
 	Table   // the numbers of the kernels that change from run to run, and the counter of runs
@@ -36,7 +37,7 @@ const (
 )
 
 var regionNames = [Regions]string{
-	"arena", "params", "grads", "moment1", "moment2", "average", "sum", "half", "averagehalf", "images", "table",
+	"arena", "params", "grads", "moment1", "moment2", "average", "sum", "half", "averagehalf", "prepared", "images", "table",
 }
 
 func (r Region) String() string { return regionNames[r] }
@@ -95,7 +96,7 @@ func (t Tensor) String() string {
 	return s
 }
 
-// Space is a part of the arena without a shape.
+// Space is a part of a region, mostly of the arena, without a shape.
 type Space struct{ Offset, Bytes int }
 
 // Partials are statistics of a tensor's groups of channels, in chunks of each of
@@ -114,6 +115,8 @@ type Launch struct {
 	PerImage *Tensor
 	Partials Partials // that the kernel leaves of Out, or takes instead of reading its first input; see Measurer
 	Scratch  Space    // working memory, as much as the target asked for
+	Prepared Space    // of its weights, in that region; see Preparer
+	Prepares bool     // it lays its weights out there and does nothing else
 	Cost     kernels.Cost
 	Again    bool // an earlier launch made the same, which was forgotten: see Recomputation
 }
@@ -133,6 +136,9 @@ func (l Launch) String() string {
 	}
 	if l.Add != nil {
 		fmt.Fprintf(&b, " + %s", l.Add)
+	}
+	if p := l.Prepared; p.Bytes > 0 {
+		fmt.Fprintf(&b, " with weights at %s+%d", Prepared, p.Offset)
 	}
 	if p := l.Partials; p.Chunks > 0 {
 		fmt.Fprintf(&b, " by way of arena+%d[%d groups in %d chunks]", p.Offset, p.Groups, p.Chunks)

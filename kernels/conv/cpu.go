@@ -93,6 +93,27 @@ func either(winograd, plain func(*cpu.Pool)) func(*cpu.Pool) {
 	}
 }
 
+// Prepared is the weights packed or transformed, whichever the launch needs.
+func (f forward) Prepared(in []tensor.Shape, out tensor.Shape, activations number.Type, threads int) (floats, scratch int) {
+	s := mustSize(f.o, in[0], in[1])
+	taps := s.kh * s.kw
+	switch {
+	case activations == number.BFloat16:
+		floats = gemm.HalfProductPacked(taps, s.cin, s.cout)
+		scratch = gemm.HalfProductScratch(s.n, taps, s.cin, s.cout, threads) - floats
+		if s.winogradHalf() {
+			packed := halfWinogradPacked(s.cin, s.cout)
+			floats, scratch = max(floats, packed), max(scratch, halfWinogradScratch(s.strips(), s.cin, s.cout, threads)-packed)
+		}
+		return floats, scratch
+	case s.winograd():
+		floats, _, _ = winogradSizes(s.n, s.cin, s.cout)
+	default:
+		floats = gemm.ProductPacked(taps, s.cin, s.cout)
+	}
+	return floats, f.Scratch(in, out, threads) - floats
+}
+
 func (forward) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true, PerImage: true} }
 
 func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
@@ -101,10 +122,11 @@ func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 		return f.half(s, l)
 	}
 	weights := gemm.Weights{Data: l.In[1].Data, TapStride: s.cin * l.In[1].Pitch, DepthStride: l.In[1].Pitch, ColStride: 1}
+	packing := gemm.Packing{Packed: l.Prepared, Only: l.Preparing}
 	if s.winograd() {
 		w := winograd{
 			squares: s.squares(), depth: s.cin, width: s.cout, in: l.In[0].Matrix, out: l.Out.Matrix, add: l.Add.Matrix,
-			weights: weights, bias: l.In[2].Data[:s.cout], perImage: l.PerImage.Matrix,
+			weights: weights, bias: l.In[2].Data[:s.cout], perImage: l.PerImage.Matrix, packing: packing,
 		}
 		return w.bind(l.Scratch, l.Threads)
 	}
@@ -113,25 +135,26 @@ func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 		In: l.In[0].Matrix, Out: l.Out.Matrix,
 		W:    weights,
 		Bias: l.In[2].Data[:s.cout], PerImage: l.PerImage.Matrix, Add: l.Add.Matrix,
-		Scratch: l.Scratch, Threads: l.Threads,
+		Packing: packing, Scratch: l.Scratch, Threads: l.Threads,
 	}.Bind()
 }
 
 // half is the convolution of bfloat16.
 func (f forward) half(s size, l kernels.Launch) func(*cpu.Pool) {
+	packing := gemm.Packing{Packed: l.Prepared, Only: l.Preparing}
 	weights := gemm.HalfWeights{Data: l.In[1].Half, TapStride: s.cin * l.In[1].Pitch, DepthStride: l.In[1].Pitch, ColStride: 1}
 	plain := gemm.HalfProduct{
 		Geometry: f.geometry(s, l), Depth: s.cin, Width: s.cout,
 		In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
 		W: weights, Bias: l.In[2].Data[:s.cout], PerImage: l.PerImage.Matrix,
-		Scratch: l.Scratch, Threads: l.Threads,
+		Packing: packing, Scratch: l.Scratch, Threads: l.Threads,
 	}.Bind()
 	if !s.winogradHalf() {
 		return plain
 	}
 	w := halfWinograd{
 		strips: s.strips(), depth: s.cin, width: s.cout, in: half(l.In[0]), out: half(l.Out), add: half(l.Add),
-		weights: weights, bias: l.In[2].Data[:s.cout], perImage: l.PerImage.Matrix,
+		weights: weights, bias: l.In[2].Data[:s.cout], perImage: l.PerImage.Matrix, packing: packing,
 	}
 	return either(w.bind(l.Scratch, l.Threads), plain)
 }

@@ -70,6 +70,7 @@ type winograd struct {
 	turned       bool // taps in reverse order: the gradient of the input
 	bias         []float32
 	perImage     cpu.Matrix
+	packing      gemm.Packing
 
 	kernels *cpu.Kernels
 	block   int // squares of a block, whole tiles
@@ -119,7 +120,10 @@ func (w *winograd) bind(scratch []float32, threads int) func(*cpu.Pool) {
 		scratch = scratch[n:]
 		return part
 	}
-	w.packed, w.biases = take(packed), take(biases)
+	if w.packed = w.packing.Packed; w.packed == nil {
+		w.packed = take(packed)
+	}
+	w.biases = take(biases)
 	w.block = winogradBlock(w.depth)
 	w.zeros = make([]float32, max(w.depth, roundUp(w.width, 16)))
 	w.workers = make([]winogradWorker, threads)
@@ -133,8 +137,10 @@ func (w *winograd) bind(scratch []float32, threads int) func(*cpu.Pool) {
 	w.pack, w.run = w.packTask, w.blockTask
 	return func(p *cpu.Pool) {
 		w.kernels = p.Kernels()
+		if !w.packing.Runs(func() { p.Run(w.panels()*w.depthParts(), w.pack) }) {
+			return
+		}
 		w.sumBiases()
-		p.Run(w.panels()*w.depthParts(), w.pack)
 		w.groups = 1
 		for w.blocks()*w.groups < 4*threads && 2*w.groups <= w.panels() {
 			w.groups *= 2

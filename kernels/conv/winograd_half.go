@@ -87,6 +87,7 @@ type halfWinograd struct {
 	turned       bool // taps in reverse order, columns of weights behind each other: the gradient of the input
 	bias         []float32
 	perImage     cpu.Matrix
+	packing      gemm.Packing
 
 	kernels *cpu.Kernels
 	half    *cpu.Half
@@ -114,13 +115,17 @@ type halfWinogradWorker struct {
 	tile    cpu.TileHalf
 }
 
+// halfWinogradPacked is the floats of the packed weights.
+func halfWinogradPacked(depth, width int) int {
+	return gemm.HalfProductPacked(linePlaces*lineTaps, depth, width)
+}
+
 // halfWinogradSizes is the floats of the packed weights, the biases and of what a worker has.
 func halfWinogradSizes(s strips, depth, width int) (packed, biases, v, m, taps int) {
-	packed = linePlaces * lineTaps * cpu.PairRows(depth) * roundUp(width, 16)
 	positions := s.block() * s.w
 	v = linePlaces * (roundUp((positions*depth+1)/2, 16) + gap)
 	m = linePlaces * ((positions+cpu.MaxHalfRows)*panelCols + gap)
-	return packed, s.images * roundUp(width, 16), v, m, linePlaces * packLines * panelCols / 2
+	return halfWinogradPacked(depth, width), s.images * roundUp(width, 16), v, m, linePlaces * packLines * panelCols / 2
 }
 
 func halfWinogradScratch(s strips, depth, width, threads int) int {
@@ -139,7 +144,10 @@ func (w *halfWinograd) bind(scratch []float32, threads int) func(*cpu.Pool) {
 		scratch = scratch[n:]
 		return part
 	}
-	w.packed, w.biases = take(packed), take(biases)
+	if w.packed = w.packing.Packed; w.packed == nil {
+		w.packed = take(packed)
+	}
+	w.biases = take(biases)
 	w.block = w.strips.block()
 	w.zeros, w.outside = make([]uint16, max(w.depth, panelCols)), w.strips.outside(w.in)
 	w.workers = make([]halfWinogradWorker, threads)
@@ -154,8 +162,10 @@ func (w *halfWinograd) bind(scratch []float32, threads int) func(*cpu.Pool) {
 			w.kernels, w.half = p.Kernels(), p.Kernels().Half
 			w.findRows()
 		}
+		if !w.packing.Runs(func() { p.Run(w.panels()*lineTaps*w.parts(), w.pack) }) {
+			return
+		}
 		w.sumBiases()
-		p.Run(w.panels()*lineTaps*w.parts(), w.pack)
 		w.groups = 1
 		for w.blocks()*w.groups < 4*threads && 2*w.groups <= w.panels() {
 			w.groups *= 2

@@ -48,14 +48,32 @@ type Product struct {
 	Bias         []float32  // nil: none
 	PerImage     cpu.Matrix // Data nil: none
 	Add          cpu.Matrix // Data nil: none
-	Scratch      []float32  // ProductScratch floats
-	Threads      int
+	Packing
+	Scratch []float32 // ProductScratch floats, less ProductPacked if Packed is not nil
+	Threads int
 }
+
+// Packing says where the packed weights of a product are.
+type Packing struct {
+	Packed []float32 // nil: in the working memory, and packed in every run
+	Only   bool      // they are packed in a run, and nothing else is done
+}
+
+// Runs packs where that is due, and says whether anything else is to be done.
+func (p Packing) Runs(pack func()) bool {
+	if p.Only || p.Packed == nil {
+		pack()
+	}
+	return !p.Only
+}
+
+// ProductPacked is the packed weights of a product, in floats.
+func ProductPacked(taps, depth, width int) int { return taps * depth * roundUp(width, 16) }
 
 // ProductScratch is the working memory of a product, in floats: the packed
 // weights and the biases of every image.
 func ProductScratch(images, taps, depth, width int) int {
-	return taps*depth*roundUp(width, 16) + images*roundUp(width, 16)
+	return ProductPacked(taps, depth, width) + images*roundUp(width, 16)
 }
 
 func roundUp(n, to int) int { return (n + to - 1) / to * to }
@@ -86,8 +104,10 @@ type product struct {
 // Bind returns the product as a function that allocates nothing.
 func (g Product) Bind() func(*cpu.Pool) {
 	p := &product{Product: g}
-	padded := roundUp(g.Width, 16)
-	p.packed, p.biases = g.Scratch[:g.Taps*g.Depth*padded], g.Scratch[g.Taps*g.Depth*padded:]
+	if p.packed, p.biases = g.Packed, g.Scratch; p.packed == nil {
+		n := ProductPacked(g.Taps, g.Depth, g.Width)
+		p.packed, p.biases = g.Scratch[:n], g.Scratch[n:]
+	}
 	p.zeros = make([]float32, g.Depth)
 	p.imageTiles = (g.Rows + tileRows - 1) / tileRows
 	p.chunk = max(16, chunkTerms/g.Taps/16*16)
@@ -100,8 +120,10 @@ func (g Product) Bind() func(*cpu.Pool) {
 	p.tiles = p.run
 	return func(pool *cpu.Pool) {
 		p.kernels = pool.Kernels()
+		if !p.Runs(func() { pool.Run(panels(p.kernels, p.Width), p.pack) }) {
+			return
+		}
 		sumBiases(p.biases, p.Bias, p.PerImage, p.Images, p.Width)
-		pool.Run(panels(p.kernels, p.Width), p.pack)
 		pool.Run(panels(p.kernels, p.Width)*p.blocks(), p.tiles)
 	}
 }

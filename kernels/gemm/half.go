@@ -34,8 +34,14 @@ type HalfProduct struct {
 	W            HalfWeights
 	Bias         []float32
 	PerImage     cpu.Matrix
-	Scratch      []float32 // HalfProductScratch floats
-	Threads      int
+	Packing
+	Scratch []float32 // HalfProductScratch floats, less HalfProductPacked if Packed is not nil
+	Threads int
+}
+
+// HalfProductPacked is the packed weights of a product, a pair in each float.
+func HalfProductPacked(taps, depth, width int) int {
+	return ProductPacked(taps, cpu.PairRows(depth), width)
 }
 
 // HalfProductScratch is the working memory of a product, in floats: the packed
@@ -86,7 +92,9 @@ func (g HalfProduct) Bind() func(*cpu.Pool) {
 		rest = rest[n:]
 		return x
 	}
-	p.packed = part(g.Taps * cpu.PairRows(g.Depth) * roundUp(g.Width, 16))
+	if p.packed = g.Packed; p.packed == nil {
+		p.packed = part(HalfProductPacked(g.Taps, g.Depth, g.Width))
+	}
 	p.biases = part(g.Images * roundUp(g.Width, 16))
 	p.zeros = make([]uint16, max(g.Depth, cpu.MaxHalfCols))
 	p.workers = make([]halfWorker, g.Threads)
@@ -99,9 +107,11 @@ func (g HalfProduct) Bind() func(*cpu.Pool) {
 	p.pack, p.tiles = p.packTap, p.run
 	return func(pool *cpu.Pool) {
 		p.kernels, p.half = pool.Kernels(), pool.Kernels().Half
+		if !p.Runs(func() { pool.Run(p.panels()*p.Taps, p.pack) }) {
+			return
+		}
 		p.cut()
 		sumBiases(p.biases, p.Bias, p.PerImage, p.Images, p.Width)
-		pool.Run(p.panels()*p.Taps, p.pack)
 		pool.Run(p.groups()*p.blocks(), p.tiles)
 	}
 }

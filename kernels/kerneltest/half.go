@@ -135,7 +135,9 @@ func (h halfCase) run(t *testing.T, k *cpu.Kernels, threads, gap int, e fusedOpe
 	if n := testing.AllocsPerRun(1, func() { run(pool) }); n > 0 && threads == 1 {
 		t.Errorf("a launch allocates %v times", n)
 	}
-	return readOf(t, l.Out)
+	result := readOf(t, l.Out)
+	checkPrepared(t, pool, h.kernel, l, shapes, readOf)
+	return result
 }
 
 // poison is a NaN that no kernel writes, twice in a float32.

@@ -372,6 +372,7 @@ func checkKernel(t *testing.T, k *cpu.Kernels, kernel kernels.Kernel, in []kerne
 				if n := testing.AllocsPerRun(1, func() { run(pool) }); n > 0 && threads == 1 {
 					t.Errorf("a launch allocates %v times", n)
 				}
+				checkPrepared(t, pool, kernel, l, shapes, read)
 				pool.Close()
 			}
 			if e := difference(results[0], expect); !(e <= Budget) {

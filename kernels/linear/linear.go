@@ -147,23 +147,34 @@ func (forward) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, threads int) i
 	return gemm.HalfProductScratch(1, 1, in[1][0], in[1][1], threads)
 }
 
+// Prepared is the weights packed.
+func (f forward) Prepared(in []tensor.Shape, out tensor.Shape, activations number.Type, threads int) (floats, scratch int) {
+	if activations == number.BFloat16 {
+		floats = gemm.HalfProductPacked(1, in[1][0], in[1][1])
+		return floats, f.BFloat16Scratch(in, out, threads) - floats
+	}
+	floats = gemm.ProductPacked(1, in[1][0], in[1][1])
+	return floats, f.Scratch(in, out, threads) - floats
+}
+
 func (forward) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true} }
 
 func (forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 	cin, cout := l.In[1].Shape[0], l.In[1].Shape[1]
+	packing := gemm.Packing{Packed: l.Prepared, Only: l.Preparing}
 	if l.In[0].Type == number.BFloat16 {
 		return gemm.HalfProduct{
 			Geometry: gemm.Dense(l.Out.Rows), Depth: cin, Width: cout,
 			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
 			W:    gemm.HalfWeights{Data: l.In[1].Half, DepthStride: cout, ColStride: 1},
-			Bias: l.In[2].Data[:cout], Scratch: l.Scratch, Threads: l.Threads,
+			Bias: l.In[2].Data[:cout], Packing: packing, Scratch: l.Scratch, Threads: l.Threads,
 		}.Bind()
 	}
 	return gemm.Product{
 		Geometry: gemm.Dense(l.Out.Rows), Depth: cin, Width: cout,
 		In: l.In[0].Matrix, Out: l.Out.Matrix,
 		W:    gemm.Weights{Data: l.In[1].Data, DepthStride: cout, ColStride: 1},
-		Bias: l.In[2].Data[:cout], Add: l.Add.Matrix, Scratch: l.Scratch, Threads: l.Threads,
+		Bias: l.In[2].Data[:cout], Add: l.Add.Matrix, Packing: packing, Scratch: l.Scratch, Threads: l.Threads,
 	}.Bind()
 }
 
