@@ -61,7 +61,7 @@ type worker struct {
 	// A number for each own query: the largest score so far; the sum of exponentials
 	// relative to it; by what sums so far are to be multiplied; and what the kernels
 	// for exponentials and their gradients take.
-	top, sum, rescale, shift, dot, factor []float32
+	top, sum, rescale, shift, dot, factor, scale, zeros []float32
 }
 
 // layout calls take for each part of a worker's memory, with its size; matrices is how
@@ -73,19 +73,22 @@ func (s size) layout(w *worker, own, matrices int, take func(floats int) []float
 		w.packed[i] = take(gemm.PackedSize(own, s.dim))
 		w.tiles[i] = cpu.Matrix{Pitch: gemm.TilePitch(own)}
 		w.tiles[i].Data = take(streamed*w.tiles[i].Pitch + gemm.ReadPast)
-		w.sums[i] = cpu.Matrix{Cols: s.dim, Pitch: ceil(s.dim, 16) * 16}
+		w.sums[i] = cpu.Matrix{Cols: s.dim, Pitch: s.pitch()}
 		w.sums[i].Data = take(own * w.sums[i].Pitch)
 		w.rows[i] = take(stepOwn * s.dim)
 	}
-	for _, column := range []*[]float32{&w.top, &w.sum, &w.rescale, &w.shift, &w.dot, &w.factor} {
+	for _, column := range []*[]float32{&w.top, &w.sum, &w.rescale, &w.shift, &w.dot, &w.factor, &w.scale, &w.zeros} {
 		*column = take(own)
 	}
 }
 
+// pitch of sums.
+func (s size) pitch() int { return ceil(s.dim, 16) * 16 }
+
 // scratch is the size of the workers' memory, in floats.
-func (s size) scratch(threads, matrices int) int {
+func (s size) scratch(threads, own, matrices int) int {
 	total := 0
-	s.layout(&worker{}, s.ownRows(threads), matrices, func(floats int) []float32 {
+	s.layout(&worker{}, own, matrices, func(floats int) []float32 {
 		total += ceil(floats, 16) * 16
 		return nil
 	})
@@ -93,16 +96,16 @@ func (s size) scratch(threads, matrices int) int {
 }
 
 // workers divides scratch memory, and returns what is left.
-func (s size) workers(threads, matrices int, scratch []float32) ([]*worker, []float32) {
+func (s size) workers(threads, own, matrices int, scratch []float32) ([]*worker, []float32) {
 	list := make([]*worker, threads)
 	for i := range list {
 		list[i] = &worker{}
-		s.layout(list[i], s.ownRows(threads), matrices, func(floats int) []float32 {
+		s.layout(list[i], own, matrices, func(floats int) []float32 {
 			part := scratch[:floats:floats]
 			scratch = scratch[ceil(floats, 16)*16:]
 			return part
 		})
-		list[i].local = gemm.NewLocal(s.ownRows(threads), min(block, s.pixels), s.dim, list[i].memory)
+		list[i].local = gemm.NewLocal(own, min(block, s.pixels), s.dim, list[i].memory)
 	}
 	return list, scratch
 }
@@ -159,7 +162,8 @@ func scaleRows(k *cpu.Kernels, sums cpu.Matrix, by []float32) {
 }
 
 func (f forward) Scratch(in []tensor.Shape, _ tensor.Shape, threads int) int {
-	return newSize(in[0], f.heads).scratch(threads, 1)
+	s := newSize(in[0], f.heads)
+	return s.scratch(threads, s.ownRows(threads), 1)
 }
 
 // TakesBFloat16 says yes.
@@ -167,8 +171,8 @@ func (forward) TakesBFloat16() bool { return true }
 
 func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := newSize(l.In[0].Shape, f.heads)
-	workers, _ := s.workers(l.Threads, 1, l.Scratch)
 	own := s.ownRows(l.Threads)
+	workers, _ := s.workers(l.Threads, own, 1, l.Scratch)
 	tasks := ceil(s.pixels, own)
 	scale := float32(s.scale())
 	var k *cpu.Kernels

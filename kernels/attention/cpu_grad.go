@@ -10,25 +10,63 @@ import (
 // onCPU is the gradient bound to its operands. With S = scale·QKᵀ, P = softmax(S) and
 // Y = PV (FlashAttention-2, algorithm 2),
 //
-//	dV = Pᵀ·dY,  dP = dY·Vᵀ,  dS = P∘(dP − D),  D = Σ_c dY∘Y,  dQ = scale·dS·K,  dK = scale·dSᵀ·Q.
+//	dV = Pᵀ·dY,  dP = dY·Vᵀ,  dS = P∘(dP − D)·scale,  D = Σ_c dY∘Y,  dQ = dS·K,  dK = dSᵀ·Q.
 //
 // Two passes compute P and dP, the first by queries, the second by keys: each sum has one
 // owner. The first also finds the softmax of every query again, as the forward kernel
-// has no place to leave it.
+// has no place to leave it. Where the sums of a whole head stay in the cache and there are
+// heads enough for all threads, a task is a head, and one pass does, with two products
+// less. It adds in the same order: the way depends on the number of threads, but no bit does.
 type onCPU struct {
 	size
 	kernels.Launch
 	own, tasks    int
 	kernels       *cpu.Kernels
 	workers       []*worker
-	shift, factor []float32 // P = exp(S − shift)·factor, of every query of every head
-	dot           []float32 // D
+	whole         [][2]cpu.Matrix // dK and dV of a worker's head; nil: two passes
+	shift, factor []float32       // P = exp(S − shift)·factor, of every query of every head
+	dot           []float32       // D
 	first, second func(task, worker int)
 }
 
+// mostHead is the floats of a sum of a whole head.
+const mostHead = 1 << 16
+
+func (s size) smallHeads() bool { return s.headFloats() <= mostHead }
+
+// wholeHeads tells whether tasks are whole heads.
+func (s size) wholeHeads(threads int) bool {
+	tasks := s.images * s.heads
+	return s.smallHeads() && (tasks%threads == 0 || tasks >= 4*threads)
+}
+
+// queryRows is how many queries are streamed past keys at a time: as many as a whole
+// head takes at a time, where it could be a task.
+func (s size) queryRows() int {
+	if s.smallHeads() {
+		return s.ownRows(1)
+	}
+	return block
+}
+
+// gradOwn is how many rows a task owns, or the part of a whole head.
+func (s size) gradOwn(threads int) int {
+	if s.wholeHeads(threads) {
+		threads = 1
+	}
+	return s.ownRows(threads)
+}
+
+// headFloats is the size of one sum of a whole head.
+func (s size) headFloats() int { return ceil(s.pixels, 16) * 16 * s.pitch() }
+
 func (g grad) Scratch(in []tensor.Shape, _ tensor.Shape, threads int) int {
 	s := newSize(in[0], g.heads)
-	return s.scratch(threads, 2) + 3*s.queries()
+	floats := s.scratch(threads, s.gradOwn(threads), 2)
+	if s.wholeHeads(threads) {
+		return floats + 2*threads*s.headFloats()
+	}
+	return floats + 3*s.queries()
 }
 
 // queries of all heads of all images.
@@ -39,11 +77,26 @@ func (grad) TakesBFloat16() bool { return true }
 
 func (g grad) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := newSize(l.In[0].Shape, g.heads)
-	own := s.ownRows(l.Threads)
+	own := s.gradOwn(l.Threads)
 	c := &onCPU{size: s, Launch: l, own: own, tasks: ceil(s.pixels, own)}
-	workers, rest := s.workers(l.Threads, 2, l.Scratch)
+	workers, rest := s.workers(l.Threads, own, 2, l.Scratch)
+	c.workers = workers
+	if s.wholeHeads(l.Threads) {
+		n := s.headFloats()
+		for i := range l.Threads {
+			sum := func(j int) cpu.Matrix {
+				return cpu.Matrix{Data: rest[(2*i+j)*n:][:n], Rows: s.pixels, Cols: s.dim, Pitch: s.pitch()}
+			}
+			c.whole = append(c.whole, [2]cpu.Matrix{sum(0), sum(1)})
+		}
+		c.first = c.byHeads
+		return func(p *cpu.Pool) {
+			c.kernels = p.Kernels()
+			p.Run(s.images*s.heads, c.first)
+		}
+	}
 	n := s.queries()
-	c.workers, c.shift, c.factor, c.dot = workers, rest[:n], rest[n:2*n], rest[2*n:3*n]
+	c.shift, c.factor, c.dot = rest[:n], rest[n:2*n], rest[2*n:3*n]
 	c.first, c.second = c.byQueries, c.byKeys
 	return func(p *cpu.Pool) {
 		c.kernels = p.Kernels()
@@ -62,11 +115,35 @@ func (c *onCPU) of(numbers []float32, image, head int) []float32 {
 	return numbers[(image*c.heads+head)*c.pixels:][:c.pixels]
 }
 
-// byQueries computes dQ of own queries, and the numbers of their softmax.
+// byHeads computes everything of one head.
+func (c *onCPU) byHeads(task, worker int) {
+	w, sums := c.workers[worker], &c.whole[worker]
+	clear(sums[0].Data)
+	clear(sums[1].Data)
+	image, head := task/c.heads, task%c.heads
+	for first := 0; first < c.pixels; first += c.own {
+		c.queries(w, image, head, first, sums)
+	}
+	out := c.size.of(c.Out, image, head)
+	w.finish(c.kernels, out.keys, sums[0])
+	w.finish(c.kernels, out.values, sums[1])
+}
+
+// byQueries computes dQ of own queries, and leaves the numbers of their softmax.
 func (c *onCPU) byQueries(task, worker int) {
 	image, head, first := c.at(task)
-	k, w, scale := c.kernels, c.workers[worker], float32(c.scale())
-	in, out := c.size.of(c.In[0], image, head), c.size.of(c.Out, image, head)
+	w := c.workers[worker]
+	own := c.queries(w, image, head, first, nil)
+	copy(c.of(c.shift, image, head)[first:], w.shift[:own])
+	copy(c.of(c.factor, image, head)[first:], w.factor[:own])
+	copy(c.of(c.dot, image, head)[first:], w.dot[:own])
+}
+
+// queries computes dQ of own queries from one on, and adds their part to dK and dV if
+// they are wanted. It returns how many queries there are.
+func (c *onCPU) queries(w *worker, image, head, first int, whole *[2]cpu.Matrix) int {
+	k, scale := c.kernels, float32(c.scale())
+	in := c.size.of(c.In[0], image, head)
 	queries := some(in.queries, first, c.own)
 	dy := some(c.part(c.In[1], image, 0, head), first, c.own)
 	own := queries.Rows
@@ -75,32 +152,32 @@ func (c *onCPU) byQueries(task, worker int) {
 	w.local.Pack(k, w.packed[1], dy)
 	for j := 0; j < c.pixels; j += block {
 		keys := some(in.keys, j, block)
-		scores := w.tile(0, keys.Rows)
-		w.local.Multiply(k, scores, keys, w.packed[0])
-		w.softmax(k, scores, scale)
+		p := w.tile(0, keys.Rows)
+		w.local.Multiply(k, p, keys, w.packed[0])
+		w.softmax(k, p, scale)
 	}
 	w.dots(k, dy, some(c.part(c.In[2], image, 0, head), first, c.own))
 	for i, sum := range w.sum[:own] {
-		w.factor[i] = 1 / sum
-	}
-	copy(c.of(c.shift, image, head)[first:], w.shift[:own])
-	copy(c.of(c.factor, image, head)[first:], w.factor[:own])
-	copy(c.of(c.dot, image, head)[first:], w.dot[:own])
-	for i := range own {
-		w.factor[i] *= scale
+		w.factor[i], w.scale[i], w.zeros[i] = 1/sum, scale, 0
 	}
 	for j := 0; j < c.pixels; j += block {
 		keys := some(in.keys, j, block)
 		p, ds := w.tile(0, keys.Rows), w.tile(1, keys.Rows)
-		if c.pixels > block { // else the only block of probabilities is still there
+		if c.pixels > block { // else the only block of exponentials is still there
 			w.local.Multiply(k, p, keys, w.packed[0])
 			k.ExpColumns(p, p, scale, w.shift[:own])
 		}
+		k.Affine(p, p, w.factor[:own], w.zeros[:own])
 		w.local.Multiply(k, ds, some(in.values, j, block), w.packed[1])
-		k.SoftmaxGradColumns(ds, p, ds, w.dot[:own], w.factor[:own])
+		k.SoftmaxGradColumns(ds, p, ds, w.dot[:own], w.scale[:own])
 		w.local.Accumulate(k, w.sums[0], ds, keys)
+		if whole != nil {
+			w.local.AccumulateTurned(k, kernels.Rows(whole[0], j, block), ds, queries)
+			w.local.AccumulateTurned(k, kernels.Rows(whole[1], j, block), p, dy)
+		}
 	}
-	w.finish(k, some(out.queries, first, c.own), 0)
+	w.finish(k, some(c.size.of(c.Out, image, head).queries, first, c.own), w.sums[0])
+	return own
 }
 
 // dots computes D of own queries.
@@ -125,8 +202,9 @@ func (c *onCPU) byKeys(task, worker int) {
 	w.begin(keys.Rows)
 	w.local.Pack(k, w.packed[0], keys)
 	w.local.Pack(k, w.packed[1], values)
-	for i := 0; i < c.pixels; i += block {
-		queries, dy := some(in.queries, i, block), some(allDY, i, block)
+	step := c.queryRows()
+	for i := 0; i < c.pixels; i += step {
+		queries, dy := some(in.queries, i, step), some(allDY, i, step)
 		p, ds := w.tile(0, queries.Rows), w.tile(1, queries.Rows)
 		w.local.Multiply(k, p, queries, w.packed[0])
 		k.ExpRows(p, p, scale, shift[i:], factor[i:])
@@ -135,12 +213,12 @@ func (c *onCPU) byKeys(task, worker int) {
 		k.SoftmaxGradRows(ds, p, ds, dot[i:], scale)
 		w.local.Accumulate(k, w.sums[0], ds, queries)
 	}
-	w.finish(k, some(out.keys, first, c.own), 0)
-	w.finish(k, some(out.values, first, c.own), 1)
+	w.finish(k, some(out.keys, first, c.own), w.sums[0])
+	w.finish(k, some(out.values, first, c.own), w.sums[1])
 }
 
-// finish writes sum i to where it belongs.
-func (w *worker) finish(k *cpu.Kernels, to kernels.Operand, i int) {
-	w.local.Turn(k, w.sums[i], to)
-	kernels.Store(k, to, w.sums[i])
+// finish writes a sum to where it belongs.
+func (w *worker) finish(k *cpu.Kernels, to kernels.Operand, sum cpu.Matrix) {
+	w.local.Turn(k, sum, to)
+	kernels.Store(k, to, sum)
 }

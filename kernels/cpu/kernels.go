@@ -71,10 +71,13 @@ type Kernels struct {
 	Norms[float32]               // of normalisation
 	HalfNorms      Norms[uint16] // the same on bfloat16
 
-	Add    func(dst, a, b Matrix)         // a + b
-	Copy   func(dst, a Matrix)            //
-	Scale  func(dst, a Matrix, s float32) // s·a
-	ColMax func(acc []float32, x Matrix)  // maxima over rows and of acc
+	Add   func(dst, a, b Matrix)         // a + b
+	Copy  func(dst, a Matrix)            //
+	Scale func(dst, a Matrix, s float32) // s·a
+	// Transpose writes 32-bit words: out[c][r] = in[r][c], and zeros up to a multiple of
+	// Lanes of r. The pitches are bytes.
+	Transpose func(out uintptr, outPitch int, in uintptr, inPitch, rows, cols int)
+	ColMax    func(acc []float32, x Matrix) // maxima over rows and of acc
 	// Softmax with numbers for each column or each row: exp(scale·x − shift), for rows
 	// times factor, and p·(dp − dot)·scale.
 	ExpColumns         func(dst, x Matrix, scale float32, shift []float32)

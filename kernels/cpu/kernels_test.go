@@ -479,3 +479,29 @@ func TestWinograd(t *testing.T) {
 		}
 	})
 }
+
+// TestTranspose: words of any bits go where they belong, zeros up to whole vectors
+// behind them, and nothing anywhere else.
+func TestTranspose(t *testing.T) {
+	forEach(t, func(t *testing.T, k *Kernels) {
+		rng := rand.New(rand.NewPCG(21, 22))
+		for _, rows := range []int{1, 2, 7, 8, 9, 15, 16, 17, 33, 48} {
+			for _, cols := range []int{1, 3, 8, 12, 16, 17, 31, 40} {
+				in, out := guarded(rng, rows, cols, cols+3), guarded(rng, cols, 48, 51)
+				before := out.clone()
+				k.Transpose(uintptr(pointer(out.Data)), 4*out.Pitch, uintptr(pointer(in.Data)), 4*in.Pitch, rows, cols)
+				padded := (rows + k.Lanes - 1) / k.Lanes * k.Lanes
+				compare(t, fmt.Sprintf("%d×%d", rows, cols), out, func(c, r int) float64 {
+					switch {
+					case r < rows:
+						return float64(in.Row(r)[c])
+					case r < padded:
+						return 0
+					}
+					return float64(before.Row(c)[r])
+				})
+				runtime.KeepAlive(in)
+			}
+		}
+	})
+}

@@ -22,6 +22,15 @@ func portable() *Kernels {
 	k.Scale = func(dst, a Matrix, s float32) {
 		each(dst, a, func(_, _ int, x float32) float32 { return s * x })
 	}
+	k.Transpose = func(out uintptr, outPitch int, in uintptr, inPitch, rows, cols int) {
+		for c := range cols {
+			to := words(out+uintptr(c*outPitch), (rows+k.Lanes-1)/k.Lanes*k.Lanes)
+			for r := range rows {
+				to[r] = words(in+uintptr(r*inPitch), cols)[c]
+			}
+			clear(to[rows:])
+		}
+	}
 	portableNorms(&k.Norms)
 	portableNorms(&k.HalfNorms)
 	k.ColMax = func(acc []float32, x Matrix) {
@@ -94,6 +103,11 @@ func portableAdamW(h *AdamW, p, g, m, v, ema []float32) {
 // floats returns the n floats at an address that the caller keeps alive.
 func floats(address uintptr, n int) []float32 {
 	return unsafe.Slice((*float32)(*(*unsafe.Pointer)(unsafe.Pointer(&address))), n)
+}
+
+// words is the same memory as whole numbers, from any even address on.
+func words(address uintptr, n int) []uint32 {
+	return unsafe.Slice((*uint32)(*(*unsafe.Pointer)(unsafe.Pointer(&address))), n)
 }
 
 func portableTile(t *Tile) {

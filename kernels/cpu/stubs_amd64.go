@@ -27,6 +27,9 @@ func tileAVX512_64(t *Tile)
 func tileTAVX512_64(t *TileT)
 
 //go:noescape
+func transposeAVX512(a *transposeArgs)
+
+//go:noescape
 func peakAVX512(rounds int)
 
 //go:noescape
@@ -163,6 +166,9 @@ func tileAVX2_16(t *Tile)
 
 //go:noescape
 func tileTAVX2_16(t *TileT)
+
+//go:noescape
+func transposeAVX2(a *transposeArgs)
 
 //go:noescape
 func peakAVX2(rounds int)

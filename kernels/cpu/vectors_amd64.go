@@ -31,6 +31,9 @@ var masks = func() (all [16]mask) {
 	return all
 }()
 
+// every is the mask of a whole vector.
+var every = mask{bits: 1<<16 - 1, words: [16]int32{-1, -1, -1, -1, -1, -1, -1, -1}}
+
 // args describes a matrix of rows×cols to a kernel of this many lanes.
 func args(lanes, rows, cols int) vectorArgs { return argsOf(lanes, 4, rows, cols) }
 
@@ -102,4 +105,23 @@ type transformArgs struct {
 func transform(lanes int, in, out *uintptr, channels int) transformArgs {
 	tail := channels % lanes
 	return transformArgs{in: in, out: out, full: 4 * (channels - tail), tail: tail, mask: unsafe.Pointer(&masks[tail])}
+}
+
+// transposeArgs is what the assembly of Transpose reads; asm/transpose.go has the offsets.
+type transposeArgs struct {
+	out               uintptr
+	pitch, full, tail int            // of the result; squares, columns behind them
+	cols, rows        unsafe.Pointer // masks of a square at the edge
+	in                [16]uintptr    // rows; those that do not exist repeat others
+}
+
+// strip sets the rows of a strip of squares.
+func (a *transposeArgs) strip(out, in uintptr, pitch, rows int) {
+	a.out, a.rows = out, unsafe.Pointer(&masks[rows%len(masks)])
+	if rows == len(masks) {
+		a.rows = unsafe.Pointer(&every)
+	}
+	for i := range a.in {
+		a.in[i] = in + uintptr(min(i, rows-1)*pitch)
+	}
 }

@@ -23,6 +23,13 @@ func vectorsAVX2(k *Kernels) {
 		v.constants = c.set(s)
 		scaleAVX2(v.withDst(dst).withX(a))
 	}
+	k.Transpose = func(out uintptr, outPitch int, in uintptr, inPitch, rows, cols int) {
+		a := transposeArgs{pitch: outPitch, full: cols / lanes, tail: cols % lanes, cols: unsafe.Pointer(&masks[cols%lanes])}
+		for r := 0; r < rows; r += lanes {
+			a.strip(out+uintptr(4*r), in+uintptr(r*inPitch), inPitch, min(lanes, rows-r))
+			transposeAVX2(&a)
+		}
+	}
 	k.ColMax = func(acc []float32, x Matrix) {
 		v := args(lanes, x.Rows, x.Cols)
 		v.sum1 = pointer(acc[:x.Cols])

@@ -25,10 +25,11 @@ type Local struct {
 	rows      []uintptr // of a tile, and more to make it rows of pairs
 	zeros     []uint16
 	wide      []float32 // a few rows, widened
-	panel     []float32 // of streamed rows: a panel of columns, in pairs for bfloat16
-	rounded   []float32 // a tile in bfloat16
-	pairs     []float32 // the same, in pairs of rows
-	work      []float32 // of a tile of bfloat16
+	panel     []float32 // a panel of columns of rows, in pairs for bfloat16
+	turned    []float32 // a tile, transposed
+	rounded   []float32 // or a tile in bfloat16
+	pairs     []float32 // and the same in pairs
+	work      []float32 // of a micro-kernel on bfloat16
 	own, most int
 }
 
@@ -41,11 +42,14 @@ const ReadPast = 64
 
 // parts calls take for each part of the working memory, with its size.
 func (l *Local) parts(depth int, take func(floats int) []float32) {
-	own, pairs := roundUp(l.own, 16), cpu.PairRows(l.most)
+	own, most := roundUp(l.own, 16), roundUp(l.most, 16)
 	l.wide = take(wideRows*depth + ReadPast)
-	l.panel = take(2 * pairs * maxWidth)
-	l.rounded = take(pairs * own)
-	l.pairs = take(pairs*own + ReadPast)
+	l.panel = take(2 * cpu.PairRows(most) * maxWidth)
+	rounded, pairs := own*most/2, max(cpu.PairRows(most)*own, cpu.PairRows(own)*most)
+	l.turned = take(max(own*most, rounded+pairs) + ReadPast)
+	if l.turned != nil {
+		l.rounded, l.pairs = l.turned[:rounded], l.turned[rounded:]
+	}
 	l.work = take(cpu.HalfWork(1, depth))
 }
 
@@ -87,22 +91,37 @@ func (l *Local) Pack(k *cpu.Kernels, dst []float32, own kernels.Operand) {
 		for first := 0; first < own.Rows; first += k.Half.Cols {
 			valid := min(k.Half.Cols, own.Rows-first)
 			padded := roundUp(valid, k.Lanes)
-			PackPairs(dst[first*pairs:][:pairs*padded], own.Half[first*own.Pitch:], own.Cols, valid, padded, own.Pitch)
+			transposePairs(k, dst[first*pairs:], padded, addressHalf(own.Half[first*own.Pitch:]), own.Pitch, valid, own.Cols)
 		}
 		return
 	}
 	for panel := range panels(k, own.Rows) {
 		valid, padded := panelWidth(k, own.Rows, panel)
 		to := dst[panel*k.TileCols*own.Cols:][:padded*own.Cols]
-		if valid < padded {
-			clear(to)
-		}
 		for r := 0; r < valid; r += wideRows {
 			part := own.Part(panel*k.TileCols+r, min(wideRows, valid-r), 0, own.Cols)
 			m := kernels.Loaded(k, l.wide, part)
-			packTransposed(to[r:], m.Data, own.Cols, m.Rows, padded, m.Pitch)
+			k.Transpose(address(to[r:]), 4*padded, address(m.Data), 4*m.Pitch, m.Rows, m.Cols)
 		}
 	}
+}
+
+// transposePairs writes pairs of columns of a matrix of bfloat16 as rows, with zeros
+// behind them up to a multiple of rows of pairs.
+func transposePairs(k *cpu.Kernels, to []float32, toPitch int, from uintptr, pitch, rows, cols int) {
+	pairs := ceil(cols, 2)
+	k.Transpose(address(to), 4*toPitch, from, 2*pitch, rows, pairs)
+	if cols%2 == 1 {
+		last := words(to[(pairs-1)*toPitch:][:roundUp(rows, k.Lanes)])
+		for i := range last {
+			last[i] &= 0xffff
+		}
+	}
+	clear(to[pairs*toPitch : cpu.PairRows(cols)*toPitch])
+}
+
+func words(x []float32) []uint32 {
+	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
 }
 
 // multiplies tells whether rows are multiplied in the type in which they lie in memory.
@@ -171,19 +190,44 @@ func (l *Local) multiplyHalf(k *cpu.Kernels, tile cpu.Matrix, streamed kernels.O
 // from the first sum until Turn. Rows of acc are a multiple of 16 floats long and as many;
 // ReadPast floats behind the tile must be there, and what lies behind its columns may be anything.
 func (l *Local) Accumulate(k *cpu.Kernels, acc, tile cpu.Matrix, streamed kernels.Operand) {
-	if multiplies(k, streamed) {
-		l.accumulateHalf(k, acc, tile, streamed)
+	if !multiplies(k, streamed) {
+		l.accumulate(k, acc, tile, streamed)
 		return
 	}
+	l.round(k, tile)
+	for i := range tile.Rows {
+		l.rows[i] = addressHalf(halves(l.rounded)[i*tile.Pitch:])
+	}
+	l.evenRows(tile.Rows)
+	k.Half.Pairs(address(l.pairs), 4*tile.Pitch, &l.rows[0], 0, cpu.PairRows(tile.Rows), tile.Cols)
+	l.accumulateHalf(k, acc, tile.Cols, tile.Pitch, streamed)
+}
+
+// AccumulateTurned is Accumulate with the two sides changed: it adds
+// Σ_o tile[s][o]·own[o][c] to acc[s][c].
+func (l *Local) AccumulateTurned(k *cpu.Kernels, acc, tile cpu.Matrix, own kernels.Operand) {
+	pitch := roundUp(tile.Rows, 16)
+	if !multiplies(k, own) {
+		turned := cpu.Matrix{Data: l.turned, Rows: tile.Cols, Cols: tile.Rows, Pitch: pitch}
+		k.Transpose(address(turned.Data), 4*pitch, address(tile.Data), 4*tile.Pitch, tile.Rows, tile.Cols)
+		l.accumulate(k, acc, turned, own)
+		return
+	}
+	l.round(k, tile)
+	transposePairs(k, l.pairs, pitch, address(l.rounded), tile.Pitch, tile.Rows, tile.Cols)
+	l.accumulateHalf(k, acc, tile.Rows, pitch, own)
+}
+
+func (l *Local) accumulate(k *cpu.Kernels, acc, tile cpu.Matrix, rows kernels.Operand) {
 	t := &l.tileT
 	*t = cpu.TileT{A: &l.rows[0], B: address(l.panel), Depth: tile.Rows, CPitch: 4 * acc.Pitch, Accumulate: 1}
 	for i := range tile.Rows {
 		l.rows[i] = address(tile.Data[i*tile.Pitch:])
 	}
-	for panel := range panels(k, streamed.Cols) {
-		valid, padded := panelWidth(k, streamed.Cols, panel)
+	for panel := range panels(k, rows.Cols) {
+		valid, padded := panelWidth(k, rows.Cols, panel)
 		col := panel * k.TileCols
-		kernels.Load(k, cpu.Matrix{Data: l.panel, Rows: streamed.Rows, Cols: valid, Pitch: padded}, streamed.Part(0, streamed.Rows, col, valid))
+		kernels.Load(k, cpu.Matrix{Data: l.panel, Rows: rows.Rows, Cols: valid, Pitch: padded}, rows.Part(0, rows.Rows, col, valid))
 		t.Width, t.BPitch = padded, 4*padded
 		for i := 0; i < tile.Cols; i += tileRows {
 			t.AOffset, t.Rows = 4*i, min(tileRows, tile.Cols-i)
@@ -193,23 +237,28 @@ func (l *Local) Accumulate(k *cpu.Kernels, acc, tile cpu.Matrix, streamed kernel
 	}
 }
 
-func (l *Local) accumulateHalf(k *cpu.Kernels, acc, tile cpu.Matrix, streamed kernels.Operand) {
-	rounded := halves(l.rounded)
-	for i := range tile.Rows {
-		row := rounded[i*tile.Pitch:][:tile.Cols]
-		k.Narrow(row, tile.Row(i))
-		l.rows[i] = addressHalf(row)
-	}
-	t := &l.halfT
-	*t = cpu.TileTHalf{APitch: 4 * tile.Pitch, B: address(l.panel), Depth: cpu.PairRows(tile.Rows), CPitch: 4 * acc.Pitch, Accumulate: 1}
-	for i := tile.Rows; i < 2*t.Depth; i++ {
+// round rounds a tile, and whatever is behind its columns, to bfloat16.
+func (l *Local) round(k *cpu.Kernels, tile cpu.Matrix) {
+	n := tile.Rows * tile.Pitch
+	k.Narrow(halves(l.rounded)[:n], tile.Data[:n])
+}
+
+// evenRows completes the addresses of n rows to rows of pairs.
+func (l *Local) evenRows(n int) {
+	for i := n; i < 2*cpu.PairRows(n); i++ {
 		l.rows[i] = addressHalf(l.zeros)
 	}
-	k.Half.Pairs(address(l.pairs), t.APitch, &l.rows[0], 0, t.Depth, tile.Cols)
-	for first := 0; first < streamed.Cols; first += k.Half.Cols {
-		valid := min(k.Half.Cols, streamed.Cols-first)
-		for i := range streamed.Rows {
-			l.rows[i] = addressHalf(streamed.Half[i*streamed.Pitch+first:])
+}
+
+// accumulateHalf adds the product of the tile in pairs, so many columns at a pitch, and rows.
+func (l *Local) accumulateHalf(k *cpu.Kernels, acc cpu.Matrix, cols, pitch int, rows kernels.Operand) {
+	t := &l.halfT
+	*t = cpu.TileTHalf{APitch: 4 * pitch, B: address(l.panel), Depth: cpu.PairRows(rows.Rows), CPitch: 4 * acc.Pitch, Accumulate: 1}
+	l.evenRows(rows.Rows)
+	for first := 0; first < rows.Cols; first += k.Half.Cols {
+		valid := min(k.Half.Cols, rows.Cols-first)
+		for i := range rows.Rows {
+			l.rows[i] = addressHalf(rows.Half[i*rows.Pitch+first:])
 		}
 		t.Width = roundUp(valid, k.Lanes)
 		t.BPitch = 4 * t.Width
@@ -217,8 +266,8 @@ func (l *Local) accumulateHalf(k *cpu.Kernels, acc, tile cpu.Matrix, streamed ke
 		if k.Half.Turn != nil {
 			k.Half.Turn(t.B, t.BPitch, t.Depth, t.Width)
 		}
-		for i := 0; i < tile.Cols; i += k.Half.Rows {
-			t.A, t.Rows = address(l.pairs[i:]), min(k.Half.Rows, tile.Cols-i)
+		for i := 0; i < cols; i += k.Half.Rows {
+			t.A, t.Rows = address(l.pairs[i:]), min(k.Half.Rows, cols-i)
 			if k.Half.Turn != nil {
 				t.Rows = roundUp(t.Rows, 16)
 			}
@@ -228,10 +277,10 @@ func (l *Local) accumulateHalf(k *cpu.Kernels, acc, tile cpu.Matrix, streamed ke
 	}
 }
 
-// Turn brings sums of streamed rows like these into their order, or back into the
-// instruction set's to go on.
-func (*Local) Turn(k *cpu.Kernels, acc cpu.Matrix, streamed kernels.Operand) {
-	if multiplies(k, streamed) && k.Half.Turn != nil {
+// Turn brings sums of rows like these into their order, or back into the instruction
+// set's to go on.
+func (*Local) Turn(k *cpu.Kernels, acc cpu.Matrix, rows kernels.Operand) {
+	if multiplies(k, rows) && k.Half.Turn != nil {
 		k.Half.Turn(address(acc.Data), 4*acc.Pitch, roundUp(acc.Rows, 16), acc.Pitch)
 	}
 }

@@ -53,6 +53,13 @@ func CheckKernels(t *testing.T, inputs []Input, build func(in []*gorgonia.Node) 
 	c.checkDevice(t, values)
 }
 
+// CheckCPU runs only the kernels on the CPU: for shapes that would take long elsewhere, too.
+func CheckCPU(t *testing.T, inputs []Input, build func(in []*gorgonia.Node) *gorgonia.Node) {
+	t.Helper()
+	c := newCase(t, inputs, build)
+	c.checkKernels(t, c.evaluate(c.given))
+}
+
 // testCase is a small graph with its inputs, output, cotangent and gradients.
 type testCase struct {
 	graph     *gorgonia.ExprGraph
@@ -333,7 +340,7 @@ func checkKernel(t *testing.T, k *cpu.Kernels, kernel kernels.Kernel, in []kerne
 		return a
 	}
 	for _, gap := range []int{0, 5} {
-		for _, fused := range []kernels.Epilogue{{}, {Add: epilogue.Add}, epilogue} {
+		for _, fused := range slices.Compact([]kernels.Epilogue{{}, {Add: epilogue.Add}, epilogue}) {
 			expect := slices.Clone(want.Data)
 			var results [][]float64
 			add, perImage := addend(want.Shape...), kernels.Array{}

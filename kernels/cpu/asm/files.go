@@ -79,6 +79,7 @@ func Files() map[string]string {
 			declare(e.tile(vecs), "t *Tile")
 			declare(e.tileT(vecs), "t *TileT")
 		}
+		declare(e.transpose(), "a *transposeArgs")
 		declare(e.peak(), "rounds int")
 		for _, k := range vectorKernels {
 			declare(e.vector(k), "a *vectorArgs")
