@@ -75,12 +75,12 @@ func spectra(images Images) (Figure, error) {
 	}
 	f := Figure{
 		Title:   "Power spectra of images (" + images.Name + ") and of noise",
-		Caption: "Radially averaged power of αx, of σε and of their sum. Images have power laws and noise is flat, so noise hides fine details first and denoising brings back coarse ones first.",
-		X:       "spatial frequency (cycles an image)", Y: "power (white noise of variance 1 = 1)", LogX: true, LogY: true,
+		Caption: "Radially averaged power of αx, of σε and of their sum. Images have power laws and noise is flat, so noise (of variance 1: power 1) hides fine details first and denoising brings back coarse ones first.",
+		X:       "spatial frequency (cycles an image)", Y: "power (noise: 1)", LogX: true, LogY: true,
 	}
 	times := make([]float64, 19)
 	for i := range times {
-		times[i] = 0.05 * float64(i+1)
+		times[i] = float64(i+1) / 20
 	}
 	f.Slider, f.Frames, err = family("t", times, 5, func(t float64) (Frame, error) {
 		alpha, sigma := schedule.AlphaSigma(t)
