@@ -145,9 +145,6 @@ func TestEverySamplerAlongEverySchedule(t *testing.T) {
 			if exact && !m.Adaptive {
 				o.Steps, o.Grid = 16, "lambda:max=80"
 			}
-			if m.Name == "pndm" || m.Name == "edm-churn" { // ε at λ = −20, where ddpm-squaredcos begins, is too much for few steps
-				o.Grid = "lambda:max=80"
-			}
 			got := s.pictures(t, schedule, m.Name, o)
 			a, d := meanAndDeviation(got)
 			if math.Abs(a-mean) > 0.5*deviation || d < 0.4*deviation || d > 1.6*deviation {
