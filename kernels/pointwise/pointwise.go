@@ -7,6 +7,7 @@ import (
 
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
+	"fluxion/kernels/number"
 	"fluxion/kernels/reduce"
 
 	"gorgonia.org/gorgonia"
@@ -68,10 +69,29 @@ func (AddOp) SymDiff(_ gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes, er
 	return gorgonia.Nodes{dy, dy}, nil
 }
 
+// TakesBFloat16 says yes.
+func (AddOp) TakesBFloat16() bool { return true }
+
 // CPU binds the addition.
 func (AddOp) CPU(l kernels.Launch) func(*cpu.Pool) {
+	if l.Out.Type == number.BFloat16 {
+		return addHalf(l)
+	}
 	return kernels.RowLoop(l.Out.Matrix, func(k *cpu.Kernels, r, n int) {
 		k.Add(kernels.Rows(l.Out.Matrix, r, n), kernels.Rows(l.In[0].Matrix, r, n), kernels.Rows(l.In[1].Matrix, r, n))
+	})
+}
+
+// addHalf is 1·a + 1·b + 0 by a kernel of normalisation.
+func addHalf(l kernels.Launch) func(*cpu.Pool) {
+	a, b, out := kernels.View[uint16](l.In[0]), kernels.View[uint16](l.In[1]), kernels.View[uint16](l.Out)
+	one, zero := make([]float32, out.Cols), make([]float32, out.Cols)
+	for i := range one {
+		one[i] = 1
+	}
+	return kernels.RowLoop(cpu.Matrix{Rows: out.Rows, Cols: out.Cols}, func(k *cpu.Kernels, r, n int) {
+		part := func(m cpu.MatrixOf[uint16]) cpu.MatrixOf[uint16] { return m.Part(r, n, 0, m.Cols) }
+		k.HalfNorms.GradAffine(part(out), part(a), part(b), one, one, zero, cpu.MatrixOf[uint16]{})
 	})
 }
 

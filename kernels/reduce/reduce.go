@@ -5,6 +5,7 @@ package reduce
 import (
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
+	"fluxion/kernels/number"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -81,12 +82,22 @@ func (s sum) Scratch(in []tensor.Shape, _ tensor.Shape, threads int) int {
 	return (groups*blocks + threads) * x[len(x)-1]
 }
 
+// TakesBFloat16 says yes.
+func (sum) TakesBFloat16() bool { return true }
+
 func (s sum) CPU(l kernels.Launch) func(*cpu.Pool) {
+	if l.In[0].Type == number.BFloat16 {
+		return bind[uint16](s, l)
+	}
+	return bind[float32](s, l)
+}
+
+func bind[T cpu.Element](s sum, l kernels.Launch) func(*cpu.Pool) {
 	groups, rows, blocks := s.blocks(l.In[0].Shape)
-	x := l.In[0].Matrix
+	x := kernels.View[T](l.In[0])
 	partial := l.Scratch[:groups*blocks*x.Cols]
 	leaves := l.Scratch[groups*blocks*x.Cols:]
-	var k *cpu.Kernels
+	var k *cpu.Norms[T]
 	block := func(task, worker int) {
 		group, first := task/blocks, task%blocks*blockRows
 		leaf := leaves[worker*x.Cols : (worker+1)*x.Cols]
@@ -94,14 +105,14 @@ func (s sum) CPU(l kernels.Launch) func(*cpu.Pool) {
 		clear(acc)
 		for r := first; r < min(first+blockRows, rows); r += leafRows {
 			clear(leaf)
-			k.ColSum(leaf, kernels.Rows(x, group*rows+r, min(leafRows, rows-r)))
+			k.ColSum(leaf, x.Part(group*rows+r, min(leafRows, rows-r), 0, x.Cols))
 			for i, e := range leaf {
 				acc[i] += e
 			}
 		}
 	}
 	return func(p *cpu.Pool) {
-		k = p.Kernels()
+		k = cpu.NormsOf[T](p.Kernels())
 		p.Run(groups*blocks, block)
 		for g := range groups {
 			to := l.Out.Data[g*x.Cols : (g+1)*x.Cols]

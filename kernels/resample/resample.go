@@ -7,6 +7,7 @@ import (
 
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
+	"fluxion/kernels/number"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -88,20 +89,69 @@ func imageRows(small tensor.Shape, f func(k *cpu.Kernels, y int)) func(*cpu.Pool
 	}
 }
 
+// TakesBFloat16 says yes.
+func (spread) TakesBFloat16() bool { return true }
+
 func (o spread) CPU(l kernels.Launch) func(*cpu.Pool) {
+	if l.In[0].Type == number.BFloat16 {
+		return bindSpread[uint16](o, l)
+	}
+	return bindSpread[float32](o, l)
+}
+
+func bindSpread[T cpu.Element](o spread, l kernels.Launch) func(*cpu.Pool) {
 	width := l.In[0].Shape[2]
+	x, out := kernels.View[T](l.In[0]), kernels.View[T](l.Out)
+	scale, shift := make([]float32, x.Cols), make([]float32, x.Cols)
+	for i := range scale {
+		scale[i] = o.scale
+	}
 	return imageRows(l.In[0].Shape, func(k *cpu.Kernels, y int) {
-		for half := range 2 { // the even and the odd columns, then the row below
-			to := everyOther(l.Out.Matrix, 4*y*width+half, width)
-			k.Scale(to, kernels.Rows(l.In[0].Matrix, y*width, width), o.scale)
+		from := x.Part(y*width, width, 0, x.Cols)
+		if o.scale != 1 { // the even columns first, from which the others are copied
+			to := everyOther(out, 4*y*width, width)
+			cpu.NormsOf[T](k).Affine(to, from, scale, shift)
+			from = to
 		}
-		k.Copy(kernels.Rows(l.Out.Matrix, (4*y+2)*width, 2*width), kernels.Rows(l.Out.Matrix, 4*y*width, 2*width))
+		for i := range width {
+			row := from.Row(i)
+			copy(out.Row(4*y*width+2*i), row)
+			copy(out.Row(4*y*width+2*i+1), row)
+		}
+		for i := range 2 * width {
+			copy(out.Row((4*y+2)*width+i), out.Row(4*y*width+i))
+		}
 	})
 }
 
 // everyOther is n rows of m, every second one from a row on.
-func everyOther(m cpu.Matrix, from, n int) cpu.Matrix {
-	return cpu.Matrix{Data: m.Data[from*m.Pitch:], Rows: n, Cols: m.Cols, Pitch: 2 * m.Pitch}
+func everyOther[T cpu.Element](m cpu.MatrixOf[T], from, n int) cpu.MatrixOf[T] {
+	return cpu.MatrixOf[T]{Data: m.Data[from*m.Pitch:], Rows: n, Cols: m.Cols, Pitch: 2 * m.Pitch}
+}
+
+// bindHalf sums the squares in float32.
+func (o gather) bindHalf(l kernels.Launch) func(*cpu.Pool) {
+	width := l.Out.Shape[2]
+	x, out := kernels.View[uint16](l.In[0]), kernels.View[uint16](l.Out)
+	c := out.Cols
+	var k *cpu.Kernels
+	row := func(y, worker int) {
+		sum := l.Scratch[worker*c:][:c]
+		line := cpu.Matrix{Data: sum, Rows: 1, Cols: c, Pitch: c}
+		for i := range width {
+			clear(sum)
+			k.HalfNorms.ColSum(sum, x.Part(4*y*width+2*i, 2, 0, c))
+			k.HalfNorms.ColSum(sum, x.Part((4*y+2)*width+2*i, 2, 0, c))
+			if o.scale != 1 {
+				k.Scale(line, line, o.scale)
+			}
+			k.Narrow(out.Row(y*width+i), sum)
+		}
+	}
+	return func(p *cpu.Pool) {
+		k = p.Kernels()
+		p.Run(l.Out.Shape[0]*l.Out.Shape[1], row)
+	}
 }
 
 // gather writes scale times the sum of each 2×2 square.
@@ -147,7 +197,16 @@ func (gather) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 	return kernels.Cost{FLOPs: int64(in[0].TotalSize()), Bytes: kernels.Traffic(out, in...)}
 }
 
+// TakesBFloat16 says yes.
+func (gather) TakesBFloat16() bool { return true }
+
+// Scratch is a row for each thread, for sums of bfloat16.
+func (gather) Scratch(_ []tensor.Shape, out tensor.Shape, threads int) int { return threads * out[3] }
+
 func (o gather) CPU(l kernels.Launch) func(*cpu.Pool) {
+	if l.In[0].Type == number.BFloat16 {
+		return o.bindHalf(l)
+	}
 	width := l.Out.Shape[2]
 	return imageRows(l.Out.Shape, func(k *cpu.Kernels, y int) {
 		out := kernels.Rows(l.Out.Matrix, y*width, width)
