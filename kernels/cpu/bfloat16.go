@@ -27,7 +27,8 @@ type Half struct {
 
 	Winograd *HalfWinograd // nil where plain products are faster
 
-	peak func(rounds int)
+	peak      func(rounds int)
+	peakFLOPs float64 // of a round
 }
 
 // Limits of Half in every instruction set.
@@ -64,7 +65,7 @@ type TileHalf struct {
 	C        uintptr
 	CPitch   int // bytes
 	Rows     int // of C, 1 to Half.Rows
-	Width    int // a multiple of Lanes, at most Panels·Cols
+	Width    int // a multiple of Lanes up to Half.Cols, or up to Panels of them
 	Float32  int // 1: C is float32, else bfloat16
 	Bias     uintptr
 	Add      uintptr
@@ -88,8 +89,9 @@ type TileTHalf struct {
 	C          uintptr
 	CPitch     int // bytes
 	Rows       int // 1 to Half.Rows
-	Width      int
+	Width      int // a multiple of Lanes up to Half.Cols, or up to Panels of them
 	Accumulate int
+	BPanel     int // bytes from a panel of B to the next
 }
 
 // HalfWinograd is the steps of Winograd's convolution F(2, 3), in one dimension,

@@ -18,7 +18,7 @@ func avx512BFloat16() *Kernels {
 			pairsAVX512(&a)
 		},
 		Winograd: winogradHalfAVX512(),
-		peak:     peakHalfAVX512,
+		peak:     peakHalfAVX512, peakFLOPs: fmasPerRound * 2 * flopsPerFMA * 16,
 	}
 	return k
 }

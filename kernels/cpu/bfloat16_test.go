@@ -49,11 +49,22 @@ func upTo(rows int) []int {
 	return list[:most+1]
 }
 
+// widths lists those of one panel and, where a tile may have more, of some.
+func widths(k *Kernels) (list []int) {
+	for width := k.Lanes; width <= k.Half.Cols; width += k.Lanes {
+		list = append(list, width)
+	}
+	for n := 2; n <= min(3, k.Half.Panels); n++ {
+		list = append(list, n*k.Half.Cols)
+	}
+	return list
+}
+
 // TestTileHalf runs the micro-kernels on bfloat16 over all their shapes.
 func TestTileHalf(t *testing.T) {
 	forHalf(t, func(t *testing.T, k *Kernels) {
 		rng := rand.New(rand.NewPCG(11, 12))
-		for width := k.Lanes; width <= k.Half.Cols; width += k.Lanes {
+		for _, width := range widths(k) {
 			for _, rows := range upTo(k.Half.Rows) {
 				for _, taps := range []int{0, 1, 2, 9} {
 					for _, depth := range []int{1, 2, 3, 16, 37} {
@@ -70,7 +81,7 @@ func TestTileHalf(t *testing.T) {
 func testTileHalf(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, taps, depth, single int, epilogue bool) {
 	t.Helper()
 	// Every row of A ends in front of poison or of another row.
-	tileRows := k.Half.Rows
+	tileRows, panel := k.Half.Rows, min(width, k.Half.Cols)
 	a := make([][]uint16, taps*tileRows)
 	as, bs := make([]uintptr, taps*tileRows+1), make([]uintptr, taps+1)
 	w, packed := make([][]uint16, taps), make([][]uint16, taps)
@@ -87,7 +98,7 @@ func testTileHalf(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, taps, d
 		packed[tap] = make([]uint16, PairRows(depth)*width*2)
 		for d := range depth {
 			for j := range width {
-				packed[tap][(d/2*width+j)*2+d%2] = w[tap][d*width+j]
+				packed[tap][((j/panel*PairRows(depth)+d/2)*panel+j%panel)*2+d%2] = w[tap][d*width+j]
 			}
 		}
 		bs[tap] = addressOf(packed[tap])
@@ -101,7 +112,7 @@ func testTileHalf(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, taps, d
 	work := aligned(HalfWork(taps, depth))
 	tile := &TileHalf{
 		Work: uintptr(pointer(work)),
-		A:    unsafe.SliceData(as), B: unsafe.SliceData(bs), Taps: taps, Depth: depth, BPitch: 4 * width,
+		A:    unsafe.SliceData(as), B: unsafe.SliceData(bs), Taps: taps, Depth: depth, BPitch: 4 * panel, BPanel: 4 * panel * PairRows(depth),
 		C: uintptr(pointer(c)), CPitch: 2 * pitch, Rows: rows, Width: width, Float32: single,
 	}
 	if single == 1 {
@@ -150,33 +161,78 @@ func testTileHalf(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, taps, d
 	runtime.KeepAlive([]any{a, as, bs, packed, bias, add, c, work})
 }
 
-// TestTileTHalf runs interleaved rows through the kernel of weight gradients.
+// TestTileTHalf runs interleaved rows through the kernel of weight gradients, which may
+// want the right operand in turned squares, and give back such.
 func TestTileTHalf(t *testing.T) {
 	forHalf(t, func(t *testing.T, k *Kernels) {
 		rng := rand.New(rand.NewPCG(13, 14))
-		for width := k.Lanes; width <= k.Half.Cols; width += k.Lanes {
+		for _, width := range widths(k) {
 			for _, rows := range upTo(k.Half.Rows) {
 				for _, depth := range []int{16, 48, 128} {
 					for accumulate := range 2 {
-						cols := k.Half.Rows + 2
-						a, b := halves(rng, depth*cols*2), halves(rng, depth*(width+5)*2)
-						c := guarded(rng, rows, width, width+2)
-						before := c.clone()
-						k.Half.TileT(&TileTHalf{
-							A: addressOf(a[4:]), APitch: 4 * cols, B: addressOf(b), BPitch: 4 * (width + 5), Depth: depth,
-							C: uintptr(pointer(c.Data)), CPitch: 4 * c.Pitch, Rows: rows, Width: width, Accumulate: accumulate,
-						})
-						compare(t, fmt.Sprintf("transposed tile of %d×%d over %d", rows, width, depth), c, func(i, j int) float64 {
-							sum := float64(accumulate) * float64(before.Row(i)[j])
-							for d := range 2 * depth {
-								sum += wide(a[(d/2*cols+2+i)*2+d%2]) * wide(b[(d/2*(width+5)+j)*2+d%2])
-							}
-							return sum
-						})
-						runtime.KeepAlive([]any{a, b})
+						testTileTHalf(t, k, rng, rows, width, depth, accumulate)
 					}
 				}
 			}
+		}
+	})
+}
+
+func testTileTHalf(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, depth, accumulate int) {
+	t.Helper()
+	turn := k.Half.Turn
+	if turn != nil {
+		rows = (rows + 15) / 16 * 16
+	}
+	cols, panel := k.Half.Rows+2, min(width, k.Half.Cols)
+	a, b := halves(rng, depth*cols*2), halves(rng, depth*width/panel*(panel+5)*2)
+	pitch := 4 * (panel + 5)
+	c := guarded(rng, rows, width, width+2)
+	before, address := c.clone(), uintptr(pointer(c.Data))
+	at := func(d, j int) float64 { return wide(b[((j/panel*depth+d/2)*(panel+5)+j%panel)*2+d%2]) }
+	var factors []float64
+	for d := range 2 * depth {
+		for j := range width {
+			factors = append(factors, at(d, j))
+		}
+	}
+	if turn != nil {
+		turn(address, 4*c.Pitch, rows, width)
+		for p := range width / panel {
+			turn(addressOf(b[p*depth*(panel+5)*2:]), pitch, depth, panel)
+		}
+	}
+	k.Half.TileT(&TileTHalf{
+		A: addressOf(a[4:]), APitch: 4 * cols, B: addressOf(b), BPitch: pitch, BPanel: depth * pitch, Depth: depth,
+		C: address, CPitch: 4 * c.Pitch, Rows: rows, Width: width, Accumulate: accumulate,
+	})
+	if turn != nil {
+		turn(address, 4*c.Pitch, rows, width)
+	}
+	compare(t, fmt.Sprintf("transposed tile of %d×%d over %d", rows, width, depth), c, func(i, j int) float64 {
+		sum := float64(accumulate) * float64(before.Row(i)[j])
+		for d := range 2 * depth {
+			sum += wide(a[(d/2*cols+2+i)*2+d%2]) * factors[d*width+j]
+		}
+		return sum
+	})
+	runtime.KeepAlive([]any{a, b})
+}
+
+// TestTurn: squares are transposed in place, each by itself.
+func TestTurn(t *testing.T) {
+	forHalf(t, func(t *testing.T, k *Kernels) {
+		if k.Half.Turn == nil {
+			return
+		}
+		rng := rand.New(rand.NewPCG(19, 20))
+		for _, size := range [][2]int{{16, 16}, {32, 16}, {16, 48}, {48, 32}} {
+			m := guarded(rng, size[0], size[1], size[1]+3)
+			before := m.clone()
+			k.Half.Turn(uintptr(pointer(m.Data)), 4*m.Pitch, m.Rows, m.Cols)
+			compare(t, fmt.Sprintf("squares of %v", size), m, func(r, c int) float64 {
+				return float64(before.Row(r/16*16 + c%16)[c/16*16+r%16])
+			})
 		}
 	})
 }

@@ -151,8 +151,8 @@ func Names() []string {
 	return names
 }
 
-// Select returns an instruction set by name: portable, avx2, avx512 or avx512_bf16. Without
-// a name it is the one FLUXION_CPU names, else the best there is.
+// Select returns an instruction set by name: portable, avx2, avx512, avx512_bf16 or amx.
+// Without a name it is the one FLUXION_CPU names, else the best there is.
 func Select(name string) (*Kernels, error) {
 	all := available()
 	source := ""

@@ -9,6 +9,10 @@ func native() []*Kernels {
 	var list []*Kernels
 	x := cpu.X86
 	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasFMA {
+		// Processors with tiles for other numbers only are not ruled out by the system.
+		if x.HasAVX512BF16 && x.HasAMXTile == x.HasAMXBF16 && tilesGranted() {
+			list = append(list, amx())
+		}
 		if x.HasAVX512BF16 {
 			list = append(list, avx512BFloat16())
 		}

@@ -62,7 +62,7 @@ func parseQuota(text string) (threads int, ok bool) {
 }
 
 // peakRounds makes a measurement of some tens of milliseconds; a round is 48
-// fused multiply-adds of whole vectors.
+// fused multiply-adds of whole vectors, or 8 products of tiles.
 const (
 	peakRounds    = 1_000_000
 	fmasPerRound  = 48
@@ -100,7 +100,7 @@ func PeakHalf(p *Pool) float64 {
 	for range peakRepeats {
 		start := time.Now()
 		p.Run(p.Threads(), func(_, _ int) { half.peak(peakRounds) })
-		best = max(best, float64(p.Threads())*peakRounds*fmasPerRound*2*flopsPerFMA*float64(p.Kernels().Lanes)/time.Since(start).Seconds())
+		best = max(best, float64(p.Threads())*peakRounds*half.peakFLOPs/time.Since(start).Seconds())
 	}
 	return best
 }

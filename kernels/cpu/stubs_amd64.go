@@ -373,3 +373,36 @@ func widenAVX512(a *castArgs)
 
 //go:noescape
 func roundAVX512(a *castArgs)
+
+//go:noescape
+func stripsAMX(a *stripArgs)
+
+//go:noescape
+func productAMX_16x16(a *productArgs)
+
+//go:noescape
+func gradientAMX_16x16(a *gradientArgs)
+
+//go:noescape
+func productAMX_16x32(a *productArgs)
+
+//go:noescape
+func gradientAMX_16x32(a *gradientArgs)
+
+//go:noescape
+func productAMX_32x16(a *productArgs)
+
+//go:noescape
+func gradientAMX_32x16(a *gradientArgs)
+
+//go:noescape
+func productAMX_32x32(a *productArgs)
+
+//go:noescape
+func gradientAMX_32x32(a *gradientArgs)
+
+//go:noescape
+func turnAMX(a *turnArgs)
+
+//go:noescape
+func peakAMX(a *peakArgs)

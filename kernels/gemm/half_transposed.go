@@ -183,9 +183,12 @@ func (t *halfTransposed) run(task, worker int) {
 // gradient from row r0 on.
 func (t *halfTransposed) multiply(w *halfTransposedWorker, tap, first, channels, r0 int) {
 	k := &w.tile
-	for panel := range t.panels() {
+	k.BPanel = 4 * t.half.Cols * cpu.PairRows(t.pixels())
+	whole := roundUp(t.Width, t.kernels.Lanes) / t.half.Cols
+	for panel := 0; panel < t.panels(); {
 		valid, padded, packed := t.panel(panel)
-		k.B, k.BPitch, k.Width = address(packed[r0/2*padded:]), 4*padded, padded
+		n := max(1, min(t.half.Panels, whole-panel))
+		k.B, k.BPitch, k.Width = address(packed[r0/2*padded:]), 4*padded, n*padded
 		for i := 0; i < channels; i += t.half.Rows {
 			k.A, k.Rows = address(w.block[i:]), min(t.half.Rows, channels-i)
 			if t.half.Turn != nil {
@@ -194,6 +197,7 @@ func (t *halfTransposed) multiply(w *halfTransposedWorker, tap, first, channels,
 				t.store(w, tap*t.Depth+first+i, panel*t.half.Cols, valid, t.joins || r0 > 0)
 			}
 		}
+		panel += n
 	}
 }
 

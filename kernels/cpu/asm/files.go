@@ -90,6 +90,7 @@ func Files() map[string]string {
 		files[strings.ToLower(s.name)+"_amd64.s"] = e.String()
 	}
 	files["bfloat16_amd64.s"] = half(sets[0], declare)
+	files["amx_amd64.s"] = tiles(declare)
 	files["stubs_amd64.go"] = stubs
 	for _, s := range sets {
 		named := []string{"{{.Name}}", s.name, "{{.Lanes}}", fmt.Sprint(s.lanes)}

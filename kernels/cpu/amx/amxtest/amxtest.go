@@ -1,0 +1,60 @@
+// Package amxtest runs tests of a package as a processor with AMX would.
+package amxtest
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"fluxion/kernels/cpu/amx"
+)
+
+// Run runs the tests that match a pattern, in a process of their own, the same
+// program, which finds tiles and must use them. It is a processor's tiles where there
+// are any, and else those of package amx.
+func Run(t *testing.T, pattern string) {
+	t.Helper()
+	output, result := run(t, false, "-test.run="+pattern, "-test.v", "-test.count=1")
+	if result.ExitCode != 0 || !strings.Contains(output, "--- PASS") {
+		t.Errorf("exit code %d\n%s", result.ExitCode, output)
+	}
+	t.Logf("%d products of tiles", result.Executed[amx.MultiplyBFloat16])
+}
+
+// Refused runs tests where the system refuses the tiles.
+func Refused(t *testing.T, pattern string) {
+	t.Helper()
+	output, result := run(t, true, "-test.run="+pattern, "-test.v", "-test.count=1")
+	if result.ExitCode != 0 || !strings.Contains(output, "--- PASS") {
+		t.Errorf("exit code %d\n%s", result.ExitCode, output)
+	}
+}
+
+func run(t *testing.T, refuse bool, args ...string) (string, amx.Result) {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	output := make(chan []byte)
+	go func() {
+		all, _ := io.ReadAll(r) // what there is until the program ends
+		output <- all
+	}()
+	result, err := amx.Run(amx.Program{Path: path, Args: append([]string{path}, args...), Files: [3]*os.File{nil, w, w}, Refuse: refuse})
+	w.Close()
+	text := string(<-output)
+	if errors.Is(err, amx.ErrUnsupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text, result
+}
