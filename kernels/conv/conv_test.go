@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"fluxion/kernels/cpu/amx/amxtest"
 	"fluxion/kernels/kerneltest"
 
 	"gorgonia.org/gorgonia"
@@ -26,6 +27,26 @@ func TestWinogradHalf(t *testing.T) {
 		kerneltest.CheckHalf(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], Same(3)) })
 	}
 }
+
+// TestTiles has whole tiles of rows and columns, and parts of them, rows that lie at
+// one pitch, and do not, and more of them than are summed at a time.
+func TestTiles(t *testing.T) {
+	for _, c := range []struct {
+		n, h, w, cin, cout, side int
+		o                        Options
+	}{
+		{1, 2, 32, 64, 32, 3, Same(3)},
+		{2, 5, 7, 33, 50, 3, Same(3)},
+		{2, 6, 5, 3, 17, 3, Options{Stride: 2, PadBottom: 1, PadRight: 1}},
+		{2, 18, 16, 70, 49, 1, Same(1)},
+	} {
+		in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, c.cin), kerneltest.Shape(c.side, c.side, c.cin, c.cout), kerneltest.Shape(c.cout)}
+		kerneltest.CheckHalf(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], c.o) })
+	}
+}
+
+// TestAMX is TestTiles on tiles, where need be on emulated ones.
+func TestAMX(t *testing.T) { amxtest.Run(t, "^TestTiles$/^amx$") }
 
 func TestConv2D(t *testing.T) {
 	asymmetric := Options{Stride: 2, PadBottom: 1, PadRight: 1}

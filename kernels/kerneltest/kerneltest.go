@@ -259,7 +259,7 @@ func (c *testCase) checkDifferences(t *testing.T, values map[int64]kernels.Array
 // checkKernels runs every kernel of the graph on its own.
 func (c *testCase) checkKernels(t *testing.T, values map[int64]kernels.Array) {
 	t.Helper()
-	for _, name := range []string{"portable", "avx2", "avx512", "avx512_bf16"} {
+	for _, name := range []string{"portable", "avx2", "avx512", "avx512_bf16", "amx"} {
 		k, err := cpu.Select(name)
 		if err != nil {
 			t.Logf("%s: %v", name, err)

@@ -3,11 +3,15 @@ package linear
 import (
 	"testing"
 
+	"fluxion/kernels/cpu/amx/amxtest"
 	"fluxion/kernels/kerneltest"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
+
+// TestAMX is TestLinear on tiles, where need be on emulated ones.
+func TestAMX(t *testing.T) { amxtest.Run(t, "^TestLinear$/^amx$") }
 
 func TestLinear(t *testing.T) {
 	for _, x := range []tensor.Shape{{7, 5}, {2, 3, 3, 5}, {1, 70}, {2, 4, 4, 33}} {

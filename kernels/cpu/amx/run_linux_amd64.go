@@ -55,6 +55,7 @@ type thread struct {
 
 	local  []unix.Iovec
 	remote []unix.RemoteIovec
+	span   [spanBytes + rowBytes]byte
 }
 
 func (t *tracer) run() error {
@@ -197,29 +198,41 @@ func (t *tracer) illegal(x *thread) (signal int, err error) {
 		return 0, err
 	}
 	signal = int(unix.SIGILL)
-	for {
-		var code [MaxLength]byte
-		n, err := x.transferSome(unix.ProcessVMReadv, x.regs.Rip, 0, [][]byte{code[:]})
-		if err != nil {
-			break
+	var buffer [codeBytes]byte
+	for code := buffer[:0]; ; {
+		i, ok := Decode(code)
+		if !ok && len(code) < MaxLength { // at the end of what was read
+			code = x.code(buffer[:])
+			i, ok = Decode(code)
 		}
-		i, ok := Decode(code[:n])
 		if !ok {
 			break
 		}
 		if err := x.tiles.Execute(i, x, x.register); err != nil {
-			if !errors.Is(err, ErrUndefined) {
-				signal = int(unix.SIGSEGV)
-			} else {
+			signal = int(unix.SIGSEGV)
+			if errors.Is(err, ErrUndefined) {
 				signal = int(unix.SIGILL)
 			}
 			break
 		}
 		t.result.Executed[i.Operation]++
 		x.regs.Rip += uint64(i.Length)
-		signal = 0
+		code, signal = code[i.Length:], 0
 	}
 	return signal, unix.PtraceSetRegsAmd64(x.id, &x.regs)
+}
+
+// codeBytes are read at a time: a step of a product, or two.
+const codeBytes = 128
+
+// code reads instructions, or at least one, where the last begins near the end of memory.
+func (x *thread) code(to []byte) []byte {
+	for n := len(to); n > 0; n-- {
+		if x.Read(x.regs.Rip, 0, [][]byte{to[:n]}) == nil {
+			return to[:n]
+		}
+	}
+	return nil
 }
 
 // register reads one by its number in machine code.
@@ -230,6 +243,9 @@ func (x *thread) register(n int) uint64 {
 
 // Read copies from the memory of the program, all rows or it fails.
 func (x *thread) Read(address, stride uint64, rows [][]byte) error {
+	if x.readSpan(address, stride, rows) {
+		return nil
+	}
 	return x.transfer(unix.ProcessVMReadv, address, stride, rows)
 }
 
@@ -238,22 +254,37 @@ func (x *thread) Write(address, stride uint64, rows [][]byte) error {
 	return x.transfer(unix.ProcessVMWritev, address, stride, rows)
 }
 
+// spanBytes is memory that is faster read in one piece, with what lies between the rows.
+const spanBytes = 16 << 10
+
 func (x *thread) transfer(system func(int, []unix.Iovec, []unix.RemoteIovec, uint) (int, error), address, stride uint64, rows [][]byte) error {
-	n, err := x.transferSome(system, address, stride, rows)
-	for _, row := range rows {
-		n -= len(row)
+	x.local, x.remote = x.local[:0], x.remote[:0]
+	total := 0
+	for i, row := range rows {
+		x.local = append(x.local, unix.Iovec{Base: &row[0], Len: uint64(len(row))})
+		x.remote = append(x.remote, unix.RemoteIovec{Base: uintptr(address + uint64(i)*stride), Len: len(row)})
+		total += len(row)
 	}
-	if err == nil && n != 0 {
+	n, err := system(x.id, x.local, x.remote, 0)
+	if err == nil && n != total {
 		err = unix.EFAULT
 	}
 	return err
 }
 
-func (x *thread) transferSome(system func(int, []unix.Iovec, []unix.RemoteIovec, uint) (int, error), address, stride uint64, rows [][]byte) (int, error) {
-	x.local, x.remote = x.local[:0], x.remote[:0]
-	for i, row := range rows {
-		x.local = append(x.local, unix.Iovec{Base: &row[0], Len: uint64(len(row))})
-		x.remote = append(x.remote, unix.RemoteIovec{Base: uintptr(address + uint64(i)*stride), Len: len(row)})
+// readSpan reads rows that lie near each other with what is between them. It says no
+// where it could not.
+func (x *thread) readSpan(address, stride uint64, rows [][]byte) bool {
+	last := uint64(len(rows)-1) * stride
+	if len(rows) == 1 || last > spanBytes {
+		return false
 	}
-	return system(x.id, x.local, x.remote, 0)
+	span := x.span[:last+uint64(len(rows[0]))]
+	if x.transfer(unix.ProcessVMReadv, address, 0, [][]byte{span}) != nil {
+		return false
+	}
+	for i, row := range rows {
+		copy(row, span[uint64(i)*stride:])
+	}
+	return true
 }

@@ -162,21 +162,16 @@ func (t *Tiles) multiply(i Instruction) error {
 	for r := range m {
 		var sums [rowBytes / 2]float32
 		for k := range depth2 {
-			even, odd, factors := a[r][2*k], a[r][2*k+1], b[k][:columns/2]
-			for n := 0; n+1 < len(factors); n += 2 {
-				if tame {
-					sums[n] += even * factors[n]
-					sums[n+1] += odd * factors[n+1]
-				} else {
-					sums[n] = fusedMultiplyAdd(sums[n], even, factors[n])
-					sums[n+1] = fusedMultiplyAdd(sums[n+1], odd, factors[n+1])
-				}
+			if even, odd := a[r][2*k], a[r][2*k+1]; tame {
+				multiplyAdd(&sums, even, odd, &b[k])
+			} else {
+				fusedMultiplyAdd(&sums, even, odd, &b[k])
 			}
 		}
 		out := &t.tiles[i.Tile][r]
 		for n := range columns / 4 {
-			old := math.Float32frombits(binary.LittleEndian.Uint32(out[4*n:]))
-			sum := add(old, add(sums[2*n], sums[2*n+1]))
+			old := flush(math.Float32frombits(binary.LittleEndian.Uint32(out[4*n:])))
+			sum := flush(old + flush(sums[2*n]+sums[2*n+1])) // denormal sums are exact
 			binary.LittleEndian.PutUint32(out[4*n:], math.Float32bits(sum))
 		}
 	}
@@ -213,23 +208,35 @@ const (
 	tiny = 0x1p-126 - 0x1p-151
 )
 
-// fusedMultiplyAdd is sum + a·b, rounded once to nearest even, denormal results zero.
-// The product has 16 bits and is exact in float64. So is the sum, or the smaller term
-// is too small to matter to the rounding to float32.
-func fusedMultiplyAdd(sum, a, b float32) float32 {
-	exact := float64(sum) + float64(a)*float64(b)
-	if math.Abs(exact) < tiny {
-		return float32(math.Copysign(0, exact))
+// multiplyAdd adds to the even sums, and to the odd ones, for numbers that are tame.
+func multiplyAdd(sums *[rowBytes / 2]float32, even, odd float32, factors *[rowBytes / 2]float32) {
+	for n := 0; n < len(sums); n += 2 {
+		sums[n] += even * factors[n]
+		sums[n+1] += odd * factors[n+1]
 	}
-	return float32(exact)
 }
 
-// add is x + y with denormals taken and given for zero. A denormal sum is exact.
-func add(x, y float32) float32 { return flush(flush(x) + flush(y)) }
+// fusedMultiplyAdd is multiplyAdd for any, rounded once to nearest even, with denormal
+// results zero. A product has 16 bits and is exact in float64. So is the sum, or its
+// smaller term is too small to matter to the rounding to float32.
+func fusedMultiplyAdd(sums *[rowBytes / 2]float32, even, odd float32, factors *[rowBytes / 2]float32) {
+	for n, sum := range sums {
+		factor := even
+		if n%2 == 1 {
+			factor = odd
+		}
+		exact := float64(sum) + float64(factor)*float64(factors[n])
+		sums[n] = float32(exact)
+		if math.Abs(exact) < tiny {
+			sums[n] *= 0 // of its sign
+		}
+	}
+}
 
+// flush takes a denormal for zero.
 func flush(x float32) float32 {
 	if x > -least && x < least {
-		return float32(math.Copysign(0, float64(x)))
+		return x * 0 // of its sign
 	}
 	return x
 }
