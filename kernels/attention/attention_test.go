@@ -8,11 +8,23 @@ import (
 
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
+	"fluxion/kernels/cpu/amx/amxtest"
 	"fluxion/kernels/kerneltest"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
+
+// TestTiles has more queries and keys than a tile has rows, and heads of whole tiles and not.
+func TestTiles(t *testing.T) {
+	for _, c := range []struct{ n, h, w, heads, dim int }{{1, 5, 7, 2, 9}, {2, 4, 8, 1, 32}} {
+		in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, 3*c.heads*c.dim)}
+		kerneltest.CheckHalf(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Attention(in[0], c.heads) })
+	}
+}
+
+// TestAMX is TestTiles on tiles, where need be on emulated ones.
+func TestAMX(t *testing.T) { amxtest.Run(t, "^TestTiles$/^amx$") }
 
 func TestAttention(t *testing.T) {
 	for _, c := range []struct{ n, h, w, heads, dim int }{{2, 3, 3, 1, 4}, {1, 2, 5, 2, 3}, {1, 11, 10, 1, 2}, {2, 1, 1, 2, 5}} {

@@ -114,7 +114,7 @@ func (s size) workers(threads, own, matrices int, scratch []float32) ([]*worker,
 func (w *worker) begin(own int) {
 	for i := range w.sums {
 		w.sums[i].Rows, w.tiles[i].Cols = own, own
-		clear(w.sums[i].Data[:own*w.sums[i].Pitch])
+		clear(w.sums[i].Data[:ceil(own, stepOwn)*stepOwn*w.sums[i].Pitch]) // whole squares, which may be turned
 	}
 	for i := range own {
 		w.top[i], w.sum[i] = -math.MaxFloat32, 0

@@ -10,8 +10,14 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// TestAMX is TestLinear on tiles, where need be on emulated ones.
-func TestAMX(t *testing.T) { amxtest.Run(t, "^TestLinear$/^amx$") }
+// TestTiles has products with more rows of all operands than a tile.
+func TestTiles(t *testing.T) {
+	in := []kerneltest.Input{kerneltest.Shape(1, 5, 7, 70), kerneltest.Shape(70, 49), kerneltest.Shape(49)}
+	kerneltest.CheckHalf(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Linear(in[0], in[1], in[2]) })
+}
+
+// TestAMX is TestTiles on tiles, where need be on emulated ones.
+func TestAMX(t *testing.T) { amxtest.Run(t, "^TestTiles$/^amx$") }
 
 func TestLinear(t *testing.T) {
 	for _, x := range []tensor.Shape{{7, 5}, {2, 3, 3, 5}, {1, 70}, {2, 4, 4, 33}} {

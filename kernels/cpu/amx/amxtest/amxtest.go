@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -12,27 +13,29 @@ import (
 )
 
 // Run runs the tests that match a pattern, in a process of their own, the same
-// program, which finds tiles and must use them. It is a processor's tiles where there
-// are any, and else those of package amx.
+// program, which finds tiles and must use them. Those are the processor's where it has
+// some, and else those of package amx. The pattern must name subtests of amx.
 func Run(t *testing.T, pattern string) {
 	t.Helper()
-	output, result := run(t, false, "-test.run="+pattern, "-test.v", "-test.count=1")
-	if result.ExitCode != 0 || !strings.Contains(output, "--- PASS") {
+	output, result := run(t, false, pattern)
+	if result.ExitCode != 0 || !ofTiles.MatchString(output) {
 		t.Errorf("exit code %d\n%s", result.ExitCode, output)
 	}
-	t.Logf("%d products of tiles", result.Executed[amx.MultiplyBFloat16])
+	t.Logf("%d products of emulated tiles", result.Executed[amx.MultiplyBFloat16])
 }
+
+var ofTiles = regexp.MustCompile(`--- PASS: \S+/amx\b`)
 
 // Refused runs tests where the system refuses the tiles.
 func Refused(t *testing.T, pattern string) {
 	t.Helper()
-	output, result := run(t, true, "-test.run="+pattern, "-test.v", "-test.count=1")
+	output, result := run(t, true, pattern)
 	if result.ExitCode != 0 || !strings.Contains(output, "--- PASS") {
 		t.Errorf("exit code %d\n%s", result.ExitCode, output)
 	}
 }
 
-func run(t *testing.T, refuse bool, args ...string) (string, amx.Result) {
+func run(t *testing.T, refuse bool, pattern string) (string, amx.Result) {
 	t.Helper()
 	path, err := os.Executable()
 	if err != nil {
@@ -47,7 +50,8 @@ func run(t *testing.T, refuse bool, args ...string) (string, amx.Result) {
 		all, _ := io.ReadAll(r) // what there is until the program ends
 		output <- all
 	}()
-	result, err := amx.Run(amx.Program{Path: path, Args: append([]string{path}, args...), Files: [3]*os.File{nil, w, w}, Refuse: refuse})
+	args := []string{path, "-test.run=" + pattern, "-test.v", "-test.count=1"}
+	result, err := amx.Run(amx.Program{Path: path, Args: args, Files: [3]*os.File{nil, w, w}, Refuse: refuse})
 	w.Close()
 	text := string(<-output)
 	if errors.Is(err, amx.ErrUnsupported) {
