@@ -24,7 +24,8 @@ func native() []*Kernels {
 	return list
 }
 
-// Features lists what of the processor matters here, by its usual names.
+// Features lists what of the processor matters here, by its usual names, and
+// amx_granted if the system lets this process use tiles.
 func Features() []string {
 	var list []string
 	x := cpu.X86
@@ -33,7 +34,7 @@ func Features() []string {
 		has  bool
 	}{
 		{"avx2", x.HasAVX2}, {"fma", x.HasFMA}, {"avx512f", x.HasAVX512F}, {"avx512bw", x.HasAVX512BW}, {"avx512dq", x.HasAVX512DQ}, {"avx512vl", x.HasAVX512VL},
-		{"avx512_bf16", x.HasAVX512BF16}, {"amx_tile", x.HasAMXTile}, {"amx_bf16", x.HasAMXBF16},
+		{"avx512_bf16", x.HasAVX512BF16}, {"amx_tile", x.HasAMXTile}, {"amx_bf16", x.HasAMXBF16}, {"amx_granted", tilesGranted()},
 	} {
 		if f.has {
 			list = append(list, f.name)
