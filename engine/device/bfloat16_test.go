@@ -9,6 +9,7 @@ import (
 
 	"fluxion/engine/plan"
 	"fluxion/kernels/cpu"
+	"fluxion/kernels/cpu/amx/amxtest"
 	"fluxion/kernels/number"
 	"fluxion/nets"
 
@@ -171,3 +172,6 @@ func TestBFloat16CUDA(t *testing.T) {
 		}
 	}
 }
+
+// TestAMX is TestBFloat16 on tiles, where need be on emulated ones.
+func TestAMX(t *testing.T) { amxtest.Run(t, "^TestBFloat16$/./^amx$") }
