@@ -22,9 +22,9 @@ func Run(p Program) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	defer process.Release() // whose end is waited for below
 	t := tracer{main: process.Pid, refuse: p.Refuse, threads: map[int]*thread{}}
-	return t.result, t.run()
+	err = t.run() // which waits for its end
+	return t.result, errors.Join(err, process.Release())
 }
 
 // Of arch_prctl, from asm/prctl.h of Linux; and the components of state.
