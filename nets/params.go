@@ -233,12 +233,12 @@ func (i Init) fill(w []float32, seed, address uint64, step uint32) {
 	case i.Uniform != 0:
 		philox.Uniform(w, seed, philox.Init, address, step)
 		for k := range w {
-			w[k] = i.Constant + i.Uniform*(2*w[k]-1)
+			w[k] = i.Constant + float32(i.Uniform*(2*w[k]-1))
 		}
 	case i.Normal != 0:
 		philox.Normal(w, seed, philox.Init, address, step)
 		for k := range w {
-			w[k] = i.Constant + i.Normal*w[k]
+			w[k] = i.Constant + float32(i.Normal*w[k])
 		}
 	default:
 		for k := range w {

@@ -246,7 +246,7 @@ func (r *run) hyper(s State) adamw.Step {
 func (s Settings) runningMean(state State, loss float64) float64 {
 	keep := max(0, 1-float64(s.Batch)/lossMemory)
 	keep = min(keep, 1-1/float64(state.Steps))
-	return keep*state.Loss + (1-keep)*loss
+	return float64(keep*state.Loss) + float64((1-keep)*loss)
 }
 
 func (r *run) notFinite(images int64, loss, norm float64) error {

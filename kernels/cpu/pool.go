@@ -75,7 +75,7 @@ func (p *Pool) Run(tasks int, f func(task, worker int)) {
 			pause(i)
 			continue
 		}
-		p.waiting.Store(true)
+		p.waiting.Swap(true)
 		if p.running.Load() > 0 || !p.waiting.CompareAndSwap(true, false) {
 			<-p.done
 		}
@@ -141,7 +141,7 @@ func (w *worker) await(seen uint32) {
 			pause(i)
 			continue
 		}
-		w.asleep.Store(true)
+		w.asleep.Swap(true)
 		if w.generation.Load() == seen || !w.asleep.CompareAndSwap(true, false) {
 			<-w.wake
 			i = 0

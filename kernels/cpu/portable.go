@@ -8,7 +8,8 @@ import (
 )
 
 // portable returns the kernels in plain Go: what the assembly computes, one
-// element at a time.
+// element at a time. The explicit float32() of each product keeps compilers from
+// fusing it with an addition, so that every architecture has the same bits.
 func portable() *Kernels {
 	k := &Kernels{Name: "portable", TileCols: 16, Lanes: 8, Tile: portableTile, TileT: portableTileT}
 	k.Add = func(dst, a, b Matrix) {
@@ -37,11 +38,11 @@ func portable() *Kernels {
 		visit(x, func(_, c int, x float32) { acc[c] = max(acc[c], x) })
 	}
 	k.ExpColumns = func(dst, x Matrix, scale float32, shift []float32) {
-		each(dst, x, func(_, c int, x float32) float32 { return float32(math.Exp(float64(scale*x - shift[c]))) })
+		each(dst, x, func(_, c int, x float32) float32 { return float32(math.Exp(float64(float32(scale*x) - shift[c]))) })
 	}
 	k.ExpRows = func(dst, x Matrix, scale float32, shift, factor []float32) {
 		each(dst, x, func(r, _ int, x float32) float32 {
-			return float32(math.Exp(float64(scale*x-shift[r]))) * factor[r]
+			return float32(math.Exp(float64(float32(scale*x)-shift[r]))) * factor[r]
 		})
 	}
 	k.SoftmaxGradColumns = func(ds, p, dp Matrix, dot, scale []float32) {
@@ -90,12 +91,12 @@ func each(dst, x Matrix, f func(r, c int, x float32) float32) {
 func portableAdamW(h *AdamW, p, g, m, v, ema []float32) {
 	for i := range p {
 		e := g[i] * h.GradScale
-		m[i] = h.Beta1*m[i] + (1-h.Beta1)*e
-		v[i] = h.Beta2*v[i] + (1-h.Beta2)*e*e
+		m[i] = float32(h.Beta1*m[i]) + float32((1-h.Beta1)*e)
+		v[i] = float32(h.Beta2*v[i]) + float32((1-h.Beta2)*e*e)
 		step := h.LR * h.C1 * m[i] / (float32(math.Sqrt(float64(v[i]*h.C2))) + h.Eps)
-		p[i] -= step + h.LR*h.WeightDecay*p[i]
+		p[i] -= step + float32(h.LR*h.WeightDecay*p[i])
 		if ema != nil {
-			ema[i] += (1 - h.EMARate) * (p[i] - ema[i])
+			ema[i] += float32((1 - h.EMARate) * (p[i] - ema[i]))
 		}
 	}
 }
@@ -120,7 +121,7 @@ func portableTile(t *Tile) {
 			sum := acc[i][:t.Width]
 			for k, x := range a {
 				for j, b := range floats(panel+uintptr(k*t.BPitch), t.Width) {
-					sum[j] += x * b
+					sum[j] += float32(x * b)
 				}
 			}
 		}
@@ -155,7 +156,7 @@ func portableTileT(t *TileT) {
 		for i, x := range a {
 			sum := acc[i][:t.Width]
 			for j, e := range b {
-				sum[j] += x * e
+				sum[j] += float32(x * e)
 			}
 		}
 	}
