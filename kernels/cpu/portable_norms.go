@@ -42,7 +42,9 @@ func portableNorms[T Element](k *Norms[T]) {
 		})
 	}
 	k.GradAffine = func(dx, x, dy MatrixOf[T], p, q, r []float32, add MatrixOf[T]) {
-		visit(x, func(i, c int, x float32) { set(dx, i, c, float32(p[c]*at(dy, i, c))+float32(q[c]*x)+r[c]+at(add, i, c)) })
+		visit(x, func(i, c int, x float32) {
+			set(dx, i, c, float32(p[c]*at(dy, i, c))+float32(q[c]*x)+r[c]+at(add, i, c))
+		})
 	}
 	k.SiLUGradAffine = func(dx, x, dy MatrixOf[T], a, b, p, q, r []float32, add MatrixOf[T]) {
 		visit(x, func(i, c int, x float32) {
@@ -50,7 +52,9 @@ func portableNorms[T Element](k *Norms[T]) {
 		})
 	}
 	k.DuAffine = func(dx, x MatrixOf[T], du Matrix, p, q, r []float32, add MatrixOf[T]) {
-		visit(x, func(i, c int, x float32) { set(dx, i, c, float32(p[c]*at(du, i, c))+float32(q[c]*x)+r[c]+at(add, i, c)) })
+		visit(x, func(i, c int, x float32) {
+			set(dx, i, c, float32(p[c]*at(du, i, c))+float32(q[c]*x)+r[c]+at(add, i, c))
+		})
 	}
 }
 
