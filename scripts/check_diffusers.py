@@ -2,7 +2,8 @@
 
     "$(scripts/peers.sh)" scripts/check_diffusers.py MODEL_FOLDER [--png grid.png] [--images 4] [--steps 10] [--class K]
 
-MODEL_FOLDER is a pipeline folder (model_index.json, unet/, scheduler/), or one with everything in its root. Prints the
+MODEL_FOLDER is a pipeline folder (model_index.json, unet/, scheduler/), or one with everything in its root. A network that
+conditions on its own estimate is given it behind the noisy image, as Fluxion gives it. Prints the
 parameter count, the forward pass's mean and deviation, and those of the images; any number that is not finite is an error.
 """
 
@@ -54,15 +55,35 @@ def describe(label, x):
     print(f"{label:10} {tuple(x.shape)}, mean {x.mean():.4f}, deviation {x.std():.4f}")
 
 
+def conditioned(unet):
+    """Fluxion's key; diffusers keeps it and takes no notice."""
+    return unet.config.get("_self_conditioning", False)
+
+
+def clean(scheduler, i, x, output, step):
+    """x̂ in the range of pixels: the scheduler's own, or x − σ v of flow matching's."""
+    known = getattr(step, "pred_original_sample", None)
+    if known is None and not type(scheduler).__name__.startswith("FlowMatch"):
+        raise SystemExit(f"check_diffusers: {type(scheduler).__name__} does not say x̂, which the network is to be given")
+    return (x - scheduler.sigmas[i] * output if known is None else known).clamp(-1, 1)
+
+
 @torch.no_grad()
 def draw(unet, scheduler, noise, steps, labels, generator):
     scheduler.set_timesteps(steps)
     takes = inspect.signature(scheduler.step).parameters
     options = {"generator": generator} if "generator" in takes else {}
     x = noise * scheduler.init_noise_sigma if hasattr(scheduler, "init_noise_sigma") else noise
-    for t in scheduler.timesteps:
-        scaled = scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x
-        x = scheduler.step(unet(scaled, t, class_labels=labels).sample, t, x, **options).prev_sample
+    given = torch.zeros_like(x)
+    for i, t in enumerate(scheduler.timesteps):
+        seen = scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x
+        if conditioned(unet):
+            seen = torch.cat([seen, given], dim=1)
+        output = unet(seen, t, class_labels=labels).sample
+        step = scheduler.step(output, t, x, **options)
+        if conditioned(unet):
+            given = clean(scheduler, i, x, output, step)
+        x = step.prev_sample
     return x
 
 
@@ -109,12 +130,13 @@ def main():
     if size is None:
         raise SystemExit(f"check_diffusers: {options.folder}: config.json must give sample_size, pipelines need it")
     size = (size, size) if isinstance(size, int) else tuple(size)
-    noise = torch.randn(options.images, unet.config.in_channels, *size, generator=generator)
+    shown = torch.randn(options.images, unet.config.in_channels, *size, generator=generator)
+    noise = shown[:, : unet.config.out_channels] if conditioned(unet) else shown
     labels = make_labels(unet, options.images, options.label)
 
     times = torch.full((options.images,), 5)
     with torch.no_grad():
-        describe("forward", unet(noise, times, class_labels=labels).sample)
+        describe("forward", unet(shown, times, class_labels=labels).sample)
     images = draw(unet, scheduler, noise, options.steps, labels, generator)
     describe("images", images)
     print(f"scheduler  {type(scheduler).__name__}, {len(scheduler.timesteps)} steps")
