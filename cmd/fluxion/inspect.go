@@ -189,6 +189,9 @@ func (o *inspectOptions) network() (nets.Config, string, error) {
 		return nets.Config{}, "", modelError{o.model, err}
 	}
 	c, err := nets.ReadConfig(dir)
+	if err == nil {
+		err = c.CheckImages()
+	}
 	if err != nil {
 		return c, "", modelError{o.model, err}
 	}

@@ -35,6 +35,11 @@ glyphs, an embedded set of digits. The run folder holds the resolved settings,
 statistics, sample grids and checkpoints that diffusers opens. The same command
 again resumes from the newest checkpoint, to the bit.
 
+--self-conditioning 0.5 trains a network that is given its own last estimate of
+the clean image behind the noisy one: in training for half of the images, from a
+pass without gradient, which makes steps a third longer; the others get none.
+The folder says so, in_channels is twice out_channels, and sample needs no flag.
+
 Every setting is a flag, a key of --config FILE and of -s key=value, and a
 variable FLUXION_KEY in the environment; the first of these wins.`,
 		Example: `  fluxion train

@@ -63,8 +63,14 @@ type Step struct {
 	guide   *guide.Step // of a stage before the update; nil where the update guides
 	times   *feed.Vector
 
-	// estimate is x̂ of the last call, which networks that condition on their own
-	// estimate are given: of every place of the network's batch; nil without.
+	// estimate is the x̂ that networks which condition on their own estimate are
+	// given, for every place of the network's batch; nil without such. A run begins
+	// without one, x̂ = 0, which training has shown them, too: from noise, from a
+	// picture, and upwards alike. After that it is that of the last call, whatever
+	// the sampler made the call for (the second stage of heun, a step of pndm's
+	// start). It is guided and limited as the update has it, and in ±1 in any case,
+	// as in training. It is the network's own where parts of a picture are kept: z
+	// tells it of those. Adaptive samplers go without: see adapt.
 	estimate *gorgonia.Node
 }
 

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestSelfConditioning: trained with it, a model is sampled, inspected, guided and
+// resumed without a flag; what does not go together is said in a line.
+func TestSelfConditioning(t *testing.T) {
+	dir := t.TempDir()
+	run, plain := filepath.Join(dir, "run"), filepath.Join(dir, "plain")
+	train := with(quick, "train", "--images", "16", "--sample-count", "0")
+	for out, more := range map[string][]string{run: {"--self-conditioning", "0.5"}, plain: nil} {
+		if _, code, err := fluxion(t, append(with(train, "--out", out), more...)...); err != nil {
+			t.Fatal(code, err)
+		}
+	}
+	flops := func(args ...string) float64 {
+		out, code, err := fluxion(t, append([]string{"inspect", "--json", "--batch", "4"}, args...)...)
+		if err != nil {
+			t.Fatal(code, err)
+		}
+		var r inspection
+		if err := json.Unmarshal([]byte(out), &r); err != nil {
+			t.Fatal(err)
+		}
+		if r.SelfConditioning != (len(args) != 2 || args[1] == run) {
+			t.Errorf("inspect %v: self-conditioning %v", args, r.SelfConditioning)
+		}
+		return float64(r.FLOPs)
+	}
+	if with, without := flops("--model", run), flops("--model", plain); with < 1.3*without || with > 1.4*without {
+		t.Errorf("%g operations with self-conditioning, %g without; want a third more", with, without)
+	}
+	if with, without := flops("--preset", "micro", "--self-conditioning"), flops("--preset", "micro"); with < 1.3*without {
+		t.Errorf("a preset has %g operations with self-conditioning, %g without", with, without)
+	}
+	pictures := map[string]string{}
+	for name, args := range map[string][]string{
+		"alone": {"--model", run}, "guided by a plain one": {"--model", run, "--guide", plain, "--guidance", "2"},
+		"guiding a plain one": {"--model", plain, "--guide", run, "--guidance", "2"}, "to classes": {"--model", run, "--guidance", "2", "--sampler", "heun"},
+		"adaptive": {"--model", run, "--sampler", "rk45", "--tolerance", "0.05"},
+	} {
+		out := filepath.Join(dir, name)
+		if _, code, err := fluxion(t, append([]string{"sample", "--out", out, "--count", "1", "--steps", "3"}, args...)...); err != nil {
+			t.Fatal(name, code, err)
+		}
+		pixels, err := os.ReadFile(filepath.Join(out, "000000.png"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for other, p := range pictures {
+			if p == string(pixels) {
+				t.Errorf("%s is %s", name, other)
+			}
+		}
+		pictures[name] = string(pixels)
+	}
+
+	grey, wide := filepath.Join(dir, "grey"), filepath.Join(dir, "wide")
+	if _, code, err := fluxion(t, with(train, "--out", grey, "--channels", "1", "--self-conditioning", "0.5")...); err != nil {
+		t.Fatal(code, err)
+	}
+	if err := os.CopyFS(wide, os.DirFS(filepath.Join(run, "checkpoints", "16"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"unet", "unet_ema"} { // a network of 6 channels in and 3 out that does not say why
+		path := filepath.Join(wide, part, "config.json")
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(strings.Replace(string(text), `  "_self_conditioning": true,`+"\n", "", 1)), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sample := []string{"sample", "--count", "1", "--steps", "2", "--out", filepath.Join(dir, "none"), "--model"}
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{with(train, "--out", run, "--images", "24"), exitFolder, "self_conditioning was 0.5, now 0"},
+		{with(train, "--out", plain, "--self-conditioning", "1"), exitUsage, "such as 0.5"},
+		{[]string{"inspect", "--model", run, "--self-conditioning"}, exitUsage, "says itself"},
+		{with(sample, wide), exitInput, "_self_conditioning"},
+		{with(sample, plain, "--guide", wide, "--guidance", "2"), exitInput, "_self_conditioning"},
+		{with(sample, run, "--guide", grey, "--guidance", "2"), exitInput, "1 channels"},
+		{[]string{"inspect", "--model", wide}, exitInput, "_self_conditioning"},
+	} {
+		_, code, err := fluxion(t, c.args...)
+		if code != c.code || err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v: exit code %d, want %d; %v", c.args, code, c.code, err)
+		}
+	}
+}
