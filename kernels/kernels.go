@@ -207,9 +207,9 @@ func ByRows(rows, cols int) (tasks, perTask int) {
 }
 
 // Rows returns rows [from, from+n) of a matrix, fewer at its end.
-func Rows(m cpu.Matrix, from, n int) cpu.Matrix {
+func Rows[T cpu.Element](m cpu.MatrixOf[T], from, n int) cpu.MatrixOf[T] {
 	n = min(n, m.Rows-from)
-	return cpu.Matrix{Data: m.Data[from*m.Pitch:], Rows: n, Cols: m.Cols, Pitch: m.Pitch}
+	return cpu.MatrixOf[T]{Data: m.Data[from*m.Pitch:], Rows: n, Cols: m.Cols, Pitch: m.Pitch}
 }
 
 // RowLoop binds an elementwise kernel: f is called for ranges of rows of the output.

@@ -19,6 +19,25 @@ func (o Operand) Part(row, rows, col, cols int) Operand {
 	return p
 }
 
+// Copy copies the rows of an operand to another of its type.
+func Copy(to, from Operand) {
+	if to.Type == number.BFloat16 {
+		copyRows(View[uint16](to), View[uint16](from))
+		return
+	}
+	copyRows(to.Matrix, from.Matrix)
+}
+
+func copyRows[T cpu.Element](to, from cpu.MatrixOf[T]) {
+	if to.Pitch == to.Cols && from.Pitch == to.Cols {
+		to.Rows, to.Cols = 1, to.Rows*to.Cols
+		from.Cols = to.Cols
+	}
+	for r := range to.Rows {
+		copy(to.Row(r), from.Row(r))
+	}
+}
+
 // Load writes an operand as float32 to a matrix with as many rows and columns.
 func Load(k *cpu.Kernels, to cpu.Matrix, from Operand) {
 	switch n := to.Rows * to.Cols; {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"fluxion/engine/plan"
+	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/cpu/amx/amxtest"
 	"fluxion/kernels/number"
@@ -94,6 +95,34 @@ func TestBFloat16(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWidened: in bfloat16 no launch has copies of its operands in float32, but that
+// products do where the instruction set has none of bfloat16: every element meets
+// many others there, and would be widened for each.
+func TestWidened(t *testing.T) {
+	files, err := filepath.Glob(fixtures + "/*/grads.safetensors")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no fixtures", err)
+	}
+	for _, file := range files {
+		dir := filepath.Dir(file)
+		_, shape := numbers(t, open(t, dir+"/io.safetensors"), "sample")
+		for _, set := range cpu.Names() {
+			d, err := NewCPU(1, set)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { d.Close() })
+			target := d.Target().(CPUTarget)
+			for _, l := range loadIn(t, dir, d, shape, true, number.BFloat16).plan.Launches {
+				_, product := l.Kernel.(kernels.NativeProduct)
+				if n := len(target.widened(l)); n > 0 && (target.Half || !product) {
+					t.Errorf("%s, %s: %v copies %d operands", filepath.Base(dir), set, l.Kernel, n)
+				}
+			}
+		}
 	}
 }
 

@@ -89,14 +89,16 @@ func (Op) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 	return kernels.Cost{Bytes: kernels.Traffic(out, in...)}
 }
 
+// TakesBFloat16 says yes.
+func (Op) TakesBFloat16() bool { return true }
+
 // CPU binds the copy.
 func (Op) CPU(l kernels.Launch) func(*cpu.Pool) {
-	return kernels.RowLoop(l.Out.Matrix, func(k *cpu.Kernels, r, n int) {
-		to := kernels.Rows(l.Out.Matrix, r, n)
+	return kernels.RowLoop(l.Out.Matrix, func(_ *cpu.Kernels, r, n int) {
+		at := 0
 		for _, x := range l.In {
-			to.Cols = x.Cols
-			k.Copy(to, kernels.Rows(x.Matrix, r, n))
-			to.Data = to.Data[x.Cols:]
+			kernels.Copy(l.Out.Part(r, n, at, x.Cols), x.Part(r, n, 0, x.Cols))
+			at += x.Cols
 		}
 	})
 }
@@ -146,11 +148,12 @@ func (SliceOp) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 	return kernels.Cost{Bytes: kernels.Traffic(out, out)}
 }
 
+// TakesBFloat16 says yes.
+func (SliceOp) TakesBFloat16() bool { return true }
+
 // CPU binds the copy.
 func (o SliceOp) CPU(l kernels.Launch) func(*cpu.Pool) {
-	from := l.In[0].Matrix
-	from.Data, from.Cols = from.Data[o.From:], o.N
-	return kernels.RowLoop(l.Out.Matrix, func(k *cpu.Kernels, r, n int) {
-		k.Copy(kernels.Rows(l.Out.Matrix, r, n), kernels.Rows(from, r, n))
+	return kernels.RowLoop(l.Out.Matrix, func(_ *cpu.Kernels, r, n int) {
+		kernels.Copy(l.Out.Part(r, n, 0, o.N), l.In[0].Part(r, n, o.From, o.N))
 	})
 }

@@ -6,8 +6,6 @@ import (
 	"math"
 
 	"fluxion/kernels"
-	"fluxion/kernels/cpu"
-	"fluxion/kernels/number"
 	"fluxion/kernels/reduce"
 
 	"gorgonia.org/gorgonia"
@@ -33,6 +31,9 @@ func (s sameShape) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 func (sameShape) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 	return kernels.Cost{FLOPs: int64(out.TotalSize()), Bytes: kernels.Traffic(out, in...)}
 }
+
+// TakesBFloat16 says yes.
+func (sameShape) TakesBFloat16() bool { return true }
 
 func signature(name string, ranks ...int) sameShape {
 	return sameShape{kernels.Signature{Name: name, Ranks: ranks, Rank: ranks[0]}}
@@ -67,32 +68,6 @@ func (AddOp) DiffWRT(int) []bool { return []bool{true, true} }
 // SymDiff hands the gradient to both inputs.
 func (AddOp) SymDiff(_ gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes, error) {
 	return gorgonia.Nodes{dy, dy}, nil
-}
-
-// TakesBFloat16 says yes.
-func (AddOp) TakesBFloat16() bool { return true }
-
-// CPU binds the addition.
-func (AddOp) CPU(l kernels.Launch) func(*cpu.Pool) {
-	if l.Out.Type == number.BFloat16 {
-		return addHalf(l)
-	}
-	return kernels.RowLoop(l.Out.Matrix, func(k *cpu.Kernels, r, n int) {
-		k.Add(kernels.Rows(l.Out.Matrix, r, n), kernels.Rows(l.In[0].Matrix, r, n), kernels.Rows(l.In[1].Matrix, r, n))
-	})
-}
-
-// addHalf is 1·a + 1·b + 0 by a kernel of normalisation.
-func addHalf(l kernels.Launch) func(*cpu.Pool) {
-	a, b, out := kernels.View[uint16](l.In[0]), kernels.View[uint16](l.In[1]), kernels.View[uint16](l.Out)
-	one, zero := make([]float32, out.Cols), make([]float32, out.Cols)
-	for i := range one {
-		one[i] = 1
-	}
-	return kernels.RowLoop(cpu.Matrix{Rows: out.Rows, Cols: out.Cols}, func(k *cpu.Kernels, r, n int) {
-		part := func(m cpu.MatrixOf[uint16]) cpu.MatrixOf[uint16] { return m.Part(r, n, 0, m.Cols) }
-		k.HalfNorms.GradAffine(part(out), part(a), part(b), one, one, zero, cpu.MatrixOf[uint16]{})
-	})
 }
 
 // AddPerImage adds t (N,C) to every pixel of x (N,H,W,C).
@@ -141,24 +116,6 @@ func (PerImageOp) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 	return kernels.Cost{FLOPs: int64(out.TotalSize()), Bytes: kernels.Traffic(out, in...)}
 }
 
-// CPU binds the addition.
-func (PerImageOp) CPU(l kernels.Launch) func(*cpu.Pool) {
-	images := l.In[1].Rows
-	pixels := l.Out.Rows / images
-	ones := make([]float32, l.Out.Cols)
-	for i := range ones {
-		ones[i] = 1
-	}
-	var k *cpu.Kernels
-	image := func(n, _ int) {
-		k.Affine(kernels.Rows(l.Out.Matrix, n*pixels, pixels), kernels.Rows(l.In[0].Matrix, n*pixels, pixels), ones, l.In[1].Row(n))
-	}
-	return func(p *cpu.Pool) {
-		k = p.Kernels()
-		p.Run(images, image)
-	}
-}
-
 // Affine returns scale·x + shift, with constant scale and shift.
 func Affine(x *gorgonia.Node, scale, shift float64) *gorgonia.Node {
 	return kernels.Apply(newAffine(x.Dims(), scale, shift), x)
@@ -193,16 +150,6 @@ func (a affine) SymDiff(_ gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes,
 	return gorgonia.Nodes{Affine(dy, a.scale, 0)}, nil
 }
 
-func (a affine) CPU(l kernels.Launch) func(*cpu.Pool) {
-	scale, shift := make([]float32, l.Out.Cols), make([]float32, l.Out.Cols)
-	for i := range scale {
-		scale[i], shift[i] = float32(a.scale), float32(a.shift)
-	}
-	return kernels.RowLoop(l.Out.Matrix, func(k *cpu.Kernels, r, n int) {
-		k.Affine(kernels.Rows(l.Out.Matrix, r, n), kernels.Rows(l.In[0].Matrix, r, n), scale, shift)
-	})
-}
-
 // SiLU returns x·sigmoid(x).
 func SiLU(x *gorgonia.Node) *gorgonia.Node {
 	return kernels.Apply(silu{signature("silu", x.Dims())}, x)
@@ -227,22 +174,6 @@ func (silu) SymDiff(in gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes, er
 	return gorgonia.Nodes{kernels.Apply(siluGrad{signature("silu.dx", r, r)}, in[0], dy)}, nil
 }
 
-// unit returns the columns of a kernel's vectors a = 1 and b = 0.
-func unit(cols int) (ones, zeros []float32) {
-	ones, zeros = make([]float32, cols), make([]float32, cols)
-	for i := range ones {
-		ones[i] = 1
-	}
-	return ones, zeros
-}
-
-func (silu) CPU(l kernels.Launch) func(*cpu.Pool) {
-	ones, zeros := unit(l.Out.Cols)
-	return kernels.RowLoop(l.Out.Matrix, func(k *cpu.Kernels, r, n int) {
-		k.AffineSiLU(kernels.Rows(l.Out.Matrix, r, n), kernels.Rows(l.In[0].Matrix, r, n), ones, zeros)
-	})
-}
-
 // siluGrad: inputs x, dy.
 type siluGrad struct{ sameShape }
 
@@ -257,21 +188,7 @@ func (siluGrad) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
 	}, v)
 }
 
-func (siluGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
-	ones, zeros := unit(l.Out.Cols)
-	return kernels.RowLoop(l.Out.Matrix, func(k *cpu.Kernels, r, n int) {
-		k.SiLUGradAffine(kernels.Rows(l.Out.Matrix, r, n), kernels.Rows(l.In[0].Matrix, r, n), kernels.Rows(l.In[1].Matrix, r, n),
-			ones, zeros, ones, zeros, zeros, cpu.Matrix{})
-	})
-}
-
 // NewCopy returns the copying of a tensor of a rank, for plans.
 func NewCopy(rank int) kernels.Kernel { return copyOp{signature("copy", rank)} }
 
 type copyOp struct{ sameShape }
-
-func (copyOp) CPU(l kernels.Launch) func(*cpu.Pool) {
-	return kernels.RowLoop(l.Out.Matrix, func(k *cpu.Kernels, r, n int) {
-		k.Copy(kernels.Rows(l.Out.Matrix, r, n), kernels.Rows(l.In[0].Matrix, r, n))
-	})
-}
