@@ -44,10 +44,19 @@ func (q Point) To(a, b float64) (Linear, error) {
 	return Linear{}, q.undetermined(a, b)
 }
 
-func (q Point) undetermined(a, b float64) error {
-	return fmt.Errorf("at t = %g, z = %.3gx + %.3gε and y = %.3gx + %.3gε do not determine %.3gx + %.3gε; want another output or a point between the ends",
-		q.Time, q.Alpha, q.Sigma, q.A, q.B, a, b)
+// Undetermined is the error of a conversion to A x + B ε for which z and y say too little.
+type Undetermined struct {
+	Point Point
+	A, B  float64
 }
+
+func (u Undetermined) Error() string {
+	q := u.Point
+	return fmt.Sprintf("at t = %g, z = %.3gx + %.3gε and y = %.3gx + %.3gε do not determine %.3gx + %.3gε; want another output or a point between the ends",
+		q.Time, q.Alpha, q.Sigma, q.A, q.B, u.A, u.B)
+}
+
+func (q Point) undetermined(a, b float64) error { return Undetermined{q, a, b} }
 
 // X returns x̂ from z and y.
 func (q Point) X() (Linear, error) { return q.To(1, 0) }

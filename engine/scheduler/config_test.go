@@ -194,6 +194,39 @@ func TestForeignProcesses(t *testing.T) {
 	}
 }
 
+// What a class cannot run is refused by the key that is at fault, above all what
+// diffusers itself would run wrongly.
+func TestRefusedPlans(t *testing.T) {
+	written := func(schedule, output string) string {
+		p, err := process.Get(schedule, process.ScheduleOptions{}, output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := Of(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(c.Bytes())
+	}
+	for config, want := range map[string]string{
+		written("fm", "x"):   "no class of diffusers has schedule fm with output x; fluxion trace --schedule fm --output x",
+		written("ve", "eps"): "schedule ve with output eps",
+		`{"_class_name": "FlowMatchEulerDiscreteScheduler", "_fluxion_output": "x"}`:                             "_fluxion_output = x",
+		`{"_class_name": "DDIMScheduler", "rescale_betas_zero_snr": true, "timestep_spacing": "trailing"}`:       `prediction_type = "epsilon"`,
+		`{"_class_name": "DDIMInverseScheduler", "prediction_type": "sample", "timestep_spacing": "trailing"}`:   `prediction_type = "sample"`,
+		`{"_class_name": "DDPMScheduler", "variance_type": "learned_range"}`:                                     `variance_type = "learned_range"`,
+		`{"_class_name": "UniPCMultistepScheduler", "solver_p": {"_class_name": "DPMSolverMultistepScheduler"}}`: "solver_p",
+	} {
+		c, err := Read([]byte(config))
+		if err == nil {
+			_, err = c.Plan(Options{Steps: 4})
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", config, err, want)
+		}
+	}
+}
+
 // Whatever stands in a config, there is a plan with finite rows or one line that
 // says what is wrong.
 func TestAnyConfig(t *testing.T) {

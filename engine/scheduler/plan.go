@@ -50,8 +50,17 @@ func (c Config) Plan(o Options) (Plan, error) {
 	}
 	p := &planner{Options: o, Plan: Plan{Class: c.Name, Unused: c.Unused}}
 	err := c.Class.plan(p)
+	var undetermined process.Undetermined
+	predicts, _ := c.Class.(interface{ predicts() string })
+	private := c.Private["output"]
 	switch {
+	case predicts != nil && predicts.predicts() == unknown:
+		err = fmt.Errorf("no class of diffusers has schedule %v with output %v; fluxion trace --schedule %[1]v --output %[2]v runs it", c.Private["schedule"], private)
+	case predicts != nil && errors.As(err, &undetermined):
+		err = fmt.Errorf("prediction_type = %q is not supported at all of these noise levels, want another: %w", predicts.predicts(), err)
 	case err != nil:
+	case private != nil && private != p.Output:
+		err = fmt.Errorf("_fluxion_output = %v, which the class does not know and would take for %s; want %[2]s, or fluxion trace --schedule fm --output %[1]v", private, p.Output)
 	case o.Eta != nil && !p.etaRead:
 		err = errors.New("it takes no η; DDIMScheduler and TCDScheduler do")
 	case o.Churn != Churn{} && !p.churnRead:

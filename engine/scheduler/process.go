@@ -25,11 +25,10 @@ var named = map[string]betas{
 
 // Of returns a config of a network trained on the process, as checkpoints carry
 // it. What diffusers has no key for stands in keys that begin with _fluxion_,
-// which it ignores: it CANNOT sample a flow-matching network with output x, eps
-// or v, and will not notice.
+// which it ignores.
 //
-// Flow matching becomes FlowMatchEulerDiscreteScheduler, whose convention is
-// ours for the output u (y = ε − x, time input 1000 t). A discrete schedule
+// Flow matching with output u becomes FlowMatchEulerDiscreteScheduler, whose
+// convention is ours (y = ε − x, time input 1000 t). A discrete schedule
 // becomes DDPMScheduler with its name or βs; a continuous variance-preserving
 // one DDPMScheduler with trained_betas: ᾱ after step n is α² at t = n/1000, the
 // time at which our network is called with n (t = 1/2000 for n = 0, where β
@@ -43,16 +42,13 @@ func Of(p process.Process) (Config, error) {
 	case modified.Scale != "": // which no class of diffusers does
 		c.ours(name, output)
 		c.Private["scale"] = modified.Scale
-	case name == "fm":
+	case name == "fm" && output == "u":
 		k := newFlowEuler().(*flowEuler)
 		if modified.Shift != 0 {
 			k.Shift = 1 / modified.Shift // theirs is λ − 2 ln shift
 			modified.Shift = 0
 		}
 		c.Name, c.Class = "FlowMatchEulerDiscreteScheduler", k
-		if output != "u" {
-			c.Private["output"] = output
-		}
 	case base.Path().Name == process.VEPath.Name && output == "edm":
 		_, first := base.AlphaSigma(0)
 		_, last := base.AlphaSigma(1)
