@@ -404,8 +404,8 @@ func TestNames(t *testing.T) {
 		err  func() error
 		want []string
 	}{
-		{func() error { _, err := Get("cosin", ScheduleOptions{}, "u"); return err }, []string{`"cosine"?`, "fm, cosine"}},
-		{func() error { _, err := Get("zzzzzzz", ScheduleOptions{}, "u"); return err }, []string{`"zzzzzzz"`, "fm, cosine"}},
+		{func() error { _, err := Get("cosin", ScheduleOptions{}, "u"); return err }, []string{`"cosine"?`, "vp-linear"}},
+		{func() error { _, err := Get("zzzzzzz", ScheduleOptions{}, "u"); return err }, []string{`"zzzzzzz"`, "vp-linear"}},
 		{func() error { _, err := Get("fm", ScheduleOptions{}, "EPS"); return err }, []string{`"eps"?`, "u, x, eps, v"}},
 		{func() error { _, err := GetTimeSampler("logitnormal", nil); return err }, []string{`"logit-normal"?`}},
 		{func() error { _, err := Get("ve", ScheduleOptions{}, "v"); return err }, []string{"want eps, x, u or edm"}},
