@@ -107,6 +107,9 @@ func (t CPUTarget) Precision() number.Type {
 	return number.Float32
 }
 
+// Joins says yes: a second launch would read tensors from memory again.
+func (CPUTarget) Joins() bool { return true }
+
 // Row is 0: kernels read their parameters where the host has them.
 func (CPUTarget) Row(plan.Launch) int { return 0 }
 

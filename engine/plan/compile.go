@@ -126,6 +126,9 @@ func Compile(o Options) (*Plan, error) {
 	if c.Recompute != "" && c.Recompute != "none" {
 		c.recompute()
 	}
+	if c.fuses("norms") {
+		c.join()
+	}
 	return c.emit()
 }
 
