@@ -10,7 +10,7 @@ import (
 )
 
 // Sums over pixels are a tree of this many rows a leaf and a block, whatever the
-// number of threads and however channels are cut.
+// number of threads.
 const (
 	leafRows  = 32
 	blockRows = 8 * leafRows
@@ -78,30 +78,29 @@ func (k kernelsOf[T]) measure(measured, spare []float32, x cpu.MatrixOf[T]) {
 	k.sumLeaves(squares, leaf, x.Rows, func(from, n int) { k.norms.ColSumSquares(leaf, mean, rowsOf(x, from, n)) })
 }
 
-// merge makes mean and 1/√(variance+ε) of a group of what measure left of the
-// blocks of its image: vectors of cols channels, the group's from first on. Chan,
-// Golub & LeVeque (1979): squares around several means and those of the means.
-func (s images) merge(measured []float32, cols, first, per int, epsilon float64) (mean, rstd float32) {
-	count, total := float64(per*s.pixels), 0.0
-	block := func(b int) (sums, squares []float32, rows float64) {
-		_, n := s.rows(b)
-		return measured[2*b*cols+first:][:per], measured[(2*b+1)*cols+first:][:per], float64(n)
-	}
-	for b := range s.blocks {
-		sums, _, _ := block(b)
-		for _, x := range sums {
-			total += float64(x)
+// merge makes mean and 1/√(variance+ε) of the groups of an image of what measure
+// left of its blocks. Chan, Golub & LeVeque (1979): squares around the means of
+// blocks and channels, and those of the means.
+func (s images) merge(stats, measured []float32, o Options) {
+	c, per := s.channels, s.channels/o.Groups
+	for g := range o.Groups {
+		count, total := float64(per*s.pixels), 0.0
+		for b := range s.blocks {
+			for _, sum := range measured[2*b*c+g*per:][:per] {
+				total += float64(sum)
+			}
 		}
-	}
-	mu, variance := total/count, 0.0
-	for b := range s.blocks {
-		sums, squares, rows := block(b)
-		for c, x := range sums {
-			d := float64(x)/rows - mu
-			variance += float64(squares[c]) + rows*d*d
+		mean, variance := total/count, 0.0
+		for b := range s.blocks {
+			_, n := s.rows(b)
+			sums, squares := measured[2*b*c+g*per:][:per], measured[(2*b+1)*c+g*per:][:per]
+			for i, sum := range sums {
+				d := float64(sum)/float64(n) - mean
+				variance += float64(squares[i]) + float64(n)*d*d
+			}
 		}
+		stats[2*g], stats[2*g+1] = float32(mean), float32(1/math.Sqrt(variance/count+o.Epsilon))
 	}
-	return float32(mu), float32(1 / math.Sqrt(variance/count+epsilon))
 }
 
 // gradSums writes Σdu and Σdu·x of each column of the rows of a block and, behind
@@ -118,15 +117,14 @@ func (k kernelsOf[T]) gradSums(silu bool, sums, spare []float32, du cpu.Matrix, 
 	})
 }
 
-// total adds up what gradSums left of the blocks of an image, cols columns wide,
-// into the columns of the image's sums that begin at first.
-func (s images) total(out, sums []float32, cols, first int) {
-	for i := range 2 * cols {
+// total adds up what gradSums left of the blocks of an image.
+func (s images) total(out, sums []float32) {
+	for i := range out {
 		sum := 0.0
 		for b := range s.blocks {
-			sum += float64(sums[2*b*cols+i])
+			sum += float64(sums[b*len(out)+i])
 		}
-		out[i/cols*s.channels+first+i%cols] = float32(sum)
+		out[i] = float32(sum)
 	}
 }
 
@@ -148,21 +146,20 @@ func (c common) fields32(l kernels.Launch, channels int) fields[float32] {
 	return f
 }
 
-// lines writes a and b of u = a·x + b for the channels of image n from first on.
-func (f fields[T]) lines(n, first int, a, b []float32) {
+// lines writes a and b of u = a·x + b for the channels of image n.
+func (f fields[T]) lines(n int, a, b []float32) {
 	for c := range a {
-		ac, bc := f.line(n, first+c)
+		ac, bc := f.line(n, c)
 		a[c], b[c] = float32(ac), float32(bc)
 	}
 }
 
-// corrections writes q and r of dx = a·du + q·x + r for the channels of image n,
-// whole groups, from first on.
-func (f fields[T]) corrections(sums []T, n, first, pixels int, q, r []float32) {
+// corrections writes q and r of dx = a·du + q·x + r for the channels of image n.
+func (f fields[T]) corrections(sums []T, n, pixels int, q, r []float32) {
 	per := f.channels / f.groups
 	for c := range q {
 		if c%per == 0 {
-			qg, rg := f.correction(sums, n, (first+c)/per, pixels)
+			qg, rg := f.correction(sums, n, c/per, pixels)
 			q[c], r[c] = float32(qg), float32(rg)
 		} else {
 			q[c], r[c] = q[c-1], r[c-1]

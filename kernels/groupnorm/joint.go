@@ -9,63 +9,27 @@ import (
 )
 
 // Two launches as one: a normalisation with its statistics, the gradient of its
-// input with its sums. A task is an image's channels, as many as stay in the cache
-// between the two passes, so that tensors are read from memory once; the gradient
-// before the activation stays there, too, and is computed once. The bits are those
-// of the two launches.
+// input with its sums. A task is an image, which is in a cache for the second pass,
+// so that tensors are read from memory once. The gradient before the activation is
+// kept and computed once, if the image is small enough. The bits are those of the
+// two launches, into which a launch for few images falls apart.
+//
+// A task is not some channels of an image, which would make more and smaller tasks:
+// rows of 64 channels, a power of two apart, fall onto few sets of a cache, and
+// 32×32 pixels of 256 channels took two to four times as long.
 
-// slabs are the tasks of a launch: of every image the same cuts of whole groups.
-type slabs struct {
-	images
-	cols  int // channels of a slab; the last may have fewer
-	count int // slabs of an image
+// whole says whether images are enough for all threads.
+func (s images) whole(threads int) bool { return s.n%threads == 0 || s.n >= 2*threads }
+
+// rowsOfImage returns an image of a matrix, or nothing of one that is not there.
+func rowsOfImage[T cpu.Element](s images, m cpu.MatrixOf[T], n int) cpu.MatrixOf[T] {
+	return rowsOf(m, n*s.pixels, s.pixels)
 }
 
-const (
-	slabElements = 64 << 10  // of a slab that is as wide as it can be
-	mostElements = 128 << 10 // of any
-	narrowest    = 32        // channels: rows of whole cache lines
-)
-
-// newSlabs cuts images; it is false if they are too large.
-func newSlabs(x tensor.Shape, groups, threads int) (slabs, bool) {
-	s := slabs{images: newImages(x)}
-	unit := s.channels / groups
-	for unit%16 != 0 && unit < s.channels { // whole groups and whole vectors
-		unit += s.channels / groups
-	}
-	unit = min(unit, s.channels)
-	units := (s.channels + unit - 1) / unit
-	least := max(1, min(narrowest/unit, units)) // units of a slab
-	most := max(least, slabElements/(s.pixels*unit))
-	s.count = (units + most - 1) / most
-	for s.n*s.count < 2*threads && s.count < units/least {
-		s.count++
-	}
-	s.cols = unit * ((units + s.count - 1) / s.count)
-	s.count = (s.channels + s.cols - 1) / s.cols
-	return s, s.pixels*s.cols <= mostElements
-}
-
-// part is a task's image, and its channels.
-func (s slabs) part(task int) (n, first, cols int) {
-	first = task % s.count * s.cols
-	return task / s.count, first, min(s.cols, s.channels-first)
-}
-
-// channels of an image, or nothing of a matrix that is not there.
-func channels[T cpu.Element](s slabs, m cpu.MatrixOf[T], n, first, cols int) cpu.MatrixOf[T] {
-	if m.Data == nil {
-		return m
-	}
-	return m.Part(n*s.pixels, s.pixels, first, cols)
-}
-
-// worker is the working memory of one worker: vectors of columns for every block,
-// more vectors, and a number for every element or none.
-func (s slabs) worker(vectors, elements int) int {
-	n := s.pixels*s.cols*elements + (2*s.blocks+vectors)*s.cols
-	return (n + 15) / 16 * 16
+// worker is the working memory of one worker: vectors of channels, two for every
+// block and others, and elements.
+func (s images) worker(vectors, elements int) int {
+	return ((2*s.blocks+vectors)*s.channels + elements + 15) / 16 * 16
 }
 
 // Joined returns the normalisation that makes its statistics itself.
@@ -96,7 +60,7 @@ func (w withStats) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 
 // Scratch is that of a slab for every worker.
 func (w withStats) Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
-	if s, ok := newSlabs(in[0], w.apply.o.Groups, threads); ok {
+	if s := newImages(in[0]); s.whole(threads) {
 		return threads * s.worker(2, 0)
 	}
 	return max(w.stats.Scratch(in[:1], in[1], threads), w.apply.Scratch(in, out, threads))
@@ -104,9 +68,8 @@ func (w withStats) Scratch(in []tensor.Shape, out tensor.Shape, threads int) int
 
 // CPU binds the normalisation.
 func (w withStats) CPU(l kernels.Launch) func(*cpu.Pool) {
-	s, ok := newSlabs(l.In[0].Shape, w.apply.o.Groups, l.Threads)
-	switch {
-	case !ok:
+	switch s := newImages(l.In[0].Shape); {
+	case !s.whole(l.Threads):
 		stats := w.stats.CPU(kernels.Launch{In: l.In[:1], Out: l.In[1], Scratch: l.Scratch, Threads: l.Threads})
 		apply := w.apply.CPU(l)
 		return func(p *cpu.Pool) {
@@ -114,35 +77,32 @@ func (w withStats) CPU(l kernels.Launch) func(*cpu.Pool) {
 			apply(p)
 		}
 	case l.In[0].Type == number.BFloat16:
-		return bindWithStats[uint16](w, s, l)
+		return bindWithStats[uint16](w, l)
 	}
-	return bindWithStats[float32](w, s, l)
+	return bindWithStats[float32](w, l)
 }
 
-func bindWithStats[T cpu.Element](w withStats, s slabs, l kernels.Launch) func(*cpu.Pool) {
-	x, y, stats := kernels.View[T](l.In[0]), kernels.View[T](l.Out), l.In[1].Data
-	f, o, per := w.apply.fields32(l, s.channels), w.apply.o, s.channels/w.apply.o.Groups
+func bindWithStats[T cpu.Element](w withStats, l kernels.Launch) func(*cpu.Pool) {
+	s, x, y, stats := newImages(l.In[0].Shape), kernels.View[T](l.In[0]), kernels.View[T](l.Out), l.In[1].Data
+	c, o := s.channels, w.apply.o
+	f, size := w.apply.fields32(l, c), s.worker(2, 0)
 	var k kernelsOf[T]
-	task := func(task, worker int) {
-		n, first, cols := s.part(task)
-		x, y := channels(s, x, n, first, cols), channels(s, y, n, first, cols)
-		own := l.Scratch[worker*s.worker(2, 0):][:s.worker(2, 0)]
-		measured, spare := own[:2*s.blocks*cols], own[2*s.blocks*cols:][:2*cols]
+	image := func(n, worker int) {
+		x, y := rowsOfImage(s, x, n), rowsOfImage(s, y, n)
+		own := l.Scratch[worker*size:][:size]
+		measured, spare := own[:2*s.blocks*c], own[2*s.blocks*c:][:2*c]
 		for b := range s.blocks {
 			from, rows := s.rows(b)
-			k.measure(measured[2*b*cols:][:2*cols], spare, rowsOf(x, from, rows))
+			k.measure(measured[2*b*c:][:2*c], spare, rowsOf(x, from, rows))
 		}
-		for g := first / per; g < (first+cols)/per; g++ {
-			group := stats[2*(n*o.Groups+g):]
-			group[0], group[1] = s.merge(measured, cols, g*per-first, per, w.stats.o.Epsilon)
-		}
-		a, b := spare[:cols], spare[cols:]
-		f.lines(n, first, a, b)
+		s.merge(stats[2*n*o.Groups:], measured, w.stats.o)
+		a, b := spare[:c], spare[c:]
+		f.lines(n, a, b)
 		k.affine(o.SiLU, y, x, a, b)
 	}
 	return func(p *cpu.Pool) {
 		k = newKernels[T](p)
-		p.Run(s.n*s.count, task)
+		p.Run(s.n, image)
 	}
 }
 
@@ -170,18 +130,22 @@ func (w withSums) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 	return kernels.Cost{FLOPs: 16 * int64(out.TotalSize()), Bytes: kernels.Traffic(out, in...)}
 }
 
-// kept is the numbers of each element that a worker keeps.
-func (w withSums) kept() int {
-	if w.grad.o.SiLU {
-		return 1
+// mostKept is the largest image of which the gradient before the activation is
+// kept. A larger one of float32 is in no cache of its own.
+const mostKept = 128 << 10
+
+// kept is how many numbers a worker keeps.
+func (w withSums) kept(s images) int {
+	if n := s.pixels * s.channels; w.grad.o.SiLU && n <= mostKept {
+		return n
 	}
 	return 0
 }
 
-// Scratch is that of a slab for every worker.
+// Scratch is that of an image for every worker.
 func (w withSums) Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
-	if s, ok := newSlabs(in[0], w.grad.o.Groups, threads); ok {
-		return threads * s.worker(6, w.kept())
+	if s := newImages(in[0]); s.whole(threads) {
+		return threads * s.worker(6, w.kept(s))
 	}
 	last := len(in) - 1
 	return max(w.sums.Scratch(in[:last], in[last], threads), w.grad.Scratch(in, out, threads))
@@ -189,9 +153,9 @@ func (w withSums) Scratch(in []tensor.Shape, out tensor.Shape, threads int) int 
 
 // CPU binds the gradient.
 func (w withSums) CPU(l kernels.Launch) func(*cpu.Pool) {
-	s, ok := newSlabs(l.In[0].Shape, w.grad.o.Groups, l.Threads)
-	switch last := len(l.In) - 1; {
-	case !ok:
+	last := len(l.In) - 1
+	switch s := newImages(l.In[0].Shape); {
+	case !s.whole(l.Threads):
 		sums := w.sums.CPU(kernels.Launch{In: l.In[:last], Out: l.In[last], Scratch: l.Scratch, Threads: l.Threads})
 		grad := w.grad.CPU(l)
 		return func(p *cpu.Pool) {
@@ -199,21 +163,21 @@ func (w withSums) CPU(l kernels.Launch) func(*cpu.Pool) {
 			grad(p)
 		}
 	case l.In[0].Type == number.BFloat16:
-		return bindWithSums[uint16](w, s, l)
+		return bindWithSums[uint16](w, l)
 	}
-	return bindWithSums[float32](w, s, l)
+	return bindWithSums[float32](w, l)
 }
 
-func bindWithSums[T cpu.Element](w withSums, s slabs, l kernels.Launch) func(*cpu.Pool) {
-	heads, silu, c := w.grad.heads(), w.grad.o.SiLU, s.channels
+func bindWithSums[T cpu.Element](w withSums, l kernels.Launch) func(*cpu.Pool) {
+	s, heads, silu := newImages(l.In[0].Shape), w.grad.heads(), w.grad.o.SiLU
 	x, dy, sums := kernels.View[T](l.In[0]), kernels.View[T](l.In[heads]), l.In[heads+1].Data
 	dx, add := kernels.View[T](l.Out), kernels.View[T](l.Add)
-	f, size := w.grad.fields32(l, c), s.worker(6, w.kept())
+	c, kept := s.channels, w.kept(s)
+	f, size := w.grad.fields32(l, c), s.worker(6, kept)
 	var k kernelsOf[T]
-	task := func(task, worker int) {
-		n, first, cols := s.part(task)
-		x, dy := channels(s, x, n, first, cols), channels(s, dy, n, first, cols)
-		dx, add := channels(s, dx, n, first, cols), channels(s, add, n, first, cols)
+	image := func(n, worker int) {
+		x, dy := rowsOfImage(s, x, n), rowsOfImage(s, dy, n)
+		dx, add := rowsOfImage(s, dx, n), rowsOfImage(s, add, n)
 		own := l.Scratch[worker*size:][:size]
 		take := func(n int) []float32 {
 			part := own[:n]
@@ -221,26 +185,29 @@ func bindWithSums[T cpu.Element](w withSums, s slabs, l kernels.Launch) func(*cp
 			return part
 		}
 		du := cpu.Matrix{}
-		if silu {
-			du = cpu.Matrix{Data: take(s.pixels * cols), Rows: s.pixels, Cols: cols, Pitch: cols}
+		if kept > 0 {
+			du = cpu.Matrix{Data: take(kept), Rows: s.pixels, Cols: c, Pitch: c}
 		}
-		blocks, spare := take(2*s.blocks*cols), take(2*cols)
-		a, b, q, r := take(cols), take(cols), take(cols), take(cols)
-		f.lines(n, first, a, b)
+		blocks, spare := take(2*s.blocks*c), take(2*c)
+		a, b, q, r := take(c), take(c), take(c), take(c)
+		f.lines(n, a, b)
 		for i := range s.blocks {
 			from, rows := s.rows(i)
-			k.gradSums(silu, blocks[2*i*cols:][:2*cols], spare, rowsOf(du, from, rows), rowsOf(x, from, rows), rowsOf(dy, from, rows), a, b)
+			k.gradSums(silu, blocks[2*i*c:][:2*c], spare, rowsOf(du, from, rows), rowsOf(x, from, rows), rowsOf(dy, from, rows), a, b)
 		}
-		s.total(sums[2*n*c:], blocks, cols, first)
-		f.corrections(sums, n, first, s.pixels, q, r)
-		if silu {
+		s.total(sums[2*n*c:][:2*c], blocks)
+		f.corrections(sums, n, s.pixels, q, r)
+		switch {
+		case kept > 0:
 			k.norms.DuAffine(dx, x, du, a, q, r, add)
-		} else {
+		case silu:
+			k.norms.SiLUGradAffine(dx, x, dy, a, b, a, q, r, add)
+		default:
 			k.norms.GradAffine(dx, x, dy, a, q, r, add)
 		}
 	}
 	return func(p *cpu.Pool) {
 		k = newKernels[T](p)
-		p.Run(s.n*s.count, task)
+		p.Run(s.n, image)
 	}
 }

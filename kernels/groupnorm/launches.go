@@ -35,19 +35,14 @@ func (o statsOp) CPU(l kernels.Launch) func(*cpu.Pool) {
 
 func bindStats[T cpu.Element](o Options, l kernels.Launch) func(*cpu.Pool) {
 	s, x := newImages(l.In[0].Shape), kernels.View[T](l.In[0])
-	c, per := s.channels, s.channels/o.Groups
+	c := s.channels
 	measured, spare := l.Scratch[:2*s.n*s.blocks*c], l.Scratch[2*s.n*s.blocks*c:]
 	var k kernelsOf[T]
 	measure := func(task, worker int) {
 		_, rows := blockOf(s, x, task)
 		k.measure(measured[2*task*c:][:2*c], spare[2*worker*c:][:2*c], rows)
 	}
-	merge := func(n, _ int) {
-		stats := l.Out.Data[2*n*o.Groups:]
-		for g := range o.Groups {
-			stats[2*g], stats[2*g+1] = s.merge(measured[2*n*s.blocks*c:], c, g*per, per, o.Epsilon)
-		}
-	}
+	merge := func(n, _ int) { s.merge(l.Out.Data[2*n*o.Groups:], measured[2*n*s.blocks*c:], o) }
 	return func(p *cpu.Pool) {
 		k = newKernels[T](p)
 		p.Run(s.n*s.blocks, measure)
@@ -72,7 +67,7 @@ func bindApply[T cpu.Element](o apply, l kernels.Launch) func(*cpu.Pool) {
 	s, x, y := newImages(l.In[0].Shape), kernels.View[T](l.In[0]), kernels.View[T](l.Out)
 	f, vector := o.fields32(l, s.channels), s.vectors(l.Scratch, 2)
 	var k kernelsOf[T]
-	lines := func(n, _ int) { f.lines(n, 0, vector(n, 0), vector(n, 1)) }
+	lines := func(n, _ int) { f.lines(n, vector(n, 0), vector(n, 1)) }
 	rows := func(task, _ int) {
 		n, x := blockOf(s, x, task)
 		_, y := blockOf(s, y, task)
@@ -108,13 +103,13 @@ func bindSums[T cpu.Element](o sums, l kernels.Launch) func(*cpu.Pool) {
 	partial := l.Scratch[2*s.n*c:][:2*s.n*s.blocks*c]
 	spare := l.Scratch[2*(s.n+s.n*s.blocks)*c:]
 	var k kernelsOf[T]
-	lines := func(n, _ int) { f.lines(n, 0, vector(n, 0), vector(n, 1)) }
+	lines := func(n, _ int) { f.lines(n, vector(n, 0), vector(n, 1)) }
 	block := func(task, worker int) {
 		n, x := blockOf(s, x, task)
 		_, dy := blockOf(s, dy, task)
 		k.gradSums(o.o.SiLU, partial[2*task*c:][:2*c], spare[2*worker*c:][:2*c], cpu.Matrix{}, x, dy, vector(n, 0), vector(n, 1))
 	}
-	total := func(n, _ int) { s.total(l.Out.Data[2*n*c:], partial[2*n*s.blocks*c:], c, 0) }
+	total := func(n, _ int) { s.total(l.Out.Data[2*n*c:][:2*c], partial[2*n*s.blocks*c:]) }
 	return func(p *cpu.Pool) {
 		k = newKernels[T](p)
 		p.Run(s.n, lines)
@@ -147,8 +142,8 @@ func bindInputGrad[T cpu.Element](g inputGrad, l kernels.Launch) func(*cpu.Pool)
 	vector := s.vectors(l.Scratch, 4) // a, b, q, r
 	var k kernelsOf[T]
 	lines := func(n, _ int) {
-		f.lines(n, 0, vector(n, 0), vector(n, 1))
-		f.corrections(sums, n, 0, s.pixels, vector(n, 2), vector(n, 3))
+		f.lines(n, vector(n, 0), vector(n, 1))
+		f.corrections(sums, n, s.pixels, vector(n, 2), vector(n, 3))
 	}
 	rows := func(task, _ int) {
 		n, x := blockOf(s, x, task)

@@ -29,7 +29,10 @@ const (
 	argSum1, argSum2, argConstants                 = 136, 144, 152
 )
 
-var columnRegs = []string{"R8", "R10", "R11", "R12", "BX"}
+var (
+	columnRegs = []string{"R8", "R10", "R11", "R12", "BX"}
+	sumRegs    = columnRegs[3:] // of kernels with fewer columns
+)
 
 // vectorKernel is one kernel over a matrix.
 type vectorKernel struct {
@@ -278,7 +281,7 @@ func (e *emitter) vector(k vectorKernel) string {
 		e.held = &[]int{}
 		defer func() { e.held = nil }()
 		dry := &emitter{set: e.set, bf16: e.bf16, held: e.held}
-		dry.over(k)
+		dry.overRows(k)
 	}
 	e.function(name, "a *vectorArgs", 8)
 	e.op("MOVQ a+0(FP), AX")
@@ -286,6 +289,9 @@ func (e *emitter) vector(k vectorKernel) string {
 	e.op("MOVQ %d(AX), R14", argFull)
 	for i := range max(k.columns, k.scalars, 1) { // AdamW's average is a column, too
 		e.op("MOVQ %d(AX), %s", argColumns+8*i, columnRegs[i])
+	}
+	for i := range k.columnSums {
+		e.op("MOVQ %d(AX), %s", argSum1+8*i, sumRegs[i])
 	}
 	if e.reg == "Z" {
 		e.op("MOVQ %d(AX), R13", argMask)
@@ -301,16 +307,8 @@ func (e *emitter) vector(k vectorKernel) string {
 		}
 		e.held = held
 	}
-	e.over(k)
+	e.overRows(k)
 	return name
-}
-
-func (e *emitter) over(k vectorKernel) {
-	if k.columnSums > 0 {
-		e.overColumns(k)
-	} else {
-		e.overRows(k)
-	}
 }
 
 // stride is the bytes of an element by which R13 goes on.
@@ -369,7 +367,13 @@ func (e *body) vectorStep() {
 	if e.vectorKernel.y {
 		e.operand("y", "DX", vecY)
 	}
+	for i, reg := range sumRegs[:e.columnSums] {
+		e.load(e.of(reg), sum1+i)
+	}
 	e.vectorKernel.body(e)
+	for i, reg := range sumRegs[:e.columnSums] {
+		e.store(sum1+i, e.of(reg))
+	}
 	switch {
 	case !e.vectorKernel.store:
 	case strings.Contains(e.half, "d"):
@@ -419,46 +423,5 @@ func (e *emitter) overRows(k vectorKernel) {
 		e.op("MOVQ %d(AX), R13", argSum1)
 		e.op("VMOVUPS %s, (R13)", e.vec(sum1))
 	}
-	e.ret()
-}
-
-// overColumns goes through the matrix a vector of columns at a time, sums in registers.
-func (e *emitter) overColumns(k vectorKernel) {
-	e.op("XORQ R13, R13")
-	e.op("CMPQ R13, R14")
-	e.op("JGE tail")
-	part := func(masked bool, label string) {
-		b := &body{emitter: e, vectorKernel: k, masked: masked}
-		sums := []int{sum1, sum2}[:k.columnSums]
-		e.op("MOVQ %d(AX), R15", argRows)
-		e.op("TESTQ R15, R15")
-		e.op("JZ end")
-		e.loadPointers(k)
-		b.loadColumns()
-		for i, s := range sums {
-			e.op("MOVQ %d(AX), %s", argSum1+8*i, columnRegs[4])
-			b.load(b.of(columnRegs[4]), s)
-		}
-		e.op("PCALIGN $32")
-		e.label(label)
-		b.vectorStep()
-		e.nextRow(k)
-		e.op("DECQ R15")
-		e.op("JNZ " + label)
-		for i, s := range sums {
-			e.op("MOVQ %d(AX), %s", argSum1+8*i, columnRegs[4])
-			b.store(s, b.of(columnRegs[4]))
-		}
-	}
-	e.label("column")
-	part(false, "rowFull")
-	e.op("ADDQ $%d, R13", k.stride()*e.lanes)
-	e.op("CMPQ R13, R14")
-	e.op("JLT column")
-	e.label("tail")
-	e.op("CMPQ %d(AX), $0", argTail)
-	e.op("JE end")
-	part(true, "rowTail")
-	e.label("end")
 	e.ret()
 }
