@@ -25,6 +25,21 @@ done
 for file in unet/diffusion_pytorch_model.safetensors unet_ema/diffusion_pytorch_model.safetensors training/optimizer.safetensors; do
   cmp "$work/whole/checkpoints/480/$file" "$work/cut/checkpoints/480/$file" || fail "a resumed run ended with other bits"
 done
+
+# All but one core taken away while it runs: slower, the same bits. Without vector instructions it works, too.
+"${train[@]}" --out "$work/less" --json >"$work/less.jsonl" &
+pid=$!
+until grep -q '"event":"checkpoint"' "$work/less.jsonl" || ! kill -0 $pid 2>/dev/null; do sleep 0.02; done
+taskset -acp "$(taskset -cp $$ | sed 's/.*: //; s/[,-].*//')" $pid >/dev/null || fail "it ended before its cores were taken away"
+wait $pid
+for file in unet/diffusion_pytorch_model.safetensors training/optimizer.safetensors; do
+  cmp "$work/whole/checkpoints/480/$file" "$work/less/checkpoints/480/$file" || fail "a run that lost a core ended with other bits"
+done
+for precision in fp32 bf16; do
+  FLUXION_CPU=portable "$fluxion" train --preset micro --size 16 --images 16 --batch 4 --precision $precision --sample-count 2 --sample-steps 2 --json --out "$work/portable-$precision" |
+    grep -q '"event":"done"' || fail "training in $precision without vector instructions"
+done
+
 "${train[@]}" --out "$work/whole" --json | grep -q '"already":true' || fail "a finished run did not say so"
 
 "$fluxion" sample --model "$work/whole" --out "$work/pictures" --seeds 0-11 --steps 3 --batch 5

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"path"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -386,7 +388,10 @@ func TestSelect(t *testing.T) {
 }
 
 func TestQuota(t *testing.T) {
-	for text, want := range map[string]int{"150000 100000\n": 2, "100000 100000": 1, "1000 100000": 1, "400000 100000": 4, "max 100000": 0, "": 0, "1 0": 0} {
+	for text, want := range map[string]int{
+		"150000 100000\n": 2, "100000 100000": 1, "1000 100000": 1, "400000 100000": 4, "250000\n100000\n": 3,
+		"max 100000": 0, "-1\n100000\n": 0, "0 100000": 0, "": 0, "1 0": 0, "100000": 0,
+	} {
 		if got, ok := parseQuota(text); got != want || ok != (want > 0) {
 			t.Errorf("quota %q: %d, want %d", text, got, want)
 		}
@@ -394,13 +399,28 @@ func TestQuota(t *testing.T) {
 }
 
 func TestQuotaFiles(t *testing.T) {
-	const own = "4:cpu:/old\n0::/system.slice/job\n"
-	want := []string{"/sys/fs/cgroup/system.slice/job/cpu.max", "/sys/fs/cgroup/system.slice/cpu.max", "/sys/fs/cgroup/cpu.max"}
-	if got := quotaFiles(own); !slices.Equal(got, want) {
-		t.Errorf("quotas in %v, want %v", got, want)
+	const root = "/sys/fs/cgroup"
+	second := func(group string) []string { return []string{path.Join(root, group, "cpu.max")} }
+	first := func(group string) []string {
+		return []string{path.Join(root, "cpu,cpuacct", group, "cpu.cfs_quota_us"), path.Join(root, "cpu,cpuacct", group, "cpu.cfs_period_us")}
 	}
-	if got := quotaFiles("0::/\n"); !slices.Equal(got, want[2:]) {
-		t.Errorf("quotas in %v, want %v", got, want[2:])
+	for own, want := range map[string][][]string{
+		"0::/\n": {second("/")},
+		"5:cpuset:/other\n0::/system.slice/job\n":               {second("/system.slice/job"), second("/system.slice"), second("/")},
+		"4:cpu,cpuacct:/docker/1f\n2:memory:/docker/1f\n0::/\n": {first("/docker/1f"), first("/docker"), first("/"), second("/")},
+		"nonsense\n": nil,
+	} {
+		if got := quotaFiles(own); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: quotas in %v, want %v", own, got, want)
+		}
+	}
+}
+
+// TestThreads: GOMAXPROCS bounds them.
+func TestThreads(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	if n := Threads(); n != 1 {
+		t.Errorf("%d threads where Go runs one", n)
 	}
 }
 

@@ -5,41 +5,57 @@ import (
 	"os"
 	"path"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Threads is how many threads this process may keep busy: its processors, or
-// what its control group (version 2) or one above it grants, whichever is least.
+// Threads is how many threads this process may keep busy: those that Go runs at a
+// time (its processors, unless GOMAXPROCS says less), or what its control group or
+// one above it grants, whichever is least.
 func Threads() int {
-	n := runtime.NumCPU()
+	n := min(runtime.NumCPU(), runtime.GOMAXPROCS(0))
 	own, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return n // not Linux
 	}
-	for _, file := range quotaFiles(string(own)) {
-		if data, err := os.ReadFile(file); err == nil {
-			if quota, ok := parseQuota(string(data)); ok {
-				n = min(n, quota)
-			}
+	for _, files := range quotaFiles(string(own)) {
+		text := ""
+		for _, file := range files {
+			data, _ := os.ReadFile(file) // no such file, no such quota
+			text += string(data)
+		}
+		if quota, ok := parseQuota(text); ok {
+			n = min(n, quota)
 		}
 	}
 	return n
 }
 
 // quotaFiles lists where the quotas of a process lie whose /proc/self/cgroup
-// reads "0::/a/b": those of /a/b, /a and /.
-func quotaFiles(own string) []string {
-	var files []string
+// reads "0::/a/b": those of /a/b, /a and /. In version 1 of control groups, where it
+// reads "1:cpu,cpuacct:/a/b", a quota is two files.
+func quotaFiles(own string) [][]string {
+	var files [][]string
 	for line := range strings.Lines(own) {
-		group, ok := strings.CutPrefix(strings.TrimSpace(line), "0::/")
-		if !ok {
-			continue // a hierarchy of version 1
+		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(fields) != 3 {
+			continue
 		}
-		for group = path.Clean("/" + group); ; group = path.Dir(group) {
-			files = append(files, path.Join("/sys/fs/cgroup", group, "cpu.max"))
-			if group == "/" {
+		names := []string{"cpu.max"}
+		if fields[1] != "" {
+			if !slices.Contains(strings.Split(fields[1], ","), "cpu") {
+				continue
+			}
+			names = []string{"cpu.cfs_quota_us", "cpu.cfs_period_us"}
+		}
+		for group := path.Clean("/" + fields[2]); ; group = path.Dir(group) {
+			var quota []string
+			for _, name := range names {
+				quota = append(quota, path.Join("/sys/fs/cgroup", fields[1], group, name))
+			}
+			if files = append(files, quota); group == "/" {
 				break
 			}
 		}
@@ -47,7 +63,7 @@ func quotaFiles(own string) []string {
 	return files
 }
 
-// parseQuota reads "max 100000" or "150000 100000": a quota and a period.
+// parseQuota reads "max 100000", "-1 100000" or "150000 100000": a quota and a period.
 func parseQuota(text string) (threads int, ok bool) {
 	f := strings.Fields(text)
 	if len(f) != 2 {
@@ -55,7 +71,7 @@ func parseQuota(text string) (threads int, ok bool) {
 	}
 	quota, err1 := strconv.ParseFloat(f[0], 64)
 	period, err2 := strconv.ParseFloat(f[1], 64)
-	if err1 != nil || err2 != nil || period <= 0 {
+	if err1 != nil || err2 != nil || quota <= 0 || period <= 0 {
 		return 0, false
 	}
 	return max(1, int(math.Ceil(quota/period))), true
