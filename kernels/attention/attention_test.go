@@ -15,9 +15,10 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// TestTiles has more queries and keys than a tile has rows, and heads of whole tiles and not.
+// TestTiles has more queries and keys than a tile has rows, and than are streamed at a
+// time, and heads of whole tiles and not.
 func TestTiles(t *testing.T) {
-	for _, c := range []struct{ n, h, w, heads, dim int }{{1, 5, 7, 2, 9}, {2, 4, 8, 1, 32}} {
+	for _, c := range []struct{ n, h, w, heads, dim int }{{1, 5, 7, 2, 9}, {2, 4, 8, 1, 32}, {1, 17, 16, 1, 40}} {
 		in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, 3*c.heads*c.dim)}
 		kerneltest.CheckHalf(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Attention(in[0], c.heads) })
 	}
