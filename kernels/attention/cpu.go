@@ -153,14 +153,6 @@ func (w *worker) softmax(k *cpu.Kernels, scores cpu.Matrix, scale float32) {
 // leafRows is how many terms are summed before they join the rest, for float32 to be exact enough.
 const leafRows = 32
 
-// scaleRows multiplies each own row of a sum by its own number.
-func scaleRows(k *cpu.Kernels, sums cpu.Matrix, by []float32) {
-	for i := range sums.Rows {
-		row := kernels.Rows(sums, i, 1)
-		k.Scale(row, row, by[i])
-	}
-}
-
 func (f forward) Scratch(in []tensor.Shape, _ tensor.Shape, threads int) int {
 	s := newSize(in[0], f.heads)
 	return s.scratch(threads, s.ownRows(threads), 1)
@@ -189,7 +181,7 @@ func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 			w.softmax(k, p, scale)
 			if j > 0 {
 				w.local.Turn(k, w.sums[0], keys)
-				scaleRows(k, w.sums[0], w.rescale)
+				k.ScaleRows(w.sums[0], w.sums[0], w.rescale)
 				w.local.Turn(k, w.sums[0], keys)
 			}
 			w.local.Accumulate(k, w.sums[0], p, some(in.values, j, block))
@@ -198,7 +190,7 @@ func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 		for i, sum := range w.sum[:queries.Rows] {
 			w.factor[i] = 1 / sum
 		}
-		scaleRows(k, w.sums[0], w.factor)
+		k.ScaleRows(w.sums[0], w.sums[0], w.factor)
 		kernels.Store(k, some(s.part(l.Out, image, 0, head), first, own), w.sums[0])
 	}
 	return func(p *cpu.Pool) {

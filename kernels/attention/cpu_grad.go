@@ -170,11 +170,12 @@ func (c *onCPU) queries(w *worker, image, head, first int, whole *[2]cpu.Matrix)
 		k.Affine(p, p, w.factor[:own], w.zeros[:own])
 		w.local.Multiply(k, ds, some(in.values, j, block), w.packed[1])
 		k.SoftmaxGradColumns(ds, p, ds, w.dot[:own], w.scale[:own])
-		w.local.Accumulate(k, w.sums[0], ds, keys)
-		if whole != nil {
-			w.local.AccumulateTurned(k, kernels.Rows(whole[0], j, block), ds, queries)
-			w.local.AccumulateTurned(k, kernels.Rows(whole[1], j, block), p, dy)
+		if whole == nil {
+			w.local.Accumulate(k, w.sums[0], ds, keys)
+			continue
 		}
+		w.local.AccumulateBoth(k, w.sums[0], kernels.Rows(whole[0], j, block), ds, keys, queries)
+		w.local.AccumulateTurned(k, kernels.Rows(whole[1], j, block), p, dy)
 	}
 	w.finish(k, some(c.size.of(c.Out, image, head).queries, first, c.own), w.sums[0])
 	return own

@@ -1255,6 +1255,48 @@ end:
 	VZEROUPPER
 	RET
 
+// func scaleRowsAVX2(a *vectorArgs)
+TEXT ·scaleRowsAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 152(AX), R9
+	MOVQ 72(AX), R14
+	MOVQ 96(AX), R8
+	MOVQ 88(AX), R13
+	VMOVUPS 64(R13), Y15
+	MOVQ 0(AX), DI
+	MOVQ 8(AX), SI
+	MOVQ 64(AX), R15
+	TESTQ R15, R15
+	JZ end
+row:
+	VBROADCASTSS (R8), Y8
+	ADDQ $4, R8
+	XORQ R13, R13
+	CMPQ R13, R14
+	JGE tail
+	PCALIGN $32
+full:
+	VMOVUPS (SI)(R13*1), Y0
+	VMULPS Y8, Y0, Y0
+	VMOVUPS Y0, (DI)(R13*1)
+	ADDQ $32, R13
+	CMPQ R13, R14
+	JLT full
+tail:
+	CMPQ 80(AX), $0
+	JE next
+	VMASKMOVPS (SI)(R13*1), Y15, Y0
+	VMULPS Y8, Y0, Y0
+	VMASKMOVPS Y0, Y15, (DI)(R13*1)
+next:
+	ADDQ 32(AX), DI
+	ADDQ 40(AX), SI
+	DECQ R15
+	JNZ row
+end:
+	VZEROUPPER
+	RET
+
 // func scaleAVX2(a *vectorArgs)
 TEXT ·scaleAVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX

@@ -2362,6 +2362,48 @@ end:
 	VZEROUPPER
 	RET
 
+// func scaleRowsAVX512(a *vectorArgs)
+TEXT ·scaleRowsAVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 152(AX), R9
+	MOVQ 72(AX), R14
+	MOVQ 96(AX), R8
+	MOVQ 88(AX), R13
+	KMOVW (R13), K1
+	MOVQ 0(AX), DI
+	MOVQ 8(AX), SI
+	MOVQ 64(AX), R15
+	TESTQ R15, R15
+	JZ end
+row:
+	VBROADCASTSS (R8), Z8
+	ADDQ $4, R8
+	XORQ R13, R13
+	CMPQ R13, R14
+	JGE tail
+	PCALIGN $32
+full:
+	VMOVUPS (SI)(R13*1), Z0
+	VMULPS Z8, Z0, Z0
+	VMOVUPS Z0, (DI)(R13*1)
+	ADDQ $64, R13
+	CMPQ R13, R14
+	JLT full
+tail:
+	CMPQ 80(AX), $0
+	JE next
+	VMOVUPS.Z (SI)(R13*1), K1, Z0
+	VMULPS Z8, Z0, Z0
+	VMOVUPS Z0, K1, (DI)(R13*1)
+next:
+	ADDQ 32(AX), DI
+	ADDQ 40(AX), SI
+	DECQ R15
+	JNZ row
+end:
+	VZEROUPPER
+	RET
+
 // func scaleAVX512(a *vectorArgs)
 TEXT ·scaleAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX

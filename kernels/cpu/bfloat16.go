@@ -20,6 +20,8 @@ type Half struct {
 	// elements of rows 2p and 2p+1 of in, addresses to which offset is added, and zeros
 	// up to a multiple of Lanes. Pitch and offset are bytes.
 	Pairs func(out uintptr, pitch int, in *uintptr, offset, pairs, cols int)
+	// Narrow rounds to operands of products: denormals become zero.
+	Narrow func(to []uint16, from []float32)
 	// Turn transposes every square of 16×16 words of a matrix in place: where it is not
 	// nil, TileT takes B that way, and C is so until all is summed. The pitch is bytes,
 	// rows and columns are multiples of 16.

@@ -307,6 +307,35 @@ func TestDenormals(t *testing.T) {
 	})
 }
 
+// TestNarrow: Half.Narrow is Narrow but for denormals, which are zero, at odd lengths.
+func TestNarrow(t *testing.T) {
+	forHalf(t, func(t *testing.T, k *Kernels) {
+		rng := rand.New(rand.NewPCG(23, 24))
+		for n := range 40 {
+			from, to := vector(rng, n+1), make([]uint16, n+1)
+			to[n] = poison
+			for i := range n {
+				from[i] *= float32(math.Ldexp(1, rng.IntN(240)-120))
+			}
+			if n > 2 {
+				from[0], from[1], from[2] = float32(math.Inf(-1)), float32(math.NaN()), 0x1p-130
+			}
+			k.Half.Narrow(to[:n], from)
+			for i, x := range from[:n] {
+				if math.Abs(float64(x)) < 0x1p-126 {
+					x = 0
+				}
+				if to[i] != number.Narrow(x) {
+					t.Fatalf("%g is rounded to %#x, want %#x", x, to[i], number.Narrow(x))
+				}
+			}
+			if to[n] != poison {
+				t.Fatalf("wrote behind %d elements", n)
+			}
+		}
+	})
+}
+
 // TestCasts: every bfloat16 there and back, and numbers between them rounded as
 // package number does, at odd lengths.
 func TestCasts(t *testing.T) {

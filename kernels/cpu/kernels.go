@@ -74,6 +74,8 @@ type Kernels struct {
 	Add   func(dst, a, b Matrix)         // a + b
 	Copy  func(dst, a Matrix)            //
 	Scale func(dst, a Matrix, s float32) // s·a
+	// ScaleRows multiplies each row by its own number.
+	ScaleRows func(dst, a Matrix, by []float32)
 	// Transpose writes 32-bit words: out[c][r] = in[r][c], and zeros up to a multiple of
 	// Lanes of r. The pitches are bytes.
 	Transpose func(out uintptr, outPitch int, in uintptr, inPitch, rows, cols int)

@@ -99,6 +99,8 @@ func TestVectors(t *testing.T) {
 					k.SoftmaxGradColumns(out, x, y, a, b)
 					check("SoftmaxGradColumns", func(i, c int) float64 { return at(x, i, c) * (at(y, i, c) - float64(a[c])) * float64(b[c]) })
 					s, f := vector(rng, rows+1), vector(rng, rows+1)
+					k.ScaleRows(out, x, s)
+					check("ScaleRows", func(i, c int) float64 { return at(x, i, c) * float64(s[i]) })
 					k.ExpRows(out, x, 0.7, s, f)
 					check("ExpRows", func(i, c int) float64 {
 						return math.Exp(float64(float32(0.7))*at(x, i, c)-float64(s[i])) * float64(f[i])

@@ -23,6 +23,9 @@ func portable() *Kernels {
 	k.Scale = func(dst, a Matrix, s float32) {
 		each(dst, a, func(_, _ int, x float32) float32 { return s * x })
 	}
+	k.ScaleRows = func(dst, a Matrix, by []float32) {
+		each(dst, a, func(r, _ int, x float32) float32 { return by[r] * x })
+	}
 	k.Transpose = func(out uintptr, outPitch int, in uintptr, inPitch, rows, cols int) {
 		for c := range cols {
 			to := words(out+uintptr(c*outPitch), (rows+k.Lanes-1)/k.Lanes*k.Lanes)

@@ -39,6 +39,9 @@ func addAVX512(a *vectorArgs)
 func copyAVX512(a *vectorArgs)
 
 //go:noescape
+func scaleRowsAVX512(a *vectorArgs)
+
+//go:noescape
 func scaleAVX512(a *vectorArgs)
 
 //go:noescape
@@ -178,6 +181,9 @@ func addAVX2(a *vectorArgs)
 
 //go:noescape
 func copyAVX2(a *vectorArgs)
+
+//go:noescape
+func scaleRowsAVX2(a *vectorArgs)
 
 //go:noescape
 func scaleAVX2(a *vectorArgs)
@@ -373,6 +379,9 @@ func widenAVX512(a *castArgs)
 
 //go:noescape
 func roundAVX512(a *castArgs)
+
+//go:noescape
+func narrowAVX512(a *castArgs)
 
 //go:noescape
 func stripsAMX(a *stripArgs)

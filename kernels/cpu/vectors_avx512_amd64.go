@@ -23,6 +23,10 @@ func vectorsAVX512(k *Kernels) {
 		v.constants = c.set(s)
 		scaleAVX512(v.withDst(dst).withX(a))
 	}
+	k.ScaleRows = func(dst, a Matrix, by []float32) {
+		v := args(lanes, dst.Rows, dst.Cols)
+		scaleRowsAVX512(v.withDst(dst).withX(a).withColumns(a.Rows, by))
+	}
 	k.Transpose = func(out uintptr, outPitch int, in uintptr, inPitch, rows, cols int) {
 		a := transposeArgs{pitch: outPitch, full: cols / lanes, tail: cols % lanes, cols: unsafe.Pointer(&masks[cols%lanes])}
 		for r := 0; r < rows; r += lanes {

@@ -195,6 +195,40 @@ func (l *Local) Accumulate(k *cpu.Kernels, acc, tile cpu.Matrix, streamed kernel
 		return
 	}
 	l.round(k, tile)
+	l.accumulateRounded(k, acc, tile, streamed)
+}
+
+// AccumulateTurned is Accumulate with the two sides changed: it adds
+// Σ_o tile[s][o]·own[o][c] to acc[s][c].
+func (l *Local) AccumulateTurned(k *cpu.Kernels, acc, tile cpu.Matrix, own kernels.Operand) {
+	if !multiplies(k, own) {
+		l.accumulateTurned(k, acc, tile, own)
+		return
+	}
+	l.round(k, tile)
+	l.accumulateRoundedTurned(k, acc, tile, own)
+}
+
+// AccumulateBoth is Accumulate to sums of own rows and AccumulateTurned to sums of streamed ones.
+func (l *Local) AccumulateBoth(k *cpu.Kernels, ownSums, streamedSums, tile cpu.Matrix, streamed, own kernels.Operand) {
+	if !multiplies(k, own) {
+		l.accumulate(k, ownSums, tile, streamed)
+		l.accumulateTurned(k, streamedSums, tile, own)
+		return
+	}
+	l.round(k, tile)
+	l.accumulateRounded(k, ownSums, tile, streamed)
+	l.accumulateRoundedTurned(k, streamedSums, tile, own)
+}
+
+func (l *Local) accumulateTurned(k *cpu.Kernels, acc, tile cpu.Matrix, own kernels.Operand) {
+	turned := cpu.Matrix{Data: l.turned, Rows: tile.Cols, Cols: tile.Rows, Pitch: roundUp(tile.Rows, 16)}
+	k.Transpose(address(turned.Data), 4*turned.Pitch, address(tile.Data), 4*tile.Pitch, tile.Rows, tile.Cols)
+	l.accumulate(k, acc, turned, own)
+}
+
+// accumulateRounded and accumulateRoundedTurned take what round made of the tile.
+func (l *Local) accumulateRounded(k *cpu.Kernels, acc, tile cpu.Matrix, streamed kernels.Operand) {
 	for i := range tile.Rows {
 		l.rows[i] = addressHalf(halves(l.rounded)[i*tile.Pitch:])
 	}
@@ -203,17 +237,8 @@ func (l *Local) Accumulate(k *cpu.Kernels, acc, tile cpu.Matrix, streamed kernel
 	l.accumulateHalf(k, acc, tile.Cols, tile.Pitch, streamed)
 }
 
-// AccumulateTurned is Accumulate with the two sides changed: it adds
-// Σ_o tile[s][o]·own[o][c] to acc[s][c].
-func (l *Local) AccumulateTurned(k *cpu.Kernels, acc, tile cpu.Matrix, own kernels.Operand) {
+func (l *Local) accumulateRoundedTurned(k *cpu.Kernels, acc, tile cpu.Matrix, own kernels.Operand) {
 	pitch := roundUp(tile.Rows, 16)
-	if !multiplies(k, own) {
-		turned := cpu.Matrix{Data: l.turned, Rows: tile.Cols, Cols: tile.Rows, Pitch: pitch}
-		k.Transpose(address(turned.Data), 4*pitch, address(tile.Data), 4*tile.Pitch, tile.Rows, tile.Cols)
-		l.accumulate(k, acc, turned, own)
-		return
-	}
-	l.round(k, tile)
 	transposePairs(k, l.pairs, pitch, address(l.rounded), tile.Pitch, tile.Rows, tile.Cols)
 	l.accumulateHalf(k, acc, tile.Rows, pitch, own)
 }
@@ -240,7 +265,7 @@ func (l *Local) accumulate(k *cpu.Kernels, acc, tile cpu.Matrix, rows kernels.Op
 // round rounds a tile, and whatever is behind its columns, to bfloat16.
 func (l *Local) round(k *cpu.Kernels, tile cpu.Matrix) {
 	n := tile.Rows * tile.Pitch
-	k.Narrow(halves(l.rounded)[:n], tile.Data[:n])
+	k.Half.Narrow(halves(l.rounded)[:n], tile.Data[:n])
 }
 
 // evenRows completes the addresses of n rows to rows of pairs.

@@ -280,6 +280,14 @@ func (e *emitter) widen() string {
 	return e.cast("widen", 2, 4, "VPMOVZXWD", "VMOVDQU32", func() { e.op("VPSLLD $16, Z0, Z1") })
 }
 
+// narrowed emits the rounding of AVX512-BF16.
+func (e *emitter) narrowed() string {
+	return e.cast("narrow", 4, 2, "VMOVDQU32", "VPMOVDW", func() {
+		e.narrow(0, 1)
+		e.op("VPMOVZXWD Y1, Z1")
+	})
+}
+
 // round emits what number.Narrow computes, denormals and NaN included:
 // (x + 0x7fff + bit 16 of x) >> 16, or x>>16 | 0x40 of NaN.
 func (e *emitter) round() string {
@@ -336,5 +344,6 @@ func half(s set, declare func(name, signature string)) string {
 	}
 	declare(e.widen(), "a *castArgs")
 	declare(e.round(), "a *castArgs")
+	declare(e.narrowed(), "a *castArgs")
 	return e.String()
 }

@@ -60,6 +60,7 @@ type body struct {
 var vectorKernels = append([]vectorKernel{
 	{name: "add", x: true, y: true, store: true, body: func(e *body) { e.op("VADDPS %s, %s, %s", e.y(), e.x(), e.x()) }},
 	{name: "copy", x: true, store: true, body: func(*body) {}},
+	{name: "scaleRows", x: true, scalars: 1, store: true, body: func(e *body) { e.op("VMULPS %s, %s, %s", e.col(0), e.x(), e.x()) }},
 	{name: "scale", x: true, store: true, body: func(e *body) { e.op("VMULPS %s, %s, %s", e.constant(0), e.x(), e.x()) }},
 	{name: "colMax", x: true, columnSums: 1, body: func(e *body) { e.op("VMAXPS %s, %s, %s", e.x(), e.vec(sum1), e.vec(sum1)) }},
 	{name: "expColumns", x: true, columns: 1, store: true, body: (*body).shiftedExp},
