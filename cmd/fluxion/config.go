@@ -26,7 +26,7 @@ const envPrefix = "FLUXION_"
 
 // Help of flags that several commands have.
 const (
-	precisionHelp = "of activations and matrix products: fp32, bf16; auto is bf16 on a GPU and on a CPU with AMX, else fp32"
+	precisionHelp = "of activations and matrix products: fp32, bf16; auto is bf16 on a GPU and on a CPU with AMX or AVX512-BF16, else fp32"
 	deviceHelp    = "cpu, cuda:0; auto is the first GPU that can be used, else the CPU"
 )
 
