@@ -68,7 +68,6 @@ func (d *CPU) Close() error {
 type CPUTarget struct {
 	Threads int
 	Half    bool // it multiplies bfloat16 itself (cpu.Kernels.Half)
-	Tiles   bool // and in tiles
 }
 
 // NewCPUTarget returns the CPU with this many threads (0: all that this process
@@ -85,7 +84,7 @@ func NewCPUTarget(threads int) CPUTarget {
 }
 
 func targetOf(k *cpu.Kernels, threads int) CPUTarget {
-	return CPUTarget{threads, k.Half != nil, k.Half != nil && k.Half.Tiles}
+	return CPUTarget{threads, k.Half != nil}
 }
 
 func (t CPUTarget) String() string {

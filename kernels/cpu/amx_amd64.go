@@ -8,7 +8,7 @@ func amx() *Kernels {
 	k.Name = "amx"
 	half := *k.Half
 	half.Winograd = nil // what its transforms cost is more than the products that it saves
-	half.Rows, half.Cols, half.Panels, half.Tiles = 32, 32, 64, true
+	half.Rows, half.Cols, half.Panels = 32, 32, 64
 	half.Tile, half.TileT, half.Turn = tileAMX, tileTAMX, turnTiles
 	half.peak, half.peakFLOPs = peakTiles, 8*2*16*16*32
 	k.Half = &half

@@ -9,10 +9,9 @@ package cpu
 // elements of rows 2p and 2p+1 side by side. This is the order of AVX512-BF16 and
 // that of AMX tiles, which take 16 such rows of 16 columns at the pitch of a panel.
 type Half struct {
-	Rows   int  // of a tile, and of one of TileT's A
-	Cols   int  // of a panel of the right operand
-	Panels int  // side by side in one call, at most
-	Tiles  bool // products are in tiles of their own, many times as fast as those of float32
+	Rows   int // of a tile, and of one of TileT's A
+	Cols   int // of a panel of the right operand
+	Panels int // side by side in one call, at most
 
 	Tile  func(t *TileHalf)
 	TileT func(t *TileTHalf)
