@@ -26,7 +26,7 @@ func TestDevices(t *testing.T) {
 	if name, _ := start["device"].(string); !strings.Contains(name, "simulator") || start["precision"] != "bf16" || start["resident"] != true {
 		t.Errorf("the run starts with %v", start)
 	}
-	out, code, err = fluxion(t, with(train, "--images", "8")...)
+	out, code, err = fluxion(t, with(train, "--images", "8", "--precision", "fp32")...)
 	if err != nil {
 		t.Fatal(code, err)
 	}
