@@ -87,6 +87,11 @@ func (o *traceOptions) run(ctx context.Context, out io.Writer) error {
 	if o.scheduler != "" {
 		return o.runScheduler(ctx, out)
 	}
+	for _, name := range []string{"mu", "image-tokens"} {
+		if o.flags.Changed(name) {
+			return usagef("--%s: only a --scheduler with dynamic shifting takes it", name)
+		}
+	}
 	setup, err := o.setup()
 	if err != nil {
 		return err

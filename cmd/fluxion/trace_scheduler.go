@@ -46,7 +46,7 @@ func (o *traceOptions) runScheduler(ctx context.Context, out io.Writer) error {
 		return usageError{err}
 	}
 	options := scheduler.Options{Steps: o.config.Options.Steps, Compat: scheduler.Compats[o.compat], Begin: o.config.Options.Begin, Tokens: o.tokens}
-	if c := o.config.Options; o.flags.Changed("churn") {
+	if c := o.config.Options; o.flags.Changed("churn") || c.NoiseMin != 0 || c.NoiseMax != 0 || c.NoiseScale != 0 {
 		options.Churn = scheduler.Churn{Amount: o.churn, Min: c.NoiseMin, Max: c.NoiseMax, Scale: c.NoiseScale}
 	}
 	if o.flags.Changed("eta") {

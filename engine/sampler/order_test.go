@@ -219,10 +219,25 @@ func TestRungeKutta45(t *testing.T) {
 			begin := grid.Points[0]
 			z := []float64{begin.Sigma * 0.8, -begin.Sigma * 1.3}
 			calls := []int{}
+			var said [][]float64
+			model := func(q process.Point, z []float64) ([]float64, error) {
+				y, err := model(q, z)
+				said = append(said, y)
+				return y, err
+			}
 			for _, tolerance := range []float64{1e-3, 1e-8} {
+				said = nil
 				path, err := s.Adapt(context.Background(), grid, Options{Variable: variable, Tolerance: tolerance}, z, model)
 				if err != nil {
 					t.Fatalf("%v in %s: %v", p, variable, err)
+				}
+				for k := range z { // section 5's linear contributions
+					sum, size := path.Weights.Start*z[k], math.Abs(path.Weights.Start*z[k])
+					for i, w := range path.Weights.Outputs {
+						sum += w * said[i][k]
+						size += math.Abs(w * said[i][k])
+					}
+					near(t, p.String()+" in "+variable+", by weights", sum/size, path.States[len(path.States)-1][k]/size, 1e-12)
 				}
 				for i, state := range path.States {
 					for k, v := range state {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"fluxion/engine/process"
 )
@@ -14,11 +15,13 @@ import (
 type Model func(q process.Point, z []float64) (y []float64, err error)
 
 // Path is what an adaptive run went through: the states at the entries of the
-// grid, and the calls in order.
+// grid, the calls in order, and what enters the last state; calls of rejected
+// steps do not.
 type Path struct {
-	States [][]float64
-	Calls  []process.Point
-	Places []float64 // of the calls in the grid
+	States  [][]float64
+	Calls   []process.Point
+	Places  []float64 // of the calls in the grid
+	Weights Weights
 }
 
 // dormandPrince is Dormand and Prince's tableau (1980); its last stage is the
@@ -70,6 +73,7 @@ func (s Sampler) Adapt(ctx context.Context, g Grid, o Options, z []float64, mode
 		}
 		r.path.States = append(r.path.States, z)
 	}
+	r.path.Weights = r.weights()
 	return r.path, nil
 }
 
@@ -82,6 +86,56 @@ type adaptive struct {
 	tolerance float64
 	step      float64 // proposed, in E
 	path      Path
+	kept      []process.Linear // of each call, the variable from z and y
+	tape      []taken
+}
+
+// taken is a part of a run that was kept: a step of length h with its calls, of
+// which the first was the last of the step before; the first call after an entry
+// of the grid; or the last one, which leaves z and y so much.
+type taken struct {
+	h     float64
+	calls []int
+	last  process.Linear
+}
+
+// weights follows the run backwards: adjoint is what the last state gains from
+// z/N, and slope what it gains from the first slope of the step after.
+func (r *adaptive) weights() Weights {
+	w := Weights{Outputs: make([]float64, len(r.path.Calls))}
+	norm := func(call int) float64 { return r.variable.norm(r.path.Calls[call]) }
+	end := r.grid.Points[len(r.grid.Points)-1]
+	adjoint, slope := r.variable.norm(end), 0.0
+	for _, t := range slices.Backward(r.tape) {
+		first := t.calls[0]
+		switch {
+		case t.last != process.Linear{}:
+			w.Outputs[first] += t.last.Y
+			adjoint = t.last.Z * norm(first)
+		case len(t.calls) == 1:
+			w.Outputs[first] += slope * r.kept[first].Y
+			adjoint += slope * r.kept[first].Z * norm(first)
+			slope = 0
+		default:
+			slopes := make([]float64, len(t.calls))
+			slopes[len(slopes)-1] = slope
+			result := adjoint
+			adjoint = 0
+			for j := len(t.calls) - 1; j > 0; j-- {
+				call := t.calls[j]
+				w.Outputs[call] += slopes[j] * r.kept[call].Y
+				state := slopes[j]*r.kept[call].Z*norm(call) + result
+				result = 0 // the last stage's state alone is the step's result
+				adjoint += state
+				for k, a := range dormandPrince.a[j] {
+					slopes[k] += t.h * a * state
+				}
+			}
+			slope = slopes[0]
+		}
+	}
+	w.Start = adjoint / r.variable.norm(r.grid.Points[0])
+	return w
 }
 
 // call evaluates the variable at a point.
@@ -102,6 +156,7 @@ func (r *adaptive) call(i int, q process.Point, z []float64) ([]float64, error) 
 	}
 	b := builder{grid: r.grid, interval: i}
 	r.path.Calls, r.path.Places = append(r.path.Calls, q), append(r.path.Places, b.position(q))
+	r.kept = append(r.kept, keep)
 	h := make([]float64, len(z))
 	for k := range h {
 		h[k] = keep.Z*z[k] + keep.Y*y[k]
@@ -133,6 +188,9 @@ func (r *adaptive) interval(i int, z []float64) ([]float64, error) {
 		return nil, err
 	}
 	x, err := v.in(target).X()
+	call := len(r.kept) - 1
+	keep := r.kept[call]
+	r.tape = append(r.tape, taken{calls: []int{call}, last: process.Linear{Z: s.Alpha * (x.Z + x.Y*keep.Z), Y: s.Alpha * x.Y * keep.Y}})
 	last := make([]float64, len(z))
 	for k := range last {
 		last[k] = s.Alpha * (x.Z*z[k] + x.Y*h[k])
@@ -150,7 +208,10 @@ func (r *adaptive) integrate(i int, z []float64, t, s process.Point) ([]float64,
 	}
 	w, at := scaled(z, 1/v.norm(t)), t
 	first, err := r.call(i, t, z)
+	calls := []int{len(r.kept) - 1} // of the coming step, and those it tries
+	r.tape = append(r.tape, taken{calls: calls})
 	for err == nil && e != end {
+		calls = calls[:1:1]
 		h := direction * math.Min(r.step, math.Abs(end-e))
 		whole := math.Abs(h) == math.Abs(end-e)
 		slopes := [][]float64{first}
@@ -168,7 +229,7 @@ func (r *adaptive) integrate(i int, z []float64, t, s process.Point) ([]float64,
 			}
 			var y []float64
 			y, err = r.call(i, to, scaled(next, v.norm(to)))
-			slopes = append(slopes, y)
+			slopes, calls = append(slopes, y), append(calls, len(r.kept)-1)
 		}
 		if err != nil {
 			break
@@ -185,6 +246,8 @@ func (r *adaptive) integrate(i int, z []float64, t, s process.Point) ([]float64,
 		mistake = math.Sqrt(mistake)
 		if mistake <= 1 {
 			w, at, first = next, to, slopes[len(slopes)-1]
+			r.tape = append(r.tape, taken{h: h, calls: calls})
+			calls = calls[len(calls)-1:]
 			if e += h; whole {
 				e = end
 			}

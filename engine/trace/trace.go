@@ -84,7 +84,7 @@ type Call struct {
 type Result struct {
 	States  [][]float64 // at the entries of the grid
 	Calls   []Call
-	Weights *sampler.Weights // nil for an adaptive run
+	Weights *sampler.Weights
 }
 
 // Run runs a setup from a state in the schedule's own units.
@@ -98,7 +98,7 @@ func (s Setup) Run(ctx context.Context, z []float64, d Denoiser, noise Noise) (R
 	}
 	if s.Sampler.Adaptive {
 		path, err := s.Sampler.Adapt(ctx, s.Grid, s.Options, z, model)
-		r := Result{States: path.States}
+		r := Result{States: path.States, Weights: &path.Weights}
 		for i, q := range path.Calls {
 			r.Calls = append(r.Calls, Call{path.Places[i], q})
 		}
