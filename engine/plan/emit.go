@@ -154,12 +154,8 @@ func (p *Plan) append(l Launch) {
 			p.Sizes[t.Region] = roundUp(p.sizes.whole(t.Region).Values()*t.Region.Type().Size(), alignment) + tail
 		}
 	}
-	row := 0
-	for _, l := range p.Launches {
-		row += p.Target.Row(l)
-	}
-	if row > 0 {
-		p.Sizes[Table] = max(p.Sizes[Table], TableHead+p.Ahead*row)
+	if p.row += p.Target.Row(l); p.row > 0 {
+		p.Sizes[Table] = max(p.Sizes[Table], TableHead+p.Ahead*p.row)
 	}
 }
 
@@ -358,11 +354,12 @@ func assign(blocks []*block) int {
 		}
 		return a.last - b.last
 	})
-	var placed []*block // by offset
+	placed := make([]int32, 0, len(blocks)) // by offset; numbers, which the collector does not mind being moved
 	end := 0
-	for _, b := range blocks {
+	for n, b := range blocks {
 		at := 0
-		for _, p := range placed {
+		for _, i := range placed {
+			p := blocks[i]
 			if p.last < b.first || b.last < p.first {
 				continue
 			}
@@ -372,8 +369,8 @@ func assign(blocks []*block) int {
 			at = max(at, roundUp(p.offset+p.size, b.align))
 		}
 		b.offset = at
-		i, _ := slices.BinarySearchFunc(placed, b, func(p, b *block) int { return p.offset - b.offset })
-		placed = slices.Insert(placed, i, b)
+		i, _ := slices.BinarySearchFunc(placed, at, func(i int32, at int) int { return blocks[i].offset - at })
+		placed = slices.Insert(placed, i, int32(n))
 		end = max(end, at+b.size)
 	}
 	return roundUp(end, alignment)

@@ -178,6 +178,7 @@ type Plan struct {
 	Precision number.Type
 	Ahead     int // runs whose parameters the table holds together
 
+	row    int // bytes of a row of the table
 	sizes  sizes
 	places map[int64]Tensor // by node
 }
