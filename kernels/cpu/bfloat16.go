@@ -21,6 +21,9 @@ type Half struct {
 	Pairs func(out uintptr, pitch int, in *uintptr, offset, pairs, cols int)
 	// Narrow rounds to operands of products: denormals become zero.
 	Narrow func(to []uint16, from []float32)
+	// Addresses writes base + source·pitch, or elsewhere where a source is
+	// negative, and says whether one is not. The pitch is bytes, less than 1<<32.
+	Addresses func(to []uintptr, source []int32, base, pitch, elsewhere uintptr) bool
 	// Turn transposes every square of 16×16 words of a matrix in place: where it is not
 	// nil, TileT takes B that way, and C is so until all is summed. The pitch is bytes,
 	// rows and columns are multiples of 16.

@@ -21,6 +21,11 @@ func avx512BFloat16() *Kernels {
 			a := castOf(pointer(from[:len(to)]), unsafe.Pointer(unsafe.SliceData(to)), len(to))
 			narrowAVX512(&a)
 		},
+		Addresses: func(to []uintptr, source []int32, base, pitch, elsewhere uintptr) bool {
+			a := addressArgs{unsafe.SliceData(to[:len(source)]), unsafe.SliceData(source), len(source), base, pitch, elsewhere, 0}
+			addressesAVX512(&a)
+			return a.outside != 255
+		},
 		Winograd: winogradHalfAVX512(),
 		peak:     peakHalfAVX512, peakFLOPs: fmasPerRound * 2 * flopsPerFMA * 16,
 	}
@@ -81,6 +86,16 @@ type pairArgs struct {
 	full, tail   int // vectors, elements
 	mask         unsafe.Pointer
 	offset       int
+}
+
+// addressArgs is what the assembly of Addresses reads, and writes: outside is bits of the places
+// in a vector where all sources are negative.
+type addressArgs struct {
+	to                     *uintptr
+	source                 *int32
+	n                      int
+	base, pitch, elsewhere uintptr
+	outside                int
 }
 
 // castArgs is what the assembly of Widen and Narrow reads.

@@ -275,6 +275,39 @@ func TestPairs(t *testing.T) {
 	})
 }
 
+// TestAddresses: addresses by sources of any number, no more of them, and whether one is inside.
+func TestAddresses(t *testing.T) {
+	forHalf(t, func(t *testing.T, k *Kernels) {
+		rng := rand.New(rand.NewPCG(21, 22))
+		for n := range 40 {
+			for _, inside := range []int{0, 1, 5} { // of 5
+				source, to := make([]int32, n), make([]uintptr, n+1)
+				to[n] = poison
+				any := false
+				for i := range source {
+					if source[i] = int32(rng.IntN(1 << 20)); rng.IntN(5) >= inside {
+						source[i] = -1 - source[i]
+					}
+					any = any || source[i] >= 0
+				}
+				got := k.Half.Addresses(to, source, 1<<40, 1<<20|6, 77)
+				for i, s := range source {
+					want := uintptr(77)
+					if s >= 0 {
+						want = 1<<40 + uintptr(s)*(1<<20|6)
+					}
+					if to[i] != want {
+						t.Fatalf("source %d of %d, %d: %#x, want %#x", i, n, s, to[i], want)
+					}
+				}
+				if got != any || to[n] != poison {
+					t.Fatalf("%v: a row inside: %v; behind them %#x", source, got, to[n])
+				}
+			}
+		}
+	})
+}
+
 // TestDenormals: the products take denormals for zero, and write none.
 func TestDenormals(t *testing.T) {
 	forHalf(t, func(t *testing.T, k *Kernels) {

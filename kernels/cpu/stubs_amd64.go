@@ -357,6 +357,9 @@ func peakHalfAVX512(rounds int)
 func pairsAVX512(a *pairArgs)
 
 //go:noescape
+func addressesAVX512(a *addressArgs)
+
+//go:noescape
 func winogradHalfInputAVX512(a *halfTransformArgs)
 
 //go:noescape

@@ -221,14 +221,14 @@ func (p *product) run(task, worker int) {
 func (p *product) gather(w *workspace, image, row, k0 int) {
 	pitch := uintptr(4 * p.In.Pitch)
 	base := address(p.In.Data) + uintptr(image*p.InRows)*pitch + uintptr(4*k0)
-	w.tile.Taps = p.Geometry.gather(w.a, w.b, tileRows, row, w.tile.Rows, base, pitch, address(p.zeros))
+	w.tile.Taps = p.Geometry.gather(w.a, w.b, findRows, tileRows, row, w.tile.Rows, base, pitch, address(p.zeros))
 }
 
 // gather writes the addresses of the rows of an image, which begins at base, that
 // meet rows [row, row+rows) of the output, so many a tap as a tile has, and the taps
 // through which they do. A tap that meets only padding is left out. It returns how
-// many taps there are.
-func (g Geometry) gather(a, b []uintptr, tileRows, row, rows int, base, pitch, zero uintptr) int {
+// many taps there are. Addresses are found by find, as findRows does.
+func (g Geometry) gather(a, b []uintptr, find finder, tileRows, row, rows int, base, pitch, zero uintptr) int {
 	if g.Source == nil {
 		b[0] = 0
 		for i := range tileRows {
@@ -240,15 +240,7 @@ func (g Geometry) gather(a, b []uintptr, tileRows, row, rows int, base, pitch, z
 	for tap := range g.Taps {
 		source := g.Source[tap*g.Rows+row:][:rows]
 		a := a[taps*tileRows:][:tileRows]
-		any := int32(-1)
-		for i, s := range source {
-			a[i] = zero
-			if s >= 0 {
-				a[i] = base + uintptr(s)*pitch
-				any = s
-			}
-		}
-		if any < 0 {
+		if !find(a, source, base, pitch, zero) {
 			continue
 		}
 		for i := rows; i < tileRows; i++ {
@@ -258,6 +250,20 @@ func (g Geometry) gather(a, b []uintptr, tileRows, row, rows int, base, pitch, z
 		taps++
 	}
 	return taps
+}
+
+type finder func(to []uintptr, source []int32, base, pitch, elsewhere uintptr) bool
+
+// findRows is cpu.Half.Addresses in Go.
+func findRows(to []uintptr, source []int32, base, pitch, elsewhere uintptr) bool {
+	any := false
+	for i, s := range source {
+		to[i] = elsewhere
+		if s >= 0 {
+			to[i], any = base+uintptr(s)*pitch, true
+		}
+	}
+	return any
 }
 
 // store runs the micro-kernel and puts its tile at (row, col) of the output.

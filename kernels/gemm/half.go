@@ -205,7 +205,7 @@ func (p *halfProduct) run(task, worker int) {
 		image, row := tile/p.imageTiles, tile%p.imageTiles*p.half.Rows
 		t.Rows = min(p.half.Rows, p.Rows-row)
 		base := addressHalf(p.In.Data) + uintptr(image*p.InRows)*pitch
-		t.Taps = p.gather(w.a, w.taps, p.half.Rows, row, t.Rows, base, pitch, addressHalf(p.zeros))
+		t.Taps = p.gather(w.a, w.taps, p.half.Addresses, p.half.Rows, row, t.Rows, base, pitch, addressHalf(p.zeros))
 		p.store(w, image, image*p.Rows+row, group*p.group)
 	}
 }

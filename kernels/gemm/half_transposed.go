@@ -164,7 +164,7 @@ func (t *halfTransposed) run(task, worker int) {
 	for r0 := 0; r0 < t.pixels(); r0 += t.rows {
 		n := min(t.rows, t.pixels()-r0)
 		for tap := tap0; tap < tap0+taps; tap++ {
-			t.Geometry.rows(w.rows[:n], r0, tap, base, pitch, addressHalf(t.zeros[:]))
+			t.Geometry.rows(w.rows[:n], t.half.Addresses, r0, tap, base, pitch, addressHalf(t.zeros[:]))
 			k.Depth = t.pairRows(w, n)
 			for i := 0; i < channels; i += side {
 				t.half.Pairs(address(w.block), k.APitch, &w.rows[0], 2*i, k.Depth, min(side, channels-i))

@@ -93,12 +93,12 @@ func (t *transposed) run(task, worker int) {
 
 // gather finds the input row that meets each output row from r0 on.
 func (t *transposed) gather(a []uintptr, r0, tap int) {
-	t.rows(a, r0, tap, address(t.In.Data), uintptr(4*t.In.Pitch), address(t.zeros))
+	t.rows(a, findRows, r0, tap, address(t.In.Data), uintptr(4*t.In.Pitch), address(t.zeros))
 }
 
 // rows writes the addresses of the rows of the input, which begins at base, that
 // meet each row of the output from r0 on through a tap.
-func (g Geometry) rows(a []uintptr, r0, tap int, base, pitch, zero uintptr) {
+func (g Geometry) rows(a []uintptr, find finder, r0, tap int, base, pitch, zero uintptr) {
 	if g.Source == nil {
 		for i := range a {
 			a[i] = base + uintptr(r0+i)*pitch
@@ -109,13 +109,7 @@ func (g Geometry) rows(a []uintptr, r0, tap int, base, pitch, zero uintptr) {
 		image, row := r0/g.Rows, r0%g.Rows
 		n := min(len(a), g.Rows-row)
 		origin := base + uintptr(image*g.InRows)*pitch
-		for i, s := range g.Source[tap*g.Rows+row:][:n] {
-			if s < 0 {
-				a[i] = zero
-			} else {
-				a[i] = origin + uintptr(s)*pitch
-			}
-		}
+		find(a, g.Source[tap*g.Rows+row:][:n], origin, pitch, zero)
 		a, r0 = a[n:], r0+n
 	}
 }

@@ -240,6 +240,59 @@ func (e *emitter) pairs() string {
 	return name
 }
 
+// addresses emits the addresses of the rows that a table of sources names: base +
+// source·pitch, or elsewhere where it is negative. Registers: SI sources, DI addresses,
+// CX sources left, R8 bits of those that are negative in all vectors.
+func (e *emitter) addresses() string {
+	name := "addresses" + e.name
+	e.function(name, "a *addressArgs", 8)
+	e.op("MOVQ a+0(FP), AX")
+	e.op("MOVQ 0(AX), DI")
+	e.op("MOVQ 8(AX), SI")
+	e.op("MOVQ 16(AX), CX")
+	e.op("VPBROADCASTQ 24(AX), Z1")
+	e.op("VPBROADCASTQ 32(AX), Z2")
+	e.op("VPBROADCASTQ 40(AX), Z3")
+	e.op("MOVL $255, R8")
+	e.op("SUBQ $8, CX")
+	e.op("JLT tail")
+	e.label("vector")
+	e.op("VPMOVSXDQ (SI), Z0")
+	e.op("VPMOVQ2M Z0, K1")
+	e.op("VPMULUDQ Z2, Z0, Z0")
+	e.op("VPADDQ Z1, Z0, Z0")
+	e.op("VMOVDQA64 Z3, K1, Z0")
+	e.op("VMOVDQU64 Z0, (DI)")
+	e.op("KMOVB K1, R9")
+	e.op("ANDL R9, R8")
+	e.op("ADDQ $32, SI")
+	e.op("ADDQ $64, DI")
+	e.op("SUBQ $8, CX")
+	e.op("JGE vector")
+	e.label("tail")
+	e.op("ADDQ $8, CX")
+	e.op("JZ end")
+	e.op("MOVL $1, R10")
+	e.op("SHLL CX, R10")
+	e.op("DECL R10")
+	e.op("KMOVB R10, K2")
+	e.op("VPMOVSXDQ.Z (SI), K2, Z0")
+	e.op("VPMOVQ2M Z0, K1")
+	e.op("VPMULUDQ Z2, Z0, Z0")
+	e.op("VPADDQ Z1, Z0, Z0")
+	e.op("VMOVDQA64 Z3, K1, Z0")
+	e.op("VMOVDQU64 Z0, K2, (DI)")
+	e.op("KMOVB K1, R9")
+	e.op("NOTL R10")
+	e.op("ORL R10, R9")
+	e.op("ANDL R9, R8")
+	e.label("end")
+	e.op("ANDL $255, R8")
+	e.op("MOVQ R8, 48(AX)")
+	e.ret()
+	return name
+}
+
 // cast emits the conversion of n elements between bfloat16 and float32.
 // Registers: SI from, DI to, CX whole vectors left.
 func (e *emitter) cast(name string, fromBytes, toBytes int, load, store string, convert func()) string {
@@ -339,6 +392,7 @@ func half(s set, declare func(name, signature string)) string {
 	}
 	declare(e.peakHalf(), "rounds int")
 	declare(e.pairs(), "a *pairArgs")
+	declare(e.addresses(), "a *addressArgs")
 	for _, k := range halfTransforms {
 		declare(e.winogradHalf(k), "a *halfTransformArgs")
 	}
