@@ -3,6 +3,7 @@ package amxtest
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"regexp"
@@ -50,7 +51,7 @@ func run(t *testing.T, refuse bool, pattern string) (string, amx.Result) {
 		all, _ := io.ReadAll(r) // what there is until the program ends
 		output <- all
 	}()
-	args := []string{path, "-test.run=" + pattern, "-test.v", "-test.count=1"}
+	args := []string{path, "-test.run=" + pattern, "-test.v", "-test.count=1", fmt.Sprintf("-test.short=%t", testing.Short())}
 	result, err := amx.Run(amx.Program{Path: path, Args: args, Files: [3]*os.File{nil, w, w}, Refuse: refuse})
 	w.Close()
 	text := string(<-output)
