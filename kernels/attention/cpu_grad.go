@@ -30,7 +30,7 @@ type onCPU struct {
 }
 
 // mostHead is the floats of a sum of a whole head.
-const mostHead = 1 << 16
+const mostHead = 1 << 18
 
 func (s size) smallHeads() bool { return s.headFloats() <= mostHead }
 
