@@ -113,8 +113,8 @@ type Kernels struct {
 
 // Norms are the kernels of normalisation on rows of an element type. They compute
 // in float32, the same for every type, and round what they write as package
-// number does, but for denormals, which may become zero. Sums over rows are added
-// to vectors of columns; they are float32, so callers keep rows few.
+// number does; where bfloat16 is multiplied (Half), denormals become zero. Sums over
+// rows are added to vectors of columns; they are float32, so callers keep rows few.
 type Norms[T Element] struct {
 	ColSum        func(acc []float32, x MatrixOf[T])
 	ColSumSquares func(acc, mean []float32, x MatrixOf[T]) // Σ(x−mean)²

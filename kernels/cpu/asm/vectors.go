@@ -137,7 +137,7 @@ func (e *body) store(from int, to string) {
 func (e *body) shiftedExp() {
 	e.op("VMOVUPS %s, %s", e.constant(0), e.vec(temp))
 	e.op("VFMSUB213PS %s, %s, %s", e.col(0), e.vec(temp), e.x())
-	e.exp(vecX, temp, false)
+	e.exp(vecX, temp)
 }
 
 // softmaxGrad makes x = p·(dp − dot) of x = p and y = dp.
@@ -177,7 +177,8 @@ var (
 	numbers = []float64{
 		1, 1.44269504088896341, -1.44269504088896341, 0.693359375, -2.12194440e-4,
 		1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
-		89, -105, -89, 105, .5,
+		89, -105, .5, 128, -126,
+		0.001867130072, 0.009017030316, 0.05579991311, 0.2401644502, 0.6931513118,
 	}
 	integers = []uint32{127, 1, 0x7fff, 0x40}
 )
@@ -220,25 +221,21 @@ func (e *emitter) numberTable() {
 	fmt.Fprintf(e, "GLOBL numbers%s<>(SB), RODATA|NOPTR, $%d\n", e.name, 64*len(words))
 }
 
-// exp replaces vector v by its exponential, or by that of −v: Cephes' expf, a
-// polynomial on [−ln2/2, ln2/2] and scaling, so that results may overflow or go
-// to zero. It uses three vectors from t on.
-func (e *body) exp(v, t int, negative bool) {
+// exp replaces vector v by its exponential: Cephes' expf, a polynomial on
+// [−ln2/2, ln2/2] and scaling, so that results may overflow or go to zero. It uses
+// three vectors from t on.
+func (e *body) exp(v, t int) {
 	x, n, p, k := e.vec(v), e.vec(t), e.vec(t+1), e.vec(t+2)
-	most, least, log2e, reduce := 89.0, -105.0, 1.44269504088896341, "VFNMADD231PS"
-	if negative {
-		most, least, log2e, reduce = 105, -89, -log2e, "VFNMSUB231PS"
-	}
-	e.op("VMINPS %s, %s, %s", x, e.register(most, t+1), x) // a NaN stays
-	e.op("VMAXPS %s, %s, %s", x, e.register(least, t+1), x)
-	e.op("VMULPS %s, %s, %s", e.number(log2e), x, k)
+	e.op("VMINPS %s, %s, %s", x, e.register(89, t+1), x) // a NaN stays
+	e.op("VMAXPS %s, %s, %s", x, e.register(-105, t+1), x)
+	e.op("VMULPS %s, %s, %s", e.number(1.44269504088896341), x, k)
 	if e.reg == "Z" {
 		e.op("VRNDSCALEPS $8, %s, %s", k, k)
 	} else {
 		e.op("VCVTPS2DQ %s, %s", k, n)
 		e.op("VCVTDQ2PS %s, %s", n, k)
 	}
-	e.op("%s %s, %s, %s", reduce, e.number(0.693359375), k, x)
+	e.op("VFNMADD231PS %s, %s, %s", e.number(0.693359375), k, x)
 	e.op("VFNMADD231PS %s, %s, %s", e.number(-2.12194440e-4), k, x)
 	e.op("VMOVUPS %s, %s", e.number(1.9875691500e-4), p)
 	for _, c := range []float64{1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1} {
@@ -264,12 +261,41 @@ func (e *body) exp(v, t int, negative bool) {
 	e.op("VMOVAPS %s, %s", p, x)
 }
 
-// sigmoid writes 1/(1+exp(−u)) of vector u to vector s, and uses three vectors behind s.
+// sigmoid writes 1/(1+exp(−u)) of vector u to vector s, and uses two vectors
+// behind s: of t = −u·log₂e, 2 to the fraction by a polynomial for [0, 1), with the
+// least relative error (Remez), 8e-8, and a scaling by the whole part. That t is
+// rounded makes exp(−u) worse the larger u is, but not its sum with 1.
 func (e *body) sigmoid(u, s int) {
-	e.op("VMOVUPS %s, %s", e.vec(u), e.vec(s))
-	e.exp(s, s+1, true)
-	e.op("VADDPS %s, %s, %s", e.number(1), e.vec(s), e.vec(s))
-	e.op("VDIVPS %s, %s, %s", e.vec(s), e.register(1, s+1), e.vec(s))
+	coefficients := []float64{0.001867130072, 0.009017030316, 0.05579991311, 0.2401644502, 0.6931513118, 1}
+	sigmoid, t, fraction := e.vec(s), e.vec(s+1), e.vec(s+2)
+	e.op("VMULPS %s, %s, %s", e.number(-1.44269504088896341), e.vec(u), t)
+	if e.reg == "Z" {
+		e.op("VREDUCEPS $9, %s, %s", t, fraction) // t − ⌊t⌋, 0 of infinity
+	} else {
+		for _, limit := range []struct {
+			op string
+			at float64
+		}{{"VMINPS", 128}, {"VMAXPS", -126}} { // infinity, nearly 0; a NaN stays
+			e.op("VMOVUPS %s, %s", e.number(limit.at), sigmoid)
+			e.op("%s %s, %s, %s", limit.op, t, sigmoid, t)
+		}
+		e.op("VROUNDPS $9, %s, %s", t, sigmoid)
+		e.op("VSUBPS %s, %s, %s", sigmoid, t, fraction)
+		e.op("VCVTPS2DQ %s, %s", sigmoid, t)
+		e.op("VPADDD %s, %s, %s", e.integer(127), t, t)
+		e.op("VPSLLD $23, %s, %s", t, t)
+	}
+	e.op("VMOVUPS %s, %s", e.number(coefficients[0]), sigmoid)
+	for _, c := range coefficients[1:] {
+		e.op("VFMADD213PS %s, %s, %s", e.number(c), fraction, sigmoid)
+	}
+	if e.reg == "Z" {
+		e.op("VSCALEFPS %s, %s, %s", t, sigmoid, sigmoid) // · 2^⌊t⌋
+	} else {
+		e.op("VMULPS %s, %s, %s", t, sigmoid, sigmoid)
+	}
+	e.op("VADDPS %s, %s, %s", e.number(1), sigmoid, sigmoid)
+	e.op("VDIVPS %s, %s, %s", sigmoid, e.register(1, s+1), sigmoid)
 }
 
 // vector emits a kernel and returns its name.
