@@ -16,8 +16,8 @@ func amx() *Kernels {
 }
 
 // tileConfig lets all eight tiles have 16 rows of 64 bytes. It is loaded and released by
-// each function of assembly, since Go may go on in another thread behind it. That takes
-// some hundred cycles, of the thousands of a call.
+// each function of assembly, since Go may go on in another thread behind it: once in the
+// thousands of cycles of a call.
 var tileConfig = func() *[64]byte {
 	config := (*[64]byte)(unsafe.Pointer(unsafe.SliceData(aligned(16))))
 	config[0] = 1 // palette

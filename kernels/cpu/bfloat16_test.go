@@ -311,6 +311,15 @@ func TestAddresses(t *testing.T) {
 	})
 }
 
+// TestPeakHalf: what measures the peak ends, and counts what it does.
+func TestPeakHalf(t *testing.T) {
+	forHalf(t, func(t *testing.T, k *Kernels) {
+		if k.Half.peak(3); k.Half.peakFLOPs < fmasPerRound*flopsPerFMA*16 {
+			t.Errorf("%g operations in a round", k.Half.peakFLOPs)
+		}
+	})
+}
+
 // TestDenormals: the products take denormals for zero, and write none.
 func TestDenormals(t *testing.T) {
 	forHalf(t, func(t *testing.T, k *Kernels) {

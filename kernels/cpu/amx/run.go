@@ -11,7 +11,7 @@ type Program struct {
 	Args  []string // with the name of the program
 	Env   []string // nil: ours
 	Files [3]*os.File
-	// Refuse lets the system refuse the tiles, as one does that has been told to.
+	// Refuse lets the system say that it has tiles, and refuse them when asked.
 	Refuse bool
 }
 

@@ -159,12 +159,9 @@ func (t *tracer) call(x *thread) error {
 	if r.Orig_rax != unix.SYS_ARCH_PRCTL || isEntry {
 		return nil
 	}
-	refused := -int64(unix.EINVAL)
+	refused := -int64(unix.EPERM)
 	switch r.Rdi {
 	case getSupported:
-		if t.refuse {
-			return nil
-		}
 		var mask [8]byte
 		if int64(r.Rax) == 0 {
 			if err := x.Read(r.Rsi, 0, [][]byte{mask[:]}); err != nil {

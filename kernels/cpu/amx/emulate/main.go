@@ -18,7 +18,7 @@ import (
 )
 
 func main() {
-	refuse := flag.Bool("refuse", false, "let the system refuse the tiles")
+	refuse := flag.Bool("refuse", false, "let the system refuse the tiles when asked for them")
 	count := flag.Bool("count", false, "say at the end how many instructions were executed")
 	flag.Usage = func() {
 		fmt.Fprintln(os.Stderr, "usage: emulate [--refuse] [--count] PROGRAM [ARGUMENT...]")
