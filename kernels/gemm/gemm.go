@@ -156,24 +156,7 @@ func packPanel(k *cpu.Kernels, packed []float32, w Weights, taps, depth, width, 
 			}
 			continue
 		}
-		clear(to)
-		packTransposed(to, src, depth, valid, padded, w.ColStride)
-	}
-}
-
-// packTransposed writes to[i*padded+j] = src[j*stride+i] in blocks that fit the cache.
-func packTransposed(to, src []float32, depth, valid, padded, stride int) {
-	const block = 16
-	for i0 := 0; i0 < depth; i0 += block {
-		i1 := min(i0+block, depth)
-		for j := range valid {
-			row := src[j*stride+i0 : j*stride+i1]
-			at := i0*padded + j
-			for _, x := range row {
-				to[at] = x
-				at += padded
-			}
-		}
+		k.Transpose(address(to), 4*padded, address(src), 4*w.ColStride, valid, depth)
 	}
 }
 
