@@ -88,7 +88,8 @@ def main():
     p = argparse.ArgumentParser(prog="bench-scaling.sh")
     p.add_argument("--binary", required=True, help=argparse.SUPPRESS)
     p.add_argument("--limit", type=float, default=290, help="seconds")
-    p.add_argument("--preset", default="small")
+    p.add_argument("--preset", default="small", help="by batch and resolution")
+    p.add_argument("--network", default="cifar", help="the preset of the other tables")
     p.add_argument("--precision", default="bf16")
     p.add_argument("--batches", default="1,2,4,8,16,32,64,128")
     p.add_argument("--sizes", default="16,32,64")
@@ -97,15 +98,15 @@ def main():
     numbers = lambda text: [int(n) for n in text.split(",")]
     bench = Bench(o.binary, o.precision, o.limit)
     sections = [
-        by_threads(bench, "cifar", 16, 32, rounds=2),
-        by_recomputation(bench, "cifar", 16, 32),
+        by_threads(bench, o.network, 16, 32, rounds=2),
+        by_recomputation(bench, o.network, 16, 32),
         by_batch(bench, o.preset, numbers(o.batches), numbers(o.sizes)),
     ]
     doctor = bench.call("doctor")
     cpu = next((l.split(":", 1)[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.processor())
     command = " ".join(["scripts/bench-scaling.sh", *(a for a in sys.argv[1:] if a not in ("--binary", o.binary))])
     text = f"{datetime.date.today()}, {os.cpu_count()} cores of {cpu} ({' '.join(doctor['features'])}); training, {o.precision}.\n`{command}`\n\n"
-    text += f"Threads: {sections[0][0]}\n\n`cifar`, batch 16, with every recomputation:\n\n" + "\n".join(sections[1])
+    text += f"Threads: {sections[0][0]}\n\n`{o.network}`, batch 16, with every recomputation:\n\n" + "\n".join(sections[1])
     text += f"\n\n`{o.preset}`, by batch and resolution:\n\n" + "\n".join(sections[2]) + "\n"
     print(text)
     if o.write:
