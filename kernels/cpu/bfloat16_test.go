@@ -320,6 +320,33 @@ func TestPeakHalf(t *testing.T) {
 	})
 }
 
+// TestWords: squares below each other come to lie side by side, at odd addresses and
+// pitches, and nothing is written beside them.
+func TestWords(t *testing.T) {
+	forHalf(t, func(t *testing.T, k *Kernels) {
+		rng := rand.New(rand.NewPCG(19, 20))
+		for squares := 1; squares <= 4; squares++ {
+			fromPitch, toPitch := 2*16+3, 2*16*squares+5 // elements of bfloat16
+			from, to := halves(rng, 16*squares*fromPitch), make([]uint16, 16*toPitch)
+			for i := range to {
+				to[i] = poison
+			}
+			k.Half.Words(addressOf(to), 2*toPitch, addressOf(from), 2*fromPitch, squares)
+			for i, x := range to {
+				row, column := i/toPitch, i%toPitch
+				want := uint16(poison)
+				if column < 2*16*squares {
+					want = from[column/2*fromPitch+2*row+column%2]
+				}
+				if x != want {
+					t.Fatalf("%d squares: row %d, element %d is %#x, want %#x", squares, row, column, x, want)
+				}
+			}
+			runtime.KeepAlive(from)
+		}
+	})
+}
+
 // TestDenormals: the products take denormals for zero, and write none.
 func TestDenormals(t *testing.T) {
 	forHalf(t, func(t *testing.T, k *Kernels) {

@@ -398,26 +398,7 @@ func (e *emitter) turn() string {
 		e.op("VMOVUPS (SI), Z%d", i)
 		e.op("ADDQ DX, SI")
 	}
-	for i := 0; i < 16; i += 2 { // words of two rows in turn
-		e.op("VUNPCKLPS Z%d, Z%d, Z%d", i+1, i, 16+i)
-		e.op("VUNPCKHPS Z%d, Z%d, Z%d", i+1, i, 17+i)
-	}
-	for i := 0; i < 16; i += 4 { // and of four
-		for half := range 2 {
-			e.op("VUNPCKLPD Z%d, Z%d, Z%d", 18+i+half, 16+i+half, i+2*half)
-			e.op("VUNPCKHPD Z%d, Z%d, Z%d", 18+i+half, 16+i+half, i+2*half+1)
-		}
-	}
-	for i := 0; i < 16; i += 8 { // quarters of rows: of eight rows, and of all
-		for j := range 4 {
-			e.op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", i+j+4, i+j, 16+i+j)
-			e.op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", i+j+4, i+j, 20+i+j)
-		}
-	}
-	for j := range 8 {
-		e.op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", 24+j, 16+j, j)
-		e.op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", 24+j, 16+j, 8+j)
-	}
+	e.turnSquare()
 	e.op("MOVQ R8, SI")
 	for i := range 16 {
 		e.op("VMOVUPS Z%d, (SI)", i)
