@@ -12,6 +12,7 @@ import (
 	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
+	"fluxion/kernels/cpu"
 	"fluxion/kernels/cuda/driver"
 	"fluxion/kernels/number"
 	"fluxion/kernels/update"
@@ -136,6 +137,28 @@ func TestImageDependsOnItsSeedAlone(t *testing.T) {
 					if !bytes.Equal(pixels, want[seed]) {
 						t.Errorf("%s, guidance %v: seed %d is another picture in batches of %d on %d threads", method, guidance, seed, c.batch, c.threads)
 					}
+				}
+			}
+		}
+	}
+}
+
+// TestHalfImageDependsOnItsSeedAlone: in bfloat16 either, with every instruction set.
+func TestHalfImageDependsOnItsSeedAlone(t *testing.T) {
+	for _, name := range cpu.Names() {
+		half := func(seeds []int64, batch, threads int) map[int64][]byte {
+			d, err := device.NewCPU(threads, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			return picturesOn(t, d, number.BFloat16, "euler", seeds, batch, 2.5)
+		}
+		want := half([]int64{0, 1, 2, 3, 4}, 5, 1)
+		for _, c := range []struct{ batch, threads int }{{1, 1}, {2, 2}, {3, 3}} {
+			for seed, pixels := range half([]int64{4, 2, 0}, c.batch, c.threads) {
+				if !bytes.Equal(pixels, want[seed]) {
+					t.Errorf("%s: seed %d is another picture in batches of %d on %d threads", name, seed, c.batch, c.threads)
 				}
 			}
 		}
