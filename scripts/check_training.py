@@ -1,6 +1,6 @@
 """Compares 50 steps of training preset `micro` with PyTorch: same weights, same images, same noise.
 
-    "$(scripts/peers.sh)" scripts/check_training.py MNIST_FOLDER [--fixture engine/train/testdata/pytorch]
+    "$(scripts/peers.sh)" scripts/check_training.py MNIST_FOLDER [--self-conditioning 0.5] [--fixture engine/train/testdata/pytorch]
 
 MNIST_FOLDER holds the IDX files of MNIST. The script trains with `fluxion train` in float32 and then does the whole run
 again from what Fluxion documents, taking nothing from it but config.json: first weights, order of the images, times,
@@ -40,9 +40,9 @@ EXCERPT = 64  # images of the fixture: the run passes over them several times
 SETTINGS = dict(
     preset="micro", precision="fp32", schedule="fm", output_kind="u", weighting="plain", time_sampler="logit-normal", flip=False,
     images=8 * STEPS, batch=8, accumulate=1, lr=2e-3, warmup=160, decay=0.3, beta1=0.9, beta2=0.99, epsilon=1e-8,
-    weight_decay=0.01, clip=1, ema=200, ema_warmup=0.1, label_drop=0.1, seed=7,
+    weight_decay=0.01, clip=1, ema=200, ema_warmup=0.1, label_drop=0.1, seed=7, self_conditioning=0.0,
 )
-NOISE, TIME, DROP, INIT = 0, 1, 2, 5  # streams of kernels/philox
+NOISE, TIME, DROP, INIT, SELF_CONDITION = 0, 1, 2, 5, 11  # streams of kernels/philox
 
 
 # --- kernels/philox: randomness is addressed by (seed, stream, address, step)
@@ -153,8 +153,9 @@ def order(seed, number, n, i):
 
 
 def batch(s, pixels, labels, first):
-    """Noisy images z = (1−t)x + tε, targets ε − x, times and classes of the images from a position of the stream on."""
-    z, target, times, classes = [], [], [], []
+    """Of the images from a position of the stream on: noisy images z = (1−t)x + tε, targets ε − x, times, classes, and
+    whether they are given the network's own estimate."""
+    z, target, times, classes, given = [], [], [], [], []
     for at in range(first, first + s["batch"]):
         index = order(s["seed"], at // len(labels), len(labels), at % len(labels))
         x = pixels[index] / 127.5 - 1
@@ -164,8 +165,21 @@ def batch(s, pixels, labels, first):
         target.append(noise - x)
         times.append(1000 * t)
         classes.append(10 if uniform64(s["seed"], DROP, at, 0) < s["label_drop"] else int(labels[index]))
+        given.append(uniform64(s["seed"], SELF_CONDITION, at, 0) < s["self_conditioning"])
     tensor = lambda a: torch.from_numpy(np.stack(a)[:, None])
-    return tensor(z), tensor(target), torch.tensor(times, dtype=torch.float64), torch.tensor(classes)
+    return tensor(z), tensor(target), torch.tensor(times, dtype=torch.float64), torch.tensor(classes), torch.tensor(given)
+
+
+def seen_by(model, s, z, times, classes, given):
+    """What the network is shown: z, and with self-conditioning behind it x̂ = z − t y in the range of pixels, from a pass
+    without gradient that is shown none; 0 for images that did not draw it."""
+    if s["self_conditioning"] == 0:
+        return z
+    none = torch.zeros_like(z)
+    with torch.no_grad():
+        y = model(torch.cat([z, none], 1), times, class_labels=classes).sample
+    x = (z - (times / 1000).view(-1, 1, 1, 1) * y).clamp(-1, 1)
+    return torch.cat([z, torch.where(given.view(-1, 1, 1, 1), x, none)], 1)
 
 
 def train(s, config, pixels, labels, dtype):
@@ -184,8 +198,9 @@ def train(s, config, pixels, labels, dtype):
         rate = s["lr"] * min(1, (seen + s["batch"]) / s["warmup"])
         left = (s["images"] - seen) / s["images"]
         optimizer.param_groups[0]["lr"] = rate * min(1, left / s["decay"])
-        z, target, times, classes = batch(s, pixels, labels, seen)
-        output = model(z.to(dtype), times.to(dtype), class_labels=classes).sample
+        z, target, times, classes, given = batch(s, pixels, labels, seen)
+        z, times = z.to(dtype), times.to(dtype)
+        output = model(seen_by(model, s, z, times, classes, given), times, class_labels=classes).sample
         loss = torch.nn.functional.mse_loss(output, target.to(dtype))
         optimizer.zero_grad()
         loss.backward()
@@ -243,9 +258,11 @@ def compare(data):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mnist", type=Path, metavar="MNIST_FOLDER")
+    parser.add_argument("--self-conditioning", type=float, default=0, help="share of images that are given the network's own estimate")
     parser.add_argument("--fixture", type=Path, help="where to write the images and the curve for Fluxion's own test")
     options = parser.parse_args()
     torch.set_num_threads(2)
+    SETTINGS["self_conditioning"] = options.self_conditioning
 
     config, worst = compare(options.mnist.resolve())
     if options.fixture:
