@@ -130,13 +130,14 @@ func (w withSums) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 	return kernels.Cost{FLOPs: 16 * int64(out.TotalSize()), Bytes: kernels.Traffic(out, in...)}
 }
 
-// mostKept is the largest image of which the gradient before the activation is
-// kept. A larger one of float32 is in no cache of its own.
-const mostKept = 128 << 10
+// mostKept is the bytes of the largest image whose gradient before the activation is
+// kept. Of a larger one it would be in no cache of its own, and takes longer to fetch
+// than to compute again.
+const mostKept = 256 << 10
 
-// kept is how many numbers a worker keeps.
-func (w withSums) kept(s images) int {
-	if n := s.pixels * s.channels; w.grad.o.SiLU && n <= mostKept {
+// kept is how many numbers a worker keeps of images of an element type.
+func (w withSums) kept(s images, of number.Type) int {
+	if n := s.pixels * s.channels; w.grad.o.SiLU && n*of.Size() <= mostKept {
 		return n
 	}
 	return 0
@@ -145,7 +146,7 @@ func (w withSums) kept(s images) int {
 // Scratch is that of an image for every worker.
 func (w withSums) Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
 	if s := newImages(in[0]); s.whole(threads) {
-		return threads * s.worker(6, w.kept(s))
+		return threads * s.worker(6, w.kept(s, number.BFloat16))
 	}
 	last := len(in) - 1
 	return max(w.sums.Scratch(in[:last], in[last], threads), w.grad.Scratch(in, out, threads))
@@ -172,7 +173,7 @@ func bindWithSums[T cpu.Element](w withSums, l kernels.Launch) func(*cpu.Pool) {
 	s, heads, silu := newImages(l.In[0].Shape), w.grad.heads(), w.grad.o.SiLU
 	x, dy, sums := kernels.View[T](l.In[0]), kernels.View[T](l.In[heads]), l.In[heads+1].Data
 	dx, add := kernels.View[T](l.Out), kernels.View[T](l.Add)
-	c, kept := s.channels, w.kept(s)
+	c, kept := s.channels, w.kept(s, l.In[0].Type)
 	f, size := w.grad.fields32(l, c), s.worker(6, kept)
 	var k kernelsOf[T]
 	image := func(n, worker int) {
