@@ -218,7 +218,7 @@ func (g parameterGrad) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
 		}
 		out := kernels.NewArray(shape...)
 		f := fields[float64]{in[0].Data, in[1].Data, in[2].Data, scaleShift, g.o.Groups, channels}
-		f.parameterGrad(g.which, out.Data, in[len(in)-1].Data)
+		f.parameterGrad(g.which, out.Data, in[len(in)-1].Data, 0, channels)
 		return out
 	}, v)
 }

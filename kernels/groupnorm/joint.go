@@ -16,7 +16,7 @@ import (
 //
 // A task is not some channels of an image, which would make more and smaller tasks:
 // rows of 64 channels, a power of two apart, fall onto few sets of a cache, and
-// 32×32 pixels of 256 channels took two to four times as long.
+// 32×32 pixels of 256 channels took two to three times as long.
 
 // whole says whether images are enough for all threads.
 func (s images) whole(threads int) bool { return s.n%threads == 0 || s.n >= 2*threads }

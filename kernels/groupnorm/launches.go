@@ -164,6 +164,9 @@ func bindInputGrad[T cpu.Element](g inputGrad, l kernels.Launch) func(*cpu.Pool)
 	}
 }
 
+// taskChannels is the work of a task of the gradient of a small input.
+const taskChannels = 64
+
 func (parameterGrad) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 	return kernels.Cost{FLOPs: 4 * int64(in[len(in)-1].TotalSize()), Bytes: kernels.Traffic(out, in...)}
 }
@@ -176,5 +179,8 @@ func (g parameterGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 	}
 	sums := l.In[len(l.In)-1]
 	sum := sums.Data[:sums.Shape.TotalSize()]
-	return func(*cpu.Pool) { f.parameterGrad(g.which, l.Out.Data, sum) }
+	task := func(task, _ int) {
+		f.parameterGrad(g.which, l.Out.Data, sum, task*taskChannels, min((task+1)*taskChannels, channels))
+	}
+	return func(p *cpu.Pool) { p.Run((channels+taskChannels-1)/taskChannels, task) }
 }

@@ -85,10 +85,11 @@ func (f fields[T]) correction(sums []T, n, group, pixels int) (q, r float64) {
 	return q, -rstd*m1 - q*mean
 }
 
-// parameterGrad writes the gradient of gamma, beta (C) or scaleShift (N,2C).
-func (f fields[T]) parameterGrad(which string, out, sums []T) {
+// parameterGrad writes the gradient of gamma, beta (C) or scaleShift (N,2C) for
+// the channels [from, to).
+func (f fields[T]) parameterGrad(which string, out, sums []T, from, to int) {
 	images := len(sums) / (2 * f.channels)
-	for c := range f.channels {
+	for c := from; c < to; c++ {
 		total := 0.0
 		for n := range images {
 			scale, _ := f.modulation(n, c)
