@@ -255,7 +255,7 @@ func (w *halfWinograd) packTask(task, worker int) {
 		from := t.taps[place*packLines*panelCols:]
 		to := packed[((place*lineTaps+tap)*cpu.PairRows(w.depth)+first/2)*padded:][:pairs*padded]
 		if w.turned {
-			gemm.PackPairs(w.half, to, from, n, valid, padded, packLines)
+			gemm.PackPairs(w.kernels, to, from, n, valid, padded, packLines)
 			continue
 		}
 		for i := range 2 * pairs {

@@ -24,9 +24,6 @@ type Half struct {
 	// Addresses writes base + source·pitch, or elsewhere where a source is
 	// negative, and says whether one is not. The pitch is bytes, less than 1<<32.
 	Addresses func(to []uintptr, source []int32, base, pitch, elsewhere uintptr) bool
-	// Words transposes squares of 16×16 words, at least one: they lie below each other
-	// in from and come to lie side by side in to. Pitches are bytes.
-	Words func(to uintptr, toPitch int, from uintptr, fromPitch, squares int)
 	// Turn transposes every square of 16×16 words of a matrix in place: where it is not
 	// nil, TileT takes B that way, and C is so until all is summed. The pitch is bytes,
 	// rows and columns are multiples of 16.

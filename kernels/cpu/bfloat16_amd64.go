@@ -26,10 +26,6 @@ func avx512BFloat16() *Kernels {
 			addressesAVX512(&a)
 			return a.outside != 255
 		},
-		Words: func(to uintptr, toPitch int, from uintptr, fromPitch, squares int) {
-			a := wordArgs{to, toPitch, from, fromPitch, squares}
-			wordsAVX512(&a)
-		},
 		Winograd: winogradHalfAVX512(),
 		peak:     peakHalfAVX512, peakFLOPs: fmasPerRound * 2 * flopsPerFMA * 16,
 	}
@@ -100,15 +96,6 @@ type addressArgs struct {
 	n                      int
 	base, pitch, elsewhere uintptr
 	outside                int
-}
-
-// wordArgs is what the assembly of Words reads.
-type wordArgs struct {
-	to        uintptr
-	toPitch   int
-	from      uintptr
-	fromPitch int
-	squares   int
 }
 
 // castArgs is what the assembly of Widen and Narrow reads.

@@ -320,10 +320,9 @@ func TestPeakHalf(t *testing.T) {
 	})
 }
 
-// TestWords: squares below each other come to lie side by side, at odd addresses and
-// pitches, and nothing is written beside them.
-func TestWords(t *testing.T) {
-	forHalf(t, func(t *testing.T, k *Kernels) {
+// TestTransposePairs: pairs of bfloat16 are words at odd addresses and pitches.
+func TestTransposePairs(t *testing.T) {
+	forEach(t, func(t *testing.T, k *Kernels) {
 		rng := rand.New(rand.NewPCG(19, 20))
 		for squares := 1; squares <= 4; squares++ {
 			fromPitch, toPitch := 2*16+3, 2*16*squares+5 // elements of bfloat16
@@ -331,7 +330,7 @@ func TestWords(t *testing.T) {
 			for i := range to {
 				to[i] = poison
 			}
-			k.Half.Words(addressOf(to), 2*toPitch, addressOf(from), 2*fromPitch, squares)
+			k.Transpose(addressOf(to), 2*toPitch, addressOf(from), 2*fromPitch, 16*squares, 16)
 			for i, x := range to {
 				row, column := i/toPitch, i%toPitch
 				want := uint16(poison)

@@ -360,9 +360,6 @@ func pairsAVX512(a *pairArgs)
 func addressesAVX512(a *addressArgs)
 
 //go:noescape
-func wordsAVX512(a *wordArgs)
-
-//go:noescape
 func winogradHalfInputAVX512(a *halfTransformArgs)
 
 //go:noescape

@@ -153,7 +153,7 @@ func (p *halfProduct) packTap(task, worker int) {
 	to := packed[tap*pairs*padded:][:pairs*padded]
 	from := p.W.Data[tap*p.W.TapStride+panel*p.half.Cols*p.W.ColStride:]
 	if p.W.ColStride != 1 {
-		PackPairs(p.half, to, from, p.Depth, valid, padded, p.W.ColStride)
+		PackPairs(p.kernels, to, from, p.Depth, valid, padded, p.W.ColStride)
 		return
 	}
 	rows := &p.workers[worker].rows
@@ -171,33 +171,17 @@ func (p *halfProduct) packTap(task, worker int) {
 }
 
 // PackPairs writes pair i of column j, which lies at from[j*stride+2i], to
-// pairs[i*padded+j], and zeros where there is none: whole squares of pairs by the
-// instruction set, what is beside and below them one by one.
-func PackPairs(h *cpu.Half, pairs []float32, from []uint16, depth, valid, padded, stride int) {
-	const square = 16
-	to := unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(pairs))), len(pairs))
-	if valid < padded || len(to) > (depth+1)/2*padded {
-		clear(to)
-	}
-	whole := valid / square * square
-	for k0 := 0; k0 < depth; k0 += 2 * square {
-		n, first := min(2*square, depth-k0), 0
-		if n == 2*square && whole > 0 {
-			h.Words(address(pairs[k0/2*padded:]), 4*padded, addressHalf(from[k0:]), 2*stride, whole/square)
-			first = whole
-		}
-		for j := first; j < valid; j++ {
-			column := from[j*stride+k0:][:n]
-			at := k0/2*padded + j
-			for ; len(column) > 1; column = column[2:] {
-				to[at] = uint32(column[0]) | uint32(column[1])<<16
-				at += padded
-			}
-			if len(column) == 1 {
-				to[at] = uint32(column[0])
-			}
+// pairs[i*padded+j], and zeros where there is none.
+func PackPairs(k *cpu.Kernels, pairs []float32, from []uint16, depth, valid, padded, stride int) {
+	rows := ceil(depth, 2)
+	k.Transpose(address(pairs), 4*padded, addressHalf(from), 2*stride, valid, rows)
+	if depth%2 == 1 {
+		last := halves(pairs[(rows-1)*padded:][:roundUp(valid, k.Lanes)])
+		for i := 1; i < len(last); i += 2 {
+			last[i] = 0
 		}
 	}
+	clear(pairs[rows*padded:])
 }
 
 // run computes one block of row tiles against one group of panels of weights.

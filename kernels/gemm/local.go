@@ -91,7 +91,7 @@ func (l *Local) Pack(k *cpu.Kernels, dst []float32, own kernels.Operand) {
 		for first := 0; first < own.Rows; first += k.Half.Cols {
 			valid := min(k.Half.Cols, own.Rows-first)
 			padded := roundUp(valid, k.Lanes)
-			transposePairs(k, dst[first*pairs:], padded, addressHalf(own.Half[first*own.Pitch:]), own.Pitch, valid, own.Cols)
+			PackPairs(k, dst[first*pairs:][:pairs*padded], own.Half[first*own.Pitch:], own.Cols, valid, padded, own.Pitch)
 		}
 		return
 	}
@@ -104,24 +104,6 @@ func (l *Local) Pack(k *cpu.Kernels, dst []float32, own kernels.Operand) {
 			k.Transpose(address(to[r:]), 4*padded, address(m.Data), 4*m.Pitch, m.Rows, m.Cols)
 		}
 	}
-}
-
-// transposePairs writes pairs of columns of a matrix of bfloat16 as rows, with zeros
-// behind them up to a multiple of rows of pairs.
-func transposePairs(k *cpu.Kernels, to []float32, toPitch int, from uintptr, pitch, rows, cols int) {
-	pairs := ceil(cols, 2)
-	k.Transpose(address(to), 4*toPitch, from, 2*pitch, rows, pairs)
-	if cols%2 == 1 {
-		last := words(to[(pairs-1)*toPitch:][:roundUp(rows, k.Lanes)])
-		for i := range last {
-			last[i] &= 0xffff
-		}
-	}
-	clear(to[pairs*toPitch : cpu.PairRows(cols)*toPitch])
-}
-
-func words(x []float32) []uint32 {
-	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
 }
 
 // multiplies tells whether rows are multiplied in the type in which they lie in memory.
@@ -239,7 +221,7 @@ func (l *Local) accumulateRounded(k *cpu.Kernels, acc, tile cpu.Matrix, streamed
 
 func (l *Local) accumulateRoundedTurned(k *cpu.Kernels, acc, tile cpu.Matrix, own kernels.Operand) {
 	pitch := roundUp(tile.Rows, 16)
-	transposePairs(k, l.pairs, pitch, address(l.rounded), tile.Pitch, tile.Rows, tile.Cols)
+	PackPairs(k, l.pairs[:cpu.PairRows(tile.Cols)*pitch], halves(l.rounded), tile.Cols, tile.Rows, pitch, tile.Pitch)
 	l.accumulateHalf(k, acc, tile.Rows, pitch, own)
 }
 

@@ -293,58 +293,6 @@ func (e *emitter) addresses() string {
 	return name
 }
 
-// turnSquare emits the transposition of 16×16 words in vectors 0 to 15; it uses all.
-func (e *emitter) turnSquare() {
-	for i := 0; i < 16; i += 2 { // words of two rows in turn
-		e.op("VUNPCKLPS Z%d, Z%d, Z%d", i+1, i, 16+i)
-		e.op("VUNPCKHPS Z%d, Z%d, Z%d", i+1, i, 17+i)
-	}
-	for i := 0; i < 16; i += 4 { // and of four
-		for half := range 2 {
-			e.op("VUNPCKLPD Z%d, Z%d, Z%d", 18+i+half, 16+i+half, i+2*half)
-			e.op("VUNPCKHPD Z%d, Z%d, Z%d", 18+i+half, 16+i+half, i+2*half+1)
-		}
-	}
-	for i := 0; i < 16; i += 8 { // quarters of rows: of eight rows, and of all
-		for j := range 4 {
-			e.op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", i+j+4, i+j, 16+i+j)
-			e.op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", i+j+4, i+j, 20+i+j)
-		}
-	}
-	for j := range 8 {
-		e.op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", 24+j, 16+j, j)
-		e.op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", 24+j, 16+j, 8+j)
-	}
-}
-
-// words emits the transposition of squares of 16×16 words that lie below each other
-// to squares side by side. Registers: SI and DX rows and their pitch, DI and BX those
-// of the result, R8 the first of these, CX squares left.
-func (e *emitter) words() string {
-	name := "words" + e.name
-	e.function(name, "a *wordArgs", 8)
-	e.op("MOVQ a+0(FP), AX")
-	for i, r := range []string{"R8", "BX", "SI", "DX", "CX"} {
-		e.op("MOVQ %d(AX), %s", 8*i, r)
-	}
-	e.label("square")
-	for i := range 16 {
-		e.op("VMOVUPS (SI), Z%d", i)
-		e.op("ADDQ DX, SI")
-	}
-	e.turnSquare()
-	e.op("MOVQ R8, DI")
-	for i := range 16 {
-		e.op("VMOVUPS Z%d, (DI)", i)
-		e.op("ADDQ BX, DI")
-	}
-	e.op("ADDQ $64, R8")
-	e.op("DECQ CX")
-	e.op("JNZ square")
-	e.ret()
-	return name
-}
-
 // cast emits the conversion of n elements between bfloat16 and float32.
 // Registers: SI from, DI to, CX whole vectors left.
 func (e *emitter) cast(name string, fromBytes, toBytes int, load, store string, convert func()) string {
@@ -445,7 +393,6 @@ func half(s set, declare func(name, signature string)) string {
 	declare(e.peakHalf(), "rounds int")
 	declare(e.pairs(), "a *pairArgs")
 	declare(e.addresses(), "a *addressArgs")
-	declare(e.words(), "a *wordArgs")
 	for _, k := range halfTransforms {
 		declare(e.winogradHalf(k), "a *halfTransformArgs")
 	}

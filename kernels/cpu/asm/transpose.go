@@ -46,8 +46,8 @@ func (e *emitter) transpose() string {
 	return name
 }
 
-// square emits the loading of a square and its transposition in registers, by words
-// of two rows, of four, and by quarters of vectors. Where columns are missing, they are not read.
+// square emits the loading of a square and its transposition in registers, for
+// AVX2 by words of two rows, of four, and by halves of vectors. Where columns are missing, they are not read.
 func (e *emitter) square(masked bool) {
 	n := e.lanes
 	if e.reg == "Y" && masked {
@@ -66,6 +66,13 @@ func (e *emitter) square(masked bool) {
 			e.op("VMASKMOVPS (R%d)(R13*1), %s, %s", row, e.vec(n), e.vec(i))
 		}
 	}
+	if e.reg == "Z" {
+		e.turnSquare()
+		for i := range n {
+			e.op("VMOVAPS.Z %s, K2, %s", e.vec(i), e.vec(i))
+		}
+		return
+	}
 	for i := 0; i < n; i += 2 {
 		e.op("VUNPCKLPS %s, %s, %s", e.vec(i+1), e.vec(i), e.vec(n+i))
 		e.op("VUNPCKHPS %s, %s, %s", e.vec(i+1), e.vec(i), e.vec(n+i+1))
@@ -76,30 +83,39 @@ func (e *emitter) square(masked bool) {
 			e.op("VUNPCKHPD %s, %s, %s", e.vec(n+i+2+half), e.vec(n+i+half), e.vec(i+2*half+1))
 		}
 	}
-	if e.reg == "Y" { // vector c of four rows has columns c and 4+c
-		for c := range 4 {
-			e.op("VPERM2F128 $0x20, %s, %s, %s", e.vec(4+c), e.vec(c), e.vec(n+c))
-			e.op("VPERM2F128 $0x31, %s, %s, %s", e.vec(4+c), e.vec(c), e.vec(n+4+c))
-		}
-		e.op("MOVQ 40(AX), R8")
-		e.op("VMOVUPS 64(R8), %s", e.vec(0))
-		for i := n - 1; i > 0; i-- {
-			e.op("VANDPS %s, %s, %s", e.vec(0), e.vec(n+i), e.vec(i))
-		}
-		e.op("VANDPS %s, %s, %s", e.vec(0), e.vec(n), e.vec(0))
-		return
+	// Vector c of four rows has columns c and 4+c.
+	for c := range 4 {
+		e.op("VPERM2F128 $0x20, %s, %s, %s", e.vec(4+c), e.vec(c), e.vec(n+c))
+		e.op("VPERM2F128 $0x31, %s, %s, %s", e.vec(4+c), e.vec(c), e.vec(n+4+c))
 	}
-	for i := 0; i < n; i += 8 {
-		for c := range 4 {
-			e.op("VSHUFF32X4 $0x88, %s, %s, %s", e.vec(i+4+c), e.vec(i+c), e.vec(n+i+c))
-			e.op("VSHUFF32X4 $0xdd, %s, %s, %s", e.vec(i+4+c), e.vec(i+c), e.vec(n+i+4+c))
+	e.op("MOVQ 40(AX), R8")
+	e.op("VMOVUPS 64(R8), %s", e.vec(0))
+	for i := n - 1; i > 0; i-- {
+		e.op("VANDPS %s, %s, %s", e.vec(0), e.vec(n+i), e.vec(i))
+	}
+	e.op("VANDPS %s, %s, %s", e.vec(0), e.vec(n), e.vec(0))
+}
+
+// turnSquare emits the transposition of 16×16 words in vectors 0 to 15; it uses all.
+func (e *emitter) turnSquare() {
+	for i := 0; i < 16; i += 2 { // words of two rows in turn
+		e.op("VUNPCKLPS Z%d, Z%d, Z%d", i+1, i, 16+i)
+		e.op("VUNPCKHPS Z%d, Z%d, Z%d", i+1, i, 17+i)
+	}
+	for i := 0; i < 16; i += 4 { // and of four
+		for half := range 2 {
+			e.op("VUNPCKLPD Z%d, Z%d, Z%d", 18+i+half, 16+i+half, i+2*half)
+			e.op("VUNPCKHPD Z%d, Z%d, Z%d", 18+i+half, 16+i+half, i+2*half+1)
 		}
 	}
-	for c := range 8 {
-		e.op("VSHUFF32X4 $0x88, %s, %s, %s", e.vec(n+8+c), e.vec(n+c), e.vec(c))
-		e.op("VSHUFF32X4 $0xdd, %s, %s, %s", e.vec(n+8+c), e.vec(n+c), e.vec(8+c))
+	for i := 0; i < 16; i += 8 { // quarters of rows: of eight rows, and of all
+		for j := range 4 {
+			e.op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", i+j+4, i+j, 16+i+j)
+			e.op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", i+j+4, i+j, 20+i+j)
+		}
 	}
-	for i := range n {
-		e.op("VMOVAPS.Z %s, K2, %s", e.vec(i), e.vec(i))
+	for j := range 8 {
+		e.op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", 24+j, 16+j, j)
+		e.op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", 24+j, 16+j, 8+j)
 	}
 }
