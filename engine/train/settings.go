@@ -59,12 +59,12 @@ type Settings struct {
 func Default() Settings {
 	return Settings{
 		Data: "glyphs", Preset: "tiny",
-		Schedule: "fm", Shift: 1, Output: "u", Weighting: "plain", TimeSampler: "logit-normal",
-		Images: 14_000, Batch: 8, Accumulate: 1,
+		Schedule: "fm", Shift: 1, Output: "u", Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
+		Images: 17_000, Batch: 8, Accumulate: 1,
 		LR: 1.5e-3, Warmup: 500, Decay: 0.3, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0, Clip: 1,
 		EMA: 2_000, EMAWarmup: 0.1, LabelDrop: 0.1, Seed: 1,
 		Precision: "auto", Device: "auto", Recompute: "none",
-		CheckpointEvery: 5_000, Keep: 3, SampleEvery: 7_000, SampleSteps: 16, SampleCount: 40,
+		CheckpointEvery: 5_000, Keep: 3, SampleEvery: 8_500, SampleSteps: 16, SampleCount: 40,
 	}
 }
 
