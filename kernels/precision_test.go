@@ -19,16 +19,16 @@ import (
 func TestTypesOf(t *testing.T) {
 	const f, b = number.Float32, number.BFloat16
 	want := map[string][]number.Type{
-		"conv 3x3 stride 1 pad 1,1,1,1":    {b, b, f, b},
-		"conv.dx 4x4 stride 1 pad 1,1,1,1": {b, b, b},
-		"conv.dw 3x3 stride 1 pad 1,1,1,1": {b, b, f},
-		"groupnorm.stats 2 1e-05":          {b, f},
-		"groupnorm silu scaleshift 2":      {b, f, f, f, f, b},
-		"groupnorm.sums silu scaleshift 2": {b, f, f, f, f, b, f},
-		"groupnorm.dx silu scaleshift 2":   {b, f, f, f, f, b, f, b},
-		"sum rows":                         {b, f},
-		"mse":                              {f, f, f, f},
-		"mse.dy":                           {f, f, f, f},
+		"conv 3x3 stride 1 pad 1,1,1,1":       {b, b, f, b},
+		"conv.dx to 4x4 stride 1 pad 1,1,1,1": {b, b, b},
+		"conv.dw 3x3 stride 1 pad 1,1,1,1":    {b, b, f},
+		"groupnorm.stats 2 1e-05":             {b, f},
+		"groupnorm silu scaleshift 2":         {b, f, f, f, f, b},
+		"groupnorm.sums silu scaleshift 2":    {b, f, f, f, f, b, f},
+		"groupnorm.dx silu scaleshift 2":      {b, f, f, f, f, b, f, b},
+		"sum rows":                            {b, f},
+		"mse":                                 {f, f, f, f},
+		"mse.dy":                              {f, f, f, f},
 	}
 	g := gorgonia.NewGraph()
 	leaf := func(name string, shape ...int) *gorgonia.Node {

@@ -116,7 +116,7 @@ type inputGrad struct {
 }
 
 func newInputGrad(o Options, x tensor.Shape) inputGrad {
-	name := fmt.Sprintf("conv.dx %dx%d %v", x[1], x[2], o)
+	name := fmt.Sprintf("conv.dx to %dx%d %v", x[1], x[2], o)
 	return inputGrad{kernels.Signature{Name: name, Ranks: []int{4, 4}, Rank: 4}, o, x[1], x[2]}
 }
 
