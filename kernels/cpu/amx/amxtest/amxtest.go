@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"fluxion/kernels/cpu/amx"
+
+	"golang.org/x/sys/cpu"
 )
 
 // Run runs the tests that match a pattern, in a process of their own, the same
@@ -18,6 +20,9 @@ import (
 // some, and else those of package amx. The pattern must name subtests of amx.
 func Run(t *testing.T, pattern string) {
 	t.Helper()
+	if x := cpu.X86; !x.HasAVX512BW || !x.HasAVX512DQ || !x.HasAVX512VL || !x.HasAVX512BF16 {
+		t.Skip("what is not tiles in these kernels is AVX-512 with bfloat16, which this processor lacks and nothing here emulates")
+	}
 	output, result := run(t, false, pattern)
 	if result.ExitCode != 0 || !ofTiles.MatchString(output) {
 		t.Errorf("exit code %d\n%s", result.ExitCode, output)

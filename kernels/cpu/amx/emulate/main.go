@@ -3,7 +3,7 @@
 //	go build -o fluxion ./cmd/fluxion
 //	go run ./kernels/cpu/amx/emulate ./fluxion train --preset micro --precision bf16 --images 16 --batch 2
 //
-// It needs Linux on amd64. A product of two tiles takes some microseconds: results are
+// It needs Linux on amd64, and Fluxion's kernels on tiles a processor with AVX512-BF16. A product of two tiles takes some microseconds: results are
 // those of such a processor, times are not.
 package main
 
