@@ -30,6 +30,7 @@ type Half struct {
 	Turn func(at uintptr, pitch, rows, cols int)
 
 	Winograd *HalfWinograd // nil where plain products are faster
+	Squares  *HalfSquares  // in two dimensions, nil where Winograd is
 
 	peak      func(rounds int)
 	peakFLOPs float64 // of a round

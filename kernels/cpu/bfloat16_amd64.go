@@ -27,6 +27,7 @@ func avx512BFloat16() *Kernels {
 			return a.outside != 255
 		},
 		Winograd: winogradHalfAVX512(),
+		Squares:  portableHalfSquares(),
 		peak:     peakHalfAVX512, peakFLOPs: fmasPerRound * 2 * flopsPerFMA * 16,
 	}
 	return k
