@@ -31,6 +31,12 @@ func (s size) ownRows(threads int) int {
 	}
 }
 
+// cut is how many rows a task owns in a run, of so many that there is memory for.
+func cut(c *kernels.Cut, own int) int {
+	b := kernels.Blocking{Rows: own / stepOwn}
+	return c.Of(b, b).Rows * stepOwn
+}
+
 func ceil(a, b int) int { return (a + b - 1) / b }
 
 // operands are what a task reads and writes, each as rows of one head of one image.
@@ -163,9 +169,9 @@ func (forward) TakesBFloat16() bool { return true }
 
 func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := newSize(l.In[0].Shape, f.heads)
-	own := s.ownRows(l.Threads)
-	workers, _ := s.workers(l.Threads, own, 1, l.Scratch)
-	tasks := ceil(s.pixels, own)
+	most := s.ownRows(l.Threads)
+	workers, _ := s.workers(l.Threads, most, 1, l.Scratch)
+	var own, tasks int
 	scale := float32(s.scale())
 	var k *cpu.Kernels
 	task := func(task, worker int) {
@@ -195,6 +201,8 @@ func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 	}
 	return func(p *cpu.Pool) {
 		k = p.Kernels()
+		own = cut(l.Cut, most)
+		tasks = ceil(s.pixels, own)
 		p.Run(s.images*s.heads*tasks, task)
 	}
 }

@@ -100,6 +100,8 @@ func (g grad) CPU(l kernels.Launch) func(*cpu.Pool) {
 	c.first, c.second = c.byQueries, c.byKeys
 	return func(p *cpu.Pool) {
 		c.kernels = p.Kernels()
+		c.own = cut(c.Cut, own)
+		c.tasks = ceil(s.pixels, c.own)
 		p.Run(s.images*s.heads*c.tasks, c.first)
 		p.Run(s.images*s.heads*c.tasks, c.second)
 	}

@@ -126,7 +126,7 @@ func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 	if s.winograd() {
 		w := winograd{
 			squares: s.squares(), depth: s.cin, width: s.cout, in: l.In[0].Matrix, out: l.Out.Matrix, add: l.Add.Matrix,
-			weights: weights, bias: l.In[2].Data[:s.cout], perImage: l.PerImage.Matrix, packing: packing,
+			weights: weights, bias: l.In[2].Data[:s.cout], perImage: l.PerImage.Matrix, packing: packing, cut: l.Cut,
 		}
 		return w.bind(l.Scratch, l.Threads)
 	}
@@ -135,7 +135,7 @@ func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 		In: l.In[0].Matrix, Out: l.Out.Matrix,
 		W:    weights,
 		Bias: l.In[2].Data[:s.cout], PerImage: l.PerImage.Matrix, Add: l.Add.Matrix,
-		Packing: packing, Scratch: l.Scratch, Threads: l.Threads,
+		Packing: packing, Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 	}.Bind()
 }
 
@@ -147,7 +147,7 @@ func (f forward) half(s size, l kernels.Launch) func(*cpu.Pool) {
 		Geometry: f.geometry(s, l), Depth: s.cin, Width: s.cout,
 		In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
 		W: weights, Bias: l.In[2].Data[:s.cout], PerImage: l.PerImage.Matrix,
-		Packing: packing, Scratch: l.Scratch, Threads: l.Threads,
+		Packing: packing, Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 	}.Bind()
 	if !s.winogradHalf() {
 		return plain
@@ -203,7 +203,7 @@ func (g inputGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 		plain := gemm.HalfProduct{
 			Geometry: s.inputGeometry(), Depth: s.cout, Width: s.cin,
 			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
-			W: weights, Scratch: l.Scratch, Threads: l.Threads,
+			W: weights, Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 		}.Bind()
 		if !s.winogradHalf() {
 			return plain
@@ -218,7 +218,7 @@ func (g inputGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 	if s.winograd() {
 		w := winograd{
 			squares: s.squares(), depth: s.cout, width: s.cin, in: l.In[0].Matrix, out: l.Out.Matrix, add: l.Add.Matrix,
-			weights: weights, turned: true,
+			weights: weights, turned: true, cut: l.Cut,
 		}
 		return w.bind(l.Scratch, l.Threads)
 	}
@@ -226,7 +226,7 @@ func (g inputGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 		Geometry: s.inputGeometry(), Depth: s.cout, Width: s.cin,
 		In: l.In[0].Matrix, Out: l.Out.Matrix,
 		W:   weights,
-		Add: l.Add.Matrix, Scratch: l.Scratch, Threads: l.Threads,
+		Add: l.Add.Matrix, Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 	}.Bind()
 }
 
@@ -257,7 +257,7 @@ func (g weightGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 		plain := gemm.HalfTransposed{
 			Geometry: s.forwardGeometry(), Depth: s.cin, Width: s.cout,
 			In: half(l.In[0]), Grad: half(l.In[1]), Out: l.Out.Matrix,
-			Scratch: l.Scratch, Threads: l.Threads,
+			Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 		}.Bind()
 		if !s.winogradHalfGrad() {
 			return plain
@@ -266,12 +266,12 @@ func (g weightGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 		return either(w.bind(l.Scratch, l.Threads), plain)
 	}
 	if s.winograd() {
-		w := winogradGrad{squares: s.squares(), depth: s.cin, width: s.cout, in: l.In[0].Matrix, grad: l.In[1].Matrix, out: l.Out.Matrix}
+		w := winogradGrad{squares: s.squares(), depth: s.cin, width: s.cout, in: l.In[0].Matrix, grad: l.In[1].Matrix, out: l.Out.Matrix, cut: l.Cut}
 		return w.bind(l.Scratch, l.Threads)
 	}
 	return gemm.Transposed{
 		Geometry: s.forwardGeometry(), Depth: s.cin, Width: s.cout,
 		In: l.In[0].Matrix, Grad: l.In[1].Matrix,
-		Out: l.Out.Matrix, Threads: l.Threads,
+		Out: l.Out.Matrix, Threads: l.Threads, Cut: l.Cut,
 	}.Bind()
 }

@@ -3,6 +3,7 @@ package conv
 import (
 	"unsafe"
 
+	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/gemm"
 )
@@ -28,6 +29,8 @@ const (
 func (s size) winograd() bool {
 	return s.kh == 3 && s.kw == 3 && s.Options == Same(3) && s.h > 1 && s.w > 1 && s.cin >= leastChannels && s.cout >= leastChannels
 }
+
+func ceil(a, b int) int { return (a + b - 1) / b }
 
 func roundUp(n, to int) int { return (n + to - 1) / to * to }
 
@@ -71,6 +74,7 @@ type winograd struct {
 	bias         []float32
 	perImage     cpu.Matrix
 	packing      gemm.Packing
+	cut          *kernels.Cut
 
 	kernels *cpu.Kernels
 	block   int // squares of a block, whole tiles
@@ -124,14 +128,14 @@ func (w *winograd) bind(scratch []float32, threads int) func(*cpu.Pool) {
 		w.packed = take(packed)
 	}
 	w.biases = take(biases)
-	w.block = winogradBlock(w.depth)
+	block := winogradBlock(w.depth)
 	w.zeros = make([]float32, max(w.depth, roundUp(w.width, 16)))
 	w.workers = make([]winogradWorker, threads)
 	for i := range w.workers {
 		own := take(worker)
 		t := &w.workers[i]
-		t.v, own = own[:places*(w.block*w.depth+gap)], own[places*(w.block*w.depth+gap):]
-		t.m, own = own[:places*(w.block*panelCols+gap)], own[places*(w.block*panelCols+gap):]
+		t.v, own = own[:places*(block*w.depth+gap)], own[places*(block*w.depth+gap):]
+		t.m, own = own[:places*(block*panelCols+gap)], own[places*(block*panelCols+gap):]
 		t.spare, t.taps = own[:panelCols], own[panelCols:][:9*packDepth*panelCols]
 	}
 	w.pack, w.run = w.packTask, w.blockTask
@@ -141,12 +145,21 @@ func (w *winograd) bind(scratch []float32, threads int) func(*cpu.Pool) {
 			return
 		}
 		w.sumBiases()
-		w.groups = 1
-		for w.blocks()*w.groups < 4*threads && 2*w.groups <= w.panels() {
-			w.groups *= 2
-		}
+		w.divide(threads)
 		p.Run(w.blocks()*w.groups, w.run)
 	}
+}
+
+// divide makes tasks of a block of squares and all panels, or of fewer panels where
+// there would be too few tasks.
+func (w *winograd) divide(threads int) {
+	tiles := winogradBlock(w.depth) / cpu.TileRows
+	w.block, w.groups = tiles*cpu.TileRows, 1
+	for w.blocks()*w.groups < 4*threads && 2*w.groups <= w.panels() {
+		w.groups *= 2
+	}
+	b := w.cut.Of(kernels.Blocking{Rows: tiles, Columns: ceil(w.panels(), w.groups)}, kernels.Blocking{Rows: tiles, Columns: w.panels()})
+	w.block, w.groups = b.Rows*cpu.TileRows, ceil(w.panels(), b.Columns)
 }
 
 func (w *winograd) blocks() int     { return (w.count() + w.block - 1) / w.block }

@@ -3,6 +3,7 @@ package conv
 import (
 	"unsafe"
 
+	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 )
 
@@ -11,10 +12,10 @@ import (
 // and what comes of them is turned back into 3×3 weights.
 
 const (
-	gradBlock    = 256 // squares summed in one register before they join the rest
-	gradChannels = 8 * cpu.TileRows
-	gradSquares  = 16 // squares of a task of transforms
-	gradRows     = 16 // rows of weights of a task of the last transform
+	gradBlock   = 256 // squares summed in one register before they join the rest
+	gradTiles   = 8   // tiles of input channels of a task of sums
+	gradSquares = 16  // squares of a task of transforms
+	gradRows    = 16  // rows of weights of a task of the last transform
 )
 
 // winogradGrad is the gradient of the weights, bound to its operands.
@@ -22,9 +23,12 @@ type winogradGrad struct {
 	squares
 	depth, width  int
 	in, grad, out cpu.Matrix
+	cut           *kernels.Cut
 
 	kernels         *cpu.Kernels
 	first, n        int // squares of the block in hand
+	channels        int // of a task of sums
+	perTask         int // squares of a task of transforms
 	v, y, m         []float32
 	vPlace, yPlace  int // floats from place to place
 	yPitch          int // floats from row to row of y and m
@@ -61,9 +65,11 @@ func (w *winogradGrad) bind(scratch []float32, threads int) func(*cpu.Pool) {
 	w.transform, w.sums, w.weights = w.transformTask, w.sumTask, w.weightTask
 	return func(p *cpu.Pool) {
 		w.kernels = p.Kernels()
+		b := w.cut.Of(kernels.Blocking{Rows: gradTiles, Columns: gradSquares}, kernels.Blocking{Rows: ceil(w.depth, cpu.TileRows), Columns: min(gradBlock, w.count())})
+		w.channels, w.perTask = b.Rows*cpu.TileRows, b.Columns
 		for w.first = 0; w.first < w.count(); w.first += gradBlock {
 			w.n = min(gradBlock, w.count()-w.first)
-			p.Run((w.n+gradSquares-1)/gradSquares, w.transform)
+			p.Run(ceil(w.n, w.perTask), w.transform)
 			p.Run(places*w.panels()*w.channelGroups(), w.sums)
 		}
 		p.Run((w.depth+gradRows-1)/gradRows, w.weights)
@@ -74,12 +80,12 @@ func (w *winogradGrad) panels() int {
 	return (w.width + w.kernels.TileCols - 1) / w.kernels.TileCols
 }
 
-func (w *winogradGrad) channelGroups() int { return (w.depth + gradChannels - 1) / gradChannels }
+func (w *winogradGrad) channelGroups() int { return ceil(w.depth, w.channels) }
 
 // transformTask transforms some squares of the input and of the gradient.
 func (w *winogradGrad) transformTask(task, worker int) {
 	t := &w.workers[worker]
-	for i := task * gradSquares; i < min((task+1)*gradSquares, w.n); i++ {
+	for i := task * w.perTask; i < min((task+1)*w.perTask, w.n); i++ {
 		w.gather(t.in[:], w.in, 0, w.first+i, 4, 1, address(w.zeros))
 		for p := range places {
 			t.out[p] = address(w.v[p*w.vPlace+i*w.depth:])
@@ -114,7 +120,7 @@ func (w *winogradGrad) sumTask(task, worker int) {
 	if w.first > 0 {
 		k.Accumulate = 1
 	}
-	for c := group * gradChannels; c < min((group+1)*gradChannels, w.depth); c += cpu.TileRows {
+	for c := group * w.channels; c < min((group+1)*w.channels, w.depth); c += cpu.TileRows {
 		k.AOffset, k.Rows = 4*c, min(cpu.TileRows, w.depth-c)
 		k.C = address(w.m[(place*w.depth+c)*w.yPitch+col:])
 		w.kernels.TileT(k)

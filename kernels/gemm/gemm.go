@@ -9,6 +9,7 @@ package gemm
 import (
 	"unsafe"
 
+	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 )
 
@@ -51,6 +52,7 @@ type Product struct {
 	Packing
 	Scratch []float32 // ProductScratch floats, less ProductPacked if Packed is not nil
 	Threads int
+	Cut     *kernels.Cut
 }
 
 // Packing says where the packed weights of a product are.
@@ -97,6 +99,7 @@ type product struct {
 	biases      []float32 // one row of width for each image, or one for all
 	imageTiles  int       // row tiles of an image
 	chunk       int       // depth of a chunk
+	block       int       // row tiles of a task
 	workers     []workspace
 	pack, tiles func(task, worker int)
 }
@@ -123,13 +126,14 @@ func (g Product) Bind() func(*cpu.Pool) {
 		if !p.Runs(func() { pool.Run(panels(p.kernels, p.Width), p.pack) }) {
 			return
 		}
+		p.block = p.Cut.Of(kernels.Blocking{Rows: blockTiles}, kernels.Blocking{Rows: p.Images * p.imageTiles}).Rows
 		sumBiases(p.biases, p.Bias, p.PerImage, p.Images, p.Width)
 		pool.Run(panels(p.kernels, p.Width)*p.blocks(), p.tiles)
 	}
 }
 
 func (p *product) blocks() int {
-	return (p.Images*p.imageTiles + blockTiles - 1) / blockTiles
+	return ceil(p.Images*p.imageTiles, p.block)
 }
 
 func panels(k *cpu.Kernels, width int) int { return (width + k.TileCols - 1) / k.TileCols }
@@ -184,10 +188,10 @@ func (p *product) run(task, worker int) {
 	t := &w.tile
 	t.A, t.B = unsafe.SliceData(w.a), unsafe.SliceData(w.b)
 	t.Width, t.BPitch = padded, 4*padded
-	last := min((block+1)*blockTiles, p.Images*p.imageTiles)
+	last := min((block+1)*p.block, p.Images*p.imageTiles)
 	for k0 := 0; k0 < p.Depth; k0 += p.chunk {
 		t.Depth = min(p.chunk, p.Depth-k0)
-		for tile := block * blockTiles; tile < last; tile++ {
+		for tile := block * p.block; tile < last; tile++ {
 			image, row := tile/p.imageTiles, tile%p.imageTiles*tileRows
 			t.Rows = min(tileRows, p.Rows-row)
 			p.gather(w, image, row, k0)

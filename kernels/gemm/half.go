@@ -3,6 +3,7 @@ package gemm
 import (
 	"unsafe"
 
+	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/number"
 )
@@ -37,6 +38,7 @@ type HalfProduct struct {
 	Packing
 	Scratch []float32 // HalfProductScratch floats, less HalfProductPacked if Packed is not nil
 	Threads int
+	Cut     *kernels.Cut
 }
 
 // HalfProductPacked is the packed weights of a product, a pair in each float.
@@ -129,6 +131,8 @@ func (p *halfProduct) cut() {
 	for p.group > 1 && p.groups()*p.blocks() < groupsPerThread*p.Threads {
 		p.group = ceil(p.group, 2)
 	}
+	b := p.Cut.Of(kernels.Blocking{Rows: p.block, Columns: p.group}, kernels.Blocking{Rows: p.Images * p.imageTiles, Columns: min(p.panels(), p.half.Panels)})
+	p.block, p.group = b.Rows, b.Columns
 }
 
 func (p *halfProduct) panels() int { return ceil(p.Width, p.half.Cols) }

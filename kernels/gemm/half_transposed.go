@@ -1,6 +1,7 @@
 package gemm
 
 import (
+	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 )
 
@@ -17,6 +18,7 @@ type HalfTransposed struct {
 	Accumulate *bool
 	Scratch    []float32 // HalfTransposedScratch floats
 	Threads    int
+	Cut        *kernels.Cut
 }
 
 const (
@@ -110,6 +112,8 @@ func (t *halfTransposed) cut() {
 	for t.groups()*t.tapGroups() < enough && t.group > 1 {
 		t.group /= 2
 	}
+	b := t.Cut.Of(kernels.Blocking{Rows: t.group, Columns: t.transposedCut.taps}, kernels.Blocking{Rows: ceil(t.Depth, t.half.Rows), Columns: t.Taps})
+	t.group, t.transposedCut.taps = b.Rows, b.Columns
 }
 
 func (t *halfTransposed) pixels() int    { return t.Images * t.Rows }

@@ -3,6 +3,7 @@ package gemm
 import (
 	"unsafe"
 
+	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 )
 
@@ -21,6 +22,7 @@ type Transposed struct {
 	Depth, Width  int
 	In, Grad, Out cpu.Matrix
 	Threads       int
+	Cut           *kernels.Cut
 }
 
 type transposed struct {
@@ -58,6 +60,8 @@ func (t *transposed) partition(across, enough int) {
 	for count() < enough && t.group > 1 {
 		t.group /= 2
 	}
+	b := t.Cut.Of(kernels.Blocking{Rows: t.group, Columns: t.taps}, kernels.Blocking{Rows: ceil(t.Depth, tileRows), Columns: t.Taps})
+	t.group, t.taps = b.Rows, b.Columns
 }
 
 func (t *transposed) groups() int {

@@ -111,7 +111,7 @@ func (h halfCase) check(t *testing.T, k *cpu.Kernels) {
 func (h halfCase) run(t *testing.T, k *cpu.Kernels, threads, gap int, e fusedOperands) []float64 {
 	pool := cpu.NewPool(threads, k)
 	defer pool.Close()
-	l := kernels.Launch{Out: operandOf(h.want, h.outType, gap, false), Threads: threads}
+	l := kernels.Launch{Out: operandOf(h.want, h.outType, gap, false), Threads: threads, Cut: &kernels.Cut{}}
 	var shapes []tensor.Shape
 	for i, a := range h.in {
 		l.In = append(l.In, operandOf(a, h.types[i], gap, true))
@@ -136,6 +136,7 @@ func (h halfCase) run(t *testing.T, k *cpu.Kernels, threads, gap int, e fusedOpe
 		t.Errorf("a launch allocates %v times", n)
 	}
 	result := readOf(t, l.Out)
+	checkCuts(t, pool, run, l, readOf)
 	checkPrepared(t, pool, h.kernel, l, shapes, readOf)
 	return result
 }

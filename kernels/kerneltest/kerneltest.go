@@ -358,7 +358,7 @@ func checkKernel(t *testing.T, k *cpu.Kernels, kernel kernels.Kernel, in []kerne
 			}
 			for _, threads := range []int{1, 3} {
 				pool := cpu.NewPool(threads, k)
-				l := kernels.Launch{Out: operand(want, gap, false), Threads: threads}
+				l := kernels.Launch{Out: operand(want, gap, false), Threads: threads, Cut: &kernels.Cut{}}
 				for _, a := range in {
 					l.In = append(l.In, operand(a, gap, true))
 				}
@@ -379,6 +379,7 @@ func checkKernel(t *testing.T, k *cpu.Kernels, kernel kernels.Kernel, in []kerne
 				if n := testing.AllocsPerRun(1, func() { run(pool) }); n > 0 && threads == 1 {
 					t.Errorf("a launch allocates %v times", n)
 				}
+				checkCuts(t, pool, run, l, read)
 				checkPrepared(t, pool, kernel, l, shapes, read)
 				pool.Close()
 			}

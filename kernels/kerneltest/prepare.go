@@ -36,15 +36,7 @@ func checkPrepared(t *testing.T, pool *cpu.Pool, kernel kernels.Kernel, l kernel
 			l.In[i].Half[j] = poison
 		}
 	}
-	for r := range l.Out.Rows {
-		for c := range l.Out.Cols {
-			if at := r*l.Out.Pitch + c; l.Out.Data != nil {
-				l.Out.Data[at] = 0
-			} else {
-				l.Out.Half[at] = 0
-			}
-		}
-	}
+	erase(l.Out)
 	run := kernel.CPU(l)
 	run(pool)
 	if !slices.Equal(read(t, l.Out), want) {

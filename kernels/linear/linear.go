@@ -167,14 +167,14 @@ func (forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 			Geometry: gemm.Dense(l.Out.Rows), Depth: cin, Width: cout,
 			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
 			W:    gemm.HalfWeights{Data: l.In[1].Half, DepthStride: cout, ColStride: 1},
-			Bias: l.In[2].Data[:cout], Packing: packing, Scratch: l.Scratch, Threads: l.Threads,
+			Bias: l.In[2].Data[:cout], Packing: packing, Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 		}.Bind()
 	}
 	return gemm.Product{
 		Geometry: gemm.Dense(l.Out.Rows), Depth: cin, Width: cout,
 		In: l.In[0].Matrix, Out: l.Out.Matrix,
 		W:    gemm.Weights{Data: l.In[1].Data, DepthStride: cout, ColStride: 1},
-		Bias: l.In[2].Data[:cout], Add: l.Add.Matrix, Packing: packing, Scratch: l.Scratch, Threads: l.Threads,
+		Bias: l.In[2].Data[:cout], Add: l.Add.Matrix, Packing: packing, Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 	}.Bind()
 }
 
@@ -200,14 +200,14 @@ func (inputGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 			Geometry: gemm.Dense(l.Out.Rows), Depth: cout, Width: cin,
 			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
 			W:       gemm.HalfWeights{Data: l.In[1].Half, DepthStride: 1, ColStride: cout},
-			Scratch: l.Scratch, Threads: l.Threads,
+			Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 		}.Bind()
 	}
 	return gemm.Product{
 		Geometry: gemm.Dense(l.Out.Rows), Depth: cout, Width: cin,
 		In: l.In[0].Matrix, Out: l.Out.Matrix,
 		W:   gemm.Weights{Data: l.In[1].Data, DepthStride: 1, ColStride: cout},
-		Add: l.Add.Matrix, Scratch: l.Scratch, Threads: l.Threads,
+		Add: l.Add.Matrix, Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 	}.Bind()
 }
 
@@ -227,11 +227,11 @@ func (weightGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 		return gemm.HalfTransposed{
 			Geometry: gemm.Dense(l.In[0].Rows), Depth: l.Out.Shape[0], Width: l.Out.Shape[1],
 			In: half(l.In[0]), Grad: half(l.In[1]), Out: l.Out.Matrix,
-			Scratch: l.Scratch, Threads: l.Threads,
+			Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 		}.Bind()
 	}
 	return gemm.Transposed{
 		Geometry: gemm.Dense(l.In[0].Rows), Depth: l.Out.Shape[0], Width: l.Out.Shape[1],
-		In: l.In[0].Matrix, Grad: l.In[1].Matrix, Out: l.Out.Matrix, Threads: l.Threads,
+		In: l.In[0].Matrix, Grad: l.In[1].Matrix, Out: l.Out.Matrix, Threads: l.Threads, Cut: l.Cut,
 	}.Bind()
 }
