@@ -57,7 +57,7 @@ func View[T cpu.Element](o Operand) cpu.MatrixOf[T] {
 
 // NativeProduct is a kernel whose CPU binding takes operands in bfloat16 as they
 // lie in memory if the first is, on instruction sets that multiply them
-// (cpu.Kernels.Half).
+// (cpu.Kernels.Half). Weights are float32 all the same: see Weighted.
 type NativeProduct interface {
 	// BFloat16Scratch is Scratch of such a launch.
 	BFloat16Scratch(in []tensor.Shape, out tensor.Shape, threads int) int

@@ -9,8 +9,9 @@ import (
 )
 
 // Weighted is a product of activations with weights: in a plan of precision
-// bf16 the inputs listed are read from bf16 copies of the float32 parameters,
-// if the activations (input 0) are bf16.
+// bf16 the inputs listed are rounded to bf16 if the activations (input 0) are
+// bf16: CUDA kernels read them from bf16 copies of the float32 parameters, CPU
+// kernels take the parameters and round them where they lay them out.
 type Weighted interface{ Weights() []int }
 
 // Single is a kernel with operands of rank 4 that are float32 in a plan of any

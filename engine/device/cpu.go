@@ -106,6 +106,9 @@ func (t CPUTarget) Precision() number.Type {
 	return number.Float32
 }
 
+// Rounds says yes: products pack their weights at each use anyway.
+func (CPUTarget) Rounds() bool { return true }
+
 // Joins says yes: a second launch would read tensors from memory again.
 func (CPUTarget) Joins() bool { return true }
 

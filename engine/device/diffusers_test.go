@@ -93,7 +93,7 @@ func loadAs(t *testing.T, dir string, d Device, shape []int, train bool, o plan.
 	if n.program, err = d.Load(n.plan, n.memory); err != nil {
 		t.Fatal(err)
 	}
-	if o.Precision != number.Float32 {
+	if plan.Copies(d.Target(), o.Precision) {
 		n.refresh(t, d)
 	}
 	return n

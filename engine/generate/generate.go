@@ -130,7 +130,7 @@ func NewStep(o Options) (*Step, error) {
 	if s.Start, err = s.Plan.Then(begin...); err != nil {
 		return nil, err
 	}
-	if o.Precision != number.Float32 {
+	if plan.Copies(o.Target, o.Precision) {
 		half, err := s.Plan.Then(plan.Stage{
 			Kernel: cast.New(1), In: []plan.Ref{{Region: plan.Parameters}}, Out: plan.Ref{Region: plan.Half},
 		})

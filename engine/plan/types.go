@@ -8,10 +8,22 @@ import (
 	"gorgonia.org/tensor"
 )
 
+// Rounder is a Target whose products of bfloat16 take their weights in float32, and
+// round them where they lay them out: plans for it have no copy of the weights.
+type Rounder interface{ Rounds() bool }
+
+// Copies says whether plans of a precision have a copy of the weights in bfloat16
+// beside them, in region Half.
+func Copies(t Target, precision number.Type) bool {
+	r, ok := t.(Rounder)
+	return precision == number.BFloat16 && !(ok && r.Rounds())
+}
+
 // settleTypes gives every value the type that it is stored in and inserts
 // conversions where a kernel wants another one. What is written or read from
 // outside is float32 whatever the precision, and so are parameters and their
-// gradients; weights of products are read from the bfloat16 copy beside them.
+// gradients; weights of products are read from the bfloat16 copy beside them, if
+// there is one.
 func (c *compiler) settleTypes() {
 	fixed := map[*value]bool{}     // values that are float32 in any plan
 	weights := map[*value]*value{} // the bfloat16 copies of parameters
@@ -22,6 +34,7 @@ func (c *compiler) settleTypes() {
 			fixed[c.values[p.Gradient.ID()]] = true
 		}
 	}
+	copies := Copies(c.Target, c.Precision)
 	order := c.order
 	c.order = nil
 	cast := casts{c, map[*value]*value{}}
@@ -31,6 +44,11 @@ func (c *compiler) settleTypes() {
 			in[i] = x.shape()
 		}
 		types, result := kernels.TypesOf(v.kernel, c.Precision, in, v.shape())
+		if w, ok := v.kernel.(kernels.Weighted); ok && !copies {
+			for _, i := range w.Weights() {
+				types[i] = number.Float32
+			}
+		}
 		for i, x := range v.in {
 			switch half := weights[x]; {
 			case x.dtype == types[i]:

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"fluxion/kernels"
 	"fluxion/kernels/number"
 )
 
@@ -59,5 +60,30 @@ func TestTypes(t *testing.T) {
 	}
 	if a, b := p.Cost().Bytes, training(t, "small", 2).Cost().Bytes; a > b*7/10 {
 		t.Errorf("the traffic is %d bytes in bfloat16, %d in float32", a, b)
+	}
+}
+
+// rounding is a target whose products round weights themselves.
+type rounding struct{ floats }
+
+func (rounding) Rounds() bool { return true }
+
+// TestRounds: a plan for a Rounder has no copy of the weights, and its products
+// read them in float32.
+func TestRounds(t *testing.T) {
+	p := planned(t, "small", 2, Options{Precision: number.BFloat16, Target: rounding{}})
+	products := 0
+	for i, l := range p.Launches {
+		for _, x := range l.In {
+			if x.Region == Half {
+				t.Errorf("launch %d, %v reads a copy of the weights", i, l)
+			}
+			if _, ok := l.Kernel.(kernels.Weighted); ok && l.In[0].Type == number.BFloat16 && x.Region == Parameters && len(x.Shape) > 1 {
+				products++
+			}
+		}
+	}
+	if products == 0 || p.Sizes[Half] != 0 {
+		t.Errorf("%d products of bfloat16 read parameters, and their copy has %d bytes", products, p.Sizes[Half])
 	}
 }

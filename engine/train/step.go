@@ -47,7 +47,7 @@ type Step struct {
 	next   *plan.Plan // gradients join the sum
 	update *plan.Plan
 	// half brings the copy of the weights that products read up to date, when they
-	// were written from outside; nil in float32.
+	// were written from outside; nil without a copy.
 	half *plan.Plan
 
 	target, weight, loss, norm *gorgonia.Node
@@ -132,7 +132,7 @@ func (s *Step) compile(c plan.Options) error {
 	}
 	optimizer := plan.Stage{Kernel: adamw.New(s.hyper), Out: region(plan.Parameters),
 		In: []plan.Ref{region(gradients), region(plan.Moment1), region(plan.Moment2), region(plan.Average), {Node: s.norm}}}
-	if s.Precision != number.Float32 {
+	if plan.Copies(s.Target, s.Precision) {
 		optimizer.In = append(optimizer.In, region(plan.Half))
 	}
 	// Processes that train together would add up their flat gradients here, before
@@ -145,7 +145,7 @@ func (s *Step) compile(c plan.Options) error {
 			*to, err = plan.Compile(o)
 		}
 	}
-	if s.Precision != number.Float32 {
+	if plan.Copies(s.Target, s.Precision) {
 		compile(&s.half, flat, plan.Stage{Kernel: cast.New(1), In: []plan.Ref{region(plan.Parameters)}, Out: region(plan.Half)})
 	}
 	if s.Accumulate == 1 {

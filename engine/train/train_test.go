@@ -377,8 +377,8 @@ func TestStepAllocatesNothing(t *testing.T) {
 	}
 }
 
-// TestPrecision: the loss in bfloat16 stays near that in float32, and the copy of
-// the weights is theirs after the steps as it was before.
+// TestPrecision: the loss in bfloat16 stays near that in float32, and no copy of the
+// weights is kept for it.
 func TestPrecision(t *testing.T) {
 	const steps = 20
 	curves := map[number.Type][]float64{}
@@ -390,15 +390,8 @@ func TestPrecision(t *testing.T) {
 		if precision == number.Float32 {
 			continue
 		}
-		weights := make([]float32, nets.FlatSize(tr.Graph.Params))
-		half := make([]float32, len(weights))
-		if err := errors.Join(tr.Memory.Read(plan.Parameters, 0, weights), tr.programs[0].Read(plan.Whole(plan.Half, len(half)), half)); err != nil {
-			t.Fatal(err)
-		}
-		for i, w := range weights {
-			if half[i] != number.Round(w) {
-				t.Fatalf("weight %d is %g, its copy %g", i, w, half[i])
-			}
+		if n := tr.Sizes()[plan.Half]; n > 0 {
+			t.Errorf("a copy of the weights has %d bytes", n)
 		}
 	}
 	for i, want := range curves[number.Float32] {

@@ -28,10 +28,10 @@ type Step struct {
 }
 
 // New returns the kernel. Its inputs are the flat gradients, first and second
-// moments, average, and the gradients' norm, and where products read a bfloat16
-// copy of the parameters, that copy; its output is the flat parameters. Moments,
-// average and copy are updated in place. A step whose norm is not finite changes
-// nothing.
+// moments, average, and the gradients' norm, and on CUDA devices the bfloat16 copy
+// of the parameters, where there is one (see kernels.Weighted); its output is the
+// flat parameters. Moments, average and copy are updated in place. A step whose norm
+// is not finite changes nothing.
 func New(s *Step) kernels.Kernel {
 	return update{kernels.Signature{Name: "adamw", Ranks: []int{1, 1, 1, 1, 0}, Rank: 1}, s}
 }
@@ -76,9 +76,6 @@ func (s *Step) reference(p, g, m, v, average, norm float64) (float64, float64, f
 	return p, m, v, average
 }
 
-// TakesBFloat16 says yes: the copy is written as it lies in memory.
-func (update) TakesBFloat16() bool { return true }
-
 func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 	n := l.Out.Shape.TotalSize()
 	var k *cpu.Kernels
@@ -86,10 +83,6 @@ func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 	part := func(o kernels.Operand, i int) []float32 { return o.Data[i*blockFloats : min((i+1)*blockFloats, n)] }
 	block := func(i, _ int) {
 		k.AdamW(&h, part(l.Out, i), part(l.In[0], i), part(l.In[1], i), part(l.In[2], i), part(l.In[3], i))
-		if len(l.In) > halfInput {
-			from := part(l.Out, i)
-			k.Narrow(l.In[halfInput].Half[i*blockFloats:][:len(from)], from)
-		}
 	}
 	return func(p *cpu.Pool) {
 		norm := float64(l.In[4].Data[0])

@@ -142,7 +142,7 @@ func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 // half is the convolution of bfloat16.
 func (f forward) half(s size, l kernels.Launch) func(*cpu.Pool) {
 	packing := gemm.Packing{Packed: l.Prepared, Only: l.Preparing}
-	weights := gemm.HalfWeights{Data: l.In[1].Half, TapStride: s.cin * l.In[1].Pitch, DepthStride: l.In[1].Pitch, ColStride: 1}
+	weights := gemm.Weights{Data: l.In[1].Data, TapStride: s.cin * l.In[1].Pitch, DepthStride: l.In[1].Pitch, ColStride: 1}
 	plain := gemm.HalfProduct{
 		Geometry: f.geometry(s, l), Depth: s.cin, Width: s.cout,
 		In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
@@ -199,7 +199,7 @@ func (inputGrad) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true} }
 func (g inputGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := g.size([]tensor.Shape{l.In[0].Shape, l.In[1].Shape})
 	if l.In[0].Type == number.BFloat16 {
-		weights := gemm.HalfWeights{Data: l.In[1].Half, TapStride: s.cin * l.In[1].Pitch, DepthStride: 1, ColStride: l.In[1].Pitch}
+		weights := gemm.Weights{Data: l.In[1].Data, TapStride: s.cin * l.In[1].Pitch, DepthStride: 1, ColStride: l.In[1].Pitch}
 		plain := gemm.HalfProduct{
 			Geometry: s.inputGeometry(), Depth: s.cout, Width: s.cin,
 			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),

@@ -83,7 +83,7 @@ type halfWinograd struct {
 	strips
 	depth, width int
 	in, out, add gemm.Half
-	weights      gemm.HalfWeights
+	weights      gemm.Weights
 	turned       bool // taps in reverse order, columns of weights behind each other: the gradient of the input
 	bias         []float32
 	perImage     cpu.Matrix
@@ -234,9 +234,9 @@ func (w *halfWinograd) packTask(task, worker int) {
 	col, n := index*w.half.Cols, max(0, min(packLines, w.depth-first))
 	pairs := min(packLines/2, cpu.PairRows(w.depth)-first/2)
 	l := &t.lines
-	*l = cpu.HalfLines{In: &t.in[0], Out: &t.out[0], InPitch: 2 * w.weights.DepthStride, OutPitch: 2 * panelCols, Count: n, Columns: valid}
+	*l = cpu.HalfLines{In: &t.in[0], Out: &t.out[0], InPitch: 4 * w.weights.DepthStride, OutPitch: 2 * panelCols, Count: n, Columns: valid}
 	if w.turned {
-		l.InPitch, l.Count, l.Columns = 2*w.weights.ColStride, valid, n
+		l.InPitch, l.Count, l.Columns = 4*w.weights.ColStride, valid, n
 	}
 	for i := range linePlaces {
 		t.out[i] = addressHalf(t.taps[i*packLines*panelCols:])
@@ -247,7 +247,7 @@ func (w *halfWinograd) packTask(task, worker int) {
 			if w.turned {
 				at = lineTaps*lineTaps - 1 - at
 			}
-			t.in[i] = addressHalf(w.weights.Data[at*w.weights.TapStride+col*w.weights.ColStride+first*w.weights.DepthStride:])
+			t.in[i] = address(w.weights.Data[at*w.weights.TapStride+col*w.weights.ColStride+first*w.weights.DepthStride:])
 		}
 		w.half.Winograd.Weights(l)
 	}

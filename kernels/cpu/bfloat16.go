@@ -107,7 +107,7 @@ type HalfWinograd struct {
 	Input       func(l *HalfLines) // 4 lines to 4
 	Output      func(l *HalfLines) // products, 4 lines of float32, to 2, plus biases and addends
 	OutputGrad  func(l *HalfLines) // 2 lines to 4
-	Weights     func(l *HalfLines) // 3 lines to 4
+	Weights     func(l *HalfLines) // 3 lines of float32 to 4
 	WeightsGrad func(l *HalfLines) // 4 lines of float32 to 3 of float32
 }
 

@@ -84,7 +84,7 @@ func TestHalfWinograd(t *testing.T) {
 					{"output", winogradOutput, w.Output, false, true, 1},
 					{"output with addend", winogradOutput, w.Output, false, true, 2},
 					{"output gradient", transposed(winogradOutput), w.OutputGrad, true, true, 0},
-					{"weights", winogradWeights, w.Weights, true, true, 0},
+					{"weights", winogradWeights, w.Weights, false, true, 0},
 					{"weights gradient", transposed(winogradWeights), w.WeightsGrad, false, false, 0},
 				} {
 					n, terms := len(c.matrix), len(c.matrix[0])

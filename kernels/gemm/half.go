@@ -19,20 +19,16 @@ func (h Half) at(row, col int) uintptr { return addressHalf(h.Data[row*h.Pitch+c
 
 func addressHalf(s []uint16) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(s))) }
 
-// HalfWeights are Weights in bfloat16.
-type HalfWeights struct {
-	Data                              []uint16
-	TapStride, DepthStride, ColStride int
-}
-
 // HalfProduct is a Product of bfloat16 for instruction sets that multiply it
 // (cpu.Kernels.Half). Sums are float32, whole in one register: they are exact
-// enough for a result that keeps 8 bits. Bias and PerImage are float32.
+// enough for a result that keeps 8 bits. Bias and PerImage are float32, and so are
+// the weights, which are rounded where they are packed: they are packed at each use
+// anyway, and a copy of them in bfloat16 would be as large as half of them.
 type HalfProduct struct {
 	Geometry
 	Depth, Width int
 	In, Out, Add Half
-	W            HalfWeights
+	W            Weights
 	Bias         []float32
 	PerImage     cpu.Matrix
 	Packing
@@ -68,6 +64,7 @@ type halfWorker struct {
 	a, b   []uintptr
 	taps   []uintptr
 	rows   [2 * pairsPacked]uintptr
+	round  [2 * pairsPacked * cpu.MaxHalfCols]uint16 // weights that are being packed
 	square [cpu.MaxHalfRows * cpu.MaxHalfCols]float32
 	work   []float32
 }
@@ -156,21 +153,30 @@ func (p *halfProduct) packTap(task, worker int) {
 	pairs := cpu.PairRows(p.Depth)
 	to := packed[tap*pairs*padded:][:pairs*padded]
 	from := p.W.Data[tap*p.W.TapStride+panel*p.half.Cols*p.W.ColStride:]
-	if p.W.ColStride != 1 {
-		PackPairs(p.kernels, to, from, p.Depth, valid, padded, p.W.ColStride)
-		return
-	}
-	rows := &p.workers[worker].rows
+	w := &p.workers[worker]
 	for first := 0; first < pairs; first += pairsPacked {
-		n := min(pairsPacked, pairs-first)
-		for i := range 2 * n {
-			if k := 2*first + i; k < p.Depth {
-				rows[i] = addressHalf(from[k*p.W.DepthStride:])
-			} else {
-				rows[i] = addressHalf(p.zeros)
+		part, depth := to[first*padded:min(pairs, first+pairsPacked)*padded], min(2*pairsPacked, p.Depth-2*first)
+		if depth <= 0 {
+			clear(part)
+			continue
+		}
+		rows := from[2*first*p.W.DepthStride:]
+		if p.W.ColStride != 1 {
+			for j := range valid {
+				p.half.Narrow(w.round[j*2*pairsPacked:][:depth], rows[j*p.W.ColStride:])
+			}
+			PackPairs(p.kernels, part, w.round[:], depth, valid, padded, 2*pairsPacked)
+			continue
+		}
+		for i := range w.rows {
+			w.rows[i] = addressHalf(p.zeros)
+			if i < depth {
+				row := w.round[i*cpu.MaxHalfCols:][:valid]
+				p.half.Narrow(row, rows[i*p.W.DepthStride:])
+				w.rows[i] = addressHalf(row)
 			}
 		}
-		p.half.Pairs(address(to[first*padded:]), 4*padded, &rows[0], 0, n, valid)
+		p.half.Pairs(address(part), 4*padded, &w.rows[0], 0, len(part)/padded, valid)
 	}
 }
 

@@ -118,8 +118,8 @@ func (h halfCase) run(t *testing.T, k *cpu.Kernels, threads, gap int, e fusedOpe
 		shapes = append(shapes, a.Shape)
 	}
 	if w, ok := h.kernel.(kernels.Weighted); ok {
-		for _, i := range w.Weights() { // parameters have no gaps
-			l.In[i] = operandOf(h.in[i], h.types[i], 0, true)
+		for _, i := range w.Weights() { // parameters have no gaps, and are float32
+			l.In[i] = operandOf(h.in[i], number.Float32, 0, true)
 		}
 	}
 	if e.add.Data != nil {

@@ -166,7 +166,7 @@ func (forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 		return gemm.HalfProduct{
 			Geometry: gemm.Dense(l.Out.Rows), Depth: cin, Width: cout,
 			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
-			W:    gemm.HalfWeights{Data: l.In[1].Half, DepthStride: cout, ColStride: 1},
+			W:    gemm.Weights{Data: l.In[1].Data, DepthStride: cout, ColStride: 1},
 			Bias: l.In[2].Data[:cout], Packing: packing, Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 		}.Bind()
 	}
@@ -199,7 +199,7 @@ func (inputGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 		return gemm.HalfProduct{
 			Geometry: gemm.Dense(l.Out.Rows), Depth: cout, Width: cin,
 			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
-			W:       gemm.HalfWeights{Data: l.In[1].Half, DepthStride: 1, ColStride: cout},
+			W:       gemm.Weights{Data: l.In[1].Data, DepthStride: 1, ColStride: cout},
 			Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 		}.Bind()
 	}

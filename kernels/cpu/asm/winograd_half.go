@@ -15,7 +15,7 @@ var halfTransforms = []halfTransform{
 	{name: "winogradHalfOutput", matrix: outputMatrix, outHalf: true, epilogue: true},
 	{name: "winogradHalfOutputAdd", matrix: outputMatrix, outHalf: true, epilogue: true, add: true},
 	{name: "winogradHalfOutputGrad", matrix: transposed(outputMatrix), inHalf: true, outHalf: true},
-	{name: "winogradHalfWeights", matrix: weightsMatrix, inHalf: true, outHalf: true},
+	{name: "winogradHalfWeights", matrix: weightsMatrix, outHalf: true},
 	{name: "winogradHalfWeightsGrad", matrix: transposed(weightsMatrix)},
 }
 
