@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"fluxion/engine/generate"
+	"fluxion/engine/process"
 	"fluxion/engine/scheduler"
 	"fluxion/engine/train"
 
@@ -17,8 +18,7 @@ import (
 // guidanceFlags say how a network's outputs become one.
 type guidanceFlags struct {
 	guidance, rescale, threshold float64
-	interval, guide              string
-	clip                         bool
+	interval, guide, clip        string
 }
 
 func (o *guidanceFlags) add(f *pflag.FlagSet) {
@@ -27,7 +27,13 @@ func (o *guidanceFlags) add(f *pflag.FlagSet) {
 	f.Float64Var(&o.rescale, "guidance-rescale", 0, "φ from 0 to 1: how far guided outputs get back their deviation (Lin et al.)")
 	f.StringVar(&o.guide, "guide", "", "autoguidance: a second, weaker model away from which is guided")
 	f.Float64Var(&o.threshold, "dynamic-threshold", 0, "share of pixels, such as 0.995, beyond which the predicted image is scaled back (Imagen); 0: none")
-	f.BoolVar(&o.clip, "clip", false, "clip the predicted image to the range of pixels in every step")
+	f.StringVar(&o.clip, "clip", "auto", "true, false: clip the predicted image to the range of pixels in every step; auto does where the run begins with the network's errors times 100 or more, as those of ε do beside pure noise")
+	f.Lookup("clip").NoOptDefVal = "true"
+}
+
+// clips says whether predicted images are clipped in a run that begins at a point.
+func (o *guidanceFlags) clips(begin process.Point) bool {
+	return o.clip == "true" || o.clip == "auto" && o.threshold == 0 && begin.Limits()
 }
 
 // classFree says that images are evaluated without their class, too.
@@ -43,7 +49,9 @@ func (o *guidanceFlags) parse() (generate.Guidance, error) {
 		return g, usagef("--guidance-rescale %g: want a number from 0 to 1", o.rescale)
 	case !(o.threshold >= 0 && o.threshold <= 1):
 		return g, usagef("--dynamic-threshold %g: want a share from 0 to 1, such as 0.995", o.threshold)
-	case o.threshold > 0 && o.clip:
+	case !slices.Contains([]string{"auto", "true", "false"}, o.clip):
+		return g, usagef("--clip=%s: want auto, true or false", o.clip)
+	case o.threshold > 0 && o.clip == "true":
 		return g, usagef("--dynamic-threshold keeps images in the range of pixels itself; leave out --clip")
 	case o.guidance == 1 && (o.interval != "" || o.rescale != 0 || o.guide != ""):
 		return g, usagef("--guidance-interval, --guidance-rescale and --guide need --guidance other than 1, such as 2")

@@ -49,6 +49,10 @@ A network samples along the schedule it was trained on or any other (--schedule)
 on any grid, by any sampler; fluxion trace --list says what there is. Options of
 samplers that the chosen one does not take are refused.
 
+A network of ε says little of the image beside pure noise; where a run begins
+there, the predicted image is clipped to the range of pixels in every step, as in
+train's own grids and by diffusers, unless --clip=false is given.
+
 A model trained with --self-conditioning is given its last estimate of the clean
 image: none at an image's first call, then that of the last call, whatever the
 sampler calls the network for; guided and limited, and the same with and without
@@ -312,13 +316,13 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, j job, seeds []
 		return err
 	}
 	defer func() { err = errors.Join(err, free()) }()
-	request := generate.Request{Table: run.table, Adaptive: run.adaptive, Seed: o.seed, Seeds: seeds, Guidance: j.guidance, Clip: o.clip, Picture: picture, NullClass: m.Config.NumClassEmbeds - 1}
+	request := generate.Request{Table: run.table, Adaptive: run.adaptive, Seed: o.seed, Seeds: seeds, Guidance: j.guidance, Clip: o.clips(run.begin()), Picture: picture, NullClass: m.Config.NumClassEmbeds - 1}
 	for _, s := range seeds {
 		request.Classes = append(request.Classes, j.classOf(s))
 	}
 	note := ""
-	if !o.clip && o.threshold == 0 {
-		note = run.note()
+	if o.threshold == 0 && o.clip != "true" {
+		note = run.note(request.Clip)
 	}
 	if o.json {
 		jsonFace{out}.emit("start", map[string]any{"model": m.Path, "images": len(seeds), "device": dev.Describe(), "precision": precision.String(), "planned_bytes": plan.Bytes(step.Sizes()), "note": note})
@@ -332,7 +336,7 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, j job, seeds []
 		pixels = slices.Clone(pixels)
 		text := map[string]string{
 			"seed": fmt.Sprint(seeds[i]), "key": fmt.Sprint(o.seed), "sampler": o.config.Sampler, "grid": o.config.Options.Grid, "steps": fmt.Sprint(o.config.Options.Steps), "schedule": run.schedule(),
-			"guidance": fmt.Sprint(o.guidance), "weights": o.weights, "model": filepath.Base(filepath.Clean(o.model)),
+			"guidance": fmt.Sprint(o.guidance), "clip": fmt.Sprint(request.Clip), "weights": o.weights, "model": filepath.Base(filepath.Clean(o.model)),
 		}
 		if class := request.Classes[i]; class < len(m.Classes) {
 			text["class"] = m.Classes[class]

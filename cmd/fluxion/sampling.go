@@ -129,25 +129,29 @@ func planSampling(s sampler.Sampler, p process.Process, o sampler.Options) (samp
 	return samplingRun{table: table, slots: memory.Slots}, err
 }
 
-// loud is by how much a first call may raise its errors without a word: DDPM's
-// own schedule begins at 157.
-const loud = 200
+// begin is where the network is called first.
+func (r samplingRun) begin() process.Point {
+	if r.adaptive != nil {
+		return r.adaptive.Grid.Points[0]
+	}
+	return r.table.Rows[0].Call
+}
 
 // note says, if need be, that a run begins where the network's output tells
-// little of the image, as ε does beside pure noise.
-func (r samplingRun) note() string {
-	var q process.Point
-	if r.adaptive != nil {
-		q = r.adaptive.Grid.Points[0]
-	} else {
-		q = r.table.Rows[0].Call
-	}
-	x, err := q.X()
-	factor := math.Abs(x.Y) * math.Hypot(q.A, q.B)
-	if err != nil || factor < loud {
+// little of the image, as ε does beside pure noise, and what is done about it.
+func (r samplingRun) note(clipped bool) string {
+	q := r.begin()
+	if !q.Limits() {
 		return ""
 	}
-	return fmt.Sprintf("the predicted image begins with the network's errors times %.0f; --clip bounds it, --grid lambda:max=20 begins later", factor)
+	errors := "without telling anything of it"
+	if factor := q.ErrorFactor(); !math.IsInf(factor, 1) {
+		errors = fmt.Sprintf("with the network's errors times %.0f", factor)
+	}
+	if clipped {
+		return "the predicted image is clipped to the range of pixels: it begins " + errors + "; --clip=false leaves it as it is"
+	}
+	return "the predicted image begins " + errors + "; --clip bounds it, --grid lambda:max=20 begins later"
 }
 
 // schedule is the name of what the run goes along.

@@ -73,6 +73,27 @@ func (q Point) Convert() (x, eps Linear, err error) {
 	return x, eps, err
 }
 
+// ErrorFactor is by how much an error of y, measured against y's own deviation
+// from data and noise of deviation 1, is larger in x̂; +Inf where y says nothing of
+// x, as ε at t = 1.
+func (q Point) ErrorFactor() float64 {
+	x, err := q.X()
+	if err != nil {
+		return math.Inf(1)
+	}
+	return math.Abs(x.Y) * math.Hypot(q.A, q.B)
+}
+
+// limitFrom is the error factor from which x̂ is kept in the range of data. DDPM's
+// own schedule, whose authors clip x̂, begins at 157; variance exploding up to
+// σ = 80, where nobody does, at 80; outputs other than ε stay near 1.
+const limitFrom = 100
+
+// Limits reports whether a run that begins here should keep x̂ in the range of data
+// in every call. The mean of what data may lie behind z is always within it; so a
+// good network loses nothing, and one whose errors begin this large is lost without.
+func (q Point) Limits() bool { return q.ErrorFactor() >= limitFrom }
+
 // Inferred returns y from x and ε, as a network that knows them would.
 func (q Point) Inferred(x, eps float64) float64 {
 	if q.A == 0 { // ε may be infinite beside data without noise

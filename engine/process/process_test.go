@@ -355,6 +355,27 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestErrorFactor: x̂ of ε is an error that grows with σ/α, that of other outputs is not.
+func TestErrorFactor(t *testing.T) {
+	for _, c := range []struct {
+		schedule, output string
+		at, want         float64
+		limits           bool
+	}{
+		{"ddpm-linear", "eps", 1, 157.4, true}, {"ve", "eps", 1, 80, false}, {"fm", "eps", 1, math.Inf(1), true}, {"fm", "eps", 0.5, 1, false},
+		{"cosine", "v", 1, 1, false}, {"fm", "u", 1, math.Sqrt2, false}, {"fm", "x", 1, 1, false}, {"cosine", "x", 0, 1, false},
+	} {
+		p, err := Get(c.schedule, ScheduleOptions{}, c.output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := p.At(c.at)
+		if got := q.ErrorFactor(); got != c.want && math.Abs(got/c.want-1) > 1e-3 || q.Limits() != c.limits {
+			t.Errorf("%v at %v: errors times %g, limited: %v; want %g, %v", p, c.at, got, q.Limits(), c.want, c.limits)
+		}
+	}
+}
+
 func TestStart(t *testing.T) {
 	for _, c := range []struct {
 		schedule, output string

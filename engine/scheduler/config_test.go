@@ -87,6 +87,23 @@ func TestBytes(t *testing.T) {
 	}
 }
 
+// diffusers clips where a run's own grids and fluxion sample do.
+func TestClipSample(t *testing.T) {
+	for output, want := range map[string]bool{"eps": true, "v": false} {
+		p, err := process.Get("cosine", process.ScheduleOptions{}, output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := Of(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Class.(*ddpm).ClipSample; got != want {
+			t.Errorf("%v: clip_sample is %v, want %v", p, got, want)
+		}
+	}
+}
+
 func TestInfinity(t *testing.T) {
 	c, err := Read([]byte(`{"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -Infinity, "_note": "-Infinity \" NaN"}`))
 	if err != nil {

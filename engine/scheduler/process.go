@@ -57,7 +57,7 @@ func Of(p process.Process) (Config, error) {
 		c.Name, c.Class = "EDMEulerScheduler", k
 	case base.Path().Name == process.VPPath.Name:
 		k := newDDPM().(*ddpm)
-		k.ClipSample, k.TimestepSpacing = false, "trailing" // leading would not start at noise
+		k.ClipSample, k.TimestepSpacing = p.At(1).Limits(), "trailing" // leading would not start at noise
 		k.PredictionType = predictions[output]
 		if k.PredictionType == "" {
 			k.PredictionType = output // at which diffusers stops with an error

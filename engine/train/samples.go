@@ -44,7 +44,9 @@ func (r *run) samples(ctx context.Context, images int64) error {
 	if r.sampler == nil {
 		return nil
 	}
-	request := generate.Request{Table: r.grid, Seed: r.settings.Seed, Guidance: generate.Guidance{Scale: 1}, NullClass: r.objective.NullClass}
+	request := generate.Request{
+		Table: r.grid, Seed: r.settings.Seed, Guidance: generate.Guidance{Scale: 1}, Clip: r.grid.Rows[0].Call.Limits(), NullClass: r.objective.NullClass,
+	}
 	for i := range r.settings.SampleCount {
 		request.Seeds = append(request.Seeds, int64(i))
 		if n := len(r.data.Classes()); n > 0 {
