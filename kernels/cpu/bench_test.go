@@ -104,3 +104,42 @@ func BenchmarkVectors(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkHalfSquares are the steps of Winograd's convolution on 32 squares of 64 channels.
+func BenchmarkHalfSquares(b *testing.B) {
+	const count, columns = 32, 64
+	for _, k := range available() {
+		if k.Half == nil || k.Half.Squares == nil {
+			continue
+		}
+		w := k.Half.Squares
+		for _, c := range []struct {
+			name            string
+			in, out         int // lines
+			inHalf, outHalf bool
+			run             func(*HalfLines)
+		}{
+			{"Input", 16, 16, true, true, w.Input},
+			{"Output", 16, 4, false, true, w.Output},
+			{"OutputGrad", 4, 16, true, true, w.OutputGrad},
+			{"Weights", 9, 16, true, true, w.Weights},
+			{"MasterWeights", 9, 16, false, true, w.MasterWeights},
+			{"WeightsGrad", 16, 9, false, false, w.WeightsGrad},
+		} {
+			b.Run(k.Name+"/"+c.name, func(b *testing.B) {
+				rng := rand.New(rand.NewPCG(1, 1))
+				x := newLines(rng, c.in*count, columns, columns, c.inHalf)
+				y := newLines(rng, c.out*count, columns, columns, c.outHalf)
+				bias := vector(rng, columns)
+				in, inPitch := x.tables(c.in, count)
+				out, outPitch := y.tables(c.out, count)
+				l := &HalfLines{In: &in[0], Out: &out[0], InPitch: inPitch, OutPitch: outPitch, Count: count, Columns: columns, Bias: uintptr(pointer(bias))}
+				for range b.N {
+					c.run(l)
+				}
+				b.ReportMetric(b.Elapsed().Seconds()*1e9/float64(b.N)/count/columns, "ns/channel")
+				runtime.KeepAlive([]any{x, y, bias, in, out})
+			})
+		}
+	}
+}

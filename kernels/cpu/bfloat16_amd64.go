@@ -27,7 +27,7 @@ func avx512BFloat16() *Kernels {
 			return a.outside != 255
 		},
 		Winograd: winogradHalfAVX512(),
-		Squares:  portableHalfSquares(),
+		Squares:  halfSquaresAVX512(),
 		peak:     peakHalfAVX512, peakFLOPs: fmasPerRound * 2 * flopsPerFMA * 16,
 	}
 	return k
@@ -59,6 +59,55 @@ func winogradHalfAVX512() *HalfWinograd {
 			a := halfTransformOf(l)
 			winogradHalfWeightsGradAVX512(&a)
 		},
+	}
+}
+
+func halfSquaresAVX512() *HalfSquares {
+	return &HalfSquares{
+		Input: func(l *HalfLines) {
+			a := fedArgsOf(l)
+			squaresInputAVX512(&a)
+		},
+		Output: func(l *HalfLines) {
+			a := linearArgsOf(l)
+			if l.Add != nil {
+				squaresOutputAddAVX512(&a)
+			} else {
+				squaresOutputAVX512(&a)
+			}
+		},
+		OutputGrad: func(l *HalfLines) {
+			a := fedArgsOf(l)
+			squaresOutputGradAVX512(&a)
+		},
+		Weights: func(l *HalfLines) {
+			a := fedArgsOf(l)
+			squaresWeightsAVX512(&a)
+		},
+		MasterWeights: func(l *HalfLines) {
+			a := fedArgsOf(l)
+			a.inPitch /= 2 // counted in bytes of bfloat16
+			squaresMasterWeightsAVX512(&a)
+		},
+		WeightsGrad: func(l *HalfLines) {
+			a := linearArgsOf(l)
+			squaresWeightsGradAVX512(&a)
+		},
+	}
+}
+
+// fedArgsOf is the operands of a step with feedback: 32 channels at a time.
+func fedArgsOf(l *HalfLines) halfTransformArgs {
+	tail := l.Columns % 32
+	return halfTransformArgs{
+		l.In, l.Out, nil, l.InPitch, l.OutPitch, 0, l.Count, l.Columns / 32, tail, unsafe.Pointer(&halfMasks[tail]), 0,
+	}
+}
+
+func linearArgsOf(l *HalfLines) halfTransformArgs {
+	tail := l.Columns % 16
+	return halfTransformArgs{
+		l.In, l.Out, l.Add, l.InPitch, l.OutPitch, l.AddPitch, l.Count, l.Columns / 16, tail, unsafe.Pointer(&masks[tail]), l.Bias,
 	}
 }
 

@@ -360,6 +360,27 @@ func pairsAVX512(a *pairArgs)
 func addressesAVX512(a *addressArgs)
 
 //go:noescape
+func squaresInputAVX512(a *halfTransformArgs)
+
+//go:noescape
+func squaresOutputGradAVX512(a *halfTransformArgs)
+
+//go:noescape
+func squaresWeightsAVX512(a *halfTransformArgs)
+
+//go:noescape
+func squaresMasterWeightsAVX512(a *halfTransformArgs)
+
+//go:noescape
+func squaresOutputAVX512(a *halfTransformArgs)
+
+//go:noescape
+func squaresOutputAddAVX512(a *halfTransformArgs)
+
+//go:noescape
+func squaresWeightsGradAVX512(a *halfTransformArgs)
+
+//go:noescape
 func winogradHalfInputAVX512(a *halfTransformArgs)
 
 //go:noescape

@@ -11,19 +11,27 @@ import (
 // dot emits VDPBF16PS: acc += the products of two pairs of bfloat16, in each
 // 32-bit lane. It rounds to nearest even and takes denormals for zero, on the
 // way in and out, whatever MXCSR says.
-func (e *emitter) dot(x, y, acc int) { e.bytes("VDPBF16PS", 0x52, acc, x, y) }
+func (e *emitter) dot(x, y, acc int) { e.bytes("VDPBF16PS", evexF3, 0x52, acc, x, y) }
 
 // narrow emits VCVTNEPS2BF16: a vector of float32 rounded to half of one.
-func (e *emitter) narrow(from, to int) { e.bytes("VCVTNEPS2BF16", 0x72, to, 0, from) }
+func (e *emitter) narrow(from, to int) { e.bytes("VCVTNEPS2BF16", evexF3, 0x72, to, 0, from) }
 
-// bytes emits an instruction of EVEX.512.F3.0F38.W0 between registers. EVEX
-// keeps the upper bits of register numbers inverted, in places of their own.
-func (e *emitter) bytes(name string, opcode, reg, vvvv, rm int) {
+// narrowTwo emits VCVTNE2PS2BF16: two vectors of float32 rounded to one.
+func (e *emitter) narrowTwo(first, second, to int) {
+	e.bytes("VCVTNE2PS2BF16", evexF2, 0x72, to, second, first)
+}
+
+// Prefixes of instructions.
+const evexF3, evexF2 = 2, 3
+
+// bytes emits an instruction of EVEX.512.0F38.W0 between registers. EVEX keeps the
+// upper bits of register numbers inverted, in places of their own.
+func (e *emitter) bytes(name string, prefix, opcode, reg, vvvv, rm int) {
 	not := func(register, bit int) int { return ^register >> bit & 1 }
 	code := []int{
 		0x62,
 		not(reg, 3)<<7 | not(rm, 4)<<6 | not(rm, 3)<<5 | not(reg, 4)<<4 | 2,
-		(^vvvv&15)<<3 | 1<<2 | 2,
+		(^vvvv&15)<<3 | 1<<2 | prefix,
 		2<<5 | not(vvvv, 4)<<3,
 		opcode,
 		3<<6 | reg&7<<3 | rm&7,
@@ -393,6 +401,13 @@ func half(s set, declare func(name, signature string)) string {
 	declare(e.peakHalf(), "rounds int")
 	declare(e.pairs(), "a *pairArgs")
 	declare(e.addresses(), "a *addressArgs")
+	e.squareTables()
+	for _, k := range fedTransforms {
+		declare(e.squares(k), "a *halfTransformArgs")
+	}
+	for _, k := range linearTransforms {
+		declare(e.linear(k), "a *halfTransformArgs")
+	}
 	for _, k := range halfTransforms {
 		declare(e.winogradHalf(k), "a *halfTransformArgs")
 	}
