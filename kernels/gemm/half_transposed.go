@@ -1,6 +1,8 @@
 package gemm
 
 import (
+	"math"
+
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 )
@@ -24,8 +26,11 @@ type HalfTransposed struct {
 const (
 	// mostBlockRows is how many rows are summed in one register at most.
 	mostBlockRows = 2 * blockRows
+	// sideTiles is how many tiles of input channels are interleaved together at most
+	// where a tile is registers: 96 channels, which are whole cache lines.
+	sideTiles = 16
 	// blockSize is the pairs of a worker's block of the input.
-	blockSize = max(blockRows/2*groupTiles*tileRows, mostBlockRows/2*cpu.MaxHalfRows)
+	blockSize = max(blockRows/2*sideTiles*tileRows, mostBlockRows/2*cpu.MaxHalfRows)
 )
 
 // HalfTransposedScratch is the working memory of a weight gradient over so many
@@ -57,6 +62,7 @@ type transposedCut struct {
 	side  int // tiles of input channels that are interleaved together
 	group int // tiles of input channels of a task
 	taps  int // of a task
+	wide  int // panels of a task
 }
 
 type halfTransposed struct {
@@ -92,7 +98,7 @@ func (g HalfTransposed) Bind() func(*cpu.Pool) {
 		t.joins = t.Accumulate != nil && *t.Accumulate
 		t.cut()
 		pool.Run(t.panels()*t.blocks(), t.pack)
-		pool.Run(t.groups()*t.tapGroups(), t.tiles)
+		pool.Run(t.groups()*t.tapGroups()*t.panelGroups(), t.tiles)
 	}
 }
 
@@ -100,20 +106,49 @@ func (g HalfTransposed) Bind() func(*cpu.Pool) {
 // which share the search for their rows, while there are enough of them. Sums in
 // tiles that lie in memory are better long. It does not change the order of sums.
 func (t *halfTransposed) cut() {
-	enough := 24
-	t.transposedCut = transposedCut{rows: blockRows, side: groupTiles, group: groupTiles, taps: t.Taps}
-	if t.half.Turn != nil {
-		enough = 2 * t.Threads
-		t.rows, t.side, t.group = mostBlockRows, 1, 2
+	if t.half.Turn == nil {
+		t.transposedCut = t.cheapest()
+		return
 	}
+	t.transposedCut = transposedCut{rows: mostBlockRows, side: 1, group: 2, taps: t.Taps, wide: t.panels()}
+	enough := 2 * t.Threads
 	for t.groups()*t.tapGroups() < enough && t.taps > 1 {
 		t.taps = (t.taps + 1) / 2
 	}
 	for t.groups()*t.tapGroups() < enough && t.group > 1 {
 		t.group /= 2
 	}
-	b := t.Cut.Of(kernels.Blocking{Rows: t.group, Columns: t.transposedCut.taps}, kernels.Blocking{Rows: ceil(t.Depth, t.half.Rows), Columns: t.Taps})
-	t.group, t.transposedCut.taps = b.Rows, b.Columns
+}
+
+// cheapest returns the cut by which the threads are done first.
+func (t *halfTransposed) cheapest() (best transposedCut) {
+	least := math.MaxInt
+	for group := sideTiles; group > 0; group /= 2 {
+		for taps := t.Taps; taps > 0; taps /= 2 {
+			for wide := t.panels(); wide > 0; wide /= 2 {
+				c := transposedCut{rows: blockRows, side: group, group: group, taps: taps, wide: wide}
+				if time := t.time(c); time < least {
+					best, least = c, time
+				}
+			}
+		}
+	}
+	return best
+}
+
+// time is about how long a cut takes, in quarters of the product of a tile and a panel:
+// to find a block's rows takes as long as one, to interleave 64 of its channels another.
+// Tasks of less than full size fill gaps.
+func (t *halfTransposed) time(c transposedCut) int {
+	channels := min(c.group*t.half.Rows, t.Depth)
+	task := func(channels, panels int) int { return 4*ceil(channels, t.half.Rows)*panels + 4 + ceil(channels, 16) }
+	full := max(1, t.Depth/channels) * (t.Taps / c.taps) * (t.panels() / c.wide)
+	longest := ceil(full, t.Threads) * c.taps * task(channels, c.wide)
+	inner := func(channels int) int {
+		return t.panels()/c.wide*task(channels, c.wide) + min(1, t.panels()%c.wide)*task(channels, t.panels()%c.wide)
+	}
+	all := t.Depth/channels*inner(channels) + min(1, t.Depth%channels)*inner(t.Depth%channels)
+	return max(longest, ceil(t.Taps*all, t.Threads))
 }
 
 func (t *halfTransposed) pixels() int    { return t.Images * t.Rows }
@@ -121,6 +156,8 @@ func (t *halfTransposed) blocks() int    { return ceil(t.pixels(), t.rows) }
 func (t *halfTransposed) panels() int    { return ceil(t.Width, t.half.Cols) }
 func (t *halfTransposed) groups() int    { return ceil(t.Depth, t.group*t.half.Rows) }
 func (t *halfTransposed) tapGroups() int { return ceil(t.Taps, t.transposedCut.taps) }
+
+func (t *halfTransposed) panelGroups() int { return ceil(t.panels(), t.wide) }
 
 // panel returns the columns of a panel that exist, those it is padded to, and its rows of pairs.
 func (t *halfTransposed) panel(i int) (valid, padded int, packed []float32) {
@@ -153,11 +190,11 @@ func (t *halfTransposed) packBlock(task, worker int) {
 	}
 }
 
-// run computes one group of input channels for some taps: all panels of columns,
-// since to interleave the input is worth it for many.
+// run computes one group of input channels for some taps and panels of columns.
 func (t *halfTransposed) run(task, worker int) {
-	first := task % t.groups() * t.group * t.half.Rows
-	tap0 := task / t.groups() * t.transposedCut.taps
+	panel := task % t.panelGroups() * t.wide
+	tap0 := task / t.panelGroups() % t.tapGroups() * t.transposedCut.taps
+	first := task / t.panelGroups() / t.tapGroups() * t.group * t.half.Rows
 	taps := min(t.transposedCut.taps, t.Taps-tap0)
 	channels := min(t.group*t.half.Rows, t.Depth-first)
 	side := min(t.side, t.group) * t.half.Rows
@@ -172,7 +209,7 @@ func (t *halfTransposed) run(task, worker int) {
 			k.Depth = t.pairRows(w, n)
 			for i := 0; i < channels; i += side {
 				t.half.Pairs(address(w.block), k.APitch, &w.rows[0], 2*i, k.Depth, min(side, channels-i))
-				t.multiply(w, tap, first+i, min(side, channels-i), r0)
+				t.multiply(w, tap, first+i, min(side, channels-i), panel, r0)
 			}
 		}
 	}
@@ -183,13 +220,13 @@ func (t *halfTransposed) run(task, worker int) {
 	}
 }
 
-// multiply adds the block of the input, so many channels from first on, against the
-// gradient from row r0 on.
-func (t *halfTransposed) multiply(w *halfTransposedWorker, tap, first, channels, r0 int) {
+// multiply adds the block of the input, so many channels from first on, against some
+// panels of the gradient from row r0 on.
+func (t *halfTransposed) multiply(w *halfTransposedWorker, tap, first, channels, panel, r0 int) {
 	k := &w.tile
 	k.BPanel = 4 * t.half.Cols * cpu.PairRows(t.pixels())
 	whole := roundUp(t.Width, t.kernels.Lanes) / t.half.Cols
-	for panel := 0; panel < t.panels(); {
+	for last := min(panel+t.wide, t.panels()); panel < last; {
 		valid, padded, packed := t.panel(panel)
 		n := max(1, min(t.half.Panels, whole-panel))
 		k.B, k.BPitch, k.Width = address(packed[r0/2*padded:]), 4*padded, n*padded
