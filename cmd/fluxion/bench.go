@@ -28,6 +28,7 @@ type benchOptions struct {
 	threads                   int
 	without                   []string
 	recompute                 string
+	selfCondition             bool
 	json                      bool
 }
 
@@ -63,6 +64,7 @@ func newBench() *cobra.Command {
 		if mode == "train" {
 			f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
 		}
+		f.BoolVar(&o.selfCondition, "self-conditioning", false, selfConditionHelp)
 		f.StringSliceVar(&o.without, "without", nil, withoutHelp)
 		f.BoolVar(&o.json, "json", false, "print one JSON object")
 		c.AddCommand(sub)
@@ -93,7 +95,8 @@ func (o *benchOptions) network() (nets.Config, error) {
 			o.size = 32
 		}
 	}
-	return train.Network(o.preset, o.size, o.size, 3, 0)
+	config, err = train.Network(o.preset, o.size, o.size, 3, 0)
+	return config.WithSelfConditioning(o.selfCondition), err
 }
 
 // spread is the times of steps, in seconds.
@@ -121,6 +124,7 @@ type benchResult struct {
 	Simulated        bool    `json:"simulated"` // times mean nothing
 	Precision        string  `json:"precision"`
 	Threads          int     `json:"threads"`
+	SelfConditioning bool    `json:"self_conditioning"` // the network is given its own estimate of the image
 }
 
 func (o *benchOptions) run(ctx context.Context, out io.Writer, training bool) (err error) {
@@ -140,7 +144,7 @@ func (o *benchOptions) run(ctx context.Context, out io.Writer, training bool) (e
 	if err != nil {
 		return usagef("--precision: %w", err)
 	}
-	r := benchResult{Work: workName(training), Preset: o.preset, Batch: o.batch, Device: dev.Describe(), Simulated: dev.Simulated(), Precision: precision.String(), Threads: dev.Threads()}
+	r := benchResult{Work: workName(training), Preset: o.preset, Batch: o.batch, Device: dev.Describe(), Simulated: dev.Simulated(), Precision: precision.String(), Threads: dev.Threads(), SelfConditioning: o.selfCondition}
 	w, err := o.work(dev, config, precision, training)
 	if err != nil {
 		return err
@@ -189,6 +193,13 @@ func workName(training bool) string {
 	return "sample"
 }
 
+func networkName(preset string, selfConditioning bool) string {
+	if selfConditioning {
+		return preset + " with self-conditioning"
+	}
+	return preset
+}
+
 func (o *benchOptions) work(dev device.Device, config nets.Config, precision number.Type, training bool) (work, error) {
 	if training {
 		return o.trainStep(dev, config, precision)
@@ -205,7 +216,11 @@ func (o *benchOptions) trainStep(dev device.Device, config nets.Config, precisio
 	if err != nil {
 		return work{}, err
 	}
-	objective, err := train.NewObjective(train.Default(), 0)
+	settings := train.Default()
+	if o.selfCondition {
+		settings.SelfConditioning = 0.5 // a step takes as long for any share
+	}
+	objective, err := train.NewObjective(settings, 0)
 	if err != nil {
 		return work{}, err
 	}
@@ -302,7 +317,7 @@ step        %.1f ms (min %.1f, max %.1f)
 arithmetic  %s; %.2f GFLOP an image
 memory      %s planned, %s resident
 first step  %.2f s after the start
-`, r.Work, r.Preset, r.Batch, r.Precision, r.Device, r.ImagesPerSecond,
+`, r.Work, networkName(r.Preset, r.SelfConditioning), r.Batch, r.Precision, r.Device, r.ImagesPerSecond,
 		1e3*r.StepSeconds.Median, 1e3*r.StepSeconds.Min, 1e3*r.StepSeconds.Max,
 		arithmetic, r.FLOPPerImage/1e9, size(r.PlannedBytes), size(r.ResidentBytes), r.StartToFirstStep)
 	return err

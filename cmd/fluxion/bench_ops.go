@@ -48,6 +48,7 @@ the same run on the CPU. Traffic is what a launch must move at least.
 	f.StringVar(&o.device, "device", "auto", deviceHelp)
 	f.IntVar(&o.threads, "threads", 0, "0: all there are")
 	f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
+	f.BoolVar(&o.selfCondition, "self-conditioning", false, selfConditionHelp)
 	f.StringSliceVar(&o.without, "without", nil, withoutHelp)
 	f.BoolVar(&o.json, "json", false, "print one JSON object with all launches")
 	return c
@@ -78,6 +79,8 @@ type opsResult struct {
 	PeakFLOPS float64   `json:"peak_flops"`
 	PeakBytes float64   `json:"peak_bytes"`
 	Ops       []timedOp `json:"ops"`
+
+	SelfConditioning bool `json:"self_conditioning"` // the network is given its own estimate of the image
 }
 
 func (o *benchOpsOptions) run(ctx context.Context, out io.Writer) (err error) {
@@ -108,7 +111,7 @@ func (o *benchOpsOptions) run(ctx context.Context, out io.Writer) (err error) {
 	}
 	r := opsResult{
 		Work: workName(!o.sample), Preset: o.preset, Batch: o.batch, Precision: precision.String(), Device: dev.Describe(), Simulated: dev.Simulated(),
-		PeakFLOPS: dev.PeakFLOPS(precision), PeakBytes: dev.PeakBytes(), Ops: ops,
+		PeakFLOPS: dev.PeakFLOPS(precision), PeakBytes: dev.PeakBytes(), SelfConditioning: o.selfCondition, Ops: ops,
 	}
 	for _, op := range ops {
 		r.Seconds += op.Seconds
@@ -172,7 +175,7 @@ func (o *benchOpsOptions) time(ctx context.Context, w work) ([]timedOp, error) {
 func (r opsResult) print(out io.Writer, top int) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s, batch %d, %s, %s: %.1f ms in launches; peaks %.0f GFLOP/s, %.1f GB/s\n",
-		r.Work, r.Preset, r.Batch, r.Precision, r.Device, 1e3*r.Seconds, r.PeakFLOPS/1e9, r.PeakBytes/1e9)
+		r.Work, networkName(r.Preset, r.SelfConditioning), r.Batch, r.Precision, r.Device, 1e3*r.Seconds, r.PeakFLOPS/1e9, r.PeakBytes/1e9)
 	if r.Simulated {
 		b.WriteString("The device is simulated: these times say nothing about a GPU.\n")
 	}

@@ -26,8 +26,9 @@ const envPrefix = "FLUXION_"
 
 // Help of flags that several commands have.
 const (
-	precisionHelp = "of activations and matrix products: fp32, bf16; auto is bf16 on a GPU and on a CPU with AMX or AVX512-BF16, else fp32"
-	deviceHelp    = "cpu, cuda:0; auto is the first GPU that can be used, else the CPU"
+	precisionHelp     = "of activations and matrix products: fp32, bf16; auto is bf16 on a GPU and on a CPU with AMX or AVX512-BF16, else fp32"
+	selfConditionHelp = "the preset as train --self-conditioning makes it, with a pass more in a training step"
+	deviceHelp        = "cpu, cuda:0; auto is the first GPU that can be used, else the CPU"
 )
 
 // withoutHelp of the flag that takes names of fusions.

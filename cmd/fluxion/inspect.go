@@ -52,7 +52,7 @@ func newInspect() *cobra.Command {
 	f.BoolVar(&o.sample, "sample", false, "a sampling step instead of a training step")
 	f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
 	f.StringSliceVar(&o.without, "without", nil, withoutHelp)
-	f.BoolVar(&o.selfCondition, "self-conditioning", false, "the preset as train --self-conditioning makes it; a model says so itself")
+	f.BoolVar(&o.selfCondition, "self-conditioning", false, selfConditionHelp+"; a model says so itself")
 	f.BoolVar(&o.plan, "plan", false, "print the plan, one launch a line")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	return c

@@ -147,6 +147,9 @@ func (t *textFace) Start(s train.Start) {
 		rows = slices.Insert(rows, len(rows)-1, [2]string{"recompute", fmt.Sprintf("%s: %s instead of %s, for %.1f %% more arithmetic",
 			name, size(s.PlannedBytes), size(s.KeptBytes), 100*float64(s.AgainFLOPs)/float64(s.StepFLOPs-s.AgainFLOPs))})
 	}
+	if share := s.Settings.SelfConditioning; share > 0 {
+		rows = slices.Insert(rows, 3, [2]string{"estimate", fmt.Sprintf("self-conditioning: the network's own of the clean image, given for %.3g %% of the images, made by a pass without gradient in every step", 100*share)})
+	}
 	if s.From != "" {
 		rows = append(rows, [2]string{"resumes", fmt.Sprintf("%s, %s images seen", s.From, thousands(s.Images))})
 	}

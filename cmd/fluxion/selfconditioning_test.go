@@ -15,8 +15,12 @@ func TestSelfConditioning(t *testing.T) {
 	run, plain := filepath.Join(dir, "run"), filepath.Join(dir, "plain")
 	train := with(quick, "train", "--images", "16", "--sample-count", "0")
 	for out, more := range map[string][]string{run: {"--self-conditioning", "0.5"}, plain: nil} {
-		if _, code, err := fluxion(t, append(with(train, "--out", out), more...)...); err != nil {
+		text, code, err := fluxion(t, append(with(train, "--out", out), more...)...)
+		if err != nil {
 			t.Fatal(code, err)
+		}
+		if says := strings.Contains(text, "self-conditioning: the network's own of the clean image, given for 50 % of the images"); says != (more != nil) {
+			t.Errorf("%v: the start table says %s", more, text)
 		}
 	}
 	flops := func(args ...string) float64 {
@@ -38,6 +42,25 @@ func TestSelfConditioning(t *testing.T) {
 	}
 	if with, without := flops("--preset", "micro", "--self-conditioning"), flops("--preset", "micro"); with < 1.3*without {
 		t.Errorf("a preset has %g operations with self-conditioning, %g without", with, without)
+	}
+	for work, least := range map[string]float64{"train": 1.3, "sample": 1} {
+		bench := func(more ...string) float64 {
+			out, code, err := fluxion(t, append([]string{"bench", work, "--preset", "micro", "--size", "16", "--batch", "2", "--steps", "1", "--json"}, more...)...)
+			if err != nil {
+				t.Fatal(code, err)
+			}
+			e := events(t, out)[0]
+			if e["self_conditioning"] != (len(more) > 0) {
+				t.Errorf("bench %s %v: self_conditioning is %v", work, more, e["self_conditioning"])
+			}
+			return e["flop_per_image"].(float64)
+		}
+		if with, without := bench("--self-conditioning"), bench(); with < least*without || with > (least+0.1)*without {
+			t.Errorf("bench %s counts %g operations with self-conditioning, %g without", work, with, without)
+		}
+	}
+	if out, code, err := fluxion(t, "bench", "ops", "--preset", "micro", "--size", "16", "--batch", "2", "--steps", "1", "--top", "0", "--self-conditioning"); err != nil || !strings.Contains(out, "estimate") {
+		t.Errorf("bench ops with self-conditioning: %d, %v, %s", code, err, out)
 	}
 	pictures := map[string]string{}
 	for name, args := range map[string][]string{
