@@ -91,16 +91,9 @@ type Kernels struct {
 	SumSquares func(x []float32) float64
 	AdamW      func(h *AdamW, p, g, m, v, ema []float32)
 
-	// The steps of Winograd's convolution F(2×2, 3×3), each a map of small squares
-	// over rows of channels at the addresses in in and out, row by row of the square:
-	// 4×4 of an image to 4×4; 4×4 products to 2×2 of the result, plus a row of biases
-	// and, unless add is nil, rows to add; 2×2 of a gradient of the result to 4×4; 3×3
-	// weights to 4×4; 4×4 gradients to 3×3. What is read and written must not overlap.
-	WinogradInput       func(in, out *uintptr, channels int)
-	WinogradOutput      func(in, out, add *uintptr, bias uintptr, channels int)
-	WinogradOutputGrad  func(in, out *uintptr, channels int)
-	WinogradWeights     func(in, out *uintptr, channels int)
-	WinogradWeightsGrad func(in, out *uintptr, channels int)
+	// Winograd's convolution F(2×2, 3×3); that of an image whose pixels are repeated in
+	// squares of 2×2; the gradient of such an image, without OutputGrad and WeightsGrad.
+	Winograd, Upsampled, UpsampledGrad Winograd
 
 	// Between bfloat16 and float32, as package number does it; as long as to.
 	Widen  func(to []float32, from []uint16)

@@ -458,13 +458,25 @@ func TestWinograd(t *testing.T) {
 				run    func(in, out, add *uintptr)
 				bias   bool
 			}{
-				{"input", winogradInput, func(in, out, _ *uintptr) { k.WinogradInput(in, out, channels) }, false},
+				{"input", winogradInput, func(in, out, _ *uintptr) { k.Winograd.Input(in, out, channels) }, false},
 				{"output", winogradOutput, func(in, out, add *uintptr) {
-					k.WinogradOutput(in, out, add, uintptr(pointer(bias)), channels)
+					k.Winograd.Output(in, out, add, uintptr(pointer(bias)), channels)
 				}, true},
-				{"output gradient", transposed(winogradOutput), func(in, out, _ *uintptr) { k.WinogradOutputGrad(in, out, channels) }, false},
-				{"weights", winogradWeights, func(in, out, _ *uintptr) { k.WinogradWeights(in, out, channels) }, false},
-				{"weights gradient", transposed(winogradWeights), func(in, out, _ *uintptr) { k.WinogradWeightsGrad(in, out, channels) }, false},
+				{"output gradient", transposed(winogradOutput), func(in, out, _ *uintptr) { k.Winograd.OutputGrad(in, out, channels) }, false},
+				{"weights", winogradWeights, func(in, out, _ *uintptr) { k.Winograd.Weights(in, out, channels) }, false},
+				{"weights gradient", transposed(winogradWeights), func(in, out, _ *uintptr) { k.Winograd.WeightsGrad(in, out, channels) }, false},
+				{"input", upsampledInput, func(in, out, _ *uintptr) { k.Upsampled.Input(in, out, channels) }, false},
+				{"output", upsampledOutput, func(in, out, add *uintptr) {
+					k.Upsampled.Output(in, out, add, uintptr(pointer(bias)), channels)
+				}, true},
+				{"output gradient", transposed(upsampledOutput), func(in, out, _ *uintptr) { k.Upsampled.OutputGrad(in, out, channels) }, false},
+				{"weights", upsampledWeights, func(in, out, _ *uintptr) { k.Upsampled.Weights(in, out, channels) }, false},
+				{"weights gradient", transposed(upsampledWeights), func(in, out, _ *uintptr) { k.Upsampled.WeightsGrad(in, out, channels) }, false},
+				{"input", upsampledGradInput, func(in, out, _ *uintptr) { k.UpsampledGrad.Input(in, out, channels) }, false},
+				{"output", upsampledGradOutput, func(in, out, add *uintptr) {
+					k.UpsampledGrad.Output(in, out, add, uintptr(pointer(bias)), channels)
+				}, true},
+				{"weights", upsampledWeights, func(in, out, _ *uintptr) { k.UpsampledGrad.Weights(in, out, channels) }, false},
 			} {
 				m := c.matrix
 				n, side := len(m), len(m[0])
@@ -480,7 +492,7 @@ func TestWinograd(t *testing.T) {
 						addend = &adds[0]
 					}
 					c.run(&in[0], &out[0], addend)
-					compare(t, fmt.Sprint(c.name, " of ", channels), y, func(r, ch int) float64 {
+					compare(t, fmt.Sprintf("%s %v of %d", c.name, m, channels), y, func(r, ch int) float64 {
 						sum := 0.0
 						for i := range side {
 							for j := range side {

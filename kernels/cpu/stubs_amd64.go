@@ -159,6 +159,33 @@ func winogradWeightsAVX512(a *transformArgs)
 func winogradWeightsGradAVX512(a *transformArgs)
 
 //go:noescape
+func upsampledInputAVX512(a *transformArgs)
+
+//go:noescape
+func upsampledOutputAVX512(a *transformArgs)
+
+//go:noescape
+func upsampledOutputAddAVX512(a *transformArgs)
+
+//go:noescape
+func upsampledOutputGradAVX512(a *transformArgs)
+
+//go:noescape
+func upsampledWeightsAVX512(a *transformArgs)
+
+//go:noescape
+func upsampledWeightsGradAVX512(a *transformArgs)
+
+//go:noescape
+func upsampledGradInputAVX512(a *transformArgs)
+
+//go:noescape
+func upsampledGradOutputAVX512(a *transformArgs)
+
+//go:noescape
+func upsampledGradOutputAddAVX512(a *transformArgs)
+
+//go:noescape
 func tileAVX2_8(t *Tile)
 
 //go:noescape
@@ -301,6 +328,33 @@ func winogradWeightsAVX2(a *transformArgs)
 
 //go:noescape
 func winogradWeightsGradAVX2(a *transformArgs)
+
+//go:noescape
+func upsampledInputAVX2(a *transformArgs)
+
+//go:noescape
+func upsampledOutputAVX2(a *transformArgs)
+
+//go:noescape
+func upsampledOutputAddAVX2(a *transformArgs)
+
+//go:noescape
+func upsampledOutputGradAVX2(a *transformArgs)
+
+//go:noescape
+func upsampledWeightsAVX2(a *transformArgs)
+
+//go:noescape
+func upsampledWeightsGradAVX2(a *transformArgs)
+
+//go:noescape
+func upsampledGradInputAVX2(a *transformArgs)
+
+//go:noescape
+func upsampledGradOutputAVX2(a *transformArgs)
+
+//go:noescape
+func upsampledGradOutputAddAVX2(a *transformArgs)
 
 //go:noescape
 func affineHalfAVX512BF16(a *vectorArgs)

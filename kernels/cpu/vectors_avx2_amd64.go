@@ -88,30 +88,93 @@ func vectorsAVX2(k *Kernels) {
 		}
 		adamWAverageAVX2(v.withColumns(len(p), ema))
 	}
-	k.WinogradInput = func(in, out *uintptr, channels int) {
-		a := transform(lanes, in, out, channels)
-		winogradInputAVX2(&a)
+	k.Winograd, k.Upsampled, k.UpsampledGrad = winogradSquaresAVX2(), upsampledSquaresAVX2(), upsampledGradSquaresAVX2()
+	winogradWeightsOfAVX2(&k.Winograd)
+	upsampledWeightsOfAVX2(&k.Upsampled)
+	k.UpsampledGrad.Weights = k.Upsampled.Weights
+}
+
+func winogradSquaresAVX2() Winograd {
+	return Winograd{
+		Input: func(in, out *uintptr, channels int) {
+			a := transform(8, in, out, channels)
+			winogradInputAVX2(&a)
+		},
+		Output: func(in, out, add *uintptr, bias uintptr, channels int) {
+			a := transform(8, in, out, channels)
+			a.bias, a.add = bias, add
+			if add == nil {
+				winogradOutputAVX2(&a)
+				return
+			}
+			winogradOutputAddAVX2(&a)
+		},
 	}
-	k.WinogradOutput = func(in, out, add *uintptr, bias uintptr, channels int) {
-		a := transform(lanes, in, out, channels)
-		a.bias, a.add = bias, add
-		if add == nil {
-			winogradOutputAVX2(&a)
-			return
-		}
-		winogradOutputAddAVX2(&a)
-	}
-	k.WinogradOutputGrad = func(in, out *uintptr, channels int) {
-		a := transform(lanes, in, out, channels)
+}
+
+func winogradWeightsOfAVX2(w *Winograd) {
+	w.OutputGrad = func(in, out *uintptr, channels int) {
+		a := transform(8, in, out, channels)
 		winogradOutputGradAVX2(&a)
 	}
-	k.WinogradWeights = func(in, out *uintptr, channels int) {
-		a := transform(lanes, in, out, channels)
+	w.Weights = func(in, out *uintptr, channels int) {
+		a := transform(8, in, out, channels)
 		winogradWeightsAVX2(&a)
 	}
-	k.WinogradWeightsGrad = func(in, out *uintptr, channels int) {
-		a := transform(lanes, in, out, channels)
+	w.WeightsGrad = func(in, out *uintptr, channels int) {
+		a := transform(8, in, out, channels)
 		winogradWeightsGradAVX2(&a)
+	}
+}
+
+func upsampledSquaresAVX2() Winograd {
+	return Winograd{
+		Input: func(in, out *uintptr, channels int) {
+			a := transform(8, in, out, channels)
+			upsampledInputAVX2(&a)
+		},
+		Output: func(in, out, add *uintptr, bias uintptr, channels int) {
+			a := transform(8, in, out, channels)
+			a.bias, a.add = bias, add
+			if add == nil {
+				upsampledOutputAVX2(&a)
+				return
+			}
+			upsampledOutputAddAVX2(&a)
+		},
+	}
+}
+
+func upsampledWeightsOfAVX2(w *Winograd) {
+	w.OutputGrad = func(in, out *uintptr, channels int) {
+		a := transform(8, in, out, channels)
+		upsampledOutputGradAVX2(&a)
+	}
+	w.Weights = func(in, out *uintptr, channels int) {
+		a := transform(8, in, out, channels)
+		upsampledWeightsAVX2(&a)
+	}
+	w.WeightsGrad = func(in, out *uintptr, channels int) {
+		a := transform(8, in, out, channels)
+		upsampledWeightsGradAVX2(&a)
+	}
+}
+
+func upsampledGradSquaresAVX2() Winograd {
+	return Winograd{
+		Input: func(in, out *uintptr, channels int) {
+			a := transform(8, in, out, channels)
+			upsampledGradInputAVX2(&a)
+		},
+		Output: func(in, out, add *uintptr, bias uintptr, channels int) {
+			a := transform(8, in, out, channels)
+			a.bias, a.add = bias, add
+			if add == nil {
+				upsampledGradOutputAVX2(&a)
+				return
+			}
+			upsampledGradOutputAddAVX2(&a)
+		},
 	}
 }
 

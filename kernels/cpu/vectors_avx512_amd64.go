@@ -88,30 +88,93 @@ func vectorsAVX512(k *Kernels) {
 		}
 		adamWAverageAVX512(v.withColumns(len(p), ema))
 	}
-	k.WinogradInput = func(in, out *uintptr, channels int) {
-		a := transform(lanes, in, out, channels)
-		winogradInputAVX512(&a)
+	k.Winograd, k.Upsampled, k.UpsampledGrad = winogradSquaresAVX512(), upsampledSquaresAVX512(), upsampledGradSquaresAVX512()
+	winogradWeightsOfAVX512(&k.Winograd)
+	upsampledWeightsOfAVX512(&k.Upsampled)
+	k.UpsampledGrad.Weights = k.Upsampled.Weights
+}
+
+func winogradSquaresAVX512() Winograd {
+	return Winograd{
+		Input: func(in, out *uintptr, channels int) {
+			a := transform(16, in, out, channels)
+			winogradInputAVX512(&a)
+		},
+		Output: func(in, out, add *uintptr, bias uintptr, channels int) {
+			a := transform(16, in, out, channels)
+			a.bias, a.add = bias, add
+			if add == nil {
+				winogradOutputAVX512(&a)
+				return
+			}
+			winogradOutputAddAVX512(&a)
+		},
 	}
-	k.WinogradOutput = func(in, out, add *uintptr, bias uintptr, channels int) {
-		a := transform(lanes, in, out, channels)
-		a.bias, a.add = bias, add
-		if add == nil {
-			winogradOutputAVX512(&a)
-			return
-		}
-		winogradOutputAddAVX512(&a)
-	}
-	k.WinogradOutputGrad = func(in, out *uintptr, channels int) {
-		a := transform(lanes, in, out, channels)
+}
+
+func winogradWeightsOfAVX512(w *Winograd) {
+	w.OutputGrad = func(in, out *uintptr, channels int) {
+		a := transform(16, in, out, channels)
 		winogradOutputGradAVX512(&a)
 	}
-	k.WinogradWeights = func(in, out *uintptr, channels int) {
-		a := transform(lanes, in, out, channels)
+	w.Weights = func(in, out *uintptr, channels int) {
+		a := transform(16, in, out, channels)
 		winogradWeightsAVX512(&a)
 	}
-	k.WinogradWeightsGrad = func(in, out *uintptr, channels int) {
-		a := transform(lanes, in, out, channels)
+	w.WeightsGrad = func(in, out *uintptr, channels int) {
+		a := transform(16, in, out, channels)
 		winogradWeightsGradAVX512(&a)
+	}
+}
+
+func upsampledSquaresAVX512() Winograd {
+	return Winograd{
+		Input: func(in, out *uintptr, channels int) {
+			a := transform(16, in, out, channels)
+			upsampledInputAVX512(&a)
+		},
+		Output: func(in, out, add *uintptr, bias uintptr, channels int) {
+			a := transform(16, in, out, channels)
+			a.bias, a.add = bias, add
+			if add == nil {
+				upsampledOutputAVX512(&a)
+				return
+			}
+			upsampledOutputAddAVX512(&a)
+		},
+	}
+}
+
+func upsampledWeightsOfAVX512(w *Winograd) {
+	w.OutputGrad = func(in, out *uintptr, channels int) {
+		a := transform(16, in, out, channels)
+		upsampledOutputGradAVX512(&a)
+	}
+	w.Weights = func(in, out *uintptr, channels int) {
+		a := transform(16, in, out, channels)
+		upsampledWeightsAVX512(&a)
+	}
+	w.WeightsGrad = func(in, out *uintptr, channels int) {
+		a := transform(16, in, out, channels)
+		upsampledWeightsGradAVX512(&a)
+	}
+}
+
+func upsampledGradSquaresAVX512() Winograd {
+	return Winograd{
+		Input: func(in, out *uintptr, channels int) {
+			a := transform(16, in, out, channels)
+			upsampledGradInputAVX512(&a)
+		},
+		Output: func(in, out, add *uintptr, bias uintptr, channels int) {
+			a := transform(16, in, out, channels)
+			a.bias, a.add = bias, add
+			if add == nil {
+				upsampledGradOutputAVX512(&a)
+				return
+			}
+			upsampledGradOutputAddAVX512(&a)
+		},
 	}
 }
 

@@ -18,6 +18,15 @@ var (
 	weightsMatrix = [][]float64{{1, 0, 0}, {.5, .5, .5}, {.5, -.5, .5}, {0, 0, 1}}
 )
 
+// Those of repeated pixels: winograd.go of package cpu derives them.
+var (
+	upsampledInput      = [][]float64{{1, -1, 0}, {0, 1, 0}, {0, 1, -1}}
+	upsampledOutput     = [][]float64{{1, 1, 0}, {0, 1, -1}}
+	upsampledWeights    = [][]float64{{1, 0, 0}, {1, 1, 1}, {0, 0, 1}}
+	upsampledGradInput  = [][]float64{{1, 0, -1, 0}, {0, 1, 1, 0}, {0, 1, 0, -1}}
+	upsampledGradOutput = [][]float64{{1, 1, -1}}
+)
+
 var transforms = []transform{
 	{name: "winogradInput", matrix: inputMatrix},
 	{name: "winogradOutput", matrix: outputMatrix, epilogue: true},
@@ -25,6 +34,15 @@ var transforms = []transform{
 	{name: "winogradOutputGrad", matrix: transposed(outputMatrix)},
 	{name: "winogradWeights", matrix: weightsMatrix},
 	{name: "winogradWeightsGrad", matrix: transposed(weightsMatrix)},
+	{name: "upsampledInput", matrix: upsampledInput},
+	{name: "upsampledOutput", matrix: upsampledOutput, epilogue: true},
+	{name: "upsampledOutputAdd", matrix: upsampledOutput, epilogue: true, add: true},
+	{name: "upsampledOutputGrad", matrix: transposed(upsampledOutput)},
+	{name: "upsampledWeights", matrix: upsampledWeights},
+	{name: "upsampledWeightsGrad", matrix: transposed(upsampledWeights)},
+	{name: "upsampledGradInput", matrix: upsampledGradInput},
+	{name: "upsampledGradOutput", matrix: upsampledGradOutput, epilogue: true},
+	{name: "upsampledGradOutputAdd", matrix: upsampledGradOutput, epilogue: true, add: true},
 }
 
 func transposed(m [][]float64) [][]float64 {
