@@ -121,6 +121,22 @@ type Joint interface {
 	Joined(i int, maker Kernel) Kernel
 }
 
+// Absorber is a kernel that can do before its own work what another kernel would do
+// to make one of its inputs.
+type Absorber interface {
+	// Absorbs returns the kernel that reads what the maker of input i reads, instead of
+	// that input; nil if there is none. In are the shapes of this kernel's inputs.
+	Absorbs(i int, maker Kernel, in []tensor.Shape) Kernel
+}
+
+// Finisher is a kernel that can do behind its own work what another kernel would do
+// with its result.
+type Finisher interface {
+	// Finishes returns the kernel of the same inputs that makes what the reader of its
+	// result would make; nil if there is none. In are the shapes of these inputs.
+	Finishes(reader Kernel, in []tensor.Shape) Kernel
+}
+
 // Signature is the part of a Gorgonia operation that is the same for all of
 // ours. Operators embed it; its Name, with every attribute that distinguishes
 // two operations, is their identity in the graph.

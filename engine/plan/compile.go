@@ -109,6 +109,9 @@ func Compile(o Options) (*Plan, error) {
 	if err := c.collect(); err != nil {
 		return nil, err
 	}
+	if c.fuses("upsample") {
+		c.fuseUpsampling()
+	}
 	c.settleTypes()
 	c.settleParameters()
 	if c.fuses("per-image") {

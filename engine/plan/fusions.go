@@ -12,6 +12,7 @@ type Fusion struct{ Name, Does string }
 
 // Fusions are all there are.
 var Fusions = []Fusion{
+	{"upsample", "a convolution reads an image as it is before it is enlarged, and its gradient becomes that image's"},
 	{"per-image", "a time embedding is added by the kernel that makes what it is added to"},
 	{"add", "a sum, of a residual or of gradients, is formed by the kernel that makes one of its terms"},
 	{"slice", "a range of channels is read where it lies"},

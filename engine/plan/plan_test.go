@@ -33,6 +33,8 @@ func (floats) Scratch(l Launch) int {
 
 func (f floats) Joins() bool { return f.joins }
 
+func (f floats) Upsamples(number.Type) bool { return f.joins }
+
 // Partials lets whatever can leave statistics on a GPU do so.
 func (floats) Partials(maker, reader Launch) Partials {
 	_, leaves := maker.Kernel.(cuda.Measurer)
@@ -125,7 +127,7 @@ func TestMemoryLinear(t *testing.T) {
 // TestFusionsSave: every fusion saves launches or traffic, and an unknown one is refused.
 func TestFusionsSave(t *testing.T) {
 	for _, name := range FusionNames() {
-		on := floats{joins: name == "norms"}
+		on := floats{joins: name == "norms" || name == "upsample"}
 		full := planned(t, "small", 2, Options{Target: on})
 		p := planned(t, "small", 2, Options{Target: on, Without: []string{name}})
 		if len(p.Launches) <= len(full.Launches) && p.Cost().Bytes <= full.Cost().Bytes {

@@ -17,6 +17,8 @@ import (
 type Options struct {
 	Stride                               int
 	PadTop, PadLeft, PadBottom, PadRight int
+
+	upsampled bool // see upsampled.go
 }
 
 // Same is the padding that keeps the size of an image under a kernel of this odd side.
@@ -27,10 +29,10 @@ func Same(side int) Options {
 
 // Conv2D convolves x (N,H,W,Cin) with w (KH,KW,Cin,Cout) and adds b (Cout).
 func Conv2D(x, w, b *gorgonia.Node, o Options) *gorgonia.Node {
-	return kernels.Apply(newForward(o, w.Shape()), x, w, b)
+	return kernels.Apply(forwardOf(o, w.Shape()), x, w, b)
 }
 
-// size is one convolution with all its dimensions.
+// size is one convolution with all its dimensions: of the image as it is convolved.
 type size struct {
 	Options
 	n, h, w, cin, oh, ow, cout, kh, kw int
@@ -41,6 +43,9 @@ func newSize(o Options, x, w tensor.Shape) (size, error) {
 		return size{}, fmt.Errorf("convolution of %v with weights %v: want (N,H,W,Cin) and (KH,KW,Cin,Cout)", x, w)
 	}
 	s := size{Options: o, n: x[0], h: x[1], w: x[2], cin: x[3], kh: w[0], kw: w[1], cout: w[3]}
+	if o.upsampled {
+		s.h, s.w = 2*s.h, 2*s.w
+	}
 	s.oh = (s.h+o.PadTop+o.PadBottom-s.kh)/o.Stride + 1
 	s.ow = (s.w+o.PadLeft+o.PadRight-s.kw)/o.Stride + 1
 	if s.oh < 1 || s.ow < 1 {
@@ -64,7 +69,11 @@ func (s size) flops() int64 {
 }
 
 func (o Options) String() string {
-	return fmt.Sprintf("stride %d pad %d,%d,%d,%d", o.Stride, o.PadTop, o.PadLeft, o.PadBottom, o.PadRight)
+	name := fmt.Sprintf("stride %d pad %d,%d,%d,%d", o.Stride, o.PadTop, o.PadLeft, o.PadBottom, o.PadRight)
+	if o.upsampled {
+		name += " upsampled"
+	}
+	return name
 }
 
 // forward is the convolution itself; inputs x, w, b.
@@ -103,8 +112,8 @@ func (forward) DiffWRT(int) []bool { return []bool{true, true, true} }
 
 func (f forward) SymDiff(in gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes, error) {
 	x, w := in[0], in[1]
-	dx := kernels.Apply(newInputGrad(f.o, x.Shape()), dy, w)
-	dw := kernels.Apply(newWeightGrad(f.o, w.Shape()), x, dy)
+	dx := kernels.Apply(inputGradOf(f.o, x.Shape()), dy, w)
+	dw := kernels.Apply(weightGradOf(f.o, w.Shape()), x, dy)
 	return gorgonia.Nodes{dx, dw, reduce.Rows(dy)}, nil
 }
 

@@ -2,12 +2,18 @@ package conv
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
+	"fluxion/kernels"
 	"fluxion/kernels/cpu/amx/amxtest"
 	"fluxion/kernels/kerneltest"
+	"fluxion/kernels/resample"
 
 	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 )
 
 // TestHalf has more rows than a block, more channels than a group or a panel, and
@@ -39,6 +45,7 @@ func TestTiles(t *testing.T) {
 		{2, 5, 7, 33, 50, 3, Same(3)},
 		{2, 6, 5, 3, 17, 3, Options{Stride: 2, PadBottom: 1, PadRight: 1}},
 		{2, 18, 16, 70, 49, 1, Same(1)},
+		{2, 5, 3, 33, 50, 3, upsampling},
 	} {
 		in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, c.cin), kerneltest.Shape(c.side, c.side, c.cin, c.cout), kerneltest.Shape(c.cout)}
 		kerneltest.CheckHalf(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], c.o) })
@@ -47,6 +54,81 @@ func TestTiles(t *testing.T) {
 
 // TestAMX is TestTiles on tiles, where need be on emulated ones.
 func TestAMX(t *testing.T) { amxtest.Run(t, "^TestTiles$/^amx$") }
+
+var upsampling = Options{Stride: 1, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, upsampled: true}
+
+// TestUpsampled: the operators that a plan makes are the convolution of the enlarged
+// image and its gradients, in float64, and no others are made of anything else.
+func TestUpsampled(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	random := func(shape ...int) kernels.Array {
+		a := kernels.NewArray(shape...)
+		for i := range a.Data {
+			a.Data[i] = rng.NormFloat64()
+		}
+		return a
+	}
+	x, w, b, dy := random(2, 3, 5, 4), random(3, 3, 4, 6), random(6), random(2, 6, 10, 6)
+	g := gorgonia.NewGraph()
+	node := func(name string, a kernels.Array) *gorgonia.Node {
+		return gorgonia.NewTensor(g, tensor.Float64, len(a.Shape), gorgonia.WithShape(a.Shape...), gorgonia.WithName(name),
+			gorgonia.WithValue(tensor.New(tensor.WithShape(a.Shape...), tensor.WithBacking(slices.Clone(a.Data)))))
+	}
+	nx, nw, nb, ndy := node("x", x), node("w", w), node("b", b), node("dy", dy)
+	large := resample.Upsample(nx)
+	y := Conv2D(large, nw, nb, Same(3))
+	grads, err := gorgonia.Backpropagate(gorgonia.Nodes{y}, gorgonia.Nodes{ndy}, gorgonia.Nodes{nx, nw})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := gorgonia.NewTapeMachine(g)
+	defer m.Close()
+	if err := m.RunAll(); err != nil {
+		t.Fatal(err)
+	}
+	inputs := []tensor.Shape{large.Shape(), w.Shape, b.Shape}
+	forward := y.Op().(kernels.Absorber).Absorbs(0, large.Op().(kernels.Kernel), inputs)
+	weights := grads[1].Op().(kernels.Absorber).Absorbs(0, large.Op().(kernels.Kernel), []tensor.Shape{large.Shape(), dy.Shape})
+	before := newInputGrad(Same(3), large.Shape())
+	input := before.Finishes(grads[0].Op().(kernels.Kernel), []tensor.Shape{dy.Shape, w.Shape})
+	for _, c := range []struct {
+		kernel kernels.Kernel
+		in     []kernels.Array
+		want   gorgonia.Value
+	}{
+		{forward, []kernels.Array{x, w, b}, y.Value()},
+		{weights, []kernels.Array{x, dy}, grads[1].Value()},
+		{input, []kernels.Array{dy, w}, grads[0].Value()},
+	} {
+		var in []gorgonia.Value
+		for _, a := range c.in {
+			in = append(in, tensor.New(tensor.WithShape(a.Shape...), tensor.WithBacking(a.Data)))
+		}
+		got, err := c.kernel.(gorgonia.Op).Do(in...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range c.want.Data().([]float64) {
+			if e := got.Data().([]float64)[i] - want; !(math.Abs(e) < 1e-12) {
+				t.Fatalf("%v: element %d is off by %g", c.kernel, i, e)
+			}
+		}
+	}
+	even := gorgonia.NewTensor(g, tensor.Float64, 4, gorgonia.WithShape(2, 4, 6, 4), gorgonia.WithName("even"))
+	pool := resample.AvgPool(even).Op().(kernels.Kernel)
+	for _, other := range []kernels.Kernel{
+		newForward(Same(3), w.Shape).Absorbs(1, large.Op().(kernels.Kernel), inputs),
+		newForward(Same(3), w.Shape).Absorbs(0, pool, inputs),
+		newForward(Options{Stride: 2}, w.Shape).Absorbs(0, large.Op().(kernels.Kernel), inputs),
+		newForward(Same(1), tensor.Shape{1, 1, 4, 6}).Absorbs(0, large.Op().(kernels.Kernel), []tensor.Shape{large.Shape(), {1, 1, 4, 6}, b.Shape}),
+		newForward(upsampling, w.Shape).Absorbs(0, large.Op().(kernels.Kernel), inputs),
+		before.Finishes(pool, []tensor.Shape{dy.Shape, w.Shape}),
+	} {
+		if other != nil {
+			t.Errorf("%v was made", other)
+		}
+	}
+}
 
 func TestConv2D(t *testing.T) {
 	asymmetric := Options{Stride: 2, PadBottom: 1, PadRight: 1}
@@ -63,6 +145,10 @@ func TestConv2D(t *testing.T) {
 		// Winograd's, with squares that hang over the edge.
 		{1, 2, 3, 16, 16, 3, Same(3)},
 		{2, 3, 2, 17, 16, 3, Same(3)},
+		// Upsampled, Winograd's and plain.
+		{2, 3, 2, 17, 16, 3, upsampling},
+		{1, 1, 1, 16, 18, 3, upsampling},
+		{2, 2, 3, 5, 17, 3, upsampling},
 	} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, c.cin), kerneltest.Shape(c.side, c.side, c.cin, c.cout), kerneltest.Shape(c.cout)}

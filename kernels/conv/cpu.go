@@ -11,7 +11,7 @@ import (
 
 // forwardGeometry lists, for each tap and output pixel, the input pixel it reads.
 func (s size) forwardGeometry() gemm.Geometry {
-	g := gemm.Geometry{Images: s.n, Rows: s.oh * s.ow, InRows: s.h * s.w, Taps: s.kh * s.kw}
+	g := gemm.Geometry{Images: s.n, Rows: s.oh * s.ow, InRows: s.inputPixels(), Taps: s.kh * s.kw}
 	if g.Taps == 1 && s.Stride == 1 && g.Rows == g.InRows {
 		return gemm.Dense(s.n * g.Rows)
 	}
@@ -21,7 +21,7 @@ func (s size) forwardGeometry() gemm.Geometry {
 			for oy := range s.oh {
 				for ox := range s.ow {
 					iy, ix := oy*s.Stride+ky-s.PadTop, ox*s.Stride+kx-s.PadLeft
-					g.Source = append(g.Source, pixel(iy, ix, s.h, s.w))
+					g.Source = append(g.Source, s.source(iy, ix))
 				}
 			}
 		}
@@ -53,6 +53,22 @@ func (s size) inputGeometry() gemm.Geometry {
 	return g
 }
 
+// source is the pixel of the input that lies at a place of the image that is convolved.
+func (s size) source(y, x int) int32 {
+	if s.upsampled {
+		return pixel(y>>1, x>>1, s.h/2, s.w/2)
+	}
+	return pixel(y, x, s.h, s.w)
+}
+
+// inputPixels is how many there are in an image as it lies.
+func (s size) inputPixels() int {
+	if s.upsampled {
+		return s.h / 2 * (s.w / 2)
+	}
+	return s.h * s.w
+}
+
 func pixel(y, x, h, w int) int32 {
 	if y < 0 || y >= h || x < 0 || x >= w {
 		return -1
@@ -67,7 +83,7 @@ func (f forward) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 func (f forward) Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
 	s := mustSize(f.o, in[0], in[1])
 	if s.winograd() {
-		return winogradScratch(s.n, s.cin, s.cout, threads)
+		return s.squares().scratch(s.cin, s.cout, threads)
 	}
 	return gemm.ProductScratch(s.n, s.kh*s.kw, s.cin, s.cout)
 }
@@ -107,7 +123,7 @@ func (f forward) Prepared(in []tensor.Shape, out tensor.Shape, activations numbe
 		}
 		return floats, scratch
 	case s.winograd():
-		floats, _, _ = winogradSizes(s.n, s.cin, s.cout)
+		floats, _, _ = s.squares().sizes(s.cin, s.cout)
 	default:
 		floats = gemm.ProductPacked(taps, s.cin, s.cout)
 	}
@@ -125,7 +141,7 @@ func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 	packing := gemm.Packing{Packed: l.Prepared, Only: l.Preparing}
 	if s.winograd() {
 		w := winograd{
-			squares: s.squares(), depth: s.cin, width: s.cout, in: l.In[0].Matrix, out: l.Out.Matrix, add: l.Add.Matrix,
+			squares: s.squares(), depth: s.cin, width: s.cout, x: l.In[0].Matrix, y: l.Out.Matrix, add: l.Add.Matrix,
 			weights: weights, bias: l.In[2].Data[:s.cout], perImage: l.PerImage.Matrix, packing: packing, cut: l.Cut,
 		}
 		return w.bind(l.Scratch, l.Threads)
@@ -179,15 +195,15 @@ func (g inputGrad) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 func (g inputGrad) Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
 	s := g.size(in)
 	if s.winograd() {
-		return winogradScratch(s.n, s.cout, s.cin, threads)
+		return s.gradSquares().scratch(s.cout, s.cin, threads)
 	}
-	return gemm.ProductScratch(s.n, s.kh*s.kw, s.cout, s.cin)
+	return s.summedWeights() + gemm.ProductScratch(s.n, s.gradTaps(), s.cout, s.cin)
 }
 
 // BFloat16Scratch is that of a product of bfloat16.
 func (g inputGrad) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, threads int) int {
 	s := g.size(in)
-	n := gemm.HalfProductScratch(s.n, s.kh*s.kw, s.cout, s.cin, threads)
+	n := s.summedWeights() + gemm.HalfProductScratch(s.n, s.gradTaps(), s.cout, s.cin, threads)
 	if s.winogradHalf() {
 		n = max(n, halfWinogradScratch(s.strips(), s.cout, s.cin, threads))
 	}
@@ -198,36 +214,44 @@ func (inputGrad) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true} }
 
 func (g inputGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := g.size([]tensor.Shape{l.In[0].Shape, l.In[1].Shape})
-	if l.In[0].Type == number.BFloat16 {
-		weights := gemm.Weights{Data: l.In[1].Data, TapStride: s.cin * l.In[1].Pitch, DepthStride: 1, ColStride: l.In[1].Pitch}
-		plain := gemm.HalfProduct{
-			Geometry: s.inputGeometry(), Depth: s.cout, Width: s.cin,
-			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
-			W: weights, Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
-		}.Bind()
-		if !s.winogradHalf() {
-			return plain
-		}
-		w := halfWinograd{
-			strips: s.strips(), depth: s.cout, width: s.cin, in: half(l.In[0]), out: half(l.Out), add: half(l.Add),
-			weights: weights, turned: true,
-		}
-		return either(w.bind(l.Scratch, l.Threads), plain)
-	}
 	weights := gemm.Weights{Data: l.In[1].Data, TapStride: s.cin * l.In[1].Pitch, DepthStride: 1, ColStride: l.In[1].Pitch}
+	if l.In[0].Type == number.BFloat16 {
+		return g.half(s, weights, l)
+	}
 	if s.winograd() {
 		w := winograd{
-			squares: s.squares(), depth: s.cout, width: s.cin, in: l.In[0].Matrix, out: l.Out.Matrix, add: l.Add.Matrix,
+			squares: s.gradSquares(), depth: s.cout, width: s.cin, x: l.In[0].Matrix, y: l.Out.Matrix, add: l.Add.Matrix,
 			weights: weights, turned: true, cut: l.Cut,
 		}
 		return w.bind(l.Scratch, l.Threads)
 	}
-	return gemm.Product{
-		Geometry: s.inputGeometry(), Depth: s.cout, Width: s.cin,
-		In: l.In[0].Matrix, Out: l.Out.Matrix,
-		W:   weights,
-		Add: l.Add.Matrix, Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
-	}.Bind()
+	return s.gradProduct(weights, l.Scratch, func(geometry gemm.Geometry, weights gemm.Weights, scratch []float32) func(*cpu.Pool) {
+		return gemm.Product{
+			Geometry: geometry, Depth: s.cout, Width: s.cin,
+			In: l.In[0].Matrix, Out: l.Out.Matrix,
+			W:   weights,
+			Add: l.Add.Matrix, Scratch: scratch, Threads: l.Threads, Cut: l.Cut,
+		}.Bind()
+	})
+}
+
+// half is the gradient of an input of bfloat16.
+func (inputGrad) half(s size, weights gemm.Weights, l kernels.Launch) func(*cpu.Pool) {
+	plain := s.gradProduct(weights, l.Scratch, func(geometry gemm.Geometry, weights gemm.Weights, scratch []float32) func(*cpu.Pool) {
+		return gemm.HalfProduct{
+			Geometry: geometry, Depth: s.cout, Width: s.cin,
+			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
+			W: weights, Scratch: scratch, Threads: l.Threads, Cut: l.Cut,
+		}.Bind()
+	})
+	if !s.winogradHalf() {
+		return plain
+	}
+	w := halfWinograd{
+		strips: s.strips(), depth: s.cout, width: s.cin, in: half(l.In[0]), out: half(l.Out), add: half(l.Add),
+		weights: weights, turned: true,
+	}
+	return either(w.bind(l.Scratch, l.Threads), plain)
 }
 
 func (g weightGrad) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
@@ -236,7 +260,7 @@ func (g weightGrad) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 
 func (g weightGrad) Scratch(in []tensor.Shape, out tensor.Shape, _ int) int {
 	if s := mustSize(g.o, in[0], out); s.winograd() {
-		return winogradGradScratch(s.cin, s.cout)
+		return s.squares().gradScratch(s.cin, s.cout)
 	}
 	return 0
 }
@@ -266,7 +290,7 @@ func (g weightGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 		return either(w.bind(l.Scratch, l.Threads), plain)
 	}
 	if s.winograd() {
-		w := winogradGrad{squares: s.squares(), depth: s.cin, width: s.cout, in: l.In[0].Matrix, grad: l.In[1].Matrix, out: l.Out.Matrix, cut: l.Cut}
+		w := winogradGrad{squares: s.squares(), depth: s.cin, width: s.cout, x: l.In[0].Matrix, grad: l.In[1].Matrix, sum: l.Out.Matrix, cut: l.Cut}
 		return w.bind(l.Scratch, l.Threads)
 	}
 	return gemm.Transposed{

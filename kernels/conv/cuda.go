@@ -7,6 +7,13 @@ import (
 	"gorgonia.org/tensor"
 )
 
+// The three operators have kernels for GPUs but of upsampled images.
+type (
+	forwardCUDA    struct{ forward }
+	inputGradCUDA  struct{ inputGrad }
+	weightGradCUDA struct{ weightGrad }
+)
+
 func (f forward) product(l cuda.Launch) gemm.CUDA {
 	s := mustSize(f.o, l.In[0].Shape, l.In[1].Shape)
 	return gemm.CUDA{
@@ -24,11 +31,11 @@ func (s size) forwardWalk() gemm.Walk {
 	}
 }
 
-func (f forward) CUDAScratch(l cuda.Launch) int  { return f.product(l).ScratchBytes() }
-func (f forward) CUDA(l cuda.Launch) []cuda.Call { return f.product(l).Calls() }
+func (f forwardCUDA) CUDAScratch(l cuda.Launch) int  { return f.product(l).ScratchBytes() }
+func (f forwardCUDA) CUDA(l cuda.Launch) []cuda.Call { return f.product(l).Calls() }
 
 // CUDAChunks says that tensor cores' kernels leave statistics where an image is whole strips.
-func (f forward) CUDAChunks(l cuda.Launch, groups int) int { return f.product(l).Chunks(groups) }
+func (f forwardCUDA) CUDAChunks(l cuda.Launch, groups int) int { return f.product(l).Chunks(groups) }
 
 // products are one for each parity of the input's rows and columns: pixels that
 // lie Stride apart meet the same taps, so that none of their products is with zero.
@@ -61,7 +68,7 @@ func parity(first, stride, pad, in, out, side int) gemm.Axis {
 	}
 }
 
-func (g inputGrad) CUDAScratch(l cuda.Launch) int {
+func (g inputGradCUDA) CUDAScratch(l cuda.Launch) int {
 	need := 0
 	for _, p := range g.products(l) {
 		need = max(need, p.ScratchBytes())
@@ -69,7 +76,7 @@ func (g inputGrad) CUDAScratch(l cuda.Launch) int {
 	return need
 }
 
-func (g inputGrad) CUDA(l cuda.Launch) []cuda.Call {
+func (g inputGradCUDA) CUDA(l cuda.Launch) []cuda.Call {
 	var calls []cuda.Call
 	for _, p := range g.products(l) {
 		calls = append(calls, p.Calls()...)
@@ -85,5 +92,5 @@ func (g weightGrad) product(l cuda.Launch) gemm.CUDA {
 	}
 }
 
-func (g weightGrad) CUDAScratch(l cuda.Launch) int  { return g.product(l).ScratchBytes() }
-func (g weightGrad) CUDA(l cuda.Launch) []cuda.Call { return g.product(l).Calls() }
+func (g weightGradCUDA) CUDAScratch(l cuda.Launch) int  { return g.product(l).ScratchBytes() }
+func (g weightGradCUDA) CUDA(l cuda.Launch) []cuda.Call { return g.product(l).Calls() }

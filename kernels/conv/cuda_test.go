@@ -35,9 +35,9 @@ func operations(s size) []operation {
 	x, w, b := whole(s.n, s.h, s.w, s.cin), whole(s.kh, s.kw, s.cin, s.cout), whole(s.cout)
 	dy := whole(s.output()...)
 	return []operation{
-		{"forward", newForward(s.Options, w.Shape), []kernels.Array{x, w, b}, reference(s.Options, x, w, b)},
-		{"inputGrad", newInputGrad(s.Options, x.Shape), []kernels.Array{dy, w}, referenceInputGrad(s.Options, dy, w, s.h, s.w)},
-		{"weightGrad", newWeightGrad(s.Options, w.Shape), []kernels.Array{x, dy}, referenceWeightGrad(s.Options, x, dy, s.kh, s.kw)},
+		{"forward", forwardOf(s.Options, w.Shape), []kernels.Array{x, w, b}, reference(s.Options, x, w, b)},
+		{"inputGrad", inputGradOf(s.Options, x.Shape), []kernels.Array{dy, w}, referenceInputGrad(s.Options, dy, w, s.h, s.w)},
+		{"weightGrad", weightGradOf(s.Options, w.Shape), []kernels.Array{x, dy}, referenceWeightGrad(s.Options, x, dy, s.kh, s.kw)},
 	}
 }
 
@@ -141,7 +141,7 @@ func TestImagesDoNotDependOnTheBatch(t *testing.T) {
 		return v
 	}
 	x, w, b := normal(3*size*size*cin), normal(9*cin*cout), normal(cout)
-	f := newForward(Same(3), tensor.Shape{3, 3, cin, cout})
+	f := forwardCUDA{newForward(Same(3), tensor.Shape{3, 3, cin, cout})}
 	for _, of := range []number.Type{number.Float32, number.BFloat16} {
 		var alone, together []float32
 		for _, images := range []int{1, 3} {

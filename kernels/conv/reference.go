@@ -10,12 +10,12 @@ func each(s size, visit func(y, x, w int)) {
 				for ky := range s.kh {
 					for kx := range s.kw {
 						iy, ix := oy*s.Stride+ky-s.PadTop, ox*s.Stride+kx-s.PadLeft
-						if iy < 0 || iy >= s.h || ix < 0 || ix >= s.w {
+						if s.source(iy, ix) < 0 {
 							continue
 						}
 						for i := range s.cin {
 							for o := range s.cout {
-								visit(((n*s.oh+oy)*s.ow+ox)*s.cout+o, ((n*s.h+iy)*s.w+ix)*s.cin+i, ((ky*s.kw+kx)*s.cin+i)*s.cout+o)
+								visit(((n*s.oh+oy)*s.ow+ox)*s.cout+o, (n*s.inputPixels()+int(s.source(iy, ix)))*s.cin+i, ((ky*s.kw+kx)*s.cin+i)*s.cout+o)
 							}
 						}
 					}

@@ -12,10 +12,12 @@ import (
 // two are transformed, so that 16 matrix products, one for each place in the
 // square, give 2×2 squares of the output with 16 multiplications instead of 36
 // (Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2016). Its
-// sums are a third as long; its error is about that of the plain sum.
+// sums are a third as long; its error is about that of the plain sum. Of an image
+// that is enlarged first, squares are 3×3 of the image as it lies, and 9 of the
+// products are left.
 
 const (
-	places     = 16 // of a transformed square
+	maxPlaces  = 16 // of a transformed square
 	panelCols  = 64 // widest panel of any instruction set
 	blockBytes = 384 << 10
 	// gap keeps the places of a square out of each other's cache sets.
@@ -27,7 +29,14 @@ const (
 // winograd says whether the convolution is computed so. It depends on the shape
 // alone, so that results do not depend on the machine's threads.
 func (s size) winograd() bool {
-	return s.kh == 3 && s.kw == 3 && s.Options == Same(3) && s.h > 1 && s.w > 1 && s.cin >= leastChannels && s.cout >= leastChannels
+	return s.same3() && s.h > 1 && s.w > 1 && s.cin >= leastChannels && s.cout >= leastChannels
+}
+
+// same3 says whether 3×3 weights keep the size of the image they meet.
+func (s size) same3() bool {
+	o := s.Options
+	o.upsampled = false
+	return s.kh == 3 && s.kw == 3 && o == Same(3)
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }
@@ -36,29 +45,57 @@ func roundUp(n, to int) int { return (n + to - 1) / to * to }
 
 func address(s []float32) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(s))) }
 
-// squares is where the 2×2 squares of images lie.
-type squares struct{ images, h, w, across, each int } // across: in a row; each: of an image
+// view is squares of images: square (y, x) begins at pixel (step·y − border, step·x − border).
+type view struct{ h, w, side, step, border int }
 
+// squares is how images are cut, and what is computed on them.
+type squares struct {
+	images, across, each int // across: squares in a row; each: of an image
+	in, out              view
+	places               int
+	of                   func(*cpu.Kernels) *cpu.Winograd
+}
+
+// squares are those of the convolution and, in and out the other way round but for
+// the border, of the gradient of its weights.
 func (s size) squares() squares {
-	across := (s.w + 1) / 2
-	return squares{s.n, s.h, s.w, across, across * ((s.h + 1) / 2)}
+	across, down := (s.w+1)/2, (s.h+1)/2
+	q := squares{images: s.n, across: across, each: across * down, out: view{s.h, s.w, 2, 2, 0}}
+	if s.upsampled {
+		q.in, q.places = view{s.h / 2, s.w / 2, 3, 1, 1}, 9
+		q.of = func(k *cpu.Kernels) *cpu.Winograd { return &k.Upsampled }
+		return q
+	}
+	q.in, q.places = view{s.h, s.w, 4, 2, 1}, 16
+	q.of = func(k *cpu.Kernels) *cpu.Winograd { return &k.Winograd }
+	return q
+}
+
+// gradSquares are those of the gradient of the input.
+func (s size) gradSquares() squares {
+	q := s.squares()
+	if s.upsampled {
+		q.in, q.out = view{s.h, s.w, 4, 2, 1}, view{s.h / 2, s.w / 2, 1, 1, 0}
+		q.of = func(k *cpu.Kernels) *cpu.Winograd { return &k.UpsampledGrad }
+	}
+	return q
 }
 
 func (s squares) count() int { return s.images * s.each }
 
-// gather writes the addresses of the side×side pixels of a square, from its
-// corner less border on; those outside the image are elsewhere's.
-func (s squares) gather(to []uintptr, m cpu.Matrix, col, square, side, border int, elsewhere uintptr) {
+// gather writes the addresses of the pixels of a square; those outside the image
+// are elsewhere's.
+func (s squares) gather(to []uintptr, v view, m cpu.Matrix, col, square int, elsewhere uintptr) {
 	image, at := square/s.each, square%s.each
-	y0, x0 := 2*(at/s.across)-border, 2*(at%s.across)-border
+	y0, x0 := v.step*(at/s.across)-v.border, v.step*(at%s.across)-v.border
 	base, pitch := address(m.Data)+uintptr(4*col), uintptr(4*m.Pitch)
-	for i := range side {
-		for j := range side {
+	for i := range v.side {
+		for j := range v.side {
 			y, x := y0+i, x0+j
-			if y < 0 || y >= s.h || x < 0 || x >= s.w {
-				to[i*side+j] = elsewhere
+			if y < 0 || y >= v.h || x < 0 || x >= v.w {
+				to[i*v.side+j] = elsewhere
 			} else {
-				to[i*side+j] = base + uintptr((image*s.h+y)*s.w+x)*pitch
+				to[i*v.side+j] = base + uintptr((image*v.h+y)*v.w+x)*pitch
 			}
 		}
 	}
@@ -68,7 +105,7 @@ func (s squares) gather(to []uintptr, m cpu.Matrix, col, square, side, border in
 type winograd struct {
 	squares
 	depth, width int
-	in, out, add cpu.Matrix
+	x, y, add    cpu.Matrix // input, result
 	weights      gemm.Weights
 	turned       bool // taps in reverse order: the gradient of the input
 	bias         []float32
@@ -77,6 +114,7 @@ type winograd struct {
 	cut          *kernels.Cut
 
 	kernels *cpu.Kernels
+	steps   *cpu.Winograd
 	block   int // squares of a block, whole tiles
 	groups  int // of panels, each a task of its own
 	packed  []float32
@@ -89,8 +127,8 @@ type winograd struct {
 
 type winogradWorker struct {
 	v, m, spare, taps []float32 // transformed squares, products of a panel, a row for nothing, weights
-	in                [places]uintptr
-	out               [places]uintptr
+	in                [maxPlaces]uintptr
+	out               [maxPlaces]uintptr
 	adds              [4]uintptr
 	rows              [cpu.TileRows]uintptr
 	panel             uintptr
@@ -100,25 +138,25 @@ type winogradWorker struct {
 // packDepth is how many rows of weights are transformed at a time.
 const packDepth = 32
 
-// winogradBlock is how many squares of this depth stay in the cache with their products.
-func winogradBlock(depth int) int {
-	return min(max(blockBytes/(4*places*depth)/cpu.TileRows, 1), 8) * cpu.TileRows
+// block is how many squares of this depth stay in the cache with their products.
+func (s squares) block(depth int) int {
+	return min(max(blockBytes/(4*s.places*depth)/cpu.TileRows, 1), 8) * cpu.TileRows
 }
 
-func winogradSizes(images, depth, width int) (packed, biases, worker int) {
-	block := winogradBlock(depth)
-	worker = places*(block*depth+gap) + places*(block*panelCols+gap) + panelCols + 9*packDepth*panelCols
-	return places * depth * roundUp(width, 16), images * roundUp(width, 16), roundUp(worker, 16)
+func (s squares) sizes(depth, width int) (packed, biases, worker int) {
+	block := s.block(depth)
+	worker = s.places*(block*depth+gap) + s.places*(block*panelCols+gap) + panelCols + 9*packDepth*panelCols
+	return s.places * depth * roundUp(width, 16), s.images * roundUp(width, 16), roundUp(worker, 16)
 }
 
-func winogradScratch(images, depth, width, threads int) int {
-	packed, biases, worker := winogradSizes(images, depth, width)
+func (s squares) scratch(depth, width, threads int) int {
+	packed, biases, worker := s.sizes(depth, width)
 	return packed + biases + threads*worker
 }
 
 // bind returns the convolution as a function that allocates nothing.
 func (w *winograd) bind(scratch []float32, threads int) func(*cpu.Pool) {
-	packed, biases, worker := winogradSizes(w.images, w.depth, w.width)
+	packed, biases, worker := w.sizes(w.depth, w.width)
 	take := func(n int) []float32 {
 		part := scratch[:n:n]
 		scratch = scratch[n:]
@@ -128,19 +166,19 @@ func (w *winograd) bind(scratch []float32, threads int) func(*cpu.Pool) {
 		w.packed = take(packed)
 	}
 	w.biases = take(biases)
-	block := winogradBlock(w.depth)
+	block := w.squares.block(w.depth)
 	w.zeros = make([]float32, max(w.depth, roundUp(w.width, 16)))
 	w.workers = make([]winogradWorker, threads)
 	for i := range w.workers {
 		own := take(worker)
 		t := &w.workers[i]
-		t.v, own = own[:places*(block*w.depth+gap)], own[places*(block*w.depth+gap):]
-		t.m, own = own[:places*(block*panelCols+gap)], own[places*(block*panelCols+gap):]
+		v, m := w.places*(block*w.depth+gap), w.places*(block*panelCols+gap)
+		t.v, t.m, own = own[:v], own[v:][:m], own[v+m:]
 		t.spare, t.taps = own[:panelCols], own[panelCols:][:9*packDepth*panelCols]
 	}
 	w.pack, w.run = w.packTask, w.blockTask
 	return func(p *cpu.Pool) {
-		w.kernels = p.Kernels()
+		w.kernels, w.steps = p.Kernels(), w.of(p.Kernels())
 		if !w.packing.Runs(func() { p.Run(w.panels()*w.depthParts(), w.pack) }) {
 			return
 		}
@@ -153,7 +191,7 @@ func (w *winograd) bind(scratch []float32, threads int) func(*cpu.Pool) {
 // divide makes tasks of a block of squares and all panels, or of fewer panels where
 // there would be too few tasks.
 func (w *winograd) divide(threads int) {
-	tiles := winogradBlock(w.depth) / cpu.TileRows
+	tiles := w.squares.block(w.depth) / cpu.TileRows
 	w.block, w.groups = tiles*cpu.TileRows, 1
 	for w.blocks()*w.groups < 4*threads && 2*w.groups <= w.panels() {
 		w.groups *= 2
@@ -169,7 +207,7 @@ func (w *winograd) depthParts() int { return (w.depth + packDepth - 1) / packDep
 // panel returns the columns of a panel that exist, those it is padded to, and its packed weights.
 func (w *winograd) panel(i int) (valid, padded int, packed []float32) {
 	valid = min(w.kernels.TileCols, w.width-i*w.kernels.TileCols)
-	return valid, roundUp(valid, w.kernels.Lanes), w.packed[i*w.kernels.TileCols*places*w.depth:]
+	return valid, roundUp(valid, w.kernels.Lanes), w.packed[i*w.kernels.TileCols*w.places*w.depth:]
 }
 
 func (w *winograd) sumBiases() {
@@ -213,12 +251,12 @@ func (w *winograd) packTask(task, worker int) {
 				t.in[i] = address(t.taps[i*packDepth*panelCols+k*stride:])
 			}
 		}
-		for i := range places {
+		for i := range w.places {
 			row := packed[(i*w.depth+first+k)*padded:][:padded]
 			clear(row[valid:])
 			t.out[i] = address(row)
 		}
-		w.kernels.WinogradWeights(&t.in[0], &t.out[0], valid)
+		w.steps.Weights(&t.in[0], &t.out[0], valid)
 	}
 }
 
@@ -241,11 +279,11 @@ func (w *winograd) blockTask(task, worker int) {
 	n := min(w.block, w.count()-first)
 	place := w.block*w.depth + gap
 	for i := range n {
-		w.gather(t.in[:], w.in, 0, first+i, 4, 1, address(w.zeros))
-		for p := range places {
+		w.gather(t.in[:], w.in, w.x, 0, first+i, address(w.zeros))
+		for p := range w.places {
 			t.out[p] = address(t.v[p*place+i*w.depth:])
 		}
-		w.kernels.WinogradInput(&t.in[0], &t.out[0], w.depth)
+		w.steps.Input(&t.in[0], &t.out[0], w.depth)
 	}
 	panels := w.panels()
 	for i := group * panels / w.groups; i < (group+1)*panels/w.groups; i++ {
@@ -259,7 +297,7 @@ func (w *winograd) products(t *winogradWorker, panel, n int) {
 	_, padded, packed := w.panel(panel)
 	k := &t.tile
 	*k = cpu.Tile{A: &t.rows[0], B: &t.panel, Taps: 1, Depth: w.depth, BPitch: 4 * padded, CPitch: 4 * padded, Width: padded}
-	for p := range places {
+	for p := range w.places {
 		t.panel = address(packed[p*w.depth*padded:])
 		v, m := address(t.v[p*(w.block*w.depth+gap):]), address(t.m[p*(w.block*panelCols+gap):])
 		for i := 0; i < n; i += cpu.TileRows {
@@ -278,16 +316,16 @@ func (w *winograd) results(t *winogradWorker, panel, first, n int) {
 	valid, padded, _ := w.panel(panel)
 	col := panel * w.kernels.TileCols
 	for i := range n {
-		for p := range places {
+		for p := range w.places {
 			t.in[p] = address(t.m[p*(w.block*panelCols+gap)+i*padded:])
 		}
-		w.gather(t.out[:4], w.out, col, first+i, 2, 0, address(t.spare))
+		w.gather(t.out[:], w.out, w.y, col, first+i, address(t.spare))
 		var adds *uintptr
 		if w.add.Data != nil {
-			w.gather(t.adds[:], w.add, col, first+i, 2, 0, address(w.zeros))
+			w.gather(t.adds[:], w.out, w.add, col, first+i, address(w.zeros))
 			adds = &t.adds[0]
 		}
 		bias := address(w.biases[(first+i)/w.each*w.width+col:])
-		w.kernels.WinogradOutput(&t.in[0], &t.out[0], adds, bias, valid)
+		w.steps.Output(&t.in[0], &t.out[0], adds, bias, valid)
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // The gradient of the weights in the same way: squares of the input and of the
-// output's gradient are transformed, 16 matrix products sum over all squares,
+// output's gradient are transformed, 16 matrix products (or 9) sum over all squares,
 // and what comes of them is turned back into 3×3 weights.
 
 const (
@@ -21,11 +21,12 @@ const (
 // winogradGrad is the gradient of the weights, bound to its operands.
 type winogradGrad struct {
 	squares
-	depth, width  int
-	in, grad, out cpu.Matrix
-	cut           *kernels.Cut
+	depth, width int
+	x, grad, sum cpu.Matrix // input, gradient of the output, gradient of the weights
+	cut          *kernels.Cut
 
 	kernels         *cpu.Kernels
+	steps           *cpu.Winograd
 	first, n        int // squares of the block in hand
 	channels        int // of a task of sums
 	perTask         int // squares of a task of transforms
@@ -39,24 +40,24 @@ type winogradGrad struct {
 }
 
 type gradWorker struct {
-	in, out [places]uintptr
+	in, out [maxPlaces]uintptr
 	rows    [gradBlock]uintptr
 	tile    cpu.TileT
 }
 
-func winogradGradSizes(depth, width int) (v, y, m int) {
-	v = places * (gradBlock*depth + gap)
-	y = places * (gradBlock*roundUp(width, 16) + gap)
-	return v, y, places*depth*roundUp(width, 16) + cpu.TileRows*roundUp(width, 16)
+func (s squares) gradSizes(depth, width int) (v, y, m int) {
+	v = s.places * (gradBlock*depth + gap)
+	y = s.places * (gradBlock*roundUp(width, 16) + gap)
+	return v, y, s.places*depth*roundUp(width, 16) + cpu.TileRows*roundUp(width, 16)
 }
 
-func winogradGradScratch(depth, width int) int {
-	v, y, m := winogradGradSizes(depth, width)
+func (s squares) gradScratch(depth, width int) int {
+	v, y, m := s.gradSizes(depth, width)
 	return v + y + m
 }
 
 func (w *winogradGrad) bind(scratch []float32, threads int) func(*cpu.Pool) {
-	v, y, m := winogradGradSizes(w.depth, w.width)
+	v, y, m := w.gradSizes(w.depth, w.width)
 	w.v, w.y, w.m = scratch[:v], scratch[v:][:y], scratch[v+y:][:m]
 	w.vPlace, w.yPitch = gradBlock*w.depth+gap, roundUp(w.width, 16)
 	w.yPlace = gradBlock*w.yPitch + gap
@@ -64,13 +65,13 @@ func (w *winogradGrad) bind(scratch []float32, threads int) func(*cpu.Pool) {
 	w.workers = make([]gradWorker, threads)
 	w.transform, w.sums, w.weights = w.transformTask, w.sumTask, w.weightTask
 	return func(p *cpu.Pool) {
-		w.kernels = p.Kernels()
+		w.kernels, w.steps = p.Kernels(), w.of(p.Kernels())
 		b := w.cut.Of(kernels.Blocking{Rows: gradTiles, Columns: gradSquares}, kernels.Blocking{Rows: ceil(w.depth, cpu.TileRows), Columns: min(gradBlock, w.count())})
 		w.channels, w.perTask = b.Rows*cpu.TileRows, b.Columns
 		for w.first = 0; w.first < w.count(); w.first += gradBlock {
 			w.n = min(gradBlock, w.count()-w.first)
 			p.Run(ceil(w.n, w.perTask), w.transform)
-			p.Run(places*w.panels()*w.channelGroups(), w.sums)
+			p.Run(w.places*w.panels()*w.channelGroups(), w.sums)
 		}
 		p.Run((w.depth+gradRows-1)/gradRows, w.weights)
 	}
@@ -86,16 +87,16 @@ func (w *winogradGrad) channelGroups() int { return ceil(w.depth, w.channels) }
 func (w *winogradGrad) transformTask(task, worker int) {
 	t := &w.workers[worker]
 	for i := task * w.perTask; i < min((task+1)*w.perTask, w.n); i++ {
-		w.gather(t.in[:], w.in, 0, w.first+i, 4, 1, address(w.zeros))
-		for p := range places {
+		w.gather(t.in[:], w.in, w.x, 0, w.first+i, address(w.zeros))
+		for p := range w.places {
 			t.out[p] = address(w.v[p*w.vPlace+i*w.depth:])
 		}
-		w.kernels.WinogradInput(&t.in[0], &t.out[0], w.depth)
-		w.gather(t.in[:4], w.grad, 0, w.first+i, 2, 0, address(w.zeros))
-		for p := range places {
+		w.steps.Input(&t.in[0], &t.out[0], w.depth)
+		w.gather(t.in[:], w.out, w.grad, 0, w.first+i, address(w.zeros))
+		for p := range w.places {
 			t.out[p] = address(w.y[p*w.yPlace+i*w.yPitch:])
 		}
-		w.kernels.WinogradOutputGrad(&t.in[0], &t.out[0], w.width)
+		w.steps.OutputGrad(&t.in[0], &t.out[0], w.width)
 	}
 }
 
@@ -131,12 +132,12 @@ func (w *winogradGrad) sumTask(task, worker int) {
 func (w *winogradGrad) weightTask(task, worker int) {
 	t := &w.workers[worker]
 	for c := task * gradRows; c < min((task+1)*gradRows, w.depth); c++ {
-		for p := range places {
+		for p := range w.places {
 			t.in[p] = address(w.m[(p*w.depth+c)*w.yPitch:])
 		}
 		for tap := range 9 {
-			t.out[tap] = address(w.out.Data[(tap*w.depth+c)*w.out.Pitch:])
+			t.out[tap] = address(w.sum.Data[(tap*w.depth+c)*w.sum.Pitch:])
 		}
-		w.kernels.WinogradWeightsGrad(&t.in[0], &t.out[0], w.width)
+		w.steps.WeightsGrad(&t.in[0], &t.out[0], w.width)
 	}
 }

@@ -16,8 +16,11 @@ import (
 // TestWinogradError: at the sizes of real networks, with activations that are
 // not centred, Winograd's sums stay within the budget of plain ones.
 func TestWinogradError(t *testing.T) {
-	for _, c := range []struct{ n, side, cin, cout int }{{1, 8, 256, 128}, {7, 12, 32, 64}} {
-		o := Same(3)
+	for _, c := range []struct {
+		n, side, cin, cout int
+		o                  Options
+	}{{1, 8, 256, 128, Same(3)}, {7, 12, 32, 64, Same(3)}, {1, 8, 256, 128, upsampling}, {7, 12, 32, 64, upsampling}} {
+		o := c.o
 		rng := rand.New(rand.NewPCG(1, 2))
 		random := func(mean float64, shape ...int) kernels.Array {
 			a := kernels.NewArray(shape...)
@@ -26,7 +29,11 @@ func TestWinogradError(t *testing.T) {
 			}
 			return a
 		}
-		x, w, b := random(0.5, c.n, c.side, c.side, c.cin), random(0, 3, 3, c.cin, c.cout), random(0, c.cout)
+		side := c.side // of the image as it lies
+		if o.upsampled {
+			side /= 2
+		}
+		x, w, b := random(0.5, c.n, side, side, c.cin), random(0, 3, 3, c.cin, c.cout), random(0, c.cout)
 		dy := random(0, c.n, c.side, c.side, c.cout)
 		for _, launch := range []struct {
 			kernel kernels.Kernel
@@ -34,7 +41,7 @@ func TestWinogradError(t *testing.T) {
 			want   kernels.Array
 		}{
 			{newForward(o, w.Shape), []kernels.Array{x, w, b}, reference(o, x, w, b)},
-			{newInputGrad(o, x.Shape), []kernels.Array{dy, w}, referenceInputGrad(o, dy, w, c.side, c.side)},
+			{newInputGrad(o, x.Shape), []kernels.Array{dy, w}, referenceInputGrad(o, dy, w, side, side)},
 			{newWeightGrad(o, w.Shape), []kernels.Array{x, dy}, referenceWeightGrad(o, x, dy, 3, 3)},
 		} {
 			t.Run(fmt.Sprint(launch.kernel, c), func(t *testing.T) {

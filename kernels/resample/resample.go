@@ -28,6 +28,19 @@ func down(name string, scale float32) gather {
 	return gather{kernels.Signature{Name: name, Ranks: []int{4}, Rank: 4}, scale}
 }
 
+// Repeats says whether a kernel is that of Upsample, and SumsRepeated whether it is
+// that of its gradient.
+func Repeats(k kernels.Kernel) bool {
+	o, ok := k.(spread)
+	return ok && o.scale == 1
+}
+
+// SumsRepeated is described at Repeats.
+func SumsRepeated(k kernels.Kernel) bool {
+	o, ok := k.(gather)
+	return ok && o.scale == 1
+}
+
 // spread writes scale times each pixel to its 2×2 square.
 type spread struct {
 	kernels.Signature
