@@ -1014,6 +1014,16 @@ TEXT ·tileHalfAVX512_16(SB), NOSPLIT, $0-8
 	MOVQ 8(AX), DX
 	MOVQ 16(AX), CX
 	MOVQ 32(AX), DI
+	MOVQ 88(AX), BX // Add
+	TESTQ BX, BX
+	JZ fetched
+	MOVQ 56(AX), R8 // Rows
+fetch:
+	PREFETCHT0 0(BX)
+	ADDQ 96(AX), BX
+	DECQ R8
+	JNZ fetch
+fetched:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -1301,6 +1311,16 @@ TEXT ·tileHalfAVX512_32(SB), NOSPLIT, $0-8
 	MOVQ 8(AX), DX
 	MOVQ 16(AX), CX
 	MOVQ 32(AX), DI
+	MOVQ 88(AX), BX // Add
+	TESTQ BX, BX
+	JZ fetched
+	MOVQ 56(AX), R8 // Rows
+fetch:
+	PREFETCHT0 0(BX)
+	ADDQ 96(AX), BX
+	DECQ R8
+	JNZ fetch
+fetched:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -1682,6 +1702,17 @@ TEXT ·tileHalfAVX512_48(SB), NOSPLIT, $0-8
 	MOVQ 8(AX), DX
 	MOVQ 16(AX), CX
 	MOVQ 32(AX), DI
+	MOVQ 88(AX), BX // Add
+	TESTQ BX, BX
+	JZ fetched
+	MOVQ 56(AX), R8 // Rows
+fetch:
+	PREFETCHT0 0(BX)
+	PREFETCHT0 64(BX)
+	ADDQ 96(AX), BX
+	DECQ R8
+	JNZ fetch
+fetched:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -2157,6 +2188,17 @@ TEXT ·tileHalfAVX512_64(SB), NOSPLIT, $0-8
 	MOVQ 8(AX), DX
 	MOVQ 16(AX), CX
 	MOVQ 32(AX), DI
+	MOVQ 88(AX), BX // Add
+	TESTQ BX, BX
+	JZ fetched
+	MOVQ 56(AX), R8 // Rows
+fetch:
+	PREFETCHT0 0(BX)
+	PREFETCHT0 64(BX)
+	ADDQ 96(AX), BX
+	DECQ R8
+	JNZ fetch
+fetched:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2

@@ -120,7 +120,7 @@ func (g HalfProduct) Bind() func(*cpu.Pool) {
 func (p *halfProduct) cut() {
 	p.imageTiles = ceil(p.Rows, p.half.Rows)
 	most := groupBytes / (4 * p.panelSize())
-	p.group = ceil(p.panels(), ceil(p.panels(), max(1, min(most, p.half.Panels))))
+	p.group = ceil(p.panels(), ceil(p.panels(), max(1, most)))
 	p.block = halfBlockRows / p.half.Rows
 	for p.block > 1 && p.groups()*p.blocks() < tasksPerThread*p.Threads {
 		p.block /= 2
@@ -128,7 +128,7 @@ func (p *halfProduct) cut() {
 	for p.group > 1 && p.groups()*p.blocks() < groupsPerThread*p.Threads {
 		p.group = ceil(p.group, 2)
 	}
-	b := p.Cut.Of(kernels.Blocking{Rows: p.block, Columns: p.group}, kernels.Blocking{Rows: p.Images * p.imageTiles, Columns: min(p.panels(), p.half.Panels)})
+	b := p.Cut.Of(kernels.Blocking{Rows: p.block, Columns: p.group}, kernels.Blocking{Rows: p.Images * p.imageTiles, Columns: p.panels()})
 	p.block, p.group = b.Rows, b.Columns
 }
 
@@ -218,8 +218,8 @@ func (p *halfProduct) store(w *halfWorker, image, row, panel int) {
 	if valid < p.half.Cols {
 		last--
 	}
-	if last > panel {
-		p.tile(w, panel, (last-panel)*p.half.Cols, image, row)
+	for ; panel < last; panel += p.half.Panels {
+		p.tile(w, panel, min(p.half.Panels, last-panel)*p.half.Cols, image, row)
 	}
 	switch {
 	case valid < padded:

@@ -51,7 +51,7 @@ func tileRegister(vecs int) (acc func(i, j int) int, b, broadcast func(i int) in
 }
 
 // tileHalf emits the product of six rows of bfloat16 found by address with
-// panels of pairs. Registers are those of tile.
+// panels of pairs. What is added in the end is fetched in the beginning. Registers are those of tile.
 func (e *emitter) tileHalf(vecs int) string {
 	name := fmt.Sprintf("tileHalf%s_%d", e.name, vecs*e.lanes)
 	e.function(name, "t *TileHalf", 8)
@@ -61,6 +61,18 @@ func (e *emitter) tileHalf(vecs int) string {
 	e.op("MOVQ 8(AX), DX")
 	e.op("MOVQ 16(AX), CX")
 	e.op("MOVQ 32(AX), DI")
+	e.op("MOVQ 88(AX), BX // Add")
+	e.op("TESTQ BX, BX")
+	e.op("JZ fetched")
+	e.op("MOVQ 56(AX), R8 // Rows")
+	e.label("fetch")
+	for line := 0; line < 32*vecs; line += 64 {
+		e.op("PREFETCHT0 %d(BX)", line)
+	}
+	e.op("ADDQ 96(AX), BX")
+	e.op("DECQ R8")
+	e.op("JNZ fetch")
+	e.label("fetched")
 	for i := range tileRows * vecs {
 		e.zero(e.vec(i))
 	}
