@@ -453,6 +453,12 @@ func winogradHalfWeightsAVX512(a *halfTransformArgs)
 func winogradHalfWeightsGradAVX512(a *halfTransformArgs)
 
 //go:noescape
+func winogradPairsInputAVX512(a *pairTransformArgs)
+
+//go:noescape
+func winogradPairsOutputGradAVX512(a *pairTransformArgs)
+
+//go:noescape
 func widenAVX512(a *castArgs)
 
 //go:noescape

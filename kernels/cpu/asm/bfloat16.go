@@ -423,6 +423,9 @@ func half(s set, declare func(name, signature string)) string {
 	for _, k := range halfTransforms {
 		declare(e.winogradHalf(k), "a *halfTransformArgs")
 	}
+	for _, k := range pairTransforms {
+		declare(e.winogradPairs(k), "a *pairTransformArgs")
+	}
 	declare(e.widen(), "a *castArgs")
 	declare(e.round(), "a *castArgs")
 	declare(e.narrowed(), "a *castArgs")
