@@ -29,8 +29,9 @@ type Half struct {
 	// rows and columns are multiples of 16.
 	Turn func(at uintptr, pitch, rows, cols int)
 
-	Winograd *HalfWinograd // nil where plain products are faster
-	Squares  *HalfSquares  // in two dimensions, nil where Winograd is
+	Winograd    *HalfWinograd // nil where plain products are faster
+	Squares     *HalfSquares  // in two dimensions, nil where Winograd is
+	SquarePairs *HalfPairs    // of its gradient of weights, nil where Winograd is
 
 	peak      func(rounds int)
 	peakFLOPs float64 // of a round

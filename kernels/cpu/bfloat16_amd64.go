@@ -28,7 +28,17 @@ func avx512BFloat16() *Kernels {
 		},
 		Winograd: winogradHalfAVX512(),
 		Squares:  halfSquaresAVX512(),
-		peak:     peakHalfAVX512, peakFLOPs: fmasPerRound * 2 * flopsPerFMA * 16,
+		SquarePairs: &HalfPairs{
+			Input: func(p *SquarePair) {
+				a := pairTransformOf(p)
+				winogradPairsInputAVX512(&a)
+			},
+			OutputGrad: func(p *SquarePair) {
+				a := pairTransformOf(p)
+				winogradPairsOutputGradAVX512(&a)
+			},
+		},
+		peak: peakHalfAVX512, peakFLOPs: fmasPerRound * 2 * flopsPerFMA * 16,
 	}
 	return k
 }
@@ -126,6 +136,20 @@ func halfTransformOf(l *HalfLines) halfTransformArgs {
 	return halfTransformArgs{
 		l.In, l.Out, l.Add, l.InPitch, l.OutPitch, l.AddPitch, l.Count, l.Columns - tail, tail, unsafe.Pointer(&masks[tail]), l.Bias,
 	}
+}
+
+// pairTransformArgs is what the assembly of HalfPairs reads; asm/winograd_pairs.go has the offsets.
+type pairTransformArgs struct {
+	in                *uintptr
+	out               uintptr
+	place             int
+	offset, end, tail int // bytes of the first channel, behind those of whole vectors; channels behind them
+	mask              unsafe.Pointer
+}
+
+func pairTransformOf(p *SquarePair) pairTransformArgs {
+	tail := p.Channels % 16
+	return pairTransformArgs{p.In, p.Out, p.Place, p.Offset, p.Offset + 2*(p.Channels-tail), tail, unsafe.Pointer(&masks[tail])}
 }
 
 // pairArgs is what the assembly of Pairs reads; asm/bfloat16.go has the offsets.
