@@ -270,7 +270,7 @@ func (g weightGrad) BFloat16Scratch(in []tensor.Shape, out tensor.Shape, threads
 	s := mustSize(g.o, in[0], out)
 	n := gemm.HalfTransposedScratch(s.n*s.oh*s.ow, s.kh*s.kw, s.cin, s.cout, threads)
 	if s.winogradHalfGrad() {
-		n = max(n, halfWinogradGradScratch(s.strips(), s.cin, s.cout, threads))
+		n = max(n, halfWinogradGradScratch(s.squares(), s.cin, s.cout, threads))
 	}
 	return n
 }
@@ -286,7 +286,7 @@ func (g weightGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 		if !s.winogradHalfGrad() {
 			return plain
 		}
-		w := halfWinogradGrad{strips: s.strips(), depth: s.cin, width: s.cout, in: half(l.In[0]), grad: half(l.In[1]), out: l.Out.Matrix}
+		w := halfWinogradGrad{squares: s.squares(), depth: s.cin, width: s.cout, x: half(l.In[0]), grad: half(l.In[1]), sum: l.Out.Matrix}
 		return either(w.bind(l.Scratch, l.Threads), plain)
 	}
 	if s.winograd() {

@@ -86,16 +86,21 @@ func (s squares) count() int { return s.images * s.each }
 // gather writes the addresses of the pixels of a square; those outside the image
 // are elsewhere's.
 func (s squares) gather(to []uintptr, v view, m cpu.Matrix, col, square int, elsewhere uintptr) {
+	s.pixels(to, v, address(m.Data)+uintptr(4*col), uintptr(4*m.Pitch), square, elsewhere)
+}
+
+// pixels is gather where pixels begin at base, a pitch in bytes apart.
+func (s squares) pixels(to []uintptr, v view, base, pitch uintptr, square int, elsewhere uintptr) {
 	image, at := square/s.each, square%s.each
 	y0, x0 := v.step*(at/s.across)-v.border, v.step*(at%s.across)-v.border
-	base, pitch := address(m.Data)+uintptr(4*col), uintptr(4*m.Pitch)
 	for i := range v.side {
-		for j := range v.side {
-			y, x := y0+i, x0+j
-			if y < 0 || y >= v.h || x < 0 || x >= v.w {
-				to[i*v.side+j] = elsewhere
+		row, y := to[i*v.side:][:v.side], y0+i
+		line := base + uintptr((image*v.h+y)*v.w+x0)*pitch
+		for j := range row {
+			if x := x0 + j; y < 0 || y >= v.h || x < 0 || x >= v.w {
+				row[j] = elsewhere
 			} else {
-				to[i*v.side+j] = base + uintptr((image*v.h+y)*v.w+x)*pitch
+				row[j] = line + uintptr(j)*pitch
 			}
 		}
 	}

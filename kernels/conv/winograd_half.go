@@ -32,13 +32,6 @@ func (s size) winogradHalf() bool {
 	return s.kh == 3 && s.kw == 3 && s.Options == Same(3) && s.h > 1 && s.cin >= leastHalfChannels && s.cout >= leastHalfChannels
 }
 
-// winogradHalfGrad is winogradHalf of the gradient of the weights, whose last
-// transform must be worth it, and whose plain product is as fast on one panel.
-func (s size) winogradHalfGrad() bool {
-	const leastPositions = 64
-	return s.winogradHalf() && s.cout > panelCols && s.strips().count()*s.w >= leastPositions
-}
-
 // strips are pairs of rows of images. The last of an image of odd height is half outside.
 type strips struct{ images, h, w, each int } // each: of an image
 

@@ -5,140 +5,186 @@ import (
 	"fluxion/kernels/gemm"
 )
 
-// The gradient of the weights in the same way: rows of the input and of the
-// output's gradient are transformed, 4 products sum over all positions, and what
-// comes of them is turned back into weights of 3×3.
+// The gradient of the weights by F(2×2, 3×3) on bfloat16: squares of the input and
+// of the output's gradient are transformed, two at a time, to rows of pairs; 16
+// products sum over all squares, in float32, and what comes of them is turned back
+// into weights of 3×3. Rounding is fed back (cpu.HalfSquares): the relative error
+// on normal numbers is 3.3e-3, and would be 4.0e-3.
 
 const (
-	chunkPositions = 1024 // transformed together, about: they stay in a cache
-	lineRows       = 16   // rows of weights of a task of the last transform
+	pairChunk = 128 // pairs of squares transformed together: they stay in a cache
+	pairTask  = 4   // of them transformed by a task
+	pairRows  = 24  // input channels of a task of products: whole tiles
 )
+
+// winogradHalfGrad says whether the gradient of the weights is computed so where
+// the instruction set has it. It depends on the shape alone.
+func (s size) winogradHalfGrad() bool {
+	return s.winogradHalf() && s.w > 1
+}
 
 // halfWinogradGrad is the gradient of the weights, bound to its operands.
 type halfWinogradGrad struct {
-	strips
+	squares
 	depth, width int
-	in, grad     gemm.Half
-	out          cpu.Matrix
+	x, grad      gemm.Half
+	sum          cpu.Matrix
 
-	half           *cpu.Half
-	first          int      // strip of the chunk in hand
-	joins          bool     // its products join those of the chunks before
-	v, y           []uint16 // rows of every place
-	sums           []float32
-	zeros, noGrad  []uint16
-	workers        []halfGradWorker
-	products       [linePlaces]func(*cpu.Pool)
-	transform, end func(task, worker int)
+	kernels             *cpu.Kernels
+	half                *cpu.Half
+	chunk               int       // pairs
+	first               int       // pair of the chunk in hand
+	v, z                []float32 // pairs: [place][pair][channel], [place][panel][pair][channel]
+	sums                []float32 // [panel][rows of a task][place][row][column]
+	zeros               []uint16
+	workers             []halfGradWorker
+	transform, products func(task, worker int)
 }
 
 type halfGradWorker struct {
-	in, out [linePlaces]uintptr
-	lines   cpu.HalfLines
+	pixels [2 * maxPlaces]uintptr
+	pair   cpu.SquarePair
+	sums   []float32 // of a task, where all squares are one chunk
+	tile   cpu.TileTHalf
+	in     [maxPlaces]uintptr
+	out    [9]uintptr
 }
 
-// chunk is how many strips are transformed together: all chunks are alike, and
-// the last is filled up with zeros.
-func (s strips) chunk() int {
-	chunks := (s.count()*s.w + chunkPositions - 1) / chunkPositions
-	return (s.count() + chunks - 1) / chunks
+// halfGradSizes is how the memory of a gradient is cut, in floats.
+type halfGradSizes struct {
+	chunk  int // pairs of a chunk: all are alike, and the last is filled up with zeros
+	v, z   int
+	sums   int // of all chunks
+	worker int // sums of a worker
 }
 
-func halfWinogradGradSizes(s strips, depth, width, threads int) (v, y, sums, product int) {
-	positions := s.chunk() * s.w
-	half := func(columns int) int { return linePlaces * roundUp((positions*columns+1)/2, 16) }
-	return half(depth), half(width), roundUp(linePlaces*lineTaps*depth*width, 16),
-		gemm.HalfTransposedScratch(positions, lineTaps, depth, width, threads)
-}
-
-func halfWinogradGradScratch(s strips, depth, width, threads int) int {
-	v, y, sums, product := halfWinogradGradSizes(s, depth, width, threads)
-	return v + y + sums + product
-}
-
-// geometry is that of the products: rows of images are convolved with three taps.
-func (s strips) geometry() gemm.Geometry {
-	g := gemm.Geometry{Images: s.chunk(), Rows: s.w, InRows: s.w, Taps: lineTaps}
-	for tap := range lineTaps {
-		for x := range s.w {
-			g.Source = append(g.Source, pixel(0, x+tap-1, 1, s.w))
-		}
+func (s squares) halfGradSizes(depth, width int) halfGradSizes {
+	pairs := (s.count() + 1) / 2
+	chunks := (pairs + pairChunk - 1) / pairChunk
+	n := halfGradSizes{chunk: roundUp((pairs+chunks-1)/chunks, cpu.PairsMultiple)}
+	n.v = s.places * (n.chunk*roundUp(depth, 16) + gap)
+	n.z = s.places * (n.chunk*roundUp(width, 16) + gap)
+	if chunks == 1 {
+		n.worker = s.places * pairRows * panelCols
+	} else {
+		n.sums = s.places * roundUp(depth, pairRows) * roundUp(width, 16)
 	}
-	return g
+	return n
+}
+
+func halfWinogradGradScratch(s squares, depth, width, threads int) int {
+	n := s.halfGradSizes(depth, width)
+	return n.v + n.z + n.sums + threads*n.worker
 }
 
 // bind returns the gradient as a function that allocates nothing.
 func (w *halfWinogradGrad) bind(scratch []float32, threads int) func(*cpu.Pool) {
-	v, y, sums, product := halfWinogradGradSizes(w.strips, w.depth, w.width, threads)
+	n := w.halfGradSizes(w.depth, w.width)
 	take := func(n int) []float32 {
 		part := scratch[:n:n]
 		scratch = scratch[n:]
 		return part
 	}
-	w.v, w.y, w.sums = asHalf(take(v)), asHalf(take(y)), take(sums)
-	own := take(product)
-	w.zeros, w.noGrad = w.outside(w.in), w.outside(w.grad)
+	w.chunk = n.chunk
+	w.v, w.z, w.sums = take(n.v), take(n.z), take(n.sums)
+	w.zeros = make([]uint16, max(w.depth, w.width))
 	w.workers = make([]halfGradWorker, threads)
-	geometry, rows := w.geometry(), lineTaps*w.depth
-	for p := range w.products {
-		w.products[p] = gemm.HalfTransposed{
-			Geometry: geometry, Depth: w.depth, Width: w.width,
-			In:   gemm.Half{Data: w.v[p*w.vPlace():], Pitch: w.depth},
-			Grad: gemm.Half{Data: w.y[p*w.yPlace():], Pitch: w.width},
-			Out:  cpu.Matrix{Data: w.sums[p*rows*w.width:], Rows: rows, Cols: w.width, Pitch: w.width}, Accumulate: &w.joins,
-			Scratch: own, Threads: threads,
-		}.Bind()
+	for i := range w.workers {
+		w.workers[i].sums = take(n.worker)
 	}
-	w.transform, w.end = w.transformTask, w.endTask
+	w.transform, w.products = w.transformTask, w.productTask
 	return func(p *cpu.Pool) {
-		w.half = p.Kernels().Half
-		for w.first = 0; w.first < w.count(); w.first += w.chunk() {
-			w.joins = w.first > 0
-			p.Run(w.chunk(), w.transform)
-			for _, run := range w.products {
-				run(p)
-			}
+		w.kernels, w.half = p.Kernels(), p.Kernels().Half
+		for w.first = 0; 2*w.first < w.count(); w.first += w.chunk {
+			p.Run((w.chunk+pairTask-1)/pairTask, w.transform)
+			p.Run(w.panels()*w.parts(), w.products)
 		}
-		p.Run(lineTaps*w.parts(), w.end)
 	}
 }
 
-func (w *halfWinogradGrad) vPlace() int { return len(w.v) / linePlaces }
-func (w *halfWinogradGrad) yPlace() int { return len(w.y) / linePlaces }
-func (w *halfWinogradGrad) parts() int  { return (w.depth + lineRows - 1) / lineRows }
+func (w *halfWinogradGrad) panels() int { return (w.width + w.half.Cols - 1) / w.half.Cols }
+func (w *halfWinogradGrad) parts() int  { return (w.depth + pairRows - 1) / pairRows }
+func (w *halfWinogradGrad) vPlace() int { return len(w.v) / w.places }
+func (w *halfWinogradGrad) zPlace() int { return len(w.z) / w.places }
 
-// transformTask transforms a strip of the input and of the gradient.
-func (w *halfWinogradGrad) transformTask(strip, worker int) {
-	t := &w.workers[worker]
-	l := &t.lines
-	*l = cpu.HalfLines{In: &t.in[0], Out: &t.out[0]}
-	w.whole(l, w.in.Pitch, w.depth)
-	w.rows(t.in[:], w.in, 0, w.first+strip, 1, addressHalf(w.zeros))
-	for p := range linePlaces {
-		t.out[p] = addressHalf(w.v[p*w.vPlace()+strip*w.w*w.depth:])
-	}
-	w.half.Winograd.Input(l)
-	w.whole(l, w.grad.Pitch, w.width)
-	w.rows(t.in[:2], w.grad, 0, w.first+strip, 0, addressHalf(w.noGrad))
-	for p := range linePlaces {
-		t.out[p] = addressHalf(w.y[p*w.yPlace()+strip*w.w*w.width:])
-	}
-	w.half.Winograd.OutputGrad(l)
+// panel returns the columns of a panel that exist, and those it is padded to.
+func (w *halfWinogradGrad) panel(i int) (valid, padded int) {
+	valid = min(w.half.Cols, w.width-i*w.half.Cols)
+	return valid, roundUp(valid, w.kernels.Lanes)
 }
 
-// endTask turns the sums of one tap and some input channels into gradients of weights.
-func (w *halfWinogradGrad) endTask(task, worker int) {
+// transformTask transforms some pairs of squares of the input and of the gradient.
+func (w *halfWinogradGrad) transformTask(task, worker int) {
 	t := &w.workers[worker]
-	tap, first := task/w.parts(), task%w.parts()*lineRows
-	t.lines = cpu.HalfLines{
-		In: &t.in[0], Out: &t.out[0], InPitch: 4 * w.width, OutPitch: 4 * w.out.Pitch,
-		Count: min(lineRows, w.depth-first), Columns: w.width,
+	for i := task * pairTask; i < min((task+1)*pairTask, w.chunk); i++ {
+		w.pair(t, w.in, w.x, i)
+		t.pair = cpu.SquarePair{
+			In: &t.pixels[0], Channels: w.depth,
+			Out: address(w.v[i*roundUp(w.depth, 16):]), Place: 4 * w.vPlace(),
+		}
+		w.half.SquarePairs.Input(&t.pair)
+		w.pair(t, w.out, w.grad, i)
+		for panel := range w.panels() {
+			valid, padded := w.panel(panel)
+			t.pair = cpu.SquarePair{
+				In: &t.pixels[0], Offset: 2 * panel * w.half.Cols, Channels: valid,
+				Out: address(w.z[panel*w.half.Cols*w.chunk+i*padded:]), Place: 4 * w.zPlace(),
+			}
+			w.half.SquarePairs.OutputGrad(&t.pair)
+		}
 	}
-	for p := range linePlaces {
-		t.in[p] = address(w.sums[((p*lineTaps+tap)*w.depth+first)*w.width:])
+}
+
+// pair finds the pixels of a pair of squares of the chunk.
+func (w *halfWinogradGrad) pair(t *halfGradWorker, v view, m gemm.Half, i int) {
+	for j := range 2 {
+		to, square := t.pixels[j*v.side*v.side:][:v.side*v.side], 2*(w.first+i)+j
+		if square < w.count() {
+			w.pixels(to, v, addressHalf(m.Data), uintptr(2*m.Pitch), square, addressHalf(w.zeros))
+			continue
+		}
+		for k := range to {
+			to[k] = addressHalf(w.zeros)
+		}
 	}
-	for i := range lineTaps {
-		t.out[i] = address(w.out.Data[((i*lineTaps+tap)*w.depth+first)*w.out.Pitch:])
+}
+
+// productTask multiplies the chunk, at all places, for some input channels and one
+// panel of output channels; the last chunk's tasks finish the weights.
+func (w *halfWinogradGrad) productTask(task, worker int) {
+	t := &w.workers[worker]
+	panel, first := task/w.parts(), task%w.parts()*pairRows
+	valid, padded := w.panel(panel)
+	rows := min(pairRows, w.depth-first)
+	sums := t.sums
+	if len(w.sums) > 0 {
+		sums = w.sums[w.places*(panel*w.half.Cols*roundUp(w.depth, pairRows)+first*padded):]
 	}
-	w.half.Winograd.WeightsGrad(&t.lines)
+	k := &t.tile
+	*k = cpu.TileTHalf{
+		APitch: 4 * roundUp(w.depth, 16), BPitch: 4 * padded, Depth: w.chunk, CPitch: 4 * padded, Width: padded,
+	}
+	if w.first > 0 {
+		k.Accumulate = 1
+	}
+	for p := range w.places {
+		k.B = address(w.z[p*w.zPlace()+panel*w.half.Cols*w.chunk:])
+		for i := 0; i < rows; i += w.half.Rows {
+			k.A, k.Rows = address(w.v[p*w.vPlace()+first+i:]), min(w.half.Rows, rows-i)
+			k.C = address(sums[(p*pairRows+i)*padded:])
+			w.half.TileT(k)
+		}
+	}
+	if 2*(w.first+w.chunk) < w.count() {
+		return
+	}
+	for i := range rows {
+		for p := range w.places {
+			t.in[p] = address(sums[(p*pairRows+i)*padded:])
+		}
+		for tap := range t.out {
+			t.out[tap] = address(w.sum.Data[(tap*w.depth+first+i)*w.sum.Pitch+panel*w.half.Cols:])
+		}
+		w.of(w.kernels).WeightsGrad(&t.in[0], &t.out[0], valid)
+	}
 }
