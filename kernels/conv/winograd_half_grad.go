@@ -15,13 +15,13 @@ const (
 	pairChunk = 128 // pairs of squares transformed together: they stay in a cache
 	pairTask  = 4   // of them transformed by a task
 	pairRows  = 24  // input channels of a task of products: whole tiles
+	// leastSquares is worth the transforms of sums to weights.
+	leastSquares = 32
 )
 
 // winogradHalfGrad says whether the gradient of the weights is computed so where
 // the instruction set has it. It depends on the shape alone.
-func (s size) winogradHalfGrad() bool {
-	return s.winogradHalf() && s.w > 1
-}
+func (s size) winogradHalfGrad() bool { return s.winograd() && s.squares().count() >= leastSquares }
 
 // halfWinogradGrad is the gradient of the weights, bound to its operands.
 type halfWinogradGrad struct {
