@@ -21,7 +21,9 @@ const (
 
 // winogradHalfGrad says whether the gradient of the weights is computed so where
 // the instruction set has it. It depends on the shape alone.
-func (s size) winogradHalfGrad() bool { return s.winograd() && s.squares().count() >= leastSquares }
+func (s size) winogradHalfGrad() bool {
+	return s.winograd() && !s.upsampled && s.squares().count() >= leastSquares
+}
 
 // halfWinogradGrad is the gradient of the weights, bound to its operands.
 type halfWinogradGrad struct {
