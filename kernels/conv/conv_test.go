@@ -25,6 +25,17 @@ func TestHalf(t *testing.T) {
 	}
 }
 
+// TestStrideHalf has gradients of inputs as wide as two panels and a vector, and as a
+// panel and some columns, of images of an odd and an even side.
+func TestStrideHalf(t *testing.T) {
+	for _, cin := range []int{144, 67} {
+		in := []kerneltest.Input{kerneltest.Shape(2, 7, 6, cin), kerneltest.Shape(3, 3, cin, 9), kerneltest.Shape(9)}
+		for _, o := range []Options{{Stride: 2, PadBottom: 1, PadRight: 1}, {Stride: 3, PadTop: 2}} {
+			kerneltest.CheckHalf(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], o) })
+		}
+	}
+}
+
 // TestWinogradHalf has more positions than a block or a chunk, a chunk that is
 // not full, images of one column, and too few channels for a transform.
 func TestWinogradHalf(t *testing.T) {

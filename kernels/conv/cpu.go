@@ -238,8 +238,12 @@ func (g inputGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 // half is the gradient of an input of bfloat16.
 func (inputGrad) half(s size, weights gemm.Weights, l kernels.Launch) func(*cpu.Pool) {
 	plain := s.gradProduct(weights, l.Scratch, func(geometry gemm.Geometry, weights gemm.Weights, scratch []float32) func(*cpu.Pool) {
+		var order []int32
+		if s.Stride > 1 { // rows side by side meet different taps
+			geometry, order = geometry.Alike()
+		}
 		return gemm.HalfProduct{
-			Geometry: geometry, Depth: s.cout, Width: s.cin,
+			Geometry: geometry, Depth: s.cout, Width: s.cin, Order: order,
 			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
 			W: weights, Scratch: scratch, Threads: l.Threads, Cut: l.Cut,
 		}.Bind()

@@ -1,6 +1,8 @@
 package gemm
 
 import (
+	"cmp"
+	"slices"
 	"unsafe"
 
 	"fluxion/kernels"
@@ -28,13 +30,39 @@ type HalfProduct struct {
 	Geometry
 	Depth, Width int
 	In, Out, Add Half
-	W            Weights
-	Bias         []float32
-	PerImage     cpu.Matrix
+	// Order is the rows of an image's output in the order in which Source lists them: those
+	// that meet the same taps share tiles if they are side by side. Nil: as they lie.
+	Order    []int32
+	W        Weights
+	Bias     []float32
+	PerImage cpu.Matrix
 	Packing
 	Scratch []float32 // HalfProductScratch floats, less HalfProductPacked if Packed is not nil
 	Threads int
 	Cut     *kernels.Cut
+}
+
+// Alike returns the geometry with rows that meet the same taps side by side, and which
+// rows they are, as HalfProduct.Order.
+func (g Geometry) Alike() (Geometry, []int32) {
+	order, meets := make([]int32, g.Rows), make([]uint64, g.Rows)
+	for r := range order {
+		order[r] = int32(r)
+	}
+	for i, source := range g.Source {
+		if source >= 0 {
+			meets[i%g.Rows] |= 1 << (i / g.Rows % 64)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int32) int { return cmp.Compare(meets[a], meets[b]) })
+	listed := g.Source
+	g.Source = make([]int32, 0, len(listed))
+	for tap := range g.Taps {
+		for _, r := range order {
+			g.Source = append(g.Source, listed[tap*g.Rows+int(r)])
+		}
+	}
+	return g, order
 }
 
 // HalfProductPacked is the packed weights of a product, a pair in each float.
@@ -63,6 +91,7 @@ type halfWorker struct {
 	tile   cpu.TileHalf
 	a, b   []uintptr
 	taps   []uintptr
+	places [cpu.MaxHalfRows]int // rows of the output
 	rows   [2 * pairsPacked]uintptr
 	round  [2 * pairsPacked * cpu.MaxHalfCols]uint16 // weights that are being packed
 	square [cpu.MaxHalfRows * cpu.MaxHalfCols]float32
@@ -206,26 +235,34 @@ func (p *halfProduct) run(task, worker int) {
 		t.Rows = min(p.half.Rows, p.Rows-row)
 		base := addressHalf(p.In.Data) + uintptr(image*p.InRows)*pitch
 		t.Taps = p.gather(w.a, w.taps, p.half.Addresses, p.half.Rows, row, t.Rows, base, pitch, addressHalf(p.zeros))
-		p.store(w, image, image*p.Rows+row, group*p.group)
+		for i := range t.Rows {
+			if w.places[i] = image*p.Rows + row + i; p.Order != nil {
+				w.places[i] = image*p.Rows + int(p.Order[row+i])
+			}
+		}
+		p.store(w, image, group*p.group)
 	}
 }
 
 // store computes one row tile of the group of panels from this one on. The last of
 // them may be narrower, and if it is not whole vectors wide, goes through memory of ours.
-func (p *halfProduct) store(w *halfWorker, image, row, panel int) {
-	last := min(panel+p.group, p.panels())
+func (p *halfProduct) store(w *halfWorker, image, panel int) {
+	last, most := min(panel+p.group, p.panels()), p.half.Panels
+	if p.Order != nil {
+		most = 1
+	}
 	valid, padded, _ := p.panel(last - 1)
 	if valid < p.half.Cols {
 		last--
 	}
-	for ; panel < last; panel += p.half.Panels {
-		p.tile(w, panel, min(p.half.Panels, last-panel)*p.half.Cols, image, row)
+	for ; panel < last; panel += most {
+		p.tile(w, panel, min(most, last-panel)*p.half.Cols, image)
 	}
 	switch {
 	case valid < padded:
-		p.partial(w, last, image, row)
+		p.partial(w, last, image)
 	case valid < p.half.Cols:
-		p.tile(w, last, valid, image, row)
+		p.tile(w, last, valid, image)
 	}
 }
 
@@ -245,38 +282,61 @@ func (p *halfProduct) at(w *halfWorker, panel, image int) (bias []float32) {
 	return nil
 }
 
-// tile computes as many columns from a panel on, whole vectors, in place.
-func (p *halfProduct) tile(w *halfWorker, panel, width, image, row int) {
+// tile computes as many columns from a panel on, whole vectors, in place, or in memory
+// of ours where rows are in another order.
+func (p *halfProduct) tile(w *halfWorker, panel, width, image int) {
 	t, col := &w.tile, panel*p.half.Cols
 	bias := p.at(w, panel, image)
 	t.Width, t.Float32 = width, 0
-	t.C, t.CPitch = p.Out.at(row, col), 2*p.Out.Pitch
 	t.Bias, t.Add = 0, 0
 	if bias != nil {
 		t.Bias = address(bias)
 	}
+	if p.Order != nil {
+		p.scattered(w, col, width)
+		return
+	}
+	row := w.places[0]
+	t.C, t.CPitch = p.Out.at(row, col), 2*p.Out.Pitch
 	if p.Add.Data != nil {
 		t.Add, t.AddPitch = p.Add.at(row, col), 2*p.Add.Pitch
 	}
 	p.half.Tile(t)
 }
 
+// scattered computes columns of rows in any order.
+func (p *halfProduct) scattered(w *halfWorker, col, width int) {
+	t := &w.tile
+	out, add := halves(w.square[:len(w.square)/2]), halves(w.square[len(w.square)/2:])
+	t.C, t.CPitch = addressHalf(out), 2*cpu.MaxHalfCols
+	if p.Add.Data != nil {
+		t.Add, t.AddPitch = addressHalf(add), t.CPitch
+		for i, row := range w.places[:t.Rows] {
+			copy(add[i*cpu.MaxHalfCols:], p.Add.Data[row*p.Add.Pitch+col:][:width])
+		}
+	}
+	p.half.Tile(t)
+	for i, row := range w.places[:t.Rows] {
+		copy(p.Out.Data[row*p.Out.Pitch+col:][:width], out[i*cpu.MaxHalfCols:])
+	}
+}
+
 // partial computes a panel that is not whole vectors wide.
-func (p *halfProduct) partial(w *halfWorker, panel, image, row int) {
+func (p *halfProduct) partial(w *halfWorker, panel, image int) {
 	t, col := &w.tile, panel*p.half.Cols
 	bias := p.at(w, panel, image)
 	valid, padded, _ := p.panel(panel)
 	t.Width, t.Float32, t.Bias, t.Add = padded, 1, 0, 0
 	t.C, t.CPitch = address(w.square[:]), 4*cpu.MaxHalfCols
 	p.half.Tile(t)
-	for i := range t.Rows {
-		to := p.Out.Data[(row+i)*p.Out.Pitch+col:][:valid]
+	for i, row := range w.places[:t.Rows] {
+		to := p.Out.Data[row*p.Out.Pitch+col:][:valid]
 		for j, x := range w.square[i*cpu.MaxHalfCols:][:valid] {
 			if bias != nil {
 				x += bias[j]
 			}
 			if p.Add.Data != nil {
-				x += number.Widen(p.Add.Data[(row+i)*p.Add.Pitch+col+j])
+				x += number.Widen(p.Add.Data[row*p.Add.Pitch+col+j])
 			}
 			to[j] = number.Narrow(x)
 		}

@@ -70,9 +70,9 @@ type halfTransposed struct {
 	transposedCut
 	kernels     *cpu.Kernels
 	half        *cpu.Half
-	joins       bool // sums join what Out holds
-	zeros       [cpu.MaxHalfCols]uint16
-	packed      []float32 // pairs
+	joins       bool                                             // sums join what Out holds
+	zeros       [max(sideTiles*tileRows, cpu.MaxHalfCols)]uint16 // as many as channels are interleaved
+	packed      []float32                                        // pairs
 	squares     []float32
 	workers     []halfTransposedWorker
 	pack, tiles func(task, worker int)
