@@ -91,6 +91,8 @@ type Kernels struct {
 	SumSquares func(x []float32) float64
 	AdamW      func(h *AdamW, p, g, m, v, ema []float32)
 
+	Random Random // numbers
+
 	// Winograd's convolution F(2×2, 3×3); that of an image whose pixels are repeated in
 	// squares of 2×2; the gradient of such an image, without OutputGrad and WeightsGrad.
 	Winograd, Upsampled, UpsampledGrad Winograd

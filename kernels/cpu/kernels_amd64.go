@@ -52,6 +52,7 @@ func avx512() *Kernels {
 		TileT: func(t *TileT) { turned[t.Width/16-1](t) },
 	}
 	vectorsAVX512(k)
+	k.Random = randomAVX512
 	castsAVX512(k)
 	return k
 }
@@ -65,6 +66,7 @@ func avx2() *Kernels {
 		TileT: func(t *TileT) { turned[t.Width/8-1](t) },
 	}
 	vectorsAVX2(k)
+	k.Random = randomAVX2
 	portableCasts(k)
 	return k
 }

@@ -499,3 +499,15 @@ func turnAMX(a *turnArgs)
 
 //go:noescape
 func peakAMX(a *peakArgs)
+
+//go:noescape
+func philoxUniformAVX512(a *philoxArgs)
+
+//go:noescape
+func philoxNormalAVX512(a *philoxArgs)
+
+//go:noescape
+func philoxUniformAVX2(a *philoxArgs)
+
+//go:noescape
+func philoxNormalAVX2(a *philoxArgs)

@@ -1,6 +1,10 @@
 package philox
 
-import "math"
+import (
+	"math"
+
+	"fluxion/kernels/cpu"
+)
 
 // Normal fills dst with the first values of a request, standard normal.
 //
@@ -19,23 +23,12 @@ func Normal(dst []float32, seed uint64, stream uint32, address uint64, step uint
 // NormalAt fills dst with values first, first+1, … of the request that Normal
 // begins at 0.
 func NormalAt(dst []float32, first int, seed uint64, stream uint32, address uint64, step uint32) {
+	normalAt(vectors(), dst, first, seed, stream, address, step)
+}
+
+func normalAt(v cpu.Random, dst []float32, first int, seed uint64, stream uint32, address uint64, step uint32) {
 	s := request(seed, stream, address, step, first, len(dst))
-	i := uint32(first / 4)
-	if skip := first % 4; skip != 0 && len(dst) > 0 {
-		four := s.normals(i)
-		dst = dst[copy(dst, four[skip:]):]
-		i++
-	}
-	for ; len(dst) >= 4; i++ {
-		w0, w1, w2, w3 := s.block(i)
-		dst[0], dst[1] = boxMuller(w0, w1)
-		dst[2], dst[3] = boxMuller(w2, w3)
-		dst = dst[4:]
-	}
-	if len(dst) > 0 {
-		four := s.normals(i)
-		copy(dst, four[:])
-	}
+	s.fill(dst, first, v.Values, v.Normal, s.normals)
 }
 
 func (s source) normals(i uint32) (n [4]float32) {

@@ -26,6 +26,9 @@ package philox
 import (
 	"fmt"
 	"math/bits"
+	"sync"
+
+	"fluxion/kernels/cpu"
 )
 
 // Streams keep the uses of randomness apart. A number, once given, stays:
@@ -94,17 +97,66 @@ func (s source) block(i uint32) (uint32, uint32, uint32, uint32) {
 	return block(s.k0, s.k1, s.c0|i, s.c1, s.c2, s.c3)
 }
 
+// vectors are the kernels that whole groups of blocks go to, if there are any. Bits do
+// not depend on them, so they are chosen for the process.
+var vectors = sync.OnceValue(func() cpu.Random {
+	k, err := cpu.Select("")
+	if err != nil {
+		return cpu.Random{} // the device that is opened says so
+	}
+	return k.Random
+})
+
+// from is the cipher's input at block i.
+func (s source) from(i uint32) cpu.Counter {
+	return cpu.Counter{Key: [2]uint32{s.k0, s.k1}, Words: [4]uint32{s.c0 | i, s.c1, s.c2, s.c3}}
+}
+
+// fill fills dst with values first, first+1, … of a request: whole vectors by groups,
+// the rest by blocks of four.
+func (s source) fill(dst []float32, first, values int, groups func(dst []float32, c cpu.Counter), four func(i uint32) [4]float32) {
+	i := uint32(first / 4)
+	if skip := first % 4; skip != 0 && len(dst) > 0 {
+		b := four(i)
+		dst = dst[copy(dst, b[skip:]):]
+		i++
+	}
+	if values > 0 && len(dst) >= values {
+		n := len(dst) - len(dst)%values
+		groups(dst[:n], s.from(i))
+		dst = dst[n:]
+		i += uint32(n / 4)
+	}
+	for ; len(dst) > 0; i++ {
+		b := four(i)
+		dst = dst[copy(dst, b[:]):]
+	}
+}
+
 // Uniform fills dst with the first values of a request, in the open interval
 // (0, 1): value i is ((word i)>>8 | 1)·2⁻²⁴, 2²³ equally spaced numbers with
 // mean ½.
 func Uniform(dst []float32, seed uint64, stream uint32, address uint64, step uint32) {
-	s := request(seed, stream, address, step, 0, len(dst))
-	var four [4]float32
-	for i := uint32(0); len(dst) > 0; i++ {
+	UniformAt(dst, 0, .5, .5, seed, stream, address, step) // which rounds nothing
+}
+
+// UniformAt fills dst with centre + half·(2u − 1), rounded after each operation, where
+// u are values first, first+1, … of the request that Uniform begins at 0.
+func UniformAt(dst []float32, first int, centre, half float32, seed uint64, stream uint32, address uint64, step uint32) {
+	uniformAt(vectors(), dst, first, centre, half, seed, stream, address, step)
+}
+
+func uniformAt(v cpu.Random, dst []float32, first int, centre, half float32, seed uint64, stream uint32, address uint64, step uint32) {
+	s := request(seed, stream, address, step, first, len(dst))
+	groups := func(dst []float32, c cpu.Counter) { v.Uniform(dst, c, centre, half) }
+	s.fill(dst, first, v.Values, groups, func(i uint32) [4]float32 {
 		a, b, c, d := s.block(i)
-		four = [4]float32{uniform(a), uniform(b), uniform(c), uniform(d)}
-		dst = dst[copy(dst, four[:]):]
-	}
+		four := [4]float32{uniform(a), uniform(b), uniform(c), uniform(d)}
+		for k, u := range four {
+			four[k] = centre + float32(half*(2*u-1))
+		}
+		return four
+	})
 }
 
 func uniform(w uint32) float32 { return float32(w>>8|1) * 0x1p-24 }

@@ -99,6 +99,7 @@ func Files() map[string]string {
 	}
 	files["bfloat16_amd64.s"] = half(sets[0], declare)
 	files["amx_amd64.s"] = tiles(declare)
+	files["philox_amd64.s"] = philox(declare)
 	files["stubs_amd64.go"] = stubs
 	for _, s := range sets {
 		named := []string{"{{.Name}}", s.name, "{{.Lanes}}", fmt.Sprint(s.lanes)}
