@@ -197,46 +197,64 @@ func (l *layout) add(name string, init Init, shape ...int) {
 	l.params = append(l.params, Param{Name: name, Stored: shape, Shape: shape, Init: init})
 }
 
-// Initialise fills the flat buffer with the first weights of a seed. Each
+// Initialise fills flat buffers, all with the same, the first weights of a seed. Each
 // parameter's numbers are addressed by its name, so a network that shares a
 // layer with another begins with the same layer.
-func Initialise(params []Param, seed uint64, flat []float32) {
+func Initialise(params []Param, seed uint64, flats ...[]float32) {
+	// Two threads do not meet in a huge page: the system would clear it for both.
+	const part = 1 << 19
+	size := FlatSize(params)
 	var next atomic.Int64
 	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(params)) {
+	for range min(runtime.GOMAXPROCS(0), (size+part-1)/part) {
 		workers.Go(func() {
-			for i := next.Add(1); i <= int64(len(params)); i = next.Add(1) {
-				params[i-1].initialise(seed, flat)
+			for from := int(next.Add(part)) - part; from < size; from = int(next.Add(part)) - part {
+				initialise(params, seed, flats, from, min(from+part, size))
 			}
 		})
 	}
 	workers.Wait()
 }
 
-// initialise fills the parameter's part of the flat buffer, and the gap behind it
-// with zeros.
-func (p Param) initialise(seed uint64, flat []float32) {
-	h := fnv.New64a()
-	h.Write([]byte(p.Name))
-	end := p.Offset + p.Size()
-	w := flat[p.Offset:end]
-	for step := uint32(0); len(w) > 0; step++ {
-		part := w[:min(len(w), philox.MaxValues)]
-		p.Init.fill(part, seed, h.Sum64(), step)
-		w = w[len(part):]
+// initialise fills part of the flat buffers, gaps with zeros, piece by piece: each is
+// in the cache when it is copied to the next buffer.
+func initialise(params []Param, seed uint64, flats [][]float32, from, to int) {
+	const piece = 1 << 14
+	at, _ := slices.BinarySearchFunc(params, from, func(p Param, from int) int { return cmp.Compare(p.gap(), from+1) })
+	for from < to {
+		p := params[at]
+		values := min(p.Offset+p.Size(), to, from+piece) - from
+		w := flats[0][from:min(p.gap(), to, from+piece)]
+		if values > 0 {
+			p.fill(w[:values], from-p.Offset, seed)
+		}
+		clear(w[max(values, 0):])
+		for _, flat := range flats[1:] {
+			copy(flat[from:], w)
+		}
+		if from += len(w); from == p.gap() {
+			at++
+		}
 	}
-	clear(flat[end : (end+align-1)/align*align])
 }
 
-func (i Init) fill(w []float32, seed, address uint64, step uint32) {
-	switch {
+// gap is where the gap behind the parameter ends in the flat buffer.
+func (p Param) gap() int { return p.Offset + (p.Size()+align-1)/align*align }
+
+// fill makes values first, first+1, … of the parameter.
+func (p Param) fill(w []float32, first int, seed uint64) {
+	if rest := philox.MaxValues - first%philox.MaxValues; len(w) > rest { // of this request
+		p.fill(w[rest:], first+rest, seed)
+		w = w[:rest]
+	}
+	h := fnv.New64a()
+	h.Write([]byte(p.Name))
+	step, first := uint32(first/philox.MaxValues), first%philox.MaxValues
+	switch i := p.Init; {
 	case i.Uniform != 0:
-		philox.Uniform(w, seed, philox.Init, address, step)
-		for k := range w {
-			w[k] = i.Constant + float32(i.Uniform*(2*w[k]-1))
-		}
+		philox.UniformAt(w, first, i.Constant, i.Uniform, seed, philox.Init, h.Sum64(), step)
 	case i.Normal != 0:
-		philox.Normal(w, seed, philox.Init, address, step)
+		philox.NormalAt(w, first, seed, philox.Init, h.Sum64(), step)
 		for k := range w {
 			w[k] = i.Constant + float32(i.Normal*w[k])
 		}

@@ -5,14 +5,71 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"fluxion/kernels/philox"
 	"fluxion/nets/safetensors"
 )
+
+// TestInitialiseParts: parts that threads draw are those of whole parameters, in every
+// buffer, with zeros in the gaps and nothing written behind the end.
+func TestInitialiseParts(t *testing.T) {
+	const seed, long, guard = 11, 3<<18 + 5, 16
+	l := layout{}
+	l.add("a", Init{Uniform: .25, Constant: 1}, 7)
+	l.add("b", Init{Uniform: .125}, long)
+	l.add("c", Init{Constant: 3}, 17)
+	l.add("d", Init{Normal: 2, Constant: -1}, long)
+	l.add("e", Init{Normal: 1}, 1)
+	want := []float32{}
+	for i := range l.params {
+		p := &l.params[i]
+		p.Offset = len(want)
+		w := make([]float32, (p.Size()+align-1)/align*align)
+		address := fnv.New64a()
+		address.Write([]byte(p.Name))
+		if values := w[:p.Size()]; p.Init.Uniform != 0 {
+			philox.Uniform(values, seed, philox.Init, address.Sum64(), 0)
+			for k, u := range values {
+				values[k] = p.Init.Constant + float32(p.Init.Uniform*(2*u-1))
+			}
+		} else {
+			philox.Normal(values, seed, philox.Init, address.Sum64(), 0)
+			for k, n := range values {
+				values[k] = p.Init.Constant + float32(p.Init.Normal*n)
+			}
+		}
+		want = append(want, w...)
+	}
+	if FlatSize(l.params) != len(want) {
+		t.Fatalf("%d numbers, want %d", FlatSize(l.params), len(want))
+	}
+	var flats [2][]float32
+	for i := range flats {
+		flats[i] = slices.Repeat([]float32{7}, len(want)+guard)
+	}
+	Initialise(l.params, seed, flats[0][:len(want)], flats[1])
+	for i, flat := range flats {
+		if !slices.Equal(flat[:len(want)], want) || slices.Min(flat[len(want):]) != 7 || slices.Max(flat[len(want):]) != 7 {
+			t.Errorf("buffer %d is not what the parameters are one by one", i)
+		}
+	}
+	// Values behind the first request of a parameter are those of the next one.
+	p, w := l.params[1], make([]float32, 40)
+	p.fill(w, philox.MaxValues-20, seed)
+	address := fnv.New64a()
+	address.Write([]byte(p.Name))
+	next := make([]float32, 20)
+	philox.UniformAt(next, 0, 0, p.Init.Uniform, seed, philox.Init, address.Sum64(), 1)
+	if !slices.Equal(w[20:], next) {
+		t.Error("the second request of a parameter does not begin where the first ends")
+	}
+}
 
 // TestNames compares every name and shape with what diffusers made of the same
 // configuration.

@@ -257,11 +257,12 @@ func (o *benchOptions) trainStep(dev device.Device, config nets.Config, precisio
 	return work{step, free, s.Micro, t.Launches, plan.Bytes(s.Sizes()), s.Cost().FLOPs - s.Recomputed().FLOPs}, nil
 }
 
-// weights are the first ones of a network.
-func weights(g *nets.Graph) []float32 {
-	flat := make([]float32, nets.FlatSize(g.Params))
-	nets.Initialise(g.Params, 1, flat)
-	return flat
+// firstWeights writes those of a network.
+func firstWeights(g *nets.Graph) func(device.Memory) error {
+	draw := func(flats ...[]float32) { nets.Initialise(g.Params, 1, flats...) }
+	return func(m device.Memory) error {
+		return device.Fill(m, nets.FlatSize(g.Params), draw, plan.Parameters)
+	}
 }
 
 // sampleStep is one evaluation of the network with the sampler's update.
@@ -284,7 +285,7 @@ func (o *benchOptions) sampleStep(dev device.Device, config nets.Config, precisi
 	if err != nil {
 		return work{}, err
 	}
-	g, free, err := load(dev, s, weights(s.Graph))
+	g, free, err := load(dev, s, firstWeights(s.Graph))
 	if err != nil {
 		return work{}, err
 	}

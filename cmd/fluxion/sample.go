@@ -311,7 +311,7 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, j job, seeds []
 	if channels != 1 && channels != 3 {
 		return modelError{o.model, fmt.Errorf("images of %d channels cannot be written as PNG, want 1 or 3", channels)}
 	}
-	generator, free, err := load(dev, step, weights)
+	generator, free, err := load(dev, step, func(m device.Memory) error { return m.Write(plan.Parameters, 0, weights) })
 	if err != nil {
 		return err
 	}
@@ -352,13 +352,13 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, j job, seeds []
 	return err
 }
 
-// load puts a sampling step and its weights on a device; free gives both back.
-func load(dev device.Device, step *generate.Step, weights []float32) (g *generate.Generator, free func() error, err error) {
+// load puts a sampling step on a device, with the weights that write writes; free gives all back.
+func load(dev device.Device, step *generate.Step, write func(device.Memory) error) (g *generate.Generator, free func() error, err error) {
 	memory, err := dev.Alloc(step.Sizes())
 	if err != nil {
 		return nil, nil, err
 	}
-	if err = memory.Write(plan.Parameters, 0, weights); err == nil {
+	if err = write(memory); err == nil {
 		g, err = step.Load(dev, memory)
 	}
 	if err != nil {

@@ -142,6 +142,28 @@ func Floats(m Memory, r plan.Region) []float32 {
 	return c.regions[r]
 }
 
+// Fill lets fill write the first size numbers of regions of float32, the same to each:
+// where they lie if the host can write there, or to one slice that is copied there.
+func Fill(m Memory, size int, fill func(flats ...[]float32), regions ...plan.Region) error {
+	var flats [][]float32
+	for _, r := range regions {
+		if x := Floats(m, r); len(x) >= size {
+			flats = append(flats, x[:size])
+		}
+	}
+	if len(flats) == len(regions) {
+		fill(flats...)
+		return nil
+	}
+	flat := make([]float32, size)
+	fill(flat)
+	var err error
+	for _, r := range regions {
+		err = errors.Join(err, m.Write(r, 0, flat))
+	}
+	return err
+}
+
 // errLength is a slice that does not have the length of its tensor.
 var errLength = errors.New("the slice has not the tensor's length")
 

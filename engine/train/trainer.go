@@ -77,18 +77,8 @@ func (t *Trainer) Free() error {
 // average begins with them.
 func (t *Trainer) Initialise(seed uint64) error {
 	params := t.Graph.Params
-	size := nets.FlatSize(params)
-	var err error
-	flat := device.Floats(t.Memory, plan.Parameters)
-	if flat != nil {
-		flat = flat[:size]
-		nets.Initialise(params, seed, flat)
-	} else {
-		flat = make([]float32, size)
-		nets.Initialise(params, seed, flat)
-		err = t.Memory.Write(plan.Parameters, 0, flat)
-	}
-	return errors.Join(err, t.Memory.Write(plan.Average, 0, flat), t.Refresh())
+	draw := func(flats ...[]float32) { nets.Initialise(params, seed, flats...) }
+	return errors.Join(device.Fill(t.Memory, nets.FlatSize(params), draw, plan.Parameters, plan.Average), t.Refresh())
 }
 
 // Images is one micro-batch from the data.

@@ -127,9 +127,13 @@ func (s source) fill(dst []float32, first, values int, groups func(dst []float32
 		dst = dst[n:]
 		i += uint32(n / 4)
 	}
-	for ; len(dst) > 0; i++ {
+	for ; len(dst) >= 4; i++ {
+		*(*[4]float32)(dst) = four(i)
+		dst = dst[4:]
+	}
+	if len(dst) > 0 {
 		b := four(i)
-		dst = dst[copy(dst, b[:]):]
+		copy(dst, b[:])
 	}
 }
 
