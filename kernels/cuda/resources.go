@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"strings"
+	"sync"
 )
 
 // Resources are what a function needs of a multiprocessor, as ptxas of CUDA 12.1
@@ -23,9 +24,10 @@ var table string
 
 // Table returns the resources of every function on every GPU, in the order of
 // modules, functions and GPUs. scripts/ptx.sh makes it.
-func Table() []Resources { return resources }
+func Table() []Resources { return resources() }
 
-var resources = parse(table)
+// resources are read when the first is asked for: a run on a CPU asks for none.
+var resources = sync.OnceValue(func() []Resources { return parse(table) })
 
 // parse panics where the file is not what scripts/ptx.py writes; the tests see to that.
 func parse(table string) (rows []Resources) {
@@ -44,7 +46,7 @@ func parse(table string) (rows []Resources) {
 // Needs returns the resources of a call's function on a GPU; false if the table
 // does not know it.
 func (c Call) Needs(gpu string) (Resources, bool) {
-	for _, r := range resources {
+	for _, r := range resources() {
 		if r.Function == c.Function && r.Module == c.Module.Name && r.GPU == gpu {
 			return r, true
 		}
