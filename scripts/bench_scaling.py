@@ -2,6 +2,7 @@
 import argparse, datetime, json, os, platform, subprocess, sys, time
 
 import report
+from bench_threads import by_launch, by_threads
 
 PER_CELL = 6  # seconds of steps for one number, if the limit allows
 
@@ -22,10 +23,10 @@ class Bench:
     def plan(self, preset, batch, size):
         return self.call("inspect", "--preset", preset, "--batch", batch, "--size", size, "--precision", self.precision)
 
-    def train(self, preset, batch, size, flop, recompute="none", threads=0):
+    def train(self, preset, batch, size, flop, recompute="none", threads=0, steps=None):
         """A run of as many steps as suit; None if they would end too late."""
         step = flop / self.rate.get(threads, 5e10)
-        steps = max(1, min(10, int(PER_CELL / step) - 1))
+        steps = steps or max(1, min(10, int(PER_CELL / step) - 1))
         if time.monotonic() + (steps + 1) * step * 1.3 + 2 > self.end:
             return None
         r = self.call("bench", "train", "--preset", preset, "--batch", batch, "--size", size, "--precision", self.precision,
@@ -69,21 +70,6 @@ def by_recomputation(bench, preset, batch, size):
     return rows
 
 
-def by_threads(bench, preset, batch, size, rounds=3):
-    """One thread and all in turn; the fastest step of each counts, for others use the machine, too."""
-    flop = bench.plan(preset, batch, size)["flops"]
-    fastest, many = {}, os.cpu_count()
-    for threads in [1, 0] * rounds:
-        r = bench.train(preset, batch, size, flop, threads=threads)
-        if r is None:
-            break
-        many = max(many if threads == 0 else 1, r["threads"])
-        fastest[threads] = min(fastest.get(threads, 1e9), r["step_seconds"]["min"])
-    if len(fastest) < 2:
-        return ["No time was left for one thread and all in turn."]
-    return [f"`{preset}`, batch {batch}: {1e3 * fastest[1]:.0f} ms on one thread, {1e3 * fastest[0]:.0f} ms on {many}: {fastest[1] / fastest[0]:.2f} times as fast."]
-
-
 def main():
     p = argparse.ArgumentParser(prog="bench-scaling.sh")
     p.add_argument("--binary", required=True, help=argparse.SUPPRESS)
@@ -93,12 +79,17 @@ def main():
     p.add_argument("--precision", default="bf16")
     p.add_argument("--batches", default="1,2,4,8,16,32,64,128")
     p.add_argument("--sizes", default="16,32,64")
+    p.add_argument("--rounds", type=int, default=3, help="of one thread and all in turn")
+    p.add_argument("--launches", action="store_true", help="print one thread against all launch by launch, and nothing else")
     p.add_argument("--write", action="store_true", help="put the tables into engine/BENCHMARKS.md")
     o = p.parse_args()
     numbers = lambda text: [int(n) for n in text.split(",")]
     bench = Bench(o.binary, o.precision, o.limit)
+    if o.launches:
+        print("\n".join(by_launch(bench, o.network, 16, o.rounds)))
+        return
     sections = [
-        by_threads(bench, o.network, 16, 32, rounds=2),
+        by_threads(bench, o.network, 16, 32, o.rounds),
         by_recomputation(bench, o.network, 16, 32),
         by_batch(bench, o.preset, numbers(o.batches), numbers(o.sizes)),
     ]

@@ -34,19 +34,26 @@ func (Op) CPU(l kernels.Launch) func(*cpu.Pool) {
 	from, to := l.In[0], l.Out
 	switch {
 	case from.Type == number.Float32 && to.Type == number.BFloat16:
-		return kernels.RowLoop(to.Matrix, func(k *cpu.Kernels, r, n int) {
-			for ; n > 0; r, n = r+1, n-1 {
-				k.Narrow(to.Half[r*to.Pitch:][:to.Cols], from.Row(r))
-			}
-		})
+		return loop(from, to, func(k *cpu.Kernels, in, out, n int) { k.Narrow(to.Half[out:][:n], from.Data[in:][:n]) })
 	case from.Type == number.BFloat16 && to.Type == number.Float32:
-		return kernels.RowLoop(to.Matrix, func(k *cpu.Kernels, r, n int) {
-			for ; n > 0; r, n = r+1, n-1 {
-				k.Widen(to.Row(r), from.Half[r*from.Pitch:][:from.Cols])
-			}
-		})
+		return loop(from, to, func(k *cpu.Kernels, in, out, n int) { k.Widen(to.Data[out:][:n], from.Half[in:][:n]) })
 	}
 	panic(fmt.Sprintf("cast from %v to %v", from.Type, to.Type))
+}
+
+// loop binds f, which converts n elements from one place to another: of a row or, where
+// nothing lies between rows, which may be of 3 channels, of many.
+func loop(from, to kernels.Operand, f func(k *cpu.Kernels, in, out, n int)) func(*cpu.Pool) {
+	dense := from.Pitch == to.Cols && to.Pitch == to.Cols
+	return kernels.RowLoop(to.Matrix, func(k *cpu.Kernels, r, n int) {
+		if dense {
+			f(k, r*to.Cols, r*to.Cols, n*to.Cols)
+			return
+		}
+		for ; n > 0; r, n = r+1, n-1 {
+			f(k, r*from.Pitch, r*to.Pitch, to.Cols)
+		}
+	})
 }
 
 // Narrow rounds every element.

@@ -11,9 +11,14 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// TestCast converts a range of channels of a wider tensor and back, on several threads.
+// TestCast converts a range of channels of a wider tensor and back, and a whole one, on several threads.
 func TestCast(t *testing.T) {
-	const rows, cols, pitch = 700, 97, 101
+	t.Run("range", func(t *testing.T) { testCast(t, 101) })
+	t.Run("whole", func(t *testing.T) { testCast(t, 97) })
+}
+
+func testCast(t *testing.T, pitch int) {
+	const rows, cols = 700, 97
 	shape := tensor.Shape{1, rows, 1, cols}
 	float := func() kernels.Operand {
 		return kernels.Operand{Matrix: cpu.Matrix{Data: make([]float32, rows*pitch), Rows: rows, Cols: cols, Pitch: pitch}, Shape: shape}
