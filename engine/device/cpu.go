@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"fluxion/engine/device/tuning"
 	"fluxion/engine/plan"
 	"fluxion/kernels"
 	"fluxion/kernels/cast"
@@ -17,7 +18,10 @@ import (
 )
 
 // CPU runs plans on a pool of threads.
-type CPU struct{ pool *cpu.Pool }
+type CPU struct {
+	pool  *cpu.Pool
+	table *tuning.Table // nil: launches are cut as their kernels do it by themselves
+}
 
 // NewCPU returns the CPU with this many threads (0: all that this process may
 // use) and the instruction set of that name (empty: the best there is).
@@ -29,7 +33,7 @@ func NewCPU(threads int, instructions string) (*CPU, error) {
 	if threads == 0 {
 		threads = cpu.Threads()
 	}
-	return &CPU{cpu.NewPool(threads, k)}, nil
+	return &CPU{pool: cpu.NewPool(threads, k)}, nil
 }
 
 // Name returns "cpu".
@@ -319,6 +323,8 @@ type cpuProgram struct {
 	pool     *cpu.Pool
 	memory   *cpuMemory
 	launches []func(*cpu.Pool)
+	tuner    *tuning.Tuner // nil without a table
+	launch   func(i int)
 }
 
 // Load binds a plan.
@@ -331,8 +337,18 @@ func (d *CPU) Load(p *plan.Plan, m Memory, _ ...plan.Tensor) (Program, error) {
 		return nil, err
 	}
 	g := &cpuProgram{pool: d.pool, memory: memory}
+	var cuts []*kernels.Cut
 	for _, l := range p.Launches {
-		g.launches = append(g.launches, g.bind(l))
+		var cut *kernels.Cut
+		if d.table != nil && !l.Prepares {
+			cut = &kernels.Cut{}
+		}
+		cuts = append(cuts, cut)
+		g.launches = append(g.launches, g.bind(l, cut))
+	}
+	if d.table != nil {
+		g.tuner = tuning.NewTuner(d.table, cuts, func(i int) string { return d.key(p.Launches[i]) })
+		g.launch = func(i int) { g.launches[i](g.pool) }
 	}
 	return g, nil
 }
@@ -340,8 +356,8 @@ func (d *CPU) Load(p *plan.Plan, m Memory, _ ...plan.Tensor) (Program, error) {
 // bind returns the launch on its operands. Where the kernel takes float32 only,
 // operands in bfloat16 are widened into working memory before, and what it wrote
 // is rounded after: the same sums as in float32, of rounded numbers.
-func (g *cpuProgram) bind(l plan.Launch) func(*cpu.Pool) {
-	b := kernels.Launch{Out: g.memory.operand(l.Out), Threads: g.pool.Threads()}
+func (g *cpuProgram) bind(l plan.Launch, cut *kernels.Cut) func(*cpu.Pool) {
+	b := kernels.Launch{Out: g.memory.operand(l.Out), Threads: g.pool.Threads(), Cut: cut}
 	for _, t := range l.In {
 		b.In = append(b.In, g.memory.operand(t))
 	}
@@ -404,6 +420,10 @@ func (g *cpuProgram) RunSteps(n int, set func(i int) error) error {
 			if err := set(i); err != nil {
 				return err
 			}
+		}
+		if !g.tuner.Settled() {
+			g.tuner.Run(g.launch)
+			continue
 		}
 		for _, launch := range g.launches {
 			launch(g.pool)
@@ -471,4 +491,7 @@ func (g *cpuProgram) Write(t plan.Tensor, src []float32) error {
 	return nil
 }
 
-func (*cpuProgram) Free() error { return nil }
+func (g *cpuProgram) Free() error {
+	g.tuner.Close()
+	return nil
+}

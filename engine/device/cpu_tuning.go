@@ -1,0 +1,38 @@
+package device
+
+import (
+	"fmt"
+	"strings"
+
+	"fluxion/engine/device/tuning"
+	"fluxion/engine/plan"
+)
+
+// Tune lets programs that are loaded from now on cut their launches by a table of
+// what is fastest on this machine, and extend it if it learns.
+func (d *CPU) Tune(t *tuning.Table) { d.table = t }
+
+// Blocking is what the table of this device knows of a launch.
+func (d *CPU) Blocking(l plan.Launch) (tuning.Entry, bool) { return d.table.Lookup(d.key(l)) }
+
+// key is all of a launch that decides how it is best cut, the machine apart.
+func (d *CPU) key(l plan.Launch) string {
+	var b strings.Builder
+	text := func(t plan.Tensor) { fmt.Fprintf(&b, " %v%v", t.Type, t.Shape) }
+	fmt.Fprintf(&b, "%s ×%d, %v:", d.pool.Kernels().Name, d.pool.Threads(), l.Kernel)
+	for _, t := range l.In {
+		text(t)
+	}
+	b.WriteString(" →")
+	text(l.Out)
+	if l.PerImage != nil {
+		b.WriteString(" + per image")
+	}
+	if l.Add != nil {
+		b.WriteString(" + addend")
+	}
+	if l.Prepared.Bytes > 0 {
+		b.WriteString(", weights laid out")
+	}
+	return b.String()
+}

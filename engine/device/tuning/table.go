@@ -1,0 +1,254 @@
+// Package tuning finds out on the CPU how launches are best cut into tasks, on the
+// launches of programs that run anyway: whatever the cut, results have the same bits.
+// What it found is kept in a table for the machine, which later programs begin with.
+package tuning
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
+)
+
+// version of the file, and of the kernels: a table of another one is not used. It must
+// go up when kernels change so much that what was measured holds no more. A kernel's
+// usual blocking may change without: entries say what it was.
+const version = 1
+
+// Entry is what is known of one kind of launch.
+type Entry struct {
+	Usual kernels.Blocking  `json:"usual"`          // when it was measured; what the kernel takes by itself
+	Best  *kernels.Blocking `json:"best,omitempty"` // the usual one, if nothing is faster; nil: not known yet
+	Gain  float64           `json:"gain,omitempty"` // the share of time that the best one saves
+	Tried []Rival           `json:"tried,omitempty"`
+}
+
+// Rival is a blocking with its times, each by that of the usual one beside it.
+type Rival struct {
+	Blocking kernels.Blocking `json:"blocking"`
+	Times    []float64        `json:"times"`
+}
+
+// file is a Table on disk.
+type file struct {
+	Version  int              `json:"version"`
+	Machine  string           `json:"machine"`
+	Launches map[string]Entry `json:"launches"`
+}
+
+// Table is the entries of one machine, for all programs of a process. A nil Table
+// knows nothing.
+type Table struct {
+	path    string // empty: not kept
+	machine string
+	learns  bool
+	note    func(string)
+
+	mutex   sync.Mutex
+	read    bool
+	noted   bool // that it cannot be kept
+	entries map[string]Entry
+	ours    map[string]bool // entries that this process made
+	trying  int             // launches whose trials go on
+}
+
+// Options of a Table.
+type Options struct {
+	Dir    string       // folder of the file; made if need be. Empty: the table ends with the process
+	Learns bool         // blockings are tried, not only looked up
+	Note   func(string) // is told what is wrong with the file, in one line, once; nothing else comes of it
+}
+
+// New returns the table of this machine. Its file is not read before the first program
+// has run once, so that no start is later for it.
+func New(o Options) *Table {
+	if o.Note == nil {
+		o.Note = func(string) {}
+	}
+	t := &Table{machine: cpu.Model(), learns: o.Learns, note: o.Note, entries: map[string]Entry{}, ours: map[string]bool{}}
+	if o.Dir != "" {
+		t.path = Path(o.Dir)
+	}
+	return t
+}
+
+// Dir is where tables are kept if nothing else is said: in the user's cache folder.
+func Dir() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(cache, "fluxion"), nil
+}
+
+// Path is the file of this machine in a folder, which several machines may share.
+func Path(dir string) string {
+	h := fnv.New32a()
+	h.Write([]byte(cpu.Model()))
+	return filepath.Join(dir, fmt.Sprintf("blockings-%08x.json", h.Sum32()))
+}
+
+// Trying is how many launches have blockings to be tried still.
+func (t *Table) Trying() int {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	return t.trying
+}
+
+// Lookup returns what is known of a launch.
+func (t *Table) Lookup(key string) (Entry, bool) {
+	if t == nil {
+		return Entry{}, false
+	}
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	if !t.read {
+		t.read = true
+		entries, err := readFile(t.path, t.machine)
+		if err != nil {
+			t.note(fmt.Sprintf("%s: %v; it is left out and written anew", t.path, err))
+		}
+		for key, e := range entries {
+			t.entries[key] = e
+		}
+	}
+	e, ok := t.entries[key]
+	return e, ok
+}
+
+// put keeps an entry.
+func (t *Table) put(key string, e Entry) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	t.entries[key], t.ours[key] = e, true
+}
+
+// save writes the file. What other processes wrote meanwhile stays, unless they
+// wrote at the very same time: then it is measured again some day.
+func (t *Table) save() {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	if t.path == "" || len(t.ours) == 0 {
+		return
+	}
+	if theirs, err := readFile(t.path, t.machine); err == nil {
+		for key, e := range theirs {
+			if own, ok := t.entries[key]; !ok || !t.ours[key] || own.Best == nil && e.Best != nil {
+				t.entries[key] = e
+			}
+		}
+	}
+	if err := writeFile(t.path, file{version, t.machine, t.entries}); err != nil && !t.noted {
+		t.noted = true
+		t.note(fmt.Sprintf("measured blockings are not kept: %v", err))
+	}
+}
+
+// readFile returns the entries of a file; none if it is not there.
+func readFile(path, machine string) (map[string]Entry, error) {
+	text, err := os.ReadFile(path)
+	if path == "" || errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var f file
+	if err := json.Unmarshal(text, &f); err != nil {
+		return nil, fmt.Errorf("not a table of blockings: %w", err)
+	}
+	if f.Version != version {
+		return nil, fmt.Errorf("a table of version %d, not %d", f.Version, version)
+	}
+	if f.Machine != machine {
+		return nil, fmt.Errorf("a table of another machine, %q, not %q", f.Machine, machine)
+	}
+	for key, e := range f.Launches {
+		if err := e.check(); err != nil {
+			return nil, fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	return f.Launches, nil
+}
+
+// check says what no program of ours would have written.
+func (e Entry) check() error {
+	blockings := []kernels.Blocking{e.Usual}
+	if e.Best != nil {
+		blockings = append(blockings, *e.Best)
+	}
+	for _, r := range e.Tried {
+		blockings = append(blockings, r.Blocking)
+		for _, x := range r.Times {
+			if !(x > 0) || math.IsInf(x, 0) {
+				return fmt.Errorf("a time of %v", x)
+			}
+		}
+	}
+	for _, b := range blockings {
+		if b.Rows < 0 || b.Columns < 0 {
+			return fmt.Errorf("a blocking of %d rows and %d columns", b.Rows, b.Columns)
+		}
+	}
+	return nil
+}
+
+// writeFile writes beside the file and renames, so that it is whole at any time.
+func writeFile(path string, f file) (err error) {
+	text, err := json.MarshalIndent(f, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(path), "blockings-*.tmp")
+	if err != nil {
+		return err
+	}
+	_, err = temporary.Write(append(text, '\n'))
+	if err = errors.Join(err, temporary.Close()); err == nil {
+		err = os.Rename(temporary.Name(), path)
+	}
+	if err != nil {
+		os.Remove(temporary.Name())
+	}
+	return err
+}
+
+// Summary is what a file holds.
+type Summary struct {
+	Settled   int    // launches whose best blocking is known
+	Otherwise int    // of these, those that are not cut as usual
+	Begun     int    // launches whose trials are not over
+	Problem   string // why the file is not used
+}
+
+// Inspect reads the file of this machine in a folder.
+func Inspect(dir string) Summary {
+	entries, err := readFile(Path(dir), cpu.Model())
+	if err != nil {
+		return Summary{Problem: err.Error()}
+	}
+	var s Summary
+	for _, e := range entries {
+		switch {
+		case e.Best == nil:
+			s.Begun++
+		case *e.Best != e.Usual:
+			s.Otherwise++
+			fallthrough
+		default:
+			s.Settled++
+		}
+	}
+	return s
+}

@@ -1,0 +1,119 @@
+package tuning
+
+import (
+	"time"
+
+	"fluxion/kernels"
+)
+
+// Tuner cuts the launches of one program as its table says, and tries blockings of
+// those that the table does not know while the program runs.
+type Tuner struct {
+	table  *Table
+	cuts   []*kernels.Cut // of each launch
+	key    func(i int) string
+	of     []*trial // of each launch; nil: nothing is tried
+	trials []*trial
+	begun  bool
+}
+
+// NewTuner returns the tuner of a program whose launches are cut by cuts, nil where
+// they cannot be. Launches with the same key are alike.
+func NewTuner(table *Table, cuts []*kernels.Cut, key func(i int) string) *Tuner {
+	return &Tuner{table: table, cuts: cuts, key: key}
+}
+
+// Settled tells that nothing is left to be tried: the program may run without Run.
+func (t *Tuner) Settled() bool { return t == nil || t.begun && len(t.trials) == 0 }
+
+// Run runs the program once. The first run is as usual, by which kernels tell what they
+// can be cut to: what the table has to say, it says then.
+func (t *Tuner) Run(launch func(i int)) {
+	if !t.begun {
+		for i := range t.cuts {
+			launch(i)
+		}
+		t.begin()
+		return
+	}
+	for i, trial := range t.of {
+		if trial == nil {
+			launch(i)
+			continue
+		}
+		start := time.Now()
+		launch(i)
+		trial.seconds += time.Since(start).Seconds()
+	}
+	t.advance()
+}
+
+// begin looks the launches up.
+func (t *Tuner) begin() {
+	t.begun = true
+	t.of = make([]*trial, len(t.cuts))
+	known := map[string]*trial{}
+	for i, cut := range t.cuts {
+		if cut == nil || len(cut.Others()) == 0 {
+			continue
+		}
+		key := t.key(i)
+		e, ok := t.table.Lookup(key)
+		if ok && e.Best != nil && e.Usual == cut.Usual() {
+			cut.Blocking = *e.Best
+			continue
+		}
+		if !t.table.learns {
+			continue
+		}
+		if known[key] == nil {
+			known[key] = newTrial(key, cut, e)
+			t.trials = append(t.trials, known[key])
+		}
+		known[key].cuts = append(known[key].cuts, cut)
+		t.of[i] = known[key]
+	}
+	t.table.count(len(t.trials))
+}
+
+// advance goes on with every trial, and writes down those that are settled.
+func (t *Tuner) advance() {
+	kept := t.trials[:0]
+	for _, trial := range t.trials {
+		if trial.next() {
+			kept = append(kept, trial)
+			continue
+		}
+		t.table.put(trial.key, trial.settle())
+		for i := range t.of {
+			if t.of[i] == trial {
+				t.of[i] = nil
+			}
+		}
+	}
+	if n := len(t.trials) - len(kept); n > 0 {
+		t.table.count(-n)
+		t.trials = kept
+		t.table.save()
+	}
+}
+
+// Close writes down what was tried so far.
+func (t *Tuner) Close() {
+	if t == nil || len(t.trials) == 0 {
+		return
+	}
+	for _, trial := range t.trials {
+		t.table.put(trial.key, trial.unfinished())
+	}
+	t.table.count(-len(t.trials))
+	t.trials = nil
+	t.table.save()
+}
+
+// count adds to the trials that go on.
+func (t *Table) count(n int) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	t.trying += n
+}
