@@ -28,6 +28,7 @@ type benchOptions struct {
 	threads                   int
 	without                   []string
 	recompute                 string
+	blockings                 string
 	selfCondition             bool
 	json                      bool
 }
@@ -39,7 +40,7 @@ func newBench() *cobra.Command {
 		Long:    "Time a training step, or one evaluation of the network as sampling does it,\nagainst the arithmetic peak measured in the same run.",
 		Example: "  fluxion bench train --preset cifar --batch 16\n  fluxion bench sample --preset tiny --batch 64 --json",
 		RunE: func(c *cobra.Command, _ []string) error {
-			return usagef("bench what? want bench train, sample, ops or kernels")
+			return usagef("bench what? want bench train, sample, ops, tune or kernels")
 		},
 	}
 	for _, mode := range []string{"train", "sample"} {
@@ -61,6 +62,7 @@ func newBench() *cobra.Command {
 		f.IntVar(&o.steps, "steps", 5, "steps timed, after one that is not")
 		f.StringVar(&o.device, "device", "auto", deviceHelp)
 		f.IntVar(&o.threads, "threads", 0, "0: all there are")
+		addBlockings(f, &o.blockings)
 		if mode == "train" {
 			f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
 		}
@@ -69,7 +71,7 @@ func newBench() *cobra.Command {
 		f.BoolVar(&o.json, "json", false, "print one JSON object")
 		c.AddCommand(sub)
 	}
-	c.AddCommand(newBenchOps(), newBenchKernels())
+	c.AddCommand(newBenchOps(), newBenchTune(), newBenchKernels())
 	return c
 }
 
@@ -135,7 +137,7 @@ func (o *benchOptions) run(ctx context.Context, out io.Writer, training bool) (e
 	if err != nil {
 		return err
 	}
-	dev, err := openDevice(o.device, o.threads)
+	dev, err := openDevice(o.device, o.threads, o.blockings, false)
 	if err != nil {
 		return err
 	}

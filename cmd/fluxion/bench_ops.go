@@ -30,7 +30,8 @@ func newBenchOps() *cobra.Command {
 		Long: `Time every distinct launch of a training step, or with --sample of a network
 evaluation, and print where the time goes: shapes, how often, time and share,
 arithmetic and traffic against the peaks of the device, which are measured in
-the same run on the CPU. Traffic is what a launch must move at least.
+the same run on the CPU. Traffic is what a launch must move at least. A launch cut
+as it was measured to be fastest (fluxion bench tune) says so, and what it gains.
 
 ` + fusionsText(),
 		Example: "  fluxion bench ops --preset cifar --batch 16\n  fluxion bench ops --preset tiny --batch 64 --sample --json",
@@ -47,6 +48,7 @@ the same run on the CPU. Traffic is what a launch must move at least.
 	f.IntVar(&o.top, "top", 25, "launches printed, the longest first; 0: all")
 	f.StringVar(&o.device, "device", "auto", deviceHelp)
 	f.IntVar(&o.threads, "threads", 0, "0: all there are")
+	addBlockings(f, &o.blockings)
 	f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
 	f.BoolVar(&o.selfCondition, "self-conditioning", false, selfConditionHelp)
 	f.StringSliceVar(&o.without, "without", nil, withoutHelp)
@@ -63,6 +65,7 @@ type timedOp struct {
 	Share    float64 `json:"share"`
 	FLOPS    float64 `json:"flops"` // a second
 	Bytes    float64 `json:"bytes"` // a second
+	Cut      *cut    `json:"cut,omitempty"`
 
 	flops, bytes int64
 }
@@ -91,7 +94,7 @@ func (o *benchOpsOptions) run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	dev, err := openDevice(o.device, o.threads)
+	dev, err := openDevice(o.device, o.threads, o.blockings, false)
 	if err != nil {
 		return err
 	}
@@ -105,7 +108,7 @@ func (o *benchOpsOptions) run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.free()) }()
-	ops, err := o.time(ctx, w)
+	ops, err := o.time(ctx, dev, w)
 	if err != nil {
 		return err
 	}
@@ -130,7 +133,7 @@ func (o *benchOpsOptions) run(ctx context.Context, out io.Writer) (err error) {
 }
 
 // time runs the work launch by launch and groups what is alike, the longest first.
-func (o *benchOpsOptions) time(ctx context.Context, w work) ([]timedOp, error) {
+func (o *benchOpsOptions) time(ctx context.Context, dev device.Device, w work) ([]timedOp, error) {
 	if err := w.step(); err != nil {
 		return nil, err
 	}
@@ -155,7 +158,7 @@ func (o *benchOpsOptions) time(ctx context.Context, w work) ([]timedOp, error) {
 		if !ok {
 			at = len(ops)
 			known[name+operands] = at
-			ops = append(ops, timedOp{Operator: name, Operands: operands})
+			ops = append(ops, timedOp{Operator: name, Operands: operands, Cut: cutOf(dev, l)})
 		}
 		slices.Sort(times[i])
 		op := &ops[at]
@@ -186,7 +189,7 @@ func (r opsResult) print(out io.Writer, top int) error {
 			rest, restTime = rest+op.Times, restTime+op.Seconds
 			continue
 		}
-		fmt.Fprintf(&b, "%8.2f %5.1f%% %5d %9.1f %8.1f  %s: %s\n", 1e3*op.Seconds, 100*op.Share, op.Times, op.FLOPS/1e9, op.Bytes/1e9, op.Operator, op.Operands)
+		fmt.Fprintf(&b, "%8.2f %5.1f%% %5d %9.1f %8.1f  %s: %s%v\n", 1e3*op.Seconds, 100*op.Share, op.Times, op.FLOPS/1e9, op.Bytes/1e9, op.Operator, op.Operands, op.Cut)
 	}
 	if rest > 0 {
 		fmt.Fprintf(&b, "%8.2f %5.1f%% %5d %9s %8s  all others\n", 1e3*restTime, 100*restTime/r.Seconds, rest, "", "")

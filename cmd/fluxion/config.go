@@ -83,6 +83,7 @@ var settingHelp = map[string]string{
 	"device":            deviceHelp,
 	"threads":           "0: all there are",
 	"recompute":         recomputeHelp,
+	"blockings":         blockingsHelp,
 	"checkpoint_every":  "images between checkpoints; 0: only at the end",
 	"keep":              "newest checkpoints that stay",
 	"sample_every":      "images between sample grids; 0: only at the end",

@@ -22,8 +22,8 @@ func newDoctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "What this machine offers",
 		Long: `Print the processor's features and the instruction set that would be used, the
-threads this process may keep busy, the memory, the GPUs and the kernels that
-would run on them, and what is missing and how to get it.`,
+threads this process may keep busy, the memory, the measured blockings, the GPUs
+and the kernels that would run on them, and what is missing and how to get it.`,
 		Example: "  fluxion doctor\n  FLUXION_CPU=avx2 fluxion doctor --json",
 		RunE:    func(c *cobra.Command, _ []string) error { return doctor(c.OutOrStdout(), asJSON) },
 	}
@@ -33,19 +33,20 @@ would run on them, and what is missing and how to get it.`,
 
 // examination is what doctor found.
 type examination struct {
-	Version         string   `json:"version"`
-	Go              string   `json:"go"`
-	OS              string   `json:"os"`
-	Arch            string   `json:"arch"`
-	Features        []string `json:"features"`
-	InstructionSets []string `json:"instruction_sets"`
-	Selected        string   `json:"selected"`
-	Why             string   `json:"selected_because"`
-	Processors      int      `json:"processors"`
-	Threads         int      `json:"threads"`
-	Memory          int64    `json:"memory_bytes"`
-	Available       int64    `json:"memory_available_bytes"`
-	CUDA            gpus     `json:"cuda"`
+	Version         string         `json:"version"`
+	Go              string         `json:"go"`
+	OS              string         `json:"os"`
+	Arch            string         `json:"arch"`
+	Features        []string       `json:"features"`
+	InstructionSets []string       `json:"instruction_sets"`
+	Selected        string         `json:"selected"`
+	Why             string         `json:"selected_because"`
+	Processors      int            `json:"processors"`
+	Threads         int            `json:"threads"`
+	Memory          int64          `json:"memory_bytes"`
+	Available       int64          `json:"memory_available_bytes"`
+	Blockings       blockingsFound `json:"blockings"`
+	CUDA            gpus           `json:"cuda"`
 }
 
 // gpus is what the CUDA driver said.
@@ -79,7 +80,7 @@ func examine() (examination, error) {
 		Version: version(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH,
 		Features: cpu.Features(), InstructionSets: cpu.Names(), Selected: k.Name, Why: why,
 		Processors: runtime.NumCPU(), Threads: cpu.Threads(),
-		Memory: meminfo("MemTotal:"), Available: meminfo("MemAvailable:"), CUDA: examineGPUs(),
+		Memory: meminfo("MemTotal:"), Available: meminfo("MemAvailable:"), Blockings: examineBlockings(os.Getenv(blockingsVariable)), CUDA: examineGPUs(),
 	}, nil
 }
 
@@ -150,6 +151,7 @@ func doctor(out io.Writer, asJSON bool) error {
 	line("cpu", "%d processors, %d threads to use%s; %s", e.Processors, e.Threads, quota, strings.Join(e.Features, " "))
 	line("kernels", "%s: %s; there are %s (%s forces one)", e.Selected, e.Why, strings.Join(e.InstructionSets, ", "), cpu.Variable)
 	line("memory", "%s", memoryText())
+	line("blockings", "%v", e.Blockings)
 	for _, g := range e.CUDA.Devices {
 		line(g.Device, "%s, compute capability %s, %d multiprocessors, %s, CUDA %s", g.Name, g.ComputeCapability, g.Multiprocessors, size(g.Memory), g.CUDAVersion)
 		line("", "%s", g.Kernels)

@@ -28,10 +28,10 @@ type sampleOptions struct {
 	samplingFlags
 	guidanceFlags
 	pictureFlags
-	model, out, class, weights, device, precision, seeds string
-	count, batch, threads, columns                       int
-	seed                                                 uint64
-	json                                                 bool
+	model, out, class, weights, device, precision, seeds, blockings string
+	count, batch, threads, columns                                  int
+	seed                                                            uint64
+	json                                                            bool
 }
 
 func newSample() *cobra.Command {
@@ -82,6 +82,7 @@ that depend on the state alone.`,
 	f.StringVar(&o.device, "device", "auto", deviceHelp)
 	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
 	f.IntVar(&o.threads, "threads", 0, "0: all there are")
+	addBlockings(f, &o.blockings)
 	f.BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
 	o.addSchedule(f, "", "to sample along, if not the model's own: ")
 	o.addOptions(f, "1e-4")
@@ -267,7 +268,7 @@ type job struct {
 // make generates images and writes them while the next batch is computed.
 func (o *sampleOptions) make(ctx context.Context, out io.Writer, j job, seeds []int64) (err error) {
 	m, run := j.model, j.run
-	dev, err := openDevice(o.device, o.threads)
+	dev, err := openDevice(o.device, o.threads, o.blockings, true)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"fluxion/data"
-	"fluxion/engine/device"
 	"fluxion/engine/train"
 
 	"github.com/spf13/cobra"
@@ -72,7 +71,7 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	if o.out == "" {
 		o.out = filepath.Join("runs", d.Name()+"-"+filepath.Base(s.Preset))
 	}
-	dev, err := openDevice(s.Device, s.Threads)
+	dev, err := openDevice(s.Device, s.Threads, s.Blockings, true)
 	if err != nil {
 		return err
 	}
@@ -85,15 +84,6 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	}
 	show.done(result)
 	return nil
-}
-
-// openDevice opens a device by its name on the command line.
-func openDevice(name string, threads int) (device.Device, error) {
-	d, err := device.Open(name, threads)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	return d, nil
 }
 
 func printSettings(out io.Writer, s train.Settings, asJSON bool) error {

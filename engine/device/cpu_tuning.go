@@ -36,3 +36,6 @@ func (d *CPU) key(l plan.Launch) string {
 	}
 	return b.String()
 }
+
+// Trying is how many kinds of launches have blockings to be tried still.
+func (d *CPU) Trying() int { return d.table.Trying() }

@@ -119,7 +119,7 @@ func (f *folder) compare(s Settings) ([]Change, error) {
 // ReadSettings reads the configuration of a run.
 func ReadSettings(path string) (Settings, error) {
 	d := Default()
-	s := Settings{Shift: d.Shift, Weighting: d.Weighting, Recompute: d.Recompute} // files of before these could be set
+	s := Settings{Shift: d.Shift, Weighting: d.Weighting, Recompute: d.Recompute, Blockings: d.Blockings} // files of before these could be set
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return s, err

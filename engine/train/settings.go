@@ -46,6 +46,7 @@ type Settings struct {
 	Device    string `json:"device"`    // auto, cpu, cuda:N
 	Threads   int    `json:"threads"`   // 0: all
 	Recompute string `json:"recompute"` // one of plan.Recomputations
+	Blockings string `json:"blockings"` // auto, off, or the folder of a tuning.Table
 
 	CheckpointEvery int64 `json:"checkpoint_every"` // images; 0: only at the end
 	Keep            int   `json:"keep"`             // newest checkpoints that stay
@@ -63,7 +64,7 @@ func Default() Settings {
 		Images: 17_000, Batch: 8, Accumulate: 1,
 		LR: 1.5e-3, Warmup: 500, Decay: 0.3, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0, Clip: 1,
 		EMA: 2_000, EMAWarmup: 0.1, LabelDrop: 0.1, Seed: 1,
-		Precision: "auto", Device: "auto", Recompute: "none",
+		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
 		CheckpointEvery: 5_000, Keep: 3, SampleEvery: 8_500, SampleSteps: 16, SampleCount: 40,
 	}
 }

@@ -98,6 +98,9 @@ func Path(dir string) string {
 
 // Trying is how many launches have blockings to be tried still.
 func (t *Table) Trying() int {
+	if t == nil {
+		return 0
+	}
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	return t.trying

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"fluxion/engine/device"
+	"fluxion/engine/device/tuning"
+	"fluxion/engine/plan"
+	"fluxion/kernels"
+
+	"github.com/spf13/cobra"
+)
+
+type benchTuneOptions struct {
+	benchOptions
+	sample bool
+}
+
+func newBenchTune() *cobra.Command {
+	o := &benchTuneOptions{}
+	c := &cobra.Command{
+		Use:   "tune",
+		Short: "Measure how the launches of a step are best cut on this machine",
+		Long: `Run a training step, or with --sample a network evaluation, as often as it takes to
+measure how its launches are best cut into tasks on this CPU, and keep that for
+later programs of the same shapes. No cut changes a result. Training and sampling
+measure the same in their first steps; this command is for those that want it
+beforehand, or want to see it.`,
+		Example: "  fluxion bench tune --preset cifar --batch 16\n  fluxion bench tune --preset tiny --batch 32 --sample --json",
+		Args:    noArguments,
+		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.preset, "preset", "cifar", "network")
+	f.IntVar(&o.batch, "batch", 16, "images of a step")
+	f.IntVar(&o.size, "size", 0, "side of the images; 0: the preset's")
+	f.BoolVar(&o.sample, "sample", false, "a network evaluation instead of a training step")
+	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
+	f.IntVar(&o.threads, "threads", 0, "0: all there are")
+	addBlockings(f, &o.blockings)
+	f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
+	f.StringSliceVar(&o.without, "without", nil, withoutHelp)
+	f.BoolVar(&o.json, "json", false, "print one JSON object")
+	return c
+}
+
+// cut is how a kind of launch is cut otherwise than its kernel does by itself.
+type cut struct {
+	Usual kernels.Blocking `json:"usual"`
+	Best  kernels.Blocking `json:"best"`
+	Gain  float64          `json:"gain"` // the share of time that it saves
+}
+
+func (c *cut) String() string {
+	if c == nil {
+		return ""
+	}
+	var parts []string
+	for _, n := range []struct {
+		name        string
+		best, usual int
+	}{{"rows", c.Best.Rows, c.Usual.Rows}, {"columns", c.Best.Columns, c.Usual.Columns}} {
+		if n.best != n.usual {
+			parts = append(parts, fmt.Sprintf("%s of a task %d instead of %d", n.name, n.best, n.usual))
+		}
+	}
+	return fmt.Sprintf("; %s: %.1f %% faster", strings.Join(parts, ", "), 100*c.Gain)
+}
+
+// cutOf is what the table of a device says of a launch, nil if it is cut as usual.
+func cutOf(dev device.Device, l plan.Launch) *cut {
+	e, ok := entryOf(dev, l)
+	if !ok || e.Best == nil || *e.Best == e.Usual {
+		return nil
+	}
+	return &cut{e.Usual, *e.Best, e.Gain}
+}
+
+func entryOf(dev device.Device, l plan.Launch) (tuning.Entry, bool) {
+	if c, ok := dev.(*device.CPU); ok {
+		return c.Blocking(l)
+	}
+	return tuning.Entry{}, false
+}
+
+// tunedLaunch is a kind of launch that is cut otherwise.
+type tunedLaunch struct {
+	Operator string `json:"operator"`
+	Operands string `json:"operands"`
+	Times    int    `json:"times"`
+	Cut      *cut   `json:"cut"`
+}
+
+// tuneResult is what bench tune prints.
+type tuneResult struct {
+	Work      string        `json:"work"`
+	Preset    string        `json:"preset"`
+	Batch     int           `json:"batch"`
+	Precision string        `json:"precision"`
+	Device    string        `json:"device"`
+	Runs      int           `json:"runs"`    // that it took
+	Settled   int           `json:"settled"` // kinds of launches whose best cut is known
+	Launches  []tunedLaunch `json:"launches"`
+}
+
+func (o *benchTuneOptions) run(ctx context.Context, out io.Writer) (err error) {
+	if o.threads < 0 {
+		return usagef("--threads %d: want 0 or more", o.threads)
+	}
+	if o.blockings == "off" {
+		return usagef("--blockings off: nothing would be measured")
+	}
+	config, err := o.network()
+	if err != nil {
+		return err
+	}
+	dev, err := openDevice("cpu", o.threads, o.blockings, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dev.Close()) }()
+	precision, err := device.Precision(o.precision, dev.Target())
+	if err != nil {
+		return usagef("--precision: %w", err)
+	}
+	w, err := o.work(dev, config, precision, !o.sample)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.free()) }()
+	r := tuneResult{Work: workName(!o.sample), Preset: o.preset, Batch: o.batch, Precision: precision.String(), Device: dev.Describe(), Launches: []tunedLaunch{}}
+	for r.Runs = 1; ; r.Runs++ {
+		if err := errors.Join(context.Cause(ctx), w.step()); err != nil {
+			return err
+		}
+		if dev.(*device.CPU).Trying() == 0 {
+			break
+		}
+	}
+	r.list(dev, w.plan)
+	if o.json {
+		line, err := json.Marshal(r)
+		if err == nil {
+			_, err = fmt.Fprintf(out, "%s\n", line)
+		}
+		return err
+	}
+	return r.print(out)
+}
+
+// list groups the launches of a plan by what is alike.
+func (r *tuneResult) list(dev device.Device, p *plan.Plan) {
+	known := map[string]int{}
+	for _, l := range p.Launches {
+		e, ok := entryOf(dev, l)
+		if !ok || e.Best == nil {
+			continue
+		}
+		name, operands := l.Kernel.String(), operandText(l)
+		at, ok := known[name+operands]
+		if !ok {
+			r.Settled++
+			at = len(r.Launches)
+			r.Launches = append(r.Launches, tunedLaunch{Operator: name, Operands: operands, Cut: cutOf(dev, l)})
+			known[name+operands] = at
+		}
+		r.Launches[at].Times++
+	}
+	r.Launches = slices.DeleteFunc(r.Launches, func(l tunedLaunch) bool { return l.Cut == nil })
+	slices.SortStableFunc(r.Launches, func(a, b tunedLaunch) int { return cmp.Compare(b.Cut.Gain, a.Cut.Gain) })
+}
+
+func (r tuneResult) print(out io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s, batch %d, %s, %s: of %d kinds of launches, %d are faster cut otherwise than by themselves; %d runs\n",
+		r.Work, r.Preset, r.Batch, r.Precision, r.Device, r.Settled, len(r.Launches), r.Runs)
+	for _, l := range r.Launches {
+		fmt.Fprintf(&b, "%5d × %s: %s%v\n", l.Times, l.Operator, l.Operands, l.Cut)
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
