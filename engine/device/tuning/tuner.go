@@ -15,12 +15,13 @@ type Tuner struct {
 	of     []*trial // of each launch; nil: nothing is tried
 	trials []*trial
 	begun  bool
+	now    func() time.Time
 }
 
 // NewTuner returns the tuner of a program whose launches are cut by cuts, nil where
 // they cannot be. Launches with the same key are alike.
 func NewTuner(table *Table, cuts []*kernels.Cut, key func(i int) string) *Tuner {
-	return &Tuner{table: table, cuts: cuts, key: key}
+	return &Tuner{table: table, cuts: cuts, key: key, now: time.Now}
 }
 
 // Settled tells that nothing is left to be tried: the program may run without Run.
@@ -41,9 +42,9 @@ func (t *Tuner) Run(launch func(i int)) {
 			launch(i)
 			continue
 		}
-		start := time.Now()
+		start := t.now()
 		launch(i)
-		trial.seconds += time.Since(start).Seconds()
+		trial.seconds += t.now().Sub(start).Seconds()
 	}
 	t.advance()
 }
