@@ -8,6 +8,7 @@ trap 'rm -rf "$work"' EXIT
 fail() { echo "smoke: $*" >&2; exit 1; }
 go build -o "$work/fluxion" ./cmd/fluxion
 fluxion=$work/fluxion
+export FLUXION_BLOCKINGS=$work/cache
 train=("$fluxion" train --preset micro --images 480 --batch 16 --sample-count 10 --sample-steps 4 --checkpoint-every 160)
 
 "${train[@]}" --out "$work/whole" --json >"$work/whole.jsonl"
@@ -24,6 +25,19 @@ done
 "${train[@]}" --out "$work/cut" --json >"$work/cut.jsonl"
 for file in unet/diffusion_pytorch_model.safetensors unet_ema/diffusion_pytorch_model.safetensors training/optimizer.safetensors; do
   cmp "$work/whole/checkpoints/480/$file" "$work/cut/checkpoints/480/$file" || fail "a resumed run ended with other bits"
+done
+
+# It measured how its launches are best cut. Without that, with what cannot be read, and where nothing can be written, it ends with the same bits.
+table=$(ls "$work"/cache/blockings-*.json) || fail "no table of blockings"
+"$fluxion" doctor | grep -q "launches measured.*$table" || fail "doctor does not know the table of blockings"
+FLUXION_BLOCKINGS=off "${train[@]}" --out "$work/off" --json >"$work/off.jsonl"
+echo garbage >"$table"
+"${train[@]}" --out "$work/garbage" --json >"$work/garbage.jsonl" 2>"$work/notes"
+[ "$(wc -l <"$work/notes")" = 1 ] && grep -q "note: $table" "$work/notes" && grep -q '"launches"' "$table" || fail "a broken table of blockings: $(cat "$work/notes")"
+"${train[@]}" --out "$work/nowhere-to-write" --blockings "$table/folder" --json >"$work/nowhere.jsonl" 2>"$work/notes"
+grep -q 'note: .*not kept' "$work/notes" || fail "a folder that cannot be made: $(cat "$work/notes")"
+for run in off garbage nowhere-to-write; do
+  cmp "$work/whole/checkpoints/480/training/optimizer.safetensors" "$work/$run/checkpoints/480/training/optimizer.safetensors" || fail "a run with blockings $run ended with other bits"
 done
 
 # All but one core taken away while it runs: slower, the same bits. Without vector instructions it works, too.

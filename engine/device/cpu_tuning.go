@@ -18,7 +18,12 @@ func (d *CPU) Blocking(l plan.Launch) (tuning.Entry, bool) { return d.table.Look
 // key is all of a launch that decides how it is best cut, the machine apart.
 func (d *CPU) key(l plan.Launch) string {
 	var b strings.Builder
-	text := func(t plan.Tensor) { fmt.Fprintf(&b, " %v%v", t.Type, t.Shape) }
+	text := func(t plan.Tensor) {
+		fmt.Fprintf(&b, " %v%v", t.Type, t.Shape)
+		if t.Pitch != t.Cols() {
+			fmt.Fprintf(&b, "/%d", t.Pitch)
+		}
+	}
 	fmt.Fprintf(&b, "%s ×%d, %v:", d.pool.Kernels().Name, d.pool.Threads(), l.Kernel)
 	for _, t := range l.In {
 		text(t)
