@@ -80,6 +80,7 @@ func TestBlockings(t *testing.T) {
 	}
 	t.Setenv(blockingsVariable, "")
 	t.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache"))
+	t.Setenv("HOME", dir)
 	if b := found().Blockings; b.Path == "" || b.State != "none yet" {
 		t.Errorf("doctor finds %+v by default", b)
 	}
