@@ -290,7 +290,7 @@ func (g weightGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 		if !s.winogradHalfGrad() {
 			return plain
 		}
-		w := halfWinogradGrad{squares: s.squares(), depth: s.cin, width: s.cout, x: half(l.In[0]), grad: half(l.In[1]), sum: l.Out.Matrix}
+		w := halfWinogradGrad{squares: s.squares(), depth: s.cin, width: s.cout, x: half(l.In[0]), grad: half(l.In[1]), sum: l.Out.Matrix, cut: l.Cut}
 		return either(w.bind(l.Scratch, l.Threads), plain)
 	}
 	if s.winograd() {

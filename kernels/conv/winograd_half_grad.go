@@ -1,6 +1,7 @@
 package conv
 
 import (
+	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/gemm"
 )
@@ -31,11 +32,13 @@ type halfWinogradGrad struct {
 	depth, width int
 	x, grad      gemm.Half
 	sum          cpu.Matrix
+	cut          *kernels.Cut // its rows are pairs of a task of transforms
 
 	kernels             *cpu.Kernels
 	half                *cpu.Half
 	chunk               int       // pairs
 	first               int       // pair of the chunk in hand
+	perTask             int       // pairs of a task of transforms
 	v, z                []float32 // pairs: [place][pair][channel], [place][panel][pair][channel]
 	sums                []float32 // [panel][rows of a task][place][row][column]
 	zeros               []uint16
@@ -97,8 +100,9 @@ func (w *halfWinogradGrad) bind(scratch []float32, threads int) func(*cpu.Pool) 
 	w.transform, w.products = w.transformTask, w.productTask
 	return func(p *cpu.Pool) {
 		w.kernels, w.half = p.Kernels(), p.Kernels().Half
+		w.perTask = w.cut.Of(kernels.Blocking{Rows: pairTask}, kernels.Blocking{Rows: w.chunk}).Rows
 		for w.first = 0; 2*w.first < w.count(); w.first += w.chunk {
-			p.Run((w.chunk+pairTask-1)/pairTask, w.transform)
+			p.Run(ceil(w.chunk, w.perTask), w.transform)
 			p.Run(w.panels()*w.parts(), w.products)
 		}
 	}
@@ -118,7 +122,7 @@ func (w *halfWinogradGrad) panel(i int) (valid, padded int) {
 // transformTask transforms some pairs of squares of the input and of the gradient.
 func (w *halfWinogradGrad) transformTask(task, worker int) {
 	t := &w.workers[worker]
-	for i := task * pairTask; i < min((task+1)*pairTask, w.chunk); i++ {
+	for i := task * w.perTask; i < min((task+1)*w.perTask, w.chunk); i++ {
 		w.pair(t, w.in, w.x, i)
 		t.pair = cpu.SquarePair{
 			In: &t.pixels[0], Channels: w.depth,

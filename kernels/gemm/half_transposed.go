@@ -108,8 +108,15 @@ func (g HalfTransposed) Bind() func(*cpu.Pool) {
 func (t *halfTransposed) cut() {
 	if t.half.Turn == nil {
 		t.transposedCut = t.cheapest()
-		return
+	} else {
+		t.cutSquares()
 	}
+	b := t.Cut.Of(kernels.Blocking{Rows: t.group, Columns: t.transposedCut.taps}, kernels.Blocking{Rows: ceil(t.Depth, t.half.Rows), Columns: t.Taps})
+	t.group, t.transposedCut.taps = b.Rows, b.Columns
+}
+
+// cutSquares is cut for tiles that lie in memory.
+func (t *halfTransposed) cutSquares() {
 	t.transposedCut = transposedCut{rows: mostBlockRows, side: 1, group: 2, taps: t.Taps, wide: t.panels()}
 	enough := 2 * t.Threads
 	for t.groups()*t.tapGroups() < enough && t.taps > 1 {

@@ -17,9 +17,10 @@ func checkCuts(t *testing.T, pool *cpu.Pool, run func(*cpu.Pool), l kernels.Laun
 	if len(others) > 0 {
 		others = append(others, kernels.Blocking{Rows: 1, Columns: 1}, kernels.Blocking{Rows: 1 << 20, Columns: 1 << 20})
 	}
+	blank := poisoned(len(l.Scratch))
 	for _, b := range others {
 		erase(l.Out)
-		copy(l.Scratch, poisoned(len(l.Scratch)))
+		copy(l.Scratch, blank)
 		l.Cut.Blocking = b
 		run(pool)
 		if !slices.Equal(read(t, l.Out), want) {
