@@ -93,7 +93,7 @@ func (f forward) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, threads int)
 	s := mustSize(f.o, in[0], in[1])
 	n := gemm.HalfProductScratch(s.n, s.kh*s.kw, s.cin, s.cout, threads)
 	if s.winogradHalf() {
-		n = max(n, halfWinogradScratch(s.strips(), s.cin, s.cout, threads))
+		n = max(n, halfWinogradScratch(s.squares(), s.cin, s.cout, threads))
 	}
 	return n
 }
@@ -119,7 +119,7 @@ func (f forward) Prepared(in []tensor.Shape, out tensor.Shape, activations numbe
 		scratch = gemm.HalfProductScratch(s.n, taps, s.cin, s.cout, threads) - floats
 		if s.winogradHalf() {
 			packed := halfWinogradPacked(s.cin, s.cout)
-			floats, scratch = max(floats, packed), max(scratch, halfWinogradScratch(s.strips(), s.cin, s.cout, threads)-packed)
+			floats, scratch = max(floats, packed), max(scratch, halfWinogradScratch(s.squares(), s.cin, s.cout, threads)-packed)
 		}
 		return floats, scratch
 	case s.winograd():
@@ -169,7 +169,7 @@ func (f forward) half(s size, l kernels.Launch) func(*cpu.Pool) {
 		return plain
 	}
 	w := halfWinograd{
-		strips: s.strips(), depth: s.cin, width: s.cout, in: half(l.In[0]), out: half(l.Out), add: half(l.Add),
+		squares: s.squares(), depth: s.cin, width: s.cout, x: half(l.In[0]), y: half(l.Out), add: half(l.Add),
 		weights: weights, bias: l.In[2].Data[:s.cout], perImage: l.PerImage.Matrix, packing: packing,
 	}
 	return either(w.bind(l.Scratch, l.Threads), plain)
@@ -205,7 +205,7 @@ func (g inputGrad) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, threads in
 	s := g.size(in)
 	n := s.summedWeights() + gemm.HalfProductScratch(s.n, s.gradTaps(), s.cout, s.cin, threads)
 	if s.winogradHalf() {
-		n = max(n, halfWinogradScratch(s.strips(), s.cout, s.cin, threads))
+		n = max(n, halfWinogradScratch(s.squares(), s.cout, s.cin, threads))
 	}
 	return n
 }
@@ -252,7 +252,7 @@ func (inputGrad) half(s size, weights gemm.Weights, l kernels.Launch) func(*cpu.
 		return plain
 	}
 	w := halfWinograd{
-		strips: s.strips(), depth: s.cout, width: s.cin, in: half(l.In[0]), out: half(l.Out), add: half(l.Add),
+		squares: s.squares(), depth: s.cout, width: s.cin, x: half(l.In[0]), y: half(l.Out), add: half(l.Add),
 		weights: weights, turned: true,
 	}
 	return either(w.bind(l.Scratch, l.Threads), plain)

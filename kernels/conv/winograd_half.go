@@ -7,62 +7,33 @@ import (
 	"fluxion/kernels/gemm"
 )
 
-// Winograd's convolution F(2, 3) in one dimension, down the columns of images of
-// bfloat16: four rows of the input that overlap by two are transformed, so that 4
-// products along the rows, each of 3 taps, give two rows of the output: 12
-// multiplications instead of 18. Transforms and sums are float32. Its relative
-// error on normal numbers is 3.3e-3, that of the plain product, which is the
-// rounding of the result, 1.7e-3; F(2×2, 3×3) would have 4.3e-3.
+// Winograd's convolution F(2×2, 3×3) on bfloat16. Transforms and sums are float32;
+// what is multiplied is rounded with feedback (cpu.HalfSquares). The relative error on normal
+// numbers is 3.6e-3 instead of 4.2e-3 without feedback; that of the plain product,
+// which is the rounding of the result, is 1.7e-3.
 
 const (
-	linePlaces = 4
-	lineTaps   = 3 // along a row, of each place
-	// Positions of a block: their products stay in the cache while weights pass.
-	// 96 is whole tiles and whole rows of most images.
-	blockPositions = 96
+	// Bytes of a block's transformed squares and of their products with a panel: they
+	// stay in a core's cache while weights pass.
+	halfBlockBytes  = 512 << 10
+	mostHalfSquares = 96 // of a block
+	leastHalfBlock  = 16 // of a block that is cut smaller for more tasks
 	// packLines is how many lines of weights are transformed at a time.
-	packLines = 64
+	packLines = 32
+	// tapPlace is the elements of a place of these, apart by what gap is.
+	tapPlace = packLines*panelCols + 2*gap
 	// Transforms cost as much as this many channels of products.
 	leastHalfChannels = 32
+	// Weights have to be read for so many squares at least, or plain ones are faster.
+	fewestSquares = 12
 )
 
 // winogradHalf says whether the convolution is computed so where the instruction
-// set has it. It depends on the shape of an image alone.
+// set has it. It depends on the shape alone.
 func (s size) winogradHalf() bool {
-	return s.kh == 3 && s.kw == 3 && s.Options == Same(3) && s.h > 1 && s.cin >= leastHalfChannels && s.cout >= leastHalfChannels
+	return s.kh == 3 && s.kw == 3 && s.Options == Same(3) && s.h > 1 && s.w > 1 &&
+		s.cin >= leastHalfChannels && s.cout >= leastHalfChannels && s.squares().count() >= fewestSquares
 }
-
-// strips are pairs of rows of images. The last of an image of odd height is half outside.
-type strips struct{ images, h, w, each int } // each: of an image
-
-func (s size) strips() strips { return strips{s.n, s.h, s.w, (s.h + 1) / 2} }
-
-func (s strips) count() int { return s.images * s.each }
-
-// rows writes the addresses of the rows of a strip, from its first less border
-// on; those outside the image are elsewhere's.
-func (s strips) rows(to []uintptr, m gemm.Half, col, strip, border int, elsewhere uintptr) {
-	image, first := strip/s.each, strip%s.each*2-border
-	for i := range to {
-		if y := first + i; y < 0 || y >= s.h || strip >= s.count() {
-			to[i] = elsewhere
-		} else {
-			to[i] = addressHalf(m.Data[(image*s.h+y)*s.w*m.Pitch+col:])
-		}
-	}
-}
-
-// whole lets a step map a row of an image, so many columns wide: as one line if
-// it is dense. Out is dense.
-func (s strips) whole(l *cpu.HalfLines, pitch, columns int) {
-	l.Count, l.Columns, l.InPitch, l.OutPitch = s.w, columns, 2*pitch, 2*columns
-	if pitch == columns {
-		l.Count, l.Columns = 1, s.w*columns
-	}
-}
-
-// outside is a row that is not in the image.
-func (s strips) outside(m gemm.Half) []uint16 { return make([]uint16, s.w*m.Pitch) }
 
 func addressHalf(s []uint16) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(s))) }
 
@@ -71,11 +42,42 @@ func asHalf(s []float32) []uint16 {
 	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(s))), 2*len(s))
 }
 
+// together is how many squares from this one on, before end, lie in a row of an image with
+// all columns of theirs; where even this one does not, it is 1. Rows above and below the image
+// do not count if there is a border.
+func (s squares) together(v view, square, end int) int {
+	at := square % s.each
+	x, y := v.step*(at%s.across)-v.border, v.step*(at/s.across)
+	if x < 0 || x+v.side > v.w || v.border == 0 && y+v.side > v.h {
+		return 1
+	}
+	return min(end-square, (v.w-v.side-x)/v.step+1)
+}
+
+// halfPixels writes the addresses of the pixels of a square. Those outside of the image are
+// elsewhere, those of rows above and below it further on by a pitch of their own.
+func (s squares) halfPixels(to []uintptr, v view, m gemm.Half, col, square int, elsewhere, rowPitch uintptr) {
+	image, at := square/s.each, square%s.each
+	y0, x0 := v.step*(at/s.across)-v.border, v.step*(at%s.across)-v.border
+	for i := range v.side {
+		row, pitch := elsewhere, rowPitch
+		if y := y0 + i; y >= 0 && y < v.h {
+			row, pitch = addressHalf(m.Data[(image*v.h+y)*v.w*m.Pitch+col:]), uintptr(2*m.Pitch)
+		}
+		for j := range v.side {
+			to[i*v.side+j] = elsewhere
+			if x := x0 + j; x >= 0 && x < v.w {
+				to[i*v.side+j] = row + uintptr(x)*pitch
+			}
+		}
+	}
+}
+
 // halfWinograd is a convolution, or the gradient of its input, bound to its operands.
 type halfWinograd struct {
-	strips
+	squares
 	depth, width int
-	in, out, add gemm.Half
+	x, y, add    gemm.Half // input, result
 	weights      gemm.Weights
 	turned       bool // taps in reverse order, columns of weights behind each other: the gradient of the input
 	bias         []float32
@@ -84,54 +86,61 @@ type halfWinograd struct {
 
 	kernels *cpu.Kernels
 	half    *cpu.Half
-	block   int // strips of a block
+	block   int // squares of a block
 	groups  int // of panels, each a task of its own
 	packed  []float32
 	biases  []float32 // a row for each image
-	zeros   []uint16
-	outside []uint16
+	outside []uint16  // a row of pixels
 	workers []halfWinogradWorker
 	pack    func(task, worker int)
 	run     func(task, worker int)
 }
 
 type halfWinogradWorker struct {
-	v, taps []uint16  // transformed rows, weights
+	v, taps []uint16  // transformed squares, weights
 	m       []float32 // products of a panel
 	spare   [panelCols]uint16
-	in, out [linePlaces]uintptr
-	adds    [2]uintptr
-	rows    []uintptr // of every place, tile and tap
-	panel   [linePlaces * lineTaps]uintptr
+	in, out [maxPlaces]uintptr
+	adds    [4]uintptr
+	rows    []uintptr // of every place and tile
+	panel   uintptr
 	pairs   [packLines]uintptr
 	lines   cpu.HalfLines
 	tile    cpu.TileHalf
 }
 
 // halfWinogradPacked is the floats of the packed weights.
-func halfWinogradPacked(depth, width int) int {
-	return gemm.HalfProductPacked(linePlaces*lineTaps, depth, width)
-}
+func halfWinogradPacked(depth, width int) int { return gemm.HalfProductPacked(maxPlaces, depth, width) }
 
 // halfWinogradSizes is the floats of the packed weights, the biases and of what a worker has.
-func halfWinogradSizes(s strips, depth, width int) (packed, biases, v, m, taps int) {
-	positions := s.block() * s.w
-	v = linePlaces * (roundUp((positions*depth+1)/2, 16) + gap)
-	m = linePlaces * ((positions+cpu.MaxHalfRows)*panelCols + gap)
-	return halfWinogradPacked(depth, width), s.images * roundUp(width, 16), v, m, linePlaces * packLines * panelCols / 2
+func halfWinogradSizes(s squares, depth, width, threads int) (packed, biases, v, m, taps int) {
+	block := s.halfBlock(depth, threads)
+	v = s.places * (roundUp((block*depth+1)/2, 16) + gap)
+	m = s.places * (roundUp(block, cpu.TileRows)*panelCols + gap)
+	return halfWinogradPacked(depth, width), roundUp(s.images*roundUp(width, 16), 16), v, m, s.places * tapPlace / 2
 }
 
-func halfWinogradScratch(s strips, depth, width, threads int) int {
-	packed, biases, v, m, taps := halfWinogradSizes(s, depth, width)
+func halfWinogradScratch(s squares, depth, width, threads int) int {
+	packed, biases, v, m, taps := halfWinogradSizes(s, depth, width, threads)
 	return packed + biases + threads*(v+m+taps)
 }
 
-// block is how many strips are transformed together, in threes where that is whole tiles.
-func (s strips) block() int { return max(1, blockPositions/s.w) }
+// halfBlock is how many squares are transformed together: as many as stay in the cache, or
+// fewer where there would be too few tasks, in blocks alike and of whole tiles.
+func (s squares) halfBlock(depth, threads int) int {
+	most := min(max(halfBlockBytes/(s.places*(2*depth+4*panelCols)), cpu.TileRows), mostHalfSquares)
+	blocks := ceil(s.count(), most/cpu.TileRows*cpu.TileRows)
+	if wanted := tasksPerThread * threads; blocks < wanted {
+		blocks = max(blocks, min(wanted, s.count()/leastHalfBlock))
+	}
+	return roundUp(ceil(s.count(), blocks), cpu.TileRows)
+}
+
+const tasksPerThread = 4
 
 // bind returns the convolution as a function that allocates nothing.
 func (w *halfWinograd) bind(scratch []float32, threads int) func(*cpu.Pool) {
-	packed, biases, v, m, taps := halfWinogradSizes(w.strips, w.depth, w.width)
+	packed, biases, v, m, taps := halfWinogradSizes(w.squares, w.depth, w.width, threads)
 	take := func(n int) []float32 {
 		part := scratch[:n:n]
 		scratch = scratch[n:]
@@ -141,67 +150,42 @@ func (w *halfWinograd) bind(scratch []float32, threads int) func(*cpu.Pool) {
 		w.packed = take(packed)
 	}
 	w.biases = take(biases)
-	w.block = w.strips.block()
-	w.zeros, w.outside = make([]uint16, max(w.depth, panelCols)), w.strips.outside(w.in)
+	w.block = w.halfBlock(w.depth, threads)
+	w.outside = make([]uint16, max(w.in.w*w.x.Pitch, w.add.Pitch, panelCols))
 	w.workers = make([]halfWinogradWorker, threads)
 	for i := range w.workers {
 		t := &w.workers[i]
 		t.v, t.m, t.taps = asHalf(take(v)), take(m), asHalf(take(taps))
-		t.rows = make([]uintptr, linePlaces*lineTaps*(w.block*w.w+cpu.MaxHalfRows))
+		t.rows = make([]uintptr, w.places*w.block)
+		for at := range t.rows { // tile by tile
+			t.rows[at] = addressHalf(t.v[at/w.block*w.vPlace()+at%w.block*w.depth:])
+		}
 	}
 	w.pack, w.run = w.packTask, w.blockTask
 	return func(p *cpu.Pool) {
-		if w.kernels != p.Kernels() {
-			w.kernels, w.half = p.Kernels(), p.Kernels().Half
-			w.findRows()
-		}
-		if !w.packing.Runs(func() { p.Run(w.panels()*lineTaps*w.parts(), w.pack) }) {
+		w.kernels, w.half = p.Kernels(), p.Kernels().Half
+		if !w.packing.Runs(func() { p.Run(w.panels()*w.parts(), w.pack) }) {
 			return
 		}
 		w.sumBiases()
 		w.groups = 1
-		for w.blocks()*w.groups < 4*threads && 2*w.groups <= w.panels() {
+		for w.blocks()*w.groups < tasksPerThread*threads && 2*w.groups <= w.panels() {
 			w.groups *= 2
 		}
 		p.Run(w.blocks()*w.groups, w.run)
 	}
 }
 
-func (w *halfWinograd) blocks() int { return (w.count() + w.block - 1) / w.block }
-func (w *halfWinograd) panels() int { return (w.width + w.half.Cols - 1) / w.half.Cols }
-func (w *halfWinograd) parts() int  { return (2*cpu.PairRows(w.depth) + packLines - 1) / packLines }
-func (w *halfWinograd) vPlace() int { return len(w.workers[0].v) / linePlaces }
-func (w *halfWinograd) mPlace() int { return len(w.workers[0].m) / linePlaces }
+func (w *halfWinograd) blocks() int { return ceil(w.count(), w.block) }
+func (w *halfWinograd) panels() int { return ceil(w.width, w.half.Cols) }
+func (w *halfWinograd) parts() int  { return ceil(2*cpu.PairRows(w.depth), packLines) }
+func (w *halfWinograd) vPlace() int { return len(w.workers[0].v) / w.places }
+func (w *halfWinograd) mPlace() int { return len(w.workers[0].m) / w.places }
 
 // panel returns the columns of a panel that exist, those it is padded to, and its packed weights.
 func (w *halfWinograd) panel(i int) (valid, padded int, packed []float32) {
 	valid = min(w.half.Cols, w.width-i*w.half.Cols)
-	return valid, roundUp(valid, w.kernels.Lanes), w.packed[i*w.half.Cols*linePlaces*lineTaps*cpu.PairRows(w.depth):]
-}
-
-// findRows lists the addresses of the transformed rows that meet each position of
-// a block, tile by tile: they are the same for all blocks.
-func (w *halfWinograd) findRows() {
-	positions, rows := w.block*w.w, w.half.Rows
-	for i := range w.workers {
-		t := &w.workers[i]
-		at := 0
-		for place := range linePlaces {
-			base := addressHalf(t.v[place*w.vPlace():])
-			for first := 0; first < positions; first += rows {
-				for tap := range lineTaps {
-					for r := range rows {
-						position := min(first+r, positions-1)
-						t.rows[at] = addressHalf(w.zeros)
-						if x := position%w.w + tap - 1; x >= 0 && x < w.w {
-							t.rows[at] = base + uintptr(2*(position+tap-1)*w.depth)
-						}
-						at++
-					}
-				}
-			}
-		}
-	}
+	return valid, roundUp(valid, w.kernels.Lanes), w.packed[i*w.half.Cols*w.places*cpu.PairRows(w.depth):]
 }
 
 func (w *halfWinograd) sumBiases() {
@@ -217,42 +201,38 @@ func (w *halfWinograd) sumBiases() {
 	}
 }
 
-// packTask transforms some rows of the weights of one panel and tap, and lays them
-// out in pairs: [place][tap][pairs][columns].
+// packTask transforms some lines of the weights of one panel, and lays them out in
+// pairs: [place][pairs][columns].
 func (w *halfWinograd) packTask(task, worker int) {
 	t := &w.workers[worker]
-	index, task := task/(lineTaps*w.parts()), task%(lineTaps*w.parts())
-	tap, first := task/w.parts(), task%w.parts()*packLines
+	index, first := task/w.parts(), task%w.parts()*packLines
 	valid, padded, packed := w.panel(index)
-	col, n := index*w.half.Cols, max(0, min(packLines, w.depth-first))
-	pairs := min(packLines/2, cpu.PairRows(w.depth)-first/2)
+	n, pairs := max(0, min(packLines, w.depth-first)), packLines/2
 	l := &t.lines
 	*l = cpu.HalfLines{In: &t.in[0], Out: &t.out[0], InPitch: 4 * w.weights.DepthStride, OutPitch: 2 * panelCols, Count: n, Columns: valid}
 	if w.turned {
-		l.InPitch, l.Count, l.Columns = 4*w.weights.ColStride, valid, n
+		l.InPitch, l.OutPitch, l.Count, l.Columns = 4*w.weights.ColStride, 2*packLines, valid, n
 	}
-	for i := range linePlaces {
-		t.out[i] = addressHalf(t.taps[i*packLines*panelCols:])
+	for i := range w.places {
+		t.out[i] = addressHalf(t.taps[i*tapPlace:])
 	}
-	if n > 0 {
-		for i := range lineTaps {
-			at := i*lineTaps + tap
-			if w.turned {
-				at = lineTaps*lineTaps - 1 - at
-			}
-			t.in[i] = address(w.weights.Data[at*w.weights.TapStride+col*w.weights.ColStride+first*w.weights.DepthStride:])
+	for i := range 9 {
+		at := i
+		if w.turned {
+			at = 8 - i
 		}
-		w.half.Winograd.Weights(l)
+		t.in[i] = address(w.weights.Data[at*w.weights.TapStride+index*w.half.Cols*w.weights.ColStride+first*w.weights.DepthStride:])
 	}
-	for place := range linePlaces {
-		from := t.taps[place*packLines*panelCols:]
-		to := packed[((place*lineTaps+tap)*cpu.PairRows(w.depth)+first/2)*padded:][:pairs*padded]
+	w.half.Squares.Weights(l)
+	for place := range w.places {
+		from := t.taps[place*tapPlace:]
+		to := packed[(place*cpu.PairRows(w.depth)+first/2)*padded:][:pairs*padded]
 		if w.turned {
 			gemm.PackPairs(w.kernels, to, from, n, valid, padded, packLines)
 			continue
 		}
 		for i := range 2 * pairs {
-			t.pairs[i] = addressHalf(w.zeros)
+			t.pairs[i] = addressHalf(w.outside)
 			if i < n {
 				t.pairs[i] = addressHalf(from[i*panelCols:])
 			}
@@ -261,81 +241,70 @@ func (w *halfWinograd) packTask(task, worker int) {
 	}
 }
 
-// blockTask computes a block of strips for a group of panels.
+// blockTask computes a block of squares for a group of panels.
 func (w *halfWinograd) blockTask(task, worker int) {
 	t := &w.workers[worker]
 	group, first := task%w.groups, task/w.groups*w.block
-	n := min(w.block, w.count()-first)
-	l := &t.lines
-	*l = cpu.HalfLines{In: &t.in[0], Out: &t.out[0]}
-	w.whole(l, w.in.Pitch, w.depth)
-	for i := range n {
-		w.rows(t.in[:], w.in, 0, first+i, 1, addressHalf(w.outside))
-		for p := range linePlaces {
-			t.out[p] = addressHalf(t.v[p*w.vPlace()+i*w.w*w.depth:])
-		}
-		w.half.Winograd.Input(l)
-	}
+	last := min(first+w.block, w.count())
+	w.transform(t, first, last)
 	panels := w.panels()
 	for i := group * panels / w.groups; i < (group+1)*panels/w.groups; i++ {
-		w.products(t, i, n*w.w)
-		for strip := range n {
-			w.results(t, i, first, strip)
-		}
+		w.products(t, i, last-first)
+		w.results(t, i, first, last)
 	}
 }
 
-// products multiplies the transformed rows with one panel, place by place.
-func (w *halfWinograd) products(t *halfWinogradWorker, panel, positions int) {
-	_, padded, packed := w.panel(panel)
-	for i := range t.panel {
-		t.panel[i] = address(packed[i*cpu.PairRows(w.depth)*padded:])
+func (w *halfWinograd) transform(t *halfWinogradWorker, first, last int) {
+	l := &t.lines
+	*l = cpu.HalfLines{In: &t.in[0], Out: &t.out[0], InPitch: 2 * w.in.step * w.x.Pitch, OutPitch: 2 * w.depth, Columns: w.depth}
+	for i := first; i < last; i += l.Count {
+		l.Count = w.together(w.in, i, last)
+		w.halfPixels(t.in[:], w.in, w.x, 0, i, addressHalf(w.outside), uintptr(2*w.x.Pitch))
+		for p := range w.places {
+			t.out[p] = addressHalf(t.v[p*w.vPlace()+(i-first)*w.depth:])
+		}
+		w.half.Squares.Input(l)
 	}
+}
+
+// products multiplies n transformed squares with one panel, place by place.
+func (w *halfWinograd) products(t *halfWinogradWorker, panel, n int) {
+	_, padded, packed := w.panel(panel)
 	k := &t.tile
-	*k = cpu.TileHalf{Taps: lineTaps, Depth: w.depth, BPitch: 4 * padded, CPitch: 4 * panelCols, Width: padded, Float32: 1}
-	rows := w.half.Rows
-	tiles := (w.block*w.w + rows - 1) / rows
-	for p := range linePlaces {
-		k.B = &t.panel[p*lineTaps]
+	*k = cpu.TileHalf{B: &t.panel, Taps: 1, Depth: w.depth, BPitch: 4 * padded, CPitch: 4 * panelCols, Width: padded, Float32: 1}
+	for p := range w.places {
+		t.panel = address(packed[p*cpu.PairRows(w.depth)*padded:])
 		m := address(t.m[p*w.mPlace():])
-		for i := 0; i < positions; i += rows {
-			k.A = &t.rows[(p*tiles+i/rows)*lineTaps*rows]
-			k.Rows = min(rows, positions-i)
+		for i := 0; i < n; i += w.half.Rows {
+			k.A = &t.rows[p*w.block+i]
+			k.Rows = min(w.half.Rows, n-i)
 			k.C = m + uintptr(4*i*panelCols)
 			w.half.Tile(k)
 		}
 	}
 }
 
-// results turns products into the two rows of a strip.
-func (w *halfWinograd) results(t *halfWinogradWorker, panel, first, strip int) {
+// results turns products into squares of the output.
+func (w *halfWinograd) results(t *halfWinogradWorker, panel, first, last int) {
 	valid, _, _ := w.panel(panel)
 	col := panel * w.half.Cols
 	l := &t.lines
 	*l = cpu.HalfLines{
-		In: &t.in[0], Out: &t.out[0], InPitch: 4 * panelCols, OutPitch: 2 * w.out.Pitch, AddPitch: 2 * w.add.Pitch,
-		Count: w.w, Columns: valid, Bias: address(w.biases[(first+strip)/w.each*w.width+col:]),
+		In: &t.in[0], Out: &t.out[0], InPitch: 4 * panelCols, OutPitch: 2 * w.out.step * w.y.Pitch, AddPitch: 2 * w.out.step * w.add.Pitch, Columns: valid,
 	}
-	for p := range linePlaces {
-		t.in[p] = address(t.m[p*w.mPlace()+strip*w.w*panelCols:])
-	}
-	w.rows(t.out[:2], w.out, col, first+strip, 0, 0)
 	if w.add.Data != nil {
 		l.Add = &t.adds[0]
-		w.rows(t.adds[:], w.add, col, first+strip, 0, addressHalf(w.zeros))
 	}
-	if t.out[1] != 0 {
-		w.half.Winograd.Output(l)
-		return
-	}
-	// The second row is outside of the image: pixel by pixel, into memory of ours.
-	l.Count, t.out[1], t.adds[1] = 1, addressHalf(t.spare[:]), addressHalf(w.zeros)
-	for range w.w {
-		w.half.Winograd.Output(l)
-		t.out[0] += uintptr(l.OutPitch)
-		t.adds[0] += uintptr(l.AddPitch)
-		for p := range linePlaces {
-			t.in[p] += uintptr(l.InPitch)
+	for i := first; i < last; i += l.Count {
+		l.Count = w.together(w.out, i, last)
+		l.Bias = address(w.biases[i/w.each*w.width+col:])
+		for p := range w.places {
+			t.in[p] = address(t.m[p*w.mPlace()+(i-first)*panelCols:])
 		}
+		w.halfPixels(t.out[:], w.out, w.y, col, i, addressHalf(t.spare[:]), 0)
+		if w.add.Data != nil {
+			w.halfPixels(t.adds[:], w.out, w.add, col, i, addressHalf(w.outside), 0)
+		}
+		w.half.Squares.Output(l)
 	}
 }

@@ -92,12 +92,8 @@ func halfSquaresAVX512() *HalfSquares {
 		},
 		Weights: func(l *HalfLines) {
 			a := fedArgsOf(l)
-			squaresWeightsAVX512(&a)
-		},
-		MasterWeights: func(l *HalfLines) {
-			a := fedArgsOf(l)
 			a.inPitch /= 2 // counted in bytes of bfloat16
-			squaresMasterWeightsAVX512(&a)
+			squaresWeightsAVX512(&a)
 		},
 		WeightsGrad: func(l *HalfLines) {
 			a := linearArgsOf(l)

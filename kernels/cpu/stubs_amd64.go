@@ -423,9 +423,6 @@ func squaresOutputGradAVX512(a *halfTransformArgs)
 func squaresWeightsAVX512(a *halfTransformArgs)
 
 //go:noescape
-func squaresMasterWeightsAVX512(a *halfTransformArgs)
-
-//go:noescape
 func squaresOutputAVX512(a *halfTransformArgs)
 
 //go:noescape

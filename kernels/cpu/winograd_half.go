@@ -14,12 +14,11 @@ import (
 // amplify beyond the budget of bfloat16. So it is fed back: places are rounded one
 // after the other, each towards what makes up for those before it (see feedback).
 type HalfSquares struct {
-	Input         func(l *HalfLines) // 4×4 pixels to 4×4
-	Output        func(l *HalfLines) // products, 4×4 lines of float32, to 2×2 pixels, plus biases and addends
-	OutputGrad    func(l *HalfLines) // 2×2 pixels to 4×4
-	Weights       func(l *HalfLines) // 3×3 to 4×4
-	MasterWeights func(l *HalfLines) // 3×3 lines of float32 to 4×4 of bfloat16
-	WeightsGrad   func(l *HalfLines) // 4×4 lines of float32 to 3×3 of float32
+	Input       func(l *HalfLines) // 4×4 pixels to 4×4
+	Output      func(l *HalfLines) // products, 4×4 lines of float32, to 2×2 pixels, plus biases and addends
+	OutputGrad  func(l *HalfLines) // 2×2 pixels to 4×4
+	Weights     func(l *HalfLines) // 3×3 lines of float32 to 4×4
+	WeightsGrad func(l *HalfLines) // 4×4 lines of float32 to 3×3 of float32
 }
 
 // feedback is how a transform m along each axis of a square is rounded.
@@ -89,12 +88,11 @@ func (f feedback) round(x [][]float32) (rounded [4][4]float32) {
 // portableHalfSquares are the steps in plain Go.
 func portableHalfSquares() *HalfSquares {
 	return &HalfSquares{
-		Input:         winogradInputFeedback.step(true),
-		Output:        halfSquare(winogradOutput, false, true),
-		OutputGrad:    winogradOutputGradFeedback.step(true),
-		Weights:       winogradWeightsFeedback.step(true),
-		MasterWeights: winogradWeightsFeedback.step(false),
-		WeightsGrad:   halfSquare(transposed(winogradWeights), false, false),
+		Input:       winogradInputFeedback.step(true),
+		Output:      halfSquare(winogradOutput, false, true),
+		OutputGrad:  winogradOutputGradFeedback.step(true),
+		Weights:     winogradWeightsFeedback.step(false),
+		WeightsGrad: halfSquare(transposed(winogradWeights), false, false),
 	}
 }
 

@@ -29,8 +29,7 @@ func TestHalfSquares(t *testing.T) {
 			{"output", winogradOutput, identity[:2], w.Output, false, true, 1},
 			{"output with addend", winogradOutput, identity[:2], w.Output, false, true, 2},
 			{"output gradient", transposed(winogradOutput), winogradOutputGradFeedback.lower, w.OutputGrad, true, true, 0},
-			{"weights", winogradWeights, winogradWeightsFeedback.lower, w.Weights, true, true, 0},
-			{"master weights", winogradWeights, winogradWeightsFeedback.lower, w.MasterWeights, false, true, 0},
+			{"weights", winogradWeights, winogradWeightsFeedback.lower, w.Weights, false, true, 0},
 			{"weights gradient", transposed(winogradWeights), identity[:3], w.WeightsGrad, false, false, 0},
 		}
 		rng := rand.New(rand.NewPCG(21, 22))

@@ -17,12 +17,7 @@ type fedTransform struct {
 	single bool // of float32, else of bfloat16
 }
 
-var (
-	roundingOrder = []int{1, 2, 0, 3}
-
-	weightsEnds  = [][]float64{{.5, 0, -.5}, {.5, .5, .5}, {1. / 3, -2. / 3, 1. / 3}, {-.5, 0, .5}}
-	weightsLower = [][]float64{{1, -.5, -.5, 0}, {0, 1, 0, 0}, {0, -1. / 3, 1, 0}, {0, -.5, -.5, 1}}
-)
+var roundingOrder = []int{1, 2, 0, 3}
 
 var fedTransforms = []fedTransform{
 	{
@@ -35,8 +30,12 @@ var fedTransforms = []fedTransform{
 		ends:  [][]float64{{.5, 0}, {1, 1}, {1, -1}, {0, -.5}},
 		lower: [][]float64{{1, -.25, -.25, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, .25, -.25, 1}},
 	},
-	{name: "squaresWeights", ends: weightsEnds, lower: weightsLower},
-	{name: "squaresMasterWeights", ends: weightsEnds, lower: weightsLower, single: true},
+	{
+		name:   "squaresWeights",
+		ends:   [][]float64{{.5, 0, -.5}, {.5, .5, .5}, {1. / 3, -2. / 3, 1. / 3}, {-.5, 0, .5}},
+		lower:  [][]float64{{1, -.5, -.5, 0}, {0, 1, 0, 0}, {0, -1. / 3, 1, 0}, {0, -.5, -.5, 1}},
+		single: true,
+	},
 }
 
 // Vectors that fed transforms keep: the order of channels in memory, and
