@@ -207,7 +207,7 @@ func (w *halfWinograd) packTask(task, worker int) {
 	t := &w.workers[worker]
 	index, first := task/w.parts(), task%w.parts()*packLines
 	valid, padded, packed := w.panel(index)
-	n, pairs := max(0, min(packLines, w.depth-first)), packLines/2
+	n, pairs := min(packLines, w.depth-first), packLines/2 // as many lines as PairRows rounds to
 	l := &t.lines
 	*l = cpu.HalfLines{In: &t.in[0], Out: &t.out[0], InPitch: 4 * w.weights.DepthStride, OutPitch: 2 * panelCols, Count: n, Columns: valid}
 	if w.turned {

@@ -1,0 +1,80 @@
+package conv
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
+	"fluxion/kernels/number"
+
+	"gorgonia.org/tensor"
+)
+
+// BenchmarkHalf is convolutions of bfloat16 on one thread, forward with weights laid out
+// before, as in sampling, gradients with weights that are laid out in every run: GFLOP/s of the plain convolution in the fastest of all runs.
+func BenchmarkHalf(b *testing.B) {
+	k, err := cpu.Select("")
+	if err != nil || k.Half == nil {
+		b.Skip("no products of bfloat16 here")
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	for _, c := range []struct{ n, side, cin, cout int }{
+		{4, 32, 128, 128}, {4, 32, 384, 128}, {8, 16, 256, 256}, {16, 8, 256, 256}, {16, 8, 512, 256}, {16, 4, 256, 256}, {1, 16, 256, 256}, {1, 8, 512, 256}, {1, 4, 256, 256}, {8, 32, 32, 32}, {8, 32, 64, 64},
+	} {
+		x, w := tensor.Shape{c.n, c.side, c.side, c.cin}, tensor.Shape{3, 3, c.cin, c.cout}
+		y := tensor.Shape{c.n, c.side, c.side, c.cout}
+		half := func(s tensor.Shape) kernels.Operand {
+			o := kernels.Operand{Type: number.BFloat16, Shape: s, Half: make([]uint16, s.TotalSize()+64)}
+			for i := range o.Half {
+				o.Half[i] = number.Narrow(float32(rng.NormFloat64()))
+			}
+			o.Rows, o.Cols, o.Pitch = s.TotalSize()/s[3], s[3], s[3]
+			return o
+		}
+		weights, bias := single(kernels.NewArray(w...)), single(kernels.NewArray(c.cout))
+		for i := range weights.Data {
+			weights.Data[i] = float32(rng.NormFloat64())
+		}
+		for _, op := range []struct {
+			name   string
+			kernel interface {
+				kernels.Kernel
+				kernels.NativeProduct
+			}
+			in  []kernels.Operand
+			out tensor.Shape
+		}{
+			{"forward", newForward(Same(3), w), []kernels.Operand{half(x), weights, bias}, y},
+			{"dx", newInputGrad(Same(3), x), []kernels.Operand{half(y), weights}, x},
+		} {
+			b.Run(fmt.Sprintf("%s/%dx%d/%d-%d", op.name, c.n, c.side, c.cin, c.cout), func(b *testing.B) {
+				pool := cpu.NewPool(1, k)
+				defer pool.Close()
+				l := kernels.Launch{In: op.in, Out: half(op.out), Threads: 1}
+				var shapes []tensor.Shape
+				for _, o := range op.in {
+					shapes = append(shapes, o.Shape)
+				}
+				l.Scratch = make([]float32, op.kernel.BFloat16Scratch(shapes, op.out, 1))
+				if p, ok := op.kernel.(kernels.Preparer); ok {
+					floats, _ := p.Prepared(shapes, op.out, number.BFloat16, 1)
+					l.Prepared, l.Preparing = make([]float32, floats), true
+					op.kernel.CPU(l)(pool)
+					l.Preparing = false
+				}
+				run := op.kernel.CPU(l)
+				run(pool)
+				fastest := time.Hour // other work on the machine disturbs it least
+				for b.Loop() {
+					start := time.Now()
+					run(pool)
+					fastest = min(fastest, time.Since(start))
+				}
+				b.ReportMetric(float64(op.kernel.Cost(shapes, op.out).FLOPs)/fastest.Seconds()/1e9, "GFLOP/s")
+			})
+		}
+	}
+}
