@@ -101,7 +101,7 @@ func (f forward) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, threads int)
 // either runs Winograd's convolution on instruction sets that have it.
 func either(winograd, plain func(*cpu.Pool)) func(*cpu.Pool) {
 	return func(p *cpu.Pool) {
-		if p.Kernels().Half.Winograd != nil {
+		if p.Kernels().Half.Squares != nil {
 			winograd(p)
 		} else {
 			plain(p)

@@ -7,7 +7,7 @@ func amx() *Kernels {
 	k := avx512BFloat16()
 	k.Name = "amx"
 	half := *k.Half
-	half.Winograd, half.SquarePairs = nil, nil // what its transforms cost is more than the products that it saves
+	half.Squares, half.SquarePairs = nil, nil // what its transforms cost is more than the products that it saves
 	half.Rows, half.Cols, half.Panels = 32, 32, 64
 	half.Tile, half.TileT, half.Turn = tileAMX, tileTAMX, turnTiles
 	half.peak, half.peakFLOPs = peakTiles, 8*2*16*16*32

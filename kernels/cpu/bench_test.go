@@ -122,9 +122,7 @@ func BenchmarkHalfSquares(b *testing.B) {
 		}{
 			{"Input", 16, 16, true, true, w.Input},
 			{"Output", 16, 4, false, true, w.Output},
-			{"OutputGrad", 4, 16, true, true, w.OutputGrad},
 			{"Weights", 9, 16, false, true, w.Weights},
-			{"WeightsGrad", 16, 9, false, false, w.WeightsGrad},
 		} {
 			b.Run(k.Name+"/"+c.name, func(b *testing.B) {
 				rng := rand.New(rand.NewPCG(1, 1))

@@ -29,9 +29,8 @@ type Half struct {
 	// rows and columns are multiples of 16.
 	Turn func(at uintptr, pitch, rows, cols int)
 
-	Winograd    *HalfWinograd // nil where plain products are faster
-	Squares     *HalfSquares  // in two dimensions, nil where Winograd is
-	SquarePairs *HalfPairs    // of its gradient of weights, nil where Winograd is
+	Squares     *HalfSquares // of Winograd's convolution, nil where plain products are faster
+	SquarePairs *HalfPairs   // of its gradient of weights, nil where Squares is
 
 	peak      func(rounds int)
 	peakFLOPs float64 // of a round
@@ -98,18 +97,6 @@ type TileTHalf struct {
 	Width      int // a multiple of Lanes up to Half.Cols, or up to Panels of them
 	Accumulate int
 	BPanel     int // bytes from a panel of B to the next
-}
-
-// HalfWinograd is the steps of Winograd's convolution F(2, 3), in one dimension,
-// on lines of bfloat16; products are float32, and so are gradients of weights.
-// The convolution in two dimensions would exceed the budget of bfloat16: its
-// transformed operands are rounded once, but its sums amplify that twice.
-type HalfWinograd struct {
-	Input       func(l *HalfLines) // 4 lines to 4
-	Output      func(l *HalfLines) // products, 4 lines of float32, to 2, plus biases and addends
-	OutputGrad  func(l *HalfLines) // 2 lines to 4
-	Weights     func(l *HalfLines) // 3 lines of float32 to 4
-	WeightsGrad func(l *HalfLines) // 4 lines of float32 to 3 of float32
 }
 
 // HalfLines is the operands of a step: Count times some lines of as many

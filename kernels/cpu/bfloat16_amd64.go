@@ -26,8 +26,7 @@ func avx512BFloat16() *Kernels {
 			addressesAVX512(&a)
 			return a.outside != 255
 		},
-		Winograd: winogradHalfAVX512(),
-		Squares:  halfSquaresAVX512(),
+		Squares: halfSquaresAVX512(),
 		SquarePairs: &HalfPairs{
 			Input: func(p *SquarePair) {
 				a := pairTransformOf(p)
@@ -41,35 +40,6 @@ func avx512BFloat16() *Kernels {
 		peak: peakHalfAVX512, peakFLOPs: fmasPerRound * 2 * flopsPerFMA * 16,
 	}
 	return k
-}
-
-func winogradHalfAVX512() *HalfWinograd {
-	return &HalfWinograd{
-		Input: func(l *HalfLines) {
-			a := halfTransformOf(l)
-			winogradHalfInputAVX512(&a)
-		},
-		Output: func(l *HalfLines) {
-			a := halfTransformOf(l)
-			if l.Add != nil {
-				winogradHalfOutputAddAVX512(&a)
-			} else {
-				winogradHalfOutputAVX512(&a)
-			}
-		},
-		OutputGrad: func(l *HalfLines) {
-			a := halfTransformOf(l)
-			winogradHalfOutputGradAVX512(&a)
-		},
-		Weights: func(l *HalfLines) {
-			a := halfTransformOf(l)
-			winogradHalfWeightsAVX512(&a)
-		},
-		WeightsGrad: func(l *HalfLines) {
-			a := halfTransformOf(l)
-			winogradHalfWeightsGradAVX512(&a)
-		},
-	}
 }
 
 func halfSquaresAVX512() *HalfSquares {
@@ -86,18 +56,10 @@ func halfSquaresAVX512() *HalfSquares {
 				squaresOutputAVX512(&a)
 			}
 		},
-		OutputGrad: func(l *HalfLines) {
-			a := fedArgsOf(l)
-			squaresOutputGradAVX512(&a)
-		},
 		Weights: func(l *HalfLines) {
 			a := fedArgsOf(l)
 			a.inPitch /= 2 // counted in bytes of bfloat16
 			squaresWeightsAVX512(&a)
-		},
-		WeightsGrad: func(l *HalfLines) {
-			a := linearArgsOf(l)
-			squaresWeightsGradAVX512(&a)
 		},
 	}
 }
@@ -117,21 +79,14 @@ func linearArgsOf(l *HalfLines) halfTransformArgs {
 	}
 }
 
-// halfTransformArgs is what the assembly of HalfWinograd reads;
-// asm/winograd_half.go has the offsets.
+// halfTransformArgs is what the assembly of HalfSquares reads;
+// asm/winograd_squares.go has the offsets.
 type halfTransformArgs struct {
 	in, out, add                *uintptr
 	inPitch, outPitch, addPitch int
-	count, full, tail           int // rows, elements of whole vectors, and behind them
+	count, full, tail           int // squares, whole vectors, elements behind them
 	mask                        unsafe.Pointer
 	bias                        uintptr
-}
-
-func halfTransformOf(l *HalfLines) halfTransformArgs {
-	tail := l.Columns % 16
-	return halfTransformArgs{
-		l.In, l.Out, l.Add, l.InPitch, l.OutPitch, l.AddPitch, l.Count, l.Columns - tail, tail, unsafe.Pointer(&masks[tail]), l.Bias,
-	}
 }
 
 // pairTransformArgs is what the assembly of HalfPairs reads; asm/winograd_pairs.go has the offsets.

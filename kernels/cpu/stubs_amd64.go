@@ -417,9 +417,6 @@ func addressesAVX512(a *addressArgs)
 func squaresInputAVX512(a *halfTransformArgs)
 
 //go:noescape
-func squaresOutputGradAVX512(a *halfTransformArgs)
-
-//go:noescape
 func squaresWeightsAVX512(a *halfTransformArgs)
 
 //go:noescape
@@ -427,27 +424,6 @@ func squaresOutputAVX512(a *halfTransformArgs)
 
 //go:noescape
 func squaresOutputAddAVX512(a *halfTransformArgs)
-
-//go:noescape
-func squaresWeightsGradAVX512(a *halfTransformArgs)
-
-//go:noescape
-func winogradHalfInputAVX512(a *halfTransformArgs)
-
-//go:noescape
-func winogradHalfOutputAVX512(a *halfTransformArgs)
-
-//go:noescape
-func winogradHalfOutputAddAVX512(a *halfTransformArgs)
-
-//go:noescape
-func winogradHalfOutputGradAVX512(a *halfTransformArgs)
-
-//go:noescape
-func winogradHalfWeightsAVX512(a *halfTransformArgs)
-
-//go:noescape
-func winogradHalfWeightsGradAVX512(a *halfTransformArgs)
 
 //go:noescape
 func winogradPairsInputAVX512(a *pairTransformArgs)

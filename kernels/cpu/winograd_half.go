@@ -7,18 +7,15 @@ import (
 )
 
 // HalfSquares is the steps of Winograd's convolution F(2×2, 3×3) on bfloat16;
-// products are float32, and so are gradients of weights. Lines are those of the
-// places of a square, row by row.
+// products are float32. Lines are those of the places of a square, row by row.
 //
 // The transformed operands are rounded once, and what that leaves the sums would
 // amplify beyond the budget of bfloat16. So it is fed back: places are rounded one
 // after the other, each towards what makes up for those before it (see feedback).
 type HalfSquares struct {
-	Input       func(l *HalfLines) // 4×4 pixels to 4×4
-	Output      func(l *HalfLines) // products, 4×4 lines of float32, to 2×2 pixels, plus biases and addends
-	OutputGrad  func(l *HalfLines) // 2×2 pixels to 4×4
-	Weights     func(l *HalfLines) // 3×3 lines of float32 to 4×4
-	WeightsGrad func(l *HalfLines) // 4×4 lines of float32 to 3×3 of float32
+	Input   func(l *HalfLines) // 4×4 pixels to 4×4
+	Output  func(l *HalfLines) // products, 4×4 lines of float32, to 2×2 pixels, plus biases and addends
+	Weights func(l *HalfLines) // 3×3 lines of float32 to 4×4
 }
 
 // feedback is how a transform m along each axis of a square is rounded.
@@ -88,11 +85,9 @@ func (f feedback) round(x [][]float32) (rounded [4][4]float32) {
 // portableHalfSquares are the steps in plain Go.
 func portableHalfSquares() *HalfSquares {
 	return &HalfSquares{
-		Input:       winogradInputFeedback.step(true),
-		Output:      halfSquare(winogradOutput, false, true),
-		OutputGrad:  winogradOutputGradFeedback.step(true),
-		Weights:     winogradWeightsFeedback.step(false),
-		WeightsGrad: halfSquare(transposed(winogradWeights), false, false),
+		Input:   winogradInputFeedback.step(true),
+		Output:  halfSquare(winogradOutput, false, true),
+		Weights: winogradWeightsFeedback.step(false),
 	}
 }
 

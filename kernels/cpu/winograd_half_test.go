@@ -62,82 +62,106 @@ func (l lines) tables(n, count int) (first []uintptr, pitch int) {
 	return first, int(l.at(1) - l.at(0))
 }
 
-// TestHalfWinograd holds every step against float64, on lines of odd lengths with
-// poison around them.
-func TestHalfWinograd(t *testing.T) {
-	forHalf(t, func(t *testing.T, k *Kernels) {
-		w := k.Half.Winograd
-		if w == nil {
-			return
+// TestHalfSquares holds every step against float64, on squares of lines of odd
+// lengths with poison around them. A step with feedback must leave each term of the
+// error, a row of lower·(R − m·x·mᵀ)·lowerᵀ, no more than one rounding.
+func TestHalfSquares(t *testing.T) {
+	implementations := map[string]*HalfSquares{"portable": portableHalfSquares()}
+	for _, k := range available() {
+		if k.Half != nil && k.Half.Squares != nil {
+			implementations[k.Name] = k.Half.Squares
+		}
+	}
+	for name, w := range implementations {
+		t.Run(name, func(t *testing.T) { checkHalfSquares(t, w) })
+	}
+}
+
+func checkHalfSquares(t *testing.T, w *HalfSquares) {
+	{
+		identity := [][]float32{{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}}
+		steps := []struct {
+			name            string
+			matrix, lower   [][]float32
+			run             func(*HalfLines)
+			inHalf, outHalf bool
+			epilogue        int // 1: biases, 2: and addends
+		}{
+			{"input", winogradInput, winogradInputFeedback.lower, w.Input, true, true, 0},
+			{"output", winogradOutput, identity[:2], w.Output, false, true, 1},
+			{"output with addend", winogradOutput, identity[:2], w.Output, false, true, 2},
+			{"weights", winogradWeights, winogradWeightsFeedback.lower, w.Weights, false, true, 0},
 		}
 		rng := rand.New(rand.NewPCG(21, 22))
-		for _, columns := range []int{1, 7, 15, 16, 17, 40, 64, 70} {
+		for _, columns := range []int{1, 7, 15, 16, 17, 31, 32, 33, 40, 64, 70} {
 			for _, count := range []int{1, 3} {
-				for _, c := range []struct {
-					name            string
-					matrix          [][]float32
-					run             func(*HalfLines)
-					inHalf, outHalf bool
-					epilogue        int // 1: biases, 2: and addends
-				}{
-					{"input", winogradInput, w.Input, true, true, 0},
-					{"output", winogradOutput, w.Output, false, true, 1},
-					{"output with addend", winogradOutput, w.Output, false, true, 2},
-					{"output gradient", transposed(winogradOutput), w.OutputGrad, true, true, 0},
-					{"weights", winogradWeights, w.Weights, false, true, 0},
-					{"weights gradient", transposed(winogradWeights), w.WeightsGrad, false, false, 0},
-				} {
-					n, terms := len(c.matrix), len(c.matrix[0])
-					x := newLines(rng, terms*count, columns, columns+3, c.inHalf)
-					y := newLines(rng, n*count, 0, columns+5, c.outHalf)
-					add := newLines(rng, n*count, columns, columns+1, true)
+				for _, c := range steps {
+					name := fmt.Sprintf("%s of %d times %d", c.name, count, columns)
+					side, inSide := len(c.matrix), len(c.matrix[0])
+					x := newLines(rng, inSide*inSide*count, columns, columns+3, c.inHalf)
+					y := newLines(rng, side*side*count, 0, columns+5, c.outHalf)
+					add := newLines(rng, side*side*count, columns, columns+1, true)
 					bias := vector(rng, columns)
-					l := &HalfLines{Count: count, Columns: columns, Bias: uintptr(pointer(bias))}
-					in, inPitch := x.tables(terms, count)
-					out, outPitch := y.tables(n, count)
-					adds, addPitch := add.tables(n, count)
+					l := &HalfLines{Count: count, Columns: columns}
+					in, inPitch := x.tables(inSide*inSide, count)
+					out, outPitch := y.tables(side*side, count)
+					adds, addPitch := add.tables(side*side, count)
 					l.In, l.InPitch, l.Out, l.OutPitch = &in[0], inPitch, &out[0], outPitch
-					if c.epilogue == 2 {
+					if c.epilogue > 0 {
+						l.Bias = uintptr(pointer(bias))
+					}
+					if c.epilogue > 1 {
 						l.Add, l.AddPitch = &adds[0], addPitch
 					}
 					c.run(l)
-					name := fmt.Sprintf("%s of %d times %d", c.name, count, columns)
-					diff, norm := 0.0, 0.0
-					for i := range n * count * y.pitch {
-						row, column := i/y.pitch, i%y.pitch
-						got, poisoned := y.value(i)
-						if column >= columns {
-							if !poisoned {
-								t.Fatalf("%s: wrote behind line %d", name, row)
-							}
-							continue
-						}
-						want := 0.0
-						for j, f := range c.matrix[row/count] {
-							if f != 0 {
-								v, _ := x.value((j*count+row%count)*x.pitch + column)
-								want += float64(f) * v
-							}
-						}
-						if c.epilogue > 0 {
-							want += float64(bias[column])
-						}
-						if c.epilogue > 1 {
-							v, _ := add.value(row*add.pitch + column)
-							want += v
-						}
-						diff, norm = diff+(got-want)*(got-want), norm+want*want
-					}
 					budget := 1e-6
 					if c.outHalf {
-						budget = 4e-3
+						budget = 1. / 256 // half of the last of 8 bits
 					}
-					if e := math.Sqrt(diff / norm); !(e <= budget) {
-						t.Errorf("%s: relative error %.3g, budget %g", name, e, budget)
+					for row := range side * side * count {
+						for column := range y.pitch - columns {
+							if _, poisoned := y.value(row*y.pitch + columns + column); !poisoned {
+								t.Fatalf("%s: wrote behind line %d", name, row)
+							}
+						}
+					}
+					for n := range count {
+						for column := range columns {
+							for i := range side {
+								for j := range side {
+									var got, want, size float64
+									for a, u := range c.lower[i][:side] {
+										for b, v := range c.lower[j][:side] {
+											z, _ := y.value(((a*side+b)*count+n)*y.pitch + column)
+											got += float64(u) * float64(v) * z
+											if a == i && b == j {
+												size = math.Abs(z)
+											}
+											for p, f := range c.matrix[a] {
+												for q, g := range c.matrix[b] {
+													z, _ := x.value(((p*inSide+q)*count+n)*x.pitch + column)
+													want += float64(u) * float64(v) * float64(f) * float64(g) * z
+												}
+											}
+										}
+									}
+									if c.epilogue > 0 {
+										want += float64(bias[column])
+									}
+									if c.epilogue > 1 {
+										z, _ := add.value(((i*side+j)*count+n)*add.pitch + column)
+										want += z
+									}
+									if d := math.Abs(got - want); !(d <= budget*size+1e-5) {
+										t.Fatalf("%s: square %d, column %d, place %d,%d: error %g of %g", name, n, column, i, j, d, size)
+									}
+								}
+							}
+						}
 					}
 					runtime.KeepAlive([]any{x, y, add, bias, in, out, adds})
 				}
 			}
 		}
-	})
+	}
 }

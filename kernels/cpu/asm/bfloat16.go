@@ -420,9 +420,6 @@ func half(s set, declare func(name, signature string)) string {
 	for _, k := range linearTransforms {
 		declare(e.linear(k), "a *halfTransformArgs")
 	}
-	for _, k := range halfTransforms {
-		declare(e.winogradHalf(k), "a *halfTransformArgs")
-	}
 	for _, k := range pairTransforms {
 		declare(e.winogradPairs(k), "a *pairTransformArgs")
 	}

@@ -26,17 +26,20 @@ var fedTransforms = []fedTransform{
 		lower: [][]float64{{1, .5, .5, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, -.5, .5, 1}},
 	},
 	{
-		name:  "squaresOutputGrad",
-		ends:  [][]float64{{.5, 0}, {1, 1}, {1, -1}, {0, -.5}},
-		lower: [][]float64{{1, -.25, -.25, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, .25, -.25, 1}},
-	},
-	{
 		name:   "squaresWeights",
 		ends:   [][]float64{{.5, 0, -.5}, {.5, .5, .5}, {1. / 3, -2. / 3, 1. / 3}, {-.5, 0, .5}},
 		lower:  [][]float64{{1, -.5, -.5, 0}, {0, 1, 0, 0}, {0, -1. / 3, 1, 0}, {0, -.5, -.5, 1}},
 		single: true,
 	},
 }
+
+// Offsets in halfTransformArgs.
+const (
+	halfIn, halfOut, halfAdd                = 0, 8, 16
+	halfInPitch, halfOutPitch, halfAddPitch = 24, 32, 40
+	halfCount, halfFull, halfTail           = 48, 56, 64
+	halfMask, halfBias                      = 72, 80
+)
 
 // Vectors that fed transforms keep: the order of channels in memory, and
 // 0xffff0000; numbers are below them. K1 is the mask of the last channels, K2 and K3
@@ -390,7 +393,6 @@ type linearTransform struct {
 var linearTransforms = []linearTransform{
 	{name: "squaresOutput", matrix: outputMatrix, half: true, epilogue: true},
 	{name: "squaresOutputAdd", matrix: outputMatrix, half: true, epilogue: true, add: true},
-	{name: "squaresWeightsGrad", matrix: transposed(weightsMatrix)},
 }
 
 // linear emits such a transform, 16 channels at a time, and returns its name.
