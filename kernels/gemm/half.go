@@ -2,6 +2,7 @@ package gemm
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"unsafe"
 
@@ -150,15 +151,29 @@ func (p *halfProduct) cut() {
 	p.imageTiles = ceil(p.Rows, p.half.Rows)
 	most := groupBytes / (4 * p.panelSize())
 	p.group = ceil(p.panels(), ceil(p.panels(), max(1, most)))
-	p.block = halfBlockRows / p.half.Rows
-	for p.block > 1 && p.groups()*p.blocks() < tasksPerThread*p.Threads {
-		p.block /= 2
-	}
+	tiles := p.Images * p.imageTiles
+	p.block = evenBlock(tiles, p.groups(), p.Threads, halfBlockRows/p.half.Rows)
 	for p.group > 1 && p.groups()*p.blocks() < groupsPerThread*p.Threads {
 		p.group = ceil(p.group, 2)
 	}
 	b := p.Cut.Of(kernels.Blocking{Rows: p.block, Columns: p.group}, kernels.Blocking{Rows: p.Images * p.imageTiles, Columns: p.panels()})
 	p.block, p.group = b.Rows, b.Columns
+}
+
+// evenBlock returns how many tiles, at most so many, a task takes of each of some groups:
+// such that there are enough tasks, and that the threads end together.
+func evenBlock(tiles, groups, threads, most int) int {
+	most = max(1, min(most, tiles*groups/(tasksPerThread*threads)))
+	best, least := most, math.MaxInt
+	for block := most; block > most/2; block-- {
+		full := tiles / block * groups
+		idle := ceil(full, threads)*threads - full // threads in the last round, for what is left of each group
+		longest := ceil(full, threads)*block + tiles%block*ceil(max(0, groups-idle), threads)
+		if longest < least {
+			best, least = block, longest
+		}
+	}
+	return best
 }
 
 func (p *halfProduct) panels() int { return ceil(p.Width, p.half.Cols) }
