@@ -1,31 +1,53 @@
 package gemm
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"fluxion/kernels/cpu"
+	"fluxion/kernels/number"
 )
 
-// TestEvenBlocks: threads that take the next task in turn end within an eighth of each other,
-// or a few tiles where there are few.
-func TestEvenBlocks(t *testing.T) {
-	const most = 32
-	for _, threads := range []int{1, 2, 3, 4, 8} {
-		for _, groups := range []int{1, 2, 3} {
-			for tiles := 1; tiles < 3000; tiles += 7 {
-				block := evenBlock(tiles, groups, threads, most)
-				if block < 1 || block > most {
-					t.Fatalf("%d tiles in %d groups on %d threads: %d to a task", tiles, groups, threads, block)
+// TestRoundsWeights: a product of weights in float32 has the bits of one whose
+// weights were rounded before, whichever way they lie, at depths and widths that
+// are no multiples of anything.
+func TestRoundsWeights(t *testing.T) {
+	for _, name := range cpu.Names() {
+		k, err := cpu.Select(name)
+		if err != nil || k.Half == nil {
+			continue
+		}
+		pool := cpu.NewPool(2, k)
+		defer pool.Close()
+		rng := rand.New(rand.NewPCG(5, 6))
+		for _, size := range [][2]int{{1, 1}, {33, 7}, {64, 64}, {129, 70}, {200, 128}} {
+			depth, width := size[0], size[1]
+			const rows = 5
+			in := make([]uint16, rows*depth)
+			for i := range in {
+				in[i] = number.Narrow(float32(rng.NormFloat64()))
+			}
+			weights := make([]float32, depth*width)
+			for i := range weights {
+				weights[i] = float32(rng.NormFloat64())
+			}
+			rounded := make([]float32, len(weights))
+			for i, w := range weights {
+				rounded[i] = number.Round(w)
+			}
+			for _, stride := range [][2]int{{width, 1}, {1, depth}} {
+				product := func(weights []float32) []uint16 {
+					out := make([]uint16, rows*width)
+					HalfProduct{
+						Geometry: Dense(rows), Depth: depth, Width: width, In: Half{in, depth}, Out: Half{out, width},
+						W:       Weights{Data: weights, DepthStride: stride[0], ColStride: stride[1]},
+						Scratch: make([]float32, HalfProductScratch(1, 1, depth, width, 2)), Threads: 2,
+					}.Bind()(pool)
+					return out
 				}
-				busy := make([]int, threads)
-				for range groups {
-					for first := 0; first < tiles; first += block {
-						i := slices.Index(busy, slices.Min(busy))
-						busy[i] += min(block, tiles-first)
-					}
-				}
-				longest, even := slices.Max(busy), ceil(tiles*groups, threads)
-				if longest > even+even/8+2 {
-					t.Errorf("%d tiles in %d groups on %d threads, %d to a task: the last thread ends after %d instead of %d", tiles, groups, threads, block, longest, even)
+				if !slices.Equal(product(weights), product(rounded)) {
+					t.Errorf("%s: %d×%d weights at strides %v are not rounded to nearest", name, depth, width, stride)
 				}
 			}
 		}
