@@ -116,11 +116,8 @@ func (CPUTarget) Rounds() bool { return true }
 // Joins says yes: a second launch would read tensors from memory again.
 func (CPUTarget) Joins() bool { return true }
 
-// Upsamples says yes but where bfloat16 is multiplied: there, Winograd's convolution of
-// the larger image is faster than the plain one of the smaller.
-func (t CPUTarget) Upsamples(precision number.Type) bool {
-	return precision != number.BFloat16 || !t.Half
-}
+// Upsamples says yes: the larger image would be written, kept and read.
+func (CPUTarget) Upsamples() bool { return true }
 
 // Row is 0: kernels read their parameters where the host has them.
 func (CPUTarget) Row(plan.Launch) int { return 0 }

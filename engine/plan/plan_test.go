@@ -33,7 +33,7 @@ func (floats) Scratch(l Launch) int {
 
 func (f floats) Joins() bool { return f.joins }
 
-func (f floats) Upsamples(number.Type) bool { return f.joins }
+func (f floats) Upsamples() bool { return f.joins }
 
 // Partials lets whatever can leave statistics on a GPU do so.
 func (floats) Partials(maker, reader Launch) Partials {

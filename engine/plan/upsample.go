@@ -4,21 +4,18 @@ import (
 	"slices"
 
 	"fluxion/kernels"
-	"fluxion/kernels/number"
 
 	"gorgonia.org/tensor"
 )
 
 // Upsampler is a Target on which kernels do the work of those before or behind them
-// (kernels.Absorber, kernels.Finisher), in plans of a precision.
-type Upsampler interface {
-	Upsamples(precision number.Type) bool
-}
+// (kernels.Absorber, kernels.Finisher).
+type Upsampler interface{ Upsamples() bool }
 
 // fuseUpsampling lets convolutions read images as they are before they are enlarged,
 // and make gradients of these.
 func (c *compiler) fuseUpsampling() {
-	if t, ok := c.Target.(Upsampler); !ok || !t.Upsamples(c.Precision) {
+	if t, ok := c.Target.(Upsampler); !ok || !t.Upsamples() {
 		return
 	}
 	for _, v := range slices.Clone(c.order) {

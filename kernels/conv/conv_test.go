@@ -79,6 +79,17 @@ func TestUpsampledKernels(t *testing.T) {
 	}
 }
 
+// TestUpsampledHalf has more squares than a block or a chunk, a chunk that is not full,
+// images of one column, and too few channels for a transform.
+func TestUpsampledHalf(t *testing.T) {
+	for _, c := range []struct{ n, h, w, cin, cout int }{{3, 11, 16, 32, 80}, {4, 11, 13, 33, 65}, {33, 2, 1, 40, 70}, {2, 6, 5, 31, 66}} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, c.cin), kerneltest.Shape(3, 3, c.cin, c.cout), kerneltest.Shape(c.cout)}
+			kerneltest.CheckHalf(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], upsampling) })
+		})
+	}
+}
+
 // TestUpsampled: the operators that a plan makes are the convolution of the enlarged
 // image and its gradients, in float64, and no others are made of anything else.
 func TestUpsampled(t *testing.T) {

@@ -118,7 +118,7 @@ func (f forward) Prepared(in []tensor.Shape, out tensor.Shape, activations numbe
 		floats = gemm.HalfProductPacked(taps, s.cin, s.cout)
 		scratch = gemm.HalfProductScratch(s.n, taps, s.cin, s.cout, threads) - floats
 		if s.winogradHalf() {
-			packed := halfWinogradPacked(s.cin, s.cout)
+			packed := s.squares().halfPacked(s.cin, s.cout)
 			floats, scratch = max(floats, packed), max(scratch, halfWinogradScratch(s.squares(), s.cin, s.cout, threads)-packed)
 		}
 		return floats, scratch
@@ -205,7 +205,7 @@ func (g inputGrad) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, threads in
 	s := g.size(in)
 	n := s.summedWeights() + gemm.HalfProductScratch(s.n, s.gradTaps(), s.cout, s.cin, threads)
 	if s.winogradHalf() {
-		n = max(n, halfWinogradScratch(s.squares(), s.cout, s.cin, threads))
+		n = max(n, halfWinogradScratch(s.gradSquares(), s.cout, s.cin, threads))
 	}
 	return n
 }
@@ -252,7 +252,7 @@ func (inputGrad) half(s size, weights gemm.Weights, l kernels.Launch) func(*cpu.
 		return plain
 	}
 	w := halfWinograd{
-		squares: s.squares(), depth: s.cout, width: s.cin, x: half(l.In[0]), y: half(l.Out), add: half(l.Add),
+		squares: s.gradSquares(), depth: s.cout, width: s.cin, x: half(l.In[0]), y: half(l.Out), add: half(l.Add),
 		weights: weights, turned: true,
 	}
 	return either(w.bind(l.Scratch, l.Threads), plain)
@@ -273,6 +273,9 @@ func (g weightGrad) Scratch(in []tensor.Shape, out tensor.Shape, _ int) int {
 func (g weightGrad) BFloat16Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
 	s := mustSize(g.o, in[0], out)
 	n := gemm.HalfTransposedScratch(s.n*s.oh*s.ow, s.kh*s.kw, s.cin, s.cout, threads)
+	if s.upsampledHalfGrad() {
+		n = max(n, s.squares().upsampledGradScratch(s.cin, s.cout, threads))
+	}
 	if s.winogradHalfGrad() {
 		n = max(n, halfWinogradGradScratch(s.squares(), s.cin, s.cout, threads))
 	}
@@ -287,6 +290,10 @@ func (g weightGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 			In: half(l.In[0]), Grad: half(l.In[1]), Out: l.Out.Matrix,
 			Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 		}.Bind()
+		if s.upsampledHalfGrad() {
+			w := upsampledHalfGrad{squares: s.squares(), depth: s.cin, width: s.cout, x: half(l.In[0]), grad: half(l.In[1]), sum: l.Out.Matrix}
+			return either(w.bind(l.Scratch, l.Threads), plain)
+		}
 		if !s.winogradHalfGrad() {
 			return plain
 		}

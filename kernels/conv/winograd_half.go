@@ -31,7 +31,7 @@ const (
 // winogradHalf says whether the convolution is computed so where the instruction
 // set has it. It depends on the shape alone.
 func (s size) winogradHalf() bool {
-	return s.kh == 3 && s.kw == 3 && s.Options == Same(3) && s.h > 1 && s.w > 1 &&
+	return s.same3() && s.h > 1 && s.w > 1 &&
 		s.cin >= leastHalfChannels && s.cout >= leastHalfChannels && s.squares().count() >= fewestSquares
 }
 
@@ -86,6 +86,7 @@ type halfWinograd struct {
 
 	kernels *cpu.Kernels
 	half    *cpu.Half
+	steps   *cpu.HalfSquares
 	block   int // squares of a block
 	groups  int // of panels, each a task of its own
 	packed  []float32
@@ -109,15 +110,17 @@ type halfWinogradWorker struct {
 	tile    cpu.TileHalf
 }
 
-// halfWinogradPacked is the floats of the packed weights.
-func halfWinogradPacked(depth, width int) int { return gemm.HalfProductPacked(maxPlaces, depth, width) }
+// halfPacked is the floats of the packed weights.
+func (s squares) halfPacked(depth, width int) int {
+	return gemm.HalfProductPacked(s.places, depth, width)
+}
 
 // halfWinogradSizes is the floats of the packed weights, the biases and of what a worker has.
 func halfWinogradSizes(s squares, depth, width, threads int) (packed, biases, v, m, taps int) {
 	block := s.halfBlock(depth, threads)
 	v = s.places * (roundUp((block*depth+1)/2, 16) + gap)
 	m = s.places * (roundUp(block, cpu.TileRows)*panelCols + gap)
-	return halfWinogradPacked(depth, width), roundUp(s.images*roundUp(width, 16), 16), v, m, s.places * tapPlace / 2
+	return s.halfPacked(depth, width), roundUp(s.images*roundUp(width, 16), 16), v, m, s.places * tapPlace / 2
 }
 
 func halfWinogradScratch(s squares, depth, width, threads int) int {
@@ -163,7 +166,7 @@ func (w *halfWinograd) bind(scratch []float32, threads int) func(*cpu.Pool) {
 	}
 	w.pack, w.run = w.packTask, w.blockTask
 	return func(p *cpu.Pool) {
-		w.kernels, w.half = p.Kernels(), p.Kernels().Half
+		w.kernels, w.half, w.steps = p.Kernels(), p.Kernels().Half, w.halfOf(p.Kernels().Half)
 		if !w.packing.Runs(func() { p.Run(w.panels()*w.parts(), w.pack) }) {
 			return
 		}
@@ -223,7 +226,7 @@ func (w *halfWinograd) packTask(task, worker int) {
 		}
 		t.in[i] = address(w.weights.Data[at*w.weights.TapStride+index*w.half.Cols*w.weights.ColStride+first*w.weights.DepthStride:])
 	}
-	w.half.Squares.Weights(l)
+	w.steps.Weights(l)
 	for place := range w.places {
 		from := t.taps[place*tapPlace:]
 		to := packed[(place*cpu.PairRows(w.depth)+first/2)*padded:][:pairs*padded]
@@ -263,7 +266,7 @@ func (w *halfWinograd) transform(t *halfWinogradWorker, first, last int) {
 		for p := range w.places {
 			t.out[p] = addressHalf(t.v[p*w.vPlace()+(i-first)*w.depth:])
 		}
-		w.half.Squares.Input(l)
+		w.steps.Input(l)
 	}
 }
 
@@ -305,6 +308,6 @@ func (w *halfWinograd) results(t *halfWinogradWorker, panel, first, last int) {
 		if w.add.Data != nil {
 			w.halfPixels(t.adds[:], w.out, w.add, col, i, addressHalf(w.outside), 0)
 		}
-		w.half.Squares.Output(l)
+		w.steps.Output(l)
 	}
 }

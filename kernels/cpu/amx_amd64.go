@@ -7,6 +7,7 @@ func amx() *Kernels {
 	k := avx512BFloat16()
 	k.Name = "amx"
 	half := *k.Half
+	half.Upsampled, half.UpsampledGrad = nil, nil
 	half.Squares, half.SquarePairs = nil, nil // what its transforms cost is more than the products that it saves
 	half.Rows, half.Cols, half.Panels = 32, 32, 64
 	half.Tile, half.TileT, half.Turn = tileAMX, tileTAMX, turnTiles

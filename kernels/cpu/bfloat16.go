@@ -31,6 +31,9 @@ type Half struct {
 
 	Squares     *HalfSquares // of Winograd's convolution, nil where plain products are faster
 	SquarePairs *HalfPairs   // of its gradient of weights, nil where Squares is
+	// Of images whose pixels are repeated in squares of 2×2, with 3×3 places, and of
+	// gradients of such images, as in Kernels; nil where Squares is.
+	Upsampled, UpsampledGrad *HalfSquares
 
 	peak      func(rounds int)
 	peakFLOPs float64 // of a round

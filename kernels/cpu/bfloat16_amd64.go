@@ -37,6 +37,7 @@ func avx512BFloat16() *Kernels {
 				winogradPairsOutputGradAVX512(&a)
 			},
 		},
+		Upsampled: upsampledHalfAVX512(), UpsampledGrad: upsampledGradHalfAVX512(),
 		peak: peakHalfAVX512, peakFLOPs: fmasPerRound * 2 * flopsPerFMA * 16,
 	}
 	return k

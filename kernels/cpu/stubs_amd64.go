@@ -420,10 +420,34 @@ func squaresInputAVX512(a *halfTransformArgs)
 func squaresWeightsAVX512(a *halfTransformArgs)
 
 //go:noescape
+func repeatedInputAVX512(a *halfTransformArgs)
+
+//go:noescape
+func repeatedGradInputAVX512(a *halfTransformArgs)
+
+//go:noescape
+func repeatedWeightsAVX512(a *halfTransformArgs)
+
+//go:noescape
+func repeatedOutputGradAVX512(a *halfTransformArgs)
+
+//go:noescape
 func squaresOutputAVX512(a *halfTransformArgs)
 
 //go:noescape
 func squaresOutputAddAVX512(a *halfTransformArgs)
+
+//go:noescape
+func repeatedOutputAVX512(a *halfTransformArgs)
+
+//go:noescape
+func repeatedOutputAddAVX512(a *halfTransformArgs)
+
+//go:noescape
+func repeatedGradOutputAVX512(a *halfTransformArgs)
+
+//go:noescape
+func repeatedGradOutputAddAVX512(a *halfTransformArgs)
 
 //go:noescape
 func winogradPairsInputAVX512(a *pairTransformArgs)

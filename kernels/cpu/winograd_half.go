@@ -13,9 +13,10 @@ import (
 // amplify beyond the budget of bfloat16. So it is fed back: places are rounded one
 // after the other, each towards what makes up for those before it (see feedback).
 type HalfSquares struct {
-	Input   func(l *HalfLines) // 4×4 pixels to 4×4
-	Output  func(l *HalfLines) // products, 4×4 lines of float32, to 2×2 pixels, plus biases and addends
-	Weights func(l *HalfLines) // 3×3 lines of float32 to 4×4
+	Input      func(l *HalfLines) // 4×4 pixels to 4×4
+	Output     func(l *HalfLines) // products, 4×4 lines of float32, to 2×2 pixels, plus biases and addends
+	Weights    func(l *HalfLines) // 3×3 lines of float32 to 4×4
+	OutputGrad func(l *HalfLines) // 2×2 pixels to places, of Upsampled only: else see HalfPairs
 }
 
 // feedback is how a transform m along each axis of a square is rounded.

@@ -73,25 +73,54 @@ func TestHalfSquares(t *testing.T) {
 		}
 	}
 	for name, w := range implementations {
-		t.Run(name, func(t *testing.T) { checkHalfSquares(t, w) })
+		t.Run(name, func(t *testing.T) { checkHalfSquares(t, halfSteps(w)) })
 	}
 }
 
-func checkHalfSquares(t *testing.T, w *HalfSquares) {
-	{
-		identity := [][]float32{{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}}
-		steps := []struct {
-			name            string
-			matrix, lower   [][]float32
-			run             func(*HalfLines)
-			inHalf, outHalf bool
-			epilogue        int // 1: biases, 2: and addends
-		}{
-			{"input", winogradInput, winogradInputFeedback.lower, w.Input, true, true, 0},
-			{"output", winogradOutput, identity[:2], w.Output, false, true, 1},
-			{"output with addend", winogradOutput, identity[:2], w.Output, false, true, 2},
-			{"weights", winogradWeights, winogradWeightsFeedback.lower, w.Weights, false, true, 0},
+// halfStep is a step that is to be m·x·mᵀ, or with feedback lower·m·x·mᵀ·lowerᵀ = lower·R·lowerᵀ.
+type halfStep struct {
+	name            string
+	matrix, lower   [][]float32
+	run             func(*HalfLines)
+	inHalf, outHalf bool
+	epilogue        int // 1: biases, 2: and addends
+}
+
+var identity = [][]float32{{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}}
+
+func halfSteps(w *HalfSquares) []halfStep {
+	return []halfStep{
+		{"input", winogradInput, winogradInputFeedback.lower, w.Input, true, true, 0},
+		{"output", winogradOutput, identity[:2], w.Output, false, true, 1},
+		{"output with addend", winogradOutput, identity[:2], w.Output, false, true, 2},
+		{"weights", winogradWeights, winogradWeightsFeedback.lower, w.Weights, false, true, 0},
+	}
+}
+
+// TestUpsampledHalf is TestHalfSquares of repeated pixels.
+func TestUpsampledHalf(t *testing.T) {
+	ahead, behind, opposite := [][]float32{{1, 1, 0}, {0, 1, 0}, {0, -1, 1}}, [][]float32{{1, -.5, 0}, {0, 1, 0}, {0, -.5, 1}}, [][]float32{{1, -.5, 0}, {0, 1, 0}, {0, .5, 1}}
+	forHalf(t, func(t *testing.T, k *Kernels) {
+		up, grad := k.Half.Upsampled, k.Half.UpsampledGrad
+		if up == nil {
+			return // plain products are faster
 		}
+		checkHalfSquares(t, []halfStep{
+			{"input", upsampledInput, ahead, up.Input, true, true, 0},
+			{"output", upsampledOutput, identity[:2], up.Output, false, true, 1},
+			{"output with addend", upsampledOutput, identity[:2], up.Output, false, true, 2},
+			{"output gradient", transposed(upsampledOutput), opposite, up.OutputGrad, true, true, 0},
+			{"weights", upsampledWeights, behind, up.Weights, false, true, 0},
+			{"gradient's input", upsampledGradInput, ahead, grad.Input, true, true, 0},
+			{"gradient's output", upsampledGradOutput, identity[:1], grad.Output, false, true, 1},
+			{"gradient's output with addend", upsampledGradOutput, identity[:1], grad.Output, false, true, 2},
+			{"gradient's weights", upsampledWeights, behind, grad.Weights, false, true, 0},
+		})
+	})
+}
+
+func checkHalfSquares(t *testing.T, steps []halfStep) {
+	{
 		rng := rand.New(rand.NewPCG(21, 22))
 		for _, columns := range []int{1, 7, 15, 16, 17, 31, 32, 33, 40, 64, 70} {
 			for _, count := range []int{1, 3} {

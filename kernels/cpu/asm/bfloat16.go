@@ -417,6 +417,9 @@ func half(s set, declare func(name, signature string)) string {
 	for _, k := range fedTransforms {
 		declare(e.squares(k), "a *halfTransformArgs")
 	}
+	for _, k := range repeatedTransforms {
+		declare(e.repeated(k), "a *halfTransformArgs")
+	}
 	for _, k := range linearTransforms {
 		declare(e.linear(k), "a *halfTransformArgs")
 	}

@@ -393,6 +393,10 @@ type linearTransform struct {
 var linearTransforms = []linearTransform{
 	{name: "squaresOutput", matrix: outputMatrix, half: true, epilogue: true},
 	{name: "squaresOutputAdd", matrix: outputMatrix, half: true, epilogue: true, add: true},
+	{name: "repeatedOutput", matrix: upsampledOutput, half: true, epilogue: true},
+	{name: "repeatedOutputAdd", matrix: upsampledOutput, half: true, epilogue: true, add: true},
+	{name: "repeatedGradOutput", matrix: upsampledGradOutput, half: true, epilogue: true},
+	{name: "repeatedGradOutputAdd", matrix: upsampledGradOutput, half: true, epilogue: true, add: true},
 }
 
 // linear emits such a transform, 16 channels at a time, and returns its name.
