@@ -13,7 +13,8 @@ import (
 // on normal numbers is 3.3e-3, and would be 4.0e-3.
 
 const (
-	pairChunk = 128 // pairs of squares transformed together: they stay in a cache
+	pairChunk = 64  // pairs of squares transformed together: they stay in a cache
+	pairsMost = 128 // if these are all: sums need no memory then
 	pairTask  = 4   // of them transformed by a task
 	pairRows  = 24  // input channels of a task of products: whole tiles
 	// leastSquares is worth the transforms of sums to weights.
@@ -65,8 +66,11 @@ type halfGradSizes struct {
 
 func (s squares) halfGradSizes(depth, width int) halfGradSizes {
 	pairs := (s.count() + 1) / 2
-	chunks := (pairs + pairChunk - 1) / pairChunk
-	n := halfGradSizes{chunk: roundUp((pairs+chunks-1)/chunks, cpu.PairsMultiple)}
+	chunks := ceil(pairs, pairChunk)
+	if pairs <= pairsMost {
+		chunks = 1
+	}
+	n := halfGradSizes{chunk: roundUp(ceil(pairs, chunks), cpu.PairsMultiple)}
 	n.v = s.places * (n.chunk*roundUp(depth, 16) + gap)
 	n.z = s.places * (n.chunk*roundUp(width, 16) + gap)
 	if chunks == 1 {
@@ -108,8 +112,8 @@ func (w *halfWinogradGrad) bind(scratch []float32, threads int) func(*cpu.Pool) 
 	}
 }
 
-func (w *halfWinogradGrad) panels() int { return (w.width + w.half.Cols - 1) / w.half.Cols }
-func (w *halfWinogradGrad) parts() int  { return (w.depth + pairRows - 1) / pairRows }
+func (w *halfWinogradGrad) panels() int { return ceil(w.width, w.half.Cols) }
+func (w *halfWinogradGrad) parts() int  { return ceil(w.depth, pairRows) }
 func (w *halfWinogradGrad) vPlace() int { return len(w.v) / w.places }
 func (w *halfWinogradGrad) zPlace() int { return len(w.z) / w.places }
 
