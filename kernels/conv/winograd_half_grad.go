@@ -40,7 +40,7 @@ type halfWinogradGrad struct {
 	chunk               int       // pairs
 	first               int       // pair of the chunk in hand
 	perTask             int       // pairs of a task of transforms
-	v, z                []float32 // pairs: [place][pair][channel], [place][panel][pair][channel]
+	v, z                []float32 // pairs: [place][pair][channel], [place][panel][pair][channel of PairPanel]
 	sums                []float32 // [panel][rows of a task][place][row][column]
 	zeros               []uint16
 	workers             []halfGradWorker
@@ -72,7 +72,7 @@ func (s squares) halfGradSizes(depth, width int) halfGradSizes {
 	}
 	n := halfGradSizes{chunk: roundUp(ceil(pairs, chunks), cpu.PairsMultiple)}
 	n.v = s.places * (n.chunk*roundUp(depth, 16) + gap)
-	n.z = s.places * (n.chunk*roundUp(width, 16) + gap)
+	n.z = s.places * (n.chunk*roundUp(width, cpu.PairPanel) + gap)
 	if chunks == 1 {
 		n.worker = s.places * pairRows * panelCols
 	} else {
@@ -112,14 +112,14 @@ func (w *halfWinogradGrad) bind(scratch []float32, threads int) func(*cpu.Pool) 
 	}
 }
 
-func (w *halfWinogradGrad) panels() int { return ceil(w.width, w.half.Cols) }
+func (w *halfWinogradGrad) panels() int { return ceil(w.width, cpu.PairPanel) }
 func (w *halfWinogradGrad) parts() int  { return ceil(w.depth, pairRows) }
 func (w *halfWinogradGrad) vPlace() int { return len(w.v) / w.places }
 func (w *halfWinogradGrad) zPlace() int { return len(w.z) / w.places }
 
 // panel returns the columns of a panel that exist, and those it is padded to.
 func (w *halfWinogradGrad) panel(i int) (valid, padded int) {
-	valid = min(w.half.Cols, w.width-i*w.half.Cols)
+	valid = min(cpu.PairPanel, w.width-i*cpu.PairPanel)
 	return valid, roundUp(valid, w.kernels.Lanes)
 }
 
@@ -129,19 +129,16 @@ func (w *halfWinogradGrad) transformTask(task, worker int) {
 	for i := task * w.perTask; i < min((task+1)*w.perTask, w.chunk); i++ {
 		w.pair(t, w.in, w.x, i)
 		t.pair = cpu.SquarePair{
-			In: &t.pixels[0], Channels: w.depth,
+			In: &t.pixels[0], Channels: w.depth, Panel: 4 * cpu.PairPanel,
 			Out: address(w.v[i*roundUp(w.depth, 16):]), Place: 4 * w.vPlace(),
 		}
 		w.half.SquarePairs.Input(&t.pair)
 		w.pair(t, w.out, w.grad, i)
-		for panel := range w.panels() {
-			valid, padded := w.panel(panel)
-			t.pair = cpu.SquarePair{
-				In: &t.pixels[0], Offset: 2 * panel * w.half.Cols, Channels: valid,
-				Out: address(w.z[panel*w.half.Cols*w.chunk+i*padded:]), Place: 4 * w.zPlace(),
-			}
-			w.half.SquarePairs.OutputGrad(&t.pair)
+		t.pair = cpu.SquarePair{
+			In: &t.pixels[0], Channels: w.width, Panel: 4 * cpu.PairPanel * w.chunk,
+			Out: address(w.z[i*cpu.PairPanel:]), Place: 4 * w.zPlace(),
 		}
+		w.half.SquarePairs.OutputGrad(&t.pair)
 	}
 }
 
@@ -168,17 +165,17 @@ func (w *halfWinogradGrad) productTask(task, worker int) {
 	rows := min(pairRows, w.depth-first)
 	sums := t.sums
 	if len(w.sums) > 0 {
-		sums = w.sums[w.places*(panel*w.half.Cols*roundUp(w.depth, pairRows)+first*padded):]
+		sums = w.sums[w.places*(panel*cpu.PairPanel*roundUp(w.depth, pairRows)+first*padded):]
 	}
 	k := &t.tile
 	*k = cpu.TileTHalf{
-		APitch: 4 * roundUp(w.depth, 16), BPitch: 4 * padded, Depth: w.chunk, CPitch: 4 * padded, Width: padded,
+		APitch: 4 * roundUp(w.depth, 16), BPitch: 4 * cpu.PairPanel, Depth: w.chunk, CPitch: 4 * padded, Width: padded,
 	}
 	if w.first > 0 {
 		k.Accumulate = 1
 	}
 	for p := range w.places {
-		k.B = address(w.z[p*w.zPlace()+panel*w.half.Cols*w.chunk:])
+		k.B = address(w.z[p*w.zPlace()+panel*cpu.PairPanel*w.chunk:])
 		for i := 0; i < rows; i += w.half.Rows {
 			k.A, k.Rows = address(w.v[p*w.vPlace()+first+i:]), min(w.half.Rows, rows-i)
 			k.C = address(sums[(p*pairRows+i)*padded:])
@@ -193,7 +190,7 @@ func (w *halfWinogradGrad) productTask(task, worker int) {
 			t.in[p] = address(sums[(p*pairRows+i)*padded:])
 		}
 		for tap := range t.out {
-			t.out[tap] = address(w.sum.Data[(tap*w.depth+first+i)*w.sum.Pitch+panel*w.half.Cols:])
+			t.out[tap] = address(w.sum.Data[(tap*w.depth+first+i)*w.sum.Pitch+panel*cpu.PairPanel:])
 		}
 		w.of(w.kernels).WeightsGrad(&t.in[0], &t.out[0], valid)
 	}

@@ -92,16 +92,16 @@ type halfTransformArgs struct {
 
 // pairTransformArgs is what the assembly of HalfPairs reads; asm/winograd_pairs.go has the offsets.
 type pairTransformArgs struct {
-	in                *uintptr
-	out               uintptr
-	place             int
-	offset, end, tail int // bytes of the first channel, behind those of whole vectors; channels behind them
-	mask              unsafe.Pointer
+	in           *uintptr
+	out          uintptr
+	place, panel int // bytes; panel from the end of one
+	end, tail    int // bytes of whole vectors, channels behind them
+	mask         unsafe.Pointer
 }
 
 func pairTransformOf(p *SquarePair) pairTransformArgs {
 	tail := p.Channels % 16
-	return pairTransformArgs{p.In, p.Out, p.Place, p.Offset, p.Offset + 2*(p.Channels-tail), tail, unsafe.Pointer(&masks[tail])}
+	return pairTransformArgs{p.In, p.Out, p.Place, p.Panel - 4*PairPanel, 2 * (p.Channels - tail), tail, unsafe.Pointer(&masks[tail])}
 }
 
 // pairArgs is what the assembly of Pairs reads; asm/bfloat16.go has the offsets.

@@ -17,13 +17,16 @@ type HalfPairs struct {
 // SquarePair is the operands of such a transform.
 type SquarePair struct {
 	In       *uintptr // addresses of the pixels of one square, row by row, then of the other
-	Offset   int      // bytes from there to the first channel
 	Channels int
 	// Out is where the pairs of the first place go, an element of one square and one of the other
 	// for each channel, and zeros up to a multiple of 16. They must not overlap with what is read.
 	Out   uintptr
 	Place int // bytes to the pairs of the next place
+	Panel int // bytes from the pairs of PairPanel channels to those of the next
 }
+
+// PairPanel is as many channels as a panel has columns.
+const PairPanel = 64
 
 // portableHalfPairs are the transforms in plain Go.
 func portableHalfPairs() *HalfPairs {
@@ -40,13 +43,14 @@ func (f feedback) pair(p *SquarePair) {
 				x[i] = make([]float32, side)
 				for j := range x[i] {
 					if c < p.Channels {
-						x[i][j] = number.Widen(shorts(in[(square*side+i)*side+j]+uintptr(p.Offset), c+1)[c])
+						x[i][j] = number.Widen(shorts(in[(square*side+i)*side+j], c+1)[c])
 					}
 				}
 			}
 			for place, r := range f.round(x) {
 				for j, r := range r {
-					shorts(p.Out+uintptr((4*place+j)*p.Place), 2*c+2)[2*c+square] = number.Narrow(r)
+					at := p.Out + uintptr((4*place+j)*p.Place+c/PairPanel*p.Panel)
+					shorts(at, 2*PairPanel)[2*(c%PairPanel)+square] = number.Narrow(r)
 				}
 			}
 		}

@@ -28,21 +28,25 @@ var pairTransforms = []pairTransform{
 
 // Offsets in pairTransformArgs.
 const (
-	pairsIn, pairsOut, pairsPlace          = 0, 8, 16
-	pairsOffset, pairsEnd, pairsTail, mask = 24, 32, 40, 48
+	pairsIn, pairsOut, pairsPlace, pairsPanel = 0, 8, 16, 24
+	pairsEnd, pairsTail, pairsMask            = 32, 40, 48
 )
+
+const panelVectors = 4
 
 // Vectors of these transforms: two lines of the square, the lines of places 1 and 2
 // rounded, times the other axis' feedback, and the line in hand; constants.
 const (
-	pairLines, pairAlong, pairLine                  = 0, 8, 16 // of four
-	pairSum, pairRounded                            = 20, 22   // of two
-	pairFed, pairMerged                             = 24, 25
-	pairHalf, pairUpper, pairRounding, pairFeedback = 28, 29, 30, 31
+	pairLines, pairAlong, pairLine    = 0, 8, 16 // of four
+	pairSum, pairRounded              = 20, 22   // of two
+	pairFed, pairMerged               = 24, 25
+	pairRounding                      = 26 // of two
+	pairHalf, pairUpper, pairFeedback = 28, 29, 30
 )
 
 // Registers of these transforms: SI addresses of pixels, R13 bytes into them, R14 where
-// whole vectors end, R8 a pixel; rows of places, BX bytes from place to place, DX thrice.
+// whole vectors end, R8 a pixel; rows of places, BX bytes from place to place, DX thrice;
+// CX vectors left of a panel, R12 from its end to the next.
 var placeRows = []string{"DI", "R9", "R10", "R11"}
 
 // winogradPairs emits a transform and returns its name.
@@ -53,9 +57,11 @@ func (e *emitter) winogradPairs(k pairTransform) string {
 	e.op("MOVQ %d(AX), SI", pairsIn)
 	e.op("MOVQ %d(AX), DI", pairsOut)
 	e.op("MOVQ %d(AX), BX", pairsPlace)
-	e.op("MOVQ %d(AX), R13", mask)
+	e.op("MOVQ %d(AX), R13", pairsMask)
 	e.op("KMOVW (R13), K1")
-	e.op("MOVQ %d(AX), R13", pairsOffset)
+	e.op("MOVQ %d(AX), R12", pairsPanel)
+	e.op("MOVL $%d, CX", panelVectors)
+	e.op("XORQ R13, R13")
 	e.op("MOVQ %d(AX), R14", pairsEnd)
 	e.op("LEAQ (BX)(BX*2), DX")
 	for i := range placeRows[1:] {
@@ -65,7 +71,7 @@ func (e *emitter) winogradPairs(k pairTransform) string {
 	for _, c := range []struct {
 		bits     uint32
 		register int
-	}{{0xffff0000, pairUpper}, {0x8000, pairRounding}, {math.Float32bits(k.feedback), pairFeedback}} {
+	}{{0xffff0000, pairUpper}, {0x8000, pairRounding}, {0x7fff, pairRounding + 1}, {math.Float32bits(k.feedback), pairFeedback}} {
 		e.op("MOVL $0x%x, R8", c.bits)
 		e.op("VPBROADCASTD R8, Z%d", c.register)
 	}
@@ -78,6 +84,13 @@ func (e *emitter) winogradPairs(k pairTransform) string {
 	for _, r := range placeRows {
 		e.op("ADDQ $%d, %s", 4*e.lanes, r)
 	}
+	e.op("DECQ CX")
+	e.op("JNZ same")
+	for _, r := range placeRows {
+		e.op("ADDQ R12, %s", r)
+	}
+	e.op("MOVL $%d, CX", panelVectors)
+	e.label("same")
 	e.op("CMPQ R13, R14")
 	e.op("JLT full")
 	e.label("tail")
@@ -195,9 +208,10 @@ func (e *pairEmitter) endLine(i int, combine string) {
 	}
 }
 
-// round rounds to bfloat16, halves away from zero.
+// round rounds to bfloat16: halves away from zero in one square and towards it in the
+// other, so that sums of many are neither too large nor too small.
 func (e *pairEmitter) round(v int) {
-	e.op("VPADDD Z%d, Z%d, Z%d", pairRounding, v, v)
+	e.op("VPADDD Z%d, Z%d, Z%d", pairRounding+e.square, v, v)
 	e.op("VPANDD Z%d, Z%d, Z%d", pairUpper, v, v)
 }
 
