@@ -19,6 +19,8 @@ type Half struct {
 	// elements of rows 2p and 2p+1 of in, addresses to which offset is added, and zeros
 	// up to a multiple of Lanes. Pitch and offset are bytes.
 	Pairs func(out uintptr, pitch int, in *uintptr, offset, pairs, cols int)
+	// PairsRounded is Pairs of rows of float32, which it rounds as Narrow does.
+	PairsRounded func(out uintptr, pitch int, in *uintptr, offset, pairs, cols int)
 	// Narrow rounds to operands of products: denormals become zero.
 	Narrow func(to []uint16, from []float32)
 	// Addresses writes base + source·pitch, or elsewhere where a source is

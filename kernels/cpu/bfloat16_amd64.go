@@ -17,6 +17,10 @@ func avx512BFloat16() *Kernels {
 			a := pairArgs{in, out, pitch, pairs, cols / 16, cols % 16, unsafe.Pointer(&masks[cols%16]), offset}
 			pairsAVX512(&a)
 		},
+		PairsRounded: func(out uintptr, pitch int, in *uintptr, offset, pairs, cols int) {
+			a := pairArgs{in, out, pitch, pairs, cols / 16, cols % 16, unsafe.Pointer(&masks[cols%16]), offset}
+			pairsRoundedAVX512(&a)
+		},
 		Narrow: func(to []uint16, from []float32) {
 			a := castOf(pointer(from[:len(to)]), unsafe.Pointer(unsafe.SliceData(to)), len(to))
 			narrowAVX512(&a)

@@ -278,6 +278,38 @@ func TestPairs(t *testing.T) {
 	})
 }
 
+// TestPairsRounded: rows of float32 in pairs are those that Narrow makes of them, denormals included.
+func TestPairsRounded(t *testing.T) {
+	forHalf(t, func(t *testing.T, k *Kernels) {
+		rng := rand.New(rand.NewPCG(17, 18))
+		for _, pairs := range []int{1, 2, 5} {
+			for _, cols := range []int{1, 15, 16, 17, 32, 48, 63} {
+				pitch := (cols+k.Lanes-1)/k.Lanes*k.Lanes + 3
+				var rows [][]float32
+				var in, narrowed []uintptr
+				var halves [][]uint16
+				for range 2 * pairs {
+					row, half := vector(rng, cols), make([]uint16, cols)
+					row[rng.IntN(cols)] = 1e-39
+					k.Half.Narrow(half, row)
+					rows, in = append(rows, row), append(in, uintptr(pointer(row)))
+					halves, narrowed = append(halves, half), append(narrowed, addressOf(half))
+				}
+				got, want := make([]uint16, 2*(pairs*pitch+16)), make([]uint16, 2*(pairs*pitch+16))
+				for i := range got {
+					got[i], want[i] = poison, poison
+				}
+				k.Half.PairsRounded(addressOf(got), 4*pitch, &in[0], 0, pairs, cols)
+				k.Half.Pairs(addressOf(want), 4*pitch, &narrowed[0], 0, pairs, cols)
+				if !slices.Equal(got, want) {
+					t.Errorf("%d pairs of %d columns: %#x, want %#x", pairs, cols, got, want)
+				}
+				runtime.KeepAlive([]any{rows, halves})
+			}
+		}
+	})
+}
+
 // TestAddresses: addresses by sources of any number, no more of them, and whether one is inside.
 func TestAddresses(t *testing.T) {
 	forHalf(t, func(t *testing.T, k *Kernels) {

@@ -411,6 +411,9 @@ func peakHalfAVX512(rounds int)
 func pairsAVX512(a *pairArgs)
 
 //go:noescape
+func pairsRoundedAVX512(a *pairArgs)
+
+//go:noescape
 func addressesAVX512(a *addressArgs)
 
 //go:noescape

@@ -125,7 +125,7 @@ func (g HalfProduct) Bind() func(*cpu.Pool) {
 		p.packed = part(HalfProductPacked(g.Taps, g.Depth, g.Width))
 	}
 	p.biases = part(g.Images * roundUp(g.Width, 16))
-	p.zeros = make([]uint16, max(g.Depth, cpu.MaxHalfCols))
+	p.zeros = make([]uint16, max(g.Depth, 2*cpu.MaxHalfCols)) // of a row, or of weights in float32
 	p.workers = make([]halfWorker, g.Threads)
 	for i := range p.workers {
 		p.workers[i].a = make([]uintptr, g.Taps*cpu.MaxHalfRows)
@@ -213,14 +213,11 @@ func (p *halfProduct) packTap(task, worker int) {
 			continue
 		}
 		for i := range w.rows {
-			w.rows[i] = addressHalf(p.zeros)
-			if i < depth {
-				row := w.round[i*cpu.MaxHalfCols:][:valid]
-				p.half.Narrow(row, rows[i*p.W.DepthStride:])
-				w.rows[i] = addressHalf(row)
+			if w.rows[i] = addressHalf(p.zeros); i < depth {
+				w.rows[i] = address(rows[i*p.W.DepthStride:])
 			}
 		}
-		p.half.Pairs(address(part), 4*padded, &w.rows[0], 0, len(part)/padded, valid)
+		p.half.PairsRounded(address(part), 4*padded, &w.rows[0], 0, len(part)/padded, valid)
 	}
 }
 

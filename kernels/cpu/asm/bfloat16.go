@@ -212,8 +212,25 @@ func (e *emitter) tileTHalf(vecs int) string {
 // pairs emits the interleaving of two rows of bfloat16, from addresses, to one of
 // pairs. Registers: SI addresses, DI row of pairs, DX its pitch, CX rows left; R8, R9
 // the two rows, R10 where in the row of pairs, BX whole vectors left, R11 columns behind them.
-func (e *emitter) pairs() string {
-	name := "pairs" + e.name
+//
+// Rows of float32 are rounded on the way.
+func (e *emitter) pairs(float bool) string {
+	name, bytes := "pairs"+e.name, 2
+	load := func(suffix string) {
+		for i := range 2 {
+			e.op("VPMOVZXWD%s, Z%d", strings.ReplaceAll(suffix, "R", fmt.Sprint("R", 8+i)), i)
+		}
+	}
+	if float {
+		name, bytes = "pairsRounded"+e.name, 4
+		load = func(suffix string) {
+			for i := range 2 {
+				e.op("VMOVUPS%s, Z%d", strings.ReplaceAll(suffix, "R", fmt.Sprint("R", 8+i)), i)
+				e.narrow(i, i)
+				e.op("VPMOVZXWD Y%d, Z%d", i, i)
+			}
+		}
+	}
 	e.function(name, "a *pairArgs", 8)
 	e.op("MOVQ a+0(FP), AX")
 	e.op("MOVQ 0(AX), SI")
@@ -235,21 +252,19 @@ func (e *emitter) pairs() string {
 	e.op("TESTQ BX, BX")
 	e.op("JZ tail")
 	e.label("vector")
-	e.op("VPMOVZXWD (R8), Z0")
-	e.op("VPMOVZXWD (R9), Z1")
+	load(" (R)")
 	e.op("VPSLLD $16, Z1, Z1")
 	e.op("VPORD Z0, Z1, Z1")
 	e.op("VMOVUPS Z1, (R10)")
-	e.op("ADDQ $32, R8")
-	e.op("ADDQ $32, R9")
+	e.op("ADDQ $%d, R8", 16*bytes)
+	e.op("ADDQ $%d, R9", 16*bytes)
 	e.op("ADDQ $64, R10")
 	e.op("DECQ BX")
 	e.op("JNZ vector")
 	e.label("tail")
 	e.op("TESTQ R11, R11")
 	e.op("JZ next")
-	e.op("VPMOVZXWD.Z (R8), K1, Z0")
-	e.op("VPMOVZXWD.Z (R9), K1, Z1")
+	load(".Z (R), K1")
 	e.op("VPSLLD $16, Z1, Z1")
 	e.op("VPORD Z0, Z1, Z1")
 	e.op("VMOVUPS Z1, (R10)")
@@ -411,7 +426,8 @@ func half(s set, declare func(name, signature string)) string {
 		declare(e.tileTHalf(vecs), "t *TileTHalf")
 	}
 	declare(e.peakHalf(), "rounds int")
-	declare(e.pairs(), "a *pairArgs")
+	declare(e.pairs(false), "a *pairArgs")
+	declare(e.pairs(true), "a *pairArgs")
 	declare(e.addresses(), "a *addressArgs")
 	e.squareTables()
 	for _, k := range fedTransforms {
