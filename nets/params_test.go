@@ -241,3 +241,13 @@ func TestInitialise(t *testing.T) {
 		t.Error("the seed changes nothing")
 	}
 }
+
+// BenchmarkInitialise draws the first weights of preset cifar and their average.
+func BenchmarkInitialise(b *testing.B) {
+	c, _ := Preset("cifar")
+	params := c.Params()
+	flat, average := make([]float32, FlatSize(params)), make([]float32, FlatSize(params))
+	for b.Loop() {
+		Initialise(params, 1, flat, average)
+	}
+}
