@@ -2,6 +2,7 @@ package tuning
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -131,6 +132,27 @@ func checkCuts(t *testing.T, p *program) {
 		if got := p.cuts[i].Of(usual, most); got != want {
 			t.Errorf("launch %d is cut to %+v, want %+v", i, got, want)
 		}
+	}
+}
+
+// TestNoise tunes launches that take a third more or less of their time at random, the
+// same in every blocking: hardly any is cut otherwise.
+func TestNoise(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	const launches = 400
+	p := newProgram(New(Options{Learns: true}), launches, func(int, kernels.Blocking) float64 {
+		return 0.01 * math.Exp(rng.NormFloat64()/3)
+	})
+	p.settle(t)
+	otherwise := 0
+	for _, c := range p.cuts {
+		if c.Of(usual, most) != usual {
+			otherwise++
+		}
+	}
+	t.Logf("%d of %d", otherwise, launches)
+	if otherwise > launches/25 {
+		t.Errorf("%d of %d launches are cut otherwise for nothing", otherwise, launches)
 	}
 }
 
