@@ -170,7 +170,7 @@ func (f forward) half(s size, l kernels.Launch) func(*cpu.Pool) {
 	}
 	w := halfWinograd{
 		squares: s.squares(), depth: s.cin, width: s.cout, x: half(l.In[0]), y: half(l.Out), add: half(l.Add),
-		weights: weights, bias: l.In[2].Data[:s.cout], perImage: l.PerImage.Matrix, packing: packing,
+		weights: weights, bias: l.In[2].Data[:s.cout], perImage: l.PerImage.Matrix, packing: packing, cut: l.Cut,
 	}
 	return either(w.bind(l.Scratch, l.Threads), plain)
 }
@@ -253,7 +253,7 @@ func (inputGrad) half(s size, weights gemm.Weights, l kernels.Launch) func(*cpu.
 	}
 	w := halfWinograd{
 		squares: s.gradSquares(), depth: s.cout, width: s.cin, x: half(l.In[0]), y: half(l.Out), add: half(l.Add),
-		weights: weights, turned: true,
+		weights: weights, turned: true, cut: l.Cut,
 	}
 	return either(w.bind(l.Scratch, l.Threads), plain)
 }

@@ -3,6 +3,7 @@ package conv
 import (
 	"unsafe"
 
+	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/gemm"
 )
@@ -83,10 +84,12 @@ type halfWinograd struct {
 	bias         []float32
 	perImage     cpu.Matrix
 	packing      gemm.Packing
+	cut          *kernels.Cut
 
 	kernels *cpu.Kernels
 	half    *cpu.Half
 	steps   *cpu.HalfSquares
+	most    int // squares of a block for which there is memory
 	block   int // squares of a block
 	groups  int // of panels, each a task of its own
 	packed  []float32
@@ -153,15 +156,15 @@ func (w *halfWinograd) bind(scratch []float32, threads int) func(*cpu.Pool) {
 		w.packed = take(packed)
 	}
 	w.biases = take(biases)
-	w.block = w.halfBlock(w.depth, threads)
+	w.most = w.halfBlock(w.depth, threads)
 	w.outside = make([]uint16, max(w.in.w*w.x.Pitch, w.add.Pitch, panelCols))
 	w.workers = make([]halfWinogradWorker, threads)
 	for i := range w.workers {
 		t := &w.workers[i]
 		t.v, t.m, t.taps = asHalf(take(v)), take(m), asHalf(take(taps))
-		t.rows = make([]uintptr, w.places*w.block)
+		t.rows = make([]uintptr, w.places*w.most)
 		for at := range t.rows { // tile by tile
-			t.rows[at] = addressHalf(t.v[at/w.block*w.vPlace()+at%w.block*w.depth:])
+			t.rows[at] = addressHalf(t.v[at/w.most*w.vPlace()+at%w.most*w.depth:])
 		}
 	}
 	w.pack, w.run = w.packTask, w.blockTask
@@ -171,12 +174,21 @@ func (w *halfWinograd) bind(scratch []float32, threads int) func(*cpu.Pool) {
 			return
 		}
 		w.sumBiases()
-		w.groups = 1
-		for w.blocks()*w.groups < tasksPerThread*threads && 2*w.groups <= w.panels() {
-			w.groups *= 2
-		}
+		w.divide(threads)
 		p.Run(w.blocks()*w.groups, w.run)
 	}
+}
+
+// divide makes tasks of a block of squares and all panels, or of fewer panels where
+// there would be too few tasks.
+func (w *halfWinograd) divide(threads int) {
+	w.block, w.groups = w.most, 1
+	for w.blocks()*w.groups < tasksPerThread*threads && 2*w.groups <= w.panels() {
+		w.groups *= 2
+	}
+	tiles := w.most / cpu.TileRows
+	b := w.cut.Of(kernels.Blocking{Rows: tiles, Columns: ceil(w.panels(), w.groups)}, kernels.Blocking{Rows: tiles, Columns: w.panels()})
+	w.block, w.groups = b.Rows*cpu.TileRows, ceil(w.panels(), b.Columns)
 }
 
 func (w *halfWinograd) blocks() int { return ceil(w.count(), w.block) }
@@ -279,7 +291,7 @@ func (w *halfWinograd) products(t *halfWinogradWorker, panel, n int) {
 		t.panel = address(packed[p*cpu.PairRows(w.depth)*padded:])
 		m := address(t.m[p*w.mPlace():])
 		for i := 0; i < n; i += w.half.Rows {
-			k.A = &t.rows[p*w.block+i]
+			k.A = &t.rows[p*w.most+i]
 			k.Rows = min(w.half.Rows, n-i)
 			k.C = m + uintptr(4*i*panelCols)
 			w.half.Tile(k)

@@ -111,7 +111,8 @@ func (t *halfTransposed) cut() {
 	} else {
 		t.cutSquares()
 	}
-	b := t.Cut.Of(kernels.Blocking{Rows: t.group, Columns: t.transposedCut.taps}, kernels.Blocking{Rows: ceil(t.Depth, t.half.Rows), Columns: t.Taps})
+	most := min(ceil(t.Depth, t.half.Rows), len(t.zeros)/t.half.Rows) // channels that rows outside of an image have
+	b := t.Cut.Of(kernels.Blocking{Rows: t.group, Columns: t.transposedCut.taps}, kernels.Blocking{Rows: most, Columns: t.Taps})
 	t.group, t.transposedCut.taps = b.Rows, b.Columns
 }
 
