@@ -70,9 +70,9 @@ type halfTransposed struct {
 	transposedCut
 	kernels     *cpu.Kernels
 	half        *cpu.Half
-	joins       bool                                             // sums join what Out holds
-	zeros       [max(sideTiles*tileRows, cpu.MaxHalfCols)]uint16 // as many as channels are interleaved
-	packed      []float32                                        // pairs
+	joins       bool      // sums join what Out holds
+	zeros       []uint16  // a row of the input, or of a panel
+	packed      []float32 // pairs
 	squares     []float32
 	workers     []halfTransposedWorker
 	pack, tiles func(task, worker int)
@@ -80,7 +80,7 @@ type halfTransposed struct {
 
 // Bind returns the product as a function that allocates nothing.
 func (g HalfTransposed) Bind() func(*cpu.Pool) {
-	t := &halfTransposed{HalfTransposed: g, workers: make([]halfTransposedWorker, g.Threads)}
+	t := &halfTransposed{HalfTransposed: g, workers: make([]halfTransposedWorker, g.Threads), zeros: make([]uint16, max(g.Depth, cpu.MaxHalfCols))}
 	rest := g.Scratch
 	part := func(n int) []float32 {
 		x := rest[:n]
@@ -177,7 +177,7 @@ func (t *halfTransposed) panel(i int) (valid, padded int, packed []float32) {
 func (t *halfTransposed) pairRows(w *halfTransposedWorker, n int) int {
 	pairs := cpu.PairRows(n)
 	for i := n; i < 2*pairs; i++ {
-		w.rows[i] = addressHalf(t.zeros[:])
+		w.rows[i] = addressHalf(t.zeros)
 	}
 	return pairs
 }
@@ -213,7 +213,7 @@ func (t *halfTransposed) run(task, worker int) {
 	for r0 := 0; r0 < t.pixels(); r0 += t.rows {
 		n := min(t.rows, t.pixels()-r0)
 		for tap := tap0; tap < tap0+taps; tap++ {
-			t.Geometry.rows(w.rows[:n], t.half.Addresses, r0, tap, base, pitch, addressHalf(t.zeros[:]))
+			t.Geometry.rows(w.rows[:n], t.half.Addresses, r0, tap, base, pitch, addressHalf(t.zeros))
 			k.Depth = t.pairRows(w, n)
 			for i := 0; i < channels; i += side {
 				t.half.Pairs(address(w.block), k.APitch, &w.rows[0], 2*i, k.Depth, min(side, channels-i))
