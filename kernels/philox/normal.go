@@ -28,7 +28,7 @@ func NormalAt(dst []float32, first int, seed uint64, stream uint32, address uint
 
 func normalAt(v cpu.Random, dst []float32, first int, seed uint64, stream uint32, address uint64, step uint32) {
 	s := request(seed, stream, address, step, first, len(dst))
-	s.fill(dst, first, v.Values, v.Normal, s.normals)
+	s.fill(v, dst, first, kind{normal: true})
 }
 
 func (s source) normals(i uint32) (n [4]float32) {

@@ -112,27 +112,56 @@ func (s source) from(i uint32) cpu.Counter {
 	return cpu.Counter{Key: [2]uint32{s.k0, s.k1}, Words: [4]uint32{s.c0 | i, s.c1, s.c2, s.c3}}
 }
 
+// kind is what words become: normal numbers, or centre + half·(2u − 1). It is no
+// function: what a function is given to fill could not lie on a stack.
+type kind struct {
+	normal       bool
+	centre, half float32
+}
+
+// groups fills whole groups of blocks from i.
+func (k kind) groups(v cpu.Random, s source, dst []float32, i uint32) {
+	if k.normal {
+		v.Normal(dst, s.from(i))
+	} else {
+		v.Uniform(dst, s.from(i), k.centre, k.half)
+	}
+}
+
+// four are the numbers of block i.
+func (k kind) four(s source, i uint32) [4]float32 {
+	if k.normal {
+		return s.normals(i)
+	}
+	a, b, c, d := s.block(i)
+	four := [4]float32{uniform(a), uniform(b), uniform(c), uniform(d)}
+	for j, u := range four {
+		four[j] = k.centre + float32(k.half*(2*u-1))
+	}
+	return four
+}
+
 // fill fills dst with values first, first+1, … of a request: whole vectors by groups,
 // the rest by blocks of four.
-func (s source) fill(dst []float32, first, values int, groups func(dst []float32, c cpu.Counter), four func(i uint32) [4]float32) {
+func (s source) fill(v cpu.Random, dst []float32, first int, k kind) {
 	i := uint32(first / 4)
 	if skip := first % 4; skip != 0 && len(dst) > 0 {
-		b := four(i)
+		b := k.four(s, i)
 		dst = dst[copy(dst, b[skip:]):]
 		i++
 	}
-	if values > 0 && len(dst) >= values {
-		n := len(dst) - len(dst)%values
-		groups(dst[:n], s.from(i))
+	if v.Values > 0 && len(dst) >= v.Values {
+		n := len(dst) - len(dst)%v.Values
+		k.groups(v, s, dst[:n], i)
 		dst = dst[n:]
 		i += uint32(n / 4)
 	}
 	for ; len(dst) >= 4; i++ {
-		*(*[4]float32)(dst) = four(i)
+		*(*[4]float32)(dst) = k.four(s, i)
 		dst = dst[4:]
 	}
 	if len(dst) > 0 {
-		b := four(i)
+		b := k.four(s, i)
 		copy(dst, b[:])
 	}
 }
@@ -152,15 +181,7 @@ func UniformAt(dst []float32, first int, centre, half float32, seed uint64, stre
 
 func uniformAt(v cpu.Random, dst []float32, first int, centre, half float32, seed uint64, stream uint32, address uint64, step uint32) {
 	s := request(seed, stream, address, step, first, len(dst))
-	groups := func(dst []float32, c cpu.Counter) { v.Uniform(dst, c, centre, half) }
-	s.fill(dst, first, v.Values, groups, func(i uint32) [4]float32 {
-		a, b, c, d := s.block(i)
-		four := [4]float32{uniform(a), uniform(b), uniform(c), uniform(d)}
-		for k, u := range four {
-			four[k] = centre + float32(half*(2*u-1))
-		}
-		return four
-	})
+	s.fill(v, dst, first, kind{centre: centre, half: half})
 }
 
 func uniform(w uint32) float32 { return float32(w>>8|1) * 0x1p-24 }

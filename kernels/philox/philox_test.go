@@ -240,6 +240,9 @@ func TestAllocatesNothing(t *testing.T) {
 		Normal(v, 1, Noise, 2, 3)
 		Uniform(v, 1, Noise, 2, 3)
 		NormalAt(v, 3, 1, Noise, 2, 3)
+		var onStack [256]float32 // as the kernels that make noise have it
+		NormalAt(onStack[:], 3, 1, Noise, 2, 3)
+		UniformAt(onStack[:], 3, 1, 2, 1, Noise, 2, 3)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
