@@ -21,10 +21,21 @@ func BenchmarkHalf(b *testing.B) {
 		b.Skip("no products of bfloat16 here")
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
-	for _, c := range []struct{ n, side, cin, cout int }{
-		{4, 32, 128, 128}, {4, 32, 384, 128}, {8, 16, 256, 256}, {16, 8, 256, 256}, {16, 8, 512, 256}, {16, 4, 256, 256}, {1, 16, 256, 256}, {1, 8, 512, 256}, {1, 4, 256, 256}, {8, 32, 32, 32}, {8, 32, 64, 64},
+	type shape struct {
+		n, side, cin, cout int
+		o                  Options
+	}
+	cases := []shape{{4, 32, 256, 256, upsampling}, {8, 16, 256, 256, upsampling}, {16, 8, 256, 256, upsampling}}
+	for _, c := range [][4]int{
+		{4, 32, 256, 256}, {4, 32, 128, 128}, {4, 32, 384, 128}, {8, 16, 256, 256}, {16, 8, 256, 256}, {16, 8, 512, 256}, {16, 4, 256, 256}, {1, 16, 256, 256}, {1, 8, 512, 256}, {1, 4, 256, 256}, {8, 32, 32, 32}, {8, 32, 64, 64},
 	} {
+		cases = append(cases, shape{c[0], c[1], c[2], c[3], Same(3)})
+	}
+	for _, c := range cases {
 		x, w := tensor.Shape{c.n, c.side, c.side, c.cin}, tensor.Shape{3, 3, c.cin, c.cout}
+		if c.o.upsampled {
+			x[1], x[2] = c.side/2, c.side/2
+		}
 		y := tensor.Shape{c.n, c.side, c.side, c.cout}
 		half := func(s tensor.Shape) kernels.Operand {
 			o := kernels.Operand{Type: number.BFloat16, Shape: s, Half: make([]uint16, s.TotalSize()+64)}
@@ -47,13 +58,17 @@ func BenchmarkHalf(b *testing.B) {
 			in  []kernels.Operand
 			out tensor.Shape
 		}{
-			{"forward", newForward(Same(3), w), []kernels.Operand{half(x), weights, bias}, y},
-			{"dx", newInputGrad(Same(3), x), []kernels.Operand{half(y), weights}, x},
+			{"forward", newForward(c.o, w), []kernels.Operand{half(x), weights, bias}, y},
+			{"dx", newInputGrad(c.o, x), []kernels.Operand{half(y), weights}, x},
+			{"dw", newWeightGrad(c.o, w), []kernels.Operand{half(x), half(y)}, w},
 		} {
-			b.Run(fmt.Sprintf("%s/%dx%d/%d-%d", op.name, c.n, c.side, c.cin, c.cout), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/%dx%d/%d-%d/upsampled=%v", op.name, c.n, c.side, c.cin, c.cout, c.o.upsampled), func(b *testing.B) {
 				pool := cpu.NewPool(1, k)
 				defer pool.Close()
 				l := kernels.Launch{In: op.in, Out: half(op.out), Threads: 1}
+				if op.name == "dw" {
+					l.Out = single(kernels.NewArray(op.out...))
+				}
 				var shapes []tensor.Shape
 				for _, o := range op.in {
 					shapes = append(shapes, o.Shape)
