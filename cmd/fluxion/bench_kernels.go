@@ -196,7 +196,7 @@ func (k *counting) count(ctx context.Context, p *plan.Plan) error {
 	}
 	memory := sim.NewMemory(total)
 	var base [plan.Regions]cuda.Address
-	for r, n := range p.Sizes {
+	for r, n := range plan.Separate(p.Sizes) {
 		if n == 0 {
 			continue
 		}
@@ -208,6 +208,7 @@ func (k *counting) count(ctx context.Context, p *plan.Plan) error {
 			return err
 		}
 	}
+	base[plan.Gradients] = base[plan.Arena]
 	calls, table, err := device.Calls(p, base)
 	if err != nil {
 		return err

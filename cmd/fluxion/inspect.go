@@ -80,7 +80,17 @@ type inspection struct {
 
 	SelfConditioning bool `json:"self_conditioning"` // the network is given its own estimate of the image
 
-	kept kernels.Cost // without recomputation
+	Fullest fullest `json:"fullest"`
+
+	kept  kernels.Cost // without recomputation
+	grows plan.Growth  // the memory
+}
+
+// fullest is the launch at which most of the arena holds something.
+type fullest struct {
+	Launch int    `json:"launch"`
+	Kernel string `json:"kernel"`
+	Bytes  int    `json:"bytes"`
 }
 
 type operatorRow struct {
@@ -152,6 +162,13 @@ func (o *inspectOptions) run(out io.Writer) error {
 	for region, n := range sizes {
 		if n > 0 {
 			r.Regions[plan.Region(region).String()] = int64(n)
+		}
+	}
+	at := p.Fullest()
+	r.Fullest = fullest{at, p.Launches[at].Kernel.String(), p.Alive[at]}
+	for _, row := range memory {
+		if row.Recompute == o.recompute || o.sample {
+			r.grows = row.Lines
 		}
 	}
 	again := p.Recomputed()
@@ -249,7 +266,9 @@ func (r inspection) print(out io.Writer) error {
 	for _, region := range slices.Sorted(maps.Keys(r.Regions)) {
 		fmt.Fprintf(&b, "  %s %s", region, size(r.Regions[region]))
 	}
-	fmt.Fprintf(&b, "\n\n%s", recomputeTable(r.Memory, r.kept))
+	fmt.Fprintf(&b, "\n            %s, gradients in the arena\n", growthText(r.grows))
+	fmt.Fprintf(&b, "fullest     launch %d, %s: %s of the arena\n", r.Fullest.Launch, r.Fullest.Kernel, size(int64(r.Fullest.Bytes)))
+	fmt.Fprintf(&b, "\n%s", recomputeTable(r.Memory, r.kept))
 	fmt.Fprintf(&b, "\n%-24s %6s %12s %7s %12s\n", "operator", "count", "GFLOP", "share", "bytes")
 	for _, row := range r.Operators {
 		fmt.Fprintf(&b, "%-24s %6d %12.3f %6.1f%% %12s\n", row.Name, row.Count, float64(row.FLOPs)/1e9, 100*float64(row.FLOPs)/float64(r.FLOPs), size(row.Bytes))

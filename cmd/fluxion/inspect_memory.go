@@ -12,12 +12,12 @@ import (
 
 // memoryRow is what a step takes with one recomputation, and what that costs.
 type memoryRow struct {
-	Recompute     string  `json:"recompute"`
-	PlannedBytes  int64   `json:"planned_bytes"`
-	FixedBytes    float64 `json:"fixed_bytes"`     // of the line that memory is over the batch
-	BytesPerImage float64 `json:"bytes_per_image"` // its slope
-	MoreFLOPs     int64   `json:"more_flops"`
-	MoreBytes     int64   `json:"more_bytes"`
+	Recompute     string      `json:"recompute"`
+	PlannedBytes  int64       `json:"planned_bytes"`
+	BytesPerImage float64     `json:"bytes_per_image"` // of the line that memory is over the batch, here
+	Lines         plan.Growth `json:"lines"`           // memory is the largest of
+	MoreFLOPs     int64       `json:"more_flops"`
+	MoreBytes     int64       `json:"more_bytes"`
 }
 
 // inspected is what inspect looks at: a step for a number of images.
@@ -54,19 +54,19 @@ func (o *inspectOptions) memory(t train.StepOptions) ([]memoryRow, error) {
 	for _, name := range names {
 		row := memoryRow{Recompute: name}
 		t.Recompute = name
-		line, err := plan.GrowthAt(o.batch, func(batch int) (sizes [plan.Regions]int, err error) {
+		growth, err := plan.GrowthAt(o.batch, func(batch int) (*plan.Plan, [plan.Regions]int, error) {
 			t.Batch = batch
 			s, err := o.step(t)
 			if err == nil && batch == o.batch {
 				again := s.plan.Recomputed()
 				row.PlannedBytes, row.MoreFLOPs, row.MoreBytes = plan.Bytes(s.sizes), again.FLOPs, again.Bytes
 			}
-			return s.sizes, err
+			return s.plan, s.sizes, err
 		})
 		if err != nil {
 			return nil, err
 		}
-		row.FixedBytes, row.BytesPerImage = line.Fixed, line.PerImage
+		row.Lines, row.BytesPerImage = growth, growth.At(o.batch).PerImage
 		rows = append(rows, row)
 	}
 	return rows, nil
@@ -75,11 +75,25 @@ func (o *inspectOptions) memory(t train.StepOptions) ([]memoryRow, error) {
 // recomputeTable is the rows as a table; the arithmetic and traffic of the step make shares of what is more.
 func recomputeTable(rows []memoryRow, cost kernels.Cost) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-12s %12s %14s %12s %12s %12s\n", "recompute", "memory", "an image more", "for none", "arithmetic", "traffic")
+	fmt.Fprintf(&b, "%-12s %12s %14s %12s %12s %12s\n", "recompute", "memory", "an image more", "for one", "arithmetic", "traffic")
 	for _, r := range rows {
 		more := func(part, whole int64) string { return fmt.Sprintf("+%.1f%%", 100*float64(part)/float64(whole)) }
-		fmt.Fprintf(&b, "%-12s %12s %14s %12s %12s %12s\n", r.Recompute, size(r.PlannedBytes), size(int64(r.BytesPerImage)), size(int64(r.FixedBytes)),
+		fmt.Fprintf(&b, "%-12s %12s %14s %12s %12s %12s\n", r.Recompute, size(r.PlannedBytes), size(int64(r.BytesPerImage)), size(int64(r.Lines.Bytes(1))),
 			more(r.MoreFLOPs, cost.FLOPs), more(r.MoreBytes, cost.Bytes))
 	}
 	return b.String()
+}
+
+// growthText says what memory is for any batch.
+func growthText(g plan.Growth) string {
+	const mib = 1 << 20
+	var parts []string
+	for _, l := range g {
+		parts = append(parts, fmt.Sprintf("%.0f + %.2f·batch", l.Fixed/mib, l.PerImage/mib))
+	}
+	text := strings.Join(parts, ", ") + " MiB"
+	if len(g) > 1 {
+		text += ", whichever is most"
+	}
+	return text
 }

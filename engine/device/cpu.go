@@ -210,11 +210,12 @@ func (*CPU) Simulated() bool { return false }
 // Alloc returns zeroed memory.
 func (d *CPU) Alloc(sizes [plan.Regions]int) (Memory, error) {
 	m := &cpuMemory{}
-	for r, n := range sizes {
+	for r, n := range plan.Separate(sizes) {
 		if n > 0 {
 			m.regions[r] = cpu.Alloc((n + 3) / 4)
 		}
 	}
+	m.regions[plan.Gradients] = m.regions[plan.Arena][:(sizes[plan.Gradients]+3)/4]
 	return m, nil
 }
 
@@ -280,6 +281,7 @@ func (m *cpuMemory) As(region, other plan.Region) Memory {
 }
 
 func (m *cpuMemory) Free() error {
+	m.regions[plan.Gradients] = nil
 	for r, x := range m.regions {
 		if x != nil {
 			cpu.Free(x)

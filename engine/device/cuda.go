@@ -117,8 +117,9 @@ type cudaMemory struct {
 // Alloc returns memory on the GPU.
 func (d *CUDA) Alloc(sizes [plan.Regions]int) (Memory, error) {
 	m := &cudaMemory{device: d, sizes: sizes}
+	m.sizes[plan.Arena] = max(sizes[plan.Arena], sizes[plan.Gradients])
 	err := func() error {
-		for r, n := range sizes {
+		for r, n := range plan.Separate(sizes) {
 			if n == 0 {
 				continue
 			}
@@ -132,6 +133,7 @@ func (d *CUDA) Alloc(sizes [plan.Regions]int) (Memory, error) {
 				}
 			}
 		}
+		m.base[plan.Gradients] = m.base[plan.Arena]
 		return d.stream.Synchronize()
 	}()
 	if err != nil {
@@ -209,6 +211,7 @@ func (m *cudaMemory) As(region, other plan.Region) Memory {
 
 func (m *cudaMemory) Free() error {
 	var err error
+	m.base[plan.Gradients] = 0
 	for r, a := range m.base {
 		if a != 0 {
 			err = errors.Join(err, released(m.device.device.Free(a)))

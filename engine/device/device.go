@@ -62,7 +62,7 @@ type Device interface {
 	// brought there; 0 if it lies in the memory of the host anyway.
 	Room() (int64, error)
 	// Alloc returns memory of this many bytes for each region, zeroed but for the
-	// arena, of which nothing is known.
+	// arena, of which nothing is known, and the gradients, which are its beginning.
 	Alloc(sizes [plan.Regions]int) (Memory, error)
 	// Load binds a plan to memory at least as large as it says. Results are
 	// tensors that will be read after every run: they are brought along with it.

@@ -28,6 +28,7 @@ type block struct {
 	size, first, last int // size in bytes
 	align             int
 	offset            int
+	fixed             bool // it lies where its offset says
 }
 
 // pending is a launch whose operands have no addresses yet.
@@ -77,7 +78,9 @@ func (c *compiler) emit() (*Plan, error) {
 			all = append(all, s)
 		}
 	}
-	p.Sizes[Arena] = assign(all) + tail
+	all = append(all, c.slots(launches)...)
+	p.Sizes[Arena] = assign(all, len(launches)) + tail
+	p.Alive = alive(all, len(launches))
 	if n := c.prepared; n > 0 {
 		p.Sizes[Prepared] = n + tail
 	}
@@ -96,6 +99,7 @@ func (c *compiler) emit() (*Plan, error) {
 		}
 		p.append(l)
 	}
+	p.Sizes[Arena] = max(p.Sizes[Arena], p.Sizes[Gradients])
 	for id, v := range c.values {
 		p.places[id] = place(v)
 	}
@@ -237,6 +241,11 @@ func (c *compiler) launches() ([]pending, error) {
 		copyKernel := pointwise.NewCopy(len(k.to.Shape))
 		add(pending{kernel: copyKernel, in: []operand{{value: k.from}}, out: operand{place: k.to}})
 	}
+	for _, g := range c.gaps() {
+		weights := g
+		weights.Region = Parameters
+		add(pending{kernel: pointwise.NewZero(1), in: []operand{{place: weights}}, out: operand{place: g}})
+	}
 	return list, stages(c.After)
 }
 
@@ -340,40 +349,6 @@ func pinnedFrom(v *value, at int) int {
 		return -1
 	}
 	return at
-}
-
-// assign gives every block an offset such that blocks alive together do not
-// overlap, the largest first, each as low as it fits; it returns the arena's size.
-func assign(blocks []*block) int {
-	slices.SortStableFunc(blocks, func(a, b *block) int {
-		if a.size != b.size {
-			return b.size - a.size
-		}
-		if a.first != b.first {
-			return a.first - b.first
-		}
-		return a.last - b.last
-	})
-	placed := make([]int32, 0, len(blocks)) // by offset; numbers, which the collector does not mind being moved
-	end := 0
-	for n, b := range blocks {
-		at := 0
-		for _, i := range placed {
-			p := blocks[i]
-			if p.last < b.first || b.last < p.first {
-				continue
-			}
-			if p.offset >= at+b.size {
-				break
-			}
-			at = max(at, roundUp(p.offset+p.size, b.align))
-		}
-		b.offset = at
-		i, _ := slices.BinarySearchFunc(placed, at, func(i int32, at int) int { return blocks[i].offset - at })
-		placed = slices.Insert(placed, i, int32(n))
-		end = max(end, at+b.size)
-	}
-	return roundUp(end, alignment)
 }
 
 func roundUp(n, to int) int { return (n + to - 1) / to * to }

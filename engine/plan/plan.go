@@ -19,6 +19,8 @@ import (
 type Region int
 
 // Flat buffers have one slot for each parameter, at the same element in each.
+// Gradients are the beginning of the arena: until a gradient is written, others use
+// its slot.
 const (
 	Arena Region = iota
 	Parameters
@@ -176,7 +178,8 @@ type Plan struct {
 	Sizes     [Regions]int // bytes of each region that the plan touches
 	Target    Target
 	Precision number.Type
-	Ahead     int // runs whose parameters the table holds together
+	Ahead     int   // runs whose parameters the table holds together
+	Alive     []int // bytes of the arena that hold something at each launch, its working memory among them
 
 	row    int // bytes of a row of the table
 	sizes  sizes
@@ -227,6 +230,17 @@ func (p *Plan) Recomputed() kernels.Cost {
 // Bytes is the memory of all regions, which is the peak: nothing is allocated later.
 func (p *Plan) Bytes() int64 { return Bytes(p.Sizes) }
 
+// Fullest is the launch at which most of the arena holds something.
+func (p *Plan) Fullest() int {
+	at := 0
+	for i, n := range p.Alive {
+		if n > p.Alive[at] {
+			at = i
+		}
+	}
+	return at
+}
+
 // WriteTo prints the plan, one launch a line.
 func (p *Plan) WriteTo(w io.Writer) (int64, error) {
 	var written int64
@@ -268,8 +282,16 @@ func Union(plans ...*Plan) [Regions]int {
 // Bytes of regions of these sizes.
 func Bytes(sizes [Regions]int) int64 {
 	total := int64(0)
-	for _, n := range sizes {
+	for _, n := range Separate(sizes) {
 		total += int64(n)
 	}
 	return total
+}
+
+// Separate is the sizes of regions without those that are part of another, which is
+// as large at least.
+func Separate(sizes [Regions]int) [Regions]int {
+	sizes[Arena] = max(sizes[Arena], sizes[Gradients])
+	sizes[Gradients] = 0
+	return sizes
 }

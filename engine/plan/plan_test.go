@@ -140,7 +140,8 @@ func TestFusionsSave(t *testing.T) {
 	}
 }
 
-// TestAssign packs random lives and checks that nothing alive together overlaps.
+// TestAssign packs random lives around gradients, which lie where they must and live
+// to the end, and checks that nothing alive together overlaps.
 func TestAssign(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 50 {
@@ -154,7 +155,22 @@ func TestAssign(t *testing.T) {
 			}
 			blocks = append(blocks, b)
 		}
-		end := assign(blocks)
+		for i := range 30 {
+			b := &block{size: 1000, first: rng.IntN(100), last: 100, align: alignment, offset: 1024 * i, fixed: true}
+			for i := b.first; i <= b.last; i++ {
+				least[i] += b.size
+			}
+			blocks = append(blocks, b)
+		}
+		end := assign(blocks, 101)
+		for i, b := range blocks[200:] {
+			if b.offset != 1024*i {
+				t.Fatalf("gradient %d was moved to %d", i, b.offset)
+			}
+		}
+		if most := slices.Max(alive(blocks, 101)); most != slices.Max(least) {
+			t.Errorf("%d bytes are said to be alive together, want %d", most, slices.Max(least))
+		}
 		for i, a := range blocks {
 			if a.offset%a.align != 0 || a.offset+a.size > end {
 				t.Fatalf("block at %d of %d bytes in an arena of %d", a.offset, a.size, end)
@@ -165,7 +181,7 @@ func TestAssign(t *testing.T) {
 				}
 			}
 		}
-		if bound := slices.Max(least); end > 2*bound {
+		if bound := slices.Max(least); end > bound+bound/2 {
 			t.Errorf("arena of %d bytes where %d are alive at most", end, bound)
 		}
 	}

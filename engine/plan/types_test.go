@@ -55,8 +55,9 @@ func TestTypes(t *testing.T) {
 	if single := training(t, "small", 2); strings.Contains(text(single), "bf16") || single.Sizes[Half] != 0 {
 		t.Error("a plan in float32 knows bfloat16")
 	}
-	if a, b := p.Sizes[Arena], training(t, "small", 2).Sizes[Arena]; a > b*6/10 {
-		t.Errorf("the arena has %d bytes in bfloat16, %d in float32", a, b)
+	activations := func(p *Plan) int { return p.Sizes[Arena] - p.Sizes[Gradients] }
+	if a, b := activations(precise(t, "small", 16, number.BFloat16)), activations(training(t, "small", 16)); a > b*6/10 {
+		t.Errorf("the arena has %d bytes more than the gradients in bfloat16, %d in float32", a, b)
 	}
 	if a, b := p.Cost().Bytes, training(t, "small", 2).Cost().Bytes; a > b*7/10 {
 		t.Errorf("the traffic is %d bytes in bfloat16, %d in float32", a, b)

@@ -1,0 +1,160 @@
+package plan
+
+import "slices"
+
+// assign gives every block that is not fixed an offset such that blocks alive
+// together do not overlap; it returns the arena's size. Which order leaves the
+// fewest holes is not known before: several are tried, and the best is kept.
+func assign(blocks []*block, launches int) int {
+	least := slices.Max(append(alive(blocks, launches), 0))
+	best, offsets := -1, make([]int, len(blocks))
+	for _, order := range orders {
+		if end := place(blocks, order); best < 0 || end < best {
+			best = end
+			for i, b := range blocks {
+				offsets[i] = b.offset
+			}
+		}
+		if best-least <= least/200 {
+			break
+		}
+	}
+	for i, b := range blocks {
+		b.offset = offsets[i]
+	}
+	return roundUp(best, alignment)
+}
+
+// orders in which blocks are placed, the largest first. What lives long comes first,
+// so that what lives briefly fills the holes; by size alone up to 13 % of a training
+// step's arena are holes, but with recomputation, or many images, fewer than else. The
+// best leaves 0.1 to 4 %.
+var orders = []func(b *block) int{
+	func(b *block) int { return b.last - b.first },
+	func(b *block) int { return (b.last - b.first) / 50 },
+	func(b *block) int { return b.size },
+	func(b *block) int { return b.size * (b.last - b.first + 1) },
+}
+
+// place gives every block in an order the lowest offset at which it fits, and
+// returns where the last ends.
+func place(blocks []*block, key func(b *block) int) int {
+	blocks = slices.Clone(blocks)
+	slices.SortStableFunc(blocks, func(a, b *block) int {
+		switch {
+		case a.fixed != b.fixed:
+			if a.fixed {
+				return -1
+			}
+			return 1
+		case a.fixed:
+			return a.offset - b.offset
+		case key(a) != key(b):
+			return key(b) - key(a)
+		case a.size != b.size:
+			return b.size - a.size
+		case a.first != b.first:
+			return a.first - b.first
+		}
+		return a.last - b.last
+	})
+	placed := make([]int32, 0, len(blocks)) // by offset; numbers, which the collector does not mind being moved
+	end := 0
+	for n, b := range blocks {
+		at := b.offset
+		if !b.fixed {
+			at = 0
+			for _, i := range placed {
+				p := blocks[i]
+				if p.last < b.first || b.last < p.first {
+					continue
+				}
+				if p.offset >= at+b.size {
+					break
+				}
+				at = max(at, roundUp(p.offset+p.size, b.align))
+			}
+			b.offset = at
+		}
+		i, _ := slices.BinarySearchFunc(placed, at, func(i int32, at int) int { return blocks[i].offset - at })
+		placed = slices.Insert(placed, i, int32(n))
+		end = max(end, at+b.size)
+	}
+	return end
+}
+
+// alive is the bytes of the blocks that are alive at each of n launches.
+func alive(blocks []*block, n int) []int {
+	bytes := make([]int, n+1)
+	for _, b := range blocks {
+		bytes[max(0, b.first)] += b.size
+		bytes[min(n, b.last+1)] -= b.size
+	}
+	for i := 1; i < n; i++ {
+		bytes[i] += bytes[i-1]
+	}
+	return bytes[:n]
+}
+
+// slots are the gradients' places at the beginning of the arena, from the launch
+// that writes each to the end. Gradients that a plan has only stages for were there
+// before it.
+func (c *compiler) slots(launches []pending) []*block {
+	var list []*block
+	bySlot := map[int]*block{}
+	made := false
+	slot := func(t Tensor, at int) {
+		b := bySlot[t.Offset]
+		if b == nil {
+			b = &block{size: 4 * t.Values(), first: at, last: len(launches), align: alignment, offset: t.Offset, fixed: true}
+			bySlot[t.Offset] = b
+			list = append(list, b)
+		}
+		b.first = min(b.first, at)
+	}
+	for _, p := range c.Parameters {
+		made = made || p.Gradient != nil
+	}
+	whole := c.sizes().whole(Gradients)
+	for i, w := range launches {
+		for _, o := range append(slices.Clone(w.in), w.out) {
+			switch {
+			case o.value != nil && o.value.home != nil && o.value.home.Region == Gradients:
+				slot(*o.value.home, i)
+			case o.value != nil || o.place.Region != Gradients:
+			case o.place.Values() < whole.Values():
+				slot(o.place, i)
+			case !made:
+				slot(whole, -1)
+			}
+		}
+	}
+	return list
+}
+
+// gaps are the parts of the flat gradients that no gradient is written to, which
+// must be zero when the optimizer reads them.
+func (c *compiler) gaps() []Tensor {
+	type part struct{ from, to int }
+	var parts []part
+	for _, p := range c.Parameters {
+		if p.Gradient != nil {
+			parts = append(parts, part{p.Offset, p.Offset + p.Node.Shape().TotalSize()})
+		}
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	slices.SortFunc(parts, func(a, b part) int { return a.from - b.from })
+	var gaps []Tensor
+	at := 0
+	for _, p := range append(parts, part{from: c.FlatSize}) {
+		if p.from > at {
+			t := Whole(Gradients, p.from-at)
+			t.Offset = at * t.Type.Size()
+			gaps = append(gaps, t)
+		}
+		at = max(at, p.to)
+	}
+	return gaps
+}
