@@ -87,7 +87,11 @@ func TestRunSteps(t *testing.T) {
 			if ahead != 1 {
 				results = append(results, place)
 			}
-			g := loaded(t, d, a.plan, alloc(t, d, a.plan.Sizes), results...)
+			m := alloc(t, d, a.plan.Sizes)
+			if err := m.Fill(plan.Gradients, 0); err != nil {
+				t.Fatal(err)
+			}
+			g := loaded(t, d, a.plan, m, results...)
 			total := func(want ...float32) {
 				t.Helper()
 				got := make([]float32, adderWidth)
@@ -141,10 +145,10 @@ func TestMemory(t *testing.T) {
 			t.Errorf("%s: sizes %v, want %v", d.Name(), got, sizes)
 		}
 		x := make([]float32, 48)
-		if err := m.Read(plan.Gradients, 0, x); err != nil || slices.Max(x) != 0 || slices.Min(x) != 0 {
+		if err := m.Read(plan.Sum, 0, x); err != nil || slices.Max(x) != 0 || slices.Min(x) != 0 {
 			t.Errorf("%s: fresh memory holds %v, %v", d.Name(), x, err)
 		}
-		if err := errors.Join(m.Write(plan.Gradients, 3, []float32{7, 8}), m.Read(plan.Gradients, 2, x[:4])); err != nil || !slices.Equal(x[:4], []float32{0, 7, 8, 0}) {
+		if err := errors.Join(m.Fill(plan.Gradients, 0), m.Write(plan.Gradients, 3, []float32{7, 8}), m.Read(plan.Gradients, 2, x[:4])); err != nil || !slices.Equal(x[:4], []float32{0, 7, 8, 0}) {
 			t.Errorf("%s: read %v, %v", d.Name(), x[:4], err)
 		}
 		if lies := Floats(m, plan.Gradients); (lies != nil) != (d.Target() != plan.Target(CUDATarget{})) || Floats(m, plan.Half) != nil {
@@ -154,6 +158,9 @@ func TestMemory(t *testing.T) {
 			if err := m.Read(plan.Gradients, 47, x[:1]); err != nil || x[0] != 9 {
 				t.Errorf("%s: wrote 9 where the gradients lie, read %v, %v", d.Name(), x[0], err)
 			}
+		}
+		if err := m.Read(plan.Arena, 3, x[:1]); err != nil || x[0] != 7 {
+			t.Errorf("%s: the arena does not begin with the gradients: %v, %v", d.Name(), x[0], err)
 		}
 		view := m.As(plan.Sum, plan.Gradients)
 		if err := view.Read(plan.Sum, 3, x[:1]); err != nil || x[0] != 7 {

@@ -125,7 +125,7 @@ func use(t *testing.T, s *simdriver.Driver) (total []float32, err error) {
 	}
 	defer func() { err = errors.Join(err, g.Free()) }()
 	total = make([]float32, adderWidth)
-	if err := errors.Join(g.Write(place, total), m.Write(plan.Gradients, 0, []float32{1})); err != nil {
+	if err := errors.Join(g.Write(place, total), m.Fill(plan.Gradients, 0), m.Write(plan.Gradients, 0, []float32{1})); err != nil {
 		return nil, err
 	}
 	a.fed.Set(2)
