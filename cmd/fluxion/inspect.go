@@ -265,8 +265,11 @@ func (r inspection) print(out io.Writer) error {
 	fmt.Fprintf(&b, "memory      %s at most:", size(r.PlannedBytes))
 	for _, region := range slices.Sorted(maps.Keys(r.Regions)) {
 		fmt.Fprintf(&b, "  %s %s", region, size(r.Regions[region]))
+		if region == plan.Gradients.String() {
+			b.WriteString(" (in the arena)")
+		}
 	}
-	fmt.Fprintf(&b, "\n            %s, gradients in the arena\n", growthText(r.grows))
+	fmt.Fprintf(&b, "\n            %s\n", growthText(r.grows))
 	fmt.Fprintf(&b, "fullest     launch %d, %s: %s of the arena\n", r.Fullest.Launch, r.Fullest.Kernel, size(int64(r.Fullest.Bytes)))
 	fmt.Fprintf(&b, "\n%s", recomputeTable(r.Memory, r.kept))
 	fmt.Fprintf(&b, "\n%-24s %6s %12s %7s %12s\n", "operator", "count", "GFLOP", "share", "bytes")

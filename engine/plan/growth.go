@@ -62,9 +62,9 @@ func GrowthAt(batch int, compile func(batch int) (*Plan, [Regions]int, error)) (
 }
 
 // upper are the lines of which each is the largest at some batch from 1 on, but for
-// those that are so by less than a hundredth.
+// those that are so by less than 2 %.
 func upper(all []Line) Growth {
-	const most = 1.01
+	const most = 1.02
 	var g Growth
 	for batch := 1; ; {
 		l := slices.MaxFunc(all, func(a, b Line) int {
