@@ -16,7 +16,7 @@ type Rounder interface{ Rounds() bool }
 // beside them, in region Half.
 func Copies(t Target, precision number.Type) bool {
 	r, ok := t.(Rounder)
-	return precision == number.BFloat16 && !(ok && r.Rounds())
+	return precision == number.BFloat16 && (!ok || !r.Rounds())
 }
 
 // settleTypes gives every value the type that it is stored in and inserts
