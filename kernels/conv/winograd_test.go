@@ -9,6 +9,7 @@ import (
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/kerneltest"
+	"fluxion/kernels/number"
 
 	"gorgonia.org/tensor"
 )
@@ -53,6 +54,102 @@ func TestWinogradError(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestWinogradHalfError: transforms rounded with feedback stay within the budget of
+// bfloat16, whatever the activations are like.
+func TestWinogradHalfError(t *testing.T) {
+	const n, side, cin, cout, budget = 2, 8, 128, 64, 4e-3
+	silu := func(x float64) float64 { return x / (1 + math.Exp(-x)) }
+	for _, c := range []struct {
+		name       string
+		activation func(x float64) float64
+		smooth     bool // neighbours are alike
+	}{
+		{"normal", func(x float64) float64 { return x }, false},
+		{"silu", silu, false},
+		{"smooth silu", silu, true},
+		{"offset 1", func(x float64) float64 { return 1 + x }, false},
+		{"offset 30", func(x float64) float64 { return 30 + x }, false},
+		{"offset 1000", func(x float64) float64 { return 1000 + x }, true},
+	} {
+		rng := rand.New(rand.NewPCG(3, 4))
+		random := func(typ number.Type, of func(i int) float64, shape ...int) kernels.Array {
+			a := kernels.NewArray(shape...)
+			for i := range a.Data {
+				x := float32(of(i))
+				if typ == number.BFloat16 {
+					x = number.Round(x)
+				}
+				a.Data[i] = float64(x)
+			}
+			return a
+		}
+		plain := func(int) float64 { return rng.NormFloat64() }
+		pixels := kernels.NewArray(n, side, side, cin)
+		for i := range pixels.Data {
+			pixels.Data[i] = rng.NormFloat64()
+			if before := i - cin; c.smooth && before >= 0 {
+				pixels.Data[i] = .8*pixels.Data[before] + .6*pixels.Data[i]
+			}
+		}
+		x := random(number.BFloat16, func(i int) float64 { return c.activation(pixels.Data[i]) }, n, side, side, cin)
+		w, b := random(number.Float32, plain, 3, 3, cin, cout), random(number.Float32, plain, cout)
+		dy := random(number.BFloat16, func(i int) float64 { return c.activation(pixels.Data[i]) }, n, side, side, cout)
+		for _, launch := range []struct {
+			kernel interface {
+				kernels.Kernel
+				kernels.NativeProduct
+			}
+			in   []kernels.Array
+			want kernels.Array
+		}{
+			{newForward(Same(3), w.Shape), []kernels.Array{x, w, b}, reference(Same(3), x, w, b)},
+			{newInputGrad(Same(3), x.Shape), []kernels.Array{dy, w}, referenceInputGrad(Same(3), dy, w, side, side)},
+		} {
+			for _, name := range cpu.Names() {
+				k, err := cpu.Select(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if k.Half == nil || k.Half.Squares == nil {
+					continue
+				}
+				l := kernels.Launch{Out: rounded(launch.want), Threads: 1}
+				var shapes []tensor.Shape
+				for i, a := range launch.in {
+					shapes = append(shapes, a.Shape)
+					if i == 0 {
+						l.In = append(l.In, rounded(a))
+					} else {
+						l.In = append(l.In, single(a))
+					}
+				}
+				l.Scratch = make([]float32, launch.kernel.BFloat16Scratch(shapes, launch.want.Shape, 1))
+				launch.kernel.CPU(l)(cpu.NewPool(1, k))
+				diff, norm := 0.0, 0.0
+				for i, y := range launch.want.Data {
+					d := float64(number.Widen(l.Out.Half[i])) - y
+					diff, norm = diff+d*d, norm+y*y
+				}
+				e := math.Sqrt(diff / norm)
+				t.Logf("%v on %s, %s: relative error %.2g", launch.kernel, c.name, name, e)
+				if !(e <= budget) {
+					t.Errorf("%v on %s, %s: relative error %.2g, budget %g", launch.kernel, c.name, name, e, budget)
+				}
+			}
+		}
+	}
+}
+
+// rounded is an array in bfloat16.
+func rounded(a kernels.Array) kernels.Operand {
+	o := single(a)
+	o.Type, o.Half, o.Data = number.BFloat16, make([]uint16, len(o.Data)), nil
+	for i, x := range a.Data {
+		o.Half[i] = number.Narrow(float32(x))
+	}
+	return o
 }
 
 // worstError runs a kernel with each instruction set.
