@@ -120,76 +120,74 @@ func TestUpsampledHalf(t *testing.T) {
 }
 
 func checkHalfSquares(t *testing.T, steps []halfStep) {
-	{
-		rng := rand.New(rand.NewPCG(21, 22))
-		for _, columns := range []int{1, 7, 15, 16, 17, 31, 32, 33, 40, 64, 70} {
-			for _, count := range []int{1, 3} {
-				for _, c := range steps {
-					name := fmt.Sprintf("%s of %d times %d", c.name, count, columns)
-					side, inSide := len(c.matrix), len(c.matrix[0])
-					x := newLines(rng, inSide*inSide*count, columns, columns+3, c.inHalf)
-					y := newLines(rng, side*side*count, 0, columns+5, c.outHalf)
-					add := newLines(rng, side*side*count, columns, columns+1, true)
-					bias := vector(rng, columns)
-					l := &HalfLines{Count: count, Columns: columns}
-					in, inPitch := x.tables(inSide*inSide, count)
-					out, outPitch := y.tables(side*side, count)
-					adds, addPitch := add.tables(side*side, count)
-					l.In, l.InPitch, l.Out, l.OutPitch = &in[0], inPitch, &out[0], outPitch
-					if c.epilogue > 0 {
-						l.Bias = uintptr(pointer(bias))
-					}
-					if c.epilogue > 1 {
-						l.Add, l.AddPitch = &adds[0], addPitch
-					}
-					c.run(l)
-					budget := 1e-6
-					if c.outHalf {
-						budget = 1. / 256 // half of the last of 8 bits
-					}
-					for row := range side * side * count {
-						for column := range y.pitch - columns {
-							if _, poisoned := y.value(row*y.pitch + columns + column); !poisoned {
-								t.Fatalf("%s: wrote behind line %d", name, row)
-							}
+	rng := rand.New(rand.NewPCG(21, 22))
+	for _, columns := range []int{1, 7, 15, 16, 17, 31, 32, 33, 40, 64, 70} {
+		for _, count := range []int{1, 3} {
+			for _, c := range steps {
+				name := fmt.Sprintf("%s of %d times %d", c.name, count, columns)
+				side, inSide := len(c.matrix), len(c.matrix[0])
+				x := newLines(rng, inSide*inSide*count, columns, columns+3, c.inHalf)
+				y := newLines(rng, side*side*count, 0, columns+5, c.outHalf)
+				add := newLines(rng, side*side*count, columns, columns+1, true)
+				bias := vector(rng, columns)
+				l := &HalfLines{Count: count, Columns: columns}
+				in, inPitch := x.tables(inSide*inSide, count)
+				out, outPitch := y.tables(side*side, count)
+				adds, addPitch := add.tables(side*side, count)
+				l.In, l.InPitch, l.Out, l.OutPitch = &in[0], inPitch, &out[0], outPitch
+				if c.epilogue > 0 {
+					l.Bias = uintptr(pointer(bias))
+				}
+				if c.epilogue > 1 {
+					l.Add, l.AddPitch = &adds[0], addPitch
+				}
+				c.run(l)
+				budget := 1e-6
+				if c.outHalf {
+					budget = 1. / 256 // half of the last of 8 bits
+				}
+				for row := range side * side * count {
+					for column := range y.pitch - columns {
+						if _, poisoned := y.value(row*y.pitch + columns + column); !poisoned {
+							t.Fatalf("%s: wrote behind line %d", name, row)
 						}
 					}
-					for n := range count {
-						for column := range columns {
-							for i := range side {
-								for j := range side {
-									var got, want, size float64
-									for a, u := range c.lower[i][:side] {
-										for b, v := range c.lower[j][:side] {
-											z, _ := y.value(((a*side+b)*count+n)*y.pitch + column)
-											got += float64(u) * float64(v) * z
-											if a == i && b == j {
-												size = math.Abs(z)
-											}
-											for p, f := range c.matrix[a] {
-												for q, g := range c.matrix[b] {
-													z, _ := x.value(((p*inSide+q)*count+n)*x.pitch + column)
-													want += float64(u) * float64(v) * float64(f) * float64(g) * z
-												}
+				}
+				for n := range count {
+					for column := range columns {
+						for i := range side {
+							for j := range side {
+								var got, want, size float64
+								for a, u := range c.lower[i][:side] {
+									for b, v := range c.lower[j][:side] {
+										z, _ := y.value(((a*side+b)*count+n)*y.pitch + column)
+										got += float64(u) * float64(v) * z
+										if a == i && b == j {
+											size = math.Abs(z)
+										}
+										for p, f := range c.matrix[a] {
+											for q, g := range c.matrix[b] {
+												z, _ := x.value(((p*inSide+q)*count+n)*x.pitch + column)
+												want += float64(u) * float64(v) * float64(f) * float64(g) * z
 											}
 										}
 									}
-									if c.epilogue > 0 {
-										want += float64(bias[column])
-									}
-									if c.epilogue > 1 {
-										z, _ := add.value(((i*side+j)*count+n)*add.pitch + column)
-										want += z
-									}
-									if d := math.Abs(got - want); !(d <= budget*size+1e-5) {
-										t.Fatalf("%s: square %d, column %d, place %d,%d: error %g of %g", name, n, column, i, j, d, size)
-									}
+								}
+								if c.epilogue > 0 {
+									want += float64(bias[column])
+								}
+								if c.epilogue > 1 {
+									z, _ := add.value(((i*side+j)*count+n)*add.pitch + column)
+									want += z
+								}
+								if d := math.Abs(got - want); !(d <= budget*size+1e-5) {
+									t.Fatalf("%s: square %d, column %d, place %d,%d: error %g of %g", name, n, column, i, j, d, size)
 								}
 							}
 						}
 					}
-					runtime.KeepAlive([]any{x, y, add, bias, in, out, adds})
 				}
+				runtime.KeepAlive([]any{x, y, add, bias, in, out, adds})
 			}
 		}
 	}
