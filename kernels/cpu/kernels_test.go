@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"path"
+	"path/filepath"
 	"reflect"
 	"runtime"
 	"slices"
@@ -401,7 +403,7 @@ func TestQuota(t *testing.T) {
 }
 
 func TestQuotaFiles(t *testing.T) {
-	const root = "/sys/fs/cgroup"
+	const root = "/groups"
 	second := func(group string) []string { return []string{path.Join(root, group, "cpu.max")} }
 	first := func(group string) []string {
 		return []string{path.Join(root, "cpu,cpuacct", group, "cpu.cfs_quota_us"), path.Join(root, "cpu,cpuacct", group, "cpu.cfs_period_us")}
@@ -412,9 +414,59 @@ func TestQuotaFiles(t *testing.T) {
 		"4:cpu,cpuacct:/docker/1f\n2:memory:/docker/1f\n0::/\n": {first("/docker/1f"), first("/docker"), first("/"), second("/")},
 		"nonsense\n": nil,
 	} {
-		if got := quotaFiles(own); !reflect.DeepEqual(got, want) {
+		if got := quotaFiles(own, root); !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: quotas in %v, want %v", own, got, want)
 		}
+	}
+}
+
+// TestGranted: quotas as the kernel writes them, in trees of groups. A group is
+// bound by its own and by all above it, a part of a processor counts as one, and what
+// a quota becomes while the process runs counts from the next reading on.
+func TestGranted(t *testing.T) {
+	const second, first, hybrid = "0::/slice/pod/job\n", "2:memory:/other\n1:cpu,cpuacct:/slice/pod/job\n", "1:cpu:/job\n0::/\n"
+	for _, c := range []struct {
+		name, own string
+		files     map[string]string
+		want      int
+	}{
+		{"no quota", second, nil, 8},
+		{"max at every level", second, map[string]string{"cpu.max": "max 100000\n", "slice/cpu.max": "max 100000\n", "slice/pod/job/cpu.max": "max 100000\n"}, 8},
+		{"its own", second, map[string]string{"slice/pod/job/cpu.max": "300000 100000\n"}, 3},
+		{"one and a half processors", second, map[string]string{"slice/pod/job/cpu.max": "150000 100000\n"}, 2},
+		{"half a processor", second, map[string]string{"slice/pod/job/cpu.max": "25000 50000\n"}, 1},
+		{"the parent's is less", second, map[string]string{"slice/pod/cpu.max": "200000 100000\n", "slice/pod/job/cpu.max": "600000 100000\n"}, 2},
+		{"the grandparent's alone", second, map[string]string{"slice/cpu.max": "400000 100000\n", "slice/pod/job/cpu.max": "max 100000\n"}, 4},
+		{"a container that sees its own group as the root", "0::/\n", map[string]string{"cpu.max": "250000 100000\n"}, 3},
+		{"more than there is", second, map[string]string{"slice/cpu.max": "1600000 100000\n"}, 8},
+		{"another group's", second, map[string]string{"slice/pod/else/cpu.max": "100000 100000\n"}, 8},
+		{"version 1, the parent's", first, map[string]string{
+			"cpu,cpuacct/slice/pod/cpu.cfs_quota_us": "350000\n", "cpu,cpuacct/slice/pod/cpu.cfs_period_us": "100000\n",
+			"cpu,cpuacct/slice/pod/job/cpu.cfs_quota_us": "-1\n", "cpu,cpuacct/slice/pod/job/cpu.cfs_period_us": "100000\n"}, 4},
+		{"both versions mounted", hybrid, map[string]string{"cpu/job/cpu.cfs_quota_us": "150000\n", "cpu/job/cpu.cfs_period_us": "100000\n", "cpu.max": "500000 100000\n"}, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			root := t.TempDir()
+			put := func(name, text string) {
+				file := filepath.Join(root, name)
+				if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for name, text := range c.files {
+				put(name, text)
+			}
+			if got := granted(8, c.own, root); got != c.want {
+				t.Errorf("%d threads, want %d", got, c.want)
+			}
+			put("cpu.max", "100000 100000\n")
+			if got := granted(8, c.own, root); got != 1 && strings.Contains(c.own, "0::") {
+				t.Errorf("%d threads after the quota became one processor", got)
+			}
+		})
 	}
 }
 

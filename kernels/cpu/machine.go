@@ -20,7 +20,16 @@ func Threads() int {
 	if err != nil {
 		return n // not Linux
 	}
-	for _, files := range quotaFiles(string(own)) {
+	return granted(n, string(own), groupRoot)
+}
+
+// groupRoot is where the file systems of control groups are mounted.
+const groupRoot = "/sys/fs/cgroup"
+
+// granted is how many of n threads the quotas leave of a process whose
+// /proc/self/cgroup reads own.
+func granted(n int, own, root string) int {
+	for _, files := range quotaFiles(own, root) {
 		text := ""
 		for _, file := range files {
 			data, _ := os.ReadFile(file) // no such file, no such quota
@@ -36,7 +45,7 @@ func Threads() int {
 // quotaFiles lists where the quotas of a process lie whose /proc/self/cgroup
 // reads "0::/a/b": those of /a/b, /a and /. In version 1 of control groups, where it
 // reads "1:cpu,cpuacct:/a/b", a quota is two files.
-func quotaFiles(own string) [][]string {
+func quotaFiles(own, root string) [][]string {
 	var files [][]string
 	for line := range strings.Lines(own) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -53,7 +62,7 @@ func quotaFiles(own string) [][]string {
 		for group := path.Clean("/" + fields[2]); ; group = path.Dir(group) {
 			var quota []string
 			for _, name := range names {
-				quota = append(quota, path.Join("/sys/fs/cgroup", fields[1], group, name))
+				quota = append(quota, path.Join(root, fields[1], group, name))
 			}
 			if files = append(files, quota); group == "/" {
 				break
