@@ -6,7 +6,8 @@
 #     scripts/gpu-check.sh [--binaries FILE] [--report FILE]
 #     scripts/gpu-check.sh build FILE       on a machine with Go: pack the binaries for one without
 #
-# --binaries  what `build` packed (default: build here, which needs Go and a C compiler)
+# --binaries  what `build` packed; then this file is all that is needed of the repository
+#             (default: build here, which needs Go and a C compiler)
 # --report    the report, Markdown (default gpu-report.md)
 # PYTHON      a python with PyTorch for GPUs (default python3)
 # WORK        mode:preset:batch … to time
@@ -14,21 +15,22 @@
 #
 # Exit code 0 if every test passed, 1 if one failed, 2 if nothing could be run.
 set -uo pipefail
-cd "$(dirname "$0")/.."
-packages="philox draw feed update cast adamw gradnorm loss embed groupnorm reduce pointwise concat resample gemm conv linear attention"
+repository=$(cd "$(dirname "$0")/.." && pwd)
+packages="philox draw feed update cast adamw gradnorm loss embed estimate guide paint groupnorm reduce pointwise concat resample gemm conv linear attention"
 packages="$(printf 'kernels/%s ' $packages) kernels/cuda/driver engine/device engine/generate engine/train engine/train/equality"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# build DIR: the program and one test binary a package.
-build() {
-  scripts/build-gpu.sh "$1/fluxion" || return
-  eval "$(scripts/gpu-env.sh)"
-  local p
+# build DIR: the program, a test binary in the folder of each package, the data
+# that tests read, and what PyTorch is timed with.
+build() (
+  cd "$repository" && scripts/build-gpu.sh "$1/fluxion" || return
+  environment=$(scripts/gpu-env.sh) && eval "$environment" || return
   for p in $packages; do
-    CGO_ENABLED=1 go test -c -tags gpu -trimpath -ldflags='-s -w' -o "$1/${p//\//.}.test" "./$p" || return
+    mkdir -p "$1/$p" && CGO_ENABLED=1 go test -c -tags gpu -trimpath -ldflags='-s -w' -o "$1/$p/test" "./$p" || return
   done
-}
+  cp -R --parents nets/testdata engine/train/testdata kernels/gemm/README.md scripts/torch_unet.py "$1"
+)
 
 if [ "${1:-}" = build ]; then
   # The binaries have most of their code in common: a dictionary that reaches back several of them makes a third of the size.
@@ -39,8 +41,8 @@ fi
 binaries= report=gpu-report.md
 while [ $# -gt 0 ]; do
   case $1 in
-    --binaries) binaries=$2; shift 2 ;;
-    --report) report=$2; shift 2 ;;
+    --binaries) binaries=${2:?gpu-check: --binaries wants a file}; shift 2 ;;
+    --report) report=${2:?gpu-check: --report wants a file}; shift 2 ;;
     *) echo "gpu-check: unknown argument $1; see the head of $0" >&2; exit 2 ;;
   esac
 done
@@ -75,7 +77,7 @@ suite() {
   say; say "## $title"; say
   for p in $packages; do
     begin=$SECONDS status=ok
-    (cd "$p" && FLUXION_TEST_DEVICE=cuda:0 timeout 600 "$@" "$work/${p//\//.}.test" -test.short -test.timeout 590s) >"$work/log" 2>&1 || status=FAILED
+    (cd "$work/$p" && FLUXION_TEST_DEVICE=cuda:0 timeout 600 "$@" ./test -test.short -test.timeout 590s) >"$work/log" 2>&1 || status=FAILED
     say "- $p: $status, $((SECONDS - begin)) s"
     if [ $status = FAILED ]; then
       failed=1
@@ -114,7 +116,7 @@ for round in 1 2 3; do
       kind=train; [ $mode = sample ] && kind=fwd
       for how in eager compile reduce-overhead graph; do
         [ $round = 1 ] || [ $how != reduce-overhead ] || continue
-        row $mode $preset $batch $round $precision "torch $how" "$(timeout 300 "$python" scripts/torch_unet.py $preset $batch $precision $kind 20 $how 2>>"$work/log" |
+        row $mode $preset $batch $round $precision "torch $how" "$(timeout 300 "$python" "$work/scripts/torch_unet.py" $preset $batch $precision $kind 20 $how 2>>"$work/log" |
           sed -n 's/.* ms, \([0-9.]*\) img\/s/\1/p')"
       done
     done

@@ -39,7 +39,10 @@ func newBench() *cobra.Command {
 		Short:   "Time a training step or a network evaluation, or look into it",
 		Long:    "Time a training step, or one evaluation of the network as sampling does it,\nagainst the arithmetic peak measured in the same run.",
 		Example: "  fluxion bench train --preset cifar --batch 16\n  fluxion bench sample --preset tiny --batch 64 --json",
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("no benchmark %q; there are bench train, sample, ops, tune and kernels", args[0])
+			}
 			return usagef("bench what? want bench train, sample, ops, tune or kernels")
 		},
 	}
@@ -61,7 +64,7 @@ func newBench() *cobra.Command {
 		f.StringVar(&o.precision, "precision", "auto", precisionHelp)
 		f.IntVar(&o.steps, "steps", 5, "steps timed, after one that is not")
 		f.StringVar(&o.device, "device", "auto", deviceHelp)
-		f.IntVar(&o.threads, "threads", 0, "0: all there are")
+		f.IntVar(&o.threads, "threads", 0, threadsHelp)
 		addBlockings(f, &o.blockings)
 		if mode == "train" {
 			f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)

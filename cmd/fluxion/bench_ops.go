@@ -47,7 +47,7 @@ as it was measured to be fastest (fluxion bench tune) says so, and what it gains
 	f.IntVar(&o.steps, "steps", 3, "steps timed, after one that is not; the median counts")
 	f.IntVar(&o.top, "top", 25, "launches printed, the longest first; 0: all")
 	f.StringVar(&o.device, "device", "auto", deviceHelp)
-	f.IntVar(&o.threads, "threads", 0, "0: all there are")
+	f.IntVar(&o.threads, "threads", 0, threadsHelp)
 	addBlockings(f, &o.blockings)
 	f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
 	f.BoolVar(&o.selfCondition, "self-conditioning", false, selfConditionHelp)

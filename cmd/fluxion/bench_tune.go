@@ -43,7 +43,7 @@ beforehand, or want to see it.`,
 	f.IntVar(&o.size, "size", 0, "side of the images; 0: the preset's")
 	f.BoolVar(&o.sample, "sample", false, "a network evaluation instead of a training step")
 	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
-	f.IntVar(&o.threads, "threads", 0, "0: all there are")
+	f.IntVar(&o.threads, "threads", 0, threadsHelp)
 	addBlockings(f, &o.blockings)
 	f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
 	f.StringSliceVar(&o.without, "without", nil, withoutHelp)

@@ -28,6 +28,7 @@ const envPrefix = "FLUXION_"
 const (
 	precisionHelp     = "of activations and matrix products: fp32, bf16; auto is bf16 on a GPU and on a CPU with AMX or AVX512-BF16, else fp32"
 	selfConditionHelp = "the preset as train --self-conditioning makes it, with a pass more in a training step"
+	threadsHelp       = "threads of the CPU to use; 0: all there are"
 	deviceHelp        = "cpu, cuda:0; auto is the first GPU that can be used, else the CPU"
 )
 
@@ -81,7 +82,7 @@ var settingHelp = map[string]string{
 	"seed":              "of weights, order, noise and times",
 	"precision":         precisionHelp,
 	"device":            deviceHelp,
-	"threads":           "0: all there are",
+	"threads":           threadsHelp,
 	"recompute":         recomputeHelp,
 	"blockings":         blockingsHelp,
 	"checkpoint_every":  "images between checkpoints; 0: only at the end",

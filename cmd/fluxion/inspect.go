@@ -102,7 +102,7 @@ type operatorRow struct {
 
 func (o *inspectOptions) run(out io.Writer) error {
 	if o.batch < 1 || o.size < 0 || o.threads < 0 {
-		return usagef("--batch wants 1 or more")
+		return usagef("--batch %d --size %d --threads %d: want 1 or more images, and 0 or more of the others", o.batch, o.size, o.threads)
 	}
 	if o.train && o.sample {
 		return usagef("want one of --train and --sample")
@@ -134,6 +134,9 @@ func (o *inspectOptions) run(out io.Writer) error {
 	}
 	if height == 0 {
 		height, width = 32, 32
+	}
+	if least := 1 << (len(config.BlockOutChannels) - 1); height%least != 0 || width%least != 0 {
+		return usagef("--size %d: %d pixels cannot be halved %d times as the network does; want a multiple of %d", o.size, height, len(config.BlockOutChannels)-1, least)
 	}
 	options := train.StepOptions{
 		Config: config, Height: height, Width: width, Batch: o.batch, Accumulate: 1, Target: target, Precision: precision,

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fluxion/data"
+	"fluxion/engine/device"
 	"fluxion/engine/train"
 	"fluxion/nets"
 	"fluxion/nets/safetensors"
@@ -74,7 +75,9 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newTrain(), newSample(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion())
 	for _, c := range root.Commands() {
 		c.Long += "\n\n" + exitCodes
-		c.Args = noArguments
+		if !c.HasSubCommands() { // those say what else there is
+			c.Args = noArguments
+		}
 	}
 	root.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
@@ -121,13 +124,14 @@ func exitCode(err error) int {
 		inUse    *train.InUseError
 		changed  *train.ChangedError
 		diverged *train.NotFiniteError
+		memory   *device.MemoryError
 		model    modelError
 		written  outputError
 	)
 	switch {
 	case errors.As(err, &stopped):
 		return exitSignal + int(stopped.signal)
-	case errors.As(err, &usage), errors.As(err, &setting):
+	case errors.As(err, &usage), errors.As(err, &setting), errors.As(err, &memory):
 		return exitUsage
 	case errors.As(err, &written), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EROFS):
 		return exitFailure // the user's data and model are sound

@@ -81,7 +81,7 @@ that depend on the state alone.`,
 	f.IntVar(&o.columns, "columns", 10, "images in a row of the grid")
 	f.StringVar(&o.device, "device", "auto", deviceHelp)
 	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
-	f.IntVar(&o.threads, "threads", 0, "0: all there are")
+	f.IntVar(&o.threads, "threads", 0, threadsHelp)
 	addBlockings(f, &o.blockings)
 	f.BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
 	o.addSchedule(f, "", "to sample along, if not the model's own: ")

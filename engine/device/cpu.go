@@ -207,8 +207,11 @@ func (*CPU) Room() (int64, error) { return 0, nil }
 // Simulated says no.
 func (*CPU) Simulated() bool { return false }
 
-// Alloc returns zeroed memory.
+// Alloc returns zeroed memory, or a *MemoryError.
 func (d *CPU) Alloc(sizes [plan.Regions]int) (Memory, error) {
+	if err := checkMemory(plan.Bytes(sizes), cpu.AvailableMemory()); err != nil {
+		return nil, err
+	}
 	m := &cpuMemory{}
 	for r, n := range plan.Separate(sizes) {
 		if n > 0 {

@@ -470,6 +470,16 @@ func TestGranted(t *testing.T) {
 	}
 }
 
+func TestAvailableMemory(t *testing.T) {
+	for text, want := range map[string]int64{
+		"MemTotal: 9 kB\nMemAvailable:   23451 kB\nBuffers: 1 kB\n": 23451 << 10, "MemAvailable: 7 kB": 7 << 10, "MemTotal: 9 kB\n": 0, "": 0,
+	} {
+		if got := availableIn(text); got != want {
+			t.Errorf("%q: %d bytes, want %d", text, got, want)
+		}
+	}
+}
+
 // TestThreads: GOMAXPROCS bounds them.
 func TestThreads(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
