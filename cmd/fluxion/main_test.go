@@ -257,6 +257,7 @@ func TestRefusals(t *testing.T) {
 
 // TestPrecedence: flag over -s over environment over file over default.
 func TestPrecedence(t *testing.T) {
+	t.Setenv(blockingsVariable, "")
 	config := filepath.Join(t.TempDir(), "c.yaml")
 	if err := os.WriteFile(config, []byte("batch: 11\nlr: 0.5\nseed: 18446744073709551615\n"), 0o666); err != nil {
 		t.Fatal(err)
@@ -298,6 +299,7 @@ func TestPrecedence(t *testing.T) {
 
 // TestValues: a file's values are taken as they are or refused with their source.
 func TestValues(t *testing.T) {
+	t.Setenv(blockingsVariable, "")
 	dir := t.TempDir()
 	for _, c := range []struct {
 		name, text string
