@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Everything that only a GPU can tell, in one command and one report: the tests
 # on the real driver, again under compute-sanitizer if it is there, and the
-# benchmarks against PyTorch if that is there.
+# benchmarks against PyTorch if that is there. First what two cores of the
+# machine's processor do, since servers with GPUs are where AMX is found.
 #
 #     scripts/gpu-check.sh [--binaries FILE] [--report FILE]
 #     scripts/gpu-check.sh build FILE       on a machine with Go: pack the binaries for one without
@@ -10,14 +11,16 @@
 #             (default: build here, which needs Go and a C compiler)
 # --report    the report, Markdown (default gpu-report.md)
 # PYTHON      a python with PyTorch for GPUs (default python3)
+# PARTS       which to run, where time is short (default processor tests sanitizer benchmarks)
 # WORK        mode:preset:batch … to time
+# CPU_WORK    the same for the processor
 # FLUXION_CUDA_DRIVER=sim runs the tests on the simulated driver and stops where a GPU is needed.
 #
 # Exit code 0 if every test passed, 1 if one failed, 2 if nothing could be run.
 set -uo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
 packages="philox draw feed update cast adamw gradnorm loss embed estimate guide paint groupnorm reduce pointwise concat resample gemm conv linear attention"
-packages="$(printf 'kernels/%s ' $packages) kernels/cuda/driver engine/device engine/generate engine/train engine/train/equality"
+packages="$(printf 'kernels/%s ' $packages) kernels/cpu kernels/cuda/driver engine/device engine/generate engine/train engine/train/equality"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -70,6 +73,41 @@ if [ -z "$simulated" ]; then
   nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm,power.limit --format=csv 2>&1 | block
 fi
 
+python=${PYTHON:-python3}
+table() { say; say "| work | round | precision | program | images/s |"; say "|---|---|---|---|---|"; }
+row() { say "| $1 $2 $3 | $4 | $5 | $6 | ${7:-failed} |"; }
+# ours DEVICE MODE PRESET BATCH PRECISION STEPS, theirs MODE PRESET BATCH PRECISION STEPS HOW: images a second.
+ours() {
+  "$fluxion" bench $2 --device $1 --threads $threads --preset $3 --batch $4 --precision $5 --steps $6 --json 2>>"$work/log" |
+    sed -n 's/.*"images_per_second":\([0-9.]*\).*/\1/p'
+}
+theirs() {
+  local kind=train; [ $1 = sample ] && kind=fwd
+  timeout 300 "$python" "$work/scripts/torch_unet.py" $2 $3 $4 $kind $5 $6 2>>"$work/log" | sed -n 's/.* ms, \([0-9.]*\) img\/s/\1/p'
+}
+
+wants() { case " ${PARTS:-processor tests sanitizer benchmarks} " in *" $1 "*) ;; *) return 1 ;; esac; }
+
+processor() {
+  say; say "## Two cores of the processor"; say
+  say "Images a second (for sample, images × evaluations), Fluxion and PyTorch in turn, medians of 5 steps, 3 rounds."
+  threads=2
+  torch=
+  "$python" -c 'import torch' 2>/dev/null && torch=yes
+  [ -n "$torch" ] || say "PyTorch was not found (PYTHON=$python): only Fluxion was timed."
+  table
+  for round in 1 2 3; do
+    for w in ${CPU_WORK:-train:cifar:16 train:small:32 train:tiny:64 sample:cifar:16}; do
+      IFS=: read -r mode preset batch <<<"$w"
+      row $mode $preset $batch $round bf16 fluxion "$(ours cpu $mode $preset $batch bf16 5)"
+      [ -z "$torch" ] || row $mode $preset $batch $round bf16 torch "$(CUDA_VISIBLE_DEVICES='' theirs $mode $preset $batch bf16 5 eager)"
+    done
+  done
+  say
+  "$fluxion" bench ops --device cpu --threads $threads --preset cifar --batch 16 --precision bf16 2>&1 | block
+}
+if wants processor; then processor; fi
+
 failed=0
 # suite TITLE PREFIX…: every test binary, in its package's folder, under a command.
 suite() {
@@ -86,38 +124,37 @@ suite() {
   done
 }
 
-suite "Tests"
+if wants tests; then suite "Tests"; fi
 if [ -n "$simulated" ]; then
   say; say "Simulated driver: what follows (compute-sanitizer, benchmarks) needs a GPU and was not run."
   exit $failed
 fi
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | head -1 || true)
-if [ -n "$sanitizer" ]; then
+if ! wants sanitizer; then
+  :
+elif [ -n "$sanitizer" ]; then
   for tool in memcheck racecheck; do suite "compute-sanitizer $tool" "$sanitizer" --tool $tool --error-exitcode 1; done
 else
   say; say "compute-sanitizer is not installed: not run."
 fi
 
+wants benchmarks || exit $failed
 say; say "## Benchmarks"; say
-say "Images a second (for fwd, images × evaluations), Fluxion and PyTorch in turn, medians of 20 steps, 3 rounds."
-python=${PYTHON:-python3}
+say "Images a second (for sample, images × evaluations), Fluxion and PyTorch in turn, medians of 20 steps, 3 rounds."
+threads=0
 torch=
 "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null && torch=yes
 [ -n "$torch" ] || say "PyTorch with a GPU was not found (PYTHON=$python): only Fluxion was timed."
-say; say "| work | round | precision | program | images/s |"; say "|---|---|---|---|---|"
-row() { say "| $1 $2 $3 | $4 | $5 | $6 | ${7:-failed} |"; }
+table
 for round in 1 2 3; do
   for w in ${WORK:-train:cifar:128 train:cifar:512 train:small:256 sample:cifar:1 sample:cifar:16 sample:cifar:256}; do
     IFS=: read -r mode preset batch <<<"$w"
     for precision in bf16 fp32; do
-      row $mode $preset $batch $round $precision fluxion "$("$fluxion" bench $mode --device cuda:0 --preset $preset --batch $batch --precision $precision --steps 20 --json 2>>"$work/log" |
-        sed -n 's/.*"images_per_second":\([0-9.]*\).*/\1/p')"
+      row $mode $preset $batch $round $precision fluxion "$(ours cuda:0 $mode $preset $batch $precision 20)"
       [ -n "$torch" ] || continue
-      kind=train; [ $mode = sample ] && kind=fwd
       for how in eager compile reduce-overhead graph; do
         [ $round = 1 ] || [ $how != reduce-overhead ] || continue
-        row $mode $preset $batch $round $precision "torch $how" "$(timeout 300 "$python" "$work/scripts/torch_unet.py" $preset $batch $precision $kind 20 $how 2>>"$work/log" |
-          sed -n 's/.* ms, \([0-9.]*\) img\/s/\1/p')"
+        row $mode $preset $batch $round $precision "torch $how" "$(theirs $mode $preset $batch $precision 20 $how)"
       done
     done
   done
