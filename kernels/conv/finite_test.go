@@ -16,6 +16,7 @@ import (
 // either, however operands are transformed and rounded, and other images are not
 // touched: training leaves out a step by that.
 func TestNotFinite(t *testing.T) {
+	wantHalf(t)
 	const n, side, channels, y, x, c = 2, 8, 32, 3, 4, 5
 	const place = (y*side+x)*channels + c
 	rng := rand.New(rand.NewPCG(5, 6))
