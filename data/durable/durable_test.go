@@ -1,0 +1,149 @@
+package durable
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// failing is a disk whose n-th sync fails, counted from 0.
+func failing(n int) Disk {
+	return Disk{Sync: func(path string) error {
+		if n--; n == -1 {
+			return &fs.PathError{Op: "sync", Path: path, Err: syscall.EIO}
+		}
+		return Sync(path)
+	}}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// names below a folder.
+func names(t *testing.T, dir string) string {
+	t.Helper()
+	var list []string
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	return strings.Join(list, " ")
+}
+
+func TestFailedSyncPublishesNothing(t *testing.T) {
+	fill := func(dir string) error {
+		if err := os.Mkdir(filepath.Join(dir, "sub"), 0o777); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, "sub", "file"), []byte("text"), 0o666)
+	}
+	for n := range 3 { // the folder, the one in it, the file
+		dir := t.TempDir()
+		if err := failing(n).Folder(filepath.Join(dir, "whole"), fill); !errors.Is(err, syscall.EIO) {
+			t.Errorf("sync %d failed: %v", n, err)
+		}
+		if got := names(t, dir); got != "" {
+			t.Errorf("sync %d failed and left %q", n, got)
+		}
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	write(t, file, "old")
+	if err := failing(0).WriteFile(file, []byte("new")); !errors.Is(err, syscall.EIO) {
+		t.Errorf("sync of a file failed: %v", err)
+	}
+	if text, err := os.ReadFile(file); string(text) != "old" || err != nil || names(t, dir) != "file" {
+		t.Errorf("after a failed sync: %q, %v; the folder holds %q", text, err, names(t, dir))
+	}
+	// The last sync is that of the name: the file is whole, but may be gone after a power loss.
+	if err := failing(1).WriteFile(file, []byte("new")); !errors.Is(err, syscall.EIO) {
+		t.Errorf("sync of the folder failed: %v", err)
+	}
+}
+
+func TestSyncedBeforeNamed(t *testing.T) {
+	dir := t.TempDir()
+	synced := map[string]bool{}
+	disk := Disk{
+		Sync: func(path string) error { synced[path] = true; return Sync(path) },
+		Rename: func(old, new string) error {
+			err := filepath.WalkDir(old, func(path string, _ fs.DirEntry, err error) error {
+				if !synced[path] {
+					t.Errorf("%s takes its name before %s is synced", new, path)
+				}
+				return err
+			})
+			return errors.Join(err, os.Rename(old, new))
+		},
+	}
+	if err := disk.WriteFile(filepath.Join(dir, "file"), []byte("text")); err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.Folder(filepath.Join(dir, "folder"), func(dir string) error {
+		return os.WriteFile(filepath.Join(dir, "file"), []byte("text"), 0o666)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if !synced[dir] {
+		t.Error("the folder that holds the names was not synced")
+	}
+}
+
+func TestFolderReplacesNothing(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "there")
+	if err := os.Mkdir(path, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Disk{}).Folder(path, func(string) error { return nil }); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("folder over a folder: %v", err)
+	}
+	if got := names(t, dir); got != "there" {
+		t.Errorf("left %q", got)
+	}
+}
+
+func TestModeIsThatOfOtherFiles(t *testing.T) {
+	dir := t.TempDir()
+	if err := (Disk{}).WriteFile(filepath.Join(dir, "ours"), nil); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "plain"), "")
+	ours, err1 := os.Stat(filepath.Join(dir, "ours"))
+	plain, err2 := os.Stat(filepath.Join(dir, "plain"))
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	if ours.Mode() != plain.Mode() {
+		t.Errorf("mode %v, other files have %v", ours.Mode(), plain.Mode())
+	}
+}
+
+func TestSweep(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "[a]*") // names are no patterns
+	if err := os.MkdirAll(filepath.Join(dir, Temporary+"1", "sub"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, Temporary+"2"), "half")
+	write(t, filepath.Join(dir, "kept"), "whole")
+	if err := Sweep(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, dir); got != "kept" {
+		t.Errorf("swept to %q", got)
+	}
+	if err := Sweep(filepath.Join(dir, "nowhere")); err != nil {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+}
