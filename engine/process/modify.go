@@ -227,7 +227,7 @@ func ScaleBy(s Schedule, text string) (Schedule, error) {
 	const samples = 1000
 	for i := range samples + 1 {
 		t := float64(i) / samples
-		if v, err := f.At(t); err != nil || !(v > 0) || math.IsInf(v, 0) {
+		if v := f.At(t); !(v > 0) || math.IsInf(v, 0) {
 			return nil, fmt.Errorf("scale %q is %g at t = %g, want a positive number at every time, as in 1 + t", text, v, t)
 		}
 	}
@@ -238,14 +238,7 @@ func (s scaled) Base() (Schedule, ScheduleOptions) {
 	return s.Schedule, ScheduleOptions{Scale: s.scale.Text}
 }
 
-// at is s(t); where it was found positive it evaluates.
-func (s scaled) at(t float64) float64 {
-	v, err := s.scale.At(t)
-	if err != nil {
-		return math.NaN()
-	}
-	return v
-}
+func (s scaled) at(t float64) float64 { return s.scale.At(t) }
 
 func (s scaled) AlphaSigma(t float64) (alpha, sigma float64) {
 	a, b := s.Schedule.AlphaSigma(t)

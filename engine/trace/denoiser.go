@@ -329,10 +329,7 @@ func parseFormula(text string) (Denoiser, error) {
 func (d formulaDenoiser) Output(q process.Point, z []float64) ([]float64, error) {
 	y := make([]float64, len(z))
 	for i, v := range z {
-		var err error
-		if y[i], err = d.f.At(q.Input*v, q.Time, q.NetworkTime, q.LogSNR, q.Alpha, q.Sigma); err != nil {
-			return nil, err
-		}
+		y[i] = d.f.At(q.Input*v, q.Time, q.NetworkTime, q.LogSNR, q.Alpha, q.Sigma)
 	}
 	return y, nil
 }
