@@ -8,9 +8,9 @@ import (
 	"strings"
 
 	"fluxion/engine/generate"
+	"fluxion/engine/model"
 	"fluxion/engine/process"
 	"fluxion/engine/scheduler"
-	"fluxion/engine/train"
 
 	"github.com/spf13/pflag"
 )
@@ -75,11 +75,11 @@ func (o *guidanceFlags) parse() (generate.Guidance, error) {
 
 // readGuide reads the second model, which must speak of the same images in the
 // same terms as the first. Either may condition on the last estimate, or not.
-func (o *guidanceFlags) readGuide(m *train.Model, average bool) (*train.Model, error) {
+func (o *guidanceFlags) readGuide(m *model.Model, average bool) (*model.Model, error) {
 	if o.guide == "" {
 		return nil, nil
 	}
-	second, err := train.ReadModel(o.guide, average)
+	second, err := model.Read(o.guide, average)
 	if err != nil {
 		return nil, modelError{o.guide, err}
 	}

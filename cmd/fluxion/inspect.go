@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"fluxion/engine/device"
+	"fluxion/engine/model"
 	"fluxion/engine/plan"
 	"fluxion/engine/train"
 	"fluxion/kernels"
@@ -204,7 +205,7 @@ func (o *inspectOptions) network() (nets.Config, string, error) {
 		}
 		return c, o.preset, nil
 	}
-	dir, err := train.Newest(o.model)
+	dir, err := model.Newest(o.model)
 	if err != nil {
 		return nets.Config{}, "", modelError{o.model, err}
 	}

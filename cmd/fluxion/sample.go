@@ -16,9 +16,9 @@ import (
 	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
+	"fluxion/engine/model"
 	"fluxion/engine/plan"
 	"fluxion/engine/sampler"
-	"fluxion/engine/train"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -104,11 +104,11 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return usageError{err}
 	}
-	model, err := train.ReadModel(o.model, o.weights == "ema")
+	m, err := model.Read(o.model, o.weights == "ema")
 	if err != nil {
 		return modelError{o.model, err}
 	}
-	p, err := o.along(model.Process)
+	p, err := o.along(m.Process)
 	if err != nil {
 		return usageError{err}
 	}
@@ -123,11 +123,11 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	guide, err := o.readGuide(model, o.weights == "ema")
+	guide, err := o.readGuide(m, o.weights == "ema")
 	if err != nil {
 		return err
 	}
-	classOf, err := o.classes(model)
+	classOf, err := o.classes(m)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) error {
 	}
 	begin := time.Now()
 	if len(missing) > 0 {
-		if err := o.make(ctx, out, job{model, guide, run, guidance, classOf}, missing); err != nil {
+		if err := o.make(ctx, out, job{m, guide, run, guidance, classOf}, missing); err != nil {
 			return err
 		}
 	}
@@ -208,7 +208,7 @@ func parseSeeds(text string) ([]int64, error) {
 }
 
 // classes returns the class of every image.
-func (o *sampleOptions) classes(m *train.Model) (func(seed int64) int, error) {
+func (o *sampleOptions) classes(m *model.Model) (func(seed int64) int, error) {
 	total := m.Config.NumClassEmbeds
 	if m.Guided {
 		total--
@@ -259,7 +259,7 @@ func (o *sampleOptions) missing(seeds []int64) ([]int64, error) {
 
 // job is what to sample with.
 type job struct {
-	model, guide *train.Model // guide is nil without autoguidance
+	model, guide *model.Model // guide is nil without autoguidance
 	run          samplingRun
 	guidance     generate.Guidance
 	classOf      func(seed int64) int

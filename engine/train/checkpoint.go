@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strconv"
 
+	"fluxion/engine/model"
 	"fluxion/engine/plan"
-	"fluxion/engine/process"
 	"fluxion/engine/scheduler"
 	"fluxion/nets"
 	"fluxion/nets/pyjson"
@@ -25,21 +25,10 @@ type State struct {
 	Loss   float64 `json:"loss"` // running mean, as shown
 }
 
-// A checkpoint is a folder that diffusers opens as a pipeline:
-//
-//	model_index.json
-//	unet/        weights
-//	unet_ema/    averaged weights
-//	scheduler/   scheduler_config.json
-//	training/    optimizer.safetensors (moments), state.json; times.json of adaptive times
+// A checkpoint's folder training holds, besides what package model knows of:
 const (
-	checkpointsDir = "checkpoints"
-	weightsDir     = "unet"
-	averageDir     = "unet_ema"
-	trainingDir    = "training"
-	optimizerFile  = "optimizer.safetensors"
-	stateFile      = "state.json"
-	timesFile      = "times.json"
+	stateFile = "state.json"
+	timesFile = "times.json" // of adaptive times
 )
 
 // moments are the optimizer's buffers and the prefixes of their tensors.
@@ -73,7 +62,7 @@ func (r *run) snapshot(s State) (snapshot, error) {
 // checkpoint writes the state of a run to its folder: first beside its place,
 // synced, then renamed, so that a folder of that name is always whole.
 func (r *run) checkpoint(s snapshot) (string, error) {
-	parent := filepath.Join(r.dir, checkpointsDir)
+	parent := filepath.Join(r.dir, model.CheckpointsDir)
 	if err := os.MkdirAll(parent, 0o777); err != nil {
 		return "", err
 	}
@@ -99,32 +88,32 @@ const temporary = ".incomplete-"
 
 func (r *run) writeCheckpoint(dir string, s snapshot) error {
 	params := r.trainer.Graph.Params
-	for _, sub := range []string{weightsDir, averageDir, "scheduler", trainingDir} {
+	for _, sub := range []string{model.WeightsDir, model.AverageDir, "scheduler", model.TrainingDir} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o777); err != nil {
 			return err
 		}
 	}
-	if err := nets.WriteModel(filepath.Join(dir, weightsDir), r.config, params, s.flat[plan.Parameters]); err != nil {
+	if err := nets.WriteModel(filepath.Join(dir, model.WeightsDir), r.config, params, s.flat[plan.Parameters]); err != nil {
 		return err
 	}
-	if err := nets.WriteModel(filepath.Join(dir, averageDir), r.config, params, s.flat[plan.Average]); err != nil {
+	if err := nets.WriteModel(filepath.Join(dir, model.AverageDir), r.config, params, s.flat[plan.Average]); err != nil {
 		return err
 	}
 	state, err := json.MarshalIndent(s.State, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := r.writeMoments(filepath.Join(dir, trainingDir, optimizerFile), s); err != nil {
+	if err := r.writeMoments(filepath.Join(dir, model.TrainingDir, model.OptimizerFile), s); err != nil {
 		return err
 	}
 	all := map[string][]byte{
-		"scheduler/scheduler_config.json":       r.scheduler.Bytes(),
-		"model_index.json":                      modelIndex(r.scheduler.Name),
-		filepath.Join(trainingDir, stateFile):   append(state, '\n'),
-		filepath.Join(trainingDir, classesFile): r.classes(),
+		"scheduler/scheduler_config.json":                   r.scheduler.Bytes(),
+		"model_index.json":                                  modelIndex(r.scheduler.Name),
+		filepath.Join(model.TrainingDir, stateFile):         append(state, '\n'),
+		filepath.Join(model.TrainingDir, model.ClassesFile): r.classes(),
 	}
 	if s.times != nil {
-		all[filepath.Join(trainingDir, timesFile)] = s.times
+		all[filepath.Join(model.TrainingDir, timesFile)] = s.times
 	}
 	for name, data := range all {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o666); err != nil {
@@ -172,19 +161,19 @@ func (r *run) writeMoments(path string, s snapshot) error {
 // restore reads the newest checkpoint into the trainer's memory; found is false
 // if there is none.
 func (r *run) restore() (s State, found bool, err error) {
-	all, err := checkpoints(r.dir)
+	all, err := model.Checkpoints(r.dir)
 	if err != nil || len(all) == 0 {
 		return State{}, false, err
 	}
-	dir := all[len(all)-1].path
-	data, err := os.ReadFile(filepath.Join(dir, trainingDir, stateFile))
+	dir := all[len(all)-1].Path
+	data, err := os.ReadFile(filepath.Join(dir, model.TrainingDir, stateFile))
 	if err != nil {
 		return State{}, false, err
 	}
 	if err := json.Unmarshal(data, &s); err != nil {
-		return State{}, false, fmt.Errorf("%s: %w", filepath.Join(dir, trainingDir, stateFile), err)
+		return State{}, false, fmt.Errorf("%s: %w", filepath.Join(dir, model.TrainingDir, stateFile), err)
 	}
-	for sub, region := range map[string]plan.Region{weightsDir: plan.Parameters, averageDir: plan.Average} {
+	for sub, region := range map[string]plan.Region{model.WeightsDir: plan.Parameters, model.AverageDir: plan.Average} {
 		config, flat, err := nets.ReadModel(filepath.Join(dir, sub))
 		if err != nil {
 			return State{}, false, err
@@ -196,10 +185,10 @@ func (r *run) restore() (s State, found bool, err error) {
 			return State{}, false, err
 		}
 	}
-	if err := r.readMoments(filepath.Join(dir, trainingDir, optimizerFile)); err != nil {
+	if err := r.readMoments(filepath.Join(dir, model.TrainingDir, model.OptimizerFile)); err != nil {
 		return State{}, false, err
 	}
-	if err := r.readTimes(filepath.Join(dir, trainingDir, timesFile)); err != nil {
+	if err := r.readTimes(filepath.Join(dir, model.TrainingDir, timesFile)); err != nil {
 		return State{}, false, err
 	}
 	return s, true, r.trainer.Refresh()
@@ -254,51 +243,16 @@ func (r *run) readMoments(path string) error {
 	return nil
 }
 
-// saved is a checkpoint on disk.
-type saved struct {
-	images int64
-	path   string
-}
-
-// checkpoints lists the whole checkpoints of a run folder, oldest first.
-func checkpoints(dir string) ([]saved, error) {
-	parent := filepath.Join(dir, checkpointsDir)
-	entries, err := os.ReadDir(parent)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var list []saved
-	for _, e := range entries {
-		if n, err := strconv.ParseInt(e.Name(), 10, 64); err == nil && e.IsDir() {
-			list = append(list, saved{n, filepath.Join(parent, e.Name())})
-		}
-	}
-	slices.SortFunc(list, func(a, b saved) int { return int(a.images - b.images) })
-	return list, nil
-}
-
-// Newest returns the newest checkpoint of a run folder, or dir itself if it is no run folder.
-func Newest(dir string) (string, error) {
-	all, err := checkpoints(dir)
-	if err != nil || len(all) == 0 {
-		return dir, err
-	}
-	return all[len(all)-1].path, nil
-}
-
 // prune removes all but the newest checkpoints. A folder is renamed first, so
 // that what is half removed is not taken for a checkpoint.
 func (r *run) prune() error {
-	all, err := checkpoints(r.dir)
+	all, err := model.Checkpoints(r.dir)
 	if err != nil {
 		return err
 	}
 	for ; len(all) > r.settings.Keep; all = all[1:] {
-		doomed := filepath.Join(filepath.Dir(all[0].path), temporary+filepath.Base(all[0].path))
-		if err := errors.Join(os.Rename(all[0].path, doomed), os.RemoveAll(doomed)); err != nil {
+		doomed := filepath.Join(filepath.Dir(all[0].Path), temporary+filepath.Base(all[0].Path))
+		if err := errors.Join(os.Rename(all[0].Path, doomed), os.RemoveAll(doomed)); err != nil {
 			return err
 		}
 	}
@@ -307,7 +261,7 @@ func (r *run) prune() error {
 
 // sweep removes what a killed run left half written.
 func sweep(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, checkpointsDir, temporary+"*"))
+	left, err := filepath.Glob(filepath.Join(dir, model.CheckpointsDir, temporary+"*"))
 	for _, path := range left {
 		err = errors.Join(err, os.RemoveAll(path))
 	}
@@ -333,20 +287,7 @@ func syncDir(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// Model is what is needed to sample from a folder: a checkpoint, a run folder
-// (its newest checkpoint) or a diffusers pipeline.
-type Model struct {
-	Config  nets.Config
-	Weights []float32 // flat
-	Process process.Process
-	Classes []string // names, if known
-	Guided  bool     // the last class stands for none
-	Path    string   // where the weights were found
-}
-
-// classesFile names the classes of the data; the network's table has one more row, for none.
-const classesFile = "classes.json"
-
+// classes are the names for model.ClassesFile; the network's table has one more row, for none.
 func (r *run) classes() []byte {
 	names := r.data.Classes()
 	if names == nil {
@@ -354,40 +295,4 @@ func (r *run) classes() []byte {
 	}
 	data, _ := json.Marshal(names) // strings always encode
 	return append(data, '\n')
-}
-
-// ReadModel reads the averaged weights, or the raw ones, of a folder.
-func ReadModel(dir string, average bool) (*Model, error) {
-	root, err := Newest(dir)
-	if err != nil {
-		return nil, err
-	}
-	m := &Model{Path: root}
-	if average {
-		if _, err := os.Stat(filepath.Join(root, averageDir)); err == nil {
-			m.Path = filepath.Join(root, averageDir)
-		}
-	}
-	if m.Config, m.Weights, err = nets.ReadModel(m.Path); err != nil {
-		return nil, err
-	}
-	config, err := scheduler.Open(root)
-	if err != nil {
-		return nil, fmt.Errorf("%w (the folder must say how its network was trained)", err)
-	}
-	if m.Process, err = config.Process(); err != nil {
-		return nil, fmt.Errorf("%s: %w", root, err)
-	}
-	data, err := os.ReadFile(filepath.Join(root, trainingDir, classesFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return m, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(data, &m.Classes)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(root, trainingDir, classesFile), err)
-	}
-	m.Guided = len(m.Classes) > 0 && m.Config.NumClassEmbeds == len(m.Classes)+1
-	return m, nil
 }

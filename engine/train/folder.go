@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fluxion/engine/model"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -79,7 +80,7 @@ func (f *folder) settle(s Settings, fresh bool) ([]Change, error) {
 		return nil, err
 	}
 	if fresh {
-		for _, name := range []string{checkpointsDir, samplesDir, statsFile, logFile, configFile} {
+		for _, name := range []string{model.CheckpointsDir, samplesDir, statsFile, logFile, configFile} {
 			if err := os.RemoveAll(filepath.Join(f.dir, name)); err != nil {
 				return nil, err
 			}
@@ -103,7 +104,7 @@ func (f *folder) compare(s Settings) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := checkpoints(f.dir)
+	all, err := model.Checkpoints(f.dir)
 	if err != nil || len(all) == 0 {
 		return nil, err // nothing to break yet
 	}

@@ -12,6 +12,7 @@ import (
 	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
+	"fluxion/engine/model"
 	"fluxion/engine/sampler"
 	"fluxion/engine/scheduler"
 	"fluxion/kernels/adamw"
@@ -102,7 +103,7 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 	}
 	start.Images = state.Images
 	if found {
-		start.From, _ = Newest(r.dir)
+		start.From, _ = model.Newest(r.dir)
 	}
 	o.Observer.Start(start)
 
@@ -255,8 +256,8 @@ func (r *run) notFinite(images int64, loss, norm float64) error {
 		return err
 	}
 	e := &NotFiniteError{Images: images, Loss: loss, Norm: norm, Where: where}
-	if all, err := checkpoints(r.dir); err == nil && len(all) > 0 {
-		e.Last = all[len(all)-1].path
+	if all, err := model.Checkpoints(r.dir); err == nil && len(all) > 0 {
+		e.Last = all[len(all)-1].Path
 	}
 	return e
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"fluxion/engine/model"
 	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/kernels/number"
@@ -90,9 +91,9 @@ func TestAdaptiveTimes(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := run{objective: objective}
-	newest, err := Newest(dir)
+	newest, err := model.Newest(dir)
 	if err == nil {
-		err = r.readTimes(filepath.Join(newest, trainingDir, timesFile))
+		err = r.readTimes(filepath.Join(newest, model.TrainingDir, timesFile))
 	}
 	if err != nil {
 		t.Fatal(err)

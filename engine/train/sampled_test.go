@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"fluxion/engine/generate"
+	"fluxion/engine/model"
 	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
@@ -16,7 +17,7 @@ import (
 
 // sampled is a model trained once, and what samples from it.
 type sampled struct {
-	model     *Model
+	model     *model.Model
 	generator *generate.Generator
 }
 
@@ -33,7 +34,7 @@ func trained(t *testing.T) sampled {
 	if _, err := Run(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
-	m, err := ReadModel(dir, true)
+	m, err := model.Read(dir, true)
 	if err != nil {
 		t.Fatal(err)
 	}

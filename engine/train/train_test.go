@@ -13,6 +13,7 @@ import (
 
 	"fluxion/data"
 	"fluxion/engine/device"
+	"fluxion/engine/model"
 	"fluxion/engine/plan"
 	"fluxion/kernels/number"
 	"fluxion/nets"
@@ -73,7 +74,7 @@ func options(t *testing.T, s Settings, dir string) (Options, *recorder) {
 // files returns the bytes of every file of the final checkpoint, by name.
 func files(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
-	newest, err := Newest(dir)
+	newest, err := model.Newest(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,8 +165,8 @@ func TestHalfWrittenIsIgnored(t *testing.T) {
 	if _, err := Run(ctx, o); err == nil {
 		t.Fatal("the run was not stopped")
 	}
-	left := filepath.Join(dir, checkpointsDir, temporary+"123")
-	if err := os.MkdirAll(filepath.Join(left, weightsDir), 0o777); err != nil {
+	left := filepath.Join(dir, model.CheckpointsDir, temporary+"123")
+	if err := os.MkdirAll(filepath.Join(left, model.WeightsDir), 0o777); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Run(context.Background(), o); err != nil {
@@ -174,7 +175,7 @@ func TestHalfWrittenIsIgnored(t *testing.T) {
 	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
 		t.Error("what a killed run left is still there")
 	}
-	all, err := checkpoints(dir)
+	all, err := model.Checkpoints(dir)
 	if err != nil || len(all) != s.Keep {
 		t.Errorf("%d checkpoints, want %d (%v)", len(all), s.Keep, err)
 	}
@@ -187,13 +188,13 @@ func TestCheckpointFails(t *testing.T) {
 	dir := t.TempDir()
 	o, rec := options(t, s, dir)
 	rec.onSave = func() {
-		path := filepath.Join(dir, checkpointsDir)
+		path := filepath.Join(dir, model.CheckpointsDir)
 		if err := errors.Join(os.Rename(path, path+".away"), os.WriteFile(path, nil, 0o666)); err != nil {
 			t.Error(err)
 		}
 		rec.onSave = nil
 	}
-	if _, err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), checkpointsDir) {
+	if _, err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), model.CheckpointsDir) {
 		t.Errorf("the run ends with %v", err)
 	}
 }
@@ -243,10 +244,10 @@ func TestCorruptCheckpoint(t *testing.T) {
 	}
 	o.Settings.Images = 32
 	for name, data := range files(t, dir) {
-		if strings.HasSuffix(name, "index.json") || strings.HasPrefix(name, "scheduler") || strings.HasSuffix(name, classesFile) {
+		if strings.HasSuffix(name, "index.json") || strings.HasPrefix(name, "scheduler") || strings.HasSuffix(name, model.ClassesFile) {
 			continue // not needed to go on
 		}
-		path := filepath.Join(dir, checkpointsDir, "16", name)
+		path := filepath.Join(dir, model.CheckpointsDir, "16", name)
 		if err := os.WriteFile(path, data[:len(data)/2], 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -496,7 +497,7 @@ func TestReadModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, average := range []bool{true, false} {
-		m, err := ReadModel(dir, average)
+		m, err := model.Read(dir, average)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"fluxion/data"
 	"fluxion/engine/device"
+	"fluxion/engine/model"
 	"fluxion/engine/train"
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/cuda/simdriver"
@@ -52,7 +53,7 @@ func TestFaultsInTraining(t *testing.T) {
 			if leaks := driver.Leaks(); leaks != nil {
 				t.Errorf("left on the device: %v", leaks)
 			}
-			newest, err := train.Newest(dir)
+			newest, err := model.Newest(dir)
 			if err != nil || newest == dir {
 				t.Fatalf("no checkpoint: %v", err)
 			}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"fluxion/engine/model"
 	"fluxion/engine/train"
 )
 
@@ -33,7 +34,7 @@ func runWith(t *testing.T, dir string, s train.Settings) (weights []float32, sta
 	if _, err := train.Run(context.Background(), train.Options{Settings: s, Dir: dir, Data: glyphs(t), Device: d, Observer: o}); err != nil {
 		t.Fatal(err)
 	}
-	m, err := train.ReadModel(dir, false)
+	m, err := model.Read(dir, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,109 @@
+// Package model opens folders with a network: a checkpoint, a run folder (its
+// newest checkpoint), or a diffusers pipeline. It knows nothing of training.
+package model
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+)
+
+// A checkpoint is a folder that diffusers opens as a pipeline:
+//
+//	model_index.json
+//	unet/        weights
+//	unet_ema/    averaged weights
+//	scheduler/   scheduler_config.json
+//	training/    what sampling does not need, and classes.json
+//
+// A run folder holds them below checkpoints/, named by the images seen.
+const (
+	CheckpointsDir = "checkpoints"
+	WeightsDir     = "unet"
+	AverageDir     = "unet_ema"
+	TrainingDir    = "training"
+	OptimizerFile  = "optimizer.safetensors" // in TrainingDir
+	ClassesFile    = "classes.json"          // in TrainingDir: names of the classes
+	settingsFile   = "config.json"           // of a run folder
+)
+
+// Checkpoint is a checkpoint of a run.
+type Checkpoint struct {
+	Images int64 // seen
+	Path   string
+}
+
+// Checkpoints lists the whole checkpoints of a run folder, oldest first. Links
+// to folders count.
+func Checkpoints(dir string) ([]Checkpoint, error) {
+	parent := filepath.Join(dir, CheckpointsDir)
+	entries, err := os.ReadDir(parent)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []Checkpoint
+	for _, e := range entries {
+		n, err := strconv.ParseInt(e.Name(), 10, 64)
+		if err != nil {
+			continue
+		}
+		path := filepath.Join(parent, e.Name())
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			list = append(list, Checkpoint{n, path})
+		}
+	}
+	slices.SortFunc(list, func(a, b Checkpoint) int { return cmp.Compare(a.Images, b.Images) })
+	return list, nil
+}
+
+// Newest returns the newest checkpoint of a run folder, or dir itself if it is
+// no run folder.
+func Newest(dir string) (string, error) {
+	all, err := Checkpoints(dir)
+	if err != nil {
+		return dir, err
+	}
+	if len(all) > 0 {
+		return all[len(all)-1].Path, nil
+	}
+	return dir, noCheckpoint(dir)
+}
+
+// NoCheckpointError is a run that has not saved anything yet.
+type NoCheckpointError struct {
+	Dir   string
+	First int64 // images after which the first checkpoint is saved
+}
+
+func (e *NoCheckpointError) Error() string {
+	return fmt.Sprintf("the run %s has no checkpoint yet; the first is saved after %d images, or when the run is stopped (Ctrl-C)", e.Dir, e.First)
+}
+
+// noCheckpoint is a *NoCheckpointError where dir is a run folder by its settings.
+func noCheckpoint(dir string) error {
+	data, err := os.ReadFile(filepath.Join(dir, settingsFile))
+	if err != nil {
+		return nil // no run folder; who reads it says what it lacks
+	}
+	var run struct {
+		Preset string `json:"preset"` // a network's config.json has none of these
+		Images int64  `json:"images"`
+		Every  int64  `json:"checkpoint_every"`
+	}
+	if json.Unmarshal(data, &run) != nil || run.Preset == "" || run.Images == 0 {
+		return nil
+	}
+	if run.Every <= 0 {
+		run.Every = run.Images
+	}
+	return &NoCheckpointError{dir, min(run.Every, run.Images)}
+}
