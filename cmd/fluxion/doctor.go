@@ -44,7 +44,8 @@ type examination struct {
 	Processors      int            `json:"processors"`
 	Threads         int            `json:"threads"`
 	Memory          int64          `json:"memory_bytes"`
-	Available       int64          `json:"memory_available_bytes"`
+	Available       int64          `json:"memory_available_bytes"` // as the memory check counts it
+	MemoryLimit     int64          `json:"memory_limit_bytes"`     // of a control group; 0: none
 	Blockings       blockingsFound `json:"blockings"`
 	CUDA            gpus           `json:"cuda"`
 }
@@ -68,6 +69,7 @@ type gpu struct {
 }
 
 func examine() (examination, error) {
+	limit, _ := cpu.MemoryLimit()
 	k, err := cpu.Select("")
 	if err != nil {
 		return examination{}, usageError{err}
@@ -80,7 +82,7 @@ func examine() (examination, error) {
 		Version: version(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH,
 		Features: cpu.Features(), InstructionSets: cpu.Names(), Selected: k.Name, Why: why,
 		Processors: runtime.NumCPU(), Threads: cpu.Threads(),
-		Memory: meminfo("MemTotal:"), Available: meminfo("MemAvailable:"), Blockings: examineBlockings(os.Getenv(blockingsVariable)), CUDA: examineGPUs(),
+		Memory: meminfo("MemTotal:"), Available: cpu.AvailableMemory(), MemoryLimit: limit, Blockings: examineBlockings(os.Getenv(blockingsVariable)), CUDA: examineGPUs(),
 	}, nil
 }
 
@@ -164,8 +166,12 @@ func doctor(out io.Writer, asJSON bool) error {
 }
 
 func memoryText() string {
+	text := "not known on this system"
 	if total := meminfo("MemTotal:"); total > 0 {
-		return fmt.Sprintf("%s, %s available", size(total), size(meminfo("MemAvailable:")))
+		text = fmt.Sprintf("%s, %s available", size(total), size(cpu.AvailableMemory()))
 	}
-	return "not known on this system"
+	if limit, left := cpu.MemoryLimit(); limit > 0 {
+		text += fmt.Sprintf(" (a control group allows %s, of which %s are left)", size(limit), size(left))
+	}
+	return text
 }

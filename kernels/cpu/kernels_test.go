@@ -402,20 +402,18 @@ func TestQuota(t *testing.T) {
 	}
 }
 
-func TestQuotaFiles(t *testing.T) {
+func TestGroupsOf(t *testing.T) {
 	const root = "/groups"
-	second := func(group string) []string { return []string{path.Join(root, group, "cpu.max")} }
-	first := func(group string) []string {
-		return []string{path.Join(root, "cpu,cpuacct", group, "cpu.cfs_quota_us"), path.Join(root, "cpu,cpuacct", group, "cpu.cfs_period_us")}
-	}
-	for own, want := range map[string][][]string{
+	second := func(at string) group { return group{path.Join(root, at), 2} }
+	first := func(at string) group { return group{path.Join(root, "cpu,cpuacct", at), 1} }
+	for own, want := range map[string][]group{
 		"0::/\n": {second("/")},
 		"5:cpuset:/other\n0::/system.slice/job\n":               {second("/system.slice/job"), second("/system.slice"), second("/")},
 		"4:cpu,cpuacct:/docker/1f\n2:memory:/docker/1f\n0::/\n": {first("/docker/1f"), first("/docker"), first("/"), second("/")},
 		"nonsense\n": nil,
 	} {
-		if got := quotaFiles(own, root); !reflect.DeepEqual(got, want) {
-			t.Errorf("%q: quotas in %v, want %v", own, got, want)
+		if got := groupsOf("cpu", own, root); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: groups %v, want %v", own, got, want)
 		}
 	}
 }
@@ -447,15 +445,7 @@ func TestGranted(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			root := t.TempDir()
-			put := func(name, text string) {
-				file := filepath.Join(root, name)
-				if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
-					t.Fatal(err)
-				}
-			}
+			put := func(name, text string) { putFile(t, filepath.Join(root, name), text) }
 			for name, text := range c.files {
 				put(name, text)
 			}
@@ -465,6 +455,55 @@ func TestGranted(t *testing.T) {
 			put("cpu.max", "100000 100000\n")
 			if got := granted(8, c.own, root); got != 1 && strings.Contains(c.own, "0::") {
 				t.Errorf("%d threads after the quota became one processor", got)
+			}
+		})
+	}
+}
+
+func putFile(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAllowed: limits of memory as the kernel writes them, in trees of groups. What a
+// group has in its page cache is not used up; a group is bound by all above it.
+func TestAllowed(t *testing.T) {
+	const second, first, mib = "0::/pod/job\n", "3:cpu:/other\n2:memory:/pod/job\n0::/\n", 1 << 20
+	const none = "9223372036854771712\n"
+	for _, c := range []struct {
+		name, own string
+		files     map[string]string
+		want      allowance
+	}{
+		{"no limit", second, nil, allowance{}},
+		{"max at every level", second, map[string]string{"memory.max": "max\n", "pod/memory.max": "max\n", "pod/job/memory.max": "max\n", "pod/job/memory.high": "max\n"}, allowance{}},
+		{"its own", second, map[string]string{"pod/job/memory.max": "314572800\n", "pod/job/memory.current": "104857600\n"}, allowance{300 * mib, 200 * mib}},
+		{"page cache is not used up", second, map[string]string{"pod/job/memory.max": "314572800\n", "pod/job/memory.current": "209715200\n",
+			"pod/job/memory.stat": "anon 1\nfile 157286400\ninactive_file 104857600\nactive_file 52428800\nslab_reclaimable 1048576\nworkingset_refault_file 12\n"}, allowance{300 * mib, 251 * mib}},
+		{"the parent has less left", second, map[string]string{"pod/memory.max": "419430400\n", "pod/memory.current": "367001600\n",
+			"pod/job/memory.max": "314572800\n", "pod/job/memory.current": "104857600\n"}, allowance{300 * mib, 50 * mib}},
+		{"slowed down before it is stopped", second, map[string]string{"pod/job/memory.max": "314572800\n", "pod/job/memory.high": "209715200\n"}, allowance{200 * mib, 200 * mib}},
+		{"full", second, map[string]string{"pod/job/memory.max": "104857600\n", "pod/job/memory.current": "104857600\n"}, allowance{100 * mib, 1}},
+		{"a container that sees its own group as the root", "0::/\n", map[string]string{"memory.max": "104857600\n"}, allowance{100 * mib, 100 * mib}},
+		{"another group's", second, map[string]string{"pod/else/memory.max": "1048576\n"}, allowance{}},
+		{"version 1 without a limit", first, map[string]string{"memory/memory.limit_in_bytes": none, "memory/pod/job/memory.limit_in_bytes": none}, allowance{}},
+		{"version 1, the parent's", first, map[string]string{"memory/pod/job/memory.limit_in_bytes": none, "memory/pod/memory.limit_in_bytes": "314572800\n",
+			"memory/pod/memory.usage_in_bytes": "209715200\n", "memory/pod/memory.stat": "cache 5\ninactive_file 5\nactive_file 6\ntotal_inactive_file 52428800\ntotal_active_file 52428800\n"}, allowance{300 * mib, 200 * mib}},
+		{"version 1 at the root, as a container without a namespace of groups sees it", "2:memory:/docker/1f\n", map[string]string{
+			"memory/memory.limit_in_bytes": "314572800\n", "memory/memory.usage_in_bytes": "0\n"}, allowance{300 * mib, 300 * mib}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			root := t.TempDir()
+			for name, text := range c.files {
+				putFile(t, filepath.Join(root, name), text)
+			}
+			if got := allowed(c.own, root); got != c.want {
+				t.Errorf("%+v, want %+v", got, c.want)
 			}
 		})
 	}

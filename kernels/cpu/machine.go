@@ -1,13 +1,7 @@
 package cpu
 
 import (
-	"math"
-	"os"
-	"path"
 	"runtime"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -16,74 +10,7 @@ import (
 // one above it grants, whichever is least.
 func Threads() int {
 	n := min(runtime.NumCPU(), runtime.GOMAXPROCS(0))
-	own, err := os.ReadFile("/proc/self/cgroup")
-	if err != nil {
-		return n // not Linux
-	}
-	return granted(n, string(own), groupRoot)
-}
-
-// groupRoot is where the file systems of control groups are mounted.
-const groupRoot = "/sys/fs/cgroup"
-
-// granted is how many of n threads the quotas leave of a process whose
-// /proc/self/cgroup reads own.
-func granted(n int, own, root string) int {
-	for _, files := range quotaFiles(own, root) {
-		text := ""
-		for _, file := range files {
-			data, _ := os.ReadFile(file) // no such file, no such quota
-			text += string(data)
-		}
-		if quota, ok := parseQuota(text); ok {
-			n = min(n, quota)
-		}
-	}
-	return n
-}
-
-// quotaFiles lists where the quotas of a process lie whose /proc/self/cgroup
-// reads "0::/a/b": those of /a/b, /a and /. In version 1 of control groups, where it
-// reads "1:cpu,cpuacct:/a/b", a quota is two files.
-func quotaFiles(own, root string) [][]string {
-	var files [][]string
-	for line := range strings.Lines(own) {
-		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(fields) != 3 {
-			continue
-		}
-		names := []string{"cpu.max"}
-		if fields[1] != "" {
-			if !slices.Contains(strings.Split(fields[1], ","), "cpu") {
-				continue
-			}
-			names = []string{"cpu.cfs_quota_us", "cpu.cfs_period_us"}
-		}
-		for group := path.Clean("/" + fields[2]); ; group = path.Dir(group) {
-			var quota []string
-			for _, name := range names {
-				quota = append(quota, path.Join(root, fields[1], group, name))
-			}
-			if files = append(files, quota); group == "/" {
-				break
-			}
-		}
-	}
-	return files
-}
-
-// parseQuota reads "max 100000", "-1 100000" or "150000 100000": a quota and a period.
-func parseQuota(text string) (threads int, ok bool) {
-	f := strings.Fields(text)
-	if len(f) != 2 {
-		return 0, false
-	}
-	quota, err1 := strconv.ParseFloat(f[0], 64)
-	period, err2 := strconv.ParseFloat(f[1], 64)
-	if err1 != nil || err2 != nil || quota <= 0 || period <= 0 {
-		return 0, false
-	}
-	return max(1, int(math.Ceil(quota/period))), true
+	return granted(n, ownGroups(), groupRoot)
 }
 
 // peakRounds makes a measurement of some tens of milliseconds; a round is 48

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -28,4 +29,24 @@ func Free(x []float32) {
 	if len(x) >= hugeFloats {
 		unix.Munmap(unsafe.Slice((*byte)(pointer(x)), 4*len(x))) // fails for the collector's memory, which needs no help
 	}
+}
+
+// processLeft is what is left of the limits on this process's memory, in bytes; 0
+// without one.
+func processLeft() int64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	least := int64(0)
+	for resource, key := range map[int]string{unix.RLIMIT_AS: "VmSize:", unix.RLIMIT_DATA: "VmData:"} {
+		var limit unix.Rlimit
+		if unix.Getrlimit(resource, &limit) != nil || limit.Cur >= unlimited {
+			continue
+		}
+		if left := max(1, int64(limit.Cur)-kibibytes(string(status), key)); least == 0 || left < least {
+			least = left
+		}
+	}
+	return least
 }
