@@ -49,6 +49,9 @@ func Sync(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
+// Settle brings what was written to a file so far, or the names in a folder, to the disk.
+func (d Disk) Settle(path string) error { return d.sync(path) }
+
 // WriteFile writes a file whole or not at all, in the place of one of that name.
 func (d Disk) WriteFile(path string, data []byte) error {
 	return d.Write(path, func(w io.Writer) error {
@@ -98,10 +101,40 @@ func (d Disk) Folder(path string, fill func(dir string) error) error {
 	if err == nil {
 		err = d.rename(tmp, path)
 	}
+	if err == nil {
+		if err = d.sync(parent); err != nil { // it may be gone after a power loss: it is not there
+			err = errors.Join(err, d.rename(path, tmp))
+		}
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("%s cannot be written: %w", path, err), os.RemoveAll(tmp))
 	}
-	return d.sync(parent)
+	return nil
+}
+
+// Move gives files and folders of one folder other names, in this order, and
+// brings the names to the disk.
+func (d Disk) Move(dir string, names [][2]string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	for _, n := range names {
+		if err := d.rename(filepath.Join(dir, n[0]), filepath.Join(dir, n[1])); err != nil {
+			return err
+		}
+	}
+	return d.sync(dir)
+}
+
+// Remove takes a file or folder away: first its name, then what is in it, so that
+// nothing that is half removed is taken for whole.
+func (d Disk) Remove(path string) error {
+	dir, name := filepath.Dir(path), filepath.Base(path)
+	doomed := Temporary + name
+	if err := d.Move(dir, [][2]string{{name, doomed}}); err != nil {
+		return err
+	}
+	return os.RemoveAll(filepath.Join(dir, doomed))
 }
 
 // publish syncs a file and gives it its name.
@@ -143,4 +176,21 @@ func remove(path string) error {
 		return err
 	}
 	return nil
+}
+
+// MkdirAll makes a folder and those above it, each brought to the disk.
+func (d Disk) MkdirAll(path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil
+	}
+	parent := filepath.Dir(path)
+	if err := d.MkdirAll(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	} else if err != nil { // made by another process, or no folder
+		return os.MkdirAll(path, 0o777)
+	}
+	return d.sync(parent)
 }

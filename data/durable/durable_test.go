@@ -48,7 +48,7 @@ func TestFailedSyncPublishesNothing(t *testing.T) {
 		}
 		return os.WriteFile(filepath.Join(dir, "sub", "file"), []byte("text"), 0o666)
 	}
-	for n := range 3 { // the folder, the one in it, the file
+	for n := range 4 { // the folder, the one in it, the file, the folder that holds its name
 		dir := t.TempDir()
 		if err := failing(n).Folder(filepath.Join(dir, "whole"), fill); !errors.Is(err, syscall.EIO) {
 			t.Errorf("sync %d failed: %v", n, err)
@@ -111,6 +111,28 @@ func TestFolderReplacesNothing(t *testing.T) {
 	}
 	if got := names(t, dir); got != "there" {
 		t.Errorf("left %q", got)
+	}
+}
+
+// TestRemove: the name goes first, and is gone on the disk before the content is.
+func TestRemove(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "there")
+	if err := os.Mkdir(path, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(path, "file"), "text")
+	if err := failing(0).Remove(path); !errors.Is(err, syscall.EIO) {
+		t.Errorf("the sync of the name failed: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, Temporary+"there", "file")); err != nil {
+		t.Errorf("content is gone before its name is: %v", err)
+	}
+	if err := os.Rename(filepath.Join(dir, Temporary+"there"), path); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Disk{}).Remove(path); err != nil || names(t, dir) != "" {
+		t.Errorf("removed: %v, left %q", err, names(t, dir))
 	}
 }
 

@@ -39,12 +39,29 @@ type Checkpoint struct {
 	Path   string
 }
 
+// Number reads the name of a checkpoint.
+func Number(name string) (images int64, ok bool) {
+	n, err := strconv.ParseInt(name, 10, 64)
+	return n, err == nil && n >= 0 && strconv.FormatInt(n, 10) == name
+}
+
+// LinkError is a link to a folder that is not there, as while a disk is not mounted.
+type LinkError struct{ Path string }
+
+func (e *LinkError) Error() string {
+	return e.Path + " is a link to a folder that is not there; bring that folder back, or remove the link"
+}
+
 // Checkpoints lists the whole checkpoints of a run folder, oldest first. Links
-// to folders count.
+// to folders count. A link that leads nowhere counts, too: it fails when it is
+// read, instead of hiding a checkpoint.
 func Checkpoints(dir string) ([]Checkpoint, error) {
 	parent := filepath.Join(dir, CheckpointsDir)
 	entries, err := os.ReadDir(parent)
 	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(parent); err == nil {
+			return nil, &LinkError{parent}
+		}
 		return nil, nil
 	}
 	if err != nil {
@@ -52,12 +69,12 @@ func Checkpoints(dir string) ([]Checkpoint, error) {
 	}
 	var list []Checkpoint
 	for _, e := range entries {
-		n, err := strconv.ParseInt(e.Name(), 10, 64)
-		if err != nil {
+		n, ok := Number(e.Name())
+		if !ok {
 			continue
 		}
 		path := filepath.Join(parent, e.Name())
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
+		if info, err := os.Stat(path); err != nil && e.Type()&fs.ModeSymlink != 0 || err == nil && info.IsDir() {
 			list = append(list, Checkpoint{n, path})
 		}
 	}

@@ -17,7 +17,7 @@ func write(t *testing.T, path, text string) {
 func TestNewest(t *testing.T) {
 	dir, elsewhere := t.TempDir(), t.TempDir()
 	parent := filepath.Join(dir, CheckpointsDir)
-	for _, name := range []string{"90", "800", ".incomplete-1000", "notes"} {
+	for _, name := range []string{"90", "800", ".incomplete-1000", "notes", "0900", "+950", "-1"} {
 		if err := os.MkdirAll(filepath.Join(parent, name), 0o777); err != nil {
 			t.Fatal(err)
 		}
@@ -32,6 +32,26 @@ func TestNewest(t *testing.T) {
 	}
 	if got, err := Newest(dir); err != nil || got != filepath.Join(parent, "1000") {
 		t.Errorf("with a link, the newest is %s, %v", got, err)
+	}
+}
+
+// TestLinkToNowhere: what a disk holds that is not mounted is not overlooked.
+func TestLinkToNowhere(t *testing.T) {
+	dir := t.TempDir()
+	parent := filepath.Join(dir, CheckpointsDir)
+	if err := errors.Join(os.MkdirAll(filepath.Join(parent, "90"), 0o777), os.Symlink("nowhere", filepath.Join(parent, "100"))); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Newest(dir); err != nil || got != filepath.Join(parent, "100") {
+		t.Errorf("the newest is %s, %v", got, err)
+	}
+	other := t.TempDir()
+	if err := os.Symlink("nowhere", filepath.Join(other, CheckpointsDir)); err != nil {
+		t.Fatal(err)
+	}
+	var link *LinkError
+	if _, err := Checkpoints(other); !errors.As(err, &link) {
+		t.Errorf("a link in the place of the folder: %v", err)
 	}
 }
 

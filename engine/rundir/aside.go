@@ -1,0 +1,203 @@
+package rundir
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"fluxion/engine/model"
+)
+
+// A run that starts anew, or goes back to an earlier checkpoint, first sets aside
+// what comes after: in its folders, under names that begin with previous. The mark
+// is written when that is done, and removed when it is settled what stays:
+//
+//   - without a mark, what bears another name belongs in its place;
+//   - with a mark and no later checkpoint, the run that was set aside comes back;
+//   - with a mark and a later checkpoint, the run that was set aside is removed.
+//
+// A process may be killed between any two of these steps: recover goes on from there.
+const (
+	previous = ".previous-"
+	markFile = ".set-aside"
+)
+
+// mark says what is set aside: all after so many images.
+type mark struct {
+	After int64  `json:"after_images"`
+	Help  string `json:"help"`
+}
+
+const markHelp = "What begins with " + previous + " is the run that was here before. It is removed when the new one has a checkpoint, and comes back if that ends without."
+
+// runFiles are those of a run that have one name.
+var runFiles = []string{ConfigFile, StatsFile, LogFile}
+
+// written says whether the program writes files of such a name into a folder of the
+// run, and after how many images.
+func written(folder, name string) (images int64, ours bool) {
+	switch folder {
+	case model.CheckpointsDir:
+		return model.Number(name)
+	case SamplesDir:
+		images, err := strconv.ParseInt(strings.TrimSuffix(name, ".png"), 10, 64)
+		return images, err == nil && name == GridName(images)
+	}
+	return 0, false
+}
+
+// GridName is the name of the grid after so many images.
+func GridName(images int64) string { return fmt.Sprintf("%09d.png", images) }
+
+// later lists what the run wrote after so many images, under its own names or, with
+// a prefix, set aside: pairs of folder and name.
+func (d *Dir) later(after int64, prefix string) ([][2]string, error) {
+	var list [][2]string
+	for _, folder := range []string{model.CheckpointsDir, SamplesDir} {
+		entries, err := os.ReadDir(d.file(folder))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for _, e := range entries {
+			name, set := strings.CutPrefix(e.Name(), prefix)
+			if images, ours := written(folder, name); ours && set && images > after {
+				list = append(list, [2]string{folder, name})
+			}
+		}
+	}
+	for _, name := range runFiles {
+		if _, err := os.Lstat(d.file(prefix + name)); err == nil && after == 0 {
+			list = append(list, [2]string{"", name})
+		}
+	}
+	return list, nil
+}
+
+// move gives parts of the run other names, folder by folder.
+func (d *Dir) move(parts [][2]string, name func(string) (old, new string)) error {
+	byFolder := map[string][][2]string{}
+	for _, p := range parts {
+		old, new := name(p[1])
+		byFolder[p[0]] = append(byFolder[p[0]], [2]string{old, new})
+	}
+	for _, folder := range []string{model.CheckpointsDir, SamplesDir, ""} {
+		if err := d.disk.Move(d.file(folder), byFolder[folder]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setAside moves away what comes after so many images, if there is a checkpoint
+// among it, or all for a fresh run.
+func (d *Dir) setAside(images int64) error {
+	all, err := model.Checkpoints(d.Path)
+	if err != nil {
+		return err
+	}
+	if !d.fresh && (len(all) == 0 || all[len(all)-1].Images <= images) {
+		return nil
+	}
+	parts, err := d.later(images, "")
+	if err != nil || len(parts) == 0 {
+		return err
+	}
+	if images > 0 { // these two are written anew, and come back as they are now
+		for _, name := range []string{ConfigFile, StatsFile} {
+			data, err := os.ReadFile(d.file(name))
+			if err == nil {
+				err = d.disk.WriteFile(d.file(previous+name), data)
+			}
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	if err := d.move(parts, func(name string) (string, string) { return name, previous + name }); err != nil {
+		return errors.Join(err, d.bringBack())
+	}
+	d.aside = true
+	text, _ := json.MarshalIndent(mark{images, markHelp}, "", "  ") // a number and a text
+	return d.disk.WriteFile(d.file(markFile), append(text, '\n'))
+}
+
+// Aside says whether a run is set aside, to come back if this one has no checkpoint.
+func (d *Dir) Aside() bool { return d.aside }
+
+// recover ends what a killed process, or this one, began with a run set aside.
+func (d *Dir) recover() error {
+	d.aside = false
+	data, err := os.ReadFile(d.file(markFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return d.bringBack()
+	}
+	var m mark
+	if err == nil {
+		err = json.Unmarshal(data, &m)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.file(markFile), err)
+	}
+	all, err := model.Checkpoints(d.Path)
+	if err != nil {
+		return err
+	}
+	if len(all) > 0 && all[len(all)-1].Images > m.After {
+		return d.forget()
+	}
+	parts, err := d.later(m.After, "")
+	if err != nil {
+		return err
+	}
+	if err := d.settle(parts, ""); err != nil {
+		return err
+	}
+	return d.bringBack()
+}
+
+// bringBack gives what is set aside its own names.
+func (d *Dir) bringBack() error {
+	parts, err := d.setAsideParts()
+	if err != nil {
+		return err
+	}
+	return d.move(parts, func(name string) (string, string) { return previous + name, name })
+}
+
+// forget removes what is set aside, and then the mark.
+func (d *Dir) forget() error {
+	parts, err := d.setAsideParts()
+	if err != nil {
+		return err
+	}
+	if err := d.settle(parts, previous); err != nil {
+		return err
+	}
+	d.aside = false
+	return nil
+}
+
+// settle removes parts of a run, and the mark when they are gone from the disk.
+func (d *Dir) settle(parts [][2]string, prefix string) error {
+	touched := map[string]bool{}
+	for _, p := range parts {
+		dir := d.file(p[0])
+		if err := os.RemoveAll(filepath.Join(dir, prefix+p[1])); err != nil {
+			return err
+		}
+		touched[dir] = true
+	}
+	for dir := range touched {
+		if err := d.disk.Settle(dir); err != nil {
+			return err
+		}
+	}
+	return d.disk.Remove(d.file(markFile))
+}
+
+func (d *Dir) setAsideParts() ([][2]string, error) { return d.later(0, previous) }

@@ -1,0 +1,115 @@
+package rundir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"fluxion/engine/model"
+)
+
+// SettingsFile is where a checkpoint keeps the settings of its run.
+const SettingsFile = model.TrainingDir + "/settings.json"
+
+// Save makes the checkpoint of so many images: fill writes it into the folder it is
+// given, and it takes its name when all of it is on the disk. A checkpoint that this
+// process wrote before, or goes on from, is not written again.
+func (d *Dir) Save(images int64, fill func(dir string) error) (string, error) {
+	if err := d.Check(); err != nil {
+		return "", err
+	}
+	path := filepath.Join(d.file(model.CheckpointsDir), strconv.FormatInt(images, 10))
+	if _, err := os.Lstat(path); err == nil {
+		if d.own[images] {
+			return path, nil
+		}
+		return "", &Error{path, "is there already and is not of this run, so that its checkpoint cannot be saved; move it away"}
+	}
+	if err := d.save(path, fill); err != nil {
+		return "", fmt.Errorf("checkpoint %s: %w", path, err)
+	}
+	d.own[images] = true
+	return path, nil
+}
+
+func (d *Dir) save(path string, fill func(dir string) error) error {
+	parent := filepath.Dir(path)
+	if _, err := os.Stat(parent); errors.Is(err, fs.ErrNotExist) {
+		if err := errors.Join(d.disk.MkdirAll(parent), d.watch(parent)); err != nil {
+			return err
+		}
+	}
+	// What stands there of the steps before is as safe as the checkpoint.
+	for _, f := range []string{StatsFile, LogFile} {
+		if err := d.disk.Settle(d.file(f)); err != nil {
+			return err
+		}
+	}
+	return d.disk.Folder(path, func(dir string) error { return d.fill(dir, fill) })
+}
+
+// fill writes a checkpoint and the settings of its run.
+func (d *Dir) fill(dir string, fill func(dir string) error) error {
+	if err := fill(dir); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, filepath.FromSlash(SettingsFile))
+	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o777), os.WriteFile(path, d.settings, 0o666))
+}
+
+// Rescue saves a checkpoint in a new run folder beside one that is gone.
+func (d *Dir) Rescue(images int64, fill func(dir string) error) (string, error) {
+	base, err := filepath.Abs(d.Path)
+	if err != nil {
+		return "", err
+	}
+	path := base + "-rescued"
+	for i := 2; ; i++ {
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			break
+		} else if err != nil {
+			return "", err
+		}
+		path = fmt.Sprintf("%s-rescued-%d", base, i)
+	}
+	return path, d.disk.Folder(path, func(dir string) error {
+		checkpoint := filepath.Join(dir, model.CheckpointsDir, strconv.FormatInt(images, 10))
+		if err := os.MkdirAll(checkpoint, 0o777); err != nil {
+			return err
+		}
+		return errors.Join(d.fill(checkpoint, fill), os.WriteFile(filepath.Join(dir, ConfigFile), d.settings, 0o666))
+	})
+}
+
+// Tidy follows a checkpoint: it removes a run that was set aside for this one, and
+// all but the newest checkpoints.
+func (d *Dir) Tidy(keep int) error {
+	if d.aside {
+		if err := d.forget(); err != nil {
+			return err
+		}
+	}
+	all, err := model.Checkpoints(d.Path)
+	for ; err == nil && len(all) > keep; all = all[1:] {
+		err = d.disk.Remove(all[0].Path)
+	}
+	return err
+}
+
+// Settings returns the settings that a checkpoint was made with and the file that
+// says so: the checkpoint's own, or for those of before, which have none,
+// config.json.
+func (d *Dir) Settings(c model.Checkpoint) ([]byte, string, error) {
+	var err error
+	for _, path := range []string{filepath.Join(c.Path, filepath.FromSlash(SettingsFile)), d.file(ConfigFile)} {
+		var data []byte
+		if data, err = os.ReadFile(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return data, path, err
+		}
+	}
+	return nil, "", &Error{d.Path, fmt.Sprintf(
+		"holds checkpoints but no %s, so that nobody knows whether they are of these settings; bring that file back, give another --out, or --fresh to start anew", ConfigFile)}
+}
