@@ -6,31 +6,49 @@ import (
 	"strings"
 )
 
-// A preset is a change to the defaults of diffusers. A new one is one more row.
+// A preset is a network, as a change to the defaults of diffusers, and how it is
+// trained. A new one is one more row. engine/BENCHMARKS.md has what each learns,
+// and scripts/check_presets.sh measures it.
 var presets = []struct {
 	name, summary string
+	recipe        Recipe
 	set           func(*Config)
 }{
-	{"micro", "two tiny levels with attention, for tests", func(c *Config) {
+	{"micro", "two tiny levels with attention, for tests", Recipe{
+		LR: 1.5e-3, Batch: 8, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 2_000, LabelDrop: 0.1,
+		Images: 17_000, CheckpointEvery: 5_000, SampleEvery: 8_500,
+	}, func(c *Config) {
 		c.levels(32, "DownBlock2D 8", "AttnDownBlock2D 16")
 		c.LayersPerBlock, c.NormNumGroups, c.AttentionHeadDim = 1, 4, 8
 	}},
-	{"tiny", "minutes on a CPU: 32×32, attention at 16×16", func(c *Config) {
+	{"tiny", "minutes on a CPU: 32×32, attention at 16×16", Recipe{
+		LR: 1.5e-3, Batch: 8, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 2_000, LabelDrop: 0.1,
+		Images: 17_000, CheckpointEvery: 5_000, SampleEvery: 8_500,
+	}, func(c *Config) {
 		c.levels(32, "DownBlock2D 32", "AttnDownBlock2D 64", "DownBlock2D 64")
 		c.LayersPerBlock, c.NormNumGroups, c.AttentionHeadDim = 1, 8, 32
 	}},
-	{"small", "an hour on a CPU: 32×32, attention at 16×16", func(c *Config) {
+	{"small", "an hour on a CPU: 32×32, attention at 16×16", Recipe{
+		LR: 5e-4, Batch: 8, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 5_000, LabelDrop: 0.1,
+		Images: 100_000, CheckpointEvery: 10_000, SampleEvery: 20_000,
+	}, func(c *Config) {
 		c.levels(32, "DownBlock2D 64", "AttnDownBlock2D 128", "DownBlock2D 128")
 		c.AttentionHeadDim = 64
 	}},
 	// The network of Ho et al. 2020 for CIFAR-10, as google/ddpm-cifar10-32 has it.
-	{"cifar", "DDPM's CIFAR-10 network (google/ddpm-cifar10-32)", func(c *Config) {
+	{"cifar", "DDPM's CIFAR-10 network (google/ddpm-cifar10-32)", Recipe{
+		LR: 2e-4, Batch: 16, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 20_000, LabelDrop: 0.1, Flip: true,
+		Images: 1_000_000, CheckpointEvery: 10_000, SampleEvery: 20_000,
+	}, func(c *Config) {
 		c.levels(32, "DownBlock2D 128", "AttnDownBlock2D 256", "DownBlock2D 256", "DownBlock2D 256")
 		c.likeDDPM()
 	}},
 	// The network of Song et al. 2020 (DDIM) for CelebA 64×64, configs/celeba.yml:
 	// DDPM's with channels 128·(1, 2, 2, 2, 4); 78.7 million weights. Its dropout of 0.1 is left out.
-	{"ddpm64", "DDPM's network at 64×64, as DDIM used it for CelebA", func(c *Config) {
+	{"ddpm64", "DDPM's network at 64×64, as DDIM used it for CelebA", Recipe{
+		LR: 2e-4, Batch: 16, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 20_000, LabelDrop: 0.1, Flip: true,
+		Images: 1_000_000, CheckpointEvery: 10_000, SampleEvery: 20_000,
+	}, func(c *Config) {
 		c.levels(64, "DownBlock2D 128", "DownBlock2D 256", "AttnDownBlock2D 256", "DownBlock2D 256", "DownBlock2D 512")
 		c.likeDDPM()
 	}},
@@ -73,6 +91,16 @@ func Preset(name string) (Config, error) {
 		}
 	}
 	return Config{}, fmt.Errorf("no preset %q; did you mean %s? There are %s", name, nearest(name, Presets()), strings.Join(Presets(), ", "))
+}
+
+// PresetRecipe returns how a preset is trained, false if there is none of that name.
+func PresetRecipe(name string) (Recipe, bool) {
+	for _, p := range presets {
+		if p.name == name {
+			return p.recipe, true
+		}
+	}
+	return Recipe{}, false
 }
 
 // Presets returns the names of all presets, smallest first.

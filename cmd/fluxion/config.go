@@ -15,6 +15,7 @@ import (
 	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/engine/train"
+	"fluxion/nets"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -55,7 +56,7 @@ var settingHelp = map[string]string{
 	"channels":          "1 grey, 3 RGB, 0 as they are",
 	"flip":              "mirror images at random",
 	"skip_broken":       "leave out images that cannot be decoded",
-	"preset":            "network: micro, tiny, small, cifar, ddpm64, or a folder with a UNet2DModel",
+	"preset":            "network, and how it is trained: " + strings.Join(nets.Presets(), ", ") + ", or a folder with a UNet2DModel",
 	"schedule":          "noise schedule: " + strings.Join(process.Schedules(), ", "),
 	"clip_lambda":       "keep |λ| of the schedule at or below this; 0 does not",
 	"shift":             "for resolutions: λ → λ + 2 ln SHIFT (diffusers' flow shift is the inverse)",
@@ -92,7 +93,8 @@ var settingHelp = map[string]string{
 	"sample_count":      "images of a grid; 0: none",
 }
 
-// resolver gathers settings: flag over -s over environment over file over default.
+// resolver gathers settings: flag over -s over environment over file over the
+// configuration of a run that goes on, or the preset's recipe, over default.
 type resolver struct {
 	flags *pflag.FlagSet
 	file  string
@@ -134,56 +136,101 @@ func (r *resolver) addSettings(flags *pflag.FlagSet, defaults train.Settings) {
 			panic(fmt.Sprintf("setting %s is a %T", key, x)) // a new kind of setting needs a line here
 		}
 	}
+	for _, key := range train.RecipeKeys() {
+		flags.Lookup(flagName(key)).DefValue = "the preset's"
+	}
 	flags.StringVar(&r.file, "config", "", "file with settings (yaml, toml, json)")
 	flags.StringArrayVarP(&r.set, "set", "s", nil, "a setting, key=value")
 }
 
-// resolve returns the settings. Values are taken strictly: a wrong one is
-// refused with the source it came from, never rounded or wrapped.
-func (r *resolver) resolve(defaults train.Settings) (train.Settings, error) {
-	v := viper.New()
-	s := defaults
-	fields := reflect.ValueOf(&s).Elem()
-	sources := map[string]string{}
-	for i, key := range keys() {
-		v.SetDefault(key, fields.Field(i).Interface())
-		variable := envPrefix + strings.ToUpper(key)
-		if err := v.BindEnv(key, variable); err != nil {
-			return defaults, err
+// saying is the value of a setting that the user gave, and where.
+type saying struct {
+	value  any
+	source string
+}
+
+// said gathers what the user says, by key: of each setting the first source that
+// has it.
+func (r *resolver) said() (sayings, error) {
+	all := sayings{}
+	if r.file != "" {
+		values, err := r.readFile()
+		if err != nil {
+			return nil, err
 		}
-		if os.Getenv(variable) != "" {
-			sources[key] = variable
-		} else {
-			sources[key] = r.file // or the default, which is never wrong
+		for key, value := range values {
+			all[key] = saying{value, r.file}
 		}
 	}
-	if r.file != "" {
-		if err := r.readFile(v); err != nil {
-			return defaults, err
+	for _, key := range keys() {
+		variable := envPrefix + strings.ToUpper(key)
+		if value := os.Getenv(variable); value != "" {
+			all[key] = saying{value, variable}
 		}
 	}
 	for _, pair := range r.set {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok {
-			return defaults, usagef("-s %s: want key=value", pair)
+			return nil, usagef("-s %s: want key=value", pair)
 		}
 		key = strings.ReplaceAll(key, "-", "_")
 		if err := known(key, "-s"); err != nil {
-			return defaults, err
+			return nil, err
 		}
-		v.Set(key, value)
-		sources[key] = "-s"
+		all[key] = saying{value, "-s"}
 	}
 	r.flags.Visit(func(f *pflag.Flag) {
 		if key := strings.ReplaceAll(f.Name, "-", "_"); slices.Contains(keys(), key) {
-			v.Set(key, f.Value.String())
-			sources[key] = "--" + f.Name
+			all[key] = saying{f.Value.String(), "--" + f.Name}
 		}
 	})
+	return all, nil
+}
+
+// sayings are what the user says, by key.
+type sayings map[string]saying
+
+// over returns the settings with what the user says in the place of theirs.
+// Values are taken strictly: a wrong one is refused with the source it came
+// from, never rounded or wrapped.
+func (all sayings) over(s train.Settings) (train.Settings, error) {
+	fields := reflect.ValueOf(&s).Elem()
 	for i, key := range keys() {
-		if err := assign(fields.Field(i), v.Get(key)); err != nil {
-			return defaults, usagef("%s: %s: %v", sources[key], key, err)
+		if said, ok := all[key]; ok {
+			if err := assign(fields.Field(i), said.value); err != nil {
+				return s, usagef("%s: %s: %v", said.source, key, err)
+			}
 		}
+	}
+	return s, nil
+}
+
+// resolve returns the settings of a new run: what the user says, over the
+// preset's recipe, over the defaults.
+func (all sayings) resolve() (train.Settings, error) {
+	s, err := all.over(train.Default())
+	if err != nil {
+		return s, err
+	}
+	recipe, err := train.RecipeOf(s.Preset)
+	if err != nil {
+		return s, err
+	}
+	if s, err = all.over(recipe.Apply(s)); err != nil {
+		return s, err
+	}
+	return s, s.Validate()
+}
+
+// goOn returns the settings with which a run goes on in a folder: what the user
+// says, over what its configuration says; next, if no run is there.
+func (all sayings) goOn(dir string, next train.Settings) (train.Settings, error) {
+	s, found, err := train.Stored(dir, next)
+	if err != nil || !found {
+		return next, err
+	}
+	if s, err = all.over(s); err != nil {
+		return s, err
 	}
 	return s, s.Validate()
 }
@@ -192,36 +239,39 @@ func (r *resolver) resolve(defaults train.Settings) (train.Settings, error) {
 // decoders. JSON is YAML, whose decoder keeps the last digits of a seed.
 var fileFormats = map[string]string{".yaml": "yaml", ".yml": "yaml", ".json": "yaml", ".toml": "toml"}
 
-// readFile merges a configuration file, whose every key must be known.
-func (r *resolver) readFile(v *viper.Viper) error {
+// readFile returns what a configuration file says, by keys that must be known.
+func (r *resolver) readFile() (map[string]any, error) {
 	format, ok := fileFormats[strings.ToLower(filepath.Ext(r.file))]
 	if !ok {
-		return usagef("--config %s: want a file that ends in .yaml, .toml or .json", r.file)
+		return nil, usagef("--config %s: want a file that ends in .yaml, .toml or .json", r.file)
 	}
 	text, err := os.ReadFile(r.file)
 	if errors.Is(err, os.ErrNotExist) {
-		return usagef("--config %s: no such file", r.file)
+		return nil, usagef("--config %s: no such file", r.file)
 	}
 	if err != nil {
-		return usagef("--config: %v", err)
+		return nil, usagef("--config: %v", err)
 	}
 	decoder, err := viper.NewCodecRegistry().Decoder(format)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	values := map[string]any{}
 	if err := decoder.Decode(text, values); err != nil {
-		return usagef("--config %s: %s", r.file, oneLine(err))
+		return nil, usagef("--config %s: %s", r.file, oneLine(err))
 	}
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		if err := known(strings.ToLower(key), r.file); err != nil { // as viper compares them
-			return err
+	said := map[string]any{}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		key := strings.ToLower(name) // as viper compares them
+		if err := known(key, r.file); err != nil {
+			return nil, err
 		}
-		if values[key] == nil {
-			return usagef("%s: %s: has no value", r.file, key)
+		if values[name] == nil {
+			return nil, usagef("%s: %s: has no value", r.file, key)
 		}
+		said[key] = values[name]
 	}
-	return v.MergeConfigMap(values)
+	return said, nil
 }
 
 // assign sets a field from a value of a file, or from text.

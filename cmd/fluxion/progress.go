@@ -64,7 +64,12 @@ func (j jsonFace) Start(s train.Start) {
 	for _, c := range s.Changes {
 		changes = append(changes, map[string]any{"key": c.Key, "old": c.Old, "new": c.New})
 	}
+	apart := map[string]any{}
+	for _, c := range s.Apart {
+		apart[c.Key] = map[string]any{"recipe": c.Old, "run": c.New}
+	}
 	j.emit("start", map[string]any{
+		"recipe": s.Recipe.Of, "apart": apart, "baseline": s.Baseline, "pixel_variance": s.Variance,
 		"run": s.Run, "settings": s.Settings, "changes": changes, "from": s.From, "images": s.Images,
 		"dataset": s.Dataset, "dataset_images": s.DatasetImages, "height": s.Height, "width": s.Width, "channels": s.Channels,
 		"classes": len(s.Classes), "resident": s.Resident, "parameters": s.Parameters, "tensors": s.Tensors, "objective": s.Objective, "weighting": s.Weighting,
@@ -76,8 +81,12 @@ func (j jsonFace) Start(s train.Start) {
 func (j jsonFace) Status(s train.Status) {
 	j.emit("status", map[string]any{
 		"images": s.Images, "of": s.Of, "steps": s.Steps, "loss": s.Loss, "lr": s.LR, "grad_norm": s.GradNorm,
-		"images_per_second": s.ImagesPerSecond, "elapsed_seconds": s.Elapsed.Seconds(), "left_seconds": s.Left.Seconds(), "skipped": s.Skipped,
+		"images_per_second": s.ImagesPerSecond, "elapsed_seconds": s.Elapsed.Seconds(), "left_seconds": s.Left.Seconds(), "skipped": s.Skipped, "baseline": s.Baseline,
 	})
+}
+
+func (j jsonFace) Stuck(s train.Stuck) {
+	j.emit("stuck", map[string]any{"images": s.Images, "loss": s.Loss, "baseline": s.Baseline, "lr": s.LR, "text": s.String()})
 }
 
 func (j jsonFace) Checkpoint(path string, images int64) {
@@ -138,7 +147,9 @@ func (t *textFace) Start(s train.Start) {
 		{"network", fmt.Sprintf("%s, %s parameters in %d tensors", s.Settings.Preset, thousands(int64(s.Parameters)), s.Tensors)},
 		{"objective", s.Objective},
 		{"weighting", s.Weighting},
+		{"recipe", recipeRow(s.Recipe)},
 		{"length", fmt.Sprintf("%s images in steps of %d", thousands(s.Settings.Images), s.Settings.Batch)},
+		{"baseline", fmt.Sprintf("loss %.4f of a network that knows only the variance of the pixels, %.3f", s.Baseline, s.Variance)},
 		{"device", fmt.Sprintf("%s, %s", s.Device, s.Settings.Precision)},
 		{"memory", fmt.Sprintf("%s planned; %.2f GFLOP an image", size(s.PlannedBytes), float64(s.StepFLOPs)/float64(s.Settings.Batch)/1e9)},
 		{"run folder", s.Run},
@@ -150,6 +161,10 @@ func (t *textFace) Start(s train.Start) {
 	if share := s.Settings.SelfConditioning; share > 0 {
 		rows = slices.Insert(rows, 3, [2]string{"estimate", fmt.Sprintf("self-conditioning: the network's own of the clean image, given for %.3g %% of the images, made by a pass without gradient in every step", 100*share)})
 	}
+	if len(s.Apart) > 0 {
+		at := slices.IndexFunc(rows, func(r [2]string) bool { return r[0] == "recipe" })
+		rows = slices.Insert(rows, at+1, [2]string{"overridden", apartRow(s.Apart)})
+	}
 	if s.From != "" {
 		rows = append(rows, [2]string{"resumes", fmt.Sprintf("%s, %s images seen", s.From, thousands(s.Images))})
 	}
@@ -159,6 +174,24 @@ func (t *textFace) Start(s train.Start) {
 	for _, r := range rows {
 		t.line("%-11s %s", r[0], r[1])
 	}
+}
+
+// recipeRow is the preset's recipe, and where it is from if that is not plain.
+func recipeRow(r train.Recipe) string {
+	of := r.Of
+	if r.Why != "" {
+		of += " (" + r.Why + ")"
+	}
+	return fmt.Sprintf("%s: %v", of, r)
+}
+
+// apartRow is what a run does otherwise than the recipe, and what that says.
+func apartRow(apart []train.Change) string {
+	var parts []string
+	for _, c := range apart {
+		parts = append(parts, fmt.Sprintf("%s %v (%v)", c.Key, c.New, c.Old))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func (t *textFace) Status(s train.Status) {
@@ -185,6 +218,7 @@ func (t *textFace) status(text string, last bool) {
 
 func (t *textFace) Checkpoint(path string, _ int64) { t.line("checkpoint  %s", path) }
 func (t *textFace) Samples(path string, _ int64)    { t.line("samples     %s", path) }
+func (t *textFace) Stuck(s train.Stuck)             { t.line("stuck       %v", s) }
 func (t *textFace) Note(text string)                { t.line("note        %s", text) }
 
 func (t *textFace) done(r train.Result) {

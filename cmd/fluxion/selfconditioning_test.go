@@ -107,7 +107,7 @@ func TestSelfConditioning(t *testing.T) {
 		code int
 		want string
 	}{
-		{with(train, "--out", run, "--images", "24"), exitFolder, "self_conditioning was 0.5, now 0"},
+		{with(train, "--out", run, "--images", "24", "--self-conditioning", "0"), exitFolder, "self_conditioning was 0.5, now 0"},
 		{with(train, "--out", plain, "--self-conditioning", "1"), exitUsage, "such as 0.5"},
 		{[]string{"inspect", "--model", run, "--self-conditioning"}, exitUsage, "says itself"},
 		{with(sample, wide), exitInput, "_self_conditioning"},

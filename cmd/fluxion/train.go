@@ -11,6 +11,7 @@ import (
 
 	"fluxion/data"
 	"fluxion/engine/train"
+	"fluxion/nets"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -39,8 +40,12 @@ the clean image behind the noisy one: in training for half of the images, from a
 pass without gradient, which makes steps a third longer; the others get none.
 The folder says so, in_channels is twice out_channels, and sample needs no flag.
 
-Every setting is a flag, a key of --config FILE and of -s key=value, and a
-variable FLUXION_KEY in the environment; the first of these wins.`,
+Every setting is a flag, a key of -s key=value, a variable FLUXION_KEY in the
+environment and a key of --config FILE; the first of these that says it wins. A
+run that is resumed keeps what its config.json says where nothing else is said;
+device, threads and blockings are not part of it. A new run takes the rest from
+the preset, which is a network and how it is trained:
+` + presetsText(),
 		Example: `  fluxion train
   fluxion train --data mnist:$HOME/mnist --size 32 --images 200000
   fluxion train --data photos.zip --size 64 --preset small --batch 16 --out runs/photos`,
@@ -56,21 +61,25 @@ variable FLUXION_KEY in the environment; the first of these wins.`,
 }
 
 func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
-	s, err := o.resolve(train.Default())
+	said, err := o.said()
+	if err != nil {
+		return err
+	}
+	s, err := said.resolve()
 	if err != nil {
 		return err
 	}
 	if o.dryRun {
+		if s, err = o.plan(said, s); err != nil {
+			return err
+		}
 		return printSettings(out, s, o.json)
 	}
-	d, err := data.Open(s.Data, data.Options{Size: s.Size, Channels: s.Channels})
+	d, s, err := o.open(said, s)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	if o.out == "" {
-		o.out = filepath.Join("runs", d.Name()+"-"+filepath.Base(s.Preset))
-	}
 	dev, err := openDevice(s.Device, s.Threads, s.Blockings, true)
 	if err != nil {
 		return err
@@ -84,6 +93,74 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	}
 	show.done(result)
 	return nil
+}
+
+// presetsText is a table of the presets and of what matters most in their recipes.
+func presetsText() string {
+	var b strings.Builder
+	for _, name := range nets.Presets() {
+		r, _ := nets.PresetRecipe(name)
+		fmt.Fprintf(&b, "\n  %-7s %s;\n          lr %g, batch %d, %s images", name, nets.PresetSummary(name), r.LR, r.Batch, thousands(r.Images))
+		if r.Flip {
+			b.WriteString(", photographs flipped")
+		}
+	}
+	return b.String() + "\n\nA folder is trained like the smallest preset with at least as many weights,\nwithout flips."
+}
+
+func openData(s train.Settings) (data.Dataset, error) {
+	return data.Open(s.Data, data.Options{Size: s.Size, Channels: s.Channels})
+}
+
+// open opens the data and chooses the run folder, which their name is part of,
+// and the settings: those of the run that goes on there, if there is one.
+func (o *trainOptions) open(said sayings, s train.Settings) (data.Dataset, train.Settings, error) {
+	var d data.Dataset
+	var err error
+	if o.out == "" {
+		if d, err = openData(s); err != nil {
+			return nil, s, err
+		}
+		o.out = filepath.Join("runs", d.Name()+"-"+filepath.Base(s.Preset))
+	}
+	next := s
+	if !o.fresh {
+		if next, err = said.goOn(o.out, s); err != nil {
+			if d != nil {
+				err = errors.Join(err, d.Close())
+			}
+			return nil, s, err
+		}
+	}
+	if d != nil && next.Data == s.Data && next.Size == s.Size && next.Channels == s.Channels {
+		return d, next, nil
+	}
+	if d != nil {
+		if err := d.Close(); err != nil {
+			return nil, s, err
+		}
+	}
+	d, err = openData(next)
+	return d, next, err
+}
+
+// plan is open without its data. Where they cannot be opened the run folder has
+// no name yet, and no run goes on.
+func (o *trainOptions) plan(said sayings, s train.Settings) (train.Settings, error) {
+	if o.fresh {
+		return s, nil
+	}
+	if o.out == "" {
+		d, err := openData(s)
+		if err != nil {
+			return s, nil
+		}
+		o.out = filepath.Join("runs", d.Name()+"-"+filepath.Base(s.Preset))
+		if err := d.Close(); err != nil {
+			return s, err
+		}
+	}
+	return said.goOn(o.out, s)
 }
 
 func printSettings(out io.Writer, s train.Settings, asJSON bool) error {

@@ -9,6 +9,7 @@ type Observer interface {
 	Status(Status)
 	Checkpoint(path string, images int64)
 	Samples(path string, images int64)
+	Stuck(Stuck)
 	Note(text string) // something the user should know
 }
 
@@ -17,6 +18,8 @@ type Start struct {
 	Run      string // folder
 	Settings Settings
 	Changes  []Change // settings that differ from the run that goes on here
+	Recipe   Recipe   // of the preset
+	Apart    []Change // settings that differ from the recipe
 
 	Dataset       string
 	DatasetImages int // in a pass
@@ -35,7 +38,9 @@ type Start struct {
 	Images       int64  // seen already
 	From         string // the checkpoint it goes on from
 	Objective    string
-	Weighting    string // the weighting of λ that it comes to
+	Weighting    string  // the weighting of λ that it comes to
+	Baseline     float64 // the loss of a network without knowledge, see process.BaselineLoss; 0: no contrast
+	Variance     float64 // of the pixels, that it is for
 }
 
 // Status is how far a run is.
@@ -43,6 +48,7 @@ type Status struct {
 	Images, Of      int64
 	Steps           int64
 	Loss            float64 // running mean
+	Baseline        float64 // of Start
 	LR              float64
 	GradNorm        float64
 	ImagesPerSecond float64

@@ -198,7 +198,7 @@ func keepStats(path string, images int64) ([]byte, error) {
 func (f *folder) status(s Status) error {
 	line, err := json.Marshal(map[string]any{
 		"images": s.Images, "steps": s.Steps, "loss": s.Loss, "lr": s.LR, "grad_norm": s.GradNorm,
-		"images_per_second": s.ImagesPerSecond, "elapsed_seconds": s.Elapsed.Seconds(), "skipped": s.Skipped,
+		"images_per_second": s.ImagesPerSecond, "elapsed_seconds": s.Elapsed.Seconds(), "skipped": s.Skipped, "baseline": s.Baseline,
 	})
 	if err != nil {
 		return err

@@ -62,6 +62,7 @@ type run struct {
 	data      data.Dataset
 	observer  Observer
 	objective Objective
+	baseline  float64          // the loss of a network without knowledge
 	scheduler scheduler.Config // the same, as a checkpoint says it
 	grid      sampler.Table    // of the run's own grids
 	precision number.Type
@@ -105,6 +106,8 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 	if found {
 		start.From, _ = model.Newest(r.dir)
 	}
+	r.folder.note("recipe of %s: %v", start.Recipe.Of, start.Recipe)
+	r.folder.note("loss of a network without knowledge: %g, for pixels of variance %g", start.Baseline, start.Variance)
 	o.Observer.Start(start)
 
 	stream, err := r.stream(ctx, state.Images)
@@ -114,6 +117,7 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 	defer stream.Close()
 	meter := newMeter(state.Images)
 	saver := &saver{run: r}
+	told := false // that it is stuck
 	defer func() { err = errors.Join(err, saver.wait()) }()
 	for state.Images < r.settings.Images {
 		before := state
@@ -133,9 +137,14 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 			r.trainer.Observe(r.objective)
 			state.Steps++
 			state.Loss = r.settings.runningMean(state, loss)
+			if stuck, is := r.stuck(state); is && !told {
+				told = true
+				r.folder.note("%v", stuck)
+				r.observer.Stuck(stuck)
+			}
 			if meter.due() || state.Images >= r.settings.Images {
 				s := meter.status(state, r.settings, norm, r.settings.learningRate(before.Images))
-				s.Skipped = len(stream.Skipped())
+				s.Skipped, s.Baseline = len(stream.Skipped()), r.baseline
 				r.observer.Status(s)
 				if err := r.folder.status(s); err != nil {
 					return result(), err

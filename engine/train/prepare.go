@@ -53,6 +53,10 @@ func prepare(o Options) (*run, Start, error) {
 		return nil, Start{}, err
 	}
 	config = config.WithSelfConditioning(s.SelfConditioning > 0)
+	recipe, err := RecipeOf(s.Preset)
+	if err != nil {
+		return nil, Start{}, err
+	}
 	r := &run{dir: o.Dir, settings: s, config: config, data: o.Data, observer: o.Observer, precision: precision, objective: objective}
 	if r.scheduler, err = scheduler.Of(objective.Process); err != nil {
 		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
@@ -75,6 +79,8 @@ func prepare(o Options) (*run, Start, error) {
 	if err := r.load(o.Device, sizes, step, grid); err != nil {
 		return nil, Start{}, errors.Join(err, r.close())
 	}
+	variance := pixelVariance(o.Data)
+	r.baseline = objective.BaselineLoss(variance)
 	return r, Start{
 		Run: o.Dir, Settings: s, Changes: changes,
 		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Classes: o.Data.Classes(), Resident: step.Resident > 0,
@@ -82,6 +88,7 @@ func prepare(o Options) (*run, Start, error) {
 		Device: o.Device.Describe(), PlannedBytes: plan.Bytes(sizes), StepFLOPs: step.Cost().FLOPs,
 		KeptBytes: kept, AgainFLOPs: step.Recomputed().FLOPs,
 		Objective: objective.String(), Weighting: objective.Summary(),
+		Recipe: recipe, Apart: recipe.Apply(s).Changes(s), Baseline: r.baseline, Variance: variance,
 	}, nil
 }
 
@@ -176,12 +183,9 @@ func (r *run) load(d device.Device, sizes [plan.Regions]int, step *Step, grid *g
 // Network is a preset, or the network of a folder, for images like these. With
 // classes its table has one row more, for an image without its label.
 func Network(preset string, height, width, channels, classes int) (nets.Config, error) {
-	c, err := nets.Preset(preset)
+	c, err := presetConfig(preset)
 	if err != nil {
-		var folderErr error
-		if c, folderErr = nets.ReadConfig(preset); folderErr != nil {
-			return c, &SettingError{"preset", fmt.Sprintf("%v; nor is it a folder with a network (%v)", err, folderErr)}
-		}
+		return c, err
 	}
 	if height != width {
 		return c, &SettingError{"size", fmt.Sprintf("images of %d×%d pixels are not square; give a size to crop them", height, width)}
@@ -195,4 +199,16 @@ func Network(preset string, height, width, channels, classes int) (nets.Config, 
 		c = c.WithClasses(classes + 1)
 	}
 	return c, c.Validate()
+}
+
+// presetConfig is the network of a preset, or of a folder, as it is there.
+func presetConfig(preset string) (nets.Config, error) {
+	c, err := nets.Preset(preset)
+	if err != nil {
+		var folderErr error
+		if c, folderErr = nets.ReadConfig(preset); folderErr != nil {
+			return c, &SettingError{"preset", fmt.Sprintf("%v; nor is it a folder with a network (%v)", err, folderErr)}
+		}
+	}
+	return c, nil
 }

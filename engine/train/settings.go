@@ -56,17 +56,20 @@ type Settings struct {
 }
 
 // Default returns the settings of a run without arguments: class-conditional
-// glyphs, a small network, a few minutes on two cores.
+// glyphs, a small network by its recipe, a few minutes on two cores.
 func Default() Settings {
-	return Settings{
+	s := Settings{
 		Data: "glyphs", Preset: "tiny",
 		Schedule: "fm", Shift: 1, Output: "u", Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
-		Images: 17_000, Batch: 8, Accumulate: 1,
-		LR: 1.5e-3, Warmup: 500, Decay: 0.3, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0, Clip: 1,
-		EMA: 2_000, EMAWarmup: 0.1, LabelDrop: 0.1, Seed: 1,
+		Accumulate: 1, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
-		CheckpointEvery: 5_000, Keep: 3, SampleEvery: 8_500, SampleSteps: 16, SampleCount: 40,
+		Keep: 3, SampleSteps: 16, SampleCount: 40,
 	}
+	r, err := RecipeOf(s.Preset)
+	if err != nil {
+		panic(err) // it is in the list
+	}
+	return r.Apply(s)
 }
 
 // SettingError is a setting that cannot be used.

@@ -25,6 +25,7 @@ type recorder struct {
 	statuses    []Status
 	checkpoints []int64
 	grids       []string
+	stuck       []Stuck
 	onSave      func()
 }
 
@@ -37,6 +38,7 @@ func (r *recorder) Checkpoint(_ string, images int64) {
 	}
 }
 func (r *recorder) Samples(path string, _ int64) { r.grids = append(r.grids, path) }
+func (r *recorder) Stuck(s Stuck)                { r.stuck = append(r.stuck, s) }
 func (r *recorder) Note(string)                  {}
 
 func small() Settings {

@@ -19,6 +19,7 @@ func (*silent) Status(train.Status)       {}
 func (*silent) Checkpoint(string, int64)  {}
 func (*silent) Samples(string, int64)     {}
 func (*silent) Note(string)               {}
+func (*silent) Stuck(train.Stuck)         {}
 
 // runTo trains until this many images were seen and returns the weights.
 func runTo(t *testing.T, dir, deviceName string, images int64) (weights []float32, start train.Start) {

@@ -1,0 +1,111 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fluxion/data"
+)
+
+// stripes is a data set whose pixels are known: every second image is broken.
+type stripes struct {
+	data.Dataset
+	n, width int
+	of       func(image, pixel int) byte
+}
+
+func (s stripes) Len() int             { return s.n }
+func (s stripes) Shape() (h, w, c int) { return 1, s.width, 1 }
+func (s stripes) Read(i int, dst []byte) (int, error) {
+	if i%2 == 1 {
+		return 0, errors.New("broken")
+	}
+	for p := range dst {
+		dst[p] = s.of(i, p)
+	}
+	return 0, nil
+}
+
+// The variance of pixels that are known; the same of a large set as of a small one.
+func TestPixelVariance(t *testing.T) {
+	for _, c := range []struct {
+		set  stripes
+		want float64
+	}{
+		{stripes{n: 3, width: 4, of: func(_, p int) byte { return byte(255 * (p % 2)) }}, 1},
+		{stripes{n: 100_000, width: 4, of: func(_, p int) byte { return byte(255 * (p % 2)) }}, 1},
+		{stripes{n: 2, width: 256, of: func(_, p int) byte { return byte(p) }}, (256*256 - 1) / 12. * 4 / (255 * 255)},
+		{stripes{n: 5, width: 4, of: func(int, int) byte { return 40 }}, 0},
+		{stripes{n: 4, width: 4, of: func(i, _ int) byte { return byte(51 * i / 2) }}, 0.04},
+	} {
+		if got := pixelVariance(c.set); math.Abs(got-c.want) > 1e-12 {
+			t.Errorf("variance %g, want %g", got, c.want)
+		}
+	}
+}
+
+// A run at a learning rate that it cannot bear is told once that it does not learn, on
+// the screen's side and in the log; one that learns is not.
+func TestStuck(t *testing.T) {
+	for _, c := range []struct {
+		lr   float64
+		says bool
+	}{{1e-9, true}, {3e-3, false}} {
+		s := small()
+		s.Size, s.Images, s.Batch, s.Warmup, s.LR, s.SampleCount, s.CheckpointEvery = 8, 2400, 8, 100, c.lr, 0, 0
+		dir := t.TempDir()
+		o, rec := options(t, s, dir)
+		if _, err := Run(context.Background(), o); err != nil {
+			t.Fatal(err)
+		}
+		log, err := os.ReadFile(filepath.Join(dir, logFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := rec.statuses[len(rec.statuses)-1]
+		if (len(rec.stuck) == 1) != c.says || len(rec.stuck) > 1 || strings.Contains(string(log), "does not learn") != c.says {
+			t.Errorf("lr %g: told %v, loss %g, baseline %g; the log: %s", c.lr, rec.stuck, last.Loss, last.Baseline, log)
+		}
+		if c.says && (rec.stuck[0].Images != 2000 || rec.stuck[0].Loss < rec.stuck[0].Baseline) {
+			t.Errorf("told %+v", rec.stuck)
+		}
+		if rec.start.Baseline <= 0 || last.Baseline != rec.start.Baseline || !strings.Contains(string(log), "without knowledge") {
+			t.Errorf("baseline %g at the start, %g later", rec.start.Baseline, last.Baseline)
+		}
+	}
+}
+
+// Of a run that is too short, or whose data have no contrast, nothing is said.
+func TestNotStuck(t *testing.T) {
+	s := small()
+	s.Images, s.Warmup, s.Batch = 100_000, 500, 16
+	r := &run{settings: s, baseline: 0.8}
+	for _, c := range []struct {
+		images   int64
+		loss     float64
+		baseline float64
+		want     bool
+	}{{10_000, 0.8, 0.8, true}, {9_999, 0.9, 0.8, false}, {10_000, 0.79, 0.8, false}, {10_000, 0.1, 0, false}, {90_000, 1, 0.8, true}} {
+		r.baseline = c.baseline
+		if _, got := r.stuck(State{Images: c.images, Loss: c.loss}); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+	r.settings.Images, r.baseline = 2000, 0.8 // its share is less than 2,000
+	if _, got := r.stuck(State{Images: 1999, Loss: 1}); got {
+		t.Error("told after 1,999 images")
+	}
+	r.settings.Warmup = 1500
+	if _, got := r.stuck(State{Images: 2499, Loss: 1}); got {
+		t.Error("told before the mean has left the warm-up behind")
+	}
+	r.settings.Batch = 64
+	if _, got := r.stuck(State{Images: 6399, Loss: 1}); got {
+		t.Error("told after 99 steps")
+	}
+}

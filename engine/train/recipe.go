@@ -1,0 +1,68 @@
+package train
+
+import (
+	"fmt"
+	"strings"
+
+	"fluxion/nets"
+)
+
+// Recipe is how a preset is trained, as settings. What the user says goes before
+// it, and so does the configuration of a run that goes on.
+type Recipe struct {
+	nets.Recipe
+	Of  string // the preset
+	Why string // for a folder: how its recipe was found; "" for a preset
+}
+
+// RecipeOf returns the recipe of a preset, or of a folder with a network.
+func RecipeOf(preset string) (Recipe, error) {
+	if r, ok := nets.PresetRecipe(preset); ok {
+		return Recipe{Recipe: r, Of: preset}, nil
+	}
+	c, err := presetConfig(preset)
+	if err != nil {
+		return Recipe{}, err
+	}
+	r, of, err := nets.RecipeBySize(c)
+	if err != nil {
+		return Recipe{}, &SettingError{"preset", err.Error()}
+	}
+	return Recipe{Recipe: r, Of: of, Why: fmt.Sprintf("the smallest preset that has the weights of %s, or more", preset)}, nil
+}
+
+// Apply sets what the recipe says. Letters and digits are not flipped: mirrored
+// they mean something else, or nothing.
+func (r Recipe) Apply(s Settings) Settings {
+	s.LR, s.Batch, s.Warmup, s.Decay, s.Beta2, s.Clip = r.LR, r.Batch, r.Warmup, r.Decay, r.Beta2, r.Clip
+	s.EMA, s.LabelDrop, s.Flip = r.EMA, r.LabelDrop, r.Flip && !characters(s.Data)
+	s.Images, s.CheckpointEvery, s.SampleEvery = r.Images, r.CheckpointEvery, r.SampleEvery
+	return s
+}
+
+// characters says whether data are letters or digits.
+func characters(data string) bool {
+	name, _, _ := strings.Cut(data, ":")
+	return name == "glyphs" || name == "mnist"
+}
+
+// RecipeKeys are the settings that a recipe sets.
+func RecipeKeys() []string {
+	var none Settings
+	all := Recipe{Recipe: nets.Recipe{LR: 1, Batch: 1, Warmup: 1, Decay: 1, Beta2: 1, Clip: 1, EMA: 1, LabelDrop: 1, Flip: true, Images: 1, CheckpointEvery: 1, SampleEvery: 1}}
+	var keys []string
+	for _, c := range none.Changes(all.Apply(none)) {
+		keys = append(keys, c.Key)
+	}
+	return keys
+}
+
+// String is the recipe on one line.
+func (r Recipe) String() string {
+	flips := "no flips"
+	if r.Flip {
+		flips = "flips"
+	}
+	return fmt.Sprintf("lr %g, batch %d, warm-up %d images, decay over %g, clip %g, beta2 %g, EMA %d images, label drop %g, %s, %d images",
+		r.LR, r.Batch, r.Warmup, r.Decay, r.Clip, r.Beta2, r.EMA, r.LabelDrop, flips, r.Images)
+}

@@ -1,0 +1,115 @@
+package train
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"fluxion/nets"
+)
+
+// The default run is tiny's recipe, and must not move.
+func TestDefaultRun(t *testing.T) {
+	want := Settings{
+		Data: "glyphs", Preset: "tiny",
+		Schedule: "fm", Shift: 1, Output: "u", Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
+		Images: 17_000, Batch: 8, Accumulate: 1,
+		LR: 1.5e-3, Warmup: 500, Decay: 0.3, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, Clip: 1,
+		EMA: 2_000, EMAWarmup: 0.1, LabelDrop: 0.1, Seed: 1,
+		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
+		CheckpointEvery: 5_000, Keep: 3, SampleEvery: 8_500, SampleSteps: 16, SampleCount: 40,
+	}
+	if got := Default(); got != want {
+		t.Errorf("%v", want.Changes(got))
+	}
+}
+
+// Every preset has a recipe that is a valid run, whole at its own figures: a
+// recipe without one of its numbers would train otherwise than its row seems to
+// say.
+func TestRecipes(t *testing.T) {
+	for _, name := range nets.Presets() {
+		r, err := RecipeOf(name)
+		if err != nil || r.Of != name || r.Why != "" {
+			t.Fatal(name, r, err)
+		}
+		s := r.Apply(Settings{Data: "pictures"})
+		d := Default()
+		whole := d
+		whole.Preset = name
+		if err := r.Apply(whole).Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if s.LR <= 0 || s.Beta2 == 0 || s.Clip == 0 || s.EMA == 0 || s.CheckpointEvery == 0 || s.SampleEvery == 0 || s.Warmup >= s.Images {
+			t.Errorf("%s: the recipe lacks a number: %v", name, r)
+		}
+		for _, data := range []string{"glyphs", "glyphs:letters", "mnist:/somewhere"} {
+			if r.Apply(Settings{Data: data}).Flip {
+				t.Errorf("%s: flips %s", name, data)
+			}
+		}
+		if s.Flip != r.Flip {
+			t.Errorf("%s: flips of pictures are %v, the recipe says %v", name, s.Flip, r.Flip)
+		}
+	}
+	if keys := RecipeKeys(); len(keys) != 12 || !slices.Contains(keys, "lr") || slices.Contains(keys, "seed") {
+		t.Errorf("keys of a recipe: %v", keys)
+	}
+}
+
+// A folder's network is trained like the smallest preset that has its weights.
+func TestRecipeOfFolder(t *testing.T) {
+	for of, change := range map[string]func(*nets.Config){
+		"micro": func(c *nets.Config) { c.BlockOutChannels = []int{4, 8} },
+		"tiny":  func(c *nets.Config) { c.BlockOutChannels = []int{8, 24} },
+		// 1,600 channels at the coarsest level are beyond every preset.
+		"ddpm64": func(c *nets.Config) { c.BlockOutChannels = []int{8, 1600} },
+	} {
+		c, err := nets.Preset("micro")
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(&c)
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), c.JSON(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		r, err := RecipeOf(dir)
+		if err != nil || r.Of != of || r.Flip || !strings.Contains(r.Why, dir) {
+			t.Errorf("a network of %d weights: %+v, %v; want the recipe of %s", nets.Count(c.Params()), r, err, of)
+		}
+	}
+	if _, err := RecipeOf("tyny"); err == nil || !strings.Contains(err.Error(), "tiny") {
+		t.Errorf("no such preset: %v", err)
+	}
+}
+
+// A run is stored as soon as it has a checkpoint; where it runs is not part of it.
+func TestStored(t *testing.T) {
+	dir := t.TempDir()
+	next := small()
+	next.Device, next.Threads, next.Images = "cpu", 3, 1234
+	if s, found, err := Stored(dir, next); s != next || found || err != nil {
+		t.Errorf("nothing is there: %v, %v", found, err)
+	}
+	o, _ := options(t, small(), dir)
+	o.Settings.Images, o.Settings.SampleCount, o.Settings.Device = 8, 0, "auto"
+	if _, err := Run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	want := o.Settings
+	s, found, err := Stored(dir, next)
+	want.Precision, want.Device, want.Threads = s.Precision, "cpu", 3
+	if s != want || !found || err != nil {
+		t.Errorf("%v, %v, %v", want.Changes(s), found, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, configFile), []byte(`{"lr": 1, "no_key": 2}`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Stored(dir, next); err == nil || !strings.Contains(err.Error(), "no_key") {
+		t.Errorf("a key of another program: %v", err)
+	}
+}
