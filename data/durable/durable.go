@@ -62,8 +62,26 @@ func (d Disk) WriteFile(path string, data []byte) error {
 
 // Write is WriteFile with content that write gives piece by piece.
 func (d Disk) Write(path string, write func(io.Writer) error) error {
-	parent := filepath.Dir(path)
-	f, err := os.CreateTemp(parent, Temporary+"*")
+	if err := d.put(path, write); err != nil {
+		return err
+	}
+	return d.sync(filepath.Dir(path))
+}
+
+// Put is WriteFile for one of many files: their names become permanent with
+// Settle. Until then a power loss may take the file away, but never cut it.
+func (d Disk) Put(path string, data []byte) error {
+	return d.put(path, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// Settle brings the names in a folder to the disk.
+func (d Disk) Settle(dir string) error { return d.sync(dir) }
+
+func (d Disk) put(path string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), Temporary+"*")
 	if err != nil {
 		return fmt.Errorf("%s cannot be written: %w", path, err)
 	}
@@ -76,7 +94,7 @@ func (d Disk) Write(path string, write func(io.Writer) error) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("%s cannot be written: %w", path, err), remove(f.Name()))
 	}
-	return d.sync(parent)
+	return nil
 }
 
 // Folder makes a folder whole or not at all: fill writes its content into the

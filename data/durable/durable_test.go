@@ -169,3 +169,60 @@ func TestSweep(t *testing.T) {
 		t.Errorf("a folder that is not there: %v", err)
 	}
 }
+
+// Of many files each is synced before it takes its name, the folder once.
+func TestPut(t *testing.T) {
+	dir := t.TempDir()
+	folders := 0
+	disk := Disk{Sync: func(path string) error {
+		if path == dir {
+			folders++
+		}
+		return Sync(path)
+	}}
+	for _, name := range []string{"a", "b"} {
+		if err := disk.Put(filepath.Join(dir, name), []byte(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if folders != 0 || names(t, dir) != "a b" {
+		t.Errorf("%d syncs of the folder, which holds %q", folders, names(t, dir))
+	}
+	if err := disk.Settle(dir); err != nil || folders != 1 {
+		t.Errorf("%d syncs of the folder, %v", folders, err)
+	}
+	if err := failing(0).Put(filepath.Join(dir, "c"), nil); !errors.Is(err, syscall.EIO) || names(t, dir) != "a b" {
+		t.Errorf("after a failed sync: %v; the folder holds %q", err, names(t, dir))
+	}
+}
+
+// Leftovers go when somebody comes to an empty folder, and stay while others
+// may be writing them.
+func TestShare(t *testing.T) {
+	dir := t.TempDir()
+	share := func() func() error {
+		t.Helper()
+		leave, err := Share(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return leave
+	}
+	left := filepath.Join(dir, Temporary+"1")
+	write(t, left, "half")
+	first := share()
+	if names(t, dir) != "" {
+		t.Errorf("left %q", names(t, dir))
+	}
+	write(t, left, "half")
+	second := share()
+	if names(t, dir) == "" {
+		t.Error("swept what another process may be writing")
+	}
+	if err := errors.Join(first(), second()); err != nil {
+		t.Fatal(err)
+	}
+	if err := share()(); err != nil || names(t, dir) != "" {
+		t.Errorf("%v, left %q", err, names(t, dir))
+	}
+}

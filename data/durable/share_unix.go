@@ -1,0 +1,36 @@
+//go:build unix
+
+package durable
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Share says that this process writes into a folder, as others may, until leave
+// is called. Who comes where nobody else is writing sweeps. A file system that
+// has no locks is not swept.
+func Share(dir string) (leave func() error, err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	fd := int(f.Fd())
+	if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil {
+		err = Sweep(dir)
+	}
+	if failed := unix.Flock(fd, unix.LOCK_SH); err == nil && failed != nil && !without(failed) {
+		err = failed
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f.Close, nil
+}
+
+// without says that a file system has no locks, or none on folders.
+func without(err error) bool {
+	return errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.EBADF) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS)
+}
