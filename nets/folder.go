@@ -105,7 +105,7 @@ func component(dir string) string {
 
 // ReadModel reads a model as ReadConfig finds it, and returns its weights as
 // the flat buffer of Config.Params. Every tensor that is missing, left over or
-// of the wrong shape is named.
+// of the wrong shape is named; so is the first that is not finite.
 func ReadModel(dir string) (Config, []float32, error) {
 	c, err := ReadConfig(dir)
 	if err != nil {
@@ -128,9 +128,32 @@ func ReadModel(dir string) (Config, []float32, error) {
 		if err := e.file.ReadFloat32(e.name, scratch); err != nil {
 			return Config{}, nil, err
 		}
+		if i, ok := firstNotFinite(scratch); ok {
+			return Config{}, nil, &NotFiniteError{File: e.file.Name, Tensor: e.name, Element: i, Value: scratch[i]}
+		}
 		FromStored(p, scratch, flat)
 	}
 	return c, flat, nil
+}
+
+// NotFiniteError is a weight that is no number: nothing can be made with it.
+type NotFiniteError struct {
+	File, Tensor string // the first in the order of the parameters
+	Element      int
+	Value        float32
+}
+
+func (e *NotFiniteError) Error() string {
+	return fmt.Sprintf("%s: tensor %q: element %d is %v; weights must be finite", e.File, e.Tensor, e.Element, e.Value)
+}
+
+func firstNotFinite(x []float32) (i int, ok bool) {
+	for i, v := range x {
+		if v-v != 0 { // of infinities and NaN it is NaN
+			return i, true
+		}
+	}
+	return 0, false
 }
 
 // weights is the tensors of a model, in one file or several shards.

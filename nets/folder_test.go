@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -185,5 +186,22 @@ func TestFolderErrors(t *testing.T) {
 	}
 	if _, err := ReadConfig(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error %v, want one that says the file does not exist", err)
+	}
+}
+
+// The first bad tensor is named, in the order of the parameters.
+func TestNotFiniteWeights(t *testing.T) {
+	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		dir, c, flat := micro(t)
+		params := c.Params()
+		for _, i := range []int{3, 5} {
+			flat[params[i].Offset] = float32(bad)
+		}
+		store(t, filepath.Join(dir, weightsFile), c, flat, func(*safetensors.Tensor) {})
+		_, _, err := ReadModel(dir)
+		var e *NotFiniteError
+		if !errors.As(err, &e) || e.Tensor != params[3].Name || e.File != filepath.Join(dir, weightsFile) || e.Element != 0 {
+			t.Errorf("%v: error %v, want one that names %s", bad, err, params[3].Name)
+		}
 	}
 }
