@@ -1,16 +1,22 @@
 package model
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"fluxion/engine/process"
 	"fluxion/engine/scheduler"
 	"fluxion/nets"
+	"fluxion/nets/safetensors"
 )
 
 // Model is what is needed to sample from a folder.
@@ -21,6 +27,30 @@ type Model struct {
 	Classes []string // names, if known
 	Guided  bool     // the last class stands for none
 	Path    string   // where the weights were found
+
+	// Untrained says that no image went without its label while the model was
+	// trained: the row of the class that stands for none is what it began with.
+	// It is false where the folder does not tell.
+	Untrained bool
+
+	scheduler []byte // the folder's own, in one spelling
+}
+
+// Digest is the same for models that make the same images: of the network's
+// configuration, its weights and the process that it was trained on.
+func (m *Model) Digest() string {
+	sum := sha256.New()
+	sum.Write(m.Config.JSON())
+	sum.Write(m.scheduler)
+	buffer := make([]byte, 0, 1<<16)
+	for w := range slices.Chunk(m.Weights, cap(buffer)/4) {
+		buffer = buffer[:0]
+		for _, x := range w {
+			buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(x))
+		}
+		sum.Write(buffer)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
 // Read reads the averaged weights, or the raw ones, of a folder.
@@ -45,7 +75,12 @@ func Read(dir string, average bool) (*Model, error) {
 	if m.Process, err = config.Process(); err != nil {
 		return nil, fmt.Errorf("%s: %w", root, err)
 	}
-	return m, m.readClasses(filepath.Join(root, TrainingDir, ClassesFile))
+	m.scheduler = config.Bytes()
+	if err := m.readClasses(filepath.Join(root, TrainingDir, ClassesFile)); err != nil {
+		return nil, err
+	}
+	m.Untrained = m.Guided && untrained(filepath.Join(root, TrainingDir, OptimizerFile))
+	return m, nil
 }
 
 func (m *Model) readClasses(path string) error {
@@ -61,4 +96,29 @@ func (m *Model) readClasses(path string) error {
 	}
 	m.Guided = len(m.Classes) > 0 && m.Config.NumClassEmbeds == len(m.Classes)+1
 	return nil
+}
+
+// untrained reports whether the last row of the table of classes never had a
+// gradient though others had: the optimizer's mean of squares, which forgets but
+// does not lose, is 0 there. It is false where the file does not tell.
+func untrained(path string) bool {
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	const name = "moment2.class_embedding.weight"
+	t, ok := f.Lookup(name)
+	if !ok || len(t.Shape) != 2 || t.Shape[0] == 0 {
+		return false
+	}
+	squares := make([]float32, t.Elements())
+	if err := f.ReadFloat32(name, squares); err != nil {
+		return false
+	}
+	trained := func(rows []float32) bool {
+		return slices.ContainsFunc(rows, func(x float32) bool { return x != 0 })
+	}
+	last := len(squares) - t.Shape[1]
+	return trained(squares[:last]) && !trained(squares[last:])
 }
