@@ -77,9 +77,6 @@ func (d Disk) Put(path string, data []byte) error {
 	})
 }
 
-// Settle brings the names in a folder to the disk.
-func (d Disk) Settle(dir string) error { return d.sync(dir) }
-
 func (d Disk) put(path string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), Temporary+"*")
 	if err != nil {
