@@ -38,7 +38,7 @@ const exitCodes = `Exit codes:
   3    data or model that cannot be used
   4    run folder in use, or of a run with other settings
   5    training diverged
-  130  interrupted (143: terminated); the run can be resumed`
+  129  hung up, 130 interrupted, 143 terminated; the run can be resumed`
 
 // started is when the process began, as far as it can tell itself.
 var started = time.Now()
@@ -56,8 +56,14 @@ func (e signalError) Error() string { return "stopped by signal: " + e.signal.St
 func main() {
 	ctx, stop := withSignals(context.Background())
 	defer stop(nil)
+	out := &stdout{file: os.Stdout}
 	root := newRoot()
-	if err := root.ExecuteContext(ctx); err != nil {
+	root.SetOut(out)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = out.failure()
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "fluxion:", strings.ReplaceAll(err.Error(), "\n", "; "))
 		os.Exit(exitCode(err))
 	}
@@ -98,16 +104,29 @@ func noArguments(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// withSignals ends the context at the first interrupt and the process at the second.
+// withSignals ends the context at the first signal, and the process at the second
+// interrupt: a terminal that closes hangs up more than once.
 func withSignals(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	signals := make(chan os.Signal, 2)
+	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	signal.Ignore(syscall.SIGPIPE) // see stdout
 	go func() {
-		first := (<-signals).(syscall.Signal)
-		cancel(signalError{first})
-		second := (<-signals).(syscall.Signal)
-		os.Exit(exitSignal + int(second))
+		interrupted := false
+		for s := range signals {
+			s := s.(syscall.Signal)
+			cancel(signalError{s})
+			if s == syscall.SIGHUP {
+				continue
+			}
+			if interrupted {
+				os.Exit(exitSignal + int(s))
+			}
+			interrupted = true
+		}
 	}()
 	return ctx, cancel
 }
@@ -127,8 +146,11 @@ func exitCode(err error) int {
 		memory   *device.MemoryError
 		model    modelError
 		written  outputError
+		unsaved  *train.UnsavedError
 	)
 	switch {
+	case errors.As(err, &unsaved):
+		return exitFailure // whatever ended it
 	case errors.As(err, &stopped):
 		return exitSignal + int(stopped.signal)
 	case errors.As(err, &usage), errors.As(err, &setting), errors.As(err, &memory):

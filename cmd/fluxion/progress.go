@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -26,13 +25,16 @@ func newObserver(out io.Writer, asJSON bool) observer {
 	if asJSON {
 		return jsonFace{out}
 	}
-	f, ok := out.(*os.File)
+	f, ok := out.(terminal)
 	return &textFace{out: out, live: ok && term.IsTerminal(int(f.Fd()))}
 }
 
+// terminal is an output that may be one.
+type terminal interface{ Fd() uintptr }
+
 // fit cuts a line to the terminal's width: one that wraps cannot be overwritten.
 func fit(out io.Writer, text string) string {
-	f, ok := out.(*os.File)
+	f, ok := out.(terminal)
 	if !ok {
 		return text
 	}
@@ -80,7 +82,7 @@ func (j jsonFace) Start(s train.Start) {
 
 func (j jsonFace) Status(s train.Status) {
 	j.emit("status", map[string]any{
-		"images": s.Images, "of": s.Of, "steps": s.Steps, "loss": s.Loss, "lr": s.LR, "grad_norm": s.GradNorm,
+		"time": s.Time.Format(time.RFC3339), "images": s.Images, "of": s.Of, "steps": s.Steps, "loss": s.Loss, "lr": s.LR, "grad_norm": s.GradNorm,
 		"images_per_second": s.ImagesPerSecond, "elapsed_seconds": s.Elapsed.Seconds(), "left_seconds": s.Left.Seconds(), "skipped": s.Skipped, "baseline": s.Baseline,
 	})
 }
@@ -107,6 +109,8 @@ func (j jsonFace) done(r train.Result) {
 }
 
 func (jsonFace) broken() {}
+
+func (j jsonFace) Err() error { return lost(j.out) }
 
 // textFace prints a table, then one live line on a terminal, or lines now and then.
 type textFace struct {
@@ -220,6 +224,8 @@ func (t *textFace) Checkpoint(path string, _ int64) { t.line("checkpoint  %s", p
 func (t *textFace) Samples(path string, _ int64)    { t.line("samples     %s", path) }
 func (t *textFace) Stuck(s train.Stuck)             { t.line("stuck       %v", s) }
 func (t *textFace) Note(text string)                { t.line("note        %s", text) }
+
+func (t *textFace) Err() error { return lost(t.out) }
 
 func (t *textFace) done(r train.Result) {
 	if r.AlreadyRun {

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 
 	"fluxion/data"
@@ -33,7 +36,9 @@ func newTrain() *cobra.Command {
 		Long: `Train a model. Without arguments it is a small class-conditional network on
 glyphs, an embedded set of digits. The run folder holds the resolved settings,
 statistics, sample grids and checkpoints that diffusers opens. The same command
-again resumes from the newest checkpoint, to the bit.
+again resumes from the newest checkpoint, to the bit. Whatever ends a run but a
+kill, it first saves its last step and says in log.txt why it ended. SIGUSR1 asks
+for a checkpoint and a grid at once.
 
 --self-conditioning 0.5 trains a network that is given its own last estimate of
 the clean image behind the noisy one: in training for half of the images, from a
@@ -85,14 +90,34 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
+	optional(out)
+	requests, stop := saveRequests()
+	defer stop()
 	show := newObserver(out, o.json)
-	result, err := train.Run(ctx, train.Options{Settings: s, Dir: o.out, Fresh: o.fresh, Data: d, Device: dev, Observer: show})
+	result, err := train.Run(ctx, train.Options{
+		Settings: s, Dir: o.out, Fresh: o.fresh, Data: d, Device: dev, Observer: show, Origin: origin(), SaveNow: requests,
+	})
 	if err != nil {
 		show.broken()
 		return err
 	}
 	show.done(result)
 	return nil
+}
+
+// origin says for the log what trains here.
+func origin() []string {
+	dir, _ := os.Getwd() // "" where that is not known
+	words := slices.Clone(os.Args)
+	for i, w := range words {
+		if w == "" || strings.ContainsAny(w, " \t\n\"'\\$*?[]{}()<>|&;!#~`") {
+			words[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+	}
+	return []string{
+		fmt.Sprintf("fluxion %s, %s, %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
+		fmt.Sprintf("command: %s (in %s)", strings.Join(words, " "), dir),
+	}
 }
 
 // presetsText is a table of the presets and of what matters most in their recipes.

@@ -23,6 +23,8 @@ type State struct {
 	Images int64   `json:"images"` // seen
 	Steps  int64   `json:"steps"`
 	Loss   float64 `json:"loss"` // running mean, as shown
+
+	Seconds float64 `json:"elapsed_seconds"` // that the run took, over all its processes
 }
 
 // A checkpoint's folder training holds, besides what package model knows of:

@@ -3,7 +3,8 @@ package train
 import "time"
 
 // Observer is told what a run does. Its methods are called from the loop, one
-// at a time; nothing below the command line prints.
+// at a time; nothing below the command line prints. A run has a status after its
+// first step, after its last, and about every second between.
 type Observer interface {
 	Start(Start)
 	Status(Status)
@@ -11,6 +12,7 @@ type Observer interface {
 	Samples(path string, images int64)
 	Stuck(Stuck)
 	Note(text string) // something the user should know
+	Err() error       // why what was told does not reach the user any more, or nil
 }
 
 // Start describes a run before its first step.
@@ -52,8 +54,9 @@ type Status struct {
 	LR              float64
 	GradNorm        float64
 	ImagesPerSecond float64
-	Elapsed, Left   time.Duration
-	Skipped         int // undecodable images left out
+	Time            time.Time
+	Elapsed, Left   time.Duration // of the whole run, times before it was resumed included
+	Skipped         int           // undecodable images left out
 }
 
 // Result is what a run came to.
@@ -62,7 +65,7 @@ type Result struct {
 	Images     int64
 	Steps      int64
 	Loss       float64
-	Seconds    float64
+	Seconds    float64 // of the whole run
 	Checkpoint string
 	AlreadyRun bool // it was finished before
 }

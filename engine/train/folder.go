@@ -26,8 +26,8 @@ const (
 type folder struct {
 	dir   string
 	lock  *os.File
-	stats *os.File
-	log   *os.File
+	stats appended
+	log   appended
 }
 
 // InUseError is a run folder that another process trains in.
@@ -90,7 +90,7 @@ func (f *folder) settle(s Settings, fresh bool) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.log, err = os.OpenFile(filepath.Join(f.dir, logFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
+	f.log.file, err = os.OpenFile(filepath.Join(f.dir, logFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 	return changes, err
 }
 
@@ -168,7 +168,7 @@ func (f *folder) begin(s Settings, images int64) error {
 	if err := WriteFile(path, kept); err != nil {
 		return err
 	}
-	if f.stats, err = os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o666); err != nil {
+	if f.stats.file, err = os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o666); err != nil {
 		return err
 	}
 	f.note("training from image %d on", images)
@@ -197,7 +197,7 @@ func keepStats(path string, images int64) ([]byte, error) {
 // status appends a line of statistics.
 func (f *folder) status(s Status) error {
 	line, err := json.Marshal(map[string]any{
-		"images": s.Images, "steps": s.Steps, "loss": s.Loss, "lr": s.LR, "grad_norm": s.GradNorm,
+		"time": s.Time.Format(time.RFC3339), "images": s.Images, "steps": s.Steps, "loss": s.Loss, "lr": s.LR, "grad_norm": s.GradNorm,
 		"images_per_second": s.ImagesPerSecond, "elapsed_seconds": s.Elapsed.Seconds(), "skipped": s.Skipped, "baseline": s.Baseline,
 	})
 	if err != nil {
@@ -207,13 +207,28 @@ func (f *folder) status(s Status) error {
 	return err
 }
 
-// note adds a line to the log; a log that cannot be written stops nothing.
+// note adds a line to the log.
 func (f *folder) note(format string, args ...any) {
-	fmt.Fprintf(f.log, "%s %s\n", time.Now().Format(time.RFC3339), fmt.Sprintf(format, args...))
+	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ")
+	fmt.Fprintf(&f.log, "%s %s\n", time.Now().Format(time.RFC3339), text)
+}
+
+// appended is a file that grows by lines. What the disk does not take, as while it
+// is full, is kept and written before the next: it ends no run.
+type appended struct {
+	file *os.File
+	left []byte
+}
+
+func (a *appended) Write(line []byte) (int, error) {
+	a.left = append(a.left, line...)
+	n, _ := a.file.Write(a.left)
+	a.left = append(a.left[:0], a.left[n:]...)
+	return len(line), nil
 }
 
 func (f *folder) close() {
-	for _, file := range []*os.File{f.stats, f.log, f.lock} {
+	for _, file := range []*os.File{f.stats.file, f.log.file, f.lock} {
 		if file != nil {
 			file.Close()
 		}

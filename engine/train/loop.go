@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"time"
+	"os"
 
 	"fluxion/data"
 	"fluxion/engine/device"
@@ -28,6 +28,8 @@ type Options struct {
 	Data     data.Dataset
 	Device   device.Device
 	Observer Observer
+	Origin   []string         // lines for the log on what trains here: version, command
+	SaveNow  <-chan os.Signal // asks for a checkpoint and a grid after the next step; may be nil
 }
 
 // NotFiniteError stops a run whose loss or gradients are no longer numbers.
@@ -48,9 +50,6 @@ func (e *NotFiniteError) Error() string {
 		e.Images, e.Loss, e.Norm, e.Where, kept)
 }
 
-// statusPeriod is the time between two status events.
-const statusPeriod = time.Second
-
 // lossMemory is how many images the running mean of the loss looks back, about.
 const lossMemory = 1000
 
@@ -70,37 +69,64 @@ type run struct {
 	trainer   *Trainer
 	sampler   *generate.Generator // nil: no grids
 	folder    *folder
+
+	stream  stream
+	meter   *meter
+	saver   *saver
+	saveNow <-chan os.Signal
+
+	state  State  // after the last whole step
+	sound  bool   // the device holds that state
+	last   Status // of that step, without times
+	told   bool   // that the run is stuck
+	asked  bool   // for a checkpoint and a grid after this step
+	unread bool   // what the observer shows
 }
 
-// Run trains until the settings' number of images has been seen, from the
-// newest checkpoint in the folder if there is one. When ctx ends, it finishes
-// the step, saves a checkpoint and returns the context's cause.
+// Run trains until the settings' number of images has been seen, from the newest
+// checkpoint in the folder if there is one. Whatever ends it before, it saves the
+// steps it has made. When ctx ends it finishes the step and returns the context's
+// cause.
 func Run(ctx context.Context, o Options) (_ Result, err error) {
 	r, start, err := prepare(o)
 	if err != nil {
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
+	already, err := r.begin(ctx, start)
+	for !r.finished() && err == nil {
+		before := r.state.Images
+		err = r.step(ctx)
+		for _, hook := range r.hooks() {
+			if err == nil {
+				err = hook(ctx, before)
+			}
+		}
+	}
+	err = r.end(err)
+	return r.result(already), err
+}
 
+func (r *run) finished() bool { return r.state.Images >= r.settings.Images }
+
+// begin brings the run to the state from which it goes on.
+func (r *run) begin(ctx context.Context, start Start) (already bool, err error) {
 	state, found, err := r.restore()
 	if err != nil {
-		return Result{}, fmt.Errorf("resuming %s: %w", o.Dir, err)
+		return false, fmt.Errorf("resuming %s: %w", r.dir, err)
 	}
 	if !found {
 		if err := r.trainer.Initialise(r.settings.Seed); err != nil {
-			return Result{}, err
+			return false, err
 		}
 	}
-	result := func() Result {
-		return Result{Run: r.dir, Images: state.Images, Steps: state.Steps, Loss: state.Loss}
-	}
-	if found && state.Images >= r.settings.Images {
-		res := result()
-		res.AlreadyRun = true
-		return res, nil
+	r.state, r.sound, r.saver.images = state, true, state.Images
+	r.meter = newMeter(state)
+	if found && r.finished() {
+		return true, nil
 	}
 	if err := r.folder.begin(r.settings, state.Images); err != nil {
-		return result(), err
+		return false, err
 	}
 	start.Images = state.Images
 	if found {
@@ -108,131 +134,88 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 	}
 	r.folder.note("recipe of %s: %v", start.Recipe.Of, start.Recipe)
 	r.folder.note("loss of a network without knowledge: %g, for pixels of variance %g", start.Baseline, start.Variance)
-	o.Observer.Start(start)
-
-	stream, err := r.stream(ctx, state.Images)
-	if err != nil {
-		return result(), err
-	}
-	defer stream.Close()
-	meter := newMeter(state.Images)
-	saver := &saver{run: r}
-	told := false // that it is stuck
-	defer func() { err = errors.Join(err, saver.wait()) }()
-	for state.Images < r.settings.Images {
-		before := state
-		r.trainer.Hyper(r.hyper(state))
-		loss, whole, err := r.forwardBackward(ctx, stream, &state)
-		if err != nil {
-			return result(), err
-		}
-		if whole {
-			norm, err := r.trainer.Finish()
-			if err != nil {
-				return result(), err
-			}
-			if !finiteNumber(loss) || !finiteNumber(norm) {
-				return result(), errors.Join(saver.wait(), r.notFinite(state.Images, loss, norm))
-			}
-			r.trainer.Observe(r.objective)
-			state.Steps++
-			state.Loss = r.settings.runningMean(state, loss)
-			if stuck, is := r.stuck(state); is && !told {
-				told = true
-				r.folder.note("%v", stuck)
-				r.observer.Stuck(stuck)
-			}
-			if meter.due() || state.Images >= r.settings.Images {
-				s := meter.status(state, r.settings, norm, r.settings.learningRate(before.Images))
-				s.Skipped, s.Baseline = len(stream.Skipped()), r.baseline
-				r.observer.Status(s)
-				if err := r.folder.status(s); err != nil {
-					return result(), err
-				}
-			}
-		}
-		if err := saver.poll(); err != nil {
-			return result(), err
-		}
-		stopping := ctx.Err() != nil
-		if state.Images > 0 && (stopping || due(before.Images, state.Images, r.settings.CheckpointEvery, r.settings.Images)) {
-			if err := saver.save(state); err != nil {
-				return result(), err
-			}
-		}
-		if stopping {
-			if err := saver.wait(); err != nil {
-				return result(), err
-			}
-			r.folder.note("stopped after %d images: %v", state.Images, context.Cause(ctx))
-			return result(), context.Cause(ctx)
-		}
-		if due(before.Images, state.Images, r.settings.SampleEvery, r.settings.Images) {
-			if err := r.samples(ctx, state.Images); err != nil && ctx.Err() == nil {
-				return result(), err
-			}
-			meter.restart(state.Images) // the time of the grid is not the step's
-		}
-	}
-	if err := saver.wait(); err != nil {
-		return result(), err
-	}
-	r.folder.note("done: %d images, loss %g", state.Images, state.Loss)
-	res := result()
-	res.Seconds, res.Checkpoint = time.Since(meter.begin).Seconds(), saver.last
-	return res, nil
+	r.observer.Start(start)
+	r.stream, err = r.openStream(ctx, state.Images)
+	r.meter = newMeter(state) // bringing data to the device was no step
+	return false, err
 }
 
-// forwardBackward runs the micro-batches of a step and counts their images. The
-// step is not whole, and has not happened, if ctx ended between two of them.
-func (r *run) forwardBackward(ctx context.Context, stream stream, state *State) (loss float64, whole bool, err error) {
+// step trains on one batch. Where data fail or ctx ends before the batch is whole,
+// it has not happened.
+func (r *run) step(ctx context.Context) error {
+	lr := r.settings.learningRate(r.state.Images)
+	r.trainer.Hyper(r.hyper(r.state))
+	loss, err := r.forwardBackward(ctx)
+	if err != nil {
+		return err
+	}
+	norm, err := r.trainer.Finish()
+	if err != nil {
+		return err
+	}
+	if !finiteNumber(loss) || !finiteNumber(norm) {
+		return errors.Join(r.saver.wait(), r.notFinite(r.state.Images+int64(r.settings.Batch), loss, norm))
+	}
+	r.trainer.Observe(r.objective)
+	r.state.Images += int64(r.settings.Batch)
+	r.state.Steps++
+	r.state.Loss = r.settings.runningMean(r.state, loss)
+	r.state.Seconds = r.meter.seconds()
+	r.sound = true
+	r.last = Status{Loss: r.state.Loss, LR: lr, GradNorm: norm}
+	return nil
+}
+
+// forwardBackward runs the micro-batches of a step.
+func (r *run) forwardBackward(ctx context.Context) (loss float64, err error) {
 	n := r.trainer.Accumulate
 	for i := range n {
-		batch, err := stream.Next(ctx)
+		batch, err := r.stream.Next(ctx)
 		if err != nil {
-			if ctx.Err() != nil {
-				return 0, false, nil
-			}
-			return 0, false, err
+			return 0, err
 		}
 		r.trainer.Fill(Images{batch.Pixels, batch.Labels, batch.Indices, batch.Sources, batch.Flips}, r.objective)
-		stream.Release(batch)
+		r.stream.Release(batch)
+		r.sound = false
 		part, err := r.trainer.RunMicro(i)
 		if err != nil {
-			return 0, false, err
+			return 0, err
 		}
+		r.sound = i < n-1 // only the last one changes weights
 		loss += part / float64(n)
 	}
-	state.Images += int64(r.settings.Batch)
-	return loss, true, nil
+	return loss, nil
 }
 
-// meter times the run for its statuses.
-type meter struct {
-	begin, last time.Time
-	shown       int64 // images at the last status
+// end saves what has not been saved, and writes down why the run ended.
+func (r *run) end(err error) error {
+	unsaved := r.saver.wait()
+	if r.sound && r.state.Images > r.saver.images {
+		unsaved = r.saver.save(r.state)
+		unsaved = errors.Join(unsaved, r.saver.wait(), r.saver.failed)
+	}
+	if unsaved != nil {
+		err = errors.Join(&UnsavedError{r.state.Images, r.saver.images, unsaved}, err)
+	}
+	if err != nil {
+		r.folder.note("ended after %d images: %v", r.state.Images, err)
+	} else {
+		r.folder.note("done: %d images, loss %g, %.1f s", r.state.Images, r.state.Loss, r.meter.seconds())
+	}
+	return err
 }
 
-func newMeter(images int64) *meter { return &meter{time.Now(), time.Now(), images} }
-
-// due says whether it is time for a status; the first step has one.
-func (m *meter) due() bool { return m.last.Equal(m.begin) || time.Since(m.last) >= statusPeriod }
-
-func (m *meter) restart(images int64) { m.last, m.shown = time.Now(), images }
-
-func (m *meter) status(state State, s Settings, norm, lr float64) Status {
-	rate := float64(state.Images-m.shown) / time.Since(m.last).Seconds()
-	m.restart(state.Images)
-	return Status{
-		Images: state.Images, Of: s.Images, Steps: state.Steps, Loss: state.Loss, LR: lr, GradNorm: norm,
-		ImagesPerSecond: rate, Elapsed: time.Since(m.begin),
-		Left: time.Duration(float64(s.Images-state.Images) / rate * float64(time.Second)),
+func (r *run) result(already bool) Result {
+	return Result{
+		Run: r.dir, Images: r.state.Images, Steps: r.state.Steps, Loss: r.state.Loss, Seconds: r.state.Seconds,
+		Checkpoint: r.saver.last, AlreadyRun: already,
 	}
 }
 
-// due says whether a multiple of every, or the end, lies in (before, now].
-func due(before, now, every, end int64) bool {
-	return now >= end || every > 0 && now/every > before/every
+// warn tells the user and the log of what does not end the run.
+func (r *run) warn(format string, args ...any) {
+	r.folder.note(format, args...)
+	r.observer.Note(fmt.Sprintf(format, args...))
 }
 
 func finiteNumber(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

@@ -16,6 +16,9 @@ import (
 // close gives back what the run holds.
 func (r *run) close() error {
 	var err error
+	if r.stream != nil {
+		r.stream.Close()
+	}
 	if r.trainer != nil {
 		err = r.trainer.Free()
 	}
@@ -57,7 +60,8 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
-	r := &run{dir: o.Dir, settings: s, config: config, data: o.Data, observer: o.Observer, precision: precision, objective: objective}
+	r := &run{dir: o.Dir, settings: s, config: config, data: o.Data, observer: o.Observer, precision: precision, objective: objective, saveNow: o.SaveNow}
+	r.saver = &saver{run: r}
 	if r.scheduler, err = scheduler.Of(objective.Process); err != nil {
 		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
 	}
@@ -76,7 +80,11 @@ func prepare(o Options) (*run, Start, error) {
 	if r.folder, changes, err = openFolder(o.Dir, s, o.Fresh); err != nil {
 		return nil, Start{}, err
 	}
+	for _, line := range append(o.Origin, "device: "+o.Device.Describe()+", "+s.Precision) {
+		r.folder.note("%s", line)
+	}
 	if err := r.load(o.Device, sizes, step, grid); err != nil {
+		r.folder.note("ended: %v", err)
 		return nil, Start{}, errors.Join(err, r.close())
 	}
 	variance := pixelVariance(o.Data)
@@ -152,9 +160,9 @@ type stream interface {
 	Close()
 }
 
-// stream opens the images from a position on; a data set that is to lie on the
+// openStream opens the images from a position on; a data set that is to lie on the
 // device is brought there.
-func (r *run) stream(ctx context.Context, from int64) (stream, error) {
+func (r *run) openStream(ctx context.Context, from int64) (stream, error) {
 	o := data.LoaderOptions{
 		Batch: r.trainer.Batch, Seed: r.settings.Seed, Flip: r.settings.Flip, SkipBroken: r.settings.SkipBroken, Start: from,
 	}

@@ -64,14 +64,9 @@ func follow(t *testing.T, s Settings, name string, want curve, steps int) {
 		t.Fatal(err)
 	}
 	defer r.close()
-	if err := r.trainer.Initialise(r.settings.Seed); err != nil {
+	if _, err := r.begin(t.Context(), Start{}); err != nil {
 		t.Fatal(err)
 	}
-	stream, err := r.stream(t.Context(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stream.Close()
 	worst := 0.0
 	compare := func(what string, got, want float64) {
 		off := math.Abs(got-want) / want
@@ -79,22 +74,22 @@ func follow(t *testing.T, s Settings, name string, want curve, steps int) {
 			t.Fatalf("%s is %v, PyTorch's %v: off by %.1e", what, got, want, off)
 		}
 	}
-	state := State{}
 	for i, loss := range want.Losses[:steps] {
-		r.trainer.Hyper(r.hyper(state))
-		got, whole, err := r.forwardBackward(context.Background(), stream, &state)
-		if err != nil || !whole {
-			t.Fatal(whole, err)
+		r.trainer.Hyper(r.hyper(r.state))
+		got, err := r.forwardBackward(context.Background())
+		if err != nil {
+			t.Fatal(err)
 		}
 		norm, err := r.trainer.Finish()
 		if err != nil {
 			t.Fatal(err)
 		}
-		state.Steps++
+		r.state.Images += int64(s.Batch)
+		r.state.Steps++
 		compare("the loss", got, loss)
 		compare("the gradients' norm", norm, want.Norms[i])
 	}
-	if state.Images == s.Images {
+	if r.state.Images == s.Images {
 		compare("the weights' norm", norm(t, r, plan.Parameters), want.Weights)
 		compare("the average's norm", norm(t, r, plan.Average), want.Average)
 	}

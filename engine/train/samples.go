@@ -62,13 +62,14 @@ func (r *run) samples(ctx context.Context, images int64) error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(r.dir, samplesDir)
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return err
+	path := filepath.Join(r.dir, samplesDir, fmt.Sprintf("%09d.png", images))
+	err = os.MkdirAll(filepath.Dir(path), 0o777)
+	if err == nil {
+		err = data.WriteGrid(path, all, r.settings.SampleCount, height, width, channels, gridColumns)
 	}
-	path := filepath.Join(dir, fmt.Sprintf("%09d.png", images))
-	if err := data.WriteGrid(path, all, r.settings.SampleCount, height, width, channels, gridColumns); err != nil {
-		return err
+	if err != nil { // the disk may be full for a while
+		r.warn("no grid after %d images, the run goes on: %v", images, err)
+		return nil
 	}
 	r.observer.Samples(path, images)
 	return nil

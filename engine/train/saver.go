@@ -6,6 +6,8 @@ type saver struct {
 	run     *run
 	pending chan written // nil: none is being written
 	last    string       // path of the newest checkpoint
+	images  int64        // seen at it, or where the run began
+	failed  error        // why the one that should be the newest was not written
 }
 
 // written is a checkpoint, or why there is none.
@@ -51,12 +53,15 @@ func (s *saver) wait() error {
 	return s.report(<-s.pending)
 }
 
+// report tells of a checkpoint that was written. One that could not be, as on a
+// disk that is full for a while, ends nothing: the next may be.
 func (s *saver) report(w written) error {
 	s.pending = nil
-	if w.err != nil {
-		return w.err
+	if s.failed = w.err; w.err != nil {
+		s.run.warn("no checkpoint after %d images, the run goes on and tries again at the next: %v", w.images, w.err)
+		return nil
 	}
-	s.last = w.path
+	s.last, s.images = w.path, w.images
 	s.run.observer.Checkpoint(w.path, w.images)
 	s.run.folder.note("checkpoint %s", w.path)
 	return nil

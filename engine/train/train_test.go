@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -26,7 +27,9 @@ type recorder struct {
 	checkpoints []int64
 	grids       []string
 	stuck       []Stuck
+	notes       []string
 	onSave      func()
+	unread      error
 }
 
 func (r *recorder) Start(s Start)   { r.start = s }
@@ -39,7 +42,8 @@ func (r *recorder) Checkpoint(_ string, images int64) {
 }
 func (r *recorder) Samples(path string, _ int64) { r.grids = append(r.grids, path) }
 func (r *recorder) Stuck(s Stuck)                { r.stuck = append(r.stuck, s) }
-func (r *recorder) Note(string)                  {}
+func (r *recorder) Note(text string)             { r.notes = append(r.notes, text) }
+func (r *recorder) Err() error                   { return r.unread }
 
 func small() Settings {
 	s := Default()
@@ -73,7 +77,11 @@ func options(t *testing.T, s Settings, dir string) (Options, *recorder) {
 	return Options{Settings: s, Dir: dir, Data: open(t, s), Device: cpuDevice(t, 2), Observer: r}, r
 }
 
-// files returns the bytes of every file of the final checkpoint, by name.
+// elapsed is what runs of the same bits differ in.
+var elapsed = regexp.MustCompile(`"elapsed_seconds": [0-9.e+-]+`)
+
+// files returns the bytes of every file of the final checkpoint, by name, without
+// the time that the run took.
 func files(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	newest, err := model.Newest(dir)
@@ -85,6 +93,9 @@ func files(t *testing.T, dir string) map[string][]byte {
 		if err == nil && !e.IsDir() {
 			name, _ := filepath.Rel(newest, path)
 			all[name], err = os.ReadFile(path)
+			if filepath.Base(name) == stateFile {
+				all[name] = elapsed.ReplaceAll(all[name], []byte(`"elapsed_seconds": 0`))
+			}
 		}
 		return err
 	})

@@ -20,6 +20,7 @@ func (*silent) Checkpoint(string, int64)  {}
 func (*silent) Samples(string, int64)     {}
 func (*silent) Note(string)               {}
 func (*silent) Stuck(train.Stuck)         {}
+func (*silent) Err() error                { return nil }
 
 // runTo trains until this many images were seen and returns the weights.
 func runTo(t *testing.T, dir, deviceName string, images int64) (weights []float32, start train.Start) {
