@@ -20,12 +20,27 @@ type Dataset interface {
 	Close() error
 }
 
+// Notes is what a user should know of how a data set was read: what was left out,
+// what was decided. One line each.
+func Notes(d Dataset) []string {
+	if c, ok := d.(*cache); ok {
+		d = c.Dataset
+	}
+	if n, ok := d.(interface{ Notes() []string }); ok {
+		return n.Notes()
+	}
+	return nil
+}
+
 // Options of Open. Zero values leave images as they are.
 type Options struct {
 	Size       int   // side: a centred square is cut out and resized
 	Channels   int   // 1 grey, 3 RGB
 	CacheBytes int64 // decoded sets up to this size stay in memory; 0: 512 MiB
 }
+
+// maxSide is the largest side that images are brought to.
+const maxSide = 1 << 14
 
 const defaultCacheBytes = 512 << 20
 
@@ -69,6 +84,9 @@ func Open(spec string, o Options) (Dataset, error) {
 	}
 	if o.Size < 0 {
 		return nil, &Error{Path: spec, Problem: fmt.Sprintf("size %d asked for, want a positive one", o.Size)}
+	}
+	if o.Size > maxSide {
+		return nil, &Error{Path: spec, Problem: fmt.Sprintf("size %d asked for, want at most %d", o.Size, maxSide)}
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = defaultCacheBytes

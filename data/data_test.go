@@ -70,21 +70,27 @@ func encoded(t *testing.T, format string, w, h int, c color.Color) []byte {
 
 func zipped(t *testing.T, files map[string][]byte) []byte {
 	t.Helper()
+	b, err := zipBytes(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func zipBytes(files map[string][]byte) ([]byte, error) {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	for name, content := range files {
 		w, err := z.Create(name)
+		if err == nil {
+			_, err = w.Write(content)
+		}
 		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.Write(content); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
+	err := z.Close()
+	return b.Bytes(), err
 }
 
 func idxBytes(magic uint32, dims []uint32, body []byte) []byte {

@@ -4,14 +4,12 @@ import (
 	"archive/zip"
 	"errors"
 	"fmt"
-	"image"
 	"io"
-	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // files is a set of pictures in a folder or a zip.
@@ -24,16 +22,19 @@ type files struct {
 	square  bool
 	open    func(e entry) (io.ReadCloser, error)
 	closer  io.Closer
+	notes   []string
 }
 
-// entry is one picture.
+// entry is one file.
 type entry struct {
 	path  string // within the root, with slashes
 	label int
 	zip   *zip.File
 }
 
-var extensions = []string{".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"}
+func (e entry) dir() string { return path.Dir(e.path) }
+
+var extensions = []string{".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff"}
 
 func isPicture(p string) bool { return slices.Contains(extensions, strings.ToLower(path.Ext(p))) }
 
@@ -47,67 +48,8 @@ func hidden(p string) bool {
 	return false
 }
 
-func openFolder(dir string, o Options) (Dataset, error) {
-	info, err := os.Stat(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, &Error{Path: dir, Problem: "cannot be opened", Err: err}
-	}
-	if !info.IsDir() {
-		return nil, &Error{Path: dir, Problem: "is a file; want a folder of pictures or a .zip of them"}
-	}
-	f := &files{name: baseName(dir), root: dir + string(filepath.Separator)}
-	f.open = func(e entry) (io.ReadCloser, error) { return os.Open(filepath.Join(dir, filepath.FromSlash(e.path))) }
-	err = filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return &Error{Path: p, Problem: "cannot be read", Err: err}
-		}
-		rel, _ := filepath.Rel(dir, p) // p is below dir
-		rel = filepath.ToSlash(rel)
-		if rel != "." && hidden(rel) {
-			if e.IsDir() {
-				return filepath.SkipDir
-			}
-			return nil
-		}
-		if !e.IsDir() && isPicture(rel) {
-			f.entries = append(f.entries, entry{path: rel})
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return f.complete(o)
-}
-
-func openZip(file string, o Options) (Dataset, error) {
-	if !strings.EqualFold(filepath.Ext(file), ".zip") {
-		return nil, nil
-	}
-	z, err := zip.OpenReader(file)
-	if err != nil {
-		problem := "is not a whole zip file"
-		if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
-			problem = "cannot be opened"
-		}
-		return nil, &Error{Path: file, Problem: problem, Err: err}
-	}
-	f := &files{name: baseName(strings.TrimSuffix(file, filepath.Ext(file))), root: file + "!", closer: z}
-	f.open = func(e entry) (io.ReadCloser, error) { return e.zip.Open() }
-	for _, m := range z.File {
-		if !m.FileInfo().IsDir() && isPicture(m.Name) && !hidden(m.Name) {
-			f.entries = append(f.entries, entry{path: m.Name, zip: m})
-		}
-	}
-	d, err := f.complete(o)
-	if err != nil {
-		z.Close()
-	}
-	return d, err
-}
+// maxFiles is how many pictures a set may have.
+const maxFiles = 10_000_000
 
 // baseName of a path, fit to name a run.
 func baseName(p string) string {
@@ -118,36 +60,51 @@ func baseName(p string) string {
 	return filepath.Base(abs)
 }
 
-// complete sorts the entries, finds the classes, and takes the shape from the first picture.
-func (f *files) complete(o Options) (Dataset, error) {
+// complete takes what was found: it leaves out what this program made, sorts the
+// pictures, finds the classes, and takes the shape from the pictures.
+func (f *files) complete(found *listing, o Options) error {
+	f.entries = found.pictures
+	if err := f.leaveOutSamples(); err != nil {
+		return err
+	}
+	f.notes = append(f.notes, found.notes()...)
 	if len(f.entries) == 0 {
-		return nil, &Error{Path: strings.TrimRight(f.root, "!"+string(filepath.Separator)),
-			Problem: "holds no pictures; want " + strings.Join(extensions, ", ")}
+		problem := "holds no pictures; want " + strings.Join(extensions, ", ")
+		if len(f.notes) > 0 {
+			problem += " (" + strings.Join(f.notes, "; ") + ")"
+		}
+		return &Error{Path: strings.TrimRight(f.root, "!"+string(filepath.Separator)), Problem: problem}
 	}
 	slices.SortFunc(f.entries, func(a, b entry) int { return strings.Compare(a.path, b.path) })
 	f.label()
-	var first error
-	for i := range f.entries { // the first picture that is whole
-		img, err := f.picture(i)
-		if err != nil {
-			if first == nil {
-				first = err
-			}
-			if i == 100 {
-				break
-			}
-			continue
-		}
-		f.shape = shape{img.Bounds().Dy(), img.Bounds().Dx(), channelsOf(img)}
-		if o.Size > 0 {
-			f.shape.height, f.shape.width, f.square = o.Size, o.Size, true
-		}
-		if o.Channels > 0 {
-			f.shape.channels = o.Channels
-		}
-		return f, nil
+	p, err := f.first()
+	if err != nil {
+		return err
 	}
-	return nil, first
+	w, h := p.size()
+	f.shape = shape{h, w, o.Channels}
+	if o.Size > 0 {
+		f.shape.height, f.shape.width, f.square = o.Size, o.Size, true
+	}
+	if o.Channels == 0 {
+		f.shape.channels = f.channels(p)
+	}
+	return nil
+}
+
+// first returns the first picture that is whole, of the first hundred.
+func (f *files) first() (photo, error) {
+	var first error
+	for i := range min(len(f.entries), 100) {
+		p, err := f.picture(i)
+		if err == nil {
+			return p, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return photo{}, first
 }
 
 // label makes classes of the first sub-folders, behind folders that all pictures share.
@@ -164,18 +121,33 @@ func (f *files) label() {
 		}
 		skip++
 	}
+	numbers := map[string]int{}
 	for _, e := range f.entries {
-		if p := parts(e); len(p) > skip+1 && !slices.Contains(f.classes, p[skip]) {
-			f.classes = append(f.classes, p[skip])
+		if p := parts(e); len(p) > skip+1 {
+			numbers[className(p[skip])] = 0
 		}
 	}
+	for c := range numbers {
+		f.classes = append(f.classes, c)
+	}
 	slices.Sort(f.classes)
+	for i, c := range f.classes {
+		numbers[c] = i
+	}
 	for i, e := range f.entries {
 		f.entries[i].label = -1
 		if p := parts(e); len(p) > skip+1 {
-			f.entries[i].label, _ = slices.BinarySearch(f.classes, p[skip])
+			f.entries[i].label = numbers[className(p[skip])]
 		}
 	}
+}
+
+// className is a folder's name as text. Old file systems have names in Latin-1.
+func className(name string) string {
+	if utf8.ValidString(name) {
+		return name
+	}
+	return latin1(name)
 }
 
 func (f *files) Name() string { return f.name }
@@ -184,18 +156,19 @@ func (f *files) Shape() (height, width, channels int) {
 	return f.shape.height, f.shape.width, f.shape.channels
 }
 func (f *files) Classes() []string { return f.classes }
+func (f *files) Notes() []string   { return f.notes }
 
 func (f *files) Read(i int, dst []byte) (int, error) {
-	img, err := f.picture(i)
+	p, err := f.picture(i)
 	if err != nil {
 		return -1, err
 	}
-	if b := img.Bounds(); !f.square && (b.Dx() != f.shape.width || b.Dy() != f.shape.height) {
+	if w, h := p.size(); !f.square && (w != f.shape.width || h != f.shape.height) {
 		return -1, &Error{Path: f.root + f.entries[i].path,
 			Problem: fmt.Sprintf("has %d×%d pixels where the first picture has %d×%d; give --size to bring all to one size",
-				b.Dx(), b.Dy(), f.shape.width, f.shape.height)}
+				w, h, f.shape.width, f.shape.height)}
 	}
-	convert(img, f.shape, f.square, dst)
+	convert(p, f.shape, f.square, dst)
 	return f.entries[i].label, nil
 }
 
@@ -206,12 +179,23 @@ func (f *files) Close() error {
 	return nil
 }
 
-func (f *files) picture(i int) (img image.Image, err error) {
-	e := f.entries[i]
+func (f *files) picture(i int) (photo, error) {
+	r, err := f.reader(f.entries[i])
+	if err != nil {
+		return photo{}, err
+	}
+	defer r.Close()
+	return decode(f.root+f.entries[i].path, r)
+}
+
+// reader opens a file of the set.
+func (f *files) reader(e entry) (io.ReadCloser, error) {
 	r, err := f.open(e)
+	if bad := (*Error)(nil); errors.As(err, &bad) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, &Error{Path: f.root + e.path, Problem: "cannot be opened", Err: err}
 	}
-	defer r.Close()
-	return decode(f.root+e.path, r)
+	return r, nil
 }

@@ -218,6 +218,6 @@ func (r *resize) Read(i int, dst []byte) (int, error) {
 	for p := range h * w {
 		img.SetRGBA(p%w, p/w, color.RGBA{rgb[3*p], rgb[3*p+1], rgb[3*p+2], 255})
 	}
-	convert(img, r.shape, r.square, dst)
+	convert(photo{img, upright}, r.shape, r.square, dst)
 	return label, nil
 }

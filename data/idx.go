@@ -28,6 +28,13 @@ const (
 	idxLabels = 0x00000801
 )
 
+// Limits of what dimensions may announce, in bytes: of a file as it is, and of a
+// gzip file, which may be small and become large.
+const (
+	maxIDX      = 16 << 30
+	maxUnpacked = 1 << 30
+)
+
 // idxClasses are those of MNIST.
 var idxClasses = strings.Split("0123456789", "")
 
@@ -70,7 +77,7 @@ func idxFile(dir, name string) (string, error) {
 	for _, suffix := range []string{"", ".gz"} {
 		p := filepath.Join(dir, name+suffix)
 		_, err := os.Stat(p)
-		if err == nil {
+		if err == nil { // readIDXFile sees whether it is a file
 			return p, nil
 		}
 		if !errors.Is(err, os.ErrNotExist) {
@@ -110,40 +117,73 @@ func readIDX(imageFile, labelFile string, o Options) (Dataset, error) {
 	return d, nil
 }
 
-// readIDXFile reads a whole file: magic number, dimensions, bytes.
+// readIDXFile reads a whole file: magic number, dimensions, bytes. No more is read
+// or kept than the dimensions ask for.
 func readIDXFile(path string, magic uint32, rank int) (dims []int, body []byte, err error) {
-	data, err := os.ReadFile(path)
+	f, err := openRegular(path)
 	if err != nil {
-		return nil, nil, &Error{Path: path, Problem: "cannot be read", Err: err}
+		return nil, nil, &Error{Path: path, Problem: "cannot be opened", Err: err}
 	}
-	if strings.HasSuffix(path, ".gz") {
-		z, err := gzip.NewReader(bytes.NewReader(data))
-		if err == nil {
-			data, err = io.ReadAll(z)
-		}
-		if err != nil {
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, &Error{Path: path, Problem: "cannot be opened", Err: err}
+	}
+	r, packed, limit := io.Reader(f), strings.HasSuffix(path, ".gz"), uint64(maxIDX)
+	if packed {
+		limit = maxUnpacked
+		if r, err = gzip.NewReader(f); err != nil {
 			return nil, nil, &Error{Path: path, Problem: "is not a whole gzip file", Err: err}
 		}
 	}
-	header := 4 + 4*rank
-	if len(data) < header {
-		return nil, nil, &Error{Path: path, Problem: fmt.Sprintf("ends after %d bytes, in its header of %d", len(data), header)}
+	header := make([]byte, 4+4*rank)
+	n, err := io.ReadFull(r, header)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && !packed {
+		return nil, nil, &Error{Path: path, Problem: fmt.Sprintf("ends after %d bytes, in its header of %d", n, len(header))}
 	}
-	if m := binary.BigEndian.Uint32(data); m != magic {
+	if err != nil {
+		return nil, nil, unpackError(path, packed, err)
+	}
+	if m := binary.BigEndian.Uint32(header); m != magic {
 		return nil, nil, &Error{Path: path, Problem: fmt.Sprintf("begins with %#08x, want %#08x (IDX of unsigned bytes, %d dimensions)", m, magic, rank)}
 	}
 	want := uint64(1)
 	for i := range rank {
-		n := binary.BigEndian.Uint32(data[4+4*i:])
+		n := binary.BigEndian.Uint32(header[4+4*i:])
 		dims = append(dims, int(n))
-		if want *= uint64(n); want > 1<<40 {
-			return nil, nil, &Error{Path: path, Problem: fmt.Sprintf("announces %v entries, more than any such file has", dims)}
+		if want *= uint64(n); want > limit { // of at most 2³⁶·2³², no overflow
+			problem := fmt.Sprintf("announces %v entries; want at most %d GiB", dims, limit>>30)
+			if packed && want <= maxIDX {
+				problem += " in a gzip file; unpack it"
+			}
+			return nil, nil, &Error{Path: path, Problem: problem}
 		}
 	}
-	if body = data[header:]; uint64(len(body)) != want {
-		return nil, nil, &Error{Path: path, Problem: fmt.Sprintf("holds %d bytes behind its header, want %d for dimensions %v", len(body), want, dims)}
+	if size := uint64(info.Size()) - uint64(len(header)); !packed && size != want {
+		return nil, nil, &Error{Path: path, Problem: fmt.Sprintf("holds %d bytes behind its header, want %d for dimensions %v", size, want, dims)}
 	}
-	return dims, body, nil
+	var b bytes.Buffer // grows with what is there
+	if _, err := io.CopyN(&b, r, int64(want)); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, nil, &Error{Path: path, Problem: fmt.Sprintf("holds %d bytes behind its header, want %d for dimensions %v", b.Len(), want, dims)}
+		}
+		return nil, nil, unpackError(path, packed, err)
+	}
+	switch _, err := io.ReadFull(r, header[:1]); { // a gzip file has its checksum here
+	case err == nil:
+		return nil, nil, &Error{Path: path, Problem: fmt.Sprintf("holds more than %d bytes behind its header, want %d for dimensions %v", want, want, dims)}
+	case !errors.Is(err, io.EOF):
+		return nil, nil, unpackError(path, packed, err)
+	}
+	return dims, b.Bytes(), nil
+}
+
+func unpackError(path string, packed bool, err error) error {
+	problem := "cannot be read to its end"
+	if packed {
+		problem = "is not a whole gzip file"
+	}
+	return &Error{Path: path, Problem: problem, Err: err}
 }
 
 func (d *idx) Name() string { return d.name }
@@ -157,6 +197,6 @@ func (d *idx) Close() error      { return nil }
 func (d *idx) Read(i int, dst []byte) (int, error) {
 	n := d.height * d.width
 	img := &image.Gray{Pix: d.pixels[i*n : (i+1)*n], Stride: d.width, Rect: image.Rect(0, 0, d.width, d.height)}
-	convert(img, d.shape, d.square, dst)
+	convert(photo{img, upright}, d.shape, d.square, dst)
 	return int(d.labels[i]), nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"image"
 	"image/png"
-	"os"
 
 	"fluxion/data/durable"
 )
@@ -73,19 +72,20 @@ func encode(img image.Image, text map[string]string) ([]byte, error) {
 	return withText(buffer.Bytes(), text), nil
 }
 
-// ReadPNG returns a picture of 8-bit grey or RGB as bytes.
+// ReadPNG returns a picture, of any format that is read here, as bytes: 8-bit grey or RGB.
 func ReadPNG(path string) (pixels []byte, height, width, channels int, err error) {
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return nil, 0, 0, 0, &Error{Path: path, Problem: "cannot be opened", Err: err}
 	}
 	defer f.Close()
-	img, err := decode(path, f)
+	p, err := decode(path, f)
 	if err != nil {
 		return nil, 0, 0, 0, err
 	}
-	s := shape{img.Bounds().Dy(), img.Bounds().Dx(), channelsOf(img)}
+	w, h := p.size()
+	s := shape{h, w, channelsOf(p.Image)}
 	pixels = make([]byte, s.size())
-	convert(img, s, false, pixels)
+	convert(p, s, false, pixels)
 	return pixels, s.height, s.width, s.channels, nil
 }

@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -42,6 +41,15 @@ func textChunk(key, value string) []byte {
 	return []byte("tEXt" + key + "\x00" + value)
 }
 
+// latin1 reads bytes as ISO 8859-1.
+func latin1(s string) string {
+	runes := make([]rune, len(s))
+	for i := range len(s) {
+		runes[i] = rune(s[i])
+	}
+	return string(runes)
+}
+
 // addText reads a chunk of text. Compressed ones are left out.
 func addText(text map[string]string, kind string, body []byte) {
 	key, rest, ok := bytes.Cut(body, []byte{0})
@@ -50,11 +58,11 @@ func addText(text map[string]string, kind string, body []byte) {
 	}
 	switch {
 	case kind == "tEXt":
-		runes := make([]rune, len(rest))
-		for i, b := range rest {
-			runes[i] = rune(b)
+		value := string(rest)
+		if !utf8.Valid(rest) { // older files of ours have UTF-8 here
+			value = latin1(value)
 		}
-		text[string(key)] = string(runes)
+		text[string(key)] = value
 	case kind == "iTXt" && len(rest) > 2 && rest[0] == 0:
 		if _, rest, ok = bytes.Cut(rest[2:], []byte{0}); !ok {
 			return
@@ -83,7 +91,7 @@ const maxText = 1 << 20
 // InspectPNG reads all of a PNG but its pixels. Every chunk is held against its
 // checksum, so that a file without an error is whole.
 func InspectPNG(path string) (PNG, error) {
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return PNG{}, &Error{Path: path, Problem: "cannot be opened", Err: err}
 	}
