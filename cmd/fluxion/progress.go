@@ -72,7 +72,7 @@ func (j jsonFace) Start(s train.Start) {
 	}
 	j.emit("start", map[string]any{
 		"recipe": s.Recipe.Of, "apart": apart, "baseline": s.Baseline, "pixel_variance": s.Variance,
-		"run": s.Run, "settings": s.Settings, "changes": changes, "from": s.From, "images": s.Images,
+		"run": s.Run, "settings": s.Settings, "changes": changes, "from": s.From, "images": s.Images, "notes": s.Notes,
 		"dataset": s.Dataset, "dataset_images": s.DatasetImages, "height": s.Height, "width": s.Width, "channels": s.Channels,
 		"classes": len(s.Classes), "resident": s.Resident, "parameters": s.Parameters, "tensors": s.Tensors, "objective": s.Objective, "weighting": s.Weighting,
 		"device": s.Device, "precision": s.Settings.Precision, "planned_bytes": s.PlannedBytes, "kept_bytes": s.KeptBytes, "recomputed_flops": s.AgainFLOPs,
@@ -171,6 +171,9 @@ func (t *textFace) Start(s train.Start) {
 	}
 	if s.From != "" {
 		rows = append(rows, [2]string{"resumes", fmt.Sprintf("%s, %s images seen", s.From, thousands(s.Images))})
+	}
+	for _, n := range s.Notes {
+		rows = append(rows, [2]string{"note", n})
 	}
 	for _, c := range s.Changes {
 		rows = append(rows, [2]string{"changed", fmt.Sprintf("%s was %v, now %v", c.Key, c.Old, c.New)})

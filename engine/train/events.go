@@ -29,6 +29,7 @@ type Start struct {
 	Channels      int
 	Classes       []string // nil: unlabelled
 	Resident      bool     // it lies on the device as a whole
+	Notes         []string // of how the data set was read
 
 	Parameters   int
 	Tensors      int

@@ -91,7 +91,7 @@ func prepare(o Options) (*run, Start, error) {
 	r.baseline = objective.BaselineLoss(variance)
 	return r, Start{
 		Run: o.Dir, Settings: s, Changes: changes,
-		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Classes: o.Data.Classes(), Resident: step.Resident > 0,
+		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Classes: o.Data.Classes(), Notes: data.Notes(o.Data), Resident: step.Resident > 0,
 		Parameters: nets.Count(step.Graph.Params), Tensors: len(step.Graph.Params),
 		Device: o.Device.Describe(), PlannedBytes: plan.Bytes(sizes), StepFLOPs: step.Cost().FLOPs,
 		KeptBytes: kept, AgainFLOPs: step.Recomputed().FLOPs,
