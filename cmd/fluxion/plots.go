@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"image/color"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 
+	"fluxion/data/durable"
 	"fluxion/engine/figures"
 
 	"gonum.org/v1/plot"
@@ -62,7 +62,7 @@ func drawFigure(dir string, f figures.Figure) ([]string, error) {
 			return nil, fmt.Errorf("figure %s: %w", f.Name, err)
 		}
 		path := filepath.Join(dir, f.Name+"."+format)
-		if err := os.WriteFile(path, b.Bytes(), 0o666); err != nil {
+		if err := (durable.Disk{}).WriteFile(path, b.Bytes()); err != nil {
 			return nil, output(err)
 		}
 		paths = append(paths, path)
@@ -72,7 +72,7 @@ func drawFigure(dir string, f figures.Figure) ([]string, error) {
 		return nil, err
 	}
 	path := filepath.Join(dir, f.Name+".csv")
-	return append(paths, path), output(os.WriteFile(path, table, 0o666))
+	return append(paths, path), output(durable.Disk{}.WriteFile(path, table))
 }
 
 // plotOf draws the frame that a figure shows on paper.
@@ -234,7 +234,7 @@ func writePage(path string, list []figures.Figure) error {
 	if err != nil {
 		return err
 	}
-	return output(os.WriteFile(path, bytes.Replace(page, pageData, data, 1), 0o666))
+	return output(durable.Disk{}.WriteFile(path, bytes.Replace(page, pageData, data, 1)))
 }
 
 func rounded(values []float64) []*float64 {

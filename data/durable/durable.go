@@ -198,14 +198,18 @@ func (d Disk) MkdirAll(path string) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil
 	}
-	parent := filepath.Dir(path)
-	if err := d.MkdirAll(parent); err != nil {
+	if err := d.MkdirAll(filepath.Dir(path)); err != nil {
 		return err
 	}
-	if err := os.Mkdir(path, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	} else if err != nil { // made by another process, or no folder
-		return os.MkdirAll(path, 0o777)
+	err := os.Mkdir(path, 0o777)
+	if errors.Is(err, fs.ErrExist) { // made by another process, or no folder
+		err = os.MkdirAll(path, 0o777)
 	}
-	return d.sync(parent)
+	if err == nil {
+		err = d.sync(filepath.Dir(path))
+	}
+	if err != nil {
+		return fmt.Errorf("folder %s cannot be made: %w", path, err)
+	}
+	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"fluxion/data/durable"
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 )
@@ -204,27 +205,21 @@ func (e Entry) check() error {
 	return nil
 }
 
-// writeFile writes beside the file and renames, so that it is whole at any time.
+// writeFile writes the file whole, and removes what killed processes left beside it.
 func writeFile(path string, f file) (err error) {
 	text, err := json.MarshalIndent(f, "", " ")
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+	dir, disk := filepath.Dir(path), durable.Disk{}
+	if err := disk.MkdirAll(dir); err != nil {
 		return err
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), "blockings-*.tmp")
+	leave, err := durable.Share(dir)
 	if err != nil {
 		return err
 	}
-	_, err = temporary.Write(append(text, '\n'))
-	if err = errors.Join(err, temporary.Close()); err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	if err != nil {
-		os.Remove(temporary.Name())
-	}
-	return err
+	return errors.Join(disk.WriteFile(path, append(text, '\n')), leave())
 }
 
 // Summary is what a file holds.
