@@ -14,6 +14,8 @@ import (
 
 	"fluxion/data"
 	"fluxion/engine/device"
+	"fluxion/engine/model"
+	"fluxion/engine/rundir"
 	"fluxion/engine/train"
 	"fluxion/nets"
 	"fluxion/nets/safetensors"
@@ -36,7 +38,7 @@ const exitCodes = `Exit codes:
   1    failure
   2    wrong flag, key, name or value
   3    data or model that cannot be used
-  4    run folder in use, or of a run with other settings
+  4    run folder in use, gone, or of a run with other settings
   5    training diverged
   129  hung up, 130 interrupted, 143 terminated; the run can be resumed`
 
@@ -140,8 +142,13 @@ func exitCode(err error) int {
 		config   *nets.ConfigError
 		bad      *data.Error
 		file     *safetensors.FormatError
-		inUse    *train.InUseError
+		inUse    *rundir.InUseError
+		folder   *rundir.Error
+		gone     *rundir.GoneError
 		changed  *train.ChangedError
+		broken   *train.CheckpointError
+		settings *train.SettingsError
+		link     *model.LinkError
 		diverged *train.NotFiniteError
 		memory   *device.MemoryError
 		model    modelError
@@ -153,15 +160,17 @@ func exitCode(err error) int {
 		return exitFailure // whatever ended it
 	case errors.As(err, &stopped):
 		return exitSignal + int(stopped.signal)
+	case errors.As(err, &broken): // whatever is wrong with it
+		return exitInput
 	case errors.As(err, &usage), errors.As(err, &setting), errors.As(err, &memory):
 		return exitUsage
 	case errors.As(err, &written), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EROFS):
 		return exitFailure // the user's data and model are sound
-	case errors.As(err, &inUse), errors.As(err, &changed):
+	case errors.As(err, &inUse), errors.As(err, &changed), errors.As(err, &folder), errors.As(err, &gone):
 		return exitFolder
 	case errors.As(err, &diverged):
 		return exitDiverged
-	case errors.As(err, &bad), errors.As(err, &file), errors.As(err, &model):
+	case errors.As(err, &bad), errors.As(err, &file), errors.As(err, &model), errors.As(err, &settings), errors.As(err, &link):
 		return exitInput
 	case errors.As(err, &config):
 		return exitUsage

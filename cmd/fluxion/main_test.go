@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"fluxion/data"
+	"fluxion/engine/rundir"
 	"fluxion/engine/train"
 	"fluxion/nets"
 	"fluxion/nets/safetensors"
@@ -421,7 +422,11 @@ func TestExitCodes(t *testing.T) {
 		{&nets.ConfigError{}, exitUsage},
 		{fmt.Errorf("x: %w", &safetensors.FormatError{}), exitInput},
 		{fmt.Errorf("x: %w", fs.ErrNotExist), exitInput},
-		{&train.InUseError{}, exitFolder},
+		{&rundir.InUseError{}, exitFolder},
+		{&rundir.Error{}, exitFolder},
+		{&rundir.GoneError{}, exitFolder},
+		{&train.CheckpointError{Err: &nets.ConfigError{}}, exitInput},
+		{&train.SettingsError{}, exitInput},
 		{&train.ChangedError{}, exitFolder},
 		{&train.NotFiniteError{}, exitDiverged},
 		{&train.SettingError{}, exitUsage},

@@ -24,6 +24,7 @@ type trainOptions struct {
 	resolver
 	out    string
 	fresh  bool
+	from   int64
 	dryRun bool
 	json   bool
 }
@@ -59,7 +60,8 @@ the preset, which is a network and how it is trained:
 	c.Flags().SortFlags = false // what matters most comes first
 	o.addSettings(c.Flags(), train.Default())
 	c.Flags().StringVar(&o.out, "out", "", "run folder (default runs/<data>-<preset>)")
-	c.Flags().BoolVar(&o.fresh, "fresh", false, "throw away the run that is in the folder")
+	c.Flags().BoolVar(&o.fresh, "fresh", false, "begin anew; the run that is in the folder is set aside under names that begin with .previous-, removed when the new one has its first checkpoint, and comes back if that ends or is killed before")
+	c.Flags().Int64Var(&o.from, "from", 0, "go back to the checkpoint after so many images; later ones are removed with the next checkpoint (default the newest)")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the resolved settings and stop")
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
 	return c
@@ -73,6 +75,9 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	s, err := said.resolve()
 	if err != nil {
 		return err
+	}
+	if o.from < 0 || o.from > 0 && o.fresh {
+		return usagef("--from %d: want the number of a checkpoint, and not with --fresh", o.from)
 	}
 	if o.dryRun {
 		if s, err = o.plan(said, s); err != nil {
@@ -95,7 +100,7 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	defer stop()
 	show := newObserver(out, o.json)
 	result, err := train.Run(ctx, train.Options{
-		Settings: s, Dir: o.out, Fresh: o.fresh, Data: d, Device: dev, Observer: show, Origin: origin(), SaveNow: requests,
+		Settings: s, Dir: o.out, Fresh: o.fresh, From: o.from, Data: d, Device: dev, Observer: show, Origin: origin(), SaveNow: requests,
 	})
 	if err != nil {
 		show.broken()

@@ -98,18 +98,3 @@ func (d *Dir) Tidy(keep int) error {
 	}
 	return err
 }
-
-// Settings returns the settings that a checkpoint was made with and the file that
-// says so: the checkpoint's own, or for those of before, which have none,
-// config.json.
-func (d *Dir) Settings(c model.Checkpoint) ([]byte, string, error) {
-	var err error
-	for _, path := range []string{filepath.Join(c.Path, filepath.FromSlash(SettingsFile)), d.file(ConfigFile)} {
-		var data []byte
-		if data, err = os.ReadFile(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
-			return data, path, err
-		}
-	}
-	return nil, "", &Error{d.Path, fmt.Sprintf(
-		"holds checkpoints but no %s, so that nobody knows whether they are of these settings; bring that file back, give another --out, or --fresh to start anew", ConfigFile)}
-}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"fluxion/data"
+	"fluxion/engine/rundir"
 )
 
 // stripes is a data set whose pixels are known: every second image is broken.
@@ -63,7 +64,7 @@ func TestStuck(t *testing.T) {
 		if _, err := Run(context.Background(), o); err != nil {
 			t.Fatal(err)
 		}
-		log, err := os.ReadFile(filepath.Join(dir, logFile))
+		log, err := os.ReadFile(filepath.Join(dir, rundir.LogFile))
 		if err != nil {
 			t.Fatal(err)
 		}

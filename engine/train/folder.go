@@ -1,41 +1,22 @@
 package train
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fluxion/engine/model"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
+
+	"fluxion/engine/model"
+	"fluxion/engine/rundir"
+	"fluxion/nets"
 )
-
-// A run folder holds, besides its checkpoints:
-const (
-	configFile = "config.json" // the settings, resolved
-	statsFile  = "stats.jsonl" // one status a line
-	logFile    = "log.txt"     // what happened, with times
-	samplesDir = "samples"     // grids, named by images seen
-	lockFile   = ".lock"       // held while a process trains here
-)
-
-// folder is an open run folder.
-type folder struct {
-	dir   string
-	lock  *os.File
-	stats appended
-	log   appended
-}
-
-// InUseError is a run folder that another process trains in.
-type InUseError struct{ Dir string }
-
-func (e *InUseError) Error() string {
-	return fmt.Sprintf("%s is in use by another process; stop that one or give another --out", e.Dir)
-}
 
 // ChangedError refuses to go on with a run under other settings.
 type ChangedError struct {
@@ -53,68 +34,98 @@ func (e *ChangedError) Error() string {
 	return fmt.Sprintf("%s holds a run with other settings: %s; give another --out, or --fresh to start it anew", e.Dir, strings.Join(parts, "; "))
 }
 
-// openFolder makes or opens a run folder, locks it, and compares its settings
-// with the new ones.
-func openFolder(dir string, s Settings, fresh bool) (*folder, []Change, error) {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, nil, err
+// openFolder makes or opens the run folder and locks it, chooses the checkpoint
+// that the run goes on from, and compares its settings with the new ones.
+func (r *run) openFolder(o Options) (changes []Change, err error) {
+	if r.folder, err = rundir.Open(o.Dir, o.Fresh, o.Disk); err != nil || o.Fresh {
+		return nil, err
 	}
-	f := &folder{dir: dir}
-	var err error
-	if f.lock, err = lock(filepath.Join(dir, lockFile)); err != nil {
-		if errors.Is(err, errLocked) {
-			err = &InUseError{dir}
-		}
-		return nil, nil, err
+	if r.from, err = choose(o.Dir, o.From); err == nil && r.from != nil {
+		changes, err = r.compare(*r.from)
 	}
-	changes, err := f.settle(s, fresh)
 	if err != nil {
-		f.close()
-		return nil, nil, err
+		return nil, errors.Join(err, r.folder.Close())
 	}
-	return f, changes, nil
+	return changes, nil
 }
 
-func (f *folder) settle(s Settings, fresh bool) ([]Change, error) {
-	if err := sweep(f.dir); err != nil {
+// choose returns the checkpoint after so many images, for 0 the newest; nil if
+// there is none.
+func choose(dir string, images int64) (*model.Checkpoint, error) {
+	all, err := model.Checkpoints(dir)
+	if err != nil || len(all) == 0 && images == 0 {
 		return nil, err
 	}
-	if fresh {
-		for _, name := range []string{model.CheckpointsDir, samplesDir, statsFile, logFile, configFile} {
-			if err := os.RemoveAll(filepath.Join(f.dir, name)); err != nil {
-				return nil, err
-			}
+	if images == 0 {
+		return &all[len(all)-1], nil
+	}
+	var there []string
+	for _, c := range all {
+		if c.Images == images {
+			return &c, nil
 		}
+		there = append(there, fmt.Sprint(c.Images))
 	}
-	changes, err := f.compare(s)
-	if err != nil {
-		return nil, err
+	if there == nil {
+		return nil, &SettingError{"from", dir + " holds no checkpoint"}
 	}
-	f.log.file, err = os.OpenFile(filepath.Join(f.dir, logFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
-	return changes, err
+	return nil, &SettingError{"from", fmt.Sprintf("%s holds no checkpoint %d; want one of %s", dir, images, strings.Join(there, ", "))}
 }
 
 // compare lists what differs from the settings of the run that is here.
-func (f *folder) compare(s Settings) ([]Change, error) {
-	path := filepath.Join(f.dir, configFile)
-	old, err := ReadSettings(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
+func (r *run) compare(c model.Checkpoint) ([]Change, error) {
+	old, err := settingsOf(r.dir, c)
 	if err != nil {
 		return nil, err
 	}
-	all, err := model.Checkpoints(f.dir)
-	if err != nil || len(all) == 0 {
-		return nil, err // nothing to break yet
-	}
-	changes := old.Changes(s)
+	changes := old.Changes(r.settings)
 	for _, c := range changes {
 		if c.Breaks {
-			return nil, &ChangedError{f.dir, changes}
+			return nil, &ChangedError{r.dir, changes}
 		}
 	}
 	return changes, nil
+}
+
+// otherNetwork is a run whose checkpoint holds another network than the settings
+// and the data ask for.
+func (r *run) otherNetwork(stored nets.Config) error {
+	var old, now map[string]any
+	if err := errors.Join(json.Unmarshal(stored.JSON(), &old), json.Unmarshal(r.config.JSON(), &now)); err != nil {
+		return err
+	}
+	e := &ChangedError{Dir: r.dir}
+	for key, value := range now {
+		if !reflect.DeepEqual(old[key], value) {
+			e.Changes = append(e.Changes, Change{"the network's " + key, old[key], value, true})
+		}
+	}
+	slices.SortFunc(e.Changes, func(a, b Change) int { return strings.Compare(a.Key, b.Key) })
+	return e
+}
+
+// SettingsError is a file of settings that cannot be read.
+type SettingsError struct {
+	Path string
+	Err  error
+}
+
+func (e *SettingsError) Error() string {
+	return fmt.Sprintf("%s is no file of settings: %v", e.Path, e.Err)
+}
+
+func (e *SettingsError) Unwrap() error { return e.Err }
+
+// settingsOf returns the settings of the run that is here: its configuration, and
+// where that is missing, what a checkpoint was made with, if it is not one of before.
+func settingsOf(dir string, c model.Checkpoint) (s Settings, err error) {
+	for _, path := range []string{filepath.Join(dir, rundir.ConfigFile), filepath.Join(c.Path, filepath.FromSlash(rundir.SettingsFile))} {
+		if s, err = ReadSettings(path); !errors.Is(err, fs.ErrNotExist) {
+			return s, err
+		}
+	}
+	return s, &rundir.Error{Path: dir, Problem: "holds checkpoints but no " + rundir.ConfigFile +
+		", so that nobody knows whether they are of these settings; bring that file back, give another --out, or --fresh to start anew"}
 }
 
 // ReadSettings reads the configuration of a run.
@@ -128,74 +139,22 @@ func ReadSettings(path string) (Settings, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&s); err != nil {
-		return s, fmt.Errorf("%s: %w", path, err)
+		return s, &SettingsError{path, err}
+	}
+	if s.Preset == "" || s.Images == 0 {
+		return s, &SettingsError{path, errors.New("key preset or images is missing")}
 	}
 	return s, nil
 }
 
-// WriteFile writes a file whole or not at all.
-func WriteFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), temporary+"*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o666&^umask()), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("%s: %w", path, err), os.Remove(f.Name()))
-	}
-	return nil
-}
-
-// begin writes the settings down, opens the statistics, and drops those of steps
-// that will be run again.
-func (f *folder) begin(s Settings, images int64) error {
+// text is the settings as a run folder keeps them.
+func (s Settings) text() ([]byte, error) {
 	data, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := WriteFile(filepath.Join(f.dir, configFile), append(data, '\n')); err != nil {
-		return err
-	}
-	path := filepath.Join(f.dir, statsFile)
-	kept, err := keepStats(path, images)
-	if err != nil {
-		return err
-	}
-	if err := WriteFile(path, kept); err != nil {
-		return err
-	}
-	if f.stats.file, err = os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o666); err != nil {
-		return err
-	}
-	f.note("training from image %d on", images)
-	return nil
+	return append(data, '\n'), err
 }
 
-func keepStats(path string, images int64) ([]byte, error) {
-	data, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var kept bytes.Buffer
-	for lines := bufio.NewScanner(bytes.NewReader(data)); lines.Scan(); {
-		var s struct{ Images int64 }
-		if json.Unmarshal(lines.Bytes(), &s) == nil && s.Images > 0 && s.Images <= images {
-			kept.Write(lines.Bytes())
-			kept.WriteByte('\n')
-		}
-	}
-	return kept.Bytes(), nil
-}
-
-// status appends a line of statistics.
-func (f *folder) status(s Status) error {
+// writeStatus adds a line to the run's statistics.
+func (r *run) writeStatus(s Status) error {
 	line, err := json.Marshal(map[string]any{
 		"time": s.Time.Format(time.RFC3339), "images": s.Images, "steps": s.Steps, "loss": s.Loss, "lr": s.LR, "grad_norm": s.GradNorm,
 		"images_per_second": s.ImagesPerSecond, "elapsed_seconds": s.Elapsed.Seconds(), "skipped": s.Skipped, "baseline": s.Baseline,
@@ -203,34 +162,5 @@ func (f *folder) status(s Status) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.stats.Write(append(line, '\n'))
-	return err
-}
-
-// note adds a line to the log.
-func (f *folder) note(format string, args ...any) {
-	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ")
-	fmt.Fprintf(&f.log, "%s %s\n", time.Now().Format(time.RFC3339), text)
-}
-
-// appended is a file that grows by lines. What the disk does not take, as while it
-// is full, is kept and written before the next: it ends no run.
-type appended struct {
-	file *os.File
-	left []byte
-}
-
-func (a *appended) Write(line []byte) (int, error) {
-	a.left = append(a.left, line...)
-	n, _ := a.file.Write(a.left)
-	a.left = append(a.left[:0], a.left[n:]...)
-	return len(line), nil
-}
-
-func (f *folder) close() {
-	for _, file := range []*os.File{f.stats.file, f.log.file, f.lock} {
-		if file != nil {
-			file.Close()
-		}
-	}
+	return r.folder.Status(line)
 }

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 )
 
@@ -27,7 +28,7 @@ func (r *run) listen(context.Context, int64) error {
 	}
 	if err := r.observer.Err(); err != nil && !r.unread {
 		r.unread = true
-		r.folder.note("the output cannot be written any more, the run goes on: %v", err)
+		r.folder.Note("the output cannot be written any more, the run goes on: %v", err)
 	}
 	return nil
 }
@@ -36,7 +37,7 @@ func (r *run) listen(context.Context, int64) error {
 func (r *run) watch(context.Context, int64) error {
 	if stuck, is := r.stuck(r.state); is && !r.told {
 		r.told = true
-		r.folder.note("%v", stuck)
+		r.folder.Note("%v", stuck)
 		r.observer.Stuck(stuck)
 	}
 	return nil
@@ -49,7 +50,7 @@ func (r *run) showStatus(context.Context, int64) error {
 	s := r.meter.status(r.last, r.state, r.settings.Images)
 	s.Skipped, s.Baseline = len(r.stream.Skipped()), r.baseline
 	r.observer.Status(s)
-	return r.folder.status(s)
+	return r.writeStatus(s)
 }
 
 func (r *run) saveCheckpoint(_ context.Context, before int64) error {
@@ -72,6 +73,18 @@ func (r *run) makeGrid(ctx context.Context, before int64) error {
 	err := r.samples(ctx, r.state.Images)
 	r.meter.restart(r.state.Images) // the time of the grid is not the step's
 	return err
+}
+
+// makeMissingGrid makes the grid that was due at the checkpoint from which the run
+// goes on, where a kill or a signal came before it.
+func (r *run) makeMissingGrid(ctx context.Context) error {
+	if r.from == nil || !r.due(r.state.Images-int64(r.settings.Batch), r.settings.SampleEvery) {
+		return nil
+	}
+	if info, err := os.Stat(r.gridPath(r.state.Images)); err == nil && info.Size() > 0 {
+		return nil
+	}
+	return r.samples(ctx, r.state.Images)
 }
 
 // due says whether a multiple of every, or the end, was passed since this many

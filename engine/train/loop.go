@@ -10,9 +10,11 @@ import (
 	"os"
 
 	"fluxion/data"
+	"fluxion/data/durable"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
+	"fluxion/engine/rundir"
 	"fluxion/engine/sampler"
 	"fluxion/engine/scheduler"
 	"fluxion/kernels/adamw"
@@ -24,10 +26,12 @@ import (
 type Options struct {
 	Settings Settings
 	Dir      string // run folder; made if need be
-	Fresh    bool   // throw away what the folder holds
+	Fresh    bool   // begin anew; what the folder holds is removed with the first checkpoint
+	From     int64  // images of the checkpoint to go on from; 0: the newest
 	Data     data.Dataset
 	Device   device.Device
 	Observer Observer
+	Disk     durable.Disk     // that the run folder lies on
 	Origin   []string         // lines for the log on what trains here: version, command
 	SaveNow  <-chan os.Signal // asks for a checkpoint and a grid after the next step; may be nil
 }
@@ -42,7 +46,7 @@ type NotFiniteError struct {
 }
 
 func (e *NotFiniteError) Error() string {
-	kept := "there is no checkpoint yet"
+	kept := "there is no good checkpoint"
 	if e.Last != "" {
 		kept = "the last good checkpoint is " + e.Last
 	}
@@ -68,7 +72,9 @@ type run struct {
 	memory    device.Memory
 	trainer   *Trainer
 	sampler   *generate.Generator // nil: no grids
-	folder    *folder
+	disk      durable.Disk
+	folder    *rundir.Dir
+	from      *model.Checkpoint // that the run goes on from; nil: from the start
 
 	stream  stream
 	meter   *meter
@@ -113,7 +119,7 @@ func (r *run) finished() bool { return r.state.Images >= r.settings.Images }
 func (r *run) begin(ctx context.Context, start Start) (already bool, err error) {
 	state, found, err := r.restore()
 	if err != nil {
-		return false, fmt.Errorf("resuming %s: %w", r.dir, err)
+		return false, err
 	}
 	if !found {
 		if err := r.trainer.Initialise(r.settings.Seed); err != nil {
@@ -123,18 +129,28 @@ func (r *run) begin(ctx context.Context, start Start) (already bool, err error) 
 	r.state, r.sound, r.saver.images = state, true, state.Images
 	r.meter = newMeter(state)
 	if found && r.finished() {
-		return true, nil
+		return true, r.makeMissingGrid(ctx)
 	}
-	if err := r.folder.begin(r.settings, state.Images); err != nil {
+	settings, err := r.settings.text()
+	if err == nil {
+		err = r.folder.Begin(settings, state.Images)
+	}
+	if err != nil {
 		return false, err
 	}
 	start.Images = state.Images
 	if found {
-		start.From, _ = model.Newest(r.dir)
+		start.From = r.from.Path
 	}
-	r.folder.note("recipe of %s: %v", start.Recipe.Of, start.Recipe)
-	r.folder.note("loss of a network without knowledge: %g, for pixels of variance %g", start.Baseline, start.Variance)
+	r.folder.Note("recipe of %s: %v", start.Recipe.Of, start.Recipe)
+	r.folder.Note("loss of a network without knowledge: %g, for pixels of variance %g", start.Baseline, start.Variance)
 	r.observer.Start(start)
+	if r.folder.Aside() {
+		r.warn("what %s holds of later images is removed with the next checkpoint, and comes back if there is none", r.dir)
+	}
+	if err := r.makeMissingGrid(ctx); err != nil {
+		return false, err
+	}
 	r.stream, err = r.openStream(ctx, state.Images)
 	r.meter = newMeter(state) // bringing data to the device was no step
 	return false, err
@@ -190,17 +206,21 @@ func (r *run) forwardBackward(ctx context.Context) (loss float64, err error) {
 // end saves what has not been saved, and writes down why the run ended.
 func (r *run) end(err error) error {
 	unsaved := r.saver.wait()
-	if r.sound && r.state.Images > r.saver.images {
-		unsaved = r.saver.save(r.state)
-		unsaved = errors.Join(unsaved, r.saver.wait(), r.saver.failed)
+	if r.sound {
+		unsaved = r.saver.finish(r.state)
 	}
-	if unsaved != nil {
+	var gone *rundir.GoneError
+	switch {
+	case unsaved == nil:
+	case errors.As(unsaved, &gone), errors.Is(err, unsaved):
+		err = unsaved // which also is why the loop ended
+	default:
 		err = errors.Join(&UnsavedError{r.state.Images, r.saver.images, unsaved}, err)
 	}
 	if err != nil {
-		r.folder.note("ended after %d images: %v", r.state.Images, err)
+		r.folder.Note("ended after %d images: %v", r.state.Images, err)
 	} else {
-		r.folder.note("done: %d images, loss %g, %.1f s", r.state.Images, r.state.Loss, r.meter.seconds())
+		r.folder.Note("done: %d images, loss %g, %.1f s", r.state.Images, r.state.Loss, r.meter.seconds())
 	}
 	return err
 }
@@ -214,7 +234,7 @@ func (r *run) result(already bool) Result {
 
 // warn tells the user and the log of what does not end the run.
 func (r *run) warn(format string, args ...any) {
-	r.folder.note(format, args...)
+	r.folder.Note(format, args...)
 	r.observer.Note(fmt.Sprintf(format, args...))
 }
 
@@ -247,9 +267,5 @@ func (r *run) notFinite(images int64, loss, norm float64) error {
 	if err != nil {
 		return err
 	}
-	e := &NotFiniteError{Images: images, Loss: loss, Norm: norm, Where: where}
-	if all, err := model.Checkpoints(r.dir); err == nil && len(all) > 0 {
-		e.Last = all[len(all)-1].Path
-	}
-	return e
+	return &NotFiniteError{Images: images, Loss: loss, Norm: norm, Where: where, Last: r.lastGood()}
 }

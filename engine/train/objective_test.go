@@ -91,14 +91,17 @@ func TestAdaptiveTimes(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := run{objective: objective}
+	a, seen := objective.Times.Adaptive, int64(0)
 	newest, err := model.Newest(dir)
 	if err == nil {
-		err = r.readTimes(filepath.Join(newest, model.TrainingDir, timesFile))
+		var learnt []byte
+		if learnt, err = r.readTimes(filepath.Join(newest, model.TrainingDir, timesFile)); err == nil {
+			err = a.UnmarshalState(learnt)
+		}
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, seen := objective.Times.Adaptive, int64(0)
 	for i, n := range a.Seen {
 		seen += n
 		if n > 0 && !(a.Means[i] > 0) {

@@ -28,8 +28,10 @@ func (r *run) close() error {
 	if r.memory != nil {
 		err = errors.Join(err, r.memory.Free())
 	}
-	r.folder.close()
-	return err
+	if r.folder.Aside() {
+		r.observer.Note("there was no checkpoint: what " + r.dir + " held before is there again")
+	}
+	return errors.Join(err, r.folder.Close())
 }
 
 // prepare turns settings into a run: process, network, plans, memory, folder.
@@ -60,7 +62,7 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
-	r := &run{dir: o.Dir, settings: s, config: config, data: o.Data, observer: o.Observer, precision: precision, objective: objective, saveNow: o.SaveNow}
+	r := &run{dir: o.Dir, settings: s, config: config, data: o.Data, observer: o.Observer, precision: precision, objective: objective, saveNow: o.SaveNow, disk: o.Disk}
 	r.saver = &saver{run: r}
 	if r.scheduler, err = scheduler.Of(objective.Process); err != nil {
 		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
@@ -77,14 +79,14 @@ func prepare(o Options) (*run, Start, error) {
 		return nil, Start{}, err
 	}
 	var changes []Change
-	if r.folder, changes, err = openFolder(o.Dir, s, o.Fresh); err != nil {
+	if changes, err = r.openFolder(o); err != nil {
 		return nil, Start{}, err
 	}
 	for _, line := range append(o.Origin, "device: "+o.Device.Describe()+", "+s.Precision) {
-		r.folder.note("%s", line)
+		r.folder.Note("%s", line)
 	}
 	if err := r.load(o.Device, sizes, step, grid); err != nil {
-		r.folder.note("ended: %v", err)
+		r.folder.Note("ended: %v", err)
 		return nil, Start{}, errors.Join(err, r.close())
 	}
 	variance := pixelVariance(o.Data)

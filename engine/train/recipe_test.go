@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"fluxion/engine/rundir"
 	"fluxion/nets"
 )
 
@@ -106,7 +107,7 @@ func TestStored(t *testing.T) {
 	if s != want || !found || err != nil {
 		t.Errorf("%v, %v, %v", want.Changes(s), found, err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, configFile), []byte(`{"lr": 1, "no_key": 2}`), 0o666); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, rundir.ConfigFile), []byte(`{"lr": 1, "no_key": 2}`), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := Stored(dir, next); err == nil || !strings.Contains(err.Error(), "no_key") {

@@ -2,13 +2,12 @@ package train
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"path/filepath"
 
 	"fluxion/data"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
+	"fluxion/engine/rundir"
 	"fluxion/engine/sampler"
 )
 
@@ -38,6 +37,10 @@ func (r *run) gridTable() (sampler.Table, error) {
 // gridColumns is the number of images in a row of a grid.
 const gridColumns = 10
 
+func (r *run) gridPath(images int64) string {
+	return filepath.Join(r.dir, rundir.SamplesDir, rundir.GridName(images))
+}
+
 // samples writes a grid from the averaged weights. With classes, columns are
 // classes in turn.
 func (r *run) samples(ctx context.Context, images int64) error {
@@ -62,9 +65,11 @@ func (r *run) samples(ctx context.Context, images int64) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(r.dir, samplesDir, fmt.Sprintf("%09d.png", images))
-	err = os.MkdirAll(filepath.Dir(path), 0o777)
-	if err == nil {
+	if err := r.folder.Check(); err != nil {
+		return err
+	}
+	path := r.gridPath(images)
+	if err = r.disk.MkdirAll(filepath.Dir(path)); err == nil {
 		err = data.WriteGrid(path, all, r.settings.SampleCount, height, width, channels, gridColumns)
 	}
 	if err != nil { // the disk may be full for a while

@@ -1,5 +1,11 @@
 package train
 
+import (
+	"errors"
+
+	"fluxion/engine/rundir"
+)
+
 // saver writes checkpoints beside the loop, one at a time: the device waits for
 // the copy of its state, not for the disk.
 type saver struct {
@@ -8,6 +14,7 @@ type saver struct {
 	last    string       // path of the newest checkpoint
 	images  int64        // seen at it, or where the run began
 	failed  error        // why the one that should be the newest was not written
+	final   bool         // no other attempt would do better
 }
 
 // written is a checkpoint, or why there is none.
@@ -15,6 +22,7 @@ type written struct {
 	path   string
 	images int64
 	err    error
+	untidy error // why older ones could not be removed
 }
 
 // save copies the state and begins to write it; an earlier checkpoint is finished first.
@@ -29,8 +37,11 @@ func (s *saver) save(state State) error {
 	pending := make(chan written, 1)
 	s.pending = pending
 	go func() {
-		path, err := s.run.checkpoint(c)
-		pending <- written{path, c.Images, err}
+		w := written{images: c.Images}
+		if w.path, w.err = s.run.checkpoint(c); w.err == nil {
+			w.untidy = s.run.folder.Tidy(s.run.settings.Keep)
+		}
+		pending <- w
 	}()
 	return nil
 }
@@ -54,15 +65,40 @@ func (s *saver) wait() error {
 }
 
 // report tells of a checkpoint that was written. One that could not be, as on a
-// disk that is full for a while, ends nothing: the next may be.
+// disk that is full for a while, ends nothing: the next may be. A folder that is
+// gone and weights that are not finite do not get well.
 func (s *saver) report(w written) error {
 	s.pending = nil
-	if s.failed = w.err; w.err != nil {
+	var gone *rundir.GoneError
+	var diverged *NotFiniteError
+	if s.failed = w.err; errors.As(w.err, &gone) || errors.As(w.err, &diverged) {
+		s.final = true
+		return w.err
+	}
+	if w.err != nil {
 		s.run.warn("no checkpoint after %d images, the run goes on and tries again at the next: %v", w.images, w.err)
 		return nil
 	}
 	s.last, s.images = w.path, w.images
 	s.run.observer.Checkpoint(w.path, w.images)
-	s.run.folder.note("checkpoint %s", w.path)
+	s.run.folder.Note("checkpoint %s", w.path)
+	if w.untidy != nil {
+		s.run.warn("older checkpoints are not removed: %v", w.untidy)
+	}
 	return nil
+}
+
+// finish saves the last state of a run if it is not saved yet. It returns why that
+// could not be done.
+func (s *saver) finish(state State) error {
+	err := s.wait()
+	if err == nil && !s.final && state.Images > s.images {
+		if err = s.save(state); err == nil {
+			err = s.wait()
+		}
+	}
+	if err == nil {
+		err = s.failed
+	}
+	return err
 }

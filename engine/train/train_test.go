@@ -13,9 +13,11 @@ import (
 	"testing"
 
 	"fluxion/data"
+	"fluxion/data/durable"
 	"fluxion/engine/device"
 	"fluxion/engine/model"
 	"fluxion/engine/plan"
+	"fluxion/engine/rundir"
 	"fluxion/kernels/number"
 	"fluxion/nets"
 )
@@ -93,6 +95,10 @@ func files(t *testing.T, dir string) map[string][]byte {
 		if err == nil && !e.IsDir() {
 			name, _ := filepath.Rel(newest, path)
 			all[name], err = os.ReadFile(path)
+			if filepath.Base(name) == filepath.Base(rundir.SettingsFile) {
+				delete(all, name) // how often to save is another
+				return err
+			}
 			if filepath.Base(name) == stateFile {
 				all[name] = elapsed.ReplaceAll(all[name], []byte(`"elapsed_seconds": 0`))
 			}
@@ -178,7 +184,7 @@ func TestHalfWrittenIsIgnored(t *testing.T) {
 	if _, err := Run(ctx, o); err == nil {
 		t.Fatal("the run was not stopped")
 	}
-	left := filepath.Join(dir, model.CheckpointsDir, temporary+"123")
+	left := filepath.Join(dir, model.CheckpointsDir, durable.Temporary+"123")
 	if err := os.MkdirAll(filepath.Join(left, model.WeightsDir), 0o777); err != nil {
 		t.Fatal(err)
 	}
@@ -231,12 +237,12 @@ func TestFolderRefusals(t *testing.T) {
 	if res, err := Run(context.Background(), o); err != nil || res.Images != s.Images+8 || len(rec.start.Changes) != 2 {
 		t.Errorf("a longer run: %+v, %v, changes %v", res, err, rec.start.Changes)
 	}
-	held, err := lock(filepath.Join(dir, lockFile))
+	held, err := rundir.Open(dir, false, durable.Disk{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = Run(context.Background(), o)
-	if busy := (*InUseError)(nil); !errors.As(err, &busy) {
+	if busy := (*rundir.InUseError)(nil); !errors.As(err, &busy) {
 		t.Errorf("a folder in use: %v", err)
 	}
 	held.Close()

@@ -1,0 +1,209 @@
+package train
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"fluxion/engine/model"
+	"fluxion/engine/plan"
+	"fluxion/nets"
+	"fluxion/nets/safetensors"
+)
+
+// CheckpointError is a checkpoint that a run cannot go on from.
+type CheckpointError struct {
+	Path  string
+	Err   error             // which file, and what is wrong with it
+	Sound *model.Checkpoint // the newest before it that a run can go on from; nil: none
+}
+
+func (e *CheckpointError) Error() string {
+	way := "there is no sound one before it; --fresh starts anew"
+	if e.Sound != nil {
+		way = fmt.Sprintf("%s is sound: --from %d goes on from it", e.Sound.Path, e.Sound.Images)
+	}
+	return fmt.Sprintf("the run cannot go on from checkpoint %s: %v; %s", e.Path, e.Err, way)
+}
+
+func (e *CheckpointError) Unwrap() error { return e.Err }
+
+// restore reads the chosen checkpoint into the trainer's memory; found is false if
+// there is none.
+func (r *run) restore() (s State, found bool, err error) {
+	if r.from == nil {
+		return State{}, false, nil
+	}
+	var failed error
+	s, times, err := r.read(*r.from, func(region plan.Region, flat []float32) error {
+		failed = r.memory.Write(region, 0, flat)
+		return failed
+	})
+	var changed *ChangedError
+	switch {
+	case failed != nil, errors.As(err, &changed):
+		return State{}, false, err
+	case err != nil:
+		return State{}, false, &CheckpointError{r.from.Path, err, r.newestSound(r.from.Images)}
+	}
+	if times != nil {
+		err = r.objective.Times.Adaptive.UnmarshalState(times)
+	}
+	return s, true, errors.Join(err, r.trainer.Refresh())
+}
+
+// newestSound finds the newest checkpoint before so many images that a run can go
+// on from.
+func (r *run) newestSound(before int64) *model.Checkpoint {
+	all, err := model.Checkpoints(r.dir)
+	if err != nil {
+		return nil
+	}
+	for _, c := range slices.Backward(all) {
+		if c.Images < before {
+			if _, _, err := r.read(c, func(plan.Region, []float32) error { return nil }); err == nil {
+				return &c
+			}
+		}
+	}
+	return nil
+}
+
+// lastGood is the path of the newest sound checkpoint, "" if there is none.
+func (r *run) lastGood() string {
+	if c := r.newestSound(1 << 62); c != nil {
+		return c.Path
+	}
+	return ""
+}
+
+// read reads a checkpoint and checks all of it. It hands each buffer to use, and
+// returns what adaptive times have learnt, nil if the run has none.
+func (r *run) read(c model.Checkpoint, use func(plan.Region, []float32) error) (s State, times []byte, err error) {
+	if s, err = readState(filepath.Join(c.Path, model.TrainingDir, stateFile), c.Images); err != nil {
+		return State{}, nil, err
+	}
+	for _, part := range []struct {
+		dir    string
+		region plan.Region
+	}{{model.WeightsDir, plan.Parameters}, {model.AverageDir, plan.Average}} {
+		config, flat, err := nets.ReadModel(filepath.Join(c.Path, part.dir)) // which holds finite numbers
+		if err != nil {
+			return State{}, nil, err
+		}
+		if string(config.JSON()) != string(r.config.JSON()) {
+			return State{}, nil, r.otherNetwork(config)
+		}
+		if err := use(part.region, flat); err != nil {
+			return State{}, nil, err
+		}
+	}
+	if err := r.readMoments(filepath.Join(c.Path, model.TrainingDir, model.OptimizerFile), use); err != nil {
+		return State{}, nil, err
+	}
+	times, err = r.readTimes(filepath.Join(c.Path, model.TrainingDir, timesFile))
+	return s, times, err
+}
+
+// readState reads the numbers of the checkpoint after so many images.
+func readState(path string, images int64) (s State, err error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return s, err
+	}
+	fault := func(format string, args ...any) (State, error) {
+		return State{}, fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...))
+	}
+	var keys map[string]any
+	if err := json.Unmarshal(data, &keys); err != nil {
+		return fault("%v", err)
+	}
+	for _, key := range []string{"images", "steps", "loss"} {
+		if _, number := keys[key].(float64); !number {
+			return fault("key %s: want a number", key)
+		}
+	}
+	if err := json.Unmarshal(data, &s); err != nil {
+		return fault("%v", err)
+	}
+	switch {
+	case s.Images != images:
+		return fault("key images: %d, want the %d that the folder is named by", s.Images, images)
+	case s.Steps < 1 || s.Steps > s.Images:
+		return fault("key steps: %d, want 1 to the number of images, %d", s.Steps, s.Images)
+	case s.Seconds < 0:
+		return fault("key elapsed_seconds: %g, want 0 or more", s.Seconds)
+	}
+	return s, nil
+}
+
+// readTimes reads what adaptive times have learnt. They begin anew where the run
+// drew its times otherwise so far.
+func (r *run) readTimes(path string) ([]byte, error) {
+	a := r.objective.Times.Adaptive
+	if a == nil {
+		return nil, nil
+	}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		trial := *a
+		err = trial.UnmarshalState(data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return data, nil
+}
+
+// readMoments reads the optimizer's buffers.
+func (r *run) readMoments(path string, use func(plan.Region, []float32) error) error {
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if want := len(moments) * len(r.trainer.Graph.Params); len(f.Tensors) != want {
+		return &safetensors.FormatError{File: path, Problem: fmt.Sprintf("%d tensors, want %d", len(f.Tensors), want)}
+	}
+	flat := make([]float32, nets.FlatSize(r.trainer.Graph.Params))
+	for prefix, region := range moments {
+		for _, p := range r.trainer.Graph.Params {
+			values := make([]float32, p.Size())
+			name := prefix + p.Name
+			if t, ok := f.Lookup(name); !ok || !slices.Equal(t.Shape, p.Stored) {
+				return &safetensors.FormatError{File: path, Tensor: name, Problem: fmt.Sprintf("want a tensor of shape %v", p.Stored)}
+			}
+			if err := f.ReadFloat32(name, values); err != nil {
+				return err
+			}
+			if !finite(values) {
+				return &safetensors.FormatError{File: path, Tensor: name, Problem: "holds values that are not finite"}
+			}
+			if region == plan.Moment2 && slices.Min(values) < 0 {
+				return &safetensors.FormatError{File: path, Tensor: name, Problem: "holds values below 0, want a mean of squares"}
+			}
+			nets.FromStored(p, values, flat)
+		}
+		if err := use(region, flat); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// badTensor names the first tensor of a buffer that is not finite.
+func badTensor(params []nets.Param, flat []float32) string {
+	for _, p := range params {
+		if !finite(flat[p.Offset:][:p.Size()]) {
+			return p.Name
+		}
+	}
+	return ""
+}
