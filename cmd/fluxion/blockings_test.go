@@ -10,8 +10,16 @@ import (
 	"fluxion/engine/device/tuning"
 )
 
-// TestMain keeps what the tests measure apart from what users have measured.
+// asProgram makes the test binary the program, so that it can be killed.
+const asProgram = "FLUXION_TEST_AS_PROGRAM"
+
+// TestMain keeps what the tests measure apart from what users have measured. The
+// test binary is the program itself where TestKills starts it.
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+		return
+	}
 	dir, err := os.MkdirTemp("", "blockings")
 	if err == nil {
 		err = os.Setenv(blockingsVariable, dir)
