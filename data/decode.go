@@ -156,7 +156,7 @@ func readPicture(name string, r io.Reader, limit int64) ([]byte, kind, image.Con
 	}
 	if c.Width < 1 || c.Height < 1 || c.Width > maxPixels/c.Height {
 		return nil, k, c, &Error{Path: name, Problem: fmt.Sprintf(
-			"is a %s of %d×%d pixels; want 1 to 2²⁸ of them, or leave it out with --skip-broken", k.name, c.Width, c.Height)}
+			"is a %s of %d×%d pixels; want 1 to 2²⁸ of them", k.name, c.Width, c.Height)}
 	}
 	if !whole && limit == 0 {
 		if _, err := more(k.mostBytes(c)); err != nil {
@@ -177,9 +177,9 @@ func kindOf(name string, head []byte) (kind, error) {
 		}
 		return k, nil
 	}
-	problem := "is not a picture; want " + readable + ", or leave it out with --skip-broken"
+	problem := "is not a picture; want " + readable
 	if len(head) == 0 {
-		problem = "is empty; replace it, or leave it out with --skip-broken"
+		problem = "is empty; replace it"
 	}
 	return kind{}, &Error{Path: name, Problem: problem}
 }
@@ -187,9 +187,9 @@ func kindOf(name string, head []byte) (kind, error) {
 // pictureError says whether a picture is damaged, or sound and not read here.
 func pictureError(name string, k kind, err error) error {
 	if what := unsupported(""); errors.As(err, &what) {
-		return &Error{Path: name, Problem: fmt.Sprintf("is a %s, and %s is not read here; convert it to PNG, or leave it out with --skip-broken", k.name, what)}
+		return &Error{Path: name, Problem: fmt.Sprintf("is a %s, and %s is not read here; convert it to PNG", k.name, what)}
 	}
-	return &Error{Path: name, Problem: fmt.Sprintf("is a damaged picture (%s); replace it, or leave it out with --skip-broken", strings.ToLower(k.name)), Err: err}
+	return &Error{Path: name, Problem: fmt.Sprintf("is a damaged picture (%s); replace it", strings.ToLower(k.name)), Err: err}
 }
 
 func gifConfig(data []byte) (image.Config, error) { return gif.DecodeConfig(bytes.NewReader(data)) }

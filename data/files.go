@@ -179,13 +179,16 @@ func (f *files) Close() error {
 	return nil
 }
 
-func (f *files) picture(i int) (photo, error) {
+func (f *files) picture(i int) (p photo, err error) {
 	r, err := f.reader(f.entries[i])
-	if err != nil {
-		return photo{}, err
+	if err == nil {
+		defer r.Close()
+		p, err = decode(f.root+f.entries[i].path, r)
 	}
-	defer r.Close()
-	return decode(f.root+f.entries[i].path, r)
+	if bad := (*Error)(nil); errors.As(err, &bad) { // of one among many
+		err = &Error{Path: bad.Path, Problem: bad.Problem + "; --skip-broken leaves it out", Err: bad.Err}
+	}
+	return p, err
 }
 
 // reader opens a file of the set.
