@@ -29,6 +29,17 @@ func write(t *testing.T, path string, content []byte) {
 	}
 }
 
+// mustOpen opens a set without a size.
+func mustOpen(t *testing.T, spec string) Dataset {
+	t.Helper()
+	d, err := Open(spec, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
 // encoded is a w×h picture of one colour in a format.
 func encoded(t *testing.T, format string, w, h int, c color.Color) []byte {
 	t.Helper()

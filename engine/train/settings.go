@@ -138,8 +138,9 @@ type Change struct {
 }
 
 // breaking are the settings that the weights or the order of the data depend on.
+// Channels are not among them: asked for or found, the network must have them.
 var breaking = map[string]bool{
-	"data": true, "size": true, "channels": true, "flip": true, "preset": true,
+	"data": true, "size": true, "flip": true, "preset": true,
 	"schedule": true, "clip_lambda": true, "shift": true, "zero_snr": true, "scale": true, "output_kind": true,
 	"seed": true, "skip_broken": true,
 }
