@@ -127,16 +127,28 @@ func ratios(cumulated []float64) []float64 {
 	return sigmas
 }
 
-// linspace is numpy's: equally spaced from first to last, first alone if there
-// is one.
+// linspace is numpy's, to the bit: a step that is rounded and then multiplied, which
+// decides at halves. first alone if there is one.
 func linspace(list []float64, first, last float64) {
 	n := len(list)
+	step := (last - first) / math.Max(1, float64(n-1))
 	for i := range list {
-		list[i] = first + float64(i)*(last-first)/math.Max(1, float64(n-1))
+		list[i] = first + float64(float64(i)*step) // rounded: some processors would fuse
 	}
 	if n > 1 {
 		list[n-1] = last
 	}
+}
+
+// arange is numpy's arange(first, 0, -step), to the bit: what it multiplies is the
+// difference of its first two entries.
+func arange(first, step float64) []float64 {
+	list := make([]float64, int(math.Ceil(first/step)))
+	difference := (first - step) - first
+	for i := range list {
+		list[i] = first + float64(float64(i)*difference)
+	}
+	return list
 }
 
 // refuse names a key whose value is not supported.

@@ -54,11 +54,9 @@ func (s spacing) times(p *planner, w spread) ([]float64, error) {
 			list[made-1-i] = float64(i * (w.last / made))
 		}
 	case "trailing":
-		// numpy's arange(last, 0, −N/steps).
-		step := float64(w.train) / float64(w.steps)
-		list = make([]float64, int(math.Ceil(float64(w.last)/step)))
-		for i := range list {
-			list[i] = math.RoundToEven(float64(w.last)-float64(i)*step) - 1
+		list = arange(float64(w.last), float64(w.train)/float64(w.steps))
+		for i, x := range list {
+			list[i] = math.RoundToEven(x) - 1
 		}
 		if end := len(list) - 1; list[end] < 0 {
 			// Rounding made arange one entry too long.
