@@ -29,7 +29,7 @@ type Config struct {
 	DownsamplePadding    int      // 0: one row and column, below and to the right
 	DownsampleType       string   // of AttnDownBlock2D: "conv" or "resnet"
 	UpsampleType         string   // of AttnUpBlock2D: "conv" or "resnet"
-	Dropout              Number   // only 0 for now
+	Dropout              Number   // of training elsewhere: there is none here, and none in sampling anywhere
 	ActFn                string   // "silu" or its other name "swish"
 	AttentionHeadDim     int      // size of a head; null: one head over all channels
 	NormNumGroups        int      //
@@ -43,6 +43,10 @@ type Config struct {
 
 	// Meta is the keys that begin with an underscore, such as _class_name.
 	Meta map[string]any
+
+	// Notes say what of a folder was not heeded, and which of several files was read:
+	// who opens it should know. They are no part of the configuration.
+	Notes []string
 }
 
 // Number is a number of a configuration, which remembers whether it was
@@ -130,20 +134,29 @@ func (c *Config) fields() []field {
 
 // ConfigError is a key whose value cannot be used.
 type ConfigError struct {
+	File    string // "" if the configuration came from no file
 	Key     string
 	Problem string // what is wrong, and what would be right
 }
 
-func (e *ConfigError) Error() string { return "config key " + e.Key + ": " + e.Problem }
+func (e *ConfigError) Error() string {
+	text := "config key " + e.Key + ": " + e.Problem
+	if e.File != "" {
+		text = e.File + ": " + text
+	}
+	return text
+}
 
 func refuse(key, format string, args ...any) error {
-	return &ConfigError{key, fmt.Sprintf(format, args...)}
+	return &ConfigError{Key: key, Problem: fmt.Sprintf(format, args...)}
 }
 
 // ParseConfig reads a config.json of diffusers. Missing keys take the defaults
-// of diffusers; an unknown key, a value of the wrong type and a network that
-// cannot be built are errors, a *ConfigError unless it is no JSON at all.
-func ParseConfig(data []byte) (Config, error) {
+// of diffusers. Unknown keys that change nothing, and those to ignore, are left
+// out and named in Notes; others, a value of the wrong type and a network that
+// cannot be built are errors, a *ConfigError, or *pyjson.Error if it is no JSON
+// object at all.
+func ParseConfig(data []byte, ignore ...string) (Config, error) {
 	values, err := pyjson.Unmarshal(data)
 	if err != nil {
 		return Config{}, err
@@ -154,6 +167,7 @@ func ParseConfig(data []byte) (Config, error) {
 	for _, f := range c.fields() {
 		places[f.key] = f
 	}
+	var ignored []string
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		f, known := places[key]
 		switch {
@@ -163,9 +177,15 @@ func ParseConfig(data []byte) (Config, error) {
 			}
 		case strings.HasPrefix(key, "_"):
 			c.Meta[key] = values[key]
+		case idle(key, values[key]), slices.Contains(ignore, key):
+			ignored = append(ignored, key)
 		default:
-			return Config{}, refuse(key, "is not one of UNet2DModel; did you mean %s?", nearest(key, slices.Sorted(maps.Keys(places))))
+			return Config{}, refuse(key, "is not one of UNet2DModel; did you mean %s? --ignore-key %s opens the model without it",
+				nearest(key, slices.Sorted(maps.Keys(places))), key)
 		}
+	}
+	if ignored != nil {
+		c.Notes = append(c.Notes, configFile+": ignored "+strings.Join(ignored, ", "))
 	}
 	if class, ok := c.Meta["_class_name"]; ok && class != "UNet2DModel" {
 		return Config{}, refuse("_class_name", "is %v, only UNet2DModel is supported", class)
@@ -323,6 +343,7 @@ func (c Config) clone() Config {
 	c.UpBlockTypes = slices.Clone(c.UpBlockTypes)
 	c.BlockOutChannels = slices.Clone(c.BlockOutChannels)
 	c.Meta = maps.Clone(c.Meta)
+	c.Notes = slices.Clone(c.Notes)
 	return c
 }
 
@@ -355,8 +376,24 @@ func (c Config) WithSelfConditioning(on bool) Config {
 // where there is none yet.
 func (c Config) SelfConditioned() bool { return c.Meta[selfConditioning] == true }
 
+// Variance says whether the network gives a variance, too, as in Nichol and
+// Dhariwal, "Improved DDPM" (2021): in as many channels behind the others.
+func (c Config) Variance() bool { return c.OutChannels == 2*c.InChannels }
+
+// WithoutVariance returns the configuration of the network without the last half of
+// its outputs, with a note that says so.
+func (c Config) WithoutVariance() Config {
+	c = c.clone()
+	c.OutChannels = c.InChannels
+	c.Notes = append(c.Notes, "the network gives a variance, too: its half of out_channels is left out, samplers use their own")
+	return c
+}
+
 // CheckImages says why the network does not make images out of noisy ones alone.
 func (c Config) CheckImages() error {
+	if c.Variance() {
+		return refuse("out_channels", "is twice in_channels: the network gives a variance, too (variance_type learned); want one that does not")
+	}
 	if c.InChannels != c.WithChannels(c.OutChannels).InChannels {
 		return refuse("in_channels", "is %d and out_channels %d; want equal numbers, or twice as many in and %q: true",
 			c.InChannels, c.OutChannels, selfConditioning)

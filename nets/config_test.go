@@ -3,6 +3,7 @@ package nets
 import (
 	"bytes"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -124,7 +125,21 @@ func TestConfigErrors(t *testing.T) {
 		{`{"time_embedding_type": "fourier"}`, "time_embedding_type", "supported: positional, learned"},
 		{`{"time_embedding_type": "learned"}`, "num_train_timesteps", "needs the number of its rows"},
 		{`{"mid_block_type": "UNetMidBlock2DCrossAttn"}`, "mid_block_type", "supported: UNetMidBlock2D, null"},
-		{`{"dropout": 0.1}`, "dropout", "only 0"},
+		{`{"dropout": 1.5}`, "dropout", "below 1"},
+		{`{"cross_attention_dim": 768}`, "cross_attention_dim", "--ignore-key cross_attention_dim"},
+		{`{"layers_per_block": 65536}`, "layers_per_block", "at most 64"},
+		{`{"layers_per_block": 64, "norm_num_groups": 1}`, "layers_per_block", "516 blocks in 4 levels"},
+		{`{"sample_size": 65536}`, "sample_size", "at most 4096"},
+		{`{"sample_size": [64, 65536]}`, "sample_size", "at most 4096"},
+		{`{"num_train_timesteps": 1000000000}`, "num_train_timesteps", "at most 1048576"},
+		{`{"num_train_timesteps": 1e300}`, "num_train_timesteps", "want a whole number"},
+		{`{"num_class_embeds": 2147483647}`, "num_class_embeds", "at most"},
+		{`{"time_embedding_dim": 2147483647}`, "time_embedding_dim", "at most"},
+		{`{"in_channels": 2147483647}`, "in_channels", "at most"},
+		{`{"block_out_channels": [32, 64, 128, 2147483616]}`, "block_out_channels", "at most 16384"},
+		{`{"block_out_channels": [16384, 16384, 16384, 16384]}`, "block_out_channels", "weights, want at most"},
+		{`{"block_out_channels": [` + strings.Repeat("32,", 64) + `32], "down_block_types": [` + strings.Repeat(`"DownBlock2D",`, 64) + `"DownBlock2D"], "up_block_types": [` +
+			strings.Repeat(`"UpBlock2D",`, 64) + `"UpBlock2D"]}`, "block_out_channels", "has 65 levels, want at most 13"},
 		{`{"norm_eps": NaN}`, "norm_eps", "positive"},
 		{`{"norm_eps": -Infinity}`, "norm_eps", "positive"},
 		{`{"mid_block_scale_factor": 0}`, "mid_block_scale_factor", "other than 0"},
@@ -148,6 +163,90 @@ func TestConfigErrors(t *testing.T) {
 			t.Errorf("%q: no error", bad)
 		}
 	}
+}
+
+// Keys of other networks and versions that change nothing are left out and named.
+func TestIgnoredKeys(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"num_attention_heads": null}`:                        "num_attention_heads",
+		`{"upcast_attention": false, "conv_in_kernel": 3}`:     "conv_in_kernel, upcast_attention",
+		`{"decay": 0.9999, "power": 0.75, "inv_gamma": 1.0}`:   "decay, inv_gamma, power", // a unet_ema of diffusers' training script
+		`{"cross_attention_dim": 768, "sample_size": 32}`:      "cross_attention_dim",     // insisted on
+		`{"_class_name": "UNet2DModel", "_name_or_path": "x"}`: "",
+	} {
+		c, err := ParseConfig([]byte(text), "cross_attention_dim")
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if notes := strings.Join(c.Notes, "; "); want == "" && notes != "" || !strings.HasSuffix(notes, want) {
+			t.Errorf("%s: notes %q, want %q", text, notes, want)
+		}
+		if strings.Contains(string(c.JSON()), "ignored") {
+			t.Errorf("%s: notes are written into the configuration", text)
+		}
+	}
+	if c, err := ParseConfig([]byte(`{"dropout": 0.1}`)); err != nil || c.Dropout.Value != 0.1 {
+		t.Errorf("dropout, which sampling does not do: %v, %v", c.Dropout, err)
+	}
+}
+
+// What a network comes to is known without making it, at the bounds as well.
+func TestSize(t *testing.T) {
+	for _, name := range Presets() {
+		c, err := Preset(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := c.Weights(), int64(Count(c.Params())); got != want {
+			t.Errorf("%s: %d weights, want %d", name, got, want)
+		}
+		if small, large := c.Activations(32, 32), c.Activations(64, 64); small <= 0 || large != 4*small {
+			t.Errorf("%s: %d and %d activations", name, small, large)
+		}
+		if got := c.Activations(math.MaxInt, math.MaxInt); got != math.MaxInt64 {
+			t.Errorf("%s: %d activations of an endless image", name, got)
+		}
+	}
+	cifar, _ := Preset("cifar")
+	if got := cifar.Weights(); got != 35_746_307 { // as diffusers counts google/ddpm-cifar10-32
+		t.Errorf("cifar has %d weights", got)
+	}
+	// Every bound at once is refused by the sum, which does not overflow.
+	c := Default()
+	c.BlockOutChannels, c.NormNumGroups, c.NumClassEmbeds = []int{mostChannels, mostChannels, mostChannels, mostChannels}, 1, mostRows
+	c.TimeEmbeddingDim, c.LayersPerBlock, c.InChannels, c.OutChannels = 4*mostChannels, mostLayers-1, mostChannels, mostChannels
+	if n := c.Weights(); n <= mostWeights || c.Validate() == nil {
+		t.Errorf("the largest of everything has %d weights and is taken", n)
+	}
+}
+
+// FuzzParseConfig: a config.json is refused or can be written and read again; it
+// does not panic, and what it makes is bounded.
+func FuzzParseConfig(f *testing.F) {
+	f.Add([]byte(publishedCIFAR))
+	for _, text := range []string{`{}`, `null`, `[`, `{"dropout": NaN}`, `{"sample_size": [65536, 65536]}`, `{"layers_per_block": 65536}`,
+		`{"block_out_channels": [1e9]}`, `{"attention_head_dim": 9223372036854775807}`, `{"num_train_timesteps": 1000000000}`,
+		`{"in_channels": -1, "_self_conditioning": true}`, `{"decay": {"a": []}, "x": null}`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := ParseConfig(data)
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") {
+				t.Fatalf("more than a line: %v", err)
+			}
+			return
+		}
+		if n := c.Weights(); n <= 0 || n > mostWeights {
+			t.Fatalf("%d weights", n)
+		}
+		c.Notes = nil
+		again, err := ParseConfig(c.JSON())
+		if err != nil || string(again.JSON()) != string(c.JSON()) {
+			t.Fatalf("written and read again: %v", err)
+		}
+	})
 }
 
 func TestPresets(t *testing.T) {

@@ -1,7 +1,6 @@
 package nets
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"fluxion/nets/pyjson"
 	"fluxion/nets/safetensors"
 )
 
@@ -19,7 +19,7 @@ const (
 	configFile    = "config.json"
 	weightsFile   = "diffusion_pytorch_model.safetensors"
 	indexFile     = "diffusion_pytorch_model.safetensors.index.json"
-	pickleFile    = "diffusion_pytorch_model.bin"
+	pickleFiles   = "diffusion_pytorch_model*.bin"
 	componentName = "unet"
 )
 
@@ -81,18 +81,22 @@ func writeFile(path string, write func(io.Writer) error) error {
 }
 
 // ReadConfig reads the configuration of a model: from the folder unet below dir
-// if there is one, else from dir itself.
-func ReadConfig(dir string) (Config, error) {
+// if there is one, else from dir itself. Unknown keys to ignore are left out.
+func ReadConfig(dir string, ignore ...string) (Config, error) {
 	path := filepath.Join(component(dir), configFile)
-	data, err := os.ReadFile(path)
+	data, err := pyjson.ReadFile(path)
 	if err != nil {
 		return Config{}, fmt.Errorf("%w (want the folder of a diffusers model)", err)
 	}
-	c, err := ParseConfig(data)
-	if err != nil {
-		return Config{}, fmt.Errorf("%s: %w", path, err)
+	c, err := ParseConfig(data, ignore...)
+	var fault *ConfigError
+	switch {
+	case errors.As(err, &fault):
+		fault.File = path
+	case err != nil:
+		err = pyjson.In(path, err)
 	}
-	return c, nil
+	return c, err
 }
 
 func component(dir string) string {
@@ -106,8 +110,18 @@ func component(dir string) string {
 // ReadModel reads a model as ReadConfig finds it, and returns its weights as
 // the flat buffer of Config.Params. Every tensor that is missing, left over or
 // of the wrong shape is named; so is the first that is not finite.
-func ReadModel(dir string) (Config, []float32, error) {
-	c, err := ReadConfig(dir)
+func ReadModel(dir string, ignore ...string) (Config, []float32, error) {
+	return read(dir, false, ignore)
+}
+
+// ReadDenoiser reads a model as ReadModel does, but of a network that gives a
+// variance, too, the one that does not: the first half of its outputs is the same.
+func ReadDenoiser(dir string, ignore ...string) (Config, []float32, error) {
+	return read(dir, true, ignore)
+}
+
+func read(dir string, denoiser bool, ignore []string) (Config, []float32, error) {
+	c, err := ReadConfig(dir, ignore...)
 	if err != nil {
 		return Config{}, nil, err
 	}
@@ -116,14 +130,21 @@ func ReadModel(dir string) (Config, []float32, error) {
 		return Config{}, nil, err
 	}
 	defer stored.Close()
-	params := c.Params()
-	if err := stored.match(params); err != nil {
+	whole := c.Params()
+	if err := stored.match(whole); err != nil {
 		return Config{}, nil, err
 	}
+	if denoiser && c.Variance() {
+		c = c.WithoutVariance()
+	}
+	if stored.variant != "" {
+		c.Notes = append(c.Notes, "weights from "+stored.variant)
+	}
+	params := c.Params()
 	flat := make([]float32, FlatSize(params))
 	var scratch []float32
-	for _, p := range params {
-		scratch = slices.Grow(scratch[:0], p.Size())[:p.Size()]
+	for i, p := range params { // the same names in the same order
+		scratch = slices.Grow(scratch[:0], whole[i].Size())[:whole[i].Size()]
 		e := stored.entries[p.Name]
 		if err := e.file.ReadFloat32(e.name, scratch); err != nil {
 			return Config{}, nil, err
@@ -131,7 +152,7 @@ func ReadModel(dir string) (Config, []float32, error) {
 		if i, ok := firstNotFinite(scratch); ok {
 			return Config{}, nil, &NotFiniteError{File: e.file.Name, Tensor: e.name, Element: i, Value: scratch[i]}
 		}
-		FromStored(p, scratch, flat)
+		FromStored(p, scratch[:p.Size()], flat) // a file has outputs first, of which the last say the variance
 	}
 	return c, flat, nil
 }
@@ -161,6 +182,7 @@ type weights struct {
 	path    string // of the file or index
 	files   []*safetensors.File
 	entries map[string]entry // by today's name
+	variant string           // name of the file, where it is not the usual one
 }
 
 type entry struct {
@@ -169,18 +191,19 @@ type entry struct {
 }
 
 func openWeights(dir string) (*weights, error) {
-	w := &weights{path: filepath.Join(dir, weightsFile), entries: map[string]entry{}}
-	shards := []string{weightsFile}
-	if _, err := os.Stat(w.path); errors.Is(err, fs.ErrNotExist) {
-		index := filepath.Join(dir, indexFile)
-		names, err := readIndex(index)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil, fmt.Errorf("%s: %w%s", w.path, fs.ErrNotExist, pickleHint(dir))
-		case err != nil:
+	name, err := findWeights(dir)
+	if err != nil {
+		return nil, err
+	}
+	w := &weights{path: filepath.Join(dir, name), entries: map[string]entry{}}
+	if name != weightsFile && name != indexFile {
+		w.variant = name
+	}
+	shards := []string{name}
+	if strings.HasSuffix(name, ".json") {
+		if shards, err = readIndex(w.path); err != nil {
 			return nil, err
 		}
-		w.path, shards = index, names
 	}
 	for _, name := range shards {
 		f, err := safetensors.Open(filepath.Join(dir, name))
@@ -193,7 +216,7 @@ func openWeights(dir string) (*weights, error) {
 			today := modernName(t.Name)
 			if first, ok := w.entries[today]; ok {
 				w.Close()
-				return nil, fmt.Errorf("%s: tensor %s is also in %s as %s", f.Name, t.Name, first.file.Name, first.name)
+				return nil, &safetensors.FormatError{File: f.Name, Tensor: t.Name, Problem: fmt.Sprintf("is also in %s as %s", first.file.Name, first.name)}
 			}
 			w.entries[today] = entry{f, t.Name}
 		}
@@ -201,29 +224,71 @@ func openWeights(dir string) (*weights, error) {
 	return w, nil
 }
 
-func pickleHint(dir string) string {
-	if _, err := os.Stat(filepath.Join(dir, pickleFile)); err != nil {
-		return ""
+// findWeights returns the name of the file with the weights, or of the index of
+// several: the usual one, or that of the one variant there is, such as
+// diffusion_pytorch_model.fp16.safetensors.
+func findWeights(dir string) (string, error) {
+	for _, name := range []string{weightsFile, indexFile} {
+		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			return name, nil // what else is wrong, opening it tells
+		}
 	}
-	return " (" + pickleFile + " is there, but a pickle is not read: save the model from diffusers with safe_serialization=True)"
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	var variants []string
+	pickle, shard := "", ""
+	for _, e := range entries {
+		name := e.Name()
+		single, _ := filepath.Match("diffusion_pytorch_model.*.safetensors", name)
+		index, _ := filepath.Match("diffusion_pytorch_model.safetensors.index.*.json", name)
+		part, _ := filepath.Match("diffusion_pytorch_model*-?????-of-?????.safetensors", name)
+		old, _ := filepath.Match(pickleFiles, name)
+		switch {
+		case part:
+			shard = name
+		case single || index:
+			variants = append(variants, name)
+		case old:
+			pickle = name
+		}
+	}
+	missing := func(format string, args ...any) error {
+		return fmt.Errorf("%s: %w (%s)", filepath.Join(dir, weightsFile), fs.ErrNotExist, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case len(variants) == 1:
+		return variants[0], nil
+	case len(variants) > 1:
+		return "", missing("there are %s; leave one of them there, or give it that name", strings.Join(variants, " and "))
+	case shard != "":
+		return "", missing("%s is there, but not the index %s that belongs to it", shard, indexFile)
+	case pickle != "":
+		return "", missing("%s is there, but a pickle is not read: save the model from diffusers with safe_serialization=True", pickle)
+	}
+	return "", missing("the folder has no weights")
 }
 
 // readIndex returns the shards that an index names.
 func readIndex(path string) ([]string, error) {
-	data, err := os.ReadFile(path)
+	data, err := pyjson.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	var index struct {
 		WeightMap map[string]string `json:"weight_map"`
 	}
-	if err := json.Unmarshal(data, &index); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if err := pyjson.Decode(data, &index); err != nil {
+		return nil, pyjson.In(path, err)
+	}
+	if len(index.WeightMap) == 0 {
+		return nil, &pyjson.Error{File: path, Key: "weight_map", Problem: "names no tensors"}
 	}
 	var shards []string
 	for tensor, shard := range index.WeightMap {
 		if shard != filepath.Base(shard) {
-			return nil, fmt.Errorf("%s: tensor %s is in %q, want a file beside the index", path, tensor, shard)
+			return nil, &pyjson.Error{File: path, Key: "weight_map", Problem: fmt.Sprintf("has tensor %s in %q, want a file beside the index", tensor, shard)}
 		}
 		shards = append(shards, shard)
 	}
@@ -274,7 +339,7 @@ func (w *weights) match(params []Param) error {
 		}
 	}
 	if problems != nil {
-		return fmt.Errorf("%s: %s", w.path, strings.Join(problems, "; "))
+		return &safetensors.FormatError{File: w.path, Problem: strings.Join(problems, "; ")}
 	}
 	return nil
 }

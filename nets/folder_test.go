@@ -137,6 +137,70 @@ func TestShards(t *testing.T) {
 	}
 }
 
+// The one variant there is, as diffusers' save_pretrained(variant="fp16") names it,
+// in one file and in shards.
+func TestVariants(t *testing.T) {
+	noted := func(dir, want string) {
+		t.Helper()
+		if c, _, err := ReadModel(dir); err != nil || !slices.Contains(c.Notes, "weights from "+want) {
+			t.Errorf("error %v, notes %q, want one about %s", err, c.Notes, want)
+		}
+	}
+	dir, c, flat := micro(t)
+	const single = "diffusion_pytorch_model.fp16.safetensors"
+	if err := os.Rename(filepath.Join(dir, weightsFile), filepath.Join(dir, single)); err != nil {
+		t.Fatal(err)
+	}
+	wantModel(t, dir, flat)
+	noted(dir, single)
+
+	os.Remove(filepath.Join(dir, single))
+	const shard, index = "diffusion_pytorch_model.fp16-00001-of-00001.safetensors", "diffusion_pytorch_model.safetensors.index.fp16.json"
+	weightMap := map[string]string{}
+	store(t, filepath.Join(dir, shard), c, flat, func(s *safetensors.Tensor) { weightMap[s.Name] = shard })
+	text, _ := json.Marshal(map[string]any{"weight_map": weightMap})
+	if err := os.WriteFile(filepath.Join(dir, index), text, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	wantModel(t, dir, flat)
+	noted(dir, index)
+}
+
+// A network that gives a variance is read as the one that does not: with the same
+// weights, but for the last half of the outputs.
+func TestVariance(t *testing.T) {
+	preset, err := Preset("micro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := preset.clone()
+	whole.OutChannels = 2 * whole.InChannels
+	params := whole.Params()
+	flat := make([]float32, FlatSize(params))
+	for i := range flat {
+		flat[i] = float32(i)
+	}
+	dir := t.TempDir()
+	if err := WriteModel(dir, whole, params, flat); err != nil {
+		t.Fatal(err)
+	}
+	got, weights, err := ReadDenoiser(dir)
+	if err != nil || got.OutChannels != 3 || len(got.Notes) != 1 || got.CheckImages() != nil {
+		t.Fatalf("%d outputs, notes %q, %v", got.OutChannels, got.Notes, err)
+	}
+	for i, p := range got.Params() {
+		stored, all := make([]float32, p.Size()), make([]float32, params[i].Size())
+		ToStored(p, weights, stored)
+		ToStored(params[i], flat, all)
+		if params[i].Name != p.Name || !slices.Equal(stored, all[:p.Size()]) {
+			t.Errorf("%s: other weights than the first of %s", p.Name, params[i].Name)
+		}
+	}
+	if err := whole.CheckImages(); err == nil || !strings.Contains(err.Error(), "variance") {
+		t.Errorf("error %v, want one about the variance", err)
+	}
+}
+
 func TestFolderErrors(t *testing.T) {
 	wrong := func(change func(*safetensors.Tensor)) func(*testing.T, string, Config, []float32) {
 		return func(t *testing.T, dir string, c Config, flat []float32) {
@@ -167,11 +231,33 @@ func TestFolderErrors(t *testing.T) {
 			s.Name = strings.Replace(s.Name, "down_blocks.1.attentions.0.to_k.bias", "down_blocks.1.attentions.0.query.bias", 1)
 		}), "is also in"},
 		"pickle": {func(t *testing.T, dir string, _ Config, _ []float32) {
-			os.Rename(filepath.Join(dir, weightsFile), filepath.Join(dir, pickleFile))
+			os.Rename(filepath.Join(dir, weightsFile), filepath.Join(dir, "diffusion_pytorch_model.bin"))
 		}, "a pickle is not read"},
 		"cut short": {func(t *testing.T, dir string, _ Config, _ []float32) {
 			os.Truncate(filepath.Join(dir, weightsFile), 20_000)
 		}, "cut short"},
+		"a folder in its place": {func(t *testing.T, dir string, _ Config, _ []float32) {
+			os.Remove(filepath.Join(dir, weightsFile))
+			os.Mkdir(filepath.Join(dir, weightsFile), 0o777)
+		}, "is a folder"},
+		"index missing": {func(t *testing.T, dir string, _ Config, _ []float32) {
+			os.Rename(filepath.Join(dir, weightsFile), filepath.Join(dir, "diffusion_pytorch_model-00001-of-00002.safetensors"))
+		}, "not the index"},
+		"index null": {func(t *testing.T, dir string, _ Config, _ []float32) {
+			os.Remove(filepath.Join(dir, weightsFile))
+			os.WriteFile(filepath.Join(dir, indexFile), []byte("null"), 0o666)
+		}, "is null, want an object"},
+		"index of numbers": {func(t *testing.T, dir string, _ Config, _ []float32) {
+			os.Remove(filepath.Join(dir, weightsFile))
+			os.WriteFile(filepath.Join(dir, indexFile), []byte(`{"weight_map": {"conv_in.bias": 1}}`), 0o666)
+		}, "key weight_map is a number, want a string"},
+		"several variants": {func(t *testing.T, dir string, c Config, flat []float32) {
+			os.Rename(filepath.Join(dir, weightsFile), filepath.Join(dir, "diffusion_pytorch_model.fp16.safetensors"))
+			store(t, filepath.Join(dir, "diffusion_pytorch_model.non_ema.safetensors"), c, flat, func(*safetensors.Tensor) {})
+		}, "there are diffusion_pytorch_model.fp16.safetensors and diffusion_pytorch_model.non_ema.safetensors"},
+		"no JSON": {func(t *testing.T, dir string, _ Config, _ []float32) {
+			os.WriteFile(filepath.Join(dir, configFile), []byte("{\n}}"), 0o644)
+		}, "goes on behind the closing brace"},
 		"bad config": {func(t *testing.T, dir string, _ Config, _ []float32) {
 			os.WriteFile(filepath.Join(dir, configFile), []byte(`{"act_fn": "relu"}`), 0o644)
 		}, "config.json: config key act_fn"},

@@ -9,7 +9,7 @@ import (
 // Validate says whether the network can be built. It returns a *ConfigError
 // that names the key and what is supported.
 func (c Config) Validate() error {
-	for _, check := range []func() error{c.checkNumbers, c.checkLevels, c.checkChoices, c.checkEmbeddings, c.checkChannels} {
+	for _, check := range []func() error{c.checkNumbers, c.checkLevels, c.checkChoices, c.checkEmbeddings, c.checkChannels, c.checkSize} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -19,22 +19,28 @@ func (c Config) Validate() error {
 
 func (c Config) checkNumbers() error {
 	for _, n := range []struct {
-		key          string
-		value, least int
+		key                string
+		value, least, most int
 	}{
-		{"in_channels", c.InChannels, 1}, {"out_channels", c.OutChannels, 1},
-		{"layers_per_block", c.LayersPerBlock, 1}, {"norm_num_groups", c.NormNumGroups, 1},
-		{"time_embedding_dim", c.TimeEmbeddingDim, 0}, {"attention_head_dim", c.AttentionHeadDim, 0},
-		{"attn_norm_num_groups", c.AttnNormNumGroups, 0}, {"num_class_embeds", c.NumClassEmbeds, 0},
-		{"num_train_timesteps", c.NumTrainTimesteps, 0},
+		{"in_channels", c.InChannels, 1, mostChannels}, {"out_channels", c.OutChannels, 1, mostChannels},
+		{"layers_per_block", c.LayersPerBlock, 1, mostLayers}, {"norm_num_groups", c.NormNumGroups, 1, mostChannels},
+		{"time_embedding_dim", c.TimeEmbeddingDim, 0, 4 * mostChannels}, {"attention_head_dim", c.AttentionHeadDim, 0, mostChannels},
+		{"attn_norm_num_groups", c.AttnNormNumGroups, 0, mostChannels}, {"num_class_embeds", c.NumClassEmbeds, 0, mostRows},
+		{"num_train_timesteps", c.NumTrainTimesteps, 0, mostRows},
 	} {
-		if n.value < n.least {
+		switch {
+		case n.value < n.least:
 			return refuse(n.key, "is %d, want at least %d", n.value, n.least)
+		case n.value > n.most:
+			return refuse(n.key, "is %d, want at most %d", n.value, n.most)
 		}
 	}
 	for _, n := range c.SampleSize {
 		if n < 1 {
 			return refuse("sample_size", "is %v, want positive numbers", c.SampleSize)
+		}
+		if n > mostSide {
+			return refuse("sample_size", "is %v, want at most %d", c.SampleSize, mostSide)
 		}
 	}
 	if v, ok := c.Meta[selfConditioning]; ok && v != true && v != false {
@@ -43,8 +49,8 @@ func (c Config) checkNumbers() error {
 	switch {
 	case c.SelfConditioned() && c.InChannels != 2*c.OutChannels:
 		return refuse("in_channels", "is %d; a network that conditions on its own estimate takes twice its out_channels, %d", c.InChannels, 2*c.OutChannels)
-	case c.Dropout.Value != 0:
-		return refuse("dropout", "is %g, only 0 is supported for now", c.Dropout.Value)
+	case !(c.Dropout.Value >= 0 && c.Dropout.Value < 1):
+		return refuse("dropout", "is %g, want a share from 0 to below 1", c.Dropout.Value)
 	case !(c.NormEps.Value > 0) || math.IsInf(c.NormEps.Value, 0):
 		return refuse("norm_eps", "is %g, want a small positive number such as 1e-5", c.NormEps.Value)
 	case c.MidBlockScaleFactor.Value == 0 || c.MidBlockScaleFactor.Value-c.MidBlockScaleFactor.Value != 0:
@@ -60,6 +66,8 @@ func (c Config) checkLevels() error {
 	switch {
 	case n == 0:
 		return refuse("block_out_channels", "is empty, want one number a level")
+	case n > mostLevels:
+		return refuse("block_out_channels", "has %d levels, want at most %d", n, mostLevels)
 	case len(c.DownBlockTypes) != n:
 		return refuse("down_block_types", "has %d levels, block_out_channels has %d", len(c.DownBlockTypes), n)
 	case len(c.UpBlockTypes) != n:
@@ -130,6 +138,8 @@ func (c Config) checkChannels() error {
 		switch {
 		case n < 1:
 			return refuse("block_out_channels", "has %d, want positive numbers", n)
+		case n > mostChannels:
+			return refuse("block_out_channels", "has %d, want at most %d", n, mostChannels)
 		case n%c.NormNumGroups != 0:
 			return refuse("norm_num_groups", "is %d, which does not divide the %d channels of level %d", c.NormNumGroups, n, i)
 		case c.AttentionHeadDim > n && c.hasAttention(i):

@@ -19,19 +19,20 @@ import (
 	"unicode/utf16"
 )
 
-// Unmarshal reads one JSON object.
+// Unmarshal reads one JSON object. Errors are *Error.
 func Unmarshal(data []byte) (map[string]any, error) {
-	d := json.NewDecoder(bytes.NewReader(quoteNonFinite(data)))
+	quoted := quoteNonFinite(data)
+	d := json.NewDecoder(bytes.NewReader(quoted))
 	d.UseNumber()
 	var object map[string]any
 	if err := d.Decode(&object); err != nil {
-		return nil, fmt.Errorf("not a JSON object: %w", err)
+		return nil, explain(quoted, err, "an object")
 	}
 	if object == nil {
-		return nil, fmt.Errorf("not a JSON object: null")
+		return nil, &Error{Problem: "is null, want an object"}
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("not a JSON object: something follows the closing brace")
+		return nil, &Error{Problem: "goes on behind the closing brace"}
 	}
 	return numbers(object).(map[string]any), nil
 }

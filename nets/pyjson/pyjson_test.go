@@ -2,9 +2,13 @@ package pyjson
 
 import (
 	"bytes"
+	"errors"
 	"math"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -63,9 +67,52 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	for _, text := range []string{"", "[]", "null", "{", `{"a":1} x`, `{"a":1}{}`, `{"a":Inf}`, `{"a":"`, `{"a":"\`} {
-		if v, err := Unmarshal([]byte(text)); err == nil || !strings.Contains(err.Error(), "JSON object") {
-			t.Errorf("%q gives %v, %v; want an error", text, v, err)
+	for text, want := range map[string]string{
+		"": "is empty, want an object", " \n": "is empty, want an object", "[]": "is a list, want an object", "null": "is null, want an object", "3": "is a number, want an object",
+		"{": "cut short", `{"a":"`: "cut short", `{"a":"\`: "cut short", `{"a":1} x`: "goes on behind", `{"a":1}{}`: "goes on behind",
+		"{\n\"a\":Inf}": "line 2: invalid character 'I'",
+	} {
+		v, err := Unmarshal([]byte(text))
+		var e *Error
+		if !errors.As(err, &e) || !strings.Contains(e.Problem, want) {
+			t.Errorf("%q gives %v, %v; want an error with %q", text, v, err, want)
+		}
+	}
+}
+
+// What encoding/json says in Go's words is said in the file's.
+func TestDecode(t *testing.T) {
+	type state struct {
+		Images int64    `json:"images"`
+		Loss   float64  `json:"loss"`
+		Names  []string `json:"names"`
+	}
+	for text, want := range map[string]string{
+		`{"images": "3"}`: "key images is a string, want a whole number", `{"images": 1e99}`: "key images is 1e99, want a whole number",
+		`{"names": {}}`: "key names is an object, want a list", `{"names": [1]}`: "key names is a number, want a string",
+		`{"loss": 1e999}`: "key loss is 1e999, want a number", `null`: "is null, want an object", `[]`: "is a list, want an object", ``: "is empty", `{"images": 3`: "cut short",
+		`{"loss": NaN}`: "line 1: invalid character 'N'", `{} {}`: "line 1: invalid character '{' after",
+	} {
+		var s state
+		err := Decode([]byte(text), &s)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "json") {
+			t.Errorf("%q: error %v, want %q", text, err, want)
+		}
+		if err := In("f.json", err); !strings.HasPrefix(err.Error(), "f.json: ") {
+			t.Errorf("error %v without its file", err)
+		}
+	}
+}
+
+func TestReadFile(t *testing.T) {
+	dir := t.TempDir()
+	long, pipe := filepath.Join(dir, "long.json"), filepath.Join(dir, "pipe.json")
+	if err := errors.Join(os.WriteFile(long, nil, 0o666), os.Truncate(long, 1<<40), syscall.Mkfifo(pipe, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{dir: "is a folder", long: "longer than", pipe: "pipe", filepath.Join(dir, "none.json"): "no such file"} {
+		if _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", path, err, want)
 		}
 	}
 }

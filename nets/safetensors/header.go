@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"fluxion/nets/pyjson"
 )
 
 // parseHeader reads the JSON of a header whose file has this many data bytes.
@@ -25,7 +27,7 @@ func parseHeader(file string, header []byte, data int64) ([]Tensor, map[string]s
 	for d.More() {
 		key, err := d.Token()
 		if err != nil {
-			return nil, nil, fault("", "the header is not JSON: %v", err)
+			return nil, nil, fault("", "the header is not JSON: %s", pyjson.Explain(err))
 		}
 		name, _ := key.(string)
 		if seen[name] {
@@ -34,7 +36,7 @@ func parseHeader(file string, header []byte, data int64) ([]Tensor, map[string]s
 		seen[name] = true
 		if name == "__metadata__" {
 			if err := d.Decode(&metadata); err != nil {
-				return nil, nil, fault("", "__metadata__ is not an object of strings: %v", err)
+				return nil, nil, fault("", "__metadata__ is not an object of strings: %s", pyjson.Explain(err))
 			}
 			continue
 		}
@@ -44,7 +46,7 @@ func parseHeader(file string, header []byte, data int64) ([]Tensor, map[string]s
 			Offsets []int64 `json:"data_offsets"`
 		}
 		if err := d.Decode(&entry); err != nil {
-			return nil, nil, fault(name, "its header entry cannot be read: %v", err)
+			return nil, nil, fault(name, "its header entry cannot be read: %s", pyjson.Explain(err))
 		}
 		if entry.Dtype == nil || entry.Shape == nil || len(entry.Offsets) != 2 {
 			return nil, nil, fault(name, "its header entry lacks dtype, shape or two data_offsets")
@@ -62,7 +64,7 @@ func parseHeader(file string, header []byte, data int64) ([]Tensor, map[string]s
 		tensors = append(tensors, t)
 	}
 	if _, err := d.Token(); err != nil {
-		return nil, nil, fault("", "the header is not JSON: %v", err)
+		return nil, nil, fault("", "the header is not JSON: %s", pyjson.Explain(err))
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return nil, nil, fault("", "the header goes on behind its closing brace, want spaces only")

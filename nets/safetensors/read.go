@@ -22,6 +22,10 @@ type File struct {
 // Open opens a file and checks its whole header. Errors of the content are
 // *FormatError.
 func Open(path string) (*File, error) {
+	// A pipe would be waited for, so what it is comes first.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, &FormatError{path, "", "is a folder, pipe or device, want a file"}
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

@@ -102,5 +102,6 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("%s: tensor %q: %s", e.File, e.Tensor, e.Problem)
 }
 
-// maxHeader is the longest header the reference implementation reads.
-const maxHeader = 100_000_000
+// maxHeader is the longest header that is read: a hundred thousand tensors fit. The
+// reference implementation reads one of 100 MB, which takes gigabytes once it is parsed.
+const maxHeader = 16 << 20

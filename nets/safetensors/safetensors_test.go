@@ -36,7 +36,7 @@ func TestMalformed(t *testing.T) {
 		{"no header", []byte{1, 2, 3}, "", "want at least the 8"},
 		{"header longer than file", raw(good, 10)[:50], "", "announces a header of 107 bytes, but has only 42"},
 		{"no safetensors at all", []byte("PK\x03\x04 a zip file"), "", "is it a safetensors file?"},
-		{"header over 100 MB", binary.LittleEndian.AppendUint64(nil, 100_000_001), "", "want at most 100000000"},
+		{"header over 16 MiB", binary.LittleEndian.AppendUint64(nil, 100_000_001), "", "want at most 16777216"},
 		{"length that overflows", binary.LittleEndian.AppendUint64(nil, math.MaxUint64), "", "want at most"},
 		{"no header bytes", raw("", 0), "", "does not begin with {"},
 		{"space before header", raw(" {}", 0), "", "does not begin with {"},
