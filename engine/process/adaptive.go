@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"sort"
+
+	"fluxion/nets/pyjson"
 )
 
 // Adaptive is the state of VDM++'s adaptive noise schedule (Kingma and Gao,
@@ -20,6 +22,11 @@ type Adaptive struct {
 	Seen  []int64   `json:"seen"` // observations in each bin
 }
 
+const (
+	mostBins = 100_000 // far more than a run fills
+	mostSeen = 1 << 53 // counts beyond are no longer exact in a float
+)
+
 // floor is the least share of the mean density that a bin keeps, so that every
 // λ is seen from time to time.
 const floor = 0.05
@@ -27,6 +34,9 @@ const floor = 0.05
 func adaptiveTime(s Schedule, p Parameters) (TimeSampler, error) {
 	if err := p.positive("bins", "max"); err != nil {
 		return TimeSampler{}, err
+	}
+	if b := p["bins"]; b != math.Trunc(b) || b > mostBins {
+		return TimeSampler{}, fmt.Errorf("bins = %g, want a whole number up to %d", b, mostBins)
 	}
 	if !(p["decay"] >= 0 && p["decay"] < 1) {
 		return TimeSampler{}, fmt.Errorf("decay = %g, want a number in [0, 1)", p["decay"])
@@ -108,11 +118,19 @@ func (a *Adaptive) MarshalState() ([]byte, error) { return json.Marshal(a) }
 // UnmarshalState goes on from a checkpoint of a run with the same bins.
 func (a *Adaptive) UnmarshalState(data []byte) error {
 	var b Adaptive
-	if err := json.Unmarshal(data, &b); err != nil {
+	if err := pyjson.Decode(data, &b); err != nil {
 		return fmt.Errorf("adaptive times: %w", err)
 	}
 	if len(b.Means) != len(a.Means) || len(b.Seen) != len(a.Seen) || b.Low != a.Low || b.High != a.High {
 		return fmt.Errorf("adaptive times: %d bins of λ from %g to %g, want %d from %g to %g", len(b.Means), b.Low, b.High, len(a.Means), a.Low, a.High)
+	}
+	if !(b.Decay >= 0 && b.Decay < 1) {
+		return fmt.Errorf("adaptive times: decay is %g, want a number in [0, 1)", b.Decay)
+	}
+	for i, m := range b.Means {
+		if m < 0 || b.Seen[i] < 0 || b.Seen[i] > mostSeen {
+			return fmt.Errorf("adaptive times: bin %d has mean %g of %d observations, want neither below 0 nor more than %d", i, m, b.Seen[i], int64(mostSeen))
+		}
 	}
 	*a = b
 	return nil

@@ -3,6 +3,7 @@ package process
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,8 +37,8 @@ func ParseParameters(kind, name, text string, defaults Parameters) (Parameters, 
 			return nil, err
 		}
 		x, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			return nil, fmt.Errorf("%s %s: %s = %q is no number; want as in %s:%s", kind, name, key, value, name, defaults)
+		if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
+			return nil, fmt.Errorf("%s %s: %s = %q is no finite number; want as in %s:%s", kind, name, key, value, name, defaults)
 		}
 		p[key] = x
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -15,6 +16,10 @@ type betas struct {
 	BetaSchedule      string    `json:"beta_schedule"`
 	TrainedBetas      []float64 `json:"trained_betas"`
 }
+
+// mostTimesteps is the longest schedule: its βs are made whole. Published ones have
+// 1000 steps, or 4000.
+const mostTimesteps = 1_000_000
 
 type zeroSNR struct {
 	RescaleBetasZeroSNR bool `json:"rescale_betas_zero_snr"`
@@ -47,8 +52,8 @@ func (b betas) cumulated(zero bool, extra ...string) ([]float64, error) {
 // list returns the βs.
 func (b betas) list(extra ...string) ([]float64, error) {
 	n := b.NumTrainTimesteps
-	if n < 2 {
-		return nil, refuse("num_train_timesteps", n, "at least 2")
+	if n < 2 || n > mostTimesteps {
+		return nil, refuse("num_train_timesteps", n, fmt.Sprintf("2 to %d", mostTimesteps))
 	}
 	list := make([]float64, n)
 	switch schedules := append([]string{"linear", "scaled_linear", "squaredcos_cap_v2"}, extra...); {
@@ -151,10 +156,16 @@ func arange(first, step float64) []float64 {
 	return list
 }
 
-// refuse names a key whose value is not supported.
+// KeyError is a key whose value is not supported.
+type KeyError struct{ Key, Value, Want string }
+
+func (e *KeyError) Error() string {
+	return fmt.Sprintf("%s = %s is not supported, want %s", e.Key, e.Value, e.Want)
+}
+
 func refuse(key string, value any, want string) error {
 	if s, ok := value.(string); ok {
-		value = fmt.Sprintf("%q", s)
+		value = strconv.Quote(s)
 	}
-	return fmt.Errorf("%s = %v is not supported, want %s", key, value, want)
+	return &KeyError{key, shown(value), want}
 }

@@ -87,29 +87,58 @@ type Config struct {
 	Name  string // of the class
 	Class Class
 
-	// Keys that the class does not have but another class of the list does.
-	// diffusers keeps them for the day the class is changed and does not use
-	// them; neither do we.
+	// Keys without effect: those of another class, which diffusers keeps for the day
+	// the class is changed and does not use; those of older versions that mean
+	// nothing; unknown ones that are null or were to be ignored.
 	Unused []string
 
 	// What begins with _fluxion_, without it.
 	Private map[string]any
 }
 
-// Read reads a scheduler_config.json.
-func Read(data []byte) (Config, error) {
+// FileError is a scheduler config that cannot be used.
+type FileError struct {
+	File string // "" if it came from no file
+	Err  error  // what is wrong, and what would be right
+}
+
+func (e *FileError) Error() string {
+	if e.File != "" {
+		return e.File + ": " + e.Err.Error()
+	}
+	return e.Err.Error()
+}
+
+func (e *FileError) Unwrap() error { return e.Err }
+
+// Read reads a scheduler_config.json. Unknown keys to ignore are left out. Errors
+// are *FileError.
+func Read(data []byte, ignore ...string) (Config, error) {
+	c, err := read(data, ignore)
+	if err != nil {
+		return Config{}, &FileError{Err: fmt.Errorf("scheduler config: %w", err)}
+	}
+	return c, nil
+}
+
+// formerKeys are of older versions of diffusers and mean nothing today: the kind of
+// arrays that a scheduler was given.
+var formerKeys = []string{"tensor_format"}
+
+// read is Read without the file's name.
+func read(data []byte, ignore []string) (Config, error) {
 	keys, err := pyjson.Unmarshal(data)
 	if err != nil {
-		return Config{}, fmt.Errorf("scheduler config: %w", err)
+		return Config{}, err
 	}
 	c := Config{Private: map[string]any{}}
 	var ok bool
 	if c.Name, ok = keys["_class_name"].(string); !ok {
-		return Config{}, errors.New("scheduler config: it has no _class_name that is a string")
+		return Config{}, errors.New("it has no _class_name that is a string")
 	}
 	i, err := process.Find("_class_name", c.Name, Names())
 	if err != nil {
-		return Config{}, fmt.Errorf("scheduler config: %w", err)
+		return Config{}, err
 	}
 	c.Class = classes[i].make()
 	fields := fieldsOf(c.Class)
@@ -123,18 +152,49 @@ func Read(data []byte) (Config, error) {
 		}
 		field, ok := fields[key]
 		if !ok {
-			if !known(key) {
-				_, err := process.Find("key", key, slices.Sorted(maps.Keys(fields)))
-				return Config{}, fmt.Errorf("scheduler config: %s: %w", c.Name, err)
+			if !known(key) && keys[key] != nil && !slices.Contains(formerKeys, key) && !slices.Contains(ignore, key) {
+				if err := former(key, keys); err != nil {
+					return Config{}, fmt.Errorf("%s: %w", c.Name, err)
+				}
 			}
 			c.Unused = append(c.Unused, key)
 			continue
 		}
 		if want := set(field, keys[key]); want != "" {
-			return Config{}, fmt.Errorf("scheduler config: %s: %s = %v, want %s", c.Name, key, keys[key], want)
+			return Config{}, fmt.Errorf("%s: %s = %s, want %s", c.Name, key, shown(keys[key]), want)
 		}
 	}
 	return c, nil
+}
+
+// former refuses an unknown key. predict_epsilon is what versions before 0.9 had in
+// the place of prediction_type; today's ignore it, and sample what was trained on x as ε.
+func former(key string, keys map[string]any) error {
+	if key == "predict_epsilon" {
+		prediction, said := keys["prediction_type"]
+		if keys[key] == true && (!said || prediction == "epsilon") || keys[key] == false && prediction == "sample" {
+			return nil
+		}
+		return fmt.Errorf(`predict_epsilon = %s, the former name of prediction_type, is not supported; want prediction_type = "sample" or "epsilon" in its place`, shown(keys[key]))
+	}
+	_, err := process.Find("key", key, slices.Sorted(maps.Keys(fieldsOf(newDDPM()))))
+	return fmt.Errorf("%w; --ignore-key %s opens it without", err, key)
+}
+
+// shown is a value as the file has it, cut where it is long.
+func shown(v any) string {
+	const most = 60
+	text := []rune(strings.Join(strings.Fields(fmt.Sprint(v)), " "))
+	switch v.(type) {
+	case map[string]any:
+		return "an object"
+	case []any:
+		return "a list"
+	}
+	if len(text) > most {
+		return string(text[:most]) + "…"
+	}
+	return string(text)
 }
 
 // set sets a field and returns what would be right if it cannot. null leaves
@@ -153,6 +213,9 @@ func set(field reflect.Value, value any) string {
 	}
 	whole, isWhole := value.(int64)
 	float, isFloat := value.(float64)
+	if isFloat && math.IsNaN(float) {
+		return "a number"
+	}
 	if isFloat && float == math.Trunc(float) && math.Abs(float) < 1e15 { // Python does not mind 1000.0
 		whole, isWhole = int64(float), true
 	}
@@ -269,8 +332,9 @@ func known(key string) bool {
 const fileName = "scheduler_config.json"
 
 // Open reads a scheduler_config.json, or the one of a pipeline's folder: in its
-// folder scheduler, or else in its root, as diffusers looks for it.
-func Open(path string) (Config, error) {
+// folder scheduler, or else in its root, as diffusers looks for it. Errors of what
+// the file says are *FileError.
+func Open(path string, ignore ...string) (Config, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		folder := path
 		path = filepath.Join(folder, "scheduler", fileName)
@@ -278,13 +342,13 @@ func Open(path string) (Config, error) {
 			path = filepath.Join(folder, fileName)
 		}
 	}
-	data, err := os.ReadFile(path)
+	data, err := pyjson.ReadFile(path)
 	if err != nil {
 		return Config{}, err
 	}
-	c, err := Read(data)
+	c, err := read(data, ignore)
 	if err != nil {
-		return Config{}, fmt.Errorf("%s: %w", path, err)
+		return Config{}, &FileError{path, fmt.Errorf("scheduler config: %w", err)}
 	}
 	return c, nil
 }

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"math"
 	"os"
@@ -209,6 +210,79 @@ func TestForeignProcesses(t *testing.T) {
 			t.Errorf("%s: error %v, want %q", config, err, want)
 		}
 	}
+}
+
+// Configs of other versions are opened, and what of them has no effect is named.
+func TestOtherVersions(t *testing.T) {
+	for text, want := range map[string]string{
+		// google/ddpm-cifar10-32 as it was in 2022.
+		`{"_class_name": "DDPMScheduler", "_diffusers_version": "0.0.4", "beta_end": 0.02, "beta_schedule": "linear", "beta_start": 0.0001,
+		  "clip_sample": true, "num_train_timesteps": 1000, "tensor_format": "np", "timestep_values": null, "variance_type": "fixed_large"}`: "tensor_format timestep_values",
+		`{"_class_name": "DDIMScheduler", "skip_prk_steps": true, "tensor_format": "pt"}`:                           "skip_prk_steps tensor_format",
+		`{"_class_name": "DDPMScheduler", "predict_epsilon": true}`:                                                 "predict_epsilon",
+		`{"_class_name": "DDPMScheduler", "predict_epsilon": false, "prediction_type": "sample"}`:                   "predict_epsilon",
+		`{"_class_name": "EulerDiscreteScheduler", "of_tomorrow": null, "snr_shift_scale": 3.0, "sigma_max": null}`: "of_tomorrow snr_shift_scale",
+	} {
+		c, err := Read([]byte(text), "snr_shift_scale")
+		if got := strings.Join(c.Unused, " "); err != nil || got != want {
+			t.Errorf("%s: without effect %q, %v; want %q", text, got, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		`{"_class_name": "DDPMScheduler", "predict_epsilon": false}`: `want prediction_type = "sample"`,
+		`{"_class_name": "DDPMScheduler", "snr_shift_scale": 3.0}`:   "--ignore-key snr_shift_scale",
+		`{"_class_name": "DDPMScheduler", "beta_start": "x"}`:        "beta_start = x, want a number",
+		`{"_class_name": "DDPMScheduler", "beta_start": NaN}`:        "beta_start = NaN, want a number",
+		`{"_class_name": "DDPMScheduler", "trained_betas": {}}`:      "trained_betas = an object, want a list",
+		`{"_class_name": 3}`: "no _class_name",
+		`[]`:                 "is a list, want an object",
+		`{"_class_name": "DDPMScheduler", "num_train_timesteps": 1000000000}`:  "num_train_timesteps = 1000000000 is not supported, want 2 to 1000000",
+		`{"_class_name": "LCMScheduler", "num_train_timesteps": 1e14}`:         "num_train_timesteps = 100000000000000",
+		`{"_class_name": "EulerDiscreteScheduler", "num_train_timesteps": -1}`: "num_train_timesteps = -1",
+	} {
+		c, err := Read([]byte(text))
+		if err == nil {
+			_, err = c.Plan(Options{Steps: 4})
+		}
+		var fault *FileError
+		if !errors.As(err, &fault) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want one of the file with %q", text, err, want)
+		}
+	}
+	c, err := Read([]byte(`{"_class_name": "FlowMatchEulerDiscreteScheduler"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fault *FileError
+	if _, err := c.Plan(Options{Steps: 1_000_000_000}); err == nil || errors.As(err, &fault) {
+		t.Errorf("too many steps: error %v, want one of the options", err)
+	}
+}
+
+// FuzzRead: a config is refused or gives a plan and a process, or one line that says
+// why not; whatever stands in it, time and memory are bounded.
+func FuzzRead(f *testing.F) {
+	for _, class := range classes {
+		f.Add((Config{Name: class.name, Class: class.make()}).Bytes())
+	}
+	for _, text := range []string{`null`, `{"_class_name": null}`, `{"_class_name": "DDPMScheduler", "num_train_timesteps": 1000000000}`,
+		`{"_class_name": "DDPMScheduler", "trained_betas": [1e400, NaN]}`, `{"_class_name": "DDPMScheduler", "_fluxion_scale": "((((1", "_fluxion_schedule": "fm"}`,
+		`{"_class_name": "LCMScheduler", "original_inference_steps": 9223372036854775807}`, `{"_class_name": "UniPCMultistepScheduler", "disable_corrector": [-1], "solver_order": 4}`,
+		`{"_class_name": "DDIMScheduler", "steps_offset": -9223372036854775808}`, `{"_class_name": "CMStochasticIterativeScheduler", "num_train_timesteps": 1}`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Read(data)
+		if err == nil {
+			_, err = c.Plan(Options{Steps: 5})
+			if _, err := c.Process(); err != nil && strings.Contains(err.Error(), "\n") {
+				t.Fatalf("more than a line: %v", err)
+			}
+		}
+		if err != nil && strings.Contains(err.Error(), "\n") {
+			t.Fatalf("more than a line: %v", err)
+		}
+	})
 }
 
 // What a class cannot run is refused by the key that is at fault, above all what

@@ -43,10 +43,14 @@ type Plan struct {
 	Unused    []string    // keys that the class does not have
 }
 
-// Plan resolves the config.
+// mostSteps is the longest run: a row of each step is kept.
+const mostSteps = 100_000
+
+// Plan resolves the config. Errors of what it says are *FileError, others are of the
+// options.
 func (c Config) Plan(o Options) (Plan, error) {
-	if o.Steps < 1 {
-		return Plan{}, fmt.Errorf("scheduler config: %s: %d steps, want at least 1", c.Name, o.Steps)
+	if o.Steps < 1 || o.Steps > mostSteps {
+		return Plan{}, fmt.Errorf("scheduler config: %s: %d steps, want 1 to %d", c.Name, o.Steps, mostSteps)
 	}
 	p := &planner{Options: o, Plan: Plan{Class: c.Name, Unused: c.Unused}}
 	err := c.Class.plan(p)
@@ -76,7 +80,11 @@ func (c Config) Plan(o Options) (Plan, error) {
 		err = p.finite()
 	}
 	if err != nil {
-		return Plan{}, fmt.Errorf("scheduler config: %s: %w", c.Name, err)
+		wrapped := fmt.Errorf("scheduler config: %s: %w", c.Name, err)
+		if key := (*KeyError)(nil); errors.As(err, &key) || errors.As(err, &undetermined) {
+			wrapped = &FileError{Err: wrapped}
+		}
+		return Plan{}, wrapped
 	}
 	return p.Plan, nil
 }

@@ -141,7 +141,7 @@ func (f flowSigmas) onFlow() flowSigmas { return f }
 func (c Config) Process() (process.Process, error) {
 	p, err := c.process()
 	if err != nil {
-		return process.Process{}, fmt.Errorf("scheduler config: %s: %w", c.Name, err)
+		return process.Process{}, &FileError{Err: fmt.Errorf("scheduler config: %s: %w", c.Name, err)}
 	}
 	return p, nil
 }
