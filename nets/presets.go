@@ -29,7 +29,7 @@ var presets = []struct {
 		c.LayersPerBlock, c.NormNumGroups, c.AttentionHeadDim = 1, 8, 32
 	}},
 	{"small", "an hour on a CPU: 32×32, attention at 16×16", Recipe{
-		LR: 5e-4, Batch: 8, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 5_000, LabelDrop: 0.1,
+		LR: 1e-3, Batch: 8, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 5_000, LabelDrop: 0.1,
 		Images: 100_000, CheckpointEvery: 10_000, SampleEvery: 20_000,
 	}, func(c *Config) {
 		c.levels(32, "DownBlock2D 64", "AttnDownBlock2D 128", "DownBlock2D 128")
@@ -37,7 +37,7 @@ var presets = []struct {
 	}},
 	// The network of Ho et al. 2020 for CIFAR-10, as google/ddpm-cifar10-32 has it.
 	{"cifar", "DDPM's CIFAR-10 network (google/ddpm-cifar10-32)", Recipe{
-		LR: 2e-4, Batch: 16, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 20_000, LabelDrop: 0.1, Flip: true,
+		LR: 2e-4, Batch: 8, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 20_000, LabelDrop: 0.1, Flip: true,
 		Images: 1_000_000, CheckpointEvery: 10_000, SampleEvery: 20_000,
 	}, func(c *Config) {
 		c.levels(32, "DownBlock2D 128", "AttnDownBlock2D 256", "DownBlock2D 256", "DownBlock2D 256")
@@ -46,7 +46,7 @@ var presets = []struct {
 	// The network of Song et al. 2020 (DDIM) for CelebA 64×64, configs/celeba.yml:
 	// DDPM's with channels 128·(1, 2, 2, 2, 4); 78.7 million weights. Its dropout of 0.1 is left out.
 	{"ddpm64", "DDPM's network at 64×64, as DDIM used it for CelebA", Recipe{
-		LR: 2e-4, Batch: 16, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 20_000, LabelDrop: 0.1, Flip: true,
+		LR: 2e-4, Batch: 8, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 20_000, LabelDrop: 0.1, Flip: true,
 		Images: 1_000_000, CheckpointEvery: 10_000, SampleEvery: 20_000,
 	}, func(c *Config) {
 		c.levels(64, "DownBlock2D 128", "DownBlock2D 256", "AttnDownBlock2D 256", "DownBlock2D 256", "DownBlock2D 512")

@@ -88,7 +88,7 @@ func (j jsonFace) Status(s train.Status) {
 }
 
 func (j jsonFace) Stuck(s train.Stuck) {
-	j.emit("stuck", map[string]any{"images": s.Images, "loss": s.Loss, "baseline": s.Baseline, "lr": s.LR, "text": s.String()})
+	j.emit("stuck", map[string]any{"images": s.Images, "loss": s.Loss, "baseline": s.Baseline, "lr": s.LR, "try_lr": s.TryLR, "text": s.String()})
 }
 
 func (j jsonFace) Checkpoint(path string, images int64) {

@@ -53,8 +53,8 @@ device, threads and blockings are not part of it. A new run takes the rest from
 the preset, which is a network and how it is trained:
 ` + presetsText(),
 		Example: `  fluxion train
-  fluxion train --data mnist:$HOME/mnist --size 32 --images 200000
-  fluxion train --data photos.zip --size 64 --preset small --batch 16 --out runs/photos`,
+  fluxion train --data mnist:$HOME/mnist --size 32
+  fluxion train --data photos.zip --size 64 --preset small --out runs/photos`,
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
 	}
 	c.Flags().SortFlags = false // what matters most comes first

@@ -22,6 +22,18 @@ func (q Point) LinearError(variance float64) float64 {
 //
 // Adaptive times do not move it: what is drawn more often is weighted less.
 func (o Objective) BaselineLoss(variance float64) float64 {
+	return o.meanLoss(func(q Point) float64 { return q.LinearError(variance) })
+}
+
+// ZeroLoss is the loss of a network that answers 0, as one with its first weights
+// nearly does, where x² has this mean: A² E x² + B², over the times drawn.
+func (o Objective) ZeroLoss(square float64) float64 {
+	return o.meanLoss(func(q Point) float64 { return q.A*q.A*square + q.B*q.B })
+}
+
+// meanLoss is the mean over the times drawn of a mean squared error, weighted as
+// in training.
+func (o Objective) meanLoss(squared func(Point) float64) float64 {
 	loss, weights := 0.0, 0.0
 	for i := range weightSamples {
 		t := o.Times.Time((float64(i) + 0.5) / weightSamples)
@@ -30,7 +42,7 @@ func (o Objective) BaselineLoss(variance float64) float64 {
 			continue
 		}
 		weights += w
-		loss += w * o.Process.At(t).LinearError(variance)
+		loss += w * squared(o.Process.At(t))
 	}
 	return loss / weights
 }

@@ -95,3 +95,19 @@ func TestBaselineLossOfDraws(t *testing.T) {
 		near(t, o.String(), sum/n/want, 1, 0.01)
 	}
 }
+
+// ZeroLoss in closed form: E u² = 1 + E x², E ε² = 1, and E v² is the mean of 1 and E x² at uniform times.
+func TestZeroLoss(t *testing.T) {
+	for _, c := range [][3]string{{"fm", "u", "uniform"}, {"cosine", "eps", "logit-normal"}, {"cosine", "v", "uniform"}} {
+		p, err := Get(c[0], ScheduleOptions{}, c[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := NewObjective(p, c[2], "plain")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]float64{"u": 1 + 0.3, "eps": 1, "v": (1 + 0.3) / 2}[c[1]] // E cos² = E sin² = 1/2
+		near(t, o.String(), o.ZeroLoss(0.3), want, 1e-6)
+	}
+}

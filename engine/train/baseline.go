@@ -13,10 +13,10 @@ import (
 // per cent, which moves the baseline by half as much.
 const baselineImages = 256
 
-// pixelVariance is the variance of all pixels, scaled to [-1, 1] as the network
-// sees them. Images that cannot be read are left out; reading them for training
+// pixelMoments are the mean and the variance of all pixels, scaled to [-1, 1] as
+// the network sees them. Images that cannot be read are left out; reading them for training
 // says so.
-func pixelVariance(d data.Dataset) float64 {
+func pixelMoments(d data.Dataset) (mean, variance float64) {
 	n := min(d.Len(), baselineImages)
 	height, width, channels := d.Shape()
 	counts := make([][256]int64, min(n, runtime.GOMAXPROCS(0)))
@@ -43,19 +43,24 @@ func pixelVariance(d data.Dataset) float64 {
 		}
 	}
 	if total == 0 {
-		return 0
+		return 0, 0
 	}
-	mean := sum / total
-	return max(0, squares/total-mean*mean)
+	mean = sum / total
+	return mean, max(0, squares/total-mean*mean)
 }
 
 // A run is looked at when it has seen all of these, and lossMemory images after
 // its warm-up, which the mean loss has left behind then. Every preset by its
 // recipe is below its baseline at 2,000 images: see engine/BENCHMARKS.md.
+//
+// Where little contrast, or much noise, makes the linear guess a very good one, a
+// network needs longer to find it. So it has learned something, too, when its
+// loss is below half of what the answer 0 costs.
 const (
 	stuckShare  = 0.1 // of its length
 	stuckImages = 2_000
 	stuckSteps  = 100
+	stuckLevel  = 0.5 // of the loss of the answer 0
 )
 
 // Stuck is a run that has not learned what a network without knowledge knows.
@@ -63,12 +68,13 @@ type Stuck struct {
 	Images         int64
 	Loss, Baseline float64
 	LR             float64 // the largest of the run
+	TryLR          float64 // the recipe's, or a third of LR where that is the recipe's
 }
 
 func (s Stuck) String() string {
-	return fmt.Sprintf("after %d images the loss is %.4f, not below the %.4f of a network that knows no more than the mean and the variance of the pixels: "+
-		"it does not learn; stop it and try --fresh with --lr %.2g, a third of what it has; then a longer --warmup, a larger --batch, --precision fp32",
-		s.Images, s.Loss, s.Baseline, s.LR/3)
+	return fmt.Sprintf("after %d images the loss is %.4f and not below %.4f, that of a network that knows only the variance of the pixels: "+
+		"it does not learn; try --fresh --lr %.2g first (it is %.2g), then a longer --warmup, a larger --batch or --precision fp32",
+		s.Images, s.Loss, s.Baseline, s.TryLR, s.LR)
 }
 
 // stuck says whether the run has had its time and is not below the baseline. Of
@@ -76,8 +82,12 @@ func (s Stuck) String() string {
 func (r *run) stuck(state State) (Stuck, bool) {
 	s := r.settings
 	least := max(int64(stuckShare*float64(s.Images)), stuckImages, s.Warmup+lossMemory, stuckSteps*int64(s.Batch))
-	if r.baseline <= 0 || state.Images < least || state.Loss < r.baseline {
+	if r.baseline <= 0 || state.Images < least || state.Loss < max(r.baseline, stuckLevel*r.atZero) {
 		return Stuck{}, false
 	}
-	return Stuck{state.Images, state.Loss, r.baseline, s.LR}, true
+	try := r.recipe.LR
+	if s.LR == try {
+		try /= 3
+	}
+	return Stuck{state.Images, state.Loss, r.baseline, s.LR, try}, true
 }

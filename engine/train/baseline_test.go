@@ -33,7 +33,7 @@ func (s stripes) Read(i int, dst []byte) (int, error) {
 }
 
 // The variance of pixels that are known; the same of a large set as of a small one.
-func TestPixelVariance(t *testing.T) {
+func TestPixelMoments(t *testing.T) {
 	for _, c := range []struct {
 		set  stripes
 		want float64
@@ -44,8 +44,17 @@ func TestPixelVariance(t *testing.T) {
 		{stripes{n: 5, width: 4, of: func(int, int) byte { return 40 }}, 0},
 		{stripes{n: 4, width: 4, of: func(i, _ int) byte { return byte(51 * i / 2) }}, 0.04},
 	} {
-		if got := pixelVariance(c.set); math.Abs(got-c.want) > 1e-12 {
+		if _, got := pixelMoments(c.set); math.Abs(got-c.want) > 1e-12 {
 			t.Errorf("variance %g, want %g", got, c.want)
+		}
+	}
+}
+
+// The mean of black, grey and white pixels.
+func TestPixelMean(t *testing.T) {
+	for value, want := range map[byte]float64{0: -1, 51: -0.6, 255: 1} {
+		if got, _ := pixelMoments(stripes{n: 4, width: 4, of: func(int, int) byte { return value }}); math.Abs(got-want) > 1e-12 {
+			t.Errorf("mean %g, want %g", got, want)
 		}
 	}
 }
@@ -75,6 +84,9 @@ func TestStuck(t *testing.T) {
 		if c.says && (rec.stuck[0].Images != 2000 || rec.stuck[0].Loss < rec.stuck[0].Baseline) {
 			t.Errorf("told %+v", rec.stuck)
 		}
+		if c.says && rec.stuck[0].TryLR != rec.start.Recipe.LR {
+			t.Errorf("advises %g, the recipe has %g", rec.stuck[0].TryLR, rec.start.Recipe.LR)
+		}
 		if rec.start.Baseline <= 0 || last.Baseline != rec.start.Baseline || !strings.Contains(string(log), "without knowledge") {
 			t.Errorf("baseline %g at the start, %g later", rec.start.Baseline, last.Baseline)
 		}
@@ -96,6 +108,14 @@ func TestNotStuck(t *testing.T) {
 		if _, got := r.stuck(State{Images: c.images, Loss: c.loss}); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}
+	}
+	r.baseline, r.atZero = 0.1, 1
+	if _, got := r.stuck(State{Images: 10_000, Loss: 0.49}); got {
+		t.Error("told that it does not learn with half of the answer 0 gone, where the linear guess is very good")
+	}
+	r.settings.LR, r.recipe.LR, r.baseline = 3e-4, 3e-4, 0.8
+	if s, _ := r.stuck(State{Images: 90_000, Loss: 1}); math.Abs(s.TryLR-1e-4) > 1e-12 {
+		t.Errorf("advises %g where the recipe's rate fails", s.TryLR)
 	}
 	r.settings.Images, r.baseline = 2000, 0.8 // its share is less than 2,000
 	if _, got := r.stuck(State{Images: 1999, Loss: 1}); got {

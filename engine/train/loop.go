@@ -65,7 +65,9 @@ type run struct {
 	data      data.Dataset
 	observer  Observer
 	objective Objective
+	recipe    Recipe           // of the preset
 	baseline  float64          // the loss of a network without knowledge
+	atZero    float64          // the loss of the answer 0
 	scheduler scheduler.Config // the same, as a checkpoint says it
 	grid      sampler.Table    // of the run's own grids
 	precision number.Type

@@ -62,7 +62,7 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
-	r := &run{dir: o.Dir, settings: s, config: config, data: o.Data, observer: o.Observer, precision: precision, objective: objective, saveNow: o.SaveNow, disk: o.Disk}
+	r := &run{dir: o.Dir, settings: s, config: config, recipe: recipe, data: o.Data, observer: o.Observer, precision: precision, objective: objective, saveNow: o.SaveNow, disk: o.Disk}
 	r.saver = &saver{run: r}
 	if r.scheduler, err = scheduler.Of(objective.Process); err != nil {
 		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
@@ -89,8 +89,8 @@ func prepare(o Options) (*run, Start, error) {
 		r.folder.Note("ended: %v", err)
 		return nil, Start{}, errors.Join(err, r.close())
 	}
-	variance := pixelVariance(o.Data)
-	r.baseline = objective.BaselineLoss(variance)
+	mean, variance := pixelMoments(o.Data)
+	r.baseline, r.atZero = objective.BaselineLoss(variance), objective.ZeroLoss(mean*mean+variance)
 	return r, Start{
 		Run: o.Dir, Settings: s, Changes: changes,
 		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Classes: o.Data.Classes(), Notes: data.Notes(o.Data), Resident: step.Resident > 0,
