@@ -225,14 +225,14 @@ func (f *bmpFile) runs() (image.Image, error) {
 			x, y = x+int(in[0]), y+int(in[1])
 			in = in[2:]
 		default: // as many pixels as they are, filled up to 16 bits
-			bytes := (int(value)*f.bits + 7) / 8
-			if len(in) < bytes+bytes%2 {
+			n := (int(value)*f.bits + 7) / 8
+			if len(in) < n+n%2 {
 				return nil, io.ErrUnexpectedEOF
 			}
 			for i := range int(value) {
 				put(in[i*f.bits/8] >> (8 - f.bits - i*f.bits%8) & (1<<f.bits - 1))
 			}
-			in = in[bytes+bytes%2:]
+			in = in[n+n%2:]
 		}
 	}
 	return img, nil
