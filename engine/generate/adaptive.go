@@ -2,6 +2,7 @@ package generate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"fluxion/engine/device"
@@ -82,14 +83,20 @@ func (g *Generator) adapt(ctx context.Context, r Request, i int) ([]byte, error)
 		for k := range y {
 			y[k] = float64(values[k])
 		}
-		return y, nil
+		return y, checkState(r.Seeds[i], fmt.Sprintf("the network's output at t = %.4g", q.Time), y)
 	}
 	path, err := a.Sampler.Adapt(ctx, a.Grid, a.Options, z, network)
+	if bad := (*NotFiniteError)(nil); errors.As(err, &bad) {
+		return nil, bad
+	}
 	if err != nil {
 		return nil, fmt.Errorf("image %d: %w", r.Seeds[i], err)
 	}
 	last := path.States[len(path.States)-1]
 	end := a.Grid.Points[len(a.Grid.Points)-1]
+	if err := checkState(r.Seeds[i], endState, last); err != nil {
+		return nil, err
+	}
 	pixels := make([]byte, n)
 	for k, v := range last {
 		pixels[k] = update.Pixel(float32(v / end.Alpha))

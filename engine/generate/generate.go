@@ -175,7 +175,7 @@ func (s *Step) Sizes() [plan.Regions]int {
 
 // Load binds the step to memory whose parameters are the weights to sample from.
 func (s *Step) Load(d device.Device, m device.Memory) (*Generator, error) {
-	g := &Generator{Step: s, pixels: make([]byte, s.Batch*s.shape.Values())}
+	g := &Generator{Step: s, pixels: make([]byte, s.Batch*s.shape.Values()), last: make([]float32, s.Graph.Sample.Shape().TotalSize())}
 	var err error
 	if g.program, err = d.Load(s.Plan, m, s.Plan.Place(s.pixels)); err != nil {
 		return nil, err
@@ -198,7 +198,8 @@ type Generator struct {
 	*Step
 	program, start device.Program
 	weights        []device.Program
-	pixels         []byte // of the batch that is ready
+	pixels         []byte    // of the batch that is ready
+	last           []float32 // its states, before they were made pixels
 }
 
 // Free gives back what the generator holds besides its memory.
@@ -229,7 +230,8 @@ type Request struct {
 
 // Run makes the images in batches and hands each out as soon as its batch is
 // done: its place in the request and its pixels (NHWC), which are valid until
-// visit returns. The weights are those that the memory holds now.
+// visit returns. The weights are those that the memory holds now. Numbers that are
+// not finite are a *NotFiniteError, and no picture.
 func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, pixels []byte) error) error {
 	for _, p := range g.weights {
 		if err := device.Run(p); err != nil {
@@ -240,6 +242,9 @@ func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, pixels
 		return err
 	}
 	if r.Adaptive != nil {
+		if err := r.check(); err != nil {
+			return err
+		}
 		for i := range r.Seeds {
 			pixels, err := g.adapt(ctx, r, i)
 			if err == nil {
@@ -252,6 +257,9 @@ func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, pixels
 		return nil
 	}
 	r.Table = toData(r.Table.Fold())
+	if err := r.check(); err != nil {
+		return err
+	}
 	var err error
 	if r.memory, err = r.Table.Memory(g.Slots); err != nil {
 		return err
@@ -310,6 +318,9 @@ func (g *Generator) batch(ctx context.Context, r Request, first, n int) error {
 		return g.set(r, i)
 	})
 	if err != nil {
+		return err
+	}
+	if err := g.checkImages(r.Seeds[first : first+n]); err != nil {
 		return err
 	}
 	return g.program.ReadBytes(g.Plan.Place(g.Step.pixels), g.pixels)

@@ -225,7 +225,8 @@ func TestStops(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cause := errors.New("enough")
 	cancel(cause)
-	r := Request{Table: sampler.Table{Start: 1, Rows: make([]sampler.Row, 3)}, Seeds: []int64{0}}
+	row := sampler.Row{Call: process.Point{Input: 1}, B: []float64{0}}
+	r := Request{Table: sampler.Table{Start: 1, Rows: []sampler.Row{row, row, row}}, Guidance: Guidance{Scale: 1}, Seeds: []int64{0}}
 	memory, err := d.Alloc(step.Sizes())
 	if err != nil {
 		t.Fatal(err)
