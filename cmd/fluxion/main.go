@@ -14,6 +14,7 @@ import (
 
 	"fluxion/data"
 	"fluxion/engine/device"
+	"fluxion/engine/generate"
 	"fluxion/engine/model"
 	"fluxion/engine/rundir"
 	"fluxion/engine/train"
@@ -38,8 +39,8 @@ const exitCodes = `Exit codes:
   1    failure
   2    wrong flag, key, name or value
   3    data or model that cannot be used
-  4    run folder in use, gone, or of a run with other settings
-  5    training diverged
+  4    run folder in use or gone, or run or samples of other settings
+  5    numbers that are not finite: training diverged, or weights or settings give no picture
   129  hung up, 130 interrupted, 143 terminated; the run can be resumed`
 
 // started is when the process began, as far as it can tell itself.
@@ -154,6 +155,9 @@ func exitCode(err error) int {
 		model    modelError
 		written  outputError
 		unsaved  *train.UnsavedError
+		weights  *nets.NotFiniteError
+		picture  *generate.NotFiniteError
+		samples  *samplesError
 	)
 	switch {
 	case errors.As(err, &unsaved):
@@ -166,9 +170,9 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &written), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EROFS):
 		return exitFailure // the user's data and model are sound
-	case errors.As(err, &inUse), errors.As(err, &changed), errors.As(err, &folder), errors.As(err, &gone):
+	case errors.As(err, &inUse), errors.As(err, &changed), errors.As(err, &folder), errors.As(err, &gone), errors.As(err, &samples):
 		return exitFolder
-	case errors.As(err, &diverged):
+	case errors.As(err, &diverged), errors.As(err, &weights), errors.As(err, &picture):
 		return exitDiverged
 	case errors.As(err, &bad), errors.As(err, &file), errors.As(err, &model), errors.As(err, &settings), errors.As(err, &link):
 		return exitInput

@@ -84,7 +84,7 @@ func TestTrainAndSample(t *testing.T) {
 	}{
 		{[]string{"--seeds", "0-2,7"}, 4, 0},
 		{[]string{"--count", "4", "--batch", "3"}, 1, 3},
-		{[]string{"--count", "4", "--class", "7", "--guidance", "2", "--sampler", "ddpm", "--weights", "raw"}, 0, 4},
+		{[]string{"--count", "4", "--batch", "1", "--threads", "1"}, 0, 4},
 		{[]string{"--seeds", "20-22", "--class", "3", "--guidance", "1.5", "--sampler", "ddpm", "--clip"}, 3, 0},
 	} {
 		out, code, err := fluxion(t, with(sample, c.args...)...)
@@ -393,7 +393,7 @@ func TestStopped(t *testing.T) {
 	if code := exitCode(root.ExecuteContext(ctx)); code != 130 {
 		t.Errorf("exit code %d", code)
 	}
-	if left, err := os.ReadDir(filepath.Join(dir, "pictures")); err != nil || len(left) != 0 {
+	if left, err := os.ReadDir(filepath.Join(dir, "pictures")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("left %v, %v", left, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -236,7 +237,8 @@ func (t *textFace) done(r train.Result) {
 		return
 	}
 	t.line("done        %s images, %d steps, loss %.4f, %.0f s", thousands(r.Images), r.Steps, r.Loss, r.Seconds)
-	t.line("next        fluxion sample --model %s --out samples --count 64", r.Run)
+	// Each length of each run has a folder of its own: pictures of others would be refused.
+	t.line("next        fluxion sample --model %s --out %s --count 64", r.Run, filepath.Join("out", fmt.Sprintf("%s-%d", filepath.Base(r.Run), r.Images)))
 }
 
 // samplePeriod is the time between two statuses of sampling.

@@ -5,20 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"fluxion/data"
+	"fluxion/data/durable"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
 	"fluxion/engine/plan"
 	"fluxion/engine/sampler"
+	"fluxion/kernels/number"
+	"fluxion/nets"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -31,19 +32,28 @@ type sampleOptions struct {
 	model, out, class, weights, device, precision, seeds, blockings string
 	count, batch, threads, columns                                  int
 	seed                                                            uint64
-	json                                                            bool
+	json, overwrite                                                 bool
+	disk                                                            durable.Disk
 }
 
-func newSample() *cobra.Command {
-	o := &sampleOptions{}
+func newSample() *cobra.Command { return newSampleOn(durable.Disk{}) }
+
+// newSampleOn is for tests, whose disks fail.
+func newSampleOn(disk durable.Disk) *cobra.Command {
+	o := &sampleOptions{disk: disk}
 	c := &cobra.Command{
 		Use:   "sample",
 		Short: "Make images with a trained model",
 		Long: `Make images with a run, a checkpoint, or a diffusers folder. Image 17 becomes
 OUT/000017.png and depends on its number, --seed and --class alone, whatever the
-batch or the number of threads. Files that are there already are left as they
-are, so the same command again goes on where it was stopped. A grid of the
-images is written beside the folder, as OUT-grid.png.
+batch or the number of threads. Pictures that are there already are left as they
+are, so the same command again goes on where it was stopped; several at once may
+share a folder. A file that is not whole, as a power loss leaves it, is made
+again. Every picture holds what it was made with as text. Where one differs from
+what is asked for (another model or checkpoint, guidance, seed, …), or is not of
+this program, nothing is made, and what differs is named (exit code 4):
+--overwrite makes such pictures anew. A grid of the images is written beside the
+folder, as OUT-grid.png.
 
 A network samples along the schedule it was trained on or any other (--schedule),
 on any grid, by any sampler; fluxion trace --list says what there is. Options of
@@ -51,7 +61,13 @@ samplers that the chosen one does not take are refused.
 
 A network of ε says little of the image beside pure noise; where a run begins
 there, the predicted image is clipped to the range of pixels in every step, as in
-train's own grids and by diffusers, unless --clip=false is given.
+train's own grids, unless --clip=false is given. The step then follows the clipped
+image and the noise that agrees with it, as diffusers' DDPM has it, and its DDIM
+with use_clipped_model_output=True; without that, diffusers' DDIM keeps the
+network's own noise, and its images differ from these.
+
+Weights or settings that lead to numbers that are not finite make no picture:
+what is at fault is named (exit code 5).
 
 A model trained with --self-conditioning is given its last estimate of the clean
 image: none at an image's first call, then that of the last call, whatever the
@@ -78,6 +94,7 @@ that depend on the state alone.`,
 	f.Uint64Var(&o.seed, "seed", 0, "key of all randomness")
 	o.guidanceFlags.add(f)
 	o.pictureFlags.add(f)
+	f.BoolVar(&o.overwrite, "overwrite", false, "make anew what is there but was made with other settings, or by another program")
 	f.IntVar(&o.columns, "columns", 10, "images in a row of the grid")
 	f.StringVar(&o.device, "device", "auto", deviceHelp)
 	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
@@ -89,75 +106,134 @@ that depend on the state alone.`,
 	return c
 }
 
-// maxGrid is the most images of a grid.
-const maxGrid = 400
-
-func (o *sampleOptions) run(ctx context.Context, out io.Writer) error {
+func (o *sampleOptions) run(ctx context.Context, out io.Writer) (err error) {
 	seeds, err := o.check()
 	if err != nil {
 		return err
 	}
-	if err := o.resolve(); err != nil {
-		return err
-	}
-	method, err := sampler.Get(o.config.Sampler)
-	if err != nil {
-		return usageError{err}
-	}
-	m, err := model.Read(o.model, o.weights == "ema")
-	if err != nil {
-		return modelError{o.model, err}
-	}
-	p, err := o.along(m.Process)
-	if err != nil {
-		return usageError{err}
-	}
-	if o.config.Options.Begin, err = o.begin(p, o.config.Options); err != nil {
-		return usageError{err}
-	}
-	run, err := planSampling(method, p, o.config.Options)
-	if err != nil {
-		return usageError{err}
-	}
-	guidance, err := o.guidanceFlags.parse()
+	j, err := o.plan()
 	if err != nil {
 		return err
 	}
-	guide, err := o.readGuide(m, o.weights == "ema")
+	dev, err := openDevice(o.device, o.threads, o.blockings, true)
 	if err != nil {
 		return err
 	}
-	classOf, err := o.classes(m)
+	defer func() { err = errors.Join(err, dev.Close()) }()
+	if j.precision, err = device.Precision(o.precision, dev.Target()); err != nil {
+		return usagef("--precision: %w", err)
+	}
+	j.text = o.text(j, j.precision.String())
+	begin := time.Now()
+	f, err := o.look(ctx, j, seeds)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(o.out, 0o777); err != nil {
+	leave, err := o.enter()
+	if err != nil {
 		return output(err)
 	}
-	missing, err := o.missing(seeds)
-	if err != nil {
-		return err
-	}
-	begin := time.Now()
-	if len(missing) > 0 {
-		if err := o.make(ctx, out, job{m, guide, run, guidance, classOf}, missing); err != nil {
+	defer func() { err = errors.Join(err, leave(err)) }()
+	if len(f.missing) > 0 {
+		if err := o.make(ctx, out, dev, j, f.missing); err != nil {
 			return err
 		}
 	}
-	grid, err := o.grid(seeds)
+	grid, err := o.grid(seeds, j.size)
 	if err != nil {
 		return err
 	}
-	seconds := time.Since(begin).Seconds()
+	o.done(out, f, len(seeds), time.Since(begin).Seconds(), grid)
+	return nil
+}
+
+func (o *sampleOptions) done(out io.Writer, f found, images int, seconds float64, grid string) {
+	made := len(f.missing)
 	if o.json {
 		jsonFace{out}.emit("done", map[string]any{
-			"images": len(seeds), "written": len(missing), "skipped": len(seeds) - len(missing), "seconds": seconds,
-			"images_per_second": float64(len(missing)) / seconds, "out": o.out, "grid": grid,
+			"images": images, "written": made, "skipped": images - made, "broken": f.broken, "overwritten": f.replaced, "seconds": seconds,
+			"images_per_second": float64(made) / seconds, "out": o.out, "grid": grid,
 		})
-		return nil
+		return
 	}
-	fmt.Fprintf(out, "%d images in %s: %d made in %.1f s, %d were there\ngrid        %s\n", len(seeds), o.out, len(missing), seconds, len(seeds)-len(missing), grid)
-	return nil
+	fmt.Fprintf(out, "%d images in %s: %d made in %.1f s, %d were there\n", images, o.out, made, seconds, images-made)
+	if f.broken > 0 {
+		fmt.Fprintf(out, "note        %d of these files were there but not whole, and were made again\n", f.broken)
+	}
+	if f.replaced > 0 {
+		fmt.Fprintf(out, "note        %d of these files were overwritten\n", f.replaced)
+	}
+	fmt.Fprintf(out, "grid        %s\n", grid)
+}
+
+// job is what to sample with.
+type job struct {
+	model, guide *model.Model // guide is nil without autoguidance
+	run          samplingRun
+	guidance     generate.Guidance
+	clip         bool
+	classOf      func(seed int64) int
+	size         [3]int            // height, width, channels
+	picture      *generate.Picture // nil: none
+	precision    number.Type
+	text         map[string]string // of every picture
+}
+
+// plan reads the model and settles how it is sampled.
+func (o *sampleOptions) plan() (j job, err error) {
+	if err := o.resolve(); err != nil {
+		return j, err
+	}
+	method, err := sampler.Get(o.config.Sampler)
+	if err != nil {
+		return j, usageError{err}
+	}
+	if j.guidance, err = o.guidanceFlags.parse(); err != nil {
+		return j, err
+	}
+	if j.model, err = model.Read(o.model, o.weights == "ema"); err != nil {
+		return j, modelError{o.model, err}
+	}
+	p, err := o.along(j.model.Process)
+	if err != nil {
+		return j, usageError{err}
+	}
+	if o.config.Options.Begin, err = o.begin(p, o.config.Options); err != nil {
+		return j, usageError{err}
+	}
+	if j.run, err = planSampling(method, p, o.config.Options); err != nil {
+		return j, usageError{err}
+	}
+	if j.run.adaptive != nil && o.mask != "" {
+		return j, usagef("--mask: sampler %s has no grid on which parts of a picture could be kept; want another one, such as heun", o.config.Sampler)
+	}
+	j.clip = o.clips(j.run.begin())
+	if j.guide, err = o.readGuide(j.model, o.weights == "ema"); err != nil {
+		return j, err
+	}
+	if j.classOf, err = o.classes(j.model, j.guide); err != nil {
+		return j, err
+	}
+	if j.size, err = imageSize(j.model.Config); err != nil {
+		return j, modelError{o.model, err}
+	}
+	j.picture, err = o.pictureFlags.read(j.size[0], j.size[1], j.size[2])
+	return j, err
+}
+
+// imageSize is the height, width and channels of a network's images.
+func imageSize(c nets.Config) ([3]int, error) {
+	height, width := side(c.SampleSize)
+	if height == 0 {
+		return [3]int{}, errors.New("its config.json has no sample_size")
+	}
+	if err := c.CheckImages(); err != nil {
+		return [3]int{}, err
+	}
+	if n := c.OutChannels; n != 1 && n != 3 {
+		return [3]int{}, fmt.Errorf("images of %d channels cannot be written as PNG, want 1 or 3", n)
+	}
+	return [3]int{height, width, c.OutChannels}, nil
 }
 
 func (o *sampleOptions) check() ([]int64, error) {
@@ -173,6 +249,9 @@ func (o *sampleOptions) check() ([]int64, error) {
 	}
 	if err := o.pictureFlags.check(); err != nil {
 		return nil, err
+	}
+	if o.count > maxSeeds {
+		return nil, usagef("--count %d: want at most %d images in one go", o.count, maxSeeds)
 	}
 	if o.seeds == "" {
 		o.seeds = fmt.Sprintf("0-%d", o.count-1)
@@ -194,13 +273,13 @@ func parseSeeds(text string) ([]int64, error) {
 		a, err1 := strconv.ParseInt(first, 10, 64)
 		b, err2 := strconv.ParseInt(last, 10, 64)
 		if err1 != nil || err2 != nil || a > b {
-			return nil, usagef("--seeds %s: %q is no number and no range A-B", text, part)
+			return nil, usagef("--seeds %s: %q is no number and no range A-B, from 0 to %d", text, part, int64(math.MaxInt64))
 		}
-		if b-a >= maxSeeds || len(list) >= maxSeeds {
-			return nil, usagef("--seeds %s: more than %d images", text, maxSeeds)
+		if b-a >= maxSeeds-int64(len(list)) {
+			return nil, usagef("--seeds %s: want at most %d images in one go", text, maxSeeds)
 		}
-		for s := a; s <= b; s++ {
-			list = append(list, s)
+		for n := range b - a + 1 {
+			list = append(list, a+n)
 		}
 	}
 	slices.Sort(list)
@@ -208,7 +287,7 @@ func parseSeeds(text string) ([]int64, error) {
 }
 
 // classes returns the class of every image.
-func (o *sampleOptions) classes(m *model.Model) (func(seed int64) int, error) {
+func (o *sampleOptions) classes(m, guide *model.Model) (func(seed int64) int, error) {
 	total := m.Config.NumClassEmbeds
 	if m.Guided {
 		total--
@@ -225,6 +304,10 @@ func (o *sampleOptions) classes(m *model.Model) (func(seed int64) int, error) {
 		return nil, usagef("the model's class_embed_type %q cannot be given on the command line", m.Config.ClassEmbedType)
 	case o.classFree() && !m.Guided:
 		return nil, usagef("--guidance needs a model that was trained without labels, too (label_drop), or a weaker one, --guide MODEL")
+	case o.classFree() && m.Untrained:
+		return nil, usagef("--guidance %g: in training no image went without its label (label_drop 0), so the model does not know what to guide away from; train on with --label-drop 0.1, or give a weaker model, --guide MODEL", o.guidance)
+	case o.class == "none" && (m.Untrained || guide != nil && guide.Untrained):
+		return nil, usagef("--class none: in training no image went without its label (label_drop 0), so the model knows none without; train on with --label-drop 0.1")
 	case o.class == "all":
 		return func(seed int64) int { return int(seed % int64(total)) }, nil
 	case o.class == "none" && m.Guided:
@@ -240,65 +323,17 @@ func (o *sampleOptions) classes(m *model.Model) (func(seed int64) int, error) {
 	return func(int64) int { return class }, nil
 }
 
-func (o *sampleOptions) file(seed int64) string {
-	return filepath.Join(o.out, fmt.Sprintf("%06d.png", seed))
-}
-
-// missing lists the images that are not there yet.
-func (o *sampleOptions) missing(seeds []int64) ([]int64, error) {
-	var list []int64
-	for _, s := range seeds {
-		if _, err := os.Stat(o.file(s)); errors.Is(err, fs.ErrNotExist) {
-			list = append(list, s)
-		} else if err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}
-
-// job is what to sample with.
-type job struct {
-	model, guide *model.Model // guide is nil without autoguidance
-	run          samplingRun
-	guidance     generate.Guidance
-	classOf      func(seed int64) int
-}
-
 // make generates images and writes them while the next batch is computed.
-func (o *sampleOptions) make(ctx context.Context, out io.Writer, j job, seeds []int64) (err error) {
+func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Device, j job, seeds []int64) (err error) {
 	m, run := j.model, j.run
-	dev, err := openDevice(o.device, o.threads, o.blockings, true)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, dev.Close()) }()
-	precision, err := device.Precision(o.precision, dev.Target())
-	if err != nil {
-		return usagef("--precision: %w", err)
-	}
-	height, width := side(m.Config.SampleSize)
-	if height == 0 {
-		return modelError{o.model, errors.New("its config.json has no sample_size")}
-	}
-	if err := m.Config.CheckImages(); err != nil {
-		return modelError{o.model, err}
-	}
-	channels := m.Config.OutChannels
-	picture, err := o.pictureFlags.read(height, width, channels)
-	if err != nil {
-		return err
-	}
-	if run.adaptive != nil && o.mask != "" {
-		return usagef("--mask: sampler %s has no grid on which parts of a picture could be kept; want another one, such as heun", o.config.Sampler)
-	}
+	height, width, channels := j.size[0], j.size[1], j.size[2]
 	batch := min(o.batch, len(seeds))
 	if run.adaptive != nil {
 		batch = 1 // steps depend on the image
 	}
 	options := generate.Options{
-		Config: m.Config, Height: height, Width: width, Batch: batch, Guided: o.classFree(), Reduced: j.guidance.Reduces(), Painted: picture != nil, Slots: run.slots, Calls: len(run.table.Rows),
-		Target: dev.Target(), Precision: precision, Prepare: true,
+		Config: m.Config, Height: height, Width: width, Batch: batch, Guided: o.classFree(), Reduced: j.guidance.Reduces(), Painted: j.picture != nil, Slots: run.slots, Calls: len(run.table.Rows),
+		Target: dev.Target(), Precision: j.precision, Prepare: true,
 	}
 	weights := m.Weights
 	if j.guide != nil {
@@ -309,15 +344,12 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, j job, seeds []
 	if err != nil {
 		return err
 	}
-	if channels != 1 && channels != 3 {
-		return modelError{o.model, fmt.Errorf("images of %d channels cannot be written as PNG, want 1 or 3", channels)}
-	}
 	generator, free, err := load(dev, step, func(m device.Memory) error { return m.Write(plan.Parameters, 0, weights) })
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, free()) }()
-	request := generate.Request{Table: run.table, Adaptive: run.adaptive, Seed: o.seed, Seeds: seeds, Guidance: j.guidance, Clip: o.clips(run.begin()), Picture: picture, NullClass: m.Config.NumClassEmbeds - 1}
+	request := generate.Request{Table: run.table, Adaptive: run.adaptive, Seed: o.seed, Seeds: seeds, Guidance: j.guidance, Clip: j.clip, Picture: j.picture, NullClass: m.Config.NumClassEmbeds - 1}
 	for _, s := range seeds {
 		request.Classes = append(request.Classes, j.classOf(s))
 	}
@@ -326,23 +358,23 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, j job, seeds []
 		note = run.note(request.Clip)
 	}
 	if o.json {
-		jsonFace{out}.emit("start", map[string]any{"model": m.Path, "images": len(seeds), "device": dev.Describe(), "precision": precision.String(), "planned_bytes": plan.Bytes(step.Sizes()), "note": note})
+		jsonFace{out}.emit("start", map[string]any{"model": m.Path, "images": len(seeds), "device": dev.Describe(), "precision": j.precision.String(), "planned_bytes": plan.Bytes(step.Sizes()), "note": note})
 	} else if note != "" {
 		fmt.Fprintf(out, "note        %s\n", note)
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(max(2, dev.Threads())) // encoders; the generator waits for them if they fall behind
+	group.SetLimit(max(writers, dev.Threads())) // the generator waits for them if they fall behind
 	progress := newSampleProgress(out, len(seeds), o.json)
 	err = generator.Run(ctx, request, func(i int, pixels []byte) error {
 		pixels = slices.Clone(pixels)
-		text := map[string]string{
-			"seed": fmt.Sprint(seeds[i]), "key": fmt.Sprint(o.seed), "sampler": o.config.Sampler, "grid": o.config.Options.Grid, "steps": fmt.Sprint(o.config.Options.Steps), "schedule": run.schedule(),
-			"guidance": fmt.Sprint(o.guidance), "clip": fmt.Sprint(request.Clip), "weights": o.weights, "model": filepath.Base(filepath.Clean(o.model)),
-		}
-		if class := request.Classes[i]; class < len(m.Classes) {
-			text["class"] = m.Classes[class]
-		}
-		group.Go(func() error { return output(data.WritePNG(o.file(seeds[i]), pixels, height, width, channels, text)) })
+		text := textOf(j.text, m, seeds[i], request.Classes[i])
+		group.Go(func() error {
+			file, err := data.EncodePNG(pixels, height, width, channels, text)
+			if err == nil {
+				err = o.disk.Put(o.file(seeds[i]), file)
+			}
+			return output(err)
+		})
 		progress.show(i + 1)
 		return nil
 	})
@@ -350,8 +382,14 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, j job, seeds []
 	if wrote := group.Wait(); wrote != nil {
 		return wrote
 	}
-	return err
+	if bad := (*generate.NotFiniteError)(nil); errors.As(err, &bad) {
+		err = o.blame(bad, j.precision.String())
+	}
+	return errors.Join(err, output(o.disk.Settle(o.out)))
 }
+
+// writers encode pictures and wait for the disk, which takes several as fast as one.
+const writers = 8
 
 // load puts a sampling step on a device, with the weights that write writes; free gives all back.
 func load(dev device.Device, step *generate.Step, write func(device.Memory) error) (g *generate.Generator, free func() error, err error) {
@@ -376,26 +414,4 @@ func side(sampleSize []int) (height, width int) {
 		return sampleSize[0], sampleSize[1]
 	}
 	return 0, 0
-}
-
-// grid writes the first images as one picture beside the folder.
-func (o *sampleOptions) grid(seeds []int64) (string, error) {
-	seeds = seeds[:min(len(seeds), maxGrid)]
-	var all []byte
-	var h, w, c int
-	for _, s := range seeds {
-		pixels, height, width, channels, err := data.ReadPNG(o.file(s))
-		if err != nil {
-			return "", err
-		}
-		if h == 0 {
-			h, w, c = height, width, channels
-		}
-		if height != h || width != w || channels != c {
-			return "", &data.Error{Path: o.file(s), Problem: fmt.Sprintf("is %d×%d×%d where other images in the folder are %d×%d×%d; sample into an empty folder", height, width, channels, h, w, c)}
-		}
-		all = append(all, pixels...)
-	}
-	path := strings.TrimRight(filepath.Clean(o.out), string(filepath.Separator)) + "-grid.png"
-	return path, output(data.WriteGrid(path, all, len(seeds), h, w, c, o.columns))
 }

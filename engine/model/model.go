@@ -27,6 +27,7 @@ type Model struct {
 	Classes []string // names, if known
 	Guided  bool     // the last class stands for none
 	Path    string   // where the weights were found
+	Root    string   // the checkpoint or pipeline that they belong to
 
 	// Untrained says that no image went without its label while the model was
 	// trained: the row of the class that stands for none is what it began with.
@@ -59,7 +60,7 @@ func Read(dir string, average bool) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{Path: root}
+	m := &Model{Path: root, Root: root}
 	if average {
 		if _, err := os.Stat(filepath.Join(root, AverageDir)); err == nil {
 			m.Path = filepath.Join(root, AverageDir)

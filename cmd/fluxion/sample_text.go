@@ -1,0 +1,110 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"fluxion/engine/generate"
+	"fluxion/engine/model"
+)
+
+// decidingTexts is what decides the bytes of a picture, in the order in which
+// differences are told. It is written into the picture, so that one made otherwise
+// is not taken for one that is asked for.
+var decidingTexts = append([]string{
+	"digest", "weights", "class", "seed", "key", "precision", "schedule", "sampler", "grid", "steps",
+	"guidance", "guide", "clip", "init", "mask",
+}, optionTexts...)
+
+// optionTexts are flags that are noted where they are not left as they are.
+var optionTexts = []string{
+	"clip-lambda", "shift", "scale", "zero-snr",
+	"churn", "eta", "epsilon", "order", "variable", "solver", "variance", "noise-min", "noise-max", "noise-scale",
+	"lower-order-final", "first-order-final", "tolerance",
+	"guidance-interval", "guidance-rescale", "dynamic-threshold", "strength",
+}
+
+// text returns what the pictures of a job have in common.
+func (o *sampleOptions) text(j job, precision string) map[string]string {
+	text := map[string]string{
+		"digest": j.model.Digest(), "weights": o.weights, "key": strconv.FormatUint(o.seed, 10), "precision": precision,
+		"schedule": j.run.schedule(), "sampler": o.config.Sampler, "grid": o.config.Options.Grid, "steps": strconv.Itoa(o.config.Options.Steps),
+		"guidance": fmt.Sprint(o.guidance), "clip": strconv.FormatBool(j.clip),
+		"model": filepath.Base(filepath.Clean(o.model)), "program": version(), // which decide nothing
+	}
+	if root := filepath.Base(j.model.Root); root != text["model"] {
+		text["checkpoint"] = root
+	}
+	if j.guide != nil {
+		text["guide"] = j.guide.Digest()
+	}
+	if p := j.picture; p != nil {
+		text["init"] = digest(p.Values)
+		if p.Mask != nil {
+			text["mask"] = digest(p.Mask)
+		}
+	}
+	for _, name := range optionTexts {
+		if f := o.flags.Lookup(name); f.Value.String() != f.DefValue || f.Changed && nilByDefault[name] {
+			text[name] = f.Value.String()
+		}
+	}
+	return text
+}
+
+// nilByDefault are flags whose default is the sampler's own, not their zero.
+var nilByDefault = map[string]bool{"churn": true, "eta": true, "epsilon": true}
+
+// textOf is the text of one picture.
+func textOf(common map[string]string, m *model.Model, seed int64, class int) map[string]string {
+	text := map[string]string{"seed": strconv.FormatInt(seed, 10)}
+	for key, value := range common {
+		text[key] = value
+	}
+	switch {
+	case !m.Config.Conditional():
+	case class < len(m.Classes):
+		text["class"] = m.Classes[class]
+	case m.Guided:
+		text["class"] = "none"
+	default:
+		text["class"] = strconv.Itoa(class)
+	}
+	return text
+}
+
+func digest(values []float32) string {
+	sum := sha256.New()
+	for _, x := range values {
+		fmt.Fprintf(sum, "%08x", math.Float32bits(x))
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:8])
+}
+
+// numberFlags are those whose numbers enter those of a sampling, for naming what
+// made them infinite.
+var numberFlags = []string{
+	"guidance", "guidance-rescale", "dynamic-threshold", "shift", "clip-lambda", "churn", "eta", "epsilon", "noise-min", "noise-max", "noise-scale", "tolerance",
+}
+
+// blame says which flags led to numbers that are not finite.
+func (o *sampleOptions) blame(err *generate.NotFiniteError, precision string) error {
+	var given []string
+	for _, name := range numberFlags {
+		if f := o.flags.Lookup(name); f.Changed {
+			given = append(given, "--"+name+" "+f.Value.String())
+		}
+	}
+	switch {
+	case given != nil:
+		return fmt.Errorf("%w with %s; want numbers that lead to a picture", err, strings.Join(given, " "))
+	case precision != "fp32":
+		return fmt.Errorf("%w: the weights are, but what the network computes of them in %s is not; --precision fp32 may help", err, precision)
+	}
+	return fmt.Errorf("%w: the weights are, but what the network computes of them is not; want another checkpoint", err)
+}
