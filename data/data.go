@@ -14,6 +14,7 @@ type Dataset interface {
 	Len() int     // images of one pass
 	Shape() (height, width, channels int)
 	Classes() []string // nil: unlabelled
+	Fingerprint() Fingerprint
 	// Read writes image i to dst, height·width·channels bytes, and returns its
 	// class, −1 if it has none.
 	Read(i int, dst []byte) (label int, err error)

@@ -17,6 +17,7 @@ type files struct {
 	name    string
 	root    string // for messages
 	entries []entry
+	shared  int // folders that all entries lie in, above classes
 	classes []string
 	shape   shape
 	square  bool
@@ -121,6 +122,7 @@ func (f *files) label() {
 		}
 		skip++
 	}
+	f.shared = skip
 	numbers := map[string]int{}
 	for _, e := range f.entries {
 		if p := parts(e); len(p) > skip+1 {

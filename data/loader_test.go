@@ -14,11 +14,12 @@ import (
 // numbered is a data set whose image i is i, and whose images divisible by broken cannot be read.
 type numbered struct{ n, broken int }
 
-func (d numbered) Name() string         { return "numbered" }
-func (d numbered) Len() int             { return d.n }
-func (d numbered) Shape() (h, w, c int) { return 1, 2, 1 }
-func (d numbered) Classes() []string    { return nil }
-func (d numbered) Close() error         { return nil }
+func (d numbered) Name() string             { return "numbered" }
+func (d numbered) Len() int                 { return d.n }
+func (d numbered) Shape() (h, w, c int)     { return 1, 2, 1 }
+func (d numbered) Classes() []string        { return nil }
+func (d numbered) Fingerprint() Fingerprint { return Fingerprint{} }
+func (d numbered) Close() error             { return nil }
 
 func (d numbered) Read(i int, dst []byte) (int, error) {
 	if d.broken > 0 && i%d.broken == 0 {
