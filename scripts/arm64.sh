@@ -27,6 +27,7 @@ for precision in fp32 bf16; do
       cd "$work/$side" # pictures name their model
       export FLUXION_CPU=portable FLUXION_BLOCKINGS=off
       "${fluxion[@]}" train --preset micro --size 16 --batch 4 --images 12 --warmup 0 --precision $precision --sample-count 0 --json --out $precision >/dev/null
+      sed -i '/elapsed_seconds/d' $precision/checkpoints/*/training/state.json # all that may differ
       "${fluxion[@]}" sample --model $precision --out $precision/pictures --precision $precision --count 3 --steps 3 --json >/dev/null
     )
   done

@@ -110,6 +110,7 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 		"model_index.json":                                  modelIndex(r.scheduler.Name),
 		filepath.Join(model.TrainingDir, stateFile):         append(state, '\n'),
 		filepath.Join(model.TrainingDir, model.ClassesFile): r.classes(),
+		filepath.Join(model.TrainingDir, dataFile):          r.dataset.json(),
 	}
 	if s.times != nil {
 		all[filepath.Join(model.TrainingDir, timesFile)] = s.times

@@ -31,7 +31,7 @@ func (e *ChangedError) Error() string {
 			parts = append(parts, fmt.Sprintf("%s was %v, now %v", c.Key, c.Old, c.New))
 		}
 	}
-	return fmt.Sprintf("%s holds a run with other settings: %s; give another --out, or --fresh to start it anew", e.Dir, strings.Join(parts, "; "))
+	return fmt.Sprintf("%s holds a run with other settings or data: %s; give another --out, or --fresh to start it anew", e.Dir, strings.Join(parts, "; "))
 }
 
 // openFolder makes or opens the run folder and locks it, chooses the checkpoint

@@ -63,6 +63,7 @@ type run struct {
 	settings  Settings
 	config    nets.Config
 	data      data.Dataset
+	dataset   dataset // the same, as a checkpoint says it
 	observer  Observer
 	objective Objective
 	recipe    Recipe           // of the preset
@@ -119,6 +120,14 @@ func (r *run) finished() bool { return r.state.Images >= r.settings.Images }
 
 // begin brings the run to the state from which it goes on.
 func (r *run) begin(ctx context.Context, start Start) (already bool, err error) {
+	note := ""
+	if r.from != nil {
+		var changes []Change
+		if changes, note, err = r.compareData(r.from.Path, start.Changes); err != nil {
+			return false, err
+		}
+		start.Changes = append(start.Changes, changes...)
+	}
 	state, found, err := r.restore()
 	if err != nil {
 		return false, err
@@ -147,6 +156,9 @@ func (r *run) begin(ctx context.Context, start Start) (already bool, err error) 
 	r.folder.Note("recipe of %s: %v", start.Recipe.Of, start.Recipe)
 	r.folder.Note("loss of a network without knowledge: %g, for pixels of variance %g", start.Baseline, start.Variance)
 	r.observer.Start(start)
+	if note != "" {
+		r.warn("%s", note)
+	}
 	if r.folder.Aside() {
 		r.warn("what %s holds of later images is removed with the next checkpoint, and comes back if there is none", r.dir)
 	}
@@ -219,10 +231,13 @@ func (r *run) end(err error) error {
 	default:
 		err = errors.Join(&UnsavedError{r.state.Images, r.saver.images, unsaved}, err)
 	}
-	if err != nil {
+	switch {
+	case r.meter == nil:
+		r.folder.Note("not begun: %v", err)
+	case err != nil:
 		r.folder.Note("ended after %d images: %v", r.state.Images, err)
-	} else {
-		r.folder.Note("done: %d images, loss %g, %.1f s", r.state.Images, r.state.Loss, r.meter.seconds())
+	default:
+		r.folder.Note("done: %d images, loss %g, %.1f s", r.state.Images, r.state.Loss, r.state.Seconds)
 	}
 	return err
 }

@@ -62,7 +62,7 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
-	r := &run{dir: o.Dir, settings: s, config: config, recipe: recipe, data: o.Data, observer: o.Observer, precision: precision, objective: objective, saveNow: o.SaveNow, disk: o.Disk}
+	r := &run{dir: o.Dir, settings: s, config: config, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: objective, saveNow: o.SaveNow, disk: o.Disk}
 	r.saver = &saver{run: r}
 	if r.scheduler, err = scheduler.Of(objective.Process); err != nil {
 		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}

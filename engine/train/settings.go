@@ -137,12 +137,12 @@ type Change struct {
 	Breaks   bool // a run cannot go on with the new value
 }
 
-// breaking are the settings that the weights or the order of the data depend on.
-// Channels are not among them: asked for or found, the network must have them.
+// breaking are the settings that the weights or what images were seen depend on.
+// Data, their size and channels are compared as what they are: see compareData.
 var breaking = map[string]bool{
-	"data": true, "size": true, "flip": true, "preset": true,
+	"flip": true, "preset": true,
 	"schedule": true, "clip_lambda": true, "shift": true, "zero_snr": true, "scale": true, "output_kind": true,
-	"seed": true, "skip_broken": true,
+	"seed": true,
 }
 
 // Changes lists what differs, in the order of the fields.

@@ -31,10 +31,17 @@ type recorder struct {
 	stuck       []Stuck
 	notes       []string
 	onSave      func()
+	onStart     func()
+	onNote      func(string)
 	unread      error
 }
 
-func (r *recorder) Start(s Start)   { r.start = s }
+func (r *recorder) Start(s Start) {
+	r.start = s
+	if r.onStart != nil {
+		r.onStart()
+	}
+}
 func (r *recorder) Status(s Status) { r.statuses = append(r.statuses, s) }
 func (r *recorder) Checkpoint(_ string, images int64) {
 	r.checkpoints = append(r.checkpoints, images)
@@ -44,8 +51,13 @@ func (r *recorder) Checkpoint(_ string, images int64) {
 }
 func (r *recorder) Samples(path string, _ int64) { r.grids = append(r.grids, path) }
 func (r *recorder) Stuck(s Stuck)                { r.stuck = append(r.stuck, s) }
-func (r *recorder) Note(text string)             { r.notes = append(r.notes, text) }
-func (r *recorder) Err() error                   { return r.unread }
+func (r *recorder) Note(text string) {
+	r.notes = append(r.notes, text)
+	if r.onNote != nil {
+		r.onNote(text)
+	}
+}
+func (r *recorder) Err() error { return r.unread }
 
 func small() Settings {
 	s := Default()

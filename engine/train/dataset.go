@@ -1,0 +1,151 @@
+package train
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"fluxion/data"
+	"fluxion/engine/model"
+)
+
+// dataFile says in a checkpoint's folder training what the data were.
+const dataFile = "data.json"
+
+// dataset is what a run's data were: it is compared when the run is resumed.
+type dataset struct {
+	data.Fingerprint
+	Height   int `json:"height"`
+	Width    int `json:"width"`
+	Channels int `json:"channels"`
+}
+
+func describe(d data.Dataset) dataset {
+	s := dataset{Fingerprint: d.Fingerprint()}
+	s.Height, s.Width, s.Channels = d.Shape()
+	return s
+}
+
+// json encodes the description for dataFile.
+func (d dataset) json() []byte {
+	text, _ := json.MarshalIndent(d, "", "  ") // plain values always encode
+	return append(text, '\n')
+}
+
+// readDataset reads what the data of a checkpoint were. Older checkpoints know the
+// names of classes at most; whole is false.
+func readDataset(checkpoint string) (d dataset, whole bool, err error) {
+	for _, part := range []struct {
+		name string
+		into any
+	}{{dataFile, &d}, {model.ClassesFile, &d.Classes}} {
+		path := filepath.Join(checkpoint, model.TrainingDir, part.name)
+		text, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = json.Unmarshal(text, part.into)
+		}
+		if err != nil {
+			return d, false, fmt.Errorf("%s: %w", path, err)
+		}
+		return d, part.name == dataFile, nil
+	}
+	return d, false, nil
+}
+
+// compareData compares the data with those of the checkpoint that the run goes on
+// from. Classes and shape decide what labels and the network mean: the run cannot
+// go on with others. More or other pictures of the same classes it can go on with,
+// if they are not another data set: settings say whether its name has changed.
+// The note is what a user should know.
+func (r *run) compareData(checkpoint string, settings []Change) (all []Change, note string, err error) {
+	old, whole, err := readDataset(checkpoint)
+	if err != nil {
+		return nil, "", err
+	}
+	other := slices.ContainsFunc(settings, func(c Change) bool {
+		return c.Key == "data" && filepath.Base(fmt.Sprint(c.Old)) != filepath.Base(fmt.Sprint(c.New))
+	})
+	now := r.dataset
+	add := func(breaks bool, key string, old, now any) {
+		if fmt.Sprint(old) != fmt.Sprint(now) {
+			all = append(all, Change{key, old, now, breaks})
+		}
+	}
+	switch {
+	case whole:
+		add(true, "list of classes", listed(old.Classes, now.Classes), listed(now.Classes, old.Classes))
+		add(true, "shape of images", old.shape(), now.shape())
+		add(other, "number of pictures", old.count(), now.count())
+		if len(all) == 0 && (old.Digest != now.Digest || old.Sums != "" && now.Sums != "" && old.Sums != now.Sums) {
+			all = append(all, Change{"names or sizes of pictures", "as stored", "others", other})
+		}
+	case old.Classes != nil:
+		add(true, "list of classes", listed(old.Classes, now.Classes), listed(now.Classes, old.Classes))
+	}
+	if other && (len(all) > 0 || !whole) {
+		i := slices.IndexFunc(settings, func(c Change) bool { return c.Key == "data" })
+		all = append(all, Change{"data", settings[i].Old, settings[i].New, true})
+	}
+	if slices.ContainsFunc(all, func(c Change) bool { return c.Breaks }) {
+		return all, "", &ChangedError{r.dir, all}
+	}
+	switch {
+	case !whole:
+		note = "the run has not written down what its data were: they are taken as they are now"
+	case len(all) > 0:
+		note = "the data have changed since the checkpoint: the order of the images is another from here on"
+	}
+	return all, note, nil
+}
+
+func (d dataset) shape() string { return fmt.Sprintf("%d×%d×%d", d.Height, d.Width, d.Channels) }
+
+// count is the number of images, and of those of each class if there are few.
+func (d dataset) count() string {
+	if len(d.Classes) == 0 || len(d.Classes) > mostListed {
+		return fmt.Sprint(d.Images)
+	}
+	var parts []string
+	for i, c := range d.Classes {
+		if i < len(d.Counts) {
+			parts = append(parts, fmt.Sprintf("%s %d", c, d.Counts[i]))
+		}
+	}
+	return fmt.Sprintf("%d (%s)", d.Images, strings.Join(parts, ", "))
+}
+
+// mostListed is how many names a message lists.
+const mostListed = 20
+
+// listed names classes; of many only those that others lack.
+func listed(classes, others []string) string {
+	switch {
+	case len(classes) == 0:
+		return "none"
+	case len(classes) <= mostListed:
+		return strings.Join(classes, " ")
+	}
+	text, apart := fmt.Sprint(len(classes)), 0
+	for _, c := range classes {
+		if slices.Contains(others, c) {
+			continue
+		}
+		switch apart++; {
+		case apart == 1:
+			text += ", with " + c
+		case apart <= mostListed:
+			text += " " + c
+		case apart == mostListed+1:
+			text += " …"
+		}
+	}
+	return text
+}
