@@ -173,7 +173,7 @@ func kindOf(name string, head []byte) (kind, error) {
 			continue
 		}
 		if k.decode == nil {
-			return k, pictureError(name, k, unsupported("this format"))
+			return k, &Error{Path: name, Problem: fmt.Sprintf("is a picture in %s, a format that is not read; convert it to PNG", k.name)}
 		}
 		return k, nil
 	}
@@ -187,7 +187,7 @@ func kindOf(name string, head []byte) (kind, error) {
 // pictureError says whether a picture is damaged, or sound and not read here.
 func pictureError(name string, k kind, err error) error {
 	if what := unsupported(""); errors.As(err, &what) {
-		return &Error{Path: name, Problem: fmt.Sprintf("is a %s, and %s is not read here; convert it to PNG", k.name, what)}
+		return &Error{Path: name, Problem: fmt.Sprintf("is a %s of a kind that is not read (%s); convert it to PNG", k.name, string(what))}
 	}
 	return &Error{Path: name, Problem: fmt.Sprintf("is a damaged picture (%s); replace it", strings.ToLower(k.name)), Err: err}
 }

@@ -83,19 +83,19 @@ func TestUnsupported(t *testing.T) {
 	}
 	bmp[30] = 4 // biCompression
 	for want, file := range map[string][]byte{
-		"JPEG, and arithmetic coding is not":               change(1, 0xc9),
-		"JPEG, and lossless coding is not":                 change(1, 0xc3),
-		"JPEG, and hierarchical coding is not":             change(1, 0xc5),
-		"JPEG, and 12 bits a sample is not":                change(4, 12),
-		"JPEG, and subsampling 3×1, 1×1, 1×1 is not":       change(11, 0x31),
-		"JPEG, and subsampling 1×1, 2×2, 1×1 is not":       change(11, 0x11, 0, 2, 0x22),
-		"BMP, and compression 4 of 16 bits a pixel is not": bmp,
-		"HEIC, and this format is not":                     []byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"),
-		"AVIF, and this format is not":                     []byte("\x00\x00\x00\x18ftypavif\x00\x00\x00\x00mif1avif"),
-		"JPEG XL, and this format is not":                  []byte("\xff\x0a\x7a\x48"),
+		"is a JPEG of a kind that is not read (arithmetic coding)":               change(1, 0xc9),
+		"is a JPEG of a kind that is not read (lossless coding)":                 change(1, 0xc3),
+		"is a JPEG of a kind that is not read (hierarchical coding)":             change(1, 0xc5),
+		"is a JPEG of a kind that is not read (12 bits a sample)":                change(4, 12),
+		"is a JPEG of a kind that is not read (subsampling 3×1, 1×1, 1×1)":       change(11, 0x31),
+		"is a JPEG of a kind that is not read (subsampling 1×1, 2×2, 1×1)":       change(11, 0x11, 0, 2, 0x22),
+		"is a BMP of a kind that is not read (compression 4 of 16 bits a pixel)": bmp,
+		"is a picture in HEIC, a format that is not read":                        []byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"),
+		"is a picture in AVIF, a format that is not read":                        []byte("\x00\x00\x00\x18ftypavif\x00\x00\x00\x00mif1avif"),
+		"is a picture in JPEG XL, a format that is not read":                     []byte("\xff\x0a\x7a\x48"),
 	} {
 		_, err := decode("a.jpg", bytes.NewReader(file))
-		for _, want := range []string{"a.jpg: is a " + want, "convert it to PNG"} {
+		for _, want := range []string{"a.jpg: " + want, "convert it to PNG"} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("error %v, want %q", err, want)
 			}

@@ -73,7 +73,7 @@ func (j jsonFace) Start(s train.Start) {
 	}
 	j.emit("start", map[string]any{
 		"recipe": s.Recipe.Of, "apart": apart, "baseline": s.Baseline, "pixel_variance": s.Variance,
-		"run": s.Run, "settings": s.Settings, "changes": changes, "from": s.From, "images": s.Images, "notes": s.Notes,
+		"run": s.Run, "settings": s.Settings, "changes": changes, "from": s.From, "images": s.Images, "notes": append([]string{}, s.Notes...),
 		"dataset": s.Dataset, "dataset_images": s.DatasetImages, "height": s.Height, "width": s.Width, "channels": s.Channels,
 		"classes": len(s.Classes), "resident": s.Resident, "parameters": s.Parameters, "tensors": s.Tensors, "objective": s.Objective, "weighting": s.Weighting,
 		"device": s.Device, "precision": s.Settings.Precision, "planned_bytes": s.PlannedBytes, "kept_bytes": s.KeptBytes, "recomputed_flops": s.AgainFLOPs,
