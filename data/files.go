@@ -61,10 +61,11 @@ func baseName(p string) string {
 	return filepath.Base(abs)
 }
 
-// complete takes what was found: it leaves out what this program made, sorts the
-// pictures, finds the classes, and takes the shape from the pictures.
+// complete takes what was found: it sorts the pictures, leaves out what this
+// program made, finds the classes, and takes the shape from the pictures.
 func (f *files) complete(found *listing, o Options) error {
 	f.entries = found.pictures
+	slices.SortFunc(f.entries, func(a, b entry) int { return strings.Compare(a.path, b.path) })
 	if err := f.leaveOutSamples(); err != nil {
 		return err
 	}
@@ -76,7 +77,6 @@ func (f *files) complete(found *listing, o Options) error {
 		}
 		return &Error{Path: strings.TrimRight(f.root, "!"+string(filepath.Separator)), Problem: problem}
 	}
-	slices.SortFunc(f.entries, func(a, b entry) int { return strings.Compare(a.path, b.path) })
 	f.label()
 	p, err := f.first()
 	if err != nil {
