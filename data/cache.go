@@ -24,10 +24,18 @@ func cached(d Dataset, limit int64) Dataset {
 	}
 	h, w, c := d.Shape()
 	size := h * w * c
-	if int64(size)*int64(d.Len()) > limit {
+	if size < 1 || int64(d.Len()) > limit/int64(size) {
 		return d
 	}
 	return &cache{d, size, make([]byte, size*d.Len()), make([]int32, d.Len()), make([]atomic.Uint32, d.Len())}
+}
+
+// CacheBytes is the memory that decoded images of a data set will take where they are kept.
+func CacheBytes(d Dataset) int64 {
+	if c, ok := d.(*cache); ok {
+		return int64(len(c.pixels))
+	}
+	return 0
 }
 
 func (c *cache) Read(i int, dst []byte) (int, error) {

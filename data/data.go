@@ -40,8 +40,8 @@ type Options struct {
 	CacheBytes int64 // decoded sets up to this size stay in memory; 0: 512 MiB
 }
 
-// maxSide is the largest side that images are brought to.
-const maxSide = 1 << 14
+// MaxSide is the largest side that images are brought to.
+const MaxSide = 1 << 14
 
 const defaultCacheBytes = 512 << 20
 
@@ -83,11 +83,8 @@ func Open(spec string, o Options) (Dataset, error) {
 	if o.Channels != 0 && o.Channels != 1 && o.Channels != 3 {
 		return nil, &Error{Path: spec, Problem: fmt.Sprintf("%d channels asked for, want 1 or 3", o.Channels)}
 	}
-	if o.Size < 0 {
-		return nil, &Error{Path: spec, Problem: fmt.Sprintf("size %d asked for, want a positive one", o.Size)}
-	}
-	if o.Size > maxSide {
-		return nil, &Error{Path: spec, Problem: fmt.Sprintf("size %d asked for, want at most %d", o.Size, maxSide)}
+	if o.Size < 0 || o.Size > MaxSide {
+		return nil, &Error{Path: spec, Problem: fmt.Sprintf("size %d asked for, want a positive one, %d at most", o.Size, MaxSide)}
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = defaultCacheBytes

@@ -3,6 +3,7 @@ package data
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -19,6 +20,9 @@ type LoaderOptions struct {
 	Workers    int   // goroutines that decode; 0: half the processors
 	Ahead      int   // batches decoded before they are asked for; 0: 3
 }
+
+// Batches is how many batches a Loader holds unless it is told otherwise.
+const Batches = 4
 
 // Batch is images next to each other in the stream.
 type Batch struct {
@@ -64,7 +68,7 @@ func NewLoader(d Dataset, o LoaderOptions) (*Loader, error) {
 		o.Workers = max(1, runtime.GOMAXPROCS(0)/2)
 	}
 	if o.Ahead == 0 {
-		o.Ahead = 3
+		o.Ahead = Batches - 1
 	}
 	h, w, c := d.Shape()
 	l := &Loader{
@@ -126,13 +130,23 @@ func (l *Loader) decode() {
 	}
 }
 
+// read reads an image. A decoder that panics has met a file that it cannot decode.
+func read(d Dataset, i int, dst []byte) (label int, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &Error{Path: d.Name(), Problem: fmt.Sprintf("image %d cannot be decoded: %v", i, r)}
+		}
+	}()
+	return d.Read(i, dst)
+}
+
 // image decodes image i of a batch.
 func (l *Loader) image(b *Batch, i int) {
 	position := b.Indices[i]
 	dst := b.Pixels[i*l.size : (i+1)*l.size]
 	label := -1
 	_, err := l.o.pick(l.data.Len(), position, func(index int) (err error) {
-		label, err = l.data.Read(index, dst)
+		label, err = read(l.data, index, dst)
 		return err
 	}, l.skipped.add)
 	if err == nil && l.o.Flip && flipped(l.o.Seed, position) {

@@ -61,7 +61,7 @@ func (r *Resident) decode(ctx context.Context, first int, pixels []byte) error {
 					return err
 				}
 				dst := pixels[i*size : (i+1)*size]
-				label, err := r.data.Read(first+i, dst)
+				label, err := read(r.data, first+i, dst)
 				if err != nil {
 					clear(dst)
 				}

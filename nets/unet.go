@@ -5,6 +5,7 @@ package nets
 import (
 	"fmt"
 	"runtime"
+	"slices"
 
 	"fluxion/kernels/attention"
 	"fluxion/kernels/concat"
@@ -85,6 +86,18 @@ func Build(c Config, o BuildOptions) (g *Graph, err error) {
 	return build(c, o), nil
 }
 
+// maxValues is more than a layer may hold, 16 TiB of float32: within it, no sum or
+// product of sizes leaves an int. What a machine has is another question, for whoever
+// knows the machine.
+const maxValues = 1 << 42
+
+// SizeError is images for which no machine could hold a network's layers.
+type SizeError struct{ Batch, Height, Width int }
+
+func (e *SizeError) Error() string {
+	return fmt.Sprintf("a batch of %d images of %d×%d pixels: a layer would have more than 2^42 numbers; want smaller images or batches", e.Batch, e.Height, e.Width)
+}
+
 func (o BuildOptions) complete(c Config) (BuildOptions, error) {
 	if o.Height == 0 && o.Width == 0 && len(c.SampleSize) > 0 {
 		o.Height, o.Width = c.SampleSize[0], c.SampleSize[len(c.SampleSize)-1]
@@ -99,6 +112,8 @@ func (o BuildOptions) complete(c Config) (BuildOptions, error) {
 	case o.Height < 1 || o.Width < 1 || o.Height%step != 0 || o.Width%step != 0:
 		return o, fmt.Errorf("building the network: images of %d×%d, want positive multiples of %d, since the network has %d levels",
 			o.Height, o.Width, step, len(c.BlockOutChannels))
+	case float64(o.Batch)*float64(o.Height)*float64(o.Width)*float64(c.InChannels+c.OutChannels+4*slices.Max(c.BlockOutChannels)) > maxValues:
+		return o, &SizeError{o.Batch, o.Height, o.Width}
 	case o.Dtype != tensor.Float32 && o.Dtype != tensor.Float64:
 		return o, fmt.Errorf("building the network: element type %v, want float32 or float64", o.Dtype)
 	}

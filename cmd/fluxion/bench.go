@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
@@ -80,8 +81,8 @@ func newBench() *cobra.Command {
 
 // network checks the options that all benchmarks share and returns the network.
 func (o *benchOptions) network() (nets.Config, error) {
-	if o.batch < 1 || o.size < 0 {
-		return nets.Config{}, usagef("--batch %d --size %d: want 1 or more images, and a size of 0 or more", o.batch, o.size)
+	if o.batch < 1 || o.size < 0 || o.size > data.MaxSide {
+		return nets.Config{}, usagef("--batch %d --size %d: want 1 or more images, and a size from 0 to %d", o.batch, o.size, data.MaxSide)
 	}
 	if err := plan.CheckFusions(o.without); err != nil {
 		return nets.Config{}, usagef("--without: %w", err)
@@ -227,6 +228,9 @@ func (o *benchOptions) trainStep(dev device.Device, config nets.Config, precisio
 	}
 	objective, err := train.NewObjective(settings, 0)
 	if err != nil {
+		return work{}, err
+	}
+	if err := device.CheckMemory(s.Needs(dev, s.Sizes())...); err != nil {
 		return work{}, err
 	}
 	memory, err := dev.Alloc(s.Sizes())

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"fluxion/engine/device"
 	"fluxion/engine/device/tuning"
+	"fluxion/kernels/cuda/driver"
 
 	"github.com/spf13/pflag"
 )
@@ -40,6 +42,13 @@ func blockingsDir(value string) (dir, note string) {
 // were measured for it. One that learns tries others, which takes time from the runs
 // in which it does.
 func openDevice(name string, threads int, blockings string, learns bool) (device.Device, error) {
+	if most := runtime.NumCPU(); threads > most {
+		printNote(fmt.Sprintf("--threads %d: this machine runs %d at a time, which are used", threads, most))
+		threads = most
+	}
+	if name == "auto" && os.Getenv(device.Variable) == driver.Simulated {
+		printNote(device.Variable + "=" + driver.Simulated + ": --device auto takes no simulated GPU; --device cuda:0 does")
+	}
 	d, err := device.Open(name, threads)
 	if err != nil {
 		return nil, usageError{err}

@@ -12,9 +12,11 @@ import (
 	"strconv"
 	"strings"
 
+	"fluxion/engine/device"
 	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/engine/train"
+	"fluxion/kernels/cpu"
 	"fluxion/nets"
 
 	"github.com/spf13/cobra"
@@ -153,6 +155,7 @@ type saying struct {
 // has it.
 func (r *resolver) said() (sayings, error) {
 	all := sayings{}
+	noteUnknown(os.Environ())
 	if r.file != "" {
 		values, err := r.readFile()
 		if err != nil {
@@ -274,6 +277,22 @@ func (r *resolver) readFile() (map[string]any, error) {
 	return said, nil
 }
 
+// wanted says what a kind of flag or setting takes.
+var wanted = map[string]string{
+	"int": "a whole number", "int64": "a whole number", "uint64": "a whole number from 0 to 2^64-1", "float64": "a number", "bool": "true or false",
+}
+
+// badValue says why text is no value of a kind, of which strconv's error is the cause.
+func badValue(text, kind string, cause error) error {
+	if errors.Is(cause, strconv.ErrRange) {
+		return fmt.Errorf("%q is out of range, want %s", text, wanted[kind])
+	}
+	if want := wanted[kind]; want != "" {
+		return fmt.Errorf("%q, want %s", text, want)
+	}
+	return fmt.Errorf("%q cannot be read", text)
+}
+
 // assign sets a field from a value of a file, or from text.
 func assign(field reflect.Value, value any) error {
 	switch reflect.ValueOf(value).Kind() {
@@ -287,25 +306,25 @@ func assign(field reflect.Value, value any) error {
 	case reflect.Bool:
 		b, err := strconv.ParseBool(text)
 		if err != nil {
-			return fmt.Errorf("%q, want true or false", text)
+			return badValue(text, "bool", err)
 		}
 		field.SetBool(b)
 	case reflect.Int, reflect.Int64:
 		n, err := strconv.ParseInt(whole(text), 10, field.Type().Bits())
 		if err != nil {
-			return fmt.Errorf("%q, want a whole number", text)
+			return badValue(text, "int", err)
 		}
 		field.SetInt(n)
 	case reflect.Uint64:
 		n, err := strconv.ParseUint(whole(text), 10, 64)
 		if err != nil {
-			return fmt.Errorf("%q, want a whole number from 0 to 2^64-1", text)
+			return badValue(text, "uint64", err)
 		}
 		field.SetUint(n)
 	case reflect.Float64:
 		x, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return fmt.Errorf("%q, want a number", text)
+			return badValue(text, "float64", err)
 		}
 		field.SetFloat(x)
 	}
@@ -321,6 +340,25 @@ func whole(text string) string {
 	return text
 }
 
+// variables begin with envPrefix and are no settings.
+var variables = []string{cpu.Variable, device.Variable}
+
+// noteUnknown tells of variables that look like settings but are none. They stop
+// nothing: others use the prefix, such as Kubernetes for a service of this name.
+func noteUnknown(environment []string) {
+	for _, pair := range environment {
+		name, _, _ := strings.Cut(pair, "=")
+		key, ours := strings.CutPrefix(name, envPrefix)
+		if !ours || slices.Contains(variables, name) {
+			continue
+		}
+		if _, err := process.Find("setting", strings.ToLower(key), keys()); err != nil {
+			text, _, _ := strings.Cut(err.Error(), " there are ")
+			printNote(fmt.Sprintf("%s changes nothing: %s", name, text))
+		}
+	}
+}
+
 // known refuses a key that is not a setting and names the nearest that is.
 func known(key, source string) error {
 	if _, err := process.Find("setting", key, keys()); err != nil {
@@ -332,6 +370,10 @@ func known(key, source string) error {
 // flagError names the flag that is nearest to an unknown one.
 func flagError(c *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		return usagef("--%s: %w", invalid.GetFlag().Name, badValue(invalid.GetValue(), invalid.GetFlag().Value.Type(), invalid))
+	}
 	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
 		var names []string
 		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })

@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 
 	"fluxion/data"
+	"fluxion/engine/device"
 	"fluxion/engine/figures"
+	"fluxion/engine/plan"
 
 	"github.com/spf13/cobra"
 )
@@ -104,8 +106,11 @@ func (o *figuresOptions) load(ctx context.Context) (figures.Images, error) {
 	if height != width {
 		return figures.Images{}, usagef("images of %s are %d×%d, not square; give a --size to crop them", o.data, height, width)
 	}
-	images := figures.Images{Name: set.Name(), Side: width}
 	n := min(o.images, set.Len())
+	if err := device.CheckMemory(device.Need{What: "the images", Bytes: plan.Product(8, n, width, width)}); err != nil {
+		return figures.Images{}, err
+	}
+	images := figures.Images{Name: set.Name(), Side: width}
 	pixels := make([]byte, width*width)
 	for i := range n {
 		if err := context.Cause(ctx); err != nil {

@@ -19,6 +19,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// maxThreads bounds those of a machine that a plan is looked at for.
+const maxThreads = 4096
+
 type inspectOptions struct {
 	preset, model string
 	device        string
@@ -104,6 +107,9 @@ type operatorRow struct {
 func (o *inspectOptions) run(out io.Writer) error {
 	if o.batch < 1 || o.size < 0 || o.threads < 0 {
 		return usagef("--batch %d --size %d --threads %d: want 1 or more images, and 0 or more of the others", o.batch, o.size, o.threads)
+	}
+	if o.threads > maxThreads {
+		return usagef("--threads %d: want at most %d", o.threads, maxThreads)
 	}
 	if o.train && o.sample {
 		return usagef("want one of --train and --sample")

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -62,13 +64,49 @@ func main() {
 	out := &stdout{file: os.Stdout}
 	root := newRoot()
 	root.SetOut(out)
-	err := root.ExecuteContext(ctx)
+	err := execute(ctx, root)
 	if err == nil {
 		err = out.failure()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "fluxion:", strings.ReplaceAll(err.Error(), "\n", "; "))
 		os.Exit(exitCode(err))
+	}
+}
+
+// execute runs the command line. It is the last net: what panics below is a defect of
+// this program, told in one line.
+func execute(ctx context.Context, root *cobra.Command) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = defectError{r, panicPlace()}
+		}
+	}()
+	return root.ExecuteContext(ctx)
+}
+
+// defectError is a panic.
+type defectError struct {
+	value any
+	place string
+}
+
+func (e defectError) Error() string {
+	return fmt.Sprintf("a defect of this program, version %s: %v (%s); please report this line and the command to the project that you have it from", version(), e.value, e.place)
+}
+
+// panicPlace is where a panic that is being recovered from was raised.
+func panicPlace() string {
+	callers := make([]uintptr, 64)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers)])
+	for panicked := false; ; {
+		f, more := frames.Next()
+		if panicked && !strings.HasPrefix(f.Function, "runtime.") {
+			return fmt.Sprintf("%s, %s:%d", f.Function, filepath.Base(f.File), f.Line)
+		}
+		if panicked = panicked || f.Function == "runtime.gopanic"; !more {
+			return "at an unknown place"
+		}
 	}
 }
 
@@ -82,12 +120,8 @@ func newRoot() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newTrain(), newSample(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion())
-	for _, c := range root.Commands() {
-		c.Long += "\n\n" + exitCodes
-		if !c.HasSubCommands() { // those say what else there is
-			c.Args = noArguments
-		}
-	}
+	root.InitDefaultCompletionCmd()
+	complete(root)
 	root.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			return usagef("no command %q; there are train, sample, bench, inspect, trace, figures, doctor, version, completion", args[0])
@@ -98,6 +132,20 @@ func newRoot() *cobra.Command {
 	root.Version = version()
 	root.SetVersionTemplate("{{.Version}}\n")
 	return root
+}
+
+// complete adds to every command what all have.
+func complete(parent *cobra.Command) {
+	for _, c := range parent.Commands() {
+		c.Long += "\n\n" + exitCodes
+		if !c.HasSubCommands() { // those say what else there is
+			c.Args = noArguments
+		}
+		if strings.HasPrefix(c.CommandPath(), "fluxion completion") && c.Example == "" {
+			c.Example = "  " + strings.TrimSuffix(c.CommandPath(), " bash") + map[bool]string{true: " bash"}[c.HasSubCommands()] + " >fluxion.completion"
+		}
+		complete(c)
+	}
 }
 
 func noArguments(_ *cobra.Command, args []string) error {
@@ -159,6 +207,7 @@ func exitCode(err error) int {
 		picture  *generate.NotFiniteError
 		samples  *samplesError
 	)
+	var tooLarge *nets.SizeError
 	switch {
 	case errors.As(err, &unsaved):
 		return exitFailure // whatever ended it
@@ -166,7 +215,7 @@ func exitCode(err error) int {
 		return exitSignal + int(stopped.signal)
 	case errors.As(err, &broken): // whatever is wrong with it
 		return exitInput
-	case errors.As(err, &usage), errors.As(err, &setting), errors.As(err, &memory):
+	case errors.As(err, &usage), errors.As(err, &setting), errors.As(err, &memory), errors.As(err, &tooLarge):
 		return exitUsage
 	case errors.As(err, &written), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EROFS):
 		return exitFailure // the user's data and model are sound

@@ -14,6 +14,7 @@ import (
 
 	"fluxion/data"
 	"fluxion/engine/train"
+	"fluxion/kernels/cpu"
 	"fluxion/nets"
 
 	"github.com/spf13/cobra"
@@ -139,7 +140,7 @@ func presetsText() string {
 }
 
 func openData(s train.Settings) (data.Dataset, error) {
-	return data.Open(s.Data, data.Options{Size: s.Size, Channels: s.Channels})
+	return data.Open(s.Data, data.Options{Size: s.Size, Channels: s.Channels, CacheBytes: cacheBytes()})
 }
 
 // open opens the data and chooses the run folder, which their name is part of,
@@ -191,6 +192,16 @@ func (o *trainOptions) plan(said sayings, s train.Settings) (train.Settings, err
 		}
 	}
 	return said.goOn(o.out, s)
+}
+
+// cacheBytes is how much decoded images may take: an eighth of what there is, where
+// that is less than the reader's own bound; 0 leaves it at that.
+func cacheBytes() int64 {
+	const most = 512 << 20
+	if share := cpu.AvailableMemory() / 8; share > 0 && share < most {
+		return share
+	}
+	return 0
 }
 
 func printSettings(out io.Writer, s train.Settings, asJSON bool) error {

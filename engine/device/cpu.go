@@ -209,7 +209,7 @@ func (*CPU) Simulated() bool { return false }
 
 // Alloc returns zeroed memory, or a *MemoryError.
 func (d *CPU) Alloc(sizes [plan.Regions]int) (Memory, error) {
-	if err := checkMemory(plan.Bytes(sizes), cpu.AvailableMemory()); err != nil {
+	if err := CheckMemory(PlanNeed(d, sizes)); err != nil {
 		return nil, err
 	}
 	m := &cpuMemory{}

@@ -1,21 +1,72 @@
 package device
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+	"strings"
 
-// MemoryError is a plan that asks for more than the host has left. To go on would
-// swap, or end with the process killed.
-type MemoryError struct{ Planned, Available int64 } // bytes
+	"fluxion/engine/plan"
+	"fluxion/kernels/cpu"
+)
 
-func (e *MemoryError) Error() string {
-	const gib = 1 << 30
-	return fmt.Sprintf("%.1f GiB of memory are planned, %.1f GiB are available: want smaller batches, which training joins with --accumulate, a smaller size, or --recompute blocks in training",
-		float64(e.Planned)/gib, float64(e.Available)/gib)
+// Need is memory of the host that something is about to take.
+type Need struct {
+	What  string
+	Bytes int64
 }
 
-// checkMemory compares a plan with what there is, 0 where that is not known.
-func checkMemory(planned, available int64) error {
-	if available > 0 && planned > available {
-		return &MemoryError{planned, available}
+// MemoryError is a demand for more memory than the host has left. To go on would
+// swap, or end with the process killed.
+type MemoryError struct {
+	Planned, Available int64 // bytes
+	Needs              []Need
+}
+
+func (e *MemoryError) Error() string {
+	parts := ""
+	if len(e.Needs) > 1 {
+		var list []string
+		for _, n := range e.Needs {
+			if n.Bytes > e.Planned/100 {
+				list = append(list, n.What+" "+gib(n.Bytes))
+			}
+		}
+		parts = " (" + strings.Join(list, ", ") + ")"
+	}
+	return fmt.Sprintf("%s of memory are planned%s, %s are available: want smaller batches, which training joins with --accumulate, a smaller size, fewer images in a grid, or --recompute blocks in training",
+		gib(e.Planned), parts, gib(e.Available))
+}
+
+func gib(bytes int64) string {
+	if bytes == math.MaxInt64 {
+		return "more than 8589934592 GiB"
+	}
+	return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30))
+}
+
+// CheckMemory compares what is needed together with what the machine, the control
+// groups and the limits of this process leave. It is the one place that does, and must
+// come before anything of such a size is allocated: Go's runtime cannot go on where
+// there is no memory.
+func CheckMemory(needs ...Need) error { return check(cpu.AvailableMemory(), needs) }
+
+// check compares needs with what there is, 0 where that is not known.
+func check(available int64, needs []Need) error {
+	total := int64(0)
+	for _, n := range needs {
+		total = plan.Add(total, n.Bytes)
+	}
+	if available > 0 && total > available {
+		return &MemoryError{total, available, needs}
 	}
 	return nil
+}
+
+// PlanNeed is the part of a plan's memory that a device takes from the host.
+func PlanNeed(d Device, sizes [plan.Regions]int) Need {
+	n := Need{What: "the plan"}
+	if _, host := d.(*CPU); host || d.Simulated() {
+		n.Bytes = plan.Bytes(sizes)
+	}
+	return n
 }

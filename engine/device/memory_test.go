@@ -2,6 +2,7 @@ package device
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 
@@ -13,10 +14,14 @@ func TestCheckMemory(t *testing.T) {
 	for _, c := range []struct {
 		planned, available int64
 		fits               bool
-	}{{5, 5, true}, {5, 0, true}, {6, 5, false}} {
-		if err := checkMemory(c.planned, c.available); (err == nil) != c.fits {
+	}{{5, 5, true}, {5, 0, true}, {6, 5, false}, {math.MaxInt64, 5, false}} {
+		if err := check(c.available, []Need{{"a plan", c.planned}, {"nothing", 0}}); (err == nil) != c.fits {
 			t.Errorf("%d of %d bytes: %v", c.planned, c.available, err)
 		}
+	}
+	sum := check(1<<30, []Need{{"weights", 1 << 62}, {"images", 1 << 62}, {"labels", 1}})
+	if sum == nil || !strings.Contains(sum.Error(), "more than") || !strings.Contains(sum.Error(), "images 4294967296.0 GiB") || strings.Contains(sum.Error(), "labels") {
+		t.Errorf("a sum that no int64 holds: %v", sum)
 	}
 	d, err := NewCPU(1, "portable")
 	if err != nil {

@@ -42,6 +42,10 @@ type Options struct {
 	Without       []string // names of plan.Fusions to leave out
 }
 
+// imageNumbers is at least what a step keeps of each image of a batch besides its
+// pixels, in bytes.
+const imageNumbers = 64
+
 // maxAhead bounds the calls whose parameters are on a GPU together.
 const maxAhead = 256
 
@@ -86,6 +90,9 @@ func NewStep(o Options) (*Step, error) {
 	}
 	g, err := nets.Build(o.Config, nets.BuildOptions{Batch: images, Height: o.Height, Width: o.Width, Dtype: tensor.Float32})
 	if err != nil {
+		return nil, err
+	}
+	if err := device.CheckMemory(device.Need{What: "what is known of each image", Bytes: plan.Product(images, imageNumbers)}); err != nil {
 		return nil, err
 	}
 	s := &Step{Options: o, Graph: g, seeds: &draw.Seeds{Images: make([]int64, o.Batch)}, times: feed.New(images, 1)}

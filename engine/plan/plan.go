@@ -7,6 +7,7 @@ package plan
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"fluxion/kernels"
@@ -283,9 +284,33 @@ func Union(plans ...*Plan) [Regions]int {
 func Bytes(sizes [Regions]int) int64 {
 	total := int64(0)
 	for _, n := range Separate(sizes) {
-		total += int64(n)
+		total = Add(total, int64(n))
 	}
 	return total
+}
+
+// Product of sizes; one that no int64 holds is the largest that one does.
+func Product(sizes ...int) int64 {
+	p := int64(1)
+	for _, n := range sizes {
+		switch {
+		case n <= 0:
+			return 0
+		case p > math.MaxInt64/int64(n):
+			p = math.MaxInt64
+		default:
+			p *= int64(n)
+		}
+	}
+	return p
+}
+
+// Add two sizes, bounded likewise.
+func Add(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
 }
 
 // Separate is the sizes of regions without those that are part of another, which is

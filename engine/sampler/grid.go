@@ -90,6 +90,17 @@ func NewGrid(p process.Process, o Options) (Grid, error) {
 	return Grid{p, points[o.Begin:]}, nil
 }
 
+// MaxSteps bounds the steps of a run: ten times what any schedule is divided into.
+const MaxSteps = 10_000
+
+// CheckSteps says why a number of steps cannot be.
+func CheckSteps(n int) error {
+	if n < 1 || n > MaxSteps {
+		return fmt.Errorf("%d steps, want at least 1 and at most %d", n, MaxSteps)
+	}
+	return nil
+}
+
 func gridPoints(p process.Process, o Options) ([]process.Point, error) {
 	if o.Points != nil {
 		if len(o.Points) < 2 {
@@ -115,8 +126,8 @@ func gridPoints(p process.Process, o Options) ([]process.Point, error) {
 	if i >= len(gridKinds) {
 		return nil, fmt.Errorf("grid %s wants a list, as in %s:…,0.5", o.Grid, name)
 	}
-	if o.Steps < 1 {
-		return nil, fmt.Errorf("%d steps, want at least 1", o.Steps)
+	if err := CheckSteps(o.Steps); err != nil {
+		return nil, err
 	}
 	k := gridKinds[i]
 	parameters, err := process.ParseParameters("grid", name, rest, k.Defaults)

@@ -61,6 +61,10 @@ func (t Table) Weights() Weights {
 	z := newForm(calls, draws)
 	z.start = 1
 	var kept []form
+	reach := 0 // how many rows back a row looks
+	for _, r := range t.Rows {
+		reach = max(reach, len(r.B)-1)
+	}
 	drawn, last := 0, -1
 	for i, r := range t.Rows {
 		if r.Before != (Lift{}) {
@@ -88,7 +92,9 @@ func (t Table) Weights() Weights {
 			last = drawn
 			drawn++
 		}
-		kept = append(kept, keep)
+		if kept = append(kept, keep); i >= reach {
+			kept[i-reach] = form{} // nobody looks there any more
+		}
 	}
 	return Weights{z.start, z.outputs, z.noise}
 }

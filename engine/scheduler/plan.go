@@ -43,14 +43,11 @@ type Plan struct {
 	Unused    []string    // keys that the class does not have
 }
 
-// mostSteps is the longest run: a row of each step is kept.
-const mostSteps = 100_000
-
 // Plan resolves the config. Errors of what it says are *FileError, others are of the
 // options.
 func (c Config) Plan(o Options) (Plan, error) {
-	if o.Steps < 1 || o.Steps > mostSteps {
-		return Plan{}, fmt.Errorf("scheduler config: %s: %d steps, want 1 to %d", c.Name, o.Steps, mostSteps)
+	if err := sampler.CheckSteps(o.Steps); err != nil {
+		return Plan{}, fmt.Errorf("scheduler config: %s: %w", c.Name, err)
 	}
 	p := &planner{Options: o, Plan: Plan{Class: c.Name, Unused: c.Unused}}
 	err := c.Class.plan(p)

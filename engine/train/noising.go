@@ -46,8 +46,6 @@ func (d drawStage) PutParameters(row []byte) { d.pair.PutParameters(d.batch, row
 func (s *Step) noising(shape draw.Shape) plan.Stage {
 	if s.Resident > 0 {
 		s.batch.Sources = make([]int64, s.Batch)
-	} else {
-		s.batch.Pixels = make([]byte, s.Batch*shape.Values())
 	}
 	if s.Resident > 0 && s.Flip {
 		s.batch.Flips = make([]bool, s.Batch)

@@ -78,6 +78,9 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
+	if err := device.CheckMemory(r.needs(o.Device, sizes, step, grid)...); err != nil {
+		return nil, Start{}, err
+	}
 	var changes []Change
 	if changes, err = r.openFolder(o); err != nil {
 		return nil, Start{}, err

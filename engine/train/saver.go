@@ -2,6 +2,7 @@ package train
 
 import (
 	"errors"
+	"fmt"
 
 	"fluxion/engine/rundir"
 )
@@ -38,10 +39,15 @@ func (s *saver) save(state State) error {
 	s.pending = pending
 	go func() {
 		w := written{images: c.Images}
+		defer func() {
+			if r := recover(); r != nil { // or the process would end here, whatever the loop would do
+				w.err = fmt.Errorf("writing the checkpoint of %d images: %v", c.Images, r)
+			}
+			pending <- w
+		}()
 		if w.path, w.err = s.run.checkpoint(c); w.err == nil {
 			w.untidy = s.run.folder.Tidy(s.run.settings.Keep)
 		}
-		pending <- w
 	}()
 	return nil
 }

@@ -3,6 +3,9 @@ package train
 import (
 	"fmt"
 	"reflect"
+
+	"fluxion/data"
+	"fluxion/engine/sampler"
 )
 
 // Settings are all that decides a run, as plain data: what the configuration
@@ -80,9 +83,23 @@ type SettingError struct {
 
 func (e *SettingError) Error() string { return e.Key + ": " + e.Problem }
 
+// Limits of settings, far beyond use: what is left is arithmetic that stays exact, and
+// sizes that the check of memory can judge.
+const (
+	maxImages = 1 << 53 // float64 counts no further
+	maxBatch  = 1 << 20
+	maxGrid   = 10_000
+)
+
 // Validate reports the first number that is out of its range. Names are checked
 // where they are looked up.
 func (s Settings) Validate() error {
+	v := reflect.ValueOf(s)
+	for i := range v.NumField() {
+		if x, ok := v.Field(i).Interface().(float64); ok && !finiteNumber(x) {
+			return &SettingError{v.Type().Field(i).Tag.Get("json"), fmt.Sprintf("%v is out of range, want a finite number", x)}
+		}
+	}
 	for _, c := range []struct {
 		key  string
 		bad  bool
@@ -90,27 +107,28 @@ func (s Settings) Validate() error {
 	}{
 		{"clip_lambda", !(s.ClipLambda >= 0), "want 0 (none) or more"},
 		{"shift", !(s.Shift > 0), "want a positive number"},
-		{"images", s.Images < 1, "want 1 or more"},
-		{"batch", s.Batch < 1, "want 1 or more"},
+		{"size", s.Size < 0 || s.Size > data.MaxSide, fmt.Sprintf("want 0 (as they are) or a side up to %d", data.MaxSide)},
+		{"images", s.Images < 1 || s.Images > maxImages, "want 1 to 2^53"},
+		{"batch", s.Batch < 1 || s.Batch > maxBatch, fmt.Sprintf("want 1 to %d", maxBatch)},
 		{"accumulate", s.Accumulate < 1 || s.Batch%max(1, s.Accumulate) != 0, "want a divisor of batch"},
 		{"lr", !(s.LR > 0), "want a positive number"},
-		{"warmup", s.Warmup < 0, "want 0 or more images"},
+		{"warmup", s.Warmup < 0 || s.Warmup > maxImages, "want 0 to 2^53 images"},
 		{"decay", !(s.Decay >= 0 && s.Decay <= 1), "want a share from 0 to 1"},
 		{"beta1", !(s.Beta1 >= 0 && s.Beta1 < 1), "want a number in [0, 1)"},
 		{"beta2", !(s.Beta2 >= 0 && s.Beta2 < 1), "want a number in [0, 1)"},
 		{"epsilon", !(s.Epsilon > 0), "want a positive number"},
 		{"weight_decay", !(s.WeightDecay >= 0), "want 0 or more"},
 		{"clip", !(s.Clip >= 0), "want 0 or more"},
-		{"ema", s.EMA < 0, "want 0 or more images"},
+		{"ema", s.EMA < 0 || s.EMA > maxImages, "want 0 to 2^53 images"},
 		{"ema_warmup", !(s.EMAWarmup >= 0), "want 0 or more"},
 		{"label_drop", !(s.LabelDrop >= 0 && s.LabelDrop < 1), "want a share in [0, 1)"},
 		{"self_conditioning", !(s.SelfConditioning >= 0 && s.SelfConditioning < 1), "want 0 (none) or a share below 1, such as 0.5: sampling begins without an estimate"},
 		{"threads", s.Threads < 0, "want 0 (all) or more"},
-		{"checkpoint_every", s.CheckpointEvery < 0, "want 0 (only at the end) or more images"},
+		{"checkpoint_every", s.CheckpointEvery < 0 || s.CheckpointEvery > maxImages, "want 0 (only at the end) to 2^53 images"},
 		{"keep", s.Keep < 1, "want 1 or more checkpoints"},
-		{"sample_every", s.SampleEvery < 0, "want 0 (only at the end) or more images"},
-		{"sample_steps", s.SampleSteps < 1, "want 1 or more"},
-		{"sample_count", s.SampleCount < 0, "want 0 or more images"},
+		{"sample_every", s.SampleEvery < 0 || s.SampleEvery > maxImages, "want 0 (only at the end) to 2^53 images"},
+		{"sample_steps", s.SampleSteps < 1 || s.SampleSteps > sampler.MaxSteps, fmt.Sprintf("want 1 to %d", sampler.MaxSteps)},
+		{"sample_count", s.SampleCount < 0 || s.SampleCount > maxGrid, fmt.Sprintf("want 0 to %d images", maxGrid)},
 	} {
 		if c.bad {
 			return &SettingError{c.key, fmt.Sprintf("%v is out of range, %s", s.value(c.key), c.want)}

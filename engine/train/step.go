@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 
+	"fluxion/engine/device"
 	"fluxion/engine/plan"
 	"fluxion/kernels"
 	"fluxion/kernels/adamw"
@@ -35,6 +36,10 @@ type StepOptions struct {
 	Recompute     string   // name of one of plan.Recomputations; empty: none
 }
 
+// imageNumbers is at least what a step keeps of each image of a batch besides its
+// pixels, in bytes.
+const imageNumbers = 128
+
 // Step is a training step as plans: noise, forward, loss, backward for each
 // micro-batch, then clipping, optimizer and average.
 type Step struct {
@@ -65,6 +70,9 @@ func NewStep(o StepOptions) (*Step, error) {
 	}
 	g, err := nets.Build(o.Config, nets.BuildOptions{Batch: o.Batch, Height: o.Height, Width: o.Width, Dtype: tensor.Float32})
 	if err != nil {
+		return nil, err
+	}
+	if err := device.CheckMemory(device.Need{What: "what is known of each image", Bytes: plan.Product(o.Batch, imageNumbers)}); err != nil {
 		return nil, err
 	}
 	s := &Step{StepOptions: o, Graph: g, hyper: &adamw.Step{}, weights: feed.New(o.Batch, 1)}

@@ -17,6 +17,9 @@ import (
 // Load binds the step to memory.
 func (s *Step) Load(d device.Device, m device.Memory) (*Trainer, error) {
 	t := &Trainer{Step: s, Memory: m}
+	if s.Resident == 0 && s.batch.Pixels == nil {
+		s.batch.Pixels = make([]byte, s.pixelBytes())
+	}
 	for _, p := range s.plans() {
 		var results []plan.Tensor
 		if p == s.Micro {

@@ -1,0 +1,33 @@
+package train
+
+import (
+	"fluxion/data"
+	"fluxion/engine/device"
+	"fluxion/engine/generate"
+	"fluxion/engine/plan"
+	"fluxion/nets"
+)
+
+// pixelBytes are those of a micro-batch's images, on the host.
+func (s *Step) pixelBytes() int { return s.Batch * s.Height * s.Width * s.Config.OutChannels }
+
+// Needs is the memory of the host that a step takes on a device, plan included.
+func (s *Step) Needs(d device.Device, sizes [plan.Regions]int) []device.Need {
+	return []device.Need{device.PlanNeed(d, sizes), {What: "the images of a step", Bytes: int64(s.pixelBytes())}}
+}
+
+// needs is the memory of the host that the run will take at most, known before any of it is.
+func (r *run) needs(d device.Device, sizes [plan.Regions]int, step *Step, grid *generate.Step) []device.Need {
+	list := step.Needs(d, sizes)
+	height, width, channels := r.data.Shape()
+	if step.Resident == 0 {
+		list = append(list, device.Need{What: "images read ahead", Bytes: plan.Product(data.Batches, step.pixelBytes())})
+	}
+	flat := 4 * nets.FlatSize(step.Graph.Params)
+	list = append(list, device.Need{What: "the copy that becomes a checkpoint", Bytes: plan.Product(4, flat)},
+		device.Need{What: "decoded images that are kept", Bytes: data.CacheBytes(r.data)})
+	if grid != nil { // what was sampled, side by side, and as a file
+		list = append(list, device.Need{What: "a grid", Bytes: plan.Product(3, r.settings.SampleCount, height*width*channels)})
+	}
+	return list
+}
