@@ -255,7 +255,7 @@ func TestRefusals(t *testing.T) {
 	}
 	c, _ := Read([]byte(`{"_class_name": "HeunDiscreteScheduler"}`))
 	half := 0.5
-	for want, o := range map[string]Options{"1 to 100000": {}, "no η": {Steps: 3, Eta: &half}, "no μ": {Steps: 3, Mu: &half}} {
+	for want, o := range map[string]Options{"at least 1 and at most 10000": {}, "no η": {Steps: 3, Eta: &half}, "no μ": {Steps: 3, Mu: &half}} {
 		if _, err := c.Plan(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: error %v, want %q", o, err, want)
 		}
