@@ -5,21 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"fluxion/data"
 	"fluxion/data/durable"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
-	"fluxion/engine/model"
 	"fluxion/engine/plan"
-	"fluxion/engine/sampler"
-	"fluxion/kernels/number"
-	"fluxion/nets"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -139,6 +132,9 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) (err error) {
 			return err
 		}
 	}
+	if err := o.disk.Settle(o.out); err != nil { // of pictures that were there, too: who made them may have been killed
+		return output(err)
+	}
 	grid, err := o.grid(seeds, j.size)
 	if err != nil {
 		return err
@@ -166,76 +162,6 @@ func (o *sampleOptions) done(out io.Writer, f found, images int, seconds float64
 	fmt.Fprintf(out, "grid        %s\n", grid)
 }
 
-// job is what to sample with.
-type job struct {
-	model, guide *model.Model // guide is nil without autoguidance
-	run          samplingRun
-	guidance     generate.Guidance
-	clip         bool
-	classOf      func(seed int64) int
-	size         [3]int            // height, width, channels
-	picture      *generate.Picture // nil: none
-	precision    number.Type
-	text         map[string]string // of every picture
-}
-
-// plan reads the model and settles how it is sampled.
-func (o *sampleOptions) plan() (j job, err error) {
-	if err := o.resolve(); err != nil {
-		return j, err
-	}
-	method, err := sampler.Get(o.config.Sampler)
-	if err != nil {
-		return j, usageError{err}
-	}
-	if j.guidance, err = o.guidanceFlags.parse(); err != nil {
-		return j, err
-	}
-	if j.model, err = model.Read(o.model, o.weights == "ema"); err != nil {
-		return j, modelError{o.model, err}
-	}
-	p, err := o.along(j.model.Process)
-	if err != nil {
-		return j, usageError{err}
-	}
-	if o.config.Options.Begin, err = o.begin(p, o.config.Options); err != nil {
-		return j, usageError{err}
-	}
-	if j.run, err = planSampling(method, p, o.config.Options); err != nil {
-		return j, usageError{err}
-	}
-	if j.run.adaptive != nil && o.mask != "" {
-		return j, usagef("--mask: sampler %s has no grid on which parts of a picture could be kept; want another one, such as heun", o.config.Sampler)
-	}
-	j.clip = o.clips(j.run.begin())
-	if j.guide, err = o.readGuide(j.model, o.weights == "ema"); err != nil {
-		return j, err
-	}
-	if j.classOf, err = o.classes(j.model, j.guide); err != nil {
-		return j, err
-	}
-	if j.size, err = imageSize(j.model.Config); err != nil {
-		return j, modelError{o.model, err}
-	}
-	j.picture, err = o.pictureFlags.read(j.size[0], j.size[1], j.size[2])
-	return j, err
-}
-
-// imageSize is the height, width and channels of a network's images.
-func imageSize(c nets.Config) ([3]int, error) {
-	height, width := side(c.SampleSize)
-	if height == 0 {
-		return [3]int{}, errors.New("its config.json has no sample_size")
-	}
-	if err := c.CheckImages(); err != nil {
-		return [3]int{}, err
-	}
-	if n := c.OutChannels; n != 1 && n != 3 {
-		return [3]int{}, fmt.Errorf("images of %d channels cannot be written as PNG, want 1 or 3", n)
-	}
-	return [3]int{height, width, c.OutChannels}, nil
-}
-
 func (o *sampleOptions) check() ([]int64, error) {
 	switch {
 	case o.model == "" || o.out == "":
@@ -257,70 +183,6 @@ func (o *sampleOptions) check() ([]int64, error) {
 		o.seeds = fmt.Sprintf("0-%d", o.count-1)
 	}
 	return parseSeeds(o.seeds)
-}
-
-// maxSeeds bounds a list of seeds.
-const maxSeeds = 10_000_000
-
-// parseSeeds reads 0-99,200.
-func parseSeeds(text string) ([]int64, error) {
-	var list []int64
-	for part := range strings.SplitSeq(text, ",") {
-		first, last, isRange := strings.Cut(strings.TrimSpace(part), "-")
-		if !isRange {
-			last = first
-		}
-		a, err1 := strconv.ParseInt(first, 10, 64)
-		b, err2 := strconv.ParseInt(last, 10, 64)
-		if err1 != nil || err2 != nil || a > b {
-			return nil, usagef("--seeds %s: %q is no number and no range A-B, from 0 to %d", text, part, int64(math.MaxInt64))
-		}
-		if b-a >= maxSeeds-int64(len(list)) {
-			return nil, usagef("--seeds %s: want at most %d images in one go", text, maxSeeds)
-		}
-		for n := range b - a + 1 {
-			list = append(list, a+n)
-		}
-	}
-	slices.Sort(list)
-	return slices.Compact(list), nil
-}
-
-// classes returns the class of every image.
-func (o *sampleOptions) classes(m, guide *model.Model) (func(seed int64) int, error) {
-	total := m.Config.NumClassEmbeds
-	if m.Guided {
-		total--
-	}
-	switch {
-	case !m.Config.Conditional() && o.classFree():
-		return nil, usagef("--guidance %g: the model knows no classes to guide to; want a weaker model to guide away from, --guide MODEL", o.guidance)
-	case !m.Config.Conditional():
-		if o.class != "all" && o.class != "none" {
-			return nil, usagef("--class %s: the model knows no classes", o.class)
-		}
-		return func(int64) int { return 0 }, nil
-	case total < 1:
-		return nil, usagef("the model's class_embed_type %q cannot be given on the command line", m.Config.ClassEmbedType)
-	case o.classFree() && !m.Guided:
-		return nil, usagef("--guidance needs a model that was trained without labels, too (label_drop), or a weaker one, --guide MODEL")
-	case o.classFree() && m.Untrained:
-		return nil, usagef("--guidance %g: in training no image went without its label (label_drop 0), so the model does not know what to guide away from; train on with --label-drop 0.1, or give a weaker model, --guide MODEL", o.guidance)
-	case o.class == "none" && (m.Untrained || guide != nil && guide.Untrained):
-		return nil, usagef("--class none: in training no image went without its label (label_drop 0), so the model knows none without; train on with --label-drop 0.1")
-	case o.class == "all":
-		return func(seed int64) int { return int(seed % int64(total)) }, nil
-	case o.class == "none" && m.Guided:
-		return func(int64) int { return total }, nil
-	}
-	class := slices.Index(m.Classes, o.class)
-	if n, err := strconv.Atoi(o.class); class < 0 && err == nil && n >= 0 && n < total {
-		class = n
-	}
-	if class < 0 {
-		return nil, usagef("--class %s: want one of %d classes, 0 to %d or by name: %s", o.class, total, total-1, abridged(m.Classes, 50))
-	}
-	return func(int64) int { return class }, nil
 }
 
 // make generates images and writes them while the next batch is computed.
@@ -385,7 +247,7 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Devi
 	if bad := (*generate.NotFiniteError)(nil); errors.As(err, &bad) {
 		err = o.blame(bad, j.precision.String())
 	}
-	return errors.Join(err, output(o.disk.Settle(o.out)))
+	return err
 }
 
 // writers encode pictures and wait for the disk, which takes several as fast as one.
@@ -404,14 +266,4 @@ func load(dev device.Device, step *generate.Step, write func(device.Memory) erro
 		return nil, nil, errors.Join(err, memory.Free())
 	}
 	return g, func() error { return errors.Join(g.Free(), memory.Free()) }, nil
-}
-
-func side(sampleSize []int) (height, width int) {
-	switch len(sampleSize) {
-	case 1:
-		return sampleSize[0], sampleSize[0]
-	case 2:
-		return sampleSize[0], sampleSize[1]
-	}
-	return 0, 0
 }
