@@ -47,6 +47,12 @@ the clean image behind the noisy one: in training for half of the images, from a
 pass without gradient, which makes steps a third longer; the others get none.
 The folder says so, in_channels is twice out_channels, and sample needs no flag.
 
+A run that is stopped saves first, and what was announced as a checkpoint is on the
+disk. --fresh and --from N (go back to checkpoint N, as where the newest cannot be
+used) set aside what the folder holds, under names that begin with .previous-; it is
+removed when there is a new checkpoint, and comes back if there is none, after a kill
+when the folder is used again.
+
 Every setting is a flag, a key of -s key=value, a variable FLUXION_KEY in the
 environment and a key of --config FILE; the first of these that says it wins. A
 run that is resumed keeps what its config.json says where nothing else is said;
@@ -61,8 +67,8 @@ the preset, which is a network and how it is trained:
 	c.Flags().SortFlags = false // what matters most comes first
 	o.addSettings(c.Flags(), train.Default())
 	c.Flags().StringVar(&o.out, "out", "", "run folder (default runs/<data>-<preset>)")
-	c.Flags().BoolVar(&o.fresh, "fresh", false, "begin anew; the run that is in the folder is set aside under names that begin with .previous-, removed when the new one has its first checkpoint, and comes back if that ends or is killed before")
-	c.Flags().Int64Var(&o.from, "from", 0, "go back to the checkpoint after so many images; later ones are removed with the next checkpoint (default the newest)")
+	c.Flags().BoolVar(&o.fresh, "fresh", false, "begin anew in the place of the run that is in the folder")
+	c.Flags().Int64Var(&o.from, "from", 0, "go on from the checkpoint after so many images, in the place of what comes later (default the newest)")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the resolved settings and stop")
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
 	return c

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fluxion/data/durable"
 	"fluxion/engine/model"
 )
 
@@ -128,6 +129,24 @@ func (d *Dir) setAside(images int64) error {
 
 // Aside says whether a run is set aside, to come back if this one has no checkpoint.
 func (d *Dir) Aside() bool { return d.aside }
+
+// Recover brings back what a killed process set aside in a folder, as Open does, for
+// who wants to read the run there before. Where somebody trains there is nothing to do.
+func Recover(path string, disk durable.Disk) error {
+	d := &Dir{Path: path}
+	parts, err := d.setAsideParts()
+	if err != nil || len(parts) == 0 {
+		return err
+	}
+	if d, err = Open(path, false, disk); err != nil {
+		var busy *InUseError
+		if errors.As(err, &busy) {
+			return nil
+		}
+		return err
+	}
+	return d.Close()
+}
 
 // recover ends what a killed process, or this one, began with a run set aside.
 func (d *Dir) recover() error {

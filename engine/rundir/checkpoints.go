@@ -26,29 +26,36 @@ func (d *Dir) Save(images int64, fill func(dir string) error) (string, error) {
 		if d.own[images] {
 			return path, nil
 		}
-		return "", &Error{path, "is there already and is not of this run, so that its checkpoint cannot be saved; move it away"}
+		return "", &Error{path, "is there already, and is not of this run: its checkpoint cannot be saved; move what is there away"}
 	}
 	if err := d.save(path, fill); err != nil {
-		return "", fmt.Errorf("checkpoint %s: %w", path, err)
+		return "", fmt.Errorf("checkpoint %w", err)
 	}
 	d.own[images] = true
 	return path, nil
 }
 
 func (d *Dir) save(path string, fill func(dir string) error) error {
-	parent := filepath.Dir(path)
+	if err := d.ready(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("%s cannot be written: %w", path, err)
+	}
+	return d.disk.Folder(path, func(dir string) error { return d.fill(dir, fill) })
+}
+
+// ready makes the folder of checkpoints, and brings to the disk what was written down
+// of the steps before.
+func (d *Dir) ready(parent string) error {
 	if _, err := os.Stat(parent); errors.Is(err, fs.ErrNotExist) {
 		if err := errors.Join(d.disk.MkdirAll(parent), d.watch(parent)); err != nil {
 			return err
 		}
 	}
-	// What stands there of the steps before is as safe as the checkpoint.
-	for _, f := range []string{StatsFile, LogFile} {
-		if err := d.disk.Settle(d.file(f)); err != nil {
+	for _, name := range []string{StatsFile, LogFile} {
+		if err := d.disk.Settle(d.file(name)); err != nil {
 			return err
 		}
 	}
-	return d.disk.Folder(path, func(dir string) error { return d.fill(dir, fill) })
+	return nil
 }
 
 // fill writes a checkpoint and the settings of its run.

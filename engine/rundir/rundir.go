@@ -45,7 +45,7 @@ type GoneError struct {
 func (e *GoneError) Error() string {
 	kept := "the state of the run is lost"
 	if e.Rescued != "" {
-		kept = fmt.Sprintf("the run goes on from %s, which holds its state: --out %s", e.Rescued, e.Rescued)
+		kept = fmt.Sprintf("its state is saved in %s: --out %s goes on from it", e.Rescued, e.Rescued)
 	}
 	return fmt.Sprintf("%s was removed or replaced while the run went on; %s", e.Path, kept)
 }

@@ -258,6 +258,37 @@ func tree(t *testing.T, dir string) map[string]string {
 	return all
 }
 
+// TestRecover: who reads a run before it is opened sees the one that comes back.
+func TestRecover(t *testing.T) {
+	run := filepath.Join(t.TempDir(), "run")
+	if err := Recover(run, quick); err != nil {
+		t.Fatal(err)
+	}
+	if err := lives(quick, run, "a", 0, 20, false); err != nil {
+		t.Fatal(err)
+	}
+	d, err := Open(run, true, quick)
+	if err == nil {
+		err = d.Begin([]byte("b"), 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := filepath.Join(t.TempDir(), "run")
+	if err := errors.Join(Recover(run, quick), os.CopyFS(killed, os.DirFS(run)), d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := model.Checkpoints(killed); err != nil || len(all) > 0 {
+		t.Fatal(all, err)
+	}
+	if err := Recover(killed, quick); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := model.Checkpoints(killed); err != nil || len(all) != 2 || read(t, filepath.Join(killed, ConfigFile)) != "a" {
+		t.Error(all, err)
+	}
+}
+
 // TestLinks: checkpoints that lie elsewhere are those of the run.
 func TestLinks(t *testing.T) {
 	dir := t.TempDir()

@@ -160,7 +160,7 @@ func (r *run) begin(ctx context.Context, start Start) (already bool, err error) 
 		r.warn("%s", note)
 	}
 	if r.folder.Aside() {
-		r.warn("what %s holds of later images is removed with the next checkpoint, and comes back if there is none", r.dir)
+		r.warn("what %s holds after %d images is set aside: it is removed when there is a new checkpoint, and comes back if there is none", r.dir, state.Images)
 	}
 	if err := r.makeMissingGrid(ctx); err != nil {
 		return false, err

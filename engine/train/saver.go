@@ -16,6 +16,7 @@ type saver struct {
 	images  int64        // seen at it, or where the run began
 	failed  error        // why the one that should be the newest was not written
 	final   bool         // no other attempt would do better
+	ending  bool         // this is the last attempt; who ends the run says why it failed
 }
 
 // written is a checkpoint, or why there is none.
@@ -81,8 +82,11 @@ func (s *saver) report(w written) error {
 		s.final = true
 		return w.err
 	}
+	if w.err != nil && s.ending {
+		return nil
+	}
 	if w.err != nil {
-		s.run.warn("no checkpoint after %d images, the run goes on and tries again at the next: %v", w.images, w.err)
+		s.run.warn("no checkpoint after %d images, the run goes on and tries again: %v", w.images, w.err)
 		return nil
 	}
 	s.last, s.images = w.path, w.images
@@ -98,6 +102,7 @@ func (s *saver) report(w written) error {
 // could not be done.
 func (s *saver) finish(state State) error {
 	err := s.wait()
+	s.ending = true
 	if err == nil && !s.final && state.Images > s.images {
 		if err = s.save(state); err == nil {
 			err = s.wait()
