@@ -72,7 +72,10 @@ that depend on the state alone.`,
   fluxion sample --model runs/glyphs-tiny --out strong --count 64 --guidance 4 --guidance-interval 0.3,5 --guidance-rescale 0.7
   fluxion sample --model runs/glyphs-tiny --out variations --count 16 --init out/000007.png --strength 0.6
   fluxion sample --model runs/glyphs-tiny --out fast --count 64 --schedule cosine --grid karras --sampler dpm++-2m --steps 12`,
-		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			optional(c.OutOrStdout())
+			return o.run(c.Context(), c.OutOrStdout())
+		},
 	}
 	f := c.Flags()
 	f.SortFlags = false // what matters most comes first
