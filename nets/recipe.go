@@ -19,13 +19,14 @@ type Recipe struct {
 
 // RecipeBySize is for a network that is none of the presets: the recipe of the
 // smallest preset with at least as many weights, or of the largest there is,
-// and that preset's name. A larger network takes a lower learning rate, so this
+// and that preset's name. What images and classes add is not counted. A larger network takes a lower learning rate, so this
 // errs to the safe side. Images are not flipped: of what they are is not known.
 func RecipeBySize(c Config) (Recipe, string, error) {
 	if err := c.Validate(); err != nil {
 		return Recipe{}, "", err
 	}
-	weights := Count(c.Params())
+	plain := c.WithSelfConditioning(false).WithChannels(Default().OutChannels).WithClasses(0)
+	weights := Count(plain.Params())
 	for i, p := range presets {
 		like := Default()
 		p.set(&like)

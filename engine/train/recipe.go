@@ -63,6 +63,6 @@ func (r Recipe) String() string {
 	if r.Flip {
 		flips = "flips"
 	}
-	return fmt.Sprintf("lr %g, batch %d, warm-up %d images, decay over %g, clip %g, beta2 %g, EMA %d images, label drop %g, %s, %d images",
+	return fmt.Sprintf("lr %g, batch %d, warm-up %d, decay over %g, clip %g, beta2 %g, EMA %d, label drop %g, %s, %d images",
 		r.LR, r.Batch, r.Warmup, r.Decay, r.Clip, r.Beta2, r.EMA, r.LabelDrop, flips, r.Images)
 }

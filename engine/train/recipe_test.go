@@ -66,6 +66,7 @@ func TestRecipeOfFolder(t *testing.T) {
 	for of, change := range map[string]func(*nets.Config){
 		"micro": func(c *nets.Config) { c.BlockOutChannels = []int{4, 8} },
 		"tiny":  func(c *nets.Config) { c.BlockOutChannels = []int{8, 24} },
+		"small": func(c *nets.Config) { *c = withClasses("small") },
 		// 1,600 channels at the coarsest level are beyond every preset.
 		"ddpm64": func(c *nets.Config) { c.BlockOutChannels = []int{8, 1600} },
 	} {
@@ -86,6 +87,16 @@ func TestRecipeOfFolder(t *testing.T) {
 	if _, err := RecipeOf("tyny"); err == nil || !strings.Contains(err.Error(), "tiny") {
 		t.Errorf("no such preset: %v", err)
 	}
+}
+
+// withClasses is a preset's network as a run with classes has it, which
+// conditions on its own estimate, of grey images.
+func withClasses(preset string) nets.Config {
+	c, err := nets.Preset(preset)
+	if err != nil {
+		panic(err)
+	}
+	return c.WithChannels(1).WithClasses(1000).WithSelfConditioning(true)
 }
 
 // A run is stored as soon as it has a checkpoint; where it runs is not part of it.
