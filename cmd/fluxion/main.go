@@ -119,12 +119,12 @@ func newRoot() *cobra.Command {
 		Example: "  fluxion train\n  fluxion sample --model runs/glyphs-tiny --out out --count 64",
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newTrain(), newSample(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion())
+	root.AddCommand(newTrain(), newSample(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion(), newLicenses())
 	root.InitDefaultCompletionCmd()
 	complete(root)
 	root.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return usagef("no command %q; there are train, sample, bench, inspect, trace, figures, doctor, version, completion", args[0])
+			return usagef("no command %q; there are train, sample, bench, inspect, trace, figures, doctor, version, licenses, completion", args[0])
 		}
 		return c.Help()
 	}
@@ -141,8 +141,11 @@ func complete(parent *cobra.Command) {
 		if !c.HasSubCommands() { // those say what else there is
 			c.Args = noArguments
 		}
-		if strings.HasPrefix(c.CommandPath(), "fluxion completion") && c.Example == "" {
-			c.Example = "  " + strings.TrimSuffix(c.CommandPath(), " bash") + map[bool]string{true: " bash"}[c.HasSubCommands()] + " >fluxion.completion"
+		if c.Example == "" { // cobra's own: completion, and a command for each shell
+			c.Example = "  " + c.CommandPath() + " >fluxion.completion"
+			if c.HasSubCommands() {
+				c.Example = "  " + c.CommandPath() + " bash >fluxion.completion"
+			}
 		}
 		complete(c)
 	}
