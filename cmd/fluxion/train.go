@@ -40,18 +40,20 @@ glyphs, an embedded set of digits. The run folder holds the resolved settings,
 statistics, sample grids and checkpoints that diffusers opens. The same command
 again resumes from the newest checkpoint, to the bit. Whatever ends a run but a
 kill, it first saves its last step and says in log.txt why it ended. SIGUSR1 asks
-for a checkpoint and a grid at once.
+for a checkpoint and a grid at once. It goes on if nobody reads what it prints.
+Data may have moved or grown when a run is resumed; with other classes, or images
+of another shape, it cannot go on.
 
 --self-conditioning 0.5 trains a network that is given its own last estimate of
 the clean image behind the noisy one: in training for half of the images, from a
 pass without gradient, which makes steps a third longer; the others get none.
 The folder says so, in_channels is twice out_channels, and sample needs no flag.
 
-A run that is stopped saves first, and what was announced as a checkpoint is on the
-disk. --fresh and --from N (go back to checkpoint N, as where the newest cannot be
-used) set aside what the folder holds, under names that begin with .previous-; it is
-removed when there is a new checkpoint, and comes back if there is none, after a kill
-when the folder is used again.
+What was announced as a checkpoint is on the disk. --fresh and --from N (go back to
+checkpoint N, as where the newest cannot be used) set aside what the folder holds,
+under names that begin with .previous-; it is removed when there is a new
+checkpoint, and comes back if there is none, after a kill when the folder is used
+again.
 
 Every setting is a flag, a key of -s key=value, a variable FLUXION_KEY in the
 environment and a key of --config FILE; the first of these that says it wins. A
