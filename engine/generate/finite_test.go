@@ -10,6 +10,8 @@ import (
 
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
+	"fluxion/engine/process"
+	"fluxion/engine/sampler"
 	"fluxion/kernels/cuda/driver"
 	"fluxion/kernels/number"
 )
@@ -112,5 +114,40 @@ func TestNotFinite(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What can be chosen by name can be computed with: every schedule with every output
+// that fits it, by every sampler.
+func TestEveryTableIsFinite(t *testing.T) {
+	tables := 0
+	for _, schedule := range process.Schedules() {
+		for _, output := range process.Outputs() {
+			p, err := process.Get(schedule, process.ScheduleOptions{}, output)
+			if err != nil {
+				continue // the output says why it makes no sense there
+			}
+			for _, name := range sampler.Names() {
+				s, err := sampler.Get(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if s.Adaptive {
+					continue
+				}
+				table, err := s.Plan(p, sampler.Options{Steps: 7})
+				if err != nil {
+					continue
+				}
+				tables++
+				r := Request{Table: toData(table.Fold()), Guidance: Guidance{Scale: 1}}
+				if r.Clip = r.Table.Rows[0].Call.Limits(); r.check() != nil {
+					t.Errorf("%s/%s by %s: %v", schedule, output, name, r.check())
+				}
+			}
+		}
+	}
+	if tables < 500 {
+		t.Errorf("%d tables only", tables)
 	}
 }

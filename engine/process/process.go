@@ -152,15 +152,15 @@ func (p Process) Under(s Schedule) Process {
 const startLogSNR = -13
 
 // Start returns the time at which sampling starts: 1, unless the output does
-// not determine x there or amplifies errors more than at λ = −13, or the
-// network's own schedule begins later.
+// not determine x there or amplifies errors more than at λ = −13, the network
+// cannot be told the time (EDM's is ln(σ/α)/4), or its own schedule begins later.
 func (p Process) Start() float64 {
 	first := math.Inf(-1)
 	if p.trained != nil {
 		first = p.trained.Schedule.LogSNR(1)
 	}
 	q := p.At(1)
-	if x, err := q.X(); err != nil || math.Abs(x.Y)*math.Hypot(q.A, q.B) > math.Exp(-startLogSNR/2.) {
+	if x, err := q.X(); err != nil || math.IsInf(q.NetworkTime, 0) || math.Abs(x.Y)*math.Hypot(q.A, q.B) > math.Exp(-startLogSNR/2.) {
 		first = math.Max(first, startLogSNR)
 	}
 	if p.Schedule.LogSNR(1) >= first {

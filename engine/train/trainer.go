@@ -14,12 +14,18 @@ import (
 	"fluxion/nets"
 )
 
-// Load binds the step to memory.
-func (s *Step) Load(d device.Device, m device.Memory) (*Trainer, error) {
-	t := &Trainer{Step: s, Memory: m}
+// Hold takes the memory of the host that batches are put into, which a step has from
+// Load on. Counting what kernels do needs no more.
+func (s *Step) Hold() {
 	if s.Resident == 0 && s.batch.Pixels == nil {
 		s.batch.Pixels = make([]byte, s.pixelBytes())
 	}
+}
+
+// Load binds the step to memory.
+func (s *Step) Load(d device.Device, m device.Memory) (*Trainer, error) {
+	t := &Trainer{Step: s, Memory: m}
+	s.Hold()
 	for _, p := range s.plans() {
 		var results []plan.Tensor
 		if p == s.Micro {
