@@ -209,13 +209,13 @@ func (all sayings) over(s train.Settings) (train.Settings, error) {
 }
 
 // resolve returns the settings of a new run: what the user says, over the
-// preset's recipe, over the defaults.
-func (all sayings) resolve() (train.Settings, error) {
+// preset's recipe, over the defaults. Unknown keys of a folder's to ignore are left out.
+func (all sayings) resolve(ignore ...string) (train.Settings, error) {
 	s, err := all.over(train.Default())
 	if err != nil {
 		return s, err
 	}
-	recipe, err := train.RecipeOf(s.Preset)
+	recipe, err := train.RecipeOf(s.Preset, ignore...)
 	if err != nil {
 		return s, err
 	}
@@ -325,6 +325,9 @@ func assign(field reflect.Value, value any) error {
 		x, err := strconv.ParseFloat(text, 64)
 		if err != nil {
 			return badValue(text, "float64", err)
+		}
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return fmt.Errorf("%q, want a finite number", text)
 		}
 		field.SetFloat(x)
 	}

@@ -29,6 +29,7 @@ type inspectOptions struct {
 	batch, size   int
 	threads       int
 	without       []string
+	ignore        []string
 	recompute     string
 	train, sample bool
 	selfCondition bool
@@ -56,6 +57,7 @@ func newInspect() *cobra.Command {
 	f.BoolVar(&o.sample, "sample", false, "a sampling step instead of a training step")
 	f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
 	f.StringSliceVar(&o.without, "without", nil, withoutHelp)
+	addIgnoreKeys(f, &o.ignore)
 	f.BoolVar(&o.selfCondition, "self-conditioning", false, selfConditionHelp+"; a model says so itself")
 	f.BoolVar(&o.plan, "plan", false, "print the plan, one launch a line")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
@@ -83,6 +85,8 @@ type inspection struct {
 	Plan         []string         `json:"plan,omitempty"` // with --plan: one launch a line
 
 	SelfConditioning bool `json:"self_conditioning"` // the network is given its own estimate of the image
+
+	Notes []string `json:"notes"` // what of the model's files was not heeded
 
 	Fullest fullest `json:"fullest"`
 
@@ -165,7 +169,7 @@ func (o *inspectOptions) run(out io.Writer) error {
 		return err
 	}
 	r := inspection{
-		Network: name, Step: workName(!o.sample), Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), SelfConditioning: config.SelfConditioned(), Launches: len(p.Launches),
+		Network: name, Step: workName(!o.sample), Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), SelfConditioning: config.SelfConditioned(), Notes: orEmpty(config.Notes), Launches: len(p.Launches),
 		FLOPs: cost.FLOPs, FLOPPerImage: float64(cost.FLOPs) / float64(o.batch), Bytes: cost.Bytes,
 		PlannedBytes: plan.Bytes(sizes), Regions: map[string]int64{}, Memory: memory, Operators: operators(p),
 	}
@@ -215,7 +219,10 @@ func (o *inspectOptions) network() (nets.Config, string, error) {
 	if err != nil {
 		return nets.Config{}, "", modelError{o.model, err}
 	}
-	c, err := nets.ReadConfig(dir)
+	c, err := nets.ReadConfig(dir, o.ignore...)
+	if err == nil && c.Variance() {
+		c = c.WithoutVariance()
+	}
 	if err == nil {
 		err = c.CheckImages()
 	}
@@ -270,6 +277,7 @@ func (r inspection) print(out io.Writer) error {
 		}
 		b.WriteString("\n")
 	}
+	printNotes(&b, r.Notes)
 	fmt.Fprintf(&b, "arithmetic  %.2f GFLOP, %.2f an image, in %d launches\n", float64(r.FLOPs)/1e9, r.FLOPPerImage/1e9, r.Launches)
 	fmt.Fprintf(&b, "traffic     %s at least\n", size(r.Bytes))
 	fmt.Fprintf(&b, "memory      %s at most:", size(r.PlannedBytes))

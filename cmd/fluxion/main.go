@@ -19,8 +19,10 @@ import (
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
 	"fluxion/engine/rundir"
+	"fluxion/engine/scheduler"
 	"fluxion/engine/train"
 	"fluxion/nets"
+	"fluxion/nets/pyjson"
 	"fluxion/nets/safetensors"
 
 	"github.com/spf13/cobra"
@@ -204,6 +206,9 @@ func exitCode(err error) int {
 		diverged *train.NotFiniteError
 		memory   *device.MemoryError
 		model    modelError
+		preset   *train.PresetError
+		text     *pyjson.Error
+		schedule *scheduler.FileError
 		written  outputError
 		unsaved  *train.UnsavedError
 		weights  *nets.NotFiniteError
@@ -226,7 +231,8 @@ func exitCode(err error) int {
 		return exitFolder
 	case errors.As(err, &diverged), errors.As(err, &weights), errors.As(err, &picture):
 		return exitDiverged
-	case errors.As(err, &bad), errors.As(err, &file), errors.As(err, &model), errors.As(err, &settings), errors.As(err, &link):
+	case errors.As(err, &bad), errors.As(err, &file), errors.As(err, &model), errors.As(err, &settings), errors.As(err, &link),
+		errors.As(err, &preset), errors.As(err, &text), errors.As(err, &schedule), errors.As(err, &config) && config.File != "":
 		return exitInput
 	case errors.As(err, &config):
 		return exitUsage

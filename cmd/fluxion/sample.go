@@ -27,6 +27,7 @@ type sampleOptions struct {
 	seed                                                            uint64
 	json, overwrite                                                 bool
 	disk                                                            durable.Disk
+	ignore                                                          []string
 }
 
 func newSample() *cobra.Command { return newSampleOn(durable.Disk{}) }
@@ -96,6 +97,7 @@ that depend on the state alone.`,
 	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
 	f.IntVar(&o.threads, "threads", 0, threadsHelp)
 	addBlockings(f, &o.blockings)
+	addIgnoreKeys(f, &o.ignore)
 	f.BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
 	o.addSchedule(f, "", "to sample along, if not the model's own: ")
 	o.addOptions(f, "1e-4")
@@ -223,9 +225,11 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Devi
 		note = run.note(request.Clip)
 	}
 	if o.json {
-		jsonFace{out}.emit("start", map[string]any{"model": m.Path, "images": len(seeds), "device": dev.Describe(), "precision": j.precision.String(), "planned_bytes": plan.Bytes(step.Sizes()), "note": note})
-	} else if note != "" {
-		fmt.Fprintf(out, "note        %s\n", note)
+		jsonFace{out}.emit("start", map[string]any{"model": m.Path, "images": len(seeds), "device": dev.Describe(), "precision": j.precision.String(), "planned_bytes": plan.Bytes(step.Sizes()), "note": note, "notes": orEmpty(m.Notes)})
+	} else {
+		if printNotes(out, m.Notes); note != "" {
+			printNotes(out, []string{note})
+		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(writers, dev.Threads())) // the generator waits for them if they fall behind

@@ -40,7 +40,7 @@ func (o *sampleOptions) plan() (j job, err error) {
 	if j.guidance, err = o.guidanceFlags.parse(); err != nil {
 		return j, err
 	}
-	if j.model, err = model.Read(o.model, o.weights == "ema"); err != nil {
+	if j.model, err = model.Read(o.model, o.weights == "ema", o.ignore...); err != nil {
 		return j, modelError{o.model, err}
 	}
 	p, err := o.along(j.model.Process)
@@ -57,7 +57,7 @@ func (o *sampleOptions) plan() (j job, err error) {
 		return j, usagef("--mask: sampler %s has no grid on which parts of a picture could be kept; want another one, such as heun", o.config.Sampler)
 	}
 	j.clip = o.clips(j.run.begin())
-	if j.guide, err = o.readGuide(j.model, o.weights == "ema"); err != nil {
+	if j.guide, err = o.readGuide(j.model, o.weights == "ema", o.ignore); err != nil {
 		return j, err
 	}
 	if j.classOf, err = o.classes(j.model, j.guide); err != nil {

@@ -25,6 +25,7 @@ type traceOptions struct {
 	seed               uint64
 	json, list         bool
 	scheduler, compat  string
+	ignore             []string
 	mu                 float64
 	tokens             int
 }
@@ -61,6 +62,7 @@ chosen.`,
 	f.StringVar(&o.denoiser, "denoiser", "", "gaussian:mean=M,var=V, mixture:FILE, points:FILE or formula:EXPR")
 	f.StringVar(&o.config.Output, "output", "x", "what the denoiser's network predicts: "+strings.Join(process.Outputs(), ", "))
 	f.StringVar(&o.scheduler, "scheduler", "", "a scheduler_config.json, or the folder of a pipeline with one")
+	addIgnoreKeys(f, &o.ignore)
 	f.StringVar(&o.compat, "compat", "", "diffusers: repeat all its departures from theory; none: leave its conventions out as well as its defects")
 	f.Float64Var(&o.mu, "mu", 0, "of a scheduler with dynamic shifting: how much")
 	f.IntVar(&o.tokens, "image-tokens", 0, "or of how many tokens the image is, from which μ follows")

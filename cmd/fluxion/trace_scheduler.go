@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -41,9 +42,9 @@ func (o *traceOptions) runScheduler(ctx context.Context, out io.Writer) error {
 			return usagef("--%s beside --scheduler, whose config says it; want one of the two", name)
 		}
 	}
-	config, err := scheduler.Open(o.scheduler)
+	config, err := scheduler.Open(o.scheduler, o.ignore...)
 	if err != nil {
-		return usageError{err}
+		return modelError{o.scheduler, err}
 	}
 	options := scheduler.Options{Steps: o.config.Options.Steps, Compat: scheduler.Compats[o.compat], Begin: o.config.Options.Begin, Tokens: o.tokens}
 	if c := o.config.Options; o.flags.Changed("churn") || c.NoiseMin != 0 || c.NoiseMax != 0 || c.NoiseScale != 0 {
@@ -56,6 +57,9 @@ func (o *traceOptions) runScheduler(ctx context.Context, out io.Writer) error {
 		options.Mu = &o.mu
 	}
 	plan, err := config.Plan(options)
+	if fault := (*scheduler.FileError)(nil); errors.As(err, &fault) {
+		return modelError{o.scheduler, err}
+	}
 	if err != nil {
 		return usageError{err}
 	}

@@ -28,6 +28,7 @@ type trainOptions struct {
 	from   int64
 	dryRun bool
 	json   bool
+	ignore []string
 }
 
 func newTrain() *cobra.Command {
@@ -71,6 +72,7 @@ the preset, which is a network and how it is trained:
 	c.Flags().StringVar(&o.out, "out", "", "run folder (default runs/<data>-<preset>)")
 	c.Flags().BoolVar(&o.fresh, "fresh", false, "begin anew in the place of the run that is in the folder")
 	c.Flags().Int64Var(&o.from, "from", 0, "go on from the checkpoint after so many images, in the place of what comes later (default the newest)")
+	addIgnoreKeys(c.Flags(), &o.ignore)
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the resolved settings and stop")
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
 	return c
@@ -81,7 +83,7 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := said.resolve()
+	s, err := said.resolve(o.ignore...)
 	if err != nil {
 		return err
 	}
@@ -109,7 +111,7 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	defer stop()
 	show := newObserver(out, o.json)
 	result, err := train.Run(ctx, train.Options{
-		Settings: s, Dir: o.out, Fresh: o.fresh, From: o.from, Data: d, Device: dev, Observer: show, Origin: origin(), SaveNow: requests,
+		Settings: s, Dir: o.out, Fresh: o.fresh, IgnoreKeys: o.ignore, From: o.from, Data: d, Device: dev, Observer: show, Origin: origin(), SaveNow: requests,
 	})
 	if err != nil {
 		show.broken()

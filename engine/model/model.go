@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,10 +11,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"fluxion/engine/process"
 	"fluxion/engine/scheduler"
 	"fluxion/nets"
+	"fluxion/nets/pyjson"
 	"fluxion/nets/safetensors"
 )
 
@@ -33,6 +34,8 @@ type Model struct {
 	// trained: the row of the class that stands for none is what it began with.
 	// It is false where the folder does not tell.
 	Untrained bool
+
+	Notes []string // what of the folder was not heeded, and which of several files was read
 
 	scheduler []byte // the folder's own, in one spelling
 }
@@ -54,8 +57,9 @@ func (m *Model) Digest() string {
 	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
-// Read reads the averaged weights, or the raw ones, of a folder.
-func Read(dir string, average bool) (*Model, error) {
+// Read reads the averaged weights, or the raw ones, of a folder. Unknown keys of its
+// configurations that are to be ignored are left out.
+func Read(dir string, average bool, ignore ...string) (*Model, error) {
 	root, err := Newest(dir)
 	if err != nil {
 		return nil, err
@@ -66,10 +70,10 @@ func Read(dir string, average bool) (*Model, error) {
 			m.Path = filepath.Join(root, AverageDir)
 		}
 	}
-	if m.Config, m.Weights, err = nets.ReadModel(m.Path); err != nil {
+	if m.Config, m.Weights, err = nets.ReadDenoiser(m.Path, ignore...); err != nil {
 		return nil, err
 	}
-	config, err := scheduler.Open(root)
+	config, err := scheduler.Open(root, ignore...)
 	if err != nil {
 		return nil, fmt.Errorf("%w (the folder must say how its network was trained)", err)
 	}
@@ -77,6 +81,9 @@ func Read(dir string, average bool) (*Model, error) {
 		return nil, fmt.Errorf("%s: %w", root, err)
 	}
 	m.scheduler = config.Bytes()
+	if m.Notes = slices.Clone(m.Config.Notes); len(config.Unused) > 0 {
+		m.Notes = append(m.Notes, "scheduler_config.json: ignored "+strings.Join(config.Unused, ", "))
+	}
 	if err := m.readClasses(filepath.Join(root, TrainingDir, ClassesFile)); err != nil {
 		return nil, err
 	}
@@ -85,15 +92,18 @@ func Read(dir string, average bool) (*Model, error) {
 }
 
 func (m *Model) readClasses(path string) error {
-	data, err := os.ReadFile(path)
+	data, err := pyjson.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil {
-		err = json.Unmarshal(data, &m.Classes)
+		err = pyjson.In(path, pyjson.Decode(data, &m.Classes))
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return err
+	}
+	if n, rows := len(m.Classes), m.Config.NumClassEmbeds; n != 0 && n != rows && n != rows-1 {
+		return &pyjson.Error{File: path, Problem: fmt.Sprintf("has %d names, where the network knows %d classes; want as many, or one less where its last class stands for none", n, rows)}
 	}
 	m.Guided = len(m.Classes) > 0 && m.Config.NumClassEmbeds == len(m.Classes)+1
 	return nil

@@ -27,7 +27,10 @@ type Options struct {
 	Settings Settings
 	Dir      string // run folder; made if need be
 	Fresh    bool   // begin anew; what the folder holds is removed with the first checkpoint
-	From     int64  // images of the checkpoint to go on from; 0: the newest
+	// IgnoreKeys are unknown keys that the config.json of a folder given as preset may have.
+	IgnoreKeys []string
+
+	From     int64 // images of the checkpoint to go on from; 0: the newest
 	Data     data.Dataset
 	Device   device.Device
 	Observer Observer

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 
 	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
+	"fluxion/engine/model"
 	"fluxion/engine/plan"
 	"fluxion/engine/scheduler"
 	"fluxion/nets"
@@ -53,12 +56,12 @@ func prepare(o Options) (*run, Start, error) {
 	}
 	s.Precision = precision.String()
 	height, width, channels := o.Data.Shape()
-	config, err := Network(s.Preset, height, width, channels, len(o.Data.Classes()))
+	config, err := Network(s.Preset, height, width, channels, len(o.Data.Classes()), o.IgnoreKeys...)
 	if err != nil {
 		return nil, Start{}, err
 	}
 	config = config.WithSelfConditioning(s.SelfConditioning > 0)
-	recipe, err := RecipeOf(s.Preset)
+	recipe, err := RecipeOf(s.Preset, o.IgnoreKeys...)
 	if err != nil {
 		return nil, Start{}, err
 	}
@@ -96,7 +99,7 @@ func prepare(o Options) (*run, Start, error) {
 	r.baseline, r.atZero = objective.BaselineLoss(variance), objective.ZeroLoss(mean*mean+variance)
 	return r, Start{
 		Run: o.Dir, Settings: s, Changes: changes,
-		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Classes: o.Data.Classes(), Notes: data.Notes(o.Data), Resident: step.Resident > 0,
+		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Classes: o.Data.Classes(), Notes: slices.Concat(data.Notes(o.Data), config.Notes), Resident: step.Resident > 0,
 		Parameters: nets.Count(step.Graph.Params), Tensors: len(step.Graph.Params),
 		Device: o.Device.Describe(), PlannedBytes: plan.Bytes(sizes), StepFLOPs: step.Cost().FLOPs,
 		KeptBytes: kept, AgainFLOPs: step.Recomputed().FLOPs,
@@ -195,8 +198,8 @@ func (r *run) load(d device.Device, sizes [plan.Regions]int, step *Step, grid *g
 
 // Network is a preset, or the network of a folder, for images like these. With
 // classes its table has one row more, for an image without its label.
-func Network(preset string, height, width, channels, classes int) (nets.Config, error) {
-	c, err := presetConfig(preset)
+func Network(preset string, height, width, channels, classes int, ignore ...string) (nets.Config, error) {
+	c, err := presetConfig(preset, ignore)
 	if err != nil {
 		return c, err
 	}
@@ -207,6 +210,13 @@ func Network(preset string, height, width, channels, classes int) (nets.Config, 
 		return c, &SettingError{"size", fmt.Sprintf("%d pixels cannot be halved %d times as preset %s does; want a multiple of %d",
 			height, len(c.BlockOutChannels)-1, preset, least)}
 	}
+	if c.Variance() {
+		c.Notes = append(c.Notes, "the network's variance is left out: networks here learn none")
+	}
+	if c.Dropout.Value != 0 {
+		c.Notes = append(c.Notes, fmt.Sprintf("dropout %g of the network is left out: training here does none", c.Dropout.Value))
+		c.Dropout = nets.Number{Whole: c.Dropout.Whole}
+	}
 	c = c.WithChannels(channels).WithSize(height).WithClasses(0)
 	if classes > 0 {
 		c = c.WithClasses(classes + 1)
@@ -214,14 +224,32 @@ func Network(preset string, height, width, channels, classes int) (nets.Config, 
 	return c, c.Validate()
 }
 
-// presetConfig is the network of a preset, or of a folder, as it is there.
-func presetConfig(preset string) (nets.Config, error) {
+// presetConfig is the network of a preset, or of a folder, as it is there: of a model,
+// a pipeline, or a run by its newest checkpoint. Its weights are not read.
+func presetConfig(preset string, ignore []string) (nets.Config, error) {
 	c, err := nets.Preset(preset)
-	if err != nil {
-		var folderErr error
-		if c, folderErr = nets.ReadConfig(preset); folderErr != nil {
-			return c, &SettingError{"preset", fmt.Sprintf("%v; nor is it a folder with a network (%v)", err, folderErr)}
-		}
+	if err == nil {
+		return c, nil
 	}
+	if _, statErr := os.Stat(preset); statErr != nil {
+		return c, &SettingError{"preset", fmt.Sprintf("%v; nor is it a folder with a network (%v)", err, statErr)}
+	}
+	dir, err := model.Newest(preset)
+	if err == nil {
+		c, err = nets.ReadConfig(dir, ignore...)
+	}
+	if err != nil {
+		return c, &PresetError{preset, err}
+	}
+	c.Notes = append(c.Notes, fmt.Sprintf("the network is that of %s, its weights are not read: training begins with random ones (--seed)", dir))
 	return c, nil
 }
+
+// PresetError is a folder given as preset whose network cannot be used.
+type PresetError struct {
+	Dir string
+	Err error
+}
+
+func (e *PresetError) Error() string { return fmt.Sprintf("preset %s: %v", e.Dir, e.Err) }
+func (e *PresetError) Unwrap() error { return e.Err }

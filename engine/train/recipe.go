@@ -16,11 +16,11 @@ type Recipe struct {
 }
 
 // RecipeOf returns the recipe of a preset, or of a folder with a network.
-func RecipeOf(preset string) (Recipe, error) {
+func RecipeOf(preset string, ignore ...string) (Recipe, error) {
 	if r, ok := nets.PresetRecipe(preset); ok {
 		return Recipe{Recipe: r, Of: preset}, nil
 	}
-	c, err := presetConfig(preset)
+	c, err := presetConfig(preset, ignore)
 	if err != nil {
 		return Recipe{}, err
 	}

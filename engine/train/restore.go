@@ -1,17 +1,16 @@
 package train
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"fluxion/engine/model"
 	"fluxion/engine/plan"
 	"fluxion/nets"
+	"fluxion/nets/pyjson"
 	"fluxion/nets/safetensors"
 )
 
@@ -111,7 +110,7 @@ func (r *run) read(c model.Checkpoint, use func(plan.Region, []float32) error) (
 
 // readState reads the numbers of the checkpoint after so many images.
 func readState(path string, images int64) (s State, err error) {
-	data, err := os.ReadFile(path)
+	data, err := pyjson.ReadFile(path)
 	if err != nil {
 		return s, err
 	}
@@ -119,16 +118,16 @@ func readState(path string, images int64) (s State, err error) {
 		return State{}, fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...))
 	}
 	var keys map[string]any
-	if err := json.Unmarshal(data, &keys); err != nil {
-		return fault("%v", err)
+	if err := pyjson.Decode(data, &keys); err != nil {
+		return s, pyjson.In(path, err)
 	}
 	for _, key := range []string{"images", "steps", "loss"} {
 		if _, number := keys[key].(float64); !number {
 			return fault("key %s: want a number", key)
 		}
 	}
-	if err := json.Unmarshal(data, &s); err != nil {
-		return fault("%v", err)
+	if err := pyjson.Decode(data, &s); err != nil {
+		return State{}, pyjson.In(path, err)
 	}
 	switch {
 	case s.Images != images:
@@ -148,7 +147,7 @@ func (r *run) readTimes(path string) ([]byte, error) {
 	if a == nil {
 		return nil, nil
 	}
-	data, err := os.ReadFile(path)
+	data, err := pyjson.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
