@@ -54,6 +54,7 @@ func TestTraceScheduler(t *testing.T) {
 
 func TestTraceSchedulerRefuses(t *testing.T) {
 	ddim, unknown := write(t, `{"_class_name": "DDIMScheduler"}`), write(t, `{"_class_name": "DDIMScheduler", "steps_ofset": 1}`)
+	wrong := map[string]int{`did you mean "steps_offset"`: exitInput, "no such file": exitInput} // the file is, not the flag
 	for want, args := range map[string][]string{
 		"--sampler beside --scheduler": {"--scheduler", ddim, "--sampler", "heun"},
 		"the config's network gives":   {"--scheduler", ddim, "--output", "v"},
@@ -63,7 +64,7 @@ func TestTraceSchedulerRefuses(t *testing.T) {
 		"no such file":                 {"--scheduler", t.TempDir()},
 	} {
 		_, code, err := fluxion(t, append([]string{"trace", "--steps", "3", "--denoiser", "gaussian", "--z", "1"}, args...)...)
-		if err == nil || code != 2 || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		if err == nil || code != max(exitUsage, wrong[want]) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v: code %d, %v, want one line with %q", args, code, err, want)
 		}
 	}

@@ -153,7 +153,7 @@ func read(data []byte, ignore []string) (Config, error) {
 		field, ok := fields[key]
 		if !ok {
 			if !known(key) && keys[key] != nil && !slices.Contains(formerKeys, key) && !slices.Contains(ignore, key) {
-				if err := former(key, keys); err != nil {
+				if err := former(key, keys, slices.Sorted(maps.Keys(fields))); err != nil {
 					return Config{}, fmt.Errorf("%s: %w", c.Name, err)
 				}
 			}
@@ -169,7 +169,7 @@ func read(data []byte, ignore []string) (Config, error) {
 
 // former refuses an unknown key. predict_epsilon is what versions before 0.9 had in
 // the place of prediction_type; today's ignore it, and sample what was trained on x as ε.
-func former(key string, keys map[string]any) error {
+func former(key string, keys map[string]any, known []string) error {
 	if key == "predict_epsilon" {
 		prediction, said := keys["prediction_type"]
 		if keys[key] == true && (!said || prediction == "epsilon") || keys[key] == false && prediction == "sample" {
@@ -177,7 +177,7 @@ func former(key string, keys map[string]any) error {
 		}
 		return fmt.Errorf(`predict_epsilon = %s, the former name of prediction_type, is not supported; want prediction_type = "sample" or "epsilon" in its place`, shown(keys[key]))
 	}
-	_, err := process.Find("key", key, slices.Sorted(maps.Keys(fieldsOf(newDDPM()))))
+	_, err := process.Find("key", key, known)
 	return fmt.Errorf("%w; --ignore-key %s opens it without", err, key)
 }
 

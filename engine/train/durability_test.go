@@ -179,7 +179,7 @@ func TestUnusableCheckpoint(t *testing.T) {
 	}{
 		{"training/state.json", text("{}"), "state.json: key images: want a number"},
 		{"training/state.json", text(""), "state.json"},
-		{"training/state.json", text("null"), "state.json: key images"},
+		{"training/state.json", text("null"), "state.json: is null"},
 		{"training/state.json", text(`{"images": 0, "steps": 0, "loss": 0}`), "state.json: key images: 0, want the 32"},
 		{"training/state.json", text(`{"images": 32, "steps": 0, "loss": 0}`), "state.json: key steps"},
 		{"training/state.json", text(`{"images": 32, "steps": 8, "loss": null}`), "state.json: key loss"},
