@@ -263,15 +263,13 @@ func (o *benchOptions) trainStep(dev device.Device, config nets.Config, precisio
 		}
 		return err
 	}
-	return work{step, free, s.Micro, t.Launches, plan.Bytes(s.Sizes()), s.Cost().FLOPs - s.Recomputed().FLOPs}, nil
+	return work{step, free, s.Micro, t.Launches, s.Sizes().Bytes(), s.Cost().FLOPs - s.Recomputed().FLOPs}, nil
 }
 
-// firstWeights writes those of a network.
-func firstWeights(g *nets.Graph) func(device.Memory) error {
-	draw := func(flats ...[]float32) { nets.Initialise(g.Params, 1, flats...) }
-	return func(m device.Memory) error {
-		return device.Fill(m, nets.FlatSize(g.Params), draw, plan.Parameters)
-	}
+// firstWeights writes those of a step's network.
+func firstWeights(s *generate.Step) func(device.Memory) error {
+	draw := func(flats ...[]float32) { nets.Initialise(s.Graph.Params, 1, flats...) }
+	return func(m device.Memory) error { return device.Fill(m, s.Weights.Size, draw, s.Weights) }
 }
 
 // sampleStep is one evaluation of the network with the sampler's update.
@@ -294,7 +292,7 @@ func (o *benchOptions) sampleStep(dev device.Device, config nets.Config, precisi
 	if err != nil {
 		return work{}, err
 	}
-	g, free, err := load(dev, s, firstWeights(s.Graph))
+	g, free, err := load(dev, s, firstWeights(s))
 	if err != nil {
 		return work{}, err
 	}
@@ -302,7 +300,7 @@ func (o *benchOptions) sampleStep(dev device.Device, config nets.Config, precisi
 	if err := g.Run(context.Background(), request, func(int, []byte) error { return nil }); err != nil {
 		return work{}, errors.Join(err, free())
 	}
-	return work{g.Evaluate, free, s.Plan, g.Launches, plan.Bytes(s.Sizes()), s.Plan.Cost().FLOPs}, nil
+	return work{g.Evaluate, free, s.Plan, g.Launches, s.Sizes().Bytes(), s.Plan.Cost().FLOPs}, nil
 }
 
 func (r benchResult) print(out io.Writer, asJSON bool) error {

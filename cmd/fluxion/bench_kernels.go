@@ -196,20 +196,22 @@ func (k *counting) count(ctx context.Context, p *plan.Plan) error {
 		total += int64(n) + 1<<16
 	}
 	memory := sim.NewMemory(total)
-	var base [plan.Regions]cuda.Address
-	for r, n := range plan.Separate(p.Sizes) {
-		if n == 0 {
-			continue
-		}
+	base := map[*plan.Buffer]cuda.Address{}
+	separate := p.Sizes.Separate()
+	for _, b := range separate.Buffers() {
 		var err error
-		if base[r], err = memory.Alloc(n); err != nil {
+		if base[b], err = memory.Alloc(separate[b]); err != nil {
 			return err
 		}
-		if err := memory.Fill(base[r], n, anyNumber); err != nil {
+		if err := memory.Fill(base[b], separate[b], anyNumber); err != nil {
 			return err
 		}
 	}
-	base[plan.Gradients] = base[plan.Arena]
+	for b := range p.Sizes {
+		if b.Transient {
+			base[b] = base[plan.Arena]
+		}
+	}
 	calls, table, err := device.Calls(p, base)
 	if err != nil {
 		return err
@@ -249,14 +251,14 @@ var anyNumber = []byte{0x3c}
 
 // refill makes the small inputs of a launch numbers again: samples of earlier
 // launches may have left anything, and a kernel may look at a norm.
-func refill(memory *sim.Memory, base [plan.Regions]cuda.Address, l plan.Launch) error {
+func refill(memory *sim.Memory, base map[*plan.Buffer]cuda.Address, l plan.Launch) error {
 	const small = 64 << 10
 	for _, t := range l.In {
 		n := ((t.Rows()-1)*t.Pitch + t.Cols()) * t.Type.Size()
-		if n > small || t.Region == plan.Table {
+		if n > small || t.Buffer == plan.Table {
 			continue
 		}
-		if err := memory.Fill(base[t.Region]+cuda.Address(t.Offset), n, anyNumber); err != nil {
+		if err := memory.Fill(base[t.Buffer]+cuda.Address(t.Offset), n, anyNumber); err != nil {
 			return err
 		}
 	}

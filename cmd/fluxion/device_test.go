@@ -81,7 +81,7 @@ func TestInspectForGPU(t *testing.T) {
 		}
 		e := events(t, out)[0]
 		regions, _ := e["regions"].(map[string]any)
-		if e["precision"] != "bf16" || e["target"] != "a CUDA GPU" || regions["table"] == nil || regions["half"] == nil {
+		if e["precision"] != "bf16" || e["target"] != "a CUDA GPU" || regions["table"] == nil || regions["params_bf16"] == nil {
 			t.Errorf("inspect %s: %v", mode, e)
 		}
 	}

@@ -90,8 +90,9 @@ type inspection struct {
 
 	Fullest fullest `json:"fullest"`
 
-	kept  kernels.Cost // without recomputation
-	grows plan.Growth  // the memory
+	kept      kernels.Cost // without recomputation
+	grows     plan.Growth  // the memory
+	transient string       // the buffer that lies in the arena
 }
 
 // fullest is the launch at which most of the arena holds something.
@@ -171,11 +172,12 @@ func (o *inspectOptions) run(out io.Writer) error {
 	r := inspection{
 		Network: name, Step: workName(!o.sample), Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), SelfConditioning: config.SelfConditioned(), Notes: orEmpty(config.Notes), Launches: len(p.Launches),
 		FLOPs: cost.FLOPs, FLOPPerImage: float64(cost.FLOPs) / float64(o.batch), Bytes: cost.Bytes,
-		PlannedBytes: plan.Bytes(sizes), Regions: map[string]int64{}, Memory: memory, Operators: operators(p),
+		PlannedBytes: sizes.Bytes(), Regions: map[string]int64{}, Memory: memory, Operators: operators(p),
 	}
-	for region, n := range sizes {
-		if n > 0 {
-			r.Regions[plan.Region(region).String()] = int64(n)
+	for _, b := range sizes.Buffers() {
+		r.Regions[b.Name] = int64(sizes[b])
+		if b.Transient {
+			r.transient = b.Name
 		}
 	}
 	at := p.Fullest()
@@ -283,7 +285,7 @@ func (r inspection) print(out io.Writer) error {
 	fmt.Fprintf(&b, "memory      %s at most:", size(r.PlannedBytes))
 	for _, region := range slices.Sorted(maps.Keys(r.Regions)) {
 		fmt.Fprintf(&b, "  %s %s", region, size(r.Regions[region]))
-		if region == plan.Gradients.String() {
+		if region == r.transient {
 			b.WriteString(" (in the arena)")
 		}
 	}

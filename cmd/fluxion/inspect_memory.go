@@ -23,7 +23,7 @@ type memoryRow struct {
 // inspected is what inspect looks at: a step for a number of images.
 type inspected struct {
 	plan  *plan.Plan
-	sizes [plan.Regions]int
+	sizes plan.Sizes
 }
 
 // step compiles a training or sampling step.
@@ -54,12 +54,12 @@ func (o *inspectOptions) memory(t train.StepOptions) ([]memoryRow, error) {
 	for _, name := range names {
 		row := memoryRow{Recompute: name}
 		t.Recompute = name
-		growth, err := plan.GrowthAt(o.batch, func(batch int) (*plan.Plan, [plan.Regions]int, error) {
+		growth, err := plan.GrowthAt(o.batch, func(batch int) (*plan.Plan, plan.Sizes, error) {
 			t.Batch = batch
 			s, err := o.step(t)
 			if err == nil && batch == o.batch {
 				again := s.plan.Recomputed()
-				row.PlannedBytes, row.MoreFLOPs, row.MoreBytes = plan.Bytes(s.sizes), again.FLOPs, again.Bytes
+				row.PlannedBytes, row.MoreFLOPs, row.MoreBytes = s.sizes.Bytes(), again.FLOPs, again.Bytes
 			}
 			return s.plan, s.sizes, err
 		})

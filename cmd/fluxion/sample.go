@@ -12,7 +12,6 @@ import (
 	"fluxion/data/durable"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
-	"fluxion/engine/plan"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -202,16 +201,20 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Devi
 		Config: m.Config, Height: height, Width: width, Batch: batch, Guided: o.classFree(), Reduced: j.guidance.Reduces(), Painted: j.picture != nil, Slots: run.slots, Calls: len(run.table.Rows),
 		Target: dev.Target(), Precision: j.precision, Prepare: true,
 	}
-	weights := m.Weights
 	if j.guide != nil {
 		options.Guide = &j.guide.Config
-		weights = slices.Concat(weights, j.guide.Weights)
 	}
 	step, err := generate.NewStep(options)
 	if err != nil {
 		return err
 	}
-	generator, free, err := load(dev, step, func(m device.Memory) error { return m.Write(plan.Parameters, 0, weights) })
+	generator, free, err := load(dev, step, func(memory device.Memory) error {
+		err := memory.Write(step.Weights, 0, m.Weights)
+		if j.guide != nil {
+			err = errors.Join(err, memory.Write(step.GuideWeights, 0, j.guide.Weights))
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -225,7 +228,7 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Devi
 		note = run.note(request.Clip)
 	}
 	if o.json {
-		jsonFace{out}.emit("start", map[string]any{"model": m.Path, "images": len(seeds), "device": dev.Describe(), "precision": j.precision.String(), "planned_bytes": plan.Bytes(step.Sizes()), "note": note, "notes": orEmpty(m.Notes)})
+		jsonFace{out}.emit("start", map[string]any{"model": m.Path, "images": len(seeds), "device": dev.Describe(), "precision": j.precision.String(), "planned_bytes": step.Sizes().Bytes(), "note": note, "notes": orEmpty(m.Notes)})
 	} else {
 		if printNotes(out, m.Notes); note != "" {
 			printNotes(out, []string{note})

@@ -62,7 +62,7 @@ func TestBFloat16(t *testing.T) {
 				run(n)
 				output = n.read(t, n.graph.Output)
 				flat := make([]float32, nets.FlatSize(n.graph.Params))
-				if err := n.memory.Read(plan.Gradients, 0, flat); err != nil {
+				if err := n.memory.Read(n.grads, 0, flat); err != nil {
 					t.Fatal(err)
 				}
 				all = append(slices.Clone(output), n.read(t, n.gradients[0])...)
@@ -141,9 +141,9 @@ func (n *network) runRounded(t *testing.T, weights bool) {
 			continue
 		}
 		values := make([]float32, p.Size())
-		err := n.memory.Read(plan.Parameters, p.Offset, values)
+		err := n.memory.Read(n.weights, p.Offset, values)
 		round(values)
-		if err := errors.Join(err, n.memory.Write(plan.Parameters, p.Offset, values)); err != nil {
+		if err := errors.Join(err, n.memory.Write(n.weights, p.Offset, values)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -159,7 +159,7 @@ func (n *network) runRounded(t *testing.T, weights bool) {
 		}
 	}
 	err := n.program.Launches(func(i int) error {
-		if out := n.plan.Launches[i].Out; len(out.Shape) == 4 && out.Region == plan.Arena {
+		if out := n.plan.Launches[i].Out; len(out.Shape) == 4 && out.Buffer == plan.Arena {
 			return roundPlace(out)
 		}
 		return nil

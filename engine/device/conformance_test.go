@@ -2,6 +2,7 @@ package device
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -15,9 +16,11 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// adder is a plan that adds what it is fed to a total.
+// adder is a plan that adds what it is fed to a total, and copies gradients to a sum.
 type adder struct {
 	plan     *plan.Plan
+	grads    *plan.Buffer // the beginning of the arena
+	sum      *plan.Buffer
 	fed      *feed.Vector
 	x, total *gorgonia.Node
 }
@@ -30,14 +33,17 @@ func newAdder(t testing.TB, target plan.Target, ahead int) *adder {
 	vector := func(name string) *gorgonia.Node {
 		return gorgonia.NewVector(g, tensor.Float32, gorgonia.WithShape(adderWidth), gorgonia.WithName(name))
 	}
-	a := &adder{fed: feed.New(adderWidth, 1), x: vector("x"), total: vector("total")}
+	a := &adder{
+		fed: feed.New(adderWidth, 1), x: vector("x"), total: vector("total"),
+		grads: &plan.Buffer{Name: "grads", Type: number.Float32, Size: 48, Transient: true}, sum: &plan.Buffer{Name: "sum", Type: number.Float32, Size: 48},
+	}
 	var err error
 	a.plan, err = plan.Compile(plan.Options{
-		Inputs: []*gorgonia.Node{a.x, a.total}, FlatSize: 48, ImageBytes: 1000, Target: target, Ahead: ahead,
+		Inputs: []*gorgonia.Node{a.x, a.total}, Target: target, Ahead: ahead,
 		Before: []plan.Stage{{Kernel: a.fed, Out: plan.Ref{Node: a.x}}},
 		After: []plan.Stage{
 			{Kernel: pointwise.NewAdd(1), In: []plan.Ref{{Node: a.total}, {Node: a.x}}, Out: plan.Ref{Node: a.total}},
-			{Kernel: pointwise.NewCopy(1), In: []plan.Ref{{Region: plan.Gradients}}, Out: plan.Ref{Region: plan.Sum}},
+			{Kernel: pointwise.NewCopy(1), In: []plan.Ref{{Buffer: a.grads}}, Out: plan.Ref{Buffer: a.sum}},
 		},
 	})
 	if err != nil {
@@ -47,7 +53,7 @@ func newAdder(t testing.TB, target plan.Target, ahead int) *adder {
 }
 
 // alloc returns memory that is given back at the end of the test.
-func alloc(t testing.TB, d Device, sizes [plan.Regions]int) Memory {
+func alloc(t testing.TB, d Device, sizes plan.Sizes) Memory {
 	t.Helper()
 	m, err := d.Alloc(sizes)
 	if err != nil {
@@ -88,7 +94,7 @@ func TestRunSteps(t *testing.T) {
 				results = append(results, place)
 			}
 			m := alloc(t, d, a.plan.Sizes)
-			if err := m.Fill(plan.Gradients, 0); err != nil {
+			if err := m.Fill(a.grads, 0); err != nil {
 				t.Fatal(err)
 			}
 			g := loaded(t, d, a.plan, m, results...)
@@ -134,50 +140,47 @@ func TestRunSteps(t *testing.T) {
 	}
 }
 
-// TestMemory: what is written is read; regions have types and ends; zeros at first.
+// TestMemory: what is written is read; buffers have types and ends; zeros at first.
 func TestMemory(t *testing.T) {
 	for _, d := range devices(t) {
 		a := newAdder(t, d.Target(), 1)
 		sizes := a.plan.Sizes
-		sizes[plan.Images], sizes[plan.Half] = 1000, 96
+		images, half := &plan.Buffer{Name: "images", Type: number.Uint8, Size: 1000}, &plan.Buffer{Name: "half", Type: number.BFloat16, Size: 48}
+		sizes[images], sizes[half] = 1000, 96
 		m := alloc(t, d, sizes)
-		if got := m.Sizes(); got != sizes {
+		if got := m.Sizes(); !maps.Equal(got, sizes) {
 			t.Errorf("%s: sizes %v, want %v", d.Name(), got, sizes)
 		}
 		x := make([]float32, 48)
-		if err := m.Read(plan.Sum, 0, x); err != nil || slices.Max(x) != 0 || slices.Min(x) != 0 {
+		if err := m.Read(a.sum, 0, x); err != nil || slices.Max(x) != 0 || slices.Min(x) != 0 {
 			t.Errorf("%s: fresh memory holds %v, %v", d.Name(), x, err)
 		}
-		if err := errors.Join(m.Fill(plan.Gradients, 0), m.Write(plan.Gradients, 3, []float32{7, 8}), m.Read(plan.Gradients, 2, x[:4])); err != nil || !slices.Equal(x[:4], []float32{0, 7, 8, 0}) {
+		if err := errors.Join(m.Fill(a.grads, 0), m.Write(a.grads, 3, []float32{7, 8}), m.Read(a.grads, 2, x[:4])); err != nil || !slices.Equal(x[:4], []float32{0, 7, 8, 0}) {
 			t.Errorf("%s: read %v, %v", d.Name(), x[:4], err)
 		}
-		if lies := Floats(m, plan.Gradients); (lies != nil) != (d.Target() != plan.Target(CUDATarget{})) || Floats(m, plan.Half) != nil {
+		if lies := Floats(m, a.grads); (lies != nil) != (d.Target() != plan.Target(CUDATarget{})) || Floats(m, half) != nil {
 			t.Errorf("%s: gradients at %p for the host", d.Name(), lies)
 		} else if lies != nil {
 			lies[47] = 9
-			if err := m.Read(plan.Gradients, 47, x[:1]); err != nil || x[0] != 9 {
+			if err := m.Read(a.grads, 47, x[:1]); err != nil || x[0] != 9 {
 				t.Errorf("%s: wrote 9 where the gradients lie, read %v, %v", d.Name(), x[0], err)
 			}
 		}
 		if err := m.Read(plan.Arena, 3, x[:1]); err != nil || x[0] != 7 {
 			t.Errorf("%s: the arena does not begin with the gradients: %v, %v", d.Name(), x[0], err)
 		}
-		view := m.As(plan.Sum, plan.Gradients)
-		if err := view.Read(plan.Sum, 3, x[:1]); err != nil || x[0] != 7 {
-			t.Errorf("%s: gradients as sum are %v, %v", d.Name(), x[0], err)
-		}
-		if err := errors.Join(m.Fill(plan.Sum, 0xff), m.Read(plan.Sum, 47, x[:1])); err != nil || x[0] == x[0] {
+		if err := errors.Join(m.Fill(a.sum, 0xff), m.Read(a.sum, 47, x[:1])); err != nil || x[0] == x[0] {
 			t.Errorf("%s: filled with 0xff: %v, %v", d.Name(), x[0], err)
 		}
-		if err := m.WriteBytes(plan.Images, 990, make([]byte, 10)); err != nil {
+		if err := m.WriteBytes(images, 990, make([]byte, 10)); err != nil {
 			t.Errorf("%s: %v", d.Name(), err)
 		}
 		for name, err := range map[string]error{
-			"past the end":         m.Write(plan.Gradients, sizes[plan.Gradients]/4-1, x[:2]),
-			"before the beginning": m.Read(plan.Gradients, -1, x[:1]),
-			"another type":         m.Read(plan.Half, 0, x[:1]),
-			"bytes past the end":   m.WriteBytes(plan.Images, 995, make([]byte, 10)),
-			"bytes of floats":      m.WriteBytes(plan.Sum, 0, make([]byte, 4)),
+			"past the end":         m.Write(a.grads, sizes[a.grads]/4-1, x[:2]),
+			"before the beginning": m.Read(a.grads, -1, x[:1]),
+			"another type":         m.Read(half, 0, x[:1]),
+			"bytes past the end":   m.WriteBytes(images, 995, make([]byte, 10)),
+			"bytes of floats":      m.WriteBytes(a.sum, 0, make([]byte, 4)),
 		} {
 			if err == nil {
 				t.Errorf("%s: %s was allowed", d.Name(), name)
@@ -199,8 +202,8 @@ func TestTensors(t *testing.T) {
 			values[i] = 1 + float32(i)/1000
 		}
 		for _, dtype := range []number.Type{number.Float32, number.BFloat16} {
-			whole := plan.Tensor{Type: dtype, Offset: 1024, Shape: tensor.Shape{1, 2, 2, 5}, Pitch: 5}
-			part := plan.Tensor{Type: dtype, Offset: 1024 + dtype.Size(), Shape: tensor.Shape{1, 2, 2, 3}, Pitch: 5}
+			whole := plan.Tensor{Buffer: plan.Arena, Type: dtype, Offset: 1024, Shape: tensor.Shape{1, 2, 2, 5}, Pitch: 5}
+			part := plan.Tensor{Buffer: plan.Arena, Type: dtype, Offset: 1024 + dtype.Size(), Shape: tensor.Shape{1, 2, 2, 3}, Pitch: 5}
 			got, all := make([]float32, 12), make([]float32, 20)
 			if err := errors.Join(m.Fill(plan.Arena, 0), g.Write(part, values), g.Read(part, got), g.Read(whole, all)); err != nil {
 				t.Fatal(err)
@@ -217,7 +220,7 @@ func TestTensors(t *testing.T) {
 				t.Errorf("%s: a slice of another length was allowed", d.Name())
 			}
 		}
-		pixels := plan.Tensor{Type: number.Uint8, Offset: 1024, Shape: tensor.Shape{8}, Pitch: 8}
+		pixels := plan.Tensor{Buffer: plan.Arena, Type: number.Uint8, Offset: 1024, Shape: tensor.Shape{8}, Pitch: 8}
 		if err := g.ReadBytes(pixels, make([]byte, 8)); err != nil {
 			t.Error(err)
 		}
@@ -239,7 +242,7 @@ func TestLoadRefuses(t *testing.T) {
 			want   string
 		}{
 			"another target": {cpuWith(7), alloc(t, d, a.plan.Sizes), "does not run"},
-			"little memory":  {d.Target(), alloc(t, d, [plan.Regions]int{plan.Arena: 64}), "has 64"},
+			"little memory":  {d.Target(), alloc(t, d, plan.Sizes{plan.Arena: 64}), "has 64"},
 		} {
 			if _, err := d.Load(newAdder(t, c.target, 1).plan, c.memory); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%s, %s: %v", d.Name(), name, err)

@@ -2,6 +2,7 @@ package device
 
 import (
 	"fmt"
+	"maps"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -196,9 +197,10 @@ const readPast = 64
 // widenedFloats is the size of an operand's copy: dense, on a cache line.
 func widenedFloats(t plan.Tensor) int { return (t.Values() + readPast + 15) / 16 * 16 }
 
-// cpuMemory is regions in the memory of the process.
+// cpuMemory is buffers in the memory of the process.
 type cpuMemory struct {
-	regions [plan.Regions][]float32
+	sizes   plan.Sizes
+	buffers map[*plan.Buffer][]float32
 }
 
 // Room is none: a data set is in the memory of the host already.
@@ -208,40 +210,39 @@ func (*CPU) Room() (int64, error) { return 0, nil }
 func (*CPU) Simulated() bool { return false }
 
 // Alloc returns zeroed memory, or a *MemoryError.
-func (d *CPU) Alloc(sizes [plan.Regions]int) (Memory, error) {
+func (d *CPU) Alloc(sizes plan.Sizes) (Memory, error) {
 	if err := CheckMemory(PlanNeed(d, sizes)); err != nil {
 		return nil, err
 	}
-	m := &cpuMemory{}
-	for r, n := range plan.Separate(sizes) {
-		if n > 0 {
-			m.regions[r] = cpu.Alloc((n + 3) / 4)
+	m := &cpuMemory{maps.Clone(sizes), map[*plan.Buffer][]float32{}}
+	separate := sizes.Separate()
+	for _, b := range separate.Buffers() {
+		m.buffers[b] = cpu.Alloc((separate[b] + 3) / 4)
+	}
+	for b, n := range sizes {
+		if b.Transient {
+			m.buffers[b] = m.buffers[plan.Arena][:(n+3)/4]
 		}
 	}
-	m.regions[plan.Gradients] = m.regions[plan.Arena][:(sizes[plan.Gradients]+3)/4]
+	m.sizes[plan.Arena] = separate[plan.Arena]
 	return m, nil
 }
 
-func (m *cpuMemory) Sizes() (sizes [plan.Regions]int) {
-	for r, x := range m.regions {
-		sizes[r] = 4 * len(x)
-	}
-	return sizes
-}
+func (m *cpuMemory) Sizes() plan.Sizes { return m.sizes }
 
-func (m *cpuMemory) Read(r plan.Region, offset int, dst []float32) error {
-	if err := inside(m, r, offset, len(dst)); err != nil {
+func (m *cpuMemory) Read(b *plan.Buffer, offset int, dst []float32) error {
+	if err := inside(b, m.sizes[b], offset, len(dst)); err != nil {
 		return err
 	}
-	copy(dst, m.regions[r][offset:])
+	copy(dst, m.buffers[b][offset:])
 	return nil
 }
 
-func (m *cpuMemory) Write(r plan.Region, offset int, src []float32) error {
-	if err := inside(m, r, offset, len(src)); err != nil {
+func (m *cpuMemory) Write(b *plan.Buffer, offset int, src []float32) error {
+	if err := inside(b, m.sizes[b], offset, len(src)); err != nil {
 		return err
 	}
-	copyAll(m.regions[r][offset:], src)
+	copyAll(m.buffers[b][offset:], src)
 	return nil
 }
 
@@ -261,46 +262,39 @@ func copyAll(dst, src []float32) {
 	workers.Wait()
 }
 
-func (m *cpuMemory) WriteBytes(r plan.Region, offset int, src []byte) error {
-	if err := insideBytes(m, r, offset, len(src)); err != nil {
+func (m *cpuMemory) WriteBytes(b *plan.Buffer, offset int, src []byte) error {
+	if err := insideBytes(b, m.sizes[b], offset, len(src)); err != nil {
 		return err
 	}
-	copy(m.bytes(r)[offset:], src)
+	copy(m.bytes(b)[offset:], src)
 	return nil
 }
 
-func (m *cpuMemory) Fill(r plan.Region, value byte) error {
-	b := m.bytes(r)
-	for i := range b {
-		b[i] = value
+func (m *cpuMemory) Fill(b *plan.Buffer, value byte) error {
+	bytes := m.bytes(b)
+	for i := range bytes {
+		bytes[i] = value
 	}
 	return nil
-}
-
-func (m *cpuMemory) As(region, other plan.Region) Memory {
-	view := &cpuMemory{m.regions}
-	view.regions[region] = m.regions[other]
-	return view
 }
 
 func (m *cpuMemory) Free() error {
-	m.regions[plan.Gradients] = nil
-	for r, x := range m.regions {
-		if x != nil {
+	for b, x := range m.buffers {
+		if !b.Transient {
 			cpu.Free(x)
-			m.regions[r] = nil
 		}
 	}
+	m.buffers, m.sizes = nil, nil
 	return nil
 }
 
-// bytes is a region as bytes.
-func (m *cpuMemory) bytes(r plan.Region) []byte {
-	x := m.regions[r]
+// bytes is a buffer as bytes.
+func (m *cpuMemory) bytes(b *plan.Buffer) []byte {
+	x := m.buffers[b]
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
 }
 
-// operand is the memory of a tensor. Its slice reaches to the end of the region,
+// operand is the memory of a tensor. Its slice reaches to the end of the buffer,
 // since kernels may read past a row.
 func (m *cpuMemory) operand(t plan.Tensor) kernels.Operand {
 	o := kernels.Operand{Shape: t.Shape, Type: t.Type}
@@ -308,10 +302,10 @@ func (m *cpuMemory) operand(t plan.Tensor) kernels.Operand {
 		o.Shape = tensor.ScalarShape()
 	}
 	o.Rows, o.Cols, o.Pitch = t.Rows(), t.Cols(), t.Pitch
-	b := m.bytes(t.Region)[t.Offset:]
+	b := m.bytes(t.Buffer)[t.Offset:]
 	switch t.Type {
 	case number.Float32:
-		o.Data = m.regions[t.Region][t.Offset/4:]
+		o.Data = m.buffers[t.Buffer][t.Offset/4:]
 	case number.BFloat16:
 		o.Half = unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/2)
 	case number.Uint8:
@@ -323,6 +317,7 @@ func (m *cpuMemory) operand(t plan.Tensor) kernels.Operand {
 // cpuProgram is a plan bound on the CPU.
 type cpuProgram struct {
 	pool     *cpu.Pool
+	plan     *plan.Plan
 	memory   *cpuMemory
 	launches []func(*cpu.Pool)
 	tuner    *tuning.Tuner // nil without a table
@@ -338,7 +333,7 @@ func (d *CPU) Load(p *plan.Plan, m Memory, _ ...plan.Tensor) (Program, error) {
 	if err := fits(p, d, m); err != nil {
 		return nil, err
 	}
-	g := &cpuProgram{pool: d.pool, memory: memory}
+	g := &cpuProgram{pool: d.pool, plan: p, memory: memory}
 	var cuts []*kernels.Cut
 	for _, l := range p.Launches {
 		var cut *kernels.Cut
@@ -370,10 +365,10 @@ func (g *cpuProgram) bind(l plan.Launch, cut *kernels.Cut) func(*cpu.Pool) {
 		b.PerImage = g.memory.operand(*l.PerImage)
 	}
 	if l.Prepared.Bytes > 0 {
-		b.Prepared, b.Preparing = g.memory.regions[plan.Prepared][l.Prepared.Offset/4:][:l.Prepared.Bytes/4], l.Prepares
+		b.Prepared, b.Preparing = g.memory.buffers[g.plan.Prepared][l.Prepared.Offset/4:][:l.Prepared.Bytes/4], l.Prepares
 	}
 	if l.Scratch.Bytes > 0 {
-		b.Scratch = g.memory.regions[plan.Arena][l.Scratch.Offset/4:][:l.Scratch.Bytes/4]
+		b.Scratch = g.memory.buffers[plan.Arena][l.Scratch.Offset/4:][:l.Scratch.Bytes/4]
 	}
 	if len(targetOf(g.pool.Kernels(), g.pool.Threads()).widened(l)) == 0 {
 		return l.Kernel.CPU(b)

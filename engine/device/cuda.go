@@ -3,6 +3,7 @@ package device
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"fluxion/engine/plan"
 	"fluxion/kernels/cpu"
@@ -107,43 +108,48 @@ func released(err error) error {
 	return err
 }
 
-// cudaMemory is regions on a GPU.
+// cudaMemory is buffers on a GPU.
 type cudaMemory struct {
 	device *CUDA
-	sizes  [plan.Regions]int
-	base   [plan.Regions]cuda.Address
+	sizes  plan.Sizes
+	base   map[*plan.Buffer]cuda.Address
 }
 
 // Alloc returns memory on the GPU.
-func (d *CUDA) Alloc(sizes [plan.Regions]int) (Memory, error) {
-	m := &cudaMemory{device: d, sizes: sizes}
-	m.sizes[plan.Arena] = max(sizes[plan.Arena], sizes[plan.Gradients])
+func (d *CUDA) Alloc(sizes plan.Sizes) (Memory, error) {
+	m := &cudaMemory{d, maps.Clone(sizes), map[*plan.Buffer]cuda.Address{}}
+	separate := sizes.Separate()
 	err := func() error {
-		for r, n := range plan.Separate(sizes) {
-			if n == 0 {
-				continue
-			}
-			var err error
-			if m.base[r], err = d.device.Alloc(n); err != nil {
+		for _, b := range separate.Buffers() {
+			n := separate[b]
+			base, err := d.device.Alloc(n)
+			if err != nil {
 				return d.full(sizes, err)
 			}
-			if region := plan.Region(r); region != plan.Arena && region != plan.Images {
-				if err := d.stream.Fill(m.base[r], 0, n); err != nil {
-					return err
-				}
+			m.base[b] = base
+			if b == plan.Arena {
+				continue
+			}
+			if err := d.stream.Fill(base, 0, n); err != nil {
+				return err
 			}
 		}
-		m.base[plan.Gradients] = m.base[plan.Arena]
 		return d.stream.Synchronize()
 	}()
 	if err != nil {
 		return nil, errors.Join(err, m.Free())
 	}
+	for b := range sizes {
+		if b.Transient {
+			m.base[b] = m.base[plan.Arena]
+		}
+	}
+	m.sizes[plan.Arena] = separate[plan.Arena]
 	return m, nil
 }
 
 // full says how much was wanted when memory ran out.
-func (d *CUDA) full(sizes [plan.Regions]int, err error) error {
+func (d *CUDA) full(sizes plan.Sizes, err error) error {
 	if !errors.Is(err, cuda.OutOfMemory) {
 		return err
 	}
@@ -152,38 +158,38 @@ func (d *CUDA) full(sizes [plan.Regions]int, err error) error {
 		return err
 	}
 	return fmt.Errorf("the plan wants %.2f GiB of the %.2f GiB of %s, less of it is free; a smaller batch, or accumulate, takes less: %w",
-		float64(plan.Bytes(sizes))/(1<<30), float64(total)/(1<<30), d.Name(), err)
+		float64(sizes.Bytes())/(1<<30), float64(total)/(1<<30), d.Name(), err)
 }
 
-func (m *cudaMemory) Sizes() [plan.Regions]int { return m.sizes }
+func (m *cudaMemory) Sizes() plan.Sizes { return m.sizes }
 
-// address of an element of a region.
-func (m *cudaMemory) address(r plan.Region, bytes int) cuda.Address {
-	return m.base[r] + cuda.Address(bytes)
+// address of a byte of a buffer.
+func (m *cudaMemory) address(b *plan.Buffer, bytes int) cuda.Address {
+	return m.base[b] + cuda.Address(bytes)
 }
 
-func (m *cudaMemory) Read(r plan.Region, offset int, dst []float32) error {
-	if err := inside(m, r, offset, len(dst)); err != nil {
+func (m *cudaMemory) Read(b *plan.Buffer, offset int, dst []float32) error {
+	if err := inside(b, m.sizes[b], offset, len(dst)); err != nil {
 		return err
 	}
 	if err := m.device.stream.Synchronize(); err != nil {
 		return err
 	}
-	return m.device.device.CopyOut(bytesOf(dst), m.address(r, 4*offset))
+	return m.device.device.CopyOut(bytesOf(dst), m.address(b, 4*offset))
 }
 
-func (m *cudaMemory) Write(r plan.Region, offset int, src []float32) error {
-	if err := inside(m, r, offset, len(src)); err != nil {
+func (m *cudaMemory) Write(b *plan.Buffer, offset int, src []float32) error {
+	if err := inside(b, m.sizes[b], offset, len(src)); err != nil {
 		return err
 	}
-	return m.write(m.address(r, 4*offset), bytesOf(src))
+	return m.write(m.address(b, 4*offset), bytesOf(src))
 }
 
-func (m *cudaMemory) WriteBytes(r plan.Region, offset int, src []byte) error {
-	if err := insideBytes(m, r, offset, len(src)); err != nil {
+func (m *cudaMemory) WriteBytes(b *plan.Buffer, offset int, src []byte) error {
+	if err := insideBytes(b, m.sizes[b], offset, len(src)); err != nil {
 		return err
 	}
-	return m.write(m.address(r, offset), src)
+	return m.write(m.address(b, offset), src)
 }
 
 func (m *cudaMemory) write(to cuda.Address, src []byte) error {
@@ -193,30 +199,23 @@ func (m *cudaMemory) write(to cuda.Address, src []byte) error {
 	return m.device.device.CopyIn(to, src)
 }
 
-func (m *cudaMemory) Fill(r plan.Region, value byte) error {
-	if m.sizes[r] == 0 {
+func (m *cudaMemory) Fill(b *plan.Buffer, value byte) error {
+	if m.sizes[b] == 0 {
 		return nil
 	}
-	if err := m.device.stream.Fill(m.base[r], value, m.sizes[r]); err != nil {
+	if err := m.device.stream.Fill(m.base[b], value, m.sizes[b]); err != nil {
 		return err
 	}
 	return m.device.stream.Synchronize()
 }
 
-func (m *cudaMemory) As(region, other plan.Region) Memory {
-	view := *m
-	view.base[region], view.sizes[region] = m.base[other], m.sizes[other]
-	return &view
-}
-
 func (m *cudaMemory) Free() error {
 	var err error
-	m.base[plan.Gradients] = 0
-	for r, a := range m.base {
-		if a != 0 {
+	for b, a := range m.base {
+		if !b.Transient {
 			err = errors.Join(err, released(m.device.device.Free(a)))
-			m.base[r] = 0
 		}
 	}
+	m.base, m.sizes = nil, nil
 	return err
 }

@@ -110,10 +110,10 @@ func (g *cudaProgram) bind() (err error) {
 	return err
 }
 
-// bindPlan asks every kernel of a plan for its launches in regions at these
+// bindPlan asks every kernel of a plan for its launches in buffers at these
 // addresses, and says where in a row of the table its parameters stand.
-func bindPlan(p *plan.Plan, base [plan.Regions]cuda.Address) (calls [][]cuda.Call, all []parameters, stride int, err error) {
-	address := func(t plan.Tensor) cuda.Address { return base[t.Region] + cuda.Address(t.Offset) }
+func bindPlan(p *plan.Plan, base map[*plan.Buffer]cuda.Address) (calls [][]cuda.Call, all []parameters, stride int, err error) {
+	address := func(t plan.Tensor) cuda.Address { return base[t.Buffer] + cuda.Address(t.Offset) }
 	for _, l := range p.Launches {
 		stride += p.Target.Row(l)
 	}
@@ -142,8 +142,8 @@ func bindPlan(p *plan.Plan, base [plan.Regions]cuda.Address) (calls [][]cuda.Cal
 }
 
 // Calls returns what a plan for a CUDA GPU launches, by launch of the plan, in
-// regions at these addresses, and the first row of its table.
-func Calls(p *plan.Plan, base [plan.Regions]cuda.Address) (calls [][]cuda.Call, table []byte, err error) {
+// buffers at these addresses, and the first row of its table.
+func Calls(p *plan.Plan, base map[*plan.Buffer]cuda.Address) (calls [][]cuda.Call, table []byte, err error) {
 	calls, all, stride, err := bindPlan(p, base)
 	if err != nil {
 		return nil, nil, err
@@ -156,7 +156,7 @@ func Calls(p *plan.Plan, base [plan.Regions]cuda.Address) (calls [][]cuda.Call, 
 }
 
 func (g *cudaProgram) address(t plan.Tensor) cuda.Address {
-	return g.memory.address(t.Region, t.Offset)
+	return g.memory.address(t.Buffer, t.Offset)
 }
 
 // upload sets the parameters of n runs, from the first on, and brings them to the device.
@@ -241,7 +241,7 @@ func (g *cudaProgram) copyOut(t plan.Tensor) ([]byte, error) {
 		return nil, err
 	}
 	for _, r := range g.results {
-		if g.fresh && r.place.Region == t.Region && r.place.Offset == t.Offset && r.place.Type == t.Type && span(r.place) == span(t) {
+		if g.fresh && r.place.Buffer == t.Buffer && r.place.Offset == t.Offset && r.place.Type == t.Type && span(r.place) == span(t) {
 			return r.pinned, nil
 		}
 	}

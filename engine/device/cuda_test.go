@@ -13,6 +13,7 @@ import (
 	"fluxion/kernels/cuda/cudatest"
 	"fluxion/kernels/cuda/driver"
 	"fluxion/kernels/cuda/simdriver"
+	"fluxion/kernels/number"
 
 	"gorgonia.org/tensor"
 )
@@ -90,7 +91,8 @@ func TestOutOfMemory(t *testing.T) {
 	if err != nil || room > 1<<20 {
 		t.Errorf("room for %d bytes, %v", room, err)
 	}
-	if _, err := d.Alloc([plan.Regions]int{plan.Arena: 1 << 19, plan.Parameters: 1 << 18, plan.Gradients: 1 << 20}); !errors.Is(err, cuda.OutOfMemory) || !strings.Contains(err.Error(), "batch") {
+	weights, grads := &plan.Buffer{Name: "params", Type: number.Float32}, &plan.Buffer{Name: "grads", Type: number.Float32, Transient: true}
+	if _, err := d.Alloc(plan.Sizes{plan.Arena: 1 << 19, weights: 1 << 18, grads: 1 << 20}); !errors.Is(err, cuda.OutOfMemory) || !strings.Contains(err.Error(), "batch") {
 		t.Errorf("too much memory: %v", err)
 	}
 	if again, err := d.Room(); err != nil || again != room {
@@ -125,7 +127,7 @@ func use(t *testing.T, s *simdriver.Driver) (total []float32, err error) {
 	}
 	defer func() { err = errors.Join(err, g.Free()) }()
 	total = make([]float32, adderWidth)
-	if err := errors.Join(g.Write(place, total), m.Fill(plan.Gradients, 0), m.Write(plan.Gradients, 0, []float32{1})); err != nil {
+	if err := errors.Join(g.Write(place, total), m.Fill(a.grads, 0), m.Write(a.grads, 0, []float32{1})); err != nil {
 		return nil, err
 	}
 	a.fed.Set(2)
@@ -136,7 +138,7 @@ func use(t *testing.T, s *simdriver.Driver) (total []float32, err error) {
 		return nil, err
 	}
 	var x [1]float32
-	if err := errors.Join(m.Read(plan.Sum, 0, x[:]), g.Read(place, total)); err != nil {
+	if err := errors.Join(m.Read(a.sum, 0, x[:]), g.Read(place, total)); err != nil {
 		return nil, err
 	}
 	if x[0] != 1 {

@@ -10,22 +10,19 @@ import (
 	"fluxion/kernels/number"
 )
 
-// Memory is the regions of a plan on a device. Plans that train and plans that
-// sample the same network share the flat buffers. Offsets count elements.
+// Memory is buffers on a device. Programs whose plans name the same buffer share
+// it. Offsets count elements.
 type Memory interface {
 	// Sizes are those that it was allocated with.
-	Sizes() [plan.Regions]int
-	// Read copies elements of a flat buffer of float32 to the host.
-	Read(r plan.Region, offset int, dst []float32) error
-	// Write copies elements to a flat buffer of float32.
-	Write(r plan.Region, offset int, src []float32) error
-	// WriteBytes copies to a region of bytes.
-	WriteBytes(r plan.Region, offset int, src []byte) error
-	// Fill sets every byte of a region.
-	Fill(r plan.Region, value byte) error
-	// As returns the same memory with one region in the place of another: plans
-	// that sample find averaged weights where they look for weights.
-	As(region, other plan.Region) Memory
+	Sizes() plan.Sizes
+	// Read copies elements of a buffer of float32 to the host.
+	Read(b *plan.Buffer, offset int, dst []float32) error
+	// Write copies elements to a buffer of float32.
+	Write(b *plan.Buffer, offset int, src []float32) error
+	// WriteBytes copies to a buffer of bytes.
+	WriteBytes(b *plan.Buffer, offset int, src []byte) error
+	// Fill sets every byte of a buffer.
+	Fill(b *plan.Buffer, value byte) error
 	// Free gives the memory back. Programs bound to it must not run any more.
 	Free() error
 }
@@ -61,9 +58,9 @@ type Device interface {
 	// Room is how many bytes may be taken on the device so that data need not be
 	// brought there; 0 if it lies in the memory of the host anyway.
 	Room() (int64, error)
-	// Alloc returns memory of this many bytes for each region, zeroed but for the
-	// arena, of which nothing is known, and the gradients, which are its beginning.
-	Alloc(sizes [plan.Regions]int) (Memory, error)
+	// Alloc returns memory of this many bytes for each buffer, zeroed but for the
+	// arena, of which nothing is known, and transient buffers, which are its beginning.
+	Alloc(sizes plan.Sizes) (Memory, error)
 	// Load binds a plan to memory at least as large as it says. Results are
 	// tensors that will be read after every run: they are brought along with it.
 	Load(p *plan.Plan, m Memory, results ...plan.Tensor) (Program, error)
@@ -103,63 +100,63 @@ func fits(p *plan.Plan, d Device, m Memory) error {
 		return fmt.Errorf("a plan for %v does not run on %s, %v", p.Target, d.Name(), d.Target())
 	}
 	sizes := m.Sizes()
-	for r, n := range p.Sizes {
-		if sizes[r] < n {
-			return fmt.Errorf("the plan needs %d bytes of %v, the memory has %d", n, plan.Region(r), sizes[r])
+	for _, b := range p.Sizes.Buffers() {
+		if n := p.Sizes[b]; sizes[b] < n {
+			return fmt.Errorf("the plan needs %d bytes of %v, the memory has %d", n, b, sizes[b])
 		}
 	}
 	return nil
 }
 
-// inside says why elements are not in a flat buffer of float32.
-func inside(m Memory, r plan.Region, offset, n int) error {
-	if r.Type() != number.Float32 {
-		return fmt.Errorf("%v is a region of %v, not of float32", r, r.Type())
+// inside says why elements are not in a buffer of float32.
+func inside(b *plan.Buffer, bytes, offset, n int) error {
+	if b.Type != number.Float32 {
+		return fmt.Errorf("%v is a buffer of %v, not of float32", b, b.Type)
 	}
-	if have := m.Sizes()[r] / 4; offset < 0 || offset+n > have {
-		return fmt.Errorf("elements %d to %d of %v, which has %d", offset, offset+n, r, have)
-	}
-	return nil
-}
-
-// insideBytes says why bytes are not in a region of them.
-func insideBytes(m Memory, r plan.Region, offset, n int) error {
-	if r.Type() != number.Uint8 {
-		return fmt.Errorf("%v is a region of %v, not of bytes", r, r.Type())
-	}
-	if have := m.Sizes()[r]; offset < 0 || offset+n > have {
-		return fmt.Errorf("bytes %d to %d of %v, which has %d", offset, offset+n, r, have)
+	if have := bytes / 4; offset < 0 || offset+n > have {
+		return fmt.Errorf("elements %d to %d of %v, which has %d", offset, offset+n, b, have)
 	}
 	return nil
 }
 
-// Floats is a region of float32 where it lies, if the host can write there; else nil.
-func Floats(m Memory, r plan.Region) []float32 {
+// insideBytes says why bytes are not in a buffer of them.
+func insideBytes(b *plan.Buffer, bytes, offset, n int) error {
+	if b.Type != number.Uint8 {
+		return fmt.Errorf("%v is a buffer of %v, not of bytes", b, b.Type)
+	}
+	if offset < 0 || offset+n > bytes {
+		return fmt.Errorf("bytes %d to %d of %v, which has %d", offset, offset+n, b, bytes)
+	}
+	return nil
+}
+
+// Floats is a buffer of float32 where it lies, if the host can write there; else nil.
+func Floats(m Memory, b *plan.Buffer) []float32 {
 	c, ok := m.(*cpuMemory)
-	if !ok || r.Type() != number.Float32 {
+	if !ok || b.Type != number.Float32 {
 		return nil
 	}
-	return c.regions[r]
+	return c.buffers[b]
 }
 
-// Fill lets fill write the first size numbers of regions of float32, the same to each:
+// Fill lets fill write the first size numbers of buffers of float32, the same to each:
 // where they lie if the host can write there, or to one slice that is copied there.
-func Fill(m Memory, size int, fill func(flats ...[]float32), regions ...plan.Region) error {
+func Fill(m Memory, size int, fill func(flats ...[]float32), buffers ...*plan.Buffer) error {
 	var flats [][]float32
-	for _, r := range regions {
-		if x := Floats(m, r); len(x) >= size {
+	for _, b := range buffers {
+		if x := Floats(m, b); len(x) >= size {
 			flats = append(flats, x[:size])
 		}
 	}
-	if len(flats) == len(regions) {
+	if len(flats) == len(buffers) {
 		fill(flats...)
 		return nil
 	}
 	flat := make([]float32, size)
 	fill(flat)
 	var err error
-	for _, r := range regions {
-		err = errors.Join(err, m.Write(r, 0, flat))
+	for _, b := range buffers {
+		err = errors.Join(err, m.Write(b, 0, flat))
 	}
 	return err
 }

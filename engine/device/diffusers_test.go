@@ -25,6 +25,8 @@ type network struct {
 	plan      *plan.Plan
 	program   Program
 	memory    Memory
+	weights   *plan.Buffer
+	grads     *plan.Buffer // nil unless it is trained
 	cotangent *gorgonia.Node
 	gradients gorgonia.Nodes
 }
@@ -53,7 +55,12 @@ func loadAs(t *testing.T, dir string, d Device, shape []int, train bool, o plan.
 		t.Fatal(err)
 	}
 	o.Inputs, o.Outputs = []*gorgonia.Node{n.graph.Sample, n.graph.Time}, []*gorgonia.Node{n.graph.Output}
-	o.FlatSize, o.Target = nets.FlatSize(n.graph.Params), d.Target()
+	o.Target = d.Target()
+	n.weights = plan.Weights("params", nets.FlatSize(n.graph.Params), o.Target, o.Precision)
+	if train {
+		n.grads = &plan.Buffer{Name: "grads", Type: number.Float32, Size: n.weights.Size, Transient: true}
+		o.Gradients = n.grads
+	}
 	o.Forward = plan.Forward{Loss: n.graph.Output, Blocks: n.graph.Blocks}
 	if n.graph.Class != nil {
 		o.Inputs = append(o.Inputs, n.graph.Class)
@@ -69,7 +76,7 @@ func loadAs(t *testing.T, dir string, d Device, shape []int, train bool, o plan.
 		o.Outputs = append(o.Outputs, n.gradients[0])
 	}
 	for i, p := range n.graph.Params {
-		q := plan.Parameter{Node: n.graph.Nodes[i], Offset: p.Offset}
+		q := plan.Parameter{Node: n.graph.Nodes[i], Buffer: n.weights, Offset: p.Offset}
 		if train {
 			q.Gradient = n.gradients[i+1]
 		}
@@ -87,13 +94,13 @@ func loadAs(t *testing.T, dir string, d Device, shape []int, train bool, o plan.
 		}
 	})
 	const nan = 0xff // in every byte, whatever the type
-	if err := errors.Join(n.memory.Fill(plan.Arena, nan), n.memory.Write(plan.Parameters, 0, flat)); err != nil {
+	if err := errors.Join(n.memory.Fill(plan.Arena, nan), n.memory.Write(n.weights, 0, flat)); err != nil {
 		t.Fatal(err)
 	}
 	if n.program, err = d.Load(n.plan, n.memory); err != nil {
 		t.Fatal(err)
 	}
-	if plan.Copies(d.Target(), o.Precision) {
+	if n.weights.Copy != nil {
 		n.refresh(t, d)
 	}
 	return n
@@ -102,7 +109,7 @@ func loadAs(t *testing.T, dir string, d Device, shape []int, train bool, o plan.
 // refresh makes the copy of the weights that products read.
 func (n *network) refresh(t *testing.T, d Device) {
 	t.Helper()
-	p, err := n.plan.Then(plan.Stage{Kernel: cast.New(1), In: []plan.Ref{{Region: plan.Parameters}}, Out: plan.Ref{Region: plan.Half}})
+	p, err := n.plan.Then(plan.Stage{Kernel: cast.New(1), In: []plan.Ref{{Buffer: n.weights}}, Out: plan.Ref{Buffer: n.weights.Copy}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +324,7 @@ func TestDiffusersGradients(t *testing.T) {
 func (n *network) checkGradients(t *testing.T, grads *safetensors.File) {
 	t.Helper()
 	flat := make([]float32, nets.FlatSize(n.graph.Params))
-	if err := n.memory.Read(plan.Gradients, 0, flat); err != nil {
+	if err := n.memory.Read(n.grads, 0, flat); err != nil {
 		t.Fatal(err)
 	}
 	total, diff := 0.0, 0.0

@@ -82,7 +82,7 @@ func differentiatedAs(t *testing.T, d Device, fixture string, o plan.Options) *n
 func (n *network) results(t *testing.T) [3][]float64 {
 	t.Helper()
 	flat := make([]float32, nets.FlatSize(n.graph.Params))
-	if err := n.memory.Read(plan.Gradients, 0, flat); err != nil {
+	if err := n.memory.Read(n.grads, 0, flat); err != nil {
 		t.Fatal(err)
 	}
 	gradients := make([]float64, len(flat))

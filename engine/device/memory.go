@@ -63,10 +63,10 @@ func check(available int64, needs []Need) error {
 }
 
 // PlanNeed is the part of a plan's memory that a device takes from the host.
-func PlanNeed(d Device, sizes [plan.Regions]int) Need {
+func PlanNeed(d Device, sizes plan.Sizes) Need {
 	n := Need{What: "the plan"}
 	if _, host := d.(*CPU); host || d.Simulated() {
-		n.Bytes = plan.Bytes(sizes)
+		n.Bytes = sizes.Bytes()
 	}
 	return n
 }

@@ -34,7 +34,7 @@ func TestCheckMemory(t *testing.T) {
 		return
 	}
 	var full *MemoryError
-	sizes := [plan.Regions]int{plan.Arena: int(2 * available)}
+	sizes := plan.Sizes{plan.Arena: int(2 * available)}
 	if _, err := d.Alloc(sizes); !errors.As(err, &full) || full.Planned != 2*available || !strings.Contains(err.Error(), "GiB") {
 		t.Errorf("twice the memory that is available: %v", err)
 	}

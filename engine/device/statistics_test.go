@@ -25,19 +25,20 @@ func TestStatistics(t *testing.T) {
 	results := map[bool][]float32{}
 	for _, fused := range []bool{true, false} {
 		g := gorgonia.NewGraph()
+		weights := plan.Weights("params", flat, d.Target(), number.BFloat16)
 		input := gorgonia.NewTensor(g, tensor.Float32, 4, gorgonia.WithShape(images, 8, 16, channels), gorgonia.WithName("x"))
 		var parameters []plan.Parameter
 		offset := 0
 		parameter := func(name string, shape ...int) *gorgonia.Node {
 			n := gorgonia.NewTensor(g, tensor.Float32, len(shape), gorgonia.WithShape(shape...), gorgonia.WithName(name))
-			parameters = append(parameters, plan.Parameter{Node: n, Offset: offset})
+			parameters = append(parameters, plan.Parameter{Node: n, Buffer: weights, Offset: offset})
 			offset += tensor.Shape(shape).TotalSize()
 			return n
 		}
 		x := gorgonia.Must(gorgonia.Add(conv.Conv2D(input, parameter("w", 3, 3, channels, channels), parameter("b", channels), conv.Same(3)), input))
 		y := groupnorm.GroupNorm(x, parameter("gamma", channels), parameter("beta", channels), groupnorm.Options{Groups: 4, Epsilon: 1e-5, SiLU: true})
 		o := plan.Options{
-			Inputs: []*gorgonia.Node{input}, Outputs: []*gorgonia.Node{y}, Parameters: parameters, FlatSize: flat,
+			Inputs: []*gorgonia.Node{input}, Outputs: []*gorgonia.Node{y}, Parameters: parameters,
 			Target: d.Target(), Precision: number.BFloat16,
 		}
 		if !fused {
@@ -60,10 +61,10 @@ func TestStatistics(t *testing.T) {
 			}
 			return v
 		}
-		if err := m.Write(plan.Parameters, 0, normal(flat)); err != nil {
+		if err := m.Write(weights, 0, normal(flat)); err != nil {
 			t.Fatal(err)
 		}
-		half, err := p.Then(plan.Stage{Kernel: cast.New(1), In: []plan.Ref{{Region: plan.Parameters}}, Out: plan.Ref{Region: plan.Half}})
+		half, err := p.Then(plan.Stage{Kernel: cast.New(1), In: []plan.Ref{{Buffer: weights}}, Out: plan.Ref{Buffer: weights.Copy}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"fluxion/engine/device"
-	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/kernels/cuda/driver"
@@ -51,7 +50,7 @@ func (u unfit) run(t *testing.T, d device.Device, precision number.Type) (made i
 		t.Fatal(err)
 	}
 	defer memory.Free()
-	if err := memory.Write(plan.Parameters, 0, weights); err != nil {
+	if err := memory.Write(step.Weights, 0, weights); err != nil {
 		t.Fatal(err)
 	}
 	g, err := step.Load(d, memory)

@@ -38,8 +38,9 @@ type Options struct {
 	Calls         int          // of the network for an image, as far as they are known: what a GPU sets up together
 	Target        plan.Target
 	Precision     number.Type
-	Prepare       bool     // weights are laid out once a Run, in memory of their own, where the device can: see plan.Options
-	Without       []string // names of plan.Fusions to leave out
+	Weights       *plan.Buffer // where the network's parameters lie, as plan.Weights declares it; nil: NewStep declares it
+	Prepare       bool         // weights are laid out once a Run, in memory of their own, where the device can: see plan.Options
+	Without       []string     // names of plan.Fusions to leave out
 }
 
 // imageNumbers is at least what a step keeps of each image of a batch besides its
@@ -56,6 +57,8 @@ type Step struct {
 	Graph *nets.Graph
 	Plan  *plan.Plan
 	Start *plan.Plan
+
+	GuideWeights *plan.Buffer // where Guide's parameters are to be written; nil without
 
 	weights []*plan.Plan // bring what products read of the weights up to date
 	pixels  *gorgonia.Node
@@ -99,9 +102,12 @@ func NewStep(o Options) (*Step, error) {
 	s.update = &update.Step{Seeds: *s.seeds}
 	s.shape = draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: o.Config.OutChannels}
 	s.pixels = gorgonia.NewVector(g.G, tensor.Uint8, gorgonia.WithShape(o.Batch*s.shape.Values()), gorgonia.WithName("pixels"))
+	if s.Weights == nil {
+		s.Weights = plan.Weights("params", nets.FlatSize(g.Params), o.Target, o.Precision)
+	}
 	c := plan.Options{
 		Inputs: []*gorgonia.Node{g.Sample, g.Time, s.pixels}, Outputs: []*gorgonia.Node{g.Output},
-		FlatSize: nets.FlatSize(g.Params), Target: o.Target, Precision: o.Precision, Ahead: min(o.Calls, maxAhead), Prepare: o.Prepare, Without: o.Without,
+		Target: o.Target, Precision: o.Precision, Ahead: min(o.Calls, maxAhead), Prepare: o.Prepare, Without: o.Without,
 	}
 	if g.Class != nil {
 		c.Inputs = append(c.Inputs, g.Class)
@@ -115,7 +121,7 @@ func NewStep(o Options) (*Step, error) {
 	}
 	c.Before = []plan.Stage{{Kernel: s.times, Out: plan.Ref{Node: g.Time}}}
 	for i, p := range g.Params {
-		c.Parameters = append(c.Parameters, plan.Parameter{Node: g.Nodes[i], Offset: p.Offset})
+		c.Parameters = append(c.Parameters, plan.Parameter{Node: g.Nodes[i], Buffer: s.Weights, Offset: p.Offset})
 	}
 	if err := s.addGuide(&c); err != nil {
 		return nil, err
@@ -137,19 +143,30 @@ func NewStep(o Options) (*Step, error) {
 	if s.Start, err = s.Plan.Then(begin...); err != nil {
 		return nil, err
 	}
-	if plan.Copies(o.Target, o.Precision) {
-		half, err := s.Plan.Then(plan.Stage{
-			Kernel: cast.New(1), In: []plan.Ref{{Region: plan.Parameters}}, Out: plan.Ref{Region: plan.Half},
-		})
-		if err != nil {
-			return nil, err
-		}
-		s.weights = append(s.weights, half)
+	if err := s.copyWeights(); err != nil {
+		return nil, err
 	}
 	if prepared := s.Plan.Preparation(); prepared != nil {
 		s.weights = append(s.weights, prepared)
 	}
 	return s, nil
+}
+
+// copyWeights adds the plan that brings the copies of the weights that products read
+// up to date, if there are any.
+func (s *Step) copyWeights() error {
+	var stages []plan.Stage
+	for _, b := range []*plan.Buffer{s.Weights, s.GuideWeights} {
+		if b != nil && b.Copy != nil {
+			stages = append(stages, plan.Stage{Kernel: cast.New(1), In: []plan.Ref{{Buffer: b}}, Out: plan.Ref{Buffer: b.Copy}})
+		}
+	}
+	if len(stages) == 0 {
+		return nil
+	}
+	p, err := s.Plan.Then(stages...)
+	s.weights = append(s.weights, p)
+	return err
 }
 
 // Plans are those of a batch, in the order of their first run.
@@ -176,11 +193,11 @@ func (s *Step) Busiest() {
 }
 
 // Sizes is the memory that sampling needs.
-func (s *Step) Sizes() [plan.Regions]int {
-	return plan.Union(append(s.Plans(), s.weights...)...)
+func (s *Step) Sizes() plan.Sizes {
+	return plan.UnionOf(append(s.Plans(), s.weights...)...)
 }
 
-// Load binds the step to memory whose parameters are the weights to sample from.
+// Load binds the step to memory, in whose Weights are those to sample from.
 func (s *Step) Load(d device.Device, m device.Memory) (*Generator, error) {
 	g := &Generator{Step: s, pixels: make([]byte, s.Batch*s.shape.Values()), last: make([]float32, s.Graph.Sample.Shape().TotalSize())}
 	var err error

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"fluxion/engine/device"
-	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/kernels/cpu"
@@ -95,13 +94,16 @@ func guidedOn(t *testing.T, d device.Device, precision number.Type, method strin
 	for i := range weights { // layers that begin at zero must matter, too
 		weights[i] += float32(i%5)*0.02 - 0.04
 	}
-	if second != nil {
-		for _, w := range weights {
-			weights = append(weights, *second*w)
-		}
-	}
-	if err := memory.Write(plan.Parameters, 0, weights); err != nil {
+	if err := memory.Write(step.Weights, 0, weights); err != nil {
 		t.Fatal(err)
+	}
+	if second != nil {
+		for i := range weights {
+			weights[i] *= *second
+		}
+		if err := memory.Write(step.GuideWeights, 0, weights); err != nil {
+			t.Fatal(err)
+		}
 	}
 	generator, err := step.Load(d, memory)
 	if err != nil {

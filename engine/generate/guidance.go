@@ -60,10 +60,10 @@ func (s *Step) addGuide(c *plan.Options) error {
 			return err
 		}
 		s.second = g
+		s.GuideWeights = plan.Weights("guide", nets.FlatSize(g.Params), s.Target, s.Precision)
 		for i, p := range g.Params {
-			c.Parameters = append(c.Parameters, plan.Parameter{Node: g.Nodes[i], Offset: c.FlatSize + p.Offset})
+			c.Parameters = append(c.Parameters, plan.Parameter{Node: g.Nodes[i], Buffer: s.GuideWeights, Offset: p.Offset})
 		}
-		c.FlatSize += nets.FlatSize(g.Params)
 		c.Outputs = append(c.Outputs, g.Output)
 		in = append(in, plan.Ref{Node: g.Output})
 		if s.estimate == nil {

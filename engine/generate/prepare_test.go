@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"fluxion/engine/device"
-	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/kernels/cpu"
@@ -55,7 +54,7 @@ func preparedPictures(t *testing.T, d device.Device, precision number.Type, prep
 		t.Fatal(err)
 	}
 	// Without products of bfloat16 only the layers of the time, in float32, have any.
-	if n := step.Sizes()[plan.Prepared]; (n > 0) != prepare {
+	if n := step.Sizes()[step.Plan.Prepared]; (n > 0) != prepare {
 		t.Fatalf("prepare %v: %d bytes of weights laid out", prepare, n)
 	}
 	memory, err := d.Alloc(step.Sizes())
@@ -86,7 +85,7 @@ func preparedPictures(t *testing.T, d device.Device, precision number.Type, prep
 		for i := range weights { // layers that begin at zero must matter, too
 			weights[i] += float32((i+run)%5)*0.02 - 0.04
 		}
-		if err := memory.Write(plan.Parameters, 0, weights); err != nil {
+		if err := memory.Write(step.Weights, 0, weights); err != nil {
 			t.Fatal(err)
 		}
 		r := Request{Table: table, Seed: 9, Seeds: []int64{3, 4, 5}, Guidance: Guidance{Scale: 1}}

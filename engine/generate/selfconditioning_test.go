@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"fluxion/engine/device"
-	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/kernels/cuda/driver"
@@ -121,9 +120,10 @@ func (c conditioned) run(t *testing.T) map[int64][]byte {
 		Config: config, Height: 8, Width: 8, Batch: c.batch, Guided: c.guidance.Scale != 1 && !c.second, Reduced: c.guidance.Reduces(),
 		Painted: c.picture != nil, Slots: kept.Slots, Calls: len(table.Rows), Target: c.device.Target(), Precision: c.precision,
 	}
+	var guideWeights []float32
 	if c.second {
 		weaker, more := small(t, c.takes, 2)
-		o.Guide, weights = &weaker, append(weights, more...)
+		o.Guide, guideWeights = &weaker, more
 	}
 	step, err := NewStep(o)
 	if err != nil {
@@ -134,8 +134,13 @@ func (c conditioned) run(t *testing.T) map[int64][]byte {
 		t.Fatal(err)
 	}
 	defer memory.Free()
-	if err := memory.Write(plan.Parameters, 0, weights); err != nil {
+	if err := memory.Write(step.Weights, 0, weights); err != nil {
 		t.Fatal(err)
+	}
+	if c.second {
+		if err := memory.Write(step.GuideWeights, 0, guideWeights); err != nil {
+			t.Fatal(err)
+		}
 	}
 	g, err := step.Load(c.device, memory)
 	if err != nil {

@@ -115,44 +115,46 @@ func (c *compiler) slots(launches []pending) []*block {
 	for _, p := range c.Parameters {
 		made = made || p.Gradient != nil
 	}
-	whole := c.sizes().whole(Gradients)
 	for i, w := range launches {
 		for _, o := range append(slices.Clone(w.in), w.out) {
 			switch {
-			case o.value != nil && o.value.home != nil && o.value.home.Region == Gradients:
+			case o.value != nil && o.value.home != nil && o.value.home.Buffer.Transient:
 				slot(*o.value.home, i)
-			case o.value != nil || o.place.Region != Gradients:
-			case o.place.Values() < whole.Values():
+			case o.value != nil || !o.place.Buffer.Transient:
+			case o.place.Values() < o.place.Buffer.Size:
 				slot(o.place, i)
 			case !made:
-				slot(whole, -1)
+				slot(o.place, -1)
 			}
 		}
 	}
 	return list
 }
 
-// gaps are the parts of the flat gradients that no gradient is written to, which
-// must be zero when the optimizer reads them.
-func (c *compiler) gaps() []Tensor {
+// gap is a part of the gradients that none is written to, and a part of the
+// parameters of the same size.
+type gap struct{ place, like Tensor }
+
+// gaps are those that must be zero when the optimizer reads the gradients.
+func (c *compiler) gaps() []gap {
 	type part struct{ from, to int }
 	var parts []part
+	var trained *Buffer
 	for _, p := range c.Parameters {
 		if p.Gradient != nil {
 			parts = append(parts, part{p.Offset, p.Offset + p.Node.Shape().TotalSize()})
+			trained = p.Buffer
 		}
 	}
-	if len(parts) == 0 {
+	if trained == nil {
 		return nil
 	}
 	slices.SortFunc(parts, func(a, b part) int { return a.from - b.from })
-	var gaps []Tensor
+	var gaps []gap
 	at := 0
-	for _, p := range append(parts, part{from: c.FlatSize}) {
+	for _, p := range append(parts, part{from: trained.Size}) {
 		if p.from > at {
-			t := Whole(Gradients, p.from-at)
-			t.Offset = at * t.Type.Size()
-			gaps = append(gaps, t)
+			gaps = append(gaps, gap{c.Gradients.part(at, p.from-at), trained.part(at, p.from-at)})
 		}
 		at = max(at, p.to)
 	}

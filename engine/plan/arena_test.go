@@ -17,8 +17,9 @@ func TestArena(t *testing.T) {
 	} {
 		name := fmt.Sprint(o.Precision, " ", o.Recompute)
 		p := planned(t, "small", 2, o)
-		if n := p.Sizes[Gradients]; n == 0 || p.Sizes[Arena] < n || Bytes(p.Sizes) != int64(p.Sizes[Arena]+p.Sizes[Parameters]+p.Sizes[Half]) {
-			t.Errorf("%s: %d bytes of gradients, %d of arena, %d together", name, n, p.Sizes[Arena], Bytes(p.Sizes))
+		others := p.Sizes[named(p, "params")] + p.Sizes[named(p, "params_bf16")]
+		if n := p.Sizes.Transient(); n == 0 || p.Sizes[Arena] < n || p.Bytes() != int64(p.Sizes[Arena]+others) {
+			t.Errorf("%s: %d bytes of gradients, %d of arena, %d together", name, n, p.Sizes[Arena], p.Bytes())
 		}
 		if inside := follow(t, name, p); inside == 0 {
 			t.Errorf("%s: no activation lies where gradients will", name)
@@ -46,7 +47,7 @@ func follow(t *testing.T, name string, p *Plan) (inside int) {
 		}
 	}
 	rows := func(x Tensor, visit func(line int)) {
-		if x.Region != Arena && x.Region != Gradients {
+		if x.Buffer != Arena && !x.Buffer.Transient {
 			return
 		}
 		size := x.Type.Size()
@@ -80,8 +81,8 @@ func follow(t *testing.T, name string, p *Plan) (inside int) {
 				}
 			})
 		}
-		gradient := l.Out.Region == Gradients
-		if !gradient && l.Out.Region == Arena && l.Out.Offset < p.Sizes[Gradients] {
+		gradient := l.Out.Buffer.Transient
+		if !gradient && l.Out.Buffer == Arena && l.Out.Offset < p.Sizes.Transient() {
 			inside++
 		}
 		rows(l.Out, func(line int) {
@@ -97,9 +98,9 @@ func follow(t *testing.T, name string, p *Plan) (inside int) {
 // TestGaps: what no gradient is written to is made zero before the optimizer reads it.
 func TestGaps(t *testing.T) {
 	p := training(t, "tiny", 2)
-	covered := make([]bool, p.sizes.flat)
+	covered := make([]bool, named(p, "grads").Size)
 	for _, l := range p.Launches {
-		if l.Out.Region == Gradients {
+		if l.Out.Buffer.Transient {
 			for i := range l.Out.Values() {
 				covered[l.Out.Offset/4+i] = true
 			}

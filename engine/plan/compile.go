@@ -13,18 +13,19 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Parameter is a trained tensor: its place in the flat buffers and, in a
-// training graph, the node of its gradient.
+// Parameter is a weight of a network: the buffer it lies in, from which element on,
+// and, where it is trained, the node of its gradient.
 type Parameter struct {
 	Node     *gorgonia.Node
+	Buffer   *Buffer
 	Offset   int
 	Gradient *gorgonia.Node // nil: not trained
 }
 
-// Ref names an operand of a Stage: a node of the graph, or a whole flat buffer.
+// Ref names an operand of a Stage: a node of the graph, or a whole buffer.
 type Ref struct {
 	Node   *gorgonia.Node
-	Region Region
+	Buffer *Buffer
 }
 
 // Stage is a kernel that is not part of the graph: the noising of a batch, the
@@ -40,8 +41,7 @@ type Options struct {
 	Inputs     []*gorgonia.Node // written from outside, kept for the whole run
 	Outputs    []*gorgonia.Node // kept until the end of the run
 	Parameters []Parameter
-	FlatSize   int // elements of each flat buffer
-	ImageBytes int // of a data set that lies on the device
+	Gradients  *Buffer // transient: the gradient of each trained parameter, at the parameter's own element; nil: nothing is trained
 	Before     []Stage
 	After      []Stage
 	Target     Target
@@ -103,6 +103,9 @@ func Compile(o Options) (*Plan, error) {
 		return nil, err
 	}
 	if err := o.Forward.check(o.Recompute); err != nil {
+		return nil, err
+	}
+	if err := o.check(); err != nil {
 		return nil, err
 	}
 	c := &compiler{Options: o, values: map[int64]*value{}}
@@ -210,11 +213,11 @@ func kernelOf(n *gorgonia.Node) (kernels.Kernel, error) {
 // settleParameters gives parameters and their gradients their places.
 func (c *compiler) settleParameters() {
 	for _, p := range c.Parameters {
-		c.values[p.Node.ID()].home = flat(Parameters, p)
+		c.values[p.Node.ID()].home = p.Buffer.slot(p.Offset, p.Node.Shape())
 		if p.Gradient == nil {
 			continue
 		}
-		g, to := c.values[p.Gradient.ID()], flat(Gradients, p)
+		g, to := c.values[p.Gradient.ID()], c.Gradients.slot(p.Offset, p.Node.Shape())
 		if g.home != nil || g.kernel == nil || g.pinned || isView(g) {
 			c.copies = append(c.copies, copyOf{g, *to})
 			continue
@@ -226,11 +229,6 @@ func (c *compiler) settleParameters() {
 func isView(v *value) bool {
 	_, ok := v.kernel.(concat.SliceOp)
 	return ok
-}
-
-func flat(r Region, p Parameter) *Tensor {
-	s := p.Node.Shape()
-	return &Tensor{Region: r, Type: r.Type(), Offset: p.Offset * r.Type().Size(), Shape: s, Pitch: s[len(s)-1]}
 }
 
 // epilogue of the kernel that makes v, if nothing but one addition reads v.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"fluxion/kernels"
@@ -12,14 +13,14 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Alignment of what lies in a region, in bytes: tensors begin on a cache line,
+// Alignment of what lies in a buffer, in bytes: tensors begin on a cache line,
 // working memory where GPUs want it.
 const (
 	alignment        = 64
 	scratchAlignment = 256
 )
 
-// tail is readable memory behind the last tensor of a region, in bytes;
+// tail is readable memory behind the last tensor of a buffer, in bytes;
 // micro-kernels may read past a row.
 const tail = 256
 
@@ -58,7 +59,7 @@ type operand struct {
 
 // emit orders the launches, finds out how long memory is needed, and assigns addresses.
 func (c *compiler) emit() (*Plan, error) {
-	p := &Plan{Target: c.Target, Precision: c.Precision, Ahead: max(1, c.Ahead), sizes: c.sizes(), places: map[int64]Tensor{}}
+	p := &Plan{Target: c.Target, Precision: c.Precision, Ahead: max(1, c.Ahead), Sizes: Sizes{}, places: map[int64]Tensor{}}
 	launches, err := c.launches()
 	if err != nil {
 		return nil, err
@@ -82,7 +83,8 @@ func (c *compiler) emit() (*Plan, error) {
 	p.Sizes[Arena] = assign(all, len(launches)) + tail
 	p.Alive = alive(all, len(launches))
 	if n := c.prepared; n > 0 {
-		p.Sizes[Prepared] = n + tail
+		p.Prepared = &Buffer{Name: "prepared", Type: number.Uint8, Size: n}
+		p.Sizes[p.Prepared] = p.Prepared.Bytes()
 	}
 	place := func(v *value) Tensor {
 		t := v.describe()
@@ -99,7 +101,7 @@ func (c *compiler) emit() (*Plan, error) {
 		}
 		p.append(l)
 	}
-	p.Sizes[Arena] = max(p.Sizes[Arena], p.Sizes[Gradients])
+	p.Sizes[Arena] = max(p.Sizes[Arena], p.Sizes.Transient())
 	for id, v := range c.values {
 		p.places[id] = place(v)
 	}
@@ -112,9 +114,9 @@ func (v *value) describe() Tensor {
 		return *v.home
 	}
 	owner, from := v.base()
-	t := Tensor{Region: Arena, Type: v.dtype, Shape: v.shape(), Pitch: 1}
+	t := Tensor{Buffer: Arena, Type: v.dtype, Shape: v.shape(), Pitch: 1}
 	if owner.home != nil {
-		t.Region, t.Offset = owner.home.Region, owner.home.Offset
+		t.Buffer, t.Offset = owner.home.Buffer, owner.home.Offset
 	}
 	t.Offset += from * v.dtype.Size()
 	if s := owner.shape(); len(s) > 0 {
@@ -154,8 +156,8 @@ func (p *Plan) append(l Launch) {
 	l.Cost = cost(l)
 	p.Launches = append(p.Launches, l)
 	for _, t := range append(slices.Clone(l.In), l.Out) {
-		if t.Region != Arena {
-			p.Sizes[t.Region] = roundUp(p.sizes.whole(t.Region).Values()*t.Region.Type().Size(), alignment) + tail
+		if t.Buffer != Arena {
+			p.Sizes[t.Buffer] = t.Buffer.Bytes()
 		}
 	}
 	if p.row += p.Target.Row(l); p.row > 0 {
@@ -242,9 +244,7 @@ func (c *compiler) launches() ([]pending, error) {
 		add(pending{kernel: copyKernel, in: []operand{{value: k.from}}, out: operand{place: k.to}})
 	}
 	for _, g := range c.gaps() {
-		weights := g
-		weights.Region = Parameters
-		add(pending{kernel: pointwise.NewZero(1), in: []operand{{place: weights}}, out: operand{place: g}})
+		add(pending{kernel: pointwise.NewZero(1), in: []operand{{place: g.like}}, out: operand{place: g.place}})
 	}
 	return list, stages(c.After)
 }
@@ -268,12 +268,10 @@ func (c *compiler) measure(before []pending, w *pending) {
 	before[made].partials = w.partials
 }
 
-func (c *compiler) sizes() sizes { return sizes{c.FlatSize, c.ImageBytes} }
-
 // operand of a stage. Only what is kept for the whole run is where a stage looks for it.
 func (c *compiler) operand(s Stage, r Ref) (operand, error) {
 	if r.Node == nil {
-		return operand{place: c.sizes().whole(r.Region)}, nil
+		return operand{place: r.Buffer.Whole()}, nil
 	}
 	v := c.values[r.Node.ID()]
 	if v == nil || !v.pinned {
@@ -285,11 +283,11 @@ func (c *compiler) operand(s Stage, r Ref) (operand, error) {
 // Then returns a plan of other stages over the memory of this one: their nodes
 // are its inputs and outputs, which stay where they are.
 func (p *Plan) Then(stages ...Stage) (*Plan, error) {
-	q := &Plan{Target: p.Target, Precision: p.Precision, Ahead: 1, Sizes: p.Sizes, sizes: p.sizes, places: p.places}
+	q := &Plan{Target: p.Target, Precision: p.Precision, Ahead: 1, Sizes: maps.Clone(p.Sizes), places: p.places}
 	for _, s := range stages {
 		place := func(r Ref) Tensor {
 			if r.Node == nil {
-				return p.sizes.whole(r.Region)
+				return r.Buffer.Whole()
 			}
 			return p.Place(r.Node)
 		}

@@ -33,7 +33,7 @@ func (g Growth) Bytes(batch int) float64 { return g.At(batch).Bytes(batch) }
 
 // GrowthAt returns the lines through two batches, one and twice as large. Compile
 // returns the plan of a batch that has most in the arena, and the memory of all of its plans.
-func GrowthAt(batch int, compile func(batch int) (*Plan, [Regions]int, error)) (Growth, error) {
+func GrowthAt(batch int, compile func(batch int) (*Plan, Sizes, error)) (Growth, error) {
 	one, sizes, err := compile(batch)
 	if err != nil {
 		return nil, err
@@ -48,11 +48,11 @@ func GrowthAt(batch int, compile func(batch int) (*Plan, [Regions]int, error)) (
 	n := float64(batch)
 	line := func(one, two float64) Line { return Line{2*one - two, (two - one) / n} }
 	arena := sizes[Arena]
-	others := line(float64(Bytes(sizes)-int64(arena)), float64(Bytes(twice)-int64(twice[Arena])))
+	others := line(float64(sizes.Bytes()-int64(arena)), float64(twice.Bytes()-int64(twice[Arena])))
 	// The arena is what is alive at the fullest launch and a few holes.
 	holes := float64(arena+twice[Arena]) / float64(one.Alive[one.Fullest()]+two.Alive[two.Fullest()])
 	least := others
-	least.Fixed += float64(sizes[Gradients])
+	least.Fixed += float64(sizes.Transient())
 	all := []Line{least}
 	for i, bytes := range one.Alive {
 		l := line(holes*float64(bytes), holes*float64(two.Alive[i]))

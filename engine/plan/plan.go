@@ -16,49 +16,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Region is one of the memories that a plan addresses.
-type Region int
-
-// Flat buffers have one slot for each parameter, at the same element in each.
-// Gradients are the beginning of the arena: until a gradient is written, others use
-// its slot.
-const (
-	Arena Region = iota
-	Parameters
-	Gradients
-	Moment1
-	Moment2
-	Average
-	Sum         // of the gradients of several micro-batches
-	Half        // bfloat16 copy of Parameters, which matrix products read
-	AverageHalf // the same of Average
-	Prepared    // weights as the launches of one plan lay them out: see Options.Prepare
-
-	Images  // a data set, one image behind the other
-	Table   // the numbers of the kernels that change from run to run, and the counter of runs
-	Regions // the number of regions
-)
-
-var regionNames = [Regions]string{
-	"arena", "params", "grads", "moment1", "moment2", "average", "sum", "half", "averagehalf", "prepared", "images", "table",
-}
-
-func (r Region) String() string { return regionNames[r] }
-
-// Type is that of the elements of a region that has one.
-func (r Region) Type() number.Type {
-	switch r {
-	case Half, AverageHalf:
-		return number.BFloat16
-	case Images, Table:
-		return number.Uint8
-	}
-	return number.Float32
-}
-
-// Tensor is a place in a region: rows of Shape's last axis, Pitch elements apart.
+// Tensor is a place in a buffer: rows of Shape's last axis, Pitch elements apart.
 type Tensor struct {
-	Region Region
+	Buffer *Buffer
 	Type   number.Type
 	Offset int // bytes
 	Shape  tensor.Shape
@@ -89,7 +49,7 @@ func (t Tensor) String() string {
 	for i, d := range t.Shape {
 		dims[i] = fmt.Sprint(d)
 	}
-	s := fmt.Sprintf("%s+%d[%s]", t.Region, t.Offset, strings.Join(dims, "x"))
+	s := fmt.Sprintf("%s+%d[%s]", t.Buffer, t.Offset, strings.Join(dims, "x"))
 	if t.Type != number.Float32 {
 		s += t.Type.String()
 	}
@@ -99,7 +59,7 @@ func (t Tensor) String() string {
 	return s
 }
 
-// Space is a part of a region, mostly of the arena, without a shape.
+// Space is a part of a buffer, mostly of the arena, without a shape.
 type Space struct{ Offset, Bytes int }
 
 // Partials are statistics of a tensor's groups of channels, in chunks of each of
@@ -118,7 +78,7 @@ type Launch struct {
 	PerImage *Tensor
 	Partials Partials // that the kernel leaves of Out, or takes instead of reading its first input; see Measurer
 	Scratch  Space    // working memory, as much as the target asked for
-	Prepared Space    // of its weights, in that region; see Preparer
+	Prepared Space    // of its weights, in Plan.Prepared; see Preparer
 	Prepares bool     // it lays its weights out there and does nothing else
 	Cost     kernels.Cost
 	Again    bool // an earlier launch made the same, which was forgotten: see Recomputation
@@ -141,7 +101,7 @@ func (l Launch) String() string {
 		fmt.Fprintf(&b, " + %s", l.Add)
 	}
 	if p := l.Prepared; p.Bytes > 0 {
-		fmt.Fprintf(&b, " with weights at %s+%d", Prepared, p.Offset)
+		fmt.Fprintf(&b, " with weights at prepared+%d", p.Offset)
 	}
 	if p := l.Partials; p.Chunks > 0 {
 		fmt.Fprintf(&b, " by way of arena+%d[%d groups in %d chunks]", p.Offset, p.Groups, p.Chunks)
@@ -176,32 +136,15 @@ type Measurer interface {
 // Plan is a compiled graph. It is a value: nothing in it is bound to a device.
 type Plan struct {
 	Launches  []Launch
-	Sizes     [Regions]int // bytes of each region that the plan touches
+	Sizes     Sizes   // of the buffers that the plan touches
+	Prepared  *Buffer // weights as the launches lay them out; nil: see Options.Prepare
 	Target    Target
 	Precision number.Type
 	Ahead     int   // runs whose parameters the table holds together
 	Alive     []int // bytes of the arena that hold something at each launch, its working memory among them
 
-	row    int // bytes of a row of the table
-	sizes  sizes
+	row    int              // bytes of a row of the table
 	places map[int64]Tensor // by node
-}
-
-// sizes of the regions that do not depend on what is launched, in elements.
-type sizes struct{ flat, images int }
-
-// whole is a region as one vector.
-func (s sizes) whole(r Region) Tensor {
-	n := s.flat
-	if r == Images {
-		n = s.images
-	}
-	return Whole(r, n)
-}
-
-// Whole is a region of n elements as one vector.
-func Whole(r Region, n int) Tensor {
-	return Tensor{Region: r, Type: r.Type(), Shape: tensor.Shape{n}, Pitch: n}
 }
 
 // TableHead is the bytes before the first row of a table: the counter, alone in
@@ -228,8 +171,8 @@ func (p *Plan) Recomputed() kernels.Cost {
 	return c
 }
 
-// Bytes is the memory of all regions, which is the peak: nothing is allocated later.
-func (p *Plan) Bytes() int64 { return Bytes(p.Sizes) }
+// Bytes is the memory of all buffers, which is the peak: nothing is allocated later.
+func (p *Plan) Bytes() int64 { return p.Sizes.Bytes() }
 
 // Fullest is the launch at which most of the arena holds something.
 func (p *Plan) Fullest() int {
@@ -269,26 +212,6 @@ func (p *Plan) Place(n interface{ ID() int64 }) Tensor {
 	return t
 }
 
-// Union is the memory that several plans need when they run in turn.
-func Union(plans ...*Plan) [Regions]int {
-	var sizes [Regions]int
-	for _, p := range plans {
-		for r, n := range p.Sizes {
-			sizes[r] = max(sizes[r], n)
-		}
-	}
-	return sizes
-}
-
-// Bytes of regions of these sizes.
-func Bytes(sizes [Regions]int) int64 {
-	total := int64(0)
-	for _, n := range Separate(sizes) {
-		total = Add(total, int64(n))
-	}
-	return total
-}
-
 // Product of sizes; one that no int64 holds is the largest that one does.
 func Product(sizes ...int) int64 {
 	p := int64(1)
@@ -311,12 +234,4 @@ func Add(a, b int64) int64 {
 		return math.MaxInt64
 	}
 	return a + b
-}
-
-// Separate is the sizes of regions without those that are part of another, which is
-// as large at least.
-func Separate(sizes [Regions]int) [Regions]int {
-	sizes[Arena] = max(sizes[Arena], sizes[Gradients])
-	sizes[Gradients] = 0
-	return sizes
 }

@@ -75,18 +75,30 @@ func planned(t *testing.T, preset string, batch int, o Options) *Plan {
 		t.Fatal(err)
 	}
 	o.Inputs, o.Outputs = []*gorgonia.Node{g.Sample, g.Time, target, weight}, []*gorgonia.Node{l}
-	if o.FlatSize = nets.FlatSize(g.Params); o.Target == nil {
+	if o.Target == nil {
 		o.Target = floats{}
 	}
+	weights := Weights("params", nets.FlatSize(g.Params), o.Target, o.Precision)
+	o.Gradients = &Buffer{Name: "grads", Type: number.Float32, Size: weights.Size, Transient: true}
 	o.Forward = Forward{l, g.Blocks}
 	for i, p := range g.Params {
-		o.Parameters = append(o.Parameters, Parameter{g.Nodes[i], p.Offset, grads[i]})
+		o.Parameters = append(o.Parameters, Parameter{g.Nodes[i], weights, p.Offset, grads[i]})
 	}
 	p, err := Compile(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// named is the buffer of a plan with a name, nil if it touches none.
+func named(p *Plan, name string) *Buffer {
+	for b := range p.Sizes {
+		if b.Name == name {
+			return b
+		}
+	}
+	return nil
 }
 
 func text(p *Plan) string {

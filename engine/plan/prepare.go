@@ -1,10 +1,6 @@
 package plan
 
-import (
-	"slices"
-
-	"fluxion/kernels"
-)
+import "fluxion/kernels"
 
 // Preparer is a Target whose launches lay weights out before they multiply, and
 // can find them so: where weights stay, that need not be done in every run.
@@ -29,7 +25,7 @@ func (c *compiler) prepare(w *pending) {
 // Preparation is the plan that must run before this one whenever the weights have
 // changed; nil if it was not compiled with Options.Prepare for a target that prepares.
 func (p *Plan) Preparation() *Plan {
-	q := &Plan{Target: p.Target, Precision: p.Precision, Ahead: 1, Sizes: p.Sizes, sizes: p.sizes, places: p.places}
+	q := &Plan{Target: p.Target, Precision: p.Precision, Ahead: 1, Sizes: p.Sizes, Prepared: p.Prepared, places: p.places}
 	for _, l := range p.Launches {
 		if l.Prepared.Bytes == 0 {
 			continue
@@ -37,7 +33,7 @@ func (p *Plan) Preparation() *Plan {
 		l.Prepares = true
 		l.Cost = kernels.Cost{Bytes: int64(l.Prepared.Bytes)}
 		for _, t := range l.In {
-			if slices.Contains([]Region{Parameters, Half}, t.Region) {
+			if t.Buffer != Arena { // a weight
 				l.Cost.Bytes += int64(t.Values() * t.Type.Size())
 			}
 		}

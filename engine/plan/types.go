@@ -13,7 +13,7 @@ import (
 type Rounder interface{ Rounds() bool }
 
 // Copies says whether plans of a precision have a copy of the weights in bfloat16
-// beside them, in region Half.
+// beside them: see Buffer.Copy.
 func Copies(t Target, precision number.Type) bool {
 	r, ok := t.(Rounder)
 	return precision == number.BFloat16 && (!ok || !r.Rounds())
@@ -29,7 +29,9 @@ func (c *compiler) settleTypes() {
 	weights := map[*value]*value{} // the bfloat16 copies of parameters
 	for _, p := range c.Parameters {
 		leaf := c.values[p.Node.ID()]
-		weights[leaf] = &value{node: leaf.node, dtype: number.BFloat16, home: flat(Half, p)}
+		if to := p.Buffer.Copy; to != nil {
+			weights[leaf] = &value{node: leaf.node, dtype: number.BFloat16, home: to.slot(p.Offset, p.Node.Shape())}
+		}
 		if p.Gradient != nil {
 			fixed[c.values[p.Gradient.ID()]] = true
 		}
@@ -72,7 +74,7 @@ func (c *compiler) settleTypes() {
 		v.kernel, v.in = castTo(v), []*value{made}
 	}
 	for _, p := range c.Parameters {
-		if half := weights[c.values[p.Node.ID()]]; half.uses > 0 {
+		if half := weights[c.values[p.Node.ID()]]; half != nil && half.uses > 0 {
 			c.all = append(c.all, half)
 		}
 	}

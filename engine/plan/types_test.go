@@ -14,6 +14,7 @@ import (
 func TestTypes(t *testing.T) {
 	p := precise(t, "small", 2, number.BFloat16)
 	casts, halves := 0, 0
+	weights, gradients := named(p, "params"), named(p, "grads")
 	for i, l := range p.Launches {
 		if strings.HasPrefix(l.Kernel.String(), "cast") {
 			casts++
@@ -25,18 +26,18 @@ func TestTypes(t *testing.T) {
 			operands = append(operands, *l.Add)
 		}
 		for _, o := range operands {
-			parameter := o.Region == Parameters || o.Region == Gradients
+			parameter := o.Buffer == weights || o.Buffer == gradients
 			if len(o.Shape) == 4 && !parameter {
 				seen[o.Type] = true
 			}
 			if parameter && o.Type != number.Float32 {
-				t.Errorf("launch %d, %v: a %v is no float32", i, l, o.Region)
+				t.Errorf("launch %d, %v: a %v is no float32", i, l, o.Buffer)
 			}
-			if o.Region == Half {
+			if o.Buffer == weights.Copy {
 				halves++
 			}
-			if o.Offset%o.Type.Size() != 0 || o.Offset+((o.Rows()-1)*o.Pitch+o.Cols())*o.Type.Size() > p.Sizes[o.Region] {
-				t.Errorf("launch %d, %v: %v lies outside its region of %d bytes", i, l, o, p.Sizes[o.Region])
+			if o.Offset%o.Type.Size() != 0 || o.Offset+((o.Rows()-1)*o.Pitch+o.Cols())*o.Type.Size() > p.Sizes[o.Buffer] {
+				t.Errorf("launch %d, %v: %v lies outside its buffer of %d bytes", i, l, o, p.Sizes[o.Buffer])
 			}
 		}
 		if len(seen) > 1 {
@@ -52,10 +53,10 @@ func TestTypes(t *testing.T) {
 	if halves == 0 {
 		t.Error("no product reads the copy of the weights")
 	}
-	if single := training(t, "small", 2); strings.Contains(text(single), "bf16") || single.Sizes[Half] != 0 {
+	if single := training(t, "small", 2); strings.Contains(text(single), "bf16") || named(single, "params_bf16") != nil {
 		t.Error("a plan in float32 knows bfloat16")
 	}
-	activations := func(p *Plan) int { return p.Sizes[Arena] - p.Sizes[Gradients] }
+	activations := func(p *Plan) int { return p.Sizes[Arena] - p.Sizes.Transient() }
 	if a, b := activations(precise(t, "small", 16, number.BFloat16)), activations(training(t, "small", 16)); a > b*6/10 {
 		t.Errorf("the arena has %d bytes more than the gradients in bfloat16, %d in float32", a, b)
 	}
@@ -76,15 +77,15 @@ func TestRounds(t *testing.T) {
 	products := 0
 	for i, l := range p.Launches {
 		for _, x := range l.In {
-			if x.Region == Half {
+			if x.Buffer != Arena && x.Type == number.BFloat16 {
 				t.Errorf("launch %d, %v reads a copy of the weights", i, l)
 			}
-			if _, ok := l.Kernel.(kernels.Weighted); ok && l.In[0].Type == number.BFloat16 && x.Region == Parameters && len(x.Shape) > 1 {
+			if _, ok := l.Kernel.(kernels.Weighted); ok && l.In[0].Type == number.BFloat16 && x.Buffer == named(p, "params") && len(x.Shape) > 1 {
 				products++
 			}
 		}
 	}
-	if products == 0 || p.Sizes[Half] != 0 {
-		t.Errorf("%d products of bfloat16 read parameters, and their copy has %d bytes", products, p.Sizes[Half])
+	if products == 0 || named(p, "params_bf16") != nil {
+		t.Errorf("%d products of bfloat16 read parameters, of which there is a copy: %t", products, named(p, "params_bf16") != nil)
 	}
 }

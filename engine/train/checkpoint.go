@@ -33,32 +33,36 @@ const (
 	timesFile = "times.json" // of adaptive times
 )
 
-// moments are the optimizer's buffers and the prefixes of their tensors.
-var moments = map[string]plan.Region{"moment1.": plan.Moment1, "moment2.": plan.Moment2}
+// moments are the optimizer's buffers by the prefixes of their tensors.
+func (b Buffers) moments() map[string]*plan.Buffer {
+	return map[string]*plan.Buffer{"moment1.": b.Moment1, "moment2.": b.Moment2}
+}
+
+// stored are the buffers that a checkpoint holds.
+func (b Buffers) stored() []*plan.Buffer {
+	return []*plan.Buffer{b.Parameters, b.Average, b.Moment1, b.Moment2}
+}
 
 // snapshot is the state of a run in the memory of the host.
 type snapshot struct {
 	State
-	flat  map[plan.Region][]float32
+	flat  map[*plan.Buffer][]float32
 	times []byte  // state of adaptive times; nil without
 	norm  float64 // of the last gradients
 }
 
-// stored are the buffers that a checkpoint holds.
-var stored = []plan.Region{plan.Parameters, plan.Average, plan.Moment1, plan.Moment2}
-
 // snapshot copies the state off the device; the run can go on while it is written.
 func (r *run) snapshot(s State) (snapshot, error) {
-	c := snapshot{State: s, flat: map[plan.Region][]float32{}, norm: r.last.GradNorm}
+	c := snapshot{State: s, flat: map[*plan.Buffer][]float32{}, norm: r.last.GradNorm}
 	if a := r.objective.Times.Adaptive; a != nil {
 		var err error
 		if c.times, err = a.MarshalState(); err != nil {
 			return c, err
 		}
 	}
-	for _, region := range stored {
-		c.flat[region] = make([]float32, nets.FlatSize(r.trainer.Graph.Params))
-		if err := r.memory.Read(region, 0, c.flat[region]); err != nil {
+	for _, b := range r.trainer.Buffers.stored() {
+		c.flat[b] = make([]float32, b.Size)
+		if err := r.memory.Read(b, 0, c.flat[b]); err != nil {
 			return c, err
 		}
 	}
@@ -67,9 +71,9 @@ func (r *run) snapshot(s State) (snapshot, error) {
 
 // checkpoint writes the state of a run to its folder, or beside it if that is gone.
 func (r *run) checkpoint(s snapshot) (string, error) {
-	for _, region := range stored {
-		if bad := badTensor(r.trainer.Graph.Params, s.flat[region]); bad != "" {
-			return "", &NotFiniteError{Images: s.Images, Loss: s.Loss, Norm: s.norm, Where: fmt.Sprintf("%v of %s", region, bad), Last: r.lastGood()}
+	for _, b := range r.trainer.Buffers.stored() {
+		if bad := badTensor(r.trainer.Graph.Params, s.flat[b]); bad != "" {
+			return "", &NotFiniteError{Images: s.Images, Loss: s.Loss, Norm: s.norm, Where: fmt.Sprintf("%v of %s", b, bad), Last: r.lastGood()}
 		}
 	}
 	fill := func(dir string) error { return r.writeCheckpoint(dir, s) }
@@ -92,10 +96,10 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 			return err
 		}
 	}
-	if err := nets.WriteModel(filepath.Join(dir, model.WeightsDir), r.config, params, s.flat[plan.Parameters]); err != nil {
+	if err := nets.WriteModel(filepath.Join(dir, model.WeightsDir), r.config, params, s.flat[r.trainer.Buffers.Parameters]); err != nil {
 		return err
 	}
-	if err := nets.WriteModel(filepath.Join(dir, model.AverageDir), r.config, params, s.flat[plan.Average]); err != nil {
+	if err := nets.WriteModel(filepath.Join(dir, model.AverageDir), r.config, params, s.flat[r.trainer.Buffers.Average]); err != nil {
 		return err
 	}
 	state, err := json.MarshalIndent(s.State, "", "  ")
@@ -144,10 +148,10 @@ func (r *run) writeMoments(path string, s snapshot) error {
 	for _, t := range nets.Tensors(r.trainer.Graph.Params) {
 		i := slices.IndexFunc(r.trainer.Graph.Params, func(p nets.Param) bool { return p.Name == t.Name })
 		p := r.trainer.Graph.Params[i]
-		for prefix, region := range moments {
+		for prefix, b := range r.trainer.Buffers.moments() {
 			t.Name = prefix + p.Name
 			tensors = append(tensors, t)
-			places[t.Name] = func(dst []float32) { nets.ToStored(p, s.flat[region], dst) }
+			places[t.Name] = func(dst []float32) { nets.ToStored(p, s.flat[b], dst) }
 		}
 	}
 	err = safetensors.Write(f, tensors, map[string]string{"format": "pt"}, func(t safetensors.Tensor, w io.Writer) error {

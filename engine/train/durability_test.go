@@ -244,16 +244,16 @@ func TestNotFiniteIsNotGood(t *testing.T) {
 	if want := filepath.Join(o.Dir, model.CheckpointsDir, "24"); r.lastGood() != want {
 		t.Errorf("the last good checkpoint is %s, want %s", r.lastGood(), want)
 	}
-	for _, region := range stored {
+	for _, b := range r.trainer.Buffers.stored() {
 		c, err := r.snapshot(State{Images: 40, Steps: 10})
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.flat[region][len(c.flat[region])/2] = float32(math.Inf(-1))
+		c.flat[b][b.Size/2] = float32(math.Inf(-1))
 		_, err = r.checkpoint(c)
 		var bad *NotFiniteError
 		if !errors.As(err, &bad) || bad.Last == "" {
-			t.Errorf("%v that is not finite: %v", region, err)
+			t.Errorf("%v that is not finite: %v", b, err)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(o.Dir, model.CheckpointsDir, "40")); err == nil {

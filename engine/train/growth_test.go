@@ -19,13 +19,13 @@ func TestGrowth(t *testing.T) {
 	}
 	for _, precision := range []number.Type{number.Float32, number.BFloat16} {
 		for _, name := range plan.RecomputationNames() {
-			compile := func(batch int) (*plan.Plan, [plan.Regions]int, error) {
+			compile := func(batch int) (*plan.Plan, plan.Sizes, error) {
 				s, err := NewStep(StepOptions{
 					Config: config, Height: 32, Width: 32, Batch: batch, Accumulate: 1,
 					Target: device.NewCPUTarget(2), Precision: precision, Recompute: name,
 				})
 				if err != nil {
-					return nil, [plan.Regions]int{}, err
+					return nil, nil, err
 				}
 				return s.Micro, s.Sizes(), nil
 			}
@@ -39,7 +39,7 @@ func TestGrowth(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				bytes := float64(plan.Bytes(s))
+				bytes := float64(s.Bytes())
 				if off := growth.Bytes(batch)/bytes - 1; math.Abs(off) > 0.04 {
 					t.Errorf("%v, %s: %.0f bytes for a batch of %d, announced %.0f", precision, name, bytes, batch, growth.Bytes(batch))
 				}

@@ -12,12 +12,12 @@ import (
 func (s *Step) pixelBytes() int { return s.Batch * s.Height * s.Width * s.Config.OutChannels }
 
 // Needs is the memory of the host that a step takes on a device, plan included.
-func (s *Step) Needs(d device.Device, sizes [plan.Regions]int) []device.Need {
+func (s *Step) Needs(d device.Device, sizes plan.Sizes) []device.Need {
 	return []device.Need{device.PlanNeed(d, sizes), {What: "the images of a step", Bytes: int64(s.pixelBytes())}}
 }
 
 // needs is the memory of the host that the run will take at most, known before any of it is.
-func (r *run) needs(d device.Device, sizes [plan.Regions]int, step *Step, grid *generate.Step) []device.Need {
+func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, grid *generate.Step) []device.Need {
 	list := step.Needs(d, sizes)
 	height, width, channels := r.data.Shape()
 	if step.Resident == 0 {

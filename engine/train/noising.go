@@ -55,7 +55,7 @@ func (s *Step) noising(shape draw.Shape) plan.Stage {
 		In:     []plan.Ref{{Node: s.target}, {Node: s.Graph.Time}}, Out: plan.Ref{Node: s.Graph.Sample},
 	}
 	if s.Resident > 0 {
-		stage.In = append(stage.In, plan.Ref{Region: plan.Images})
+		stage.In = append(stage.In, plan.Ref{Buffer: s.Buffers.Images})
 	}
 	return stage
 }

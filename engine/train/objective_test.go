@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"fluxion/engine/model"
-	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/kernels/number"
 )
@@ -63,13 +62,13 @@ func TestWeighting(t *testing.T) {
 		return l
 	}
 	weights := make([]float32, tr.Graph.Params[len(tr.Graph.Params)-1].Offset)
-	if err := tr.Memory.Read(plan.Parameters, 0, weights); err != nil {
+	if err := tr.Memory.Read(tr.Buffers.Parameters, 0, weights); err != nil {
 		t.Fatal(err)
 	}
 	first := loss(plain)
 	double := plain
 	double.Mean /= 2 // weights of mean 2
-	if err := tr.Memory.Write(plan.Parameters, 0, weights); err != nil {
+	if err := tr.Memory.Write(tr.Buffers.Parameters, 0, weights); err != nil {
 		t.Fatal(err)
 	}
 	if second := loss(double); math.Abs(second-2*first) > 0.02*first {

@@ -101,7 +101,7 @@ func prepare(o Options) (*run, Start, error) {
 		Run: o.Dir, Settings: s, Changes: changes,
 		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Classes: o.Data.Classes(), Notes: slices.Concat(data.Notes(o.Data), config.Notes), Resident: step.Resident > 0,
 		Parameters: nets.Count(step.Graph.Params), Tensors: len(step.Graph.Params),
-		Device: o.Device.Describe(), PlannedBytes: plan.Bytes(sizes), StepFLOPs: step.Cost().FLOPs,
+		Device: o.Device.Describe(), PlannedBytes: sizes.Bytes(), StepFLOPs: step.Cost().FLOPs,
 		KeptBytes: kept, AgainFLOPs: step.Recomputed().FLOPs,
 		Objective: objective.String(), Weighting: objective.Summary(),
 		Recipe: recipe, Apart: recipe.Apply(s).Changes(s), Baseline: r.baseline, Variance: variance,
@@ -113,16 +113,13 @@ const residentShare = 4
 
 // compile makes the plans of a step and of grids, and the memory that both need.
 // The data set is part of it if the device has room.
-func (r *run) compile(d device.Device) (step *Step, grid *generate.Step, sizes [plan.Regions]int, err error) {
+func (r *run) compile(d device.Device) (step *Step, grid *generate.Step, sizes plan.Sizes, err error) {
 	s := r.settings
 	height, width, channels := r.data.Shape()
 	o := StepOptions{
 		Config: r.config, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate,
 		Target: d.Target(), Precision: r.precision, Flip: s.Flip,
 		Errors: r.objective.Times.Adaptive != nil, Recompute: s.Recompute,
-	}
-	if grid, err = r.gridStep(height, width, o.Target); err != nil {
-		return nil, nil, sizes, err
 	}
 	room, err := d.Room()
 	if err != nil {
@@ -135,14 +132,13 @@ func (r *run) compile(d device.Device) (step *Step, grid *generate.Step, sizes [
 		if step, err = NewStep(o); err != nil {
 			return nil, nil, sizes, err
 		}
-		if sizes = step.Sizes(); grid != nil {
-			more := grid.Sizes()
-			more[plan.Half], more[plan.AverageHalf] = 0, more[plan.Half] // grids have weights of their own
-			for r, n := range more {
-				sizes[r] = max(sizes[r], n)
-			}
+		if grid, err = r.gridStep(height, width, step); err != nil {
+			return nil, nil, nil, err
 		}
-		if o.Resident == 0 || plan.Bytes(sizes) <= room {
+		if sizes = step.Sizes(); grid != nil {
+			sizes = plan.Union(sizes, grid.Sizes())
+		}
+		if o.Resident == 0 || sizes.Bytes() <= room {
 			return step, grid, sizes, nil
 		}
 		o.Resident = 0
@@ -150,14 +146,14 @@ func (r *run) compile(d device.Device) (step *Step, grid *generate.Step, sizes [
 }
 
 // keptBytes is the memory that would be planned without recomputation.
-func (r *run) keptBytes(d device.Device, sizes [plan.Regions]int) (int64, error) {
+func (r *run) keptBytes(d device.Device, sizes plan.Sizes) (int64, error) {
 	if r.settings.Recompute == "none" {
-		return plan.Bytes(sizes), nil
+		return sizes.Bytes(), nil
 	}
 	other := *r
 	other.settings.Recompute = "none"
 	_, _, sizes, err := other.compile(d)
-	return plan.Bytes(sizes), err
+	return sizes.Bytes(), err
 }
 
 // stream is where batches come from.
@@ -179,20 +175,19 @@ func (r *run) openStream(ctx context.Context, from int64) (stream, error) {
 	}
 	height, width, channels := r.data.Shape()
 	return data.NewResident(ctx, r.data, o, func(first int, pixels []byte) error {
-		return r.memory.WriteBytes(plan.Images, first*height*width*channels, pixels)
+		return r.memory.WriteBytes(r.trainer.Buffers.Images, first*height*width*channels, pixels)
 	})
 }
 
 // load puts the step, and the sampling of grids, on the device.
-func (r *run) load(d device.Device, sizes [plan.Regions]int, step *Step, grid *generate.Step) (err error) {
+func (r *run) load(d device.Device, sizes plan.Sizes, step *Step, grid *generate.Step) (err error) {
 	if r.memory, err = d.Alloc(sizes); err != nil {
 		return err
 	}
 	if r.trainer, err = step.Load(d, r.memory); err != nil || grid == nil {
 		return err
 	}
-	average := r.memory.As(plan.Parameters, plan.Average).As(plan.Half, plan.AverageHalf)
-	r.sampler, err = grid.Load(d, average)
+	r.sampler, err = grid.Load(d, r.memory)
 	return err
 }
 

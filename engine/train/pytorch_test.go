@@ -90,17 +90,17 @@ func follow(t *testing.T, s Settings, name string, want curve, steps int) {
 		compare("the gradients' norm", norm, want.Norms[i])
 	}
 	if r.state.Images == s.Images {
-		compare("the weights' norm", norm(t, r, plan.Parameters), want.Weights)
-		compare("the average's norm", norm(t, r, plan.Average), want.Average)
+		compare("the weights' norm", norm(t, r, r.trainer.Buffers.Parameters), want.Weights)
+		compare("the average's norm", norm(t, r, r.trainer.Buffers.Average), want.Average)
 	}
 	t.Logf("within %.1e", worst)
 }
 
 // norm of a flat buffer.
-func norm(t *testing.T, r *run, region plan.Region) float64 {
+func norm(t *testing.T, r *run, buffer *plan.Buffer) float64 {
 	t.Helper()
 	flat := make([]float32, nets.FlatSize(r.trainer.Graph.Params))
-	if err := r.memory.Read(region, 0, flat); err != nil {
+	if err := r.memory.Read(buffer, 0, flat); err != nil {
 		t.Fatal(err)
 	}
 	sum := 0.0

@@ -38,8 +38,8 @@ func (r *run) restore() (s State, found bool, err error) {
 		return State{}, false, nil
 	}
 	var failed error
-	s, times, err := r.read(*r.from, func(region plan.Region, flat []float32) error {
-		failed = r.memory.Write(region, 0, flat)
+	s, times, err := r.read(*r.from, func(b *plan.Buffer, flat []float32) error {
+		failed = r.memory.Write(b, 0, flat)
 		return failed
 	})
 	var changed *ChangedError
@@ -64,7 +64,7 @@ func (r *run) newestSound(before int64) *model.Checkpoint {
 	}
 	for _, c := range slices.Backward(all) {
 		if c.Images < before {
-			if _, _, err := r.read(c, func(plan.Region, []float32) error { return nil }); err == nil {
+			if _, _, err := r.read(c, func(*plan.Buffer, []float32) error { return nil }); err == nil {
 				return &c
 			}
 		}
@@ -82,14 +82,14 @@ func (r *run) lastGood() string {
 
 // read reads a checkpoint and checks all of it. It hands each buffer to use, and
 // returns what adaptive times have learnt, nil if the run has none.
-func (r *run) read(c model.Checkpoint, use func(plan.Region, []float32) error) (s State, times []byte, err error) {
+func (r *run) read(c model.Checkpoint, use func(*plan.Buffer, []float32) error) (s State, times []byte, err error) {
 	if s, err = readState(filepath.Join(c.Path, model.TrainingDir, stateFile), c.Images); err != nil {
 		return State{}, nil, err
 	}
 	for _, part := range []struct {
 		dir    string
-		region plan.Region
-	}{{model.WeightsDir, plan.Parameters}, {model.AverageDir, plan.Average}} {
+		buffer *plan.Buffer
+	}{{model.WeightsDir, r.trainer.Buffers.Parameters}, {model.AverageDir, r.trainer.Buffers.Average}} {
 		config, flat, err := nets.ReadModel(filepath.Join(c.Path, part.dir)) // which holds finite numbers
 		if err != nil {
 			return State{}, nil, err
@@ -97,7 +97,7 @@ func (r *run) read(c model.Checkpoint, use func(plan.Region, []float32) error) (
 		if string(config.JSON()) != string(r.config.JSON()) {
 			return State{}, nil, r.otherNetwork(config)
 		}
-		if err := use(part.region, flat); err != nil {
+		if err := use(part.buffer, flat); err != nil {
 			return State{}, nil, err
 		}
 	}
@@ -162,17 +162,18 @@ func (r *run) readTimes(path string) ([]byte, error) {
 }
 
 // readMoments reads the optimizer's buffers.
-func (r *run) readMoments(path string, use func(plan.Region, []float32) error) error {
+func (r *run) readMoments(path string, use func(*plan.Buffer, []float32) error) error {
 	f, err := safetensors.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	moments := r.trainer.Buffers.moments()
 	if want := len(moments) * len(r.trainer.Graph.Params); len(f.Tensors) != want {
 		return &safetensors.FormatError{File: path, Problem: fmt.Sprintf("%d tensors, want %d", len(f.Tensors), want)}
 	}
 	flat := make([]float32, nets.FlatSize(r.trainer.Graph.Params))
-	for prefix, region := range moments {
+	for prefix, b := range moments {
 		for _, p := range r.trainer.Graph.Params {
 			values := make([]float32, p.Size())
 			name := prefix + p.Name
@@ -185,12 +186,12 @@ func (r *run) readMoments(path string, use func(plan.Region, []float32) error) e
 			if !finite(values) {
 				return &safetensors.FormatError{File: path, Tensor: name, Problem: "holds values that are not finite"}
 			}
-			if region == plan.Moment2 && slices.Min(values) < 0 {
+			if b == r.trainer.Buffers.Moment2 && slices.Min(values) < 0 {
 				return &safetensors.FormatError{File: path, Tensor: name, Problem: "holds values below 0, want a mean of squares"}
 			}
 			nets.FromStored(p, values, flat)
 		}
-		if err := use(region, flat); err != nil {
+		if err := use(b, flat); err != nil {
 			return err
 		}
 	}

@@ -9,7 +9,6 @@ import (
 
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
-	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/kernels/update"
@@ -48,7 +47,7 @@ func trained(t *testing.T) sampled {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := memory.Write(plan.Parameters, 0, m.Weights); err != nil {
+	if err := memory.Write(step.Weights, 0, m.Weights); err != nil {
 		t.Fatal(err)
 	}
 	g, err := step.Load(o.Device, memory)

@@ -6,7 +6,6 @@ import (
 
 	"fluxion/data"
 	"fluxion/engine/generate"
-	"fluxion/engine/plan"
 	"fluxion/engine/rundir"
 	"fluxion/engine/sampler"
 )
@@ -14,14 +13,14 @@ import (
 // gridSampler makes the grids of a run; its first images are the same in every grid.
 const gridSampler = "euler"
 
-// gridStep compiles the sampling of grids, nil if there are none.
-func (r *run) gridStep(height, width int, target plan.Target) (*generate.Step, error) {
+// gridStep compiles the sampling of grids from the average of a step, nil if there are none.
+func (r *run) gridStep(height, width int, step *Step) (*generate.Step, error) {
 	if r.settings.SampleCount == 0 {
 		return nil, nil
 	}
 	return generate.NewStep(generate.Options{
 		Config: r.config, Height: height, Width: width, Batch: min(r.settings.Batch, r.settings.SampleCount),
-		Calls: r.settings.SampleSteps, Target: target, Precision: r.precision,
+		Calls: r.settings.SampleSteps, Target: step.Target, Precision: r.precision, Weights: step.Buffers.Average,
 	})
 }
 

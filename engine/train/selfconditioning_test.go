@@ -186,7 +186,7 @@ func TestEstimateIsKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		weights := make([]float32, nets.FlatSize(s.Graph.Params))
-		if err := errors.Join(tr.Memory.Read(plan.Parameters, 0, weights), memory.Write(plan.Parameters, 0, weights)); err != nil {
+		if err := errors.Join(tr.Memory.Read(tr.Buffers.Parameters, 0, weights), memory.Write(s.Buffers.Parameters, 0, weights)); err != nil {
 			t.Fatal(err)
 		}
 		again.step(t, batches, o, 0)

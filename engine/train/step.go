@@ -44,7 +44,8 @@ const imageNumbers = 128
 // micro-batch, then clipping, optimizer and average.
 type Step struct {
 	StepOptions
-	Graph *nets.Graph
+	Graph   *nets.Graph
+	Buffers Buffers
 	// Plans of one micro-batch and of the end of the step. Without accumulation
 	// the micro-batch's holds everything.
 	Micro  *plan.Plan
@@ -79,9 +80,9 @@ func NewStep(o StepOptions) (*Step, error) {
 	s.weights.Set(1)
 	shape := draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: o.Config.OutChannels}
 	s.batch = &draw.Batch{Addresses: make([]int64, o.Batch), Coefficients: make([]draw.Coefficients, o.Batch)}
+	s.Buffers = newBuffers(nets.FlatSize(g.Params), o.Resident*shape.Values(), o)
 	c := plan.Options{
-		FlatSize: nets.FlatSize(g.Params), Target: o.Target, Precision: o.Precision, Without: o.Without, Recompute: o.Recompute,
-		ImageBytes: o.Resident * shape.Values(),
+		Gradients: s.Buffers.Gradients, Target: o.Target, Precision: o.Precision, Without: o.Without, Recompute: o.Recompute,
 	}
 	if g.Estimate != nil {
 		g = s.conditionOnItself(&c)
@@ -108,7 +109,7 @@ func NewStep(o StepOptions) (*Step, error) {
 		c.Before = append(c.Before, plan.Stage{Kernel: s.classes, Out: plan.Ref{Node: g.Class}})
 	}
 	for i, p := range g.Params {
-		c.Parameters = append(c.Parameters, plan.Parameter{Node: g.Nodes[i], Offset: p.Offset, Gradient: grads[i]})
+		c.Parameters = append(c.Parameters, plan.Parameter{Node: g.Nodes[i], Buffer: s.Buffers.Parameters, Offset: p.Offset, Gradient: grads[i]})
 	}
 	return s, s.compile(c)
 }
@@ -133,35 +134,35 @@ func (s *Step) conditionOnItself(c *plan.Options) *nets.Graph {
 
 // compile makes one plan of the step, or four if gradients are accumulated.
 func (s *Step) compile(c plan.Options) error {
-	region := func(r plan.Region) plan.Ref { return plan.Ref{Region: r} }
-	gradients := plan.Gradients
+	b := s.Buffers
+	gradients := b.Gradients
 	if s.Accumulate > 1 {
-		gradients = plan.Sum
+		gradients = b.Sum
 	}
-	optimizer := plan.Stage{Kernel: adamw.New(s.hyper), Out: region(plan.Parameters),
-		In: []plan.Ref{region(gradients), region(plan.Moment1), region(plan.Moment2), region(plan.Average), {Node: s.norm}}}
-	if plan.Copies(s.Target, s.Precision) {
-		optimizer.In = append(optimizer.In, region(plan.Half))
+	optimizer := plan.Stage{Kernel: adamw.New(s.hyper), Out: plan.Ref{Buffer: b.Parameters},
+		In: []plan.Ref{{Buffer: gradients}, {Buffer: b.Moment1}, {Buffer: b.Moment2}, {Buffer: b.Average}, {Node: s.norm}}}
+	if b.Parameters.Copy != nil {
+		optimizer.In = append(optimizer.In, plan.Ref{Buffer: b.Parameters.Copy})
 	}
 	// Processes that train together would add up their flat gradients here, before
 	// the norm, in one call.
-	end := []plan.Stage{{Kernel: gradnorm.New(), In: []plan.Ref{region(gradients)}, Out: plan.Ref{Node: s.norm}}, optimizer}
-	flat := plan.Options{FlatSize: c.FlatSize, Target: c.Target, Precision: c.Precision}
+	end := []plan.Stage{{Kernel: gradnorm.New(), In: []plan.Ref{{Buffer: gradients}}, Out: plan.Ref{Node: s.norm}}, optimizer}
+	flat := plan.Options{Target: c.Target, Precision: c.Precision}
 	var err error
 	compile := func(to **plan.Plan, o plan.Options, after ...plan.Stage) {
 		if o.After = after; err == nil {
 			*to, err = plan.Compile(o)
 		}
 	}
-	if plan.Copies(s.Target, s.Precision) {
-		compile(&s.half, flat, plan.Stage{Kernel: cast.New(1), In: []plan.Ref{region(plan.Parameters)}, Out: region(plan.Half)})
+	if b.Parameters.Copy != nil {
+		compile(&s.half, flat, plan.Stage{Kernel: cast.New(1), In: []plan.Ref{{Buffer: b.Parameters}}, Out: plan.Ref{Buffer: b.Parameters.Copy}})
 	}
 	if s.Accumulate == 1 {
 		c.Inputs = append(c.Inputs, s.norm)
 		compile(&s.Micro, c, end...)
 		return err
 	}
-	sum, grad := region(plan.Sum), region(plan.Gradients)
+	sum, grad := plan.Ref{Buffer: b.Sum}, plan.Ref{Buffer: b.Gradients}
 	compile(&s.Micro, c)
 	compile(&s.first, flat, plan.Stage{Kernel: pointwise.NewCopy(1), In: []plan.Ref{grad}, Out: sum})
 	compile(&s.next, flat, plan.Stage{Kernel: pointwise.NewAdd(1), In: []plan.Ref{sum, grad}, Out: sum})
@@ -179,11 +180,11 @@ func (s *Step) plans() []*plan.Plan {
 }
 
 // Sizes is the memory that the step needs.
-func (s *Step) Sizes() [plan.Regions]int {
+func (s *Step) Sizes() plan.Sizes {
 	if s.half == nil {
-		return plan.Union(s.plans()...)
+		return plan.UnionOf(s.plans()...)
 	}
-	return plan.Union(append(s.plans(), s.half)...)
+	return plan.UnionOf(append(s.plans(), s.half)...)
 }
 
 // Recomputed is the part of Cost that recomputation adds.

@@ -16,7 +16,6 @@ import (
 	"fluxion/data/durable"
 	"fluxion/engine/device"
 	"fluxion/engine/model"
-	"fluxion/engine/plan"
 	"fluxion/engine/rundir"
 	"fluxion/kernels/number"
 	"fluxion/nets"
@@ -340,7 +339,7 @@ func newTrainerOf(t *testing.T, accumulate, threads int, precision number.Type, 
 	for i := range weights { // no layer is silent
 		weights[i] += float32(i%7) * 0.01
 	}
-	if err := errors.Join(memory.Write(plan.Parameters, 0, weights), tr.Refresh()); err != nil {
+	if err := errors.Join(memory.Write(s.Buffers.Parameters, 0, weights), tr.Refresh()); err != nil {
 		t.Fatal(err)
 	}
 	set := open(t, small())
@@ -422,7 +421,7 @@ func TestPrecision(t *testing.T) {
 		if precision == number.Float32 {
 			continue
 		}
-		if n := tr.Sizes()[plan.Half]; n > 0 {
+		if n := tr.Sizes()[tr.Buffers.Parameters.Copy]; n > 0 {
 			t.Errorf("a copy of the weights has %d bytes", n)
 		}
 	}
@@ -471,8 +470,8 @@ func TestResident(t *testing.T) {
 		}
 	}
 	if err := errors.Join(
-		streamed.Memory.Read(plan.Parameters, 0, weights), memory.Write(plan.Parameters, 0, weights),
-		memory.WriteBytes(plan.Images, 0, set),
+		streamed.Memory.Read(streamed.Buffers.Parameters, 0, weights), memory.Write(s.Buffers.Parameters, 0, weights),
+		memory.WriteBytes(s.Buffers.Images, 0, set),
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -503,7 +502,7 @@ func TestAccumulation(t *testing.T) {
 func moment(t *testing.T, tr *Trainer) []float32 {
 	t.Helper()
 	m := make([]float32, nets.FlatSize(tr.Graph.Params))
-	if err := tr.Memory.Read(plan.Moment1, 0, m); err != nil {
+	if err := tr.Memory.Read(tr.Buffers.Moment1, 0, m); err != nil {
 		t.Fatal(err)
 	}
 	return m
@@ -513,7 +512,7 @@ func moment(t *testing.T, tr *Trainer) []float32 {
 func TestMemoryAsPlanned(t *testing.T) {
 	for _, precision := range []number.Type{number.Float32, number.BFloat16} {
 		tr, _, _ := newTrainer(t, 1, 1, precision)
-		if held, want := plan.Bytes(tr.Memory.Sizes()), plan.Bytes(tr.Sizes()); held != want {
+		if held, want := tr.Memory.Sizes().Bytes(), tr.Sizes().Bytes(); held != want {
 			t.Errorf("%v: %d bytes held, %d announced", precision, held, want)
 		}
 	}

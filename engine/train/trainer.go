@@ -87,7 +87,7 @@ func (t *Trainer) Free() error {
 func (t *Trainer) Initialise(seed uint64) error {
 	params := t.Graph.Params
 	draw := func(flats ...[]float32) { nets.Initialise(params, seed, flats...) }
-	return errors.Join(device.Fill(t.Memory, nets.FlatSize(params), draw, plan.Parameters, plan.Average), t.Refresh())
+	return errors.Join(device.Fill(t.Memory, nets.FlatSize(params), draw, t.Buffers.Parameters, t.Buffers.Average), t.Refresh())
 }
 
 // Images is one micro-batch from the data.
@@ -222,7 +222,7 @@ func (t *Trainer) Launches(visit func(i int) error) error { return t.programs[0]
 func (t *Trainer) FirstBad() (string, error) {
 	for _, p := range t.Graph.Params {
 		values := make([]float32, p.Size())
-		if err := t.Memory.Read(plan.Parameters, p.Offset, values); err != nil {
+		if err := t.Memory.Read(t.Buffers.Parameters, p.Offset, values); err != nil {
 			return "", err
 		}
 		if !finite(values) {
@@ -232,7 +232,7 @@ func (t *Trainer) FirstBad() (string, error) {
 	bad := ""
 	err := t.programs[0].Launches(func(i int) error {
 		l := t.Micro.Launches[i]
-		if bad != "" || l.Out.Region == plan.Parameters {
+		if bad != "" || l.Out.Buffer == t.Buffers.Parameters {
 			return nil
 		}
 		values := make([]float32, l.Out.Values())
@@ -250,7 +250,7 @@ func (t *Trainer) FirstBad() (string, error) {
 // where names the layer of a launch by the parameter it reads or trains.
 func (t *Trainer) where(l plan.Launch) string {
 	for _, o := range append(l.In, l.Out) {
-		if o.Region != plan.Parameters && o.Region != plan.Half && o.Region != plan.Gradients {
+		if b := t.Buffers; o.Buffer != b.Parameters && o.Buffer != b.Parameters.Copy && o.Buffer != b.Gradients {
 			continue
 		}
 		for _, p := range t.Graph.Params {

@@ -12,7 +12,6 @@ import (
 	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
-	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/engine/train"
@@ -79,10 +78,10 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 		}
 	}()
 	first := weights(s.Graph.Params)
-	if err := errors.Join(memory.Write(plan.Parameters, 0, first), memory.Write(plan.Average, 0, first), trainer.Refresh()); err != nil {
+	if err := errors.Join(memory.Write(s.Buffers.Parameters, 0, first), memory.Write(s.Buffers.Average, 0, first), trainer.Refresh()); err != nil {
 		t.Fatal(err)
 	}
-	next, stop := images(t, memory, o)
+	next, stop := images(t, memory, s)
 	defer stop()
 	settings := train.Default()
 	if o.Config.SelfConditioned() {
@@ -115,19 +114,19 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 }
 
 // images are those of a run: brought with every batch, or put on the device before.
-func images(t *testing.T, memory device.Memory, o train.StepOptions) (next func() train.Images, stop func()) {
+func images(t *testing.T, memory device.Memory, s *train.Step) (next func() train.Images, stop func()) {
 	t.Helper()
 	set := glyphs(t)
 	var err error
-	lo := data.LoaderOptions{Batch: o.Batch, Seed: 1, Flip: true}
+	lo := data.LoaderOptions{Batch: s.Batch, Seed: 1, Flip: true}
 	var stream interface {
 		Next(context.Context) (*data.Batch, error)
 		Release(*data.Batch)
 		Close()
 	}
-	if o.Resident > 0 {
+	if s.Resident > 0 {
 		stream, err = data.NewResident(context.Background(), set, lo, func(first int, pixels []byte) error {
-			return memory.WriteBytes(plan.Images, first*size*size*3, pixels)
+			return memory.WriteBytes(s.Buffers.Images, first*size*size*3, pixels)
 		})
 	} else {
 		stream, err = data.NewLoader(set, lo)
@@ -280,7 +279,7 @@ func pictures(t *testing.T, deviceName, method string, guidance generate.Guidanc
 			t.Error(err)
 		}
 	}()
-	if err := memory.Write(plan.Parameters, 0, weights(step.Graph.Params)); err != nil {
+	if err := memory.Write(step.Weights, 0, weights(step.Graph.Params)); err != nil {
 		t.Fatal(err)
 	}
 	var all []byte

@@ -1,0 +1,30 @@
+package train
+
+import (
+	"fluxion/engine/plan"
+	"fluxion/kernels/number"
+)
+
+// Buffers are the memory of a training step that outlives it. The flat ones have a
+// slot for each parameter of the network, at the same element in each.
+type Buffers struct {
+	Parameters, Gradients *plan.Buffer
+	Moment1, Moment2      *plan.Buffer // AdamW's
+	Average               *plan.Buffer // of the parameters
+	Sum                   *plan.Buffer // of the gradients of several micro-batches
+	Images                *plan.Buffer // the data set, if it lies on the device
+}
+
+// newBuffers declares those of a network of so many parameters and a data set of so many bytes.
+func newBuffers(parameters, images int, o StepOptions) Buffers {
+	flat := func(name string) *plan.Buffer {
+		return &plan.Buffer{Name: name, Type: number.Float32, Size: parameters}
+	}
+	b := Buffers{
+		Parameters: plan.Weights("params", parameters, o.Target, o.Precision), Average: plan.Weights("average", parameters, o.Target, o.Precision),
+		Gradients: flat("grads"), Moment1: flat("moment1"), Moment2: flat("moment2"), Sum: flat("sum"),
+		Images: &plan.Buffer{Name: "images", Type: number.Uint8, Size: images},
+	}
+	b.Gradients.Transient = true
+	return b
+}
