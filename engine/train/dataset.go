@@ -74,21 +74,20 @@ func (r *run) compareData(checkpoint string, settings []Change) (all []Change, n
 		return c.Key == "data" && filepath.Base(fmt.Sprint(c.Old)) != filepath.Base(fmt.Sprint(c.New))
 	})
 	now := r.dataset
-	add := func(breaks bool, key string, old, now any) {
-		if fmt.Sprint(old) != fmt.Sprint(now) {
+	add := func(breaks bool, key, old, now string) {
+		if old != now {
 			all = append(all, Change{key, old, now, breaks})
 		}
 	}
-	switch {
-	case whole:
-		add(true, "list of classes", listed(old.Classes, now.Classes), listed(now.Classes, old.Classes))
+	if (whole || old.Classes != nil) && !slices.Equal(old.Classes, now.Classes) {
+		all = append(all, Change{"list of classes", listed(old.Classes, now.Classes), listed(now.Classes, old.Classes), true})
+	}
+	if whole {
 		add(true, "shape of images", old.shape(), now.shape())
 		add(other, "number of pictures", old.count(), now.count())
 		if len(all) == 0 && (old.Digest != now.Digest || old.Sums != "" && now.Sums != "" && old.Sums != now.Sums) {
 			all = append(all, Change{"names or sizes of pictures", "as stored", "others", other})
 		}
-	case old.Classes != nil:
-		add(true, "list of classes", listed(old.Classes, now.Classes), listed(now.Classes, old.Classes))
 	}
 	if other && (len(all) > 0 || !whole) {
 		i := slices.IndexFunc(settings, func(c Change) bool { return c.Key == "data" })

@@ -59,6 +59,9 @@ func TestChangedData(t *testing.T) {
 		{name: "other sizes", change: func(p *data.Fingerprint) { p.Digest = "1" }, note: "the order of the images"},
 		{name: "sums that were not known", change: func(p *data.Fingerprint) { p.Sums = "1" }},
 		{name: "a class renamed", change: rename, refused: "list of classes was 0 1 2 3 4 5 6 7 8 9, now zero 1 2 3 4 5 6 7 8 9"},
+		{name: "a space between names moved", refused: "list of classes", change: func(p *data.Fingerprint) {
+			p.Classes = append([]string{"0 1", "2"}, p.Classes[3:]...)
+		}},
 		{name: "not known", change: more, old: true, note: "has not written down"},
 		{name: "not known, of another name", spec: "faces", change: more, old: true, refused: "data was glyphs, now faces"},
 		{name: "not known, a class renamed", change: rename, old: true, refused: "list of classes"},
