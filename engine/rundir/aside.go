@@ -39,13 +39,13 @@ const markHelp = "What begins with " + previous + " is the run that was here bef
 // runFiles are those of a run that have one name.
 var runFiles = []string{ConfigFile, StatsFile, LogFile}
 
-// written says whether the program writes files of such a name into a folder of the
-// run, and after how many images.
-func written(folder, name string) (images int64, ours bool) {
-	switch folder {
-	case model.CheckpointsDir:
+// written says whether the program writes what bears such a name, set aside or not,
+// into a folder of the run, and after how many images.
+func written(folder, name string, e fs.DirEntry) (images int64, ours bool) {
+	switch {
+	case folder == model.CheckpointsDir && !e.Type().IsRegular(): // a folder or a link
 		return model.Number(name)
-	case SamplesDir:
+	case folder == SamplesDir && !e.IsDir():
 		images, err := strconv.ParseInt(strings.TrimSuffix(name, ".png"), 10, 64)
 		return images, err == nil && name == GridName(images)
 	}
@@ -66,7 +66,7 @@ func (d *Dir) later(after int64, prefix string) ([][2]string, error) {
 		}
 		for _, e := range entries {
 			name, set := strings.CutPrefix(e.Name(), prefix)
-			if images, ours := written(folder, name); ours && set && images > after {
+			if images, ours := written(folder, name, e); ours && set && images > after {
 				list = append(list, [2]string{folder, name})
 			}
 		}

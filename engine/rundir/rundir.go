@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"fluxion/data/durable"
 	"fluxion/engine/model"
@@ -109,7 +110,7 @@ func (d *Dir) take() error {
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if err == nil && d.there(d.lock) {
+		if err == nil && there(d.lock) {
 			err := d.watch(d.Path)
 			d.open = append(d.open, d.lock)
 			return err
@@ -134,18 +135,22 @@ func (d *Dir) watch(path string) error {
 	return err
 }
 
-// there says whether an open file still has its name.
-func (d *Dir) there(f *os.File) bool {
-	opened, err1 := f.Stat()
-	named, err2 := os.Stat(f.Name())
-	return err1 == nil && err2 == nil && os.SameFile(opened, named)
+// there says whether an open file still has its name. A disk that gives no answer for
+// a while has not lost it.
+func there(f *os.File) bool {
+	named, err := os.Stat(f.Name())
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR)
+	}
+	opened, err := f.Stat()
+	return err != nil || os.SameFile(opened, named)
 }
 
 // Check returns a *GoneError if the folder is no longer the one that was opened,
 // or lacks a part. It is called before every write.
 func (d *Dir) Check() error {
 	for _, f := range d.open {
-		if !d.there(f) {
+		if !there(f) {
 			if _, err := os.Stat(d.Path); err != nil {
 				return &GoneError{Path: d.Path}
 			}

@@ -68,7 +68,7 @@ func readDataset(checkpoint string) (d dataset, whole bool, err error) {
 func (r *run) compareData(checkpoint string, settings []Change) (all []Change, note string, err error) {
 	old, whole, err := readDataset(checkpoint)
 	if err != nil {
-		return nil, "", err
+		return nil, "", r.unusable(err)
 	}
 	other := slices.ContainsFunc(settings, func(c Change) bool {
 		return c.Key == "data" && filepath.Base(fmt.Sprint(c.Old)) != filepath.Base(fmt.Sprint(c.New))

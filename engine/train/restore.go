@@ -47,12 +47,17 @@ func (r *run) restore() (s State, found bool, err error) {
 	case failed != nil, errors.As(err, &changed):
 		return State{}, false, err
 	case err != nil:
-		return State{}, false, &CheckpointError{r.from.Path, err, r.newestSound(r.from.Images)}
+		return State{}, false, r.unusable(err)
 	}
 	if times != nil {
 		err = r.objective.Times.Adaptive.UnmarshalState(times)
 	}
 	return s, true, errors.Join(err, r.trainer.Refresh())
+}
+
+// unusable is the error of a chosen checkpoint of which something is wrong.
+func (r *run) unusable(err error) error {
+	return &CheckpointError{r.from.Path, err, r.newestSound(r.from.Images)}
 }
 
 // newestSound finds the newest checkpoint before so many images that a run can go
@@ -84,6 +89,9 @@ func (r *run) lastGood() string {
 // returns what adaptive times have learnt, nil if the run has none.
 func (r *run) read(c model.Checkpoint, use func(*plan.Buffer, []float32) error) (s State, times []byte, err error) {
 	if s, err = readState(filepath.Join(c.Path, model.TrainingDir, stateFile), c.Images); err != nil {
+		return State{}, nil, err
+	}
+	if _, _, err := readDataset(c.Path); err != nil {
 		return State{}, nil, err
 	}
 	for _, part := range []struct {
