@@ -23,19 +23,21 @@ func (d drawStage) String() string { return d.pair.String() }
 func (d drawStage) Cost([]tensor.Shape, tensor.Shape) kernels.Cost { return d.pair.Cost() }
 
 func (d drawStage) CPU(l kernels.Launch) func(*cpu.Pool) {
+	var set []byte
 	if len(l.In) > 2 {
-		d.batch.Pixels = l.In[2].Bytes[:l.In[2].Cols]
+		set = l.In[2].Bytes[:l.In[2].Cols]
 	}
-	return d.pair.CPU(d.batch, l.Out.Matrix, l.In[0].Matrix, l.In[1].Data[:l.In[1].Shape[0]])
+	return d.pair.CPU(d.batch, set, l.Out.Matrix, l.In[0].Matrix, l.In[1].Data[:l.In[1].Shape[0]])
 }
 
 func (drawStage) CUDAScratch(cuda.Launch) int { return 0 }
 
 func (d drawStage) CUDA(l cuda.Launch) []cuda.Call {
+	var set cuda.Address
 	if len(l.In) > 2 {
-		d.batch.Resident = l.In[2].Address
+		set = l.In[2].Address
 	}
-	return d.pair.CUDA(d.batch, l)
+	return d.pair.CUDA(d.batch, set, l)
 }
 
 func (d drawStage) ParameterBytes() int { return d.pair.ParameterBytes(d.batch) }

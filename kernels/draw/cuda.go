@@ -63,17 +63,18 @@ func (k Pair) PutParameters(b *Batch, row []byte) {
 }
 
 // CUDA returns the launch of a Pair: l.Out is z, l.In[0] the target, l.In[1], if
-// it is there, the network times. Whether pixels come from b.Resident or with the
-// row is decided here; whatever else b holds is read by PutParameters.
-func (k Pair) CUDA(b *Batch, l cuda.Launch) []cuda.Call {
+// it is there, the network times. set is where the data set lies whose images
+// b.Sources are; 0: pixels come with the row. Whatever else b holds is read by
+// PutParameters.
+func (k Pair) CUDA(b *Batch, set cuda.Address, l cuda.Launch) []cuda.Call {
 	if err := k.check(l.Out, l.In[0]); err != nil {
 		panic(err)
 	}
 	if err := k.checkImages(b); err != nil {
 		panic(err)
 	}
-	if (b.Sources != nil) != (b.Resident != 0) {
-		panic(fmt.Errorf("%v: %d sources and a data set at %#x", k, len(b.Sources), uint64(b.Resident)))
+	if (b.Sources != nil) != (set != 0) {
+		panic(fmt.Errorf("%v: %d sources and a data set at %#x", k, len(b.Sources), uint64(set)))
 	}
 	z, target := l.Out, l.In[0]
 	var times cuda.Address
@@ -87,7 +88,7 @@ func (k Pair) CUDA(b *Batch, l cuda.Launch) []cuda.Call {
 	}
 	row := width * k.Channels
 	function, span, shared := "draw_pair", blockValues, 0
-	if k.dense(z, target) && row%4 == 0 && b.Resident%4 == 0 && (b.Flips == nil || row <= maxShared) {
+	if k.dense(z, target) && row%4 == 0 && set%4 == 0 && (b.Flips == nil || row <= maxShared) {
 		function = "draw_pair_vector"
 		if b.Flips != nil {
 			rows := k.Pixels / width
@@ -96,7 +97,7 @@ func (k Pair) CUDA(b *Batch, l cuda.Launch) []cuda.Call {
 			shared = span
 		}
 	}
-	args := cuda.Args(view(z), view(target), times, b.Resident, uint64(k.pixels()),
+	args := cuda.Args(view(z), view(target), times, set, uint64(k.pixels()),
 		k.Pixels, k.Channels, width, span)
 	return []cuda.Call{k.call(function, span, shared, args, l.Parameters)}
 }

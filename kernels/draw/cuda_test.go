@@ -15,10 +15,11 @@ import (
 func pairOnGPU(t *testing.T, k Pair, b *Batch, gap int, resident bool) (z, target, times []float32, function string) {
 	t.Helper()
 	g := kerneltest.NewGPU(t, 5)
+	var set cuda.Address
 	bound, first := *b, *b
 	first.Seed++ // the row before, which must not be read
 	if resident {
-		bound.Resident = g.Bytes(b.Pixels)
+		set = g.Bytes(b.Pixels)
 	} else if b.Sources != nil { // the loader gathers what a row brings
 		bound.Pixels, bound.Sources = nil, nil
 		for _, source := range b.Sources {
@@ -34,10 +35,38 @@ func pairOnGPU(t *testing.T, k Pair, b *Batch, gap int, resident bool) (z, targe
 		In:         []cuda.Operand{g.Empty(number.Float32, k.Images*k.Pixels, k.Channels, gap/2), g.Empty(number.Float32, 1, k.Images, 0)},
 		Parameters: g.Parameters(1, rows...),
 	}
-	calls := k.CUDA(&bound, l)
+	calls := k.CUDA(&bound, set, l)
 	g.Run(calls...)
 	g.Run(calls...)
 	return g.Values(l.Out), g.Values(l.In[0]), g.Values(l.In[1]), calls[0].Function
+}
+
+// One kernel bound to two data sets reads each where it was bound to it.
+func TestTwoSetsCUDA(t *testing.T) {
+	k := Pair{Shape: Shape{Images: 2, Pixels: 16, Channels: 3}}
+	b := batch(k.Shape)
+	b.Sources = []int64{1, 0}
+	row := make([]byte, k.ParameterBytes(b))
+	k.PutParameters(b, row)
+	g := kerneltest.NewGPU(t, 5)
+	sets := [][]byte{slices.Clone(b.Pixels), slices.Clone(b.Pixels)}
+	slices.Reverse(sets[1])
+	var launches []cuda.Launch
+	var calls [][]cuda.Call
+	for _, pixels := range sets {
+		l := cuda.Launch{
+			Out: g.Empty(number.Float32, k.Images*k.Pixels, k.Channels, 0), In: []cuda.Operand{g.Empty(number.Float32, k.Images*k.Pixels, k.Channels, 0)},
+			Parameters: g.Parameters(0, row),
+		}
+		launches, calls = append(launches, l), append(calls, k.CUDA(b, g.Bytes(pixels), l))
+	}
+	for i, l := range launches {
+		g.Run(calls[i]...)
+		z, target := matrix(k.Shape, 0), matrix(k.Shape, 0)
+		k.CPU(b, sets[i], z, target, nil)(pool(t, 1))
+		sameBits(t, "z", g.Values(l.Out), dense(t, z))
+		sameBits(t, "target", g.Values(l.In[0]), dense(t, target))
+	}
 }
 
 func sameBits(t *testing.T, what string, got, want []float32) {
@@ -73,7 +102,7 @@ func TestPairCUDA(t *testing.T) {
 				used[function] = true
 
 				wantZ, wantTarget, wantTimes := matrix(s, 0), matrix(s, 0), make([]float32, s.Images)
-				k.CPU(b, wantZ, wantTarget, wantTimes)(pool(t, 1))
+				k.CPU(b, nil, wantZ, wantTarget, wantTimes)(pool(t, 1))
 				what := k.String() + " " + mode + " " + function
 				sameBits(t, what+" z", z, dense(t, wantZ))
 				sameBits(t, what+" target", target, dense(t, wantTarget))
@@ -133,8 +162,8 @@ func TestBindCUDA(t *testing.T) {
 	sources := batch(s)
 	sources.Sources = []int64{0, 1}
 	for name, bind := range map[string]func(){
-		"bf16":               func() { Pair{Shape: s}.CUDA(batch(s), cuda.Launch{Out: narrow, In: []cuda.Operand{z}}) },
-		"no data set":        func() { Pair{Shape: s}.CUDA(sources, cuda.Launch{Out: z, In: []cuda.Operand{z}}) },
+		"bf16":               func() { Pair{Shape: s}.CUDA(batch(s), 0, cuda.Launch{Out: narrow, In: []cuda.Operand{z}}) },
+		"no data set":        func() { Pair{Shape: s}.CUDA(sources, 0, cuda.Launch{Out: z, In: []cuda.Operand{z}}) },
 		"shape":              func() { Start{Shape{1, 9, 3}}.CUDA(z, cuda.Operand{}, cuda.Parameters{}) },
 		"images of this row": func() { Pair{Shape: Shape{3, 9, 3}}.PutParameters(batch(s), make([]byte, 1<<12)) },
 	} {
@@ -175,7 +204,7 @@ func TestTrafficCUDA(t *testing.T) {
 	row := make([]byte, k.ParameterBytes(b))
 	k.PutParameters(b, row)
 	z, target := g.Empty(number.Float32, rows, 3, 0), g.Empty(number.Float32, rows, 3, 0)
-	calls := k.CUDA(b, cuda.Launch{Out: z, In: []cuda.Operand{target}, Parameters: g.Parameters(0, row)})
+	calls := k.CUDA(b, 0, cuda.Launch{Out: z, In: []cuda.Operand{target}, Parameters: g.Parameters(0, row)})
 	kerneltest.Traffic(t, g.Run(calls...), 9*values, 1.05)
 
 	start, seeds := Start{s}, &Seeds{Images: []int64{1, 2}, Scale: 1}

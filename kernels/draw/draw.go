@@ -9,7 +9,6 @@ import (
 
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
-	"fluxion/kernels/cuda"
 	"fluxion/kernels/philox"
 )
 
@@ -66,12 +65,10 @@ type Batch struct {
 	Addresses    []int64        // of each image in the stream of images
 	Coefficients []Coefficients // of each image
 
-	// Where Pixels are a whole data set: the number of each image in it; nil if
-	// image i of the batch is image i of Pixels. On a GPU such a data set lies at
-	// Resident, and Pixels are not used.
-	Sources  []int64
-	Resident cuda.Address
-	Flips    []bool // of each image: whether to mirror it, left for right; nil for none
+	// Where images come from a whole data set, in Pixels or where the kernel is bound
+	// to it: the number of each image in it; nil if image i of the batch is image i of Pixels.
+	Sources []int64
+	Flips   []bool // of each image: whether to mirror it, left for right; nil for none
 }
 
 // Pair is the kernel that turns a Batch into network inputs and targets: pixel
@@ -91,7 +88,8 @@ func (k Pair) Cost() kernels.Cost {
 }
 
 // Check reports why a launch would not fit.
-func (k Pair) Check(b *Batch, z, target cpu.Matrix, times []float32) error {
+func (k Pair) Check(b *Batch, set []byte, z, target cpu.Matrix, times []float32) error {
+	pixels := b.pixels(set)
 	if err := k.Shape.Check(map[string]cpu.Matrix{"z": z, "target": target}); err != nil {
 		return fmt.Errorf("%v: %w", k, err)
 	}
@@ -100,11 +98,11 @@ func (k Pair) Check(b *Batch, z, target cpu.Matrix, times []float32) error {
 	}
 	n := k.Values()
 	if b.Sources == nil {
-		if n *= k.Images; len(b.Pixels) != n {
-			return fmt.Errorf("%v: %d bytes of pixels, want %d", k, len(b.Pixels), n)
+		if n *= k.Images; len(pixels) != n {
+			return fmt.Errorf("%v: %d bytes of pixels, want %d", k, len(pixels), n)
 		}
-	} else if len(b.Pixels)%n != 0 {
-		return fmt.Errorf("%v: a data set of %d bytes, want a multiple of %d", k, len(b.Pixels), n)
+	} else if len(pixels)%n != 0 {
+		return fmt.Errorf("%v: a data set of %d bytes, want a multiple of %d", k, len(pixels), n)
 	}
 	return k.checkImages(b)
 }
@@ -120,7 +118,15 @@ func (k Pair) checkImages(b *Batch) error {
 	return nil
 }
 
-// source is the number of an image in Pixels.
+// pixels are those of a data set, or the batch's own.
+func (b *Batch) pixels(set []byte) []byte {
+	if set != nil {
+		return set
+	}
+	return b.Pixels
+}
+
+// source is the number of an image in them.
 func (b *Batch) source(image int) int {
 	if b.Sources == nil {
 		return image
@@ -132,10 +138,11 @@ func (b *Batch) source(image int) int {
 func (k Pair) mirror(p int) int { return p - p%k.Width + k.Width - 1 - p%k.Width }
 
 // CPU binds the kernel to its operands; it panics where Check reports an error.
-// Every run reads the batch anew. times receives the network times; nil if
-// they are not wanted.
-func (k Pair) CPU(b *Batch, z, target cpu.Matrix, times []float32) func(p *cpu.Pool) {
-	if err := k.Check(b, z, target, times); err != nil {
+// Every run reads the batch anew. set is the data set that lies on the device; nil:
+// pixels are the batch's. times receives the network times; nil if they are not
+// wanted.
+func (k Pair) CPU(b *Batch, set []byte, z, target cpu.Matrix, times []float32) func(p *cpu.Pool) {
+	if err := k.Check(b, set, z, target, times); err != nil {
 		panic(err)
 	}
 	task := func(task, _ int) {
@@ -143,17 +150,17 @@ func (k Pair) CPU(b *Batch, z, target cpu.Matrix, times []float32) func(p *cpu.P
 		if times != nil && from == 0 {
 			times[image] = b.Coefficients[image].NetworkTime
 		}
-		k.pair(b, z, target, image, from, to)
+		k.pair(b, b.pixels(set), z, target, image, from, to)
 	}
 	return func(p *cpu.Pool) { p.Run(k.Images*k.Chunks(), task) }
 }
 
 // The explicit float32() of each product keeps compilers from fusing it with
 // the addition: the same bits everywhere.
-func (k Pair) pair(b *Batch, z, target cpu.Matrix, image, from, to int) {
+func (k Pair) pair(b *Batch, pixels []byte, z, target cpu.Matrix, image, from, to int) {
 	var normals [piece]float32
 	c := b.Coefficients[image]
-	pixels := b.Pixels[b.source(image)*k.Values():][:k.Values()]
+	pixels = pixels[b.source(image)*k.Values():][:k.Values()]
 	flip := b.Flips != nil && b.Flips[image]
 	for ; from < to; from += piece {
 		noise := normals[:min(piece, to-from)]

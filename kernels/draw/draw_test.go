@@ -78,7 +78,7 @@ func TestPair(t *testing.T) {
 			var before []float32
 			for _, threads := range []int{1, 3} {
 				z, target, times := matrix(s, gap), matrix(s, gap/2), make([]float32, s.Images)
-				run, p := k.CPU(b, z, target, times), pool(t, threads)
+				run, p := k.CPU(b, nil, z, target, times), pool(t, threads)
 				run(p)
 				run(p)
 				compare(t, k.String()+" z", dense(t, z), wantZ)
@@ -103,12 +103,12 @@ func TestPairKnowsNoBatch(t *testing.T) {
 	whole := Shape{3, 50, 3}
 	b := batch(whole)
 	z, target := matrix(whole, 0), matrix(whole, 0)
-	Pair{Shape: whole}.CPU(b, z, target, nil)(pool(t, 1))
+	Pair{Shape: whole}.CPU(b, nil, z, target, nil)(pool(t, 1))
 	one := Shape{1, 50, 3}
 	for i := range whole.Images {
 		single := &Batch{Seed: b.Seed, Pixels: b.Pixels[i*150:][:150], Addresses: b.Addresses[i:][:1], Coefficients: b.Coefficients[i:][:1]}
 		z1, target1 := matrix(one, 0), matrix(one, 0)
-		Pair{Shape: one}.CPU(single, z1, target1, nil)(pool(t, 1))
+		Pair{Shape: one}.CPU(single, nil, z1, target1, nil)(pool(t, 1))
 		if !slices.Equal(dense(t, z)[i*150:][:150], dense(t, z1)) || !slices.Equal(dense(t, target)[i*150:][:150], dense(t, target1)) {
 			t.Errorf("image %d differs when alone", i)
 		}
@@ -122,7 +122,7 @@ func TestPairFromDataSet(t *testing.T) {
 	b := batch(s)
 	b.Pixels, b.Sources, b.Flips = set.Pixels, []int64{6, 0, 6}, []bool{false, true, true}
 	z, target := matrix(s, 1), matrix(s, 0)
-	Pair{s, width}.CPU(b, z, target, nil)(pool(t, 2))
+	Pair{s, width}.CPU(b, nil, z, target, nil)(pool(t, 2))
 	wantZ, wantTarget := Pair{s, width}.Reference(b)
 	compare(t, "z", dense(t, z), wantZ)
 	compare(t, "target", dense(t, target), wantTarget)
@@ -141,7 +141,7 @@ func TestPairFromDataSet(t *testing.T) {
 		}
 	}
 	z2, target2 := matrix(s, 1), matrix(s, 0)
-	Pair{Shape: s}.CPU(plain, z2, target2, nil)(pool(t, 1))
+	Pair{Shape: s}.CPU(plain, nil, z2, target2, nil)(pool(t, 1))
 	if !slices.Equal(dense(t, z), dense(t, z2)) || !slices.Equal(dense(t, target), dense(t, target2)) {
 		t.Error("not the images of the data set")
 	}
@@ -173,7 +173,7 @@ func TestStart(t *testing.T) {
 func TestAllocatesNothing(t *testing.T) {
 	s := Shape{2, 64, 3}
 	p, z, target := pool(t, 1), matrix(s, 1), matrix(s, 0)
-	pair, start := Pair{Shape: s}.CPU(batch(s), z, target, nil), Start{s}.CPU(&Seeds{Images: []int64{1, 2}}, z)
+	pair, start := Pair{Shape: s}.CPU(batch(s), nil, z, target, nil), Start{s}.CPU(&Seeds{Images: []int64{1, 2}}, z)
 	if n := testing.AllocsPerRun(10, func() { pair(p); start(p) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -191,12 +191,12 @@ func TestCheck(t *testing.T) {
 	flipped.Flips = []bool{true, false}
 	set.Sources, set.Pixels = []int64{0, 0}, set.Pixels[:30]
 	for want, err := range map[string]error{
-		"0 pixels wide":    Pair{Shape: s}.Check(flipped, matrix(s, 0), matrix(s, 0), nil),
-		"4 pixels wide":    Pair{s, 4}.Check(flipped, matrix(s, 0), matrix(s, 0), nil),
-		"a data set of 30": Pair{Shape: s}.Check(set, matrix(s, 0), matrix(s, 0), nil),
-		"1 addresses":      Pair{Shape: s}.Check(short, matrix(s, 0), matrix(s, 0), nil),
-		"53 bytes":         Pair{Shape: s}.Check(few, matrix(s, 0), matrix(s, 0), nil),
-		"target is a":      Pair{Shape: s}.Check(batch(s), matrix(s, 0), matrix(Shape{2, 9, 4}, 0), nil),
+		"0 pixels wide":    Pair{Shape: s}.Check(flipped, nil, matrix(s, 0), matrix(s, 0), nil),
+		"4 pixels wide":    Pair{s, 4}.Check(flipped, nil, matrix(s, 0), matrix(s, 0), nil),
+		"a data set of 30": Pair{Shape: s}.Check(set, nil, matrix(s, 0), matrix(s, 0), nil),
+		"1 addresses":      Pair{Shape: s}.Check(short, nil, matrix(s, 0), matrix(s, 0), nil),
+		"53 bytes":         Pair{Shape: s}.Check(few, nil, matrix(s, 0), matrix(s, 0), nil),
+		"target is a":      Pair{Shape: s}.Check(batch(s), nil, matrix(s, 0), matrix(Shape{2, 9, 4}, 0), nil),
 		"10 floats":        Start{s}.Check(&Seeds{Images: make([]int64, 2)}, small),
 		"0 image seeds":    Start{s}.Check(&Seeds{}, matrix(s, 0)),
 		"shape 0x1x1":      Start{Shape{0, 1, 1}}.Check(&Seeds{}, small),
@@ -206,7 +206,7 @@ func TestCheck(t *testing.T) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
-	if err := (Pair{Shape: s}).Check(batch(s), matrix(s, 0), matrix(s, 1), nil); err != nil {
+	if err := (Pair{Shape: s}).Check(batch(s), nil, matrix(s, 0), matrix(s, 1), nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -214,7 +214,7 @@ func TestCheck(t *testing.T) {
 func BenchmarkPair(b *testing.B) {
 	s := Shape{16, 32 * 32, 3}
 	p, z, target := pool(b, 1), matrix(s, 0), matrix(s, 0)
-	run := Pair{Shape: s}.CPU(batch(s), z, target, nil)
+	run := Pair{Shape: s}.CPU(batch(s), nil, z, target, nil)
 	for b.Loop() {
 		run(p)
 	}
