@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"os"
@@ -242,18 +243,34 @@ func (all sayings) goOn(dir string, next train.Settings) (train.Settings, error)
 // decoders. JSON is YAML, whose decoder keeps the last digits of a seed.
 var fileFormats = map[string]string{".yaml": "yaml", ".yml": "yaml", ".json": "yaml", ".toml": "toml"}
 
+// maxConfig bounds a file of settings, of which there are some fifty.
+const maxConfig = 1 << 20
+
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err == nil && len(text) > maxConfig {
+		err = fmt.Errorf("holds more than %d bytes, want settings", maxConfig)
+	}
+	return text, err
+}
+
 // readFile returns what a configuration file says, by keys that must be known.
 func (r *resolver) readFile() (map[string]any, error) {
 	format, ok := fileFormats[strings.ToLower(filepath.Ext(r.file))]
 	if !ok {
 		return nil, usagef("--config %s: want a file that ends in .yaml, .toml or .json", r.file)
 	}
-	text, err := os.ReadFile(r.file)
+	text, err := readBounded(r.file)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, usagef("--config %s: no such file", r.file)
 	}
 	if err != nil {
-		return nil, usagef("--config: %v", err)
+		return nil, usagef("--config %s: %w", r.file, err)
 	}
 	decoder, err := viper.NewCodecRegistry().Decoder(format)
 	if err != nil {
@@ -261,7 +278,7 @@ func (r *resolver) readFile() (map[string]any, error) {
 	}
 	values := map[string]any{}
 	if err := decoder.Decode(text, values); err != nil {
-		return nil, usagef("--config %s: %s", r.file, oneLine(err))
+		return nil, usagef("--config %s: %s", r.file, strings.ReplaceAll(oneLine(err), "strconv.", ""))
 	}
 	said := map[string]any{}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
