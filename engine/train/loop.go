@@ -163,7 +163,11 @@ func (r *run) begin(ctx context.Context, start Start) (already bool, err error) 
 		r.warn("%s", note)
 	}
 	if r.folder.Aside() {
-		r.warn("what %s holds after %d images is set aside: it is removed when there is a new checkpoint, and comes back if there is none", r.dir, state.Images)
+		what := "the run that is here"
+		if found {
+			what = fmt.Sprintf("what is here of more than %d images", state.Images)
+		}
+		r.warn("%s is set aside: it is removed when there is a new checkpoint, and comes back if there is none", what)
 	}
 	if err := r.makeMissingGrid(ctx); err != nil {
 		return false, err
