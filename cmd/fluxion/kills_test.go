@@ -113,10 +113,10 @@ func TestKills(t *testing.T) {
 		for done := false; !done; {
 			var args []string
 			back := int64(0)
-			switch choice := random.IntN(10); {
-			case choice == 0:
+			switch random.IntN(10) {
+			case 0:
 				args = []string{"--fresh"}
-			case choice == 1:
+			case 1:
 				if back = earlier(t, dir, random); back > 0 {
 					args = []string{"--from", strconv.FormatInt(back, 10)}
 				}
