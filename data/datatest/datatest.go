@@ -178,7 +178,7 @@ func stream(t *testing.T, d data.Dataset, from int64, batch, n int) (list []stri
 			t.Fatal(err)
 		}
 		for i := range b.Labels {
-			list = append(list, fmt.Sprint(b.Indices[i], b.Labels[i], b.Pixels[i*size(d):(i+1)*size(d)]))
+			list = append(list, fmt.Sprintf("%d %d %x", b.Indices[i], b.Labels[i], b.Pixels[i*size(d):(i+1)*size(d)]))
 		}
 		l.Release(b)
 	}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math"
 	"sort"
-
-	"fluxion/nets/pyjson"
 )
 
 // Adaptive is the state of VDM++'s adaptive noise schedule (Kingma and Gao,
@@ -115,12 +113,8 @@ func (a *Adaptive) Observe(lambda, weighted float64) {
 // MarshalState returns the state for a checkpoint.
 func (a *Adaptive) MarshalState() ([]byte, error) { return json.Marshal(a) }
 
-// UnmarshalState goes on from a checkpoint of a run with the same bins.
-func (a *Adaptive) UnmarshalState(data []byte) error {
-	var b Adaptive
-	if err := pyjson.Decode(data, &b); err != nil {
-		return fmt.Errorf("adaptive times: %w", err)
-	}
+// Restore goes on from what MarshalState wrote, in a run with the same bins.
+func (a *Adaptive) Restore(b Adaptive) error {
 	if len(b.Means) != len(a.Means) || len(b.Seen) != len(a.Seen) || b.Low != a.Low || b.High != a.High {
 		return fmt.Errorf("adaptive times: %d bins of λ from %g to %g, want %d from %g to %g", len(b.Means), b.Low, b.High, len(a.Means), a.Low, a.High)
 	}

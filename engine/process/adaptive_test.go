@@ -1,6 +1,7 @@
 package process
 
 import (
+	"encoding/json"
 	"math"
 	"strings"
 	"testing"
@@ -19,7 +20,15 @@ func adaptive(t testing.TB) *Adaptive {
 	return s.Adaptive
 }
 
-// A times.json that was damaged is refused in the words of the file, and leaves the state as it was.
+func restore(a *Adaptive, text string) error {
+	var b Adaptive
+	if err := json.Unmarshal([]byte(text), &b); err != nil {
+		return err
+	}
+	return a.Restore(b)
+}
+
+// A state that was damaged is refused, and leaves that of the run as it was.
 func TestAdaptiveState(t *testing.T) {
 	a := adaptive(t)
 	a.Observe(0, 2)
@@ -28,11 +37,8 @@ func TestAdaptiveState(t *testing.T) {
 		t.Fatal(err)
 	}
 	for change, want := range map[[2]string]string{
-		{`[`, `{`}:                                     "line 1",
-		{`"means":[`, `"means":["x",`}:                 "key means is a string, want a number",
 		{`"seen":[0,`, `"seen":[-5,`}:                  "want neither below 0",
 		{`"seen":[0,`, `"seen":[9223372036854775807,`}: "nor more than",
-		{`"seen":[0,`, `"seen":[1.5,`}:                 "want a whole number",
 		{`"seen":[0,`, `"seen":[`}:                     "bins of λ",
 		{`"means":[0,`, `"means":[-1,`}:                "has mean -1",
 		{`"decay":0.`, `"decay":1.`}:                   "decay is 1.",
@@ -41,7 +47,7 @@ func TestAdaptiveState(t *testing.T) {
 		if bad == string(good) {
 			t.Fatalf("%s has no %s", good, change[0])
 		}
-		if err := a.UnmarshalState([]byte(bad)); err == nil || !strings.Contains(err.Error(), want) {
+		if err := restore(a, bad); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", bad, err, want)
 		}
 	}
@@ -69,7 +75,7 @@ func FuzzAdaptiveState(f *testing.F) {
 	f.Add([]byte(strings.Replace(string(good), `"means":[0,0`, `"means":[1e308,1e308`, 1)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		a := adaptive(t)
-		if a.UnmarshalState(data) != nil {
+		if restore(a, string(data)) != nil {
 			return
 		}
 		for _, u := range []float64{0, 0.3, 1} {

@@ -245,14 +245,14 @@ func TestAdaptive(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, _ := GetTimeSampler("adaptive:bins=40,decay=0.9", s)
-	if err := again.Adaptive.UnmarshalState(state); err != nil {
+	if err := restore(again.Adaptive, string(state)); err != nil {
 		t.Fatal(err)
 	}
 	for _, u := range []float64{0.01, 0.3, 0.77, 0.999} {
 		near(t, "time after a checkpoint", again.Time(u), times.Time(u), 0)
 	}
 	other, _ := GetTimeSampler("adaptive:bins=30", s)
-	if err := other.Adaptive.UnmarshalState(state); err == nil {
+	if err := restore(other.Adaptive, string(state)); err == nil {
 		t.Error("takes the state of other bins")
 	}
 }

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -93,9 +94,9 @@ func TestAdaptiveTimes(t *testing.T) {
 	a, seen := objective.Times.Adaptive, int64(0)
 	newest, err := model.Newest(dir)
 	if err == nil {
-		var learnt []byte
+		var learnt *process.Adaptive
 		if learnt, err = r.readTimes(filepath.Join(newest, model.TrainingDir, timesFile)); err == nil {
-			err = a.UnmarshalState(learnt)
+			err = a.Restore(*learnt)
 		}
 	}
 	if err != nil {
@@ -106,6 +107,13 @@ func TestAdaptiveTimes(t *testing.T) {
 		if n > 0 && !(a.Means[i] > 0) {
 			t.Errorf("bin %d has seen %d errors of mean %v", i, n, a.Means[i])
 		}
+	}
+	damaged := filepath.Join(t.TempDir(), timesFile)
+	if err := os.WriteFile(damaged, []byte(`{"means": ["x"]}`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.readTimes(damaged); err == nil || !strings.Contains(err.Error(), damaged+": key means is a string, want a number") {
+		t.Errorf("damaged times: %v", err)
 	}
 	if seen != s.Images {
 		t.Errorf("%d observations of %d images", seen, s.Images)

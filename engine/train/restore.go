@@ -9,6 +9,7 @@ import (
 
 	"fluxion/engine/model"
 	"fluxion/engine/plan"
+	"fluxion/engine/process"
 	"fluxion/nets"
 	"fluxion/nets/pyjson"
 	"fluxion/nets/safetensors"
@@ -50,7 +51,7 @@ func (r *run) restore() (s State, found bool, err error) {
 		return State{}, false, r.unusable(err)
 	}
 	if times != nil {
-		err = r.objective.Times.Adaptive.UnmarshalState(times)
+		err = r.objective.Times.Adaptive.Restore(*times)
 	}
 	return s, true, errors.Join(err, r.trainer.Refresh())
 }
@@ -87,7 +88,7 @@ func (r *run) lastGood() string {
 
 // read reads a checkpoint and checks all of it. It hands each buffer to use, and
 // returns what adaptive times have learnt, nil if the run has none.
-func (r *run) read(c model.Checkpoint, use func(*plan.Buffer, []float32) error) (s State, times []byte, err error) {
+func (r *run) read(c model.Checkpoint, use func(*plan.Buffer, []float32) error) (s State, times *process.Adaptive, err error) {
 	if s, err = readState(filepath.Join(c.Path, model.TrainingDir, stateFile), c.Images); err != nil {
 		return State{}, nil, err
 	}
@@ -150,7 +151,7 @@ func readState(path string, images int64) (s State, err error) {
 
 // readTimes reads what adaptive times have learnt. They begin anew where the run
 // drew its times otherwise so far.
-func (r *run) readTimes(path string) ([]byte, error) {
+func (r *run) readTimes(path string) (*process.Adaptive, error) {
 	a := r.objective.Times.Adaptive
 	if a == nil {
 		return nil, nil
@@ -159,14 +160,18 @@ func (r *run) readTimes(path string) ([]byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	var learnt process.Adaptive
+	if err == nil {
+		err = pyjson.Decode(data, &learnt)
+	}
 	if err == nil {
 		trial := *a
-		err = trial.UnmarshalState(data)
+		err = trial.Restore(learnt)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return data, nil
+	return &learnt, nil
 }
 
 // readMoments reads the optimizer's buffers.

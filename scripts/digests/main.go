@@ -170,12 +170,12 @@ func (w way) command(dir string, args step) ([]byte, error) {
 }
 
 // run runs the steps of a case and digests what they wrote.
-func (w way) run(steps []step) (string, error) {
+func (w way) run(steps []step) (_ string, err error) {
 	dir, err := os.MkdirTemp("", "digests-*")
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	for _, s := range steps {
 		if _, err := w.command(dir, append(slices.Clone(s), w.flags...)); err != nil {
 			return "", err
