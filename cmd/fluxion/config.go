@@ -216,7 +216,7 @@ func (all sayings) resolve(ignore ...string) (train.Settings, error) {
 	if err != nil {
 		return s, err
 	}
-	recipe, err := train.RecipeOf(s.Preset, ignore...)
+	recipe, err := train.RecipeOf(s.Preset, s.Data, ignore...)
 	if err != nil {
 		return s, err
 	}

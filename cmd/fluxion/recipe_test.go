@@ -29,7 +29,7 @@ func drySettings(t *testing.T, args ...string) train.Settings {
 func TestRecipePrecedence(t *testing.T) {
 	t.Setenv(blockingsVariable, "")
 	t.Chdir(t.TempDir())
-	recipe, err := train.RecipeOf("cifar")
+	recipe, err := train.RecipeOf("cifar", "glyphs")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,7 +61,7 @@ func prepare(o Options) (*run, Start, error) {
 		return nil, Start{}, err
 	}
 	config = config.WithSelfConditioning(s.SelfConditioning > 0)
-	recipe, err := RecipeOf(s.Preset, o.IgnoreKeys...)
+	recipe, err := RecipeOf(s.Preset, s.Data, o.IgnoreKeys...)
 	if err != nil {
 		return nil, Start{}, err
 	}

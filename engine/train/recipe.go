@@ -15,9 +15,12 @@ type Recipe struct {
 	Why string // for a folder: how its recipe was found; "" for a preset
 }
 
-// RecipeOf returns the recipe of a preset, or of a folder with a network.
-func RecipeOf(preset string, ignore ...string) (Recipe, error) {
+// RecipeOf returns the recipe of a preset, or of a folder with a network, for
+// data. Letters and digits are not flipped: mirrored they mean something else, or
+// nothing. Keys of the folder to ignore are as in Network.
+func RecipeOf(preset, data string, ignore ...string) (Recipe, error) {
 	if r, ok := nets.PresetRecipe(preset); ok {
+		r.Flip = r.Flip && !characters(data)
 		return Recipe{Recipe: r, Of: preset}, nil
 	}
 	c, err := presetConfig(preset, ignore)
@@ -31,11 +34,10 @@ func RecipeOf(preset string, ignore ...string) (Recipe, error) {
 	return Recipe{Recipe: r, Of: of, Why: fmt.Sprintf("the smallest preset that has the weights of %s, or more", preset)}, nil
 }
 
-// Apply sets what the recipe says. Letters and digits are not flipped: mirrored
-// they mean something else, or nothing.
+// Apply sets what the recipe says.
 func (r Recipe) Apply(s Settings) Settings {
 	s.LR, s.Batch, s.Warmup, s.Decay, s.Beta2, s.Clip = r.LR, r.Batch, r.Warmup, r.Decay, r.Beta2, r.Clip
-	s.EMA, s.LabelDrop, s.Flip = r.EMA, r.LabelDrop, r.Flip && !characters(s.Data)
+	s.EMA, s.LabelDrop, s.Flip = r.EMA, r.LabelDrop, r.Flip
 	s.Images, s.CheckpointEvery, s.SampleEvery = r.Images, r.CheckpointEvery, r.SampleEvery
 	return s
 }

@@ -33,13 +33,12 @@ func TestDefaultRun(t *testing.T) {
 // say.
 func TestRecipes(t *testing.T) {
 	for _, name := range nets.Presets() {
-		r, err := RecipeOf(name)
+		r, err := RecipeOf(name, "pictures")
 		if err != nil || r.Of != name || r.Why != "" {
 			t.Fatal(name, r, err)
 		}
-		s := r.Apply(Settings{Data: "pictures"})
-		d := Default()
-		whole := d
+		s := r.Apply(Settings{})
+		whole := Default()
 		whole.Preset = name
 		if err := r.Apply(whole).Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -48,12 +47,12 @@ func TestRecipes(t *testing.T) {
 			t.Errorf("%s: the recipe lacks a number: %v", name, r)
 		}
 		for _, data := range []string{"glyphs", "glyphs:letters", "mnist:/somewhere"} {
-			if r.Apply(Settings{Data: data}).Flip {
-				t.Errorf("%s: flips %s", name, data)
+			if r, err := RecipeOf(name, data); err != nil || r.Flip || r.Apply(Settings{Data: data}).Flip {
+				t.Errorf("%s: flips %s; %v", name, data, err)
 			}
 		}
-		if s.Flip != r.Flip {
-			t.Errorf("%s: flips of pictures are %v, the recipe says %v", name, s.Flip, r.Flip)
+		if ddpm := name == "cifar" || name == "ddpm64"; s.Flip != ddpm {
+			t.Errorf("%s: flips of pictures are %v", name, s.Flip)
 		}
 	}
 	if keys := RecipeKeys(); len(keys) != 12 || !slices.Contains(keys, "lr") || slices.Contains(keys, "seed") {
@@ -79,12 +78,12 @@ func TestRecipeOfFolder(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "config.json"), c.JSON(), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		r, err := RecipeOf(dir)
+		r, err := RecipeOf(dir, "pictures")
 		if err != nil || r.Of != of || r.Flip || !strings.Contains(r.Why, dir) {
 			t.Errorf("a network of %d weights: %+v, %v; want the recipe of %s", nets.Count(c.Params()), r, err, of)
 		}
 	}
-	if _, err := RecipeOf("tyny"); err == nil || !strings.Contains(err.Error(), "tiny") {
+	if _, err := RecipeOf("tyny", "pictures"); err == nil || !strings.Contains(err.Error(), "tiny") {
 		t.Errorf("no such preset: %v", err)
 	}
 }

@@ -68,7 +68,7 @@ func Default() Settings {
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
 		Keep: 3, SampleSteps: 16, SampleCount: 40,
 	}
-	r, err := RecipeOf(s.Preset)
+	r, err := RecipeOf(s.Preset, s.Data)
 	if err != nil {
 		panic(err) // it is in the list
 	}
