@@ -11,7 +11,7 @@ import (
 )
 
 // asProgram makes the test binary the program, so that it can be killed.
-const asProgram = "FLUXION_TEST_AS_PROGRAM"
+const asProgram = "AS_PROGRAM_OF_TEST"
 
 // TestMain keeps what the tests measure apart from what users have measured. The
 // test binary is the program itself where TestKills starts it.
