@@ -156,7 +156,9 @@ type saying struct {
 // has it.
 func (r *resolver) said() (sayings, error) {
 	all := sayings{}
-	noteUnknown(os.Environ())
+	for _, note := range mistyped(os.Environ()) {
+		printNote(note)
+	}
 	if r.file != "" {
 		values, err := r.readFile()
 		if err != nil {
@@ -363,20 +365,21 @@ func whole(text string) string {
 // variables begin with envPrefix and are no settings.
 var variables = []string{cpu.Variable, device.Variable}
 
-// noteUnknown tells of variables that look like settings but are none. They stop
-// nothing: others use the prefix, such as Kubernetes for a service of this name.
-func noteUnknown(environment []string) {
+// mistyped tells of variables that are nearly settings. They stop nothing: others
+// use the prefix, such as Kubernetes for a service of this name.
+func mistyped(environment []string) (notes []string) {
 	for _, pair := range environment {
 		name, _, _ := strings.Cut(pair, "=")
 		key, ours := strings.CutPrefix(name, envPrefix)
-		if !ours || slices.Contains(variables, name) {
+		key = strings.ToLower(key)
+		if !ours || slices.Contains(variables, name) || slices.Contains(keys(), key) {
 			continue
 		}
-		if _, err := process.Find("setting", strings.ToLower(key), keys()); err != nil {
-			text, _, _ := strings.Cut(err.Error(), " there are ")
-			printNote(fmt.Sprintf("%s changes nothing: %s", name, text))
+		if near, ok := process.Nearest(key, keys()); ok {
+			notes = append(notes, fmt.Sprintf("%s changes nothing; did you mean %s%s?", name, envPrefix, strings.ToUpper(near)))
 		}
 	}
+	return notes
 }
 
 // known refuses a key that is not a setting and names the nearest that is.

@@ -220,7 +220,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"train", "-s", "batch=many"}, exitUsage, []string{"batch"}},
 		{[]string{"train", "--config", config}, exitUsage, []string{config, "learning"}},
 		{[]string{"train", "--config", filepath.Join(dir, "none.yaml")}, exitUsage, []string{"none.yaml"}},
-		{[]string{"train", "--batch", "0"}, exitUsage, []string{"batch", "1 or more"}},
+		{[]string{"train", "--batch", "0"}, exitUsage, []string{"batch", "1 to 1048576"}},
 		{[]string{"train", "--preset", "tyny", "--out", dir}, exitUsage, []string{"tyny", "tiny"}},
 		{[]string{"train", "--schedule", "cosin", "--out", dir}, exitUsage, []string{"cosin", "cosine"}},
 		{[]string{"train", "--device", "tpu", "--out", dir}, exitUsage, []string{"tpu", "cpu"}},
@@ -253,6 +253,14 @@ func TestRefusals(t *testing.T) {
 		if strings.Contains(err.Error(), "\n") || out != "" {
 			t.Errorf("%v: more than a line: %q %q", c.args, out, err)
 		}
+	}
+}
+
+// TestMistyped: a variable that is nearly a setting is told of, another one is not.
+func TestMistyped(t *testing.T) {
+	notes := mistyped([]string{"FLUXION_LRR=1", "FLUXION_BATCH=2", "FLUXION_CPU=avx2", "FLUXION_SERVICE_HOST=10.0.0.1", "PATH=/bin"})
+	if len(notes) != 1 || !strings.Contains(notes[0], "FLUXION_LRR") || !strings.Contains(notes[0], "FLUXION_LR?") {
+		t.Errorf("notes %q, want one of FLUXION_LRR", notes)
 	}
 }
 

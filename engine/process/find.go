@@ -12,17 +12,22 @@ func Find(kind, name string, names []string) (int, error) {
 	if i := slices.Index(names, name); i >= 0 {
 		return i, nil
 	}
-	nearest, least := "", len(name)/2+1
-	for _, n := range names {
-		if d := distance(strings.ToLower(name), strings.ToLower(n)); d < least {
-			nearest, least = n, d
-		}
-	}
 	hint := ""
-	if nearest != "" {
-		hint = fmt.Sprintf("did you mean %q? ", nearest)
+	if near, ok := Nearest(name, names); ok {
+		hint = fmt.Sprintf("did you mean %q? ", near)
 	}
 	return 0, fmt.Errorf("unknown %s %q: %sthere are %s", kind, name, hint, strings.Join(names, ", "))
+}
+
+// Nearest returns the name that another one is most like; ok is false if it is like none.
+func Nearest(name string, names []string) (near string, ok bool) {
+	least := len(name)/2 + 1
+	for _, n := range names {
+		if d := distance(strings.ToLower(name), strings.ToLower(n)); d < least {
+			near, least, ok = n, d, true
+		}
+	}
+	return near, ok
 }
 
 // distance is Levenshtein's.

@@ -134,11 +134,16 @@ func duration(seconds float64) time.Duration { return time.Duration(seconds * fl
 // UnsavedError is a run whose last steps could not be saved.
 type UnsavedError struct {
 	Images, Saved int64 // seen, and at the newest checkpoint
-	Err           error
+	Err           error // why they could not be
+	Cause         error // what ended the run before; nil: it was at its end
 }
 
 func (e *UnsavedError) Error() string {
-	return fmt.Sprintf("images %d to %d of the run are not saved: %v", e.Saved, e.Images, e.Err)
+	text := fmt.Sprintf("images %d to %d of the run are not saved: %v", e.Saved, e.Images, e.Err)
+	if e.Cause != nil {
+		text = fmt.Sprintf("%v; %s", e.Cause, text)
+	}
+	return text
 }
 
-func (e *UnsavedError) Unwrap() error { return e.Err }
+func (e *UnsavedError) Unwrap() []error { return []error{e.Cause, e.Err} }

@@ -236,7 +236,7 @@ func (r *run) end(err error) error {
 	case errors.As(unsaved, &gone), errors.Is(err, unsaved):
 		err = unsaved // which also is why the loop ended
 	default:
-		err = errors.Join(&UnsavedError{r.state.Images, r.saver.images, unsaved}, err)
+		err = &UnsavedError{r.state.Images, r.saver.images, unsaved, err}
 	}
 	switch {
 	case r.meter == nil:
