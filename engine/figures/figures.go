@@ -1,7 +1,7 @@
 // Package figures computes the figures of "Diffusion Meets Flow Matching" from
 // this engine's own schedules, weightings and samplers: numbers only, drawn by
 // whoever calls. Nothing here is copied from the article; each figure is a claim
-// of process.md that can be seen.
+// of engine/process/MATHEMATICS.md that can be seen.
 package figures
 
 import "fmt"
@@ -10,7 +10,7 @@ import "fmt"
 type Figure struct {
 	Name    string // of its files
 	Title   string
-	Caption string // what is to be seen, and the section of process.md behind it
+	Caption string // what is to be seen, and the section of MATHEMATICS.md behind it
 	X, Y    string // axis labels with units
 	// YRange bounds the axis; {0, 0} fits the data.
 	YRange [2]float64

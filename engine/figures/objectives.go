@@ -35,7 +35,7 @@ func normalised(s Series) Series {
 func weightings(Images) (Figure, error) {
 	f := Figure{
 		Title:   "Effective weightings of published training recipes",
-		Caption: "w(λ) in ∫ w(λ) E‖ε̂−ε‖² dλ, each divided by its maximum. A recipe gives a schedule, an output and a distribution of times; only w(λ) matters in the end, and flow matching is v-prediction on the cosine (section 3).",
+		Caption: "w(λ) in ∫ w(λ) E‖ε̂−ε‖² dλ, each divided by its maximum. A recipe gives a schedule, an output and a distribution of times; only w(λ) matters in the end, and flow matching is v-prediction on the cosine (MATHEMATICS.md, section 3).",
 		X:       "log signal-to-noise ratio λ", Y: "w(λ), maximum 1", LogY: true, YRange: [2]float64{1e-4, 1.3},
 	}
 	const coincident = "v-prediction on the cosine"
@@ -76,7 +76,7 @@ func within(s process.Schedule) (from, to float64) {
 func sd3AgainstEDM(Images) (Figure, error) {
 	f := Figure{
 		Title:   "Stable Diffusion 3 against EDM",
-		Caption: "SD3's logit-normal times on the flow output and EDM's weighting, each with maximum 1: for a mean near 0 they are much alike, though their texts share no formula (section 3).",
+		Caption: "SD3's logit-normal times on the flow output and EDM's weighting, each with maximum 1: for a mean near 0 they are much alike, though their texts share no formula (MATHEMATICS.md, section 3).",
 		X:       "log signal-to-noise ratio λ", Y: "w(λ), maximum 1",
 	}
 	edm, err := process.GetWeighting("edm")
@@ -108,7 +108,7 @@ func sd3AgainstEDM(Images) (Figure, error) {
 func invariance(Images) (Figure, error) {
 	f := Figure{
 		Title:   "The loss does not depend on the schedule",
-		Caption: "w(λ)·(−dλ/dt)·E‖ε̂−ε‖² over t for the best denoiser of N(0, s²), with the weighting of flow matching and |λ| ≤ 10. The areas are the same: a schedule is a choice of importance sampling (section 3).",
+		Caption: "w(λ)·(−dλ/dt)·E‖ε̂−ε‖² over t for the best denoiser of N(0, s²), with the weighting of flow matching and |λ| ≤ 10. The areas are the same: a schedule is a choice of importance sampling (MATHEMATICS.md, section 3).",
 		X:       "time t", Y: "contribution to the loss",
 	}
 	weighting, err := process.GetWeighting("fm")

@@ -16,7 +16,7 @@ func scaling(Images) (Figure, error) {
 	const mean, variance, start = 0.5, 0.25, 1.2
 	f := Figure{
 		Title:   "Samplers and the scale of z",
-		Caption: "The sample of N(0.5, 0.25) that grows out of one noise, on the straight path scaled by e^{kt}. DDIM is flow matching's Euler step, and both are blind to the scale; Euler on the probability-flow ODE in z and t is not (section 4).",
+		Caption: "The sample of N(0.5, 0.25) that grows out of one noise, on the straight path scaled by e^{kt}. DDIM is flow matching's Euler step, and both are blind to the scale; Euler on the probability-flow ODE in z and t is not (MATHEMATICS.md, section 4).",
 		X:       "k, exponent of the scale e^{kt}", Y: "sample",
 	}
 	denoiser, err := trace.ParseDenoiser(fmt.Sprintf("gaussian:mean=%g,var=%g", mean, variance))
@@ -67,7 +67,7 @@ func sampleOf(c trace.Config, noise float64, d trace.Denoiser) (float64, error) 
 func ddpmIsDDIM(Images) (Figure, error) {
 	f := Figure{
 		Title:   "DDPM is DDIM with twice the step, then noise",
-		Caption: "Coefficients of z_s = A z_t + B x̂ + C ξ at each step on the cosine. Lines: DDPM's posterior. Points: DDIM to λ + 2Δλ, and forward diffusion back to λ + Δλ (section 5).",
+		Caption: "Coefficients of z_s = A z_t + B x̂ + C ξ at each step on the cosine. Lines: DDPM's posterior. Points: DDIM to λ + 2Δλ, and forward diffusion back to λ + Δλ (MATHEMATICS.md, section 5).",
 		X:       "time t of the step", Y: "coefficient",
 	}
 	p, err := process.Get("cosine", process.ScheduleOptions{MaxLogSNR: 14}, "x")
@@ -107,7 +107,7 @@ func ddpmIsDDIM(Images) (Figure, error) {
 func churnWeights(Images) (Figure, error) {
 	f := Figure{
 		Title:   "What a sample is made of, by churn",
-		Caption: "Weights of the network's outputs v̂ and of fresh noise in the final sample, as if outputs did not depend on z. Churn 0 is DDIM, ½ is DDPM: the more churn, the more the sample rests on late outputs and the less on early ones (section 5).",
+		Caption: "Weights of the network's outputs v̂ and of fresh noise in the final sample, as if outputs did not depend on z. Churn 0 is DDIM, ½ is DDPM: the more churn, the more the sample rests on late outputs and the less on early ones (MATHEMATICS.md, section 6).",
 		X:       "time t of the call", Y: "weight in the final sample",
 	}
 	p, err := process.Get("cosine", process.ScheduleOptions{MaxLogSNR: 14}, "v")

@@ -11,7 +11,7 @@ import (
 func schedules(Images) (Figure, error) {
 	f := Figure{
 		Title:   "Schedules as log-SNR over time",
-		Caption: "λ(t) = ln(α²/σ²). Two schedules with the same λ differ by a scaling of z only, which changes neither the objective nor the best sampler (sections 1 and 4).",
+		Caption: "λ(t) = ln(α²/σ²). Two schedules with the same λ differ by a scaling of z only, which changes neither the objective nor the best sampler (MATHEMATICS.md, sections 1 and 4).",
 		X:       "time t (0 data, 1 noise)", Y: "log signal-to-noise ratio λ", YRange: [2]float64{-15, 15},
 	}
 	var frame Frame
@@ -36,7 +36,7 @@ func schedules(Images) (Figure, error) {
 func paths(Images) (Figure, error) {
 	f := Figure{
 		Title:   "Schedules as paths of signal and noise",
-		Caption: "z = αx + σε from (1, 0) to (0, 1). Points are equal log-SNR on different paths: they lie on lines through the origin (section 1).",
+		Caption: "z = αx + σε from (1, 0) to (0, 1). Points are equal log-SNR on different paths: they lie on lines through the origin (MATHEMATICS.md, section 1).",
 		X:       "signal α", Y: "noise σ", YRange: [2]float64{0, 1.1},
 	}
 	var frame Frame

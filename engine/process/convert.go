@@ -18,7 +18,7 @@ func (l Linear) Plus(a float64, m Linear, b float64) Linear {
 const singular = 1e-9
 
 // To returns a x + b ε as a combination of z and y, by solving
-// (α σ; a b)(x ε)ᵀ = (z y)ᵀ (section 2). Where z and y say the same, as z and x
+// (α σ; a b)(x ε)ᵀ = (z y)ᵀ (MATHEMATICS.md, section 2). Where z and y say the same, as z and x
 // at t = 0, it returns what either gives exactly, and otherwise an error.
 func (q Point) To(a, b float64) (Linear, error) {
 	if math.IsInf(q.B, 0) {

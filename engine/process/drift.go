@@ -8,7 +8,7 @@ import (
 )
 
 // Drift returns f and g of the forward process as an SDE, dz = f z dt + g dw
-// (section 5): f = ∂ₜ ln α, g² = 2ασ ∂ₜ(σ/α). They are infinite where α is 0.
+// (MATHEMATICS.md, section 1): f = ∂ₜ ln α, g² = 2ασ ∂ₜ(σ/α). They are infinite where α is 0.
 func Drift(s Schedule, t float64) (f, g float64) {
 	alpha, sigma := s.AlphaSigma(t)
 	dAlpha, dSigma := s.Velocity(t)

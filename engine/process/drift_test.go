@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// (f, g, η) ↔ (α, σ, ε), section 5, both ways and against closed forms.
+// (f, g, η) ↔ (α, σ, ε), MATHEMATICS.md, sections 1 and 5, both ways and against closed forms.
 func TestDrift(t *testing.T) {
 	for name, c := range map[string]struct{ f, g func(t float64) float64 }{
 		"vp-linear": {func(t float64) float64 { return -(0.1 + 19.9*t) / 2 }, func(t float64) float64 { return math.Sqrt(0.1 + 19.9*t) }},

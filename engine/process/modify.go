@@ -64,7 +64,7 @@ func Unmodified(s Schedule) (Schedule, ScheduleOptions) {
 }
 
 // clipped runs along the part of a schedule with |λ| ≤ λmax, its time stretched
-// linearly; for the cosine this is the angle's remapping of section 1.
+// linearly; for the cosine this is the angle's remapping (MATHEMATICS.md, section 1).
 type clipped struct {
 	Schedule
 	first, last float64 // times of the base schedule
@@ -212,7 +212,7 @@ func (z zeroed) TimeOf(lambda float64) float64 {
 }
 
 // scaled multiplies α and σ by s(t) > 0. λ stays, and with it the process up
-// to a change of units (section 4).
+// to a change of units (MATHEMATICS.md, section 4).
 type scaled struct {
 	Schedule
 	scale *formula.Formula

@@ -38,7 +38,7 @@ func (o Objective) Density(lambda float64) float64 {
 	return o.Times.Density(t) / math.Abs(LogSNRRate(o.Process.Schedule, t))
 }
 
-// Factor is ‖ŷ−y‖²/‖ε̂−ε‖² = (b − aσ/α)² at a point (section 2).
+// Factor is ‖ŷ−y‖²/‖ε̂−ε‖² = (b − aσ/α)² at a point (MATHEMATICS.md, section 2).
 func (q Point) Factor() float64 {
 	f := q.B - q.A*q.Sigma/q.Alpha
 	return f * f

@@ -88,7 +88,7 @@ func TestSpread(t *testing.T) {
 	near(t, "independent", timesOf(t, "uniform", "fm").Uniform(5, batch, draw), draw(5), 0)
 }
 
-// Section 3's table: what each weighting is in closed form, whatever the
+// The table of weightings (MATHEMATICS.md, section 3): what each is in closed form, whatever the
 // configuration that asks for it.
 func TestWeightings(t *testing.T) {
 	normal := func(x, m, s float64) float64 { return math.Exp(-(x - m) * (x - m) / (2 * s * s)) }
@@ -144,7 +144,7 @@ func TestWeightings(t *testing.T) {
 }
 
 // Weightings that are factors on a loss: the factor on each output's error, as
-// their papers and section 3 have it.
+// their papers and MATHEMATICS.md, section 3, have it.
 func TestFactorsOnALoss(t *testing.T) {
 	for _, c := range []struct {
 		output, weighting string
@@ -177,7 +177,7 @@ func TestFactorsOnALoss(t *testing.T) {
 }
 
 // The loss does not depend on the schedule, only on its ends, nor on the times
-// or the output (section 3): E over t of the weighted error of an imperfect
+// or the output (MATHEMATICS.md, section 3): E over t of the weighted error of an imperfect
 // network is the same integral over λ.
 func TestLossDoesNotSeeTheSchedule(t *testing.T) {
 	mistake := func(l float64) float64 { return 0.3 + 0.2*math.Sin(l) + 0.1*math.Exp(-l*l) } // ‖ε̂−ε‖²

@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// Output is what a network predicts, y = a x + b ε (section 2), and how the
+// Output is what a network predicts, y = a x + b ε (MATHEMATICS.md, section 2), and how the
 // network is fed.
 type Output struct {
 	Name, About string

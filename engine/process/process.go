@@ -1,7 +1,7 @@
 // Package process is the mathematics of diffusion and Gaussian flow matching,
-// which are one thing. Comments cite the sections of the project's process.md,
-// which follows Gao et al., "Diffusion Meets Flow Matching: Two Sides of the
-// Same Coin" (2024, diffusionflow.github.io). Everything is float64 and pure.
+// which are one thing. Comments cite MATHEMATICS.md beside this file, which
+// follows Gao et al., "Diffusion Meets Flow Matching: Two Sides of the Same
+// Coin" (2024, diffusionflow.github.io). Everything is float64 and pure.
 //
 // Time t runs from 0 (data) to 1 (noise), z = αx + σε, λ = ln(α²/σ²).
 package process
@@ -120,7 +120,7 @@ func dataScale(s Schedule) float64 {
 }
 
 // Under returns the process of p's network when it is sampled along another
-// schedule (section 4: only a scaling of z and the time change). At each point
+// schedule (MATHEMATICS.md, section 2: only a scaling of z and the time change). At each point
 // the network sees z in the units of its own schedule at the same λ, and is
 // told the time at which it has that λ.
 func (p Process) Under(s Schedule) Process {

@@ -177,7 +177,7 @@ func TestScheduleEnds(t *testing.T) {
 	near(t, "t(−99)", s.TimeOf(-99), 1, 0)
 }
 
-// Section 1: what each modification does to λ, α and σ.
+// What each modification does to λ, α and σ: MATHEMATICS.md, section 1.
 func TestModifications(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		name := rapid.SampledFrom(Schedules()).Draw(r, "schedule")
@@ -387,7 +387,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// The table of section 3, each up to a constant.
+// The table of weightings (MATHEMATICS.md, section 3), each up to a constant.
 func TestWeighting(t *testing.T) {
 	sech := func(x float64) float64 { return 1 / math.Cosh(x) }
 	normal := func(x, m, s float64) float64 { return math.Exp(-(x - m) * (x - m) / (2 * s * s)) }

@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// Schedule says how much of data and noise there is at each time (section 1).
+// Schedule says how much of data and noise there is at each time (MATHEMATICS.md, section 1).
 type Schedule interface {
 	// Name is what GetSchedule knows it by.
 	Name() string

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// TimeSampler draws training times (section 3). With a loss on the network's
+// TimeSampler draws training times (MATHEMATICS.md, section 3). With a loss on the network's
 // own output it decides the weighting, too; see Objective.
 type TimeSampler struct {
 	Name string // as GetTimeSampler reads it, with parameters

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Weighting is w(λ) of the objective ∫ w(λ) E‖ε̂−ε‖² dλ (section 3), up to a
+// Weighting is w(λ) of the objective ∫ w(λ) E‖ε̂−ε‖² dλ (MATHEMATICS.md, section 3), up to a
 // constant. Some weightings are functions of λ alone; others are factors on a
 // loss at whatever times are drawn, so that the density of λ is part of w.
 type Weighting struct {

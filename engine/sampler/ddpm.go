@@ -9,7 +9,7 @@ import (
 // ddpm draws from the posterior q(z_s | z_t, x = x̂). Ho, Jain, Abbeel,
 // "Denoising Diffusion Probabilistic Models" (2020), equations 6 and 7.
 //
-// With the small variance it is churn ½ of section 5: DDIM to λ_u = 2λ_s − λ_t,
+// With the small variance it is churn ½ (MATHEMATICS.md, section 5): DDIM to λ_u = 2λ_s − λ_t,
 // then noise up to λ_s. The large variance is β, that of z_t given z_s, with the
 // same mean.
 func ddpm(b *builder, _ int, t, s process.Point) {

@@ -37,7 +37,7 @@ func keptNoise(t, s process.Point, eta float64) float64 {
 }
 
 // euler is Euler's method on the straight path to which any schedule can be
-// scaled (section 4): with z̃ = z/(α+σ), η = σ/(α+σ) and the velocity
+// scaled (MATHEMATICS.md, section 4): with z̃ = z/(α+σ), η = σ/(α+σ) and the velocity
 // û = ε̂ − x̂, z̃' = z̃ + û (η_s − η_t). It is DDIM, which is the article's point,
 // and the tests'.
 func euler(b *builder, _ int, t, s process.Point) {

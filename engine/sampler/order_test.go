@@ -120,8 +120,8 @@ func TestStochasticSamplersConverge(t *testing.T) {
 	}
 }
 
-// The noise that is added does not bring a sampler off the marginals (section
-// 7): EDM's churn, done before the call and with α rescaled, on every path.
+// The noise that is added does not bring a sampler off the marginals (MATHEMATICS.md,
+// section 5): EDM's churn, done before the call and with α rescaled, on every path.
 func TestChurnKeepsTheMarginals(t *testing.T) {
 	g := gaussian{m: 0.3, s: 0.6}
 	for _, p := range []process.Process{get(t, "ve", "eps"), get(t, "fm", "u"), get(t, "cosine", "v")} {
@@ -231,7 +231,7 @@ func TestRungeKutta45(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%v in %s: %v", p, variable, err)
 				}
-				for k := range z { // section 5's linear contributions
+				for k := range z { // the linear contributions of MATHEMATICS.md, section 6
 					sum, size := path.Weights.Start*z[k], math.Abs(path.Weights.Start*z[k])
 					for i, w := range path.Weights.Outputs {
 						sum += w * said[i][k]

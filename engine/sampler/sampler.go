@@ -1,6 +1,6 @@
 // Package sampler holds every sampler as a table of coefficients. Whatever the
 // method, a call of the network and the update after it are one line
-// (process.md, section 4):
+// (MATHEMATICS.md, section 6):
 //
 //	z' = A z + B₀ y + Σₖ Bₖ hₖ + C ξ
 //

@@ -295,7 +295,7 @@ func TestManyNamesOfDDPM(t *testing.T) {
 }
 
 // One step of ddpm against the posterior as Ho et al. write it, and against
-// section 5: DDIM to λ+2Δ, then forward diffusion back to λ+Δ; churn c to
+// MATHEMATICS.md, section 5: DDIM to λ+2Δ, then forward diffusion back to λ+Δ; churn c to
 // λ + Δ/(1−c) likewise.
 func TestChurnSteps(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
@@ -374,7 +374,7 @@ func blind() []Sampler {
 }
 
 // Equal points in SNR, another schedule, another output, another scale: the
-// same sample (section 4).
+// same sample (MATHEMATICS.md, section 4).
 func TestSamplersDoNotSeeTheSchedule(t *testing.T) {
 	all := processes(t)
 	for _, output := range []string{"x", "eps", "u", "score"} {
@@ -426,7 +426,7 @@ func TestSamplersDoNotSeeTheSchedule(t *testing.T) {
 	})
 }
 
-// The probability-flow ODE's own Euler does see the scaling (section 4).
+// The probability-flow ODE's own Euler does see the scaling (MATHEMATICS.md, section 4).
 func TestODEEulerSeesTheScaling(t *testing.T) {
 	g := gaussian{m: 0.3, s: 0.6}
 	var ends []float64

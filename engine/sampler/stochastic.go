@@ -9,7 +9,7 @@ import (
 	"gonum.org/v1/gonum/integrate/quad"
 )
 
-// churn is section 5's: DDIM to λ_u = λ_t + (λ_s − λ_t)/(1−c), then forward
+// churn is of MATHEMATICS.md, section 5: DDIM to λ_u = λ_t + (λ_s − λ_t)/(1−c), then forward
 // diffusion back to λ_s. In between, the noise has shrunk by e^{−h c/(1−c)} more
 // than at s: c = 0 is DDIM, c = ½ is DDPM.
 func churn(b *builder, _ int, t, s process.Point) {
@@ -17,7 +17,7 @@ func churn(b *builder, _ int, t, s process.Point) {
 	b.renoise(t, s, math.Pow(decay(t, s), c/(1-c)))
 }
 
-// sde integrates the reverse SDE of section 5 with x̂ constant over the step,
+// sde integrates the reverse SDE (MATHEMATICS.md, section 5) with x̂ constant over the step,
 // exactly. In diffusion form with η, ε̂ decays by e^{−η²h} more than in DDIM:
 // η = 0 is DDIM, η = 1 is DDPM. In interpolant form with ε it decays by
 // exp(−½∫ε²/σ² dt), for ε² = η²g² and g²/(2σ²) dt = dℓ.
@@ -54,7 +54,7 @@ func (b *builder) inverseVariance(t, s process.Point) float64 {
 
 // edmChurn is Karras et al. (2022), algorithm 2: raise σ/α by 1+γ first, call
 // the network there, then Heun's method in ε, or Euler's of order 1. Raising on
-// a path whose α changes scales the state as well (process.md, section 7).
+// a path whose α changes scales the state as well (MATHEMATICS.md, section 5).
 func edmChurn(b *builder, _ int, t, s process.Point) {
 	gamma := math.Min(value(b.options.Churn, 0)/float64(len(b.grid.Points)-1), math.Sqrt2-1)
 	if o, rho := b.options, t.Sigma/t.Alpha; o.NoiseMax > 0 && (rho < o.NoiseMin || rho > o.NoiseMax) {

@@ -8,7 +8,7 @@ import (
 )
 
 // Weights are the linear contributions to the last state, as if the network's
-// outputs did not depend on what it is given (section 5): z = Start z₀ + Σ
+// outputs did not depend on what it is given (MATHEMATICS.md, section 6): z = Start z₀ + Σ
 // Outputs·y + Σ Noise·ξ, by call, and by draw in the order of drawing.
 type Weights struct {
 	Start   float64

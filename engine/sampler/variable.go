@@ -9,12 +9,12 @@ import (
 )
 
 // variable is what a method of higher order interpolates: y with which the
-// probability-flow ODE is d(z/N) = y dE, exactly (section 4). With ℓ = λ/2,
+// probability-flow ODE is d(z/N) = y dE, exactly (MATHEMATICS.md, section 4). With ℓ = λ/2,
 //
 //	x: N = σ, E = α/σ = e^ℓ        ε: N = α, E = σ/α = e^−ℓ
 //	u: N = α+σ, E = σ/(α+σ)        v: N = √(α²+σ²), E = atan σ/α
 //
-// The reverse SDE with a share η of noise (section 5) is d(z/N) = y dE + noise
+// The reverse SDE with a share η of noise (MATHEMATICS.md, section 5) is d(z/N) = y dE + noise
 // as well: its additional drift, η² ε̂ α d(σ/α), is a multiple of z, which N
 // takes in as m^η², and of y, which multiplies dE by 1+η². With ρ = σ/α,
 //

@@ -1,7 +1,7 @@
 // Package scheduler reads and writes diffusers' scheduler_config.json and says
 // what each class of it is in our terms: the points of a grid, the output the
 // network has there, and one of our samplers, which gives rows A, Bₖ, C like any
-// other run (process.md, section 4).
+// other run (MATHEMATICS.md, section 6).
 //
 // Every key is honoured or refused by name. diffusers' defects are left out, its
 // conventions kept; the plan names both, and Options.Compat repeats all or none

@@ -148,7 +148,7 @@ func TestKindsOfData(t *testing.T) {
 }
 
 // The weights are what the sample is made of: any outputs, replayed, give the
-// same last state (section 5).
+// same last state (MATHEMATICS.md, section 6).
 func TestWeights(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		names := []string{}

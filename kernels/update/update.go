@@ -1,5 +1,5 @@
 // Package update is the sampler's half of a sampling step as one kernel,
-// whatever the sampler (process.md, section 4):
+// whatever the sampler (MATHEMATICS.md, section 6):
 //
 //	y  = y_u + g (y_c − y_u)          classifier-free guidance, if asked for
 //	x̂  = X.Z z + X.Y y, clipped to ±1  if asked for; y is changed to match
