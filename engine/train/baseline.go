@@ -57,7 +57,7 @@ func pixelMoments(d data.Dataset) (mean, variance float64) {
 // network needs longer to find it. So it has learned something, too, when its
 // loss is below half of what the answer 0 costs.
 const (
-	stuckShare  = 0.1 // of its length
+	stuckShare  = 0.01 // of its length
 	stuckImages = 2_000
 	stuckSteps  = 100
 	stuckLevel  = 0.5 // of the loss of the answer 0
