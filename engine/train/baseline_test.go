@@ -96,7 +96,7 @@ func TestStuck(t *testing.T) {
 // Of a run that is too short, or whose data have no contrast, nothing is said.
 func TestNotStuck(t *testing.T) {
 	s := small()
-	s.Images, s.Warmup, s.Batch = 100_000, 500, 16
+	s.Images, s.Warmup, s.Batch = 1_000_000, 500, 16
 	r := &run{settings: s, baseline: 0.8}
 	for _, c := range []struct {
 		images   int64
