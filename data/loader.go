@@ -17,8 +17,11 @@ type LoaderOptions struct {
 	Flip       bool  // mirror every image with probability ½
 	SkipBroken bool  // take the next image for one that cannot be decoded
 	Start      int64 // position in the stream: images seen before
-	Workers    int   // goroutines that decode; 0: half the processors
-	Ahead      int   // batches decoded before they are asked for; 0: 3
+	// Of every Step batches in a row, the first of which begins at Start, those from
+	// First up to End are in this stream; 0, 0, 0: all.
+	Step, First, End int
+	Workers          int // goroutines that decode; 0: half the processors
+	Ahead            int // batches decoded before they are asked for; 0: 3
 }
 
 // Batches is how many batches a Loader holds unless it is told otherwise.
@@ -92,7 +95,8 @@ func NewLoader(d Dataset, o LoaderOptions) (*Loader, error) {
 // dispatch hands out the images of batches in order.
 func (l *Loader) dispatch() {
 	defer l.group.Done()
-	for position := l.o.Start; ; {
+	for n := int64(0); ; n++ {
+		position := l.o.position(n)
 		var b *Batch
 		select {
 		case b = <-l.free:

@@ -89,6 +89,49 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// TestShares: streams that share the batches of each step make up the whole stream.
+func TestShares(t *testing.T) {
+	ctx := context.Background()
+	d := numbered{n: 100}
+	const batch, step, steps, start = 4, 5, 3, 60
+	whole, _ := stream(t, d, LoaderOptions{Batch: batch, Seed: 3, Start: start}, step*steps)
+	for _, cuts := range [][]int{{0, 5}, {0, 2, 5}, {0, 1, 2, 4, 5}} {
+		got := make([]byte, len(whole))
+		for i, first := range cuts[:len(cuts)-1] {
+			o := LoaderOptions{Batch: batch, Seed: 3, Start: start, Step: step, First: first, End: cuts[i+1]}
+			l, err := NewLoader(d, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := NewResident(ctx, d, o, func(int, []byte) error { return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range steps * (o.End - o.First) {
+				b, err := l.Next(ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				same, err := r.Next(ctx)
+				if err != nil || !slices.Equal(same.Indices, b.Indices) {
+					t.Fatalf("positions %v, of a data set that lies on a device %v (%v)", b.Indices, same.Indices, err)
+				}
+				copy(got[(b.Indices[0]-start)*2:], b.Pixels)
+				l.Release(b)
+			}
+			l.Close()
+		}
+		if !bytes.Equal(got, whole) {
+			t.Errorf("cut at %v, the streams are not the whole one", cuts)
+		}
+	}
+	for _, o := range []LoaderOptions{{Batch: 1, Step: 2, First: 1, End: 1}, {Batch: 1, Step: 2, End: 3}, {Batch: 1, Step: 2, First: -1, End: 1}} {
+		if _, err := NewLoader(d, o); err == nil {
+			t.Errorf("%+v is taken", o)
+		}
+	}
+}
+
 func TestBrokenImages(t *testing.T) {
 	d := numbered{n: 50, broken: 10}
 	l, err := NewLoader(d, LoaderOptions{Batch: 50, Seed: 1})

@@ -16,7 +16,7 @@ type Resident struct {
 	o       LoaderOptions
 	labels  []int32
 	errs    []error // of images that cannot be decoded
-	next    int64   // position
+	next    int64   // batch
 	batch   Batch
 	skipped names
 }
@@ -30,7 +30,7 @@ func NewResident(ctx context.Context, d Dataset, o LoaderOptions, write func(fir
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	r := &Resident{data: d, o: o, labels: make([]int32, d.Len()), errs: make([]error, d.Len()), next: o.Start}
+	r := &Resident{data: d, o: o, labels: make([]int32, d.Len()), errs: make([]error, d.Len())}
 	r.batch = Batch{Labels: make([]int32, o.Batch), Indices: make([]int64, o.Batch), Sources: make([]int64, o.Batch), Flips: make([]bool, o.Batch)}
 	h, w, c := d.Shape()
 	size := h * w * c
@@ -78,8 +78,9 @@ func (r *Resident) Next(ctx context.Context) (*Batch, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
+	start := r.o.position(r.next)
 	for i := range r.batch.Indices {
-		position := r.next + int64(i)
+		position := start + int64(i)
 		index, err := r.o.pick(r.data.Len(), position, func(index int) error { return r.errs[index] }, r.skipped.add)
 		if err != nil {
 			return nil, err
@@ -87,7 +88,7 @@ func (r *Resident) Next(ctx context.Context) (*Batch, error) {
 		r.batch.Indices[i], r.batch.Sources[i], r.batch.Labels[i] = position, int64(index), r.labels[index]
 		r.batch.Flips[i] = r.o.Flip && flipped(r.o.Seed, position)
 	}
-	r.next += int64(r.o.Batch)
+	r.next++
 	return &r.batch, nil
 }
 
@@ -104,7 +105,19 @@ func (o LoaderOptions) check() error {
 	if o.Batch < 1 || o.Start < 0 {
 		return fmt.Errorf("loader of batches of %d from position %d: want a positive batch and position", o.Batch, o.Start)
 	}
+	if o.Step != 0 && (o.First < 0 || o.First >= o.End || o.End > o.Step) {
+		return fmt.Errorf("loader of batches %d to %d of every %d: want some of them", o.First, o.End, o.Step)
+	}
 	return nil
+}
+
+// position of batch n of the stream.
+func (o LoaderOptions) position(n int64) int64 {
+	if o.Step > 0 {
+		share := int64(o.End - o.First)
+		n = n/share*int64(o.Step) + int64(o.First) + n%share
+	}
+	return o.Start + n*int64(o.Batch)
 }
 
 // pick returns the image at a position of the stream. Where read fails on it and

@@ -71,6 +71,7 @@ var settingHelp = map[string]string{
 	"images":            "length of the run in images seen",
 	"batch":             "images of a step",
 	"accumulate":        "micro-batches a step is cut into, to save memory",
+	"accumulation":      "order in which gradients of micro-batches are added: tree, or sequential, as in runs that began before there was the tree",
 	"lr":                "largest learning rate",
 	"warmup":            "images over which the learning rate rises",
 	"decay":             "share of the run, at its end, over which the learning rate falls to 0",

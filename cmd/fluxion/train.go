@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"fluxion/data"
+	"fluxion/engine/collective"
 	"fluxion/engine/train"
 	"fluxion/kernels/cpu"
 	"fluxion/nets"
@@ -111,7 +112,7 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	defer stop()
 	show := newObserver(out, o.json)
 	result, err := train.Run(ctx, train.Options{
-		Settings: s, Dir: o.out, Fresh: o.fresh, IgnoreKeys: o.ignore, From: o.from, Data: d, Device: dev, Observer: show, Origin: origin(), SaveNow: requests,
+		Settings: s, Dir: o.out, Fresh: o.fresh, IgnoreKeys: o.ignore, From: o.from, Data: d, Device: dev, Observer: show, Group: collective.Alone, Origin: origin(), SaveNow: requests,
 	})
 	if err != nil {
 		show.broken()

@@ -1,6 +1,8 @@
 package train
 
 import (
+	"fmt"
+
 	"fluxion/engine/plan"
 	"fluxion/kernels/number"
 )
@@ -9,10 +11,10 @@ import (
 // slot for each parameter of the network, at the same element in each.
 type Buffers struct {
 	Parameters, Gradients *plan.Buffer
-	Moment1, Moment2      *plan.Buffer // AdamW's
-	Average               *plan.Buffer // of the parameters
-	Sum                   *plan.Buffer // of the gradients of several micro-batches
-	Images                *plan.Buffer // the data set, if it lies on the device
+	Moment1, Moment2      *plan.Buffer   // AdamW's
+	Average               *plan.Buffer   // of the parameters
+	Sums                  []*plan.Buffer // of the gradients of several micro-batches; the first is the step's in the end
+	Images                *plan.Buffer   // the data set, if it lies on the device
 }
 
 // newBuffers declares those of a network of so many parameters and a data set of so many bytes.
@@ -22,9 +24,12 @@ func newBuffers(parameters, images int, o StepOptions) Buffers {
 	}
 	b := Buffers{
 		Parameters: plan.Weights("params", parameters, o.Target, o.Precision), Average: plan.Weights("average", parameters, o.Target, o.Precision),
-		Gradients: flat("grads"), Moment1: flat("moment1"), Moment2: flat("moment2"), Sum: flat("sum"),
+		Gradients: flat("grads"), Moment1: flat("moment1"), Moment2: flat("moment2"),
 		Images: &plan.Buffer{Name: "images", Type: number.Uint8, Size: images},
 	}
 	b.Gradients.Transient = true
+	for i := range sumBuffers(o.Accumulation, o.Accumulate) {
+		b.Sums = append(b.Sums, flat(fmt.Sprint("sum", i)))
+	}
 	return b
 }

@@ -131,7 +131,8 @@ func settingsOf(dir string, c model.Checkpoint) (s Settings, err error) {
 // ReadSettings reads the configuration of a run.
 func ReadSettings(path string) (Settings, error) {
 	d := Default()
-	s := Settings{Shift: d.Shift, Weighting: d.Weighting, Recompute: d.Recompute, Blockings: d.Blockings} // files of before these could be set
+	s := Settings{Shift: d.Shift, Weighting: d.Weighting, Recompute: d.Recompute, Blockings: d.Blockings, // files of before these could be set
+		Accumulation: inTurn}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return s, err

@@ -11,6 +11,7 @@ import (
 
 	"fluxion/data"
 	"fluxion/data/durable"
+	"fluxion/engine/collective"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
@@ -35,6 +36,7 @@ type Options struct {
 	Device   device.Device
 	Observer Observer
 	Disk     durable.Disk     // that the run folder lies on
+	Group    collective.Group // the processes that train together; the zero value: this one alone
 	Origin   []string         // lines for the log on what trains here: version, command
 	SaveNow  <-chan os.Signal // asks for a checkpoint and a grid after the next step; may be nil
 }
@@ -79,6 +81,7 @@ type run struct {
 	trainer   *Trainer
 	sampler   *generate.Generator // nil: no grids
 	disk      durable.Disk
+	group     collective.Group
 	folder    *rundir.Dir
 	from      *model.Checkpoint // that the run goes on from; nil: from the start
 
@@ -206,7 +209,8 @@ func (r *run) step(ctx context.Context) error {
 // forwardBackward runs the micro-batches of a step.
 func (r *run) forwardBackward(ctx context.Context) (loss float64, err error) {
 	n := r.trainer.Accumulate
-	for i := range n {
+	first, end := r.group.Share(n)
+	for i := first; i < end; i++ {
 		batch, err := r.stream.Next(ctx)
 		if err != nil {
 			return 0, err
@@ -218,7 +222,7 @@ func (r *run) forwardBackward(ctx context.Context) (loss float64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		r.sound = i < n-1 // only the last one changes weights
+		r.sound = i < end-1 // only the last one changes weights
 		loss += part / float64(n)
 	}
 	return loss, nil

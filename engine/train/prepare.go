@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"fluxion/data"
+	"fluxion/engine/collective"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
@@ -43,6 +44,12 @@ func prepare(o Options) (*run, Start, error) {
 	if err := s.Validate(); err != nil {
 		return nil, Start{}, err
 	}
+	if o.Group == (collective.Group{}) {
+		o.Group = collective.Alone
+	}
+	if err := o.Group.Check(); err != nil {
+		return nil, Start{}, err
+	}
 	if err := plan.CheckRecomputation(s.Recompute); err != nil {
 		return nil, Start{}, &SettingError{"recompute", err.Error()}
 	}
@@ -65,7 +72,7 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
-	r := &run{dir: o.Dir, settings: s, config: config, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: objective, saveNow: o.SaveNow, disk: o.Disk}
+	r := &run{dir: o.Dir, settings: s, config: config, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: objective, saveNow: o.SaveNow, disk: o.Disk, group: o.Group}
 	r.saver = &saver{run: r}
 	if r.scheduler, err = scheduler.Of(objective.Process); err != nil {
 		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
@@ -117,7 +124,7 @@ func (r *run) compile(d device.Device) (step *Step, grid *generate.Step, sizes p
 	s := r.settings
 	height, width, channels := r.data.Shape()
 	o := StepOptions{
-		Config: r.config, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate,
+		Config: r.config, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation,
 		Target: d.Target(), Precision: r.precision, Flip: s.Flip,
 		Errors: r.objective.Times.Adaptive != nil, Recompute: s.Recompute,
 	}
@@ -167,8 +174,9 @@ type stream interface {
 // openStream opens the images from a position on; a data set that is to lie on the
 // device is brought there.
 func (r *run) openStream(ctx context.Context, from int64) (stream, error) {
+	first, end := r.group.Share(r.trainer.Accumulate)
 	o := data.LoaderOptions{
-		Batch: r.trainer.Batch, Seed: r.settings.Seed, Flip: r.settings.Flip, SkipBroken: r.settings.SkipBroken, Start: from,
+		Step: r.trainer.Accumulate, First: first, End: end, Batch: r.trainer.Batch, Seed: r.settings.Seed, Flip: r.settings.Flip, SkipBroken: r.settings.SkipBroken, Start: from,
 	}
 	if r.trainer.Resident == 0 {
 		return data.NewLoader(r.data, o)

@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"fluxion/data"
+	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 )
 
@@ -27,21 +28,22 @@ type Settings struct {
 	Weighting   string  `json:"weighting"`
 	TimeSampler string  `json:"time_sampler"`
 
-	Images      int64   `json:"images"`       // length of the run
-	Batch       int     `json:"batch"`        // images of a step
-	Accumulate  int     `json:"accumulate"`   // micro-batches a step is cut into
-	LR          float64 `json:"lr"`           // largest learning rate
-	Warmup      int64   `json:"warmup"`       // images over which it rises from 0
-	Decay       float64 `json:"decay"`        // share of the run, at its end, over which it falls to 0
-	Beta1       float64 `json:"beta1"`        //
-	Beta2       float64 `json:"beta2"`        //
-	Epsilon     float64 `json:"epsilon"`      //
-	WeightDecay float64 `json:"weight_decay"` //
-	Clip        float64 `json:"clip"`         // largest norm of the gradients; 0: no clipping
-	EMA         int64   `json:"ema"`          // half-life of the averaged weights, in images
-	EMAWarmup   float64 `json:"ema_warmup"`   // the half-life is at most this share of the images seen
-	LabelDrop   float64 `json:"label_drop"`   // share of images trained without their label
-	Seed        uint64  `json:"seed"`
+	Images       int64   `json:"images"`       // length of the run
+	Batch        int     `json:"batch"`        // images of a step
+	Accumulate   int     `json:"accumulate"`   // micro-batches a step is cut into
+	Accumulation string  `json:"accumulation"` // order in which their gradients are added
+	LR           float64 `json:"lr"`           // largest learning rate
+	Warmup       int64   `json:"warmup"`       // images over which it rises from 0
+	Decay        float64 `json:"decay"`        // share of the run, at its end, over which it falls to 0
+	Beta1        float64 `json:"beta1"`        //
+	Beta2        float64 `json:"beta2"`        //
+	Epsilon      float64 `json:"epsilon"`      //
+	WeightDecay  float64 `json:"weight_decay"` //
+	Clip         float64 `json:"clip"`         // largest norm of the gradients; 0: no clipping
+	EMA          int64   `json:"ema"`          // half-life of the averaged weights, in images
+	EMAWarmup    float64 `json:"ema_warmup"`   // the half-life is at most this share of the images seen
+	LabelDrop    float64 `json:"label_drop"`   // share of images trained without their label
+	Seed         uint64  `json:"seed"`
 
 	SelfConditioning float64 `json:"self_conditioning"` // share of images that are given the network's own estimate; 0: the network takes none
 
@@ -64,7 +66,7 @@ func Default() Settings {
 	s := Settings{
 		Data: "glyphs", Preset: "tiny",
 		Schedule: "fm", Shift: 1, Output: "u", Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
-		Accumulate: 1, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
+		Accumulate: 1, Accumulation: inTree, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
 		Keep: 3, SampleSteps: 16, SampleCount: 40,
 	}
@@ -91,8 +93,8 @@ const (
 	maxGrid   = 10_000
 )
 
-// Validate reports the first number that is out of its range. Names are checked
-// where they are looked up.
+// Validate reports the first number that is out of its range. Names that others know
+// are checked where they are looked up.
 func (s Settings) Validate() error {
 	v := reflect.ValueOf(s)
 	for i := range v.NumField() {
@@ -133,6 +135,9 @@ func (s Settings) Validate() error {
 		if c.bad {
 			return &SettingError{c.key, fmt.Sprintf("%v is out of range, %s", s.value(c.key), c.want)}
 		}
+	}
+	if _, err := process.Find("order of sums", s.Accumulation, accumulations); err != nil {
+		return &SettingError{"accumulation", err.Error()}
 	}
 	return nil
 }

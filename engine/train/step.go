@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"slices"
 
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
@@ -25,8 +26,9 @@ import (
 type StepOptions struct {
 	Config        nets.Config
 	Height, Width int
-	Batch         int // images of a micro-batch
-	Accumulate    int // micro-batches of a step
+	Batch         int    // images of a micro-batch
+	Accumulate    int    // micro-batches of a step
+	Accumulation  string // order in which their gradients are added; empty: tree
 	Target        plan.Target
 	Precision     number.Type
 	Resident      int      // images of a data set that lies on the device; 0: pixels come with every batch
@@ -49,9 +51,10 @@ type Step struct {
 	// Plans of one micro-batch and of the end of the step. Without accumulation
 	// the micro-batch's holds everything.
 	Micro  *plan.Plan
-	first  *plan.Plan // gradients become the sum
-	next   *plan.Plan // gradients join the sum
+	sums   []*plan.Plan // each is one addition of gradients
 	update *plan.Plan
+	// additions are those of sums that follow each micro-batch.
+	additions [][]int
 	// half brings the copy of the weights that products read up to date, when they
 	// were written from outside; nil without a copy.
 	half *plan.Plan
@@ -132,20 +135,20 @@ func (s *Step) conditionOnItself(c *plan.Options) *nets.Graph {
 	return s.Graph
 }
 
-// compile makes one plan of the step, or four if gradients are accumulated.
+// compile makes one plan of the step, or several if gradients are accumulated.
 func (s *Step) compile(c plan.Options) error {
 	b := s.Buffers
 	gradients := b.Gradients
 	if s.Accumulate > 1 {
-		gradients = b.Sum
+		gradients = b.Sums[0]
 	}
 	optimizer := plan.Stage{Kernel: adamw.New(s.hyper), Out: plan.Ref{Buffer: b.Parameters},
 		In: []plan.Ref{{Buffer: gradients}, {Buffer: b.Moment1}, {Buffer: b.Moment2}, {Buffer: b.Average}, {Node: s.norm}}}
 	if b.Parameters.Copy != nil {
 		optimizer.In = append(optimizer.In, plan.Ref{Buffer: b.Parameters.Copy})
 	}
-	// Processes that train together would add up their flat gradients here, before
-	// the norm, in one call.
+	// Processes that train together would join the sums of their micro-batches here,
+	// before the norm.
 	end := []plan.Stage{{Kernel: gradnorm.New(), In: []plan.Ref{{Buffer: gradients}}, Out: plan.Ref{Node: s.norm}}, optimizer}
 	flat := plan.Options{Target: c.Target, Precision: c.Precision}
 	var err error
@@ -162,10 +165,10 @@ func (s *Step) compile(c plan.Options) error {
 		compile(&s.Micro, c, end...)
 		return err
 	}
-	sum, grad := plan.Ref{Buffer: b.Sum}, plan.Ref{Buffer: b.Gradients}
 	compile(&s.Micro, c)
-	compile(&s.first, flat, plan.Stage{Kernel: pointwise.NewCopy(1), In: []plan.Ref{grad}, Out: sum})
-	compile(&s.next, flat, plan.Stage{Kernel: pointwise.NewAdd(1), In: []plan.Ref{sum, grad}, Out: sum})
+	if err == nil {
+		err = s.compileSums(flat)
+	}
 	flat.Inputs = []*gorgonia.Node{s.norm}
 	compile(&s.update, flat, end...)
 	return err
@@ -176,7 +179,7 @@ func (s *Step) plans() []*plan.Plan {
 	if s.Accumulate == 1 {
 		return []*plan.Plan{s.Micro}
 	}
-	return []*plan.Plan{s.Micro, s.first, s.next, s.update}
+	return slices.Concat([]*plan.Plan{s.Micro}, s.sums, []*plan.Plan{s.update})
 }
 
 // Sizes is the memory that the step needs.
@@ -200,11 +203,11 @@ func (s *Step) Cost() kernels.Cost {
 	if s.Accumulate == 1 {
 		return cost
 	}
-	total := s.first.Cost().Add(s.update.Cost())
-	for i := range s.Accumulate {
+	total := s.update.Cost()
+	for _, after := range s.additions {
 		total = total.Add(cost)
-		if i > 0 {
-			total = total.Add(s.next.Cost())
+		for _, i := range after {
+			total = total.Add(s.sums[i].Cost())
 		}
 	}
 	return total

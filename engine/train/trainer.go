@@ -54,8 +54,10 @@ func (s *Step) Load(d device.Device, m device.Memory) (*Trainer, error) {
 
 // last is the plan that ends with the optimizer.
 func (s *Step) last() *plan.Plan {
-	all := s.plans()
-	return all[len(all)-1]
+	if s.Accumulate == 1 {
+		return s.Micro
+	}
+	return s.update
 }
 
 // Trainer is a step on a device.
@@ -152,8 +154,10 @@ func (t *Trainer) RunMicro(i int) (float64, error) {
 		return 0, err
 	}
 	if t.Accumulate > 1 {
-		if err := device.Run(t.programs[1+min(i, 1)]); err != nil {
-			return 0, err
+		for _, sum := range t.additions[i] {
+			if err := device.Run(t.programs[1+sum]); err != nil {
+				return 0, err
+			}
 		}
 	}
 	if err := t.readErrors(i); err != nil {
