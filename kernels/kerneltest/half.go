@@ -1,6 +1,7 @@
 package kerneltest
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -141,8 +142,11 @@ func (h halfCase) run(t *testing.T, k *cpu.Kernels, threads, gap int, e fusedOpe
 	return result
 }
 
-// poison is a NaN that no kernel writes, twice in a float32.
-const poison = 0x7fc1
+// poison is a NaN that no kernel writes, twice in a float32; poisonByte lies around bytes.
+const (
+	poison     = 0x7fc1
+	poisonByte = 0xa5
+)
 
 func poisoned(floats int) []float32 {
 	data := make([]float32, floats)
@@ -157,10 +161,16 @@ func halves(data []float32) []uint16 {
 	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(data))), 2*len(data))
 }
 
-// operandOf is operand of an element type, with rows of bfloat16 at odd addresses where there is a gap.
+// operandOf is operand of an element type, with rows of bfloat16 at odd addresses where there is a gap;
+// bytes are never filled.
 func operandOf(a kernels.Array, of number.Type, gap int, fill bool) kernels.Operand {
 	o := operand(a, gap, fill)
-	if o.Type = of; of != number.BFloat16 {
+	o.Type = of
+	switch of {
+	case number.Float32:
+		return o
+	case number.Uint8:
+		o.Data, o.Bytes = nil, bytes.Repeat([]byte{poisonByte}, guard+o.Rows*o.Pitch+guard)[guard:]
 		return o
 	}
 	o.Half = halves(poisoned(guard + (o.Rows*o.Pitch+1)/2 + guard))[2*guard+gap:]
@@ -176,10 +186,18 @@ func operandOf(a kernels.Array, of number.Type, gap int, fill bool) kernels.Oper
 // readOf is read of an element type.
 func readOf(t *testing.T, o kernels.Operand) []float64 {
 	t.Helper()
-	if o.Type != number.BFloat16 {
+	if o.Type == number.Float32 {
 		return read(t, o)
 	}
 	var values []float64
+	for i, x := range o.Bytes {
+		switch r, c := i/o.Pitch, i%o.Pitch; {
+		case r < o.Rows && c < o.Cols:
+			values = append(values, float64(x))
+		case x != poisonByte:
+			t.Fatalf("wrote outside the result, %d bytes behind its start", i)
+		}
+	}
 	for i, x := range o.Half {
 		switch r, c := i/o.Pitch, i%o.Pitch; {
 		case r < o.Rows && c < o.Cols:

@@ -79,10 +79,20 @@ func (p place) row(r int) (cuda.Address, int) {
 // input allocates an operand and writes its values.
 func (m *layout) input(a kernels.Array, of number.Type, gap int) cuda.Operand {
 	p := m.place(a.Shape, of, gap)
-	for _, x := range a.Data {
-		if of == number.BFloat16 {
+	m.write(&p, a.Data)
+	m.inputs = append(m.inputs, p)
+	return p.Operand
+}
+
+// write gives an operand its values.
+func (m *layout) write(p *place, values []float64) {
+	for _, x := range values {
+		switch p.Type {
+		case number.BFloat16:
 			p.memory = binary.LittleEndian.AppendUint16(p.memory, number.Narrow(float32(x)))
-		} else {
+		case number.Uint8:
+			p.memory = append(p.memory, byte(x))
+		default:
 			p.memory = binary.LittleEndian.AppendUint32(p.memory, math.Float32bits(float32(x)))
 		}
 	}
@@ -92,8 +102,6 @@ func (m *layout) input(a kernels.Array, of number.Type, gap int) cuda.Operand {
 			m.err = m.Write(at, p.memory[r*n:(r+1)*n])
 		}
 	}
-	m.inputs = append(m.inputs, p)
-	return p.Operand
 }
 
 // read returns a result, and an error if it is not whole or anything else was written.
@@ -104,11 +112,19 @@ func (m *layout) read(result place) []float64 {
 			m.err = fmt.Errorf("an input %v was written", p.Shape)
 		}
 	}
+	return numbers(memory, result.Type)
+}
+
+// numbers are the elements of a type in memory.
+func numbers(memory []byte, of number.Type) []float64 {
 	var values []float64
-	for i := 0; i < len(memory); i += result.Type.Size() {
-		if result.Type == number.BFloat16 {
+	for i := 0; i < len(memory); i += of.Size() {
+		switch of {
+		case number.BFloat16:
 			values = append(values, float64(number.Widen(binary.LittleEndian.Uint16(memory[i:]))))
-		} else {
+		case number.Uint8:
+			values = append(values, float64(memory[i]))
+		default:
 			values = append(values, float64(math.Float32frombits(binary.LittleEndian.Uint32(memory[i:]))))
 		}
 	}

@@ -1,0 +1,293 @@
+package kerneltest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"testing"
+
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
+	"fluxion/kernels/cuda"
+	"fluxion/kernels/cuda/sim"
+	"fluxion/kernels/number"
+
+	"gorgonia.org/tensor"
+)
+
+// Operand of a Launch: what it holds before, and what after.
+type Operand struct {
+	Shape  tensor.Shape
+	Type   number.Type
+	Before []float64 // nil: nothing; all of it must be written
+	After  []float64 // nil: what it held before
+}
+
+// Launch is one of a kernel that is no operator of a graph: it may work in place, and
+// write to operands among its inputs. What is expected comes of the kernel's reference.
+type Launch struct {
+	Kernel kernels.Kernel
+	In     []Operand
+	Out    Operand
+	Within float64 // largest error of a float32, as a share of its value, or of 1 if that is more
+	Bits   bool    // a GPU gives the bits of the CPU
+	Moves  int     // bytes that a GPU must move at least, and hardly more; 0: nobody counts
+}
+
+// CheckLaunch holds the kernel against what is expected: on every instruction set, any
+// number of threads, any pitch, among guard cells, and again on what a first launch
+// left behind; and on GPUs as CheckLaunchCUDA does.
+func CheckLaunch(t *testing.T, l Launch) (functions []string) {
+	t.Helper()
+	first := l.checkCPU(t)
+	return l.checkCUDA(t, first)
+}
+
+// CheckLaunchCPU holds the kernel against what is expected on the CPU alone.
+func CheckLaunchCPU(t *testing.T, l Launch) {
+	t.Helper()
+	l.checkCPU(t)
+}
+
+// CheckLaunchCUDA holds the kernel against what is expected on GPUs: warps in any
+// order, any pitch, memory around operands and rows of other runs that hold nothing,
+// and as little traffic as there must be. It returns the PTX functions that it came by.
+func CheckLaunchCUDA(t *testing.T, l Launch) (functions []string) {
+	t.Helper()
+	return l.checkCUDA(t, nil)
+}
+
+// operands are all, the output behind the inputs.
+func (l Launch) operands() []Operand { return append(l.In[:len(l.In):len(l.In)], l.Out) }
+
+func (o Operand) name(i, n int) string {
+	if i == n-1 {
+		return "the output"
+	}
+	return fmt.Sprint("input ", i)
+}
+
+// check says what is wrong with the values of the operands after a launch.
+func (l Launch) check(got [][]float64) error {
+	var all error
+	for i, o := range l.operands() {
+		want := o.After
+		if want == nil {
+			want = o.Before
+		}
+		for j, w := range want {
+			if err := l.checkValue(o, got[i][j], w); err != nil {
+				all = errors.Join(all, fmt.Errorf("%s, value %d: %w", o.name(i, len(got)), j, err))
+				break
+			}
+		}
+	}
+	return all
+}
+
+func (l Launch) checkValue(o Operand, got, want float64) error {
+	within := l.Within * math.Max(1, math.Abs(want))
+	switch {
+	case o.After == nil: // as it was
+		within, want = 0, rounded(kernels.Array{Shape: tensor.Shape{1}, Data: []float64{want}}, o.Type).Data[0]
+	case o.Type == number.Uint8: // rounded, of what may itself be off
+		within = 0.51
+	case o.Type == number.BFloat16:
+		within = budgets[number.BFloat16] * math.Abs(want)
+	}
+	if got == want || got != got && want != want || math.Abs(got-want) <= within {
+		return nil
+	}
+	return fmt.Errorf("%v, want %v", got, want)
+}
+
+// same says where two launches differ in bits.
+func (l Launch) same(a, b [][]float64) error {
+	for i, o := range l.operands() {
+		for j, x := range a[i] {
+			if y := b[i][j]; math.Float64bits(x) != math.Float64bits(y) && (x == x || y == y) {
+				return fmt.Errorf("%s, value %d: %v and %v", o.name(i, len(a)), j, x, y)
+			}
+		}
+	}
+	return nil
+}
+
+// checkCPU returns the values of all operands.
+func (l Launch) checkCPU(t *testing.T) (first [][]float64) {
+	t.Helper()
+	for _, name := range cpu.Names() {
+		k, err := cpu.Select(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k.Half != nil { // whose kernels for float32 are those of another
+			continue
+		}
+		var before [][]float64
+		for _, gap := range []int{0, 5} {
+			for _, threads := range []int{1, 3} {
+				got := l.runCPU(t, k, threads, gap)
+				if err := l.check(got); err != nil {
+					t.Fatalf("%s, %d threads, gap %d: %v", name, threads, gap, err)
+				}
+				if before == nil {
+					before = got
+				}
+				if err := l.same(before, got); err != nil {
+					t.Fatalf("%s, %d threads, gap %d: other bits than with one thread and no gap: %v", name, threads, gap, err)
+				}
+			}
+		}
+		first = before
+	}
+	return first // of the portable one, the last
+}
+
+func (l Launch) runCPU(t *testing.T, k *cpu.Kernels, threads, gap int) [][]float64 {
+	t.Helper()
+	pool := cpu.NewPool(threads, k)
+	defer pool.Close()
+	var all []kernels.Operand
+	var shapes []tensor.Shape
+	for i, o := range l.operands() {
+		own := gap
+		if gap > 0 {
+			own += i // pitches of their own
+		}
+		all = append(all, operandOf(kernels.NewArray(o.Shape...), o.Type, own, false))
+		shapes = append(shapes, o.Shape)
+	}
+	n := len(l.In)
+	b := kernels.Launch{In: all[:n], Out: all[n], Threads: threads, Scratch: poisoned(l.Kernel.Scratch(shapes[:n], shapes[n], threads))}
+	run := l.Kernel.CPU(b)
+	for range 2 { // nothing may depend on what a run left behind
+		for i, o := range l.operands() {
+			fill(all[i], o.Before)
+		}
+		run(pool)
+	}
+	var got [][]float64
+	for _, o := range all {
+		got = append(got, readOf(t, o))
+	}
+	if allocations := testing.AllocsPerRun(1, func() { run(pool) }); allocations > 0 && threads == 1 {
+		t.Errorf("a launch allocates %v times", allocations)
+	}
+	return got
+}
+
+// fill gives an operand its values; without any it is poisoned.
+func fill(o kernels.Operand, values []float64) {
+	for i := range o.Rows * o.Cols {
+		at := i/o.Cols*o.Pitch + i%o.Cols
+		switch {
+		case o.Type == number.BFloat16 && values == nil:
+			o.Half[at] = poison
+		case o.Type == number.BFloat16:
+			o.Half[at] = number.Narrow(float32(values[i]))
+		case o.Type == number.Uint8 && values == nil:
+			o.Bytes[at] = poisonByte
+		case o.Type == number.Uint8:
+			o.Bytes[at] = byte(values[i])
+		case values == nil:
+			o.Data[at] = float32(math.NaN())
+		default:
+			o.Data[at] = float32(values[i])
+		}
+	}
+}
+
+// checkCUDA compares with the CPU, too, where that ran.
+func (l Launch) checkCUDA(t *testing.T, fromCPU [][]float64) (functions []string) {
+	t.Helper()
+	on, err := boards()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, gap := range []int{0, 5} {
+		var results [][][]float64
+		for _, b := range on {
+			got, err := l.runCUDA(t.Context(), b, gap)
+			if err == nil {
+				err = l.check(got.values)
+			}
+			if err != nil {
+				t.Fatalf("on a GPU, gap %d: %v", gap, err)
+			}
+			if l.Moves > 0 && gap == 0 && b.sure() {
+				Traffic(t, got.counted, l.Moves, trafficBudget)
+			}
+			results, functions = append(results, got.values), append(functions, got.functions...)
+		}
+		if err := l.same(results[0], results[1]); err != nil {
+			t.Fatalf("on a GPU, gap %d: the result depends on the order of warps: %v", gap, err)
+		}
+		if fromCPU == nil || !l.Bits {
+			continue
+		}
+		if err := l.same(results[0], fromCPU); err != nil {
+			t.Fatalf("a GPU, gap %d, and the CPU give different bits: %v", gap, err)
+		}
+	}
+	return functions
+}
+
+// ran is what came of a launch on a GPU.
+type ran struct {
+	values    [][]float64 // of all operands
+	functions []string
+	counted   sim.Counters
+}
+
+func (l Launch) runCUDA(ctx context.Context, b board, gap int) (r ran, err error) {
+	m := &layout{board: b}
+	defer m.free()
+	var places []place
+	var launch cuda.Launch
+	for i, o := range l.operands() {
+		own := gap
+		if gap > 0 {
+			own += i
+		}
+		p := m.place(o.Shape, o.Type, own)
+		if o.Before != nil {
+			m.write(&p, o.Before)
+		}
+		places, launch.In = append(places, p), append(launch.In, p.Operand)
+	}
+	launch.In, launch.Out = launch.In[:len(l.In)], launch.In[len(l.In)]
+	k := l.Kernel.(cuda.Kernel)
+	launch.Scratch = m.alloc(k.CUDAScratch(withoutAddresses(launch)))
+	if numbers, ok := l.Kernel.(cuda.Parameterised); ok {
+		launch.Parameters = m.parameters(numbers)
+	}
+	for _, call := range k.CUDA(launch) {
+		if m.err == nil {
+			var c sim.Counters
+			c, m.err = b.run(ctx, call)
+			r.counted.Add(c)
+		}
+		r.functions = append(r.functions, call.Function)
+	}
+	for _, p := range places {
+		r.values = append(r.values, numbers(m.rows(p), p.Type))
+	}
+	return r, m.err
+}
+
+// parameters is a table whose second row is the launch's. In the first one, of the run
+// before, there is nothing.
+func (m *layout) parameters(numbers cuda.Parameterised) cuda.Parameters {
+	const aligned = 64
+	row := bytes.Repeat([]byte{0xFF}, numbers.ParameterBytes()) // all of which must be written
+	numbers.PutParameters(row)
+	p := cuda.Parameters{Stride: roundUp(len(row), aligned)}
+	p.Table, p.Counter = m.alloc(p.Stride+len(row)), m.alloc(4)
+	if m.err == nil {
+		m.err = errors.Join(m.Write(p.Table+cuda.Address(p.Stride), row), m.Write(p.Counter, []byte{1, 0, 0, 0}))
+	}
+	return p
+}
