@@ -31,6 +31,7 @@ func (g *Generator) adapt(ctx context.Context, r Request, i int) ([]byte, error)
 		g.seeds.Images[k] = r.Seeds[i]
 	}
 	g.seeds.Seed, g.seeds.Scale = r.Seed, float32(begin.Sigma)
+	g.head.Seed, g.head.Scale = g.seeds.Seed, g.seeds.Scale
 	g.begin(r, begin.Alpha)
 	if err := device.Run(g.start); err != nil {
 		return nil, err

@@ -65,6 +65,7 @@ type Step struct {
 	shape   draw.Shape
 	second  *nets.Graph // of Guide
 	seeds   *draw.Seeds
+	head    *draw.Head
 	update  *update.Step
 	paint   *painting   // of Picture; nil without
 	guide   *guide.Step // of a stage before the update; nil where the update guides
@@ -98,7 +99,7 @@ func NewStep(o Options) (*Step, error) {
 	if err := device.CheckMemory(device.Need{What: "what is known of each image", Bytes: plan.Product(images, imageNumbers)}); err != nil {
 		return nil, err
 	}
-	s := &Step{Options: o, Graph: g, seeds: &draw.Seeds{Images: make([]int64, o.Batch)}, times: feed.New(images, 1)}
+	s := &Step{Options: o, Graph: g, seeds: &draw.Seeds{Images: make([]int64, o.Batch)}, head: &draw.Head{}, times: feed.New(images, 1)}
 	s.update = &update.Step{Seeds: *s.seeds}
 	s.shape = draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: o.Config.OutChannels}
 	s.pixels = gorgonia.NewVector(g.G, tensor.Uint8, gorgonia.WithShape(o.Batch*s.shape.Values()), gorgonia.WithName("pixels"))
@@ -133,7 +134,7 @@ func NewStep(o Options) (*Step, error) {
 	if s.Plan, err = plan.Compile(c); err != nil {
 		return nil, err
 	}
-	begin := []plan.Stage{{Kernel: startStage{step: s}, Out: plan.Ref{Node: g.Sample}}}
+	begin := []plan.Stage{{Kernel: draw.NewStart(draw.StartOptions{Shape: s.shape, Guided: o.Guided}, s.head, s.seeds.Images), Out: plan.Ref{Node: g.Sample}}}
 	if s.estimate != nil { // there is none yet
 		begin = append(begin, plan.Stage{Kernel: pointwise.NewZero(4), In: []plan.Ref{{Node: g.Sample}}, Out: plan.Ref{Node: s.estimate}})
 	}
@@ -328,6 +329,7 @@ func (g *Generator) batch(ctx context.Context, r Request, first, n int) error {
 		g.seeds.Images[i] = r.Seeds[at(i)]
 	}
 	g.seeds.Seed, g.seeds.Scale = r.Seed, float32(r.Table.Start)
+	g.head.Seed, g.head.Scale = g.seeds.Seed, g.seeds.Scale
 	g.begin(r, r.Table.Rows[0].Call.Alpha)
 	if err := device.Run(g.start); err != nil {
 		return err

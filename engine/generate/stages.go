@@ -4,7 +4,6 @@ import (
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/cuda"
-	"fluxion/kernels/draw"
 	"fluxion/kernels/update"
 
 	"gorgonia.org/tensor"
@@ -43,39 +42,6 @@ func (s *Step) part(o cuda.Operand, i int) cuda.Operand {
 	o.Rows = rows
 	return o
 }
-
-// startStage draws the first z.
-type startStage struct {
-	kernels.Signature
-	step *Step
-}
-
-func (u startStage) String() string { return u.kernel().String() }
-
-func (u startStage) Cost([]tensor.Shape, tensor.Shape) kernels.Cost {
-	c := u.kernel().Cost()
-	if u.step.Guided {
-		c.Bytes *= 2 // both halves of the network's batch are written
-	}
-	return c
-}
-
-func (u startStage) kernel() draw.Start { return draw.Start{Shape: u.step.shape} }
-
-func (u startStage) CPU(l kernels.Launch) func(*cpu.Pool) {
-	s := u.step
-	return s.repeated(l.Out.Matrix, u.kernel().CPU(s.seeds, s.half(l.Out.Matrix, 0)))
-}
-
-func (startStage) CUDAScratch(cuda.Launch) int { return 0 }
-
-func (u startStage) CUDA(l cuda.Launch) []cuda.Call {
-	return u.kernel().CUDA(u.step.part(l.Out, 0), u.step.part(l.Out, 1), l.Parameters)
-}
-
-func (u startStage) ParameterBytes() int { return u.kernel().ParameterBytes() }
-
-func (u startStage) PutParameters(row []byte) { u.kernel().PutParameters(u.step.seeds, row) }
 
 // updateStage puts the sampler's update into the plan. Its output is the
 // network's input, whose second half, under guidance, repeats the first. Inputs

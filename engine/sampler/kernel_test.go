@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"fluxion/engine/process"
+	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/philox"
@@ -49,7 +50,8 @@ func TestKernelsRunTables(t *testing.T) {
 			for range memory.Slots {
 				operands.History = append(operands.History, matrix())
 			}
-			draw.Start{Shape: shape}.CPU(&step.Seeds, operands.Z)(pool)
+			head := draw.Head{Seed: seeds.Seed, Scale: seeds.Scale}
+			draw.NewStart(draw.StartOptions{Shape: shape}, &head, seeds.Images).CPU(kernels.Launch{Out: kernels.Operand{Matrix: operands.Z}})(pool)
 			run := update.Kernel{Shape: shape}.CPU(&step, operands)
 
 			// The same in float64, of the table as it was; the noise of a row and

@@ -68,7 +68,7 @@ func TestEstimatesAreDrawn(t *testing.T) {
 				drawn++
 				byPosition[at] = true
 			}
-			if with.batch.Coefficients[k] != without.batch.Coefficients[k] || with.weights.Values[k] != without.weights.Values[k] || with.classes.Values[k] != without.classes.Values[k] {
+			if with.batch.Images[k] != without.batch.Images[k] || with.weights.Values[k] != without.weights.Values[k] || with.classes.Values[k] != without.classes.Values[k] {
 				t.Fatalf("image %d is another one for being given an estimate", at)
 			}
 		}

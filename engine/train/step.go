@@ -82,7 +82,6 @@ func NewStep(o StepOptions) (*Step, error) {
 	s := &Step{StepOptions: o, Graph: g, hyper: &adamw.Step{}, weights: feed.New(o.Batch, 1)}
 	s.weights.Set(1)
 	shape := draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: o.Config.OutChannels}
-	s.batch = &draw.Batch{Addresses: make([]int64, o.Batch), Coefficients: make([]draw.Coefficients, o.Batch)}
 	s.Buffers = newBuffers(nets.FlatSize(g.Params), o.Resident*shape.Values(), o)
 	c := plan.Options{
 		Gradients: s.Buffers.Gradients, Target: o.Target, Precision: o.Precision, Without: o.Without, Recompute: o.Recompute,

@@ -206,8 +206,8 @@ func TestTimesOfAStep(t *testing.T) {
 		}
 		for _, b := range batches {
 			tr.Fill(b, spread)
-			for _, c := range tr.batch.Coefficients {
-				all = append(all, c.NetworkTime)
+			for _, c := range tr.batch.Images {
+				all = append(all, c.Time)
 			}
 		}
 		return all

@@ -11,6 +11,7 @@ import (
 	"fluxion/kernels/adamw"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/philox"
+	"fluxion/kernels/row"
 	"fluxion/nets"
 )
 
@@ -104,21 +105,23 @@ type Images struct {
 // Fill sets the parameters of a micro-batch: pixels, and for each image the
 // time, the coefficients and the class that its position in the stream decides.
 func (t *Trainer) Fill(b Images, o Objective) {
-	if t.Resident > 0 {
-		copy(t.batch.Sources, b.Sources)
-		copy(t.batch.Flips, b.Flips)
-	} else {
+	if t.Resident == 0 {
 		copy(t.batch.Pixels, b.Pixels)
 	}
 	t.batch.Seed = o.Seed
 	t.filled = t.filled[:0]
 	for i, at := range b.Indices {
-		t.batch.Addresses[i] = at
 		time := o.time(at, t.Batch*t.Accumulate)
 		q := o.Process.At(time)
-		t.batch.Coefficients[i] = draw.Coefficients{
-			Alpha: float32(q.Input * q.Alpha), Sigma: float32(q.Input * q.Sigma), A: float32(q.A), B: float32(q.B), NetworkTime: float32(q.NetworkTime),
+		image := draw.Image{
+			Address: at, Pixels: t.batch.Images[i].Pixels,
+			Alpha: float32(q.Input * q.Alpha), Sigma: float32(q.Input * q.Sigma), A: float32(q.A), B: float32(q.B), Time: float32(q.NetworkTime),
 		}
+		if t.Resident > 0 {
+			image.Pixels = uint64(b.Sources[i]) * uint64(t.pixelBytes()/t.Batch)
+			image.Flip = row.If(b.Flips != nil && b.Flips[i])
+		}
+		t.batch.Images[i] = image
 		t.weights.Values[i] = float32(o.weight(time))
 		if t.estimates != nil {
 			t.estimates.Values[2*i], t.estimates.Values[2*i+1] = o.estimate(q, at)

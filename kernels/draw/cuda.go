@@ -2,12 +2,9 @@ package draw
 
 import (
 	_ "embed"
-	"encoding/binary"
-	"fmt"
-	"math"
 
 	"fluxion/kernels/cuda"
-	"fluxion/kernels/number"
+	"fluxion/kernels/row"
 )
 
 //go:embed draw.ptx
@@ -19,126 +16,92 @@ const (
 	threads     = 128
 	blockValues = 8 * threads // values of a block, about: what it reads of the row is little beside them
 	maxShared   = 47 << 10    // of dynamic shared memory, without asking for more
-
-	headBytes, imageBytes = 16, 48
 )
 
-// The row of a Pair: struct Head (seed uint64, 8 bytes that it does not use), for
-// each image struct Image, and unless the data set is resident the batch's pixels.
+// The row of a Pair: a Head, an Image for each, and unless the data set is resident
+// the batch's pixels, where a sector of memory may begin.
 
 // ParameterBytes is the size of a step's row.
-func (k Pair) ParameterBytes(b *Batch) int {
-	if b.Sources == nil {
-		return k.pixels() + k.Images*k.Values()
+func (k Pair) ParameterBytes() int {
+	if k.Resident {
+		return k.pixelsFrom()
 	}
-	return k.pixels()
+	return k.pixelsFrom() + k.Images*k.Values()
 }
 
-// pixels is where they begin in a row: where a sector of memory may.
-func (k Pair) pixels() int { return (headBytes + imageBytes*k.Images + 63) / 64 * 64 }
+// pixelsFrom is where they begin in a row.
+func (k Pair) pixelsFrom() int {
+	return (row.Bytes[Head](1) + row.Bytes[Image](k.Images) + 63) / 64 * 64
+}
 
 // PutParameters writes the row of a step.
-func (k Pair) PutParameters(b *Batch, row []byte) {
-	if err := k.checkImages(b); err != nil {
+func (k Pair) PutParameters(to []byte) {
+	if err := k.checkBatch(); err != nil {
 		panic(err)
 	}
-	le := binary.LittleEndian
-	le.PutUint64(row, b.Seed)
-	for i, c := range b.Coefficients {
-		r := row[headBytes+imageBytes*i:]
-		le.PutUint64(r, uint64(b.Addresses[i]))
-		le.PutUint64(r[8:], uint64(b.source(i))*uint64(k.Values()))
-		for j, x := range []float32{c.Alpha, c.Sigma, c.A, c.B, c.NetworkTime} {
-			le.PutUint32(r[16+4*j:], math.Float32bits(x))
-		}
-		le.PutUint32(r[36:], 0)
-		if b.Flips != nil && b.Flips[i] {
-			le.PutUint32(r[36:], 1)
-		}
-		le.PutUint64(r[40:], 0)
-	}
-	if b.Sources == nil {
-		copy(row[k.pixels():], b.Pixels[:k.Images*k.Values()])
+	row.Put(row.Put(to, k.batch.Head), k.batch.Images...)
+	if !k.Resident {
+		row.Put(to[k.pixelsFrom():], k.batch.Pixels[:k.Images*k.Values()]...)
 	}
 }
 
-// CUDA returns the launch of a Pair: l.Out is z, l.In[0] the target, l.In[1], if
-// it is there, the network times. set is where the data set lies whose images
-// b.Sources are; 0: pixels come with the row. Whatever else b holds is read by
-// PutParameters.
-func (k Pair) CUDA(b *Batch, set cuda.Address, l cuda.Launch) []cuda.Call {
-	if err := k.check(l.Out, l.In[0]); err != nil {
+// CUDAScratch is none.
+func (Pair) CUDAScratch(cuda.Launch) int { return 0 }
+
+// CUDA returns the launch.
+func (k Pair) CUDA(l cuda.Launch) []cuda.Call {
+	if err := k.checkBatch(); err != nil {
 		panic(err)
 	}
-	if err := k.checkImages(b); err != nil {
-		panic(err)
-	}
-	if (b.Sources != nil) != (set != 0) {
-		panic(fmt.Errorf("%v: %d sources and a data set at %#x", k, len(b.Sources), uint64(set)))
-	}
-	z, target := l.Out, l.In[0]
-	var times cuda.Address
-	if len(l.In) > 1 {
-		times = l.In[1].Address
+	var set cuda.Address
+	if k.Resident {
+		set = l.In[2].Address
 	}
 	// Rows of a mirrored image stay together; else an image is one row.
 	width := k.Pixels
-	if b.Flips != nil {
+	if k.Flips {
 		width = k.Width
 	}
 	row := width * k.Channels
 	function, span, shared := "draw_pair", blockValues, 0
-	if k.dense(z, target) && row%4 == 0 && set%4 == 0 && (b.Flips == nil || row <= maxShared) {
+	views, dense := k.Views(l.Out, l.In[0])
+	if dense && row%4 == 0 && set%4 == 0 && (!k.Flips || row <= maxShared) {
 		function = "draw_pair_vector"
-		if b.Flips != nil {
+		if k.Flips {
 			rows := k.Pixels / width
 			blocks := ceil(rows, max(1, blockValues/row))
 			span = ceil(rows, blocks) * row
 			shared = span
 		}
 	}
-	args := cuda.Args(view(z), view(target), times, set, uint64(k.pixels()),
-		k.Pixels, k.Channels, width, span)
+	args := cuda.Args(views, l.In[1].Address, set, uint64(k.pixelsFrom()), k.Pixels, k.Channels, width, span)
 	return []cuda.Call{k.call(function, span, shared, args, l.Parameters)}
 }
 
-// The row of a Start: struct Head (seed uint64, scale float32), the number of
-// each image as an uint64.
+// The row of a Start: a Head, and the number of each image.
 
 // ParameterBytes is the size of a batch's row.
-func (k Start) ParameterBytes() int { return headBytes + 8*k.Images }
+func (k Start) ParameterBytes() int { return row.Bytes[Head](1) + row.Bytes[int64](k.Images) }
 
 // PutParameters writes the row of a batch.
-func (k Start) PutParameters(s *Seeds, row []byte) {
-	le := binary.LittleEndian
-	le.PutUint64(row, s.Seed)
-	le.PutUint32(row[8:], math.Float32bits(s.Scale))
-	le.PutUint32(row[12:], 0)
-	for i, image := range s.Images[:k.Images] {
-		le.PutUint64(row[headBytes+8*i:], uint64(image))
-	}
-}
+func (k Start) PutParameters(to []byte) { row.Put(row.Put(to, *k.head), k.images...) }
 
-// CUDA returns the launch of a Start into z and, if its Address is not 0, into
-// second as well: the half of a guided network's batch that repeats the first.
-func (k Start) CUDA(z, second cuda.Operand, p cuda.Parameters) []cuda.Call {
-	operands := []cuda.Operand{z}
-	if second.Address != 0 {
-		operands = append(operands, second)
-	}
-	if err := k.check(operands...); err != nil {
+// CUDAScratch is none.
+func (Start) CUDAScratch(cuda.Launch) int { return 0 }
+
+// CUDA returns the launch, which writes both halves of a guided network's batch.
+func (k Start) CUDA(l cuda.Launch) []cuda.Call {
+	if err := k.checkImages(); err != nil {
 		panic(err)
 	}
 	function := "draw_start"
-	if k.dense(operands...) {
+	views, dense := k.Views(k.HalvesCUDA(l.Out, k.Guided))
+	if dense {
 		function = "draw_start_vector"
 	}
-	args := cuda.Args(view(z), view(second), k.Pixels, k.Channels, blockValues, 0)
-	return []cuda.Call{k.call(function, blockValues, 0, args, p)}
+	args := cuda.Args(views, k.Pixels, k.Channels, blockValues, 0)
+	return []cuda.Call{k.call(function, blockValues, 0, args, l.Parameters)}
 }
-
-// view is struct View of group.cuh.
-func view(o cuda.Operand) []byte { return cuda.Args(o.Address, uint64(o.Pitch)) }
 
 func ceil(n, d int) int { return (n + d - 1) / d }
 
@@ -148,23 +111,4 @@ func (s Shape) call(function string, span, shared int, args []byte, p cuda.Param
 		Module: module, Function: function, Shared: shared, Args: cuda.Args(args, p),
 		Grid: [3]int{ceil(s.Values(), span), s.Images, 1}, Block: [3]int{threads, 1, 1},
 	}
-}
-
-// dense reports whether images lie one behind the other and groups of 4 values are aligned.
-func (s Shape) dense(operands ...cuda.Operand) bool {
-	for _, o := range operands {
-		if o.Pitch != o.Cols || o.Address%16 != 0 || s.Values()%4 != 0 {
-			return false
-		}
-	}
-	return true
-}
-
-func (s Shape) check(operands ...cuda.Operand) error {
-	for _, o := range operands {
-		if o.Rows != s.Images*s.Pixels || o.Cols != s.Channels || o.Type != number.Float32 || o.Address == 0 {
-			return fmt.Errorf("draw %v: operand of %d by %d %v at %#x", s, o.Rows, o.Cols, o.Type, uint64(o.Address))
-		}
-	}
-	return nil
 }
