@@ -27,11 +27,10 @@ type Adaptive struct {
 func (g *Generator) adapt(ctx context.Context, r Request, i int) ([]byte, error) {
 	a := r.Adaptive
 	begin := a.Grid.Points[0]
-	for k := range g.seeds.Images {
-		g.seeds.Images[k] = r.Seeds[i]
+	for k := range g.images {
+		g.images[k] = r.Seeds[i]
 	}
-	g.seeds.Seed, g.seeds.Scale = r.Seed, float32(begin.Sigma)
-	g.head.Seed, g.head.Scale = g.seeds.Seed, g.seeds.Scale
+	g.head.Seed, g.head.Scale = r.Seed, float32(begin.Sigma)
 	g.begin(r, begin.Alpha)
 	if err := device.Run(g.start); err != nil {
 		return nil, err
@@ -71,7 +70,7 @@ func (g *Generator) adapt(ctx context.Context, r Request, i int) ([]byte, error)
 		}
 		x.Z /= q.Input
 		err = g.program.RunSteps(1, func(int) error {
-			g.call(&update.Step{B: 1, Store: -1, Seeds: *g.seeds}, r, q, x)
+			g.call(update.Row{B: 1, Store: -1}, r, q, x)
 			return nil
 		})
 		if err != nil {

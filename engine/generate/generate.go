@@ -18,6 +18,7 @@ import (
 	"fluxion/kernels/number"
 	"fluxion/kernels/paint"
 	"fluxion/kernels/pointwise"
+	"fluxion/kernels/row"
 	"fluxion/kernels/update"
 	"fluxion/nets"
 
@@ -64,9 +65,9 @@ type Step struct {
 	pixels  *gorgonia.Node
 	shape   draw.Shape
 	second  *nets.Graph // of Guide
-	seeds   *draw.Seeds
-	head    *draw.Head
-	update  *update.Step
+	head    *draw.Head  // the key of the noise, and its scale at the start
+	images  []int64     // the number of each image of a batch
+	update  *update.Row
 	paint   *painting   // of Picture; nil without
 	guide   *guide.Step // of a stage before the update; nil where the update guides
 	times   *feed.Vector
@@ -99,8 +100,7 @@ func NewStep(o Options) (*Step, error) {
 	if err := device.CheckMemory(device.Need{What: "what is known of each image", Bytes: plan.Product(images, imageNumbers)}); err != nil {
 		return nil, err
 	}
-	s := &Step{Options: o, Graph: g, seeds: &draw.Seeds{Images: make([]int64, o.Batch)}, head: &draw.Head{}, times: feed.New(images, 1)}
-	s.update = &update.Step{Seeds: *s.seeds}
+	s := &Step{Options: o, Graph: g, head: &draw.Head{}, images: make([]int64, o.Batch), update: &update.Row{}, times: feed.New(images, 1)}
 	s.shape = draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: o.Config.OutChannels}
 	s.pixels = gorgonia.NewVector(g.G, tensor.Uint8, gorgonia.WithShape(o.Batch*s.shape.Values()), gorgonia.WithName("pixels"))
 	if s.Weights == nil {
@@ -113,12 +113,12 @@ func NewStep(o Options) (*Step, error) {
 	if g.Class != nil {
 		c.Inputs = append(c.Inputs, g.Class)
 	}
-	next := plan.Stage{Kernel: updateStage{step: s}, In: []plan.Ref{{Node: g.Output}, {Node: s.pixels}}, Out: plan.Ref{Node: g.Sample}}
+	slots := []plan.Ref{{Node: g.Output}, {Node: s.pixels}}
 	for i := range o.Slots {
 		slot := gorgonia.NewTensor(g.G, tensor.Float32, 4, gorgonia.WithName(fmt.Sprint("history ", i)),
 			gorgonia.WithShape(o.Batch, o.Height, o.Width, o.Config.OutChannels))
 		c.Inputs = append(c.Inputs, slot)
-		next.In = append(next.In, plan.Ref{Node: slot})
+		slots = append(slots, plan.Ref{Node: slot})
 	}
 	c.Before = []plan.Stage{{Kernel: s.times, Out: plan.Ref{Node: g.Time}}}
 	for i, p := range g.Params {
@@ -127,14 +127,15 @@ func NewStep(o Options) (*Step, error) {
 	if err := s.addGuide(&c); err != nil {
 		return nil, err
 	}
-	c.After = append(c.After, next)
+	updates := update.Options{Shape: s.shape, Guided: o.Guided, Combined: s.guide != nil}
+	c.After = append(c.After, plan.Stage{Kernel: update.New(updates, s.update, s.images), In: slots, Out: plan.Ref{Node: g.Sample}})
 	if o.Painted {
 		s.addPainting(&c)
 	}
 	if s.Plan, err = plan.Compile(c); err != nil {
 		return nil, err
 	}
-	begin := []plan.Stage{{Kernel: draw.NewStart(draw.StartOptions{Shape: s.shape, Guided: o.Guided}, s.head, s.seeds.Images), Out: plan.Ref{Node: g.Sample}}}
+	begin := []plan.Stage{{Kernel: draw.NewStart(draw.StartOptions{Shape: s.shape, Guided: o.Guided}, s.head, s.images), Out: plan.Ref{Node: g.Sample}}}
 	if s.estimate != nil { // there is none yet
 		begin = append(begin, plan.Stage{Kernel: pointwise.NewZero(4), In: []plan.Ref{{Node: g.Sample}}, Out: plan.Ref{Node: s.estimate}})
 	}
@@ -176,7 +177,7 @@ func (s *Step) Plans() []*plan.Plan { return []*plan.Plan{s.Start, s.Plan} }
 // Busiest sets the parameters of a step in which every kernel does all that it
 // can: for counting what kernels do.
 func (s *Step) Busiest() {
-	*s.update = update.Step{A: 1, B: 1, C: 1, Store: -1, Guidance: 2, Clip: true, XZ: 1, XY: 1, Pixels: true, Seeds: *s.seeds}
+	*s.update = update.Row{A: 1, B: 1, C: 1, Store: -1, Guidance: 2, Clip: 1, XZ: 1, XY: 1, Pixels: 1}
 	if s.Slots > 0 {
 		s.update.Store = 0
 	}
@@ -185,10 +186,10 @@ func (s *Step) Busiest() {
 	}
 	if s.guide != nil {
 		*s.guide = guide.Step{Guidance: 2, Rescale: 0.7, Percentile: 0.99, XZ: 1, XY: 1, Clip: true}
-		s.update.Clip = false
+		s.update.Clip = 0
 	}
 	if s.paint != nil {
-		s.paint.step = paint.Step{A: 1, S: 1, Active: true, Pixels: true, Seeds: *s.seeds}
+		s.paint.step = paint.Step{A: 1, S: 1, Active: true, Pixels: true, Seeds: s.seeds()}
 		s.paint.start = s.paint.step
 	}
 }
@@ -326,10 +327,9 @@ func toData(t sampler.Table) sampler.Table {
 func (g *Generator) batch(ctx context.Context, r Request, first, n int) error {
 	at := func(i int) int { return first + min(i, n-1) }
 	for i := range g.Batch {
-		g.seeds.Images[i] = r.Seeds[at(i)]
+		g.images[i] = r.Seeds[at(i)]
 	}
-	g.seeds.Seed, g.seeds.Scale = r.Seed, float32(r.Table.Start)
-	g.head.Seed, g.head.Scale = g.seeds.Seed, g.seeds.Scale
+	g.head.Seed, g.head.Scale = r.Seed, float32(r.Table.Start)
 	g.begin(r, r.Table.Rows[0].Call.Alpha)
 	if err := device.Run(g.start); err != nil {
 		return err
@@ -369,17 +369,15 @@ func (g *Generator) classes(r Request, at func(i int) int) error {
 
 // set makes the parameters those of a call.
 func (g *Generator) set(r Request, call int) error {
-	row := r.Table.Rows[call]
-	u := update.Step{
-		A: float32(row.A), C: float32(row.C), Count: uint32(call), Pixels: call == len(r.Table.Rows)-1, Seeds: *g.seeds,
-	}
+	of := r.Table.Rows[call]
+	u := update.Row{A: float32(of.A), C: float32(of.C), Count: uint32(call), Pixels: row.If(call == len(r.Table.Rows)-1)}
 	access := r.memory.Rows[call]
-	u.B, u.Store = float32(row.B[0]), access.Store
-	u.KeepZ, u.KeepY = float32(row.Keep.Z), float32(row.Keep.Y)
+	u.B, u.Store = float32(of.B[0]), int32(access.Store)
+	u.KeepZ, u.KeepY = float32(of.Keep.Z), float32(of.Keep.Y)
 	for slot, c := range access.Slots {
 		u.History[slot] = float32(c)
 	}
-	g.call(&u, r, row.Call, row.X)
+	g.call(u, r, of.Call, of.X)
 	g.keep(r, call)
 	return nil
 }

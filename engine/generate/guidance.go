@@ -9,6 +9,7 @@ import (
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/guide"
+	"fluxion/kernels/row"
 	"fluxion/kernels/update"
 	"fluxion/nets"
 
@@ -84,20 +85,20 @@ func (s *Step) addGuide(c *plan.Options) error {
 
 // call makes the parameters those of a call at a point, where x̂ = x.Z z + x.Y y
 // with z as the network sees it; u is the rest of the update.
-func (g *Generator) call(u *update.Step, r Request, q process.Point, x process.Linear) {
-	u.XZ, u.XY = float32(x.Z), float32(x.Y)
-	u.Guidance, u.Clip = float32(r.Guidance.at(q)), r.Clip && u.XY != 0
+func (g *Generator) call(u update.Row, r Request, q process.Point, x process.Linear) {
+	u.Seed, u.XZ, u.XY = g.head.Seed, float32(x.Z), float32(x.Y)
+	u.Guidance, u.Clip = float32(r.Guidance.at(q)), row.If(r.Clip && u.XY != 0)
 	if g.guide != nil {
 		*g.guide = guide.Step{
 			Guidance: u.Guidance, Rescale: float32(r.Guidance.Rescale), Percentile: float32(r.Guidance.Percentile),
-			XZ: u.XZ, XY: u.XY, Clip: u.Clip,
+			XZ: u.XZ, XY: u.XY, Clip: u.Clip != 0,
 		}
 		if u.Guidance == 1 {
 			g.guide.Rescale = 0
 		}
-		u.Clip = false
+		u.Clip = 0
 	}
-	*g.update = *u
+	*g.update = u
 	g.times.Set(float32(q.NetworkTime))
 }
 

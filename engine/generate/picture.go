@@ -8,6 +8,7 @@ import (
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/cuda"
+	"fluxion/kernels/draw"
 	"fluxion/kernels/paint"
 
 	"gorgonia.org/gorgonia"
@@ -37,7 +38,7 @@ func (s *Step) addPainting(c *plan.Options) {
 		return n
 	}
 	s.paint = &painting{picture: vector("picture"), mask: vector("mask"), pixels: s.pixels}
-	s.paint.start.Seeds, s.paint.step.Seeds = *s.seeds, *s.seeds
+	s.paint.start.Seeds, s.paint.step.Seeds = s.seeds(), s.seeds()
 	c.After = append(c.After, s.paint.stage(s, &s.paint.step))
 }
 
@@ -47,6 +48,8 @@ func (p *painting) stage(s *Step, values *paint.Step) plan.Stage {
 		In:     []plan.Ref{{Node: p.picture}, {Node: p.mask}, {Node: p.pixels}}, Out: plan.Ref{Node: s.Graph.Sample},
 	}
 }
+
+func (s *Step) seeds() draw.Seeds { return draw.Seeds{Seed: s.head.Seed, Images: s.images} }
 
 // show brings the picture of a request to the device.
 func (g *Generator) show(r Request) error {
@@ -69,14 +72,14 @@ func (g *Generator) show(r Request) error {
 	if n := g.shape.Values(); len(r.Picture.Values) != n || len(mask) != n {
 		return fmt.Errorf("a picture of %d values and a mask of %d, want %d", len(r.Picture.Values), len(mask), n)
 	}
-	g.paint.step = paint.Step{Seeds: *g.seeds}
+	g.paint.step = paint.Step{Seeds: g.seeds()}
 	return errors.Join(g.program.Write(g.Plan.Place(g.paint.picture), r.Picture.Values), g.program.Write(g.Plan.Place(g.paint.mask), mask))
 }
 
 // begin adds α times the picture to the noise that a batch begins with.
 func (g *Generator) begin(r Request, alpha float64) {
 	if g.paint != nil {
-		g.paint.start = paint.Step{A: float32(alpha), S: g.seeds.Scale, Active: true, Everywhere: true, Seeds: *g.seeds}
+		g.paint.start = paint.Step{A: float32(alpha), S: g.head.Scale, Active: true, Everywhere: true, Seeds: g.seeds()}
 	}
 }
 
@@ -87,7 +90,7 @@ func (g *Generator) keep(r Request, call int) {
 		return
 	}
 	rows := r.Table.Rows
-	p := paint.Step{A: 1, Active: r.Picture.Mask != nil && rows[call].Arrives, Seeds: *g.seeds}
+	p := paint.Step{A: 1, Active: r.Picture.Mask != nil && rows[call].Arrives, Seeds: g.seeds()}
 	if call+1 < len(rows) {
 		next := rows[call+1].Call
 		p.A, p.S = float32(next.Alpha), float32(next.Sigma)

@@ -9,6 +9,7 @@ import (
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/philox"
+	"fluxion/kernels/row"
 	"fluxion/kernels/update"
 )
 
@@ -41,25 +42,25 @@ func TestKernelsRunTables(t *testing.T) {
 				t.Fatal(err)
 			}
 			name := s.Name + " on " + p.String()
-			seeds := draw.Seeds{Seed: 11, Images: []int64{4, 2, 8}, Scale: float32(table.Start)}
-			matrix := func() cpu.Matrix {
-				return cpu.Matrix{Data: make([]float32, n), Rows: images * shape.Pixels, Cols: 3, Pitch: 3}
+			head, seeds := draw.Head{Seed: 11, Scale: float32(table.Start)}, []int64{4, 2, 8}
+			matrix := func() kernels.Operand {
+				return kernels.Operand{Matrix: cpu.Matrix{Data: make([]float32, n), Rows: images * shape.Pixels, Cols: 3, Pitch: 3}}
 			}
-			step := update.Step{Seeds: seeds}
-			operands := update.Operands{Z: matrix(), Y: matrix(), Pixels: make([]byte, n)}
+			step := update.Row{Seed: head.Seed}
+			pixels := kernels.Operand{Matrix: cpu.Matrix{Rows: 1, Cols: n, Pitch: n}, Bytes: make([]byte, n)}
+			launch := kernels.Launch{Out: matrix(), In: []kernels.Operand{matrix(), pixels}}
 			for range memory.Slots {
-				operands.History = append(operands.History, matrix())
+				launch.In = append(launch.In, matrix())
 			}
-			head := draw.Head{Seed: seeds.Seed, Scale: seeds.Scale}
-			draw.NewStart(draw.StartOptions{Shape: shape}, &head, seeds.Images).CPU(kernels.Launch{Out: kernels.Operand{Matrix: operands.Z}})(pool)
-			run := update.Kernel{Shape: shape}.CPU(&step, operands)
+			draw.NewStart(draw.StartOptions{Shape: shape}, &head, seeds).CPU(launch)(pool)
+			run := update.New(update.Options{Shape: shape}, &step, seeds).CPU(launch)
 
 			// The same in float64, of the table as it was; the noise of a row and
 			// what the next call raises are one draw of the kernel.
 			want, noise := make([]float64, n), make([]float32, shape.Values())
 			draws := func(stream, count uint32, f func(i int, e float64)) {
-				for i, image := range seeds.Images {
-					philox.Normal(noise, seeds.Seed, stream, uint64(image), count)
+				for i, image := range seeds {
+					philox.Normal(noise, head.Seed, stream, uint64(image), count)
 					for j, e := range noise {
 						f(i*len(noise)+j, float64(e))
 					}
@@ -70,11 +71,11 @@ func TestKernelsRunTables(t *testing.T) {
 			for call, r := range table.Rows {
 				original := whole.Rows[call]
 				c, d := g.output(original.Call)
-				for i, z := range operands.Z.Data {
-					operands.Y.Data[i] = float32(c + d*float64(z)/original.Call.Input)
+				for i, z := range launch.Out.Data {
+					launch.In[0].Data[i] = float32(c + d*float64(z)/original.Call.Input)
 				}
-				step.A, step.B, step.C, step.Count, step.Pixels = float32(r.A), float32(r.B[0]), float32(r.C), uint32(call), call == len(table.Rows)-1
-				step.KeepZ, step.KeepY, step.Store = float32(r.Keep.Z), float32(r.Keep.Y), memory.Rows[call].Store
+				step.A, step.B, step.C, step.Count, step.Pixels = float32(r.A), float32(r.B[0]), float32(r.C), uint32(call), row.If(call == len(table.Rows)-1)
+				step.KeepZ, step.KeepY, step.Store = float32(r.Keep.Z), float32(r.Keep.Y), int32(memory.Rows[call].Store)
 				step.History = [update.MaxHistory]float32{}
 				for slot, w := range memory.Rows[call].Slots {
 					step.History[slot] = float32(w)
@@ -106,9 +107,9 @@ func TestKernelsRunTables(t *testing.T) {
 				tolerance = 3e-2
 			}
 			for i, w := range want {
-				z := operands.Z.Data[i]
+				z := launch.Out.Data[i]
 				near(t, name, float64(z), w, tolerance)
-				near(t, "pixel", float64(operands.Pixels[i]), math.Min(math.Max(127.5*(float64(z)+1), 0), 255), 0.6)
+				near(t, "pixel", float64(pixels.Bytes[i]), math.Min(math.Max(127.5*(float64(z)+1), 0), 255), 0.6)
 			}
 		}
 	}

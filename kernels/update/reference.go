@@ -6,20 +6,21 @@ import (
 	"fluxion/kernels/philox"
 )
 
-// Reference is what the kernel computes, in float64, on dense arrays: z and
-// the slots of history are updated in place, the pixels returned. unconditional
-// is nil without guidance.
-func (k Kernel) Reference(s *Step, z, y, unconditional []float64, history [][]float64) (pixels []byte) {
+// Reference is what the kernel computes, in float64, on dense arrays of the batch: z
+// and the slots of history are updated in place, the pixels returned, not rounded yet.
+// unconditional is nil without guidance.
+func (k Op) Reference(z, y, unconditional []float64, history [][]float64) (pixels []float64) {
+	s := k.row
 	noise := make([]float32, k.Values())
 	for i := range z {
 		if j := i % len(noise); j == 0 {
-			philox.Normal(noise, s.Seeds.Seed, philox.SampleNoise, uint64(s.Seeds.Images[i/len(noise)]), s.Count)
+			philox.Normal(noise, s.Seed, philox.SampleNoise, uint64(k.images[i/len(noise)]), s.Count)
 		}
 		v := y[i]
 		if unconditional != nil {
 			v = unconditional[i] + float64(s.Guidance)*(y[i]-unconditional[i])
 		}
-		if s.Clip {
+		if s.Clip != 0 {
 			x := float64(s.XZ)*z[i] + float64(s.XY)*v
 			v = (math.Min(math.Max(x, -1), 1) - float64(s.XZ)*z[i]) / float64(s.XY)
 		}
@@ -34,7 +35,7 @@ func (k Kernel) Reference(s *Step, z, y, unconditional []float64, history [][]fl
 		if s.Store >= 0 {
 			history[s.Store][i] = keep
 		}
-		pixels = append(pixels, byte(math.Round(math.Min(math.Max(127.5*(z[i]+1), 0), 255))))
+		pixels = append(pixels, math.Min(math.Max(127.5*(z[i]+1), 0), 255))
 	}
 	return pixels
 }

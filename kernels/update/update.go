@@ -18,13 +18,18 @@ import (
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/philox"
+	"fluxion/kernels/row"
+
+	"gorgonia.org/tensor"
 )
 
 // MaxHistory is how many outputs of earlier calls a step may combine.
 const MaxHistory = 6
 
-// Step is what changes from step to step.
-type Step struct {
+// Row is the numbers that change from step to step: struct Step of update.cu.
+type Row struct {
+	Seed uint64
+
 	A float32 // of z
 	B float32 // of this call's output
 	C float32 // of the noise; where it is 0, none is drawn
@@ -35,100 +40,144 @@ type Step struct {
 	// sampler.Table.Memory. Where a sampler interpolates in another variable than
 	// y, KeepZ z + KeepY y is stored, with z as the network saw it; both 0 keep y.
 	History      [MaxHistory]float32
-	Store        int
+	Store        int32
 	KeepZ, KeepY float32
 
-	Guidance float32 // g; 1 is the conditional output alone. Used with an unconditional one
-	Clip     bool    // clip x̂ to ±1
-	XZ, XY   float32 // x̂ = XZ z + XY y; XY is not 0 where Clip is set
+	Guidance float32  // g; 1 is the conditional output alone. Used with an unconditional one
+	XZ, XY   float32  // x̂ = XZ z + XY y; XY is not 0 where Clip is set
+	Clip     row.Flag // clip x̂ to ±1
 
-	Count  uint32 // number of the step in the run, the step of its noise
-	Pixels bool   // write z' as pixels
-
-	Seeds draw.Seeds // images of this batch; Scale is not used
+	Count  uint32   // number of the step in the run, the step of its noise
+	Pixels row.Flag // write z' as pixels
 }
 
-// Operands are the addresses of a launch. Z is updated in place.
-type Operands struct {
-	Z             cpu.Matrix
-	Y             cpu.Matrix   // the network's output, conditional if there are two
-	Unconditional cpu.Matrix   // Data is nil without guidance
-	History       []cpu.Matrix // slots for outputs of earlier calls
-	Pixels        []byte       // NHWC; nil if no step writes them
+// Options of New.
+type Options struct {
+	draw.Shape
+	Guided   bool // the network's batch is twice this one: its output without classes behind that with them
+	Combined bool // guided or not, the first half of the output is y already
 }
 
-// Kernel is the update of a batch.
-type Kernel struct{ draw.Shape }
+// Op is the update of a batch. Its output is the network's input, z, in place; under
+// guidance the second half repeats the first. Inputs are the network's output, the
+// pixels, NHWC, and the slots for outputs of earlier calls; the last two are written.
+type Op struct {
+	kernels.Signature
+	Options
+	row    *Row
+	images []int64
+}
 
-func (k Kernel) String() string { return "update " + k.Shape.String() }
+// New returns the kernel. Image i of the batch is the one of number images[i] under
+// the seed. Every run reads the row and these numbers anew.
+func New(o Options, r *Row, images []int64) Op {
+	return Op{kernels.Signature{Name: "update " + o.Shape.String()}, o, r, images}
+}
 
-// Cost of one launch with every part of it in use but guidance and pixels; a
-// normal number counts as 40 operations.
-func (k Kernel) Cost(history int) kernels.Cost {
-	n, h := int64(k.Images)*int64(k.Values()), int64(history)
-	c := kernels.Cost{FLOPs: (45 + 2*h) * n, Bytes: (12 + 4*h) * n}
+// Inputs before the slots.
+const slotsFrom = 2
+
+// Cost of one launch with every part of it in use; a normal number counts as 40
+// operations.
+func (k Op) Cost(in []tensor.Shape, _ tensor.Shape) kernels.Cost {
+	n, h := int64(k.Images)*int64(k.Values()), int64(len(in)-slotsFrom)
+	c := kernels.Cost{FLOPs: (45 + 2*h) * n, Bytes: (12+4*h)*n + n} // and the pixels
 	if h > 0 {
 		c.Bytes += 4 * n // Store
+	}
+	if k.Guided {
+		c.Bytes += 4 * n // the second half of z
+	}
+	if k.twoOutputs() {
+		c.Bytes += 4 * n
 	}
 	return c
 }
 
+// twoOutputs says whether there is an unconditional output to be guided away from.
+func (k Op) twoOutputs() bool { return k.Guided && !k.Combined }
+
 // Check reports why a launch would not fit.
-func (k Kernel) Check(s *Step, o Operands) error {
-	named := map[string]cpu.Matrix{"z": o.Z, "y": o.Y}
-	if o.Unconditional.Data != nil {
-		named["unconditional y"] = o.Unconditional
+func (k Op) Check(l kernels.Launch) error {
+	if err := k.checkNumbers(len(l.In)); err != nil {
+		return err
 	}
-	for i, h := range o.History {
-		named[fmt.Sprintf("history %d", i)] = h
-	}
-	if err := k.Shape.Check(named); err != nil {
+	if err := k.Network(k.Guided).Check(map[string]cpu.Matrix{"z": l.Out.Matrix, "y": l.In[0].Matrix}); err != nil {
 		return fmt.Errorf("%v: %w", k, err)
 	}
-	if len(o.History) > MaxHistory {
-		return fmt.Errorf("%v: %d slots of history, want at most %d", k, len(o.History), MaxHistory)
+	slots := map[string]cpu.Matrix{}
+	for i, h := range l.In[slotsFrom:] {
+		slots[fmt.Sprintf("history %d", i)] = h.Matrix
 	}
-	if n := k.Images * k.Values(); o.Pixels != nil && len(o.Pixels) != n {
-		return fmt.Errorf("%v: %d bytes of pixels, want %d", k, len(o.Pixels), n)
+	if err := k.Shape.Check(slots); err != nil {
+		return fmt.Errorf("%v: %w", k, err)
 	}
-	if len(s.Seeds.Images) != k.Images {
-		return fmt.Errorf("%v: %d image seeds", k, len(s.Seeds.Images))
+	if n := k.Images * k.Values(); l.In[1].Cols != n {
+		return fmt.Errorf("%v: %d bytes of pixels, want %d", k, l.In[1].Cols, n)
 	}
 	return nil
 }
 
+// checkNumbers is the part of Check that does not look at memory.
+func (k Op) checkNumbers(inputs int) error {
+	if slots := inputs - slotsFrom; slots > MaxHistory {
+		return fmt.Errorf("%v: %d slots of history, want at most %d", k, slots, MaxHistory)
+	}
+	if len(k.images) != k.Images {
+		return fmt.Errorf("%v: numbers of %d images", k, len(k.images))
+	}
+	return nil
+}
+
+// operands are what the update of a batch reads and writes.
+type operands struct {
+	z, y          cpu.Matrix
+	unconditional cpu.Matrix // Data is nil where there is none
+	history       []cpu.Matrix
+	pixels        []byte
+}
+
 // CPU binds the kernel to its operands; it panics where Check reports an error.
-// Every run reads the step anew.
-func (k Kernel) CPU(s *Step, o Operands) func(p *cpu.Pool) {
-	if err := k.Check(s, o); err != nil {
+func (k Op) CPU(l kernels.Launch) func(p *cpu.Pool) {
+	if err := k.Check(l); err != nil {
 		panic(err)
+	}
+	o := &operands{pixels: l.In[1].Bytes[:l.In[1].Cols]}
+	z, second := k.Halves(l.Out.Matrix, k.Guided)
+	o.z = z
+	if o.y, o.unconditional = k.Halves(l.In[0].Matrix, k.Guided); k.Combined {
+		o.unconditional = cpu.Matrix{}
+	}
+	for _, slot := range l.In[slotsFrom:] {
+		o.history = append(o.history, slot.Matrix)
 	}
 	task := func(task, _ int) {
 		image, from, to := k.Chunk(task)
-		k.update(s, &o, image, from, to)
+		k.update(o, image, from, to)
 	}
-	return func(p *cpu.Pool) { p.Run(k.Images*k.Chunks(), task) }
+	return draw.Repeat(func(p *cpu.Pool) { p.Run(k.Images*k.Chunks(), task) }, z, second)
 }
 
 const piece = 256 // values at a time: their noise and y lie on the stack
 
-func (k Kernel) update(s *Step, o *Operands, image, from, to int) {
+func (k Op) update(o *operands, image, from, to int) {
 	var normals, outputs [piece]float32
+	s := k.row
 	for ; from < to; from += piece {
 		noise := normals[:min(piece, to-from)]
 		if s.C != 0 {
-			philox.NormalAt(noise, from, s.Seeds.Seed, philox.SampleNoise, uint64(s.Seeds.Images[image]), s.Count)
+			philox.NormalAt(noise, from, s.Seed, philox.SampleNoise, uint64(k.images[image]), s.Count)
 		}
 		at := image*k.Values() + from
 		row, col := image*k.Pixels+from/k.Channels, from%k.Channels
 		for len(noise) > 0 {
 			n := min(k.Channels-col, len(noise))
-			z, y := part(o.Z, row, col, n), outputs[:n]
-			k.output(s, o, y, z, row, col)
-			k.combine(s, o, y, z, noise[:n], row, col)
-			if s.Pixels && o.Pixels != nil {
+			z, y := part(o.z, row, col, n), outputs[:n]
+			o.output(s, y, z, row, col)
+			o.combine(s, y, z, noise[:n], row, col)
+			if s.Pixels != 0 {
 				for i, v := range z {
-					o.Pixels[at+i] = Pixel(v)
+					o.pixels[at+i] = Pixel(v)
 				}
 			}
 			noise, at, row, col = noise[n:], at+n, row+1, 0
@@ -141,14 +190,14 @@ func part(m cpu.Matrix, row, col, n int) []float32 { return m.Data[row*m.Pitch+c
 // output is y of this call: guided, and clipped in x̂. A clipped x̂ is turned
 // back into the y that gives it at the same z, so that ε̂ and whatever else the
 // sampler derives from y agrees with it.
-func (Kernel) output(s *Step, o *Operands, y, z []float32, row, col int) {
-	copy(y, part(o.Y, row, col, len(y)))
-	if o.Unconditional.Data != nil {
-		for i, u := range part(o.Unconditional, row, col, len(y)) {
+func (o *operands) output(s *Row, y, z []float32, row, col int) {
+	copy(y, part(o.y, row, col, len(y)))
+	if o.unconditional.Data != nil {
+		for i, u := range part(o.unconditional, row, col, len(y)) {
 			y[i] = u + float32(s.Guidance*(y[i]-u))
 		}
 	}
-	if s.Clip {
+	if s.Clip != 0 {
 		for i, v := range y {
 			x := float32(s.XZ*z[i]) + float32(s.XY*v)
 			if clipped := min(max(x, -1), 1); clipped != x {
@@ -158,9 +207,9 @@ func (Kernel) output(s *Step, o *Operands, y, z []float32, row, col int) {
 	}
 }
 
-// combine makes z' and leaves in y what is kept of it. The explicit float32() of each product keeps compilers
-// from fusing it with the addition: the same bits everywhere.
-func (Kernel) combine(s *Step, o *Operands, y, z, noise []float32, row, col int) {
+// combine makes z' and leaves in y what is kept of it. The explicit float32() of each
+// product keeps compilers from fusing it with the addition: the same bits everywhere.
+func (o *operands) combine(s *Row, y, z, noise []float32, row, col int) {
 	convert := s.KeepZ != 0 || s.KeepY != 0
 	for i, v := range y {
 		seen := z[i]
@@ -169,15 +218,15 @@ func (Kernel) combine(s *Step, o *Operands, y, z, noise []float32, row, col int)
 			y[i] = float32(s.KeepZ*seen) + float32(s.KeepY*v)
 		}
 	}
-	for slot, h := range o.History {
+	for slot, h := range o.history {
 		if c := s.History[slot]; c != 0 {
 			for i, v := range part(h, row, col, len(z)) {
 				z[i] += float32(c * v)
 			}
 		}
 	}
-	if s.Store >= 0 && s.Store < len(o.History) {
-		copy(part(o.History[s.Store], row, col, len(y)), y)
+	if s.Store >= 0 && int(s.Store) < len(o.history) {
+		copy(part(o.history[s.Store], row, col, len(y)), y)
 	}
 	if s.C != 0 {
 		for i, e := range noise {

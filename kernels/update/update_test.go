@@ -1,62 +1,23 @@
 package update
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
+	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/draw"
+	"fluxion/kernels/kerneltest"
+	"fluxion/kernels/number"
+
+	"gorgonia.org/tensor"
 )
 
-func pool(t testing.TB, threads int) *cpu.Pool {
-	t.Helper()
-	k, err := cpu.Select("portable")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := cpu.NewPool(threads, k)
-	t.Cleanup(p.Close)
-	return p
-}
-
-// matrix holds the values, with a gap of NaN after each row and at the end.
-func matrix(s draw.Shape, gap int, values []float64) cpu.Matrix {
-	m := cpu.Matrix{Rows: s.Images * s.Pixels, Cols: s.Channels, Pitch: s.Channels + gap}
-	m.Data = make([]float32, m.Rows*m.Pitch+7)
-	for i := range m.Data {
-		m.Data[i] = float32(math.NaN())
-	}
-	for i, v := range values {
-		m.Data[i/m.Cols*m.Pitch+i%m.Cols] = float32(v)
-	}
-	return m
-}
-
-// dense returns a matrix's values and fails where something was written beside them.
-func dense(t *testing.T, m cpu.Matrix) (values []float32) {
-	t.Helper()
-	for i, x := range m.Data {
-		if i/m.Pitch < m.Rows && i%m.Pitch < m.Cols {
-			values = append(values, x)
-		} else if x == x {
-			t.Fatalf("wrote %v beside the matrix, at %d", x, i)
-		}
-	}
-	return values
-}
-
-func compare(t *testing.T, what string, got []float32, want []float64) {
-	t.Helper()
-	for i, w := range want {
-		if !(math.Abs(float64(got[i])-w) <= 3e-6*math.Max(1, math.Abs(w))) {
-			t.Fatalf("%s: value %d is %v, want %v", what, i, got[i], w)
-		}
-	}
-}
+// The layout of a row is the one that update.cu declares.
+func TestRow(t *testing.T) { kerneltest.CheckRow(t, "update.cu", "Step", Row{}) }
 
 func random(n int, seed uint64) []float64 {
 	rng := rand.New(rand.NewPCG(seed, 1))
@@ -67,67 +28,172 @@ func random(n int, seed uint64) []float64 {
 	return v
 }
 
-func TestAgainstReference(t *testing.T) {
-	steps := map[string]Step{
-		"ddim":      {A: 1, B: -0.02, Store: -1},
-		"ddpm":      {A: 0.9, B: -0.05, C: 0.3, Store: -1, Count: 7},
-		"guided":    {A: 1, B: -0.1, Guidance: 3.5, Store: -1},
-		"clipped":   {A: 0.7, B: 0.4, C: 0.1, Clip: true, XZ: 1, XY: -0.8, Store: -1, Count: 1 << 31},
-		"multistep": {A: 1.1, B: 0.6, C: 0.2, History: [MaxHistory]float32{0.1, -0.3, 0, 0.05}, Store: 1, Clip: true, XZ: 0.2, XY: 1.5, Guidance: 2},
-		"converted": {A: 1.1, B: 0.6, History: [MaxHistory]float32{0.1, -0.3, 0, 0.05}, Store: 1, KeepZ: 0.8, KeepY: -0.4, Clip: true, XZ: 0.2, XY: 1.5},
-		"last":      {A: 1, B: -0.5, Pixels: true, Store: -1},
+// rows use every part of the kernel.
+var rows = map[string]Row{
+	"ddim":      {A: 1, B: -0.02, Store: -1},
+	"ddpm":      {A: 0.9, B: -0.05, C: 0.3, Store: -1, Count: 7},
+	"guided":    {A: 1, B: -0.1, Guidance: 3.5, Store: -1},
+	"clipped":   {A: 0.7, B: 0.4, C: 0.1, Clip: 1, XZ: 1, XY: -0.8, Store: -1, Count: 1 << 31},
+	"multistep": {A: 1.1, B: 0.6, C: 0.2, History: [MaxHistory]float32{0.1, -0.3, 0, 0.05}, Store: 1, Clip: 1, XZ: 0.2, XY: 1.5, Guidance: 2},
+	"converted": {A: 1.1, B: 0.6, History: [MaxHistory]float32{0.1, -0.3, 0.5, 0.05}, Store: 1, KeepZ: 0.8, KeepY: -0.4, Clip: 1, XZ: 0.2, XY: 1.5},
+	"last":      {A: 1, B: -0.5, Pixels: 1, Store: -1},
+}
+
+// launch of a row on these values of the batch: with two outputs where there is
+// guidance, with slots where one is written.
+func launch(o Options, r Row, z, y []float64) kerneltest.Launch {
+	r.Seed = 5
+	k, n := New(o, &r, []int64{9, 1 << 40, 2}[:o.Images]), len(z)
+	var unconditional []float64
+	if k.twoOutputs() {
+		unconditional = random(n, 3)
 	}
-	for _, s := range []draw.Shape{{Images: 1, Pixels: 1, Channels: 1}, {Images: 3, Pixels: 35, Channels: 3},
+	var before, history [][]float64
+	if r.Store >= 0 {
+		for i := range uint64(4) {
+			history = append(history, random(n, 4+i))
+			before = append(before, slices.Clone(history[i]))
+		}
+	}
+	next := slices.Clone(z)
+	pixels := k.Reference(next, y, unconditional, history)
+	if r.Pixels == 0 {
+		pixels = nil
+	}
+	other := unconditional
+	if other == nil {
+		other = random(n, 9) // that nobody reads
+	}
+	network := func(first, second []float64) []float64 {
+		if o.Guided {
+			return slices.Concat(first, second)
+		}
+		return first
+	}
+	shape := func(s draw.Shape) tensor.Shape { return tensor.Shape{s.Images, s.Pixels, 1, s.Channels} }
+	whole := shape(o.Network(o.Guided))
+	l := kerneltest.Launch{
+		Kernel: k, Within: 3e-6, Bits: true,
+		Out: kerneltest.Operand{Shape: whole, Before: network(z, random(n, 8)), After: network(next, next)},
+		In: []kerneltest.Operand{
+			{Shape: whole, Before: network(y, other)},
+			{Shape: tensor.Shape{n}, Type: number.Uint8, Before: make([]float64, n), After: pixels},
+		},
+	}
+	for i, h := range history {
+		l.In = append(l.In, kerneltest.Operand{Shape: shape(o.Shape), Before: before[i], After: h})
+	}
+	return l
+}
+
+func TestUpdate(t *testing.T) {
+	used := map[string]bool{}
+	for _, s := range []draw.Shape{{Images: 1, Pixels: 1, Channels: 1}, {Images: 3, Pixels: 35, Channels: 3}, {Images: 2, Pixels: 24 * 32, Channels: 3},
 		{Images: 2, Pixels: 37 * 41, Channels: 5}, {Images: 1, Pixels: 3, Channels: 700}} {
-		k, n := Kernel{s}, s.Images*s.Values()
-		for name, step := range steps {
-			for _, gap := range []int{0, 5} {
-				t.Run(fmt.Sprint(s, name, gap), func(t *testing.T) {
-					step.Seeds = draw.Seeds{Seed: 5, Images: []int64{9, 1 << 40, 2}[:s.Images]}
-					z, y := random(n, 1), random(n, 2)
-					var unconditional []float64
-					var history [][]float64
-					o := Operands{Y: matrix(s, gap, y), Pixels: make([]byte, n)}
-					if step.Guidance != 0 {
-						unconditional = random(n, 3)
-						o.Unconditional = matrix(s, gap, unconditional)
-					}
-					if step.Store >= 0 {
-						for i := range uint64(4) {
-							history = append(history, random(n, 4+i))
-						}
-					}
-					var before []float32
-					var bytes []byte
-					for _, threads := range []int{1, 3} {
-						o.Z, o.History = matrix(s, gap, z), nil
-						for _, h := range history {
-							o.History = append(o.History, matrix(s, gap, h))
-						}
-						k.CPU(&step, o)(pool(t, threads))
-						got := dense(t, o.Z)
-						if before != nil && (!slices.Equal(got, before) || !slices.Equal(bytes, o.Pixels)) {
-							t.Error("1 and 3 threads give different bits")
-						}
-						before, bytes = got, slices.Clone(o.Pixels)
-					}
-					want := k.Reference(&step, z, y, unconditional, history)
-					compare(t, "z'", before, z)
-					for i, h := range history {
-						compare(t, fmt.Sprint("history ", i), dense(t, o.History[i]), h)
-					}
-					for i, b := range bytes {
-						if !step.Pixels {
-							want[i] = 0
-						}
-						if d := int(b) - int(want[i]); d < -1 || d > 1 {
-							t.Fatalf("pixel %d is %d, want %d", i, b, want[i])
-						}
-					}
-				})
+		n := s.Images * s.Values()
+		for name, r := range rows {
+			for _, combined := range []bool{false, true} {
+				if combined && r.Guidance == 0 {
+					continue
+				}
+				t.Logf("%v %s, combined %v", s, name, combined)
+				l := launch(Options{Shape: s, Guided: r.Guidance != 0, Combined: combined}, r, random(n, 1), random(n, 2))
+				for _, f := range kerneltest.CheckLaunch(t, l) {
+					used[f] = true
+				}
 			}
 		}
 	}
+	if len(used) != 2 {
+		t.Errorf("tested %v", used)
+	}
+}
+
+// What is no number stays none, on a GPU as on the CPU; an infinity that is limited
+// becomes none; pixels of NaN are 0.
+func TestNoNumbers(t *testing.T) {
+	s := draw.Shape{Images: 2, Pixels: 24 * 32, Channels: 3}
+	n := s.Images * s.Values()
+	for name, r := range rows {
+		z, y := random(n, 1), random(n, 2)
+		z[n/2], y[n/3] = math.NaN(), math.Inf(1)
+		t.Log(name)
+		l := launch(Options{Shape: s, Guided: r.Guidance != 0}, r, z, y)
+		if r.Clip != 0 {
+			for at := n / 3; at < len(l.Out.After); at += n {
+				l.Out.After[at] = math.NaN()
+			}
+			if r.Store >= 0 {
+				l.In[slotsFrom+int(r.Store)].After[n/3] = math.NaN()
+			}
+		}
+		if r.Pixels != 0 {
+			l.In[1].After[n/2] = 0
+		}
+		kerneltest.CheckLaunch(t, l)
+	}
+}
+
+// Every pixel, every half between two of them, what lies beside those, and what
+// is no pixel at all become the CPU's bytes on a GPU.
+func TestPixels(t *testing.T) {
+	values := []float64{math.NaN(), math.Inf(1), math.Inf(-1), 1e30, -1e30, 1.0001, -1.0001}
+	for p := range 512 {
+		half := float32(p)/255 - 1
+		values = append(values, float64(half), float64(math.Nextafter32(half, 2)), float64(math.Nextafter32(half, -2)))
+	}
+	for len(values)%4 != 0 {
+		values = append(values, 0)
+	}
+	s := draw.Shape{Images: 1, Pixels: len(values), Channels: 1}
+	l := launch(Options{Shape: s}, Row{A: 1, Store: -1, Pixels: 1}, values, make([]float64, len(values)))
+	for i, v := range values {
+		l.In[1].After[i] = float64(Pixel(float32(v)))
+	}
+	kerneltest.CheckLaunch(t, l)
+}
+
+// A launch moves little more than its operands, whole sectors of them: at the
+// shape of preset cifar, with noise; with guidance, a slot read and one written.
+func TestTrafficCUDA(t *testing.T) {
+	s := draw.Shape{Images: 2, Pixels: 32 * 32, Channels: 3}
+	n := s.Images * s.Values()
+	for moved, r := range map[int]Row{
+		12 * n: {A: 1, B: 1, C: 1, Store: -1},
+		13 * n: {A: 1, B: 1, Store: -1, Pixels: 1},
+		28 * n: {A: 1, B: 1, Guidance: 2, Store: 0, History: [MaxHistory]float32{0, 1, 0, 0}},
+	} {
+		l := launch(Options{Shape: s, Guided: r.Guidance != 0}, r, random(n, 1), random(n, 2))
+		l.Moves = moved
+		kerneltest.CheckLaunchCUDA(t, l)
+	}
+}
+
+// hosted is the operands of a launch on the CPU.
+func hosted(s draw.Shape, z, y []float64) kernels.Launch {
+	matrix := func(v []float64) kernels.Operand {
+		o := kernels.Operand{Matrix: cpu.Matrix{Rows: s.Images * s.Pixels, Cols: s.Channels, Pitch: s.Channels}}
+		for _, x := range v {
+			o.Data = append(o.Data, float32(x))
+		}
+		return o
+	}
+	bytes := kernels.Operand{Matrix: cpu.Matrix{Rows: 1, Cols: len(z), Pitch: len(z)}, Bytes: make([]byte, len(z))}
+	return kernels.Launch{Out: matrix(z), In: []kernels.Operand{matrix(y), bytes}}
+}
+
+// run returns z' of a launch on the CPU.
+func run(t *testing.T, k Op, z, y []float64) []float32 {
+	t.Helper()
+	portable, err := cpu.Select("portable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := cpu.NewPool(1, portable)
+	defer pool.Close()
+	l := hosted(k.Shape, z, y)
+	k.CPU(l)(pool)
+	return l.Out.Data
 }
 
 // Clipping decides x̂ and through it what the step gives: with A, B of "return
@@ -135,12 +201,10 @@ func TestAgainstReference(t *testing.T) {
 func TestClippedOutput(t *testing.T) {
 	s := draw.Shape{Images: 1, Pixels: 100, Channels: 3}
 	z, y := random(300, 1), random(300, 2)
-	step := Step{A: 1, B: -0.7, XZ: 1, XY: -0.7, Clip: true, Store: -1, Seeds: draw.Seeds{Images: []int64{0}}}
-	o := Operands{Z: matrix(s, 0, z), Y: matrix(s, 0, y)}
-	Kernel{s}.CPU(&step, o)(pool(t, 1))
+	r := Row{A: 1, B: -0.7, XZ: 1, XY: -0.7, Clip: 1, Store: -1}
 	clipped := 0
-	for i, got := range dense(t, o.Z) {
-		x := z[i] + float64(step.B)*y[i]
+	for i, got := range run(t, New(Options{Shape: s}, &r, []int64{0}), z, y) {
+		x := z[i] + float64(r.B)*y[i]
 		if math.Abs(x) > 1 {
 			clipped++
 		}
@@ -155,16 +219,11 @@ func TestClippedOutput(t *testing.T) {
 
 // A sample is the same in any batch.
 func TestKnowsNoBatch(t *testing.T) {
-	step := Step{A: 0.9, B: 0.1, C: 0.5, Store: -1, Count: 3, Seeds: draw.Seeds{Seed: 1, Images: []int64{4, 5, 6}}}
-	whole := draw.Shape{Images: 3, Pixels: 50, Channels: 3}
+	r := Row{Seed: 1, A: 0.9, B: 0.1, C: 0.5, Store: -1, Count: 3}
 	z, y := random(450, 1), random(450, 2)
-	all := Operands{Z: matrix(whole, 0, z), Y: matrix(whole, 0, y)}
-	Kernel{whole}.CPU(&step, all)(pool(t, 1))
-	one, single := draw.Shape{Images: 1, Pixels: 50, Channels: 3}, step
-	single.Seeds.Images = []int64{5}
-	o := Operands{Z: matrix(one, 0, z[150:300]), Y: matrix(one, 0, y[150:300])}
-	Kernel{one}.CPU(&single, o)(pool(t, 1))
-	if !slices.Equal(dense(t, all.Z)[150:300], dense(t, o.Z)) {
+	all := run(t, New(Options{Shape: draw.Shape{Images: 3, Pixels: 50, Channels: 3}}, &r, []int64{4, 5, 6}), z, y)
+	one := run(t, New(Options{Shape: draw.Shape{Images: 1, Pixels: 50, Channels: 3}}, &r, []int64{5}), z[150:300], y[150:300])
+	if !slices.Equal(all[150:300], one) {
 		t.Error("image 5 differs when alone")
 	}
 }
@@ -190,34 +249,33 @@ func TestPixel(t *testing.T) {
 	}
 }
 
-func TestAllocatesNothing(t *testing.T) {
-	s := draw.Shape{Images: 2, Pixels: 64, Channels: 3}
-	step := Step{A: 1, B: 1, C: 1, Clip: true, XY: 1, Guidance: 2, Pixels: true, Seeds: draw.Seeds{Images: []int64{1, 2}}}
-	v := random(384, 1)
-	o := Operands{matrix(s, 0, v), matrix(s, 0, v), matrix(s, 0, v), []cpu.Matrix{matrix(s, 0, v)}, make([]byte, 384)}
-	run, p := Kernel{s}.CPU(&step, o), pool(t, 1)
-	if n := testing.AllocsPerRun(10, func() { run(p) }); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
-}
-
 func TestCheck(t *testing.T) {
 	s := draw.Shape{Images: 2, Pixels: 9, Channels: 3}
-	k, step := Kernel{s}, &Step{Seeds: draw.Seeds{Images: []int64{1, 2}}}
-	m, other := matrix(s, 0, nil), matrix(draw.Shape{Images: 2, Pixels: 9, Channels: 4}, 0, nil)
+	v := make([]float64, 54)
+	k := New(Options{Shape: s}, &Row{}, []int64{1, 2})
+	other := hosted(draw.Shape{Images: 2, Pixels: 9, Channels: 4}, make([]float64, 72), v).Out
+	with := func(y kernels.Operand, slots ...kernels.Operand) kernels.Launch {
+		l := hosted(s, v, v)
+		l.In[0], l.In = y, append(l.In, slots...)
+		return l
+	}
+	right := hosted(s, v, v)
+	m := right.In[0]
+	few := hosted(s, v, v)
+	few.In[1].Cols = 3
 	for want, err := range map[string]error{
-		"y is a matrix":   k.Check(step, Operands{Z: m, Y: other}),
-		"unconditional y": k.Check(step, Operands{Z: m, Y: m, Unconditional: other}),
-		"history 1":       k.Check(step, Operands{Z: m, Y: m, History: []cpu.Matrix{m, other}}),
-		"7 slots":         k.Check(step, Operands{Z: m, Y: m, History: []cpu.Matrix{m, m, m, m, m, m, m}}),
-		"3 bytes":         k.Check(step, Operands{Z: m, Y: m, Pixels: make([]byte, 3)}),
-		"0 image seeds":   k.Check(&Step{}, Operands{Z: m, Y: m}),
+		"y is a matrix": k.Check(with(other)),
+		"history 1":     k.Check(with(m, m, other)),
+		"7 slots":       k.Check(with(m, m, m, m, m, m, m, m)),
+		"3 bytes":       k.Check(few),
+		"of 0 images":   New(Options{Shape: s}, &Row{}, nil).Check(right),
+		"want 36 by 3":  New(Options{Shape: s, Guided: true}, &Row{}, []int64{1, 2}).Check(right),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
-	if err := k.Check(step, Operands{Z: m, Y: m}); err != nil {
+	if err := k.Check(right); err != nil {
 		t.Error(err)
 	}
 }
@@ -225,12 +283,17 @@ func TestCheck(t *testing.T) {
 func BenchmarkUpdate(b *testing.B) {
 	s := draw.Shape{Images: 16, Pixels: 32 * 32, Channels: 3}
 	v := random(s.Images*s.Values(), 1)
-	for name, step := range map[string]Step{"ddim": {A: 0.5, B: -0.02, Store: -1}, "ddpm-clipped": {A: 0.5, B: 0.1, C: 0.1, Clip: true, XZ: 1, XY: -0.5, Store: -1}} {
+	portable, err := cpu.Select("portable")
+	if err != nil {
+		b.Fatal(err)
+	}
+	pool := cpu.NewPool(1, portable)
+	defer pool.Close()
+	for name, r := range map[string]Row{"ddim": {A: 0.5, B: -0.02, Store: -1}, "ddpm-clipped": {A: 0.5, B: 0.1, C: 0.1, Clip: 1, XZ: 1, XY: -0.5, Store: -1}} {
 		b.Run(name, func(b *testing.B) {
-			step.Seeds.Images = make([]int64, s.Images)
-			run, p := Kernel{s}.CPU(&step, Operands{Z: matrix(s, 0, v), Y: matrix(s, 0, v)}), pool(b, 1)
+			update := New(Options{Shape: s}, &r, make([]int64, s.Images)).CPU(hosted(s, v, v))
 			for b.Loop() {
-				run(p)
+				update(pool)
 			}
 			b.ReportMetric(float64(b.N)*float64(len(v))/1e6/b.Elapsed().Seconds(), "Mvalues/s")
 		})
