@@ -1,6 +1,7 @@
 // Package kernels holds what every operator of the engine has in common. Each
 // operator lives in a folder of its own below this one: its Gorgonia operation
-// with shape and gradient, its float64 reference, its CPU kernel and its test.
+// with shape and gradient, its float64 reference, its CPU and CUDA kernels and its
+// test.
 //
 // Tensors are NHWC. A kernel sees each of them as a matrix whose rows are
 // pixels (or images) and whose columns are channels, with a pitch between rows

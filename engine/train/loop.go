@@ -1,5 +1,5 @@
 // Package train is the training loop and what it stands on: the step as a plan,
-// settings, checkpoints, and the run folder.
+// settings, and what a checkpoint holds. Its folder is that of package rundir.
 package train
 
 import (
