@@ -68,8 +68,8 @@ type Step struct {
 	head    *draw.Head  // the key of the noise, and its scale at the start
 	images  []int64     // the number of each image of a batch
 	update  *update.Row
-	paint   *painting   // of Picture; nil without
-	guide   *guide.Step // of a stage before the update; nil where the update guides
+	paint   *painting  // of Picture; nil without
+	guide   *guide.Row // of a stage before the update; nil where the update guides
 	times   *feed.Vector
 
 	// estimate is the x̂ that networks which condition on their own estimate are
@@ -185,7 +185,7 @@ func (s *Step) Busiest() {
 		s.update.History[slot] = 1
 	}
 	if s.guide != nil {
-		*s.guide = guide.Step{Guidance: 2, Rescale: 0.7, Percentile: 0.99, XZ: 1, XY: 1, Clip: true}
+		*s.guide = guide.Row{Guidance: 2, Rescale: 0.7, Percentile: 0.99, XZ: 1, XY: 1, Clip: 1}
 		s.update.Clip = 0
 	}
 	if s.paint != nil {

@@ -5,9 +5,6 @@ import (
 
 	"fluxion/engine/plan"
 	"fluxion/engine/process"
-	"fluxion/kernels"
-	"fluxion/kernels/cpu"
-	"fluxion/kernels/cuda"
 	"fluxion/kernels/guide"
 	"fluxion/kernels/row"
 	"fluxion/kernels/update"
@@ -78,8 +75,9 @@ func (s *Step) addGuide(c *plan.Options) error {
 	if s.Guide == nil && !s.Reduced && s.estimate == nil {
 		return nil
 	}
-	s.guide = &guide.Step{}
-	c.After = append(c.After, plan.Stage{Kernel: guideStage{step: s}, In: in, Out: plan.Ref{Node: s.Graph.Output}})
+	s.guide = &guide.Row{}
+	o := guide.Options{Shape: s.shape, Guided: s.Guided, Second: s.Guide != nil, Keep: s.estimate != nil}
+	c.After = append(c.After, plan.Stage{Kernel: guide.New(o, s.guide), In: in, Out: plan.Ref{Node: s.Graph.Output}})
 	return nil
 }
 
@@ -89,9 +87,9 @@ func (g *Generator) call(u update.Row, r Request, q process.Point, x process.Lin
 	u.Seed, u.XZ, u.XY = g.head.Seed, float32(x.Z), float32(x.Y)
 	u.Guidance, u.Clip = float32(r.Guidance.at(q)), row.If(r.Clip && u.XY != 0)
 	if g.guide != nil {
-		*g.guide = guide.Step{
+		*g.guide = guide.Row{
 			Guidance: u.Guidance, Rescale: float32(r.Guidance.Rescale), Percentile: float32(r.Guidance.Percentile),
-			XZ: u.XZ, XY: u.XY, Clip: u.Clip != 0,
+			XZ: u.XZ, XY: u.XY, Clip: u.Clip,
 		}
 		if u.Guidance == 1 {
 			g.guide.Rescale = 0
@@ -101,58 +99,3 @@ func (g *Generator) call(u update.Row, r Request, q process.Point, x process.Lin
 	*g.update = u
 	g.times.Set(float32(q.NetworkTime))
 }
-
-// guideStage guides before the update. Its output is the network's, in place;
-// inputs are the network's input, the second network's output, if there is one,
-// and the estimate, if one is kept, which is written.
-type guideStage struct {
-	kernels.Signature
-	step *Step
-}
-
-func (u guideStage) kernel() guide.Kernel { return guide.Kernel{Shape: u.step.shape} }
-
-func (u guideStage) String() string { return u.kernel().String() }
-
-func (u guideStage) Cost([]tensor.Shape, tensor.Shape) kernels.Cost { return u.kernel().Cost() }
-
-func (u guideStage) CPU(l kernels.Launch) func(*cpu.Pool) {
-	s := u.step
-	o := guide.Operands{Z: s.half(l.In[0].Matrix, 0), Y: s.half(l.Out.Matrix, 0)}
-	switch {
-	case s.Guided:
-		o.Unconditional = s.half(l.Out.Matrix, 1)
-	case s.Guide != nil:
-		o.Unconditional = l.In[1].Matrix
-	}
-	if s.estimate != nil {
-		kept := l.In[len(l.In)-1].Matrix
-		o.Estimates[0] = s.half(kept, 0)
-		if s.Guided {
-			o.Estimates[1] = s.half(kept, 1)
-		}
-	}
-	return u.kernel().CPU(s.guide, o)
-}
-
-func (guideStage) CUDAScratch(cuda.Launch) int { return 0 }
-
-func (u guideStage) CUDA(l cuda.Launch) []cuda.Call {
-	s := u.step
-	o := guide.CUDAOperands{Z: s.part(l.In[0], 0), Y: s.part(l.Out, 0)}
-	switch {
-	case s.Guided:
-		o.Unconditional = s.part(l.Out, 1)
-	case s.Guide != nil:
-		o.Unconditional = l.In[1]
-	}
-	if s.estimate != nil {
-		kept := l.In[len(l.In)-1]
-		o.Estimates = [2]cuda.Operand{s.part(kept, 0), s.part(kept, 1)}
-	}
-	return u.kernel().CUDA(o, l.Parameters)
-}
-
-func (u guideStage) ParameterBytes() int { return u.kernel().ParameterBytes() }
-
-func (u guideStage) PutParameters(row []byte) { u.kernel().PutParameters(u.step.guide, row) }

@@ -21,71 +21,124 @@ import (
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/draw"
+	"fluxion/kernels/row"
+
+	"gorgonia.org/tensor"
 )
 
-// Step is what changes from step to step.
-type Step struct {
+// Row is the numbers that change from step to step: struct Step of guide.cu.
+type Row struct {
 	Guidance   float32 // g, with a second output
 	Rescale    float32 // φ in [0, 1]; 0: none. With a second output only
 	Percentile float32 // as a share in (0, 1]; 0: none
 	XZ, XY     float32 // x̂ = XZ z + XY y; where XY is 0, x̂ is not limited
-	Clip       bool
+	Clip       row.Flag
+	_          uint64
 }
 
-// Operands are the addresses of a launch. Y is updated in place.
-type Operands struct {
-	Z, Y          cpu.Matrix
-	Unconditional cpu.Matrix    // the second output, u; Data is nil without
-	Estimates     [2]cpu.Matrix // receive x̂, clipped; Data is nil where there is none
+// Options of New. There is a second output if either of the first two is set.
+type Options struct {
+	draw.Shape
+	Guided bool // the network's batch is twice this one: the second output is its second half
+	Second bool // the second output is another network's
+	Keep   bool // x̂ is kept, in both halves of the network's batch
 }
 
-// Kernel is the guidance of a batch.
-type Kernel struct{ draw.Shape }
+// Op is the guidance of a batch. Its output is the network's output y, in place;
+// inputs are the network's input z, the second network's output if there is one, and
+// where x̂ is kept the estimate, which is written.
+type Op struct {
+	kernels.Signature
+	Options
+	row *Row
+}
 
-func (k Kernel) String() string { return "guide " + k.Shape.String() }
+// New returns the kernel. Every run reads the row anew.
+func New(o Options, r *Row) Op {
+	if o.Guided && o.Second {
+		panic(fmt.Errorf("guide %v: two second outputs", o.Shape))
+	}
+	return Op{kernels.Signature{Name: "guide " + o.Shape.String()}, o, r}
+}
 
 // Cost of one launch with every part of it in use but the percentile.
-func (k Kernel) Cost() kernels.Cost {
+func (k Op) Cost([]tensor.Shape, tensor.Shape) kernels.Cost {
 	n := int64(k.Images) * int64(k.Values())
 	return kernels.Cost{FLOPs: 20 * n, Bytes: 16 * n}
 }
 
 // Check reports why a launch would not fit.
-func (k Kernel) Check(o Operands) error {
-	named := map[string]cpu.Matrix{"z": o.Z, "y": o.Y}
-	for name, m := range map[string]cpu.Matrix{"unconditional y": o.Unconditional, "x̂": o.Estimates[0], "second x̂": o.Estimates[1]} {
-		if m.Data != nil {
-			named[name] = m
-		}
+func (k Op) Check(l kernels.Launch) error {
+	if err := k.checkInputs(len(l.In)); err != nil {
+		return err
 	}
-	if err := k.Shape.Check(named); err != nil {
+	whole := map[string]cpu.Matrix{"z": l.In[0].Matrix, "y": l.Out.Matrix}
+	if k.Keep {
+		whole["x̂"] = l.In[len(l.In)-1].Matrix
+	}
+	if err := k.Network(k.Guided).Check(whole); err != nil {
+		return fmt.Errorf("%v: %w", k, err)
+	}
+	if !k.Second {
+		return nil
+	}
+	if err := k.Shape.Check(map[string]cpu.Matrix{"the second y": l.In[1].Matrix}); err != nil {
 		return fmt.Errorf("%v: %w", k, err)
 	}
 	return nil
 }
 
+// checkInputs is the part of Check that does not look at memory.
+func (k Op) checkInputs(n int) error {
+	want := 1
+	for _, another := range []bool{k.Second, k.Keep} {
+		if another {
+			want++
+		}
+	}
+	if n != want {
+		return fmt.Errorf("%v: %d inputs, want %d", k, n, want)
+	}
+	return nil
+}
+
+// operands are what the guidance of a batch reads and writes.
+type operands struct {
+	z, y          cpu.Matrix
+	unconditional cpu.Matrix    // the second output, u; Data is nil without
+	estimates     [2]cpu.Matrix // receive x̂, clipped; Data is nil where there is none
+}
+
 // CPU binds the kernel to its operands; it panics where Check reports an error.
-// Every run reads the step anew.
-func (k Kernel) CPU(s *Step, o Operands) func(p *cpu.Pool) {
-	if err := k.Check(o); err != nil {
+func (k Op) CPU(l kernels.Launch) func(p *cpu.Pool) {
+	if err := k.Check(l); err != nil {
 		panic(err)
+	}
+	s, o := k.row, &operands{}
+	o.z, _ = k.Halves(l.In[0].Matrix, k.Guided)
+	o.y, o.unconditional = k.Halves(l.Out.Matrix, k.Guided)
+	if k.Second {
+		o.unconditional = l.In[1].Matrix
+	}
+	if k.Keep {
+		o.estimates[0], o.estimates[1] = k.Halves(l.In[len(l.In)-1].Matrix, k.Guided)
 	}
 	magnitudes := make([]float32, k.Images*k.Values())
 	task := func(image, _ int) {
 		rows := k.rows(image)
-		if o.Unconditional.Data != nil {
-			rows.guide(s, &o)
+		if o.unconditional.Data != nil {
+			rows.guide(s, o)
 		}
-		if s.XY != 0 && (s.Percentile > 0 || s.Clip) {
+		if s.XY != 0 && (s.Percentile > 0 || s.Clip != 0) {
 			limit := float32(1)
 			if s.Percentile > 0 {
-				limit = rows.limit(s, &o, magnitudes[image*k.Values():][:k.Values()])
+				limit = rows.limit(s, o, magnitudes[image*k.Values():][:k.Values()])
 			}
-			rows.clip(s, &o, limit)
+			rows.clip(s, o, limit)
 		}
-		for _, e := range o.Estimates {
+		for _, e := range o.estimates {
 			if e.Data != nil {
-				rows.estimate(s, &o, e)
+				rows.estimate(s, o, e)
 			}
 		}
 	}
@@ -95,7 +148,7 @@ func (k Kernel) CPU(s *Step, o Operands) func(p *cpu.Pool) {
 // rows of one image.
 type rows struct{ from, to int }
 
-func (k Kernel) rows(image int) rows { return rows{image * k.Pixels, (image + 1) * k.Pixels} }
+func (k Op) rows(image int) rows { return rows{image * k.Pixels, (image + 1) * k.Pixels} }
 
 // sums are those of values and of their squares.
 type sums struct{ first, second float64 }
@@ -110,11 +163,11 @@ func (s sums) spread(n float64) float64 { return s.second - s.first*s.first/n }
 
 // The explicit float32() of each product keeps compilers from fusing it with
 // the addition: the same bits everywhere.
-func (r rows) guide(s *Step, o *Operands) {
+func (r rows) guide(s *Row, o *operands) {
 	var before, after sums
 	for i := r.from; i < r.to; i++ {
-		y := o.Y.Row(i)
-		for j, u := range o.Unconditional.Row(i) {
+		y := o.y.Row(i)
+		for j, u := range o.unconditional.Row(i) {
 			before.add(y[j])
 			y[j] = u + float32(s.Guidance*(y[j]-u))
 			after.add(y[j])
@@ -123,10 +176,10 @@ func (r rows) guide(s *Step, o *Operands) {
 	if s.Rescale == 0 {
 		return
 	}
-	f := factor(s.Rescale, before, after, float64((r.to-r.from)*o.Y.Cols))
+	f := factor(s.Rescale, before, after, float64((r.to-r.from)*o.y.Cols))
 	for i := r.from; i < r.to; i++ {
-		for j, y := range o.Y.Row(i) {
-			o.Y.Row(i)[j] = f * y
+		for j, y := range o.y.Row(i) {
+			o.y.Row(i)[j] = f * y
 		}
 	}
 }
@@ -140,14 +193,14 @@ func factor(phi float32, before, after sums, n float64) float32 {
 	return float32(float64(phi)*ratio + (1 - float64(phi)))
 }
 
-func (s *Step) x(z, y float32) float32 { return float32(s.XZ*z) + float32(s.XY*y) }
+func (s *Row) x(z, y float32) float32 { return float32(s.XZ*z) + float32(s.XY*y) }
 
 // limit is the percentile of |x̂|, interpolated between two values, at least 1.
-func (r rows) limit(s *Step, o *Operands, magnitudes []float32) float32 {
+func (r rows) limit(s *Row, o *operands, magnitudes []float32) float32 {
 	n := 0
 	for i := r.from; i < r.to; i++ {
-		z := o.Z.Row(i)
-		for j, y := range o.Y.Row(i) {
+		z := o.z.Row(i)
+		for j, y := range o.y.Row(i) {
 			magnitudes[n] = float32(math.Abs(float64(s.x(z[j], y))))
 			n++
 		}
@@ -160,9 +213,9 @@ func (r rows) limit(s *Step, o *Operands, magnitudes []float32) float32 {
 }
 
 // clip keeps x̂ within ±limit and divides it by that.
-func (r rows) clip(s *Step, o *Operands, limit float32) {
+func (r rows) clip(s *Row, o *operands, limit float32) {
 	for i := r.from; i < r.to; i++ {
-		y, z := o.Y.Row(i), o.Z.Row(i)
+		y, z := o.y.Row(i), o.z.Row(i)
 		for j := range y {
 			x := s.x(z[j], y[j])
 			if to := min(max(x, -limit), limit) / limit; to != x {
@@ -173,9 +226,9 @@ func (r rows) clip(s *Step, o *Operands, limit float32) {
 }
 
 // estimate keeps x̂ within the range of pixels.
-func (r rows) estimate(s *Step, o *Operands, to cpu.Matrix) {
+func (r rows) estimate(s *Row, o *operands, to cpu.Matrix) {
 	for i := r.from; i < r.to; i++ {
-		x, y, z := to.Row(i), o.Y.Row(i), o.Z.Row(i)
+		x, y, z := to.Row(i), o.y.Row(i), o.z.Row(i)
 		for j := range x {
 			x[j] = min(max(s.x(z[j], y[j]), -1), 1)
 		}

@@ -1,25 +1,30 @@
 package guide
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 
+	"fluxion/kernels"
 	"fluxion/kernels/cpu"
-	"fluxion/kernels/cuda"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/kerneltest"
-	"fluxion/kernels/number"
+
+	"gorgonia.org/tensor"
 )
 
-// steps use every part of the kernel.
-var steps = map[string]Step{
+// The layout of a row is the one that guide.cu declares.
+func TestRow(t *testing.T) { kerneltest.CheckRow(t, "guide.cu", "Step", Row{}) }
+
+// guiding uses every part of the kernel.
+var guiding = map[string]Row{
 	"guided":    {Guidance: 3.5},
 	"rescaled":  {Guidance: 3.5, Rescale: 0.7},
 	"threshold": {Guidance: 2, Percentile: 0.9, XZ: 1, XY: -0.8},
 	"largest":   {Guidance: 2, Percentile: 1, XZ: 1, XY: -0.8},
-	"clipped":   {Guidance: 1, Clip: true, XZ: 0.4, XY: 1.5},
+	"clipped":   {Guidance: 1, Clip: 1, XZ: 0.4, XY: 1.5},
 	"all":       {Guidance: 4, Rescale: 0.3, Percentile: 0.77, XZ: 0.3, XY: 0.9},
 	"clean":     {Guidance: 4, Percentile: 0.77, XZ: 1},
 }
@@ -33,96 +38,73 @@ func random(n int, seed uint64) []float64 {
 	return v
 }
 
-// matrix holds the values, with a gap of NaN after each row.
-func matrix(s draw.Shape, gap int, values []float64) cpu.Matrix {
-	m := cpu.Matrix{Rows: s.Images * s.Pixels, Cols: s.Channels, Pitch: s.Channels + gap}
-	m.Data = make([]float32, m.Rows*m.Pitch)
-	for i := range m.Data {
-		m.Data[i] = float32(math.NaN())
+// launch of a row, with a second output as the options have it.
+func launch(o Options, r Row) kerneltest.Launch {
+	k, n := New(o, &r), o.Images*o.Values()
+	z, y, u := random(n, 1), random(n, 2), random(n, 3)
+	want := slices.Clone(y)
+	var second []float64
+	if o.Guided || o.Second {
+		second = u
 	}
-	for i, v := range values {
-		m.Data[i/m.Cols*m.Pitch+i%m.Cols] = float32(v)
-	}
-	return m
-}
-
-func dense(m cpu.Matrix) (values []float32) {
-	for r := range m.Rows {
-		values = append(values, m.Row(r)...)
-	}
-	return values
-}
-
-func near(t *testing.T, what string, got []float32, want []float64) {
-	t.Helper()
-	for i, w := range want {
-		if !(math.Abs(float64(got[i])-w) <= 1e-5*math.Max(1, math.Abs(w))) {
-			t.Fatalf("%s: value %d is %v, want %v", what, i, got[i], w)
+	estimate := k.Reference(z, want, second)
+	network := func(first, second []float64) []float64 {
+		if o.Guided {
+			return slices.Concat(first, second)
 		}
+		return first
 	}
+	shape := func(s draw.Shape) tensor.Shape { return tensor.Shape{s.Images, s.Pixels, 1, s.Channels} }
+	whole := shape(o.Network(o.Guided))
+	l := kerneltest.Launch{
+		Kernel: k, Within: 1e-5, Bits: r.Rescale == 0, // sums of whole images are added in another order on a GPU
+		Out: kerneltest.Operand{Shape: whole, Before: network(y, u), After: network(want, u)},
+		In:  []kerneltest.Operand{{Shape: whole, Before: network(z, random(n, 4))}}, // the second half of z is not read
+	}
+	if o.Second {
+		l.In = append(l.In, kerneltest.Operand{Shape: shape(o.Shape), Before: u})
+	}
+	if o.Keep {
+		l.In = append(l.In, kerneltest.Operand{Shape: whole, After: network(estimate, estimate)})
+	}
+	return l
 }
 
-// The kernels of the CPU, on any number of threads, and of the GPU against the
-// reference; with a second output and without, at any pitch.
-func TestAgainstReference(t *testing.T) {
-	kernels, err := cpu.Select("portable")
-	if err != nil {
-		t.Fatal(err)
-	}
+// With a second output, in the network's batch or of another network, and without;
+// keeping x̂ or not.
+func TestGuide(t *testing.T) {
+	used := map[string]bool{}
 	for _, s := range []draw.Shape{{Images: 1, Pixels: 1, Channels: 1}, {Images: 3, Pixels: 35, Channels: 3}, {Images: 2, Pixels: 24 * 32, Channels: 3}} {
-		k, n := Kernel{s}, s.Images*s.Values()
-		for name, step := range steps {
-			for _, gap := range []int{0, 5} {
-				t.Run(fmt.Sprint(s, name, gap), func(t *testing.T) {
-					z, y, u := random(n, 1), random(n, 2), random(n, 3)
-					if name == "clipped" {
-						u = nil
-					}
-					want := append([]float64(nil), y...)
-					estimate := k.Reference(step, z, want, u)
-
-					for _, threads := range []int{1, 3} {
-						o := Operands{Z: matrix(s, gap, z), Y: matrix(s, gap, y), Estimates: [2]cpu.Matrix{matrix(s, gap, nil), matrix(s, 0, nil)}}
-						if u != nil {
-							o.Unconditional = matrix(s, gap, u)
-						}
-						pool := cpu.NewPool(threads, kernels)
-						k.CPU(&step, o)(pool)
-						pool.Close()
-						near(t, "y", dense(o.Y), want)
-						near(t, "x̂", dense(o.Estimates[0]), estimate)
-						near(t, "second x̂", dense(o.Estimates[1]), estimate)
-					}
-
-					g := kerneltest.NewGPU(t, 3)
-					on := func(values []float64) cuda.Operand {
-						return g.Matrix(number.Float32, s.Images*s.Pixels, s.Channels, gap, values)
-					}
-					o := CUDAOperands{Z: on(z), Y: on(y), Estimates: [2]cuda.Operand{g.Empty(number.Float32, s.Images*s.Pixels, s.Channels, gap)}}
-					if u != nil {
-						o.Unconditional = on(u)
-					}
-					row := make([]byte, k.ParameterBytes())
-					k.PutParameters(&step, row)
-					g.Run(k.CUDA(o, g.Parameters(0, row))...)
-					near(t, "y on the GPU", g.Values(o.Y), want)
-					near(t, "x̂ on the GPU", g.Values(o.Estimates[0]), estimate)
-				})
+		for name, r := range guiding {
+			for _, o := range []Options{{Guided: true}, {Guided: true, Keep: true}, {Second: true, Keep: true}, {Keep: true}} {
+				if !o.Guided && !o.Second && (r.Rescale > 0 || r.Guidance != 1) { // needs a second output
+					continue
+				}
+				o.Shape = s
+				t.Logf("%s, %+v", name, o)
+				for _, f := range kerneltest.CheckLaunch(t, launch(o, r)) {
+					used[f] = true
+				}
 			}
 		}
+	}
+	if len(used) != 2 {
+		t.Errorf("tested %v", used)
 	}
 }
 
 // What the papers say of their methods.
 func TestMethods(t *testing.T) {
-	k := Kernel{draw.Shape{Images: 1, Pixels: 500, Channels: 1}}
+	reference := func(r Row, z, y, u []float64) []float64 {
+		return New(Options{Shape: draw.Shape{Images: 1, Pixels: 500, Channels: 1}}, &r).Reference(z, y, u)
+	}
 	z, y, u := random(500, 1), random(500, 2), random(500, 3)
 	before := deviation(y)
-	k.Reference(Step{Guidance: 5, Rescale: 1}, z, y, u)
+	reference(Row{Guidance: 5, Rescale: 1}, z, y, u)
 	if after := deviation(y); math.Abs(after-before) > 1e-9 {
 		t.Errorf("rescaled by φ = 1, the deviation is %v, want %v", after, before)
 	}
-	x := k.Reference(Step{Percentile: 0.9, XZ: 1, XY: -3}, z, y, nil)
+	x := reference(Row{Percentile: 0.9, XZ: 1, XY: -3}, z, y, nil)
 	edge := 0
 	for _, v := range x {
 		if math.Abs(v) > 1 {
@@ -137,18 +119,24 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-func TestAllocatesNothing(t *testing.T) {
-	kernels, err := cpu.Select("portable")
-	if err != nil {
-		t.Fatal(err)
+func TestCheck(t *testing.T) {
+	s := draw.Shape{Images: 2, Pixels: 9, Channels: 3}
+	matrix := func(channels int) kernels.Operand {
+		return kernels.Operand{Matrix: cpu.Matrix{Data: make([]float32, 18*channels), Rows: 18, Cols: channels, Pitch: channels}}
 	}
-	pool := cpu.NewPool(1, kernels)
-	defer pool.Close()
-	s := draw.Shape{Images: 2, Pixels: 64, Channels: 3}
-	v := random(384, 1)
-	step := steps["all"]
-	run := Kernel{s}.CPU(&step, Operands{Z: matrix(s, 0, v), Y: matrix(s, 0, v), Unconditional: matrix(s, 0, v)})
-	if n := testing.AllocsPerRun(10, func() { run(pool) }); n != 0 {
-		t.Errorf("%v allocations", n)
+	right, other := matrix(3), matrix(4)
+	for want, err := range map[string]error{
+		"1 inputs, want 2": New(Options{Shape: s, Keep: true}, &Row{}).Check(kernels.Launch{Out: right, In: []kernels.Operand{right}}),
+		"y is a matrix":    New(Options{Shape: s}, &Row{}).Check(kernels.Launch{Out: other, In: []kernels.Operand{right}}),
+		"the second y is":  New(Options{Shape: s, Second: true}, &Row{}).Check(kernels.Launch{Out: right, In: []kernels.Operand{right, other}}),
+		"x̂ is a matrix":   New(Options{Shape: s, Keep: true}, &Row{}).Check(kernels.Launch{Out: right, In: []kernels.Operand{right, other}}),
+		"want 36 by 3":     New(Options{Shape: s, Guided: true}, &Row{}).Check(kernels.Launch{Out: right, In: []kernels.Operand{right}}),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+	if err := New(Options{Shape: s, Second: true}, &Row{}).Check(kernels.Launch{Out: right, In: []kernels.Operand{right, right}}); err != nil {
+		t.Error(err)
 	}
 }

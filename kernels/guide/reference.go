@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// Reference is what the kernel computes, in float64, on dense arrays: y is
+// Reference is what the kernel computes, in float64, on dense arrays of the batch: y is
 // updated in place, x̂ returned, clipped to ±1. unconditional is nil without a
 // second output.
-func (k Kernel) Reference(s Step, z, y, unconditional []float64) (estimate []float64) {
-	n := k.Values()
+func (k Op) Reference(z, y, unconditional []float64) (estimate []float64) {
+	s, n := k.row, k.Values()
 	for image := range k.Images {
 		z, y := z[image*n:][:n], y[image*n:][:n]
 		if unconditional != nil {
@@ -28,7 +28,7 @@ func (k Kernel) Reference(s Step, z, y, unconditional []float64) (estimate []flo
 		for i := range x {
 			x[i] = float64(s.XZ)*z[i] + float64(s.XY)*y[i]
 		}
-		if s.XY != 0 && (s.Percentile > 0 || s.Clip) {
+		if s.XY != 0 && (s.Percentile > 0 || s.Clip != 0) {
 			limit := 1.0
 			if s.Percentile > 0 {
 				limit = math.Max(1, quantile(x, float64(s.Percentile)))
