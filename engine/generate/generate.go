@@ -189,7 +189,7 @@ func (s *Step) Busiest() {
 		s.update.Clip = 0
 	}
 	if s.paint != nil {
-		s.paint.step = paint.Step{A: 1, S: 1, Active: true, Pixels: true, Seeds: s.seeds()}
+		s.paint.step = paint.Row{A: 1, S: 1, Active: 1, Pixels: 1}
 		s.paint.start = s.paint.step
 	}
 }

@@ -5,11 +5,8 @@ import (
 	"fmt"
 
 	"fluxion/engine/plan"
-	"fluxion/kernels"
-	"fluxion/kernels/cpu"
-	"fluxion/kernels/cuda"
-	"fluxion/kernels/draw"
 	"fluxion/kernels/paint"
+	"fluxion/kernels/row"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -27,7 +24,7 @@ type Picture struct {
 // painting is what a step needs for a picture.
 type painting struct {
 	picture, mask, pixels *gorgonia.Node
-	start, step           paint.Step
+	start, step           paint.Row
 }
 
 // addPainting puts the picture and the stage that keeps it into the plan.
@@ -38,18 +35,15 @@ func (s *Step) addPainting(c *plan.Options) {
 		return n
 	}
 	s.paint = &painting{picture: vector("picture"), mask: vector("mask"), pixels: s.pixels}
-	s.paint.start.Seeds, s.paint.step.Seeds = s.seeds(), s.seeds()
 	c.After = append(c.After, s.paint.stage(s, &s.paint.step))
 }
 
-func (p *painting) stage(s *Step, values *paint.Step) plan.Stage {
+func (p *painting) stage(s *Step, r *paint.Row) plan.Stage {
 	return plan.Stage{
-		Kernel: paintStage{step: s, values: values},
+		Kernel: paint.New(paint.Options{Shape: s.shape, Guided: s.Guided}, r, s.images),
 		In:     []plan.Ref{{Node: p.picture}, {Node: p.mask}, {Node: p.pixels}}, Out: plan.Ref{Node: s.Graph.Sample},
 	}
 }
-
-func (s *Step) seeds() draw.Seeds { return draw.Seeds{Seed: s.head.Seed, Images: s.images} }
 
 // show brings the picture of a request to the device.
 func (g *Generator) show(r Request) error {
@@ -72,14 +66,14 @@ func (g *Generator) show(r Request) error {
 	if n := g.shape.Values(); len(r.Picture.Values) != n || len(mask) != n {
 		return fmt.Errorf("a picture of %d values and a mask of %d, want %d", len(r.Picture.Values), len(mask), n)
 	}
-	g.paint.step = paint.Step{Seeds: g.seeds()}
+	g.paint.step = paint.Row{}
 	return errors.Join(g.program.Write(g.Plan.Place(g.paint.picture), r.Picture.Values), g.program.Write(g.Plan.Place(g.paint.mask), mask))
 }
 
 // begin adds α times the picture to the noise that a batch begins with.
 func (g *Generator) begin(r Request, alpha float64) {
 	if g.paint != nil {
-		g.paint.start = paint.Step{A: float32(alpha), S: g.head.Scale, Active: true, Everywhere: true, Seeds: g.seeds()}
+		g.paint.start = paint.Row{Seed: g.head.Seed, A: float32(alpha), S: g.head.Scale, Active: 1, Everywhere: 1}
 	}
 }
 
@@ -90,49 +84,12 @@ func (g *Generator) keep(r Request, call int) {
 		return
 	}
 	rows := r.Table.Rows
-	p := paint.Step{A: 1, Active: r.Picture.Mask != nil && rows[call].Arrives, Seeds: g.seeds()}
+	p := paint.Row{Seed: g.head.Seed, A: 1, Active: row.If(r.Picture.Mask != nil && rows[call].Arrives)}
 	if call+1 < len(rows) {
 		next := rows[call+1].Call
 		p.A, p.S = float32(next.Alpha), float32(next.Sigma)
 	} else {
-		p.Pixels = true
+		p.Pixels = 1
 	}
 	g.paint.step = p
 }
-
-// paintStage paints in place. Inputs are the picture, its mask, and the pixels.
-type paintStage struct {
-	kernels.Signature
-	step   *Step
-	values *paint.Step
-}
-
-func (u paintStage) kernel() paint.Kernel { return paint.Kernel{Shape: u.step.shape} }
-
-func (u paintStage) String() string { return u.kernel().String() }
-
-func (u paintStage) Cost([]tensor.Shape, tensor.Shape) kernels.Cost {
-	c := u.kernel().Cost()
-	c.Bytes += u.step.again() + 8*int64(u.step.shape.Values()) // the picture and its mask
-	return c
-}
-
-func (u paintStage) CPU(l kernels.Launch) func(*cpu.Pool) {
-	s, n := u.step, u.step.shape.Values()
-	return s.repeated(l.Out.Matrix, u.kernel().CPU(u.values, paint.Operands{
-		Z: s.half(l.Out.Matrix, 0), Picture: l.In[0].Data[:n], Mask: l.In[1].Data[:n], Pixels: l.In[2].Bytes[:l.In[2].Cols],
-	}))
-}
-
-func (paintStage) CUDAScratch(cuda.Launch) int { return 0 }
-
-func (u paintStage) CUDA(l cuda.Launch) []cuda.Call {
-	s := u.step
-	return u.kernel().CUDA(paint.CUDAOperands{
-		Z: s.part(l.Out, 0), Second: s.part(l.Out, 1), Picture: l.In[0].Address, Mask: l.In[1].Address, Pixels: l.In[2].Address,
-	}, l.Parameters)
-}
-
-func (u paintStage) ParameterBytes() int { return u.kernel().ParameterBytes() }
-
-func (u paintStage) PutParameters(row []byte) { u.kernel().PutParameters(u.values, row) }

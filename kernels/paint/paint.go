@@ -15,88 +15,123 @@ import (
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/philox"
+	"fluxion/kernels/row"
 	"fluxion/kernels/update"
+
+	"gorgonia.org/tensor"
 )
 
-// Step is what changes from step to step.
-type Step struct {
+// Row is the numbers that change from step to step: struct Step of paint.cu.
+type Row struct {
+	Seed       uint64
 	A, S       float32
-	Active     bool // otherwise nothing is done
-	Everywhere bool // as if the mask were 0
-	Pixels     bool // write z as pixels, too
-
-	Seeds draw.Seeds // images of this batch; Scale is not used
+	Active     row.Flag // otherwise nothing is done
+	Everywhere row.Flag // as if the mask were 0
+	Pixels     row.Flag // write z as pixels, too
+	_          uint32
 }
 
-// Operands are the addresses of a launch. Z is updated in place. Picture and
-// Mask are the values of one image, the same for all.
-type Operands struct {
-	Z             cpu.Matrix
-	Picture, Mask []float32
-	Pixels        []byte // NHWC; nil if no step writes them
+// Options of New.
+type Options struct {
+	draw.Shape
+	Guided bool // the network's batch is twice this one, and its second half is to repeat the first
 }
 
-// Kernel is the painting of a batch.
-type Kernel struct{ draw.Shape }
+// Op is the painting of a batch. Its output is z, in place. Inputs are the picture and
+// the mask, values of one image that are the same for all, and the pixels, NHWC, which
+// are written.
+type Op struct {
+	kernels.Signature
+	Options
+	row    *Row
+	images []int64
+}
 
-func (k Kernel) String() string { return "paint " + k.Shape.String() }
+// New returns the kernel. Image i of the batch is the one of number images[i] under
+// the seed. Every run reads the row and these numbers anew.
+func New(o Options, r *Row, images []int64) Op {
+	return Op{kernels.Signature{Name: "paint " + o.Shape.String()}, o, r, images}
+}
 
 // Cost of one launch; a normal number counts as 40 operations.
-func (k Kernel) Cost() kernels.Cost {
+func (k Op) Cost([]tensor.Shape, tensor.Shape) kernels.Cost {
 	n := int64(k.Images) * int64(k.Values())
-	return kernels.Cost{FLOPs: 46 * n, Bytes: 8 * n}
+	c := kernels.Cost{FLOPs: 46 * n, Bytes: 9*n + 8*int64(k.Values())}
+	if k.Guided {
+		c.Bytes += 4 * n
+	}
+	return c
 }
 
 // Check reports why a launch would not fit.
-func (k Kernel) Check(o Operands) error {
-	if err := k.Shape.Check(map[string]cpu.Matrix{"z": o.Z}); err != nil {
+func (k Op) Check(l kernels.Launch) error {
+	if err := k.checkImages(); err != nil {
+		return err
+	}
+	if err := k.Network(k.Guided).Check(map[string]cpu.Matrix{"z": l.Out.Matrix}); err != nil {
 		return fmt.Errorf("%v: %w", k, err)
 	}
-	if len(o.Picture) != k.Values() || len(o.Mask) != k.Values() {
-		return fmt.Errorf("%v: a picture of %d and a mask of %d values, want %d", k, len(o.Picture), len(o.Mask), k.Values())
+	if picture, mask := l.In[0].Cols, l.In[1].Cols; picture != k.Values() || mask != k.Values() {
+		return fmt.Errorf("%v: a picture of %d and a mask of %d values, want %d", k, picture, mask, k.Values())
 	}
-	if n := k.Images * k.Values(); o.Pixels != nil && len(o.Pixels) != n {
-		return fmt.Errorf("%v: %d bytes of pixels, want %d", k, len(o.Pixels), n)
+	if n := k.Images * k.Values(); l.In[2].Cols != n {
+		return fmt.Errorf("%v: %d bytes of pixels, want %d", k, l.In[2].Cols, n)
 	}
 	return nil
 }
 
+func (k Op) checkImages() error {
+	if len(k.images) != k.Images {
+		return fmt.Errorf("%v: numbers of %d images", k, len(k.images))
+	}
+	return nil
+}
+
+// operands are what the painting of a batch reads and writes.
+type operands struct {
+	z             cpu.Matrix
+	picture, mask []float32
+	pixels        []byte
+}
+
 // CPU binds the kernel to its operands; it panics where Check reports an error.
-// Every run reads the step anew.
-func (k Kernel) CPU(s *Step, o Operands) func(p *cpu.Pool) {
-	if err := k.Check(o); err != nil {
+func (k Op) CPU(l kernels.Launch) func(p *cpu.Pool) {
+	if err := k.Check(l); err != nil {
 		panic(err)
 	}
+	z, second := k.Halves(l.Out.Matrix, k.Guided)
+	o := &operands{z, l.In[0].Data, l.In[1].Data, l.In[2].Bytes}
 	task := func(task, _ int) {
 		image, from, to := k.Chunk(task)
-		k.paint(s, &o, image, from, to)
+		k.paint(o, image, from, to)
 	}
-	return func(p *cpu.Pool) {
-		if s.Active {
+	return draw.Repeat(func(p *cpu.Pool) {
+		if k.row.Active != 0 {
 			p.Run(k.Images*k.Chunks(), task)
 		}
-	}
+	}, z, second)
 }
 
 const piece = 256 // values at a time: their noise lies on the stack
 
 // The explicit float32() of each product keeps compilers from fusing it with
 // the addition: the same bits everywhere.
-func (k Kernel) paint(s *Step, o *Operands, image, from, to int) {
+func (k Op) paint(o *operands, image, from, to int) {
 	var normals [piece]float32
+	s := k.row
 	for ; from < to; from += piece {
 		noise := normals[:min(piece, to-from)]
-		philox.NormalAt(noise, from, s.Seeds.Seed, philox.SampleStart, uint64(s.Seeds.Images[image]), 0)
+		philox.NormalAt(noise, from, s.Seed, philox.SampleStart, uint64(k.images[image]), 0)
 		for i, e := range noise {
 			v := from + i
-			z := &o.Z.Data[(image*k.Pixels+v/k.Channels)*o.Z.Pitch+v%k.Channels]
-			m := o.Mask[v]
-			if s.Everywhere {
+			z := &o.z.Data[(image*k.Pixels+v/k.Channels)*o.z.Pitch+v%k.Channels]
+			m := o.mask[v]
+			if s.Everywhere != 0 {
 				m = 0
 			}
-			*z = mix(m, *z, float32(s.A*o.Picture[v])+float32(s.S*e))
-			if s.Pixels && o.Pixels != nil {
-				o.Pixels[image*k.Values()+v] = update.Pixel(*z)
+			*z = mix(m, *z, float32(s.A*o.picture[v])+float32(s.S*e))
+			if s.Pixels != 0 {
+				o.pixels[image*k.Values()+v] = update.Pixel(*z)
 			}
 		}
 	}
@@ -113,20 +148,21 @@ func mix(m, z, known float32) float32 {
 	return float32(m*z) + float32((1-m)*known)
 }
 
-// Reference is what the kernel computes, in float64, on dense arrays: z is
+// Reference is what the kernel computes, in float64, on dense arrays of the batch: z is
 // updated in place.
-func (k Kernel) Reference(s Step, z, picture, mask []float64) {
+func (k Op) Reference(z, picture, mask []float64) {
+	s := k.row
 	noise := make([]float32, k.Values())
 	for i := range z {
 		v := i % len(noise)
 		if v == 0 {
-			philox.Normal(noise, s.Seeds.Seed, philox.SampleStart, uint64(s.Seeds.Images[i/len(noise)]), 0)
+			philox.Normal(noise, s.Seed, philox.SampleStart, uint64(k.images[i/len(noise)]), 0)
 		}
 		m := mask[v]
-		if s.Everywhere {
+		if s.Everywhere != 0 {
 			m = 0
 		}
-		if s.Active {
+		if s.Active != 0 {
 			z[i] = m*z[i] + (1-m)*(float64(s.A)*picture[v]+float64(s.S)*float64(noise[v]))
 		}
 	}

@@ -1,18 +1,23 @@
 package paint
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
+	"fluxion/kernels"
 	"fluxion/kernels/cpu"
-	"fluxion/kernels/cuda"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/kerneltest"
 	"fluxion/kernels/number"
+
+	"gorgonia.org/tensor"
 )
+
+// The layout of a row is the one that paint.cu declares.
+func TestRow(t *testing.T) { kerneltest.CheckRow(t, "paint.cu", "Step", Row{}) }
 
 func random(n int, seed uint64) []float64 {
 	rng := rand.New(rand.NewPCG(seed, 1))
@@ -23,70 +28,78 @@ func random(n int, seed uint64) []float64 {
 	return v
 }
 
-func single(v []float64) []float32 {
-	s := make([]float32, len(v))
-	for i, x := range v {
-		s[i] = float32(x)
+func launch(o Options, r Row) kerneltest.Launch {
+	r.Seed = 5
+	k, n := New(o, &r, []int64{9, 1 << 40, 2}[:o.Images]), o.Images*o.Values()
+	z, picture, mask := random(n, 1), random(o.Values(), 2), make([]float64, o.Values())
+	for i := range mask {
+		mask[i] = float64(i%3) / 2
 	}
-	return s
+	want := slices.Clone(z)
+	k.Reference(want, picture, mask)
+	var pixels []float64
+	if r.Pixels != 0 && r.Active != 0 {
+		for _, w := range want {
+			pixels = append(pixels, math.Min(math.Max(127.5*(w+1), 0), 255))
+		}
+	}
+	if o.Guided { // the second half repeats the first before, too
+		z, want = slices.Concat(z, z), slices.Concat(want, want)
+	}
+	s := o.Network(o.Guided)
+	return kerneltest.Launch{
+		Kernel: k, Within: 1e-6, Bits: true,
+		Out: kerneltest.Operand{Shape: tensor.Shape{s.Images, s.Pixels, 1, s.Channels}, Before: z, After: want},
+		In: []kerneltest.Operand{
+			{Shape: tensor.Shape{len(picture)}, Before: picture}, {Shape: tensor.Shape{len(mask)}, Before: mask},
+			{Shape: tensor.Shape{n}, Type: number.Uint8, Before: make([]float64, n), After: pixels},
+		},
+	}
 }
 
-// The CPU's kernel against the reference, and the GPU's bits against the CPU's.
-func TestAgainstReference(t *testing.T) {
-	portable, err := cpu.Select("portable")
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestPaint(t *testing.T) {
+	used := map[string]bool{}
 	for _, s := range []draw.Shape{{Images: 1, Pixels: 1, Channels: 1}, {Images: 3, Pixels: 35, Channels: 3}, {Images: 2, Pixels: 24 * 32, Channels: 3}} {
-		k, n := Kernel{s}, s.Images*s.Values()
-		for name, step := range map[string]Step{
-			"start": {A: 0.3, S: 0.7, Active: true, Everywhere: true}, "kept": {A: 0.3, S: 0.7, Active: true},
-			"last": {A: 1, Active: true, Pixels: true}, "idle": {A: 1, S: 1, Pixels: true},
+		for name, r := range map[string]Row{
+			"start": {A: 0.3, S: 0.7, Active: 1, Everywhere: 1}, "kept": {A: 0.3, S: 0.7, Active: 1},
+			"last": {A: 1, Active: 1, Pixels: 1}, "idle": {A: 1, S: 1, Pixels: 1},
 		} {
-			t.Run(fmt.Sprint(s, name), func(t *testing.T) {
-				step.Seeds = draw.Seeds{Seed: 5, Images: []int64{9, 1 << 40, 2}[:s.Images]}
-				z, picture, mask := random(n, 1), random(s.Values(), 2), make([]float64, s.Values())
-				for i := range mask {
-					mask[i] = float64(i%3) / 2
+			for _, guided := range []bool{false, true} {
+				t.Logf("%v %s, guided %v", s, name, guided)
+				for _, f := range kerneltest.CheckLaunch(t, launch(Options{s, guided}, r)) {
+					used[f] = true
 				}
-				want := slices.Clone(z)
-				k.Reference(step, want, picture, mask)
-
-				pool := cpu.NewPool(2, portable)
-				defer pool.Close()
-				o := Operands{
-					Z:       cpu.Matrix{Data: single(z), Rows: s.Images * s.Pixels, Cols: s.Channels, Pitch: s.Channels},
-					Picture: single(picture), Mask: single(mask), Pixels: make([]byte, n),
-				}
-				k.CPU(&step, o)(pool)
-				for i, w := range want {
-					if math.Abs(float64(o.Z.Data[i])-w) > 1e-6*math.Max(1, math.Abs(w)) {
-						t.Fatalf("value %d is %v, want %v", i, o.Z.Data[i], w)
-					}
-					if pixel := math.Min(math.Max(127.5*(w+1), 0), 255); step.Pixels && step.Active && math.Abs(float64(o.Pixels[i])-pixel) > 0.51 {
-						t.Fatalf("pixel %d is %d, want %v", i, o.Pixels[i], pixel)
-					}
-				}
-
-				for _, gap := range []int{0, 5} {
-					g := kerneltest.NewGPU(t, 3)
-					device := CUDAOperands{
-						Z: g.Matrix(number.Float32, s.Images*s.Pixels, s.Channels, gap, z), Second: g.Matrix(number.Float32, s.Images*s.Pixels, s.Channels, gap, z),
-						Picture: g.Vector(number.Float32, picture).Address, Mask: g.Vector(number.Float32, mask).Address, Pixels: g.Bytes(make([]byte, n)),
-					}
-					row := make([]byte, k.ParameterBytes())
-					k.PutParameters(&step, row)
-					g.Run(k.CUDA(device, g.Parameters(0, row))...)
-					for _, m := range []cuda.Operand{device.Z, device.Second} {
-						if !slices.Equal(g.Values(m), o.Z.Data) {
-							t.Error("the GPU's bits differ from the CPU's")
-						}
-					}
-					if !slices.Equal(g.Read(device.Pixels, n), o.Pixels) {
-						t.Error("the GPU's pixels differ from the CPU's")
-					}
-				}
-			})
+			}
 		}
+	}
+	if len(used) != 2 {
+		t.Errorf("tested %v", used)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	s := draw.Shape{Images: 2, Pixels: 9, Channels: 3}
+	operand := func(rows, cols int) kernels.Operand {
+		return kernels.Operand{Matrix: cpu.Matrix{Data: make([]float32, rows*cols), Rows: rows, Cols: cols, Pitch: cols}}
+	}
+	with := func(z, picture, mask, pixels kernels.Operand) kernels.Launch {
+		return kernels.Launch{Out: z, In: []kernels.Operand{picture, mask, pixels}}
+	}
+	z, image, pixels, short := operand(18, 3), operand(1, 27), operand(1, 54), operand(1, 3)
+	k := New(Options{Shape: s}, &Row{}, []int64{1, 2})
+	for want, err := range map[string]error{
+		"z is a matrix":  k.Check(with(image, image, image, pixels)),
+		"a picture of 3": k.Check(with(z, short, image, pixels)),
+		"a mask of 3":    k.Check(with(z, image, short, pixels)),
+		"3 bytes":        k.Check(with(z, image, image, short)),
+		"of 0 images":    New(Options{Shape: s}, &Row{}, nil).Check(with(z, image, image, pixels)),
+		"want 36 by 3":   New(Options{s, true}, &Row{}, []int64{1, 2}).Check(with(z, image, image, pixels)),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+	if err := k.Check(with(z, image, image, pixels)); err != nil {
+		t.Error(err)
 	}
 }
