@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"fluxion/kernels"
-	"fluxion/kernels/cuda"
 	"fluxion/kernels/number"
 	"fluxion/kernels/pointwise"
 
@@ -40,6 +39,7 @@ type pending struct {
 	add      *value
 	perImage *value
 	partials partials
+	measured bool // it takes its partials instead of reading its first input
 	scratch  *block
 	prepared Space
 	again    bool
@@ -147,6 +147,7 @@ func (w pending) launch(place func(*value) Tensor) Launch {
 	}
 	if p := w.partials; p.block != nil {
 		l.Partials = Partials{Space{p.block.offset, p.block.size}, p.groups, p.chunks}
+		l.Measured = w.measured
 	}
 	return l
 }
@@ -179,17 +180,11 @@ func cost(l Launch) kernels.Cost {
 	if _, mixed := l.Kernel.(kernels.Mixed); !mixed && stored != single && l.uses(number.BFloat16) {
 		c.Bytes = int64(float64(c.Bytes) * float64(stored) / float64(single))
 	}
-	if l.Partials.Chunks > 0 && l.measured() {
+	if l.Measured {
 		c.Bytes -= int64(l.In[0].Type.Size() * l.In[0].Values())
 	}
 	c.Bytes += int64(l.Partials.Bytes)
 	return c
-}
-
-// measured says whether a launch takes its partials instead of its first input.
-func (l Launch) measured() bool {
-	_, ok := l.Kernel.(cuda.Measured)
-	return ok
 }
 
 // uses says whether an operand is of a type.
@@ -264,7 +259,7 @@ func (c *compiler) measure(before []pending, w *pending) {
 	if p.Chunks == 0 {
 		return
 	}
-	w.partials = partials{&block{size: p.Bytes, first: made, last: len(before), align: alignment}, p.Groups, p.Chunks}
+	w.measured, w.partials = true, partials{&block{size: p.Bytes, first: made, last: len(before), align: alignment}, p.Groups, p.Chunks}
 	before[made].partials = w.partials
 }
 

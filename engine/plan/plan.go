@@ -77,6 +77,7 @@ type Launch struct {
 	Add      *Tensor // fused addend, see kernels.Launch
 	PerImage *Tensor
 	Partials Partials // that the kernel leaves of Out, or takes instead of reading its first input; see Measurer
+	Measured bool     // it takes them
 	Scratch  Space    // working memory, as much as the target asked for
 	Prepared Space    // of its weights, in Plan.Prepared; see Preparer
 	Prepares bool     // it lays its weights out there and does nothing else
