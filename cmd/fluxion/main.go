@@ -206,6 +206,7 @@ func exitCode(err error) int {
 		diverged *train.NotFiniteError
 		memory   *device.MemoryError
 		model    modelError
+		method   schedulerError
 		preset   *train.PresetError
 		text     *pyjson.Error
 		schedule *scheduler.FileError
@@ -231,7 +232,7 @@ func exitCode(err error) int {
 		return exitFolder
 	case errors.As(err, &diverged), errors.As(err, &weights), errors.As(err, &picture):
 		return exitDiverged
-	case errors.As(err, &bad), errors.As(err, &file), errors.As(err, &model), errors.As(err, &settings), errors.As(err, &link),
+	case errors.As(err, &bad), errors.As(err, &file), errors.As(err, &model), errors.As(err, &method), errors.As(err, &settings), errors.As(err, &link),
 		errors.As(err, &preset), errors.As(err, &text), errors.As(err, &schedule), errors.As(err, &config) && config.File != "":
 		return exitInput
 	case errors.As(err, &config):

@@ -46,7 +46,14 @@ func (o *pictureFlags) begin(p process.Process, options sampler.Options) (int, e
 	if err != nil {
 		return 0, err
 	}
-	steps := len(g.Points) - 1
+	return o.entry(len(g.Points) - 1)
+}
+
+// entry is begin on a grid of some steps.
+func (o *pictureFlags) entry(steps int) (int, error) {
+	if o.init == "" {
+		return 0, nil
+	}
 	taken := int(math.Round(o.strength * float64(steps)))
 	if taken < 1 {
 		return 0, fmt.Errorf("--strength %g leaves none of %d steps; want %.2g or more, or more steps", o.strength, steps, 0.5/float64(steps))

@@ -19,6 +19,7 @@ import (
 
 type sampleOptions struct {
 	samplingFlags
+	schedulerFlags
 	guidanceFlags
 	pictureFlags
 	model, out, class, weights, device, precision, seeds, blockings string
@@ -59,6 +60,13 @@ image and the noise that agrees with it, as diffusers' DDPM has it, and its DDIM
 with use_clipped_model_output=True; without that, diffusers' DDIM keeps the
 network's own noise, and its images differ from these.
 
+--scheduler takes grid, sampler and limits of the predicted image from diffusers'
+scheduler_config.json: model is the file of the model folder itself. The pictures
+are those that diffusers makes of the same noise, but where it departs from theory:
+its defects are left out, its conventions kept, and both are named; --compat
+diffusers repeats all, --compat none none. What cannot be done on networks is
+refused, such as classes that run from data to noise.
+
 Weights or settings that lead to numbers that are not finite make no picture:
 what is at fault is named (exit code 5).
 
@@ -71,7 +79,8 @@ that depend on the state alone.`,
   fluxion sample --model runs/glyphs-tiny --out sevens --seeds 0-9,42 --class 7 --guidance 2
   fluxion sample --model runs/glyphs-tiny --out strong --count 64 --guidance 4 --guidance-interval 0.3,5 --guidance-rescale 0.7
   fluxion sample --model runs/glyphs-tiny --out variations --count 16 --init out/000007.png --strength 0.6
-  fluxion sample --model runs/glyphs-tiny --out fast --count 64 --schedule cosine --grid karras --sampler dpm++-2m --steps 12`,
+  fluxion sample --model runs/glyphs-tiny --out fast --count 64 --schedule cosine --grid karras --sampler dpm++-2m --steps 12
+  fluxion sample --model google/ddpm-cifar10-32 --out theirs --count 64 --scheduler model --steps 50`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			optional(c.OutOrStdout())
 			return o.run(c.Context(), c.OutOrStdout())
@@ -88,6 +97,7 @@ that depend on the state alone.`,
 	f.IntVar(&o.batch, "batch", 32, "images made together; no effect on them")
 	f.StringVar(&o.weights, "weights", "ema", "ema (averaged) or raw")
 	f.Uint64Var(&o.seed, "seed", 0, "key of all randomness")
+	o.schedulerFlags.add(f, "in place of --schedule, --grid and --sampler, all of a diffusers scheduler: model, for the model folder's own, a scheduler_config.json, or a folder with one")
 	o.guidanceFlags.add(f)
 	o.pictureFlags.add(f)
 	f.BoolVar(&o.overwrite, "overwrite", false, "make anew what is there but was made with other settings, or by another program")
@@ -180,6 +190,9 @@ func (o *sampleOptions) check() ([]int64, error) {
 	if err := o.pictureFlags.check(); err != nil {
 		return nil, err
 	}
+	if err := o.schedulerFlags.check(&o.samplingFlags, saidOfLimits...); err != nil {
+		return nil, err
+	}
 	if o.count > maxSeeds {
 		return nil, usagef("--count %d: want at most %d images in one go", o.count, maxSeeds)
 	}
@@ -199,7 +212,8 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Devi
 	}
 	options := generate.Options{
 		Config: m.Config, Height: height, Width: width, Batch: batch, Guided: o.classFree(), Reduced: j.guidance.Reduces(), Painted: j.picture != nil, Slots: run.slots, Calls: len(run.table.Rows),
-		Target: dev.Target(), Precision: j.precision, Prepare: true,
+		Unlimited: run.by != nil && run.by.excess != nil,
+		Target:    dev.Target(), Precision: j.precision, Prepare: true,
 	}
 	if j.guide != nil {
 		options.Guide = &j.guide.Config
@@ -220,17 +234,27 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Devi
 	}
 	defer func() { err = errors.Join(err, free()) }()
 	request := generate.Request{Table: run.table, Adaptive: run.adaptive, Seed: o.seed, Seeds: seeds, Guidance: j.guidance, Clip: j.clip, Picture: j.picture, NullClass: m.Config.NumClassEmbeds - 1}
+	if run.by != nil {
+		request.Range, request.Excess = run.by.clip, run.by.excess
+	}
 	for _, s := range seeds {
 		request.Classes = append(request.Classes, j.classOf(s))
 	}
-	note := ""
-	if o.threshold == 0 && o.clip != "true" {
+	note, notes := "", m.Notes
+	switch {
+	case run.by != nil:
+		notes = slices.Concat(notes, run.by.notes(run.begin()))
+	case o.threshold == 0 && o.clip != "true":
 		note = run.note(request.Clip)
 	}
 	if o.json {
-		jsonFace{out}.emit("start", map[string]any{"model": m.Path, "images": len(seeds), "device": dev.Describe(), "precision": j.precision.String(), "planned_bytes": step.Sizes().Bytes(), "note": note, "notes": orEmpty(m.Notes)})
+		start := map[string]any{"model": m.Path, "images": len(seeds), "device": dev.Describe(), "precision": j.precision.String(), "planned_bytes": step.Sizes().Bytes(), "note": note, "notes": orEmpty(notes)}
+		if run.by != nil {
+			start["scheduler"] = shownOf(run.by.plan)
+		}
+		jsonFace{out}.emit("start", start)
 	} else {
-		if printNotes(out, m.Notes); note != "" {
+		if printNotes(out, notes); note != "" {
 			printNotes(out, []string{note})
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
+	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/kernels/number"
 	"fluxion/nets"
@@ -43,20 +44,16 @@ func (o *sampleOptions) plan() (j job, err error) {
 	if j.model, err = model.Read(o.model, o.weights == "ema", o.ignore...); err != nil {
 		return j, modelError{o.model, err}
 	}
-	p, err := o.along(j.model.Process)
+	if o.scheduler != "" {
+		j.run, err = o.planScheduler(j.model)
+		j.clip = err == nil && j.run.by.clip != 0
+	} else {
+		j.run, err = o.planSampler(method, j.model.Process)
+		j.clip = err == nil && o.clips(j.run.begin())
+	}
 	if err != nil {
-		return j, usageError{err}
+		return j, err
 	}
-	if o.config.Options.Begin, err = o.begin(p, o.config.Options); err != nil {
-		return j, usageError{err}
-	}
-	if j.run, err = planSampling(method, p, o.config.Options); err != nil {
-		return j, usageError{err}
-	}
-	if j.run.adaptive != nil && o.mask != "" {
-		return j, usagef("--mask: sampler %s has no grid on which parts of a picture could be kept; want another one, such as heun", o.config.Sampler)
-	}
-	j.clip = o.clips(j.run.begin())
 	if j.guide, err = o.readGuide(j.model, o.weights == "ema", o.ignore); err != nil {
 		return j, err
 	}
@@ -68,6 +65,25 @@ func (o *sampleOptions) plan() (j job, err error) {
 	}
 	j.picture, err = o.pictureFlags.read(j.size[0], j.size[1], j.size[2])
 	return j, err
+}
+
+// planSampler plans a run along a schedule, by a sampler.
+func (o *sampleOptions) planSampler(method sampler.Sampler, trained process.Process) (samplingRun, error) {
+	p, err := o.along(trained)
+	if err != nil {
+		return samplingRun{}, usageError{err}
+	}
+	if o.config.Options.Begin, err = o.begin(p, o.config.Options); err != nil {
+		return samplingRun{}, usageError{err}
+	}
+	run, err := planSampling(method, p, o.config.Options)
+	if err != nil {
+		return run, usageError{err}
+	}
+	if run.adaptive != nil && o.mask != "" {
+		return run, usagef("--mask: sampler %s has no grid on which parts of a picture could be kept; want another one, such as heun", o.config.Sampler)
+	}
+	return run, nil
 }
 
 // imageSize is the height, width and channels of a network's images.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,10 +17,12 @@ import (
 // decidingTexts is what decides the bytes of a picture, in the order in which
 // differences are told. It is written into the picture, so that one made otherwise
 // is not taken for one that is asked for.
-var decidingTexts = append([]string{
-	"digest", "weights", "class", "seed", "key", "precision", "schedule", "sampler", "grid", "steps",
-	"guidance", "guide", "clip", "init", "mask",
-}, optionTexts...)
+var decidingTexts = slices.Concat([]string{
+	"digest", "weights", "class", "seed", "key", "precision", "schedule", "sampler", "grid", "steps", "scheduler", "guidance", "guide", "clip", "init", "mask",
+}, schedulerTexts, optionTexts)
+
+// schedulerTexts are those of the flags of schedulers, noted like the others.
+var schedulerTexts = []string{"compat", "mu", "image-tokens"}
 
 // optionTexts are flags that are noted where they are not left as they are.
 var optionTexts = []string{
@@ -33,12 +36,17 @@ var optionTexts = []string{
 func (o *sampleOptions) text(j job, precision string) map[string]string {
 	text := map[string]string{
 		"digest": j.model.Digest(), "weights": o.weights, "key": strconv.FormatUint(o.seed, 10), "precision": precision,
-		"schedule": j.run.schedule(), "sampler": o.config.Sampler, "grid": o.config.Options.Grid, "steps": strconv.Itoa(o.config.Options.Steps),
+		"steps":    strconv.Itoa(o.config.Options.Steps),
 		"guidance": fmt.Sprint(o.guidance), "clip": strconv.FormatBool(j.clip),
 		"model": filepath.Base(filepath.Clean(o.model)), "program": version(), // which decide nothing
 	}
 	if root := filepath.Base(j.model.Root); root != text["model"] {
 		text["checkpoint"] = root
+	}
+	if by := j.run.by; by != nil {
+		text["scheduler"] = by.config.String()
+	} else {
+		text["schedule"], text["sampler"], text["grid"] = j.run.schedule(), o.config.Sampler, o.config.Options.Grid
 	}
 	if j.guide != nil {
 		text["guide"] = j.guide.Digest()
@@ -49,7 +57,7 @@ func (o *sampleOptions) text(j job, precision string) map[string]string {
 			text["mask"] = digest(p.Mask)
 		}
 	}
-	for _, name := range optionTexts {
+	for _, name := range slices.Concat(schedulerTexts, optionTexts) {
 		if f := o.flags.Lookup(name); f.Value.String() != f.DefValue || f.Changed && nilByDefault[name] {
 			text[name] = f.Value.String()
 		}
@@ -58,7 +66,7 @@ func (o *sampleOptions) text(j job, precision string) map[string]string {
 }
 
 // nilByDefault are flags whose default is the sampler's own, not their zero.
-var nilByDefault = map[string]bool{"churn": true, "eta": true, "epsilon": true}
+var nilByDefault = map[string]bool{"churn": true, "eta": true, "epsilon": true, "mu": true}
 
 // textOf is the text of one picture.
 func textOf(common map[string]string, m *model.Model, seed int64, class int) map[string]string {
@@ -89,7 +97,7 @@ func digest(values []float32) string {
 // numberFlags are those whose numbers enter those of a sampling, for naming what
 // made them infinite.
 var numberFlags = []string{
-	"guidance", "guidance-rescale", "dynamic-threshold", "shift", "clip-lambda", "churn", "eta", "epsilon", "noise-min", "noise-max", "noise-scale", "tolerance",
+	"guidance", "guidance-rescale", "dynamic-threshold", "shift", "clip-lambda", "churn", "eta", "epsilon", "noise-min", "noise-max", "noise-scale", "tolerance", "mu",
 }
 
 // blame says which flags led to numbers that are not finite.

@@ -107,6 +107,7 @@ type samplingRun struct {
 	table    sampler.Table
 	slots    int // that the table needs
 	adaptive *generate.Adaptive
+	by       *schedulerRun // whose table it is; nil: a sampler's
 }
 
 // planSampling plans a run on a network.
@@ -144,14 +145,19 @@ func (r samplingRun) note(clipped bool) string {
 	if !q.Limits() {
 		return ""
 	}
-	errors := "without telling anything of it"
-	if factor := q.ErrorFactor(); !math.IsInf(factor, 1) {
-		errors = fmt.Sprintf("with the network's errors times %.0f", factor)
-	}
+	errors := errorsAt(q)
 	if clipped {
 		return "the predicted image is clipped to the range of pixels: it begins " + errors + "; --clip=false leaves it as it is"
 	}
 	return "the predicted image begins " + errors + "; --clip bounds it, --grid lambda:max=20 begins later"
+}
+
+// errorsAt says how the predicted image begins at a point.
+func errorsAt(q process.Point) string {
+	if factor := q.ErrorFactor(); !math.IsInf(factor, 1) {
+		return fmt.Sprintf("with the network's errors times %.0f", factor)
+	}
+	return "without telling anything of it"
 }
 
 // schedule is the name of what the run goes along.

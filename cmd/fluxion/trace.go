@@ -21,13 +21,11 @@ import (
 
 type traceOptions struct {
 	samplingFlags
+	schedulerFlags
 	denoiser, z, noise string
 	seed               uint64
 	json, list         bool
-	scheduler, compat  string
 	ignore             []string
-	mu                 float64
-	tokens             int
 }
 
 func newTrace() *cobra.Command {
@@ -61,11 +59,8 @@ chosen.`,
 	o.addSampler(f, "ddim", 0)
 	f.StringVar(&o.denoiser, "denoiser", "", "gaussian:mean=M,var=V, mixture:FILE, points:FILE or formula:EXPR")
 	f.StringVar(&o.config.Output, "output", "x", "what the denoiser's network predicts: "+strings.Join(process.Outputs(), ", "))
-	f.StringVar(&o.scheduler, "scheduler", "", "a scheduler_config.json, or the folder of a pipeline with one")
+	o.schedulerFlags.add(f, "a scheduler_config.json, or the folder of a pipeline with one")
 	addIgnoreKeys(f, &o.ignore)
-	f.StringVar(&o.compat, "compat", "", "diffusers: repeat all its departures from theory; none: leave its conventions out as well as its defects")
-	f.Float64Var(&o.mu, "mu", 0, "of a scheduler with dynamic shifting: how much")
-	f.IntVar(&o.tokens, "image-tokens", 0, "or of how many tokens the image is, from which μ follows")
 	f.StringVar(&o.z, "z", "", "the first state: numbers, or @FILE.json")
 	f.StringVar(&o.noise, "noise", "", "@FILE.json with one list for each draw of noise, in order")
 	f.Uint64Var(&o.seed, "seed", 0, "of the noise, if it is not given")
@@ -81,18 +76,11 @@ func (o *traceOptions) run(ctx context.Context, out io.Writer) error {
 	if o.list {
 		return printChoices(out, o.json)
 	}
-	compat, ok := scheduler.Compats[o.compat]
-	if !ok {
-		return usagef("--compat %s: want diffusers, to repeat all its departures from theory, or none", o.compat)
+	if err := o.schedulerFlags.check(&o.samplingFlags); err != nil {
+		return err
 	}
-	o.config.Options.Compat = compat == scheduler.Diffusers
 	if o.scheduler != "" {
 		return o.runScheduler(ctx, out)
-	}
-	for _, name := range []string{"mu", "image-tokens"} {
-		if o.flags.Changed(name) {
-			return usagef("--%s: only a --scheduler with dynamic shifting takes it", name)
-		}
 	}
 	setup, err := o.setup()
 	if err != nil {

@@ -36,6 +36,7 @@ type Options struct {
 	Reduced       bool         // guidance looks at whole images: Guidance.Rescale, Guidance.Percentile
 	Painted       bool         // a picture is given: see Request.Picture
 	Slots         int          // outputs of earlier calls that the sampler combines
+	Unlimited     bool         // the output before x̂ was limited takes part, too: see Request.Excess
 	Calls         int          // of the network for an image, as far as they are known: what a GPU sets up together
 	Target        plan.Target
 	Precision     number.Type
@@ -68,8 +69,9 @@ type Step struct {
 	head    *draw.Head  // the key of the noise, and its scale at the start
 	images  []int64     // the number of each image of a batch
 	update  *update.Row
-	paint   *painting  // of Picture; nil without
-	guide   *guide.Row // of a stage before the update; nil where the update guides
+	before  *update.Row // of the update that keeps the output as it was before x̂ was limited; nil without
+	paint   *painting   // of Picture; nil without
+	guide   *guide.Row  // of a stage before the update; nil where the update guides
 	times   *feed.Vector
 
 	// estimate is the x̂ that networks which condition on their own estimate are
@@ -114,18 +116,29 @@ func NewStep(o Options) (*Step, error) {
 		c.Inputs = append(c.Inputs, g.Class)
 	}
 	slots := []plan.Ref{{Node: g.Output}, {Node: s.pixels}}
-	for i := range o.Slots {
-		slot := gorgonia.NewTensor(g.G, tensor.Float32, 4, gorgonia.WithName(fmt.Sprint("history ", i)),
+	slot := func(i int) plan.Ref {
+		n := gorgonia.NewTensor(g.G, tensor.Float32, 4, gorgonia.WithName(fmt.Sprint("history ", i)),
 			gorgonia.WithShape(o.Batch, o.Height, o.Width, o.Config.OutChannels))
-		c.Inputs = append(c.Inputs, slot)
-		slots = append(slots, plan.Ref{Node: slot})
+		c.Inputs = append(c.Inputs, n)
+		return plan.Ref{Node: n}
+	}
+	for i := range o.Slots {
+		slots = append(slots, slot(i))
 	}
 	c.Before = []plan.Stage{{Kernel: s.times, Out: plan.Ref{Node: g.Time}}}
 	for i, p := range g.Params {
 		c.Parameters = append(c.Parameters, plan.Parameter{Node: g.Nodes[i], Buffer: s.Weights, Offset: p.Offset})
 	}
+	var unlimited plan.Ref
+	if o.Unlimited {
+		unlimited = slot(o.Slots)
+		s.keepUnlimited(&c, unlimited)
+	}
 	if err := s.addGuide(&c); err != nil {
 		return nil, err
+	}
+	if o.Unlimited {
+		slots = append(slots, unlimited)
 	}
 	updates := update.Options{Shape: s.shape, Guided: o.Guided, Combined: s.guide != nil}
 	c.After = append(c.After, plan.Stage{Kernel: update.New(updates, s.update, s.images), In: slots, Out: plan.Ref{Node: g.Sample}})
@@ -138,6 +151,9 @@ func NewStep(o Options) (*Step, error) {
 	begin := []plan.Stage{{Kernel: draw.NewStart(draw.StartOptions{Shape: s.shape, Guided: o.Guided}, s.head, s.images), Out: plan.Ref{Node: g.Sample}}}
 	if s.estimate != nil { // there is none yet
 		begin = append(begin, plan.Stage{Kernel: pointwise.NewZero(4), In: []plan.Ref{{Node: g.Sample}}, Out: plan.Ref{Node: s.estimate}})
+	}
+	if o.Unlimited { // whatever lies there, 0 times it is 0 from now on
+		begin = append(begin, plan.Stage{Kernel: pointwise.NewZero(4), In: []plan.Ref{{Node: g.Sample}}, Out: unlimited})
 	}
 	if o.Painted {
 		begin = append(begin, s.paint.stage(s, &s.paint.start))
@@ -187,6 +203,10 @@ func (s *Step) Busiest() {
 	if s.guide != nil {
 		*s.guide = guide.Row{Guidance: 2, Rescale: 0.7, Percentile: 0.99, XZ: 1, XY: 1, Clip: 1}
 		s.update.Clip = 0
+	}
+	if s.before != nil {
+		*s.before = update.Row{B: 1, Store: -1, Guidance: 2}
+		s.update.History[s.Slots] = 1
 	}
 	if s.paint != nil {
 		s.paint.step = paint.Row{A: 1, S: 1, Active: 1, Pixels: 1}
@@ -248,8 +268,12 @@ type Request struct {
 	Classes   []int     // of each image; nil for an unconditional network
 	NullClass int       // the class that stands for none
 	Guidance  Guidance
-	Clip      bool     // clip the predicted image to the range of pixels
-	Picture   *Picture // that a run begins with, or keeps parts of; nil: none
+	Clip      bool    // clip the predicted image to the range of pixels
+	Range     float64 // or to ±Range, where that is not 0
+	// Excess times what limiting x̂ changes it by is added to the state after a row,
+	// beside what the changed output brings; nil is nothing. With a step of Options.Unlimited.
+	Excess  []float64
+	Picture *Picture // that a run begins with, or keeps parts of; nil: none
 
 	memory sampler.Memory // of the table
 }
@@ -264,7 +288,7 @@ func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, pixels
 			return err
 		}
 	}
-	if err := g.show(r); err != nil {
+	if err := errors.Join(g.show(r), g.checkLimit(r)); err != nil {
 		return err
 	}
 	if r.Adaptive != nil {
@@ -282,6 +306,7 @@ func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, pixels
 		}
 		return nil
 	}
+	r.Excess = r.folded()
 	r.Table = toData(r.Table.Fold())
 	if err := r.check(); err != nil {
 		return err
@@ -377,7 +402,13 @@ func (g *Generator) set(r Request, call int) error {
 	for slot, c := range access.Slots {
 		u.History[slot] = float32(c)
 	}
-	g.call(u, r, of.Call, of.X)
+	x := of.X
+	if r.Range != 0 {
+		// clip(x̂, ±R) = R clip(x̂/R, ±1)
+		x.Z, x.Y = x.Z/r.Range, x.Y/r.Range
+	}
+	g.call(u, r, of.Call, x)
+	g.addExcess(r, call)
 	g.keep(r, call)
 	return nil
 }

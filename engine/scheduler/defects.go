@@ -62,10 +62,12 @@ var (
 		"converts each at its own time", "it converges, in first order"}
 	halfStep = Departure{"half-step", true, "takes half of N/steps as the middle of the step, and the network is told another time",
 		"takes the time that the network is told", "it is off by half a step of N"}
+	loudStart = Departure{"loud-start", true, "multiplies the first noise by the deviation of noisy data of deviation 1, where leading and EDM begin, and by 1 on the flow path",
+		"multiplies it by σ", "the mean of the data, which the first state lacks either way, matters as much; it fades with σ"}
 )
 
 // Departures returns all of them, defects first.
 func Departures() []Departure {
 	return []Departure{previousStep, lonelyTime, extraTime, finalNoise, logVariance, foreignEnd, droppedTimes, logLinear, shiftedTwice, lateChurn,
-		cutTime, clippedEps, thirdOrder, combinedV, halfStep}
+		cutTime, clippedEps, thirdOrder, combinedV, halfStep, loudStart}
 }

@@ -19,6 +19,7 @@ type Options struct {
 	Churn  Churn    // of EulerDiscreteScheduler and EDMEulerScheduler
 	Mu     *float64 // of dynamic shifting: how much
 	Tokens int      // or of how many tokens the image is, from which μ follows
+	Drawn  bool     // the run begins with noise that is drawn for it, not with a state that is given: see Plan.Start
 }
 
 // Plan is a scheduler config resolved for a number of steps.
@@ -36,7 +37,8 @@ type Plan struct {
 	Limit  Limit
 	Excess []float64
 
-	End process.Point // where the last row ends
+	Start float64       // what the first noise is multiplied by
+	End   process.Point // where the last row ends
 
 	Corrected []Departure // of diffusers, that make a difference here and are left out
 	Repeated  []Departure // and that are repeated
@@ -75,6 +77,9 @@ func (c Config) Plan(o Options) (Plan, error) {
 	}
 	if err == nil {
 		err = p.finite()
+	}
+	if err == nil {
+		p.Plan.Start = p.start(c.Class)
 	}
 	if err != nil {
 		wrapped := fmt.Errorf("scheduler config: %s: %w", c.Name, err)

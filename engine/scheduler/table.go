@@ -15,7 +15,7 @@ func (p Plan) Table() sampler.Table {
 		t.Rows[i].Position, t.Rows[i].Arrives = float64(i), true
 		t.Grid.Points = append(t.Grid.Points, t.Rows[i].Call)
 	}
-	t.Start = p.Rows[0].Call.Sigma
+	t.Start = p.Start
 	t.Grid.Points = append(t.Grid.Points, p.End)
 	t.Grid.Process = process.Process{Schedule: nameOnly{name: p.Class}, Output: process.Output{Name: p.Output}}
 	return t

@@ -33,7 +33,7 @@ func (k Op) CUDA(l cuda.Launch) []cuda.Call {
 	if err := k.checkNumbers(len(l.In)); err != nil {
 		panic(err)
 	}
-	z, second := k.HalvesCUDA(l.Out, k.Guided)
+	z, second := k.HalvesCUDA(l.Out, k.twice())
 	y, unconditional := k.HalvesCUDA(l.In[0], k.Guided)
 	if k.Combined {
 		unconditional = cuda.Operand{}

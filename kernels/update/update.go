@@ -56,6 +56,7 @@ type Options struct {
 	draw.Shape
 	Guided   bool // the network's batch is twice this one: its output without classes behind that with them
 	Combined bool // guided or not, the first half of the output is y already
+	Alone    bool // z is no input of the network: guided or not, there is one half of it
 }
 
 // Op is the update of a batch. Its output is the network's input, z, in place; under
@@ -85,7 +86,7 @@ func (k Op) Cost(in []tensor.Shape, _ tensor.Shape) kernels.Cost {
 	if h > 0 {
 		c.Bytes += 4 * n // Store
 	}
-	if k.Guided {
+	if k.twice() {
 		c.Bytes += 4 * n // the second half of z
 	}
 	if k.twoOutputs() {
@@ -97,12 +98,18 @@ func (k Op) Cost(in []tensor.Shape, _ tensor.Shape) kernels.Cost {
 // twoOutputs says whether there is an unconditional output to be guided away from.
 func (k Op) twoOutputs() bool { return k.Guided && !k.Combined }
 
+// twice says whether there is a second half of z, which repeats the first.
+func (k Op) twice() bool { return k.Guided && !k.Alone }
+
 // Check reports why a launch would not fit.
 func (k Op) Check(l kernels.Launch) error {
 	if err := k.checkNumbers(len(l.In)); err != nil {
 		return err
 	}
-	if err := k.Network(k.Guided).Check(map[string]cpu.Matrix{"z": l.Out.Matrix, "y": l.In[0].Matrix}); err != nil {
+	if err := k.Network(k.twice()).Check(map[string]cpu.Matrix{"z": l.Out.Matrix}); err != nil {
+		return fmt.Errorf("%v: %w", k, err)
+	}
+	if err := k.Network(k.Guided).Check(map[string]cpu.Matrix{"y": l.In[0].Matrix}); err != nil {
 		return fmt.Errorf("%v: %w", k, err)
 	}
 	slots := map[string]cpu.Matrix{}
@@ -143,7 +150,7 @@ func (k Op) CPU(l kernels.Launch) func(p *cpu.Pool) {
 		panic(err)
 	}
 	o := &operands{pixels: l.In[1].Bytes[:l.In[1].Cols]}
-	z, second := k.Halves(l.Out.Matrix, k.Guided)
+	z, second := k.Halves(l.Out.Matrix, k.twice())
 	o.z = z
 	if o.y, o.unconditional = k.Halves(l.In[0].Matrix, k.Guided); k.Combined {
 		o.unconditional = cpu.Matrix{}

@@ -80,6 +80,9 @@ func launch(o Options, r Row, z, y []float64) kerneltest.Launch {
 			{Shape: tensor.Shape{n}, Type: number.Uint8, Before: make([]float64, n), After: pixels},
 		},
 	}
+	if o.Alone {
+		l.Out = kerneltest.Operand{Shape: shape(o.Shape), Before: z, After: next}
+	}
 	for i, h := range history {
 		l.In = append(l.In, kerneltest.Operand{Shape: shape(o.Shape), Before: before[i], After: h})
 	}
@@ -92,12 +95,13 @@ func TestUpdate(t *testing.T) {
 		{Images: 2, Pixels: 37 * 41, Channels: 5}, {Images: 1, Pixels: 3, Channels: 700}} {
 		n := s.Images * s.Values()
 		for name, r := range rows {
-			for _, combined := range []bool{false, true} {
-				if combined && r.Guidance == 0 {
+			for _, o := range []Options{{}, {Combined: true}, {Alone: true}} {
+				if o != (Options{}) && r.Guidance == 0 {
 					continue
 				}
-				t.Logf("%v %s, combined %v", s, name, combined)
-				l := launch(Options{Shape: s, Guided: r.Guidance != 0, Combined: combined}, r, random(n, 1), random(n, 2))
+				o.Shape, o.Guided = s, r.Guidance != 0
+				t.Logf("%s, %+v", name, o)
+				l := launch(o, r, random(n, 1), random(n, 2))
 				for _, f := range kerneltest.CheckLaunch(t, l) {
 					used[f] = true
 				}

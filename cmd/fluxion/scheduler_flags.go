@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"fluxion/engine/scheduler"
+
+	"github.com/spf13/pflag"
+)
+
+// schedulerFlags let a scheduler config of diffusers say what samplingFlags say.
+type schedulerFlags struct {
+	scheduler, compat string
+	mu                float64
+	tokens            int
+}
+
+func (o *schedulerFlags) add(f *pflag.FlagSet, help string) {
+	f.StringVar(&o.scheduler, "scheduler", "", help)
+	f.StringVar(&o.compat, "compat", "", "diffusers: repeat all its departures from theory; none: leave its conventions out as well as its defects")
+	f.Float64Var(&o.mu, "mu", 0, "of a scheduler with dynamic shifting: how much")
+	f.IntVar(&o.tokens, "image-tokens", 0, "or of how many tokens the image is, from which μ follows")
+}
+
+// check refuses flags that say nothing together, or the same twice; others are the
+// command's own flags of what a config says.
+func (o *schedulerFlags) check(s *samplingFlags, others ...string) error {
+	compat, ok := scheduler.Compats[o.compat]
+	if !ok {
+		return usagef("--compat %s: want diffusers, to repeat all its departures from theory, or none", o.compat)
+	}
+	s.config.Options.Compat = compat == scheduler.Diffusers
+	if o.scheduler == "" {
+		for _, name := range []string{"mu", "image-tokens"} {
+			if s.flags.Changed(name) {
+				return usagef("--%s: only a --scheduler with dynamic shifting takes it", name)
+			}
+		}
+		return nil
+	}
+	for _, name := range append(others, saidByScheduler...) {
+		if s.flags.Changed(name) {
+			return usagef("--%s beside --scheduler, whose config says it; want one of the two", name)
+		}
+	}
+	return nil
+}
+
+// saidByScheduler are the flags of what a scheduler config says.
+var saidByScheduler = []string{"schedule", "clip-lambda", "shift", "scale", "zero-snr", "grid", "sampler", "invert", "epsilon", "order",
+	"variable", "solver", "variance", "lower-order-final", "first-order-final", "tolerance"}
+
+// options are those of a run by the config.
+func (o *schedulerFlags) options(s *samplingFlags) scheduler.Options {
+	c := s.config.Options
+	options := scheduler.Options{Steps: c.Steps, Compat: scheduler.Compats[o.compat], Begin: c.Begin, Tokens: o.tokens}
+	if s.flags.Changed("churn") || c.NoiseMin != 0 || c.NoiseMax != 0 || c.NoiseScale != 0 {
+		options.Churn = scheduler.Churn{Amount: s.churn, Min: c.NoiseMin, Max: c.NoiseMax, Scale: c.NoiseScale}
+	}
+	if s.flags.Changed("eta") {
+		options.Eta = &s.eta
+	}
+	if s.flags.Changed("mu") {
+		options.Mu = &o.mu
+	}
+	return options
+}
+
+// planned resolves a config for the options; errors of the file are schedulerErrors, others of usage.
+func planned(path string, config scheduler.Config, options scheduler.Options) (scheduler.Plan, error) {
+	plan, err := config.Plan(options)
+	if fault := (*scheduler.FileError)(nil); errors.As(err, &fault) {
+		return plan, schedulerError{path, err}
+	}
+	if err != nil {
+		return plan, usageError{err}
+	}
+	return plan, nil
+}
+
+// shownScheduler is what there is to say of a scheduler config beside the run.
+type shownScheduler struct {
+	Class     string   `json:"class"`
+	Output    string   `json:"output"`
+	Corrected []string `json:"corrected"` // departures of diffusers that were left out
+	Repeated  []string `json:"repeated"`  // and those that were repeated
+	Unused    []string `json:"unused"`    // keys that the class does not have
+}
+
+func shownOf(p scheduler.Plan) *shownScheduler {
+	return &shownScheduler{p.Class, p.Output, names(p.Corrected), names(p.Repeated), append([]string{}, p.Unused...)}
+}
+
+func (t *shownScheduler) show(out io.Writer) {
+	for _, line := range t.lines() {
+		fmt.Fprintln(out, line)
+	}
+}
+
+func (t *shownScheduler) lines() []string {
+	var lines []string
+	for _, l := range []struct {
+		about string
+		names []string
+	}{{"departures of diffusers left out", t.Corrected}, {"departures of diffusers repeated", t.Repeated}, {"keys without effect", t.Unused}} {
+		if len(l.names) > 0 {
+			lines = append(lines, l.about+": "+strings.Join(l.names, ", "))
+		}
+	}
+	return lines
+}
+
+func names(departures []scheduler.Departure) []string {
+	list := []string{}
+	for _, d := range departures {
+		list = append(list, d.Name)
+	}
+	return list
+}
+
+// schedulerError is a scheduler's file or folder that cannot be used.
+type schedulerError struct {
+	path string
+	err  error
+}
+
+func (e schedulerError) Error() string { return fmt.Sprintf("scheduler %s: %v", e.path, e.err) }
+func (e schedulerError) Unwrap() error { return e.err }
