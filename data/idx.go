@@ -100,7 +100,7 @@ func readIDX(imageFile, labelFile string, o Options) (Dataset, error) {
 		return nil, &Error{Path: labelFile, Problem: fmt.Sprintf("holds %d labels for the %d images of %s", len(labels), dims[0], filepath.Base(imageFile))}
 	}
 	if dims[0] == 0 || dims[1] == 0 || dims[2] == 0 {
-		return nil, &Error{Path: imageFile, Problem: fmt.Sprintf("holds %d images of %d×%d pixels", dims[0], dims[1], dims[2])}
+		return nil, &Error{Path: imageFile, Problem: fmt.Sprintf("holds %d images of %d×%d pixels", dims[0], dims[2], dims[1])}
 	}
 	for i, l := range labels {
 		if int(l) >= len(idxClasses) {

@@ -95,7 +95,7 @@ const maxValues = 1 << 42
 type SizeError struct{ Batch, Height, Width int }
 
 func (e *SizeError) Error() string {
-	return fmt.Sprintf("a batch of %d images of %d×%d pixels: a layer would have more than 2^42 numbers; want smaller images or batches", e.Batch, e.Height, e.Width)
+	return fmt.Sprintf("a batch of %d images of %d×%d pixels: a layer would have more than 2^42 numbers; want smaller images or batches", e.Batch, e.Width, e.Height)
 }
 
 func (o BuildOptions) complete(c Config) (BuildOptions, error) {

@@ -104,7 +104,7 @@ func (o *figuresOptions) load(ctx context.Context) (figures.Images, error) {
 	defer set.Close()
 	height, width, _ := set.Shape()
 	if height != width {
-		return figures.Images{}, usagef("images of %s are %d×%d, not square; give a --size to crop them", o.data, height, width)
+		return figures.Images{}, usagef("images of %s are %d×%d, not square; give a --size to crop them", o.data, width, height)
 	}
 	n := min(o.images, set.Len())
 	if err := device.CheckMemory(device.Need{What: "the images", Bytes: plan.Product(8, n, width, width)}); err != nil {

@@ -95,7 +95,7 @@ func (o *pictureFlags) read(height, width, channels int) (*generate.Picture, err
 func readSized(path string, height, width int) (pixels []byte, channels int, err error) {
 	pixels, h, w, channels, err := data.ReadPNG(path)
 	if err == nil && (h != height || w != width) {
-		err = &data.Error{Path: path, Problem: fmt.Sprintf("is %d×%d pixels, the model's images are %d×%d; resize it", h, w, height, width)}
+		err = &data.Error{Path: path, Problem: fmt.Sprintf("is %d×%d pixels, the model's images are %d×%d; resize it", w, h, width, height)}
 	}
 	return pixels, channels, err
 }

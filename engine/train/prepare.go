@@ -207,7 +207,7 @@ func Network(preset string, height, width, channels, classes int, ignore ...stri
 		return c, err
 	}
 	if height != width {
-		return c, &SettingError{"size", fmt.Sprintf("images of %d×%d pixels are not square; give a size to crop them", height, width)}
+		return c, &SettingError{"size", fmt.Sprintf("images of %d×%d pixels are not square; give a size to crop them", width, height)}
 	}
 	if least := 1 << (len(c.BlockOutChannels) - 1); height%least != 0 {
 		return c, &SettingError{"size", fmt.Sprintf("%d pixels cannot be halved %d times as preset %s does; want a multiple of %d",
