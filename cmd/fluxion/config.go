@@ -399,11 +399,7 @@ func flagError(c *cobra.Command, err error) error {
 		return usagef("--%s: %w", invalid.GetFlag().Name, badValue(invalid.GetValue(), invalid.GetFlag().Value.Type(), invalid))
 	}
 	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
-		var names []string
-		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
-		if _, near := process.Find("flag", "--"+unknown.GetSpecifiedName(), names); near != nil {
-			err = near
-		}
+		err = unknownFlag(c, unknown.GetSpecifiedName())
 	}
 	return usageError{err}
 }

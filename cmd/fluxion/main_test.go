@@ -214,6 +214,9 @@ func TestRefusals(t *testing.T) {
 	}{
 		{[]string{"trian"}, exitUsage, []string{"trian", "train"}},
 		{[]string{"train", "--bacth", "3"}, exitUsage, []string{"bacth", "did you mean \"--batch\""}},
+		{[]string{"train", "--learning_rate", "3"}, exitUsage, []string{`"--learning_rate": here it is --lr, largest learning rate`}},
+		{[]string{"train", "--resume"}, exitUsage, []string{"the same command resumes"}},
+		{[]string{"train", "--dropout", "0.1"}, exitUsage, []string{`"--dropout": there are --data`}},
 		{[]string{"train", "now"}, exitUsage, []string{"now"}},
 		{[]string{"train", "-s", "bacth=3"}, exitUsage, []string{"bacth", "batch"}},
 		{[]string{"train", "-s", "batch"}, exitUsage, []string{"key=value"}},
@@ -229,7 +232,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"sample", "--out", dir, "--count", "1"}, exitUsage, []string{"--model"}},
 		{[]string{"sample", "--model", dir, "--out", dir}, exitUsage, []string{"--count"}},
 		{[]string{"sample", "--model", dir, "--out", dir, "--seeds", "5-2"}, exitUsage, []string{"5-2"}},
-		{[]string{"sample", "--model", filepath.Join(dir, "nothing"), "--out", dir, "--count", "1"}, exitInput, []string{"nothing"}},
+		{[]string{"sample", "--model", filepath.Join(dir, "nothing"), "--out", dir, "--count", "1"}, exitInput, []string{"nothing: there is no such folder"}},
 		{[]string{"sample", "--model", dir, "--out", dir, "--count", "1", "--sampler", "eular"}, exitUsage, []string{"eular", "euler"}},
 		{[]string{"bench"}, exitUsage, []string{"bench train"}},
 		{[]string{"bench", "trian"}, exitUsage, []string{"trian", "bench train"}},

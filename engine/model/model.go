@@ -71,6 +71,9 @@ func Read(dir string, average bool, ignore ...string) (*Model, error) {
 		}
 	}
 	if m.Config, m.Weights, err = nets.ReadDenoiser(m.Path, ignore...); err != nil {
+		if _, gone := os.Stat(dir); errors.Is(gone, fs.ErrNotExist) {
+			err = errors.New("there is no such folder; want a run, a checkpoint or the folder of a diffusers model")
+		}
 		return nil, err
 	}
 	config, err := scheduler.Open(root, ignore...)
