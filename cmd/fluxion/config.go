@@ -58,7 +58,7 @@ var settingHelp = map[string]string{
 	"size":              "side of the square images; 0 leaves them as they are",
 	"channels":          "1 grey, 3 RGB, 0 as they are",
 	"flip":              "mirror images at random",
-	"skip_broken":       "leave out images that cannot be decoded",
+	"skip_broken":       "leave out images that cannot be decoded; log.txt names them",
 	"preset":            "network, and how it is trained: " + strings.Join(nets.Presets(), ", ") + ", or a folder with a UNet2DModel",
 	"schedule":          "noise schedule: " + strings.Join(process.Schedules(), ", "),
 	"clip_lambda":       "keep |λ| of the schedule at or below this; 0 does not",

@@ -105,7 +105,7 @@ func (j jsonFace) Note(text string) { j.emit("note", map[string]any{"text": text
 func (j jsonFace) done(r train.Result) {
 	j.emit("done", map[string]any{
 		"run": r.Run, "images": r.Images, "steps": r.Steps, "loss": r.Loss, "seconds": r.Seconds,
-		"checkpoint": r.Checkpoint, "already": r.AlreadyRun,
+		"checkpoint": r.Checkpoint, "already": r.AlreadyRun, "unlearned": r.Unlearned,
 	})
 }
 
@@ -235,6 +235,9 @@ func (t *textFace) done(r train.Result) {
 	if r.AlreadyRun {
 		t.line("%s is finished: %s images seen. More --images go on with it, --fresh starts anew.", r.Run, thousands(r.Images))
 		return
+	}
+	if r.Unlearned != "" {
+		t.Note(r.Unlearned)
 	}
 	t.line("done        %s images, %d steps, loss %.4f, %.0f s", thousands(r.Images), r.Steps, r.Loss, r.Seconds)
 	// Each length of each run has a folder of its own: pictures of others would be refused.

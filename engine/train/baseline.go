@@ -77,12 +77,11 @@ func (s Stuck) String() string {
 		s.Images, s.Loss, s.Baseline, s.TryLR, s.LR)
 }
 
-// stuck says whether the run has had its time and is not below the baseline. Of
-// data without contrast, whose baseline is 0, it says nothing.
+// stuck says whether the run has had its time and has not learned.
 func (r *run) stuck(state State) (Stuck, bool) {
 	s := r.settings
 	least := max(int64(stuckShare*float64(s.Images)), stuckImages, s.Warmup+lossMemory, stuckSteps*int64(s.Batch))
-	if r.baseline <= 0 || state.Images < least || state.Loss < max(r.baseline, stuckLevel*r.atZero) {
+	if state.Images < least || r.learned(state) {
 		return Stuck{}, false
 	}
 	try := r.recipe.LR
@@ -90,4 +89,20 @@ func (r *run) stuck(state State) (Stuck, bool) {
 		try /= 3
 	}
 	return Stuck{state.Images, state.Loss, r.baseline, s.LR, try}, true
+}
+
+// learned says whether the loss is below that of a network without knowledge. Of
+// data without contrast, whose baseline is 0, it is said to be.
+func (r *run) learned(state State) bool {
+	return r.baseline <= 0 || state.Loss < max(r.baseline, stuckLevel*r.atZero)
+}
+
+// unlearned says at the end of a run that it has not learned; "" where it has, or
+// where that was told before.
+func (r *run) unlearned() string {
+	if r.told || r.learned(r.state) {
+		return ""
+	}
+	return fmt.Sprintf("%d images are few: the mean loss, %.4f, is not below the baseline, %.4f, yet, and samples may be little but noise; more --images go on with the run",
+		r.state.Images, r.state.Loss, r.baseline)
 }

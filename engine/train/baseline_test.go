@@ -93,7 +93,29 @@ func TestStuck(t *testing.T) {
 	}
 }
 
-// Of a run that is too short, or whose data have no contrast, nothing is said.
+// A run that was too short to be told that it does not learn is told at its end that
+// it has not; one that has is not.
+func TestUnlearned(t *testing.T) {
+	for lr, says := range map[float64]bool{1e-9: true, 3e-3: false} {
+		s := small()
+		s.Size, s.Images, s.Batch, s.Warmup, s.LR, s.SampleCount = 8, 1960, 8, 100, lr, 0
+		o, rec := options(t, s, t.TempDir())
+		res, err := Run(context.Background(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := strings.Contains(res.Unlearned, "is not below the baseline")
+		if said != says || len(rec.stuck) != 0 || strings.Contains(logOf(t, o.Dir), "is not below the baseline") != says {
+			t.Errorf("lr %g: told %q, loss %g, baseline %g", lr, res.Unlearned, res.Loss, rec.start.Baseline)
+		}
+		again, err := Run(context.Background(), o)
+		if err != nil || !again.AlreadyRun || again.Checkpoint != res.Checkpoint {
+			t.Errorf("run again: %+v, %v; its checkpoint was %s", again, err, res.Checkpoint)
+		}
+	}
+}
+
+// While it trains, of a run that is too short, or whose data have no contrast, nothing is said.
 func TestNotStuck(t *testing.T) {
 	s := small()
 	s.Images, s.Warmup, s.Batch = 1_000_000, 500, 16

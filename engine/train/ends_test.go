@@ -68,7 +68,7 @@ func TestDataErrorSaves(t *testing.T) {
 		s := small()
 		s.Accumulate, s.CheckpointEvery = accumulate, 0
 		dir := t.TempDir()
-		o, _ := options(t, s, dir)
+		o, rec := options(t, s, dir)
 		o.Data = broken{o.Data, data.Order(s.Seed, 0, o.Data.Len(), 45)} // within the sixth step
 		res, err := Run(context.Background(), o)
 		if bad := (*data.Error)(nil); !errors.As(err, &bad) || res.Images != 40 {
@@ -83,6 +83,11 @@ func TestDataErrorSaves(t *testing.T) {
 		o.Settings.SkipBroken = true
 		if _, err := Run(context.Background(), o); err != nil {
 			t.Fatal(err)
+		}
+		for _, text := range []string{logOf(t, dir), strings.Join(rec.notes, "\n")} {
+			if strings.Count(text, "broken.png cannot be read and is left out") != 1 {
+				t.Errorf("of what was left out it is said: %s", text)
+			}
 		}
 		o.Dir = t.TempDir()
 		if _, err := Run(context.Background(), o); err != nil {

@@ -67,6 +67,7 @@ type Result struct {
 	Steps      int64
 	Loss       float64
 	Seconds    float64 // of the whole run
-	Checkpoint string
-	AlreadyRun bool // it was finished before
+	Checkpoint string  // the newest; "": none
+	AlreadyRun bool    // it was finished before
+	Unlearned  string  // that the run was too short, where it was; else ""
 }

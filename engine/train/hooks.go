@@ -48,9 +48,24 @@ func (r *run) showStatus(context.Context, int64) error {
 		return nil
 	}
 	s := r.meter.status(r.last, r.state, r.settings.Images)
-	s.Skipped, s.Baseline = len(r.stream.Skipped()), r.baseline
+	skipped := r.stream.Skipped()
+	r.nameSkipped(skipped)
+	s.Skipped, s.Baseline = len(skipped), r.baseline
 	r.observer.Status(s)
 	return r.writeStatus(s)
+}
+
+// nameSkipped writes down which pictures were left out, and tells of the first:
+// whoever wants them in has to know which they are.
+func (r *run) nameSkipped(names []string) {
+	for i, name := range names[r.named:] {
+		if r.named+i == 0 {
+			r.warn("%s cannot be read and is left out; log.txt names all that are", name)
+			continue
+		}
+		r.folder.Note("%s cannot be read and is left out", name)
+	}
+	r.named = len(names)
 }
 
 func (r *run) saveCheckpoint(_ context.Context, before int64) error {

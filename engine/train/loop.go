@@ -94,6 +94,7 @@ type run struct {
 	sound  bool   // the device holds that state
 	last   Status // of that step, without times
 	told   bool   // that the run is stuck
+	named  int    // skipped pictures that the log names
 	asked  bool   // for a checkpoint and a grid after this step
 	unread bool   // what the observer shows
 }
@@ -160,7 +161,7 @@ func (r *run) begin(ctx context.Context, start Start) (already bool, err error) 
 		start.From = r.from.Path
 	}
 	r.folder.Note("recipe of %s: %v", start.Recipe.Of, start.Recipe)
-	r.folder.Note("loss of a network without knowledge: %g, for pixels of variance %g", start.Baseline, start.Variance)
+	r.folder.Note("loss of a network without knowledge: %.4f, for pixels of variance %.4f", start.Baseline, start.Variance)
 	r.observer.Start(start)
 	if note != "" {
 		r.warn("%s", note)
@@ -248,16 +249,23 @@ func (r *run) end(err error) error {
 	case err != nil:
 		r.folder.Note("ended after %d images: %v", r.state.Images, err)
 	default:
-		r.folder.Note("done: %d images, loss %g, %.1f s", r.state.Images, r.state.Loss, r.state.Seconds)
+		r.folder.Note("done: %d images, loss %.4f, %.1f s", r.state.Images, r.state.Loss, r.state.Seconds)
+		if text := r.unlearned(); text != "" {
+			r.folder.Note("%s", text)
+		}
 	}
 	return err
 }
 
 func (r *run) result(already bool) Result {
-	return Result{
+	res := Result{
 		Run: r.dir, Images: r.state.Images, Steps: r.state.Steps, Loss: r.state.Loss, Seconds: r.state.Seconds,
-		Checkpoint: r.saver.last, AlreadyRun: already,
+		Checkpoint: r.saver.last, AlreadyRun: already, Unlearned: r.unlearned(),
 	}
+	if res.Checkpoint == "" && r.from != nil {
+		res.Checkpoint = r.from.Path
+	}
+	return res
 }
 
 // warn tells the user and the log of what does not end the run.
