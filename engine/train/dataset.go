@@ -130,7 +130,7 @@ func listed(classes, others []string) string {
 	case len(classes) == 0:
 		return "none"
 	case len(classes) <= mostListed:
-		return strings.Join(classes, " ")
+		return strings.Join(classes, ", ")
 	}
 	text, apart := fmt.Sprint(len(classes)), 0
 	for _, c := range classes {
@@ -141,9 +141,9 @@ func listed(classes, others []string) string {
 		case apart == 1:
 			text += ", with " + c
 		case apart <= mostListed:
-			text += " " + c
+			text += ", " + c
 		case apart == mostListed+1:
-			text += " …"
+			text += ", …"
 		}
 	}
 	return text

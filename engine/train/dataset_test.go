@@ -58,8 +58,8 @@ func TestChangedData(t *testing.T) {
 		{name: "others of another name", spec: "faces", change: more, refused: "data was glyphs, now faces"},
 		{name: "other sizes", change: func(p *data.Fingerprint) { p.Digest = "1" }, note: "the order of the images"},
 		{name: "sums that were not known", change: func(p *data.Fingerprint) { p.Sums = "1" }},
-		{name: "a class renamed", change: rename, refused: "list of classes was 0 1 2 3 4 5 6 7 8 9, now zero 1 2 3 4 5 6 7 8 9"},
-		{name: "a space between names moved", refused: "list of classes", change: func(p *data.Fingerprint) {
+		{name: "a class renamed", change: rename, refused: "list of classes was 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, now zero, 1, 2, 3, 4, 5, 6, 7, 8, 9"},
+		{name: "a space between names moved", refused: "now 0 1, 2, 3", change: func(p *data.Fingerprint) {
 			p.Classes = append([]string{"0 1", "2"}, p.Classes[3:]...)
 		}},
 		{name: "not known", change: more, old: true, note: "has not written down"},
@@ -108,7 +108,7 @@ func TestListed(t *testing.T) {
 		want            string
 	}{
 		{nil, many, "none"},
-		{[]string{"a", "b"}, many, "a b"},
+		{[]string{"a", "b"}, many, "a, b"},
 		{many, many, "100"},
 		{many, fewer, "100, with class99"},
 		{fewer, many, "99"},

@@ -65,6 +65,6 @@ func (r Recipe) String() string {
 	if r.Flip {
 		flips = "flips"
 	}
-	return fmt.Sprintf("lr %g, batch %d, warm-up %d, decay over %g, clip %g, beta2 %g, EMA %d, label drop %g, %s, %d images",
-		r.LR, r.Batch, r.Warmup, r.Decay, r.Clip, r.Beta2, r.EMA, r.LabelDrop, flips, r.Images)
+	return fmt.Sprintf("lr %g, batch %d, warm-up over %d images, decay over the last %.3g %%, clip %g, beta2 %g, EMA half-life %d images, label drop %g, %s, %d images",
+		r.LR, r.Batch, r.Warmup, 100*r.Decay, r.Clip, r.Beta2, r.EMA, r.LabelDrop, flips, r.Images)
 }
