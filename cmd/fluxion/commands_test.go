@@ -1,9 +1,15 @@
 package main
 
 import (
+	"bytes"
+	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
+
+	"fluxion/data"
+	"fluxion/engine/train"
 
 	"github.com/spf13/cobra"
 )
@@ -33,6 +39,44 @@ func TestCommands(t *testing.T) {
 		t.Fatalf("%d commands", len(root.Commands()))
 	}
 	walk(root)
+}
+
+// TestElsewhere: what other programs call a flag is the name of none here, and what
+// it is said to be here is one.
+func TestElsewhere(t *testing.T) {
+	commands := append(newRoot().Commands(), newBench().Commands()...)
+	has := func(name string) bool {
+		return slices.ContainsFunc(commands, func(c *cobra.Command) bool { return c.Flags().Lookup(name) != nil })
+	}
+	for name, here := range elsewhere {
+		if !has(here) || newTrain().Flags().Lookup(name) != nil || newSample().Flags().Lookup(name) != nil {
+			t.Errorf("--%s is said to be --%s", name, here)
+		}
+	}
+}
+
+// TestNext: the command that a run ends with can be given to a shell as it is.
+func TestNext(t *testing.T) {
+	var out bytes.Buffer
+	newObserver(&out, false).done(train.Result{Run: "runs/the pictures", Images: 40})
+	_, next, _ := strings.Cut(out.String(), "next        ")
+	if want := programName() + " sample --model 'runs/the pictures' --out 'out/the pictures-40' --count 64\n"; next != want {
+		t.Errorf("next is %q, want %q", next, want)
+	}
+	if got := shellWords("a", "", "it's", "$x", "名 前"); got != `a '' 'it'\''s' '$x' '名 前'` {
+		t.Errorf("the words are %s", got)
+	}
+}
+
+// TestSizedPicture: sizes are width times height, as whoever looks at the picture has them.
+func TestSizedPicture(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "wide.png")
+	if err := data.WritePNG(path, make([]byte, 6*2*3), 2, 6, 3, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := readSized(path, 4, 8); err == nil || !strings.Contains(err.Error(), "is 6×2 pixels, the model's images are 8×4") {
+		t.Error(err)
+	}
 }
 
 // TestLicenses: the terms of every module that this test is linked with are there.

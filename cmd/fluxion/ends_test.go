@@ -155,6 +155,9 @@ func TestSignals(t *testing.T) {
 		if code := exitOf(t, p.Wait()); code != c.code || len(left) > 0 {
 			t.Errorf("%s: exit %d, want %d; %v not sent; %s", c.name, code, c.code, left, errs.String())
 		}
+		if !strings.Contains(errs.String(), "; the same command goes on from here") {
+			t.Errorf("%s: told only %s", c.name, errs.String())
+		}
 		all, err := model.Checkpoints(run)
 		if err != nil || len(all) == 0 {
 			t.Errorf("%s: %d checkpoints, %v", c.name, len(all), err)

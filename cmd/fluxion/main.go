@@ -60,6 +60,16 @@ type signalError struct{ signal syscall.Signal }
 
 func (e signalError) Error() string { return "stopped by signal: " + e.signal.String() }
 
+// goesOn adds to a signal that ended work, and lost none of it, which command goes
+// on with it.
+func goesOn(err error, command string) error {
+	var unsaved *train.UnsavedError
+	if stopped := (signalError{}); !errors.As(err, &stopped) || errors.As(err, &unsaved) {
+		return err
+	}
+	return fmt.Errorf("%w; %s goes on from here", err, command)
+}
+
 func main() {
 	ctx, stop := withSignals(context.Background())
 	defer stop(nil)

@@ -401,8 +401,9 @@ func TestStopped(t *testing.T) {
 	root := newRoot()
 	root.SetOut(&bytes.Buffer{})
 	root.SetArgs([]string{"sample", "--model", run, "--out", filepath.Join(dir, "pictures"), "--count", "4"})
-	if code := exitCode(root.ExecuteContext(ctx)); code != 130 {
-		t.Errorf("exit code %d", code)
+	err := root.ExecuteContext(ctx)
+	if code := exitCode(err); code != 130 || !strings.Contains(err.Error(), "interrupt; the same command goes on from here") {
+		t.Errorf("exit code %d, %v", code, err)
 	}
 	if left, err := os.ReadDir(filepath.Join(dir, "pictures")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("left %v, %v", left, err)

@@ -206,7 +206,7 @@ func (t *textFace) Status(s train.Status) {
 	text := fmt.Sprintf("%s/%s images  %3.0f%%  loss %.4f  lr %.2g  %.1f img/s  %s left",
 		thousands(s.Images), thousands(s.Of), 100*float64(s.Images)/float64(s.Of), s.Loss, s.LR, s.ImagesPerSecond, s.Left.Round(time.Second))
 	if s.Skipped > 0 {
-		text += fmt.Sprintf("  %d broken images left out", s.Skipped)
+		text += fmt.Sprintf("  broken and left out: %d", s.Skipped)
 	}
 	t.status(text, s.Images >= s.Of)
 }
@@ -241,7 +241,8 @@ func (t *textFace) done(r train.Result) {
 	}
 	t.line("done        %s images, %d steps, loss %.4f, %.0f s", thousands(r.Images), r.Steps, r.Loss, r.Seconds)
 	// Each length of each run has a folder of its own: pictures of others would be refused.
-	t.line("next        fluxion sample --model %s --out %s --count 64", r.Run, filepath.Join("out", fmt.Sprintf("%s-%d", filepath.Base(r.Run), r.Images)))
+	pictures := filepath.Join("out", fmt.Sprintf("%s-%d", filepath.Base(r.Run), r.Images))
+	t.line("next        %s", shellWords(programName(), "sample", "--model", r.Run, "--out", pictures, "--count", "64"))
 }
 
 // samplePeriod is the time between two statuses of sampling.
@@ -293,9 +294,9 @@ func (p *sampleProgress) end() {
 // abridged joins at most n names.
 func abridged(names []string, n int) string {
 	if len(names) > n {
-		return strings.Join(names[:n], " ") + " …"
+		return strings.Join(names[:n], ", ") + ", …"
 	}
-	return strings.Join(names, " ")
+	return strings.Join(names, ", ")
 }
 
 // thousands writes 1234567 as 1,234,567.

@@ -83,7 +83,7 @@ that depend on the state alone.`,
   fluxion sample --model google/ddpm-cifar10-32 --out theirs --count 64 --scheduler model --steps 50`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			optional(c.OutOrStdout())
-			return o.run(c.Context(), c.OutOrStdout())
+			return goesOn(o.run(c.Context(), c.OutOrStdout()), "the same command")
 		},
 	}
 	f := c.Flags()

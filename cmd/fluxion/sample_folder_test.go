@@ -147,7 +147,7 @@ func TestSamplesBesideOthers(t *testing.T) {
 	}
 	put("000001.png", "a note")
 	_, code, err = fluxion(t, sample...)
-	if code != exitFolder || !strings.Contains(err.Error(), "000001.png 000003.png were not made by sample") {
+	if code != exitFolder || !strings.Contains(err.Error(), "000001.png, 000003.png were not made by sample") {
 		t.Errorf("exit code %d, %v", code, err)
 	}
 }

@@ -116,25 +116,51 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	})
 	if err != nil {
 		show.broken()
-		return err
+		return goesOn(err, o.again())
 	}
 	show.done(result)
 	return nil
 }
 
+// again is the command that goes on with the run.
+func (o *trainOptions) again() string {
+	same := "the same command"
+	if o.fresh {
+		same += " without --fresh"
+	}
+	if o.from > 0 {
+		same += " without --from"
+	}
+	return same
+}
+
 // origin says for the log what trains here.
 func origin() []string {
 	dir, _ := os.Getwd() // "" where that is not known
-	words := slices.Clone(os.Args)
+	return []string{
+		fmt.Sprintf("fluxion %s, %s, %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
+		fmt.Sprintf("command: %s (in %s)", shellWords(os.Args...), dir),
+	}
+}
+
+// shellWords is a command as a shell reads it.
+func shellWords(words ...string) string {
+	words = slices.Clone(words)
 	for i, w := range words {
 		if w == "" || strings.ContainsAny(w, " \t\n\"'\\$*?[]{}()<>|&;!#~`") {
 			words[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 		}
 	}
-	return []string{
-		fmt.Sprintf("fluxion %s, %s, %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
-		fmt.Sprintf("command: %s (in %s)", strings.Join(words, " "), dir),
+	return strings.Join(words, " ")
+}
+
+// programName is how this program was called; "fluxion" where go run or go test
+// made it for one run.
+func programName() string {
+	if strings.Contains(os.Args[0], "go-build") {
+		return "fluxion"
 	}
+	return os.Args[0]
 }
 
 // presetsText is a table of the presets and of what matters most in their recipes.
