@@ -88,7 +88,7 @@ func TestChangedData(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		if notes := strings.Join(rec.notes, "\n"); (notes != "") != (c.note != "") || !strings.Contains(notes, c.note) {
-			t.Errorf("%s: notes %q", c.name, notes)
+			t.Errorf("%s: notes %q, %v", c.name, notes, err)
 		}
 		if err := os.WriteFile(filepath.Join(dir, "config.json"), settings, 0o666); err != nil { // of what was begun
 			t.Fatal(err)
