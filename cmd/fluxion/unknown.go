@@ -28,7 +28,7 @@ var elsewhere = map[string]string{
 	"output": "out", "output-dir": "out", "outdir": "out", "logdir": "out",
 	"random-flip": "flip", "mirror": "flip",
 	"resolution": "size", "image-size": "size",
-	"scheduler": "sampler", "time-grid": "grid",
+	"time-grid": "grid",
 }
 
 // unknownFlag says which flag was meant.
