@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -19,10 +20,12 @@ import (
 	"fluxion/engine/train"
 	"fluxion/kernels/cpu"
 	"fluxion/nets"
+	"fluxion/nets/pyjson"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
+	"go.yaml.in/yaml/v3"
 )
 
 // envPrefix begins the names of settings in the environment.
@@ -250,16 +253,22 @@ var fileFormats = map[string]string{".yaml": "yaml", ".yml": "yaml", ".json": "y
 const maxConfig = 1 << 20
 
 func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
+	text, err := pyjson.ReadFile(path) // of any format: nothing that has no end
+	var file *pyjson.Error
+	if errors.As(err, &file) {
+		err = errors.New(file.Problem)
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
 	if err == nil && len(text) > maxConfig {
 		err = fmt.Errorf("holds more than %d bytes, want settings", maxConfig)
 	}
-	return text, err
+	return bytes.TrimPrefix(text, []byte("\ufeff")), err // editors of Windows write the mark
+}
+
+// moreDocuments says whether YAML goes on behind its first document, where decoders stop.
+func moreDocuments(text []byte) bool {
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	var first, second yaml.Node
+	return d.Decode(&first) == nil && !errors.Is(d.Decode(&second), io.EOF)
 }
 
 // readFile returns what a configuration file says, by keys that must be known.
@@ -274,6 +283,9 @@ func (r *resolver) readFile() (map[string]any, error) {
 	}
 	if err != nil {
 		return nil, usagef("--config %s: %w", r.file, err)
+	}
+	if format == "yaml" && moreDocuments(text) {
+		return nil, usagef("--config %s: holds more than one document, want one with all settings", r.file)
 	}
 	decoder, err := viper.NewCodecRegistry().Decoder(format)
 	if err != nil {

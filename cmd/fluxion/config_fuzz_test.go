@@ -34,6 +34,32 @@ func FuzzConfig(f *testing.F) {
 	})
 }
 
+// TestConfigOthersWrite: the mark that editors of Windows begin a file with and their
+// ends of lines are read in every format; a second document is not left out silently.
+func TestConfigOthersWrite(t *testing.T) {
+	dir := t.TempDir()
+	for name, c := range map[string]struct {
+		text    string
+		refused bool
+	}{
+		"mark.yaml": {"\ufeffbatch: 11\r\nlr: 0.5\r\n", false}, "mark.toml": {"\ufeffbatch = 11\r\nlr = 0.5\r\n", false}, "mark.json": {"\ufeff{\"batch\": 11,\r\n\"lr\": 0.5}\r\n", false},
+		"one.yaml": {"---\nbatch: 11\nlr: 0.5\n...\n", false}, "two.yaml": {"batch: 11\n---\nlr: 0.5\n", true}, "two.json": {`{"batch": 11} {"lr": 0.5}`, true},
+	} {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(c.text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		out, code, err := fluxion(t, "train", "--dry-run", "--config", file)
+		if c.refused {
+			if code != exitUsage || !strings.Contains(err.Error(), "more than one document") {
+				t.Errorf("%s: exit %d, %v", name, code, err)
+			}
+		} else if err != nil || !strings.Contains(out, "batch: 11\n") || !strings.Contains(out, "lr: 0.5\n") {
+			t.Errorf("%s: %v: %s", name, err, out)
+		}
+	}
+}
+
 // TestConfigSize: what is no file of settings is not read to its end.
 func TestConfigSize(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "large.yaml")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -15,6 +14,7 @@ import (
 	"fluxion/engine/sampler"
 	"fluxion/engine/scheduler"
 	"fluxion/engine/trace"
+	"fluxion/nets/pyjson"
 
 	"github.com/spf13/cobra"
 )
@@ -142,7 +142,7 @@ func (o *traceOptions) setup() (trace.Setup, error) {
 // readState reads numbers, or @FILE with a JSON list.
 func readState(text string) ([]float64, error) {
 	if file, ok := strings.CutPrefix(text, "@"); ok {
-		data, err := os.ReadFile(file)
+		data, err := pyjson.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("--z: %w", err)
 		}
@@ -169,7 +169,7 @@ func readNoise(text string) (trace.Noise, error) {
 	if !ok {
 		return nil, usagef("--noise %s: want @FILE.json with one list of numbers for each draw", text)
 	}
-	data, err := os.ReadFile(file)
+	data, err := pyjson.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("--noise: %w", err)
 	}

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"fluxion/nets/pyjson"
 )
 
 // A checkpoint is a folder that diffusers opens as a pipeline:
@@ -107,7 +109,7 @@ func (e *NoCheckpointError) Error() string {
 
 // noCheckpoint is a *NoCheckpointError where dir is a run folder by its settings.
 func noCheckpoint(dir string) error {
-	data, err := os.ReadFile(filepath.Join(dir, settingsFile))
+	data, err := pyjson.ReadFile(filepath.Join(dir, settingsFile))
 	if err != nil {
 		return nil // no run folder; who reads it says what it lacks
 	}

@@ -110,7 +110,7 @@ func (d *Dir) setAside(images int64) error {
 	}
 	if images > 0 { // these two are written anew, and come back as they are now
 		for _, name := range []string{ConfigFile, StatsFile} {
-			data, err := os.ReadFile(d.file(name))
+			data, err := readFile(d.file(name))
 			if err == nil {
 				err = d.disk.WriteFile(d.file(previous+name), data)
 			}
@@ -151,7 +151,7 @@ func Recover(path string, disk durable.Disk) error {
 // recover ends what a killed process, or this one, began with a run set aside.
 func (d *Dir) recover() error {
 	d.aside = false
-	data, err := os.ReadFile(d.file(markFile))
+	data, err := readFile(d.file(markFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return d.bringBack()
 	}

@@ -26,6 +26,31 @@ func weights(run string, images int64) func(dir string) error {
 	}
 }
 
+// TestPipesAndLongStatistics: a pipe in the place of what a run appends to is refused,
+// not waited for; statistics may be of any length.
+func TestPipesAndLongStatistics(t *testing.T) {
+	for _, name := range []string{StatsFile, LogFile} {
+		dir := filepath.Join(t.TempDir(), "run")
+		if err := errors.Join(os.Mkdir(dir, 0o777), syscall.Mkfifo(filepath.Join(dir, name), 0o666)); err != nil {
+			t.Fatal(err)
+		}
+		var folder *Error
+		if err := lives(durable.Disk{}, dir, "run", 0, 10, false); !errors.As(err, &folder) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is a pipe: %v", name, err)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "run")
+	if err := lives(durable.Disk{}, dir, "run", 0, 30, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(dir, StatsFile), 40<<20); err != nil {
+		t.Fatal(err)
+	}
+	if err := lives(durable.Disk{}, dir, "again", 20, 40, false); err != nil {
+		t.Errorf("long statistics: %v", err)
+	}
+}
+
 // lives is a run from one image to another, with a grid and a checkpoint at each
 // step of ten.
 func lives(disk durable.Disk, path, run string, from, to int64, fresh bool) (err error) {

@@ -14,7 +14,7 @@ import (
 // keepStats returns the lines of a file of statistics up to so many images. What is
 // no line of statistics, as after a power loss, is dropped.
 func keepStats(path string, images int64) ([]byte, error) {
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -29,6 +29,22 @@ func keepStats(path string, images int64) ([]byte, error) {
 		}
 	}
 	return kept, nil
+}
+
+// regular refuses what is there and no file: a pipe would be waited for.
+func regular(path string) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return &Error{Path: path, Problem: "is a folder, pipe or device, want a file; remove it"}
+	}
+	return nil
+}
+
+// readFile is os.ReadFile that waits for no pipe.
+func readFile(path string) ([]byte, error) {
+	if err := regular(path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
 }
 
 // Status adds a line of statistics.
@@ -54,6 +70,9 @@ type appended struct {
 }
 
 func (a *appended) open(path string, flags int) (err error) {
+	if err := regular(path); err != nil {
+		return err
+	}
 	a.file, err = os.OpenFile(path, flags|os.O_APPEND|os.O_WRONLY, 0o666)
 	return err
 }

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"strings"
 
 	"fluxion/engine/formula"
 	"fluxion/engine/process"
+	"fluxion/nets/pyjson"
 
 	"gonum.org/v1/gonum/mat"
 )
@@ -188,7 +188,7 @@ func parseGaussian(argument string) (Denoiser, error) {
 }
 
 func parseMixture(file string) (Denoiser, error) {
-	data, err := os.ReadFile(file)
+	data, err := pyjson.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
@@ -264,7 +264,7 @@ func (c *component) spread(data json.RawMessage) error {
 }
 
 func parsePoints(file string) (Denoiser, error) {
-	data, err := os.ReadFile(file)
+	data, err := pyjson.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}

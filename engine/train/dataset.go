@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"fluxion/data"
 	"fluxion/engine/model"
+	"fluxion/nets/pyjson"
 )
 
 // dataFile says in a checkpoint's folder training what the data were.
@@ -45,14 +45,14 @@ func readDataset(checkpoint string) (d dataset, whole bool, err error) {
 		into any
 	}{{dataFile, &d}, {model.ClassesFile, &d.Classes}} {
 		path := filepath.Join(checkpoint, model.TrainingDir, part.name)
-		text, err := os.ReadFile(path)
+		text, err := pyjson.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err == nil {
-			err = json.Unmarshal(text, part.into)
-		}
 		if err != nil {
+			return d, false, err
+		}
+		if err := json.Unmarshal(text, part.into); err != nil {
 			return d, false, fmt.Errorf("%s: %w", path, err)
 		}
 		return d, part.name == dataFile, nil

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"fluxion/engine/model"
 	"fluxion/engine/rundir"
 	"fluxion/nets"
+	"fluxion/nets/pyjson"
 )
 
 // ChangedError refuses to go on with a run under other settings.
@@ -133,7 +133,7 @@ func ReadSettings(path string) (Settings, error) {
 	d := Default()
 	s := Settings{Shift: d.Shift, Weighting: d.Weighting, Recompute: d.Recompute, Blockings: d.Blockings, // files of before these could be set
 		Accumulation: inTurn}
-	data, err := os.ReadFile(path)
+	data, err := pyjson.ReadFile(path)
 	if err != nil {
 		return s, err
 	}

@@ -17,6 +17,7 @@ import (
 	"fluxion/data/durable"
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
+	"fluxion/nets/pyjson"
 )
 
 // version of the file, and of the kernels: a table of another one is not used. It must
@@ -158,7 +159,7 @@ func (t *Table) save() {
 
 // readFile returns the entries of a file; none if it is not there.
 func readFile(path, machine string) (map[string]Entry, error) {
-	text, err := os.ReadFile(path)
+	text, err := pyjson.ReadFile(path)
 	if path == "" || errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
