@@ -41,6 +41,9 @@ func gib(bytes int64) string {
 	if bytes == math.MaxInt64 {
 		return "more than 8589934592 GiB"
 	}
+	if bytes < 1<<30 {
+		return fmt.Sprintf("%.0f MiB", float64(bytes)/(1<<20))
+	}
 	return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30))
 }
 

@@ -39,3 +39,11 @@ func TestCheckMemory(t *testing.T) {
 		t.Errorf("twice the memory that is available: %v", err)
 	}
 }
+
+// TestMemoryUnits: what is refused reads as more than there is, below a GiB too.
+func TestMemoryUnits(t *testing.T) {
+	err := check(200<<20, []Need{{What: "the plan", Bytes: 210 << 20}})
+	if err == nil || !strings.Contains(err.Error(), "210 MiB") || !strings.Contains(err.Error(), "200 MiB") {
+		t.Error(err)
+	}
+}
