@@ -46,6 +46,9 @@ const lastLevel = 9
 // maxCalls bounds a run that does not get on.
 const maxCalls = 100_000
 
+// minTolerance is a little above what float64 can hold.
+const minTolerance = 1e-13
+
 // Adapt integrates the probability-flow ODE from the first entry of a grid
 // through all others, choosing its own steps so that each errs by at most the
 // tolerance. The network's calls depend on the state, so this is the one sampler

@@ -215,8 +215,11 @@ func (s Sampler) Check(o Options) (Options, error) {
 			return o, fmt.Errorf("sampler %s takes no %s; %s %s", s.Name, c.name, strings.Join(able, ", "), do)
 		}
 	}
-	if o.NoiseScale < 0 || o.Tolerance < 0 || o.NoiseMin < 0 || o.NoiseMax < 0 {
-		return o, fmt.Errorf("sampler %s: a negative noise or tolerance, want 0 (its own) or more", s.Name)
+	if o.Tolerance != 0 && !(o.Tolerance >= minTolerance && o.Tolerance <= 1) {
+		return o, fmt.Errorf("sampler %s: tolerance = %g, want a number from %g to 1, or 0 for its own", s.Name, o.Tolerance, minTolerance)
+	}
+	if !(o.NoiseScale >= 0 && o.NoiseMin >= 0 && o.NoiseMax >= 0) {
+		return o, fmt.Errorf("sampler %s: its noise is negative or no number, want 0 (its own) or more", s.Name)
 	}
 	if o.Invert && (s.Random || value(o.Eta, 0) > 0) {
 		return o, fmt.Errorf("sampler %s draws noise and cannot be inverted; want a deterministic one, such as ddim or heun", s.Name)
