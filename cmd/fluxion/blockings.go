@@ -64,7 +64,7 @@ func openDevice(name string, threads int, blockings string, learns bool) (device
 }
 
 // printNote tells what is wrong but stops nothing.
-func printNote(note string) { fmt.Fprintln(os.Stderr, "fluxion: note:", note) }
+func printNote(note string) { fmt.Fprintln(os.Stderr, "fluxion: note:", visible(note)) }
 
 // blockingsFound is what doctor says of the table of this machine.
 type blockingsFound struct {

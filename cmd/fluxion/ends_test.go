@@ -113,6 +113,7 @@ func TestSignals(t *testing.T) {
 	}{
 		{"hung up", false, []syscall.Signal{syscall.SIGHUP}, 129},
 		{"interrupted", false, []syscall.Signal{syscall.SIGINT}, 130},
+		{"quit", false, []syscall.Signal{syscall.SIGQUIT}, 131},
 		{"terminated", false, []syscall.Signal{syscall.SIGTERM}, 143},
 		{"asked, then hung up", false, []syscall.Signal{syscall.SIGUSR1, syscall.SIGHUP}, 129},
 		{"nohup", true, []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGTERM}, 143},

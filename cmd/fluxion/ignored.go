@@ -16,7 +16,7 @@ func addIgnoreKeys(f *pflag.FlagSet, keys *[]string) {
 // printNotes says what of a model was not heeded.
 func printNotes(out io.Writer, notes []string) {
 	for _, n := range notes {
-		fmt.Fprintf(out, "note        %s\n", n)
+		fmt.Fprintf(out, "note        %s\n", visible(n))
 	}
 }
 

@@ -45,7 +45,7 @@ const exitCodes = `Exit codes:
   3    data or model that cannot be used
   4    run folder in use or gone, or run or samples of other settings
   5    numbers that are not finite: training diverged, or weights or settings give no picture
-  129  hung up, 130 interrupted, 143 terminated; the run can be resumed`
+  129  hung up, 130 interrupted, 131 quit, 143 terminated; the run can be resumed`
 
 // started is when the process began, as far as it can tell itself.
 var started = time.Now()
@@ -81,7 +81,7 @@ func main() {
 		err = out.failure()
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "fluxion:", strings.ReplaceAll(err.Error(), "\n", "; "))
+		fmt.Fprintln(os.Stderr, "fluxion:", visible(strings.ReplaceAll(err.Error(), "\n", "; ")))
 		os.Exit(exitCode(err))
 	}
 }
@@ -175,7 +175,7 @@ func noArguments(_ *cobra.Command, args []string) error {
 func withSignals(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
 	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
 		signal.Notify(signals, syscall.SIGHUP)
 	}

@@ -126,7 +126,7 @@ const linePeriod = 10 * time.Second
 
 func (t *textFace) line(format string, args ...any) {
 	t.broken()
-	fmt.Fprintf(t.out, format+"\n", args...)
+	fmt.Fprintln(t.out, visible(fmt.Sprintf(format, args...)))
 }
 
 // broken ends the live line.

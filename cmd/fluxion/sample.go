@@ -182,8 +182,10 @@ func (o *sampleOptions) check() ([]int64, error) {
 		return nil, usagef("--model and --out are needed")
 	case (o.count > 0) == (o.seeds != ""):
 		return nil, usagef("give either --count N or --seeds A-B")
-	case o.batch < 1 || o.columns < 1 || o.threads < 0:
+	case o.batch < 1 || o.columns < 1:
 		return nil, usagef("--batch and --columns want 1 or more")
+	case o.threads < 0:
+		return nil, usagef("--threads %d: want 1 or more, or 0 for all there are", o.threads)
 	case o.weights != "ema" && o.weights != "raw":
 		return nil, usagef("--weights %s: want ema or raw", o.weights)
 	}

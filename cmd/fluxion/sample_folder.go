@@ -192,6 +192,22 @@ func named(text map[string]string) string {
 // maxGrid is the most images of a grid.
 const maxGrid = 400
 
+// gridOf names the grid beside a folder; one that has no name, as / and on some
+// systems a drive, holds it.
+func gridOf(out string) string {
+	const ending = "-grid.png"
+	out = filepath.Clean(out)
+	if name := filepath.Base(out); name == "." || name == ".." {
+		if abs, err := filepath.Abs(out); err == nil {
+			out = abs
+		}
+	}
+	if filepath.Dir(out) == out {
+		return filepath.Join(out, strings.TrimPrefix(ending, "-"))
+	}
+	return out + ending
+}
+
 // grid writes the first images as one picture beside the folder.
 func (o *sampleOptions) grid(seeds []int64, size [3]int) (string, error) {
 	seeds = seeds[:min(len(seeds), maxGrid)]
@@ -206,7 +222,7 @@ func (o *sampleOptions) grid(seeds []int64, size [3]int) (string, error) {
 		}
 		all = append(all, pixels...)
 	}
-	path := strings.TrimRight(filepath.Clean(o.out), string(filepath.Separator)) + "-grid.png"
+	path := gridOf(o.out)
 	file, err := data.EncodeGrid(all, len(seeds), size[0], size[1], size[2], o.columns)
 	if err == nil {
 		err = o.disk.WriteFile(path, file)

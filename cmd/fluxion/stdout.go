@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
+	"unicode"
 )
 
 // stdout is where commands print. It remembers the first error, so that no command
@@ -36,6 +39,23 @@ func (s *stdout) failure() error {
 		return nil
 	}
 	return output(fmt.Errorf("standard output: %w", s.err))
+}
+
+// visible writes what does not print as Go does, \n or \x1b: names of files and
+// classes are others' and must not move the cursor or break a line.
+func visible(text string) string {
+	if strings.IndexFunc(text, unicode.IsControl) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsControl(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // optional says that a command's work lies in files: it goes on without readers.

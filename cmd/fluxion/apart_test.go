@@ -1,0 +1,85 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fluxion/data"
+)
+
+// TestRunFolderInData: a run folder is never read as data, so that a run is not begun
+// where the pictures are, however the folder is spelled; a new folder among them is fine.
+func TestRunFolderInData(t *testing.T) {
+	dir := images(t, t.TempDir())
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	class := filepath.Join(dir, "class")
+	if err := os.Mkdir(class, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		if err := os.Rename(filepath.Join(dir, e.Name()), filepath.Join(class, e.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := with(tiny, "--data", dir, "--images", "4", "--out")
+	for _, out := range []string{dir, dir + "/", dir + "/class/..", link, class, filepath.Join(link, "class")} {
+		_, code, err := fluxion(t, with(args, out)...)
+		if err == nil || code != exitUsage || !strings.Contains(err.Error(), "--out "+out) {
+			t.Errorf("--out %s: exit %d, %v; want %d", out, code, err, exitUsage)
+		}
+		if _, err := os.Stat(filepath.Join(out, "config.json")); err == nil {
+			t.Errorf("--out %s: a run was begun", out)
+		}
+	}
+	for range 2 { // the second resumes
+		if _, _, err := fluxion(t, with(args, filepath.Join(dir, "runs", "1"))...); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestGridBesideFolder: the grid lies beside the folder of pictures, whatever its name.
+func TestGridBesideFolder(t *testing.T) {
+	t.Chdir(t.TempDir())
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for out, want := range map[string]string{
+		"out": "out-grid.png", "out/": "out-grid.png", "a/b": "a/b-grid.png", ".": here + "-grid.png", "..": filepath.Dir(here) + "-grid.png", "/": "/grid.png",
+		".hidden": ".hidden-grid.png",
+	} {
+		if got := gridOf(out); got != want {
+			t.Errorf("--out %s: the grid is %s, want %s", out, got, want)
+		}
+	}
+}
+
+// TestVisible: a name moves no cursor and breaks no line.
+func TestVisible(t *testing.T) {
+	for text, want := range map[string]string{"cat\nx": `cat\nx`, "\x1b[2Jdög 猫": `\x1b[2Jdög 猫`, "a\x00\r'\"\\": `a\x00\r'"\`, "": ""} {
+		if got := visible(text); got != want {
+			t.Errorf("%q is shown as %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestSizeOfInit: sizes of pictures are told as width×height.
+func TestSizeOfInit(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "wide.png")
+	if err := data.WritePNG(file, make([]byte, 4*6*3), 4, 6, 3, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := readSized(file, 8, 2); err == nil || !strings.Contains(err.Error(), "is 6×4 pixels, the model's images are 2×8") {
+		t.Error(err)
+	}
+}
