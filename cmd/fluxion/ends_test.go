@@ -6,7 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"io"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -150,8 +150,15 @@ func TestSignals(t *testing.T) {
 			}
 			left = left[1:]
 		}
-		if _, err := io.Copy(io.Discard, out); err != nil {
+		last := ""
+		for events.Scan() {
+			last = events.Text()
+		}
+		if err := events.Err(); err != nil {
 			t.Fatal(err)
+		}
+		if want := fmt.Sprintf(`{"code":%d,"error":"stopped by signal: `, c.code); !strings.HasPrefix(last, want) || !strings.HasSuffix(last, `goes on from here","event":"ended"}`) {
+			t.Errorf("%s: the last event is %s", c.name, last)
 		}
 		if code := exitOf(t, p.Wait()); code != c.code || len(left) > 0 {
 			t.Errorf("%s: exit %d, want %d; %v not sent; %s", c.name, code, c.code, left, errs.String())

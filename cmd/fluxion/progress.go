@@ -19,7 +19,7 @@ import (
 type observer interface {
 	train.Observer
 	done(train.Result)
-	broken() // the run ended without a result
+	ended(error) // without a result
 }
 
 func newObserver(out io.Writer, asJSON bool) observer {
@@ -109,7 +109,9 @@ func (j jsonFace) done(r train.Result) {
 	})
 }
 
-func (jsonFace) broken() {}
+func (j jsonFace) ended(err error) {
+	j.emit("ended", map[string]any{"error": strings.ReplaceAll(err.Error(), "\n", "; "), "code": exitCode(err)})
+}
 
 func (j jsonFace) Err() error { return lost(j.out) }
 
@@ -128,6 +130,8 @@ func (t *textFace) line(format string, args ...any) {
 	t.broken()
 	fmt.Fprintln(t.out, visible(fmt.Sprintf(format, args...)))
 }
+
+func (t *textFace) ended(error) { t.broken() } // main tells the error
 
 // broken ends the live line.
 func (t *textFace) broken() {

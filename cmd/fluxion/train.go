@@ -119,8 +119,9 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 		Settings: s, Dir: o.out, Fresh: o.fresh, IgnoreKeys: o.ignore, From: o.from, Data: d, Device: dev, Observer: show, Group: collective.Alone, Origin: origin(), SaveNow: requests,
 	})
 	if err != nil {
-		show.broken()
-		return goesOn(err, o.again())
+		err = goesOn(err, o.again())
+		show.ended(err)
+		return err
 	}
 	show.done(result)
 	return nil
