@@ -16,7 +16,6 @@ import (
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/engine/train"
-	"fluxion/kernels/adamw"
 	"fluxion/kernels/number"
 	"fluxion/nets"
 
@@ -249,7 +248,7 @@ func (o *benchOptions) trainStep(dev device.Device, config nets.Config, precisio
 	for i := range images.Pixels {
 		images.Pixels[i] = byte(i * 31)
 	}
-	hyper := adamw.Step{LearningRate: 1e-4, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, ClipNorm: 1, AverageRate: 0.99}
+	hyper := train.Hyper{Settings: settings, LearningRate: 1e-4, AverageRate: 0.99}
 	step := func() error {
 		hyper.Count++
 		t.Hyper(hyper)

@@ -13,7 +13,6 @@ import (
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
 	"fluxion/engine/train"
-	"fluxion/kernels/adamw"
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/cuda/sim"
 	"fluxion/kernels/number"
@@ -112,7 +111,7 @@ func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	s.Hold()
-	s.Hyper(adamw.Step{LearningRate: 1e-4, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, Count: 1, ClipNorm: 1, AverageRate: 0.99})
+	s.Hyper(train.Hyper{Settings: train.Default(), LearningRate: 1e-4, Count: 1, AverageRate: 0.99})
 	plans, err := o.sampling(target, precision)
 	if err != nil {
 		return err

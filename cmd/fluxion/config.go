@@ -75,13 +75,16 @@ var settingHelp = map[string]string{
 	"batch":             "images of a step",
 	"accumulate":        "micro-batches a step is cut into, to save memory",
 	"accumulation":      "order in which gradients of micro-batches are added: tree, or sequential, as in runs that began before there was the tree",
+	"optimizer":         "how gradients change weights: " + train.MethodText("optimizer"),
 	"lr":                "largest learning rate",
 	"warmup":            "images over which the learning rate rises",
 	"decay":             "share of the run, at its end, over which the learning rate falls to 0",
 	"beta1":             "AdamW's first moment",
 	"beta2":             "AdamW's second moment",
 	"epsilon":           "AdamW's epsilon",
-	"weight_decay":      "AdamW's decoupled weight decay",
+	"momentum":          "of sgd: share of the last step's direction that is kept; 0.9 if nothing is said",
+	"nesterov":          "of sgd: look ahead by the momentum (Nesterov)",
+	"weight_decay":      "weight decay, as PyTorch has it: decoupled in adamw, joined to the gradients in sgd",
 	"clip":              "largest norm of the gradients; 0 does not clip",
 	"ema":               "half-life of the averaged weights in images",
 	"ema_warmup":        "largest half-life as a share of the images seen",
@@ -200,6 +203,12 @@ func (r *resolver) said() (sayings, error) {
 // sayings are what the user says, by key.
 type sayings map[string]saying
 
+// has says whether the user says something of a setting.
+func (all sayings) has(key string) bool {
+	_, ok := all[key]
+	return ok
+}
+
 // over returns the settings with what the user says in the place of theirs.
 // Values are taken strictly: a wrong one is refused with the source it came
 // from, never rounded or wrapped.
@@ -229,6 +238,7 @@ func (all sayings) resolve(ignore ...string) (train.Settings, error) {
 	if s, err = all.over(recipe.Apply(s)); err != nil {
 		return s, err
 	}
+	s = s.Switched(train.Default(), all.has)
 	return s, s.Validate()
 }
 
@@ -239,9 +249,11 @@ func (all sayings) goOn(dir string, next train.Settings) (train.Settings, error)
 	if err != nil || !found {
 		return next, err
 	}
+	stored := s
 	if s, err = all.over(s); err != nil {
 		return s, err
 	}
+	s = s.Switched(stored, all.has)
 	return s, s.Validate()
 }
 

@@ -11,23 +11,26 @@ import (
 // slot for each parameter of the network, at the same element in each.
 type Buffers struct {
 	Parameters, Gradients *plan.Buffer
-	Moment1, Moment2      *plan.Buffer   // AdamW's
+	States                []*plan.Buffer // of the optimizer
 	Average               *plan.Buffer   // of the parameters
 	Sums                  []*plan.Buffer // of the gradients of several micro-batches; the first is the step's in the end
 	Images                *plan.Buffer   // the data set, if it lies on the device
 }
 
 // newBuffers declares those of a network of so many parameters and a data set of so many bytes.
-func newBuffers(parameters, images int, o StepOptions) Buffers {
+func newBuffers(parameters, images int, states []state, o StepOptions) Buffers {
 	flat := func(name string) *plan.Buffer {
 		return &plan.Buffer{Name: name, Type: number.Float32, Size: parameters}
 	}
 	b := Buffers{
 		Parameters: plan.Weights("params", parameters, o.Target, o.Precision), Average: plan.Weights("average", parameters, o.Target, o.Precision),
-		Gradients: flat("grads"), Moment1: flat("moment1"), Moment2: flat("moment2"),
-		Images: &plan.Buffer{Name: "images", Type: number.Uint8, Size: images},
+		Gradients: flat("grads"),
+		Images:    &plan.Buffer{Name: "images", Type: number.Uint8, Size: images},
 	}
 	b.Gradients.Transient = true
+	for _, s := range states {
+		b.States = append(b.States, flat(s.name))
+	}
 	for i := range sumBuffers(o.Accumulation, o.Accumulate) {
 		b.Sums = append(b.Sums, flat(fmt.Sprint("sum", i)))
 	}

@@ -33,14 +33,12 @@ const (
 	timesFile = "times.json" // of adaptive times
 )
 
-// moments are the optimizer's buffers by the prefixes of their tensors.
-func (b Buffers) moments() map[string]*plan.Buffer {
-	return map[string]*plan.Buffer{"moment1.": b.Moment1, "moment2.": b.Moment2}
-}
+// prefix is that of the tensors of an optimizer's state.
+func prefix(state *plan.Buffer) string { return state.Name + "." }
 
 // stored are the buffers that a checkpoint holds.
 func (b Buffers) stored() []*plan.Buffer {
-	return []*plan.Buffer{b.Parameters, b.Average, b.Moment1, b.Moment2}
+	return append([]*plan.Buffer{b.Parameters, b.Average}, b.States...)
 }
 
 // snapshot is the state of a run in the memory of the host.
@@ -106,7 +104,7 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 	if err != nil {
 		return err
 	}
-	if err := r.writeMoments(filepath.Join(dir, model.TrainingDir, model.OptimizerFile), s); err != nil {
+	if err := r.writeStates(filepath.Join(dir, model.TrainingDir, model.OptimizerFile), s); err != nil {
 		return err
 	}
 	all := map[string][]byte{
@@ -137,7 +135,7 @@ func modelIndex(class string) []byte {
 	})
 }
 
-func (r *run) writeMoments(path string, s snapshot) error {
+func (r *run) writeStates(path string, s snapshot) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -148,8 +146,8 @@ func (r *run) writeMoments(path string, s snapshot) error {
 	for _, t := range nets.Tensors(r.trainer.Graph.Params) {
 		i := slices.IndexFunc(r.trainer.Graph.Params, func(p nets.Param) bool { return p.Name == t.Name })
 		p := r.trainer.Graph.Params[i]
-		for prefix, b := range r.trainer.Buffers.moments() {
-			t.Name = prefix + p.Name
+		for _, b := range r.trainer.Buffers.States {
+			t.Name = prefix(b) + p.Name
 			tensors = append(tensors, t)
 			places[t.Name] = func(dst []float32) { nets.ToStored(p, s.flat[b], dst) }
 		}

@@ -18,7 +18,6 @@ import (
 	"fluxion/engine/rundir"
 	"fluxion/engine/sampler"
 	"fluxion/engine/scheduler"
-	"fluxion/kernels/adamw"
 	"fluxion/kernels/number"
 	"fluxion/nets"
 )
@@ -277,13 +276,10 @@ func (r *run) warn(format string, args ...any) {
 func finiteNumber(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // hyper is the optimizer's part of the step after this state.
-func (r *run) hyper(s State) adamw.Step {
+func (r *run) hyper(s State) Hyper {
 	c := r.settings
 	seen := float64(s.Images + int64(c.Batch))
-	h := adamw.Step{
-		LearningRate: c.learningRate(s.Images), Beta1: c.Beta1, Beta2: c.Beta2, Epsilon: c.Epsilon,
-		WeightDecay: c.WeightDecay, Count: s.Steps + 1, ClipNorm: c.Clip,
-	}
+	h := Hyper{Settings: c, LearningRate: c.learningRate(s.Images), Count: s.Steps + 1}
 	// EDM's ramp: in the beginning the average looks back over a share of what was seen.
 	if half := min(float64(c.EMA), c.EMAWarmup*seen); half > 0 {
 		h.AverageRate = math.Exp2(-float64(c.Batch) / half)

@@ -24,7 +24,7 @@ func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, grid *generat
 		list = append(list, device.Need{What: "images read ahead", Bytes: plan.Product(data.Batches, step.pixelBytes())})
 	}
 	flat := 4 * nets.FlatSize(step.Graph.Params)
-	list = append(list, device.Need{What: "the copy that becomes a checkpoint", Bytes: plan.Product(4, flat)},
+	list = append(list, device.Need{What: "the copy that becomes a checkpoint", Bytes: plan.Product(len(step.Buffers.stored()), flat)},
 		device.Need{What: "decoded images that are kept", Bytes: data.CacheBytes(r.data)})
 	if grid != nil { // what was sampled, side by side, and as a file
 		list = append(list, device.Need{What: "a grid", Bytes: plan.Product(3, r.settings.SampleCount, height*width*channels)})

@@ -110,7 +110,7 @@ func (r *run) read(c model.Checkpoint, use func(*plan.Buffer, []float32) error) 
 			return State{}, nil, err
 		}
 	}
-	if err := r.readMoments(filepath.Join(c.Path, model.TrainingDir, model.OptimizerFile), use); err != nil {
+	if err := r.readStates(filepath.Join(c.Path, model.TrainingDir, model.OptimizerFile), use); err != nil {
 		return State{}, nil, err
 	}
 	times, err = r.readTimes(filepath.Join(c.Path, model.TrainingDir, timesFile))
@@ -174,22 +174,22 @@ func (r *run) readTimes(path string) (*process.Adaptive, error) {
 	return &learnt, nil
 }
 
-// readMoments reads the optimizer's buffers.
-func (r *run) readMoments(path string, use func(*plan.Buffer, []float32) error) error {
+// readStates reads the optimizer's buffers.
+func (r *run) readStates(path string, use func(*plan.Buffer, []float32) error) error {
 	f, err := safetensors.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	moments := r.trainer.Buffers.moments()
-	if want := len(moments) * len(r.trainer.Graph.Params); len(f.Tensors) != want {
+	states := r.trainer.Buffers.States
+	if want := len(states) * len(r.trainer.Graph.Params); len(f.Tensors) != want {
 		return &safetensors.FormatError{File: path, Problem: fmt.Sprintf("%d tensors, want %d", len(f.Tensors), want)}
 	}
 	flat := make([]float32, nets.FlatSize(r.trainer.Graph.Params))
-	for prefix, b := range moments {
+	for i, b := range states {
 		for _, p := range r.trainer.Graph.Params {
 			values := make([]float32, p.Size())
-			name := prefix + p.Name
+			name := prefix(b) + p.Name
 			if t, ok := f.Lookup(name); !ok || !slices.Equal(t.Shape, p.Stored) {
 				return &safetensors.FormatError{File: path, Tensor: name, Problem: fmt.Sprintf("want a tensor of shape %v", p.Stored)}
 			}
@@ -199,7 +199,7 @@ func (r *run) readMoments(path string, use func(*plan.Buffer, []float32) error) 
 			if !finite(values) {
 				return &safetensors.FormatError{File: path, Tensor: name, Problem: "holds values that are not finite"}
 			}
-			if b == r.trainer.Buffers.Moment2 && slices.Min(values) < 0 {
+			if r.trainer.optimizer.states[i].squares && slices.Min(values) < 0 {
 				return &safetensors.FormatError{File: path, Tensor: name, Problem: "holds values below 0, want a mean of squares"}
 			}
 			nets.FromStored(p, values, flat)

@@ -32,12 +32,15 @@ type Settings struct {
 	Batch        int     `json:"batch"`        // images of a step
 	Accumulate   int     `json:"accumulate"`   // micro-batches a step is cut into
 	Accumulation string  `json:"accumulation"` // order in which their gradients are added
+	Optimizer    string  `json:"optimizer"`    // see optimizers
 	LR           float64 `json:"lr"`           // largest learning rate
 	Warmup       int64   `json:"warmup"`       // images over which it rises from 0
 	Decay        float64 `json:"decay"`        // share of the run, at its end, over which it falls to 0
 	Beta1        float64 `json:"beta1"`        //
 	Beta2        float64 `json:"beta2"`        //
 	Epsilon      float64 `json:"epsilon"`      //
+	Momentum     float64 `json:"momentum"`     //
+	Nesterov     bool    `json:"nesterov"`     // the step looks ahead by the momentum
 	WeightDecay  float64 `json:"weight_decay"` //
 	Clip         float64 `json:"clip"`         // largest norm of the gradients; 0: no clipping
 	EMA          int64   `json:"ema"`          // half-life of the averaged weights, in images
@@ -66,7 +69,7 @@ func Default() Settings {
 	s := Settings{
 		Data: "glyphs", Preset: "tiny",
 		Schedule: "fm", Shift: 1, Output: "u", Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
-		Accumulate: 1, Accumulation: inTree, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
+		Accumulate: 1, Accumulation: inTree, Optimizer: adamWName, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
 		Keep: 3, SampleSteps: 16, SampleCount: 40,
 	}
@@ -118,7 +121,9 @@ func (s Settings) Validate() error {
 		{"decay", !(s.Decay >= 0 && s.Decay <= 1), "want a share from 0 to 1"},
 		{"beta1", !(s.Beta1 >= 0 && s.Beta1 < 1), "want a number in [0, 1)"},
 		{"beta2", !(s.Beta2 >= 0 && s.Beta2 < 1), "want a number in [0, 1)"},
-		{"epsilon", !(s.Epsilon > 0), "want a positive number"},
+		{"epsilon", s.Epsilon < 0 || s.Epsilon == 0 && s.Optimizer == adamWName, "want a positive number"},
+		{"momentum", !(s.Momentum >= 0 && s.Momentum < 1), "want a number in [0, 1)"},
+		{"nesterov", s.Nesterov && s.Momentum == 0, "want a momentum above 0 with it"},
 		{"weight_decay", !(s.WeightDecay >= 0), "want 0 or more"},
 		{"clip", !(s.Clip >= 0), "want 0 or more"},
 		{"ema", s.EMA < 0 || s.EMA > maxImages, "want 0 to 2^53 images"},
@@ -139,7 +144,7 @@ func (s Settings) Validate() error {
 	if _, err := process.Find("order of sums", s.Accumulation, accumulations); err != nil {
 		return &SettingError{"accumulation", err.Error()}
 	}
-	return nil
+	return s.checkMethods()
 }
 
 // value returns the setting of a key.
@@ -165,7 +170,7 @@ type Change struct {
 var breaking = map[string]bool{
 	"flip": true, "preset": true,
 	"schedule": true, "clip_lambda": true, "shift": true, "zero_snr": true, "scale": true, "output_kind": true,
-	"seed": true,
+	"seed": true, "optimizer": true,
 }
 
 // Changes lists what differs, in the order of the fields.

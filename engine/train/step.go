@@ -7,7 +7,6 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
 	"fluxion/kernels"
-	"fluxion/kernels/adamw"
 	"fluxion/kernels/cast"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/estimate"
@@ -29,6 +28,7 @@ type StepOptions struct {
 	Batch         int    // images of a micro-batch
 	Accumulate    int    // micro-batches of a step
 	Accumulation  string // order in which their gradients are added; empty: tree
+	Optimizer     string // empty: AdamW
 	Target        plan.Target
 	Precision     number.Type
 	Resident      int      // images of a data set that lies on the device; 0: pixels come with every batch
@@ -64,7 +64,8 @@ type Step struct {
 	batch                      *draw.Batch
 	weights, classes           *feed.Vector // of each image; classes are nil without
 	estimates                  *feed.Vector // what z and y weigh in x̂ of each image; nil without self-conditioning
-	hyper                      *adamw.Step
+	optimizer                  optimizer
+	setHyper                   func(Hyper) // for the optimizer's kernel
 }
 
 // NewStep builds the graph, differentiates it, and compiles the plans.
@@ -79,10 +80,13 @@ func NewStep(o StepOptions) (*Step, error) {
 	if err := device.CheckMemory(device.Need{What: "what is known of each image", Bytes: plan.Product(o.Batch, imageNumbers)}); err != nil {
 		return nil, err
 	}
-	s := &Step{StepOptions: o, Graph: g, hyper: &adamw.Step{}, weights: feed.New(o.Batch, 1)}
+	s := &Step{StepOptions: o, Graph: g, weights: feed.New(o.Batch, 1)}
+	if s.optimizer, err = findOptimizer(o.Optimizer); err != nil {
+		return nil, err
+	}
 	s.weights.Set(1)
 	shape := draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: o.Config.OutChannels}
-	s.Buffers = newBuffers(nets.FlatSize(g.Params), o.Resident*shape.Values(), o)
+	s.Buffers = newBuffers(nets.FlatSize(g.Params), o.Resident*shape.Values(), s.optimizer.states, o)
 	c := plan.Options{
 		Gradients: s.Buffers.Gradients, Target: o.Target, Precision: o.Precision, Without: o.Without, Recompute: o.Recompute,
 	}
@@ -141,8 +145,12 @@ func (s *Step) compile(c plan.Options) error {
 	if s.Accumulate > 1 {
 		gradients = b.Sums[0]
 	}
-	optimizer := plan.Stage{Kernel: adamw.New(s.hyper), Out: plan.Ref{Buffer: b.Parameters},
-		In: []plan.Ref{{Buffer: gradients}, {Buffer: b.Moment1}, {Buffer: b.Moment2}, {Buffer: b.Average}, {Node: s.norm}}}
+	optimizer := plan.Stage{Out: plan.Ref{Buffer: b.Parameters}, In: []plan.Ref{{Buffer: gradients}}}
+	optimizer.Kernel, s.setHyper = s.optimizer.kernel()
+	for _, state := range b.States {
+		optimizer.In = append(optimizer.In, plan.Ref{Buffer: state})
+	}
+	optimizer.In = append(optimizer.In, plan.Ref{Buffer: b.Average}, plan.Ref{Node: s.norm})
 	if b.Parameters.Copy != nil {
 		optimizer.In = append(optimizer.In, plan.Ref{Buffer: b.Parameters.Copy})
 	}

@@ -502,7 +502,7 @@ func TestAccumulation(t *testing.T) {
 func moment(t *testing.T, tr *Trainer) []float32 {
 	t.Helper()
 	m := make([]float32, nets.FlatSize(tr.Graph.Params))
-	if err := tr.Memory.Read(tr.Buffers.Moment1, 0, m); err != nil {
+	if err := tr.Memory.Read(tr.Buffers.States[0], 0, m); err != nil {
 		t.Fatal(err)
 	}
 	return m

@@ -8,7 +8,6 @@ import (
 
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
-	"fluxion/kernels/adamw"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/philox"
 	"fluxion/kernels/row"
@@ -211,14 +210,17 @@ func (t *Trainer) Finish() (float64, error) {
 		}
 	}
 	norm, err := t.read(last, t.last().Place(t.norm))
-	return norm * t.hyper.GradScale, err
+	return norm * t.gradScale(), err
 }
 
 // Hyper sets what changes from step to step.
-func (s *Step) Hyper(h adamw.Step) {
-	h.GradScale = 1 / float64(s.Accumulate)
-	*s.hyper = h
+func (s *Step) Hyper(h Hyper) {
+	h.gradScale = s.gradScale()
+	s.setHyper(h)
 }
+
+// gradScale makes the mean of the sum of the micro-batches' gradients.
+func (s *Step) gradScale() float64 { return 1 / float64(s.Accumulate) }
 
 // Launches runs the plan of the last micro-batch once more and calls visit after
 // each of its launches, for timing.

@@ -15,7 +15,6 @@ import (
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/engine/train"
-	"fluxion/kernels/adamw"
 	"fluxion/kernels/cuda/cudatest"
 	"fluxion/kernels/number"
 	"fluxion/nets"
@@ -84,6 +83,11 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 	next, stop := images(t, memory, s)
 	defer stop()
 	settings := train.Default()
+	settings.WeightDecay = 0.01
+	if o.Optimizer != "" {
+		settings.Optimizer = o.Optimizer
+		settings = settings.Switched(train.Default(), func(string) bool { return false })
+	}
 	if o.Config.SelfConditioned() {
 		settings.SelfConditioning = 0.5
 	}
@@ -92,9 +96,7 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 		t.Fatal(err)
 	}
 	for step := range int64(steps) {
-		trainer.Hyper(adamw.Step{
-			LearningRate: 1e-3, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.01, Count: step + 1, ClipNorm: 1, AverageRate: 0.9,
-		})
+		trainer.Hyper(train.Hyper{Settings: settings, LearningRate: 1e-3, Count: step + 1, AverageRate: 0.9})
 		total := 0.0
 		for i := range o.Accumulate {
 			trainer.Fill(next(), objective)
@@ -293,4 +295,18 @@ func pictures(t *testing.T, deviceName, method string, guidance generate.Guidanc
 		t.Fatal(err)
 	}
 	return all
+}
+
+// TestSGD: steps of SGD have the same loss curve on both devices, in bf16 too, where
+// the copy of the weights must follow.
+func TestSGD(t *testing.T) {
+	o := train.StepOptions{Batch: 1, Accumulate: 1, Optimizer: "sgd"}
+	want, wantNorm := curve(t, "cpu", o, 3)
+	got, norm := curve(t, "cuda:0", o, 3)
+	near(t, "loss", got, want, 1e-5)
+	near(t, "norm", norm, wantNorm, 1e-4)
+	o.Precision = number.BFloat16
+	want, _ = curve(t, "cpu", o, 3)
+	got, _ = curve(t, "cuda:0", o, 3)
+	near(t, "loss in bfloat16", got, want, 2e-3)
 }

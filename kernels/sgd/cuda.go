@@ -1,0 +1,62 @@
+package sgd
+
+import (
+	_ "embed"
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"fluxion/kernels/cuda"
+	"fluxion/kernels/number"
+)
+
+//go:embed sgd.ptx
+var ptx string
+
+var module = cuda.Register("sgd", ptx)
+
+const threads = 256
+
+// ParameterBytes is the size of a step's row, struct Step of sgd.cu.
+func (u update) ParameterBytes() int { return 40 }
+
+// PutParameters writes the row of a step.
+func (u update) PutParameters(row []byte) {
+	s, le := u.step, binary.LittleEndian
+	le.PutUint64(row, math.Float64bits(s.GradScale))
+	le.PutUint64(row[8:], math.Float64bits(s.ClipNorm))
+	for i, x := range []float64{s.LearningRate, s.Momentum, s.WeightDecay, s.AverageRate} {
+		le.PutUint32(row[16+4*i:], math.Float32bits(float32(x)))
+	}
+	nesterov := uint32(0)
+	if s.Nesterov {
+		nesterov = 1
+	}
+	le.PutUint32(row[32:], nesterov)
+	le.PutUint32(row[36:], 0)
+}
+
+// CUDAScratch is none.
+func (update) CUDAScratch(cuda.Launch) int { return 0 }
+
+// CUDA returns the launch. Buffers are 16-byte aligned; an input behind the norm
+// is the bf16 copy of the parameters, which is brought up to date.
+func (u update) CUDA(l cuda.Launch) []cuda.Call {
+	n := l.Out.Shape.TotalSize()
+	var copied cuda.Operand
+	if len(l.In) > halfInput {
+		copied = l.In[halfInput]
+		if copied.Type != number.BFloat16 {
+			panic(fmt.Errorf("%v: a copy of the parameters in %v, want bf16", u, copied.Type))
+		}
+	}
+	for i, o := range []cuda.Operand{l.Out, l.In[0], l.In[1], l.In[2], copied} {
+		if o.Address%16 != 0 || o.Address == 0 && i < 4 || o.Address != 0 && o.Shape.TotalSize() != n {
+			panic(fmt.Errorf("%v: buffer %d of %v at %#x, want %d elements, 16-byte aligned", u, i, o.Shape, uint64(o.Address), n))
+		}
+	}
+	return []cuda.Call{{
+		Module: module, Function: "sgd_update", Grid: [3]int{(n + 4*threads - 1) / (4 * threads), 1, 1}, Block: [3]int{threads, 1, 1},
+		Args: cuda.Args(l.Out.Address, l.In[0].Address, l.In[1].Address, l.In[2].Address, copied.Address, l.In[3].Address, int64(n), l.Parameters),
+	}}
+}

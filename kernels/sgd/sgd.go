@@ -1,0 +1,120 @@
+// Package sgd is the end of a training step in one pass over the flat buffers:
+// clipping by the gradients' norm, stochastic gradient descent with momentum as
+// PyTorch's torch.optim.SGD has it (no dampening; Nesterov's step if wanted), and the
+// moving average of the weights.
+package sgd
+
+import (
+	"math"
+
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
+
+	"gorgonia.org/tensor"
+)
+
+// blockFloats is the work of one task.
+const blockFloats = 1 << 16
+
+// Step is what changes from step to step. The engine writes it before each run.
+type Step struct {
+	LearningRate float64
+	Momentum     float64 // μ
+	Nesterov     bool    // the step looks ahead by μ of the velocity
+	WeightDecay  float64 // of the weights that joins the gradients
+	GradScale    float64 // multiplies the gradients first: 1/(micro-batches)
+	ClipNorm     float64 // largest norm of the scaled gradients; 0 does not clip
+	AverageRate  float64 // share of the old average that is kept
+}
+
+// New returns the kernel. Its inputs are the flat gradients, velocity and average, and
+// the gradients' norm, and on CUDA devices the bfloat16 copy of the parameters, where
+// there is one (see kernels.Weighted); its output is the flat parameters. Velocity,
+// average and copy are updated in place. A step whose norm is not finite changes
+// nothing.
+func New(s *Step) kernels.Kernel {
+	return update{kernels.Signature{Name: "sgd", Ranks: []int{1, 1, 1, 0}, Rank: 1}, s}
+}
+
+type update struct {
+	kernels.Signature
+	step *Step
+}
+
+func (update) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
+	n := int64(out.TotalSize())
+	bytes := 4 * 7 * n // four buffers are read and three written
+	if len(in) > halfInput {
+		bytes += 2 * n
+	}
+	return kernels.Cost{FLOPs: 11 * n, Bytes: bytes}
+}
+
+// Mixed says that Cost knows the copy to be bfloat16.
+func (update) Mixed() {}
+
+// halfInput is the place of the copy among the inputs.
+const halfInput = 4
+
+// scale returns what the raw gradients are multiplied by, given their norm.
+func (s *Step) scale(norm float64) float64 {
+	if n := norm * s.GradScale; s.ClipNorm > 0 && n > s.ClipNorm {
+		return s.GradScale * s.ClipNorm / n
+	}
+	return s.GradScale
+}
+
+// reference updates one element.
+func (s *Step) reference(p, g, v, average, norm float64) (float64, float64, float64) {
+	g = g*s.scale(norm) + s.WeightDecay*p
+	v = s.Momentum*v + g
+	d := v
+	if s.Nesterov {
+		d = g + s.Momentum*v
+	}
+	p -= s.LearningRate * d
+	average += (1 - s.AverageRate) * (p - average)
+	return p, v, average
+}
+
+// numbers are those of a step in the arithmetic of the kernel.
+type numbers struct {
+	scale, rate, momentum, decay, average float32
+	nesterov                              bool
+}
+
+// run is a plain loop: the step moves 28 bytes an element, which is what it waits for.
+// Conversions keep a compiler from fusing, so that it has the same bits everywhere.
+func (h *numbers) run(p, g, v, average []float32) {
+	g, v, average = g[:len(p)], v[:len(p)], average[:len(p)]
+	for i, x := range p {
+		e := float32(g[i]*h.scale) + float32(h.decay*x)
+		m := float32(h.momentum*v[i]) + e
+		v[i] = m
+		if h.nesterov {
+			m = e + float32(h.momentum*m)
+		}
+		x -= float32(h.rate * m)
+		p[i] = x
+		average[i] += float32((1 - h.average) * (x - average[i]))
+	}
+}
+
+func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
+	n := l.Out.Shape.TotalSize()
+	var h numbers
+	part := func(o kernels.Operand, i int) []float32 { return o.Data[i*blockFloats : min((i+1)*blockFloats, n)] }
+	block := func(i, _ int) { h.run(part(l.Out, i), part(l.In[0], i), part(l.In[1], i), part(l.In[2], i)) }
+	return func(p *cpu.Pool) {
+		norm := float64(l.In[3].Data[0])
+		if math.IsNaN(norm) || math.IsInf(norm, 0) {
+			return
+		}
+		s := u.step
+		h = numbers{
+			scale: float32(s.scale(norm)), rate: float32(s.LearningRate), momentum: float32(s.Momentum), decay: float32(s.WeightDecay),
+			average: float32(s.AverageRate), nesterov: s.Nesterov,
+		}
+		p.Run((n+blockFloats-1)/blockFloats, block)
+	}
+}
