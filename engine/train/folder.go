@@ -132,7 +132,7 @@ func settingsOf(dir string, c model.Checkpoint) (s Settings, err error) {
 func ReadSettings(path string) (Settings, error) {
 	d := Default()
 	s := Settings{Shift: d.Shift, Weighting: d.Weighting, Recompute: d.Recompute, Blockings: d.Blockings, // files of before these could be set
-		Accumulation: inTurn, Optimizer: adamWName}
+		Accumulation: inTurn, Optimizer: adamWName, LRSchedule: linearName}
 	data, err := pyjson.ReadFile(path)
 	if err != nil {
 		return s, err

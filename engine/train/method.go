@@ -15,7 +15,7 @@ import (
 type method struct {
 	name, does string
 	own        []string
-	defaults   func(*Settings) // sets its own
+	defaults   func(*Settings) // sets its own; nil where it has none
 }
 
 // methods are those of each setting that names one.
@@ -23,6 +23,9 @@ func methods() map[string][]method {
 	all := map[string][]method{}
 	for _, o := range optimizers {
 		all["optimizer"] = append(all["optimizer"], o.method)
+	}
+	for _, r := range rates {
+		all["lr_schedule"] = append(all["lr_schedule"], r.method)
 	}
 	return all
 }
@@ -57,7 +60,7 @@ func (s Settings) Switched(before Settings, said func(key string) bool) Settings
 		}
 		for _, m := range list {
 			given := s
-			if m.name == name {
+			if m.name == name && m.defaults != nil {
 				m.defaults(&given)
 			}
 			for _, key := range m.own {

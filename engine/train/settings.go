@@ -34,6 +34,8 @@ type Settings struct {
 	Accumulation string  `json:"accumulation"` // order in which their gradients are added
 	Optimizer    string  `json:"optimizer"`    // see optimizers
 	LR           float64 `json:"lr"`           // largest learning rate
+	LRSchedule   string  `json:"lr_schedule"`  // how it goes on behind its warm-up: see rates
+	LRRef        int64   `json:"lr_ref"`       // images at which inverse-sqrt begins to fall
 	Warmup       int64   `json:"warmup"`       // images over which it rises from 0
 	Decay        float64 `json:"decay"`        // share of the run, at its end, over which it falls to 0
 	Beta1        float64 `json:"beta1"`        //
@@ -69,7 +71,7 @@ func Default() Settings {
 	s := Settings{
 		Data: "glyphs", Preset: "tiny",
 		Schedule: "fm", Shift: 1, Output: "u", Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
-		Accumulate: 1, Accumulation: inTree, Optimizer: adamWName, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
+		Accumulate: 1, Accumulation: inTree, Optimizer: adamWName, LRSchedule: linearName, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
 		Keep: 3, SampleSteps: 16, SampleCount: 40,
 	}
@@ -117,6 +119,7 @@ func (s Settings) Validate() error {
 		{"batch", s.Batch < 1 || s.Batch > maxBatch, fmt.Sprintf("want 1 to %d", maxBatch)},
 		{"accumulate", s.Accumulate < 1 || s.Batch%max(1, s.Accumulate) != 0, "want a divisor of batch"},
 		{"lr", !(s.LR > 0), "want a positive number"},
+		{"lr_ref", s.LRRef < 0 || s.LRRef > maxImages || s.LRRef == 0 && s.LRSchedule == inverseSqrt.name, "want 1 to 2^53 images"},
 		{"warmup", s.Warmup < 0 || s.Warmup > maxImages, "want 0 to 2^53 images"},
 		{"decay", !(s.Decay >= 0 && s.Decay <= 1), "want a share from 0 to 1"},
 		{"beta1", !(s.Beta1 >= 0 && s.Beta1 < 1), "want a number in [0, 1)"},
@@ -185,17 +188,4 @@ func (s Settings) Changes(next Settings) []Change {
 		}
 	}
 	return list
-}
-
-// learningRate at the step that begins after this many images: a linear rise,
-// a plateau, and a linear fall at the end.
-func (s Settings) learningRate(images int64) float64 {
-	lr := s.LR
-	if s.Warmup > 0 {
-		lr *= min(1, float64(images+int64(s.Batch))/float64(s.Warmup))
-	}
-	if left := float64(s.Images-images) / float64(s.Images); s.Decay > 0 && left < s.Decay {
-		lr *= max(0, left/s.Decay)
-	}
-	return lr
 }
