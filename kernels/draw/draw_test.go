@@ -21,7 +21,10 @@ func TestRows(t *testing.T) {
 	kerneltest.CheckRow(t, "draw.cu", "Image", Image{})
 }
 
-var shapes = []Shape{{1, 1, 1}, {2, 9, 3}, {3, 16 * 16, 3}, {2, 7 * 12, 5}, {2, 37 * 41, 5}, {2, 3, 700}, {2, 40 * 40, 1}, {2, 4, 4096}, {1, 96 * 96, 1}}
+var (
+	shapes = []Shape{{1, 1, 1}, {2, 9, 3}, {3, 16 * 16, 3}, {2, 7 * 12, 5}, {2, 3, 700}, {2, 40 * 40, 1}, {2, 4, 4096}}
+	large  = []Shape{{2, 37 * 41, 5}, {1, 96 * 96, 1}} // for the CPU, which cuts them into tasks
+)
 
 // width of the rows of images of so many pixels.
 func width(pixels int) int {
@@ -85,7 +88,7 @@ func pairLaunch(k Pair, set []byte) kerneltest.Launch {
 // Batches with their pixels and from a data set, mirrored or not.
 func TestPair(t *testing.T) {
 	used := map[string]bool{}
-	for _, s := range shapes {
+	for _, s := range slices.Concat(shapes, large) {
 		for _, o := range []PairOptions{{}, {Flips: true}, {Resident: true}, {Resident: true, Flips: true}} {
 			o.Shape, o.Width = s, width(s.Pixels)
 			b, set := batch(s), batch(Shape{5, s.Pixels, s.Channels}).Pixels
@@ -97,6 +100,10 @@ func TestPair(t *testing.T) {
 			}
 			k := NewPair(o, b)
 			t.Logf("%v, %+v", k, o)
+			if slices.Contains(large, s) {
+				kerneltest.CheckLaunchCPU(t, pairLaunch(k, set))
+				continue
+			}
 			for _, f := range kerneltest.CheckLaunch(t, pairLaunch(k, set)) {
 				used[f] = true
 			}
@@ -216,7 +223,7 @@ func TestTwoSets(t *testing.T) {
 
 func TestStart(t *testing.T) {
 	used := map[string]bool{}
-	for _, s := range shapes {
+	for _, s := range slices.Concat(shapes, large) {
 		for _, guided := range []bool{false, true} {
 			var images []int64
 			for i := range s.Images {
@@ -227,8 +234,12 @@ func TestStart(t *testing.T) {
 			if guided {
 				want = append(want, want...)
 			}
-			out := kerneltest.Operand{Shape: s.Network(guided).tensor(), After: want}
-			for _, f := range kerneltest.CheckLaunch(t, kerneltest.Launch{Kernel: k, Out: out, Within: 5e-7, Bits: true}) {
+			l := kerneltest.Launch{Kernel: k, Out: kerneltest.Operand{Shape: s.Network(guided).tensor(), After: want}, Within: 5e-7, Bits: true}
+			if slices.Contains(large, s) {
+				kerneltest.CheckLaunchCPU(t, l)
+				continue
+			}
+			for _, f := range kerneltest.CheckLaunch(t, l) {
 				used[f] = true
 			}
 		}
