@@ -27,6 +27,23 @@ type Step struct {
 	AverageRate  float64 // share of the old average that is kept
 }
 
+// Row is the numbers of a step as kernels want them: struct Step of adamw.cu.
+type Row struct {
+	GradScale, ClipNorm                float64
+	Rate, Beta1, Beta2, Epsilon, Decay float32
+	Correction1, Correction2           float32 // of the moments, 1/(1−βⁿ)
+	Average                            float32
+}
+
+func (s *Step) row() Row {
+	correction := func(beta float64) float32 { return float32(1 / (1 - math.Pow(beta, float64(s.Count)))) }
+	return Row{
+		GradScale: s.GradScale, ClipNorm: s.ClipNorm,
+		Rate: float32(s.LearningRate), Beta1: float32(s.Beta1), Beta2: float32(s.Beta2), Epsilon: float32(s.Epsilon), Decay: float32(s.WeightDecay),
+		Correction1: correction(s.Beta1), Correction2: correction(s.Beta2), Average: float32(s.AverageRate),
+	}
+}
+
 // New returns the kernel. Its inputs are the flat gradients, first and second
 // moments, average, and the gradients' norm, and on CUDA devices the bfloat16 copy
 // of the parameters, where there is one (see kernels.Weighted); its output is the
@@ -89,13 +106,10 @@ func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 		if math.IsNaN(norm) || math.IsInf(norm, 0) {
 			return
 		}
-		s := u.step
+		r := u.step.row()
 		h = cpu.AdamW{
-			LR: float32(s.LearningRate), Beta1: float32(s.Beta1), Beta2: float32(s.Beta2),
-			Eps: float32(s.Epsilon), WeightDecay: float32(s.WeightDecay),
-			C1:        float32(1 / (1 - math.Pow(s.Beta1, float64(s.Count)))),
-			C2:        float32(1 / (1 - math.Pow(s.Beta2, float64(s.Count)))),
-			GradScale: float32(s.scale(norm)), EMARate: float32(s.AverageRate),
+			LR: r.Rate, Beta1: r.Beta1, Beta2: r.Beta2, Eps: r.Epsilon, WeightDecay: r.Decay,
+			C1: r.Correction1, C2: r.Correction2, GradScale: float32(u.step.scale(norm)), EMARate: r.Average,
 		}
 		k = p.Kernels()
 		p.Run((n+blockFloats-1)/blockFloats, block)

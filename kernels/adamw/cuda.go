@@ -2,12 +2,11 @@ package adamw
 
 import (
 	_ "embed"
-	"encoding/binary"
 	"fmt"
-	"math"
 
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/number"
+	"fluxion/kernels/row"
 )
 
 //go:embed adamw.ptx
@@ -17,21 +16,11 @@ var module = cuda.Register("adamw", ptx)
 
 const threads = 256
 
-// ParameterBytes is the size of a step's row, struct Step of adamw.cu.
-func (u update) ParameterBytes() int { return 48 }
+// ParameterBytes is the size of a step's row, a Row.
+func (update) ParameterBytes() int { return row.Bytes[Row](1) }
 
 // PutParameters writes the row of a step.
-func (u update) PutParameters(row []byte) {
-	s, le := u.step, binary.LittleEndian
-	le.PutUint64(row, math.Float64bits(s.GradScale))
-	le.PutUint64(row[8:], math.Float64bits(s.ClipNorm))
-	for i, x := range []float64{
-		s.LearningRate, s.Beta1, s.Beta2, s.Epsilon, s.WeightDecay,
-		1 / (1 - math.Pow(s.Beta1, float64(s.Count))), 1 / (1 - math.Pow(s.Beta2, float64(s.Count))), s.AverageRate,
-	} {
-		le.PutUint32(row[16+4*i:], math.Float32bits(float32(x)))
-	}
-}
+func (u update) PutParameters(to []byte) { row.Put(to, u.step.row()) }
 
 // CUDAScratch is none.
 func (update) CUDAScratch(cuda.Launch) int { return 0 }
