@@ -3,12 +3,11 @@
 package feed
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
 
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
+	"fluxion/kernels/row"
 
 	"gorgonia.org/tensor"
 )
@@ -44,11 +43,7 @@ func (v *Vector) CPU(l kernels.Launch) func(*cpu.Pool) {
 }
 
 // ParameterBytes is the size of a step's row.
-func (v *Vector) ParameterBytes() int { return 4 * len(v.Values) }
+func (v *Vector) ParameterBytes() int { return row.Bytes[float32](len(v.Values)) }
 
 // PutParameters writes a step's row.
-func (v *Vector) PutParameters(row []byte) {
-	for i, x := range v.Values {
-		binary.LittleEndian.PutUint32(row[4*i:], math.Float32bits(x))
-	}
-}
+func (v *Vector) PutParameters(to []byte) { row.Put(to, v.Values...) }

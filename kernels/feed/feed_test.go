@@ -8,10 +8,24 @@ import (
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/kerneltest"
 	"fluxion/kernels/number"
+
+	"gorgonia.org/tensor"
 )
 
+func TestFeed(t *testing.T) {
+	for _, n := range []int{1, 128, 200} {
+		v := New(n, 1)
+		want := make([]float64, n)
+		for i := range want {
+			v.Values[i] = float32(i) - 7.25
+			want[i] = float64(v.Values[i])
+		}
+		kerneltest.CheckLaunch(t, kerneltest.Launch{Kernel: v, Out: kerneltest.Operand{Shape: tensor.Shape{n}, After: want}, Bits: true})
+	}
+}
+
 // A step reads the row of its number; Advance moves on to the next.
-func TestCUDA(t *testing.T) {
+func TestRowsCUDA(t *testing.T) {
 	const n = 200
 	v := New(n, 1)
 	var rows [][]byte
