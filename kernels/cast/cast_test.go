@@ -6,57 +6,60 @@ import (
 
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
+	"fluxion/kernels/kerneltest"
 	"fluxion/kernels/number"
 
 	"gorgonia.org/tensor"
 )
 
-// TestCast converts a range of channels of a wider tensor and back, and a whole one, on several threads.
-func TestCast(t *testing.T) {
-	t.Run("range", func(t *testing.T) { testCast(t, 101) })
-	t.Run("whole", func(t *testing.T) { testCast(t, 97) })
+// launch of values to bfloat16, or of the same, rounded, back to float32.
+func launch(shape tensor.Shape, values []float64, back bool) kerneltest.Launch {
+	want := make([]float64, len(values))
+	for i, x := range values {
+		want[i] = float64(nearest(float32(x)))
+	}
+	single, half := kerneltest.Operand{Shape: shape}, kerneltest.Operand{Shape: shape, Type: number.BFloat16}
+	l := kerneltest.Launch{Kernel: New(len(shape)), Bits: true, Gap: 4}
+	if back {
+		half.Before, single.After = want, want
+		l.In, l.Out = []kerneltest.Operand{half}, single
+	} else {
+		single.Before, half.After = values, want
+		l.In, l.Out = []kerneltest.Operand{single}, half
+	}
+	return l
 }
 
-func testCast(t *testing.T, pitch int) {
-	const rows, cols = 700, 97
-	shape := tensor.Shape{1, rows, 1, cols}
-	float := func() kernels.Operand {
-		return kernels.Operand{Matrix: cpu.Matrix{Data: make([]float32, rows*pitch), Rows: rows, Cols: cols, Pitch: pitch}, Shape: shape}
-	}
-	from, back := float(), float()
-	half := kernels.Operand{
-		Matrix: cpu.Matrix{Rows: rows, Cols: cols, Pitch: pitch}, Shape: shape, Type: number.BFloat16, Half: make([]uint16, rows*pitch),
-	}
-	for i := range from.Data {
-		from.Data[i] = float32(i%1013-500) * 1.00390625e-3 // many are halfway between two bfloat16
-	}
-	from.Data[5], from.Data[6], from.Data[7] = float32(math.NaN()), float32(math.Inf(-1)), math.MaxFloat32
-	guard := uint16(0xbeef)
-	for r := range rows {
-		for c := cols; c < pitch; c++ {
-			half.Half[r*pitch+c] = guard
+// Ties, the largest number that does not become infinite, subnormal numbers, NaN.
+var hard = []float64{0, math.Copysign(0, -1), 1, 1.00390625, 1.01171875, -1.00390625, 3.3895e38, 3.4e38, -3.4e38, 1e-40, 1e-45, math.Inf(1), math.Inf(-1), math.NaN()}
+
+// Ranges of channels of a wider tensor and whole ones, there and back.
+func TestCast(t *testing.T) {
+	used := map[string]bool{}
+	for _, shape := range []tensor.Shape{{1, 1, 1, 1}, {1, 3, 1, 97}, {1, 40, 1, 64}, {1, 1, 1, 4000}, {4000}} {
+		values := make([]float64, shape.TotalSize())
+		for i := range values {
+			values[i] = float64(float32(hard[i%len(hard)] * (1 + float64(i)/1e3)))
 		}
-	}
-	k, err := cpu.Select("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := cpu.NewPool(3, k)
-	defer pool.Close()
-	New(4).CPU(kernels.Launch{In: []kernels.Operand{from}, Out: half})(pool)
-	New(4).CPU(kernels.Launch{In: []kernels.Operand{half}, Out: back})(pool)
-	for r := range rows {
-		for c, x := range from.Row(r) {
-			got := back.Row(r)[c]
-			if want := nearest(x); got != want && !(x != x && got != got) {
-				t.Fatalf("%g became %g, want %g", x, got, want)
+		for _, back := range []bool{false, true} {
+			for _, f := range kerneltest.CheckLaunch(t, launch(shape, values, back)) {
+				used[f] = true
 			}
 		}
-		for c := cols; c < pitch; c++ {
-			if half.Half[r*pitch+c] != guard || back.Data[r*pitch+c] != 0 {
-				t.Fatal("something was written beside the tensor")
-			}
-		}
+	}
+	if len(used) != 4 {
+		t.Errorf("tested %v", used)
+	}
+}
+
+// On several tasks; many values are halfway between two bfloat16.
+func TestLarge(t *testing.T) {
+	values := make([]float64, 700*97)
+	for i := range values {
+		values[i] = float64(float32(i%1013-500) * 1.00390625e-3)
+	}
+	for _, back := range []bool{false, true} {
+		kerneltest.CheckLaunchCPU(t, launch(tensor.Shape{1, 700, 1, 97}, values, back))
 	}
 }
 
@@ -78,7 +81,7 @@ func nearest(x float32) float32 {
 // step is the distance between x and the next bfloat16 away from zero.
 func step(x float32) float64 {
 	_, exponent := math.Frexp(float64(x))
-	return math.Ldexp(1, exponent-8)
+	return math.Ldexp(1, max(exponent-8, -133)) // subnormal numbers are equally far apart
 }
 
 func TestSameTypePanics(t *testing.T) {
@@ -89,4 +92,13 @@ func TestSameTypePanics(t *testing.T) {
 	}()
 	o := kernels.Operand{Matrix: cpu.Matrix{Data: make([]float32, 4), Rows: 1, Cols: 4, Pitch: 4}}
 	New(1).CPU(kernels.Launch{In: []kernels.Operand{o}, Out: o})
+}
+
+// Launches move little more than their operands, whole sectors of them.
+func TestTrafficCUDA(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		l := launch(tensor.Shape{1, 64, 1, 96}, make([]float64, 64*96), back)
+		l.Moves = (4 + 2) * 64 * 96
+		kerneltest.CheckLaunchCUDA(t, l)
+	}
 }

@@ -4,10 +4,8 @@ import (
 	"math"
 	"testing"
 
-	"fluxion/kernels/cuda"
 	"fluxion/kernels/kerneltest"
 	"fluxion/kernels/loss"
-	"fluxion/kernels/number"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -59,13 +57,7 @@ func TestStopsGradients(t *testing.T) {
 
 // Launches move little more than their operands, whole sectors of them.
 func TestTrafficCUDA(t *testing.T) {
-	const images, rows, channels = 3, 3 * 32 * 32, 3
-	const n = rows * channels
-	g := kerneltest.NewSimulator(t, 1)
-	matrix := func() cuda.Operand { return g.Matrix(number.Float32, rows, channels, 0, make([]float64, n)) }
-	l := cuda.Launch{Out: g.Empty(number.Float32, rows, channels, 0), In: []cuda.Operand{
-		matrix(), matrix(), g.Matrix(number.Float32, images, 2, 0, []float64{1, 1, 1, 1, 1, 1}),
-	}}
-	l.In[2].Shape = tensor.Shape{images, 2}
-	kerneltest.Traffic(t, g.Run(Op{}.CUDA(l)...), 12*n, 1.05)
+	image := kerneltest.Input{Shape: tensor.Shape{4, 32, 32, 3}, Inert: true}
+	in := []kerneltest.Input{image, image, {Shape: tensor.Shape{4, 2}, Inert: true}}
+	kerneltest.CheckTraffic(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Image(in[0], in[1], in[2]) })
 }

@@ -5,43 +5,62 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"fluxion/kernels"
-	"fluxion/kernels/cpu"
+	"fluxion/kernels/kerneltest"
 
 	"gorgonia.org/tensor"
 )
 
-func TestNorm(t *testing.T) {
-	k, err := cpu.Select("")
-	if err != nil {
-		t.Fatal(err)
+// launch of gradients whose norm is to be within a share of the right one, be that
+// below 1 or not.
+func launch(gradients []float64, within float64) kerneltest.Launch {
+	want := reference(gradients)
+	return kerneltest.Launch{
+		Kernel: New(), Within: within * math.Min(1, want),
+		In:  []kerneltest.Operand{{Shape: tensor.Shape{len(gradients)}, Before: gradients}},
+		Out: kerneltest.Operand{Shape: tensor.ScalarShape(), After: []float64{want}},
 	}
+}
+
+func random(n int) []float64 {
 	rng := rand.New(rand.NewPCG(1, 1))
+	g := make([]float64, n)
+	for i := range g {
+		g[i] = float64(float32(rng.NormFloat64()))
+	}
+	return g
+}
+
+func TestNorm(t *testing.T) {
 	for _, n := range []int{1, 100, blockFloats, 3*blockFloats + 17} {
-		g, double := make([]float32, n), make([]float64, n)
-		for i := range g {
-			g[i] = float32(rng.NormFloat64())
-			double[i] = float64(g[i])
-		}
-		run := func(threads int) float32 {
-			pool := cpu.NewPool(threads, k)
-			defer pool.Close()
-			out := []float32{0}
-			New().CPU(kernels.Launch{
-				In:  []kernels.Operand{{Matrix: cpu.Matrix{Data: g, Rows: 1, Cols: n, Pitch: n}, Shape: tensor.Shape{n}}},
-				Out: kernels.Operand{Matrix: cpu.Matrix{Data: out, Rows: 1, Cols: 1, Pitch: 1}, Shape: tensor.ScalarShape()},
-			})(pool)
-			return out[0]
-		}
-		if got, want := float64(run(1)), reference(double); math.Abs(got-want) > 1e-6*want {
-			t.Errorf("%d floats: norm %v, want %v", n, got, want)
-		}
-		if run(1) != run(3) {
-			t.Errorf("%d floats: 1 and 3 threads give different bits", n)
-		}
-		g[n/2] = float32(math.NaN())
-		if !math.IsNaN(float64(run(2))) {
-			t.Errorf("%d floats: a NaN is not noticed", n)
+		kerneltest.CheckLaunchCPU(t, launch(random(n), 1e-6))
+	}
+	for _, n := range []int{1, 3, 100, 4*threads + 1, 300_007} {
+		kerneltest.CheckLaunchCUDA(t, launch(random(n), 1e-7))
+	}
+	// Squares beyond float32, and below it.
+	for _, x := range []float64{1e30, 1e-30} {
+		kerneltest.CheckLaunchCUDA(t, launch([]float64{float64(float32(x)), x, x, x, 0}, 1e-6))
+	}
+}
+
+// What is no number is noticed.
+func TestNotFinite(t *testing.T) {
+	for _, n := range []int{1, 3, 100, 4*threads + 1} {
+		for _, bad := range []float64{math.NaN(), math.Inf(-1)} {
+			gradients := random(n)
+			gradients[n/2] = bad
+			l := launch(gradients, 1e-6)
+			l.Out.After = []float64{math.Abs(bad)}
+			l.Within = 1e-6
+			kerneltest.CheckLaunch(t, l)
 		}
 	}
+}
+
+// The gradients are read once, in whole sectors.
+func TestTrafficCUDA(t *testing.T) {
+	const n = 300 * 4 * threads
+	l := launch(random(n), 1e-7)
+	l.Moves = 4 * n
+	kerneltest.CheckLaunchCUDA(t, l)
 }
