@@ -58,6 +58,9 @@ func (o *figuresOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := folderOrNone(o.out); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(o.out, 0o777); err != nil {
 		return output(err)
 	}

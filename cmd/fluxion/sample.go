@@ -189,6 +189,9 @@ func (o *sampleOptions) check() ([]int64, error) {
 	case o.weights != "ema" && o.weights != "raw":
 		return nil, usagef("--weights %s: want ema or raw", o.weights)
 	}
+	if err := folderOrNone(o.out); err != nil {
+		return nil, err
+	}
 	if err := o.pictureFlags.check(); err != nil {
 		return nil, err
 	}

@@ -14,7 +14,6 @@ import (
 
 	"fluxion/data"
 	"fluxion/engine/collective"
-	"fluxion/engine/rundir"
 	"fluxion/engine/train"
 	"fluxion/kernels/cpu"
 	"fluxion/nets"
@@ -91,6 +90,9 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	}
 	if o.from < 0 || o.from > 0 && o.fresh {
 		return usagef("--from %d: want the number of a checkpoint, and not with --fresh", o.from)
+	}
+	if err := folderOrNone(o.out); err != nil {
+		return err
 	}
 	if err := apart(o.out, s.Data); err != nil {
 		return err
@@ -215,49 +217,6 @@ func (o *trainOptions) open(said sayings, s train.Settings) (data.Dataset, train
 	}
 	d, err = openData(next)
 	return d, next, err
-}
-
-// apart refuses a run folder in the place of data. No run folder is read as data, so
-// a run there could not be resumed, and the pictures would be lost to the next.
-func apart(out, data string) error {
-	of, err := os.Stat(data)
-	if out == "" || err != nil || !of.IsDir() {
-		return nil
-	}
-	there, err := os.Stat(out)
-	if err != nil {
-		return nil
-	}
-	if os.SameFile(there, of) {
-		return usagef("--out %s is the folder of the data, which a run there would hide; give another, such as %s", out, filepath.Join(out, "runs", "1"))
-	}
-	if _, err := os.Stat(filepath.Join(out, rundir.ConfigFile)); err == nil || !within(out, of) {
-		return nil // of a run that goes on
-	}
-	list, err := os.ReadDir(out)
-	if err == nil && slices.ContainsFunc(list, func(e os.DirEntry) bool { return !strings.HasPrefix(e.Name(), ".") }) {
-		return usagef("--out %s is a part of the data, which a run there would hide; give another", out)
-	}
-	return nil
-}
-
-// within says whether a folder lies in another.
-func within(path string, folder os.FileInfo) bool {
-	path, err := filepath.Abs(path)
-	if err == nil {
-		path, err = filepath.EvalSymlinks(path)
-	}
-	for err == nil {
-		above := filepath.Dir(path)
-		if above == path {
-			break
-		}
-		path = above
-		if info, err := os.Stat(path); err == nil && os.SameFile(info, folder) {
-			return true
-		}
-	}
-	return false
 }
 
 // plan is open without its data. Where they cannot be opened the run folder has

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,5 +82,24 @@ func TestSizeOfInit(t *testing.T) {
 	}
 	if _, _, err := readSized(file, 8, 2); err == nil || !strings.Contains(err.Error(), "is 6×4 pixels, the model's images are 2×8") {
 		t.Error(err)
+	}
+}
+
+// TestOutIsNoFolder: an --out that can be no folder is a wrong value in every command.
+func TestOutIsNoFolder(t *testing.T) {
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	if err := errors.Join(os.WriteFile(file, []byte("kept"), 0o666), os.Symlink("nowhere", link)); err != nil {
+		t.Fatal(err)
+	}
+	for _, out := range []string{file, filepath.Join(file, "in"), link, filepath.Join(dir, strings.Repeat("a", 300))} {
+		for _, args := range [][]string{with(tiny, "--images", "4"), {"sample", "--model", dir, "--count", "1"}, {"figures"}} {
+			if _, code, err := fluxion(t, with(args, "--out", out)...); err == nil || code != exitUsage || !strings.Contains(err.Error(), "--out "+out) {
+				t.Errorf("%s --out %s: exit %d, %v; want %d", args[0], out, code, err, exitUsage)
+			}
+		}
+	}
+	if text, err := os.ReadFile(file); string(text) != "kept" {
+		t.Error("the file was changed", err)
 	}
 }

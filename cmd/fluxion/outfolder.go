@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"fluxion/engine/rundir"
+)
+
+// folderOrNone refuses an --out that can be no folder.
+func folderOrNone(out string) error {
+	info, err := os.Stat(out)
+	switch {
+	case err == nil && !info.IsDir():
+		return usagef("--out %s is a file, want a folder", out)
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENAMETOOLONG):
+		return usagef("--out %s can be no folder: %w", out, err)
+	case errors.Is(err, fs.ErrNotExist):
+		if to, err := os.Readlink(out); err == nil {
+			return usagef("--out %s is a link to %s, which is not there; make that folder, or remove the link", out, to)
+		}
+	}
+	return nil
+}
+
+// apart refuses a run folder in the place of data. No run folder is read as data, so
+// a run there could not be resumed, and the pictures would be lost to the next.
+func apart(out, data string) error {
+	of, err := os.Stat(data)
+	if out == "" || err != nil || !of.IsDir() {
+		return nil
+	}
+	there, err := os.Stat(out)
+	if err != nil {
+		return nil
+	}
+	if os.SameFile(there, of) {
+		return usagef("--out %s is the folder of the data, which a run there would hide; give another, such as %s", out, filepath.Join(out, "runs", "1"))
+	}
+	if _, err := os.Stat(filepath.Join(out, rundir.ConfigFile)); err == nil || !within(out, of) {
+		return nil // of a run that goes on
+	}
+	list, err := os.ReadDir(out)
+	if err == nil && slices.ContainsFunc(list, func(e os.DirEntry) bool { return !strings.HasPrefix(e.Name(), ".") }) {
+		return usagef("--out %s is a part of the data, which a run there would hide; give another", out)
+	}
+	return nil
+}
+
+// within says whether a folder lies in another.
+func within(path string, folder os.FileInfo) bool {
+	path, err := filepath.Abs(path)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	for err == nil {
+		above := filepath.Dir(path)
+		if above == path {
+			break
+		}
+		path = above
+		if info, err := os.Stat(path); err == nil && os.SameFile(info, folder) {
+			return true
+		}
+	}
+	return false
+}
