@@ -12,7 +12,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// GPU is a simulated GPU, for tests of kernels that are no operators of a graph.
+// GPU is a simulated GPU, for tests of kernels that CheckLaunch does not fit.
 // Whatever a kernel reads must have been written, and nothing outside of an
 // operand may be touched: the simulator sees to both. Where tests are to run on
 // the GPU of this machine, it is that.

@@ -40,7 +40,8 @@ type Launch struct {
 
 // CheckLaunch holds the kernel against what is expected: on every instruction set, any
 // number of threads, any pitch, among guard cells, and again on what a first launch
-// left behind; and on GPUs as CheckLaunchCUDA does.
+// left behind; and on GPUs as CheckLaunchCUDA does. It returns the PTX functions that
+// the launch came by.
 func CheckLaunch(t *testing.T, l Launch) (functions []string) {
 	t.Helper()
 	first := l.checkCPU(t)
@@ -78,6 +79,10 @@ func (l Launch) check(got [][]float64) error {
 		want := o.After
 		if want == nil {
 			want = o.Before
+		}
+		if len(want) != len(got[i]) {
+			all = errors.Join(all, fmt.Errorf("%s has %d values, want %d", o.name(i, len(got)), len(got[i]), len(want)))
+			continue
 		}
 		for j, w := range want {
 			if err := l.checkValue(o, got[i][j], w); err != nil {

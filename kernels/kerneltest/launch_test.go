@@ -67,7 +67,8 @@ func TestMistakesOfLaunches(t *testing.T) {
 		"another value": {func(l *Launch, f *fed) {
 			f.cpu, f.put = func(to []float32) { to[3] += 1e-5 }, func(row []byte) { row[12]++ }
 		}, "the output, value 3", "the output, value 3"},
-		"a number for an infinity": {func(l *Launch, f *fed) { l.Within, l.Out.After[3] = 1e-6, math.Inf(1) }, "the output, value 3", "the output, value 3"},
+		"a number for an infinity":    {func(l *Launch, f *fed) { l.Within, l.Out.After[3] = 1e-6, math.Inf(1) }, "the output, value 3", "the output, value 3"},
+		"a value that nobody expects": {func(l *Launch, f *fed) { l.Out.After = l.Out.After[:n-1] }, "70 values, want 69", "70 values, want 69"},
 		"a value is missing": {func(l *Launch, f *fed) {
 			l.Out.Shape = tensor.Shape{n + 1}
 			l.Out.After = append(l.Out.After, 0)

@@ -2,12 +2,11 @@ package sgd
 
 import (
 	_ "embed"
-	"encoding/binary"
 	"fmt"
-	"math"
 
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/number"
+	"fluxion/kernels/row"
 )
 
 //go:embed sgd.ptx
@@ -17,23 +16,24 @@ var module = cuda.Register("sgd", ptx)
 
 const threads = 256
 
-// ParameterBytes is the size of a step's row, struct Step of sgd.cu.
-func (u update) ParameterBytes() int { return 40 }
+// Row is the numbers of a step as the kernel wants them: struct Step of sgd.cu.
+type Row struct {
+	GradScale, ClipNorm            float64
+	Rate, Momentum, Decay, Average float32
+	Nesterov                       row.Flag
+	_                              uint32
+}
+
+// ParameterBytes is the size of a step's row, a Row.
+func (update) ParameterBytes() int { return row.Bytes[Row](1) }
 
 // PutParameters writes the row of a step.
-func (u update) PutParameters(row []byte) {
-	s, le := u.step, binary.LittleEndian
-	le.PutUint64(row, math.Float64bits(s.GradScale))
-	le.PutUint64(row[8:], math.Float64bits(s.ClipNorm))
-	for i, x := range []float64{s.LearningRate, s.Momentum, s.WeightDecay, s.AverageRate} {
-		le.PutUint32(row[16+4*i:], math.Float32bits(float32(x)))
-	}
-	nesterov := uint32(0)
-	if s.Nesterov {
-		nesterov = 1
-	}
-	le.PutUint32(row[32:], nesterov)
-	le.PutUint32(row[36:], 0)
+func (u update) PutParameters(to []byte) {
+	s := u.step
+	row.Put(to, Row{
+		GradScale: s.GradScale, ClipNorm: s.ClipNorm, Rate: float32(s.LearningRate), Momentum: float32(s.Momentum),
+		Decay: float32(s.WeightDecay), Average: float32(s.AverageRate), Nesterov: row.If(s.Nesterov),
+	})
 }
 
 // CUDAScratch is none.

@@ -16,6 +16,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
+// The layout of a row is the one that sgd.cu declares.
+func TestRow(t *testing.T) { kerneltest.CheckRow(t, "sgd.cu", "Step", Row{}) }
+
 const testNorm = 100 // of the gradients, above what steps that clip allow
 
 // steps are those of the tests: with and without clipping, with each kind of step.
