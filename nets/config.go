@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"fluxion/lookup"
 	"fluxion/nets/pyjson"
 )
 
@@ -180,8 +181,11 @@ func ParseConfig(data []byte, ignore ...string) (Config, error) {
 		case idle(key, values[key]), slices.Contains(ignore, key):
 			ignored = append(ignored, key)
 		default:
-			return Config{}, refuse(key, "is not one of UNet2DModel; did you mean %s? --ignore-key %s opens the model without it",
-				nearest(key, slices.Sorted(maps.Keys(places))), key)
+			hint := ""
+			if near, ok := lookup.Nearest(key, slices.Sorted(maps.Keys(places))); ok {
+				hint = "did you mean " + near + "? "
+			}
+			return Config{}, refuse(key, "is not one of UNet2DModel; %s--ignore-key %s opens the model without it", hint, key)
 		}
 	}
 	if ignored != nil {

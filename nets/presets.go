@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"fluxion/lookup"
 )
 
 // A preset is a network, as a change to the defaults of diffusers, and how it is
@@ -90,7 +92,11 @@ func Preset(name string) (Config, error) {
 			return c, nil
 		}
 	}
-	return Config{}, fmt.Errorf("no preset %q; did you mean %s? There are %s", name, nearest(name, Presets()), strings.Join(Presets(), ", "))
+	hint := "there are"
+	if near, ok := lookup.Nearest(name, Presets()); ok {
+		hint = "did you mean " + near + "? There are"
+	}
+	return Config{}, fmt.Errorf("no preset %q; %s %s", name, hint, strings.Join(Presets(), ", "))
 }
 
 // PresetRecipe returns how a preset is trained, false if there is none of that name.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"testing"
 
@@ -39,20 +38,6 @@ func TestCommands(t *testing.T) {
 		t.Fatalf("%d commands", len(root.Commands()))
 	}
 	walk(root)
-}
-
-// TestElsewhere: what other programs call a flag is the name of none here, and what
-// it is said to be here is one.
-func TestElsewhere(t *testing.T) {
-	commands := append(newRoot().Commands(), newBench().Commands()...)
-	has := func(name string) bool {
-		return slices.ContainsFunc(commands, func(c *cobra.Command) bool { return c.Flags().Lookup(name) != nil })
-	}
-	for name, here := range elsewhere {
-		if !has(here) || newTrain().Flags().Lookup(name) != nil || newSample().Flags().Lookup(name) != nil {
-			t.Errorf("--%s is said to be --%s", name, here)
-		}
-	}
 }
 
 // TestNext: the command that a run ends with can be given to a shell as it is.

@@ -19,6 +19,7 @@ import (
 	"fluxion/engine/process"
 	"fluxion/engine/train"
 	"fluxion/kernels/cpu"
+	"fluxion/lookup"
 	"fluxion/nets"
 	"fluxion/nets/pyjson"
 
@@ -402,7 +403,7 @@ func mistyped(environment []string) (notes []string) {
 		if !ours || slices.Contains(variables, name) || slices.Contains(keys(), key) {
 			continue
 		}
-		if near, ok := process.Nearest(key, keys()); ok {
+		if near, ok := lookup.Nearest(key, keys()); ok {
 			notes = append(notes, fmt.Sprintf("%s changes nothing; did you mean %s%s?", name, envPrefix, strings.ToUpper(near)))
 		}
 	}
@@ -411,7 +412,7 @@ func mistyped(environment []string) (notes []string) {
 
 // known refuses a key that is not a setting and names the nearest that is.
 func known(key, source string) error {
-	if _, err := process.Find("setting", key, keys()); err != nil {
+	if _, err := lookup.Find("setting", key, keys()); err != nil {
 		return usagef("%s: %v", source, err)
 	}
 	return nil

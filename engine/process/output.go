@@ -3,6 +3,8 @@ package process
 import (
 	"fmt"
 	"math"
+
+	"fluxion/lookup"
 )
 
 // Output is what a network predicts, y = a x + b ε (MATHEMATICS.md, section 2), and how the
@@ -63,7 +65,7 @@ func ListOutputs() []Output { return outputs }
 
 // GetOutput returns an output by name.
 func GetOutput(name string) (Output, error) {
-	i, err := Find("output", name, Outputs())
+	i, err := lookup.Find("output", name, Outputs())
 	if err != nil {
 		return Output{}, err
 	}

@@ -3,6 +3,8 @@ package process
 import (
 	"fmt"
 	"math"
+
+	"fluxion/lookup"
 )
 
 // Schedule says how much of data and noise there is at each time (MATHEMATICS.md, section 1).
@@ -88,7 +90,7 @@ func names[T any](list []T, name func(T) string) []string {
 
 // GetSchedule returns a schedule by name, modified.
 func GetSchedule(name string, o ScheduleOptions) (Schedule, error) {
-	i, err := Find("schedule", name, Schedules())
+	i, err := lookup.Find("schedule", name, Schedules())
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"fluxion/lookup"
 )
 
 // Parameters are the numbers behind a name on the command line, as in
@@ -33,7 +35,7 @@ func ParseParameters(kind, name, text string, defaults Parameters) (Parameters, 
 		if len(defaults) == 0 {
 			return nil, fmt.Errorf("%s %s takes no parameters, got %q", kind, name, part)
 		}
-		if _, err := Find("parameter of "+kind+" "+name, key, slices.Sorted(maps.Keys(defaults))); err != nil {
+		if _, err := lookup.Find("parameter of "+kind+" "+name, key, slices.Sorted(maps.Keys(defaults))); err != nil {
 			return nil, err
 		}
 		x, err := strconv.ParseFloat(value, 64)

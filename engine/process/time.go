@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"fluxion/lookup"
 )
 
 // TimeSampler draws training times (MATHEMATICS.md, section 3). With a loss on the network's
@@ -82,7 +84,7 @@ func ListTimeSamplers() []TimeKind {
 func GetTimeSampler(text string, s Schedule) (TimeSampler, error) {
 	spec, suffix, spread := strings.Cut(text, "+")
 	name, parameters, _ := strings.Cut(spec, ":")
-	i, err := Find("time sampler", name, TimeSamplers())
+	i, err := lookup.Find("time sampler", name, TimeSamplers())
 	if err != nil {
 		return TimeSampler{}, err
 	}
@@ -101,7 +103,7 @@ func GetTimeSampler(text string, s Schedule) (TimeSampler, error) {
 		for _, s := range spreads {
 			known = append(known, s.Name)
 		}
-		i, err := Find("spread of times", suffix, known)
+		i, err := lookup.Find("spread of times", suffix, known)
 		if err != nil {
 			return TimeSampler{}, err
 		}

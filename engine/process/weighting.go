@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"fluxion/lookup"
 )
 
 // Weighting is w(λ) of the objective ∫ w(λ) E‖ε̂−ε‖² dλ (MATHEMATICS.md, section 3), up to a
@@ -118,7 +120,7 @@ func ListWeightings() []WeightingKind { return weightingKinds }
 // GetWeighting returns a weighting by name and parameters: min-snr:gamma=5.
 func GetWeighting(text string) (Weighting, error) {
 	name, parameters, _ := strings.Cut(text, ":")
-	i, err := Find("weighting", name, Weightings())
+	i, err := lookup.Find("weighting", name, Weightings())
 	if err != nil {
 		return Weighting{}, err
 	}

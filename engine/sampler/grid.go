@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"fluxion/engine/process"
+	"fluxion/lookup"
 
 	"gonum.org/v1/gonum/mathext"
 )
@@ -119,7 +120,7 @@ func gridPoints(p process.Process, o Options) ([]process.Point, error) {
 	if name == "" {
 		name = "uniform"
 	}
-	i, err := process.Find("grid", name, append(Grids(), "t:…", "sigma:…", "lambda:…"))
+	i, err := lookup.Find("grid", name, append(Grids(), "t:…", "sigma:…", "lambda:…"))
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"fluxion/engine/process"
+	"fluxion/lookup"
 )
 
 // Row is one call of the network and the update that follows it.
@@ -136,7 +137,7 @@ func List() []Sampler { return samplers }
 
 // Get returns a sampler by name.
 func Get(name string) (Sampler, error) {
-	i, err := process.Find("sampler", name, Names())
+	i, err := lookup.Find("sampler", name, Names())
 	if err != nil {
 		return Sampler{}, err
 	}
@@ -298,7 +299,7 @@ func choose(sampler, kind, name string, list []string) (string, error) {
 	if name == "" {
 		return list[0], nil
 	}
-	_, err := process.Find(kind+" of sampler "+sampler, name, list)
+	_, err := lookup.Find(kind+" of sampler "+sampler, name, list)
 	return name, err
 }
 

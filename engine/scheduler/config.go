@@ -23,7 +23,7 @@ import (
 	"slices"
 	"strings"
 
-	"fluxion/engine/process"
+	"fluxion/lookup"
 	"fluxion/nets/pyjson"
 )
 
@@ -136,7 +136,7 @@ func read(data []byte, ignore []string) (Config, error) {
 	if c.Name, ok = keys["_class_name"].(string); !ok {
 		return Config{}, errors.New("it has no _class_name that is a string")
 	}
-	i, err := process.Find("_class_name", c.Name, Names())
+	i, err := lookup.Find("_class_name", c.Name, Names())
 	if err != nil {
 		return Config{}, err
 	}
@@ -177,7 +177,7 @@ func former(key string, keys map[string]any, known []string) error {
 		}
 		return fmt.Errorf(`predict_epsilon = %s, the former name of prediction_type, is not supported; want prediction_type = "sample" or "epsilon" in its place`, shown(keys[key]))
 	}
-	_, err := process.Find("key", key, known)
+	_, err := lookup.Find("key", key, known)
 	return fmt.Errorf("%w; --ignore-key %s opens it without", err, key)
 }
 

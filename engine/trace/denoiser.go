@@ -10,6 +10,7 @@ import (
 
 	"fluxion/engine/formula"
 	"fluxion/engine/process"
+	"fluxion/lookup"
 	"fluxion/nets/pyjson"
 
 	"gonum.org/v1/gonum/mat"
@@ -45,7 +46,7 @@ func ParseDenoiser(text string) (Denoiser, error) {
 	for _, k := range denoiserKinds {
 		names = append(names, k.Name)
 	}
-	i, err := process.Find("denoiser", name, names)
+	i, err := lookup.Find("denoiser", name, names)
 	if err != nil {
 		return nil, err
 	}

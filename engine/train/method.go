@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"fluxion/engine/process"
+	"fluxion/lookup"
 )
 
 // method is a value of a setting that chooses one of several, such as the optimizer,
@@ -83,7 +83,7 @@ func (s Settings) checkMethods() error {
 	all := methods()
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		name := s.field(key).String()
-		if _, err := process.Find(strings.ReplaceAll(key, "_", " "), name, names(all[key])); err != nil {
+		if _, err := lookup.Find(strings.ReplaceAll(key, "_", " "), name, names(all[key])); err != nil {
 			return &SettingError{key, err.Error()}
 		}
 		for _, m := range all[key] {

@@ -1,10 +1,10 @@
 package train
 
 import (
-	"fluxion/engine/process"
 	"fluxion/kernels"
 	"fluxion/kernels/adamw"
 	"fluxion/kernels/sgd"
+	"fluxion/lookup"
 )
 
 // optimizer is how gradients change weights: a kernel, what it keeps from step to step,
@@ -86,7 +86,7 @@ func findOptimizer(name string) (optimizer, error) {
 	if name == "" {
 		return adamW, nil
 	}
-	i, err := process.Find("optimizer", name, names(methods()["optimizer"]))
+	i, err := lookup.Find("optimizer", name, names(methods()["optimizer"]))
 	if err != nil {
 		return optimizer{}, err
 	}

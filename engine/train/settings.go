@@ -5,8 +5,8 @@ import (
 	"reflect"
 
 	"fluxion/data"
-	"fluxion/engine/process"
 	"fluxion/engine/sampler"
+	"fluxion/lookup"
 )
 
 // Settings are all that decides a run, as plain data: what the configuration
@@ -144,7 +144,7 @@ func (s Settings) Validate() error {
 			return &SettingError{c.key, fmt.Sprintf("%v is out of range, %s", s.value(c.key), c.want)}
 		}
 	}
-	if _, err := process.Find("order of sums", s.Accumulation, accumulations); err != nil {
+	if _, err := lookup.Find("order of sums", s.Accumulation, accumulations); err != nil {
 		return &SettingError{"accumulation", err.Error()}
 	}
 	return s.checkMethods()

@@ -1,0 +1,76 @@
+package lookup
+
+import "strings"
+
+// meaning is what another program's word for a flag or a setting is called here.
+type meaning struct{ ours, note string }
+
+// synonyms are the words of diffusers' scripts, k-diffusion, edm2 and others, by name.
+// What a command has itself is never looked up.
+var synonyms = table(
+	"images", "it counts the images that are seen, not epochs", "epochs num-epochs num-train-epochs max-epochs max-train-epochs",
+	"images", "it counts the images that are seen, not batches", "steps max-steps max-train-steps num-train-steps train-steps iterations iters max-iters num-iterations",
+	"images", "it counts images, not thousands of them", "kimg total-kimg duration",
+	"batch", "", "batch-size max-batch-size batchsize bs train-batch-size eval-batch-size per-device-train-batch-size",
+	"accumulate", "", "gradient-accumulation-steps gradient-accumulation grad-accum accumulation-steps accumulate-grad-batches",
+	"size", "", "resolution image-size img-size image-resolution res",
+	"lr", "", "learning-rate learningrate base-lr",
+	"lr-schedule", "", "lr-scheduler lr-scheduler-type lr-policy lr-decay",
+	"warmup", "", "lr-warmup-steps warmup-steps lr-warmup num-warmup-steps",
+	"out", "", "output-dir outdir out-dir output output-path save-dir save-path results-folder results-dir logging-dir logdir workdir",
+	"from", "without it, the same command resumes", "resume resume-from-checkpoint resume-from continue checkpoint ckpt",
+	"model", "", "resume checkpoint ckpt model-path model-dir network pkl pretrained-model-name-or-path checkpoint-path",
+	"fresh", "", "overwrite overwrite-output-dir force restart",
+	"overwrite", "", "force fresh",
+	"data", "", "data-dir data-path dataset dataset-name dataset-dir train-data-dir train-data image-folder",
+	"preset", "", "model arch architecture model-config network",
+	"precision", "", "mixed-precision dtype fp16 fp32 bf16 amp half",
+	"device", "", "gpu gpus cuda accelerator",
+	"threads", "", "num-threads num-workers dataloader-num-workers workers jobs",
+	"ema", "a half-life in images", "ema-decay ema-rate use-ema ema-half-life ema-halflife",
+	"weights", "", "use-ema ema",
+	"clip", "", "grad-clip max-grad-norm gradient-clip gradient-clip-val clip-grad-norm clip-sample clip-denoised",
+	"weight-decay", "", "wd adam-weight-decay",
+	"beta1", "", "adam-beta1", "beta2", "", "adam-beta2", "epsilon", "", "adam-epsilon eps",
+	"label-drop", "", "label-dropout class-dropout class-dropout-prob cond-drop-prob uncond-prob cfg-dropout proportion-empty-prompts",
+	"flip", "", "random-flip hflip xflip horizontal-flip mirror",
+	"seed", "", "random-seed manual-seed",
+	"output-kind", "", "prediction-type prediction objective parameterization pred-type predict",
+	"output", "", "prediction-type prediction objective parameterization pred-type predict",
+	"scheduler", "", "noise-scheduler",
+	"schedule", "", "noise-schedule beta-schedule noise-scheduler scheduler",
+	"weighting", "", "snr-gamma loss-weight loss-weighting loss-type",
+	"time-sampler", "", "timestep-sampler schedule-sampler weighting-scheme time-sampling",
+	"checkpoint-every", "", "save-every checkpointing-steps save-steps save-interval checkpoint-interval snapshot-every snap",
+	"keep", "", "checkpoints-total-limit save-total-limit keep-last",
+	"sample-every", "", "validation-steps validation-epochs eval-every sample-interval save-images-epochs",
+	"recompute", "", "gradient-checkpointing activation-checkpointing use-checkpoint checkpoint-activations",
+	"self-conditioning", "", "self-cond self-condition",
+	"steps", "", "num-steps num-inference-steps inference-steps sampling-steps sample-steps ddim-num-steps ddim-steps timesteps num-timesteps nfe",
+	"sample-steps", "", "num-inference-steps inference-steps sampling-steps ddim-num-steps ddim-steps",
+	"images", "it counts the images that are seen, not batches", "num-steps",
+	"guidance", "", "cfg-scale cfg guidance-scale guidance-strength scale-guidance cond-scale guidance-weight unconditional-guidance-scale",
+	"count", "", "num-samples num-images n-samples samples n num-images-per-prompt images num",
+	"sample-count", "", "num-samples n-samples num-validation-images",
+	"class", "", "class-label class-labels label labels class-idx class-id class-cond",
+	"sampler", "", "method solver-name sample-method sampling-method",
+	"order", "", "solver-order", "eta", "", "ddim-eta", "churn", "", "s-churn", "noise-scale", "", "s-noise",
+	"noise-min", "", "s-min s-tmin", "noise-max", "", "s-max s-tmax", "grid", "", "timestep-spacing time-grid discretization use-karras-sigmas karras rho",
+	"init", "", "init-image init-img input-image image img", "mask", "", "mask-image inpaint",
+	"strength", "", "denoising-strength denoise-strength",
+	"dynamic-threshold", "", "thresholding threshold dynamic-thresholding dynamic-thresholding-ratio",
+	"columns", "", "nrow cols rows",
+)
+
+// table reads triples: our name, what is different, and the words that mean it. Where
+// a word is there again, its later meanings are for commands that have none of the
+// earlier names.
+func table(triples ...string) map[string][]meaning {
+	t := map[string][]meaning{}
+	for i := 0; i < len(triples); i += 3 {
+		for word := range strings.FieldsSeq(triples[i+2]) {
+			t[word] = append(t[word], meaning{triples[i], triples[i+1]})
+		}
+	}
+	return t
+}
