@@ -223,6 +223,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"train", "-s", "batch=many"}, exitUsage, []string{"batch"}},
 		{[]string{"train", "--config", config}, exitUsage, []string{config, "learning"}},
 		{[]string{"train", "--config", filepath.Join(dir, "none.yaml")}, exitUsage, []string{"none.yaml"}},
+		{[]string{"train", "--channels", "2"}, exitUsage, []string{"channels", "1 (grey)"}},
 		{[]string{"train", "--batch", "0"}, exitUsage, []string{"batch", "1 to 1048576"}},
 		{[]string{"train", "--preset", "tyny", "--out", dir}, exitUsage, []string{"tyny", "tiny"}},
 		{[]string{"train", "--schedule", "cosin", "--out", dir}, exitUsage, []string{"cosin", "cosine"}},

@@ -115,6 +115,7 @@ func (s Settings) Validate() error {
 		{"clip_lambda", !(s.ClipLambda >= 0), "want 0 (none) or more"},
 		{"shift", !(s.Shift > 0), "want a positive number"},
 		{"size", s.Size < 0 || s.Size > data.MaxSide, fmt.Sprintf("want 0 (as they are) or a side up to %d", data.MaxSide)},
+		{"channels", s.Channels != 0 && s.Channels != 1 && s.Channels != 3, "want 0 (as they are), 1 (grey) or 3 (RGB)"},
 		{"images", s.Images < 1 || s.Images > maxImages, "want 1 to 2^53"},
 		{"batch", s.Batch < 1 || s.Batch > maxBatch, fmt.Sprintf("want 1 to %d", maxBatch)},
 		{"accumulate", s.Accumulate < 1 || s.Batch%max(1, s.Accumulate) != 0, "want a divisor of batch"},
