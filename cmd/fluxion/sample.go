@@ -58,7 +58,7 @@ there, the predicted image is clipped to the range of pixels in every step, as i
 train's own grids, unless --clip=false is given. The step then follows the clipped
 image and the noise that agrees with it, as diffusers' DDPM has it, and its DDIM
 with use_clipped_model_output=True; without that, diffusers' DDIM keeps the
-network's own noise, and its images differ from these.
+network's own noise, and its images differ from these; --scheduler makes those.
 
 --scheduler takes grid, sampler and limits of the predicted image from diffusers'
 scheduler_config.json: model is the file of the model folder itself. The pictures
