@@ -248,7 +248,7 @@ func (o *benchOptions) trainStep(dev device.Device, config nets.Config, precisio
 	for i := range images.Pixels {
 		images.Pixels[i] = byte(i * 31)
 	}
-	hyper := train.Hyper{Settings: settings, LearningRate: 1e-4, AverageRate: 0.99}
+	hyper := train.Hyper{Settings: settings, LearningRate: 1e-4, AverageRates: [train.MaxAverages]float64{0.99}}
 	step := func() error {
 		hyper.Count++
 		t.Hyper(hyper)

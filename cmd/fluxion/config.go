@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding"
 	"errors"
 	"fmt"
 	"io"
@@ -89,7 +90,7 @@ var settingHelp = map[string]string{
 	"nesterov":          "of sgd: look ahead by the momentum (Nesterov)",
 	"weight_decay":      "weight decay, as PyTorch has it: decoupled in adamw, joined to the gradients in sgd",
 	"clip":              "largest norm of the gradients; 0 does not clip",
-	"ema":               "half-life of the averaged weights in images",
+	"ema":               "half-life of the averaged weights in images; of several averages as in 2000,20000 (sample --weights ema:20000)",
 	"ema_warmup":        "largest half-life as a share of the images seen",
 	"label_drop":        "share of images trained without their label, for guidance",
 	"self_conditioning": "share of images that are given the network's own estimate of them, from a pass without gradient (Analog Bits); usual 0.5; 0: a network without",
@@ -135,6 +136,8 @@ func (r *resolver) addSettings(flags *pflag.FlagSet, defaults train.Settings) {
 		switch x := v.Field(i).Interface().(type) {
 		case string:
 			flags.String(name, x, help)
+		case train.HalfLives:
+			flags.String(name, x.String(), help)
 		case bool:
 			flags.Bool(name, x, help)
 		case int:
@@ -342,6 +345,9 @@ func badValue(text, kind string, cause error) error {
 
 // assign sets a field from a value of a file, or from text.
 func assign(field reflect.Value, value any) error {
+	if list, ok := field.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return list.UnmarshalText([]byte(listed(value)))
+	}
 	switch reflect.ValueOf(value).Kind() {
 	case reflect.Map, reflect.Slice, reflect.Array:
 		return fmt.Errorf("%v is not one value", value)
@@ -379,6 +385,21 @@ func assign(field reflect.Value, value any) error {
 		field.SetFloat(x)
 	}
 	return nil
+}
+
+// listed writes a list of a file, or what text has between commas, as a list of whole numbers.
+func listed(value any) string {
+	all, ok := value.([]any)
+	if !ok {
+		for part := range strings.SplitSeq(fmt.Sprint(value), ",") {
+			all = append(all, part)
+		}
+	}
+	var parts []string
+	for _, x := range all {
+		parts = append(parts, whole(strings.TrimSpace(fmt.Sprint(x))))
+	}
+	return strings.Join(parts, ",")
 }
 
 // whole writes 1e5 as 100000, and leaves what is no such number.

@@ -75,11 +75,11 @@ func (o *guidanceFlags) parse() (generate.Guidance, error) {
 
 // readGuide reads the second model, which must speak of the same images in the
 // same terms as the first. Either may condition on the last estimate, or not.
-func (o *guidanceFlags) readGuide(m *model.Model, average bool, ignore []string) (*model.Model, error) {
+func (o *guidanceFlags) readGuide(m *model.Model, weights string, ignore []string) (*model.Model, error) {
 	if o.guide == "" {
 		return nil, nil
 	}
-	second, err := model.Read(o.guide, average, ignore...)
+	second, err := model.Read(o.guide, weights, ignore...)
 	if err != nil {
 		return nil, modelError{o.guide, err}
 	}

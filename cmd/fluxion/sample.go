@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"fluxion/data"
 	"fluxion/data/durable"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
+	"fluxion/engine/model"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -95,7 +97,7 @@ that depend on the state alone.`,
 	f.StringVar(&o.class, "class", "all", "class by name or index; all takes them in turn; none is without")
 	o.addSampler(f, "euler", 30)
 	f.IntVar(&o.batch, "batch", 32, "images made together; no effect on them")
-	f.StringVar(&o.weights, "weights", "ema", "ema (averaged) or raw")
+	f.StringVar(&o.weights, "weights", "ema", "ema (averaged), raw, or the average of another half-life, as in ema:20000")
 	f.Uint64Var(&o.seed, "seed", 0, "key of all randomness")
 	o.schedulerFlags.add(f, "in place of --schedule, --grid and --sampler, all of a diffusers scheduler: model, for the model folder's own, a scheduler_config.json, or a folder with one")
 	o.guidanceFlags.add(f)
@@ -186,8 +188,8 @@ func (o *sampleOptions) check() ([]int64, error) {
 		return nil, usagef("--batch and --columns want 1 or more")
 	case o.threads < 0:
 		return nil, usagef("--threads %d: want 1 or more, or 0 for all there are", o.threads)
-	case o.weights != "ema" && o.weights != "raw":
-		return nil, usagef("--weights %s: want ema or raw", o.weights)
+	case o.weights != model.Averaged && o.weights != model.Raw && !strings.HasPrefix(o.weights, model.Averaged+":"):
+		return nil, usagef("--weights %s: want ema, raw, or an average by its half-life, such as ema:20000", o.weights)
 	}
 	if err := folderOrNone(o.out); err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func (o *sampleOptions) plan() (j job, err error) {
 	if j.guidance, err = o.guidanceFlags.parse(); err != nil {
 		return j, err
 	}
-	if j.model, err = model.Read(o.model, o.weights == "ema", o.ignore...); err != nil {
+	if j.model, err = model.Read(o.model, o.weights, o.ignore...); err != nil {
 		return j, modelError{o.model, err}
 	}
 	if o.scheduler != "" {
@@ -54,7 +54,7 @@ func (o *sampleOptions) plan() (j job, err error) {
 	if err != nil {
 		return j, err
 	}
-	if j.guide, err = o.readGuide(j.model, o.weights == "ema", o.ignore); err != nil {
+	if j.guide, err = o.readGuide(j.model, o.weights, o.ignore); err != nil {
 		return j, err
 	}
 	if j.classOf, err = o.classes(j.model, j.guide); err != nil {

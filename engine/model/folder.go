@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"fluxion/nets/pyjson"
 )
@@ -20,7 +21,7 @@ import (
 //
 //	model_index.json
 //	unet/        weights
-//	unet_ema/    averaged weights
+//	unet_ema/    averaged weights; unet_ema_20000/ those of another half-life
 //	scheduler/   scheduler_config.json
 //	training/    what sampling does not need, and classes.json
 //
@@ -34,6 +35,44 @@ const (
 	ClassesFile    = "classes.json"          // in TrainingDir: names of the classes
 	settingsFile   = "config.json"           // of a run folder
 )
+
+// Weights of a folder, as Read takes them. Averages beside the first are Averaged with
+// a colon and their half-life in images behind it.
+const (
+	Averaged = "ema"
+	Raw      = "raw"
+)
+
+// AverageDirOf is the folder of an average beside the first, by its half-life.
+func AverageDirOf(halfLife int64) string { return fmt.Sprintf("%s_%d", AverageDir, halfLife) }
+
+// weightsOf returns the folder of weights within root. The first average is the raw
+// weights where there is none.
+func weightsOf(root, weights string) (string, error) {
+	first := filepath.Join(root, AverageDir)
+	halfLife, other := strings.CutPrefix(weights, Averaged+":")
+	dir := first + "_" + halfLife
+	if _, ok := Number(halfLife); other && ok && isDir(dir) {
+		return dir, nil
+	}
+	switch {
+	case weights == Averaged && isDir(first):
+		return first, nil
+	case weights == Averaged, weights == Raw:
+		return root, nil
+	}
+	there := []string{Raw, Averaged}
+	paths, _ := filepath.Glob(filepath.Join(root, AverageDir+"_*"))
+	for _, p := range paths {
+		there = append(there, Averaged+":"+strings.TrimPrefix(filepath.Base(p), AverageDir+"_"))
+	}
+	return "", fmt.Errorf("%s holds no weights %s; there are %s", root, weights, strings.Join(there, ", "))
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
 
 // Checkpoint is a checkpoint of a run.
 type Checkpoint struct {

@@ -57,18 +57,16 @@ func (m *Model) Digest() string {
 	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
-// Read reads the averaged weights, or the raw ones, of a folder. Unknown keys of its
-// configurations that are to be ignored are left out.
-func Read(dir string, average bool, ignore ...string) (*Model, error) {
+// Read reads a folder with its Averaged weights, its Raw ones, or another average, such
+// as "ema:20000". Unknown keys of its configurations that are to be ignored are left out.
+func Read(dir, weights string, ignore ...string) (*Model, error) {
 	root, err := Newest(dir)
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{Path: root, Root: root}
-	if average {
-		if _, err := os.Stat(filepath.Join(root, AverageDir)); err == nil {
-			m.Path = filepath.Join(root, AverageDir)
-		}
+	m := &Model{Root: root}
+	if m.Path, err = weightsOf(root, weights); err != nil {
+		return nil, err
 	}
 	if m.Config, m.Weights, err = nets.ReadDenoiser(m.Path, ignore...); err != nil {
 		if _, gone := os.Stat(dir); errors.Is(gone, fs.ErrNotExist) {

@@ -13,6 +13,7 @@ type Buffers struct {
 	Parameters, Gradients *plan.Buffer
 	States                []*plan.Buffer // of the optimizer
 	Average               *plan.Buffer   // of the parameters
+	Averages              []*plan.Buffer // those with other half-lives
 	Sums                  []*plan.Buffer // of the gradients of several micro-batches; the first is the step's in the end
 	Images                *plan.Buffer   // the data set, if it lies on the device
 }
@@ -28,6 +29,9 @@ func newBuffers(parameters, images int, states []state, o StepOptions) Buffers {
 		Images:    &plan.Buffer{Name: "images", Type: number.Uint8, Size: images},
 	}
 	b.Gradients.Transient = true
+	for _, n := range o.Averages {
+		b.Averages = append(b.Averages, flat(fmt.Sprint("average_", n)))
+	}
 	for _, s := range states {
 		b.States = append(b.States, flat(s.name))
 	}
@@ -35,4 +39,9 @@ func newBuffers(parameters, images int, states []state, o StepOptions) Buffers {
 		b.Sums = append(b.Sums, flat(fmt.Sprint("sum", i)))
 	}
 	return b
+}
+
+// weights are the parameters and all their averages.
+func (b Buffers) weights() []*plan.Buffer {
+	return append([]*plan.Buffer{b.Parameters, b.Average}, b.Averages...)
 }

@@ -38,7 +38,16 @@ func prefix(state *plan.Buffer) string { return state.Name + "." }
 
 // stored are the buffers that a checkpoint holds.
 func (b Buffers) stored() []*plan.Buffer {
-	return append([]*plan.Buffer{b.Parameters, b.Average}, b.States...)
+	return append(b.weights(), b.States...)
+}
+
+// weightsDirs are the folders of the weights and their averages, by buffer.
+func (s *Step) weightsDirs() map[*plan.Buffer]string {
+	dirs := map[*plan.Buffer]string{s.Buffers.Parameters: model.WeightsDir, s.Buffers.Average: model.AverageDir}
+	for i, b := range s.Buffers.Averages {
+		dirs[b] = model.AverageDirOf(s.Averages[i])
+	}
+	return dirs
 }
 
 // snapshot is the state of a run in the memory of the host.
@@ -89,16 +98,19 @@ func (r *run) checkpoint(s snapshot) (string, error) {
 
 func (r *run) writeCheckpoint(dir string, s snapshot) error {
 	params := r.trainer.Graph.Params
-	for _, sub := range []string{model.WeightsDir, model.AverageDir, "scheduler", model.TrainingDir} {
+	for _, sub := range []string{"scheduler", model.TrainingDir} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o777); err != nil {
 			return err
 		}
 	}
-	if err := nets.WriteModel(filepath.Join(dir, model.WeightsDir), r.config, params, s.flat[r.trainer.Buffers.Parameters]); err != nil {
-		return err
-	}
-	if err := nets.WriteModel(filepath.Join(dir, model.AverageDir), r.config, params, s.flat[r.trainer.Buffers.Average]); err != nil {
-		return err
+	for b, sub := range r.trainer.weightsDirs() {
+		path := filepath.Join(dir, sub)
+		if err := os.Mkdir(path, 0o777); err != nil {
+			return err
+		}
+		if err := nets.WriteModel(path, r.config, params, s.flat[b]); err != nil {
+			return err
+		}
 	}
 	state, err := json.MarshalIndent(s.State, "", "  ")
 	if err != nil {

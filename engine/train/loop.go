@@ -280,9 +280,11 @@ func (r *run) hyper(s State) Hyper {
 	c := r.settings
 	seen := float64(s.Images + int64(c.Batch))
 	h := Hyper{Settings: c, LearningRate: c.learningRate(s.Images), Count: s.Steps + 1}
-	// EDM's ramp: in the beginning the average looks back over a share of what was seen.
-	if half := min(float64(c.EMA), c.EMAWarmup*seen); half > 0 {
-		h.AverageRate = math.Exp2(-float64(c.Batch) / half)
+	// EDM's ramp: in the beginning averages look back over a share of what was seen.
+	for i, n := range c.EMA {
+		if half := min(float64(n), c.EMAWarmup*seen); half > 0 {
+			h.AverageRates[i] = math.Exp2(-float64(c.Batch) / half)
+		}
 	}
 	return h
 }

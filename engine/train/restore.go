@@ -95,18 +95,16 @@ func (r *run) read(c model.Checkpoint, use func(*plan.Buffer, []float32) error) 
 	if _, _, err := readDataset(c.Path); err != nil {
 		return State{}, nil, err
 	}
-	for _, part := range []struct {
-		dir    string
-		buffer *plan.Buffer
-	}{{model.WeightsDir, r.trainer.Buffers.Parameters}, {model.AverageDir, r.trainer.Buffers.Average}} {
-		config, flat, err := nets.ReadModel(filepath.Join(c.Path, part.dir)) // which holds finite numbers
+	dirs := r.trainer.weightsDirs()
+	for _, buffer := range r.trainer.Buffers.weights() {
+		config, flat, err := nets.ReadModel(filepath.Join(c.Path, dirs[buffer])) // which holds finite numbers
 		if err != nil {
 			return State{}, nil, err
 		}
 		if string(config.JSON()) != string(r.config.JSON()) {
 			return State{}, nil, r.otherNetwork(config)
 		}
-		if err := use(part.buffer, flat); err != nil {
+		if err := use(buffer, flat); err != nil {
 			return State{}, nil, err
 		}
 	}

@@ -27,13 +27,13 @@ const pictured = 4
 func trained(t *testing.T) sampled {
 	t.Helper()
 	s := small()
-	s.Size, s.Images, s.Batch, s.LR, s.Warmup, s.SampleCount, s.CheckpointEvery, s.EMA = 8, 3200, 16, 3e-3, 200, 0, 0, 500
+	s.Size, s.Images, s.Batch, s.LR, s.Warmup, s.SampleCount, s.CheckpointEvery, s.EMA = 8, 3200, 16, 3e-3, 200, 0, 0, HalfLives{500}
 	dir := t.TempDir()
 	o, _ := options(t, s, dir)
 	if _, err := Run(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
-	m, err := model.Read(dir, true)
+	m, err := model.Read(dir, model.Averaged)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 	"reflect"
+	"slices"
 
 	"fluxion/data"
 	"fluxion/engine/sampler"
@@ -28,27 +29,27 @@ type Settings struct {
 	Weighting   string  `json:"weighting"`
 	TimeSampler string  `json:"time_sampler"`
 
-	Images       int64   `json:"images"`       // length of the run
-	Batch        int     `json:"batch"`        // images of a step
-	Accumulate   int     `json:"accumulate"`   // micro-batches a step is cut into
-	Accumulation string  `json:"accumulation"` // order in which their gradients are added
-	Optimizer    string  `json:"optimizer"`    // see optimizers
-	LR           float64 `json:"lr"`           // largest learning rate
-	LRSchedule   string  `json:"lr_schedule"`  // how it goes on behind its warm-up: see rates
-	LRRef        int64   `json:"lr_ref"`       // images at which inverse-sqrt begins to fall
-	Warmup       int64   `json:"warmup"`       // images over which it rises from 0
-	Decay        float64 `json:"decay"`        // share of the run, at its end, over which it falls to 0
-	Beta1        float64 `json:"beta1"`        //
-	Beta2        float64 `json:"beta2"`        //
-	Epsilon      float64 `json:"epsilon"`      //
-	Momentum     float64 `json:"momentum"`     //
-	Nesterov     bool    `json:"nesterov"`     // the step looks ahead by the momentum
-	WeightDecay  float64 `json:"weight_decay"` //
-	Clip         float64 `json:"clip"`         // largest norm of the gradients; 0: no clipping
-	EMA          int64   `json:"ema"`          // half-life of the averaged weights, in images
-	EMAWarmup    float64 `json:"ema_warmup"`   // the half-life is at most this share of the images seen
-	LabelDrop    float64 `json:"label_drop"`   // share of images trained without their label
-	Seed         uint64  `json:"seed"`
+	Images       int64     `json:"images"`       // length of the run
+	Batch        int       `json:"batch"`        // images of a step
+	Accumulate   int       `json:"accumulate"`   // micro-batches a step is cut into
+	Accumulation string    `json:"accumulation"` // order in which their gradients are added
+	Optimizer    string    `json:"optimizer"`    // see optimizers
+	LR           float64   `json:"lr"`           // largest learning rate
+	LRSchedule   string    `json:"lr_schedule"`  // how it goes on behind its warm-up: see rates
+	LRRef        int64     `json:"lr_ref"`       // images at which inverse-sqrt begins to fall
+	Warmup       int64     `json:"warmup"`       // images over which it rises from 0
+	Decay        float64   `json:"decay"`        // share of the run, at its end, over which it falls to 0
+	Beta1        float64   `json:"beta1"`        //
+	Beta2        float64   `json:"beta2"`        //
+	Epsilon      float64   `json:"epsilon"`      //
+	Momentum     float64   `json:"momentum"`     //
+	Nesterov     bool      `json:"nesterov"`     // the step looks ahead by the momentum
+	WeightDecay  float64   `json:"weight_decay"` //
+	Clip         float64   `json:"clip"`         // largest norm of the gradients; 0: no clipping
+	EMA          HalfLives `json:"ema"`          // half-lives of the averaged weights, in images
+	EMAWarmup    float64   `json:"ema_warmup"`   // the half-life is at most this share of the images seen
+	LabelDrop    float64   `json:"label_drop"`   // share of images trained without their label
+	Seed         uint64    `json:"seed"`
 
 	SelfConditioning float64 `json:"self_conditioning"` // share of images that are given the network's own estimate; 0: the network takes none
 
@@ -130,7 +131,7 @@ func (s Settings) Validate() error {
 		{"nesterov", s.Nesterov && s.Momentum == 0, "want a momentum above 0 with it"},
 		{"weight_decay", !(s.WeightDecay >= 0), "want 0 or more"},
 		{"clip", !(s.Clip >= 0), "want 0 or more"},
-		{"ema", s.EMA < 0 || s.EMA > maxImages, "want 0 to 2^53 images"},
+		{"ema", slices.Min(s.EMA[:]) < 0 || slices.Max(s.EMA[:]) > maxImages, "want 0 to 2^53 images"},
 		{"ema_warmup", !(s.EMAWarmup >= 0), "want 0 or more"},
 		{"label_drop", !(s.LabelDrop >= 0 && s.LabelDrop < 1), "want a share in [0, 1)"},
 		{"self_conditioning", !(s.SelfConditioning >= 0 && s.SelfConditioning < 1), "want 0 (none) or a share below 1, such as 0.5: sampling begins without an estimate"},
@@ -185,7 +186,8 @@ func (s Settings) Changes(next Settings) []Change {
 		key := a.Type().Field(i).Tag.Get("json")
 		if x, y := a.Field(i).Interface(), b.Field(i).Interface(); x != y {
 			takes := key == "self_conditioning" && (x == 0.0) != (y == 0.0) // another network
-			list = append(list, Change{key, x, y, breaking[key] || takes})
+			unkept := key == "ema" && !s.EMA.goesOnAs(next.EMA)
+			list = append(list, Change{key, x, y, breaking[key] || takes || unkept})
 		}
 	}
 	return list

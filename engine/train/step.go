@@ -7,6 +7,7 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
 	"fluxion/kernels"
+	"fluxion/kernels/average"
 	"fluxion/kernels/cast"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/estimate"
@@ -25,10 +26,11 @@ import (
 type StepOptions struct {
 	Config        nets.Config
 	Height, Width int
-	Batch         int    // images of a micro-batch
-	Accumulate    int    // micro-batches of a step
-	Accumulation  string // order in which their gradients are added; empty: tree
-	Optimizer     string // empty: AdamW
+	Batch         int     // images of a micro-batch
+	Accumulate    int     // micro-batches of a step
+	Accumulation  string  // order in which their gradients are added; empty: tree
+	Optimizer     string  // empty: AdamW
+	Averages      []int64 // half-lives of averages beside the first, by which they are named
 	Target        plan.Target
 	Precision     number.Type
 	Resident      int      // images of a data set that lies on the device; 0: pixels come with every batch
@@ -65,7 +67,8 @@ type Step struct {
 	weights, classes           *feed.Vector // of each image; classes are nil without
 	estimates                  *feed.Vector // what z and y weigh in x̂ of each image; nil without self-conditioning
 	optimizer                  optimizer
-	setHyper                   func(Hyper) // for the optimizer's kernel
+	rates                      []average.Step // of the averages beside the first
+	setHyper                   func(Hyper)    // for the optimizer's kernel
 }
 
 // NewStep builds the graph, differentiates it, and compiles the plans.
@@ -157,6 +160,7 @@ func (s *Step) compile(c plan.Options) error {
 	// Processes that train together would join the sums of their micro-batches here,
 	// before the norm.
 	end := []plan.Stage{{Kernel: gradnorm.New(), In: []plan.Ref{{Buffer: gradients}}, Out: plan.Ref{Node: s.norm}}, optimizer}
+	end = append(end, s.averaging()...)
 	flat := plan.Options{Target: c.Target, Precision: c.Precision}
 	var err error
 	compile := func(to **plan.Plan, o plan.Options, after ...plan.Stage) {

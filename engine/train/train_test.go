@@ -526,8 +526,8 @@ func TestReadModel(t *testing.T) {
 	if _, err := Run(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
-	for _, average := range []bool{true, false} {
-		m, err := model.Read(dir, average)
+	for _, weights := range []string{model.Averaged, model.Raw} {
+		m, err := model.Read(dir, weights)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -85,11 +85,11 @@ func (t *Trainer) Free() error {
 }
 
 // Initialise draws the first weights, where they lie if that can be; their
-// average begins with them.
+// averages begin with them.
 func (t *Trainer) Initialise(seed uint64) error {
 	params := t.Graph.Params
 	draw := func(flats ...[]float32) { nets.Initialise(params, seed, flats...) }
-	return errors.Join(device.Fill(t.Memory, nets.FlatSize(params), draw, t.Buffers.Parameters, t.Buffers.Average), t.Refresh())
+	return errors.Join(device.Fill(t.Memory, nets.FlatSize(params), draw, t.Buffers.weights()...), t.Refresh())
 }
 
 // Images is one micro-batch from the data.
@@ -217,6 +217,9 @@ func (t *Trainer) Finish() (float64, error) {
 func (s *Step) Hyper(h Hyper) {
 	h.gradScale = s.gradScale()
 	s.setHyper(h)
+	for i := range s.rates {
+		s.rates[i].Rate = h.AverageRates[1+i]
+	}
 }
 
 // gradScale makes the mean of the sum of the micro-batches' gradients.

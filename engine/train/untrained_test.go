@@ -21,7 +21,7 @@ func TestUntrainedClass(t *testing.T) {
 		if _, err := Run(context.Background(), o); err != nil {
 			t.Fatal(err)
 		}
-		m, err := model.Read(dir, true)
+		m, err := model.Read(dir, model.Averaged)
 		if err != nil || !m.Guided {
 			t.Fatalf("guided is %v, %v", m.Guided, err)
 		}
@@ -44,7 +44,7 @@ func TestUntrainedClass(t *testing.T) {
 	if err == nil {
 		err = os.Remove(filepath.Join(root, model.TrainingDir, model.OptimizerFile))
 	}
-	m, failed := model.Read(never, true)
+	m, failed := model.Read(never, model.Averaged)
 	if err = errors.Join(err, failed); err != nil || m.Untrained {
 		t.Errorf("without the optimizer: untrained %v, %v", m.Untrained, err)
 	}
@@ -66,8 +66,8 @@ func TestDigest(t *testing.T) {
 		if _, err := Run(context.Background(), o); err != nil {
 			t.Fatal(err)
 		}
-		for weights, average := range map[string]bool{"ema": true, "raw": false} {
-			m, err := model.Read(dir, average)
+		for _, weights := range []string{model.Averaged, model.Raw} {
+			m, err := model.Read(dir, weights)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -96,7 +96,7 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 		t.Fatal(err)
 	}
 	for step := range int64(steps) {
-		trainer.Hyper(train.Hyper{Settings: settings, LearningRate: 1e-3, Count: step + 1, AverageRate: 0.9})
+		trainer.Hyper(train.Hyper{Settings: settings, LearningRate: 1e-3, Count: step + 1, AverageRates: [train.MaxAverages]float64{0.9}})
 		total := 0.0
 		for i := range o.Accumulate {
 			trainer.Fill(next(), objective)

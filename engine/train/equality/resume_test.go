@@ -36,7 +36,7 @@ func runWith(t *testing.T, dir string, s train.Settings) (weights []float32, sta
 	if _, err := train.Run(context.Background(), train.Options{Settings: s, Dir: dir, Data: glyphs(t), Device: d, Observer: o}); err != nil {
 		t.Fatal(err)
 	}
-	m, err := model.Read(dir, false)
+	m, err := model.Read(dir, model.Raw)
 	if err != nil {
 		t.Fatal(err)
 	}

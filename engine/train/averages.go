@@ -1,0 +1,106 @@
+package train
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fluxion/engine/plan"
+	"fluxion/kernels/average"
+)
+
+// MaxAverages is how many averages of the weights a run can keep.
+const MaxAverages = 4
+
+// HalfLives are those of a run's averages of the weights, in images. The first may be
+// 0, as which the average is the weights; the others are 0 where there is none.
+type HalfLives [MaxAverages]int64
+
+// others are the half-lives of the averages behind the first.
+func (h HalfLives) others() []int64 {
+	n := 1
+	for n < len(h) && h[n] != 0 {
+		n++
+	}
+	return slices.Clone(h[1:n])
+}
+
+// String is them as a user writes them: 2000,20000.
+func (h HalfLives) String() string {
+	text := strconv.FormatInt(h[0], 10)
+	for _, n := range h.others() {
+		text += "," + strconv.FormatInt(n, 10)
+	}
+	return text
+}
+
+// set takes a list of them.
+func (h *HalfLives) set(list []int64) error {
+	if len(list) == 0 || len(list) > MaxAverages {
+		return fmt.Errorf("%d half-lives, want 1 to %d", len(list), MaxAverages)
+	}
+	for i, n := range list {
+		if i > 0 && n == 0 || slices.Contains(list[:i], n) {
+			return fmt.Errorf("half-life %d has no average of its own: want different ones, and none but the first 0", n)
+		}
+	}
+	*h = HalfLives{}
+	copy(h[:], list)
+	return nil
+}
+
+// UnmarshalText reads what String writes.
+func (h *HalfLives) UnmarshalText(text []byte) error {
+	var list []int64
+	for part := range strings.SplitSeq(string(text), ",") {
+		n, err := strconv.ParseInt(strings.TrimSpace(part), 10, 64)
+		if err != nil {
+			return fmt.Errorf("%q, want whole numbers of images, as in 2000 or 2000,20000", text)
+		}
+		list = append(list, n)
+	}
+	return h.set(list)
+}
+
+// MarshalJSON writes a number, or a list if there are several.
+func (h HalfLives) MarshalJSON() ([]byte, error) {
+	if others := h.others(); len(others) > 0 {
+		return json.Marshal(append(h[:1:1], others...))
+	}
+	return json.Marshal(h[0])
+}
+
+// UnmarshalJSON reads both.
+func (h *HalfLives) UnmarshalJSON(text []byte) error {
+	list := make([]int64, 1)
+	if json.Unmarshal(text, &list[0]) != nil && json.Unmarshal(text, &list) != nil {
+		return errors.New("want a whole number of images, or a list of them")
+	}
+	return h.set(list)
+}
+
+// goesOnAs says whether a run that keeps these averages can go on with those of next:
+// it can forget one, but has not kept what it does not know.
+func (h HalfLives) goesOnAs(next HalfLives) bool {
+	for _, n := range next.others() {
+		if !slices.Contains(h.others(), n) {
+			return false
+		}
+	}
+	return true
+}
+
+// averaging is the stages that update the averages behind the first, which the
+// optimizer's own kernel updates.
+func (s *Step) averaging() (stages []plan.Stage) {
+	s.rates = make([]average.Step, len(s.Buffers.Averages))
+	for i, b := range s.Buffers.Averages {
+		stages = append(stages, plan.Stage{
+			Kernel: average.New(&s.rates[i]), In: []plan.Ref{{Buffer: s.Buffers.Parameters}, {Node: s.norm}}, Out: plan.Ref{Buffer: b},
+		})
+	}
+	return stages
+}

@@ -1,0 +1,98 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"fluxion/engine/model"
+)
+
+// TestHalfLives: a number stays a number, a list a list, in text and in files.
+func TestHalfLives(t *testing.T) {
+	for text, want := range map[string]HalfLives{"2000": {2000}, "0": {}, "2000,20000": {2000, 20000}, "0,5,7": {0, 5, 7}} {
+		var h, again HalfLives
+		if err := h.UnmarshalText([]byte(text)); err != nil || h != want || h.String() != text {
+			t.Errorf("%s is read as %v (%v)", text, h, err)
+		}
+		file, err := json.Marshal(h)
+		if bare := strings.Trim(string(file), "[]"); err != nil || bare != text || (len(bare) < len(file)) != strings.Contains(text, ",") {
+			t.Errorf("%s is written as %s (%v)", text, file, err)
+		}
+		if err := json.Unmarshal(file, &again); err != nil || again != h {
+			t.Errorf("%s is read again as %v (%v)", file, again, err)
+		}
+	}
+	for _, bad := range []string{"", "a", "5,", "5,0", "5,5", "1,2,3,4,5", "1.5"} {
+		var h HalfLives
+		if h.UnmarshalText([]byte(bad)) == nil || json.Unmarshal([]byte("["+bad+"]"), &h) == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}
+
+// TestSecondAverage: a run with a second average has the weights and the first average
+// of one without, to the bit; the second is that of a run whose first it is; a stopped
+// run goes on to the bit; and both can be read to sample from.
+func TestSecondAverage(t *testing.T) {
+	s := small()
+	s.Images, s.CheckpointEvery, s.SampleCount, s.EMAWarmup, s.Accumulate = 32, 16, 0, 10, 2
+	whole := func(h HalfLives) (dir string) {
+		s, dir := s, t.TempDir()
+		s.EMA = h
+		o, _ := options(t, s, dir)
+		if _, err := Run(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	read := func(dir, weights string) []float32 {
+		m, err := model.Read(dir, weights)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Weights
+	}
+	short, long, both := whole(HalfLives{20}), whole(HalfLives{90}), whole(HalfLives{20, 90})
+	for _, weights := range []string{model.Raw, model.Averaged} {
+		if !slices.Equal(read(both, weights), read(short, weights)) {
+			t.Errorf("the second average changes %s", weights)
+		}
+	}
+	got, want := read(both, "ema:90"), read(long, model.Averaged)
+	for i, x := range got {
+		if math.Abs(float64(x-want[i])) > 1e-6*(1+math.Abs(float64(want[i]))) {
+			t.Fatalf("the second average is %v at %d, as a first one it is %v", x, i, want[i])
+		}
+	}
+	if slices.Equal(got, read(both, model.Averaged)) {
+		t.Error("both averages are the same")
+	}
+	if _, err := model.Read(both, "ema:70"); err == nil || !strings.Contains(err.Error(), "there are raw, ema, ema:90") {
+		t.Errorf("an average that is not there: %v", err)
+	}
+
+	s.EMA = HalfLives{20, 90}
+	cut := t.TempDir()
+	o, rec := options(t, s, cut)
+	ctx, cancel := context.WithCancel(t.Context())
+	rec.onSave = cancel
+	if _, err := Run(ctx, o); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	rec.onSave = nil
+	o.Settings.EMA = HalfLives{20, 70}
+	var changed *ChangedError
+	if _, err := Run(t.Context(), o); !errors.As(err, &changed) || !strings.Contains(err.Error(), "ema was 20,90, now 20,70") {
+		t.Errorf("an average that was not kept: %v", err)
+	}
+	o.Settings.EMA = s.EMA
+	if _, err := Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	same(t, files(t, cut), files(t, both))
+}

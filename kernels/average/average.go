@@ -1,0 +1,60 @@
+// Package average is a moving average of the weights, beside the one that an
+// optimizer's own kernel keeps: ā += (1 − rate)(p − ā).
+package average
+
+import (
+	"math"
+
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
+
+	"gorgonia.org/tensor"
+)
+
+// blockFloats is the work of one task.
+const blockFloats = 1 << 16
+
+// Step is what changes from step to step. The engine writes it before each run.
+type Step struct {
+	Rate float64 // share of the old average that is kept
+}
+
+// New returns the kernel. Its inputs are the flat parameters and the gradients' norm;
+// its output is the average, which is updated in place. A step whose norm is not finite
+// changes nothing.
+func New(s *Step) kernels.Kernel {
+	return update{kernels.Signature{Name: "average", Ranks: []int{1, 0}, Rank: 1}, s}
+}
+
+type update struct {
+	kernels.Signature
+	step *Step
+}
+
+func (update) Cost(_ []tensor.Shape, out tensor.Shape) kernels.Cost {
+	n := int64(out.TotalSize())
+	return kernels.Cost{FLOPs: 3 * n, Bytes: 4 * 3 * n} // two buffers are read and one is written
+}
+
+// reference updates one element.
+func (s *Step) reference(p, average float64) float64 { return average + (1-s.Rate)*(p-average) }
+
+func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
+	n := l.Out.Shape.TotalSize()
+	var rate float32
+	block := func(i, _ int) {
+		from, to := i*blockFloats, min((i+1)*blockFloats, n)
+		p, average := l.In[0].Data[from:to], l.Out.Data[from:to]
+		for i, x := range p { // it waits for memory; a compiler that fuses would change bits
+			average[i] += float32((1 - rate) * (x - average[i]))
+		}
+	}
+	return func(p *cpu.Pool) {
+		norm := float64(l.In[1].Data[0])
+		if math.IsNaN(norm) || math.IsInf(norm, 0) {
+			return
+		}
+		rate = float32(u.step.Rate)
+		p.Run((n+blockFloats-1)/blockFloats, block)
+	}
+}
