@@ -1,10 +1,10 @@
 """Compares 50 steps of training preset `micro` with PyTorch: same weights, same images, same noise.
 
-    "$(scripts/peers.sh)" scripts/check_training.py MNIST_FOLDER [--self-conditioning 0.5] [--fixture engine/train/testdata/pytorch]
+    "$(scripts/peers.sh)" scripts/check_training.py MNIST_FOLDER [--self-conditioning 0.5] [--optimizer sgd] [--fixture engine/train/testdata/pytorch]
 
 MNIST_FOLDER holds the IDX files of MNIST. The script trains with `fluxion train` in float32 and then does the whole run
 again from what Fluxion documents, taking nothing from it but config.json: first weights, order of the images, times,
-dropped labels and noise come from its own Philox4x32-10; network, gradients, clipping and AdamW are diffusers' and PyTorch's.
+dropped labels and noise come from its own Philox4x32-10; network, gradients, clipping and optimizer are diffusers' and PyTorch's.
 It prints both curves and fails if a loss in float32 differs by more than 1e-4, relative to it.
 
 --fixture writes the first 64 images and PyTorch's curve over them, in float64, for `go test ./engine/train`.
@@ -42,6 +42,7 @@ SETTINGS = dict(
     images=8 * STEPS, batch=8, accumulate=1, lr=2e-3, warmup=160, decay=0.3, beta1=0.9, beta2=0.99, epsilon=1e-8,
     weight_decay=0.01, clip=1, ema=200, ema_warmup=0.1, label_drop=0.1, seed=7, self_conditioning=0.0,
 )
+SGD = dict(optimizer="sgd", lr=0.02, momentum=0.9, nesterov=True, beta1=0, beta2=0, epsilon=0)
 NOISE, TIME, DROP, INIT, SELF_CONDITION = 0, 1, 2, 5, 11  # streams of kernels/philox
 
 
@@ -192,7 +193,10 @@ def train(s, config, pixels, labels, dtype):
     initialise(model, s["seed"])
     parameters = dict(model.named_parameters())
     average = {name: p.detach().clone() for name, p in parameters.items()}
-    optimizer = torch.optim.AdamW(model.parameters(), s["lr"], (s["beta1"], s["beta2"]), s["epsilon"], s["weight_decay"])
+    if s.get("optimizer") == "sgd":
+        optimizer = torch.optim.SGD(model.parameters(), s["lr"], s["momentum"], 0, s["weight_decay"], s["nesterov"])
+    else:
+        optimizer = torch.optim.AdamW(model.parameters(), s["lr"], (s["beta1"], s["beta2"]), s["epsilon"], s["weight_decay"])
     losses, norms = [], []
     for seen in range(0, s["images"], s["batch"]):
         rate = s["lr"] * min(1, (seen + s["batch"]) / s["warmup"])
@@ -259,10 +263,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mnist", type=Path, metavar="MNIST_FOLDER")
     parser.add_argument("--self-conditioning", type=float, default=0, help="share of images that are given the network's own estimate")
+    parser.add_argument("--optimizer", choices=["adamw", "sgd"], default="adamw")
     parser.add_argument("--fixture", type=Path, help="where to write the images and the curve for Fluxion's own test")
     options = parser.parse_args()
     torch.set_num_threads(2)
     SETTINGS["self_conditioning"] = options.self_conditioning
+    if options.optimizer == "sgd":
+        SETTINGS.update(SGD)
 
     config, worst = compare(options.mnist.resolve())
     if options.fixture:
@@ -270,7 +277,8 @@ def main():
         losses, norms, weights, average = train(SETTINGS, config, *read_mnist(options.fixture), torch.float64)
         size = lambda tensors: math.sqrt(sum(float(np.square(t).sum()) for t in tensors.values()))
         curve = dict(settings=SETTINGS, losses=losses, norms=norms, weights=size(weights), average=size(average))
-        (options.fixture / "curve.json").write_text(json.dumps(curve, indent=1) + "\n")
+        name = "curve.json" if options.optimizer == "adamw" else f"curve-{options.optimizer}.json"
+        (options.fixture / name).write_text(json.dumps(curve, indent=1) + "\n")
     if not worst <= TOLERANCE:
         sys.exit(f"check_training: losses differ by {worst:.1e}, more than {TOLERANCE}")
 

@@ -28,8 +28,14 @@ type curve struct {
 // computed in float64 and shares nothing with ours but the images, on every
 // instruction set.
 func TestPyTorch(t *testing.T) {
+	t.Run("adamw", func(t *testing.T) { followAll(t, "curve.json") })
+	t.Run("sgd", func(t *testing.T) { followAll(t, "curve-sgd.json") })
+}
+
+// followAll holds runs on every instruction set against a curve.
+func followAll(t *testing.T, name string) {
 	dir := filepath.Join("testdata", "pytorch")
-	text, err := os.ReadFile(filepath.Join(dir, "curve.json"))
+	text, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
 		t.Fatal(err)
 	}
