@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"fluxion/lookup"
+	"fluxion/data/lookup"
 	"fluxion/nets/pyjson"
 )
 

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"fluxion/lookup"
+	"fluxion/data/lookup"
 )
 
 // A preset is a network, as a change to the defaults of diffusers, and how it is

@@ -15,12 +15,12 @@ import (
 	"strconv"
 	"strings"
 
+	"fluxion/data/lookup"
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/engine/train"
 	"fluxion/kernels/cpu"
-	"fluxion/lookup"
 	"fluxion/nets"
 	"fluxion/nets/pyjson"
 

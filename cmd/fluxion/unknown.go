@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"fluxion/lookup"
+	"fluxion/data/lookup"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"

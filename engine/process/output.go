@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"fluxion/lookup"
+	"fluxion/data/lookup"
 )
 
 // Output is what a network predicts, y = a x + b ε (MATHEMATICS.md, section 2), and how the

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"fluxion/lookup"
+	"fluxion/data/lookup"
 )
 
 // Schedule says how much of data and noise there is at each time (MATHEMATICS.md, section 1).

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"fluxion/lookup"
+	"fluxion/data/lookup"
 )
 
 // Parameters are the numbers behind a name on the command line, as in

@@ -5,7 +5,7 @@ import (
 	"math"
 	"strings"
 
-	"fluxion/lookup"
+	"fluxion/data/lookup"
 )
 
 // TimeSampler draws training times (MATHEMATICS.md, section 3). With a loss on the network's

@@ -5,7 +5,7 @@ import (
 	"math"
 	"strings"
 
-	"fluxion/lookup"
+	"fluxion/data/lookup"
 )
 
 // Weighting is w(λ) of the objective ∫ w(λ) E‖ε̂−ε‖² dλ (MATHEMATICS.md, section 3), up to a

@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"fluxion/data/lookup"
 	"fluxion/engine/process"
-	"fluxion/lookup"
 
 	"gonum.org/v1/gonum/mathext"
 )

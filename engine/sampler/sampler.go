@@ -17,8 +17,8 @@ import (
 	"slices"
 	"strings"
 
+	"fluxion/data/lookup"
 	"fluxion/engine/process"
-	"fluxion/lookup"
 )
 
 // Row is one call of the network and the update that follows it.

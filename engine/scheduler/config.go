@@ -23,7 +23,7 @@ import (
 	"slices"
 	"strings"
 
-	"fluxion/lookup"
+	"fluxion/data/lookup"
 	"fluxion/nets/pyjson"
 )
 

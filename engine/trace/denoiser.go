@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
+	"fluxion/data/lookup"
 	"fluxion/engine/formula"
 	"fluxion/engine/process"
-	"fluxion/lookup"
 	"fluxion/nets/pyjson"
 
 	"gonum.org/v1/gonum/mat"

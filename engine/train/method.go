@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"fluxion/lookup"
+	"fluxion/data/lookup"
 )
 
 // method is a value of a setting that chooses one of several, such as the optimizer,

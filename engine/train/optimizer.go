@@ -1,10 +1,10 @@
 package train
 
 import (
+	"fluxion/data/lookup"
 	"fluxion/kernels"
 	"fluxion/kernels/adamw"
 	"fluxion/kernels/sgd"
-	"fluxion/lookup"
 )
 
 // optimizer is how gradients change weights: a kernel, what it keeps from step to step,

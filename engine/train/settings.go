@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"fluxion/data"
+	"fluxion/data/lookup"
 	"fluxion/engine/sampler"
-	"fluxion/lookup"
 )
 
 // Settings are all that decides a run, as plain data: what the configuration
