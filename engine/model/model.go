@@ -111,26 +111,31 @@ func (m *Model) readClasses(path string) error {
 }
 
 // untrained reports whether the last row of the table of classes never had a
-// gradient though others had: the optimizer's mean of squares, which forgets but
-// does not lose, is 0 there. It is false where the file does not tell.
+// gradient though others had: the optimizer's mean of squares, or its momentum, which
+// forget but do not lose, are 0 there. It is false where the file does not tell.
 func untrained(path string) bool {
 	f, err := safetensors.Open(path)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	const name = "moment2.class_embedding.weight"
+	const table = ".class_embedding.weight"
+	name := "moment2" + table // AdamW's
 	t, ok := f.Lookup(name)
+	if !ok {
+		name = "momentum" + table // SGD's
+		t, ok = f.Lookup(name)
+	}
 	if !ok || len(t.Shape) != 2 || t.Shape[0] == 0 {
 		return false
 	}
-	squares := make([]float32, t.Elements())
-	if err := f.ReadFloat32(name, squares); err != nil {
+	state := make([]float32, t.Elements())
+	if err := f.ReadFloat32(name, state); err != nil {
 		return false
 	}
 	trained := func(rows []float32) bool {
 		return slices.ContainsFunc(rows, func(x float32) bool { return x != 0 })
 	}
-	last := len(squares) - t.Shape[1]
-	return trained(squares[:last]) && !trained(squares[last:])
+	last := len(state) - t.Shape[1]
+	return trained(state[:last]) && !trained(state[last:])
 }

@@ -13,9 +13,15 @@ import (
 // A model says whether it ever saw an image without its label, also where labels
 // were dropped for a part of the run only.
 func TestUntrainedClass(t *testing.T) {
+	for _, base := range []Settings{small(), withSGD()} {
+		t.Run(base.Optimizer, func(t *testing.T) { testUntrainedClass(t, base) })
+	}
+}
+
+func testUntrainedClass(t *testing.T, base Settings) {
 	train := func(dir string, images int64, drop float64) *model.Model {
 		t.Helper()
-		s := small()
+		s := base
 		s.Images, s.LabelDrop, s.SampleCount = images, drop, 0
 		o, _ := options(t, s, dir)
 		if _, err := Run(context.Background(), o); err != nil {
