@@ -14,10 +14,13 @@ train=("$fluxion" train --preset micro --images 480 --batch 16 --sample-count 10
 
 # says PATTERN COMMAND...: the command ends well and prints the pattern. All is read: grep -q alone would end the command, too.
 says() { "${@:2}" >"$work/said" && grep -q -- "$1" "$work/said"; }
+# Whoever started this may ignore signals, as nohup does; the program must not inherit that here.
+default=()
+if env --default-signal=HUP true 2>/dev/null; then default=(env --default-signal=HUP); fi
 # begin RUN: trains in the background until the first checkpoint of that process, if it has one.
 begin() {
   rm -f "$work/$1.jsonl" # what an earlier process has said is not said by this one
-  "${train[@]}" --out "$work/$1" --json >"$work/$1.jsonl" &
+  "${default[@]}" "${train[@]}" --out "$work/$1" --json >"$work/$1.jsonl" &
   pid=$!
   until grep -qs '"event":"checkpoint"' "$work/$1.jsonl" || ! kill -0 $pid 2>/dev/null; do sleep 0.02; done
 }

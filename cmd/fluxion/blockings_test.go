@@ -3,8 +3,10 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,6 +23,9 @@ func TestMain(m *testing.M) {
 		go endWith(os.Getppid())
 		main()
 		return
+	}
+	if signal.Ignored(syscall.SIGHUP) { // as under nohup: what tests start must not inherit that
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 	dir, err := os.MkdirTemp("", "blockings")
 	if err == nil {
