@@ -8,6 +8,7 @@ import (
 
 	"fluxion/engine/plan"
 	"fluxion/engine/process"
+	"fluxion/kernels/kerneltest"
 	"fluxion/kernels/number"
 	"fluxion/nets"
 )
@@ -125,7 +126,7 @@ func TestSelfConditionedSteps(t *testing.T) {
 	}
 	tr, batches, o := newTrainerOf(t, 1, 1, number.Float32, 0.5)
 	tr.step(t, batches, o, 0)
-	if n := testing.AllocsPerRun(3, func() {
+	if n := kerneltest.Allocations(func() {
 		tr.Fill(batches[0], o)
 		tr.RunMicro(0)
 	}); n != 0 {

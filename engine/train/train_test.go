@@ -17,6 +17,7 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/model"
 	"fluxion/engine/rundir"
+	"fluxion/kernels/kerneltest"
 	"fluxion/kernels/number"
 	"fluxion/nets"
 )
@@ -398,7 +399,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 		tr, batches, o := newTrainer(t, 1, 1, precision)
 		tr.step(t, batches, o, 0)
 		tr.Hyper((&run{settings: long()}).hyper(State{Steps: 1, Images: 1000}))
-		if n := testing.AllocsPerRun(3, func() {
+		if n := kerneltest.Allocations(func() {
 			tr.Fill(batches[0], o)
 			tr.RunMicro(0)
 			tr.Finish()

@@ -133,7 +133,7 @@ func (h halfCase) run(t *testing.T, k *cpu.Kernels, threads, gap int, e fusedOpe
 	run := h.kernel.CPU(l)
 	run(pool)
 	run(pool) // nothing may depend on what a run left behind
-	if n := testing.AllocsPerRun(1, func() { run(pool) }); n > 0 && threads == 1 {
+	if n := Allocations(func() { run(pool) }); n > 0 && threads == 1 {
 		t.Errorf("a launch allocates %v times", n)
 	}
 	result := readOf(t, l.Out)

@@ -376,7 +376,7 @@ func checkKernel(t *testing.T, k *cpu.Kernels, kernel kernels.Kernel, in []kerne
 				run(pool)
 				run(pool) // nothing may depend on what a run left behind
 				results = append(results, read(t, l.Out))
-				if n := testing.AllocsPerRun(1, func() { run(pool) }); n > 0 && threads == 1 {
+				if n := Allocations(func() { run(pool) }); n > 0 && threads == 1 {
 					t.Errorf("a launch allocates %v times", n)
 				}
 				checkCuts(t, pool, run, l, read)

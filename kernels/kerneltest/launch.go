@@ -197,7 +197,7 @@ func (l Launch) runCPU(t *testing.T, k *cpu.Kernels, threads, gap int) [][]float
 	for _, o := range all {
 		got = append(got, readOf(t, o))
 	}
-	if allocations := testing.AllocsPerRun(1, func() { run(pool) }); allocations > 0 && threads == 1 {
+	if allocations := Allocations(func() { run(pool) }); allocations > 0 && threads == 1 {
 		t.Errorf("a launch allocates %v times", allocations)
 	}
 	return got

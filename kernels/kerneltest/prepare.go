@@ -42,7 +42,7 @@ func checkPrepared(t *testing.T, pool *cpu.Pool, kernel kernels.Kernel, l kernel
 	if !slices.Equal(read(t, l.Out), want) {
 		t.Error("weights laid out before give other bits")
 	}
-	if n := testing.AllocsPerRun(1, func() { run(pool) }); n > 0 && l.Threads == 1 {
+	if n := Allocations(func() { run(pool) }); n > 0 && l.Threads == 1 {
 		t.Errorf("a launch on weights laid out before allocates %v times", n)
 	}
 }
