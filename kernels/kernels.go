@@ -35,7 +35,7 @@ type Operand struct {
 	cpu.Matrix // Data is nil unless Type is Float32
 	Shape      tensor.Shape
 	Type       number.Type
-	Half       []uint16 // the memory of a BFloat16
+	BF16       []uint16 // the memory of a BFloat16
 	Bytes      []byte   // the memory of a Uint8
 }
 
@@ -51,14 +51,14 @@ func View[T cpu.Element](o Operand) cpu.MatrixOf[T] {
 	case *[]float32:
 		*data = o.Data
 	case *[]uint16:
-		*data = o.Half
+		*data = o.BF16
 	}
 	return m
 }
 
 // NativeProduct is a kernel whose CPU binding takes operands in bfloat16 as they
 // lie in memory if the first is, on instruction sets that multiply them
-// (cpu.Kernels.Half). Weights are float32 all the same: see Weighted.
+// (cpu.Kernels.BF16). Weights are float32 all the same: see Weighted.
 type NativeProduct interface {
 	// BFloat16Scratch is Scratch of such a launch.
 	BFloat16Scratch(in []tensor.Shape, out tensor.Shape, threads int) int

@@ -12,7 +12,7 @@ func (o Operand) Part(row, rows, col, cols int) Operand {
 	p.Rows, p.Cols, p.Pitch = min(rows, o.Rows-row), cols, o.Pitch
 	at := row*o.Pitch + col
 	if o.Type == number.BFloat16 {
-		p.Half = o.Half[at:]
+		p.BF16 = o.BF16[at:]
 	} else {
 		p.Data = o.Data[at:]
 	}
@@ -44,10 +44,10 @@ func Load(k *cpu.Kernels, to cpu.Matrix, from Operand) {
 	case from.Type != number.BFloat16:
 		k.Copy(to, from.Matrix)
 	case from.Pitch == to.Cols && to.Pitch == to.Cols:
-		k.Widen(to.Data[:n], from.Half)
+		k.Widen(to.Data[:n], from.BF16)
 	default:
 		for r := range to.Rows {
-			k.Widen(to.Row(r), from.Half[r*from.Pitch:])
+			k.Widen(to.Row(r), from.BF16[r*from.Pitch:])
 		}
 	}
 }
@@ -68,10 +68,10 @@ func Store(k *cpu.Kernels, to Operand, from cpu.Matrix) {
 	case to.Type != number.BFloat16:
 		k.Copy(to.Matrix, from)
 	case to.Pitch == to.Cols && from.Pitch == to.Cols:
-		k.Narrow(to.Half[:n], from.Data)
+		k.Narrow(to.BF16[:n], from.Data)
 	default:
 		for r := range to.Rows {
-			k.Narrow(to.Half[r*to.Pitch:][:to.Cols], from.Row(r))
+			k.Narrow(to.BF16[r*to.Pitch:][:to.Cols], from.Row(r))
 		}
 	}
 }

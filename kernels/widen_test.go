@@ -28,7 +28,7 @@ func TestOperands(t *testing.T) {
 				first := int(value(part, 0, 0))
 				empty := numbered(of, rows+2, whole.Pitch)
 				clear(empty.Data)
-				clear(empty.Half)
+				clear(empty.BF16)
 				to := empty.Part(1, rows, whole.Pitch-cols, cols)
 				want := func(r, c int) float32 { return float32(first + r*whole.Pitch + c) }
 				check := func(what string, got func(r, c int) float32) {
@@ -61,7 +61,7 @@ func TestOperands(t *testing.T) {
 					Load(k, wide, part)
 					check("Load", func(r, c int) float32 { return wide.Row(r)[c] })
 					clear(empty.Data)
-					clear(empty.Half)
+					clear(empty.BF16)
 					Store(k, to, wide)
 					check("Store", func(r, c int) float32 { return value(to, r, c) })
 				}
@@ -81,18 +81,18 @@ func numbered(of number.Type, rows, pitch int) Operand {
 	o := Operand{Type: of, Matrix: cpu.Matrix{Rows: rows, Cols: pitch, Pitch: pitch}}
 	for i := range rows * pitch {
 		if of == number.BFloat16 {
-			o.Half = append(o.Half, number.Narrow(float32(i)))
+			o.BF16 = append(o.BF16, number.Narrow(float32(i)))
 		} else {
 			o.Data = append(o.Data, float32(i))
 		}
 	}
-	o.Data, o.Half = slices.Clip(o.Data), slices.Clip(o.Half)
+	o.Data, o.BF16 = slices.Clip(o.Data), slices.Clip(o.BF16)
 	return o
 }
 
 func value(o Operand, r, c int) float32 {
 	if o.Type == number.BFloat16 {
-		return number.Widen(o.Half[r*o.Pitch+c])
+		return number.Widen(o.BF16[r*o.Pitch+c])
 	}
 	return o.Data[r*o.Pitch+c]
 }

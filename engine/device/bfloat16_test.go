@@ -35,7 +35,7 @@ func TestBFloat16(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if sets = append(sets, k); k.Half == nil {
+		if sets = append(sets, k); k.BF16 == nil {
 			break
 		}
 	}
@@ -78,8 +78,8 @@ func TestBFloat16(t *testing.T) {
 			if _, again := run(number.BFloat16, 3, func(n *network) { n.run(t) }); !slices.Equal(again, first) {
 				t.Error("three threads give other bits")
 			}
-			_, byHand := run(number.Float32, 1, func(n *network) { n.runRounded(t, set.Half != nil) })
-			if set.Half != nil {
+			_, byHand := run(number.Float32, 1, func(n *network) { n.runRounded(t, set.BF16 != nil) })
+			if set.BF16 != nil {
 				n := len(output)
 				near := func(what string, got, hand, want []float64) {
 					if e, h := worst(got, want), worst(hand, want); slices.Equal(got, hand) || !(e <= 1.5*h) {
@@ -119,7 +119,7 @@ func TestWidened(t *testing.T) {
 			target := d.Target().(CPUTarget)
 			for _, l := range loadIn(t, dir, d, shape, true, number.BFloat16).plan.Launches {
 				_, product := l.Kernel.(kernels.NativeProduct)
-				if n := len(target.widened(l)); n > 0 && (target.Half || !product) {
+				if n := len(target.widened(l)); n > 0 && (target.BF16 || !product) {
 					t.Errorf("%s, %s: %v copies %d operands", filepath.Base(dir), set, l.Kernel, n)
 				}
 			}

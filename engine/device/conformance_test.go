@@ -145,8 +145,8 @@ func TestMemory(t *testing.T) {
 	for _, d := range devices(t) {
 		a := newAdder(t, d.Target(), 1)
 		sizes := a.plan.Sizes
-		images, half := &plan.Buffer{Name: "images", Type: number.Uint8, Size: 1000}, &plan.Buffer{Name: "half", Type: number.BFloat16, Size: 48}
-		sizes[images], sizes[half] = 1000, 96
+		images, bf16 := &plan.Buffer{Name: "images", Type: number.Uint8, Size: 1000}, &plan.Buffer{Name: "bf16", Type: number.BFloat16, Size: 48}
+		sizes[images], sizes[bf16] = 1000, 96
 		m := alloc(t, d, sizes)
 		if got := m.Sizes(); !maps.Equal(got, sizes) {
 			t.Errorf("%s: sizes %v, want %v", d.Name(), got, sizes)
@@ -158,7 +158,7 @@ func TestMemory(t *testing.T) {
 		if err := errors.Join(m.Fill(a.grads, 0), m.Write(a.grads, 3, []float32{7, 8}), m.Read(a.grads, 2, x[:4])); err != nil || !slices.Equal(x[:4], []float32{0, 7, 8, 0}) {
 			t.Errorf("%s: read %v, %v", d.Name(), x[:4], err)
 		}
-		if lies := Floats(m, a.grads); (lies != nil) != (d.Target() != plan.Target(CUDATarget{})) || Floats(m, half) != nil {
+		if lies := Floats(m, a.grads); (lies != nil) != (d.Target() != plan.Target(CUDATarget{})) || Floats(m, bf16) != nil {
 			t.Errorf("%s: gradients at %p for the host", d.Name(), lies)
 		} else if lies != nil {
 			lies[47] = 9
@@ -178,7 +178,7 @@ func TestMemory(t *testing.T) {
 		for name, err := range map[string]error{
 			"past the end":         m.Write(a.grads, sizes[a.grads]/4-1, x[:2]),
 			"before the beginning": m.Read(a.grads, -1, x[:1]),
-			"another type":         m.Read(half, 0, x[:1]),
+			"another type":         m.Read(bf16, 0, x[:1]),
 			"bytes past the end":   m.WriteBytes(images, 995, make([]byte, 10)),
 			"bytes of floats":      m.WriteBytes(a.sum, 0, make([]byte, 4)),
 		} {

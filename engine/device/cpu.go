@@ -55,7 +55,7 @@ func (d *CPU) Target() plan.Target { return targetOf(d.pool.Kernels(), d.pool.Th
 // the instruction set has none, in float32.
 func (d *CPU) PeakFLOPS(precision number.Type) float64 {
 	if precision == number.BFloat16 {
-		return cpu.PeakHalf(d.pool)
+		return cpu.PeakBF16(d.pool)
 	}
 	return cpu.Peak(d.pool)
 }
@@ -72,7 +72,7 @@ func (d *CPU) Close() error {
 // CPUTarget is a CPU as something to compile plans for.
 type CPUTarget struct {
 	Threads int
-	Half    bool // it multiplies bfloat16 itself (cpu.Kernels.Half)
+	BF16    bool // it multiplies bfloat16 itself (cpu.Kernels.BF16)
 }
 
 // NewCPUTarget returns the CPU with this many threads (0: all that this process
@@ -89,12 +89,12 @@ func NewCPUTarget(threads int) CPUTarget {
 }
 
 func targetOf(k *cpu.Kernels, threads int) CPUTarget {
-	return CPUTarget{threads, k.Half != nil}
+	return CPUTarget{threads, k.BF16 != nil}
 }
 
 func (t CPUTarget) String() string {
 	products := ""
-	if t.Half {
+	if t.BF16 {
 		products = " and products of bf16"
 	}
 	return fmt.Sprintf("a CPU with %d threads%s", t.Threads, products)
@@ -105,7 +105,7 @@ func (t CPUTarget) String() string {
 // Winograd's convolution in both precisions, a training step of preset cifar takes 0.63
 // of the processor time on AVX512-BF16.
 func (t CPUTarget) Precision() number.Type {
-	if t.Half {
+	if t.BF16 {
 		return number.BFloat16
 	}
 	return number.Float32
@@ -166,7 +166,7 @@ func (t CPUTarget) prepared(l plan.Launch) (floats, scratch int) {
 // product returns the kernel of a launch on bfloat16 that is computed in it.
 func (t CPUTarget) product(l plan.Launch) (kernels.NativeProduct, bool) {
 	p, ok := l.Kernel.(kernels.NativeProduct)
-	return p, ok && t.Half && l.In[0].Type == number.BFloat16
+	return p, ok && t.BF16 && l.In[0].Type == number.BFloat16
 }
 
 // widened lists the operands that a launch must have in float32 copies.
@@ -307,7 +307,7 @@ func (m *cpuMemory) operand(t plan.Tensor) kernels.Operand {
 	case number.Float32:
 		o.Data = m.buffers[t.Buffer][t.Offset/4:]
 	case number.BFloat16:
-		o.Half = unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/2)
+		o.BF16 = unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/2)
 	case number.Uint8:
 		o.Bytes = b
 	}
@@ -374,14 +374,14 @@ func (g *cpuProgram) bind(l plan.Launch, cut *kernels.Cut) func(*cpu.Pool) {
 		return l.Kernel.CPU(b)
 	}
 	var before []func(*cpu.Pool)
-	single := func(o *kernels.Operand) (half, copied kernels.Operand) {
-		half, copied = *o, *o
+	single := func(o *kernels.Operand) (bf16, copied kernels.Operand) {
+		bf16, copied = *o, *o
 		n := (o.Rows*o.Cols + readPast + 15) / 16 * 16
-		copied.Type, copied.Half = number.Float32, nil
+		copied.Type, copied.BF16 = number.Float32, nil
 		copied.Matrix = cpu.Matrix{Data: b.Scratch[:n], Rows: o.Rows, Cols: o.Cols, Pitch: o.Cols}
 		b.Scratch = b.Scratch[n:]
 		*o = copied
-		return half, copied
+		return bf16, copied
 	}
 	convert := func(from, to kernels.Operand) func(*cpu.Pool) {
 		return cast.New(len(to.Shape)).CPU(kernels.Launch{In: []kernels.Operand{from}, Out: to})
@@ -398,8 +398,8 @@ func (g *cpuProgram) bind(l plan.Launch, cut *kernels.Cut) func(*cpu.Pool) {
 	widen(&b.PerImage)
 	after := func(*cpu.Pool) {}
 	if b.Out.Type == number.BFloat16 {
-		half, copied := single(&b.Out)
-		after = convert(copied, half)
+		bf16, copied := single(&b.Out)
+		after = convert(copied, bf16)
 	}
 	run := l.Kernel.CPU(b)
 	return func(p *cpu.Pool) {
@@ -450,7 +450,7 @@ func (g *cpuProgram) Read(t plan.Tensor, dst []float32) error {
 		case number.Float32:
 			copy(to, o.Row(r))
 		case number.BFloat16:
-			cast.Widen(to, o.Half[r*o.Pitch:][:o.Cols])
+			cast.Widen(to, o.BF16[r*o.Pitch:][:o.Cols])
 		default:
 			return errNumbers(t)
 		}
@@ -480,7 +480,7 @@ func (g *cpuProgram) Write(t plan.Tensor, src []float32) error {
 		case number.Float32:
 			copy(o.Row(r), from)
 		case number.BFloat16:
-			cast.Narrow(o.Half[r*o.Pitch:][:o.Cols], from)
+			cast.Narrow(o.BF16[r*o.Pitch:][:o.Cols], from)
 		default:
 			return errNumbers(t)
 		}

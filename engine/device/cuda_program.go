@@ -311,10 +311,10 @@ func (g *cudaProgram) Write(t plan.Tensor, src []float32) error {
 		from := src[r*cols:][:cols]
 		b := bytesOf(from)
 		if t.Type == number.BFloat16 {
-			half := make([]uint16, cols)
-			cast.Narrow(half, from)
+			bf16 := make([]uint16, cols)
+			cast.Narrow(bf16, from)
 			b = g.staged(2 * cols)
-			for c, x := range half {
+			for c, x := range bf16 {
 				binary.LittleEndian.PutUint16(b[2*c:], x)
 			}
 		}

@@ -64,7 +64,7 @@ func TestStatistics(t *testing.T) {
 		if err := m.Write(weights, 0, normal(flat)); err != nil {
 			t.Fatal(err)
 		}
-		half, err := p.Then(plan.Stage{Kernel: cast.New(1), In: []plan.Ref{{Buffer: weights}}, Out: plan.Ref{Buffer: weights.Copy}})
+		bf16, err := p.Then(plan.Stage{Kernel: cast.New(1), In: []plan.Ref{{Buffer: weights}}, Out: plan.Ref{Buffer: weights.Copy}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func TestStatistics(t *testing.T) {
 		if err := program.Write(p.Place(input), normal(input.Shape().TotalSize())); err != nil {
 			t.Fatal(err)
 		}
-		for _, run := range []Program{loaded(t, d, half, m), program} {
+		for _, run := range []Program{loaded(t, d, bf16, m), program} {
 			if err := Run(run); err != nil {
 				t.Fatal(err)
 			}

@@ -145,10 +145,10 @@ func TestImageDependsOnItsSeedAlone(t *testing.T) {
 	}
 }
 
-// TestHalfImageDependsOnItsSeedAlone: in bfloat16 either, with every instruction set.
-func TestHalfImageDependsOnItsSeedAlone(t *testing.T) {
+// TestBF16ImageDependsOnItsSeedAlone: in bfloat16 either, with every instruction set.
+func TestBF16ImageDependsOnItsSeedAlone(t *testing.T) {
 	for _, name := range cpu.Names() {
-		half := func(seeds []int64, batch, threads int) map[int64][]byte {
+		bf16 := func(seeds []int64, batch, threads int) map[int64][]byte {
 			d, err := device.NewCPU(threads, name)
 			if err != nil {
 				t.Fatal(err)
@@ -156,9 +156,9 @@ func TestHalfImageDependsOnItsSeedAlone(t *testing.T) {
 			defer d.Close()
 			return picturesOn(t, d, number.BFloat16, "euler", seeds, batch, 2.5)
 		}
-		want := half([]int64{0, 1, 2, 3, 4}, 5, 1)
+		want := bf16([]int64{0, 1, 2, 3, 4}, 5, 1)
 		for _, c := range []struct{ batch, threads int }{{1, 1}, {2, 2}, {3, 3}} {
-			for seed, pixels := range half([]int64{4, 2, 0}, c.batch, c.threads) {
+			for seed, pixels := range bf16([]int64{4, 2, 0}, c.batch, c.threads) {
 				if !bytes.Equal(pixels, want[seed]) {
 					t.Errorf("%s: seed %d is another picture in batches of %d on %d threads", name, seed, c.batch, c.threads)
 				}

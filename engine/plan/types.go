@@ -52,11 +52,11 @@ func (c *compiler) settleTypes() {
 			}
 		}
 		for i, x := range v.in {
-			switch half := weights[x]; {
+			switch bf16 := weights[x]; {
 			case x.dtype == types[i]:
-			case half != nil && types[i] == number.BFloat16:
-				half.uses++
-				v.in[i] = half
+			case bf16 != nil && types[i] == number.BFloat16:
+				bf16.uses++
+				v.in[i] = bf16
 			default:
 				v.in[i] = cast.of(x, types[i])
 			}
@@ -74,8 +74,8 @@ func (c *compiler) settleTypes() {
 		v.kernel, v.in = castTo(v), []*value{made}
 	}
 	for _, p := range c.Parameters {
-		if half := weights[c.values[p.Node.ID()]]; half != nil && half.uses > 0 {
-			c.all = append(c.all, half)
+		if bf16 := weights[c.values[p.Node.ID()]]; bf16 != nil && bf16.uses > 0 {
+			c.all = append(c.all, bf16)
 		}
 	}
 	c.all = append(c.all, c.order...)

@@ -13,7 +13,7 @@ import (
 // their weights from the copy.
 func TestTypes(t *testing.T) {
 	p := precise(t, "small", 2, number.BFloat16)
-	casts, halves := 0, 0
+	casts, copies := 0, 0
 	weights, gradients := named(p, "params"), named(p, "grads")
 	for i, l := range p.Launches {
 		if strings.HasPrefix(l.Kernel.String(), "cast") {
@@ -34,7 +34,7 @@ func TestTypes(t *testing.T) {
 				t.Errorf("launch %d, %v: a %v is no float32", i, l, o.Buffer)
 			}
 			if o.Buffer == weights.Copy {
-				halves++
+				copies++
 			}
 			if o.Offset%o.Type.Size() != 0 || o.Offset+((o.Rows()-1)*o.Pitch+o.Cols())*o.Type.Size() > p.Sizes[o.Buffer] {
 				t.Errorf("launch %d, %v: %v lies outside its buffer of %d bytes", i, l, o, p.Sizes[o.Buffer])
@@ -50,7 +50,7 @@ func TestTypes(t *testing.T) {
 	if casts != 3 { // the input, the output, the loss's gradient
 		t.Errorf("%d conversions, want 3", casts)
 	}
-	if halves == 0 {
+	if copies == 0 {
 		t.Error("no product reads the copy of the weights")
 	}
 	if single := training(t, "small", 2); strings.Contains(text(single), "bf16") || named(single, "params_bf16") != nil {

@@ -57,9 +57,9 @@ type Step struct {
 	update *plan.Plan
 	// additions are those of sums that follow each micro-batch.
 	additions [][]int
-	// half brings the copy of the weights that products read up to date, when they
+	// narrow brings the bf16 copy of the weights that products read up to date, when they
 	// were written from outside; nil without a copy.
-	half *plan.Plan
+	narrow *plan.Plan
 
 	target, weight, loss, norm *gorgonia.Node
 	errors                     *gorgonia.Node // nil if they are not wanted
@@ -169,7 +169,7 @@ func (s *Step) compile(c plan.Options) error {
 		}
 	}
 	if b.Parameters.Copy != nil {
-		compile(&s.half, flat, plan.Stage{Kernel: cast.New(1), In: []plan.Ref{{Buffer: b.Parameters}}, Out: plan.Ref{Buffer: b.Parameters.Copy}})
+		compile(&s.narrow, flat, plan.Stage{Kernel: cast.New(1), In: []plan.Ref{{Buffer: b.Parameters}}, Out: plan.Ref{Buffer: b.Parameters.Copy}})
 	}
 	if s.Accumulate == 1 {
 		c.Inputs = append(c.Inputs, s.norm)
@@ -195,10 +195,10 @@ func (s *Step) plans() []*plan.Plan {
 
 // Sizes is the memory that the step needs.
 func (s *Step) Sizes() plan.Sizes {
-	if s.half == nil {
+	if s.narrow == nil {
 		return plan.UnionOf(s.plans()...)
 	}
-	return plan.UnionOf(append(s.plans(), s.half)...)
+	return plan.UnionOf(append(s.plans(), s.narrow)...)
 }
 
 // Recomputed is the part of Cost that recomputation adds.

@@ -43,9 +43,9 @@ func (s *Step) Load(d device.Device, m device.Memory) (*Trainer, error) {
 		}
 		t.programs = append(t.programs, program)
 	}
-	if s.half != nil {
+	if s.narrow != nil {
 		var err error
-		if t.half, err = d.Load(s.half, m); err != nil {
+		if t.narrow, err = d.Load(s.narrow, m); err != nil {
 			return nil, errors.Join(err, t.Free())
 		}
 	}
@@ -65,7 +65,7 @@ type Trainer struct {
 	*Step
 	Memory   device.Memory
 	programs []device.Program
-	half     device.Program // of Step.half
+	narrow   device.Program // of Step.narrow
 	scalar   [1]float32
 
 	filled   []observation // of the micro-batch, its errors not known yet
@@ -76,7 +76,7 @@ type Trainer struct {
 // Free gives back what the trainer holds besides its memory.
 func (t *Trainer) Free() error {
 	var err error
-	for _, p := range append(t.programs, t.half) {
+	for _, p := range append(t.programs, t.narrow) {
 		if p != nil {
 			err = errors.Join(err, p.Free())
 		}
@@ -143,10 +143,10 @@ func (t *Trainer) Fill(b Images, o Objective) {
 
 // Refresh must be called after parameters were written from outside.
 func (t *Trainer) Refresh() error {
-	if t.half == nil {
+	if t.narrow == nil {
 		return nil
 	}
-	return device.Run(t.half)
+	return device.Run(t.narrow)
 }
 
 // RunMicro runs micro-batch i of a step and returns its loss. Without

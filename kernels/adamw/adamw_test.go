@@ -112,7 +112,7 @@ func TestCopyCUDA(t *testing.T) {
 	}}
 	g.Run(k.CUDA(l)...)
 	parameters := g.Values(l.Out)
-	for i, x := range g.Values(l.In[halfInput]) {
+	for i, x := range g.Values(l.In[copyInput]) {
 		if x != number.Round(parameters[i]) {
 			t.Fatalf("copy %d is %v of %v", i, x, parameters[i])
 		}

@@ -21,7 +21,7 @@ import (
 func TestTiles(t *testing.T) {
 	for _, c := range []struct{ n, h, w, heads, dim int }{{1, 5, 7, 2, 9}, {2, 4, 8, 1, 32}, {1, 17, 16, 1, 40}} {
 		in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, 3*c.heads*c.dim)}
-		kerneltest.CheckHalf(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Attention(in[0], c.heads) })
+		kerneltest.CheckBF16(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Attention(in[0], c.heads) })
 	}
 }
 

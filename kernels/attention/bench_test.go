@@ -56,7 +56,7 @@ func random(shape tensor.Shape, of number.Type) kernels.Operand {
 	for range shape.TotalSize() + 64 {
 		x := float32(rng.NormFloat64())
 		if of == number.BFloat16 {
-			o.Half = append(o.Half, number.Narrow(x))
+			o.BF16 = append(o.BF16, number.Narrow(x))
 		} else {
 			o.Data = append(o.Data, x)
 		}

@@ -34,9 +34,9 @@ func (Op) CPU(l kernels.Launch) func(*cpu.Pool) {
 	from, to := l.In[0], l.Out
 	switch {
 	case from.Type == number.Float32 && to.Type == number.BFloat16:
-		return loop(from, to, func(k *cpu.Kernels, in, out, n int) { k.Narrow(to.Half[out:][:n], from.Data[in:][:n]) })
+		return loop(from, to, func(k *cpu.Kernels, in, out, n int) { k.Narrow(to.BF16[out:][:n], from.Data[in:][:n]) })
 	case from.Type == number.BFloat16 && to.Type == number.Float32:
-		return loop(from, to, func(k *cpu.Kernels, in, out, n int) { k.Widen(to.Data[out:][:n], from.Half[in:][:n]) })
+		return loop(from, to, func(k *cpu.Kernels, in, out, n int) { k.Widen(to.Data[out:][:n], from.BF16[in:][:n]) })
 	}
 	panic(fmt.Sprintf("cast from %v to %v", from.Type, to.Type))
 }

@@ -18,14 +18,14 @@ func launch(shape tensor.Shape, values []float64, back bool) kerneltest.Launch {
 	for i, x := range values {
 		want[i] = float64(nearest(float32(x)))
 	}
-	single, half := kerneltest.Operand{Shape: shape}, kerneltest.Operand{Shape: shape, Type: number.BFloat16}
+	single, bf16 := kerneltest.Operand{Shape: shape}, kerneltest.Operand{Shape: shape, Type: number.BFloat16}
 	l := kerneltest.Launch{Kernel: New(len(shape)), Bits: true, Gap: 4}
 	if back {
-		half.Before, single.After = want, want
-		l.In, l.Out = []kerneltest.Operand{half}, single
+		bf16.Before, single.After = want, want
+		l.In, l.Out = []kerneltest.Operand{bf16}, single
 	} else {
-		single.Before, half.After = values, want
-		l.In, l.Out = []kerneltest.Operand{single}, half
+		single.Before, bf16.After = values, want
+		l.In, l.Out = []kerneltest.Operand{single}, bf16
 	}
 	return l
 }

@@ -13,11 +13,11 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// BenchmarkHalf is convolutions of bfloat16 on one thread, forward with weights laid out
+// BenchmarkBF16 is convolutions of bfloat16 on one thread, forward with weights laid out
 // before, as in sampling, gradients with weights that are laid out in every run: GFLOP/s of the plain convolution in the fastest of all runs.
-func BenchmarkHalf(b *testing.B) {
+func BenchmarkBF16(b *testing.B) {
 	k, err := cpu.Select("")
-	if err != nil || k.Half == nil {
+	if err != nil || k.BF16 == nil {
 		return // nothing multiplies bfloat16 here
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
@@ -37,10 +37,10 @@ func BenchmarkHalf(b *testing.B) {
 			x[1], x[2] = c.side/2, c.side/2
 		}
 		y := tensor.Shape{c.n, c.side, c.side, c.cout}
-		half := func(s tensor.Shape) kernels.Operand {
-			o := kernels.Operand{Type: number.BFloat16, Shape: s, Half: make([]uint16, s.TotalSize()+64)}
-			for i := range o.Half {
-				o.Half[i] = number.Narrow(float32(rng.NormFloat64()))
+		bf16 := func(s tensor.Shape) kernels.Operand {
+			o := kernels.Operand{Type: number.BFloat16, Shape: s, BF16: make([]uint16, s.TotalSize()+64)}
+			for i := range o.BF16 {
+				o.BF16[i] = number.Narrow(float32(rng.NormFloat64()))
 			}
 			o.Rows, o.Cols, o.Pitch = s.TotalSize()/s[3], s[3], s[3]
 			return o
@@ -58,14 +58,14 @@ func BenchmarkHalf(b *testing.B) {
 			in  []kernels.Operand
 			out tensor.Shape
 		}{
-			{"forward", newForward(c.o, w), []kernels.Operand{half(x), weights, bias}, y},
-			{"dx", newInputGrad(c.o, x), []kernels.Operand{half(y), weights}, x},
-			{"dw", newWeightGrad(c.o, w), []kernels.Operand{half(x), half(y)}, w},
+			{"forward", newForward(c.o, w), []kernels.Operand{bf16(x), weights, bias}, y},
+			{"dx", newInputGrad(c.o, x), []kernels.Operand{bf16(y), weights}, x},
+			{"dw", newWeightGrad(c.o, w), []kernels.Operand{bf16(x), bf16(y)}, w},
 		} {
 			b.Run(fmt.Sprintf("%s/%dx%d/%d-%d/upsampled=%v", op.name, c.n, c.side, c.cin, c.cout, c.o.upsampled), func(b *testing.B) {
 				pool := cpu.NewPool(1, k)
 				defer pool.Close()
-				l := kernels.Launch{In: op.in, Out: half(op.out), Threads: 1}
+				l := kernels.Launch{In: op.in, Out: bf16(op.out), Threads: 1}
 				if op.name == "dw" {
 					l.Out = single(kernels.NewArray(op.out...))
 				}

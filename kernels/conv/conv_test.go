@@ -16,32 +16,32 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// TestHalf has more rows than a block, more channels than a group or a panel, and
+// TestBF16 has more rows than a block, more channels than a group or a panel, and
 // an odd number of each.
-func TestHalf(t *testing.T) {
+func TestBF16(t *testing.T) {
 	in := []kerneltest.Input{kerneltest.Shape(3, 11, 9, 53), kerneltest.Shape(3, 3, 53, 67), kerneltest.Shape(67)}
 	for _, o := range []Options{Same(3), {Stride: 2, PadBottom: 1, PadRight: 1}} {
-		kerneltest.CheckHalf(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], o) })
+		kerneltest.CheckBF16(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], o) })
 	}
 }
 
-// TestStrideHalf has gradients of inputs as wide as two panels and a vector, and as a
+// TestStrideBF16 has gradients of inputs as wide as two panels and a vector, and as a
 // panel and some columns, of images of an odd and an even side.
-func TestStrideHalf(t *testing.T) {
+func TestStrideBF16(t *testing.T) {
 	for _, cin := range []int{144, 67} {
 		in := []kerneltest.Input{kerneltest.Shape(2, 7, 6, cin), kerneltest.Shape(3, 3, cin, 9), kerneltest.Shape(9)}
 		for _, o := range []Options{{Stride: 2, PadBottom: 1, PadRight: 1}, {Stride: 3, PadTop: 2}} {
-			kerneltest.CheckHalf(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], o) })
+			kerneltest.CheckBF16(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], o) })
 		}
 	}
 }
 
-// TestWinogradHalf has more positions than a block or a chunk, a chunk that is
+// TestWinogradBF16 has more positions than a block or a chunk, a chunk that is
 // not full, images of one column, and too few channels for a transform.
-func TestWinogradHalf(t *testing.T) {
+func TestWinogradBF16(t *testing.T) {
 	for _, c := range []struct{ n, h, w, cin, cout int }{{3, 22, 32, 32, 80}, {5, 15, 27, 33, 65}, {33, 4, 1, 40, 70}, {2, 6, 5, 31, 66}} {
 		in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, c.cin), kerneltest.Shape(3, 3, c.cin, c.cout), kerneltest.Shape(c.cout)}
-		kerneltest.CheckHalf(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], Same(3)) })
+		kerneltest.CheckBF16(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], Same(3)) })
 	}
 }
 
@@ -59,7 +59,7 @@ func TestTiles(t *testing.T) {
 		{2, 5, 3, 33, 50, 3, upsampling},
 	} {
 		in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, c.cin), kerneltest.Shape(c.side, c.side, c.cin, c.cout), kerneltest.Shape(c.cout)}
-		kerneltest.CheckHalf(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], c.o) })
+		kerneltest.CheckBF16(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], c.o) })
 	}
 }
 
@@ -79,13 +79,13 @@ func TestUpsampledKernels(t *testing.T) {
 	}
 }
 
-// TestUpsampledHalf has more squares than a block or a chunk, a chunk that is not full,
+// TestUpsampledBF16 has more squares than a block or a chunk, a chunk that is not full,
 // images of one column, and too few channels for a transform.
-func TestUpsampledHalf(t *testing.T) {
+func TestUpsampledBF16(t *testing.T) {
 	for _, c := range []struct{ n, h, w, cin, cout int }{{3, 11, 16, 32, 80}, {4, 11, 13, 33, 65}, {33, 2, 1, 40, 70}, {2, 6, 5, 31, 66}} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, c.cin), kerneltest.Shape(3, 3, c.cin, c.cout), kerneltest.Shape(c.cout)}
-			kerneltest.CheckHalf(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], upsampling) })
+			kerneltest.CheckBF16(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], upsampling) })
 		})
 	}
 }

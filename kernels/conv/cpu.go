@@ -91,9 +91,9 @@ func (f forward) Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
 // BFloat16Scratch is that of a product of bfloat16.
 func (f forward) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, threads int) int {
 	s := mustSize(f.o, in[0], in[1])
-	n := gemm.HalfProductScratch(s.n, s.kh*s.kw, s.cin, s.cout, threads)
-	if s.winogradHalf() {
-		n = max(n, halfWinogradScratch(s.squares(), s.cin, s.cout, threads))
+	n := gemm.BF16ProductScratch(s.n, s.kh*s.kw, s.cin, s.cout, threads)
+	if s.winogradBF16() {
+		n = max(n, bf16WinogradScratch(s.squares(), s.cin, s.cout, threads))
 	}
 	return n
 }
@@ -101,7 +101,7 @@ func (f forward) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, threads int)
 // either runs Winograd's convolution on instruction sets that have it.
 func either(winograd, plain func(*cpu.Pool)) func(*cpu.Pool) {
 	return func(p *cpu.Pool) {
-		if p.Kernels().Half.Squares != nil {
+		if p.Kernels().BF16.Squares != nil {
 			winograd(p)
 		} else {
 			plain(p)
@@ -115,11 +115,11 @@ func (f forward) Prepared(in []tensor.Shape, out tensor.Shape, activations numbe
 	taps := s.kh * s.kw
 	switch {
 	case activations == number.BFloat16:
-		floats = gemm.HalfProductPacked(taps, s.cin, s.cout)
-		scratch = gemm.HalfProductScratch(s.n, taps, s.cin, s.cout, threads) - floats
-		if s.winogradHalf() {
-			packed := s.squares().halfPacked(s.cin, s.cout)
-			floats, scratch = max(floats, packed), max(scratch, halfWinogradScratch(s.squares(), s.cin, s.cout, threads)-packed)
+		floats = gemm.BF16ProductPacked(taps, s.cin, s.cout)
+		scratch = gemm.BF16ProductScratch(s.n, taps, s.cin, s.cout, threads) - floats
+		if s.winogradBF16() {
+			packed := s.squares().bf16Packed(s.cin, s.cout)
+			floats, scratch = max(floats, packed), max(scratch, bf16WinogradScratch(s.squares(), s.cin, s.cout, threads)-packed)
 		}
 		return floats, scratch
 	case s.winograd():
@@ -135,7 +135,7 @@ func (forward) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true, Per
 func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := mustSize(f.o, l.In[0].Shape, l.In[1].Shape)
 	if l.In[0].Type == number.BFloat16 {
-		return f.half(s, l)
+		return f.bf16(s, l)
 	}
 	weights := gemm.Weights{Data: l.In[1].Data, TapStride: s.cin * l.In[1].Pitch, DepthStride: l.In[1].Pitch, ColStride: 1}
 	packing := gemm.Packing{Packed: l.Prepared, Only: l.Preparing}
@@ -155,21 +155,21 @@ func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 	}.Bind()
 }
 
-// half is the convolution of bfloat16.
-func (f forward) half(s size, l kernels.Launch) func(*cpu.Pool) {
+// bf16 is the convolution of bfloat16.
+func (f forward) bf16(s size, l kernels.Launch) func(*cpu.Pool) {
 	packing := gemm.Packing{Packed: l.Prepared, Only: l.Preparing}
 	weights := gemm.Weights{Data: l.In[1].Data, TapStride: s.cin * l.In[1].Pitch, DepthStride: l.In[1].Pitch, ColStride: 1}
-	plain := gemm.HalfProduct{
+	plain := gemm.BF16Product{
 		Geometry: f.geometry(s, l), Depth: s.cin, Width: s.cout,
-		In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
+		In: bf16(l.In[0]), Out: bf16(l.Out), Add: bf16(l.Add),
 		W: weights, Bias: l.In[2].Data[:s.cout], PerImage: l.PerImage.Matrix,
 		Packing: packing, Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 	}.Bind()
-	if !s.winogradHalf() {
+	if !s.winogradBF16() {
 		return plain
 	}
-	w := halfWinograd{
-		squares: s.squares(), depth: s.cin, width: s.cout, x: half(l.In[0]), y: half(l.Out), add: half(l.Add),
+	w := bf16Winograd{
+		squares: s.squares(), depth: s.cin, width: s.cout, x: bf16(l.In[0]), y: bf16(l.Out), add: bf16(l.Add),
 		weights: weights, bias: l.In[2].Data[:s.cout], perImage: l.PerImage.Matrix, packing: packing, cut: l.Cut,
 	}
 	return either(w.bind(l.Scratch, l.Threads), plain)
@@ -184,7 +184,7 @@ func (forward) geometry(s size, l kernels.Launch) gemm.Geometry {
 	return g
 }
 
-func half(o kernels.Operand) gemm.Half { return gemm.Half{Data: o.Half, Pitch: o.Pitch} }
+func bf16(o kernels.Operand) gemm.BF16 { return gemm.BF16{Data: o.BF16, Pitch: o.Pitch} }
 
 func (g inputGrad) size(in []tensor.Shape) size { return mustSize(g.o, g.shape(in[0], in[1]), in[1]) }
 
@@ -203,9 +203,9 @@ func (g inputGrad) Scratch(in []tensor.Shape, out tensor.Shape, threads int) int
 // BFloat16Scratch is that of a product of bfloat16.
 func (g inputGrad) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, threads int) int {
 	s := g.size(in)
-	n := s.summedWeights() + gemm.HalfProductScratch(s.n, s.gradTaps(), s.cout, s.cin, threads)
-	if s.winogradHalf() {
-		n = max(n, halfWinogradScratch(s.gradSquares(), s.cout, s.cin, threads))
+	n := s.summedWeights() + gemm.BF16ProductScratch(s.n, s.gradTaps(), s.cout, s.cin, threads)
+	if s.winogradBF16() {
+		n = max(n, bf16WinogradScratch(s.gradSquares(), s.cout, s.cin, threads))
 	}
 	return n
 }
@@ -216,7 +216,7 @@ func (g inputGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := g.size([]tensor.Shape{l.In[0].Shape, l.In[1].Shape})
 	weights := gemm.Weights{Data: l.In[1].Data, TapStride: s.cin * l.In[1].Pitch, DepthStride: 1, ColStride: l.In[1].Pitch}
 	if l.In[0].Type == number.BFloat16 {
-		return g.half(s, weights, l)
+		return g.bf16(s, weights, l)
 	}
 	if s.winograd() {
 		w := winograd{
@@ -235,24 +235,24 @@ func (g inputGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 	})
 }
 
-// half is the gradient of an input of bfloat16.
-func (inputGrad) half(s size, weights gemm.Weights, l kernels.Launch) func(*cpu.Pool) {
+// bf16 is the gradient of an input of bfloat16.
+func (inputGrad) bf16(s size, weights gemm.Weights, l kernels.Launch) func(*cpu.Pool) {
 	plain := s.gradProduct(weights, l.Scratch, func(geometry gemm.Geometry, weights gemm.Weights, scratch []float32) func(*cpu.Pool) {
 		var order []int32
 		if s.Stride > 1 { // rows side by side meet different taps
 			geometry, order = geometry.Alike()
 		}
-		return gemm.HalfProduct{
+		return gemm.BF16Product{
 			Geometry: geometry, Depth: s.cout, Width: s.cin, Order: order,
-			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
+			In: bf16(l.In[0]), Out: bf16(l.Out), Add: bf16(l.Add),
 			W: weights, Scratch: scratch, Threads: l.Threads, Cut: l.Cut,
 		}.Bind()
 	})
-	if !s.winogradHalf() {
+	if !s.winogradBF16() {
 		return plain
 	}
-	w := halfWinograd{
-		squares: s.gradSquares(), depth: s.cout, width: s.cin, x: half(l.In[0]), y: half(l.Out), add: half(l.Add),
+	w := bf16Winograd{
+		squares: s.gradSquares(), depth: s.cout, width: s.cin, x: bf16(l.In[0]), y: bf16(l.Out), add: bf16(l.Add),
 		weights: weights, turned: true, cut: l.Cut,
 	}
 	return either(w.bind(l.Scratch, l.Threads), plain)
@@ -272,12 +272,12 @@ func (g weightGrad) Scratch(in []tensor.Shape, out tensor.Shape, _ int) int {
 // BFloat16Scratch is that of a product of bfloat16.
 func (g weightGrad) BFloat16Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
 	s := mustSize(g.o, in[0], out)
-	n := gemm.HalfTransposedScratch(s.n*s.oh*s.ow, s.kh*s.kw, s.cin, s.cout, threads)
-	if s.upsampledHalfGrad() {
+	n := gemm.BF16TransposedScratch(s.n*s.oh*s.ow, s.kh*s.kw, s.cin, s.cout, threads)
+	if s.upsampledBF16Grad() {
 		n = max(n, s.squares().upsampledGradScratch(s.cin, s.cout, threads))
 	}
-	if s.winogradHalfGrad() {
-		n = max(n, halfWinogradGradScratch(s.squares(), s.cin, s.cout, threads))
+	if s.winogradBF16Grad() {
+		n = max(n, bf16WinogradGradScratch(s.squares(), s.cin, s.cout, threads))
 	}
 	return n
 }
@@ -285,19 +285,19 @@ func (g weightGrad) BFloat16Scratch(in []tensor.Shape, out tensor.Shape, threads
 func (g weightGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 	s := mustSize(g.o, l.In[0].Shape, l.Out.Shape)
 	if l.In[0].Type == number.BFloat16 {
-		plain := gemm.HalfTransposed{
+		plain := gemm.BF16Transposed{
 			Geometry: s.forwardGeometry(), Depth: s.cin, Width: s.cout,
-			In: half(l.In[0]), Grad: half(l.In[1]), Out: l.Out.Matrix,
+			In: bf16(l.In[0]), Grad: bf16(l.In[1]), Out: l.Out.Matrix,
 			Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 		}.Bind()
-		if s.upsampledHalfGrad() {
-			w := upsampledHalfGrad{squares: s.squares(), depth: s.cin, width: s.cout, x: half(l.In[0]), grad: half(l.In[1]), sum: l.Out.Matrix}
+		if s.upsampledBF16Grad() {
+			w := upsampledBF16Grad{squares: s.squares(), depth: s.cin, width: s.cout, x: bf16(l.In[0]), grad: bf16(l.In[1]), sum: l.Out.Matrix}
 			return either(w.bind(l.Scratch, l.Threads), plain)
 		}
-		if !s.winogradHalfGrad() {
+		if !s.winogradBF16Grad() {
 			return plain
 		}
-		w := halfWinogradGrad{squares: s.squares(), depth: s.cin, width: s.cout, x: half(l.In[0]), grad: half(l.In[1]), sum: l.Out.Matrix, cut: l.Cut}
+		w := bf16WinogradGrad{squares: s.squares(), depth: s.cin, width: s.cout, x: bf16(l.In[0]), grad: bf16(l.In[1]), sum: l.Out.Matrix, cut: l.Cut}
 		return either(w.bind(l.Scratch, l.Threads), plain)
 	}
 	if s.winograd() {

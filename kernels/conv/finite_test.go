@@ -16,7 +16,7 @@ import (
 // either, however operands are transformed and rounded, and other images are not
 // touched: training leaves out a step by that.
 func TestNotFinite(t *testing.T) {
-	wantHalf(t)
+	wantBF16(t)
 	const n, side, channels, y, x, c = 2, 8, 32, 3, 4, 5
 	const place = (y*side+x)*channels + c
 	rng := rand.New(rand.NewPCG(5, 6))
@@ -57,7 +57,7 @@ func TestNotFinite(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if k.Half == nil || k.Half.Squares == nil {
+				if k.BF16 == nil || k.BF16.Squares == nil {
 					continue
 				}
 				l := kernels.Launch{Out: single(kernels.NewArray(launch.out...)), Threads: 1}
@@ -70,11 +70,11 @@ func TestNotFinite(t *testing.T) {
 						l.In = append(l.In, single(a))
 					}
 				}
-				l.In[0].Half[place] = bits
+				l.In[0].BF16[place] = bits
 				result := func(i int) float32 { return l.Out.Data[i] }
 				if launch.out[0] == n {
 					l.Out = rounded(kernels.NewArray(launch.out...))
-					result = func(i int) float32 { return number.Widen(l.Out.Half[i]) }
+					result = func(i int) float32 { return number.Widen(l.Out.BF16[i]) }
 				}
 				l.Scratch = make([]float32, launch.kernel.BFloat16Scratch(shapes, launch.out, 1))
 				launch.kernel.CPU(l)(cpu.NewPool(1, k))

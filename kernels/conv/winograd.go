@@ -54,7 +54,7 @@ type squares struct {
 	in, out              view
 	places               int
 	of                   func(*cpu.Kernels) *cpu.Winograd
-	halfOf               func(*cpu.Half) *cpu.HalfSquares
+	bf16Of               func(*cpu.BF16) *cpu.BF16Squares
 }
 
 // squares are those of the convolution and, in and out the other way round but for
@@ -65,12 +65,12 @@ func (s size) squares() squares {
 	if s.upsampled {
 		q.in, q.places = view{s.h / 2, s.w / 2, 3, 1, 1}, 9
 		q.of = func(k *cpu.Kernels) *cpu.Winograd { return &k.Upsampled }
-		q.halfOf = func(h *cpu.Half) *cpu.HalfSquares { return h.Upsampled }
+		q.bf16Of = func(h *cpu.BF16) *cpu.BF16Squares { return h.Upsampled }
 		return q
 	}
 	q.in, q.places = view{s.h, s.w, 4, 2, 1}, 16
 	q.of = func(k *cpu.Kernels) *cpu.Winograd { return &k.Winograd }
-	q.halfOf = func(h *cpu.Half) *cpu.HalfSquares { return h.Squares }
+	q.bf16Of = func(h *cpu.BF16) *cpu.BF16Squares { return h.Squares }
 	return q
 }
 
@@ -80,7 +80,7 @@ func (s size) gradSquares() squares {
 	if s.upsampled {
 		q.in, q.out = view{s.h, s.w, 4, 2, 1}, view{s.h / 2, s.w / 2, 1, 1, 0}
 		q.of = func(k *cpu.Kernels) *cpu.Winograd { return &k.UpsampledGrad }
-		q.halfOf = func(h *cpu.Half) *cpu.HalfSquares { return h.UpsampledGrad }
+		q.bf16Of = func(h *cpu.BF16) *cpu.BF16Squares { return h.UpsampledGrad }
 	}
 	return q
 }

@@ -56,10 +56,10 @@ func TestWinogradError(t *testing.T) {
 	}
 }
 
-// TestWinogradHalfError: transforms rounded with feedback stay within the budget of
+// TestWinogradBF16Error: transforms rounded with feedback stay within the budget of
 // bfloat16, whatever the activations are like.
-func TestWinogradHalfError(t *testing.T) {
-	wantHalf(t)
+func TestWinogradBF16Error(t *testing.T) {
+	wantBF16(t)
 	const n, side, cin, cout, budget = 2, 8, 128, 64, 4e-3
 	silu := func(x float64) float64 { return x / (1 + math.Exp(-x)) }
 	for _, c := range []struct {
@@ -113,7 +113,7 @@ func TestWinogradHalfError(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if k.Half == nil || k.Half.Squares == nil {
+				if k.BF16 == nil || k.BF16.Squares == nil {
 					continue
 				}
 				l := kernels.Launch{Out: rounded(launch.want), Threads: 1}
@@ -130,7 +130,7 @@ func TestWinogradHalfError(t *testing.T) {
 				launch.kernel.CPU(l)(cpu.NewPool(1, k))
 				diff, norm := 0.0, 0.0
 				for i, y := range launch.want.Data {
-					d := float64(number.Widen(l.Out.Half[i])) - y
+					d := float64(number.Widen(l.Out.BF16[i])) - y
 					diff, norm = diff+d*d, norm+y*y
 				}
 				e := math.Sqrt(diff / norm)
@@ -143,10 +143,10 @@ func TestWinogradHalfError(t *testing.T) {
 	}
 }
 
-// wantHalf says that a test was not run where no instruction set transforms squares of bfloat16.
-func wantHalf(t *testing.T) {
+// wantBF16 says that a test was not run where no instruction set transforms squares of bfloat16.
+func wantBF16(t *testing.T) {
 	for _, name := range cpu.Names() {
-		if k, err := cpu.Select(name); err == nil && k.Half != nil && k.Half.Squares != nil {
+		if k, err := cpu.Select(name); err == nil && k.BF16 != nil && k.BF16.Squares != nil {
 			return
 		}
 	}
@@ -156,9 +156,9 @@ func wantHalf(t *testing.T) {
 // rounded is an array in bfloat16.
 func rounded(a kernels.Array) kernels.Operand {
 	o := single(a)
-	o.Type, o.Half, o.Data = number.BFloat16, make([]uint16, len(o.Data)), nil
+	o.Type, o.BF16, o.Data = number.BFloat16, make([]uint16, len(o.Data)), nil
 	for i, x := range a.Data {
-		o.Half[i] = number.Narrow(float32(x))
+		o.BF16[i] = number.Narrow(float32(x))
 	}
 	return o
 }

@@ -6,13 +6,13 @@ import "unsafe"
 func amx() *Kernels {
 	k := avx512BFloat16()
 	k.Name = "amx"
-	half := *k.Half
-	half.Upsampled, half.UpsampledGrad = nil, nil
-	half.Squares, half.SquarePairs = nil, nil // what its transforms cost is more than the products that it saves
-	half.Rows, half.Cols, half.Panels = 32, 32, 64
-	half.Tile, half.TileT, half.Turn = tileAMX, tileTAMX, turnTiles
-	half.peak, half.peakFLOPs = peakTiles, 8*2*16*16*32
-	k.Half = &half
+	bf16 := *k.BF16
+	bf16.Upsampled, bf16.UpsampledGrad = nil, nil
+	bf16.Squares, bf16.SquarePairs = nil, nil // what its transforms cost is more than the products that it saves
+	bf16.Rows, bf16.Cols, bf16.Panels = 32, 32, 64
+	bf16.Tile, bf16.TileT, bf16.Turn = tileAMX, tileTAMX, turnTiles
+	bf16.peak, bf16.peakFLOPs = peakTiles, 8*2*16*16*32
+	k.BF16 = &bf16
 	return k
 }
 
@@ -77,8 +77,8 @@ type peakArgs struct {
 	rounds int
 }
 
-// halfMasks are the elements of a row's last 32 that exist.
-var halfMasks = func() (all [32]uint64) {
+// bf16Masks are the elements of a row's last 32 that exist.
+var bf16Masks = func() (all [32]uint64) {
 	for n := range all {
 		all[n] = 1<<n - 1
 	}
@@ -87,13 +87,13 @@ var halfMasks = func() (all [32]uint64) {
 
 // tileAMX finds strips of rows at one pitch, or copies rows into such, and multiplies
 // them with every panel. Strips are 16 bytes, address and pitch, two to a tap.
-func tileAMX(t *TileHalf) {
+func tileAMX(t *TileBF16) {
 	square := t.Work
-	strips := square + 4*MaxHalfRows*MaxHalfCols
+	strips := square + 4*MaxBF16Rows*MaxBF16Cols
 	tail := t.Depth % 32
 	s := stripArgs{
 		a: t.A, strips: strips, copies: strips + uintptr(64*t.Taps), taps: t.Taps, count: (t.Rows + 15) / 16,
-		full: t.Depth / 32, tail: tail, mask: unsafe.Pointer(&halfMasks[tail]), pitch: 4 * PairRows(t.Depth),
+		full: t.Depth / 32, tail: tail, mask: unsafe.Pointer(&bf16Masks[tail]), pitch: 4 * PairRows(t.Depth),
 	}
 	stripsAMX(&s)
 	a := productArgs{
@@ -113,7 +113,7 @@ func tileAMX(t *TileHalf) {
 	}
 }
 
-func tileTAMX(t *TileTHalf) {
+func tileTAMX(t *TileTBF16) {
 	a := gradientArgs{
 		a: t.A, aPitch: t.APitch, b: t.B, bPitch: t.BPitch, steps: t.Depth / PairsMultiple,
 		c: t.C, cPitch: t.CPitch, accumulate: t.Accumulate, panels: max(1, t.Width/32), bPanel: t.BPanel, config: tileConfig,

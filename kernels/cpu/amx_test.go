@@ -11,7 +11,7 @@ import (
 
 // TestAMX runs the tests of products of bfloat16 on tiles, where need be on emulated ones.
 func TestAMX(t *testing.T) {
-	amxtest.Run(t, "^(TestTileHalf|TestTileTHalf|TestTurn|TestPairs|TestDenormals|TestPeakHalf)$/^amx$")
+	amxtest.Run(t, "^(TestTileBF16|TestTileTBF16|TestTurn|TestPairs|TestDenormals|TestPeakBF16)$/^amx$")
 }
 
 // TestAMXRefused: what the system refuses is not there, and nothing else is missing.

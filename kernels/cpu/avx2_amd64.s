@@ -2020,8 +2020,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func colSumHalfAVX2(a *vectorArgs)
-TEXT ·colSumHalfAVX2(SB), NOSPLIT, $0-8
+// func colSumBF16AVX2(a *vectorArgs)
+TEXT ·colSumBF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -2108,8 +2108,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func colSumSquaresHalfAVX2(a *vectorArgs)
-TEXT ·colSumSquaresHalfAVX2(SB), NOSPLIT, $0-8
+// func colSumSquaresBF16AVX2(a *vectorArgs)
+TEXT ·colSumSquaresBF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -2200,8 +2200,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func affineHalfAVX2(a *vectorArgs)
-TEXT ·affineHalfAVX2(SB), NOSPLIT, $0-8
+// func affineBF16AVX2(a *vectorArgs)
+TEXT ·affineBF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -2371,8 +2371,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func affineSiLUHalfAVX2(a *vectorArgs)
-TEXT ·affineSiLUHalfAVX2(SB), NOSPLIT, $0-8
+// func affineSiLUBF16AVX2(a *vectorArgs)
+TEXT ·affineSiLUBF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -2549,8 +2549,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func gradSumsHalfAVX2(a *vectorArgs)
-TEXT ·gradSumsHalfAVX2(SB), NOSPLIT, $0-8
+// func gradSumsBF16AVX2(a *vectorArgs)
+TEXT ·gradSumsBF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -2716,8 +2716,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func siluGradSumsHalfAVX2(a *vectorArgs)
-TEXT ·siluGradSumsHalfAVX2(SB), NOSPLIT, $0-8
+// func siluGradSumsBF16AVX2(a *vectorArgs)
+TEXT ·siluGradSumsBF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -2948,8 +2948,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func siluGradSumsKeepHalfAVX2(a *vectorArgs)
-TEXT ·siluGradSumsKeepHalfAVX2(SB), NOSPLIT, $0-8
+// func siluGradSumsKeepBF16AVX2(a *vectorArgs)
+TEXT ·siluGradSumsKeepBF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -3123,8 +3123,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func gradAffineHalfAVX2(a *vectorArgs)
-TEXT ·gradAffineHalfAVX2(SB), NOSPLIT, $0-8
+// func gradAffineBF16AVX2(a *vectorArgs)
+TEXT ·gradAffineBF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -3278,8 +3278,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func gradAffineAddHalfAVX2(a *vectorArgs)
-TEXT ·gradAffineAddHalfAVX2(SB), NOSPLIT, $0-8
+// func gradAffineAddBF16AVX2(a *vectorArgs)
+TEXT ·gradAffineAddBF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -3381,8 +3381,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func gradAffineHalfKeptAVX2(a *vectorArgs)
-TEXT ·gradAffineHalfKeptAVX2(SB), NOSPLIT, $0-8
+// func gradAffineBF16KeptAVX2(a *vectorArgs)
+TEXT ·gradAffineBF16KeptAVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -3474,8 +3474,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func gradAffineAddHalfKeptAVX2(a *vectorArgs)
-TEXT ·gradAffineAddHalfKeptAVX2(SB), NOSPLIT, $0-8
+// func gradAffineAddBF16KeptAVX2(a *vectorArgs)
+TEXT ·gradAffineAddBF16KeptAVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -3689,8 +3689,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func siluGradAffineHalfAVX2(a *vectorArgs)
-TEXT ·siluGradAffineHalfAVX2(SB), NOSPLIT, $0-8
+// func siluGradAffineBF16AVX2(a *vectorArgs)
+TEXT ·siluGradAffineBF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -3964,8 +3964,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func siluGradAffineAddHalfAVX2(a *vectorArgs)
-TEXT ·siluGradAffineAddHalfAVX2(SB), NOSPLIT, $0-8
+// func siluGradAffineAddBF16AVX2(a *vectorArgs)
+TEXT ·siluGradAffineAddBF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14

@@ -3107,8 +3107,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func colSumHalfAVX512(a *vectorArgs)
-TEXT ·colSumHalfAVX512(SB), NOSPLIT, $0-8
+// func colSumBF16AVX512(a *vectorArgs)
+TEXT ·colSumBF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -3195,8 +3195,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func colSumSquaresHalfAVX512(a *vectorArgs)
-TEXT ·colSumSquaresHalfAVX512(SB), NOSPLIT, $0-8
+// func colSumSquaresBF16AVX512(a *vectorArgs)
+TEXT ·colSumSquaresBF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -3287,8 +3287,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func affineHalfAVX512(a *vectorArgs)
-TEXT ·affineHalfAVX512(SB), NOSPLIT, $0-8
+// func affineBF16AVX512(a *vectorArgs)
+TEXT ·affineBF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -3427,8 +3427,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func affineSiLUHalfAVX512(a *vectorArgs)
-TEXT ·affineSiLUHalfAVX512(SB), NOSPLIT, $0-8
+// func affineSiLUBF16AVX512(a *vectorArgs)
+TEXT ·affineSiLUBF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -3574,8 +3574,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func gradSumsHalfAVX512(a *vectorArgs)
-TEXT ·gradSumsHalfAVX512(SB), NOSPLIT, $0-8
+// func gradSumsBF16AVX512(a *vectorArgs)
+TEXT ·gradSumsBF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -3728,8 +3728,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func siluGradSumsHalfAVX512(a *vectorArgs)
-TEXT ·siluGradSumsHalfAVX512(SB), NOSPLIT, $0-8
+// func siluGradSumsBF16AVX512(a *vectorArgs)
+TEXT ·siluGradSumsBF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -3934,8 +3934,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func siluGradSumsKeepHalfAVX512(a *vectorArgs)
-TEXT ·siluGradSumsKeepHalfAVX512(SB), NOSPLIT, $0-8
+// func siluGradSumsKeepBF16AVX512(a *vectorArgs)
+TEXT ·siluGradSumsKeepBF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -4096,8 +4096,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func gradAffineHalfAVX512(a *vectorArgs)
-TEXT ·gradAffineHalfAVX512(SB), NOSPLIT, $0-8
+// func gradAffineBF16AVX512(a *vectorArgs)
+TEXT ·gradAffineBF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -4231,8 +4231,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func gradAffineAddHalfAVX512(a *vectorArgs)
-TEXT ·gradAffineAddHalfAVX512(SB), NOSPLIT, $0-8
+// func gradAffineAddBF16AVX512(a *vectorArgs)
+TEXT ·gradAffineAddBF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -4314,8 +4314,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func gradAffineHalfKeptAVX512(a *vectorArgs)
-TEXT ·gradAffineHalfKeptAVX512(SB), NOSPLIT, $0-8
+// func gradAffineBF16KeptAVX512(a *vectorArgs)
+TEXT ·gradAffineBF16KeptAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -4387,8 +4387,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func gradAffineAddHalfKeptAVX512(a *vectorArgs)
-TEXT ·gradAffineAddHalfKeptAVX512(SB), NOSPLIT, $0-8
+// func gradAffineAddBF16KeptAVX512(a *vectorArgs)
+TEXT ·gradAffineAddBF16KeptAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -4569,8 +4569,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func siluGradAffineHalfAVX512(a *vectorArgs)
-TEXT ·siluGradAffineHalfAVX512(SB), NOSPLIT, $0-8
+// func siluGradAffineBF16AVX512(a *vectorArgs)
+TEXT ·siluGradAffineBF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -4798,8 +4798,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func siluGradAffineAddHalfAVX512(a *vectorArgs)
-TEXT ·siluGradAffineAddHalfAVX512(SB), NOSPLIT, $0-8
+// func siluGradAffineAddBF16AVX512(a *vectorArgs)
+TEXT ·siluGradAffineAddBF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14

@@ -74,8 +74,8 @@ func BenchmarkVectors(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	m := func() Matrix { return Matrix{vector(rng, rows*cols), rows, cols, cols} }
 	x, y, out := m(), m(), m()
-	hx, _ := halfOf(x)
-	hy, _ := halfOf(y)
+	hx, _ := bf16Of(x)
+	hy, _ := bf16Of(y)
 	v := func() []float32 { return vector(rng, cols) }
 	a, c, p, q, r, s1, s2 := v(), v(), v(), v(), v(), v(), v()
 	n := rows * cols
@@ -89,10 +89,10 @@ func BenchmarkVectors(b *testing.B) {
 			"SiLUGradSums":      func() { k.SiLUGradSums(Matrix{}, s1, s2, x, y, a, c) },
 			"SiLUGradAffine":    func() { k.SiLUGradAffine(out, x, y, a, c, p, q, r, Matrix{}) },
 			"DuAffine":          func() { k.DuAffine(out, x, y, p, q, r, Matrix{}) },
-			"half/ColSum":       func() { k.HalfNorms.ColSum(s1, hx) },
-			"half/AffineSiLU":   func() { k.HalfNorms.AffineSiLU(hy, hx, a, c) },
-			"half/SiLUGradSums": func() { k.HalfNorms.SiLUGradSums(out, s1, s2, hx, hy, a, c) },
-			"half/DuAffine":     func() { k.HalfNorms.DuAffine(hy, hx, y, p, q, r, MatrixOf[uint16]{}) },
+			"bf16/ColSum":       func() { k.BF16Norms.ColSum(s1, hx) },
+			"bf16/AffineSiLU":   func() { k.BF16Norms.AffineSiLU(hy, hx, a, c) },
+			"bf16/SiLUGradSums": func() { k.BF16Norms.SiLUGradSums(out, s1, s2, hx, hy, a, c) },
+			"bf16/DuAffine":     func() { k.BF16Norms.DuAffine(hy, hx, y, p, q, r, MatrixOf[uint16]{}) },
 			"AdamW":             func() { k.AdamW(h, out.Data[:n], x.Data[:n], y.Data[:n], positive, nil) },
 		} {
 			b.Run(k.Name+"/"+name, func(b *testing.B) {
@@ -105,20 +105,20 @@ func BenchmarkVectors(b *testing.B) {
 	}
 }
 
-// BenchmarkHalfSquares are the steps of Winograd's convolution on 33 squares of 64 channels, an odd number so that
+// BenchmarkBF16Squares are the steps of Winograd's convolution on 33 squares of 64 channels, an odd number so that
 // places do not meet in a set of the cache.
-func BenchmarkHalfSquares(b *testing.B) {
+func BenchmarkBF16Squares(b *testing.B) {
 	const count, columns = 33, 64
 	for _, k := range available() {
-		if k.Half == nil || k.Half.Squares == nil {
+		if k.BF16 == nil || k.BF16.Squares == nil {
 			continue
 		}
-		w := k.Half.Squares
+		w := k.BF16.Squares
 		for _, c := range []struct {
 			name            string
 			in, out         int // lines
-			inHalf, outHalf bool
-			run             func(*HalfLines)
+			inBF16, outBF16 bool
+			run             func(*BF16Lines)
 		}{
 			{"Input", 16, 16, true, true, w.Input},
 			{"Output", 16, 4, false, true, w.Output},
@@ -126,12 +126,12 @@ func BenchmarkHalfSquares(b *testing.B) {
 		} {
 			b.Run(k.Name+"/"+c.name, func(b *testing.B) {
 				rng := rand.New(rand.NewPCG(1, 1))
-				x := newLines(rng, c.in*count, columns, columns, c.inHalf)
-				y := newLines(rng, c.out*count, columns, columns, c.outHalf)
+				x := newLines(rng, c.in*count, columns, columns, c.inBF16)
+				y := newLines(rng, c.out*count, columns, columns, c.outBF16)
 				bias := vector(rng, columns)
 				in, inPitch := x.tables(c.in, count)
 				out, outPitch := y.tables(c.out, count)
-				l := &HalfLines{In: &in[0], Out: &out[0], InPitch: inPitch, OutPitch: outPitch, Count: count, Columns: columns, Bias: uintptr(pointer(bias))}
+				l := &BF16Lines{In: &in[0], Out: &out[0], InPitch: inPitch, OutPitch: outPitch, Count: count, Columns: columns, Bias: uintptr(pointer(bias))}
 				for range b.N {
 					c.run(l)
 				}

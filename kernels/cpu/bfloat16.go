@@ -1,6 +1,6 @@
 package cpu
 
-// Half is the kernels of an instruction set that multiplies bfloat16 itself:
+// BF16 is the kernels of an instruction set that multiplies bfloat16 itself:
 // exact products of pairs, summed in float32, to nearest even. Denormals count
 // as zero, in operands, sums and results; everything else is as package number
 // rounds it.
@@ -8,13 +8,13 @@ package cpu
 // The right operand is stored in pairs: row p holds, for every column, the
 // elements of rows 2p and 2p+1 side by side. This is the order of AVX512-BF16 and
 // that of AMX tiles, which take 16 such rows of 16 columns at the pitch of a panel.
-type Half struct {
+type BF16 struct {
 	Rows   int // of a tile, and of one of TileT's A
 	Cols   int // of a panel of the right operand
 	Panels int // side by side in one call, at most
 
-	Tile  func(t *TileHalf)
-	TileT func(t *TileTHalf)
+	Tile  func(t *TileBF16)
+	TileT func(t *TileTBF16)
 	// Pairs interleaves rows of bfloat16: row p of out gets, for every column, the
 	// elements of rows 2p and 2p+1 of in, addresses to which offset is added, and zeros
 	// up to a multiple of Lanes. Pitch and offset are bytes.
@@ -31,20 +31,20 @@ type Half struct {
 	// rows and columns are multiples of 16.
 	Turn func(at uintptr, pitch, rows, cols int)
 
-	Squares     *HalfSquares // of Winograd's convolution, nil where plain products are faster
-	SquarePairs *HalfPairs   // of its gradient of weights, nil where Squares is
+	Squares     *BF16Squares // of Winograd's convolution, nil where plain products are faster
+	SquarePairs *BF16Pairs   // of its gradient of weights, nil where Squares is
 	// Of images whose pixels are repeated in squares of 2×2, with 3×3 places, and of
 	// gradients of such images, as in Kernels; nil where Squares is.
-	Upsampled, UpsampledGrad *HalfSquares
+	Upsampled, UpsampledGrad *BF16Squares
 
 	peak      func(rounds int)
 	peakFLOPs float64 // of a round
 }
 
-// Limits of Half in every instruction set.
+// Limits of BF16 in every instruction set.
 const (
-	MaxHalfRows = 32
-	MaxHalfCols = 64
+	MaxBF16Rows = 32
+	MaxBF16Cols = 64
 	// PairsMultiple is what rows of pairs of a right operand, zeros behind the last
 	// that exists, are a multiple of.
 	PairsMultiple = 16
@@ -55,42 +55,42 @@ func PairRows(depth int) int {
 	return (depth + 2*PairsMultiple - 1) / (2 * PairsMultiple) * PairsMultiple
 }
 
-// HalfWork is the working memory of a tile, in floats.
-func HalfWork(taps, depth int) int {
-	return MaxHalfRows*MaxHalfCols + taps*(MaxHalfRows*PairRows(depth)+16)
+// BF16Work is the working memory of a tile, in floats.
+func BF16Work(taps, depth int) int {
+	return MaxBF16Rows*MaxBF16Cols + taps*(MaxBF16Rows*PairRows(depth)+16)
 }
 
-// TileHalf is the operands of a matrix micro-kernel on bfloat16,
+// TileBF16 is the operands of a matrix micro-kernel on bfloat16,
 //
 //	C[i][j] = Σ_tap Σ_k A[tap][i][k]·B[tap][k][j] + Bias[j] + Add[i][j].
 //
 // A, B and Add are bfloat16, Bias is float32. B is PairRows(Depth) rows of pairs; where Depth
 // is odd the second elements of the last that exists are zero, and A is not read past its end.
-type TileHalf struct {
-	A        *uintptr // Taps·Half.Rows addresses of Depth elements; those of rows that do not exist repeat others
+type TileBF16 struct {
+	A        *uintptr // Taps·BF16.Rows addresses of Depth elements; those of rows that do not exist repeat others
 	B        *uintptr // Taps addresses of rows of pairs
 	Taps     int
 	Depth    int // at least 1
 	BPitch   int // bytes
 	C        uintptr
 	CPitch   int // bytes
-	Rows     int // of C, 1 to Half.Rows
-	Width    int // a multiple of Lanes up to Half.Cols, or up to Panels of them
+	Rows     int // of C, 1 to BF16.Rows
+	Width    int // a multiple of Lanes up to BF16.Cols, or up to Panels of them
 	Float32  int // 1: C is float32, else bfloat16
 	Bias     uintptr
 	Add      uintptr
 	AddPitch int     // bytes
-	BPanel   int     // bytes from a panel of B, which is Half.Cols wide, to the next
-	Work     uintptr // HalfWork floats, on a cache line
+	BPanel   int     // bytes from a panel of B, which is BF16.Cols wide, to the next
+	Work     uintptr // BF16Work floats, on a cache line
 }
 
-// TileTHalf is the operands of the micro-kernel of weight gradients on rows of
+// TileTBF16 is the operands of the micro-kernel of weight gradients on rows of
 // pairs, C float32:
 //
 //	C[i][j] = Σ_p A[p][i]·B[p][j], or C += Σ.
 //
-// It reads a multiple of Half.Rows pairs of each row of A even where Rows is less.
-type TileTHalf struct {
+// It reads a multiple of BF16.Rows pairs of each row of A even where Rows is less.
+type TileTBF16 struct {
 	A          uintptr
 	APitch     int // bytes
 	B          uintptr
@@ -98,16 +98,16 @@ type TileTHalf struct {
 	Depth      int // rows of pairs, a multiple of PairsMultiple
 	C          uintptr
 	CPitch     int // bytes
-	Rows       int // 1 to Half.Rows
-	Width      int // a multiple of Lanes up to Half.Cols, or up to Panels of them
+	Rows       int // 1 to BF16.Rows
+	Width      int // a multiple of Lanes up to BF16.Cols, or up to Panels of them
 	Accumulate int
 	BPanel     int // bytes from a panel of B to the next
 }
 
-// HalfLines is the operands of a step: Count times some lines of as many
+// BF16Lines is the operands of a step: Count times some lines of as many
 // columns, each time a pitch, in bytes, further on. What is read and written
 // must not overlap.
-type HalfLines struct {
+type BF16Lines struct {
 	In, Out, Add                *uintptr // addresses of lines; Add is nil for none
 	InPitch, OutPitch, AddPitch int
 	Count, Columns              int

@@ -4,15 +4,15 @@ import "unsafe"
 
 // avx512BFloat16 is avx512 with products of bfloat16.
 func avx512BFloat16() *Kernels {
-	tiles := [4]func(*TileHalf){tileHalfAVX512_16, tileHalfAVX512_32, tileHalfAVX512_48, tileHalfAVX512_64}
-	turned := [4]func(*TileTHalf){tileTHalfAVX512_16, tileTHalfAVX512_32, tileTHalfAVX512_48, tileTHalfAVX512_64}
+	tiles := [4]func(*TileBF16){tileBF16AVX512_16, tileBF16AVX512_32, tileBF16AVX512_48, tileBF16AVX512_64}
+	turned := [4]func(*TileTBF16){tileTBF16AVX512_16, tileTBF16AVX512_32, tileTBF16AVX512_48, tileTBF16AVX512_64}
 	k := avx512()
 	k.Name = "avx512_bf16"
-	normsAVX512HalfBF16(&k.HalfNorms)
-	k.Half = &Half{
+	normsBF16AVX512BF16(&k.BF16Norms)
+	k.BF16 = &BF16{
 		Rows: TileRows, Cols: k.TileCols, Panels: 1,
-		Tile:  func(t *TileHalf) { tiles[t.Width/16-1](t) },
-		TileT: func(t *TileTHalf) { turned[t.Width/16-1](t) },
+		Tile:  func(t *TileBF16) { tiles[t.Width/16-1](t) },
+		TileT: func(t *TileTBF16) { turned[t.Width/16-1](t) },
 		Pairs: func(out uintptr, pitch int, in *uintptr, offset, pairs, cols int) {
 			a := pairArgs{in, out, pitch, pairs, cols / 16, cols % 16, unsafe.Pointer(&masks[cols%16]), offset}
 			pairsAVX512(&a)
@@ -30,8 +30,8 @@ func avx512BFloat16() *Kernels {
 			addressesAVX512(&a)
 			return a.outside != 255
 		},
-		Squares: halfSquaresAVX512(),
-		SquarePairs: &HalfPairs{
+		Squares: bf16SquaresAVX512(),
+		SquarePairs: &BF16Pairs{
 			Input: func(p *SquarePair) {
 				a := pairTransformOf(p)
 				winogradPairsInputAVX512(&a)
@@ -41,19 +41,19 @@ func avx512BFloat16() *Kernels {
 				winogradPairsOutputGradAVX512(&a)
 			},
 		},
-		Upsampled: upsampledHalfAVX512(), UpsampledGrad: upsampledGradHalfAVX512(),
-		peak: peakHalfAVX512, peakFLOPs: fmasPerRound * 2 * flopsPerFMA * 16,
+		Upsampled: upsampledBF16AVX512(), UpsampledGrad: upsampledGradBF16AVX512(),
+		peak: peakBF16AVX512, peakFLOPs: fmasPerRound * 2 * flopsPerFMA * 16,
 	}
 	return k
 }
 
-func halfSquaresAVX512() *HalfSquares {
-	return &HalfSquares{
-		Input: func(l *HalfLines) {
+func bf16SquaresAVX512() *BF16Squares {
+	return &BF16Squares{
+		Input: func(l *BF16Lines) {
 			a := fedArgsOf(l)
 			squaresInputAVX512(&a)
 		},
-		Output: func(l *HalfLines) {
+		Output: func(l *BF16Lines) {
 			a := linearArgsOf(l)
 			if l.Add != nil {
 				squaresOutputAddAVX512(&a)
@@ -61,7 +61,7 @@ func halfSquaresAVX512() *HalfSquares {
 				squaresOutputAVX512(&a)
 			}
 		},
-		Weights: func(l *HalfLines) {
+		Weights: func(l *BF16Lines) {
 			a := fedArgsOf(l)
 			a.inPitch /= 2 // counted in bytes of bfloat16
 			squaresWeightsAVX512(&a)
@@ -70,23 +70,23 @@ func halfSquaresAVX512() *HalfSquares {
 }
 
 // fedArgsOf is the operands of a step with feedback: 32 channels at a time.
-func fedArgsOf(l *HalfLines) halfTransformArgs {
+func fedArgsOf(l *BF16Lines) bf16TransformArgs {
 	tail := l.Columns % 32
-	return halfTransformArgs{
-		l.In, l.Out, nil, l.InPitch, l.OutPitch, 0, l.Count, l.Columns / 32, tail, unsafe.Pointer(&halfMasks[tail]), 0,
+	return bf16TransformArgs{
+		l.In, l.Out, nil, l.InPitch, l.OutPitch, 0, l.Count, l.Columns / 32, tail, unsafe.Pointer(&bf16Masks[tail]), 0,
 	}
 }
 
-func linearArgsOf(l *HalfLines) halfTransformArgs {
+func linearArgsOf(l *BF16Lines) bf16TransformArgs {
 	tail := l.Columns % 16
-	return halfTransformArgs{
+	return bf16TransformArgs{
 		l.In, l.Out, l.Add, l.InPitch, l.OutPitch, l.AddPitch, l.Count, l.Columns / 16, tail, unsafe.Pointer(&masks[tail]), l.Bias,
 	}
 }
 
-// halfTransformArgs is what the assembly of HalfSquares reads;
+// bf16TransformArgs is what the assembly of BF16Squares reads;
 // asm/winograd_squares.go has the offsets.
-type halfTransformArgs struct {
+type bf16TransformArgs struct {
 	in, out, add                *uintptr
 	inPitch, outPitch, addPitch int
 	count, full, tail           int // squares, whole vectors, elements behind them
@@ -94,7 +94,7 @@ type halfTransformArgs struct {
 	bias                        uintptr
 }
 
-// pairTransformArgs is what the assembly of HalfPairs reads; asm/winograd_pairs.go has the offsets.
+// pairTransformArgs is what the assembly of BF16Pairs reads; asm/winograd_pairs.go has the offsets.
 type pairTransformArgs struct {
 	in           *uintptr
 	out          uintptr

@@ -404,8 +404,8 @@ DATA numbersAVX512<>+1592(SB)/4, $0x00000040
 DATA numbersAVX512<>+1596(SB)/4, $0x00000040
 GLOBL numbersAVX512<>(SB), RODATA|NOPTR, $1600
 
-// func affineHalfAVX512BF16(a *vectorArgs)
-TEXT ·affineHalfAVX512BF16(SB), NOSPLIT, $0-8
+// func affineBF16AVX512BF16(a *vectorArgs)
+TEXT ·affineBF16AVX512BF16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -453,8 +453,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func affineSiLUHalfAVX512BF16(a *vectorArgs)
-TEXT ·affineSiLUHalfAVX512BF16(SB), NOSPLIT, $0-8
+// func affineSiLUBF16AVX512BF16(a *vectorArgs)
+TEXT ·affineSiLUBF16AVX512BF16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -533,8 +533,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func gradAffineHalfAVX512BF16(a *vectorArgs)
-TEXT ·gradAffineHalfAVX512BF16(SB), NOSPLIT, $0-8
+// func gradAffineBF16AVX512BF16(a *vectorArgs)
+TEXT ·gradAffineBF16AVX512BF16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -593,8 +593,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func gradAffineAddHalfAVX512BF16(a *vectorArgs)
-TEXT ·gradAffineAddHalfAVX512BF16(SB), NOSPLIT, $0-8
+// func gradAffineAddBF16AVX512BF16(a *vectorArgs)
+TEXT ·gradAffineAddBF16AVX512BF16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -661,8 +661,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func gradAffineHalfKeptAVX512BF16(a *vectorArgs)
-TEXT ·gradAffineHalfKeptAVX512BF16(SB), NOSPLIT, $0-8
+// func gradAffineBF16KeptAVX512BF16(a *vectorArgs)
+TEXT ·gradAffineBF16KeptAVX512BF16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -719,8 +719,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func gradAffineAddHalfKeptAVX512BF16(a *vectorArgs)
-TEXT ·gradAffineAddHalfKeptAVX512BF16(SB), NOSPLIT, $0-8
+// func gradAffineAddBF16KeptAVX512BF16(a *vectorArgs)
+TEXT ·gradAffineAddBF16KeptAVX512BF16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -785,8 +785,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func siluGradAffineHalfAVX512BF16(a *vectorArgs)
-TEXT ·siluGradAffineHalfAVX512BF16(SB), NOSPLIT, $0-8
+// func siluGradAffineBF16AVX512BF16(a *vectorArgs)
+TEXT ·siluGradAffineBF16AVX512BF16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -892,8 +892,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func siluGradAffineAddHalfAVX512BF16(a *vectorArgs)
-TEXT ·siluGradAffineAddHalfAVX512BF16(SB), NOSPLIT, $0-8
+// func siluGradAffineAddBF16AVX512BF16(a *vectorArgs)
+TEXT ·siluGradAffineAddBF16AVX512BF16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14
@@ -1007,8 +1007,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func tileHalfAVX512_16(t *TileHalf)
-TEXT ·tileHalfAVX512_16(SB), NOSPLIT, $0-8
+// func tileBF16AVX512_16(t *TileBF16)
+TEXT ·tileBF16AVX512_16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 0(AX), SI
 	MOVQ 8(AX), DX
@@ -1209,8 +1209,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func tileTHalfAVX512_16(t *TileTHalf)
-TEXT ·tileTHalfAVX512_16(SB), NOSPLIT, $0-8
+// func tileTBF16AVX512_16(t *TileTBF16)
+TEXT ·tileTBF16AVX512_16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 0(AX), SI
 	MOVQ 8(AX), DX
@@ -1304,8 +1304,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func tileHalfAVX512_32(t *TileHalf)
-TEXT ·tileHalfAVX512_32(SB), NOSPLIT, $0-8
+// func tileBF16AVX512_32(t *TileBF16)
+TEXT ·tileBF16AVX512_32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 0(AX), SI
 	MOVQ 8(AX), DX
@@ -1569,8 +1569,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func tileTHalfAVX512_32(t *TileTHalf)
-TEXT ·tileTHalfAVX512_32(SB), NOSPLIT, $0-8
+// func tileTBF16AVX512_32(t *TileTBF16)
+TEXT ·tileTBF16AVX512_32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 0(AX), SI
 	MOVQ 8(AX), DX
@@ -1695,8 +1695,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func tileHalfAVX512_48(t *TileHalf)
-TEXT ·tileHalfAVX512_48(SB), NOSPLIT, $0-8
+// func tileBF16AVX512_48(t *TileBF16)
+TEXT ·tileBF16AVX512_48(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 0(AX), SI
 	MOVQ 8(AX), DX
@@ -2024,8 +2024,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func tileTHalfAVX512_48(t *TileTHalf)
-TEXT ·tileTHalfAVX512_48(SB), NOSPLIT, $0-8
+// func tileTBF16AVX512_48(t *TileTBF16)
+TEXT ·tileTBF16AVX512_48(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 0(AX), SI
 	MOVQ 8(AX), DX
@@ -2181,8 +2181,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func tileHalfAVX512_64(t *TileHalf)
-TEXT ·tileHalfAVX512_64(SB), NOSPLIT, $0-8
+// func tileBF16AVX512_64(t *TileBF16)
+TEXT ·tileBF16AVX512_64(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 0(AX), SI
 	MOVQ 8(AX), DX
@@ -2573,8 +2573,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func tileTHalfAVX512_64(t *TileTHalf)
-TEXT ·tileTHalfAVX512_64(SB), NOSPLIT, $0-8
+// func tileTBF16AVX512_64(t *TileTBF16)
+TEXT ·tileTBF16AVX512_64(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 0(AX), SI
 	MOVQ 8(AX), DX
@@ -2761,8 +2761,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func peakHalfAVX512(rounds int)
-TEXT ·peakHalfAVX512(SB), NOSPLIT, $0-8
+// func peakBF16AVX512(rounds int)
+TEXT ·peakBF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ rounds+0(FP), CX
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
@@ -3019,7 +3019,7 @@ DATA interleavedAVX512<>+60(SB)/2, $15
 DATA interleavedAVX512<>+62(SB)/2, $31
 GLOBL interleavedAVX512<>(SB), RODATA|NOPTR, $64
 
-// func squaresInputAVX512(a *halfTransformArgs)
+// func squaresInputAVX512(a *bf16TransformArgs)
 TEXT ·squaresInputAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 0(AX), SI
@@ -3653,7 +3653,7 @@ next:
 	VZEROUPPER
 	RET
 
-// func squaresWeightsAVX512(a *halfTransformArgs)
+// func squaresWeightsAVX512(a *bf16TransformArgs)
 TEXT ·squaresWeightsAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 0(AX), SI
@@ -4561,7 +4561,7 @@ next:
 	VZEROUPPER
 	RET
 
-// func repeatedInputAVX512(a *halfTransformArgs)
+// func repeatedInputAVX512(a *bf16TransformArgs)
 TEXT ·repeatedInputAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 0(AX), SI
@@ -4816,7 +4816,7 @@ next:
 	VZEROUPPER
 	RET
 
-// func repeatedGradInputAVX512(a *halfTransformArgs)
+// func repeatedGradInputAVX512(a *bf16TransformArgs)
 TEXT ·repeatedGradInputAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 0(AX), SI
@@ -5225,7 +5225,7 @@ next:
 	VZEROUPPER
 	RET
 
-// func repeatedWeightsAVX512(a *halfTransformArgs)
+// func repeatedWeightsAVX512(a *bf16TransformArgs)
 TEXT ·repeatedWeightsAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 0(AX), SI
@@ -5642,7 +5642,7 @@ next:
 	VZEROUPPER
 	RET
 
-// func repeatedOutputGradAVX512(a *halfTransformArgs)
+// func repeatedOutputGradAVX512(a *bf16TransformArgs)
 TEXT ·repeatedOutputGradAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 0(AX), SI
@@ -5959,7 +5959,7 @@ next:
 	VZEROUPPER
 	RET
 
-// func squaresOutputAVX512(a *halfTransformArgs)
+// func squaresOutputAVX512(a *bf16TransformArgs)
 TEXT ·squaresOutputAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 0(AX), SI
@@ -6210,7 +6210,7 @@ next:
 	VZEROUPPER
 	RET
 
-// func squaresOutputAddAVX512(a *halfTransformArgs)
+// func squaresOutputAddAVX512(a *bf16TransformArgs)
 TEXT ·squaresOutputAddAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 0(AX), SI
@@ -6494,7 +6494,7 @@ next:
 	VZEROUPPER
 	RET
 
-// func repeatedOutputAVX512(a *halfTransformArgs)
+// func repeatedOutputAVX512(a *bf16TransformArgs)
 TEXT ·repeatedOutputAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 0(AX), SI
@@ -6657,7 +6657,7 @@ next:
 	VZEROUPPER
 	RET
 
-// func repeatedOutputAddAVX512(a *halfTransformArgs)
+// func repeatedOutputAddAVX512(a *bf16TransformArgs)
 TEXT ·repeatedOutputAddAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 0(AX), SI
@@ -6853,7 +6853,7 @@ next:
 	VZEROUPPER
 	RET
 
-// func repeatedGradOutputAVX512(a *halfTransformArgs)
+// func repeatedGradOutputAVX512(a *bf16TransformArgs)
 TEXT ·repeatedGradOutputAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 0(AX), SI
@@ -6978,7 +6978,7 @@ next:
 	VZEROUPPER
 	RET
 
-// func repeatedGradOutputAddAVX512(a *halfTransformArgs)
+// func repeatedGradOutputAddAVX512(a *bf16TransformArgs)
 TEXT ·repeatedGradOutputAddAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 0(AX), SI

@@ -14,29 +14,29 @@ import (
 
 func addressOf(x []uint16) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(x))) }
 
-// halves is normal numbers in bfloat16, poison behind them.
-func halves(rng *rand.Rand, n int) []uint16 {
-	x := make([]uint16, n, n+guardHalves)
+// bf16Vector is normal numbers in bfloat16, poison behind them.
+func bf16Vector(rng *rand.Rand, n int) []uint16 {
+	x := make([]uint16, n, n+guardBF16)
 	for i := range x {
 		x[i] = number.Narrow(float32(rng.NormFloat64()))
 	}
-	for i := range guardHalves {
-		x[:n+guardHalves][n+i] = poison
+	for i := range guardBF16 {
+		x[:n+guardBF16][n+i] = poison
 	}
 	return x
 }
 
 const (
-	poison      = 0x7fc1 // a NaN that no kernel writes
-	guardHalves = 128
+	poison    = 0x7fc1 // a NaN that no kernel writes
+	guardBF16 = 128
 )
 
 func wide(x uint16) float64 { return float64(number.Widen(x)) }
 
-// forHalf runs a test for every instruction set that multiplies bfloat16.
-func forHalf(t *testing.T, f func(t *testing.T, k *Kernels)) {
+// forBF16 runs a test for every instruction set that multiplies bfloat16.
+func forBF16(t *testing.T, f func(t *testing.T, k *Kernels)) {
 	forEach(t, func(t *testing.T, k *Kernels) {
-		if k.Half != nil {
+		if k.BF16 != nil {
 			f(t, k)
 		}
 	})
@@ -54,25 +54,25 @@ func upTo(rows int) []int {
 
 // widths lists those of one panel and, where a tile may have more, of some.
 func widths(k *Kernels) (list []int) {
-	for width := k.Lanes; width <= k.Half.Cols; width += k.Lanes {
+	for width := k.Lanes; width <= k.BF16.Cols; width += k.Lanes {
 		list = append(list, width)
 	}
-	for n := 2; n <= min(3, k.Half.Panels); n++ {
-		list = append(list, n*k.Half.Cols)
+	for n := 2; n <= min(3, k.BF16.Panels); n++ {
+		list = append(list, n*k.BF16.Cols)
 	}
 	return list
 }
 
-// TestTileHalf runs the micro-kernels on bfloat16 over all their shapes.
-func TestTileHalf(t *testing.T) {
-	forHalf(t, func(t *testing.T, k *Kernels) {
+// TestTileBF16 runs the micro-kernels on bfloat16 over all their shapes.
+func TestTileBF16(t *testing.T) {
+	forBF16(t, func(t *testing.T, k *Kernels) {
 		rng := rand.New(rand.NewPCG(11, 12))
 		for _, width := range widths(k) {
-			for _, rows := range upTo(k.Half.Rows) {
+			for _, rows := range upTo(k.BF16.Rows) {
 				for _, taps := range []int{0, 1, 2, 9} {
 					for _, depth := range []int{1, 2, 3, 16, 37} {
 						for mode := range 4 { // to float32 or not, with bias and addend or not
-							testTileHalf(t, k, rng, rows, width, taps, depth, mode&1, mode>>1 == 1)
+							testTileBF16(t, k, rng, rows, width, taps, depth, mode&1, mode>>1 == 1)
 						}
 					}
 				}
@@ -81,23 +81,23 @@ func TestTileHalf(t *testing.T) {
 	})
 }
 
-func testTileHalf(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, taps, depth, single int, epilogue bool) {
+func testTileBF16(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, taps, depth, single int, epilogue bool) {
 	t.Helper()
 	// Every row of A ends in front of poison or of another row.
-	tileRows, panel := k.Half.Rows, min(width, k.Half.Cols)
+	tileRows, panel := k.BF16.Rows, min(width, k.BF16.Cols)
 	a := make([][]uint16, taps*tileRows)
 	as, bs := make([]uintptr, taps*tileRows+1), make([]uintptr, taps+1)
 	w, packed := make([][]uint16, taps), make([][]uint16, taps)
 	for tap := range taps {
 		for i := range tileRows {
-			row := halves(rng, depth+1)[1:] // at an odd address
+			row := bf16Vector(rng, depth+1)[1:] // at an odd address
 			row = append(row, poison)[:depth]
 			if i >= rows {
 				row = a[tap*tileRows]
 			}
 			a[tap*tileRows+i], as[tap*tileRows+i] = row, addressOf(row)
 		}
-		w[tap] = halves(rng, depth*width)
+		w[tap] = bf16Vector(rng, depth*width)
 		packed[tap] = make([]uint16, PairRows(depth)*width*2)
 		for d := range depth {
 			for j := range width {
@@ -106,14 +106,14 @@ func testTileHalf(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, taps, d
 		}
 		bs[tap] = addressOf(packed[tap])
 	}
-	bias, add := vector(rng, width), halves(rng, rows*(width+1))
+	bias, add := vector(rng, width), bf16Vector(rng, rows*(width+1))
 	c, pitch := make([]float32, rows*(width+3)+64), width+3
-	half := unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(c))), 2*len(c))
-	for i := range half {
-		half[i] = poison
+	bf16 := unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(c))), 2*len(c))
+	for i := range bf16 {
+		bf16[i] = poison
 	}
-	work := aligned(HalfWork(taps, depth))
-	tile := &TileHalf{
+	work := aligned(BF16Work(taps, depth))
+	tile := &TileBF16{
 		Work: uintptr(pointer(work)),
 		A:    unsafe.SliceData(as), B: unsafe.SliceData(bs), Taps: taps, Depth: depth, BPitch: 4 * panel, BPanel: 4 * panel * PairRows(depth),
 		C: uintptr(pointer(c)), CPitch: 2 * pitch, Rows: rows, Width: width, Float32: single,
@@ -124,12 +124,12 @@ func testTileHalf(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, taps, d
 	if epilogue {
 		tile.Bias, tile.Add, tile.AddPitch = uintptr(pointer(bias)), addressOf(add), 2*(width+1)
 	}
-	k.Half.Tile(tile)
+	k.BF16.Tile(tile)
 	read := func(i int) (x float64, poisoned bool) {
 		if single == 1 {
 			return float64(c[i]), math.Float32bits(c[i]) == poison<<16|poison
 		}
-		return wide(half[i]), half[i] == poison
+		return wide(bf16[i]), bf16[i] == poison
 	}
 	name := fmt.Sprintf("tile of %d×%d, %d taps of %d, float32 %d, epilogue %v", rows, width, taps, depth, single, epilogue)
 	diff, norm := 0.0, 0.0
@@ -164,16 +164,16 @@ func testTileHalf(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, taps, d
 	runtime.KeepAlive([]any{a, as, bs, packed, bias, add, c, work})
 }
 
-// TestTileTHalf runs interleaved rows through the kernel of weight gradients, which may
+// TestTileTBF16 runs interleaved rows through the kernel of weight gradients, which may
 // want the right operand in turned squares, and give back such.
-func TestTileTHalf(t *testing.T) {
-	forHalf(t, func(t *testing.T, k *Kernels) {
+func TestTileTBF16(t *testing.T) {
+	forBF16(t, func(t *testing.T, k *Kernels) {
 		rng := rand.New(rand.NewPCG(13, 14))
 		for _, width := range widths(k) {
-			for _, rows := range upTo(k.Half.Rows) {
+			for _, rows := range upTo(k.BF16.Rows) {
 				for _, depth := range []int{16, 48, 128} {
 					for accumulate := range 2 {
-						testTileTHalf(t, k, rng, rows, width, depth, accumulate)
+						testTileTBF16(t, k, rng, rows, width, depth, accumulate)
 					}
 				}
 			}
@@ -181,14 +181,14 @@ func TestTileTHalf(t *testing.T) {
 	})
 }
 
-func testTileTHalf(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, depth, accumulate int) {
+func testTileTBF16(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, depth, accumulate int) {
 	t.Helper()
-	turn := k.Half.Turn
+	turn := k.BF16.Turn
 	if turn != nil {
 		rows = (rows + 15) / 16 * 16
 	}
-	cols, panel := k.Half.Rows+2, min(width, k.Half.Cols)
-	a, b := halves(rng, depth*cols*2), halves(rng, depth*width/panel*(panel+5)*2)
+	cols, panel := k.BF16.Rows+2, min(width, k.BF16.Cols)
+	a, b := bf16Vector(rng, depth*cols*2), bf16Vector(rng, depth*width/panel*(panel+5)*2)
 	pitch := 4 * (panel + 5)
 	c := guarded(rng, rows, width, width+2)
 	before, address := c.clone(), uintptr(pointer(c.Data))
@@ -205,7 +205,7 @@ func testTileTHalf(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, depth,
 			turn(addressOf(b[p*depth*(panel+5)*2:]), pitch, depth, panel)
 		}
 	}
-	k.Half.TileT(&TileTHalf{
+	k.BF16.TileT(&TileTBF16{
 		A: addressOf(a[4:]), APitch: 4 * cols, B: addressOf(b), BPitch: pitch, BPanel: depth * pitch, Depth: depth,
 		C: address, CPitch: 4 * c.Pitch, Rows: rows, Width: width, Accumulate: accumulate,
 	})
@@ -224,15 +224,15 @@ func testTileTHalf(t *testing.T, k *Kernels, rng *rand.Rand, rows, width, depth,
 
 // TestTurn: squares are transposed in place, each by itself.
 func TestTurn(t *testing.T) {
-	forHalf(t, func(t *testing.T, k *Kernels) {
-		if k.Half.Turn == nil {
+	forBF16(t, func(t *testing.T, k *Kernels) {
+		if k.BF16.Turn == nil {
 			return
 		}
 		rng := rand.New(rand.NewPCG(19, 20))
 		for _, size := range [][2]int{{16, 16}, {32, 16}, {16, 48}, {48, 32}} {
 			m := guarded(rng, size[0], size[1], size[1]+3)
 			before := m.clone()
-			k.Half.Turn(uintptr(pointer(m.Data)), 4*m.Pitch, m.Rows, m.Cols)
+			k.BF16.Turn(uintptr(pointer(m.Data)), 4*m.Pitch, m.Rows, m.Cols)
 			compare(t, fmt.Sprintf("squares of %v", size), m, func(r, c int) float64 {
 				return float64(before.Row(r/16*16 + c%16)[c/16*16+r%16])
 			})
@@ -243,7 +243,7 @@ func TestTurn(t *testing.T) {
 // TestPairs: the rows side by side, zeros up to whole vectors, nothing behind, and
 // no infinity read from where no row is.
 func TestPairs(t *testing.T) {
-	forHalf(t, func(t *testing.T, k *Kernels) {
+	forBF16(t, func(t *testing.T, k *Kernels) {
 		rng := rand.New(rand.NewPCG(15, 16))
 		for _, pairs := range []int{1, 2, 5} {
 			for _, cols := range []int{1, 15, 16, 17, 32, 48, 63} {
@@ -251,14 +251,14 @@ func TestPairs(t *testing.T) {
 				var rows [][]uint16
 				var in []uintptr
 				for range 2 * pairs {
-					rows = append(rows, halves(rng, cols))
+					rows = append(rows, bf16Vector(rng, cols))
 					in = append(in, addressOf(rows[len(rows)-1]))
 				}
 				out := make([]uint16, 2*(pairs*(padded+3)+16))
 				for i := range out {
 					out[i] = poison
 				}
-				k.Half.Pairs(addressOf(out), 4*(padded+3), &in[0], 0, pairs, cols)
+				k.BF16.Pairs(addressOf(out), 4*(padded+3), &in[0], 0, pairs, cols)
 				for i, x := range out {
 					p, j := i/2/(padded+3), i/2%(padded+3)
 					want := uint16(poison)
@@ -280,31 +280,31 @@ func TestPairs(t *testing.T) {
 
 // TestPairsRounded: rows of float32 in pairs are those that Narrow makes of them, denormals included.
 func TestPairsRounded(t *testing.T) {
-	forHalf(t, func(t *testing.T, k *Kernels) {
+	forBF16(t, func(t *testing.T, k *Kernels) {
 		rng := rand.New(rand.NewPCG(17, 18))
 		for _, pairs := range []int{1, 2, 5} {
 			for _, cols := range []int{1, 15, 16, 17, 32, 48, 63} {
 				pitch := (cols+k.Lanes-1)/k.Lanes*k.Lanes + 3
 				var rows [][]float32
 				var in, narrowed []uintptr
-				var halves [][]uint16
+				var narrow [][]uint16
 				for range 2 * pairs {
-					row, half := vector(rng, cols), make([]uint16, cols)
+					row, bf16 := vector(rng, cols), make([]uint16, cols)
 					row[rng.IntN(cols)] = 1e-39
-					k.Half.Narrow(half, row)
+					k.BF16.Narrow(bf16, row)
 					rows, in = append(rows, row), append(in, uintptr(pointer(row)))
-					halves, narrowed = append(halves, half), append(narrowed, addressOf(half))
+					narrow, narrowed = append(narrow, bf16), append(narrowed, addressOf(bf16))
 				}
 				got, want := make([]uint16, 2*(pairs*pitch+16)), make([]uint16, 2*(pairs*pitch+16))
 				for i := range got {
 					got[i], want[i] = poison, poison
 				}
-				k.Half.PairsRounded(addressOf(got), 4*pitch, &in[0], 0, pairs, cols)
-				k.Half.Pairs(addressOf(want), 4*pitch, &narrowed[0], 0, pairs, cols)
+				k.BF16.PairsRounded(addressOf(got), 4*pitch, &in[0], 0, pairs, cols)
+				k.BF16.Pairs(addressOf(want), 4*pitch, &narrowed[0], 0, pairs, cols)
 				if !slices.Equal(got, want) {
 					t.Errorf("%d pairs of %d columns: %#x, want %#x", pairs, cols, got, want)
 				}
-				runtime.KeepAlive([]any{rows, halves})
+				runtime.KeepAlive([]any{rows, narrow})
 			}
 		}
 	})
@@ -312,7 +312,7 @@ func TestPairsRounded(t *testing.T) {
 
 // TestAddresses: addresses by sources of any number, no more of them, and whether one is inside.
 func TestAddresses(t *testing.T) {
-	forHalf(t, func(t *testing.T, k *Kernels) {
+	forBF16(t, func(t *testing.T, k *Kernels) {
 		rng := rand.New(rand.NewPCG(21, 22))
 		for n := range 40 {
 			for _, inside := range []int{0, 1, 5} { // of 5
@@ -325,7 +325,7 @@ func TestAddresses(t *testing.T) {
 					}
 					any = any || source[i] >= 0
 				}
-				got := k.Half.Addresses(to, source, 1<<40, 1<<20|6, 77)
+				got := k.BF16.Addresses(to, source, 1<<40, 1<<20|6, 77)
 				for i, s := range source {
 					want := uintptr(77)
 					if s >= 0 {
@@ -343,11 +343,11 @@ func TestAddresses(t *testing.T) {
 	})
 }
 
-// TestPeakHalf: what measures the peak ends, and counts what it does.
-func TestPeakHalf(t *testing.T) {
-	forHalf(t, func(t *testing.T, k *Kernels) {
-		if k.Half.peak(3); k.Half.peakFLOPs < fmasPerRound*flopsPerFMA*16 {
-			t.Errorf("%g operations in a round", k.Half.peakFLOPs)
+// TestPeakBF16: what measures the peak ends, and counts what it does.
+func TestPeakBF16(t *testing.T) {
+	forBF16(t, func(t *testing.T, k *Kernels) {
+		if k.BF16.peak(3); k.BF16.peakFLOPs < fmasPerRound*flopsPerFMA*16 {
+			t.Errorf("%g operations in a round", k.BF16.peakFLOPs)
 		}
 	})
 }
@@ -358,7 +358,7 @@ func TestTransposePairs(t *testing.T) {
 		rng := rand.New(rand.NewPCG(19, 20))
 		for squares := 1; squares <= 4; squares++ {
 			fromPitch, toPitch := 2*16+3, 2*16*squares+5 // elements of bfloat16
-			from, to := halves(rng, 16*squares*fromPitch), make([]uint16, 16*toPitch)
+			from, to := bf16Vector(rng, 16*squares*fromPitch), make([]uint16, 16*toPitch)
 			for i := range to {
 				to[i] = poison
 			}
@@ -380,11 +380,11 @@ func TestTransposePairs(t *testing.T) {
 
 // TestDenormals: the products take denormals for zero, and write none.
 func TestDenormals(t *testing.T) {
-	forHalf(t, func(t *testing.T, k *Kernels) {
+	forBF16(t, func(t *testing.T, k *Kernels) {
 		rng := rand.New(rand.NewPCG(17, 18))
-		as, bs := make([]uintptr, k.Half.Rows), make([]uintptr, 1)
-		row, panel, c := halves(rng, 2), halves(rng, 2*PairsMultiple*k.Lanes), halves(rng, k.Lanes)
-		work := aligned(HalfWork(1, 2))
+		as, bs := make([]uintptr, k.BF16.Rows), make([]uintptr, 1)
+		row, panel, c := bf16Vector(rng, 2), bf16Vector(rng, 2*PairsMultiple*k.Lanes), bf16Vector(rng, k.Lanes)
+		work := aligned(BF16Work(1, 2))
 		run := func(a, b uint16) uint16 {
 			clear(panel)
 			row[0], row[1], panel[0] = a, 0, b
@@ -392,7 +392,7 @@ func TestDenormals(t *testing.T) {
 				as[i] = addressOf(row)
 			}
 			bs[0] = addressOf(panel)
-			k.Half.Tile(&TileHalf{A: &as[0], B: &bs[0], Taps: 1, Depth: 2, BPitch: 4 * k.Lanes, C: addressOf(c), CPitch: 2 * k.Lanes, Rows: 1, Width: k.Lanes, Work: uintptr(pointer(work))})
+			k.BF16.Tile(&TileBF16{A: &as[0], B: &bs[0], Taps: 1, Depth: 2, BPitch: 4 * k.Lanes, C: addressOf(c), CPitch: 2 * k.Lanes, Rows: 1, Width: k.Lanes, Work: uintptr(pointer(work))})
 			runtime.KeepAlive([]any{row, panel, as, bs, work})
 			return c[0]
 		}
@@ -410,9 +410,9 @@ func TestDenormals(t *testing.T) {
 	})
 }
 
-// TestNarrow: Half.Narrow is Narrow but for denormals, which are zero, at odd lengths.
+// TestNarrow: BF16.Narrow is Narrow but for denormals, which are zero, at odd lengths.
 func TestNarrow(t *testing.T) {
-	forHalf(t, func(t *testing.T, k *Kernels) {
+	forBF16(t, func(t *testing.T, k *Kernels) {
 		rng := rand.New(rand.NewPCG(23, 24))
 		for n := range 40 {
 			from, to := vector(rng, n+1), make([]uint16, n+1)
@@ -423,7 +423,7 @@ func TestNarrow(t *testing.T) {
 			if n > 2 {
 				from[0], from[1], from[2] = float32(math.Inf(-1)), float32(math.NaN()), 0x1p-130
 			}
-			k.Half.Narrow(to[:n], from)
+			k.BF16.Narrow(to[:n], from)
 			for i, x := range from[:n] {
 				if math.Abs(float64(x)) < 0x1p-126 {
 					x = 0
@@ -467,13 +467,13 @@ func TestCasts(t *testing.T) {
 			}
 		}
 		for n := range 40 {
-			half, wide := halves(rand.New(rand.NewPCG(1, 1)), n), make([]float32, n+1)
+			bf16, wide := bf16Vector(rand.New(rand.NewPCG(1, 1)), n), make([]float32, n+1)
 			wide[n] = 5
-			k.Widen(wide[:n], half)
+			k.Widen(wide[:n], bf16)
 			rounded := make([]uint16, n+1)
 			rounded[n] = poison
 			k.Narrow(rounded[:n], wide)
-			for i, x := range half {
+			for i, x := range bf16 {
 				if rounded[i] != x {
 					t.Fatalf("element %d of %d is %#x, want %#x", i, n, rounded[i], x)
 				}

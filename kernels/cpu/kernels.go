@@ -69,7 +69,7 @@ type Kernels struct {
 	TileT func(t *TileT)
 
 	Norms[float32]               // of normalisation
-	HalfNorms      Norms[uint16] // the same on bfloat16
+	BF16Norms      Norms[uint16] // the same on bfloat16
 
 	Add   func(dst, a, b Matrix)         // a + b
 	Copy  func(dst, a Matrix)            //
@@ -101,14 +101,14 @@ type Kernels struct {
 	Widen  func(to []float32, from []uint16)
 	Narrow func(to []uint16, from []float32)
 
-	Half *Half // nil where there is none
+	BF16 *BF16 // nil where there is none
 
 	peak func(rounds int) // rounds of peakFLOPs operations, nil where none was written
 }
 
 // Norms are the kernels of normalisation on rows of an element type. They compute
 // in float32, the same for every type, and round what they write as package
-// number does; where bfloat16 is multiplied (Half), denormals become zero. Sums over
+// number does; where bfloat16 is multiplied (BF16), denormals become zero. Sums over
 // rows are added to vectors of columns; they are float32, so callers keep rows few.
 type Norms[T Element] struct {
 	ColSum        func(acc []float32, x MatrixOf[T])
@@ -130,7 +130,7 @@ func NormsOf[T Element](k *Kernels) *Norms[T] {
 	if n, ok := any(&k.Norms).(*Norms[T]); ok {
 		return n
 	}
-	return any(&k.HalfNorms).(*Norms[T])
+	return any(&k.BF16Norms).(*Norms[T])
 }
 
 // Variable in the environment that forces an instruction set.

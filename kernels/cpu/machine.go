@@ -41,18 +41,18 @@ func Peak(p *Pool) float64 {
 	return best
 }
 
-// PeakHalf measures the rate of products of bfloat16, or of float32 where the
+// PeakBF16 measures the rate of products of bfloat16, or of float32 where the
 // instruction set has none.
-func PeakHalf(p *Pool) float64 {
-	half := p.Kernels().Half
-	if half == nil {
+func PeakBF16(p *Pool) float64 {
+	bf16 := p.Kernels().BF16
+	if bf16 == nil {
 		return Peak(p)
 	}
 	best := 0.0
 	for range peakRepeats {
 		start := time.Now()
-		p.Run(p.Threads(), func(_, _ int) { half.peak(peakRounds) })
-		best = max(best, float64(p.Threads())*peakRounds*half.peakFLOPs/time.Since(start).Seconds())
+		p.Run(p.Threads(), func(_, _ int) { bf16.peak(peakRounds) })
+		best = max(best, float64(p.Threads())*peakRounds*bf16.peakFLOPs/time.Since(start).Seconds())
 	}
 	return best
 }

@@ -17,9 +17,9 @@ func siluGrad64(u, dy float64) float64 {
 	return dy * s * (1 + u*(1-s))
 }
 
-// halfOf is a matrix of numbers that bfloat16 has, poison around them, and what a
+// bf16Of is a matrix of numbers that bfloat16 has, poison around them, and what a
 // float32 kernel would read of it.
-func halfOf(m Matrix) (MatrixOf[uint16], Matrix) {
+func bf16Of(m Matrix) (MatrixOf[uint16], Matrix) {
 	h := MatrixOf[uint16]{make([]uint16, len(m.Data)), m.Rows, m.Cols, m.Pitch}
 	wide := m.clone()
 	for i, x := range m.Data {
@@ -39,9 +39,9 @@ func TestNorms(t *testing.T) {
 				for _, gap := range []int{0, 3} {
 					n := &normCase{name: fmt.Sprintf("%d×%d+%d ", rows, cols, gap), k: k, rng: rng}
 					make := func() Matrix { return guarded(rng, rows, cols, cols+gap) }
-					n.halfX, n.x = halfOf(make())
-					n.halfY, n.y = halfOf(make())
-					n.halfAdd, n.add = halfOf(make())
+					n.bf16X, n.x = bf16Of(make())
+					n.bf16Y, n.y = bf16Of(make())
+					n.bf16Add, n.add = bf16Of(make())
 					n.out, n.kept = make(), make()
 					for _, v := range []*[]float32{&n.a, &n.b, &n.p, &n.q, &n.r} {
 						*v = vector(rng, cols)
@@ -58,7 +58,7 @@ type normCase struct {
 	k                     *Kernels
 	rng                   *rand.Rand
 	x, y, add, out, kept  Matrix
-	halfX, halfY, halfAdd MatrixOf[uint16]
+	bf16X, bf16Y, bf16Add MatrixOf[uint16]
 	a, b, p, q, r         []float32
 }
 
@@ -72,13 +72,13 @@ func (n *normCase) check(t *testing.T) {
 	plain := func(i, c int) float64 { return n.at(n.y, i, c) }
 	through := func(i, c int) float64 { return siluGrad64(u(i, c), n.at(n.y, i, c)) }
 	n.maps(t, "Affine", u, func() { k.Affine(n.out, n.x, n.a, n.b) },
-		func(to MatrixOf[uint16]) { k.HalfNorms.Affine(to, n.halfX, n.a, n.b) })
+		func(to MatrixOf[uint16]) { k.BF16Norms.Affine(to, n.bf16X, n.a, n.b) })
 	n.maps(t, "AffineSiLU", func(i, c int) float64 { return silu64(u(i, c)) }, func() { k.AffineSiLU(n.out, n.x, n.a, n.b) },
-		func(to MatrixOf[uint16]) { k.HalfNorms.AffineSiLU(to, n.halfX, n.a, n.b) })
+		func(to MatrixOf[uint16]) { k.BF16Norms.AffineSiLU(to, n.bf16X, n.a, n.b) })
 	for _, with := range []bool{false, true} {
-		add, halfAdd := Matrix{}, MatrixOf[uint16]{}
+		add, bf16Add := Matrix{}, MatrixOf[uint16]{}
 		if with {
-			add, halfAdd = n.add, n.halfAdd
+			add, bf16Add = n.add, n.bf16Add
 		}
 		gradient := func(du func(i, c int) float64) func(i, c int) float64 {
 			return func(i, c int) float64 {
@@ -90,13 +90,13 @@ func (n *normCase) check(t *testing.T) {
 			}
 		}
 		n.maps(t, "GradAffine", gradient(plain), func() { k.GradAffine(n.out, n.x, n.y, n.p, n.q, n.r, add) },
-			func(to MatrixOf[uint16]) { k.HalfNorms.GradAffine(to, n.halfX, n.halfY, n.p, n.q, n.r, halfAdd) })
+			func(to MatrixOf[uint16]) { k.BF16Norms.GradAffine(to, n.bf16X, n.bf16Y, n.p, n.q, n.r, bf16Add) })
 		n.maps(t, "SiLUGradAffine", gradient(through), func() { k.SiLUGradAffine(n.out, n.x, n.y, n.a, n.b, n.p, n.q, n.r, add) },
 			func(to MatrixOf[uint16]) {
-				k.HalfNorms.SiLUGradAffine(to, n.halfX, n.halfY, n.a, n.b, n.p, n.q, n.r, halfAdd)
+				k.BF16Norms.SiLUGradAffine(to, n.bf16X, n.bf16Y, n.a, n.b, n.p, n.q, n.r, bf16Add)
 			})
 		n.maps(t, "DuAffine", gradient(plain), func() { k.DuAffine(n.out, n.x, n.y, n.p, n.q, n.r, add) },
-			func(to MatrixOf[uint16]) { k.HalfNorms.DuAffine(to, n.halfX, n.y, n.p, n.q, n.r, halfAdd) })
+			func(to MatrixOf[uint16]) { k.BF16Norms.DuAffine(to, n.bf16X, n.y, n.p, n.q, n.r, bf16Add) })
 	}
 	inPlace := n.y.clone()
 	k.SiLUGradAffine(inPlace, n.x, inPlace, n.a, n.b, n.p, n.q, n.r, Matrix{})
@@ -107,19 +107,19 @@ func (n *normCase) check(t *testing.T) {
 	timesX := func(f func(i, c int) float64) func(i, c int) float64 {
 		return func(i, c int) float64 { return f(i, c) * x(i, c) }
 	}
-	n.sums(t, "ColSum", func(s, _ []float32) { k.ColSum(s, n.x) }, func(s, _ []float32) { k.HalfNorms.ColSum(s, n.halfX) }, x, nil)
+	n.sums(t, "ColSum", func(s, _ []float32) { k.ColSum(s, n.x) }, func(s, _ []float32) { k.BF16Norms.ColSum(s, n.bf16X) }, x, nil)
 	n.sums(t, "ColSumSquares", func(s, _ []float32) { k.ColSumSquares(s, n.a, n.x) },
-		func(s, _ []float32) { k.HalfNorms.ColSumSquares(s, n.a, n.halfX) },
+		func(s, _ []float32) { k.BF16Norms.ColSumSquares(s, n.a, n.bf16X) },
 		func(i, c int) float64 { return (x(i, c) - float64(n.a[c])) * (x(i, c) - float64(n.a[c])) }, nil)
 	n.sums(t, "GradSums", func(s1, s2 []float32) { k.GradSums(s1, s2, n.x, n.y) },
-		func(s1, s2 []float32) { k.HalfNorms.GradSums(s1, s2, n.halfX, n.halfY) }, plain, timesX(plain))
+		func(s1, s2 []float32) { k.BF16Norms.GradSums(s1, s2, n.bf16X, n.bf16Y) }, plain, timesX(plain))
 	for _, keep := range []bool{false, true} {
 		first, second := Matrix{}, Matrix{}
 		if keep {
 			first, second = n.kept, n.kept.clone()
 		}
 		n.sums(t, "SiLUGradSums", func(s1, s2 []float32) { k.SiLUGradSums(first, s1, s2, n.x, n.y, n.a, n.b) },
-			func(s1, s2 []float32) { k.HalfNorms.SiLUGradSums(second, s1, s2, n.halfX, n.halfY, n.a, n.b) }, through, timesX(through))
+			func(s1, s2 []float32) { k.BF16Norms.SiLUGradSums(second, s1, s2, n.bf16X, n.bf16Y, n.a, n.b) }, through, timesX(through))
 		if keep {
 			compare(t, n.name+"kept gradient", first, through)
 			same(t, n.name+"kept gradient of bfloat16", second.Data, first.Data)
@@ -128,7 +128,7 @@ func (n *normCase) check(t *testing.T) {
 }
 
 // maps runs a kernel that writes a matrix.
-func (n *normCase) maps(t *testing.T, what string, want func(i, c int) float64, run func(), half func(to MatrixOf[uint16])) {
+func (n *normCase) maps(t *testing.T, what string, want func(i, c int) float64, run func(), bf16 func(to MatrixOf[uint16])) {
 	t.Helper()
 	run()
 	compare(t, n.name+what, n.out, want)
@@ -139,14 +139,14 @@ func (n *normCase) maps(t *testing.T, what string, want func(i, c int) float64, 
 			expected[i] = number.Narrow(n.out.Data[i])
 		}
 	}
-	half(got)
+	bf16(got)
 	if !slices.Equal(got.Data, expected) {
 		t.Fatalf("%s%s of bfloat16 is not that of float32, rounded, or writes beside it", n.name, what)
 	}
 }
 
 // sums runs a kernel that adds to one vector of columns or to two.
-func (n *normCase) sums(t *testing.T, what string, run, half func(s1, s2 []float32), want1, want2 func(i, c int) float64) {
+func (n *normCase) sums(t *testing.T, what string, run, bf16 func(s1, s2 []float32), want1, want2 func(i, c int) float64) {
 	t.Helper()
 	cols := n.x.Cols
 	s1, s2 := guarded(n.rng, 1, cols, cols), guarded(n.rng, 1, cols, cols)
@@ -166,7 +166,7 @@ func (n *normCase) sums(t *testing.T, what string, run, half func(s1, s2 []float
 	if want2 != nil {
 		compare(t, n.name+what+" second", s2, total(b2, want2))
 	}
-	half(h1.Data, h2.Data)
+	bf16(h1.Data, h2.Data)
 	same(t, n.name+what+" of bfloat16", h1.Data, s1.Data)
 	same(t, n.name+what+" second of bfloat16", h2.Data, s2.Data)
 }
@@ -193,10 +193,10 @@ func TestNormsRound(t *testing.T) {
 		n := len(values)
 		one := MatrixOf[uint16]{slices.Repeat([]uint16{number.Narrow(1)}, n), 1, n, n}
 		zero, out := make([]float32, n), MatrixOf[uint16]{make([]uint16, n), 1, n, n}
-		k.HalfNorms.DuAffine(out, one, Matrix{values, 1, n, n}, slices.Repeat([]float32{1}, n), zero, zero, MatrixOf[uint16]{})
+		k.BF16Norms.DuAffine(out, one, Matrix{values, 1, n, n}, slices.Repeat([]float32{1}, n), zero, zero, MatrixOf[uint16]{})
 		for i, x := range values {
 			got, want := out.Data[i], number.Narrow(x)
-			if k.Half != nil && want&0x7f80 == 0 {
+			if k.BF16 != nil && want&0x7f80 == 0 {
 				want = 0 // AVX512-BF16 has no denormals
 			}
 			zeros := (got|want)&0x7fff == 0 // of either sign: zeros were added
@@ -211,7 +211,7 @@ func TestNormsRound(t *testing.T) {
 func TestNormsPosition(t *testing.T) {
 	forEach(t, func(t *testing.T, k *Kernels) {
 		position(t, &k.Norms, func(v []float32) []float32 { return v })
-		position(t, &k.HalfNorms, func(v []float32) []uint16 {
+		position(t, &k.BF16Norms, func(v []float32) []uint16 {
 			h := make([]uint16, len(v))
 			for i, x := range v {
 				h[i] = number.Narrow(x)

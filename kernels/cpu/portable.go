@@ -36,7 +36,7 @@ func portable() *Kernels {
 		}
 	}
 	portableNorms(&k.Norms)
-	portableNorms(&k.HalfNorms)
+	portableNorms(&k.BF16Norms)
 	k.ColMax = func(acc []float32, x Matrix) {
 		visit(x, func(_, c int, x float32) { acc[c] = max(acc[c], x) })
 	}

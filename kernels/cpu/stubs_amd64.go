@@ -72,73 +72,73 @@ func adamWAverageAVX512(a *vectorArgs)
 func colSumAVX512(a *vectorArgs)
 
 //go:noescape
-func colSumHalfAVX512(a *vectorArgs)
+func colSumBF16AVX512(a *vectorArgs)
 
 //go:noescape
 func colSumSquaresAVX512(a *vectorArgs)
 
 //go:noescape
-func colSumSquaresHalfAVX512(a *vectorArgs)
+func colSumSquaresBF16AVX512(a *vectorArgs)
 
 //go:noescape
 func affineAVX512(a *vectorArgs)
 
 //go:noescape
-func affineHalfAVX512(a *vectorArgs)
+func affineBF16AVX512(a *vectorArgs)
 
 //go:noescape
 func affineSiLUAVX512(a *vectorArgs)
 
 //go:noescape
-func affineSiLUHalfAVX512(a *vectorArgs)
+func affineSiLUBF16AVX512(a *vectorArgs)
 
 //go:noescape
 func gradSumsAVX512(a *vectorArgs)
 
 //go:noescape
-func gradSumsHalfAVX512(a *vectorArgs)
+func gradSumsBF16AVX512(a *vectorArgs)
 
 //go:noescape
 func siluGradSumsAVX512(a *vectorArgs)
 
 //go:noescape
-func siluGradSumsHalfAVX512(a *vectorArgs)
+func siluGradSumsBF16AVX512(a *vectorArgs)
 
 //go:noescape
 func siluGradSumsKeepAVX512(a *vectorArgs)
 
 //go:noescape
-func siluGradSumsKeepHalfAVX512(a *vectorArgs)
+func siluGradSumsKeepBF16AVX512(a *vectorArgs)
 
 //go:noescape
 func gradAffineAVX512(a *vectorArgs)
 
 //go:noescape
-func gradAffineHalfAVX512(a *vectorArgs)
+func gradAffineBF16AVX512(a *vectorArgs)
 
 //go:noescape
 func gradAffineAddAVX512(a *vectorArgs)
 
 //go:noescape
-func gradAffineAddHalfAVX512(a *vectorArgs)
+func gradAffineAddBF16AVX512(a *vectorArgs)
 
 //go:noescape
-func gradAffineHalfKeptAVX512(a *vectorArgs)
+func gradAffineBF16KeptAVX512(a *vectorArgs)
 
 //go:noescape
-func gradAffineAddHalfKeptAVX512(a *vectorArgs)
+func gradAffineAddBF16KeptAVX512(a *vectorArgs)
 
 //go:noescape
 func siluGradAffineAVX512(a *vectorArgs)
 
 //go:noescape
-func siluGradAffineHalfAVX512(a *vectorArgs)
+func siluGradAffineBF16AVX512(a *vectorArgs)
 
 //go:noescape
 func siluGradAffineAddAVX512(a *vectorArgs)
 
 //go:noescape
-func siluGradAffineAddHalfAVX512(a *vectorArgs)
+func siluGradAffineAddBF16AVX512(a *vectorArgs)
 
 //go:noescape
 func winogradInputAVX512(a *transformArgs)
@@ -243,73 +243,73 @@ func adamWAverageAVX2(a *vectorArgs)
 func colSumAVX2(a *vectorArgs)
 
 //go:noescape
-func colSumHalfAVX2(a *vectorArgs)
+func colSumBF16AVX2(a *vectorArgs)
 
 //go:noescape
 func colSumSquaresAVX2(a *vectorArgs)
 
 //go:noescape
-func colSumSquaresHalfAVX2(a *vectorArgs)
+func colSumSquaresBF16AVX2(a *vectorArgs)
 
 //go:noescape
 func affineAVX2(a *vectorArgs)
 
 //go:noescape
-func affineHalfAVX2(a *vectorArgs)
+func affineBF16AVX2(a *vectorArgs)
 
 //go:noescape
 func affineSiLUAVX2(a *vectorArgs)
 
 //go:noescape
-func affineSiLUHalfAVX2(a *vectorArgs)
+func affineSiLUBF16AVX2(a *vectorArgs)
 
 //go:noescape
 func gradSumsAVX2(a *vectorArgs)
 
 //go:noescape
-func gradSumsHalfAVX2(a *vectorArgs)
+func gradSumsBF16AVX2(a *vectorArgs)
 
 //go:noescape
 func siluGradSumsAVX2(a *vectorArgs)
 
 //go:noescape
-func siluGradSumsHalfAVX2(a *vectorArgs)
+func siluGradSumsBF16AVX2(a *vectorArgs)
 
 //go:noescape
 func siluGradSumsKeepAVX2(a *vectorArgs)
 
 //go:noescape
-func siluGradSumsKeepHalfAVX2(a *vectorArgs)
+func siluGradSumsKeepBF16AVX2(a *vectorArgs)
 
 //go:noescape
 func gradAffineAVX2(a *vectorArgs)
 
 //go:noescape
-func gradAffineHalfAVX2(a *vectorArgs)
+func gradAffineBF16AVX2(a *vectorArgs)
 
 //go:noescape
 func gradAffineAddAVX2(a *vectorArgs)
 
 //go:noescape
-func gradAffineAddHalfAVX2(a *vectorArgs)
+func gradAffineAddBF16AVX2(a *vectorArgs)
 
 //go:noescape
-func gradAffineHalfKeptAVX2(a *vectorArgs)
+func gradAffineBF16KeptAVX2(a *vectorArgs)
 
 //go:noescape
-func gradAffineAddHalfKeptAVX2(a *vectorArgs)
+func gradAffineAddBF16KeptAVX2(a *vectorArgs)
 
 //go:noescape
 func siluGradAffineAVX2(a *vectorArgs)
 
 //go:noescape
-func siluGradAffineHalfAVX2(a *vectorArgs)
+func siluGradAffineBF16AVX2(a *vectorArgs)
 
 //go:noescape
 func siluGradAffineAddAVX2(a *vectorArgs)
 
 //go:noescape
-func siluGradAffineAddHalfAVX2(a *vectorArgs)
+func siluGradAffineAddBF16AVX2(a *vectorArgs)
 
 //go:noescape
 func winogradInputAVX2(a *transformArgs)
@@ -357,55 +357,55 @@ func upsampledGradOutputAVX2(a *transformArgs)
 func upsampledGradOutputAddAVX2(a *transformArgs)
 
 //go:noescape
-func affineHalfAVX512BF16(a *vectorArgs)
+func affineBF16AVX512BF16(a *vectorArgs)
 
 //go:noescape
-func affineSiLUHalfAVX512BF16(a *vectorArgs)
+func affineSiLUBF16AVX512BF16(a *vectorArgs)
 
 //go:noescape
-func gradAffineHalfAVX512BF16(a *vectorArgs)
+func gradAffineBF16AVX512BF16(a *vectorArgs)
 
 //go:noescape
-func gradAffineAddHalfAVX512BF16(a *vectorArgs)
+func gradAffineAddBF16AVX512BF16(a *vectorArgs)
 
 //go:noescape
-func gradAffineHalfKeptAVX512BF16(a *vectorArgs)
+func gradAffineBF16KeptAVX512BF16(a *vectorArgs)
 
 //go:noescape
-func gradAffineAddHalfKeptAVX512BF16(a *vectorArgs)
+func gradAffineAddBF16KeptAVX512BF16(a *vectorArgs)
 
 //go:noescape
-func siluGradAffineHalfAVX512BF16(a *vectorArgs)
+func siluGradAffineBF16AVX512BF16(a *vectorArgs)
 
 //go:noescape
-func siluGradAffineAddHalfAVX512BF16(a *vectorArgs)
+func siluGradAffineAddBF16AVX512BF16(a *vectorArgs)
 
 //go:noescape
-func tileHalfAVX512_16(t *TileHalf)
+func tileBF16AVX512_16(t *TileBF16)
 
 //go:noescape
-func tileTHalfAVX512_16(t *TileTHalf)
+func tileTBF16AVX512_16(t *TileTBF16)
 
 //go:noescape
-func tileHalfAVX512_32(t *TileHalf)
+func tileBF16AVX512_32(t *TileBF16)
 
 //go:noescape
-func tileTHalfAVX512_32(t *TileTHalf)
+func tileTBF16AVX512_32(t *TileTBF16)
 
 //go:noescape
-func tileHalfAVX512_48(t *TileHalf)
+func tileBF16AVX512_48(t *TileBF16)
 
 //go:noescape
-func tileTHalfAVX512_48(t *TileTHalf)
+func tileTBF16AVX512_48(t *TileTBF16)
 
 //go:noescape
-func tileHalfAVX512_64(t *TileHalf)
+func tileBF16AVX512_64(t *TileBF16)
 
 //go:noescape
-func tileTHalfAVX512_64(t *TileTHalf)
+func tileTBF16AVX512_64(t *TileTBF16)
 
 //go:noescape
-func peakHalfAVX512(rounds int)
+func peakBF16AVX512(rounds int)
 
 //go:noescape
 func pairsAVX512(a *pairArgs)
@@ -417,40 +417,40 @@ func pairsRoundedAVX512(a *pairArgs)
 func addressesAVX512(a *addressArgs)
 
 //go:noescape
-func squaresInputAVX512(a *halfTransformArgs)
+func squaresInputAVX512(a *bf16TransformArgs)
 
 //go:noescape
-func squaresWeightsAVX512(a *halfTransformArgs)
+func squaresWeightsAVX512(a *bf16TransformArgs)
 
 //go:noescape
-func repeatedInputAVX512(a *halfTransformArgs)
+func repeatedInputAVX512(a *bf16TransformArgs)
 
 //go:noescape
-func repeatedGradInputAVX512(a *halfTransformArgs)
+func repeatedGradInputAVX512(a *bf16TransformArgs)
 
 //go:noescape
-func repeatedWeightsAVX512(a *halfTransformArgs)
+func repeatedWeightsAVX512(a *bf16TransformArgs)
 
 //go:noescape
-func repeatedOutputGradAVX512(a *halfTransformArgs)
+func repeatedOutputGradAVX512(a *bf16TransformArgs)
 
 //go:noescape
-func squaresOutputAVX512(a *halfTransformArgs)
+func squaresOutputAVX512(a *bf16TransformArgs)
 
 //go:noescape
-func squaresOutputAddAVX512(a *halfTransformArgs)
+func squaresOutputAddAVX512(a *bf16TransformArgs)
 
 //go:noescape
-func repeatedOutputAVX512(a *halfTransformArgs)
+func repeatedOutputAVX512(a *bf16TransformArgs)
 
 //go:noescape
-func repeatedOutputAddAVX512(a *halfTransformArgs)
+func repeatedOutputAddAVX512(a *bf16TransformArgs)
 
 //go:noescape
-func repeatedGradOutputAVX512(a *halfTransformArgs)
+func repeatedGradOutputAVX512(a *bf16TransformArgs)
 
 //go:noescape
-func repeatedGradOutputAddAVX512(a *halfTransformArgs)
+func repeatedGradOutputAddAVX512(a *bf16TransformArgs)
 
 //go:noescape
 func winogradPairsInputAVX512(a *pairTransformArgs)

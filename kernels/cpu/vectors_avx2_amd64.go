@@ -8,7 +8,7 @@ import "unsafe"
 func vectorsAVX2(k *Kernels) {
 	const lanes = 8
 	normsAVX2(&k.Norms)
-	normsAVX2Half(&k.HalfNorms)
+	normsBF16AVX2(&k.BF16Norms)
 	k.Add = func(dst, a, b Matrix) {
 		v := args(lanes, dst.Rows, dst.Cols)
 		addAVX2(v.withDst(dst).withX(a).withY(b))
@@ -266,39 +266,39 @@ func normsAVX2(k *Norms[float32]) {
 	}
 }
 
-// normsAVX2Half sets the kernels of normalisation on uint16.
-func normsAVX2Half(k *Norms[uint16]) {
+// normsBF16AVX2 sets the kernels of normalisation on uint16.
+func normsBF16AVX2(k *Norms[uint16]) {
 	const lanes, size = 8, 2
 	k.ColSum = func(acc []float32, x MatrixOf[uint16]) {
 		v := argsOf(lanes, size, x.Rows, x.Cols)
 		v.x, v.xPitch = x.place()
 		v.sum1 = pointer(acc[:x.Cols])
-		colSumHalfAVX2(&v)
+		colSumBF16AVX2(&v)
 	}
 	k.ColSumSquares = func(acc, mean []float32, x MatrixOf[uint16]) {
 		v := argsOf(lanes, size, x.Rows, x.Cols)
 		v.x, v.xPitch = x.place()
 		v.sum1 = pointer(acc[:x.Cols])
-		colSumSquaresHalfAVX2(v.withColumns(x.Cols, mean))
+		colSumSquaresBF16AVX2(v.withColumns(x.Cols, mean))
 	}
 	k.Affine = func(dst, x MatrixOf[uint16], a, b []float32) {
 		v := argsOf(lanes, size, dst.Rows, dst.Cols)
 		v.dst, v.dstPitch = dst.place()
 		v.x, v.xPitch = x.place()
-		affineHalfAVX2(v.withColumns(x.Cols, a, b))
+		affineBF16AVX2(v.withColumns(x.Cols, a, b))
 	}
 	k.AffineSiLU = func(dst, x MatrixOf[uint16], a, b []float32) {
 		v := argsOf(lanes, size, dst.Rows, dst.Cols)
 		v.dst, v.dstPitch = dst.place()
 		v.x, v.xPitch = x.place()
-		affineSiLUHalfAVX2(v.withColumns(x.Cols, a, b))
+		affineSiLUBF16AVX2(v.withColumns(x.Cols, a, b))
 	}
 	k.GradSums = func(s1, s2 []float32, x, dy MatrixOf[uint16]) {
 		v := argsOf(lanes, size, x.Rows, x.Cols)
 		v.x, v.xPitch = x.place()
 		v.y, v.yPitch = dy.place()
 		v.sum1, v.sum2 = pointer(s1[:x.Cols]), pointer(s2[:x.Cols])
-		gradSumsHalfAVX2(&v)
+		gradSumsBF16AVX2(&v)
 	}
 	k.SiLUGradSums = func(du Matrix, s1, s2 []float32, x, dy MatrixOf[uint16], a, b []float32) {
 		v := argsOf(lanes, size, x.Rows, x.Cols)
@@ -307,11 +307,11 @@ func normsAVX2Half(k *Norms[uint16]) {
 		v.sum1, v.sum2 = pointer(s1[:x.Cols]), pointer(s2[:x.Cols])
 		v.withColumns(x.Cols, a, b)
 		if du.Data == nil {
-			siluGradSumsHalfAVX2(&v)
+			siluGradSumsBF16AVX2(&v)
 			return
 		}
 		v.dst, v.dstPitch = du.place()
-		siluGradSumsKeepHalfAVX2(&v)
+		siluGradSumsKeepBF16AVX2(&v)
 	}
 	k.SiLUGradAffine = func(dx, x, dy MatrixOf[uint16], a, b, p, q, r []float32, add MatrixOf[uint16]) {
 		v := argsOf(lanes, size, dx.Rows, dx.Cols)
@@ -320,11 +320,11 @@ func normsAVX2Half(k *Norms[uint16]) {
 		v.y, v.yPitch = dy.place()
 		v.withColumns(x.Cols, a, b, p, q, r)
 		if add.Data == nil {
-			siluGradAffineHalfAVX2(&v)
+			siluGradAffineBF16AVX2(&v)
 			return
 		}
 		v.add, v.addPitch = add.place()
-		siluGradAffineAddHalfAVX2(&v)
+		siluGradAffineAddBF16AVX2(&v)
 	}
 	k.GradAffine = func(dx, x, dy MatrixOf[uint16], p, q, r []float32, add MatrixOf[uint16]) {
 		v := argsOf(lanes, size, dx.Rows, dx.Cols)
@@ -333,11 +333,11 @@ func normsAVX2Half(k *Norms[uint16]) {
 		v.y, v.yPitch = dy.place()
 		v.withColumns(x.Cols, p, q, r)
 		if add.Data == nil {
-			gradAffineHalfAVX2(&v)
+			gradAffineBF16AVX2(&v)
 			return
 		}
 		v.add, v.addPitch = add.place()
-		gradAffineAddHalfAVX2(&v)
+		gradAffineAddBF16AVX2(&v)
 	}
 	k.DuAffine = func(dx, x MatrixOf[uint16], du Matrix, p, q, r []float32, add MatrixOf[uint16]) {
 		v := argsOf(lanes, size, dx.Rows, dx.Cols)
@@ -346,10 +346,10 @@ func normsAVX2Half(k *Norms[uint16]) {
 		v.y, v.yPitch = du.place()
 		v.withColumns(x.Cols, p, q, r)
 		if add.Data == nil {
-			gradAffineHalfKeptAVX2(&v)
+			gradAffineBF16KeptAVX2(&v)
 			return
 		}
 		v.add, v.addPitch = add.place()
-		gradAffineAddHalfKeptAVX2(&v)
+		gradAffineAddBF16KeptAVX2(&v)
 	}
 }

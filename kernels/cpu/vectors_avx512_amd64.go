@@ -8,7 +8,7 @@ import "unsafe"
 func vectorsAVX512(k *Kernels) {
 	const lanes = 16
 	normsAVX512(&k.Norms)
-	normsAVX512Half(&k.HalfNorms)
+	normsBF16AVX512(&k.BF16Norms)
 	k.Add = func(dst, a, b Matrix) {
 		v := args(lanes, dst.Rows, dst.Cols)
 		addAVX512(v.withDst(dst).withX(a).withY(b))
@@ -266,39 +266,39 @@ func normsAVX512(k *Norms[float32]) {
 	}
 }
 
-// normsAVX512Half sets the kernels of normalisation on uint16.
-func normsAVX512Half(k *Norms[uint16]) {
+// normsBF16AVX512 sets the kernels of normalisation on uint16.
+func normsBF16AVX512(k *Norms[uint16]) {
 	const lanes, size = 16, 2
 	k.ColSum = func(acc []float32, x MatrixOf[uint16]) {
 		v := argsOf(lanes, size, x.Rows, x.Cols)
 		v.x, v.xPitch = x.place()
 		v.sum1 = pointer(acc[:x.Cols])
-		colSumHalfAVX512(&v)
+		colSumBF16AVX512(&v)
 	}
 	k.ColSumSquares = func(acc, mean []float32, x MatrixOf[uint16]) {
 		v := argsOf(lanes, size, x.Rows, x.Cols)
 		v.x, v.xPitch = x.place()
 		v.sum1 = pointer(acc[:x.Cols])
-		colSumSquaresHalfAVX512(v.withColumns(x.Cols, mean))
+		colSumSquaresBF16AVX512(v.withColumns(x.Cols, mean))
 	}
 	k.Affine = func(dst, x MatrixOf[uint16], a, b []float32) {
 		v := argsOf(lanes, size, dst.Rows, dst.Cols)
 		v.dst, v.dstPitch = dst.place()
 		v.x, v.xPitch = x.place()
-		affineHalfAVX512(v.withColumns(x.Cols, a, b))
+		affineBF16AVX512(v.withColumns(x.Cols, a, b))
 	}
 	k.AffineSiLU = func(dst, x MatrixOf[uint16], a, b []float32) {
 		v := argsOf(lanes, size, dst.Rows, dst.Cols)
 		v.dst, v.dstPitch = dst.place()
 		v.x, v.xPitch = x.place()
-		affineSiLUHalfAVX512(v.withColumns(x.Cols, a, b))
+		affineSiLUBF16AVX512(v.withColumns(x.Cols, a, b))
 	}
 	k.GradSums = func(s1, s2 []float32, x, dy MatrixOf[uint16]) {
 		v := argsOf(lanes, size, x.Rows, x.Cols)
 		v.x, v.xPitch = x.place()
 		v.y, v.yPitch = dy.place()
 		v.sum1, v.sum2 = pointer(s1[:x.Cols]), pointer(s2[:x.Cols])
-		gradSumsHalfAVX512(&v)
+		gradSumsBF16AVX512(&v)
 	}
 	k.SiLUGradSums = func(du Matrix, s1, s2 []float32, x, dy MatrixOf[uint16], a, b []float32) {
 		v := argsOf(lanes, size, x.Rows, x.Cols)
@@ -307,11 +307,11 @@ func normsAVX512Half(k *Norms[uint16]) {
 		v.sum1, v.sum2 = pointer(s1[:x.Cols]), pointer(s2[:x.Cols])
 		v.withColumns(x.Cols, a, b)
 		if du.Data == nil {
-			siluGradSumsHalfAVX512(&v)
+			siluGradSumsBF16AVX512(&v)
 			return
 		}
 		v.dst, v.dstPitch = du.place()
-		siluGradSumsKeepHalfAVX512(&v)
+		siluGradSumsKeepBF16AVX512(&v)
 	}
 	k.SiLUGradAffine = func(dx, x, dy MatrixOf[uint16], a, b, p, q, r []float32, add MatrixOf[uint16]) {
 		v := argsOf(lanes, size, dx.Rows, dx.Cols)
@@ -320,11 +320,11 @@ func normsAVX512Half(k *Norms[uint16]) {
 		v.y, v.yPitch = dy.place()
 		v.withColumns(x.Cols, a, b, p, q, r)
 		if add.Data == nil {
-			siluGradAffineHalfAVX512(&v)
+			siluGradAffineBF16AVX512(&v)
 			return
 		}
 		v.add, v.addPitch = add.place()
-		siluGradAffineAddHalfAVX512(&v)
+		siluGradAffineAddBF16AVX512(&v)
 	}
 	k.GradAffine = func(dx, x, dy MatrixOf[uint16], p, q, r []float32, add MatrixOf[uint16]) {
 		v := argsOf(lanes, size, dx.Rows, dx.Cols)
@@ -333,11 +333,11 @@ func normsAVX512Half(k *Norms[uint16]) {
 		v.y, v.yPitch = dy.place()
 		v.withColumns(x.Cols, p, q, r)
 		if add.Data == nil {
-			gradAffineHalfAVX512(&v)
+			gradAffineBF16AVX512(&v)
 			return
 		}
 		v.add, v.addPitch = add.place()
-		gradAffineAddHalfAVX512(&v)
+		gradAffineAddBF16AVX512(&v)
 	}
 	k.DuAffine = func(dx, x MatrixOf[uint16], du Matrix, p, q, r []float32, add MatrixOf[uint16]) {
 		v := argsOf(lanes, size, dx.Rows, dx.Cols)
@@ -346,47 +346,47 @@ func normsAVX512Half(k *Norms[uint16]) {
 		v.y, v.yPitch = du.place()
 		v.withColumns(x.Cols, p, q, r)
 		if add.Data == nil {
-			gradAffineHalfKeptAVX512(&v)
+			gradAffineBF16KeptAVX512(&v)
 			return
 		}
 		v.add, v.addPitch = add.place()
-		gradAffineAddHalfKeptAVX512(&v)
+		gradAffineAddBF16KeptAVX512(&v)
 	}
 }
 
-// normsAVX512HalfBF16 sets the kernels of normalisation on uint16.
-func normsAVX512HalfBF16(k *Norms[uint16]) {
+// normsBF16AVX512BF16 sets the kernels of normalisation on uint16.
+func normsBF16AVX512BF16(k *Norms[uint16]) {
 	const lanes, size = 16, 2
 	k.ColSum = func(acc []float32, x MatrixOf[uint16]) {
 		v := argsOf(lanes, size, x.Rows, x.Cols)
 		v.x, v.xPitch = x.place()
 		v.sum1 = pointer(acc[:x.Cols])
-		colSumHalfAVX512(&v)
+		colSumBF16AVX512(&v)
 	}
 	k.ColSumSquares = func(acc, mean []float32, x MatrixOf[uint16]) {
 		v := argsOf(lanes, size, x.Rows, x.Cols)
 		v.x, v.xPitch = x.place()
 		v.sum1 = pointer(acc[:x.Cols])
-		colSumSquaresHalfAVX512(v.withColumns(x.Cols, mean))
+		colSumSquaresBF16AVX512(v.withColumns(x.Cols, mean))
 	}
 	k.Affine = func(dst, x MatrixOf[uint16], a, b []float32) {
 		v := argsOf(lanes, size, dst.Rows, dst.Cols)
 		v.dst, v.dstPitch = dst.place()
 		v.x, v.xPitch = x.place()
-		affineHalfAVX512BF16(v.withColumns(x.Cols, a, b))
+		affineBF16AVX512BF16(v.withColumns(x.Cols, a, b))
 	}
 	k.AffineSiLU = func(dst, x MatrixOf[uint16], a, b []float32) {
 		v := argsOf(lanes, size, dst.Rows, dst.Cols)
 		v.dst, v.dstPitch = dst.place()
 		v.x, v.xPitch = x.place()
-		affineSiLUHalfAVX512BF16(v.withColumns(x.Cols, a, b))
+		affineSiLUBF16AVX512BF16(v.withColumns(x.Cols, a, b))
 	}
 	k.GradSums = func(s1, s2 []float32, x, dy MatrixOf[uint16]) {
 		v := argsOf(lanes, size, x.Rows, x.Cols)
 		v.x, v.xPitch = x.place()
 		v.y, v.yPitch = dy.place()
 		v.sum1, v.sum2 = pointer(s1[:x.Cols]), pointer(s2[:x.Cols])
-		gradSumsHalfAVX512(&v)
+		gradSumsBF16AVX512(&v)
 	}
 	k.SiLUGradSums = func(du Matrix, s1, s2 []float32, x, dy MatrixOf[uint16], a, b []float32) {
 		v := argsOf(lanes, size, x.Rows, x.Cols)
@@ -395,11 +395,11 @@ func normsAVX512HalfBF16(k *Norms[uint16]) {
 		v.sum1, v.sum2 = pointer(s1[:x.Cols]), pointer(s2[:x.Cols])
 		v.withColumns(x.Cols, a, b)
 		if du.Data == nil {
-			siluGradSumsHalfAVX512(&v)
+			siluGradSumsBF16AVX512(&v)
 			return
 		}
 		v.dst, v.dstPitch = du.place()
-		siluGradSumsKeepHalfAVX512(&v)
+		siluGradSumsKeepBF16AVX512(&v)
 	}
 	k.SiLUGradAffine = func(dx, x, dy MatrixOf[uint16], a, b, p, q, r []float32, add MatrixOf[uint16]) {
 		v := argsOf(lanes, size, dx.Rows, dx.Cols)
@@ -408,11 +408,11 @@ func normsAVX512HalfBF16(k *Norms[uint16]) {
 		v.y, v.yPitch = dy.place()
 		v.withColumns(x.Cols, a, b, p, q, r)
 		if add.Data == nil {
-			siluGradAffineHalfAVX512BF16(&v)
+			siluGradAffineBF16AVX512BF16(&v)
 			return
 		}
 		v.add, v.addPitch = add.place()
-		siluGradAffineAddHalfAVX512BF16(&v)
+		siluGradAffineAddBF16AVX512BF16(&v)
 	}
 	k.GradAffine = func(dx, x, dy MatrixOf[uint16], p, q, r []float32, add MatrixOf[uint16]) {
 		v := argsOf(lanes, size, dx.Rows, dx.Cols)
@@ -421,11 +421,11 @@ func normsAVX512HalfBF16(k *Norms[uint16]) {
 		v.y, v.yPitch = dy.place()
 		v.withColumns(x.Cols, p, q, r)
 		if add.Data == nil {
-			gradAffineHalfAVX512BF16(&v)
+			gradAffineBF16AVX512BF16(&v)
 			return
 		}
 		v.add, v.addPitch = add.place()
-		gradAffineAddHalfAVX512BF16(&v)
+		gradAffineAddBF16AVX512BF16(&v)
 	}
 	k.DuAffine = func(dx, x MatrixOf[uint16], du Matrix, p, q, r []float32, add MatrixOf[uint16]) {
 		v := argsOf(lanes, size, dx.Rows, dx.Cols)
@@ -434,10 +434,10 @@ func normsAVX512HalfBF16(k *Norms[uint16]) {
 		v.y, v.yPitch = du.place()
 		v.withColumns(x.Cols, p, q, r)
 		if add.Data == nil {
-			gradAffineHalfKeptAVX512BF16(&v)
+			gradAffineBF16KeptAVX512BF16(&v)
 			return
 		}
 		v.add, v.addPitch = add.place()
-		gradAffineAddHalfKeptAVX512BF16(&v)
+		gradAffineAddBF16KeptAVX512BF16(&v)
 	}
 }

@@ -6,10 +6,10 @@ import (
 	"fluxion/kernels/number"
 )
 
-// HalfPairs is the transforms of Winograd's gradient of weights, F(2×2, 3×3), as the
+// BF16Pairs is the transforms of Winograd's gradient of weights, F(2×2, 3×3), as the
 // dot products of TileT want them: of two squares at a time, to rows of pairs. They
-// are those of HalfSquares, feedback included.
-type HalfPairs struct {
+// are those of BF16Squares, feedback included.
+type BF16Pairs struct {
 	Input      func(p *SquarePair) // 4×4 pixels to 4×4 places
 	OutputGrad func(p *SquarePair) // 2×2 pixels to 4×4
 }
@@ -28,9 +28,9 @@ type SquarePair struct {
 // PairPanel is as many channels as a panel has columns.
 const PairPanel = 64
 
-// portableHalfPairs are the transforms in plain Go.
-func portableHalfPairs() *HalfPairs {
-	return &HalfPairs{Input: winogradInputFeedback.pair, OutputGrad: winogradOutputGradFeedback.pair}
+// portableBF16Pairs are the transforms in plain Go.
+func portableBF16Pairs() *BF16Pairs {
+	return &BF16Pairs{Input: winogradInputFeedback.pair, OutputGrad: winogradOutputGradFeedback.pair}
 }
 
 func (f feedback) pair(p *SquarePair) {

@@ -9,17 +9,17 @@ import (
 	"unsafe"
 )
 
-// TestHalfPairs holds the transforms of pairs of squares against float64: each term
+// TestBF16Pairs holds the transforms of pairs of squares against float64: each term
 // of the error, a row of lower·(R − m·x·mᵀ)·lowerᵀ, is one rounding of its place.
 // Behind the channels are zeros up to whole vectors, and poison behind these and
 // between panels and places.
-func TestHalfPairs(t *testing.T) {
-	forHalf(t, func(t *testing.T, k *Kernels) {
-		if k.Half.SquarePairs == nil {
+func TestBF16Pairs(t *testing.T) {
+	forBF16(t, func(t *testing.T, k *Kernels) {
+		if k.BF16.SquarePairs == nil {
 			return
 		}
 		rng := rand.New(rand.NewPCG(23, 24))
-		for name, pairs := range map[string]*HalfPairs{"portable": portableHalfPairs(), k.Name: k.Half.SquarePairs} {
+		for name, pairs := range map[string]*BF16Pairs{"portable": portableBF16Pairs(), k.Name: k.BF16.SquarePairs} {
 			for _, channels := range []int{1, 2, 15, 16, 17, 31, 33, 64, 70, 130} {
 				testPairs(t, fmt.Sprintf("%s, input, %d channels", name, channels), rng, pairs.Input, winogradInput, winogradInputFeedback.lower, channels)
 				testPairs(t, fmt.Sprintf("%s, gradient, %d channels", name, channels), rng, pairs.OutputGrad, transposed(winogradOutput), winogradOutputGradFeedback.lower, channels)

@@ -241,7 +241,7 @@ func (g Geometry) gather(a, b []uintptr, find finder, tileRows, row, rows int, b
 
 type finder func(to []uintptr, source []int32, base, pitch, elsewhere uintptr) bool
 
-// findRows is cpu.Half.Addresses in Go.
+// findRows is cpu.BF16.Addresses in Go.
 func findRows(to []uintptr, source []int32, base, pitch, elsewhere uintptr) bool {
 	any := false
 	for i, s := range source {

@@ -18,9 +18,9 @@ import (
 type Local struct {
 	tile      cpu.Tile
 	tileT     cpu.TileT
-	half      cpu.TileHalf
-	halfT     cpu.TileTHalf
-	left      [cpu.MaxHalfRows]uintptr
+	bf16      cpu.TileBF16
+	bf16T     cpu.TileTBF16
+	left      [cpu.MaxBF16Rows]uintptr
 	right     [1]uintptr
 	rows      []uintptr // of a tile, and more to make it rows of pairs
 	zeros     []uint16
@@ -50,7 +50,7 @@ func (l *Local) parts(depth int, take func(floats int) []float32) {
 	if l.turned != nil {
 		l.rounded, l.pairs = l.turned[:rounded], l.turned[rounded:]
 	}
-	l.work = take(cpu.HalfWork(1, depth))
+	l.work = take(cpu.BF16Work(1, depth))
 }
 
 // LocalScratch is the working memory of a Local, in floats.
@@ -88,10 +88,10 @@ func TilePitch(own int) int { return roundUp(own, 16) }
 func (l *Local) Pack(k *cpu.Kernels, dst []float32, own kernels.Operand) {
 	if multiplies(k, own) {
 		pairs := cpu.PairRows(own.Cols)
-		for first := 0; first < own.Rows; first += k.Half.Cols {
-			valid := min(k.Half.Cols, own.Rows-first)
+		for first := 0; first < own.Rows; first += k.BF16.Cols {
+			valid := min(k.BF16.Cols, own.Rows-first)
 			padded := roundUp(valid, k.Lanes)
-			PackPairs(k, dst[first*pairs:][:pairs*padded], own.Half[first*own.Pitch:], own.Cols, valid, padded, own.Pitch)
+			PackPairs(k, dst[first*pairs:][:pairs*padded], own.BF16[first*own.Pitch:], own.Cols, valid, padded, own.Pitch)
 		}
 		return
 	}
@@ -108,14 +108,14 @@ func (l *Local) Pack(k *cpu.Kernels, dst []float32, own kernels.Operand) {
 
 // multiplies tells whether rows are multiplied in the type in which they lie in memory.
 func multiplies(k *cpu.Kernels, o kernels.Operand) bool {
-	return o.Type == number.BFloat16 && k.Half != nil
+	return o.Type == number.BFloat16 && k.BF16 != nil
 }
 
 // Multiply computes tile[s][o] = Σ_c streamed[s][c]·own[o][c]. The pitch of the
 // tile is TilePitch of its columns.
 func (l *Local) Multiply(k *cpu.Kernels, tile cpu.Matrix, streamed kernels.Operand, packed []float32) {
 	if multiplies(k, streamed) {
-		l.multiplyHalf(k, tile, streamed, packed)
+		l.multiplyBF16(k, tile, streamed, packed)
 		return
 	}
 	t := &l.tile
@@ -142,27 +142,27 @@ func (l *Local) Multiply(k *cpu.Kernels, tile cpu.Matrix, streamed kernels.Opera
 	}
 }
 
-func (l *Local) multiplyHalf(k *cpu.Kernels, tile cpu.Matrix, streamed kernels.Operand, packed []float32) {
-	t := &l.half
-	*t = cpu.TileHalf{
+func (l *Local) multiplyBF16(k *cpu.Kernels, tile cpu.Matrix, streamed kernels.Operand, packed []float32) {
+	t := &l.bf16
+	*t = cpu.TileBF16{
 		A: &l.left[0], B: &l.right[0], Taps: 1, Depth: streamed.Cols, CPitch: 4 * tile.Pitch, Float32: 1,
-		BPanel: 4 * k.Half.Cols * cpu.PairRows(streamed.Cols), Work: address(l.work),
+		BPanel: 4 * k.BF16.Cols * cpu.PairRows(streamed.Cols), Work: address(l.work),
 	}
 	for first := 0; first < tile.Cols; first += t.Width {
-		whole := min((tile.Cols-first)/k.Half.Cols, k.Half.Panels) * k.Half.Cols
-		t.Width, t.BPitch = whole, 4*k.Half.Cols
+		whole := min((tile.Cols-first)/k.BF16.Cols, k.BF16.Panels) * k.BF16.Cols
+		t.Width, t.BPitch = whole, 4*k.BF16.Cols
 		if whole == 0 {
 			t.Width = roundUp(tile.Cols-first, k.Lanes)
 			t.BPitch = 4 * t.Width
 		}
 		l.right[0] = address(packed[first*cpu.PairRows(streamed.Cols):])
-		for r := 0; r < streamed.Rows; r += k.Half.Rows {
-			t.Rows = min(k.Half.Rows, streamed.Rows-r)
-			for i := range k.Half.Rows {
-				l.left[i] = addressHalf(streamed.Half[(r+min(i, t.Rows-1))*streamed.Pitch:])
+		for r := 0; r < streamed.Rows; r += k.BF16.Rows {
+			t.Rows = min(k.BF16.Rows, streamed.Rows-r)
+			for i := range k.BF16.Rows {
+				l.left[i] = addressBF16(streamed.BF16[(r+min(i, t.Rows-1))*streamed.Pitch:])
 			}
 			t.C = address(tile.Data[r*tile.Pitch+first:])
-			k.Half.Tile(t)
+			k.BF16.Tile(t)
 		}
 	}
 }
@@ -212,17 +212,17 @@ func (l *Local) accumulateTurned(k *cpu.Kernels, acc, tile cpu.Matrix, own kerne
 // accumulateRounded and accumulateRoundedTurned take what round made of the tile.
 func (l *Local) accumulateRounded(k *cpu.Kernels, acc, tile cpu.Matrix, streamed kernels.Operand) {
 	for i := range tile.Rows {
-		l.rows[i] = addressHalf(halves(l.rounded)[i*tile.Pitch:])
+		l.rows[i] = addressBF16(asBF16(l.rounded)[i*tile.Pitch:])
 	}
 	l.evenRows(tile.Rows)
-	k.Half.Pairs(address(l.pairs), 4*tile.Pitch, &l.rows[0], 0, cpu.PairRows(tile.Rows), tile.Cols)
-	l.accumulateHalf(k, acc, tile.Cols, tile.Pitch, streamed)
+	k.BF16.Pairs(address(l.pairs), 4*tile.Pitch, &l.rows[0], 0, cpu.PairRows(tile.Rows), tile.Cols)
+	l.accumulateBF16(k, acc, tile.Cols, tile.Pitch, streamed)
 }
 
 func (l *Local) accumulateRoundedTurned(k *cpu.Kernels, acc, tile cpu.Matrix, own kernels.Operand) {
 	pitch := roundUp(tile.Rows, 16)
-	PackPairs(k, l.pairs[:cpu.PairRows(tile.Cols)*pitch], halves(l.rounded), tile.Cols, tile.Rows, pitch, tile.Pitch)
-	l.accumulateHalf(k, acc, tile.Rows, pitch, own)
+	PackPairs(k, l.pairs[:cpu.PairRows(tile.Cols)*pitch], asBF16(l.rounded), tile.Cols, tile.Rows, pitch, tile.Pitch)
+	l.accumulateBF16(k, acc, tile.Rows, pitch, own)
 }
 
 func (l *Local) accumulate(k *cpu.Kernels, acc, tile cpu.Matrix, rows kernels.Operand) {
@@ -247,39 +247,39 @@ func (l *Local) accumulate(k *cpu.Kernels, acc, tile cpu.Matrix, rows kernels.Op
 // round rounds a tile, and whatever is behind its columns, to bfloat16.
 func (l *Local) round(k *cpu.Kernels, tile cpu.Matrix) {
 	n := tile.Rows * tile.Pitch
-	k.Half.Narrow(halves(l.rounded)[:n], tile.Data[:n])
+	k.BF16.Narrow(asBF16(l.rounded)[:n], tile.Data[:n])
 }
 
 // evenRows completes the addresses of n rows to rows of pairs.
 func (l *Local) evenRows(n int) {
 	for i := n; i < 2*cpu.PairRows(n); i++ {
-		l.rows[i] = addressHalf(l.zeros)
+		l.rows[i] = addressBF16(l.zeros)
 	}
 }
 
-// accumulateHalf adds the product of the tile in pairs, so many columns at a pitch, and rows.
-func (l *Local) accumulateHalf(k *cpu.Kernels, acc cpu.Matrix, cols, pitch int, rows kernels.Operand) {
-	t := &l.halfT
-	*t = cpu.TileTHalf{APitch: 4 * pitch, B: address(l.panel), Depth: cpu.PairRows(rows.Rows), CPitch: 4 * acc.Pitch, Accumulate: 1}
+// accumulateBF16 adds the product of the tile in pairs, so many columns at a pitch, and rows.
+func (l *Local) accumulateBF16(k *cpu.Kernels, acc cpu.Matrix, cols, pitch int, rows kernels.Operand) {
+	t := &l.bf16T
+	*t = cpu.TileTBF16{APitch: 4 * pitch, B: address(l.panel), Depth: cpu.PairRows(rows.Rows), CPitch: 4 * acc.Pitch, Accumulate: 1}
 	l.evenRows(rows.Rows)
-	for first := 0; first < rows.Cols; first += k.Half.Cols {
-		valid := min(k.Half.Cols, rows.Cols-first)
+	for first := 0; first < rows.Cols; first += k.BF16.Cols {
+		valid := min(k.BF16.Cols, rows.Cols-first)
 		for i := range rows.Rows {
-			l.rows[i] = addressHalf(rows.Half[i*rows.Pitch+first:])
+			l.rows[i] = addressBF16(rows.BF16[i*rows.Pitch+first:])
 		}
 		t.Width = roundUp(valid, k.Lanes)
 		t.BPitch = 4 * t.Width
-		k.Half.Pairs(t.B, t.BPitch, &l.rows[0], 0, t.Depth, valid)
-		if k.Half.Turn != nil {
-			k.Half.Turn(t.B, t.BPitch, t.Depth, t.Width)
+		k.BF16.Pairs(t.B, t.BPitch, &l.rows[0], 0, t.Depth, valid)
+		if k.BF16.Turn != nil {
+			k.BF16.Turn(t.B, t.BPitch, t.Depth, t.Width)
 		}
-		for i := 0; i < cols; i += k.Half.Rows {
-			t.A, t.Rows = address(l.pairs[i:]), min(k.Half.Rows, cols-i)
-			if k.Half.Turn != nil {
+		for i := 0; i < cols; i += k.BF16.Rows {
+			t.A, t.Rows = address(l.pairs[i:]), min(k.BF16.Rows, cols-i)
+			if k.BF16.Turn != nil {
 				t.Rows = roundUp(t.Rows, 16)
 			}
 			t.C = address(acc.Data[i*acc.Pitch+first:])
-			k.Half.TileT(t)
+			k.BF16.TileT(t)
 		}
 	}
 }
@@ -287,11 +287,11 @@ func (l *Local) accumulateHalf(k *cpu.Kernels, acc cpu.Matrix, cols, pitch int, 
 // Turn brings sums of rows like these into their order, or back into the instruction
 // set's to go on.
 func (*Local) Turn(k *cpu.Kernels, acc cpu.Matrix, rows kernels.Operand) {
-	if multiplies(k, rows) && k.Half.Turn != nil {
-		k.Half.Turn(address(acc.Data), 4*acc.Pitch, roundUp(acc.Rows, 16), acc.Pitch)
+	if multiplies(k, rows) && k.BF16.Turn != nil {
+		k.BF16.Turn(address(acc.Data), 4*acc.Pitch, roundUp(acc.Rows, 16), acc.Pitch)
 	}
 }
 
-func halves(x []float32) []uint16 {
+func asBF16(x []float32) []uint16 {
 	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(x))), 2*len(x))
 }

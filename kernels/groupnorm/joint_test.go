@@ -64,8 +64,8 @@ func newJointCase(t *testing.T, name string, threads int, shape tensor.Shape, of
 		for i := range o.Data {
 			o.Data[i] = float32(rng.NormFloat64())
 		}
-		for i := range o.Half {
-			o.Half[i] = number.Narrow(float32(rng.NormFloat64()))
+		for i := range o.BF16 {
+			o.BF16[i] = number.Narrow(float32(rng.NormFloat64()))
 		}
 		return o
 	}
@@ -84,7 +84,7 @@ func empty(of number.Type, s ...int) kernels.Operand {
 	}
 	o := kernels.Operand{Matrix: m, Shape: s, Type: of}
 	if of == number.BFloat16 {
-		o.Half = make([]uint16, m.Rows*m.Pitch+64)
+		o.BF16 = make([]uint16, m.Rows*m.Pitch+64)
 	} else {
 		o.Data = make([]float32, m.Rows*m.Pitch+64)
 	}
@@ -135,7 +135,7 @@ func (j *jointCase) check(t *testing.T, kernel interface {
 	}
 	madeToo, outToo := empty(number.Float32, shape...), empty(x.Type, x.Shape...)
 	run(both, inputs(madeToo), outToo, add)
-	if !slices.Equal(madeToo.Data, made.Data) || !slices.Equal(outToo.Data, out.Data) || !slices.Equal(outToo.Half, out.Half) {
+	if !slices.Equal(madeToo.Data, made.Data) || !slices.Equal(outToo.Data, out.Data) || !slices.Equal(outToo.BF16, out.BF16) {
 		t.Errorf("%v gives other bits than %v and %v", both, maker, kernel)
 	}
 	if slices.Max(made.Data) == 0 {

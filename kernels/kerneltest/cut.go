@@ -37,7 +37,7 @@ func erase(o kernels.Operand) {
 			if at := r*o.Pitch + c; o.Data != nil {
 				o.Data[at] = 0
 			} else {
-				o.Half[at] = 0
+				o.BF16[at] = 0
 			}
 		}
 	}

@@ -265,8 +265,8 @@ func (c *testCase) checkKernels(t *testing.T, values map[int64]kernels.Array) {
 			t.Logf("%s: %v", name, err)
 			continue
 		}
-		c.checkHalf(t, k, values)
-		if k.Half != nil { // whose kernels for float32 are those of another
+		c.checkBF16(t, k, values)
+		if k.BF16 != nil { // whose kernels for float32 are those of another
 			continue
 		}
 		for _, n := range c.nodes {

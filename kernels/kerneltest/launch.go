@@ -151,7 +151,7 @@ func (l Launch) checkCPU(t *testing.T) (first [][]float64) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if k.Half != nil && !l.has(number.BFloat16) { // whose kernels for float32 are those of another
+		if k.BF16 != nil && !l.has(number.BFloat16) { // whose kernels for float32 are those of another
 			continue
 		}
 		var before [][]float64
@@ -209,9 +209,9 @@ func fill(o kernels.Operand, values []float64) {
 		at := i/o.Cols*o.Pitch + i%o.Cols
 		switch {
 		case o.Type == number.BFloat16 && values == nil:
-			o.Half[at] = poison
+			o.BF16[at] = poison
 		case o.Type == number.BFloat16:
-			o.Half[at] = number.Narrow(float32(values[i]))
+			o.BF16[at] = number.Narrow(float32(values[i]))
 		case o.Type == number.Uint8 && values == nil:
 			o.Bytes[at] = poisonByte
 		case o.Type == number.Uint8:

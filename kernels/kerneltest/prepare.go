@@ -32,8 +32,8 @@ func checkPrepared(t *testing.T, pool *cpu.Pool, kernel kernels.Kernel, l kernel
 		for j := range l.In[i].Data {
 			l.In[i].Data[j] = float32(math.NaN())
 		}
-		for j := range l.In[i].Half {
-			l.In[i].Half[j] = poison
+		for j := range l.In[i].BF16 {
+			l.In[i].BF16[j] = poison
 		}
 	}
 	erase(l.Out)

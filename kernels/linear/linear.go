@@ -144,13 +144,13 @@ func (forward) Scratch(in []tensor.Shape, _ tensor.Shape, _ int) int {
 
 // BFloat16Scratch is that of a product of bfloat16.
 func (forward) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, threads int) int {
-	return gemm.HalfProductScratch(1, 1, in[1][0], in[1][1], threads)
+	return gemm.BF16ProductScratch(1, 1, in[1][0], in[1][1], threads)
 }
 
 // Prepared is the weights packed.
 func (f forward) Prepared(in []tensor.Shape, out tensor.Shape, activations number.Type, threads int) (floats, scratch int) {
 	if activations == number.BFloat16 {
-		floats = gemm.HalfProductPacked(1, in[1][0], in[1][1])
+		floats = gemm.BF16ProductPacked(1, in[1][0], in[1][1])
 		return floats, f.BFloat16Scratch(in, out, threads) - floats
 	}
 	floats = gemm.ProductPacked(1, in[1][0], in[1][1])
@@ -163,9 +163,9 @@ func (forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 	cin, cout := l.In[1].Shape[0], l.In[1].Shape[1]
 	packing := gemm.Packing{Packed: l.Prepared, Only: l.Preparing}
 	if l.In[0].Type == number.BFloat16 {
-		return gemm.HalfProduct{
+		return gemm.BF16Product{
 			Geometry: gemm.Dense(l.Out.Rows), Depth: cin, Width: cout,
-			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
+			In: bf16(l.In[0]), Out: bf16(l.Out), Add: bf16(l.Add),
 			W:    gemm.Weights{Data: l.In[1].Data, DepthStride: cout, ColStride: 1},
 			Bias: l.In[2].Data[:cout], Packing: packing, Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 		}.Bind()
@@ -188,7 +188,7 @@ func (inputGrad) Scratch(in []tensor.Shape, _ tensor.Shape, _ int) int {
 
 // BFloat16Scratch is that of a product of bfloat16.
 func (inputGrad) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, threads int) int {
-	return gemm.HalfProductScratch(1, 1, in[1][1], in[1][0], threads)
+	return gemm.BF16ProductScratch(1, 1, in[1][1], in[1][0], threads)
 }
 
 func (inputGrad) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true} }
@@ -196,9 +196,9 @@ func (inputGrad) Fuses() kernels.Epilogue { return kernels.Epilogue{Add: true} }
 func (inputGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 	cin, cout := l.In[1].Shape[0], l.In[1].Shape[1]
 	if l.In[0].Type == number.BFloat16 {
-		return gemm.HalfProduct{
+		return gemm.BF16Product{
 			Geometry: gemm.Dense(l.Out.Rows), Depth: cout, Width: cin,
-			In: half(l.In[0]), Out: half(l.Out), Add: half(l.Add),
+			In: bf16(l.In[0]), Out: bf16(l.Out), Add: bf16(l.Add),
 			W:       gemm.Weights{Data: l.In[1].Data, DepthStride: 1, ColStride: cout},
 			Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 		}.Bind()
@@ -217,16 +217,16 @@ func (weightGrad) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 
 // BFloat16Scratch is that of a product of bfloat16.
 func (weightGrad) BFloat16Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
-	return gemm.HalfTransposedScratch(rows(in[0]), 1, out[0], out[1], threads)
+	return gemm.BF16TransposedScratch(rows(in[0]), 1, out[0], out[1], threads)
 }
 
-func half(o kernels.Operand) gemm.Half { return gemm.Half{Data: o.Half, Pitch: o.Pitch} }
+func bf16(o kernels.Operand) gemm.BF16 { return gemm.BF16{Data: o.BF16, Pitch: o.Pitch} }
 
 func (weightGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
 	if l.In[0].Type == number.BFloat16 {
-		return gemm.HalfTransposed{
+		return gemm.BF16Transposed{
 			Geometry: gemm.Dense(l.In[0].Rows), Depth: l.Out.Shape[0], Width: l.Out.Shape[1],
-			In: half(l.In[0]), Grad: half(l.In[1]), Out: l.Out.Matrix,
+			In: bf16(l.In[0]), Grad: bf16(l.In[1]), Out: l.Out.Matrix,
 			Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 		}.Bind()
 	}

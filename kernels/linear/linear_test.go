@@ -13,7 +13,7 @@ import (
 // TestTiles has products with more rows of all operands than a tile.
 func TestTiles(t *testing.T) {
 	in := []kerneltest.Input{kerneltest.Shape(1, 5, 7, 70), kerneltest.Shape(70, 49), kerneltest.Shape(49)}
-	kerneltest.CheckHalf(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Linear(in[0], in[1], in[2]) })
+	kerneltest.CheckBF16(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Linear(in[0], in[1], in[2]) })
 }
 
 // TestAMX is TestTiles on tiles, where need be on emulated ones.

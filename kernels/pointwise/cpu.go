@@ -6,8 +6,8 @@ import (
 	"fluxion/kernels/number"
 )
 
-// half tells whether a launch is on bfloat16.
-func half(l kernels.Launch) bool { return l.Out.Type == number.BFloat16 }
+// bf16 tells whether a launch is on bfloat16.
+func bf16(l kernels.Launch) bool { return l.Out.Type == number.BFloat16 }
 
 // bind is a launch that does the same to every range of rows: out is made of the first
 // input x and of the last, y.
@@ -29,7 +29,7 @@ func columns(n int, x float64) []float32 {
 
 // CPU binds the addition.
 func (AddOp) CPU(l kernels.Launch) func(*cpu.Pool) {
-	if half(l) { // 1·y + 1·x + 0
+	if bf16(l) { // 1·y + 1·x + 0
 		ones, zeros := columns(l.Out.Cols, 1), columns(l.Out.Cols, 0)
 		return bind(l, func(k *cpu.Norms[uint16], out, x, y cpu.MatrixOf[uint16]) {
 			k.GradAffine(out, x, y, ones, ones, zeros, cpu.MatrixOf[uint16]{})
@@ -45,7 +45,7 @@ func (PerImageOp) TakesBFloat16() bool { return true }
 
 // CPU binds the addition.
 func (PerImageOp) CPU(l kernels.Launch) func(*cpu.Pool) {
-	if half(l) {
+	if bf16(l) {
 		return bindPerImage[uint16](l)
 	}
 	return bindPerImage[float32](l)
@@ -67,7 +67,7 @@ func bindPerImage[T cpu.Element](l kernels.Launch) func(*cpu.Pool) {
 }
 
 func (a affine) CPU(l kernels.Launch) func(*cpu.Pool) {
-	if half(l) {
+	if bf16(l) {
 		return bindAffine[uint16](l, a)
 	}
 	return bindAffine[float32](l, a)
@@ -79,7 +79,7 @@ func bindAffine[T cpu.Element](l kernels.Launch, a affine) func(*cpu.Pool) {
 }
 
 func (silu) CPU(l kernels.Launch) func(*cpu.Pool) {
-	if half(l) {
+	if bf16(l) {
 		return bindSiLU[uint16](l)
 	}
 	return bindSiLU[float32](l)
@@ -91,7 +91,7 @@ func bindSiLU[T cpu.Element](l kernels.Launch) func(*cpu.Pool) {
 }
 
 func (siluGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
-	if half(l) {
+	if bf16(l) {
 		return bindSiLUGrad[uint16](l)
 	}
 	return bindSiLUGrad[float32](l)

@@ -142,8 +142,8 @@ func everyOther[T cpu.Element](m cpu.MatrixOf[T], from, n int) cpu.MatrixOf[T] {
 	return cpu.MatrixOf[T]{Data: m.Data[from*m.Pitch:], Rows: n, Cols: m.Cols, Pitch: 2 * m.Pitch}
 }
 
-// bindHalf sums the squares in float32.
-func (o gather) bindHalf(l kernels.Launch) func(*cpu.Pool) {
+// bindBF16 sums the squares in float32.
+func (o gather) bindBF16(l kernels.Launch) func(*cpu.Pool) {
 	width := l.Out.Shape[2]
 	x, out := kernels.View[uint16](l.In[0]), kernels.View[uint16](l.Out)
 	c := out.Cols
@@ -153,8 +153,8 @@ func (o gather) bindHalf(l kernels.Launch) func(*cpu.Pool) {
 		line := cpu.Matrix{Data: sum, Rows: 1, Cols: c, Pitch: c}
 		for i := range width {
 			clear(sum)
-			k.HalfNorms.ColSum(sum, x.Part(4*y*width+2*i, 2, 0, c))
-			k.HalfNorms.ColSum(sum, x.Part((4*y+2)*width+2*i, 2, 0, c))
+			k.BF16Norms.ColSum(sum, x.Part(4*y*width+2*i, 2, 0, c))
+			k.BF16Norms.ColSum(sum, x.Part((4*y+2)*width+2*i, 2, 0, c))
 			if o.scale != 1 {
 				k.Scale(line, line, o.scale)
 			}
@@ -218,7 +218,7 @@ func (gather) Scratch(_ []tensor.Shape, out tensor.Shape, threads int) int { ret
 
 func (o gather) CPU(l kernels.Launch) func(*cpu.Pool) {
 	if l.In[0].Type == number.BFloat16 {
-		return o.bindHalf(l)
+		return o.bindBF16(l)
 	}
 	width := l.Out.Shape[2]
 	return imageRows(l.Out.Shape, func(k *cpu.Kernels, y int) {

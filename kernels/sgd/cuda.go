@@ -44,8 +44,8 @@ func (update) CUDAScratch(cuda.Launch) int { return 0 }
 func (u update) CUDA(l cuda.Launch) []cuda.Call {
 	n := l.Out.Shape.TotalSize()
 	var copied cuda.Operand
-	if len(l.In) > halfInput {
-		copied = l.In[halfInput]
+	if len(l.In) > copyInput {
+		copied = l.In[copyInput]
 		if copied.Type != number.BFloat16 {
 			panic(fmt.Errorf("%v: a copy of the parameters in %v, want bf16", u, copied.Type))
 		}

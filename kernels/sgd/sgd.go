@@ -44,7 +44,7 @@ type update struct {
 func (update) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 	n := int64(out.TotalSize())
 	bytes := 4 * 7 * n // four buffers are read and three written
-	if len(in) > halfInput {
+	if len(in) > copyInput {
 		bytes += 2 * n
 	}
 	return kernels.Cost{FLOPs: 11 * n, Bytes: bytes}
@@ -53,8 +53,8 @@ func (update) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 // Mixed says that Cost knows the copy to be bfloat16.
 func (update) Mixed() {}
 
-// halfInput is the place of the copy among the inputs.
-const halfInput = 4
+// copyInput is the place of the copy among the inputs.
+const copyInput = 4
 
 // scale returns what the raw gradients are multiplied by, given their norm.
 func (s *Step) scale(norm float64) float64 {

@@ -158,7 +158,7 @@ func checkCUDA(t *testing.T, s *Step, copied bool) {
 			continue
 		}
 		got := g.Values(l.Out)
-		for i, x := range g.Values(l.In[halfInput]) {
+		for i, x := range g.Values(l.In[copyInput]) {
 			if x != number.Round(got[i]) {
 				t.Fatalf("copy %d is %v of %v", i, x, got[i])
 			}

@@ -184,12 +184,12 @@ func TestTraining(t *testing.T) {
 	near(t, "loss in float32", loss, cpuLoss, 1e-5)
 	near(t, "norm in float32", norm, cpuNorm, 1e-4)
 
-	half := base
-	half.Precision = number.BFloat16
-	halfLoss, _ := curve(t, "cpu", half, steps)
-	near(t, "loss in bfloat16 against float32, CPU", halfLoss, cpuLoss, 2e-3)
-	loss, _ = curve(t, "cuda:0", half, halfSteps)
-	near(t, "loss in bfloat16", loss, halfLoss[:halfSteps], 2e-3)
+	bf16 := base
+	bf16.Precision = number.BFloat16
+	bf16Loss, _ := curve(t, "cpu", bf16, steps)
+	near(t, "loss in bfloat16 against float32, CPU", bf16Loss, cpuLoss, 2e-3)
+	loss, _ = curve(t, "cuda:0", bf16, bf16Steps)
+	near(t, "loss in bfloat16", loss, bf16Loss[:bf16Steps], 2e-3)
 }
 
 // TestAccumulation: a step of two micro-batches, images brought along.

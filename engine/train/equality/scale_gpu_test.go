@@ -12,7 +12,7 @@ import (
 const (
 	size      = 8  // of images
 	steps     = 20 // in float32
-	halfSteps = 20 // in bfloat16
+	bf16Steps = 20 // in bfloat16
 )
 
 // network is the preset micro.

@@ -13,7 +13,7 @@ import (
 const (
 	size      = 4  // of images
 	steps     = 20 // in float32
-	halfSteps = 8  // in bfloat16
+	bf16Steps = 8  // in bfloat16
 )
 
 // network is the smallest UNet that has what the larger ones have: two levels,

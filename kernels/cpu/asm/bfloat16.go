@@ -50,11 +50,11 @@ func tileRegister(vecs int) (acc func(i, j int) int, b, broadcast func(i int) in
 		func(i int) int { return (tileRows+1)*vecs + i%2 }
 }
 
-// tileHalf emits the product of six rows of bfloat16 found by address with
+// tileBF16 emits the product of six rows of bfloat16 found by address with
 // panels of pairs. What is added in the end is fetched in the beginning. Registers are those of tile.
-func (e *emitter) tileHalf(vecs int) string {
-	name := fmt.Sprintf("tileHalf%s_%d", e.name, vecs*e.lanes)
-	e.function(name, "t *TileHalf", 8)
+func (e *emitter) tileBF16(vecs int) string {
+	name := fmt.Sprintf("tileBF16%s_%d", e.name, vecs*e.lanes)
+	e.function(name, "t *TileBF16", 8)
 	acc, b, bc := tileRegister(vecs)
 	e.op("MOVQ t+0(FP), AX")
 	e.op("MOVQ 0(AX), SI")
@@ -174,12 +174,12 @@ func (e *emitter) tileHalf(vecs int) string {
 	return name
 }
 
-// tileTHalf emits the weight gradient over rows of pairs: six consecutive pairs
+// tileTBF16 emits the weight gradient over rows of pairs: six consecutive pairs
 // of A against a row of vectors of B. Registers: SI row of A, DX its pitch, BX row
 // of B, DI its pitch, CX rows left.
-func (e *emitter) tileTHalf(vecs int) string {
-	name := fmt.Sprintf("tileTHalf%s_%d", e.name, vecs*e.lanes)
-	e.function(name, "t *TileTHalf", 8)
+func (e *emitter) tileTBF16(vecs int) string {
+	name := fmt.Sprintf("tileTBF16%s_%d", e.name, vecs*e.lanes)
+	e.function(name, "t *TileTBF16", 8)
 	acc, b, bc := tileRegister(vecs)
 	e.op("MOVQ t+0(FP), AX")
 	e.op("MOVQ 0(AX), SI")
@@ -390,9 +390,9 @@ func (e *emitter) round() string {
 	})
 }
 
-// peakHalf emits rounds of independent dot products.
-func (e *emitter) peakHalf() string {
-	name := "peakHalf" + e.name
+// peakBF16 emits rounds of independent dot products.
+func (e *emitter) peakBF16() string {
+	name := "peakBF16" + e.name
 	e.function(name, "rounds int", 8)
 	e.op("MOVQ rounds+0(FP), CX")
 	for i := range peakRegisters + 2 {
@@ -411,33 +411,33 @@ func (e *emitter) peakHalf() string {
 	return name
 }
 
-// half is the file of these kernels.
-func half(s set, declare func(name, signature string)) string {
+// bf16Kernels is the file of these kernels.
+func bf16Kernels(s set, declare func(name, signature string)) string {
 	e := &emitter{set: s, bf16: true}
 	e.WriteString(mark + "#include \"textflag.h\"\n\n")
 	e.numberTable()
 	for _, k := range normKernels() {
-		if strings.Contains(k.half, "d") {
+		if strings.Contains(k.inBF16, "d") {
 			declare(e.vector(k), "a *vectorArgs")
 		}
 	}
 	for vecs := 1; vecs <= s.wide; vecs++ {
-		declare(e.tileHalf(vecs), "t *TileHalf")
-		declare(e.tileTHalf(vecs), "t *TileTHalf")
+		declare(e.tileBF16(vecs), "t *TileBF16")
+		declare(e.tileTBF16(vecs), "t *TileTBF16")
 	}
-	declare(e.peakHalf(), "rounds int")
+	declare(e.peakBF16(), "rounds int")
 	declare(e.pairs(false), "a *pairArgs")
 	declare(e.pairs(true), "a *pairArgs")
 	declare(e.addresses(), "a *addressArgs")
 	e.squareTables()
 	for _, k := range fedTransforms {
-		declare(e.squares(k), "a *halfTransformArgs")
+		declare(e.squares(k), "a *bf16TransformArgs")
 	}
 	for _, k := range repeatedTransforms {
-		declare(e.repeated(k), "a *halfTransformArgs")
+		declare(e.repeated(k), "a *bf16TransformArgs")
 	}
 	for _, k := range linearTransforms {
-		declare(e.linear(k), "a *halfTransformArgs")
+		declare(e.linear(k), "a *bf16TransformArgs")
 	}
 	for _, k := range pairTransforms {
 		declare(e.winogradPairs(k), "a *pairTransformArgs")

@@ -97,7 +97,7 @@ func Files() map[string]string {
 		}
 		files[strings.ToLower(s.name)+"_amd64.s"] = e.String()
 	}
-	files["bfloat16_amd64.s"] = half(sets[0], declare)
+	files["bfloat16_amd64.s"] = bf16Kernels(sets[0], declare)
 	files["amx_amd64.s"] = tiles(declare)
 	files["philox_amd64.s"] = philox(declare)
 	files["stubs_amd64.go"] = stubs
@@ -111,9 +111,9 @@ func Files() map[string]string {
 			}
 		}
 		for _, of := range [][]string{
-			{"{{.Type}}", "float32", "{{.Size}}", "4", "{{.Half}}", "", "{{.Kept}}", "", "{{.Round}}", ""},
-			{"{{.Type}}", "uint16", "{{.Size}}", "2", "{{.Half}}", "Half", "{{.Kept}}", "Kept", "{{.Round}}", ""},
-			{"{{.Type}}", "uint16", "{{.Size}}", "2", "{{.Half}}", "Half", "{{.Kept}}", "Kept", "{{.Round}}", "BF16"},
+			{"{{.Type}}", "float32", "{{.Size}}", "4", "{{.BF16}}", "", "{{.Kept}}", "", "{{.Round}}", ""},
+			{"{{.Type}}", "uint16", "{{.Size}}", "2", "{{.BF16}}", "BF16", "{{.Kept}}", "Kept", "{{.Round}}", ""},
+			{"{{.Type}}", "uint16", "{{.Size}}", "2", "{{.BF16}}", "BF16", "{{.Kept}}", "Kept", "{{.Round}}", "BF16"},
 		} {
 			if s.reg == "Z" || of[len(of)-1] == "" {
 				text += strings.NewReplacer(append(of, named...)...).Replace(normWrappers)

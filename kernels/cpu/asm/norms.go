@@ -11,9 +11,9 @@ import (
 // and so is du, a gradient that one kernel leaves for another.
 func normKernels() []vectorKernel {
 	var list []vectorKernel
-	add := func(k vectorKernel, half string) {
+	add := func(k vectorKernel, bf16 string) {
 		list = append(list, k)
-		k.name, k.half = k.name+"Half", half
+		k.name, k.inBF16 = k.name+"BF16", bf16
 		list = append(list, k)
 	}
 	add(vectorKernel{name: "colSum", x: true, columnSums: 1, body: func(e *body) { e.op("VADDPS %s, %s, %s", e.x(), e.vec(sum1), e.vec(sum1)) }}, "x")
@@ -37,21 +37,21 @@ func normKernels() []vectorKernel {
 		e.gradSums()
 		e.op("VMOVAPS %s, %s", e.y(), e.x())
 	}}, "xy")
-	gradients := func(name string, k vectorKernel, half string) {
+	gradients := func(name string, k vectorKernel, bf16 string) {
 		k.x, k.y, k.store = true, true, true
 		without := k.body
 		k.name = name
-		add(k, half)
+		add(k, bf16)
 		k.name, k.add, k.body = name+"Add", true, func(e *body) {
 			without(e)
 			e.plusAdd()
 		}
-		add(k, half+"a")
+		add(k, bf16+"a")
 	}
 	gradients("gradAffine", vectorKernel{columns: 3, body: func(e *body) { e.gradAffine(0) }}, "dxy")
 	kept := list[len(list)-4:] // the same of du
 	for _, k := range []vectorKernel{kept[1], kept[3]} {
-		k.name, k.half = k.name+"Kept", strings.Replace(k.half, "y", "", 1)
+		k.name, k.inBF16 = k.name+"Kept", strings.Replace(k.inBF16, "y", "", 1)
 		list = append(list, k)
 	}
 	gradients("siluGradAffine", vectorKernel{columns: 5, body: func(e *body) {
@@ -89,9 +89,9 @@ func (e *body) plusAdd() {
 	e.op("VADDPS %s, %s, %s", e.vec(temp), e.x(), e.x())
 }
 
-// loadHalf widens a vector of bfloat16. AVX2, which has no masks for 16 bits,
+// loadBF16 widens a vector of bfloat16. AVX2, which has no masks for 16 bits,
 // reads a whole vector even behind the end of the row.
-func (e *body) loadHalf(from string, to int) {
+func (e *body) loadBF16(from string, to int) {
 	if e.masked && e.reg == "Z" {
 		e.op("VPMOVZXWD.Z %s, K1, %s", from, e.vec(to))
 	} else {
@@ -100,10 +100,10 @@ func (e *body) loadHalf(from string, to int) {
 	e.op("VPSLLD $16, %s, %s", e.vec(to), e.vec(to))
 }
 
-// storeHalf rounds a vector as number.Narrow does, denormals and NaN included:
+// storeBF16 rounds a vector as number.Narrow does, denormals and NaN included:
 // (x + 0x7fff + bit 16 of x) >> 16, or x>>16 | 0x40 of NaN. AVX512-BF16 does so in
 // one instruction, but for denormals, which become zero.
-func (e *body) storeHalf(from int, to string) {
+func (e *body) storeBF16(from int, to string) {
 	if e.bf16 {
 		e.narrow(from, temp)
 		if e.masked {

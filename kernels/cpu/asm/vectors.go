@@ -46,7 +46,7 @@ type vectorKernel struct {
 	columnSums int
 	total      bool
 	store      bool
-	half       string // which of dst, x, y and add are bfloat16: letters of "dxya"
+	inBF16     string // which of dst, x, y and add are bfloat16: letters of "dxya"
 	body       func(e *body)
 }
 
@@ -95,16 +95,16 @@ func (e *body) constant(i int) string { return fmt.Sprintf("%d(R9)", 64*i) }
 
 // of is the memory of a row of float32 that begins at a register.
 func (e *body) of(reg string) string {
-	if e.half != "" {
+	if e.inBF16 != "" {
 		return "(" + reg + ")(R13*2)"
 	}
 	return "(" + reg + ")(R13*1)"
 }
 
-// operand loads a vector of an operand, named as in vectorKernel.half, into a register.
+// operand loads a vector of an operand, named as in vectorKernel.inBF16, into a register.
 func (e *body) operand(name, reg string, to int) {
-	if strings.Contains(e.half, name) {
-		e.loadHalf("("+reg+")(R13*1)", to)
+	if strings.Contains(e.inBF16, name) {
+		e.loadBF16("("+reg+")(R13*1)", to)
 	} else {
 		e.load(e.of(reg), to)
 	}
@@ -340,7 +340,7 @@ func (e *emitter) vector(k vectorKernel) string {
 
 // stride is the bytes of an element by which R13 goes on.
 func (k vectorKernel) stride() int {
-	if k.half != "" {
+	if k.inBF16 != "" {
 		return 2
 	}
 	return 4
@@ -403,8 +403,8 @@ func (e *body) vectorStep() {
 	}
 	switch {
 	case !e.vectorKernel.store:
-	case strings.Contains(e.half, "d"):
-		e.storeHalf(vecX, "(DI)(R13*1)")
+	case strings.Contains(e.inBF16, "d"):
+		e.storeBF16(vecX, "(DI)(R13*1)")
 	default:
 		e.store(vecX, e.of("DI"))
 	}

@@ -33,12 +33,12 @@ var fedTransforms = []fedTransform{
 	},
 }
 
-// Offsets in halfTransformArgs.
+// Offsets in bf16TransformArgs.
 const (
-	halfIn, halfOut, halfAdd                = 0, 8, 16
-	halfInPitch, halfOutPitch, halfAddPitch = 24, 32, 40
-	halfCount, halfFull, halfTail           = 48, 56, 64
-	halfMask, halfBias                      = 72, 80
+	bf16In, bf16Out, bf16Add                = 0, 8, 16
+	bf16InPitch, bf16OutPitch, bf16AddPitch = 24, 32, 40
+	bf16Count, bf16Full, bf16Tail           = 48, 56, 64
+	bf16Mask, bf16Bias                      = 72, 80
 )
 
 // Vectors that fed transforms keep: the order of channels in memory, and
@@ -305,7 +305,7 @@ func (f *fed) round(p pair, place int, needed bool) {
 // channel, in bytes of bfloat16; BX vectors left, CX squares left; R8 a line.
 func (e *emitter) squares(k fedTransform) string {
 	name := k.name + e.name
-	e.function(name, "a *halfTransformArgs", 8)
+	e.function(name, "a *bf16TransformArgs", 8)
 	var free []int
 	for i := range firstNumber - 1 {
 		free = append(free, i)
@@ -319,10 +319,10 @@ func (e *emitter) squares(k fedTransform) string {
 	tail := f.String()
 
 	e.op("MOVQ a+0(FP), AX")
-	e.op("MOVQ %d(AX), SI", halfIn)
-	e.op("MOVQ %d(AX), DI", halfOut)
-	e.op("MOVQ %d(AX), CX", halfCount)
-	e.op("MOVQ %d(AX), R13", halfMask)
+	e.op("MOVQ %d(AX), SI", bf16In)
+	e.op("MOVQ %d(AX), DI", bf16Out)
+	e.op("MOVQ %d(AX), CX", bf16Count)
+	e.op("MOVQ %d(AX), R13", bf16Mask)
 	e.op("MOVQ (R13), R8")
 	e.op("KMOVD R8, K1")
 	e.op("KMOVW R8, K2")
@@ -338,7 +338,7 @@ func (e *emitter) squares(k fedTransform) string {
 	e.label("square")
 	e.op("MOVQ R10, R13")
 	e.op("MOVQ R11, R12")
-	e.op("MOVQ %d(AX), BX", halfFull)
+	e.op("MOVQ %d(AX), BX", bf16Full)
 	e.op("TESTQ BX, BX")
 	e.op("JZ tail")
 	e.op("PCALIGN $32")
@@ -349,12 +349,12 @@ func (e *emitter) squares(k fedTransform) string {
 	e.op("DECQ BX")
 	e.op("JNZ full")
 	e.label("tail")
-	e.op("CMPQ %d(AX), $0", halfTail)
+	e.op("CMPQ %d(AX), $0", bf16Tail)
 	e.op("JE next")
 	e.WriteString(tail)
 	e.label("next")
-	e.op("ADDQ %d(AX), R10", halfInPitch)
-	e.op("ADDQ %d(AX), R11", halfOutPitch)
+	e.op("ADDQ %d(AX), R10", bf16InPitch)
+	e.op("ADDQ %d(AX), R11", bf16OutPitch)
 	e.op("DECQ CX")
 	e.op("JNZ square")
 	e.ret()
@@ -385,18 +385,18 @@ func (e *emitter) squareTables() {
 type linearTransform struct {
 	name     string
 	matrix   [][]float64
-	half     bool // to bfloat16
+	bf16     bool // to bfloat16
 	epilogue bool // add a row of float32 biases to every result
 	add      bool // and rows of bfloat16
 }
 
 var linearTransforms = []linearTransform{
-	{name: "squaresOutput", matrix: outputMatrix, half: true, epilogue: true},
-	{name: "squaresOutputAdd", matrix: outputMatrix, half: true, epilogue: true, add: true},
-	{name: "repeatedOutput", matrix: upsampledOutput, half: true, epilogue: true},
-	{name: "repeatedOutputAdd", matrix: upsampledOutput, half: true, epilogue: true, add: true},
-	{name: "repeatedGradOutput", matrix: upsampledGradOutput, half: true, epilogue: true},
-	{name: "repeatedGradOutputAdd", matrix: upsampledGradOutput, half: true, epilogue: true, add: true},
+	{name: "squaresOutput", matrix: outputMatrix, bf16: true, epilogue: true},
+	{name: "squaresOutputAdd", matrix: outputMatrix, bf16: true, epilogue: true, add: true},
+	{name: "repeatedOutput", matrix: upsampledOutput, bf16: true, epilogue: true},
+	{name: "repeatedOutputAdd", matrix: upsampledOutput, bf16: true, epilogue: true, add: true},
+	{name: "repeatedGradOutput", matrix: upsampledGradOutput, bf16: true, epilogue: true},
+	{name: "repeatedGradOutputAdd", matrix: upsampledGradOutput, bf16: true, epilogue: true, add: true},
 }
 
 // linear emits such a transform, 16 channels at a time, and returns its name.
@@ -404,13 +404,13 @@ var linearTransforms = []linearTransform{
 // from them, R14 with the channel, AX only at the ends of squares, and R15 biases.
 func (e *emitter) linear(k linearTransform) string {
 	name := k.name + e.name
-	e.function(name, "a *halfTransformArgs", 8)
+	e.function(name, "a *bf16TransformArgs", 8)
 	e.op("MOVQ a+0(FP), AX")
-	e.op("MOVQ %d(AX), SI", halfIn)
-	e.op("MOVQ %d(AX), DI", halfOut)
-	e.op("MOVQ %d(AX), DX", halfAdd)
-	e.op("MOVQ %d(AX), CX", halfCount)
-	e.op("MOVQ %d(AX), R8", halfMask)
+	e.op("MOVQ %d(AX), SI", bf16In)
+	e.op("MOVQ %d(AX), DI", bf16Out)
+	e.op("MOVQ %d(AX), DX", bf16Add)
+	e.op("MOVQ %d(AX), CX", bf16Count)
+	e.op("MOVQ %d(AX), R8", bf16Mask)
 	e.op("KMOVW (R8), K1")
 	for _, r := range []string{"R9", "R10", "R11"} {
 		e.op("XORQ %s, %s", r, r)
@@ -420,16 +420,16 @@ func (e *emitter) linear(k linearTransform) string {
 	e.op("MOVQ R10, R13")
 	e.op("MOVQ R11, R12")
 	if k.epilogue {
-		e.op("MOVQ %d(AX), R15", halfBias)
+		e.op("MOVQ %d(AX), R15", bf16Bias)
 	}
-	e.op("MOVQ %d(AX), BX", halfFull)
+	e.op("MOVQ %d(AX), BX", bf16Full)
 	e.op("TESTQ BX, BX")
 	e.op("JZ tail")
 	e.op("PCALIGN $32")
 	e.label("full")
 	e.linearSquare(k, "")
 	e.op("ADDQ $64, R13")
-	e.op("ADDQ $%d, R12", map[bool]int{true: 32, false: 64}[k.half])
+	e.op("ADDQ $%d, R12", map[bool]int{true: 32, false: 64}[k.bf16])
 	if k.add {
 		e.op("ADDQ $32, R14")
 	}
@@ -439,13 +439,13 @@ func (e *emitter) linear(k linearTransform) string {
 	e.op("DECQ BX")
 	e.op("JNZ full")
 	e.label("tail")
-	e.op("CMPQ %d(AX), $0", halfTail)
+	e.op("CMPQ %d(AX), $0", bf16Tail)
 	e.op("JE next")
 	e.linearSquare(k, "K1, ")
 	e.label("next")
-	e.op("ADDQ %d(AX), R9", halfAddPitch)
-	e.op("ADDQ %d(AX), R10", halfInPitch)
-	e.op("ADDQ %d(AX), R11", halfOutPitch)
+	e.op("ADDQ %d(AX), R9", bf16AddPitch)
+	e.op("ADDQ %d(AX), R10", bf16InPitch)
+	e.op("ADDQ %d(AX), R11", bf16OutPitch)
 	e.op("DECQ CX")
 	e.op("JNZ square")
 	e.ret()
@@ -488,7 +488,7 @@ func (e *emitter) linearSquare(k linearTransform, mask string) {
 			}
 			e.op("MOVQ %d(DI), R8", 8*(i*rows+j))
 			switch {
-			case !k.half:
+			case !k.bf16:
 				e.op("VMOVUPS Z%d, %s(R8)(R12*1)", sum, mask)
 			case mask == "":
 				e.narrow(sum, sum)

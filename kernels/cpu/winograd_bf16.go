@@ -6,17 +6,17 @@ import (
 	"fluxion/kernels/number"
 )
 
-// HalfSquares is the steps of Winograd's convolution F(2×2, 3×3) on bfloat16;
+// BF16Squares is the steps of Winograd's convolution F(2×2, 3×3) on bfloat16;
 // products are float32. Lines are those of the places of a square, row by row.
 //
 // The transformed operands are rounded once, and what that leaves the sums would
 // amplify beyond the budget of bfloat16. So it is fed back: places are rounded one
 // after the other, each towards what makes up for those before it (see feedback).
-type HalfSquares struct {
-	Input      func(l *HalfLines) // 4×4 pixels to 4×4
-	Output     func(l *HalfLines) // products, 4×4 lines of float32, to 2×2 pixels, plus biases and addends
-	Weights    func(l *HalfLines) // 3×3 lines of float32 to 4×4
-	OutputGrad func(l *HalfLines) // 2×2 pixels to places, of Upsampled only: else see HalfPairs
+type BF16Squares struct {
+	Input      func(l *BF16Lines) // 4×4 pixels to 4×4
+	Output     func(l *BF16Lines) // products, 4×4 lines of float32, to 2×2 pixels, plus biases and addends
+	Weights    func(l *BF16Lines) // 3×3 lines of float32 to 4×4
+	OutputGrad func(l *BF16Lines) // 2×2 pixels to places, of Upsampled only: else see BF16Pairs
 }
 
 // feedback is how a transform m along each axis of a square is rounded.
@@ -83,30 +83,30 @@ func (f feedback) round(x [][]float32) (rounded [4][4]float32) {
 	return rounded
 }
 
-// portableHalfSquares are the steps in plain Go.
-func portableHalfSquares() *HalfSquares {
-	return &HalfSquares{
+// portableBF16Squares are the steps in plain Go.
+func portableBF16Squares() *BF16Squares {
+	return &BF16Squares{
 		Input:   winogradInputFeedback.step(true),
-		Output:  halfSquare(winogradOutput, false, true),
+		Output:  bf16Square(winogradOutput, false, true),
 		Weights: winogradWeightsFeedback.step(false),
 	}
 }
 
 // step maps squares of bfloat16 or of float32 to rounded ones.
-func (f feedback) step(half bool) func(l *HalfLines) {
+func (f feedback) step(bf16 bool) func(l *BF16Lines) {
 	side := len(f.ends[0])
-	return func(l *HalfLines) {
-		l.each(side, 4, half, true, func(x [][]float32, _ int) [][]float32 {
+	return func(l *BF16Lines) {
+		l.each(side, 4, bf16, true, func(x [][]float32, _ int) [][]float32 {
 			rounded := f.round(x)
 			return [][]float32{rounded[0][:], rounded[1][:], rounded[2][:], rounded[3][:]}
 		})
 	}
 }
 
-// halfSquare is the step m·x·mᵀ + bias + add.
-func halfSquare(m [][]float32, inHalf, outHalf bool) func(l *HalfLines) {
-	return func(l *HalfLines) {
-		l.each(len(m[0]), len(m), inHalf, outHalf, func(x [][]float32, column int) [][]float32 {
+// bf16Square is the step m·x·mᵀ + bias + add.
+func bf16Square(m [][]float32, inBF16, outBF16 bool) func(l *BF16Lines) {
+	return func(l *BF16Lines) {
+		l.each(len(m[0]), len(m), inBF16, outBF16, func(x [][]float32, column int) [][]float32 {
 			y := matrixProduct(matrixProduct(m, x), transposed(m))
 			for i := range y {
 				for j := range y[i] {
@@ -121,7 +121,7 @@ func halfSquare(m [][]float32, inHalf, outHalf bool) func(l *HalfLines) {
 }
 
 // each computes every square of a step, of so many places along each side.
-func (l *HalfLines) each(inSide, outSide int, inHalf, outHalf bool, f func(x [][]float32, column int) [][]float32) {
+func (l *BF16Lines) each(inSide, outSide int, inBF16, outBF16 bool, f func(x [][]float32, column int) [][]float32) {
 	line := func(table *uintptr, place, square, pitch int) uintptr {
 		return unsafe.Slice(table, place+1)[place] + uintptr(square*pitch)
 	}
@@ -131,7 +131,7 @@ func (l *HalfLines) each(inSide, outSide int, inHalf, outHalf bool, f func(x [][
 			for i := range x {
 				x[i] = make([]float32, inSide)
 				for j := range x[i] {
-					if at := line(l.In, i*inSide+j, n, l.InPitch); inHalf {
+					if at := line(l.In, i*inSide+j, n, l.InPitch); inBF16 {
 						x[i][j] = number.Widen(shorts(at, l.Columns)[c])
 					} else {
 						x[i][j] = floats(at, l.Columns)[c]
@@ -144,7 +144,7 @@ func (l *HalfLines) each(inSide, outSide int, inHalf, outHalf bool, f func(x [][
 				if l.Add != nil {
 					result += number.Widen(shorts(line(l.Add, p, n, l.AddPitch), l.Columns)[c])
 				}
-				if at := line(l.Out, p, n, l.OutPitch); outHalf {
+				if at := line(l.Out, p, n, l.OutPitch); outBF16 {
 					shorts(at, l.Columns)[c] = number.Narrow(result)
 				} else {
 					floats(at, l.Columns)[c] = result

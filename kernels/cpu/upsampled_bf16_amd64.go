@@ -1,14 +1,14 @@
 package cpu
 
-// upsampledHalfAVX512 are the steps of Winograd's convolution of an image whose pixels
+// upsampledBF16AVX512 are the steps of Winograd's convolution of an image whose pixels
 // are repeated; Input and OutputGrad are those of the gradient of its weights, too.
-func upsampledHalfAVX512() *HalfSquares {
-	return &HalfSquares{
-		Input: func(l *HalfLines) {
+func upsampledBF16AVX512() *BF16Squares {
+	return &BF16Squares{
+		Input: func(l *BF16Lines) {
 			a := linearArgsOf(l)
 			repeatedInputAVX512(&a)
 		},
-		Output: func(l *HalfLines) {
+		Output: func(l *BF16Lines) {
 			a := linearArgsOf(l)
 			if l.Add != nil {
 				repeatedOutputAddAVX512(&a)
@@ -16,25 +16,25 @@ func upsampledHalfAVX512() *HalfSquares {
 				repeatedOutputAVX512(&a)
 			}
 		},
-		OutputGrad: func(l *HalfLines) {
+		OutputGrad: func(l *BF16Lines) {
 			a := linearArgsOf(l)
 			repeatedOutputGradAVX512(&a)
 		},
-		Weights: func(l *HalfLines) {
+		Weights: func(l *BF16Lines) {
 			a := linearArgsOf(l)
 			repeatedWeightsAVX512(&a)
 		},
 	}
 }
 
-// upsampledGradHalfAVX512 are the steps of the gradient of such an image.
-func upsampledGradHalfAVX512() *HalfSquares {
-	return &HalfSquares{
-		Input: func(l *HalfLines) {
+// upsampledGradBF16AVX512 are the steps of the gradient of such an image.
+func upsampledGradBF16AVX512() *BF16Squares {
+	return &BF16Squares{
+		Input: func(l *BF16Lines) {
 			a := linearArgsOf(l)
 			repeatedGradInputAVX512(&a)
 		},
-		Output: func(l *HalfLines) {
+		Output: func(l *BF16Lines) {
 			a := linearArgsOf(l)
 			if l.Add != nil {
 				repeatedGradOutputAddAVX512(&a)
@@ -42,6 +42,6 @@ func upsampledGradHalfAVX512() *HalfSquares {
 				repeatedGradOutputAVX512(&a)
 			}
 		},
-		Weights: upsampledHalfAVX512().Weights,
+		Weights: upsampledBF16AVX512().Weights,
 	}
 }

@@ -15,7 +15,7 @@ import (
 func TestRoundsWeights(t *testing.T) {
 	for _, name := range cpu.Names() {
 		k, err := cpu.Select(name)
-		if err != nil || k.Half == nil {
+		if err != nil || k.BF16 == nil {
 			continue
 		}
 		pool := cpu.NewPool(2, k)
@@ -39,10 +39,10 @@ func TestRoundsWeights(t *testing.T) {
 			for _, stride := range [][2]int{{width, 1}, {1, depth}} {
 				product := func(weights []float32) []uint16 {
 					out := make([]uint16, rows*width)
-					HalfProduct{
-						Geometry: Dense(rows), Depth: depth, Width: width, In: Half{in, depth}, Out: Half{out, width},
+					BF16Product{
+						Geometry: Dense(rows), Depth: depth, Width: width, In: BF16{in, depth}, Out: BF16{out, width},
 						W:       Weights{Data: weights, DepthStride: stride[0], ColStride: stride[1]},
-						Scratch: make([]float32, HalfProductScratch(1, 1, depth, width, 2)), Threads: 2,
+						Scratch: make([]float32, BF16ProductScratch(1, 1, depth, width, 2)), Threads: 2,
 					}.Bind()(pool)
 					return out
 				}

@@ -17,23 +17,23 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// CheckHalf runs only the kernels of the operator and its gradients that multiply
+// CheckBF16 runs only the kernels of the operator and its gradients that multiply
 // bfloat16, on the instruction sets of this machine that do: for large shapes.
-func CheckHalf(t *testing.T, inputs []Input, build func(in []*gorgonia.Node) *gorgonia.Node) {
+func CheckBF16(t *testing.T, inputs []Input, build func(in []*gorgonia.Node) *gorgonia.Node) {
 	t.Helper()
 	c := newCase(t, inputs, build)
 	values := c.evaluate(c.given)
 	for _, name := range cpu.Names() {
-		if k, err := cpu.Select(name); err == nil && k.Half != nil {
-			c.checkHalf(t, k, values)
+		if k, err := cpu.Select(name); err == nil && k.BF16 != nil {
+			c.checkBF16(t, k, values)
 		}
 	}
 }
 
-// checkHalf runs every kernel of the graph that takes bfloat16 on an instruction
+// checkBF16 runs every kernel of the graph that takes bfloat16 on an instruction
 // set, or multiplies it there, against the reference. Operands are rounded, those that
 // come of others, too: they are what a plan would give the kernel.
-func (c *testCase) checkHalf(t *testing.T, k *cpu.Kernels, values map[int64]kernels.Array) {
+func (c *testCase) checkBF16(t *testing.T, k *cpu.Kernels, values map[int64]kernels.Array) {
 	t.Helper()
 	values = maps.Clone(values)
 	for _, n := range c.nodes {
@@ -41,7 +41,7 @@ func (c *testCase) checkHalf(t *testing.T, k *cpu.Kernels, values map[int64]kern
 		if !ok {
 			continue
 		}
-		h := halfCase{kernel: kernel}
+		h := bf16Case{kernel: kernel}
 		var shapes []tensor.Shape
 		for _, i := range inputsOf(n) {
 			shapes = append(shapes, i.Shape())
@@ -64,7 +64,7 @@ func (c *testCase) checkHalf(t *testing.T, k *cpu.Kernels, values map[int64]kern
 		native, takes := n.Op().(kernels.Native)
 		product, multiplies := n.Op().(kernels.NativeProduct)
 		switch {
-		case multiplies && k.Half != nil:
+		case multiplies && k.BF16 != nil:
 			h.scratch = product.BFloat16Scratch
 		case takes && native.TakesBFloat16():
 			h.scratch = kernel.Scratch
@@ -75,8 +75,8 @@ func (c *testCase) checkHalf(t *testing.T, k *cpu.Kernels, values map[int64]kern
 	}
 }
 
-// halfCase is one kernel with its inputs in a plan of bfloat16.
-type halfCase struct {
+// bf16Case is one kernel with its inputs in a plan of bfloat16.
+type bf16Case struct {
 	kernel  kernels.Kernel
 	scratch func(in []tensor.Shape, out tensor.Shape, threads int) int
 	in      []kernels.Array
@@ -85,7 +85,7 @@ type halfCase struct {
 	want    kernels.Array
 }
 
-func (h halfCase) check(t *testing.T, k *cpu.Kernels) {
+func (h bf16Case) check(t *testing.T, k *cpu.Kernels) {
 	epilogue := kernels.Epilogue{}
 	if f, ok := h.kernel.(kernels.Fuser); ok {
 		epilogue = f.Fuses()
@@ -109,7 +109,7 @@ func (h halfCase) check(t *testing.T, k *cpu.Kernels) {
 }
 
 // run lays the operands out in poisoned memory, runs the kernel and reads its result.
-func (h halfCase) run(t *testing.T, k *cpu.Kernels, threads, gap int, e fusedOperands) []float64 {
+func (h bf16Case) run(t *testing.T, k *cpu.Kernels, threads, gap int, e fusedOperands) []float64 {
 	pool := cpu.NewPool(threads, k)
 	defer pool.Close()
 	l := kernels.Launch{Out: operandOf(h.want, h.outType, gap, false), Threads: threads, Cut: &kernels.Cut{}}
@@ -150,14 +150,14 @@ const (
 
 func poisoned(floats int) []float32 {
 	data := make([]float32, floats)
-	half := halves(data)
-	for i := range half {
-		half[i] = poison
+	bf16 := asBF16(data)
+	for i := range bf16 {
+		bf16[i] = poison
 	}
 	return data
 }
 
-func halves(data []float32) []uint16 {
+func asBF16(data []float32) []uint16 {
 	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(data))), 2*len(data))
 }
 
@@ -173,10 +173,10 @@ func operandOf(a kernels.Array, of number.Type, gap int, fill bool) kernels.Oper
 		o.Data, o.Bytes = nil, bytes.Repeat([]byte{poisonByte}, guard+o.Rows*o.Pitch+guard)[guard:]
 		return o
 	}
-	o.Half = halves(poisoned(guard + (o.Rows*o.Pitch+1)/2 + guard))[2*guard+gap:]
+	o.BF16 = asBF16(poisoned(guard + (o.Rows*o.Pitch+1)/2 + guard))[2*guard+gap:]
 	for i, x := range a.Data {
 		if fill {
-			o.Half[i/o.Cols*o.Pitch+i%o.Cols] = number.Narrow(float32(x))
+			o.BF16[i/o.Cols*o.Pitch+i%o.Cols] = number.Narrow(float32(x))
 		}
 	}
 	o.Data = nil
@@ -198,7 +198,7 @@ func readOf(t *testing.T, o kernels.Operand) []float64 {
 			t.Fatalf("wrote outside the result, %d bytes behind its start", i)
 		}
 	}
-	for i, x := range o.Half {
+	for i, x := range o.BF16 {
 		switch r, c := i/o.Pitch, i%o.Pitch; {
 		case r < o.Rows && c < o.Cols:
 			values = append(values, float64(number.Widen(x)))

@@ -47,7 +47,7 @@ var repeatedTransforms = []repeatedTransform{
 const (
 	repeatedRounded = 4  // the nine places
 	repeatedLine    = 16 // of up to four
-	repeatedHalf    = 20 // bfloat16
+	repeatedBF16    = 20 // bfloat16
 	repeatedFeed    = 28 // ½ and ¼
 )
 
@@ -57,12 +57,12 @@ const (
 func (e *emitter) repeated(k repeatedTransform) string {
 	name := k.name + e.name
 	step := map[bool]int{true: 64, false: 32}[k.single]
-	e.function(name, "a *halfTransformArgs", 8)
+	e.function(name, "a *bf16TransformArgs", 8)
 	e.op("MOVQ a+0(FP), AX")
-	e.op("MOVQ %d(AX), SI", halfIn)
-	e.op("MOVQ %d(AX), DI", halfOut)
-	e.op("MOVQ %d(AX), CX", halfCount)
-	e.op("MOVQ %d(AX), R8", halfMask)
+	e.op("MOVQ %d(AX), SI", bf16In)
+	e.op("MOVQ %d(AX), DI", bf16Out)
+	e.op("MOVQ %d(AX), CX", bf16Count)
+	e.op("MOVQ %d(AX), R8", bf16Mask)
 	e.op("KMOVW (R8), K1")
 	for i, x := range []float32{.5, .25} {
 		e.op("MOVL $%#08x, R8", math.Float32bits(x))
@@ -73,7 +73,7 @@ func (e *emitter) repeated(k repeatedTransform) string {
 	e.label("square")
 	e.op("MOVQ R10, R13")
 	e.op("MOVQ R11, R12")
-	e.op("MOVQ %d(AX), BX", halfFull)
+	e.op("MOVQ %d(AX), BX", bf16Full)
 	e.op("TESTQ BX, BX")
 	e.op("JZ tail")
 	e.op("PCALIGN $32")
@@ -84,12 +84,12 @@ func (e *emitter) repeated(k repeatedTransform) string {
 	e.op("DECQ BX")
 	e.op("JNZ full")
 	e.label("tail")
-	e.op("CMPQ %d(AX), $0", halfTail)
+	e.op("CMPQ %d(AX), $0", bf16Tail)
 	e.op("JE next")
 	e.repeatedSquare(k, ".Z", "K1, ")
 	e.label("next")
-	e.op("ADDQ %d(AX), R10", halfInPitch)
-	e.op("ADDQ %d(AX), R11", halfOutPitch)
+	e.op("ADDQ %d(AX), R10", bf16InPitch)
+	e.op("ADDQ %d(AX), R11", bf16OutPitch)
 	e.op("DECQ CX")
 	e.op("JNZ square")
 	e.ret()
@@ -123,14 +123,14 @@ func (e *emitter) repeatedSquare(k repeatedTransform, zeroing, mask string) {
 					}
 				}
 			}
-			e.narrow(x, repeatedHalf)
+			e.narrow(x, repeatedBF16)
 			e.op("MOVQ %d(DI), R8", 8*(3*i+j))
 			if mask == "" {
-				e.op("VMOVDQU32 Y%d, (R8)(R12*1)", repeatedHalf)
+				e.op("VMOVDQU32 Y%d, (R8)(R12*1)", repeatedBF16)
 			} else {
-				e.op("VMOVDQU16 Y%d, %s(R8)(R12*1)", repeatedHalf, mask)
+				e.op("VMOVDQU16 Y%d, %s(R8)(R12*1)", repeatedBF16, mask)
 			}
-			e.op("VPMOVZXWD Y%d, Z%d", repeatedHalf, x)
+			e.op("VPMOVZXWD Y%d, Z%d", repeatedBF16, x)
 			e.op("VPSLLD $16, Z%d, Z%d", x, x)
 		}
 	}

@@ -8,26 +8,26 @@ import (
 // The gradient of weights that met an upsampled image, of bfloat16: squares of the image
 // as it lies and of the output's gradient are transformed, 9 products sum over all
 // squares, and what comes of them is turned back into weights of 3×3. Rounding is
-// fed back (cpu.HalfSquares).
+// fed back (cpu.BF16Squares).
 
 const (
 	repeatedChunk = 512 // squares transformed together, about: a place of them stays in a cache
 	repeatedTask  = 16  // of them transformed by a task
 )
 
-// upsampledHalfGrad says whether the gradient is computed so where the instruction set
+// upsampledBF16Grad says whether the gradient is computed so where the instruction set
 // has it. It depends on the shape alone.
-func (s size) upsampledHalfGrad() bool { return s.upsampled && s.winogradHalf() }
+func (s size) upsampledBF16Grad() bool { return s.upsampled && s.winogradBF16() }
 
-// upsampledHalfGrad is the gradient of the weights, bound to its operands.
-type upsampledHalfGrad struct {
+// upsampledBF16Grad is the gradient of the weights, bound to its operands.
+type upsampledBF16Grad struct {
 	squares
 	depth, width int
-	x, grad      gemm.Half
+	x, grad      gemm.BF16
 	sum          cpu.Matrix
 
 	kernels        *cpu.Kernels
-	steps          *cpu.HalfSquares
+	steps          *cpu.BF16Squares
 	chunk          int      // squares
 	first          int      // square of the chunk in hand
 	joins          bool     // its products join those of the chunks before
@@ -41,7 +41,7 @@ type upsampledHalfGrad struct {
 
 type upsampledGradWorker struct {
 	in, out [maxPlaces]uintptr
-	lines   cpu.HalfLines
+	lines   cpu.BF16Lines
 }
 
 // gradChunk is how many squares are transformed together: all chunks are alike, and the
@@ -49,8 +49,8 @@ type upsampledGradWorker struct {
 func (s squares) gradChunk() int { return ceil(s.count(), ceil(s.count(), repeatedChunk)) }
 
 func (s squares) upsampledGradSizes(depth, width, threads int) (v, z, sums, product int) {
-	half := func(columns int) int { return s.places * (roundUp((s.gradChunk()*columns+1)/2, 16) + gap) }
-	return half(depth), half(width), roundUp(s.places*depth*width, 16), gemm.HalfTransposedScratch(s.gradChunk(), 1, depth, width, threads)
+	bf16 := func(columns int) int { return s.places * (roundUp((s.gradChunk()*columns+1)/2, 16) + gap) }
+	return bf16(depth), bf16(width), roundUp(s.places*depth*width, 16), gemm.BF16TransposedScratch(s.gradChunk(), 1, depth, width, threads)
 }
 
 func (s squares) upsampledGradScratch(depth, width, threads int) int {
@@ -59,7 +59,7 @@ func (s squares) upsampledGradScratch(depth, width, threads int) int {
 }
 
 // bind returns the gradient as a function that allocates nothing.
-func (w *upsampledHalfGrad) bind(scratch []float32, threads int) func(*cpu.Pool) {
+func (w *upsampledBF16Grad) bind(scratch []float32, threads int) func(*cpu.Pool) {
 	v, z, sums, product := w.upsampledGradSizes(w.depth, w.width, threads)
 	take := func(n int) []float32 {
 		part := scratch[:n:n]
@@ -67,21 +67,21 @@ func (w *upsampledHalfGrad) bind(scratch []float32, threads int) func(*cpu.Pool)
 		return part
 	}
 	w.chunk = w.gradChunk()
-	w.v, w.z, w.sums = asHalf(take(v)), asHalf(take(z)), take(sums)
+	w.v, w.z, w.sums = asBF16(take(v)), asBF16(take(z)), take(sums)
 	own := take(product)
 	w.outside = make([]uint16, max(w.in.w*w.x.Pitch, w.out.w*w.grad.Pitch))
 	w.workers = make([]upsampledGradWorker, threads)
 	for p := range w.places {
-		w.products = append(w.products, gemm.HalfTransposed{
+		w.products = append(w.products, gemm.BF16Transposed{
 			Geometry: gemm.Dense(w.chunk), Depth: w.depth, Width: w.width,
-			In: gemm.Half{Data: w.v[p*w.vPlace():], Pitch: w.depth}, Grad: gemm.Half{Data: w.z[p*w.zPlace():], Pitch: w.width},
+			In: gemm.BF16{Data: w.v[p*w.vPlace():], Pitch: w.depth}, Grad: gemm.BF16{Data: w.z[p*w.zPlace():], Pitch: w.width},
 			Out:        cpu.Matrix{Data: w.sums[p*w.depth*w.width:], Rows: w.depth, Cols: w.width, Pitch: w.width},
 			Accumulate: &w.joins, Scratch: own, Threads: threads,
 		}.Bind())
 	}
 	w.transform, w.end = w.transformTask, w.endTask
 	return func(p *cpu.Pool) {
-		w.kernels, w.steps = p.Kernels(), w.halfOf(p.Kernels().Half)
+		w.kernels, w.steps = p.Kernels(), w.bf16Of(p.Kernels().BF16)
 		for w.first = 0; w.first < w.count(); w.first += w.chunk {
 			w.joins = w.first > 0
 			p.Run(ceil(w.chunk, repeatedTask), w.transform)
@@ -93,11 +93,11 @@ func (w *upsampledHalfGrad) bind(scratch []float32, threads int) func(*cpu.Pool)
 	}
 }
 
-func (w *upsampledHalfGrad) vPlace() int { return len(w.v) / w.places }
-func (w *upsampledHalfGrad) zPlace() int { return len(w.z) / w.places }
+func (w *upsampledBF16Grad) vPlace() int { return len(w.v) / w.places }
+func (w *upsampledBF16Grad) zPlace() int { return len(w.z) / w.places }
 
 // transformTask transforms some squares of the image and of the gradient.
-func (w *upsampledHalfGrad) transformTask(task, worker int) {
+func (w *upsampledBF16Grad) transformTask(task, worker int) {
 	t := &w.workers[worker]
 	begin := task * repeatedTask
 	end := min(begin+repeatedTask, w.chunk)
@@ -113,21 +113,21 @@ func (w *upsampledHalfGrad) transformTask(task, worker int) {
 }
 
 // squaresOf transforms squares [begin, last) of the chunk, so many columns wide.
-func (w *upsampledHalfGrad) squaresOf(t *upsampledGradWorker, v view, m gemm.Half, columns, begin, last int, to []uint16, place int, step func(*cpu.HalfLines)) {
+func (w *upsampledBF16Grad) squaresOf(t *upsampledGradWorker, v view, m gemm.BF16, columns, begin, last int, to []uint16, place int, step func(*cpu.BF16Lines)) {
 	l := &t.lines
-	*l = cpu.HalfLines{In: &t.in[0], Out: &t.out[0], InPitch: 2 * v.step * m.Pitch, OutPitch: 2 * columns, Columns: columns}
+	*l = cpu.BF16Lines{In: &t.in[0], Out: &t.out[0], InPitch: 2 * v.step * m.Pitch, OutPitch: 2 * columns, Columns: columns}
 	for i := begin; i < last; i += l.Count {
 		l.Count = w.together(v, w.first+i, w.first+last)
-		w.halfPixels(t.in[:], v, m, 0, w.first+i, addressHalf(w.outside), uintptr(2*m.Pitch))
+		w.bf16Pixels(t.in[:], v, m, 0, w.first+i, addressBF16(w.outside), uintptr(2*m.Pitch))
 		for p := range w.places {
-			t.out[p] = addressHalf(to[p*place+i*columns:])
+			t.out[p] = addressBF16(to[p*place+i*columns:])
 		}
 		step(l)
 	}
 }
 
 // endTask turns the sums of some input channels into gradients of weights.
-func (w *upsampledHalfGrad) endTask(task, worker int) {
+func (w *upsampledBF16Grad) endTask(task, worker int) {
 	t := &w.workers[worker]
 	for c := task * gradRows; c < min((task+1)*gradRows, w.depth); c++ {
 		for p := range w.places {

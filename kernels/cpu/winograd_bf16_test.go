@@ -13,43 +13,43 @@ import (
 
 // lines is some rows of bfloat16 or float32, pitch elements apart, poison between them.
 type lines struct {
-	half   []uint16
+	bf16   []uint16
 	single []float32
 	pitch  int
 }
 
-func newLines(rng *rand.Rand, rows, columns, pitch int, half bool) lines {
-	l := lines{pitch: pitch, single: make([]float32, rows*pitch+guardHalves)}
-	l.half = unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(l.single))), 2*len(l.single))
-	for i := range l.half {
-		l.half[i] = poison
+func newLines(rng *rand.Rand, rows, columns, pitch int, bf16 bool) lines {
+	l := lines{pitch: pitch, single: make([]float32, rows*pitch+guardBF16)}
+	l.bf16 = unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(l.single))), 2*len(l.single))
+	for i := range l.bf16 {
+		l.bf16[i] = poison
 	}
 	for r := range rows {
 		for c := range columns {
 			x := float32(rng.NormFloat64())
-			if half {
-				l.half[r*pitch+c] = number.Narrow(x)
+			if bf16 {
+				l.bf16[r*pitch+c] = number.Narrow(x)
 			} else {
 				l.single[r*pitch+c] = x
 			}
 		}
 	}
-	if !half {
-		l.half = nil
+	if !bf16 {
+		l.bf16 = nil
 	}
 	return l
 }
 
 func (l lines) at(row int) uintptr {
-	if l.half != nil {
-		return addressOf(l.half[row*l.pitch:])
+	if l.bf16 != nil {
+		return addressOf(l.bf16[row*l.pitch:])
 	}
 	return uintptr(pointer(l.single[row*l.pitch:]))
 }
 
 func (l lines) value(i int) (x float64, poisoned bool) {
-	if l.half != nil {
-		return wide(l.half[i]), l.half[i] == poison
+	if l.bf16 != nil {
+		return wide(l.bf16[i]), l.bf16[i] == poison
 	}
 	return float64(l.single[i]), math.Float32bits(l.single[i]) == poison<<16|poison
 }
@@ -62,34 +62,34 @@ func (l lines) tables(n, count int) (first []uintptr, pitch int) {
 	return first, int(l.at(1) - l.at(0))
 }
 
-// TestHalfSquares holds every step against float64, on squares of lines of odd
+// TestBF16Squares holds every step against float64, on squares of lines of odd
 // lengths with poison around them. A step with feedback must leave each term of the
 // error, a row of lower·(R − m·x·mᵀ)·lowerᵀ, no more than one rounding.
-func TestHalfSquares(t *testing.T) {
-	implementations := map[string]*HalfSquares{"portable": portableHalfSquares()}
+func TestBF16Squares(t *testing.T) {
+	implementations := map[string]*BF16Squares{"portable": portableBF16Squares()}
 	for _, k := range available() {
-		if k.Half != nil && k.Half.Squares != nil {
-			implementations[k.Name] = k.Half.Squares
+		if k.BF16 != nil && k.BF16.Squares != nil {
+			implementations[k.Name] = k.BF16.Squares
 		}
 	}
 	for name, w := range implementations {
-		t.Run(name, func(t *testing.T) { checkHalfSquares(t, halfSteps(w)) })
+		t.Run(name, func(t *testing.T) { checkBF16Squares(t, halfSteps(w)) })
 	}
 }
 
-// halfStep is a step that is to be m·x·mᵀ, or with feedback lower·m·x·mᵀ·lowerᵀ = lower·R·lowerᵀ.
-type halfStep struct {
+// bf16Step is a step that is to be m·x·mᵀ, or with feedback lower·m·x·mᵀ·lowerᵀ = lower·R·lowerᵀ.
+type bf16Step struct {
 	name            string
 	matrix, lower   [][]float32
-	run             func(*HalfLines)
-	inHalf, outHalf bool
+	run             func(*BF16Lines)
+	inBF16, outBF16 bool
 	epilogue        int // 1: biases, 2: and addends
 }
 
 var identity = [][]float32{{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}}
 
-func halfSteps(w *HalfSquares) []halfStep {
-	return []halfStep{
+func halfSteps(w *BF16Squares) []bf16Step {
+	return []bf16Step{
 		{"input", winogradInput, winogradInputFeedback.lower, w.Input, true, true, 0},
 		{"output", winogradOutput, identity[:2], w.Output, false, true, 1},
 		{"output with addend", winogradOutput, identity[:2], w.Output, false, true, 2},
@@ -97,15 +97,15 @@ func halfSteps(w *HalfSquares) []halfStep {
 	}
 }
 
-// TestUpsampledHalf is TestHalfSquares of repeated pixels.
-func TestUpsampledHalf(t *testing.T) {
+// TestUpsampledBF16 is TestBF16Squares of repeated pixels.
+func TestUpsampledBF16(t *testing.T) {
 	ahead, behind, opposite := [][]float32{{1, 1, 0}, {0, 1, 0}, {0, -1, 1}}, [][]float32{{1, -.5, 0}, {0, 1, 0}, {0, -.5, 1}}, [][]float32{{1, -.5, 0}, {0, 1, 0}, {0, .5, 1}}
-	forHalf(t, func(t *testing.T, k *Kernels) {
-		up, grad := k.Half.Upsampled, k.Half.UpsampledGrad
+	forBF16(t, func(t *testing.T, k *Kernels) {
+		up, grad := k.BF16.Upsampled, k.BF16.UpsampledGrad
 		if up == nil {
 			return // plain products are faster
 		}
-		checkHalfSquares(t, []halfStep{
+		checkBF16Squares(t, []bf16Step{
 			{"input", upsampledInput, ahead, up.Input, true, true, 0},
 			{"output", upsampledOutput, identity[:2], up.Output, false, true, 1},
 			{"output with addend", upsampledOutput, identity[:2], up.Output, false, true, 2},
@@ -119,18 +119,18 @@ func TestUpsampledHalf(t *testing.T) {
 	})
 }
 
-func checkHalfSquares(t *testing.T, steps []halfStep) {
+func checkBF16Squares(t *testing.T, steps []bf16Step) {
 	rng := rand.New(rand.NewPCG(21, 22))
 	for _, columns := range []int{1, 7, 15, 16, 17, 31, 32, 33, 40, 64, 70} {
 		for _, count := range []int{1, 3} {
 			for _, c := range steps {
 				name := fmt.Sprintf("%s of %d times %d", c.name, count, columns)
 				side, inSide := len(c.matrix), len(c.matrix[0])
-				x := newLines(rng, inSide*inSide*count, columns, columns+3, c.inHalf)
-				y := newLines(rng, side*side*count, 0, columns+5, c.outHalf)
+				x := newLines(rng, inSide*inSide*count, columns, columns+3, c.inBF16)
+				y := newLines(rng, side*side*count, 0, columns+5, c.outBF16)
 				add := newLines(rng, side*side*count, columns, columns+1, true)
 				bias := vector(rng, columns)
-				l := &HalfLines{Count: count, Columns: columns}
+				l := &BF16Lines{Count: count, Columns: columns}
 				in, inPitch := x.tables(inSide*inSide, count)
 				out, outPitch := y.tables(side*side, count)
 				adds, addPitch := add.tables(side*side, count)
@@ -143,7 +143,7 @@ func checkHalfSquares(t *testing.T, steps []halfStep) {
 				}
 				c.run(l)
 				budget := 1e-6
-				if c.outHalf {
+				if c.outBF16 {
 					budget = 1. / 256 // half of the last of 8 bits
 				}
 				for row := range side * side * count {
