@@ -9,6 +9,9 @@ import (
 	"slices"
 	"time"
 
+	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
@@ -41,9 +44,9 @@ func newBench() *cobra.Command {
 		Example: "  fluxion bench train --preset cifar --batch 16\n  fluxion bench sample --preset tiny --batch 64 --json",
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("no benchmark %q; there are bench train, sample, ops, tune and kernels", args[0])
+				return fault.Usagef("no benchmark %q; there are bench train, sample, ops, tune and kernels", args[0])
 			}
-			return usagef("bench what? want bench train, sample, ops, tune or kernels")
+			return fault.Usagef("bench what? want bench train, sample, ops, tune or kernels")
 		},
 	}
 	for _, mode := range []string{"train", "sample"} {
@@ -65,7 +68,7 @@ func newBench() *cobra.Command {
 		f.IntVar(&o.steps, "steps", 5, "steps timed, after one that is not")
 		f.StringVar(&o.device, "device", "auto", deviceHelp)
 		f.IntVar(&o.threads, "threads", 0, threadsHelp)
-		addBlockings(f, &o.blockings)
+		machine.AddBlockings(f, &o.blockings)
 		if mode == "train" {
 			f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
 		}
@@ -81,19 +84,19 @@ func newBench() *cobra.Command {
 // network checks the options that all benchmarks share and returns the network.
 func (o *benchOptions) network() (nets.Config, error) {
 	if o.batch < 1 || o.size < 0 || o.size > data.MaxSide {
-		return nets.Config{}, usagef("--batch %d --size %d: want 1 or more images, and a size from 0 to %d", o.batch, o.size, data.MaxSide)
+		return nets.Config{}, fault.Usagef("--batch %d --size %d: want 1 or more images, and a size from 0 to %d", o.batch, o.size, data.MaxSide)
 	}
 	if err := plan.CheckFusions(o.without); err != nil {
-		return nets.Config{}, usagef("--without: %w", err)
+		return nets.Config{}, fault.Usagef("--without: %w", err)
 	}
 	if o.recompute != "" {
 		if err := plan.CheckRecomputation(o.recompute); err != nil {
-			return nets.Config{}, usagef("--recompute: %w", err)
+			return nets.Config{}, fault.Usagef("--recompute: %w", err)
 		}
 	}
 	config, err := nets.Preset(o.preset)
 	if err != nil {
-		return config, usageError{err}
+		return config, fault.Usage(err)
 	}
 	if o.size == 0 {
 		if o.size, _ = side(config.SampleSize); o.size == 0 {
@@ -134,20 +137,20 @@ type benchResult struct {
 
 func (o *benchOptions) run(ctx context.Context, out io.Writer, training bool) (err error) {
 	if o.steps < 1 || o.threads < 0 {
-		return usagef("--steps %d --threads %d: want 1 or more steps, and 0 or more threads", o.steps, o.threads)
+		return fault.Usagef("--steps %d --threads %d: want 1 or more steps, and 0 or more threads", o.steps, o.threads)
 	}
 	config, err := o.network()
 	if err != nil {
 		return err
 	}
-	dev, err := openDevice(o.device, o.threads, o.blockings, false)
+	dev, err := machine.Open(o.device, o.threads, o.blockings, false)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
 	precision, err := device.Precision(o.precision, dev.Target())
 	if err != nil {
-		return usagef("--precision: %w", err)
+		return fault.Usagef("--precision: %w", err)
 	}
 	r := benchResult{Work: workName(training), Preset: o.preset, Batch: o.batch, Device: dev.Describe(), Simulated: dev.Simulated(), Precision: precision.String(), Threads: dev.Threads(), SelfConditioning: o.selfCondition}
 	w, err := o.work(dev, config, precision, training)
@@ -159,7 +162,7 @@ func (o *benchOptions) run(ctx context.Context, out io.Writer, training bool) (e
 	if err := w.step(); err != nil {
 		return err
 	}
-	r.StartToFirstStep = sinceStart().Seconds()
+	r.StartToFirstStep = machine.SinceStart().Seconds()
 	var times []float64
 	for range o.steps {
 		if err := context.Cause(ctx); err != nil {
@@ -175,7 +178,7 @@ func (o *benchOptions) run(ctx context.Context, out io.Writer, training bool) (e
 	r.StepSeconds = spread{times[0], times[len(times)/2], times[len(times)-1]}
 	r.ImagesPerSecond = float64(o.batch) / r.StepSeconds.Median
 	r.FLOPS = r.FLOPPerImage * r.ImagesPerSecond
-	r.ResidentBytes = peakResident()
+	r.ResidentBytes = machine.PeakResident()
 	if r.PeakFLOPS = dev.PeakFLOPS(precision); r.PeakFLOPS > 0 {
 		r.ShareOfPeak = r.FLOPS / r.PeakFLOPS
 	}
@@ -326,6 +329,6 @@ memory      %s planned, %s resident
 first step  %.2f s after the start
 `, r.Work, networkName(r.Preset, r.SelfConditioning), r.Batch, r.Precision, r.Device, r.ImagesPerSecond,
 		1e3*r.StepSeconds.Median, 1e3*r.StepSeconds.Min, 1e3*r.StepSeconds.Max,
-		arithmetic, r.FLOPPerImage/1e9, size(r.PlannedBytes), size(r.ResidentBytes), r.StartToFirstStep)
+		arithmetic, r.FLOPPerImage/1e9, console.Size(r.PlannedBytes), console.Size(r.ResidentBytes), r.StartToFirstStep)
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
@@ -89,10 +90,10 @@ type countedCall struct {
 
 func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
 	if o.device != "sim" {
-		return usagef("--device %s: counts come from sim alone; bench train and bench ops time a device", o.device)
+		return fault.Usagef("--device %s: counts come from sim alone; bench train and bench ops time a device", o.device)
 	}
 	if o.blocks < 0 {
-		return usagef("--blocks %d: want 0 or more", o.blocks)
+		return fault.Usagef("--blocks %d: want 0 or more", o.blocks)
 	}
 	config, err := o.network()
 	if err != nil {
@@ -101,7 +102,7 @@ func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
 	target := device.CUDATarget{}
 	precision, err := device.Precision(o.precision, target)
 	if err != nil {
-		return usagef("--precision: %w", err)
+		return fault.Usagef("--precision: %w", err)
 	}
 	options := train.StepOptions{
 		Config: config, Height: o.size, Width: o.size, Batch: o.batch, Accumulate: 1, Target: target, Precision: precision,

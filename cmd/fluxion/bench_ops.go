@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/engine/device"
 
 	"github.com/spf13/cobra"
@@ -48,7 +50,7 @@ as it was measured to be fastest (fluxion bench tune) says so, and what it gains
 	f.IntVar(&o.top, "top", 25, "launches printed, the longest first; 0: all")
 	f.StringVar(&o.device, "device", "auto", deviceHelp)
 	f.IntVar(&o.threads, "threads", 0, threadsHelp)
-	addBlockings(f, &o.blockings)
+	machine.AddBlockings(f, &o.blockings)
 	f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
 	f.BoolVar(&o.selfCondition, "self-conditioning", false, selfConditionHelp)
 	f.StringSliceVar(&o.without, "without", nil, withoutHelp)
@@ -88,20 +90,20 @@ type opsResult struct {
 
 func (o *benchOpsOptions) run(ctx context.Context, out io.Writer) (err error) {
 	if o.steps < 1 || o.threads < 0 || o.top < 0 {
-		return usagef("--steps %d --threads %d --top %d: want 1 or more steps, and 0 or more of the others", o.steps, o.threads, o.top)
+		return fault.Usagef("--steps %d --threads %d --top %d: want 1 or more steps, and 0 or more of the others", o.steps, o.threads, o.top)
 	}
 	config, err := o.network()
 	if err != nil {
 		return err
 	}
-	dev, err := openDevice(o.device, o.threads, o.blockings, false)
+	dev, err := machine.Open(o.device, o.threads, o.blockings, false)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
 	precision, err := device.Precision(o.precision, dev.Target())
 	if err != nil {
-		return usagef("--precision: %w", err)
+		return fault.Usagef("--precision: %w", err)
 	}
 	w, err := o.work(dev, config, precision, !o.sample)
 	if err != nil {

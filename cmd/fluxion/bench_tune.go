@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/engine/device"
 	"fluxion/engine/device/tuning"
 	"fluxion/engine/plan"
@@ -44,7 +46,7 @@ beforehand, or want to see it.`,
 	f.BoolVar(&o.sample, "sample", false, "a network evaluation instead of a training step")
 	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
 	f.IntVar(&o.threads, "threads", 0, threadsHelp)
-	addBlockings(f, &o.blockings)
+	machine.AddBlockings(f, &o.blockings)
 	f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
 	f.StringSliceVar(&o.without, "without", nil, withoutHelp)
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
@@ -112,23 +114,23 @@ type tuneResult struct {
 
 func (o *benchTuneOptions) run(ctx context.Context, out io.Writer) (err error) {
 	if o.threads < 0 {
-		return usagef("--threads %d: want 0 or more", o.threads)
+		return fault.Usagef("--threads %d: want 0 or more", o.threads)
 	}
 	if o.blockings == "off" {
-		return usagef("--blockings off: nothing would be measured")
+		return fault.Usagef("--blockings off: nothing would be measured")
 	}
 	config, err := o.network()
 	if err != nil {
 		return err
 	}
-	dev, err := openDevice("cpu", o.threads, o.blockings, true)
+	dev, err := machine.Open("cpu", o.threads, o.blockings, true)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
 	precision, err := device.Precision(o.precision, dev.Target())
 	if err != nil {
-		return usagef("--precision: %w", err)
+		return fault.Usagef("--precision: %w", err)
 	}
 	w, err := o.work(dev, config, precision, !o.sample)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/engine/device/tuning"
 )
 
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 	}
 	dir, err := os.MkdirTemp("", "blockings")
 	if err == nil {
-		err = os.Setenv(blockingsVariable, dir)
+		err = os.Setenv(machine.BlockingsVariable, dir)
 	}
 	if err != nil {
 		panic(err)
@@ -50,7 +51,7 @@ func endWith(parent int) {
 
 func TestBlockings(t *testing.T) {
 	dir := t.TempDir()
-	t.Setenv(blockingsVariable, dir)
+	t.Setenv(machine.BlockingsVariable, dir)
 	found := func() (e examination) {
 		t.Helper()
 		text, code, err := fluxion(t, "doctor", "--json")
@@ -95,14 +96,14 @@ func TestBlockings(t *testing.T) {
 	if b := found().Blockings; b.State != "unusable" || b.Problem == "" {
 		t.Errorf("doctor finds %+v in garbage", b)
 	}
-	t.Setenv(blockingsVariable, "off")
-	if b := found().Blockings; b != (blockingsFound{State: "off"}) {
+	t.Setenv(machine.BlockingsVariable, "off")
+	if b := found().Blockings; b != (machine.Blockings{State: "off"}) {
 		t.Errorf("doctor finds %+v where they are off", b)
 	}
 	if _, code, _ := fluxion(t, with(small, "bench", "tune")...); code != exitUsage {
 		t.Errorf("bench tune where they are off: exit code %d", code)
 	}
-	t.Setenv(blockingsVariable, "")
+	t.Setenv(machine.BlockingsVariable, "")
 	t.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache"))
 	t.Setenv("HOME", dir)
 	if b := found().Blockings; b.Path == "" || b.State != "none yet" {

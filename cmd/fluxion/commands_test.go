@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/data"
 	"fluxion/engine/train"
 
@@ -45,10 +46,10 @@ func TestNext(t *testing.T) {
 	var out bytes.Buffer
 	newObserver(&out, false).done(train.Result{Run: "runs/the pictures", Images: 40})
 	_, next, _ := strings.Cut(out.String(), "next        ")
-	if want := programName() + " sample --model 'runs/the pictures' --out 'out/the pictures-40' --count 64\n"; next != want {
+	if want := console.ProgramName() + " sample --model 'runs/the pictures' --out 'out/the pictures-40' --count 64\n"; next != want {
 		t.Errorf("next is %q, want %q", next, want)
 	}
-	if got := shellWords("a", "", "it's", "$x", "名 前"); got != `a '' 'it'\''s' '$x' '名 前'` {
+	if got := console.ShellWords("a", "", "it's", "$x", "名 前"); got != `a '' 'it'\''s' '$x' '名 前'` {
 		t.Errorf("the words are %s", got)
 	}
 }

@@ -15,6 +15,9 @@ import (
 	"strconv"
 	"strings"
 
+	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/data/lookup"
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
@@ -29,9 +32,6 @@ import (
 	"github.com/spf13/viper"
 	"go.yaml.in/yaml/v3"
 )
-
-// envPrefix begins the names of settings in the environment.
-const envPrefix = "FLUXION_"
 
 // Help of flags that several commands have.
 const (
@@ -99,7 +99,7 @@ var settingHelp = map[string]string{
 	"device":            deviceHelp,
 	"threads":           threadsHelp,
 	"recompute":         recomputeHelp,
-	"blockings":         blockingsHelp,
+	"blockings":         machine.BlockingsHelp,
 	"checkpoint_every":  "images between checkpoints; 0: only at the end",
 	"keep":              "newest checkpoints that stay",
 	"sample_every":      "images between sample grids; 0: only at the end",
@@ -170,7 +170,7 @@ type saying struct {
 func (r *resolver) said() (sayings, error) {
 	all := sayings{}
 	for _, note := range mistyped(os.Environ()) {
-		printNote(note)
+		console.Note(note)
 	}
 	if r.file != "" {
 		values, err := r.readFile()
@@ -182,7 +182,7 @@ func (r *resolver) said() (sayings, error) {
 		}
 	}
 	for _, key := range keys() {
-		variable := envPrefix + strings.ToUpper(key)
+		variable := machine.VariablePrefix + strings.ToUpper(key)
 		if value := os.Getenv(variable); value != "" {
 			all[key] = saying{value, variable}
 		}
@@ -190,7 +190,7 @@ func (r *resolver) said() (sayings, error) {
 	for _, pair := range r.set {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok {
-			return nil, usagef("-s %s: want key=value", pair)
+			return nil, fault.Usagef("-s %s: want key=value", pair)
 		}
 		key = strings.ReplaceAll(key, "-", "_")
 		if err := known(key, "-s"); err != nil {
@@ -223,7 +223,7 @@ func (all sayings) over(s train.Settings) (train.Settings, error) {
 	for i, key := range keys() {
 		if said, ok := all[key]; ok {
 			if err := assign(fields.Field(i), said.value); err != nil {
-				return s, usagef("%s: %s: %v", said.source, key, err)
+				return s, fault.Usagef("%s: %s: %v", said.source, key, err)
 			}
 		}
 	}
@@ -293,17 +293,17 @@ func moreDocuments(text []byte) bool {
 func (r *resolver) readFile() (map[string]any, error) {
 	format, ok := fileFormats[strings.ToLower(filepath.Ext(r.file))]
 	if !ok {
-		return nil, usagef("--config %s: want a file that ends in .yaml, .toml or .json", r.file)
+		return nil, fault.Usagef("--config %s: want a file that ends in .yaml, .toml or .json", r.file)
 	}
 	text, err := readBounded(r.file)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, usagef("--config %s: no such file", r.file)
+		return nil, fault.Usagef("--config %s: no such file", r.file)
 	}
 	if err != nil {
-		return nil, usagef("--config %s: %w", r.file, err)
+		return nil, fault.Usagef("--config %s: %w", r.file, err)
 	}
 	if format == "yaml" && moreDocuments(text) {
-		return nil, usagef("--config %s: holds more than one document, want one with all settings", r.file)
+		return nil, fault.Usagef("--config %s: holds more than one document, want one with all settings", r.file)
 	}
 	decoder, err := viper.NewCodecRegistry().Decoder(format)
 	if err != nil {
@@ -311,7 +311,7 @@ func (r *resolver) readFile() (map[string]any, error) {
 	}
 	values := map[string]any{}
 	if err := decoder.Decode(text, values); err != nil {
-		return nil, usagef("--config %s: %s", r.file, strings.ReplaceAll(oneLine(err), "strconv.", ""))
+		return nil, fault.Usagef("--config %s: %s", r.file, strings.ReplaceAll(oneLine(err), "strconv.", ""))
 	}
 	said := map[string]any{}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -320,7 +320,7 @@ func (r *resolver) readFile() (map[string]any, error) {
 			return nil, err
 		}
 		if values[name] == nil {
-			return nil, usagef("%s: %s: has no value", r.file, key)
+			return nil, fault.Usagef("%s: %s: has no value", r.file, key)
 		}
 		said[key] = values[name]
 	}
@@ -411,7 +411,7 @@ func whole(text string) string {
 	return text
 }
 
-// variables begin with envPrefix and are no settings.
+// variables begin with machine.VariablePrefix and are no settings.
 var variables = []string{cpu.Variable, device.Variable}
 
 // mistyped tells of variables that are nearly settings. They stop nothing: others
@@ -419,13 +419,13 @@ var variables = []string{cpu.Variable, device.Variable}
 func mistyped(environment []string) (notes []string) {
 	for _, pair := range environment {
 		name, _, _ := strings.Cut(pair, "=")
-		key, ours := strings.CutPrefix(name, envPrefix)
+		key, ours := strings.CutPrefix(name, machine.VariablePrefix)
 		key = strings.ToLower(key)
 		if !ours || slices.Contains(variables, name) || slices.Contains(keys(), key) {
 			continue
 		}
 		if near, ok := lookup.Nearest(key, keys()); ok {
-			notes = append(notes, fmt.Sprintf("%s changes nothing; did you mean %s%s?", name, envPrefix, strings.ToUpper(near)))
+			notes = append(notes, fmt.Sprintf("%s changes nothing; did you mean %s%s?", name, machine.VariablePrefix, strings.ToUpper(near)))
 		}
 	}
 	return notes
@@ -434,7 +434,7 @@ func mistyped(environment []string) (notes []string) {
 // known refuses a key that is not a setting and names the nearest that is.
 func known(key, source string) error {
 	if _, err := lookup.Find("setting", key, keys()); err != nil {
-		return usagef("%s: %v", source, err)
+		return fault.Usagef("%s: %v", source, err)
 	}
 	return nil
 }
@@ -444,12 +444,12 @@ func flagError(c *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) {
-		return usagef("--%s: %w", invalid.GetFlag().Name, badValue(invalid.GetValue(), invalid.GetFlag().Value.Type(), invalid))
+		return fault.Usagef("--%s: %w", invalid.GetFlag().Name, badValue(invalid.GetValue(), invalid.GetFlag().Value.Type(), invalid))
 	}
 	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
 		err = unknownFlag(c, unknown.GetSpecifiedName())
 	}
-	return usageError{err}
+	return fault.Usage(err)
 }
 
 func oneLine(err error) string {

@@ -8,6 +8,9 @@ import (
 	"runtime"
 	"strings"
 
+	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/engine/device"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/cuda"
@@ -33,21 +36,21 @@ and the kernels that would run on them, and what is missing and how to get it.`,
 
 // examination is what doctor found.
 type examination struct {
-	Version         string         `json:"version"`
-	Go              string         `json:"go"`
-	OS              string         `json:"os"`
-	Arch            string         `json:"arch"`
-	Features        []string       `json:"features"`
-	InstructionSets []string       `json:"instruction_sets"`
-	Selected        string         `json:"selected"`
-	Why             string         `json:"selected_because"`
-	Processors      int            `json:"processors"`
-	Threads         int            `json:"threads"`
-	Memory          int64          `json:"memory_bytes"`
-	Available       int64          `json:"memory_available_bytes"` // as the memory check counts it
-	MemoryLimit     int64          `json:"memory_limit_bytes"`     // of a control group; 0: none
-	Blockings       blockingsFound `json:"blockings"`
-	CUDA            gpus           `json:"cuda"`
+	Version         string            `json:"version"`
+	Go              string            `json:"go"`
+	OS              string            `json:"os"`
+	Arch            string            `json:"arch"`
+	Features        []string          `json:"features"`
+	InstructionSets []string          `json:"instruction_sets"`
+	Selected        string            `json:"selected"`
+	Why             string            `json:"selected_because"`
+	Processors      int               `json:"processors"`
+	Threads         int               `json:"threads"`
+	Memory          int64             `json:"memory_bytes"`
+	Available       int64             `json:"memory_available_bytes"` // as the memory check counts it
+	MemoryLimit     int64             `json:"memory_limit_bytes"`     // of a control group; 0: none
+	Blockings       machine.Blockings `json:"blockings"`
+	CUDA            gpus              `json:"cuda"`
 }
 
 // gpus is what the CUDA driver said.
@@ -72,7 +75,7 @@ func examine() (examination, error) {
 	limit, _ := cpu.MemoryLimit()
 	k, err := cpu.Select("")
 	if err != nil {
-		return examination{}, usageError{err}
+		return examination{}, fault.Usage(err)
 	}
 	why := "the widest that this processor has"
 	if os.Getenv(cpu.Variable) != "" {
@@ -82,7 +85,7 @@ func examine() (examination, error) {
 		Version: version(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH,
 		Features: cpu.Features(), InstructionSets: cpu.Names(), Selected: k.Name, Why: why,
 		Processors: runtime.NumCPU(), Threads: cpu.Threads(),
-		Memory: meminfo("MemTotal:"), Available: cpu.AvailableMemory(), MemoryLimit: limit, Blockings: examineBlockings(os.Getenv(blockingsVariable)), CUDA: examineGPUs(),
+		Memory: machine.Meminfo("MemTotal:"), Available: cpu.AvailableMemory(), MemoryLimit: limit, Blockings: machine.ExamineBlockings(os.Getenv(machine.BlockingsVariable)), CUDA: examineGPUs(),
 	}, nil
 }
 
@@ -155,7 +158,7 @@ func doctor(out io.Writer, asJSON bool) error {
 	line("memory", "%s", memoryText())
 	line("blockings", "%v", e.Blockings)
 	for _, g := range e.CUDA.Devices {
-		line(g.Device, "%s, compute capability %s, %d multiprocessors, %s, CUDA %s", g.Name, g.ComputeCapability, g.Multiprocessors, size(g.Memory), g.CUDAVersion)
+		line(g.Device, "%s, compute capability %s, %d multiprocessors, %s, CUDA %s", g.Name, g.ComputeCapability, g.Multiprocessors, console.Size(g.Memory), g.CUDAVersion)
 		line("", "%s", g.Kernels)
 	}
 	if e.CUDA.Missing != "" {
@@ -167,11 +170,11 @@ func doctor(out io.Writer, asJSON bool) error {
 
 func memoryText() string {
 	text := "not known on this system"
-	if total := meminfo("MemTotal:"); total > 0 {
-		text = fmt.Sprintf("%s, %s available", size(total), size(cpu.AvailableMemory()))
+	if total := machine.Meminfo("MemTotal:"); total > 0 {
+		text = fmt.Sprintf("%s, %s available", console.Size(total), console.Size(cpu.AvailableMemory()))
 	}
 	if limit, left := cpu.MemoryLimit(); limit > 0 {
-		text += fmt.Sprintf(" (a control group allows %s, of which %s are left)", size(limit), size(left))
+		text += fmt.Sprintf(" (a control group allows %s, of which %s are left)", console.Size(limit), console.Size(left))
 	}
 	return text
 }

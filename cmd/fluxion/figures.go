@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/outdir"
+	"fluxion/cmd/fluxion/internal/paper"
 	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/figures"
@@ -48,7 +51,7 @@ schedules, weightings and samplers: each as PNG, SVG and CSV, and all of them as
 
 func (o *figuresOptions) run(ctx context.Context, out io.Writer) error {
 	if o.images < 1 || o.size < 0 {
-		return usagef("--images %d --size %d: want 1 or more images, and a size of 0 or more", o.images, o.size)
+		return fault.Usagef("--images %d --size %d: want 1 or more images, and a size of 0 or more", o.images, o.size)
 	}
 	images, err := o.load(ctx)
 	if err != nil {
@@ -58,17 +61,17 @@ func (o *figuresOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := folderOrNone(o.out); err != nil {
+	if err := outdir.Check(o.out); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(o.out, 0o777); err != nil {
-		return output(err)
+		return fault.Output(err)
 	}
 	for _, f := range list {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		paths, err := drawFigure(o.out, f)
+		paths, err := paper.Draw(o.out, f)
 		if err != nil {
 			return err
 		}
@@ -77,7 +80,7 @@ func (o *figuresOptions) run(ctx context.Context, out io.Writer) error {
 		}
 	}
 	path := filepath.Join(o.out, figurePage)
-	if err := writePage(path, list); err != nil {
+	if err := paper.WritePage(path, list); err != nil {
 		return err
 	}
 	return o.report(out, "all of them, with sliders", path)
@@ -107,7 +110,7 @@ func (o *figuresOptions) load(ctx context.Context) (figures.Images, error) {
 	defer set.Close()
 	height, width, _ := set.Shape()
 	if height != width {
-		return figures.Images{}, usagef("images of %s are %d×%d, not square; give a --size to crop them", o.data, width, height)
+		return figures.Images{}, fault.Usagef("images of %s are %d×%d, not square; give a --size to crop them", o.data, width, height)
 	}
 	n := min(o.images, set.Len())
 	if err := device.CheckMemory(device.Need{What: "the images", Bytes: plan.Product(8, n, width, width)}); err != nil {

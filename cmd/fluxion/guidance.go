@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
 	"fluxion/engine/process"
@@ -44,17 +45,17 @@ func (o *guidanceFlags) parse() (generate.Guidance, error) {
 	g := generate.Guidance{Scale: o.guidance, Rescale: o.rescale, Percentile: o.threshold}
 	switch {
 	case !(o.guidance >= 0):
-		return g, usagef("--guidance %g: want 0 or more; 1 is none", o.guidance)
+		return g, fault.Usagef("--guidance %g: want 0 or more; 1 is none", o.guidance)
 	case !(o.rescale >= 0 && o.rescale <= 1):
-		return g, usagef("--guidance-rescale %g: want a number from 0 to 1", o.rescale)
+		return g, fault.Usagef("--guidance-rescale %g: want a number from 0 to 1", o.rescale)
 	case !(o.threshold >= 0 && o.threshold <= 1):
-		return g, usagef("--dynamic-threshold %g: want a share from 0 to 1, such as 0.995", o.threshold)
+		return g, fault.Usagef("--dynamic-threshold %g: want a share from 0 to 1, such as 0.995", o.threshold)
 	case !slices.Contains([]string{"auto", "true", "false"}, o.clip):
-		return g, usagef("--clip=%s: want auto, true or false", o.clip)
+		return g, fault.Usagef("--clip=%s: want auto, true or false", o.clip)
 	case o.threshold > 0 && o.clip == "true":
-		return g, usagef("--dynamic-threshold keeps images in the range of pixels itself; leave out --clip")
+		return g, fault.Usagef("--dynamic-threshold keeps images in the range of pixels itself; leave out --clip")
 	case o.guidance == 1 && (o.interval != "" || o.rescale != 0 || o.guide != ""):
-		return g, usagef("--guidance-interval, --guidance-rescale and --guide need --guidance other than 1, such as 2")
+		return g, fault.Usagef("--guidance-interval, --guidance-rescale and --guide need --guidance other than 1, such as 2")
 	}
 	if o.interval == "" {
 		return g, nil
@@ -63,12 +64,12 @@ func (o *guidanceFlags) parse() (generate.Guidance, error) {
 	for i, text := range []string{low, high} {
 		x, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 		if err != nil || !(x >= 0) {
-			return g, usagef("--guidance-interval %s: want LO,HI in σ/α, as in 0.3,5", o.interval)
+			return g, fault.Usagef("--guidance-interval %s: want LO,HI in σ/α, as in 0.3,5", o.interval)
 		}
 		g.Interval[i] = x
 	}
 	if g.Interval[0] >= g.Interval[1] {
-		return g, usagef("--guidance-interval %s: want LO below HI, as in 0.3,5", o.interval)
+		return g, fault.Usagef("--guidance-interval %s: want LO below HI, as in 0.3,5", o.interval)
 	}
 	return g, nil
 }

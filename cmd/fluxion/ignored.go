@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 
+	"fluxion/cmd/fluxion/internal/console"
+
 	"github.com/spf13/pflag"
 )
 
@@ -16,7 +18,7 @@ func addIgnoreKeys(f *pflag.FlagSet, keys *[]string) {
 // printNotes says what of a model was not heeded.
 func printNotes(out io.Writer, notes []string) {
 	for _, n := range notes {
-		fmt.Fprintf(out, "note        %s\n", visible(n))
+		fmt.Fprintf(out, "note        %s\n", console.Visible(n))
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/engine/device"
 	"fluxion/engine/model"
 	"fluxion/engine/plan"
@@ -111,30 +113,30 @@ type operatorRow struct {
 
 func (o *inspectOptions) run(out io.Writer) error {
 	if o.batch < 1 || o.size < 0 || o.threads < 0 {
-		return usagef("--batch %d --size %d --threads %d: want 1 or more images, and 0 or more of the others", o.batch, o.size, o.threads)
+		return fault.Usagef("--batch %d --size %d --threads %d: want 1 or more images, and 0 or more of the others", o.batch, o.size, o.threads)
 	}
 	if o.threads > maxThreads {
-		return usagef("--threads %d: want at most %d", o.threads, maxThreads)
+		return fault.Usagef("--threads %d: want at most %d", o.threads, maxThreads)
 	}
 	if o.train && o.sample {
-		return usagef("want one of --train and --sample")
+		return fault.Usagef("want one of --train and --sample")
 	}
 	if err := plan.CheckFusions(o.without); err != nil {
-		return usagef("--without: %w", err)
+		return fault.Usagef("--without: %w", err)
 	}
 	if err := plan.CheckRecomputation(o.recompute); err != nil {
-		return usagef("--recompute: %w", err)
+		return fault.Usagef("--recompute: %w", err)
 	}
 	if o.selfCondition && o.model != "" {
-		return usagef("--self-conditioning is of a --preset; a model says itself whether it conditions on its own estimate")
+		return fault.Usagef("--self-conditioning is of a --preset; a model says itself whether it conditions on its own estimate")
 	}
 	target, err := device.Target(o.device, o.threads)
 	if err != nil {
-		return usagef("--device: %w", err)
+		return fault.Usagef("--device: %w", err)
 	}
 	precision, err := device.Precision(o.precision, target)
 	if err != nil {
-		return usagef("--precision: %w", err)
+		return fault.Usagef("--precision: %w", err)
 	}
 	config, name, err := o.network()
 	if err != nil {
@@ -148,7 +150,7 @@ func (o *inspectOptions) run(out io.Writer) error {
 		height, width = 32, 32
 	}
 	if least := 1 << (len(config.BlockOutChannels) - 1); height%least != 0 || width%least != 0 {
-		return usagef("--size %d: %d pixels cannot be halved %d times as the network does; want a multiple of %d", o.size, height, len(config.BlockOutChannels)-1, least)
+		return fault.Usagef("--size %d: %d pixels cannot be halved %d times as the network does; want a multiple of %d", o.size, height, len(config.BlockOutChannels)-1, least)
 	}
 	options := train.StepOptions{
 		Config: config, Height: height, Width: width, Batch: o.batch, Accumulate: 1, Target: target, Precision: precision,
@@ -210,7 +212,7 @@ func (o *inspectOptions) network() (nets.Config, string, error) {
 	if o.model == "" {
 		c, err := nets.Preset(o.preset)
 		if err != nil {
-			return c, "", usageError{err}
+			return c, "", fault.Usage(err)
 		}
 		if o.selfCondition {
 			c = c.WithSelfConditioning(true)
@@ -271,7 +273,7 @@ func kind(k kernels.Kernel) string {
 func (r inspection) print(out io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %s step, batch %d of %d×%d pixels, %s on %s\n", r.Network, r.Step, r.Batch, r.Size, r.Size, r.Precision, r.Target)
-	fmt.Fprintf(&b, "parameters  %s in %d tensors\n", thousands(int64(r.Parameters)), r.Tensors)
+	fmt.Fprintf(&b, "parameters  %s in %d tensors\n", console.Thousands(int64(r.Parameters)), r.Tensors)
 	if r.SelfConditioning {
 		b.WriteString("network     conditions on its own estimate of the image")
 		if r.Step == "train" {
@@ -281,20 +283,20 @@ func (r inspection) print(out io.Writer) error {
 	}
 	printNotes(&b, r.Notes)
 	fmt.Fprintf(&b, "arithmetic  %.2f GFLOP, %.2f an image, in %d launches\n", float64(r.FLOPs)/1e9, r.FLOPPerImage/1e9, r.Launches)
-	fmt.Fprintf(&b, "traffic     %s at least\n", size(r.Bytes))
-	fmt.Fprintf(&b, "memory      %s at most:", size(r.PlannedBytes))
+	fmt.Fprintf(&b, "traffic     %s at least\n", console.Size(r.Bytes))
+	fmt.Fprintf(&b, "memory      %s at most:", console.Size(r.PlannedBytes))
 	for _, region := range slices.Sorted(maps.Keys(r.Regions)) {
-		fmt.Fprintf(&b, "  %s %s", region, size(r.Regions[region]))
+		fmt.Fprintf(&b, "  %s %s", region, console.Size(r.Regions[region]))
 		if region == r.transient {
 			b.WriteString(" (in the arena)")
 		}
 	}
 	fmt.Fprintf(&b, "\n            %s\n", growthText(r.grows))
-	fmt.Fprintf(&b, "fullest     launch %d, %s: %s of the arena\n", r.Fullest.Launch, r.Fullest.Kernel, size(int64(r.Fullest.Bytes)))
+	fmt.Fprintf(&b, "fullest     launch %d, %s: %s of the arena\n", r.Fullest.Launch, r.Fullest.Kernel, console.Size(int64(r.Fullest.Bytes)))
 	fmt.Fprintf(&b, "\n%s", recomputeTable(r.Memory, r.kept))
 	fmt.Fprintf(&b, "\n%-24s %6s %12s %7s %12s\n", "operator", "count", "GFLOP", "share", "bytes")
 	for _, row := range r.Operators {
-		fmt.Fprintf(&b, "%-24s %6d %12.3f %6.1f%% %12s\n", row.Name, row.Count, float64(row.FLOPs)/1e9, 100*float64(row.FLOPs)/float64(r.FLOPs), size(row.Bytes))
+		fmt.Fprintf(&b, "%-24s %6d %12.3f %6.1f%% %12s\n", row.Name, row.Count, float64(row.FLOPs)/1e9, 100*float64(row.FLOPs)/float64(r.FLOPs), console.Size(row.Bytes))
 	}
 	_, err := io.WriteString(out, b.String())
 	return err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
 	"fluxion/engine/train"
@@ -78,7 +79,7 @@ func recomputeTable(rows []memoryRow, cost kernels.Cost) string {
 	fmt.Fprintf(&b, "%-12s %12s %14s %12s %12s %12s\n", "recompute", "memory", "an image more", "for one", "arithmetic", "traffic")
 	for _, r := range rows {
 		more := func(part, whole int64) string { return fmt.Sprintf("+%.1f%%", 100*float64(part)/float64(whole)) }
-		fmt.Fprintf(&b, "%-12s %12s %14s %12s %12s %12s\n", r.Recompute, size(r.PlannedBytes), size(int64(r.BytesPerImage)), size(int64(r.Lines.Bytes(1))),
+		fmt.Fprintf(&b, "%-12s %12s %14s %12s %12s %12s\n", r.Recompute, console.Size(r.PlannedBytes), console.Size(int64(r.BytesPerImage)), console.Size(int64(r.Lines.Bytes(1))),
 			more(r.MoreFLOPs, cost.FLOPs), more(r.MoreBytes, cost.Bytes))
 	}
 	return b.String()

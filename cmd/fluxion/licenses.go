@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"io"
 
+	"fluxion/cmd/fluxion/internal/fault"
+
 	"github.com/spf13/cobra"
 )
 
@@ -22,10 +24,10 @@ func newLicenses() *cobra.Command {
 		Example: "  fluxion licenses | less",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if asJSON {
-				return output(json.NewEncoder(c.OutOrStdout()).Encode(map[string]string{"licenses": licenses}))
+				return fault.Output(json.NewEncoder(c.OutOrStdout()).Encode(map[string]string{"licenses": licenses}))
 			}
 			_, err := io.WriteString(c.OutOrStdout(), licenses)
-			return output(err)
+			return fault.Output(err)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")

@@ -12,8 +12,9 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
-	"time"
 
+	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
@@ -35,7 +36,7 @@ const (
 	exitInput    = 3
 	exitFolder   = 4
 	exitDiverged = 5
-	exitSignal   = 128 // plus the signal's number
+	exitSignal   = fault.Signal // plus the signal's number
 )
 
 const exitCodes = `Exit codes:
@@ -46,14 +47,6 @@ const exitCodes = `Exit codes:
   4    run folder in use or gone, or run or samples of other settings
   5    numbers that are not finite: training diverged, or weights or settings give no picture
   129  hung up, 130 interrupted, 131 quit, 143 terminated; the run can be resumed`
-
-// started is when the process began, as far as it can tell itself.
-var started = time.Now()
-
-// usageError is a command line that cannot be carried out.
-type usageError struct{ error }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // signalError is the cause of a context that a signal ended.
 type signalError struct{ signal syscall.Signal }
@@ -73,15 +66,15 @@ func goesOn(err error, command string) error {
 func main() {
 	ctx, stop := withSignals(context.Background())
 	defer stop(nil)
-	out := &stdout{file: os.Stdout}
+	out := console.NewStdout(os.Stdout)
 	root := newRoot()
 	root.SetOut(out)
 	err := execute(ctx, root)
 	if err == nil {
-		err = out.failure()
+		err = out.Failure()
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "fluxion:", visible(strings.ReplaceAll(err.Error(), "\n", "; ")))
+		fmt.Fprintln(os.Stderr, "fluxion:", console.Visible(strings.ReplaceAll(err.Error(), "\n", "; ")))
 		os.Exit(exitCode(err))
 	}
 }
@@ -136,7 +129,7 @@ func newRoot() *cobra.Command {
 	complete(root)
 	root.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return usagef("no command %q; there are train, sample, bench, inspect, trace, figures, doctor, version, licenses, completion", args[0])
+			return fault.Usagef("no command %q; there are train, sample, bench, inspect, trace, figures, doctor, version, licenses, completion", args[0])
 		}
 		return c.Help()
 	}
@@ -165,7 +158,7 @@ func complete(parent *cobra.Command) {
 
 func noArguments(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usagef("unexpected argument %q", args[0])
+		return fault.Usagef("unexpected argument %q", args[0])
 	}
 	return nil
 }
@@ -201,7 +194,7 @@ func withSignals(ctx context.Context) (context.Context, context.CancelCauseFunc)
 func exitCode(err error) int {
 	var (
 		stopped  signalError
-		usage    usageError
+		usage    fault.UsageError
 		setting  *train.SettingError
 		config   *nets.ConfigError
 		bad      *data.Error
@@ -220,7 +213,7 @@ func exitCode(err error) int {
 		preset   *train.PresetError
 		text     *pyjson.Error
 		schedule *scheduler.FileError
-		written  outputError
+		written  fault.OutputError
 		unsaved  *train.UnsavedError
 		weights  *nets.NotFiniteError
 		picture  *generate.NotFiniteError
@@ -261,16 +254,3 @@ type modelError struct {
 
 func (e modelError) Error() string { return fmt.Sprintf("model %s: %v", e.dir, e.err) }
 func (e modelError) Unwrap() error { return e.err }
-
-// outputError is a file that cannot be written.
-type outputError struct{ error }
-
-func (e outputError) Unwrap() error { return e.error }
-
-// output marks what went wrong in writing.
-func output(err error) error {
-	if err == nil {
-		return nil
-	}
-	return outputError{err}
-}

@@ -15,6 +15,9 @@ import (
 	"syscall"
 	"testing"
 
+	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/data"
 	"fluxion/engine/rundir"
 	"fluxion/engine/train"
@@ -273,7 +276,7 @@ func TestMistyped(t *testing.T) {
 
 // TestPrecedence: flag over -s over environment over file over default.
 func TestPrecedence(t *testing.T) {
-	t.Setenv(blockingsVariable, "")
+	t.Setenv(machine.BlockingsVariable, "")
 	config := filepath.Join(t.TempDir(), "c.yaml")
 	if err := os.WriteFile(config, []byte("batch: 11\nlr: 0.5\nseed: 18446744073709551615\n"), 0o666); err != nil {
 		t.Fatal(err)
@@ -315,7 +318,7 @@ func TestPrecedence(t *testing.T) {
 
 // TestValues: a file's values are taken as they are or refused with their source.
 func TestValues(t *testing.T) {
-	t.Setenv(blockingsVariable, "")
+	t.Setenv(machine.BlockingsVariable, "")
 	dir := t.TempDir()
 	for _, c := range []struct {
 		name, text string
@@ -446,7 +449,7 @@ func TestExitCodes(t *testing.T) {
 		{&train.ChangedError{}, exitFolder},
 		{&train.NotFiniteError{}, exitDiverged},
 		{&train.SettingError{}, exitUsage},
-		{output(&data.Error{}), exitFailure},
+		{fault.Output(&data.Error{}), exitFailure},
 		{&data.Error{Err: &fs.PathError{Err: syscall.ENOSPC}}, exitFailure},
 		{&data.Error{Err: &fs.PathError{Err: syscall.EACCES}}, exitInput},
 	} {
@@ -471,7 +474,7 @@ func TestParseSeeds(t *testing.T) {
 
 func TestThousands(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000"} {
-		if got := thousands(n); got != want {
+		if got := console.Thousands(n); got != want {
 			t.Errorf("%d: %s, want %s", n, got, want)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/data"
 )
 
@@ -68,7 +69,7 @@ func TestGridBesideFolder(t *testing.T) {
 // TestVisible: a name moves no cursor and breaks no line.
 func TestVisible(t *testing.T) {
 	for text, want := range map[string]string{"cat\nx": `cat\nx`, "\x1b[2Jdög 猫": `\x1b[2Jdög 猫`, "a\x00\r'\"\\": `a\x00\r'"\`, "": ""} {
-		if got := visible(text); got != want {
+		if got := console.Visible(text); got != want {
 			t.Errorf("%q is shown as %q, want %q", text, got, want)
 		}
 	}

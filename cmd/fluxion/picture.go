@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/data"
 	"fluxion/engine/generate"
 	"fluxion/engine/process"
@@ -28,11 +29,11 @@ func (o *pictureFlags) add(f *pflag.FlagSet) {
 func (o *pictureFlags) check() error {
 	switch {
 	case o.init == "" && (o.mask != "" || o.strength != 1):
-		return usagef("--mask and --strength need a picture, --init IMAGE")
+		return fault.Usagef("--mask and --strength need a picture, --init IMAGE")
 	case !(o.strength > 0 && o.strength <= 1):
-		return usagef("--strength %g: want a share above 0 and up to 1", o.strength)
+		return fault.Usagef("--strength %g: want a share above 0 and up to 1", o.strength)
 	case o.init != "" && o.mask == "" && o.strength == 1:
-		return usagef("--init is not seen at --strength 1; want less, such as 0.6, or a --mask")
+		return fault.Usagef("--init is not seen at --strength 1; want less, such as 0.6, or a --mask")
 	}
 	return nil
 }

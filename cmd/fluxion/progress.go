@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/engine/train"
 
 	"golang.org/x/term"
@@ -113,7 +114,7 @@ func (j jsonFace) ended(err error) {
 	j.emit("ended", map[string]any{"error": strings.ReplaceAll(err.Error(), "\n", "; "), "code": exitCode(err)})
 }
 
-func (j jsonFace) Err() error { return lost(j.out) }
+func (j jsonFace) Err() error { return console.Lost(j.out) }
 
 // textFace prints a table, then one live line on a terminal, or lines now and then.
 type textFace struct {
@@ -128,7 +129,7 @@ const linePeriod = 10 * time.Second
 
 func (t *textFace) line(format string, args ...any) {
 	t.broken()
-	fmt.Fprintln(t.out, visible(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(t.out, console.Visible(fmt.Sprintf(format, args...)))
 }
 
 func (t *textFace) ended(error) { t.broken() } // main tells the error
@@ -144,28 +145,28 @@ func (t *textFace) broken() {
 func (t *textFace) Start(s train.Start) {
 	labels := "none"
 	if n := len(s.Classes); n > 0 {
-		labels = fmt.Sprintf("%d classes: %s", n, abridged(s.Classes, 10))
+		labels = fmt.Sprintf("%d classes: %s", n, console.Abridged(s.Classes, 10))
 	}
-	images := fmt.Sprintf("%s, %s images of %d×%d×%d", s.Dataset, thousands(int64(s.DatasetImages)), s.Height, s.Width, s.Channels)
+	images := fmt.Sprintf("%s, %s images of %d×%d×%d", s.Dataset, console.Thousands(int64(s.DatasetImages)), s.Height, s.Width, s.Channels)
 	if s.Resident {
 		images += ", kept on the device"
 	}
 	rows := [][2]string{
 		{"data", images},
 		{"labels", labels},
-		{"network", fmt.Sprintf("%s, %s parameters in %d tensors", s.Settings.Preset, thousands(int64(s.Parameters)), s.Tensors)},
+		{"network", fmt.Sprintf("%s, %s parameters in %d tensors", s.Settings.Preset, console.Thousands(int64(s.Parameters)), s.Tensors)},
 		{"objective", s.Objective},
 		{"weighting", s.Weighting},
 		{"recipe", recipeRow(s.Recipe)},
-		{"length", fmt.Sprintf("%s images in steps of %d", thousands(s.Settings.Images), s.Settings.Batch)},
+		{"length", fmt.Sprintf("%s images in steps of %d", console.Thousands(s.Settings.Images), s.Settings.Batch)},
 		{"baseline", fmt.Sprintf("loss %.4f of a network that knows only the variance of the pixels, %.3f", s.Baseline, s.Variance)},
 		{"device", fmt.Sprintf("%s, %s", s.Device, s.Settings.Precision)},
-		{"memory", fmt.Sprintf("%s planned; %.2f GFLOP an image", size(s.PlannedBytes), float64(s.StepFLOPs)/float64(s.Settings.Batch)/1e9)},
+		{"memory", fmt.Sprintf("%s planned; %.2f GFLOP an image", console.Size(s.PlannedBytes), float64(s.StepFLOPs)/float64(s.Settings.Batch)/1e9)},
 		{"run folder", s.Run},
 	}
 	if name := s.Settings.Recompute; name != "none" {
 		rows = slices.Insert(rows, len(rows)-1, [2]string{"recompute", fmt.Sprintf("%s: %s instead of %s, for %.1f %% more arithmetic",
-			name, size(s.PlannedBytes), size(s.KeptBytes), 100*float64(s.AgainFLOPs)/float64(s.StepFLOPs-s.AgainFLOPs))})
+			name, console.Size(s.PlannedBytes), console.Size(s.KeptBytes), 100*float64(s.AgainFLOPs)/float64(s.StepFLOPs-s.AgainFLOPs))})
 	}
 	if share := s.Settings.SelfConditioning; share > 0 {
 		rows = slices.Insert(rows, 3, [2]string{"estimate", fmt.Sprintf("self-conditioning: the network's own of the clean image, given for %.3g %% of the images, made by a pass without gradient in every step", 100*share)})
@@ -175,7 +176,7 @@ func (t *textFace) Start(s train.Start) {
 		rows = slices.Insert(rows, at+1, [2]string{"overridden", apartRow(s.Apart)})
 	}
 	if s.From != "" {
-		rows = append(rows, [2]string{"resumes", fmt.Sprintf("%s, %s images seen", s.From, thousands(s.Images))})
+		rows = append(rows, [2]string{"resumes", fmt.Sprintf("%s, %s images seen", s.From, console.Thousands(s.Images))})
 	}
 	for _, n := range s.Notes {
 		rows = append(rows, [2]string{"note", n})
@@ -208,7 +209,7 @@ func apartRow(apart []train.Change) string {
 
 func (t *textFace) Status(s train.Status) {
 	text := fmt.Sprintf("%s/%s images  %3.0f%%  loss %.4f  lr %.2g  %.1f img/s  %s left",
-		thousands(s.Images), thousands(s.Of), 100*float64(s.Images)/float64(s.Of), s.Loss, s.LR, s.ImagesPerSecond, s.Left.Round(time.Second))
+		console.Thousands(s.Images), console.Thousands(s.Of), 100*float64(s.Images)/float64(s.Of), s.Loss, s.LR, s.ImagesPerSecond, s.Left.Round(time.Second))
 	if s.Skipped > 0 {
 		text += fmt.Sprintf("  broken and left out: %d", s.Skipped)
 	}
@@ -233,20 +234,20 @@ func (t *textFace) Samples(path string, _ int64)    { t.line("samples     %s", p
 func (t *textFace) Stuck(s train.Stuck)             { t.line("stuck       %v", s) }
 func (t *textFace) Note(text string)                { t.line("note        %s", text) }
 
-func (t *textFace) Err() error { return lost(t.out) }
+func (t *textFace) Err() error { return console.Lost(t.out) }
 
 func (t *textFace) done(r train.Result) {
 	if r.AlreadyRun {
-		t.line("%s is finished: %s images seen. More --images go on with it, --fresh starts anew.", r.Run, thousands(r.Images))
+		t.line("%s is finished: %s images seen. More --images go on with it, --fresh starts anew.", r.Run, console.Thousands(r.Images))
 		return
 	}
 	if r.Unlearned != "" {
 		t.Note(r.Unlearned)
 	}
-	t.line("done        %s images, %d steps, loss %.4f, %.0f s", thousands(r.Images), r.Steps, r.Loss, r.Seconds)
+	t.line("done        %s images, %d steps, loss %.4f, %.0f s", console.Thousands(r.Images), r.Steps, r.Loss, r.Seconds)
 	// Each length of each run has a folder of its own: pictures of others would be refused.
 	pictures := filepath.Join("out", fmt.Sprintf("%s-%d", filepath.Base(r.Run), r.Images))
-	t.line("next        %s", shellWords(programName(), "sample", "--model", r.Run, "--out", pictures, "--count", "64"))
+	t.line("next        %s", console.ShellWords(console.ProgramName(), "sample", "--model", r.Run, "--out", pictures, "--count", "64"))
 }
 
 // samplePeriod is the time between two statuses of sampling.
@@ -284,7 +285,7 @@ func (p *sampleProgress) show(images int) {
 		p.json.emit("status", map[string]any{"images": images, "of": p.of, "images_per_second": rate, "left_seconds": left.Seconds()})
 		return
 	}
-	p.text.status(fmt.Sprintf("%s/%s images  %3.0f%%  %.1f img/s  %s left", thousands(int64(images)), thousands(int64(p.of)),
+	p.text.status(fmt.Sprintf("%s/%s images  %3.0f%%  %.1f img/s  %s left", console.Thousands(int64(images)), console.Thousands(int64(p.of)),
 		100*float64(images)/float64(p.of), rate, left.Round(time.Second)), false)
 }
 
@@ -293,34 +294,4 @@ func (p *sampleProgress) end() {
 	if p.text != nil {
 		p.text.broken()
 	}
-}
-
-// abridged joins at most n names.
-func abridged(names []string, n int) string {
-	if len(names) > n {
-		return strings.Join(names[:n], ", ") + ", …"
-	}
-	return strings.Join(names, ", ")
-}
-
-// thousands writes 1234567 as 1,234,567.
-func thousands(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// size writes bytes in binary units.
-func size(n int64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	x, i := float64(n), 0
-	for ; x >= 1024 && i < len(units)-1; i++ {
-		x /= 1024
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", x, units[i])
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/engine/train"
 )
 
@@ -27,7 +28,7 @@ func drySettings(t *testing.T, args ...string) train.Settings {
 // TestRecipePrecedence: what is said by any source goes before the recipe of the
 // preset, whichever source names that, and the recipe before the defaults.
 func TestRecipePrecedence(t *testing.T) {
-	t.Setenv(blockingsVariable, "")
+	t.Setenv(machine.BlockingsVariable, "")
 	t.Chdir(t.TempDir())
 	recipe, err := train.RecipeOf("cifar", "glyphs")
 	if err != nil {
@@ -72,7 +73,7 @@ func TestRecipePrecedence(t *testing.T) {
 // TestRecipeOfOldRun: a run goes on with what its config.json says, whatever the
 // recipe became since, unless the user says otherwise; a finished one says so.
 func TestRecipeOfOldRun(t *testing.T) {
-	t.Setenv(blockingsVariable, "")
+	t.Setenv(machine.BlockingsVariable, "")
 	t.Chdir(t.TempDir())
 	args := []string{"train", "--preset", "micro", "--size", "8", "--sample-count", "0"}
 	old := with(args, "--lr", "0.0007", "--batch", "4", "--images", "16", "--flip", "--ema", "123")

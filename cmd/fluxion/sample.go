@@ -9,6 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/machine"
+	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/data"
 	"fluxion/data/durable"
 	"fluxion/engine/device"
@@ -84,7 +88,7 @@ that depend on the state alone.`,
   fluxion sample --model runs/glyphs-tiny --out fast --count 64 --schedule cosine --grid karras --sampler dpm++-2m --steps 12
   fluxion sample --model google/ddpm-cifar10-32 --out theirs --count 64 --scheduler model --steps 50`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			optional(c.OutOrStdout())
+			console.Optional(c.OutOrStdout())
 			return goesOn(o.run(c.Context(), c.OutOrStdout()), "the same command")
 		},
 	}
@@ -107,7 +111,7 @@ that depend on the state alone.`,
 	f.StringVar(&o.device, "device", "auto", deviceHelp)
 	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
 	f.IntVar(&o.threads, "threads", 0, threadsHelp)
-	addBlockings(f, &o.blockings)
+	machine.AddBlockings(f, &o.blockings)
 	addIgnoreKeys(f, &o.ignore)
 	f.BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
 	o.addSchedule(f, "", "to sample along, if not the model's own: ")
@@ -124,13 +128,13 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	dev, err := openDevice(o.device, o.threads, o.blockings, true)
+	dev, err := machine.Open(o.device, o.threads, o.blockings, true)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
 	if j.precision, err = device.Precision(o.precision, dev.Target()); err != nil {
-		return usagef("--precision: %w", err)
+		return fault.Usagef("--precision: %w", err)
 	}
 	j.text = o.text(j, j.precision.String())
 	begin := time.Now()
@@ -140,7 +144,7 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) (err error) {
 	}
 	leave, err := o.enter()
 	if err != nil {
-		return output(err)
+		return fault.Output(err)
 	}
 	defer func() { err = errors.Join(err, leave(err)) }()
 	if len(f.missing) > 0 {
@@ -149,7 +153,7 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) (err error) {
 		}
 	}
 	if err := o.disk.Settle(o.out); err != nil { // of pictures that were there, too: who made them may have been killed
-		return output(err)
+		return fault.Output(err)
 	}
 	grid, err := o.grid(seeds, j.size)
 	if err != nil {
@@ -181,17 +185,17 @@ func (o *sampleOptions) done(out io.Writer, f found, images int, seconds float64
 func (o *sampleOptions) check() ([]int64, error) {
 	switch {
 	case o.model == "" || o.out == "":
-		return nil, usagef("--model and --out are needed")
+		return nil, fault.Usagef("--model and --out are needed")
 	case (o.count > 0) == (o.seeds != ""):
-		return nil, usagef("give either --count N or --seeds A-B")
+		return nil, fault.Usagef("give either --count N or --seeds A-B")
 	case o.batch < 1 || o.columns < 1:
-		return nil, usagef("--batch and --columns want 1 or more")
+		return nil, fault.Usagef("--batch and --columns want 1 or more")
 	case o.threads < 0:
-		return nil, usagef("--threads %d: want 1 or more, or 0 for all there are", o.threads)
+		return nil, fault.Usagef("--threads %d: want 1 or more, or 0 for all there are", o.threads)
 	case o.weights != model.Averaged && o.weights != model.Raw && !strings.HasPrefix(o.weights, model.Averaged+":"):
-		return nil, usagef("--weights %s: want ema, raw, or an average by its half-life, such as ema:20000", o.weights)
+		return nil, fault.Usagef("--weights %s: want ema, raw, or an average by its half-life, such as ema:20000", o.weights)
 	}
-	if err := folderOrNone(o.out); err != nil {
+	if err := outdir.Check(o.out); err != nil {
 		return nil, err
 	}
 	if err := o.pictureFlags.check(); err != nil {
@@ -201,7 +205,7 @@ func (o *sampleOptions) check() ([]int64, error) {
 		return nil, err
 	}
 	if o.count > maxSeeds {
-		return nil, usagef("--count %d: want at most %d images in one go", o.count, maxSeeds)
+		return nil, fault.Usagef("--count %d: want at most %d images in one go", o.count, maxSeeds)
 	}
 	if o.seeds == "" {
 		o.seeds = fmt.Sprintf("0-%d", o.count-1)
@@ -276,7 +280,7 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Devi
 			if err == nil {
 				err = o.disk.Put(o.file(seeds[i]), file)
 			}
-			return output(err)
+			return fault.Output(err)
 		})
 		progress.show(i + 1)
 		return nil

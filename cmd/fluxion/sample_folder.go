@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/data"
 	"fluxion/data/durable"
 )
@@ -33,7 +35,7 @@ type difference struct {
 func (e *samplesError) Error() string {
 	var parts []string
 	if n := len(e.foreign); n > 0 {
-		parts = append(parts, fmt.Sprintf("%s %s not made by sample", abridged(e.foreign, 3), map[bool]string{true: "was", false: "were"}[n == 1]))
+		parts = append(parts, fmt.Sprintf("%s %s not made by sample", console.Abridged(e.foreign, 3), map[bool]string{true: "was", false: "were"}[n == 1]))
 	}
 	if len(e.changes) > 0 {
 		var changes []string
@@ -227,5 +229,5 @@ func (o *sampleOptions) grid(seeds []int64, size [3]int) (string, error) {
 	if err == nil {
 		err = o.disk.WriteFile(path, file)
 	}
-	return path, output(err)
+	return path, fault.Output(err)
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
 	"fluxion/engine/process"
@@ -36,7 +38,7 @@ func (o *sampleOptions) plan() (j job, err error) {
 	}
 	method, err := sampler.Get(o.config.Sampler)
 	if err != nil {
-		return j, usageError{err}
+		return j, fault.Usage(err)
 	}
 	if j.guidance, err = o.guidanceFlags.parse(); err != nil {
 		return j, err
@@ -71,17 +73,17 @@ func (o *sampleOptions) plan() (j job, err error) {
 func (o *sampleOptions) planSampler(method sampler.Sampler, trained process.Process) (samplingRun, error) {
 	p, err := o.along(trained)
 	if err != nil {
-		return samplingRun{}, usageError{err}
+		return samplingRun{}, fault.Usage(err)
 	}
 	if o.config.Options.Begin, err = o.begin(p, o.config.Options); err != nil {
-		return samplingRun{}, usageError{err}
+		return samplingRun{}, fault.Usage(err)
 	}
 	run, err := planSampling(method, p, o.config.Options)
 	if err != nil {
-		return run, usageError{err}
+		return run, fault.Usage(err)
 	}
 	if run.adaptive != nil && o.mask != "" {
-		return run, usagef("--mask: sampler %s has no grid on which parts of a picture could be kept; want another one, such as heun", o.config.Sampler)
+		return run, fault.Usagef("--mask: sampler %s has no grid on which parts of a picture could be kept; want another one, such as heun", o.config.Sampler)
 	}
 	return run, nil
 }
@@ -125,10 +127,10 @@ func parseSeeds(text string) ([]int64, error) {
 		a, err1 := strconv.ParseInt(first, 10, 64)
 		b, err2 := strconv.ParseInt(last, 10, 64)
 		if err1 != nil || err2 != nil || a > b {
-			return nil, usagef("--seeds %s: %q is no number and no range A-B, from 0 to %d", text, part, int64(math.MaxInt64))
+			return nil, fault.Usagef("--seeds %s: %q is no number and no range A-B, from 0 to %d", text, part, int64(math.MaxInt64))
 		}
 		if b-a >= maxSeeds-int64(len(list)) {
-			return nil, usagef("--seeds %s: want at most %d images in one go", text, maxSeeds)
+			return nil, fault.Usagef("--seeds %s: want at most %d images in one go", text, maxSeeds)
 		}
 		for n := range b - a + 1 {
 			list = append(list, a+n)
@@ -146,20 +148,20 @@ func (o *sampleOptions) classes(m, guide *model.Model) (func(seed int64) int, er
 	}
 	switch {
 	case !m.Config.Conditional() && o.classFree():
-		return nil, usagef("--guidance %g: the model knows no classes to guide to; want a weaker model to guide away from, --guide MODEL", o.guidance)
+		return nil, fault.Usagef("--guidance %g: the model knows no classes to guide to; want a weaker model to guide away from, --guide MODEL", o.guidance)
 	case !m.Config.Conditional():
 		if o.class != "all" && o.class != "none" {
-			return nil, usagef("--class %s: the model knows no classes", o.class)
+			return nil, fault.Usagef("--class %s: the model knows no classes", o.class)
 		}
 		return func(int64) int { return 0 }, nil
 	case total < 1:
-		return nil, usagef("the model's class_embed_type %q cannot be given on the command line", m.Config.ClassEmbedType)
+		return nil, fault.Usagef("the model's class_embed_type %q cannot be given on the command line", m.Config.ClassEmbedType)
 	case o.classFree() && !m.Guided:
-		return nil, usagef("--guidance needs a model that was trained without labels, too (label_drop), or a weaker one, --guide MODEL")
+		return nil, fault.Usagef("--guidance needs a model that was trained without labels, too (label_drop), or a weaker one, --guide MODEL")
 	case o.classFree() && m.Untrained:
-		return nil, usagef("--guidance %g: in training no image went without its label (label_drop 0), so the model does not know what to guide away from; train on with --label-drop 0.1, or give a weaker model, --guide MODEL", o.guidance)
+		return nil, fault.Usagef("--guidance %g: in training no image went without its label (label_drop 0), so the model does not know what to guide away from; train on with --label-drop 0.1, or give a weaker model, --guide MODEL", o.guidance)
 	case o.class == "none" && (m.Untrained || guide != nil && guide.Untrained):
-		return nil, usagef("--class none: in training no image went without its label (label_drop 0), so the model knows none without; train on with --label-drop 0.1")
+		return nil, fault.Usagef("--class none: in training no image went without its label (label_drop 0), so the model knows none without; train on with --label-drop 0.1")
 	case o.class == "all":
 		return func(seed int64) int { return int(seed % int64(total)) }, nil
 	case o.class == "none" && m.Guided:
@@ -170,7 +172,7 @@ func (o *sampleOptions) classes(m, guide *model.Model) (func(seed int64) int, er
 		class = n
 	}
 	if class < 0 {
-		return nil, usagef("--class %s: want one of %d classes, 0 to %d or by name: %s", o.class, total, total-1, abridged(m.Classes, 50))
+		return nil, fault.Usagef("--class %s: want one of %d classes, 0 to %d or by name: %s", o.class, total, total-1, console.Abridged(m.Classes, 50))
 	}
 	return func(int64) int { return class }, nil
 }

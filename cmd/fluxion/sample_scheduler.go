@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/engine/model"
 	"fluxion/engine/process"
 	"fluxion/engine/scheduler"
@@ -29,7 +30,7 @@ type schedulerRun struct {
 // planScheduler plans a run of the model by the scheduler config.
 func (o *sampleOptions) planScheduler(m *model.Model) (samplingRun, error) {
 	if o.mask != "" { // of a config's calls it is not known which are entries of its grid
-		return samplingRun{}, usagef("--mask beside --scheduler: diffusers' schedulers keep no parts of a picture; want --sampler and --grid in its place")
+		return samplingRun{}, fault.Usagef("--mask beside --scheduler: diffusers' schedulers keep no parts of a picture; want --sampler and --grid in its place")
 	}
 	path := o.scheduler
 	if path == ownScheduler {
@@ -42,14 +43,14 @@ func (o *sampleOptions) planScheduler(m *model.Model) (samplingRun, error) {
 	options := o.schedulerFlags.options(&o.samplingFlags)
 	options.Drawn = true
 	if options.Begin, err = o.entry(options.Steps); err != nil {
-		return samplingRun{}, usageError{err}
+		return samplingRun{}, fault.Usage(err)
 	}
 	plan, err := planned(path, config, options)
 	if err != nil {
 		return samplingRun{}, err
 	}
 	refused := func(format string, args ...any) (samplingRun, error) {
-		return samplingRun{}, usagef("--scheduler %s: %s %s", o.scheduler, plan.Class, fmt.Sprintf(format, args...))
+		return samplingRun{}, fault.Usagef("--scheduler %s: %s %s", o.scheduler, plan.Class, fmt.Sprintf(format, args...))
 	}
 	switch output := m.Process.Output.Name; {
 	case plan.Output == "consistency":

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/engine/generate"
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
@@ -63,7 +64,7 @@ func (o *samplingFlags) addOptions(f *pflag.FlagSet, tolerance string) {
 func (o *samplingFlags) resolve() error {
 	p := &o.config.Options
 	if o.config.Modifiers.Shift == 0 { // which for package process is none
-		return usagef("--shift 0: want a positive number; 1 is none")
+		return fault.Usagef("--shift 0: want a positive number; 1 is none")
 	}
 	for name, place := range map[string]struct {
 		value  *float64

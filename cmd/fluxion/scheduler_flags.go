@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/engine/scheduler"
 
 	"github.com/spf13/pflag"
@@ -30,20 +31,20 @@ func (o *schedulerFlags) add(f *pflag.FlagSet, help string) {
 func (o *schedulerFlags) check(s *samplingFlags, others ...string) error {
 	compat, ok := scheduler.Compats[o.compat]
 	if !ok {
-		return usagef("--compat %s: want diffusers, to repeat all its departures from theory, or none", o.compat)
+		return fault.Usagef("--compat %s: want diffusers, to repeat all its departures from theory, or none", o.compat)
 	}
 	s.config.Options.Compat = compat == scheduler.Diffusers
 	if o.scheduler == "" {
 		for _, name := range []string{"mu", "image-tokens"} {
 			if s.flags.Changed(name) {
-				return usagef("--%s: only a --scheduler with dynamic shifting takes it", name)
+				return fault.Usagef("--%s: only a --scheduler with dynamic shifting takes it", name)
 			}
 		}
 		return nil
 	}
 	for _, name := range append(others, saidByScheduler...) {
 		if s.flags.Changed(name) {
-			return usagef("--%s beside --scheduler, whose config says it; want one of the two", name)
+			return fault.Usagef("--%s beside --scheduler, whose config says it; want one of the two", name)
 		}
 	}
 	return nil
@@ -76,7 +77,7 @@ func planned(path string, config scheduler.Config, options scheduler.Options) (s
 		return plan, schedulerError{path, err}
 	}
 	if err != nil {
-		return plan, usageError{err}
+		return plan, fault.Usage(err)
 	}
 	return plan, nil
 }

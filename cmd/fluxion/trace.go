@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/engine/scheduler"
@@ -104,11 +105,11 @@ func (o *traceOptions) run(ctx context.Context, out io.Writer) error {
 func (o *traceOptions) execute(run func(z []float64, d trace.Denoiser, noise trace.Noise) (trace.Result, error)) (trace.Result, error) {
 	var none trace.Result
 	if o.denoiser == "" || o.z == "" {
-		return none, usagef("--denoiser and --z are needed, as in --denoiser gaussian:mean=0,var=1 --z 0.5")
+		return none, fault.Usagef("--denoiser and --z are needed, as in --denoiser gaussian:mean=0,var=1 --z 0.5")
 	}
 	denoiser, err := trace.ParseDenoiser(o.denoiser)
 	if err != nil {
-		return none, usageError{err}
+		return none, fault.Usage(err)
 	}
 	z, err := readState(o.z)
 	if err != nil {
@@ -122,7 +123,7 @@ func (o *traceOptions) execute(run func(z []float64, d trace.Denoiser, noise tra
 	}
 	result, err := run(z, denoiser, noise)
 	if err != nil {
-		return none, usageError{err}
+		return none, fault.Usage(err)
 	}
 	return result, nil
 }
@@ -134,7 +135,7 @@ func (o *traceOptions) setup() (trace.Setup, error) {
 	}
 	setup, err := o.config.Resolve()
 	if err != nil {
-		return setup, usageError{err}
+		return setup, fault.Usage(err)
 	}
 	return setup, nil
 }
@@ -148,7 +149,7 @@ func readState(text string) ([]float64, error) {
 		}
 		z, err := trace.Numbers(data)
 		if err != nil {
-			return nil, usagef("--z %s: %v", text, err)
+			return nil, fault.Usagef("--z %s: %v", text, err)
 		}
 		return z, nil
 	}
@@ -156,7 +157,7 @@ func readState(text string) ([]float64, error) {
 	for part := range strings.SplitSeq(strings.Trim(text, "[]"), ",") {
 		x, err := strconv.ParseFloat(strings.TrimSpace(part), 64)
 		if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
-			return nil, usagef("--z %s: %q is no finite number; want as in 0.5,-1.2 or @FILE.json", text, part)
+			return nil, fault.Usagef("--z %s: %q is no finite number; want as in 0.5,-1.2 or @FILE.json", text, part)
 		}
 		z = append(z, x)
 	}
@@ -167,7 +168,7 @@ func readState(text string) ([]float64, error) {
 func readNoise(text string) (trace.Noise, error) {
 	file, ok := strings.CutPrefix(text, "@")
 	if !ok {
-		return nil, usagef("--noise %s: want @FILE.json with one list of numbers for each draw", text)
+		return nil, fault.Usagef("--noise %s: want @FILE.json with one list of numbers for each draw", text)
 	}
 	data, err := pyjson.ReadFile(file)
 	if err != nil {
@@ -175,12 +176,12 @@ func readNoise(text string) (trace.Noise, error) {
 	}
 	var lists []json.RawMessage
 	if err := json.Unmarshal(data, &lists); err != nil {
-		return nil, usagef("--noise %s: %v", text, err)
+		return nil, fault.Usagef("--noise %s: %v", text, err)
 	}
 	draws := make([][]float64, len(lists))
 	for i, list := range lists {
 		if draws[i], err = trace.Numbers(list); err != nil {
-			return nil, usagef("--noise %s: draw %d: %v", text, i, err)
+			return nil, fault.Usagef("--noise %s: draw %d: %v", text, i, err)
 		}
 	}
 	return trace.GivenNoise(draws), nil
@@ -273,7 +274,7 @@ func (s shownTrace) show(out io.Writer) error {
 		}
 		fmt.Fprintf(w, "%.5g\t%.5g\t%.5g\t%.5g\t%.5g\t%s\t\n", q.Time, q.Alpha, q.Sigma, q.LogSNR, q.NetworkTime, strings.Join(values, " "))
 	}
-	return output(w.Flush())
+	return fault.Output(w.Flush())
 }
 
 // choice is a name and what it is.
@@ -343,5 +344,5 @@ func printChoices(out io.Writer, asJSON bool) error {
 			fmt.Fprintf(w, "  %s\t%s\n", c.Name, c.About)
 		}
 	}
-	return output(w.Flush())
+	return fault.Output(w.Flush())
 }

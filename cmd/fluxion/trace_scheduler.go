@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/engine/scheduler"
 	"fluxion/engine/trace"
 )
@@ -19,7 +20,7 @@ func (o *traceOptions) runScheduler(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	if o.flags.Changed("output") && o.config.Output != plan.Output {
-		return usagef("--output %s, where the config's network gives %s", o.config.Output, plan.Output)
+		return fault.Usagef("--output %s, where the config's network gives %s", o.config.Output, plan.Output)
 	}
 	table := plan.Table()
 	result, err := o.execute(func(z []float64, d trace.Denoiser, noise trace.Noise) (trace.Result, error) {

@@ -9,9 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 
+	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/machine"
+	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/data"
 	"fluxion/engine/collective"
 	"fluxion/engine/train"
@@ -89,12 +92,12 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	if o.from < 0 || o.from > 0 && o.fresh {
-		return usagef("--from %d: want the number of a checkpoint, and not with --fresh", o.from)
+		return fault.Usagef("--from %d: want the number of a checkpoint, and not with --fresh", o.from)
 	}
-	if err := folderOrNone(o.out); err != nil {
+	if err := outdir.Check(o.out); err != nil {
 		return err
 	}
-	if err := apart(o.out, s.Data); err != nil {
+	if err := outdir.Apart(o.out, s.Data); err != nil {
 		return err
 	}
 	if o.dryRun {
@@ -108,12 +111,12 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer d.Close()
-	dev, err := openDevice(s.Device, s.Threads, s.Blockings, true)
+	dev, err := machine.Open(s.Device, s.Threads, s.Blockings, true)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
-	optional(out)
+	console.Optional(out)
 	requests, stop := saveRequests()
 	defer stop()
 	show := newObserver(out, o.json)
@@ -146,28 +149,8 @@ func origin() []string {
 	dir, _ := os.Getwd() // "" where that is not known
 	return []string{
 		fmt.Sprintf("fluxion %s, %s, %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
-		fmt.Sprintf("command: %s (in %s)", shellWords(os.Args...), dir),
+		fmt.Sprintf("command: %s (in %s)", console.ShellWords(os.Args...), dir),
 	}
-}
-
-// shellWords is a command as a shell reads it.
-func shellWords(words ...string) string {
-	words = slices.Clone(words)
-	for i, w := range words {
-		if w == "" || strings.ContainsAny(w, " \t\n\"'\\$*?[]{}()<>|&;!#~`") {
-			words[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-		}
-	}
-	return strings.Join(words, " ")
-}
-
-// programName is how this program was called; "fluxion" where go run or go test
-// made it for one run.
-func programName() string {
-	if strings.Contains(os.Args[0], "go-build") {
-		return "fluxion"
-	}
-	return os.Args[0]
 }
 
 // presetsText is a table of the presets and of what matters most in their recipes.
@@ -175,7 +158,7 @@ func presetsText() string {
 	var b strings.Builder
 	for _, name := range nets.Presets() {
 		r, _ := nets.PresetRecipe(name)
-		fmt.Fprintf(&b, "\n  %-7s %s;\n          lr %g, batch %d, %s images", name, nets.PresetSummary(name), r.LR, r.Batch, thousands(r.Images))
+		fmt.Fprintf(&b, "\n  %-7s %s;\n          lr %g, batch %d, %s images", name, nets.PresetSummary(name), r.LR, r.Batch, console.Thousands(r.Images))
 		if r.Flip {
 			b.WriteString(", photographs flipped")
 		}

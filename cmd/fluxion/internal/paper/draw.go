@@ -1,4 +1,5 @@
-package main
+// Package paper draws figures: as PNG, SVG and CSV, and all of them as a page.
+package paper
 
 import (
 	"bytes"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/data/durable"
 	"fluxion/engine/figures"
 
@@ -40,8 +42,8 @@ var palette = []color.Color{
 	color.RGBA{0x8d, 0x6e, 0x3f, 255}, color.RGBA{0x3a, 0x5a, 0x40, 255}, color.RGBA{0xff, 0x7f, 0x50, 255}, color.RGBA{0x53, 0x90, 0xd9, 255},
 }
 
-// drawFigure writes a figure as PNG, SVG and CSV and returns the paths.
-func drawFigure(dir string, f figures.Figure) ([]string, error) {
+// Draw writes a figure as PNG, SVG and CSV and returns the paths.
+func Draw(dir string, f figures.Figure) ([]string, error) {
 	p, legend, err := plotOf(f)
 	if err != nil {
 		return nil, fmt.Errorf("figure %s: %w", f.Name, err)
@@ -63,7 +65,7 @@ func drawFigure(dir string, f figures.Figure) ([]string, error) {
 		}
 		path := filepath.Join(dir, f.Name+"."+format)
 		if err := (durable.Disk{}).WriteFile(path, b.Bytes()); err != nil {
-			return nil, output(err)
+			return nil, fault.Output(err)
 		}
 		paths = append(paths, path)
 	}
@@ -72,7 +74,7 @@ func drawFigure(dir string, f figures.Figure) ([]string, error) {
 		return nil, err
 	}
 	path := filepath.Join(dir, f.Name+".csv")
-	return append(paths, path), output(durable.Disk{}.WriteFile(path, table))
+	return append(paths, path), fault.Output(durable.Disk{}.WriteFile(path, table))
 }
 
 // plotOf draws the frame that a figure shows on paper.
@@ -210,8 +212,8 @@ type (
 	}
 )
 
-// writePage writes all figures as one page that needs nothing else.
-func writePage(path string, list []figures.Figure) error {
+// WritePage writes all figures as one page that needs nothing else.
+func WritePage(path string, list []figures.Figure) error {
 	all := make([]pageFigure, len(list))
 	for i, f := range list {
 		v := pageFigure{Name: f.Name, Title: f.Title, Caption: f.Caption, X: f.X, Y: f.Y, LogX: f.LogX, LogY: f.LogY}
@@ -234,7 +236,7 @@ func writePage(path string, list []figures.Figure) error {
 	if err != nil {
 		return err
 	}
-	return output(durable.Disk{}.WriteFile(path, bytes.Replace(page, pageData, data, 1)))
+	return fault.Output(durable.Disk{}.WriteFile(path, bytes.Replace(page, pageData, data, 1)))
 }
 
 func rounded(values []float64) []*float64 {

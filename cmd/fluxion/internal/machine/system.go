@@ -1,4 +1,5 @@
-package main
+// Package machine is what this machine offers: devices, what was measured of them, memory.
+package machine
 
 import (
 	"bytes"
@@ -8,12 +9,15 @@ import (
 	"time"
 )
 
+// started is when the process began, as far as it can tell itself.
+var started = time.Now()
+
 // userHz is the unit of process start times in /proc on every Linux that Go runs on.
 const userHz = 100
 
-// sinceStart is the time since the process was started, by the kernel's account
+// SinceStart is the time since the process was started, by the kernel's account
 // where it gives one.
-func sinceStart() time.Duration {
+func SinceStart() time.Duration {
 	stat, err1 := os.ReadFile("/proc/self/stat")
 	uptime, err2 := os.ReadFile("/proc/uptime")
 	if err1 != nil || err2 != nil {
@@ -32,11 +36,11 @@ func sinceStart() time.Duration {
 	return max(time.Since(started), time.Duration((up-ticks/userHz)*float64(time.Second)))
 }
 
-// peakResident is the most memory that was resident, in bytes; 0 where the system does not say.
-func peakResident() int64 { return kibField("/proc/self/status", "VmHWM:") }
+// PeakResident is the most memory that was resident, in bytes; 0 where the system does not say.
+func PeakResident() int64 { return kibField("/proc/self/status", "VmHWM:") }
 
-// meminfo is a line of the system's account of its memory, in bytes; 0 where there is none.
-func meminfo(key string) int64 { return kibField("/proc/meminfo", key) }
+// Meminfo is a line of the system's account of its memory, in bytes; 0 where there is none.
+func Meminfo(key string) int64 { return kibField("/proc/Meminfo", key) }
 
 // kibField is a number of KiB behind a key, in bytes.
 func kibField(path, key string) int64 {

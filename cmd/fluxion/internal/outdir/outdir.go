@@ -1,4 +1,5 @@
-package main
+// Package outdir judges the folder that a command is told to write to.
+package outdir
 
 import (
 	"errors"
@@ -9,28 +10,29 @@ import (
 	"strings"
 	"syscall"
 
+	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/engine/rundir"
 )
 
-// folderOrNone refuses an --out that can be no folder.
-func folderOrNone(out string) error {
+// Check refuses an --out that can be no folder.
+func Check(out string) error {
 	info, err := os.Stat(out)
 	switch {
 	case err == nil && !info.IsDir():
-		return usagef("--out %s is a file, want a folder", out)
+		return fault.Usagef("--out %s is a file, want a folder", out)
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENAMETOOLONG):
-		return usagef("--out %s can be no folder: %w", out, err)
+		return fault.Usagef("--out %s can be no folder: %w", out, err)
 	case errors.Is(err, fs.ErrNotExist):
 		if to, err := os.Readlink(out); err == nil {
-			return usagef("--out %s is a link to %s, which is not there; make that folder, or remove the link", out, to)
+			return fault.Usagef("--out %s is a link to %s, which is not there; make that folder, or remove the link", out, to)
 		}
 	}
 	return nil
 }
 
-// apart refuses a run folder in the place of data. No run folder is read as data, so
+// Apart refuses a run folder in the place of data. No run folder is read as data, so
 // a run there could not be resumed, and the pictures would be lost to the next.
-func apart(out, data string) error {
+func Apart(out, data string) error {
 	of, err := os.Stat(data)
 	if out == "" || err != nil || !of.IsDir() {
 		return nil
@@ -40,14 +42,14 @@ func apart(out, data string) error {
 		return nil
 	}
 	if os.SameFile(there, of) {
-		return usagef("--out %s is the folder of the data, which a run there would hide; give another, such as %s", out, filepath.Join(out, "runs", "1"))
+		return fault.Usagef("--out %s is the folder of the data, which a run there would hide; give another, such as %s", out, filepath.Join(out, "runs", "1"))
 	}
 	if _, err := os.Stat(filepath.Join(out, rundir.ConfigFile)); err == nil || !within(out, of) {
 		return nil // of a run that goes on
 	}
 	list, err := os.ReadDir(out)
 	if err == nil && slices.ContainsFunc(list, func(e os.DirEntry) bool { return !strings.HasPrefix(e.Name(), ".") }) {
-		return usagef("--out %s is a part of the data, which a run there would hide; give another", out)
+		return fault.Usagef("--out %s is a part of the data, which a run there would hide; give another", out)
 	}
 	return nil
 }
