@@ -40,7 +40,7 @@ func SinceStart() time.Duration {
 func PeakResident() int64 { return kibField("/proc/self/status", "VmHWM:") }
 
 // Meminfo is a line of the system's account of its memory, in bytes; 0 where there is none.
-func Meminfo(key string) int64 { return kibField("/proc/Meminfo", key) }
+func Meminfo(key string) int64 { return kibField("/proc/meminfo", key) }
 
 // kibField is a number of KiB behind a key, in bytes.
 func kibField(path, key string) int64 {
