@@ -45,16 +45,16 @@ for file in unet/diffusion_pytorch_model.safetensors unet_ema/diffusion_pytorch_
 done
 
 # It measured how its launches are best cut. Without that, with what cannot be read, and where nothing can be written, it ends with the same bits.
-table=$(ls "$work"/cache/blockings-*.json) || fail "no table of blockings"
-says "launches measured.*$table" "$fluxion" doctor || fail "doctor does not know the table of blockings"
+table=$(ls "$work"/cache/blockings-*.json) || fail "no table of tile sizes"
+says "launches measured.*$table" "$fluxion" doctor || fail "doctor does not know the table of tile sizes"
 FLUXION_BLOCKINGS=off "${train[@]}" --out "$work/off" --json >"$work/off.jsonl"
 echo garbage >"$table"
 "${train[@]}" --out "$work/garbage" --json >"$work/garbage.jsonl" 2>"$work/notes"
-[ "$(wc -l <"$work/notes")" = 1 ] && grep -q "note: $table" "$work/notes" && grep -q '"launches"' "$table" || fail "a broken table of blockings: $(cat "$work/notes")"
+[ "$(wc -l <"$work/notes")" = 1 ] && grep -q "note: $table" "$work/notes" && grep -q '"launches"' "$table" || fail "a broken table of tile sizes: $(cat "$work/notes")"
 "${train[@]}" --out "$work/nowhere-to-write" --blockings "$table/folder" --json >"$work/nowhere.jsonl" 2>"$work/notes"
 grep -q 'note: .*not kept' "$work/notes" || fail "a folder that cannot be made: $(cat "$work/notes")"
 for run in off garbage nowhere-to-write; do
-  cmp "$work/whole/checkpoints/480/training/optimizer.safetensors" "$work/$run/checkpoints/480/training/optimizer.safetensors" || fail "a run with blockings $run ended with other bits"
+  cmp "$work/whole/checkpoints/480/training/optimizer.safetensors" "$work/$run/checkpoints/480/training/optimizer.safetensors" || fail "a run with tile sizes $run ended with other bits"
 done
 
 # All but one core taken away while it runs: slower, the same bits. Without vector instructions it works, too.

@@ -55,8 +55,8 @@ beforehand, or want to see it.`,
 
 // cut is how a kind of launch is cut otherwise than its kernel does by itself.
 type cut struct {
-	Usual kernels.Blocking `json:"usual"`
-	Best  kernels.Blocking `json:"best"`
+	Usual kernels.TileSize `json:"usual"`
+	Best  kernels.TileSize `json:"best"`
 	Gain  float64          `json:"gain"` // the share of time that it saves
 }
 
@@ -87,7 +87,7 @@ func cutOf(dev device.Device, l plan.Launch) *cut {
 
 func entryOf(dev device.Device, l plan.Launch) (tuning.Entry, bool) {
 	if c, ok := dev.(*device.CPU); ok {
-		return c.Blocking(l)
+		return c.Tuned(l)
 	}
 	return tuning.Entry{}, false
 }

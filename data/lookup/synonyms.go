@@ -44,6 +44,7 @@ var synonyms = table(
 	"checkpoint-every", "", "save-every checkpointing-steps save-steps save-interval checkpoint-interval snapshot-every snap",
 	"keep", "", "checkpoints-total-limit save-total-limit keep-last",
 	"sample-every", "", "validation-steps validation-epochs eval-every sample-interval save-images-epochs",
+	"blockings", "", "tiles tile-size tile-sizes block-size block-sizes autotune autotuning tuning cudnn-benchmark",
 	"recompute", "", "gradient-checkpointing activation-checkpointing use-checkpoint checkpoint-activations",
 	"self-conditioning", "", "self-cond self-condition",
 	"steps", "", "num-steps num-inference-steps inference-steps sampling-steps sample-steps ddim-num-steps ddim-steps timesteps num-timesteps nfe",

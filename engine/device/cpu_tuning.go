@@ -12,8 +12,8 @@ import (
 // what is fastest on this machine, and extend it if it learns.
 func (d *CPU) Tune(t *tuning.Table) { d.table = t }
 
-// Blocking is what the table of this device knows of a launch.
-func (d *CPU) Blocking(l plan.Launch) (tuning.Entry, bool) { return d.table.Lookup(d.key(l)) }
+// Tuned is what the table of this device knows of a launch.
+func (d *CPU) Tuned(l plan.Launch) (tuning.Entry, bool) { return d.table.Lookup(d.key(l)) }
 
 // key is all of a launch that decides how it is best cut, the machine apart.
 func (d *CPU) key(l plan.Launch) string {
@@ -42,5 +42,5 @@ func (d *CPU) key(l plan.Launch) string {
 	return b.String()
 }
 
-// Trying is how many kinds of launches have blockings to be tried still.
+// Trying is how many kinds of launches have tile sizes to be tried still.
 func (d *CPU) Trying() int { return d.table.Trying() }

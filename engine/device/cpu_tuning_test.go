@@ -50,7 +50,7 @@ func TestTuning(t *testing.T) {
 				same(n, run)
 				settled := 0
 				for _, l := range n.plan.Launches {
-					if e, ok := d.Blocking(l); ok && e.Best != nil {
+					if e, ok := d.Tuned(l); ok && e.Best != nil {
 						settled++
 					}
 				}

@@ -33,7 +33,7 @@ func (s size) ownRows(threads int) int {
 
 // cut is how many rows a task owns in a run, of so many that there is memory for.
 func cut(c *kernels.Cut, own int) int {
-	b := kernels.Blocking{Rows: own / stepOwn}
+	b := kernels.TileSize{Rows: own / stepOwn}
 	return c.Of(b, b).Rows * stepOwn
 }
 

@@ -205,7 +205,7 @@ func (w *winograd) divide(threads int) {
 	for w.blocks()*w.groups < 4*threads && 2*w.groups <= w.panels() {
 		w.groups *= 2
 	}
-	b := w.cut.Of(kernels.Blocking{Rows: tiles, Columns: ceil(w.panels(), w.groups)}, kernels.Blocking{Rows: tiles, Columns: w.panels()})
+	b := w.cut.Of(kernels.TileSize{Rows: tiles, Columns: ceil(w.panels(), w.groups)}, kernels.TileSize{Rows: tiles, Columns: w.panels()})
 	w.block, w.groups = b.Rows*cpu.TileRows, ceil(w.panels(), b.Columns)
 }
 

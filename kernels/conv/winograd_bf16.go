@@ -187,7 +187,7 @@ func (w *bf16Winograd) divide(threads int) {
 		w.groups *= 2
 	}
 	tiles := w.most / cpu.TileRows
-	b := w.cut.Of(kernels.Blocking{Rows: tiles, Columns: ceil(w.panels(), w.groups)}, kernels.Blocking{Rows: tiles, Columns: w.panels()})
+	b := w.cut.Of(kernels.TileSize{Rows: tiles, Columns: ceil(w.panels(), w.groups)}, kernels.TileSize{Rows: tiles, Columns: w.panels()})
 	w.block, w.groups = b.Rows*cpu.TileRows, ceil(w.panels(), b.Columns)
 }
 

@@ -66,7 +66,7 @@ func (w *winogradGrad) bind(scratch []float32, threads int) func(*cpu.Pool) {
 	w.transform, w.sums, w.weights = w.transformTask, w.sumTask, w.weightTask
 	return func(p *cpu.Pool) {
 		w.kernels, w.steps = p.Kernels(), w.of(p.Kernels())
-		b := w.cut.Of(kernels.Blocking{Rows: gradTiles, Columns: gradSquares}, kernels.Blocking{Rows: ceil(w.depth, cpu.TileRows), Columns: min(gradBlock, w.count())})
+		b := w.cut.Of(kernels.TileSize{Rows: gradTiles, Columns: gradSquares}, kernels.TileSize{Rows: ceil(w.depth, cpu.TileRows), Columns: min(gradBlock, w.count())})
 		w.channels, w.perTask = b.Rows*cpu.TileRows, b.Columns
 		for w.first = 0; w.first < w.count(); w.first += gradBlock {
 			w.n = min(gradBlock, w.count()-w.first)

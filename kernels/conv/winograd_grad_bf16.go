@@ -104,7 +104,7 @@ func (w *bf16WinogradGrad) bind(scratch []float32, threads int) func(*cpu.Pool) 
 	w.transform, w.products = w.transformTask, w.productTask
 	return func(p *cpu.Pool) {
 		w.kernels, w.bf16 = p.Kernels(), p.Kernels().BF16
-		w.perTask = w.cut.Of(kernels.Blocking{Rows: pairTask}, kernels.Blocking{Rows: w.chunk}).Rows
+		w.perTask = w.cut.Of(kernels.TileSize{Rows: pairTask}, kernels.TileSize{Rows: w.chunk}).Rows
 		for w.first = 0; 2*w.first < w.count(); w.first += w.chunk {
 			p.Run(ceil(w.chunk, w.perTask), w.transform)
 			p.Run(w.panels()*w.parts(), w.products)

@@ -126,7 +126,7 @@ func (g Product) Bind() func(*cpu.Pool) {
 		if !p.Runs(func() { pool.Run(panels(p.kernels, p.Width), p.pack) }) {
 			return
 		}
-		p.block = p.Cut.Of(kernels.Blocking{Rows: blockTiles}, kernels.Blocking{Rows: p.Images * p.imageTiles}).Rows
+		p.block = p.Cut.Of(kernels.TileSize{Rows: blockTiles}, kernels.TileSize{Rows: p.Images * p.imageTiles}).Rows
 		sumBiases(p.biases, p.Bias, p.PerImage, p.Images, p.Width)
 		pool.Run(panels(p.kernels, p.Width)*p.blocks(), p.tiles)
 	}

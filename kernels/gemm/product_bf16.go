@@ -156,7 +156,7 @@ func (p *bf16Product) cut() {
 	for p.group > 1 && p.groups()*p.blocks() < groupsPerThread*p.Threads {
 		p.group = ceil(p.group, 2)
 	}
-	b := p.Cut.Of(kernels.Blocking{Rows: p.block, Columns: p.group}, kernels.Blocking{Rows: p.Images * p.imageTiles, Columns: p.panels()})
+	b := p.Cut.Of(kernels.TileSize{Rows: p.block, Columns: p.group}, kernels.TileSize{Rows: p.Images * p.imageTiles, Columns: p.panels()})
 	p.block, p.group = b.Rows, b.Columns
 }
 

@@ -60,7 +60,7 @@ func (t *transposed) partition(across, enough int) {
 	for count() < enough && t.group > 1 {
 		t.group /= 2
 	}
-	b := t.Cut.Of(kernels.Blocking{Rows: t.group, Columns: t.taps}, kernels.Blocking{Rows: ceil(t.Depth, tileRows), Columns: t.Taps})
+	b := t.Cut.Of(kernels.TileSize{Rows: t.group, Columns: t.taps}, kernels.TileSize{Rows: ceil(t.Depth, tileRows), Columns: t.Taps})
 	t.group, t.taps = b.Rows, b.Columns
 }
 

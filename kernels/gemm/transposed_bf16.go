@@ -112,7 +112,7 @@ func (t *bf16Transposed) cut() {
 		t.cutSquares()
 	}
 	most := min(ceil(t.Depth, t.bf16.Rows), len(t.zeros)/t.bf16.Rows) // channels that rows outside of an image have
-	b := t.Cut.Of(kernels.Blocking{Rows: t.group, Columns: t.transposedCut.taps}, kernels.Blocking{Rows: most, Columns: t.Taps})
+	b := t.Cut.Of(kernels.TileSize{Rows: t.group, Columns: t.transposedCut.taps}, kernels.TileSize{Rows: most, Columns: t.Taps})
 	t.group, t.transposedCut.taps = b.Rows, b.Columns
 }
 

@@ -1,6 +1,7 @@
-// Package tuning finds out on the CPU how launches are best cut into tasks, on the
-// launches of programs that run anyway: whatever the cut, results have the same bits.
-// What it found is kept in a table for the machine, which later programs begin with.
+// Package tuning is the autotuner of the CPU: it measures which tile size (kernels.TileSize)
+// is fastest for each launch of a program, while the program does its ordinary work. Tile
+// sizes change no bit of a result. What was measured is kept in a file for the machine,
+// from which later programs start.
 package tuning
 
 import (
@@ -22,21 +23,21 @@ import (
 
 // version of the file, and of the kernels: a table of another one is not used. It must
 // go up when kernels change so much that what was measured holds no more. A kernel's
-// usual blocking may change without: entries say what it was.
+// usual tile size may change without: entries say what it was.
 const version = 1
 
 // Entry is what is known of one kind of launch.
 type Entry struct {
-	Usual kernels.Blocking  `json:"usual"`          // when it was measured; what the kernel takes by itself
-	Best  *kernels.Blocking `json:"best,omitempty"` // the usual one, if nothing is faster; nil: not known yet
+	Usual kernels.TileSize  `json:"usual"`          // when it was measured; what the kernel takes by itself
+	Best  *kernels.TileSize `json:"best,omitempty"` // the usual one, if nothing is faster; nil: not known yet
 	Gain  float64           `json:"gain,omitempty"` // the share of time that the best one saves
-	Tried []Rival           `json:"tried,omitempty"`
+	Tried []Candidate       `json:"tried,omitempty"`
 }
 
-// Rival is a blocking with its times, each by that of the usual one beside it.
-type Rival struct {
-	Blocking kernels.Blocking `json:"blocking"`
-	Times    []float64        `json:"times"`
+// Candidate is a tile size with its times, each by that of the usual one beside it.
+type Candidate struct {
+	Size  kernels.TileSize `json:"blocking"` // the name in files of before
+	Times []float64        `json:"times"`
 }
 
 // file is a Table on disk.
@@ -65,7 +66,7 @@ type Table struct {
 // Options of a Table.
 type Options struct {
 	Dir    string       // folder of the file; made if need be. Empty: the table ends with the process
-	Learns bool         // blockings are tried, not only looked up
+	Learns bool         // tile sizes are tried, not only looked up
 	Note   func(string) // is told what is wrong with the file, in one line, once; nothing else comes of it
 }
 
@@ -98,7 +99,7 @@ func Path(dir string) string {
 	return filepath.Join(dir, fmt.Sprintf("blockings-%08x.json", h.Sum32()))
 }
 
-// Trying is how many launches have blockings to be tried still.
+// Trying is how many launches have tile sizes to be tried still.
 func (t *Table) Trying() int {
 	if t == nil {
 		return 0
@@ -153,7 +154,7 @@ func (t *Table) save() {
 	}
 	if err := writeFile(t.path, file{version, t.machine, t.entries}); err != nil && !t.noted {
 		t.noted = true
-		t.note(fmt.Sprintf("measured blockings are not kept: %v", err))
+		t.note(fmt.Sprintf("measured tile sizes are not kept: %v", err))
 	}
 }
 
@@ -168,7 +169,7 @@ func readFile(path, machine string) (map[string]Entry, error) {
 	}
 	var f file
 	if err := json.Unmarshal(text, &f); err != nil {
-		return nil, fmt.Errorf("not a table of blockings: %w", err)
+		return nil, fmt.Errorf("not a table of tile sizes: %w", err)
 	}
 	if f.Version != version {
 		return nil, fmt.Errorf("a table of version %d, not %d", f.Version, version)
@@ -186,21 +187,21 @@ func readFile(path, machine string) (map[string]Entry, error) {
 
 // check says what no program of ours would have written.
 func (e Entry) check() error {
-	blockings := []kernels.Blocking{e.Usual}
+	sizes := []kernels.TileSize{e.Usual}
 	if e.Best != nil {
-		blockings = append(blockings, *e.Best)
+		sizes = append(sizes, *e.Best)
 	}
-	for _, r := range e.Tried {
-		blockings = append(blockings, r.Blocking)
-		for _, x := range r.Times {
+	for _, c := range e.Tried {
+		sizes = append(sizes, c.Size)
+		for _, x := range c.Times {
 			if !(x > 0) || math.IsInf(x, 0) {
 				return fmt.Errorf("a time of %v", x)
 			}
 		}
 	}
-	for _, b := range blockings {
-		if b.Rows < 0 || b.Columns < 0 {
-			return fmt.Errorf("a blocking of %d rows and %d columns", b.Rows, b.Columns)
+	for _, size := range sizes {
+		if size.Rows < 0 || size.Columns < 0 {
+			return fmt.Errorf("a tile size of %d rows and %d columns", size.Rows, size.Columns)
 		}
 	}
 	return nil
@@ -225,7 +226,7 @@ func writeFile(path string, f file) (err error) {
 
 // Summary is what a file holds.
 type Summary struct {
-	Settled   int    // launches whose best blocking is known
+	Settled   int    // launches whose best tile size is known
 	Otherwise int    // of these, those that are not cut as usual
 	Begun     int    // launches whose trials are not over
 	Problem   string // why the file is not used

@@ -7,15 +7,16 @@ import (
 )
 
 const (
-	// rounds is how often all blockings take turns with the usual one, duels how often
-	// the best of them then does alone: only these decide, since the best of many is
-	// partly the luckiest.
-	rounds = 3
-	duels  = 9
-	// promising is what a blocking must take of the usual one's time for a duel,
-	// worthwhile what it must take there in the median. Without a difference, whatever
-	// the noise, as few lost duels as mostLost come about once in 51 times. hopeless is
-	// what a blocking is not tried again from.
+	// In each of the rounds every candidate and the usual tile size run once. The best
+	// candidate is then compared with the usual size alone, as often as confirmations says.
+	// Only these decide: the best of many measurements is partly the luckiest.
+	rounds        = 3
+	confirmations = 9
+	// Times as a share of the usual tile size's. A candidate below promising, in the median
+	// of the rounds, is confirmed; it is taken if the median of its confirmations is below
+	// worthwhile and at most mostLost of them were slower than the usual size. Two sizes that
+	// are equally fast pass that last test once in 51 times, whatever the noise. A candidate
+	// whose first time is hopeless or more is not run again.
 	promising  = 0.99
 	worthwhile = 0.97
 	mostLost   = 1
@@ -24,32 +25,32 @@ const (
 	tooShort = 20e-6
 )
 
-// trial tries blockings on launches that are alike, one in each run of their program.
+// trial tries tile sizes on launches that are alike, one in each run of their program.
 type trial struct {
-	key     string
-	cuts    []*kernels.Cut
-	usual   kernels.Blocking
-	rivals  []Rival
-	at      int     // rival in use; -1: the usual blocking
-	seconds float64 // of the launches in this run
-	base    float64 // of the usual blocking, in this round
+	key        string
+	cuts       []*kernels.Cut
+	usual      kernels.TileSize
+	candidates []Candidate
+	at         int     // candidate in use; -1: the usual tile size
+	seconds    float64 // of the launches in this run
+	base       float64 // of the usual tile size, in this round
 }
 
 // newTrial goes on with what was tried before, if that was the same.
 func newTrial(key string, cut *kernels.Cut, before Entry) *trial {
 	t := &trial{key: key, usual: cut.Usual(), at: -1}
-	for _, b := range cut.Others() {
-		r := Rival{Blocking: b}
-		i := slices.IndexFunc(before.Tried, func(r Rival) bool { return r.Blocking == b })
+	for _, size := range cut.Others() {
+		c := Candidate{Size: size}
+		i := slices.IndexFunc(before.Tried, func(c Candidate) bool { return c.Size == size })
 		if before.Usual == t.usual && i >= 0 {
-			r.Times = before.Tried[i].Times
+			c.Times = before.Tried[i].Times
 		}
-		t.rivals = append(t.rivals, r)
+		t.candidates = append(t.candidates, c)
 	}
 	return t
 }
 
-// next takes the time of the run that is over and sets the blocking of the next
+// next takes the time of the run that is over and sets the tile size of the next
 // one. It returns false once the trial is settled.
 func (t *trial) next() bool {
 	if t.at < 0 {
@@ -58,17 +59,17 @@ func (t *trial) next() bool {
 			return false
 		}
 	} else {
-		r := &t.rivals[t.at]
-		r.Times = append(r.Times, t.seconds/t.base)
+		c := &t.candidates[t.at]
+		c.Times = append(c.Times, t.seconds/t.base)
 	}
 	t.seconds = 0
-	for i := t.at + 1; i < len(t.rivals); i++ {
+	for i := t.at + 1; i < len(t.candidates); i++ {
 		if t.open(i) {
 			t.use(i)
 			return true
 		}
 	}
-	for i := range t.rivals {
+	for i := range t.candidates {
 		if t.open(i) {
 			t.use(-1)
 			return true
@@ -77,43 +78,43 @@ func (t *trial) next() bool {
 	return false
 }
 
-// open tells whether a rival is to be tried again.
+// open tells whether a candidate is to be tried again.
 func (t *trial) open(i int) bool {
 	if t.exploring() {
-		return t.rivals[i].hopeful() && len(t.rivals[i].Times) < rounds
+		return t.candidates[i].hopeful() && len(t.candidates[i].Times) < rounds
 	}
-	return i == t.best() && len(t.rivals[i].Times) < rounds+duels
+	return i == t.best() && len(t.candidates[i].Times) < rounds+confirmations
 }
 
 func (t *trial) exploring() bool {
-	return slices.ContainsFunc(t.rivals, func(r Rival) bool { return r.hopeful() && len(r.Times) < rounds })
+	return slices.ContainsFunc(t.candidates, func(c Candidate) bool { return c.hopeful() && len(c.Times) < rounds })
 }
 
-func (r Rival) hopeful() bool { return len(r.Times) == 0 || r.Times[0] < hopeless }
+func (c Candidate) hopeful() bool { return len(c.Times) == 0 || c.Times[0] < hopeless }
 
-// best is the promising rival of the rounds, -1 if there is none.
+// best is the promising candidate of the rounds, -1 if there is none.
 func (t *trial) best() int {
 	best, least := -1, promising
-	for i, r := range t.rivals {
-		if len(r.Times) < rounds {
+	for i, c := range t.candidates {
+		if len(c.Times) < rounds {
 			continue
 		}
-		if m := median(r.Times[:rounds]); m < least {
+		if m := median(c.Times[:rounds]); m < least {
 			best, least = i, m
 		}
 	}
 	return best
 }
 
-// use sets the blocking of the launches.
+// use sets the tile size of the launches.
 func (t *trial) use(i int) {
 	t.at = i
-	b := kernels.Blocking{}
+	size := kernels.TileSize{}
 	if i >= 0 {
-		b = t.rivals[i].Blocking
+		size = t.candidates[i].Size
 	}
 	for _, c := range t.cuts {
-		c.Blocking = b
+		c.TileSize = size
 	}
 }
 
@@ -121,10 +122,10 @@ func (t *trial) use(i int) {
 func (t *trial) settle() Entry {
 	e := Entry{Usual: t.usual, Best: &t.usual}
 	winner := -1
-	if i := t.best(); i >= 0 && len(t.rivals[i].Times) == rounds+duels {
-		times := t.rivals[i].Times[rounds:]
+	if i := t.best(); i >= 0 && len(t.candidates[i].Times) == rounds+confirmations {
+		times := t.candidates[i].Times[rounds:]
 		if m := median(times); m < worthwhile && lost(times) <= mostLost {
-			winner, e.Best, e.Gain = i, &t.rivals[i].Blocking, 1-m
+			winner, e.Best, e.Gain = i, &t.candidates[i].Size, 1-m
 		}
 	}
 	t.use(winner)
@@ -132,9 +133,9 @@ func (t *trial) settle() Entry {
 }
 
 // unfinished is what a later program can go on with.
-func (t *trial) unfinished() Entry { return Entry{Usual: t.usual, Tried: t.rivals} }
+func (t *trial) unfinished() Entry { return Entry{Usual: t.usual, Tried: t.candidates} }
 
-// lost is how many duels the usual blocking won.
+// lost counts the times in which the usual tile size was faster.
 func lost(times []float64) (n int) {
 	for _, x := range times {
 		if x >= 1 {

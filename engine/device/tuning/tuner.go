@@ -6,7 +6,7 @@ import (
 	"fluxion/kernels"
 )
 
-// Tuner cuts the launches of one program as its table says, and tries blockings of
+// Tuner cuts the launches of one program as its table says, and tries tile sizes of
 // those that the table does not know while the program runs.
 type Tuner struct {
 	table  *Table
@@ -61,7 +61,7 @@ func (t *Tuner) begin() {
 		key := t.key(i)
 		e, ok := t.table.Lookup(key)
 		if ok && e.Best != nil && e.Usual == cut.Usual() {
-			cut.Blocking = *e.Best
+			cut.TileSize = *e.Best
 			continue
 		}
 		if !t.table.learns {

@@ -14,20 +14,20 @@ import (
 	"fluxion/kernels"
 )
 
-// program is made-up launches whose times are a function of their blockings.
+// program is made-up launches whose times are a function of their tile sizes.
 type program struct {
 	*Tuner
 	cuts  []*kernels.Cut
 	runs  int
 	clock time.Time
-	cost  func(launch int, b kernels.Blocking) float64 // seconds
+	cost  func(launch int, b kernels.TileSize) float64 // seconds
 }
 
 // usual is what the launches take by themselves: there are four other numbers of rows
 // and one of columns.
-var usual, most = kernels.Blocking{Rows: 16, Columns: 2}, kernels.Blocking{Rows: 1000, Columns: 2}
+var usual, most = kernels.TileSize{Rows: 16, Columns: 2}, kernels.TileSize{Rows: 1000, Columns: 2}
 
-func newProgram(table *Table, launches int, cost func(launch int, b kernels.Blocking) float64) *program {
+func newProgram(table *Table, launches int, cost func(launch int, b kernels.TileSize) float64) *program {
 	p := &program{cost: cost}
 	for range launches {
 		p.cuts = append(p.cuts, &kernels.Cut{})
@@ -64,9 +64,9 @@ func (n *notes) options(dir string) Options { return Options{Dir: dir, Learns: t
 
 // better is times of launches of which the first gain most with 64 rows, a third, the
 // second 2 % with one column, and the third nothing. All are up to a tenth longer at random.
-func better() func(int, kernels.Blocking) float64 {
+func better() func(int, kernels.TileSize) float64 {
 	rng := rand.New(rand.NewPCG(1, 2))
-	return func(launch int, b kernels.Blocking) float64 {
+	return func(launch int, b kernels.TileSize) float64 {
 		noise := 1 + 0.01*rng.Float64()
 		if rng.IntN(8) == 0 {
 			noise *= 1.1
@@ -83,7 +83,7 @@ func better() func(int, kernels.Blocking) float64 {
 	}
 }
 
-var chosen = []kernels.Blocking{{Rows: 64, Columns: 2}, usual, usual}
+var chosen = []kernels.TileSize{{Rows: 64, Columns: 2}, usual, usual}
 
 func TestChoices(t *testing.T) {
 	var said notes
@@ -110,7 +110,7 @@ func TestChoices(t *testing.T) {
 	}
 	// Later programs begin with that, whether they may learn or not, and try nothing.
 	for _, learns := range []bool{true, false} {
-		later := newProgram(New(Options{Dir: dir, Learns: learns}), 3, func(int, kernels.Blocking) float64 { return 0.01 })
+		later := newProgram(New(Options{Dir: dir, Learns: learns}), 3, func(int, kernels.TileSize) float64 { return 0.01 })
 		if later.run(); !later.Settled() {
 			t.Error("a later program tries again")
 		}
@@ -119,10 +119,10 @@ func TestChoices(t *testing.T) {
 	// Where kernels have come to take something else by themselves, it is measured anew.
 	before := usual
 	defer func() { usual = before }()
-	usual = kernels.Blocking{Rows: 24, Columns: 2}
+	usual = kernels.TileSize{Rows: 24, Columns: 2}
 	changed := newProgram(New(said.options(dir)), 3, better())
 	if changed.run(); changed.Settled() {
-		t.Error("blockings of another kernel are taken over")
+		t.Error("tile sizes of another kernel are taken over")
 	}
 }
 
@@ -136,11 +136,11 @@ func checkCuts(t *testing.T, p *program) {
 }
 
 // TestNoise tunes launches that take a third more or less of their time at random, the
-// same in every blocking: hardly any is cut otherwise.
+// same in every tile size: hardly any is cut otherwise.
 func TestNoise(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	const launches = 400
-	p := newProgram(New(Options{Learns: true}), launches, func(int, kernels.Blocking) float64 {
+	p := newProgram(New(Options{Learns: true}), launches, func(int, kernels.TileSize) float64 {
 		return 0.01 * math.Exp(rng.NormFloat64()/3)
 	})
 	p.settle(t)
@@ -169,8 +169,8 @@ func TestNotLearning(t *testing.T) {
 }
 
 func TestHopelessAndShort(t *testing.T) {
-	slow := map[kernels.Blocking]int{}
-	p := newProgram(New(Options{Learns: true}), 2, func(launch int, b kernels.Blocking) float64 {
+	slow := map[kernels.TileSize]int{}
+	p := newProgram(New(Options{Learns: true}), 2, func(launch int, b kernels.TileSize) float64 {
 		if launch == 1 {
 			return 1e-6
 		}
@@ -181,11 +181,11 @@ func TestHopelessAndShort(t *testing.T) {
 	})
 	p.settle(t)
 	for _, rows := range []int{32, 64} {
-		if n := slow[kernels.Blocking{Rows: rows, Columns: 2}]; n != 1 {
+		if n := slow[kernels.TileSize{Rows: rows, Columns: 2}]; n != 1 {
 			t.Errorf("%d rows, twice as slow, were tried %d times", rows, n)
 		}
 	}
-	if got := p.cuts[1].Blocking; got != (kernels.Blocking{}) {
+	if got := p.cuts[1].TileSize; got != (kernels.TileSize{}) {
 		t.Errorf("a launch of a microsecond is cut to %+v", got)
 	}
 }
@@ -263,14 +263,14 @@ func TestUnusableFiles(t *testing.T) {
 			}
 		})
 	}
-	// A blocking beyond what there is does no harm.
+	// A tile size beyond what there is does no harm.
 	dir := t.TempDir()
 	if err := os.WriteFile(Path(dir), []byte(replaced(`"rows": 64`, `"rows": 999999999`)), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	beyond := newProgram(New(Options{Dir: dir}), 1, better())
 	beyond.run()
-	if got := beyond.cuts[0].Of(usual, most); got != (kernels.Blocking{Rows: most.Rows, Columns: 2}) {
+	if got := beyond.cuts[0].Of(usual, most); got != (kernels.TileSize{Rows: most.Rows, Columns: 2}) {
 		t.Errorf("999999999 rows become %+v", got)
 	}
 }

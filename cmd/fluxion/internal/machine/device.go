@@ -19,9 +19,9 @@ import (
 // VariablePrefix begins the names of settings in the environment.
 const VariablePrefix = "FLUXION_"
 
-// Blockings of the CPU's launches are measured on the machine and kept in a folder.
+// The flag and the variable by which a user says where autotuned tile sizes are kept.
 const (
-	BlockingsHelp     = "where the machine's fastest cuts of work are kept, which training and sampling measure as they run and which change no result: auto is the user's cache folder; or a folder; off uses none"
+	BlockingsHelp     = "where this machine's fastest tile sizes are kept, which training and sampling measure as they run (autotuning) and which change no result: auto is the user's cache folder; or a folder; off uses none"
 	BlockingsVariable = VariablePrefix + "BLOCKINGS"
 )
 
@@ -38,12 +38,12 @@ func blockingsDir(value string) (dir, note string) {
 	}
 	dir, err := tuning.Dir()
 	if err != nil {
-		return "", fmt.Sprintf("measured blockings are not kept: %v", err)
+		return "", fmt.Sprintf("measured tile sizes are not kept: %v", err)
 	}
 	return dir, ""
 }
 
-// Open opens a device by its name on the command line, with the blockings that
+// Open opens a device by its name on the command line, with the tile sizes that
 // were measured for it. One that learns tries others, which takes time from the runs
 // in which it does.
 func Open(name string, threads int, blockings string, learns bool) (device.Device, error) {
