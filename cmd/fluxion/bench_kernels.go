@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/workload"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
@@ -44,11 +45,11 @@ blocks some are run, spread over it, and counted for all.`,
 		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.preset, "preset", "cifar", "network")
-	f.IntVar(&o.batch, "batch", 16, "images of a step")
-	f.IntVar(&o.size, "size", 0, "side of the images; 0: the preset's")
-	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
-	f.StringVar(&o.device, "device", "sim", "sim: counts are the simulator's")
+	f.StringVar(&o.Preset, "preset", "cifar", "network")
+	f.IntVar(&o.Batch, "batch", 16, "images of a step")
+	f.IntVar(&o.Size, "size", 0, "side of the images; 0: the preset's")
+	f.StringVar(&o.Precision, "precision", "auto", precisionHelp)
+	f.StringVar(&o.Device, "device", "sim", "sim: counts are the simulator's")
 	f.Int64Var(&o.blocks, "blocks", 16, "blocks of a launch that are run; 0: all")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	return c
@@ -89,23 +90,23 @@ type countedCall struct {
 }
 
 func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
-	if o.device != "sim" {
-		return fault.Usagef("--device %s: counts come from sim alone; bench train and bench ops time a device", o.device)
+	if o.Device != "sim" {
+		return fault.Usagef("--device %s: counts come from sim alone; bench train and bench ops time a device", o.Device)
 	}
 	if o.blocks < 0 {
 		return fault.Usagef("--blocks %d: want 0 or more", o.blocks)
 	}
-	config, err := o.network()
+	config, err := o.Resolve()
 	if err != nil {
 		return err
 	}
 	target := device.CUDATarget{}
-	precision, err := device.Precision(o.precision, target)
+	precision, err := device.Precision(o.Precision, target)
 	if err != nil {
 		return fault.Usagef("--precision: %w", err)
 	}
 	options := train.StepOptions{
-		Config: config, Height: o.size, Width: o.size, Batch: o.batch, Accumulate: 1, Target: target, Precision: precision,
+		Config: config, Height: o.Size, Width: o.Size, Batch: o.Batch, Accumulate: 1, Target: target, Precision: precision,
 	}
 	s, err := train.NewStep(options)
 	if err != nil {
@@ -127,7 +128,7 @@ func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
 	}
 	if o.json {
 		line, err := json.Marshal(map[string]any{
-			"preset": o.preset, "batch": o.batch, "precision": precision.String(), "device": "sim", "blocks": o.blocks, "launches": list,
+			"preset": o.Preset, "batch": o.Batch, "precision": precision.String(), "device": "sim", "blocks": o.blocks, "launches": list,
 		})
 		if err == nil {
 			_, err = fmt.Fprintf(out, "%s\n", line)
@@ -141,13 +142,13 @@ func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
 // earlier outputs, and guided over whole images with a picture given and the
 // estimate kept.
 func (o *benchKernelsOptions) sampling(target plan.Target, precision number.Type) ([]*plan.Plan, error) {
-	config, err := train.Network(o.preset, o.size, o.size, 3, 10)
+	config, err := train.Network(o.Preset, o.Size, o.Size, 3, 10)
 	if err != nil {
 		return nil, err
 	}
 	var plans []*plan.Plan
 	for _, g := range []generate.Options{{Config: config, Slots: 2}, {Config: config.WithSelfConditioning(true), Reduced: true, Painted: true}} {
-		g.Height, g.Width, g.Batch, g.Guided = o.size, o.size, max(1, o.batch/2), true
+		g.Height, g.Width, g.Batch, g.Guided = o.Size, o.Size, max(1, o.Batch/2), true
 		g.Target, g.Precision, g.Calls = target, precision, 1
 		s, err := generate.NewStep(g)
 		if err != nil {
@@ -168,7 +169,7 @@ func estimates(o train.StepOptions) (*plan.Plan, error) {
 		return nil, err
 	}
 	p := *s.Micro
-	p.Launches = slices.DeleteFunc(slices.Clone(p.Launches), func(l plan.Launch) bool { return kind(l.Kernel) != "estimate" })
+	p.Launches = slices.DeleteFunc(slices.Clone(p.Launches), func(l plan.Launch) bool { return workload.Kind(l.Kernel) != "estimate" })
 	return &p, nil
 }
 
@@ -218,7 +219,7 @@ func (k *counting) count(ctx context.Context, p *plan.Plan) error {
 	}
 	machine := sim.New(memory, sim.Options{Sample: k.blocks})
 	for i, l := range p.Launches {
-		key := l.Kernel.String() + operandText(l)
+		key := l.Kernel.String() + workload.OperandText(l)
 		if at, ok := k.known[key]; ok {
 			k.list[at].Times++
 			continue
@@ -227,7 +228,7 @@ func (k *counting) count(ctx context.Context, p *plan.Plan) error {
 		if err := refill(memory, base, l); err != nil {
 			return err
 		}
-		c := countedLaunch{Operator: l.Kernel.String(), Operands: operandText(l), Times: 1, Ideal: idealBytes(l)}
+		c := countedLaunch{Operator: l.Kernel.String(), Operands: workload.OperandText(l), Times: 1, Ideal: workload.IdealBytes(l)}
 		for _, call := range calls[i] {
 			if len(table) > plan.TableHead { // a kernel may have moved the counter on
 				if err := memory.Write(base[plan.Table], table); err != nil {
@@ -263,40 +264,6 @@ func refill(memory *sim.Memory, base map[*plan.Buffer]cuda.Address, l plan.Launc
 		}
 	}
 	return nil
-}
-
-// idealBytes is the traffic of a launch that reads and writes everything once.
-func idealBytes(l plan.Launch) int64 {
-	n := l.Cost.Bytes
-	for _, t := range []*plan.Tensor{l.Add, l.PerImage} {
-		if t != nil {
-			n += int64(t.Values() * t.Type.Size())
-		}
-	}
-	return n
-}
-
-// operandText is types, shapes and gaps of operands, without their places.
-func operandText(l plan.Launch) string {
-	text := func(t plan.Tensor) string {
-		s := fmt.Sprintf("%v%v", t.Type, t.Shape)
-		if t.Pitch != t.Cols() {
-			s += fmt.Sprintf("/%d", t.Pitch)
-		}
-		return s
-	}
-	var parts []string
-	for _, t := range l.In {
-		parts = append(parts, text(t))
-	}
-	s := strings.Join(parts, " ") + " → " + text(l.Out)
-	if l.PerImage != nil {
-		s += " + per image"
-	}
-	if l.Add != nil {
-		s += " + addend"
-	}
-	return s
 }
 
 func newCountedCall(call cuda.Call, c sim.Counters) countedCall {
@@ -357,7 +324,7 @@ func printCounts(out io.Writer, o *benchKernelsOptions, precision number.Type, l
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Training and sampling steps, preset %s, batch %d, %v, counted on the simulator; nothing here is a time.\n\n", o.preset, o.batch, precision)
+	fmt.Fprintf(&b, "Training and sampling steps, preset %s, batch %d, %v, counted on the simulator; nothing here is a time.\n\n", o.Preset, o.Batch, precision)
 	b.WriteString("| function | launches | registers | shared | blocks/SM 80, 86, 89, 90a | sectors/load | sectors/store | sectors over ideal | bytes over ideal | conflicts/wavefronts | tensor instr. | other instr. |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, name := range slices.Sorted(maps.Keys(rows)) {

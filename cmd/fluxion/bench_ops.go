@@ -13,6 +13,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/machine"
+	"fluxion/cmd/fluxion/internal/workload"
 	"fluxion/engine/device"
 
 	"github.com/spf13/cobra"
@@ -41,19 +42,19 @@ as it was measured to be fastest (fluxion bench tune) says so, and what it gains
 		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.preset, "preset", "cifar", "network")
-	f.IntVar(&o.batch, "batch", 16, "images of a step")
-	f.IntVar(&o.size, "size", 0, "side of the images; 0: the preset's")
+	f.StringVar(&o.Preset, "preset", "cifar", "network")
+	f.IntVar(&o.Batch, "batch", 16, "images of a step")
+	f.IntVar(&o.Size, "size", 0, "side of the images; 0: the preset's")
 	f.BoolVar(&o.sample, "sample", false, "a network evaluation instead of a training step")
-	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
+	f.StringVar(&o.Precision, "precision", "auto", precisionHelp)
 	f.IntVar(&o.steps, "steps", 3, "steps timed, after one that is not; the median counts")
 	f.IntVar(&o.top, "top", 25, "launches printed, the longest first; 0: all")
-	f.StringVar(&o.device, "device", "auto", deviceHelp)
-	f.IntVar(&o.threads, "threads", 0, threadsHelp)
-	machine.AddBlockings(f, &o.blockings)
-	f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
-	f.BoolVar(&o.selfCondition, "self-conditioning", false, selfConditionHelp)
-	f.StringSliceVar(&o.without, "without", nil, withoutHelp)
+	f.StringVar(&o.Device, "device", "auto", deviceHelp)
+	f.IntVar(&o.Threads, "threads", 0, threadsHelp)
+	machine.AddBlockings(f, &o.Blockings)
+	f.StringVar(&o.Recompute, "recompute", "none", recomputeHelp)
+	f.BoolVar(&o.SelfConditioning, "self-conditioning", false, selfConditionHelp)
+	f.StringSliceVar(&o.Without, "without", nil, withoutHelp)
 	f.BoolVar(&o.json, "json", false, "print one JSON object with all launches")
 	return c
 }
@@ -89,34 +90,26 @@ type opsResult struct {
 }
 
 func (o *benchOpsOptions) run(ctx context.Context, out io.Writer) (err error) {
-	if o.steps < 1 || o.threads < 0 || o.top < 0 {
-		return fault.Usagef("--steps %d --threads %d --top %d: want 1 or more steps, and 0 or more of the others", o.steps, o.threads, o.top)
+	if o.steps < 1 || o.Threads < 0 || o.top < 0 {
+		return fault.Usagef("--steps %d --threads %d --top %d: want 1 or more steps, and 0 or more of the others", o.steps, o.Threads, o.top)
 	}
-	config, err := o.network()
+	w, err := workload.Open(o.Options, false)
 	if err != nil {
 		return err
 	}
-	dev, err := machine.Open(o.device, o.threads, o.blockings, false)
+	defer func() { err = errors.Join(err, w.Close()) }()
+	step, err := w.Step(!o.sample)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, dev.Close()) }()
-	precision, err := device.Precision(o.precision, dev.Target())
-	if err != nil {
-		return fault.Usagef("--precision: %w", err)
-	}
-	w, err := o.work(dev, config, precision, !o.sample)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, w.free()) }()
-	ops, err := o.time(ctx, dev, w)
+	defer func() { err = errors.Join(err, step.Free()) }()
+	ops, err := o.time(ctx, w.Device, step)
 	if err != nil {
 		return err
 	}
 	r := opsResult{
-		Work: workName(!o.sample), Preset: o.preset, Batch: o.batch, Precision: precision.String(), Device: dev.Describe(), Simulated: dev.Simulated(),
-		PeakFLOPS: dev.PeakFLOPS(precision), PeakBytes: dev.PeakBytes(), SelfConditioning: o.selfCondition, Ops: ops,
+		Work: workload.Work(!o.sample), Preset: o.Preset, Batch: o.Batch, Precision: w.Activations.String(), Device: w.Device.Describe(), Simulated: w.Device.Simulated(),
+		PeakFLOPS: w.Device.PeakFLOPS(w.Activations), PeakBytes: w.Device.PeakBytes(), SelfConditioning: o.SelfConditioning, Ops: ops,
 	}
 	for _, op := range ops {
 		r.Seconds += op.Seconds
@@ -135,14 +128,14 @@ func (o *benchOpsOptions) run(ctx context.Context, out io.Writer) (err error) {
 }
 
 // time runs the work launch by launch and groups what is alike, the longest first.
-func (o *benchOpsOptions) time(ctx context.Context, dev device.Device, w work) ([]timedOp, error) {
-	if err := w.step(); err != nil {
+func (o *benchOpsOptions) time(ctx context.Context, dev device.Device, step workload.Step) ([]timedOp, error) {
+	if err := step.Run(); err != nil {
 		return nil, err
 	}
-	times := make([][]float64, len(w.plan.Launches))
+	times := make([][]float64, len(step.Plan.Launches))
 	for range o.steps {
 		last := time.Now()
-		err := w.launches(func(i int) error {
+		err := step.Launches(func(i int) error {
 			now := time.Now()
 			times[i] = append(times[i], now.Sub(last).Seconds())
 			last = now
@@ -154,8 +147,8 @@ func (o *benchOpsOptions) time(ctx context.Context, dev device.Device, w work) (
 	}
 	known := map[string]int{}
 	var ops []timedOp
-	for i, l := range w.plan.Launches {
-		name, operands := l.Kernel.String(), operandText(l)
+	for i, l := range step.Plan.Launches {
+		name, operands := l.Kernel.String(), workload.OperandText(l)
 		at, ok := known[name+operands]
 		if !ok {
 			at = len(ops)
@@ -167,7 +160,7 @@ func (o *benchOpsOptions) time(ctx context.Context, dev device.Device, w work) (
 		op.Times++
 		op.Seconds += times[i][len(times[i])/2]
 		op.flops += l.Cost.FLOPs
-		op.bytes += idealBytes(l)
+		op.bytes += workload.IdealBytes(l)
 	}
 	for i := range ops {
 		op := &ops[i]
@@ -180,7 +173,7 @@ func (o *benchOpsOptions) time(ctx context.Context, dev device.Device, w work) (
 func (r opsResult) print(out io.Writer, top int) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s, batch %d, %s, %s: %.1f ms in launches; peaks %.0f GFLOP/s, %.1f GB/s\n",
-		r.Work, networkName(r.Preset, r.SelfConditioning), r.Batch, r.Precision, r.Device, 1e3*r.Seconds, r.PeakFLOPS/1e9, r.PeakBytes/1e9)
+		r.Work, workload.Options{Preset: r.Preset, SelfConditioning: r.SelfConditioning}.Name(), r.Batch, r.Precision, r.Device, 1e3*r.Seconds, r.PeakFLOPS/1e9, r.PeakBytes/1e9)
 	if r.Simulated {
 		b.WriteString("The device is simulated: these times say nothing about a GPU.\n")
 	}

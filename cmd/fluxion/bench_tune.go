@@ -12,6 +12,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/machine"
+	"fluxion/cmd/fluxion/internal/workload"
 	"fluxion/engine/device"
 	"fluxion/engine/device/tuning"
 	"fluxion/engine/plan"
@@ -40,15 +41,15 @@ beforehand, or want to see it.`,
 		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.preset, "preset", "cifar", "network")
-	f.IntVar(&o.batch, "batch", 16, "images of a step")
-	f.IntVar(&o.size, "size", 0, "side of the images; 0: the preset's")
+	f.StringVar(&o.Preset, "preset", "cifar", "network")
+	f.IntVar(&o.Batch, "batch", 16, "images of a step")
+	f.IntVar(&o.Size, "size", 0, "side of the images; 0: the preset's")
 	f.BoolVar(&o.sample, "sample", false, "a network evaluation instead of a training step")
-	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
-	f.IntVar(&o.threads, "threads", 0, threadsHelp)
-	machine.AddBlockings(f, &o.blockings)
-	f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
-	f.StringSliceVar(&o.without, "without", nil, withoutHelp)
+	f.StringVar(&o.Precision, "precision", "auto", precisionHelp)
+	f.IntVar(&o.Threads, "threads", 0, threadsHelp)
+	machine.AddBlockings(f, &o.Blockings)
+	f.StringVar(&o.Recompute, "recompute", "none", recomputeHelp)
+	f.StringSliceVar(&o.Without, "without", nil, withoutHelp)
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	return c
 }
@@ -113,40 +114,33 @@ type tuneResult struct {
 }
 
 func (o *benchTuneOptions) run(ctx context.Context, out io.Writer) (err error) {
-	if o.threads < 0 {
-		return fault.Usagef("--threads %d: want 0 or more", o.threads)
+	if o.Threads < 0 {
+		return fault.Usagef("--threads %d: want 0 or more", o.Threads)
 	}
-	if o.blockings == "off" {
+	if o.Blockings == "off" {
 		return fault.Usagef("--blockings off: nothing would be measured")
 	}
-	config, err := o.network()
+	o.Device = "cpu"
+	w, err := workload.Open(o.Options, true)
 	if err != nil {
 		return err
 	}
-	dev, err := machine.Open("cpu", o.threads, o.blockings, true)
+	defer func() { err = errors.Join(err, w.Close()) }()
+	step, err := w.Step(!o.sample)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, dev.Close()) }()
-	precision, err := device.Precision(o.precision, dev.Target())
-	if err != nil {
-		return fault.Usagef("--precision: %w", err)
-	}
-	w, err := o.work(dev, config, precision, !o.sample)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, w.free()) }()
-	r := tuneResult{Work: workName(!o.sample), Preset: o.preset, Batch: o.batch, Precision: precision.String(), Device: dev.Describe(), Launches: []tunedLaunch{}}
+	defer func() { err = errors.Join(err, step.Free()) }()
+	r := tuneResult{Work: workload.Work(!o.sample), Preset: o.Preset, Batch: o.Batch, Precision: w.Activations.String(), Device: w.Device.Describe(), Launches: []tunedLaunch{}}
 	for r.Runs = 1; ; r.Runs++ {
-		if err := errors.Join(context.Cause(ctx), w.step()); err != nil {
+		if err := errors.Join(context.Cause(ctx), step.Run()); err != nil {
 			return err
 		}
-		if dev.(*device.CPU).Trying() == 0 {
+		if w.Device.(*device.CPU).Trying() == 0 {
 			break
 		}
 	}
-	r.list(dev, w.plan)
+	r.list(w.Device, step.Plan)
 	if o.json {
 		line, err := json.Marshal(r)
 		if err == nil {
@@ -165,7 +159,7 @@ func (r *tuneResult) list(dev device.Device, p *plan.Plan) {
 		if !ok || e.Best == nil {
 			continue
 		}
-		name, operands := l.Kernel.String(), operandText(l)
+		name, operands := l.Kernel.String(), workload.OperandText(l)
 		at, ok := known[name+operands]
 		if !ok {
 			r.Settled++

@@ -11,6 +11,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/workload"
 	"fluxion/engine/device"
 	"fluxion/engine/model"
 	"fluxion/engine/plan"
@@ -172,7 +173,7 @@ func (o *inspectOptions) run(out io.Writer) error {
 		return err
 	}
 	r := inspection{
-		Network: name, Step: workName(!o.sample), Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), SelfConditioning: config.SelfConditioned(), Notes: orEmpty(config.Notes), Launches: len(p.Launches),
+		Network: name, Step: workload.Work(!o.sample), Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), SelfConditioning: config.SelfConditioned(), Notes: orEmpty(config.Notes), Launches: len(p.Launches),
 		FLOPs: cost.FLOPs, FLOPPerImage: float64(cost.FLOPs) / float64(o.batch), Bytes: cost.Bytes,
 		PlannedBytes: sizes.Bytes(), Regions: map[string]int64{}, Memory: memory, Operators: operators(p),
 	}
@@ -240,7 +241,7 @@ func (o *inspectOptions) network() (nets.Config, string, error) {
 func operators(p *plan.Plan) []operatorRow {
 	rows := map[string]*operatorRow{}
 	for _, l := range p.Launches {
-		name := kind(l.Kernel)
+		name := workload.Kind(l.Kernel)
 		r := rows[name]
 		if r == nil {
 			r = &operatorRow{Name: name}
@@ -256,18 +257,6 @@ func operators(p *plan.Plan) []operatorRow {
 	}
 	slices.SortStableFunc(list, func(a, b operatorRow) int { return cmp.Compare(b.FLOPs, a.FLOPs) })
 	return list
-}
-
-// kind is the name of a kernel without its numbers.
-func kind(k kernels.Kernel) string {
-	var words []string
-	for word := range strings.FieldsSeq(k.String()) {
-		if strings.ContainsAny(word, "0123456789=,") {
-			break
-		}
-		words = append(words, word)
-	}
-	return strings.Join(words, " ")
 }
 
 func (r inspection) print(out io.Writer) error {

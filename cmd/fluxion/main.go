@@ -15,6 +15,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
@@ -217,7 +218,7 @@ func exitCode(err error) int {
 		unsaved  *train.UnsavedError
 		weights  *nets.NotFiniteError
 		picture  *generate.NotFiniteError
-		samples  *samplesError
+		pictures *samples.Error
 	)
 	var tooLarge *nets.SizeError
 	switch {
@@ -231,7 +232,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &written), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EROFS):
 		return exitFailure // the user's data and model are sound
-	case errors.As(err, &inUse), errors.As(err, &changed), errors.As(err, &folder), errors.As(err, &gone), errors.As(err, &samples):
+	case errors.As(err, &inUse), errors.As(err, &changed), errors.As(err, &folder), errors.As(err, &gone), errors.As(err, &pictures):
 		return exitFolder
 	case errors.As(err, &diverged), errors.As(err, &weights), errors.As(err, &picture):
 		return exitDiverged

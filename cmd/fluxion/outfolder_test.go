@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/data"
 )
 
@@ -60,7 +61,7 @@ func TestGridBesideFolder(t *testing.T) {
 		"out": "out-grid.png", "out/": "out-grid.png", "a/b": "a/b-grid.png", ".": here + "-grid.png", "..": filepath.Dir(here) + "-grid.png", "/": "/grid.png",
 		".hidden": ".hidden-grid.png",
 	} {
-		if got := gridOf(out); got != want {
+		if got := samples.GridOf(out); got != want {
 			t.Errorf("--out %s: the grid is %s, want %s", out, got, want)
 		}
 	}

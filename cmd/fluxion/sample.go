@@ -13,6 +13,7 @@ import (
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/cmd/fluxion/internal/outdir"
+	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/data"
 	"fluxion/data/durable"
 	"fluxion/engine/device"
@@ -138,46 +139,50 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) (err error) {
 	}
 	j.text = o.text(j, j.precision.String())
 	begin := time.Now()
-	f, err := o.look(ctx, j, seeds)
+	folder := samples.Folder{Path: o.out, Disk: o.disk, Overwrite: o.overwrite}
+	want := samples.Wanted{Seeds: seeds, Size: j.size, Deciding: decidingTexts, Text: func(seed int64) map[string]string {
+		return textOf(j.text, j.model, seed, j.classOf(seed))
+	}}
+	found, err := folder.Look(ctx, want)
 	if err != nil {
 		return err
 	}
-	leave, err := o.enter()
+	leave, err := folder.Enter()
 	if err != nil {
 		return fault.Output(err)
 	}
 	defer func() { err = errors.Join(err, leave(err)) }()
-	if len(f.missing) > 0 {
-		if err := o.make(ctx, out, dev, j, f.missing); err != nil {
+	if len(found.Missing) > 0 {
+		if err := o.make(ctx, out, dev, j, folder, found.Missing); err != nil {
 			return err
 		}
 	}
 	if err := o.disk.Settle(o.out); err != nil { // of pictures that were there, too: who made them may have been killed
 		return fault.Output(err)
 	}
-	grid, err := o.grid(seeds, j.size)
+	grid, err := folder.Grid(want, o.columns)
 	if err != nil {
 		return err
 	}
-	o.done(out, f, len(seeds), time.Since(begin).Seconds(), grid)
+	o.done(out, found, len(seeds), time.Since(begin).Seconds(), grid)
 	return nil
 }
 
-func (o *sampleOptions) done(out io.Writer, f found, images int, seconds float64, grid string) {
-	made := len(f.missing)
+func (o *sampleOptions) done(out io.Writer, f samples.Found, images int, seconds float64, grid string) {
+	made := len(f.Missing)
 	if o.json {
 		jsonFace{out}.emit("done", map[string]any{
-			"images": images, "written": made, "skipped": images - made, "broken": f.broken, "overwritten": f.replaced, "seconds": seconds,
+			"images": images, "written": made, "skipped": images - made, "broken": f.Broken, "overwritten": f.Replaced, "seconds": seconds,
 			"images_per_second": float64(made) / seconds, "out": o.out, "grid": grid,
 		})
 		return
 	}
 	fmt.Fprintf(out, "%d images in %s: %d made in %.1f s, %d were there\n", images, o.out, made, seconds, images-made)
-	if f.broken > 0 {
-		fmt.Fprintf(out, "note        %d of these files were there but not whole, and were made again\n", f.broken)
+	if f.Broken > 0 {
+		fmt.Fprintf(out, "note        %d of these files were there but not whole, and were made again\n", f.Broken)
 	}
-	if f.replaced > 0 {
-		fmt.Fprintf(out, "note        %d of these files were overwritten\n", f.replaced)
+	if f.Replaced > 0 {
+		fmt.Fprintf(out, "note        %d of these files were overwritten\n", f.Replaced)
 	}
 	fmt.Fprintf(out, "grid        %s\n", grid)
 }
@@ -214,7 +219,7 @@ func (o *sampleOptions) check() ([]int64, error) {
 }
 
 // make generates images and writes them while the next batch is computed.
-func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Device, j job, seeds []int64) (err error) {
+func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Device, j job, folder samples.Folder, seeds []int64) (err error) {
 	m, run := j.model, j.run
 	height, width, channels := j.size[0], j.size[1], j.size[2]
 	batch := min(o.batch, len(seeds))
@@ -233,7 +238,7 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Devi
 	if err != nil {
 		return err
 	}
-	generator, free, err := load(dev, step, func(memory device.Memory) error {
+	generator, free, err := machine.Load(dev, step, func(memory device.Memory) error {
 		err := memory.Write(step.Weights, 0, m.Weights)
 		if j.guide != nil {
 			err = errors.Join(err, memory.Write(step.GuideWeights, 0, j.guide.Weights))
@@ -278,7 +283,7 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Devi
 		group.Go(func() error {
 			file, err := data.EncodePNG(pixels, height, width, channels, text)
 			if err == nil {
-				err = o.disk.Put(o.file(seeds[i]), file)
+				err = folder.Disk.Put(folder.File(seeds[i]), file)
 			}
 			return fault.Output(err)
 		})
@@ -297,18 +302,3 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Devi
 
 // writers encode pictures and wait for the disk, which takes several as fast as one.
 const writers = 8
-
-// load puts a sampling step on a device, with the weights that write writes; free gives all back.
-func load(dev device.Device, step *generate.Step, write func(device.Memory) error) (g *generate.Generator, free func() error, err error) {
-	memory, err := dev.Alloc(step.Sizes())
-	if err != nil {
-		return nil, nil, err
-	}
-	if err = write(memory); err == nil {
-		g, err = step.Load(dev, memory)
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, memory.Free())
-	}
-	return g, func() error { return errors.Join(g.Free(), memory.Free()) }, nil
-}

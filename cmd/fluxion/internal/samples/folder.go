@@ -1,4 +1,6 @@
-package main
+// Package samples is a folder of sampled pictures: which are there, and whether they
+// are those that are asked for.
+package samples
 
 import (
 	"context"
@@ -16,8 +18,8 @@ import (
 	"fluxion/data/durable"
 )
 
-// samplesError refuses a folder whose pictures are not those that are asked for.
-type samplesError struct {
+// Error refuses a folder whose pictures are not those that are asked for.
+type Error struct {
 	dir       string
 	of        int          // pictures that are asked for and there
 	foreign   []string     // files that sample did not make
@@ -32,7 +34,7 @@ type difference struct {
 	first         string
 }
 
-func (e *samplesError) Error() string {
+func (e *Error) Error() string {
 	var parts []string
 	if n := len(e.foreign); n > 0 {
 		parts = append(parts, fmt.Sprintf("%s %s not made by sample", console.Abridged(e.foreign, 3), map[bool]string{true: "was", false: "were"}[n == 1]))
@@ -54,82 +56,98 @@ func orNone(text string) string {
 	return text
 }
 
-// found is what lies in the folder of a job.
-type found struct {
-	missing  []int64 // to be made: not there, not whole, or to be overwritten
-	broken   int     // of these, files that are not whole
-	replaced int     // of these, files with other settings or of others
+// Folder is where pictures go, each in a file by its number.
+type Folder struct {
+	Path      string
+	Disk      durable.Disk
+	Overwrite bool // pictures that are not those that are asked for
 }
 
-// enter makes the folder, as others may who share it. Leaving it with an error
+// Wanted is the pictures that a folder is to hold.
+type Wanted struct {
+	Seeds    []int64
+	Size     [3]int                             // height, width, channels
+	Text     func(seed int64) map[string]string // that each holds
+	Deciding []string                           // keys of it that decide the picture, in the order in which differences are told
+}
+
+// Found is what lies in a folder.
+type Found struct {
+	Missing  []int64 // to be made: not there, not whole, or to be overwritten
+	Broken   int     // of these, files that are not whole
+	Replaced int     // of these, files with other settings or of others
+}
+
+// Enter makes the folder, as others may who share it. Leaving it with an error
 // takes it away if it was not there before and holds nothing.
-func (o *sampleOptions) enter() (leave func(error) error, err error) {
-	_, err = os.Stat(o.out)
+func (f Folder) Enter() (leave func(error) error, err error) {
+	_, err = os.Stat(f.Path)
 	before := err == nil
-	if err := o.disk.MkdirAll(o.out); err != nil {
+	if err := f.Disk.MkdirAll(f.Path); err != nil {
 		return nil, err
 	}
-	left, err := durable.Share(o.out)
+	left, err := durable.Share(f.Path)
 	return func(failed error) error {
 		if failed != nil && !before {
-			os.Remove(o.out) // which fails where there is something in it
+			os.Remove(f.Path) // which fails where there is something in it
 		}
 		return left()
 	}, err
 }
 
-func (o *sampleOptions) file(seed int64) string {
-	return filepath.Join(o.out, fmt.Sprintf("%06d.png", seed))
+// File is that of a picture.
+func (f Folder) File(seed int64) string {
+	return filepath.Join(f.Path, fmt.Sprintf("%06d.png", seed))
 }
 
-// look compares the pictures that are there with those that would be made. A file
+// Look compares the pictures that are there with those that would be made. A file
 // that is not whole, as a power loss leaves it, is as good as none.
-func (o *sampleOptions) look(ctx context.Context, j job, seeds []int64) (found, error) {
-	entries, err := os.ReadDir(o.out)
+func (f Folder) Look(ctx context.Context, want Wanted) (Found, error) {
+	entries, err := os.ReadDir(f.Path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return found{}, err
+		return Found{}, err
 	}
-	there := make(map[string]bool, len(entries))
+	names := make(map[string]bool, len(entries))
 	for _, e := range entries {
-		there[e.Name()] = true
+		names[e.Name()] = true
 	}
-	var f found
-	refused := &samplesError{dir: o.out}
-	for _, seed := range seeds {
-		path := o.file(seed)
+	var there Found
+	refused := &Error{dir: f.Path}
+	for _, seed := range want.Seeds {
+		path := f.File(seed)
 		name := filepath.Base(path)
-		if !there[name] {
-			f.missing = append(f.missing, seed)
+		if !names[name] {
+			there.Missing = append(there.Missing, seed)
 			continue
 		}
 		if err := context.Cause(ctx); err != nil {
-			return f, err
+			return there, err
 		}
 		p, err := data.InspectPNG(path)
 		switch {
 		case errors.Is(err, data.ErrCut):
-			f.broken++
-			f.missing = append(f.missing, seed)
+			there.Broken++
+			there.Missing = append(there.Missing, seed)
 			continue
 		case err != nil && !errors.Is(err, data.ErrNotPNG):
-			return f, err
+			return there, err
 		}
 		refused.of++
-		if refused.compare(name, p, j.size, textOf(j.text, j.model, seed, j.classOf(seed))) {
+		if refused.compare(name, p, want, seed) {
 			continue
 		}
-		f.replaced++
-		f.missing = append(f.missing, seed)
+		there.Replaced++
+		there.Missing = append(there.Missing, seed)
 	}
-	if f.replaced > 0 && !o.overwrite {
-		return f, refused
+	if there.Replaced > 0 && !f.Overwrite {
+		return there, refused
 	}
-	return f, nil
+	return there, nil
 }
 
 // compare notes what differs between a file and the picture that would be made;
 // same is true if nothing does.
-func (e *samplesError) compare(name string, p data.PNG, size [3]int, want map[string]string) (same bool) {
+func (e *Error) compare(name string, p data.PNG, wanted Wanted, seed int64) (same bool) {
 	if p.Text["seed"] == "" || p.Text["key"] == "" {
 		e.foreign = append(e.foreign, name)
 		return false
@@ -146,8 +164,9 @@ func (e *samplesError) compare(name string, p data.PNG, size [3]int, want map[st
 		e.changes[i].count++
 	}
 	same = true
+	size, want := wanted.Size, wanted.Text(seed)
 	note("size", fmt.Sprintf("%d×%d×%d", p.Height, p.Width, p.Channels), fmt.Sprintf("%d×%d×%d", size[0], size[1], size[2]))
-	for _, key := range decidingTexts {
+	for _, key := range wanted.Deciding {
 		was, now := p.Text[key], want[key]
 		switch {
 		case key == "digest" && was != now:
@@ -194,9 +213,9 @@ func named(text map[string]string) string {
 // maxGrid is the most images of a grid.
 const maxGrid = 400
 
-// gridOf names the grid beside a folder; one that has no name, as / and on some
+// GridOf names the grid beside a folder; one that has no name, as / and on some
 // systems a drive, holds it.
-func gridOf(out string) string {
+func GridOf(out string) string {
 	const ending = "-grid.png"
 	out = filepath.Clean(out)
 	if name := filepath.Base(out); name == "." || name == ".." {
@@ -210,24 +229,24 @@ func gridOf(out string) string {
 	return out + ending
 }
 
-// grid writes the first images as one picture beside the folder.
-func (o *sampleOptions) grid(seeds []int64, size [3]int) (string, error) {
-	seeds = seeds[:min(len(seeds), maxGrid)]
+// Grid writes the first images as one picture beside the folder.
+func (f Folder) Grid(want Wanted, columns int) (string, error) {
+	seeds, size := want.Seeds[:min(len(want.Seeds), maxGrid)], want.Size
 	var all []byte
 	for _, s := range seeds {
-		pixels, height, width, channels, err := data.ReadPNG(o.file(s))
+		pixels, height, width, channels, err := data.ReadPNG(f.File(s))
 		if err != nil {
 			return "", err
 		}
 		if found := [3]int{height, width, channels}; found != size {
-			return "", &data.Error{Path: o.file(s), Problem: fmt.Sprintf("is %v where the model's images are %v: it was changed by another program", found, size)}
+			return "", &data.Error{Path: f.File(s), Problem: fmt.Sprintf("is %v where the model's images are %v: it was changed by another program", found, size)}
 		}
 		all = append(all, pixels...)
 	}
-	path := gridOf(o.out)
-	file, err := data.EncodeGrid(all, len(seeds), size[0], size[1], size[2], o.columns)
+	path := GridOf(f.Path)
+	file, err := data.EncodeGrid(all, len(seeds), size[0], size[1], size[2], columns)
 	if err == nil {
-		err = o.disk.WriteFile(path, file)
+		err = f.Disk.WriteFile(path, file)
 	}
 	return path, fault.Output(err)
 }

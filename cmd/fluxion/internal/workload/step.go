@@ -1,0 +1,122 @@
+package workload
+
+import (
+	"context"
+	"errors"
+
+	"fluxion/cmd/fluxion/internal/machine"
+	"fluxion/engine/device"
+	"fluxion/engine/generate"
+	"fluxion/engine/plan"
+	"fluxion/engine/process"
+	"fluxion/engine/sampler"
+	"fluxion/engine/train"
+	"fluxion/nets"
+)
+
+// Step is what is timed, on a device.
+type Step struct {
+	Run, Free func() error
+	Plan      *plan.Plan
+	Launches  func(visit func(i int) error) error // runs the plan launch by launch
+	Bytes     int64                               // planned
+	FLOPs     int64                               // of a step, without what is computed again
+}
+
+// Step loads a training step, or an evaluation of the network, onto the device.
+func (w *Workload) Step(training bool) (Step, error) {
+	if training {
+		return w.trainStep()
+	}
+	return w.sampleStep()
+}
+
+// trainStep is a whole training step on made-up images.
+func (w *Workload) trainStep() (Step, error) {
+	s, err := train.NewStep(train.StepOptions{
+		Config: w.Network, Height: w.Size, Width: w.Size, Batch: w.Batch, Accumulate: 1, Target: w.Device.Target(), Precision: w.Activations,
+		Without: w.Without, Recompute: w.Recompute,
+	})
+	if err != nil {
+		return Step{}, err
+	}
+	settings := train.Default()
+	if w.SelfConditioning {
+		settings.SelfConditioning = 0.5 // a step takes as long for any share
+	}
+	objective, err := train.NewObjective(settings, 0)
+	if err != nil {
+		return Step{}, err
+	}
+	if err := device.CheckMemory(s.Needs(w.Device, s.Sizes())...); err != nil {
+		return Step{}, err
+	}
+	memory, err := w.Device.Alloc(s.Sizes())
+	if err != nil {
+		return Step{}, err
+	}
+	t, err := s.Load(w.Device, memory)
+	if err != nil {
+		return Step{}, errors.Join(err, memory.Free())
+	}
+	free := func() error { return errors.Join(t.Free(), memory.Free()) }
+	if err := t.Initialise(1); err != nil {
+		return Step{}, errors.Join(err, free())
+	}
+	images := train.Images{Pixels: make([]byte, w.Batch*w.Size*w.Size*3), Labels: make([]int32, w.Batch), Indices: make([]int64, w.Batch)}
+	for i := range images.Pixels {
+		images.Pixels[i] = byte(i * 31)
+	}
+	hyper := train.Hyper{Settings: settings, LearningRate: 1e-4, AverageRates: [train.MaxAverages]float64{0.99}}
+	step := func() error {
+		hyper.Count++
+		t.Hyper(hyper)
+		for i := range images.Indices {
+			images.Indices[i] = (hyper.Count-1)*int64(w.Batch) + int64(i)
+		}
+		t.Fill(images, objective)
+		_, err := t.RunMicro(0)
+		if err == nil {
+			_, err = t.Finish()
+		}
+		return err
+	}
+	return Step{step, free, s.Micro, t.Launches, s.Sizes().Bytes(), s.Cost().FLOPs - s.Recomputed().FLOPs}, nil
+}
+
+// firstWeights writes those of a step's network.
+func firstWeights(s *generate.Step) func(device.Memory) error {
+	draw := func(flats ...[]float32) { nets.Initialise(s.Graph.Params, 1, flats...) }
+	return func(m device.Memory) error { return device.Fill(m, s.Weights.Size, draw, s.Weights) }
+}
+
+// sampleStep is one evaluation of the network with the sampler's update.
+func (w *Workload) sampleStep() (Step, error) {
+	s, err := generate.NewStep(generate.Options{
+		Config: w.Network, Height: w.Size, Width: w.Size, Batch: w.Batch, Target: w.Device.Target(), Precision: w.Activations, Prepare: true, Without: w.Without,
+	})
+	if err != nil {
+		return Step{}, err
+	}
+	p, err := process.Get("fm", process.ScheduleOptions{}, "u")
+	if err != nil {
+		return Step{}, err
+	}
+	method, err := sampler.Get("euler")
+	if err != nil {
+		return Step{}, err
+	}
+	table, err := method.Plan(p, sampler.Options{Steps: 1})
+	if err != nil {
+		return Step{}, err
+	}
+	g, free, err := machine.Load(w.Device, s, firstWeights(s))
+	if err != nil {
+		return Step{}, err
+	}
+	request := generate.Request{Table: table, Guidance: generate.Guidance{Scale: 1}, Seeds: make([]int64, w.Batch)}
+	if err := g.Run(context.Background(), request, func(int, []byte) error { return nil }); err != nil {
+		return Step{}, errors.Join(err, free())
+	}
+	return Step{g.Evaluate, free, s.Plan, g.Launches, s.Sizes().Bytes(), s.Plan.Cost().FLOPs}, nil
+}

@@ -1,0 +1,98 @@
+// Package workload is what the benchmarks work on: a training step of a preset's
+// network, or an evaluation of it as sampling does it, on a device.
+package workload
+
+import (
+	"errors"
+
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/machine"
+	"fluxion/data"
+	"fluxion/engine/device"
+	"fluxion/engine/plan"
+	"fluxion/engine/train"
+	"fluxion/kernels/number"
+	"fluxion/nets"
+)
+
+// Options choose a network, its step, and where it runs.
+type Options struct {
+	Preset, Precision, Device string
+	Batch                     int // images of a step
+	Size                      int // side of the images; 0: the preset's
+	Threads                   int // 0: all
+	Without                   []string
+	Recompute, Blockings      string
+	SelfConditioning          bool
+}
+
+// Workload is a network on a device, the options resolved.
+type Workload struct {
+	Options
+	Device      device.Device
+	Network     nets.Config
+	Activations number.Type // of activations and matrix products
+}
+
+// Open checks the options and opens the device. One that learns measures how
+// launches are best cut as it runs.
+func Open(o Options, learns bool) (*Workload, error) {
+	w := &Workload{Options: o}
+	var err error
+	if w.Network, err = w.Resolve(); err != nil {
+		return nil, err
+	}
+	if w.Device, err = machine.Open(o.Device, o.Threads, o.Blockings, learns); err != nil {
+		return nil, err
+	}
+	if w.Activations, err = device.Precision(o.Precision, w.Device.Target()); err != nil {
+		return nil, errors.Join(fault.Usagef("--precision: %w", err), w.Device.Close())
+	}
+	return w, nil
+}
+
+// Close gives the device back.
+func (w *Workload) Close() error { return w.Device.Close() }
+
+// Resolve checks the options, chooses the size if it is 0, and returns the network.
+func (o *Options) Resolve() (nets.Config, error) {
+	if o.Batch < 1 || o.Size < 0 || o.Size > data.MaxSide {
+		return nets.Config{}, fault.Usagef("--batch %d --size %d: want 1 or more images, and a size from 0 to %d", o.Batch, o.Size, data.MaxSide)
+	}
+	if err := plan.CheckFusions(o.Without); err != nil {
+		return nets.Config{}, fault.Usagef("--without: %w", err)
+	}
+	if o.Recompute != "" {
+		if err := plan.CheckRecomputation(o.Recompute); err != nil {
+			return nets.Config{}, fault.Usagef("--recompute: %w", err)
+		}
+	}
+	config, err := nets.Preset(o.Preset)
+	if err != nil {
+		return config, fault.Usage(err)
+	}
+	if o.Size == 0 {
+		o.Size = 32
+		if len(config.SampleSize) > 0 {
+			o.Size = config.SampleSize[0]
+		}
+	}
+	config, err = train.Network(o.Preset, o.Size, o.Size, 3, 0)
+	return config.WithSelfConditioning(o.SelfConditioning), err
+}
+
+// Name of the network, for people.
+func (o Options) Name() string {
+	if o.SelfConditioning {
+		return o.Preset + " with self-conditioning"
+	}
+	return o.Preset
+}
+
+// Work names the step.
+func Work(training bool) string {
+	if training {
+		return "train"
+	}
+	return "sample"
+}
