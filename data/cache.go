@@ -5,10 +5,16 @@ import "sync/atomic"
 // cache keeps decoded images. Every image has a state, so that readers never wait for each other.
 type cache struct {
 	Dataset
-	size   int
-	pixels []byte
-	labels []int32
-	state  []atomic.Uint32
+	size     int
+	pixels   Pixels
+	examples []kept
+	state    []atomic.Uint32
+}
+
+// kept is what is known of an image beside its pixels.
+type kept struct {
+	class int32
+	noise int64
 }
 
 const (
@@ -22,33 +28,33 @@ func cached(d Dataset, limit int64) Dataset {
 	if f, ok := d.(interface{ cheap() bool }); ok && f.cheap() {
 		return d
 	}
-	h, w, c := d.Shape()
-	size := h * w * c
-	if size < 1 || int64(d.Len()) > limit/int64(size) {
+	size := ValuesOf(d)
+	if size < 1 || int64(d.Len()) > limit/int64(size)/int64(d.Kind().Size()) {
 		return d
 	}
-	return &cache{d, size, make([]byte, size*d.Len()), make([]int32, d.Len()), make([]atomic.Uint32, d.Len())}
+	return &cache{d, size, NewPixels(d.Kind(), size*d.Len()), make([]kept, d.Len()), make([]atomic.Uint32, d.Len())}
 }
 
 // CacheBytes is the memory that decoded images of a data set will take where they are kept.
 func CacheBytes(d Dataset) int64 {
 	if c, ok := d.(*cache); ok {
-		return int64(len(c.pixels))
+		return int64(c.pixels.Len()) * int64(c.Kind().Size())
 	}
 	return 0
 }
 
-func (c *cache) Read(i int, dst []byte) (int, error) {
-	kept := c.pixels[i*c.size : (i+1)*c.size]
+func (c *cache) Read(i int, e *Example) error {
+	pixels := c.pixels.Slice(i*c.size, (i+1)*c.size)
 	if c.state[i].Load() == full {
-		copy(dst, kept)
-		return int(c.labels[i]), nil
+		e.Copy(pixels)
+		e.Class, e.Noise = int(c.examples[i].class), c.examples[i].noise
+		return nil
 	}
-	label, err := c.Dataset.Read(i, dst)
+	err := c.Dataset.Read(i, e)
 	if err == nil && c.state[i].CompareAndSwap(empty, filling) {
-		copy(kept, dst)
-		c.labels[i] = int32(label)
+		pixels.Copy(e.Pixels)
+		c.examples[i] = kept{int32(e.Class), e.Noise}
 		c.state[i].Store(full)
 	}
-	return label, err
+	return err
 }

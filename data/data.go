@@ -1,5 +1,5 @@
 // Package data reads sets of images and writes pictures. It knows nothing of
-// networks: images are bytes, height × width × channels.
+// networks: images are bytes or float32, height × width × channels.
 package data
 
 import (
@@ -13,11 +13,13 @@ type Dataset interface {
 	Name() string // short, fit for a file name
 	Len() int     // images of one pass
 	Shape() (height, width, channels int)
+	Kind() Kind        // of the pixels
 	Classes() []string // nil: unlabelled
 	Fingerprint() Fingerprint
-	// Read writes image i to dst, height·width·channels bytes, and returns its
-	// class, −1 if it has none.
-	Read(i int, dst []byte) (label int, err error)
+	// Read fills the pixels of e with image i and says its class, and its noise if it
+	// is paired with some. Class and Noise of e are −1 and Own before; after an error
+	// e is worth nothing.
+	Read(i int, e *Example) error
 	Close() error
 }
 

@@ -40,6 +40,13 @@ func mustOpen(t *testing.T, spec string) Dataset {
 	return d
 }
 
+// readBytes reads an image of a set of bytes.
+func readBytes(d Dataset, i int, dst []byte) (class int, err error) {
+	e := Example{Pixels: Pixels{Bytes: dst}, Class: -1, Noise: Own}
+	err = d.Read(i, &e)
+	return e.Class, err
+}
+
 // encoded is a w×h picture of one colour in a format.
 func encoded(t *testing.T, format string, w, h int, c color.Color) []byte {
 	t.Helper()
@@ -150,7 +157,7 @@ func TestFolderAndZip(t *testing.T) {
 			}{{0, [3]byte{255, 0, 0}}, {0, [3]byte{255, 0, 0}}, {1, [3]byte{255, 0, 0}}, {1, [3]byte{100, 100, 100}}, {1, [3]byte{100, 100, 100}}, {2, [3]byte{255, 255, 255}}} {
 				for range 2 { // the second comes from memory
 					dst := make([]byte, h*w*c)
-					label, err := d.Read(i, dst)
+					label, err := readBytes(d, i, dst)
 					if err != nil || label != want.label {
 						t.Fatalf("%s, image %d: class %d, %v", spec, i, label, err)
 					}
@@ -189,7 +196,7 @@ func TestIDX(t *testing.T) {
 		t.Fatal(err)
 	}
 	dst := make([]byte, 4)
-	if label, err := d.Read(1, dst); err != nil || label != 9 || !bytes.Equal(dst, pixels[4:]) {
+	if label, err := readBytes(d, 1, dst); err != nil || label != 9 || !bytes.Equal(dst, pixels[4:]) {
 		t.Errorf("class %d, pixels %v, %v", label, dst, err)
 	}
 }
@@ -244,7 +251,7 @@ func TestBadInput(t *testing.T) {
 			if err == nil {
 				h, w, ch := d.Shape()
 				for i := 0; i < d.Len() && err == nil; i++ {
-					_, err = d.Read(i, make([]byte, h*w*ch))
+					_, err = readBytes(d, i, make([]byte, h*w*ch))
 				}
 			}
 			if e := (*Error)(nil); !errors.As(err, &e) {

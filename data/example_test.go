@@ -26,7 +26,7 @@ func ExampleOpen() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(len(batch.Pixels), "bytes of", len(batch.Labels), "images")
+	fmt.Println(batch.Pixels.Len(), "bytes of", len(batch.Classes), "images")
 	loader.Release(batch)
 	// Output:
 	// glyphs: 100000 images of 16×16×3, 10 classes

@@ -157,21 +157,23 @@ func (f *files) Len() int     { return len(f.entries) }
 func (f *files) Shape() (height, width, channels int) {
 	return f.shape.height, f.shape.width, f.shape.channels
 }
+func (f *files) Kind() Kind        { return Bytes }
 func (f *files) Classes() []string { return f.classes }
 func (f *files) Notes() []string   { return f.notes }
 
-func (f *files) Read(i int, dst []byte) (int, error) {
+func (f *files) Read(i int, e *Example) error {
 	p, err := f.picture(i)
 	if err != nil {
-		return -1, err
+		return err
 	}
 	if w, h := p.size(); !f.square && (w != f.shape.width || h != f.shape.height) {
-		return -1, &Error{Path: f.root + f.entries[i].path,
+		return &Error{Path: f.root + f.entries[i].path,
 			Problem: fmt.Sprintf("has %d×%d pixels where the first picture has %d×%d; give --size to bring all to one size",
 				w, h, f.shape.width, f.shape.height)}
 	}
-	convert(p, f.shape, f.square, dst)
-	return f.entries[i].label, nil
+	convert(p, f.shape, f.square, e.Bytes)
+	e.Class = f.entries[i].label
+	return nil
 }
 
 func (f *files) Close() error {

@@ -46,13 +46,13 @@ func TestLinks(t *testing.T) {
 			t.Errorf("%s: notes %q", spec, notes)
 		}
 		for i := range d.Len() {
-			if _, err := d.Read(i, make([]byte, 27)); err != nil {
+			if _, err := readBytes(d, i, make([]byte, 27)); err != nil {
 				t.Error(err)
 			}
 		}
 	}
 	link(t, "nowhere.png", filepath.Join(dir, "set", "own", "0.png"))
-	_, err := mustOpen(t, filepath.Join(dir, "set")).Read(2, make([]byte, 27))
+	_, err := readBytes(mustOpen(t, filepath.Join(dir, "set")), 2, make([]byte, 27))
 	if err == nil || !strings.Contains(err.Error(), "own/0.png: cannot be opened") {
 		t.Errorf("a picture whose link leads nowhere: %v", err)
 	}
@@ -105,7 +105,7 @@ func TestNoFiles(t *testing.T) {
 			t.Error(err)
 		}
 		fifo("set/b.png") // a picture that becomes a pipe
-		if _, err := d.Read(1, make([]byte, 9)); err == nil || !strings.Contains(err.Error(), "pipe") {
+		if _, err := readBytes(d, 1, make([]byte, 9)); err == nil || !strings.Contains(err.Error(), "pipe") {
 			t.Errorf("a picture that is a pipe now: %v", err)
 		}
 		if _, _, _, _, err := ReadPNG(pipe); err == nil {

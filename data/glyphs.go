@@ -3,7 +3,6 @@ package data
 import (
 	"fmt"
 	"image"
-	"image/color"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -55,7 +54,7 @@ func openGlyphs(spec string, o Options) (Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	return resized(d, o), nil
+	return resized(d, o)
 }
 
 // NewGlyphs returns the images of a seed; kind is "" for digits, "letters" or
@@ -113,13 +112,20 @@ func (g *glyphs) Shape() (height, width, channels int) {
 	return g.shape.height, g.shape.width, g.shape.channels
 }
 func (g *glyphs) Classes() []string { return g.classes }
+func (g *glyphs) Kind() Kind        { return Bytes }
 func (g *glyphs) Close() error      { return nil }
 func (g *glyphs) cheap() bool       { return true }
 
 // capital is the height of a digit in the Go fonts, in ems.
 const capital = 0.72
 
-func (g *glyphs) Read(i int, dst []byte) (int, error) {
+func (g *glyphs) Read(i int, e *Example) error {
+	e.Class = g.draw(i, e.Bytes)
+	return nil
+}
+
+// draw draws character i and returns its class.
+func (g *glyphs) draw(i int, dst []byte) int {
 	rng := rand.New(rand.NewPCG(g.seed, uint64(i)))
 	between := func(low, high float64) float64 { return low + (high-low)*rng.Float64() }
 	class := i % len(g.classes)
@@ -145,7 +151,7 @@ func (g *glyphs) Read(i int, dst []byte) (int, error) {
 			dst[3*j+c] = byte(math.Round(paper[c] + (ink[c]-paper[c])*float64(a)/255))
 		}
 	}
-	return class, nil
+	return class
 }
 
 // draw adds the outline to a rasterizer.
@@ -179,45 +185,4 @@ func hue(h, s, v float64) (rgb [3]float64) {
 		rgb[c] = 255 * (v - v*s*max(0, min(k, 4-k, 1)))
 	}
 	return rgb
-}
-
-// resize brings a data set to another size or number of channels.
-type resize struct {
-	Dataset
-	shape  shape
-	square bool
-}
-
-func resized(d Dataset, o Options) Dataset {
-	h, w, c := d.Shape()
-	s := shape{h, w, c}
-	if o.Size > 0 {
-		s.height, s.width = o.Size, o.Size
-	}
-	if o.Channels > 0 {
-		s.channels = o.Channels
-	}
-	if s == (shape{h, w, c}) {
-		return d
-	}
-	return &resize{d, s, o.Size > 0}
-}
-
-func (r *resize) Shape() (height, width, channels int) {
-	return r.shape.height, r.shape.width, r.shape.channels
-}
-
-func (r *resize) Read(i int, dst []byte) (int, error) {
-	h, w, _ := r.Dataset.Shape() // RGB, of glyphs
-	rgb := make([]byte, h*w*3)
-	label, err := r.Dataset.Read(i, rgb)
-	if err != nil {
-		return label, err
-	}
-	img := image.NewRGBA(image.Rect(0, 0, w, h))
-	for p := range h * w {
-		img.SetRGBA(p%w, p/w, color.RGBA{rgb[3*p], rgb[3*p+1], rgb[3*p+2], 255})
-	}
-	convert(photo{img, upright}, r.shape, r.square, dst)
-	return label, nil
 }

@@ -191,12 +191,14 @@ func (d *idx) Len() int     { return len(d.labels) }
 func (d *idx) Shape() (height, width, channels int) {
 	return d.shape.height, d.shape.width, d.shape.channels
 }
+func (d *idx) Kind() Kind        { return Bytes }
 func (d *idx) Classes() []string { return idxClasses }
 func (d *idx) Close() error      { return nil }
 
-func (d *idx) Read(i int, dst []byte) (int, error) {
+func (d *idx) Read(i int, e *Example) error {
 	n := d.height * d.width
 	img := &image.Gray{Pix: d.pixels[i*n : (i+1)*n], Stride: d.width, Rect: image.Rect(0, 0, d.width, d.height)}
-	convert(photo{img, upright}, d.shape, d.square, dst)
-	return int(d.labels[i]), nil
+	convert(photo{img, upright}, d.shape, d.square, e.Bytes)
+	e.Class = int(d.labels[i])
+	return nil
 }

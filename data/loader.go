@@ -27,14 +27,20 @@ type LoaderOptions struct {
 // Batches is how many batches a Loader holds unless it is told otherwise.
 const Batches = 4
 
-// Batch is images next to each other in the stream.
+// Batch is images next to each other in the stream: what a training step is filled with.
 type Batch struct {
-	Pixels  []byte  // NHWC
-	Labels  []int32 // −1: none
+	Pixels  Pixels
+	Classes []int32 // −1: none
 	Indices []int64 // positions in the stream, which address an image's random numbers
+	Noise   []int64 // addresses of their noise; nil: Indices
 	Sources []int64 // instead of Pixels, in batches of a Resident: the numbers of the images
 	Flips   []bool  // and whether they are to be mirrored
 
+	decoding *decoding // nil in batches of a Resident
+}
+
+// decoding is what a Loader knows of a batch that it works on.
+type decoding struct {
 	pending atomic.Int32
 	done    chan struct{}
 	errs    []error // by image
@@ -73,15 +79,14 @@ func NewLoader(d Dataset, o LoaderOptions) (*Loader, error) {
 	if o.Ahead == 0 {
 		o.Ahead = Batches - 1
 	}
-	h, w, c := d.Shape()
 	l := &Loader{
-		data: d, o: o, size: h * w * c,
+		data: d, o: o, size: ValuesOf(d),
 		free: make(chan *Batch, o.Ahead+1), ready: make(chan *Batch, o.Ahead+1), jobs: make(chan job, o.Batch), stop: make(chan struct{}),
 	}
 	for range o.Ahead + 1 {
 		l.free <- &Batch{
-			Pixels: make([]byte, o.Batch*l.size), Labels: make([]int32, o.Batch), Indices: make([]int64, o.Batch),
-			errs: make([]error, o.Batch), done: make(chan struct{}, 1),
+			Pixels: NewPixels(d.Kind(), o.Batch*l.size), Classes: make([]int32, o.Batch), Indices: make([]int64, o.Batch), Noise: make([]int64, o.Batch),
+			decoding: &decoding{errs: make([]error, o.Batch), done: make(chan struct{}, 1)},
 		}
 	}
 	l.group.Add(1 + o.Workers)
@@ -103,7 +108,7 @@ func (l *Loader) dispatch() {
 		case <-l.stop:
 			return
 		}
-		b.pending.Store(int32(l.o.Batch))
+		b.decoding.pending.Store(int32(l.o.Batch))
 		for i := range b.Indices {
 			b.Indices[i] = position
 			position++
@@ -121,12 +126,13 @@ func (l *Loader) dispatch() {
 
 func (l *Loader) decode() {
 	defer l.group.Done()
+	var e Example // one for all: a step allocates nothing
 	for {
 		select {
 		case j := <-l.jobs:
-			l.image(j.batch, j.i)
-			if j.batch.pending.Add(-1) == 0 {
-				j.batch.done <- struct{}{}
+			l.image(j.batch, j.i, &e)
+			if j.batch.decoding.pending.Add(-1) == 0 {
+				j.batch.decoding.done <- struct{}{}
 			}
 		case <-l.stop:
 			return
@@ -135,28 +141,35 @@ func (l *Loader) decode() {
 }
 
 // read reads an image. A decoder that panics has met a file that it cannot decode.
-func read(d Dataset, i int, dst []byte) (label int, err error) {
+func read(d Dataset, i int, e *Example) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = &Error{Path: d.Name(), Problem: fmt.Sprintf("image %d cannot be decoded: %v", i, r)}
 		}
 	}()
-	return d.Read(i, dst)
+	e.Class, e.Noise = -1, Own
+	return d.Read(i, e)
 }
 
 // image decodes image i of a batch.
-func (l *Loader) image(b *Batch, i int) {
+func (l *Loader) image(b *Batch, i int, e *Example) {
 	position := b.Indices[i]
-	dst := b.Pixels[i*l.size : (i+1)*l.size]
-	label := -1
-	_, err := l.o.pick(l.data.Len(), position, func(index int) (err error) {
-		label, err = read(l.data, index, dst)
-		return err
-	}, l.skipped.add)
+	e.Pixels = b.Pixels.Slice(i*l.size, (i+1)*l.size)
+	_, err := l.o.pick(l.data.Len(), position, func(index int) error { return read(l.data, index, e) }, l.skipped.add)
 	if err == nil && l.o.Flip && flipped(l.o.Seed, position) {
-		mirror(dst, l.data)
+		_, w, c := l.data.Shape()
+		mirror(e.Bytes, w, c)
+		mirror(e.Floats, w, c)
 	}
-	b.Labels[i], b.errs[i] = int32(label), err
+	b.Classes[i], b.Noise[i], b.decoding.errs[i] = int32(e.Class), noiseOf(e.Noise, position), err
+}
+
+// noiseOf is the address of the noise of an image at a position of the stream.
+func noiseOf(address, position int64) int64 {
+	if address == Own {
+		return position
+	}
+	return address
 }
 
 // Skipped names the broken images that were left out so far.
@@ -190,10 +203,9 @@ func (s *names) all() []string {
 }
 
 // mirror turns an image left to right.
-func mirror(pixels []byte, d Dataset) {
-	h, w, c := d.Shape()
-	for y := range h {
-		row := pixels[y*w*c : (y+1)*w*c]
+func mirror[T byte | float32](pixels []T, w, c int) {
+	for ; len(pixels) > 0; pixels = pixels[w*c:] {
+		row := pixels[:w*c]
 		for x := range w / 2 {
 			for k := range c {
 				a, b := x*c+k, (w-1-x)*c+k
@@ -203,6 +215,8 @@ func mirror(pixels []byte, d Dataset) {
 	}
 }
 
+var errClosed = errors.New("the loader is closed")
+
 // Next returns the next batch, the caller's until Release.
 func (l *Loader) Next(ctx context.Context) (*Batch, error) {
 	var b *Batch
@@ -210,13 +224,17 @@ func (l *Loader) Next(ctx context.Context) (*Batch, error) {
 	case b = <-l.ready:
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
+	case <-l.stop:
+		return nil, errClosed
 	}
 	select {
-	case <-b.done:
+	case <-b.decoding.done:
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
+	case <-l.stop:
+		return nil, errClosed
 	}
-	for _, err := range b.errs {
+	for _, err := range b.decoding.errs {
 		if err != nil {
 			return nil, err
 		}

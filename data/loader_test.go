@@ -17,16 +17,18 @@ type numbered struct{ n, broken int }
 func (d numbered) Name() string             { return "numbered" }
 func (d numbered) Len() int                 { return d.n }
 func (d numbered) Shape() (h, w, c int)     { return 1, 2, 1 }
+func (d numbered) Kind() Kind               { return Bytes }
 func (d numbered) Classes() []string        { return nil }
 func (d numbered) Fingerprint() Fingerprint { return Fingerprint{} }
 func (d numbered) Close() error             { return nil }
 
-func (d numbered) Read(i int, dst []byte) (int, error) {
+func (d numbered) Read(i int, e *Example) error {
 	if d.broken > 0 && i%d.broken == 0 {
-		return 0, &Error{Path: fmt.Sprint("image ", i), Problem: "is broken"}
+		return &Error{Path: fmt.Sprint("image ", i), Problem: "is broken"}
 	}
-	dst[0], dst[1] = byte(i), byte(i>>8)
-	return i % 7, nil
+	e.Bytes[0], e.Bytes[1] = byte(i), byte(i>>8)
+	e.Class = i % 7
+	return nil
 }
 
 // stream returns the images of batches from a position on.
@@ -47,8 +49,8 @@ func stream(t *testing.T, d Dataset, o LoaderOptions, batches int) (pixels []byt
 				t.Fatalf("position %d, want %d", at, want)
 			}
 		}
-		pixels = append(pixels, b.Pixels...)
-		labels = append(labels, b.Labels...)
+		pixels = append(pixels, b.Pixels.Bytes...)
+		labels = append(labels, b.Classes...)
 		l.Release(b)
 	}
 	return pixels, labels
@@ -103,7 +105,7 @@ func TestShares(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := NewResident(ctx, d, o, func(int, []byte) error { return nil })
+			r, err := NewResident(ctx, d, o, func(int, Pixels) error { return nil })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -116,7 +118,7 @@ func TestShares(t *testing.T) {
 				if err != nil || !slices.Equal(same.Indices, b.Indices) {
 					t.Fatalf("positions %v, of a data set that lies on a device %v (%v)", b.Indices, same.Indices, err)
 				}
-				copy(got[(b.Indices[0]-start)*2:], b.Pixels)
+				copy(got[(b.Indices[0]-start)*2:], b.Pixels.Bytes)
 				l.Release(b)
 			}
 			l.Close()
@@ -212,11 +214,11 @@ func TestGlyphs(t *testing.T) {
 		}
 		a, b := make([]byte, 32*32*3), make([]byte, 32*32*3)
 		for i := range 2 * classes {
-			label, err := d.Read(i, a)
+			label, err := readBytes(d, i, a)
 			if err != nil || label != i%classes {
 				t.Fatalf("image %d: class %d, %v", i, label, err)
 			}
-			if _, err := d.Read(i, b); err != nil || !bytes.Equal(a, b) {
+			if _, err := readBytes(d, i, b); err != nil || !bytes.Equal(a, b) {
 				t.Fatalf("image %d is another the second time", i)
 			}
 			dark, bright := slices.Min(a), slices.Max(a)
@@ -234,7 +236,7 @@ func BenchmarkGlyphs(b *testing.B) {
 	}
 	dst := make([]byte, 32*32*3)
 	for i := range b.N {
-		if _, err := d.Read(i, dst); err != nil {
+		if _, err := readBytes(d, i, dst); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -14,7 +14,8 @@ import (
 type Resident struct {
 	data    Dataset
 	o       LoaderOptions
-	labels  []int32
+	classes []int32
+	noise   []int64 // addresses, or Own
 	errs    []error // of images that cannot be decoded
 	next    int64   // batch
 	batch   Batch
@@ -26,22 +27,22 @@ const chunkBytes = 16 << 20
 
 // NewResident decodes all images, hands them to write in order (the number of the
 // first and the pixels of some; broken images are zeros), and returns their stream.
-func NewResident(ctx context.Context, d Dataset, o LoaderOptions, write func(first int, pixels []byte) error) (*Resident, error) {
+func NewResident(ctx context.Context, d Dataset, o LoaderOptions, write func(first int, pixels Pixels) error) (*Resident, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	r := &Resident{data: d, o: o, labels: make([]int32, d.Len()), errs: make([]error, d.Len())}
-	r.batch = Batch{Labels: make([]int32, o.Batch), Indices: make([]int64, o.Batch), Sources: make([]int64, o.Batch), Flips: make([]bool, o.Batch)}
-	h, w, c := d.Shape()
-	size := h * w * c
-	chunk := max(1, chunkBytes/size)
-	pixels := make([]byte, min(chunk, d.Len())*size)
+	r := &Resident{data: d, o: o, classes: make([]int32, d.Len()), noise: make([]int64, d.Len()), errs: make([]error, d.Len())}
+	n := o.Batch
+	r.batch = Batch{Classes: make([]int32, n), Indices: make([]int64, n), Noise: make([]int64, n), Sources: make([]int64, n), Flips: make([]bool, n)}
+	size := ValuesOf(d)
+	chunk := max(1, chunkBytes/size/d.Kind().Size())
+	pixels := NewPixels(d.Kind(), min(chunk, d.Len())*size)
 	for first := 0; first < d.Len(); first += chunk {
 		n := min(chunk, d.Len()-first)
-		if err := r.decode(ctx, first, pixels[:n*size]); err != nil {
+		if err := r.decode(ctx, first, pixels.Slice(0, n*size)); err != nil {
 			return nil, err
 		}
-		if err := write(first, pixels[:n*size]); err != nil {
+		if err := write(first, pixels.Slice(0, n*size)); err != nil {
 			return nil, err
 		}
 	}
@@ -49,23 +50,23 @@ func NewResident(ctx context.Context, d Dataset, o LoaderOptions, write func(fir
 }
 
 // decode reads images from first on, as many as there is room for, on all processors.
-func (r *Resident) decode(ctx context.Context, first int, pixels []byte) error {
-	h, w, c := r.data.Shape()
-	size := h * w * c
+func (r *Resident) decode(ctx context.Context, first int, pixels Pixels) error {
+	size := ValuesOf(r.data)
 	workers := runtime.GOMAXPROCS(0)
 	var group errgroup.Group
 	for worker := range workers {
 		group.Go(func() error {
-			for i := worker; i < len(pixels)/size; i += workers {
+			var e Example
+			for i := worker; i < pixels.Len()/size; i += workers {
 				if err := context.Cause(ctx); err != nil {
 					return err
 				}
-				dst := pixels[i*size : (i+1)*size]
-				label, err := read(r.data, first+i, dst)
+				e.Pixels = pixels.Slice(i*size, (i+1)*size)
+				err := read(r.data, first+i, &e)
 				if err != nil {
-					clear(dst)
+					e.Clear()
 				}
-				r.labels[first+i], r.errs[first+i] = int32(label), err
+				r.classes[first+i], r.noise[first+i], r.errs[first+i] = int32(e.Class), e.Noise, err
 			}
 			return nil
 		})
@@ -85,7 +86,8 @@ func (r *Resident) Next(ctx context.Context) (*Batch, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.batch.Indices[i], r.batch.Sources[i], r.batch.Labels[i] = position, int64(index), r.labels[index]
+		r.batch.Indices[i], r.batch.Sources[i], r.batch.Classes[i] = position, int64(index), r.classes[index]
+		r.batch.Noise[i] = noiseOf(r.noise[index], position)
 		r.batch.Flips[i] = r.o.Flip && flipped(r.o.Seed, position)
 	}
 	r.next++

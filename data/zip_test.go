@@ -95,7 +95,7 @@ func TestNamesInZips(t *testing.T) {
 			}
 			for i, want := range [][]byte{{255, 0, 0}, {0, 255, 0}} {
 				dst := make([]byte, 27)
-				if label, err := d.Read(i, dst); err != nil || label != i || !bytes.Equal(dst[:3], want) {
+				if label, err := readBytes(d, i, dst); err != nil || label != i || !bytes.Equal(dst[:3], want) {
 					t.Errorf("picture %d: class %d, %v, %v", i, label, dst[:3], err)
 				}
 			}

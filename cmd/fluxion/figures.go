@@ -108,6 +108,9 @@ func (o *figuresOptions) load(ctx context.Context) (figures.Images, error) {
 		return figures.Images{}, err
 	}
 	defer set.Close()
+	if set.Kind() != data.Bytes {
+		return figures.Images{}, fault.Usagef("%s holds no pictures; the spectrum wants some", o.data)
+	}
 	height, width, _ := set.Shape()
 	if height != width {
 		return figures.Images{}, fault.Usagef("images of %s are %d×%d, not square; give a --size to crop them", o.data, width, height)
@@ -117,16 +120,16 @@ func (o *figuresOptions) load(ctx context.Context) (figures.Images, error) {
 		return figures.Images{}, err
 	}
 	images := figures.Images{Name: set.Name(), Side: width}
-	pixels := make([]byte, width*width)
+	example := data.NewExample(set)
 	for i := range n {
 		if err := context.Cause(ctx); err != nil {
 			return images, err
 		}
-		if _, err := set.Read(i*set.Len()/n, pixels); err != nil {
+		if err := set.Read(i*set.Len()/n, example); err != nil {
 			return images, err
 		}
-		values := make([]float64, len(pixels))
-		for j, p := range pixels {
+		values := make([]float64, len(example.Bytes))
+		for j, p := range example.Bytes {
 			values[j] = float64(p)/127.5 - 1
 		}
 		images.Pixels = append(images.Pixels, values)

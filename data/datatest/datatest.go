@@ -3,22 +3,21 @@
 package datatest
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"fmt"
+	"cmp"
+	"math"
 	"slices"
-	"sync"
 	"testing"
-	"time"
 
 	"fluxion/data"
 )
 
-// Set is what a reader is tested on: a few images.
+// Set is what a reader is tested on.
 type Set struct {
-	Open   func() (data.Dataset, error) // the same set each time
-	Broken []int                        // images that cannot be read
+	Spec    string // for data.Open
+	Options data.Options
+	Images  int               // looked at from the beginning; 0: 5
+	Broken  []int             // of these, images that cannot be read
+	Refused map[string]string // specs that the reader must refuse, by what is wrong with them
 }
 
 // Run tests a reader.
@@ -27,16 +26,19 @@ func Run(t *testing.T, s Set) {
 		name string
 		test func(*testing.T, Set)
 	}{
-		{"shape", shape}, {"images", images}, {"concurrent", concurrent}, {"broken", broken},
-		{"resume", resume}, {"resident", resident}, {"cancel", cancel},
+		{"shape", shape}, {"options", options}, {"images", images}, {"concurrent", concurrent}, {"broken", broken}, {"limits", limits},
+		{"order", order}, {"resume", resume}, {"resident", resident}, {"cancel", cancel}, {"close", closing},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, s) })
 	}
 }
 
-func (s Set) open(t *testing.T) data.Dataset {
+// open opens the beginning of the set, which is closed with the test.
+func (s Set) open(t *testing.T) data.Dataset { return s.openWith(t, s.Options) }
+
+func (s Set) openWith(t *testing.T, o data.Options) data.Dataset {
 	t.Helper()
-	d, err := s.Open()
+	d, err := data.Open(s.Spec, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,209 +47,92 @@ func (s Set) open(t *testing.T) data.Dataset {
 			t.Error(err)
 		}
 	})
-	return d
+	return first{d, cmp.Or(s.Images, 5)}
 }
 
-func size(d data.Dataset) int {
-	h, w, c := d.Shape()
-	return h * w * c
+// first is the beginning of a set.
+type first struct {
+	data.Dataset
+	n int
 }
 
-// shape: a set says what its images are before one is read.
-func shape(t *testing.T, s Set) {
-	d := s.open(t)
-	h, w, c := d.Shape()
-	if h < 1 || w < 1 || c != 1 && c != 3 || d.Len() < 1 || d.Name() == "" {
-		t.Errorf("%q: %d images of %d×%d×%d", d.Name(), d.Len(), h, w, c)
-	}
-	sorted := slices.Clone(d.Classes())
-	slices.Sort(sorted)
-	if n := len(slices.Compact(sorted)); n != len(d.Classes()) {
-		t.Errorf("%d names of %d classes: %q", n, len(d.Classes()), d.Classes())
-	}
-}
+func (f first) Len() int { return min(f.Dataset.Len(), f.n) }
 
-// image is what Read says of one.
-type image struct {
-	pixels []byte
-	label  int
+// example is what Read says of an image; err is "" where it can be read.
+type example struct {
+	pixels data.Pixels
+	class  int
+	noise  int64
 	err    string
 }
 
-// read returns image i, and fails if bytes beside it were written.
-func read(t *testing.T, d data.Dataset, i int) image {
-	const guard = 16
-	all := bytes.Repeat([]byte{0xa5}, size(d)+2*guard)
-	dst := all[guard : len(all)-guard : len(all)-guard]
-	label, err := d.Read(i, dst)
-	if beside := bytes.Repeat([]byte{0xa5}, guard); !bytes.Equal(all[:guard], beside) || !bytes.Equal(all[len(all)-guard:], beside) {
-		t.Errorf("image %d: bytes beside it were written", i)
-	}
-	if err != nil {
-		return image{err: err.Error()}
-	}
-	if label < -1 || label >= len(d.Classes()) {
-		t.Errorf("image %d: class %d of %d", i, label, len(d.Classes()))
-	}
-	return image{pixels: dst, label: label}
+func (a example) equal(b example) bool {
+	bits := func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) }
+	return slices.Equal(a.pixels.Bytes, b.pixels.Bytes) && slices.EqualFunc(a.pixels.Floats, b.pixels.Floats, bits) &&
+		a.class == b.class && a.noise == b.noise && a.err == b.err
 }
 
-func equal(a, b image) bool {
-	return bytes.Equal(a.pixels, b.pixels) && a.label == b.label && a.err == b.err
-}
-
-// images: those of a set are the same whenever it is opened and read.
-func images(t *testing.T, s Set) {
-	a, b := s.open(t), s.open(t)
-	if a.Len() != b.Len() || a.Name() != b.Name() || !slices.Equal(a.Classes(), b.Classes()) {
-		t.Fatalf("opened again: %d images of %q, before %d of %q", b.Len(), b.Classes(), a.Len(), a.Classes())
+// read returns image i, and fails if values beside it were written, or not all of
+// its own.
+func read(t *testing.T, d data.Dataset, i int) example {
+	t.Helper()
+	before := func(first byte) (all data.Pixels, e data.Example) {
+		n := data.ValuesOf(d)
+		all = data.NewPixels(d.Kind(), n+2*guard)
+		for k := range all.Bytes {
+			all.Bytes[k] = first
+		}
+		for k := range all.Floats {
+			all.Floats[k] = 1e30 * float32(first)
+		}
+		return all, data.Example{Pixels: all.Slice(guard, guard+n), Class: -1, Noise: data.Own}
 	}
-	for i := range a.Len() {
-		first := read(t, a, i)
-		if !equal(first, read(t, a, i)) || !equal(first, read(t, b, i)) {
-			t.Errorf("image %d differs when it is read again", i)
+	all, e := before(1)
+	if err := d.Read(i, &e); err != nil {
+		return example{err: err.Error()}
+	}
+	fresh, _ := before(1)
+	for _, at := range []int{0, guard + data.ValuesOf(d)} {
+		if !(example{pixels: all.Slice(at, at+guard)}).equal(example{pixels: fresh.Slice(at, at+guard)}) {
+			t.Errorf("image %d: values beside it were written", i)
 		}
 	}
+	_, again := before(2)
+	got := example{pixels: e.Pixels, class: e.Class, noise: e.Noise}
+	if err := d.Read(i, &again); err != nil || !got.equal(example{pixels: again.Pixels, class: again.Class, noise: again.Noise}) {
+		t.Errorf("image %d is another, or not written as a whole, the second time (%v)", i, err)
+	}
+	if e.Class < -1 || e.Class >= len(d.Classes()) {
+		t.Errorf("image %d: class %d of %d", i, e.Class, len(d.Classes()))
+	}
+	if e.Noise < data.Own {
+		t.Errorf("image %d: noise at address %d", i, e.Noise)
+	}
+	for k, x := range e.Floats {
+		if x-x != 0 {
+			t.Errorf("image %d: value %d is %v", i, k, x)
+		}
+	}
+	return got
 }
 
-// concurrent: goroutines that read at once do not disturb each other.
-func concurrent(t *testing.T, s Set) {
-	d, quiet := s.open(t), s.open(t)
-	want := make([]image, quiet.Len())
+const guard = 16 // values before and behind an image
+
+// all images of a set.
+func all(t *testing.T, d data.Dataset) []example {
+	t.Helper()
+	list := make([]example, d.Len())
+	for i := range list {
+		list[i] = read(t, d, i)
+	}
+	return list
+}
+
+func same(t *testing.T, what string, got, want []example) {
+	t.Helper()
 	for i := range want {
-		want[i] = read(t, quiet, i)
-	}
-	var group sync.WaitGroup
-	for worker := range 8 {
-		group.Go(func() {
-			for k := range 2 * d.Len() {
-				if i := (k + 3*worker) % d.Len(); !equal(read(t, d, i), want[i]) {
-					t.Errorf("image %d differs when others are read", i)
-				}
-			}
-		})
-	}
-	group.Wait()
-}
-
-// broken: what cannot be read is a *data.Error that names it, and can be left out.
-func broken(t *testing.T, s Set) {
-	d := s.open(t)
-	for i := range d.Len() {
-		_, err := d.Read(i, make([]byte, size(d)))
-		bad := (*data.Error)(nil)
-		switch want := slices.Contains(s.Broken, i); {
-		case want != (err != nil):
-			t.Errorf("image %d: error %v, is broken: %v", i, err, want)
-		case want && (!errors.As(err, &bad) || bad.Path == "" || bad.Problem == ""):
-			t.Errorf("image %d: error %v (%T), want a *data.Error with its file", i, err, err)
+		if !got[i].equal(want[i]) {
+			t.Errorf("image %d is another %s", i, what)
 		}
-	}
-	for _, skip := range []bool{false, true} {
-		l := loader(t, d, data.LoaderOptions{Batch: d.Len(), SkipBroken: skip})
-		b, err := l.Next(t.Context())
-		if wantError := len(s.Broken) > 0 && !skip; wantError != (err != nil) {
-			t.Errorf("a pass, skipping %v: error %v", skip, err)
-		}
-		if err == nil {
-			l.Release(b)
-		}
-		if n := len(l.Skipped()); skip && n != len(s.Broken) {
-			t.Errorf("%d of %d broken images were named: %q", n, len(s.Broken), l.Skipped())
-		}
-	}
-}
-
-func loader(t *testing.T, d data.Dataset, o data.LoaderOptions) *data.Loader {
-	t.Helper()
-	l, err := data.NewLoader(d, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(l.Close)
-	return l
-}
-
-// stream returns images of the stream from a position on, one a string.
-func stream(t *testing.T, d data.Dataset, from int64, batch, n int) (list []string) {
-	t.Helper()
-	l := loader(t, d, data.LoaderOptions{Batch: batch, Seed: 5, Flip: true, SkipBroken: true, Start: from})
-	for len(list) < n {
-		b, err := l.Next(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range b.Labels {
-			list = append(list, fmt.Sprintf("%d %d %x", b.Indices[i], b.Labels[i], b.Pixels[i*size(d):(i+1)*size(d)]))
-		}
-		l.Release(b)
-	}
-	return list[:n]
-}
-
-// resume: the stream from a position on is the rest of the whole, whatever the batch.
-func resume(t *testing.T, s Set) {
-	d := s.open(t)
-	n := 2*d.Len() + 3
-	whole := stream(t, d, 0, 2, n)
-	for _, from := range []int{1, d.Len() - 1, d.Len(), n - 1} {
-		if !slices.Equal(stream(t, s.open(t), int64(from), 3, n-from), whole[from:]) {
-			t.Errorf("from position %d on the stream is another", from)
-		}
-	}
-}
-
-// resident: a set that lies decoded somewhere has the same stream.
-func resident(t *testing.T, s Set) {
-	d := s.open(t)
-	all := make([]byte, d.Len()*size(d))
-	r, err := data.NewResident(t.Context(), d, data.LoaderOptions{Batch: 2, Seed: 5, SkipBroken: true}, func(first int, pixels []byte) error {
-		copy(all[first*size(d):], pixels)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := loader(t, d, data.LoaderOptions{Batch: 2, Seed: 5, SkipBroken: true})
-	for range d.Len() {
-		a, err := r.Next(t.Context())
-		b, err2 := l.Next(t.Context())
-		if err != nil || err2 != nil {
-			t.Fatal(err, err2)
-		}
-		for i, at := range a.Sources {
-			if !slices.Equal(a.Labels, b.Labels) || !bytes.Equal(all[int(at)*size(d):][:size(d)], b.Pixels[i*size(d):][:size(d)]) {
-				t.Fatalf("position %d is another image", a.Indices[i])
-			}
-		}
-		l.Release(b)
-	}
-}
-
-// cancel: who waits for a batch is let go, and a loader ends in the middle of its work.
-func cancel(t *testing.T, s Set) {
-	d := s.open(t)
-	ctx, stop := context.WithCancel(t.Context())
-	stop()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		l := loader(t, d, data.LoaderOptions{Batch: 1, Ahead: 1, SkipBroken: true})
-		for range 100 { // none is released: sooner or later there is none
-			if _, err := l.Next(ctx); errors.Is(err, context.Canceled) {
-				l.Close()
-				return
-			}
-		}
-		t.Error("100 batches without a release")
-	}()
-	select {
-	case <-done:
-	case <-time.After(20 * time.Second):
-		t.Fatal("waits though its context has ended")
-	}
-	_, err := data.NewResident(ctx, d, data.LoaderOptions{Batch: 1}, func(int, []byte) error { return nil })
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("a set is decoded though the context has ended: %v", err)
 	}
 }

@@ -13,40 +13,54 @@ import (
 // per cent, which moves the baseline by half as much.
 const baselineImages = 256
 
-// pixelMoments are the mean and the variance of all pixels, scaled to [-1, 1] as
-// the network sees them. Images that cannot be read are left out; reading them for training
-// says so.
+// pixelMoments are the mean and the variance of all pixels, as the network sees them.
+// Images that cannot be read are left out; reading them for training says so.
 func pixelMoments(d data.Dataset) (mean, variance float64) {
 	n := min(d.Len(), baselineImages)
-	height, width, channels := d.Shape()
-	counts := make([][256]int64, min(n, runtime.GOMAXPROCS(0)))
+	workers := min(n, runtime.GOMAXPROCS(0))
+	// What is counted may be added in any order; sums are by image, so that the order
+	// is the same whatever the number of processors.
+	counts, images := make([][256]int64, workers), make([]moments, n)
 	var all sync.WaitGroup
-	for w := range counts {
+	for w := range workers {
 		all.Go(func() {
-			pixels := make([]byte, height*width*channels)
-			for i := w; i < n; i += len(counts) {
-				if _, err := d.Read(int(int64(i)*int64(d.Len())/int64(n)), pixels); err != nil {
+			e := data.NewExample(d)
+			for i := w; i < n; i += workers {
+				if err := d.Read(int(int64(i)*int64(d.Len())/int64(n)), e); err != nil {
 					continue
 				}
-				for _, p := range pixels {
+				for _, p := range e.Bytes {
 					counts[w][p]++
+				}
+				for _, x := range e.Floats {
+					images[i].add(1, float64(x))
 				}
 			}
 		})
 	}
 	all.Wait()
-	var sum, squares, total float64
+	var m moments
 	for _, c := range counts {
 		for p, n := range c {
-			x := float64(2*p-255) / 255
-			sum, squares, total = sum+float64(n)*x, squares+float64(n)*x*x, total+float64(n)
+			m.add(float64(n), float64(2*p-255)/255)
 		}
 	}
-	if total == 0 {
+	for _, of := range images {
+		m.count, m.sum, m.squares = m.count+of.count, m.sum+of.sum, m.squares+of.squares
+	}
+	if m.count == 0 {
 		return 0, 0
 	}
-	mean = sum / total
-	return mean, max(0, squares/total-mean*mean)
+	mean = m.sum / m.count
+	return mean, max(0, m.squares/m.count-mean*mean)
+}
+
+// moments of values: how many there are, their sum, and that of their squares.
+type moments struct{ count, sum, squares float64 }
+
+// add n times the value x.
+func (m *moments) add(n, x float64) {
+	m.count, m.sum, m.squares = m.count+n, m.sum+n*x, m.squares+n*x*x
 }
 
 // A run is looked at when it has seen all of these, and lossMemory images after

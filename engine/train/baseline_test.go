@@ -22,14 +22,15 @@ type stripes struct {
 
 func (s stripes) Len() int             { return s.n }
 func (s stripes) Shape() (h, w, c int) { return 1, s.width, 1 }
-func (s stripes) Read(i int, dst []byte) (int, error) {
+func (s stripes) Kind() data.Kind      { return data.Bytes }
+func (s stripes) Read(i int, e *data.Example) error {
 	if i%2 == 1 {
-		return 0, errors.New("broken")
+		return errors.New("broken")
 	}
-	for p := range dst {
-		dst[p] = s.of(i, p)
+	for p := range e.Bytes {
+		e.Bytes[p] = s.of(i, p)
 	}
-	return 0, nil
+	return nil
 }
 
 // The variance of pixels that are known; the same of a large set as of a small one.

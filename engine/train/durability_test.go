@@ -142,8 +142,8 @@ func TestPowerLoss(t *testing.T) {
 // failing is a data set that cannot be read.
 type failing struct{ data.Dataset }
 
-func (f failing) Read(int, []byte) (int, error) {
-	return 0, &data.Error{Path: "broken.png", Problem: "is damaged"}
+func (f failing) Read(int, *data.Example) error {
+	return &data.Error{Path: "broken.png", Problem: "is damaged"}
 }
 
 // snapshotOf is all files of a folder.

@@ -25,11 +25,11 @@ type broken struct {
 	index int
 }
 
-func (b broken) Read(i int, dst []byte) (int, error) {
+func (b broken) Read(i int, e *data.Example) error {
 	if i == b.index {
-		return -1, &data.Error{Path: "broken.png", Problem: "is not a picture; leave it out with --skip-broken"}
+		return &data.Error{Path: "broken.png", Problem: "is not a picture; leave it out with --skip-broken"}
 	}
-	return b.Dataset.Read(i, dst)
+	return b.Dataset.Read(i, e)
 }
 
 func logOf(t *testing.T, dir string) string {

@@ -215,7 +215,7 @@ func (r *run) forwardBackward(ctx context.Context) (loss float64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		r.trainer.Fill(Images{batch.Pixels, batch.Labels, batch.Indices, batch.Sources, batch.Flips}, r.objective)
+		r.trainer.Fill(batch, r.objective)
 		r.stream.Release(batch)
 		r.sound = false
 		part, err := r.trainer.RunMicro(i)

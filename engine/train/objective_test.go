@@ -55,7 +55,7 @@ func TestWeighting(t *testing.T) {
 	tr, batches, plain := newTrainer(t, 1, 2, number.Float32)
 	loss := func(o Objective) float64 {
 		tr.Hyper((&run{settings: long()}).hyper(State{}))
-		tr.Fill(batches[0], o)
+		tr.Fill(&batches[0], o)
 		l, err := tr.RunMicro(0)
 		if err != nil {
 			t.Fatal(err)

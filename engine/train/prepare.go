@@ -181,9 +181,9 @@ func (r *run) openStream(ctx context.Context, from int64) (stream, error) {
 	if r.trainer.Resident == 0 {
 		return data.NewLoader(r.data, o)
 	}
-	height, width, channels := r.data.Shape()
-	return data.NewResident(ctx, r.data, o, func(first int, pixels []byte) error {
-		return r.memory.WriteBytes(r.trainer.Buffers.Images, first*height*width*channels, pixels)
+	values := data.ValuesOf(r.data)
+	return data.NewResident(ctx, r.data, o, func(first int, pixels data.Pixels) error {
+		return r.memory.WriteBytes(r.trainer.Buffers.Images, first*values, pixels.Bytes)
 	})
 }
 

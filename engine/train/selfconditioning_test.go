@@ -62,8 +62,8 @@ func TestEstimatesAreDrawn(t *testing.T) {
 		for k := range int64(8) {
 			images.Indices = append(images.Indices, 8*i+k)
 		}
-		with.Fill(images, o)
-		without.Fill(images, plain)
+		with.Fill(&images, o)
+		without.Fill(&images, plain)
 		for k, at := range images.Indices {
 			if with.estimates.Values[2*k+1] != 0 {
 				drawn++
@@ -79,7 +79,7 @@ func TestEstimatesAreDrawn(t *testing.T) {
 	}
 	images := b[0]
 	images.Indices = []int64{90, 91, 3, 4, 5, 6, 7, 11} // another place in another batch
-	with.Fill(images, o)
+	with.Fill(&images, o)
 	for k, at := range images.Indices {
 		if got := with.estimates.Values[2*k+1] != 0; got != byPosition[at] {
 			t.Errorf("image %d: %v, before %v", at, got, byPosition[at])
@@ -127,7 +127,7 @@ func TestSelfConditionedSteps(t *testing.T) {
 	tr, batches, o := newTrainerOf(t, 1, 1, number.Float32, 0.5)
 	tr.step(t, batches, o, 0)
 	if n := kerneltest.Allocations(func() {
-		tr.Fill(batches[0], o)
+		tr.Fill(&batches[0], o)
 		tr.RunMicro(0)
 	}); n != 0 {
 		t.Errorf("a step allocates %v times", n)

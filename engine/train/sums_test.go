@@ -167,7 +167,7 @@ func TestSummedGradients(t *testing.T) {
 			size := nets.FlatSize(tr.Graph.Params)
 			parts := make([][]float32, n)
 			for i, b := range batches {
-				tr.Fill(b, o)
+				tr.Fill(&b, o)
 				if _, err := tr.RunMicro(i); err != nil {
 					t.Fatal(err)
 				}
@@ -205,7 +205,7 @@ func TestTimesOfAStep(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, b := range batches {
-			tr.Fill(b, spread)
+			tr.Fill(&b, spread)
 			for _, c := range tr.batch.Images {
 				all = append(all, c.Time)
 			}

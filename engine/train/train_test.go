@@ -308,14 +308,14 @@ func TestNotFinite(t *testing.T) {
 }
 
 // step returns a trainer of micro on a device, filled with a batch.
-func newTrainer(t *testing.T, accumulate, threads int, precision number.Type) (*Trainer, []Images, Objective) {
+func newTrainer(t *testing.T, accumulate, threads int, precision number.Type) (*Trainer, []data.Batch, Objective) {
 	t.Helper()
 	return newTrainerOf(t, accumulate, threads, precision, 0)
 }
 
 // newTrainerOf returns one whose images are given the network's own estimate in
 // this share.
-func newTrainerOf(t *testing.T, accumulate, threads int, precision number.Type, share float64) (*Trainer, []Images, Objective) {
+func newTrainerOf(t *testing.T, accumulate, threads int, precision number.Type, share float64) (*Trainer, []data.Batch, Objective) {
 	t.Helper()
 	config, err := Network("micro", 16, 16, 3, 10)
 	if err != nil {
@@ -344,16 +344,16 @@ func newTrainerOf(t *testing.T, accumulate, threads int, precision number.Type, 
 		t.Fatal(err)
 	}
 	set := open(t, small())
-	var batches []Images
+	var batches []data.Batch
 	for m := range accumulate {
-		b := Images{Pixels: make([]byte, 8/accumulate*16*16*3)}
+		b := data.Batch{Pixels: data.NewPixels(data.Bytes, 8/accumulate*16*16*3)}
 		for i := range 8 / accumulate {
 			at := m*8/accumulate + i
-			label, err := set.Read(at, b.Pixels[i*16*16*3:][:16*16*3])
-			if err != nil {
+			e := data.Example{Pixels: b.Pixels.Slice(i*16*16*3, (i+1)*16*16*3)}
+			if err := set.Read(at, &e); err != nil {
 				t.Fatal(err)
 			}
-			b.Labels, b.Indices = append(b.Labels, int32(label)), append(b.Indices, int64(at))
+			b.Classes, b.Indices = append(b.Classes, int32(e.Class)), append(b.Indices, int64(at))
 		}
 		batches = append(batches, b)
 	}
@@ -374,13 +374,13 @@ func long() Settings {
 }
 
 // step returns the loss.
-func (t *Trainer) step(test testing.TB, batches []Images, o Objective, h int64) float64 {
+func (t *Trainer) step(test testing.TB, batches []data.Batch, o Objective, h int64) float64 {
 	test.Helper()
 	total := 0.0
 	hyper := (&run{settings: long()}).hyper(State{Steps: h, Images: 1000})
 	t.Hyper(hyper)
 	for i, b := range batches {
-		t.Fill(b, o)
+		t.Fill(&b, o)
 		loss, err := t.RunMicro(i)
 		if err != nil {
 			test.Fatal(err)
@@ -400,7 +400,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 		tr.step(t, batches, o, 0)
 		tr.Hyper((&run{settings: long()}).hyper(State{Steps: 1, Images: 1000}))
 		if n := kerneltest.Allocations(func() {
-			tr.Fill(batches[0], o)
+			tr.Fill(&batches[0], o)
 			tr.RunMicro(0)
 			tr.Finish()
 		}); n != 0 {
@@ -457,8 +457,8 @@ func TestResident(t *testing.T) {
 	}
 	weights := make([]float32, nets.FlatSize(s.Graph.Params))
 	const size, row = 16 * 16 * 3, 16 * 3
-	set := slices.Clone(batches[0].Pixels)
-	b := Images{Labels: batches[0].Labels, Indices: batches[0].Indices}
+	set := slices.Clone(batches[0].Pixels.Bytes)
+	b := data.Batch{Classes: batches[0].Classes, Indices: batches[0].Indices}
 	for i := range 8 { // image i of the batch is image 7−i of the set, every other one mirrored
 		b.Sources, b.Flips = append(b.Sources, int64(7-i)), append(b.Flips, i%2 == 1)
 		to := set[(7-i)*size:][:size]
@@ -467,7 +467,7 @@ func TestResident(t *testing.T) {
 			if i%2 == 1 {
 				x = 15 - x
 			}
-			to[j] = batches[0].Pixels[i*size+j/row*row+3*x+j%3]
+			to[j] = batches[0].Pixels.Bytes[i*size+j/row*row+3*x+j%3]
 		}
 	}
 	if err := errors.Join(
@@ -477,7 +477,7 @@ func TestResident(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range int64(3) {
-		want, got := streamed.step(t, batches, o, i), resident.step(t, []Images{b}, o, i)
+		want, got := streamed.step(t, batches, o, i), resident.step(t, []data.Batch{b}, o, i)
 		if got != want {
 			t.Errorf("step %d: loss %v, with images brought along %v", i, got, want)
 		}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
 	"fluxion/kernels/draw"
@@ -92,28 +93,23 @@ func (t *Trainer) Initialise(seed uint64) error {
 	return errors.Join(device.Fill(t.Memory, nets.FlatSize(params), draw, t.Buffers.weights()...), t.Refresh())
 }
 
-// Images is one micro-batch from the data.
-type Images struct {
-	Pixels  []byte  // NHWC; nil if the data set is resident
-	Labels  []int32 // −1: none
-	Indices []int64 // position in the stream of images
-	Sources []int64 // number in a resident data set
-	Flips   []bool  // whether to mirror a resident image
-}
-
 // Fill sets the parameters of a micro-batch: pixels, and for each image the
 // time, the coefficients and the class that its position in the stream decides.
-func (t *Trainer) Fill(b Images, o Objective) {
+func (t *Trainer) Fill(b *data.Batch, o Objective) {
 	if t.Resident == 0 {
-		copy(t.batch.Pixels, b.Pixels)
+		copy(t.batch.Pixels, b.Pixels.Bytes)
 	}
 	t.batch.Seed = o.Seed
 	t.filled = t.filled[:0]
+	noise := b.Noise
+	if noise == nil {
+		noise = b.Indices
+	}
 	for i, at := range b.Indices {
 		time := o.time(at, t.Batch*t.Accumulate)
 		q := o.Process.At(time)
 		image := draw.Image{
-			Address: at, Pixels: t.batch.Images[i].Pixels,
+			Address: noise[i], Pixels: t.batch.Images[i].Pixels,
 			Alpha: float32(q.Input * q.Alpha), Sigma: float32(q.Input * q.Sigma), A: float32(q.A), B: float32(q.B), Time: float32(q.NetworkTime),
 		}
 		if t.Resident > 0 {
@@ -133,7 +129,7 @@ func (t *Trainer) Fill(b Images, o Objective) {
 		return
 	}
 	for i, at := range b.Indices {
-		class := int(b.Labels[i])
+		class := int(b.Classes[i])
 		if class < 0 || philox.Uniform64(o.Seed, philox.Drop, uint64(at), 0) < o.LabelDrop {
 			class = o.NullClass
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"fluxion/data"
 	"fluxion/kernels/number"
 )
 
@@ -23,14 +24,14 @@ func TestLoadedTwice(t *testing.T) {
 	if err := streamed.Memory.Read(streamed.Buffers.Parameters, 0, weights); err != nil {
 		t.Fatal(err)
 	}
-	inverted := slices.Clone(batches[0].Pixels)
+	inverted := slices.Clone(batches[0].Pixels.Bytes)
 	for i := range inverted {
 		inverted[i] = 255 - inverted[i]
 	}
-	b := Images{Labels: batches[0].Labels, Indices: batches[0].Indices, Sources: []int64{0, 1, 2, 3, 4, 5, 6, 7}}
-	loss := func(trainer *Trainer, b Images) float64 {
+	b := data.Batch{Classes: batches[0].Classes, Indices: batches[0].Indices, Sources: []int64{0, 1, 2, 3, 4, 5, 6, 7}}
+	loss := func(trainer *Trainer, b data.Batch) float64 {
 		trainer.Hyper((&run{settings: long()}).hyper(State{Images: 1000}))
-		trainer.Fill(b, o)
+		trainer.Fill(&b, o)
 		l, err := trainer.RunMicro(0)
 		if err != nil {
 			t.Fatal(err)
@@ -38,7 +39,7 @@ func TestLoadedTwice(t *testing.T) {
 		return l
 	}
 	d := cpuDevice(t, 1)
-	sets := [][]byte{batches[0].Pixels, inverted}
+	sets := [][]byte{batches[0].Pixels.Bytes, inverted}
 	var trainers []*Trainer
 	for _, pixels := range sets {
 		memory, err := d.Alloc(step.Sizes())
@@ -61,7 +62,7 @@ func TestLoadedTwice(t *testing.T) {
 	}
 	for i, trainer := range trainers {
 		brought := batches[0]
-		brought.Pixels = sets[i]
+		brought.Pixels.Bytes = sets[i]
 		if err := streamed.Memory.Write(streamed.Buffers.Parameters, 0, weights); err != nil {
 			t.Fatal(err)
 		}

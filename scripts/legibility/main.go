@@ -104,12 +104,11 @@ func glyphs(seed uint64, n int) ([]picture, error) {
 	}
 	list := make([]picture, n)
 	for i := range list {
-		list[i].pixels = make([]byte, side*side*3)
-		label, err := d.Read(i, list[i].pixels)
-		if err != nil {
+		e := data.NewExample(d)
+		if err := d.Read(i, e); err != nil {
 			return nil, err
 		}
-		list[i].class = d.Classes()[label]
+		list[i].pixels, list[i].class = e.Bytes, d.Classes()[e.Class]
 	}
 	return list, nil
 }

@@ -116,7 +116,7 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 }
 
 // images are those of a run: brought with every batch, or put on the device before.
-func images(t *testing.T, memory device.Memory, s *train.Step) (next func() train.Images, stop func()) {
+func images(t *testing.T, memory device.Memory, s *train.Step) (next func() *data.Batch, stop func()) {
 	t.Helper()
 	set := glyphs(t)
 	var err error
@@ -127,8 +127,8 @@ func images(t *testing.T, memory device.Memory, s *train.Step) (next func() trai
 		Close()
 	}
 	if s.Resident > 0 {
-		stream, err = data.NewResident(context.Background(), set, lo, func(first int, pixels []byte) error {
-			return memory.WriteBytes(s.Buffers.Images, first*size*size*3, pixels)
+		stream, err = data.NewResident(context.Background(), set, lo, func(first int, pixels data.Pixels) error {
+			return memory.WriteBytes(s.Buffers.Images, first*size*size*3, pixels.Bytes)
 		})
 	} else {
 		stream, err = data.NewLoader(set, lo)
@@ -136,14 +136,14 @@ func images(t *testing.T, memory device.Memory, s *train.Step) (next func() trai
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func() train.Images {
+	return func() *data.Batch {
 		b, err := stream.Next(context.Background())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer stream.Release(b)
-		return train.Images{
-			Pixels: slices.Clone(b.Pixels), Labels: slices.Clone(b.Labels), Indices: slices.Clone(b.Indices), Sources: b.Sources, Flips: b.Flips,
+		return &data.Batch{
+			Pixels: data.Pixels{Bytes: slices.Clone(b.Pixels.Bytes)}, Classes: slices.Clone(b.Classes), Indices: slices.Clone(b.Indices), Sources: b.Sources, Flips: b.Flips,
 		}
 	}, stream.Close
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"fluxion/cmd/fluxion/internal/machine"
+	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
@@ -63,9 +64,9 @@ func (w *Workload) trainStep() (Step, error) {
 	if err := t.Initialise(1); err != nil {
 		return Step{}, errors.Join(err, free())
 	}
-	images := train.Images{Pixels: make([]byte, w.Batch*w.Size*w.Size*3), Labels: make([]int32, w.Batch), Indices: make([]int64, w.Batch)}
-	for i := range images.Pixels {
-		images.Pixels[i] = byte(i * 31)
+	images := &data.Batch{Pixels: data.NewPixels(data.Bytes, w.Batch*w.Size*w.Size*3), Classes: make([]int32, w.Batch), Indices: make([]int64, w.Batch)}
+	for i := range images.Pixels.Bytes {
+		images.Pixels.Bytes[i] = byte(i * 31)
 	}
 	hyper := train.Hyper{Settings: settings, LearningRate: 1e-4, AverageRates: [train.MaxAverages]float64{0.99}}
 	step := func() error {

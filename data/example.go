@@ -1,0 +1,84 @@
+package data
+
+// Kind is what the pixels of a set are.
+type Kind uint8
+
+const (
+	Bytes  Kind = iota // 0 to 255, which a network sees as (2p−255)/255, from −1 to 1
+	Floats             // float32, which a network sees as they are: latents, points
+)
+
+// String is the kind as checkpoints have it.
+func (k Kind) String() string {
+	if k == Floats {
+		return "float32"
+	}
+	return "uint8"
+}
+
+// Size of a pixel's value, in bytes.
+func (k Kind) Size() int {
+	if k == Floats {
+		return 4
+	}
+	return 1
+}
+
+// Pixels are values of images next to each other, NHWC, of one kind; the other is nil.
+type Pixels struct {
+	Bytes  []byte
+	Floats []float32
+}
+
+// NewPixels has room for n values.
+func NewPixels(k Kind, n int) Pixels {
+	if k == Floats {
+		return Pixels{Floats: make([]float32, n)}
+	}
+	return Pixels{Bytes: make([]byte, n)}
+}
+
+// Len is the number of values.
+func (p Pixels) Len() int { return len(p.Bytes) + len(p.Floats) }
+
+// Slice returns the values from one up to another, in the same memory.
+func (p Pixels) Slice(from, to int) Pixels {
+	if p.Floats != nil {
+		return Pixels{Floats: p.Floats[from:to]}
+	}
+	return Pixels{Bytes: p.Bytes[from:to]}
+}
+
+// Copy takes the values of others of the same kind.
+func (p Pixels) Copy(from Pixels) {
+	copy(p.Bytes, from.Bytes)
+	copy(p.Floats, from.Floats)
+}
+
+// Clear sets all values to 0.
+func (p Pixels) Clear() {
+	clear(p.Bytes)
+	clear(p.Floats)
+}
+
+// Example is one image of a set. Whoever asks for it brings the room for its pixels.
+type Example struct {
+	Pixels
+	Class int   // −1: none
+	Noise int64 // address of the noise it is trained with: Own, or 0 and up
+}
+
+// Own is the noise of an example that is paired with none: that of its position in
+// the stream, another one each time that it comes.
+const Own = -1
+
+// NewExample has room for an example of a set.
+func NewExample(d Dataset) *Example {
+	return &Example{Pixels: NewPixels(d.Kind(), ValuesOf(d)), Class: -1, Noise: Own}
+}
+
+// ValuesOf an image of a set: height·width·channels.
+func ValuesOf(d Dataset) int {
+	h, w, c := d.Shape()
+	return h * w * c
+}
