@@ -19,7 +19,7 @@
 # Exit code 0 if every test passed, 1 if one failed, 2 if nothing could be run.
 set -uo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
-packages="philox draw feed update cast adamw gradnorm loss embed estimate guide paint groupnorm reduce pointwise concat resample gemm conv linear attention"
+packages="philox draw feed update cast adamw gradnorm loss embed estimate guide inpaint groupnorm reduce pointwise concat resample gemm conv linear attention"
 packages="$(printf 'kernels/%s ' $packages) kernels/cpu kernels/cuda/driver engine/device engine/generate engine/train engine/train/equality"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

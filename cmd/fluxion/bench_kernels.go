@@ -147,7 +147,7 @@ func (o *benchKernelsOptions) sampling(target plan.Target, precision number.Type
 		return nil, err
 	}
 	var plans []*plan.Plan
-	for _, g := range []generate.Options{{Config: config, Slots: 2}, {Config: config.WithSelfConditioning(true), Reduced: true, Painted: true}} {
+	for _, g := range []generate.Options{{Config: config, Slots: 2}, {Config: config.WithSelfConditioning(true), Reduced: true, Inpaint: true}} {
 		g.Height, g.Width, g.Batch, g.Guided = o.Size, o.Size, max(1, o.Batch/2), true
 		g.Target, g.Precision, g.Calls = target, precision, 1
 		s, err := generate.NewStep(g)

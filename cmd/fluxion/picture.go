@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// pictureFlags give sampling a picture: image to image, in-painting.
+// pictureFlags give sampling a picture: image to image, inpainting.
 type pictureFlags struct {
 	init, mask string
 	strength   float64
@@ -22,7 +22,7 @@ type pictureFlags struct {
 func (o *pictureFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&o.init, "init", "", "image to image: a picture to begin with, of the model's size")
 	f.Float64Var(&o.strength, "strength", 1, "share of the steps that are taken from --init on; 1 begins with noise alone")
-	f.StringVar(&o.mask, "mask", "", "in-painting: a picture that is white where --init is made anew and black where it is kept")
+	f.StringVar(&o.mask, "mask", "", "inpainting: a picture that is white where --init is made anew and black where it is kept")
 }
 
 // check refuses flags that say nothing together.

@@ -227,7 +227,7 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Devi
 		batch = 1 // steps depend on the image
 	}
 	options := generate.Options{
-		Config: m.Config, Height: height, Width: width, Batch: batch, Guided: o.classFree(), Reduced: j.guidance.Reduces(), Painted: j.picture != nil, Slots: run.slots, Calls: len(run.table.Rows),
+		Config: m.Config, Height: height, Width: width, Batch: batch, Guided: o.classFree(), Reduced: j.guidance.Reduces(), Inpaint: j.picture != nil, Slots: run.slots, Calls: len(run.table.Rows),
 		Unlimited: run.by != nil && run.by.excess != nil,
 		Target:    dev.Target(), Precision: j.precision, Prepare: true,
 	}

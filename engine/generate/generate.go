@@ -15,8 +15,8 @@ import (
 	"fluxion/kernels/draw"
 	"fluxion/kernels/feed"
 	"fluxion/kernels/guide"
+	"fluxion/kernels/inpaint"
 	"fluxion/kernels/number"
-	"fluxion/kernels/paint"
 	"fluxion/kernels/pointwise"
 	"fluxion/kernels/row"
 	"fluxion/kernels/update"
@@ -34,7 +34,7 @@ type Options struct {
 	Guided        bool         // evaluate every image without its class, too
 	Guide         *nets.Config // of a second, weaker network, away from which is guided: Karras et al., "Guiding a Diffusion Model with a Bad Version of Itself" (2024); nil: none
 	Reduced       bool         // guidance looks at whole images: Guidance.Rescale, Guidance.Percentile
-	Painted       bool         // a picture is given: see Request.Picture
+	Inpaint       bool         // a picture is given: see Request.Picture
 	Slots         int          // outputs of earlier calls that the sampler combines
 	Unlimited     bool         // the output before x̂ was limited takes part, too: see Request.Excess
 	Calls         int          // of the network for an image, as far as they are known: what a GPU sets up together
@@ -70,7 +70,7 @@ type Step struct {
 	images  []int64     // the number of each image of a batch
 	update  *update.Row
 	before  *update.Row // of the update that keeps the output as it was before x̂ was limited; nil without
-	paint   *painting   // of Picture; nil without
+	inpaint *inpainting // of Picture; nil without
 	guide   *guide.Row  // of a stage before the update; nil where the update guides
 	times   *feed.Vector
 
@@ -142,8 +142,8 @@ func NewStep(o Options) (*Step, error) {
 	}
 	updates := update.Options{Shape: s.shape, Guided: o.Guided, Combined: s.guide != nil}
 	c.After = append(c.After, plan.Stage{Kernel: update.New(updates, s.update, s.images), In: slots, Out: plan.Ref{Node: g.Sample}})
-	if o.Painted {
-		s.addPainting(&c)
+	if o.Inpaint {
+		s.addInpainting(&c)
 	}
 	if s.Plan, err = plan.Compile(c); err != nil {
 		return nil, err
@@ -155,8 +155,8 @@ func NewStep(o Options) (*Step, error) {
 	if o.Unlimited { // whatever lies there, 0 times it is 0 from now on
 		begin = append(begin, plan.Stage{Kernel: pointwise.NewZero(4), In: []plan.Ref{{Node: g.Sample}}, Out: unlimited})
 	}
-	if o.Painted {
-		begin = append(begin, s.paint.stage(s, &s.paint.start))
+	if o.Inpaint {
+		begin = append(begin, s.inpaint.stage(s, &s.inpaint.start))
 	}
 	if s.Start, err = s.Plan.Then(begin...); err != nil {
 		return nil, err
@@ -208,9 +208,9 @@ func (s *Step) Busiest() {
 		*s.before = update.Row{B: 1, Store: -1, Guidance: 2}
 		s.update.History[s.Slots] = 1
 	}
-	if s.paint != nil {
-		s.paint.step = paint.Row{A: 1, S: 1, Active: 1, Pixels: 1}
-		s.paint.start = s.paint.step
+	if s.inpaint != nil {
+		s.inpaint.step = inpaint.Row{A: 1, S: 1, Active: 1, Pixels: 1}
+		s.inpaint.start = s.inpaint.step
 	}
 }
 

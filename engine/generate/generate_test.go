@@ -79,7 +79,7 @@ func guidedOn(t *testing.T, d device.Device, precision number.Type, method strin
 		weaker = &config
 	}
 	step, err := NewStep(Options{
-		Config: config, Height: 8, Width: 8, Batch: batch, Guided: guidance.Scale != 1 && second == nil, Reduced: guidance.Reduces(), Guide: weaker, Painted: picture != nil, Slots: kept.Slots, Calls: len(table.Rows),
+		Config: config, Height: 8, Width: 8, Batch: batch, Guided: guidance.Scale != 1 && second == nil, Reduced: guidance.Reduces(), Guide: weaker, Inpaint: picture != nil, Slots: kept.Slots, Calls: len(table.Rows),
 		Target: d.Target(), Precision: precision,
 	})
 	if err != nil {

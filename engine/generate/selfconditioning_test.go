@@ -118,7 +118,7 @@ func (c conditioned) run(t *testing.T) map[int64][]byte {
 	}
 	o := Options{
 		Config: config, Height: 8, Width: 8, Batch: c.batch, Guided: c.guidance.Scale != 1 && !c.second, Reduced: c.guidance.Reduces(),
-		Painted: c.picture != nil, Slots: kept.Slots, Calls: len(table.Rows), Target: c.device.Target(), Precision: c.precision,
+		Inpaint: c.picture != nil, Slots: kept.Slots, Calls: len(table.Rows), Target: c.device.Target(), Precision: c.precision,
 	}
 	var guideWeights []float32
 	if c.second {

@@ -4,14 +4,14 @@
 
 constexpr int threads = 256;
 
-// Step is the row, as PutParameters writes it.
-struct Step {
+// Row is the row of a step, as PutParameters writes it.
+struct Row {
   double grad_scale, clip_norm;
   float rate, beta1, beta2, epsilon, decay;
   float correction1, correction2; // 1/(1−βᵏ)
   float average;                  // share of the old average that is kept
 };
-static_assert(sizeof(Step) == 48, "cuda.go writes 48 bytes");
+static_assert(sizeof(Row) == 48, "cuda.go writes 48 bytes");
 
 struct Buffers {
   float *parameters;
@@ -22,7 +22,7 @@ struct Buffers {
   uint64_t n;
 };
 
-__device__ inline void update(const Step &s, float scale, float &p, float g, float &m, float &v, float &average) {
+__device__ inline void update(const Row &s, float scale, float &p, float g, float &m, float &v, float &average) {
   g *= scale;
   m = s.beta1 * m + (1 - s.beta1) * g;
   v = s.beta2 * v + (1 - s.beta2) * g * g;
@@ -33,11 +33,11 @@ __device__ inline void update(const Step &s, float scale, float &p, float g, flo
 
 // Four elements a thread. A norm that is not finite leaves everything as it is.
 extern "C" __global__ void __launch_bounds__(threads) adamw_update(Buffers b, Parameters p) {
-  __shared__ Step s;
+  __shared__ Row s;
   __shared__ float shared_scale;
   __shared__ bool finite;
   if (threadIdx.x == 0) {
-    s = *p.row<Step>();
+    s = *p.row<Row>();
     const float norm = *b.norm;
     finite = isfinite(norm);
     const double scaled = double(norm) * s.grad_scale;

@@ -27,7 +27,7 @@ type Step struct {
 	AverageRate  float64 // share of the old average that is kept
 }
 
-// Row is the numbers of a step as kernels want them: struct Step of adamw.cu.
+// Row is the numbers of a step as kernels want them: struct Row of adamw.cu.
 type Row struct {
 	GradScale, ClipNorm                float64
 	Rate, Beta1, Beta2, Epsilon, Decay float32

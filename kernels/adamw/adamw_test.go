@@ -13,7 +13,7 @@ import (
 )
 
 // The layout of a row is the one that adamw.cu declares.
-func TestRow(t *testing.T) { kerneltest.CheckRow(t, "adamw.cu", "Step", Row{}) }
+func TestRow(t *testing.T) { kerneltest.CheckRow(t, "adamw.cu", "Row", Row{}) }
 
 func random(n int, seed uint64) []float64 {
 	rng := rand.New(rand.NewPCG(seed, 1))

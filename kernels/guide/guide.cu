@@ -9,20 +9,20 @@ using philox::add, philox::mul, philox::sub; // each operation rounded on its ow
 
 constexpr int threads = 256;
 
-struct Step {
+struct Row {
   float guidance, rescale, percentile;
   float x_z, x_y;
   uint32_t clip;
   uint64_t unused;
 };
-static_assert(sizeof(Step) == 32, "cuda.go writes 32 bytes");
+static_assert(sizeof(Row) == 32, "cuda.go writes 32 bytes");
 
 struct Launch {
   View z, y, unconditional, estimates[2];
   uint32_t pixels, channels; // of an image
 };
 
-__device__ inline float estimate(const Step &s, float z, float y) { return add(mul(s.x_z, z), mul(s.x_y, y)); }
+__device__ inline float estimate(const Row &s, float z, float y) { return add(mul(s.x_z, z), mul(s.x_y, y)); }
 
 // total adds over the block; shared is free again when it returns.
 __device__ inline double total(double x, double (&shared)[threads / 32]) {
@@ -34,7 +34,7 @@ __device__ inline double total(double x, double (&shared)[threads / 32]) {
 template <bool Vector>
 struct Image {
   const Launch &k;
-  const Step &s;
+  const Row &s;
   double (&shared)[threads / 32];
   uint32_t values;
 
@@ -140,7 +140,7 @@ struct Image {
 template <bool Vector>
 __device__ void guide(const Launch &k, const Parameters &p) {
   __shared__ double shared[threads / 32];
-  const Step s = *p.row<Step>();
+  const Row s = *p.row<Row>();
   const Image<Vector> image{k, s, shared, k.pixels * k.channels};
   if (k.unconditional.data) image.guide();
   if (s.x_y != 0 && (s.percentile > 0 || s.clip)) image.clip(s.percentile > 0 ? image.limit() : 1);

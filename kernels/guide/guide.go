@@ -26,7 +26,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Row is the numbers that change from step to step: struct Step of guide.cu.
+// Row is the numbers that change from step to step: struct Row of guide.cu.
 type Row struct {
 	Guidance   float32 // g, with a second output
 	Rescale    float32 // φ in [0, 1]; 0: none. With a second output only

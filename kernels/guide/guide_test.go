@@ -16,7 +16,7 @@ import (
 )
 
 // The layout of a row is the one that guide.cu declares.
-func TestRow(t *testing.T) { kerneltest.CheckRow(t, "guide.cu", "Step", Row{}) }
+func TestRow(t *testing.T) { kerneltest.CheckRow(t, "guide.cu", "Row", Row{}) }
 
 // guiding uses every part of the kernel.
 var guiding = map[string]Row{

@@ -16,7 +16,7 @@ var module = cuda.Register("sgd", ptx)
 
 const threads = 256
 
-// Row is the numbers of a step as the kernel wants them: struct Step of sgd.cu.
+// Row is the numbers of a step as the kernel wants them: struct Row of sgd.cu.
 type Row struct {
 	GradScale, ClipNorm            float64
 	Rate, Momentum, Decay, Average float32

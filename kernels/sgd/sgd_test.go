@@ -17,7 +17,7 @@ import (
 )
 
 // The layout of a row is the one that sgd.cu declares.
-func TestRow(t *testing.T) { kerneltest.CheckRow(t, "sgd.cu", "Step", Row{}) }
+func TestRow(t *testing.T) { kerneltest.CheckRow(t, "sgd.cu", "Row", Row{}) }
 
 const testNorm = 100 // of the gradients, above what steps that clip allow
 

@@ -9,8 +9,8 @@ using namespace philox;
 
 constexpr int threads = 128, slots = 6;
 
-// Step is the row without the numbers of its images, which follow it.
-struct Step {
+// Row is the row of a step without the numbers of its images, which follow it.
+struct Row {
   uint64_t seed;
   float a, b, c;
   float history[slots];
@@ -20,7 +20,7 @@ struct Step {
   float x_z, x_y;
   uint32_t clip, count, pixels;
 };
-static_assert(sizeof(Step) == 80, "cuda.go writes 80 bytes");
+static_assert(sizeof(Row) == 80, "cuda.go writes 80 bytes");
 
 struct Launch {
   View z, second, y, unconditional, history[slots];
@@ -29,7 +29,7 @@ struct Launch {
 };
 
 // clip_output is y changed so that x̂ lies in ±1; NaN stays.
-__device__ inline float clip_output(const Step &s, float z, float y) {
+__device__ inline float clip_output(const Row &s, float z, float y) {
   const float x = add(mul(s.x_z, z), mul(s.x_y, y));
   const float clipped = x < -1 ? -1 : x > 1 ? 1 : x;
   return clipped == x ? y : add(y, __fdiv_rn(sub(clipped, x), s.x_y));
@@ -46,15 +46,15 @@ __device__ inline uint32_t pixel(float v) {
 
 template <bool Vector>
 __device__ void update(const Launch &k, const Parameters &p) {
-  __shared__ Step s;
+  __shared__ Row s;
   __shared__ uint64_t image;
-  constexpr uint32_t words = sizeof(Step) / 4;
+  constexpr uint32_t words = sizeof(Row) / 4;
   if (threadIdx.x <= words) {
     const uint8_t *row = p.row<uint8_t>();
     if (threadIdx.x < words) {
       reinterpret_cast<uint32_t *>(&s)[threadIdx.x] = reinterpret_cast<const uint32_t *>(row)[threadIdx.x];
     } else {
-      image = reinterpret_cast<const uint64_t *>(row + sizeof(Step))[blockIdx.y];
+      image = reinterpret_cast<const uint64_t *>(row + sizeof(Row))[blockIdx.y];
     }
   }
   __syncthreads();

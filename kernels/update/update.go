@@ -26,7 +26,7 @@ import (
 // MaxHistory is how many outputs of earlier calls a step may combine.
 const MaxHistory = 6
 
-// Row is the numbers that change from step to step: struct Step of update.cu.
+// Row is the numbers that change from step to step: struct Row of update.cu.
 type Row struct {
 	Seed uint64
 

@@ -17,7 +17,7 @@ import (
 )
 
 // The layout of a row is the one that update.cu declares.
-func TestRow(t *testing.T) { kerneltest.CheckRow(t, "update.cu", "Step", Row{}) }
+func TestRow(t *testing.T) { kerneltest.CheckRow(t, "update.cu", "Row", Row{}) }
 
 func random(n int, seed uint64) []float64 {
 	rng := rand.New(rand.NewPCG(seed, 1))

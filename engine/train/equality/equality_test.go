@@ -229,8 +229,8 @@ func TestSampling(t *testing.T) {
 	}
 }
 
-// TestPainting: the same pictures where a picture is given and half of it kept.
-func TestPainting(t *testing.T) {
+// TestInpainting: the same pictures where a picture is given and half of it kept.
+func TestInpainting(t *testing.T) {
 	p := &generate.Picture{Values: make([]float32, size*size*3), Mask: make([]float32, size*size*3)}
 	for i := range p.Values {
 		p.Values[i], p.Mask[i] = float32(i%5)/4-0.5, float32(i%2)
@@ -263,7 +263,7 @@ func pictures(t *testing.T, deviceName, method string, guidance generate.Guidanc
 		t.Fatal(err)
 	}
 	step, err := generate.NewStep(generate.Options{
-		Config: network(t), Height: size, Width: size, Batch: 2, Guided: guidance.Scale != 1, Painted: picture != nil, Reduced: guidance.Reduces(), Calls: 2, Target: d.Target(), Precision: precision,
+		Config: network(t), Height: size, Width: size, Batch: 2, Guided: guidance.Scale != 1, Inpaint: picture != nil, Reduced: guidance.Reduces(), Calls: 2, Target: d.Target(), Precision: precision,
 	})
 	if err != nil {
 		t.Fatal(err)

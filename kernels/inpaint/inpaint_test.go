@@ -1,4 +1,4 @@
-package paint
+package inpaint
 
 import (
 	"math"
@@ -16,8 +16,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// The layout of a row is the one that paint.cu declares.
-func TestRow(t *testing.T) { kerneltest.CheckRow(t, "paint.cu", "Step", Row{}) }
+// The layout of a row is the one that inpaint.cu declares.
+func TestRow(t *testing.T) { kerneltest.CheckRow(t, "inpaint.cu", "Row", Row{}) }
 
 func random(n int, seed uint64) []float64 {
 	rng := rand.New(rand.NewPCG(seed, 1))

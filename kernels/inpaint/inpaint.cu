@@ -1,4 +1,4 @@
-// A given picture in sampling: see paint.go for what it computes, cuda.go for the
+// A given picture in sampling: see inpaint.go for what it computes, cuda.go for the
 // layout of the row. Every operation is rounded on its own: the CPU's bits.
 #include "group.cuh"
 #include "philox.cuh"
@@ -7,13 +7,13 @@ using namespace philox;
 
 constexpr int threads = 128;
 
-// Step is the row without the numbers of its images, which follow it.
-struct Step {
+// Row is the row of a step without the numbers of its images, which follow it.
+struct Row {
   uint64_t seed;
   float a, s;
   uint32_t active, everywhere, pixels, unused;
 };
-static_assert(sizeof(Step) == 32, "cuda.go writes 32 bytes");
+static_assert(sizeof(Row) == 32, "cuda.go writes 32 bytes");
 
 struct Launch {
   View z, second;
@@ -37,10 +37,10 @@ __device__ inline float mix(float m, float z, float known) {
   return add(mul(m, z), mul(sub(1, m), known));
 }
 
-// paint is four values a thread, as many as a block of Philox has.
+// inpaint is four values a thread, as many as a block of Philox has.
 template <bool Vector>
-__device__ void paint(const Launch &k, const Parameters &p) {
-  const Step &s = *p.row<Step>();
+__device__ void inpaint(const Launch &k, const Parameters &p) {
+  const Row &s = *p.row<Row>();
   if (!s.active) return;
   const uint64_t image = reinterpret_cast<const uint64_t *>(&s + 1)[blockIdx.y];
   const Source source(s.seed, SampleStart, image, 0);
@@ -71,7 +71,7 @@ __device__ void paint(const Launch &k, const Parameters &p) {
 }
 
 // Any shape, any pitch.
-extern "C" __global__ void __launch_bounds__(threads) paint_scalar(Launch k, Parameters p) { paint<false>(k, p); }
+extern "C" __global__ void __launch_bounds__(threads) inpaint_scalar(Launch k, Parameters p) { inpaint<false>(k, p); }
 
 // Dense operands, 16-byte aligned; images are whole groups.
-extern "C" __global__ void __launch_bounds__(threads) paint_vector(Launch k, Parameters p) { paint<true>(k, p); }
+extern "C" __global__ void __launch_bounds__(threads) inpaint_vector(Launch k, Parameters p) { inpaint<true>(k, p); }

@@ -1,4 +1,4 @@
-package paint
+package inpaint
 
 import (
 	_ "embed"
@@ -7,10 +7,10 @@ import (
 	"fluxion/kernels/row"
 )
 
-//go:embed paint.ptx
+//go:embed inpaint.ptx
 var ptx string
 
-var module = cuda.Register("paint", ptx)
+var module = cuda.Register("inpaint", ptx)
 
 const threads = 128
 
@@ -31,10 +31,10 @@ func (k Op) CUDA(l cuda.Launch) []cuda.Call {
 		panic(err)
 	}
 	picture, mask, pixels := l.In[0].Address, l.In[1].Address, l.In[2].Address
-	function := "paint_scalar"
+	function := "inpaint_scalar"
 	views, dense := k.Views(k.HalvesCUDA(l.Out, k.Guided))
 	if dense && (picture|mask)%16 == 0 && pixels%4 == 0 {
-		function = "paint_vector"
+		function = "inpaint_vector"
 	}
 	return []cuda.Call{{
 		Module: module, Function: function,

@@ -1,12 +1,12 @@
-// Package paint brings a given picture into sampling: the start of image to
-// image, and the part of an image that in-painting keeps.
+// Package inpaint is the kernel for sampling with a given picture: it makes the noisy
+// picture that image to image starts from, and puts back the part that inpainting keeps.
 //
 //	z ← m z + (1−m) (A x + S ε)
 //
 // x is the picture and m its mask, 1 where z stays. ε is the noise that sampling
 // starts from, so that what is kept goes one way from noise to data, and an image
 // does not depend on the batch it is made in.
-package paint
+package inpaint
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Row is the numbers that change from step to step: struct Step of paint.cu.
+// Row is the numbers that change from step to step: struct Row of inpaint.cu.
 type Row struct {
 	Seed       uint64
 	A, S       float32
@@ -37,7 +37,7 @@ type Options struct {
 	Guided bool // the network's batch is twice this one, and its second half is to repeat the first
 }
 
-// Op is the painting of a batch. Its output is z, in place. Inputs are the picture and
+// Op is the inpainting of a batch. Its output is z, in place. Inputs are the picture and
 // the mask, values of one image that are the same for all, and the pixels, NHWC, which
 // are written.
 type Op struct {
@@ -50,7 +50,7 @@ type Op struct {
 // New returns the kernel. Image i of the batch is the one of number images[i] under
 // the seed. Every run reads the row and these numbers anew.
 func New(o Options, r *Row, images []int64) Op {
-	return Op{kernels.Signature{Name: "paint " + o.Shape.String()}, o, r, images}
+	return Op{kernels.Signature{Name: "inpaint " + o.Shape.String()}, o, r, images}
 }
 
 // Cost of one launch; a normal number counts as 40 operations.
@@ -87,7 +87,7 @@ func (k Op) checkImages() error {
 	return nil
 }
 
-// operands are what the painting of a batch reads and writes.
+// operands are what the inpainting of a batch reads and writes.
 type operands struct {
 	z             cpu.Matrix
 	picture, mask []float32
@@ -103,7 +103,7 @@ func (k Op) CPU(l kernels.Launch) func(p *cpu.Pool) {
 	o := &operands{z, l.In[0].Data, l.In[1].Data, l.In[2].Bytes}
 	task := func(task, _ int) {
 		image, from, to := k.Chunk(task)
-		k.paint(o, image, from, to)
+		k.inpaint(o, image, from, to)
 	}
 	return draw.Repeat(func(p *cpu.Pool) {
 		if k.row.Active != 0 {
@@ -116,7 +116,7 @@ const piece = 256 // values at a time: their noise lies on the stack
 
 // The explicit float32() of each product keeps compilers from fusing it with
 // the addition: the same bits everywhere.
-func (k Op) paint(o *operands, image, from, to int) {
+func (k Op) inpaint(o *operands, image, from, to int) {
 	var normals [piece]float32
 	s := k.row
 	for ; from < to; from += piece {
