@@ -113,7 +113,7 @@ func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	s.Hold()
-	s.Hyper(train.Hyper{Settings: train.Default(), LearningRate: 1e-4, Count: 1, AverageRates: [train.MaxAverages]float64{0.99}})
+	s.Hyper(train.Hyper{Settings: train.Default(), LearningRate: 1e-4, Count: 1, EMADecays: [train.MaxEMAs]float64{0.99}})
 	plans, err := o.sampling(target, precision)
 	if err != nil {
 		return err

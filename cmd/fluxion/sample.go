@@ -197,7 +197,7 @@ func (o *sampleOptions) check() ([]int64, error) {
 		return nil, fault.Usagef("--batch and --columns want 1 or more")
 	case o.threads < 0:
 		return nil, fault.Usagef("--threads %d: want 1 or more, or 0 for all there are", o.threads)
-	case o.weights != model.Averaged && o.weights != model.Raw && !strings.HasPrefix(o.weights, model.Averaged+":"):
+	case o.weights != model.EMA && o.weights != model.Raw && !strings.HasPrefix(o.weights, model.EMA+":"):
 		return nil, fault.Usagef("--weights %s: want ema, raw, or an average by its half-life, such as ema:20000", o.weights)
 	}
 	if err := outdir.Check(o.out); err != nil {

@@ -256,7 +256,7 @@ func TestNoPicturesOfNoNumbers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := filepath.Join(root, model.AverageDir)
+	folder := filepath.Join(root, model.EMADir)
 	config, weights, err := nets.ReadModel(folder)
 	if err != nil {
 		t.Fatal(err)

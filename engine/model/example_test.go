@@ -21,7 +21,7 @@ func ExampleRead() {
 		panic(err)
 	}
 
-	m, err := model.Read(dir, model.Averaged) // the averaged weights, if the folder has them
+	m, err := model.Read(dir, model.EMA) // the averaged weights, if the folder has them
 	if err != nil {
 		panic(err)
 	}

@@ -29,42 +29,42 @@ import (
 const (
 	CheckpointsDir = "checkpoints"
 	WeightsDir     = "unet"
-	AverageDir     = "unet_ema"
+	EMADir         = "unet_ema"
 	TrainingDir    = "training"
 	OptimizerFile  = "optimizer.safetensors" // in TrainingDir
 	ClassesFile    = "classes.json"          // in TrainingDir: names of the classes
 	settingsFile   = "config.json"           // of a run folder
 )
 
-// Weights of a folder, as Read takes them. Averages beside the first are Averaged with
-// a colon and their half-life in images behind it.
+// The weights of a folder that Read can be asked for. A further EMA is named by its
+// half-life in images, as in "ema:20000".
 const (
-	Averaged = "ema"
-	Raw      = "raw"
+	EMA = "ema"
+	Raw = "raw"
 )
 
-// AverageDirOf is the folder of an average beside the first, by its half-life.
-func AverageDirOf(halfLife int64) string { return fmt.Sprintf("%s_%d", AverageDir, halfLife) }
+// EMADirOf is the folder of a further EMA, by its half-life.
+func EMADirOf(halfLife int64) string { return fmt.Sprintf("%s_%d", EMADir, halfLife) }
 
 // weightsOf returns the folder of weights within root. The first average is the raw
 // weights where there is none.
 func weightsOf(root, weights string) (string, error) {
-	first := filepath.Join(root, AverageDir)
-	halfLife, other := strings.CutPrefix(weights, Averaged+":")
+	first := filepath.Join(root, EMADir)
+	halfLife, other := strings.CutPrefix(weights, EMA+":")
 	dir := first + "_" + halfLife
 	if _, ok := Number(halfLife); other && ok && isDir(dir) {
 		return dir, nil
 	}
 	switch {
-	case weights == Averaged && isDir(first):
+	case weights == EMA && isDir(first):
 		return first, nil
-	case weights == Averaged, weights == Raw:
+	case weights == EMA, weights == Raw:
 		return root, nil
 	}
-	there := []string{Raw, Averaged}
-	paths, _ := filepath.Glob(filepath.Join(root, AverageDir+"_*"))
+	there := []string{Raw, EMA}
+	paths, _ := filepath.Glob(filepath.Join(root, EMADir+"_*"))
 	for _, p := range paths {
-		there = append(there, Averaged+":"+strings.TrimPrefix(filepath.Base(p), AverageDir+"_"))
+		there = append(there, EMA+":"+strings.TrimPrefix(filepath.Base(p), EMADir+"_"))
 	}
 	return "", fmt.Errorf("%s holds no weights %s; there are %s", root, weights, strings.Join(there, ", "))
 }

@@ -12,8 +12,8 @@ import (
 type Buffers struct {
 	Parameters, Gradients *plan.Buffer
 	States                []*plan.Buffer // of the optimizer
-	Average               *plan.Buffer   // of the parameters
-	Averages              []*plan.Buffer // those with other half-lives
+	EMA                   *plan.Buffer   // of the parameters: their exponential moving average
+	MoreEMAs              []*plan.Buffer // further ones, with other half-lives
 	Sums                  []*plan.Buffer // of the gradients of several micro-batches; the first is the step's in the end
 	Images                *plan.Buffer   // the data set, if it lies on the device
 }
@@ -24,13 +24,13 @@ func newBuffers(parameters, images int, states []state, o StepOptions) Buffers {
 		return &plan.Buffer{Name: name, Type: number.Float32, Size: parameters}
 	}
 	b := Buffers{
-		Parameters: plan.Weights("params", parameters, o.Target, o.Precision), Average: plan.Weights("average", parameters, o.Target, o.Precision),
+		Parameters: plan.Weights("params", parameters, o.Target, o.Precision), EMA: plan.Weights("average", parameters, o.Target, o.Precision),
 		Gradients: flat("grads"),
 		Images:    &plan.Buffer{Name: "images", Type: number.Uint8, Size: images},
 	}
 	b.Gradients.Transient = true
-	for _, n := range o.Averages {
-		b.Averages = append(b.Averages, flat(fmt.Sprint("average_", n)))
+	for _, n := range o.MoreEMAs {
+		b.MoreEMAs = append(b.MoreEMAs, flat(fmt.Sprint("average_", n)))
 	}
 	for _, s := range states {
 		b.States = append(b.States, flat(s.name))
@@ -43,5 +43,5 @@ func newBuffers(parameters, images int, states []state, o StepOptions) Buffers {
 
 // weights are the parameters and all their averages.
 func (b Buffers) weights() []*plan.Buffer {
-	return append([]*plan.Buffer{b.Parameters, b.Average}, b.Averages...)
+	return append([]*plan.Buffer{b.Parameters, b.EMA}, b.MoreEMAs...)
 }

@@ -43,9 +43,9 @@ func (b Buffers) stored() []*plan.Buffer {
 
 // weightsDirs are the folders of the weights and their averages, by buffer.
 func (s *Step) weightsDirs() map[*plan.Buffer]string {
-	dirs := map[*plan.Buffer]string{s.Buffers.Parameters: model.WeightsDir, s.Buffers.Average: model.AverageDir}
-	for i, b := range s.Buffers.Averages {
-		dirs[b] = model.AverageDirOf(s.Averages[i])
+	dirs := map[*plan.Buffer]string{s.Buffers.Parameters: model.WeightsDir, s.Buffers.EMA: model.EMADir}
+	for i, b := range s.Buffers.MoreEMAs {
+		dirs[b] = model.EMADirOf(s.MoreEMAs[i])
 	}
 	return dirs
 }

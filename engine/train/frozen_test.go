@@ -42,7 +42,7 @@ func TestFrozen(t *testing.T) {
 	const size = width*width + width
 	b := newBuffers(size, 0, adamW.states, StepOptions{Target: d.Target(), Precision: number.Float32})
 	frozen := plan.Weights("teacher", size, d.Target(), number.Float32)
-	hyper := &adamw.Step{LearningRate: 1e-2, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.1, GradScale: 1, AverageRate: 0.9}
+	hyper := &adamw.Step{LearningRate: 1e-2, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.1, GradScale: 1, EMADecay: 0.9}
 	p, err := plan.Compile(plan.Options{
 		Inputs: []*gorgonia.Node{x, weight, norm}, Outputs: []*gorgonia.Node{l}, Target: d.Target(), Gradients: b.Gradients,
 		Parameters: []plan.Parameter{
@@ -52,14 +52,14 @@ func TestFrozen(t *testing.T) {
 		After: []plan.Stage{
 			{Kernel: gradnorm.New(), In: []plan.Ref{{Buffer: b.Gradients}}, Out: plan.Ref{Node: norm}},
 			{Kernel: adamw.New(hyper), Out: plan.Ref{Buffer: b.Parameters}, In: []plan.Ref{
-				{Buffer: b.Gradients}, {Buffer: b.States[0]}, {Buffer: b.States[1]}, {Buffer: b.Average}, {Node: norm},
+				{Buffer: b.Gradients}, {Buffer: b.States[0]}, {Buffer: b.States[1]}, {Buffer: b.EMA}, {Node: norm},
 			}},
 		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, own := range []*plan.Buffer{b.Gradients, b.States[0], b.States[1], b.Average} {
+	for _, own := range []*plan.Buffer{b.Gradients, b.States[0], b.States[1], b.EMA} {
 		if p.Sizes[own] != p.Sizes[frozen] { // of one network, not of two
 			t.Errorf("%v has %d bytes, a network %d", own, p.Sizes[own], p.Sizes[frozen])
 		}

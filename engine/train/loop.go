@@ -283,7 +283,7 @@ func (r *run) hyper(s State) Hyper {
 	// EDM's ramp: in the beginning averages look back over a share of what was seen.
 	for i, n := range c.EMA {
 		if half := min(float64(n), c.EMAWarmup*seen); half > 0 {
-			h.AverageRates[i] = math.Exp2(-float64(c.Batch) / half)
+			h.EMADecays[i] = math.Exp2(-float64(c.Batch) / half)
 		}
 	}
 	return h

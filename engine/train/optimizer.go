@@ -29,8 +29,8 @@ type state struct {
 type Hyper struct {
 	Settings
 	LearningRate float64
-	Count        int64                // steps done, this one included; from 1
-	AverageRates [MaxAverages]float64 // shares of the old averages that are kept
+	Count        int64            // steps done, this one included; from 1
+	EMADecays    [MaxEMAs]float64 // shares of the old EMAs that are kept
 
 	gradScale float64 // multiplies the gradients first: 1/(micro-batches)
 }
@@ -56,7 +56,7 @@ var adamW = optimizer{
 		return adamw.New(&step), func(h Hyper) {
 			step = adamw.Step{
 				LearningRate: h.LearningRate, Beta1: h.Beta1, Beta2: h.Beta2, Epsilon: h.Epsilon, WeightDecay: h.WeightDecay,
-				Count: h.Count, GradScale: h.gradScale, ClipNorm: h.Clip, AverageRate: h.AverageRates[0],
+				Count: h.Count, GradScale: h.gradScale, ClipNorm: h.Clip, EMADecay: h.EMADecays[0],
 			}
 		}
 	},
@@ -75,7 +75,7 @@ var momentum = optimizer{
 		return sgd.New(&step), func(h Hyper) {
 			step = sgd.Step{
 				LearningRate: h.LearningRate, Momentum: h.Momentum, Nesterov: h.Nesterov, WeightDecay: h.WeightDecay,
-				GradScale: h.gradScale, ClipNorm: h.Clip, AverageRate: h.AverageRates[0],
+				GradScale: h.gradScale, ClipNorm: h.Clip, EMADecay: h.EMADecays[0],
 			}
 		}
 	},

@@ -124,7 +124,7 @@ func (r *run) compile(d device.Device) (step *Step, grid *generate.Step, sizes p
 	s := r.settings
 	height, width, channels := r.data.Shape()
 	o := StepOptions{
-		Config: r.config, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation, Optimizer: s.Optimizer, Averages: s.EMA.others(),
+		Config: r.config, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation, Optimizer: s.Optimizer, MoreEMAs: s.EMA.others(),
 		Target: d.Target(), Precision: r.precision, Flip: s.Flip,
 		Errors: r.objective.Times.Adaptive != nil, Recompute: s.Recompute,
 	}

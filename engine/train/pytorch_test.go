@@ -97,7 +97,7 @@ func follow(t *testing.T, s Settings, name string, want curve, steps int) {
 	}
 	if r.state.Images == s.Images {
 		compare("the weights' norm", norm(t, r, r.trainer.Buffers.Parameters), want.Weights)
-		compare("the average's norm", norm(t, r, r.trainer.Buffers.Average), want.Average)
+		compare("the average's norm", norm(t, r, r.trainer.Buffers.EMA), want.Average)
 	}
 	t.Logf("within %.1e", worst)
 }

@@ -33,7 +33,7 @@ func trained(t *testing.T) sampled {
 	if _, err := Run(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
-	m, err := model.Read(dir, model.Averaged)
+	m, err := model.Read(dir, model.EMA)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ func (r *run) gridStep(height, width int, step *Step) (*generate.Step, error) {
 	}
 	return generate.NewStep(generate.Options{
 		Config: r.config, Height: height, Width: width, Batch: min(r.settings.Batch, r.settings.SampleCount),
-		Calls: r.settings.SampleSteps, Target: step.Target, Precision: r.precision, Weights: step.Buffers.Average,
+		Calls: r.settings.SampleSteps, Target: step.Target, Precision: r.precision, Weights: step.Buffers.EMA,
 	})
 }
 

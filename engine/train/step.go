@@ -7,9 +7,9 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
 	"fluxion/kernels"
-	"fluxion/kernels/average"
 	"fluxion/kernels/cast"
 	"fluxion/kernels/draw"
+	"fluxion/kernels/ema"
 	"fluxion/kernels/estimate"
 	"fluxion/kernels/feed"
 	"fluxion/kernels/gradnorm"
@@ -30,7 +30,7 @@ type StepOptions struct {
 	Accumulate    int     // micro-batches of a step
 	Accumulation  string  // order in which their gradients are added; empty: tree
 	Optimizer     string  // empty: AdamW
-	Averages      []int64 // half-lives of averages beside the first, by which they are named
+	MoreEMAs      []int64 // half-lives of further EMAs, by which they are named
 	Target        plan.Target
 	Precision     number.Type
 	Resident      int      // images of a data set that lies on the device; 0: pixels come with every batch
@@ -67,8 +67,8 @@ type Step struct {
 	weights, classes           *feed.Vector // of each image; classes are nil without
 	estimates                  *feed.Vector // what z and y weigh in x̂ of each image; nil without self-conditioning
 	optimizer                  optimizer
-	rates                      []average.Step // of the averages beside the first
-	setHyper                   func(Hyper)    // for the optimizer's kernel
+	emas                       []ema.Step  // of Buffers.MoreEMAs
+	setHyper                   func(Hyper) // for the optimizer's kernel
 }
 
 // NewStep builds the graph, differentiates it, and compiles the plans.
@@ -153,7 +153,7 @@ func (s *Step) compile(c plan.Options) error {
 	for _, state := range b.States {
 		optimizer.In = append(optimizer.In, plan.Ref{Buffer: state})
 	}
-	optimizer.In = append(optimizer.In, plan.Ref{Buffer: b.Average}, plan.Ref{Node: s.norm})
+	optimizer.In = append(optimizer.In, plan.Ref{Buffer: b.EMA}, plan.Ref{Node: s.norm})
 	if b.Parameters.Copy != nil {
 		optimizer.In = append(optimizer.In, plan.Ref{Buffer: b.Parameters.Copy})
 	}

@@ -527,7 +527,7 @@ func TestReadModel(t *testing.T) {
 	if _, err := Run(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
-	for _, weights := range []string{model.Averaged, model.Raw} {
+	for _, weights := range []string{model.EMA, model.Raw} {
 		m, err := model.Read(dir, weights)
 		if err != nil {
 			t.Fatal(err)

@@ -213,8 +213,8 @@ func (t *Trainer) Finish() (float64, error) {
 func (s *Step) Hyper(h Hyper) {
 	h.gradScale = s.gradScale()
 	s.setHyper(h)
-	for i := range s.rates {
-		s.rates[i].Rate = h.AverageRates[1+i]
+	for i := range s.emas {
+		s.emas[i].Decay = h.EMADecays[1+i]
 	}
 }
 

@@ -27,7 +27,7 @@ func testUntrainedClass(t *testing.T, base Settings) {
 		if _, err := Run(context.Background(), o); err != nil {
 			t.Fatal(err)
 		}
-		m, err := model.Read(dir, model.Averaged)
+		m, err := model.Read(dir, model.EMA)
 		if err != nil || !m.Guided {
 			t.Fatalf("guided is %v, %v", m.Guided, err)
 		}
@@ -50,7 +50,7 @@ func testUntrainedClass(t *testing.T, base Settings) {
 	if err == nil {
 		err = os.Remove(filepath.Join(root, model.TrainingDir, model.OptimizerFile))
 	}
-	m, failed := model.Read(never, model.Averaged)
+	m, failed := model.Read(never, model.EMA)
 	if err = errors.Join(err, failed); err != nil || m.Untrained {
 		t.Errorf("without the optimizer: untrained %v, %v", m.Untrained, err)
 	}
@@ -72,7 +72,7 @@ func TestDigest(t *testing.T) {
 		if _, err := Run(context.Background(), o); err != nil {
 			t.Fatal(err)
 		}
-		for _, weights := range []string{model.Averaged, model.Raw} {
+		for _, weights := range []string{model.EMA, model.Raw} {
 			m, err := model.Read(dir, weights)
 			if err != nil {
 				t.Fatal(err)

@@ -9,7 +9,7 @@ struct Row {
   double grad_scale, clip_norm;
   float rate, beta1, beta2, epsilon, decay;
   float correction1, correction2; // 1/(1−βᵏ)
-  float average;                  // share of the old average that is kept
+  float ema_decay;                // share of the old average that is kept
 };
 static_assert(sizeof(Row) == 48, "cuda.go writes 48 bytes");
 
@@ -28,7 +28,7 @@ __device__ inline void update(const Row &s, float scale, float &p, float g, floa
   v = s.beta2 * v + (1 - s.beta2) * g * g;
   const float step = s.rate * s.correction1 * m / (sqrtf(v * s.correction2) + s.epsilon);
   p -= step + s.rate * s.decay * p;
-  average += (1 - s.average) * (p - average);
+  average += (1 - s.ema_decay) * (p - average);
 }
 
 // Four elements a thread. A norm that is not finite leaves everything as it is.

@@ -24,7 +24,7 @@ type Step struct {
 	Count        int64   // steps done, this one included; from 1
 	GradScale    float64 // multiplies the gradients first: 1/(micro-batches)
 	ClipNorm     float64 // largest norm of the scaled gradients; 0 does not clip
-	AverageRate  float64 // share of the old average that is kept
+	EMADecay     float64 // share of the old average that is kept
 }
 
 // Row is the numbers of a step as kernels want them: struct Row of adamw.cu.
@@ -32,7 +32,7 @@ type Row struct {
 	GradScale, ClipNorm                float64
 	Rate, Beta1, Beta2, Epsilon, Decay float32
 	Correction1, Correction2           float32 // of the moments, 1/(1−βⁿ)
-	Average                            float32
+	EMADecay                           float32
 }
 
 func (s *Step) row() Row {
@@ -40,7 +40,7 @@ func (s *Step) row() Row {
 	return Row{
 		GradScale: s.GradScale, ClipNorm: s.ClipNorm,
 		Rate: float32(s.LearningRate), Beta1: float32(s.Beta1), Beta2: float32(s.Beta2), Epsilon: float32(s.Epsilon), Decay: float32(s.WeightDecay),
-		Correction1: correction(s.Beta1), Correction2: correction(s.Beta2), Average: float32(s.AverageRate),
+		Correction1: correction(s.Beta1), Correction2: correction(s.Beta2), EMADecay: float32(s.EMADecay),
 	}
 }
 
@@ -89,7 +89,7 @@ func (s *Step) reference(p, g, m, v, average, norm float64) (float64, float64, f
 	mHat := m / (1 - math.Pow(s.Beta1, float64(s.Count)))
 	vHat := v / (1 - math.Pow(s.Beta2, float64(s.Count)))
 	p -= s.LearningRate * (mHat/(math.Sqrt(vHat)+s.Epsilon) + s.WeightDecay*p)
-	average += (1 - s.AverageRate) * (p - average)
+	average += (1 - s.EMADecay) * (p - average)
 	return p, m, v, average
 }
 
@@ -109,7 +109,7 @@ func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 		r := u.step.row()
 		h = cpu.AdamW{
 			LR: r.Rate, Beta1: r.Beta1, Beta2: r.Beta2, Eps: r.Epsilon, WeightDecay: r.Decay,
-			C1: r.Correction1, C2: r.Correction2, GradScale: float32(u.step.scale(norm)), EMARate: r.Average,
+			C1: r.Correction1, C2: r.Correction2, GradScale: float32(u.step.scale(norm)), EMADecay: r.EMADecay,
 		}
 		k = p.Kernels()
 		p.Run((n+blockFloats-1)/blockFloats, block)

@@ -64,7 +64,7 @@ func (s state) launch(step Step, norm float64, copied bool) (kerneltest.Launch, 
 }
 
 func training(clip float64) Step {
-	return Step{LearningRate: 1e-2, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.1, GradScale: 0.25, ClipNorm: clip, AverageRate: 0.8, Count: 1}
+	return Step{LearningRate: 1e-2, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.1, GradScale: 0.25, ClipNorm: clip, EMADecay: 0.8, Count: 1}
 }
 
 // Several steps, with clipping and without; on a GPU also those that keep a copy.

@@ -1887,8 +1887,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func adamWAverageAVX2(a *vectorArgs)
-TEXT ·adamWAverageAVX2(SB), NOSPLIT, $0-8
+// func adamWEMAAVX2(a *vectorArgs)
+TEXT ·adamWEMAAVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14

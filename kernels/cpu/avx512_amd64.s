@@ -2974,8 +2974,8 @@ end:
 	VZEROUPPER
 	RET
 
-// func adamWAverageAVX512(a *vectorArgs)
-TEXT ·adamWAverageAVX512(SB), NOSPLIT, $0-8
+// func adamWEMAAVX512(a *vectorArgs)
+TEXT ·adamWEMAAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 152(AX), R9
 	MOVQ 72(AX), R14

@@ -54,7 +54,7 @@ type AdamW struct {
 	LR, Beta1, Beta2, Eps, WeightDecay float32
 	C1, C2                             float32 // bias corrections 1/(1−βⁿ)
 	GradScale                          float32
-	EMARate                            float32 // share of the old average that stays
+	EMADecay                           float32 // share of the old average that stays
 }
 
 // Kernels is one instruction set. An element's result never depends on where in

@@ -193,7 +193,7 @@ func TestPosition(t *testing.T) {
 		for i := range v {
 			v[i] = vector(rng, n)
 		}
-		h := &AdamW{LR: 0.1, Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, WeightDecay: 0.01, C1: 1.2, C2: 3, GradScale: 0.5, EMARate: 0.9}
+		h := &AdamW{LR: 0.1, Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, WeightDecay: 0.01, C1: 1.2, C2: 3, GradScale: 0.5, EMADecay: 0.9}
 		m := func(v []float32) Matrix { return Matrix{v, 1, len(v), len(v)} }
 		// Each writes to o; v are as many inputs as it likes.
 		for name, f := range map[string]func(o []float32, v [8][]float32){
@@ -241,7 +241,7 @@ func TestPosition(t *testing.T) {
 func TestAdamW(t *testing.T) {
 	forEach(t, func(t *testing.T, k *Kernels) {
 		rng := rand.New(rand.NewPCG(11, 12))
-		h := &AdamW{LR: 0.1, Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, WeightDecay: 0.01, C1: 1.2, C2: 3, GradScale: 0.5, EMARate: 0.9}
+		h := &AdamW{LR: 0.1, Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, WeightDecay: 0.01, C1: 1.2, C2: 3, GradScale: 0.5, EMADecay: 0.9}
 		for _, n := range []int{1, 7, 8, 9, 16, 33, 70} {
 			for _, averaged := range []bool{false, true} {
 				p, m, v, ema := guarded(rng, 1, n, n), guarded(rng, 1, n, n), guarded(rng, 1, n, n), guarded(rng, 1, n, n)
@@ -269,7 +269,7 @@ func TestAdamW(t *testing.T) {
 					if !averaged {
 						return f(ema0.Data[c])
 					}
-					return f(ema0.Data[c]) + (1-f(h.EMARate))*(wantP(0, c)-f(ema0.Data[c]))
+					return f(ema0.Data[c]) + (1-f(h.EMADecay))*(wantP(0, c)-f(ema0.Data[c]))
 				})
 			}
 		}

@@ -99,7 +99,7 @@ func portableAdamW(h *AdamW, p, g, m, v, ema []float32) {
 		step := h.LR * h.C1 * m[i] / (float32(math.Sqrt(float64(v[i]*h.C2))) + h.Eps)
 		p[i] -= step + float32(h.LR*h.WeightDecay*p[i])
 		if ema != nil {
-			ema[i] += float32((1 - h.EMARate) * (p[i] - ema[i]))
+			ema[i] += float32((1 - h.EMADecay) * (p[i] - ema[i]))
 		}
 	}
 }

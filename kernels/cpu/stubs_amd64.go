@@ -66,7 +66,7 @@ func dotAVX512(a *vectorArgs)
 func adamWAVX512(a *vectorArgs)
 
 //go:noescape
-func adamWAverageAVX512(a *vectorArgs)
+func adamWEMAAVX512(a *vectorArgs)
 
 //go:noescape
 func colSumAVX512(a *vectorArgs)
@@ -237,7 +237,7 @@ func dotAVX2(a *vectorArgs)
 func adamWAVX2(a *vectorArgs)
 
 //go:noescape
-func adamWAverageAVX2(a *vectorArgs)
+func adamWEMAAVX2(a *vectorArgs)
 
 //go:noescape
 func colSumAVX2(a *vectorArgs)

@@ -89,7 +89,7 @@ const dotBlock = 4096
 
 // constants of the optimizer's kernel, in the order it reads them.
 func (h *AdamW) constants(c *constants) unsafe.Pointer {
-	return c.set(h.GradScale, h.Beta1, 1-h.Beta1, h.Beta2, 1-h.Beta2, h.C2, h.Eps, h.LR*h.C1, h.LR*h.WeightDecay, 1-h.EMARate)
+	return c.set(h.GradScale, h.Beta1, 1-h.Beta1, h.Beta2, 1-h.Beta2, h.C2, h.Eps, h.LR*h.C1, h.LR*h.WeightDecay, 1-h.EMADecay)
 }
 
 // transformArgs is what the assembly of Winograd's transforms reads;

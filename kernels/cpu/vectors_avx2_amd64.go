@@ -86,7 +86,7 @@ func vectorsAVX2(k *Kernels) {
 			adamWAVX2(&v)
 			return
 		}
-		adamWAverageAVX2(v.withColumns(len(p), ema))
+		adamWEMAAVX2(v.withColumns(len(p), ema))
 	}
 	k.Winograd, k.Upsampled, k.UpsampledGrad = winogradSquaresAVX2(), upsampledSquaresAVX2(), upsampledGradSquaresAVX2()
 	winogradWeightsOfAVX2(&k.Winograd)

@@ -86,7 +86,7 @@ func vectorsAVX512(k *Kernels) {
 			adamWAVX512(&v)
 			return
 		}
-		adamWAverageAVX512(v.withColumns(len(p), ema))
+		adamWEMAAVX512(v.withColumns(len(p), ema))
 	}
 	k.Winograd, k.Upsampled, k.UpsampledGrad = winogradSquaresAVX512(), upsampledSquaresAVX512(), upsampledGradSquaresAVX512()
 	winogradWeightsOfAVX512(&k.Winograd)

@@ -18,10 +18,10 @@ const threads = 256
 
 // Row is the numbers of a step as the kernel wants them: struct Row of sgd.cu.
 type Row struct {
-	GradScale, ClipNorm            float64
-	Rate, Momentum, Decay, Average float32
-	Nesterov                       row.Flag
-	_                              uint32
+	GradScale, ClipNorm             float64
+	Rate, Momentum, Decay, EMADecay float32
+	Nesterov                        row.Flag
+	_                               uint32
 }
 
 // ParameterBytes is the size of a step's row, a Row.
@@ -32,7 +32,7 @@ func (u update) PutParameters(to []byte) {
 	s := u.step
 	row.Put(to, Row{
 		GradScale: s.GradScale, ClipNorm: s.ClipNorm, Rate: float32(s.LearningRate), Momentum: float32(s.Momentum),
-		Decay: float32(s.WeightDecay), Average: float32(s.AverageRate), Nesterov: row.If(s.Nesterov),
+		Decay: float32(s.WeightDecay), EMADecay: float32(s.EMADecay), Nesterov: row.If(s.Nesterov),
 	})
 }
 

@@ -8,7 +8,7 @@ constexpr int threads = 256;
 struct Row {
   double grad_scale, clip_norm;
   float rate, momentum, decay;
-  float average; // share of the old average that is kept
+  float ema_decay; // share of the old average that is kept
   uint32_t nesterov, unused;
 };
 static_assert(sizeof(Row) == 40, "cuda.go writes 40 bytes");
@@ -26,7 +26,7 @@ __device__ inline void update(const Row &s, float scale, float &p, float g, floa
   g = g * scale + s.decay * p;
   v = s.momentum * v + g;
   p -= s.rate * (s.nesterov ? g + s.momentum * v : v);
-  average += (1 - s.average) * (p - average);
+  average += (1 - s.ema_decay) * (p - average);
 }
 
 // Four elements a thread. A norm that is not finite leaves everything as it is.

@@ -24,7 +24,7 @@ type Step struct {
 	WeightDecay  float64 // of the weights that joins the gradients
 	GradScale    float64 // multiplies the gradients first: 1/(micro-batches)
 	ClipNorm     float64 // largest norm of the scaled gradients; 0 does not clip
-	AverageRate  float64 // share of the old average that is kept
+	EMADecay     float64 // share of the old average that is kept
 }
 
 // New returns the kernel. Its inputs are the flat gradients, velocity and average, and
@@ -73,14 +73,14 @@ func (s *Step) reference(p, g, v, average, norm float64) (float64, float64, floa
 		d = g + s.Momentum*v
 	}
 	p -= s.LearningRate * d
-	average += (1 - s.AverageRate) * (p - average)
+	average += (1 - s.EMADecay) * (p - average)
 	return p, v, average
 }
 
 // numbers are those of a step in the arithmetic of the kernel.
 type numbers struct {
-	scale, rate, momentum, decay, average float32
-	nesterov                              bool
+	scale, rate, momentum, decay, emaDecay float32
+	nesterov                               bool
 }
 
 // run is a plain loop: the step moves 28 bytes an element, which is what it waits for.
@@ -96,7 +96,7 @@ func (h *numbers) run(p, g, v, average []float32) {
 		}
 		x -= float32(h.rate * m)
 		p[i] = x
-		average[i] += float32((1 - h.average) * (x - average[i]))
+		average[i] += float32((1 - h.emaDecay) * (x - average[i]))
 	}
 }
 
@@ -113,7 +113,7 @@ func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 		s := u.step
 		h = numbers{
 			scale: float32(s.scale(norm)), rate: float32(s.LearningRate), momentum: float32(s.Momentum), decay: float32(s.WeightDecay),
-			average: float32(s.AverageRate), nesterov: s.Nesterov,
+			emaDecay: float32(s.EMADecay), nesterov: s.Nesterov,
 		}
 		p.Run((n+blockFloats-1)/blockFloats, block)
 	}

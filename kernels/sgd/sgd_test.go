@@ -27,7 +27,7 @@ func steps(t *testing.T, check func(t *testing.T, s *Step)) {
 		for _, momentum := range []float64{0, 0.9} {
 			for _, nesterov := range []bool{false, momentum > 0} {
 				t.Run(fmt.Sprintf("clip %g, momentum %g, Nesterov %t", clip, momentum, nesterov), func(t *testing.T) {
-					check(t, &Step{LearningRate: 1e-2, Momentum: momentum, Nesterov: nesterov, WeightDecay: 0.1, GradScale: 0.25, ClipNorm: clip, AverageRate: 0.8})
+					check(t, &Step{LearningRate: 1e-2, Momentum: momentum, Nesterov: nesterov, WeightDecay: 0.1, GradScale: 0.25, ClipNorm: clip, EMADecay: 0.8})
 				})
 			}
 		}

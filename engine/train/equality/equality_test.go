@@ -77,7 +77,7 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 		}
 	}()
 	first := weights(s.Graph.Params)
-	if err := errors.Join(memory.Write(s.Buffers.Parameters, 0, first), memory.Write(s.Buffers.Average, 0, first), trainer.Refresh()); err != nil {
+	if err := errors.Join(memory.Write(s.Buffers.Parameters, 0, first), memory.Write(s.Buffers.EMA, 0, first), trainer.Refresh()); err != nil {
 		t.Fatal(err)
 	}
 	next, stop := images(t, memory, s)
@@ -96,7 +96,7 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 		t.Fatal(err)
 	}
 	for step := range int64(steps) {
-		trainer.Hyper(train.Hyper{Settings: settings, LearningRate: 1e-3, Count: step + 1, AverageRates: [train.MaxAverages]float64{0.9}})
+		trainer.Hyper(train.Hyper{Settings: settings, LearningRate: 1e-3, Count: step + 1, EMADecays: [train.MaxEMAs]float64{0.9}})
 		total := 0.0
 		for i := range o.Accumulate {
 			trainer.Fill(next(), objective)

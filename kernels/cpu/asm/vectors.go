@@ -78,7 +78,7 @@ var vectorKernels = append([]vectorKernel{
 	}},
 	{name: "dot", x: true, y: true, total: true, body: func(e *body) { e.op("VFMADD231PS %s, %s, %s", e.x(), e.y(), e.vec(sum1)) }},
 	{name: "adamW", x: true, y: true, add: true, store: true, body: (*body).adamW},
-	{name: "adamWAverage", x: true, y: true, add: true, store: true, body: func(e *body) {
+	{name: "adamWEMA", x: true, y: true, add: true, store: true, body: func(e *body) {
 		e.adamW()
 		e.load("(R8)(R13*1)", temp)
 		e.op("VSUBPS %s, %s, %s", e.vec(temp), e.x(), e.vec(temp+1))

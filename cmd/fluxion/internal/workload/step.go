@@ -68,7 +68,7 @@ func (w *Workload) trainStep() (Step, error) {
 	for i := range images.Pixels.Bytes {
 		images.Pixels.Bytes[i] = byte(i * 31)
 	}
-	hyper := train.Hyper{Settings: settings, LearningRate: 1e-4, AverageRates: [train.MaxAverages]float64{0.99}}
+	hyper := train.Hyper{Settings: settings, LearningRate: 1e-4, EMADecays: [train.MaxEMAs]float64{0.99}}
 	step := func() error {
 		hyper.Count++
 		t.Hyper(hyper)

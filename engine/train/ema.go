@@ -9,15 +9,15 @@ import (
 	"strings"
 
 	"fluxion/engine/plan"
-	"fluxion/kernels/average"
+	"fluxion/kernels/ema"
 )
 
-// MaxAverages is how many averages of the weights a run can keep.
-const MaxAverages = 4
+// MaxEMAs is how many exponential moving averages (EMAs) of the weights a run can keep.
+const MaxEMAs = 4
 
 // HalfLives are those of a run's averages of the weights, in images. The first may be
 // 0, as which the average is the weights; the others are 0 where there is none.
-type HalfLives [MaxAverages]int64
+type HalfLives [MaxEMAs]int64
 
 // others are the half-lives of the averages behind the first.
 func (h HalfLives) others() []int64 {
@@ -39,8 +39,8 @@ func (h HalfLives) String() string {
 
 // set takes a list of them.
 func (h *HalfLives) set(list []int64) error {
-	if len(list) == 0 || len(list) > MaxAverages {
-		return fmt.Errorf("%d half-lives, want 1 to %d", len(list), MaxAverages)
+	if len(list) == 0 || len(list) > MaxEMAs {
+		return fmt.Errorf("%d half-lives, want 1 to %d", len(list), MaxEMAs)
 	}
 	for i, n := range list {
 		if i > 0 && n == 0 || slices.Contains(list[:i], n) {
@@ -93,13 +93,13 @@ func (h HalfLives) goesOnAs(next HalfLives) bool {
 	return true
 }
 
-// averaging is the stages that update the averages behind the first, which the
+// averaging returns the stages that update the EMAs but the first, which the
 // optimizer's own kernel updates.
 func (s *Step) averaging() (stages []plan.Stage) {
-	s.rates = make([]average.Step, len(s.Buffers.Averages))
-	for i, b := range s.Buffers.Averages {
+	s.emas = make([]ema.Step, len(s.Buffers.MoreEMAs))
+	for i, b := range s.Buffers.MoreEMAs {
 		stages = append(stages, plan.Stage{
-			Kernel: average.New(&s.rates[i]), In: []plan.Ref{{Buffer: s.Buffers.Parameters}, {Node: s.norm}}, Out: plan.Ref{Buffer: b},
+			Kernel: ema.New(&s.emas[i]), In: []plan.Ref{{Buffer: s.Buffers.Parameters}, {Node: s.norm}}, Out: plan.Ref{Buffer: b},
 		})
 	}
 	return stages

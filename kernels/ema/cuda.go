@@ -1,4 +1,4 @@
-package average
+package ema
 
 import (
 	_ "embed"
@@ -9,19 +9,19 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed average.ptx
+//go:embed ema.ptx
 var ptx string
 
-var module = cuda.Register("average", ptx)
+var module = cuda.Register("ema", ptx)
 
 const threads = 256
 
-// ParameterBytes is the size of a step's row, struct Step of average.cu.
+// ParameterBytes is the size of a step's row, struct Row of ema.cu.
 func (u update) ParameterBytes() int { return 8 }
 
 // PutParameters writes the row of a step.
 func (u update) PutParameters(row []byte) {
-	binary.LittleEndian.PutUint64(row, uint64(math.Float32bits(float32(u.step.Rate))))
+	binary.LittleEndian.PutUint64(row, uint64(math.Float32bits(float32(u.step.Decay))))
 }
 
 // CUDAScratch is none.
@@ -36,7 +36,7 @@ func (u update) CUDA(l cuda.Launch) []cuda.Call {
 		}
 	}
 	return []cuda.Call{{
-		Module: module, Function: "average_update", Grid: [3]int{(n + 4*threads - 1) / (4 * threads), 1, 1}, Block: [3]int{threads, 1, 1},
+		Module: module, Function: "ema_update", Grid: [3]int{(n + 4*threads - 1) / (4 * threads), 1, 1}, Block: [3]int{threads, 1, 1},
 		Args: cuda.Args(l.Out.Address, l.In[0].Address, l.In[1].Address, int64(n), l.Parameters),
 	}}
 }

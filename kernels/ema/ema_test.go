@@ -1,4 +1,4 @@
-package average
+package ema
 
 import (
 	"math"
@@ -28,13 +28,13 @@ func random(n int) []float64 {
 // when the norm is not finite.
 func follow(t *testing.T, parameters []float64, average func() []float32, run func(norm float32, s *Step)) {
 	t.Helper()
-	for _, rate := range []float64{0, 0.8, 1 - 1e-4, 1} {
+	for _, decay := range []float64{0, 0.8, 1 - 1e-4, 1} {
 		before := slices.Clone(average())
-		s := &Step{Rate: rate}
+		s := &Step{Decay: decay}
 		run(3, s)
 		for i, x := range average() {
 			if want := s.reference(parameters[i], float64(before[i])); math.Abs(float64(x)-want) > 1e-6*(1+math.Abs(want)) {
-				t.Fatalf("rate %v, element %d: got %v, want %v", rate, i, x, want)
+				t.Fatalf("decay %v, element %d: got %v, want %v", decay, i, x, want)
 			}
 		}
 	}

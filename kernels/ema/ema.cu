@@ -1,20 +1,20 @@
-// A moving average of the weights, behind the optimizer's step. See average.go.
+// An exponential moving average of the weights, behind the optimizer's step. See ema.go.
 #include "fluxion.cuh"
 
 constexpr int threads = 256;
 
-// Step is the row, as PutParameters writes it.
-struct Step {
-  float rate; // share of the old average that is kept
+// Row is the row of a step, as PutParameters writes it.
+struct Row {
+  float decay; // share of the old average that is kept
   uint32_t unused;
 };
-static_assert(sizeof(Step) == 8, "cuda.go writes 8 bytes");
+static_assert(sizeof(Row) == 8, "cuda.go writes 8 bytes");
 
 // Four elements a thread. A norm that is not finite leaves everything as it is.
 extern "C" __global__ void __launch_bounds__(threads)
-    average_update(float *average, const float *parameters, const float *norm, uint64_t n, Parameters p) {
+    ema_update(float *average, const float *parameters, const float *norm, uint64_t n, Parameters p) {
   __shared__ float shared_share;
-  if (threadIdx.x == 0) shared_share = isfinite(*norm) ? 1 - p.row<Step>()->rate : 0;
+  if (threadIdx.x == 0) shared_share = isfinite(*norm) ? 1 - p.row<Row>()->decay : 0;
   __syncthreads();
   const uint64_t i = (uint64_t(blockIdx.x) * threads + threadIdx.x) * 4;
   const float share = shared_share;

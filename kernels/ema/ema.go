@@ -1,6 +1,6 @@
-// Package average is a moving average of the weights, beside the one that an
-// optimizer's own kernel keeps: ā += (1 − rate)(p − ā).
-package average
+// Package ema is the kernel of a further exponential moving average (EMA) of the weights:
+// ā += (1 − decay)(p − ā). The first one is updated by the optimizer's own kernel.
+package ema
 
 import (
 	"math"
@@ -16,14 +16,14 @@ const blockFloats = 1 << 16
 
 // Step is what changes from step to step. The engine writes it before each run.
 type Step struct {
-	Rate float64 // share of the old average that is kept
+	Decay float64 // share of the old average that is kept
 }
 
 // New returns the kernel. Its inputs are the flat parameters and the gradients' norm;
 // its output is the average, which is updated in place. A step whose norm is not finite
 // changes nothing.
 func New(s *Step) kernels.Kernel {
-	return update{kernels.Signature{Name: "average", Ranks: []int{1, 0}, Rank: 1}, s}
+	return update{kernels.Signature{Name: "ema", Ranks: []int{1, 0}, Rank: 1}, s}
 }
 
 type update struct {
@@ -37,16 +37,16 @@ func (update) Cost(_ []tensor.Shape, out tensor.Shape) kernels.Cost {
 }
 
 // reference updates one element.
-func (s *Step) reference(p, average float64) float64 { return average + (1-s.Rate)*(p-average) }
+func (s *Step) reference(p, average float64) float64 { return average + (1-s.Decay)*(p-average) }
 
 func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 	n := l.Out.Shape.TotalSize()
-	var rate float32
+	var decay float32
 	block := func(i, _ int) {
 		from, to := i*blockFloats, min((i+1)*blockFloats, n)
 		p, average := l.In[0].Data[from:to], l.Out.Data[from:to]
 		for i, x := range p { // it waits for memory; a compiler that fuses would change bits
-			average[i] += float32((1 - rate) * (x - average[i]))
+			average[i] += float32((1 - decay) * (x - average[i]))
 		}
 	}
 	return func(p *cpu.Pool) {
@@ -54,7 +54,7 @@ func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 		if math.IsNaN(norm) || math.IsInf(norm, 0) {
 			return
 		}
-		rate = float32(u.step.Rate)
+		decay = float32(u.step.Decay)
 		p.Run((n+blockFloats-1)/blockFloats, block)
 	}
 }

@@ -35,10 +35,10 @@ func TestHalfLives(t *testing.T) {
 	}
 }
 
-// TestSecondAverage: a run with a second average has the weights and the first average
+// TestSecondEMA: a run with a second average has the weights and the first average
 // of one without, to the bit; the second is that of a run whose first it is; a stopped
 // run goes on to the bit; and both can be read to sample from.
-func TestSecondAverage(t *testing.T) {
+func TestSecondEMA(t *testing.T) {
 	s := small()
 	s.Images, s.CheckpointEvery, s.SampleCount, s.EMAWarmup, s.Accumulate = 32, 16, 0, 10, 2
 	whole := func(h HalfLives) (dir string) {
@@ -58,18 +58,18 @@ func TestSecondAverage(t *testing.T) {
 		return m.Weights
 	}
 	short, long, both := whole(HalfLives{20}), whole(HalfLives{90}), whole(HalfLives{20, 90})
-	for _, weights := range []string{model.Raw, model.Averaged} {
+	for _, weights := range []string{model.Raw, model.EMA} {
 		if !slices.Equal(read(both, weights), read(short, weights)) {
 			t.Errorf("the second average changes %s", weights)
 		}
 	}
-	got, want := read(both, "ema:90"), read(long, model.Averaged)
+	got, want := read(both, "ema:90"), read(long, model.EMA)
 	for i, x := range got {
 		if math.Abs(float64(x-want[i])) > 1e-6*(1+math.Abs(float64(want[i]))) {
 			t.Fatalf("the second average is %v at %d, as a first one it is %v", x, i, want[i])
 		}
 	}
-	if slices.Equal(got, read(both, model.Averaged)) {
+	if slices.Equal(got, read(both, model.EMA)) {
 		t.Error("both averages are the same")
 	}
 	if _, err := model.Read(both, "ema:70"); err == nil || !strings.Contains(err.Error(), "there are raw, ema, ema:90") {
