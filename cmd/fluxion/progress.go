@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/engine/record"
 	"fluxion/engine/train"
 
 	"golang.org/x/term"
@@ -82,10 +83,10 @@ func (j jsonFace) Start(s train.Start) {
 	})
 }
 
-func (j jsonFace) Status(s train.Status) {
+func (j jsonFace) Status(s record.Status) {
 	j.emit("status", map[string]any{
 		"time": s.Time.Format(time.RFC3339), "images": s.Images, "of": s.Of, "steps": s.Steps, "loss": s.Loss, "lr": s.LR, "grad_norm": s.GradNorm,
-		"images_per_second": s.ImagesPerSecond, "elapsed_seconds": s.Elapsed.Seconds(), "left_seconds": s.Left.Seconds(), "skipped": s.Skipped, "baseline": s.Baseline,
+		"images_per_second": s.ImagesPerSecond, "elapsed_seconds": s.Elapsed.Seconds(), "left_seconds": s.Left.Seconds(), "skipped": len(s.Skipped), "baseline": s.Baseline,
 	})
 }
 
@@ -207,11 +208,11 @@ func apartRow(apart []train.Change) string {
 	return strings.Join(parts, ", ")
 }
 
-func (t *textFace) Status(s train.Status) {
+func (t *textFace) Status(s record.Status) {
 	text := fmt.Sprintf("%s/%s images  %3.0f%%  loss %.4f  lr %.2g  %.1f img/s  %s left",
 		console.Thousands(s.Images), console.Thousands(s.Of), 100*float64(s.Images)/float64(s.Of), s.Loss, s.LR, s.ImagesPerSecond, s.Left.Round(time.Second))
-	if s.Skipped > 0 {
-		text += fmt.Sprintf("  broken and left out: %d", s.Skipped)
+	if n := len(s.Skipped); n > 0 {
+		text += fmt.Sprintf("  broken and left out: %d", n)
 	}
 	t.status(text, s.Images >= s.Of)
 }

@@ -27,11 +27,9 @@ type State struct {
 	Seconds float64 `json:"elapsed_seconds"` // that the run took, over all its processes
 }
 
-// A checkpoint's folder training holds, besides what package model knows of:
-const (
-	stateFile = "state.json"
-	timesFile = "times.json" // of adaptive times
-)
+// stateFile is in a checkpoint's folder training. Beside it are files that package model
+// knows of, dataFile, and those that hooks keep.
+const stateFile = "state.json"
 
 // prefix is that of the tensors of an optimizer's state.
 func prefix(state *plan.Buffer) string { return state.Name + "." }
@@ -53,17 +51,20 @@ func (s *Step) weightsDirs() map[*plan.Buffer]string {
 // snapshot is the state of a run in the memory of the host.
 type snapshot struct {
 	State
-	flat  map[*plan.Buffer][]float32
-	times []byte  // state of adaptive times; nil without
-	norm  float64 // of the last gradients
+	flat map[*plan.Buffer][]float32
+	kept map[string][]byte // by hooks, by the names of their files
+	norm float64           // of the last gradients
 }
 
 // snapshot copies the state off the device; the run can go on while it is written.
 func (r *run) snapshot(s State) (snapshot, error) {
-	c := snapshot{State: s, flat: map[*plan.Buffer][]float32{}, norm: r.last.GradNorm}
-	if a := r.objective.Times.Adaptive; a != nil {
+	c := snapshot{State: s, flat: map[*plan.Buffer][]float32{}, kept: map[string][]byte{}, norm: r.last.GradNorm}
+	for _, h := range r.all {
+		if h.Keep == nil {
+			continue
+		}
 		var err error
-		if c.times, err = a.MarshalState(); err != nil {
+		if c.kept[h.Keep.File], err = h.Keep.Store(); err != nil {
 			return c, err
 		}
 	}
@@ -126,8 +127,8 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 		filepath.Join(model.TrainingDir, model.ClassesFile): r.classes(),
 		filepath.Join(model.TrainingDir, dataFile):          r.dataset.json(),
 	}
-	if s.times != nil {
-		all[filepath.Join(model.TrainingDir, timesFile)] = s.times
+	for name, data := range s.kept {
+		all[filepath.Join(model.TrainingDir, name)] = data
 	}
 	for name, data := range all {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o666); err != nil {

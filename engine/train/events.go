@@ -1,13 +1,13 @@
 package train
 
-import "time"
+import "fluxion/engine/record"
 
 // Observer is told what a run does. Its methods are called from the loop, one
 // at a time; nothing below the command line prints. A run has a status after its
 // first step, after its last, and about every second between.
 type Observer interface {
 	Start(Start)
-	Status(Status)
+	Status(record.Status)
 	Checkpoint(path string, images int64)
 	Samples(path string, images int64)
 	Stuck(Stuck)
@@ -44,20 +44,6 @@ type Start struct {
 	Weighting    string  // the weighting of λ that it comes to
 	Baseline     float64 // the loss of a network without knowledge, see process.BaselineLoss; 0: no contrast
 	Variance     float64 // of the pixels, that it is for
-}
-
-// Status is how far a run is.
-type Status struct {
-	Images, Of      int64
-	Steps           int64
-	Loss            float64 // running mean
-	Baseline        float64 // of Start
-	LR              float64
-	GradNorm        float64
-	ImagesPerSecond float64
-	Time            time.Time
-	Elapsed, Left   time.Duration // of the whole run, times before it was resumed included
-	Skipped         int           // undecodable images left out
 }
 
 // Result is what a run came to.

@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"fluxion/engine/model"
 	"fluxion/engine/rundir"
@@ -152,16 +151,4 @@ func ReadSettings(path string) (Settings, error) {
 func (s Settings) text() ([]byte, error) {
 	data, err := json.MarshalIndent(s, "", "  ")
 	return append(data, '\n'), err
-}
-
-// writeStatus adds a line to the run's statistics.
-func (r *run) writeStatus(s Status) error {
-	line, err := json.Marshal(map[string]any{
-		"time": s.Time.Format(time.RFC3339), "images": s.Images, "steps": s.Steps, "loss": s.Loss, "lr": s.LR, "grad_norm": s.GradNorm,
-		"images_per_second": s.ImagesPerSecond, "elapsed_seconds": s.Elapsed.Seconds(), "skipped": s.Skipped, "baseline": s.Baseline,
-	})
-	if err != nil {
-		return err
-	}
-	return r.folder.Status(line)
 }

@@ -15,6 +15,7 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
+	"fluxion/engine/record"
 	"fluxion/engine/rundir"
 	"fluxion/engine/sampler"
 	"fluxion/engine/scheduler"
@@ -38,24 +39,9 @@ type Options struct {
 	Group    collective.Group // the processes that train together; the zero value: this one alone
 	Origin   []string         // lines for the log on what trains here: version, command
 	SaveNow  <-chan os.Signal // asks for a checkpoint and a grid after the next step; may be nil
-}
 
-// NotFiniteError stops a run whose loss or gradients are no longer numbers.
-type NotFiniteError struct {
-	Images int64
-	Loss   float64
-	Norm   float64
-	Where  string // the first tensor that is not finite
-	Last   string // the last good checkpoint, "" if there is none
-}
-
-func (e *NotFiniteError) Error() string {
-	kept := "there is no good checkpoint"
-	if e.Last != "" {
-		kept = "the last good checkpoint is " + e.Last
-	}
-	return fmt.Sprintf("after %d images: loss %g, gradient norm %g; first bad tensor: %s; %s; a lower lr or a longer warmup may help",
-		e.Images, e.Loss, e.Norm, e.Where, kept)
+	Hooks []Hook        // called after the run's own
+	Sinks []record.Sink // told of each status after the run's own
 }
 
 // lossMemory is how many images the running mean of the loss looks back, about.
@@ -88,14 +74,16 @@ type run struct {
 	meter   *meter
 	saver   *saver
 	saveNow <-chan os.Signal
+	all     []Hook       // in their order
+	begun   []Hook       // of them
+	record  record.Sinks // of statuses
 
-	state  State  // after the last whole step
-	sound  bool   // the device holds that state
-	last   Status // of that step, without times
-	told   bool   // that the run is stuck
-	named  int    // skipped pictures that the log names
-	asked  bool   // for a checkpoint and a grid after this step
-	unread bool   // what the observer shows
+	state  State   // after the last whole step
+	sound  bool    // the device holds that state
+	last   Outcome // of that step
+	told   bool    // that the run is stuck
+	asked  bool    // for a checkpoint and a grid after this step
+	unread bool    // what the observer shows
 }
 
 // Run trains until the settings' number of images has been seen, from the newest
@@ -109,13 +97,9 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
 	already, err := r.begin(ctx, start)
-	for !r.finished() && err == nil {
-		before := r.state.Images
-		err = r.step(ctx)
-		for _, hook := range r.hooks() {
-			if err == nil {
-				err = hook(ctx, before)
-			}
+	for err == nil && !r.finished() {
+		if err = r.step(ctx); err == nil {
+			err = r.after(ctx)
 		}
 	}
 	err = r.end(err)
@@ -146,7 +130,10 @@ func (r *run) begin(ctx context.Context, start Start) (already bool, err error) 
 	r.state, r.sound, r.saver.images = state, true, state.Images
 	r.meter = newMeter(state)
 	if found && r.finished() {
-		return true, r.makeMissingGrid(ctx)
+		if err := r.beginHooks(); err != nil {
+			return true, err
+		}
+		return true, r.makeUp(ctx)
 	}
 	settings, err := r.settings.text()
 	if err == nil {
@@ -172,7 +159,10 @@ func (r *run) begin(ctx context.Context, start Start) (already bool, err error) 
 		}
 		r.warn("%s is set aside: it is removed when there is a new checkpoint, and comes back if there is none", what)
 	}
-	if err := r.makeMissingGrid(ctx); err != nil {
+	if err := r.beginHooks(); err != nil {
+		return false, err
+	}
+	if err := r.makeUp(ctx); err != nil {
 		return false, err
 	}
 	r.stream, err = r.openStream(ctx, state.Images)
@@ -181,51 +171,32 @@ func (r *run) begin(ctx context.Context, start Start) (already bool, err error) 
 }
 
 // step trains on one batch. Where data fail or ctx ends before the batch is whole,
-// it has not happened.
+// or a hook does not let it count, it has not happened.
 func (r *run) step(ctx context.Context) error {
-	lr := r.settings.learningRate(r.state.Images)
-	r.trainer.Hyper(r.hyper(r.state))
-	loss, err := r.forwardBackward(ctx)
+	outcome, err := r.trainer.Train(r.hyper(r.state), r.group, func(int) error { return r.fill(ctx) })
+	r.sound = !outcome.Changed
 	if err != nil {
 		return err
 	}
-	norm, err := r.trainer.Finish()
-	if err != nil {
+	next := State{Images: r.state.Images + int64(r.settings.Batch), Steps: r.state.Steps + 1}
+	next.Loss = r.settings.runningMean(r.state.Loss, next.Steps, outcome.Loss)
+	next.Seconds = r.meter.seconds()
+	if err := r.check(r.progress(next, outcome)); err != nil {
 		return err
 	}
-	if !finiteNumber(loss) || !finiteNumber(norm) {
-		return errors.Join(r.saver.wait(), r.notFinite(r.state.Images+int64(r.settings.Batch), loss, norm))
-	}
-	r.trainer.Observe(r.objective)
-	r.state.Images += int64(r.settings.Batch)
-	r.state.Steps++
-	r.state.Loss = r.settings.runningMean(r.state, loss)
-	r.state.Seconds = r.meter.seconds()
-	r.sound = true
-	r.last = Status{Loss: r.state.Loss, LR: lr, GradNorm: norm}
+	r.state, r.last, r.sound = next, outcome, true
 	return nil
 }
 
-// forwardBackward runs the micro-batches of a step.
-func (r *run) forwardBackward(ctx context.Context) (loss float64, err error) {
-	n := r.trainer.Accumulate
-	first, end := r.group.Share(n)
-	for i := first; i < end; i++ {
-		batch, err := r.stream.Next(ctx)
-		if err != nil {
-			return 0, err
-		}
-		r.trainer.Fill(batch, r.objective)
-		r.stream.Release(batch)
-		r.sound = false
-		part, err := r.trainer.RunMicro(i)
-		if err != nil {
-			return 0, err
-		}
-		r.sound = i < end-1 // only the last one changes weights
-		loss += part / float64(n)
+// fill brings the next micro-batch to the trainer.
+func (r *run) fill(ctx context.Context) error {
+	batch, err := r.stream.Next(ctx)
+	if err != nil {
+		return err
 	}
-	return loss, nil
+	r.trainer.Fill(batch, r.objective)
+	r.stream.Release(batch)
+	return nil
 }
 
 // end saves what has not been saved, and writes down why the run ended.
@@ -273,8 +244,6 @@ func (r *run) warn(format string, args ...any) {
 	r.observer.Note(fmt.Sprintf(format, args...))
 }
 
-func finiteNumber(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
-
 // hyper is the optimizer's part of the step after this state.
 func (r *run) hyper(s State) Hyper {
 	c := r.settings
@@ -289,17 +258,9 @@ func (r *run) hyper(s State) Hyper {
 	return h
 }
 
-// runningMean of the loss after a step that began before state.Steps was counted.
-func (s Settings) runningMean(state State, loss float64) float64 {
+// runningMean of the loss after so many steps, the last of which had this loss.
+func (s Settings) runningMean(before float64, steps int64, loss float64) float64 {
 	keep := max(0, 1-float64(s.Batch)/lossMemory)
-	keep = min(keep, 1-1/float64(state.Steps))
-	return float64(keep*state.Loss) + float64((1-keep)*loss)
-}
-
-func (r *run) notFinite(images int64, loss, norm float64) error {
-	where, err := r.trainer.FirstBad()
-	if err != nil {
-		return err
-	}
-	return &NotFiniteError{Images: images, Loss: loss, Norm: norm, Where: where, Last: r.lastGood()}
+	keep = min(keep, 1-1/float64(steps))
+	return float64(keep*before) + float64((1-keep)*loss)
 }

@@ -56,7 +56,7 @@ func TestWeighting(t *testing.T) {
 	loss := func(o Objective) float64 {
 		tr.Hyper((&run{settings: long()}).hyper(State{}))
 		tr.Fill(&batches[0], o)
-		l, err := tr.RunMicro(0)
+		l, err := tr.runMicro(0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,12 +91,13 @@ func TestAdaptiveTimes(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := run{objective: objective}
+	r.all = []Hook{r.timesHook()}
 	a, seen := objective.Times.Adaptive, int64(0)
 	newest, err := model.Newest(dir)
 	if err == nil {
-		var learnt *process.Adaptive
-		if learnt, err = r.readTimes(filepath.Join(newest, model.TrainingDir, timesFile)); err == nil {
-			err = a.Restore(*learnt)
+		var take []func() error
+		if take, err = r.readKept(filepath.Join(newest, model.TrainingDir)); err == nil {
+			err = take[0]()
 		}
 	}
 	if err != nil {
@@ -112,7 +113,7 @@ func TestAdaptiveTimes(t *testing.T) {
 	if err := os.WriteFile(damaged, []byte(`{"means": ["x"]}`), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.readTimes(damaged); err == nil || !strings.Contains(err.Error(), damaged+": key means is a string, want a number") {
+	if _, err := r.readKept(filepath.Dir(damaged)); err == nil || !strings.Contains(err.Error(), damaged+": key means is a string, want a number") {
 		t.Errorf("damaged times: %v", err)
 	}
 	if seen != s.Images {

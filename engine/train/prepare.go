@@ -19,12 +19,12 @@ import (
 
 // close gives back what the run holds.
 func (r *run) close() error {
-	var err error
+	err := r.closeHooks()
 	if r.stream != nil {
 		r.stream.Close()
 	}
 	if r.trainer != nil {
-		err = r.trainer.Free()
+		err = errors.Join(err, r.trainer.Free())
 	}
 	if r.sampler != nil {
 		err = errors.Join(err, r.sampler.Free())
@@ -73,7 +73,10 @@ func prepare(o Options) (*run, Start, error) {
 		return nil, Start{}, err
 	}
 	r := &run{dir: o.Dir, settings: s, config: config, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: objective, saveNow: o.SaveNow, disk: o.Disk, group: o.Group}
-	r.saver = &saver{run: r}
+	r.saver = r.newSaver()
+	if r.all, err = r.hooks(o.Hooks); err != nil {
+		return nil, Start{}, err
+	}
 	if r.scheduler, err = scheduler.Of(objective.Process); err != nil {
 		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
 	}
@@ -95,6 +98,7 @@ func prepare(o Options) (*run, Start, error) {
 	if changes, err = r.openFolder(o); err != nil {
 		return nil, Start{}, err
 	}
+	r.record = r.sinks(o.Sinks)
 	for _, line := range append(o.Origin, "device: "+o.Device.Describe()+", "+s.Precision) {
 		r.folder.Note("%s", line)
 	}

@@ -1,7 +1,6 @@
 package train
 
 import (
-	"context"
 	"encoding/json"
 	"math"
 	"os"
@@ -81,19 +80,14 @@ func follow(t *testing.T, s Settings, name string, want curve, steps int) {
 		}
 	}
 	for i, loss := range want.Losses[:steps] {
-		r.trainer.Hyper(r.hyper(r.state))
-		got, err := r.forwardBackward(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
-		norm, err := r.trainer.Finish()
+		got, err := r.trainer.Train(r.hyper(r.state), r.group, func(int) error { return r.fill(t.Context()) })
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.state.Images += int64(s.Batch)
 		r.state.Steps++
-		compare("the loss", got, loss)
-		compare("the gradients' norm", norm, want.Norms[i])
+		compare("the loss", got.Loss, loss)
+		compare("the gradients' norm", got.GradNorm, want.Norms[i])
 	}
 	if r.state.Images == s.Images {
 		compare("the weights' norm", norm(t, r, r.trainer.Buffers.Parameters), want.Weights)

@@ -9,7 +9,6 @@ import (
 
 	"fluxion/engine/model"
 	"fluxion/engine/plan"
-	"fluxion/engine/process"
 	"fluxion/nets"
 	"fluxion/nets/pyjson"
 	"fluxion/nets/safetensors"
@@ -39,7 +38,7 @@ func (r *run) restore() (s State, found bool, err error) {
 		return State{}, false, nil
 	}
 	var failed error
-	s, times, err := r.read(*r.from, func(b *plan.Buffer, flat []float32) error {
+	s, take, err := r.read(*r.from, func(b *plan.Buffer, flat []float32) error {
 		failed = r.memory.Write(b, 0, flat)
 		return failed
 	})
@@ -50,8 +49,8 @@ func (r *run) restore() (s State, found bool, err error) {
 	case err != nil:
 		return State{}, false, r.unusable(err)
 	}
-	if times != nil {
-		err = r.objective.Times.Adaptive.Restore(*times)
+	for _, f := range take {
+		err = errors.Join(err, f())
 	}
 	return s, true, errors.Join(err, r.trainer.Refresh())
 }
@@ -87,8 +86,8 @@ func (r *run) lastGood() string {
 }
 
 // read reads a checkpoint and checks all of it. It hands each buffer to use, and
-// returns what adaptive times have learnt, nil if the run has none.
-func (r *run) read(c model.Checkpoint, use func(*plan.Buffer, []float32) error) (s State, times *process.Adaptive, err error) {
+// returns what takes over that which hooks kept.
+func (r *run) read(c model.Checkpoint, use func(*plan.Buffer, []float32) error) (s State, take []func() error, err error) {
 	if s, err = readState(filepath.Join(c.Path, model.TrainingDir, stateFile), c.Images); err != nil {
 		return State{}, nil, err
 	}
@@ -111,8 +110,8 @@ func (r *run) read(c model.Checkpoint, use func(*plan.Buffer, []float32) error) 
 	if err := r.readStates(filepath.Join(c.Path, model.TrainingDir, model.OptimizerFile), use); err != nil {
 		return State{}, nil, err
 	}
-	times, err = r.readTimes(filepath.Join(c.Path, model.TrainingDir, timesFile))
-	return s, times, err
+	take, err = r.readKept(filepath.Join(c.Path, model.TrainingDir))
+	return s, take, err
 }
 
 // readState reads the numbers of the checkpoint after so many images.
@@ -147,29 +146,27 @@ func readState(path string, images int64) (s State, err error) {
 	return s, nil
 }
 
-// readTimes reads what adaptive times have learnt. They begin anew where the run
-// drew its times otherwise so far.
-func (r *run) readTimes(path string) (*process.Adaptive, error) {
-	a := r.objective.Times.Adaptive
-	if a == nil {
-		return nil, nil
+// readKept reads what hooks kept in a checkpoint's folder training.
+func (r *run) readKept(dir string) (take []func() error, err error) {
+	for _, h := range r.all {
+		if h.Keep == nil {
+			continue
+		}
+		path := filepath.Join(dir, h.Keep.File)
+		data, err := pyjson.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		var f func() error
+		if err == nil {
+			f, err = h.Keep.Load(data)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		take = append(take, f)
 	}
-	data, err := pyjson.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	var learnt process.Adaptive
-	if err == nil {
-		err = pyjson.Decode(data, &learnt)
-	}
-	if err == nil {
-		trial := *a
-		err = trial.Restore(learnt)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return &learnt, nil
+	return take, nil
 }
 
 // readStates reads the optimizer's buffers.

@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 
 	"fluxion/data"
@@ -38,6 +39,19 @@ const gridColumns = 10
 
 func (r *run) gridPath(images int64) string {
 	return filepath.Join(r.dir, rundir.SamplesDir, rundir.GridName(images))
+}
+
+// gridHook makes a grid now and then. One that was due when a kill or a signal came is
+// made when the run goes on.
+func (r *run) gridHook() Hook {
+	return Hook{
+		Name: "grids", Every: r.settings.SampleEvery, Pauses: true,
+		After: func(ctx context.Context, p Progress) error { return r.samples(ctx, p.Images) },
+		Done: func(images int64) bool {
+			info, err := os.Stat(r.gridPath(images))
+			return err == nil && info.Size() > 0
+		},
+	}
 }
 
 // samples writes a grid from the averaged weights. With classes, columns are

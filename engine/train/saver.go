@@ -10,7 +10,11 @@ import (
 // saver writes checkpoints beside the loop, one at a time: the device waits for
 // the copy of its state, not for the disk.
 type saver struct {
-	run     *run
+	copy func(State) (write func() (path string, err error), err error) // takes the state off the device
+	tidy func() error                                                   // removes older ones
+	told func(path string, images int64)                                // that one is on the disk
+	warn func(format string, args ...any)
+
 	pending chan written // nil: none is being written
 	last    string       // path of the newest checkpoint
 	images  int64        // seen at it, or where the run began
@@ -32,22 +36,22 @@ func (s *saver) save(state State) error {
 	if err := s.wait(); err != nil {
 		return err
 	}
-	c, err := s.run.snapshot(state)
+	write, err := s.copy(state)
 	if err != nil {
 		return err
 	}
 	pending := make(chan written, 1)
 	s.pending = pending
 	go func() {
-		w := written{images: c.Images}
+		w := written{images: state.Images}
 		defer func() {
 			if r := recover(); r != nil { // or the process would end here, whatever the loop would do
-				w.err = fmt.Errorf("writing the checkpoint of %d images: %v", c.Images, r)
+				w.err = fmt.Errorf("writing the checkpoint of %d images: %v", state.Images, r)
 			}
 			pending <- w
 		}()
-		if w.path, w.err = s.run.checkpoint(c); w.err == nil {
-			w.untidy = s.run.folder.Tidy(s.run.settings.Keep)
+		if w.path, w.err = write(); w.err == nil {
+			w.untidy = s.tidy()
 		}
 	}()
 	return nil
@@ -86,14 +90,13 @@ func (s *saver) report(w written) error {
 		return nil
 	}
 	if w.err != nil {
-		s.run.warn("no checkpoint after %d images, the run goes on and tries again: %v", w.images, w.err)
+		s.warn("no checkpoint after %d images, the run goes on and tries again: %v", w.images, w.err)
 		return nil
 	}
 	s.last, s.images = w.path, w.images
-	s.run.observer.Checkpoint(w.path, w.images)
-	s.run.folder.Note("checkpoint %s", w.path)
+	s.told(w.path, w.images)
 	if w.untidy != nil {
-		s.run.warn("older checkpoints are not removed: %v", w.untidy)
+		s.warn("older checkpoints are not removed: %v", w.untidy)
 	}
 	return nil
 }
@@ -113,3 +116,36 @@ func (s *saver) finish(state State) error {
 	}
 	return err
 }
+
+// newSaver is that of a run.
+func (r *run) newSaver() *saver {
+	return &saver{
+		copy: func(s State) (func() (string, error), error) {
+			c, err := r.snapshot(s)
+			return func() (string, error) { return r.checkpoint(c) }, err
+		},
+		tidy: func() error { return r.folder.Tidy(r.settings.Keep) },
+		told: func(path string, images int64) {
+			r.observer.Checkpoint(path, images)
+			r.folder.Note("checkpoint %s", path)
+		},
+		warn: r.warn,
+	}
+}
+
+// UnsavedError is a run whose last steps could not be saved.
+type UnsavedError struct {
+	Images, Saved int64 // seen, and at the newest checkpoint
+	Err           error // why they could not be
+	Cause         error // what ended the run before; nil: it was at its end
+}
+
+func (e *UnsavedError) Error() string {
+	text := fmt.Sprintf("images %d to %d of the run are not saved: %v", e.Saved, e.Images, e.Err)
+	if e.Cause != nil {
+		text = fmt.Sprintf("%v; %s", e.Cause, text)
+	}
+	return text
+}
+
+func (e *UnsavedError) Unwrap() []error { return []error{e.Cause, e.Err} }

@@ -128,7 +128,7 @@ func TestSelfConditionedSteps(t *testing.T) {
 	tr.step(t, batches, o, 0)
 	if n := kerneltest.Allocations(func() {
 		tr.Fill(&batches[0], o)
-		tr.RunMicro(0)
+		tr.runMicro(0)
 	}); n != 0 {
 		t.Errorf("a step allocates %v times", n)
 	}

@@ -14,8 +14,10 @@ import (
 
 	"fluxion/data"
 	"fluxion/data/durable"
+	"fluxion/engine/collective"
 	"fluxion/engine/device"
 	"fluxion/engine/model"
+	"fluxion/engine/record"
 	"fluxion/engine/rundir"
 	"fluxion/kernels/kerneltest"
 	"fluxion/kernels/number"
@@ -25,7 +27,7 @@ import (
 // recorder is an observer that may act on what it is told.
 type recorder struct {
 	start       Start
-	statuses    []Status
+	statuses    []record.Status
 	checkpoints []int64
 	grids       []string
 	stuck       []Stuck
@@ -42,7 +44,7 @@ func (r *recorder) Start(s Start) {
 		r.onStart()
 	}
 }
-func (r *recorder) Status(s Status) { r.statuses = append(r.statuses, s) }
+func (r *recorder) Status(s record.Status) { r.statuses = append(r.statuses, s) }
 func (r *recorder) Checkpoint(_ string, images int64) {
 	r.checkpoints = append(r.checkpoints, images)
 	if r.onSave != nil {
@@ -376,21 +378,12 @@ func long() Settings {
 // step returns the loss.
 func (t *Trainer) step(test testing.TB, batches []data.Batch, o Objective, h int64) float64 {
 	test.Helper()
-	total := 0.0
 	hyper := (&run{settings: long()}).hyper(State{Steps: h, Images: 1000})
-	t.Hyper(hyper)
-	for i, b := range batches {
-		t.Fill(&b, o)
-		loss, err := t.RunMicro(i)
-		if err != nil {
-			test.Fatal(err)
-		}
-		total += loss / float64(len(batches))
-	}
-	if _, err := t.Finish(); err != nil {
+	outcome, err := t.Train(hyper, collective.Alone, func(i int) error { t.Fill(&batches[i], o); return nil })
+	if err != nil {
 		test.Fatal(err)
 	}
-	return total
+	return outcome.Loss
 }
 
 // TestStepAllocatesNothing after the first.
@@ -398,12 +391,9 @@ func TestStepAllocatesNothing(t *testing.T) {
 	for _, precision := range []number.Type{number.Float32, number.BFloat16} {
 		tr, batches, o := newTrainer(t, 1, 1, precision)
 		tr.step(t, batches, o, 0)
-		tr.Hyper((&run{settings: long()}).hyper(State{Steps: 1, Images: 1000}))
-		if n := kerneltest.Allocations(func() {
-			tr.Fill(&batches[0], o)
-			tr.RunMicro(0)
-			tr.Finish()
-		}); n != 0 {
+		hyper := (&run{settings: long()}).hyper(State{Steps: 1, Images: 1000})
+		fill := func(i int) error { tr.Fill(&batches[i], o); return nil }
+		if n := kerneltest.Allocations(func() { tr.Train(hyper, collective.Alone, fill) }); n != 0 {
 			t.Errorf("a step in %v allocates %v times", precision, n)
 		}
 	}

@@ -145,9 +145,9 @@ func (t *Trainer) Refresh() error {
 	return device.Run(t.narrow)
 }
 
-// RunMicro runs micro-batch i of a step and returns its loss. Without
+// runMicro runs micro-batch i of a step and returns its loss. Without
 // accumulation this is the whole step.
-func (t *Trainer) RunMicro(i int) (float64, error) {
+func (t *Trainer) runMicro(i int) (float64, error) {
 	if err := device.Run(t.programs[0]); err != nil {
 		return 0, err
 	}
@@ -196,9 +196,9 @@ func (t *Trainer) read(program int, place plan.Tensor) (float64, error) {
 	return float64(t.scalar[0]), err
 }
 
-// Finish ends a step of accumulated gradients and returns the norm of its
+// finish ends a step of accumulated gradients and returns the norm of its
 // gradients. A norm that is not finite has changed nothing.
-func (t *Trainer) Finish() (float64, error) {
+func (t *Trainer) finish() (float64, error) {
 	last := len(t.programs) - 1
 	if t.Accumulate > 1 {
 		if err := device.Run(t.programs[last]); err != nil {

@@ -32,7 +32,7 @@ func TestLoadedTwice(t *testing.T) {
 	loss := func(trainer *Trainer, b data.Batch) float64 {
 		trainer.Hyper((&run{settings: long()}).hyper(State{Images: 1000}))
 		trainer.Fill(&b, o)
-		l, err := trainer.RunMicro(0)
+		l, err := trainer.runMicro(0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"fluxion/data"
+	"fluxion/engine/collective"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/process"
@@ -96,21 +97,12 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 		t.Fatal(err)
 	}
 	for step := range int64(steps) {
-		trainer.Hyper(train.Hyper{Settings: settings, LearningRate: 1e-3, Count: step + 1, EMADecays: [train.MaxEMAs]float64{0.9}})
-		total := 0.0
-		for i := range o.Accumulate {
-			trainer.Fill(next(), objective)
-			loss, err := trainer.RunMicro(i)
-			if err != nil {
-				t.Fatal(err)
-			}
-			total += loss / float64(o.Accumulate)
-		}
-		norm, err := trainer.Finish()
+		hyper := train.Hyper{Settings: settings, LearningRate: 1e-3, Count: step + 1, EMADecays: [train.MaxEMAs]float64{0.9}}
+		outcome, err := trainer.Train(hyper, collective.Alone, func(int) error { trainer.Fill(next(), objective); return nil })
 		if err != nil {
 			t.Fatal(err)
 		}
-		losses, norms = append(losses, total), append(norms, norm)
+		losses, norms = append(losses, outcome.Loss), append(norms, outcome.GradNorm)
 	}
 	return losses, norms
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"fluxion/engine/model"
+	"fluxion/engine/record"
 	"fluxion/engine/train"
 )
 
@@ -15,7 +16,7 @@ import (
 type silent struct{ start train.Start }
 
 func (s *silent) Start(start train.Start) { s.start = start }
-func (*silent) Status(train.Status)       {}
+func (*silent) Status(record.Status)      {}
 func (*silent) Checkpoint(string, int64)  {}
 func (*silent) Samples(string, int64)     {}
 func (*silent) Note(string)               {}

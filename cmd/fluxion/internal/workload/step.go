@@ -6,6 +6,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/data"
+	"fluxion/engine/collective"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
@@ -71,15 +72,10 @@ func (w *Workload) trainStep() (Step, error) {
 	hyper := train.Hyper{Settings: settings, LearningRate: 1e-4, EMADecays: [train.MaxEMAs]float64{0.99}}
 	step := func() error {
 		hyper.Count++
-		t.Hyper(hyper)
 		for i := range images.Indices {
 			images.Indices[i] = (hyper.Count-1)*int64(w.Batch) + int64(i)
 		}
-		t.Fill(images, objective)
-		_, err := t.RunMicro(0)
-		if err == nil {
-			_, err = t.Finish()
-		}
+		_, err := t.Train(hyper, collective.Alone, func(int) error { t.Fill(images, objective); return nil })
 		return err
 	}
 	return Step{step, free, s.Micro, t.Launches, s.Sizes().Bytes(), s.Cost().FLOPs - s.Recomputed().FLOPs}, nil

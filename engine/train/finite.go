@@ -1,0 +1,45 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// NotFiniteError stops a run whose loss or gradients are no longer numbers.
+type NotFiniteError struct {
+	Images int64
+	Loss   float64
+	Norm   float64
+	Where  string // the first tensor that is not finite
+	Last   string // the last good checkpoint, "" if there is none
+}
+
+func (e *NotFiniteError) Error() string {
+	kept := "there is no good checkpoint"
+	if e.Last != "" {
+		kept = "the last good checkpoint is " + e.Last
+	}
+	return fmt.Sprintf("after %d images: loss %g, gradient norm %g; first bad tensor: %s; %s; a lower lr or a longer warmup may help",
+		e.Images, e.Loss, e.Norm, e.Where, kept)
+}
+
+// finiteHook ends a run at the first step whose loss or gradients are not finite.
+func (r *run) finiteHook() Hook {
+	return Hook{Name: "finite", Check: func(p Progress) error {
+		if finiteNumber(p.Step.Loss) && finiteNumber(p.Step.GradNorm) {
+			return nil
+		}
+		return errors.Join(r.saver.wait(), r.notFinite(p))
+	}}
+}
+
+func finiteNumber(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+func (r *run) notFinite(p Progress) error {
+	where, err := r.trainer.FirstBad()
+	if err != nil {
+		return err
+	}
+	return &NotFiniteError{Images: p.Images, Loss: p.Step.Loss, Norm: p.Step.GradNorm, Where: where, Last: r.lastGood()}
+}

@@ -1,0 +1,200 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"fluxion/engine/generate"
+)
+
+// Hook is something that a run does beside its steps. Functions that it has no use
+// for are nil; an error of any of them ends the run.
+type Hook struct {
+	Name string // none other has it
+
+	// After is due after the step that passes a multiple of Every images, after the last
+	// step, and after one at which a user asks (Options.SaveNow). 1 is every step, 0
+	// only the last and what is asked for.
+	Every  int64
+	After  func(context.Context, Progress) error
+	Pauses bool // the time that After takes is not that of steps
+
+	Begin func(Progress) error // before the first step, after those of the hooks before
+	// Check looks at a step before it counts. After an error it has not happened; weights
+	// have changed already, so that no more is saved.
+	Check func(Progress) error
+	Close func() error // when the run ends, if it was begun
+
+	// Done says whether what was due after so many images has been done. A run that goes
+	// on from there calls After where a kill or a signal came before it. nil: never.
+	Done func(images int64) bool
+	Keep *Keep
+}
+
+// Keep is what a hook needs to go on to the bit: a file of each checkpoint.
+type Keep struct {
+	File  string                 // its name, in the checkpoint's folder training
+	Store func() ([]byte, error) // after the last step
+	// Load checks what a checkpoint holds, and returns what takes it over. It may be
+	// called beside steps, to look for a sound checkpoint, and is not called for one that
+	// lacks the file: there the hook begins anew.
+	Load func(data []byte) (take func() error, err error)
+}
+
+// Progress is a run as its hooks see it.
+type Progress struct {
+	State             // after a whole step
+	Step      Outcome // of that step alone
+	LR        float64 // of it
+	Before    int64   // images seen before it
+	Last      bool    // no other follows
+	Asked     bool    // a user wants to have a checkpoint and a grid
+	Dir       string  // the run folder
+	Settings  Settings
+	Trainer   *Trainer            // whose memory holds weights and averages
+	Generator *generate.Generator // that samples from the first average; nil: the run makes no grids
+	// Tell tells the user and the log of what does not end the run.
+	Tell func(format string, args ...any)
+}
+
+// progress is that after a step.
+func (r *run) progress(s State, step Outcome) Progress {
+	return Progress{
+		State: s, Step: step, LR: r.settings.learningRate(s.Images - int64(r.settings.Batch)), Before: s.Images - int64(r.settings.Batch),
+		Last: s.Images >= r.settings.Images, Asked: r.asked, Dir: r.dir, Settings: r.settings, Trainer: r.trainer, Generator: r.sampler, Tell: r.warn,
+	}
+}
+
+// due says whether it is time for what the hook does after a step.
+func (h Hook) due(p Progress) bool {
+	return h.After != nil && (p.Last || p.Asked || h.Every > 0 && p.Images/h.Every > p.Before/h.Every)
+}
+
+// named adds the name of a hook to its errors.
+func (h Hook) named() Hook {
+	wrap := func(err error) error {
+		if err != nil {
+			err = fmt.Errorf("%s: %w", h.Name, err)
+		}
+		return err
+	}
+	n := h
+	if h.After != nil {
+		n.After = func(ctx context.Context, p Progress) error { return wrap(h.After(ctx, p)) }
+	}
+	if h.Begin != nil {
+		n.Begin = func(p Progress) error { return wrap(h.Begin(p)) }
+	}
+	if h.Check != nil {
+		n.Check = func(p Progress) error { return wrap(h.Check(p)) }
+	}
+	if h.Close != nil {
+		n.Close = func() error { return wrap(h.Close()) }
+	}
+	if h.Keep != nil {
+		keep := *h.Keep
+		keep.Store = func() ([]byte, error) {
+			data, err := h.Keep.Store()
+			return data, wrap(err)
+		}
+		n.Keep = &keep
+	}
+	return n
+}
+
+// hooks are those of the run, and then those of its caller, whose errors are given
+// their names.
+func (r *run) hooks(callers []Hook) ([]Hook, error) {
+	all := r.own()
+	for _, h := range callers {
+		all = append(all, h.named())
+	}
+	names, files := map[string]bool{}, map[string]bool{stateFile: true, dataFile: true}
+	for _, h := range all {
+		if h.Name == "" || names[h.Name] {
+			return nil, fmt.Errorf("hook %q: want a name that no other hook has", h.Name)
+		}
+		names[h.Name] = true
+		if h.Keep == nil {
+			continue
+		}
+		if files[h.Keep.File] {
+			return nil, fmt.Errorf("hook %q keeps %s in checkpoints: want a file that nothing else is kept in", h.Name, h.Keep.File)
+		}
+		files[h.Keep.File] = true
+	}
+	return all, nil
+}
+
+// beginHooks begins all of them, in turn.
+func (r *run) beginHooks() error {
+	for i, h := range r.all {
+		if h.Begin != nil {
+			if err := h.Begin(r.progress(r.state, r.last)); err != nil {
+				return err
+			}
+		}
+		r.begun = r.all[:i+1]
+	}
+	return nil
+}
+
+// closeHooks closes those that were begun, the last one first.
+func (r *run) closeHooks() (err error) {
+	for _, h := range slices.Backward(r.begun) {
+		if h.Close != nil {
+			err = errors.Join(err, h.Close())
+		}
+	}
+	return err
+}
+
+// check asks the hooks about a step that does not count yet.
+func (r *run) check(p Progress) error {
+	for _, h := range r.all {
+		if h.Check != nil {
+			if err := h.Check(p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// after does what is due after the last step, in the order of the hooks.
+func (r *run) after(ctx context.Context) error {
+	for _, h := range r.all {
+		p := r.progress(r.state, r.last)
+		if !h.due(p) {
+			continue
+		}
+		err := h.After(ctx, p)
+		if h.Pauses {
+			r.meter.restart(r.state.Images)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeUp does what was due at the checkpoint from which the run goes on and has not
+// been done.
+func (r *run) makeUp(ctx context.Context) error {
+	if r.from == nil {
+		return nil
+	}
+	p := r.progress(r.state, r.last)
+	for _, h := range r.all {
+		if h.Done == nil || !h.due(p) || h.Done(p.Images) {
+			continue
+		}
+		if err := h.After(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,230 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fluxion/engine/model"
+	"fluxion/engine/record"
+)
+
+// counter is a hook that adds up at which images it was called, and keeps the sum.
+type counter struct {
+	Hook
+	sum  int64
+	seen []string // what was called, in order
+}
+
+func newCounter(every int64) *counter {
+	c := &counter{}
+	call := func(what string, images int64) { c.seen = append(c.seen, fmt.Sprint(what, " ", images)) }
+	c.Hook = Hook{
+		Name: "counter", Every: every,
+		Begin: func(p Progress) error { call("begin", p.Images); return nil },
+		Check: func(p Progress) error { c.sum++; return nil },
+		After: func(_ context.Context, p Progress) error { call("after", p.Images); return nil },
+		Close: func() error { call("close", c.sum); return nil },
+		Keep: &Keep{
+			File:  "counter.txt",
+			Store: func() ([]byte, error) { return fmt.Append(nil, c.sum), nil },
+			Load: func(data []byte) (func() error, error) {
+				var sum int64
+				_, err := fmt.Sscan(string(data), &sum)
+				return func() error { c.sum = sum; return nil }, err
+			},
+		},
+	}
+	return c
+}
+
+// TestHooksOfACaller: a hook is called when it is due, goes on with what it kept where
+// the run goes on, and changes none of the run's bits.
+func TestHooksOfACaller(t *testing.T) {
+	s := brief()
+	s.SampleCount = 0
+	o, _ := options(t, s, t.TempDir())
+	train(t, o)
+	want := files(t, o.Dir)
+
+	o, rec := options(t, s, t.TempDir())
+	cause := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	rec.onSave = func() { cancel(cause) }
+	c := newCounter(12)
+	o.Hooks = []Hook{c.Hook}
+	res, err := Run(ctx, o)
+	if !errors.Is(err, cause) || res.Images >= s.Images || res.Images < 8 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	steps := res.Images / int64(s.Batch)
+	expect := []string{"begin 0"}
+	if res.Images > 12 { // the hook comes after the one that stops the run
+		expect = append(expect, "after 12")
+	}
+	if expect = append(expect, fmt.Sprint("close ", steps)); !slices.Equal(c.seen, expect) {
+		t.Errorf("stopped after %d images: %v, want %v", res.Images, c.seen, expect)
+	}
+
+	rec.onSave = nil
+	c = newCounter(12)
+	o.Hooks = []Hook{c.Hook}
+	train(t, o)
+	expect = []string{fmt.Sprint("begin ", res.Images)}
+	for _, images := range []int64{12, 24, 32} {
+		if images > res.Images {
+			expect = append(expect, fmt.Sprint("after ", images))
+		}
+	}
+	if expect = append(expect, "close 8"); !slices.Equal(c.seen, expect) {
+		t.Errorf("gone on after %d images: %v, want %v", res.Images, c.seen, expect)
+	}
+	got := files(t, o.Dir)
+	kept := filepath.Join(model.TrainingDir, "counter.txt")
+	if string(got[kept]) != "8" {
+		t.Errorf("the checkpoint keeps %q, want 8", got[kept])
+	}
+	delete(got, kept)
+	same(t, got, want)
+
+	path := filepath.Join(o.Dir, model.CheckpointsDir, "32", kept)
+	damage(t, path, func([]byte) []byte { return []byte("x") })
+	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("a damaged %s: %v", path, err)
+	}
+}
+
+// TestHookMakesUp: what was due at a checkpoint, and a kill came before, is done when the
+// run goes on; so it is in a run that is finished.
+func TestHookMakesUp(t *testing.T) {
+	s := brief()
+	s.SampleCount = 0
+	o, _ := options(t, s, t.TempDir())
+	train(t, o)
+	for _, from := range []int64{16, 24, 32} {
+		for _, done := range []bool{false, true} {
+			c := newCounter(16)
+			c.Done = func(images int64) bool { return done || images != from }
+			o.Hooks, o.From = []Hook{c.Hook}, from
+			train(t, o)
+			want := []string{fmt.Sprint("begin ", from)}
+			if !done && from%16 == 0 {
+				want = append(want, fmt.Sprint("after ", from))
+			}
+			if from < 32 {
+				want = append(want, "after 32")
+			}
+			if got := c.seen[:len(c.seen)-1]; !slices.Equal(got, want) {
+				t.Errorf("from %d, done %v: %v, want %v", from, done, got, want)
+			}
+		}
+	}
+}
+
+// TestHookFails: an error of a hook ends the run with the hook's name. After one of Check
+// the step has not happened; after others it is saved.
+func TestHookFails(t *testing.T) {
+	broken := errors.New("broken")
+	fail := func(p Progress) error {
+		if p.Images == 12 || p.Steps == 0 {
+			return broken
+		}
+		return nil
+	}
+	for name, c := range map[string]struct {
+		hook  Hook
+		saved []int64
+	}{
+		"begin": {Hook{Begin: fail}, nil},
+		"check": {Hook{Check: fail}, []int64{8}},
+		"after": {Hook{Every: 4, After: func(_ context.Context, p Progress) error { return fail(p) }}, []int64{8, 12}},
+		"close": {Hook{Close: func() error { return broken }}, []int64{8, 16}},
+		"store": {Hook{Keep: &Keep{File: "kept", Store: func() ([]byte, error) { return nil, broken }}}, nil},
+	} {
+		s := brief()
+		s.Images, s.SampleCount = 16, 0
+		o, _ := options(t, s, t.TempDir())
+		c.hook.Name = name
+		o.Hooks = []Hook{c.hook}
+		_, err := Run(t.Context(), o)
+		if !errors.Is(err, broken) || !strings.Contains(err.Error(), name+": broken") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := saved(t, o.Dir); !slices.Equal(got, c.saved) {
+			t.Errorf("%s: checkpoints %v, want %v", name, got, c.saved)
+		}
+	}
+}
+
+// TestHookNames: each hook has a name and a file of its own.
+func TestHookNames(t *testing.T) {
+	o, _ := options(t, brief(), t.TempDir())
+	for what, hooks := range map[string][]Hook{
+		`hook ""`: {{}}, `hook "grids"`: {{Name: "grids"}}, `hook "a"`: {{Name: "a"}, {Name: "a"}},
+		`hook "b" keeps state.json`: {{Name: "b", Keep: &Keep{File: stateFile}}},
+		`hook "b" keeps x`:          {{Name: "a", Keep: &Keep{File: "x"}}, {Name: "b", Keep: &Keep{File: "x"}}},
+	} {
+		o.Hooks = hooks
+		if _, err := Run(t.Context(), o); err == nil || !strings.HasPrefix(err.Error(), what) {
+			t.Errorf("want an error of %s: %v", what, err)
+		}
+	}
+}
+
+// TestHookAsked: whoever asks for a checkpoint has what hooks make now and then.
+func TestHookAsked(t *testing.T) {
+	s := brief()
+	s.SampleCount = 0
+	o, _ := options(t, s, t.TempDir())
+	c := newCounter(0)
+	requests := make(chan os.Signal, 1)
+	requests <- syscall.SIGTERM
+	o.Hooks, o.SaveNow = []Hook{c.Hook}, requests
+	train(t, o)
+	if want := []string{"begin 0", "after 4", "after 32", "close 8"}; !slices.Equal(c.seen, want) {
+		t.Errorf("%v, want %v", c.seen, want)
+	}
+}
+
+// sink is told of statuses, and fails at one of them.
+type sink struct {
+	began  int64
+	got    []record.Status
+	failed error
+	closed bool
+}
+
+func (s *sink) Begin(images int64) error { s.began = images; return nil }
+func (s *sink) Status(t record.Status) error {
+	s.got = append(s.got, t)
+	return s.failed
+}
+func (s *sink) Close() error { s.closed = true; return nil }
+
+// TestSinksOfACaller: they are told what the user is, and may end the run.
+func TestSinksOfACaller(t *testing.T) {
+	s := brief()
+	s.Images, s.SampleCount = 16, 0
+	o, rec := options(t, s, t.TempDir())
+	to := &sink{}
+	o.Sinks = []record.Sink{to}
+	train(t, o)
+	if fmt.Sprint(to.got) != fmt.Sprint(rec.statuses) || to.began != 0 || !to.closed {
+		t.Errorf("%+v, the user was told %v", to, rec.statuses)
+	}
+	o.Settings.Images = 32
+	to = &sink{failed: errors.New("no more")}
+	o.Sinks = []record.Sink{to}
+	if _, err := Run(t.Context(), o); !errors.Is(err, to.failed) || to.began != 16 || len(to.got) != 1 || !to.closed {
+		t.Errorf("%v; %+v", err, to)
+	}
+	if got := saved(t, o.Dir); !slices.Contains(got, 20) {
+		t.Errorf("checkpoints %v, want the step before the error", got)
+	}
+}

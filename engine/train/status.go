@@ -1,0 +1,74 @@
+package train
+
+import (
+	"context"
+	"time"
+
+	"fluxion/engine/record"
+)
+
+// sinks are what is told of each status, in this order.
+func (r *run) sinks(callers []record.Sink) record.Sinks {
+	return append(record.Sinks{
+		record.Log(r.warn, r.folder.Note),
+		record.Func(func(s record.Status) error { r.observer.Status(s); return nil }),
+		record.JSONL(r.folder.Status),
+	}, callers...)
+}
+
+// statusHook tells how far the run is: after the first step, after the last, and about
+// every second between.
+func (r *run) statusHook() Hook {
+	return Hook{
+		Name:  "status",
+		Every: 1,
+		Begin: func(p Progress) error { return r.record.Begin(p.Images) },
+		After: func(_ context.Context, p Progress) error {
+			if !r.meter.due() && !p.Last {
+				return nil
+			}
+			s := r.meter.status(p, r.settings.Images)
+			s.Skipped, s.Baseline = r.stream.Skipped(), r.baseline
+			return r.record.Status(s)
+		},
+		Close: func() error { return r.record.Close() },
+	}
+}
+
+// statusPeriod is the time between two statuses.
+const statusPeriod = time.Second
+
+// meter times the run for its statuses.
+type meter struct {
+	begin   time.Time // of this process
+	earlier float64   // seconds of the run before
+	last    time.Time // of the last status
+	shown   int64     // images then
+	silent  bool      // there was none yet
+}
+
+func newMeter(s State) *meter {
+	now := time.Now()
+	return &meter{begin: now, earlier: s.Seconds, last: now, shown: s.Images, silent: true}
+}
+
+// seconds that the run has taken, over all its processes.
+func (m *meter) seconds() float64 { return m.earlier + time.Since(m.begin).Seconds() }
+
+// due says whether it is time for a status; the first step has one.
+func (m *meter) due() bool { return m.silent || time.Since(m.last) >= statusPeriod }
+
+func (m *meter) restart(images int64) { m.last, m.shown = time.Now(), images }
+
+// status is that of a run so far, without what only the run knows.
+func (m *meter) status(p Progress, of int64) record.Status {
+	rate := float64(p.Images-m.shown) / time.Since(m.last).Seconds()
+	m.restart(p.Images)
+	m.silent = false
+	return record.Status{
+		Images: p.Images, Of: of, Steps: p.Steps, Loss: p.Loss, LR: p.LR, GradNorm: p.Step.GradNorm, ImagesPerSecond: rate,
+		Time: m.last, Elapsed: duration(m.seconds()), Left: duration(float64(of-p.Images) / rate),
+	}
+}
+
+func duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
