@@ -169,7 +169,7 @@ func estimates(o train.StepOptions) (*plan.Plan, error) {
 		return nil, err
 	}
 	p := *s.Micro
-	p.Launches = slices.DeleteFunc(slices.Clone(p.Launches), func(l plan.Launch) bool { return workload.Kind(l.Kernel) != "estimate" })
+	p.Launches = slices.DeleteFunc(slices.Clone(p.Launches), func(l plan.Launch) bool { return workload.Kind(l.Kernel) != "mix" })
 	return &p, nil
 }
 

@@ -59,7 +59,7 @@ func TestSelfConditioning(t *testing.T) {
 			t.Errorf("bench %s counts %g operations with self-conditioning, %g without", work, with, without)
 		}
 	}
-	if out, code, err := fluxion(t, "bench", "ops", "--preset", "micro", "--size", "16", "--batch", "2", "--steps", "1", "--top", "0", "--self-conditioning"); err != nil || !strings.Contains(out, "estimate") {
+	if out, code, err := fluxion(t, "bench", "ops", "--preset", "micro", "--size", "16", "--batch", "2", "--steps", "1", "--top", "0", "--self-conditioning"); err != nil || !strings.Contains(out, "mix") {
 		t.Errorf("bench ops with self-conditioning: %d, %v, %s", code, err, out)
 	}
 	pictures := map[string]string{}

@@ -17,6 +17,7 @@ import (
 	"fluxion/kernels/guide"
 	"fluxion/kernels/inpaint"
 	"fluxion/kernels/number"
+	"fluxion/kernels/philox"
 	"fluxion/kernels/pointwise"
 	"fluxion/kernels/row"
 	"fluxion/kernels/update"
@@ -148,7 +149,7 @@ func NewStep(o Options) (*Step, error) {
 	if s.Plan, err = plan.Compile(c); err != nil {
 		return nil, err
 	}
-	begin := []plan.Stage{{Kernel: draw.NewStart(draw.StartOptions{Shape: s.shape, Guided: o.Guided}, s.head, s.images), Out: plan.Ref{Node: g.Sample}}}
+	begin := []plan.Stage{{Kernel: draw.NewNoise(draw.NoiseOptions{Shape: s.shape, Stream: philox.SampleStart, Guided: o.Guided}, s.head, s.images), Out: plan.Ref{Node: g.Sample}}}
 	if s.estimate != nil { // there is none yet
 		begin = append(begin, plan.Stage{Kernel: pointwise.NewZero(4), In: []plan.Ref{{Node: g.Sample}}, Out: plan.Ref{Node: s.estimate}})
 	}

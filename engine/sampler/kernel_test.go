@@ -52,7 +52,7 @@ func TestKernelsRunTables(t *testing.T) {
 			for range memory.Slots {
 				launch.In = append(launch.In, matrix())
 			}
-			draw.NewStart(draw.StartOptions{Shape: shape}, &head, seeds).CPU(launch)(pool)
+			draw.NewNoise(draw.NoiseOptions{Shape: shape, Stream: philox.SampleStart}, &head, seeds).CPU(launch)(pool)
 			run := update.New(update.Options{Shape: shape}, &step, seeds).CPU(launch)
 
 			// The same in float64, of the table as it was; the noise of a row and

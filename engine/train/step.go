@@ -10,10 +10,10 @@ import (
 	"fluxion/kernels/cast"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/ema"
-	"fluxion/kernels/estimate"
 	"fluxion/kernels/feed"
 	"fluxion/kernels/gradnorm"
 	"fluxion/kernels/loss"
+	"fluxion/kernels/mix"
 	"fluxion/kernels/number"
 	"fluxion/kernels/pointwise"
 	"fluxion/nets"
@@ -64,6 +64,10 @@ type Step struct {
 	target, weight, loss, norm *gorgonia.Node
 	errors                     *gorgonia.Node // nil if they are not wanted
 	batch                      *draw.Batch
+	noise                      *draw.Head
+	addresses                  []int64      // of the noise of each image
+	times                      *feed.Vector // of each image, as the network is told it
+	sample, answer             *feed.Vector // what x and ε weigh in what the network sees of each image, and is to answer
 	weights, classes           *feed.Vector // of each image; classes are nil without
 	estimates                  *feed.Vector // what z and y weigh in x̂ of each image; nil without self-conditioning
 	optimizer                  optimizer
@@ -107,7 +111,8 @@ func NewStep(o StepOptions) (*Step, error) {
 	c.Inputs = append(c.Inputs, g.Sample, g.Time, s.target, s.weight)
 	c.Outputs = []*gorgonia.Node{s.loss}
 	c.Forward.Loss, c.Forward.Blocks = s.loss, append(c.Forward.Blocks, g.Blocks...)
-	c.Before = append([]plan.Stage{s.noising(shape), {Kernel: s.weights, Out: plan.Ref{Node: s.weight}}}, c.Before...)
+	begin := append(s.noising(shape, &c), plan.Stage{Kernel: s.weights, Out: plan.Ref{Node: s.weight}})
+	c.Before = append(begin, c.Before...)
 	if o.Errors {
 		s.errors = loss.Images(g.Output, s.target)
 		c.Outputs = append(c.Outputs, s.errors)
@@ -136,7 +141,7 @@ func (s *Step) conditionOnItself(c *plan.Options) *nets.Graph {
 	c.Before = append(c.Before,
 		plan.Stage{Kernel: pointwise.NewZero(4), In: []plan.Ref{{Node: first.Sample}}, Out: plan.Ref{Node: first.Estimate}},
 		plan.Stage{Kernel: s.estimates, Out: plan.Ref{Node: weights}})
-	s.Graph = first.Given(estimate.Image(first.Sample, first.Output, weights))
+	s.Graph = first.Given(mix.Images(mix.Options{Clip: 1}, weights, first.Sample, first.Output))
 	c.Forward.Blocks = []*gorgonia.Node{s.Graph.Estimate} // or recomputation would make the first pass again
 	return s.Graph
 }

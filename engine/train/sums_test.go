@@ -206,9 +206,7 @@ func TestTimesOfAStep(t *testing.T) {
 		}
 		for _, b := range batches {
 			tr.Fill(&b, spread)
-			for _, c := range tr.batch.Images {
-				all = append(all, c.Time)
-			}
+			all = append(all, tr.times.Values...)
 		}
 		return all
 	}

@@ -18,8 +18,8 @@ import (
 // Hold takes the memory of the host that batches are put into, which a step has from
 // Load on. Counting what kernels do needs no more.
 func (s *Step) Hold() {
-	if s.Resident == 0 && s.batch.Pixels == nil {
-		s.batch.Pixels = make([]byte, s.pixelBytes())
+	if s.Resident == 0 && s.batch.Bytes == nil {
+		s.batch.Bytes = make([]byte, s.pixelBytes())
 	}
 }
 
@@ -97,9 +97,9 @@ func (t *Trainer) Initialise(seed uint64) error {
 // time, the coefficients and the class that its position in the stream decides.
 func (t *Trainer) Fill(b *data.Batch, o Objective) {
 	if t.Resident == 0 {
-		copy(t.batch.Pixels, b.Pixels.Bytes)
+		copy(t.batch.Bytes, b.Pixels.Bytes)
 	}
-	t.batch.Seed = o.Seed
+	t.noise.Seed = o.Seed
 	t.filled = t.filled[:0]
 	noise := b.Noise
 	if noise == nil {
@@ -108,15 +108,13 @@ func (t *Trainer) Fill(b *data.Batch, o Objective) {
 	for i, at := range b.Indices {
 		time := o.time(at, t.Batch*t.Accumulate)
 		q := o.Process.At(time)
-		image := draw.Image{
-			Address: noise[i], Pixels: t.batch.Images[i].Pixels,
-			Alpha: float32(q.Input * q.Alpha), Sigma: float32(q.Input * q.Sigma), A: float32(q.A), B: float32(q.B), Time: float32(q.NetworkTime),
-		}
 		if t.Resident > 0 {
-			image.Pixels = uint64(b.Sources[i]) * uint64(t.pixelBytes()/t.Batch)
-			image.Flip = row.If(b.Flips != nil && b.Flips[i])
+			t.batch.Images[i] = draw.Image{From: uint64(b.Sources[i]) * uint64(t.pixelBytes()/t.Batch), Flip: row.If(b.Flips != nil && b.Flips[i])}
 		}
-		t.batch.Images[i] = image
+		t.addresses[i] = noise[i]
+		t.times.Values[i] = float32(q.NetworkTime)
+		copy(t.sample.Values[2*i:], []float32{float32(q.Input * q.Alpha), float32(q.Input * q.Sigma)})
+		copy(t.answer.Values[2*i:], []float32{float32(q.A), float32(q.B)})
 		t.weights.Values[i] = float32(o.weight(time))
 		if t.estimates != nil {
 			t.estimates.Values[2*i], t.estimates.Values[2*i+1] = o.estimate(q, at)

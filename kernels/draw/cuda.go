@@ -4,6 +4,7 @@ import (
 	_ "embed"
 
 	"fluxion/kernels/cuda"
+	"fluxion/kernels/number"
 	"fluxion/kernels/row"
 )
 
@@ -18,44 +19,46 @@ const (
 	maxShared   = 47 << 10    // of dynamic shared memory, without asking for more
 )
 
-// The row of a Pair: a Head, an Image for each, and unless the data set is resident
-// the batch's pixels, where a sector of memory may begin.
+// The row of a Data: an Image for each, and unless the data set is resident the batch's
+// pixels, where a sector of memory may begin.
 
 // ParameterBytes is the size of a step's row.
-func (k Pair) ParameterBytes() int {
+func (k Data) ParameterBytes() int {
 	if k.Resident {
 		return k.pixelsFrom()
 	}
-	return k.pixelsFrom() + k.Images*k.Values()
+	return k.pixelsFrom() + k.Images*k.Values()*k.Stored.Size()
 }
 
 // pixelsFrom is where they begin in a row.
-func (k Pair) pixelsFrom() int {
-	return (row.Bytes[Head](1) + row.Bytes[Image](k.Images) + 63) / 64 * 64
-}
+func (k Data) pixelsFrom() int { return (row.Bytes[Image](k.Images) + 63) / 64 * 64 }
 
 // PutParameters writes the row of a step.
-func (k Pair) PutParameters(to []byte) {
+func (k Data) PutParameters(to []byte) {
 	if err := k.checkBatch(); err != nil {
 		panic(err)
 	}
-	row.Put(row.Put(to, k.batch.Head), k.batch.Images...)
-	if !k.Resident {
-		row.Put(to[k.pixelsFrom():], k.batch.Pixels[:k.Images*k.Values()]...)
+	row.Put(to, k.batch.Images...)
+	switch n := k.Images * k.Values(); {
+	case k.Resident:
+	case k.Stored == number.Float32:
+		row.Put(to[k.pixelsFrom():], k.batch.Floats[:n]...)
+	default:
+		row.Put(to[k.pixelsFrom():], k.batch.Bytes[:n]...)
 	}
 }
 
 // CUDAScratch is none.
-func (Pair) CUDAScratch(cuda.Launch) int { return 0 }
+func (Data) CUDAScratch(cuda.Launch) int { return 0 }
 
 // CUDA returns the launch.
-func (k Pair) CUDA(l cuda.Launch) []cuda.Call {
+func (k Data) CUDA(l cuda.Launch) []cuda.Call {
 	if err := k.checkBatch(); err != nil {
 		panic(err)
 	}
 	var set cuda.Address
 	if k.Resident {
-		set = l.In[2].Address
+		set = l.In[0].Address
 	}
 	// Rows of a mirrored image stay together; else an image is one row.
 	width := k.Pixels
@@ -63,43 +66,47 @@ func (k Pair) CUDA(l cuda.Launch) []cuda.Call {
 		width = k.Width
 	}
 	row := width * k.Channels
-	function, span, shared := "draw_pair", blockValues, 0
-	views, dense := k.Views(l.Out, l.In[0])
-	if dense && row%4 == 0 && set%4 == 0 && (!k.Flips || row <= maxShared) {
-		function = "draw_pair_vector"
+	function, span, shared := "draw_bytes", blockValues, 0
+	if k.Stored == number.Float32 {
+		function = "draw_floats"
+	}
+	views, dense := k.Views(l.Out)
+	pixel := k.Stored.Size()
+	if dense && row%4 == 0 && set%cuda.Address(4*pixel) == 0 && (!k.Flips || row*pixel <= maxShared) {
+		function += "_vector"
 		if k.Flips {
 			rows := k.Pixels / width
 			blocks := ceil(rows, max(1, blockValues/row))
 			span = ceil(rows, blocks) * row
-			shared = span
+			shared = span * pixel
 		}
 	}
-	args := cuda.Args(views, l.In[1].Address, set, uint64(k.pixelsFrom()), k.Pixels, k.Channels, width, span)
+	args := cuda.Args(views, set, uint64(k.pixelsFrom()), k.Pixels, k.Channels, width, span)
 	return []cuda.Call{k.call(function, span, shared, args, l.Parameters)}
 }
 
-// The row of a Start: a Head, and the number of each image.
+// The row of a Noise: a Head, and the address of each image.
 
 // ParameterBytes is the size of a batch's row.
-func (k Start) ParameterBytes() int { return row.Bytes[Head](1) + row.Bytes[int64](k.Images) }
+func (k Noise) ParameterBytes() int { return row.Bytes[Head](1) + row.Bytes[int64](k.Images) }
 
 // PutParameters writes the row of a batch.
-func (k Start) PutParameters(to []byte) { row.Put(row.Put(to, *k.head), k.images...) }
+func (k Noise) PutParameters(to []byte) { row.Put(row.Put(to, *k.head), k.addresses...) }
 
 // CUDAScratch is none.
-func (Start) CUDAScratch(cuda.Launch) int { return 0 }
+func (Noise) CUDAScratch(cuda.Launch) int { return 0 }
 
 // CUDA returns the launch, which writes both halves of a guided network's batch.
-func (k Start) CUDA(l cuda.Launch) []cuda.Call {
-	if err := k.checkImages(); err != nil {
+func (k Noise) CUDA(l cuda.Launch) []cuda.Call {
+	if err := k.checkAddresses(); err != nil {
 		panic(err)
 	}
-	function := "draw_start"
+	function := "draw_noise"
 	views, dense := k.Views(k.HalvesCUDA(l.Out, k.Guided))
 	if dense {
-		function = "draw_start_vector"
+		function = "draw_noise_vector"
 	}
-	args := cuda.Args(views, k.Pixels, k.Channels, blockValues, 0)
+	args := cuda.Args(views, k.Pixels, k.Channels, blockValues, k.Stream)
 	return []cuda.Call{k.call(function, blockValues, 0, args, l.Parameters)}
 }
 

@@ -1,6 +1,7 @@
 package draw
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/kerneltest"
 	"fluxion/kernels/number"
+	"fluxion/kernels/philox"
 	"fluxion/kernels/row"
 
 	"gorgonia.org/tensor"
@@ -41,15 +43,13 @@ func (s Shape) tensor() tensor.Shape { return tensor.Shape{s.Images, s.Pixels, 1
 
 // batch of images that lie one behind the other in its pixels.
 func batch(s Shape) *Batch {
-	b := &Batch{Head: Head{Seed: 77}, Pixels: make([]byte, s.Images*s.Values())}
-	for i := range b.Pixels {
-		b.Pixels[i] = byte(i * 7)
+	b := &Batch{Bytes: make([]byte, s.Images*s.Values()), Floats: make([]float32, s.Images*s.Values())}
+	for i := range b.Bytes {
+		b.Bytes[i] = byte(i * 7)
+		b.Floats[i] = float32(i%97)/48 - 1.0625
 	}
 	for i := range s.Images {
-		at := float32(i+1) / 8
-		b.Images = append(b.Images, Image{
-			Address: int64(1)<<40 + int64(5*i), Pixels: uint64(i * s.Values()), Alpha: 1 - at, Sigma: at, A: -1, B: 1, Time: 1000 * at,
-		})
+		b.Images = append(b.Images, Image{From: uint64(i * s.Values())})
 	}
 	return b
 }
@@ -62,74 +62,77 @@ func double[T byte | float32](values []T) []float64 {
 	return d
 }
 
-// pairLaunch is one whose pixels are the batch's, or, if the kernel takes them from
-// there, those of a data set.
-func pairLaunch(k Pair, set []byte) kerneltest.Launch {
-	pixels := k.batch.Pixels
+// launch is one whose pixels are the batch's, or, if the kernel takes them from there,
+// those of a data set.
+func launch(k Data, set *Batch) kerneltest.Launch {
+	pixels := k.batch
 	if k.Resident {
 		pixels = set
 	}
-	z, target := k.Reference(pixels)
-	var times []float32
-	for _, image := range k.batch.Images {
-		times = append(times, image.Time)
-	}
 	l := kerneltest.Launch{
 		Kernel: k, Within: 5e-7, Bits: true,
-		In:  []kerneltest.Operand{{Shape: k.tensor(), After: target}, {Shape: tensor.Shape{k.Images}, After: double(times)}},
-		Out: kerneltest.Operand{Shape: k.tensor(), After: z},
+		Out: kerneltest.Operand{Shape: k.tensor(), After: k.Reference(pixels.Bytes, pixels.Floats)},
 	}
-	if k.Resident {
-		l.In = append(l.In, kerneltest.Operand{Shape: tensor.Shape{len(set)}, Type: number.Uint8, Before: double(set)})
+	switch {
+	case k.Stored == number.Float32: // which are copied
+		l.Within = 0
+		if k.Resident {
+			l.In = []kerneltest.Operand{{Shape: tensor.Shape{len(set.Floats)}, Before: double(set.Floats)}}
+		}
+	case k.Resident:
+		l.In = []kerneltest.Operand{{Shape: tensor.Shape{len(set.Bytes)}, Type: number.Uint8, Before: double(set.Bytes)}}
 	}
 	return l
 }
 
-// Batches with their pixels and from a data set, mirrored or not.
-func TestPair(t *testing.T) {
+// Batches with their pixels and from a data set, mirrored or not, bytes and floats.
+func TestData(t *testing.T) {
 	used := map[string]bool{}
 	for _, s := range slices.Concat(shapes, large) {
-		for _, o := range []PairOptions{{}, {Flips: true}, {Resident: true}, {Resident: true, Flips: true}} {
+		for _, o := range []DataOptions{
+			{Stored: number.Uint8}, {Stored: number.Uint8, Flips: true},
+			{Stored: number.Uint8, Resident: true}, {Stored: number.Uint8, Resident: true, Flips: true},
+			{Flips: true}, {Resident: true},
+		} {
 			o.Shape, o.Width = s, width(s.Pixels)
-			b, set := batch(s), batch(Shape{5, s.Pixels, s.Channels}).Pixels
+			b, set := batch(s), batch(Shape{5, s.Pixels, s.Channels})
 			for i := range b.Images {
 				if o.Resident {
-					b.Images[i].Pixels = uint64([]int{4, 0, 4}[i] * s.Values())
+					b.Images[i].From = uint64([]int{4, 0, 4}[i] * s.Values())
 				}
 				b.Images[i].Flip = row.If(o.Flips && i != 1)
 			}
-			k := NewPair(o, b)
+			k := NewData(o, b)
 			t.Logf("%v, %+v", k, o)
 			if slices.Contains(large, s) {
-				kerneltest.CheckLaunchCPU(t, pairLaunch(k, set))
+				kerneltest.CheckLaunchCPU(t, launch(k, set))
 				continue
 			}
-			for _, f := range kerneltest.CheckLaunch(t, pairLaunch(k, set)) {
+			for _, f := range kerneltest.CheckLaunch(t, launch(k, set)) {
 				used[f] = true
 			}
 		}
 	}
-	if len(used) != 2 {
+	if len(used) != 4 {
 		t.Errorf("tested %v", used)
 	}
 }
 
-// Every pixel has its value rounded once, to the bit: z is x itself where Alpha is 1.
-func TestPixels(t *testing.T) {
-	s := Shape{1, 256, 1}
-	b := &Batch{Images: []Image{{Alpha: 1}}}
+// Every byte has its value rounded once, to the bit.
+func TestBytes(t *testing.T) {
+	b := &Batch{Images: []Image{{}}}
 	var want []float64
 	for p := range 256 {
-		b.Pixels = append(b.Pixels, byte(p))
+		b.Bytes = append(b.Bytes, byte(p))
 		want = append(want, float64(float32(2*p-255)/255))
 	}
-	l := pairLaunch(NewPair(PairOptions{Shape: s}, b), nil)
+	l := launch(NewData(DataOptions{Shape: Shape{1, 256, 1}, Stored: number.Uint8}, b), nil)
 	l.Out.After, l.Within = want, 0
 	kerneltest.CheckLaunch(t, l)
 }
 
-// run returns z and target of a launch on the CPU.
-func run(t testing.TB, k Pair, set []byte) (z, target []float32) {
+// run returns what a launch on the CPU makes.
+func run(t testing.TB, k kernels.Kernel, l kernels.Launch) []float32 {
 	t.Helper()
 	portable, err := cpu.Select("portable")
 	if err != nil {
@@ -137,45 +140,25 @@ func run(t testing.TB, k Pair, set []byte) (z, target []float32) {
 	}
 	pool := cpu.NewPool(1, portable)
 	defer pool.Close()
-	l := operands(k.Shape, set)
 	k.CPU(l)(pool)
-	return l.Out.Data, l.In[0].Data
+	return l.Out.Data
 }
 
 // operands of a launch on the CPU.
 func operands(s Shape, set []byte) kernels.Launch {
-	matrix := func(rows, cols int) kernels.Operand {
-		return kernels.Operand{Matrix: cpu.Matrix{Data: make([]float32, rows*cols), Rows: rows, Cols: cols, Pitch: cols}}
-	}
 	bytes := kernels.Operand{Type: number.Uint8, Bytes: set}
 	bytes.Rows, bytes.Cols, bytes.Pitch = 1, len(set), len(set)
-	image := func() kernels.Operand { return matrix(s.Images*s.Pixels, s.Channels) }
-	return kernels.Launch{Out: image(), In: []kernels.Operand{image(), matrix(1, s.Images), bytes}}
-}
-
-// An image is noised the same in any batch.
-func TestPairKnowsNoBatch(t *testing.T) {
-	whole, one := Shape{3, 50, 3}, Shape{1, 50, 3}
-	b := batch(whole)
-	z, target := run(t, NewPair(PairOptions{Shape: whole}, b), nil)
-	for i := range whole.Images {
-		single := &Batch{Head: b.Head, Pixels: b.Pixels[i*150:][:150], Images: b.Images[i : i+1 : i+1]}
-		single.Images = slices.Clone(single.Images)
-		single.Images[0].Pixels = 0
-		z1, target1 := run(t, NewPair(PairOptions{Shape: one}, single), nil)
-		if !slices.Equal(z[i*150:][:150], z1) || !slices.Equal(target[i*150:][:150], target1) {
-			t.Errorf("image %d differs when alone", i)
-		}
-	}
+	out := kernels.Operand{Matrix: cpu.Matrix{Data: make([]float32, s.Images*s.Values()), Rows: s.Images * s.Pixels, Cols: s.Channels, Pitch: s.Channels}}
+	return kernels.Launch{Out: out, In: []kernels.Operand{bytes}}
 }
 
 // Images gathered from a data set, some of them mirrored, are those images.
-func TestPairFromDataSet(t *testing.T) {
+func TestFromDataSet(t *testing.T) {
 	s, width := Shape{3, 5 * 4, 3}, 5
-	set := batch(Shape{7, s.Pixels, s.Channels}).Pixels
+	set := batch(Shape{7, s.Pixels, s.Channels}).Bytes
 	b, plain := batch(s), batch(s)
 	for i, source := range []int{6, 0, 6} {
-		b.Images[i].Pixels, b.Images[i].Flip = uint64(source*s.Values()), row.If(i > 0)
+		b.Images[i] = Image{From: uint64(source * s.Values()), Flip: row.If(i > 0)}
 		image := set[source*s.Values():][:s.Values()]
 		for y := range s.Pixels / width {
 			for x := range width {
@@ -183,13 +166,12 @@ func TestPairFromDataSet(t *testing.T) {
 				if i > 0 {
 					from = width - 1 - x
 				}
-				copy(plain.Pixels[i*s.Values()+(y*width+x)*s.Channels:][:s.Channels], image[(y*width+from)*s.Channels:])
+				copy(plain.Bytes[i*s.Values()+(y*width+x)*s.Channels:][:s.Channels], image[(y*width+from)*s.Channels:])
 			}
 		}
 	}
-	z, target := run(t, NewPair(PairOptions{Shape: s, Resident: true, Flips: true, Width: width}, b), set)
-	z2, target2 := run(t, NewPair(PairOptions{Shape: s}, plain), nil)
-	if !slices.Equal(z, z2) || !slices.Equal(target, target2) {
+	x := run(t, NewData(DataOptions{Shape: s, Stored: number.Uint8, Resident: true, Flips: true, Width: width}, b), operands(s, set))
+	if !slices.Equal(x, run(t, NewData(DataOptions{Shape: s, Stored: number.Uint8}, plain), operands(s, nil))) {
 		t.Error("not the images of the data set")
 	}
 }
@@ -198,43 +180,42 @@ func TestPairFromDataSet(t *testing.T) {
 func TestTwoSets(t *testing.T) {
 	s := Shape{Images: 2, Pixels: 16, Channels: 3}
 	b := batch(s)
-	b.Images[0].Pixels, b.Images[1].Pixels = 48, 0
-	k := NewPair(PairOptions{Shape: s, Resident: true}, b)
+	b.Images[0].From, b.Images[1].From = 48, 0
+	k := NewData(DataOptions{Shape: s, Stored: number.Uint8, Resident: true}, b)
 	g := kerneltest.NewGPU(t, 5)
 	to := make([]byte, k.ParameterBytes())
 	k.PutParameters(to)
-	sets := [][]byte{slices.Clone(b.Pixels), slices.Clone(b.Pixels)}
+	sets := [][]byte{slices.Clone(b.Bytes), slices.Clone(b.Bytes)}
 	slices.Reverse(sets[1])
 	var launches []cuda.Launch
 	var calls [][]cuda.Call
 	for _, pixels := range sets {
-		image := func() cuda.Operand { return g.Empty(number.Float32, s.Images*s.Pixels, s.Channels, 0) }
-		l := cuda.Launch{Out: image(), In: []cuda.Operand{image(), g.Empty(number.Float32, 1, s.Images, 0), {Address: g.Bytes(pixels)}}, Parameters: g.Parameters(0, to)}
+		l := cuda.Launch{Out: g.Empty(number.Float32, s.Images*s.Pixels, s.Channels, 0), In: []cuda.Operand{{Address: g.Bytes(pixels)}}, Parameters: g.Parameters(0, to)}
 		launches, calls = append(launches, l), append(calls, k.CUDA(l))
 	}
 	for i, l := range launches {
 		g.Run(calls[i]...)
-		z, target := run(t, k, sets[i])
-		if !slices.Equal(g.Values(l.Out), z) || !slices.Equal(g.Values(l.In[0]), target) {
+		if !slices.Equal(g.Values(l.Out), run(t, k, operands(s, sets[i]))) {
 			t.Errorf("not the images of data set %d", i)
 		}
 	}
 }
 
-func TestStart(t *testing.T) {
+func TestNoise(t *testing.T) {
 	used := map[string]bool{}
 	for _, s := range slices.Concat(shapes, large) {
-		for _, guided := range []bool{false, true} {
-			var images []int64
+		for _, o := range []NoiseOptions{{Stream: philox.Noise}, {Stream: philox.SampleStart, Guided: true}} {
+			o.Shape = s
+			var addresses []int64
 			for i := range s.Images {
-				images = append(images, int64(100-i))
+				addresses = append(addresses, int64(1)<<40-int64(5*i))
 			}
-			k := NewStart(StartOptions{s, guided}, &Head{Seed: 3, Scale: 0.75}, images)
+			k := NewNoise(o, &Head{Seed: 77, Scale: 0.75}, addresses)
 			want := k.Reference()
-			if guided {
+			if o.Guided {
 				want = append(want, want...)
 			}
-			l := kerneltest.Launch{Kernel: k, Out: kerneltest.Operand{Shape: s.Network(guided).tensor(), After: want}, Within: 5e-7, Bits: true}
+			l := kerneltest.Launch{Kernel: k, Out: kerneltest.Operand{Shape: s.Network(o.Guided).tensor(), After: want}, Within: 5e-7, Bits: true}
 			if slices.Contains(large, s) {
 				kerneltest.CheckLaunchCPU(t, l)
 				continue
@@ -249,54 +230,72 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// Launches move little more than their operands, whole sectors of them: at the
-// shape of preset cifar, half of the images mirrored.
+// An image has the same noise in any batch, and the one of its address.
+func TestNoiseKnowsNoBatch(t *testing.T) {
+	whole, one := Shape{3, 50, 3}, Shape{1, 50, 3}
+	h, addresses := &Head{Seed: 5, Scale: 1}, []int64{9, 4, 9}
+	all := run(t, NewNoise(NoiseOptions{Shape: whole}, h, addresses), operands(whole, nil))
+	for i := range whole.Images {
+		single := run(t, NewNoise(NoiseOptions{Shape: one}, h, addresses[i:i+1]), operands(one, nil))
+		if !slices.Equal(all[i*150:][:150], single) {
+			t.Errorf("image %d differs when alone", i)
+		}
+	}
+	if !slices.Equal(all[:150], all[300:]) || slices.Equal(all[:150], all[150:300]) {
+		t.Error("noise is not that of the address")
+	}
+}
+
+// Launches move little more than their operands, whole sectors of them: at the shape of
+// preset cifar, half of the images mirrored.
 func TestTrafficCUDA(t *testing.T) {
 	s := Shape{2, 32 * 32, 3}
-	b := batch(s)
-	b.Images[1].Flip = 1
-	l := pairLaunch(NewPair(PairOptions{Shape: s, Flips: true, Width: 32}, b), nil)
-	l.Moves = 9 * s.Images * s.Values()
-	kerneltest.CheckLaunchCUDA(t, l)
-
-	start := NewStart(StartOptions{Shape: s}, &Head{Scale: 1}, []int64{1, 2})
+	for _, stored := range []number.Type{number.Uint8, number.Float32} {
+		b := batch(s)
+		b.Images[1].Flip = 1
+		l := launch(NewData(DataOptions{Shape: s, Stored: stored, Flips: true, Width: 32}, b), nil)
+		l.Moves = (4 + stored.Size()) * s.Images * s.Values()
+		kerneltest.CheckLaunchCUDA(t, l)
+	}
+	noise := NewNoise(NoiseOptions{Shape: s}, &Head{Scale: 1}, []int64{1, 2})
 	kerneltest.CheckLaunchCUDA(t, kerneltest.Launch{
-		Kernel: start, Out: kerneltest.Operand{Shape: s.tensor(), After: start.Reference()}, Within: 5e-7, Moves: 4 * s.Images * s.Values(),
+		Kernel: noise, Out: kerneltest.Operand{Shape: s.tensor(), After: noise.Reference()}, Within: 5e-7, Moves: 4 * s.Images * s.Values(),
 	})
 }
 
 func TestCheck(t *testing.T) {
 	s := Shape{2, 9, 3}
 	short, few := batch(s), batch(s)
-	short.Images, few.Pixels = short.Images[:1], few.Pixels[1:]
-	pair := func(o PairOptions, b *Batch) Pair {
+	short.Images, few.Bytes, few.Floats = short.Images[:1], few.Bytes[1:], few.Floats[1:]
+	data := func(o DataOptions, b *Batch, l kernels.Launch) error {
 		o.Shape = s
-		return NewPair(o, b)
+		return NewData(o, b).Check(l)
 	}
-	start := func(s Shape, guided bool, images int) Start {
-		return NewStart(StartOptions{s, guided}, &Head{}, make([]int64, images))
+	noise := func(s Shape, guided bool, images int, l kernels.Launch) error {
+		return NewNoise(NoiseOptions{Shape: s, Guided: guided}, &Head{}, make([]int64, images)).Check(l)
 	}
-	l, other, small := operands(s, nil), operands(s, nil), operands(s, nil)
-	other.In[0] = operands(Shape{2, 9, 4}, nil).Out
+	l, other, small := operands(s, nil), operands(Shape{2, 9, 4}, nil), operands(s, nil)
 	small.Out.Data = small.Out.Data[:10]
 	for want, err := range map[string]error{
-		"0 pixels wide":       pair(PairOptions{Flips: true}, batch(s)).Check(l),
-		"4 pixels wide":       pair(PairOptions{Flips: true, Width: 4}, batch(s)).Check(l),
-		"a data set of 30":    pair(PairOptions{Resident: true}, batch(s)).Check(operands(s, make([]byte, 30))),
-		"a batch of 1 images": pair(PairOptions{}, short).Check(l),
-		"53 bytes":            pair(PairOptions{}, few).Check(l),
-		"target is a":         pair(PairOptions{}, batch(s)).Check(other),
-		"10 floats":           start(s, false, 2).Check(small),
-		"of 0 images":         start(s, false, 0).Check(l),
-		"want 36 by 3":        start(s, true, 2).Check(l),
-		"shape 0x1x1":         start(Shape{0, 1, 1}, false, 0).Check(l),
-		"philox addresse":     start(Shape{1, 1 << 13, 1<<13 + 1}, false, 1).Check(l),
+		"0 pixels wide":       data(DataOptions{Flips: true}, batch(s), l),
+		"4 pixels wide":       data(DataOptions{Flips: true, Width: 4}, batch(s), l),
+		"a data set of 30":    data(DataOptions{Stored: number.Uint8, Resident: true}, batch(s), operands(s, make([]byte, 30))),
+		"a batch of 1 images": data(DataOptions{}, short, l),
+		"a batch of 53":       data(DataOptions{Stored: number.Uint8}, few, l),
+		"fp32: a batch of 53": data(DataOptions{}, few, l),
+		"want bytes or":       data(DataOptions{Stored: number.BFloat16}, batch(s), l),
+		"x is a matrix":       data(DataOptions{}, batch(s), other),
+		"10 floats":           noise(s, false, 2, small),
+		"of 0 images":         noise(s, false, 0, l),
+		"want 36 by 3":        noise(s, true, 2, l),
+		"shape 0x1x1":         noise(Shape{0, 1, 1}, false, 0, l),
+		"philox addresse":     noise(Shape{1, 1 << 13, 1<<13 + 1}, false, 1, l),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
-	if err := pair(PairOptions{}, batch(s)).Check(l); err != nil {
+	if err := data(DataOptions{Stored: number.Uint8}, batch(s), l); err != nil {
 		t.Error(err)
 	}
 }
@@ -305,19 +304,14 @@ func TestCheck(t *testing.T) {
 func TestBindCUDA(t *testing.T) {
 	s := Shape{2, 9, 3}
 	g := kerneltest.NewGPU(t, 1)
-	image, times := g.Empty(number.Float32, 18, 3, 0), g.Empty(number.Float32, 1, 2, 0)
-	narrow := g.Empty(number.BFloat16, 18, 3, 0)
+	image, narrow := g.Empty(number.Float32, 18, 3, 0), g.Empty(number.BFloat16, 18, 3, 0)
 	for name, bind := range map[string]func(){
-		"bf16": func() {
-			NewPair(PairOptions{Shape: s}, batch(s)).CUDA(cuda.Launch{Out: narrow, In: []cuda.Operand{image, times}})
-		},
-		"no data set": func() {
-			NewPair(PairOptions{Shape: s, Resident: true}, batch(s)).CUDA(cuda.Launch{Out: image, In: []cuda.Operand{image, times}})
-		},
+		"bf16":        func() { NewData(DataOptions{Shape: s}, batch(s)).CUDA(cuda.Launch{Out: narrow}) },
+		"no data set": func() { NewData(DataOptions{Shape: s, Resident: true}, batch(s)).CUDA(cuda.Launch{Out: image}) },
 		"shape": func() {
-			NewStart(StartOptions{Shape: Shape{1, 9, 3}}, &Head{}, []int64{1}).CUDA(cuda.Launch{Out: image})
+			NewNoise(NoiseOptions{Shape: Shape{1, 9, 3}}, &Head{}, []int64{1}).CUDA(cuda.Launch{Out: image})
 		},
-		"images of this row": func() { NewPair(PairOptions{Shape: Shape{3, 9, 3}}, batch(s)).PutParameters(make([]byte, 1<<12)) },
+		"images of this row": func() { NewData(DataOptions{Shape: Shape{3, 9, 3}}, batch(s)).PutParameters(make([]byte, 1<<12)) },
 	} {
 		func() {
 			defer func() {
@@ -330,7 +324,7 @@ func TestBindCUDA(t *testing.T) {
 	}
 }
 
-func BenchmarkPair(b *testing.B) {
+func Benchmark(b *testing.B) {
 	s := Shape{16, 32 * 32, 3}
 	portable, err := cpu.Select("portable")
 	if err != nil {
@@ -338,9 +332,13 @@ func BenchmarkPair(b *testing.B) {
 	}
 	pool := cpu.NewPool(1, portable)
 	defer pool.Close()
-	pair := NewPair(PairOptions{Shape: s}, batch(s)).CPU(operands(s, nil))
-	for b.Loop() {
-		pair(pool)
+	for _, k := range []kernels.Kernel{NewData(DataOptions{Shape: s, Stored: number.Uint8}, batch(s)), NewNoise(NoiseOptions{Shape: s}, &Head{}, make([]int64, s.Images))} {
+		b.Run(fmt.Sprint(k), func(b *testing.B) {
+			launch := k.CPU(operands(s, nil))
+			for b.Loop() {
+				launch(pool)
+			}
+			b.ReportMetric(float64(b.N)*float64(s.Images*s.Values())/1e6/b.Elapsed().Seconds(), "Mvalues/s")
+		})
 	}
-	b.ReportMetric(float64(b.N)*float64(s.Images*s.Values())/1e6/b.Elapsed().Seconds(), "Mvalues/s")
 }

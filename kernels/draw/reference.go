@@ -1,33 +1,38 @@
 package draw
 
-import "fluxion/kernels/philox"
+import (
+	"fluxion/kernels/number"
+	"fluxion/kernels/philox"
+)
 
-// Reference is what Pair computes of pixels, in float64: z and target, dense.
-func (k Pair) Reference(pixels []byte) (z, target []float64) {
-	noise := make([]float32, k.Values())
-	for _, c := range k.batch.Images {
-		philox.Normal(noise, k.batch.Seed, philox.Noise, uint64(c.Address), 0)
-		for j, e := range noise {
+// Reference is what Data computes of a batch's pixels, or of a data set's, in float64,
+// dense.
+func (k Data) Reference(bytes []byte, floats []float32) (x []float64) {
+	for _, image := range k.batch.Images {
+		for j := range k.Values() {
 			at := j
-			if c.Flip != 0 {
+			if k.Flips && image.Flip != 0 {
 				at = k.mirror(j/k.Channels)*k.Channels + j%k.Channels
 			}
-			x := float64(pixels[int(c.Pixels)+at])/127.5 - 1
-			z = append(z, float64(c.Alpha)*x+float64(c.Sigma)*float64(e))
-			target = append(target, float64(c.A)*x+float64(c.B)*float64(e))
+			at += int(image.From)
+			if k.Stored == number.Float32 {
+				x = append(x, float64(floats[at]))
+				continue
+			}
+			x = append(x, float64(bytes[at])/127.5-1)
 		}
 	}
-	return z, target
+	return x
 }
 
-// Reference is what Start computes of its batch, in float64, dense.
-func (k Start) Reference() (z []float64) {
+// Reference is what Noise computes of its batch, in float64, dense.
+func (k Noise) Reference() (all []float64) {
 	noise := make([]float32, k.Values())
-	for _, image := range k.images {
-		philox.Normal(noise, k.head.Seed, philox.SampleStart, uint64(image), 0)
+	for _, address := range k.addresses {
+		philox.Normal(noise, k.head.Seed, k.Stream, uint64(address), 0)
 		for _, e := range noise {
-			z = append(z, float64(k.head.Scale)*float64(e))
+			all = append(all, float64(k.head.Scale)*float64(e))
 		}
 	}
-	return z
+	return all
 }

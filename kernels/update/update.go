@@ -243,7 +243,7 @@ func (o *operands) combine(s *Row, y, z, noise []float32, row, col int) {
 }
 
 // Pixel is the byte of a value: 127.5 (v+1), clamped to 0 … 255, the nearest
-// integer, halves up; NaN is 0. It inverts the kernel draw.Pair on every pixel.
+// integer, halves up; NaN is 0. It inverts the kernel draw.Data on every byte.
 // diffusers computes round((v/2 + 0.5)·255), which is the same but for rounding
 // (halves to even, other float32 roundings on the way): it differs by one on
 // values within 1e-4 of a half.
