@@ -57,7 +57,7 @@ func (m *Model) Digest() string {
 	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
-// Read reads a folder with its Averaged weights, its Raw ones, or another average, such
+// Read reads a folder with its EMA weights, its Raw ones, or another average, such
 // as "ema:20000". Unknown keys of its configurations that are to be ignored are left out.
 func Read(dir, weights string, ignore ...string) (*Model, error) {
 	root, err := Newest(dir)

@@ -96,7 +96,7 @@ func (h HalfLives) goesOnAs(next HalfLives) bool {
 // averaging returns the stages that update the EMAs but the first, which the
 // optimizer's own kernel updates.
 func (s *Step) averaging() (stages []plan.Stage) {
-	s.emas = make([]ema.Step, len(s.Buffers.MoreEMAs))
+	s.emas = make([]ema.Hyper, len(s.Buffers.MoreEMAs))
 	for i, b := range s.Buffers.MoreEMAs {
 		stages = append(stages, plan.Stage{
 			Kernel: ema.New(&s.emas[i]), In: []plan.Ref{{Buffer: s.Buffers.Parameters}, {Node: s.norm}}, Out: plan.Ref{Buffer: b},

@@ -42,7 +42,7 @@ func TestFrozen(t *testing.T) {
 	const size = width*width + width
 	b := newBuffers(size, 0, adamW.states, StepOptions{Target: d.Target(), Precision: number.Float32})
 	frozen := plan.Weights("teacher", size, d.Target(), number.Float32)
-	hyper := &adamw.Step{LearningRate: 1e-2, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.1, GradScale: 1, EMADecay: 0.9}
+	hyper := &adamw.Hyper{LearningRate: 1e-2, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.1, GradScale: 1, EMADecay: 0.9}
 	p, err := plan.Compile(plan.Options{
 		Inputs: []*gorgonia.Node{x, weight, norm}, Outputs: []*gorgonia.Node{l}, Target: d.Target(), Gradients: b.Gradients,
 		Parameters: []plan.Parameter{

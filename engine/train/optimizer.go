@@ -52,9 +52,9 @@ var adamW = optimizer{
 	},
 	states: []state{{name: "moment1"}, {name: "moment2", squares: true}},
 	kernel: func() (kernels.Kernel, func(Hyper)) {
-		var step adamw.Step
-		return adamw.New(&step), func(h Hyper) {
-			step = adamw.Step{
+		var hyper adamw.Hyper
+		return adamw.New(&hyper), func(h Hyper) {
+			hyper = adamw.Hyper{
 				LearningRate: h.LearningRate, Beta1: h.Beta1, Beta2: h.Beta2, Epsilon: h.Epsilon, WeightDecay: h.WeightDecay,
 				Count: h.Count, GradScale: h.gradScale, ClipNorm: h.Clip, EMADecay: h.EMADecays[0],
 			}
@@ -71,9 +71,9 @@ var momentum = optimizer{
 	},
 	states: []state{{name: "momentum"}},
 	kernel: func() (kernels.Kernel, func(Hyper)) {
-		var step sgd.Step
-		return sgd.New(&step), func(h Hyper) {
-			step = sgd.Step{
+		var hyper sgd.Hyper
+		return sgd.New(&hyper), func(h Hyper) {
+			hyper = sgd.Hyper{
 				LearningRate: h.LearningRate, Momentum: h.Momentum, Nesterov: h.Nesterov, WeightDecay: h.WeightDecay,
 				GradScale: h.gradScale, ClipNorm: h.Clip, EMADecay: h.EMADecays[0],
 			}

@@ -71,7 +71,7 @@ type Step struct {
 	weights, classes           *feed.Vector // of each image; classes are nil without
 	estimates                  *feed.Vector // what z and y weigh in x̂ of each image; nil without self-conditioning
 	optimizer                  optimizer
-	emas                       []ema.Step  // of Buffers.MoreEMAs
+	emas                       []ema.Hyper // of Buffers.MoreEMAs
 	setHyper                   func(Hyper) // for the optimizer's kernel
 }
 

@@ -15,8 +15,8 @@ import (
 // blockFloats is the work of one task.
 const blockFloats = 1 << 16
 
-// Step is what changes from step to step. The engine writes it before each run.
-type Step struct {
+// Hyper is the hyperparameters of the next step. The engine sets them before each run.
+type Hyper struct {
 	LearningRate float64
 	Beta1, Beta2 float64
 	Epsilon      float64
@@ -27,7 +27,7 @@ type Step struct {
 	EMADecay     float64 // share of the old average that is kept
 }
 
-// Row is the numbers of a step as kernels want them: struct Row of adamw.cu.
+// Row is the hyperparameters as the kernels take them: struct Row of adamw.cu.
 type Row struct {
 	GradScale, ClipNorm                float64
 	Rate, Beta1, Beta2, Epsilon, Decay float32
@@ -35,12 +35,12 @@ type Row struct {
 	EMADecay                           float32
 }
 
-func (s *Step) row() Row {
-	correction := func(beta float64) float32 { return float32(1 / (1 - math.Pow(beta, float64(s.Count)))) }
+func (h *Hyper) row() Row {
+	correction := func(beta float64) float32 { return float32(1 / (1 - math.Pow(beta, float64(h.Count)))) }
 	return Row{
-		GradScale: s.GradScale, ClipNorm: s.ClipNorm,
-		Rate: float32(s.LearningRate), Beta1: float32(s.Beta1), Beta2: float32(s.Beta2), Epsilon: float32(s.Epsilon), Decay: float32(s.WeightDecay),
-		Correction1: correction(s.Beta1), Correction2: correction(s.Beta2), EMADecay: float32(s.EMADecay),
+		GradScale: h.GradScale, ClipNorm: h.ClipNorm,
+		Rate: float32(h.LearningRate), Beta1: float32(h.Beta1), Beta2: float32(h.Beta2), Epsilon: float32(h.Epsilon), Decay: float32(h.WeightDecay),
+		Correction1: correction(h.Beta1), Correction2: correction(h.Beta2), EMADecay: float32(h.EMADecay),
 	}
 }
 
@@ -49,13 +49,13 @@ func (s *Step) row() Row {
 // of the parameters, where there is one (see kernels.Weighted); its output is the
 // flat parameters. Moments, average and copy are updated in place. A step whose norm
 // is not finite changes nothing.
-func New(s *Step) kernels.Kernel {
-	return update{kernels.Signature{Name: "adamw", Ranks: []int{1, 1, 1, 1, 0}, Rank: 1}, s}
+func New(h *Hyper) kernels.Kernel {
+	return update{kernels.Signature{Name: "adamw", Ranks: []int{1, 1, 1, 1, 0}, Rank: 1}, h}
 }
 
 type update struct {
 	kernels.Signature
-	step *Step
+	hyper *Hyper
 }
 
 func (update) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
@@ -74,22 +74,22 @@ func (update) Mixed() {}
 const copyInput = 5
 
 // scale returns what the raw gradients are multiplied by, given their norm.
-func (s *Step) scale(norm float64) float64 {
-	if n := norm * s.GradScale; s.ClipNorm > 0 && n > s.ClipNorm {
-		return s.GradScale * s.ClipNorm / n
+func (h *Hyper) scale(norm float64) float64 {
+	if n := norm * h.GradScale; h.ClipNorm > 0 && n > h.ClipNorm {
+		return h.GradScale * h.ClipNorm / n
 	}
-	return s.GradScale
+	return h.GradScale
 }
 
 // reference updates one element.
-func (s *Step) reference(p, g, m, v, average, norm float64) (float64, float64, float64, float64) {
-	g *= s.scale(norm)
-	m = s.Beta1*m + (1-s.Beta1)*g
-	v = s.Beta2*v + (1-s.Beta2)*g*g
-	mHat := m / (1 - math.Pow(s.Beta1, float64(s.Count)))
-	vHat := v / (1 - math.Pow(s.Beta2, float64(s.Count)))
-	p -= s.LearningRate * (mHat/(math.Sqrt(vHat)+s.Epsilon) + s.WeightDecay*p)
-	average += (1 - s.EMADecay) * (p - average)
+func (h *Hyper) reference(p, g, m, v, average, norm float64) (float64, float64, float64, float64) {
+	g *= h.scale(norm)
+	m = h.Beta1*m + (1-h.Beta1)*g
+	v = h.Beta2*v + (1-h.Beta2)*g*g
+	mHat := m / (1 - math.Pow(h.Beta1, float64(h.Count)))
+	vHat := v / (1 - math.Pow(h.Beta2, float64(h.Count)))
+	p -= h.LearningRate * (mHat/(math.Sqrt(vHat)+h.Epsilon) + h.WeightDecay*p)
+	average += (1 - h.EMADecay) * (p - average)
 	return p, m, v, average
 }
 
@@ -106,10 +106,10 @@ func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 		if math.IsNaN(norm) || math.IsInf(norm, 0) {
 			return
 		}
-		r := u.step.row()
+		r := u.hyper.row()
 		h = cpu.AdamW{
 			LR: r.Rate, Beta1: r.Beta1, Beta2: r.Beta2, Eps: r.Epsilon, WeightDecay: r.Decay,
-			C1: r.Correction1, C2: r.Correction2, GradScale: float32(u.step.scale(norm)), EMADecay: r.EMADecay,
+			C1: r.Correction1, C2: r.Correction2, GradScale: float32(u.hyper.scale(norm)), EMADecay: r.EMADecay,
 		}
 		k = p.Kernels()
 		p.Run((n+blockFloats-1)/blockFloats, block)

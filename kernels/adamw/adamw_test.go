@@ -40,7 +40,7 @@ func begin(n int) state {
 }
 
 // launch is a step from a state on; it returns the state after it.
-func (s state) launch(step Step, norm float64, copied bool) (kerneltest.Launch, state) {
+func (s state) launch(step Hyper, norm float64, copied bool) (kerneltest.Launch, state) {
 	n := len(s[0])
 	gradients := random(n, uint64(2+step.Count))
 	after := begin(n)
@@ -63,8 +63,8 @@ func (s state) launch(step Step, norm float64, copied bool) (kerneltest.Launch, 
 	return l, after
 }
 
-func training(clip float64) Step {
-	return Step{LearningRate: 1e-2, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.1, GradScale: 0.25, ClipNorm: clip, EMADecay: 0.8, Count: 1}
+func training(clip float64) Hyper {
+	return Hyper{LearningRate: 1e-2, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.1, GradScale: 0.25, ClipNorm: clip, EMADecay: 0.8, Count: 1}
 }
 
 // Several steps, with clipping and without; on a GPU also those that keep a copy.

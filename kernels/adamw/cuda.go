@@ -20,7 +20,7 @@ const threads = 256
 func (update) ParameterBytes() int { return row.Bytes[Row](1) }
 
 // PutParameters writes the row of a step.
-func (u update) PutParameters(to []byte) { row.Put(to, u.step.row()) }
+func (u update) PutParameters(to []byte) { row.Put(to, u.hyper.row()) }
 
 // CUDAScratch is none.
 func (update) CUDAScratch(cuda.Launch) int { return 0 }

@@ -21,7 +21,7 @@ func (u update) ParameterBytes() int { return 8 }
 
 // PutParameters writes the row of a step.
 func (u update) PutParameters(row []byte) {
-	binary.LittleEndian.PutUint64(row, uint64(math.Float32bits(float32(u.step.Decay))))
+	binary.LittleEndian.PutUint64(row, uint64(math.Float32bits(float32(u.hyper.Decay))))
 }
 
 // CUDAScratch is none.

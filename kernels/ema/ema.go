@@ -14,21 +14,21 @@ import (
 // blockFloats is the work of one task.
 const blockFloats = 1 << 16
 
-// Step is what changes from step to step. The engine writes it before each run.
-type Step struct {
+// Hyper is the hyperparameters of the next step. The engine sets them before each run.
+type Hyper struct {
 	Decay float64 // share of the old average that is kept
 }
 
 // New returns the kernel. Its inputs are the flat parameters and the gradients' norm;
 // its output is the average, which is updated in place. A step whose norm is not finite
 // changes nothing.
-func New(s *Step) kernels.Kernel {
-	return update{kernels.Signature{Name: "ema", Ranks: []int{1, 0}, Rank: 1}, s}
+func New(h *Hyper) kernels.Kernel {
+	return update{kernels.Signature{Name: "ema", Ranks: []int{1, 0}, Rank: 1}, h}
 }
 
 type update struct {
 	kernels.Signature
-	step *Step
+	hyper *Hyper
 }
 
 func (update) Cost(_ []tensor.Shape, out tensor.Shape) kernels.Cost {
@@ -37,7 +37,7 @@ func (update) Cost(_ []tensor.Shape, out tensor.Shape) kernels.Cost {
 }
 
 // reference updates one element.
-func (s *Step) reference(p, average float64) float64 { return average + (1-s.Decay)*(p-average) }
+func (h *Hyper) reference(p, average float64) float64 { return average + (1-h.Decay)*(p-average) }
 
 func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 	n := l.Out.Shape.TotalSize()
@@ -54,7 +54,7 @@ func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 		if math.IsNaN(norm) || math.IsInf(norm, 0) {
 			return
 		}
-		decay = float32(u.step.Decay)
+		decay = float32(u.hyper.Decay)
 		p.Run((n+blockFloats-1)/blockFloats, block)
 	}
 }

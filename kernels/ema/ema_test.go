@@ -26,11 +26,11 @@ func random(n int) []float64 {
 
 // follow holds the updates that run makes against the reference, and sees that none is made
 // when the norm is not finite.
-func follow(t *testing.T, parameters []float64, average func() []float32, run func(norm float32, s *Step)) {
+func follow(t *testing.T, parameters []float64, average func() []float32, run func(norm float32, s *Hyper)) {
 	t.Helper()
 	for _, decay := range []float64{0, 0.8, 1 - 1e-4, 1} {
 		before := slices.Clone(average())
-		s := &Step{Decay: decay}
+		s := &Hyper{Decay: decay}
 		run(3, s)
 		for i, x := range average() {
 			if want := s.reference(parameters[i], float64(before[i])); math.Abs(float64(x)-want) > 1e-6*(1+math.Abs(want)) {
@@ -40,7 +40,7 @@ func follow(t *testing.T, parameters []float64, average func() []float32, run fu
 	}
 	for _, norm := range []float64{math.NaN(), math.Inf(1)} {
 		before := slices.Clone(average())
-		if run(float32(norm), &Step{}); !slices.Equal(before, average()) {
+		if run(float32(norm), &Hyper{}); !slices.Equal(before, average()) {
 			t.Errorf("a step of norm %v changed the average", norm)
 		}
 	}
@@ -61,9 +61,9 @@ func TestCPU(t *testing.T) {
 	for i, x := range parameters {
 		p[i], average[i] = float32(x), float32(i%11)
 	}
-	var step Step
+	var step Hyper
 	launch := New(&step).CPU(kernels.Launch{Out: operand(average), In: []kernels.Operand{operand(p), operand(norm)}, Threads: 2})
-	follow(t, parameters, func() []float32 { return average }, func(n float32, s *Step) {
+	follow(t, parameters, func() []float32 { return average }, func(n float32, s *Hyper) {
 		norm[0], step = n, *s
 		launch(pool)
 	})
@@ -77,7 +77,7 @@ func TestCUDA(t *testing.T) {
 		begin[i] = float64(i % 11)
 	}
 	l := cuda.Launch{Out: g.Vector(number.Float32, begin), In: []cuda.Operand{g.Vector(number.Float32, parameters), {}}}
-	follow(t, parameters, func() []float32 { return g.Values(l.Out) }, func(norm float32, s *Step) {
+	follow(t, parameters, func() []float32 { return g.Values(l.Out) }, func(norm float32, s *Hyper) {
 		k := New(s).(interface {
 			cuda.Kernel
 			cuda.Parameterised
@@ -93,7 +93,7 @@ func TestCUDA(t *testing.T) {
 func TestTrafficCUDA(t *testing.T) {
 	const n = 64 * threads
 	g := kerneltest.NewSimulator(t, 1)
-	k := New(&Step{}).(interface {
+	k := New(&Hyper{}).(interface {
 		cuda.Kernel
 		cuda.Parameterised
 	})

@@ -16,7 +16,7 @@ var module = cuda.Register("sgd", ptx)
 
 const threads = 256
 
-// Row is the numbers of a step as the kernel wants them: struct Row of sgd.cu.
+// Row is the hyperparameters as the kernel takes them: struct Row of sgd.cu.
 type Row struct {
 	GradScale, ClipNorm             float64
 	Rate, Momentum, Decay, EMADecay float32
@@ -29,10 +29,10 @@ func (update) ParameterBytes() int { return row.Bytes[Row](1) }
 
 // PutParameters writes the row of a step.
 func (u update) PutParameters(to []byte) {
-	s := u.step
+	h := u.hyper
 	row.Put(to, Row{
-		GradScale: s.GradScale, ClipNorm: s.ClipNorm, Rate: float32(s.LearningRate), Momentum: float32(s.Momentum),
-		Decay: float32(s.WeightDecay), EMADecay: float32(s.EMADecay), Nesterov: row.If(s.Nesterov),
+		GradScale: h.GradScale, ClipNorm: h.ClipNorm, Rate: float32(h.LearningRate), Momentum: float32(h.Momentum),
+		Decay: float32(h.WeightDecay), EMADecay: float32(h.EMADecay), Nesterov: row.If(h.Nesterov),
 	})
 }
 

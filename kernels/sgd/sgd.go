@@ -16,8 +16,8 @@ import (
 // blockFloats is the work of one task.
 const blockFloats = 1 << 16
 
-// Step is what changes from step to step. The engine writes it before each run.
-type Step struct {
+// Hyper is the hyperparameters of the next step. The engine sets them before each run.
+type Hyper struct {
 	LearningRate float64
 	Momentum     float64 // μ
 	Nesterov     bool    // the step looks ahead by μ of the velocity
@@ -32,13 +32,13 @@ type Step struct {
 // there is one (see kernels.Weighted); its output is the flat parameters. Velocity,
 // average and copy are updated in place. A step whose norm is not finite changes
 // nothing.
-func New(s *Step) kernels.Kernel {
-	return update{kernels.Signature{Name: "sgd", Ranks: []int{1, 1, 1, 0}, Rank: 1}, s}
+func New(h *Hyper) kernels.Kernel {
+	return update{kernels.Signature{Name: "sgd", Ranks: []int{1, 1, 1, 0}, Rank: 1}, h}
 }
 
 type update struct {
 	kernels.Signature
-	step *Step
+	hyper *Hyper
 }
 
 func (update) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
@@ -57,27 +57,27 @@ func (update) Mixed() {}
 const copyInput = 4
 
 // scale returns what the raw gradients are multiplied by, given their norm.
-func (s *Step) scale(norm float64) float64 {
-	if n := norm * s.GradScale; s.ClipNorm > 0 && n > s.ClipNorm {
-		return s.GradScale * s.ClipNorm / n
+func (h *Hyper) scale(norm float64) float64 {
+	if n := norm * h.GradScale; h.ClipNorm > 0 && n > h.ClipNorm {
+		return h.GradScale * h.ClipNorm / n
 	}
-	return s.GradScale
+	return h.GradScale
 }
 
 // reference updates one element.
-func (s *Step) reference(p, g, v, average, norm float64) (float64, float64, float64) {
-	g = g*s.scale(norm) + s.WeightDecay*p
-	v = s.Momentum*v + g
+func (h *Hyper) reference(p, g, v, average, norm float64) (float64, float64, float64) {
+	g = g*h.scale(norm) + h.WeightDecay*p
+	v = h.Momentum*v + g
 	d := v
-	if s.Nesterov {
-		d = g + s.Momentum*v
+	if h.Nesterov {
+		d = g + h.Momentum*v
 	}
-	p -= s.LearningRate * d
-	average += (1 - s.EMADecay) * (p - average)
+	p -= h.LearningRate * d
+	average += (1 - h.EMADecay) * (p - average)
 	return p, v, average
 }
 
-// numbers are those of a step in the arithmetic of the kernel.
+// numbers are the hyperparameters in the kernel's arithmetic.
 type numbers struct {
 	scale, rate, momentum, decay, emaDecay float32
 	nesterov                               bool
@@ -85,35 +85,35 @@ type numbers struct {
 
 // run is a plain loop: the step moves 28 bytes an element, which is what it waits for.
 // Conversions keep a compiler from fusing, so that it has the same bits everywhere.
-func (h *numbers) run(p, g, v, average []float32) {
+func (n *numbers) run(p, g, v, average []float32) {
 	g, v, average = g[:len(p)], v[:len(p)], average[:len(p)]
 	for i, x := range p {
-		e := float32(g[i]*h.scale) + float32(h.decay*x)
-		m := float32(h.momentum*v[i]) + e
+		e := float32(g[i]*n.scale) + float32(n.decay*x)
+		m := float32(n.momentum*v[i]) + e
 		v[i] = m
-		if h.nesterov {
-			m = e + float32(h.momentum*m)
+		if n.nesterov {
+			m = e + float32(n.momentum*m)
 		}
-		x -= float32(h.rate * m)
+		x -= float32(n.rate * m)
 		p[i] = x
-		average[i] += float32((1 - h.emaDecay) * (x - average[i]))
+		average[i] += float32((1 - n.emaDecay) * (x - average[i]))
 	}
 }
 
 func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 	n := l.Out.Shape.TotalSize()
-	var h numbers
+	var with numbers
 	part := func(o kernels.Operand, i int) []float32 { return o.Data[i*blockFloats : min((i+1)*blockFloats, n)] }
-	block := func(i, _ int) { h.run(part(l.Out, i), part(l.In[0], i), part(l.In[1], i), part(l.In[2], i)) }
+	block := func(i, _ int) { with.run(part(l.Out, i), part(l.In[0], i), part(l.In[1], i), part(l.In[2], i)) }
 	return func(p *cpu.Pool) {
 		norm := float64(l.In[3].Data[0])
 		if math.IsNaN(norm) || math.IsInf(norm, 0) {
 			return
 		}
-		s := u.step
-		h = numbers{
-			scale: float32(s.scale(norm)), rate: float32(s.LearningRate), momentum: float32(s.Momentum), decay: float32(s.WeightDecay),
-			emaDecay: float32(s.EMADecay), nesterov: s.Nesterov,
+		h := u.hyper
+		with = numbers{
+			scale: float32(h.scale(norm)), rate: float32(h.LearningRate), momentum: float32(h.Momentum), decay: float32(h.WeightDecay),
+			emaDecay: float32(h.EMADecay), nesterov: h.Nesterov,
 		}
 		p.Run((n+blockFloats-1)/blockFloats, block)
 	}

@@ -22,12 +22,12 @@ func TestRow(t *testing.T) { kerneltest.CheckRow(t, "sgd.cu", "Row", Row{}) }
 const testNorm = 100 // of the gradients, above what steps that clip allow
 
 // steps are those of the tests: with and without clipping, with each kind of step.
-func steps(t *testing.T, check func(t *testing.T, s *Step)) {
+func steps(t *testing.T, check func(t *testing.T, s *Hyper)) {
 	for _, clip := range []float64{0, 0.5} {
 		for _, momentum := range []float64{0, 0.9} {
 			for _, nesterov := range []bool{false, momentum > 0} {
 				t.Run(fmt.Sprintf("clip %g, momentum %g, Nesterov %t", clip, momentum, nesterov), func(t *testing.T) {
-					check(t, &Step{LearningRate: 1e-2, Momentum: momentum, Nesterov: nesterov, WeightDecay: 0.1, GradScale: 0.25, ClipNorm: clip, EMADecay: 0.8})
+					check(t, &Hyper{LearningRate: 1e-2, Momentum: momentum, Nesterov: nesterov, WeightDecay: 0.1, GradScale: 0.25, ClipNorm: clip, EMADecay: 0.8})
 				})
 			}
 		}
@@ -35,7 +35,7 @@ func steps(t *testing.T, check func(t *testing.T, s *Step)) {
 }
 
 // compare holds parameters, velocity and average after a step against the reference.
-func compare(t *testing.T, s *Step, got, before [3][]float32, gradients []float64) {
+func compare(t *testing.T, s *Hyper, got, before [3][]float32, gradients []float64) {
 	t.Helper()
 	for i := range gradients {
 		p, v, a := s.reference(float64(before[0][i]), gradients[i], float64(before[1][i]), float64(before[2][i]), testNorm)
@@ -67,7 +67,7 @@ func floats(v []float64) []float32 {
 // of one weight from 1, with gradients of 1 and 2, μ = ½, decay 0.1 and a rate of 0.1.
 func TestReference(t *testing.T) {
 	for nesterov, want := range map[bool]float64{false: 1 - 0.11 - 0.1*(0.55+2.089), true: 1 - 0.1*1.65 - 0.1*(2.0835+0.5*(0.55+2.0835))} {
-		s := &Step{LearningRate: 0.1, Momentum: 0.5, Nesterov: nesterov, WeightDecay: 0.1, GradScale: 1}
+		s := &Hyper{LearningRate: 0.1, Momentum: 0.5, Nesterov: nesterov, WeightDecay: 0.1, GradScale: 1}
 		p, v := 1.0, 0.0
 		for _, g := range []float64{1, 2} {
 			p, v, _ = s.reference(p, g, v, 0, 1)
@@ -87,7 +87,7 @@ func TestSteps(t *testing.T) {
 	}
 	pool := cpu.NewPool(2, k)
 	defer pool.Close()
-	steps(t, func(t *testing.T, s *Step) {
+	steps(t, func(t *testing.T, s *Hyper) {
 		rng := rand.New(rand.NewPCG(1, 1))
 		operand := func(b []float32) kernels.Operand {
 			return kernels.Operand{Matrix: cpu.Matrix{Data: b, Rows: 1, Cols: len(b), Pitch: len(b)}, Shape: tensor.Shape{len(b)}}
@@ -126,11 +126,11 @@ func TestSteps(t *testing.T) {
 // TestCUDA runs several steps on one table of rows and compares each with the reference.
 func TestCUDA(t *testing.T) {
 	for _, copied := range []bool{false, true} {
-		steps(t, func(t *testing.T, s *Step) { checkCUDA(t, s, copied) })
+		steps(t, func(t *testing.T, s *Hyper) { checkCUDA(t, s, copied) })
 	}
 }
 
-func checkCUDA(t *testing.T, s *Step, copied bool) {
+func checkCUDA(t *testing.T, s *Hyper, copied bool) {
 	const n = 4*threads + 4*77 + 3
 	k := New(s).(interface {
 		cuda.Kernel
@@ -181,7 +181,7 @@ func TestTrafficCUDA(t *testing.T) {
 	const n = 64 * threads
 	g := kerneltest.NewSimulator(t, 1)
 	on := func(typ number.Type) cuda.Operand { return g.Vector(typ, make([]float64, n)) }
-	k := New(&Step{}).(interface {
+	k := New(&Hyper{}).(interface {
 		cuda.Kernel
 		cuda.Parameterised
 	})
