@@ -60,11 +60,11 @@ type run struct {
 	baseline  float64          // the loss of a network without knowledge
 	atZero    float64          // the loss of the answer 0
 	scheduler scheduler.Config // the same, as a checkpoint says it
-	grid      sampler.Table    // of the run's own grids
+	table     sampler.Table    // by which grids are sampled
 	precision number.Type
 	memory    device.Memory
 	trainer   *Trainer
-	sampler   *generate.Generator // nil: no grids
+	generator *generate.Generator // nil: no grids
 	disk      durable.Disk
 	group     collective.Group
 	folder    *rundir.Dir

@@ -17,7 +17,7 @@ func (s *Step) Needs(d device.Device, sizes plan.Sizes) []device.Need {
 }
 
 // needs is the memory of the host that the run will take at most, known before any of it is.
-func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, grid *generate.Step) []device.Need {
+func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, sampling *generate.Step) []device.Need {
 	list := step.Needs(d, sizes)
 	height, width, channels := r.data.Shape()
 	if step.Resident == 0 {
@@ -26,7 +26,7 @@ func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, grid *generat
 	flat := 4 * nets.FlatSize(step.Graph.Params)
 	list = append(list, device.Need{What: "the copy that becomes a checkpoint", Bytes: plan.Product(len(step.Buffers.stored()), flat)},
 		device.Need{What: "decoded images that are kept", Bytes: data.CacheBytes(r.data)})
-	if grid != nil { // what was sampled, side by side, and as a file
+	if sampling != nil { // what was sampled, side by side, and as a file
 		list = append(list, device.Need{What: "a grid", Bytes: plan.Product(3, r.settings.SampleCount, height*width*channels)})
 	}
 	return list

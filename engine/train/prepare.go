@@ -26,8 +26,8 @@ func (r *run) close() error {
 	if r.trainer != nil {
 		err = errors.Join(err, r.trainer.Free())
 	}
-	if r.sampler != nil {
-		err = errors.Join(err, r.sampler.Free())
+	if r.generator != nil {
+		err = errors.Join(err, r.generator.Free())
 	}
 	if r.memory != nil {
 		err = errors.Join(err, r.memory.Free())
@@ -80,10 +80,10 @@ func prepare(o Options) (*run, Start, error) {
 	if r.scheduler, err = scheduler.Of(objective.Process); err != nil {
 		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
 	}
-	if r.grid, err = r.gridTable(); err != nil {
+	if r.table, err = r.planSampling(); err != nil {
 		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
 	}
-	step, grid, sizes, err := r.compile(o.Device)
+	step, sampling, sizes, err := r.compile(o.Device)
 	if err != nil {
 		return nil, Start{}, err
 	}
@@ -91,7 +91,7 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
-	if err := device.CheckMemory(r.needs(o.Device, sizes, step, grid)...); err != nil {
+	if err := device.CheckMemory(r.needs(o.Device, sizes, step, sampling)...); err != nil {
 		return nil, Start{}, err
 	}
 	var changes []Change
@@ -102,7 +102,7 @@ func prepare(o Options) (*run, Start, error) {
 	for _, line := range append(o.Origin, "device: "+o.Device.Describe()+", "+s.Precision) {
 		r.folder.Note("%s", line)
 	}
-	if err := r.load(o.Device, sizes, step, grid); err != nil {
+	if err := r.load(o.Device, sizes, step, sampling); err != nil {
 		r.folder.Note("ended: %v", err)
 		return nil, Start{}, errors.Join(err, r.close())
 	}
@@ -124,7 +124,7 @@ const residentShare = 4
 
 // compile makes the plans of a step and of grids, and the memory that both need.
 // The data set is part of it if the device has room.
-func (r *run) compile(d device.Device) (step *Step, grid *generate.Step, sizes plan.Sizes, err error) {
+func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, sizes plan.Sizes, err error) {
 	s := r.settings
 	height, width, channels := r.data.Shape()
 	o := StepOptions{
@@ -143,14 +143,14 @@ func (r *run) compile(d device.Device) (step *Step, grid *generate.Step, sizes p
 		if step, err = NewStep(o); err != nil {
 			return nil, nil, sizes, err
 		}
-		if grid, err = r.gridStep(height, width, step); err != nil {
+		if sampling, err = r.samplingStep(height, width, step); err != nil {
 			return nil, nil, nil, err
 		}
-		if sizes = step.Sizes(); grid != nil {
-			sizes = plan.Union(sizes, grid.Sizes())
+		if sizes = step.Sizes(); sampling != nil {
+			sizes = plan.Union(sizes, sampling.Sizes())
 		}
 		if o.Resident == 0 || sizes.Bytes() <= room {
-			return step, grid, sizes, nil
+			return step, sampling, sizes, nil
 		}
 		o.Resident = 0
 	}
@@ -192,14 +192,14 @@ func (r *run) openStream(ctx context.Context, from int64) (stream, error) {
 }
 
 // load puts the step, and the sampling of grids, on the device.
-func (r *run) load(d device.Device, sizes plan.Sizes, step *Step, grid *generate.Step) (err error) {
+func (r *run) load(d device.Device, sizes plan.Sizes, step *Step, sampling *generate.Step) (err error) {
 	if r.memory, err = d.Alloc(sizes); err != nil {
 		return err
 	}
-	if r.trainer, err = step.Load(d, r.memory); err != nil || grid == nil {
+	if r.trainer, err = step.Load(d, r.memory); err != nil || sampling == nil {
 		return err
 	}
-	r.sampler, err = grid.Load(d, r.memory)
+	r.generator, err = sampling.Load(d, r.memory)
 	return err
 }
 

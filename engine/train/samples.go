@@ -11,11 +11,12 @@ import (
 	"fluxion/engine/sampler"
 )
 
-// gridSampler makes the grids of a run; its first images are the same in every grid.
+// A grid is some generated images side by side. They are sampled by gridSampler, from the
+// same seeds in every grid.
 const gridSampler = "euler"
 
-// gridStep compiles the sampling of grids from the average of a step, nil if there are none.
-func (r *run) gridStep(height, width int, step *Step) (*generate.Step, error) {
+// samplingStep compiles a step of sampling from the EMA, for grids; nil if there are none.
+func (r *run) samplingStep(height, width int, step *Step) (*generate.Step, error) {
 	if r.settings.SampleCount == 0 {
 		return nil, nil
 	}
@@ -25,8 +26,8 @@ func (r *run) gridStep(height, width int, step *Step) (*generate.Step, error) {
 	})
 }
 
-// gridTable plans the sampling of grids.
-func (r *run) gridTable() (sampler.Table, error) {
+// planSampling returns the table of the sampler for grids.
+func (r *run) planSampling() (sampler.Table, error) {
 	s, err := sampler.Get(gridSampler)
 	if err != nil {
 		return sampler.Table{}, err
@@ -54,14 +55,14 @@ func (r *run) gridHook() Hook {
 	}
 }
 
-// samples writes a grid from the averaged weights. With classes, columns are
+// samples writes a grid from the EMA of the weights. With classes, columns are
 // classes in turn.
 func (r *run) samples(ctx context.Context, images int64) error {
-	if r.sampler == nil {
+	if r.generator == nil {
 		return nil
 	}
 	request := generate.Request{
-		Table: r.grid, Seed: r.settings.Seed, Guidance: generate.Guidance{Scale: 1}, Clip: r.grid.Rows[0].Call.Limits(), NullClass: r.objective.NullClass,
+		Table: r.table, Seed: r.settings.Seed, Guidance: generate.Guidance{Scale: 1}, Clip: r.table.Rows[0].Call.Limits(), NullClass: r.objective.NullClass,
 	}
 	for i := range r.settings.SampleCount {
 		request.Seeds = append(request.Seeds, int64(i))
@@ -71,7 +72,7 @@ func (r *run) samples(ctx context.Context, images int64) error {
 	}
 	height, width, channels := r.data.Shape()
 	all := make([]byte, 0, r.settings.SampleCount*height*width*channels)
-	err := r.sampler.Run(ctx, request, func(_ int, pixels []byte) error {
+	err := r.generator.Run(ctx, request, func(_ int, pixels []byte) error {
 		all = append(all, pixels...)
 		return nil
 	})
