@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"fluxion/kernels/estimate"
 	"fluxion/kernels/loss"
+	"fluxion/kernels/mix"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -102,7 +102,7 @@ func TestFirstPassHasNoGradient(t *testing.T) {
 	bind(t, first.Estimate, make([]float64, 96))
 	weights := gorgonia.NewMatrix(first.G, tensor.Float64, gorgonia.WithShape(2, 2), gorgonia.WithName("weights"))
 	bind(t, weights, []float64{0.8, -0.05, 0, 0}) // the second image is given no estimate
-	x := estimate.Image(first.Sample, first.Output, weights)
+	x := mix.Images(mix.Options{Clip: 1}, weights, first.Sample, first.Output)
 	g := first.Given(x)
 	got := gradients(g)
 	run(t, g)
