@@ -4,11 +4,12 @@ import (
 	"fmt"
 
 	"fluxion/nets"
+	"fluxion/nets/unet"
 )
 
 // A configuration becomes a graph for a batch and an image size.
 func ExampleBuild() {
-	config, err := nets.Preset("micro")
+	config, err := unet.Preset("micro")
 	if err != nil {
 		panic(err)
 	}

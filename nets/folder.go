@@ -29,12 +29,12 @@ var metadata = map[string]string{"format": "pt"}
 // WriteModel writes config.json and the weights into an existing folder, and
 // syncs both; the bytes are those of diffusers. To be safe against crashes the
 // caller gives a temporary folder and renames it.
-func WriteModel(dir string, c Config, params []Param, flat []float32) error {
+func WriteModel(dir string, n Network, params []Param, flat []float32) error {
 	if len(flat) < FlatSize(params) {
 		return fmt.Errorf("writing %s: the flat buffer has %d floats, want %d", dir, len(flat), FlatSize(params))
 	}
 	err := writeFile(filepath.Join(dir, configFile), func(w io.Writer) error {
-		_, err := w.Write(c.JSON())
+		_, err := w.Write(n.JSON())
 		return err
 	})
 	if err != nil {
@@ -80,23 +80,33 @@ func writeFile(path string, write func(io.Writer) error) error {
 	return nil
 }
 
-// ReadConfig reads the configuration of a model: from the folder unet below dir
+// ReadConfig reads the network of a model: from the folder unet below dir
 // if there is one, else from dir itself. Unknown keys to ignore are left out.
-func ReadConfig(dir string, ignore ...string) (Config, error) {
+func (c Classes) ReadConfig(dir string, ignore ...string) (Network, error) {
+	n, _, err := c.open(dir, ignore)
+	return n, err
+}
+
+func (c Classes) open(dir string, ignore []string) (Network, Class, error) {
 	path := filepath.Join(component(dir), configFile)
 	data, err := pyjson.ReadFile(path)
 	if err != nil {
-		return Config{}, fmt.Errorf("%w (want the folder of a diffusers model)", err)
+		return nil, Class{}, fmt.Errorf("%w (want the folder of a diffusers model)", err)
 	}
-	c, err := ParseConfig(data, ignore...)
+	class, err := c.find(data)
+	var n Network
+	if err == nil {
+		n, err = class.Parse(data, ignore...)
+	}
 	var fault *ConfigError
 	switch {
 	case errors.As(err, &fault):
 		fault.File = path
+		return nil, class, err
 	case err != nil:
-		err = pyjson.In(path, err)
+		return nil, class, pyjson.In(path, err)
 	}
-	return c, err
+	return n, class, nil
 }
 
 func component(dir string) string {
@@ -108,53 +118,55 @@ func component(dir string) string {
 }
 
 // ReadModel reads a model as ReadConfig finds it, and returns its weights as
-// the flat buffer of Config.Params. Every tensor that is missing, left over or
+// the flat buffer of its parameters. Every tensor that is missing, left over or
 // of the wrong shape is named; so is the first that is not finite.
-func ReadModel(dir string, ignore ...string) (Config, []float32, error) {
-	return read(dir, false, ignore)
+func (c Classes) ReadModel(dir string, ignore ...string) (Network, []float32, error) {
+	return c.read(dir, false, ignore)
 }
 
-// ReadDenoiser reads a model as ReadModel does, but of a network that gives a
-// variance, too, the one that does not: the first half of its outputs is the same.
-func ReadDenoiser(dir string, ignore ...string) (Config, []float32, error) {
-	return read(dir, true, ignore)
+// ReadDenoiser reads a model as ReadModel does, but of a network that gives more than
+// the denoised image the one that does not: see Network.Denoiser.
+func (c Classes) ReadDenoiser(dir string, ignore ...string) (Network, []float32, error) {
+	return c.read(dir, true, ignore)
 }
 
-func read(dir string, denoiser bool, ignore []string) (Config, []float32, error) {
-	c, err := ReadConfig(dir, ignore...)
+func (c Classes) read(dir string, denoiser bool, ignore []string) (Network, []float32, error) {
+	n, class, err := c.open(dir, ignore)
 	if err != nil {
-		return Config{}, nil, err
+		return nil, nil, err
 	}
-	stored, err := openWeights(component(dir))
+	stored, err := openWeights(component(dir), class.ModernName)
 	if err != nil {
-		return Config{}, nil, err
+		return nil, nil, err
 	}
 	defer stored.Close()
-	whole := c.Params()
+	whole := Params(n)
 	if err := stored.match(whole); err != nil {
-		return Config{}, nil, err
+		return nil, nil, err
 	}
-	if denoiser && c.Variance() {
-		c = c.WithoutVariance()
+	if denoiser {
+		if n, err = n.Denoiser(); err != nil {
+			return nil, nil, err
+		}
 	}
 	if stored.variant != "" {
-		c.Notes = append(c.Notes, "weights from "+stored.variant)
+		n = n.WithNotes("weights from " + stored.variant)
 	}
-	params := c.Params()
+	params := Params(n)
 	flat := make([]float32, FlatSize(params))
 	var scratch []float32
 	for i, p := range params { // the same names in the same order
 		scratch = slices.Grow(scratch[:0], whole[i].Size())[:whole[i].Size()]
 		e := stored.entries[p.Name]
 		if err := e.file.ReadFloat32(e.name, scratch); err != nil {
-			return Config{}, nil, err
+			return nil, nil, err
 		}
 		if i, ok := firstNotFinite(scratch); ok {
-			return Config{}, nil, &NotFiniteError{File: e.file.Name, Tensor: e.name, Element: i, Value: scratch[i]}
+			return nil, nil, &NotFiniteError{File: e.file.Name, Tensor: e.name, Element: i, Value: scratch[i]}
 		}
-		FromStored(p, scratch[:p.Size()], flat) // a file has outputs first, of which the last say the variance
+		FromStored(p, scratch[:p.Size()], flat) // a file has outputs first, of which the last say what a Denoiser leaves out
 	}
-	return c, flat, nil
+	return n, flat, nil
 }
 
 // NotFiniteError is a weight that is no number: nothing can be made with it.
@@ -190,7 +202,7 @@ type entry struct {
 	name string // in the file
 }
 
-func openWeights(dir string) (*weights, error) {
+func openWeights(dir string, modernName func(string) string) (*weights, error) {
 	name, err := findWeights(dir)
 	if err != nil {
 		return nil, err
@@ -213,7 +225,10 @@ func openWeights(dir string) (*weights, error) {
 		}
 		w.files = append(w.files, f)
 		for _, t := range f.Tensors {
-			today := modernName(t.Name)
+			today := t.Name
+			if modernName != nil {
+				today = modernName(t.Name)
+			}
 			if first, ok := w.entries[today]; ok {
 				w.Close()
 				return nil, &safetensors.FormatError{File: f.Name, Tensor: t.Name, Problem: fmt.Sprintf("is also in %s as %s", first.file.Name, first.name)}
@@ -294,17 +309,6 @@ func readIndex(path string) ([]string, error) {
 	}
 	slices.Sort(shards)
 	return slices.Compact(shards), nil
-}
-
-// modernName gives what early versions of diffusers called otherwise today's name.
-func modernName(name string) string {
-	if !strings.Contains(name, ".attentions.") {
-		return name
-	}
-	for _, r := range [][2]string{{".query.", ".to_q."}, {".key.", ".to_k."}, {".value.", ".to_v."}, {".proj_attn.", ".to_out.0."}} {
-		name = strings.Replace(name, r[0], r[1], 1)
-	}
-	return name
 }
 
 // match compares what is stored with what the configuration wants.

@@ -16,25 +16,3 @@ type Recipe struct {
 	CheckpointEvery int64
 	SampleEvery     int64
 }
-
-// RecipeBySize is for a network that is none of the presets: the recipe of the
-// smallest preset with at least as many weights, or of the largest there is,
-// and that preset's name. What images and classes add is not counted. A larger network takes a lower learning rate, so this
-// errs to the safe side. Images are not flipped: of what they are is not known.
-func RecipeBySize(c Config) (Recipe, string, error) {
-	if err := c.Validate(); err != nil {
-		return Recipe{}, "", err
-	}
-	plain := c.WithSelfConditioning(false).WithChannels(Default().OutChannels).WithClasses(0)
-	weights := Count(plain.Params())
-	for i, p := range presets {
-		like := Default()
-		p.set(&like)
-		if i == len(presets)-1 || Count(like.Params()) >= weights {
-			r := p.recipe
-			r.Flip = false
-			return r, p.name, nil
-		}
-	}
-	panic("no presets")
-}

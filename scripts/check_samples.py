@@ -8,7 +8,7 @@ networks, and prints the largest difference in levels between a pixel of a PNG a
 before it is rounded: up to 0.5 is rounding alone. Where Fluxion leaves a defect of diffusers out, `--compat diffusers` is what
 must agree. Exits with 1 if a class does not. diffusers' draws are replaced by Fluxion's (kernels/philox), nothing else is.
 
-With --fixtures it writes what diffusers makes of the networks that nets/testdata has, for `go test`. Takes a minute or two.
+With --fixtures it writes what diffusers makes of the networks that nets/unet/testdata has, for `go test`. Takes a minute or two.
 """
 
 import argparse
@@ -189,7 +189,7 @@ FIXED_POINT = 64  # parts of a level
 
 
 def fixtures(network, path):
-    """What diffusers makes of a network in nets/testdata: levels in 64ths, two bytes each, little-endian."""
+    """What diffusers makes of a network in nets/unet/testdata: levels in 64ths, two bytes each, little-endian."""
     lines = []
     for kind, keys, steps, *more in FIXTURES:
         step, flags = more or [{}, []]
@@ -207,7 +207,7 @@ def main():
     parser.add_argument("fluxion", type=Path)
     parser.add_argument("--only", default="", help="part of a class's name")
     parser.add_argument("--fixtures", type=Path, help="write the data of the tests, and compare nothing")
-    parser.add_argument("--network", type=Path, default=Path("nets/testdata/diffusers/flow"), help="of --fixtures")
+    parser.add_argument("--network", type=Path, default=Path("nets/unet/testdata/diffusers/flow"), help="of --fixtures")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.fixtures:

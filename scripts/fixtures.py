@@ -1,6 +1,6 @@
-"""Makes the oracle data of nets/testdata/diffusers: what diffusers' UNet2DModel computes, for Fluxion's tests to compare with.
+"""Makes the oracle data of nets/unet/testdata/diffusers: what diffusers' UNet2DModel computes, for Fluxion's tests to compare with.
 
-    "$(scripts/peers.sh)" scripts/fixtures.py [--out nets/testdata/diffusers]
+    "$(scripts/peers.sh)" scripts/fixtures.py [--out nets/unet/testdata/diffusers]
 
 Another run on the same machine writes the same bytes. Two kinds of data:
 
@@ -292,7 +292,7 @@ def describe(name, spec):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "nets/testdata/diffusers")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "nets/unet/testdata/diffusers")
     out = parser.parse_args().out
 
     for name, spec in MODELS.items():

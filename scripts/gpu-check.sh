@@ -32,7 +32,7 @@ build() (
   for p in $packages; do
     mkdir -p "$1/$p" && CGO_ENABLED=1 go test -c -tags gpu -trimpath -ldflags='-s -w' -o "$1/$p/test" "./$p" || return
   done
-  cp -R --parents nets/testdata engine/train/testdata kernels/gemm/README.md scripts/torch_unet.py "$1"
+  cp -R --parents nets/unet/testdata engine/train/testdata kernels/gemm/README.md scripts/torch_unet.py "$1"
 )
 
 if [ "${1:-}" = build ]; then

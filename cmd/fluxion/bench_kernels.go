@@ -18,6 +18,7 @@ import (
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/cuda/sim"
 	"fluxion/kernels/number"
+	"fluxion/nets"
 
 	"github.com/spf13/cobra"
 )
@@ -96,7 +97,7 @@ func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
 	if o.blocks < 0 {
 		return fault.Usagef("--blocks %d: want 0 or more", o.blocks)
 	}
-	config, err := o.Resolve()
+	network, err := o.Resolve()
 	if err != nil {
 		return err
 	}
@@ -106,7 +107,7 @@ func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
 		return fault.Usagef("--precision: %w", err)
 	}
 	options := train.StepOptions{
-		Config: config, Height: o.Size, Width: o.Size, Batch: o.Batch, Accumulate: 1, Target: target, Precision: precision,
+		Network: network, Height: o.Size, Width: o.Size, Batch: o.Batch, Accumulate: 1, Target: target, Precision: precision,
 	}
 	s, err := train.NewStep(options)
 	if err != nil {
@@ -114,7 +115,7 @@ func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
 	}
 	s.Hold()
 	s.Hyper(train.Hyper{Settings: train.Default(), LearningRate: 1e-4, Count: 1, EMADecays: [train.MaxEMAs]float64{0.99}})
-	plans, err := o.sampling(target, precision)
+	plans, err := o.sampling(network, target, precision)
 	if err != nil {
 		return err
 	}
@@ -141,13 +142,19 @@ func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
 // sampling is the plans of steps with every kernel that samples: guided, with
 // earlier outputs, and guided over whole images with a picture given and the
 // estimate kept.
-func (o *benchKernelsOptions) sampling(target plan.Target, precision number.Type) ([]*plan.Plan, error) {
-	config, err := train.Network(o.Preset, o.Size, o.Size, 3, 10)
+func (o *benchKernelsOptions) sampling(network nets.Network, target plan.Target, precision number.Type) ([]*plan.Plan, error) {
+	images := network.Spec()
+	images.Classes, images.Estimate = 11, false
+	plain, err := network.Fit(images)
+	if err != nil {
+		return nil, err
+	}
+	conditioned, err := nets.WithEstimate(plain, true)
 	if err != nil {
 		return nil, err
 	}
 	var plans []*plan.Plan
-	for _, g := range []generate.Options{{Config: config, Slots: 2}, {Config: config.WithSelfConditioning(true), Reduced: true, Inpaint: true}} {
+	for _, g := range []generate.Options{{Network: plain, Slots: 2}, {Network: conditioned, Reduced: true, Inpaint: true}} {
 		g.Height, g.Width, g.Batch, g.Guided = o.Size, o.Size, max(1, o.Batch/2), true
 		g.Target, g.Precision, g.Calls = target, precision, 1
 		s, err := generate.NewStep(g)
@@ -163,7 +170,10 @@ func (o *benchKernelsOptions) sampling(target plan.Target, precision number.Type
 // estimates is the launches by which a training step with self-conditioning differs
 // from two passes and one without.
 func estimates(o train.StepOptions) (*plan.Plan, error) {
-	o.Config = o.Config.WithSelfConditioning(true)
+	var err error
+	if o.Network, err = nets.WithEstimate(o.Network, true); err != nil {
+		return nil, err
+	}
 	s, err := train.NewStep(o)
 	if err != nil {
 		return nil, err

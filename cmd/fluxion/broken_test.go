@@ -11,25 +11,26 @@ import (
 	"time"
 
 	"fluxion/nets"
+	"fluxion/nets/unet"
 )
 
 // modelFolder is a small pipeline as a run leaves it.
 func modelFolder(t *testing.T) string {
 	t.Helper()
-	c, err := nets.Preset("micro")
+	c, err := unet.Preset("micro")
 	if err != nil {
 		t.Fatal(err)
 	}
 	c = c.WithSize(8).WithClasses(3)
-	flat := make([]float32, nets.FlatSize(c.Params()))
-	nets.Initialise(c.Params(), 1, flat)
+	flat := make([]float32, nets.FlatSize(nets.Params(c)))
+	nets.Initialise(nets.Params(c), 1, flat)
 	dir := t.TempDir()
 	for _, sub := range []string{"unet", "scheduler", "training"} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o777); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := nets.WriteModel(filepath.Join(dir, "unet"), c, c.Params(), flat); err != nil {
+	if err := nets.WriteModel(filepath.Join(dir, "unet"), c, nets.Params(c), flat); err != nil {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{

@@ -24,7 +24,7 @@ import (
 	"fluxion/engine/process"
 	"fluxion/engine/train"
 	"fluxion/kernels/cpu"
-	"fluxion/nets"
+	"fluxion/nets/catalog"
 	"fluxion/nets/pyjson"
 
 	"github.com/spf13/cobra"
@@ -64,7 +64,7 @@ var settingHelp = map[string]string{
 	"channels":          "1 grey, 3 RGB, 0 as they are",
 	"flip":              "mirror images at random",
 	"skip_broken":       "leave out images that cannot be decoded; log.txt names them",
-	"preset":            "network, and how it is trained: " + strings.Join(nets.Presets(), ", ") + ", or a folder with a UNet2DModel",
+	"preset":            "network, and how it is trained: " + strings.Join(catalog.PresetNames(), ", ") + ", or a folder with a UNet2DModel",
 	"schedule":          "noise schedule: " + strings.Join(process.Schedules(), ", "),
 	"clip_lambda":       "keep |λ| of the schedule at or below this; 0 does not",
 	"shift":             "for resolutions: λ → λ + 2 ln SHIFT (diffusers' flow shift is the inverse)",

@@ -84,13 +84,10 @@ func (o *guidanceFlags) readGuide(m *model.Model, weights string, ignore []strin
 	if err != nil {
 		return nil, modelError{o.guide, err}
 	}
-	a, b := m.Config, second.Config
-	if !slices.Equal(a.SampleSize, b.SampleSize) || a.OutChannels != b.OutChannels || a.NumClassEmbeds != b.NumClassEmbeds || a.ClassEmbedType != b.ClassEmbedType {
-		return nil, modelError{o.guide, fmt.Errorf("its images of %v pixels, %d channels and %d classes are not the model's, of %v, %d and %d; want a weaker model of the same data",
-			b.SampleSize, b.OutChannels, b.NumClassEmbeds, a.SampleSize, a.OutChannels, a.NumClassEmbeds)}
-	}
-	if err := b.CheckImages(); err != nil {
-		return nil, modelError{o.guide, err}
+	a, b := m.Network.Spec(), second.Network.Spec()
+	if a.Height != b.Height || a.Width != b.Width || a.Channels != b.Channels || a.Classes != b.Classes || a.Condition != b.Condition {
+		return nil, modelError{o.guide, fmt.Errorf("its images of %d×%d pixels, %d channels and %d classes are not the model's, of %d×%d, %d and %d; want a weaker model of the same data",
+			b.Width, b.Height, b.Channels, b.Classes, a.Width, a.Height, a.Channels, a.Classes)}
 	}
 	own, err := scheduler.Of(m.Process)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"fluxion/engine/train"
 	"fluxion/kernels"
 	"fluxion/nets"
+	"fluxion/nets/catalog"
 
 	"github.com/spf13/cobra"
 )
@@ -139,22 +140,22 @@ func (o *inspectOptions) run(out io.Writer) error {
 	if err != nil {
 		return fault.Usagef("--precision: %w", err)
 	}
-	config, name, err := o.network()
+	network, name, err := o.network()
 	if err != nil {
 		return err
 	}
-	height, width := side(config.SampleSize)
+	height, width := network.Spec().Height, network.Spec().Width
 	if o.size > 0 {
 		height, width = o.size, o.size
 	}
 	if height == 0 {
 		height, width = 32, 32
 	}
-	if least := 1 << (len(config.BlockOutChannels) - 1); height%least != 0 || width%least != 0 {
-		return fault.Usagef("--size %d: %d pixels cannot be halved %d times as the network does; want a multiple of %d", o.size, height, len(config.BlockOutChannels)-1, least)
+	if err := network.Spec().CheckSize("the network", height, width); err != nil {
+		return fault.Usagef("--size %d: %w", o.size, err)
 	}
 	options := train.StepOptions{
-		Config: config, Height: height, Width: width, Batch: o.batch, Accumulate: 1, Target: target, Precision: precision,
+		Network: network, Height: height, Width: width, Batch: o.batch, Accumulate: 1, Target: target, Precision: precision,
 		Without: o.without, Recompute: o.recompute,
 	}
 	s, err := o.step(options)
@@ -166,14 +167,14 @@ func (o *inspectOptions) run(out io.Writer) error {
 		_, err := p.WriteTo(out)
 		return err
 	}
-	params := config.Params()
+	params := nets.Params(network)
 	cost := p.Cost()
 	memory, err := o.memory(options)
 	if err != nil {
 		return err
 	}
 	r := inspection{
-		Network: name, Step: workload.Work(!o.sample), Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), SelfConditioning: config.SelfConditioned(), Notes: orEmpty(config.Notes), Launches: len(p.Launches),
+		Network: name, Step: workload.Work(!o.sample), Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), SelfConditioning: network.Spec().Estimate, Notes: orEmpty(network.Notes()), Launches: len(p.Launches),
 		FLOPs: cost.FLOPs, FLOPPerImage: float64(cost.FLOPs) / float64(o.batch), Bytes: cost.Bytes,
 		PlannedBytes: sizes.Bytes(), Regions: map[string]int64{}, Memory: memory, Operators: operators(p),
 	}
@@ -209,32 +210,31 @@ func (o *inspectOptions) run(out io.Writer) error {
 	return r.print(out)
 }
 
-func (o *inspectOptions) network() (nets.Config, string, error) {
+func (o *inspectOptions) network() (nets.Network, string, error) {
 	if o.model == "" {
-		c, err := nets.Preset(o.preset)
+		p, err := catalog.Preset(o.preset)
 		if err != nil {
-			return c, "", fault.Usage(err)
+			return nil, "", fault.Usage(err)
 		}
-		if o.selfCondition {
-			c = c.WithSelfConditioning(true)
+		images := p.Network.Spec()
+		if images.Estimate = o.selfCondition; o.size > 0 {
+			images.Height, images.Width = o.size, o.size
 		}
-		return c, o.preset, nil
+		n, err := p.Network.Fit(images)
+		return n, o.preset, err
 	}
 	dir, err := model.Newest(o.model)
 	if err != nil {
-		return nets.Config{}, "", modelError{o.model, err}
+		return nil, "", modelError{o.model, err}
 	}
-	c, err := nets.ReadConfig(dir, o.ignore...)
-	if err == nil && c.Variance() {
-		c = c.WithoutVariance()
-	}
+	n, err := catalog.ReadConfig(dir, o.ignore...)
 	if err == nil {
-		err = c.CheckImages()
+		n, err = n.Denoiser()
 	}
 	if err != nil {
-		return c, "", modelError{o.model, err}
+		return nil, "", modelError{o.model, err}
 	}
-	return c, dir, nil
+	return n, dir, nil
 }
 
 // operators sums launches by the first words of their kernels, the most work first.

@@ -31,7 +31,7 @@ type inspected struct {
 func (o *inspectOptions) step(t train.StepOptions) (inspected, error) {
 	if o.sample {
 		s, err := generate.NewStep(generate.Options{
-			Config: t.Config, Height: t.Height, Width: t.Width, Batch: t.Batch, Target: t.Target, Precision: t.Precision, Prepare: true, Without: t.Without,
+			Network: t.Network, Height: t.Height, Width: t.Width, Batch: t.Batch, Target: t.Target, Precision: t.Precision, Prepare: true, Without: t.Without,
 		})
 		if err != nil {
 			return inspected{}, err

@@ -227,12 +227,12 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Devi
 		batch = 1 // steps depend on the image
 	}
 	options := generate.Options{
-		Config: m.Config, Height: height, Width: width, Batch: batch, Guided: o.classFree(), Reduced: j.guidance.Reduces(), Inpaint: j.picture != nil, Slots: run.slots, Calls: len(run.table.Rows),
+		Network: m.Network, Height: height, Width: width, Batch: batch, Guided: o.classFree(), Reduced: j.guidance.Reduces(), Inpaint: j.picture != nil, Slots: run.slots, Calls: len(run.table.Rows),
 		Unlimited: run.by != nil && run.by.excess != nil,
 		Target:    dev.Target(), Precision: j.precision, Prepare: true,
 	}
 	if j.guide != nil {
-		options.Guide = &j.guide.Config
+		options.Guide = j.guide.Network
 	}
 	step, err := generate.NewStep(options)
 	if err != nil {
@@ -249,7 +249,7 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Devi
 		return err
 	}
 	defer func() { err = errors.Join(err, free()) }()
-	request := generate.Request{Table: run.table, Adaptive: run.adaptive, Seed: o.seed, Seeds: seeds, Guidance: j.guidance, Clip: j.clip, Picture: j.picture, NullClass: m.Config.NumClassEmbeds - 1}
+	request := generate.Request{Table: run.table, Adaptive: run.adaptive, Seed: o.seed, Seeds: seeds, Guidance: j.guidance, Clip: j.clip, Picture: j.picture, NullClass: m.Network.Spec().Classes - 1}
 	if run.by != nil {
 		request.Range, request.Excess = run.by.clip, run.by.excess
 	}

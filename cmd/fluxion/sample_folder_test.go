@@ -20,6 +20,7 @@ import (
 	"fluxion/data/durable/durabletest"
 	"fluxion/engine/model"
 	"fluxion/nets"
+	"fluxion/nets/catalog"
 )
 
 // trainedRun is the folder of a run of a second.
@@ -257,13 +258,13 @@ func TestNoPicturesOfNoNumbers(t *testing.T) {
 		t.Fatal(err)
 	}
 	folder := filepath.Join(root, model.EMADir)
-	config, weights, err := nets.ReadModel(folder)
+	config, weights, err := catalog.ReadModel(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := config.Params()[2]
+	p := nets.Params(config)[2]
 	weights[p.Offset] = float32(math.NaN())
-	if err := nets.WriteModel(folder, config, config.Params(), weights); err != nil {
+	if err := nets.WriteModel(folder, config, nets.Params(config), weights); err != nil {
 		t.Fatal(err)
 	}
 	refused(fmt.Sprintf("tensor %q", p.Name))

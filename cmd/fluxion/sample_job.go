@@ -62,7 +62,7 @@ func (o *sampleOptions) plan() (j job, err error) {
 	if j.classOf, err = o.classes(j.model, j.guide); err != nil {
 		return j, err
 	}
-	if j.size, err = imageSize(j.model.Config); err != nil {
+	if j.size, err = imageSize(j.model.Network); err != nil {
 		return j, modelError{o.model, err}
 	}
 	j.picture, err = o.pictureFlags.read(j.size[0], j.size[1], j.size[2])
@@ -89,28 +89,15 @@ func (o *sampleOptions) planSampler(method sampler.Sampler, trained process.Proc
 }
 
 // imageSize is the height, width and channels of a network's images.
-func imageSize(c nets.Config) ([3]int, error) {
-	height, width := side(c.SampleSize)
-	if height == 0 {
+func imageSize(n nets.Network) ([3]int, error) {
+	s := n.Spec()
+	if s.Height == 0 {
 		return [3]int{}, errors.New("its config.json has no sample_size")
 	}
-	if err := c.CheckImages(); err != nil {
-		return [3]int{}, err
-	}
-	if n := c.OutChannels; n != 1 && n != 3 {
+	if n := s.Channels; n != 1 && n != 3 {
 		return [3]int{}, fmt.Errorf("images of %d channels cannot be written as PNG, want 1 or 3", n)
 	}
-	return [3]int{height, width, c.OutChannels}, nil
-}
-
-func side(sampleSize []int) (height, width int) {
-	switch len(sampleSize) {
-	case 1:
-		return sampleSize[0], sampleSize[0]
-	case 2:
-		return sampleSize[0], sampleSize[1]
-	}
-	return 0, 0
+	return [3]int{s.Height, s.Width, s.Channels}, nil
 }
 
 // maxSeeds bounds a list of seeds.
@@ -142,20 +129,21 @@ func parseSeeds(text string) ([]int64, error) {
 
 // classes returns the class of every image.
 func (o *sampleOptions) classes(m, guide *model.Model) (func(seed int64) int, error) {
-	total := m.Config.NumClassEmbeds
+	of := m.Network.Spec()
+	total := of.Classes
 	if m.Guided {
 		total--
 	}
 	switch {
-	case !m.Config.Conditional() && o.classFree():
+	case !of.Conditional() && o.classFree():
 		return nil, fault.Usagef("--guidance %g: the model knows no classes to guide to; want a weaker model to guide away from, --guide MODEL", o.guidance)
-	case !m.Config.Conditional():
+	case !of.Conditional():
 		if o.class != "all" && o.class != "none" {
 			return nil, fault.Usagef("--class %s: the model knows no classes", o.class)
 		}
 		return func(int64) int { return 0 }, nil
 	case total < 1:
-		return nil, fault.Usagef("the model's class_embed_type %q cannot be given on the command line", m.Config.ClassEmbedType)
+		return nil, fault.Usagef("the model's %s cannot be given on the command line", of.Condition)
 	case o.classFree() && !m.Guided:
 		return nil, fault.Usagef("--guidance needs a model that was trained without labels, too (label_drop), or a weaker one, --guide MODEL")
 	case o.classFree() && m.Untrained:

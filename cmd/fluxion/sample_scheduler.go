@@ -69,7 +69,7 @@ func (o *sampleOptions) planScheduler(m *model.Model) (samplingRun, error) {
 	default:
 		by.clip = l.Clip
 	}
-	if by.clip != 0 && by.clip != 1 && m.Config.SelfConditioned() {
+	if by.clip != 0 && by.clip != 1 && m.Network.Spec().Estimate {
 		return refused("has clip_sample_range = %g, and this network is given its last estimate, which is in ±1; want 1, or clip_sample = false", by.clip)
 	}
 	if by.clip != 0 && slices.ContainsFunc(plan.Excess, func(e float64) bool { return e != 0 }) {

@@ -37,11 +37,11 @@ func readPictures(t *testing.T) []theirPictures {
 	return all
 }
 
-// pipeline writes a folder of diffusers with a network of nets/testdata.
+// pipeline writes a folder of diffusers with a network of nets/unet/testdata.
 func pipeline(t *testing.T, config map[string]any) string {
 	t.Helper()
 	folder := t.TempDir()
-	if err := os.CopyFS(filepath.Join(folder, "unet"), os.DirFS("../../nets/testdata/diffusers/flow")); err != nil {
+	if err := os.CopyFS(filepath.Join(folder, "unet"), os.DirFS("../../nets/unet/testdata/diffusers/flow")); err != nil {
 		t.Fatal(err)
 	}
 	text, err := json.Marshal(config)

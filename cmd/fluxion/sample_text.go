@@ -75,7 +75,7 @@ func textOf(common map[string]string, m *model.Model, seed int64, class int) map
 		text[key] = value
 	}
 	switch {
-	case !m.Config.Conditional():
+	case !m.Network.Spec().Conditional():
 	case class < len(m.Classes):
 		text["class"] = m.Classes[class]
 	case m.Guided:

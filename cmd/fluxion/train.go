@@ -19,7 +19,7 @@ import (
 	"fluxion/engine/collective"
 	"fluxion/engine/train"
 	"fluxion/kernels/cpu"
-	"fluxion/nets"
+	"fluxion/nets/catalog"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -156,9 +156,9 @@ func origin() []string {
 // presetsText is a table of the presets and of what matters most in their recipes.
 func presetsText() string {
 	var b strings.Builder
-	for _, name := range nets.Presets() {
-		r, _ := nets.PresetRecipe(name)
-		fmt.Fprintf(&b, "\n  %-7s %s;\n          lr %g, batch %d, %s images", name, nets.PresetSummary(name), r.LR, r.Batch, console.Thousands(r.Images))
+	for _, p := range catalog.Presets() {
+		r := p.Recipe
+		fmt.Fprintf(&b, "\n  %-7s %s;\n          lr %g, batch %d, %s images", p.Name, p.Summary, r.LR, r.Batch, console.Thousands(r.Images))
 		if r.Flip {
 			b.WriteString(", photographs flipped")
 		}

@@ -11,13 +11,14 @@ import (
 	"fluxion/kernels/cast"
 	"fluxion/kernels/number"
 	"fluxion/nets"
+	"fluxion/nets/catalog"
 	"fluxion/nets/safetensors"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
-const fixtures = "../../nets/testdata/diffusers"
+const fixtures = "../../nets/unet/testdata/diffusers"
 
 // network is a fixture of diffusers, bound to a device.
 type network struct {
@@ -45,7 +46,7 @@ func loadIn(t *testing.T, dir string, d Device, shape []int, train bool, precisi
 // loadAs takes precision, fusions and recomputation from the options.
 func loadAs(t *testing.T, dir string, d Device, shape []int, train bool, o plan.Options) *network {
 	t.Helper()
-	config, flat, err := nets.ReadModel(dir)
+	config, flat, err := catalog.ReadModel(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func runExcess(t *testing.T, d device.Device, batch int) [][]byte {
 	r := excessive(t)
 	config, weights := small(t, false, 1)
 	step, err := NewStep(Options{
-		Config: config, Height: 8, Width: 8, Batch: batch, Guided: true, Unlimited: true, Calls: len(r.Table.Rows), Target: d.Target(), Precision: number.Float32,
+		Network: config, Height: 8, Width: 8, Batch: batch, Guided: true, Unlimited: true, Calls: len(r.Table.Rows), Target: d.Target(), Precision: number.Float32,
 	})
 	if err != nil {
 		t.Fatal(err)

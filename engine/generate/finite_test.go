@@ -39,7 +39,7 @@ func (u unfit) run(t *testing.T, d device.Device, precision number.Type) (made i
 	guidance := u.limits
 	guidance.Scale = u.guidance
 	step, err := NewStep(Options{
-		Config: config, Height: 8, Width: 8, Batch: 2, Guided: u.guidance != 1, Reduced: guidance.Reduces(), Slots: 2, Calls: len(table.Rows),
+		Network: config, Height: 8, Width: 8, Batch: 2, Guided: u.guidance != 1, Reduced: guidance.Reduces(), Slots: 2, Calls: len(table.Rows),
 		Target: d.Target(), Precision: precision,
 	})
 	if err != nil {

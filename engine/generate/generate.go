@@ -29,11 +29,11 @@ import (
 
 // Options say what a sampling step computes.
 type Options struct {
-	Config        nets.Config
+	Network       nets.Network
 	Height, Width int
 	Batch         int          // images made together
 	Guided        bool         // evaluate every image without its class, too
-	Guide         *nets.Config // of a second, weaker network, away from which is guided: Karras et al., "Guiding a Diffusion Model with a Bad Version of Itself" (2024); nil: none
+	Guide         nets.Network // a second, weaker network, away from which is guided: Karras et al., "Guiding a Diffusion Model with a Bad Version of Itself" (2024); nil: none
 	Reduced       bool         // guidance looks at whole images: Guidance.Rescale, Guidance.Percentile
 	Inpaint       bool         // a picture is given: see Request.Picture
 	Slots         int          // outputs of earlier calls that the sampler combines
@@ -66,9 +66,8 @@ type Step struct {
 	weights []*plan.Plan // bring what products read of the weights up to date
 	pixels  *gorgonia.Node
 	shape   draw.Shape
-	second  *nets.Graph // of Guide
-	head    *draw.Head  // the key of the noise, and its scale at the start
-	images  []int64     // the number of each image of a batch
+	head    *draw.Head // the key of the noise, and its scale at the start
+	images  []int64    // the number of each image of a batch
 	update  *update.Row
 	before  *update.Row // of the update that keeps the output as it was before x̂ was limited; nil without
 	inpaint *inpainting // of Picture; nil without
@@ -89,14 +88,14 @@ type Step struct {
 // NewStep builds the network's graph and compiles the plan. Guidance makes the
 // network's batch twice as large: with classes, then without.
 func NewStep(o Options) (*Step, error) {
-	if err := o.Config.CheckImages(); err != nil {
+	if err := nets.CheckDenoiser(o.Network); err != nil {
 		return nil, err
 	}
 	images := o.Batch
 	if o.Guided {
 		images *= 2
 	}
-	g, err := nets.Build(o.Config, nets.BuildOptions{Batch: images, Height: o.Height, Width: o.Width, Dtype: tensor.Float32})
+	g, err := nets.Build(o.Network, nets.BuildOptions{Batch: images, Height: o.Height, Width: o.Width, Dtype: tensor.Float32})
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +103,7 @@ func NewStep(o Options) (*Step, error) {
 		return nil, err
 	}
 	s := &Step{Options: o, Graph: g, head: &draw.Head{}, images: make([]int64, o.Batch), update: &update.Row{}, times: feed.New(images, 1)}
-	s.shape = draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: o.Config.OutChannels}
+	s.shape = draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: o.Network.Spec().Channels}
 	s.pixels = gorgonia.NewVector(g.G, tensor.Uint8, gorgonia.WithShape(o.Batch*s.shape.Values()), gorgonia.WithName("pixels"))
 	if s.Weights == nil {
 		s.Weights = plan.Weights("params", nets.FlatSize(g.Params), o.Target, o.Precision)
@@ -119,7 +118,7 @@ func NewStep(o Options) (*Step, error) {
 	slots := []plan.Ref{{Node: g.Output}, {Node: s.pixels}}
 	slot := func(i int) plan.Ref {
 		n := gorgonia.NewTensor(g.G, tensor.Float32, 4, gorgonia.WithName(fmt.Sprint("history ", i)),
-			gorgonia.WithShape(o.Batch, o.Height, o.Width, o.Config.OutChannels))
+			gorgonia.WithShape(o.Batch, o.Height, o.Width, o.Network.Spec().Channels))
 		c.Inputs = append(c.Inputs, n)
 		return plan.Ref{Node: n}
 	}

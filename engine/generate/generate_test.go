@@ -16,6 +16,7 @@ import (
 	"fluxion/kernels/number"
 	"fluxion/kernels/update"
 	"fluxion/nets"
+	"fluxion/nets/unet"
 )
 
 const classes = 3
@@ -46,7 +47,7 @@ func picturesOn(t *testing.T, d device.Device, precision number.Type, method str
 
 func guidedOn(t *testing.T, d device.Device, precision number.Type, method string, seeds []int64, batch int, guidance Guidance, second *float32, picture *Picture) map[int64][]byte {
 	t.Helper()
-	config, err := nets.Preset("micro")
+	config, err := unet.Preset("micro")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,12 +75,12 @@ func guidedOn(t *testing.T, d device.Device, precision number.Type, method strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	var weaker *nets.Config
+	var weaker nets.Network
 	if second != nil {
-		weaker = &config
+		weaker = config
 	}
 	step, err := NewStep(Options{
-		Config: config, Height: 8, Width: 8, Batch: batch, Guided: guidance.Scale != 1 && second == nil, Reduced: guidance.Reduces(), Guide: weaker, Inpaint: picture != nil, Slots: kept.Slots, Calls: len(table.Rows),
+		Network: config, Height: 8, Width: 8, Batch: batch, Guided: guidance.Scale != 1 && second == nil, Reduced: guidance.Reduces(), Guide: weaker, Inpaint: picture != nil, Slots: kept.Slots, Calls: len(table.Rows),
 		Target: d.Target(), Precision: precision,
 	})
 	if err != nil {
@@ -211,11 +212,11 @@ func TestGuidance(t *testing.T) {
 }
 
 func TestStops(t *testing.T) {
-	config, err := nets.Preset("micro")
+	config, err := unet.Preset("micro")
 	if err != nil {
 		t.Fatal(err)
 	}
-	step, err := NewStep(Options{Config: config, Height: 8, Width: 8, Batch: 1, Target: device.NewCPUTarget(1)})
+	step, err := NewStep(Options{Network: config, Height: 8, Width: 8, Batch: 1, Target: device.NewCPUTarget(1)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,13 +51,10 @@ func (s *Step) addGuide(c *plan.Options) error {
 	in := []plan.Ref{{Node: s.Graph.Sample}}
 	s.estimate = s.Graph.Estimate
 	if s.Guide != nil {
-		g, err := nets.Build(*s.Guide, nets.BuildOptions{
-			Batch: s.Batch, Height: s.Height, Width: s.Width, Dtype: tensor.Float32, Beside: s.Graph, Prefix: "guide.",
-		})
+		g, err := s.placeGuide()
 		if err != nil {
 			return err
 		}
-		s.second = g
 		s.GuideWeights = plan.Weights("guide", nets.FlatSize(g.Params), s.Target, s.Precision)
 		for i, p := range g.Params {
 			c.Parameters = append(c.Parameters, plan.Parameter{Node: g.Nodes[i], Buffer: s.GuideWeights, Offset: p.Offset})
@@ -79,6 +76,22 @@ func (s *Step) addGuide(c *plan.Options) error {
 	o := guide.Options{Shape: s.shape, Guided: s.Guided, Second: s.Guide != nil, Keep: s.estimate != nil}
 	c.After = append(c.After, plan.Stage{Kernel: guide.New(o, s.guide), In: in, Out: plan.Ref{Node: s.Graph.Output}})
 	return nil
+}
+
+// placeGuide puts the second network beside the first, to look at the same inputs.
+func (s *Step) placeGuide() (*nets.Graph, error) {
+	g := &nets.Graph{G: s.Graph.G, Inputs: s.Graph.Inputs}
+	if s.Guide.Spec().Estimate {
+		g.Inputs = g.WithEstimate()
+	} else {
+		g.Estimate = nil
+	}
+	var err error
+	if g.Placed, err = nets.Place(g.G, s.Guide, tensor.Float32, "guide."); err != nil {
+		return nil, err
+	}
+	g.Result, err = g.Apply(g.Inputs)
+	return g, err
 }
 
 // call makes the parameters those of a call at a point, where x̂ = x.Z z + x.Y y

@@ -13,6 +13,7 @@ import (
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/number"
 	"fluxion/nets"
+	"fluxion/nets/unet"
 )
 
 // TestPrepare: weights laid out once a run give the same pictures as weights laid
@@ -43,12 +44,12 @@ func TestPrepare(t *testing.T) {
 // preparedPictures are those of two runs with other weights.
 func preparedPictures(t *testing.T, d device.Device, precision number.Type, prepare bool) (pictures [2][]byte) {
 	t.Helper()
-	config, err := nets.Preset("micro")
+	config, err := unet.Preset("micro")
 	if err != nil {
 		t.Fatal(err)
 	}
 	step, err := NewStep(Options{
-		Config: config.WithSize(8), Height: 8, Width: 8, Batch: 2, Target: d.Target(), Precision: precision, Prepare: prepare,
+		Network: config.WithSize(8), Height: 8, Width: 8, Batch: 2, Target: d.Target(), Precision: precision, Prepare: prepare,
 	})
 	if err != nil {
 		t.Fatal(err)

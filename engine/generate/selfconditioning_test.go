@@ -15,6 +15,7 @@ import (
 	"fluxion/kernels/philox"
 	"fluxion/kernels/update"
 	"fluxion/nets"
+	"fluxion/nets/unet"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -38,14 +39,14 @@ type conditioned struct {
 const imageValues = 8 * 8 * 3
 
 // small is a network of random weights, no layer of which is silent.
-func small(t *testing.T, conditioned bool, seed uint64) (nets.Config, []float32) {
+func small(t *testing.T, conditioned bool, seed uint64) (unet.Config, []float32) {
 	t.Helper()
-	c, err := nets.Preset("micro")
+	c, err := unet.Preset("micro")
 	if err != nil {
 		t.Fatal(err)
 	}
 	c = c.WithSize(8).WithClasses(classes + 1).WithSelfConditioning(conditioned)
-	params := c.Params()
+	params := nets.Params(c)
 	weights := make([]float32, nets.FlatSize(params))
 	nets.Initialise(params, seed, weights)
 	for i := range weights {
@@ -55,8 +56,8 @@ func small(t *testing.T, conditioned bool, seed uint64) (nets.Config, []float32)
 }
 
 // deafen lets the first convolution take no notice of the estimate.
-func deafen(c nets.Config, weights []float32) {
-	for _, p := range c.Params() {
+func deafen(c unet.Config, weights []float32) {
+	for _, p := range nets.Params(c) {
 		if p.Name != "conv_in.weight" {
 			continue
 		}
@@ -117,13 +118,13 @@ func (c conditioned) run(t *testing.T) map[int64][]byte {
 		deafen(config, weights)
 	}
 	o := Options{
-		Config: config, Height: 8, Width: 8, Batch: c.batch, Guided: c.guidance.Scale != 1 && !c.second, Reduced: c.guidance.Reduces(),
+		Network: config, Height: 8, Width: 8, Batch: c.batch, Guided: c.guidance.Scale != 1 && !c.second, Reduced: c.guidance.Reduces(),
 		Inpaint: c.picture != nil, Slots: kept.Slots, Calls: len(table.Rows), Target: c.device.Target(), Precision: c.precision,
 	}
 	var guideWeights []float32
 	if c.second {
 		weaker, more := small(t, c.takes, 2)
-		o.Guide, guideWeights = &weaker, more
+		o.Guide, guideWeights = weaker, more
 	}
 	step, err := NewStep(o)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"fluxion/kernels/number"
 	"fluxion/kernels/update"
 	"fluxion/nets"
+	"fluxion/nets/unet"
 )
 
 // TestLoadedTwice: one compiled step, loaded into two memories, makes the pictures of
@@ -39,13 +40,13 @@ func TestLoadedTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := nets.Preset("micro")
+	config, err := unet.Preset("micro")
 	if err != nil {
 		t.Fatal(err)
 	}
 	compile := func() *Step {
 		step, err := NewStep(Options{
-			Config: config.WithSize(8).WithClasses(3), Height: 8, Width: 8, Batch: 2, Guided: true, Reduced: true, Slots: kept.Slots,
+			Network: config.WithSize(8).WithClasses(3), Height: 8, Width: 8, Batch: 2, Guided: true, Reduced: true, Slots: kept.Slots,
 			Target: d.Target(), Precision: number.Float32,
 		})
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"fluxion/engine/model"
 	"fluxion/nets"
+	"fluxion/nets/unet"
 )
 
 // A folder of diffusers holds a network, its weights, and what it was trained on.
@@ -32,11 +33,11 @@ func ExampleRead() {
 
 // writePipeline writes a network with its first weights, as training would.
 func writePipeline(dir string) error {
-	config, err := nets.Preset("micro")
+	config, err := unet.Preset("micro")
 	if err != nil {
 		return err
 	}
-	params := config.Params()
+	params := nets.Params(config)
 	weights := make([]float32, nets.FlatSize(params))
 	nets.Initialise(params, 1, weights)
 	scheduler := `{"_class_name": "FlowMatchEulerDiscreteScheduler"}`

@@ -16,13 +16,14 @@ import (
 	"fluxion/engine/process"
 	"fluxion/engine/scheduler"
 	"fluxion/nets"
+	"fluxion/nets/catalog"
 	"fluxion/nets/pyjson"
 	"fluxion/nets/safetensors"
 )
 
 // Model is what is needed to sample from a folder.
 type Model struct {
-	Config  nets.Config
+	Network nets.Network
 	Weights []float32 // flat
 	Process process.Process
 	Classes []string // names, if known
@@ -44,7 +45,7 @@ type Model struct {
 // configuration, its weights and the process that it was trained on.
 func (m *Model) Digest() string {
 	sum := sha256.New()
-	sum.Write(m.Config.JSON())
+	sum.Write(m.Network.JSON())
 	sum.Write(m.scheduler)
 	buffer := make([]byte, 0, 1<<16)
 	for w := range slices.Chunk(m.Weights, cap(buffer)/4) {
@@ -68,7 +69,7 @@ func Read(dir, weights string, ignore ...string) (*Model, error) {
 	if m.Path, err = weightsOf(root, weights); err != nil {
 		return nil, err
 	}
-	if m.Config, m.Weights, err = nets.ReadDenoiser(m.Path, ignore...); err != nil {
+	if m.Network, m.Weights, err = catalog.ReadDenoiser(m.Path, ignore...); err != nil {
 		if _, gone := os.Stat(dir); errors.Is(gone, fs.ErrNotExist) {
 			err = errors.New("there is no such folder; want a run, a checkpoint or the folder of a diffusers model")
 		}
@@ -82,7 +83,7 @@ func Read(dir, weights string, ignore ...string) (*Model, error) {
 		return nil, fmt.Errorf("%s: %w", root, err)
 	}
 	m.scheduler = config.Bytes()
-	if m.Notes = slices.Clone(m.Config.Notes); len(config.Unused) > 0 {
+	if m.Notes = slices.Clone(m.Network.Notes()); len(config.Unused) > 0 {
 		m.Notes = append(m.Notes, "scheduler_config.json: ignored "+strings.Join(config.Unused, ", "))
 	}
 	if err := m.readClasses(filepath.Join(root, TrainingDir, ClassesFile)); err != nil {
@@ -103,10 +104,10 @@ func (m *Model) readClasses(path string) error {
 	if err != nil {
 		return err
 	}
-	if n, rows := len(m.Classes), m.Config.NumClassEmbeds; n != 0 && n != rows && n != rows-1 {
+	if n, rows := len(m.Classes), m.Network.Spec().Classes; n != 0 && n != rows && n != rows-1 {
 		return &pyjson.Error{File: path, Problem: fmt.Sprintf("has %d names, where the network knows %d classes; want as many, or one less where its last class stands for none", n, rows)}
 	}
-	m.Guided = len(m.Classes) > 0 && m.Config.NumClassEmbeds == len(m.Classes)+1
+	m.Guided = len(m.Classes) > 0 && m.Network.Spec().Classes == len(m.Classes)+1
 	return nil
 }
 
@@ -119,7 +120,7 @@ func untrained(path string) bool {
 		return false
 	}
 	defer f.Close()
-	const table = ".class_embedding.weight"
+	const table = "." + nets.ClassTable
 	name := "moment2" + table // AdamW's
 	t, ok := f.Lookup(name)
 	if !ok {

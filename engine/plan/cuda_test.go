@@ -5,13 +5,13 @@ import (
 
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/number"
-	"fluxion/nets"
+	"fluxion/nets/catalog"
 )
 
 // Every launch of every preset, and of networks with the parts that presets
 // lack, can run on a GPU: its kernel is a cuda.Kernel.
 func TestEveryKernelHasCUDA(t *testing.T) {
-	for _, preset := range nets.Presets() {
+	for _, preset := range catalog.PresetNames() {
 		for _, without := range [][]string{nil, FusionNames()} {
 			for _, precision := range []number.Type{number.Float32, number.BFloat16} {
 				for _, l := range precise(t, preset, 2, precision, without...).Launches {

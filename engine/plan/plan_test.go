@@ -10,6 +10,7 @@ import (
 	"fluxion/kernels/loss"
 	"fluxion/kernels/number"
 	"fluxion/nets"
+	"fluxion/nets/catalog"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -59,11 +60,11 @@ func precise(t *testing.T, preset string, batch int, precision number.Type, with
 // planned takes precision, fusions and recomputation from the options.
 func planned(t *testing.T, preset string, batch int, o Options) *Plan {
 	t.Helper()
-	c, err := nets.Preset(preset)
+	network, err := catalog.Preset(preset)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := nets.Build(c, nets.BuildOptions{Batch: batch})
+	g, err := nets.Build(network.Network, nets.BuildOptions{Batch: batch})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,13 +5,13 @@ import (
 	"testing"
 
 	"fluxion/kernels/number"
-	"fluxion/nets"
+	"fluxion/nets/catalog"
 )
 
 // TestRecompute: with every recomputation the arena shrinks, the launches made
 // again are the whole difference in cost, and none of them costs a norm much.
 func TestRecompute(t *testing.T) {
-	for _, preset := range nets.Presets() {
+	for _, preset := range catalog.PresetNames() {
 		for _, precision := range []number.Type{number.Float32, number.BFloat16} {
 			kept := planned(t, preset, 2, Options{Precision: precision})
 			arena := kept.Sizes[Arena]

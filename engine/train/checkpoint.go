@@ -109,7 +109,7 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 		if err := os.Mkdir(path, 0o777); err != nil {
 			return err
 		}
-		if err := nets.WriteModel(path, r.config, params, s.flat[b]); err != nil {
+		if err := nets.WriteModel(path, r.network, params, s.flat[b]); err != nil {
 			return err
 		}
 	}
@@ -122,7 +122,7 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 	}
 	all := map[string][]byte{
 		"scheduler/scheduler_config.json":                   r.scheduler.Bytes(),
-		"model_index.json":                                  modelIndex(r.scheduler.Name),
+		"model_index.json":                                  modelIndex(r.scheduler.Name, r.network.ClassName()),
 		filepath.Join(model.TrainingDir, stateFile):         append(state, '\n'),
 		filepath.Join(model.TrainingDir, model.ClassesFile): r.classes(),
 		filepath.Join(model.TrainingDir, dataFile):          r.dataset.json(),
@@ -139,12 +139,12 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 }
 
 // modelIndex is the pipeline's own file.
-func modelIndex(class string) []byte {
+func modelIndex(method, network string) []byte {
 	return pyjson.Marshal(map[string]any{
 		"_class_name":        "DDPMPipeline",
 		"_diffusers_version": scheduler.Version,
-		"scheduler":          []any{"diffusers", class},
-		"unet":               []any{"diffusers", "UNet2DModel"},
+		"scheduler":          []any{"diffusers", method},
+		"unet":               []any{"diffusers", network},
 	})
 }
 

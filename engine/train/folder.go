@@ -88,9 +88,9 @@ func (r *run) compare(c model.Checkpoint) ([]Change, error) {
 
 // otherNetwork is a run whose checkpoint holds another network than the settings
 // and the data ask for.
-func (r *run) otherNetwork(stored nets.Config) error {
+func (r *run) otherNetwork(stored nets.Network) error {
 	var old, now map[string]any
-	if err := errors.Join(json.Unmarshal(stored.JSON(), &old), json.Unmarshal(r.config.JSON(), &now)); err != nil {
+	if err := errors.Join(json.Unmarshal(stored.JSON(), &old), json.Unmarshal(r.network.JSON(), &now)); err != nil {
 		return err
 	}
 	e := &ChangedError{Dir: r.dir}

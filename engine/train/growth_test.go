@@ -7,13 +7,14 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
 	"fluxion/kernels/number"
+	"fluxion/nets"
 )
 
 // TestGrowth: the memory of a step is the largest of the lines that batches of 16
 // and 32 announce: to 4 % at any batch up to 128, and the slope there
 // to 6 %, for the holes in an arena are another few per cent at every batch.
 func TestGrowth(t *testing.T) {
-	config, err := Network("small", 32, 32, 3, 10)
+	config, err := Network("small", nets.Spec{Height: 32, Width: 32, Channels: 3, Classes: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,7 +22,7 @@ func TestGrowth(t *testing.T) {
 		for _, name := range plan.RecomputationNames() {
 			compile := func(batch int) (*plan.Plan, plan.Sizes, error) {
 				s, err := NewStep(StepOptions{
-					Config: config, Height: 32, Width: 32, Batch: batch, Accumulate: 1,
+					Network: config, Height: 32, Width: 32, Batch: batch, Accumulate: 1,
 					Target: device.NewCPUTarget(2), Precision: precision, Recompute: name,
 				})
 				if err != nil {

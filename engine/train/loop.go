@@ -51,7 +51,7 @@ const lossMemory = 1000
 type run struct {
 	dir       string
 	settings  Settings
-	config    nets.Config
+	network   nets.Network
 	data      data.Dataset
 	dataset   dataset // the same, as a checkpoint says it
 	observer  Observer

@@ -9,7 +9,7 @@ import (
 )
 
 // pixelBytes are those of a micro-batch's images, on the host.
-func (s *Step) pixelBytes() int { return s.Batch * s.Height * s.Width * s.Config.OutChannels }
+func (s *Step) pixelBytes() int { return s.Batch * s.Height * s.Width * s.Network.Spec().Channels }
 
 // Needs is the memory of the host that a step takes on a device, plan included.
 func (s *Step) Needs(d device.Device, sizes plan.Sizes) []device.Need {

@@ -15,6 +15,7 @@ import (
 	"fluxion/engine/plan"
 	"fluxion/engine/scheduler"
 	"fluxion/nets"
+	"fluxion/nets/catalog"
 )
 
 // close gives back what the run holds.
@@ -63,16 +64,15 @@ func prepare(o Options) (*run, Start, error) {
 	}
 	s.Precision = precision.String()
 	height, width, channels := o.Data.Shape()
-	config, err := Network(s.Preset, height, width, channels, len(o.Data.Classes()), o.IgnoreKeys...)
+	network, err := Network(s.Preset, nets.Spec{Height: height, Width: width, Channels: channels, Classes: len(o.Data.Classes()), Estimate: s.SelfConditioning > 0}, o.IgnoreKeys...)
 	if err != nil {
 		return nil, Start{}, err
 	}
-	config = config.WithSelfConditioning(s.SelfConditioning > 0)
 	recipe, err := RecipeOf(s.Preset, s.Data, o.IgnoreKeys...)
 	if err != nil {
 		return nil, Start{}, err
 	}
-	r := &run{dir: o.Dir, settings: s, config: config, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: objective, saveNow: o.SaveNow, disk: o.Disk, group: o.Group}
+	r := &run{dir: o.Dir, settings: s, network: network, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: objective, saveNow: o.SaveNow, disk: o.Disk, group: o.Group}
 	r.saver = r.newSaver()
 	if r.all, err = r.hooks(o.Hooks); err != nil {
 		return nil, Start{}, err
@@ -110,7 +110,7 @@ func prepare(o Options) (*run, Start, error) {
 	r.baseline, r.atZero = objective.BaselineLoss(variance), objective.ZeroLoss(mean*mean+variance)
 	return r, Start{
 		Run: o.Dir, Settings: s, Changes: changes,
-		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Classes: o.Data.Classes(), Notes: slices.Concat(data.Notes(o.Data), config.Notes), Resident: step.Resident > 0,
+		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Classes: o.Data.Classes(), Notes: slices.Concat(data.Notes(o.Data), network.Notes()), Resident: step.Resident > 0,
 		Parameters: nets.Count(step.Graph.Params), Tensors: len(step.Graph.Params),
 		Device: o.Device.Describe(), PlannedBytes: sizes.Bytes(), StepFLOPs: step.Cost().FLOPs,
 		KeptBytes: kept, AgainFLOPs: step.Recomputed().FLOPs,
@@ -128,7 +128,7 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	s := r.settings
 	height, width, channels := r.data.Shape()
 	o := StepOptions{
-		Config: r.config, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation, Optimizer: s.Optimizer, MoreEMAs: s.EMA.others(),
+		Network: r.network, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation, Optimizer: s.Optimizer, MoreEMAs: s.EMA.others(),
 		Target: d.Target(), Precision: r.precision, Flip: s.Flip,
 		Errors: r.objective.Times.Adaptive != nil, Recompute: s.Recompute,
 	}
@@ -203,53 +203,47 @@ func (r *run) load(d device.Device, sizes plan.Sizes, step *Step, sampling *gene
 	return err
 }
 
-// Network is a preset, or the network of a folder, for images like these. With
-// classes its table has one row more, for an image without its label.
-func Network(preset string, height, width, channels, classes int, ignore ...string) (nets.Config, error) {
-	c, err := presetConfig(preset, ignore)
+// Network is a preset, or the network of a folder, for images, classes and an estimate
+// like these. With classes its table has one row more, for an image without its label.
+func Network(preset string, images nets.Spec, ignore ...string) (nets.Network, error) {
+	n, err := presetNetwork(preset, ignore)
 	if err != nil {
-		return c, err
+		return nil, err
 	}
-	if height != width {
-		return c, &SettingError{"size", fmt.Sprintf("images of %d×%d pixels are not square; give a size to crop them", width, height)}
+	if images.Height != images.Width {
+		return nil, &SettingError{"size", fmt.Sprintf("images of %d×%d pixels are not square; give a size to crop them", images.Width, images.Height)}
 	}
-	if least := 1 << (len(c.BlockOutChannels) - 1); height%least != 0 {
-		return c, &SettingError{"size", fmt.Sprintf("%d pixels cannot be halved %d times as preset %s does; want a multiple of %d",
-			height, len(c.BlockOutChannels)-1, preset, least)}
+	if images.Classes > 0 {
+		images.Classes++
 	}
-	if c.Variance() {
-		c.Notes = append(c.Notes, "the network's variance is left out: networks here learn none")
+	if n, err = n.Fit(images); err != nil {
+		return nil, err
 	}
-	if c.Dropout.Value != 0 {
-		c.Notes = append(c.Notes, fmt.Sprintf("dropout %g of the network is left out: training here does none", c.Dropout.Value))
-		c.Dropout = nets.Number{Whole: c.Dropout.Whole}
+	if err := n.Spec().CheckSize("preset "+preset, images.Height, images.Width); err != nil {
+		return nil, &SettingError{"size", err.Error()}
 	}
-	c = c.WithChannels(channels).WithSize(height).WithClasses(0)
-	if classes > 0 {
-		c = c.WithClasses(classes + 1)
-	}
-	return c, c.Validate()
+	return n, nil
 }
 
-// presetConfig is the network of a preset, or of a folder, as it is there: of a model,
+// presetNetwork is the network of a preset, or of a folder, as it is there: of a model,
 // a pipeline, or a run by its newest checkpoint. Its weights are not read.
-func presetConfig(preset string, ignore []string) (nets.Config, error) {
-	c, err := nets.Preset(preset)
+func presetNetwork(preset string, ignore []string) (nets.Network, error) {
+	p, err := catalog.Preset(preset)
 	if err == nil {
-		return c, nil
+		return p.Network, nil
 	}
 	if _, statErr := os.Stat(preset); statErr != nil {
-		return c, &SettingError{"preset", fmt.Sprintf("%v; nor is it a folder with a network (%v)", err, statErr)}
+		return nil, &SettingError{"preset", fmt.Sprintf("%v; nor is it a folder with a network (%v)", err, statErr)}
 	}
 	dir, err := model.Newest(preset)
-	if err == nil {
-		c, err = nets.ReadConfig(dir, ignore...)
-	}
 	if err != nil {
-		return c, &PresetError{preset, err}
+		return nil, &PresetError{preset, err}
 	}
-	c.Notes = append(c.Notes, fmt.Sprintf("the network is that of %s, its weights are not read: training begins with random ones (--seed)", dir))
-	return c, nil
+	n, err := catalog.ReadConfig(dir, ignore...)
+	if err != nil {
+		return nil, &PresetError{preset, err}
+	}
+	return n.WithNotes(fmt.Sprintf("the network is that of %s, its weights are not read: training begins with random ones (--seed)", dir)), nil
 }
 
 // PresetError is a folder given as preset whose network cannot be used.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"fluxion/nets"
+	"fluxion/nets/catalog"
 )
 
 // Recipe is how a preset is trained, as settings. What the user says goes before
@@ -19,19 +20,20 @@ type Recipe struct {
 // data. Letters and digits are not flipped: mirrored they mean something else, or
 // nothing. Keys of the folder to ignore are as in Network.
 func RecipeOf(preset, data string, ignore ...string) (Recipe, error) {
-	if r, ok := nets.PresetRecipe(preset); ok {
+	if p, err := catalog.Preset(preset); err == nil {
+		r := p.Recipe
 		r.Flip = r.Flip && !characters(data)
 		return Recipe{Recipe: r, Of: preset}, nil
 	}
-	c, err := presetConfig(preset, ignore)
+	n, err := presetNetwork(preset, ignore)
 	if err != nil {
 		return Recipe{}, err
 	}
-	r, of, err := nets.RecipeBySize(c)
+	p, err := catalog.PresetBySize(n)
 	if err != nil {
 		return Recipe{}, &SettingError{"preset", err.Error()}
 	}
-	return Recipe{Recipe: r, Of: of, Why: fmt.Sprintf("the smallest preset that has the weights of %s, or more", preset)}, nil
+	return Recipe{Recipe: p.Recipe, Of: p.Name, Why: fmt.Sprintf("the smallest preset that has the weights of %s, or more", preset)}, nil
 }
 
 // Apply sets what the recipe says.

@@ -10,6 +10,8 @@ import (
 
 	"fluxion/engine/rundir"
 	"fluxion/nets"
+	"fluxion/nets/catalog"
+	"fluxion/nets/unet"
 )
 
 // The default run is tiny's recipe, and must not move.
@@ -32,7 +34,7 @@ func TestDefaultRun(t *testing.T) {
 // recipe without one of its numbers would train otherwise than its row seems to
 // say.
 func TestRecipes(t *testing.T) {
-	for _, name := range nets.Presets() {
+	for _, name := range catalog.PresetNames() {
 		r, err := RecipeOf(name, "pictures")
 		if err != nil || r.Of != name || r.Why != "" {
 			t.Fatal(name, r, err)
@@ -62,14 +64,14 @@ func TestRecipes(t *testing.T) {
 
 // A folder's network is trained like the smallest preset that has its weights.
 func TestRecipeOfFolder(t *testing.T) {
-	for of, change := range map[string]func(*nets.Config){
-		"micro": func(c *nets.Config) { c.BlockOutChannels = []int{4, 8} },
-		"tiny":  func(c *nets.Config) { c.BlockOutChannels = []int{8, 24} },
-		"small": func(c *nets.Config) { *c = withClasses("small") },
+	for of, change := range map[string]func(*unet.Config){
+		"micro": func(c *unet.Config) { c.BlockOutChannels = []int{4, 8} },
+		"tiny":  func(c *unet.Config) { c.BlockOutChannels = []int{8, 24} },
+		"small": func(c *unet.Config) { *c = withClasses("small") },
 		// 1,600 channels at the coarsest level are beyond every preset.
-		"ddpm64": func(c *nets.Config) { c.BlockOutChannels = []int{8, 1600} },
+		"ddpm64": func(c *unet.Config) { c.BlockOutChannels = []int{8, 1600} },
 	} {
-		c, err := nets.Preset("micro")
+		c, err := unet.Preset("micro")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +82,7 @@ func TestRecipeOfFolder(t *testing.T) {
 		}
 		r, err := RecipeOf(dir, "pictures")
 		if err != nil || r.Of != of || r.Flip || !strings.Contains(r.Why, dir) {
-			t.Errorf("a network of %d weights: %+v, %v; want the recipe of %s", nets.Count(c.Params()), r, err, of)
+			t.Errorf("a network of %d weights: %+v, %v; want the recipe of %s", nets.Count(nets.Params(c)), r, err, of)
 		}
 	}
 	if _, err := RecipeOf("tyny", "pictures"); err == nil || !strings.Contains(err.Error(), "tiny") {
@@ -90,8 +92,8 @@ func TestRecipeOfFolder(t *testing.T) {
 
 // withClasses is a preset's network as a run with classes has it, which
 // conditions on its own estimate, of grey images.
-func withClasses(preset string) nets.Config {
-	c, err := nets.Preset(preset)
+func withClasses(preset string) unet.Config {
+	c, err := unet.Preset(preset)
 	if err != nil {
 		panic(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"fluxion/engine/model"
 	"fluxion/engine/plan"
 	"fluxion/nets"
+	"fluxion/nets/catalog"
 	"fluxion/nets/pyjson"
 	"fluxion/nets/safetensors"
 )
@@ -96,12 +97,12 @@ func (r *run) read(c model.Checkpoint, use func(*plan.Buffer, []float32) error) 
 	}
 	dirs := r.trainer.weightsDirs()
 	for _, buffer := range r.trainer.Buffers.weights() {
-		config, flat, err := nets.ReadModel(filepath.Join(c.Path, dirs[buffer])) // which holds finite numbers
+		network, flat, err := catalog.ReadModel(filepath.Join(c.Path, dirs[buffer])) // which holds finite numbers
 		if err != nil {
 			return State{}, nil, err
 		}
-		if string(config.JSON()) != string(r.config.JSON()) {
-			return State{}, nil, r.otherNetwork(config)
+		if string(network.JSON()) != string(r.network.JSON()) {
+			return State{}, nil, r.otherNetwork(network)
 		}
 		if err := use(buffer, flat); err != nil {
 			return State{}, nil, err

@@ -38,7 +38,7 @@ func trained(t *testing.T) sampled {
 		t.Fatal(err)
 	}
 	step, err := generate.NewStep(generate.Options{
-		Config: m.Config, Height: s.Size, Width: s.Size, Batch: pictured, Slots: update.MaxHistory, Target: o.Device.Target(),
+		Network: m.Network, Height: s.Size, Width: s.Size, Batch: pictured, Slots: update.MaxHistory, Target: o.Device.Target(),
 	})
 	if err != nil {
 		t.Fatal(err)

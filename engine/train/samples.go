@@ -21,7 +21,7 @@ func (r *run) samplingStep(height, width int, step *Step) (*generate.Step, error
 		return nil, nil
 	}
 	return generate.NewStep(generate.Options{
-		Config: r.config, Height: height, Width: width, Batch: min(r.settings.Batch, r.settings.SampleCount),
+		Network: r.network, Height: height, Width: width, Batch: min(r.settings.Batch, r.settings.SampleCount),
 		Calls: r.settings.SampleSteps, Target: step.Target, Precision: r.precision, Weights: step.Buffers.EMA,
 	})
 }

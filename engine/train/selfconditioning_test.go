@@ -13,6 +13,7 @@ import (
 	"fluxion/kernels/kerneltest"
 	"fluxion/kernels/number"
 	"fluxion/nets"
+	"fluxion/nets/unet"
 )
 
 // TestEstimateOfTheTruth: from what the network is shown and what it is to answer,
@@ -157,12 +158,13 @@ func TestSelfConditioningSetting(t *testing.T) {
 			t.Errorf("%v to %v: %+v", c.old, c.next, changes)
 		}
 	}
-	config, err := Network("micro", 16, 16, 3, 10)
+	config, err := Network("micro", nets.Spec{Height: 16, Width: 16, Channels: 3, Classes: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.InChannels = 5
-	if _, err := NewStep(StepOptions{Config: config, Height: 16, Width: 16, Batch: 1, Accumulate: 1}); err == nil || !strings.Contains(err.Error(), "in_channels") {
+	wide := config.(unet.Config)
+	wide.InChannels = 5
+	if _, err := NewStep(StepOptions{Network: wide, Height: 16, Width: 16, Batch: 1, Accumulate: 1}); err == nil || !strings.Contains(err.Error(), "in_channels") {
 		t.Errorf("a network of 5 channels in and 3 out: %v", err)
 	}
 }
@@ -196,7 +198,9 @@ func TestEstimateIsKept(t *testing.T) {
 		again.step(t, batches, o, 0)
 		loss := again.step(t, batches, o, 1)
 		if name == "none" {
-			options.Config = options.Config.WithSelfConditioning(false)
+			if options.Network, err = nets.WithEstimate(options.Network, false); err != nil {
+				t.Fatal(err)
+			}
 			plain, err := NewStep(options)
 			if err != nil {
 				t.Fatal(err)

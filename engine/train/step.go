@@ -24,7 +24,7 @@ import (
 
 // StepOptions say what a training step computes.
 type StepOptions struct {
-	Config        nets.Config
+	Network       nets.Network
 	Height, Width int
 	Batch         int     // images of a micro-batch
 	Accumulate    int     // micro-batches of a step
@@ -77,10 +77,10 @@ type Step struct {
 
 // NewStep builds the graph, differentiates it, and compiles the plans.
 func NewStep(o StepOptions) (*Step, error) {
-	if err := o.Config.CheckImages(); err != nil {
+	if err := nets.CheckDenoiser(o.Network); err != nil {
 		return nil, err
 	}
-	g, err := nets.Build(o.Config, nets.BuildOptions{Batch: o.Batch, Height: o.Height, Width: o.Width, Dtype: tensor.Float32})
+	g, err := nets.Build(o.Network, nets.BuildOptions{Batch: o.Batch, Height: o.Height, Width: o.Width, Dtype: tensor.Float32})
 	if err != nil {
 		return nil, err
 	}
@@ -92,13 +92,15 @@ func NewStep(o StepOptions) (*Step, error) {
 		return nil, err
 	}
 	s.weights.Set(1)
-	shape := draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: o.Config.OutChannels}
+	shape := draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: o.Network.Spec().Channels}
 	s.Buffers = newBuffers(nets.FlatSize(g.Params), o.Resident*shape.Values(), s.optimizer.states, o)
 	c := plan.Options{
 		Gradients: s.Buffers.Gradients, Target: o.Target, Precision: o.Precision, Without: o.Without, Recompute: o.Recompute,
 	}
 	if g.Estimate != nil {
-		g = s.conditionOnItself(&c)
+		if err := s.conditionOnItself(&c); err != nil {
+			return nil, err
+		}
 	}
 	s.target = gorgonia.NewTensor(g.G, tensor.Float32, 4, gorgonia.WithShape(g.Output.Shape()...), gorgonia.WithName("target"))
 	s.weight = gorgonia.NewVector(g.G, tensor.Float32, gorgonia.WithShape(o.Batch), gorgonia.WithName("weight"))
@@ -133,17 +135,18 @@ func NewStep(o StepOptions) (*Step, error) {
 // algorithm 1 of "Analog Bits" (Chen et al., 2022). Images that did not draw it
 // have weights of 0, and so x̂ = 0; the first pass is made for all the same: a batch
 // of 8 in which none draws it at probability ½ is one of 256.
-func (s *Step) conditionOnItself(c *plan.Options) *nets.Graph {
-	first := s.Graph
+func (s *Step) conditionOnItself(c *plan.Options) (err error) {
+	first := *s.Graph
 	weights := gorgonia.NewMatrix(first.G, tensor.Float32, gorgonia.WithShape(s.Batch, 2), gorgonia.WithName("weights of the estimate"))
 	s.estimates = feed.New(2*s.Batch, 2)
 	c.Inputs = append(c.Inputs, first.Estimate, weights)
 	c.Before = append(c.Before,
 		plan.Stage{Kernel: pointwise.NewZero(4), In: []plan.Ref{{Node: first.Sample}}, Out: plan.Ref{Node: first.Estimate}},
 		plan.Stage{Kernel: s.estimates, Out: plan.Ref{Node: weights}})
-	s.Graph = first.Given(mix.Images(mix.Options{Clip: 1}, weights, first.Sample, first.Output))
+	s.Graph.Estimate = mix.Images(mix.Options{Clip: 1}, weights, first.Sample, first.Output)
 	c.Forward.Blocks = []*gorgonia.Node{s.Graph.Estimate} // or recomputation would make the first pass again
-	return s.Graph
+	s.Graph.Result, err = s.Graph.Apply(s.Graph.Inputs)
+	return err
 }
 
 // compile makes one plan of the step, or several if gradients are accumulated.

@@ -319,12 +319,11 @@ func newTrainer(t *testing.T, accumulate, threads int, precision number.Type) (*
 // this share.
 func newTrainerOf(t *testing.T, accumulate, threads int, precision number.Type, share float64) (*Trainer, []data.Batch, Objective) {
 	t.Helper()
-	config, err := Network("micro", 16, 16, 3, 10)
+	config, err := Network("micro", nets.Spec{Height: 16, Width: 16, Channels: 3, Classes: 10, Estimate: share > 0})
 	if err != nil {
 		t.Fatal(err)
 	}
-	config = config.WithSelfConditioning(share > 0)
-	s, err := NewStep(StepOptions{Config: config, Height: 16, Width: 16, Batch: 8 / accumulate, Accumulate: accumulate, Target: device.NewCPUTarget(threads), Precision: precision})
+	s, err := NewStep(StepOptions{Network: config, Height: 16, Width: 16, Batch: 8 / accumulate, Accumulate: accumulate, Target: device.NewCPUTarget(threads), Precision: precision})
 	if err != nil {
 		t.Fatal(err)
 	}

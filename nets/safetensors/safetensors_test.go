@@ -176,9 +176,9 @@ func rewrite(f *File) ([]byte, error) {
 
 // TestReferenceFiles rewrites what Python's safetensors wrote, byte for byte.
 func TestReferenceFiles(t *testing.T) {
-	files, _ := filepath.Glob("../testdata/diffusers/*/*.safetensors")
+	files, _ := filepath.Glob("../unet/testdata/diffusers/*/*.safetensors")
 	if len(files) == 0 {
-		t.Fatal("no files under ../testdata/diffusers")
+		t.Fatal("no files under ../unet/testdata/diffusers")
 	}
 	for _, path := range files {
 		want, err := os.ReadFile(path)

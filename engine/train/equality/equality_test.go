@@ -56,8 +56,8 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 	t.Helper()
 	d, done := open(t, deviceName)
 	defer done()
-	if o.Config.OutChannels == 0 {
-		o.Config = network(t)
+	if o.Network == nil {
+		o.Network = network(t)
 	}
 	o.Height, o.Width, o.Target = size, size, d.Target()
 	s, err := train.NewStep(o)
@@ -89,7 +89,7 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 		settings.Optimizer = o.Optimizer
 		settings = settings.Switched(train.Default(), func(string) bool { return false })
 	}
-	if o.Config.SelfConditioned() {
+	if o.Network.Spec().Estimate {
 		settings.SelfConditioning = 0.5
 	}
 	objective, err := train.NewObjective(settings, classes)
@@ -255,7 +255,7 @@ func pictures(t *testing.T, deviceName, method string, guidance generate.Guidanc
 		t.Fatal(err)
 	}
 	step, err := generate.NewStep(generate.Options{
-		Config: network(t), Height: size, Width: size, Batch: 2, Guided: guidance.Scale != 1, Inpaint: picture != nil, Reduced: guidance.Reduces(), Calls: 2, Target: d.Target(), Precision: precision,
+		Network: network(t), Height: size, Width: size, Batch: 2, Guided: guidance.Scale != 1, Inpaint: picture != nil, Reduced: guidance.Reduces(), Calls: 2, Target: d.Target(), Precision: precision,
 	})
 	if err != nil {
 		t.Fatal(err)

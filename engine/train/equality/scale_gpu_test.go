@@ -16,9 +16,9 @@ const (
 )
 
 // network is the preset micro.
-func network(t *testing.T) nets.Config {
+func network(t *testing.T) nets.Network {
 	t.Helper()
-	c, err := train.Network("micro", size, size, 3, classes)
+	c, err := train.Network("micro", nets.Spec{Height: size, Width: size, Channels: 3, Classes: classes})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"fluxion/engine/train"
 	"fluxion/nets"
+	"fluxion/nets/unet"
 )
 
 // The simulator takes its time, so a build without GPU path compares something small.
@@ -18,12 +19,13 @@ const (
 
 // network is the smallest UNet that has what the larger ones have: two levels,
 // attention in the middle, classes.
-func network(t *testing.T) nets.Config {
+func network(t *testing.T) nets.Network {
 	t.Helper()
-	c, err := train.Network("micro", size, size, 3, classes)
+	c, err := train.Network("micro", nets.Spec{Height: size, Width: size, Channels: 3, Classes: classes})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.BlockOutChannels, c.DownBlockTypes, c.UpBlockTypes = []int{8, 8}, []string{"DownBlock2D", "DownBlock2D"}, []string{"UpBlock2D", "UpBlock2D"}
-	return c
+	small := c.(unet.Config)
+	small.BlockOutChannels, small.DownBlockTypes, small.UpBlockTypes = []int{8, 8}, []string{"DownBlock2D", "DownBlock2D"}, []string{"UpBlock2D", "UpBlock2D"}
+	return small
 }

@@ -6,12 +6,17 @@ import (
 
 	"fluxion/engine/train"
 	"fluxion/kernels/number"
+	"fluxion/nets"
 )
 
 // TestSelfConditioning: steps whose images are given the network's own estimate are
 // the same on both devices, whole and in parts.
 func TestSelfConditioning(t *testing.T) {
-	o := train.StepOptions{Config: network(t).WithSelfConditioning(true), Batch: 2, Accumulate: 2}
+	conditioned, err := nets.WithEstimate(network(t), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := train.StepOptions{Network: conditioned, Batch: 2, Accumulate: 2}
 	plain, _ := curve(t, "cpu", train.StepOptions{Batch: 2, Accumulate: 2}, 3)
 	want, wantNorm := curve(t, "cpu", o, 3)
 	if want[0] == plain[0] {

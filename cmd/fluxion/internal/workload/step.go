@@ -36,7 +36,7 @@ func (w *Workload) Step(training bool) (Step, error) {
 // trainStep is a whole training step on made-up images.
 func (w *Workload) trainStep() (Step, error) {
 	s, err := train.NewStep(train.StepOptions{
-		Config: w.Network, Height: w.Size, Width: w.Size, Batch: w.Batch, Accumulate: 1, Target: w.Device.Target(), Precision: w.Activations,
+		Network: w.Network, Height: w.Size, Width: w.Size, Batch: w.Batch, Accumulate: 1, Target: w.Device.Target(), Precision: w.Activations,
 		Without: w.Without, Recompute: w.Recompute,
 	})
 	if err != nil {
@@ -65,7 +65,7 @@ func (w *Workload) trainStep() (Step, error) {
 	if err := t.Initialise(1); err != nil {
 		return Step{}, errors.Join(err, free())
 	}
-	images := &data.Batch{Pixels: data.NewPixels(data.Bytes, w.Batch*w.Size*w.Size*3), Classes: make([]int32, w.Batch), Indices: make([]int64, w.Batch)}
+	images := &data.Batch{Pixels: data.NewPixels(data.Bytes, w.Batch*w.Size*w.Size*w.Network.Spec().Channels), Classes: make([]int32, w.Batch), Indices: make([]int64, w.Batch)}
 	for i := range images.Pixels.Bytes {
 		images.Pixels.Bytes[i] = byte(i * 31)
 	}
@@ -90,7 +90,7 @@ func firstWeights(s *generate.Step) func(device.Memory) error {
 // sampleStep is one evaluation of the network with the sampler's update.
 func (w *Workload) sampleStep() (Step, error) {
 	s, err := generate.NewStep(generate.Options{
-		Config: w.Network, Height: w.Size, Width: w.Size, Batch: w.Batch, Target: w.Device.Target(), Precision: w.Activations, Prepare: true, Without: w.Without,
+		Network: w.Network, Height: w.Size, Width: w.Size, Batch: w.Batch, Target: w.Device.Target(), Precision: w.Activations, Prepare: true, Without: w.Without,
 	})
 	if err != nil {
 		return Step{}, err

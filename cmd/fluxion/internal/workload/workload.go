@@ -13,6 +13,7 @@ import (
 	"fluxion/engine/train"
 	"fluxion/kernels/number"
 	"fluxion/nets"
+	"fluxion/nets/catalog"
 )
 
 // Options choose a network, its step, and where it runs.
@@ -30,7 +31,7 @@ type Options struct {
 type Workload struct {
 	Options
 	Device      device.Device
-	Network     nets.Config
+	Network     nets.Network
 	Activations number.Type // of activations and matrix products
 }
 
@@ -55,30 +56,27 @@ func Open(o Options, learns bool) (*Workload, error) {
 func (w *Workload) Close() error { return w.Device.Close() }
 
 // Resolve checks the options, chooses the size if it is 0, and returns the network.
-func (o *Options) Resolve() (nets.Config, error) {
+func (o *Options) Resolve() (nets.Network, error) {
 	if o.Batch < 1 || o.Size < 0 || o.Size > data.MaxSide {
-		return nets.Config{}, fault.Usagef("--batch %d --size %d: want 1 or more images, and a size from 0 to %d", o.Batch, o.Size, data.MaxSide)
+		return nil, fault.Usagef("--batch %d --size %d: want 1 or more images, and a size from 0 to %d", o.Batch, o.Size, data.MaxSide)
 	}
 	if err := plan.CheckFusions(o.Without); err != nil {
-		return nets.Config{}, fault.Usagef("--without: %w", err)
+		return nil, fault.Usagef("--without: %w", err)
 	}
 	if o.Recompute != "" {
 		if err := plan.CheckRecomputation(o.Recompute); err != nil {
-			return nets.Config{}, fault.Usagef("--recompute: %w", err)
+			return nil, fault.Usagef("--recompute: %w", err)
 		}
 	}
-	config, err := nets.Preset(o.Preset)
+	preset, err := catalog.Preset(o.Preset)
 	if err != nil {
-		return config, fault.Usage(err)
+		return nil, fault.Usage(err)
 	}
+	images := preset.Network.Spec()
 	if o.Size == 0 {
-		o.Size = 32
-		if len(config.SampleSize) > 0 {
-			o.Size = config.SampleSize[0]
-		}
+		o.Size = images.Height
 	}
-	config, err = train.Network(o.Preset, o.Size, o.Size, 3, 0)
-	return config.WithSelfConditioning(o.SelfConditioning), err
+	return train.Network(o.Preset, nets.Spec{Height: o.Size, Width: o.Size, Channels: images.Channels, Estimate: o.SelfConditioning})
 }
 
 // Name of the network, for people.

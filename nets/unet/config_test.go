@@ -1,14 +1,15 @@
-package nets
+package unet
 
 import (
 	"bytes"
 	"errors"
-	"math"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+
+	"fluxion/nets"
 )
 
 // fixtures returns the folders of models that diffusers wrote.
@@ -153,7 +154,7 @@ func TestConfigErrors(t *testing.T) {
 		{`{"attn_norm_num_groups": 33}`, "attn_norm_num_groups", "does not divide the 896 channels of the mid block"},
 	} {
 		_, err := ParseConfig([]byte(c.json))
-		var fault *ConfigError
+		var fault *nets.ConfigError
 		if !errors.As(err, &fault) || fault.Key != c.key || !strings.Contains(fault.Problem, c.want) {
 			t.Errorf("%s: error %v, want %q about %s", c.json, err, c.want, c.key)
 		}
@@ -179,7 +180,7 @@ func TestIgnoredKeys(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		if notes := strings.Join(c.Notes, "; "); want == "" && notes != "" || !strings.HasSuffix(notes, want) {
+		if notes := strings.Join(c.notes, "; "); want == "" && notes != "" || !strings.HasSuffix(notes, want) {
 			t.Errorf("%s: notes %q, want %q", text, notes, want)
 		}
 		if strings.Contains(string(c.JSON()), "ignored") {
@@ -193,30 +194,24 @@ func TestIgnoredKeys(t *testing.T) {
 
 // What a network comes to is known without making it, at the bounds as well.
 func TestSize(t *testing.T) {
-	for _, name := range Presets() {
+	for _, name := range presetNames() {
 		c, err := Preset(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := c.Weights(), int64(Count(c.Params())); got != want {
+		if got, want := c.weights(), int64(nets.Count(nets.Params(c))); got != want {
 			t.Errorf("%s: %d weights, want %d", name, got, want)
-		}
-		if small, large := c.Activations(32, 32), c.Activations(64, 64); small <= 0 || large != 4*small {
-			t.Errorf("%s: %d and %d activations", name, small, large)
-		}
-		if got := c.Activations(math.MaxInt, math.MaxInt); got != math.MaxInt64 {
-			t.Errorf("%s: %d activations of an endless image", name, got)
 		}
 	}
 	cifar, _ := Preset("cifar")
-	if got := cifar.Weights(); got != 35_746_307 { // as diffusers counts google/ddpm-cifar10-32
+	if got := cifar.weights(); got != 35_746_307 { // as diffusers counts google/ddpm-cifar10-32
 		t.Errorf("cifar has %d weights", got)
 	}
 	// Every bound at once is refused by the sum, which does not overflow.
 	c := Default()
 	c.BlockOutChannels, c.NormNumGroups, c.NumClassEmbeds = []int{mostChannels, mostChannels, mostChannels, mostChannels}, 1, mostRows
 	c.TimeEmbeddingDim, c.LayersPerBlock, c.InChannels, c.OutChannels = 4*mostChannels, mostLayers-1, mostChannels, mostChannels
-	if n := c.Weights(); n <= mostWeights || c.Validate() == nil {
+	if n := c.weights(); n <= mostWeights || c.Validate() == nil {
 		t.Errorf("the largest of everything has %d weights and is taken", n)
 	}
 }
@@ -238,10 +233,10 @@ func FuzzParseConfig(f *testing.F) {
 			}
 			return
 		}
-		if n := c.Weights(); n <= 0 || n > mostWeights {
+		if n := c.weights(); n <= 0 || n > mostWeights {
 			t.Fatalf("%d weights", n)
 		}
-		c.Notes = nil
+		c.notes = nil
 		again, err := ParseConfig(c.JSON())
 		if err != nil || string(again.JSON()) != string(c.JSON()) {
 			t.Fatalf("written and read again: %v", err)
@@ -250,7 +245,7 @@ func FuzzParseConfig(f *testing.F) {
 }
 
 func TestPresets(t *testing.T) {
-	for _, name := range Presets() {
+	for _, name := range presetNames() {
 		c, err := Preset(name)
 		if err != nil {
 			t.Fatal(err)
@@ -262,9 +257,6 @@ func TestPresets(t *testing.T) {
 			} else if !reflect.DeepEqual(again, c) {
 				t.Errorf("%s: read again it is %+v, want %+v", name, again, c)
 			}
-		}
-		if PresetSummary(name) == "" {
-			t.Errorf("%s has no summary", name)
 		}
 	}
 	if _, err := Preset("cifer"); err == nil || !strings.Contains(err.Error(), "did you mean cifar?") {

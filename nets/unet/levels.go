@@ -1,22 +1,18 @@
-package nets
+package unet
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
-// level is one down or up block, the part that its parameters and its graph
-// have in common.
+// level is one down or up block.
 type level struct {
 	name      string
-	resnets   []resnet
+	resnets   int
 	attention bool   // after each resnet
 	resample  string // "conv", "resnet" or "" at the last level
 	channels  int    // out of every resnet
 }
-
-type resnet struct{ in, out int }
 
 type blockKind struct {
 	attention bool
@@ -43,47 +39,25 @@ func (c Config) upKinds() map[string]blockKind {
 func blockName(t string) string { return strings.TrimPrefix(t, "UNetRes") }
 
 func (c Config) downLevels() []level {
-	in := c.BlockOutChannels[0]
 	var levels []level
-	for i, out := range c.BlockOutChannels {
+	for i, channels := range c.BlockOutChannels {
 		kind := c.downKinds()[blockName(c.DownBlockTypes[i])]
-		l := level{name: fmt.Sprintf("down_blocks.%d", i), attention: kind.attention, channels: out}
-		for range c.LayersPerBlock {
-			l.resnets = append(l.resnets, resnet{in, out})
-			in = out
-		}
-		if i < len(c.BlockOutChannels)-1 {
-			l.resample = kind.resample
-		}
-		levels = append(levels, l)
+		levels = append(levels, level{fmt.Sprintf("down_blocks.%d", i), c.LayersPerBlock, kind.attention, kind.resample, channels})
 	}
+	levels[len(levels)-1].resample = ""
 	return levels
 }
 
 // upLevels begins at the coarsest level. Every resnet takes one skip more than
 // the block below gave it; the last one's comes from the next finer level.
 func (c Config) upLevels() []level {
-	channels := slices.Clone(c.BlockOutChannels)
-	slices.Reverse(channels)
-	last := len(channels) - 1
-	in := channels[0]
+	last := len(c.BlockOutChannels) - 1
 	var levels []level
-	for i, out := range channels {
+	for i := range c.BlockOutChannels {
 		kind := c.upKinds()[blockName(c.UpBlockTypes[i])]
-		l := level{name: fmt.Sprintf("up_blocks.%d", i), attention: kind.attention, channels: out}
-		for j := range c.LayersPerBlock + 1 {
-			skip := out
-			if j == c.LayersPerBlock {
-				skip = channels[min(i+1, last)]
-			}
-			l.resnets = append(l.resnets, resnet{in + skip, out})
-			in = out
-		}
-		if i < last {
-			l.resample = kind.resample
-		}
-		levels = append(levels, l)
+		levels = append(levels, level{fmt.Sprintf("up_blocks.%d", i), c.LayersPerBlock + 1, kind.attention, kind.resample, c.BlockOutChannels[last-i]})
 	}
+	levels[last].resample = ""
 	return levels
 }
 

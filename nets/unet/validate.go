@@ -1,12 +1,14 @@
-package nets
+package unet
 
 import (
 	"math"
 	"slices"
 	"strings"
+
+	"fluxion/nets"
 )
 
-// Validate says whether the network can be built. It returns a *ConfigError
+// Validate says whether the network can be built. It returns a *nets.ConfigError
 // that names the key and what is supported.
 func (c Config) Validate() error {
 	for _, check := range []func() error{c.checkNumbers, c.checkLevels, c.checkChoices, c.checkEmbeddings, c.checkChannels, c.checkSize} {
@@ -30,33 +32,30 @@ func (c Config) checkNumbers() error {
 	} {
 		switch {
 		case n.value < n.least:
-			return refuse(n.key, "is %d, want at least %d", n.value, n.least)
+			return nets.Refuse(n.key, "is %d, want at least %d", n.value, n.least)
 		case n.value > n.most:
-			return refuse(n.key, "is %d, want at most %d", n.value, n.most)
+			return nets.Refuse(n.key, "is %d, want at most %d", n.value, n.most)
 		}
 	}
 	for _, n := range c.SampleSize {
 		if n < 1 {
-			return refuse("sample_size", "is %v, want positive numbers", c.SampleSize)
+			return nets.Refuse("sample_size", "is %v, want positive numbers", c.SampleSize)
 		}
 		if n > mostSide {
-			return refuse("sample_size", "is %v, want at most %d", c.SampleSize, mostSide)
+			return nets.Refuse("sample_size", "is %v, want at most %d", c.SampleSize, mostSide)
 		}
-	}
-	if v, ok := c.Meta[selfConditioning]; ok && v != true && v != false {
-		return refuse(selfConditioning, "is %s, want true or false", show(v))
 	}
 	switch {
 	case c.SelfConditioned() && c.InChannels != 2*c.OutChannels:
-		return refuse("in_channels", "is %d; a network that conditions on its own estimate takes twice its out_channels, %d", c.InChannels, 2*c.OutChannels)
+		return nets.Refuse("in_channels", "is %d; a network that conditions on its own estimate takes twice its out_channels, %d", c.InChannels, 2*c.OutChannels)
 	case !(c.Dropout.Value >= 0 && c.Dropout.Value < 1):
-		return refuse("dropout", "is %g, want a share from 0 to below 1", c.Dropout.Value)
+		return nets.Refuse("dropout", "is %g, want a share from 0 to below 1", c.Dropout.Value)
 	case !(c.NormEps.Value > 0) || math.IsInf(c.NormEps.Value, 0):
-		return refuse("norm_eps", "is %g, want a small positive number such as 1e-5", c.NormEps.Value)
+		return nets.Refuse("norm_eps", "is %g, want a small positive number such as 1e-5", c.NormEps.Value)
 	case c.MidBlockScaleFactor.Value == 0 || c.MidBlockScaleFactor.Value-c.MidBlockScaleFactor.Value != 0:
-		return refuse("mid_block_scale_factor", "is %g, want a finite number other than 0", c.MidBlockScaleFactor.Value)
+		return nets.Refuse("mid_block_scale_factor", "is %g, want a finite number other than 0", c.MidBlockScaleFactor.Value)
 	case c.DownsamplePadding != 0 && c.DownsamplePadding != 1:
-		return refuse("downsample_padding", "is %d, supported are 0 and 1", c.DownsamplePadding)
+		return nets.Refuse("downsample_padding", "is %d, supported are 0 and 1", c.DownsamplePadding)
 	}
 	return nil
 }
@@ -65,13 +64,13 @@ func (c Config) checkLevels() error {
 	n := len(c.BlockOutChannels)
 	switch {
 	case n == 0:
-		return refuse("block_out_channels", "is empty, want one number a level")
+		return nets.Refuse("block_out_channels", "is empty, want one number a level")
 	case n > mostLevels:
-		return refuse("block_out_channels", "has %d levels, want at most %d", n, mostLevels)
+		return nets.Refuse("block_out_channels", "has %d levels, want at most %d", n, mostLevels)
 	case len(c.DownBlockTypes) != n:
-		return refuse("down_block_types", "has %d levels, block_out_channels has %d", len(c.DownBlockTypes), n)
+		return nets.Refuse("down_block_types", "has %d levels, block_out_channels has %d", len(c.DownBlockTypes), n)
 	case len(c.UpBlockTypes) != n:
-		return refuse("up_block_types", "has %d levels, block_out_channels has %d", len(c.UpBlockTypes), n)
+		return nets.Refuse("up_block_types", "has %d levels, block_out_channels has %d", len(c.UpBlockTypes), n)
 	}
 	for _, list := range []struct {
 		key   string
@@ -80,7 +79,7 @@ func (c Config) checkLevels() error {
 	}{{"down_block_types", c.DownBlockTypes, c.downKinds()}, {"up_block_types", c.UpBlockTypes, c.upKinds()}} {
 		for _, t := range list.types {
 			if _, ok := list.known[blockName(t)]; !ok {
-				return refuse(list.key, "has %s; supported: %s", t, keys(list.known))
+				return nets.Refuse(list.key, "has %s; supported: %s", t, keys(list.known))
 			}
 		}
 	}
@@ -114,7 +113,7 @@ func (c Config) checkChoices() error {
 			if slices.Contains(choice.supported, "") {
 				names = strings.Trim(strings.ReplaceAll(names, ", , ", ", "), ", ") + ", null"
 			}
-			return refuse(choice.key, "is %q; supported: %s", choice.value, names)
+			return nets.Refuse(choice.key, "is %q; supported: %s", choice.value, names)
 		}
 	}
 	return nil
@@ -124,11 +123,11 @@ func (c Config) checkEmbeddings() error {
 	c0 := c.BlockOutChannels[0]
 	switch {
 	case c.TimeEmbeddingType == "learned" && c.NumTrainTimesteps == 0:
-		return refuse("num_train_timesteps", "is null, but the learned time embedding needs the number of its rows")
+		return nets.Refuse("num_train_timesteps", "is null, but the learned time embedding needs the number of its rows")
 	case c.TimeEmbeddingType == "positional" && c0%2 != 0:
-		return refuse("block_out_channels", "begins with %d, but the positional time embedding needs an even number", c0)
+		return nets.Refuse("block_out_channels", "begins with %d, but the positional time embedding needs an even number", c0)
 	case c.TimeEmbeddingType == "positional" && float64(c0/2) == c.FreqShift.Value, c.FreqShift.Value-c.FreqShift.Value != 0:
-		return refuse("freq_shift", "is %g; supported is any finite number but half of the first of block_out_channels, %d", c.FreqShift.Value, c0/2)
+		return nets.Refuse("freq_shift", "is %g; supported is any finite number but half of the first of block_out_channels, %d", c.FreqShift.Value, c0/2)
 	}
 	return nil
 }
@@ -137,18 +136,18 @@ func (c Config) checkChannels() error {
 	for i, n := range c.BlockOutChannels {
 		switch {
 		case n < 1:
-			return refuse("block_out_channels", "has %d, want positive numbers", n)
+			return nets.Refuse("block_out_channels", "has %d, want positive numbers", n)
 		case n > mostChannels:
-			return refuse("block_out_channels", "has %d, want at most %d", n, mostChannels)
+			return nets.Refuse("block_out_channels", "has %d, want at most %d", n, mostChannels)
 		case n%c.NormNumGroups != 0:
-			return refuse("norm_num_groups", "is %d, which does not divide the %d channels of level %d", c.NormNumGroups, n, i)
+			return nets.Refuse("norm_num_groups", "is %d, which does not divide the %d channels of level %d", c.NormNumGroups, n, i)
 		case c.AttentionHeadDim > n && c.hasAttention(i):
-			return refuse("attention_head_dim", "is %d, more than the %d channels of level %d", c.AttentionHeadDim, n, i)
+			return nets.Refuse("attention_head_dim", "is %d, more than the %d channels of level %d", c.AttentionHeadDim, n, i)
 		}
 	}
 	last := c.BlockOutChannels[len(c.BlockOutChannels)-1]
 	if g := c.midAttentionGroups(); c.MidBlockType != "" && c.AddAttention && g > 0 && last%g != 0 {
-		return refuse("attn_norm_num_groups", "is %d, which does not divide the %d channels of the mid block", g, last)
+		return nets.Refuse("attn_norm_num_groups", "is %d, which does not divide the %d channels of the mid block", g, last)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package nets
+package unet
 
 import (
 	"math"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"fluxion/nets"
 	"fluxion/nets/safetensors"
 
 	"gorgonia.org/gorgonia"
@@ -64,15 +65,15 @@ func bind(t *testing.T, n *gorgonia.Node, values []float64) {
 }
 
 // fixtureGraph builds the graph of a fixture in float64 and gives it values.
-func fixtureGraph(t *testing.T, dir string) (g *Graph, output recorded) {
+func fixtureGraph(t *testing.T, dir string) (g *nets.Graph, output recorded) {
 	t.Helper()
-	c, flat, err := ReadModel(dir)
+	c, flat, err := readModel(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	io := readTensors(t, filepath.Join(dir, "io.safetensors"))
 	sample := nhwc(io["sample"])
-	g, err = Build(c, BuildOptions{Batch: sample.shape[0], Height: sample.shape[1], Width: sample.shape[2], Dtype: tensor.Float64})
+	g, err = nets.Build(c, nets.BuildOptions{Batch: sample.shape[0], Height: sample.shape[1], Width: sample.shape[2], Dtype: tensor.Float64})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,13 +177,17 @@ func TestGradients(t *testing.T) {
 	}
 }
 
-// inGraph is FromStored in float64.
-func inGraph(p Param, stored []float64) []float64 {
-	out, in, pixels := p.axes()
+// inGraph is what a file has of a parameter, in float32, as the graph has it.
+func inGraph(p nets.Param, stored []float64) []float64 {
+	src, flat := make([]float32, len(stored)), make([]float32, len(stored))
+	for i, v := range stored {
+		src[i] = float32(v)
+	}
+	p.Offset = 0
+	nets.FromStored(p, src, flat)
 	w := make([]float64, len(stored))
-	for k, v := range stored {
-		o, i, x := k/(in*pixels), k/pixels%in, k%pixels
-		w[(x*in+i)*out+o] = v
+	for i, v := range flat {
+		w[i] = float64(v)
 	}
 	return w
 }
@@ -191,20 +196,20 @@ func inGraph(p Param, stored []float64) []float64 {
 // of block.
 func TestEveryParameterIsUsed(t *testing.T) {
 	configs := map[string]Config{}
-	for _, name := range Presets() {
+	for _, name := range presetNames() {
 		c, _ := Preset(name)
 		configs[name] = c
 		configs[name+" with classes"] = c.WithClasses(3)
 	}
 	for _, dir := range fixtures(t) {
-		c, err := ReadConfig(dir)
+		c, err := readConfig(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
 		configs[filepath.Base(dir)] = c
 	}
 	for name, c := range configs {
-		g, err := Build(c, BuildOptions{Batch: 2})
+		g, err := nets.Build(c, nets.BuildOptions{Batch: 2})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -233,17 +238,17 @@ func TestBuildErrors(t *testing.T) {
 	sizeless.SampleSize = nil
 	for _, e := range []struct {
 		config  Config
-		options BuildOptions
+		options nets.BuildOptions
 		want    string
 	}{
-		{broken, BuildOptions{Batch: 1}, "act_fn"},
-		{c, BuildOptions{}, "batch is 0"},
-		{c, BuildOptions{Batch: 1, Height: 32, Width: 20}, "want positive multiples of 8"},
-		{c, BuildOptions{Batch: 1, Height: 32}, "images of 32×0"},
-		{sizeless, BuildOptions{Batch: 1}, "images of 0×0"},
-		{c, BuildOptions{Batch: 1, Dtype: tensor.Int}, "want float32 or float64"},
+		{broken, nets.BuildOptions{Batch: 1}, "act_fn"},
+		{c, nets.BuildOptions{}, "batch is 0"},
+		{c, nets.BuildOptions{Batch: 1, Height: 32, Width: 20}, "want positive multiples of 8"},
+		{c, nets.BuildOptions{Batch: 1, Height: 32}, "images of 32×0"},
+		{sizeless, nets.BuildOptions{Batch: 1}, "images of 0×0"},
+		{c, nets.BuildOptions{Batch: 1, Dtype: tensor.Int}, "want float32 or float64"},
 	} {
-		if _, err := Build(e.config, e.options); err == nil || !strings.Contains(err.Error(), e.want) {
+		if _, err := nets.Build(e.config, e.options); err == nil || !strings.Contains(err.Error(), e.want) {
 			t.Errorf("error %v, want %q", err, e.want)
 		}
 	}

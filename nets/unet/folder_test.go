@@ -1,4 +1,4 @@
-package nets
+package unet
 
 import (
 	"bytes"
@@ -13,19 +13,20 @@ import (
 	"strings"
 	"testing"
 
+	"fluxion/nets"
 	"fluxion/nets/safetensors"
 )
 
 // TestFolderBytes reads each model of diffusers and writes it again, byte for byte.
 func TestFolderBytes(t *testing.T) {
 	for _, dir := range fixtures(t) {
-		c, flat, err := ReadModel(dir)
+		c, flat, err := readModel(dir)
 		if err != nil {
 			t.Error(err)
 			continue
 		}
 		out := t.TempDir()
-		if err := WriteModel(out, c, c.Params(), flat); err != nil {
+		if err := nets.WriteModel(out, c, nets.Params(c), flat); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range []string{configFile, weightsFile} {
@@ -45,11 +46,11 @@ func micro(t *testing.T) (dir string, c Config, flat []float32) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	params := c.Params()
-	flat = make([]float32, FlatSize(params))
-	Initialise(params, 3, flat)
+	params := nets.Params(c)
+	flat = make([]float32, nets.FlatSize(params))
+	nets.Initialise(params, 3, flat)
 	dir = t.TempDir()
-	if err := WriteModel(dir, c, params, flat); err != nil {
+	if err := nets.WriteModel(dir, c, params, flat); err != nil {
 		t.Fatal(err)
 	}
 	return dir, c, flat
@@ -61,13 +62,13 @@ func store(t *testing.T, path string, c Config, flat []float32, rename func(*saf
 	t.Helper()
 	var tensors []safetensors.Tensor
 	values := map[string][]float32{}
-	for i, tensor := range Tensors(c.Params()) {
-		p := c.Params()[i]
+	for i, tensor := range nets.Tensors(nets.Params(c)) {
+		p := nets.Params(c)[i]
 		if rename(&tensor); tensor.Name == "" {
 			continue
 		}
 		v := make([]float32, p.Size())
-		ToStored(p, flat, v)
+		nets.ToStored(p, flat, v)
 		values[tensor.Name] = v[:tensor.Elements()]
 		tensors = append(tensors, tensor)
 	}
@@ -86,7 +87,7 @@ func store(t *testing.T, path string, c Config, flat []float32, rename func(*saf
 
 func wantModel(t *testing.T, dir string, want []float32) {
 	t.Helper()
-	if _, got, err := ReadModel(dir); err != nil || !slices.Equal(got, want) {
+	if _, got, err := readModel(dir); err != nil || !slices.Equal(got, want) {
 		t.Errorf("error %v, or other weights than were written", err)
 	}
 }
@@ -132,7 +133,7 @@ func TestShards(t *testing.T) {
 	wantModel(t, dir, flat)
 	weightMap["conv_in.bias"] = "../elsewhere.safetensors"
 	write()
-	if _, _, err := ReadModel(dir); err == nil || !strings.Contains(err.Error(), "want a file beside the index") {
+	if _, _, err := readModel(dir); err == nil || !strings.Contains(err.Error(), "want a file beside the index") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -142,8 +143,8 @@ func TestShards(t *testing.T) {
 func TestVariants(t *testing.T) {
 	noted := func(dir, want string) {
 		t.Helper()
-		if c, _, err := ReadModel(dir); err != nil || !slices.Contains(c.Notes, "weights from "+want) {
-			t.Errorf("error %v, notes %q, want one about %s", err, c.Notes, want)
+		if c, _, err := readModel(dir); err != nil || !slices.Contains(c.notes, "weights from "+want) {
+			t.Errorf("error %v, notes %q, want one about %s", err, c.notes, want)
 		}
 	}
 	dir, c, flat := micro(t)
@@ -175,28 +176,28 @@ func TestVariance(t *testing.T) {
 	}
 	whole := preset.clone()
 	whole.OutChannels = 2 * whole.InChannels
-	params := whole.Params()
-	flat := make([]float32, FlatSize(params))
+	params := nets.Params(whole)
+	flat := make([]float32, nets.FlatSize(params))
 	for i := range flat {
 		flat[i] = float32(i)
 	}
 	dir := t.TempDir()
-	if err := WriteModel(dir, whole, params, flat); err != nil {
+	if err := nets.WriteModel(dir, whole, params, flat); err != nil {
 		t.Fatal(err)
 	}
-	got, weights, err := ReadDenoiser(dir)
-	if err != nil || got.OutChannels != 3 || len(got.Notes) != 1 || got.CheckImages() != nil {
-		t.Fatalf("%d outputs, notes %q, %v", got.OutChannels, got.Notes, err)
+	got, weights, err := readDenoiser(dir)
+	if err != nil || got.OutChannels != 3 || len(got.notes) != 1 || nets.CheckDenoiser(got) != nil {
+		t.Fatalf("%d outputs, notes %q, %v", got.OutChannels, got.notes, err)
 	}
-	for i, p := range got.Params() {
+	for i, p := range nets.Params(got) {
 		stored, all := make([]float32, p.Size()), make([]float32, params[i].Size())
-		ToStored(p, weights, stored)
-		ToStored(params[i], flat, all)
+		nets.ToStored(p, weights, stored)
+		nets.ToStored(params[i], flat, all)
 		if params[i].Name != p.Name || !slices.Equal(stored, all[:p.Size()]) {
 			t.Errorf("%s: other weights than the first of %s", p.Name, params[i].Name)
 		}
 	}
-	if err := whole.CheckImages(); err == nil || !strings.Contains(err.Error(), "variance") {
+	if err := nets.CheckDenoiser(whole); err == nil || !strings.Contains(err.Error(), "6 channels for images of 3") {
 		t.Errorf("error %v, want one about the variance", err)
 	}
 }
@@ -265,12 +266,12 @@ func TestFolderErrors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir, config, flat := micro(t)
 			c.spoil(t, dir, config, flat)
-			if _, _, err := ReadModel(dir); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), dir) {
+			if _, _, err := readModel(dir); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), dir) {
 				t.Errorf("error %v, want %q with the file's name", err, c.want)
 			}
 		})
 	}
-	if _, err := ReadConfig(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := readConfig(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error %v, want one that says the file does not exist", err)
 	}
 }
@@ -279,13 +280,13 @@ func TestFolderErrors(t *testing.T) {
 func TestNotFiniteWeights(t *testing.T) {
 	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 		dir, c, flat := micro(t)
-		params := c.Params()
+		params := nets.Params(c)
 		for _, i := range []int{3, 5} {
 			flat[params[i].Offset] = float32(bad)
 		}
 		store(t, filepath.Join(dir, weightsFile), c, flat, func(*safetensors.Tensor) {})
-		_, _, err := ReadModel(dir)
-		var e *NotFiniteError
+		_, _, err := readModel(dir)
+		var e *nets.NotFiniteError
 		if !errors.As(err, &e) || e.Tensor != params[3].Name || e.File != filepath.Join(dir, weightsFile) || e.Element != 0 {
 			t.Errorf("%v: error %v, want one that names %s", bad, err, params[3].Name)
 		}

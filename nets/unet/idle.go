@@ -1,4 +1,4 @@
-package nets
+package unet
 
 import (
 	"reflect"
@@ -30,5 +30,5 @@ var idleValues = map[string]any{
 // idle says whether a key that UNet2DModel does not have changes nothing.
 func idle(key string, value any) bool {
 	usual, known := idleValues[key]
-	return value == nil || slices.Contains(idleKeys, key) || known && reflect.DeepEqual(value, usual)
+	return slices.Contains(idleKeys, key) || known && reflect.DeepEqual(value, usual)
 }

@@ -1,4 +1,4 @@
-package nets
+package unet
 
 import (
 	"strings"
@@ -7,6 +7,7 @@ import (
 	"fluxion/kernels"
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/loss"
+	"fluxion/nets"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -16,7 +17,7 @@ import (
 // and of their gradients can run on a GPU.
 func TestEveryOperatorHasCUDA(t *testing.T) {
 	configs := map[string]Config{}
-	for _, name := range Presets() {
+	for _, name := range presetNames() {
 		configs[name], _ = Preset(name)
 	}
 	// All that the presets leave out.
@@ -24,14 +25,14 @@ func TestEveryOperatorHasCUDA(t *testing.T) {
 	c.levels(32, "DownBlock2D 8", "AttnDownBlock2D 16", "DownBlock2D 16")
 	c.CenterInputSample = true
 	c.DownsampleType, c.UpsampleType = "resnet", "resnet"
-	c.MidBlockScaleFactor = Number{2, true}
+	c.MidBlockScaleFactor = nets.Number{Value: 2, Whole: true}
 	c.ResnetTimeScaleShift = "scale_shift"
 	c.TimeEmbeddingType, c.NumTrainTimesteps = "learned", 10
 	c.NumClassEmbeds = 3
 	configs["rare parts"] = c
 	seen := map[string]bool{}
 	for name, c := range configs {
-		g, err := Build(c, BuildOptions{Batch: 2})
+		g, err := nets.Build(c, nets.BuildOptions{Batch: 2})
 		if err != nil {
 			t.Fatal(name, err)
 		}

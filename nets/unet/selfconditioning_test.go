@@ -1,4 +1,4 @@
-package nets
+package unet
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 
 	"fluxion/kernels/loss"
 	"fluxion/kernels/mix"
+	"fluxion/nets"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -24,9 +25,9 @@ func random(n int, seed uint64) []float64 {
 }
 
 // conditioned is a small network in float64 whose inputs and parameters have values.
-func conditioned(t *testing.T, c Config) *Graph {
+func conditioned(t *testing.T, c Config) *nets.Graph {
 	t.Helper()
-	g, err := Build(c, BuildOptions{Batch: 2, Height: 4, Width: 4, Dtype: tensor.Float64})
+	g, err := nets.Build(c, nets.BuildOptions{Batch: 2, Height: 4, Width: 4, Dtype: tensor.Float64})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,14 +40,14 @@ func conditioned(t *testing.T, c Config) *Graph {
 
 func flowConfig(t *testing.T) Config {
 	t.Helper()
-	c, err := ReadConfig("testdata/diffusers/flow")
+	c, err := readConfig("testdata/diffusers/flow")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func run(t *testing.T, g *Graph) {
+func run(t *testing.T, g *nets.Graph) {
 	t.Helper()
 	vm := gorgonia.NewTapeMachine(g.G)
 	defer vm.Close()
@@ -86,7 +87,7 @@ func TestEstimateStandsBehindTheImage(t *testing.T) {
 func TestFirstPassHasNoGradient(t *testing.T) {
 	c := flowConfig(t).WithSelfConditioning(true)
 	z, target := random(96, 90), random(96, 91)
-	gradients := func(g *Graph) gorgonia.Nodes {
+	gradients := func(g *nets.Graph) gorgonia.Nodes {
 		goal := gorgonia.NewTensor(g.G, tensor.Float64, 4, gorgonia.WithShape(2, 4, 4, 3), gorgonia.WithName("target"))
 		weight := gorgonia.NewVector(g.G, tensor.Float64, gorgonia.WithShape(2), gorgonia.WithName("weight"))
 		bind(t, g.Sample, z)
@@ -103,9 +104,14 @@ func TestFirstPassHasNoGradient(t *testing.T) {
 	weights := gorgonia.NewMatrix(first.G, tensor.Float64, gorgonia.WithShape(2, 2), gorgonia.WithName("weights"))
 	bind(t, weights, []float64{0.8, -0.05, 0, 0}) // the second image is given no estimate
 	x := mix.Images(mix.Options{Clip: 1}, weights, first.Sample, first.Output)
-	g := first.Given(x)
-	got := gradients(g)
-	run(t, g)
+	again, err := first.Apply(nets.Inputs{Sample: first.Sample, Time: first.Time, Estimate: x})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := *first
+	g.Result = again
+	got := gradients(&g)
+	run(t, &g)
 
 	known := append([]float64(nil), x.Value().Data().([]float64)...)
 	if largest(known[:48]) == 0 || largest(known[48:]) != 0 {
@@ -142,24 +148,24 @@ func TestSelfConditionedConfig(t *testing.T) {
 	if off := back.WithSelfConditioning(false); string(off.JSON()) != string(flowConfig(t).JSON()) {
 		t.Errorf("switched off it is\n%s", off.JSON())
 	}
-	if grey := c.WithChannels(1); grey.InChannels != 2 || grey.CheckImages() != nil {
+	if grey := c.WithChannels(1); grey.InChannels != 2 || nets.CheckDenoiser(grey) != nil {
 		t.Errorf("of one channel it is %+v", grey)
 	}
-	if got := len(c.Params()); got != len(flowConfig(t).Params()) || Count(c.Params()) != Count(flowConfig(t).Params())+3*3*3*8 {
-		t.Errorf("%d tensors of %d numbers", got, Count(c.Params()))
+	if got := len(nets.Params(c)); got != len(nets.Params(flowConfig(t))) || nets.Count(nets.Params(c)) != nets.Count(nets.Params(flowConfig(t)))+3*3*3*8 {
+		t.Errorf("%d tensors of %d numbers", got, nets.Count(nets.Params(c)))
 	}
 	for _, broken := range []struct{ from, to, key string }{
 		{`"in_channels": 6`, `"in_channels": 3`, "in_channels"},
 		{`"_self_conditioning": true`, `"_self_conditioning": "yes"`, "_self_conditioning"},
 	} {
 		_, err := ParseConfig([]byte(strings.Replace(string(c.JSON()), broken.from, broken.to, 1)))
-		if e := (*ConfigError)(nil); !errors.As(err, &e) || e.Key != broken.key {
+		if e := (*nets.ConfigError)(nil); !errors.As(err, &e) || e.Key != broken.key {
 			t.Errorf("%s: %v", broken.to, err)
 		}
 	}
 	wide := flowConfig(t)
 	wide.InChannels = 6
-	if e := (*ConfigError)(nil); !errors.As(wide.CheckImages(), &e) {
+	if e := (*nets.ConfigError)(nil); !errors.As(nets.CheckDenoiser(wide), &e) {
 		t.Error("a network of 6 channels in and 3 out makes images out of noisy ones")
 	}
 }

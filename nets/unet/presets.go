@@ -1,36 +1,36 @@
-package nets
+package unet
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 
-	"fluxion/data/lookup"
+	"fluxion/nets"
 )
 
 // A preset is a network, as a change to the defaults of diffusers, and how it is
 // trained. A new one is one more row. engine/BENCHMARKS.md has what each learns,
 // and scripts/check_presets.sh measures it.
-var presets = []struct {
+var table = []struct {
 	name, summary string
-	recipe        Recipe
+	recipe        nets.Recipe
 	set           func(*Config)
 }{
-	{"micro", "two tiny levels with attention, for tests", Recipe{
+	{"micro", "two tiny levels with attention, for tests", nets.Recipe{
 		LR: 1.5e-3, Batch: 8, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 2_000, LabelDrop: 0.1,
 		Images: 17_000, CheckpointEvery: 5_000, SampleEvery: 8_500,
 	}, func(c *Config) {
 		c.levels(32, "DownBlock2D 8", "AttnDownBlock2D 16")
 		c.LayersPerBlock, c.NormNumGroups, c.AttentionHeadDim = 1, 4, 8
 	}},
-	{"tiny", "minutes on a CPU: 32×32, attention at 16×16", Recipe{
+	{"tiny", "minutes on a CPU: 32×32, attention at 16×16", nets.Recipe{
 		LR: 1.5e-3, Batch: 8, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 2_000, LabelDrop: 0.1,
 		Images: 17_000, CheckpointEvery: 5_000, SampleEvery: 8_500,
 	}, func(c *Config) {
 		c.levels(32, "DownBlock2D 32", "AttnDownBlock2D 64", "DownBlock2D 64")
 		c.LayersPerBlock, c.NormNumGroups, c.AttentionHeadDim = 1, 8, 32
 	}},
-	{"small", "an hour on a CPU: 32×32, attention at 16×16", Recipe{
+	{"small", "an hour on a CPU: 32×32, attention at 16×16", nets.Recipe{
 		LR: 1e-3, Batch: 8, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 5_000, LabelDrop: 0.1,
 		Images: 100_000, CheckpointEvery: 10_000, SampleEvery: 20_000,
 	}, func(c *Config) {
@@ -38,7 +38,7 @@ var presets = []struct {
 		c.AttentionHeadDim = 64
 	}},
 	// The network of Ho et al. 2020 for CIFAR-10, as google/ddpm-cifar10-32 has it.
-	{"cifar", "DDPM's CIFAR-10 network (google/ddpm-cifar10-32)", Recipe{
+	{"cifar", "DDPM's CIFAR-10 network (google/ddpm-cifar10-32)", nets.Recipe{
 		LR: 2e-4, Batch: 8, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 20_000, LabelDrop: 0.1, Flip: true,
 		Images: 1_000_000, CheckpointEvery: 10_000, SampleEvery: 20_000,
 	}, func(c *Config) {
@@ -47,7 +47,7 @@ var presets = []struct {
 	}},
 	// The network of Song et al. 2020 (DDIM) for CelebA 64×64, configs/celeba.yml:
 	// DDPM's with channels 128·(1, 2, 2, 2, 4); 78.7 million weights. Its dropout of 0.1 is left out.
-	{"ddpm64", "DDPM's network at 64×64, as DDIM used it for CelebA", Recipe{
+	{"ddpm64", "DDPM's network at 64×64, as DDIM used it for CelebA", nets.Recipe{
 		LR: 2e-4, Batch: 8, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 20_000, LabelDrop: 0.1, Flip: true,
 		Images: 1_000_000, CheckpointEvery: 10_000, SampleEvery: 20_000,
 	}, func(c *Config) {
@@ -79,51 +79,26 @@ func (c *Config) likeDDPM() {
 	c.AttentionHeadDim = 0
 	c.DownsamplePadding = 0
 	c.FlipSinToCos = false
-	c.FreqShift = Number{1, true}
-	c.NormEps = Number{1e-6, false}
+	c.FreqShift = nets.Number{Value: 1, Whole: true}
+	c.NormEps = nets.Number{Value: 1e-6}
+}
+
+// presets are the rows of the table with their networks.
+func presets() []nets.Preset {
+	var list []nets.Preset
+	for _, p := range table {
+		c := Default()
+		p.set(&c)
+		list = append(list, nets.Preset{Name: p.name, Summary: p.summary, Recipe: p.recipe, Network: c})
+	}
+	return list
 }
 
 // Preset returns a configuration by name.
 func Preset(name string) (Config, error) {
-	for _, p := range presets {
-		if p.name == name {
-			c := Default()
-			p.set(&c)
-			return c, nil
-		}
+	p, err := nets.Classes{Class()}.Preset(name)
+	if err != nil {
+		return Config{}, err
 	}
-	hint := "there are"
-	if near, ok := lookup.Nearest(name, Presets()); ok {
-		hint = "did you mean " + near + "? There are"
-	}
-	return Config{}, fmt.Errorf("no preset %q; %s %s", name, hint, strings.Join(Presets(), ", "))
-}
-
-// PresetRecipe returns how a preset is trained, false if there is none of that name.
-func PresetRecipe(name string) (Recipe, bool) {
-	for _, p := range presets {
-		if p.name == name {
-			return p.recipe, true
-		}
-	}
-	return Recipe{}, false
-}
-
-// Presets returns the names of all presets, smallest first.
-func Presets() []string {
-	var names []string
-	for _, p := range presets {
-		names = append(names, p.name)
-	}
-	return names
-}
-
-// PresetSummary is one line about a preset, "" if there is none of that name.
-func PresetSummary(name string) string {
-	for _, p := range presets {
-		if p.name == name {
-			return p.summary
-		}
-	}
-	return ""
+	return p.Network.(Config), nil
 }

@@ -1,0 +1,149 @@
+// Package nets holds what all networks share: parameters and where they lie, how a
+// network is applied in a Gorgonia graph, and the folder format of diffusers. Each
+// network has a room of its own below; catalog lists them.
+package nets
+
+import (
+	"fmt"
+	"math/bits"
+
+	"gorgonia.org/gorgonia"
+)
+
+// Network is a denoiser without weights: a configuration, and what it makes of a noisy
+// image. It is a value.
+type Network interface {
+	// ClassName is _class_name of its config.json.
+	ClassName() string
+	// JSON is its config.json, to the byte.
+	JSON() []byte
+	// Spec says what it takes and gives.
+	Spec() Spec
+	// Validate says whether it can be built, with a *ConfigError if not.
+	Validate() error
+
+	// Apply adds the network to the graph of its inputs, and declares its parameters in
+	// the scope where it uses them. It is written once: a first application in a graph
+	// of its own is how the parameters are found (Layout), later ones are for use, as
+	// many as wanted. It may panic, as builders of graphs do; Placed.Apply makes an
+	// error of that.
+	Apply(s *Scope, in Inputs) Result
+
+	// Fit returns the same kind of network for images, classes and an estimate like
+	// these, with notes on what that leaves out.
+	Fit(like Spec) (Network, error)
+	// Denoiser returns the network without what it gives besides the denoised image,
+	// with a note, or says why it does not denoise. Its parameters have the same names,
+	// and a file has theirs first.
+	Denoiser() (Network, error)
+
+	// Notes say what of a folder was not heeded, and which of several files was read:
+	// who opens it should know. They are no part of the configuration.
+	Notes() []string
+	// WithNotes returns the network with more of them.
+	WithNotes(lines ...string) Network
+}
+
+// Spec is what a network takes and gives.
+type Spec struct {
+	Height, Width int // of images; 0 if it does not say
+	// Multiple of which other heights and widths must be; 0: it takes no others.
+	Multiple int
+	Channels int // of an image
+	Outputs  int // channels of what it gives: those of an image, and more before Denoiser
+	Classes  int // that it is told by number, that for none among them; 0: it is told none
+	// Condition is what it is told instead of a number below Classes, as its
+	// configuration says it: class_embed_type "identity". Empty: nothing.
+	Condition string
+	Embedding int  // length of the vector that it is told of each image; 0: a number
+	Estimate  bool // it is given its own last estimate of the image, or 0
+	Widest    int  // about as many numbers as a layer makes of a pixel, at most
+}
+
+// Conditional says whether the network is told a class, or something in its place.
+func (s Spec) Conditional() bool { return s.Classes > 0 || s.Condition != "" }
+
+// takes says whether images of a size can be given to the network.
+func (s Spec) takes(height, width int) bool {
+	if s.Multiple == 0 {
+		return height == s.Height && width == s.Width && height > 0
+	}
+	return height > 0 && width > 0 && height%s.Multiple == 0 && width%s.Multiple == 0
+}
+
+// CheckSize says why images of a size can not be given to the network, which the error
+// calls who.
+func (s Spec) CheckSize(who string, height, width int) error {
+	switch {
+	case s.takes(height, width):
+		return nil
+	case s.Multiple == 0:
+		return fmt.Errorf("%s is for images of %d×%d pixels alone", who, s.Width, s.Height)
+	case height > 0 && height%s.Multiple == 0:
+		height = width
+	}
+	return fmt.Errorf("%d pixels cannot be halved %d times as %s does; want a multiple of %d", height, bits.Len(uint(s.Multiple))-1, who, s.Multiple)
+}
+
+// Sizes says which images the network takes.
+func (s Spec) sizes() string {
+	if s.Multiple == 0 {
+		return fmt.Sprintf("%d×%d", s.Height, s.Width)
+	}
+	return fmt.Sprintf("positive multiples of %d", s.Multiple)
+}
+
+// least is a size of images that the network takes.
+func (s Spec) least() (height, width int) {
+	if s.Multiple == 0 {
+		return s.Height, s.Width
+	}
+	return s.Multiple, s.Multiple
+}
+
+// WithEstimate returns the network for the same images, given its own last estimate or not.
+func WithEstimate(n Network, on bool) (Network, error) {
+	like := n.Spec()
+	if like.Estimate == on {
+		return n, nil
+	}
+	like.Estimate = on
+	return n.Fit(like)
+}
+
+// CheckDenoiser says why a network does not make images out of noisy ones alone.
+func CheckDenoiser(n Network) error {
+	if _, err := n.Denoiser(); err != nil {
+		return err
+	}
+	if s := n.Spec(); s.Outputs != s.Channels {
+		return fmt.Errorf("the network gives %d channels for images of %d; want what its Denoiser is", s.Outputs, s.Channels)
+	}
+	return nil
+}
+
+// Inputs of one application of a network. Those that it does not take are not looked at.
+type Inputs struct {
+	Sample *gorgonia.Node // (N,H,W,channels): the noisy image
+	Time   *gorgonia.Node // (N): the network's own time, 0 to 1000, any float
+	// Class is (N), numbers of classes or what stands for them, or (N,Embedding).
+	Class *gorgonia.Node
+	// Estimate of the clean image, of the shape of Sample; 0 where there is none yet.
+	Estimate *gorgonia.Node
+}
+
+// WithEstimate returns the inputs with a node for the estimate, if they had none.
+func (in Inputs) WithEstimate() Inputs {
+	if in.Estimate == nil {
+		in.Estimate = gorgonia.NewTensor(in.Sample.Graph(), in.Sample.Dtype(), 4, gorgonia.WithShape(in.Sample.Shape()...), gorgonia.WithName("estimate"))
+	}
+	return in
+}
+
+// Result of one application of a network.
+type Result struct {
+	Output *gorgonia.Node // (N,H,W,outputs)
+	// Blocks are what residual and attention blocks begin with, and Output: the
+	// whole network follows from them, block by block.
+	Blocks []*gorgonia.Node
+}

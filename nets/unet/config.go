@@ -1,0 +1,186 @@
+// Package unet is UNet2DModel of diffusers, with its parameter names and its
+// configuration.
+package unet
+
+import (
+	"maps"
+	"slices"
+
+	"fluxion/nets"
+)
+
+const className = "UNet2DModel"
+
+// Config is a UNet2DModel of diffusers: all its constructor keys under their
+// own names. Where diffusers allows null, the zero value means it.
+type Config struct {
+	SampleSize           []int       // height and width, or one number for both; no effect on weights
+	InChannels           int         // twice OutChannels where the network conditions on its own estimate
+	OutChannels          int         //
+	CenterInputSample    bool        // the network sees 2x − 1
+	TimeEmbeddingType    string      // "positional" or "learned"
+	TimeEmbeddingDim     int         // null: four times the first of BlockOutChannels
+	FreqShift            nets.Number // of the positional embedding
+	FlipSinToCos         bool        // true: cosines first
+	DownBlockTypes       []string    // per level, finest first
+	MidBlockType         string      // null: no mid block
+	UpBlockTypes         []string    // per level, coarsest first
+	BlockOutChannels     []int       // per level, finest first
+	LayersPerBlock       int         // resnets of a down block; an up block has one more
+	MidBlockScaleFactor  nets.Number // divides what resnets and attention of the mid block return
+	DownsamplePadding    int         // 0: one row and column, below and to the right
+	DownsampleType       string      // of AttnDownBlock2D: "conv" or "resnet"
+	UpsampleType         string      // of AttnUpBlock2D: "conv" or "resnet"
+	Dropout              nets.Number // of training elsewhere: there is none here, and none in sampling anywhere
+	ActFn                string      // "silu" or its other name "swish"
+	AttentionHeadDim     int         // size of a head; null: one head over all channels
+	NormNumGroups        int         //
+	AttnNormNumGroups    int         // mid attention only; null: see midAttentionGroups
+	NormEps              nets.Number //
+	ResnetTimeScaleShift string      // "default" adds the time, "scale_shift" modulates with it
+	AddAttention         bool        // in the mid block
+	ClassEmbedType       string      // null, "timestep" or "identity"
+	NumClassEmbeds       int         // with ClassEmbedType null: rows of the class table
+	NumTrainTimesteps    int         // rows of the table of a learned time embedding
+
+	// Meta is the keys that begin with an underscore, such as _class_name.
+	Meta map[string]any
+
+	notes []string
+}
+
+const diffusersVersion = "0.42.1" // the one the tests compare with
+
+// Default is what UNet2DModel() of diffusers is without arguments.
+func Default() Config {
+	return Config{
+		InChannels:           3,
+		OutChannels:          3,
+		TimeEmbeddingType:    "positional",
+		FreqShift:            nets.Number{Value: 0, Whole: true},
+		FlipSinToCos:         true,
+		DownBlockTypes:       []string{"DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"},
+		MidBlockType:         "UNetMidBlock2D",
+		UpBlockTypes:         []string{"AttnUpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"},
+		BlockOutChannels:     []int{224, 448, 672, 896},
+		LayersPerBlock:       2,
+		MidBlockScaleFactor:  nets.Number{Value: 1, Whole: true},
+		DownsamplePadding:    1,
+		DownsampleType:       "conv",
+		UpsampleType:         "conv",
+		Dropout:              nets.Number{Value: 0},
+		ActFn:                "silu",
+		AttentionHeadDim:     8,
+		NormNumGroups:        32,
+		NormEps:              nets.Number{Value: 1e-5},
+		ResnetTimeScaleShift: "default",
+		AddAttention:         true,
+		Meta:                 map[string]any{"_class_name": className, "_diffusers_version": diffusersVersion},
+	}
+}
+
+// keys are all, and the places of their values.
+func (c *Config) keys() []nets.Key {
+	return []nets.Key{
+		{Name: "sample_size", Place: &c.SampleSize, Nullable: true},
+		{Name: "in_channels", Place: &c.InChannels},
+		{Name: "out_channels", Place: &c.OutChannels},
+		{Name: "center_input_sample", Place: &c.CenterInputSample},
+		{Name: "time_embedding_type", Place: &c.TimeEmbeddingType},
+		{Name: "time_embedding_dim", Place: &c.TimeEmbeddingDim, Nullable: true},
+		{Name: "freq_shift", Place: &c.FreqShift},
+		{Name: "flip_sin_to_cos", Place: &c.FlipSinToCos},
+		{Name: "down_block_types", Place: &c.DownBlockTypes},
+		{Name: "mid_block_type", Place: &c.MidBlockType, Nullable: true},
+		{Name: "up_block_types", Place: &c.UpBlockTypes},
+		{Name: "block_out_channels", Place: &c.BlockOutChannels},
+		{Name: "layers_per_block", Place: &c.LayersPerBlock},
+		{Name: "mid_block_scale_factor", Place: &c.MidBlockScaleFactor},
+		{Name: "downsample_padding", Place: &c.DownsamplePadding},
+		{Name: "downsample_type", Place: &c.DownsampleType},
+		{Name: "upsample_type", Place: &c.UpsampleType},
+		{Name: "dropout", Place: &c.Dropout},
+		{Name: "act_fn", Place: &c.ActFn},
+		{Name: "attention_head_dim", Place: &c.AttentionHeadDim, Nullable: true},
+		{Name: "norm_num_groups", Place: &c.NormNumGroups},
+		{Name: "attn_norm_num_groups", Place: &c.AttnNormNumGroups, Nullable: true},
+		{Name: "norm_eps", Place: &c.NormEps},
+		{Name: "resnet_time_scale_shift", Place: &c.ResnetTimeScaleShift},
+		{Name: "add_attention", Place: &c.AddAttention},
+		{Name: "class_embed_type", Place: &c.ClassEmbedType, Nullable: true},
+		{Name: "num_class_embeds", Place: &c.NumClassEmbeds, Nullable: true},
+		{Name: "num_train_timesteps", Place: &c.NumTrainTimesteps, Nullable: true},
+	}
+}
+
+// ParseConfig reads a config.json of diffusers. Missing keys take the defaults
+// of diffusers. Errors are those of nets.ParseKeys, and a *nets.ConfigError of a network
+// that cannot be built.
+func ParseConfig(data []byte, ignore ...string) (Config, error) {
+	c := Default()
+	c.Meta = map[string]any{}
+	notes, err := nets.ParseKeys(data, className, c.keys(), c.Meta, idle, ignore)
+	if err != nil {
+		return Config{}, err
+	}
+	c.notes = notes
+	return c, c.Validate()
+}
+
+// JSON writes the configuration as diffusers does, to the byte.
+func (c Config) JSON() []byte { return nets.FormatKeys(c.keys(), c.Meta) }
+
+// clone lets a configuration be changed without touching its origin.
+func (c Config) clone() Config {
+	c.SampleSize = slices.Clone(c.SampleSize)
+	c.DownBlockTypes = slices.Clone(c.DownBlockTypes)
+	c.UpBlockTypes = slices.Clone(c.UpBlockTypes)
+	c.BlockOutChannels = slices.Clone(c.BlockOutChannels)
+	c.Meta = maps.Clone(c.Meta)
+	c.notes = slices.Clone(c.notes)
+	return c
+}
+
+// WithChannels returns the configuration for images of n channels, in and out.
+func (c Config) WithChannels(n int) Config {
+	c = c.clone()
+	c.InChannels, c.OutChannels = n, n
+	if c.SelfConditioned() {
+		c.InChannels = 2 * n
+	}
+	return c
+}
+
+// WithSelfConditioning returns the configuration for images of as many channels
+// as before, whose network conditions on its own estimate or does not.
+func (c Config) WithSelfConditioning(on bool) Config {
+	c = c.clone()
+	if c.Meta == nil {
+		c.Meta = map[string]any{}
+	}
+	delete(c.Meta, nets.SelfConditioning)
+	if on {
+		c.Meta[nets.SelfConditioning] = true
+	}
+	return c.WithChannels(c.OutChannels)
+}
+
+// SelfConditioned says whether the network conditions on its own estimate of the
+// image: its input is the noisy image and, in as many channels behind it, x̂, or 0
+// where there is none yet.
+func (c Config) SelfConditioned() bool { return c.Meta[nets.SelfConditioning] == true }
+
+// WithClasses returns the configuration with a table of k classes; k counts
+// the null class that classifier-free guidance needs. No classes if k is 0.
+func (c Config) WithClasses(k int) Config {
+	c = c.clone()
+	c.ClassEmbedType, c.NumClassEmbeds = "", k
+	return c
+}
+
+// WithSize returns the configuration for square images of side n.
+func (c Config) WithSize(n int) Config {
+	c = c.clone()
+	c.SampleSize = []int{n}
+	return c
+}

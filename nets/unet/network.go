@@ -1,0 +1,106 @@
+package unet
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"fluxion/nets"
+)
+
+// Class is UNet2DModel, for the list of all networks.
+func Class() nets.Class {
+	return nets.Class{
+		Name:       className,
+		Parse:      func(data []byte, ignore ...string) (nets.Network, error) { return ParseConfig(data, ignore...) },
+		ModernName: modernName,
+		Presets:    presets(),
+	}
+}
+
+// ClassName is diffusers' own.
+func (c Config) ClassName() string { return className }
+
+// Spec of the images that the network is for.
+func (c Config) Spec() nets.Spec {
+	s := nets.Spec{
+		Multiple: 1 << (len(c.BlockOutChannels) - 1), // each level but the last halves the image
+		Channels: c.InChannels, Outputs: c.OutChannels,
+		Estimate: c.SelfConditioned(),
+		Widest:   c.InChannels + c.OutChannels + 4*slices.Max(c.BlockOutChannels),
+	}
+	if s.Estimate {
+		s.Channels = c.OutChannels
+	}
+	if len(c.SampleSize) > 0 {
+		s.Height, s.Width = c.SampleSize[0], c.SampleSize[len(c.SampleSize)-1]
+	}
+	if c.ClassEmbedType != "identity" {
+		s.Classes = c.NumClassEmbeds
+	} else {
+		s.Embedding = c.timeDim()
+	}
+	if c.ClassEmbedType != "" {
+		s.Condition = fmt.Sprintf("class_embed_type %q", c.ClassEmbedType)
+	}
+	return s
+}
+
+// Notes say what of a folder was not heeded.
+func (c Config) Notes() []string { return c.notes }
+
+// WithNotes returns the network with more of them.
+func (c Config) WithNotes(lines ...string) nets.Network { return c.noted(lines...) }
+
+func (c Config) noted(lines ...string) Config {
+	c = c.clone()
+	c.notes = append(c.notes, lines...)
+	return c
+}
+
+// Fit returns the network for other images. It has no dropout and gives no variance.
+func (c Config) Fit(like nets.Spec) (nets.Network, error) {
+	if c.variance() {
+		c = c.noted("the network's variance is left out: networks here learn none")
+	}
+	if c.Dropout.Value != 0 {
+		c = c.noted(fmt.Sprintf("dropout %g of the network is left out: training here does none", c.Dropout.Value))
+		c.Dropout.Value = 0
+	}
+	c = c.WithSelfConditioning(like.Estimate).WithChannels(like.Channels).WithClasses(like.Classes)
+	switch {
+	case like.Height != like.Width:
+		c.SampleSize = []int{like.Height, like.Width}
+	case like.Height != 0:
+		c.SampleSize = []int{like.Height}
+	}
+	return c, c.Validate()
+}
+
+// variance says whether the network gives a variance, too, as in Nichol and
+// Dhariwal, "Improved DDPM" (2021): in as many channels behind the others.
+func (c Config) variance() bool { return c.OutChannels == 2*c.InChannels }
+
+// Denoiser leaves the variance out.
+func (c Config) Denoiser() (nets.Network, error) {
+	if c.variance() {
+		c = c.noted("the network gives a variance, too: its half of out_channels is left out, samplers use their own")
+		c.OutChannels = c.InChannels
+	}
+	if c.InChannels != c.WithChannels(c.OutChannels).InChannels {
+		return nil, nets.Refuse("in_channels", "is %d and out_channels %d; want equal numbers, or twice as many in and %q: true",
+			c.InChannels, c.OutChannels, nets.SelfConditioning)
+	}
+	return c, nil
+}
+
+// modernName gives what early versions of diffusers called otherwise today's name.
+func modernName(name string) string {
+	if !strings.Contains(name, ".attentions.") {
+		return name
+	}
+	for _, r := range [][2]string{{".query.", ".to_q."}, {".key.", ".to_k."}, {".value.", ".to_v."}, {".proj_attn.", ".to_out.0."}} {
+		name = strings.Replace(name, r[0], r[1], 1)
+	}
+	return name
+}
