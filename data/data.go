@@ -74,13 +74,23 @@ type format struct {
 
 var formats = []format{
 	{"glyphs, glyphs:letters, glyphs:all", openGlyphs},
+	{"toy:" + strings.Join(toyNames(), "|"), openToy},
 	{"mnist:DIR", openIDX},
-	{"FILE.zip", openZip},
-	{"DIR", openFolder},
+	{"FILE.npy, FILE.npz", openArrays},
+	{"FILE.zip of images", openZip},
+	{"DIR of images", openFolder},
 }
 
-// Open opens a data set: glyphs (or glyphs:letters, glyphs:all), mnist:DIR, a
-// folder of images, or a zip of them. Sub-folders are classes.
+// Usage is what Open takes.
+func Usage() string {
+	var all []string
+	for _, f := range formats {
+		all = append(all, f.usage)
+	}
+	return strings.Join(all, ", ")
+}
+
+// Open opens a data set: see Usage, and README.md.
 func Open(spec string, o Options) (Dataset, error) {
 	if o.Channels != 0 && o.Channels != 1 && o.Channels != 3 {
 		return nil, &Error{Path: spec, Problem: fmt.Sprintf("%d channels asked for, want 1 or 3", o.Channels)}
@@ -100,9 +110,5 @@ func Open(spec string, o Options) (Dataset, error) {
 			return cached(d, o.CacheBytes), nil
 		}
 	}
-	var usages []string
-	for _, f := range formats {
-		usages = append(usages, f.usage)
-	}
-	return nil, &Error{Path: spec, Problem: "no such data; want " + strings.Join(usages, ", ")}
+	return nil, &Error{Path: spec, Problem: "no such data; want " + Usage()}
 }

@@ -4,6 +4,8 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/binary"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -44,15 +46,49 @@ func TestReaders(t *testing.T) {
 	put(t, filepath.Join(dir, "set.zip"), z.Bytes())
 	put(t, filepath.Join(dir, "mnist", "train-images-idx3-ubyte"), idx(3, []uint32{4, 5, 5}, 100))
 	put(t, filepath.Join(dir, "mnist", "train-labels-idx1-ubyte"), idx(1, []uint32{4}, 4))
+	put(t, filepath.Join(dir, "set.npz"), npz(t, "4, 1, 3, 1"))
+	put(t, filepath.Join(dir, "bomb.npz"), npz(t, "1000000, 1, 300, 1"))
 	for name, set := range map[string]datatest.Set{
 		"folder":                          {Spec: filepath.Join(dir, "set"), Broken: []int{3}},
 		"folder, resized, grey, not kept": {Spec: filepath.Join(dir, "set"), Options: data.Options{Size: 4, Channels: 1, CacheBytes: 1}, Broken: []int{3}},
 		"zip":                             {Spec: filepath.Join(dir, "set.zip"), Broken: []int{3}},
 		"glyphs":                          {Spec: "glyphs", Options: data.Options{Size: 8}, Refused: map[string]string{"no such characters": "glyphs:runes"}},
+		"toy":                             {Spec: "toy:moons", Images: 9, Refused: map[string]string{"no such points": "toy:suns"}},
+		"arrays":                          {Spec: filepath.Join(dir, "set.npz"), Broken: []int{1}, Refused: map[string]string{"a bomb": filepath.Join(dir, "bomb.npz"), "not there": filepath.Join(dir, "nowhere.npy")}},
+		"arrays of bytes":                 {Spec: filepath.Join("testdata", "arrays", "packed.npz")},
 		"IDX":                             {Spec: "mnist:" + filepath.Join(dir, "mnist"), Options: data.Options{Size: 4}},
 	} {
 		t.Run(name, func(t *testing.T) { datatest.Run(t, set) })
 	}
+}
+
+// npz is a compressed file of four images of three values, the second broken, that says
+// to have another shape, with classes and noise.
+func npz(t *testing.T, shape string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for name, of := range map[string]struct {
+		descr, shape string
+		elements     any
+	}{
+		"images": {"<f4", shape, []float32{1, 2, 3, 4, float32(math.Inf(1)), 6, 7, 8, 9, 10, 11, 12}},
+		"labels": {"<i8", "4,", []int64{0, 1, 1, -1}}, "noise": {"<i8", "4,", []int64{9, -1, 1 << 40, -1}},
+	} {
+		w, err := z.Create(name + ".npy")
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", of.descr, of.shape)
+		fmt.Fprintf(w, "\x93NUMPY\x01\x00%s%s", binary.LittleEndian.AppendUint16(nil, uint16(len(header))), header)
+		if err := binary.Write(w, binary.LittleEndian, of.elements); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // idx is an IDX file of bytes 0, 1, 2 …

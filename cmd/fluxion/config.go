@@ -18,6 +18,7 @@ import (
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/machine"
+	"fluxion/data"
 	"fluxion/data/lookup"
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
@@ -59,7 +60,7 @@ func fusionsText() string {
 
 // settingHelp is the help of every key of train.Settings.
 var settingHelp = map[string]string{
-	"data":              "glyphs, glyphs:letters, glyphs:all, mnist:DIR, a folder or a zip of images",
+	"data":              data.Usage(),
 	"size":              "side of the square images; 0 leaves them as they are",
 	"channels":          "1 grey, 3 RGB, 0 as they are",
 	"flip":              "mirror images at random",

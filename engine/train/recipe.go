@@ -2,6 +2,8 @@ package train
 
 import (
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"fluxion/nets"
@@ -17,12 +19,11 @@ type Recipe struct {
 }
 
 // RecipeOf returns the recipe of a preset, or of a folder with a network, for
-// data. Letters and digits are not flipped: mirrored they mean something else, or
-// nothing. Keys of the folder to ignore are as in Network.
+// data, which are flipped if they are pictures. Keys of the folder to ignore are as in Network.
 func RecipeOf(preset, data string, ignore ...string) (Recipe, error) {
 	if p, err := catalog.Preset(preset); err == nil {
 		r := p.Recipe
-		r.Flip = r.Flip && !characters(data)
+		r.Flip = r.Flip && mirrored(data)
 		return Recipe{Recipe: r, Of: preset}, nil
 	}
 	n, err := presetNetwork(preset, ignore)
@@ -44,10 +45,11 @@ func (r Recipe) Apply(s Settings) Settings {
 	return s
 }
 
-// characters says whether data are letters or digits.
-func characters(data string) bool {
+// mirrored says whether data mean the same left for right: pictures do, but not letters
+// and digits; of points and arrays it is not known.
+func mirrored(data string) bool {
 	name, _, _ := strings.Cut(data, ":")
-	return name == "glyphs" || name == "mnist"
+	return !slices.Contains([]string{"glyphs", "mnist", "toy"}, name) && !slices.Contains([]string{".npy", ".npz"}, strings.ToLower(filepath.Ext(data)))
 }
 
 // RecipeKeys are the settings that a recipe sets.
