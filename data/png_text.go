@@ -85,7 +85,7 @@ type PNG struct {
 	Text                    map[string]string
 }
 
-// maxText bounds the texts of a PNG that are read, in bytes.
+// maxText bounds the texts of a PNG or .npz that are read, in bytes.
 const maxText = 1 << 20
 
 // InspectPNG reads all of a PNG but its pixels. Every chunk is held against its

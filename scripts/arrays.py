@@ -30,3 +30,5 @@ for version in (2, 3):
 classes, noise = np.array([0, 2, -1, 1, 2]), np.array([7, -1, 1 << 40, 0, 5])
 np.savez(ROOT / "stored.npz", latents=values(5, 4, 4, 4), labels=classes, noise=noise, made_by=np.array("NumPy"))
 np.savez_compressed(ROOT / "packed.npz", values(5, 2, 2, 3, dtype="u1"), classes.astype(">i2"))
+np.save(ROOT / "integers.npy", np.array([1, -2, 1 << 40]))
+np.save(ROOT / "text.npy", np.array("σ = 1"))

@@ -277,7 +277,8 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Devi
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(writers, dev.Threads())) // the generator waits for them if they fall behind
 	progress := newSampleProgress(out, len(seeds), o.json)
-	err = generator.Run(ctx, request, func(i int, pixels []byte) error {
+	err = generator.Run(ctx, request, func(i int, s generate.Sample) error {
+		pixels := s.Pixels
 		pixels = slices.Clone(pixels)
 		text := textOf(j.text, m, seeds[i], request.Classes[i])
 		group.Go(func() error {

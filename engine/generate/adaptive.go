@@ -24,7 +24,7 @@ type Adaptive struct {
 // holds the same image; a batch of one wastes nothing. Networks that condition on
 // their last estimate are given none: what is integrated is a function of the
 // state and the time, or the error of a step would not be known.
-func (g *Generator) adapt(ctx context.Context, r Request, i int) ([]byte, error) {
+func (g *Generator) adapt(ctx context.Context, r Request, i int) (s Sample, err error) {
 	a := r.Adaptive
 	begin := a.Grid.Points[0]
 	for k := range g.images {
@@ -33,15 +33,15 @@ func (g *Generator) adapt(ctx context.Context, r Request, i int) ([]byte, error)
 	g.head.Seed, g.head.Scale = r.Seed, float32(begin.Sigma)
 	g.begin(r, begin.Alpha)
 	if err := device.Run(g.start); err != nil {
-		return nil, err
+		return s, err
 	}
 	if err := g.classes(r, func(int) int { return i }); err != nil {
-		return nil, err
+		return s, err
 	}
 	sample := g.Plan.Place(g.Graph.Sample)
 	values := make([]float32, g.Graph.Sample.Shape().TotalSize())
 	if err := g.program.Read(sample, values); err != nil {
-		return nil, err
+		return s, err
 	}
 	var none []float32
 	if g.estimate != nil {
@@ -87,19 +87,20 @@ func (g *Generator) adapt(ctx context.Context, r Request, i int) ([]byte, error)
 	}
 	path, err := a.Sampler.Adapt(ctx, a.Grid, a.Options, z, network)
 	if bad := (*NotFiniteError)(nil); errors.As(err, &bad) {
-		return nil, bad
+		return s, bad
 	}
 	if err != nil {
-		return nil, fmt.Errorf("image %d: %w", r.Seeds[i], err)
+		return s, fmt.Errorf("image %d: %w", r.Seeds[i], err)
 	}
 	last := path.States[len(path.States)-1]
 	end := a.Grid.Points[len(a.Grid.Points)-1]
 	if err := checkState(r.Seeds[i], endState, last); err != nil {
-		return nil, err
+		return s, err
 	}
-	pixels := make([]byte, n)
+	s = Sample{make([]byte, n), make([]float32, n)}
 	for k, v := range last {
-		pixels[k] = update.Pixel(float32(v / end.Alpha))
+		s.Values[k] = float32(v / end.Alpha)
+		s.Pixels[k] = update.Pixel(s.Values[k])
 	}
-	return pixels, nil
+	return s, nil
 }

@@ -70,7 +70,8 @@ func runExcess(t *testing.T, d device.Device, batch int) [][]byte {
 	}
 	defer g.Free()
 	var pictures [][]byte
-	if err := g.Run(context.Background(), r, func(_ int, pixels []byte) error {
+	if err := g.Run(context.Background(), r, func(_ int, s Sample) error {
+		pixels := s.Pixels
 		pictures = append(pictures, slices.Clone(pixels))
 		return nil
 	}); err != nil {

@@ -59,7 +59,7 @@ func (u unfit) run(t *testing.T, d device.Device, precision number.Type) (made i
 	}
 	defer g.Free()
 	r := Request{Table: table, Adaptive: adaptive, Seeds: []int64{4, 5}, Classes: []int{0, 1}, NullClass: classes, Guidance: guidance, Clip: u.clip}
-	err = g.Run(context.Background(), r, func(int, []byte) error { made++; return nil })
+	err = g.Run(context.Background(), r, func(int, Sample) error { made++; return nil })
 	return made, err
 }
 

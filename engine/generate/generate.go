@@ -278,11 +278,16 @@ type Request struct {
 	memory sampler.Memory // of the table
 }
 
+// Sample is what was made, NHWC, valid until the visit that it is handed to returns.
+type Sample struct {
+	Pixels []byte    // clipped to ±1, as bytes
+	Values []float32 // as the sampler left them
+}
+
 // Run makes the images in batches and hands each out as soon as its batch is
-// done: its place in the request and its pixels (NHWC), which are valid until
-// visit returns. The weights are those that the memory holds now. Numbers that are
+// done: its place in the request and what was made. The weights are those that the memory holds now. Numbers that are
 // not finite are a *NotFiniteError, and no picture.
-func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, pixels []byte) error) error {
+func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, s Sample) error) error {
 	for _, p := range g.weights {
 		if err := device.Run(p); err != nil {
 			return err
@@ -296,9 +301,9 @@ func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, pixels
 			return err
 		}
 		for i := range r.Seeds {
-			pixels, err := g.adapt(ctx, r, i)
+			sample, err := g.adapt(ctx, r, i)
 			if err == nil {
-				err = visit(i, pixels)
+				err = visit(i, sample)
 			}
 			if err != nil {
 				return err
@@ -321,7 +326,8 @@ func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, pixels
 			return err
 		}
 		for i := range n {
-			if err := visit(first+i, g.pixels[i*g.shape.Values():][:g.shape.Values()]); err != nil {
+			size := g.shape.Values()
+			if err := visit(first+i, Sample{g.pixels[i*size:][:size], g.last[i*size:][:size]}); err != nil {
 				return err
 			}
 		}

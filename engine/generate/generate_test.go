@@ -115,8 +115,13 @@ func guidedOn(t *testing.T, d device.Device, precision number.Type, method strin
 		r.Classes = append(r.Classes, int(seed%classes))
 	}
 	got := map[int64][]byte{}
-	err = generator.Run(context.Background(), r, func(i int, pixels []byte) error {
-		got[seeds[i]] = slices.Clone(pixels)
+	err = generator.Run(context.Background(), r, func(i int, s Sample) error {
+		got[seeds[i]] = slices.Clone(s.Pixels)
+		for k, v := range s.Values {
+			if s.Pixels[k] != update.Pixel(v) {
+				t.Fatalf("image %d: pixel %d is %d, its value %v", seeds[i], k, s.Pixels[k], v)
+			}
+		}
 		return nil
 	})
 	if err != nil {

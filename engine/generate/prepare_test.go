@@ -90,7 +90,8 @@ func preparedPictures(t *testing.T, d device.Device, precision number.Type, prep
 			t.Fatal(err)
 		}
 		r := Request{Table: table, Seed: 9, Seeds: []int64{3, 4, 5}, Guidance: Guidance{Scale: 1}}
-		err := generator.Run(context.Background(), r, func(_ int, pixels []byte) error {
+		err := generator.Run(context.Background(), r, func(_ int, s Sample) error {
+			pixels := s.Pixels
 			pictures[run] = append(pictures[run], slices.Clone(pixels)...)
 			return nil
 		})

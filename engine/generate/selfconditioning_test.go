@@ -153,7 +153,8 @@ func (c conditioned) run(t *testing.T) map[int64][]byte {
 		r.Classes = append(r.Classes, int(seed%classes))
 	}
 	got := map[int64][]byte{}
-	if err := g.Run(context.Background(), r, func(i int, pixels []byte) error {
+	if err := g.Run(context.Background(), r, func(i int, s Sample) error {
+		pixels := s.Pixels
 		got[c.seeds[i]] = slices.Clone(pixels)
 		return nil
 	}); err != nil {

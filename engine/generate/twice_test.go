@@ -76,7 +76,8 @@ func TestLoadedTwice(t *testing.T) {
 	}
 	pictures := func(g *Generator) (all []byte) {
 		r := Request{Table: table, Seed: 9, Seeds: []int64{3, 4, 5}, Classes: []int{0, 1, 1}, NullClass: 2, Guidance: Guidance{Scale: 2, Rescale: 0.5}}
-		err := g.Run(context.Background(), r, func(_ int, pixels []byte) error {
+		err := g.Run(context.Background(), r, func(_ int, s Sample) error {
+			pixels := s.Pixels
 			all = append(all, slices.Clone(pixels)...)
 			return nil
 		})

@@ -89,7 +89,8 @@ func (s sampled) pictures(t *testing.T, schedule, method string, o sampler.Optio
 		t.Fatalf("%s along %s: %v", method, schedule, err)
 	}
 	var all []float64
-	err = s.generator.Run(context.Background(), r, func(_ int, pixels []byte) error {
+	err = s.generator.Run(context.Background(), r, func(_ int, s generate.Sample) error {
+		pixels := s.Pixels
 		for _, v := range pixels {
 			all = append(all, float64(v))
 		}

@@ -72,7 +72,8 @@ func (r *run) samples(ctx context.Context, images int64) error {
 	}
 	height, width, channels := r.data.Shape()
 	all := make([]byte, 0, r.settings.SampleCount*height*width*channels)
-	err := r.generator.Run(ctx, request, func(_ int, pixels []byte) error {
+	err := r.generator.Run(ctx, request, func(_ int, s generate.Sample) error {
+		pixels := s.Pixels
 		all = append(all, pixels...)
 		return nil
 	})

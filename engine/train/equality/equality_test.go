@@ -280,7 +280,8 @@ func pictures(t *testing.T, deviceName, method string, guidance generate.Guidanc
 	r := generate.Request{
 		Table: table, Seed: 5, Seeds: []int64{7, 3, 11}, Classes: []int{1, 2, 3}, NullClass: classes, Guidance: guidance, Picture: picture, Clip: true,
 	}
-	if err := g.Run(context.Background(), r, func(_ int, pixels []byte) error {
+	if err := g.Run(context.Background(), r, func(_ int, s generate.Sample) error {
+		pixels := s.Pixels
 		all = append(all, pixels...)
 		return nil
 	}); err != nil {

@@ -112,7 +112,7 @@ func (w *Workload) sampleStep() (Step, error) {
 		return Step{}, err
 	}
 	request := generate.Request{Table: table, Guidance: generate.Guidance{Scale: 1}, Seeds: make([]int64, w.Batch)}
-	if err := g.Run(context.Background(), request, func(int, []byte) error { return nil }); err != nil {
+	if err := g.Run(context.Background(), request, func(int, generate.Sample) error { return nil }); err != nil {
 		return Step{}, errors.Join(err, free())
 	}
 	return Step{g.Evaluate, free, s.Plan, g.Launches, s.Sizes().Bytes(), s.Plan.Cost().FLOPs}, nil

@@ -1,0 +1,86 @@
+package data
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// Array is an array for a .npy or .npz: one of its fields of elements, in C order.
+type Array struct {
+	Name     string // in a .npz
+	Shape    []int
+	Floats   []float32
+	Integers []int64
+	Text     string // an array without dimensions
+}
+
+// WriteNPY writes an array as numpy.save does.
+func WriteNPY(w io.Writer, a Array) error {
+	h := npyHeader{shape: a.Shape}
+	descr, elements := "<f4", any(a.Floats)
+	switch {
+	case a.Integers != nil:
+		descr, elements = "<i8", a.Integers
+	case a.Text != "":
+		descr, elements = fmt.Sprintf("<U%d", utf8.RuneCountInString(a.Text)), []rune(a.Text)
+	}
+	dict := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, h.shapeText())
+	header := append([]byte(npyMagic), 1, 0)
+	padded := (len(header) + 2 + len(dict) + 1 + 63) / 64 * 64 // as NumPy pads it
+	dict += strings.Repeat(" ", padded-len(header)-2-len(dict)-1) + "\n"
+	header = append(binary.LittleEndian.AppendUint16(header, uint16(len(dict))), dict...)
+	if _, err := w.Write(header); err != nil {
+		return err
+	}
+	return binary.Write(w, binary.LittleEndian, elements)
+}
+
+// WriteNPZ writes arrays as numpy.savez does.
+func WriteNPZ(w io.Writer, arrays ...Array) error {
+	z := zip.NewWriter(w)
+	for _, a := range arrays {
+		m, err := z.CreateHeader(&zip.FileHeader{Name: a.Name + ".npy", Method: zip.Store})
+		if err == nil {
+			err = WriteNPY(m, a)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return z.Close()
+}
+
+// ReadNPZText returns an array of text of a .npz, "" where there is none.
+func ReadNPZText(path, name string) (string, error) {
+	z, err := zip.OpenReader(path)
+	if err != nil {
+		return "", &Error{Path: path, Problem: "is not a whole .npz", Err: err}
+	}
+	defer z.Close()
+	for _, m := range z.File {
+		if m.Name != name+".npy" || m.UncompressedSize64 > maxText {
+			continue
+		}
+		r, err := m.Open()
+		if err != nil {
+			return "", asError(path, err)
+		}
+		defer r.Close()
+		raw, err := io.ReadAll(io.LimitReader(r, maxText))
+		at := bytes.IndexByte(raw, '\n')
+		if err != nil || at < 0 || (len(raw)-at-1)%4 != 0 {
+			return "", &Error{Path: path + "!" + m.Name, Problem: "is not whole", Err: err}
+		}
+		var text strings.Builder
+		for raw = raw[at+1:]; len(raw) > 0; raw = raw[4:] {
+			text.WriteRune(rune(binary.LittleEndian.Uint32(raw)))
+		}
+		return text.String(), nil
+	}
+	return "", nil
+}

@@ -1,0 +1,46 @@
+package data
+
+import (
+	"bytes"
+	"image/png"
+	"testing"
+)
+
+// TestDensity: points are where they should be, x to the right and y up, and where there
+// are more it is darker.
+func TestDensity(t *testing.T) {
+	points := []float32{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, 1, -1, -1}
+	file, err := EncodeSheet(Pixels{Floats: points}, 7, 1, 1, 2, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := png.Decode(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	side := img.Bounds().Dx()
+	at := func(x, y float64) uint32 { // coordinates from −1.5 to 1.5
+		r, _, _, _ := img.At(int((x/1.5+1)/2*float64(side)), int((1-y/1.5)/2*float64(side))).RGBA()
+		return r >> 8
+	}
+	if often, once, never := at(1, 1), at(-1, 1), at(1, -1); often > 10 || once <= often || once > 200 || never != 255 || at(-1, -1) != once || at(0, 0) != 255 {
+		t.Errorf("grey %d where there are 5 points, %d where there is one, %d where there is none", often, once, never)
+	}
+	for _, empty := range [][]float32{nil, {0, 0}} {
+		if _, err := EncodeSheet(Pixels{Floats: append([]float32{}, empty...)}, len(empty)/2, 1, 1, 2, 10); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestSheetOfFloats: floats are clipped to ±1 and rounded, as samples are.
+func TestSheetOfFloats(t *testing.T) {
+	file, err := EncodeSheet(Pixels{Floats: []float32{-7, -1, 0, 0.5, 1, 7}}, 6, 1, 1, 1, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := EncodeGrid([]byte{0, 0, 128, 191, 255, 255}, 6, 1, 1, 1, 6)
+	if err != nil || !bytes.Equal(file, want) {
+		t.Errorf("another picture (%v)", err)
+	}
+}
