@@ -321,7 +321,7 @@ func TestPictures(t *testing.T) {
 			t.Errorf("texts %v, %v", back, err)
 		}
 	}
-	if err := WriteGrid(filepath.Join(dir, "g.png"), make([]byte, 5*4*4*3), 5, 4, 4, 3, 3); err != nil {
+	if err := WriteSheet(filepath.Join(dir, "g.png"), NewPixels(Bytes, 5*4*4*3), 5, 4, 4, 3, 3); err != nil {
 		t.Fatal(err)
 	}
 	if _, h, w, _, err := ReadPNG(filepath.Join(dir, "g.png")); err != nil || h != 14 || w != 20 {

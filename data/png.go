@@ -55,9 +55,9 @@ func EncodeGrid(pixels []byte, n, height, width, channels, columns int) ([]byte,
 	return encode(picture(canvas, h, w, channels), nil)
 }
 
-// WriteGrid writes a grid, whole or not at all.
-func WriteGrid(path string, pixels []byte, n, height, width, channels, columns int) error {
-	file, err := EncodeGrid(pixels, n, height, width, channels, columns)
+// WriteSheet writes what EncodeSheet gives, whole or not at all.
+func WriteSheet(path string, p Pixels, n, height, width, channels, columns int) error {
+	file, err := EncodeSheet(p, n, height, width, channels, columns)
 	if err != nil {
 		return fmt.Errorf("%s cannot be encoded: %w", path, err)
 	}

@@ -9,7 +9,7 @@ import (
 // Showable says whether samples of a shape can be seen in one picture, and how: as a
 // grid of images or as points.
 func Showable(height, width, channels int) (images, points bool) {
-	return channels == 1 || channels == 3, height*width*channels == 2
+	return channels == 1 || channels == 3, channels == 2 && height*width == 1
 }
 
 // EncodeSheet is the file of one picture of n samples, NHWC: a grid, floats clipped to ±1,

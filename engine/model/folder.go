@@ -33,8 +33,12 @@ const (
 	TrainingDir    = "training"
 	OptimizerFile  = "optimizer.safetensors" // in TrainingDir
 	ClassesFile    = "classes.json"          // in TrainingDir: names of the classes
+	DataFile       = "data.json"             // in TrainingDir: what the data were
 	settingsFile   = "config.json"           // of a run folder
 )
+
+// FloatValues is what DataFile says of data that were float32; of bytes it says nothing.
+const FloatValues = "float32"
 
 // The weights of a folder that Read can be asked for. A further EMA is named by its
 // half-life in images, as in "ema:20000".

@@ -28,6 +28,7 @@ type Model struct {
 	Process process.Process
 	Classes []string // names, if known
 	Guided  bool     // the last class stands for none
+	Floats  bool     // its data were float32, taken as they are; else pictures, from −1 to 1
 	Path    string   // where the weights were found
 	Root    string   // the checkpoint or pipeline that they belong to
 
@@ -86,11 +87,30 @@ func Read(dir, weights string, ignore ...string) (*Model, error) {
 	if m.Notes = slices.Clone(m.Network.Notes()); len(config.Unused) > 0 {
 		m.Notes = append(m.Notes, "scheduler_config.json: ignored "+strings.Join(config.Unused, ", "))
 	}
+	if err := m.readValues(filepath.Join(root, TrainingDir, DataFile)); err != nil {
+		return nil, err
+	}
 	if err := m.readClasses(filepath.Join(root, TrainingDir, ClassesFile)); err != nil {
 		return nil, err
 	}
 	m.Untrained = m.Guided && untrained(filepath.Join(root, TrainingDir, OptimizerFile))
 	return m, nil
+}
+
+// readValues finds whether the data were floats; pictures where the folder does not tell.
+func (m *Model) readValues(path string) error {
+	text, err := pyjson.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var d struct {
+		Values string `json:"values"`
+	}
+	if err == nil {
+		err = pyjson.In(path, pyjson.Decode(text, &d))
+	}
+	m.Floats = d.Values == FloatValues
+	return err
 }
 
 func (m *Model) readClasses(path string) error {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -151,5 +152,34 @@ func TestNotStuck(t *testing.T) {
 	r.settings.Batch = 64
 	if _, got := r.stuck(State{Images: 6399, Loss: 1}); got {
 		t.Error("told after 99 steps")
+	}
+}
+
+// Moments of floats are those of the floats, and the same to the bit on any number of
+// processors.
+func TestMomentsOfFloats(t *testing.T) {
+	d, err := data.Open("toy:moons", data.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	var sum, squares float64
+	e := data.NewExample(d)
+	for i := range baselineImages {
+		if err := d.Read(i*d.Len()/baselineImages, e); err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range e.Floats {
+			sum, squares = sum+float64(x), squares+float64(x)*float64(x)
+		}
+	}
+	n := float64(baselineImages * len(e.Floats))
+	mean, variance := pixelMoments(d)
+	if want := squares/n - sum/n*sum/n; math.Abs(mean-sum/n) > 1e-12 || math.Abs(variance-want) > 1e-12 {
+		t.Errorf("mean %v and variance %v, want %v and %v", mean, variance, sum/n, want)
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	if m, v := pixelMoments(d); m != mean || v != variance {
+		t.Errorf("on one processor mean %v and variance %v, before %v and %v", m, v, mean, variance)
 	}
 }

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,19 +16,23 @@ import (
 )
 
 // dataFile says in a checkpoint's folder training what the data were.
-const dataFile = "data.json"
+const dataFile = model.DataFile
 
 // dataset is what a run's data were: it is compared when the run is resumed.
 type dataset struct {
 	data.Fingerprint
-	Height   int `json:"height"`
-	Width    int `json:"width"`
-	Channels int `json:"channels"`
+	Height   int    `json:"height"`
+	Width    int    `json:"width"`
+	Channels int    `json:"channels"`
+	Values   string `json:"values,omitempty"` // "" are bytes
 }
 
 func describe(d data.Dataset) dataset {
 	s := dataset{Fingerprint: d.Fingerprint()}
 	s.Height, s.Width, s.Channels = d.Shape()
+	if d.Kind() == data.Floats {
+		s.Values = model.FloatValues
+	}
 	return s
 }
 
@@ -84,6 +89,7 @@ func (r *run) compareData(checkpoint string, settings []Change) (all []Change, n
 	}
 	if whole {
 		add(true, "shape of images", old.shape(), now.shape())
+		add(true, "values of images", cmp.Or(old.Values, data.Bytes.String()), cmp.Or(now.Values, data.Bytes.String()))
 		add(other, "number of pictures", old.count(), now.count())
 		if len(all) == 0 && (old.Digest != now.Digest || old.Sums != "" && now.Sums != "" && old.Sums != now.Sums) {
 			all = append(all, Change{"names or sizes of pictures", "as stored", "others", other})

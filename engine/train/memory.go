@@ -5,11 +5,23 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
+	"fluxion/kernels/number"
 	"fluxion/nets"
 )
 
+// imageValues are those of an image.
+func (s *Step) imageValues() int { return s.Height * s.Width * s.Network.Spec().Channels }
+
 // pixelBytes are those of a micro-batch's images, on the host.
-func (s *Step) pixelBytes() int { return s.Batch * s.Height * s.Width * s.Network.Spec().Channels }
+func (s *Step) pixelBytes() int { return s.Batch * s.imageValues() * s.stored().Size() }
+
+// stored is the type of pixels in a data set or a batch.
+func (o StepOptions) stored() number.Type {
+	if o.Floats {
+		return number.Float32
+	}
+	return number.Uint8
+}
 
 // Needs is the memory of the host that a step takes on a device, plan included.
 func (s *Step) Needs(d device.Device, sizes plan.Sizes) []device.Need {
@@ -27,7 +39,7 @@ func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, sampling *gen
 	list = append(list, device.Need{What: "the copy that becomes a checkpoint", Bytes: plan.Product(len(step.Buffers.stored()), flat)},
 		device.Need{What: "decoded images that are kept", Bytes: data.CacheBytes(r.data)})
 	if sampling != nil { // what was sampled, side by side, and as a file
-		list = append(list, device.Need{What: "a grid", Bytes: plan.Product(3, r.settings.SampleCount, height*width*channels)})
+		list = append(list, device.Need{What: "a grid", Bytes: plan.Product(3, r.gridCount(), height*width*channels, step.stored().Size())})
 	}
 	return list
 }

@@ -5,7 +5,6 @@ import (
 	"fluxion/kernels/draw"
 	"fluxion/kernels/feed"
 	"fluxion/kernels/mix"
-	"fluxion/kernels/number"
 	"fluxion/kernels/philox"
 
 	"gorgonia.org/gorgonia"
@@ -24,7 +23,7 @@ func (s *Step) noising(shape draw.Shape, c *plan.Options) []plan.Stage {
 	s.batch = &draw.Batch{Images: make([]draw.Image, s.Batch)}
 	s.noise, s.addresses = &draw.Head{Scale: 1}, make([]int64, s.Batch)
 	s.times = feed.New(s.Batch, 1)
-	o := draw.DataOptions{Shape: shape, Stored: number.Uint8, Resident: s.Resident > 0, Flips: s.Resident > 0 && s.Flip, Width: s.Width}
+	o := draw.DataOptions{Shape: shape, Stored: s.stored(), Resident: s.Resident > 0, Flips: s.Resident > 0 && s.Flip, Width: s.Width}
 	data := plan.Stage{Kernel: draw.NewData(o, s.batch), Out: plan.Ref{Node: x}}
 	if o.Resident {
 		data.In = []plan.Ref{{Buffer: s.Buffers.Images}}

@@ -110,7 +110,7 @@ func prepare(o Options) (*run, Start, error) {
 	r.baseline, r.atZero = objective.BaselineLoss(variance), objective.ZeroLoss(mean*mean+variance)
 	return r, Start{
 		Run: o.Dir, Settings: s, Changes: changes,
-		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Classes: o.Data.Classes(), Notes: slices.Concat(data.Notes(o.Data), network.Notes()), Resident: step.Resident > 0,
+		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Classes: o.Data.Classes(), Notes: slices.Concat(data.Notes(o.Data), network.Notes(), r.floatNotes(variance)), Resident: step.Resident > 0,
 		Parameters: nets.Count(step.Graph.Params), Tensors: len(step.Graph.Params),
 		Device: o.Device.Describe(), PlannedBytes: sizes.Bytes(), StepFLOPs: step.Cost().FLOPs,
 		KeptBytes: kept, AgainFLOPs: step.Recomputed().FLOPs,
@@ -129,14 +129,14 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	height, width, channels := r.data.Shape()
 	o := StepOptions{
 		Network: r.network, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation, Optimizer: s.Optimizer, MoreEMAs: s.EMA.others(),
-		Target: d.Target(), Precision: r.precision, Flip: s.Flip,
+		Target: d.Target(), Precision: r.precision, Floats: r.data.Kind() == data.Floats, Flip: s.Flip,
 		Errors: r.objective.Times.Adaptive != nil, Recompute: s.Recompute,
 	}
 	room, err := d.Room()
 	if err != nil {
 		return nil, nil, sizes, err
 	}
-	if bytes := int64(r.data.Len()) * int64(height*width*channels); bytes <= room/residentShare {
+	if bytes := plan.Product(r.data.Len(), height*width*channels, r.data.Kind().Size()); bytes <= room/residentShare {
 		o.Resident = r.data.Len()
 	}
 	for {
@@ -187,6 +187,9 @@ func (r *run) openStream(ctx context.Context, from int64) (stream, error) {
 	}
 	values := data.ValuesOf(r.data)
 	return data.NewResident(ctx, r.data, o, func(first int, pixels data.Pixels) error {
+		if pixels.Floats != nil {
+			return r.memory.Write(r.trainer.Buffers.Images, first*values, pixels.Floats)
+		}
 		return r.memory.WriteBytes(r.trainer.Buffers.Images, first*values, pixels.Bytes)
 	})
 }

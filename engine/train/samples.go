@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -17,14 +18,47 @@ const gridSampler = "euler"
 
 // samplingStep compiles a step of sampling from the EMA, for grids; nil if there are none.
 func (r *run) samplingStep(height, width int, step *Step) (*generate.Step, error) {
-	if r.settings.SampleCount == 0 {
+	n := r.gridCount()
+	if n == 0 {
 		return nil, nil
 	}
 	return generate.NewStep(generate.Options{
-		Network: r.network, Height: height, Width: width, Batch: min(r.settings.Batch, r.settings.SampleCount),
+		Network: r.network, Height: height, Width: width, Batch: min(r.settings.Batch, n),
 		Calls: r.settings.SampleSteps, Target: step.Target, Precision: r.precision, Weights: step.Buffers.EMA,
 	})
 }
+
+// gridPoints is the least number of points in a picture of some.
+const gridPoints = 2048
+
+// gridCount is the number of samples in a grid: none of images that cannot be seen.
+func (r *run) gridCount() int {
+	switch images, points := data.Showable(r.data.Shape()); {
+	case points && r.settings.SampleCount > 0:
+		return max(gridPoints, r.settings.SampleCount)
+	case images:
+		return r.settings.SampleCount
+	}
+	return 0
+}
+
+// floatNotes says what should be known of data that are not pictures.
+func (r *run) floatNotes(variance float64) (notes []string) {
+	if r.data.Kind() != data.Floats {
+		return nil
+	}
+	if variance > floatVariance || variance < 1/floatVariance {
+		notes = append(notes, fmt.Sprintf("the data are taken as they are: a variance of %.3g, where schedules and learning rates are for one of about 1; scale them first", variance))
+	}
+	if _, _, channels := r.data.Shape(); r.settings.SampleCount > 0 && r.gridCount() == 0 {
+		notes = append(notes, fmt.Sprintf("images of %d channels cannot be seen: there are no grids; fluxion sample --out FILE.npz writes them as they are", channels))
+	}
+	return notes
+}
+
+// floatVariance is how many times that of the data may be 1, or 1 that, without a word:
+// pictures have a tenth at least.
+const floatVariance = 10.0
 
 // planSampling returns the table of the sampler for grids.
 func (r *run) planSampling() (sampler.Table, error) {
@@ -62,19 +96,20 @@ func (r *run) samples(ctx context.Context, images int64) error {
 		return nil
 	}
 	request := generate.Request{
-		Table: r.table, Seed: r.settings.Seed, Guidance: generate.Guidance{Scale: 1}, Clip: r.table.Rows[0].Call.Limits(), NullClass: r.objective.NullClass,
+		Table: r.table, Seed: r.settings.Seed, Guidance: generate.Guidance{Scale: 1}, Clip: r.data.Kind() == data.Bytes && r.table.Rows[0].Call.Limits(), NullClass: r.objective.NullClass,
 	}
-	for i := range r.settings.SampleCount {
+	n := r.gridCount()
+	for i := range n {
 		request.Seeds = append(request.Seeds, int64(i))
-		if n := len(r.data.Classes()); n > 0 {
-			request.Classes = append(request.Classes, i%min(n, gridColumns))
+		if classes := len(r.data.Classes()); classes > 0 {
+			request.Classes = append(request.Classes, i%min(classes, gridColumns))
 		}
 	}
 	height, width, channels := r.data.Shape()
-	all := make([]byte, 0, r.settings.SampleCount*height*width*channels)
-	err := r.generator.Run(ctx, request, func(_ int, s generate.Sample) error {
-		pixels := s.Pixels
-		all = append(all, pixels...)
+	size := height * width * channels
+	all := data.NewPixels(r.data.Kind(), n*size)
+	err := r.generator.Run(ctx, request, func(i int, s generate.Sample) error {
+		all.Slice(i*size, (i+1)*size).Copy(data.Pixels{Bytes: s.Pixels, Floats: s.Values})
 		return nil
 	})
 	if err != nil {
@@ -85,7 +120,7 @@ func (r *run) samples(ctx context.Context, images int64) error {
 	}
 	path := r.gridPath(images)
 	if err = r.disk.MkdirAll(filepath.Dir(path)); err == nil {
-		err = data.WriteGrid(path, all, r.settings.SampleCount, height, width, channels, gridColumns)
+		err = data.WriteSheet(path, all, n, height, width, channels, gridColumns)
 	}
 	if err != nil { // the disk may be full for a while
 		r.warn("no grid after %d images, the run goes on: %v", images, err)

@@ -34,6 +34,7 @@ type StepOptions struct {
 	Target        plan.Target
 	Precision     number.Type
 	Resident      int      // images of a data set that lies on the device; 0: pixels come with every batch
+	Floats        bool     // pixels are float32, taken as they are; else bytes
 	Flip          bool     // images are mirrored there; else pixels come as they are to be
 	Errors        bool     // the error of each image is wanted: see Trainer.Observe
 	Without       []string // names of plan.Fusions to leave out

@@ -18,8 +18,13 @@ import (
 // Hold takes the memory of the host that batches are put into, which a step has from
 // Load on. Counting what kernels do needs no more.
 func (s *Step) Hold() {
-	if s.Resident == 0 && s.batch.Bytes == nil {
-		s.batch.Bytes = make([]byte, s.pixelBytes())
+	if s.Resident > 0 || s.batch.Bytes != nil || s.batch.Floats != nil {
+		return
+	}
+	if n := s.Batch * s.imageValues(); s.Floats {
+		s.batch.Floats = make([]float32, n)
+	} else {
+		s.batch.Bytes = make([]byte, n)
 	}
 }
 
@@ -97,7 +102,7 @@ func (t *Trainer) Initialise(seed uint64) error {
 // time, the coefficients and the class that its position in the stream decides.
 func (t *Trainer) Fill(b *data.Batch, o Objective) {
 	if t.Resident == 0 {
-		copy(t.batch.Bytes, b.Pixels.Bytes)
+		data.Pixels{Bytes: t.batch.Bytes, Floats: t.batch.Floats}.Copy(b.Pixels)
 	}
 	t.noise.Seed = o.Seed
 	t.filled = t.filled[:0]
@@ -109,7 +114,7 @@ func (t *Trainer) Fill(b *data.Batch, o Objective) {
 		time := o.time(at, t.Batch*t.Accumulate)
 		q := o.Process.At(time)
 		if t.Resident > 0 {
-			t.batch.Images[i] = draw.Image{From: uint64(b.Sources[i]) * uint64(t.pixelBytes()/t.Batch), Flip: row.If(b.Flips != nil && b.Flips[i])}
+			t.batch.Images[i] = draw.Image{From: uint64(b.Sources[i]) * uint64(t.imageValues()), Flip: row.If(b.Flips != nil && b.Flips[i])}
 		}
 		t.addresses[i] = noise[i]
 		t.times.Values[i] = float32(q.NetworkTime)
