@@ -48,7 +48,7 @@ func TestInitialiseParts(t *testing.T) {
 		address := fnv.New64a()
 		address.Write([]byte(p.Name))
 		if values := w[:p.Size()]; p.Init.Uniform != 0 {
-			philox.Uniform(values, seed, philox.Init, address.Sum64(), 0)
+			philox.UniformAt(values, 0, .5, .5, seed, philox.Init, address.Sum64(), 0)
 			for k, u := range values {
 				values[k] = p.Init.Constant + float32(p.Init.Uniform*(2*u-1))
 			}

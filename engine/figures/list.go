@@ -20,15 +20,6 @@ var list = []struct {
 	{"spectra", spectra},
 }
 
-// Names returns the names of all figures, in the order they are shown.
-func Names() []string {
-	names := make([]string, len(list))
-	for i, f := range list {
-		names[i] = f.name
-	}
-	return names
-}
-
 // All computes every figure. The images are what spectra are taken of.
 func All(images Images) ([]Figure, error) {
 	var all []Figure

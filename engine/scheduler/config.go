@@ -111,22 +111,12 @@ func (e *FileError) Error() string {
 
 func (e *FileError) Unwrap() error { return e.Err }
 
-// Read reads a scheduler_config.json. Unknown keys to ignore are left out. Errors
-// are *FileError.
-func Read(data []byte, ignore ...string) (Config, error) {
-	c, err := read(data, ignore)
-	if err != nil {
-		return Config{}, &FileError{Err: fmt.Errorf("scheduler config: %w", err)}
-	}
-	return c, nil
-}
-
 // formerKeys are of older versions of diffusers and mean nothing today: the kind of
 // arrays that a scheduler was given.
 var formerKeys = []string{"tensor_format"}
 
-// read is Read without the file's name.
-func read(data []byte, ignore []string) (Config, error) {
+// read reads a scheduler_config.json. Unknown keys to ignore are left out.
+func read(data []byte, ignore ...string) (Config, error) {
 	keys, err := pyjson.Unmarshal(data)
 	if err != nil {
 		return Config{}, err
@@ -346,7 +336,7 @@ func Open(path string, ignore ...string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	c, err := read(data, ignore)
+	c, err := read(data, ignore...)
 	if err != nil {
 		return Config{}, &FileError{path, fmt.Errorf("scheduler config: %w", err)}
 	}

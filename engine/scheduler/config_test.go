@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ func TestRoundTrip(t *testing.T) {
 	for _, class := range classes {
 		c := Config{Name: class.name, Class: class.make()}
 		text := c.Bytes()
-		back, err := Read(text)
+		back, err := read(text)
 		if err != nil {
 			t.Errorf("%s: %v", class.name, err)
 			continue
@@ -106,7 +107,7 @@ func TestClipSample(t *testing.T) {
 }
 
 func TestInfinity(t *testing.T) {
-	c, err := Read([]byte(`{"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -Infinity, "_note": "-Infinity \" NaN"}`))
+	c, err := read([]byte(`{"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -Infinity, "_note": "-Infinity \" NaN"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +132,7 @@ func TestProcessRoundTrip(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%v %+v: %v", p, o, err)
 				}
-				if c, err = Read(c.Bytes()); err != nil {
+				if c, err = read(c.Bytes()); err != nil {
 					t.Fatalf("%v: %v", p, err)
 				}
 				q, err := c.Process()
@@ -187,7 +188,7 @@ func TestForeignProcesses(t *testing.T) {
 		`{"_class_name": "EDMEulerScheduler"}`:                                                                         "ve/edm",
 		`{"_class_name": "FlowMatchHeunDiscreteScheduler"}`:                                                            "fm/u",
 	} {
-		c, err := Read([]byte(config))
+		c, err := read([]byte(config))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +203,7 @@ func TestForeignProcesses(t *testing.T) {
 		`{"_class_name": "FlowMatchEulerDiscreteScheduler", "invert_sigmas": true}`:                                         "invert_sigmas",
 		`{"_class_name": "DDPMScheduler", "trained_betas": [0.1], "num_train_timesteps": 1, "_fluxion_schedule": "cosine"}`: "trained_betas",
 	} {
-		c, err := Read([]byte(config))
+		c, err := read([]byte(config))
 		if err == nil {
 			_, err = c.Process()
 		}
@@ -210,6 +211,16 @@ func TestForeignProcesses(t *testing.T) {
 			t.Errorf("%s: error %v, want %q", config, err, want)
 		}
 	}
+}
+
+// opened is the config of a file with this text.
+func opened(t *testing.T, text string) (Config, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), fileName)
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return Open(path)
 }
 
 // Configs of other versions are opened, and what of them has no effect is named.
@@ -223,7 +234,7 @@ func TestOtherVersions(t *testing.T) {
 		`{"_class_name": "DDPMScheduler", "predict_epsilon": false, "prediction_type": "sample"}`:                   "predict_epsilon",
 		`{"_class_name": "EulerDiscreteScheduler", "of_tomorrow": null, "snr_shift_scale": 3.0, "sigma_max": null}`: "of_tomorrow snr_shift_scale",
 	} {
-		c, err := Read([]byte(text), "snr_shift_scale")
+		c, err := read([]byte(text), "snr_shift_scale")
 		if got := strings.Join(c.Unused, " "); err != nil || got != want {
 			t.Errorf("%s: without effect %q, %v; want %q", text, got, err, want)
 		}
@@ -240,7 +251,7 @@ func TestOtherVersions(t *testing.T) {
 		`{"_class_name": "LCMScheduler", "num_train_timesteps": 1e14}`:         "num_train_timesteps = 100000000000000",
 		`{"_class_name": "EulerDiscreteScheduler", "num_train_timesteps": -1}`: "num_train_timesteps = -1",
 	} {
-		c, err := Read([]byte(text))
+		c, err := opened(t, text)
 		if err == nil {
 			_, err = c.Plan(Options{Steps: 4})
 		}
@@ -249,7 +260,7 @@ func TestOtherVersions(t *testing.T) {
 			t.Errorf("%s: error %v, want one of the file with %q", text, err, want)
 		}
 	}
-	c, err := Read([]byte(`{"_class_name": "FlowMatchEulerDiscreteScheduler"}`))
+	c, err := read([]byte(`{"_class_name": "FlowMatchEulerDiscreteScheduler"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,7 +283,7 @@ func FuzzRead(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := Read(data)
+		c, err := read(data)
 		if err == nil {
 			_, err = c.Plan(Options{Steps: 5})
 			if _, err := c.Process(); err != nil && strings.Contains(err.Error(), "\n") {
@@ -308,7 +319,7 @@ func TestRefusedPlans(t *testing.T) {
 		`{"_class_name": "DDPMScheduler", "variance_type": "learned_range"}`:                                     `variance_type = "learned_range"`,
 		`{"_class_name": "UniPCMultistepScheduler", "solver_p": {"_class_name": "DPMSolverMultistepScheduler"}}`: "solver_p",
 	} {
-		c, err := Read([]byte(config))
+		c, err := read([]byte(config))
 		if err == nil {
 			_, err = c.Plan(Options{Steps: 4})
 		}

@@ -55,7 +55,7 @@ func (d denoiser) Output(q process.Point, z []float64) ([]float64, error) {
 
 func (f fixture) run(t *testing.T, compat Compat) (Plan, []float64) {
 	t.Helper()
-	c, err := Read(f.Config)
+	c, err := read(f.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestThirdOrder(t *testing.T) {
 	observed := func(compat Compat) float64 {
 		var off []float64
 		for _, steps := range []int{200, 400} {
-			c, err := Read([]byte(`{"_class_name": "DPMSolverMultistepScheduler", "solver_order": 3, "use_exponential_sigmas": true,
+			c, err := read([]byte(`{"_class_name": "DPMSolverMultistepScheduler", "solver_order": 3, "use_exponential_sigmas": true,
 				"final_sigmas_type": "sigma_min", "prediction_type": "sample"}`))
 			if err != nil {
 				t.Fatal(err)
@@ -185,7 +185,7 @@ func TestSDEKeepsVariance(t *testing.T) {
 		`{"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "sde-dpmsolver++", "solver_order": 1}`,
 		`{"_class_name": "DPMSolverSinglestepScheduler", "algorithm_type": "sde-dpmsolver++", "solver_order": 1}`,
 	} {
-		c, err := Read([]byte(config))
+		c, err := read([]byte(config))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -245,7 +245,7 @@ func TestRefusals(t *testing.T) {
 		`{"_class_name": "TCDScheduler", "clip_sample": true}`:                                                                                     "never clips",
 		`{"_class_name": "CMStochasticIterativeScheduler", "num_train_timesteps": 3}`:                                                              "fewer than",
 	} {
-		c, err := Read([]byte(config))
+		c, err := opened(t, config)
 		if err == nil {
 			_, err = c.Plan(Options{Steps: 5})
 		}
@@ -253,7 +253,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: error %v, want one line with %q", config, err, want)
 		}
 	}
-	c, _ := Read([]byte(`{"_class_name": "HeunDiscreteScheduler"}`))
+	c, _ := read([]byte(`{"_class_name": "HeunDiscreteScheduler"}`))
 	half := 0.5
 	for want, o := range map[string]Options{"at least 1 and at most 10000": {}, "no η": {Steps: 3, Eta: &half}, "no μ": {Steps: 3, Mu: &half}} {
 		if _, err := c.Plan(o); err == nil || !strings.Contains(err.Error(), want) {
@@ -265,7 +265,7 @@ func TestRefusals(t *testing.T) {
 // The shift of an image of base_image_seq_len tokens is base_shift, as Flux's
 // pipeline has it.
 func TestImageTokens(t *testing.T) {
-	c, err := Read([]byte(`{"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": true}`))
+	c, err := read([]byte(`{"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": true}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +284,7 @@ func TestImageTokens(t *testing.T) {
 			}
 		}
 	}
-	d, err := Read([]byte(`{"_class_name": "DDIMScheduler"}`))
+	d, err := read([]byte(`{"_class_name": "DDIMScheduler"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +296,7 @@ func TestImageTokens(t *testing.T) {
 // A run that begins part-way makes the steps of the whole run from there.
 func TestBegin(t *testing.T) {
 	for _, class := range []string{"DDIMScheduler", "DPMSolverMultistepScheduler", "EulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler", "EDMEulerScheduler"} {
-		c, err := Read([]byte(`{"_class_name": "` + class + `"}`))
+		c, err := read([]byte(`{"_class_name": "` + class + `"}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -320,7 +320,7 @@ func TestBegin(t *testing.T) {
 
 // A key of another class stays without effect, as in diffusers, and is named.
 func TestUnusedKeys(t *testing.T) {
-	c, err := Read([]byte(`{"_class_name": "PNDMScheduler", "clip_sample": false, "skip_prk_steps": true, "_name_or_path": "x"}`))
+	c, err := read([]byte(`{"_class_name": "PNDMScheduler", "clip_sample": false, "skip_prk_steps": true, "_name_or_path": "x"}`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func TestTimesteps(t *testing.T) {
 	grids := 0
 	for _, g := range groups {
 		for _, text := range g.Configs {
-			c, err := Read(text)
+			c, err := read(text)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -83,7 +83,7 @@ func TestTimestepsAtHalves(t *testing.T) {
 		{`{"_class_name": "DPMSolverMultistepScheduler"}`, 30, map[int]float32{0: 999, 1: 966, 14: 533, 15: 499, 16: 466, 29: 33}},
 		{`{"_class_name": "DDIMScheduler", "timestep_spacing": "trailing"}`, 48, map[int]float32{0: 999, 3: 936, 15: 686, 27: 436, 39: 186, 47: 20}},
 	} {
-		config, err := Read([]byte(c.config))
+		config, err := read([]byte(c.config))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -175,6 +175,3 @@ func Register(name, ptx string) *Module {
 	modules[name] = m
 	return m
 }
-
-// Modules returns the registered modules by name.
-func Modules() map[string]*Module { return modules }

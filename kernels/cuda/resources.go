@@ -22,11 +22,9 @@ type Resources struct {
 //go:embed resources.tsv
 var table string
 
-// Table returns the resources of every function on every GPU, in the order of
-// modules, functions and GPUs. scripts/ptx.sh makes it.
-func Table() []Resources { return resources() }
-
-// resources are read when the first is asked for: a run on a CPU asks for none.
+// resources returns those of every function on every GPU, in the order of modules,
+// functions and GPUs. They are read from the table of scripts/ptx.sh when the first is
+// asked for: a run on a CPU asks for none.
 var resources = sync.OnceValue(func() []Resources { return parse(table) })
 
 // parse panics where the file is not what scripts/ptx.py writes; the tests see to that.

@@ -84,7 +84,7 @@ func TestPTXMatchesSource(t *testing.T) {
 			if strings.Contains(ptx, "/testdata/") {
 				continue // run by tests alone
 			}
-			if module := strings.TrimSuffix(path.Base(ptx), ".ptx"); !slices.ContainsFunc(Table(), func(r Resources) bool { return r.Module == module }) {
+			if module := strings.TrimSuffix(path.Base(ptx), ".ptx"); !slices.ContainsFunc(resources(), func(r Resources) bool { return r.Module == module }) {
 				t.Errorf("resources.tsv has no line for %s; run scripts/ptx.sh", module)
 			}
 		}
@@ -100,7 +100,7 @@ func TestPTXMatchesSource(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	seen := map[Resources]bool{}
-	for _, r := range Table() {
+	for _, r := range resources() {
 		m, ok := Multiprocessors[r.GPU]
 		if !ok {
 			t.Fatalf("%+v: no such GPU", r)

@@ -18,7 +18,7 @@ func CUDANormal(out cuda.Address, n int, seed uint64, stream uint32, address uin
 	return fill("philox_normal", out, n, seed, stream, address, step)
 }
 
-// CUDAUniform does the same for Uniform.
+// CUDAUniform does the same for numbers in (0, 1).
 func CUDAUniform(out cuda.Address, n int, seed uint64, stream uint32, address uint64, step uint32) cuda.Call {
 	return fill("philox_uniform", out, n, seed, stream, address, step)
 }

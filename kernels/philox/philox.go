@@ -25,7 +25,6 @@ package philox
 
 import (
 	"fmt"
-	"math/bits"
 	"sync"
 
 	"fluxion/kernels/cpu"
@@ -61,12 +60,7 @@ const (
 	weyl1       = 0xBB67AE85 // √3 − 1
 )
 
-// Block is the cipher: ten rounds of Philox4x32.
-func Block(key [2]uint32, counter [4]uint32) [4]uint32 {
-	a, b, c, d := block(key[0], key[1], counter[0], counter[1], counter[2], counter[3])
-	return [4]uint32{a, b, c, d}
-}
-
+// block is the cipher: ten rounds of Philox4x32.
 func block(k0, k1, c0, c1, c2, c3 uint32) (uint32, uint32, uint32, uint32) {
 	for range 10 {
 		p0 := uint64(multiplier0) * uint64(c0)
@@ -166,15 +160,9 @@ func (s source) fill(v cpu.Random, dst []float32, first int, k kind) {
 	}
 }
 
-// Uniform fills dst with the first values of a request, in the open interval
-// (0, 1): value i is ((word i)>>8 | 1)·2⁻²⁴, 2²³ equally spaced numbers with
-// mean ½.
-func Uniform(dst []float32, seed uint64, stream uint32, address uint64, step uint32) {
-	UniformAt(dst, 0, .5, .5, seed, stream, address, step) // which rounds nothing
-}
-
-// UniformAt fills dst with centre + half·(2u − 1), rounded after each operation, where
-// u are values first, first+1, … of the request that Uniform begins at 0.
+// UniformAt fills dst with centre + half·(2u − 1), rounded after each operation, where u
+// are values first, first+1, … of a request, in the open interval (0, 1): value i is
+// ((word i)>>8 | 1)·2⁻²⁴, one of 2²³ equally spaced numbers with mean ½.
 func UniformAt(dst []float32, first int, centre, half float32, seed uint64, stream uint32, address uint64, step uint32) {
 	uniformAt(vectors(), dst, first, centre, half, seed, stream, address, step)
 }
@@ -191,15 +179,4 @@ func uniform(w uint32) float32 { return float32(w>>8|1) * 0x1p-24 }
 func Uniform64(seed uint64, stream uint32, address uint64, step uint32) float64 {
 	hi, lo, _, _ := request(seed, stream, address, step, 0, 2).block(0)
 	return float64((uint64(hi)<<32|uint64(lo))>>11|1) * 0x1p-53
-}
-
-// IntN returns one integer in [0, n), for the host. It uses words 0 and 1 of
-// the request; its bias is below n·2⁻⁶⁴. It panics if n ≤ 0.
-func IntN(n int, seed uint64, stream uint32, address uint64, step uint32) int {
-	if n <= 0 {
-		panic(fmt.Sprintf("philox: IntN(%d)", n))
-	}
-	hi, lo, _, _ := request(seed, stream, address, step, 0, 2).block(0)
-	i, _ := bits.Mul64(uint64(hi)<<32|uint64(lo), uint64(n))
-	return int(i)
 }

@@ -98,20 +98,3 @@ func encode(t cuda.TensorMap) (image [128]byte) {
 	copy(image[96:], []byte{byte(t.Type), byte(t.Interleave), byte(t.Swizzle), byte(t.Promotion), byte(t.Fill)})
 	return image
 }
-
-// DecodeTensorMap is the description that was packed.
-func DecodeTensorMap(image [128]byte) cuda.TensorMap {
-	little := binary.LittleEndian
-	t := cuda.TensorMap{Address: cuda.Address(little.Uint64(image[0:]))}
-	for i := range int(image[95]) {
-		t.Sizes = append(t.Sizes, little.Uint64(image[8+8*i:])+1)
-		t.Box = append(t.Box, uint32(little.Uint16(image[80+2*i:])))
-		t.ElementStrides = append(t.ElementStrides, uint32(image[90+i]))
-		if i > 0 {
-			t.Strides = append(t.Strides, little.Uint64(image[40+8*i:]))
-		}
-	}
-	t.Type, t.Interleave, t.Swizzle = int(image[96]), int(image[97]), int(image[98])
-	t.Promotion, t.Fill = int(image[99]), int(image[100])
-	return t
-}

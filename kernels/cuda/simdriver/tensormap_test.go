@@ -1,6 +1,7 @@
 package simdriver_test
 
 import (
+	"encoding/binary"
 	"reflect"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ func TestTensorMap(t *testing.T) {
 	if r != cuda.Success {
 		t.Fatal(r, d.Detail())
 	}
-	if got := simdriver.DecodeTensorMap(image); !reflect.DeepEqual(got, activations()) {
+	if got := decode(image); !reflect.DeepEqual(got, activations()) {
 		t.Errorf("got %+v, want %+v", got, activations())
 	}
 	_, r = simdriver.New(simdriver.Options{}).EncodeTensorMap(activations())
@@ -59,4 +60,21 @@ func TestTensorMapRules(t *testing.T) {
 			t.Errorf("%v, %q, want %q", r, d.Detail(), says)
 		}
 	}
+}
+
+// decode is the description that was packed.
+func decode(image [128]byte) cuda.TensorMap {
+	little := binary.LittleEndian
+	t := cuda.TensorMap{Address: cuda.Address(little.Uint64(image[0:]))}
+	for i := range int(image[95]) {
+		t.Sizes = append(t.Sizes, little.Uint64(image[8+8*i:])+1)
+		t.Box = append(t.Box, uint32(little.Uint16(image[80+2*i:])))
+		t.ElementStrides = append(t.ElementStrides, uint32(image[90+i]))
+		if i > 0 {
+			t.Strides = append(t.Strides, little.Uint64(image[40+8*i:]))
+		}
+	}
+	t.Type, t.Interleave, t.Swizzle = int(image[96]), int(image[97]), int(image[98])
+	t.Promotion, t.Fill = int(image[99]), int(image[100])
+	return t
 }
