@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -22,12 +23,12 @@ type Array struct {
 // WriteNPY writes an array as numpy.save does.
 func WriteNPY(w io.Writer, a Array) error {
 	h := npyHeader{shape: a.Shape}
-	descr, elements := "<f4", any(a.Floats)
+	descr, elements := "<f4", inParts(a.Floats)
 	switch {
 	case a.Integers != nil:
-		descr, elements = "<i8", a.Integers
+		descr, elements = "<i8", inParts(a.Integers)
 	case a.Text != "":
-		descr, elements = fmt.Sprintf("<U%d", utf8.RuneCountInString(a.Text)), []rune(a.Text)
+		descr, elements = fmt.Sprintf("<U%d", utf8.RuneCountInString(a.Text)), inParts([]rune(a.Text))
 	}
 	dict := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, h.shapeText())
 	header := append([]byte(npyMagic), 1, 0)
@@ -37,7 +38,19 @@ func WriteNPY(w io.Writer, a Array) error {
 	if _, err := w.Write(header); err != nil {
 		return err
 	}
-	return binary.Write(w, binary.LittleEndian, elements)
+	return elements(w)
+}
+
+// inParts writes elements, a part at a time: binary.Write copies what it is given.
+func inParts[T any](list []T) func(io.Writer) error {
+	return func(w io.Writer) error {
+		for part := range slices.Chunk(list, 1<<13) {
+			if err := binary.Write(w, binary.LittleEndian, part); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 // WriteNPZ writes arrays as numpy.savez does.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/engine/record"
 	"fluxion/engine/train"
 
@@ -76,7 +77,7 @@ func (j jsonFace) Start(s train.Start) {
 	j.emit("start", map[string]any{
 		"recipe": s.Recipe.Of, "apart": apart, "baseline": s.Baseline, "pixel_variance": s.Variance,
 		"run": s.Run, "settings": s.Settings, "changes": changes, "from": s.From, "images": s.Images, "notes": append([]string{}, s.Notes...),
-		"dataset": s.Dataset, "dataset_images": s.DatasetImages, "height": s.Height, "width": s.Width, "channels": s.Channels,
+		"dataset": s.Dataset, "dataset_images": s.DatasetImages, "height": s.Height, "width": s.Width, "channels": s.Channels, "floats": s.Floats,
 		"classes": len(s.Classes), "resident": s.Resident, "parameters": s.Parameters, "tensors": s.Tensors, "objective": s.Objective, "weighting": s.Weighting,
 		"device": s.Device, "precision": s.Settings.Precision, "planned_bytes": s.PlannedBytes, "kept_bytes": s.KeptBytes, "recomputed_flops": s.AgainFLOPs,
 		"flop_per_image": float64(s.StepFLOPs) / float64(s.Settings.Batch),
@@ -149,6 +150,9 @@ func (t *textFace) Start(s train.Start) {
 		labels = fmt.Sprintf("%d classes: %s", n, console.Abridged(s.Classes, 10))
 	}
 	images := fmt.Sprintf("%s, %s images of %d×%d×%d", s.Dataset, console.Thousands(int64(s.DatasetImages)), s.Height, s.Width, s.Channels)
+	if s.Floats {
+		images += ", float32"
+	}
 	if s.Resident {
 		images += ", kept on the device"
 	}
@@ -248,7 +252,11 @@ func (t *textFace) done(r train.Result) {
 	t.line("done        %s images, %d steps, loss %.4f, %.0f s", console.Thousands(r.Images), r.Steps, r.Loss, r.Seconds)
 	// Each length of each run has a folder of its own: pictures of others would be refused.
 	pictures := filepath.Join("out", fmt.Sprintf("%s-%d", filepath.Base(r.Run), r.Images))
-	t.line("next        %s", console.ShellWords(console.ProgramName(), "sample", "--model", r.Run, "--out", pictures, "--count", "64"))
+	count := "64"
+	if r.Floats {
+		pictures, count = pictures+samples.ArrayEnding, "1000"
+	}
+	t.line("next        %s", console.ShellWords(console.ProgramName(), "sample", "--model", r.Run, "--out", pictures, "--count", count))
 }
 
 // samplePeriod is the time between two statuses of sampling.

@@ -74,6 +74,10 @@ its defects are left out, its conventions kept, and both are named; --compat
 diffusers repeats all, --compat none none. What cannot be done on networks is
 refused, such as classes that run from data to noise.
 
+--out FILE.npz writes the images as they are, as float32 that are not clipped to ±1,
+into one file: images, labels, seeds, and in fluxion what they were made with. That
+is how models of latents or points are sampled; --data takes such a file, too.
+
 Weights or settings that lead to numbers that are not finite make no picture:
 what is at fault is named (exit code 5).
 
@@ -96,7 +100,7 @@ that depend on the state alone.`,
 	f := c.Flags()
 	f.SortFlags = false // what matters most comes first
 	f.StringVar(&o.model, "model", "", "run folder, checkpoint, or diffusers folder")
-	f.StringVar(&o.out, "out", "", "folder for the images; made if need be")
+	f.StringVar(&o.out, "out", "", "folder for the images, made if need be; or FILE.npz, for all of them as float32")
 	f.IntVar(&o.count, "count", 0, "make images 0 to COUNT-1")
 	f.StringVar(&o.seeds, "seeds", "", "numbers of the images to make, such as 0-99,200")
 	f.StringVar(&o.class, "class", "all", "class by name or index; all takes them in turn; none is without")
@@ -138,6 +142,9 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) (err error) {
 		return fault.Usagef("--precision: %w", err)
 	}
 	j.text = o.text(j, j.precision.String())
+	if samples.IsArray(o.out) {
+		return o.runArray(ctx, out, dev, j, seeds)
+	}
 	begin := time.Now()
 	folder := samples.Folder{Path: o.out, Disk: o.disk, Overwrite: o.overwrite}
 	want := samples.Wanted{Seeds: seeds, Size: j.size, Deciding: decidingTexts, Text: func(seed int64) map[string]string {
@@ -153,7 +160,18 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, leave(err)) }()
 	if len(found.Missing) > 0 {
-		if err := o.make(ctx, out, dev, j, folder, found.Missing); err != nil {
+		err := o.make(ctx, out, dev, j, found.Missing, func(i, class int, s generate.Sample) func() error {
+			pixels, seed := slices.Clone(s.Pixels), found.Missing[i]
+			text := textOf(j.text, j.model, seed, class)
+			return func() error {
+				file, err := data.EncodePNG(pixels, j.size[0], j.size[1], j.size[2], text)
+				if err == nil {
+					err = folder.Disk.Put(folder.File(seed), file)
+				}
+				return fault.Output(err)
+			}
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -184,7 +202,9 @@ func (o *sampleOptions) done(out io.Writer, f samples.Found, images int, seconds
 	if f.Replaced > 0 {
 		fmt.Fprintf(out, "note        %d of these files were overwritten\n", f.Replaced)
 	}
-	fmt.Fprintf(out, "grid        %s\n", grid)
+	if grid != "" {
+		fmt.Fprintf(out, "grid        %s\n", grid)
+	}
 }
 
 func (o *sampleOptions) check() ([]int64, error) {
@@ -200,8 +220,10 @@ func (o *sampleOptions) check() ([]int64, error) {
 	case o.weights != model.EMA && o.weights != model.Raw && !strings.HasPrefix(o.weights, model.EMA+":"):
 		return nil, fault.Usagef("--weights %s: want ema, raw, or an average by its half-life, such as ema:20000", o.weights)
 	}
-	if err := outdir.Check(o.out); err != nil {
-		return nil, err
+	if !samples.IsArray(o.out) {
+		if err := outdir.Check(o.out); err != nil {
+			return nil, err
+		}
 	}
 	if err := o.pictureFlags.check(); err != nil {
 		return nil, err
@@ -218,16 +240,16 @@ func (o *sampleOptions) check() ([]int64, error) {
 	return parseSeeds(o.seeds)
 }
 
-// make generates images and writes them while the next batch is computed.
-func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Device, j job, folder samples.Folder, seeds []int64) (err error) {
+// make generates images. What keep returns for one, if anything, is done while the next
+// batch is computed; the sample itself is valid until keep returns.
+func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Device, j job, seeds []int64, keep func(i, class int, s generate.Sample) func() error) (err error) {
 	m, run := j.model, j.run
-	height, width, channels := j.size[0], j.size[1], j.size[2]
 	batch := min(o.batch, len(seeds))
 	if run.adaptive != nil {
 		batch = 1 // steps depend on the image
 	}
 	options := generate.Options{
-		Network: m.Network, Height: height, Width: width, Batch: batch, Guided: o.classFree(), Reduced: j.guidance.Reduces(), Inpaint: j.picture != nil, Slots: run.slots, Calls: len(run.table.Rows),
+		Network: m.Network, Height: j.size[0], Width: j.size[1], Batch: batch, Guided: o.classFree(), Reduced: j.guidance.Reduces(), Inpaint: j.picture != nil, Slots: run.slots, Calls: len(run.table.Rows),
 		Unlimited: run.by != nil && run.by.excess != nil,
 		Target:    dev.Target(), Precision: j.precision, Prepare: true,
 	}
@@ -256,7 +278,10 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Devi
 	for _, s := range seeds {
 		request.Classes = append(request.Classes, j.classOf(s))
 	}
-	note, notes := "", m.Notes
+	note, notes := "", slices.Clone(m.Notes)
+	if m.Floats && !samples.IsArray(o.out) {
+		notes = append(notes, "the model was trained on float32, not on pictures: these are clipped to ±1; --out FILE.npz writes them as they are")
+	}
 	switch {
 	case run.by != nil:
 		notes = slices.Concat(notes, run.by.notes(run.begin()))
@@ -278,16 +303,9 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Devi
 	group.SetLimit(max(writers, dev.Threads())) // the generator waits for them if they fall behind
 	progress := newSampleProgress(out, len(seeds), o.json)
 	err = generator.Run(ctx, request, func(i int, s generate.Sample) error {
-		pixels := s.Pixels
-		pixels = slices.Clone(pixels)
-		text := textOf(j.text, m, seeds[i], request.Classes[i])
-		group.Go(func() error {
-			file, err := data.EncodePNG(pixels, height, width, channels, text)
-			if err == nil {
-				err = folder.Disk.Put(folder.File(seeds[i]), file)
-			}
-			return fault.Output(err)
-		})
+		if write := keep(i, request.Classes[i], s); write != nil {
+			group.Go(write)
+		}
 		progress.show(i + 1)
 		return nil
 	})

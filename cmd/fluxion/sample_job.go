@@ -10,6 +10,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
 	"fluxion/engine/process"
@@ -51,7 +52,7 @@ func (o *sampleOptions) plan() (j job, err error) {
 		j.clip = err == nil && j.run.by.clip != 0
 	} else {
 		j.run, err = o.planSampler(method, j.model.Process)
-		j.clip = err == nil && o.clips(j.run.begin())
+		j.clip = err == nil && (o.clip == "true" || !j.model.Floats && o.clips(j.run.begin()))
 	}
 	if err != nil {
 		return j, err
@@ -62,7 +63,7 @@ func (o *sampleOptions) plan() (j job, err error) {
 	if j.classOf, err = o.classes(j.model, j.guide); err != nil {
 		return j, err
 	}
-	if j.size, err = imageSize(j.model.Network); err != nil {
+	if j.size, err = imageSize(j.model.Network, samples.IsArray(o.out)); err != nil {
 		return j, modelError{o.model, err}
 	}
 	j.picture, err = o.pictureFlags.read(j.size[0], j.size[1], j.size[2])
@@ -88,14 +89,15 @@ func (o *sampleOptions) planSampler(method sampler.Sampler, trained process.Proc
 	return run, nil
 }
 
-// imageSize is the height, width and channels of a network's images.
-func imageSize(n nets.Network) ([3]int, error) {
+// imageSize is the height, width and channels of a network's images, which are to be
+// written as an array or as pictures.
+func imageSize(n nets.Network, array bool) ([3]int, error) {
 	s := n.Spec()
 	if s.Height == 0 {
 		return [3]int{}, errors.New("its config.json has no sample_size")
 	}
-	if n := s.Channels; n != 1 && n != 3 {
-		return [3]int{}, fmt.Errorf("images of %d channels cannot be written as PNG, want 1 or 3", n)
+	if n := s.Channels; n != 1 && n != 3 && !array {
+		return [3]int{}, fmt.Errorf("images of %d channels cannot be written as PNG, want 1 or 3; --out FILE.npz writes them as they are", n)
 	}
 	return [3]int{s.Height, s.Width, s.Channels}, nil
 }

@@ -88,6 +88,14 @@ func Of(p process.Process) (Config, error) {
 	return c, nil
 }
 
+// Unclipped says that predicted images are not to be kept in ±1: data that are no
+// pictures are not.
+func (c *Config) Unclipped() {
+	if k, ok := c.Class.(*ddpm); ok {
+		k.ClipSample = false
+	}
+}
+
 // unknown is a prediction_type at which diffusers stops with an error: what it
 // cannot sample it must not sample wrongly.
 const unknown = "fluxion"

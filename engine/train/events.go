@@ -27,6 +27,7 @@ type Start struct {
 	DatasetImages int // in a pass
 	Height, Width int
 	Channels      int
+	Floats        bool     // the data are float32, taken as they are
 	Classes       []string // nil: unlabelled
 	Resident      bool     // it lies on the device as a whole
 	Notes         []string // of how the data set was read
@@ -55,5 +56,6 @@ type Result struct {
 	Seconds    float64 // of the whole run
 	Checkpoint string  // the newest; "": none
 	AlreadyRun bool    // it was finished before
+	Floats     bool    // its samples are no pictures
 	Unlearned  string  // that the run was too short, where it was; else ""
 }

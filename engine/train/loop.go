@@ -230,7 +230,7 @@ func (r *run) end(err error) error {
 func (r *run) result(already bool) Result {
 	res := Result{
 		Run: r.dir, Images: r.state.Images, Steps: r.state.Steps, Loss: r.state.Loss, Seconds: r.state.Seconds,
-		Checkpoint: r.saver.last, AlreadyRun: already, Unlearned: r.unlearned(),
+		Checkpoint: r.saver.last, AlreadyRun: already, Floats: r.data.Kind() == data.Floats, Unlearned: r.unlearned(),
 	}
 	if res.Checkpoint == "" && r.from != nil {
 		res.Checkpoint = r.from.Path

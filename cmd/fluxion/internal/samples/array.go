@@ -1,0 +1,96 @@
+package samples
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/data"
+	"fluxion/data/durable"
+)
+
+// Array is a .npz that samples go to as floats, all at once.
+type Array struct {
+	Path      string
+	Disk      durable.Disk
+	Overwrite bool // a file that is not the one that is asked for
+}
+
+// ArrayEnding is how the name of an Array ends.
+const ArrayEnding = ".npz"
+
+// IsArray says whether samples go to an Array of this path, and not to a folder.
+func IsArray(path string) bool {
+	info, err := os.Stat(path)
+	return strings.EqualFold(filepath.Ext(path), ArrayEnding) && (err != nil || !info.IsDir())
+}
+
+// textArray is the array of a .npz that holds what the samples were made with.
+const textArray = "fluxion"
+
+// Look says whether the file is there as it would be made. It is an *Error if it is
+// another one that is not to be overwritten. wanted's text is that of all samples.
+func (a Array) Look(wanted Wanted) (there bool, err error) {
+	if info, err := os.Stat(a.Path); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	} else if !info.Mode().IsRegular() {
+		return false, fault.Usagef("--out %s is not a file", a.Path)
+	}
+	text := map[string]string{}
+	if stored, err := data.ReadNPZText(a.Path, textArray); err == nil && stored != "" {
+		if err := json.Unmarshal([]byte(stored), &text); err != nil {
+			text = nil // of another program
+		}
+	}
+	size := wanted.Size
+	refused := &Error{dir: filepath.Dir(a.Path), of: 1}
+	same := refused.compare(filepath.Base(a.Path), data.PNG{Height: size[0], Width: size[1], Channels: size[2], Text: text}, wanted, 0)
+	if same || a.Overwrite {
+		return same, nil
+	}
+	return false, refused
+}
+
+// Write writes the samples and their classes (−1 for none; nil where the model knows
+// no classes), and returns the path of a picture of them beside the file, "" where they
+// cannot be seen.
+func (a Array) Write(wanted Wanted, values []float32, classes []int64, columns int) (picture string, err error) {
+	n, size := len(wanted.Seeds), wanted.Size
+	text, err := json.Marshal(wanted.Text(0))
+	if err != nil {
+		return "", err
+	}
+	arrays := []data.Array{
+		{Name: "images", Shape: []int{n, size[0], size[1], size[2]}, Floats: values}, {Name: "seeds", Shape: []int{n}, Integers: wanted.Seeds}, {Name: textArray, Text: string(text)},
+	}
+	if classes != nil {
+		arrays = append(arrays, data.Array{Name: "labels", Shape: []int{n}, Integers: classes})
+	}
+	if err := a.Disk.MkdirAll(filepath.Dir(a.Path)); err != nil {
+		return "", fault.Output(err)
+	}
+	if err := a.Disk.Write(a.Path, func(w io.Writer) error { return data.WriteNPZ(w, arrays...) }); err != nil {
+		return "", fault.Output(err)
+	}
+	images, points := data.Showable(size[0], size[1], size[2])
+	switch {
+	case images:
+		n = min(n, maxGrid)
+	case !points:
+		return "", nil
+	}
+	file, err := data.EncodeSheet(data.Pixels{Floats: values[:n*size[0]*size[1]*size[2]]}, n, size[0], size[1], size[2], columns)
+	if err != nil {
+		return "", fmt.Errorf("the picture of %s cannot be encoded: %w", a.Path, err)
+	}
+	picture = GridOf(strings.TrimSuffix(a.Path, filepath.Ext(a.Path)))
+	return picture, fault.Output(a.Disk.WriteFile(picture, file))
+}

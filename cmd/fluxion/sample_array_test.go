@@ -1,0 +1,99 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"fluxion/data"
+)
+
+// latents writes a set of a few images of four channels, whose values go beyond ±1.
+func latents(t *testing.T, path string) {
+	t.Helper()
+	values := make([]float32, 8*8*8*4)
+	for i := range values {
+		values[i] = float32(i%11)/2 - 2.5
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	err = data.WriteNPZ(f, data.Array{Name: "latents", Shape: []int{8, 8, 8, 4}, Floats: values}, data.Array{Name: "labels", Shape: []int{8}, Integers: []int64{0, 1, 2, 0, 1, 2, 0, 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSampleArray: a model of latents is sampled into a .npz, as it is, and the file is
+// a data set again; the same command leaves it, another is refused.
+func TestSampleArray(t *testing.T) {
+	dir := t.TempDir()
+	set, run, out := filepath.Join(dir, "set.npz"), filepath.Join(dir, "run"), filepath.Join(dir, "out", "a.npz")
+	latents(t, set)
+	text, code, err := fluxion(t, "train", "--data", set, "--preset", "micro", "--batch", "4", "--images", "16", "--schedule", "ddpm-linear", "--output-kind", "eps", "--out", run)
+	if err != nil {
+		t.Fatal(code, err)
+	}
+	for _, want := range []string{"8×8×4, float32", "no grids", ".npz --count 1000"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("training does not say %q:\n%s", want, text)
+		}
+	}
+	config, err := os.ReadFile(filepath.Join(run, "checkpoints", "16", "scheduler", "scheduler_config.json"))
+	if err != nil || !strings.Contains(string(config), `"clip_sample": false`) {
+		t.Errorf("diffusers would clip latents to ±1 (%v):\n%s", err, config)
+	}
+	sample := []string{"sample", "--model", run, "--count", "5", "--steps", "3"}
+	images := func(path string) (all []float32, classes []int) {
+		d, err := data.Open(path, data.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		for i := range d.Len() {
+			e := data.NewExample(d)
+			if err := d.Read(i, e); err != nil {
+				t.Fatal(err)
+			}
+			all, classes = append(all, e.Floats...), append(classes, e.Class)
+		}
+		return all, classes
+	}
+	if text, code, err = fluxion(t, with(sample, "--out", out, "--batch", "2")...); err != nil || !strings.Contains(text, "5 made") {
+		t.Fatal(text, code, err)
+	}
+	got, classes := images(out)
+	if len(got) != 5*8*8*4 || !slices.Equal(classes, []int{0, 1, 2, 0, 1}) || slices.Max(got) <= 1 {
+		t.Errorf("%d values up to %v, of classes %v", len(got), slices.Max(got), classes)
+	}
+	other := filepath.Join(dir, "other.npz")
+	if _, code, err := fluxion(t, with(sample, "--out", other)...); err != nil {
+		t.Fatal(code, err)
+	}
+	if again, _ := images(other); !slices.Equal(again, got) {
+		t.Error("the samples depend on the batch")
+	}
+	if text, code, err := fluxion(t, with(sample, "--out", out)...); err != nil || !strings.Contains(text, "5 were there") {
+		t.Error(text, code, err)
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{with(sample, "--out", out, "--seed", "2"), exitFolder, "key was 0, now 2"},
+		{with(sample, "--out", set), exitFolder, "set.npz was not made by sample"},
+		{with(sample, "--out", filepath.Join(dir, "pictures")), exitInput, "--out FILE.npz"},
+	} {
+		if _, code, err := fluxion(t, c.args...); code != c.code || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: exit code %d, %v; want %d, %q", c.args, code, err, c.code, c.want)
+		}
+	}
+	if text, code, err := fluxion(t, with(sample, "--out", out, "--seed", "2", "--overwrite")...); err != nil || !strings.Contains(text, "5 made") {
+		t.Error(text, code, err)
+	}
+}
