@@ -7,12 +7,16 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/machine"
+	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/cmd/fluxion/internal/workload"
+	"fluxion/data/setting"
+	"fluxion/engine/plan"
 
 	"github.com/spf13/cobra"
 )
@@ -47,25 +51,29 @@ func newBench() *cobra.Command {
 			Args:    noArguments,
 			RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout(), mode == "train") },
 		}
-		f := sub.Flags()
-		f.StringVar(&o.Preset, "preset", "tiny", "network")
-		f.IntVar(&o.Batch, "batch", 16, "images of a step")
-		f.IntVar(&o.Size, "size", 0, "side of the images; 0: the preset's")
-		f.StringVar(&o.Precision, "precision", "auto", precisionHelp)
-		f.IntVar(&o.steps, "steps", 5, "steps timed, after one that is not")
-		f.StringVar(&o.Device, "device", "auto", deviceHelp)
-		f.IntVar(&o.Threads, "threads", 0, threadsHelp)
-		machine.AddBlockings(f, &o.Blockings)
+		o.Options = workload.Options{Preset: "tiny", Batch: 16, Precision: "auto", Device: "auto", Blockings: "auto"}
+		o.steps = 5
+		keys := []string{"preset", "batch", "size", "precision", "device", "threads", "blockings", "self_conditioning", "without"}
 		if mode == "train" {
-			f.StringVar(&o.Recompute, "recompute", "none", recomputeHelp)
+			o.Recompute = "none"
+			keys = append(keys, "recompute")
 		}
-		f.BoolVar(&o.SelfConditioning, "self-conditioning", false, selfConditionHelp)
-		f.StringSliceVar(&o.Without, "without", nil, withoutHelp)
-		f.BoolVar(&o.json, "json", false, "print one JSON object")
+		settings.Bind(sub, append(o.List(keys...), stepsSetting(&o.steps, "steps timed, after one that is not")))
+		sub.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
 		c.AddCommand(sub)
 	}
 	c.AddCommand(newBenchOps(), newBenchTune(), newBenchKernels())
 	return c
+}
+
+// stepsSetting declares how many steps are timed. To sample, steps are those of a grid.
+func stepsSetting(p *int, help string) setting.Setting {
+	return setting.Setting{Key: "steps", Value: setting.Of(p), Own: true, Help: help, Range: setting.AtLeast(1, "")}
+}
+
+// sampleSetting declares which step is worked on.
+func sampleSetting(p *bool) setting.Setting {
+	return setting.Setting{Key: "sample", Value: setting.Of(p), Own: true, Help: "a network evaluation instead of a training step"}
 }
 
 // spread is the times of steps, in seconds.
@@ -97,9 +105,6 @@ type benchResult struct {
 }
 
 func (o *benchOptions) run(ctx context.Context, out io.Writer, training bool) (err error) {
-	if o.steps < 1 || o.Threads < 0 {
-		return fault.Usagef("--steps %d --threads %d: want 1 or more steps, and 0 or more threads", o.steps, o.Threads)
-	}
 	w, err := workload.Open(o.Options, false)
 	if err != nil {
 		return err
@@ -167,4 +172,14 @@ first step  %.2f s after the start
 		1e3*r.StepSeconds.Median, 1e3*r.StepSeconds.Min, 1e3*r.StepSeconds.Max,
 		arithmetic, r.FLOPPerImage/1e9, console.Size(r.PlannedBytes), console.Size(r.ResidentBytes), r.StartToFirstStep)
 	return err
+}
+
+// fusionsText says what --without takes, a line each.
+func fusionsText() string {
+	var b strings.Builder
+	b.WriteString("--without leaves fusions out of the plan:\n")
+	for _, f := range plan.Fusions {
+		fmt.Fprintf(&b, "  %-12s %s\n", f.Name, f.Does)
+	}
+	return strings.TrimSpace(b.String())
 }

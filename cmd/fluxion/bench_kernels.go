@@ -10,7 +10,9 @@ import (
 	"strings"
 
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/cmd/fluxion/internal/workload"
+	"fluxion/data/setting"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
@@ -27,6 +29,9 @@ type benchKernelsOptions struct {
 	benchOptions
 	blocks int64
 }
+
+// simulated is the device that counts.
+const simulated = "sim"
 
 func newBenchKernels() *cobra.Command {
 	o := &benchKernelsOptions{}
@@ -45,14 +50,13 @@ blocks some are run, spread over it, and counted for all.`,
 		Args:    noArguments,
 		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
 	}
-	f := c.Flags()
-	f.StringVar(&o.Preset, "preset", "cifar", "network")
-	f.IntVar(&o.Batch, "batch", 16, "images of a step")
-	f.IntVar(&o.Size, "size", 0, "side of the images; 0: the preset's")
-	f.StringVar(&o.Precision, "precision", "auto", precisionHelp)
-	f.StringVar(&o.Device, "device", "sim", "sim: counts are the simulator's")
-	f.Int64Var(&o.blocks, "blocks", 16, "blocks of a launch that are run; 0: all")
-	f.BoolVar(&o.json, "json", false, "print one JSON object")
+	o.Options = workload.Options{Preset: "cifar", Batch: 16, Precision: "auto", Device: simulated}
+	o.blocks = 16
+	settings.Bind(c, append(o.List("preset", "batch", "size", "precision"),
+		setting.Setting{Key: "device", Value: setting.Of(&o.Device), Own: true, Help: "sim: counts are the simulator's"},
+		setting.Setting{Key: "blocks", Value: setting.Of(&o.blocks), Help: "blocks of a launch that are run", Range: setting.AtLeast(0, "0 (all) or more")},
+	))
+	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
 	return c
 }
 
@@ -91,11 +95,8 @@ type countedCall struct {
 }
 
 func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
-	if o.Device != "sim" {
+	if o.Device != simulated {
 		return fault.Usagef("--device %s: counts come from sim alone; bench train and bench ops time a device", o.Device)
-	}
-	if o.blocks < 0 {
-		return fault.Usagef("--blocks %d: want 0 or more", o.blocks)
 	}
 	network, err := o.Resolve()
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"fluxion/cmd/fluxion/internal/fault"
-	"fluxion/cmd/fluxion/internal/machine"
+	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/cmd/fluxion/internal/workload"
+	"fluxion/data/setting"
 	"fluxion/engine/device"
 
 	"github.com/spf13/cobra"
@@ -41,21 +41,13 @@ as it was measured to be fastest (fluxion bench tune) says so, and what it gains
 		Args:    noArguments,
 		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
 	}
-	f := c.Flags()
-	f.StringVar(&o.Preset, "preset", "cifar", "network")
-	f.IntVar(&o.Batch, "batch", 16, "images of a step")
-	f.IntVar(&o.Size, "size", 0, "side of the images; 0: the preset's")
-	f.BoolVar(&o.sample, "sample", false, "a network evaluation instead of a training step")
-	f.StringVar(&o.Precision, "precision", "auto", precisionHelp)
-	f.IntVar(&o.steps, "steps", 3, "steps timed, after one that is not; the median counts")
-	f.IntVar(&o.top, "top", 25, "launches printed, the longest first; 0: all")
-	f.StringVar(&o.Device, "device", "auto", deviceHelp)
-	f.IntVar(&o.Threads, "threads", 0, threadsHelp)
-	machine.AddBlockings(f, &o.Blockings)
-	f.StringVar(&o.Recompute, "recompute", "none", recomputeHelp)
-	f.BoolVar(&o.SelfConditioning, "self-conditioning", false, selfConditionHelp)
-	f.StringSliceVar(&o.Without, "without", nil, withoutHelp)
-	f.BoolVar(&o.json, "json", false, "print one JSON object with all launches")
+	o.Options = workload.Options{Preset: "cifar", Batch: 16, Precision: "auto", Device: "auto", Blockings: "auto", Recompute: "none"}
+	o.steps, o.top = 3, 25
+	settings.Bind(c, append(o.List("preset", "batch", "size", "precision", "device", "threads", "blockings", "recompute", "self_conditioning", "without"),
+		sampleSetting(&o.sample), stepsSetting(&o.steps, "steps timed, after one that is not; the median counts"),
+		setting.Setting{Key: "top", Value: setting.Of(&o.top), Help: "launches printed, the longest first", Range: setting.AtLeast(0, "0 (all) or more")},
+	))
+	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object with all launches")
 	return c
 }
 
@@ -90,9 +82,6 @@ type opsResult struct {
 }
 
 func (o *benchOpsOptions) run(ctx context.Context, out io.Writer) (err error) {
-	if o.steps < 1 || o.Threads < 0 || o.top < 0 {
-		return fault.Usagef("--steps %d --threads %d --top %d: want 1 or more steps, and 0 or more of the others", o.steps, o.Threads, o.top)
-	}
 	w, err := workload.Open(o.Options, false)
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"fluxion/cmd/fluxion/internal/fault"
-	"fluxion/cmd/fluxion/internal/machine"
+	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/cmd/fluxion/internal/workload"
 	"fluxion/engine/device"
 	"fluxion/engine/device/tuning"
@@ -40,17 +40,9 @@ beforehand, or want to see it.`,
 		Args:    noArguments,
 		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
 	}
-	f := c.Flags()
-	f.StringVar(&o.Preset, "preset", "cifar", "network")
-	f.IntVar(&o.Batch, "batch", 16, "images of a step")
-	f.IntVar(&o.Size, "size", 0, "side of the images; 0: the preset's")
-	f.BoolVar(&o.sample, "sample", false, "a network evaluation instead of a training step")
-	f.StringVar(&o.Precision, "precision", "auto", precisionHelp)
-	f.IntVar(&o.Threads, "threads", 0, threadsHelp)
-	machine.AddBlockings(f, &o.Blockings)
-	f.StringVar(&o.Recompute, "recompute", "none", recomputeHelp)
-	f.StringSliceVar(&o.Without, "without", nil, withoutHelp)
-	f.BoolVar(&o.json, "json", false, "print one JSON object")
+	o.Options = workload.Options{Preset: "cifar", Batch: 16, Precision: "auto", Device: "cpu", Blockings: "auto", Recompute: "none"}
+	settings.Bind(c, append(o.List("preset", "batch", "size", "precision", "threads", "blockings", "recompute", "without"), sampleSetting(&o.sample)))
+	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
 	return c
 }
 
@@ -114,13 +106,9 @@ type tuneResult struct {
 }
 
 func (o *benchTuneOptions) run(ctx context.Context, out io.Writer) (err error) {
-	if o.Threads < 0 {
-		return fault.Usagef("--threads %d: want 0 or more", o.Threads)
-	}
 	if o.Blockings == "off" {
 		return fault.Usagef("--blockings off: nothing would be measured")
 	}
-	o.Device = "cpu"
 	w, err := workload.Open(o.Options, true)
 	if err != nil {
 		return err

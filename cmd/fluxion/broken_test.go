@@ -188,9 +188,9 @@ func TestModelsOfOthers(t *testing.T) {
 // TestFiniteSettings: numbers that are none are refused before JSON would refuse them without a name.
 func TestFiniteSettings(t *testing.T) {
 	for want, args := range map[string][]string{
-		`lr: "+Inf", want a finite number`:   {"--lr", "inf"},
-		`lr: "nan", want a finite number`:    {"-s", "lr=nan"},
-		`decay: "NaN", want a finite number`: {"--decay", "nan"},
+		`--lr: "inf", want a finite number`:    {"--lr", "inf"},
+		`-s: lr: "nan", want a finite number`:  {"-s", "lr=nan"},
+		`--decay: "nan", want a finite number`: {"--decay", "nan"},
 	} {
 		_, code, err := fluxion(t, append([]string{"train", "--dry-run"}, args...)...)
 		if code != exitUsage || !strings.Contains(err.Error(), want) {

@@ -63,7 +63,7 @@ func TestConfigOthersWrite(t *testing.T) {
 // TestConfigSize: what is no file of settings is not read to its end.
 func TestConfigSize(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "large.yaml")
-	if err := os.WriteFile(file, []byte(strings.Repeat("#", maxConfig+1)), 0o666); err != nil {
+	if err := os.WriteFile(file, []byte(strings.Repeat("#", 1<<20+1)), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	if err := command(t.Context(), "train", "--dry-run", "--config="+file); err == nil || exitCode(err) != exitUsage || !strings.Contains(err.Error(), "large.yaml") {

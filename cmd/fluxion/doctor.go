@@ -11,7 +11,10 @@ import (
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/machine"
+	"fluxion/cmd/fluxion/internal/settings"
+	"fluxion/data/setting"
 	"fluxion/engine/device"
+	"fluxion/engine/device/tuning"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/cuda/driver"
@@ -20,7 +23,7 @@ import (
 )
 
 func newDoctor() *cobra.Command {
-	asJSON := false
+	asJSON, blockings := false, "auto"
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "What this machine offers",
@@ -28,8 +31,9 @@ func newDoctor() *cobra.Command {
 threads this process may keep busy, the memory, the measured blockings, the GPUs
 and the kernels that would run on them, and what is missing and how to get it.`,
 		Example: "  fluxion doctor\n  FLUXION_CPU=avx2 fluxion doctor --json",
-		RunE:    func(c *cobra.Command, _ []string) error { return doctor(c.OutOrStdout(), asJSON) },
+		RunE:    func(c *cobra.Command, _ []string) error { return doctor(c.OutOrStdout(), asJSON, blockings) },
 	}
+	settings.Bind(c, setting.List{tuning.BlockingsSetting(&blockings)})
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return c
 }
@@ -71,7 +75,7 @@ type gpu struct {
 	Kernels           string `json:"kernels"`
 }
 
-func examine() (examination, error) {
+func examine(blockings string) (examination, error) {
 	limit, _ := cpu.MemoryLimit()
 	k, err := cpu.Select("")
 	if err != nil {
@@ -85,7 +89,7 @@ func examine() (examination, error) {
 		Version: version(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH,
 		Features: cpu.Features(), InstructionSets: cpu.Names(), Selected: k.Name, Why: why,
 		Processors: runtime.NumCPU(), Threads: cpu.Threads(),
-		Memory: machine.Meminfo("MemTotal:"), Available: cpu.AvailableMemory(), MemoryLimit: limit, Blockings: machine.ExamineBlockings(os.Getenv(machine.BlockingsVariable)), CUDA: examineGPUs(),
+		Memory: machine.Meminfo("MemTotal:"), Available: cpu.AvailableMemory(), MemoryLimit: limit, Blockings: machine.ExamineBlockings(blockings), CUDA: examineGPUs(),
 	}, nil
 }
 
@@ -132,8 +136,8 @@ func kernelsFor(p cuda.Properties) string {
 	return "PTX for compute_80, compiled by the driver: bf16 products on tensor cores with mma.sync"
 }
 
-func doctor(out io.Writer, asJSON bool) error {
-	e, err := examine()
+func doctor(out io.Writer, asJSON bool, blockings string) error {
+	e, err := examine(blockings)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,9 @@ import (
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/cmd/fluxion/internal/paper"
+	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data"
+	"fluxion/data/setting"
 	"fluxion/engine/device"
 	"fluxion/engine/figures"
 	"fluxion/engine/plan"
@@ -40,19 +42,18 @@ schedules, weightings and samplers: each as PNG, SVG and CSV, and all of them as
 		Example: "  fluxion figures --out figures\n  fluxion figures --out figures --data cifar10/train.zip",
 		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
 	}
-	f := c.Flags()
-	f.StringVar(&o.out, "out", "figures", "folder to write to; made if need be")
-	f.StringVar(&o.data, "data", "glyphs", "images whose spectra are drawn, as train takes them")
-	f.IntVar(&o.size, "size", 0, "side of those images; 0: as they are")
-	f.IntVar(&o.images, "images", 500, "how many of them")
-	f.BoolVar(&o.json, "json", false, "print one JSON object per file")
+	o.out, o.data, o.images = "figures", "glyphs", 500
+	settings.Bind(c, setting.List{
+		{Key: "out", Value: setting.Of(&o.out), Own: true, Help: "folder to write to; made if need be"},
+		data.NameSetting(&o.data).Helps("images whose spectra are drawn, as train takes them"),
+		data.SizeSetting(&o.size).Helps("side of those images"),
+		{Key: "images", Value: setting.Of(&o.images), Own: true, Help: "how many of them", Range: setting.AtLeast(1, "")},
+	})
+	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per file")
 	return c
 }
 
 func (o *figuresOptions) run(ctx context.Context, out io.Writer) error {
-	if o.images < 1 || o.size < 0 {
-		return fault.Usagef("--images %d --size %d: want 1 or more images, and a size of 0 or more", o.images, o.size)
-	}
 	images, err := o.load(ctx)
 	if err != nil {
 		return err

@@ -3,17 +3,15 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/data/setting"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
 	"fluxion/engine/process"
 	"fluxion/engine/scheduler"
-
-	"github.com/spf13/pflag"
 )
 
 // guidanceFlags say how a network's outputs become one.
@@ -22,14 +20,9 @@ type guidanceFlags struct {
 	interval, guide, clip        string
 }
 
-func (o *guidanceFlags) add(f *pflag.FlagSet) {
-	f.Float64Var(&o.guidance, "guidance", 1, "classifier-free guidance, or away from --guide; 1 is none")
-	f.StringVar(&o.interval, "guidance-interval", "", "LO,HI: noise levels σ/α between which is guided; the default is all")
-	f.Float64Var(&o.rescale, "guidance-rescale", 0, "φ from 0 to 1: how far guided outputs get back their deviation (Lin et al.)")
-	f.StringVar(&o.guide, "guide", "", "autoguidance: a second, weaker model away from which is guided")
-	f.Float64Var(&o.threshold, "dynamic-threshold", 0, "share of pixels, such as 0.995, beyond which the predicted image is scaled back (Imagen); 0: none")
-	f.StringVar(&o.clip, "clip", "auto", "true, false: clip the predicted image to the range of pixels in every step; auto does where the run begins with the network's errors times 100 or more, as those of ε do beside pure noise")
-	f.Lookup("clip").NoOptDefVal = "true"
+func (o *guidanceFlags) list() setting.List {
+	o.guidance, o.clip = 1, "auto"
+	return append(generate.GuidanceSettings(&o.guidance, &o.interval, &o.rescale, &o.guide), generate.LimitSettings(&o.threshold, &o.clip)...)
 }
 
 // clips says whether predicted images are clipped in a run that begins at a point.
@@ -44,14 +37,6 @@ func (o *guidanceFlags) classFree() bool { return o.guidance != 1 && o.guide == 
 func (o *guidanceFlags) parse() (generate.Guidance, error) {
 	g := generate.Guidance{Scale: o.guidance, Rescale: o.rescale, Percentile: o.threshold}
 	switch {
-	case !(o.guidance >= 0):
-		return g, fault.Usagef("--guidance %g: want 0 or more; 1 is none", o.guidance)
-	case !(o.rescale >= 0 && o.rescale <= 1):
-		return g, fault.Usagef("--guidance-rescale %g: want a number from 0 to 1", o.rescale)
-	case !(o.threshold >= 0 && o.threshold <= 1):
-		return g, fault.Usagef("--dynamic-threshold %g: want a share from 0 to 1, such as 0.995", o.threshold)
-	case !slices.Contains([]string{"auto", "true", "false"}, o.clip):
-		return g, fault.Usagef("--clip=%s: want auto, true or false", o.clip)
 	case o.threshold > 0 && o.clip == "true":
 		return g, fault.Usagef("--dynamic-threshold keeps images in the range of pixels itself; leave out --clip")
 	case o.guidance == 1 && (o.interval != "" || o.rescale != 0 || o.guide != ""):

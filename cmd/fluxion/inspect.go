@@ -11,7 +11,9 @@ import (
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/cmd/fluxion/internal/workload"
+	"fluxion/data/setting"
 	"fluxion/engine/device"
 	"fluxion/engine/model"
 	"fluxion/engine/plan"
@@ -49,23 +51,29 @@ func newInspect() *cobra.Command {
 		Example: "  fluxion inspect --preset cifar --batch 16\n  fluxion inspect --model runs/glyphs-tiny --sample --plan",
 		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.OutOrStdout()) },
 	}
-	f := c.Flags()
-	f.StringVar(&o.preset, "preset", "tiny", "network")
-	f.StringVar(&o.model, "model", "", "a folder with a network, instead of a preset")
-	f.IntVar(&o.batch, "batch", 16, "images of a step")
-	f.IntVar(&o.size, "size", 0, "side of the images; 0: the network's own")
-	f.StringVar(&o.device, "device", "cpu", "that the plan is for: cpu, cuda; it need not be there")
-	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
-	f.IntVar(&o.threads, "threads", 0, "threads the plan allows for; 0: all there are")
-	f.BoolVar(&o.train, "train", false, "a training step, as it is without this flag")
-	f.BoolVar(&o.sample, "sample", false, "a sampling step instead of a training step")
-	f.StringVar(&o.recompute, "recompute", "none", recomputeHelp)
-	f.StringSliceVar(&o.without, "without", nil, withoutHelp)
-	addIgnoreKeys(f, &o.ignore)
-	f.BoolVar(&o.selfCondition, "self-conditioning", false, selfConditionHelp+"; a model says so itself")
-	f.BoolVar(&o.plan, "plan", false, "print the plan, one launch a line")
-	f.BoolVar(&o.json, "json", false, "print one JSON object")
+	settings.Bind(c, o.list())
+	c.Flags().BoolVar(&o.plan, "plan", false, "print the plan, one launch a line")
+	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
 	return c
+}
+
+// list declares the settings, with their defaults.
+func (o *inspectOptions) list() setting.List {
+	o.preset, o.batch, o.device, o.precision, o.recompute = "tiny", 16, "cpu", "auto", "none"
+	target, threads, conditioned := device.NameSetting(&o.device), device.ThreadsSetting(&o.threads), workload.SelfConditioningSetting(&o.selfCondition)
+	target.Own, threads.Own = true, true
+	target.Help = "that the plan is for: cpu, cuda; it need not be there"
+	threads.Help, threads.Range = "threads the plan allows for", setting.Within(0, maxThreads, fmt.Sprintf("0 (all there are) to %d", maxThreads))
+	return setting.List{
+		workload.PresetSetting(&o.preset),
+		{Key: "model", Value: setting.Of(&o.model), Own: true, Help: "a folder with a network, instead of a preset"},
+		workload.BatchSetting(&o.batch), workload.SizeSetting(&o.size, "the network's own"),
+		target, device.PrecisionSetting(&o.precision), threads,
+		{Key: "train", Value: setting.Of(&o.train), Own: true, Help: "a training step, as it is without this flag"},
+		{Key: "sample", Value: setting.Of(&o.sample), Own: true, Help: "a sampling step instead of a training step"},
+		plan.RecomputeSetting(&o.recompute), plan.WithoutSetting(&o.without), model.IgnoreSetting(&o.ignore),
+		conditioned.Helps(conditioned.Help + "; a model says so itself"),
+	}
 }
 
 // inspection is what inspect prints.
@@ -114,12 +122,6 @@ type operatorRow struct {
 }
 
 func (o *inspectOptions) run(out io.Writer) error {
-	if o.batch < 1 || o.size < 0 || o.threads < 0 {
-		return fault.Usagef("--batch %d --size %d --threads %d: want 1 or more images, and 0 or more of the others", o.batch, o.size, o.threads)
-	}
-	if o.threads > maxThreads {
-		return fault.Usagef("--threads %d: want at most %d", o.threads, maxThreads)
-	}
 	if o.train && o.sample {
 		return fault.Usagef("want one of --train and --sample")
 	}

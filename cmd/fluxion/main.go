@@ -16,6 +16,7 @@ import (
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/samples"
+	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
@@ -124,7 +125,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 		Example: "  fluxion train\n  fluxion sample --model runs/glyphs-tiny --out out --count 64",
 	}
-	root.SetFlagErrorFunc(flagError)
+	root.SetFlagErrorFunc(settings.FlagError)
 	root.AddCommand(newTrain(), newSample(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion(), newLicenses())
 	root.InitDefaultCompletionCmd()
 	complete(root)
@@ -143,6 +144,9 @@ func newRoot() *cobra.Command {
 // complete adds to every command what all have.
 func complete(parent *cobra.Command) {
 	for _, c := range parent.Commands() {
+		if c.Flags().Lookup("config") != nil && !strings.Contains(c.Long, settings.Help) {
+			c.Long += "\n\n" + settings.Help
+		}
 		c.Long += "\n\n" + exitCodes
 		if !c.HasSubCommands() { // those say what else there is
 			c.Args = noArguments

@@ -6,11 +6,10 @@ import (
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/data"
+	"fluxion/data/setting"
 	"fluxion/engine/generate"
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
-
-	"github.com/spf13/pflag"
 )
 
 // pictureFlags give sampling a picture: image to image, inpainting.
@@ -19,10 +18,16 @@ type pictureFlags struct {
 	strength   float64
 }
 
-func (o *pictureFlags) add(f *pflag.FlagSet) {
-	f.StringVar(&o.init, "init", "", "image to image: a picture to begin with, of the model's size")
-	f.Float64Var(&o.strength, "strength", 1, "share of the steps that are taken from --init on; 1 begins with noise alone")
-	f.StringVar(&o.mask, "mask", "", "inpainting: a picture that is white where --init is made anew and black where it is kept")
+func (o *pictureFlags) list() setting.List {
+	o.strength = 1
+	return setting.List{
+		{Key: "init", Value: setting.Of(&o.init), Own: true, Help: "image to image: a picture to begin with, of the model's size"},
+		{
+			Key: "strength", Value: setting.Of(&o.strength), Help: "share of the steps that are taken from --init on; 1 begins with noise alone",
+			Range: setting.Numbers("a share above 0 and up to 1", func(x float64) bool { return x > 0 && x <= 1 }),
+		},
+		{Key: "mask", Value: setting.Of(&o.mask), Own: true, Help: "in-painting: a picture that is white where --init is made anew and black where it is kept"},
+	}
 }
 
 // check refuses flags that say nothing together.
@@ -30,8 +35,6 @@ func (o *pictureFlags) check() error {
 	switch {
 	case o.init == "" && (o.mask != "" || o.strength != 1):
 		return fault.Usagef("--mask and --strength need a picture, --init IMAGE")
-	case !(o.strength > 0 && o.strength <= 1):
-		return fault.Usagef("--strength %g: want a share above 0 and up to 1", o.strength)
 	case o.init != "" && o.mask == "" && o.strength == 1:
 		return fault.Usagef("--init is not seen at --strength 1; want less, such as 0.6, or a --mask")
 	}

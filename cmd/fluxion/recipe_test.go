@@ -39,6 +39,7 @@ func TestRecipePrecedence(t *testing.T) {
 	if err := os.WriteFile("c.yaml", []byte("preset: cifar\nbatch: 11\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	pictures := images(t, t.TempDir())
 	for _, c := range []struct {
 		args []string
 		env  [2]string
@@ -50,8 +51,8 @@ func TestRecipePrecedence(t *testing.T) {
 		{args: []string{"--config", "c.yaml"}, set: func(s *train.Settings) { s.Batch = 11 }},
 		{args: []string{"--preset", "cifar", "--lr", "0.0015"}, set: func(s *train.Settings) { s.LR = 0.0015 }},
 		{args: []string{"--config", "c.yaml", "-s", "lr=0.5"}, env: [2]string{"FLUXION_BATCH", "12"}, set: func(s *train.Settings) { s.LR, s.Batch = 0.5, 12 }},
-		{args: []string{"--preset", "cifar", "--data", "pictures", "--flip=false"}, set: func(s *train.Settings) { s.Data = "pictures" }},
-		{args: []string{"--preset", "cifar", "--data", "pictures"}, set: func(s *train.Settings) { s.Data, s.Flip = "pictures", true }},
+		{args: []string{"--preset", "cifar", "--data", pictures, "--flip=false"}, set: func(s *train.Settings) { s.Data = pictures }},
+		{args: []string{"--preset", "cifar", "--data", pictures}, set: func(s *train.Settings) { s.Data, s.Flip = pictures, true }},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
 			if c.env[0] != "" {
@@ -65,7 +66,7 @@ func TestRecipePrecedence(t *testing.T) {
 		})
 	}
 	out, _, err := fluxion(t, "train", "--help")
-	if err != nil || !strings.Contains(out, "largest learning rate (default the preset's)") || !strings.Contains(out, "of weights, order, noise and times (default 1)") || !strings.Contains(out, "\n  ddpm64 ") {
+	if err != nil || !strings.Contains(out, "largest learning rate; a positive number (default the preset's)") || !strings.Contains(out, "of weights, order, noise and times (default 1)") || !strings.Contains(out, "\n  ddpm64 ") {
 		t.Errorf("help: %v %s", err, out)
 	}
 }

@@ -14,11 +14,16 @@ import (
 	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/cmd/fluxion/internal/samples"
+	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data"
 	"fluxion/data/durable"
+	"fluxion/data/setting"
 	"fluxion/engine/device"
+	"fluxion/engine/device/tuning"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
+	"fluxion/engine/process"
+	"fluxion/engine/sampler"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -97,31 +102,45 @@ that depend on the state alone.`,
 			return goesOn(o.run(c.Context(), c.OutOrStdout()), "the same command")
 		},
 	}
-	f := c.Flags()
-	f.SortFlags = false // what matters most comes first
-	f.StringVar(&o.model, "model", "", "run folder, checkpoint, or diffusers folder")
-	f.StringVar(&o.out, "out", "", "folder for the images, made if need be; or FILE.npz, for all of them as float32")
-	f.IntVar(&o.count, "count", 0, "make images 0 to COUNT-1")
-	f.StringVar(&o.seeds, "seeds", "", "numbers of the images to make, such as 0-99,200")
-	f.StringVar(&o.class, "class", "all", "class by name or index; all takes them in turn; none is without")
-	o.addSampler(f, "euler", 30)
-	f.IntVar(&o.batch, "batch", 32, "images made together; no effect on them")
-	f.StringVar(&o.weights, "weights", "ema", "ema (averaged), raw, or the average of another half-life, as in ema:20000")
-	f.Uint64Var(&o.seed, "seed", 0, "key of all randomness")
-	o.schedulerFlags.add(f, "in place of --schedule, --grid and --sampler, all of a diffusers scheduler: model, for the model folder's own, a scheduler_config.json, or a folder with one")
-	o.guidanceFlags.add(f)
-	o.pictureFlags.add(f)
-	f.BoolVar(&o.overwrite, "overwrite", false, "make anew what is there but was made with other settings, or by another program")
-	f.IntVar(&o.columns, "columns", 10, "images in a row of the grid")
-	f.StringVar(&o.device, "device", "auto", deviceHelp)
-	f.StringVar(&o.precision, "precision", "auto", precisionHelp)
-	f.IntVar(&o.threads, "threads", 0, threadsHelp)
-	machine.AddBlockings(f, &o.blockings)
-	addIgnoreKeys(f, &o.ignore)
-	f.BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
-	o.addSchedule(f, "", "to sample along, if not the model's own: ")
-	o.addOptions(f, "1e-4")
+	c.Flags().SortFlags = false // what matters most comes first
+	o.sources = settings.Bind(c, o.list())
+	c.Flags().Lookup("clip").NoOptDefVal = "true"
+	c.Flags().BoolVar(&o.overwrite, "overwrite", false, "make anew what is there but was made with other settings, or by another program")
+	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
 	return c
+}
+
+// list declares the settings, with their defaults.
+func (o *sampleOptions) list() setting.List {
+	o.class, o.batch, o.weights, o.columns = "all", 32, model.EMA, 10
+	o.device, o.precision, o.blockings = "auto", "auto", "auto"
+	o.config.Options.Grid, o.config.Options.Steps, o.config.Sampler = "uniform", 30, "euler"
+	return slices.Concat(
+		setting.List{
+			{Key: "model", Value: setting.Of(&o.model), Own: true, Help: "run folder, checkpoint, or diffusers folder"},
+			{Key: "out", Value: setting.Of(&o.out), Own: true, Help: "folder for the images, made if need be; or FILE.npz, for all of them as float32"},
+			{Key: "count", Value: setting.Of(&o.count), Own: true, Help: "make images 0 to COUNT-1", Range: setting.Within(1, maxSeeds, "")},
+			{Key: "seeds", Value: setting.Of(&o.seeds), Own: true, Help: "numbers of the images to make, such as 0-99,200"},
+			{Key: "class", Value: setting.Of(&o.class), Help: "class by name or index; all takes them in turn; none is without"},
+		},
+		sampler.GridSettings(&o.config.Sampler, &o.config.Options),
+		setting.List{
+			{Key: "batch", Value: setting.Of(&o.batch), Own: true, Help: "images made together; no effect on them", Range: setting.AtLeast(1, "")},
+			model.WeightsSetting(&o.weights),
+			{Key: "seed", Value: setting.Of(&o.seed), Own: true, Help: "key of all randomness"},
+		},
+		o.schedulerFlags.list("in place of --schedule, --grid and --sampler, all of a diffusers scheduler: model, for the model folder's own, a scheduler_config.json, or a folder with one"),
+		o.guidanceFlags.list(), o.pictureFlags.list(),
+		setting.List{
+			{Key: "columns", Value: setting.Of(&o.columns), Help: "images in a row of the grid", Range: setting.AtLeast(1, "")},
+			device.NameSetting(&o.device), device.PrecisionSetting(&o.precision), device.ThreadsSetting(&o.threads),
+			tuning.BlockingsSetting(&o.blockings), model.IgnoreSetting(&o.ignore),
+		},
+		o.schedule().With("schedule", func(s *setting.Setting) {
+			s.Help = "to sample along, if not the model's own: " + strings.Join(process.Schedules(), ", ")
+		}),
+		sampler.OptionSettings(&o.config.Options, "1e-4"),
+	)
 }
 
 func (o *sampleOptions) run(ctx context.Context, out io.Writer) (err error) {
@@ -230,9 +249,6 @@ func (o *sampleOptions) check() ([]int64, error) {
 	}
 	if err := o.schedulerFlags.check(&o.samplingFlags, saidOfLimits...); err != nil {
 		return nil, err
-	}
-	if o.count > maxSeeds {
-		return nil, fault.Usagef("--count %d: want at most %d images in one go", o.count, maxSeeds)
 	}
 	if o.seeds == "" {
 		o.seeds = fmt.Sprintf("0-%d", o.count-1)

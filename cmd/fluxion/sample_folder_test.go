@@ -293,7 +293,7 @@ func TestSampleRefuses(t *testing.T) {
 		{[]string{"--model", labelled, "--seeds", "0-9223372036854775807"}, exitUsage, "--seeds 0-9223372036854775807: want at most 10000000 images"},
 		{[]string{"--model", labelled, "--seeds", "1-9000000,9000001-18000000"}, exitUsage, "want at most 10000000 images"},
 		{[]string{"--model", labelled, "--seeds", "9223372036854775808"}, exitUsage, "is no number"},
-		{[]string{"--model", labelled, "--count", "3000000000"}, exitUsage, "--count 3000000000"},
+		{[]string{"--model", labelled, "--count", "3000000000"}, exitUsage, "--count: 3000000000 is out of range"},
 	} {
 		_, code, err := fluxion(t, append([]string{"sample", "--out", out, "--steps", "2"}, c.args...)...)
 		if code != c.code || !strings.Contains(err.Error(), c.want) {

@@ -34,9 +34,7 @@ type job struct {
 
 // plan reads the model and settles how it is sampled.
 func (o *sampleOptions) plan() (j job, err error) {
-	if err := o.resolve(); err != nil {
-		return j, err
-	}
+	o.resolve()
 	method, err := sampler.Get(o.config.Sampler)
 	if err != nil {
 		return j, fault.Usage(err)

@@ -15,8 +15,8 @@ import (
 // ownScheduler is the --scheduler that is the model's own.
 const ownScheduler = "model"
 
-// saidOfLimits are the flags of what a scheduler config says of limits of x̂.
-var saidOfLimits = []string{"clip", "dynamic-threshold"}
+// saidOfLimits are the settings of what a scheduler config says of limits of x̂.
+var saidOfLimits = []string{"clip", "dynamic_threshold"}
 
 // schedulerRun is a run by a scheduler config.
 type schedulerRun struct {

@@ -58,15 +58,12 @@ func (o *sampleOptions) text(j job, precision string) map[string]string {
 		}
 	}
 	for _, name := range slices.Concat(schedulerTexts, optionTexts) {
-		if f := o.flags.Lookup(name); f.Value.String() != f.DefValue || f.Changed && nilByDefault[name] {
-			text[name] = f.Value.String()
+		if value, ok := o.sources.Changed(strings.ReplaceAll(name, "-", "_")); ok {
+			text[name] = value
 		}
 	}
 	return text
 }
-
-// nilByDefault are flags whose default is the sampler's own, not their zero.
-var nilByDefault = map[string]bool{"churn": true, "eta": true, "epsilon": true, "mu": true}
 
 // textOf is the text of one picture.
 func textOf(common map[string]string, m *model.Model, seed int64, class int) map[string]string {
@@ -94,20 +91,15 @@ func digest(values []float32) string {
 	return hex.EncodeToString(sum.Sum(nil)[:8])
 }
 
-// numberFlags are those whose numbers enter those of a sampling, for naming what
+// numberSettings are those whose numbers enter those of a sampling, for naming what
 // made them infinite.
-var numberFlags = []string{
-	"guidance", "guidance-rescale", "dynamic-threshold", "shift", "clip-lambda", "churn", "eta", "epsilon", "noise-min", "noise-max", "noise-scale", "tolerance", "mu",
+var numberSettings = []string{
+	"guidance", "guidance_rescale", "dynamic_threshold", "shift", "clip_lambda", "churn", "eta", "epsilon", "noise_min", "noise_max", "noise_scale", "tolerance", "mu",
 }
 
-// blame says which flags led to numbers that are not finite.
+// blame says which settings led to numbers that are not finite.
 func (o *sampleOptions) blame(err *generate.NotFiniteError, precision string) error {
-	var given []string
-	for _, name := range numberFlags {
-		if f := o.flags.Lookup(name); f.Changed {
-			given = append(given, "--"+name+" "+f.Value.String())
-		}
-	}
+	given := o.sources.Given(numberSettings...)
 	switch {
 	case given != nil:
 		return fmt.Errorf("%w with %s; want numbers that lead to a picture", err, strings.Join(given, " "))

@@ -5,82 +5,37 @@ import (
 	"math"
 	"strings"
 
-	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/settings"
+	"fluxion/data/setting"
 	"fluxion/engine/generate"
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/engine/trace"
 	"fluxion/kernels/update"
-
-	"github.com/spf13/pflag"
 )
 
 // samplingFlags say along which schedule, on which grid and by which sampler a
 // run goes, with a network or without.
 type samplingFlags struct {
-	config              trace.Config
-	churn, eta, epsilon float64
-	flags               *pflag.FlagSet
+	config  trace.Config
+	sources *settings.Sources
 }
 
-// addSchedule adds the flags of the schedule; the help of its name is the command's.
-func (o *samplingFlags) addSchedule(f *pflag.FlagSet, name, help string) {
-	o.flags = f
+// schedule declares the settings of the schedule. To train they say what a model is
+// trained along, so that no variable of the environment sets them here.
+func (o *samplingFlags) schedule() setting.List {
 	m := &o.config.Modifiers
-	f.StringVar(&o.config.Schedule, "schedule", name, help+strings.Join(process.Schedules(), ", "))
-	f.Float64Var(&m.MaxLogSNR, "clip-lambda", 0, "keep |λ| at or below this; 0 does not")
-	f.Float64Var(&m.Shift, "shift", 1, "for resolutions: λ → λ + 2 ln SHIFT (diffusers' flow shift is the inverse)")
-	f.StringVar(&m.Scale, "scale", "", "a positive formula of t that multiplies α and σ, such as 1+t")
-	f.BoolVar(&m.ZeroSNR, "zero-snr", false, "rescale the schedule to end without data")
+	m.Shift = 1
+	return process.ScheduleSettings(&o.config.Schedule, &m.MaxLogSNR, &m.Shift, &m.ZeroSNR, &m.Scale).OwnKeys()
 }
 
-// addSampler adds the flags of the grid and the sampler.
-func (o *samplingFlags) addSampler(f *pflag.FlagSet, name string, steps int) {
+// resolve settles the options.
+func (o *samplingFlags) resolve() {
 	p := &o.config.Options
-	f.StringVar(&p.Grid, "grid", "uniform", "a name, or t:1,0.5,0 or sigma:… or lambda:…; names are "+strings.Join(sampler.Grids(), ", "))
-	f.IntVar(&p.Steps, "steps", steps, "intervals of a grid by name")
-	f.StringVar(&o.config.Sampler, "sampler", name, "one of "+strings.Join(sampler.Names(), ", "))
-}
-
-// addOptions adds what only some samplers take.
-func (o *samplingFlags) addOptions(f *pflag.FlagSet, tolerance string) {
-	p := &o.config.Options
-	f.Float64Var(&o.churn, "churn", 0, "of churn (its share c) and edm-churn (S_churn)")
-	f.Float64Var(&o.eta, "eta", 0, "share of noise; its default is the sampler's")
-	f.Float64Var(&o.epsilon, "epsilon", 0, "of sde, in interpolant form")
-	f.IntVar(&p.Order, "order", 0, "of methods that have several")
-	f.StringVar(&p.Variable, "variable", "", "in which a method interpolates: x, eps, v, u")
-	f.StringVar(&p.Solver, "solver", "", "variant of a method: midpoint or heun, bh2 or bh1, prk or plms")
-	f.StringVar(&p.Variance, "variance", "", "of ddpm: small or large")
-	f.Float64Var(&p.NoiseMin, "noise-min", 0, "σ/α from which edm-churn adds noise")
-	f.Float64Var(&p.NoiseMax, "noise-max", 0, "σ/α up to which edm-churn adds noise; 0: everywhere")
-	f.Float64Var(&p.NoiseScale, "noise-scale", 0, "factor on edm-churn's noise; 0 is 1")
-	f.BoolVar(&p.LowerOrderFinal, "lower-order-final", false, "end multistep methods with lower orders")
-	f.BoolVar(&p.FirstOrderFinal, "first-order-final", false, "end multistep methods with one step of first order")
-	f.Float64Var(&p.Tolerance, "tolerance", 0, "of rk45, relative and absolute; 0 is "+tolerance)
-}
-
-// resolve settles the options: those that were not given are the sampler's own.
-func (o *samplingFlags) resolve() error {
-	p := &o.config.Options
-	if o.config.Modifiers.Shift == 0 { // which for package process is none
-		return fault.Usagef("--shift 0: want a positive number; 1 is none")
-	}
-	for name, place := range map[string]struct {
-		value  *float64
-		option **float64
-	}{
-		"churn": {&o.churn, &p.Churn}, "eta": {&o.eta, &p.Eta}, "epsilon": {&o.epsilon, &p.Epsilon},
-	} {
-		if o.flags.Changed(name) {
-			*place.option = place.value
-		}
-	}
 	// A list has its own number of steps.
-	if kind, list, _ := strings.Cut(p.Grid, ":"); list != "" && !strings.Contains(list, "=") && (kind == "t" || kind == "sigma" || kind == "lambda") && !o.flags.Changed("steps") {
+	if kind, list, _ := strings.Cut(p.Grid, ":"); list != "" && !strings.Contains(list, "=") && (kind == "t" || kind == "sigma" || kind == "lambda") && !o.sources.Has("steps") {
 		p.Steps = 0
 	}
-	return nil
 }
 
 // along returns the process of a network sampled along the schedule of the

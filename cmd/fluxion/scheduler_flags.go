@@ -7,66 +7,56 @@ import (
 	"strings"
 
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/data/setting"
 	"fluxion/engine/scheduler"
-
-	"github.com/spf13/pflag"
 )
 
 // schedulerFlags let a scheduler config of diffusers say what samplingFlags say.
 type schedulerFlags struct {
 	scheduler, compat string
-	mu                float64
+	mu                *float64
 	tokens            int
 }
 
-func (o *schedulerFlags) add(f *pflag.FlagSet, help string) {
-	f.StringVar(&o.scheduler, "scheduler", "", help)
-	f.StringVar(&o.compat, "compat", "", "diffusers: repeat all its departures from theory; none: leave its conventions out as well as its defects")
-	f.Float64Var(&o.mu, "mu", 0, "of a scheduler with dynamic shifting: how much")
-	f.IntVar(&o.tokens, "image-tokens", 0, "or of how many tokens the image is, from which μ follows")
+func (o *schedulerFlags) list(help string) setting.List {
+	return append(setting.List{{Key: "scheduler", Value: setting.Of(&o.scheduler), Own: true, Help: help}}, scheduler.Settings(&o.compat, &o.mu, &o.tokens)...)
 }
 
-// check refuses flags that say nothing together, or the same twice; others are the
-// command's own flags of what a config says.
+// check refuses settings that say nothing together, or the same twice; others are the
+// command's own of what a config says.
 func (o *schedulerFlags) check(s *samplingFlags, others ...string) error {
-	compat, ok := scheduler.Compats[o.compat]
-	if !ok {
-		return fault.Usagef("--compat %s: want diffusers, to repeat all its departures from theory, or none", o.compat)
-	}
-	s.config.Options.Compat = compat == scheduler.Diffusers
+	s.config.Options.Compat = scheduler.Compats[o.compat] == scheduler.Diffusers
 	if o.scheduler == "" {
-		for _, name := range []string{"mu", "image-tokens"} {
-			if s.flags.Changed(name) {
-				return fault.Usagef("--%s: only a --scheduler with dynamic shifting takes it", name)
+		for _, key := range []string{"mu", "image_tokens"} {
+			if s.sources.Has(key) {
+				return fault.Usagef("%s: only a --scheduler with dynamic shifting takes it", s.sources.Source(key))
 			}
 		}
 		return nil
 	}
-	for _, name := range append(others, saidByScheduler...) {
-		if s.flags.Changed(name) {
-			return fault.Usagef("--%s beside --scheduler, whose config says it; want one of the two", name)
+	for _, key := range append(others, saidByScheduler...) {
+		if s.sources.Has(key) {
+			return fault.Usagef("%s beside --scheduler, whose config says it; want one of the two", s.sources.Source(key))
 		}
 	}
 	return nil
 }
 
-// saidByScheduler are the flags of what a scheduler config says.
-var saidByScheduler = []string{"schedule", "clip-lambda", "shift", "scale", "zero-snr", "grid", "sampler", "invert", "epsilon", "order",
-	"variable", "solver", "variance", "lower-order-final", "first-order-final", "tolerance"}
+// saidByScheduler are the settings of what a scheduler config says.
+var saidByScheduler = []string{"schedule", "clip_lambda", "shift", "scale", "zero_snr", "grid", "sampler", "invert", "epsilon", "order",
+	"variable", "solver", "variance", "lower_order_final", "first_order_final", "tolerance"}
 
 // options are those of a run by the config.
 func (o *schedulerFlags) options(s *samplingFlags) scheduler.Options {
 	c := s.config.Options
 	options := scheduler.Options{Steps: c.Steps, Compat: scheduler.Compats[o.compat], Begin: c.Begin, Tokens: o.tokens}
-	if s.flags.Changed("churn") || c.NoiseMin != 0 || c.NoiseMax != 0 || c.NoiseScale != 0 {
-		options.Churn = scheduler.Churn{Amount: s.churn, Min: c.NoiseMin, Max: c.NoiseMax, Scale: c.NoiseScale}
+	if c.Churn != nil || c.NoiseMin != 0 || c.NoiseMax != 0 || c.NoiseScale != 0 {
+		options.Churn = scheduler.Churn{Min: c.NoiseMin, Max: c.NoiseMax, Scale: c.NoiseScale}
+		if c.Churn != nil {
+			options.Churn.Amount = *c.Churn
+		}
 	}
-	if s.flags.Changed("eta") {
-		options.Eta = &s.eta
-	}
-	if s.flags.Changed("mu") {
-		options.Mu = &o.mu
-	}
+	options.Eta, options.Mu = c.Eta, o.mu
 	return options
 }
 

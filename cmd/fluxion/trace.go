@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/settings"
+	"fluxion/data/setting"
+	"fluxion/engine/model"
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/engine/scheduler"
@@ -56,21 +60,34 @@ chosen.`,
 	}
 	f := c.Flags()
 	f.SortFlags = false
-	o.addSchedule(f, "fm", "one of ")
-	o.addSampler(f, "ddim", 0)
-	f.StringVar(&o.denoiser, "denoiser", "", "gaussian:mean=M,var=V, mixture:FILE, points:FILE or formula:EXPR")
-	f.StringVar(&o.config.Output, "output", "x", "what the denoiser's network predicts: "+strings.Join(process.Outputs(), ", "))
-	o.schedulerFlags.add(f, "a scheduler_config.json, or the folder of a pipeline with one")
-	addIgnoreKeys(f, &o.ignore)
-	f.StringVar(&o.z, "z", "", "the first state: numbers, or @FILE.json")
-	f.StringVar(&o.noise, "noise", "", "@FILE.json with one list for each draw of noise, in order")
-	f.Uint64Var(&o.seed, "seed", 0, "of the noise, if it is not given")
-	f.IntVar(&o.config.Options.Begin, "start", 0, "entry of the grid at which to begin; z is the state there")
-	f.BoolVar(&o.config.Options.Invert, "invert", false, "run the grid upwards, from data to noise")
-	o.addOptions(f, "1e-6")
+	o.sources = settings.Bind(c, o.settings())
 	f.BoolVar(&o.json, "json", false, "print one JSON object and nothing else")
 	f.BoolVar(&o.list, "list", false, "name every schedule, grid, sampler, output, weighting, time sampler and denoiser")
 	return c
+}
+
+// settings declares what is run, with the defaults.
+func (o *traceOptions) settings() setting.List {
+	c := &o.config
+	c.Schedule, c.Output, c.Sampler, c.Options.Grid = "fm", "x", "ddim", "uniform"
+	return slices.Concat(
+		o.schedule().With("schedule", func(s *setting.Setting) { s.Help = "one of " + strings.Join(process.Schedules(), ", ") }),
+		sampler.GridSettings(&c.Sampler, &c.Options),
+		setting.List{
+			{Key: "denoiser", Value: setting.Of(&o.denoiser), Help: "gaussian:mean=M,var=V, mixture:FILE, points:FILE or formula:EXPR"},
+			{Key: "output", Value: setting.Of(&c.Output), Help: "what the denoiser's network predicts: " + strings.Join(process.Outputs(), ", ")},
+		},
+		o.schedulerFlags.list("a scheduler_config.json, or the folder of a pipeline with one"),
+		setting.List{
+			model.IgnoreSetting(&o.ignore),
+			{Key: "z", Value: setting.Of(&o.z), Own: true, Help: "the first state: numbers, or @FILE.json"},
+			{Key: "noise", Value: setting.Of(&o.noise), Own: true, Help: "@FILE.json with one list for each draw of noise, in order"},
+			{Key: "seed", Value: setting.Of(&o.seed), Own: true, Help: "of the noise, if it is not given"},
+			{Key: "start", Value: setting.Of(&c.Options.Begin), Help: "entry of the grid at which to begin; z is the state there"},
+			{Key: "invert", Value: setting.Of(&c.Options.Invert), Help: "run the grid upwards, from data to noise"},
+		},
+		sampler.OptionSettings(&c.Options, "1e-6"),
+	)
 }
 
 func (o *traceOptions) run(ctx context.Context, out io.Writer) error {
@@ -130,9 +147,7 @@ func (o *traceOptions) execute(run func(z []float64, d trace.Denoiser, noise tra
 
 // setup resolves the names of the command line.
 func (o *traceOptions) setup() (trace.Setup, error) {
-	if err := o.resolve(); err != nil {
-		return trace.Setup{}, err
-	}
+	o.resolve()
 	setup, err := o.config.Resolve()
 	if err != nil {
 		return setup, fault.Usage(err)

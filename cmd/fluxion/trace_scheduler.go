@@ -19,7 +19,7 @@ func (o *traceOptions) runScheduler(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if o.flags.Changed("output") && o.config.Output != plan.Output {
+	if o.sources.Has("output") && o.config.Output != plan.Output {
 		return fault.Usagef("--output %s, where the config's network gives %s", o.config.Output, plan.Output)
 	}
 	table := plan.Table()

@@ -15,8 +15,11 @@ import (
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/cmd/fluxion/internal/outdir"
+	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data"
+	"fluxion/data/setting"
 	"fluxion/engine/collective"
+	"fluxion/engine/model"
 	"fluxion/engine/train"
 	"fluxion/kernels/cpu"
 	"fluxion/nets/catalog"
@@ -26,13 +29,14 @@ import (
 )
 
 type trainOptions struct {
-	resolver
-	out    string
-	fresh  bool
-	from   int64
-	dryRun bool
-	json   bool
-	ignore []string
+	given   train.Settings // defaults, and what the user says over them
+	sources *settings.Sources
+	out     string
+	fresh   bool
+	from    int64
+	dryRun  bool
+	json    bool
+	ignore  []string
 }
 
 func newTrain() *cobra.Command {
@@ -60,11 +64,9 @@ under names that begin with .previous-; it is removed when there is a new
 checkpoint, and comes back if there is none, after a kill when the folder is used
 again.
 
-Every setting is a flag, a key of -s key=value, a variable FLUXION_KEY in the
-environment and a key of --config FILE; the first of these that says it wins. A
-run that is resumed keeps what its config.json says where nothing else is said;
-device, threads and blockings are not part of it. A new run takes the rest from
-the preset, which is a network and how it is trained:
+` + settings.Help + ` A run that is resumed keeps what its config.json says where
+nothing else is said; device, threads and blockings are not part of it. A new run
+takes the rest from the preset, which is a network and how it is trained:
 ` + presetsText(),
 		Example: `  fluxion train
   fluxion train --data mnist:$HOME/mnist --size 32
@@ -72,22 +74,21 @@ the preset, which is a network and how it is trained:
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
 	}
 	c.Flags().SortFlags = false // what matters most comes first
-	o.addSettings(c.Flags(), train.Default())
-	c.Flags().StringVar(&o.out, "out", "", "run folder (default runs/<data>-<preset>)")
+	o.given = train.Default()
+	o.sources = settings.Bind(c, append(o.given.List(),
+		setting.Setting{Key: "out", Value: setting.Of(&o.out), Own: true, Help: "run folder (default runs/<data>-<preset>)"},
+		model.IgnoreSetting(&o.ignore),
+	))
+	o.sources.Default("the preset's", train.RecipeKeys()...)
 	c.Flags().BoolVar(&o.fresh, "fresh", false, "begin anew in the place of the run that is in the folder")
 	c.Flags().Int64Var(&o.from, "from", 0, "go on from the checkpoint after so many images, in the place of what comes later (default the newest)")
-	addIgnoreKeys(c.Flags(), &o.ignore)
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the resolved settings and stop")
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
 	return c
 }
 
 func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
-	said, err := o.said()
-	if err != nil {
-		return err
-	}
-	s, err := said.resolve(o.ignore...)
+	s, err := o.resolve()
 	if err != nil {
 		return err
 	}
@@ -100,17 +101,14 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	if err := outdir.Apart(o.out, s.Data); err != nil {
 		return err
 	}
-	if o.dryRun {
-		if s, err = o.plan(said, s); err != nil {
-			return err
-		}
-		return printSettings(out, s, o.json)
-	}
-	d, s, err := o.open(said, s)
+	d, s, err := o.open(s)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
+	if o.dryRun {
+		return printSettings(out, s, o.json)
+	}
 	dev, err := machine.Open(s.Device, s.Threads, s.Blockings, true)
 	if err != nil {
 		return err
@@ -170,9 +168,41 @@ func openData(s train.Settings) (data.Dataset, error) {
 	return data.Open(s.Data, data.Options{Size: s.Size, Channels: s.Channels, CacheBytes: cacheBytes()})
 }
 
+// resolve returns the settings of a new run: what the user says, over the preset's
+// recipe, over the defaults. Whether they go together is to be checked when it is known
+// that no run goes on.
+func (o *trainOptions) resolve() (train.Settings, error) {
+	s := o.given
+	recipe, err := train.RecipeOf(s.Preset, s.Data, o.ignore...)
+	if err != nil {
+		return s, err
+	}
+	s = recipe.Apply(s)
+	o.sources.Over(s.List())
+	return s.Switched(train.Default(), o.sources.Has), nil
+}
+
+// goOn returns the settings with which a run goes on in the folder: what the user
+// says, over what its configuration says; next, if no run is there.
+func (o *trainOptions) goOn(next train.Settings) (train.Settings, error) {
+	if o.fresh {
+		return next, next.Validate()
+	}
+	s, found, err := train.Stored(o.out, next)
+	if err != nil {
+		return next, err
+	}
+	if found {
+		stored := s
+		o.sources.Over(s.List())
+		next = s.Switched(stored, o.sources.Has)
+	}
+	return next, next.Validate()
+}
+
 // open opens the data and chooses the run folder, which their name is part of,
 // and the settings: those of the run that goes on there, if there is one.
-func (o *trainOptions) open(said sayings, s train.Settings) (data.Dataset, train.Settings, error) {
+func (o *trainOptions) open(s train.Settings) (data.Dataset, train.Settings, error) {
 	var d data.Dataset
 	var err error
 	if o.out == "" {
@@ -181,14 +211,12 @@ func (o *trainOptions) open(said sayings, s train.Settings) (data.Dataset, train
 		}
 		o.out = filepath.Join("runs", d.Name()+"-"+filepath.Base(s.Preset))
 	}
-	next := s
-	if !o.fresh {
-		if next, err = said.goOn(o.out, s); err != nil {
-			if d != nil {
-				err = errors.Join(err, d.Close())
-			}
-			return nil, s, err
+	next, err := o.goOn(s)
+	if err != nil {
+		if d != nil {
+			err = errors.Join(err, d.Close())
 		}
+		return nil, s, err
 	}
 	if d != nil && next.Data == s.Data && next.Size == s.Size && next.Channels == s.Channels {
 		return d, next, nil
@@ -200,25 +228,6 @@ func (o *trainOptions) open(said sayings, s train.Settings) (data.Dataset, train
 	}
 	d, err = openData(next)
 	return d, next, err
-}
-
-// plan is open without its data. Where they cannot be opened the run folder has
-// no name yet, and no run goes on.
-func (o *trainOptions) plan(said sayings, s train.Settings) (train.Settings, error) {
-	if o.fresh {
-		return s, nil
-	}
-	if o.out == "" {
-		d, err := openData(s)
-		if err != nil {
-			return s, nil
-		}
-		o.out = filepath.Join("runs", d.Name()+"-"+filepath.Base(s.Preset))
-		if err := d.Close(); err != nil {
-			return s, err
-		}
-	}
-	return said.goOn(o.out, s)
 }
 
 // cacheBytes is how much decoded images may take: an eighth of what there is, where

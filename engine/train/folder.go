@@ -129,9 +129,15 @@ func settingsOf(dir string, c model.Checkpoint) (s Settings, err error) {
 
 // ReadSettings reads the configuration of a run.
 func ReadSettings(path string) (Settings, error) {
-	d := Default()
-	s := Settings{Shift: d.Shift, Weighting: d.Weighting, Recompute: d.Recompute, Blockings: d.Blockings, // files of before these could be set
-		Accumulation: inTurn, Optimizer: adamWName, LRSchedule: linearName}
+	var s Settings
+	for _, x := range s.List() {
+		if x.Before == "" {
+			continue
+		}
+		if err := x.Assign(x.Before); err != nil {
+			return s, fmt.Errorf("setting %s, before there was it: %w", x.Key, err)
+		}
+	}
 	data, err := pyjson.ReadFile(path)
 	if err != nil {
 		return s, err

@@ -3,11 +3,8 @@ package train
 import (
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
-
-	"fluxion/data/lookup"
 )
 
 // method is a value of a setting that chooses one of several, such as the optimizer,
@@ -39,8 +36,8 @@ func names(list []method) []string {
 	return all
 }
 
-// MethodText says what each method of a setting does, for help.
-func MethodText(key string) string {
+// methodText says what each method of a setting does, for help.
+func methodText(key string) string {
 	var all []string
 	for _, m := range methods()[key] {
 		all = append(all, m.name+" ("+m.does+")")
@@ -53,23 +50,22 @@ func MethodText(key string) string {
 // where the user said something else.
 func (s Settings) Switched(before Settings, said func(key string) bool) Settings {
 	next := s
+	now, then, to := s.List(), before.List(), next.List()
 	for key, list := range methods() {
-		name := s.value(key)
-		if name == before.value(key) {
+		name := now.Get(key).Value.Get()
+		if name == then.Get(key).Value.Get() {
 			continue
 		}
 		for _, m := range list {
-			given := s
-			if m.name == name && m.defaults != nil {
-				m.defaults(&given)
+			var given Settings
+			if m.name == name {
+				if given = s; m.defaults != nil {
+					m.defaults(&given)
+				}
 			}
-			for _, key := range m.own {
-				switch {
-				case said(key):
-				case m.name == name:
-					next.field(key).Set(given.field(key))
-				default:
-					next.field(key).SetZero()
+			for _, own := range m.own {
+				if !said(own) {
+					to.Get(own).Value.Put(given.List().Get(own).Value.Get())
 				}
 			}
 		}
@@ -77,33 +73,20 @@ func (s Settings) Switched(before Settings, said func(key string) bool) Settings
 	return next
 }
 
-// checkMethods refuses a method that there is not, and a setting that means something
-// for another one alone.
+// checkMethods refuses a setting that means something for another method alone.
 func (s Settings) checkMethods() error {
+	var none Settings
+	list, zero := s.List(), none.List()
 	all := methods()
 	for _, key := range slices.Sorted(maps.Keys(all)) {
-		name := s.field(key).String()
-		if _, err := lookup.Find(strings.ReplaceAll(key, "_", " "), name, names(all[key])); err != nil {
-			return &SettingError{key, err.Error()}
-		}
+		name := list.Get(key).Value.Get()
 		for _, m := range all[key] {
 			for _, own := range m.own {
-				if m.name != name && !s.field(own).IsZero() {
-					return &SettingError{own, fmt.Sprintf("%v is for %s %s alone, and this is %s; leave it out", s.value(own), key, m.name, name)}
+				if x := list.Get(own).Value.Get(); m.name != name && x != zero.Get(own).Value.Get() {
+					return &SettingError{own, fmt.Sprintf("%v is for %s %s alone, and this is %s; leave it out", x, key, m.name, name)}
 				}
 			}
 		}
 	}
 	return nil
-}
-
-// field is the setting of a key, to be set.
-func (s *Settings) field(key string) reflect.Value {
-	v := reflect.ValueOf(s).Elem()
-	for i := range v.NumField() {
-		if v.Type().Field(i).Tag.Get("json") == key {
-			return v.Field(i)
-		}
-	}
-	panic("no setting " + key)
 }

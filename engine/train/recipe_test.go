@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -124,5 +125,27 @@ func TestStored(t *testing.T) {
 	}
 	if _, _, err := Stored(dir, next); err == nil || !strings.Contains(err.Error(), "no_key") {
 		t.Errorf("a key of another program: %v", err)
+	}
+}
+
+// TestDeclaredInOrder: every field is declared, at its place and with its variable.
+func TestDeclaredInOrder(t *testing.T) {
+	s := Default()
+	list := s.List()
+	fields := reflect.ValueOf(&s).Elem()
+	if fields.NumField() != len(list) {
+		t.Fatalf("%d declarations of %d fields", len(list), fields.NumField())
+	}
+	for i, x := range list {
+		if key := fields.Type().Field(i).Tag.Get("json"); key != x.Key {
+			t.Errorf("field %d is %s, declared is %s", i, key, x.Key)
+		}
+		before := x.Value.Get()
+		if fields.Field(i).SetZero(); x.Value.Get() != reflect.Zero(fields.Field(i).Type()).Interface() {
+			t.Errorf("%s is another variable's: %v of %v", x.Key, x.Value.Get(), before)
+		}
+		if x.Before != "" && x.Assign(x.Before) != nil {
+			t.Errorf("%s cannot have been %q before", x.Key, x.Before)
+		}
 	}
 }

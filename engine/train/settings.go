@@ -2,12 +2,6 @@ package train
 
 import (
 	"fmt"
-	"reflect"
-	"slices"
-
-	"fluxion/data"
-	"fluxion/data/lookup"
-	"fluxion/engine/sampler"
 )
 
 // Settings are all that decides a run, as plain data: what the configuration
@@ -91,76 +85,31 @@ type SettingError struct {
 
 func (e *SettingError) Error() string { return e.Key + ": " + e.Problem }
 
-// Limits of settings, far beyond use: what is left is arithmetic that stays exact, and
-// sizes that the check of memory can judge.
-const (
-	maxImages = 1 << 53 // float64 counts no further
-	maxBatch  = 1 << 20
-	maxGrid   = 10_000
-)
-
-// Validate reports the first number that is out of its range. Names that others know
-// are checked where they are looked up.
+// Validate reports the first setting that is out of its range, or goes not together
+// with the others. Names that others know are checked where they are looked up.
 func (s Settings) Validate() error {
-	v := reflect.ValueOf(s)
-	for i := range v.NumField() {
-		if x, ok := v.Field(i).Interface().(float64); ok && !finiteNumber(x) {
-			return &SettingError{v.Type().Field(i).Tag.Get("json"), fmt.Sprintf("%v is out of range, want a finite number", x)}
+	list := s.List()
+	for _, x := range list {
+		if err := x.Check(x.Value.Get()); err != nil {
+			return &SettingError{x.Key, err.Error()}
 		}
 	}
 	for _, c := range []struct {
-		key  string
-		bad  bool
-		want string
+		key string
+		bad bool
 	}{
-		{"clip_lambda", !(s.ClipLambda >= 0), "want 0 (none) or more"},
-		{"shift", !(s.Shift > 0), "want a positive number"},
-		{"size", s.Size < 0 || s.Size > data.MaxSide, fmt.Sprintf("want 0 (as they are) or a side up to %d", data.MaxSide)},
-		{"channels", s.Channels != 0 && s.Channels != 1 && s.Channels != 3, "want 0 (as they are), 1 (grey) or 3 (RGB)"},
-		{"images", s.Images < 1 || s.Images > maxImages, "want 1 to 2^53"},
-		{"batch", s.Batch < 1 || s.Batch > maxBatch, fmt.Sprintf("want 1 to %d", maxBatch)},
-		{"accumulate", s.Accumulate < 1 || s.Batch%max(1, s.Accumulate) != 0, "want a divisor of batch"},
-		{"lr", !(s.LR > 0), "want a positive number"},
-		{"lr_ref", s.LRRef < 0 || s.LRRef > maxImages || s.LRRef == 0 && s.LRSchedule == inverseSqrt.name, "want 1 to 2^53 images"},
-		{"warmup", s.Warmup < 0 || s.Warmup > maxImages, "want 0 to 2^53 images"},
-		{"decay", !(s.Decay >= 0 && s.Decay <= 1), "want a share from 0 to 1"},
-		{"beta1", !(s.Beta1 >= 0 && s.Beta1 < 1), "want a number in [0, 1)"},
-		{"beta2", !(s.Beta2 >= 0 && s.Beta2 < 1), "want a number in [0, 1)"},
-		{"epsilon", s.Epsilon < 0 || s.Epsilon == 0 && s.Optimizer == adamWName, "want a positive number"},
-		{"momentum", !(s.Momentum >= 0 && s.Momentum < 1), "want a number in [0, 1)"},
-		{"nesterov", s.Nesterov && s.Momentum == 0, "want a momentum above 0 with it"},
-		{"weight_decay", !(s.WeightDecay >= 0), "want 0 or more"},
-		{"clip", !(s.Clip >= 0), "want 0 or more"},
-		{"ema", slices.Min(s.EMA[:]) < 0 || slices.Max(s.EMA[:]) > maxImages, "want 0 to 2^53 images"},
-		{"ema_warmup", !(s.EMAWarmup >= 0), "want 0 or more"},
-		{"label_drop", !(s.LabelDrop >= 0 && s.LabelDrop < 1), "want a share in [0, 1)"},
-		{"self_conditioning", !(s.SelfConditioning >= 0 && s.SelfConditioning < 1), "want 0 (none) or a share below 1, such as 0.5: sampling begins without an estimate"},
-		{"threads", s.Threads < 0, "want 0 (all) or more"},
-		{"checkpoint_every", s.CheckpointEvery < 0 || s.CheckpointEvery > maxImages, "want 0 (only at the end) to 2^53 images"},
-		{"keep", s.Keep < 1, "want 1 or more checkpoints"},
-		{"sample_every", s.SampleEvery < 0 || s.SampleEvery > maxImages, "want 0 (only at the end) to 2^53 images"},
-		{"sample_steps", s.SampleSteps < 1 || s.SampleSteps > sampler.MaxSteps, fmt.Sprintf("want 1 to %d", sampler.MaxSteps)},
-		{"sample_count", s.SampleCount < 0 || s.SampleCount > maxGrid, fmt.Sprintf("want 0 to %d images", maxGrid)},
+		{"accumulate", s.Batch%s.Accumulate != 0},
+		{"lr_ref", s.LRRef == 0 && s.LRSchedule == inverseSqrt.name},
+		{"epsilon", s.Epsilon == 0 && s.Optimizer == adamWName},
 	} {
-		if c.bad {
-			return &SettingError{c.key, fmt.Sprintf("%v is out of range, %s", s.value(c.key), c.want)}
+		if x := list.Get(c.key); c.bad {
+			return &SettingError{c.key, fmt.Sprintf("%v is out of range, want %s", x.Value.Get(), x.Bounds())}
 		}
 	}
-	if _, err := lookup.Find("order of sums", s.Accumulation, accumulations); err != nil {
-		return &SettingError{"accumulation", err.Error()}
+	if s.Nesterov && s.Momentum == 0 {
+		return &SettingError{"nesterov", "true is out of range, want a momentum above 0 with it"}
 	}
 	return s.checkMethods()
-}
-
-// value returns the setting of a key.
-func (s Settings) value(key string) any {
-	v := reflect.ValueOf(s)
-	for i := range v.NumField() {
-		if v.Type().Field(i).Tag.Get("json") == key {
-			return v.Field(i).Interface()
-		}
-	}
-	return nil
 }
 
 // Change is a setting that differs between two runs.
@@ -170,24 +119,13 @@ type Change struct {
 	Breaks   bool // a run cannot go on with the new value
 }
 
-// breaking are the settings that the weights or what images were seen depend on.
-// Data, their size and channels are compared as what they are: see compareData.
-var breaking = map[string]bool{
-	"flip": true, "preset": true,
-	"schedule": true, "clip_lambda": true, "shift": true, "zero_snr": true, "scale": true, "output_kind": true,
-	"seed": true, "optimizer": true,
-}
-
 // Changes lists what differs, in the order of the fields.
 func (s Settings) Changes(next Settings) []Change {
 	var list []Change
-	a, b := reflect.ValueOf(s), reflect.ValueOf(next)
-	for i := range a.NumField() {
-		key := a.Type().Field(i).Tag.Get("json")
-		if x, y := a.Field(i).Interface(), b.Field(i).Interface(); x != y {
-			takes := key == "self_conditioning" && (x == 0.0) != (y == 0.0) // another network
-			unkept := key == "ema" && !s.EMA.goesOnAs(next.EMA)
-			list = append(list, Change{key, x, y, breaking[key] || takes || unkept})
+	later := next.List()
+	for i, x := range s.List() {
+		if a, b := x.Value.Get(), later[i].Value.Get(); a != b {
+			list = append(list, Change{x.Key, a, b, x.Breaks.If != nil && x.Breaks.If(a, b)})
 		}
 	}
 	return list

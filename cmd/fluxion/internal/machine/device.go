@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,26 +8,14 @@ import (
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/engine/device"
 	"fluxion/engine/device/tuning"
 	"fluxion/kernels/cuda/driver"
-
-	"github.com/spf13/pflag"
 )
 
-// VariablePrefix begins the names of settings in the environment.
-const VariablePrefix = "FLUXION_"
-
-// The flag and the variable by which a user says where autotuned tile sizes are kept.
-const (
-	BlockingsHelp     = "where this machine's fastest tile sizes are kept, which training and sampling measure as they run (autotuning) and which change no result: auto is the user's cache folder; or a folder; off uses none"
-	BlockingsVariable = VariablePrefix + "BLOCKINGS"
-)
-
-// AddBlockings adds the flag to commands whose settings have no other sources than the environment.
-func AddBlockings(f *pflag.FlagSet, to *string) {
-	f.StringVar(to, "blockings", cmp.Or(os.Getenv(BlockingsVariable), "auto"), BlockingsHelp)
-}
+// BlockingsVariable sets where tile sizes are kept, or that none are.
+const BlockingsVariable = settings.VariablePrefix + "BLOCKINGS"
 
 // blockingsDir is the folder that a value means. A note says why there is none
 // although there should be; without, tables are not kept.

@@ -7,7 +7,6 @@ import (
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/machine"
-	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
 	"fluxion/engine/train"
@@ -57,9 +56,6 @@ func (w *Workload) Close() error { return w.Device.Close() }
 
 // Resolve checks the options, chooses the size if it is 0, and returns the network.
 func (o *Options) Resolve() (nets.Network, error) {
-	if o.Batch < 1 || o.Size < 0 || o.Size > data.MaxSide {
-		return nil, fault.Usagef("--batch %d --size %d: want 1 or more images, and a size from 0 to %d", o.Batch, o.Size, data.MaxSide)
-	}
 	if err := plan.CheckFusions(o.Without); err != nil {
 		return nil, fault.Usagef("--without: %w", err)
 	}

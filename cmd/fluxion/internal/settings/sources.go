@@ -1,0 +1,200 @@
+// Package settings gives the settings that packages declare to a command: flags, -s
+// key=value, variables of the environment and --config FILE, of which the first that
+// says a setting wins.
+package settings
+
+import (
+	"os"
+	"strings"
+
+	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/data/lookup"
+	"fluxion/data/setting"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Help is what the help of every command with settings says of where they come from.
+const Help = `Every setting is a flag, a key of -s key=value, a variable FLUXION_KEY in the
+environment and a key of --config FILE; the first of these that says it wins.
+No variable sets --out, other files and folders, or a key by which train means
+something else.`
+
+// Sources are where the settings of a command come from.
+type Sources struct {
+	list  setting.List
+	flags *pflag.FlagSet
+	file  string
+	pairs []string
+	said  map[string]saying
+
+	defaults map[string]string // texts of the variables before anything is said
+}
+
+// saying is the value of a setting that the user gave, and where.
+type saying struct {
+	value  any // as Setting.Value has it
+	source string
+}
+
+// Bind gives a command settings: flags in the order of the list, then --config and -s.
+// Before the command runs, the variables of the list hold what the user says.
+func Bind(c *cobra.Command, list setting.List) *Sources {
+	r := &Sources{list: list, flags: c.Flags(), defaults: map[string]string{}}
+	for _, s := range list {
+		r.defaults[s.Key] = s.Value.String()
+		addFlag(c, s)
+	}
+	r.flags.StringVar(&r.file, "config", "", "file with settings (yaml, toml, json)")
+	r.flags.StringArrayVarP(&r.pairs, "set", "s", nil, "a setting, key=value")
+	c.PreRunE = func(c *cobra.Command, _ []string) error {
+		for _, note := range mistyped(os.Environ(), list, everyKey(c.Root())) {
+			console.Note(note)
+		}
+		return r.read()
+	}
+	return r
+}
+
+// read gathers what the user says and sets the variables. What this call says is
+// checked, though another source wins; a variable of the environment, which others may
+// have set, only if it wins.
+func (r *Sources) read() error {
+	r.said = map[string]saying{}
+	if r.file != "" {
+		values, err := r.readFile()
+		if err != nil {
+			return err
+		}
+		for _, s := range r.list {
+			if value, ok := values[s.Key]; ok {
+				if err := r.say(s, value, r.file); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	for _, pair := range r.pairs {
+		key, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return fault.Usagef("-s %s: want key=value", pair)
+		}
+		key = strings.ReplaceAll(key, "-", "_")
+		if err := r.known(key, "-s"); err != nil {
+			return err
+		}
+		if err := r.say(r.list.Get(key), value, "-s"); err != nil {
+			return err
+		}
+	}
+	for _, s := range r.list {
+		f := r.flags.Lookup(s.FlagName())
+		value := os.Getenv(variable(s))
+		switch {
+		case f.Changed:
+			r.said[s.Key] = saying{s.Value.Get(), "--" + f.Name}
+		case r.said[s.Key].source != "-s" && value != "" && !s.Own:
+			if err := r.say(s, value, variable(s)); err != nil {
+				return err
+			}
+		}
+		if said, ok := r.said[s.Key]; ok {
+			s.Value.Put(said.value)
+		}
+	}
+	return nil
+}
+
+// say notes what a source says of a setting.
+func (r *Sources) say(s setting.Setting, value any, source string) error {
+	x, err := s.Read(value)
+	if err != nil {
+		return fault.Usagef("%s: %s: %w", source, s.Key, err)
+	}
+	r.said[s.Key] = saying{x, source}
+	return nil
+}
+
+// Has says whether the user says something of a setting.
+func (r *Sources) Has(key string) bool {
+	_, ok := r.said[key]
+	return ok
+}
+
+// Source names where the first that says a setting says it, as --steps or FLUXION_STEPS.
+func (r *Sources) Source(key string) string { return r.said[key].source }
+
+// Changed returns the text of a setting that is not what it is where nobody says it.
+func (r *Sources) Changed(key string) (text string, ok bool) {
+	text = r.list.Get(key).Value.String()
+	return text, text != r.defaults[key]
+}
+
+// Given lists which of some settings the user says, as flags.
+func (r *Sources) Given(keys ...string) []string {
+	var given []string
+	for _, key := range keys {
+		if r.Has(key) {
+			s := r.list.Get(key)
+			given = append(given, "--"+s.FlagName()+" "+s.Value.String())
+		}
+	}
+	return given
+}
+
+// List are the settings.
+func (r *Sources) List() setting.List { return r.list }
+
+// Over sets other variables of the same settings to what the user says.
+func (r *Sources) Over(list setting.List) {
+	for _, s := range list {
+		if said, ok := r.said[s.Key]; ok {
+			s.Value.Put(said.value)
+		}
+	}
+}
+
+// known refuses a key that is not a setting and names the nearest that is.
+func (r *Sources) known(key, source string) error {
+	if _, err := lookup.Find("setting", key, r.list.Keys()); err != nil {
+		name := strings.ReplaceAll(key, "_", "-")
+		if f := r.flags.Lookup(name); f != nil && !isSetting(f) {
+			return fault.Usagef("%s: %s is of one call alone, and no setting; want the flag --%s", source, key, name)
+		}
+		return fault.Usagef("%s: %w", source, err)
+	}
+	return nil
+}
+
+// variable is the one of the environment that sets a setting.
+func variable(s setting.Setting) string { return VariablePrefix + strings.ToUpper(s.Key) }
+
+// VariablePrefix begins the names of settings in the environment.
+const VariablePrefix = "FLUXION_"
+
+// Of are the settings of a command, in the order of its help.
+func Of(c *cobra.Command) setting.List {
+	var list setting.List
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if v, ok := f.Value.(*flag); ok {
+			list = append(list, v.setting)
+		}
+	})
+	return list
+}
+
+// everyKey lists the keys that variables set in any command.
+func everyKey(root *cobra.Command) []string {
+	var keys []string
+	for _, c := range root.Commands() {
+		keys = append(keys, everyKey(c)...)
+		for _, s := range Of(c) {
+			if !s.Own {
+				keys = append(keys, s.Key)
+			}
+		}
+	}
+	return keys
+}

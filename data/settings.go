@@ -1,0 +1,43 @@
+package data
+
+import (
+	"fmt"
+
+	"fluxion/data/setting"
+)
+
+// otherData break a run by what they are, not by their name: they may move or grow.
+var otherData = setting.Breaks{Text: "other classes, or images of another shape"}
+
+// NameSetting declares which images are read.
+func NameSetting(p *string) setting.Setting {
+	return setting.Setting{
+		Key: "data", Value: setting.Of(p), Help: Usage(), Breaks: otherData,
+	}
+}
+
+// SizeSetting declares the size that images are brought to.
+func SizeSetting(p *int) setting.Setting {
+	return setting.Setting{
+		Key: "size", Value: setting.Of(p), Help: "side of the square images", Unit: "pixels",
+		Range: setting.Within(0, MaxSide, fmt.Sprintf("0 (as they are) or a side up to %d", MaxSide)), Breaks: otherData,
+	}
+}
+
+// ChannelsSetting declares the channels that images are brought to.
+func ChannelsSetting(p *int) setting.Setting {
+	return setting.Setting{
+		Key: "channels", Value: setting.Of(p), Help: "channels of the images", Breaks: otherData,
+		Range: setting.Range{Text: "0 (as they are), 1 (grey) or 3 (RGB)", Holds: func(n any) bool { return n == 0 || n == 1 || n == 3 }},
+	}
+}
+
+// FlipSetting declares whether images are mirrored.
+func FlipSetting(p *bool) setting.Setting {
+	return setting.Setting{Key: "flip", Value: setting.Of(p), Help: "mirror images at random", Breaks: setting.Always}
+}
+
+// SkipBrokenSetting declares what becomes of images that cannot be decoded.
+func SkipBrokenSetting(p *bool) setting.Setting {
+	return setting.Setting{Key: "skip_broken", Value: setting.Of(p), Help: "leave out images that cannot be decoded; log.txt names them"}
+}

@@ -1,0 +1,28 @@
+package process
+
+import (
+	"strings"
+
+	"fluxion/data/setting"
+)
+
+// ScheduleSettings declares the settings of a noise schedule, by the variables that hold
+// them.
+func ScheduleSettings(name *string, clipLambda, shift *float64, zeroSNR *bool, scale *string) setting.List {
+	return setting.List{
+		{Key: "schedule", Value: setting.Of(name), Help: "noise schedule: " + strings.Join(Schedules(), ", "), Breaks: setting.Always},
+		{Key: "clip_lambda", Value: setting.Of(clipLambda), Help: "keep |λ| of the schedule at or below this", Range: setting.NotNegative("0 (none) or more"), Breaks: setting.Always, Since: "2026-11-24"},
+		{Key: "shift", Value: setting.Of(shift), Help: "for resolutions: λ → λ + 2 ln SHIFT (diffusers' flow shift is the inverse)", Range: setting.Positive, Breaks: setting.Always, Before: "1"},
+		{Key: "zero_snr", Value: setting.Of(zeroSNR), Help: "rescale the schedule to end without data", Breaks: setting.Always, Since: "2026-11-24"},
+		{Key: "scale", Value: setting.Of(scale), Help: "a positive formula of t that multiplies α and σ, such as 1+t", Breaks: setting.Always, Since: "2026-11-24"},
+	}
+}
+
+// LossSettings declares the settings of what a network learns.
+func LossSettings(output, weighting, timeSampler *string) setting.List {
+	return setting.List{
+		{Key: "output_kind", Value: setting.Of(output), Help: "what the network predicts: " + strings.Join(Outputs(), ", "), Breaks: setting.Always},
+		{Key: "weighting", Value: setting.Of(weighting), Help: "of errors, by noise level: " + strings.Join(Weightings(), ", ") + "; perhaps with parameters, as in min-snr:gamma=5", Since: "2026-11-24", Before: "plain"},
+		{Key: "time_sampler", Value: setting.Of(timeSampler), Help: "how training times are drawn: " + strings.Join(TimeSamplers(), ", ") + "; perhaps with parameters and +stratified or +low-discrepancy"},
+	}
+}

@@ -1,0 +1,111 @@
+package train
+
+import (
+	"fmt"
+	"slices"
+
+	"fluxion/data"
+	"fluxion/data/setting"
+	"fluxion/engine/device"
+	"fluxion/engine/device/tuning"
+	"fluxion/engine/plan"
+	"fluxion/engine/process"
+	"fluxion/engine/sampler"
+	"fluxion/nets/catalog"
+)
+
+// Limits of settings, far beyond use: what is left is arithmetic that stays exact, and
+// sizes that the check of memory can judge.
+const (
+	maxImages = 1 << 53 // float64 counts no further
+	maxBatch  = 1 << 20
+	maxGrid   = 10_000
+)
+
+// imagesFrom is a range of images.
+func imagesFrom(least int64, text string) setting.Range {
+	return setting.Within(least, maxImages, text)
+}
+
+// List declares the settings, in the order of the fields. Those that other packages
+// own are declared there.
+func (s *Settings) List() setting.List {
+	return slices.Concat(
+		setting.List{data.NameSetting(&s.Data), data.SizeSetting(&s.Size), data.ChannelsSetting(&s.Channels), data.FlipSetting(&s.Flip), data.SkipBrokenSetting(&s.SkipBroken)},
+		setting.List{catalog.PresetSetting(&s.Preset)},
+		process.ScheduleSettings(&s.Schedule, &s.ClipLambda, &s.Shift, &s.ZeroSNR, &s.Scale),
+		process.LossSettings(&s.Output, &s.Weighting, &s.TimeSampler),
+		s.steps(), s.optimization(), s.network(),
+		setting.List{
+			device.PrecisionSetting(&s.Precision), device.NameSetting(&s.Device), device.ThreadsSetting(&s.Threads),
+			plan.RecomputeSetting(&s.Recompute), tuning.BlockingsSetting(&s.Blockings),
+		},
+		s.files(),
+	)
+}
+
+// steps are the settings of how images make steps.
+func (s *Settings) steps() setting.List {
+	return setting.List{
+		{Key: "images", Value: setting.Of(&s.Images), Help: "length of the run in images seen", Range: imagesFrom(1, "1 to 2^53")},
+		{Key: "batch", Value: setting.Of(&s.Batch), Help: "images of a step", Range: setting.Within(1, maxBatch, "")},
+		{Key: "accumulate", Value: setting.Of(&s.Accumulate), Help: "micro-batches a step is cut into, to save memory", Range: setting.AtLeast(1, "a divisor of batch")},
+		{
+			Key: "accumulation", Value: setting.Of(&s.Accumulation), Since: "2026-11-29", Before: inTurn, Range: setting.OneOf("order of sums", accumulations),
+			Help: "order in which gradients of micro-batches are added: tree, or sequential, as in runs that began before there was the tree",
+		},
+	}
+}
+
+// optimization are the settings of how gradients change weights.
+func (s *Settings) optimization() setting.List {
+	return setting.List{
+		{Key: "optimizer", Value: setting.Of(&s.Optimizer), Help: "how gradients change weights: " + methodText("optimizer"), Range: setting.OneOf("optimizer", names(methods()["optimizer"])), Breaks: setting.Always, Since: "2026-11-29", Before: adamWName},
+		{Key: "lr", Value: setting.Of(&s.LR), Help: "largest learning rate", Range: setting.Positive},
+		{Key: "lr_schedule", Value: setting.Of(&s.LRSchedule), Help: "how the learning rate goes on behind its warm-up: " + methodText("lr_schedule"), Range: setting.OneOf("lr schedule", names(methods()["lr_schedule"])), Since: "2026-11-29", Before: linearName},
+		{Key: "lr_ref", Value: setting.Of(&s.LRRef), Help: "of inverse-sqrt: images at which the learning rate begins to fall; a tenth of the run if nothing is said", Unit: "images", Range: imagesFrom(0, "1 to 2^53"), Since: "2026-11-29"},
+		{Key: "warmup", Value: setting.Of(&s.Warmup), Help: "images over which the learning rate rises", Unit: "images", Range: imagesFrom(0, "0 to 2^53")},
+		{Key: "decay", Value: setting.Of(&s.Decay), Help: "of linear: share of the run, at its end, over which the learning rate falls to 0", Range: setting.Share("a share from 0 to 1")},
+		{Key: "beta1", Value: setting.Of(&s.Beta1), Help: "AdamW's first moment", Range: setting.BelowOne("a number in [0, 1)")},
+		{Key: "beta2", Value: setting.Of(&s.Beta2), Help: "AdamW's second moment", Range: setting.BelowOne("a number in [0, 1)")},
+		{Key: "epsilon", Value: setting.Of(&s.Epsilon), Help: "AdamW's epsilon", Range: setting.NotNegative("a positive number")},
+		{Key: "momentum", Value: setting.Of(&s.Momentum), Help: "of sgd: share of the last step's direction that is kept; 0.9 if nothing is said", Range: setting.BelowOne("a number in [0, 1)"), Since: "2026-11-29"},
+		{Key: "nesterov", Value: setting.Of(&s.Nesterov), Help: "of sgd: look ahead by the momentum (Nesterov)", Since: "2026-11-29"},
+		{Key: "weight_decay", Value: setting.Of(&s.WeightDecay), Help: "weight decay, as PyTorch has it: decoupled in adamw, joined to the gradients in sgd", Range: setting.NotNegative("")},
+		{Key: "clip", Value: setting.Of(&s.Clip), Help: "largest norm of the gradients", Range: setting.NotNegative("0 (none) or more")},
+		{
+			Key: "ema", Value: setting.Text(&s.EMA), Unit: "images",
+			Help:   "half-life of the averaged weights; of several averages as in 2000,20000 (sample --weights ema:20000)",
+			Range:  setting.Range{Text: "0 to 2^53", Holds: func(h any) bool { return inRange(h.(HalfLives)) }},
+			Breaks: setting.Breaks{Text: "an average that is not kept yet", If: func(old, next any) bool { return !old.(HalfLives).goesOnAs(next.(HalfLives)) }},
+		},
+		{Key: "ema_warmup", Value: setting.Of(&s.EMAWarmup), Help: "largest half-life as a share of the images seen", Range: setting.NotNegative("")},
+	}
+}
+
+// network are the settings of what a network is given.
+func (s *Settings) network() setting.List {
+	return setting.List{
+		{Key: "label_drop", Value: setting.Of(&s.LabelDrop), Help: "share of images trained without their label, for guidance", Range: setting.BelowOne("a share in [0, 1)")},
+		{Key: "seed", Value: setting.Of(&s.Seed), Help: "of weights, order, noise and times", Breaks: setting.Always},
+		{
+			Key: "self_conditioning", Value: setting.Of(&s.SelfConditioning), Since: "2026-11-24",
+			Help:   "share of images that are given the network's own estimate of them, from a pass without gradient (Analog Bits)",
+			Range:  setting.BelowOne("0 (none) or a share below 1, such as 0.5: sampling begins without an estimate"),
+			Breaks: setting.Breaks{Text: "from or to 0", If: func(old, next any) bool { return (old == 0.0) != (next == 0.0) }}, // another network
+		},
+	}
+}
+
+// files are the settings of what a run writes.
+func (s *Settings) files() setting.List {
+	return setting.List{
+		{Key: "checkpoint_every", Value: setting.Of(&s.CheckpointEvery), Help: "images between checkpoints", Unit: "images", Range: imagesFrom(0, "0 (only at the end) to 2^53")},
+		{Key: "keep", Value: setting.Of(&s.Keep), Help: "newest checkpoints that stay", Range: setting.AtLeast(1, "1 or more checkpoints")},
+		{Key: "sample_every", Value: setting.Of(&s.SampleEvery), Help: "images between sample grids", Unit: "images", Range: imagesFrom(0, "0 (only at the end) to 2^53")},
+		{Key: "sample_steps", Value: setting.Of(&s.SampleSteps), Help: "network evaluations of a grid's image", Range: setting.Within(1, sampler.MaxSteps, "")},
+		{Key: "sample_count", Value: setting.Of(&s.SampleCount), Help: "images of a grid", Range: setting.Within(0, maxGrid, fmt.Sprintf("0 (no grids) to %d", maxGrid))},
+	}
+}
+
+func inRange(h HalfLives) bool { return slices.Min(h[:]) >= 0 && slices.Max(h[:]) <= maxImages }
