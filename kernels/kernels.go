@@ -1,7 +1,7 @@
-// Package kernels holds what every operator of the engine has in common. Each
-// operator lives in a folder of its own below this one: its Gorgonia operation
-// with shape and gradient, its float64 reference, its CPU and CUDA kernels and its
-// test.
+// Package kernels defines what an operator is: the interface Kernel, and smaller ones for
+// what only some can do (fusions, bfloat16, weights laid out once). Each operator is a
+// folder below this one, with its Gorgonia operation (shape and gradient), its float64
+// reference, its CPU and CUDA kernels and its test.
 //
 // Tensors are NHWC. A kernel sees each of them as a matrix whose rows are
 // pixels (or images) and whose columns are channels, with a pitch between rows
@@ -39,9 +39,9 @@ type Operand struct {
 	Bytes      []byte   // the memory of a Uint8
 }
 
-// Native is a kernel whose CPU binding takes operands in bfloat16 as they lie in
-// memory. For any other kernel but a NativeProduct the device widens them to
-// float32 before each launch and rounds what it wrote after.
+// Native is a kernel whose CPU binding reads and writes bfloat16 operands itself. For
+// other kernels (but a NativeProduct) the device copies bfloat16 inputs to float32 before
+// each launch, and rounds the float32 result afterwards.
 type Native interface{ TakesBFloat16() bool }
 
 // View is the memory of a tensor of an element type.
@@ -56,19 +56,20 @@ func View[T cpu.Element](o Operand) cpu.MatrixOf[T] {
 	return m
 }
 
-// NativeProduct is a kernel whose CPU binding takes operands in bfloat16 as they
-// lie in memory if the first is, on instruction sets that multiply them
-// (cpu.Kernels.BF16). Weights are float32 all the same: see Weighted.
+// NativeProduct is a matrix product or convolution whose CPU binding reads and writes
+// bfloat16 operands itself if its first input is bfloat16, on instruction sets that can
+// multiply bfloat16 (cpu.Kernels.BF16). Its weights are float32 even then: see Weighted.
 type NativeProduct interface {
-	// BFloat16Scratch is Scratch of such a launch.
+	// BFloat16Scratch returns the floats of working memory that such a launch needs.
 	BFloat16Scratch(in []tensor.Shape, out tensor.Shape, threads int) int
 }
 
-// Preparer is a kernel that lays its weights out before it multiplies. A plan
-// whose weights stay for many runs has it done once for all of them.
+// Preparer is a kernel that repacks its weights before it multiplies. Where the weights
+// stay the same for many runs, as in sampling, a plan lets it do so once.
 type Preparer interface {
-	// Prepared returns the floats of the weights laid out, and the working memory of
-	// a launch that is given them. Activations of BFloat16 are those of a NativeProduct.
+	// Prepared returns the size of the repacked weights, and the working memory of a
+	// launch that is given them, both in floats. BFloat16 activations mean a launch as a
+	// NativeProduct.
 	Prepared(in []tensor.Shape, out tensor.Shape, activations number.Type, threads int) (floats, scratch int)
 }
 
@@ -77,13 +78,13 @@ type Launch struct {
 	In  []Operand
 	Out Operand
 
-	// What the plan fused behind the kernel; only kernels that declare it (see
-	// Fuses) are given one. Data is nil where nothing was fused.
+	// What the plan fused with the kernel: only a Fuser is given any. Data is nil where
+	// nothing was fused.
 	Add      Operand // same shape as Out: out = kernel + add
 	PerImage Operand // (images, channels): out = kernel + perImage[image]
 
-	// Prepared is the weights as the kernel lays them out (see Preparer); nil: the
-	// launch does that itself. A launch that is Preparing does nothing else.
+	// Prepared is the repacked weights (see Preparer); if nil, the launch repacks them
+	// itself. A launch with Preparing set repacks them and does nothing else.
 	Prepared  []float32
 	Preparing bool
 
@@ -104,37 +105,35 @@ type Kernel interface {
 	CPU(l Launch) func(p *cpu.Pool)
 }
 
-// Mixed is a kernel whose operands have types of their own in plans of every
-// precision: its Cost counts bytes as they are stored, not float32 throughout.
+// Mixed is a kernel whose Cost already counts the bytes of its operands by their actual
+// element types. The Cost of other kernels counts float32 throughout.
 type Mixed interface{ Mixed() }
 
-// Epilogue says what a kernel can add to its result on the way out.
+// Epilogue says what a kernel can add to its result before it writes it.
 type Epilogue struct{ Add, PerImage bool }
 
 // Fuser is a kernel with an epilogue.
 type Fuser interface{ Fuses() Epilogue }
 
-// Joint is a kernel that can make one of its inputs itself, from others that it
-// reads for its own result, so that they are read from memory once.
+// Joint is a kernel that can compute one of its inputs itself, because it reads the same
+// tensors as the kernel that makes that input. They are then read from memory once.
 type Joint interface {
-	// Joined returns the kernel that writes input i, which another kernel makes from
-	// the first inputs of this one; nil if there is none.
+	// Joined returns the kernel that computes both: this kernel's result, and its input i,
+	// which maker computes from the first inputs of this kernel. Nil: it cannot.
 	Joined(i int, maker Kernel) Kernel
 }
 
-// Absorber is a kernel that can do before its own work what another kernel would do
-// to make one of its inputs.
+// Absorber is a kernel into which the kernel that makes one of its inputs can be fused.
 type Absorber interface {
-	// Absorbs returns the kernel that reads what the maker of input i reads, instead of
-	// that input; nil if there is none. In are the shapes of this kernel's inputs.
+	// Absorbs returns the fused kernel, which takes the maker's inputs in place of input
+	// i. Nil: it cannot. In are the shapes of this kernel's inputs.
 	Absorbs(i int, maker Kernel, in []tensor.Shape) Kernel
 }
 
-// Finisher is a kernel that can do behind its own work what another kernel would do
-// with its result.
+// Finisher is a kernel into which the kernel that reads its result can be fused.
 type Finisher interface {
-	// Finishes returns the kernel of the same inputs that makes what the reader of its
-	// result would make; nil if there is none. In are the shapes of these inputs.
+	// Finishes returns the fused kernel, which has the same inputs and computes the
+	// reader's result. Nil: it cannot. In are the shapes of these inputs.
 	Finishes(reader Kernel, in []tensor.Shape) Kernel
 }
 

@@ -8,15 +8,14 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Weighted is a product of activations with weights: in a plan of precision
-// bf16 the inputs listed are rounded to bf16 if the activations (input 0) are
-// bf16: CUDA kernels read them from bf16 copies of the float32 parameters, CPU
-// kernels take the parameters and round them where they lay them out.
+// Weighted is a product of activations (input 0) with weights, the inputs listed. Where
+// the activations are bf16, the weights are multiplied as bf16, too: CUDA kernels read a
+// bf16 copy of the float32 parameters, CPU kernels read the parameters and round them
+// when they repack them.
 type Weighted interface{ Weights() []int }
 
-// Single is a kernel with operands of rank 4 that are float32 in a plan of any
-// precision: gradients of weights, the loss. It says whether this holds for all
-// its inputs and for its output.
+// Single is a kernel some of whose operands of rank 4 stay float32 in a plan of bf16, such
+// as gradients of weights and the loss: all its inputs, its output, or both.
 type Single interface{ Float32() (in, out bool) }
 
 // TypesOf returns the element types of a kernel's inputs and of its output in a

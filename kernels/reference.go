@@ -7,7 +7,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Array is a dense row-major float64 tensor, the currency of references.
+// Array is a dense row-major float64 tensor, as references take and return it.
 type Array struct {
 	Shape tensor.Shape
 	Data  []float64
@@ -19,9 +19,8 @@ func NewArray(shape ...int) Array {
 	return Array{s, make([]float64, s.TotalSize())}
 }
 
-// Evaluate runs a reference on Gorgonia values of either float type: it is the
-// Do of every operator, and what makes Gorgonia's tape machine the engine's
-// oracle.
+// Evaluate runs a reference on Gorgonia values of either float type. Every operator's Do
+// calls it, so that Gorgonia's tape machine computes what the kernels are tested against.
 func Evaluate(reference func(in []Array) Array, values []gorgonia.Value) (gorgonia.Value, error) {
 	in := make([]Array, len(values))
 	double := false

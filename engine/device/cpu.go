@@ -246,8 +246,8 @@ func (m *cpuMemory) Write(b *plan.Buffer, offset int, src []float32) error {
 	return nil
 }
 
-// copyAll copies with all threads: what is written for the first time costs many
-// times its copy, for the system must find memory for it.
+// copyAll copies with all threads, because the first write to a page of memory, for which
+// the system has to find one, takes many times as long as the copy.
 func copyAll(dst, src []float32) {
 	const part = 1 << 20
 	var next atomic.Int64

@@ -8,14 +8,14 @@ import (
 	"fluxion/engine/plan"
 )
 
-// Tune lets programs that are loaded from now on cut their launches by a table of
-// what is fastest on this machine, and extend it if it learns.
+// Tune gives programs that are loaded from now on the table of this machine's fastest tile
+// sizes, which they extend if it learns.
 func (d *CPU) Tune(t *tuning.Table) { d.table = t }
 
 // Tuned is what the table of this device knows of a launch.
 func (d *CPU) Tuned(l plan.Launch) (tuning.Entry, bool) { return d.table.Lookup(d.key(l)) }
 
-// key is all of a launch that decides how it is best cut, the machine apart.
+// key holds all that a launch's fastest tile size depends on, but for the machine.
 func (d *CPU) key(l plan.Launch) string {
 	var b strings.Builder
 	text := func(t plan.Tensor) {

@@ -9,9 +9,9 @@ import (
 	"fluxion/kernels/number"
 )
 
-// TestTuning runs a network and its gradients while their launches are cut in other
-// and other ways, until they are settled, and then in a program that begins with
-// what was found: each run gives the bits of a device without a table.
+// TestTuning runs a network and its gradients while tile sizes are tried, until all are
+// settled, and then once more in a program that starts from the table: each run gives the
+// bits of a device without one.
 func TestTuning(t *testing.T) {
 	for _, name := range cpu.Names() {
 		for _, precision := range []number.Type{number.Float32, number.BFloat16} {

@@ -1,5 +1,5 @@
-// Package device runs plans. A device binds a plan once to its memory and then
-// only launches: nothing is looked up, allocated or decided in a step.
+// Package device runs plans, on the CPU or a GPU. A plan is bound to memory once; from
+// then on running it only launches kernels, and nothing is allocated or looked up.
 package device
 
 import (

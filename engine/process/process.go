@@ -1,7 +1,7 @@
-// Package process is the mathematics of diffusion and Gaussian flow matching,
-// which are one thing. Comments cite MATHEMATICS.md beside this file, which
-// follows Gao et al., "Diffusion Meets Flow Matching: Two Sides of the Same
-// Coin" (2024, diffusionflow.github.io). Everything is float64 and pure.
+// Package process is the mathematics of diffusion and Gaussian flow matching, which are the
+// same family of models. Comments cite MATHEMATICS.md beside this file, which follows Gao
+// et al., "Diffusion Meets Flow Matching: Two Sides of the Same Coin" (2024,
+// diffusionflow.github.io). All functions are pure and compute in float64.
 //
 // Time t runs from 0 (data) to 1 (noise), z = αx + σε, λ = ln(α²/σ²).
 package process

@@ -1,14 +1,14 @@
-// Package sampler holds every sampler as a table of coefficients. Whatever the
-// method, a call of the network and the update after it are one line
+// Package sampler plans every sampler as a table of coefficients. A row of the table is one
+// call of the network and the update that follows it, the same formula for every method
 // (MATHEMATICS.md, section 6):
 //
 //	z' = A z + B₀ y + Σₖ Bₖ hₖ + C ξ
 //
-// with y the network's output, h₁ what was kept of the call before, and so on,
-// and ξ standard normal. What is kept is y itself or what it says of x, ε, v or
-// u: a method of higher order interpolates one of these. A sampler is a short
-// function from a grid to such rows, in float64; one kernel (kernels/update)
-// runs them all, and package trace runs them without a network.
+// where y is the network's output, h₁ what was kept of the call before, h₂ of the one
+// before that, and so on, and ξ standard normal noise. A method of higher order keeps the
+// variable that it interpolates: y, or x, ε, v or u computed from it. A sampler is a short
+// function, in float64, from a grid to rows. One kernel (kernels/update) runs them all,
+// and package trace runs them without a network.
 package sampler
 
 import (

@@ -1,12 +1,11 @@
-// Package scheduler reads and writes diffusers' scheduler_config.json and says
-// what each class of it is in our terms: the points of a grid, the output the
-// network has there, and one of our samplers, which gives rows A, Bₖ, C like any
-// other run (MATHEMATICS.md, section 6).
+// Package scheduler reads and writes diffusers' scheduler_config.json. It translates each
+// scheduler class into a grid of points, the network's output there, and one of the samplers
+// of package sampler, which gives a table of coefficients (MATHEMATICS.md, section 6).
 //
-// Every key is honoured or refused by name. diffusers' defects are left out, its
-// conventions kept; the plan names both, and Options.Compat repeats all or none
-// of them. AGREEMENT.md, written by scripts/check_schedulers.py, compares all
-// with diffusers itself.
+// Every key is honoured or refused by name. Conventions of diffusers are kept, its defects
+// are not; a plan lists both, and Options.Compat repeats all of them or none.
+// AGREEMENT.md, written by scripts/check_schedulers.py, compares every class with
+// diffusers itself.
 //
 // A class is a file with its keys and defaults, and a line in the list below.
 package scheduler

@@ -1,5 +1,5 @@
-// Package train is the training loop and what it stands on: the step as a plan,
-// settings, and what a checkpoint holds. Its folder is that of package rundir.
+// Package train trains a network: the loop and its hooks, a training step compiled to
+// plans, the settings of a run, and what its checkpoints hold. Package rundir keeps them.
 package train
 
 import (

@@ -1,6 +1,6 @@
-// Package adamw is the end of a training step in one pass over the flat buffers:
+// Package adamw is the kernel of an optimizer, one pass over the flat buffers of a network:
 // clipping by the gradients' norm, AdamW (Loshchilov & Hutter, arXiv 1711.05101,
-// decoupled weight decay, as PyTorch has it), and the moving average of the weights.
+// decoupled weight decay, as in PyTorch), and the EMA of the weights.
 package adamw
 
 import (

@@ -1,5 +1,5 @@
-// Package cast converts between the element types that tensors are stored in.
-// It is the one operator whose operands of rank 4 differ in type.
+// Package cast converts tensors between element types, float32 and bfloat16. It is the only
+// operator whose input and output of rank 4 have different types.
 package cast
 
 import (

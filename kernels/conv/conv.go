@@ -1,6 +1,6 @@
 // Package conv is the two-dimensional convolution of NHWC images with HWIO
-// weights, its gradients, and their kernels: implicit matrix products that read
-// the images in place.
+// weights, with its gradients. The kernels are implicit matrix products, which read the
+// images in place, and Winograd's for 3×3.
 package conv
 
 import (

@@ -1,7 +1,7 @@
-// Package cuda is how operators speak to a GPU: operands at device addresses
-// in, launches of PTX functions out. It is plain Go and knows no driver; what it
-// returns is executed by the simulator (package sim) and by the driver (package
-// driver, build tag gpu) alike.
+// Package cuda is the interface between operators and a GPU: an operator is given the
+// device addresses of its operands and returns the launches of PTX functions that compute
+// it. It is plain Go and needs no driver. The launches are executed by the simulator
+// (package sim) or by NVIDIA's driver (package driver, build tag gpu).
 package cuda
 
 import (

@@ -1,9 +1,10 @@
-// Package gemm drives the matrix micro-kernels of package cpu over whole
-// operands. Rows of the left operand are found through a table of addresses, so
-// that a convolution is a product like any other: no im2col, no padded copy.
+// Package gemm multiplies matrices with the micro-kernels of package cpu. The rows of the
+// left operand are found through a table of addresses, so that a convolution is an
+// ordinary product: no im2col and no padded copy.
 //
-// Sums are cut into chunks short enough for float32, in an order that depends on
-// the shapes alone: results have the same bits for every number of threads.
+// Long sums are split into chunks of at most chunkTerms, which keeps float32 accurate. The
+// order of the sums depends on the shapes alone: results have the same bits for every
+// number of threads.
 package gemm
 
 import (

@@ -1,5 +1,5 @@
 // Package gradnorm is the Euclidean norm of all gradients together. It is NaN or
-// infinite if any of them is, which is how a step that went wrong is noticed.
+// infinite if any gradient is; optimizers then skip the step.
 package gradnorm
 
 import (

@@ -1,6 +1,6 @@
-// Package groupnorm is group normalisation with what usually follows it: a
-// scale and shift from the time embedding, and SiLU. It is built of small
-// operations that share what they compute:
+// Package groupnorm is group normalisation, fused with what follows it in a network: a
+// scale and shift from the time embedding, and SiLU. It consists of small operations, so
+// that statistics and sums are computed once:
 //
 //	stats = mean and 1/√(variance+ε) of each group of each image
 //	y     = act(((x − mean)·rstd·γ + β)·(1+scale) + shift)

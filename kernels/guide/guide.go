@@ -1,5 +1,5 @@
-// Package guide makes of a network's output what a sampler goes on with, where
-// that takes a look at whole images:
+// Package guide changes a network's output y before the sampler uses it, in the ways that
+// need statistics of a whole image (what needs none is done by package update):
 //
 //	y ← u + g (y − u)                      guidance, away from a second output u
 //	y ← φ y std(y before)/std(y) + (1−φ) y  Lin et al. (2024), equations 15, 16
@@ -7,10 +7,10 @@
 //	x̂ ← clip(x̂, ±s)/s, s = max(1, percentile of |x̂|)   Saharia et al., "Imagen" (2022), section 2.3
 //	x̂ ← clip(x̂, ±1)                                    if asked for
 //
-// and y changed so that it says x̂. Deviations and percentiles are those of one
-// image: a sample does not depend on the batch it is made in. x̂ may be kept, for
-// networks that are given their last one: clipped to ±1 in any case, as package
-// estimate has it.
+// after which y is changed to the value that gives this x̂. Standard deviations and
+// percentiles are those of one image, so that an image does not depend on the batch it is
+// sampled in. For self-conditioning x̂ can be kept; it is then always clipped to ±1, as in
+// training.
 package guide
 
 import (

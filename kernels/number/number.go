@@ -1,4 +1,4 @@
-// Package number is the element types that tensors are stored in.
+// Package number lists the element types of tensors in memory, and converts bfloat16.
 package number
 
 import "math"

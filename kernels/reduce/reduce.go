@@ -1,5 +1,5 @@
-// Package reduce sums a tensor over its rows: the gradients of whatever was
-// broadcast over them.
+// Package reduce sums a tensor over its rows, which is the gradient of a value that was
+// broadcast over rows, such as a bias.
 package reduce
 
 import (

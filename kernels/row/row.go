@@ -1,8 +1,8 @@
-// Package row brings the numbers of a launch that change from run to run to a kernel
-// on a GPU. They are declared once, as a Go struct with the fields of the CUDA struct,
-// in its order and of its widths. Both languages put a field at a multiple of its own
-// size, so both lay the struct out alike: what the CPU's kernel reads is copied as it
-// lies in memory. kerneltest.CheckRow holds one declaration against the other.
+// Package row copies the parameters of a launch that change from run to run to a kernel
+// on a GPU. They are one Go struct, which the CPU's kernel reads itself, and a struct of
+// the .cu file with the same fields in the same order and widths. Both languages align a
+// field to its own size, so that the bytes of the one are those of the other.
+// kerneltest.CheckRow compares the two declarations.
 package row
 
 import "unsafe"

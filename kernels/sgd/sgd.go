@@ -1,7 +1,7 @@
-// Package sgd is the end of a training step in one pass over the flat buffers:
+// Package sgd is the kernel of an optimizer, one pass over the flat buffers of a network:
 // clipping by the gradients' norm, stochastic gradient descent with momentum as
-// PyTorch's torch.optim.SGD has it (no dampening; Nesterov's step if wanted), and the
-// moving average of the weights.
+// in PyTorch's torch.optim.SGD (no dampening; Nesterov's step if wanted), and the EMA of
+// the weights.
 package sgd
 
 import (

@@ -1,14 +1,15 @@
-// Package update is the sampler's half of a sampling step as one kernel,
-// whatever the sampler (MATHEMATICS.md, section 6):
+// Package update is the part of a sampling step that follows the network: the update of z
+// by the coefficients of a sampler's table. One kernel serves every sampler
+// (MATHEMATICS.md, section 6):
 //
 //	y  = y_u + g (y_c − y_u)          classifier-free guidance, if asked for
 //	x̂  = X.Z z + X.Y y, clipped to ±1  if asked for; y is changed to match
 //	z' = A z + B y + Σₖ Hₖ hₖ + C ξ
 //	h  = K.Z z + K.Y y             kept for later steps: y, or what it says of x, ε, …
 //
-// and on the last step z' as uint8 pixels, too. ξ is philox.Normal of stream
-// SampleNoise at the image's number and the step's: a sample does not depend on
-// the batch it is made in.
+// and, on the last step, z' as uint8 pixels. ξ is philox.Normal of stream SampleNoise,
+// addressed by the number of the image and of the step, so that an image does not depend
+// on the batch it is sampled in.
 package update
 
 import (
@@ -34,11 +35,11 @@ type Row struct {
 	B float32 // of this call's output
 	C float32 // of the noise; where it is 0, none is drawn
 
-	// Outputs of earlier calls lie in slots. Slot k enters with coefficient
-	// History[k]; then this call's y, guided and clipped, goes to slot Store,
-	// −1 for none. Which slots are free is known from the whole run, to
-	// sampler.Table.Memory. Where a sampler interpolates in another variable than
-	// y, KeepZ z + KeepY y is stored, with z as the network saw it; both 0 keep y.
+	// Outputs of earlier calls are kept in slots. Slot k is added with coefficient
+	// History[k]; then this call's y, guided and clipped, is written to slot Store (−1:
+	// to none). sampler.Table.Memory assigns the slots. A sampler that interpolates in
+	// another variable than y stores KeepZ z + KeepY y instead, where z is what the
+	// network was given; if both are 0, y is stored.
 	History      [MaxHistory]float32
 	Store        int32
 	KeepZ, KeepY float32
@@ -54,9 +55,9 @@ type Row struct {
 // Options of New.
 type Options struct {
 	draw.Shape
-	Guided   bool // the network's batch is twice this one: its output without classes behind that with them
-	Combined bool // guided or not, the first half of the output is y already
-	Alone    bool // z is no input of the network: guided or not, there is one half of it
+	Guided   bool // the network's batch is twice this one: outputs with classes, then those without
+	Combined bool // the first half of the output already is the guided y
+	Alone    bool // z is not the network's input, and so is not repeated for guidance
 }
 
 // Op is the update of a batch. Its output is the network's input, z, in place; under

@@ -6,8 +6,8 @@ import (
 	"fluxion/kernels"
 )
 
-// Tuner cuts the launches of one program as its table says, and tries tile sizes of
-// those that the table does not know while the program runs.
+// Tuner sets the tile sizes of one program's launches from a table. For launches that the
+// table does not know, it tries tile sizes while the program runs.
 type Tuner struct {
 	table  *Table
 	cuts   []*kernels.Cut // of each launch
@@ -18,8 +18,8 @@ type Tuner struct {
 	now    func() time.Time
 }
 
-// NewTuner returns the tuner of a program whose launches are cut by cuts, nil where
-// they cannot be. Launches with the same key are alike.
+// NewTuner returns the tuner of a program with these cuts of its launches, nil for those
+// without a tile size. Launches with the same key are alike.
 func NewTuner(table *Table, cuts []*kernels.Cut, key func(i int) string) *Tuner {
 	return &Tuner{table: table, cuts: cuts, key: key, now: time.Now}
 }
@@ -27,8 +27,8 @@ func NewTuner(table *Table, cuts []*kernels.Cut, key func(i int) string) *Tuner 
 // Settled tells that nothing is left to be tried: the program may run without Run.
 func (t *Tuner) Settled() bool { return t == nil || t.begun && len(t.trials) == 0 }
 
-// Run runs the program once. The first run is as usual, by which kernels tell what they
-// can be cut to: what the table has to say, it says then.
+// Run runs the program once. The first run uses the usual tile sizes; in it kernels tell
+// which others they can have. The table is used from the second run on.
 func (t *Tuner) Run(launch func(i int)) {
 	if !t.begun {
 		for i := range t.cuts {
