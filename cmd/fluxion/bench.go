@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -49,7 +48,9 @@ func newBench() *cobra.Command {
 			Long:    short + ".\n\n" + fusionsText(),
 			Example: "  fluxion bench " + mode + " --preset cifar --batch 16 --steps 5 --json",
 			Args:    noArguments,
-			RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout(), mode == "train") },
+			RunE: func(c *cobra.Command, _ []string) error {
+				return o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json), mode == "train")
+			},
 		}
 		o.Options = workload.Options{Preset: "tiny", Batch: 16, Precision: "auto", Device: "auto", Blockings: "auto"}
 		o.steps = 5
@@ -104,7 +105,7 @@ type benchResult struct {
 	SelfConditioning bool    `json:"self_conditioning"` // the network is given its own estimate of the image
 }
 
-func (o *benchOptions) run(ctx context.Context, out io.Writer, training bool) (err error) {
+func (o *benchOptions) run(ctx context.Context, face console.Face, training bool) (err error) {
 	w, err := workload.Open(o.Options, false)
 	if err != nil {
 		return err
@@ -143,18 +144,10 @@ func (o *benchOptions) run(ctx context.Context, out io.Writer, training bool) (e
 	if r.PeakFLOPS = w.Device.PeakFLOPS(w.Activations); r.PeakFLOPS > 0 {
 		r.ShareOfPeak = r.FLOPS / r.PeakFLOPS
 	}
-	return r.print(out, o.json)
+	return face.Result(r, r.print)
 }
 
-func (r benchResult) print(out io.Writer, asJSON bool) error {
-	if asJSON {
-		line, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(out, "%s\n", line)
-		return err
-	}
+func (r benchResult) print(out io.Writer) error {
 	arithmetic := fmt.Sprintf("%.1f GFLOP/s", r.FLOPS/1e9)
 	if r.PeakFLOPS > 0 {
 		arithmetic += fmt.Sprintf(" of %.1f, %.0f %%", r.PeakFLOPS/1e9, 100*r.ShareOfPeak)

@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
 
+	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/cmd/fluxion/internal/workload"
@@ -48,7 +48,9 @@ measured. A launch that occurs more than once is run once; of launches with many
 blocks some are run, spread over it, and counted for all.`,
 		Example: "  fluxion bench kernels --preset cifar --batch 16\n  fluxion bench kernels --preset cifar --precision fp32 --json",
 		Args:    noArguments,
-		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json))
+		},
 	}
 	o.Options = workload.Options{Preset: "cifar", Batch: 16, Precision: "auto", Device: simulated}
 	o.blocks = 16
@@ -94,7 +96,7 @@ type countedCall struct {
 	FLOPs              int64              `json:"flops"`
 }
 
-func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
+func (o *benchKernelsOptions) run(ctx context.Context, face console.Face) error {
 	if o.Device != simulated {
 		return fault.Usagef("--device %s: counts come from sim alone; bench train and bench ops time a device", o.Device)
 	}
@@ -128,16 +130,9 @@ func (o *benchKernelsOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if o.json {
-		line, err := json.Marshal(map[string]any{
-			"preset": o.Preset, "batch": o.Batch, "precision": precision.String(), "device": "sim", "blocks": o.blocks, "launches": list,
-		})
-		if err == nil {
-			_, err = fmt.Fprintf(out, "%s\n", line)
-		}
-		return err
-	}
-	return printCounts(out, o, precision, list)
+	return face.Result(map[string]any{
+		"preset": o.Preset, "batch": o.Batch, "precision": precision.String(), "device": "sim", "blocks": o.blocks, "launches": list,
+	}, func(out io.Writer) error { return printCounts(out, o, precision, list) })
 }
 
 // sampling is the plans of steps with every kernel that samples: guided, with

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/cmd/fluxion/internal/workload"
 	"fluxion/data/setting"
@@ -39,7 +39,9 @@ as it was measured to be fastest (fluxion bench tune) says so, and what it gains
 ` + fusionsText(),
 		Example: "  fluxion bench ops --preset cifar --batch 16\n  fluxion bench ops --preset tiny --batch 64 --sample --json",
 		Args:    noArguments,
-		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json))
+		},
 	}
 	o.Options = workload.Options{Preset: "cifar", Batch: 16, Precision: "auto", Device: "auto", Blockings: "auto", Recompute: "none"}
 	o.steps, o.top = 3, 25
@@ -81,7 +83,7 @@ type opsResult struct {
 	SelfConditioning bool `json:"self_conditioning"` // the network is given its own estimate of the image
 }
 
-func (o *benchOpsOptions) run(ctx context.Context, out io.Writer) (err error) {
+func (o *benchOpsOptions) run(ctx context.Context, face console.Face) (err error) {
 	w, err := workload.Open(o.Options, false)
 	if err != nil {
 		return err
@@ -106,14 +108,7 @@ func (o *benchOpsOptions) run(ctx context.Context, out io.Writer) (err error) {
 	for i := range r.Ops {
 		r.Ops[i].Share = r.Ops[i].Seconds / r.Seconds
 	}
-	if o.json {
-		line, err := json.Marshal(r)
-		if err == nil {
-			_, err = fmt.Fprintf(out, "%s\n", line)
-		}
-		return err
-	}
-	return r.print(out, o.top)
+	return face.Result(r, func(out io.Writer) error { return r.print(out, o.top) })
 }
 
 // time runs the work launch by launch and groups what is alike, the longest first.

@@ -3,13 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
+	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/cmd/fluxion/internal/workload"
@@ -38,7 +38,9 @@ measure the same in their first steps; this command is for those that want it
 beforehand, or want to see it.`,
 		Example: "  fluxion bench tune --preset cifar --batch 16\n  fluxion bench tune --preset tiny --batch 32 --sample --json",
 		Args:    noArguments,
-		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json))
+		},
 	}
 	o.Options = workload.Options{Preset: "cifar", Batch: 16, Precision: "auto", Device: "cpu", Blockings: "auto", Recompute: "none"}
 	settings.Bind(c, append(o.List("preset", "batch", "size", "precision", "threads", "blockings", "recompute", "without"), sampleSetting(&o.sample)))
@@ -105,7 +107,7 @@ type tuneResult struct {
 	Launches  []tunedLaunch `json:"launches"`
 }
 
-func (o *benchTuneOptions) run(ctx context.Context, out io.Writer) (err error) {
+func (o *benchTuneOptions) run(ctx context.Context, face console.Face) (err error) {
 	if o.Blockings == "off" {
 		return fault.Usagef("--blockings off: nothing would be measured")
 	}
@@ -129,14 +131,7 @@ func (o *benchTuneOptions) run(ctx context.Context, out io.Writer) (err error) {
 		}
 	}
 	r.list(w.Device, step.Plan)
-	if o.json {
-		line, err := json.Marshal(r)
-		if err == nil {
-			_, err = fmt.Fprintf(out, "%s\n", line)
-		}
-		return err
-	}
-	return r.print(out)
+	return face.Result(r, r.print)
 }
 
 // list groups the launches of a plan by what is alike.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -31,7 +30,9 @@ func newDoctor() *cobra.Command {
 threads this process may keep busy, the memory, the measured blockings, the GPUs
 and the kernels that would run on them, and what is missing and how to get it.`,
 		Example: "  fluxion doctor\n  FLUXION_CPU=avx2 fluxion doctor --json",
-		RunE:    func(c *cobra.Command, _ []string) error { return doctor(c.OutOrStdout(), asJSON, blockings) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return doctor(console.NewFace(c.OutOrStdout(), asJSON), blockings)
+		},
 	}
 	settings.Bind(c, setting.List{tuning.BlockingsSetting(&blockings)})
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
@@ -136,18 +137,16 @@ func kernelsFor(p cuda.Properties) string {
 	return "PTX for compute_80, compiled by the driver: bf16 products on tensor cores with mma.sync"
 }
 
-func doctor(out io.Writer, asJSON bool, blockings string) error {
+func doctor(face console.Face, blockings string) error {
 	e, err := examine(blockings)
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		line, err := json.Marshal(e)
-		if err == nil {
-			_, err = fmt.Fprintf(out, "%s\n", line)
-		}
-		return err
-	}
+	return face.Result(e, e.print)
+}
+
+// print writes the examination as text.
+func (e examination) print(out io.Writer) error {
 	quota := ""
 	if e.Threads < e.Processors {
 		quota = " (a quota of the control group)"
@@ -168,7 +167,7 @@ func doctor(out io.Writer, asJSON bool, blockings string) error {
 	if e.CUDA.Missing != "" {
 		line("cuda", "%s", e.CUDA.Missing)
 	}
-	_, err = io.WriteString(out, b.String())
+	_, err := io.WriteString(out, b.String())
 	return err
 }
 

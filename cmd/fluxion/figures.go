@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
+	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/cmd/fluxion/internal/paper"
@@ -40,7 +40,9 @@ func newFigures() *cobra.Command {
 schedules, weightings and samplers: each as PNG, SVG and CSV, and all of them as
 ` + figurePage + `, a page with sliders that needs no network.`,
 		Example: "  fluxion figures --out figures\n  fluxion figures --out figures --data cifar10/train.zip",
-		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json))
+		},
 	}
 	o.out, o.data, o.images = "figures", "glyphs", 500
 	settings.Bind(c, setting.List{
@@ -53,7 +55,7 @@ schedules, weightings and samplers: each as PNG, SVG and CSV, and all of them as
 	return c
 }
 
-func (o *figuresOptions) run(ctx context.Context, out io.Writer) error {
+func (o *figuresOptions) run(ctx context.Context, face console.Face) error {
 	images, err := o.load(ctx)
 	if err != nil {
 		return err
@@ -76,7 +78,7 @@ func (o *figuresOptions) run(ctx context.Context, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if err := o.report(out, f.Title, paths...); err != nil {
+		if err := report(face, f.Title, paths...); err != nil {
 			return err
 		}
 	}
@@ -84,20 +86,19 @@ func (o *figuresOptions) run(ctx context.Context, out io.Writer) error {
 	if err := paper.WritePage(path, list); err != nil {
 		return err
 	}
-	return o.report(out, "all of them, with sliders", path)
+	return report(face, "all of them, with sliders", path)
 }
 
-func (o *figuresOptions) report(out io.Writer, title string, paths ...string) error {
+// report tells of files that are written.
+func report(face console.Face, title string, paths ...string) error {
 	for _, p := range paths {
-		if !o.json {
-			fmt.Fprintf(out, "%-32s %s\n", p, title)
-			continue
-		}
-		line, err := json.Marshal(map[string]string{"file": p, "title": title})
+		err := face.Result(map[string]string{"file": p, "title": title}, func(out io.Writer) error {
+			_, err := fmt.Fprintf(out, "%-32s %s\n", p, title)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "%s\n", line)
 	}
 	return nil
 }

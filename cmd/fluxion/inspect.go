@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -49,7 +48,7 @@ func newInspect() *cobra.Command {
 		Short:   "Operators, FLOPs, bytes and peak memory of a network, before anything runs",
 		Long:    "Print what a training step (or, with --sample, a sampling step) of a network\nconsists of and the memory it will take. Nothing is run.\n\n" + fusionsText(),
 		Example: "  fluxion inspect --preset cifar --batch 16\n  fluxion inspect --model runs/glyphs-tiny --sample --plan",
-		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.OutOrStdout()) },
+		RunE:    func(c *cobra.Command, _ []string) error { return o.run(console.NewFace(c.OutOrStdout(), o.json)) },
 	}
 	settings.Bind(c, o.list())
 	c.Flags().BoolVar(&o.plan, "plan", false, "print the plan, one launch a line")
@@ -121,7 +120,7 @@ type operatorRow struct {
 	Bytes int64  `json:"bytes"`
 }
 
-func (o *inspectOptions) run(out io.Writer) error {
+func (o *inspectOptions) run(face console.Face) error {
 	if o.train && o.sample {
 		return fault.Usagef("want one of --train and --sample")
 	}
@@ -166,8 +165,10 @@ func (o *inspectOptions) run(out io.Writer) error {
 	}
 	p, sizes := s.plan, s.sizes
 	if o.plan && !o.json {
-		_, err := p.WriteTo(out)
-		return err
+		return face.Result(nil, func(out io.Writer) error {
+			_, err := p.WriteTo(out)
+			return err
+		})
 	}
 	params := nets.Params(network)
 	cost := p.Cost()
@@ -202,14 +203,7 @@ func (o *inspectOptions) run(out io.Writer) error {
 		}
 		r.Plan = strings.Split(strings.TrimSpace(lines.String()), "\n")
 	}
-	if o.json {
-		line, err := json.Marshal(r)
-		if err == nil {
-			_, err = fmt.Fprintf(out, "%s\n", line)
-		}
-		return err
-	}
-	return r.print(out)
+	return face.Result(r, r.print)
 }
 
 func (o *inspectOptions) network() (nets.Network, string, error) {

@@ -2,10 +2,9 @@ package main
 
 import (
 	_ "embed"
-	"encoding/json"
 	"io"
 
-	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/console"
 
 	"github.com/spf13/cobra"
 )
@@ -23,11 +22,10 @@ func newLicenses() *cobra.Command {
 		Long:    "Print the license of this program and of every library, font and text that is part of\nthe binary, with what the build for GPUs adds.",
 		Example: "  fluxion licenses | less",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if asJSON {
-				return fault.Output(json.NewEncoder(c.OutOrStdout()).Encode(map[string]string{"licenses": licenses}))
-			}
-			_, err := io.WriteString(c.OutOrStdout(), licenses)
-			return fault.Output(err)
+			return console.NewFace(c.OutOrStdout(), asJSON).Result(map[string]string{"licenses": licenses}, func(out io.Writer) error {
+				_, err := io.WriteString(out, licenses)
+				return err
+			})
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")

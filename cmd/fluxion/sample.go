@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -99,7 +98,7 @@ that depend on the state alone.`,
   fluxion sample --model google/ddpm-cifar10-32 --out theirs --count 64 --scheduler model --steps 50`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			console.Optional(c.OutOrStdout())
-			return goesOn(o.run(c.Context(), c.OutOrStdout()), "the same command")
+			return goesOn(o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json)), "the same command")
 		},
 	}
 	c.Flags().SortFlags = false // what matters most comes first
@@ -143,7 +142,7 @@ func (o *sampleOptions) list() setting.List {
 	)
 }
 
-func (o *sampleOptions) run(ctx context.Context, out io.Writer) (err error) {
+func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) {
 	seeds, err := o.check()
 	if err != nil {
 		return err
@@ -162,7 +161,7 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) (err error) {
 	}
 	j.text = o.text(j, j.precision.String())
 	if samples.IsArray(o.out) {
-		return o.runArray(ctx, out, dev, j, seeds)
+		return o.runArray(ctx, face, dev, j, seeds)
 	}
 	begin := time.Now()
 	folder := samples.Folder{Path: o.out, Disk: o.disk, Overwrite: o.overwrite}
@@ -179,7 +178,7 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, leave(err)) }()
 	if len(found.Missing) > 0 {
-		err := o.make(ctx, out, dev, j, found.Missing, func(i, class int, s generate.Sample) func() error {
+		err := o.make(ctx, face, dev, j, found.Missing, func(i, class int, s generate.Sample) func() error {
 			pixels, seed := slices.Clone(s.Pixels), found.Missing[i]
 			text := textOf(j.text, j.model, seed, class)
 			return func() error {
@@ -201,29 +200,26 @@ func (o *sampleOptions) run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	o.done(out, found, len(seeds), time.Since(begin).Seconds(), grid)
+	o.done(face, found, len(seeds), time.Since(begin).Seconds(), grid)
 	return nil
 }
 
-func (o *sampleOptions) done(out io.Writer, f samples.Found, images int, seconds float64, grid string) {
+func (o *sampleOptions) done(face console.Face, f samples.Found, images int, seconds float64, grid string) {
 	made := len(f.Missing)
-	if o.json {
-		jsonFace{out}.emit("done", map[string]any{
-			"images": images, "written": made, "skipped": images - made, "broken": f.Broken, "overwritten": f.Replaced, "seconds": seconds,
-			"images_per_second": float64(made) / seconds, "out": o.out, "grid": grid,
-		})
-		return
-	}
-	fmt.Fprintf(out, "%d images in %s: %d made in %.1f s, %d were there\n", images, o.out, made, seconds, images-made)
+	lines := []string{fmt.Sprintf("%d images in %s: %d made in %.1f s, %d were there", images, o.out, made, seconds, images-made)}
 	if f.Broken > 0 {
-		fmt.Fprintf(out, "note        %d of these files were there but not whole, and were made again\n", f.Broken)
+		lines = append(lines, noteLine(fmt.Sprintf("%d of these files were there but not whole, and were made again", f.Broken)))
 	}
 	if f.Replaced > 0 {
-		fmt.Fprintf(out, "note        %d of these files were overwritten\n", f.Replaced)
+		lines = append(lines, noteLine(fmt.Sprintf("%d of these files were overwritten", f.Replaced)))
 	}
 	if grid != "" {
-		fmt.Fprintf(out, "grid        %s\n", grid)
+		lines = append(lines, "grid        "+grid)
 	}
+	face.Event("done", map[string]any{
+		"images": images, "written": made, "skipped": images - made, "broken": f.Broken, "overwritten": f.Replaced, "seconds": seconds,
+		"images_per_second": float64(made) / seconds, "out": o.out, "grid": grid,
+	}, lines...)
 }
 
 func (o *sampleOptions) check() ([]int64, error) {
@@ -232,12 +228,6 @@ func (o *sampleOptions) check() ([]int64, error) {
 		return nil, fault.Usagef("--model and --out are needed")
 	case (o.count > 0) == (o.seeds != ""):
 		return nil, fault.Usagef("give either --count N or --seeds A-B")
-	case o.batch < 1 || o.columns < 1:
-		return nil, fault.Usagef("--batch and --columns want 1 or more")
-	case o.threads < 0:
-		return nil, fault.Usagef("--threads %d: want 1 or more, or 0 for all there are", o.threads)
-	case o.weights != model.EMA && o.weights != model.Raw && !strings.HasPrefix(o.weights, model.EMA+":"):
-		return nil, fault.Usagef("--weights %s: want ema, raw, or an average by its half-life, such as ema:20000", o.weights)
 	}
 	if !samples.IsArray(o.out) {
 		if err := outdir.Check(o.out); err != nil {
@@ -258,7 +248,7 @@ func (o *sampleOptions) check() ([]int64, error) {
 
 // make generates images. What keep returns for one, if anything, is done while the next
 // batch is computed; the sample itself is valid until keep returns.
-func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Device, j job, seeds []int64, keep func(i, class int, s generate.Sample) func() error) (err error) {
+func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.Device, j job, seeds []int64, keep func(i, class int, s generate.Sample) func() error) (err error) {
 	m, run := j.model, j.run
 	batch := min(o.batch, len(seeds))
 	if run.adaptive != nil {
@@ -304,20 +294,24 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Devi
 	case o.threshold == 0 && o.clip != "true":
 		note = run.note(request.Clip)
 	}
-	if o.json {
-		start := map[string]any{"model": m.Path, "images": len(seeds), "device": dev.Describe(), "precision": j.precision.String(), "planned_bytes": step.Sizes().Bytes(), "note": note, "notes": orEmpty(notes)}
-		if run.by != nil {
-			start["scheduler"] = shownOf(run.by.plan)
-		}
-		jsonFace{out}.emit("start", start)
-	} else {
-		if printNotes(out, notes); note != "" {
-			printNotes(out, []string{note})
-		}
+	start := map[string]any{
+		"model": m.Path, "images": len(seeds), "device": dev.Describe(), "precision": j.precision.String(), "planned_bytes": step.Sizes().Bytes(),
+		"note": note, "notes": orEmpty(notes),
 	}
+	if run.by != nil {
+		start["scheduler"] = shownOf(run.by.plan)
+	}
+	if note != "" {
+		notes = append(notes, note)
+	}
+	var lines []string
+	for _, n := range notes {
+		lines = append(lines, noteLine(n))
+	}
+	face.Event("start", start, lines...)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(writers, dev.Threads())) // the generator waits for them if they fall behind
-	progress := newSampleProgress(out, len(seeds), o.json)
+	progress := newSampleProgress(face, len(seeds))
 	err = generator.Run(ctx, request, func(i int, s generate.Sample) error {
 		if write := keep(i, request.Classes[i], s); write != nil {
 			group.Go(write)
@@ -325,7 +319,7 @@ func (o *sampleOptions) make(ctx context.Context, out io.Writer, dev device.Devi
 		progress.show(i + 1)
 		return nil
 	})
-	progress.end()
+	progress.End()
 	if wrote := group.Wait(); wrote != nil {
 		return wrote
 	}

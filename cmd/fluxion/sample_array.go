@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"io"
 	"time"
 
+	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
@@ -12,7 +12,7 @@ import (
 )
 
 // runArray is the end of run where samples go to a .npz, as floats.
-func (o *sampleOptions) runArray(ctx context.Context, out io.Writer, dev device.Device, j job, seeds []int64) error {
+func (o *sampleOptions) runArray(ctx context.Context, face console.Face, dev device.Device, j job, seeds []int64) error {
 	begin := time.Now()
 	array := samples.Array{Path: o.out, Disk: o.disk, Overwrite: o.overwrite}
 	want := samples.Wanted{Seeds: seeds, Size: j.size, Deciding: decidingTexts, Text: func(int64) map[string]string {
@@ -27,7 +27,7 @@ func (o *sampleOptions) runArray(ctx context.Context, out io.Writer, dev device.
 		return err
 	}
 	if there {
-		o.done(out, samples.Found{}, len(seeds), time.Since(begin).Seconds(), "")
+		o.done(face, samples.Found{}, len(seeds), time.Since(begin).Seconds(), "")
 		return nil
 	}
 	size := j.size[0] * j.size[1] * j.size[2]
@@ -36,7 +36,7 @@ func (o *sampleOptions) runArray(ctx context.Context, out io.Writer, dev device.
 	}
 	values, classes := make([]float32, len(seeds)*size), []int64(nil)
 	known := j.model.Network.Spec().Classes
-	err = o.make(ctx, out, dev, j, seeds, func(i, class int, s generate.Sample) func() error {
+	err = o.make(ctx, face, dev, j, seeds, func(i, class int, s generate.Sample) func() error {
 		copy(values[i*size:], s.Values)
 		if known > 0 {
 			if j.model.Guided && class == known-1 {
@@ -53,6 +53,6 @@ func (o *sampleOptions) runArray(ctx context.Context, out io.Writer, dev device.
 	if err != nil {
 		return err
 	}
-	o.done(out, samples.Found{Missing: seeds}, len(seeds), time.Since(begin).Seconds(), picture)
+	o.done(face, samples.Found{Missing: seeds}, len(seeds), time.Since(begin).Seconds(), picture)
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data/setting"
@@ -56,7 +57,9 @@ chosen.`,
   fluxion trace --schedule fm --grid t:1,0.8,0.5,0.2,0 --sampler heun \
     --denoiser 'formula:z - t' --output u --z 0.5
   fluxion trace --scheduler MODEL_FOLDER --steps 20 --denoiser 'formula:0.9*z' --z 1,-1`,
-		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json))
+		},
 	}
 	f := c.Flags()
 	f.SortFlags = false
@@ -90,15 +93,15 @@ func (o *traceOptions) settings() setting.List {
 	)
 }
 
-func (o *traceOptions) run(ctx context.Context, out io.Writer) error {
+func (o *traceOptions) run(ctx context.Context, face console.Face) error {
 	if o.list {
-		return printChoices(out, o.json)
+		return printChoices(face)
 	}
 	if err := o.schedulerFlags.check(&o.samplingFlags); err != nil {
 		return err
 	}
 	if o.scheduler != "" {
-		return o.runScheduler(ctx, out)
+		return o.runScheduler(ctx, face)
 	}
 	setup, err := o.setup()
 	if err != nil {
@@ -112,10 +115,7 @@ func (o *traceOptions) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	shown := shownTrace{setup.Sampler.Name, setup.Process.Schedule.Name(), setup.Process.Output.Name, setup.Grid, result, nil}
-	if o.json {
-		return shown.print(out)
-	}
-	return shown.show(out)
+	return face.Result(shown.object(), shown.show)
 }
 
 // execute runs something on the denoiser, state and noise of the command line.
@@ -247,17 +247,18 @@ type shownTrace struct {
 	scheduler                 *shownScheduler // nil without one
 }
 
-// print writes the run as one JSON object.
-func (s shownTrace) print(out io.Writer) error {
-	var t struct {
-		Grid      []tracePoint    `json:"grid"`
-		States    [][]real        `json:"states"`
-		Calls     []traceCall     `json:"calls"`
-		Weights   *traceWeights   `json:"weights"`
-		Sampler   string          `json:"sampler"`
-		Schedule  string          `json:"schedule"`
-		Scheduler *shownScheduler `json:"scheduler,omitempty"`
-	}
+// traceObject is a run for a machine.
+type traceObject struct {
+	Grid      []tracePoint    `json:"grid"`
+	States    [][]real        `json:"states"`
+	Calls     []traceCall     `json:"calls"`
+	Weights   *traceWeights   `json:"weights"`
+	Sampler   string          `json:"sampler"`
+	Schedule  string          `json:"schedule"`
+	Scheduler *shownScheduler `json:"scheduler,omitempty"`
+}
+
+func (s shownTrace) object() (t traceObject) {
 	for _, q := range s.grid.Points {
 		t.Grid = append(t.Grid, tracePoint{real(q.Time), real(q.Alpha), real(q.Sigma), real(q.LogSNR), real(q.NetworkTime)})
 	}
@@ -271,7 +272,7 @@ func (s shownTrace) print(out io.Writer) error {
 		t.Weights = &traceWeights{real(w.Start), reals(w.Outputs), reals(w.Noise)}
 	}
 	t.Sampler, t.Schedule, t.Scheduler = s.sampler, s.schedule, s.scheduler
-	return json.NewEncoder(out).Encode(t)
+	return t
 }
 
 // show writes the run as a table.
@@ -289,7 +290,7 @@ func (s shownTrace) show(out io.Writer) error {
 		}
 		fmt.Fprintf(w, "%.5g\t%.5g\t%.5g\t%.5g\t%.5g\t%s\t\n", q.Time, q.Alpha, q.Sigma, q.LogSNR, q.NetworkTime, strings.Join(values, " "))
 	}
-	return fault.Output(w.Flush())
+	return w.Flush()
 }
 
 // choice is a name and what it is.
@@ -344,11 +345,12 @@ func choices() (kinds []string, all map[string][]choice) {
 	return kinds, all
 }
 
-func printChoices(out io.Writer, asJSON bool) error {
+func printChoices(face console.Face) error {
 	kinds, all := choices()
-	if asJSON {
-		return json.NewEncoder(out).Encode(all)
-	}
+	return face.Result(all, func(out io.Writer) error { return showChoices(out, kinds, all) })
+}
+
+func showChoices(out io.Writer, kinds []string, all map[string][]choice) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for i, kind := range kinds {
 		if i > 0 {
@@ -359,5 +361,5 @@ func printChoices(out io.Writer, asJSON bool) error {
 			fmt.Fprintf(w, "  %s\t%s\n", c.Name, c.About)
 		}
 	}
-	return fault.Output(w.Flush())
+	return w.Flush()
 }

@@ -2,15 +2,15 @@ package main
 
 import (
 	"context"
-	"io"
 
+	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/engine/scheduler"
 	"fluxion/engine/trace"
 )
 
 // runScheduler runs a scheduler config.
-func (o *traceOptions) runScheduler(ctx context.Context, out io.Writer) error {
+func (o *traceOptions) runScheduler(ctx context.Context, face console.Face) error {
 	config, err := scheduler.Open(o.scheduler, o.ignore...)
 	if err != nil {
 		return schedulerError{o.scheduler, err}
@@ -30,8 +30,5 @@ func (o *traceOptions) runScheduler(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	shown := shownTrace{plan.Method, plan.Class, plan.Output, table.Grid, result, shownOf(plan)}
-	if o.json {
-		return shown.print(out)
-	}
-	return shown.show(out)
+	return face.Result(shown.object(), shown.show)
 }

@@ -117,7 +117,7 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	console.Optional(out)
 	requests, stop := saveRequests()
 	defer stop()
-	show := newObserver(out, o.json)
+	show := observer{console.NewFace(out, o.json)}
 	result, err := train.Run(ctx, train.Options{
 		Settings: s, Dir: o.out, Fresh: o.fresh, IgnoreKeys: o.ignore, From: o.from, Data: d, Device: dev, Observer: show, Group: collective.Alone, Origin: origin(), SaveNow: requests,
 	})

@@ -1,11 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"runtime"
 	"runtime/debug"
+
+	"fluxion/cmd/fluxion/internal/console"
 
 	"github.com/spf13/cobra"
 )
@@ -17,18 +18,20 @@ func newVersion() *cobra.Command {
 		Short:   "The program's version",
 		Long:    "Print the version, or the commit it was built from, and Go's.",
 		Example: "  fluxion version\n  fluxion version --json",
-		RunE:    func(c *cobra.Command, _ []string) error { return printVersion(c.OutOrStdout(), asJSON) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return printVersion(console.NewFace(c.OutOrStdout(), asJSON))
+		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return c
 }
 
-func printVersion(out io.Writer, asJSON bool) error {
-	if asJSON {
-		return json.NewEncoder(out).Encode(map[string]string{"version": version(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
-	}
-	_, err := fmt.Fprintf(out, "fluxion %s, %s, %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return err
+func printVersion(face console.Face) error {
+	build := map[string]string{"version": version(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH}
+	return face.Result(build, func(out io.Writer) error {
+		_, err := fmt.Fprintf(out, "fluxion %s, %s, %s/%s\n", build["version"], build["go"], build["os"], build["arch"])
+		return err
+	})
 }
 
 // version is the module's, or the commit where it was built from a working tree.
