@@ -60,9 +60,9 @@ func (r Request) check() error {
 	return nil
 }
 
-// checkImages reports the first image of a batch whose last state is not finite.
-// No kernel makes a number of NaN on the way: limits leave it, and turn an
-// infinity into it. So the end tells of every step.
+// checkImages reports the first image of a batch whose last state is not finite. It is
+// enough to look at the last state: no kernel turns a NaN into a number, and those that
+// limit values turn an infinity into a NaN.
 func (g *Generator) checkImages(seeds []int64) error {
 	if err := g.program.Read(g.Plan.Place(g.Graph.Sample), g.last); err != nil {
 		return err

@@ -2,9 +2,9 @@ package plan
 
 import "slices"
 
-// assign gives every block that is not fixed an offset such that blocks alive
-// together do not overlap; it returns the arena's size. Which order leaves the
-// fewest holes is not known before: several are tried, and the best is kept.
+// assign gives every block that is not fixed an offset such that blocks alive at the same
+// time do not overlap, and returns the arena's size. The size depends on the order in which
+// blocks are placed; several orders are tried, and the best is kept.
 func assign(blocks []*block, launches int) int {
 	least := slices.Max(append(alive(blocks, launches), 0))
 	best, offsets := -1, make([]int, len(blocks))
@@ -25,10 +25,10 @@ func assign(blocks []*block, launches int) int {
 	return roundUp(best, alignment)
 }
 
-// orders in which blocks are placed, the largest first. What lives long comes first,
-// so that what lives briefly fills the holes; by size alone up to 13 % of a training
-// step's arena are holes, but with recomputation, or many images, fewer than else. The
-// best leaves 0.1 to 4 %.
+// orders in which blocks are placed. Two place blocks that live long first, so that short
+// ones fill the holes between them. By size alone up to 13 % of a training step's arena
+// are holes, but with recomputation or many images that order is the best one. The best
+// order leaves 0.1 to 4 %.
 var orders = []func(b *block) int{
 	func(b *block) int { return b.last - b.first },
 	func(b *block) int { return (b.last - b.first) / 50 },
@@ -96,9 +96,9 @@ func alive(blocks []*block, n int) []int {
 	return bytes[:n]
 }
 
-// slots are the gradients' places at the beginning of the arena, from the launch
-// that writes each to the end. Gradients that a plan has only stages for were there
-// before it.
+// slots are the gradients' blocks at the beginning of the arena. Each lives from the launch
+// that writes it to the end of the plan; where the plan only reads gradients, in stages,
+// they live from its beginning.
 func (c *compiler) slots(launches []pending) []*block {
 	var list []*block
 	bySlot := map[int]*block{}

@@ -16,11 +16,11 @@ type Line struct {
 // Bytes of a batch.
 func (l Line) Bytes(batch int) float64 { return l.Fixed + l.PerImage*float64(batch) }
 
-// Growth is memory over the batch as the largest of several lines, the steeper the
-// later. For what is alive at one launch of a training step is parameters, what
-// belongs to them, and the gradients that are there, and what every image adds: at
-// the end of a step, all gradients and hardly an activation, where the backward
-// pass begins all activations and no gradient.
+// Growth is a plan's memory as a function of the batch size: the largest of several lines.
+// There is one line for each launch, because what is alive there is a constant (parameters,
+// optimizer states and the gradients made so far) plus something per image (activations).
+// At the end of a training step nearly all is gradients; where the backward pass begins,
+// all activations are alive and no gradient is.
 type Growth []Line
 
 // At is the line of a batch.

@@ -9,9 +9,9 @@ import (
 // Joiner is a Target on which a kernels.Joint makes an input itself.
 type Joiner interface{ Joins() bool }
 
-// join lets kernels make inputs of theirs that another kernel would make before
-// of the same tensors. The other's launch goes away, and what else reads its result
-// waits for the one that makes it now.
+// join fuses kernels that are kernels.Joint with those that make one of their inputs from
+// the same tensors. The maker's launch goes away; other readers of its result come after
+// the fused launch.
 func (c *compiler) join() {
 	if j, ok := c.Target.(Joiner); !ok || !j.Joins() {
 		return

@@ -11,10 +11,10 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Recomputation is what a plan forgets after the forward pass and makes again in
-// the backward pass, to save memory: Chen et al., "Training Deep Nets with
-// Sublinear Memory Cost" (2016). What is made again is made by the same launches
-// from the same operands, so that no bit of a result depends on it.
+// Recomputation says which activations a plan drops after the forward pass and computes
+// again in the backward pass, to save memory: Chen et al., "Training Deep Nets with
+// Sublinear Memory Cost" (2016). The same launches compute them again from the same
+// operands, so that no bit of a result depends on it.
 type Recomputation struct{ Name, Does string }
 
 // Recomputations are all there are, the most memory first.

@@ -19,11 +19,11 @@ func Copies(t Target, precision number.Type) bool {
 	return precision == number.BFloat16 && (!ok || !r.Rounds())
 }
 
-// settleTypes gives every value the type that it is stored in and inserts
-// conversions where a kernel wants another one. What is written or read from
-// outside is float32 whatever the precision, and so are parameters and their
-// gradients; weights of products are read from the bfloat16 copy beside them, if
-// there is one.
+// settleTypes gives every value the element type that it is stored in, and inserts
+// conversions where a kernel needs another one. Whatever the precision, values that are
+// written or read from outside the plan are float32, and so are parameters and their
+// gradients. Products read their weights from the bfloat16 copy of the parameters, if there
+// is one.
 func (c *compiler) settleTypes() {
 	fixed := map[*value]bool{}     // values that are float32 in any plan
 	weights := map[*value]*value{} // the bfloat16 copies of parameters

@@ -10,11 +10,11 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A convolution of 3×3 that keeps the size of an image of which every pixel was
-// repeated in a 2×2 square can read the image as it was: a result needs no more than
-// 2×2 different pixels. With Winograd's squares it takes 9 multiplications for
-// four results instead of 36 (see cpu.Winograd). Such operators have kernels for CPUs
-// only; a plan makes them of others (kernels.Absorber, kernels.Finisher).
+// Nearest-neighbour upsampling by two, followed by a 3×3 convolution. The convolution can
+// read the small image: the 3×3 pixels that a result depends on are copies of at most 2×2
+// of it. With Winograd's transforms four results take 9 multiplications instead of 36 (see
+// cpu.Winograd). A plan makes these operators by fusion (kernels.Absorber,
+// kernels.Finisher), for CPUs only.
 
 // upsample returns the options of the convolution with these weights that enlarges
 // its input itself, if there is one.
@@ -78,12 +78,13 @@ func weightGradOf(o Options, w tensor.Shape) gorgonia.Op {
 	return weightGradCUDA{g}
 }
 
-// The gradient of pixel k of a row that was repeated is, of the gradients dy of the larger row,
+// Along one dimension, the gradient of pixel k of the small image is, from the gradients dy
+// of the large one and the weights g,
 //
 //	g₂·dy[2k−1] + (g₁+g₂)·dy[2k] + (g₀+g₁)·dy[2k+1] + g₀·dy[2k+2]
 //
-// in both dimensions: a product of 4×4 taps at a stride of 2, 16 multiplications
-// instead of 36, by weights that are summed first.
+// and the same along the other: a convolution of 4×4 taps with a stride of 2, whose
+// weights are summed first. It takes 16 multiplications instead of 36.
 
 const sumTaps = 4 // along each axis
 

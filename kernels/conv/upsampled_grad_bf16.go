@@ -5,10 +5,10 @@ import (
 	"fluxion/kernels/gemm"
 )
 
-// The gradient of weights that met an upsampled image, of bfloat16: squares of the image
-// as it lies and of the output's gradient are transformed, 9 products sum over all
-// squares, and what comes of them is turned back into weights of 3×3. Rounding is
-// fed back (cpu.BF16Squares).
+// The gradient of the weights of an upsampling convolution, in bfloat16: squares of the
+// small image and of the output's gradient are transformed, 9 matrix products sum over all
+// squares, and their results are transformed back into 3×3 weights. Each rounding error is
+// passed on to the next number that is rounded (cpu.BF16Squares).
 
 const (
 	repeatedChunk = 512 // squares transformed together, about: a place of them stays in a cache

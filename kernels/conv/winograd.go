@@ -8,13 +8,12 @@ import (
 	"fluxion/kernels/gemm"
 )
 
-// Winograd's convolution F(2×2, 3×3): 4×4 squares of the input that overlap by
-// two are transformed, so that 16 matrix products, one for each place in the
-// square, give 2×2 squares of the output with 16 multiplications instead of 36
-// (Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2016). Its
-// sums are a third as long; its error is about that of the plain sum. Of an image
-// that is enlarged first, squares are 3×3 of the image as it lies, and 9 of the
-// products are left.
+// Winograd's convolution F(2×2, 3×3): squares of 4×4 input pixels, overlapping by two, are
+// transformed; 16 matrix products, one for each place in the square, follow; and their
+// results are transformed to squares of 2×2 output pixels. That is 16 multiplications
+// instead of 36 (Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2016).
+// The error is about that of the plain sum. Where the image is upsampled first, squares
+// are 3×3 pixels of the small image, and 9 products are left.
 
 const (
 	maxPlaces  = 16 // of a transformed square

@@ -9,7 +9,7 @@ import (
 
 // The gradient of the weights in the same way: squares of the input and of the
 // output's gradient are transformed, 16 matrix products (or 9) sum over all squares,
-// and what comes of them is turned back into 3×3 weights.
+// and their results are transformed back into 3×3 weights.
 
 const (
 	gradBlock   = 256 // squares summed in one register before they join the rest

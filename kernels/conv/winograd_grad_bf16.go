@@ -6,11 +6,12 @@ import (
 	"fluxion/kernels/gemm"
 )
 
-// The gradient of the weights by F(2×2, 3×3) on bfloat16: squares of the input and
-// of the output's gradient are transformed, two at a time, to rows of pairs; 16
-// products sum over all squares, in float32, and what comes of them is turned back
-// into weights of 3×3. Rounding is fed back (cpu.BF16Squares): the relative error
-// on normal numbers is 3.4e-3, and would be 4.0e-3.
+// The gradient of the weights by F(2×2, 3×3) in bfloat16: squares of the input and of the
+// output's gradient are transformed, two at a time, to rows of pairs; 16 matrix products
+// sum over all squares in float32; and their results are transformed back into 3×3
+// weights. Each rounding error is passed on to the next number that is rounded
+// (cpu.BF16Squares): the relative error on normally distributed numbers is 3.4e-3, and
+// would be 4.0e-3 without.
 
 const (
 	pairChunk = 64  // pairs of squares transformed together: they stay in a cache

@@ -212,10 +212,10 @@ func (p *product) gather(w *workspace, image, row, k0 int) {
 	w.tile.Taps = p.Geometry.gather(w.a, w.b, findRows, tileRows, row, w.tile.Rows, base, pitch, address(p.zeros))
 }
 
-// gather writes the addresses of the rows of an image, which begins at base, that
-// meet rows [row, row+rows) of the output, so many a tap as a tile has, and the taps
-// through which they do. A tap that meets only padding is left out. It returns how
-// many taps there are. Addresses are found by find, as findRows does.
+// gather writes, for each tap, the addresses of the input rows that output rows
+// [row, row+rows) need, as many as a tile has, and the number of the tap. The image begins
+// at base. Taps that need only padding are left out; it returns how many are left. find
+// computes the addresses, as findRows does.
 func (g Geometry) gather(a, b []uintptr, find finder, tileRows, row, rows int, base, pitch, zero uintptr) int {
 	if g.Source == nil {
 		b[0] = 0

@@ -8,11 +8,11 @@ import (
 	"fluxion/kernels/number"
 )
 
-// Local multiplies tiles inside one worker, for kernels that split their own work
-// and hold no product as a whole. Two matrices meet in a tile: own rows, packed
-// once, and others that are streamed past them. Both are rows of tensors of one type;
-// bfloat16 is multiplied as such where the instruction set does it, and widened a
-// few rows at a time where not. Sums are float32.
+// Local multiplies tiles inside one worker, for kernels that never hold a product as a
+// whole, such as attention. A tile is the product of own rows, which are packed once, and of
+// other rows, which are streamed past them. Both are rows of tensors of one type. bfloat16
+// is multiplied directly if the instruction set can, or else widened to float32 a few rows
+// at a time. Sums are float32.
 //
 // It allocates nothing after it was made.
 type Local struct {
@@ -167,10 +167,10 @@ func (l *Local) multiplyBF16(k *cpu.Kernels, tile cpu.Matrix, streamed kernels.O
 	}
 }
 
-// Accumulate adds Σ_s tile[s][o]·streamed[s][c] to acc[o][c]. Where bfloat16 is
-// multiplied, the tile is rounded to it, and acc is in an order of the instruction set's
-// from the first sum until Turn. Rows of acc are a multiple of 16 floats long and as many;
-// ReadPast floats behind the tile must be there, and what lies behind its columns may be anything.
+// Accumulate adds Σ_s tile[s][o]·streamed[s][c] to acc[o][c]. If bfloat16 is multiplied, the
+// tile is rounded to bfloat16, and acc is in the instruction set's own order until Turn
+// brings it into that of rows. acc has a multiple of 16 rows, each a multiple of 16 floats
+// long. ReadPast floats behind the tile must be readable; their values do not matter.
 func (l *Local) Accumulate(k *cpu.Kernels, acc, tile cpu.Matrix, streamed kernels.Operand) {
 	if !multiplies(k, streamed) {
 		l.accumulate(k, acc, tile, streamed)

@@ -23,10 +23,10 @@ func (h BF16) at(row, col int) uintptr { return addressBF16(h.Data[row*h.Pitch+c
 func addressBF16(s []uint16) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(s))) }
 
 // BF16Product is a Product of bfloat16 for instruction sets that multiply it
-// (cpu.Kernels.BF16). Sums are float32, whole in one register: they are exact
-// enough for a result that keeps 8 bits. Bias and PerImage are float32, and so are
-// the weights, which are rounded where they are packed: they are packed at each use
-// anyway, and a copy of them in bfloat16 would be as large as half of them.
+// (cpu.Kernels.BF16). Each sum is made in one float32 register, without chunks, which is
+// exact enough for a result of 8 bits. Bias and PerImage are float32. So are the weights:
+// they are packed at each use anyway and rounded then, which saves the memory of a copy in
+// bfloat16.
 type BF16Product struct {
 	Geometry
 	Depth, Width int

@@ -56,15 +56,16 @@ type choice struct {
 
 func ceil(a, b int) int { return (a + b - 1) / b }
 
-// usualImages is the batch by which it is decided how a forward product's sums are
-// shared. It costs training in batches of 128 a hundredth of its forward products,
-// and sampling in batches of 1 half of theirs, by the model.
+// usualImages is the batch size for which the split of a forward product's sums is chosen,
+// so that the order of the sums does not depend on the real one. By the model, this costs
+// 1 % of the time of forward products in training at batch 128, and half of it in sampling
+// at batch 1.
 const usualImages = 64
 
-// choose takes the tile and the splits that a simple model of the device finds
-// fastest. It depends on the shapes alone, and so does the order of the sums. That of
-// a forward product does not even depend on the number of images: an image is the
-// same whatever else is in its batch.
+// choose returns the tile and the number of splits that are fastest by a simple model of
+// the device. They depend on the shapes alone, and so does the order of the sums. For a
+// forward product the order does not depend on the number of images either, so that an
+// image is the same whatever else is in its batch.
 func choose(p CUDA, a access) choice {
 	switch {
 	case p.Batch.Images > 0: // products side by side do not share their sums
@@ -116,9 +117,9 @@ func lay(p CUDA, a access, t tile) choice {
 	return c
 }
 
-// estimate is the time on the device: of the multiprocessor with most blocks, which
-// needs about half of its resident blocks to hide its latencies half, and of the
-// second pass over sums that were shared.
+// estimate is the time on the device: that of the multiprocessor with the most blocks, plus
+// the second pass over split sums. Resident blocks hide latencies: with one of the many that
+// fit, a multiprocessor is taken to reach about half of its rate, with all of them all of it.
 func (c choice) estimate(p CUDA) float64 {
 	peak := tensorPeak
 	if p.A.Type == number.Float32 {

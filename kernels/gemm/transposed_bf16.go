@@ -102,9 +102,9 @@ func (g BF16Transposed) Bind() func(*cpu.Pool) {
 	}
 }
 
-// cut makes tasks of many taps, which share the gradient, and of many channels,
-// which share the search for their rows, while there are enough of them. Sums in
-// tiles that lie in memory are better long. It does not change the order of sums.
+// cut chooses the size of tasks: many taps, which share the gradient, and many channels,
+// which share the search for their rows, as long as there are tasks enough for all threads.
+// The order of the sums does not depend on it.
 func (t *bf16Transposed) cut() {
 	if t.bf16.Turn == nil {
 		t.transposedCut = t.cheapest()
@@ -144,9 +144,9 @@ func (t *bf16Transposed) cheapest() (best transposedCut) {
 	return best
 }
 
-// time is about how long a cut takes, in quarters of the product of a tile and a panel:
-// to find a block's rows takes as long as one, to interleave 64 of its channels another.
-// Tasks of less than full size fill gaps.
+// time estimates how long a cut takes. The unit is a quarter of the product of a tile and a
+// panel. Finding a block's rows takes about as long as one such product, and so does
+// interleaving 64 of its channels. Tasks that are not of full size fill gaps.
 func (t *bf16Transposed) time(c transposedCut) int {
 	channels := min(c.group*t.bf16.Rows, t.Depth)
 	task := func(channels, panels int) int { return 4*ceil(channels, t.bf16.Rows)*panels + 4 + ceil(channels, 16) }

@@ -78,9 +78,9 @@ func (k kernelsOf[T]) measure(measured, spare []float32, x cpu.MatrixOf[T]) {
 	k.sumLeaves(squares, leaf, x.Rows, func(from, n int) { k.norms.ColSumSquares(leaf, mean, rowsOf(x, from, n)) })
 }
 
-// merge makes mean and 1/√(variance+ε) of the groups of an image of what measure
-// left of its blocks. Chan, Golub & LeVeque (1979): squares around the means of
-// blocks and channels, and those of the means.
+// merge computes mean and 1/√(variance+ε) of each group of an image from what measure
+// found for its blocks: sums, and sums of squares around the mean of the block. The formula
+// is that of Chan, Golub & LeVeque (1979).
 func (s images) merge(stats, measured []float32, o Options) {
 	c, per := s.channels, s.channels/o.Groups
 	for g := range o.Groups {

@@ -8,15 +8,15 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Two launches as one: a normalisation with its statistics, the gradient of its
-// input with its sums. A task is an image, which is in a cache for the second pass,
-// so that tensors are read from memory once. The gradient before the activation is
-// kept and computed once, if the image is small enough. The bits are those of the
-// two launches, into which a launch for few images falls apart.
+// Two launches fused into one: the statistics with the normalisation, and the sums with the
+// gradient of the input. A task is one image. It is still in the cache in the second pass,
+// so that tensors are read from memory once. If the image is small enough, the gradient
+// before the activation is kept, and so computed once. The results have the same bits as
+// those of the two launches. With too few images for the threads, the two run one by one.
 //
-// A task is not some channels of an image, which would make more and smaller tasks:
-// rows of 64 channels, a power of two apart, fall onto few sets of a cache, and
-// 32×32 pixels of 256 channels took two to three times as long.
+// Tasks of some channels of an image would be more and smaller, but slower: rows of 64
+// channels that are a power of two apart fall into few sets of the cache, and 32×32 pixels
+// of 256 channels took two to three times as long.
 
 // whole says whether images are enough for all threads.
 func (s images) whole(threads int) bool { return s.n%threads == 0 || s.n >= 2*threads }
@@ -130,9 +130,9 @@ func (w withSums) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 	return kernels.Cost{FLOPs: 16 * int64(out.TotalSize()), Bytes: kernels.Traffic(out, in...)}
 }
 
-// mostKept is the bytes of the largest image whose gradient before the activation is
-// kept. Of a larger one it would be in no cache of its own, and takes longer to fetch
-// than to compute again.
+// mostKept is the size in bytes of the largest image whose gradient before the activation is
+// kept. That of a larger image would not stay in a core's own cache, and takes longer to
+// fetch than to compute again.
 const mostKept = 256 << 10
 
 // kept is how many numbers a worker keeps of images of an element type.

@@ -2,9 +2,9 @@ package kerneltest
 
 import "testing"
 
-// Allocations is how often f allocates, each time that it runs. The runtime counts
-// what the whole process allocates, so what its own goroutines (the collector, a
-// timer) add now and then is told from what f does by another look.
+// Allocations returns how often f allocates each time it runs. The runtime counts the
+// allocations of the whole process, so that other goroutines (the collector, a timer) may
+// add some; f is measured again to tell them apart.
 func Allocations(f func()) float64 {
 	least := testing.AllocsPerRun(1, f)
 	for range 4 {

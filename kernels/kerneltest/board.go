@@ -70,9 +70,9 @@ type hardware struct {
 	stream cuda.Stream
 }
 
-// unwritten is what memory holds before anything is written: as numbers of either
-// type about −1e37, so that a result that they get into is wrong, and at each
-// address something else, so that a copy of it elsewhere is seen.
+// unwritten is what memory holds before anything is written to it: about −1e37 as a number
+// of either type, so that a result computed from it is visibly wrong, and different at each
+// address, so that a copy of it is noticed.
 func unwritten(a cuda.Address, n int) []byte {
 	b := make([]byte, n)
 	for i := range b {

@@ -1,8 +1,8 @@
-// Package kerneltest is the conformance suite of operators. It holds an
-// operator's reference against finite differences, Gorgonia's tape machine
-// against the reference, and the CPU kernels of every instruction set against
-// the reference: odd pitches, guard cells, poisoned memory, several threads. The
-// CUDA kernels run on the simulator in the same way, in both precisions.
+// Package kerneltest is the conformance suite of operators. It compares an operator's
+// gradients with finite differences of its reference, and the CPU kernels of every
+// instruction set with the reference: at odd pitches, among guard cells, in poisoned
+// memory, on several threads. The CUDA kernels are tested in the same way on the
+// simulator, in both precisions.
 package kerneltest
 
 import (

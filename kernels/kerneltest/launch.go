@@ -34,10 +34,10 @@ type Launch struct {
 	Gap    int     // another gap between rows, at which the kernel goes another way on GPUs; 0: none
 }
 
-// CheckLaunch holds the kernel against what is expected: on every instruction set, any
-// number of threads, any pitch, among guard cells, and again on what a first launch
-// left behind; and on GPUs as CheckLaunchCUDA does. It returns the PTX functions that
-// the launch came by.
+// CheckLaunch compares a kernel's results with those expected: on every instruction set, with
+// several numbers of threads and pitches, among guard cells, and once more on the memory that
+// a first launch left behind; and on GPUs, as CheckLaunchCUDA does. It returns the PTX
+// functions that were launched.
 func CheckLaunch(t *testing.T, l Launch) (functions []string) {
 	t.Helper()
 	first := l.checkCPU(t)
@@ -50,9 +50,10 @@ func CheckLaunchCPU(t *testing.T, l Launch) {
 	l.checkCPU(t)
 }
 
-// CheckLaunchCUDA holds the kernel against what is expected on GPUs: warps in any
-// order, any pitch, memory around operands and rows of other runs that hold nothing,
-// and as little traffic as there must be. It returns the PTX functions that it came by.
+// CheckLaunchCUDA compares a kernel's results on simulated GPUs with those expected: with
+// several orders of warps and pitches, and with memory around the operands, and rows of
+// other runs, that must not be read. It also bounds the memory traffic. It returns the PTX
+// functions that were launched.
 func CheckLaunchCUDA(t *testing.T, l Launch) (functions []string) {
 	t.Helper()
 	return l.checkCUDA(t, nil)
