@@ -54,7 +54,7 @@ func newBench() *cobra.Command {
 		}
 		o.Options = workload.Options{Preset: "tiny", Batch: 16, Precision: "auto", Device: "auto", Blockings: "auto"}
 		o.steps = 5
-		keys := []string{"preset", "batch", "size", "precision", "device", "threads", "blockings", "self_conditioning", "without"}
+		keys := []string{"preset", "batch", "size", "precision", "device", "threads", "blockings", workload.ObjectivesKey, "without"}
 		if mode == "train" {
 			o.Recompute = "none"
 			keys = append(keys, "recompute")
@@ -102,7 +102,8 @@ type benchResult struct {
 	Simulated        bool    `json:"simulated"` // times mean nothing
 	Precision        string  `json:"precision"`
 	Threads          int     `json:"threads"`
-	SelfConditioning bool    `json:"self_conditioning"` // the network is given its own estimate of the image
+	Estimate         bool    `json:"self_conditioning"` // the network is given its own estimate of the image
+	network          string  // for people
 }
 
 func (o *benchOptions) run(ctx context.Context, face console.Face, training bool) (err error) {
@@ -113,7 +114,7 @@ func (o *benchOptions) run(ctx context.Context, face console.Face, training bool
 	defer func() { err = errors.Join(err, w.Close()) }()
 	r := benchResult{
 		Work: workload.Work(training), Preset: o.Preset, Batch: o.Batch, Device: w.Device.Describe(), Simulated: w.Device.Simulated(),
-		Precision: w.Activations.String(), Threads: w.Device.Threads(), SelfConditioning: o.SelfConditioning,
+		Precision: w.Activations.String(), Threads: w.Device.Threads(), Estimate: w.Network.Spec().Estimate, network: w.Name(),
 	}
 	step, err := w.Step(training)
 	if err != nil {
@@ -161,7 +162,7 @@ step        %.1f ms (min %.1f, max %.1f)
 arithmetic  %s; %.2f GFLOP an image
 memory      %s planned, %s resident
 first step  %.2f s after the start
-`, r.Work, workload.Options{Preset: r.Preset, SelfConditioning: r.SelfConditioning}.Name(), r.Batch, r.Precision, r.Device, r.ImagesPerSecond,
+`, r.Work, r.network, r.Batch, r.Precision, r.Device, r.ImagesPerSecond,
 		1e3*r.StepSeconds.Median, 1e3*r.StepSeconds.Min, 1e3*r.StepSeconds.Max,
 		arithmetic, r.FLOPPerImage/1e9, console.Size(r.PlannedBytes), console.Size(r.ResidentBytes), r.StartToFirstStep)
 	return err

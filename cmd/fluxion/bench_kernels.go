@@ -109,10 +109,9 @@ func (o *benchKernelsOptions) run(ctx context.Context, face console.Face) error 
 	if err != nil {
 		return fault.Usagef("--precision: %w", err)
 	}
-	options := train.StepOptions{
+	s, err := train.NewStep(train.StepOptions{
 		Network: network, Height: o.Size, Width: o.Size, Batch: o.Batch, Accumulate: 1, Target: target, Precision: precision,
-	}
-	s, err := train.NewStep(options)
+	})
 	if err != nil {
 		return err
 	}
@@ -122,11 +121,7 @@ func (o *benchKernelsOptions) run(ctx context.Context, face console.Face) error 
 	if err != nil {
 		return err
 	}
-	conditioning, err := estimates(options)
-	if err != nil {
-		return err
-	}
-	list, err := countKernels(ctx, append([]*plan.Plan{s.Micro, conditioning}, plans...), o.blocks)
+	list, err := countKernels(ctx, append([]*plan.Plan{s.Micro}, plans...), o.blocks)
 	if err != nil {
 		return err
 	}
@@ -161,22 +156,6 @@ func (o *benchKernelsOptions) sampling(network nets.Network, target plan.Target,
 		plans = append(plans, s.Plans()...)
 	}
 	return plans, nil
-}
-
-// estimates is the launches by which a training step with self-conditioning differs
-// from two passes and one without.
-func estimates(o train.StepOptions) (*plan.Plan, error) {
-	var err error
-	if o.Network, err = nets.WithEstimate(o.Network, true); err != nil {
-		return nil, err
-	}
-	s, err := train.NewStep(o)
-	if err != nil {
-		return nil, err
-	}
-	p := *s.Micro
-	p.Launches = slices.DeleteFunc(slices.Clone(p.Launches), func(l plan.Launch) bool { return workload.Kind(l.Kernel) != "mix" })
-	return &p, nil
 }
 
 // counting is launches of several plans being counted, those alike once.

@@ -45,7 +45,7 @@ as it was measured to be fastest (fluxion bench tune) says so, and what it gains
 	}
 	o.Options = workload.Options{Preset: "cifar", Batch: 16, Precision: "auto", Device: "auto", Blockings: "auto", Recompute: "none"}
 	o.steps, o.top = 3, 25
-	settings.Bind(c, append(o.List("preset", "batch", "size", "precision", "device", "threads", "blockings", "recompute", "self_conditioning", "without"),
+	settings.Bind(c, append(o.List("preset", "batch", "size", "precision", "device", "threads", "blockings", "recompute", workload.ObjectivesKey, "without"),
 		sampleSetting(&o.sample), stepsSetting(&o.steps, "steps timed, after one that is not; the median counts"),
 		setting.Setting{Key: "top", Value: setting.Of(&o.top), Help: "launches printed, the longest first", Range: setting.AtLeast(0, "0 (all) or more")},
 	))
@@ -80,7 +80,8 @@ type opsResult struct {
 	PeakBytes float64   `json:"peak_bytes"`
 	Ops       []timedOp `json:"ops"`
 
-	SelfConditioning bool `json:"self_conditioning"` // the network is given its own estimate of the image
+	Estimate bool   `json:"self_conditioning"` // the network is given its own estimate of the image
+	network  string // for people
 }
 
 func (o *benchOpsOptions) run(ctx context.Context, face console.Face) (err error) {
@@ -100,7 +101,7 @@ func (o *benchOpsOptions) run(ctx context.Context, face console.Face) (err error
 	}
 	r := opsResult{
 		Work: workload.Work(!o.sample), Preset: o.Preset, Batch: o.Batch, Precision: w.Activations.String(), Device: w.Device.Describe(), Simulated: w.Device.Simulated(),
-		PeakFLOPS: w.Device.PeakFLOPS(w.Activations), PeakBytes: w.Device.PeakBytes(), SelfConditioning: o.SelfConditioning, Ops: ops,
+		PeakFLOPS: w.Device.PeakFLOPS(w.Activations), PeakBytes: w.Device.PeakBytes(), Estimate: w.Network.Spec().Estimate, network: w.Name(), Ops: ops,
 	}
 	for _, op := range ops {
 		r.Seconds += op.Seconds
@@ -157,7 +158,7 @@ func (o *benchOpsOptions) time(ctx context.Context, dev device.Device, step work
 func (r opsResult) print(out io.Writer, top int) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s, batch %d, %s, %s: %.1f ms in launches; peaks %.0f GFLOP/s, %.1f GB/s\n",
-		r.Work, workload.Options{Preset: r.Preset, SelfConditioning: r.SelfConditioning}.Name(), r.Batch, r.Precision, r.Device, 1e3*r.Seconds, r.PeakFLOPS/1e9, r.PeakBytes/1e9)
+		r.Work, r.network, r.Batch, r.Precision, r.Device, 1e3*r.Seconds, r.PeakFLOPS/1e9, r.PeakBytes/1e9)
 	if r.Simulated {
 		b.WriteString("The device is simulated: these times say nothing about a GPU.\n")
 	}

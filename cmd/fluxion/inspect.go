@@ -37,7 +37,7 @@ type inspectOptions struct {
 	ignore        []string
 	recompute     string
 	train, sample bool
-	selfCondition bool
+	objectives    workload.Objectives
 	plan, json    bool
 }
 
@@ -59,11 +59,11 @@ func newInspect() *cobra.Command {
 // list declares the settings, with their defaults.
 func (o *inspectOptions) list() setting.List {
 	o.preset, o.batch, o.device, o.precision, o.recompute = "tiny", 16, "cpu", "auto", "none"
-	target, threads, conditioned := device.NameSetting(&o.device), device.ThreadsSetting(&o.threads), workload.SelfConditioningSetting(&o.selfCondition)
+	target, threads := device.NameSetting(&o.device), device.ThreadsSetting(&o.threads)
 	target.Own, threads.Own = true, true
 	target.Help = "that the plan is for: cpu, cuda; it need not be there"
 	threads.Help, threads.Range = "threads the plan allows for", setting.Within(0, maxThreads, fmt.Sprintf("0 (all there are) to %d", maxThreads))
-	return setting.List{
+	list := setting.List{
 		workload.PresetSetting(&o.preset),
 		{Key: "model", Value: setting.Of(&o.model), Own: true, Help: "a folder with a network, instead of a preset"},
 		workload.BatchSetting(&o.batch), workload.SizeSetting(&o.size, "the network's own"),
@@ -71,8 +71,11 @@ func (o *inspectOptions) list() setting.List {
 		{Key: "train", Value: setting.Of(&o.train), Own: true, Help: "a training step, as it is without this flag"},
 		{Key: "sample", Value: setting.Of(&o.sample), Own: true, Help: "a sampling step instead of a training step"},
 		plan.RecomputeSetting(&o.recompute), plan.WithoutSetting(&o.without), model.IgnoreSetting(&o.ignore),
-		conditioned.Helps(conditioned.Help + "; a model says so itself"),
 	}
+	for _, s := range o.objectives.List() {
+		list = append(list, s.Helps(s.Help+"; a model says so itself"))
+	}
+	return list
 }
 
 // inspection is what inspect prints.
@@ -95,7 +98,7 @@ type inspection struct {
 	Operators    []operatorRow    `json:"operators"`
 	Plan         []string         `json:"plan,omitempty"` // with --plan: one launch a line
 
-	SelfConditioning bool `json:"self_conditioning"` // the network is given its own estimate of the image
+	Estimate bool `json:"self_conditioning"` // the network is given its own estimate of the image
 
 	Notes []string `json:"notes"` // what of the model's files was not heeded
 
@@ -130,8 +133,8 @@ func (o *inspectOptions) run(face console.Face) error {
 	if err := plan.CheckRecomputation(o.recompute); err != nil {
 		return fault.Usagef("--recompute: %w", err)
 	}
-	if o.selfCondition && o.model != "" {
-		return fault.Usagef("--self-conditioning is of a --preset; a model says itself whether it conditions on its own estimate")
+	if o.objectives.Name() != "" && o.model != "" {
+		return fault.Usagef("--%s is of a --preset; a model says itself whether it conditions on its own estimate", o.objectives.Name())
 	}
 	target, err := device.Target(o.device, o.threads)
 	if err != nil {
@@ -177,7 +180,7 @@ func (o *inspectOptions) run(face console.Face) error {
 		return err
 	}
 	r := inspection{
-		Network: name, Step: workload.Work(!o.sample), Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), SelfConditioning: network.Spec().Estimate, Notes: orEmpty(network.Notes()), Launches: len(p.Launches),
+		Network: name, Step: workload.Work(!o.sample), Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), Estimate: network.Spec().Estimate, Notes: orEmpty(network.Notes()), Launches: len(p.Launches),
 		FLOPs: cost.FLOPs, FLOPPerImage: float64(cost.FLOPs) / float64(o.batch), Bytes: cost.Bytes,
 		PlannedBytes: sizes.Bytes(), Regions: map[string]int64{}, Memory: memory, Operators: operators(p),
 	}
@@ -212,8 +215,12 @@ func (o *inspectOptions) network() (nets.Network, string, error) {
 		if err != nil {
 			return nil, "", fault.Usage(err)
 		}
-		images := p.Network.Spec()
-		if images.Estimate = o.selfCondition; o.size > 0 {
+		objective, err := train.NamedObjective(o.objectives.Name(), train.Default())
+		if err != nil {
+			return nil, "", err
+		}
+		images := objective.Fit(p.Network.Spec())
+		if o.size > 0 {
 			images.Height, images.Width = o.size, o.size
 		}
 		n, err := p.Network.Fit(images)
@@ -259,7 +266,7 @@ func (r inspection) print(out io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %s step, batch %d of %d×%d pixels, %s on %s\n", r.Network, r.Step, r.Batch, r.Size, r.Size, r.Precision, r.Target)
 	fmt.Fprintf(&b, "parameters  %s in %d tensors\n", console.Thousands(int64(r.Parameters)), r.Tensors)
-	if r.SelfConditioning {
+	if r.Estimate {
 		b.WriteString("network     conditions on its own estimate of the image")
 		if r.Step == "train" {
 			b.WriteString(", which a pass without gradient makes")

@@ -25,14 +25,18 @@ func (o observer) Start(s train.Start) {
 	for _, c := range s.Apart {
 		apart[c.Key] = map[string]any{"recipe": c.Old, "run": c.New}
 	}
-	o.Event("start", map[string]any{
+	start := map[string]any{
 		"recipe": s.Recipe.Of, "apart": apart, "baseline": s.Baseline, "pixel_variance": s.Variance,
 		"run": s.Run, "settings": s.Settings, "changes": changes, "from": s.From, "images": s.Images, "notes": append([]string{}, s.Notes...),
 		"dataset": s.Dataset, "dataset_images": s.DatasetImages, "height": s.Height, "width": s.Width, "channels": s.Channels, "floats": s.Floats,
-		"classes": len(s.Classes), "resident": s.Resident, "parameters": s.Parameters, "tensors": s.Tensors, "objective": s.Objective, "weighting": s.Weighting,
+		"classes": len(s.Classes), "resident": s.Resident, "parameters": s.Parameters, "tensors": s.Tensors,
 		"device": s.Device, "precision": s.Settings.Precision, "planned_bytes": s.PlannedBytes, "kept_bytes": s.KeptBytes, "recomputed_flops": s.AgainFLOPs,
 		"flop_per_image": float64(s.StepFLOPs) / float64(s.Settings.Batch),
-	}, startLines(s)...)
+	}
+	for _, row := range s.About {
+		start[row[0]] = row[1]
+	}
+	o.Event("start", start, startLines(s)...)
 }
 
 // startLines are what a person is told of a run before its first step.
@@ -52,8 +56,6 @@ func startLines(s train.Start) []string {
 		{"data", images},
 		{"labels", labels},
 		{"network", fmt.Sprintf("%s, %s parameters in %d tensors", s.Settings.Preset, console.Thousands(int64(s.Parameters)), s.Tensors)},
-		{"objective", s.Objective},
-		{"weighting", s.Weighting},
 		{"recipe", recipeRow(s.Recipe)},
 		{"length", fmt.Sprintf("%s images in steps of %d", console.Thousands(s.Settings.Images), s.Settings.Batch)},
 		{"baseline", fmt.Sprintf("loss %.4f of a network that knows only the variance of the pixels, %.3f", s.Baseline, s.Variance)},
@@ -65,9 +67,7 @@ func startLines(s train.Start) []string {
 		rows = slices.Insert(rows, len(rows)-1, [2]string{"recompute", fmt.Sprintf("%s: %s instead of %s, for %.1f %% more arithmetic",
 			name, console.Size(s.PlannedBytes), console.Size(s.KeptBytes), 100*float64(s.AgainFLOPs)/float64(s.StepFLOPs-s.AgainFLOPs))})
 	}
-	if share := s.Settings.SelfConditioning; share > 0 {
-		rows = slices.Insert(rows, 3, [2]string{"estimate", fmt.Sprintf("self-conditioning: the network's own of the clean image, given for %.3g %% of the images, made by a pass without gradient in every step", 100*share)})
-	}
+	rows = slices.Insert(rows, 3, s.About...)
 	if len(s.Apart) > 0 {
 		at := slices.IndexFunc(rows, func(r [2]string) bool { return r[0] == "recipe" })
 		rows = slices.Insert(rows, at+1, [2]string{"overridden", apartRow(s.Apart)})

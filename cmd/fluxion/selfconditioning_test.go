@@ -32,8 +32,8 @@ func TestSelfConditioning(t *testing.T) {
 		if err := json.Unmarshal([]byte(out), &r); err != nil {
 			t.Fatal(err)
 		}
-		if r.SelfConditioning != (len(args) != 2 || args[1] == run) {
-			t.Errorf("inspect %v: self-conditioning %v", args, r.SelfConditioning)
+		if r.Estimate != (len(args) != 2 || args[1] == run) {
+			t.Errorf("inspect %v: self-conditioning %v", args, r.Estimate)
 		}
 		return float64(r.FLOPs)
 	}

@@ -36,13 +36,12 @@ func (o Objective) ZeroLoss(square float64) float64 {
 func (o Objective) meanLoss(squared func(Point) float64) float64 {
 	loss, weights := 0.0, 0.0
 	for i := range weightSamples {
-		t := o.Times.Time((float64(i) + 0.5) / weightSamples)
-		w := o.LossWeight(t)
-		if w == 0 {
+		d := o.Draw(o.Times.Time((float64(i) + 0.5) / weightSamples))
+		if d.Weight == 0 {
 			continue
 		}
-		weights += w
-		loss += w * squared(o.Process.At(t))
+		weights += d.Weight
+		loss += d.Weight * squared(d.Point)
 	}
 	return loss / weights
 }

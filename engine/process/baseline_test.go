@@ -90,7 +90,7 @@ func TestBaselineLossOfDraws(t *testing.T) {
 		const n = 400_000
 		for range n {
 			at := o.Times.Time(random.Float64())
-			sum += o.LossWeight(at) / mean * o.Process.At(at).LinearError(variance)
+			sum += o.Draw(at).Weight / mean * o.Process.At(at).LinearError(variance)
 		}
 		near(t, o.String(), sum/n/want, 1, 0.01)
 	}

@@ -51,30 +51,37 @@ func (o Objective) Effective(lambda float64) float64 {
 	return o.Weighting.Of(lambda, o.Density(lambda), q.Factor())
 }
 
-// LossWeight returns the factor on the network's own mean squared error at time
-// t, w(λ)/(p(λ)(b − aσ/α)²). Where t is never drawn it is 0.
-func (o Objective) LossWeight(t float64) float64 {
-	q := o.Process.At(t)
-	lambda := q.LogSNR
-	density := o.Times.Density(t) / math.Abs(LogSNRRate(o.Process.Schedule, t))
-	w := o.Weighting.Of(lambda, density, q.Factor()) / (density * q.Factor())
-	if math.IsNaN(w) || math.IsInf(w, 0) {
-		return 0
+// Drawn is the process at a time that training draws.
+type Drawn struct {
+	Point
+	Density float64 // of λ, of the times drawn
+	// Weight is the factor on the network's own mean squared error,
+	// w(λ)/(p(λ)(b − aσ/α)²). Where the time is never drawn it is 0.
+	Weight float64
+}
+
+// Draw returns the process at a time, with what an error there weighs.
+func (o Objective) Draw(t float64) Drawn {
+	d := Drawn{Point: o.Process.At(t)}
+	d.Density = o.Times.Density(t) / math.Abs(d.LogSNRRate())
+	factor := d.Factor()
+	if w := o.Weighting.Of(d.LogSNR, d.Density, factor) / (d.Density * factor); !math.IsNaN(w) && !math.IsInf(w, 0) {
+		d.Weight = w
 	}
-	return w
+	return d
 }
 
 // weightSamples is how many quantiles of the times MeanLossWeight looks at.
 const weightSamples = 4096
 
-// MeanLossWeight is the mean of LossWeight over the times drawn. Divided by it,
+// MeanLossWeight is the mean of Drawn.Weight over the times drawn. Divided by it,
 // weights have mean 1, and a learning rate or a largest norm of gradients means
 // the same under every weighting, which is given up to a constant only. Where
 // the mean has no limit, it is that of equally spaced quantiles.
 func (o Objective) MeanLossWeight() (float64, error) {
 	sum := 0.0
 	for i := range weightSamples {
-		sum += o.LossWeight(o.Times.Time((float64(i) + 0.5) / weightSamples))
+		sum += o.Draw(o.Times.Time((float64(i) + 0.5) / weightSamples)).Weight
 	}
 	if !(sum > 0) || math.IsInf(sum, 0) {
 		return 0, fmt.Errorf("weighting %s is %g at all times that sampler %s draws on schedule %s; want times where it is positive, such as uniform-lambda",

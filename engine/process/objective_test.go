@@ -170,7 +170,7 @@ func TestFactorsOnALoss(t *testing.T) {
 				t.Fatal(err)
 			}
 			for at := 0.02; at < 1; at += 0.03 {
-				near(t, o.String(), o.LossWeight(at)/c.want(math.Exp(p.Schedule.LogSNR(at))), 1, 1e-9)
+				near(t, o.String(), o.Draw(at).Weight/c.want(math.Exp(p.Schedule.LogSNR(at))), 1, 1e-9)
 			}
 		}
 	}
@@ -206,7 +206,7 @@ func TestLossDoesNotSeeTheSchedule(t *testing.T) {
 			loss := quad.Fixed(func(l float64) float64 {
 				at := s.TimeOf(l)
 				q := p.At(at)
-				return o.Density(l) * o.LossWeight(at) * q.Factor() * mistake(l)
+				return o.Density(l) * o.Draw(at).Weight * q.Factor() * mistake(l)
 			}, low, high, 400, quad.Legendre{}, 0)
 			if i == 0 {
 				first = loss

@@ -106,10 +106,14 @@ func GetSchedule(name string, o ScheduleOptions) (Schedule, error) {
 
 // LogSNRRate returns dλ/dt = 2(α̇/α − σ̇/σ), which is negative.
 func LogSNRRate(s Schedule, t float64) float64 {
-	alpha, sigma := s.AlphaSigma(t)
-	dAlpha, dSigma := s.Velocity(t)
-	return 2 * (dAlpha/alpha - dSigma/sigma)
+	var q Point
+	q.Alpha, q.Sigma = s.AlphaSigma(t)
+	q.DAlpha, q.DSigma = s.Velocity(t)
+	return q.LogSNRRate()
 }
+
+// LogSNRRate is dλ/dt at the point.
+func (q Point) LogSNRRate() float64 { return 2 * (q.DAlpha/q.Alpha - q.DSigma/q.Sigma) }
 
 // continuous is the time input of schedules without step numbers.
 type continuous struct{}

@@ -18,15 +18,14 @@ type Buffers struct {
 	Images                *plan.Buffer   // the data set, if it lies on the device
 }
 
-// newBuffers declares those of a network of so many parameters and a data set of so many values.
-func newBuffers(parameters, images int, states []state, o StepOptions) Buffers {
+// newBuffers declares those of a network of so many parameters.
+func newBuffers(parameters int, states []state, o StepOptions) Buffers {
 	flat := func(name string) *plan.Buffer {
 		return &plan.Buffer{Name: name, Type: number.Float32, Size: parameters}
 	}
 	b := Buffers{
 		Parameters: plan.Weights("params", parameters, o.Target, o.Precision), EMA: plan.Weights("average", parameters, o.Target, o.Precision),
 		Gradients: flat("grads"),
-		Images:    &plan.Buffer{Name: "images", Type: o.stored(), Size: images},
 	}
 	b.Gradients.Transient = true
 	for _, n := range o.MoreEMAs {

@@ -80,7 +80,7 @@ func (r *run) snapshot(s State) (snapshot, error) {
 // checkpoint writes the state of a run to its folder, or beside it if that is gone.
 func (r *run) checkpoint(s snapshot) (string, error) {
 	for _, b := range r.trainer.Buffers.stored() {
-		if bad := badTensor(r.trainer.Graph.Params, s.flat[b]); bad != "" {
+		if bad := badTensor(r.trainer.Trained.Params, s.flat[b]); bad != "" {
 			return "", &NotFiniteError{Images: s.Images, Loss: s.Loss, Norm: s.norm, Where: fmt.Sprintf("%v of %s", b, bad), Last: r.lastGood()}
 		}
 	}
@@ -98,7 +98,7 @@ func (r *run) checkpoint(s snapshot) (string, error) {
 }
 
 func (r *run) writeCheckpoint(dir string, s snapshot) error {
-	params := r.trainer.Graph.Params
+	params := r.trainer.Trained.Params
 	for _, sub := range []string{"scheduler", model.TrainingDir} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o777); err != nil {
 			return err
@@ -156,9 +156,9 @@ func (r *run) writeStates(path string, s snapshot) error {
 	defer f.Close()
 	var tensors []safetensors.Tensor
 	places := map[string]func(dst []float32){}
-	for _, t := range nets.Tensors(r.trainer.Graph.Params) {
-		i := slices.IndexFunc(r.trainer.Graph.Params, func(p nets.Param) bool { return p.Name == t.Name })
-		p := r.trainer.Graph.Params[i]
+	for _, t := range nets.Tensors(r.trainer.Trained.Params) {
+		i := slices.IndexFunc(r.trainer.Trained.Params, func(p nets.Param) bool { return p.Name == t.Name })
+		p := r.trainer.Trained.Params[i]
 		for _, b := range r.trainer.Buffers.States {
 			t.Name = prefix(b) + p.Name
 			tensors = append(tensors, t)

@@ -38,13 +38,12 @@ type Start struct {
 	PlannedBytes int64
 	KeptBytes    int64 // that would be planned without recomputation
 	StepFLOPs    int64
-	AgainFLOPs   int64  // of them, those of recomputation
-	Images       int64  // seen already
-	From         string // the checkpoint it goes on from
-	Objective    string
-	Weighting    string  // the weighting of λ that it comes to
-	Baseline     float64 // the loss of a network without knowledge, see process.BaselineLoss; 0: no contrast
-	Variance     float64 // of the pixels, that it is for
+	AgainFLOPs   int64       // of them, those of recomputation
+	Images       int64       // seen already
+	From         string      // the checkpoint it goes on from
+	About        [][2]string // of the objective, line by line, each under a name
+	Baseline     float64     // the loss of a network without knowledge, see process.BaselineLoss; 0: no contrast
+	Variance     float64     // of the pixels, that it is for
 }
 
 // Result is what a run came to.

@@ -26,7 +26,7 @@ func asFloats(p data.Pixels) data.Pixels {
 // TestFloatSteps: images that come as floats, or lie on the device as such, make the steps
 // of the same images as bytes, to the bit.
 func TestFloatSteps(t *testing.T) {
-	streamed, batches, o := newTrainer(t, 1, 2, number.Float32)
+	streamed, batches := newTrainer(t, 1, 2, number.Float32)
 	trainer := func(resident int) *Trainer {
 		options := streamed.StepOptions
 		options.Floats, options.Resident, options.Flip = true, resident, resident > 0
@@ -58,11 +58,11 @@ func TestFloatSteps(t *testing.T) {
 	there := b
 	there.Pixels, there.Sources = data.Pixels{}, []int64{0, 1, 2, 3, 4, 5, 6, 7}
 	for i := range int64(3) {
-		want := streamed.step(t, batches, o, i)
-		if got := floats.step(t, []data.Batch{b}, o, i); got != want {
+		want := streamed.step(t, batches, i)
+		if got := floats.step(t, []data.Batch{b}, i); got != want {
 			t.Errorf("step %d: loss %v of floats, %v of bytes", i, got, want)
 		}
-		if got := lying.step(t, []data.Batch{there}, o, i); got != want {
+		if got := lying.step(t, []data.Batch{there}, i); got != want {
 			t.Errorf("step %d: loss %v of floats on the device, %v of bytes", i, got, want)
 		}
 	}
@@ -71,14 +71,14 @@ func TestFloatSteps(t *testing.T) {
 // TestNoiseOfAnImage: an image that names an address is trained with the noise of that
 // address, wherever it comes in the stream.
 func TestNoiseOfAnImage(t *testing.T) {
-	tr, batches, o := newTrainer(t, 1, 1, number.Float32)
+	tr, batches := newTrainer(t, 1, 1, number.Float32)
 	b := batches[0]
-	tr.Fill(&b, o)
+	tr.Fill(&b)
 	if !slices.Equal(tr.addresses, b.Indices) {
 		t.Errorf("noise at %v of images at %v that have none of their own", tr.addresses, b.Indices)
 	}
 	b.Noise = []int64{7, 7, 1 << 40, 0, 1, 2, 3, 4}
-	tr.Fill(&b, o)
+	tr.Fill(&b)
 	if !slices.Equal(tr.addresses, b.Noise) {
 		t.Errorf("noise at %v, want %v", tr.addresses, b.Noise)
 	}

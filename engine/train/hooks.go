@@ -8,7 +8,7 @@ import "context"
 func (r *run) own() []Hook {
 	return []Hook{
 		r.finiteHook(),
-		r.timesHook(),
+		r.learningHook(),
 		{Name: "requests", Every: 1, After: r.listen},
 		{Name: "learning", Every: 1, After: r.watch},
 		r.statusHook(),

@@ -15,6 +15,7 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
+	"fluxion/engine/objective"
 	"fluxion/engine/record"
 	"fluxion/engine/rundir"
 	"fluxion/engine/sampler"
@@ -55,7 +56,7 @@ type run struct {
 	data      data.Dataset
 	dataset   dataset // the same, as a checkpoint says it
 	observer  Observer
-	objective Objective
+	objective objective.Objective
 	recipe    Recipe           // of the preset
 	baseline  float64          // the loss of a network without knowledge
 	atZero    float64          // the loss of the answer 0
@@ -194,7 +195,7 @@ func (r *run) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.trainer.Fill(batch, r.objective)
+	r.trainer.Fill(batch)
 	r.stream.Release(batch)
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // imageValues are those of an image.
-func (s *Step) imageValues() int { return s.Height * s.Width * s.Network.Spec().Channels }
+func (o StepOptions) imageValues() int { return o.shape().Values() }
 
 // pixelBytes are those of a micro-batch's images, on the host.
 func (s *Step) pixelBytes() int { return s.Batch * s.imageValues() * s.stored().Size() }
@@ -35,7 +35,7 @@ func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, sampling *gen
 	if step.Resident == 0 {
 		list = append(list, device.Need{What: "images read ahead", Bytes: plan.Product(data.Batches, step.pixelBytes())})
 	}
-	flat := 4 * nets.FlatSize(step.Graph.Params)
+	flat := 4 * nets.FlatSize(step.Trained.Params)
 	list = append(list, device.Need{What: "the copy that becomes a checkpoint", Bytes: plan.Product(len(step.Buffers.stored()), flat)},
 		device.Need{What: "decoded images that are kept", Bytes: data.CacheBytes(r.data)})
 	if sampling != nil { // what was sampled, side by side, and as a file

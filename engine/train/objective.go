@@ -1,78 +1,65 @@
 package train
 
 import (
+	"context"
+	"fmt"
+
+	"fluxion/engine/objective"
 	"fluxion/engine/process"
-	"fluxion/kernels/philox"
 )
 
-// Objective is how a run makes training pairs and what their errors weigh.
-type Objective struct {
-	process.Objective
-	Mean      float64 // of the loss's weights, which are divided by it
-	Seed      uint64
-	LabelDrop float64
-	NullClass int // the class of an image without its label
-
-	SelfConditioning float64 // share of images that are given the network's own estimate
+// NewObjective returns the objective of a run.
+func NewObjective(s Settings) (objective.Objective, error) {
+	name := ""
+	if s.SelfConditioning > 0 {
+		name = fmt.Sprintf("self-conditioning:share=%g", s.SelfConditioning)
+	}
+	return NamedObjective(name, s)
 }
 
-// NewObjective returns the objective of a run; nullClass is the class of an
-// image without its label.
-func NewObjective(s Settings, nullClass int) (Objective, error) {
-	o := Objective{Seed: s.Seed, LabelDrop: s.LabelDrop, NullClass: nullClass, SelfConditioning: s.SelfConditioning}
+// NamedObjective returns one of the list of objectives under the settings of a run; the
+// first for an empty name.
+func NamedObjective(name string, s Settings) (objective.Objective, error) {
+	setup := objective.Setup{Seed: s.Seed, Batch: s.Batch, Images: s.Images}
 	p, err := process.Get(s.Schedule, process.ScheduleOptions{ZeroSNR: s.ZeroSNR, Shift: s.Shift, MaxLogSNR: s.ClipLambda, Scale: s.Scale}, s.Output)
 	if err != nil {
-		return o, &SettingError{"schedule, output_kind", err.Error()}
+		return nil, &SettingError{"schedule, output_kind", err.Error()}
 	}
-	if o.Objective, err = process.NewObjective(p, s.TimeSampler, s.Weighting); err != nil {
-		return o, &SettingError{"time_sampler, weighting", err.Error()}
+	if setup.Objective, err = process.NewObjective(p, s.TimeSampler, s.Weighting); err != nil {
+		return nil, &SettingError{"time_sampler, weighting", err.Error()}
 	}
-	if o.Mean, err = o.MeanLossWeight(); err != nil {
-		return o, &SettingError{"time_sampler, weighting", err.Error()}
+	if name == "" {
+		name = objective.List()[0].Name
+	}
+	o, err := objective.New(name, setup)
+	if err != nil {
+		return nil, &SettingError{"time_sampler, weighting", err.Error()}
 	}
 	return o, nil
 }
 
-// time of the image at a position of the stream, in steps of so many images.
-func (o Objective) time(at int64, step int) float64 {
-	if o.Times.Spread == nil {
-		return o.Times.Time(uniform(o.Seed, at))
+// objectiveFor returns the first of the list that trains the network of a step as it is.
+func objectiveFor(o StepOptions) (objective.Objective, error) {
+	s, like := Default(), o.Network.Spec()
+	s.Batch = o.Batch * o.Accumulate
+	for _, k := range objective.List() {
+		if found, err := NamedObjective(k.Name, s); err != nil || found.Fit(like) == like {
+			return found, err
+		}
 	}
-	seed := o.Seed
-	return o.Times.Time(o.Times.Uniform(at, step, func(at int64) float64 { return uniform(seed, at) }))
+	return nil, fmt.Errorf("no objective trains a network that takes %+v", like)
 }
 
-// uniform is the number in (0, 1) of a position of the stream.
-func uniform(seed uint64, at int64) float64 {
-	return philox.Uniform64(seed, philox.Time, uint64(at), 0)
-}
-
-// weight of an image's loss.
-func (o Objective) weight(t float64) float64 { return o.LossWeight(t) / o.Mean }
-
-// estimate returns what z, as the network sees it, and the network's output weigh
-// in the estimate x̂ that the image at a position of the stream is given. Both are
-// 0 where it is given none: it did not draw it, or the output does not determine
-// x there, as ε does not in pure noise.
-func (o Objective) estimate(q process.Point, at int64) (z, y float32) {
-	if philox.Uniform64(o.Seed, philox.SelfCondition, uint64(at), 0) >= o.SelfConditioning {
-		return 0, 0
+// learningHook lets the objective learn from each step, if it does.
+func (r *run) learningHook() Hook {
+	h := Hook{Name: "objective"}
+	state := r.objective.State()
+	if state == nil {
+		return h
 	}
-	x, err := q.X()
-	z, y = float32(x.Z/q.Input), float32(x.Y)
-	if err != nil || !finite([]float32{z, y}) {
-		return 0, 0
-	}
-	return z, y
-}
-
-// observation is what adaptive times learn of an image: w(λ)‖ε̂−ε‖², mean over
-// its values, at λ.
-type observation struct{ lambda, weighted float64 }
-
-// observation of an image at time t whose network errs by 1: the weight of
-// ‖ŷ−y‖² in w(λ)‖ε̂−ε‖².
-func (o Objective) observation(t float64) observation {
-	lambda := o.Process.Schedule.LogSNR(t)
-	return observation{lambda, o.LossWeight(t) * o.Density(lambda)}
+	h.Every = 1
+	h.After = func(context.Context, Progress) error { r.trainer.Observe(); return nil }
+	keep := Keep(*state)
+	h.Keep = &keep
+	return h
 }

@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -11,69 +12,45 @@ import (
 	"fluxion/engine/model"
 	"fluxion/engine/process"
 	"fluxion/kernels/number"
+	"fluxion/kernels/philox"
 )
 
-// TestObjectives: every schedule with every output, weightings and time samplers
-// in turn, has positive weights of mean 1 at the times drawn.
-func TestObjectives(t *testing.T) {
-	k := 0
-	for _, schedule := range process.Schedules() {
-		for _, output := range process.Outputs() {
-			s := Default()
-			s.Schedule, s.Output = schedule, output
-			s.Weighting = process.Weightings()[k%len(process.Weightings())]
-			s.TimeSampler = process.TimeSamplers()[k%len(process.TimeSamplers())]
-			k++
-			o, err := NewObjective(s, 0)
-			if err != nil {
-				if strings.Contains(err.Error(), "; want") {
-					continue // a combination that cannot be
-				}
-				t.Fatalf("%s, %s, %s, %s: %v", s.Schedule, s.Output, s.Weighting, s.TimeSampler, err)
-			}
-			for at := range int64(200) {
-				time := o.time(at, 8)
-				if w := o.weight(time); !(time >= 0 && time <= 1) || !(w >= 0) || math.IsInf(w, 0) {
-					t.Fatalf("%v: weight %v at t = %v", o, w, time)
-				}
-			}
-			const n = 10_000
-			mean := 0.0
-			for i := range n {
-				mean += o.weight(o.Times.Time((float64(i)+0.5)/n)) / n
-			}
-			if !(mean > 0.9 && mean < 3) { // some have no limit
-				t.Errorf("%v: mean weight %v", o, mean)
-			}
-		}
-	}
-}
-
-// TestWeighting: the loss and its gradients are of weighted errors, and those of
-// the images are what adaptive times learn from.
+// TestWeighting: the loss is the mean of weighted errors, and those of the images are
+// what the objective learns from.
 func TestWeighting(t *testing.T) {
-	tr, batches, plain := newTrainer(t, 1, 2, number.Float32)
-	loss := func(o Objective) float64 {
-		tr.Hyper((&run{settings: long()}).hyper(State{}))
-		tr.Fill(&batches[0], o)
-		l, err := tr.runMicro(0)
-		if err != nil {
-			t.Fatal(err)
+	var settings Settings
+	tr, batches := newTrainerOf(t, 1, 2, number.Float32, func(s *Settings) {
+		s.TimeSampler, s.Weighting = "adaptive:bins=10", "sigmoid"
+		settings = *s
+	})
+	tr.Hyper((&run{settings: long()}).hyper(State{}))
+	tr.Fill(&batches[0])
+	got, err := tr.runMicro(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := process.Get(settings.Schedule, process.ScheduleOptions{Shift: 1}, settings.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := process.NewObjective(p, settings.TimeSampler, settings.Weighting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mean, err := o.MeanLossWeight()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := 0.0
+	for i, at := range batches[0].Indices {
+		d := o.Draw(o.Times.Time(philox.Uniform64(settings.Seed, philox.Time, uint64(at), 0)))
+		want += d.Weight / mean * tr.seen[i].err / 8
+		if seen := tr.seen[i]; !(seen.err > 0) || seen.LogSNR != d.LogSNR || seen.Weight != d.Weight*d.Density {
+			t.Errorf("image %d: %+v, want λ %v and weight %v", i, seen, d.LogSNR, d.Weight*d.Density)
 		}
-		return l
 	}
-	weights := make([]float32, tr.Graph.Params[len(tr.Graph.Params)-1].Offset)
-	if err := tr.Memory.Read(tr.Buffers.Parameters, 0, weights); err != nil {
-		t.Fatal(err)
-	}
-	first := loss(plain)
-	double := plain
-	double.Mean /= 2 // weights of mean 2
-	if err := tr.Memory.Write(tr.Buffers.Parameters, 0, weights); err != nil {
-		t.Fatal(err)
-	}
-	if second := loss(double); math.Abs(second-2*first) > 0.02*first {
-		t.Errorf("losses %v and, of twice the weights, %v", first, second)
+	if math.Abs(got-want) > 1e-6*want {
+		t.Errorf("loss %v, the mean of weighted errors is %v", got, want)
 	}
 }
 
@@ -86,18 +63,25 @@ func TestAdaptiveTimes(t *testing.T) {
 	if _, err := Run(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
-	objective, err := NewObjective(s, 0)
+	objective, err := NewObjective(s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := run{objective: objective}
-	r.all = []Hook{r.timesHook()}
-	a, seen := objective.Times.Adaptive, int64(0)
+	r.all = []Hook{r.learningHook()}
+	var a process.Adaptive
+	seen := int64(0)
 	newest, err := model.Newest(dir)
 	if err == nil {
 		var take []func() error
 		if take, err = r.readKept(filepath.Join(newest, model.TrainingDir)); err == nil {
 			err = take[0]()
+		}
+	}
+	if err == nil {
+		var state []byte
+		if state, err = objective.State().Store(); err == nil {
+			err = json.Unmarshal(state, &a)
 		}
 	}
 	if err != nil {
@@ -109,7 +93,7 @@ func TestAdaptiveTimes(t *testing.T) {
 			t.Errorf("bin %d has seen %d errors of mean %v", i, n, a.Means[i])
 		}
 	}
-	damaged := filepath.Join(t.TempDir(), timesFile)
+	damaged := filepath.Join(t.TempDir(), objective.State().File)
 	if err := os.WriteFile(damaged, []byte(`{"means": ["x"]}`), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +104,7 @@ func TestAdaptiveTimes(t *testing.T) {
 		t.Errorf("%d observations of %d images", seen, s.Images)
 	}
 	s.Weighting = "plain"
-	if _, err := NewObjective(s, 0); err == nil || !strings.Contains(err.Error(), "want one such as") {
+	if _, err := NewObjective(s); err == nil || !strings.Contains(err.Error(), "want one such as") {
 		t.Errorf("plain weighting with adaptive times: %v", err)
 	}
 }

@@ -54,7 +54,7 @@ func prepare(o Options) (*run, Start, error) {
 	if err := plan.CheckRecomputation(s.Recompute); err != nil {
 		return nil, Start{}, &SettingError{"recompute", err.Error()}
 	}
-	objective, err := NewObjective(s, len(o.Data.Classes()))
+	objective, err := NewObjective(s)
 	if err != nil {
 		return nil, Start{}, err
 	}
@@ -64,7 +64,7 @@ func prepare(o Options) (*run, Start, error) {
 	}
 	s.Precision = precision.String()
 	height, width, channels := o.Data.Shape()
-	network, err := Network(s.Preset, nets.Spec{Height: height, Width: width, Channels: channels, Classes: len(o.Data.Classes()), Estimate: s.SelfConditioning > 0}, o.IgnoreKeys...)
+	network, err := Network(s.Preset, objective.Fit(nets.Spec{Height: height, Width: width, Channels: channels, Classes: len(o.Data.Classes())}), o.IgnoreKeys...)
 	if err != nil {
 		return nil, Start{}, err
 	}
@@ -77,7 +77,7 @@ func prepare(o Options) (*run, Start, error) {
 	if r.all, err = r.hooks(o.Hooks); err != nil {
 		return nil, Start{}, err
 	}
-	if r.scheduler, err = scheduler.Of(objective.Process); err != nil {
+	if r.scheduler, err = scheduler.Of(objective.Process()); err != nil {
 		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
 	}
 	if r.data.Kind() == data.Floats {
@@ -110,17 +110,20 @@ func prepare(o Options) (*run, Start, error) {
 		return nil, Start{}, errors.Join(err, r.close())
 	}
 	mean, variance := pixelMoments(o.Data)
-	r.baseline, r.atZero = objective.BaselineLoss(variance), objective.ZeroLoss(mean*mean+variance)
+	r.baseline, r.atZero = objective.Baseline(mean, variance)
 	return r, Start{
 		Run: o.Dir, Settings: s, Changes: changes,
 		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Floats: o.Data.Kind() == data.Floats, Classes: o.Data.Classes(), Notes: slices.Concat(data.Notes(o.Data), network.Notes(), r.floatNotes(variance)), Resident: step.Resident > 0,
-		Parameters: nets.Count(step.Graph.Params), Tensors: len(step.Graph.Params),
+		Parameters: nets.Count(step.Trained.Params), Tensors: len(step.Trained.Params),
 		Device: o.Device.Describe(), PlannedBytes: sizes.Bytes(), StepFLOPs: step.Cost().FLOPs,
 		KeptBytes: kept, AgainFLOPs: step.Recomputed().FLOPs,
-		Objective: objective.String(), Weighting: objective.Summary(),
+		About:  objective.About(),
 		Recipe: recipe, Apart: recipe.Apply(s).Changes(s), Baseline: r.baseline, Variance: variance,
 	}, nil
 }
+
+// nullClass is the class of an image without its label.
+func (r *run) nullClass() int { return len(r.data.Classes()) }
 
 // residentShare is the part of a device's free memory that a data set may take, as 1/residentShare.
 const residentShare = 4
@@ -132,8 +135,8 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	height, width, channels := r.data.Shape()
 	o := StepOptions{
 		Network: r.network, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation, Optimizer: s.Optimizer, MoreEMAs: s.EMA.others(),
-		Target: d.Target(), Precision: r.precision, Floats: r.data.Kind() == data.Floats, Flip: s.Flip,
-		Errors: r.objective.Times.Adaptive != nil, Recompute: s.Recompute,
+		Target: d.Target(), Precision: r.precision, Recompute: s.Recompute,
+		Objective: r.objective, Floats: r.data.Kind() == data.Floats, Flip: s.Flip, Seed: s.Seed, LabelDrop: s.LabelDrop, NullClass: r.nullClass(),
 	}
 	room, err := d.Room()
 	if err != nil {

@@ -99,7 +99,7 @@ func follow(t *testing.T, s Settings, name string, want curve, steps int) {
 // norm of a flat buffer.
 func norm(t *testing.T, r *run, buffer *plan.Buffer) float64 {
 	t.Helper()
-	flat := make([]float32, nets.FlatSize(r.trainer.Graph.Params))
+	flat := make([]float32, nets.FlatSize(r.trainer.Trained.Params))
 	if err := r.memory.Read(buffer, 0, flat); err != nil {
 		t.Fatal(err)
 	}

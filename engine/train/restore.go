@@ -178,12 +178,12 @@ func (r *run) readStates(path string, use func(*plan.Buffer, []float32) error) e
 	}
 	defer f.Close()
 	states := r.trainer.Buffers.States
-	if want := len(states) * len(r.trainer.Graph.Params); len(f.Tensors) != want {
+	if want := len(states) * len(r.trainer.Trained.Params); len(f.Tensors) != want {
 		return &safetensors.FormatError{File: path, Problem: fmt.Sprintf("%d tensors, want %d", len(f.Tensors), want)}
 	}
-	flat := make([]float32, nets.FlatSize(r.trainer.Graph.Params))
+	flat := make([]float32, nets.FlatSize(r.trainer.Trained.Params))
 	for i, b := range states {
-		for _, p := range r.trainer.Graph.Params {
+		for _, p := range r.trainer.Trained.Params {
 			values := make([]float32, p.Size())
 			name := prefix(b) + p.Name
 			if t, ok := f.Lookup(name); !ok || !slices.Equal(t.Shape, p.Stored) {

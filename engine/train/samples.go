@@ -66,7 +66,7 @@ func (r *run) planSampling() (sampler.Table, error) {
 	if err != nil {
 		return sampler.Table{}, err
 	}
-	return s.Plan(r.objective.Process, sampler.Options{Steps: r.settings.SampleSteps})
+	return s.Plan(r.objective.Process(), sampler.Options{Steps: r.settings.SampleSteps})
 }
 
 // gridColumns is the number of images in a row of a grid.
@@ -96,7 +96,7 @@ func (r *run) samples(ctx context.Context, images int64) error {
 		return nil
 	}
 	request := generate.Request{
-		Table: r.table, Seed: r.settings.Seed, Guidance: generate.Guidance{Scale: 1}, Clip: r.data.Kind() == data.Bytes && r.table.Rows[0].Call.Limits(), NullClass: r.objective.NullClass,
+		Table: r.table, Seed: r.settings.Seed, Guidance: generate.Guidance{Scale: 1}, Clip: r.data.Kind() == data.Bytes && r.table.Rows[0].Call.Limits(), NullClass: r.nullClass(),
 	}
 	n := r.gridCount()
 	for i := range n {

@@ -3,102 +3,24 @@ package train
 import (
 	"errors"
 	"math"
-	"slices"
 	"strings"
 	"testing"
 
 	"fluxion/engine/plan"
-	"fluxion/engine/process"
-	"fluxion/kernels/feed"
 	"fluxion/kernels/kerneltest"
 	"fluxion/kernels/number"
 	"fluxion/nets"
 	"fluxion/nets/unet"
 )
 
-// TestEstimateOfTheTruth: from what the network is shown and what it is to answer,
-// the estimate is the image, under every schedule and output.
-func TestEstimateOfTheTruth(t *testing.T) {
-	const x, e = 0.6, -1.3
-	for _, schedule := range process.Schedules() {
-		for _, output := range process.Outputs() {
-			s := small()
-			s.Schedule, s.Output, s.TimeSampler, s.SelfConditioning = schedule, output, "uniform", 0.999
-			o, err := NewObjective(s, 10)
-			if err != nil {
-				continue // not every output goes with every schedule
-			}
-			for _, time := range []float64{0.05, 0.3, 0.8} {
-				q := o.Process.At(time)
-				wz, wy := o.estimate(q, 5)
-				if wz == 0 && wy == 0 {
-					t.Errorf("%s, %s at %v: no estimate", schedule, output, time)
-				}
-				z, y := q.Input*(q.Alpha*x+q.Sigma*e), q.A*x+q.B*e
-				if got := float64(wz)*z + float64(wy)*y; math.Abs(got-x) > 1e-4 {
-					t.Errorf("%s, %s at %v: %v, want %v", schedule, output, time, got, x)
-				}
-			}
-		}
-	}
-	s := small()
-	s.Schedule, s.Output, s.SelfConditioning = "fm", "eps", 0.999
-	o, err := NewObjective(s, 10)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if z, y := o.estimate(o.Process.At(1), 5); z != 0 || y != 0 {
-		t.Errorf("ε of pure noise says %v z + %v y", z, y)
-	}
-}
-
-// TestEstimatesAreDrawn: the share of images is what it should be, an image's lot is
-// its own, and nothing else of it changes.
-func TestEstimatesAreDrawn(t *testing.T) {
-	const share, batches = 0.3, 250
-	with, b, o := newTrainerOf(t, 1, 1, number.Float32, share)
-	without, _, plain := newTrainer(t, 1, 1, number.Float32)
-	drawn, byPosition := 0, map[int64]bool{}
-	for i := range int64(batches) {
-		images := b[0]
-		images.Indices = nil
-		for k := range int64(8) {
-			images.Indices = append(images.Indices, 8*i+k)
-		}
-		with.Fill(&images, o)
-		without.Fill(&images, plain)
-		for k, at := range images.Indices {
-			if with.estimates.Values[2*k+1] != 0 {
-				drawn++
-				byPosition[at] = true
-			}
-			same := func(a, b *feed.Vector) bool { return slices.Equal(a.Values[2*k:][:2], b.Values[2*k:][:2]) }
-			if with.addresses[k] != without.addresses[k] || with.times.Values[k] != without.times.Values[k] || !same(with.sample, without.sample) || !same(with.answer, without.answer) || with.weights.Values[k] != without.weights.Values[k] || with.classes.Values[k] != without.classes.Values[k] {
-				t.Fatalf("image %d is another one for being given an estimate", at)
-			}
-		}
-	}
-	if got, of := float64(drawn)/(8*batches), math.Sqrt(share*(1-share)/(8*batches)); math.Abs(got-share) > 4*of {
-		t.Errorf("%.3f of the images are given an estimate, want %v", got, share)
-	}
-	images := b[0]
-	images.Indices = []int64{90, 91, 3, 4, 5, 6, 7, 11} // another place in another batch
-	with.Fill(&images, o)
-	for k, at := range images.Indices {
-		if got := with.estimates.Values[2*k+1] != 0; got != byPosition[at] {
-			t.Errorf("image %d: %v, before %v", at, got, byPosition[at])
-		}
-	}
-}
-
 // TestSelfConditionedSteps: they learn, the first pass changes what is learnt, parts
 // of a batch are the whole, bfloat16 is near float32, and nothing is allocated.
 func TestSelfConditionedSteps(t *testing.T) {
 	const steps = 12
 	curve := func(accumulate int, precision number.Type, share float64) (losses []float64, tr *Trainer) {
-		tr, batches, o := newTrainerOf(t, accumulate, 2, precision, share)
+		tr, batches := newTrainerOf(t, accumulate, 2, precision, given(share))
 		for i := range int64(steps) {
-			losses = append(losses, tr.step(t, batches, o, i))
+			losses = append(losses, tr.step(t, batches, i))
 		}
 		return losses, tr
 	}
@@ -116,10 +38,10 @@ func TestSelfConditionedSteps(t *testing.T) {
 		}
 	}
 
-	whole, b1, o := newTrainerOf(t, 1, 2, number.Float32, 0.5)
-	parts, b4, _ := newTrainerOf(t, 4, 3, number.Float32, 0.5)
-	whole.step(t, b1, o, 0)
-	parts.step(t, b4, o, 0)
+	whole, b1 := newTrainerOf(t, 1, 2, number.Float32, given(0.5))
+	parts, b4 := newTrainerOf(t, 4, 3, number.Float32, given(0.5))
+	whole.step(t, b1, 0)
+	parts.step(t, b4, 0)
 	a, b := moment(t, whole), moment(t, parts)
 	worst, scale := 0.0, 0.0
 	for i, m := range a {
@@ -128,10 +50,10 @@ func TestSelfConditionedSteps(t *testing.T) {
 	if worst > 1e-5*scale {
 		t.Errorf("accumulated gradients are off by %.2g of %.2g", worst, scale)
 	}
-	tr, batches, o := newTrainerOf(t, 1, 1, number.Float32, 0.5)
-	tr.step(t, batches, o, 0)
+	tr, batches := newTrainerOf(t, 1, 1, number.Float32, given(0.5))
+	tr.step(t, batches, 0)
 	if n := kerneltest.Allocations(func() {
-		tr.Fill(&batches[0], o)
+		tr.Fill(&batches[0])
 		tr.runMicro(0)
 	}); n != 0 {
 		t.Errorf("a step allocates %v times", n)
@@ -175,7 +97,7 @@ func TestEstimateIsKept(t *testing.T) {
 	var want float64
 	var least, pass int64
 	for _, name := range plan.RecomputationNames() {
-		tr, batches, o := newTrainerOf(t, 1, 1, number.Float32, 0.5)
+		tr, batches := newTrainerOf(t, 1, 1, number.Float32, given(0.5))
 		options := tr.StepOptions
 		options.Recompute = name
 		s, err := NewStep(options)
@@ -191,16 +113,17 @@ func TestEstimateIsKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		weights := make([]float32, nets.FlatSize(s.Graph.Params))
+		weights := make([]float32, nets.FlatSize(s.Trained.Params))
 		if err := errors.Join(tr.Memory.Read(tr.Buffers.Parameters, 0, weights), memory.Write(s.Buffers.Parameters, 0, weights)); err != nil {
 			t.Fatal(err)
 		}
-		again.step(t, batches, o, 0)
-		loss := again.step(t, batches, o, 1)
+		again.step(t, batches, 0)
+		loss := again.step(t, batches, 1)
 		if name == "none" {
 			if options.Network, err = nets.WithEstimate(options.Network, false); err != nil {
 				t.Fatal(err)
 			}
+			options.Objective = nil
 			plain, err := NewStep(options)
 			if err != nil {
 				t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"fluxion/engine/device"
+	"fluxion/engine/objective"
 	"fluxion/engine/plan"
 	"fluxion/kernels"
 	"fluxion/kernels/cast"
@@ -12,10 +13,7 @@ import (
 	"fluxion/kernels/ema"
 	"fluxion/kernels/feed"
 	"fluxion/kernels/gradnorm"
-	"fluxion/kernels/loss"
-	"fluxion/kernels/mix"
 	"fluxion/kernels/number"
-	"fluxion/kernels/pointwise"
 	"fluxion/nets"
 
 	"gorgonia.org/gorgonia"
@@ -25,6 +23,7 @@ import (
 // StepOptions say what a training step computes.
 type StepOptions struct {
 	Network       nets.Network
+	Objective     objective.Objective // nil: one for this network, whatever it learns
 	Height, Width int
 	Batch         int     // images of a micro-batch
 	Accumulate    int     // micro-batches of a step
@@ -36,7 +35,9 @@ type StepOptions struct {
 	Resident      int      // images of a data set that lies on the device; 0: pixels come with every batch
 	Floats        bool     // pixels are float32, taken as they are; else bytes
 	Flip          bool     // images are mirrored there; else pixels come as they are to be
-	Errors        bool     // the error of each image is wanted: see Trainer.Observe
+	Seed          uint64   // of noise, and of which labels are dropped
+	LabelDrop     float64  // share of images whose labels are
+	NullClass     int      // the class of an image without its label
 	Without       []string // names of plan.Fusions to leave out
 	Recompute     string   // name of one of plan.Recomputations; empty: none
 }
@@ -62,96 +63,96 @@ type Step struct {
 	// were written from outside; nil without a copy.
 	narrow *plan.Plan
 
-	target, weight, loss, norm *gorgonia.Node
-	errors                     *gorgonia.Node // nil if they are not wanted
-	batch                      *draw.Batch
-	noise                      *draw.Head
-	addresses                  []int64      // of the noise of each image
-	times                      *feed.Vector // of each image, as the network is told it
-	sample, answer             *feed.Vector // what x and ε weigh in what the network sees of each image, and is to answer
-	weights, classes           *feed.Vector // of each image; classes are nil without
-	estimates                  *feed.Vector // what z and y weigh in x̂ of each image; nil without self-conditioning
-	optimizer                  optimizer
-	emas                       []ema.Hyper // of Buffers.MoreEMAs
-	setHyper                   func(Hyper) // for the optimizer's kernel
+	Trained *nets.Placed // the network
+	loss    objective.Loss
+	norm    *gorgonia.Node
+
+	batch     *draw.Batch
+	addresses []int64      // of the noise of each image
+	classes   *feed.Vector // of each image; nil without
+	frozen    []frozen     // networks that are not trained
+	optimizer optimizer
+	emas      []ema.Hyper // of Buffers.MoreEMAs
+	setHyper  func(Hyper) // for the optimizer's kernel
 }
 
-// NewStep builds the graph, differentiates it, and compiles the plans.
+// NewStep builds the loss, differentiates it, and compiles the plans.
 func NewStep(o StepOptions) (*Step, error) {
 	if err := nets.CheckDenoiser(o.Network); err != nil {
-		return nil, err
-	}
-	g, err := nets.Build(o.Network, nets.BuildOptions{Batch: o.Batch, Height: o.Height, Width: o.Width, Dtype: tensor.Float32})
-	if err != nil {
 		return nil, err
 	}
 	if err := device.CheckMemory(device.Need{What: "what is known of each image", Bytes: plan.Product(o.Batch, imageNumbers)}); err != nil {
 		return nil, err
 	}
-	s := &Step{StepOptions: o, Graph: g, weights: feed.New(o.Batch, 1)}
+	s := &Step{StepOptions: o}
+	var err error
 	if s.optimizer, err = findOptimizer(o.Optimizer); err != nil {
 		return nil, err
 	}
-	s.weights.Set(1)
-	shape := draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: o.Network.Spec().Channels}
-	s.Buffers = newBuffers(nets.FlatSize(g.Params), o.Resident*shape.Values(), s.optimizer.states, o)
-	c := plan.Options{
-		Gradients: s.Buffers.Gradients, Target: o.Target, Precision: o.Precision, Without: o.Without, Recompute: o.Recompute,
-	}
-	if g.Estimate != nil {
-		if err := s.conditionOnItself(&c); err != nil {
+	if s.Objective == nil {
+		if s.Objective, err = objectiveFor(o); err != nil {
 			return nil, err
 		}
 	}
-	s.target = gorgonia.NewTensor(g.G, tensor.Float32, 4, gorgonia.WithShape(g.Output.Shape()...), gorgonia.WithName("target"))
-	s.weight = gorgonia.NewVector(g.G, tensor.Float32, gorgonia.WithShape(o.Batch), gorgonia.WithName("weight"))
-	s.loss = loss.MSE(g.Output, s.target, s.weight)
-	grads, err := gorgonia.Grad(s.loss, g.Nodes...)
+	images := &plan.Buffer{Name: "images", Type: o.stored(), Size: o.Resident * o.shape().Values()}
+	b, l, err := objective.Build(s.Objective, objective.Options{
+		Network: o.Network, Batch: o.Batch, Height: o.Height, Width: o.Width, Seed: o.Seed, Data: s.data(images),
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.loss, s.Trained, s.addresses, s.classes = l, b.Uses[0].Placed, b.Addresses, b.Classes
+	grads, err := gorgonia.Grad(l.Value, s.Trained.Nodes...)
 	if err != nil {
 		return nil, fmt.Errorf("differentiating the network: %w", err)
 	}
-	s.norm = gorgonia.NewScalar(g.G, tensor.Float32, gorgonia.WithName("gradient norm"))
-	c.Inputs = append(c.Inputs, g.Sample, g.Time, s.target, s.weight)
-	c.Outputs = []*gorgonia.Node{s.loss}
-	c.Forward.Loss, c.Forward.Blocks = s.loss, append(c.Forward.Blocks, g.Blocks...)
-	begin := append(s.noising(shape, &c), plan.Stage{Kernel: s.weights, Out: plan.Ref{Node: s.weight}})
-	c.Before = append(begin, c.Before...)
-	if o.Errors {
-		s.errors = loss.Images(g.Output, s.target)
-		c.Outputs = append(c.Outputs, s.errors)
+	s.norm = gorgonia.NewScalar(b.Graph, tensor.Float32, gorgonia.WithName("gradient norm"))
+	s.Buffers = newBuffers(nets.FlatSize(s.Trained.Params), s.optimizer.states, o)
+	s.Buffers.Images = images
+	c := plan.Options{
+		Inputs: b.Inputs, Outputs: []*gorgonia.Node{l.Value}, Before: b.Before, Forward: plan.Forward{Loss: l.Value, Blocks: b.Blocks},
+		Gradients: s.Buffers.Gradients, Target: o.Target, Precision: o.Precision, Without: o.Without, Recompute: o.Recompute,
 	}
-	if g.Class != nil {
-		s.classes = feed.New(g.Class.Shape().TotalSize(), g.Class.Dims())
-		c.Inputs = append(c.Inputs, g.Class)
-		c.Before = append(c.Before, plan.Stage{Kernel: s.classes, Out: plan.Ref{Node: g.Class}})
+	if l.Errors != nil {
+		c.Outputs = append(c.Outputs, l.Errors)
 	}
-	for i, p := range g.Params {
-		c.Parameters = append(c.Parameters, plan.Parameter{Node: g.Nodes[i], Buffer: s.Buffers.Parameters, Offset: p.Offset, Gradient: grads[i]})
+	applied := map[*plan.Buffer]bool{}
+	for _, u := range b.Uses {
+		weights := s.weightsOf(u)
+		applied[weights] = true
+		for i, p := range u.Params {
+			q := plan.Parameter{Node: u.Nodes[i], Buffer: weights, Offset: p.Offset}
+			if weights == s.Buffers.Parameters {
+				q.Gradient = grads[i]
+			}
+			c.Parameters = append(c.Parameters, q)
+		}
 	}
-	return s, s.compile(c)
+	return s, s.compile(c, applied)
 }
 
-// conditionOnItself puts a pass without gradient before the network's own, which
-// is given what the first one, that was given nothing, says of the clean image:
-// algorithm 1 of "Analog Bits" (Chen et al., 2022). Images that did not draw it
-// have weights of 0, and so x̂ = 0; the first pass is made for all the same: a batch
-// of 8 in which none draws it at probability ½ is one of 256.
-func (s *Step) conditionOnItself(c *plan.Options) (err error) {
-	first := *s.Graph
-	weights := gorgonia.NewMatrix(first.G, tensor.Float32, gorgonia.WithShape(s.Batch, 2), gorgonia.WithName("weights of the estimate"))
-	s.estimates = feed.New(2*s.Batch, 2)
-	c.Inputs = append(c.Inputs, first.Estimate, weights)
-	c.Before = append(c.Before,
-		plan.Stage{Kernel: pointwise.NewZero(4), In: []plan.Ref{{Node: first.Sample}}, Out: plan.Ref{Node: first.Estimate}},
-		plan.Stage{Kernel: s.estimates, Out: plan.Ref{Node: weights}})
-	s.Graph.Estimate = mix.Images(mix.Options{Clip: 1}, weights, first.Sample, first.Output)
-	c.Forward.Blocks = []*gorgonia.Node{s.Graph.Estimate} // or recomputation would make the first pass again
-	s.Graph.Result, err = s.Graph.Apply(s.Graph.Inputs)
-	return err
+// frozen is a network that is not trained, and the buffer of its weights.
+type frozen struct {
+	*objective.Frozen
+	weights *plan.Buffer
+}
+
+// weightsOf is the buffer of the weights of a network that the objective applies.
+func (s *Step) weightsOf(u objective.Use) *plan.Buffer {
+	switch {
+	case u.EMA:
+		return s.Buffers.EMA
+	case u.Frozen != nil:
+		b := plan.Weights(u.Frozen.Name, nets.FlatSize(u.Params), s.Target, s.Precision)
+		s.frozen = append(s.frozen, frozen{u.Frozen, b})
+		return b
+	}
+	return s.Buffers.Parameters
 }
 
 // compile makes one plan of the step, or several if gradients are accumulated.
-func (s *Step) compile(c plan.Options) error {
+// Copies of the weights that it applies are kept up to date.
+func (s *Step) compile(c plan.Options, applied map[*plan.Buffer]bool) error {
 	b := s.Buffers
 	gradients := b.Gradients
 	if s.Accumulate > 1 {
@@ -170,6 +171,17 @@ func (s *Step) compile(c plan.Options) error {
 	// before the norm.
 	end := []plan.Stage{{Kernel: gradnorm.New(), In: []plan.Ref{{Buffer: gradients}}, Out: plan.Ref{Node: s.norm}}, optimizer}
 	end = append(end, s.averaging()...)
+	copyOf := func(b *plan.Buffer) []plan.Stage {
+		if b.Copy == nil || !applied[b] {
+			return nil
+		}
+		return []plan.Stage{{Kernel: cast.New(1), In: []plan.Ref{{Buffer: b}}, Out: plan.Ref{Buffer: b.Copy}}}
+	}
+	end = append(end, copyOf(b.EMA)...)
+	copies := append(copyOf(b.Parameters), copyOf(b.EMA)...)
+	for _, f := range s.frozen {
+		copies = append(copies, copyOf(f.weights)...)
+	}
 	flat := plan.Options{Target: c.Target, Precision: c.Precision}
 	var err error
 	compile := func(to **plan.Plan, o plan.Options, after ...plan.Stage) {
@@ -177,8 +189,8 @@ func (s *Step) compile(c plan.Options) error {
 			*to, err = plan.Compile(o)
 		}
 	}
-	if b.Parameters.Copy != nil {
-		compile(&s.narrow, flat, plan.Stage{Kernel: cast.New(1), In: []plan.Ref{{Buffer: b.Parameters}}, Out: plan.Ref{Buffer: b.Parameters.Copy}})
+	if copies != nil {
+		compile(&s.narrow, flat, copies...)
 	}
 	if s.Accumulate == 1 {
 		c.Inputs = append(c.Inputs, s.norm)

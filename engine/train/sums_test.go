@@ -163,11 +163,11 @@ func TestRanks(t *testing.T) {
 func TestSummedGradients(t *testing.T) {
 	for _, n := range []int{2, 4, 8} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			tr, batches, o := newTrainer(t, n, 2, number.Float32)
-			size := nets.FlatSize(tr.Graph.Params)
+			tr, batches := newTrainer(t, n, 2, number.Float32)
+			size := nets.FlatSize(tr.Trained.Params)
 			parts := make([][]float32, n)
 			for i, b := range batches {
-				tr.Fill(&b, o)
+				tr.Fill(&b)
 				if _, err := tr.runMicro(i); err != nil {
 					t.Fatal(err)
 				}
@@ -196,17 +196,13 @@ func TestSummedGradients(t *testing.T) {
 // TestTimesOfAStep: low-discrepancy times are spread over the whole step, however it is
 // cut into micro-batches.
 func TestTimesOfAStep(t *testing.T) {
-	times := func(accumulate int) (all []float32) {
-		tr, batches, o := newTrainer(t, accumulate, 1, number.Float32)
-		s := small()
-		s.TimeSampler = "uniform+low-discrepancy"
-		spread, err := NewObjective(s, o.NullClass)
-		if err != nil {
-			t.Fatal(err)
-		}
+	times := func(accumulate int) (all []float64) {
+		tr, batches := newTrainerOf(t, accumulate, 1, number.Float32, func(s *Settings) { s.TimeSampler = "uniform+low-discrepancy" })
 		for _, b := range batches {
-			tr.Fill(&b, spread)
-			all = append(all, tr.times.Values...)
+			tr.Fill(&b)
+			for _, image := range tr.filled {
+				all = append(all, image.LogSNR)
+			}
 		}
 		return all
 	}

@@ -309,21 +309,35 @@ func TestNotFinite(t *testing.T) {
 	t.Log(err)
 }
 
-// step returns a trainer of micro on a device, filled with a batch.
-func newTrainer(t *testing.T, accumulate, threads int, precision number.Type) (*Trainer, []data.Batch, Objective) {
+// newTrainer returns a trainer of micro on a device, with the batches of a step.
+func newTrainer(t *testing.T, accumulate, threads int, precision number.Type) (*Trainer, []data.Batch) {
 	t.Helper()
-	return newTrainerOf(t, accumulate, threads, precision, 0)
+	return newTrainerOf(t, accumulate, threads, precision, func(*Settings) {})
 }
 
-// newTrainerOf returns one whose images are given the network's own estimate in
-// this share.
-func newTrainerOf(t *testing.T, accumulate, threads int, precision number.Type, share float64) (*Trainer, []data.Batch, Objective) {
+// given makes settings under which images are given the network's own estimate in this share.
+func given(share float64) func(*Settings) {
+	return func(s *Settings) { s.SelfConditioning = share }
+}
+
+// newTrainerOf returns one under settings that are changed.
+func newTrainerOf(t *testing.T, accumulate, threads int, precision number.Type, change func(*Settings)) (*Trainer, []data.Batch) {
 	t.Helper()
-	config, err := Network("micro", nets.Spec{Height: 16, Width: 16, Channels: 3, Classes: 10, Estimate: share > 0})
+	settings := small()
+	settings.Batch, settings.TimeSampler = 8, "uniform"
+	change(&settings)
+	objective, err := NewObjective(settings)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := NewStep(StepOptions{Network: config, Height: 16, Width: 16, Batch: 8 / accumulate, Accumulate: accumulate, Target: device.NewCPUTarget(threads), Precision: precision})
+	network, err := Network("micro", objective.Fit(nets.Spec{Height: 16, Width: 16, Channels: 3, Classes: 10}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewStep(StepOptions{
+		Network: network, Objective: objective, Height: 16, Width: 16, Batch: 8 / accumulate, Accumulate: accumulate, Target: device.NewCPUTarget(threads), Precision: precision,
+		Seed: settings.Seed, LabelDrop: settings.LabelDrop, NullClass: 10,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,8 +350,8 @@ func newTrainerOf(t *testing.T, accumulate, threads int, precision number.Type, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	weights := make([]float32, nets.FlatSize(s.Graph.Params))
-	nets.Initialise(s.Graph.Params, 3, weights)
+	weights := make([]float32, nets.FlatSize(s.Trained.Params))
+	nets.Initialise(s.Trained.Params, 3, weights)
 	for i := range weights { // no layer is silent
 		weights[i] += float32(i%7) * 0.01
 	}
@@ -358,13 +372,7 @@ func newTrainerOf(t *testing.T, accumulate, threads int, precision number.Type, 
 		}
 		batches = append(batches, b)
 	}
-	settings := small()
-	settings.TimeSampler, settings.SelfConditioning = "uniform", share
-	objective, err := NewObjective(settings, 10)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tr, batches, objective
+	return tr, batches
 }
 
 // long is a run whose learning rate does not fall yet.
@@ -375,10 +383,10 @@ func long() Settings {
 }
 
 // step returns the loss.
-func (t *Trainer) step(test testing.TB, batches []data.Batch, o Objective, h int64) float64 {
+func (t *Trainer) step(test testing.TB, batches []data.Batch, h int64) float64 {
 	test.Helper()
 	hyper := (&run{settings: long()}).hyper(State{Steps: h, Images: 1000})
-	outcome, err := t.Train(hyper, collective.Alone, func(i int) error { t.Fill(&batches[i], o); return nil })
+	outcome, err := t.Train(hyper, collective.Alone, func(i int) error { t.Fill(&batches[i]); return nil })
 	if err != nil {
 		test.Fatal(err)
 	}
@@ -388,10 +396,10 @@ func (t *Trainer) step(test testing.TB, batches []data.Batch, o Objective, h int
 // TestStepAllocatesNothing after the first.
 func TestStepAllocatesNothing(t *testing.T) {
 	for _, precision := range []number.Type{number.Float32, number.BFloat16} {
-		tr, batches, o := newTrainer(t, 1, 1, precision)
-		tr.step(t, batches, o, 0)
+		tr, batches := newTrainer(t, 1, 1, precision)
+		tr.step(t, batches, 0)
 		hyper := (&run{settings: long()}).hyper(State{Steps: 1, Images: 1000})
-		fill := func(i int) error { tr.Fill(&batches[i], o); return nil }
+		fill := func(i int) error { tr.Fill(&batches[i]); return nil }
 		if n := kerneltest.Allocations(func() { tr.Train(hyper, collective.Alone, fill) }); n != 0 {
 			t.Errorf("a step in %v allocates %v times", precision, n)
 		}
@@ -404,9 +412,9 @@ func TestPrecision(t *testing.T) {
 	const steps = 20
 	curves := map[number.Type][]float64{}
 	for _, precision := range []number.Type{number.Float32, number.BFloat16} {
-		tr, batches, o := newTrainer(t, 1, 2, precision)
+		tr, batches := newTrainer(t, 1, 2, precision)
 		for i := range int64(steps) {
-			curves[precision] = append(curves[precision], tr.step(t, batches, o, i))
+			curves[precision] = append(curves[precision], tr.step(t, batches, i))
 		}
 		if precision == number.Float32 {
 			continue
@@ -428,7 +436,7 @@ func TestPrecision(t *testing.T) {
 // TestResident: images taken from a data set that lies on the device make the step
 // of the same images brought with it, mirrored ones, too.
 func TestResident(t *testing.T) {
-	streamed, batches, o := newTrainer(t, 1, 2, number.Float32)
+	streamed, batches := newTrainer(t, 1, 2, number.Float32)
 	options := streamed.StepOptions
 	options.Resident, options.Flip = 8, true
 	s, err := NewStep(options)
@@ -444,7 +452,7 @@ func TestResident(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	weights := make([]float32, nets.FlatSize(s.Graph.Params))
+	weights := make([]float32, nets.FlatSize(s.Trained.Params))
 	const size, row = 16 * 16 * 3, 16 * 3
 	set := slices.Clone(batches[0].Pixels.Bytes)
 	b := data.Batch{Classes: batches[0].Classes, Indices: batches[0].Indices}
@@ -466,7 +474,7 @@ func TestResident(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range int64(3) {
-		want, got := streamed.step(t, batches, o, i), resident.step(t, []data.Batch{b}, o, i)
+		want, got := streamed.step(t, batches, i), resident.step(t, []data.Batch{b}, i)
 		if got != want {
 			t.Errorf("step %d: loss %v, with images brought along %v", i, got, want)
 		}
@@ -475,10 +483,10 @@ func TestResident(t *testing.T) {
 
 // TestAccumulation: four micro-batches make the step of the whole batch.
 func TestAccumulation(t *testing.T) {
-	whole, b1, o := newTrainer(t, 1, 2, number.Float32)
-	parts, b4, _ := newTrainer(t, 4, 2, number.Float32)
-	whole.step(t, b1, o, 0)
-	parts.step(t, b4, o, 0)
+	whole, b1 := newTrainer(t, 1, 2, number.Float32)
+	parts, b4 := newTrainer(t, 4, 2, number.Float32)
+	whole.step(t, b1, 0)
+	parts.step(t, b4, 0)
 	a, b := moment(t, whole), moment(t, parts)
 	worst, scale := 0.0, 0.0
 	for i, m := range a {
@@ -491,7 +499,7 @@ func TestAccumulation(t *testing.T) {
 
 func moment(t *testing.T, tr *Trainer) []float32 {
 	t.Helper()
-	m := make([]float32, nets.FlatSize(tr.Graph.Params))
+	m := make([]float32, nets.FlatSize(tr.Trained.Params))
 	if err := tr.Memory.Read(tr.Buffers.States[0], 0, m); err != nil {
 		t.Fatal(err)
 	}
@@ -501,7 +509,7 @@ func moment(t *testing.T, tr *Trainer) []float32 {
 // TestMemoryAsPlanned: the device holds what the plans announced, no more.
 func TestMemoryAsPlanned(t *testing.T) {
 	for _, precision := range []number.Type{number.Float32, number.BFloat16} {
-		tr, _, _ := newTrainer(t, 1, 1, precision)
+		tr, _ := newTrainer(t, 1, 1, precision)
 		if held, want := tr.Memory.Sizes().Bytes(), tr.Sizes().Bytes(); held != want {
 			t.Errorf("%v: %d bytes held, %d announced", precision, held, want)
 		}

@@ -4,15 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"fluxion/data"
 	"fluxion/engine/device"
+	"fluxion/engine/objective"
 	"fluxion/engine/plan"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/philox"
 	"fluxion/kernels/row"
 	"fluxion/nets"
+	"fluxion/nets/catalog"
 )
 
 // Hold takes the memory of the host that batches are put into, which a step has from
@@ -30,14 +31,17 @@ func (s *Step) Hold() {
 
 // Load binds the step to memory.
 func (s *Step) Load(d device.Device, m device.Memory) (*Trainer, error) {
-	t := &Trainer{Step: s, Memory: m}
+	t := &Trainer{Step: s, Memory: m, filled: make([]objective.Observation, s.Batch), perImage: make([]float32, s.Batch)}
 	s.Hold()
+	if err := s.loadFrozen(m); err != nil {
+		return nil, err
+	}
 	for _, p := range s.plans() {
 		var results []plan.Tensor
 		if p == s.Micro {
-			results = append(results, p.Place(s.loss))
-			if s.errors != nil {
-				results = append(results, p.Place(s.errors))
+			results = append(results, p.Place(s.loss.Value))
+			if s.loss.Errors != nil {
+				results = append(results, p.Place(s.loss.Errors))
 			}
 		}
 		if p == s.last() {
@@ -58,6 +62,23 @@ func (s *Step) Load(d device.Device, m device.Memory) (*Trainer, error) {
 	return t, nil
 }
 
+// loadFrozen brings the weights of networks that are not trained to where they lie.
+func (s *Step) loadFrozen(m device.Memory) error {
+	for _, f := range s.frozen {
+		network, flat, err := catalog.ReadModel(f.Dir)
+		if err == nil && string(network.JSON()) != string(f.Network.JSON()) {
+			err = fmt.Errorf("%s holds another network than the objective applies as %s", f.Dir, f.Name)
+		}
+		if err == nil {
+			err = m.Write(f.weights, 0, flat)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // last is the plan that ends with the optimizer.
 func (s *Step) last() *plan.Plan {
 	if s.Accumulate == 1 {
@@ -74,9 +95,9 @@ type Trainer struct {
 	narrow   device.Program // of Step.narrow
 	scalar   [1]float32
 
-	filled   []observation // of the micro-batch, its errors not known yet
-	perImage []float32     // its errors
-	seen     []observation // of the step
+	filled   []objective.Observation // of the micro-batch
+	perImage []float32               // its errors
+	seen     []seen                  // of the step
 }
 
 // Free gives back what the trainer holds besides its memory.
@@ -93,48 +114,33 @@ func (t *Trainer) Free() error {
 // Initialise draws the first weights, where they lie if that can be; their
 // averages begin with them.
 func (t *Trainer) Initialise(seed uint64) error {
-	params := t.Graph.Params
+	params := t.Trained.Params
 	draw := func(flats ...[]float32) { nets.Initialise(params, seed, flats...) }
 	return errors.Join(device.Fill(t.Memory, nets.FlatSize(params), draw, t.Buffers.weights()...), t.Refresh())
 }
 
-// Fill sets the parameters of a micro-batch: pixels, and for each image the
-// time, the coefficients and the class that its position in the stream decides.
-func (t *Trainer) Fill(b *data.Batch, o Objective) {
+// Fill sets the parameters of a micro-batch: pixels, and for each image the numbers and
+// the class that its position in the stream decides.
+func (t *Trainer) Fill(b *data.Batch) {
 	if t.Resident == 0 {
 		data.Pixels{Bytes: t.batch.Bytes, Floats: t.batch.Floats}.Copy(b.Pixels)
 	}
-	t.noise.Seed = o.Seed
-	t.filled = t.filled[:0]
 	noise := b.Noise
 	if noise == nil {
 		noise = b.Indices
 	}
+	copy(t.addresses, noise)
 	for i, at := range b.Indices {
-		time := o.time(at, t.Batch*t.Accumulate)
-		q := o.Process.At(time)
 		if t.Resident > 0 {
 			t.batch.Images[i] = draw.Image{From: uint64(b.Sources[i]) * uint64(t.imageValues()), Flip: row.If(b.Flips != nil && b.Flips[i])}
 		}
-		t.addresses[i] = noise[i]
-		t.times.Values[i] = float32(q.NetworkTime)
-		copy(t.sample.Values[2*i:], []float32{float32(q.Input * q.Alpha), float32(q.Input * q.Sigma)})
-		copy(t.answer.Values[2*i:], []float32{float32(q.A), float32(q.B)})
-		t.weights.Values[i] = float32(o.weight(time))
-		if t.estimates != nil {
-			t.estimates.Values[2*i], t.estimates.Values[2*i+1] = o.estimate(q, at)
+		t.filled[i] = t.loss.Feed(i, at)
+		if t.classes == nil {
+			continue
 		}
-		if t.errors != nil {
-			t.filled = append(t.filled, o.observation(time))
-		}
-	}
-	if t.classes == nil {
-		return
-	}
-	for i, at := range b.Indices {
 		class := int(b.Classes[i])
-		if class < 0 || philox.Uniform64(o.Seed, philox.Drop, uint64(at), 0) < o.LabelDrop {
-			class = o.NullClass
+		if class < 0 || philox.Uniform64(t.Seed, philox.Drop, uint64(at), 0) < t.LabelDrop {
+			class = t.NullClass
 		}
 		t.classes.Values[i] = float32(class)
 	}
@@ -164,33 +170,36 @@ func (t *Trainer) runMicro(i int) (float64, error) {
 	if err := t.readErrors(i); err != nil {
 		return 0, err
 	}
-	return t.read(0, t.Micro.Place(t.loss))
+	return t.read(0, t.Micro.Place(t.loss.Value))
 }
 
-// readErrors keeps what micro-batch i of a step adds to the step's observations.
+// seen is an image of a step, with its error.
+type seen struct {
+	objective.Observation
+	err float64
+}
+
+// readErrors keeps what micro-batch i of a step adds to what the objective learns of it.
 func (t *Trainer) readErrors(i int) error {
-	if t.errors == nil {
+	if t.loss.Errors == nil {
 		return nil
 	}
 	if i == 0 {
 		t.seen = t.seen[:0]
 	}
-	t.perImage = slices.Grow(t.perImage[:0], t.Batch)[:t.Batch]
-	if err := t.programs[0].Read(t.Micro.Place(t.errors), t.perImage); err != nil {
+	if err := t.programs[0].Read(t.Micro.Place(t.loss.Errors), t.perImage); err != nil {
 		return err
 	}
 	for i, o := range t.filled {
-		o.weighted *= float64(t.perImage[i])
-		t.seen = append(t.seen, o)
+		t.seen = append(t.seen, seen{o, float64(t.perImage[i])})
 	}
 	return nil
 }
 
-// Observe tells adaptive times what the images of a whole step came to; to
-// others it tells nothing.
-func (t *Trainer) Observe(o Objective) {
+// Observe lets the objective learn from the images of a whole step.
+func (t *Trainer) Observe() {
 	for _, s := range t.seen {
-		o.Times.Adaptive.Observe(s.lambda, s.weighted)
+		t.Objective.Observe(s.Observation, s.err)
 	}
 }
 
@@ -231,7 +240,7 @@ func (t *Trainer) Launches(visit func(i int) error) error { return t.programs[0]
 // FirstBad runs the last micro-batch again and names the first tensor that is
 // not finite: a parameter, or the result of a launch.
 func (t *Trainer) FirstBad() (string, error) {
-	for _, p := range t.Graph.Params {
+	for _, p := range t.Trained.Params {
 		values := make([]float32, p.Size())
 		if err := t.Memory.Read(t.Buffers.Parameters, p.Offset, values); err != nil {
 			return "", err
@@ -264,7 +273,7 @@ func (t *Trainer) where(l plan.Launch) string {
 		if b := t.Buffers; o.Buffer != b.Parameters && o.Buffer != b.Parameters.Copy && o.Buffer != b.Gradients {
 			continue
 		}
-		for _, p := range t.Graph.Params {
+		for _, p := range t.Trained.Params {
 			if p.Offset*o.Type.Size() == o.Offset && p.Size() == o.Shape.TotalSize() {
 				return " (" + p.Name + ")"
 			}

@@ -13,7 +13,7 @@ import (
 // set of each, in whatever order they are loaded and run. (That of package draw
 // holds it for GPUs.)
 func TestLoadedTwice(t *testing.T) {
-	streamed, batches, o := newTrainer(t, 1, 1, number.Float32)
+	streamed, batches := newTrainer(t, 1, 1, number.Float32)
 	options := streamed.StepOptions
 	options.Resident = 8
 	step, err := NewStep(options)
@@ -31,7 +31,7 @@ func TestLoadedTwice(t *testing.T) {
 	b := data.Batch{Classes: batches[0].Classes, Indices: batches[0].Indices, Sources: []int64{0, 1, 2, 3, 4, 5, 6, 7}}
 	loss := func(trainer *Trainer, b data.Batch) float64 {
 		trainer.Hyper((&run{settings: long()}).hyper(State{Images: 1000}))
-		trainer.Fill(&b, o)
+		trainer.Fill(&b)
 		l, err := trainer.runMicro(0)
 		if err != nil {
 			t.Fatal(err)

@@ -30,11 +30,8 @@ func Images(o Options, c *gorgonia.Node, x ...*gorgonia.Node) *gorgonia.Node {
 	if len(x) < 1 || len(x) > MaxTerms {
 		panic(fmt.Errorf("a mix of %d tensors, want 1 to %d", len(x), MaxTerms))
 	}
-	return kernels.Apply(New(o, x[0].Dims(), len(x)), append(x[:len(x):len(x)], c)...)
+	return kernels.Apply(newOp(o, x[0].Dims(), 0, len(x)), append(x[:len(x):len(x)], c)...)
 }
-
-// New returns the kernel of Images for so many tensors of a rank, for plans.
-func New(o Options, rank, terms int) Op { return newOp(o, rank, 0, terms) }
 
 // Op is the mix of Images, of its first inputs; the last are the coefficients.
 type Op struct {

@@ -60,6 +60,20 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 		o.Network = network(t)
 	}
 	o.Height, o.Width, o.Target = size, size, d.Target()
+	settings := train.Default()
+	settings.WeightDecay, settings.Batch = 0.01, o.Batch*o.Accumulate
+	if o.Optimizer != "" {
+		settings.Optimizer = o.Optimizer
+		settings = settings.Switched(train.Default(), func(string) bool { return false })
+	}
+	if o.Network.Spec().Estimate {
+		settings.SelfConditioning = 0.5
+	}
+	var err error
+	if o.Objective, err = train.NewObjective(settings); err != nil {
+		t.Fatal(err)
+	}
+	o.Seed, o.LabelDrop, o.NullClass = settings.Seed, settings.LabelDrop, classes
 	s, err := train.NewStep(o)
 	if err != nil {
 		t.Fatal(err)
@@ -77,28 +91,15 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 			t.Error(err)
 		}
 	}()
-	first := weights(s.Graph.Params)
+	first := weights(s.Trained.Params)
 	if err := errors.Join(memory.Write(s.Buffers.Parameters, 0, first), memory.Write(s.Buffers.EMA, 0, first), trainer.Refresh()); err != nil {
 		t.Fatal(err)
 	}
 	next, stop := images(t, memory, s)
 	defer stop()
-	settings := train.Default()
-	settings.WeightDecay = 0.01
-	if o.Optimizer != "" {
-		settings.Optimizer = o.Optimizer
-		settings = settings.Switched(train.Default(), func(string) bool { return false })
-	}
-	if o.Network.Spec().Estimate {
-		settings.SelfConditioning = 0.5
-	}
-	objective, err := train.NewObjective(settings, classes)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for step := range int64(steps) {
 		hyper := train.Hyper{Settings: settings, LearningRate: 1e-3, Count: step + 1, EMADecays: [train.MaxEMAs]float64{0.9}}
-		outcome, err := trainer.Train(hyper, collective.Alone, func(int) error { trainer.Fill(next(), objective); return nil })
+		outcome, err := trainer.Train(hyper, collective.Alone, func(int) error { trainer.Fill(next()); return nil })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,12 +14,16 @@ import (
 // List declares the options of a key each, in the order of the keys.
 func (o *Options) List(keys ...string) setting.List {
 	all := setting.List{
-		PresetSetting(&o.Preset), BatchSetting(&o.Batch), SizeSetting(&o.Size, "the preset's"), SelfConditioningSetting(&o.SelfConditioning),
+		PresetSetting(&o.Preset), BatchSetting(&o.Batch), SizeSetting(&o.Size, "the preset's"),
 		device.NameSetting(&o.Device), device.PrecisionSetting(&o.Precision), device.ThreadsSetting(&o.Threads), tuning.BlockingsSetting(&o.Blockings),
 		plan.RecomputeSetting(&o.Recompute), plan.WithoutSetting(&o.Without),
 	}
 	var list setting.List
 	for _, key := range keys {
+		if key == ObjectivesKey {
+			list = append(list, o.Objectives.List()...)
+			continue
+		}
 		list = append(list, all.Get(key))
 	}
 	return list
@@ -40,12 +44,4 @@ func SizeSetting(p *int, whose string) setting.Setting {
 	s := data.SizeSetting(p).Helps("side of the images; 0: " + whose)
 	s.Own, s.Range = true, setting.Within(0, data.MaxSide, "")
 	return s
-}
-
-// SelfConditioningSetting declares whether a preset's network is given its last estimate.
-func SelfConditioningSetting(p *bool) setting.Setting {
-	return setting.Setting{
-		Key: "self_conditioning", Value: setting.Of(p), Own: true,
-		Help: "the preset as train --self-conditioning makes it, with a pass more in a training step",
-	}
 }

@@ -35,18 +35,16 @@ func (w *Workload) Step(training bool) (Step, error) {
 
 // trainStep is a whole training step on made-up images.
 func (w *Workload) trainStep() (Step, error) {
-	s, err := train.NewStep(train.StepOptions{
-		Network: w.Network, Height: w.Size, Width: w.Size, Batch: w.Batch, Accumulate: 1, Target: w.Device.Target(), Precision: w.Activations,
-		Without: w.Without, Recompute: w.Recompute,
-	})
+	settings := train.Default()
+	settings.Batch = w.Batch
+	objective, err := train.NamedObjective(w.Objectives.Name(), settings)
 	if err != nil {
 		return Step{}, err
 	}
-	settings := train.Default()
-	if w.SelfConditioning {
-		settings.SelfConditioning = 0.5 // a step takes as long for any share
-	}
-	objective, err := train.NewObjective(settings, 0)
+	s, err := train.NewStep(train.StepOptions{
+		Network: w.Network, Objective: objective, Seed: settings.Seed, Height: w.Size, Width: w.Size, Batch: w.Batch, Accumulate: 1, Target: w.Device.Target(), Precision: w.Activations,
+		Without: w.Without, Recompute: w.Recompute,
+	})
 	if err != nil {
 		return Step{}, err
 	}
@@ -75,7 +73,7 @@ func (w *Workload) trainStep() (Step, error) {
 		for i := range images.Indices {
 			images.Indices[i] = (hyper.Count-1)*int64(w.Batch) + int64(i)
 		}
-		_, err := t.Train(hyper, collective.Alone, func(int) error { t.Fill(images, objective); return nil })
+		_, err := t.Train(hyper, collective.Alone, func(int) error { t.Fill(images); return nil })
 		return err
 	}
 	return Step{step, free, s.Micro, t.Launches, s.Sizes().Bytes(), s.Cost().FLOPs - s.Recomputed().FLOPs}, nil

@@ -23,7 +23,7 @@ type Options struct {
 	Threads                   int // 0: all
 	Without                   []string
 	Recompute, Blockings      string
-	SelfConditioning          bool
+	Objectives                Objectives
 }
 
 // Workload is a network on a device, the options resolved.
@@ -72,13 +72,17 @@ func (o *Options) Resolve() (nets.Network, error) {
 	if o.Size == 0 {
 		o.Size = images.Height
 	}
-	return train.Network(o.Preset, nets.Spec{Height: o.Size, Width: o.Size, Channels: images.Channels, Estimate: o.SelfConditioning})
+	objective, err := train.NamedObjective(o.Objectives.Name(), train.Default())
+	if err != nil {
+		return nil, err
+	}
+	return train.Network(o.Preset, objective.Fit(nets.Spec{Height: o.Size, Width: o.Size, Channels: images.Channels}))
 }
 
 // Name of the network, for people.
 func (o Options) Name() string {
-	if o.SelfConditioning {
-		return o.Preset + " with self-conditioning"
+	if name := o.Objectives.Name(); name != "" {
+		return o.Preset + " with " + name
 	}
 	return o.Preset
 }

@@ -1,0 +1,190 @@
+package objective
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+
+	"fluxion/engine/plan"
+	"fluxion/kernels/draw"
+	"fluxion/kernels/feed"
+	"fluxion/kernels/mix"
+	"fluxion/kernels/philox"
+	"fluxion/nets"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Role is whose weights a network has that an objective applies. The zero value is the
+// trained one's.
+type Role struct {
+	EMA    bool    // the average of the weights of the trained one
+	Frozen *Frozen // another network
+}
+
+// Trained is the role of the network that is trained, EMA that of its average.
+var (
+	Trained = Role{}
+	EMA     = Role{EMA: true}
+)
+
+// Frozen is a network whose weights do not change.
+type Frozen struct {
+	Name    string // of its buffer
+	Network nets.Network
+	Dir     string // the folder whose weights it has
+}
+
+// Use is a network in a graph. Its parameters are there once, however often it is applied.
+type Use struct {
+	Role
+	*nets.Placed
+}
+
+// Options of Build.
+type Options struct {
+	Network              nets.Network // that is trained
+	Batch, Height, Width int
+	Seed                 uint64     // of noise
+	Data                 plan.Stage // makes the images of a batch; where they go is not yet known
+}
+
+// Builder is the graph of a step, as far as it is built, with the stages that bring the
+// numbers of the step into it.
+type Builder struct {
+	Options
+	Graph     *gorgonia.ExprGraph
+	Inputs    []*gorgonia.Node
+	Before    []plan.Stage
+	Blocks    []*gorgonia.Node // see plan.Forward
+	Uses      []Use            // the trained one first
+	Addresses []int64          // of the noise of each image
+	Classes   *feed.Vector     // of each image; nil: nobody asked for them
+
+	head               draw.Head
+	shape              tensor.Shape
+	data, noise, class *gorgonia.Node
+}
+
+// Build builds the loss of an objective.
+func Build(objective Objective, o Options) (b *Builder, l Loss, err error) {
+	b = &Builder{Options: o, Graph: gorgonia.NewGraph(), Addresses: make([]int64, o.Batch), head: draw.Head{Seed: o.Seed, Scale: 1}}
+	b.shape = tensor.Shape{o.Batch, o.Height, o.Width, o.Network.Spec().Channels}
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case runtime.Error:
+			panic(r)
+		case error:
+			err = r
+		default:
+			err = fmt.Errorf("building the loss: %v", r)
+		}
+	}()
+	b.use(Trained)
+	return b, objective.Loss(b), nil
+}
+
+// input declares a node that stages write.
+func (b *Builder) input(name string, shape ...int) *gorgonia.Node {
+	n := gorgonia.NewTensor(b.Graph, tensor.Float32, len(shape), gorgonia.WithShape(shape...), gorgonia.WithName(name))
+	b.Inputs = append(b.Inputs, n)
+	return n
+}
+
+// Data is the images x of the batch, (N,H,W,channels).
+func (b *Builder) Data() *gorgonia.Node {
+	if b.data == nil {
+		b.data = b.input("x", b.shape...)
+		stage := b.Options.Data
+		stage.Out = plan.Ref{Node: b.data}
+		b.Before = append(b.Before, stage)
+	}
+	return b.data
+}
+
+// Noise is that of each image, ε, of the shape of Data.
+func (b *Builder) Noise() *gorgonia.Node {
+	if b.noise == nil {
+		b.noise = b.input("noise", b.shape...)
+		o := draw.NoiseOptions{Shape: draw.Shape{Images: b.Batch, Pixels: b.Height * b.Width, Channels: b.shape[3]}, Stream: philox.Noise}
+		b.Before = append(b.Before, plan.Stage{Kernel: draw.NewNoise(o, &b.head, b.Addresses), Out: plan.Ref{Node: b.noise}})
+	}
+	return b.noise
+}
+
+// Class is that of each image, as the trained network is told it; nil: it is told none.
+func (b *Builder) Class() *gorgonia.Node {
+	if b.class == nil && b.Network.Spec().Conditional() {
+		n := b.Number("class_labels")
+		b.class, b.Classes = n.Node, n.values
+	}
+	return b.class
+}
+
+// Numbers are what a step is told of each image.
+type Numbers struct {
+	Node   *gorgonia.Node // (N), or (N,columns)
+	values *feed.Vector
+}
+
+// Set gives image i its numbers, rounded once.
+func (n Numbers) Set(i int, values ...float64) {
+	row := n.values.Values[i*len(values):][:len(values)]
+	for k, v := range values {
+		row[k] = float32(v)
+	}
+}
+
+// Number is one of each image.
+func (b *Builder) Number(name string) Numbers { return b.numbers(name, b.Batch) }
+
+// Coefficients are some of each image, for Mix.
+func (b *Builder) Coefficients(name string, columns int) Numbers {
+	return b.numbers(name, b.Batch, columns)
+}
+
+func (b *Builder) numbers(name string, shape ...int) Numbers {
+	n := Numbers{b.input(name, shape...), feed.New(tensor.Shape(shape).TotalSize(), len(shape))}
+	n.values.Set(1) // for whoever counts what a step does
+	b.Before = append(b.Before, plan.Stage{Kernel: n.values, Out: plan.Ref{Node: n.Node}})
+	return n
+}
+
+// Mix is Σ_k c[n,k]·x_k[n]: see package mix.
+func (b *Builder) Mix(o mix.Options, c Numbers, x ...*gorgonia.Node) *gorgonia.Node {
+	n := mix.Images(o, c.Node, x...)
+	b.Blocks = append(b.Blocks, n) // or recomputation would make again what it is of
+	return n
+}
+
+// Apply applies a network once more.
+func (b *Builder) Apply(r Role, in nets.Inputs) *gorgonia.Node {
+	result, err := b.use(r).Apply(in)
+	if err != nil {
+		panic(err)
+	}
+	b.Blocks = append(b.Blocks, result.Blocks...)
+	return result.Output
+}
+
+// use is the network of a role, whose parameters are declared where it is first used.
+func (b *Builder) use(r Role) Use {
+	if i := slices.IndexFunc(b.Uses, func(u Use) bool { return u.Role == r }); i >= 0 {
+		return b.Uses[i]
+	}
+	network, prefix := b.Network, ""
+	switch {
+	case r.Frozen != nil:
+		network, prefix = r.Frozen.Network, r.Frozen.Name+"."
+	case r.EMA:
+		prefix = "ema."
+	}
+	placed, err := nets.Place(b.Graph, network, tensor.Float32, prefix)
+	if err != nil {
+		panic(err)
+	}
+	b.Uses = append(b.Uses, Use{r, placed})
+	return b.Uses[len(b.Uses)-1]
+}

@@ -1,0 +1,76 @@
+package objective
+
+import (
+	"fluxion/engine/process"
+	"fluxion/kernels/loss"
+	"fluxion/kernels/mix"
+	"fluxion/kernels/philox"
+	"fluxion/nets"
+)
+
+// denoising is the loss of diffusion and flow matching: from z = αx + σε the network is
+// to answer y = ax + bε, and its squared error is weighted.
+type denoising struct {
+	Setup
+	mean    float64                // of the weights, which are divided by it
+	uniform func(at int64) float64 // number in (0, 1) of a position of the stream
+}
+
+func newDenoising(s Setup, _ process.Parameters) (Objective, error) { return makeDenoising(s) }
+
+func makeDenoising(s Setup) (d *denoising, err error) {
+	d = &denoising{Setup: s, uniform: func(at int64) float64 { return philox.Uniform64(s.Seed, philox.Time, uint64(at), 0) }}
+	d.mean, err = s.MeanLossWeight()
+	return d, err
+}
+
+func (d *denoising) Process() process.Process { return d.Setup.Process }
+
+func (d *denoising) About() [][2]string {
+	return [][2]string{{"objective", d.String()}, {"weighting", d.Summary()}}
+}
+
+func (d *denoising) Fit(like nets.Spec) nets.Spec {
+	like.Estimate = false
+	return like
+}
+
+func (d *denoising) Loss(b *Builder) Loss { return d.loss(b, nil, nil) }
+
+// loss is that of a network whose inputs are completed by given, and the numbers of an
+// image by feed; nil: there is nothing to add.
+func (d *denoising) loss(b *Builder, given func(nets.Inputs) nets.Inputs, feed func(i int, at int64, q process.Point)) Loss {
+	x, noise := b.Data(), b.Noise()
+	time, weight := b.Number("timestep"), b.Number("weight")
+	sees, answers := b.Coefficients("coefficients of z", 2), b.Coefficients("coefficients of the target", 2)
+	in := nets.Inputs{Sample: b.Mix(mix.Options{}, sees, x, noise), Time: time.Node, Class: b.Class()}
+	target := b.Mix(mix.Options{}, answers, x, noise)
+	if given != nil {
+		in = given(in)
+	}
+	y := b.Apply(Trained, in)
+	l := Loss{Value: loss.MSE(y, target, weight.Node), Feed: func(i int, at int64) Observation {
+		q := d.Draw(d.time(at))
+		time.Set(i, q.NetworkTime)
+		sees.Set(i, q.Input*q.Alpha, q.Input*q.Sigma)
+		answers.Set(i, q.A, q.B)
+		weight.Set(i, q.Weight/d.mean)
+		if feed != nil {
+			feed(i, at, q.Point)
+		}
+		return Observation{q.LogSNR, q.Weight * q.Density}
+	}}
+	if d.State() != nil {
+		l.Errors = loss.Images(y, target)
+	}
+	return l
+}
+
+// time of the image at a position of the stream.
+func (d *denoising) time(at int64) float64 {
+	return d.Times.Time(d.Times.Uniform(at, d.Batch, d.uniform))
+}
+
+func (d *denoising) Baseline(mean, variance float64) (baseline, zero float64) {
+	return d.BaselineLoss(variance), d.ZeroLoss(mean*mean + variance)
+}

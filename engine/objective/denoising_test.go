@@ -1,0 +1,115 @@
+package objective
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"fluxion/engine/process"
+)
+
+// of is what names stand for; nil: they do not go together.
+func of(t *testing.T, schedule, output, times, weighting string) *denoising {
+	t.Helper()
+	p, err := process.Get(schedule, process.ScheduleOptions{Shift: 1}, output)
+	if err != nil {
+		return nil // not every output goes with every schedule
+	}
+	o, err := process.NewObjective(p, times, weighting)
+	if err != nil {
+		if strings.Contains(err.Error(), "; want") {
+			return nil
+		}
+		t.Fatalf("%s, %s, %s, %s: %v", schedule, output, times, weighting, err)
+	}
+	d, err := makeDenoising(Setup{Seed: 1, Batch: 8, Objective: o})
+	if err != nil {
+		if strings.Contains(err.Error(), "; want") {
+			return nil
+		}
+		t.Fatal(err)
+	}
+	return d
+}
+
+// TestWeights: every schedule with every output, weightings and time samplers in turn,
+// has positive weights of mean 1 at the times drawn.
+func TestWeights(t *testing.T) {
+	k, some := 0, 0
+	for _, schedule := range process.Schedules() {
+		for _, output := range process.Outputs() {
+			d := of(t, schedule, output, process.TimeSamplers()[k%len(process.TimeSamplers())], process.Weightings()[k%len(process.Weightings())])
+			if k++; d == nil {
+				continue
+			}
+			some++
+			for at := range int64(200) {
+				time := d.time(at)
+				if w := d.Draw(time).Weight; !(time >= 0 && time <= 1) || !(w >= 0) || math.IsInf(w, 0) {
+					t.Fatalf("%v: weight %v at t = %v", d, w, time)
+				}
+			}
+			const n = 10_000
+			mean := 0.0
+			for i := range n {
+				mean += d.Draw(d.Times.Time((float64(i)+0.5)/n)).Weight / d.mean / n
+			}
+			if !(mean > 0.9 && mean < 3) { // some have no limit
+				t.Errorf("%v: mean weight %v", d, mean)
+			}
+		}
+	}
+	if some < 10 {
+		t.Errorf("only %d combinations", some)
+	}
+}
+
+// TestList: every objective of the list can be made, says what it is, and keeps the
+// process that it is of; what is not there is refused.
+func TestList(t *testing.T) {
+	d := of(t, "fm", "u", "uniform", "plain")
+	for _, k := range List() {
+		o, err := New(k.Name, d.Setup)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k.About == "" || len(o.About()) == 0 || o.Process().String() != d.Process().String() || o.State() != nil {
+			t.Errorf("%s: %v, %v, state %v", k.Name, o.About(), o.Process(), o.State())
+		}
+	}
+	for text, want := range map[string]string{
+		"denoisin": "denoising", "denoising:share=1": "takes no parameters", "self-conditioning:share=1": "between 0 and 1", "self-conditioning:part=1": "share",
+	} {
+		if _, err := New(text, d.Setup); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// TestState: adaptive times go on from what they have stored, and refuse what they can
+// not be.
+func TestState(t *testing.T) {
+	d := of(t, "fm", "u", "adaptive:bins=5", "sigmoid")
+	for i := range 40 {
+		d.Observe(Observation{LogSNR: float64(i%10) - 5, Weight: 2}, float64(i))
+	}
+	stored, err := d.State().Store()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := of(t, "fm", "u", "adaptive:bins=5", "sigmoid")
+	take, err := again.State().Load(stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.time(4) == d.time(4) {
+		t.Error("checking a state takes it over")
+	}
+	if err := take(); err != nil || again.time(4) != d.time(4) {
+		t.Errorf("%v: time %v, want %v", err, again.time(4), d.time(4))
+	}
+	other := of(t, "fm", "u", "adaptive:bins=6", "sigmoid")
+	if _, err := other.State().Load(stored); err == nil || !strings.Contains(err.Error(), "5 bins") {
+		t.Errorf("other bins: %v", err)
+	}
+}

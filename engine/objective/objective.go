@@ -1,0 +1,106 @@
+// Package objective holds the losses that networks are trained on, as values. An
+// objective builds its loss in the graph of a step, from the images, their noise and as
+// many applications of networks as it wants; gives each image its numbers; and may learn
+// from the errors that come of it. One method is one file, and a line in the list.
+package objective
+
+import (
+	"strings"
+
+	"fluxion/data/lookup"
+	"fluxion/engine/process"
+	"fluxion/nets"
+
+	"gorgonia.org/gorgonia"
+)
+
+// Objective is a loss. It belongs to one run; what it builds belongs to one step, of which
+// a run may have several made until one fits its memory.
+type Objective interface {
+	// About is what a user should know of it, line by line, each under a name.
+	About() [][2]string
+	// Process is the one along which the trained network samples.
+	Process() process.Process
+	// Fit says what the trained network takes and gives: images like these, and what the
+	// objective gives it besides.
+	Fit(like nets.Spec) nets.Spec
+	// Loss builds the loss of a batch. It may panic, as builders of graphs do; Build
+	// makes an error of that.
+	Loss(b *Builder) Loss
+	// Baseline is the loss of a network that knows the mean and the variance of the pixels
+	// and nothing else, and that of the answer 0; both 0 where nobody knows.
+	Baseline(mean, variance float64) (baseline, zero float64)
+	// Observe learns from an image of a whole step.
+	Observe(o Observation, err float64)
+	// State is what it has learnt; nil: it learns nothing.
+	State() *State
+}
+
+// Loss is what Objective.Loss builds.
+type Loss struct {
+	Value *gorgonia.Node // a scalar, the mean over the batch
+	// Errors are those of each image, for Observe; nil: nobody wants them.
+	Errors *gorgonia.Node
+	// Feed sets the numbers of image i of the batch, which stands at a position in the
+	// stream of images, and says what an error of it will mean.
+	Feed func(i int, at int64) Observation
+}
+
+// Observation is an image whose error is not known yet.
+type Observation struct {
+	LogSNR float64
+	Weight float64 // what an error of 1 weighs
+}
+
+// State is what an objective must know to go on to the bit: a file of each checkpoint.
+type State struct {
+	File  string                 // its name, in the checkpoint's folder training
+	Store func() ([]byte, error) // after the last step
+	// Load checks what a checkpoint holds, and returns what takes it over. It may be
+	// called to look for a sound checkpoint only, and is not called for one that lacks the
+	// file: there the objective begins anew.
+	Load func(data []byte) (take func() error, err error)
+}
+
+// Setup is what objectives are made of.
+type Setup struct {
+	Seed   uint64
+	Batch  int   // images of a step, whoever computes which part of them
+	Images int64 // of the whole run; 0: not known
+	process.Objective
+}
+
+// Kind is an objective's place in the list.
+type Kind struct {
+	Name, About string
+	More        string // of what a training step has more than that of the first; "" for it
+	Defaults    process.Parameters
+	make        func(s Setup, p process.Parameters) (Objective, error)
+}
+
+// Adding an objective is a line here, and a file.
+var kinds = []Kind{
+	{"denoising", "the network's output at a time drawn, for what the image and its noise say of it", "", nil, newDenoising},
+	{selfConditioningName, "denoising by a network that is given its own estimate of a share of the images (Analog Bits)", "a pass", process.Parameters{"share": 0.5}, newSelfConditioning},
+}
+
+// List returns every objective.
+func List() []Kind { return kinds }
+
+// New returns an objective by name and parameters: self-conditioning:share=0.5.
+func New(text string, s Setup) (Objective, error) {
+	name, parameters, _ := strings.Cut(text, ":")
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = k.Name
+	}
+	i, err := lookup.Find("objective", name, names)
+	if err != nil {
+		return nil, err
+	}
+	p, err := process.ParseParameters("objective", name, parameters, kinds[i].Defaults)
+	if err != nil {
+		return nil, err
+	}
+	return kinds[i].make(s, p)
+}
