@@ -26,8 +26,11 @@ type Dataset interface {
 // Notes is what a user should know of how a data set was read: what was left out,
 // what was decided. One line each.
 func Notes(d Dataset) []string {
-	if c, ok := d.(*cache); ok {
-		d = c.Dataset
+	switch of := d.(type) {
+	case *cache:
+		return Notes(of.Dataset)
+	case *resize:
+		return Notes(of.Dataset)
 	}
 	if n, ok := d.(interface{ Notes() []string }); ok {
 		return n.Notes()

@@ -46,6 +46,14 @@ type decoding struct {
 	errs    []error // by image
 }
 
+// Stream is batches in order, without end: a Loader, or a Resident.
+type Stream interface {
+	Next(context.Context) (*Batch, error) // the caller's until Release
+	Release(*Batch)
+	Skipped() []string // names of broken images that were left out so far
+	Close()
+}
+
 // Loader turns a data set into an endless stream of batches, decoded ahead on
 // goroutines of its own. What is at a position of the stream depends on data,
 // seed and position alone.

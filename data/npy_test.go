@@ -63,8 +63,11 @@ func TestArrays(t *testing.T) {
 			}
 		}
 	}
-	if notes := Notes(mustOpen(t, array("stored.npz"))); len(notes) != 1 || !strings.Contains(notes[0], "made_by") {
-		t.Errorf("notes %q", notes)
+	d := mustOpen(t, array("stored.npz"))
+	for _, d := range []Dataset{d, &resize{Dataset: d}} {
+		if notes := Notes(d); len(notes) != 1 || !strings.Contains(notes[0], "made_by") {
+			t.Errorf("notes %q", notes)
+		}
 	}
 }
 

@@ -48,15 +48,21 @@ func TestReaders(t *testing.T) {
 	put(t, filepath.Join(dir, "mnist", "train-labels-idx1-ubyte"), idx(1, []uint32{4}, 4))
 	put(t, filepath.Join(dir, "set.npz"), npz(t, "4, 1, 3, 1"))
 	put(t, filepath.Join(dir, "bomb.npz"), npz(t, "1000000, 1, 300, 1"))
+	put(t, filepath.Join(dir, "empty", "readme.txt"), nil)
+	put(t, filepath.Join(dir, "cut.zip"), z.Bytes()[:z.Len()/2])
+	put(t, filepath.Join(dir, "huge", "train-images-idx3-ubyte"), idx(3, []uint32{1 << 31, 1 << 31, 1 << 31}, 0))
+	put(t, filepath.Join(dir, "huge", "train-labels-idx1-ubyte"), idx(1, []uint32{1 << 31}, 0))
+	noPictures, cut := map[string]string{"no pictures": filepath.Join(dir, "empty"), "not there": filepath.Join(dir, "nowhere")}, map[string]string{"not whole": filepath.Join(dir, "cut.zip")}
+	huge := map[string]string{"more than can be": "mnist:" + filepath.Join(dir, "huge"), "not there": "mnist:" + filepath.Join(dir, "nowhere")}
 	for name, set := range map[string]datatest.Set{
-		"folder":                          {Spec: filepath.Join(dir, "set"), Broken: []int{3}},
+		"folder":                          {Spec: filepath.Join(dir, "set"), Broken: []int{3}, Refused: noPictures},
 		"folder, resized, grey, not kept": {Spec: filepath.Join(dir, "set"), Options: data.Options{Size: 4, Channels: 1, CacheBytes: 1}, Broken: []int{3}},
-		"zip":                             {Spec: filepath.Join(dir, "set.zip"), Broken: []int{3}},
+		"zip":                             {Spec: filepath.Join(dir, "set.zip"), Broken: []int{3}, Refused: cut},
 		"glyphs":                          {Spec: "glyphs", Options: data.Options{Size: 8}, Refused: map[string]string{"no such characters": "glyphs:runes"}},
 		"toy":                             {Spec: "toy:moons", Images: 9, Refused: map[string]string{"no such points": "toy:suns"}},
 		"arrays":                          {Spec: filepath.Join(dir, "set.npz"), Broken: []int{1}, Refused: map[string]string{"a bomb": filepath.Join(dir, "bomb.npz"), "not there": filepath.Join(dir, "nowhere.npy")}},
 		"arrays of bytes":                 {Spec: filepath.Join("testdata", "arrays", "packed.npz")},
-		"IDX":                             {Spec: "mnist:" + filepath.Join(dir, "mnist"), Options: data.Options{Size: 4}},
+		"IDX":                             {Spec: "mnist:" + filepath.Join(dir, "mnist"), Options: data.Options{Size: 4}, Refused: huge},
 	} {
 		t.Run(name, func(t *testing.T) { datatest.Run(t, set) })
 	}

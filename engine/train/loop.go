@@ -71,7 +71,7 @@ type run struct {
 	folder    *rundir.Dir
 	from      *model.Checkpoint // that the run goes on from; nil: from the start
 
-	stream  stream
+	stream  data.Stream
 	meter   *meter
 	saver   *saver
 	saveNow <-chan os.Signal

@@ -1,7 +1,6 @@
 package train
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -171,33 +170,6 @@ func (r *run) keptBytes(d device.Device, sizes plan.Sizes) (int64, error) {
 	other.settings.Recompute = "none"
 	_, _, sizes, err := other.compile(d)
 	return sizes.Bytes(), err
-}
-
-// stream is where batches come from.
-type stream interface {
-	Next(context.Context) (*data.Batch, error)
-	Release(*data.Batch)
-	Skipped() []string
-	Close()
-}
-
-// openStream opens the images from a position on; a data set that is to lie on the
-// device is brought there.
-func (r *run) openStream(ctx context.Context, from int64) (stream, error) {
-	first, end := r.group.Share(r.trainer.Accumulate)
-	o := data.LoaderOptions{
-		Step: r.trainer.Accumulate, First: first, End: end, Batch: r.trainer.Batch, Seed: r.settings.Seed, Flip: r.settings.Flip, SkipBroken: r.settings.SkipBroken, Start: from,
-	}
-	if r.trainer.Resident == 0 {
-		return data.NewLoader(r.data, o)
-	}
-	values := data.ValuesOf(r.data)
-	return data.NewResident(ctx, r.data, o, func(first int, pixels data.Pixels) error {
-		if pixels.Floats != nil {
-			return r.memory.Write(r.trainer.Buffers.Images, first*values, pixels.Floats)
-		}
-		return r.memory.WriteBytes(r.trainer.Buffers.Images, first*values, pixels.Bytes)
-	})
 }
 
 // load puts the step, and the sampling of grids, on the device.

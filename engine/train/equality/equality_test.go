@@ -114,11 +114,7 @@ func images(t *testing.T, memory device.Memory, s *train.Step) (next func() *dat
 	set := glyphs(t)
 	var err error
 	lo := data.LoaderOptions{Batch: s.Batch, Seed: 1, Flip: true}
-	var stream interface {
-		Next(context.Context) (*data.Batch, error)
-		Release(*data.Batch)
-		Close()
-	}
+	var stream data.Stream
 	if s.Resident > 0 {
 		stream, err = data.NewResident(context.Background(), set, lo, func(first int, pixels data.Pixels) error {
 			return memory.WriteBytes(s.Buffers.Images, first*size*size*3, pixels.Bytes)
