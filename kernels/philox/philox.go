@@ -45,6 +45,7 @@ const (
 	SampleLabel                 // sampling: a label not asked for; address = seed of the image
 	Toy                         // points of synthetic data; address = position in the image stream
 	SelfCondition               // training: whether an image is given the network's own estimate; same address
+	Evaluation                  // evaluation: subsets, orders and directions; address = number of the subset or direction
 
 	// Streams is how many streams the layout has room for.
 	Streams uint32 = 1 << 8
