@@ -94,23 +94,29 @@ func (f *File) Lookup(name string) (Tensor, bool) {
 // Bytes returns a reader of a tensor's bytes.
 func (f *File) Bytes(t Tensor) io.Reader { return io.NewSectionReader(f.r, f.data+t.offset, t.Size()) }
 
+// Float32s read a number of an element type from the beginning of its bytes.
+var Float32s = map[Dtype]func([]byte) float32{
+	F32:  func(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) },
+	F16:  func(b []byte) float32 { return half(binary.LittleEndian.Uint16(b)) },
+	BF16: func(b []byte) float32 { return math.Float32frombits(uint32(binary.LittleEndian.Uint16(b)) << 16) },
+	F64:  func(b []byte) float32 { return float32(math.Float64frombits(binary.LittleEndian.Uint64(b))) },
+}
+
+// Float64s read as Float32s do, without rounding.
+var Float64s = map[Dtype]func([]byte) float64{
+	F64: func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) },
+	F32: func(b []byte) float64 { return float64(math.Float32frombits(binary.LittleEndian.Uint32(b))) },
+}
+
 // ReadFloat32 reads a tensor of F32, F16, BF16 or F64 into dst, which must have
 // its length. F64 is rounded.
 func (f *File) ReadFloat32(name string, dst []float32) error {
-	return read(f, name, dst, map[Dtype]func([]byte) float32{
-		F32:  func(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) },
-		F16:  func(b []byte) float32 { return half(binary.LittleEndian.Uint16(b)) },
-		BF16: func(b []byte) float32 { return math.Float32frombits(uint32(binary.LittleEndian.Uint16(b)) << 16) },
-		F64:  func(b []byte) float32 { return float32(math.Float64frombits(binary.LittleEndian.Uint64(b))) },
-	})
+	return read(f, name, dst, Float32s)
 }
 
 // ReadFloat64 reads a tensor of F64 or F32.
 func (f *File) ReadFloat64(name string, dst []float64) error {
-	return read(f, name, dst, map[Dtype]func([]byte) float64{
-		F64: func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) },
-		F32: func(b []byte) float64 { return float64(math.Float32frombits(binary.LittleEndian.Uint32(b))) },
-	})
+	return read(f, name, dst, Float64s)
 }
 
 // ReadInt64 reads a tensor of I64.

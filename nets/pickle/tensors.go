@@ -1,0 +1,172 @@
+package pickle
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"fluxion/nets/safetensors"
+)
+
+// How deep dictionaries may lie in each other, and how many tensors there may be.
+const (
+	deepest = 16
+	most    = 1 << 20
+)
+
+// name finds the tensors in what a pickle made.
+func (f *File) name(value any, places map[*storage]int64) error {
+	seen := 0
+	return f.find("", value, places, 0, &seen)
+}
+
+func (f *File) find(name string, value any, places map[*storage]int64, depth int, seen *int) error {
+	if *seen++; depth > deepest || *seen > most {
+		return errors.New("holds itself, or more than a file of weights does")
+	}
+	switch v := value.(type) {
+	case *dict:
+		for i, key := range v.keys {
+			if err := f.find(joined(name, key), v.values[i], places, depth+1, seen); err != nil {
+				return err
+			}
+		}
+	case *list:
+		for i, item := range v.items {
+			if err := f.find(joined(name, int64(i)), item, places, depth+1, seen); err != nil {
+				return err
+			}
+		}
+	case *object:
+		return f.find(name, v.attributes, places, depth+1, seen)
+	case *strided:
+		return f.add(name, v.storage.dtype, v.shape, v.strides, f.r, places[v.storage]+v.offset*int64(v.storage.dtype.Width()))
+	case *array:
+		if v.dtype == "" {
+			return fmt.Errorf("array %.100q has no numbers", name)
+		}
+		return f.add(name, v.dtype, v.shape, dense(v.shape, v.fortran), bytes.NewReader(v.data), 0)
+	case int64, float64:
+		// A number of numbers, such as num_images of statistics.
+		n, ok := v.(float64)
+		if !ok {
+			n = float64(v.(int64))
+		}
+		b, err := binary.Append(nil, binary.LittleEndian, n)
+		if err != nil {
+			return err
+		}
+		if name != "" {
+			return f.add(name, safetensors.F64, nil, nil, bytes.NewReader(b), 0)
+		}
+	}
+	return nil
+}
+
+func joined(name string, key any) string {
+	var text string
+	switch k := key.(type) {
+	case string:
+		text = k
+	case int64:
+		text = strconv.FormatInt(k, 10)
+	default:
+		text = kind(key)
+	}
+	if name == "" {
+		return text
+	}
+	return name + "." + text
+}
+
+func (f *File) add(name string, dtype safetensors.Dtype, shape, strides []int64, at io.ReaderAt, from int64) error {
+	t := safetensors.Tensor{Name: name, Dtype: dtype, Shape: make([]int, len(shape))}
+	for i, n := range shape {
+		t.Shape[i] = int(n)
+	}
+	if _, twice := f.views[name]; twice {
+		return fmt.Errorf("tensor %.100q is there twice", name)
+	}
+	f.views[name] = view{t, at, from, strides}
+	f.Tensors = append(f.Tensors, t)
+	return nil
+}
+
+// dense is the strides of an array without gaps.
+func dense(shape []int64, fortran bool) []int64 {
+	strides := make([]int64, len(shape))
+	step := int64(1)
+	for k := range shape {
+		i := len(shape) - 1 - k
+		if fortran {
+			i = k
+		}
+		strides[i] = step
+		step *= max(shape[i], 1)
+	}
+	return strides
+}
+
+// Lookup finds a tensor by name.
+func (f *File) Lookup(name string) (safetensors.Tensor, bool) {
+	v, ok := f.views[name]
+	return v.Tensor, ok
+}
+
+// ReadFloat32 reads a tensor into dst, which must have its length, the last axis
+// first to change. Numbers of more digits are rounded.
+func (f *File) ReadFloat32(name string, dst []float32) error {
+	return read(f, name, dst, safetensors.Float32s)
+}
+
+// ReadFloat64 reads a tensor as ReadFloat32 does, without rounding.
+func (f *File) ReadFloat64(name string, dst []float64) error {
+	return read(f, name, dst, safetensors.Float64s)
+}
+
+func read[T any](f *File, name string, dst []T, decoders map[safetensors.Dtype]func([]byte) T) error {
+	fault := func(format string, args ...any) error {
+		return &safetensors.FormatError{File: f.Name, Tensor: name, Problem: fmt.Sprintf(format, args...)}
+	}
+	v, ok := f.views[name]
+	if !ok {
+		return fault("is not in the file")
+	}
+	decode := decoders[v.Dtype]
+	if decode == nil {
+		return fault("has dtype %s, which cannot be read as %T", v.Dtype, dst)
+	}
+	if len(dst) != v.Elements() {
+		return fault("has shape %v, want %d elements", v.Shape, len(dst))
+	}
+	if len(dst) == 0 {
+		return nil
+	}
+	width := int64(v.Dtype.Width())
+	span := int64(1) // numbers from the first to the last
+	for i, n := range v.Shape {
+		span += int64(n-1) * v.strides[i]
+	}
+	raw := make([]byte, span*width)
+	if _, err := io.ReadFull(io.NewSectionReader(v.at, v.from, int64(len(raw))), raw); err != nil {
+		return fmt.Errorf("%s: tensor %q: %w", f.Name, name, err)
+	}
+	index := make([]int, len(v.Shape))
+	at := int64(0)
+	for i := range dst {
+		dst[i] = decode(raw[at*width:])
+		for axis := len(index) - 1; axis >= 0; axis-- {
+			index[axis]++
+			at += v.strides[axis]
+			if index[axis] < v.Shape[axis] {
+				break
+			}
+			at -= int64(v.Shape[axis]) * v.strides[axis]
+			index[axis] = 0
+		}
+	}
+	return nil
+}
