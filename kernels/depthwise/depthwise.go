@@ -17,12 +17,12 @@ type Options struct {
 	PadTop, PadLeft, PadBottom, PadRight int
 }
 
-// Conv2D convolves each channel of x (N,H,W,C) with its own kernel of w (KH,KW,C) and
+// Conv2D convolves each channel of x (N,H,W,C) with its own kernel of w (KH,KW,1,C) and
 // adds b (C). It has no gradient: it serves networks that are not trained here.
 func Conv2D(x, w, b *gorgonia.Node, o Options) *gorgonia.Node {
 	s := w.Shape()
 	name := fmt.Sprintf("depthwise %dx%d stride %d pad %d,%d,%d,%d", s[0], s[1], o.Stride, o.PadTop, o.PadLeft, o.PadBottom, o.PadRight)
-	return kernels.Apply(forward{kernels.Signature{Name: name, Ranks: []int{4, 3, 1}, Rank: 4}, o}, x, w, b)
+	return kernels.Apply(forward{kernels.Signature{Name: name, Ranks: []int{4, 4, 1}, Rank: 4}, o}, x, w, b)
 }
 
 // forward is the convolution; inputs x, w, b.
@@ -56,8 +56,8 @@ func (f forward) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	if f.o.Stride < 1 || min(f.o.PadTop, f.o.PadLeft, f.o.PadBottom, f.o.PadRight) < 0 {
 		return nil, fmt.Errorf("convolution of stride %d and padding %v: want a stride, and no less than no padding", f.o.Stride, f.o)
 	}
-	if x[3] != w[2] || x[3] != b[0] {
-		return nil, fmt.Errorf("convolution of %v by channel with weights %v and bias %v: want (N,H,W,C), (KH,KW,C) and (C)", x, w, b)
+	if w[2] != 1 || x[3] != w[3] || x[3] != b[0] {
+		return nil, fmt.Errorf("convolution of %v by channel with weights %v and bias %v: want (N,H,W,C), (KH,KW,1,C) and (C)", x, w, b)
 	}
 	if x[1]+f.o.PadTop+f.o.PadBottom < w[0] || x[2]+f.o.PadLeft+f.o.PadRight < w[1] {
 		return nil, fmt.Errorf("convolution of %v with a %d×%d kernel leaves nothing", x, w[0], w[1])

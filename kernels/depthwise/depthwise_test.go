@@ -24,7 +24,7 @@ func TestConv2D(t *testing.T) {
 		{3, Options{3, 0, 2, 1, 0}},
 	} {
 		for _, x := range []kerneltest.Input{inert(2, 6, 8, 3), inert(1, 5, 7, 8), inert(2, 6, 6, 72)} {
-			in := []kerneltest.Input{x, inert(c.kernel, c.kernel, x.Shape[3]), inert(x.Shape[3])}
+			in := []kerneltest.Input{x, inert(c.kernel, c.kernel, 1, x.Shape[3]), inert(x.Shape[3])}
 			t.Run(fmt.Sprint(c, x.Shape), func(t *testing.T) {
 				kerneltest.Check(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], c.o) })
 			})
@@ -37,11 +37,11 @@ func TestBadShapes(t *testing.T) {
 		o       Options
 		x, w, b tensor.Shape
 	}{
-		{Options{Stride: 0}, tensor.Shape{1, 4, 4, 2}, tensor.Shape{3, 3, 2}, tensor.Shape{2}},
-		{Options{Stride: 1, PadTop: -1}, tensor.Shape{1, 4, 4, 2}, tensor.Shape{3, 3, 2}, tensor.Shape{2}},
-		{Options{Stride: 1}, tensor.Shape{1, 4, 4, 2}, tensor.Shape{3, 3, 3}, tensor.Shape{2}},
-		{Options{Stride: 1}, tensor.Shape{1, 4, 4, 2}, tensor.Shape{3, 3, 2}, tensor.Shape{3}},
-		{Options{Stride: 1}, tensor.Shape{1, 2, 4, 2}, tensor.Shape{3, 3, 2}, tensor.Shape{2}},
+		{Options{Stride: 0}, tensor.Shape{1, 4, 4, 2}, tensor.Shape{3, 3, 1, 2}, tensor.Shape{2}},
+		{Options{Stride: 1, PadTop: -1}, tensor.Shape{1, 4, 4, 2}, tensor.Shape{3, 3, 1, 2}, tensor.Shape{2}},
+		{Options{Stride: 1}, tensor.Shape{1, 4, 4, 2}, tensor.Shape{3, 3, 1, 3}, tensor.Shape{2}},
+		{Options{Stride: 1}, tensor.Shape{1, 4, 4, 2}, tensor.Shape{3, 3, 1, 2}, tensor.Shape{3}},
+		{Options{Stride: 1}, tensor.Shape{1, 2, 4, 2}, tensor.Shape{3, 3, 1, 2}, tensor.Shape{2}},
 	} {
 		if _, err := (forward{o: c.o}).InferShape(c.x, c.w, c.b); err == nil {
 			t.Errorf("%v of %v, %v, %v is taken", c.o, c.x, c.w, c.b)
