@@ -1,0 +1,180 @@
+package evaluate
+
+import (
+	"errors"
+	"fmt"
+
+	"fluxion/engine/device"
+	"fluxion/engine/plan"
+	"fluxion/kernels/cast"
+	"fluxion/kernels/number"
+	"fluxion/nets"
+	"fluxion/nets/feature"
+
+	"gorgonia.org/gorgonia"
+)
+
+// ExtractorOptions say what is to be known of images, and how.
+type ExtractorOptions struct {
+	Network    feature.Network
+	Weights    []float32 // its flat buffer
+	Convention Convention
+	Outputs    []string // of Network.Outputs
+	Batch      int      // images that are looked at together
+	Device     device.Device
+	Precision  number.Type
+}
+
+// Extractor makes features of images, batch after batch. An image's features do not
+// depend on the images beside it.
+type Extractor struct {
+	ExtractorOptions
+	graph   *feature.Graph
+	plan    *plan.Plan
+	memory  device.Memory
+	program device.Program
+	resizer *resizer // of the size of the last image
+	pixels  []float32
+	filled  int // images of the batch
+	rows    map[string][]float32
+	visit   func(output string, rows []float32, dim int) error
+}
+
+// NewExtractor puts a network on a device. Visit is given the features of each batch
+// in the order of the images, output by output; what it is given is valid until it
+// returns.
+func NewExtractor(o ExtractorOptions, visit func(output string, rows []float32, dim int) error) (*Extractor, error) {
+	g, err := o.Network.Build(o.Batch)
+	if err != nil {
+		return nil, err
+	}
+	e := &Extractor{ExtractorOptions: o, graph: g, visit: visit, rows: map[string][]float32{}}
+	buffer := plan.Weights("params", nets.FlatSize(g.Params), o.Device.Target(), o.Precision)
+	c := plan.Options{Inputs: []*gorgonia.Node{g.Image}, Target: o.Device.Target(), Precision: o.Precision, Prepare: true}
+	for _, name := range o.Outputs {
+		n := g.Outputs[name]
+		if n == nil {
+			return nil, fmt.Errorf("%s has no output %q; there are %v", o.Network.Name, name, o.Network.Outputs)
+		}
+		c.Outputs = append(c.Outputs, n)
+		e.rows[name] = make([]float32, n.Shape().TotalSize())
+	}
+	for i, p := range g.Params {
+		c.Parameters = append(c.Parameters, plan.Parameter{Node: g.Nodes[i], Buffer: buffer, Offset: p.Offset})
+	}
+	if e.plan, err = plan.Compile(c); err != nil {
+		return nil, err
+	}
+	once, err := e.before(buffer)
+	if err != nil {
+		return nil, err
+	}
+	sizes := plan.UnionOf(append(once, e.plan)...)
+	if err := device.CheckMemory(device.Need{What: "a network of features", Bytes: sizes.Bytes()}); err != nil {
+		return nil, err
+	}
+	if e.memory, err = o.Device.Alloc(sizes); err != nil {
+		return nil, err
+	}
+	if err := e.load(buffer, once); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	e.pixels = make([]float32, g.Image.Shape().TotalSize())
+	return e, nil
+}
+
+// before are the plans that make of the weights what products read.
+func (e *Extractor) before(buffer *plan.Buffer) (once []*plan.Plan, err error) {
+	if buffer.Copy != nil {
+		p, err := e.plan.Then(plan.Stage{Kernel: cast.New(1), In: []plan.Ref{{Buffer: buffer}}, Out: plan.Ref{Buffer: buffer.Copy}})
+		if err != nil {
+			return nil, err
+		}
+		once = append(once, p)
+	}
+	if p := e.plan.Preparation(); p != nil {
+		once = append(once, p)
+	}
+	return once, nil
+}
+
+func (e *Extractor) load(buffer *plan.Buffer, once []*plan.Plan) error {
+	if err := e.memory.Write(buffer, 0, e.Weights); err != nil {
+		return err
+	}
+	for _, p := range once {
+		program, err := e.Device.Load(p, e.memory)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(device.Run(program), program.Free()); err != nil {
+			return err
+		}
+	}
+	var results []plan.Tensor
+	for _, name := range e.Outputs {
+		results = append(results, e.plan.Place(e.graph.Outputs[name]))
+	}
+	var err error
+	e.program, err = e.Device.Load(e.plan, e.memory, results...)
+	return err
+}
+
+// Close gives back what the extractor holds.
+func (e *Extractor) Close() error {
+	var err error
+	if e.program != nil {
+		err = e.program.Free()
+	}
+	return errors.Join(err, e.memory.Free())
+}
+
+// Image is pixels as bytes, row after row, of one or three channels.
+type Image struct {
+	Pixels                  []byte
+	Height, Width, Channels int
+}
+
+// Add takes an image in, and looks at the batch if it is full.
+func (e *Extractor) Add(i Image) error {
+	if i.Channels != 1 && i.Channels != 3 || i.Height < 1 || i.Width < 1 || len(i.Pixels) != i.Height*i.Width*i.Channels {
+		return fmt.Errorf("an image of %d×%d×%d in %d bytes; want one or three channels", i.Height, i.Width, i.Channels, len(i.Pixels))
+	}
+	if r := e.resizer; r == nil || r.h != i.Height || r.w != i.Width || r.c != i.Channels {
+		e.resizer = newResizer(e.Convention.filter, i.Height, i.Width, i.Channels, e.Network.Side)
+	}
+	size := len(e.pixels) / e.Batch
+	e.Convention.prepare(e.pixels[e.filled*size:][:size], i.Pixels, e.resizer)
+	if e.filled++; e.filled == e.Batch {
+		return e.Flush()
+	}
+	return nil
+}
+
+// Flush looks at the images that wait.
+func (e *Extractor) Flush() error {
+	if e.filled == 0 {
+		return nil
+	}
+	size := len(e.pixels) / e.Batch
+	clear(e.pixels[e.filled*size:])
+	if err := e.program.Write(e.plan.Place(e.graph.Image), e.pixels); err != nil {
+		return err
+	}
+	if err := device.Run(e.program); err != nil {
+		return err
+	}
+	n := e.filled
+	e.filled = 0
+	for _, name := range e.Outputs {
+		rows := e.rows[name]
+		if err := e.program.Read(e.plan.Place(e.graph.Outputs[name]), rows); err != nil {
+			return err
+		}
+		dim := len(rows) / e.Batch
+		if err := e.visit(name, rows[:n*dim], dim); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package feature
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"fluxion/nets"
+	"fluxion/nets/pickle"
+	"fluxion/nets/safetensors"
+)
+
+// naming is how a file names the layers of a network.
+type naming struct {
+	conv, norm string                    // behind the name of a layer: its convolution and its batch norm
+	norms      func(layer string) string // instead: the name of a layer's batch norm
+	epsilon    float64                   // of batch norms
+	dropBias   string                    // the layer whose bias is left out
+}
+
+// of a layer, the names of its convolution and of its batch norm.
+func (n naming) of(layer string) (conv, norm string) {
+	if n.norms != nil {
+		return layer, n.norms(layer)
+	}
+	return layer + n.conv, layer + n.norm
+}
+
+// tensors is an open file of weights.
+type tensors interface {
+	Lookup(name string) (safetensors.Tensor, bool)
+	ReadFloat32(name string, dst []float32) error
+	Close() error
+}
+
+// open opens a file of PyTorch's, or of safetensors by its name.
+func open(path string) (tensors, error) {
+	if strings.HasSuffix(path, ".safetensors") {
+		return safetensors.Open(path)
+	}
+	return pickle.Open(path)
+}
+
+// ReadWeights reads the weights of a network from a file, as its flat buffer.
+func (n Network) ReadWeights(path string, params []nets.Param) ([]float32, error) {
+	f, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return reader{n, f, path}.all(params)
+}
+
+// all parameters, as a flat buffer.
+func (r reader) all(params []nets.Param) ([]float32, error) {
+	flat := make([]float32, nets.FlatSize(params))
+	for _, p := range params {
+		values, err := r.param(p)
+		if err != nil {
+			return nil, err
+		}
+		for i, v := range values {
+			if v-v != 0 {
+				return nil, &nets.NotFiniteError{File: r.path, Tensor: p.Name, Element: i, Value: v}
+			}
+		}
+		nets.FromStored(p, values, flat)
+	}
+	return flat, nil
+}
+
+type reader struct {
+	Network
+	f    tensors
+	path string
+}
+
+// read reads a tensor of a shape; there may be ones more in the file's.
+func (r reader) read(name string, shape ...int) ([]float32, error) {
+	t, ok := r.f.Lookup(name)
+	if !ok {
+		return nil, &safetensors.FormatError{File: r.path, Tensor: name, Problem: fmt.Sprintf("is not in the file; want the weights of %s (%s)", r.Name, r.Summary)}
+	}
+	want := 1
+	for _, d := range shape {
+		want *= d
+	}
+	if t.Elements() != want || fmt.Sprint(t.Shape) != fmt.Sprint(shape) {
+		return nil, &safetensors.FormatError{File: r.path, Tensor: name, Problem: fmt.Sprintf("has shape %v, want %v: these are not the weights of %s (%s)", t.Shape, shape, r.Name, r.Summary)}
+	}
+	values := make([]float32, want)
+	return values, r.f.ReadFloat32(name, values)
+}
+
+// param is a parameter of the graph. That of a convolution takes the batch norm
+// behind it in: w·γ/√(var+ε), and β − mean·γ/√(var+ε).
+func (r reader) param(p nets.Param) ([]float32, error) {
+	layer, part := p.Name[:strings.LastIndexByte(p.Name, '.')], p.Name[strings.LastIndexByte(p.Name, '.')+1:]
+	if layer == r.files.dropBias {
+		if part == "bias" {
+			return make([]float32, p.Size()), nil
+		}
+		return r.read(p.Name, p.Stored...)
+	}
+	conv, norm := r.files.of(layer)
+	out := p.Stored[0]
+	var of [4][]float32
+	for i, name := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
+		var err error
+		if of[i], err = r.read(norm+name, out); err != nil {
+			return nil, err
+		}
+	}
+	scale := make([]float64, out)
+	for i := range scale {
+		scale[i] = float64(of[0][i]) / math.Sqrt(float64(of[3][i])+r.files.epsilon)
+	}
+	if part == "bias" {
+		bias := make([]float32, out)
+		for i := range bias {
+			bias[i] = float32(float64(of[1][i]) - float64(of[2][i])*scale[i])
+		}
+		return bias, nil
+	}
+	w, err := r.read(conv+".weight", p.Stored...)
+	for i := range w {
+		w[i] = float32(float64(w[i]) * scale[i/(len(w)/out)])
+	}
+	return w, err
+}
