@@ -9,33 +9,52 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Placed is a network whose parameters are nodes of a graph. One graph may hold several,
+// Parameters are those of one network as nodes of a graph. One graph may hold several,
 // and the same network with several sets of parameters.
-type Placed struct {
-	Network Network
-	Params  []Param          // sorted by name
-	Nodes   []*gorgonia.Node // of Params, in the same order
+type Parameters struct {
+	Params []Param          // sorted by name
+	Nodes  []*gorgonia.Node // of Params, in the same order
 
 	scope Scope
 }
 
-// Place adds nodes for the parameters of a network to a graph. Prefix begins their
-// names, which tell the sets of parameters of a graph apart.
-func Place(g *gorgonia.ExprGraph, n Network, dtype tensor.Dtype, prefix string) (*Placed, error) {
-	if err := n.Validate(); err != nil {
-		return nil, err
-	}
-	params, err := Layout(n)
+// PlaceParameters adds nodes for the parameters that a builder declares to a graph.
+// The builder adds a network to the graph that it is given, which is thrown away.
+// Prefix begins the names of the nodes, which tell the sets of parameters of a graph apart.
+func PlaceParameters(g *gorgonia.ExprGraph, dtype tensor.Dtype, prefix string, build func(s *Scope, g *gorgonia.ExprGraph)) (*Parameters, error) {
+	params, err := layout(build)
 	if err != nil {
 		return nil, err
 	}
-	p := &Placed{Network: n, Params: params, scope: Scope{graph: g, dtype: dtype, params: map[string]declared{}, placed: true}}
+	p := &Parameters{Params: params, scope: Scope{graph: g, dtype: dtype, params: map[string]declared{}, placed: true}}
 	for _, param := range params {
 		node := p.scope.node(param, prefix)
 		p.scope.params[param.Name] = declared{param, node}
 		p.Nodes = append(p.Nodes, node)
 	}
 	return p, nil
+}
+
+// Use runs a builder that declares these parameters once more.
+func (p *Parameters) Use(build func(s *Scope)) (err error) {
+	defer catch(&err)
+	build(&p.scope)
+	return nil
+}
+
+// Placed is a network whose parameters are nodes of a graph.
+type Placed struct {
+	Network Network
+	*Parameters
+}
+
+// Place adds nodes for the parameters of a network to a graph.
+func Place(g *gorgonia.ExprGraph, n Network, dtype tensor.Dtype, prefix string) (*Placed, error) {
+	if err := n.Validate(); err != nil {
+		return nil, err
+	}
+	p, err := PlaceParameters(g, dtype, prefix, smallest(n))
+	return &Placed{n, p}, err
 }
 
 // Apply applies the network once more, to these inputs. What two applications have in
@@ -51,8 +70,8 @@ func (p *Placed) Apply(in Inputs) (r Result, err error) {
 	case spec.Estimate && in.Estimate == nil:
 		return r, errors.New("building the network: it is given no estimate, and takes one")
 	}
-	defer catch(&err)
-	return p.Network.Apply(&p.scope, in), nil
+	err = p.Use(func(s *Scope) { r = p.Network.Apply(s, in) })
+	return r, err
 }
 
 // catch makes an error of a panic of a builder.

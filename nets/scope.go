@@ -81,12 +81,22 @@ const ClassTable = "class_embedding.weight"
 // Layout finds the parameters of a network, sorted by name, each with its place. It
 // applies the network in a graph that it throws away, which has no values: that takes
 // some microseconds an operator. The network must be valid.
-func Layout(n Network) (params []Param, err error) {
+func Layout(n Network) ([]Param, error) { return layout(smallest(n)) }
+
+// smallest builds a network for one image of the least size that it takes.
+func smallest(n Network) func(s *Scope, g *gorgonia.ExprGraph) {
+	return func(s *Scope, g *gorgonia.ExprGraph) {
+		spec := n.Spec()
+		height, width := spec.least()
+		n.Apply(s, newInputs(g, spec, BuildOptions{Batch: 1, Height: height, Width: width, Dtype: tensor.Float32}))
+	}
+}
+
+func layout(build func(s *Scope, g *gorgonia.ExprGraph)) (params []Param, err error) {
 	defer catch(&err)
-	g, spec := gorgonia.NewGraph(), n.Spec()
+	g := gorgonia.NewGraph()
 	s := Scope{graph: g, dtype: tensor.Float32, params: map[string]declared{}}
-	height, width := spec.least()
-	n.Apply(&s, newInputs(g, spec, BuildOptions{Batch: 1, Height: height, Width: width, Dtype: tensor.Float32}))
+	build(&s, g)
 	for _, d := range s.params {
 		params = append(params, d.Param)
 	}

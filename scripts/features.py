@@ -1,7 +1,7 @@
-"""Makes the oracle data of nets/feature/testdata: what torch-fidelity's Inception and EfficientNet-lite0 say of two images,
+"""Makes the oracle data of nets/feature/featuretest/testdata: what torch-fidelity's Inception and EfficientNet-lite0 say of two images,
 for Fluxion's tests to compare with.
 
-    "$(scripts/metrics.sh)" scripts/features.py [--out nets/feature/testdata]
+    "$(scripts/metrics.sh)" scripts/features.py [--out nets/feature/featuretest/testdata]
 
 Weights and images are numbers that both sides make by one formula (see `numbers`), so that none need to be stored:
 
@@ -92,7 +92,7 @@ def lite_outputs(net, x):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("nets/feature/testdata"))
+    parser.add_argument("--out", type=Path, default=Path("nets/feature/featuretest/testdata"))
     parser.add_argument("--weights", type=Path)
     args = parser.parse_args()
     net, state = inception(args.weights)

@@ -171,10 +171,21 @@ func (e *Extractor) Flush() error {
 		if err := e.program.Read(e.plan.Place(e.graph.Outputs[name]), rows); err != nil {
 			return err
 		}
+		if name == feature.Spatial {
+			rows = channels(rows, e.graph.Outputs[name].Shape()[3], feature.SpatialChannels)
+		}
 		dim := len(rows) / e.Batch
 		if err := e.visit(name, rows[:n*dim], dim); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// channels keeps the first of each pixel, in place.
+func channels(rows []float32, all, keep int) []float32 {
+	for i := range len(rows) / all {
+		copy(rows[i*keep:][:keep], rows[i*all:][:keep])
+	}
+	return rows[:len(rows)/all*keep]
 }

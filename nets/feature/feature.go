@@ -28,8 +28,12 @@ type Network struct {
 const (
 	Pooled  = "pooled"  // the mean over the pixels of the last layer: what distances compare
 	Logits  = "logits"  // of classes, without the bias, as the Inception Score takes them
-	Spatial = "spatial" // a middle layer with its places: what sFID compares
+	Spatial = "spatial" // a middle layer with its places, of SpatialChannels: what sFID compares
 )
+
+// SpatialChannels are the channels of Spatial that are compared, its first (Nash et
+// al., "Generating Images with Sparse Representations", 2021).
+const SpatialChannels = 7
 
 // Networks in the order in which help lists them.
 var Networks = []Network{inception, lite0}
@@ -72,7 +76,7 @@ func (n Network) Build(batch int) (*Graph, error) {
 	if err != nil {
 		return nil, fmt.Errorf("building %s: %w", n.Name, err)
 	}
-	return out, out.Apply(func(s *nets.Scope) {
+	return out, out.Use(func(s *nets.Scope) {
 		b := builder{Scope: s, outputs: map[string]*gorgonia.Node{}}
 		n.apply(&b, out.Image)
 		out.Outputs = b.outputs

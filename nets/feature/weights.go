@@ -26,29 +26,35 @@ func (n naming) of(layer string) (conv, norm string) {
 	return layer + n.conv, layer + n.norm
 }
 
-// tensors is an open file of weights.
-type tensors interface {
+// Tensors is an open file of weights.
+type Tensors interface {
 	Lookup(name string) (safetensors.Tensor, bool)
 	ReadFloat32(name string, dst []float32) error
 	Close() error
 }
 
 // open opens a file of PyTorch's, or of safetensors by its name.
-func open(path string) (tensors, error) {
+func open(path string) (Tensors, error) {
 	if strings.HasSuffix(path, ".safetensors") {
 		return safetensors.Open(path)
 	}
 	return pickle.Open(path)
 }
 
-// ReadWeights reads the weights of a network from a file, as its flat buffer.
+// Weights reads the weights of a network from an open file, which errors call path, as
+// its flat buffer.
+func (n Network) Weights(f Tensors, path string, params []nets.Param) ([]float32, error) {
+	return reader{n, f, path}.all(params)
+}
+
+// ReadWeights reads the weights of a network from a file of PyTorch's or safetensors.
 func (n Network) ReadWeights(path string, params []nets.Param) ([]float32, error) {
 	f, err := open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return reader{n, f, path}.all(params)
+	return n.Weights(f, path, params)
 }
 
 // all parameters, as a flat buffer.
@@ -71,7 +77,7 @@ func (r reader) all(params []nets.Param) ([]float32, error) {
 
 type reader struct {
 	Network
-	f    tensors
+	f    Tensors
 	path string
 }
 

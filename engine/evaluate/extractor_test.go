@@ -1,0 +1,84 @@
+package evaluate
+
+import (
+	"math"
+	"testing"
+
+	"fluxion/engine/device"
+	"fluxion/kernels/number"
+	"fluxion/nets/feature"
+	"fluxion/nets/feature/featuretest"
+)
+
+func newExtractor(t *testing.T, n feature.Network, batch int, precision number.Type, visit func(output string, rows []float32, dim int) error) *Extractor {
+	t.Helper()
+	d, err := device.Open("cpu", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := n.Build(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights, err := n.Weights(featuretest.Read(t, n.Name), "formula", g.Params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := FindConvention("legacy-tf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := NewExtractor(ExtractorOptions{Network: n, Weights: weights, Convention: c, Outputs: n.Outputs, Batch: batch, Device: d, Precision: precision}, visit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+// TestFeatures: of the same weights and images, what torch-fidelity's Inception and
+// EfficientNet's authors' code say in float64.
+func TestFeatures(t *testing.T) {
+	for _, n := range feature.Networks {
+		for _, precision := range []number.Type{number.Float32, number.BFloat16} {
+			got := map[string][]float32{}
+			e := newExtractor(t, n, 2, precision, func(output string, rows []float32, dim int) error {
+				got[output] = append(got[output], rows...)
+				return nil
+			})
+			copy(e.pixels, featuretest.Images(n.Side))
+			e.filled = 2
+			if err := e.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			budget := map[number.Type]float64{number.Float32: 1e-5, number.BFloat16: 0.05}[precision]
+			for name, want := range featuretest.Outputs(t, n.Name) {
+				if d := difference(got[name], want); !(d < budget) {
+					t.Errorf("%s, %v: %s differs by %.2g, want at most %g", n.Name, precision, name, d, budget)
+				} else {
+					t.Logf("%s, %v: %s differs by %.2g", n.Name, precision, name, d)
+				}
+			}
+		}
+	}
+}
+
+// difference is relative, in the Euclidean norm.
+func difference(a, b []float32) float64 {
+	if len(a) != len(b) {
+		return math.Inf(1)
+	}
+	sum, whole := 0.0, 0.0
+	for i, v := range a {
+		sum += (float64(v) - float64(b[i])) * (float64(v) - float64(b[i]))
+		whole += float64(b[i]) * float64(b[i])
+	}
+	return math.Sqrt(sum / whole)
+}
