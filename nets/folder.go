@@ -19,7 +19,6 @@ const (
 	configFile    = "config.json"
 	weightsFile   = "diffusion_pytorch_model.safetensors"
 	indexFile     = "diffusion_pytorch_model.safetensors.index.json"
-	pickleFiles   = "diffusion_pytorch_model*.bin"
 	componentName = "unet"
 )
 
@@ -162,7 +161,7 @@ func (c Classes) read(dir string, denoiser bool, ignore []string) (Network, []fl
 			return nil, nil, err
 		}
 		if i, ok := firstNotFinite(scratch); ok {
-			return nil, nil, &NotFiniteError{File: e.file.Name, Tensor: e.name, Element: i, Value: scratch[i]}
+			return nil, nil, &NotFiniteError{File: e.file.Path(), Tensor: e.name, Element: i, Value: scratch[i]}
 		}
 		FromStored(p, scratch[:p.Size()], flat) // a file has outputs first, of which the last say what a Denoiser leaves out
 	}
@@ -192,13 +191,13 @@ func firstNotFinite(x []float32) (i int, ok bool) {
 // weights is the tensors of a model, in one file or several shards.
 type weights struct {
 	path    string // of the file or index
-	files   []*safetensors.File
+	files   []TensorFile
 	entries map[string]entry // by today's name
 	variant string           // name of the file, where it is not the usual one
 }
 
 type entry struct {
-	file *safetensors.File
+	file TensorFile
 	name string // in the file
 }
 
@@ -218,20 +217,20 @@ func openWeights(dir string, modernName func(string) string) (*weights, error) {
 		}
 	}
 	for _, name := range shards {
-		f, err := safetensors.Open(filepath.Join(dir, name))
+		f, err := OpenTensors(filepath.Join(dir, name))
 		if err != nil {
 			w.Close()
 			return nil, err
 		}
 		w.files = append(w.files, f)
-		for _, t := range f.Tensors {
+		for _, t := range f.List() {
 			today := t.Name
 			if modernName != nil {
 				today = modernName(t.Name)
 			}
 			if first, ok := w.entries[today]; ok {
 				w.Close()
-				return nil, &safetensors.FormatError{File: f.Name, Tensor: t.Name, Problem: fmt.Sprintf("is also in %s as %s", first.file.Name, first.name)}
+				return nil, &safetensors.FormatError{File: f.Path(), Tensor: t.Name, Problem: fmt.Sprintf("is also in %s as %s", first.file.Path(), first.name)}
 			}
 			w.entries[today] = entry{f, t.Name}
 		}
@@ -241,7 +240,8 @@ func openWeights(dir string, modernName func(string) string) (*weights, error) {
 
 // findWeights returns the name of the file with the weights, or of the index of
 // several: the usual one, or that of the one variant there is, such as
-// diffusion_pytorch_model.fp16.safetensors.
+// diffusion_pytorch_model.fp16.safetensors; where there is none of safetensors, the
+// same of the .bin files that diffusers wrote before.
 func findWeights(dir string) (string, error) {
 	for _, name := range []string{weightsFile, indexFile} {
 		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
@@ -252,35 +252,35 @@ func findWeights(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var variants []string
-	pickle, shard := "", ""
-	for _, e := range entries {
-		name := e.Name()
-		single, _ := filepath.Match("diffusion_pytorch_model.*.safetensors", name)
-		index, _ := filepath.Match("diffusion_pytorch_model.safetensors.index.*.json", name)
-		part, _ := filepath.Match("diffusion_pytorch_model*-?????-of-?????.safetensors", name)
-		old, _ := filepath.Match(pickleFiles, name)
-		switch {
-		case part:
-			shard = name
-		case single || index:
-			variants = append(variants, name)
-		case old:
-			pickle = name
-		}
-	}
 	missing := func(format string, args ...any) error {
 		return fmt.Errorf("%s: %w (%s)", filepath.Join(dir, weightsFile), fs.ErrNotExist, fmt.Sprintf(format, args...))
 	}
-	switch {
-	case len(variants) == 1:
-		return variants[0], nil
-	case len(variants) > 1:
-		return "", missing("there are %s; leave one of them there, or give it that name", strings.Join(variants, " and "))
-	case shard != "":
-		return "", missing("%s is there, but not the index %s that belongs to it", shard, indexFile)
-	case pickle != "":
-		return "", missing("%s is there, but a pickle is not read: save the model from diffusers with safe_serialization=True", pickle)
+	for _, kind := range []string{"safetensors", "bin"} {
+		usual := "diffusion_pytorch_model." + kind
+		var found []string
+		shard := ""
+		for _, e := range entries {
+			name := e.Name()
+			single, _ := filepath.Match("diffusion_pytorch_model.*."+kind, name)
+			index, _ := filepath.Match("diffusion_pytorch_model."+kind+".index*.json", name)
+			part, _ := filepath.Match("diffusion_pytorch_model*-?????-of-?????."+kind, name)
+			switch {
+			case name == usual || name == usual+".index.json":
+				return name, nil
+			case part:
+				shard = name
+			case single || index:
+				found = append(found, name)
+			}
+		}
+		switch {
+		case len(found) == 1:
+			return found[0], nil
+		case len(found) > 1:
+			return "", missing("there are %s; leave one of them there, or give it that name", strings.Join(found, " and "))
+		case shard != "":
+			return "", missing("%s is there, but not the index %s.index.json that belongs to it", shard, usual)
+		}
 	}
 	return "", missing("the folder has no weights")
 }

@@ -10,6 +10,8 @@ script.safetensors  its state dict
 statistics.pkl  a dictionary of numpy arrays, as EDM2 stores the moments of features
 statistics.safetensors  the same
 program.pkl     a pickle that calls a function
+
+and nets/unet/testdata/class-timestep.bin, the weights of that model as diffusers wrote them before safetensors.
 """
 
 import argparse
@@ -19,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 torch.manual_seed(0)
 whole = torch.randn(4, 6)
@@ -77,6 +79,8 @@ def main():
     moments = {"fid.mu": mu, "fid.sigma": sigma, "fd_dinov2.mu": mu, "fd_dinov2.sigma": sigma, "num_images": np.float64(50000)}
     save_file(doubles({k: torch.tensor(v) for k, v in moments.items()}), out / "statistics.safetensors")
     (out / "program.pkl").write_bytes(pickle.dumps({"weight": Program()}, protocol=2))
+    unet = Path("nets/unet/testdata")
+    torch.save(load_file(unet / "diffusers/class-timestep/diffusion_pytorch_model.safetensors"), unet / "class-timestep.bin")
 
 
 main()

@@ -20,7 +20,7 @@ func newExtractor(t *testing.T, n feature.Network, batch int, precision number.T
 	if err != nil {
 		t.Fatal(err)
 	}
-	weights, err := n.Weights(featuretest.Read(t, n.Name), "formula", g.Params)
+	weights, err := n.Weights(featuretest.Read(t, n.Name), g.Params)
 	if err != nil {
 		t.Fatal(err)
 	}

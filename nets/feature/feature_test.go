@@ -16,7 +16,7 @@ func TestParameters(t *testing.T) {
 			t.Fatal(err)
 		}
 		left := featuretest.Read(t, n.Name)
-		r := reader{n, counting{left, map[string]bool{}}, "test"}
+		r := reader{n, counting{left, map[string]bool{}}}
 		for _, p := range g.Params {
 			if _, err := r.param(p); err != nil {
 				t.Fatal(err)
@@ -48,10 +48,10 @@ func TestWrongWeights(t *testing.T) {
 	}
 	f := featuretest.Read(t, "inception")
 	f["fc.weight"] = []int{1000, 2048} // torchvision's
-	if _, err := (reader{inception, f, "x.pth"}).all(g.Params); err == nil || !strings.Contains(err.Error(), "fc.weight") || !strings.Contains(err.Error(), "1008") {
+	if _, err := (reader{inception, f}).all(g.Params); err == nil || !strings.Contains(err.Error(), "fc.weight") || !strings.Contains(err.Error(), "1008") {
 		t.Errorf("torchvision's classes: %v", err)
 	}
-	if _, err := (reader{lite0, f, "x.pth"}).all(g.Params); err == nil {
+	if _, err := (reader{lite0, f}).all(g.Params); err == nil {
 		t.Error("weights of another network are taken")
 	}
 }

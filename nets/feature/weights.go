@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"fluxion/nets"
-	"fluxion/nets/pickle"
 	"fluxion/nets/safetensors"
 )
 
@@ -26,35 +25,19 @@ func (n naming) of(layer string) (conv, norm string) {
 	return layer + n.conv, layer + n.norm
 }
 
-// Tensors is an open file of weights.
-type Tensors interface {
-	Lookup(name string) (safetensors.Tensor, bool)
-	ReadFloat32(name string, dst []float32) error
-	Close() error
-}
-
-// open opens a file of PyTorch's, or of safetensors by its name.
-func open(path string) (Tensors, error) {
-	if strings.HasSuffix(path, ".safetensors") {
-		return safetensors.Open(path)
-	}
-	return pickle.Open(path)
-}
-
-// Weights reads the weights of a network from an open file, which errors call path, as
-// its flat buffer.
-func (n Network) Weights(f Tensors, path string, params []nets.Param) ([]float32, error) {
-	return reader{n, f, path}.all(params)
+// Weights reads the weights of a network from an open file, as its flat buffer.
+func (n Network) Weights(f nets.TensorFile, params []nets.Param) ([]float32, error) {
+	return reader{n, f}.all(params)
 }
 
 // ReadWeights reads the weights of a network from a file of PyTorch's or safetensors.
 func (n Network) ReadWeights(path string, params []nets.Param) ([]float32, error) {
-	f, err := open(path)
+	f, err := nets.OpenTensors(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return n.Weights(f, path, params)
+	return n.Weights(f, params)
 }
 
 // all parameters, as a flat buffer.
@@ -67,7 +50,7 @@ func (r reader) all(params []nets.Param) ([]float32, error) {
 		}
 		for i, v := range values {
 			if v-v != 0 {
-				return nil, &nets.NotFiniteError{File: r.path, Tensor: p.Name, Element: i, Value: v}
+				return nil, &nets.NotFiniteError{File: r.f.Path(), Tensor: p.Name, Element: i, Value: v}
 			}
 		}
 		nets.FromStored(p, values, flat)
@@ -77,22 +60,21 @@ func (r reader) all(params []nets.Param) ([]float32, error) {
 
 type reader struct {
 	Network
-	f    Tensors
-	path string
+	f nets.TensorFile
 }
 
 // read reads a tensor of a shape; there may be ones more in the file's.
 func (r reader) read(name string, shape ...int) ([]float32, error) {
 	t, ok := r.f.Lookup(name)
 	if !ok {
-		return nil, &safetensors.FormatError{File: r.path, Tensor: name, Problem: fmt.Sprintf("is not in the file; want the weights of %s (%s)", r.Name, r.Summary)}
+		return nil, &safetensors.FormatError{File: r.f.Path(), Tensor: name, Problem: fmt.Sprintf("is not in the file; want the weights of %s (%s)", r.Name, r.Summary)}
 	}
 	want := 1
 	for _, d := range shape {
 		want *= d
 	}
 	if t.Elements() != want || fmt.Sprint(t.Shape) != fmt.Sprint(shape) {
-		return nil, &safetensors.FormatError{File: r.path, Tensor: name, Problem: fmt.Sprintf("has shape %v, want %v: these are not the weights of %s (%s)", t.Shape, shape, r.Name, r.Summary)}
+		return nil, &safetensors.FormatError{File: r.f.Path(), Tensor: name, Problem: fmt.Sprintf("has shape %v, want %v: these are not the weights of %s (%s)", t.Shape, shape, r.Name, r.Summary)}
 	}
 	values := make([]float32, want)
 	return values, r.f.ReadFloat32(name, values)

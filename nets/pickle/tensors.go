@@ -110,6 +110,12 @@ func dense(shape []int64, fortran bool) []int64 {
 	return strides
 }
 
+// Path is the name that errors call it.
+func (f *File) Path() string { return f.Name }
+
+// List is its tensors.
+func (f *File) List() []safetensors.Tensor { return f.Tensors }
+
 // Lookup finds a tensor by name.
 func (f *File) Lookup(name string) (safetensors.Tensor, bool) {
 	v, ok := f.views[name]

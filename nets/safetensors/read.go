@@ -82,6 +82,12 @@ func (f *File) Close() error {
 	return nil
 }
 
+// Path is the name that errors call it.
+func (f *File) Path() string { return f.Name }
+
+// List is its tensors.
+func (f *File) List() []Tensor { return f.Tensors }
+
 // Lookup finds a tensor by name.
 func (f *File) Lookup(name string) (Tensor, bool) {
 	i, ok := f.index[name]

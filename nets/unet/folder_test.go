@@ -202,6 +202,33 @@ func TestVariance(t *testing.T) {
 	}
 }
 
+// TestBin: weights as diffusers wrote them before safetensors are the same weights;
+// beside safetensors they are not looked at.
+func TestBin(t *testing.T) {
+	const model = "testdata/diffusers/class-timestep"
+	_, want, err := readModel(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for to, from := range map[string]string{"config.json": model + "/config.json", "diffusion_pytorch_model.bin": "testdata/class-timestep.bin"} {
+		b, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, to), b, 0o666)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, got, err := readModel(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, want) {
+		t.Error("the weights differ from those of safetensors")
+	}
+}
+
 func TestFolderErrors(t *testing.T) {
 	wrong := func(change func(*safetensors.Tensor)) func(*testing.T, string, Config, []float32) {
 		return func(t *testing.T, dir string, c Config, flat []float32) {
@@ -231,9 +258,9 @@ func TestFolderErrors(t *testing.T) {
 		"twice": {wrong(func(s *safetensors.Tensor) {
 			s.Name = strings.Replace(s.Name, "down_blocks.1.attentions.0.to_k.bias", "down_blocks.1.attentions.0.query.bias", 1)
 		}), "is also in"},
-		"pickle": {func(t *testing.T, dir string, _ Config, _ []float32) {
+		"no pickle": {func(t *testing.T, dir string, _ Config, _ []float32) {
 			os.Rename(filepath.Join(dir, weightsFile), filepath.Join(dir, "diffusion_pytorch_model.bin"))
-		}, "a pickle is not read"},
+		}, "a file that torch.save wrote"},
 		"cut short": {func(t *testing.T, dir string, _ Config, _ []float32) {
 			os.Truncate(filepath.Join(dir, weightsFile), 20_000)
 		}, "cut short"},

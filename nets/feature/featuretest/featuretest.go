@@ -90,6 +90,12 @@ func Images(side int) []float32 {
 	return out
 }
 
+// Path is what errors call it.
+func (Formula) Path() string { return "a formula" }
+
+// List is nothing: whoever reads knows the names.
+func (Formula) List() []safetensors.Tensor { return nil }
+
 // Lookup finds a tensor by name.
 func (f Formula) Lookup(name string) (safetensors.Tensor, bool) {
 	shape, ok := f[name]
