@@ -121,7 +121,7 @@ func byEigenvalues(t *testing.T, a, b *Statistics) float64 {
 		for j := range i + 1 {
 			s.SetSym(i, j, (m.At(i, j)+m.At(j, i))/2)
 		}
-		distance += math.Pow(a.Mean[i]-b.Mean[i], 2) + a.Covariance.At(i, i) + b.Covariance.At(i, i)
+		distance += (a.Mean[i]-b.Mean[i])*(a.Mean[i]-b.Mean[i]) + a.Covariance.At(i, i) + b.Covariance.At(i, i)
 	}
 	var e mat.EigenSym
 	e.Factorize(s, false)

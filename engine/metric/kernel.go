@@ -77,7 +77,7 @@ func shuffled(n, k int, seed, address uint64) []int {
 		order[i] = i
 	}
 	for i := range k {
-		j := i + philox.IntN(n-i, seed, philox.Evaluation, address, uint32(i))
+		j := i + int(philox.Uniform64(seed, philox.Evaluation, address, uint32(i))*float64(n-i))
 		order[i], order[j] = order[j], order[i]
 	}
 	return order[:k]

@@ -34,8 +34,7 @@ func Neighbours(samples, real Features, o ManifoldOptions) (Manifold, error) {
 	ofReal, ofSamples := nearest(real, most), nearest(samples, most)
 	within := func(d, radius float64) bool { return d < radius || o.Closed && d == radius }
 	n, all := samples.Len(), real.Len()
-	type counts struct{ precise, balls int }
-	stripes := make([]counts, (n+tile-1)/tile)
+	stripes := make([]int, (n+tile-1)/tile) // balls
 	precise := make([]bool, n)
 	// By column, since a real image meets samples of all stripes: its own stripe of bits.
 	recalled, covered := make([][]bool, len(stripes)), make([][]bool, len(stripes))
@@ -49,7 +48,7 @@ func Neighbours(samples, real Features, o ManifoldOptions) (Manifold, error) {
 				precise[i+k] = precise[i+k] || within(v, ofReal[j+l][kPR-1])
 				recalled[s][j+l] = recalled[s][j+l] || within(v, ofSamples[i+k][kPR-1])
 				if within(v, ofReal[j+l][kDC-1]) {
-					stripes[s].balls++
+					stripes[s]++
 					covered[s][j+l] = true
 				}
 			}
@@ -57,7 +56,7 @@ func Neighbours(samples, real Features, o ManifoldOptions) (Manifold, error) {
 	})
 	balls := 0
 	for _, s := range stripes {
-		balls += s.balls
+		balls += s
 	}
 	m.Precision = share(precise)
 	m.Recall, m.Coverage = share(either(recalled)), share(either(covered))
