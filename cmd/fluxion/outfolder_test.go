@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"fluxion/cmd/fluxion/internal/console"
-	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/data"
 )
 
@@ -46,32 +44,6 @@ func TestRunFolderInData(t *testing.T) {
 	for range 2 { // the second resumes
 		if _, _, err := fluxion(t, with(args, filepath.Join(dir, "runs", "1"))...); err != nil {
 			t.Error(err)
-		}
-	}
-}
-
-// TestGridBesideFolder: the grid lies beside the folder of pictures, whatever its name.
-func TestGridBesideFolder(t *testing.T) {
-	t.Chdir(t.TempDir())
-	here, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for out, want := range map[string]string{
-		"out": "out-grid.png", "out/": "out-grid.png", "a/b": "a/b-grid.png", ".": here + "-grid.png", "..": filepath.Dir(here) + "-grid.png", "/": "/grid.png",
-		".hidden": ".hidden-grid.png",
-	} {
-		if got := samples.GridOf(out); got != want {
-			t.Errorf("--out %s: the grid is %s, want %s", out, got, want)
-		}
-	}
-}
-
-// TestVisible: a name moves no cursor and breaks no line.
-func TestVisible(t *testing.T) {
-	for text, want := range map[string]string{"cat\nx": `cat\nx`, "\x1b[2Jdög 猫": `\x1b[2Jdög 猫`, "a\x00\r'\"\\": `a\x00\r'"\`, "": ""} {
-		if got := console.Visible(text); got != want {
-			t.Errorf("%q is shown as %q, want %q", text, got, want)
 		}
 	}
 }

@@ -5,24 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/machine"
-	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data"
 	"fluxion/data/durable"
-	"fluxion/data/setting"
 	"fluxion/engine/device"
-	"fluxion/engine/device/tuning"
 	"fluxion/engine/generate"
-	"fluxion/engine/model"
-	"fluxion/engine/process"
-	"fluxion/engine/sampler"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -109,39 +102,6 @@ that depend on the state alone.`,
 	return c
 }
 
-// list declares the settings, with their defaults.
-func (o *sampleOptions) list() setting.List {
-	o.class, o.batch, o.weights, o.columns = "all", 32, model.EMA, 10
-	o.device, o.precision, o.blockings = "auto", "auto", "auto"
-	o.config.Options.Grid, o.config.Options.Steps, o.config.Sampler = "uniform", 30, "euler"
-	return slices.Concat(
-		setting.List{
-			{Key: "model", Value: setting.Of(&o.model), Own: true, Help: "run folder, checkpoint, or diffusers folder"},
-			{Key: "out", Value: setting.Of(&o.out), Own: true, Help: "folder for the images, made if need be; or FILE.npz, for all of them as float32"},
-			{Key: "count", Value: setting.Of(&o.count), Own: true, Help: "make images 0 to COUNT-1", Range: setting.Within(1, maxSeeds, "")},
-			{Key: "seeds", Value: setting.Of(&o.seeds), Own: true, Help: "numbers of the images to make, such as 0-99,200"},
-			{Key: "class", Value: setting.Of(&o.class), Help: "class by name or index; all takes them in turn; none is without"},
-		},
-		sampler.GridSettings(&o.config.Sampler, &o.config.Options),
-		setting.List{
-			{Key: "batch", Value: setting.Of(&o.batch), Own: true, Help: "images made together; no effect on them", Range: setting.AtLeast(1, "")},
-			model.WeightsSetting(&o.weights),
-			{Key: "seed", Value: setting.Of(&o.seed), Own: true, Help: "key of all randomness"},
-		},
-		o.schedulerFlags.list("in place of --schedule, --grid and --sampler, all of a diffusers scheduler: model, for the model folder's own, a scheduler_config.json, or a folder with one"),
-		o.guidanceFlags.list(), o.pictureFlags.list(),
-		setting.List{
-			{Key: "columns", Value: setting.Of(&o.columns), Help: "images in a row of the grid", Range: setting.AtLeast(1, "")},
-			device.NameSetting(&o.device), device.PrecisionSetting(&o.precision), device.ThreadsSetting(&o.threads),
-			tuning.BlockingsSetting(&o.blockings), model.IgnoreSetting(&o.ignore),
-		},
-		o.schedule().With("schedule", func(s *setting.Setting) {
-			s.Help = "to sample along, if not the model's own: " + strings.Join(process.Schedules(), ", ")
-		}),
-		sampler.OptionSettings(&o.config.Options, "1e-4"),
-	)
-}
-
 func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) {
 	seeds, err := o.check()
 	if err != nil {
@@ -220,30 +180,6 @@ func (o *sampleOptions) done(face console.Face, f samples.Found, images int, sec
 		"images": images, "written": made, "skipped": images - made, "broken": f.Broken, "overwritten": f.Replaced, "seconds": seconds,
 		"images_per_second": float64(made) / seconds, "out": o.out, "grid": grid,
 	}, lines...)
-}
-
-func (o *sampleOptions) check() ([]int64, error) {
-	switch {
-	case o.model == "" || o.out == "":
-		return nil, fault.Usagef("--model and --out are needed")
-	case (o.count > 0) == (o.seeds != ""):
-		return nil, fault.Usagef("give either --count N or --seeds A-B")
-	}
-	if !samples.IsArray(o.out) {
-		if err := outdir.Check(o.out); err != nil {
-			return nil, err
-		}
-	}
-	if err := o.pictureFlags.check(); err != nil {
-		return nil, err
-	}
-	if err := o.schedulerFlags.check(&o.samplingFlags, saidOfLimits...); err != nil {
-		return nil, err
-	}
-	if o.seeds == "" {
-		o.seeds = fmt.Sprintf("0-%d", o.count-1)
-	}
-	return parseSeeds(o.seeds)
 }
 
 // make generates images. What keep returns for one, if anything, is done while the next

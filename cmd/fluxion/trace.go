@@ -4,12 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
@@ -18,7 +16,6 @@ import (
 	"fluxion/engine/model"
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
-	"fluxion/engine/scheduler"
 	"fluxion/engine/trace"
 	"fluxion/nets/pyjson"
 
@@ -200,166 +197,4 @@ func readNoise(text string) (trace.Noise, error) {
 		}
 	}
 	return trace.GivenNoise(draws), nil
-}
-
-// real is a number in JSON, null where it is infinite or none.
-type real float64
-
-func (r real) MarshalJSON() ([]byte, error) {
-	if x := float64(r); !math.IsInf(x, 0) && !math.IsNaN(x) {
-		return json.Marshal(x)
-	}
-	return []byte("null"), nil
-}
-
-func reals(values []float64) []real {
-	list := make([]real, len(values))
-	for i, v := range values {
-		list[i] = real(v)
-	}
-	return list
-}
-
-type tracePoint struct {
-	T      real `json:"t"`
-	Alpha  real `json:"alpha"`
-	Sigma  real `json:"sigma"`
-	Lambda real `json:"lambda"`
-	N      real `json:"n"`
-}
-
-type traceCall struct {
-	Point real `json:"point"`
-	N     real `json:"n"`
-}
-
-type traceWeights struct {
-	Start   real   `json:"start"`
-	Outputs []real `json:"outputs"`
-	Noise   []real `json:"noise"`
-}
-
-// shownTrace is a run to be shown.
-type shownTrace struct {
-	sampler, schedule, output string
-	grid                      sampler.Grid
-	result                    trace.Result
-	scheduler                 *shownScheduler // nil without one
-}
-
-// traceObject is a run for a machine.
-type traceObject struct {
-	Grid      []tracePoint    `json:"grid"`
-	States    [][]real        `json:"states"`
-	Calls     []traceCall     `json:"calls"`
-	Weights   *traceWeights   `json:"weights"`
-	Sampler   string          `json:"sampler"`
-	Schedule  string          `json:"schedule"`
-	Scheduler *shownScheduler `json:"scheduler,omitempty"`
-}
-
-func (s shownTrace) object() (t traceObject) {
-	for _, q := range s.grid.Points {
-		t.Grid = append(t.Grid, tracePoint{real(q.Time), real(q.Alpha), real(q.Sigma), real(q.LogSNR), real(q.NetworkTime)})
-	}
-	for _, z := range s.result.States {
-		t.States = append(t.States, reals(z))
-	}
-	for _, c := range s.result.Calls {
-		t.Calls = append(t.Calls, traceCall{real(c.Position), real(c.Point.NetworkTime)})
-	}
-	if w := s.result.Weights; w != nil {
-		t.Weights = &traceWeights{real(w.Start), reals(w.Outputs), reals(w.Noise)}
-	}
-	t.Sampler, t.Schedule, t.Scheduler = s.sampler, s.schedule, s.scheduler
-	return t
-}
-
-// show writes the run as a table.
-func (s shownTrace) show(out io.Writer) error {
-	fmt.Fprintf(out, "%s on %s/%s, %d calls\n", s.sampler, s.schedule, s.output, len(s.result.Calls))
-	if s.scheduler != nil {
-		s.scheduler.show(out)
-	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "t\tα\tσ\tλ\tn\tstate\t")
-	for i, q := range s.grid.Points {
-		var values []string
-		for _, v := range s.result.States[i] {
-			values = append(values, fmt.Sprintf("%.6g", v))
-		}
-		fmt.Fprintf(w, "%.5g\t%.5g\t%.5g\t%.5g\t%.5g\t%s\t\n", q.Time, q.Alpha, q.Sigma, q.LogSNR, q.NetworkTime, strings.Join(values, " "))
-	}
-	return w.Flush()
-}
-
-// choice is a name and what it is.
-type choice struct {
-	Name  string `json:"name"`
-	About string `json:"about"`
-}
-
-// choices are all names, by kind, in the order in which they are shown.
-func choices() (kinds []string, all map[string][]choice) {
-	all = map[string][]choice{}
-	add := func(kind, name, parameters, about string) {
-		if len(all[kind]) == 0 {
-			kinds = append(kinds, kind)
-		}
-		if parameters != "" {
-			about += " (" + parameters + ")"
-		}
-		all[kind] = append(all[kind], choice{name, about})
-	}
-	for _, s := range process.ListSchedules() {
-		add("schedules", s.Name, "", s.About)
-	}
-	for _, g := range sampler.ListGrids() {
-		add("grids", g.Name, g.Defaults.String(), g.About)
-	}
-	for _, s := range sampler.List() {
-		add("samplers", s.Name, s.Describe(), s.About)
-	}
-	for _, y := range process.ListOutputs() {
-		add("outputs", y.Name, "", y.About)
-	}
-	for _, w := range process.ListWeightings() {
-		add("weightings", w.Name, w.Defaults.String(), w.About)
-	}
-	for _, t := range process.ListTimeSamplers() {
-		add("time_samplers", t.Name, t.Defaults.String(), t.About)
-	}
-	for _, d := range trace.ListDenoisers() {
-		add("denoisers", d.Usage, "", d.About)
-	}
-	for _, name := range scheduler.Names() {
-		add("schedulers", name, "", scheduler.List()[name])
-	}
-	for _, d := range scheduler.Departures() {
-		kind := "defect, left out"
-		if d.Convention {
-			kind = "convention, kept"
-		}
-		add("departures_of_diffusers", d.Name, "", fmt.Sprintf("%s: it %s, where theory %s; %s", kind, d.Theirs, d.Ours, d.Why))
-	}
-	return kinds, all
-}
-
-func printChoices(face console.Face) error {
-	kinds, all := choices()
-	return face.Result(all, func(out io.Writer) error { return showChoices(out, kinds, all) })
-}
-
-func showChoices(out io.Writer, kinds []string, all map[string][]choice) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for i, kind := range kinds {
-		if i > 0 {
-			fmt.Fprintln(w)
-		}
-		fmt.Fprintln(w, strings.ReplaceAll(kind, "_", " ")+":")
-		for _, c := range all[kind] {
-			fmt.Fprintf(w, "  %s\t%s\n", c.Name, c.About)
-		}
-	}
-	return w.Flush()
 }

@@ -27,7 +27,7 @@ func mistyped(environment []string, list setting.List, every []string) (notes []
 		}
 		near, ok := lookup.Nearest(key, every)
 		if s, here := list.Find(near); ok && here && !s.Own {
-			notes = append(notes, fmt.Sprintf("%s changes nothing; did you mean %s?", name, variable(s)))
+			notes = append(notes, fmt.Sprintf("%s changes nothing; did you mean %s?", name, variable(near)))
 		}
 	}
 	return notes

@@ -64,9 +64,9 @@ func TestOrder(t *testing.T) {
 		source   string
 	}{
 		{"", nil, 30, ""},
-		{"", config, 3, file},
+		{"", config, 3, file + ": steps"},
 		{"4", config, 4, "FLUXION_STEPS"},
-		{"4", append(config, "-s", "steps=5"), 5, "-s"},
+		{"4", append(config, "-s", "steps=5"), 5, "-s steps"},
 		{"4", append(config, "-s", "steps=5", "--steps", "6"), 6, "--steps"},
 		{"4", append(config, "--steps=0x10"), 16, "--steps"},
 		{"2e3", nil, 2000, "FLUXION_STEPS"},

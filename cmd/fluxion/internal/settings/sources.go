@@ -91,12 +91,12 @@ func (r *Sources) read() error {
 	}
 	for _, s := range r.list {
 		f := r.flags.Lookup(s.FlagName())
-		value := os.Getenv(variable(s))
+		value := os.Getenv(variable(s.Key))
 		switch {
 		case f.Changed:
 			r.said[s.Key] = saying{s.Value.Get(), "--" + f.Name}
 		case r.said[s.Key].source != "-s" && value != "" && !s.Own:
-			if err := r.say(s, value, variable(s)); err != nil {
+			if err := r.say(s, value, variable(s.Key)); err != nil {
 				return err
 			}
 		}
@@ -123,8 +123,18 @@ func (r *Sources) Has(key string) bool {
 	return ok
 }
 
-// Source names where the first that says a setting says it, as --steps or FLUXION_STEPS.
-func (r *Sources) Source(key string) string { return r.said[key].source }
+// Source names where a setting is said: --steps, FLUXION_STEPS, -s steps, or the file and
+// its key.
+func (r *Sources) Source(key string) string {
+	switch source := r.said[key].source; source {
+	case "-s":
+		return "-s " + key
+	case "", "--" + setting.FlagName(key), variable(key):
+		return source
+	default:
+		return source + ": " + key
+	}
+}
 
 // Changed returns the text of a setting that is not what it is where nobody says it.
 func (r *Sources) Changed(key string) (text string, ok bool) {
@@ -168,8 +178,8 @@ func (r *Sources) known(key, source string) error {
 	return nil
 }
 
-// variable is the one of the environment that sets a setting.
-func variable(s setting.Setting) string { return VariablePrefix + strings.ToUpper(s.Key) }
+// variable is the one of the environment that sets the setting of a key.
+func variable(key string) string { return VariablePrefix + strings.ToUpper(key) }
 
 // VariablePrefix begins the names of settings in the environment.
 const VariablePrefix = "FLUXION_"
