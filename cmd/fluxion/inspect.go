@@ -133,8 +133,8 @@ func (o *inspectOptions) run(face console.Face) error {
 	if err := plan.CheckRecomputation(o.recompute); err != nil {
 		return fault.Usagef("--recompute: %w", err)
 	}
-	if o.objectives.Name() != "" && o.model != "" {
-		return fault.Usagef("--%s is of a --preset; a model says itself whether it conditions on its own estimate", o.objectives.Name())
+	if name, other := o.objectives.Name(); other && o.model != "" {
+		return fault.Usagef("--%s is of a --preset; a model says itself whether it conditions on its own estimate", name)
 	}
 	target, err := device.Target(o.device, o.threads)
 	if err != nil {
@@ -215,7 +215,7 @@ func (o *inspectOptions) network() (nets.Network, string, error) {
 		if err != nil {
 			return nil, "", fault.Usage(err)
 		}
-		objective, err := train.NamedObjective(o.objectives.Name(), train.Default())
+		objective, err := train.NewObjective(o.objectives.Settings())
 		if err != nil {
 			return nil, "", err
 		}

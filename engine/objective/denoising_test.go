@@ -69,7 +69,11 @@ func TestWeights(t *testing.T) {
 func TestList(t *testing.T) {
 	d := of(t, "fm", "u", "uniform", "plain")
 	for _, k := range List() {
-		o, err := New(k.Name, d.Setup)
+		n, err := Find(k.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := n.New(d.Setup)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +84,11 @@ func TestList(t *testing.T) {
 	for text, want := range map[string]string{
 		"denoisin": "denoising", "denoising:share=1": "takes no parameters", "self-conditioning:share=1": "between 0 and 1", "self-conditioning:part=1": "share",
 	} {
-		if _, err := New(text, d.Setup); err == nil || !strings.Contains(err.Error(), want) {
+		n, err := Find(text)
+		if err == nil {
+			_, err = n.New(d.Setup)
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}

@@ -5,9 +5,6 @@
 package objective
 
 import (
-	"strings"
-
-	"fluxion/data/lookup"
 	"fluxion/engine/process"
 	"fluxion/nets"
 
@@ -86,21 +83,3 @@ var kinds = []Kind{
 
 // List returns every objective.
 func List() []Kind { return kinds }
-
-// New returns an objective by name and parameters: self-conditioning:share=0.5.
-func New(text string, s Setup) (Objective, error) {
-	name, parameters, _ := strings.Cut(text, ":")
-	names := make([]string, len(kinds))
-	for i, k := range kinds {
-		names[i] = k.Name
-	}
-	i, err := lookup.Find("objective", name, names)
-	if err != nil {
-		return nil, err
-	}
-	p, err := process.ParseParameters("objective", name, parameters, kinds[i].Defaults)
-	if err != nil {
-		return nil, err
-	}
-	return kinds[i].make(s, p)
-}

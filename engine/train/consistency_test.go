@@ -98,7 +98,11 @@ func denoising(t *testing.T) objective.Objective {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := objective.New("denoising", objective.Setup{Seed: 1, Batch: 64, Objective: o})
+	kind, err := objective.Find("denoising")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := kind.New(objective.Setup{Seed: 1, Batch: 64, Objective: o})
 	if err != nil {
 		t.Fatal(err)
 	}

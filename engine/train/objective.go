@@ -10,16 +10,17 @@ import (
 
 // NewObjective returns the objective of a run.
 func NewObjective(s Settings) (objective.Objective, error) {
-	name := ""
+	name := s.Objective
 	if s.SelfConditioning > 0 {
+		if plain := objective.Names()[0]; name != plain {
+			return nil, &SettingError{"self_conditioning", fmt.Sprintf("%g is for objective %s alone, and this is %s; leave it out", s.SelfConditioning, plain, name)}
+		}
 		name = fmt.Sprintf("self-conditioning:share=%g", s.SelfConditioning)
 	}
-	return NamedObjective(name, s)
-}
-
-// NamedObjective returns one of the list of objectives under the settings of a run; the
-// first for an empty name.
-func NamedObjective(name string, s Settings) (objective.Objective, error) {
+	kind, err := objective.Find(name)
+	if err != nil {
+		return nil, &SettingError{"objective", err.Error()}
+	}
 	setup := objective.Setup{Seed: s.Seed, Batch: s.Batch, Images: s.Images}
 	p, err := process.Get(s.Schedule, process.ScheduleOptions{ZeroSNR: s.ZeroSNR, Shift: s.Shift, MaxLogSNR: s.ClipLambda, Scale: s.Scale}, s.Output)
 	if err != nil {
@@ -28,12 +29,9 @@ func NamedObjective(name string, s Settings) (objective.Objective, error) {
 	if setup.Objective, err = process.NewObjective(p, s.TimeSampler, s.Weighting); err != nil {
 		return nil, &SettingError{"time_sampler, weighting", err.Error()}
 	}
-	if name == "" {
-		name = objective.List()[0].Name
-	}
-	o, err := objective.New(name, setup)
+	o, err := kind.New(setup)
 	if err != nil {
-		return nil, &SettingError{"time_sampler, weighting", err.Error()}
+		return nil, &SettingError{"objective, time_sampler, weighting", err.Error()}
 	}
 	return o, nil
 }
@@ -42,8 +40,9 @@ func NamedObjective(name string, s Settings) (objective.Objective, error) {
 func objectiveFor(o StepOptions) (objective.Objective, error) {
 	s, like := Default(), o.Network.Spec()
 	s.Batch = o.Batch * o.Accumulate
-	for _, k := range objective.List() {
-		if found, err := NamedObjective(k.Name, s); err != nil || found.Fit(like) == like {
+	for _, name := range objective.Names() {
+		s.Objective = name
+		if found, err := NewObjective(s); err != nil || found.Fit(like) == like {
 			return found, err
 		}
 	}

@@ -2,6 +2,8 @@ package train
 
 import (
 	"fmt"
+
+	"fluxion/engine/objective"
 )
 
 // Settings are all that decides a run, as plain data: what the configuration
@@ -22,6 +24,7 @@ type Settings struct {
 	Output      string  `json:"output_kind"`
 	Weighting   string  `json:"weighting"`
 	TimeSampler string  `json:"time_sampler"`
+	Objective   string  `json:"objective"` // see package objective
 
 	Images       int64     `json:"images"`       // length of the run
 	Batch        int       `json:"batch"`        // images of a step
@@ -65,7 +68,7 @@ type Settings struct {
 func Default() Settings {
 	s := Settings{
 		Data: "glyphs", Preset: "tiny",
-		Schedule: "fm", Shift: 1, Output: "u", Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
+		Schedule: "fm", Shift: 1, Output: "u", Objective: objective.Names()[0], Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
 		Accumulate: 1, Accumulation: inTree, Optimizer: adamWName, LRSchedule: linearName, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
 		Keep: 3, SampleSteps: 16, SampleCount: 40,

@@ -2,10 +2,12 @@ package workload
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"fluxion/data/setting"
 	"fluxion/engine/objective"
+	"fluxion/engine/train"
 )
 
 // ObjectivesKey stands for the settings of Objectives in Options.List.
@@ -28,12 +30,18 @@ func (o *Objectives) List() (list setting.List) {
 	return list
 }
 
-// Name is that of the chosen one; empty for the first.
-func (o Objectives) Name() string {
-	for i, on := range o.on {
-		if on {
-			return objective.List()[1+i].Name
-		}
+// Name is that of the chosen one; other says whether it is not the first.
+func (o Objectives) Name() (name string, other bool) {
+	names := objective.Names()
+	if i := slices.Index(o.on, true); i >= 0 {
+		return names[1+i], true
 	}
-	return ""
+	return names[0], false
+}
+
+// Settings are train's, with the chosen one.
+func (o Objectives) Settings() train.Settings {
+	s := train.Default()
+	s.Objective, _ = o.Name()
+	return s
 }

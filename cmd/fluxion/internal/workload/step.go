@@ -35,9 +35,9 @@ func (w *Workload) Step(training bool) (Step, error) {
 
 // trainStep is a whole training step on made-up images.
 func (w *Workload) trainStep() (Step, error) {
-	settings := train.Default()
+	settings := w.Objectives.Settings()
 	settings.Batch = w.Batch
-	objective, err := train.NamedObjective(w.Objectives.Name(), settings)
+	objective, err := train.NewObjective(settings)
 	if err != nil {
 		return Step{}, err
 	}

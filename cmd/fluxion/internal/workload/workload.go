@@ -72,7 +72,7 @@ func (o *Options) Resolve() (nets.Network, error) {
 	if o.Size == 0 {
 		o.Size = images.Height
 	}
-	objective, err := train.NamedObjective(o.Objectives.Name(), train.Default())
+	objective, err := train.NewObjective(o.Objectives.Settings())
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (o *Options) Resolve() (nets.Network, error) {
 
 // Name of the network, for people.
 func (o Options) Name() string {
-	if name := o.Objectives.Name(); name != "" {
+	if name, other := o.Objectives.Name(); other {
 		return o.Preset + " with " + name
 	}
 	return o.Preset

@@ -1,0 +1,47 @@
+package objective
+
+import (
+	"strings"
+
+	"fluxion/data/lookup"
+	"fluxion/data/setting"
+	"fluxion/engine/process"
+)
+
+// Names are those of all objectives.
+func Names() []string {
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = k.Name
+	}
+	return names
+}
+
+// NameSetting declares which objective a run has.
+func NameSetting(p *string) setting.Setting {
+	return setting.Setting{
+		Key: "objective", Value: setting.Of(p), Help: "loss: " + strings.Join(Names(), ", ") + "; perhaps with parameters, as in self-conditioning:share=0.5",
+		Breaks: setting.Always, Since: "2026-11-29", Before: kinds[0].Name,
+	}
+}
+
+// Named is an objective by its name, with parameters.
+type Named struct {
+	Kind
+	parameters process.Parameters
+}
+
+// Find reads a name, and perhaps parameters: self-conditioning:share=0.5.
+func Find(text string) (n Named, err error) {
+	name, parameters, _ := strings.Cut(text, ":")
+	i, err := lookup.Find("objective", name, Names())
+	if err != nil {
+		return n, err
+	}
+	n.Kind = kinds[i]
+	n.parameters, err = process.ParseParameters("objective", name, parameters, n.Defaults)
+	return n, err
+}
+
+// New returns the objective.
+func (n Named) New(s Setup) (Objective, error) { return n.make(s, n.parameters) }
