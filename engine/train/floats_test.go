@@ -136,6 +136,9 @@ func TestFloatNotes(t *testing.T) {
 			t.Errorf("variance %g: notes %q", variance, got)
 		}
 	}
+	if got := (&run{data: floats{d}, settings: Settings{SelfConditioning: 0.5}}).floatNotes(1); len(got) != 1 || !strings.Contains(got[0], "±1") {
+		t.Errorf("with self-conditioning: notes %q", got)
+	}
 	if got := (&run{data: d}).floatNotes(20); got != nil {
 		t.Errorf("of bytes: %q", got)
 	}

@@ -50,6 +50,9 @@ func (r *run) floatNotes(variance float64) (notes []string) {
 	if variance > floatVariance || variance < 1/floatVariance {
 		notes = append(notes, fmt.Sprintf("the data are taken as they are: a variance of %.3g, where schedules and learning rates are for one of about 1; scale them first", variance))
 	}
+	if r.settings.SelfConditioning > 0 {
+		notes = append(notes, "self-conditioning: the estimate that the network is given is clipped to ±1, the range of pictures, here and in sampling")
+	}
 	if _, _, channels := r.data.Shape(); r.settings.SampleCount > 0 && r.gridCount() == 0 {
 		notes = append(notes, fmt.Sprintf("images of %d channels cannot be seen: there are no grids; fluxion sample --out FILE.npz writes them as they are", channels))
 	}
