@@ -49,7 +49,14 @@ func (o *sampleOptions) list() setting.List {
 	)
 }
 
+// check refuses what goes not together, and returns the numbers of the images.
 func (o *sampleOptions) check() ([]int64, error) {
+	switch { // a flag, say, in the place of what a file says
+	case o.sources.Wins("count", "seeds"):
+		o.seeds = ""
+	case o.sources.Wins("seeds", "count"):
+		o.count = 0
+	}
 	switch {
 	case o.model == "" || o.out == "":
 		return nil, fault.Usagef("--model and --out are needed")

@@ -245,4 +245,11 @@ func TestSampleByFile(t *testing.T) {
 	if err != nil || !strings.Contains(out, `"written":0`) {
 		t.Errorf("%d, %v: %s", code, err, out)
 	}
+	out, code, err = fluxion(t, with(flags, "--config", file, "-s", "sampler=churn", "-s", "steps=3", "--json", "--seeds", "0-2")...)
+	if err != nil || !strings.Contains(out, `"written":1`) {
+		t.Errorf("seeds in the place of a file's count: %d, %v: %s", code, err, out)
+	}
+	if _, code, err = fluxion(t, with(flags, "--count", "1", "--seeds", "0-2")...); code != exitUsage {
+		t.Errorf("count and seeds: %d, %v", code, err)
+	}
 }

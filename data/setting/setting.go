@@ -47,11 +47,8 @@ type Breaks struct {
 // Always is of settings that the weights, or which images were seen, depend on.
 var Always = Breaks{"yes", func(old, next any) bool { return old != next }}
 
-// FlagName is the name of the flag of a key, without the dashes before it.
-func FlagName(key string) string { return strings.ReplaceAll(key, "_", "-") }
-
-// FlagName is that of the setting.
-func (s Setting) FlagName() string { return FlagName(s.Key) }
+// FlagName is the name of the setting's flag, without the dashes before it.
+func (s Setting) FlagName() string { return strings.ReplaceAll(s.Key, "_", "-") }
 
 // Usage is the help of the setting's flag: what it decides, its range and its unit.
 func (s Setting) Usage() string {

@@ -37,7 +37,19 @@ type Sources struct {
 type saying struct {
 	value  any // as Setting.Value has it
 	source string
+	rank   rank
 }
+
+// rank orders sources: the highest wins.
+type rank int
+
+const (
+	fromNone rank = iota
+	fromFile
+	fromEnvironment
+	fromPair
+	fromFlag
+)
 
 // Bind gives a command settings: flags in the order of the list, then --config and -s.
 // Before the command runs, the variables of the list hold what the user says.
@@ -70,7 +82,7 @@ func (r *Sources) read() error {
 		}
 		for _, s := range r.list {
 			if value, ok := values[s.Key]; ok {
-				if err := r.say(s, value, r.file); err != nil {
+				if err := r.say(s, value, r.file, fromFile); err != nil {
 					return err
 				}
 			}
@@ -85,7 +97,7 @@ func (r *Sources) read() error {
 		if err := r.known(key, "-s"); err != nil {
 			return err
 		}
-		if err := r.say(r.list.Get(key), value, "-s"); err != nil {
+		if err := r.say(r.list.Get(key), value, "-s", fromPair); err != nil {
 			return err
 		}
 	}
@@ -94,9 +106,9 @@ func (r *Sources) read() error {
 		value := os.Getenv(variable(s.Key))
 		switch {
 		case f.Changed:
-			r.said[s.Key] = saying{s.Value.Get(), "--" + f.Name}
-		case r.said[s.Key].source != "-s" && value != "" && !s.Own:
-			if err := r.say(s, value, variable(s.Key)); err != nil {
+			r.said[s.Key] = saying{s.Value.Get(), "--" + f.Name, fromFlag}
+		case r.said[s.Key].rank != fromPair && value != "" && !s.Own:
+			if err := r.say(s, value, variable(s.Key), fromEnvironment); err != nil {
 				return err
 			}
 		}
@@ -108,12 +120,12 @@ func (r *Sources) read() error {
 }
 
 // say notes what a source says of a setting.
-func (r *Sources) say(s setting.Setting, value any, source string) error {
+func (r *Sources) say(s setting.Setting, value any, source string, rank rank) error {
 	x, err := s.Read(value)
 	if err != nil {
 		return fault.Usagef("%s: %s: %w", source, s.Key, err)
 	}
-	r.said[s.Key] = saying{x, source}
+	r.said[s.Key] = saying{x, source, rank}
 	return nil
 }
 
@@ -126,15 +138,19 @@ func (r *Sources) Has(key string) bool {
 // Source names where a setting is said: --steps, FLUXION_STEPS, -s steps, or the file and
 // its key.
 func (r *Sources) Source(key string) string {
-	switch source := r.said[key].source; source {
-	case "-s":
+	switch said := r.said[key]; said.rank {
+	case fromPair:
 		return "-s " + key
-	case "", "--" + setting.FlagName(key), variable(key):
-		return source
+	case fromFile:
+		return said.source + ": " + key
 	default:
-		return source + ": " + key
+		return said.source
 	}
 }
+
+// Wins says whether a source of a setting wins over that of another. Of two that exclude
+// each other the other is not meant then.
+func (r *Sources) Wins(key, other string) bool { return r.said[key].rank > r.said[other].rank }
 
 // Changed returns the text of a setting that is not what it is where nobody says it.
 func (r *Sources) Changed(key string) (text string, ok bool) {
