@@ -45,15 +45,21 @@ func TestTypesOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
-	for _, n := range g.AllNodes() {
+	activations := map[int64]kernels.Role{x.ID(): kernels.Activation}
+	nodes := g.AllNodes()
+	slices.SortFunc(nodes, func(a, b *gorgonia.Node) int { return int(a.ID() - b.ID()) })
+	for _, n := range nodes {
 		k, ok := n.Op().(kernels.Kernel)
 		if !ok {
 			continue
 		}
 		var in []tensor.Shape
+		var roles []kernels.Role
 		for it := g.From(n.ID()); it.Next(); {
-			in = append(in, it.Node().(*gorgonia.Node).Shape())
+			of := it.Node().(*gorgonia.Node)
+			in, roles = append(in, of.Shape()), append(roles, activations[of.ID()])
 		}
+		activations[n.ID()] = kernels.RoleOf(k, roles)
 		expect, listed := want[k.String()]
 		single := slices.Repeat([]number.Type{f}, len(in)+1)
 		switch {
@@ -71,7 +77,7 @@ func TestTypesOf(t *testing.T) {
 		}
 		seen[k.String()] = true
 		for precision, expect := range map[number.Type][]number.Type{b: expect, f: single} {
-			types, out := kernels.TypesOf(k, precision, in, n.Shape())
+			types, out := kernels.TypesOf(k, precision, roles)
 			if got := append(types, out); !slices.Equal(got, expect) {
 				t.Errorf("%v of %v in a plan of %v: %v, want %v", k, in, precision, got, expect)
 			}

@@ -57,7 +57,8 @@ type Options struct {
 type value struct {
 	at       int // place in the order of creation
 	node     *gorgonia.Node
-	dtype    number.Type    // that it is stored in
+	dtype    number.Type // that it is stored in
+	role     kernels.Role
 	kernel   kernels.Kernel // nil: a leaf
 	in       []*value
 	add      *value

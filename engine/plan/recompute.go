@@ -96,7 +96,7 @@ func (r *recomputation) forget(forward []*value) {
 		case joined: // it is as its parts are
 			r.forgotten[v] = true
 		default:
-			r.forgotten[v] = len(v.shape()) == 4 && !kept[v] && (r.Recompute == "blocks" || r.costs(k, v) < cheap)
+			r.forgotten[v] = v.role == kernels.Activation && !kept[v] && (r.Recompute == "blocks" || r.costs(k, v) < cheap)
 		}
 		r.forgotten[v] = r.forgotten[v] && !v.pinned && v.home == nil
 	}

@@ -4,8 +4,6 @@ import (
 	"fluxion/kernels"
 	"fluxion/kernels/cast"
 	"fluxion/kernels/number"
-
-	"gorgonia.org/tensor"
 )
 
 // Rounder is a Target whose products of bfloat16 take their weights in float32, and
@@ -25,10 +23,16 @@ func Copies(t Target, precision number.Type) bool {
 // gradients. Products read their weights from the bfloat16 copy of the parameters, if there
 // is one.
 func (c *compiler) settleTypes() {
+	for _, v := range c.all {
+		if len(v.shape()) == 4 { // an image, unless it is a parameter
+			v.role = kernels.Activation
+		}
+	}
 	fixed := map[*value]bool{}     // values that are float32 in any plan
 	weights := map[*value]*value{} // the bfloat16 copies of parameters
 	for _, p := range c.Parameters {
 		leaf := c.values[p.Node.ID()]
+		leaf.role = kernels.Single
 		if to := p.Buffer.Copy; to != nil {
 			weights[leaf] = &value{node: leaf.node, dtype: number.BFloat16, home: to.slot(p.Offset, p.Node.Shape())}
 		}
@@ -41,11 +45,9 @@ func (c *compiler) settleTypes() {
 	c.order = nil
 	cast := casts{c, map[*value]*value{}}
 	for _, v := range order {
-		in := make([]tensor.Shape, len(v.in))
-		for i, x := range v.in {
-			in[i] = x.shape()
-		}
-		types, result := kernels.TypesOf(v.kernel, c.Precision, in, v.shape())
+		roles := v.roles()
+		v.role = kernels.RoleOf(v.kernel, roles)
+		types, result := kernels.TypesOf(v.kernel, c.Precision, roles)
 		if w, ok := v.kernel.(kernels.Weighted); ok && !copies {
 			for _, i := range w.Weights() {
 				types[i] = number.Float32
@@ -69,7 +71,7 @@ func (c *compiler) settleTypes() {
 			c.order = append(c.order, v)
 			continue
 		}
-		made := &value{node: v.node, dtype: result, kernel: v.kernel, in: v.in, uses: 1}
+		made := &value{node: v.node, dtype: result, role: v.role, kernel: v.kernel, in: v.in, uses: 1}
 		c.order = append(c.order, made, v)
 		v.kernel, v.in = castTo(v), []*value{made}
 	}
@@ -84,6 +86,15 @@ func (c *compiler) settleTypes() {
 	}
 }
 
+// roles are those of a value's operands.
+func (v *value) roles() []kernels.Role {
+	roles := make([]kernels.Role, len(v.in))
+	for i, x := range v.in {
+		roles[i] = x.role
+	}
+	return roles
+}
+
 // casts are the conversions made so far.
 type casts struct {
 	*compiler
@@ -94,7 +105,7 @@ type casts struct {
 func (c casts) of(x *value, to number.Type) *value {
 	v := c.made[x]
 	if v == nil {
-		v = &value{node: x.node, dtype: to, in: []*value{x}}
+		v = &value{node: x.node, dtype: to, role: x.role, in: []*value{x}}
 		v.kernel = castTo(v)
 		x.uses++
 		c.made[x] = v

@@ -166,8 +166,8 @@ func (g weightGrad) shape(x, dy tensor.Shape) tensor.Shape {
 	return tensor.Shape{g.kh, g.kw, x[3], dy[3]}
 }
 
-// Float32 holds for the gradient of the float32 weights.
-func (weightGrad) Float32() (in, out bool) { return false, true }
+// Reduces activations to the gradient of weights.
+func (weightGrad) Reduces() {}
 
 func (g weightGrad) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	s, err := kernels.Shapes(in)

@@ -44,11 +44,13 @@ func operations(s size) []operation {
 // launch places the operands as a plan of this precision does: images may have a
 // gap between pixels, parameters have none.
 func (o operation) launch(g *kerneltest.GPU, precision number.Type, gap int) cuda.Launch {
-	var shapes []tensor.Shape
-	for _, a := range o.in {
-		shapes = append(shapes, a.Shape)
+	roles := make([]kernels.Role, len(o.in))
+	for i, a := range o.in {
+		if len(a.Shape) == 4 {
+			roles[i] = kernels.Activation
+		}
 	}
-	types, out := kernels.TypesOf(o.op.(kernels.Kernel), precision, shapes, o.want.Shape)
+	types, out := kernels.TypesOf(o.op.(kernels.Kernel), precision, roles)
 	place := func(shape tensor.Shape, of number.Type, parameter bool, values []float64) cuda.Operand {
 		cols, between := shape[len(shape)-1], gap
 		if parameter {

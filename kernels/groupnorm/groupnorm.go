@@ -85,6 +85,9 @@ type statsOp struct {
 	o Options
 }
 
+// Reduces activations to statistics.
+func (statsOp) Reduces() {}
+
 func (s statsOp) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	x, err := kernels.Shapes(in)
 	if err != nil {
@@ -151,6 +154,9 @@ func (a apply) SymDiff(in gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes,
 
 // sums is (N,2C): Σdu, then Σdu·x, over the pixels; inputs shared, dy.
 type sums struct{ common }
+
+// Reduces activations to sums.
+func (sums) Reduces() {}
 
 func (s sums) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	x, err := kernels.Shapes(in)

@@ -42,11 +42,7 @@ func (c *testCase) checkBF16(t *testing.T, k *cpu.Kernels, values map[int64]kern
 			continue
 		}
 		h := bf16Case{kernel: kernel}
-		var shapes []tensor.Shape
-		for _, i := range inputsOf(n) {
-			shapes = append(shapes, i.Shape())
-		}
-		h.types, h.outType = kernels.TypesOf(kernel, number.BFloat16, shapes, n.Shape())
+		h.types, h.outType = kernels.TypesOf(kernel, number.BFloat16, c.rolesOf(n))
 		var given []gorgonia.Value
 		for i, input := range inputsOf(n) {
 			h.in = append(h.in, rounded(values[input.ID()], h.types[i]))

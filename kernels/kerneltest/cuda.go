@@ -51,7 +51,7 @@ func (c *testCase) checkDevice(t *testing.T, values map[int64]kernels.Array) {
 		for _, i := range inputsOf(n) {
 			in = append(in, values[i.ID()])
 		}
-		for precision, d := range deviceCases(kernel, device, in, n.Shape()) {
+		for precision, d := range deviceCases(kernel, device, in, c.rolesOf(n), n.Shape()) {
 			t.Run(fmt.Sprintf("cuda/%v/%v", precision, kernel), func(t *testing.T) { d.check(t, n.Op()) })
 		}
 	}
@@ -68,15 +68,11 @@ type deviceCase struct {
 }
 
 // deviceCases gives a case for each precision, one only where they are the same.
-func deviceCases(kernel kernels.Kernel, device cuda.Kernel, in []kernels.Array, out tensor.Shape) iter.Seq2[number.Type, deviceCase] {
+func deviceCases(kernel kernels.Kernel, device cuda.Kernel, in []kernels.Array, roles []kernels.Role, out tensor.Shape) iter.Seq2[number.Type, deviceCase] {
 	return func(yield func(number.Type, deviceCase) bool) {
-		var shapes []tensor.Shape
-		for _, a := range in {
-			shapes = append(shapes, a.Shape)
-		}
 		for _, precision := range []number.Type{number.Float32, number.BFloat16} {
 			d := deviceCase{kernel: kernel, device: device, in: in, out: out}
-			d.types, d.outType = kernels.TypesOf(kernel, precision, shapes, out)
+			d.types, d.outType = kernels.TypesOf(kernel, precision, roles)
 			if precision == number.BFloat16 && d.outType != precision && !slices.Contains(d.types, precision) {
 				return
 			}
@@ -204,14 +200,12 @@ func (d deviceCase) run(ctx context.Context, b board, gap int, e fusedOperands) 
 // their gradients, being parameters, have none.
 func (d deviceCase) gapOf(i, gap int) int {
 	w, weighted := d.kernel.(kernels.Weighted)
-	single, ok := d.kernel.(kernels.Single)
+	_, reduces := d.kernel.(kernels.Reducer)
 	switch {
 	case i >= 0 && weighted && slices.Contains(w.Weights(), i):
 		return 0
-	case i < 0 && ok:
-		if in, out := single.Float32(); out && !in {
-			return 0
-		}
+	case i < 0 && reduces:
+		return 0
 	}
 	return gap
 }

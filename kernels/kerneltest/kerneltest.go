@@ -27,6 +27,8 @@ type Input struct {
 	Shape tensor.Shape
 	Fixed []float64 // its values; nil draws normal ones
 	Inert bool      // it has no gradient
+	// Activation of fewer than four axes; one of four is taken for one in any case.
+	Activation bool
 }
 
 // Shape is an input with a gradient.
@@ -70,12 +72,13 @@ type testCase struct {
 	gradients []*gorgonia.Node // nil where inert
 	nodes     []*gorgonia.Node // the operations, in order of execution
 	given     map[int64]kernels.Array
+	roles     map[int64]kernels.Role
 }
 
 func newCase(t *testing.T, inputs []Input, build func([]*gorgonia.Node) *gorgonia.Node) *testCase {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(1, 2))
-	c := &testCase{graph: gorgonia.NewGraph(), inputs: inputs, given: map[int64]kernels.Array{}}
+	c := &testCase{graph: gorgonia.NewGraph(), inputs: inputs, given: map[int64]kernels.Array{}, roles: map[int64]kernels.Role{}}
 	leaf := func(name string, i Input) *gorgonia.Node {
 		n := gorgonia.NewTensor(c.graph, tensor.Float64, len(i.Shape), gorgonia.WithShape(i.Shape...), gorgonia.WithName(name))
 		a := kernels.NewArray(i.Shape...)
@@ -84,6 +87,9 @@ func newCase(t *testing.T, inputs []Input, build func([]*gorgonia.Node) *gorgoni
 		}
 		copy(a.Data, i.Fixed)
 		c.given[n.ID()] = a
+		if i.Activation || len(i.Shape) == 4 {
+			c.roles[n.ID()] = kernels.Activation
+		}
 		return n
 	}
 	for i, input := range inputs {
@@ -107,7 +113,8 @@ func newCase(t *testing.T, inputs []Input, build func([]*gorgonia.Node) *gorgoni
 		c.take(t, grads, err)
 		return c
 	}
-	c.cotangent = leaf("cotangent", Input{Shape: c.out.Shape()})
+	c.list()
+	c.cotangent = leaf("cotangent", Input{Shape: c.out.Shape(), Activation: c.roles[c.out.ID()] == kernels.Activation})
 	grads, err := gorgonia.Backpropagate(gorgonia.Nodes{c.out}, gorgonia.Nodes{c.cotangent}, wrt)
 	c.take(t, grads, err)
 	return c
@@ -125,14 +132,29 @@ func (c *testCase) take(t *testing.T, grads gorgonia.Nodes, err error) {
 	}
 }
 
-// list finds the operations of the graph.
+// list finds the operations of the graph, and the roles of what they make.
 func (c *testCase) list() {
+	c.nodes = nil
 	for _, n := range c.graph.AllNodes() {
 		if n.Op() != nil && len(inputsOf(n)) > 0 {
 			c.nodes = append(c.nodes, n)
 		}
 	}
 	slices.SortFunc(c.nodes, func(a, b *gorgonia.Node) int { return int(a.ID() - b.ID()) })
+	for _, n := range c.nodes {
+		if k, ok := n.Op().(kernels.Kernel); ok {
+			c.roles[n.ID()] = kernels.RoleOf(k, c.rolesOf(n))
+		}
+	}
+}
+
+// rolesOf are those of a node's inputs.
+func (c *testCase) rolesOf(n *gorgonia.Node) []kernels.Role {
+	var roles []kernels.Role
+	for _, in := range inputsOf(n) {
+		roles = append(roles, c.roles[in.ID()])
+	}
+	return roles
 }
 
 func inputsOf(n *gorgonia.Node) []*gorgonia.Node {

@@ -28,7 +28,8 @@ const (
 func CheckTraffic(t *testing.T, inputs []Input, build func(in []*gorgonia.Node) *gorgonia.Node) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(5, 6))
-	for _, n := range newCase(t, inputs, build).nodes {
+	c := newCase(t, inputs, build)
+	for _, n := range c.nodes {
 		kernel, ok := n.Op().(kernels.Kernel)
 		if !ok {
 			continue
@@ -48,7 +49,7 @@ func CheckTraffic(t *testing.T, inputs []Input, build func(in []*gorgonia.Node) 
 		}
 		// Not every kernel reads all of its inputs.
 		share := float64(kernel.Cost(shapes, n.Shape()).Bytes) / float64(kernels.Traffic(n.Shape(), shapes...))
-		for precision, d := range deviceCases(kernel, device, in, n.Shape()) {
+		for precision, d := range deviceCases(kernel, device, in, c.rolesOf(n), n.Shape()) {
 			t.Run(fmt.Sprintf("%v/%v", precision, kernel), func(t *testing.T) { d.checkTraffic(t, rng, share) })
 		}
 	}

@@ -85,6 +85,9 @@ func (inputGrad) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
 // weightGrad: inputs x, dy.
 type weightGrad struct{ kernels.Signature }
 
+// Reduces activations to the gradient of weights.
+func (weightGrad) Reduces() {}
+
 func (weightGrad) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	s, err := kernels.Shapes(in)
 	if err != nil {

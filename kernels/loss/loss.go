@@ -33,8 +33,11 @@ func (Op) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	return tensor.ScalarShape(), nil
 }
 
-// Float32 holds for the network's output as the loss sees it.
-func (Op) Float32() (in, out bool) { return true, true }
+// Exact holds for the network's output as the loss sees it.
+func (Op) Exact() {}
+
+// Reduces activations to the loss.
+func (Op) Reduces() {}
 
 // Do evaluates the reference.
 func (Op) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
@@ -84,7 +87,7 @@ func (Op) CPU(l kernels.Launch) func(*cpu.Pool) {
 // grad: inputs y, target, weight.
 type grad struct{ kernels.Signature }
 
-func (grad) Float32() (in, out bool) { return true, true }
+func (grad) Exact() {}
 
 func (grad) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	s, err := kernels.Shapes(in)

@@ -60,8 +60,8 @@ func newOp(o Options, rank, from, terms int) Op {
 
 func (o Op) terms() int { return len(o.Ranks) - 1 }
 
-// Float32 holds for images that are not a network's own activations.
-func (Op) Float32() (in, out bool) { return true, true }
+// Exact holds for images that are not a network's own activations.
+func (Op) Exact() {}
 
 // InferShape checks that images and coefficients agree.
 func (o Op) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {

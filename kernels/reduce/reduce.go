@@ -26,6 +26,9 @@ type sum struct {
 	perImage bool
 }
 
+// Reduces activations to sums.
+func (sum) Reduces() {}
+
 func (s sum) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	x, err := kernels.Shapes(in)
 	if err != nil {
