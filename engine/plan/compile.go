@@ -8,6 +8,7 @@ import (
 	"fluxion/kernels/concat"
 	"fluxion/kernels/number"
 	"fluxion/kernels/pointwise"
+	"fluxion/kernels/reshape"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -73,6 +74,17 @@ type value struct {
 
 func (v *value) shape() tensor.Shape { return v.node.Shape() }
 
+// pitch is the elements from one row of v to the next.
+func (v *value) pitch() int {
+	for v.within != nil && !isReshaped(v) {
+		v = v.within
+	}
+	if s := v.shape(); len(s) > 0 {
+		return s[len(s)-1]
+	}
+	return 1
+}
+
 // base returns the value that owns the memory of v, and v's first channel in it.
 func (v *value) base() (*value, int) {
 	from := 0
@@ -129,6 +141,9 @@ func Compile(o Options) (*Plan, error) {
 	}
 	if c.fuses("concat") {
 		c.placeConcats()
+	}
+	if c.fuses("reshape") {
+		c.placeReshaped()
 	}
 	if c.Recompute != "" && c.Recompute != "none" {
 		c.recompute()
@@ -227,8 +242,14 @@ func (c *compiler) settleParameters() {
 	}
 }
 
+// isView says whether v is what another value holds, or a part of it.
 func isView(v *value) bool {
 	_, ok := v.kernel.(concat.SliceOp)
+	return ok || isReshaped(v)
+}
+
+func isReshaped(v *value) bool {
+	_, ok := v.kernel.(reshape.Op)
 	return ok
 }
 
@@ -298,7 +319,7 @@ func (c *compiler) placeConcats() {
 		}
 		free := true
 		for i, part := range v.in {
-			free = free && part.kernel != nil && part.within == nil && part.home == nil && !part.pinned && part.dtype == v.dtype &&
+			free = free && part.kernel != nil && !isView(part) && part.within == nil && part.home == nil && !part.pinned && part.dtype == v.dtype &&
 				len(part.shape()) >= 2 && !slices.Contains(v.in[:i], part)
 		}
 		if !free {
@@ -310,6 +331,19 @@ func (c *compiler) placeConcats() {
 			from += part.shape()[len(part.shape())-1]
 		}
 		v.kernel = joined{}
+	}
+}
+
+// placeReshaped lets tensors of other axes be the memory of what they are read from,
+// where that has no gaps between its rows.
+func (c *compiler) placeReshaped() {
+	for _, v := range c.order {
+		if !isReshaped(v) {
+			continue
+		}
+		if x := v.in[0]; v.within == nil && v.home == nil && !v.pinned && x.within == nil && x.home == nil && v.dtype == x.dtype {
+			v.within = x
+		}
 	}
 }
 

@@ -114,14 +114,11 @@ func (v *value) describe() Tensor {
 		return *v.home
 	}
 	owner, from := v.base()
-	t := Tensor{Buffer: Arena, Type: v.dtype, Shape: v.shape(), Pitch: 1}
+	t := Tensor{Buffer: Arena, Type: v.dtype, Shape: v.shape(), Pitch: v.pitch()}
 	if owner.home != nil {
 		t.Buffer, t.Offset = owner.home.Buffer, owner.home.Offset
 	}
 	t.Offset += from * v.dtype.Size()
-	if s := owner.shape(); len(s) > 0 {
-		t.Pitch = s[len(s)-1]
-	}
 	return t
 }
 

@@ -17,6 +17,7 @@ var Fusions = []Fusion{
 	{"add", "a sum, of a residual or of gradients, is formed by the kernel that makes one of its terms"},
 	{"slice", "a range of channels is read where it lies"},
 	{"concat", "the parts of a concatenation are made where they will be read"},
+	{"reshape", "a tensor is read in other axes where it lies"},
 	{"norms", "a norm takes its statistics, and its gradient their sums, in one launch, from the cache"},
 	{"statistics", "a kernel leaves the statistics of what it makes for the norm behind it"},
 }

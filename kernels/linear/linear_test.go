@@ -19,6 +19,14 @@ func TestTiles(t *testing.T) {
 // TestAMX is TestTiles on tiles, where need be on emulated ones.
 func TestAMX(t *testing.T) { amxtest.Run(t, "^TestTiles$/^amx$") }
 
+// TestVectors: activations may be vectors.
+func TestVectors(t *testing.T) {
+	for _, x := range []tensor.Shape{{7, 5}, {3, 2}, {70, 33}} {
+		in := []kerneltest.Input{{Shape: x, Activation: true}, kerneltest.Shape(x[1], 19), kerneltest.Shape(19)}
+		kerneltest.Check(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Linear(in[0], in[1], in[2]) })
+	}
+}
+
 func TestLinear(t *testing.T) {
 	for _, x := range []tensor.Shape{{7, 5}, {2, 3, 3, 5}, {1, 70}, {2, 4, 4, 33}} {
 		for _, cout := range []int{3, 19, 32} {

@@ -70,21 +70,21 @@ func (AddOp) SymDiff(_ gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes, er
 	return gorgonia.Nodes{dy, dy}, nil
 }
 
-// AddPerImage adds t (N,C) to every pixel of x (N,H,W,C).
+// AddPerImage adds t (N,C) to every pixel of x (N,…,C).
 func AddPerImage(x, t *gorgonia.Node) *gorgonia.Node {
-	return kernels.Apply(PerImageOp{kernels.Signature{Name: "add per image", Ranks: []int{4, 2}, Rank: 4}}, x, t)
+	return kernels.Apply(PerImageOp{kernels.Signature{Name: "add per image", Ranks: []int{x.Dims(), 2}, Rank: x.Dims()}}, x, t)
 }
 
 // PerImageOp is the addition of AddPerImage.
 type PerImageOp struct{ kernels.Signature }
 
-// InferShape checks that t is (N,C) for x (N,H,W,C).
+// InferShape checks that t is (N,C) for x (N,…,C).
 func (PerImageOp) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	s, err := kernels.Shapes(in)
 	if err != nil {
 		return nil, err
 	}
-	if x, t := s[0], s[1]; x[0] != t[0] || x[3] != t[1] {
+	if x, t := s[0], s[1]; x[0] != t[0] || x[len(x)-1] != t[1] {
 		return nil, fmt.Errorf("add %v to every pixel of %v: want (N,C)", t, x)
 	}
 	return s[0].Clone(), nil

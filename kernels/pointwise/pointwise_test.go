@@ -15,6 +15,10 @@ func TestPointwise(t *testing.T) {
 	for name, c := range operations(image, vectors, kerneltest.Shape(2, 5)) {
 		t.Run(name, func(t *testing.T) { kerneltest.Check(t, c.in, c.build) })
 	}
+	vector := kerneltest.Input{Shape: tensor.Shape{5, 40}, Activation: true}
+	for name, c := range operations(vector, vector, kerneltest.Shape(5, 40)) {
+		t.Run(name+" of vectors", func(t *testing.T) { kerneltest.Check(t, c.in, c.build) })
+	}
 	// Vectors and tiles of the CUDA kernels, several images in a block and an image in several blocks.
 	for _, shape := range []tensor.Shape{{5, 7, 4, 40}, {1, 12, 12, 264}} {
 		x, t2 := kerneltest.Input{Shape: shape}, kerneltest.Shape(shape[0], shape[3])

@@ -16,9 +16,9 @@ func Rows(x *gorgonia.Node) *gorgonia.Node {
 	return kernels.Apply(sum{kernels.Signature{Name: "sum rows", Ranks: []int{x.Dims()}, Rank: 1}, false}, x)
 }
 
-// Pixels sums x (N,H,W,C) over the pixels of each image, giving (N,C).
+// Pixels sums x (N,…,C) over the pixels of each image, giving (N,C).
 func Pixels(x *gorgonia.Node) *gorgonia.Node {
-	return kernels.Apply(sum{kernels.Signature{Name: "sum pixels", Ranks: []int{4}, Rank: 2}, true}, x)
+	return kernels.Apply(sum{kernels.Signature{Name: "sum pixels", Ranks: []int{x.Dims()}, Rank: 2}, true}, x)
 }
 
 type sum struct {
@@ -39,7 +39,7 @@ func (s sum) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 
 func (s sum) shape(x tensor.Shape) tensor.Shape {
 	if s.perImage {
-		return tensor.Shape{x[0], x[3]}
+		return tensor.Shape{x[0], x[len(x)-1]}
 	}
 	return tensor.Shape{x[len(x)-1]}
 }

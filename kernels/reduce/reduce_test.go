@@ -33,6 +33,10 @@ func TestWideSums(t *testing.T) {
 			kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Pixels(in[0]) })
 		})
 	}
+	t.Run("pixels of vectors", func(t *testing.T) {
+		in := []kerneltest.Input{{Shape: tensor.Shape{300, 40}, Inert: true, Activation: true}}
+		kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Pixels(in[0]) })
+	})
 	t.Run("rows of vectors", func(t *testing.T) {
 		in := []kerneltest.Input{{Shape: tensor.Shape{300, 40}, Inert: true}}
 		kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Rows(in[0]) })
