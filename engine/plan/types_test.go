@@ -89,3 +89,39 @@ func TestRounds(t *testing.T) {
 		t.Errorf("%d products of bfloat16 read parameters, of which there is a copy: %t", products, named(p, "params_bf16") != nil)
 	}
 }
+
+// TestRoles: activations are stored in bfloat16 whatever their axes, embeddings of times
+// never; a sample is read as a vector where it lies.
+func TestRoles(t *testing.T) {
+	const blocks = 4 // of preset mlp
+	p := precise(t, "mlp", 8, number.BFloat16)
+	products := map[string]map[number.Type]int{}
+	for _, l := range p.Launches {
+		kind := l.Kernel.String()
+		if strings.HasPrefix(kind, "reshape") {
+			t.Errorf("%v is a launch", l)
+		}
+		if strings.HasPrefix(kind, "linear") {
+			if products[kind] == nil {
+				products[kind] = map[number.Type]int{}
+			}
+			products[kind][l.In[0].Type]++
+		}
+	}
+	for kind, want := range map[string][2]int{ // in and out, two a block; embeddings: two, and one a block
+		"linear": {2 + 2*blocks, 2 + blocks}, "linear.dx": {1 + 2*blocks, 1 + blocks}, "linear.dw": {2 + 2*blocks, 2 + blocks},
+	} {
+		if got := products[kind]; got[number.BFloat16] != want[0] || got[number.Float32] != want[1] {
+			t.Errorf("%s: %v, want %d in bfloat16 and %d in float32", kind, got, want[0], want[1])
+		}
+	}
+	copied := 0
+	for _, l := range precise(t, "mlp", 8, number.BFloat16, "reshape").Launches {
+		if strings.HasPrefix(l.Kernel.String(), "reshape") {
+			copied++
+		}
+	}
+	if copied != 3 { // the sample, the output, its gradient
+		t.Errorf("%d tensors are copied to be read in other axes, want 3", copied)
+	}
+}

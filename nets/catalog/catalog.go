@@ -3,6 +3,7 @@ package catalog
 
 import (
 	"fluxion/nets"
+	"fluxion/nets/mlp"
 	"fluxion/nets/unet"
 )
 
@@ -10,6 +11,7 @@ import (
 func classes() nets.Classes {
 	return nets.Classes{
 		unet.Class(),
+		mlp.Class(),
 	}
 }
 

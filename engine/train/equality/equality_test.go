@@ -237,6 +237,11 @@ func TestInpainting(t *testing.T) {
 // pictures samples three images in batches of two.
 func pictures(t *testing.T, deviceName, method string, guidance generate.Guidance, precision number.Type, picture *generate.Picture) []byte {
 	t.Helper()
+	return picturesOf(t, network(t), deviceName, method, guidance, precision, picture)
+}
+
+func picturesOf(t *testing.T, n nets.Network, deviceName, method string, guidance generate.Guidance, precision number.Type, picture *generate.Picture) []byte {
+	t.Helper()
 	d, done := open(t, deviceName)
 	defer done()
 	p, err := process.Get("fm", process.ScheduleOptions{}, "u")
@@ -252,7 +257,7 @@ func pictures(t *testing.T, deviceName, method string, guidance generate.Guidanc
 		t.Fatal(err)
 	}
 	step, err := generate.NewStep(generate.Options{
-		Network: network(t), Height: size, Width: size, Batch: 2, Guided: guidance.Scale != 1, Inpaint: picture != nil, Reduced: guidance.Reduces(), Calls: 2, Target: d.Target(), Precision: precision,
+		Network: n, Height: size, Width: size, Batch: 2, Guided: guidance.Scale != 1, Inpaint: picture != nil, Reduced: guidance.Reduces(), Calls: 2, Target: d.Target(), Precision: precision,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,180 @@
+// Package mlp is a residual multilayer perceptron for data of few dimensions: it takes
+// the whole sample as one vector.
+package mlp
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"fluxion/nets"
+)
+
+const className = "FluxionMLP"
+
+// Config is a FluxionMLP, by the keys of its config.json. Where null is allowed, the
+// zero value means it.
+type Config struct {
+	SampleSize     []int // height and width, or one number for both
+	Channels       int   // of a sample
+	HiddenSize     int   // numbers of a layer, even
+	NumBlocks      int   // residual blocks of two layers
+	NumClassEmbeds int   // null: it is told no class
+
+	// Meta is the keys that begin with an underscore, such as _class_name.
+	Meta map[string]any
+
+	notes []string
+}
+
+// Default is for points in the plane.
+func Default() Config {
+	return Config{SampleSize: []int{1}, Channels: 2, HiddenSize: 128, NumBlocks: 4, Meta: map[string]any{"_class_name": className}}
+}
+
+// keys are all, and the places of their values.
+func (c *Config) keys() []nets.Key {
+	return []nets.Key{
+		{Name: "sample_size", Place: &c.SampleSize, Nullable: true},
+		{Name: "channels", Place: &c.Channels},
+		{Name: "hidden_size", Place: &c.HiddenSize},
+		{Name: "num_blocks", Place: &c.NumBlocks},
+		{Name: "num_class_embeds", Place: &c.NumClassEmbeds, Nullable: true},
+	}
+}
+
+// ParseConfig reads a config.json. Missing keys take the defaults. Errors are those of
+// nets.ParseKeys, and a *nets.ConfigError of a network that cannot be built.
+func ParseConfig(data []byte, ignore ...string) (Config, error) {
+	c := Default()
+	c.Meta = map[string]any{}
+	idle := func(string, any) bool { return false }
+	notes, err := nets.ParseKeys(data, className, c.keys(), c.Meta, idle, ignore)
+	if err != nil {
+		return Config{}, err
+	}
+	c.notes = notes
+	return c, c.Validate()
+}
+
+// The largest network that is taken from a file: within these bounds every product of
+// sizes is an int64.
+const (
+	mostSide     = 4096
+	mostChannels = 1 << 14
+	mostHidden   = 1 << 14
+	mostBlocks   = 256
+	mostRows     = 1 << 20
+	mostWeights  = 1 << 34 // 64 GiB of float32
+)
+
+// Validate says whether the network can be built. It returns a *nets.ConfigError that
+// names the key and what is supported.
+func (c Config) Validate() error {
+	if len(c.SampleSize) == 0 {
+		return nets.Refuse("sample_size", "is null, want height and width, since the sample is taken as a whole")
+	}
+	for _, side := range c.SampleSize {
+		if side < 1 || side > mostSide {
+			return nets.Refuse("sample_size", "is %v, want numbers from 1 to %d", c.SampleSize, mostSide)
+		}
+	}
+	for _, n := range []struct {
+		key                string
+		value, least, most int
+	}{
+		{"channels", c.Channels, 1, mostChannels}, {"hidden_size", c.HiddenSize, 2, mostHidden},
+		{"num_blocks", c.NumBlocks, 1, mostBlocks}, {"num_class_embeds", c.NumClassEmbeds, 0, mostRows},
+	} {
+		if n.value < n.least || n.value > n.most {
+			return nets.Refuse(n.key, "is %d, want %d to %d", n.value, n.least, n.most)
+		}
+	}
+	if c.HiddenSize%2 != 0 {
+		return nets.Refuse("hidden_size", "is %d, but the time embedding needs an even number", c.HiddenSize)
+	}
+	weights := int64(0)
+	for _, p := range nets.Params(c) {
+		weights += int64(p.Size())
+	}
+	if weights > mostWeights {
+		return nets.Refuse("hidden_size", "is %d, which makes %d weights for samples of %d numbers, want at most %d", c.HiddenSize, weights, c.values(), int64(mostWeights))
+	}
+	return nil
+}
+
+func (c Config) height() int { return c.SampleSize[0] }
+func (c Config) width() int  { return c.SampleSize[len(c.SampleSize)-1] }
+
+// values are the numbers of a sample.
+func (c Config) values() int { return c.height() * c.width() * c.Channels }
+
+// estimate says whether the network is given its own estimate of the sample.
+func (c Config) estimate() bool { return c.Meta[nets.SelfConditioning] == true }
+
+// ClassName is our own.
+func (c Config) ClassName() string { return className }
+
+// JSON is the configuration as it is written.
+func (c Config) JSON() []byte { return nets.FormatKeys(c.keys(), c.Meta) }
+
+// Spec of the samples that the network is for.
+func (c Config) Spec() nets.Spec {
+	pixels := c.height() * c.width()
+	return nets.Spec{
+		Height: c.height(), Width: c.width(), Channels: c.Channels, Outputs: c.Channels, Classes: c.NumClassEmbeds, Estimate: c.estimate(),
+		Widest: 2*c.Channels + (c.HiddenSize+pixels-1)/pixels,
+	}
+}
+
+// Fit returns the network for other samples.
+func (c Config) Fit(like nets.Spec) (nets.Network, error) {
+	c.notes, c.Meta = slices.Clone(c.notes), maps.Clone(c.Meta)
+	if c.Meta == nil {
+		c.Meta = map[string]any{}
+	}
+	delete(c.Meta, nets.SelfConditioning)
+	if like.Estimate {
+		c.Meta[nets.SelfConditioning] = true
+	}
+	c.Channels, c.NumClassEmbeds = like.Channels, like.Classes
+	switch {
+	case like.Height != like.Width:
+		c.SampleSize = []int{like.Height, like.Width}
+	case like.Height != 0:
+		c.SampleSize = []int{like.Height}
+	}
+	return c, c.Validate()
+}
+
+// Denoiser is the network itself: it gives nothing else.
+func (c Config) Denoiser() (nets.Network, error) { return c, nil }
+
+// Notes say what of a folder was not heeded.
+func (c Config) Notes() []string { return c.notes }
+
+// WithNotes returns the network with more of them.
+func (c Config) WithNotes(lines ...string) nets.Network {
+	c.notes = slices.Concat(c.notes, lines)
+	return c
+}
+
+// Class is FluxionMLP, for the list of all networks.
+func Class() nets.Class {
+	return nets.Class{
+		Name:    className,
+		Parse:   func(data []byte, ignore ...string) (nets.Network, error) { return ParseConfig(data, ignore...) },
+		Presets: presets(),
+	}
+}
+
+func presets() []nets.Preset {
+	c := Default()
+	return []nets.Preset{{
+		Name: "mlp", Summary: fmt.Sprintf("no UNet: %d residual layers of %d, for data of few dimensions", 2*c.NumBlocks, c.HiddenSize), Network: c,
+		Recipe: nets.Recipe{
+			LR: 1e-3, Batch: 128, Warmup: 5_000, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 20_000, LabelDrop: 0.1,
+			Images: 500_000, CheckpointEvery: 100_000, SampleEvery: 100_000,
+		},
+	}}
+}

@@ -1,0 +1,47 @@
+package mlp
+
+import (
+	"fmt"
+
+	"fluxion/kernels/concat"
+	"fluxion/kernels/embed"
+	"fluxion/kernels/pointwise"
+	"fluxion/kernels/reshape"
+	"fluxion/nets"
+
+	"gorgonia.org/gorgonia"
+)
+
+// Apply is the network: see nets.Network. Blocks are those of ResNet (He et al. 2016,
+// "Identity mappings"): h + W₂ SiLU(W₁ SiLU(h) + the embedding of time and class).
+func (c Config) Apply(s *nets.Scope, in nets.Inputs) nets.Result {
+	sample, width := in.Sample, c.HiddenSize
+	if c.estimate() {
+		sample = concat.Channels(sample, in.Estimate)
+	}
+	shape := in.Sample.Shape()
+	given := sample.Shape().TotalSize() / shape[0]
+	embedding := c.embedding(s, in)
+	h := s.Linear("proj_in", reshape.To(sample, shape[0], given), width, nets.Glorot)
+	blocks := []*gorgonia.Node{h}
+	for i := range c.NumBlocks {
+		name := fmt.Sprintf("blocks.%d", i)
+		r := s.Linear(name+".linear_1", pointwise.SiLU(h), width, nets.Glorot)
+		r = pointwise.AddPerImage(r, s.Linear(name+".time_emb_proj", embedding, width, nets.Glorot))
+		h = pointwise.Add(h, s.Linear(name+".linear_2", pointwise.SiLU(r), width, nets.Zero))
+		blocks = append(blocks, h)
+	}
+	output := reshape.To(s.Linear("proj_out", pointwise.SiLU(h), c.values(), nets.Zero), shape...)
+	return nets.Result{Output: output, Blocks: append(blocks, output)}
+}
+
+// embedding of time and class (N,width), through SiLU: every block wants it so.
+func (c Config) embedding(s *nets.Scope, in nets.Inputs) *gorgonia.Node {
+	width := c.HiddenSize
+	t := embed.Timestep(in.Time, embed.TimestepOptions{Dim: width, FlipSinToCos: true, Scale: 1})
+	t = s.Linear("time_embedding.linear_2", pointwise.SiLU(s.Linear("time_embedding.linear_1", t, width, nets.Glorot)), width, nets.Glorot)
+	if c.NumClassEmbeds > 0 {
+		t = pointwise.Add(t, embed.Lookup(s.Param(nets.ClassTable, nets.Init{Normal: 1}, c.NumClassEmbeds, width), in.Class))
+	}
+	return pointwise.SiLU(t)
+}
