@@ -27,7 +27,7 @@ func newDoctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "What this machine offers",
 		Long: `Print the processor's features and the instruction set that would be used, the
-threads this process may keep busy, the memory, the measured blockings, the GPUs
+threads this process may keep busy, the memory, the measured tile sizes, the GPUs
 and the kernels that would run on them, and what is missing and how to get it.`,
 		Example: "  fluxion doctor\n  FLUXION_CPU=avx2 fluxion doctor --json",
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -26,7 +26,7 @@ func (o *pictureFlags) list() setting.List {
 			Key: "strength", Value: setting.Of(&o.strength), Help: "share of the steps that are taken from --init on; 1 begins with noise alone",
 			Range: setting.Numbers("a share above 0 and up to 1", func(x float64) bool { return x > 0 && x <= 1 }),
 		},
-		{Key: "mask", Value: setting.Of(&o.mask), Own: true, Help: "in-painting: a picture that is white where --init is made anew and black where it is kept"},
+		{Key: "mask", Value: setting.Of(&o.mask), Own: true, Help: "inpainting: a picture that is white where --init is made anew and black where it is kept"},
 	}
 }
 
