@@ -2,7 +2,6 @@ package data
 
 import (
 	"archive/zip"
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -66,34 +65,4 @@ func WriteNPZ(w io.Writer, arrays ...Array) error {
 		}
 	}
 	return z.Close()
-}
-
-// ReadNPZText returns an array of text of a .npz, "" where there is none.
-func ReadNPZText(path, name string) (string, error) {
-	z, err := zip.OpenReader(path)
-	if err != nil {
-		return "", &Error{Path: path, Problem: "is not a whole .npz", Err: err}
-	}
-	defer z.Close()
-	for _, m := range z.File {
-		if m.Name != name+".npy" || m.UncompressedSize64 > maxText {
-			continue
-		}
-		r, err := m.Open()
-		if err != nil {
-			return "", asError(path, err)
-		}
-		defer r.Close()
-		raw, err := io.ReadAll(io.LimitReader(r, maxText))
-		at := bytes.IndexByte(raw, '\n')
-		if err != nil || at < 0 || (len(raw)-at-1)%4 != 0 {
-			return "", &Error{Path: path + "!" + m.Name, Problem: "is not whole", Err: err}
-		}
-		var text strings.Builder
-		for raw = raw[at+1:]; len(raw) > 0; raw = raw[4:] {
-			text.WriteRune(rune(binary.LittleEndian.Uint32(raw)))
-		}
-		return text.String(), nil
-	}
-	return "", nil
 }

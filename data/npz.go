@@ -1,0 +1,214 @@
+package data
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// The arrays of a .npz are known by these names; images also by having more than one
+// dimension, if there is one such array.
+var (
+	imageNames = []string{"images", "x", "latents", "samples", "data", "arr_0"}
+	labelNames = []string{"labels", "label", "y", "classes", "arr_1"}
+	noiseNames = []string{"noise"}
+)
+
+// maxLabel is the highest number of a class: there is a row of a table for each.
+const maxLabel = 1<<16 - 1
+
+// readNpz finds the arrays of a .npz, which is a zip of .npy files.
+func (d *arrays) readNpz() error {
+	z, err := zip.NewReader(d.file, d.size)
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // names are only compared
+		return &Error{Path: d.path, Problem: "is not a whole .npz, which is a zip of .npy files", Err: err}
+	}
+	members := map[string]*zip.File{}
+	headers := map[string]npyHeader{}
+	for _, m := range z.File {
+		name, ok := strings.CutSuffix(m.Name, ".npy")
+		if !ok || m.Mode().IsDir() {
+			continue
+		}
+		if len(members) == maxArrays {
+			return &Error{Path: d.path, Problem: fmt.Sprintf("holds more than %d arrays", maxArrays)}
+		}
+		members[name] = m
+		if h, err := d.header(m); err == nil { // of what is not meant it does not matter
+			headers[name] = h
+		}
+	}
+	images, err := d.choose(members, headers)
+	if err != nil {
+		return err
+	}
+	if d.images, err = d.member(members[images]); err == nil {
+		err = d.takeShape()
+	}
+	if err != nil {
+		return err
+	}
+	used := []string{images}
+	for _, side := range []struct {
+		names []string
+		into  *[]int64
+		most  int64
+		what  string
+	}{{labelNames, &d.labels, maxLabel, "classes, −1 for none"}, {noiseNames, &d.noise, 1<<62 - 1, "addresses of noise, −1 for an image's own"}} {
+		for _, name := range side.names {
+			if h, ok := headers[name]; !ok || len(h.shape) != 1 || h.kind == 'f' {
+				continue
+			}
+			if *side.into, err = d.column(members[name], side.most, side.what); err != nil {
+				return err
+			}
+			used = append(used, name)
+			break
+		}
+	}
+	if d.labels != nil {
+		d.classes = numbers(int(1 + slices.Max(d.labels)))
+	}
+	var others []string
+	for name := range members {
+		if !slices.Contains(used, name) {
+			others = append(others, name)
+		}
+	}
+	if slices.Sort(others); len(others) > 0 {
+		d.notes = append(d.notes, fmt.Sprintf("left out %s of %s: %s", count(len(others), "array"), filepath.Base(d.path), some(others)))
+	}
+	return nil
+}
+
+const maxArrays = 1000 // of a .npz
+
+// choose names the array of the images.
+func (d *arrays) choose(members map[string]*zip.File, headers map[string]npyHeader) (string, error) {
+	for _, name := range imageNames {
+		if members[name] != nil && (len(headers[name].shape) > 1 || headers[name].shape == nil) {
+			return name, nil
+		}
+	}
+	var found []string
+	for name, h := range headers {
+		if len(h.shape) > 1 {
+			found = append(found, name)
+		}
+	}
+	if slices.Sort(found); len(found) == 1 {
+		return found[0], nil
+	}
+	problem := "holds no array of images"
+	if len(found) > 1 {
+		problem = "holds several arrays that could be images: " + strings.Join(found, ", ")
+	}
+	return "", &Error{Path: d.path, Problem: problem + "; want one, called images, as numpy.savez(FILE, images=x, labels=y) writes it"}
+}
+
+func (d *arrays) header(m *zip.File) (npyHeader, error) {
+	name := d.path + "!" + m.Name
+	r, err := openMember(name, m)
+	if err != nil {
+		return npyHeader{}, err
+	}
+	defer r.Close()
+	return readNpyHeader(name, r)
+}
+
+// member opens an array of a .npz: where it lies if it is only stored, else in memory.
+func (d *arrays) member(m *zip.File) (npyArray, error) {
+	name := d.path + "!" + m.Name
+	if m.Method == zip.Store && m.Flags&zipEncrypted == 0 {
+		at, err := m.DataOffset()
+		if err != nil || at > d.size || m.CompressedSize64 > uint64(d.size-at) {
+			return npyArray{}, &Error{Path: name, Problem: "is not whole: the zip ends before it", Err: err}
+		}
+		return openNpy(name, io.NewSectionReader(d.file, at, int64(m.CompressedSize64)))
+	}
+	h, err := d.header(m)
+	if err != nil {
+		return npyArray{}, asError(name, err)
+	}
+	if h.body() > maxUnpacked {
+		return npyArray{}, &Error{Path: name, Problem: fmt.Sprintf("announces %d bytes; want at most %d GiB of a compressed array: save it with numpy.savez, or as .npy", h.body(), maxUnpacked>>30)}
+	}
+	r, err := openMember(name, m)
+	if err != nil {
+		return npyArray{}, asError(name, err)
+	}
+	defer r.Close()
+	var b bytes.Buffer // grows with what is there
+	if _, err := io.CopyN(&b, r, h.bytes+h.body()+1); err != nil && !errors.Is(err, io.EOF) {
+		return npyArray{}, &Error{Path: name, Problem: "is not whole", Err: err}
+	}
+	return openNpy(name, io.NewSectionReader(bytes.NewReader(b.Bytes()), 0, int64(b.Len())))
+}
+
+func asError(path string, err error) error {
+	if bad := (*Error)(nil); errors.As(err, &bad) {
+		return err
+	}
+	return &Error{Path: path, Problem: "cannot be opened", Err: err}
+}
+
+// column reads whole numbers from −1 to most, one for each image.
+func (d *arrays) column(m *zip.File, most int64, what string) ([]int64, error) {
+	a, err := d.member(m)
+	if err != nil {
+		return nil, err
+	}
+	if a.shape[0] != d.images.shape[0] {
+		return nil, &Error{Path: a.name, Problem: fmt.Sprintf("has the shape %s for the images of shape %s; want one number for each image", a.shapeText(), d.images.shapeText())}
+	}
+	raw := make([]byte, a.npyHeader.body())
+	if _, err := a.body.ReadAt(raw, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, &Error{Path: a.name, Problem: "cannot be read", Err: err}
+	}
+	list, ok := a.integers(raw)
+	for i, n := range list {
+		if n < -1 || n > most {
+			return nil, &Error{Path: a.name, Problem: fmt.Sprintf("has %d for image %d; want %s, up to %d", n, i, what, most)}
+		}
+	}
+	if !ok {
+		return nil, &Error{Path: a.name, Problem: fmt.Sprintf("has numbers out of range; want %s, up to %d", what, most)}
+	}
+	return list, nil
+}
+
+// ReadNPZText returns an array of text of a .npz, "" where there is none.
+func ReadNPZText(path, name string) (string, error) {
+	z, err := zip.OpenReader(path)
+	if err != nil {
+		return "", &Error{Path: path, Problem: "is not a whole .npz", Err: err}
+	}
+	defer z.Close()
+	for _, m := range z.File {
+		if m.Name != name+".npy" || m.UncompressedSize64 > maxText {
+			continue
+		}
+		r, err := m.Open()
+		if err != nil {
+			return "", asError(path, err)
+		}
+		defer r.Close()
+		raw, err := io.ReadAll(io.LimitReader(r, maxText))
+		at := bytes.IndexByte(raw, '\n')
+		if err != nil || at < 0 || (len(raw)-at-1)%4 != 0 {
+			return "", &Error{Path: path + "!" + m.Name, Problem: "is not whole", Err: err}
+		}
+		var text strings.Builder
+		for raw = raw[at+1:]; len(raw) > 0; raw = raw[4:] {
+			text.WriteRune(rune(binary.LittleEndian.Uint32(raw)))
+		}
+		return text.String(), nil
+	}
+	return "", nil
+}
