@@ -34,7 +34,7 @@ func TestAbsurdNumbers(t *testing.T) {
 	}
 	values, fresh := absurd, 0
 	if testing.Short() {
-		values = []string{"-1", "9223372036854775807", "1e308", "NaN", "x"}
+		values = []string{"-1", "9223372036854775807", "NaN"}
 	}
 	for _, base := range [][]string{
 		append(small, "--fresh"),

@@ -174,6 +174,9 @@ func TestBenchOps(t *testing.T) {
 // TestBenchKernels: nothing spills, products meet no bank conflict, and tensor cores work where they should.
 func TestBenchKernels(t *testing.T) {
 	for _, precision := range []string{"bf16", "fp32"} {
+		if testing.Short() && precision != "bf16" {
+			continue
+		}
 		out, _, err := fluxion(t, "bench", "kernels", "--preset", "micro", "--batch", "2", "--precision", precision, "--blocks", "2", "--json")
 		if err != nil {
 			t.Fatal(err)

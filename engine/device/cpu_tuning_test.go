@@ -13,7 +13,11 @@ import (
 // settled, and then once more in a program that starts from the table: each run gives the
 // bits of a device without one.
 func TestTuning(t *testing.T) {
-	for _, name := range cpu.Names() {
+	names := cpu.Names()
+	if testing.Short() {
+		names = names[:1]
+	}
+	for _, name := range names {
 		for _, precision := range []number.Type{number.Float32, number.BFloat16} {
 			t.Run(name+"/"+precision.String(), func(t *testing.T) {
 				plain, err := NewCPU(2, name)

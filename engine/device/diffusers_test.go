@@ -238,6 +238,8 @@ func devices(t *testing.T) []Device {
 // takes its time, so there it is one plan, with all of them, and not every fixture.
 func variants(d Device, fixture string) [][]string {
 	switch {
+	case !d.Simulated() && testing.Short():
+		return [][]string{nil}
 	case !d.Simulated():
 		return [][]string{nil, plan.FusionNames()}
 	case simulatedFixtures != nil && !slices.Contains(simulatedFixtures, fixture):

@@ -136,6 +136,9 @@ func TestImageDependsOnItsSeedAlone(t *testing.T) {
 	// another variable, with two calls a step, without a table.
 	for _, method := range []string{"euler", "ddpm", "lms", "unipc", "dpm++-2m-sde", "heun", "rk45"} {
 		for _, guidance := range []float64{1, 2.5} {
+			if testing.Short() && guidance == 1 {
+				continue
+			}
 			want := pictures(t, method, []int64{0, 1, 2, 3, 4, 5, 6}, 7, 1, guidance)
 			if bytes.Equal(want[0], want[3]) {
 				t.Fatal("two seeds of one class give one picture")
@@ -181,7 +184,11 @@ func TestImageOnGPUDependsOnItsSeedAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	for _, precision := range []number.Type{number.Float32, number.BFloat16} {
+	precisions := []number.Type{number.Float32, number.BFloat16}
+	if testing.Short() {
+		precisions = precisions[:1]
+	}
+	for _, precision := range precisions {
 		want := picturesOn(t, d, precision, "ddpm", []int64{0, 1, 2}, 3, 2.5)
 		for seed, pixels := range picturesOn(t, d, precision, "ddpm", []int64{2}, 1, 2.5) {
 			if !bytes.Equal(pixels, want[seed]) {

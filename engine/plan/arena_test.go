@@ -12,9 +12,13 @@ import (
 // lies on nothing that is read later, and no gradient is overwritten. The gradients
 // are the beginning of the arena, and activations do lie there.
 func TestArena(t *testing.T) {
-	for _, o := range []Options{
-		{Precision: number.Float32}, {Precision: number.BFloat16}, {Precision: number.BFloat16, Recompute: "norms"}, {Precision: number.Float32, Recompute: "blocks"},
-	} {
+	options := []Options{
+		{Precision: number.Float32, Recompute: "blocks"}, {Precision: number.Float32}, {Precision: number.BFloat16}, {Precision: number.BFloat16, Recompute: "norms"},
+	}
+	if testing.Short() {
+		options = options[:1]
+	}
+	for _, o := range options {
 		name := fmt.Sprint(o.Precision, " ", o.Recompute)
 		p := planned(t, "small", 2, o)
 		others := p.Sizes[named(p, "params")] + p.Sizes[named(p, "params_bf16")]

@@ -99,8 +99,11 @@ func TestStuck(t *testing.T) {
 // it has not; one that has is not.
 func TestUnlearned(t *testing.T) {
 	for lr, says := range map[float64]bool{1e-9: true, 3e-3: false} {
+		if testing.Short() && !says {
+			continue
+		}
 		s := small()
-		s.Size, s.Images, s.Batch, s.Warmup, s.LR, s.SampleCount = 8, 1960, 8, 100, lr, 0
+		s.Size, s.Images, s.Batch, s.Warmup, s.LR, s.SampleCount, s.CheckpointEvery = 8, 1960, 8, 100, lr, 0, 0
 		o, rec := options(t, s, t.TempDir())
 		res, err := Run(context.Background(), o)
 		if err != nil {

@@ -65,6 +65,9 @@ func saved(t *testing.T, dir string) (images []int64) {
 // message advises goes on, to the bits of a run that was begun in that way.
 func TestDataErrorSaves(t *testing.T) {
 	for _, accumulate := range []int{1, 2} {
+		if testing.Short() && accumulate == 1 {
+			continue
+		}
 		s := small()
 		s.Accumulate, s.CheckpointEvery = accumulate, 0
 		dir := t.TempDir()

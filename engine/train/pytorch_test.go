@@ -47,9 +47,13 @@ func followAll(t *testing.T, name string) {
 	if err := json.Unmarshal(want.Settings, &s); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range cpu.Names() {
+	names := cpu.Names()
+	if testing.Short() && s.Optimizer != adamWName {
+		names = names[:1]
+	}
+	for _, name := range names {
 		steps := len(want.Losses)
-		if name == "portable" { // ten times as slow
+		if testing.Short() || name == "portable" { // which is ten times as slow
 			steps /= 10
 		}
 		t.Run(name, func(t *testing.T) { follow(t, s, name, want, steps) })

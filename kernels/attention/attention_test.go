@@ -19,7 +19,11 @@ import (
 // TestTiles has more queries and keys than a tile has rows, and than are streamed at a
 // time, and heads of whole tiles and not.
 func TestTiles(t *testing.T) {
-	for _, c := range []struct{ n, h, w, heads, dim int }{{1, 5, 7, 2, 9}, {2, 4, 8, 1, 32}, {1, 17, 16, 1, 40}} {
+	cases := []struct{ n, h, w, heads, dim int }{{1, 5, 7, 2, 9}, {2, 4, 8, 1, 32}, {1, 17, 16, 1, 40}}
+	if testing.Short() {
+		cases = cases[:2]
+	}
+	for _, c := range cases {
 		in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, 3*c.heads*c.dim)}
 		kerneltest.CheckBF16(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Attention(in[0], c.heads) })
 	}
@@ -29,7 +33,11 @@ func TestTiles(t *testing.T) {
 func TestAMX(t *testing.T) { amxtest.Run(t, "^TestTiles$/^amx$") }
 
 func TestAttention(t *testing.T) {
-	for _, c := range []struct{ n, h, w, heads, dim int }{{2, 3, 3, 1, 4}, {1, 2, 5, 2, 3}, {1, 11, 10, 1, 2}, {2, 1, 1, 2, 5}} {
+	cases := []struct{ n, h, w, heads, dim int }{{2, 3, 3, 1, 4}, {1, 2, 5, 2, 3}, {2, 1, 1, 2, 5}, {1, 11, 10, 1, 2}}
+	if testing.Short() {
+		cases = cases[:3]
+	}
+	for _, c := range cases {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, 3*c.heads*c.dim)}
 			kerneltest.Check(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Attention(in[0], c.heads) })
@@ -41,7 +49,11 @@ func TestAttention(t *testing.T) {
 // one block of keys and several; tiles at whose edges rows and columns are missing; and
 // heads of more channels than are summed at a time.
 func TestSizes(t *testing.T) {
-	for _, c := range []struct{ n, h, w, heads, dim int }{{1, 11, 15, 1, 40}, {1, 17, 16, 2, 17}, {3, 7, 14, 1, 8}, {1, 3, 5, 1, 700}} {
+	cases := []struct{ n, h, w, heads, dim int }{{3, 7, 14, 1, 8}, {1, 3, 5, 1, 700}, {1, 11, 15, 1, 40}, {1, 17, 16, 2, 17}}
+	if testing.Short() {
+		cases = cases[:2]
+	}
+	for _, c := range cases {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, 3*c.heads*c.dim)}
 			kerneltest.CheckCPU(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Attention(in[0], c.heads) })
@@ -89,6 +101,9 @@ func TestLargeScores(t *testing.T) {
 
 // TestLargeHeads: a head too large to be a task, of several blocks.
 func TestLargeHeads(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a second")
+	}
 	const pixels, dim = 290, 900
 	rng := rand.New(rand.NewPCG(7, 8))
 	qkv, dy := kernels.NewArray(1, pixels, 1, 3*dim), kernels.NewArray(1, pixels, 1, dim)

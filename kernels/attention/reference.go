@@ -6,18 +6,24 @@ import (
 	"fluxion/kernels"
 )
 
-// at returns the index of channel c of head h of part (0 q, 1 k, 2 v) at a pixel.
-func (s size) at(n, pixel, part, h, c int) int {
-	return ((n*s.pixels+pixel)*3+part)*s.inner() + h*s.dim + c
+// row is the channels of head h of part (0 q, 1 k, 2 v) at a pixel.
+func (s size) row(qkv []float64, n, pixel, part, h int) []float64 {
+	return qkv[((n*s.pixels+pixel)*3+part)*s.inner()+h*s.dim:][:s.dim]
+}
+
+// outRow is the channels of head h of the output at a pixel.
+func (s size) outRow(y []float64, n, pixel, h int) []float64 {
+	return y[(n*s.pixels+pixel)*s.inner()+h*s.dim:][:s.dim]
 }
 
 // probabilities of one query over all keys.
 func (s size) probabilities(qkv []float64, n, h, i int) []float64 {
 	p := make([]float64, s.pixels)
 	top := math.Inf(-1)
+	q := s.row(qkv, n, i, 0, h)
 	for j := range p {
-		for c := range s.dim {
-			p[j] += qkv[s.at(n, i, 0, h, c)] * qkv[s.at(n, j, 1, h, c)]
+		for c, k := range s.row(qkv, n, j, 1, h) {
+			p[j] += q[c] * k
 		}
 		p[j] *= s.scale()
 		top = max(top, p[j])
@@ -38,9 +44,10 @@ func reference(qkv kernels.Array, heads int) kernels.Array {
 	s := newSize(x, heads)
 	y := kernels.NewArray(x[0], x[1], x[2], s.inner())
 	s.eachQuery(func(n, h, i int) {
+		to := s.outRow(y.Data, n, i, h)
 		for j, p := range s.probabilities(qkv.Data, n, h, i) {
-			for c := range s.dim {
-				y.Data[(n*s.pixels+i)*s.inner()+h*s.dim+c] += p * qkv.Data[s.at(n, j, 2, h, c)]
+			for c, v := range s.row(qkv.Data, n, j, 2, h) {
+				to[c] += p * v
 			}
 		}
 	})
@@ -64,19 +71,22 @@ func referenceGrad(qkv, dy kernels.Array, heads int) kernels.Array {
 		p := s.probabilities(qkv.Data, n, h, i)
 		dp := make([]float64, s.pixels)
 		dot := 0.0
+		dy := s.outRow(dy.Data, n, i, h)
 		for j := range dp {
-			for c := range s.dim {
-				dy := dy.Data[(n*s.pixels+i)*s.inner()+h*s.dim+c]
-				dp[j] += dy * qkv.Data[s.at(n, j, 2, h, c)]
-				g.Data[s.at(n, j, 2, h, c)] += p[j] * dy
+			v, dv := s.row(qkv.Data, n, j, 2, h), s.row(g.Data, n, j, 2, h)
+			for c, e := range dy {
+				dp[j] += e * v[c]
+				dv[c] += p[j] * e
 			}
 			dot += p[j] * dp[j]
 		}
+		q, dq := s.row(qkv.Data, n, i, 0, h), s.row(g.Data, n, i, 0, h)
 		for j := range dp {
 			ds := p[j] * (dp[j] - dot) * s.scale()
-			for c := range s.dim {
-				g.Data[s.at(n, i, 0, h, c)] += ds * qkv.Data[s.at(n, j, 1, h, c)]
-				g.Data[s.at(n, j, 1, h, c)] += ds * qkv.Data[s.at(n, i, 0, h, c)]
+			k, dk := s.row(qkv.Data, n, j, 1, h), s.row(g.Data, n, j, 1, h)
+			for c := range dq {
+				dq[c] += ds * k[c]
+				dk[c] += ds * q[c]
 			}
 		}
 	})

@@ -39,7 +39,11 @@ func TestStrideBF16(t *testing.T) {
 // TestWinogradBF16 has more positions than a block or a chunk, a chunk that is
 // not full, images of one column, and too few channels for a transform.
 func TestWinogradBF16(t *testing.T) {
-	for _, c := range []struct{ n, h, w, cin, cout int }{{3, 22, 32, 32, 80}, {5, 15, 27, 33, 65}, {33, 4, 1, 40, 70}, {2, 6, 5, 31, 66}} {
+	cases := []struct{ n, h, w, cin, cout int }{{2, 6, 5, 31, 66}, {33, 4, 1, 40, 70}, {3, 22, 32, 32, 80}, {5, 15, 27, 33, 65}}
+	if testing.Short() {
+		cases = cases[:2]
+	}
+	for _, c := range cases {
 		in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, c.cin), kerneltest.Shape(3, 3, c.cin, c.cout), kerneltest.Shape(c.cout)}
 		kerneltest.CheckBF16(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], Same(3)) })
 	}
@@ -48,16 +52,20 @@ func TestWinogradBF16(t *testing.T) {
 // TestTiles has whole tiles of rows and columns, and parts of them, rows that lie at
 // one pitch, and do not, and more of them than are summed at a time.
 func TestTiles(t *testing.T) {
-	for _, c := range []struct {
+	cases := []struct {
 		n, h, w, cin, cout, side int
 		o                        Options
 	}{
+		{2, 6, 5, 3, 17, 3, Options{Stride: 2, PadBottom: 1, PadRight: 1}},
+		{2, 5, 3, 33, 50, 3, upsampling},
 		{1, 2, 32, 64, 32, 3, Same(3)},
 		{2, 5, 7, 33, 50, 3, Same(3)},
-		{2, 6, 5, 3, 17, 3, Options{Stride: 2, PadBottom: 1, PadRight: 1}},
 		{2, 18, 16, 70, 49, 1, Same(1)},
-		{2, 5, 3, 33, 50, 3, upsampling},
-	} {
+	}
+	if testing.Short() {
+		cases = cases[:2]
+	}
+	for _, c := range cases {
 		in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, c.cin), kerneltest.Shape(c.side, c.side, c.cin, c.cout), kerneltest.Shape(c.cout)}
 		kerneltest.CheckBF16(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], c.o) })
 	}
@@ -71,7 +79,11 @@ var upsampling = Options{Stride: 1, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRigh
 // TestUpsampledKernels has Winograd's squares and plain products, images of one pixel,
 // more squares than a block and more channels than a panel.
 func TestUpsampledKernels(t *testing.T) {
-	for _, c := range []struct{ n, h, w, cin, cout int }{{2, 3, 2, 17, 16}, {1, 1, 1, 16, 18}, {2, 2, 3, 5, 17}, {3, 7, 9, 33, 70}} {
+	cases := []struct{ n, h, w, cin, cout int }{{2, 3, 2, 17, 16}, {1, 1, 1, 16, 18}, {2, 2, 3, 5, 17}, {3, 7, 9, 33, 70}}
+	if testing.Short() {
+		cases = cases[:3]
+	}
+	for _, c := range cases {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, c.cin), kerneltest.Shape(3, 3, c.cin, c.cout), kerneltest.Shape(c.cout)}
 			kerneltest.CheckCPU(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], upsampling) })
@@ -82,7 +94,11 @@ func TestUpsampledKernels(t *testing.T) {
 // TestUpsampledBF16 has more squares than a block or a chunk, a chunk that is not full,
 // images of one column, and too few channels for a transform.
 func TestUpsampledBF16(t *testing.T) {
-	for _, c := range []struct{ n, h, w, cin, cout int }{{3, 11, 16, 32, 80}, {4, 11, 13, 33, 65}, {33, 2, 1, 40, 70}, {2, 6, 5, 31, 66}} {
+	cases := []struct{ n, h, w, cin, cout int }{{2, 6, 5, 31, 66}, {33, 2, 1, 40, 70}, {3, 11, 16, 32, 80}, {4, 11, 13, 33, 65}}
+	if testing.Short() {
+		cases = cases[:2]
+	}
+	for _, c := range cases {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, c.cin), kerneltest.Shape(3, 3, c.cin, c.cout), kerneltest.Shape(c.cout)}
 			kerneltest.CheckBF16(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], upsampling) })
@@ -165,21 +181,25 @@ func TestUpsampled(t *testing.T) {
 
 func TestConv2D(t *testing.T) {
 	asymmetric := Options{Stride: 2, PadBottom: 1, PadRight: 1}
-	for _, c := range []struct {
+	cases := []struct {
 		n, h, w, cin, cout, side int
 		o                        Options
 	}{
 		{1, 4, 4, 3, 5, 3, Same(3)},
-		{2, 5, 3, 4, 17, 3, Same(3)},
 		{2, 4, 6, 7, 16, 1, Same(1)},
-		{2, 6, 6, 5, 3, 3, Options{Stride: 2, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1}},
 		{1, 6, 6, 3, 8, 3, asymmetric},
+		{2, 2, 3, 3, 5, 3, upsampling},
+		{2, 5, 3, 4, 17, 3, Same(3)},
+		{2, 6, 6, 5, 3, 3, Options{Stride: 2, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1}},
 		{3, 3, 3, 2, 70, 3, Same(3)},
 		// Winograd's, with squares that hang over the edge.
 		{1, 2, 3, 16, 16, 3, Same(3)},
 		{2, 3, 2, 17, 16, 3, Same(3)},
-		{2, 2, 3, 3, 5, 3, upsampling},
-	} {
+	}
+	if testing.Short() {
+		cases = cases[:4]
+	}
+	for _, c := range cases {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, c.cin), kerneltest.Shape(c.side, c.side, c.cin, c.cout), kerneltest.Shape(c.cout)}
 			kerneltest.Check(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], c.o) })

@@ -38,7 +38,7 @@ func TestGroupNorm(t *testing.T) {
 // columns, groups that vectors do not fit, groups wider than a tile, several
 // parts of an image, several images in a block.
 func TestWideGroupNorm(t *testing.T) {
-	for _, c := range []struct {
+	cases := []struct {
 		n, h, w, channels int
 		o                 Options
 	}{
@@ -47,7 +47,11 @@ func TestWideGroupNorm(t *testing.T) {
 		{9, 3, 4, 64, Options{4, 1e-5, false}},
 		{2, 5, 4, 320, Options{1, 1e-5, true}},
 		{1, 4, 4, 672, Options{24, 1e-5, true}},
-	} {
+	}
+	if testing.Short() {
+		cases = cases[2:4]
+	}
+	for _, c := range cases {
 		x, vector := kerneltest.Shape(c.n, c.h, c.w, c.channels), kerneltest.Shape(c.channels)
 		in := []kerneltest.Input{x, vector, vector, kerneltest.Shape(c.n, 2*c.channels)}
 		t.Run(fmt.Sprint("plain", c), func(t *testing.T) {
@@ -77,7 +81,11 @@ func TestStatsOfLargeMean(t *testing.T) {
 
 // Shapes of preset cifar, in smaller batches.
 func TestTraffic(t *testing.T) {
-	for _, c := range []struct{ n, size, channels int }{{2, 32, 128}, {1, 32, 384}, {2, 16, 256}, {3, 8, 512}, {12, 4, 256}} {
+	cases := []struct{ n, size, channels int }{{12, 4, 256}, {3, 8, 512}, {2, 16, 256}, {1, 32, 384}, {2, 32, 128}}
+	if testing.Short() {
+		cases = cases[:2]
+	}
+	for _, c := range cases {
 		x, vector := kerneltest.Shape(c.n, c.size, c.size, c.channels), kerneltest.Shape(c.channels)
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			in := []kerneltest.Input{x, vector, vector, kerneltest.Shape(c.n, 2*c.channels)}

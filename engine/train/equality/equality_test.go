@@ -162,6 +162,10 @@ func near(t *testing.T, what string, got, want []float64, tolerance float64) {
 
 // TestTraining: twenty steps have the same loss curve on both devices.
 func TestTraining(t *testing.T) {
+	steps, bf16Steps := steps, bf16Steps
+	if testing.Short() {
+		steps, bf16Steps = 3, 1
+	}
 	base := train.StepOptions{Batch: 2, Accumulate: 1}
 	cpuLoss, cpuNorm := curve(t, "cpu", base, steps)
 	if cpuLoss[0] == cpuLoss[steps-1] {
@@ -181,11 +185,19 @@ func TestTraining(t *testing.T) {
 	near(t, "loss in bfloat16", loss, bf16Loss[:bf16Steps], 2e-3)
 }
 
+// compared is how many of these steps are: under -short one.
+func compared(steps int) int {
+	if testing.Short() {
+		return 1
+	}
+	return steps
+}
+
 // TestAccumulation: a step of two micro-batches, images brought along.
 func TestAccumulation(t *testing.T) {
 	o := train.StepOptions{Batch: 1, Accumulate: 2}
-	want, wantNorm := curve(t, "cpu", o, 3)
-	got, norm := curve(t, "cuda:0", o, 3)
+	want, wantNorm := curve(t, "cpu", o, compared(3))
+	got, norm := curve(t, "cuda:0", o, compared(3))
 	near(t, "loss", got, want, 1e-5)
 	near(t, "norm", norm, wantNorm, 1e-4)
 }
@@ -193,7 +205,7 @@ func TestAccumulation(t *testing.T) {
 // TestSampling: the same pictures, with guidance and without, with noise in
 // every step and without.
 func TestSampling(t *testing.T) {
-	for _, c := range []struct {
+	cases := []struct {
 		sampler   string
 		guidance  generate.Guidance
 		precision number.Type
@@ -201,7 +213,11 @@ func TestSampling(t *testing.T) {
 	}{
 		{"ddpm", generate.Guidance{Scale: 1}, number.Float32, 1}, {"euler", generate.Guidance{Scale: 2.5}, number.Float32, 1},
 		{"euler", generate.Guidance{Scale: 2.5, Rescale: 0.7, Percentile: 0.9}, number.Float32, 1}, {"ddim", generate.Guidance{Scale: 1}, number.BFloat16, 8},
-	} {
+	}
+	if testing.Short() {
+		cases = cases[2:3]
+	}
+	for _, c := range cases {
 		want := pictures(t, "cpu", c.sampler, c.guidance, c.precision, nil)
 		got := pictures(t, "cuda:0", c.sampler, c.guidance, c.precision, nil)
 		worst := 0
@@ -296,12 +312,12 @@ func picturesOf(t *testing.T, n nets.Network, deviceName, method string, guidanc
 // the copy of the weights must follow.
 func TestSGD(t *testing.T) {
 	o := train.StepOptions{Batch: 1, Accumulate: 1, Optimizer: "sgd"}
-	want, wantNorm := curve(t, "cpu", o, 3)
-	got, norm := curve(t, "cuda:0", o, 3)
+	want, wantNorm := curve(t, "cpu", o, compared(3))
+	got, norm := curve(t, "cuda:0", o, compared(3))
 	near(t, "loss", got, want, 1e-5)
 	near(t, "norm", norm, wantNorm, 1e-4)
 	o.Precision = number.BFloat16
-	want, _ = curve(t, "cpu", o, 3)
-	got, _ = curve(t, "cuda:0", o, 3)
+	want, _ = curve(t, "cpu", o, compared(3))
+	got, _ = curve(t, "cuda:0", o, compared(3))
 	near(t, "loss in bfloat16", got, want, 2e-3)
 }

@@ -27,11 +27,15 @@ func (s *saboteur) Checkpoint(string, int64) { s.driver.Inject(s.fault) }
 // is a clear error, nothing is left on the device, and the run goes on from its
 // last checkpoint.
 func TestFaultsInTraining(t *testing.T) {
+	const first = "lost in the middle of a step"
 	for name, fault := range map[string]simdriver.Fault{
-		"lost in the middle of a step": {Call: simdriver.Operation, Number: 40, Result: cuda.LaunchFailed},
-		"lost between calls":           {Call: "", Number: 3, Result: cuda.ECCUncorrectable},
-		"a refused copy":               {Call: "cuMemcpyHtoDAsync", Number: 2, Result: cuda.OperatingSystem},
+		first:                {Call: simdriver.Operation, Number: 40, Result: cuda.LaunchFailed},
+		"lost between calls": {Call: "", Number: 3, Result: cuda.ECCUncorrectable},
+		"a refused copy":     {Call: "cuMemcpyHtoDAsync", Number: 2, Result: cuda.OperatingSystem},
 	} {
+		if testing.Short() && name != first {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			s := settings("cuda:0", 200)
@@ -67,6 +71,9 @@ func TestFaultsInTraining(t *testing.T) {
 
 // TestNotFinite: a run that diverges on a GPU names the first tensor that did.
 func TestNotFinite(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds on the simulator")
+	}
 	s := settings("cuda:0", 40)
 	s.LR, s.Clip = 1e30, 0
 	d, done := open(t, "cuda:0")

@@ -48,7 +48,11 @@ func runWith(t *testing.T, dir string, s train.Settings) (weights []float32, sta
 // as one that stayed.
 func TestResumeElsewhere(t *testing.T) {
 	want, _ := runTo(t, t.TempDir(), "cpu", 8)
-	for _, order := range [][2]string{{"cpu", "cuda:0"}, {"cuda:0", "cpu"}} {
+	orders := [][2]string{{"cpu", "cuda:0"}, {"cuda:0", "cpu"}}
+	if testing.Short() {
+		orders = orders[:1]
+	}
+	for _, order := range orders {
 		dir := t.TempDir()
 		before, _ := runTo(t, dir, order[0], 4)
 		got, start := runTo(t, dir, order[1], 8)
@@ -69,6 +73,9 @@ func TestResumeElsewhere(t *testing.T) {
 // TestAdaptiveTimesResume: what a run on a GPU has learnt of its errors is in its
 // checkpoint, so that it ends with the same bits; and the CPU learns the same.
 func TestAdaptiveTimesResume(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds on the simulator")
+	}
 	s := settings("cuda:0", 4)
 	s.TimeSampler, s.Weighting, s.Accumulate = "adaptive:bins=8,decay=0.5", "sigmoid", 2
 	want, _ := runWith(t, t.TempDir(), s)
