@@ -65,6 +65,8 @@ func (p *Placed) Apply(in Inputs) (r Result, err error) {
 	switch {
 	case len(shape) != 4 || !spec.takes(shape[1], shape[2]):
 		return r, fmt.Errorf("building the network: a sample of shape %v, want images of %s", shape, spec.sizes())
+	case spec.tooLarge(shape[0], shape[1], shape[2]):
+		return r, &SizeError{shape[0], shape[1], shape[2]}
 	case spec.Conditional() && in.Class == nil:
 		return r, errors.New("building the network: it is told no class, and is conditional")
 	case spec.Estimate && in.Estimate == nil:
@@ -149,6 +151,10 @@ func (e *SizeError) Error() string {
 	return fmt.Sprintf("a batch of %d images of %d×%d pixels: a layer would have more than 2^42 numbers; want smaller images or batches", e.Batch, e.Width, e.Height)
 }
 
+func (s Spec) tooLarge(batch, height, width int) bool {
+	return float64(batch)*float64(height)*float64(width)*float64(s.Widest) > maxValues
+}
+
 func (o BuildOptions) complete(spec Spec) (BuildOptions, error) {
 	if o.Height == 0 && o.Width == 0 {
 		o.Height, o.Width = spec.Height, spec.Width
@@ -161,7 +167,7 @@ func (o BuildOptions) complete(spec Spec) (BuildOptions, error) {
 		return o, fmt.Errorf("building the network: batch is %d, want at least 1", o.Batch)
 	case !spec.takes(o.Height, o.Width):
 		return o, fmt.Errorf("building the network: images of %d×%d, want %s", o.Height, o.Width, spec.sizes())
-	case float64(o.Batch)*float64(o.Height)*float64(o.Width)*float64(spec.Widest) > maxValues:
+	case spec.tooLarge(o.Batch, o.Height, o.Width):
 		return o, &SizeError{o.Batch, o.Height, o.Width}
 	case o.Dtype != tensor.Float32 && o.Dtype != tensor.Float64:
 		return o, fmt.Errorf("building the network: element type %v, want float32 or float64", o.Dtype)

@@ -71,3 +71,14 @@ func TestPerceptronOfPictures(t *testing.T) {
 		t.Errorf("images of 16×16 pixels: %v", err)
 	}
 }
+
+// TestTooSmallForAUNet: who trains on points with a UNet is told which preset takes them.
+func TestTooSmallForAUNet(t *testing.T) {
+	_, err := Network("tiny", nets.Spec{Height: 1, Width: 1, Channels: 2})
+	if err == nil || !strings.Contains(err.Error(), "want a multiple of 4; preset mlp takes any size") {
+		t.Errorf("images of one pixel: %v", err)
+	}
+	if _, err := Network("tiny", nets.Spec{Height: 10, Width: 10, Channels: 3}); err == nil || strings.Contains(err.Error(), "mlp") {
+		t.Errorf("images of 10×10 pixels: %v", err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"fluxion/data"
 	"fluxion/engine/collective"
@@ -201,9 +202,24 @@ func Network(preset string, images nets.Spec, ignore ...string) (nets.Network, e
 		return nil, err
 	}
 	if err := n.Spec().CheckSize("preset "+preset, images.Height, images.Width); err != nil {
-		return nil, &SettingError{"size", err.Error()}
+		hint := ""
+		if images.Height < n.Spec().Multiple {
+			hint = "; preset " + strings.Join(anySize(), ", ") + " takes any size"
+		}
+		return nil, &SettingError{"size", err.Error() + hint}
 	}
 	return n, nil
+}
+
+// anySize are the presets that fit images of any size.
+func anySize() []string {
+	var names []string
+	for _, p := range catalog.Presets() {
+		if p.Network.Spec().Multiple == 0 {
+			names = append(names, p.Name)
+		}
+	}
+	return names
 }
 
 // presetNetwork is the network of a preset, or of a folder, as it is there: of a model,

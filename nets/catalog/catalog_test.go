@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -72,8 +73,14 @@ func TestNetworks(t *testing.T) {
 		if table := slices.ContainsFunc(g.Params, func(p nets.Param) bool { return p.Name == nets.ClassTable }); table != s.Conditional() {
 			t.Errorf("%s: a table of classes is %v", name, table)
 		}
-		if _, err := nets.Build(n, nets.BuildOptions{Batch: 1 << 40}); err == nil {
-			t.Errorf("%s: a batch that no machine holds is built", name)
+		var size *nets.SizeError
+		if _, err := nets.Build(n, nets.BuildOptions{Batch: 1 << 40}); !errors.As(err, &size) {
+			t.Errorf("%s: a batch that no machine holds: %v", name, err)
+		}
+		large := g.Inputs
+		large.Sample = gorgonia.NewTensor(g.G, tensor.Float32, 4, gorgonia.WithShape(1<<40, 4, 4, 2), gorgonia.WithName("large"))
+		if _, err := g.Apply(large); !errors.As(err, &size) {
+			t.Errorf("%s: applied to a batch that no machine holds: %v", name, err)
 		}
 	}
 }
