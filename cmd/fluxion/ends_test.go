@@ -42,8 +42,6 @@ func exitOf(t *testing.T, err error) int {
 	return exit.ExitCode()
 }
 
-var tiny = []string{"train", "--size", "8", "--preset", "micro", "--batch", "4", "--sample-count", "0", "--threads", "1"}
-
 // TestFullOutput: what cannot be printed is an error of every command, after its work.
 func TestFullOutput(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)

@@ -42,6 +42,9 @@ func fluxion(t *testing.T, args ...string) (string, int, error) {
 // quick are the flags of a run of a second.
 var quick = []string{"--preset", "micro", "--size", "16", "--batch", "8", "--sample-count", "10", "--sample-steps", "2"}
 
+// tiny is the beginning of a run of less.
+var tiny = []string{"train", "--size", "8", "--preset", "micro", "--batch", "4", "--sample-count", "0", "--threads", "1"}
+
 func with(args []string, more ...string) []string { return append(slices.Clone(args), more...) }
 
 // events parses a stream of JSON lines.
