@@ -201,7 +201,7 @@ func TestLossDoesNotSeeTheSchedule(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// E over the times of LossWeight(t)·‖ŷ−y‖², in λ where it is smooth.
+			// E over the times of Weight·‖ŷ−y‖², in λ where it is smooth.
 			low, high := s.LogSNR(1), s.LogSNR(0)
 			loss := quad.Fixed(func(l float64) float64 {
 				at := s.TimeOf(l)
