@@ -10,6 +10,6 @@ import (
 func PresetSetting(p *string) setting.Setting {
 	return setting.Setting{
 		Key: "preset", Value: setting.Of(p), Breaks: setting.Always,
-		Help: "network, and how it is trained: " + strings.Join(PresetNames(), ", ") + ", or a folder with a UNet2DModel",
+		Help: "network, and how it is trained: " + strings.Join(PresetNames(), ", ") + ", or a folder with a network",
 	}
 }
