@@ -30,7 +30,7 @@ type Network interface {
 	Apply(s *Scope, in Inputs) Result
 
 	// Fit returns the same kind of network for images, classes and an estimate like
-	// these, with notes on what that leaves out.
+	// these, with notes on what that leaves out. Its Spec says what it does not take.
 	Fit(like Spec) (Network, error)
 	// Denoiser returns the network without what it gives besides the denoised image,
 	// with a note, or says why it does not denoise. Its parameters have the same names,

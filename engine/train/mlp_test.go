@@ -7,6 +7,7 @@ import (
 
 	"fluxion/engine/model"
 	"fluxion/nets"
+	"fluxion/nets/catalog"
 )
 
 // points are settings for a network that is no UNet, on data of two dimensions.
@@ -80,5 +81,31 @@ func TestTooSmallForAUNet(t *testing.T) {
 	}
 	if _, err := Network("tiny", nets.Spec{Height: 10, Width: 10, Channels: 3}); err == nil || strings.Contains(err.Error(), "mlp") {
 		t.Errorf("images of 10×10 pixels: %v", err)
+	}
+}
+
+// deaf is a network that can be told no classes and takes no estimate.
+type deaf struct{ nets.Network }
+
+func (d deaf) Fit(like nets.Spec) (nets.Network, error) {
+	like.Classes, like.Estimate = 0, false
+	return d.Network.Fit(like)
+}
+
+// TestDeafNetworks: a network that does not take what a run has for it is refused before it begins.
+func TestDeafNetworks(t *testing.T) {
+	p, err := catalog.Preset("mlp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, images := range map[string]nets.Spec{
+		"told no classes": {Height: 8, Width: 8, Channels: 3, Classes: 4}, "takes no estimate": {Height: 8, Width: 8, Channels: 3, Estimate: true},
+	} {
+		if _, err := fit(deaf{p.Network}, "deaf", images); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one that says it is %s", err, want)
+		}
+	}
+	if _, err := fit(deaf{p.Network}, "deaf", nets.Spec{Height: 8, Width: 8, Channels: 3}); err != nil {
+		t.Error(err)
 	}
 }

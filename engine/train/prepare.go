@@ -198,12 +198,25 @@ func Network(preset string, images nets.Spec, ignore ...string) (nets.Network, e
 	if images.Classes > 0 {
 		images.Classes++
 	}
-	if n, err = n.Fit(images); err != nil {
+	return fit(n, preset, images)
+}
+
+// fit is the network of a preset for images like these, or what it lacks.
+func fit(n nets.Network, preset string, images nets.Spec) (nets.Network, error) {
+	n, err := n.Fit(images)
+	if err != nil {
 		return nil, err
 	}
-	if err := n.Spec().CheckSize("preset "+preset, images.Height, images.Width); err != nil {
+	s := n.Spec()
+	switch {
+	case s.Classes != images.Classes:
+		return nil, &SettingError{"preset", preset + " is a network that is told no classes, and the data have some"}
+	case s.Estimate != images.Estimate:
+		return nil, &SettingError{"self_conditioning", "the network of preset " + preset + " takes no estimate of its own"}
+	}
+	if err := s.CheckSize("preset "+preset, images.Height, images.Width); err != nil {
 		hint := ""
-		if images.Height < n.Spec().Multiple {
+		if images.Height < s.Multiple {
 			hint = "; preset " + strings.Join(anySize(), ", ") + " takes any size"
 		}
 		return nil, &SettingError{"size", err.Error() + hint}
