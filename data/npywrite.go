@@ -15,6 +15,7 @@ type Array struct {
 	Name     string // in a .npz
 	Shape    []int
 	Floats   []float32
+	Doubles  []float64
 	Integers []int64
 	Text     string // an array without dimensions
 }
@@ -24,6 +25,8 @@ func WriteNPY(w io.Writer, a Array) error {
 	h := npyHeader{shape: a.Shape}
 	descr, elements := "<f4", inParts(a.Floats)
 	switch {
+	case a.Doubles != nil:
+		descr, elements = "<f8", inParts(a.Doubles)
 	case a.Integers != nil:
 		descr, elements = "<i8", inParts(a.Integers)
 	case a.Text != "":

@@ -126,12 +126,12 @@ func newRoot() *cobra.Command {
 		Example: "  fluxion train\n  fluxion sample --model runs/glyphs-tiny --out out --count 64",
 	}
 	root.SetFlagErrorFunc(settings.FlagError)
-	root.AddCommand(newTrain(), newSample(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion(), newLicenses())
+	root.AddCommand(newTrain(), newSample(), newEval(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion(), newLicenses())
 	root.InitDefaultCompletionCmd()
 	complete(root)
 	root.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return fault.Usagef("no command %q; there are train, sample, bench, inspect, trace, figures, doctor, version, licenses, completion", args[0])
+			return fault.Usagef("no command %q; there are train, sample, eval, bench, inspect, trace, figures, doctor, version, licenses, completion", args[0])
 		}
 		return c.Help()
 	}
@@ -148,7 +148,7 @@ func complete(parent *cobra.Command) {
 			c.Long += "\n\n" + settings.Help
 		}
 		c.Long += "\n\n" + exitCodes
-		if !c.HasSubCommands() { // those say what else there is
+		if !c.HasSubCommands() && c.Args == nil { // those say what else there is
 			c.Args = noArguments
 		}
 		if c.Example == "" { // cobra's own: completion, and a command for each shell

@@ -50,6 +50,9 @@ func KernelSubsets(a, b Features, o KernelOptions) (mean, deviation float64, err
 		o.Size = 1000
 	}
 	o.Size = min(o.Size, a.Len(), b.Len())
+	if o.Size == a.Len() && o.Size == b.Len() {
+		o.Subsets = 1 // all are the same
+	}
 	values := make([]float64, o.Subsets)
 	for i := range values {
 		if values[i], err = KernelDistance(a.subset(o.Size, o.Seed, uint64(2*i)), b.subset(o.Size, o.Seed, uint64(2*i+1))); err != nil {

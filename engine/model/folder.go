@@ -140,6 +140,21 @@ func Newest(dir string) (string, error) {
 	return dir, noCheckpoint(dir)
 }
 
+// Is says whether a folder is that of a run, a checkpoint or a model of diffusers, whole
+// or not.
+func Is(dir string) bool {
+	path, err := Newest(dir)
+	if err != nil {
+		return true // what it lacks, opening it tells
+	}
+	for _, config := range []string{filepath.Join("unet", "config.json"), "config.json"} {
+		if _, err := os.Stat(filepath.Join(path, config)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // NoCheckpointError is a run that has not saved anything yet.
 type NoCheckpointError struct {
 	Dir   string

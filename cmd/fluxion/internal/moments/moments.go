@@ -1,0 +1,154 @@
+// Package moments reads and writes files with the mean and the covariance of features:
+// those of pytorch-fid, clean-fid, ADM, EDM and EDM2, and ours, which say besides what
+// the features are.
+package moments
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/data"
+	"fluxion/data/durable"
+	"fluxion/engine/evaluate"
+	"fluxion/engine/metric"
+	"fluxion/nets/pickle"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// About is what the features are. Files of other programs do not say it.
+type About struct {
+	Network    string `json:"network"`
+	Weights    string `json:"weights"` // the beginning of their SHA-256
+	Convention string `json:"convention"`
+}
+
+// Is says whether a path is that of such a file: a .npz with the arrays mu and sigma,
+// or a .pkl.
+func Is(path string) bool {
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".pkl":
+		return true
+	case ".npz":
+		arrays, err := data.ReadNPZDoubles(path, "mu")
+		return err == nil && arrays["mu"].Values != nil
+	}
+	return false
+}
+
+// textArray is the array of a .npz of ours that says what the features are.
+const textArray = "fluxion"
+
+// Read reads a file. About is empty where it does not say.
+func Read(path string) (*evaluate.Set, About, error) {
+	var about About
+	if strings.EqualFold(filepath.Ext(path), ".pkl") {
+		set, err := readPickle(path)
+		return set, about, err
+	}
+	arrays, err := data.ReadNPZDoubles(path, "mu", "sigma", "mu_s", "sigma_s", "n")
+	if err != nil {
+		return nil, about, err
+	}
+	set := &evaluate.Set{Name: path}
+	if n := arrays["n"]; len(n.Values) == 1 {
+		set.N = int64(n.Values[0])
+	}
+	if set.Statistics, err = statistics(path, set.N, "mu", arrays["mu"], arrays["sigma"]); err != nil {
+		return nil, about, err
+	}
+	if len(arrays["mu_s"].Values) > 0 {
+		if set.Spatial, err = statistics(path, set.N, "mu_s", arrays["mu_s"], arrays["sigma_s"]); err != nil {
+			return nil, about, err
+		}
+	}
+	text, err := data.ReadNPZText(path, textArray)
+	if err == nil && text != "" {
+		err = json.Unmarshal([]byte(text), &about)
+	}
+	return set, about, err
+}
+
+func statistics(path string, n int64, name string, mean, covariance data.Doubles) (*metric.Statistics, error) {
+	d := len(mean.Values)
+	if len(mean.Shape) != 1 || !slices.Equal(covariance.Shape, []int{d, d}) || d == 0 {
+		return nil, &data.Error{Path: path, Problem: fmt.Sprintf("holds %s of shape %v and a covariance of shape %v; want (d) and (d, d)", name, mean.Shape, covariance.Shape)}
+	}
+	s := &metric.Statistics{N: n, Mean: mean.Values, Covariance: mat.NewSymDense(d, covariance.Values)}
+	if err := s.Check(); err != nil {
+		return nil, &data.Error{Path: path, Problem: err.Error()}
+	}
+	return s, nil
+}
+
+// readPickle reads the dictionary that EDM2 keeps of a data set: of its features for
+// the FID.
+func readPickle(path string) (*evaluate.Set, error) {
+	f, err := pickle.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	array := func(name string) (data.Doubles, error) {
+		for _, in := range []string{"fid.", ""} {
+			t, ok := f.Lookup(in + name)
+			if !ok {
+				continue
+			}
+			d := data.Doubles{Shape: t.Shape, Values: make([]float64, t.Elements())}
+			return d, f.ReadFloat64(in+name, d.Values)
+		}
+		return data.Doubles{}, nil
+	}
+	mean, err := array("mu")
+	if err != nil {
+		return nil, err
+	}
+	covariance, err := array("sigma")
+	if err != nil {
+		return nil, err
+	}
+	n, err := array("num_images")
+	if err != nil {
+		return nil, err
+	}
+	set := &evaluate.Set{Name: path}
+	if len(n.Values) == 1 {
+		set.N = int64(n.Values[0])
+	}
+	set.Statistics, err = statistics(path, set.N, "mu", mean, covariance)
+	return set, err
+}
+
+// Write writes a file.
+func Write(disk durable.Disk, path string, s *evaluate.Set, about About) error {
+	text, err := json.Marshal(about)
+	if err != nil {
+		return err
+	}
+	arrays := []data.Array{{Name: "n", Shape: []int{}, Integers: []int64{s.N}}, {Name: textArray, Text: string(text)}}
+	add := func(mean, covariance string, of *metric.Statistics) {
+		if of == nil {
+			return
+		}
+		d := len(of.Mean)
+		square := make([]float64, 0, d*d)
+		for i := range d {
+			for j := range d {
+				square = append(square, of.Covariance.At(i, j))
+			}
+		}
+		arrays = append(arrays, data.Array{Name: mean, Shape: []int{d}, Doubles: of.Mean}, data.Array{Name: covariance, Shape: []int{d, d}, Doubles: square})
+	}
+	add("mu", "sigma", s.Statistics)
+	add("mu_s", "sigma_s", s.Spatial)
+	if err := disk.MkdirAll(filepath.Dir(path)); err != nil {
+		return fault.Output(err)
+	}
+	return fault.Output(disk.Write(path, func(w io.Writer) error { return data.WriteNPZ(w, arrays...) }))
+}
