@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/data"
 )
 
 // featureFiles are the names under which weights of networks of features are published.
@@ -53,12 +54,12 @@ func findFeatures(network, path string) (file, hash string, err error) {
 		case errors.Is(err, fs.ErrNotExist) && path == "":
 			continue
 		case err != nil:
-			return "", "", fmt.Errorf("--weights: %w", err)
+			return "", "", &data.Error{Path: c, Problem: "cannot be opened", Err: err}
 		}
 		name := strings.TrimSuffix(filepath.Base(c), filepath.Ext(c))
 		for _, known := range featureFiles[network] {
 			if known = strings.TrimSuffix(known, filepath.Ext(known)); known == name && !strings.HasSuffix(name, hash) {
-				return "", "", fmt.Errorf("--weights %s: its SHA-256 begins with %s and not as its name says: it is damaged or another file", c, hash)
+				return "", "", &data.Error{Path: c, Problem: fmt.Sprintf("has a SHA-256 that begins with %s and not as its name says: it is damaged or another file", hash)}
 			}
 		}
 		return c, hash, nil
