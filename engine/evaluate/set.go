@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"fluxion/engine/device"
@@ -64,7 +65,7 @@ func (c *collector) add(output string, rows []float32, dim int) error {
 
 // Collect looks at all images of a source. Progress is called with the number of
 // images that were looked at; it may be nil.
-func Collect(ctx context.Context, s Source, o ExtractorOptions, needs Needs, progress func(n int) error) (*Set, error) {
+func Collect(ctx context.Context, s Source, o ExtractorOptions, needs Needs, progress func(n int) error) (_ *Set, err error) {
 	n := s.Len()
 	if n < 1 {
 		return nil, fmt.Errorf("%s has no images", s.Name())
@@ -76,7 +77,7 @@ func Collect(ctx context.Context, s Source, o ExtractorOptions, needs Needs, pro
 	if err != nil {
 		return nil, err
 	}
-	defer e.Close()
+	defer func() { err = errors.Join(err, e.Close()) }()
 	dim := e.graph.Outputs[feature.Pooled].Shape()[1]
 	c.average = n > dim
 	if !c.average || needs.Features {
