@@ -74,6 +74,9 @@ type Kernels struct {
 	Add   func(dst, a, b Matrix)         // a + b
 	Copy  func(dst, a Matrix)            //
 	Scale func(dst, a Matrix, s float32) // s·a
+	// Clip is min(max(a, 0), limit), and Larger the larger of a and b; NaN stays NaN.
+	Clip   func(dst, a Matrix, limit float32)
+	Larger func(dst, a, b Matrix)
 	// ScaleRows multiplies each row by its own number.
 	ScaleRows func(dst, a Matrix, by []float32)
 	// Transpose writes 32-bit words: out[c][r] = in[r][c], and zeros up to a multiple of

@@ -96,6 +96,10 @@ func TestVectors(t *testing.T) {
 					check("Copy", func(i, c int) float64 { return at(x, i, c) })
 					k.Scale(out, x, 0.3)
 					check("Scale", func(i, c int) float64 { return float64(float32(0.3)) * at(x, i, c) })
+					k.Clip(out, x, 0.5)
+					check("Clip", func(i, c int) float64 { return min(max(at(x, i, c), 0), 0.5) })
+					k.Larger(out, x, y)
+					check("Larger", func(i, c int) float64 { return max(at(x, i, c), at(y, i, c)) })
 					k.ExpColumns(out, x, 0.7, b)
 					check("ExpColumns", func(i, c int) float64 { return math.Exp(float64(float32(0.7))*at(x, i, c) - float64(b[c])) })
 					k.SoftmaxGradColumns(out, x, y, a, b)
@@ -123,6 +127,33 @@ func TestVectors(t *testing.T) {
 					})
 				}
 			}
+		}
+	})
+}
+
+// TestNaN: what is no number stays none, on every instruction set; zeros keep their bits.
+func TestNaN(t *testing.T) {
+	nan, zero := float32(math.NaN()), float32(math.Copysign(0, -1))
+	forEach(t, func(t *testing.T, k *Kernels) {
+		row := func(x ...float32) Matrix { return Matrix{x, 1, len(x), len(x)} }
+		clipped, larger := row(make([]float32, 5)...), row(make([]float32, 5)...)
+		k.Clip(clipped, row(nan, -nan, 7, -7, zero), 6)
+		k.Larger(larger, row(nan, 1, 2, nan, zero), row(1, nan, 3, nan, zero))
+		for i, want := range []bool{true, true, false, false, false} {
+			if x := clipped.Data[i]; x != x != want {
+				t.Errorf("clip %d is %v", i, x)
+			}
+		}
+		if clipped.Data[2] != 6 || math.Float32bits(clipped.Data[4]) != math.Float32bits(zero) {
+			t.Errorf("clipped: %v", clipped.Data)
+		}
+		for i, want := range []bool{true, true, false, true, false} {
+			if x := larger.Data[i]; x != x != want {
+				t.Errorf("the larger of %d is %v", i, x)
+			}
+		}
+		if larger.Data[2] != 3 {
+			t.Errorf("larger: %v", larger.Data)
 		}
 	})
 }
@@ -200,6 +231,8 @@ func TestPosition(t *testing.T) {
 			"Add":        func(o []float32, v [8][]float32) { k.Add(m(o), m(v[0]), m(v[1])) },
 			"Copy":       func(o []float32, v [8][]float32) { k.Copy(m(o), m(v[0])) },
 			"Scale":      func(o []float32, v [8][]float32) { k.Scale(m(o), m(v[0]), 0.3) },
+			"Clip":       func(o []float32, v [8][]float32) { k.Clip(m(o), m(v[0]), 0.5) },
+			"Larger":     func(o []float32, v [8][]float32) { k.Larger(m(o), m(v[0]), m(v[1])) },
 			"ExpColumns": func(o []float32, v [8][]float32) { k.ExpColumns(m(o), m(v[0]), 0.7, v[1]) },
 			"SoftmaxGradColumns": func(o []float32, v [8][]float32) {
 				k.SoftmaxGradColumns(m(o), m(v[0]), m(v[1]), v[2], v[3])

@@ -23,6 +23,30 @@ func portable() *Kernels {
 	k.Scale = func(dst, a Matrix, s float32) {
 		each(dst, a, func(_, _ int, x float32) float32 { return s * x })
 	}
+	k.Clip = func(dst, a Matrix, limit float32) {
+		each(dst, a, func(_, _ int, x float32) float32 {
+			switch {
+			case x < 0:
+				return 0
+			case x > limit:
+				return limit
+			}
+			return x
+		})
+	}
+	k.Larger = func(dst, a, b Matrix) {
+		each(dst, a, func(r, c int, x float32) float32 {
+			y := b.Data[r*b.Pitch+c]
+			p, q := x, y
+			if y > x {
+				p = y
+			}
+			if x > y {
+				q = x
+			}
+			return math.Float32frombits(math.Float32bits(p) | math.Float32bits(q))
+		})
+	}
 	k.ScaleRows = func(dst, a Matrix, by []float32) {
 		each(dst, a, func(r, _ int, x float32) float32 { return by[r] * x })
 	}

@@ -45,6 +45,12 @@ func scaleRowsAVX512(a *vectorArgs)
 func scaleAVX512(a *vectorArgs)
 
 //go:noescape
+func clipAVX512(a *vectorArgs)
+
+//go:noescape
+func largerAVX512(a *vectorArgs)
+
+//go:noescape
 func colMaxAVX512(a *vectorArgs)
 
 //go:noescape
@@ -214,6 +220,12 @@ func scaleRowsAVX2(a *vectorArgs)
 
 //go:noescape
 func scaleAVX2(a *vectorArgs)
+
+//go:noescape
+func clipAVX2(a *vectorArgs)
+
+//go:noescape
+func largerAVX2(a *vectorArgs)
 
 //go:noescape
 func colMaxAVX2(a *vectorArgs)

@@ -23,6 +23,16 @@ func vectorsAVX512(k *Kernels) {
 		v.constants = c.set(s)
 		scaleAVX512(v.withDst(dst).withX(a))
 	}
+	k.Clip = func(dst, a Matrix, limit float32) {
+		var c constants
+		v := args(lanes, dst.Rows, dst.Cols)
+		v.constants = c.set(0, limit)
+		clipAVX512(v.withDst(dst).withX(a))
+	}
+	k.Larger = func(dst, a, b Matrix) {
+		v := args(lanes, dst.Rows, dst.Cols)
+		largerAVX512(v.withDst(dst).withX(a).withY(b))
+	}
 	k.ScaleRows = func(dst, a Matrix, by []float32) {
 		v := args(lanes, dst.Rows, dst.Cols)
 		scaleRowsAVX512(v.withDst(dst).withX(a).withColumns(a.Rows, by))

@@ -1,37 +1,51 @@
 package pool
 
 import (
+	"math"
+
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 )
 
-// CPU binds the operation: a task is a row of windows.
+// CPU binds the operation: a task is a row of windows, to which each place of the window
+// brings its pixels, in order.
 func (p windows) CPU(l kernels.Launch) func(*cpu.Pool) {
 	x, out := l.In[0], l.Out
 	z := p.o.of(x.Shape[0], x.Shape[1], x.Shape[2])
 	var k *cpu.Kernels
+	begin := float32(0)
+	if p.max {
+		begin = float32(math.Inf(-1))
+	}
 	row := func(task, _ int) {
 		n, oy := task/z.oh, task%z.oh
 		for ox := range z.ow {
 			to := out.Row(task*z.ow + ox)
-			top, bottom, left, right := z.window(oy, ox)
-			first := true
-			for y := top; y < bottom; y++ {
-				for at := left; at < right; at++ {
-					from := x.Row((n*z.h+y)*z.w + at)
-					switch {
-					case first:
-						copy(to, from)
-						first = false
-					case p.max:
-						larger(to, from)
-					default:
-						k.Add(line(to), line(to), line(from))
-					}
+			for c := range to {
+				to[c] = begin
+			}
+		}
+		top, bottom, _, _ := z.window(oy, 0)
+		for y := top; y < bottom; y++ {
+			for kx := range z.Side {
+				// Of the windows, those with 0 ≤ ox·stride − pad + kx < w.
+				first := max(0, (z.Pad-kx+z.Stride-1)/z.Stride)
+				end := min(z.ow, (z.w-1+z.Pad-kx)/z.Stride+1)
+				if first >= end {
+					continue
+				}
+				to := kernels.Rows(out.Matrix, task*z.ow+first, end-first)
+				from := cpu.Matrix{Data: x.Data[((n*z.h+y)*z.w+first*z.Stride-z.Pad+kx)*x.Pitch:], Rows: end - first, Cols: x.Cols, Pitch: x.Pitch * z.Stride}
+				if p.max {
+					k.Larger(to, to, from)
+				} else {
+					k.Add(to, to, from)
 				}
 			}
-			if count := (bottom - top) * (right - left); !p.max && count > 1 {
-				k.Scale(line(to), line(to), 1/float32(count))
+		}
+		for ox := range z.ow {
+			if _, _, left, right := z.window(oy, ox); !p.max {
+				k.Scale(line(out.Row(task*z.ow+ox)), line(out.Row(task*z.ow+ox)), 1/float32((bottom-top)*(right-left)))
 			}
 		}
 	}
@@ -42,14 +56,6 @@ func (p windows) CPU(l kernels.Launch) func(*cpu.Pool) {
 }
 
 func line(x []float32) cpu.Matrix { return cpu.Matrix{Data: x, Rows: 1, Cols: len(x), Pitch: len(x)} }
-
-// larger takes what is larger; NaN stays.
-func larger(to, from []float32) {
-	from = from[:len(to)]
-	for i, v := range from {
-		to[i] = max(to[i], v)
-	}
-}
 
 // CPU binds the operation: a task is an image, whose windows are visited in order.
 func (g gradient) CPU(l kernels.Launch) func(*cpu.Pool) {

@@ -10,13 +10,8 @@ import (
 
 // CPU binds the operation.
 func (o clip) CPU(l kernels.Launch) func(*cpu.Pool) {
-	return kernels.RowLoop(l.Out.Matrix, func(_ *cpu.Kernels, from, n int) {
-		for r := from; r < from+n; r++ {
-			y := l.Out.Row(r)
-			for i, x := range l.In[0].Row(r)[:len(y)] {
-				y[i] = min(max(x, 0), o.limit)
-			}
-		}
+	return kernels.RowLoop(l.Out.Matrix, func(k *cpu.Kernels, from, n int) {
+		k.Clip(kernels.Rows(l.Out.Matrix, from, n), kernels.Rows(l.In[0].Matrix, from, n), o.limit)
 	})
 }
 

@@ -62,6 +62,8 @@ var vectorKernels = append([]vectorKernel{
 	{name: "copy", x: true, store: true, body: func(*body) {}},
 	{name: "scaleRows", x: true, scalars: 1, store: true, body: func(e *body) { e.op("VMULPS %s, %s, %s", e.col(0), e.x(), e.x()) }},
 	{name: "scale", x: true, store: true, body: func(e *body) { e.op("VMULPS %s, %s, %s", e.constant(0), e.x(), e.x()) }},
+	{name: "clip", x: true, store: true, body: (*body).clip},
+	{name: "larger", x: true, y: true, store: true, body: (*body).larger},
 	{name: "colMax", x: true, columnSums: 1, body: func(e *body) { e.op("VMAXPS %s, %s, %s", e.x(), e.vec(sum1), e.vec(sum1)) }},
 	{name: "expColumns", x: true, columns: 1, store: true, body: (*body).shiftedExp},
 	{name: "expRows", x: true, scalars: 2, store: true, body: func(e *body) {
@@ -131,6 +133,27 @@ func (e *body) store(from int, to string) {
 	default:
 		e.op("VMASKMOVPS %s, %s, %s", e.vec(from), e.vec(maskVec), to)
 	}
+}
+
+// clip makes x = min(max(x, 0), limit). Of a NaN and a number, the processor returns what
+// stands first here.
+func (e *body) clip() {
+	e.op("VMOVUPS %s, %s", e.constant(0), e.vec(temp))
+	e.op("VMOVUPS %s, %s", e.constant(1), e.vec(temp+1))
+	e.op("VMAXPS %s, %s, %s", e.x(), e.vec(temp), e.x())
+	e.op("VMINPS %s, %s, %s", e.x(), e.vec(temp+1), e.x())
+}
+
+// larger makes x the larger of x and y, or NaN if one is: the bits of both answers, which
+// are the same number, or one of them NaN.
+func (e *body) larger() {
+	or := "VORPS"
+	if e.reg == "Z" {
+		or = "VPORD"
+	}
+	e.op("VMAXPS %s, %s, %s", e.x(), e.y(), e.vec(temp))
+	e.op("VMAXPS %s, %s, %s", e.y(), e.x(), e.vec(temp+1))
+	e.op("%s %s, %s, %s", or, e.vec(temp), e.vec(temp+1), e.x())
 }
 
 // shiftedExp makes x = exp(scale·x − shift).
