@@ -30,6 +30,7 @@ type evalOptions struct {
 	convention    string
 	size          int
 	save          string
+	nearest       string
 	take          evaluate.Options
 }
 
@@ -57,6 +58,7 @@ both are printed.`,
 		Example: `  fluxion eval out cifar10/train.zip --metrics fid,kid,prdc --weights pt_inception-2015-12-05-6726825d.pth
   fluxion eval runs/glyphs-tiny glyphs --count 1000 --metrics fd,kid --network lite0 --weights efficientnet-lite0-57934424.pth
   fluxion eval cifar10/train.zip --save cifar10.npz --weights pt_inception-2015-12-05-6726825d.pth
+  fluxion eval runs/pictures-small pictures --count 1000 --metrics authpct --nearest copies.png --network lite0
   fluxion eval a.npz b.npz --metrics fd`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if n := len(args); n != 1 && n != 2 {
@@ -97,6 +99,7 @@ func (o *evalOptions) list() setting.List {
 		{Key: "count", Value: setting.Of(&o.count), Own: true, Help: "images that are sampled of a model, and taken of data at most; all of data if not given", Range: setting.Within(2, maxSeeds, "")},
 		{Key: "size", Value: setting.Of(&o.size), Own: true, Help: "side to which images of data are cropped and scaled first, as train does it", Range: setting.AtLeast(0, "")},
 		{Key: "save", Value: setting.Of(&o.save), Own: true, Help: "FILE.npz for the mean and covariance of SAMPLES' features, to be given in their place"},
+		{Key: "nearest", Value: setting.Of(&o.nearest), Own: true, Help: "FILE.png for a sheet of the samples that are most like a real image, each beside it"},
 		{Key: "batch", Value: setting.Of(&o.batch), Own: true, Help: "images looked at together; no effect on the result", Range: setting.AtLeast(1, "")},
 		{Key: "seed", Value: setting.Of(&o.seed), Own: true, Help: "key of all randomness: of samples, of subsets and directions"},
 		{Key: "kid_subsets", Value: setting.Of(&o.take.Subsets), Own: true, Help: "subsets of kid; 100 if not given", Range: setting.AtLeast(0, "")},
@@ -125,6 +128,9 @@ func (o *evalOptions) run(ctx context.Context, face console.Face, args []string)
 	}
 	if o.save != "" && !strings.HasSuffix(strings.ToLower(o.save), ".npz") {
 		return fault.Usagef("--save %s: want a name that ends in .npz", o.save)
+	}
+	if o.nearest != "" && (len(args) == 1 || !strings.HasSuffix(strings.ToLower(o.nearest), ".png")) {
+		return fault.Usagef("--nearest %s: want SAMPLES and REAL, and a name that ends in .png", o.nearest)
 	}
 	if o.save != "" && len(args) == 1 && !o.sources.Has("metrics") {
 		metrics = nil
@@ -160,10 +166,11 @@ func (o *evalOptions) run(ctx context.Context, face console.Face, args []string)
 		j.needs.Statistics = true
 		j.needs.Spatial = j.needs.Spatial || network.Name == "inception"
 	}
+	j.needs.Features = j.needs.Features || o.nearest != ""
 	begin := time.Now()
 	var sets [2]*evaluate.Set
 	for i, path := range args {
-		if sets[i], err = j.collect(ctx, path); err != nil {
+		if sets[i], err = j.collect(ctx, path, i); err != nil {
 			return err
 		}
 	}
@@ -179,7 +186,13 @@ func (o *evalOptions) run(ctx context.Context, face console.Face, args []string)
 			return err
 		}
 	}
-	return j.show(sets, values, time.Since(begin))
+	var pairs []pair
+	if o.nearest != "" {
+		if pairs, err = j.closest(sets); err != nil {
+			return err
+		}
+	}
+	return j.show(sets, values, pairs, time.Since(begin))
 }
 
 // shownEvaluation is the result in JSON.
@@ -195,14 +208,16 @@ type shownEvaluation struct {
 	Convention string             `json:"convention"`
 	Precision  string             `json:"precision"`
 	Save       string             `json:"save,omitempty"`
+	Nearest    string             `json:"nearest,omitempty"` // the sheet
+	Pairs      []pair             `json:"pairs,omitempty"`   // on it, the most alike first
 	Notes      []string           `json:"notes"`
 	Seconds    float64            `json:"seconds"`
 }
 
-func (j *judging) show(sets [2]*evaluate.Set, values []evaluate.Value, took time.Duration) error {
+func (j *judging) show(sets [2]*evaluate.Set, values []evaluate.Value, pairs []pair, took time.Duration) error {
 	r := shownEvaluation{
 		Event: "done", Metrics: map[string]float64{}, Errors: map[string]float64{}, Sampling: j.sampling, Network: j.about.Network, Weights: j.about.Weights,
-		Convention: j.about.Convention, Precision: j.extractor.Precision.String(), Save: j.save, Notes: orEmpty(j.notes), Seconds: took.Seconds(),
+		Convention: j.about.Convention, Precision: j.extractor.Precision.String(), Save: j.save, Nearest: j.nearest, Pairs: pairs, Notes: orEmpty(j.notes), Seconds: took.Seconds(),
 	}
 	for _, v := range values {
 		r.Metrics[v.Name] = v.Value
@@ -240,6 +255,9 @@ func (j *judging) show(sets [2]*evaluate.Set, values []evaluate.Value, took time
 		_, err := fmt.Fprintf(out, "%s; %s; %.1f s\n", strings.Join(of, " against "), j.how(), took.Seconds())
 		if err == nil && j.save != "" {
 			_, err = fmt.Fprintf(out, "saved       %s\n", j.save)
+		}
+		if err == nil && j.nearest != "" {
+			_, err = fmt.Fprintf(out, "nearest     %s: %d samples beside the real image most like each, at distances %.4g to %.4g\n", j.nearest, len(pairs), pairs[0].Distance, pairs[len(pairs)-1].Distance)
 		}
 		return err
 	})

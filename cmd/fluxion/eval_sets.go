@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -32,10 +33,11 @@ type judging struct {
 	stored    []moments.About // what files say of theirs
 	sampling  map[string]string
 	notes     []string
+	kept      [2]*remembered // the images of both sets, for a sheet
 }
 
-// collect makes or reads what is known of a set.
-func (j *judging) collect(ctx context.Context, path string) (*evaluate.Set, error) {
+// collect makes or reads what is known of set i.
+func (j *judging) collect(ctx context.Context, path string, i int) (*evaluate.Set, error) {
 	if moments.Is(path) {
 		set, about, err := moments.Read(path)
 		j.stored = append(j.stored, about)
@@ -47,6 +49,10 @@ func (j *judging) collect(ctx context.Context, path string) (*evaluate.Set, erro
 		return nil, err
 	}
 	defer source.close()
+	if j.nearest != "" {
+		j.kept[i] = &remembered{source: source}
+		source = j.kept[i]
+	}
 	if err := j.readNetwork(); err != nil {
 		return nil, err
 	}
@@ -67,9 +73,16 @@ func (j *judging) collect(ctx context.Context, path string) (*evaluate.Set, erro
 	})
 	j.face.End()
 	if err == nil && set.Statistics != nil && set.N < int64(len(set.Statistics.Mean)) {
-		j.notes = append(j.notes, fmt.Sprintf("%d images are fewer than the %d numbers that the network says of each: the distance is far too large, and only compares with those of as many", set.N, len(set.Statistics.Mean)))
+		j.note(fmt.Sprintf("%d images are fewer than the %d numbers that the network says of each: the distance is far too large, and only compares with those of as many", set.N, len(set.Statistics.Mean)))
 	}
 	return set, err
+}
+
+// note tells something once.
+func (j *judging) note(text string) {
+	if !slices.Contains(j.notes, text) {
+		j.notes = append(j.notes, text)
+	}
 }
 
 // readNetwork reads the weights of the network of features, once.
@@ -99,7 +112,7 @@ func (j *judging) agree(args []string) error {
 		case !moments.Is(args[i]):
 		case about == (moments.About{}):
 			if j.about != (moments.About{}) {
-				j.notes = append(j.notes, fmt.Sprintf("%s does not say of which network and convention it is: taken to be %s", args[i], j.how()))
+				j.note(fmt.Sprintf("%s does not say of which network and convention it is: taken to be %s", args[i], j.how()))
 			}
 		case j.about == (moments.About{}):
 			j.about = about
@@ -110,7 +123,7 @@ func (j *judging) agree(args []string) error {
 	if j.about == (moments.About{}) {
 		for _, m := range j.metrics {
 			if m.Network != "" {
-				j.notes = append(j.notes, fmt.Sprintf("the files do not say that they are of %s, without which there is no %s", m.Network, m.Name))
+				j.note(fmt.Sprintf("the files do not say that they are of %s, without which there is no %s", m.Network, m.Name))
 			}
 		}
 		return nil
@@ -214,7 +227,7 @@ func (j *judging) model(path string) (source, error) {
 		how = append(how, key+" "+value)
 	}
 	sort.Strings(how)
-	j.notes = append(j.notes, "sampled with "+strings.Join(how, ", "))
+	j.note("sampled with " + strings.Join(how, ", "))
 	return &modelSource{j, &o, job, seeds}, nil
 }
 

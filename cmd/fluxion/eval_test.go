@@ -129,6 +129,8 @@ func TestEvalRefuses(t *testing.T) {
 		{[]string{"--metrics", "fid", "--weights", filepath.Join(pickles, "state.pth"), "glyphs", good}, exitInput, "want the weights of inception"},
 		{[]string{"--metrics", "fd", "--network", "lite0", "--weights", weights, "glyphs", good}, exitInput, "SHA-256"},
 		{[]string{"--save", "x.txt", "glyphs"}, exitUsage, ".npz"},
+		{[]string{"--nearest", "x.png", "glyphs"}, exitUsage, "REAL"},
+		{[]string{"--metrics", "fd", "--nearest", filepath.Join(dir, "x.png"), good, good}, exitUsage, "want images on both sides"},
 	} {
 		out, code, err := fluxion(t, append([]string{"eval"}, c.args...)...)
 		if code != c.code || err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
@@ -185,6 +187,14 @@ func TestEval(t *testing.T) {
 	}
 	if _, err := os.Stat("none"); err == nil {
 		t.Error("samples were written")
+	}
+	sheet := filepath.Join(dir, "copies", "sheet.png")
+	copies := evaluated(t, with(lite, "--metrics", "authpct", "--nearest", sheet, "glyphs", "glyphs")...)
+	if len(copies.Pairs) != 8 || copies.Pairs[0].Sample != copies.Pairs[0].Real || copies.Pairs[7].Distance != 0 || copies.Metrics["authpct"] != 0 {
+		t.Errorf("copies: %+v", copies)
+	}
+	if _, height, width, _, err := data.ReadPNG(sheet); err != nil || width < 10*32 || height < 2*32 {
+		t.Errorf("a sheet of %d×%d: %v", width, height, err)
 	}
 	evaluated(t, with(lite, "--save", saved, "glyphs")...)
 	stored := evaluated(t, with(lite, "--metrics", "fd", "--batch", "3", run, saved)...)
