@@ -94,8 +94,11 @@ func TestVariables(t *testing.T) {
 // refuses those that it has not.
 func TestAllSources(t *testing.T) {
 	for _, c := range withSettings() {
-		args := append(strings.Fields(c.CommandPath())[1:], "-s", "no_such_key=1")
-		if _, code, err := fluxion(t, args...); code != exitUsage || err == nil || !strings.Contains(err.Error(), `-s: unknown setting "no_such_key"`) {
+		args := strings.Fields(c.CommandPath())[1:]
+		if c.Args != nil && c.Args(c, nil) != nil {
+			args = append(args, "samples", "real")
+		}
+		if _, code, err := fluxion(t, with(args, "-s", "no_such_key=1")...); code != exitUsage || err == nil || !strings.Contains(err.Error(), `-s: unknown setting "no_such_key"`) {
 			t.Errorf("%v: %d, %v", args, code, err)
 		}
 		for _, s := range settings.Of(c) {
@@ -103,7 +106,6 @@ func TestAllSources(t *testing.T) {
 				continue
 			}
 			t.Setenv("FLUXION_"+strings.ToUpper(s.Key), "odd")
-			args := strings.Fields(c.CommandPath())[1:]
 			want := "FLUXION_" + strings.ToUpper(s.Key) + `: ` + s.Key + `: "odd", want `
 			if _, code, err := fluxion(t, args...); code != exitUsage || err == nil || !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("%v: %d, %v, want %s", args, code, err, want)
