@@ -62,8 +62,9 @@ func store(t *testing.T, path string, c Config, flat []float32, rename func(*saf
 	t.Helper()
 	var tensors []safetensors.Tensor
 	values := map[string][]float32{}
-	for i, tensor := range nets.Tensors(nets.Params(c)) {
-		p := nets.Params(c)[i]
+	params := nets.Params(c)
+	for i, tensor := range nets.Tensors(params) {
+		p := params[i]
 		if rename(&tensor); tensor.Name == "" {
 			continue
 		}
