@@ -207,4 +207,10 @@ func TestBFloat16CUDA(t *testing.T) {
 }
 
 // TestAMX is TestBFloat16 on tiles, where need be on emulated ones.
-func TestAMX(t *testing.T) { amxtest.Run(t, "^TestBFloat16$/./^amx$") }
+func TestAMX(t *testing.T) {
+	fixture := "."
+	if testing.Short() {
+		fixture = "^imagenet$"
+	}
+	amxtest.Run(t, "^TestBFloat16$/"+fixture+"/^amx$")
+}
