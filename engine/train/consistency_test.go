@@ -234,7 +234,8 @@ func TestRoles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	network, err := preset.Network.Fit(nets.Spec{Height: 8, Width: 8, Channels: 1})
+	const side = 4
+	network, err := preset.Network.Fit(nets.Spec{Height: side, Width: side, Channels: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,13 +265,13 @@ func TestRoles(t *testing.T) {
 			t.Run(fmt.Sprintf("%s average %v", c.device, role.EMA), func(t *testing.T) {
 				d := openDevice(t, c.device)
 				s, err := train.NewStep(train.StepOptions{
-					Network: network, Objective: agreement{denoising(t), role}, Height: 8, Width: 8, Batch: c.batch, Accumulate: 1, Target: d.Target(), Precision: c.precision, Seed: 1,
+					Network: network, Objective: agreement{denoising(t), role}, Height: side, Width: side, Batch: c.batch, Accumulate: 1, Target: d.Target(), Precision: c.precision, Seed: 1,
 				})
 				if err != nil {
 					t.Fatal(err)
 				}
 				tr := load(t, d, s)
-				b := &data.Batch{Pixels: data.NewPixels(data.Bytes, c.batch*64), Classes: make([]int32, c.batch), Indices: []int64{1, 20, 300, 999}[:c.batch]}
+				b := &data.Batch{Pixels: data.NewPixels(data.Bytes, c.batch*side*side), Classes: make([]int32, c.batch), Indices: []int64{1, 20, 300, 999}[:c.batch]}
 				h := train.Hyper{Settings: train.Default()}
 				step := func(rate, decay float64) float64 {
 					h.Count++

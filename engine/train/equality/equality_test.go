@@ -164,7 +164,7 @@ func near(t *testing.T, what string, got, want []float64, tolerance float64) {
 func TestTraining(t *testing.T) {
 	steps, bf16Steps := steps, bf16Steps
 	if testing.Short() {
-		steps, bf16Steps = 3, 1
+		steps, bf16Steps = 2, 1
 	}
 	base := train.StepOptions{Batch: 2, Accumulate: 1}
 	cpuLoss, cpuNorm := curve(t, "cpu", base, steps)
