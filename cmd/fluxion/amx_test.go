@@ -22,7 +22,7 @@ func TestTiles(t *testing.T) {
 	}
 	run := func(t *testing.T, instructions, precision string) []map[string]any {
 		t.Setenv(cpu.Variable, instructions)
-		out, code, err := fluxion(t, "train", "--preset", "micro", "--size", "16", "--batch", "2", "--images", "6", "--sample-count", "0",
+		out, code, err := fluxion(t, "train", "--preset", "micro", "--size", "8", "--batch", "1", "--images", "3", "--sample-count", "0",
 			"--device", "cpu", "--precision", precision, "--json", "--out", filepath.Join(t.TempDir(), "run"))
 		if err != nil {
 			t.Fatal(code, err)

@@ -17,8 +17,8 @@ func TestDevices(t *testing.T) {
 	t.Setenv(device.Variable, driver.Simulated)
 	dir := t.TempDir()
 	run := filepath.Join(dir, "run")
-	train := []string{"train", "--preset", "micro", "--size", "4", "--batch", "2", "--sample-count", "0", "--data", images(t, dir), "--json", "--out", run}
-	out, code, err := fluxion(t, with(train, "--device", "cuda:0", "--images", "4")...)
+	train := []string{"train", "--preset", "micro", "--size", "4", "--batch", "1", "--sample-count", "0", "--data", images(t, dir), "--json", "--out", run}
+	out, code, err := fluxion(t, with(train, "--device", "cuda:0", "--images", "2")...)
 	if err != nil {
 		t.Fatal(code, err)
 	}
@@ -26,16 +26,16 @@ func TestDevices(t *testing.T) {
 	if name, _ := start["device"].(string); !strings.Contains(name, "simulator") || start["precision"] != "bf16" || start["resident"] != true {
 		t.Errorf("the run starts with %v", start)
 	}
-	out, code, err = fluxion(t, with(train, "--images", "8", "--precision", "fp32")...)
+	out, code, err = fluxion(t, with(train, "--images", "4", "--precision", "fp32")...)
 	if err != nil {
 		t.Fatal(code, err)
 	}
 	start = events(t, out)[0]
-	if start["precision"] != "fp32" || start["images"] != 4.0 || start["resident"] != false || !strings.Contains(out, `{"key":"precision","new":"fp32","old":"bf16"}`) {
+	if start["precision"] != "fp32" || start["images"] != 2.0 || start["resident"] != false || !strings.Contains(out, `{"key":"precision","new":"fp32","old":"bf16"}`) {
 		t.Errorf("on the CPU the run goes on with %v", start)
 	}
 	for _, args := range [][]string{{"--device", "cuda"}, {"--device", "cpu", "--precision", "bf16"}} {
-		out, code, err := fluxion(t, with([]string{"sample"}, append(args, "--model", run, "--out", filepath.Join(dir, args[1]), "--count", "2", "--steps", "2", "--json")...)...)
+		out, code, err := fluxion(t, with([]string{"sample"}, append(args, "--model", run, "--out", filepath.Join(dir, args[1]), "--count", "2", "--steps", "1", "--json")...)...)
 		if err != nil {
 			t.Fatal(args, code, err)
 		}

@@ -99,7 +99,7 @@ func live(t *testing.T, dir string, signal syscall.Signal, after time.Duration, 
 func TestKills(t *testing.T) {
 	kills := count(t, "FLUXION_KILLS", 40)
 	if testing.Short() {
-		kills = count(t, "FLUXION_KILLS", 6)
+		kills = count(t, "FLUXION_KILLS", 4)
 	}
 	random := rand.New(rand.NewPCG(uint64(count(t, "FLUXION_KILLS_SEED", 1)), 0))
 	whole := filepath.Join(t.TempDir(), "whole")
