@@ -65,6 +65,9 @@ func (d *arrays) readNpz() error {
 			if h, ok := headers[name]; !ok || len(h.shape) != 1 || h.kind == 'f' {
 				continue
 			}
+			if h := headers[name]; h.shape[0] != d.images.shape[0] {
+				return &Error{Path: d.path + "!" + name + ".npy", Problem: fmt.Sprintf("has the shape %s for the images of shape %s; want one number for each image", h.shapeText(), d.images.shapeText())}
+			}
 			if *side.into, err = d.column(members[name], side.most, side.what); err != nil {
 				return err
 			}
@@ -163,9 +166,6 @@ func (d *arrays) column(m *zip.File, most int64, what string) ([]int64, error) {
 	a, err := d.member(m)
 	if err != nil {
 		return nil, err
-	}
-	if a.shape[0] != d.images.shape[0] {
-		return nil, &Error{Path: a.name, Problem: fmt.Sprintf("has the shape %s for the images of shape %s; want one number for each image", a.shapeText(), d.images.shapeText())}
 	}
 	raw := make([]byte, a.npyHeader.body())
 	if _, err := a.body.ReadAt(raw, 0); err != nil && !errors.Is(err, io.EOF) {

@@ -28,10 +28,14 @@ type evalOptions struct {
 	network       string
 	features      string // file of the network's weights
 	convention    string
-	size          int
+	side          int // of images of data
+	realCount     int
+	skipBroken    bool
+	dim           int // numbers that the network says of an image
 	save          string
 	nearest       string
 	take          evaluate.Options
+	precise       string // of the network of features
 }
 
 func newEval() *cobra.Command {
@@ -90,34 +94,54 @@ func (o *evalOptions) list() setting.List {
 	for _, n := range feature.Networks {
 		networks = append(networks, n.Name)
 	}
-	o.metrics, o.network, o.convention, o.precision = []string{"fid"}, "inception", "legacy-tf", "fp32" // bfloat16 would show in the numbers
+	o.metrics, o.network, o.convention, o.precise = []string{"fid"}, "inception", "legacy-tf", "fp32"
 	list := setting.List{
 		{Key: "metrics", Value: setting.Names(&o.metrics), Own: true, Help: "what to compute: " + strings.Join(all, ", ")},
 		{Key: "network", Value: setting.Of(&o.network), Own: true, Help: "of features: " + strings.Join(networks, ", ")},
 		{Key: "weights", Value: setting.Of(&o.features), Own: true, Help: "file with its weights; where other programs keep them if not given"},
 		{Key: "convention", Value: setting.Of(&o.convention), Own: true, Help: "how images are resized: " + strings.Join(conventions, "; ")},
-		{Key: "count", Value: setting.Of(&o.count), Own: true, Help: "images that are sampled of a model, and taken of data at most; all of data if not given", Range: setting.Within(2, maxSeeds, "")},
-		{Key: "size", Value: setting.Of(&o.size), Own: true, Help: "side to which images of data are cropped and scaled first, as train does it", Range: setting.AtLeast(0, "")},
+		{Key: "count", Value: setting.Of(&o.count), Own: true, Help: "images of SAMPLES: that a model makes, or that are taken of data, evenly spaced; all of data if not given", Range: setting.Within(2, maxSeeds, "")},
+		{Key: "real_count", Value: setting.Of(&o.realCount), Own: true, Help: "the same of REAL", Range: setting.Within(2, maxSeeds, "")},
+		{Key: "size", Value: setting.Of(&o.side), Own: true, Help: "side to which images of data are cropped and scaled first, as train does it", Range: setting.Within(0, 4096, "")},
+		{Key: "skip_broken", Value: setting.Of(&o.skipBroken), Own: true, Help: "leave out images that cannot be decoded; a note names each"},
+		{Key: "features_precision", Value: setting.Of(&o.precise), Own: true, Help: "of the network of features: fp32 or bf16, which is quicker and shows in the numbers"},
 		{Key: "save", Value: setting.Of(&o.save), Own: true, Help: "FILE.npz for the mean and covariance of SAMPLES' features, to be given in their place"},
 		{Key: "nearest", Value: setting.Of(&o.nearest), Own: true, Help: "FILE.png for a sheet of the samples that are most like a real image, each beside it"},
 		{Key: "batch", Value: setting.Of(&o.batch), Own: true, Help: "images looked at together; no effect on the result", Range: setting.AtLeast(1, "")},
 		{Key: "seed", Value: setting.Of(&o.seed), Own: true, Help: "key of all randomness: of samples, of subsets and directions"},
-		{Key: "kid_subsets", Value: setting.Of(&o.take.Subsets), Own: true, Help: "subsets of kid; 100 if not given", Range: setting.AtLeast(0, "")},
-		{Key: "kid_size", Value: setting.Of(&o.take.Size), Own: true, Help: "images of a subset of kid; 1000 if not given, or all", Range: setting.AtLeast(0, "")},
-		{Key: "neighbours", Value: setting.Of(&o.take.K), Own: true, Help: "of prdc; 3 for precision and recall and 5 for density and coverage if not given", Range: setting.AtLeast(0, "")},
-		{Key: "splits", Value: setting.Of(&o.take.Splits), Own: true, Help: "parts of the Inception Score; 10 if not given", Range: setting.AtLeast(0, "")},
+		{Key: "kid_subsets", Value: setting.Of(&o.take.Subsets), Own: true, Help: "subsets of kid; 100 if not given", Range: setting.Within(0, 100000, "")},
+		{Key: "kid_size", Value: setting.Of(&o.take.Size), Own: true, Help: "images of a subset of kid; 1000 if not given, or all", Range: setting.Within(0, maxSeeds, "")},
+		{Key: "neighbours", Value: setting.Of(&o.take.K), Own: true, Help: "of prdc; 3 for precision and recall and 5 for density and coverage if not given", Range: setting.Within(0, 1000, "")},
+		{Key: "splits", Value: setting.Of(&o.take.Splits), Own: true, Help: "parts of the Inception Score; 10 if not given", Range: setting.Within(0, 100000, "")},
 	}
 	for _, s := range sampling { // how a model is sampled
-		switch s.Key {
-		case "model", "out", "count", "seeds", "batch", "seed", "columns":
-		case "weights":
-			s.Key = "model_weights"
-			list = append(list, s)
-		default:
-			list = append(list, s)
+		if notSampling[s.Key] {
+			continue
 		}
+		if s.Key == "weights" {
+			s.Key = "model_weights"
+		}
+		list = append(list, s)
 	}
 	return list
+}
+
+// notSampling are settings of sample that eval has not, or for other purposes, too.
+var notSampling = map[string]bool{"model": true, "out": true, "count": true, "seeds": true, "batch": true, "seed": true, "columns": true}
+
+// samplingKeys are the settings that only models need.
+func samplingKeys(sampling setting.List) []string {
+	var keys []string
+	for _, s := range sampling {
+		switch key := s.Key; {
+		case notSampling[key], key == "device", key == "threads", key == "blockings", key == "precision":
+		case key == "weights":
+			keys = append(keys, "model_weights")
+		default:
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 func (o *evalOptions) run(ctx context.Context, face console.Face, args []string) (err error) {
@@ -134,6 +158,8 @@ func (o *evalOptions) run(ctx context.Context, face console.Face, args []string)
 	}
 	if o.save != "" && len(args) == 1 && !o.sources.Has("metrics") {
 		metrics = nil
+	} else if len(metrics) == 0 {
+		return fault.Usagef("--metrics names none; want one or more")
 	}
 	network, err := feature.Find(o.network)
 	if err != nil {
@@ -151,9 +177,9 @@ func (o *evalOptions) run(ctx context.Context, face console.Face, args []string)
 		return err
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
-	precision, err := device.Precision(o.precision, dev.Target())
+	precision, err := device.Precision(o.precise, dev.Target())
 	if err != nil {
-		return fault.Usagef("--precision: %w", err)
+		return fault.Usagef("--features-precision: %w", err)
 	}
 	j := &judging{
 		evalOptions: o, face: face, device: dev, metrics: metrics,
@@ -168,23 +194,40 @@ func (o *evalOptions) run(ctx context.Context, face console.Face, args []string)
 	}
 	j.needs.Features = j.needs.Features || o.nearest != ""
 	begin := time.Now()
-	var sets [2]*evaluate.Set
-	for i, path := range args {
-		if sets[i], err = j.collect(ctx, path, i); err != nil {
-			return err
+	defer func() {
+		for _, s := range j.sides {
+			if s.source != nil {
+				s.source.close()
+			}
 		}
-	}
-	if err := j.agree(args); err != nil {
+	}()
+	if err := j.open(args); err != nil {
 		return err
 	}
-	values, err := evaluate.Compute(metrics, sets[0], sets[1], o.take)
-	if err != nil {
-		return fault.Usage(err)
+	if err := errors.Join(j.check(), moments.Room(o.save), moments.Room(o.nearest)); err != nil {
+		return err
 	}
-	if o.save != "" {
-		if err := moments.Write(durable.Disk{}, o.save, sets[0], j.about); err != nil {
+	var sets [2]*evaluate.Set
+	for i, s := range j.sides {
+		if sets[i], err = j.collect(ctx, s); err != nil {
 			return err
 		}
+		if i == 0 && o.save != "" { // whatever becomes of the other
+			about := j.about
+			if s.source != nil {
+				about.Images = fmt.Sprintf("%s, %s", s.path, sizeText(s.source.size()))
+			}
+			if err := moments.Write(durable.Disk{}, o.save, sets[0], about); err != nil {
+				return err
+			}
+		}
+	}
+	values, err := evaluate.Compute(ctx, metrics, sets[0], sets[1], o.take)
+	if stopped := context.Cause(ctx); stopped != nil {
+		return stopped
+	}
+	if err != nil {
+		return fault.Usage(err)
 	}
 	var pairs []pair
 	if o.nearest != "" {
@@ -202,6 +245,8 @@ type shownEvaluation struct {
 	Errors     map[string]float64 `json:"errors"` // standard errors and deviations, of metrics that have one
 	N          []int64            `json:"n"`      // images of each set; 0: not known
 	Sets       []string           `json:"sets"`
+	Sizes      []string           `json:"sizes"`              // of their images; "" of stored statistics
+	How        map[string]string  `json:"how"`                // what a metric was taken of, and what its error is
 	Sampling   map[string]string  `json:"sampling,omitempty"` // of models
 	Network    string             `json:"network"`
 	Weights    string             `json:"weights"` // the beginning of the SHA-256 of the file
@@ -216,32 +261,39 @@ type shownEvaluation struct {
 
 func (j *judging) show(sets [2]*evaluate.Set, values []evaluate.Value, pairs []pair, took time.Duration) error {
 	r := shownEvaluation{
-		Event: "done", Metrics: map[string]float64{}, Errors: map[string]float64{}, Sampling: j.sampling, Network: j.about.Network, Weights: j.about.Weights,
-		Convention: j.about.Convention, Precision: j.extractor.Precision.String(), Save: j.save, Nearest: j.nearest, Pairs: pairs, Notes: orEmpty(j.notes), Seconds: took.Seconds(),
+		Event: "done", Metrics: map[string]float64{}, Errors: map[string]float64{}, How: map[string]string{}, Sampling: j.sampling, Network: j.about.Network, Weights: j.about.Weights,
+		Convention: j.about.Convention, Precision: j.about.Precision, Save: j.save, Nearest: j.nearest, Pairs: pairs, Notes: orEmpty(j.notes), Seconds: took.Seconds(),
 	}
 	for _, v := range values {
 		r.Metrics[v.Name] = v.Value
 		if v.Error != 0 {
 			r.Errors[v.Name] = v.Error
 		}
+		if v.How != "" {
+			r.How[v.Name] = v.How
+		}
 	}
 	var of []string
-	for _, s := range sets {
-		if s == nil {
-			continue
+	for i, side := range j.sides {
+		n, size := sets[i].N, ""
+		text := side.path
+		if n > 0 {
+			text = fmt.Sprintf("%s images of %s", console.Thousands(n), side.path)
 		}
-		r.N, r.Sets = append(r.N, s.N), append(r.Sets, s.Name)
-		if s.N == 0 {
-			of = append(of, s.Name)
-			continue
+		if side.source != nil {
+			size = sizeText(side.source.size())
+			text += ", " + size
 		}
-		of = append(of, fmt.Sprintf("%s images of %s", console.Thousands(s.N), s.Name))
+		r.N, r.Sets, r.Sizes, of = append(r.N, n), append(r.Sets, side.path), append(r.Sizes, size), append(of, text)
 	}
 	return j.face.Result(r, func(out io.Writer) error {
 		for _, v := range values {
 			text := fmt.Sprintf("%-12s %.6g", v.Name, v.Value)
 			if v.Error != 0 {
 				text += fmt.Sprintf(" ± %.2g", v.Error)
+			}
+			if v.How != "" {
+				text += " (" + v.How + ")"
 			}
 			if _, err := fmt.Fprintln(out, text); err != nil {
 				return err

@@ -22,14 +22,12 @@ const nearestShown = 50
 // remembered is a source whose images are kept, for a sheet of them.
 type remembered struct {
 	source
-	size   [3]int
 	pixels []byte
 }
 
 func (r *remembered) Each(ctx context.Context, visit func(evaluate.Image) error) error {
 	return r.source.Each(ctx, func(i evaluate.Image) error {
 		if r.pixels == nil {
-			r.size = [3]int{i.Height, i.Width, i.Channels}
 			if err := device.CheckMemory(device.Need{What: "the images of a sheet", Bytes: plan.Product(r.Len(), len(i.Pixels))}); err != nil {
 				return err
 			}
@@ -41,7 +39,8 @@ func (r *remembered) Each(ctx context.Context, visit func(evaluate.Image) error)
 
 // image is the pixels of one.
 func (r *remembered) image(i int) []byte {
-	n := r.size[0] * r.size[1] * r.size[2]
+	size := r.size()
+	n := size[0] * size[1] * size[2]
 	return r.pixels[i*n:][:n]
 }
 
@@ -55,12 +54,13 @@ type pair struct {
 // closest are the pairs nearest to each other, and the sheet of them: sample and real
 // image side by side, the most alike first.
 func (j *judging) closest(sets [2]*evaluate.Set) ([]pair, error) {
-	a, b := j.kept[0], j.kept[1]
+	a, b := j.sides[0].kept, j.sides[1].kept
 	if a == nil || b == nil {
 		return nil, fault.Usagef("--nearest %s: want images on both sides, not statistics", j.nearest)
 	}
-	if a.size != b.size {
-		return nil, fault.Usagef("--nearest %s: images of %d×%d×%d beside %d×%d×%d; want one size, by --size", j.nearest, a.size[0], a.size[1], a.size[2], b.size[0], b.size[1], b.size[2])
+	size := a.size()
+	if size != b.size() {
+		return nil, fault.Usagef("--nearest %s: images of %s beside %s; want one size, by --size", j.nearest, sizeText(size), sizeText(b.size()))
 	}
 	matches, err := metric.Nearest(sets[0].Features, sets[1].Features)
 	if err != nil {
@@ -77,7 +77,7 @@ func (j *judging) closest(sets [2]*evaluate.Set) ([]pair, error) {
 		pixels = append(append(pixels, a.image(p.Sample)...), b.image(p.Real)...)
 	}
 	const columns = 10
-	file, err := data.EncodeGrid(pixels, 2*len(pairs), a.size[0], a.size[1], a.size[2], columns)
+	file, err := data.EncodeGrid(pixels, 2*len(pairs), size[0], size[1], size[2], columns)
 	if err != nil {
 		return nil, fmt.Errorf("the sheet cannot be encoded: %w", err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,9 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/evaluate"
 	"fluxion/engine/generate"
+	"fluxion/engine/metric"
 	"fluxion/engine/model"
+	"fluxion/nets/feature"
 )
 
 // judging is one evaluation.
@@ -29,52 +32,113 @@ type judging struct {
 	metrics   []evaluate.Metric
 	needs     evaluate.Needs
 	extractor evaluate.ExtractorOptions
-	about     moments.About   // what the features are; empty while no images were looked at
-	stored    []moments.About // what files say of theirs
+	sides     []*side
+	about     moments.About // what the features are; empty while nobody says
 	sampling  map[string]string
 	notes     []string
-	kept      [2]*remembered // the images of both sets, for a sheet
 }
 
-// collect makes or reads what is known of set i.
-func (j *judging) collect(ctx context.Context, path string, i int) (*evaluate.Set, error) {
-	if moments.Is(path) {
-		set, about, err := moments.Read(path)
-		j.stored = append(j.stored, about)
-		return set, err
+// side is one of the sets that are compared: stored statistics, or images.
+type side struct {
+	path   string
+	stored *evaluate.Set // nil: images
+	about  moments.About // what the file of stored statistics says
+	source source
+	kept   *remembered // the images, for a sheet
+}
+
+// open reads what is stored and opens the rest, so that what cannot be is told before the
+// first image is looked at.
+func (j *judging) open(args []string) error {
+	for i, path := range args {
+		s := &side{path: path}
+		j.sides = append(j.sides, s)
+		var err error
+		if moments.Is(path) {
+			s.stored, s.about, err = moments.Read(path)
+		} else if s.source, err = j.source(path, i == 0); err == nil && j.nearest != "" {
+			s.kept = &remembered{source: s.source}
+			s.source = s.kept
+		}
+		if err != nil {
+			return err
+		}
 	}
-	j.stored = append(j.stored, moments.About{})
-	source, err := j.source(path)
-	if err != nil {
-		return nil, err
+	sampled := j.sampling != nil
+	if given := j.sources.Given(samplingKeys(j.sampleOptions.list())...); len(given) > 0 && !sampled {
+		return fault.Usagef("%s: there is no model to sample", strings.Join(given, ", "))
 	}
-	defer source.close()
-	if j.nearest != "" {
-		j.kept[i] = &remembered{source: source}
-		source = j.kept[i]
+	return nil
+}
+
+// check says what does not go together.
+func (j *judging) check() error {
+	dim, counts := 0, make([]int64, len(j.sides))
+	sizes := map[string]bool{}
+	images := false
+	for i, s := range j.sides {
+		if s.stored == nil {
+			images = true
+			counts[i] = int64(s.source.Len())
+			sizes[sizeText(s.source.size())] = true
+			continue
+		}
+		counts[i] = s.stored.N
+		for _, m := range j.metrics {
+			if err := s.stored.Has(m); err != nil {
+				return fault.Usage(err)
+			}
+		}
+		d := len(s.stored.Statistics.Mean)
+		if dim != 0 && d != dim {
+			return fault.Usage(&metric.DimError{A: dim, B: d})
+		}
+		dim = d
 	}
-	if err := j.readNetwork(); err != nil {
-		return nil, err
+	if len(sizes) > 1 {
+		j.note("the images are of different sizes, which shows in every distance; --size N brings data to one")
 	}
-	n, begin := source.Len(), time.Now()
+	if images {
+		if err := j.readNetwork(dim); err != nil {
+			return err
+		}
+		dim = j.dim
+	}
+	if err := j.agree(dim); err != nil {
+		return err
+	}
+	if err := evaluate.CheckCount(j.metrics, counts, dim, j.take); err != nil {
+		return fault.Usage(err)
+	}
+	for i, n := range counts {
+		if n > 0 && n < int64(dim) && (j.save != "" && i == 0 || slices.ContainsFunc(j.metrics, func(m evaluate.Metric) bool { return m.Needs.Statistics })) {
+			j.note(fmt.Sprintf("%s: %d images are fewer than the %d numbers that are known of each: the distance is far too large, and only compares with those of as many", j.sides[i].path, n, dim))
+		}
+	}
+	return nil
+}
+
+// collect makes what is known of a set.
+func (j *judging) collect(ctx context.Context, s *side) (*evaluate.Set, error) {
+	if s.stored != nil {
+		return s.stored, nil
+	}
+	n, begin := s.source.Len(), time.Now()
 	shown := begin
 	j.face.Begin()
-	set, err := evaluate.Collect(ctx, source, j.extractor, j.needs, func(done int) error {
+	set, err := evaluate.Collect(ctx, s.source, j.extractor, j.needs, func(done int) error {
 		if time.Since(shown) < samplePeriod {
 			return nil
 		}
 		shown = time.Now()
 		rate := float64(done) / time.Since(begin).Seconds()
 		left := time.Duration(float64(n-done) / rate * float64(time.Second))
-		j.face.Status(map[string]any{"set": source.Name(), "images": done, "of": n, "images_per_second": rate, "left_seconds": left.Seconds()},
-			fmt.Sprintf("%s: %s/%s images  %3.0f%%  %.1f img/s  %s left", source.Name(), console.Thousands(int64(done)), console.Thousands(int64(n)),
+		j.face.Status(map[string]any{"set": s.path, "images": done, "of": n, "images_per_second": rate, "left_seconds": left.Seconds()},
+			fmt.Sprintf("%s: %s/%s images  %3.0f%%  %.1f img/s  %s left", s.path, console.Thousands(int64(done)), console.Thousands(int64(n)),
 				100*float64(done)/float64(n), rate, left.Round(time.Second)), false)
 		return nil
 	})
 	j.face.End()
-	if err == nil && set.Statistics != nil && set.N < int64(len(set.Statistics.Mean)) {
-		j.note(fmt.Sprintf("%d images are fewer than the %d numbers that the network says of each: the distance is far too large, and only compares with those of as many", set.N, len(set.Statistics.Mean)))
-	}
 	return set, err
 }
 
@@ -85,14 +149,15 @@ func (j *judging) note(text string) {
 	}
 }
 
-// readNetwork reads the weights of the network of features, once.
-func (j *judging) readNetwork() error {
-	if j.about != (moments.About{}) {
-		return nil
-	}
+// readNetwork reads the weights of the network of features; dim is how many numbers of
+// an image stored statistics are, 0 where there are none.
+func (j *judging) readNetwork(dim int) error {
 	g, err := j.extractor.Network.Build(1)
 	if err != nil {
 		return err
+	}
+	if j.dim = g.Outputs[feature.Pooled].Shape()[1]; dim != 0 && dim != j.dim {
+		return fault.Usage(&metric.DimError{A: j.dim, B: dim})
 	}
 	path, hash, err := findFeatures(j.extractor.Network.Name, j.features)
 	if err != nil {
@@ -101,34 +166,37 @@ func (j *judging) readNetwork() error {
 	if j.extractor.Weights, err = j.extractor.Network.ReadWeights(path, g.Params); err != nil {
 		return err
 	}
-	j.about = moments.About{Network: j.extractor.Network.Name, Weights: hash, Convention: j.extractor.Convention.Name}
+	if !published(j.extractor.Network.Name, hash) {
+		j.note(fmt.Sprintf("the weights %s are none that were published for %s: numbers compare with those of these weights alone", hash, j.extractor.Network.Name))
+	}
+	j.about = moments.About{Network: j.extractor.Network.Name, Weights: hash, Convention: j.extractor.Convention.Name, Precision: j.extractor.Precision.String()}
 	return nil
 }
 
 // agree says whether features of different origin may be compared.
-func (j *judging) agree(args []string) error {
-	for i, about := range j.stored {
+func (j *judging) agree(dim int) error {
+	for _, s := range j.sides {
 		switch {
-		case !moments.Is(args[i]):
-		case about == (moments.About{}):
-			if j.about != (moments.About{}) {
-				j.note(fmt.Sprintf("%s does not say of which network and convention it is: taken to be %s", args[i], j.how()))
-			}
+		case s.stored == nil:
+		case s.about == (moments.About{}):
+			j.note(fmt.Sprintf("%s does not say of which network and convention it is", s.path))
 		case j.about == (moments.About{}):
-			j.about = about
-		case about != j.about:
-			return fault.Usagef("%s is of %s, weights %s, convention %s; want %s", args[i], about.Network, about.Weights, about.Convention, j.how())
+			j.about = s.about
+		case !s.about.Same(j.about):
+			return fault.Usagef("%s is of %s, weights %s, convention %s; want %s", s.path, s.about.Network, s.about.Weights, s.about.Convention, j.how())
+		case s.about.Precision != j.about.Precision:
+			j.note(fmt.Sprintf("%s was made in %s, and the other in %s", s.path, s.about.Precision, j.about.Precision))
 		}
 	}
-	if j.about == (moments.About{}) {
-		for _, m := range j.metrics {
-			if m.Network != "" {
-				j.note(fmt.Sprintf("the files do not say that they are of %s, without which there is no %s", m.Network, m.Name))
+	network := j.about.Network
+	if network == "" { // files of other programs, which write those of Inception
+		for _, n := range feature.Networks {
+			if g, err := n.Build(1); err == nil && g.Outputs[feature.Pooled].Shape()[1] == dim {
+				network = n.Name
 			}
 		}
-		return nil
 	}
-	if err := evaluate.Check(j.metrics, j.about.Network, true); err != nil {
+	if err := evaluate.Check(j.metrics, cmp.Or(network, "another network"), len(j.sides) == 2); err != nil {
 		return fault.Usage(err)
 	}
 	return nil
@@ -139,21 +207,32 @@ func (j *judging) how() string {
 	if j.about == (moments.About{}) {
 		return "features that the files do not name"
 	}
-	return fmt.Sprintf("features of %s, weights %s, convention %s", j.about.Network, j.about.Weights, j.about.Convention)
+	return fmt.Sprintf("features of %s, weights %s, convention %s, %s", j.about.Network, j.about.Weights, j.about.Convention, j.about.Precision)
 }
+
+// sizeText is a size as arrays have it.
+func sizeText(size [3]int) string { return fmt.Sprintf("%d×%d×%d", size[0], size[1], size[2]) }
 
 // source is images that can be closed.
 type source interface {
 	evaluate.Source
+	size() [3]int // height, width, channels
 	close()
 }
 
 // source opens data, or a model that is to be sampled.
-func (j *judging) source(path string) (source, error) {
-	if info, err := os.Stat(path); err == nil && info.IsDir() && model.Is(path) {
-		return j.model(path)
+func (j *judging) source(path string, samples bool) (source, error) {
+	count, flag := j.count, "--count"
+	if !samples {
+		count, flag = j.realCount, "--real-count"
 	}
-	set, err := data.Open(path, data.Options{Size: j.size})
+	if info, err := os.Stat(path); err == nil && info.IsDir() && model.Is(path) {
+		if count == 0 {
+			return nil, fault.Usagef("%s is a model: say how many images of it to judge, with %s N", path, flag)
+		}
+		return j.model(path, count)
+	}
+	set, err := data.Open(path, data.Options{Size: j.side})
 	if err != nil {
 		return nil, err
 	}
@@ -161,32 +240,43 @@ func (j *judging) source(path string) (source, error) {
 		set.Close()
 		return nil, fault.Usagef("%s holds numbers, not pictures: networks of features want pictures", path)
 	}
-	n := set.Len()
-	if j.count > 0 {
-		n = min(n, j.count)
+	for _, n := range data.Notes(set) {
+		j.note(path + ": " + n)
 	}
-	return dataSource{set, n}, nil
+	n := set.Len()
+	if count > 0 && count < n {
+		n = count
+		j.note(fmt.Sprintf("%s: %s of %s images, evenly spaced, so that all classes are among them", path, console.Thousands(int64(n)), console.Thousands(int64(set.Len()))))
+	}
+	return dataSource{j, path, set, n}, nil
 }
 
-// dataSource is the first images of data.
+// dataSource is images of data, evenly spaced.
 type dataSource struct {
-	set data.Dataset
-	n   int
+	*judging
+	path string
+	set  data.Dataset
+	n    int
 }
 
-func (d dataSource) Name() string { return d.set.Name() }
+func (d dataSource) Name() string { return d.path }
 func (d dataSource) Len() int     { return d.n }
 func (d dataSource) close()       { d.set.Close() }
+func (d dataSource) size() [3]int { h, w, c := d.set.Shape(); return [3]int{h, w, c} }
 
 func (d dataSource) Each(_ context.Context, visit func(evaluate.Image) error) error {
-	height, width, channels := d.set.Shape()
+	size := d.size()
 	example := data.NewExample(d.set)
 	for i := range d.n {
-		// Data in the order of their classes are met in all of them.
-		if err := d.set.Read(int(int64(i)*int64(d.set.Len())/int64(d.n)), example); err != nil {
+		err := d.set.Read(int(int64(i)*int64(d.set.Len())/int64(d.n)), example)
+		if bad := (*data.Error)(nil); d.skipBroken && errors.As(err, &bad) {
+			d.note(bad.Path + " cannot be read and is left out")
+			continue
+		}
+		if err != nil {
 			return err
 		}
-		if err := visit(evaluate.Image{Pixels: example.Bytes, Height: height, Width: width, Channels: channels}); err != nil {
+		if err := visit(evaluate.Image{Pixels: example.Bytes, Height: size[0], Width: size[1], Channels: size[2]}); err != nil {
 			return err
 		}
 	}
@@ -201,12 +291,9 @@ type modelSource struct {
 	seeds   []int64
 }
 
-func (j *judging) model(path string) (source, error) {
+func (j *judging) model(path string, count int) (source, error) {
 	o := j.sampleOptions
-	o.model, o.out, o.json = path, "none", false
-	if o.count == 0 {
-		return nil, fault.Usagef("%s is a model: say how many images of it to judge, with --count N", path)
-	}
+	o.model, o.out, o.count = path, "none.npz", count // of which nothing is written
 	seeds, err := o.check()
 	if err != nil {
 		return nil, err
@@ -215,7 +302,7 @@ func (j *judging) model(path string) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if job.model.Floats {
+	if job.model.Floats || job.size[2] != 1 && job.size[2] != 3 {
 		return nil, fault.Usagef("%s makes numbers, not pictures: networks of features want pictures", path)
 	}
 	if job.precision, err = device.Precision(o.precision, j.device.Target()); err != nil {
@@ -227,13 +314,14 @@ func (j *judging) model(path string) (source, error) {
 		how = append(how, key+" "+value)
 	}
 	sort.Strings(how)
-	j.note("sampled with " + strings.Join(how, ", "))
+	j.note(path + ": sampled with " + strings.Join(how, ", "))
 	return &modelSource{j, &o, job, seeds}, nil
 }
 
 func (m *modelSource) Name() string { return m.options.model }
 func (m *modelSource) Len() int     { return len(m.seeds) }
 func (m *modelSource) close()       {}
+func (m *modelSource) size() [3]int { return m.job.size }
 
 // errEnough ends sampling when the visitor does.
 var errEnough = errors.New("no more samples are wanted")

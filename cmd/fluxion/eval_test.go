@@ -65,8 +65,8 @@ func TestEvalStatistics(t *testing.T) {
 	if got := r.Metrics["fd"]; math.Abs(got-2.516685226452118) > 1e-14 || r.Network != "" {
 		t.Errorf("%+v", r)
 	}
-	if r := evaluated(t, a, b); len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "do not say") { // fid
-		t.Errorf("an FID of files that say nothing: %+v", r)
+	if len(r.Notes) != 2 || !strings.Contains(r.Notes[0], "does not say of which network") {
+		t.Errorf("files that say nothing: %+v", r)
 	}
 	edm2 := filepath.Join("..", "..", "nets", "pickle", "testdata", "statistics.pkl")
 	if r := evaluated(t, "--metrics", "fd", edm2, edm2); math.Abs(r.Metrics["fd"]) > 1e-6 || r.N[0] != 50000 {
@@ -119,15 +119,27 @@ func TestEvalRefuses(t *testing.T) {
 		{[]string{"--metrics", "kid", good, good}, exitUsage, "give the images"},
 		{[]string{tf, clean}, exitUsage, "convention clean"},
 		{[]string{"--metrics", "fid", lite, lite}, exitUsage, "lite0"},
+		{[]string{"--metrics", "fid", good, good}, exitUsage, "not of another network"},
+		{[]string{"--metrics", "fd", "--steps", "7", good, good}, exitUsage, "no model to sample"},
+		{[]string{"--metrics", "fd", "glyphs", filepath.Join(dir, "nowhere")}, exitInput, "nowhere"},
+		{[]string{"--metrics", "prdc", "--count", "3", "--network", "lite0", "--weights", liteWeights(t, filepath.Join(dir, "w.safetensors")), "glyphs", "glyphs"}, exitUsage, "want at least 6"},
+		{[]string{"--save", good, "--metrics", "fd", "--network", "lite0", "--weights", filepath.Join(dir, "w.safetensors"), "glyphs"}, exitUsage, "compares two sets"},
+		{[]string{"--save", good, "--network", "lite0", "--weights", filepath.Join(dir, "w.safetensors"), "glyphs"}, exitUsage, "not of this program"},
 		{[]string{"--metrics", "fd", good, foreign(t, dir, "three.npz", []float64{0, 0, 0}, []float64{1, 0, 0, 0, 1, 0, 0, 0, 1})}, exitUsage, "different networks"},
 		{[]string{"--metrics", "fd", good, foreign(t, dir, "shape.npz", []float64{0, 0}, []float64{1, 0}, 2)}, exitInput, "shape.npz"},
 		{[]string{"--metrics", "fd", good, foreign(t, dir, "nan.npz", []float64{0, math.NaN()}, []float64{1, 0, 0, 1})}, exitInput, "mean 1 is NaN"},
 		{[]string{"--metrics", "fd", good, write(filepath.Join(dir, "program.pkl"), filepath.Join(pickles, "program.pkl"))}, exitInput, "not run"},
+		{[]string{"--metrics", "fd", good, foreign(t, dir, "indefinite.npz", []float64{0, 0}, []float64{1, -5, -5, 1})}, exitUsage, "no covariance"},
+		{[]string{"--metrics", "fd", good, foreign(t, dir, "asymmetric.npz", []float64{0, 0}, []float64{1, 5, 0, 1})}, exitInput, "not symmetric"},
+		{[]string{"--metrics", "fd", good, foreign(t, dir, "large.npz", []float64{0, 1e200}, []float64{1, 0, 0, 1})}, exitInput, "mean 1 is 1e+200"},
+		{[]string{"--metrics", "prdc", "--neighbours", "9223372036854775807", good, good}, exitUsage, "out of range"},
+		{[]string{"--metrics", "kid", "--kid-subsets", "1000000000", good, good}, exitUsage, "out of range"},
+		{[]string{"--metrics", "", good, good}, exitUsage, "names none"},
 		{[]string{"--metrics", "fd", good, filepath.Join(dir, "none.npz")}, exitInput, "none.npz"},
-		{[]string{"--metrics", "fid", "glyphs", good}, exitUsage, "6726825d.pth"},
-		{[]string{"--metrics", "fid", "--weights", filepath.Join(dir, "none.pth"), "glyphs", good}, exitInput, "none.pth"},
-		{[]string{"--metrics", "fid", "--weights", filepath.Join(pickles, "state.pth"), "glyphs", good}, exitInput, "want the weights of inception"},
-		{[]string{"--metrics", "fd", "--network", "lite0", "--weights", weights, "glyphs", good}, exitInput, "SHA-256"},
+		{[]string{"--metrics", "fid", "glyphs", "glyphs"}, exitUsage, "6726825d.pth"},
+		{[]string{"--metrics", "fid", "--weights", filepath.Join(dir, "none.pth"), "glyphs", "glyphs"}, exitInput, "none.pth"},
+		{[]string{"--metrics", "fid", "--weights", filepath.Join(pickles, "state.pth"), "glyphs", "glyphs"}, exitInput, "want the weights of inception"},
+		{[]string{"--metrics", "fd", "--network", "lite0", "--weights", weights, "glyphs", "glyphs"}, exitInput, "SHA-256"},
 		{[]string{"--save", "x.txt", "glyphs"}, exitUsage, ".npz"},
 		{[]string{"--nearest", "x.png", "glyphs"}, exitUsage, "REAL"},
 		{[]string{"--metrics", "fd", "--nearest", filepath.Join(dir, "x.png"), good, good}, exitUsage, "want images on both sides"},
@@ -176,12 +188,12 @@ func TestEval(t *testing.T) {
 	if _, code, err := fluxion(t, with(tiny, "--out", run, "--images", "8")...); err != nil {
 		t.Fatal(code, err)
 	}
-	lite := []string{"--network", "lite0", "--weights", weights, "--count", "8", "--steps", "2"}
+	lite := []string{"--network", "lite0", "--weights", weights, "--count", "8", "--real-count", "8"}
 	same := evaluated(t, with(lite, "--metrics", "fd,prdc,kid", "glyphs", "glyphs")...)
-	if m := same.Metrics; math.Abs(m["fd"]) > 1e-3 || m["precision"] != 1 || m["coverage"] != 1 || math.Abs(m["kid-all"]-m["kid"]) > 1e-12 {
+	if m := same.Metrics; math.Abs(m["fd"]) > 1e-3 || m["precision"] != 1 || m["coverage"] != 1 {
 		t.Errorf("images against themselves: %+v", same)
 	}
-	direct := evaluated(t, with(lite, "--metrics", "fd", run, "glyphs")...)
+	direct := evaluated(t, with(lite, "--steps", "2", "--metrics", "fd", run, "glyphs")...)
 	if direct.Metrics["fd"] < 1 || direct.N[0] != 8 || direct.Sampling["sampler"] != "euler" || direct.Network != "lite0" || len(direct.Weights) != 8 {
 		t.Errorf("a model against data: %+v", direct)
 	}
@@ -197,7 +209,7 @@ func TestEval(t *testing.T) {
 		t.Errorf("a sheet of %d×%d: %v", width, height, err)
 	}
 	evaluated(t, with(lite, "--save", saved, "glyphs")...)
-	stored := evaluated(t, with(lite, "--metrics", "fd", "--batch", "3", run, saved)...)
+	stored := evaluated(t, with(lite, "--steps", "2", "--metrics", "fd", "--batch", "3", run, saved)...)
 	if a, b := stored.Metrics["fd"], direct.Metrics["fd"]; math.Abs(a-b) > 1e-5*b {
 		t.Errorf("against stored statistics %g, against the images %g", a, b)
 	}

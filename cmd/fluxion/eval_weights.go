@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"fluxion/cmd/fluxion/internal/fault"
@@ -20,6 +21,11 @@ import (
 var featureFiles = map[string][]string{
 	"inception": {"pt_inception-2015-12-05-6726825d.pth", "weights-inception-2015-12-05-6726825d.pth"},
 	"lite0":     {"efficientnet-lite0-57934424.pth"},
+}
+
+// published says whether weights are of a file whose name is known.
+func published(network, hash string) bool {
+	return slices.ContainsFunc(featureFiles[network], func(name string) bool { return strings.HasSuffix(strings.TrimSuffix(name, filepath.Ext(name)), hash) })
 }
 
 // featureFolders are where this program and PyTorch's hub keep files.

@@ -226,6 +226,8 @@ func exitCode(err error) int {
 	)
 	var tooLarge *nets.SizeError
 	switch {
+	case errors.As(err, &unsaved) && (errors.As(err, &weights) || errors.As(err, &diverged)):
+		return exitDiverged // which is why it is not saved
 	case errors.As(err, &unsaved):
 		return exitFailure // whatever ended it
 	case errors.As(err, &stopped):

@@ -91,7 +91,11 @@ that depend on the state alone.`,
   fluxion sample --model google/ddpm-cifar10-32 --out theirs --count 64 --scheduler model --steps 50`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			console.Optional(c.OutOrStdout())
-			return goesOn(o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json)), "the same command")
+			err := o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json))
+			if samples.IsArray(o.out) {
+				return err // it is written all at once, and nothing was
+			}
+			return goesOn(err, "the same command")
 		},
 	}
 	c.Flags().SortFlags = false // what matters most comes first

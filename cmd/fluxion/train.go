@@ -106,6 +106,12 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer d.Close()
+	if s, err = s.Canonical(); err != nil {
+		return err
+	}
+	if _, err := train.NewObjective(s); err != nil {
+		return err
+	}
 	if o.dryRun {
 		return printSettings(out, s, o.json)
 	}

@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -47,9 +48,9 @@ type Options struct {
 type Value struct {
 	Name  string
 	Value float64
-	// Error is how far the value may be off by chance: its standard error, or the
-	// deviation over subsets; 0: not known.
+	// Error is how far the value may be off by chance, in the sense of How; 0: not known.
 	Error float64
+	How   string // what was taken, and what Error is; "" where the name says it
 }
 
 // Metric is one way to judge images.
@@ -59,6 +60,9 @@ type Metric struct {
 	Needs   Needs
 	Alone   bool   // it judges one set, else samples against real images
 	Network string // the only network whose features it is defined for; empty: any
+	// Least is how many images of each set it takes, if the network says so many numbers
+	// of each; nil: two.
+	Least func(dim int, o Options) int
 
 	compute func(a, b *Set, o Options) ([]Value, error)
 }
@@ -67,12 +71,12 @@ type Metric struct {
 var Metrics = []Metric{
 	{Name: "fid", Summary: "Fréchet Inception distance", Needs: Needs{Statistics: true}, Network: "inception", compute: frechet("fid")},
 	{Name: "fd", Summary: "Fréchet distance of any network's features", Needs: Needs{Statistics: true}, compute: frechet("fd")},
-	{Name: "fd-infinity", Summary: "the same for unlimited samples, by a line in 1/n", Needs: Needs{Statistics: true, Features: true}, compute: infinity},
+	{Name: "fd-infinity", Summary: "the same for unlimited samples, by a line in 1/n", Needs: Needs{Statistics: true, Features: true}, Least: func(dim int, _ Options) int { return metric.FewestOfInfinity(dim) }, compute: infinity},
 	{Name: "sfid", Summary: "Fréchet distance of a middle layer, with its places", Needs: Needs{Spatial: true}, Network: "inception", compute: spatial},
 	{Name: "kid", Summary: "kernel distance: of all images, and over subsets", Needs: Needs{Features: true}, compute: kernel},
-	{Name: "is", Summary: "Inception Score of the first set alone", Needs: Needs{Logits: true}, Alone: true, Network: "inception", compute: inceptionScore},
-	{Name: "prdc", Summary: "precision, recall, density, coverage", Needs: Needs{Features: true}, compute: manifold},
-	{Name: "mind", Summary: "sliced Wasserstein distance", Needs: Needs{Features: true}, compute: sliced},
+	{Name: "is", Summary: "Inception Score of the first set alone", Needs: Needs{Logits: true}, Alone: true, Network: "inception", Least: func(_ int, o Options) int { return o.splits() }, compute: inceptionScore},
+	{Name: "prdc", Summary: "precision, recall, density, coverage", Needs: Needs{Features: true}, Least: func(_ int, o Options) int { return max(5, o.K) + 1 }, compute: manifold},
+	{Name: "mind", Summary: "3d times the mean squared Wasserstein distance along 1,000 directions of the d features", Needs: Needs{Features: true}, compute: sliced},
 	{Name: "authpct", Summary: "share of samples that are no near copy of a real image", Needs: Needs{Features: true}, compute: authentic},
 }
 
@@ -83,12 +87,16 @@ func FindMetrics(names []string) ([]Metric, error) {
 		all[i] = m.Name
 	}
 	var found []Metric
+	seen := map[int]bool{}
 	for _, name := range names {
 		i, err := lookup.Find("metric", strings.ToLower(strings.TrimSpace(name)), all)
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, Metrics[i])
+		if !seen[i] {
+			found = append(found, Metrics[i])
+		}
+		seen[i] = true
 	}
 	return found, nil
 }
@@ -110,17 +118,37 @@ func Check(metrics []Metric, network string, two bool) error {
 	return nil
 }
 
+// CheckCount says why metrics cannot be taken of sets of so many images, of which so many
+// numbers are known each; a count of 0 is not known.
+func CheckCount(metrics []Metric, counts []int64, dim int, o Options) error {
+	for _, m := range metrics {
+		least := 2
+		if m.Least != nil {
+			least = m.Least(dim, o)
+		}
+		for i, n := range counts {
+			if n > 0 && n < int64(least) && (i == 0 || !m.Alone) {
+				return &metric.CountError{Metric: m.Name, Have: int(n), Min: least}
+			}
+		}
+	}
+	return nil
+}
+
 // Compute judges samples against real images; b is nil for metrics of one set.
-func Compute(metrics []Metric, a, b *Set, o Options) ([]Value, error) {
+func Compute(ctx context.Context, metrics []Metric, a, b *Set, o Options) ([]Value, error) {
 	var all []Value
 	for _, m := range metrics {
 		for _, s := range []*Set{a, b} {
 			if s == nil || m.Alone && s == b {
 				continue
 			}
-			if err := s.has(m); err != nil {
+			if err := s.Has(m); err != nil {
 				return nil, err
 			}
+		}
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
 		}
 		values, err := m.compute(a, b, o)
 		if err != nil {
@@ -131,8 +159,8 @@ func Compute(metrics []Metric, a, b *Set, o Options) ([]Value, error) {
 	return all, nil
 }
 
-// has says what a metric needs that is not known of the set, as of a file of statistics.
-func (s *Set) has(m Metric) error {
+// Has says what a metric needs that is not known of the set, as of a file of statistics.
+func (s *Set) Has(m Metric) error {
 	for _, c := range []struct {
 		need, have bool
 		what       string
@@ -158,7 +186,7 @@ func frechet(name string) func(a, b *Set, o Options) ([]Value, error) {
 
 func infinity(a, b *Set, o Options) ([]Value, error) {
 	v, deviation, err := metric.FrechetInfinity(a.Features, b.Statistics, o.Seed)
-	return []Value{{"fd-infinity", v, deviation}}, err
+	return []Value{{"fd-infinity", v, deviation, "± is the standard error of the line, not of the draw of images"}}, err
 }
 
 func spatial(a, b *Set, _ Options) ([]Value, error) {
@@ -169,27 +197,48 @@ func spatial(a, b *Set, _ Options) ([]Value, error) {
 func kernel(a, b *Set, o Options) ([]Value, error) {
 	// All pairs of so many images are as many as those of the usual subsets together.
 	const whole = 20000
-	mean, deviation, err := metric.KernelSubsets(a.Features, b.Features, metric.KernelOptions{Subsets: o.Subsets, Size: o.Size, Seed: o.Seed})
-	values := []Value{{"kid", mean, deviation}}
-	if err != nil || max(a.Features.Len(), b.Features.Len()) > whole {
+	subsets, size := o.Subsets, o.Size
+	if subsets == 0 {
+		subsets = 100
+	}
+	if size == 0 {
+		size = 1000
+	}
+	n, m := a.Features.Len(), b.Features.Len()
+	if size >= n && size >= m { // one subset: all
+		v, err := metric.KernelDistance(a.Features, b.Features)
+		return []Value{{Name: "kid", Value: v, How: "of all images"}}, err
+	}
+	size = min(size, n, m)
+	mean, deviation, err := metric.KernelSubsets(a.Features, b.Features, metric.KernelOptions{Subsets: subsets, Size: size, Seed: o.Seed})
+	values := []Value{{"kid", mean, deviation, fmt.Sprintf("± is the deviation over %d subsets of %d", subsets, size)}}
+	if err != nil || max(n, m) > whole {
 		return values, err
 	}
 	v, err := metric.KernelDistance(a.Features, b.Features)
-	return append(values, Value{Name: "kid-all", Value: v}), err
+	return append(values, Value{Name: "kid-all", Value: v, How: "of all images"}), err
 }
 
 func inceptionScore(a, _ *Set, o Options) ([]Value, error) {
-	splits := o.Splits
-	if splits == 0 {
-		splits = 10
+	mean, deviation, err := metric.InceptionScore(a.Logits, o.splits(), o.Seed)
+	return []Value{{"is", mean, deviation, fmt.Sprintf("± is the deviation over %d parts", o.splits())}}, err
+}
+
+func (o Options) splits() int {
+	if o.Splits == 0 {
+		return 10
 	}
-	mean, deviation, err := metric.InceptionScore(a.Logits, splits, o.Seed)
-	return []Value{{"is", mean, deviation}}, err
+	return o.Splits
 }
 
 func manifold(a, b *Set, o Options) ([]Value, error) {
 	m, err := metric.Neighbours(a.Features, b.Features, metric.ManifoldOptions{K: o.K})
-	return []Value{{Name: "precision", Value: m.Precision}, {Name: "recall", Value: m.Recall}, {Name: "density", Value: m.Density}, {Name: "coverage", Value: m.Coverage}}, err
+	of, dc := "k = 3", "k = 5"
+	if o.K > 0 {
+		of = fmt.Sprintf("k = %d", o.K)
+		dc = of
+	}
+	return []Value{{"precision", m.Precision, 0, of}, {"recall", m.Recall, 0, of}, {"density", m.Density, 0, dc}, {"coverage", m.Coverage, 0, dc}}, err
 }
 
 func sliced(a, b *Set, o Options) ([]Value, error) {

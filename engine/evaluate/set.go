@@ -104,6 +104,7 @@ func Collect(ctx context.Context, s Source, o ExtractorOptions, needs Needs, pro
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Name(), err)
 	}
+	c.set.N = int64(done) // of which some may have been left out
 	return c.set, c.finish()
 }
 

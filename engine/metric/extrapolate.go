@@ -5,14 +5,18 @@ import "math"
 // sizes is from how many sample sizes an unlimited one is extrapolated.
 const sizes = 15
 
+// FewestOfInfinity is of how many images FrechetInfinity is taken at least: so that its
+// smallest part is not fewer than the numbers of each, where there is no line in 1/n.
+func FewestOfInfinity(dim int) int { return max(3*dim, 2*sizes) }
+
 // FrechetInfinity is the Fréchet distance of as many samples as one likes, by a line
 // in 1/n through those of random parts of the samples (Chong and Forsyth,
 // "Effectively Unbiased FID and Inception Score", 2020), and its standard error. The
 // parts are of 5,000 images at least, or of a third of a smaller set.
 func FrechetInfinity(samples Features, reference *Statistics, seed uint64) (value, deviation float64, err error) {
 	n := samples.Len()
-	if n < 2*sizes {
-		return 0, 0, &CountError{"fd-infinity", n, 2 * sizes}
+	if least := FewestOfInfinity(samples.Dim); n < least {
+		return 0, 0, &CountError{"fd-infinity", n, least}
 	}
 	least := min(5000, n/3)
 	x, y := make([]float64, sizes), make([]float64, sizes)

@@ -2,6 +2,7 @@ package metric
 
 import (
 	"errors"
+	"fmt"
 	"math"
 
 	"gonum.org/v1/gonum/mat"
@@ -25,9 +26,13 @@ func Frechet(a, b *Statistics) (float64, error) {
 		d := m - b.Mean[i]
 		distance += d*d + a.Covariance.At(i, i) + b.Covariance.At(i, i)
 	}
-	f, g := a.root(), b.root()
-	if f == nil || g == nil { // all points of one set are the same
-		return distance, nil
+	f, err := a.root()
+	if err != nil {
+		return 0, err
+	}
+	g, err := b.root()
+	if err != nil || f == nil || g == nil { // all points of one set are the same
+		return distance, err
 	}
 	var product mat.Dense
 	product.Mul(f, g.T())
@@ -43,16 +48,16 @@ func Frechet(a, b *Statistics) (float64, error) {
 }
 
 // root is F with FᵀF = Σ, of as many rows as the rank of Σ; nil where that is 0.
-func (s *Statistics) root() *mat.Dense {
+func (s *Statistics) root() (*mat.Dense, error) {
 	if s.rows != nil {
-		return s.rows
+		return s.rows, nil
 	}
 	d := len(s.Mean)
 	var c mat.PivotedCholesky
 	c.Factorize(s.Covariance, -1)
 	rank := c.Rank()
 	if rank == 0 || largest(s.Covariance) == 0 {
-		return nil
+		return nil, nil
 	}
 	upper := mat.NewTriDense(d, mat.Upper, nil)
 	c.UTo(upper)
@@ -63,7 +68,14 @@ func (s *Statistics) root() *mat.Dense {
 			f.Set(i, pivots[j], upper.At(i, j))
 		}
 	}
-	return f
+	// FᵀF has all of Σ but for rounding, unless Σ has negative eigenvalues.
+	var back, off mat.Dense
+	back.Mul(f.T(), f)
+	off.Sub(&back, s.Covariance)
+	if e, whole := mat.Norm(&off, 2), mat.Norm(s.Covariance, 2); !(e <= 1e-6*whole) {
+		return nil, fmt.Errorf("a matrix that is no covariance: it has negative eigenvalues, about %.2g of its norm", e/whole)
+	}
+	return f, nil
 }
 
 func largest(s *mat.SymDense) float64 {

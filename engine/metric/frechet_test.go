@@ -70,6 +70,17 @@ func TestFrechet(t *testing.T) {
 	}
 }
 
+// TestNoCovariance: a matrix with a negative eigenvalue has no distance.
+func TestNoCovariance(t *testing.T) {
+	bad := statistics([]float64{0, 0}, []float64{1, -5, -5, 1})
+	if v, err := Frechet(isotropic(2, 0, 1), bad); err == nil {
+		t.Errorf("the distance from a matrix of eigenvalues 6 and −4 is %g", v)
+	}
+	if err := isotropic(2, 1e200, 1).Check(); err == nil {
+		t.Error("a mean of 1e200 is taken")
+	}
+}
+
 // TestFrechetSingular: fewer images than numbers. Rows, covariances and one of each
 // agree with tr √(√Σ₁ Σ₂ √Σ₁), which is taken from eigenvalues.
 func TestFrechetSingular(t *testing.T) {

@@ -18,18 +18,21 @@ type Statistics struct {
 	rows *mat.Dense // centred and over √(n−1), where they are fewer than the numbers of each; else nil
 }
 
-// Check says whether the numbers are statistics: finite, and of one size.
+// largestMoment is more than features have, and few enough for their squares to be added.
+const largestMoment = 1e100
+
+// Check says whether the numbers are statistics: within bounds, and of one size.
 func (s *Statistics) Check() error {
 	d := len(s.Mean)
 	if n := s.Covariance.SymmetricDim(); d == 0 || n != d {
 		return fmt.Errorf("a mean of %d numbers and a covariance of %d×%d; want the same size", d, n, n)
 	}
 	for i, m := range s.Mean {
-		if math.IsNaN(m) || math.IsInf(m, 0) {
+		if !(math.Abs(m) <= largestMoment) {
 			return fmt.Errorf("mean %d is %v", i, m)
 		}
 		for j := range i + 1 {
-			if v := s.Covariance.At(i, j); math.IsNaN(v) || math.IsInf(v, 0) || i == j && v < 0 {
+			if v := s.Covariance.At(i, j); !(math.Abs(v) <= largestMoment) || i == j && v < 0 {
 				return fmt.Errorf("covariance %d, %d is %v", i, j, v)
 			}
 		}

@@ -43,5 +43,13 @@ func Find(text string) (n Named, err error) {
 	return n, err
 }
 
+// Share is the share of images of the self-conditioning objective, 0 of any other.
+func (n Named) Share() float64 {
+	if n.Name != selfConditioningName {
+		return 0
+	}
+	return n.parameters["share"]
+}
+
 // New returns the objective.
 func (n Named) New(s Setup) (Objective, error) { return n.make(s, n.parameters) }

@@ -8,13 +8,34 @@ import (
 	"fluxion/engine/process"
 )
 
+// Canonical says the same in one way: the self-conditioning objective is written as
+// denoising with a share of self_conditioning, as runs had it before there were others.
+func (s Settings) Canonical() (Settings, error) {
+	kind, err := objective.Find(s.Objective)
+	if err != nil {
+		return s, &SettingError{"objective", err.Error()}
+	}
+	plain := objective.Names()[0]
+	switch share := kind.Share(); {
+	case share == 0 && s.SelfConditioning > 0 && kind.Name != plain:
+		return s, &SettingError{"self_conditioning", fmt.Sprintf("%g is for objective %s alone, and this is %s; leave it out", s.SelfConditioning, plain, s.Objective)}
+	case share == 0:
+	case s.SelfConditioning > 0 && s.SelfConditioning != share:
+		return s, &SettingError{"objective", fmt.Sprintf("%s beside self_conditioning %g, which may be the run's own; to change the share of a run, give --self-conditioning %g alone", s.Objective, s.SelfConditioning, share)}
+	default:
+		s.Objective, s.SelfConditioning = plain, share
+	}
+	return s, nil
+}
+
 // NewObjective returns the objective of a run.
 func NewObjective(s Settings) (objective.Objective, error) {
+	s, err := s.Canonical()
+	if err != nil {
+		return nil, err
+	}
 	name := s.Objective
 	if s.SelfConditioning > 0 {
-		if plain := objective.Names()[0]; name != plain {
-			return nil, &SettingError{"self_conditioning", fmt.Sprintf("%g is for objective %s alone, and this is %s; leave it out", s.SelfConditioning, plain, name)}
-		}
 		name = fmt.Sprintf("self-conditioning:share=%g", s.SelfConditioning)
 	}
 	kind, err := objective.Find(name)
@@ -31,7 +52,7 @@ func NewObjective(s Settings) (objective.Objective, error) {
 	}
 	o, err := kind.New(setup)
 	if err != nil {
-		return nil, &SettingError{"objective, time_sampler, weighting", err.Error()}
+		return nil, &SettingError{"objective", err.Error()}
 	}
 	return o, nil
 }

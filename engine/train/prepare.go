@@ -41,8 +41,11 @@ func (r *run) close() error {
 
 // prepare turns settings into a run: process, network, plans, memory, folder.
 func prepare(o Options) (*run, Start, error) {
-	s := o.Settings
-	if err := s.Validate(); err != nil {
+	s, err := o.Settings.Canonical()
+	if err == nil {
+		err = s.Validate()
+	}
+	if err != nil {
 		return nil, Start{}, err
 	}
 	if o.Group == (collective.Group{}) {
@@ -210,7 +213,7 @@ func fit(n nets.Network, preset string, images nets.Spec) (nets.Network, error) 
 	s := n.Spec()
 	switch {
 	case s.Classes != images.Classes:
-		return nil, &SettingError{"preset", preset + " is a network that is told no classes, and the data have some"}
+		return nil, &SettingError{"preset", preset + " is a network that is told no classes, and the data have some; want another network, or pictures without sub-folders or arrays without labels"}
 	case s.Estimate != images.Estimate:
 		return nil, &SettingError{"self_conditioning", "the network of preset " + preset + " takes no estimate of its own"}
 	}

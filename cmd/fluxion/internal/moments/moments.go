@@ -5,8 +5,11 @@ package moments
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,6 +29,13 @@ type About struct {
 	Network    string `json:"network"`
 	Weights    string `json:"weights"` // the beginning of their SHA-256
 	Convention string `json:"convention"`
+	Precision  string `json:"precision,omitempty"`
+	Images     string `json:"images,omitempty"` // what they are, and their size
+}
+
+// Same says whether features may be compared: of one network, weights and convention.
+func (a About) Same(b About) bool {
+	return a.Network == b.Network && a.Weights == b.Weights && a.Convention == b.Convention
 }
 
 // Is says whether a path is that of such a file: a .npz with the arrays mu and sigma,
@@ -79,6 +89,13 @@ func statistics(path string, n int64, name string, mean, covariance data.Doubles
 	if len(mean.Shape) != 1 || !slices.Equal(covariance.Shape, []int{d, d}) || d == 0 {
 		return nil, &data.Error{Path: path, Problem: fmt.Sprintf("holds %s of shape %v and a covariance of shape %v; want (d) and (d, d)", name, mean.Shape, covariance.Shape)}
 	}
+	for i := range d {
+		for j := range i {
+			if a, b := covariance.Values[i*d+j], covariance.Values[j*d+i]; math.Abs(a-b) > 1e-6*math.Sqrt(math.Abs(covariance.Values[i*d+i]*covariance.Values[j*d+j])) {
+				return nil, &data.Error{Path: path, Problem: fmt.Sprintf("holds a covariance of %s that is not symmetric: %g and %g", name, a, b)}
+			}
+		}
+	}
 	s := &metric.Statistics{N: n, Mean: mean.Values, Covariance: mat.NewSymDense(d, covariance.Values)}
 	if err := s.Check(); err != nil {
 		return nil, &data.Error{Path: path, Problem: err.Error()}
@@ -123,6 +140,29 @@ func readPickle(path string) (*evaluate.Set, error) {
 	}
 	set.Statistics, err = statistics(path, set.N, "mu", mean, covariance)
 	return set, err
+}
+
+// Room says whether a file can be written to a path, before work is done for it; an
+// empty path is none.
+func Room(path string) error {
+	if path == "" {
+		return nil
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fault.Usagef("%s is not a file", path)
+	} else if err == nil && strings.EqualFold(filepath.Ext(path), ".npz") {
+		if text, err := data.ReadNPZText(path, textArray); err != nil || text == "" {
+			return fault.Usagef("%s is there and not of this program; want another name", path)
+		}
+	}
+	if err := (durable.Disk{}).MkdirAll(filepath.Dir(path)); err != nil {
+		return fault.Output(err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".fluxion-")
+	if err != nil {
+		return fault.Output(err)
+	}
+	return fault.Output(errors.Join(f.Close(), os.Remove(f.Name())))
 }
 
 // Write writes a file.
