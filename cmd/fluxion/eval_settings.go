@@ -1,0 +1,72 @@
+package main
+
+import (
+	"strings"
+
+	"fluxion/data/setting"
+	"fluxion/engine/evaluate"
+	"fluxion/nets/feature"
+)
+
+// list declares the settings, with their defaults.
+func (o *evalOptions) list() setting.List {
+	sampling := o.sampleOptions.list()
+	var all, conventions, networks []string
+	for _, m := range evaluate.Metrics {
+		all = append(all, m.Name)
+	}
+	for _, c := range evaluate.Conventions {
+		conventions = append(conventions, c.Name+" ("+c.Summary+")")
+	}
+	for _, n := range feature.Networks {
+		networks = append(networks, n.Name)
+	}
+	o.names, o.network, o.convention, o.precise = []string{"fid"}, "inception", "legacy-tf", "fp32"
+	list := setting.List{
+		{Key: "metrics", Value: setting.Names(&o.names), Own: true, Help: "what to compute: " + strings.Join(all, ", ")},
+		{Key: "network", Value: setting.Of(&o.network), Own: true, Help: "of features: " + strings.Join(networks, ", ")},
+		{Key: "weights", Value: setting.Of(&o.features), Own: true, Help: "file with its weights; where other programs keep them if not given"},
+		{Key: "convention", Value: setting.Of(&o.convention), Own: true, Help: "how images are resized: " + strings.Join(conventions, "; ")},
+		{Key: "count", Value: setting.Of(&o.count), Own: true, Help: "images of SAMPLES: that a model makes, or that are taken of data, evenly spaced; all of data if not given", Range: setting.Within(0, maxSeeds, "")},
+		{Key: "real_count", Value: setting.Of(&o.realCount), Own: true, Help: "the same of REAL", Range: setting.Within(0, maxSeeds, "")},
+		{Key: "size", Value: setting.Of(&o.side), Own: true, Help: "side to which images of data are cropped and scaled first, as train does it", Range: setting.Within(0, 4096, "")},
+		{Key: "skip_broken", Value: setting.Of(&o.skipBroken), Own: true, Help: "leave out images that cannot be decoded; a note names each"},
+		{Key: "features_precision", Value: setting.Of(&o.precise), Own: true, Help: "of the network of features: fp32 or bf16, which is quicker and shows in the numbers"},
+		{Key: "save", Value: setting.Of(&o.save), Own: true, Help: "FILE.npz for the mean and covariance of SAMPLES' features, to be given in their place"},
+		{Key: "nearest", Value: setting.Of(&o.nearest), Own: true, Help: "FILE.png for a sheet of the samples that are most like a real image, each beside it"},
+		{Key: "batch", Value: setting.Of(&o.batch), Own: true, Help: "images looked at together; no effect on the result", Range: setting.AtLeast(1, "")},
+		{Key: "seed", Value: setting.Of(&o.seed), Own: true, Help: "key of all randomness: of samples, of subsets and directions"},
+		{Key: "kid_subsets", Value: setting.Of(&o.take.Subsets), Own: true, Help: "subsets of kid; 100 if not given", Range: setting.Within(0, 100000, "")},
+		{Key: "kid_size", Value: setting.Of(&o.take.Size), Own: true, Help: "images of a subset of kid; 1000 if not given, or all", Range: setting.Within(0, maxSeeds, "")},
+		{Key: "neighbours", Value: setting.Of(&o.take.K), Own: true, Help: "of prdc; 3 for precision and recall and 5 for density and coverage if not given", Range: setting.Within(0, 1000, "")},
+		{Key: "splits", Value: setting.Of(&o.take.Splits), Own: true, Help: "parts of the Inception Score; 10 if not given", Range: setting.Within(0, 100000, "")},
+	}
+	for _, s := range sampling { // how a model is sampled
+		if notSampling[s.Key] {
+			continue
+		}
+		if s.Key == "weights" {
+			s.Key = "model_weights"
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// notSampling are settings of sample that eval has not, or for other purposes, too.
+var notSampling = map[string]bool{"model": true, "out": true, "count": true, "seeds": true, "batch": true, "seed": true, "columns": true}
+
+// samplingKeys are the settings that only models need.
+func samplingKeys(sampling setting.List) []string {
+	var keys []string
+	for _, s := range sampling {
+		switch key := s.Key; {
+		case notSampling[key], key == "device", key == "threads", key == "blockings", key == "precision":
+		case key == "weights":
+			keys = append(keys, "model_weights")
+		default:
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sort"
+	"strings"
+
+	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/data"
+	"fluxion/engine/device"
+	"fluxion/engine/evaluate"
+	"fluxion/engine/generate"
+	"fluxion/engine/model"
+)
+
+// source is images that can be closed.
+type source interface {
+	evaluate.Source
+	size() [3]int // height, width, channels
+	close()
+}
+
+// source opens data, or a model that is to be sampled.
+func (j *judging) source(path string, samples bool) (source, error) {
+	count, flag := j.count, "--count"
+	if !samples {
+		count, flag = j.realCount, "--real-count"
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() && model.Is(path) {
+		if count == 0 {
+			return nil, fault.Usagef("%s is a model: say how many images of it to judge, with %s N", path, flag)
+		}
+		return j.model(path, count)
+	}
+	set, err := data.Open(path, data.Options{Size: j.side})
+	if err != nil {
+		return nil, err
+	}
+	if set.Kind() != data.Bytes {
+		set.Close()
+		return nil, fault.Usagef("%s holds numbers, not pictures: networks of features want pictures", path)
+	}
+	for _, n := range data.Notes(set) {
+		j.note(path + ": " + n)
+	}
+	n := set.Len()
+	if count > 0 && count < n {
+		n = count
+		j.note(fmt.Sprintf("%s: %s of %s images, evenly spaced, so that all classes are among them", path, console.Thousands(int64(n)), console.Thousands(int64(set.Len()))))
+	}
+	return dataSource{j, path, set, n}, nil
+}
+
+// dataSource is images of data, evenly spaced.
+type dataSource struct {
+	*judging
+	path string
+	set  data.Dataset
+	n    int
+}
+
+func (d dataSource) Name() string { return d.path }
+func (d dataSource) Len() int     { return d.n }
+func (d dataSource) close()       { d.set.Close() }
+func (d dataSource) size() [3]int { h, w, c := d.set.Shape(); return [3]int{h, w, c} }
+
+func (d dataSource) Each(_ context.Context, visit func(evaluate.Image) error) error {
+	size := d.size()
+	example := data.NewExample(d.set)
+	for i := range d.n {
+		err := d.set.Read(int(int64(i)*int64(d.set.Len())/int64(d.n)), example)
+		if bad := (*data.Error)(nil); d.skipBroken && errors.As(err, &bad) {
+			d.note(bad.Path + " cannot be read and is left out")
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := visit(evaluate.Image{Pixels: example.Bytes, Height: size[0], Width: size[1], Channels: size[2]}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// modelSource is samples of a model.
+type modelSource struct {
+	*judging
+	options *sampleOptions
+	job     job
+	seeds   []int64
+}
+
+func (j *judging) model(path string, count int) (source, error) {
+	o := j.sampleOptions
+	o.model, o.out, o.count = path, "none.npz", count // of which nothing is written
+	seeds, err := o.check()
+	if err != nil {
+		return nil, err
+	}
+	job, err := o.plan()
+	if err != nil {
+		return nil, err
+	}
+	if job.model.Floats || job.size[2] != 1 && job.size[2] != 3 {
+		return nil, fault.Usagef("%s makes numbers, not pictures: networks of features want pictures", path)
+	}
+	if job.precision, err = device.Precision(o.precision, j.extractor.Device.Target()); err != nil {
+		return nil, fault.Usagef("--precision: %w", err)
+	}
+	j.sampling = o.text(job, job.precision.String())
+	var how []string
+	for key, value := range j.sampling {
+		how = append(how, key+" "+value)
+	}
+	sort.Strings(how)
+	j.note(path + ": sampled with " + strings.Join(how, ", "))
+	return &modelSource{j, &o, job, seeds}, nil
+}
+
+func (m *modelSource) Name() string { return m.options.model }
+func (m *modelSource) Len() int     { return len(m.seeds) }
+func (m *modelSource) close()       {}
+func (m *modelSource) size() [3]int { return m.job.size }
+
+// errEnough ends sampling when the visitor does.
+var errEnough = errors.New("no more samples are wanted")
+
+func (m *modelSource) Each(ctx context.Context, visit func(evaluate.Image) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var failed error
+	quiet := console.NewFace(io.Discard, false)
+	err := m.options.make(ctx, quiet, m.extractor.Device, m.job, m.seeds, func(_, _ int, s generate.Sample) func() error {
+		if failed == nil {
+			if failed = visit(evaluate.Image{Pixels: s.Pixels, Height: m.job.size[0], Width: m.job.size[1], Channels: m.job.size[2]}); failed != nil {
+				cancel(errEnough)
+			}
+		}
+		return nil
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}
