@@ -63,7 +63,8 @@ func TestTiles(t *testing.T) {
 		{2, 18, 16, 70, 49, 1, Same(1)},
 	}
 	if testing.Short() {
-		cases = cases[:2]
+		cases = cases[1:2]
+		cases[0].n = 1
 	}
 	for _, c := range cases {
 		in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, c.cin), kerneltest.Shape(c.side, c.side, c.cin, c.cout), kerneltest.Shape(c.cout)}

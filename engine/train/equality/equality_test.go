@@ -160,7 +160,7 @@ func near(t *testing.T, what string, got, want []float64, tolerance float64) {
 	}
 }
 
-// TestTraining: twenty steps have the same loss curve on both devices.
+// TestTraining: some steps, twenty on real GPUs, have the same loss curve on both devices.
 func TestTraining(t *testing.T) {
 	steps, bf16Steps := steps, bf16Steps
 	if testing.Short() {

@@ -12,9 +12,9 @@ import (
 
 // The simulator takes its time, so a build without GPU path compares something small.
 const (
-	size      = 4  // of images
-	steps     = 20 // in float32
-	bf16Steps = 8  // in bfloat16
+	size      = 4 // of images
+	steps     = 8 // in float32
+	bf16Steps = 8 // in bfloat16
 )
 
 // network is the smallest UNet that has what the larger ones have: two levels,
