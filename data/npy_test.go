@@ -229,3 +229,24 @@ func FuzzArrays(f *testing.F) {
 		}
 	})
 }
+
+// TestLabelsThatAreNone: an array that is called labels and cannot be is told with the cause.
+func TestLabelsThatAreNone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.npz")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = WriteNPZ(f, Array{Name: "images", Shape: []int{2, 1, 1, 2}, Floats: []float32{1, 2, 3, 4}}, Array{Name: "labels", Shape: []int{2}, Floats: []float32{0, 1}})
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	d, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if notes := strings.Join(Notes(d), "; "); !strings.Contains(notes, "labels of x.npz are float32 of shape (2,)") || !strings.Contains(notes, "whole numbers") {
+		t.Errorf("notes: %s", notes)
+	}
+}

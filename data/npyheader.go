@@ -77,7 +77,7 @@ func readNpyHeader(name string, r io.Reader) (h npyHeader, err error) {
 	}
 	t := npyType.FindStringSubmatch(descr)
 	if t == nil || t[2] == "f" && t[3] == "1" {
-		return bad("holds elements of type %q; want uint8, float16, float32 or float64 (or whole numbers, for labels)", descr)
+		return bad("holds elements of type %.40q; want uint8, float16, float32 or float64 (or whole numbers, for labels)", descr)
 	}
 	h.kind, h.size, h.order = t[2][0], int(t[3][0]-'0'), binary.LittleEndian
 	if t[1] == ">" {
@@ -89,7 +89,7 @@ func readNpyHeader(name string, r io.Reader) (h npyHeader, err error) {
 		}
 		n, err := strconv.Atoi(part)
 		if err != nil || len(h.shape) == maxNpyRank {
-			return bad("has the shape (%s); want whole numbers, %d at most", shape, maxNpyRank)
+			return bad("has the shape (%.60s); want at most %d whole numbers below 2^63", shape, maxNpyRank)
 		}
 		h.shape = append(h.shape, n)
 	}

@@ -62,10 +62,14 @@ func (d *arrays) readNpz() error {
 		what  string
 	}{{labelNames, &d.labels, maxLabel, "classes, −1 for none"}, {noiseNames, &d.noise, 1<<62 - 1, "addresses of noise, −1 for an image's own"}} {
 		for _, name := range side.names {
-			if h, ok := headers[name]; !ok || len(h.shape) != 1 || h.kind == 'f' {
+			h, ok := headers[name]
+			if ok && (len(h.shape) != 1 || h.kind == 'f') {
+				d.notes = append(d.notes, fmt.Sprintf("%s of %s are %s of shape %s, which is not what they could be: want whole numbers, one an image", name, filepath.Base(d.path), h.typeText(), h.shapeText()))
+			}
+			if !ok || len(h.shape) != 1 || h.kind == 'f' {
 				continue
 			}
-			if h := headers[name]; h.shape[0] != d.images.shape[0] {
+			if h.shape[0] != d.images.shape[0] {
 				return &Error{Path: d.path + "!" + name + ".npy", Problem: fmt.Sprintf("has the shape %s for the images of shape %s; want one number for each image", h.shapeText(), d.images.shapeText())}
 			}
 			if *side.into, err = d.column(members[name], side.most, side.what); err != nil {

@@ -58,7 +58,7 @@ func startLines(s train.Start) []string {
 		{"network", fmt.Sprintf("%s, %s parameters in %d tensors", s.Settings.Preset, console.Thousands(int64(s.Parameters)), s.Tensors)},
 		{"recipe", recipeRow(s.Recipe)},
 		{"length", fmt.Sprintf("%s images in steps of %d", console.Thousands(s.Settings.Images), s.Settings.Batch)},
-		{"baseline", fmt.Sprintf("loss %.4f of a network that knows only the variance of the pixels, %.3f", s.Baseline, s.Variance)},
+		{"baseline", baselineText(s)},
 		{"device", fmt.Sprintf("%s, %s", s.Device, s.Settings.Precision)},
 		{"memory", fmt.Sprintf("%s planned; %.2f GFLOP an image", console.Size(s.PlannedBytes), float64(s.StepFLOPs)/float64(s.Settings.Batch)/1e9)},
 		{"run folder", s.Run},
@@ -194,4 +194,12 @@ func (p *sampleProgress) show(images int) {
 	p.Status(map[string]any{"images": images, "of": p.of, "images_per_second": rate, "left_seconds": left.Seconds()},
 		fmt.Sprintf("%s/%s images  %3.0f%%  %.1f img/s  %s left", console.Thousands(int64(images)), console.Thousands(int64(p.of)),
 			100*float64(images)/float64(p.of), rate, left.Round(time.Second)), false)
+}
+
+// baselineText is what the loss of a network without knowledge would be, where that is known.
+func baselineText(s train.Start) string {
+	if s.Baseline == 0 {
+		return "not known for this objective"
+	}
+	return fmt.Sprintf("loss %.4f of a network that knows only the variance of the pixels, %.3f", s.Baseline, s.Variance)
 }
