@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"syscall"
 
 	"fluxion/data/durable"
@@ -60,12 +62,31 @@ type Dir struct {
 	disk       durable.Disk
 	fresh      bool
 	made       bool           // by Open: taken away again if nothing was begun
-	open       []*os.File     // the folder and its parts, which must stay where they are
+	open       parts          // the folder and its parts, which must stay where they are
 	lock       *os.File       //
 	stats, log appended       // open from Begin on
 	settings   []byte         // as given to Begin
 	own        map[int64]bool // checkpoints that this process wrote or goes on from
 	aside      bool           // a run is, to come back if this one has no checkpoint
+}
+
+// parts are open files. A checkpoint is saved beside the loop, and may make a part that
+// the loop then looks for.
+type parts struct {
+	sync.Mutex
+	files []*os.File
+}
+
+func (p *parts) add(f *os.File) {
+	p.Lock()
+	defer p.Unlock()
+	p.files = append(p.files, f)
+}
+
+func (p *parts) all() []*os.File {
+	p.Lock()
+	defer p.Unlock()
+	return slices.Clone(p.files)
 }
 
 // Open makes or opens a run folder and locks it. It removes what a killed process
@@ -112,7 +133,7 @@ func (d *Dir) take() error {
 		}
 		if err == nil && there(d.lock) {
 			err := d.watch(d.Path)
-			d.open = append(d.open, d.lock)
+			d.open.add(d.lock)
 			return err
 		}
 		if d.lock != nil {
@@ -130,7 +151,7 @@ func (d *Dir) watch(path string) error {
 		return nil
 	}
 	if err == nil {
-		d.open = append(d.open, f)
+		d.open.add(f)
 	}
 	return err
 }
@@ -149,7 +170,7 @@ func there(f *os.File) bool {
 // Check returns a *GoneError if the folder is no longer the one that was opened,
 // or lacks a part. It is called before every write.
 func (d *Dir) Check() error {
-	for _, f := range d.open {
+	for _, f := range d.open.all() {
 		if !there(f) {
 			if _, err := os.Stat(d.Path); err != nil {
 				return &GoneError{Path: d.Path}
@@ -196,7 +217,8 @@ func (d *Dir) Begin(settings []byte, images int64) error {
 	if err != nil {
 		return err
 	}
-	d.open = append(d.open, d.stats.file, d.log.file)
+	d.open.add(d.stats.file)
+	d.open.add(d.log.file)
 	d.Note("training from image %d on", images)
 	return nil
 }
@@ -219,7 +241,7 @@ func (d *Dir) Close() error {
 		os.Remove(d.file(LockFile))
 		os.Remove(d.Path) // fails where somebody else put something into it
 	}
-	for _, f := range d.open {
+	for _, f := range d.open.all() {
 		f.Close() // the lock among them; some are closed already
 	}
 	return err
