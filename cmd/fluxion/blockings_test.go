@@ -52,6 +52,9 @@ func endWith(parent int) {
 }
 
 func TestBlockings(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	dir := t.TempDir()
 	t.Setenv(machine.BlockingsVariable, dir)
 	found := func() (e examination) {
@@ -115,6 +118,9 @@ func TestBlockings(t *testing.T) {
 
 // TestTrainingMeasures trains, deletes the table, and samples: both measure.
 func TestTrainingMeasures(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	dir, run := t.TempDir(), filepath.Join(t.TempDir(), "run")
 	args := with([]string{"train", "--images", "400", "--out", run, "--blockings", dir}, quick...)
 	if _, _, err := fluxion(t, args...); err != nil {

@@ -56,6 +56,9 @@ const (
 // TestBrokenModels: whatever is wrong with a file of a model folder, every command that
 // reads it says so in one line that names the file, exits with 3, and soon.
 func TestBrokenModels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	commands := map[string]func(dir, out string) []string{
 		"sample": func(dir, out string) []string {
 			return []string{"sample", "--model", dir, "--out", out, "--count", "1", "--steps", "1"}

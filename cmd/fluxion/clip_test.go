@@ -12,6 +12,9 @@ import (
 // TestClip: a run's own grids are what sample makes of its weights without a flag.
 // Both clip what a network of ε says, and neither does what one of u says.
 func TestClip(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	dir := t.TempDir()
 	grid := func(path string) []byte {
 		t.Helper()

@@ -14,6 +14,9 @@ import (
 // TestDevices walks through the program on the simulated GPU: precision by
 // device, a run that is begun there, goes on on the CPU and is sampled on both.
 func TestDevices(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	t.Setenv(device.Variable, driver.Simulated)
 	dir := t.TempDir()
 	run := filepath.Join(dir, "run")

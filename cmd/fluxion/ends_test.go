@@ -44,6 +44,9 @@ func exitOf(t *testing.T, err error) int {
 
 // TestFullOutput: what cannot be printed is an error of every command, after its work.
 func TestFullOutput(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -97,6 +97,9 @@ func live(t *testing.T, dir string, signal syscall.Signal, after time.Duration, 
 // starts, and every run that comes to its end has the bits of one that was left alone,
 // and every grid. FLUXION_KILLS says how often, FLUXION_KILLS_SEED which moments.
 func TestKills(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	kills := count(t, "FLUXION_KILLS", 40)
 	if testing.Short() {
 		kills = count(t, "FLUXION_KILLS", 4)

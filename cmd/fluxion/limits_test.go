@@ -23,6 +23,9 @@ var absurd = []string{"0", "-1", "1", "2147483648", "9007199254740992", "9223372
 // cannot be is refused in one line, as a wrong flag, without time or memory; what can
 // be runs until it is stopped. -short gives each number one value.
 func TestAbsurdNumbers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	dir := t.TempDir()
 	model := filepath.Join(dir, "model")
 	small := []string{"train", "--size=8", "--preset=micro", "--batch=4", "--images=8", "--sample-count=0", "--threads=1", "--device=cpu", "--blockings=off"}

@@ -176,6 +176,9 @@ func TestBenchOps(t *testing.T) {
 
 // TestBenchKernels: nothing spills, products meet no bank conflict, and tensor cores work where they should.
 func TestBenchKernels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	for _, precision := range []string{"bf16", "fp32"} {
 		if testing.Short() && precision != "bf16" {
 			continue
@@ -211,6 +214,9 @@ func TestBenchKernels(t *testing.T) {
 
 // TestRefusals: one line that says what would work, and the promised code.
 func TestRefusals(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	dir := t.TempDir()
 	config := filepath.Join(dir, "c.yaml")
 	if err := os.WriteFile(config, []byte("batch: 8\nlearning: 3\n"), 0o666); err != nil {

@@ -61,6 +61,9 @@ func TestSizeOfInit(t *testing.T) {
 
 // TestOutIsNoFolder: an --out that can be no folder is a wrong value in every command.
 func TestOutIsNoFolder(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	dir := t.TempDir()
 	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
 	if err := errors.Join(os.WriteFile(file, []byte("kept"), 0o666), os.Symlink("nowhere", link)); err != nil {

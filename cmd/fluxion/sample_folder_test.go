@@ -64,6 +64,9 @@ func same(a, b map[string]string) bool {
 // Pictures of other settings are refused, all that differs is named, and nothing
 // is touched; --overwrite makes exactly them anew.
 func TestSamplesOfOtherSettings(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	run, other := trainedRun(t), trainedRun(t, "--seed", "2")
 	picture := filepath.Join(t.TempDir(), "init.png")
 	if err := data.WritePNG(picture, make([]byte, 8*8*3), 8, 8, 3, nil); err != nil {
@@ -156,6 +159,9 @@ func TestSamplesBesideOthers(t *testing.T) {
 // Wherever power is lost and whatever is lost with it, no picture is there that is
 // not whole, and the same command makes what an undisturbed run makes.
 func TestSamplingSurvivesPowerLoss(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	run := trainedRun(t)
 	sample := func(disk durable.Disk, out string) error {
 		c := newSampleOn(disk)

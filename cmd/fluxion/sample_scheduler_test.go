@@ -59,6 +59,9 @@ func pipeline(t *testing.T, config map[string]any) string {
 
 // TestSampleScheduler: every class makes the pictures of diffusers, but for rounding.
 func TestSampleScheduler(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	for i, c := range readPictures(t) {
 		t.Run(fmt.Sprint(i, c.Config["_class_name"]), func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out")

@@ -11,6 +11,9 @@ import (
 // TestSelfConditioning: trained with it, a model is sampled, inspected, guided and
 // resumed without a flag; what does not go together is said in a line.
 func TestSelfConditioning(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	dir := t.TempDir()
 	run, plain := filepath.Join(dir, "run"), filepath.Join(dir, "plain")
 	train := with(quick, "train", "--images", "16", "--sample-count", "0")

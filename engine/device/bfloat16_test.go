@@ -25,6 +25,9 @@ import (
 // to be as near to diffusers in float64 as that one. Bits do not depend on the number
 // of threads.
 func TestBFloat16(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	files, err := filepath.Glob(fixtures + "/*/grads.safetensors")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no fixtures", err)
@@ -178,6 +181,9 @@ func round(values []float32) {
 // TestBFloat16CUDA: in bfloat16 a GPU, which adds in another order and so rounds
 // here and there to the other side, is as near to diffusers as the CPU is.
 func TestBFloat16CUDA(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	dir := fixtures + "/imagenet"
 	io, grads := open(t, dir+"/io.safetensors"), open(t, dir+"/grads.safetensors")
 	sample, shape := numbers(t, io, "sample")
@@ -208,6 +214,9 @@ func TestBFloat16CUDA(t *testing.T) {
 
 // TestAMX is TestBFloat16 on tiles, where need be on emulated ones.
 func TestAMX(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	fixture := "."
 	if testing.Short() {
 		fixture = "^imagenet$"

@@ -13,6 +13,9 @@ import (
 // settled, and then once more in a program that starts from the table: each run gives the
 // bits of a device without one.
 func TestTuning(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	names := cpu.Names()
 	if testing.Short() {
 		names = names[:1]

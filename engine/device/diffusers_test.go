@@ -294,6 +294,9 @@ func TestDiffusers(t *testing.T) {
 
 // TestDiffusersGradients compares the gradients of every parameter and of the input.
 func TestDiffusersGradients(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	files, err := filepath.Glob(fixtures + "/*/grads.safetensors")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no fixtures", err)

@@ -15,6 +15,9 @@ import (
 // bfloat16, where the fixtures' gradients are worth a digit, errors against
 // float32 at most double. Norms in one launch give the bits of those in two.
 func TestFusions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	d, err := NewCPU(2, "")
 	if err != nil {
 		t.Fatal(err)

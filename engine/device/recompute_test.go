@@ -11,6 +11,9 @@ import (
 // TestRecompute: what is forgotten and made again gives the same bits, whatever
 // else the plan joins, in less memory and for the cost announced.
 func TestRecompute(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	d, err := NewCPU(2, "")
 	if err != nil {
 		t.Fatal(err)

@@ -134,6 +134,9 @@ func excessOracle(t *testing.T, seed int64) []float64 {
 // TestExcess: the noise that the network said before x̂ was clipped is what a step
 // goes on with, in any batch and on a GPU.
 func TestExcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	processor, err := device.NewCPU(1, "")
 	if err != nil {
 		t.Fatal(err)

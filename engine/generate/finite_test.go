@@ -66,6 +66,9 @@ func (u unfit) run(t *testing.T, d device.Device, precision number.Type) (made i
 // No picture is made of numbers that are not finite, however they came about and
 // whatever bounds the predicted image; what is finite passes.
 func TestNotFinite(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	processor, err := device.NewCPU(1, "")
 	if err != nil {
 		t.Fatal(err)

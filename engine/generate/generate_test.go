@@ -178,6 +178,9 @@ func TestBF16ImageDependsOnItsSeedAlone(t *testing.T) {
 
 // TestImageOnGPUDependsOnItsSeedAlone: the same on a simulated GPU, whose kernels choose by the sizes.
 func TestImageOnGPUDependsOnItsSeedAlone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	t.Setenv(device.Variable, driver.Simulated)
 	d, err := device.Open("cuda:0", 1)
 	if err != nil {

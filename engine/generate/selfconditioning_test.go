@@ -291,6 +291,9 @@ func TestConditionedImageDependsOnItsSeedAlone(t *testing.T) {
 // TestConditionedOnGPU: the simulated GPU makes the CPU's pictures, alone and in
 // batches, in bfloat16 nearly so.
 func TestConditionedOnGPU(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	t.Setenv(device.Variable, driver.Simulated)
 	d, err := device.Open("cuda:0", 1)
 	if err != nil {

@@ -142,6 +142,9 @@ func TestNearest(t *testing.T) {
 
 // TestSliced: the closed form of two normal distributions, and one point by hand.
 func TestSliced(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	a, b := normal(4000, 16, 1), normal(3000, 16, 2)
 	for i := range b.Values {
 		b.Values[i] += 0.5

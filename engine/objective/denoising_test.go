@@ -35,6 +35,9 @@ func of(t *testing.T, schedule, output, times, weighting string) *denoising {
 // TestWeights: every schedule with every output, weightings and time samplers in turn,
 // has positive weights of mean 1 at the times drawn.
 func TestWeights(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	k, some := 0, 0
 	for _, schedule := range process.Schedules() {
 		for _, output := range process.Outputs() {

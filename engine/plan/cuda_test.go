@@ -11,6 +11,9 @@ import (
 // Every launch of every preset, and of networks with the parts that presets
 // lack, can run on a GPU: its kernel is a cuda.Kernel.
 func TestEveryKernelHasCUDA(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	for _, preset := range catalog.PresetNames() {
 		for _, without := range [][]string{nil, FusionNames()} {
 			for _, precision := range []number.Type{number.Float32, number.BFloat16} {

@@ -11,6 +11,9 @@ import (
 // TestRecompute: with every recomputation the arena shrinks, the launches made
 // again are the whole difference in cost, and none of them costs a norm much.
 func TestRecompute(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	for _, preset := range catalog.PresetNames() {
 		for _, precision := range []number.Type{number.Float32, number.BFloat16} {
 			batch := 2

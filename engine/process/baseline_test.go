@@ -61,6 +61,9 @@ func TestBaselineLoss(t *testing.T) {
 // BaselineLoss is the mean of weighted residuals at times drawn at random, for
 // every sort of weights; adaptive times that have learned do not move it.
 func TestBaselineLossOfDraws(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	for _, c := range [][4]string{
 		{"fm", "u", "logit-normal+low-discrepancy", "plain"}, {"cosine", "eps", "uniform", "sigmoid"},
 		{"ve", "edm", "edm", "edm"}, {"cosine", "v", "adaptive:bins=20", "sigmoid"},

@@ -41,6 +41,9 @@ func TestDrift(t *testing.T) {
 }
 
 func TestFromDrift(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	for _, name := range []string{"vp-linear", "sub-vp", "ve"} {
 		want, err := GetSchedule(name, ScheduleOptions{})
 		if err != nil {

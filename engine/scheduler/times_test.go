@@ -28,6 +28,9 @@ func gridOf(c Config, steps int) ([]float32, error) {
 // Every class has the time steps of diffusers at every spacing and number of steps, at
 // halves as well, and refuses those of which diffusers makes none or leaves the schedule.
 func TestTimesteps(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	data, err := os.ReadFile("testdata/timesteps.json") // by scripts/timesteps.py
 	if err != nil {
 		t.Fatal(err)

@@ -64,6 +64,9 @@ func TestPixelMean(t *testing.T) {
 // A run at a learning rate that it cannot bear is told once that it does not learn, on
 // the screen's side and in the log; one that learns is not.
 func TestStuck(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	for _, c := range []struct {
 		lr   float64
 		says bool

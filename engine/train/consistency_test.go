@@ -230,6 +230,9 @@ func (a agreement) Loss(b *objective.Builder) objective.Loss {
 // average's or lie in a folder; it learns from those of others; and of theirs, those of
 // the average alone move. So it is on GPUs in bf16, too, where products read copies.
 func TestRoles(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	preset, err := catalog.Preset("micro")
 	if err != nil {
 		t.Fatal(err)

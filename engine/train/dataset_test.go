@@ -28,6 +28,9 @@ func (d described) Fingerprint() data.Fingerprint {
 // TestChangedData: a run goes on with more pictures of its classes, and not with
 // other classes or another data set.
 func TestChangedData(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	s := small()
 	s.Images, s.SampleCount, s.Data = 8, 0, "glyphs"
 	dir := t.TempDir()

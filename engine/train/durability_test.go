@@ -112,6 +112,9 @@ func TestBrokenDisk(t *testing.T) {
 // TestPowerLoss takes the power away when a checkpoint is announced: it is there, and
 // the run that goes on from it ends with the bits of one that was left alone.
 func TestPowerLoss(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	s := brief()
 	root := t.TempDir()
 	o, rec := options(t, s, filepath.Join(root, "run"))
@@ -281,6 +284,9 @@ func TestFolderOfBefore(t *testing.T) {
 // TestFolderGone: a run folder that is removed ends the run at its next write; its
 // state is saved beside it, and goes on from there to the bit.
 func TestFolderGone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	s := brief()
 	o, _ := options(t, s, filepath.Join(t.TempDir(), "whole"))
 	train(t, o)

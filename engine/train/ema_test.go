@@ -39,6 +39,9 @@ func TestHalfLives(t *testing.T) {
 // of one without, to the bit; the second is that of a run whose first it is; a stopped
 // run goes on to the bit; and both can be read to sample from.
 func TestSecondEMA(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	s := small()
 	s.Images, s.CheckpointEvery, s.SampleCount, s.EMAWarmup, s.Accumulate = 32, 16, 0, 10, 2
 	whole := func(h HalfLives) (dir string) {

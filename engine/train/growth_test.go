@@ -14,6 +14,9 @@ import (
 // and 32 announce: to 4 % at any batch up to 128, and the slope there
 // to 6 %, for the holes in an arena are another few per cent at every batch.
 func TestGrowth(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	config, err := Network("small", nets.Spec{Height: 32, Width: 32, Channels: 3, Classes: 10})
 	if err != nil {
 		t.Fatal(err)

@@ -103,6 +103,9 @@ func TestHooksOfACaller(t *testing.T) {
 // TestHookMakesUp: what was due at a checkpoint, and a kill came before, is done when the
 // run goes on; so it is in a run that is finished.
 func TestHookMakesUp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	s := brief()
 	s.SampleCount = 0
 	o, _ := options(t, s, t.TempDir())

@@ -46,6 +46,9 @@ func TestPerceptronResumes(t *testing.T) {
 
 // TestPerceptronLearns: the loss falls well below that of a network without knowledge.
 func TestPerceptronLearns(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	s := points()
 	s.Images, s.Batch, s.LR, s.CheckpointEvery, s.SampleCount = 48_000, 128, 1e-3, 0, 0
 	o, _ := options(t, s, t.TempDir())

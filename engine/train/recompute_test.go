@@ -12,6 +12,9 @@ import (
 // each time: it ends with the checkpoint of one that kept everything, to the bit,
 // and each takes less memory than the one before.
 func TestRecompute(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	for accumulate, precision := range map[int]string{1: "fp32", 2: "bf16"} {
 		if testing.Short() && accumulate == 1 {
 			continue

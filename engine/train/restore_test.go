@@ -37,6 +37,9 @@ func text(s string) func([]byte) []byte { return func([]byte) []byte { return []
 // TestUnusableCheckpoint: a newest checkpoint of which anything is wrong is refused by
 // the file and the fault; the run goes on from the newest sound one.
 func TestUnusableCheckpoint(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	s := brief()
 	s.TimeSampler, s.Weighting = "adaptive:bins=5", "sigmoid"
 	o, _ := options(t, s, t.TempDir())

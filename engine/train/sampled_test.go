@@ -125,6 +125,9 @@ func meanAndDeviation(x []float64) (mean, deviation float64) {
 // images by every sampler along every schedule. Samplers of higher order, whose
 // many steps solve the same equation, make the same ones.
 func TestEverySamplerAlongEverySchedule(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	s := trained(t)
 	want := s.pictures(t, "fm", "heun", sampler.Options{Steps: 40})
 	mean, deviation := meanAndDeviation(want)

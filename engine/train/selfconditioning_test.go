@@ -16,6 +16,9 @@ import (
 // TestSelfConditionedSteps: they learn, the first pass changes what is learnt, parts
 // of a batch are the whole, bfloat16 is near float32, and nothing is allocated.
 func TestSelfConditionedSteps(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	const steps = 12
 	curve := func(accumulate int, precision number.Type, share float64) (losses []float64, tr *Trainer) {
 		tr, batches := newTrainerOf(t, accumulate, 2, precision, given(share))

@@ -237,6 +237,9 @@ func TestCheckpointFails(t *testing.T) {
 }
 
 func TestFolderRefusals(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	s := small()
 	dir := t.TempDir()
 	o, _ := options(t, s, dir)
@@ -413,6 +416,9 @@ func TestStepAllocatesNothing(t *testing.T) {
 // TestPrecision: the loss in bfloat16 stays near that in float32, and no copy of the
 // weights is kept for it.
 func TestPrecision(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	const steps = 20
 	curves := map[number.Type][]float64{}
 	for _, precision := range []number.Type{number.Float32, number.BFloat16} {

@@ -13,6 +13,9 @@ import (
 // A model says whether it ever saw an image without its label, also where labels
 // were dropped for a part of the run only.
 func TestUntrainedClass(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	bases := []Settings{small(), withSGD()}
 	if testing.Short() {
 		bases = bases[:1]

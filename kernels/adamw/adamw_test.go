@@ -69,6 +69,9 @@ func training(clip float64) Hyper {
 
 // Several steps, with clipping and without; on a GPU also those that keep a copy.
 func TestSteps(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	for _, clip := range []float64{0, 0.5} {
 		small, large := begin(4*threads+4*77+3), begin(2*blockFloats+39)
 		for step := training(clip); step.Count <= 3; step.Count++ {

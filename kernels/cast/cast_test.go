@@ -54,6 +54,9 @@ func TestCast(t *testing.T) {
 
 // On several tasks; many values are halfway between two bfloat16.
 func TestLarge(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	values := make([]float64, 700*97)
 	for i := range values {
 		values[i] = float64(float32(i%1013-500) * 1.00390625e-3)

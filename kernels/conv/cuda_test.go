@@ -76,6 +76,9 @@ func (o operation) launch(g *kerneltest.GPU, precision number.Type, gap int) cud
 // Sums of products of small whole numbers are exact in float32, in any order: the
 // results have the reference's bits, or those of its nearest bf16.
 func TestWholeNumbersAreExact(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	g := kerneltest.NewGPU(t, 1)
 	shared := map[string]bool{} // operations, with precision, of which several blocks shared a sum
 	for i, c := range []struct {

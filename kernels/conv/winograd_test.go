@@ -17,6 +17,9 @@ import (
 // TestWinogradError: at the sizes of real networks, with activations that are
 // not centred, Winograd's sums stay within the budget of plain ones.
 func TestWinogradError(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	for _, c := range []struct {
 		n, side, cin, cout int
 		o                  Options

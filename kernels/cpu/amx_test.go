@@ -11,6 +11,9 @@ import (
 
 // TestAMX runs the tests of products of bfloat16 on tiles, where need be on emulated ones.
 func TestAMX(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	amxtest.Run(t, "^(TestTileBF16|TestTileTBF16|TestTurn|TestPairs|TestDenormals|TestPeakBF16)$/^amx$")
 }
 

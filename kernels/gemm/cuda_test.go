@@ -78,6 +78,9 @@ func (q *problem) multiply() {
 // Every function that was compiled, on a problem that leaves an edge of its tile
 // in each direction, alone and with its sums shared: whole numbers, so exactly.
 func TestEveryFunctionIsExact(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	g := kerneltest.NewGPU(t, 1)
 	rng := rand.New(rand.NewPCG(7, 8))
 	run := map[string]bool{}
@@ -143,6 +146,9 @@ func edges(kind Kind, t tile) CUDA {
 // Convolutions of preset cifar, on one image: no bank conflicts, and no more work
 // for the tensor cores than tiles at the edges make.
 func TestConvolutionsOfCifar(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	g := kerneltest.NewSimulator(t, 1)
 	for _, s := range [][4]int{{32, 3, 128, 3}, {32, 128, 128, 3}, {32, 128, 3, 3}, {16, 256, 256, 3}, {16, 512, 256, 1}, {8, 512, 256, 3}, {4, 256, 256, 3}} {
 		for _, kind := range []Kind{NN, NT, TN} {

@@ -38,6 +38,9 @@ func TestGroupNorm(t *testing.T) {
 // columns, groups that vectors do not fit, groups wider than a tile, several
 // parts of an image, several images in a block.
 func TestWideGroupNorm(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	cases := []struct {
 		n, h, w, channels int
 		o                 Options

@@ -21,6 +21,9 @@ func TestAMX(t *testing.T) { amxtest.Run(t, "^TestTiles$/^amx$") }
 
 // TestVectors: activations may be vectors.
 func TestVectors(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	for _, x := range []tensor.Shape{{7, 5}, {3, 2}, {70, 33}} {
 		in := []kerneltest.Input{{Shape: x, Activation: true}, kerneltest.Shape(x[1], 19), kerneltest.Shape(19)}
 		kerneltest.Check(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Linear(in[0], in[1], in[2]) })

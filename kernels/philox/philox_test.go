@@ -108,6 +108,9 @@ type filler = func(dst []float32, seed uint64, stream uint32, address uint64, st
 // Moments and Kolmogorov-Smirnov of 2²⁰ values taken along each direction in
 // which requests are read.
 func TestDistribution(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	const n = 1 << 20
 	fills := map[string]func(i int, dst []float32, f filler){
 		"values": func(i int, dst []float32, f filler) { f(dst, 3, Noise, 0, 0) },

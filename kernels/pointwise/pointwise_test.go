@@ -46,6 +46,9 @@ func operations(image, vectors, perImage kerneltest.Input) map[string]operation 
 
 // Shapes of preset cifar, in smaller batches.
 func TestTraffic(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	images := []kerneltest.Input{kerneltest.Shape(16, 32, 32, 3)}
 	t.Run("images", func(t *testing.T) {
 		kerneltest.CheckTraffic(t, images, func(in []*gorgonia.Node) *gorgonia.Node { return Affine(in[0], 2, -1) })

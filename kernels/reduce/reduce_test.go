@@ -24,6 +24,9 @@ func TestSums(t *testing.T) {
 
 // Shapes for the vectors and cuts of the CUDA kernels.
 func TestWideSums(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	for _, shape := range []tensor.Shape{{1, 33, 34, 16}, {5, 9, 4, 24}, {2, 20, 20, 264}} {
 		in := []kerneltest.Input{{Shape: shape, Inert: true}}
 		t.Run("rows", func(t *testing.T) {

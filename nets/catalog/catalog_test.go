@@ -216,6 +216,9 @@ func (g *graph) run(t *testing.T) {
 // TestGradients holds the gradient of all parameters against central differences along
 // random directions.
 func TestGradients(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	for name, n := range networks(t) {
 		t.Run(name, func(t *testing.T) {
 			g := newGraph(t, n)

@@ -162,6 +162,9 @@ func near(t *testing.T, what string, got, want []float64, tolerance float64) {
 
 // TestTraining: some steps, twenty on real GPUs, have the same loss curve on both devices.
 func TestTraining(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	steps, bf16Steps := steps, bf16Steps
 	if testing.Short() {
 		steps, bf16Steps = 2, 1
@@ -195,6 +198,9 @@ func compared(steps int) int {
 
 // TestAccumulation: a step of two micro-batches, images brought along.
 func TestAccumulation(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	o := train.StepOptions{Batch: 1, Accumulate: 2}
 	want, wantNorm := curve(t, "cpu", o, compared(3))
 	got, norm := curve(t, "cuda:0", o, compared(3))
@@ -236,6 +242,9 @@ func TestSampling(t *testing.T) {
 
 // TestInpainting: the same pictures where a picture is given and half of it kept.
 func TestInpainting(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	p := &generate.Picture{Values: make([]float32, size*size*3), Mask: make([]float32, size*size*3)}
 	for i := range p.Values {
 		p.Values[i], p.Mask[i] = float32(i%5)/4-0.5, float32(i%2)
@@ -311,6 +320,9 @@ func picturesOf(t *testing.T, n nets.Network, deviceName, method string, guidanc
 // TestSGD: steps of SGD have the same loss curve on both devices, in bf16 too, where
 // the copy of the weights must follow.
 func TestSGD(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	o := train.StepOptions{Batch: 1, Accumulate: 1, Optimizer: "sgd"}
 	want, wantNorm := curve(t, "cpu", o, compared(3))
 	got, norm := curve(t, "cuda:0", o, compared(3))

@@ -27,6 +27,9 @@ func (s *saboteur) Checkpoint(string, int64) { s.driver.Inject(s.fault) }
 // is a clear error, nothing is left on the device, and the run goes on from its
 // last checkpoint.
 func TestFaultsInTraining(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	const first = "lost in the middle of a step"
 	for name, fault := range map[string]simdriver.Fault{
 		first:                {Call: simdriver.Operation, Number: 40, Result: cuda.LaunchFailed},

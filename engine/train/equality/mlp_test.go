@@ -23,6 +23,9 @@ func perceptron(t *testing.T, estimate bool) nets.Network {
 // TestPerceptron: a network of another kind learns the same on both devices, in either
 // precision; neither fusions nor recomputation change a bit of it.
 func TestPerceptron(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	for precision, within := range map[number.Type][2]float64{number.Float32: {1e-5, 1e-4}, number.BFloat16: {2e-3, 2e-2}} {
 		o := train.StepOptions{Network: perceptron(t, true), Batch: 3, Accumulate: 1, Precision: precision}
 		want, wantNorm := curve(t, "cpu", o, compared(3))
@@ -40,6 +43,9 @@ func TestPerceptron(t *testing.T) {
 
 // TestPerceptronPictures: and it is sampled on both.
 func TestPerceptronPictures(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	n := perceptron(t, false)
 	want := picturesOf(t, n, "cpu", "ddim", generate.Guidance{Scale: 2}, number.Float32, nil)
 	got := picturesOf(t, n, "cuda:0", "ddim", generate.Guidance{Scale: 2}, number.Float32, nil)

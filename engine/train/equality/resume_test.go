@@ -47,6 +47,9 @@ func runWith(t *testing.T, dir string, s train.Settings) (weights []float32, sta
 // TestResumeElsewhere: a run goes on where it was not begun, either way, and ends
 // as one that stayed.
 func TestResumeElsewhere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	want, _ := runTo(t, t.TempDir(), "cpu", 8)
 	orders := [][2]string{{"cpu", "cuda:0"}, {"cuda:0", "cpu"}}
 	if testing.Short() {

@@ -12,6 +12,9 @@ import (
 // TestSelfConditioning: steps whose images are given the network's own estimate are
 // the same on both devices, whole and in parts.
 func TestSelfConditioning(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	conditioned, err := nets.WithEstimate(network(t), true)
 	if err != nil {
 		t.Fatal(err)

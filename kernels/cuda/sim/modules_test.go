@@ -14,6 +14,9 @@ import (
 // Every PTX that ships is understood to the last instruction. Modules for Hopper
 // alone have instructions that are not there yet.
 func TestEveryModuleDecodes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
 	modules := 0
 	kernels := filepath.Join("..", "..")
 	err := filepath.WalkDir(kernels, func(path string, _ fs.DirEntry, err error) error {
