@@ -12,6 +12,7 @@ import (
 	"fluxion/kernels/gradnorm"
 	"fluxion/kernels/loss"
 	"fluxion/kernels/number"
+	"fluxion/kernels/optim"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -42,7 +43,7 @@ func TestFrozen(t *testing.T) {
 	const size = width*width + width
 	b := newBuffers(size, adamW.states, StepOptions{Target: d.Target(), Precision: number.Float32})
 	frozen := plan.Weights("teacher", size, d.Target(), number.Float32)
-	hyper := &adamw.Hyper{LearningRate: 1e-2, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.1, GradScale: 1, EMADecay: 0.9}
+	hyper := &adamw.Hyper{LearningRate: 1e-2, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.1, Clip: optim.Clip{Scale: 1}, EMADecay: 0.9}
 	p, err := plan.Compile(plan.Options{
 		Inputs: []*gorgonia.Node{x, weight, norm}, Outputs: []*gorgonia.Node{l}, Target: d.Target(), Gradients: b.Gradients,
 		Parameters: []plan.Parameter{

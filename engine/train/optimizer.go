@@ -4,6 +4,7 @@ import (
 	"fluxion/data/lookup"
 	"fluxion/kernels"
 	"fluxion/kernels/adamw"
+	"fluxion/kernels/optim"
 	"fluxion/kernels/sgd"
 )
 
@@ -56,7 +57,7 @@ var adamW = optimizer{
 		return adamw.New(&hyper), func(h Hyper) {
 			hyper = adamw.Hyper{
 				LearningRate: h.LearningRate, Beta1: h.Beta1, Beta2: h.Beta2, Epsilon: h.Epsilon, WeightDecay: h.WeightDecay,
-				Count: h.Count, GradScale: h.gradScale, ClipNorm: h.Clip, EMADecay: h.EMADecays[0],
+				Count: h.Count, Clip: optim.Clip{Scale: h.gradScale, Norm: h.Clip}, EMADecay: h.EMADecays[0],
 			}
 		}
 	},
@@ -75,7 +76,7 @@ var momentum = optimizer{
 		return sgd.New(&hyper), func(h Hyper) {
 			hyper = sgd.Hyper{
 				LearningRate: h.LearningRate, Momentum: h.Momentum, Nesterov: h.Nesterov, WeightDecay: h.WeightDecay,
-				GradScale: h.gradScale, ClipNorm: h.Clip, EMADecay: h.EMADecays[0],
+				Clip: optim.Clip{Scale: h.gradScale, Norm: h.Clip}, EMADecay: h.EMADecays[0],
 			}
 		}
 	},

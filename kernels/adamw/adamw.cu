@@ -1,8 +1,6 @@
 // The end of a training step over the flat buffers: clipping, AdamW, the moving
 // average and the bf16 copy that products read. See adamw.go.
-#include "fluxion.cuh"
-
-constexpr int threads = 256;
+#include "optim.cuh"
 
 // Row is the row of a step, as PutParameters writes it.
 struct Row {
@@ -38,13 +36,10 @@ extern "C" __global__ void __launch_bounds__(threads) adamw_update(Buffers b, Pa
   __shared__ bool finite;
   if (threadIdx.x == 0) {
     s = *p.row<Row>();
-    const float norm = *b.norm;
-    finite = isfinite(norm);
-    const double scaled = double(norm) * s.grad_scale;
-    shared_scale = float(s.clip_norm > 0 && scaled > s.clip_norm ? s.grad_scale * s.clip_norm / scaled : s.grad_scale);
+    shared_scale = clipped(*b.norm, s.grad_scale, s.clip_norm, finite);
   }
   __syncthreads();
-  const uint64_t i = (uint64_t(blockIdx.x) * threads + threadIdx.x) * 4;
+  const uint64_t i = first();
   if (!finite || i >= b.n) return;
   const float scale = shared_scale;
 

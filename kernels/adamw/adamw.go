@@ -8,12 +8,10 @@ import (
 
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
+	"fluxion/kernels/optim"
 
 	"gorgonia.org/tensor"
 )
-
-// blockFloats is the work of one task.
-const blockFloats = 1 << 16
 
 // Hyper is the hyperparameters of the next step. The engine sets them before each run.
 type Hyper struct {
@@ -21,9 +19,8 @@ type Hyper struct {
 	Beta1, Beta2 float64
 	Epsilon      float64
 	WeightDecay  float64
-	Count        int64   // steps done, this one included; from 1
-	GradScale    float64 // multiplies the gradients first: 1/(micro-batches)
-	ClipNorm     float64 // largest norm of the scaled gradients; 0 does not clip
+	Count        int64 // steps done, this one included; from 1
+	Clip         optim.Clip
 	EMADecay     float64 // share of the old average that is kept
 }
 
@@ -38,7 +35,7 @@ type Row struct {
 func (h *Hyper) row() Row {
 	correction := func(beta float64) float32 { return float32(1 / (1 - math.Pow(beta, float64(h.Count)))) }
 	return Row{
-		GradScale: h.GradScale, ClipNorm: h.ClipNorm,
+		GradScale: h.Clip.Scale, ClipNorm: h.Clip.Norm,
 		Rate: float32(h.LearningRate), Beta1: float32(h.Beta1), Beta2: float32(h.Beta2), Epsilon: float32(h.Epsilon), Decay: float32(h.WeightDecay),
 		Correction1: correction(h.Beta1), Correction2: correction(h.Beta2), EMADecay: float32(h.EMADecay),
 	}
@@ -70,20 +67,16 @@ func (update) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 // Mixed says that Cost knows the copy to be bfloat16.
 func (update) Mixed() {}
 
-// copyInput is the place of the copy among the inputs.
-const copyInput = 5
-
-// scale returns what the raw gradients are multiplied by, given their norm.
-func (h *Hyper) scale(norm float64) float64 {
-	if n := norm * h.GradScale; h.ClipNorm > 0 && n > h.ClipNorm {
-		return h.GradScale * h.ClipNorm / n
-	}
-	return h.GradScale
-}
+// The places of the norm and of the copy among the inputs.
+const (
+	normInput = 4
+	copyInput = 5
+)
 
 // reference updates one element.
 func (h *Hyper) reference(p, g, m, v, average, norm float64) (float64, float64, float64, float64) {
-	g *= h.scale(norm)
+	factor, _ := h.Clip.Factor(norm)
+	g *= factor
 	m = h.Beta1*m + (1-h.Beta1)*g
 	v = h.Beta2*v + (1-h.Beta2)*g*g
 	mHat := m / (1 - math.Pow(h.Beta1, float64(h.Count)))
@@ -97,21 +90,20 @@ func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 	n := l.Out.Shape.TotalSize()
 	var k *cpu.Kernels
 	var h cpu.AdamW
-	part := func(o kernels.Operand, i int) []float32 { return o.Data[i*blockFloats : min((i+1)*blockFloats, n)] }
 	block := func(i, _ int) {
-		k.AdamW(&h, part(l.Out, i), part(l.In[0], i), part(l.In[1], i), part(l.In[2], i), part(l.In[3], i))
+		k.AdamW(&h, optim.Part(l.Out, i), optim.Part(l.In[0], i), optim.Part(l.In[1], i), optim.Part(l.In[2], i), optim.Part(l.In[3], i))
 	}
 	return func(p *cpu.Pool) {
-		norm := float64(l.In[4].Data[0])
-		if math.IsNaN(norm) || math.IsInf(norm, 0) {
+		factor, ok := u.hyper.Clip.Factor(float64(l.In[normInput].Data[0]))
+		if !ok {
 			return
 		}
 		r := u.hyper.row()
 		h = cpu.AdamW{
 			LR: r.Rate, Beta1: r.Beta1, Beta2: r.Beta2, Eps: r.Epsilon, WeightDecay: r.Decay,
-			C1: r.Correction1, C2: r.Correction2, GradScale: float32(u.hyper.scale(norm)), EMADecay: r.EMADecay,
+			C1: r.Correction1, C2: r.Correction2, GradScale: float32(factor), EMADecay: r.EMADecay,
 		}
 		k = p.Kernels()
-		p.Run((n+blockFloats-1)/blockFloats, block)
+		optim.Run(p, n, block)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/kerneltest"
 	"fluxion/kernels/number"
+	"fluxion/kernels/optim"
 
 	"gorgonia.org/tensor"
 )
@@ -64,7 +65,7 @@ func (s state) launch(step Hyper, norm float64, copied bool) (kerneltest.Launch,
 }
 
 func training(clip float64) Hyper {
-	return Hyper{LearningRate: 1e-2, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.1, GradScale: 0.25, ClipNorm: clip, EMADecay: 0.8, Count: 1}
+	return Hyper{LearningRate: 1e-2, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.1, Clip: optim.Clip{Scale: 0.25, Norm: clip}, EMADecay: 0.8, Count: 1}
 }
 
 // Several steps, with clipping and without; on a GPU also those that keep a copy.
@@ -73,7 +74,7 @@ func TestSteps(t *testing.T) {
 		t.Skip("a second or more")
 	}
 	for _, clip := range []float64{0, 0.5} {
-		small, large := begin(4*threads+4*77+3), begin(2*blockFloats+39)
+		small, large := begin(4*optim.Threads+4*77+3), begin(2*optim.Block+39)
 		for step := training(clip); step.Count <= 3; step.Count++ {
 			var l kerneltest.Launch
 			l, _ = small.launch(step, 100, true)
@@ -124,7 +125,7 @@ func TestCopyCUDA(t *testing.T) {
 
 // A launch moves 38 bytes an element and little more, in whole sectors.
 func TestTrafficCUDA(t *testing.T) {
-	const n = 64 * threads
+	const n = 64 * optim.Threads
 	l, _ := begin(n).launch(training(0), 1, true)
 	l.Moves = 38 * n
 	kerneltest.CheckLaunchCUDA(t, l)

@@ -5,16 +5,12 @@
 package sgd
 
 import (
-	"math"
-
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
+	"fluxion/kernels/optim"
 
 	"gorgonia.org/tensor"
 )
-
-// blockFloats is the work of one task.
-const blockFloats = 1 << 16
 
 // Hyper is the hyperparameters of the next step. The engine sets them before each run.
 type Hyper struct {
@@ -22,8 +18,7 @@ type Hyper struct {
 	Momentum     float64 // μ
 	Nesterov     bool    // the step looks ahead by μ of the velocity
 	WeightDecay  float64 // of the weights that joins the gradients
-	GradScale    float64 // multiplies the gradients first: 1/(micro-batches)
-	ClipNorm     float64 // largest norm of the scaled gradients; 0 does not clip
+	Clip         optim.Clip
 	EMADecay     float64 // share of the old average that is kept
 }
 
@@ -53,20 +48,16 @@ func (update) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 // Mixed says that Cost knows the copy to be bfloat16.
 func (update) Mixed() {}
 
-// copyInput is the place of the copy among the inputs.
-const copyInput = 4
-
-// scale returns what the raw gradients are multiplied by, given their norm.
-func (h *Hyper) scale(norm float64) float64 {
-	if n := norm * h.GradScale; h.ClipNorm > 0 && n > h.ClipNorm {
-		return h.GradScale * h.ClipNorm / n
-	}
-	return h.GradScale
-}
+// The places of the norm and of the copy among the inputs.
+const (
+	normInput = 3
+	copyInput = 4
+)
 
 // reference updates one element.
 func (h *Hyper) reference(p, g, v, average, norm float64) (float64, float64, float64) {
-	g = g*h.scale(norm) + h.WeightDecay*p
+	factor, _ := h.Clip.Factor(norm)
+	g = g*factor + h.WeightDecay*p
 	v = h.Momentum*v + g
 	d := v
 	if h.Nesterov {
@@ -103,18 +94,19 @@ func (n *numbers) run(p, g, v, average []float32) {
 func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 	n := l.Out.Shape.TotalSize()
 	var with numbers
-	part := func(o kernels.Operand, i int) []float32 { return o.Data[i*blockFloats : min((i+1)*blockFloats, n)] }
-	block := func(i, _ int) { with.run(part(l.Out, i), part(l.In[0], i), part(l.In[1], i), part(l.In[2], i)) }
+	block := func(i, _ int) {
+		with.run(optim.Part(l.Out, i), optim.Part(l.In[0], i), optim.Part(l.In[1], i), optim.Part(l.In[2], i))
+	}
 	return func(p *cpu.Pool) {
-		norm := float64(l.In[3].Data[0])
-		if math.IsNaN(norm) || math.IsInf(norm, 0) {
+		factor, ok := u.hyper.Clip.Factor(float64(l.In[normInput].Data[0]))
+		if !ok {
 			return
 		}
 		h := u.hyper
 		with = numbers{
-			scale: float32(h.scale(norm)), rate: float32(h.LearningRate), momentum: float32(h.Momentum), decay: float32(h.WeightDecay),
+			scale: float32(factor), rate: float32(h.LearningRate), momentum: float32(h.Momentum), decay: float32(h.WeightDecay),
 			emaDecay: float32(h.EMADecay), nesterov: h.Nesterov,
 		}
-		p.Run((n+blockFloats-1)/blockFloats, block)
+		optim.Run(p, n, block)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/kerneltest"
 	"fluxion/kernels/number"
+	"fluxion/kernels/optim"
 
 	"gorgonia.org/tensor"
 )
@@ -27,7 +28,7 @@ func steps(t *testing.T, check func(t *testing.T, s *Hyper)) {
 		for _, momentum := range []float64{0, 0.9} {
 			for _, nesterov := range []bool{false, momentum > 0} {
 				t.Run(fmt.Sprintf("clip %g, momentum %g, Nesterov %t", clip, momentum, nesterov), func(t *testing.T) {
-					check(t, &Hyper{LearningRate: 1e-2, Momentum: momentum, Nesterov: nesterov, WeightDecay: 0.1, GradScale: 0.25, ClipNorm: clip, EMADecay: 0.8})
+					check(t, &Hyper{LearningRate: 1e-2, Momentum: momentum, Nesterov: nesterov, WeightDecay: 0.1, Clip: optim.Clip{Scale: 0.25, Norm: clip}, EMADecay: 0.8})
 				})
 			}
 		}
@@ -67,7 +68,7 @@ func floats(v []float64) []float32 {
 // of one weight from 1, with gradients of 1 and 2, μ = ½, decay 0.1 and a rate of 0.1.
 func TestReference(t *testing.T) {
 	for nesterov, want := range map[bool]float64{false: 1 - 0.11 - 0.1*(0.55+2.089), true: 1 - 0.1*1.65 - 0.1*(2.0835+0.5*(0.55+2.0835))} {
-		s := &Hyper{LearningRate: 0.1, Momentum: 0.5, Nesterov: nesterov, WeightDecay: 0.1, GradScale: 1}
+		s := &Hyper{LearningRate: 0.1, Momentum: 0.5, Nesterov: nesterov, WeightDecay: 0.1, Clip: optim.Clip{Scale: 1}}
 		p, v := 1.0, 0.0
 		for _, g := range []float64{1, 2} {
 			p, v, _ = s.reference(p, g, v, 0, 1)
@@ -80,7 +81,7 @@ func TestReference(t *testing.T) {
 
 // TestSteps runs several steps on the CPU and compares each with the reference.
 func TestSteps(t *testing.T) {
-	const n = 2*blockFloats + 39
+	const n = 2*optim.Block + 39
 	k, err := cpu.Select("")
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +132,7 @@ func TestCUDA(t *testing.T) {
 }
 
 func checkCUDA(t *testing.T, s *Hyper, copied bool) {
-	const n = 4*threads + 4*77 + 3
+	const n = 4*optim.Threads + 4*77 + 3
 	k := New(s).(interface {
 		cuda.Kernel
 		cuda.Parameterised
@@ -178,7 +179,7 @@ func checkCUDA(t *testing.T, s *Hyper, copied bool) {
 
 // A launch moves 30 bytes an element and little more, in whole sectors.
 func TestTrafficCUDA(t *testing.T) {
-	const n = 64 * threads
+	const n = 64 * optim.Threads
 	g := kerneltest.NewSimulator(t, 1)
 	on := func(typ number.Type) cuda.Operand { return g.Vector(typ, make([]float64, n)) }
 	k := New(&Hyper{}).(interface {
