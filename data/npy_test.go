@@ -71,28 +71,6 @@ func TestArrays(t *testing.T) {
 	}
 }
 
-// TestFloat16: all 65,536 halves, by their definition.
-func TestFloat16(t *testing.T) {
-	for h := range 1 << 16 {
-		exponent, fraction := h>>10&31, float64(h&1023)/1024
-		want := math.Ldexp(1+fraction, exponent-15)
-		switch {
-		case exponent == 31 && fraction == 0:
-			want = math.Inf(1)
-		case exponent == 31:
-			want = math.NaN()
-		case exponent == 0:
-			want = math.Ldexp(fraction, -14)
-		}
-		if h>>15 == 1 {
-			want = -want
-		}
-		if got := float64(float16(uint16(h))); got != want && (got == got || want == want) || want == 0 && math.Signbit(got) != math.Signbit(want) {
-			t.Fatalf("%#04x is %v, want %v", h, got, want)
-		}
-	}
-}
-
 // npy is an array's file.
 func npy(descr, shape string, body []byte) []byte {
 	return npyWith(fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, shape), body)

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"errors"
+	"fluxion/data/float16"
 	"fmt"
 	"io"
 	"math"
@@ -85,7 +86,7 @@ func readDoubles(name string, m *zip.File) (Doubles, error) {
 		x := raw.Bytes()[i*h.size:]
 		switch h.size {
 		case 2:
-			d.Values[i] = float64(float16(h.order.Uint16(x)))
+			d.Values[i] = float64(float16.Float32(h.order.Uint16(x)))
 		case 4:
 			d.Values[i] = float64(math.Float32frombits(h.order.Uint32(x)))
 		default:

@@ -3,6 +3,7 @@ package data
 import (
 	"encoding/binary"
 	"errors"
+	"fluxion/data/float16"
 	"fmt"
 	"io"
 	"math"
@@ -145,7 +146,7 @@ func (h npyHeader) floats(to []float32, from []byte) error {
 		x := from[i*h.size:]
 		switch h.size {
 		case 2:
-			to[i] = float16(h.order.Uint16(x))
+			to[i] = float16.Float32(h.order.Uint16(x))
 		case 4:
 			to[i] = math.Float32frombits(h.order.Uint32(x))
 		default:
@@ -156,18 +157,6 @@ func (h npyHeader) floats(to []float32, from []byte) error {
 		}
 	}
 	return nil
-}
-
-// float16 is the value of an IEEE 754 half.
-func float16(h uint16) float32 {
-	sign, exponent, fraction := uint32(h>>15)<<31, int(h>>10&31), uint32(h&1023)
-	switch exponent {
-	case 0: // a multiple of 2⁻²⁴
-		return math.Float32frombits(math.Float32bits(float32(fraction)*(1./(1<<24))) | sign)
-	case 31:
-		return math.Float32frombits(sign | 0x7f800000 | fraction<<13)
-	}
-	return math.Float32frombits(sign | uint32(exponent-15+127)<<23 | fraction<<13)
 }
 
 // integers converts elements; ok is false where one does not fit.

@@ -239,3 +239,13 @@ func RowLoop(out cpu.Matrix, f func(k *cpu.Kernels, from, n int)) func(*cpu.Pool
 		p.Run(tasks, task)
 	}
 }
+
+// Reached returns the windows of a row that have a pixel of the image at a place of
+// theirs: of windows one every stride pixels, the first pad pixels outside of it, those
+// ox with 0 ≤ ox·stride − pad + place < width.
+func Reached(windows, width, stride, pad, place int) (first, end int) {
+	if width-1+pad-place < 0 {
+		return 0, 0
+	}
+	return max(0, (pad-place+stride-1)/stride), min(windows, (width-1+pad-place)/stride+1)
+}

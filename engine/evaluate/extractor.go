@@ -6,7 +6,6 @@ import (
 
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
-	"fluxion/kernels/cast"
 	"fluxion/kernels/number"
 	"fluxion/nets"
 	"fluxion/nets/feature"
@@ -85,8 +84,8 @@ func NewExtractor(o ExtractorOptions, visit func(output string, rows []float32, 
 
 // before are the plans that make of the weights what products read.
 func (e *Extractor) before(buffer *plan.Buffer) (once []*plan.Plan, err error) {
-	if buffer.Copy != nil {
-		p, err := e.plan.Then(plan.Stage{Kernel: cast.New(1), In: []plan.Ref{{Buffer: buffer}}, Out: plan.Ref{Buffer: buffer.Copy}})
+	if copies := plan.Copying(buffer); len(copies) > 0 {
+		p, err := e.plan.Then(copies...)
 		if err != nil {
 			return nil, err
 		}

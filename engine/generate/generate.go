@@ -11,7 +11,6 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
 	"fluxion/engine/sampler"
-	"fluxion/kernels/cast"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/feed"
 	"fluxion/kernels/guide"
@@ -173,12 +172,7 @@ func NewStep(o Options) (*Step, error) {
 // copyWeights adds the plan that brings the copies of the weights that products read
 // up to date, if there are any.
 func (s *Step) copyWeights() error {
-	var stages []plan.Stage
-	for _, b := range []*plan.Buffer{s.Weights, s.GuideWeights} {
-		if b != nil && b.Copy != nil {
-			stages = append(stages, plan.Stage{Kernel: cast.New(1), In: []plan.Ref{{Buffer: b}}, Out: plan.Ref{Buffer: b.Copy}})
-		}
-	}
+	stages := plan.Copying(s.Weights, s.GuideWeights)
 	if len(stages) == 0 {
 		return nil
 	}

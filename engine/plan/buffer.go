@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"fluxion/kernels/cast"
 	"fluxion/kernels/number"
 
 	"gorgonia.org/tensor"
@@ -41,6 +42,18 @@ func Weights(name string, size int, t Target, precision number.Type) *Buffer {
 		b.Copy = &Buffer{Name: name + "_bf16", Type: number.BFloat16, Size: size}
 	}
 	return b
+}
+
+// Copying is the stages that bring the copies of weights up to date, of those that have
+// one; a nil buffer has none.
+func Copying(weights ...*Buffer) []Stage {
+	var stages []Stage
+	for _, b := range weights {
+		if b != nil && b.Copy != nil {
+			stages = append(stages, Stage{Kernel: cast.New(1), In: []Ref{{Buffer: b}}, Out: Ref{Buffer: b.Copy}})
+		}
+	}
+	return stages
 }
 
 // Bytes that it takes: kernels may read past its last element.

@@ -8,7 +8,6 @@ import (
 	"fluxion/engine/objective"
 	"fluxion/engine/plan"
 	"fluxion/kernels"
-	"fluxion/kernels/cast"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/ema"
 	"fluxion/kernels/feed"
@@ -172,10 +171,10 @@ func (s *Step) compile(c plan.Options, applied map[*plan.Buffer]bool) error {
 	end := []plan.Stage{{Kernel: gradnorm.New(), In: []plan.Ref{{Buffer: gradients}}, Out: plan.Ref{Node: s.norm}}, optimizer}
 	end = append(end, s.averaging()...)
 	copyOf := func(b *plan.Buffer) []plan.Stage {
-		if b.Copy == nil || !applied[b] {
+		if !applied[b] {
 			return nil
 		}
-		return []plan.Stage{{Kernel: cast.New(1), In: []plan.Ref{{Buffer: b}}, Out: plan.Ref{Buffer: b.Copy}}}
+		return plan.Copying(b)
 	}
 	end = append(end, copyOf(b.EMA)...)
 	copies := append(copyOf(b.Parameters), copyOf(b.EMA)...)

@@ -29,9 +29,7 @@ func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 				continue
 			}
 			for kx := range z.kw {
-				// Of the columns ox, those with 0 ≤ ox·stride − left + kx < w.
-				first := max(0, (z.PadLeft-kx+z.Stride-1)/z.Stride)
-				end := min(z.ow, (z.w-1+z.PadLeft-kx)/z.Stride+1)
+				first, end := kernels.Reached(z.ow, z.w, z.Stride, z.PadLeft, kx)
 				if first >= end {
 					continue
 				}

@@ -28,9 +28,7 @@ func (p windows) CPU(l kernels.Launch) func(*cpu.Pool) {
 		top, bottom, _, _ := z.window(oy, 0)
 		for y := top; y < bottom; y++ {
 			for kx := range z.Side {
-				// Of the windows, those with 0 ≤ ox·stride − pad + kx < w.
-				first := max(0, (z.Pad-kx+z.Stride-1)/z.Stride)
-				end := min(z.ow, (z.w-1+z.Pad-kx)/z.Stride+1)
+				first, end := kernels.Reached(z.ow, z.w, z.Stride, z.Pad, kx)
 				if first >= end {
 					continue
 				}

@@ -34,6 +34,16 @@ func TestGlobal(t *testing.T) {
 	kerneltest.Check(t, []kerneltest.Input{kerneltest.Shape(2, 4, 4, 5)}, func(in []*gorgonia.Node) *gorgonia.Node { return Mean(in[0], Options{4, 1, 0}) })
 }
 
+// TestSmall: images that are smaller than their windows.
+func TestSmall(t *testing.T) {
+	for name, of := range map[string]func(*gorgonia.Node, Options) *gorgonia.Node{"max": Max, "mean": Mean} {
+		in := []kerneltest.Input{{Shape: tensor.Shape{2, 2, 1, 3}, Inert: name == "max"}}
+		t.Run(name, func(t *testing.T) {
+			kerneltest.Check(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return of(in[0], Options{5, 2, 2}) })
+		})
+	}
+}
+
 // TestNaN: what is no number stays none, or a network that diverged would look sound.
 func TestNaN(t *testing.T) {
 	nan := float32(math.NaN())

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"strings"
 
@@ -38,24 +37,15 @@ type view struct {
 
 // Open opens a file and reads what it says of its tensors.
 func Open(path string) (*File, error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, &safetensors.FormatError{File: path, Problem: "is a folder, pipe or device, want a file"}
-	}
-	f, err := os.Open(path)
+	f, size, err := safetensors.OpenFile(path)
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
+	file, err := NewFile(f, size, path)
 	if err != nil {
 		f.Close()
-		return nil, err
 	}
-	file, err := NewFile(f, info.Size(), path)
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return file, nil
+	return file, err
 }
 
 // legacyMagic is the number with which files of PyTorch before 1.6 begin, as LONG1 of protocol 2.

@@ -2,6 +2,7 @@ package safetensors
 
 import (
 	"encoding/binary"
+	"fluxion/data/float16"
 	"fmt"
 	"io"
 	"math"
@@ -22,25 +23,31 @@ type File struct {
 // Open opens a file and checks its whole header. Errors of the content are
 // *FormatError.
 func Open(path string) (*File, error) {
-	// A pipe would be waited for, so what it is comes first.
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, &FormatError{path, "", "is a folder, pipe or device, want a file"}
-	}
-	f, err := os.Open(path)
+	f, size, err := OpenFile(path)
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
+	file, err := NewFile(f, size, path)
 	if err != nil {
 		f.Close()
-		return nil, err
 	}
-	file, err := NewFile(f, info.Size(), path)
+	return file, err
+}
+
+// OpenFile opens a file of weights of any format, and says its size in bytes. A pipe
+// would be waited for: what is no file is a *FormatError.
+func OpenFile(path string) (f *os.File, size int64, err error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, 0, &FormatError{path, "", "is a folder, pipe or device, want a file"}
+	}
+	if err == nil {
+		f, err = os.Open(path)
+	}
 	if err != nil {
-		f.Close()
-		return nil, err
+		return nil, 0, err
 	}
-	return file, nil
+	return f, info.Size(), nil
 }
 
 // NewFile reads from r, which holds size bytes; errors call it name.
@@ -103,7 +110,7 @@ func (f *File) Bytes(t Tensor) io.Reader { return io.NewSectionReader(f.r, f.dat
 // Float32s read a number of an element type from the beginning of its bytes.
 var Float32s = map[Dtype]func([]byte) float32{
 	F32:  func(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) },
-	F16:  func(b []byte) float32 { return half(binary.LittleEndian.Uint16(b)) },
+	F16:  func(b []byte) float32 { return float16.Float32(binary.LittleEndian.Uint16(b)) },
 	BF16: func(b []byte) float32 { return math.Float32frombits(uint32(binary.LittleEndian.Uint16(b)) << 16) },
 	F64:  func(b []byte) float32 { return float32(math.Float64frombits(binary.LittleEndian.Uint64(b))) },
 }
@@ -158,16 +165,4 @@ func read[T any](f *File, name string, dst []T, decoders map[Dtype]func([]byte) 
 		dst = dst[n:]
 	}
 	return nil
-}
-
-// half widens an IEEE 754 binary16.
-func half(h uint16) float32 {
-	sign, exponent, fraction := uint32(h>>15)<<31, uint32(h>>10&31), uint32(h&1023)
-	switch exponent {
-	case 0: // zero and subnormals: fraction·2⁻²⁴
-		return math.Float32frombits(math.Float32bits(float32(fraction)*0x1p-24) | sign)
-	case 31: // infinities and NaN
-		return math.Float32frombits(sign | 0xff<<23 | fraction<<13)
-	}
-	return math.Float32frombits(sign | (exponent+112)<<23 | fraction<<13)
 }
