@@ -52,7 +52,7 @@ def torch_fidelity(a, b, weights, count):
         input1=str(a), input2=str(b), cuda=False, fid=True, kid=True, isc=True, prc=True, isc_splits=1, kid_subsets=1, feature_extractor="inception-v3-compat", kid_subset_size=count,
         feature_extractor_weights_path=str(weights), feature_extractor_internal_dtype="float32", verbose=False, save_cpu_ram=True, cache=False,
     )
-    return {"fid": m["frechet_inception_distance"], "kid-all": m["kernel_inception_distance_mean"], "is": m["inception_score_mean"], "precision": m["precision"], "recall": m["recall"]}
+    return {"fid": m["frechet_inception_distance"], "kid": m["kernel_inception_distance_mean"], "is": m["inception_score_mean"], "precision": m["precision"], "recall": m["recall"]}
 
 
 def features(folder, weights, resize):
@@ -99,7 +99,7 @@ def main():
 
         ours = fluxion(args.fluxion, a, b, weights, "fid,kid,is,prdc", "--splits", "1", "--kid-size", str(args.count))
         theirs = torch_fidelity(a, b, weights, args.count)
-        for name in ("fid", "kid-all", "is"):
+        for name in ("fid", "kid", "is"):
             compare(f"{name}, torch-fidelity", ours[name], theirs[name])
         compare("precision, torch-fidelity", ours["precision"], theirs["precision"])
         compare("recall, torch-fidelity", ours["recall"], theirs["recall"])

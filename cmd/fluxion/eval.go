@@ -30,7 +30,7 @@ type evalOptions struct {
 	side          int // of images of data
 	realCount     int
 	skipBroken    bool
-	dim           int // numbers that the network says of an image
+	ofSampling    []string // keys that only models need
 	save          string
 	nearest       string
 	take          evaluate.Options

@@ -55,8 +55,7 @@ func (j *judging) open(args []string) error {
 			return err
 		}
 	}
-	sampled := j.sampling != nil
-	if given := j.sources.Given(samplingKeys(j.sampleOptions.list())...); len(given) > 0 && !sampled {
+	if given := j.sources.Given(j.ofSampling...); len(given) > 0 && j.sampling == nil {
 		return fault.Usagef("%s: there is no model to sample", strings.Join(given, ", "))
 	}
 	return nil
@@ -108,10 +107,14 @@ func (j *judging) check() error {
 		j.note("the images are of different sizes, which shows in every distance; --size N brings data to one")
 	}
 	if images {
-		if err := j.readNetwork(dim); err != nil {
+		of := j.extractor.Network
+		if dim != 0 && dim != of.Dim {
+			return fault.Usage(&metric.DimError{A: of.Dim, B: dim})
+		}
+		if err := j.readNetwork(); err != nil {
 			return err
 		}
-		dim = j.dim
+		dim = of.Dim
 	}
 	if err := j.agree(dim); err != nil {
 		return err
@@ -158,15 +161,11 @@ func (j *judging) note(text string) {
 	}
 }
 
-// readNetwork reads the weights of the network of features; dim is how many numbers of
-// an image stored statistics are, 0 where there are none.
-func (j *judging) readNetwork(dim int) error {
+// readNetwork reads the weights of the network of features.
+func (j *judging) readNetwork() error {
 	g, err := j.extractor.Network.Build(1)
 	if err != nil {
 		return err
-	}
-	if j.dim = g.Outputs[feature.Pooled].Shape()[1]; dim != 0 && dim != j.dim {
-		return fault.Usage(&metric.DimError{A: j.dim, B: dim})
 	}
 	path, hash, err := findFeatures(j.extractor.Network.Name, j.features)
 	if err != nil {
@@ -200,7 +199,7 @@ func (j *judging) agree(dim int) error {
 	network := j.about.Network
 	if network == "" { // files of other programs, which write those of Inception
 		for _, n := range feature.Networks {
-			if g, err := n.Build(1); err == nil && g.Outputs[feature.Pooled].Shape()[1] == dim {
+			if n.Dim == dim {
 				network = n.Name
 			}
 		}

@@ -42,31 +42,17 @@ func (o *evalOptions) list() setting.List {
 		{Key: "splits", Value: setting.Of(&o.take.Splits), Own: true, Help: "parts of the Inception Score; 10 if not given", Range: setting.Within(0, 100000, "")},
 	}
 	for _, s := range sampling { // how a model is sampled
-		if notSampling[s.Key] {
+		switch s.Key {
+		case "model", "out", "count", "seeds", "batch", "seed", "columns": // eval has not, or for other purposes, too
 			continue
-		}
-		if s.Key == "weights" {
+		case "device", "threads", "blockings", "precision":
+		case "weights":
 			s.Key = "model_weights"
+			fallthrough
+		default:
+			o.ofSampling = append(o.ofSampling, s.Key)
 		}
 		list = append(list, s)
 	}
 	return list
-}
-
-// notSampling are settings of sample that eval has not, or for other purposes, too.
-var notSampling = map[string]bool{"model": true, "out": true, "count": true, "seeds": true, "batch": true, "seed": true, "columns": true}
-
-// samplingKeys are the settings that only models need.
-func samplingKeys(sampling setting.List) []string {
-	var keys []string
-	for _, s := range sampling {
-		switch key := s.Key; {
-		case notSampling[key], key == "device", key == "threads", key == "blockings", key == "precision":
-		case key == "weights":
-			keys = append(keys, "model_weights")
-		default:
-			keys = append(keys, key)
-		}
-	}
-	return keys
 }

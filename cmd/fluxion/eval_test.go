@@ -194,7 +194,7 @@ func TestEval(t *testing.T) {
 		t.Errorf("images against themselves: %+v", same)
 	}
 	direct := evaluated(t, with(lite, "--steps", "2", "--metrics", "fd", run, "glyphs")...)
-	if direct.Metrics["fd"] < 1 || direct.N[0] != 8 || direct.Sampling["sampler"] != "euler" || direct.Network != "lite0" || len(direct.Weights) != 8 {
+	if direct.Metrics["fd"] < 1 || direct.N[0] != 8 || direct.Sampling["sampler"] != "euler" || direct.Sampling["steps"] != "2" || direct.Network != "lite0" || len(direct.Weights) != 8 {
 		t.Errorf("a model against data: %+v", direct)
 	}
 	if _, err := os.Stat("none"); err == nil {

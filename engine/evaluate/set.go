@@ -78,7 +78,7 @@ func Collect(ctx context.Context, s Source, o ExtractorOptions, needs Needs, pro
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	dim := e.graph.Outputs[feature.Pooled].Shape()[1]
+	dim := o.Network.Dim
 	c.average = n > dim
 	if !c.average || needs.Features {
 		if err := device.CheckMemory(device.Need{What: "the features of all images", Bytes: plan.Product(4, n, dim)}); err != nil {

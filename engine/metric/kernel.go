@@ -1,6 +1,7 @@
 package metric
 
 import (
+	"fmt"
 	"math"
 
 	"fluxion/kernels/philox"
@@ -8,8 +9,8 @@ import (
 
 // KernelOptions say of which subsets a kernel distance is the mean.
 type KernelOptions struct {
-	Subsets int // 0: 100
-	Size    int // images of a subset; 0: 1000, or all where there are fewer
+	Subsets int
+	Size    int // images of a subset, as many at most as each set has
 	Seed    uint64
 }
 
@@ -43,15 +44,8 @@ func KernelSubsets(a, b Features, o KernelOptions) (mean, deviation float64, err
 	if err := pair("the kernel distance", a, b, 2); err != nil {
 		return 0, 0, err
 	}
-	if o.Subsets == 0 {
-		o.Subsets = 100
-	}
-	if o.Size == 0 {
-		o.Size = 1000
-	}
-	o.Size = min(o.Size, a.Len(), b.Len())
-	if o.Size == a.Len() && o.Size == b.Len() {
-		o.Subsets = 1 // all are the same
+	if o.Subsets < 1 || o.Size > min(a.Len(), b.Len()) {
+		return 0, 0, fmt.Errorf("%d subsets of %d images; want one at least, of %d at most", o.Subsets, o.Size, min(a.Len(), b.Len()))
 	}
 	values := make([]float64, o.Subsets)
 	for i := range values {

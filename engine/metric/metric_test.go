@@ -16,6 +16,9 @@ func TestKernelDistance(t *testing.T) {
 		t.Fatal(err)
 	}
 	near(t, "the kernel distance", got, 0.5, 1e-14)
+	if _, _, err := KernelSubsets(x, y, KernelOptions{Subsets: 1, Size: 4}); err == nil {
+		t.Error("3 images have a subset of 4")
+	}
 	mean, deviation, err := KernelSubsets(x, y, KernelOptions{Subsets: 4, Size: 3})
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ type Network struct {
 	Name    string
 	Summary string
 	Side    int      // of the images that it takes, in pixels
+	Dim     int      // numbers of Pooled
 	Outputs []string // what it says, the usual features first
 
 	apply func(b *builder, image *gorgonia.Node)

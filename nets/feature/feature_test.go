@@ -15,6 +15,9 @@ func TestParameters(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if d := g.Outputs[Pooled].Shape()[1]; d != n.Dim {
+			t.Errorf("%s says %d numbers, not %d", n.Name, d, n.Dim)
+		}
 		left := featuretest.Read(t, n.Name)
 		r := reader{n, counting{left, map[string]bool{}}}
 		for _, p := range g.Params {
