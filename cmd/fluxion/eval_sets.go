@@ -25,17 +25,17 @@ type judging struct {
 	extractor evaluate.ExtractorOptions
 	sides     []*side
 	about     moments.About // what the features are; empty while nobody says
-	sampling  map[string]string
 	notes     []string
 }
 
 // side is one of the sets that are compared: stored statistics, or images.
 type side struct {
-	path   string
-	stored *evaluate.Set // nil: images
-	about  moments.About // what the file of stored statistics says
-	source source
-	kept   *remembered // the images, for a sheet
+	path     string
+	stored   *evaluate.Set // nil: images
+	about    moments.About // what the file of stored statistics says
+	source   source
+	sampling map[string]string // of a model
+	kept     *remembered       // the images, for a sheet
 }
 
 // open reads what is stored and opens the rest, so that what cannot be is told before the
@@ -47,7 +47,7 @@ func (j *judging) open(args []string) error {
 		var err error
 		if moments.Is(path) {
 			s.stored, s.about, err = moments.Read(path)
-		} else if s.source, err = j.source(path, i == 0); err == nil && j.nearest != "" {
+		} else if s.source, err = j.source(s, i == 0); err == nil && j.nearest != "" {
 			s.kept = &remembered{source: s.source}
 			s.source = s.kept
 		}
@@ -55,7 +55,8 @@ func (j *judging) open(args []string) error {
 			return err
 		}
 	}
-	if given := j.sources.Given(j.ofSampling...); len(given) > 0 && j.sampling == nil {
+	sampled := slices.ContainsFunc(j.sides, func(s *side) bool { return s.sampling != nil })
+	if given := j.sources.Meant(j.ofSampling...); len(given) > 0 && !sampled {
 		return fault.Usagef("%s: there is no model to sample", strings.Join(given, ", "))
 	}
 	return nil

@@ -12,28 +12,28 @@ import (
 
 // shownEvaluation is the result in JSON.
 type shownEvaluation struct {
-	Event      string             `json:"event"`
-	Metrics    map[string]float64 `json:"metrics"`
-	Errors     map[string]float64 `json:"errors"` // standard errors and deviations, of metrics that have one
-	N          []int64            `json:"n"`      // images of each set; 0: not known
-	Sets       []string           `json:"sets"`
-	Sizes      []string           `json:"sizes"`              // of their images; "" of stored statistics
-	How        map[string]string  `json:"how"`                // what a metric was taken of, and what its error is
-	Sampling   map[string]string  `json:"sampling,omitempty"` // of models
-	Network    string             `json:"network"`
-	Weights    string             `json:"weights"` // the beginning of the SHA-256 of the file
-	Convention string             `json:"convention"`
-	Precision  string             `json:"precision"`
-	Save       string             `json:"save,omitempty"`
-	Nearest    string             `json:"nearest,omitempty"` // the sheet
-	Pairs      []pair             `json:"pairs,omitempty"`   // on it, the most alike first
-	Notes      []string           `json:"notes"`
-	Seconds    float64            `json:"seconds"`
+	Event      string              `json:"event"`
+	Metrics    map[string]float64  `json:"metrics"`
+	Errors     map[string]float64  `json:"errors"` // standard errors and deviations, of metrics that have one
+	N          []int64             `json:"n"`      // images of each set; 0: not known
+	Sets       []string            `json:"sets"`
+	Sizes      []string            `json:"sizes"`    // of their images; "" of stored statistics
+	How        map[string]string   `json:"how"`      // what a metric was taken of, and what its error is
+	Sampling   []map[string]string `json:"sampling"` // of each set; null of what is no model
+	Network    string              `json:"network"`
+	Weights    string              `json:"weights"` // the beginning of the SHA-256 of the file
+	Convention string              `json:"convention"`
+	Precision  string              `json:"precision"`
+	Save       string              `json:"save,omitempty"`
+	Nearest    string              `json:"nearest,omitempty"` // the sheet
+	Pairs      []pair              `json:"pairs,omitempty"`   // on it, the most alike first
+	Notes      []string            `json:"notes"`
+	Seconds    float64             `json:"seconds"`
 }
 
 func (j *judging) show(sets [2]*evaluate.Set, values []evaluate.Value, pairs []pair, took time.Duration) error {
 	r := shownEvaluation{
-		Event: "done", Metrics: map[string]float64{}, Errors: map[string]float64{}, How: map[string]string{}, Sampling: j.sampling, Network: j.about.Network, Weights: j.about.Weights,
+		Event: "done", Metrics: map[string]float64{}, Errors: map[string]float64{}, How: map[string]string{}, Network: j.about.Network, Weights: j.about.Weights,
 		Convention: j.about.Convention, Precision: j.about.Precision, Save: j.save, Nearest: j.nearest, Pairs: pairs, Notes: orEmpty(j.notes), Seconds: took.Seconds(),
 	}
 	for _, v := range values {
@@ -56,6 +56,7 @@ func (j *judging) show(sets [2]*evaluate.Set, values []evaluate.Value, pairs []p
 			size = sizeText(side.source.size())
 			text += ", " + size
 		}
+		r.Sampling = append(r.Sampling, side.sampling)
 		r.N, r.Sets, r.Sizes, of = append(r.N, n), append(r.Sets, side.path), append(r.Sizes, size), append(of, text)
 	}
 	return j.face.Result(r, func(out io.Writer) error {

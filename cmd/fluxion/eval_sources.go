@@ -26,7 +26,8 @@ type source interface {
 }
 
 // source opens data, or a model that is to be sampled.
-func (j *judging) source(path string, samples bool) (source, error) {
+func (j *judging) source(s *side, samples bool) (source, error) {
+	path := s.path
 	count, flag := j.count, "--count"
 	if !samples {
 		count, flag = j.realCount, "--real-count"
@@ -35,7 +36,7 @@ func (j *judging) source(path string, samples bool) (source, error) {
 		if count == 0 {
 			return nil, fault.Usagef("%s is a model: say how many images of it to judge, with %s N", path, flag)
 		}
-		return j.model(path, count)
+		return j.model(s, count)
 	}
 	set, err := data.Open(path, data.Options{Size: j.side})
 	if err != nil {
@@ -96,7 +97,8 @@ type modelSource struct {
 	seeds   []int64
 }
 
-func (j *judging) model(path string, count int) (source, error) {
+func (j *judging) model(s *side, count int) (source, error) {
+	path := s.path
 	o := j.sampleOptions
 	o.model, o.out, o.count = path, "none.npz", count // of which nothing is written
 	seeds, err := o.check()
@@ -113,9 +115,9 @@ func (j *judging) model(path string, count int) (source, error) {
 	if job.precision, err = device.Precision(o.precision, j.extractor.Device.Target()); err != nil {
 		return nil, fault.Usagef("--precision: %w", err)
 	}
-	j.sampling = o.text(job, job.precision.String())
+	s.sampling = o.text(job, job.precision.String())
 	var how []string
-	for key, value := range j.sampling {
+	for key, value := range s.sampling {
 		how = append(how, key+" "+value)
 	}
 	sort.Strings(how)

@@ -65,6 +65,8 @@ func TestEvalStatistics(t *testing.T) {
 	if got := r.Metrics["fd"]; math.Abs(got-2.516685226452118) > 1e-14 || r.Network != "" {
 		t.Errorf("%+v", r)
 	}
+	t.Setenv("FLUXION_STEPS", "7") // for other commands
+	evaluated(t, "--metrics", "fd", a, b)
 	if len(r.Notes) != 2 || !strings.Contains(r.Notes[0], "does not say of which network") {
 		t.Errorf("files that say nothing: %+v", r)
 	}
@@ -120,7 +122,7 @@ func TestEvalRefuses(t *testing.T) {
 		{[]string{tf, clean}, exitUsage, "convention clean"},
 		{[]string{"--metrics", "fid", lite, lite}, exitUsage, "lite0"},
 		{[]string{"--metrics", "fid", good, good}, exitUsage, "not of another network"},
-		{[]string{"--metrics", "fd", "--steps", "7", good, good}, exitUsage, "no model to sample"},
+		{[]string{"--metrics", "fd", "--steps", "7", "-s", "eta=0", good, good}, exitUsage, "--steps, -s eta: there is no model to sample"},
 		{[]string{"--metrics", "fd", "glyphs", filepath.Join(dir, "nowhere")}, exitInput, "nowhere"},
 		{[]string{"--metrics", "prdc", "--count", "3", "--network", "lite0", "--weights", liteWeights(t, filepath.Join(dir, "w.safetensors")), "glyphs", "glyphs"}, exitUsage, "want at least 6"},
 		{[]string{"--save", good, "--metrics", "fd", "--network", "lite0", "--weights", filepath.Join(dir, "w.safetensors"), "glyphs"}, exitUsage, "compares two sets"},
@@ -194,7 +196,7 @@ func TestEval(t *testing.T) {
 		t.Errorf("images against themselves: %+v", same)
 	}
 	direct := evaluated(t, with(lite, "--steps", "2", "--metrics", "fd", run, "glyphs")...)
-	if direct.Metrics["fd"] < 1 || direct.N[0] != 8 || direct.Sampling["sampler"] != "euler" || direct.Sampling["steps"] != "2" || direct.Network != "lite0" || len(direct.Weights) != 8 {
+	if direct.Metrics["fd"] < 1 || direct.N[0] != 8 || direct.Sampling[0]["sampler"] != "euler" || direct.Sampling[0]["steps"] != "2" || direct.Sampling[1] != nil || direct.Network != "lite0" || len(direct.Weights) != 8 {
 		t.Errorf("a model against data: %+v", direct)
 	}
 	if _, err := os.Stat("none"); err == nil {

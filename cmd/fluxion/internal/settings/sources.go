@@ -170,6 +170,18 @@ func (r *Sources) Given(keys ...string) []string {
 	return given
 }
 
+// Meant names where some settings are said for this command. Variables of the environment
+// are for all commands, and are not among them.
+func (r *Sources) Meant(keys ...string) []string {
+	var sources []string
+	for _, key := range keys {
+		if said, ok := r.said[key]; ok && said.rank != fromEnvironment {
+			sources = append(sources, r.Source(key))
+		}
+	}
+	return sources
+}
+
 // List are the settings.
 func (r *Sources) List() setting.List { return r.list }
 
