@@ -40,8 +40,8 @@ func WritePNG(path string, pixels []byte, height, width, channels int, text map[
 // gridGap is the pixels between the images of a grid.
 const gridGap = 2
 
-// EncodeGrid is the file of n images, NHWC, in rows of this many columns.
-func EncodeGrid(pixels []byte, n, height, width, channels, columns int) ([]byte, error) {
+// EncodeGrid is the file of n images, NHWC, in rows of this many columns, and texts about it.
+func EncodeGrid(pixels []byte, n, height, width, channels, columns int, text map[string]string) ([]byte, error) {
 	columns = min(columns, n)
 	rows := (n + columns - 1) / columns
 	h, w := rows*(height+gridGap)+gridGap, columns*(width+gridGap)+gridGap
@@ -52,7 +52,7 @@ func EncodeGrid(pixels []byte, n, height, width, channels, columns int) ([]byte,
 			copy(canvas[((top+y)*w+left)*channels:], pixels[((i*height+y)*width)*channels:][:width*channels])
 		}
 	}
-	return encode(picture(canvas, h, w, channels), nil)
+	return encode(picture(canvas, h, w, channels), text)
 }
 
 // WriteSheet writes what EncodeSheet gives, whole or not at all.

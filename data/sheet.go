@@ -25,7 +25,7 @@ func EncodeSheet(p Pixels, n, height, width, channels, columns int) ([]byte, err
 			pixels[i] = byte(math.Floor(127.5*(float64(min(max(x, -1), 1))+1) + 0.5))
 		}
 	}
-	return EncodeGrid(pixels, n, height, width, channels, columns)
+	return EncodeGrid(pixels, n, height, width, channels, columns, nil)
 }
 
 const (

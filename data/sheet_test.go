@@ -39,7 +39,7 @@ func TestSheetOfFloats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := EncodeGrid([]byte{0, 0, 128, 191, 255, 255}, 6, 1, 1, 1, 6)
+	want, err := EncodeGrid([]byte{0, 0, 128, 191, 255, 255}, 6, 1, 1, 1, 6, nil)
 	if err != nil || !bytes.Equal(file, want) {
 		t.Errorf("another picture (%v)", err)
 	}

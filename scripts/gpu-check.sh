@@ -19,8 +19,6 @@
 # Exit code 0 if every test passed, 1 if one failed, 2 if nothing could be run.
 set -uo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
-packages="philox draw feed update cast adamw gradnorm loss embed estimate guide inpaint groupnorm reduce pointwise concat resample gemm conv linear attention"
-packages="$(printf 'kernels/%s ' $packages) kernels/cpu kernels/cuda/driver engine/device engine/generate engine/train engine/train/equality"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -29,7 +27,8 @@ trap 'rm -rf "$work"' EXIT
 build() (
   cd "$repository" && scripts/build-gpu.sh "$1/fluxion" || return
   environment=$(scripts/gpu-env.sh) && eval "$environment" || return
-  for p in $packages; do
+  # Every package with a CUDA module, and those that run them.
+  for p in $(ls kernels/*/*.ptx | xargs -n1 dirname) kernels/cpu kernels/cuda/driver engine/{device,generate,train,train/equality,evaluate}; do
     mkdir -p "$1/$p" && CGO_ENABLED=1 go test -c -tags gpu -trimpath -ldflags='-s -w' -o "$1/$p/test" "./$p" || return
   done
   cp -R --parents nets/unet/testdata engine/train/testdata kernels/gemm/README.md scripts/torch_unet.py "$1"
@@ -109,13 +108,13 @@ processor() {
 if wants processor; then processor; fi
 
 failed=0
-# suite TITLE PREFIX…: every test binary, in its package's folder, under a command.
+# suite TITLE FLAG PREFIX…: every test binary, in its package's folder, under a command.
 suite() {
-  local title=$1 p begin status; shift
+  local title=$1 flag=$2 p begin status; shift 2
   say; say "## $title"; say
-  for p in $packages; do
+  for p in $(cd "$work" && find kernels engine -name test -type f | xargs -n1 dirname | sort); do
     begin=$SECONDS status=ok
-    (cd "$work/$p" && FLUXION_TEST_DEVICE=cuda:0 timeout 600 "$@" ./test -test.short -test.timeout 590s) >"$work/log" 2>&1 || status=FAILED
+    (cd "$work/$p" && FLUXION_TEST_DEVICE=cuda:0 timeout 600 "$@" ./test $flag -test.timeout 590s) >"$work/log" 2>&1 || status=FAILED
     say "- $p: $status, $((SECONDS - begin)) s"
     if [ $status = FAILED ]; then
       failed=1
@@ -124,7 +123,7 @@ suite() {
   done
 }
 
-if wants tests; then suite "Tests"; fi
+if wants tests; then suite "Tests" ""; fi
 if [ -n "$simulated" ]; then
   say; say "Simulated driver: what follows (compute-sanitizer, benchmarks) needs a GPU and was not run."
   exit $failed
@@ -133,7 +132,7 @@ sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sani
 if ! wants sanitizer; then
   :
 elif [ -n "$sanitizer" ]; then
-  for tool in memcheck racecheck; do suite "compute-sanitizer $tool" "$sanitizer" --tool $tool --error-exitcode 1; done
+  for tool in memcheck racecheck; do suite "compute-sanitizer $tool" -test.short "$sanitizer" --tool $tool --error-exitcode 1; done
 else
   say; say "compute-sanitizer is not installed: not run."
 fi

@@ -100,12 +100,12 @@ func (o *evalOptions) run(ctx context.Context, face console.Face, args []string)
 	if err := j.open(args); err != nil {
 		return err
 	}
-	if err := errors.Join(j.check(), moments.Room(o.save), moments.Room(o.nearest)); err != nil {
+	if err := errors.Join(j.check(), moments.Room(o.save), roomForSheet(o.nearest)); err != nil {
 		return err
 	}
 	var sets [2]*evaluate.Set
 	for i, s := range j.sides {
-		if sets[i], err = j.collect(ctx, s); err != nil {
+		if sets[i], err = j.collect(ctx, s, j.needs[i]); err != nil {
 			return err
 		}
 		if i == 0 && o.save != "" { // whatever becomes of the other
@@ -156,13 +156,15 @@ func (j *judging) choose(two bool) (err error) {
 	if err := evaluate.Check(j.metrics, j.network, two); err != nil {
 		return fault.Usagef("--metrics: %w", err)
 	}
-	for _, m := range j.metrics {
-		j.needs = j.needs.Join(m.Needs)
+	for i := range j.needs {
+		for _, m := range j.metrics {
+			j.needs[i] = j.needs[i].Join(m.Of(i == 1))
+		}
+		j.needs[i].Features = j.needs[i].Features || j.nearest != ""
 	}
 	if j.save != "" {
-		j.needs.Statistics = true
-		j.needs.Spatial = j.needs.Spatial || slices.Contains(j.extractor.Network.Outputs, feature.Spatial)
+		j.needs[0].Statistics = true
+		j.needs[0].Spatial = j.needs[0].Spatial || slices.Contains(j.extractor.Network.Outputs, feature.Spatial)
 	}
-	j.needs.Features = j.needs.Features || j.nearest != ""
 	return nil
 }

@@ -4,10 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"path/filepath"
+	"os"
 	"slices"
 
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/data"
 	"fluxion/data/durable"
 	"fluxion/engine/device"
@@ -55,13 +56,7 @@ type pair struct {
 // image side by side, the most alike first.
 func (j *judging) closest(sets [2]*evaluate.Set) ([]pair, error) {
 	a, b := j.sides[0].kept, j.sides[1].kept
-	if a == nil || b == nil {
-		return nil, fault.Usagef("--nearest %s: want images on both sides, not statistics", j.nearest)
-	}
 	size := a.size()
-	if size != b.size() {
-		return nil, fault.Usagef("--nearest %s: images of %s beside %s; want one size, by --size", j.nearest, sizeText(size), sizeText(b.size()))
-	}
 	matches, err := metric.Nearest(sets[0].Features, sets[1].Features)
 	if err != nil {
 		return nil, fault.Usage(err)
@@ -77,13 +72,27 @@ func (j *judging) closest(sets [2]*evaluate.Set) ([]pair, error) {
 		pixels = append(append(pixels, a.image(p.Sample)...), b.image(p.Real)...)
 	}
 	const columns = 10
-	file, err := data.EncodeGrid(pixels, 2*len(pairs), size[0], size[1], size[2], columns)
+	file, err := data.EncodeGrid(pixels, 2*len(pairs), size[0], size[1], size[2], columns, sheetText)
 	if err != nil {
 		return nil, fmt.Errorf("the sheet cannot be encoded: %w", err)
 	}
-	var disk durable.Disk
-	if err := disk.MkdirAll(filepath.Dir(j.nearest)); err != nil {
-		return nil, fault.Output(err)
+	return pairs, fault.Output(durable.Disk{}.WriteFile(j.nearest, file))
+}
+
+// sheetText is what a sheet holds as text, so that another one may take its place.
+var sheetText = map[string]string{"fluxion": "nearest images"}
+
+// roomForSheet says whether a sheet can be written to a path: no picture but another
+// sheet is there.
+func roomForSheet(path string) error {
+	if path == "" {
+		return nil
 	}
-	return pairs, fault.Output(disk.WriteFile(j.nearest, file))
+	if _, err := os.Stat(path); err == nil {
+		there, err := data.InspectPNG(path)
+		if err != nil || there.Text["fluxion"] != sheetText["fluxion"] {
+			return fault.Usagef("--nearest %s is there and is no such sheet; want another name", path)
+		}
+	}
+	return outdir.Room("--nearest", path)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
@@ -21,7 +20,7 @@ type judging struct {
 	*evalOptions
 	face      console.Face
 	metrics   []evaluate.Metric
-	needs     evaluate.Needs
+	needs     [2]evaluate.Needs // of each set
 	extractor evaluate.ExtractorOptions
 	sides     []*side
 	about     moments.About // what the features are; empty while nobody says
@@ -94,7 +93,7 @@ func (j *judging) check() error {
 		}
 		counts[i] = s.stored.N
 		for _, m := range j.metrics {
-			if err := s.stored.Has(m); err != nil {
+			if err := s.stored.Has(m, i == 1); err != nil {
 				return fault.Usage(err)
 			}
 		}
@@ -106,6 +105,16 @@ func (j *judging) check() error {
 	}
 	if len(sizes) > 1 {
 		j.note("the images are of different sizes, which shows in every distance; --size N brings data to one")
+	}
+	if j.nearest != "" {
+		for _, s := range j.sides {
+			if s.source == nil {
+				return fault.Usagef("--nearest %s: want images on both sides, and %s is statistics", j.nearest, s.path)
+			}
+		}
+		if len(sizes) > 1 {
+			return fault.Usagef("--nearest %s: the images are of different sizes; want one, by --size", j.nearest)
+		}
 	}
 	if images {
 		of := j.extractor.Network
@@ -132,23 +141,13 @@ func (j *judging) check() error {
 }
 
 // collect makes what is known of a set.
-func (j *judging) collect(ctx context.Context, s *side) (*evaluate.Set, error) {
+func (j *judging) collect(ctx context.Context, s *side, needs evaluate.Needs) (*evaluate.Set, error) {
 	if s.stored != nil {
 		return s.stored, nil
 	}
-	n, begin := s.source.Len(), time.Now()
-	shown := begin
-	j.face.Begin()
-	set, err := evaluate.Collect(ctx, s.source, j.extractor, j.needs, func(done int) error {
-		if time.Since(shown) < samplePeriod {
-			return nil
-		}
-		shown = time.Now()
-		rate := float64(done) / time.Since(begin).Seconds()
-		left := time.Duration(float64(n-done) / rate * float64(time.Second))
-		j.face.Status(map[string]any{"set": s.path, "images": done, "of": n, "images_per_second": rate, "left_seconds": left.Seconds()},
-			fmt.Sprintf("%s: %s/%s images  %3.0f%%  %.1f img/s  %s left", s.path, console.Thousands(int64(done)), console.Thousands(int64(n)),
-				100*float64(done)/float64(n), rate, left.Round(time.Second)), false)
+	progress := newImageProgress(j.face, s.path, s.source.Len())
+	set, err := evaluate.Collect(ctx, s.source, j.extractor, needs, func(done int) error {
+		progress.show(done)
 		return nil
 	})
 	j.face.End()

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 
+	"fluxion/data"
 	"fluxion/data/setting"
 	"fluxion/engine/evaluate"
 	"fluxion/nets/feature"
@@ -29,7 +30,7 @@ func (o *evalOptions) list() setting.List {
 		{Key: "convention", Value: setting.Of(&o.convention), Own: true, Help: "how images are resized: " + strings.Join(conventions, "; ")},
 		{Key: "count", Value: setting.Of(&o.count), Own: true, Help: "images of SAMPLES: that a model makes, or that are taken of data, evenly spaced; all of data if not given", Range: setting.Within(0, maxSeeds, "")},
 		{Key: "real_count", Value: setting.Of(&o.realCount), Own: true, Help: "the same of REAL", Range: setting.Within(0, maxSeeds, "")},
-		{Key: "size", Value: setting.Of(&o.side), Own: true, Help: "side to which images of data are cropped and scaled first, as train does it", Range: setting.Within(0, 4096, "")},
+		{Key: "size", Value: setting.Of(&o.side), Own: true, Help: "side to which images of data are cropped and scaled first, as train does it", Range: setting.Within(0, data.MaxSide, "")},
 		{Key: "skip_broken", Value: setting.Of(&o.skipBroken), Own: true, Help: "leave out images that cannot be decoded; a note names each"},
 		{Key: "features_precision", Value: setting.Of(&o.precise), Own: true, Help: "of the network of features: fp32 or bf16, which is quicker and shows in the numbers"},
 		{Key: "save", Value: setting.Of(&o.save), Own: true, Help: "FILE.npz for the mean and covariance of SAMPLES' features, to be given in their place"},
@@ -39,13 +40,14 @@ func (o *evalOptions) list() setting.List {
 		{Key: "kid_subsets", Value: setting.Of(&o.take.Subsets), Own: true, Help: "subsets of kid; 100 if not given", Range: setting.Within(0, 100000, "")},
 		{Key: "kid_size", Value: setting.Of(&o.take.Size), Own: true, Help: "images of a subset of kid; 1000 if not given, or all", Range: setting.Within(0, maxSeeds, "")},
 		{Key: "neighbours", Value: setting.Of(&o.take.K), Own: true, Help: "of prdc; 3 for precision and recall and 5 for density and coverage if not given", Range: setting.Within(0, 1000, "")},
+		{Key: "closed_balls", Value: setting.Of(&o.take.Closed), Own: true, Help: "of prdc: an image at the very radius is a neighbour, too, as with the authors of precision and recall"},
 		{Key: "splits", Value: setting.Of(&o.take.Splits), Own: true, Help: "parts of the Inception Score; 10 if not given", Range: setting.Within(0, 100000, "")},
 	}
 	for _, s := range sampling { // how a model is sampled
 		switch s.Key {
 		case "model", "out", "count", "seeds", "batch", "seed", "columns": // eval has not, or for other purposes, too
 			continue
-		case "device", "threads", "blockings", "precision":
+		case "device", "threads", "blockings":
 		case "weights":
 			s.Key = "model_weights"
 			fallthrough

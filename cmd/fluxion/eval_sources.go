@@ -52,7 +52,7 @@ func (j *judging) source(s *side, samples bool) (source, error) {
 	n := set.Len()
 	if count > 0 && count < n {
 		n = count
-		j.note(fmt.Sprintf("%s: %s of %s images, evenly spaced, so that all classes are among them", path, console.Thousands(int64(n)), console.Thousands(int64(set.Len()))))
+		j.note(fmt.Sprintf("%s: %s of %s images, evenly spaced", path, console.Thousands(int64(n)), console.Thousands(int64(set.Len()))))
 	}
 	return dataSource{j, path, set, n}, nil
 }
@@ -89,6 +89,9 @@ func (d dataSource) Each(_ context.Context, visit func(evaluate.Image) error) er
 	return nil
 }
 
+// noFile is where samples would go that are not written.
+const noFile = "none.npz"
+
 // modelSource is samples of a model.
 type modelSource struct {
 	*judging
@@ -100,7 +103,7 @@ type modelSource struct {
 func (j *judging) model(s *side, count int) (source, error) {
 	path := s.path
 	o := j.sampleOptions
-	o.model, o.out, o.count = path, "none.npz", count // of which nothing is written
+	o.model, o.out, o.count = path, noFile, count // of which nothing is written
 	seeds, err := o.check()
 	if err != nil {
 		return nil, err

@@ -43,7 +43,7 @@ func foreign(t *testing.T, dir, name string, mu, sigma []float64, shape ...int) 
 // result of eval --json.
 func evaluated(t *testing.T, args ...string) shownEvaluation {
 	t.Helper()
-	out, code, err := fluxion(t, append([]string{"eval", "--json", "--threads", "1"}, args...)...)
+	out, code, err := fluxion(t, append([]string{"eval", "--json"}, args...)...)
 	if err != nil {
 		t.Fatalf("%v: %d, %v", args, code, err)
 	}
@@ -106,6 +106,14 @@ func TestEvalRefuses(t *testing.T) {
 		return path
 	}
 	pickles := filepath.Join("..", "..", "nets", "pickle", "testdata")
+	photo, samples := filepath.Join(dir, "photo.png"), filepath.Join(dir, "samples.npz")
+	err := data.WriteSheet(photo, data.Pixels{Bytes: make([]byte, 4)}, 1, 2, 2, 1, 1)
+	if err == nil {
+		err = durable.Disk{}.Write(samples, func(w io.Writer) error { return data.WriteNPZ(w, data.Array{Name: "fluxion", Text: "{}"}) })
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	write(weights, filepath.Join(pickles, "state.pth"))
 	for _, c := range []struct {
 		args []string
@@ -123,10 +131,13 @@ func TestEvalRefuses(t *testing.T) {
 		{[]string{"--metrics", "fid", lite, lite}, exitUsage, "lite0"},
 		{[]string{"--metrics", "fid", good, good}, exitUsage, "not of another network"},
 		{[]string{"--metrics", "fd", "--steps", "7", "-s", "eta=0", good, good}, exitUsage, "--steps, -s eta: there is no model to sample"},
+		{[]string{"--metrics", "fd", "--precision", "bf16", good, good}, exitUsage, "--precision: there is no model to sample"},
 		{[]string{"--metrics", "fd", "glyphs", filepath.Join(dir, "nowhere")}, exitInput, "nowhere"},
 		{[]string{"--metrics", "prdc", "--count", "3", "--network", "lite0", "--weights", liteWeights(t, filepath.Join(dir, "w.safetensors")), "glyphs", "glyphs"}, exitUsage, "want at least 6"},
 		{[]string{"--save", good, "--metrics", "fd", "--network", "lite0", "--weights", filepath.Join(dir, "w.safetensors"), "glyphs"}, exitUsage, "compares two sets"},
-		{[]string{"--save", good, "--network", "lite0", "--weights", filepath.Join(dir, "w.safetensors"), "glyphs"}, exitUsage, "not of this program"},
+		{[]string{"--save", good, "--network", "lite0", "--weights", filepath.Join(dir, "w.safetensors"), "glyphs"}, exitUsage, "no such file of this program"},
+		{[]string{"--save", samples, "--network", "lite0", "--weights", filepath.Join(dir, "w.safetensors"), "glyphs"}, exitUsage, "no such file of this program"},
+		{[]string{"--nearest", photo, "--metrics", "fd", "--count", "8", "--real-count", "8", "--network", "lite0", "--weights", filepath.Join(dir, "w.safetensors"), "glyphs", "glyphs"}, exitUsage, "no such sheet"},
 		{[]string{"--metrics", "fd", good, foreign(t, dir, "three.npz", []float64{0, 0, 0}, []float64{1, 0, 0, 0, 1, 0, 0, 0, 1})}, exitUsage, "different networks"},
 		{[]string{"--metrics", "fd", good, foreign(t, dir, "shape.npz", []float64{0, 0}, []float64{1, 0}, 2)}, exitInput, "shape.npz"},
 		{[]string{"--metrics", "fd", good, foreign(t, dir, "nan.npz", []float64{0, math.NaN()}, []float64{1, 0, 0, 1})}, exitInput, "mean 1 is NaN"},
@@ -195,11 +206,11 @@ func TestEval(t *testing.T) {
 	if m := same.Metrics; math.Abs(m["fd"]) > 1e-3 || m["precision"] != 1 || m["coverage"] != 1 {
 		t.Errorf("images against themselves: %+v", same)
 	}
-	direct := evaluated(t, with(lite, "--steps", "2", "--metrics", "fd", run, "glyphs")...)
+	direct := evaluated(t, with(lite, "--steps", "2", "--threads", "2", "--metrics", "fd", run, "glyphs")...)
 	if direct.Metrics["fd"] < 1 || direct.N[0] != 8 || direct.Sampling[0]["sampler"] != "euler" || direct.Sampling[0]["steps"] != "2" || direct.Sampling[1] != nil || direct.Network != "lite0" || len(direct.Weights) != 8 {
 		t.Errorf("a model against data: %+v", direct)
 	}
-	if _, err := os.Stat("none"); err == nil {
+	if _, err := os.Stat(noFile); err == nil {
 		t.Error("samples were written")
 	}
 	sheet := filepath.Join(dir, "copies", "sheet.png")
@@ -211,7 +222,7 @@ func TestEval(t *testing.T) {
 		t.Errorf("a sheet of %d×%d: %v", width, height, err)
 	}
 	evaluated(t, with(lite, "--save", saved, "glyphs")...)
-	stored := evaluated(t, with(lite, "--steps", "2", "--metrics", "fd", "--batch", "3", run, saved)...)
+	stored := evaluated(t, with(lite, "--steps", "2", "--metrics", "fd", "--batch", "3", "--threads", "1", run, saved)...)
 	if a, b := stored.Metrics["fd"], direct.Metrics["fd"]; math.Abs(a-b) > 1e-5*b {
 		t.Errorf("against stored statistics %g, against the images %g", a, b)
 	}

@@ -19,6 +19,7 @@ import (
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data"
 	"fluxion/engine/device"
+	"fluxion/engine/evaluate"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
 	"fluxion/engine/rundir"
@@ -223,6 +224,7 @@ func exitCode(err error) int {
 		weights  *nets.NotFiniteError
 		picture  *generate.NotFiniteError
 		pictures *samples.Error
+		features *evaluate.NotFiniteError
 	)
 	var tooLarge *nets.SizeError
 	switch {
@@ -240,7 +242,7 @@ func exitCode(err error) int {
 		return exitFailure // the user's data and model are sound
 	case errors.As(err, &inUse), errors.As(err, &changed), errors.As(err, &folder), errors.As(err, &gone), errors.As(err, &pictures):
 		return exitFolder
-	case errors.As(err, &diverged), errors.As(err, &weights), errors.As(err, &picture):
+	case errors.As(err, &diverged), errors.As(err, &weights), errors.As(err, &picture), errors.As(err, &features):
 		return exitDiverged
 	case errors.As(err, &bad), errors.As(err, &file), errors.As(err, &model), errors.As(err, &method), errors.As(err, &settings), errors.As(err, &link),
 		errors.As(err, &preset), errors.As(err, &text), errors.As(err, &schedule), errors.As(err, &config) && config.File != "":

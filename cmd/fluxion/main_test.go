@@ -382,7 +382,7 @@ func TestValues(t *testing.T) {
 // TestSampleProgress: a status a second, in both faces.
 func TestSampleProgress(t *testing.T) {
 	var out bytes.Buffer
-	p := newSampleProgress(console.NewFace(&out, true), 100)
+	p := newImageProgress(console.NewFace(&out, true), "", 100)
 	p.show(1) // too early
 	p.begin, p.shown = p.begin.Add(-2*samplePeriod), p.shown.Add(-2*samplePeriod)
 	p.show(50)
@@ -391,7 +391,7 @@ func TestSampleProgress(t *testing.T) {
 		t.Errorf("events %v", es)
 	}
 	out.Reset()
-	p = newSampleProgress(console.NewFace(&out, false), 100)
+	p = newImageProgress(console.NewFace(&out, false), "", 100)
 	p.shown = p.shown.Add(-2 * samplePeriod)
 	if p.show(50); out.Len() > 0 {
 		t.Errorf("short work shows %q", out.String())

@@ -171,28 +171,33 @@ func (o observer) ended(err error) {
 // samplePeriod is the time between two statuses of sampling.
 const samplePeriod = time.Second
 
-// sampleProgress shows how many images of a sampling are made.
-type sampleProgress struct {
+// imageProgress shows how many images are done, of a set that may have a name.
+type imageProgress struct {
 	console.Face
+	set          string
 	of           int
 	begin, shown time.Time
 }
 
-func newSampleProgress(face console.Face, of int) *sampleProgress {
+func newImageProgress(face console.Face, set string, of int) *imageProgress {
 	face.Begin() // short work needs no line
 	now := time.Now()
-	return &sampleProgress{face, of, now, now}
+	return &imageProgress{face, set, of, now, now}
 }
 
-func (p *sampleProgress) show(images int) {
+func (p *imageProgress) show(images int) {
 	if time.Since(p.shown) < samplePeriod {
 		return
 	}
 	p.shown = time.Now()
 	rate := float64(images) / time.Since(p.begin).Seconds()
 	left := time.Duration(float64(p.of-images) / rate * float64(time.Second))
-	p.Status(map[string]any{"images": images, "of": p.of, "images_per_second": rate, "left_seconds": left.Seconds()},
-		fmt.Sprintf("%s/%s images  %3.0f%%  %.1f img/s  %s left", console.Thousands(int64(images)), console.Thousands(int64(p.of)),
+	event, text := map[string]any{"images": images, "of": p.of, "images_per_second": rate, "left_seconds": left.Seconds()}, ""
+	if p.set != "" {
+		event["set"], text = p.set, p.set+": "
+	}
+	p.Status(event,
+		fmt.Sprintf("%s%s/%s images  %3.0f%%  %.1f img/s  %s left", text, console.Thousands(int64(images)), console.Thousands(int64(p.of)),
 			100*float64(images)/float64(p.of), rate, left.Round(time.Second)), false)
 }
 

@@ -251,7 +251,7 @@ func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.
 	face.Event("start", start, lines...)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(writers, dev.Threads())) // the generator waits for them if they fall behind
-	progress := newSampleProgress(face, len(seeds))
+	progress := newImageProgress(face, "", len(seeds))
 	err = generator.Run(ctx, request, func(i int, s generate.Sample) error {
 		if write := keep(i, request.Classes[i], s); write != nil {
 			group.Go(write)

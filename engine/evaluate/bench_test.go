@@ -2,11 +2,10 @@ package evaluate
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
-	"fluxion/engine/device"
 	"fluxion/kernels/number"
-	"fluxion/nets"
 	"fluxion/nets/feature"
 	"fluxion/nets/feature/featuretest"
 )
@@ -16,25 +15,9 @@ func BenchmarkFeatures(b *testing.B) {
 	for _, n := range feature.Networks {
 		for _, precision := range []number.Type{number.Float32, number.BFloat16} {
 			b.Run(fmt.Sprint(n.Name, precision), func(b *testing.B) {
-				d, err := device.Open("cpu", 0)
-				if err != nil {
-					b.Fatal(err)
-				}
-				defer d.Close()
-				g, err := n.Build(1)
-				if err != nil {
-					b.Fatal(err)
-				}
 				const batch = 8
-				e, err := NewExtractor(ExtractorOptions{
-					Network: n, Weights: make([]float32, nets.FlatSize(g.Params)), Convention: Conventions[0], Outputs: []string{feature.Pooled}, Batch: batch, Device: d, Precision: precision,
-				}, func(string, []float32, int) error { return nil })
-				if err != nil {
-					b.Fatal(err)
-				}
-				defer e.Close()
-				e.pixels = append(e.pixels[:0], make([]float32, len(e.pixels))...)
-				copy(e.pixels, featuretest.Images(n.Side))
+				e := newExtractor(b, n, batch, 0, precision, []string{feature.Pooled}, func(string, []float32, int) error { return nil })
+				copy(e.pixels, slices.Repeat(featuretest.Images(n.Side), batch/2))
 				for b.Loop() {
 					e.filled = batch
 					if err := e.Flush(); err != nil {

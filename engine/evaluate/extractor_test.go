@@ -10,9 +10,9 @@ import (
 	"fluxion/nets/feature/featuretest"
 )
 
-func newExtractor(t *testing.T, n feature.Network, batch int, precision number.Type, visit func(output string, rows []float32, dim int) error) *Extractor {
+func newExtractor(t testing.TB, n feature.Network, batch, threads int, precision number.Type, outputs []string, visit func(output string, rows []float32, dim int) error) *Extractor {
 	t.Helper()
-	d, err := device.Open("cpu", 2)
+	d, err := device.Open("cpu", threads)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func newExtractor(t *testing.T, n feature.Network, batch int, precision number.T
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := NewExtractor(ExtractorOptions{Network: n, Weights: weights, Convention: c, Outputs: n.Outputs, Batch: batch, Device: d, Precision: precision}, visit)
+	e, err := NewExtractor(ExtractorOptions{Network: n, Weights: weights, Convention: c, Outputs: outputs, Batch: batch, Device: d, Precision: precision}, visit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestFeatures(t *testing.T) {
 	for _, n := range feature.Networks {
 		for _, precision := range []number.Type{number.Float32, number.BFloat16} {
 			got := map[string][]float32{}
-			e := newExtractor(t, n, 2, precision, func(output string, rows []float32, dim int) error {
+			e := newExtractor(t, n, 2, 2, precision, n.Outputs, func(output string, rows []float32, dim int) error {
 				got[output] = append(got[output], rows...)
 				return nil
 			})

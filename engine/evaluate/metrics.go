@@ -1,8 +1,10 @@
 package evaluate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"strings"
 
 	"fluxion/data/lookup"
@@ -42,6 +44,7 @@ type Options struct {
 	Size    int    // of a subset of kid; 0: 1000
 	K       int    // neighbours; 0: 3 for precision and recall, 5 for density and coverage
 	Splits  int    // of the Inception Score; 0: 10
+	Closed  bool   // balls of neighbours hold their border
 }
 
 // Value is one number of a metric.
@@ -57,7 +60,8 @@ type Value struct {
 type Metric struct {
 	Name    string
 	Summary string
-	Needs   Needs
+	Needs   Needs // of each set; of the real images less, where Real says so
+	Real    *Needs
 	Alone   bool   // it judges one set, else samples against real images
 	Network string // the only network whose features it is defined for; empty: any
 	// Least is how many images of each set it takes, if the network says so many numbers
@@ -71,11 +75,11 @@ type Metric struct {
 var Metrics = []Metric{
 	{Name: "fid", Summary: "Fréchet Inception distance", Needs: Needs{Statistics: true}, Network: "inception", compute: frechet("fid")},
 	{Name: "fd", Summary: "Fréchet distance of any network's features", Needs: Needs{Statistics: true}, compute: frechet("fd")},
-	{Name: "fd-infinity", Summary: "the same for unlimited samples, by a line in 1/n", Needs: Needs{Statistics: true, Features: true}, Least: func(dim int, _ Options) int { return metric.FewestOfInfinity(dim) }, compute: infinity},
+	{Name: "fd-infinity", Summary: "the same for unlimited samples, by a line in 1/n", Needs: Needs{Features: true}, Real: &Needs{Statistics: true}, Least: func(dim int, _ Options) int { return metric.FewestOfInfinity(dim) }, compute: infinity},
 	{Name: "sfid", Summary: "Fréchet distance of a middle layer, with its places", Needs: Needs{Spatial: true}, Network: "inception", compute: spatial},
 	{Name: "kid", Summary: "kernel distance: of all images, and over subsets", Needs: Needs{Features: true}, compute: kernel},
 	{Name: "is", Summary: "Inception Score of the first set alone", Needs: Needs{Logits: true}, Alone: true, Network: "inception", Least: func(_ int, o Options) int { return o.splits() }, compute: inceptionScore},
-	{Name: "prdc", Summary: "precision, recall, density, coverage", Needs: Needs{Features: true}, Least: func(_ int, o Options) int { return max(5, o.K) + 1 }, compute: manifold},
+	{Name: "prdc", Summary: "precision, recall, density, coverage", Needs: Needs{Features: true}, Least: func(_ int, o Options) int { return cmp.Or(o.K, 5) + 1 }, compute: manifold},
 	{Name: "mind", Summary: "3d times the mean squared Wasserstein distance along 1,000 directions of the d features", Needs: Needs{Features: true}, compute: sliced},
 	{Name: "authpct", Summary: "share of samples that are no near copy of a real image", Needs: Needs{Features: true}, compute: authentic},
 }
@@ -99,6 +103,17 @@ func FindMetrics(names []string) ([]Metric, error) {
 		seen[i] = true
 	}
 	return found, nil
+}
+
+// Of is what a metric must know of samples, or of the real images.
+func (m Metric) Of(real bool) Needs {
+	switch {
+	case real && m.Alone:
+		return Needs{}
+	case real && m.Real != nil:
+		return *m.Real
+	}
+	return m.Needs
 }
 
 // Check says why metrics cannot be taken with a network, of one set or of two.
@@ -139,11 +154,11 @@ func CheckCount(metrics []Metric, counts []int64, dim int, o Options) error {
 func Compute(ctx context.Context, metrics []Metric, a, b *Set, o Options) ([]Value, error) {
 	var all []Value
 	for _, m := range metrics {
-		for _, s := range []*Set{a, b} {
-			if s == nil || m.Alone && s == b {
+		for i, s := range []*Set{a, b} {
+			if s == nil {
 				continue
 			}
-			if err := s.Has(m); err != nil {
+			if err := s.Has(m, i == 1); err != nil {
 				return nil, err
 			}
 		}
@@ -154,21 +169,27 @@ func Compute(ctx context.Context, metrics []Metric, a, b *Set, o Options) ([]Val
 		if err != nil {
 			return nil, err
 		}
+		for _, v := range values {
+			if math.IsNaN(v.Value) || math.IsInf(v.Value, 0) {
+				return nil, fmt.Errorf("%s is %v", v.Name, v.Value)
+			}
+		}
 		all = append(all, values...)
 	}
 	return all, nil
 }
 
 // Has says what a metric needs that is not known of the set, as of a file of statistics.
-func (s *Set) Has(m Metric) error {
+func (s *Set) Has(m Metric, real bool) error {
+	needs := m.Of(real)
 	for _, c := range []struct {
 		need, have bool
 		what       string
 	}{
-		{m.Needs.Statistics, s.Statistics != nil, "mean and covariance of features"},
-		{m.Needs.Spatial, s.Spatial != nil, "mean and covariance of a middle layer"},
-		{m.Needs.Features, len(s.Features.Values) > 0, "the features of every image"},
-		{m.Needs.Logits, len(s.Logits.Values) > 0, "the logits of every image"},
+		{needs.Statistics, s.Statistics != nil, "mean and covariance of features"},
+		{needs.Spatial, s.Spatial != nil, "mean and covariance of a middle layer"},
+		{needs.Features, len(s.Features.Values) > 0, "the features of every image"},
+		{needs.Logits, len(s.Logits.Values) > 0, "the logits of every image"},
 	} {
 		if c.need && !c.have {
 			return fmt.Errorf("%s needs %s, which %s does not hold; give the images", m.Name, c.what, s.Name)
@@ -232,7 +253,7 @@ func (o Options) splits() int {
 }
 
 func manifold(a, b *Set, o Options) ([]Value, error) {
-	m, err := metric.Neighbours(a.Features, b.Features, metric.ManifoldOptions{K: o.K})
+	m, err := metric.Neighbours(a.Features, b.Features, metric.ManifoldOptions{K: o.K, Closed: o.Closed})
 	of, dc := "k = 3", "k = 5"
 	if o.K > 0 {
 		of = fmt.Sprintf("k = %d", o.K)

@@ -35,10 +35,29 @@ type collector struct {
 	needs   Needs
 	set     *Set
 	sums    map[string]*metric.Accumulator // by output
+	seen    map[string]int64               // images, by output
 	average bool                           // the statistics come from sums: there are more images than numbers of each
 }
 
+// NotFiniteError is features that are no numbers: weights that are not those of the
+// network give such.
+type NotFiniteError struct {
+	Image  int64 // in the order of the set
+	Output string
+	Value  float32
+}
+
+func (e *NotFiniteError) Error() string {
+	return fmt.Sprintf("image %d: %v among its %s features; the weights are damaged or of another network", e.Image, e.Value, e.Output)
+}
+
 func (c *collector) add(output string, rows []float32, dim int) error {
+	for i, v := range rows {
+		if v-v != 0 { // of infinities and NaN it is NaN
+			return &NotFiniteError{c.seen[output] + int64(i/dim), output, v}
+		}
+	}
+	c.seen[output] += int64(len(rows) / dim)
 	sum := func() {
 		if c.sums[output] == nil {
 			c.sums[output] = metric.NewAccumulator(dim)
@@ -52,10 +71,10 @@ func (c *collector) add(output string, rows []float32, dim int) error {
 	case feature.Spatial:
 		sum()
 	default:
-		if c.average {
+		if c.average && c.needs.Statistics {
 			sum()
 		}
-		if c.needs.Features || !c.average {
+		if c.needs.Features || !c.average && c.needs.Statistics {
 			c.set.Features.Dim = dim
 			c.set.Features.Append(rows)
 		}
@@ -72,7 +91,7 @@ func Collect(ctx context.Context, s Source, o ExtractorOptions, needs Needs, pro
 	}
 	o.Outputs = needs.outputs()
 	o.Batch = min(o.Batch, n)
-	c := &collector{needs: needs, set: &Set{Name: s.Name(), N: int64(n)}, sums: map[string]*metric.Accumulator{}}
+	c := &collector{needs: needs, set: &Set{Name: s.Name(), N: int64(n)}, sums: map[string]*metric.Accumulator{}, seen: map[string]int64{}}
 	e, err := NewExtractor(o, c.add)
 	if err != nil {
 		return nil, err
@@ -80,7 +99,7 @@ func Collect(ctx context.Context, s Source, o ExtractorOptions, needs Needs, pro
 	defer func() { err = errors.Join(err, e.Close()) }()
 	dim := o.Network.Dim
 	c.average = n > dim
-	if !c.average || needs.Features {
+	if !c.average && needs.Statistics || needs.Features {
 		if err := device.CheckMemory(device.Need{What: "the features of all images", Bytes: plan.Product(4, n, dim)}); err != nil {
 			return nil, err
 		}

@@ -5,7 +5,6 @@ package metric
 
 import (
 	"fmt"
-	"math"
 )
 
 // Features are what a network says of images: Len rows of Dim numbers.
@@ -27,22 +26,6 @@ func (f Features) Row(i int) []float32 { return f.Values[i*f.Dim:][:f.Dim] }
 
 // Append adds rows.
 func (f *Features) Append(rows []float32) { f.Values = append(f.Values, rows...) }
-
-// Check says whether the features can be compared: whole rows of numbers.
-func (f Features) Check() error {
-	switch {
-	case f.Dim < 1:
-		return fmt.Errorf("features of %d numbers an image; want at least 1", f.Dim)
-	case len(f.Values)%f.Dim != 0:
-		return fmt.Errorf("%d numbers are no whole rows of %d", len(f.Values), f.Dim)
-	}
-	for i, v := range f.Values {
-		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-			return fmt.Errorf("feature %d of image %d is %v", i%f.Dim, i/f.Dim, v)
-		}
-	}
-	return nil
-}
 
 // CountError is too few images for a metric.
 type CountError struct {

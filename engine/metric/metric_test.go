@@ -184,14 +184,3 @@ func TestThreads(t *testing.T) {
 		t.Errorf("one thread gives %v, more give %v", one, many)
 	}
 }
-
-func TestCheck(t *testing.T) {
-	for _, bad := range []Features{{}, rows(2, 1, 2, 3), rows(1, float32(math.NaN())), rows(1, float32(math.Inf(1)))} {
-		if bad.Check() == nil {
-			t.Errorf("%v is taken", bad)
-		}
-	}
-	if err := rows(2, 1, 2).Check(); err != nil {
-		t.Error(err)
-	}
-}

@@ -38,7 +38,7 @@ func Numbers(name string, n int) []float64 {
 type Formula map[string][]int
 
 // Read returns the weights of a network.
-func Read(t *testing.T, network string) Formula {
+func Read(t testing.TB, network string) Formula {
 	t.Helper()
 	b, err := testdata.ReadFile("testdata/" + network + ".json")
 	if err != nil {
@@ -52,7 +52,7 @@ func Read(t *testing.T, network string) Formula {
 }
 
 // Outputs are what the other programs say of Images, in float32 from float64.
-func Outputs(t *testing.T, network string) map[string][]float32 {
+func Outputs(t testing.TB, network string) map[string][]float32 {
 	t.Helper()
 	b, err := testdata.ReadFile("testdata/" + network + ".safetensors")
 	if err != nil {

@@ -5,7 +5,6 @@ package moments
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -15,6 +14,7 @@ import (
 	"strings"
 
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/data"
 	"fluxion/data/durable"
 	"fluxion/engine/evaluate"
@@ -142,27 +142,18 @@ func readPickle(path string) (*evaluate.Set, error) {
 	return set, err
 }
 
-// Room says whether a file can be written to a path, before work is done for it; an
-// empty path is none.
+// Room says whether statistics can be written to a path: nothing but such a file of ours
+// is there. An empty path is none.
 func Room(path string) error {
 	if path == "" {
 		return nil
 	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return fault.Usagef("%s is not a file", path)
-	} else if err == nil && strings.EqualFold(filepath.Ext(path), ".npz") {
-		if text, err := data.ReadNPZText(path, textArray); err != nil || text == "" {
-			return fault.Usagef("%s is there and not of this program; want another name", path)
+	if _, err := os.Stat(path); err == nil {
+		if text, err := data.ReadNPZText(path, textArray); err != nil || text == "" || !Is(path) {
+			return fault.Usagef("--save %s is there and is no such file of this program; want another name", path)
 		}
 	}
-	if err := (durable.Disk{}).MkdirAll(filepath.Dir(path)); err != nil {
-		return fault.Output(err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".fluxion-")
-	if err != nil {
-		return fault.Output(err)
-	}
-	return fault.Output(errors.Join(f.Close(), os.Remove(f.Name())))
+	return outdir.Room("--save", path)
 }
 
 // Write writes a file.
@@ -187,8 +178,5 @@ func Write(disk durable.Disk, path string, s *evaluate.Set, about About) error {
 	}
 	add("mu", "sigma", s.Statistics)
 	add("mu_s", "sigma_s", s.Spatial)
-	if err := disk.MkdirAll(filepath.Dir(path)); err != nil {
-		return fault.Output(err)
-	}
 	return fault.Output(disk.Write(path, func(w io.Writer) error { return data.WriteNPZ(w, arrays...) }))
 }

@@ -1,4 +1,4 @@
-// Package outdir judges the folder that a command is told to write to.
+// Package outdir judges the folder, or the file, that a command is told to write to.
 package outdir
 
 import (
@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/data/durable"
 	"fluxion/engine/rundir"
 )
 
@@ -28,6 +29,22 @@ func Check(out string) error {
 		}
 	}
 	return nil
+}
+
+// Room says whether a file can be written to a path that a flag gives, before work is
+// done for it, and makes the folder it lies in.
+func Room(flag, path string) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fault.Usagef("%s %s is not a file", flag, path)
+	}
+	if err := (durable.Disk{}).MkdirAll(filepath.Dir(path)); err != nil {
+		return fault.Output(err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".fluxion-")
+	if err != nil {
+		return fault.Output(err)
+	}
+	return fault.Output(errors.Join(f.Close(), os.Remove(f.Name())))
 }
 
 // Apart refuses a run folder in the place of data. No run folder is read as data, so

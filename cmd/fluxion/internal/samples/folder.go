@@ -244,7 +244,7 @@ func (f Folder) Grid(want Wanted, columns int) (string, error) {
 		all = append(all, pixels...)
 	}
 	path := GridOf(f.Path)
-	file, err := data.EncodeGrid(all, len(seeds), size[0], size[1], size[2], columns)
+	file, err := data.EncodeGrid(all, len(seeds), size[0], size[1], size[2], columns, nil)
 	if err == nil {
 		err = f.Disk.WriteFile(path, file)
 	}
