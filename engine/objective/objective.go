@@ -49,13 +49,13 @@ type Observation struct {
 	Weight float64 // what an error of 1 weighs
 }
 
-// State is what an objective must know to go on to the bit: a file of each checkpoint.
+// State is what has to be known to go on to the bit: a file of each checkpoint.
 type State struct {
 	File  string                 // its name, in the checkpoint's folder training
 	Store func() ([]byte, error) // after the last step
 	// Load checks what a checkpoint holds, and returns what takes it over. It may be
-	// called to look for a sound checkpoint only, and is not called for one that lacks the
-	// file: there the objective begins anew.
+	// called beside steps, to look for a sound checkpoint, and is not called for one that
+	// lacks the file: there one begins anew.
 	Load func(data []byte) (take func() error, err error)
 }
 

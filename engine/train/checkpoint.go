@@ -27,9 +27,11 @@ type State struct {
 	Seconds float64 `json:"elapsed_seconds"` // that the run took, over all its processes
 }
 
-// stateFile is in a checkpoint's folder training. Beside it are files that package model
-// knows of, dataFile, and those that hooks keep.
+// stateFile is in a checkpoint's folder training.
 const stateFile = "state.json"
+
+// trainingFiles are all that are there, but for those that hooks keep.
+var trainingFiles = []string{stateFile, dataFile, model.ClassesFile, model.OptimizerFile, filepath.Base(rundir.SettingsFile)}
 
 // prefix is that of the tensors of an optimizer's state.
 func prefix(state *plan.Buffer) string { return state.Name + "." }
@@ -63,10 +65,14 @@ func (r *run) snapshot(s State) (snapshot, error) {
 		if h.Keep == nil {
 			continue
 		}
-		var err error
-		if c.kept[h.Keep.File], err = h.Keep.Store(); err != nil {
+		data, err := h.Keep.Store()
+		if err == nil && len(data) > MaxKept {
+			err = fmt.Errorf("hook %q keeps %d bytes in %s, want at most %d", h.Name, len(data), h.Keep.File, MaxKept)
+		}
+		if err != nil {
 			return c, err
 		}
+		c.kept[h.Keep.File] = data
 	}
 	for _, b := range r.trainer.Buffers.stored() {
 		c.flat[b] = make([]float32, b.Size)

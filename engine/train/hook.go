@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"fluxion/engine/generate"
+	"fluxion/engine/objective"
 )
 
 // Hook is something that a run does beside its steps. Functions that it has no use
@@ -33,15 +36,13 @@ type Hook struct {
 	Keep *Keep
 }
 
-// Keep is what a hook needs to go on to the bit: a file of each checkpoint.
-type Keep struct {
-	File  string                 // its name, in the checkpoint's folder training
-	Store func() ([]byte, error) // after the last step
-	// Load checks what a checkpoint holds, and returns what takes it over. It may be
-	// called beside steps, to look for a sound checkpoint, and is not called for one that
-	// lacks the file: there the hook begins anew.
-	Load func(data []byte) (take func() error, err error)
-}
+// Keep is what a hook needs to go on to the bit. Without it there is no checkpoint: an
+// error of Store, or more than MaxKept bytes, ends the run, and the steps since the
+// last checkpoint are lost.
+type Keep = objective.State
+
+// MaxKept is the most that a hook may keep, in bytes: it is read whole.
+const MaxKept = 1 << 30
 
 // Progress is a run as its hooks see it.
 type Progress struct {
@@ -104,14 +105,17 @@ func (h Hook) named() Hook {
 	return n
 }
 
-// hooks are those of the run, and then those of its caller, whose errors are given
-// their names.
+// hooks are those of the run and of its caller, whose errors are given their names.
 func (r *run) hooks(callers []Hook) ([]Hook, error) {
-	all := r.own()
-	for _, h := range callers {
-		all = append(all, h.named())
+	named := make([]Hook, len(callers))
+	for i, h := range callers {
+		named[i] = h.named()
 	}
-	names, files := map[string]bool{}, map[string]bool{stateFile: true, dataFile: true}
+	all := r.own(named)
+	names, files := map[string]bool{}, map[string]bool{}
+	for _, name := range trainingFiles {
+		files[name] = true
+	}
 	for _, h := range all {
 		if h.Name == "" || names[h.Name] {
 			return nil, fmt.Errorf("hook %q: want a name that no other hook has", h.Name)
@@ -120,10 +124,11 @@ func (r *run) hooks(callers []Hook) ([]Hook, error) {
 		if h.Keep == nil {
 			continue
 		}
-		if files[h.Keep.File] {
-			return nil, fmt.Errorf("hook %q keeps %s in checkpoints: want a file that nothing else is kept in", h.Name, h.Keep.File)
+		file := strings.ToLower(h.Keep.File) // there are disks to which case is nothing
+		if files[file] || file != filepath.Base(file) || !filepath.IsLocal(file) || file == "." {
+			return nil, fmt.Errorf("hook %q keeps %q in checkpoints: want the bare name of a file that nothing else is kept in", h.Name, h.Keep.File)
 		}
-		files[h.Keep.File] = true
+		files[file] = true
 	}
 	return all, nil
 }

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,9 +14,10 @@ import (
 
 	"fluxion/engine/model"
 	"fluxion/engine/record"
+	"fluxion/engine/rundir"
 )
 
-// counter is a hook that adds up at which images it was called, and keeps the sum.
+// counter is a hook that adds up how often it was called, and keeps the sum.
 type counter struct {
 	Hook
 	sum  int64
@@ -28,8 +30,7 @@ func newCounter(every int64) *counter {
 	c.Hook = Hook{
 		Name: "counter", Every: every,
 		Begin: func(p Progress) error { call("begin", p.Images); return nil },
-		Check: func(p Progress) error { c.sum++; return nil },
-		After: func(_ context.Context, p Progress) error { call("after", p.Images); return nil },
+		After: func(_ context.Context, p Progress) error { c.sum++; call("after", p.Images); return nil },
 		Close: func() error { call("close", c.sum); return nil },
 		Keep: &Keep{
 			File:  "counter.txt",
@@ -44,8 +45,9 @@ func newCounter(every int64) *counter {
 	return c
 }
 
-// TestHooksOfACaller: a hook is called when it is due, goes on with what it kept where
-// the run goes on, and changes none of the run's bits.
+// TestHooksOfACaller: a hook is called when it is due, before the checkpoint of the same
+// step, which keeps what it did; it goes on from there where the run does, and changes
+// none of the run's bits.
 func TestHooksOfACaller(t *testing.T) {
 	s := brief()
 	s.SampleCount = 0
@@ -63,12 +65,11 @@ func TestHooksOfACaller(t *testing.T) {
 	if !errors.Is(err, cause) || res.Images >= s.Images || res.Images < 8 {
 		t.Fatalf("%+v, %v", res, err)
 	}
-	steps := res.Images / int64(s.Batch)
 	expect := []string{"begin 0"}
-	if res.Images > 12 { // the hook comes after the one that stops the run
-		expect = append(expect, "after 12")
+	for images := int64(12); images <= res.Images; images += 12 {
+		expect = append(expect, fmt.Sprint("after ", images))
 	}
-	if expect = append(expect, fmt.Sprint("close ", steps)); !slices.Equal(c.seen, expect) {
+	if expect = append(expect, fmt.Sprint("close ", res.Images/12)); !slices.Equal(c.seen, expect) {
 		t.Errorf("stopped after %d images: %v, want %v", res.Images, c.seen, expect)
 	}
 
@@ -82,13 +83,13 @@ func TestHooksOfACaller(t *testing.T) {
 			expect = append(expect, fmt.Sprint("after ", images))
 		}
 	}
-	if expect = append(expect, "close 8"); !slices.Equal(c.seen, expect) {
+	if expect = append(expect, "close 3"); !slices.Equal(c.seen, expect) {
 		t.Errorf("gone on after %d images: %v, want %v", res.Images, c.seen, expect)
 	}
 	got := files(t, o.Dir)
 	kept := filepath.Join(model.TrainingDir, "counter.txt")
-	if string(got[kept]) != "8" {
-		t.Errorf("the checkpoint keeps %q, want 8", got[kept])
+	if string(got[kept]) != "3" {
+		t.Errorf("the checkpoint keeps %q, want 3", got[kept])
 	}
 	delete(got, kept)
 	same(t, got, want)
@@ -156,7 +157,7 @@ func TestHookFails(t *testing.T) {
 		c.hook.Name = name
 		o.Hooks = []Hook{c.hook}
 		_, err := Run(t.Context(), o)
-		if !errors.Is(err, broken) || !strings.Contains(err.Error(), name+": broken") {
+		if !errors.Is(err, broken) || strings.Count(err.Error(), "broken") != 1 || !strings.Contains(err.Error(), name+": broken") {
 			t.Errorf("%s: %v", name, err)
 		}
 		if got := saved(t, o.Dir); !slices.Equal(got, c.saved) {
@@ -165,18 +166,65 @@ func TestHookFails(t *testing.T) {
 	}
 }
 
-// TestHookNames: each hook has a name and a file of its own.
+// TestHookNames: each hook has a name of its own, and a file that the checkpoint has not
+// and that lies where the others do.
 func TestHookNames(t *testing.T) {
-	o, _ := options(t, brief(), t.TempDir())
-	for what, hooks := range map[string][]Hook{
+	s := brief()
+	s.Images, s.SampleCount, s.TimeSampler, s.Weighting = 8, 0, "adaptive:bins=8", "sigmoid"
+	o, _ := options(t, s, t.TempDir())
+	train(t, o)
+	wrong := map[string][]Hook{
 		`hook ""`: {{}}, `hook "grids"`: {{Name: "grids"}}, `hook "a"`: {{Name: "a"}, {Name: "a"}},
-		`hook "b" keeps state.json`: {{Name: "b", Keep: &Keep{File: stateFile}}},
-		`hook "b" keeps x`:          {{Name: "a", Keep: &Keep{File: "x"}}, {Name: "b", Keep: &Keep{File: "x"}}},
-	} {
+		`hook "b" keeps "X"`: {{Name: "a", Keep: &Keep{File: "x"}}, {Name: "b", Keep: &Keep{File: "X"}}},
+	}
+	names := []string{"", ".", "..", "/", "/x", "sub/x", "../x", "x/", "State.json"}
+	for name := range files(t, o.Dir) {
+		if dir, file := filepath.Split(name); dir == model.TrainingDir+"/" {
+			names = append(names, file)
+		}
+	}
+	if len(names) < 9+5 {
+		t.Fatalf("a checkpoint has only %q", names)
+	}
+	for _, name := range append(names, filepath.Base(rundir.SettingsFile)) {
+		wrong[fmt.Sprintf("hook %q keeps %q", "c", name)] = []Hook{{Name: "c", Keep: &Keep{File: name, Store: func() ([]byte, error) { return nil, nil }}}}
+	}
+	for what, hooks := range wrong {
 		o.Hooks = hooks
 		if _, err := Run(t.Context(), o); err == nil || !strings.HasPrefix(err.Error(), what) {
 			t.Errorf("want an error of %s: %v", what, err)
 		}
+	}
+}
+
+// TestKept: what a hook keeps comes back as it was, whatever it is; what is too long to
+// be read again is not written, nor read.
+func TestKept(t *testing.T) {
+	s := brief()
+	s.Images, s.SampleCount = 8, 0
+	o, _ := options(t, s, t.TempDir())
+	kept := bytes.Repeat([]byte("{\xff\r\n\x00"), 7<<20) // 35 MiB, and no JSON
+	var back []byte
+	keep := &Keep{
+		File:  "kept.bin",
+		Store: func() ([]byte, error) { return kept, nil },
+		Load:  func(data []byte) (func() error, error) { return func() error { back = data; return nil }, nil },
+	}
+	o.Hooks = []Hook{{Name: "keeper", Keep: keep}}
+	train(t, o)
+	if train(t, o); !bytes.Equal(back, kept) {
+		t.Errorf("%d bytes come back, want the %d that were kept", len(back), len(kept))
+	}
+	path := filepath.Join(o.Dir, model.CheckpointsDir, "8", model.TrainingDir, "kept.bin")
+	if err := os.Truncate(path, MaxKept+1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(t.Context(), o); err == nil || strings.Count(err.Error(), path) != 1 || !strings.Contains(err.Error(), "longer than 1024 MiB") {
+		t.Errorf("a longer file: %v", err)
+	}
+	o.Dir, kept = t.TempDir(), make([]byte, MaxKept+1)
+	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), `hook "keeper" keeps 1073741825 bytes`) {
+		t.Errorf("more bytes: %v", err)
 	}
 }
 
@@ -190,7 +238,7 @@ func TestHookAsked(t *testing.T) {
 	requests <- syscall.SIGTERM
 	o.Hooks, o.SaveNow = []Hook{c.Hook}, requests
 	train(t, o)
-	if want := []string{"begin 0", "after 4", "after 32", "close 8"}; !slices.Equal(c.seen, want) {
+	if want := []string{"begin 0", "after 4", "after 32", "close 2"}; !slices.Equal(c.seen, want) {
 		t.Errorf("%v, want %v", c.seen, want)
 	}
 }

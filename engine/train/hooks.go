@@ -1,22 +1,27 @@
 package train
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
-// own are the hooks of every run. They are called in this order: a step that is not
-// finite never counts, a checkpoint is written beside the making of a grid, and who
-// stops a run does not wait for one.
-func (r *run) own() []Hook {
-	return []Hook{
+// own are the hooks of every run, and among them those of its caller. They are called in
+// this order: a step that is not finite never counts, a checkpoint holds what callers keep
+// of its own step, it is written beside the making of a grid, and who stops a run does
+// not wait for one.
+func (r *run) own(callers []Hook) []Hook {
+	return slices.Concat([]Hook{
 		r.finiteHook(),
 		r.learningHook(),
 		{Name: "requests", Every: 1, After: r.listen},
 		{Name: "learning", Every: 1, After: r.watch},
 		r.statusHook(),
+	}, callers, []Hook{
 		{Name: "written checkpoints", Every: 1, After: func(context.Context, Progress) error { return r.saver.poll() }},
 		{Name: "checkpoints", Every: r.settings.CheckpointEvery, After: func(_ context.Context, p Progress) error { return r.saver.save(p.State) }},
 		{Name: "stop", Every: 1, After: func(ctx context.Context, _ Progress) error { return context.Cause(ctx) }},
 		r.gridHook(),
-	}
+	})
 }
 
 // listen takes notice of what comes from outside: a request to save, or that

@@ -41,7 +41,7 @@ type Options struct {
 	Origin   []string         // lines for the log on what trains here: version, command
 	SaveNow  <-chan os.Signal // asks for a checkpoint and a grid after the next step; may be nil
 
-	Hooks []Hook        // called after the run's own
+	Hooks []Hook        // called after a status is told, and before a checkpoint is made
 	Sinks []record.Sink // told of each status after the run's own
 }
 

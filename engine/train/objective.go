@@ -79,7 +79,6 @@ func (r *run) learningHook() Hook {
 	}
 	h.Every = 1
 	h.After = func(context.Context, Progress) error { r.trainer.Observe(); return nil }
-	keep := Keep(*state)
-	h.Keep = &keep
+	h.Keep = state
 	return h
 }

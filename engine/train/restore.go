@@ -154,14 +154,14 @@ func (r *run) readKept(dir string) (take []func() error, err error) {
 			continue
 		}
 		path := filepath.Join(dir, h.Keep.File)
-		data, err := pyjson.ReadFile(path)
+		data, err := pyjson.ReadUpTo(MaxKept, path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		var f func() error
-		if err == nil {
-			f, err = h.Keep.Load(data)
+		if err != nil {
+			return nil, err
 		}
+		f, err := h.Keep.Load(data)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}

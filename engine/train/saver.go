@@ -142,7 +142,7 @@ type UnsavedError struct {
 
 func (e *UnsavedError) Error() string {
 	text := fmt.Sprintf("images %d to %d of the run are not saved: %v", e.Saved, e.Images, e.Err)
-	if e.Cause != nil {
+	if e.Cause != nil && e.Cause.Error() != e.Err.Error() { // or the same failed twice
 		text = fmt.Sprintf("%v; %s", e.Cause, text)
 	}
 	return text

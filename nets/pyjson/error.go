@@ -46,20 +46,23 @@ const MaxFile = 32 << 20
 
 // ReadFile reads a JSON file whole, where it is one: a pipe or a device would not
 // end, and a file of another kind would fill the memory.
-func ReadFile(path string) ([]byte, error) {
-	f, err := open(path)
+func ReadFile(path string) ([]byte, error) { return ReadUpTo(MaxFile, path) }
+
+// ReadUpTo is ReadFile for a file of at most so many bytes, whatever they are.
+func ReadUpTo(most int64, path string) ([]byte, error) {
+	f, err := open(most, path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1)) // it may grow meanwhile
-	if err == nil && len(data) > MaxFile {
-		err = tooLong(path)
+	data, err := io.ReadAll(io.LimitReader(f, most+1)) // it may grow meanwhile
+	if err == nil && int64(len(data)) > most {
+		err = tooLong(most, path)
 	}
 	return data, err
 }
 
-func open(path string) (*os.File, error) {
+func open(most int64, path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
@@ -72,14 +75,14 @@ func open(path string) (*os.File, error) {
 		return nil, &Error{File: path, Problem: "is a folder, want a file"}
 	case !info.Mode().IsRegular():
 		return nil, &Error{File: path, Problem: "is a pipe or device, want a file"}
-	case info.Size() > MaxFile:
-		return nil, tooLong(path)
+	case info.Size() > most:
+		return nil, tooLong(most, path)
 	}
 	return os.Open(path)
 }
 
-func tooLong(path string) error {
-	return &Error{File: path, Problem: fmt.Sprintf("is longer than %d MiB; no configuration is", MaxFile>>20)}
+func tooLong(most int64, path string) error {
+	return &Error{File: path, Problem: fmt.Sprintf("is longer than %d MiB, the most that is read", most>>20)}
 }
 
 // Decode reads JSON into a Go value, as encoding/json does, but says what is wrong in
