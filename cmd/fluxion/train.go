@@ -112,6 +112,9 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	if _, err := train.NewObjective(s); err != nil {
 		return err
 	}
+	if err := train.CheckInit(s, o.ignore...); err != nil {
+		return err
+	}
 	if o.dryRun {
 		return printSettings(out, s, o.json)
 	}
@@ -179,6 +182,9 @@ func openData(s train.Settings) (data.Dataset, error) {
 // that no run goes on.
 func (o *trainOptions) resolve() (train.Settings, error) {
 	s := o.given
+	if s.Init != "" && !o.sources.Has("preset") {
+		s.Preset = s.Init
+	}
 	recipe, err := train.RecipeOf(s.Preset, s.Data, o.ignore...)
 	if err != nil {
 		return s, err

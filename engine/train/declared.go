@@ -33,7 +33,7 @@ func imagesFrom(least int64, text string) setting.Range {
 func (s *Settings) List() setting.List {
 	return slices.Concat(
 		setting.List{data.NameSetting(&s.Data), data.SizeSetting(&s.Size), data.ChannelsSetting(&s.Channels), data.FlipSetting(&s.Flip), data.SkipBrokenSetting(&s.SkipBroken)},
-		setting.List{catalog.PresetSetting(&s.Preset)},
+		setting.List{catalog.PresetSetting(&s.Preset), initSetting(&s.Init)},
 		process.ScheduleSettings(&s.Schedule, &s.ClipLambda, &s.Shift, &s.ZeroSNR, &s.Scale),
 		process.LossSettings(&s.Output, &s.Weighting, &s.TimeSampler), setting.List{objective.NameSetting(&s.Objective)},
 		s.steps(), s.optimization(), s.network(),

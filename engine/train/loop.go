@@ -69,6 +69,7 @@ type run struct {
 	disk      durable.Disk
 	group     collective.Group
 	folder    *rundir.Dir
+	beginning *beginning        // nil: random weights, or a checkpoint's
 	from      *model.Checkpoint // that the run goes on from; nil: from the start
 
 	stream  data.Stream
@@ -124,10 +125,15 @@ func (r *run) begin(ctx context.Context, start Start) (already bool, err error) 
 		return false, err
 	}
 	if !found {
-		if err := r.trainer.Initialise(r.settings.Seed); err != nil {
+		err := r.trainer.Initialise(r.settings.Seed)
+		if err == nil && r.beginning != nil {
+			err = r.beginning.write(r.trainer)
+		}
+		if err != nil {
 			return false, err
 		}
 	}
+	r.beginning = nil // its memory is needed no more
 	r.state, r.sound, r.saver.images = state, true, state.Images
 	r.meter = newMeter(state)
 	if found && r.finished() {

@@ -104,6 +104,12 @@ func prepare(o Options) (*run, Start, error) {
 	if changes, err = r.openFolder(o); err != nil {
 		return nil, Start{}, err
 	}
+	if r.from == nil {
+		if r.beginning, err = readBeginning(s, step.Trained.Params); err != nil {
+			r.folder.Note("ended: %v", err)
+			return nil, Start{}, errors.Join(err, r.close())
+		}
+	}
 	r.record = r.sinks(o.Sinks)
 	for _, line := range append(o.Origin, "device: "+o.Device.Describe()+", "+s.Precision) {
 		r.folder.Note("%s", line)
@@ -116,7 +122,7 @@ func prepare(o Options) (*run, Start, error) {
 	r.baseline, r.atZero = objective.Baseline(mean, variance)
 	return r, Start{
 		Run: o.Dir, Settings: s, Changes: changes,
-		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Floats: o.Data.Kind() == data.Floats, Classes: o.Data.Classes(), Notes: slices.Concat(data.Notes(o.Data), network.Notes(), r.floatNotes(variance)), Resident: step.Resident > 0,
+		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Floats: o.Data.Kind() == data.Floats, Classes: o.Data.Classes(), Notes: slices.Concat(data.Notes(o.Data), network.Notes(), r.presetNotes(), r.beginning.notes(objective.Process()), r.floatNotes(variance)), Resident: step.Resident > 0,
 		Parameters: nets.Count(step.Trained.Params), Tensors: len(step.Trained.Params),
 		Device: o.Device.Describe(), PlannedBytes: sizes.Bytes(), StepFLOPs: step.Cost().FLOPs,
 		KeptBytes: kept, AgainFLOPs: step.Recomputed().FLOPs,
@@ -248,22 +254,36 @@ func presetNetwork(preset string, ignore []string) (nets.Network, error) {
 	if _, statErr := os.Stat(preset); statErr != nil {
 		return nil, &SettingError{"preset", fmt.Sprintf("%v; nor is it a folder with a network (%v)", err, statErr)}
 	}
-	dir, err := model.Newest(preset)
+	return folderNetwork("preset", preset, ignore)
+}
+
+// folderNetwork is the network of a folder that a setting names.
+func folderNetwork(key, path string, ignore []string) (nets.Network, error) {
+	dir, err := model.Newest(path)
 	if err != nil {
-		return nil, &PresetError{preset, err}
+		return nil, &PresetError{key, path, err}
 	}
 	n, err := catalog.ReadConfig(dir, ignore...)
 	if err != nil {
-		return nil, &PresetError{preset, err}
+		return nil, &PresetError{key, path, err}
 	}
-	return n.WithNotes(fmt.Sprintf("the network is that of %s, its weights are not read: training begins with random ones (--seed)", dir)), nil
+	return n.WithNotes("the network is that of " + dir), nil
 }
 
-// PresetError is a folder given as preset whose network cannot be used.
+// PresetError is a folder that a setting names, as preset does, and whose network
+// cannot be used.
 type PresetError struct {
-	Dir string
-	Err error
+	Key, Dir string
+	Err      error
 }
 
-func (e *PresetError) Error() string { return fmt.Sprintf("preset %s: %v", e.Dir, e.Err) }
+func (e *PresetError) Error() string { return fmt.Sprintf("%s %s: %v", e.Key, e.Dir, e.Err) }
 func (e *PresetError) Unwrap() error { return e.Err }
+
+// presetNotes say that a folder given as preset gives its network alone.
+func (r *run) presetNotes() []string {
+	if _, err := catalog.Preset(r.settings.Preset); err == nil || r.settings.Init != "" {
+		return nil
+	}
+	return []string{"its weights are not read: training begins with random ones (--seed); --init begins with those of a model"}
+}

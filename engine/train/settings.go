@@ -16,6 +16,7 @@ type Settings struct {
 	SkipBroken bool   `json:"skip_broken"` // leave out undecodable images instead of stopping
 
 	Preset      string  `json:"preset"` // of package nets, or a folder with a UNet2DModel
+	Init        string  `json:"init"`   // folder of a model whose weights it begins with; "": random ones
 	Schedule    string  `json:"schedule"`
 	ClipLambda  float64 `json:"clip_lambda"` // |λ| of the schedule stays below; 0: as it is
 	Shift       float64 `json:"shift"`       // of the schedule's λ, by 2 ln shift
