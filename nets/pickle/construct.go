@@ -127,7 +127,8 @@ func (g global) call(args tuple) (any, error) {
 	case g.name == "dtype" && len(args) >= 1:
 		return numpyType(args[0])
 	case g.name == "scalar" && len(args) == 2:
-		return numpyScalar(args)
+		a := &array{} // without axes
+		return a, a.fill(tuple{int64(1), tuple{}, args[0], false, args[1]})
 	case g.name == "encode" && len(args) == 2:
 		return latin1(args[0])
 	}
@@ -183,9 +184,12 @@ func (t *strided) check() error {
 	return nil
 }
 
+// axes is more than a tensor of weights has.
+const axes = 8
+
 func numbers(v any) ([]int64, error) {
 	t, ok := v.(tuple)
-	if !ok || len(t) > 64 {
+	if !ok || len(t) > axes {
 		return nil, fmt.Errorf("%s is no shape", kind(v))
 	}
 	n := make([]int64, len(t))
@@ -200,7 +204,7 @@ func numbers(v any) ([]int64, error) {
 func numpyType(code any) (any, error) {
 	s, _ := code.(string)
 	if of := numpyTypes[strings.TrimLeft(s, "<>|=")]; of != "" {
-		return &elementType{of: of}, nil
+		return &elementType{of, strings.HasPrefix(s, ">")}, nil
 	}
 	return nil, fmt.Errorf("element type %s; want one of floats or integers", kind(code))
 }
@@ -219,15 +223,6 @@ func latin1(v any) (any, error) {
 		b = append(b, byte(r))
 	}
 	return b, nil
-}
-
-func numpyScalar(args tuple) (any, error) {
-	e, ok := args[0].(*elementType)
-	data, also := args[1].([]byte)
-	if !ok || !also || e.of.Width() != len(data) {
-		return nil, fmt.Errorf("arguments %s", kind(args))
-	}
-	return &array{dtype: e.of, data: data}, nil
 }
 
 // state is what BUILD gives something that was made before.

@@ -8,6 +8,8 @@ import (
 	"math"
 	"math/big"
 	"slices"
+	"strings"
+	"unicode"
 )
 
 // The values that a pickle makes. Others are nil, bool, int64, *big.Int, float64,
@@ -21,10 +23,7 @@ type (
 		values []any
 	}
 	// object is something with attributes, a module of TorchScript.
-	object struct {
-		class      string
-		attributes any
-	}
+	object struct{ attributes any }
 	// global is a name of Python's.
 	global struct{ module, name string }
 )
@@ -39,16 +38,18 @@ type mark struct{}
 type machine struct {
 	r          *bufio.Reader
 	at         int64 // bytes read
+	encoded    int64 // bytes made by encode
 	ran        int   // instructions
 	stack      []any
 	memo       map[uint32]any
 	persistent func(id any) (any, error)
 }
 
-// A pickle is bounded: the bytes of its longest string, and its instructions.
+// A pickle is bounded: the bytes of its longest string and name, and its instructions.
 const (
 	limit        = 1 << 28
-	instructions = 1 << 22
+	longest      = 1 << 12
+	instructions = 1 << 21
 )
 
 // load runs one pickle, from its first instruction to STOP.
@@ -134,11 +135,12 @@ func (m *machine) popMark() ([]any, error) {
 }
 
 func (m *machine) byte() (byte, error) {
-	b, err := m.take(1)
+	b, err := m.r.ReadByte()
 	if err != nil {
-		return 0, err
+		return 0, errShort
 	}
-	return b[0], nil
+	m.at++
+	return b, nil
 }
 
 // take reads n bytes. What a length announces is not made before it is there.
@@ -167,7 +169,7 @@ func (m *machine) line() (string, error) {
 			return "", err
 		case c == '\n':
 			return string(b), nil
-		case len(b) == 1<<12:
+		case len(b) == longest:
 			return "", fmt.Errorf("a name of more than %d bytes", len(b))
 		}
 		b = append(b, c)
@@ -353,32 +355,33 @@ func (m *machine) append(op byte) error {
 }
 
 func (m *machine) global(op byte) error {
-	var g global
+	var module, name any
+	var err error
 	if op == 'c' {
-		var err error
-		if g.module, err = m.line(); err == nil {
-			g.name, err = m.line()
-		}
-		if err != nil {
-			return err
+		if module, err = m.line(); err == nil {
+			name, err = m.line()
 		}
 	} else {
-		var module, name any
-		if err := m.pops(&module, &name); err != nil {
-			return err
-		}
-		var ok, also bool
-		g.module, ok = module.(string)
-		g.name, also = name.(string)
-		if !ok || !also {
-			return fmt.Errorf("a name of %s and %s", kind(module), kind(name))
-		}
+		err = m.pops(&module, &name)
 	}
+	if err != nil {
+		return err
+	}
+	if !isName(module) || !isName(name) {
+		return fmt.Errorf("a name of %s and %s", kind(module), kind(name))
+	}
+	g := global{module.(string), name.(string)}
 	if !g.known() {
 		return &ProgramError{Name: g.String()}
 	}
 	m.push(g)
 	return nil
+}
+
+// isName says whether a value can be a part of a name, and of a message.
+func isName(v any) bool {
+	s, ok := v.(string)
+	return ok && len(s) <= longest && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 func (m *machine) build(op byte) error {
@@ -394,13 +397,19 @@ func (m *machine) build(op byte) error {
 		if err = m.pops(&a, &b); err == nil {
 			made, err = construct(a, b)
 		}
+		// A string may be named again and again: what is made of strings is no more than was read.
+		if b, ok := made.([]byte); ok {
+			if m.encoded += int64(len(b)); m.encoded > m.at {
+				return fmt.Errorf("%d bytes are made of the %d that were read", m.encoded, m.at)
+			}
+		}
 	case 0x81: // NEWOBJ
 		if err = m.pops(&a, &b); err == nil {
 			g, ok := a.(global)
 			if !ok || !g.script() {
 				return fmt.Errorf("a new object of %s", kind(a))
 			}
-			made = &object{class: g.String()}
+			made = &object{}
 		}
 	case 'b':
 		if err = m.pops(&a, &b); err == nil {

@@ -107,15 +107,27 @@ func (f *File) archive(size int64) error {
 			return fmt.Errorf("byteorder is %.16q; want little", text)
 		}
 	}
+	// stored is where an entry lies, and its bytes: no more than the file has.
+	stored := func(e *zip.File) (at, bytes int64, err error) {
+		at, err = e.DataOffset()
+		bytes = int64(e.UncompressedSize64)
+		switch {
+		case err != nil:
+		case e.Method != zip.Store:
+			err = errors.New("is compressed, which PyTorch never does")
+		case bytes < 0 || at > size-bytes:
+			err = errShort
+		}
+		return at, bytes, err
+	}
+	at, bytes, err := stored(data)
+	if err != nil {
+		return fmt.Errorf("data.pkl: %w", err)
+	}
 	places := map[*storage]int64{}
 	made := map[string]*storage{}
-	pickled, err := data.Open()
-	if err != nil {
-		return err
-	}
-	defer pickled.Close()
-	value, err := load(bufio.NewReader(io.LimitReader(pickled, limit)), func(id any) (any, error) {
-		s, err := stored(id)
+	value, err := load(bufio.NewReader(io.NewSectionReader(f.r, at, bytes)), func(id any) (any, error) {
+		s, err := storageOf(id)
 		if err != nil || made[s.key] != nil {
 			return again(made, s), err
 		}
@@ -123,14 +135,11 @@ func (f *File) archive(size int64) error {
 		if e == nil {
 			return nil, fmt.Errorf("storage %.40q is not in the archive", s.key)
 		}
-		at, err := e.DataOffset()
-		bytes := int64(e.UncompressedSize64)
-		switch width := int64(s.dtype.Width()); {
-		case err != nil:
+		at, bytes, err := stored(e)
+		if err != nil {
 			return nil, fmt.Errorf("storage %.40q: %w", s.key, err)
-		case e.Method != zip.Store:
-			return nil, fmt.Errorf("storage %.40q is compressed, which PyTorch never does", s.key)
-		case bytes < 0 || s.count > bytes/width || at > size-bytes:
+		}
+		if s.count > bytes/int64(s.dtype.Width()) {
 			return nil, fmt.Errorf("storage %.40q has %d bytes of %d numbers of %s: the file was cut short", s.key, bytes, s.count, s.dtype)
 		}
 		made[s.key], places[s] = s, at
@@ -159,8 +168,8 @@ func readEntry(e *zip.File, most int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(r, most))
 }
 
-// stored reads what a pickle says of a storage: ('storage', type, key, place, count).
-func stored(id any) (*storage, error) {
+// storageOf reads what a pickle says of a storage: ('storage', type, key, place, count).
+func storageOf(id any) (*storage, error) {
 	t, ok := id.(tuple)
 	if !ok || len(t) < 5 {
 		return nil, fmt.Errorf("a storage of %s", kind(id))
@@ -197,7 +206,7 @@ func (f *File) legacy(size int64) error {
 	for i := range values {
 		var err error
 		values[i], err = load(r, func(id any) (any, error) {
-			s, err := stored(id)
+			s, err := storageOf(id)
 			if err != nil || made[s.key] != nil {
 				return again(made, s), err
 			}

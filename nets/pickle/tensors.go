@@ -11,37 +11,42 @@ import (
 	"fluxion/nets/safetensors"
 )
 
-// How deep dictionaries may lie in each other, and how many tensors there may be.
+// Values may lie in each other so deep, and be so many: what one takes, and its name,
+// is counted in bytes, however often the file says it.
 const (
 	deepest = 16
-	most    = 1 << 20
+	each    = 1 << 8
+	most    = 1 << 27
 )
 
 // name finds the tensors in what a pickle made.
 func (f *File) name(value any, places map[*storage]int64) error {
-	seen := 0
-	return f.find("", value, places, 0, &seen)
+	kept := 0
+	return f.find("", value, places, 0, &kept)
 }
 
-func (f *File) find(name string, value any, places map[*storage]int64, depth int, seen *int) error {
-	if *seen++; depth > deepest || *seen > most {
+func (f *File) find(name string, value any, places map[*storage]int64, depth int, kept *int) error {
+	if len(name) > longest {
+		return fmt.Errorf("%.40q is a name of %d bytes; want at most %d", name, len(name), longest)
+	}
+	if *kept += each + len(name); depth > deepest || *kept > most {
 		return errors.New("holds itself, or more than a file of weights does")
 	}
 	switch v := value.(type) {
 	case *dict:
 		for i, key := range v.keys {
-			if err := f.find(joined(name, key), v.values[i], places, depth+1, seen); err != nil {
+			if err := f.find(joined(name, key), v.values[i], places, depth+1, kept); err != nil {
 				return err
 			}
 		}
 	case *list:
 		for i, item := range v.items {
-			if err := f.find(joined(name, int64(i)), item, places, depth+1, seen); err != nil {
+			if err := f.find(joined(name, int64(i)), item, places, depth+1, kept); err != nil {
 				return err
 			}
 		}
 	case *object:
-		return f.find(name, v.attributes, places, depth+1, seen)
+		return f.find(name, v.attributes, places, depth+1, kept)
 	case *strided:
 		return f.add(name, v.storage.dtype, v.shape, v.strides, f.r, places[v.storage]+v.offset*int64(v.storage.dtype.Width()))
 	case *array:
