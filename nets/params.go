@@ -52,6 +52,9 @@ func Count(params []Param) int {
 	return n
 }
 
+// MostWeights is the largest network that is taken from a file: 64 GiB of float32.
+const MostWeights = 1 << 34
+
 // Initialise fills flat buffers, all with the same, the first weights of a seed. Each
 // parameter's numbers are addressed by its name, so a network that shares a
 // layer with another begins with the same layer.

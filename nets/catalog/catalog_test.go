@@ -258,6 +258,30 @@ func TestGradients(t *testing.T) {
 	}
 }
 
+// TestInputs: all that a network is given counts, for its own image and no other.
+func TestInputs(t *testing.T) {
+	for name, n := range networks(t) {
+		g := newGraph(t, n)
+		g.run(t)
+		before := slices.Clone(g.Output.Value().Data().([]float64))
+		for _, input := range []*gorgonia.Node{g.Sample, g.Time, g.Class, g.Estimate} {
+			if input == nil {
+				continue
+			}
+			was := slices.Clone(input.Value().Data().([]float64))
+			other := slices.Clone(was)
+			other[0] = 1 // of the first image
+			let(t, input, other)
+			g.run(t)
+			after := g.Output.Value().Data().([]float64)
+			if half := len(before) / 2; slices.Equal(after[:half], before[:half]) || !slices.Equal(after[half:], before[half:]) {
+				t.Errorf("%s: another %s of the first image gives %v instead of %v", name, input.Name(), after, before)
+			}
+			let(t, input, was)
+		}
+	}
+}
+
 // TestTwoApplications: of two applications in one graph, the parameters are the same
 // nodes, what both compute alike is there once, and gradients add.
 func TestTwoApplications(t *testing.T) {

@@ -65,7 +65,6 @@ const (
 	mostHidden   = 1 << 14
 	mostBlocks   = 256
 	mostRows     = 1 << 20
-	mostWeights  = 1 << 34 // 64 GiB of float32
 )
 
 // Validate says whether the network can be built. It returns a *nets.ConfigError that
@@ -93,12 +92,8 @@ func (c Config) Validate() error {
 	if c.HiddenSize%2 != 0 {
 		return nets.Refuse("hidden_size", "is %d, but the time embedding needs an even number", c.HiddenSize)
 	}
-	weights := int64(0)
-	for _, p := range nets.Params(c) {
-		weights += int64(p.Size())
-	}
-	if weights > mostWeights {
-		return nets.Refuse("hidden_size", "is %d, which makes %d weights for samples of %d numbers, want at most %d", c.HiddenSize, weights, c.values(), int64(mostWeights))
+	if weights := nets.Count(nets.Params(c)); weights > nets.MostWeights {
+		return nets.Refuse("hidden_size", "is %d, which makes %d weights for samples of %d numbers, want at most %d", c.HiddenSize, weights, c.values(), nets.MostWeights)
 	}
 	return nil
 }

@@ -47,17 +47,19 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestByHand has the network of one block and two hidden numbers by hand.
+// TestByHand has the network of one block and two hidden numbers by hand, told a class
+// and its estimate.
 func TestByHand(t *testing.T) {
-	c := Config{SampleSize: []int{1}, Channels: 2, HiddenSize: 2, NumBlocks: 1}
+	c := Config{SampleSize: []int{1}, Channels: 2, HiddenSize: 2, NumBlocks: 1, NumClassEmbeds: 3, Meta: map[string]any{nets.SelfConditioning: true}}
 	g, err := nets.Build(c, nets.BuildOptions{Batch: 1, Dtype: tensor.Float64})
 	if err != nil {
 		t.Fatal(err)
 	}
 	weights := map[string][]float64{ // (in,out)
-		"proj_in.weight": {1, 2, 3, 4}, "proj_in.bias": {0.5, -0.5},
+		"proj_in.weight": {1, 2, 3, 4, -0.5, 0.7, 0.2, -1}, "proj_in.bias": {0.5, -0.5},
 		"time_embedding.linear_1.weight": {0.1, 0.2, 0.3, 0.4}, "time_embedding.linear_1.bias": {0.1, 0},
 		"time_embedding.linear_2.weight": {1, 0, 0, -1}, "time_embedding.linear_2.bias": {0, 0.2},
+		nets.ClassTable:            {5, 6, 0.4, -0.9, 7, 8},
 		"blocks.0.linear_1.weight": {0.3, -0.2, 0.1, 0.4}, "blocks.0.linear_1.bias": {0, 0.1},
 		"blocks.0.time_emb_proj.weight": {1, 2, -1, 0.5}, "blocks.0.time_emb_proj.bias": {0.3, 0},
 		"blocks.0.linear_2.weight": {0.5, 0.6, -0.7, 0.8}, "blocks.0.linear_2.bias": {0.1, 0.2},
@@ -74,24 +76,30 @@ func TestByHand(t *testing.T) {
 	if len(g.Params) != len(weights) {
 		t.Fatalf("%d parameters, want %d", len(g.Params), len(weights))
 	}
-	x, time := []float64{0.3, -0.8}, 1.25
+	x, estimate, time, class := []float64{0.3, -0.8}, []float64{0.6, 0.1}, 1.25, 1
 	let(g.Sample, x)
+	let(g.Estimate, estimate)
 	let(g.Time, []float64{time})
+	let(g.Class, []float64{float64(class)})
 	vm := gorgonia.NewTapeMachine(g.G)
 	defer vm.Close()
 	if err := vm.RunAll(); err != nil {
 		t.Fatal(err)
 	}
 	linear := func(name string, x []float64) []float64 {
-		w, b := weights[name+".weight"], weights[name+".bias"]
-		return []float64{x[0]*w[0] + x[1]*w[2] + b[0], x[0]*w[1] + x[1]*w[3] + b[1]}
+		w, y := weights[name+".weight"], slices.Clone(weights[name+".bias"])
+		for i, v := range x {
+			y[0], y[1] = y[0]+v*w[2*i], y[1]+v*w[2*i+1]
+		}
+		return y
 	}
 	silu := func(x []float64) []float64 {
 		return []float64{x[0] / (1 + math.Exp(-x[0])), x[1] / (1 + math.Exp(-x[1]))}
 	}
 	add := func(a, b []float64) []float64 { return []float64{a[0] + b[0], a[1] + b[1]} }
-	embedding := silu(linear("time_embedding.linear_2", silu(linear("time_embedding.linear_1", []float64{math.Cos(time), math.Sin(time)}))))
-	h := linear("proj_in", x)
+	embedding := linear("time_embedding.linear_2", silu(linear("time_embedding.linear_1", []float64{math.Cos(time), math.Sin(time)})))
+	embedding = silu(add(embedding, weights[nets.ClassTable][2*class:]))
+	h := linear("proj_in", slices.Concat(x, estimate))
 	r := add(linear("blocks.0.linear_1", silu(h)), linear("blocks.0.time_emb_proj", embedding))
 	want := linear("proj_out", silu(add(h, linear("blocks.0.linear_2", silu(r)))))
 	for i, got := range g.Output.Value().Data().([]float64) {
