@@ -163,20 +163,14 @@ func (j *judging) note(text string) {
 
 // readNetwork reads the weights of the network of features.
 func (j *judging) readNetwork() error {
-	g, err := j.extractor.Network.Build(1)
+	weights, hash, note, err := readFeatures(j.extractor.Network, j.features)
 	if err != nil {
 		return err
 	}
-	path, hash, err := findFeatures(j.extractor.Network.Name, j.features)
-	if err != nil {
-		return err
+	if note != "" {
+		j.note(note)
 	}
-	if j.extractor.Weights, err = j.extractor.Network.ReadWeights(path, g.Params); err != nil {
-		return err
-	}
-	if !published(j.extractor.Network.Name, hash) {
-		j.note(fmt.Sprintf("the weights %s are none that were published for %s: numbers compare with those of these weights alone", hash, j.extractor.Network.Name))
-	}
+	j.extractor.Weights = weights
 	j.about = moments.About{Network: j.extractor.Network.Name, Weights: hash, Convention: j.extractor.Convention.Name, Precision: j.extractor.Precision.String()}
 	return nil
 }

@@ -1,33 +1,17 @@
 package main
 
 import (
-	"strings"
-
 	"fluxion/data"
 	"fluxion/data/setting"
 	"fluxion/engine/evaluate"
-	"fluxion/nets/feature"
 )
 
 // list declares the settings, with their defaults.
 func (o *evalOptions) list() setting.List {
 	sampling := o.sampleOptions.list()
-	var all, conventions, networks []string
-	for _, m := range evaluate.Metrics {
-		all = append(all, m.Name)
-	}
-	for _, c := range evaluate.Conventions {
-		conventions = append(conventions, c.Name+" ("+c.Summary+")")
-	}
-	for _, n := range feature.Networks {
-		networks = append(networks, n.Name)
-	}
-	o.names, o.network, o.convention, o.precise = []string{"fid"}, "inception", "legacy-tf", "fp32"
-	list := setting.List{
-		{Key: "metrics", Value: setting.Names(&o.names), Own: true, Help: "what to compute: " + strings.Join(all, ", ")},
-		{Key: "network", Value: setting.Of(&o.network), Own: true, Help: "of features: " + strings.Join(networks, ", ")},
-		{Key: "weights", Value: setting.Of(&o.features), Own: true, Help: "file with its weights; where other programs keep them if not given"},
-		{Key: "convention", Value: setting.Of(&o.convention), Own: true, Help: "how images are resized: " + strings.Join(conventions, "; ")},
+	o.names, o.network, o.convention, o.precise = []string{"fid"}, evaluate.DefaultNetwork, evaluate.DefaultConvention, "fp32"
+	list := append(setting.List{evaluate.MetricsSetting(setting.Names(&o.names))}, evaluate.FeatureSettings(&o.network, &o.features, &o.convention)...)
+	list = append(list, setting.List{
 		{Key: "count", Value: setting.Of(&o.count), Own: true, Help: "images of SAMPLES: that a model makes, or that are taken of data, evenly spaced; all of data if not given", Range: setting.Within(0, maxSeeds, "")},
 		{Key: "real_count", Value: setting.Of(&o.realCount), Own: true, Help: "the same of REAL", Range: setting.Within(0, maxSeeds, "")},
 		{Key: "size", Value: setting.Of(&o.side), Own: true, Help: "side to which images of data are cropped and scaled first, as train does it", Range: setting.Within(0, data.MaxSide, "")},
@@ -42,7 +26,7 @@ func (o *evalOptions) list() setting.List {
 		{Key: "neighbours", Value: setting.Of(&o.take.K), Own: true, Help: "of prdc; 3 for precision and recall and 5 for density and coverage if not given", Range: setting.Within(0, 1000, "")},
 		{Key: "closed_balls", Value: setting.Of(&o.take.Closed), Own: true, Help: "of prdc: an image at the very radius is a neighbour, too, as with the authors of precision and recall"},
 		{Key: "splits", Value: setting.Of(&o.take.Splits), Own: true, Help: "parts of the Inception Score; 10 if not given", Range: setting.Within(0, 100000, "")},
-	}
+	}...)
 	for _, s := range sampling { // how a model is sampled
 		switch s.Key {
 		case "model", "out", "count", "seeds", "batch", "seed", "columns": // eval has not, or for other purposes, too

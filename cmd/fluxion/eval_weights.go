@@ -14,6 +14,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/data"
+	"fluxion/nets/feature"
 )
 
 // featureFiles are the names under which weights of networks of features are published.
@@ -26,6 +27,27 @@ var featureFiles = map[string][]string{
 // published says whether weights are of a file whose name is known.
 func published(network, hash string) bool {
 	return slices.ContainsFunc(featureFiles[network], func(name string) bool { return strings.HasSuffix(strings.TrimSuffix(name, filepath.Ext(name)), hash) })
+}
+
+// readFeatures reads the weights of a network of features from the file that the user
+// names, or from where it is looked for. It returns the beginning of the file's SHA-256,
+// and what the user should know.
+func readFeatures(n feature.Network, file string) (weights []float32, hash, note string, err error) {
+	g, err := n.Build(1)
+	if err != nil {
+		return nil, "", "", err
+	}
+	path, hash, err := findFeatures(n.Name, file)
+	if err != nil {
+		return nil, "", "", err
+	}
+	if weights, err = n.ReadWeights(path, g.Params); err != nil {
+		return nil, "", "", err
+	}
+	if !published(n.Name, hash) {
+		note = fmt.Sprintf("the weights %s are none that were published for %s: numbers compare with those of these weights alone", hash, n.Name)
+	}
+	return weights, hash, note, nil
 }
 
 // featureFolders are where this program and PyTorch's hub keep files.

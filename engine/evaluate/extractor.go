@@ -30,7 +30,9 @@ type Extractor struct {
 	ExtractorOptions
 	graph   *feature.Graph
 	plan    *plan.Plan
-	memory  device.Memory
+	buffer  *plan.Buffer  // of the weights
+	once    []*plan.Plan  // make of the weights what products read
+	memory  device.Memory // nil before Load
 	program device.Program
 	resizer *resizer // of the size of the last image
 	pixels  []float32
@@ -39,8 +41,8 @@ type Extractor struct {
 	visit   func(output string, rows []float32, dim int) error
 }
 
-// NewExtractor puts a network on a device. Visit is given the features of each batch
-// in the order of the images, output by output; what it is given is valid until it
+// NewExtractor compiles a network for a device. Visit is given the features of each
+// batch in the order of the images, output by output; what it is given is valid until it
 // returns.
 func NewExtractor(o ExtractorOptions, visit func(output string, rows []float32, dim int) error) (*Extractor, error) {
 	g, err := o.Network.Build(o.Batch)
@@ -48,7 +50,7 @@ func NewExtractor(o ExtractorOptions, visit func(output string, rows []float32, 
 		return nil, err
 	}
 	e := &Extractor{ExtractorOptions: o, graph: g, visit: visit, rows: map[string][]float32{}}
-	buffer := plan.Weights("params", nets.FlatSize(g.Params), o.Device.Target(), o.Precision)
+	e.buffer = plan.Weights("params", nets.FlatSize(g.Params), o.Device.Target(), o.Precision)
 	c := plan.Options{Inputs: []*gorgonia.Node{g.Image}, Target: o.Device.Target(), Precision: o.Precision, Prepare: true}
 	for _, name := range o.Outputs {
 		n := g.Outputs[name]
@@ -56,30 +58,38 @@ func NewExtractor(o ExtractorOptions, visit func(output string, rows []float32, 
 			return nil, fmt.Errorf("%s has no output %q; there are %v", o.Network.Name, name, o.Network.Outputs)
 		}
 		c.Outputs = append(c.Outputs, n)
-		e.rows[name] = make([]float32, n.Shape().TotalSize())
 	}
 	for i, p := range g.Params {
-		c.Parameters = append(c.Parameters, plan.Parameter{Node: g.Nodes[i], Buffer: buffer, Offset: p.Offset})
+		c.Parameters = append(c.Parameters, plan.Parameter{Node: g.Nodes[i], Buffer: e.buffer, Offset: p.Offset})
 	}
 	if e.plan, err = plan.Compile(c); err != nil {
 		return nil, err
 	}
-	once, err := e.before(buffer)
-	if err != nil {
-		return nil, err
-	}
-	sizes := plan.UnionOf(append(once, e.plan)...)
+	e.once, err = e.before(e.buffer)
+	return e, err
+}
+
+// sizes is the memory of the device that the network takes.
+func (e *Extractor) sizes() plan.Sizes { return plan.UnionOf(append(e.once, e.plan)...) }
+
+// FLOPs of an image.
+func (e *Extractor) FLOPs() int64 { return e.plan.Cost().FLOPs / int64(e.Batch) }
+
+// Load takes the memory and brings the weights there.
+func (e *Extractor) Load() error {
+	sizes := e.sizes()
 	if err := device.CheckMemory(device.Need{What: "a network of features", Bytes: sizes.Bytes()}); err != nil {
-		return nil, err
+		return err
 	}
-	if e.memory, err = o.Device.Alloc(sizes); err != nil {
-		return nil, err
+	var err error
+	if e.memory, err = e.Device.Alloc(sizes); err != nil {
+		return err
 	}
-	if err := e.load(buffer, once); err != nil {
-		return nil, errors.Join(err, e.Close())
+	for _, name := range e.Outputs {
+		e.rows[name] = make([]float32, e.graph.Outputs[name].Shape().TotalSize())
 	}
-	e.pixels = make([]float32, g.Image.Shape().TotalSize())
-	return e, nil
+	e.pixels = make([]float32, e.graph.Image.Shape().TotalSize())
+	return e.load()
 }
 
 // before are the plans that make of the weights what products read.
@@ -97,11 +107,11 @@ func (e *Extractor) before(buffer *plan.Buffer) (once []*plan.Plan, err error) {
 	return once, nil
 }
 
-func (e *Extractor) load(buffer *plan.Buffer, once []*plan.Plan) error {
-	if err := e.memory.Write(buffer, 0, e.Weights); err != nil {
+func (e *Extractor) load() error {
+	if err := e.memory.Write(e.buffer, 0, e.Weights); err != nil {
 		return err
 	}
-	for _, p := range once {
+	for _, p := range e.once {
 		program, err := e.Device.Load(p, e.memory)
 		if err != nil {
 			return err
@@ -125,7 +135,11 @@ func (e *Extractor) Close() error {
 	if e.program != nil {
 		err = e.program.Free()
 	}
-	return errors.Join(err, e.memory.Free())
+	if e.memory != nil {
+		err = errors.Join(err, e.memory.Free())
+	}
+	e.program, e.memory = nil, nil
+	return err
 }
 
 // Image is pixels as bytes, row after row, of one or three channels.

@@ -29,6 +29,9 @@ func newExtractor(t testing.TB, n feature.Network, batch, threads int, precision
 		t.Fatal(err)
 	}
 	e, err := NewExtractor(ExtractorOptions{Network: n, Weights: weights, Convention: c, Outputs: outputs, Batch: batch, Device: d, Precision: precision}, visit)
+	if err == nil {
+		err = e.Load()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,6 +60,7 @@ type Value struct {
 type Metric struct {
 	Name    string
 	Summary string
+	Gives   []Given
 	Needs   Needs // of each set; of the real images less, where Real says so
 	Real    *Needs
 	Alone   bool   // it judges one set, else samples against real images
@@ -71,17 +72,39 @@ type Metric struct {
 	compute func(a, b *Set, o Options) ([]Value, error)
 }
 
+// Given is a number that a metric gives.
+type Given struct {
+	Name   string
+	Higher bool // is better; else lower
+}
+
+// lower are numbers of which a lower one is better.
+func lower(names ...string) (list []Given) {
+	for _, name := range names {
+		list = append(list, Given{Name: name})
+	}
+	return list
+}
+
+// higher are those of which a higher one is.
+func higher(names ...string) (list []Given) {
+	for _, name := range names {
+		list = append(list, Given{Name: name, Higher: true})
+	}
+	return list
+}
+
 // Metrics in the order in which help lists them.
 var Metrics = []Metric{
-	{Name: "fid", Summary: "Fréchet Inception distance", Needs: Needs{Statistics: true}, Network: "inception", compute: frechet("fid")},
-	{Name: "fd", Summary: "Fréchet distance of any network's features", Needs: Needs{Statistics: true}, compute: frechet("fd")},
-	{Name: "fd-infinity", Summary: "the same for unlimited samples, by a line in 1/n", Needs: Needs{Features: true}, Real: &Needs{Statistics: true}, Least: func(dim int, _ Options) int { return metric.FewestOfInfinity(dim) }, compute: infinity},
-	{Name: "sfid", Summary: "Fréchet distance of a middle layer, with its places", Needs: Needs{Spatial: true}, Network: "inception", compute: spatial},
-	{Name: "kid", Summary: "kernel distance: of all images, and over subsets", Needs: Needs{Features: true}, compute: kernel},
-	{Name: "is", Summary: "Inception Score of the first set alone", Needs: Needs{Logits: true}, Alone: true, Network: "inception", Least: func(_ int, o Options) int { return o.splits() }, compute: inceptionScore},
-	{Name: "prdc", Summary: "precision, recall, density, coverage", Needs: Needs{Features: true}, Least: func(_ int, o Options) int { return cmp.Or(o.K, 5) + 1 }, compute: manifold},
-	{Name: "mind", Summary: "3d times the mean squared Wasserstein distance along 1,000 directions of the d features", Needs: Needs{Features: true}, compute: sliced},
-	{Name: "authpct", Summary: "share of samples that are no near copy of a real image", Needs: Needs{Features: true}, compute: authentic},
+	{Name: "fid", Summary: "Fréchet Inception distance", Gives: lower("fid"), Needs: Needs{Statistics: true}, Network: "inception", compute: frechet("fid")},
+	{Name: "fd", Summary: "Fréchet distance of any network's features", Gives: lower("fd"), Needs: Needs{Statistics: true}, compute: frechet("fd")},
+	{Name: "fd-infinity", Summary: "the same for unlimited samples, by a line in 1/n", Gives: lower("fd-infinity"), Needs: Needs{Features: true}, Real: &Needs{Statistics: true}, Least: func(dim int, _ Options) int { return metric.FewestOfInfinity(dim) }, compute: infinity},
+	{Name: "sfid", Summary: "Fréchet distance of a middle layer, with its places", Gives: lower("sfid"), Needs: Needs{Spatial: true}, Network: "inception", compute: spatial},
+	{Name: "kid", Summary: "kernel distance: of all images, and over subsets", Gives: lower("kid", "kid-all"), Needs: Needs{Features: true}, compute: kernel},
+	{Name: "is", Summary: "Inception Score of the first set alone", Gives: higher("is"), Needs: Needs{Logits: true}, Alone: true, Network: "inception", Least: func(_ int, o Options) int { return o.splits() }, compute: inceptionScore},
+	{Name: "prdc", Summary: "precision, recall, density, coverage", Gives: higher("precision", "recall", "density", "coverage"), Needs: Needs{Features: true}, Least: func(_ int, o Options) int { return cmp.Or(o.K, 5) + 1 }, compute: manifold},
+	{Name: "mind", Summary: "3d times the mean squared Wasserstein distance along 1,000 directions of the d features", Gives: lower("mind"), Needs: Needs{Features: true}, compute: sliced},
+	{Name: "authpct", Summary: "share of samples that are no near copy of a real image", Gives: higher("authpct"), Needs: Needs{Features: true}, compute: authentic},
 }
 
 // FindMetrics returns the metrics of names.

@@ -30,13 +30,44 @@ type Set struct {
 	Logits     metric.Features
 }
 
-// collector takes features in, and keeps of them what is needed.
-type collector struct {
+// Collector looks at sets of images, one after the other, with one network.
+type Collector struct {
+	extractor *Extractor
+	now       *collection
+}
+
+// NewCollector compiles the network for a device; needs are those of all the sets.
+func NewCollector(o ExtractorOptions, needs Needs) (*Collector, error) {
+	c := &Collector{}
+	o.Outputs = needs.outputs()
+	var err error
+	c.extractor, err = NewExtractor(o, func(output string, rows []float32, dim int) error { return c.now.add(output, rows, dim) })
+	return c, err
+}
+
+// Bytes of the device's memory that it takes from Load on.
+func (c *Collector) Bytes() int64 { return c.extractor.sizes().Bytes() }
+
+// FLOPs of an image.
+func (c *Collector) FLOPs() int64 { return c.extractor.FLOPs() }
+
+// Load puts the network on the device.
+func (c *Collector) Load() error { return c.extractor.Load() }
+
+// Close gives back what it holds.
+func (c *Collector) Close() error { return c.extractor.Close() }
+
+// collection takes the features of a set in, and keeps of them what is needed.
+type collection struct {
 	needs   Needs
 	set     *Set
 	sums    map[string]*metric.Accumulator // by output
 	seen    map[string]int64               // images, by output
 	average bool                           // the statistics come from sums: there are more images than numbers of each
+}
+
+func newCollection(name string, needs Needs, average bool) *collection {
+	return &collection{needs: needs, set: &Set{Name: name}, sums: map[string]*metric.Accumulator{}, seen: map[string]int64{}, average: average}
 }
 
 // NotFiniteError is features that are no numbers: weights that are not those of the
@@ -51,7 +82,7 @@ func (e *NotFiniteError) Error() string {
 	return fmt.Sprintf("image %d: %v among its %s features; the weights are damaged or of another network", e.Image, e.Value, e.Output)
 }
 
-func (c *collector) add(output string, rows []float32, dim int) error {
+func (c *collection) add(output string, rows []float32, dim int) error {
 	for i, v := range rows {
 		if v-v != 0 { // of infinities and NaN it is NaN
 			return &NotFiniteError{c.seen[output] + int64(i/dim), output, v}
@@ -66,10 +97,15 @@ func (c *collector) add(output string, rows []float32, dim int) error {
 	}
 	switch output {
 	case feature.Logits:
+		if !c.needs.Logits {
+			return nil
+		}
 		c.set.Logits.Dim = dim
 		c.set.Logits.Append(rows)
 	case feature.Spatial:
-		sum()
+		if c.needs.Spatial {
+			sum()
+		}
 	default:
 		if c.average && c.needs.Statistics {
 			sum()
@@ -82,34 +118,39 @@ func (c *collector) add(output string, rows []float32, dim int) error {
 	return nil
 }
 
+// Collect looks at all images of one source.
+func Collect(ctx context.Context, s Source, o ExtractorOptions, needs Needs, progress func(n int) error) (_ *Set, err error) {
+	if n := s.Len(); n > 0 {
+		o.Batch = min(o.Batch, n)
+	}
+	c, err := NewCollector(o, needs)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	if err := c.Load(); err != nil {
+		return nil, err
+	}
+	return c.Collect(ctx, s, needs, progress)
+}
+
 // Collect looks at all images of a source. Progress is called with the number of
 // images that were looked at; it may be nil.
-func Collect(ctx context.Context, s Source, o ExtractorOptions, needs Needs, progress func(n int) error) (_ *Set, err error) {
+func (c *Collector) Collect(ctx context.Context, s Source, needs Needs, progress func(n int) error) (*Set, error) {
 	n := s.Len()
 	if n < 1 {
 		return nil, fmt.Errorf("%s has no images", s.Name())
 	}
-	o.Outputs = needs.outputs()
-	o.Batch = min(o.Batch, n)
-	c := &collector{needs: needs, set: &Set{Name: s.Name(), N: int64(n)}, sums: map[string]*metric.Accumulator{}, seen: map[string]int64{}}
-	e, err := NewExtractor(o, c.add)
-	if err != nil {
+	if err := device.CheckMemory(needs.Memory(n, c.extractor.Network.Dim)); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, e.Close()) }()
-	dim := o.Network.Dim
-	c.average = n > dim
-	if !c.average && needs.Statistics || needs.Features {
-		if err := device.CheckMemory(device.Need{What: "the features of all images", Bytes: plan.Product(4, n, dim)}); err != nil {
-			return nil, err
-		}
-	}
+	c.now, c.extractor.filled = newCollection(s.Name(), needs, n > c.extractor.Network.Dim), 0
 	done := 0
-	err = s.Each(ctx, func(i Image) error {
+	err := s.Each(ctx, func(i Image) error {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		if err := e.Add(i); err != nil {
+		if err := c.extractor.Add(i); err != nil {
 			return err
 		}
 		if done++; progress != nil {
@@ -118,17 +159,27 @@ func Collect(ctx context.Context, s Source, o ExtractorOptions, needs Needs, pro
 		return nil
 	})
 	if err == nil {
-		err = e.Flush()
+		err = c.extractor.Flush()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Name(), err)
 	}
-	c.set.N = int64(done) // of which some may have been left out
-	return c.set, c.finish()
+	c.now.set.N = int64(done) // of which some may have been left out
+	return c.now.set, c.now.finish()
+}
+
+// Memory of the host that is kept of so many images, of which so many numbers are known
+// each.
+func (n Needs) Memory(images, dim int) device.Need {
+	need := device.Need{What: "the features of all images"}
+	if n.Features || n.Statistics && images <= dim {
+		need.Bytes = plan.Product(4, images, dim)
+	}
+	return need
 }
 
 // finish makes statistics of what came in.
-func (c *collector) finish() error {
+func (c *collection) finish() error {
 	var err error
 	statistics := func(output string) *metric.Statistics {
 		a := c.sums[output]

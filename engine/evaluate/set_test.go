@@ -3,6 +3,7 @@ package evaluate
 import (
 	"errors"
 	"math"
+	"slices"
 	"testing"
 
 	"fluxion/engine/metric"
@@ -12,7 +13,7 @@ import (
 // TestNotFinite: features that are no numbers are told with their image, and a metric of
 // them is none.
 func TestNotFinite(t *testing.T) {
-	c := &collector{needs: Needs{Features: true}, set: &Set{}, sums: map[string]*metric.Accumulator{}, seen: map[string]int64{}}
+	c := newCollection("", Needs{Features: true}, false)
 	if err := c.add(feature.Pooled, []float32{1, 2, 3, 4}, 2); err != nil {
 		t.Fatal(err)
 	}
@@ -28,5 +29,34 @@ func TestNotFinite(t *testing.T) {
 	}}}
 	if v, err := Compute(t.Context(), metrics, huge, nil, Options{}); err == nil {
 		t.Errorf("%v is a number", v)
+	}
+}
+
+// TestGives: a metric gives the numbers that it says.
+func TestGives(t *testing.T) {
+	features := metric.Features{Dim: 3}
+	for i := range 40 {
+		features.Append([]float32{float32(i % 5), float32(i % 7), float32(i*i%11) / 4})
+	}
+	statistics, err := metric.StatisticsOf(features)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := &Set{N: 40, Statistics: statistics, Spatial: statistics, Features: features, Logits: features}
+	for _, m := range Metrics {
+		values, err := m.compute(set, set, Options{Size: 10, Subsets: 3})
+		if err != nil {
+			t.Errorf("%s: %v", m.Name, err)
+		}
+		var got, want []string
+		for _, v := range values {
+			got = append(got, v.Name)
+		}
+		for _, g := range m.Gives {
+			want = append(want, g.Name)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s gives %v, says %v", m.Name, got, want)
+		}
 	}
 }

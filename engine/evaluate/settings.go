@@ -1,0 +1,40 @@
+package evaluate
+
+import (
+	"strings"
+
+	"fluxion/data/setting"
+	"fluxion/nets/feature"
+)
+
+// What is taken where nothing is said.
+const (
+	DefaultNetwork    = "inception"
+	DefaultConvention = "legacy-tf"
+)
+
+// MetricsSetting declares what to compute.
+func MetricsSetting(v setting.Value) setting.Setting {
+	all := make([]string, len(Metrics))
+	for i, m := range Metrics {
+		all[i] = m.Name
+	}
+	return setting.Setting{Key: "metrics", Value: v, Own: true, Help: "what to compute: " + strings.Join(all, ", ")}
+}
+
+// FeatureSettings declares of which features: a network, the file of its weights, and how
+// images are brought to it.
+func FeatureSettings(network, weights, convention *string) setting.List {
+	var conventions, networks []string
+	for _, c := range Conventions {
+		conventions = append(conventions, c.Name+" ("+c.Summary+")")
+	}
+	for _, n := range feature.Networks {
+		networks = append(networks, n.Name)
+	}
+	return setting.List{
+		{Key: "network", Value: setting.Of(network), Own: true, Help: "of features: " + strings.Join(networks, ", ")},
+		{Key: "weights", Value: setting.Of(weights), Own: true, Help: "file with its weights; where other programs keep them if not given"},
+		{Key: "convention", Value: setting.Of(convention), Own: true, Help: "how images are resized: " + strings.Join(conventions, "; ")},
+	}
+}
