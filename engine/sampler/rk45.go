@@ -24,21 +24,6 @@ type Path struct {
 	Weights Weights
 }
 
-// dormandPrince is Dormand and Prince's tableau (1980); its last stage is the
-// first of the next step. errorWeights give the difference to fourth order.
-var (
-	dormandPrince = tableau{
-		c: []float64{0, 1. / 5, 3. / 10, 4. / 5, 8. / 9, 1, 1},
-		a: [][]float64{
-			nil, {1. / 5}, {3. / 40, 9. / 40}, {44. / 45, -56. / 15, 32. / 9},
-			{19372. / 6561, -25360. / 2187, 64448. / 6561, -212. / 729},
-			{9017. / 3168, -355. / 33, 46732. / 5247, 49. / 176, -5103. / 18656},
-			{35. / 384, 0, 500. / 1113, 125. / 192, -2187. / 6784, 11. / 84},
-		},
-	}
-	errorWeights = []float64{71. / 57600, 0, -71. / 16695, 71. / 1920, -17253. / 339200, 22. / 525, -1. / 40}
-)
-
 // lastLevel is ln(α/σ) down to which noise is integrated away; the rest, of
 // σ/α = 1.2e-4, goes in one step to x̂, with an error of its square.
 const lastLevel = 9
@@ -130,7 +115,7 @@ func (r *adaptive) weights() Weights {
 				state := slopes[j]*r.kept[call].Z*norm(call) + result
 				result = 0 // the last stage's state alone is the step's result
 				adjoint += state
-				for k, a := range dormandPrince.a[j] {
+				for k, a := range DormandPrince.A[j] {
 					slopes[k] += t.h * a * state
 				}
 			}
@@ -219,12 +204,12 @@ func (r *adaptive) integrate(i int, z []float64, t, s process.Point) ([]float64,
 		whole := math.Abs(h) == math.Abs(end-e)
 		slopes := [][]float64{first}
 		next, to := w, at
-		for j := 1; j < len(dormandPrince.c) && err == nil; j++ {
+		for j := 1; j < len(DormandPrince.C) && err == nil; j++ {
 			next = scaled(w, 1)
-			for k, a := range dormandPrince.a[j] {
+			for k, a := range DormandPrince.A[j] {
 				addTo(next, h*a, slopes[k])
 			}
-			switch c := dormandPrince.c[j]; {
+			switch c := DormandPrince.C[j]; {
 			case c == 1 && whole:
 				to = s
 			default:
@@ -240,7 +225,7 @@ func (r *adaptive) integrate(i int, z []float64, t, s process.Point) ([]float64,
 		mistake := 0.0
 		for k := range w {
 			d := 0.0
-			for j, c := range errorWeights {
+			for j, c := range DormandPrince.E {
 				d += h * c * slopes[j][k]
 			}
 			d /= r.tolerance * (1 + math.Max(math.Abs(w[k]), math.Abs(next[k])))

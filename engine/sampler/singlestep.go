@@ -107,35 +107,22 @@ func (b *builder) gridOrder(i int) int {
 	return i%n + 1
 }
 
-// tableau is a Runge-Kutta method, explicit: stages at c, from the slopes before
-// with a, the step with w.
-type tableau struct {
-	c []float64
-	a [][]float64
-	w []float64
-}
-
-var (
-	midpointMethod = tableau{[]float64{0, 0.5}, [][]float64{nil, {0.5}}, []float64{0, 1}}
-	heunMethod     = tableau{[]float64{0, 1}, [][]float64{nil, {1}}, []float64{0.5, 0.5}}
-)
-
 // rungeKutta runs a tableau on d(z/N) = y dE from t, where the call is made, to
 // s. Where a stage would be without noise, or E is not finite, it is a DDIM step.
-func (b *builder) rungeKutta(m tableau, t, s process.Point) {
+func (b *builder) rungeKutta(m Tableau, t, s process.Point) {
 	v := b.variable
-	if !b.regular(t, s) || (slices.Contains(m.c, 1) && s.Sigma == 0) || (t.Sigma == 0 && t.Alpha == 0) {
+	if !b.regular(t, s) || (slices.Contains(m.C, 1) && s.Sigma == 0) || (t.Sigma == 0 && t.Alpha == 0) {
 		b.first(t, s)
 		return
 	}
 	from, whole := v.level(half(t)), v.level(half(s))-v.level(half(t))
 	call, at := len(b.rows), t
-	for j := range m.c {
+	for j := range m.C {
 		// This row calls at stage j and goes to stage j+1, or to the end.
-		next, weights := s, m.w
-		if j+1 < len(m.c) {
-			if weights = m.a[j+1]; m.c[j+1] != 1 {
-				next = b.at(v.inverse(from + m.c[j+1]*whole))
+		next, weights := s, m.W
+		if j+1 < len(m.C) {
+			if weights = m.A[j+1]; m.C[j+1] != 1 {
+				next = b.at(v.inverse(from + m.C[j+1]*whole))
 			}
 		}
 		to := Sum{Z: v.ratio(t, next, 0)}
@@ -145,7 +132,7 @@ func (b *builder) rungeKutta(m tableau, t, s process.Point) {
 			}
 		}
 		b.row(at, to, 0)
-		if j+1 < len(m.c) {
+		if j+1 < len(m.C) {
 			b.between()
 		}
 		at = next
@@ -154,8 +141,8 @@ func (b *builder) rungeKutta(m tableau, t, s process.Point) {
 
 // midpoint and heun integrate along the schedule's own path, on which z moves
 // with u, v or ε, unless another variable is given.
-func midpoint(b *builder, _ int, t, s process.Point) { b.rungeKutta(midpointMethod, t, s) }
-func heun(b *builder, _ int, t, s process.Point)     { b.rungeKutta(heunMethod, t, s) }
+func midpoint(b *builder, _ int, t, s process.Point) { b.rungeKutta(Midpoint, t, s) }
+func heun(b *builder, _ int, t, s process.Point)     { b.rungeKutta(Heun, t, s) }
 
 // natural makes the path's own velocity the variable, if none is given.
 func natural(b *builder) error {

@@ -74,7 +74,7 @@ func edmChurn(b *builder, _ int, t, s process.Point) {
 		b.first(t, s)
 		return
 	}
-	b.rungeKutta(heunMethod, t, s)
+	b.rungeKutta(Heun, t, s)
 }
 
 // boundary is a consistency model's x̂, c_skip z + c_out x̂, times α.
