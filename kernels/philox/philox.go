@@ -46,6 +46,10 @@ const (
 	Toy                         // points of synthetic data; address = position in the image stream
 	SelfCondition               // training: whether an image is given the network's own estimate; same address
 	Evaluation                  // evaluation: subsets, orders and directions; address = number of the subset or direction
+	Dequantise                  // likelihood: noise within the interval of a byte; address = number of the image, step = draw
+	Probe                       // likelihood: directions in which a divergence is taken; same address, step = draw
+	Bound                       // likelihood: ε of the bound; same address, step = draw
+	BoundLevel                  // likelihood: where the noise levels of the bound begin; address = 0
 
 	// Streams is how many streams the layout has room for.
 	Streams uint32 = 1 << 8
