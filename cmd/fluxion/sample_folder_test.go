@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"fluxion/data"
@@ -183,21 +182,7 @@ func TestSamplingSurvivesPowerLoss(t *testing.T) {
 			}
 		}
 	}
-	var one sync.Mutex // pictures are written side by side
-	disk := power.Disk()
-	err := sample(durable.Disk{
-		Sync: func(path string) error {
-			one.Lock()
-			defer one.Unlock()
-			return disk.Sync(path)
-		},
-		Rename: func(old, new string) error {
-			one.Lock()
-			defer one.Unlock()
-			return disk.Rename(old, new)
-		},
-	}, out)
-	if err != nil {
+	if err := sample(power.Disk(), out); err != nil { // pictures are written side by side
 		t.Fatal(err)
 	}
 	power.Lose(out, filepath.Join(dir, "end"), durabletest.Names)
@@ -221,24 +206,13 @@ func TestSamplingSurvivesPowerLoss(t *testing.T) {
 	// A disk that fails is told, and what it kept is whole.
 	for n := range 8 {
 		cut := filepath.Join(dir, fmt.Sprint("failing-", n))
-		if err := sample(failingOnce(n), cut); err == nil || exitCode(err) != exitFailure {
+		if err := sample(durabletest.Failing(n), cut); err == nil || exitCode(err) != exitFailure {
 			t.Errorf("sync %d failed: %v", n, err)
 		}
 		if err := sample(durable.Disk{}, cut); err != nil || !same(contents(t, cut), whole) {
 			t.Errorf("after sync %d failed: %v", n, err)
 		}
 	}
-}
-
-// failingOnce is durabletest.Failing for several writers.
-func failingOnce(n int) durable.Disk {
-	var one sync.Mutex
-	disk := durabletest.Failing(n)
-	return durable.Disk{Sync: func(path string) error {
-		one.Lock()
-		defer one.Unlock()
-		return disk.Sync(path)
-	}}
 }
 
 // Weights and settings that give no picture are named, and nothing is written.

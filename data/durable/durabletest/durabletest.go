@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -15,8 +17,9 @@ import (
 // Failing is a disk whose n-th sync fails, counted from 0, as if it were broken
 // there.
 func Failing(n int) durable.Disk {
+	var syncs atomic.Int64
 	return durable.Disk{Sync: func(path string) error {
-		if n--; n == -1 {
+		if syncs.Add(1) == int64(n)+1 {
 			return &fs.PathError{Op: "sync", Path: path, Err: syscall.EIO}
 		}
 		return nil // what a disk does when it is well is not what is tested
@@ -38,9 +41,10 @@ var Losses = []Loss{Nothing, Contents, Names}
 func (l Loss) String() string { return [...]string{"nothing", "contents", "names"}[l] }
 
 // Power is a disk that remembers what was synced, so that it can say what is left
-// after a power loss.
+// after a power loss. Those who write side by side take turns.
 type Power struct {
 	t     *testing.T
+	turn  sync.Mutex
 	nodes []*node
 	Each  func() // is called before every sync and every rename
 }
@@ -59,11 +63,15 @@ func NewPower(t *testing.T) *Power { return &Power{t: t, Each: func() {}} }
 func (p *Power) Disk() durable.Disk {
 	return durable.Disk{
 		Sync: func(path string) error {
+			p.turn.Lock()
+			defer p.turn.Unlock()
 			p.Each()
 			p.sync(path)
 			return nil
 		},
 		Rename: func(old, new string) error {
+			p.turn.Lock()
+			defer p.turn.Unlock()
 			p.Each()
 			return os.Rename(old, new)
 		},
@@ -119,7 +127,8 @@ func (p *Power) entries(path string) []os.DirEntry {
 	return list
 }
 
-// Lose writes to a new folder what is left of another after a power loss now.
+// Lose writes to a new folder what is left of another after a power loss now: within
+// Each, or while nobody writes.
 func (p *Power) Lose(from, to string, loss Loss) {
 	p.lose(p.of(from), from, to, loss)
 }
