@@ -26,16 +26,37 @@ type Dataset interface {
 // Notes is what a user should know of how a data set was read: what was left out,
 // what was decided. One line each.
 func Notes(d Dataset) []string {
-	switch of := d.(type) {
-	case *cache:
-		return Notes(of.Dataset)
-	case *resize:
-		return Notes(of.Dataset)
-	}
-	if n, ok := d.(interface{ Notes() []string }); ok {
+	if n, ok := stored(d).(interface{ Notes() []string }); ok {
 		return n.Notes()
 	}
 	return nil
+}
+
+// stored is a set as it is stored, without what is laid around it.
+func stored(d Dataset) Dataset {
+	switch of := d.(type) {
+	case *cache:
+		return stored(of.Dataset)
+	case *resize:
+		return stored(of.Dataset)
+	}
+	return d
+}
+
+// Pictures says whether images are pictures, from −1 to 1: bytes, or what a model of
+// pictures made.
+func Pictures(d Dataset) bool {
+	p, ok := stored(d).(*pairs)
+	return d.Kind() == Bytes || ok && p.Values == ""
+}
+
+// NoiseKey is the key of the noise at the addresses that examples have, where it is
+// that of a model's sampling.
+func NoiseKey(d Dataset) (key uint64, paired bool) {
+	if p, ok := stored(d).(*pairs); ok {
+		return p.Key, true
+	}
+	return 0, false
 }
 
 // Options of Open. Zero values leave images as they are.
@@ -80,6 +101,7 @@ var formats = []format{
 	{"toy:" + strings.Join(toyNames(), "|"), openToy},
 	{"mnist:DIR", openIDX},
 	{"FILE.npy, FILE.npz", openArrays},
+	{"pairs:DIR", openPairs},
 	{"FILE.zip of images", openZip},
 	{"DIR of images", openFolder},
 }

@@ -44,20 +44,28 @@ func openArrays(spec string, o Options) (Dataset, error) {
 	if info, err := os.Stat(spec); err == nil && info.IsDir() {
 		return nil, nil // a folder's name may end so
 	}
-	f, err := openRegular(spec)
+	d, err := openArray(spec)
 	if err != nil {
-		return nil, &Error{Path: spec, Problem: "cannot be opened", Err: err}
-	}
-	d := &arrays{name: baseName(strings.TrimSuffix(spec, filepath.Ext(spec))), path: spec, file: f}
-	if err := d.read(ext == ".npz"); err != nil {
-		f.Close()
 		return nil, err
 	}
 	r, err := resized(d, o)
 	if err != nil {
-		f.Close()
+		err = errors.Join(err, d.Close())
 	}
 	return r, err
+}
+
+func openArray(path string) (*arrays, error) {
+	f, err := openRegular(path)
+	if err != nil {
+		return nil, &Error{Path: path, Problem: "cannot be opened", Err: err}
+	}
+	ext := filepath.Ext(path)
+	d := &arrays{name: baseName(strings.TrimSuffix(path, ext)), path: path, file: f}
+	if err := d.read(strings.EqualFold(ext, ".npz")); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return d, nil
 }
 
 func (d *arrays) read(packed bool) error {

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"fluxion/data"
 	"fluxion/data/datatest"
+	"fluxion/data/durable"
 )
 
 // TestReaders: every reader of data sets does what datatest asks of it.
@@ -52,6 +54,26 @@ func TestReaders(t *testing.T) {
 	put(t, filepath.Join(dir, "cut.zip"), z.Bytes()[:z.Len()/2])
 	put(t, filepath.Join(dir, "huge", "train-images-idx3-ubyte"), idx(3, []uint32{1 << 31, 1 << 31, 1 << 31}, 0))
 	put(t, filepath.Join(dir, "huge", "train-labels-idx1-ubyte"), idx(1, []uint32{1 << 31}, 0))
+	pairs := data.Pairs{Count: 5, Shard: 2, Height: 2, Width: 1, Channels: 3, Classes: []string{"a", "b"}, Key: 7}
+	for i := range pairs.Shards() {
+		from, to := pairs.Range(i)
+		values, classes := make([]float32, 6*(to-from)), make([]int64, to-from)
+		for k := range values {
+			values[k] = float32(6*from+k) / 3
+		}
+		for k := range classes {
+			classes[k] = int64((from+k)%3) - 1
+		}
+		for _, d := range []string{"pairs", "lacking"} {
+			if d == "lacking" && i == 1 {
+				continue
+			}
+			put(t, filepath.Join(dir, d, "made"), nil)
+			if err := errors.Join(pairs.Write(durable.Disk{}, filepath.Join(dir, d)), pairs.WriteShard(durable.Disk{}, filepath.Join(dir, d), i, values, classes)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	noPictures, cut := map[string]string{"no pictures": filepath.Join(dir, "empty"), "not there": filepath.Join(dir, "nowhere")}, map[string]string{"not whole": filepath.Join(dir, "cut.zip")}
 	huge := map[string]string{"more than can be": "mnist:" + filepath.Join(dir, "huge"), "not there": "mnist:" + filepath.Join(dir, "nowhere")}
 	for name, set := range map[string]datatest.Set{
@@ -62,6 +84,7 @@ func TestReaders(t *testing.T) {
 		"toy":                             {Spec: "toy:moons", Images: 9, Refused: map[string]string{"no such points": "toy:suns"}},
 		"arrays":                          {Spec: filepath.Join(dir, "set.npz"), Broken: []int{1}, Refused: map[string]string{"a bomb": filepath.Join(dir, "bomb.npz"), "not there": filepath.Join(dir, "nowhere.npy")}},
 		"arrays of bytes":                 {Spec: filepath.Join("testdata", "arrays", "packed.npz")},
+		"pairs":                           {Spec: "pairs:" + filepath.Join(dir, "pairs"), Refused: map[string]string{"not there": "pairs:" + filepath.Join(dir, "empty"), "lacks 1 of 3": "pairs:" + filepath.Join(dir, "lacking")}},
 		"IDX":                             {Spec: "mnist:" + filepath.Join(dir, "mnist"), Options: data.Options{Size: 4}, Refused: huge},
 	} {
 		t.Run(name, func(t *testing.T) { datatest.Run(t, set) })

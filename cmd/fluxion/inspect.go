@@ -215,7 +215,7 @@ func (o *inspectOptions) network() (nets.Network, string, error) {
 		if err != nil {
 			return nil, "", fault.Usage(err)
 		}
-		objective, err := train.NewObjective(o.objectives.Settings())
+		objective, err := train.NewObjective(o.objectives.Settings(), nil)
 		if err != nil {
 			return nil, "", err
 		}

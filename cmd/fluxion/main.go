@@ -127,12 +127,12 @@ func newRoot() *cobra.Command {
 		Example: "  fluxion train\n  fluxion sample --model runs/glyphs-tiny --out out --count 64",
 	}
 	root.SetFlagErrorFunc(settings.FlagError)
-	root.AddCommand(newTrain(), newSample(), newEval(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion(), newLicenses())
+	root.AddCommand(newTrain(), newSample(), newPairs(), newEval(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion(), newLicenses())
 	root.InitDefaultCompletionCmd()
 	complete(root)
 	root.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return fault.Usagef("no command %q; there are train, sample, eval, bench, inspect, trace, figures, doctor, version, licenses, completion", args[0])
+			return fault.Usagef("no command %q; there are train, sample, pairs, eval, bench, inspect, trace, figures, doctor, version, licenses, completion", args[0])
 		}
 		return c.Help()
 	}
@@ -199,32 +199,33 @@ func withSignals(ctx context.Context) (context.Context, context.CancelCauseFunc)
 // exitCode maps an error to the code that the help text promises.
 func exitCode(err error) int {
 	var (
-		stopped  signalError
-		usage    fault.UsageError
-		setting  *train.SettingError
-		config   *nets.ConfigError
-		bad      *data.Error
-		file     *safetensors.FormatError
-		inUse    *rundir.InUseError
-		folder   *rundir.Error
-		gone     *rundir.GoneError
-		changed  *train.ChangedError
-		broken   *train.CheckpointError
-		settings *train.SettingsError
-		link     *model.LinkError
-		diverged *train.NotFiniteError
-		memory   *device.MemoryError
-		model    modelError
-		method   schedulerError
-		preset   *train.PresetError
-		text     *pyjson.Error
-		schedule *scheduler.FileError
-		written  fault.OutputError
-		unsaved  *train.UnsavedError
-		weights  *nets.NotFiniteError
-		picture  *generate.NotFiniteError
-		pictures *samples.Error
-		features *evaluate.NotFiniteError
+		stopped    signalError
+		usage      fault.UsageError
+		setting    *train.SettingError
+		config     *nets.ConfigError
+		bad        *data.Error
+		file       *safetensors.FormatError
+		inUse      *rundir.InUseError
+		folder     *rundir.Error
+		gone       *rundir.GoneError
+		changed    *train.ChangedError
+		broken     *train.CheckpointError
+		settings   *train.SettingsError
+		link       *model.LinkError
+		diverged   *train.NotFiniteError
+		memory     *device.MemoryError
+		model      modelError
+		method     schedulerError
+		preset     *train.PresetError
+		text       *pyjson.Error
+		schedule   *scheduler.FileError
+		written    fault.OutputError
+		unsaved    *train.UnsavedError
+		weights    *nets.NotFiniteError
+		picture    *generate.NotFiniteError
+		pictures   *samples.Error
+		otherPairs *samples.PairsError
+		features   *evaluate.NotFiniteError
 	)
 	var tooLarge *nets.SizeError
 	switch {
@@ -240,7 +241,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &written), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EROFS):
 		return exitFailure // the user's data and model are sound
-	case errors.As(err, &inUse), errors.As(err, &changed), errors.As(err, &folder), errors.As(err, &gone), errors.As(err, &pictures):
+	case errors.As(err, &inUse), errors.As(err, &changed), errors.As(err, &folder), errors.As(err, &gone), errors.As(err, &pictures), errors.As(err, &otherPairs):
 		return exitFolder
 	case errors.As(err, &diverged), errors.As(err, &weights), errors.As(err, &picture), errors.As(err, &features):
 		return exitDiverged

@@ -34,16 +34,19 @@ type job struct {
 
 // plan reads the model and settles how it is sampled.
 func (o *sampleOptions) plan() (j job, err error) {
-	o.resolve()
-	method, err := sampler.Get(o.config.Sampler)
-	if err != nil {
-		return j, fault.Usage(err)
-	}
 	if j.guidance, err = o.guidanceFlags.parse(); err != nil {
 		return j, err
 	}
 	if j.model, err = model.Read(o.model, o.weights, o.ignore...); err != nil {
 		return j, modelError{o.model, err}
+	}
+	o.resolve()
+	if err := o.fewSteps(j.model.Few); err != nil {
+		return j, err
+	}
+	method, err := sampler.Get(o.config.Sampler)
+	if err != nil {
+		return j, fault.Usage(err)
 	}
 	if o.scheduler != "" {
 		j.run, err = o.planScheduler(j.model)
@@ -66,6 +69,31 @@ func (o *sampleOptions) plan() (j job, err error) {
 	}
 	j.picture, err = o.pictureFlags.read(j.size[0], j.size[1], j.size[2])
 	return j, err
+}
+
+// fewSteps takes the one way to sample a model that was trained for few steps, and
+// refuses another.
+func (o *sampleOptions) fewSteps(few *sampler.Few) error {
+	if few == nil {
+		return nil
+	}
+	if o.scheduler != "" {
+		return fault.Usagef("--scheduler %s: the model was trained by %s for %v alone", o.scheduler, few.Objective, few)
+	}
+	p := &o.config.Options
+	if !o.sources.Has("sampler") {
+		o.config.Sampler = few.Sampler
+	}
+	if !o.sources.Has("grid") {
+		p.Grid = few.Grid
+	}
+	if !o.sources.Has("steps") {
+		p.Steps = few.Steps
+	}
+	if err := few.Check(o.config.Sampler, p.Grid, p.Steps); err != nil {
+		return fault.Usage(err)
+	}
+	return nil
 }
 
 // planSampler plans a run along a schedule, by a sampler.

@@ -109,7 +109,7 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	if s, err = s.Canonical(); err != nil {
 		return err
 	}
-	if _, err := train.NewObjective(s); err != nil {
+	if _, err := train.NewObjective(s, d); err != nil {
 		return err
 	}
 	if err := train.CheckInit(s, o.ignore...); err != nil {

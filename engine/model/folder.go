@@ -34,6 +34,7 @@ const (
 	OptimizerFile  = "optimizer.safetensors" // in TrainingDir
 	ClassesFile    = "classes.json"          // in TrainingDir: names of the classes
 	DataFile       = "data.json"             // in TrainingDir: what the data were
+	FewFile        = "few.json"              // in TrainingDir: the one way to sample a model of few steps
 	settingsFile   = "config.json"           // of a run folder
 )
 

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"fluxion/engine/process"
+	"fluxion/engine/sampler"
 	"fluxion/engine/scheduler"
 	"fluxion/nets"
 	"fluxion/nets/catalog"
@@ -36,6 +37,9 @@ type Model struct {
 	// trained: the row of the class that stands for none is what it began with.
 	// It is false where the folder does not tell.
 	Untrained bool
+
+	// Few is the one way to sample the model; nil: there are many.
+	Few *sampler.Few
 
 	Notes []string // what of the folder was not heeded, and which of several files was read
 
@@ -90,6 +94,9 @@ func Read(dir, weights string, ignore ...string) (*Model, error) {
 	if err := m.readValues(filepath.Join(root, TrainingDir, DataFile)); err != nil {
 		return nil, err
 	}
+	if err := m.readFew(filepath.Join(root, TrainingDir, FewFile)); err != nil {
+		return nil, err
+	}
 	if err := m.readClasses(filepath.Join(root, TrainingDir, ClassesFile)); err != nil {
 		return nil, err
 	}
@@ -110,6 +117,21 @@ func (m *Model) readValues(path string) error {
 		err = pyjson.In(path, pyjson.Decode(text, &d))
 	}
 	m.Floats = d.Values == FloatValues
+	return err
+}
+
+// readFew finds whether the model was trained for few steps.
+func (m *Model) readFew(path string) error {
+	text, err := pyjson.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = pyjson.In(path, pyjson.Decode(text, &m.Few))
+	}
+	if err == nil && (m.Few == nil || m.Few.Steps < 1 || m.Few.Steps > sampler.MaxSteps) {
+		err = &pyjson.Error{File: path, Problem: "key steps: want 1 or more"}
+	}
 	return err
 }
 

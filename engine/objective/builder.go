@@ -1,6 +1,7 @@
 package objective
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"slices"
@@ -42,11 +43,17 @@ type Use struct {
 	*nets.Placed
 }
 
+// Noise says which noise addresses are those of.
+type Noise struct {
+	Seed   uint64
+	Stream uint32 // of package philox; 0: that of training
+}
+
 // Options of Build.
 type Options struct {
 	Network              nets.Network // that is trained
 	Batch, Height, Width int
-	Seed                 uint64     // of noise
+	Noise                Noise
 	Data                 plan.Stage // makes the images of a batch; where they go is not yet known
 }
 
@@ -69,7 +76,7 @@ type Builder struct {
 
 // Build builds the loss of an objective.
 func Build(objective Objective, o Options) (b *Builder, l Loss, err error) {
-	b = &Builder{Options: o, Graph: gorgonia.NewGraph(), Addresses: make([]int64, o.Batch), head: draw.Head{Seed: o.Seed, Scale: 1}}
+	b = &Builder{Options: o, Graph: gorgonia.NewGraph(), Addresses: make([]int64, o.Batch), head: draw.Head{Seed: o.Noise.Seed, Scale: 1}}
 	b.shape = tensor.Shape{o.Batch, o.Height, o.Width, o.Network.Spec().Channels}
 	defer func() {
 		switch r := recover().(type) {
@@ -108,7 +115,7 @@ func (b *Builder) Data() *gorgonia.Node {
 func (b *Builder) Noise() *gorgonia.Node {
 	if b.noise == nil {
 		b.noise = b.input("noise", b.shape...)
-		o := draw.NoiseOptions{Shape: draw.Shape{Images: b.Batch, Pixels: b.Height * b.Width, Channels: b.shape[3]}, Stream: philox.Noise}
+		o := draw.NoiseOptions{Shape: draw.Shape{Images: b.Batch, Pixels: b.Height * b.Width, Channels: b.shape[3]}, Stream: cmp.Or(b.Options.Noise.Stream, philox.Noise)}
 		b.Before = append(b.Before, plan.Stage{Kernel: draw.NewNoise(o, &b.head, b.Addresses), Out: plan.Ref{Node: b.noise}})
 	}
 	return b.noise

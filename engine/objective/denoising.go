@@ -2,6 +2,7 @@ package objective
 
 import (
 	"fluxion/engine/process"
+	"fluxion/engine/sampler"
 	"fluxion/kernels/loss"
 	"fluxion/kernels/mix"
 	"fluxion/kernels/philox"
@@ -14,12 +15,14 @@ type denoising struct {
 	Setup
 	mean    float64                // of the weights, which are divided by it
 	uniform func(at int64) float64 // number in (0, 1) of a position of the stream
+	drawn   func(at int64) process.Drawn
 }
 
 func newDenoising(s Setup, _ process.Parameters) (Objective, error) { return makeDenoising(s) }
 
 func makeDenoising(s Setup) (d *denoising, err error) {
 	d = &denoising{Setup: s, uniform: func(at int64) float64 { return philox.Uniform64(s.Seed, philox.Time, uint64(at), 0) }}
+	d.drawn = func(at int64) process.Drawn { return d.Draw(d.time(at)) }
 	d.mean, err = s.MeanLossWeight()
 	return d, err
 }
@@ -34,6 +37,8 @@ func (d *denoising) Fit(like nets.Spec) nets.Spec {
 	like.Estimate = false
 	return like
 }
+
+func (d *denoising) Few() *sampler.Few { return nil }
 
 func (d *denoising) Loss(b *Builder) Loss { return d.loss(b, nil, nil) }
 
@@ -50,7 +55,7 @@ func (d *denoising) loss(b *Builder, given func(nets.Inputs) nets.Inputs, feed f
 	}
 	y := b.Apply(Trained, in)
 	l := Loss{Value: loss.MSE(y, target, weight.Node), Feed: func(i int, at int64) Observation {
-		q := d.Draw(d.time(at))
+		q := d.drawn(at)
 		time.Set(i, q.NetworkTime)
 		sees.Set(i, q.Input*q.Alpha, q.Input*q.Sigma)
 		answers.Set(i, q.A, q.B)

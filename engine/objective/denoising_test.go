@@ -76,7 +76,9 @@ func TestList(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o, err := n.New(d.Setup)
+		paired := d.Setup
+		paired.Paired = true
+		o, err := n.New(paired)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,6 +88,7 @@ func TestList(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"denoisin": "denoising", "denoising:share=1": "takes no parameters", "self-conditioning:share=1": "between 0 and 1", "self-conditioning:part=1": "share",
+		"reflow": "pairs:FOLDER", "kd": "pairs:FOLDER", "reflow:b=1": "a",
 	} {
 		n, err := Find(text)
 		if err == nil {

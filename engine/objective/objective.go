@@ -6,6 +6,7 @@ package objective
 
 import (
 	"fluxion/engine/process"
+	"fluxion/engine/sampler"
 	"fluxion/nets"
 
 	"gorgonia.org/gorgonia"
@@ -27,6 +28,9 @@ type Objective interface {
 	// Baseline is the loss of a network that knows the mean and the variance of the pixels
 	// and nothing else, and that of the answer 0; both 0 where nobody knows.
 	Baseline(mean, variance float64) (baseline, zero float64)
+	// Few is how the trained network samples, if it was trained for that alone; nil: any
+	// number of steps.
+	Few() *sampler.Few
 	// Observe learns from an image of a whole step.
 	Observe(o Observation, err float64)
 	// State is what it has learnt; nil: it learns nothing.
@@ -64,6 +68,7 @@ type Setup struct {
 	Seed   uint64
 	Batch  int   // images of a step, whoever computes which part of them
 	Images int64 // of the whole run; 0: not known
+	Paired bool  // images come with the noise that a model made them of
 	process.Objective
 }
 
@@ -79,6 +84,8 @@ type Kind struct {
 var kinds = []Kind{
 	{"denoising", "the network's output at a time drawn, for what the image and its noise say of it", "", nil, newDenoising},
 	{selfConditioningName, "denoising by a network that is given its own estimate of a share of the images (Analog Bits)", "a pass", process.Parameters{"share": 0.5}, newSelfConditioning},
+	{"reflow", "denoising on pairs of noise and what a model made of it (fluxion pairs), with times U-shaped by a (0: --time-sampler): straighter paths", "", process.Parameters{"a": 4}, newReflow},
+	{"kd", "knowledge distillation on such pairs: the model's answer in so many steps", "", process.Parameters{"steps": 1}, newKD},
 }
 
 // List returns every objective.

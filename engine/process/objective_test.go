@@ -24,7 +24,7 @@ func timesOf(t rapid.TB, name, schedule string) TimeSampler {
 // The density is dt/du's inverse, increasing times stay in (0, 1), and the
 // density integrates to 1.
 func TestTimeSamplers(t *testing.T) {
-	for _, name := range append(TimeSamplers(), "logit-normal:mean=-0.7,std=1.4", "mode:scale=0.8", "edm:mean=0.5,std=0.6", "uniform-lambda:max=5") {
+	for _, name := range append(TimeSamplers(), "logit-normal:mean=-0.7,std=1.4", "mode:scale=0.8", "edm:mean=0.5,std=0.6", "u-shaped:a=1", "uniform-lambda:max=5") {
 		for _, schedule := range []string{"fm", "cosine", "ve", "ddpm-linear"} {
 			s := timesOf(t, name, schedule)
 			if s.Adaptive != nil {
@@ -254,5 +254,19 @@ func TestAdaptive(t *testing.T) {
 	other, _ := GetTimeSampler("adaptive:bins=30", s)
 	if err := restore(other.Adaptive, string(state)); err == nil {
 		t.Error("takes the state of other bins")
+	}
+}
+
+// TestUShaped: the density at the ends and in the middle, as the authors of improved
+// reflow plot it for a = 4.
+func TestUShaped(t *testing.T) {
+	s, err := GetTimeSampler("u-shaped", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[float64]float64{0: 2.0746, 0.5: 0.5514, 1: 2.0746} {
+		if got := s.Density(at); math.Abs(got-want) > 5e-5 {
+			t.Errorf("density %.4f at %g, want %.4f", got, at, want)
+		}
 	}
 }

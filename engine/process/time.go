@@ -46,6 +46,7 @@ var timeKinds = []TimeKind{
 	{"logit-normal", "ln(t/(1−t)) normal: SD3", Parameters{"mean": 0, "std": 1}, logitNormal},
 	{"mode", "SD3's mode sampling with heavy tails", Parameters{"scale": 1.29}, modeTime},
 	{"cosmap", "SD3's CosMap: the cosine's log-SNR on the straight path", nil, cosmap},
+	{"u-shaped", "more near both ends, as improved reflow has it: density ∝ e^(at) + e^(a(1−t))", Parameters{"a": 4}, uShaped},
 	{"uniform-lambda", "uniform in λ, |λ| at most max", Parameters{"max": 20}, uniformLambda},
 	{"edm", "ln(σ/α) normal: EDM", Parameters{"mean": -1.2, "std": 1.2}, edmTime},
 	{"adaptive", "VDM++: λ in proportion to the weighted loss, learned in bins of λ", Parameters{"bins": 100, "max": 15, "decay": 0.99}, adaptiveTime},
@@ -158,6 +159,22 @@ func cosmap(Schedule, Parameters) (TimeSampler, error) {
 			return sin / (sin + cos)
 		},
 		Density: func(t float64) float64 { return 2 / (math.Pi * (1 - 2*t + 2*t*t)) },
+	}, nil
+}
+
+// uShaped has the density a(e^{at} + e^{a(1−t)})/(2(e^a − 1)): S. Lee, Z. Lin, G. Fanti,
+// "Improving the Training of Rectified Flows" (2024), section 4.1.
+func uShaped(_ Schedule, p Parameters) (TimeSampler, error) {
+	a := p["a"]
+	if err := p.positive("a"); err != nil {
+		return TimeSampler{}, err
+	}
+	if a > 100 {
+		return TimeSampler{}, fmt.Errorf("a = %g, want at most 100", a)
+	}
+	return TimeSampler{
+		Time:    func(u float64) float64 { return 0.5 + math.Asinh((2*u-1)*math.Sinh(a/2))/a },
+		Density: func(t float64) float64 { return a * math.Cosh(a*(t-0.5)) / (2 * math.Sinh(a/2)) },
 	}, nil
 }
 

@@ -31,7 +31,7 @@ type State struct {
 const stateFile = "state.json"
 
 // trainingFiles are all that are there, but for those that hooks keep.
-var trainingFiles = []string{stateFile, dataFile, model.ClassesFile, model.OptimizerFile, filepath.Base(rundir.SettingsFile)}
+var trainingFiles = []string{stateFile, dataFile, model.ClassesFile, model.FewFile, model.OptimizerFile, filepath.Base(rundir.SettingsFile)}
 
 // prefix is that of the tensors of an optimizer's state.
 func prefix(state *plan.Buffer) string { return state.Name + "." }
@@ -132,6 +132,13 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 		filepath.Join(model.TrainingDir, stateFile):         append(state, '\n'),
 		filepath.Join(model.TrainingDir, model.ClassesFile): r.classes(),
 		filepath.Join(model.TrainingDir, dataFile):          r.dataset.json(),
+	}
+	if few := r.objective.Few(); few != nil {
+		text, err := json.MarshalIndent(few, "", "  ")
+		if err != nil {
+			return err
+		}
+		all[filepath.Join(model.TrainingDir, model.FewFile)] = append(text, '\n')
 	}
 	for name, data := range s.kept {
 		all[filepath.Join(model.TrainingDir, name)] = data

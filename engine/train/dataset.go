@@ -30,7 +30,7 @@ type dataset struct {
 func describe(d data.Dataset) dataset {
 	s := dataset{Fingerprint: d.Fingerprint()}
 	s.Height, s.Width, s.Channels = d.Shape()
-	if d.Kind() == data.Floats {
+	if !data.Pictures(d) {
 		s.Values = model.FloatValues
 	}
 	return s

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"fluxion/data"
 	"fluxion/engine/objective"
 	"fluxion/engine/process"
 )
@@ -28,8 +29,8 @@ func (s Settings) Canonical() (Settings, error) {
 	return s, nil
 }
 
-// NewObjective returns the objective of a run.
-func NewObjective(s Settings) (objective.Objective, error) {
+// NewObjective returns the objective of a run on data; nil: on such as it wants.
+func NewObjective(s Settings, d data.Dataset) (objective.Objective, error) {
 	s, err := s.Canonical()
 	if err != nil {
 		return nil, err
@@ -43,6 +44,13 @@ func NewObjective(s Settings) (objective.Objective, error) {
 		return nil, &SettingError{"objective", err.Error()}
 	}
 	setup := objective.Setup{Seed: s.Seed, Batch: s.Batch, Images: s.Images}
+	paired := false
+	if d != nil {
+		_, paired = data.NoiseKey(d)
+	}
+	if setup.Paired = paired || d == nil; paired && s.Flip {
+		return nil, &SettingError{"flip", "true would mirror the images of pairs and not their noise; want false"}
+	}
 	p, err := process.Get(s.Schedule, process.ScheduleOptions{ZeroSNR: s.ZeroSNR, Shift: s.Shift, MaxLogSNR: s.ClipLambda, Scale: s.Scale}, s.Output)
 	if err != nil {
 		return nil, &SettingError{"schedule, output_kind", err.Error()}
@@ -63,7 +71,7 @@ func objectiveFor(o StepOptions) (objective.Objective, error) {
 	s.Batch = o.Batch * o.Accumulate
 	for _, name := range objective.Names() {
 		s.Objective = name
-		if found, err := NewObjective(s); err != nil || found.Fit(like) == like {
+		if found, err := NewObjective(s, nil); err != nil || found.Fit(like) == like {
 			return found, err
 		}
 	}

@@ -63,7 +63,7 @@ func TestAdaptiveTimes(t *testing.T) {
 	if _, err := Run(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
-	objective, err := NewObjective(s)
+	objective, err := NewObjective(s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestAdaptiveTimes(t *testing.T) {
 		t.Errorf("%d observations of %d images", seen, s.Images)
 	}
 	s.Weighting = "plain"
-	if _, err := NewObjective(s); err == nil || !strings.Contains(err.Error(), "want one such as") {
+	if _, err := NewObjective(s, nil); err == nil || !strings.Contains(err.Error(), "want one such as") {
 		t.Errorf("plain weighting with adaptive times: %v", err)
 	}
 }

@@ -12,8 +12,10 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
+	"fluxion/engine/objective"
 	"fluxion/engine/plan"
 	"fluxion/engine/scheduler"
+	"fluxion/kernels/philox"
 	"fluxion/nets"
 	"fluxion/nets/catalog"
 )
@@ -57,7 +59,7 @@ func prepare(o Options) (*run, Start, error) {
 	if err := plan.CheckRecomputation(s.Recompute); err != nil {
 		return nil, Start{}, &SettingError{"recompute", err.Error()}
 	}
-	objective, err := NewObjective(s)
+	loss, err := NewObjective(s, o.Data)
 	if err != nil {
 		return nil, Start{}, err
 	}
@@ -67,7 +69,7 @@ func prepare(o Options) (*run, Start, error) {
 	}
 	s.Precision = precision.String()
 	height, width, channels := o.Data.Shape()
-	network, err := Network(s.Preset, objective.Fit(nets.Spec{Height: height, Width: width, Channels: channels, Classes: len(o.Data.Classes())}), o.IgnoreKeys...)
+	network, err := Network(s.Preset, loss.Fit(nets.Spec{Height: height, Width: width, Channels: channels, Classes: len(o.Data.Classes())}), o.IgnoreKeys...)
 	if err != nil {
 		return nil, Start{}, err
 	}
@@ -75,15 +77,15 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
-	r := &run{dir: o.Dir, settings: s, network: network, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: objective, saveNow: o.SaveNow, disk: o.Disk, group: o.Group}
+	r := &run{dir: o.Dir, settings: s, network: network, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: loss, saveNow: o.SaveNow, disk: o.Disk, group: o.Group}
 	r.saver = r.newSaver()
 	if r.all, err = r.hooks(o.Hooks); err != nil {
 		return nil, Start{}, err
 	}
-	if r.scheduler, err = scheduler.Of(objective.Process()); err != nil {
+	if r.scheduler, err = scheduler.Of(loss.Process()); err != nil {
 		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
 	}
-	if r.data.Kind() == data.Floats {
+	if !data.Pictures(r.data) {
 		r.scheduler.Unclipped()
 	}
 	if r.table, err = r.planSampling(); err != nil {
@@ -119,14 +121,14 @@ func prepare(o Options) (*run, Start, error) {
 		return nil, Start{}, errors.Join(err, r.close())
 	}
 	mean, variance := pixelMoments(o.Data)
-	r.baseline, r.atZero = objective.Baseline(mean, variance)
+	r.baseline, r.atZero = loss.Baseline(mean, variance)
 	return r, Start{
 		Run: o.Dir, Settings: s, Changes: changes,
-		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Floats: o.Data.Kind() == data.Floats, Classes: o.Data.Classes(), Notes: slices.Concat(data.Notes(o.Data), network.Notes(), r.presetNotes(), r.beginning.notes(objective.Process()), r.floatNotes(variance)), Resident: step.Resident > 0,
+		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Floats: o.Data.Kind() == data.Floats, Classes: o.Data.Classes(), Notes: slices.Concat(data.Notes(o.Data), network.Notes(), r.presetNotes(), r.beginning.notes(loss.Process()), r.floatNotes(variance)), Resident: step.Resident > 0,
 		Parameters: nets.Count(step.Trained.Params), Tensors: len(step.Trained.Params),
 		Device: o.Device.Describe(), PlannedBytes: sizes.Bytes(), StepFLOPs: step.Cost().FLOPs,
 		KeptBytes: kept, AgainFLOPs: step.Recomputed().FLOPs,
-		About:  objective.About(),
+		About:  loss.About(),
 		Recipe: recipe, Apart: recipe.Apply(s).Changes(s), Baseline: r.baseline, Variance: variance,
 	}, nil
 }
@@ -146,6 +148,9 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 		Network: r.network, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation, Optimizer: s.Optimizer, MoreEMAs: s.EMA.others(),
 		Target: d.Target(), Precision: r.precision, Recompute: s.Recompute,
 		Objective: r.objective, Floats: r.data.Kind() == data.Floats, Flip: s.Flip, Seed: s.Seed, LabelDrop: s.LabelDrop, NullClass: r.nullClass(),
+	}
+	if key, paired := data.NoiseKey(r.data); paired {
+		o.Noise = objective.Noise{Seed: key, Stream: philox.SampleStart}
 	}
 	room, err := d.Room()
 	if err != nil {

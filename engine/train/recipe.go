@@ -46,10 +46,10 @@ func (r Recipe) Apply(s Settings) Settings {
 }
 
 // mirrored says whether data mean the same left for right: pictures do, but not letters
-// and digits; of points and arrays it is not known.
+// and digits, nor those that are paired with their noise; of points and arrays it is not known.
 func mirrored(data string) bool {
 	name, _, _ := strings.Cut(data, ":")
-	return !slices.Contains([]string{"glyphs", "mnist", "toy"}, name) && !slices.Contains([]string{".npy", ".npz"}, strings.ToLower(filepath.Ext(data)))
+	return !slices.Contains([]string{"glyphs", "mnist", "toy", "pairs"}, name) && !slices.Contains([]string{".npy", ".npz"}, strings.ToLower(filepath.Ext(data)))
 }
 
 // RecipeKeys are the settings that a recipe sets.

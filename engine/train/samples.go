@@ -24,7 +24,7 @@ func (r *run) samplingStep(height, width int, step *Step) (*generate.Step, error
 	}
 	return generate.NewStep(generate.Options{
 		Network: r.network, Height: height, Width: width, Batch: min(r.settings.Batch, n),
-		Calls: r.settings.SampleSteps, Target: step.Target, Precision: r.precision, Weights: step.Buffers.EMA,
+		Calls: r.sampleSteps(), Target: step.Target, Precision: r.precision, Weights: step.Buffers.EMA,
 	})
 }
 
@@ -44,7 +44,7 @@ func (r *run) gridCount() int {
 
 // floatNotes says what should be known of data that are not pictures.
 func (r *run) floatNotes(variance float64) (notes []string) {
-	if r.data.Kind() != data.Floats {
+	if data.Pictures(r.data) {
 		return nil
 	}
 	if variance > floatVariance || variance < 1/floatVariance {
@@ -69,7 +69,15 @@ func (r *run) planSampling() (sampler.Table, error) {
 	if err != nil {
 		return sampler.Table{}, err
 	}
-	return s.Plan(r.objective.Process(), sampler.Options{Steps: r.settings.SampleSteps})
+	return s.Plan(r.objective.Process(), sampler.Options{Steps: r.sampleSteps()})
+}
+
+// sampleSteps of a grid's image: what the network is trained for, if that is a few.
+func (r *run) sampleSteps() int {
+	if few := r.objective.Few(); few != nil {
+		return few.Steps
+	}
+	return r.settings.SampleSteps
 }
 
 // gridColumns is the number of images in a row of a grid.
@@ -99,7 +107,7 @@ func (r *run) samples(ctx context.Context, images int64) error {
 		return nil
 	}
 	request := generate.Request{
-		Table: r.table, Seed: r.settings.Seed, Guidance: generate.Guidance{Scale: 1}, Clip: r.data.Kind() == data.Bytes && r.table.Rows[0].Call.Limits(), NullClass: r.nullClass(),
+		Table: r.table, Seed: r.settings.Seed, Guidance: generate.Guidance{Scale: 1}, Clip: data.Pictures(r.data) && r.table.Rows[0].Call.Limits(), NullClass: r.nullClass(),
 	}
 	n := r.gridCount()
 	for i := range n {

@@ -31,14 +31,22 @@ type StepOptions struct {
 	MoreEMAs      []int64 // half-lives of further EMAs, by which they are named
 	Target        plan.Target
 	Precision     number.Type
-	Resident      int      // images of a data set that lies on the device; 0: pixels come with every batch
-	Floats        bool     // pixels are float32, taken as they are; else bytes
-	Flip          bool     // images are mirrored there; else pixels come as they are to be
-	Seed          uint64   // of noise, and of which labels are dropped
-	LabelDrop     float64  // share of images whose labels are
-	NullClass     int      // the class of an image without its label
-	Without       []string // names of plan.Fusions to leave out
-	Recompute     string   // name of one of plan.Recomputations; empty: none
+	Resident      int             // images of a data set that lies on the device; 0: pixels come with every batch
+	Floats        bool            // pixels are float32, taken as they are; else bytes
+	Flip          bool            // images are mirrored there; else pixels come as they are to be
+	Seed          uint64          // of noise, and of which labels are dropped
+	Noise         objective.Noise // the zero value: that of Seed
+	LabelDrop     float64         // share of images whose labels are
+	NullClass     int             // the class of an image without its label
+	Without       []string        // names of plan.Fusions to leave out
+	Recompute     string          // name of one of plan.Recomputations; empty: none
+}
+
+func (o StepOptions) noise() objective.Noise {
+	if o.Noise == (objective.Noise{}) {
+		return objective.Noise{Seed: o.Seed}
+	}
+	return o.Noise
 }
 
 // imageNumbers is at least what a step keeps of each image of a batch besides its
@@ -95,7 +103,7 @@ func NewStep(o StepOptions) (*Step, error) {
 	}
 	images := &plan.Buffer{Name: "images", Type: o.stored(), Size: o.Resident * o.shape().Values()}
 	b, l, err := objective.Build(s.Objective, objective.Options{
-		Network: o.Network, Batch: o.Batch, Height: o.Height, Width: o.Width, Seed: o.Seed, Data: s.data(images),
+		Network: o.Network, Batch: o.Batch, Height: o.Height, Width: o.Width, Noise: o.noise(), Data: s.data(images),
 	})
 	if err != nil {
 		return nil, err

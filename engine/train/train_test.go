@@ -333,7 +333,7 @@ func newTrainerOf(t *testing.T, accumulate, threads int, precision number.Type, 
 	settings := small()
 	settings.Batch, settings.TimeSampler = 8, "uniform"
 	change(&settings)
-	objective, err := NewObjective(settings)
+	objective, err := NewObjective(settings, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

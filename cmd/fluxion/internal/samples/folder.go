@@ -250,3 +250,13 @@ func (f Folder) Grid(want Wanted, columns int) (string, error) {
 	}
 	return path, fault.Output(err)
 }
+
+// PairsError refuses a folder of pairs that were made otherwise.
+type PairsError struct {
+	Dir     string
+	Changes []string
+}
+
+func (e *PairsError) Error() string {
+	return fmt.Sprintf("%s holds pairs that were made otherwise: %s; give another --out", e.Dir, strings.Join(e.Changes, "; "))
+}

@@ -152,9 +152,14 @@ func (r *Sources) Source(key string) string {
 // each other the other is not meant then.
 func (r *Sources) Wins(key, other string) bool { return r.said[key].rank > r.said[other].rank }
 
-// Changed returns the text of a setting that is not what it is where nobody says it.
+// Changed returns the text of a setting that is not what it is where nobody says it. One
+// that the command does not have is not changed.
 func (r *Sources) Changed(key string) (text string, ok bool) {
-	text = r.list.Get(key).Value.String()
+	s, ok := r.list.Find(key)
+	if !ok {
+		return "", false
+	}
+	text = s.Value.String()
 	return text, text != r.defaults[key]
 }
 

@@ -37,7 +37,7 @@ func (w *Workload) Step(training bool) (Step, error) {
 func (w *Workload) trainStep() (Step, error) {
 	settings := w.Objectives.Settings()
 	settings.Batch = w.Batch
-	objective, err := train.NewObjective(settings)
+	objective, err := train.NewObjective(settings, nil)
 	if err != nil {
 		return Step{}, err
 	}

@@ -72,7 +72,7 @@ func (o *Options) Resolve() (nets.Network, error) {
 	if o.Size == 0 {
 		o.Size = images.Height
 	}
-	objective, err := train.NewObjective(o.Objectives.Settings())
+	objective, err := train.NewObjective(o.Objectives.Settings(), nil)
 	if err != nil {
 		return nil, err
 	}

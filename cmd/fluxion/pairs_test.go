@@ -1,0 +1,98 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"fluxion/data"
+)
+
+// TestPairs: pairs are the same in parts, after a loss, and all at once; a student is
+// trained on them, and knows how it samples.
+func TestPairs(t *testing.T) {
+	dir := t.TempDir()
+	run, whole, parts := filepath.Join(dir, "run"), filepath.Join(dir, "whole"), filepath.Join(dir, "parts")
+	if _, code, err := fluxion(t, with(tiny, "--out", run, "--images", "8")...); err != nil {
+		t.Fatal(code, err)
+	}
+	make := []string{"pairs", "--model", run, "--count", "10", "--shard", "4", "--steps", "1"}
+	good := func(args ...string) string {
+		t.Helper()
+		out, code, err := fluxion(t, args...)
+		if err != nil {
+			t.Fatalf("%v: %d, %v", args, code, err)
+		}
+		return out
+	}
+	good(with(make, "--out", whole)...)
+	good(with(make, "--out", parts, "--part", "2/2", "--batch", "3")...)
+	if _, code, err := fluxion(t, with(tiny, "--size", "0", "--data", "pairs:"+parts, "--objective", "kd", "--out", filepath.Join(dir, "early"))...); err == nil || code != exitInput || !strings.Contains(err.Error(), "lacks 2 of 3") {
+		t.Errorf("pairs that are not all there: %d, %v", code, err)
+	}
+	good(with(make, "--out", parts, "--part", "1/2")...)
+	if out := good(with(make, "--out", parts)...); !strings.Contains(out, "10 pairs in "+parts+": 0 made") {
+		t.Errorf("what is there is made again: %s", out)
+	}
+	lost := data.ShardFile(parts, 1)
+	if err := os.Remove(lost); err != nil {
+		t.Fatal(err)
+	}
+	good(with(make, "--out", parts)...)
+	read := func(dir string) map[string]string {
+		files := map[string]string{}
+		for i := range 3 {
+			path := data.ShardFile(dir, i)
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[filepath.Base(path)] = string(b)
+		}
+		return files
+	}
+	if !maps.Equal(read(whole), read(parts)) {
+		t.Error("pairs made in parts are others")
+	}
+	// Where the teacher takes one step, it is its own student: the loss of its answer is 0.
+	pairs := with(tiny, "--size", "0", "--data", "pairs:"+whole, "--init", run, "--lr", "1e-30", "--images", "8", "--precision", "fp32", "--json")
+	for objective, bound := range map[string]float64{"kd": 1e-9, "reflow": 10} {
+		out := filepath.Join(dir, objective)
+		all := events(t, good(with(slices.Clone(pairs), "--objective", objective, "--out", out)...))
+		if loss := all[len(all)-1]["loss"].(float64); !(loss < bound) {
+			t.Errorf("%s: loss %g", objective, loss)
+		}
+	}
+	student := filepath.Join(dir, "kd")
+	sample := []string{"sample", "--model", student, "--count", "2", "--out", filepath.Join(dir, "out")}
+	if _, code, err := fluxion(t, with(sample, "--steps", "30")...); err == nil || code != exitUsage || !strings.Contains(err.Error(), "trained by kd for --sampler euler --grid uniform --steps 1 alone") {
+		t.Errorf("a student of one step in 30: %d, %v", code, err)
+	}
+	good(sample...)
+	if p, err := data.InspectPNG(filepath.Join(dir, "out", "000001.png")); err != nil || p.Text["steps"] != "1" {
+		t.Errorf("%v, %v", p, err)
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{with(make, "--out", whole, "--seed", "3"), exitFolder, "key was 0, now 3"},
+		{with(make, "--out", whole, "--steps", "2"), exitFolder, "steps was 1, now 2"},
+		{with(make, "--out", whole, "--part", "3/2"), exitUsage, "want I/N"},
+		{with(make, "--out", whole, "--sampler", "ddpm", "--steps", "3"), exitUsage, "draws noise"},
+		{with(make, "--out", run+"/config.json"), exitUsage, "is a file"},
+		{[]string{"pairs", "--model", run, "--out", whole}, exitUsage, "--count"},
+		{with(tiny, "--objective", "kd", "--out", filepath.Join(dir, "x")), exitUsage, "pairs:FOLDER"},
+		{with(pairs, "--objective", "kd:steps=0", "--out", filepath.Join(dir, "x")), exitUsage, "steps is 0"},
+		{with(pairs, "--objective", "kd", "--output-kind", "eps", "--out", filepath.Join(dir, "x")), exitUsage, "tells nothing of the image"},
+		{with(pairs, "--objective", "reflow", "--flip", "--out", filepath.Join(dir, "x")), exitUsage, "mirror"},
+	} {
+		if _, code, err := fluxion(t, c.args...); err == nil || code != c.code || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %d, %v; want %d and %q", c.args, code, err, c.code, c.want)
+		}
+	}
+}

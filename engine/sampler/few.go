@@ -1,0 +1,25 @@
+package sampler
+
+import "fmt"
+
+// Few is the one way to sample a network that was trained for few steps, as students
+// are by distillation.
+type Few struct {
+	Objective string `json:"objective"` // that trained it
+	Steps     int    `json:"steps"`     // of the grid
+	Sampler   string `json:"sampler"`
+	Grid      string `json:"grid"`
+}
+
+// Check refuses another way.
+func (f Few) Check(sampler, grid string, steps int) error {
+	if sampler == f.Sampler && grid == f.Grid && steps == f.Steps {
+		return nil
+	}
+	return fmt.Errorf("--sampler %s --grid %s --steps %d: the model was trained by %s for %v alone", sampler, grid, steps, f.Objective, f)
+}
+
+// String is the way as flags.
+func (f Few) String() string {
+	return fmt.Sprintf("--sampler %s --grid %s --steps %d", f.Sampler, f.Grid, f.Steps)
+}
