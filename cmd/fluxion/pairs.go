@@ -69,7 +69,7 @@ files, so that several processes or machines make one folder.`,
 // list declares the settings: those of sample, but for pictures that it begins with and
 // for grids.
 func (o *pairsOptions) list() setting.List {
-	o.shard = 4096
+	o.count, o.shard = 10_000, 4096
 	left := []string{"seeds", "columns"}
 	for _, s := range o.pictureFlags.list() {
 		left = append(left, s.Key)
@@ -97,8 +97,8 @@ func (o *pairsOptions) list() setting.List {
 
 func (o *pairsOptions) run(ctx context.Context, face console.Face) (err error) {
 	o.out = noFile // of which nothing is written: images are floats
-	if o.dir == "" || o.count == 0 {
-		return fault.Usagef("--model, --out and --count are needed")
+	if o.dir == "" {
+		return fault.Usagef("--model and --out are needed")
 	}
 	if _, err := o.check(); err != nil {
 		return err

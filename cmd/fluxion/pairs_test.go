@@ -85,7 +85,7 @@ func TestPairs(t *testing.T) {
 		{with(make, "--out", whole, "--part", "3/2"), exitUsage, "want I/N"},
 		{with(make, "--out", whole, "--sampler", "ddpm", "--steps", "3"), exitUsage, "draws noise"},
 		{with(make, "--out", run+"/config.json"), exitUsage, "is a file"},
-		{[]string{"pairs", "--model", run, "--out", whole}, exitUsage, "--count"},
+		{[]string{"pairs", "--model", run}, exitUsage, "--out"},
 		{with(tiny, "--objective", "kd", "--out", filepath.Join(dir, "x")), exitUsage, "pairs:FOLDER"},
 		{with(pairs, "--objective", "kd:steps=0", "--out", filepath.Join(dir, "x")), exitUsage, "steps is 0"},
 		{with(pairs, "--objective", "kd", "--output-kind", "eps", "--out", filepath.Join(dir, "x")), exitUsage, "tells nothing of the image"},
