@@ -18,6 +18,9 @@ import (
 // owns a folder may remove what a killed process left there: Sweep.
 const Temporary = ".incomplete-"
 
+// ErrBusy is a folder that another process writes into.
+var ErrBusy = errors.New("another process writes into it")
+
 // Disk is how what is written becomes permanent. The zero value is the operating
 // system's; tests put one in its place that fails, or that forgets what was not
 // synced.

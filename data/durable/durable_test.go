@@ -226,3 +226,26 @@ func TestShare(t *testing.T) {
 		t.Errorf("%v, left %q", err, names(t, dir))
 	}
 }
+
+// TestAlone: one process at a time, and who comes sweeps.
+func TestAlone(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, Temporary+"left"), "half")
+	leave, err := Alone(dir)
+	if err != nil || names(t, dir) != "" {
+		t.Fatalf("%v; the folder holds %q", err, names(t, dir))
+	}
+	if _, err := Alone(dir); !errors.Is(err, ErrBusy) {
+		t.Errorf("beside another: %v", err)
+	}
+	if err := leave(); err != nil {
+		t.Fatal(err)
+	}
+	leave, err = Alone(dir)
+	if err != nil {
+		t.Fatal("after it left:", err)
+	}
+	if err := leave(); err != nil {
+		t.Error(err)
+	}
+}

@@ -30,6 +30,29 @@ func Share(dir string) (leave func() error, err error) {
 	return f.Close, nil
 }
 
+// Alone says that this process writes into a folder, as no other may until leave is
+// called, and sweeps it. Another that is there is ErrBusy. A file system that has no
+// locks keeps nobody out.
+func Alone(dir string) (leave func() error, err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	switch {
+	case err == nil:
+		err = Sweep(dir)
+	case errors.Is(err, unix.EWOULDBLOCK):
+		err = ErrBusy
+	case without(err):
+		err = nil
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f.Close, nil
+}
+
 // without says that a file system has no locks, or none on folders.
 func without(err error) bool {
 	return errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.EBADF) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS)
