@@ -52,7 +52,9 @@ func (g *Generator) adapt(ctx context.Context, r Request, i int) (s Sample, err 
 	for k := range z {
 		z[k] = float64(values[k])
 	}
+	calls := 0
 	network := func(q process.Point, z []float64) ([]float64, error) {
+		calls++
 		for k := range values {
 			values[k] = float32(q.Input * z[k%n])
 		}
@@ -97,7 +99,7 @@ func (g *Generator) adapt(ctx context.Context, r Request, i int) (s Sample, err 
 	if err := checkState(r.Seeds[i], endState, last); err != nil {
 		return s, err
 	}
-	s = Sample{make([]byte, n), make([]float32, n)}
+	s = Sample{make([]byte, n), make([]float32, n), calls}
 	for k, v := range last {
 		s.Values[k] = float32(v / end.Alpha)
 		s.Pixels[k] = update.Pixel(s.Values[k])

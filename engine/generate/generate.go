@@ -276,6 +276,7 @@ type Request struct {
 type Sample struct {
 	Pixels []byte    // clipped to ±1, as bytes
 	Values []float32 // as the sampler left them
+	Calls  int       // of the network for it, those with and without the class as one
 }
 
 // Run makes the images in batches and hands each out as soon as its batch is
@@ -321,7 +322,7 @@ func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, s Samp
 		}
 		for i := range n {
 			size := g.shape.Values()
-			if err := visit(first+i, Sample{g.pixels[i*size:][:size], g.last[i*size:][:size]}); err != nil {
+			if err := visit(first+i, Sample{g.pixels[i*size:][:size], g.last[i*size:][:size], len(r.Table.Rows)}); err != nil {
 				return err
 			}
 		}
