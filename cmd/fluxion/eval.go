@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"fluxion/data/durable"
 	"fluxion/engine/device"
 	"fluxion/engine/evaluate"
+	"fluxion/engine/model"
 	"fluxion/nets/feature"
 
 	"github.com/spf13/cobra"
@@ -146,7 +148,10 @@ func (j *judging) choose(two bool) (err error) {
 	} else if len(j.metrics) == 0 {
 		return fault.Usagef("--metrics names none; want one or more")
 	}
-	j.extractor.Batch = j.batch
+	if _, err := os.Stat(j.features); err != nil && (strings.HasPrefix(j.features, model.EMA) || strings.HasPrefix(j.features, model.Raw)) {
+		return fault.Usagef("--weights %s: that is the file of the network of features; which weights of the model says --model-weights %s", j.features, j.features)
+	}
+	j.extractor.Batch, j.take.Seed = j.batch, j.seed
 	if j.extractor.Network, err = feature.Find(j.network); err != nil {
 		return fault.Usagef("--network: %w", err)
 	}
