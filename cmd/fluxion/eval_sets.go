@@ -41,16 +41,7 @@ type side struct {
 // first image is looked at.
 func (j *judging) open(args []string) error {
 	for i, path := range args {
-		s := &side{path: path}
-		j.sides = append(j.sides, s)
-		var err error
-		if moments.Is(path) {
-			s.stored, s.about, err = moments.Read(path)
-		} else if s.source, err = j.source(s, i == 0); err == nil && j.nearest != "" {
-			s.kept = &remembered{source: s.source}
-			s.source = s.kept
-		}
-		if err != nil {
+		if err := j.openSide(&side{path: path}, i == 0); err != nil {
 			return err
 		}
 	}
@@ -59,6 +50,19 @@ func (j *judging) open(args []string) error {
 		return fault.Usagef("%s: there is no model to sample", strings.Join(given, ", "))
 	}
 	return nil
+}
+
+func (j *judging) openSide(s *side, samples bool) (err error) {
+	j.sides = append(j.sides, s)
+	if moments.Is(s.path) {
+		s.stored, s.about, err = moments.Read(s.path)
+		return err
+	}
+	if s.source, err = j.source(s, samples); err == nil && j.nearest != "" {
+		s.kept = &remembered{source: s.source}
+		s.source = s.kept
+	}
+	return err
 }
 
 // close gives back what is open.

@@ -98,34 +98,49 @@ type modelSource struct {
 	options *sampleOptions
 	job     job
 	seeds   []int64
+	calls   int64 // of the network, for the images so far
 }
 
 func (j *judging) model(s *side, count int) (source, error) {
-	path := s.path
 	o := j.sampleOptions
-	o.model, o.out, o.count = path, noFile, count // of which nothing is written
-	seeds, err := o.check()
+	o.model = s.path
+	m, err := j.sampled(o, count, o.readModel)
 	if err != nil {
 		return nil, err
 	}
-	job, err := o.plan()
-	if err != nil {
-		return nil, err
-	}
-	if job.model.Floats || job.size[2] != 1 && job.size[2] != 3 {
-		return nil, fault.Usagef("%s makes numbers, not pictures: networks of features want pictures", path)
-	}
-	if job.precision, err = device.Precision(o.precision, j.extractor.Device.Target()); err != nil {
-		return nil, fault.Usagef("--precision: %w", err)
-	}
-	s.sampling = o.text(job, job.precision.String())
+	s.sampling = m.text()
 	var how []string
 	for key, value := range s.sampling {
 		how = append(how, key+" "+value)
 	}
 	sort.Strings(how)
-	j.note(path + ": sampled with " + strings.Join(how, ", "))
-	return &modelSource{j, &o, job, seeds}, nil
+	j.note(s.path + ": sampled with " + strings.Join(how, ", "))
+	return m, nil
+}
+
+// sampled is images 0 to count−1 of a model, as options say.
+func (j *judging) sampled(o sampleOptions, count int, read func() (*model.Model, error)) (*modelSource, error) {
+	o.out, o.count = noFile, count // of which nothing is written
+	seeds, err := o.check()
+	if err != nil {
+		return nil, err
+	}
+	job, err := o.planOf(read)
+	if err != nil {
+		return nil, err
+	}
+	if job.model.Floats || job.size[2] != 1 && job.size[2] != 3 {
+		return nil, fault.Usagef("%s makes numbers, not pictures: networks of features want pictures", o.model)
+	}
+	if job.precision, err = device.Precision(o.precision, j.extractor.Device.Target()); err != nil {
+		return nil, fault.Usagef("--precision: %w", err)
+	}
+	return &modelSource{judging: j, options: &o, job: job, seeds: seeds}, nil
+}
+
+// text says how the images are sampled.
+func (m *modelSource) text() map[string]string {
+	return m.options.text(m.job, m.job.precision.String())
 }
 
 func (m *modelSource) Name() string { return m.options.model }
@@ -142,7 +157,7 @@ func (m *modelSource) Each(ctx context.Context, visit func(evaluate.Image) error
 	var failed error
 	quiet := console.NewFace(io.Discard, false)
 	err := m.options.make(ctx, quiet, m.extractor.Device, m.job, m.seeds, func(_, _ int, s generate.Sample) func() error {
-		if failed == nil {
+		if m.calls += int64(s.Calls); failed == nil {
 			if failed = visit(evaluate.Image{Pixels: s.Pixels, Height: m.job.size[0], Width: m.job.size[1], Channels: m.job.size[2]}); failed != nil {
 				cancel(errEnough)
 			}

@@ -17,6 +17,7 @@ import (
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/cmd/fluxion/internal/settings"
+	"fluxion/cmd/fluxion/internal/sweeps"
 	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/evaluate"
@@ -47,7 +48,7 @@ const exitCodes = `Exit codes:
   1    failure
   2    wrong flag, key, name or value
   3    data or model that cannot be used
-  4    run folder in use or gone, or run or samples of other settings
+  4    run folder in use or gone, or run, samples or sweep of other settings
   5    numbers that are not finite: training diverged, or weights or settings give no picture
   129  hung up, 130 interrupted, 131 quit, 143 terminated; the run can be resumed`
 
@@ -127,12 +128,12 @@ func newRoot() *cobra.Command {
 		Example: "  fluxion train\n  fluxion sample --model runs/glyphs-tiny --out out --count 64",
 	}
 	root.SetFlagErrorFunc(settings.FlagError)
-	root.AddCommand(newTrain(), newSample(), newPairs(), newEval(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion(), newLicenses())
+	root.AddCommand(newTrain(), newSample(), newPairs(), newEval(), newSweep(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion(), newLicenses())
 	root.InitDefaultCompletionCmd()
 	complete(root)
 	root.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return fault.Usagef("no command %q; there are train, sample, pairs, eval, bench, inspect, trace, figures, doctor, version, licenses, completion", args[0])
+			return fault.Usagef("no command %q; there are train, sample, pairs, eval, sweep, bench, inspect, trace, figures, doctor, version, licenses, completion", args[0])
 		}
 		return c.Help()
 	}
@@ -226,6 +227,7 @@ func exitCode(err error) int {
 		pictures   *samples.Error
 		otherPairs *samples.PairsError
 		features   *evaluate.NotFiniteError
+		table      *sweeps.Error
 	)
 	var tooLarge *nets.SizeError
 	switch {
@@ -241,7 +243,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &written), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EROFS):
 		return exitFailure // the user's data and model are sound
-	case errors.As(err, &inUse), errors.As(err, &changed), errors.As(err, &folder), errors.As(err, &gone), errors.As(err, &pictures), errors.As(err, &otherPairs):
+	case errors.As(err, &inUse), errors.As(err, &changed), errors.As(err, &folder), errors.As(err, &gone), errors.As(err, &pictures), errors.As(err, &otherPairs), errors.As(err, &table):
 		return exitFolder
 	case errors.As(err, &diverged), errors.As(err, &weights), errors.As(err, &picture), errors.As(err, &features):
 		return exitDiverged

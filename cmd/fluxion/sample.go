@@ -30,6 +30,7 @@ type sampleOptions struct {
 	count, batch, threads, columns                                  int
 	seed                                                            uint64
 	json, overwrite                                                 bool
+	swept                                                           bool // sampler and steps are those of a cell, whoever says them
 	disk                                                            durable.Disk
 	ignore                                                          []string
 }

@@ -33,12 +33,23 @@ type job struct {
 }
 
 // plan reads the model and settles how it is sampled.
-func (o *sampleOptions) plan() (j job, err error) {
+func (o *sampleOptions) plan() (job, error) { return o.planOf(o.readModel) }
+
+func (o *sampleOptions) readModel() (*model.Model, error) {
+	m, err := model.Read(o.model, o.weights, o.ignore...)
+	if err != nil {
+		return nil, modelError{o.model, err}
+	}
+	return m, nil
+}
+
+// planOf settles how a model is sampled that read returns.
+func (o *sampleOptions) planOf(read func() (*model.Model, error)) (j job, err error) {
 	if j.guidance, err = o.guidanceFlags.parse(); err != nil {
 		return j, err
 	}
-	if j.model, err = model.Read(o.model, o.weights, o.ignore...); err != nil {
-		return j, modelError{o.model, err}
+	if j.model, err = read(); err != nil {
+		return j, err
 	}
 	o.resolve()
 	if err := o.fewSteps(j.model.Few); err != nil {
@@ -81,13 +92,13 @@ func (o *sampleOptions) fewSteps(few *sampler.Few) error {
 		return fault.Usagef("--scheduler %s: the model was trained by %s for %v alone", o.scheduler, few.Objective, few)
 	}
 	p := &o.config.Options
-	if !o.sources.Has("sampler") {
+	if !o.swept && !o.sources.Has("sampler") {
 		o.config.Sampler = few.Sampler
 	}
 	if !o.sources.Has("grid") {
 		p.Grid = few.Grid
 	}
-	if !o.sources.Has("steps") {
+	if !o.swept && !o.sources.Has("steps") {
 		p.Steps = few.Steps
 	}
 	if err := few.Check(o.config.Sampler, p.Grid, p.Steps); err != nil {

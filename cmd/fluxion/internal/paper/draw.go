@@ -44,6 +44,20 @@ var palette = []color.Color{
 
 // Draw writes a figure as PNG, SVG and CSV and returns the paths.
 func Draw(dir string, f figures.Figure) ([]string, error) {
+	paths, err := DrawPlots(durable.Disk{}, dir, f)
+	if err != nil {
+		return nil, err
+	}
+	table, err := tableOf(f)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, f.Name+".csv")
+	return append(paths, path), fault.Output(durable.Disk{}.WriteFile(path, table))
+}
+
+// DrawPlots writes a figure as PNG and SVG and returns the paths.
+func DrawPlots(disk durable.Disk, dir string, f figures.Figure) ([]string, error) {
 	p, legend, err := plotOf(f)
 	if err != nil {
 		return nil, fmt.Errorf("figure %s: %w", f.Name, err)
@@ -64,17 +78,12 @@ func Draw(dir string, f figures.Figure) ([]string, error) {
 			return nil, fmt.Errorf("figure %s: %w", f.Name, err)
 		}
 		path := filepath.Join(dir, f.Name+"."+format)
-		if err := (durable.Disk{}).WriteFile(path, b.Bytes()); err != nil {
+		if err := disk.WriteFile(path, b.Bytes()); err != nil {
 			return nil, fault.Output(err)
 		}
 		paths = append(paths, path)
 	}
-	table, err := tableOf(f)
-	if err != nil {
-		return nil, err
-	}
-	path := filepath.Join(dir, f.Name+".csv")
-	return append(paths, path), fault.Output(durable.Disk{}.WriteFile(path, table))
+	return paths, nil
 }
 
 // plotOf draws the frame that a figure shows on paper.

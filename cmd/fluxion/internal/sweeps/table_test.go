@@ -1,0 +1,89 @@
+package sweeps
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestTable: what is put into a folder is there for who comes next, in the order that is
+// asked for, with a row and a point for each cell and none for one that could not be.
+func TestTable(t *testing.T) {
+	folder := Folder{Path: filepath.Join(t.TempDir(), "sweep")}
+	settings := map[string]string{"seed": "1", Model + "ema": "aa"}
+	table, leave, err := folder.Open(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := folder.Open(settings); err == nil || !strings.Contains(err.Error(), "is in use") {
+		t.Errorf("beside another: %v", err)
+	}
+	way := func(sampler string, steps int, guidance float64) Way { return Way{sampler, steps, guidance, "ema"} }
+	table.Name("fd", "kid")
+	table.Put(Cell{Way: way("euler", 2, 1), NFE: 2, Metrics: map[string]float64{"fd": 4, "kid": -1}, Errors: map[string]float64{"kid": 0.5}},
+		Cell{Way: way("heun", 2, 1), Problem: "no, \"never\""}, Cell{Way: way("euler", 1, 1), NFE: 1, Metrics: map[string]float64{"fd": 9}})
+	table.Order([]Way{way("heun", 2, 1), way("euler", 1, 1)})
+	paths, err := folder.Write(table)
+	if err != nil || len(paths) != 6 {
+		t.Fatal(paths, err)
+	}
+	if err := leave(); err != nil {
+		t.Fatal(err)
+	}
+	csv, err := os.ReadFile(paths[1])
+	want := `sampler,steps,guidance,weights,nfe,images,fd,fd_error,kid,kid_error,seconds,problem
+heun,2,1,ema,,0,,,,,,"no, ""never"""
+euler,1,1,ema,1,0,9,,,,,
+euler,2,1,ema,2,0,4,,-1,0.5,,
+`
+	if err != nil || string(csv) != want {
+		t.Errorf("%v\n%s", err, csv)
+	}
+	if f := table.figure("fd"); len(f.Frames[0].Series) != 1 || f.Frames[0].Series[0].Name != "euler" || f.Frames[0].Series[0].X[1] != 2 || f.Frames[0].Series[0].Y[1] != 4 {
+		t.Errorf("the figure: %+v", f)
+	}
+	one := Table{Cells: []Cell{{Way: way("euler", 2, 1), NFE: 2, Metrics: map[string]float64{"fd": 4}}, {Way: way("euler", 2, 0), NFE: 2, Metrics: map[string]float64{"fd": 5}}}}
+	if f := one.figure("fd"); f.X != "guidance" || f.Frames[0].Series[0].X[0] != 0 || f.Frames[0].Series[0].Y[0] != 5 {
+		t.Errorf("the figure over guidance: %+v", f)
+	}
+
+	// Weights that are new make no difference; those that were must be the same.
+	again, leave, err := folder.Open(map[string]string{"seed": "1", Model + "raw": "bb"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, ok := again.Find(way("euler", 2, 1)); !ok || c.Errors["kid"] != 0.5 || again.Settings[Model+"ema"] != "aa" || again.Settings[Model+"raw"] != "bb" {
+		t.Errorf("what was read: %+v", again)
+	}
+	if err := leave(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		settings map[string]string
+		want     string
+	}{
+		{map[string]string{"seed": "1", Model + "ema": "cc"}, "model ema was aa, now cc"},
+		{map[string]string{"seed": "2"}, "seed was 1, now 2"},
+		{map[string]string{}, "seed was 1, now not given"},
+		{map[string]string{"seed": "1", "size": "8"}, "size was not given, now 8"},
+	} {
+		_, _, err := folder.Open(c.settings)
+		if refused := (*Error)(nil); !errors.As(err, &refused) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v, want %s", c.settings, err, c.want)
+		}
+	}
+}
+
+// TestNothingLeft: a folder that was made for nothing goes away again.
+func TestNothingLeft(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sweep")
+	_, leave, err := Folder{Path: path}.Open(map[string]string{})
+	if err == nil {
+		err = leave()
+	}
+	if _, there := os.Stat(path); err != nil || there == nil {
+		t.Errorf("%v, %v", err, there)
+	}
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fluxion/cmd/fluxion/internal/sweeps"
+	"fluxion/data/durable"
+)
+
+// swept is the result of sweep --json, and how many cells were told of.
+func swept(t *testing.T, args ...string) (r shownSweep, cells int) {
+	t.Helper()
+	out, code, err := fluxion(t, append([]string{"sweep", "--json"}, args...)...)
+	if err != nil {
+		t.Fatalf("%v: %d, %v", args, code, err)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &r); err != nil {
+		t.Fatal(err)
+	}
+	return r, strings.Count(out, `"event":"cell"`)
+}
+
+// TestSweep: a cell is what eval says of it; the same command makes nothing anew, one
+// with more values makes what is missing, and one that would make other values is
+// refused. Whatever ends a sweep, the cells that were made are there.
+func TestSweep(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seconds")
+	}
+	dir := t.TempDir()
+	weights := liteWeights(t, filepath.Join(dir, "lite0.safetensors"))
+	run, out := filepath.Join(dir, "run"), filepath.Join(dir, "sweep")
+	if _, code, err := fluxion(t, with(tiny, "--out", run, "--images", "8")...); err != nil {
+		t.Fatal(code, err)
+	}
+	lite := []string{"--network", "lite0", "--weights", weights, "--count", "6", "--real-count", "6", "--metrics", "fd,prdc", "--seed", "5"}
+	args := with(lite, run, "glyphs", "--out", out)
+
+	failing := errors.New("the disk is full")
+	written := 0
+	root := newSweepOn(durable.Disk{Sync: func(path string) error {
+		if written++; written > 20 { // a cell is ten files and the names of each
+			return failing
+		}
+		return durable.Sync(path)
+	}})
+	root.SetArgs(with(args, "--samplers", "euler,heun", "--steps", "1"))
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetOut(io.Discard)
+	if err := root.Execute(); !errors.Is(err, failing) {
+		t.Fatalf("a full disk: %v", err)
+	}
+	r, cells := swept(t, with(args, "--samplers", "euler,heun", "--steps", "1")...)
+	if cells != 1 || r.Made != 1 || len(r.Cells) != 2 {
+		t.Errorf("after a full disk %d cells were made of %d: %+v", cells, len(r.Cells), r)
+	}
+	r, cells = swept(t, with(args, "--samplers", "heun,euler", "--steps", "2,1", "--guidance", "1,2", "--threads", "1", "--batch", "2")...)
+	if cells != 6 || len(r.Cells) != 8 || strings.Join(r.Values, " ") != "fd precision recall density coverage" {
+		t.Errorf("%d cells were made of %d: %+v", cells, len(r.Cells), r)
+	}
+	if c := r.Cells[1]; c.Way != (sweeps.Way{Sampler: "heun", Steps: 2, Guidance: 2, Weights: "ema"}) || c.NFE != 3 || c.Images != 6 {
+		t.Errorf("the second cell: %+v", c)
+	}
+	for _, c := range r.Cells {
+		if b := r.Best["fd"]; b.Metrics["fd"] > c.Metrics["fd"] || r.Best["precision"].Metrics["precision"] < c.Metrics["precision"] {
+			t.Errorf("%+v is better than %+v", c, b)
+		}
+	}
+	alone := evaluated(t, with(lite, run, "glyphs", "--sampler", "heun", "--steps", "2", "--guidance", "2")...)
+	for name, want := range alone.Metrics {
+		if got := r.Cells[1].Metrics[name]; got != want {
+			t.Errorf("%s is %v, and by eval %v", name, got, want)
+		}
+	}
+	if _, cells = swept(t, with(args, "--samplers", "heun,euler", "--steps", "2,1", "--guidance", "1,2")...); cells != 0 {
+		t.Errorf("the same again makes %d cells", cells)
+	}
+	for _, file := range []string{"sweep.json", "sweep.csv", "fd.png", "coverage.svg"} {
+		if _, err := os.Stat(filepath.Join(out, file)); err != nil {
+			t.Error(err)
+		}
+	}
+	csv, err := os.ReadFile(filepath.Join(out, "sweep.csv"))
+	if lines := strings.Split(string(csv), "\n"); err != nil || len(lines) != 10 || !strings.HasPrefix(lines[0], "sampler,steps,guidance,weights,nfe,images,fd,fd_error,") || !strings.HasPrefix(lines[2], "heun,2,2,ema,3,6,") {
+		t.Errorf("%v:\n%s", err, csv)
+	}
+
+	// rk45 calls the network as often as an image wants it.
+	r, cells = swept(t, with(args, "--samplers", "rk45", "--steps", "1", "-s", "tolerance=0.5", "--out", filepath.Join(dir, "adaptive"))...)
+	if cells != 1 || r.Cells[0].NFE < 7 {
+		t.Errorf("rk45: %+v", r.Cells)
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{with(args, "--seed", "6"), exitFolder, "seed was 5, now 6"},
+		{with(args, "--metrics", "kid"), exitFolder, "metrics was fd,prdc, now fd,prdc,kid"},
+		{with(args, "--grid", "karras"), exitFolder, "grid was uniform, now karras"},
+		{with(args, "--samplers", "eulr"), exitUsage, `did you mean "euler"`},
+		{with(args, "--samplers", "euler,ddim", "--eta", "1"), exitUsage, "no cell of sampler euler can be sampled: sampler euler takes no eta"},
+		{with(args, "--steps", "5,0"), exitUsage, "no cell of steps 0"},
+		{with(args, "--steps", ""), exitUsage, "makes 0 cells"},
+		{with(args, "--model-weights", "ema:7"), exitInput, "no weights ema:7"},
+		{with(lite, run, "glyphs", "--out", out, "--weights", "ema,raw"), exitUsage, "--model-weights ema,raw"},
+		{with(lite, "glyphs", "glyphs", "--out", out), exitUsage, "is no model"},
+		{with(lite, run, run, "--out", out), exitUsage, "REAL of a sweep"},
+		{with(lite, run, "glyphs"), exitUsage, "--out is needed"},
+		{[]string{run, "glyphs", "--out", out}, exitUsage, "--count N"},
+		{[]string{run, "glyphs", "glyphs", "--out", out}, exitUsage, "3 arguments"},
+	} {
+		_, code, err := fluxion(t, append([]string{"sweep"}, c.args...)...)
+		if code != c.code || err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v: %d, %v; want %d and %q", c.args, code, err, c.code, c.want)
+		}
+	}
+	leave, err := durable.Alone(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, code, err := fluxion(t, append([]string{"sweep"}, args...)...); code != exitFolder || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("beside another: %d, %v", code, err)
+	}
+	if err := leave(); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(filepath.Join(out, sweeps.File), []byte("{}"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, code, err := fluxion(t, append([]string{"sweep"}, args...)...); code != exitFolder || !strings.Contains(err.Error(), "no table") {
+		t.Errorf("a file of others: %d, %v", code, err)
+	}
+}
+
+// TestTimeLeft: what remains follows from the cells that are done.
+func TestTimeLeft(t *testing.T) {
+	cells := []plannedCell{{work: 10}, {work: 20}, {work: 40}}
+	p := &sweepProgress{cells: cells, count: 100}
+	if got := p.left(50, 5).Seconds(); got != 5+20+40 { // a second for each evaluation
+		t.Errorf("in the first cell %g s are left", got)
+	}
+	p.finished, p.at = []timed{{10, 15}, {20, 20}}, 2 // ten for the features, and half a second for each evaluation
+	if got := p.left(50, 15).Seconds(); got != 15 {
+		t.Errorf("in the last cell %g s are left", got)
+	}
+	p.finished, p.at = []timed{{10, 15}, {20, 20}}, 1
+	if got := p.left(100, 20).Seconds(); got != 30 {
+		t.Errorf("before the last cell %g s are left", got)
+	}
+}
+
+// TestImpossible: a value that no cell can have is refused; a combination is not.
+func TestImpossible(t *testing.T) {
+	ways := []sweeps.Way{{Sampler: "a", Steps: 1}, {Sampler: "a", Steps: 2}, {Sampler: "b", Steps: 1}, {Sampler: "b", Steps: 2}}
+	why := map[sweeps.Way]error{ways[0]: errors.New("wants more steps")}
+	if err := impossible(ways, why); err != nil {
+		t.Error(err)
+	}
+	why[ways[2]] = errors.New("wants two")
+	if err := impossible(ways, why); err == nil || err.Error() != "no cell of steps 1 can be sampled: wants more steps" {
+		t.Error(err)
+	}
+}
