@@ -301,6 +301,33 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestSpreadOverClasses: every class is among a few images of many, whether classes take
+// turns, as in glyphs, or come one after the other, as in folders.
+func TestSpreadOverClasses(t *testing.T) {
+	const n, k, classes = 100_000, 500, 10 // k divides n, and classes what lies between
+	var turns, blocks [classes]int
+	before := -1
+	for i := range k {
+		at := Spread(n, k, i)
+		if at <= before || at >= n {
+			t.Fatalf("image %d of %d is %d, after %d", i, k, at, before)
+		}
+		before = at
+		turns[at%classes]++
+		blocks[at*classes/n]++
+	}
+	for c := range classes {
+		if turns[c] < k/classes/2 || turns[c] > k/classes*2 || blocks[c] != k/classes {
+			t.Errorf("class %d: %d images where classes take turns, %d where not, want about %d", c, turns[c], blocks[c], k/classes)
+		}
+	}
+	for i := range 7 {
+		if at := Spread(7, 7, i); at != i {
+			t.Errorf("image %d of all is %d", i, at)
+		}
+	}
+}
+
 func TestPictures(t *testing.T) {
 	dir := t.TempDir()
 	for _, channels := range []int{1, 3} {

@@ -22,6 +22,14 @@ func Order(seed uint64, pass int64, n, i int) int {
 	}
 }
 
+// Spread is the i-th of k images that are taken of n: one of each of k equal parts, but
+// not always the same of a part. So all classes are among them, be the images in the
+// order of classes or the classes in turn.
+func Spread(n, k, i int) int {
+	part := func(i int) int { return int(int64(i) * int64(n) / int64(k)) }
+	return part(i) + Order(0, int64(i), part(i+1)-part(i), 0)
+}
+
 // flipped says whether the image at a place of the stream is mirrored.
 func flipped(seed uint64, position int64) bool {
 	return mix(mix(seed+0x632be59bd9b4e019)^uint64(position))&1 == 1

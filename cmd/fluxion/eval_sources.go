@@ -52,12 +52,12 @@ func (j *judging) source(s *side, samples bool) (source, error) {
 	n := set.Len()
 	if count > 0 && count < n {
 		n = count
-		j.note(fmt.Sprintf("%s: %s of %s images, evenly spaced", path, console.Thousands(int64(n)), console.Thousands(int64(set.Len()))))
+		j.note(fmt.Sprintf("%s: %s of %s images, evenly spread", path, console.Thousands(int64(n)), console.Thousands(int64(set.Len()))))
 	}
 	return dataSource{j, path, set, n}, nil
 }
 
-// dataSource is images of data, evenly spaced.
+// dataSource is images of data, evenly spread.
 type dataSource struct {
 	*judging
 	path string
@@ -74,7 +74,7 @@ func (d dataSource) Each(_ context.Context, visit func(evaluate.Image) error) er
 	size := d.size()
 	example := data.NewExample(d.set)
 	for i := range d.n {
-		err := d.set.Read(int(int64(i)*int64(d.set.Len())/int64(d.n)), example)
+		err := d.set.Read(data.Spread(d.set.Len(), d.n, i), example)
 		if bad := (*data.Error)(nil); d.skipBroken && errors.As(err, &bad) {
 			d.note(bad.Path + " cannot be read and is left out")
 			continue
