@@ -1,5 +1,5 @@
-"""Makes the oracle data of nets/feature/featuretest/testdata: what torch-fidelity's Inception and EfficientNet-lite0 say of two images,
-for Fluxion's tests to compare with.
+"""Makes the oracle data of nets/feature/featuretest/testdata: what torch-fidelity's Inception, EfficientNet-lite0 and the embedded classifier
+as PyTorch computes it say of two images, for Fluxion's tests to compare with.
 
     "$(scripts/metrics.sh)" scripts/features.py [--out nets/feature/featuretest/testdata]
 
@@ -7,6 +7,7 @@ Weights and images are numbers that both sides make by one formula (see `numbers
 
 <name>.json         the names and shapes of the network's state dict
 <name>.safetensors  its outputs for the images (2,C,side,side), computed in float64
+embedded.safetensors  those of the classifier with the weights that are part of the program
 
     "$(scripts/metrics.sh)" scripts/features.py --weights FILE
 
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 
 def numbers(name, n):
@@ -90,6 +91,24 @@ def lite_outputs(net, x):
     return {"pooled": pooled, "logits": pooled @ net._fc.weight.T}
 
 
+class Glyph(torch.nn.Module):
+    """The classifier of nets/feature/glyph.go."""
+
+    def __init__(self):
+        super().__init__()
+        layers = [(3, 32, 1), (32, 48, 2), (48, 64, 2), (64, 64, 1), (64, 64, 1)]
+        for i, (into, out, stride) in enumerate(layers):
+            self.add_module(f"conv{i + 1}", torch.nn.Conv2d(into, out, 3, stride, 1))
+        self.classes = torch.nn.Linear(64, 46)
+
+
+def glyph_outputs(net, x):
+    for conv in (net.conv1, net.conv2, net.conv3, net.conv4, net.conv5):
+        x = F.relu(conv(x))
+    pooled = x.mean((2, 3))
+    return {"pooled": pooled, "logits": net.classes(pooled)}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("nets/feature/featuretest/testdata"))
@@ -101,14 +120,22 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     from efficientnet_lite_pytorch import EfficientNet
 
-    lite = EfficientNet.from_name("efficientnet-lite0")
-    for name, net, state, side, outputs in (("inception", net, state, 299, inception_outputs), ("lite0", lite, load(lite), 224, lite_outputs)):
+    lite, glyph = EfficientNet.from_name("efficientnet-lite0"), Glyph()
+    networks = (
+        ("inception", net, state, 299, inception_outputs), ("lite0", lite, load(lite), 224, lite_outputs), ("glyph", glyph, load(glyph), 32, glyph_outputs),
+    )
+    for name, net, state, side, outputs in networks:
         x = torch.tensor(numbers("image", 2 * side * side * 3).reshape(2, side, side, 3)).permute(0, 3, 1, 2)
         x = F.avg_pool2d(x, 5, 1, 2, count_include_pad=False) * 2  # smooth, as images are
         with torch.no_grad():
             of = outputs(net.double().eval(), x.float().double())
         print(name, {k: (tuple(v.shape), float(v.abs().mean())) for k, v in of.items()})
         save_file({k: v.float().contiguous() for k, v in of.items()}, args.out / f"{name}.safetensors")
+        if name == "glyph":
+            net.float().load_state_dict(load_file(Path(__file__).parent.parent / "nets" / "feature" / "glyph.safetensors"))
+            with torch.no_grad():
+                of = outputs(net.double(), x.float().double())
+            save_file({k: v.float().contiguous() for k, v in of.items()}, args.out / "embedded.safetensors")
         (args.out / f"{name}.json").write_text(json.dumps({k: list(v.shape) for k, v in state.items()}, indent=0) + "\n")
 
 

@@ -6,11 +6,18 @@ import (
 
 	"fluxion/engine/device"
 	"fluxion/kernels/number"
+	"fluxion/nets"
 	"fluxion/nets/feature"
 	"fluxion/nets/feature/featuretest"
 )
 
 func newExtractor(t testing.TB, n feature.Network, batch, threads int, precision number.Type, outputs []string, visit func(output string, rows []float32, dim int) error) *Extractor {
+	t.Helper()
+	weights := func(params []nets.Param) ([]float32, error) { return n.Weights(featuretest.Read(t, n.Name), params) }
+	return newExtractorOf(t, n, weights, batch, threads, precision, outputs, visit)
+}
+
+func newExtractorOf(t testing.TB, n feature.Network, read func([]nets.Param) ([]float32, error), batch, threads int, precision number.Type, outputs []string, visit func(output string, rows []float32, dim int) error) *Extractor {
 	t.Helper()
 	d, err := device.Open("cpu", threads)
 	if err != nil {
@@ -20,7 +27,7 @@ func newExtractor(t testing.TB, n feature.Network, batch, threads int, precision
 	if err != nil {
 		t.Fatal(err)
 	}
-	weights, err := n.Weights(featuretest.Read(t, n.Name), g.Params)
+	weights, err := read(g.Params)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,28 +53,36 @@ func newExtractor(t testing.TB, n feature.Network, batch, threads int, precision
 	return e
 }
 
-// TestFeatures: of the same weights and images, what torch-fidelity's Inception and
-// EfficientNet's authors' code say in float64.
+// TestFeatures: of the same weights and images, what torch-fidelity's Inception,
+// EfficientNet's authors' code and PyTorch say in float64.
 func TestFeatures(t *testing.T) {
 	for _, n := range feature.Networks {
-		for _, precision := range []number.Type{number.Float32, number.BFloat16} {
-			got := map[string][]float32{}
-			e := newExtractor(t, n, 2, 2, precision, n.Outputs, func(output string, rows []float32, dim int) error {
-				got[output] = append(got[output], rows...)
-				return nil
-			})
-			copy(e.pixels, featuretest.Images(n.Side))
-			e.filled = 2
-			if err := e.Flush(); err != nil {
-				t.Fatal(err)
-			}
-			budget := map[number.Type]float64{number.Float32: 1e-5, number.BFloat16: 0.05}[precision]
-			for name, want := range featuretest.Outputs(t, n.Name) {
-				if d := difference(got[name], want); !(d < budget) {
-					t.Errorf("%s, %v: %s differs by %.2g, want at most %g", n.Name, precision, name, d, budget)
-				} else {
-					t.Logf("%s, %v: %s differs by %.2g", n.Name, precision, name, d)
-				}
+		check(t, n, n.Name, func(params []nets.Param) ([]float32, error) { return n.Weights(featuretest.Read(t, n.Name), params) })
+		if n.Embedded() != nil {
+			check(t, n, "embedded", n.EmbeddedWeights)
+		}
+	}
+}
+
+func check(t *testing.T, n feature.Network, oracle string, weights func([]nets.Param) ([]float32, error)) {
+	t.Helper()
+	for _, precision := range []number.Type{number.Float32, number.BFloat16} {
+		got := map[string][]float32{}
+		e := newExtractorOf(t, n, weights, 2, 2, precision, n.Outputs, func(output string, rows []float32, dim int) error {
+			got[output] = append(got[output], rows...)
+			return nil
+		})
+		copy(e.pixels, featuretest.Images(n.Side))
+		e.filled = 2
+		if err := e.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		budget := map[number.Type]float64{number.Float32: 1e-5, number.BFloat16: 0.05}[precision]
+		for name, want := range featuretest.Outputs(t, oracle) {
+			if d := difference(got[name], want); !(d < budget) {
+				t.Errorf("%s, %v: %s differs by %.2g, want at most %g", oracle, precision, name, d, budget)
+			} else {
+				t.Logf("%s, %v: %s differs by %.2g", oracle, precision, name, d)
 			}
 		}
 	}

@@ -1,6 +1,6 @@
 // Package feature holds networks that say something of images, by which sets of
-// images are compared. They are not trained here: their weights come from files, with
-// each batch norm folded into the convolution before it.
+// images are compared. Weights of published ones come from files, with each batch norm
+// folded into the convolution before it; those of a small one are part of the program.
 package feature
 
 import (
@@ -21,14 +21,15 @@ type Network struct {
 	Dim     int      // numbers of Pooled
 	Outputs []string // what it says, the usual features first
 
-	apply func(b *builder, image *gorgonia.Node)
-	files naming
+	apply    func(b *builder, image *gorgonia.Node)
+	files    naming
+	embedded []byte // a file of safetensors with its weights; nil: they come from the user
 }
 
 // Output names that networks have in common.
 const (
 	Pooled  = "pooled"  // the mean over the pixels of the last layer: what distances compare
-	Logits  = "logits"  // of classes, without the bias, as the Inception Score takes them
+	Logits  = "logits"  // of classes; of inception and lite0 without the bias, as the Inception Score takes them
 	Spatial = "spatial" // a middle layer with its places, of SpatialChannels: what sFID compares
 )
 
@@ -37,7 +38,7 @@ const (
 const SpatialChannels = 7
 
 // Networks in the order in which help lists them.
-var Networks = []Network{inception, lite0}
+var Networks = []Network{inception, lite0, glyph}
 
 // Find returns the network of a name.
 func Find(name string) (Network, error) {

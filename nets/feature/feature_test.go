@@ -2,9 +2,11 @@ package feature
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"fluxion/nets"
 	"fluxion/nets/feature/featuretest"
 )
 
@@ -56,6 +58,32 @@ func TestWrongWeights(t *testing.T) {
 	}
 	if _, err := (reader{lite0, f}).all(g.Params); err == nil {
 		t.Error("weights of another network are taken")
+	}
+}
+
+// TestEmbedded: the weights that are part of the program are whole, and few.
+func TestEmbedded(t *testing.T) {
+	g, err := glyph.Build(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(glyph.Embedded()); n > 1<<20 {
+		t.Errorf("%d bytes are embedded, want at most 1 MiB", n)
+	}
+	weights, err := glyph.EmbeddedWeights(g.Params)
+	if err != nil || len(weights) != nets.FlatSize(g.Params) {
+		t.Fatalf("%d weights: %v", len(weights), err)
+	}
+	for _, p := range g.Params {
+		values := weights[p.Offset:][:p.Size()]
+		if slices.Max(values) == slices.Min(values) {
+			t.Errorf("%s was not trained", p.Name)
+		}
+	}
+	broken := glyph
+	broken.embedded = glyph.embedded[:len(glyph.embedded)-1]
+	if _, err := broken.EmbeddedWeights(g.Params); err == nil {
+		t.Error("a file that is cut off is taken")
 	}
 }
 

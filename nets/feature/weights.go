@@ -1,6 +1,7 @@
 package feature
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"strings"
@@ -15,6 +16,7 @@ type naming struct {
 	norms      func(layer string) string // instead: the name of a layer's batch norm
 	epsilon    float64                   // of batch norms
 	dropBias   string                    // the layer whose bias is left out
+	plain      bool                      // there are no batch norms: a parameter is a tensor
 }
 
 // of a layer, the names of its convolution and of its batch norm.
@@ -37,6 +39,19 @@ func (n Network) ReadWeights(path string, params []nets.Param) ([]float32, error
 		return nil, err
 	}
 	defer f.Close()
+	return n.Weights(f, params)
+}
+
+// Embedded is the file of safetensors with the network's weights that is part of the
+// program; nil: there is none, and they come from the user.
+func (n Network) Embedded() []byte { return n.embedded }
+
+// EmbeddedWeights reads it.
+func (n Network) EmbeddedWeights(params []nets.Param) ([]float32, error) {
+	f, err := safetensors.NewFile(bytes.NewReader(n.embedded), int64(len(n.embedded)), "the embedded weights of "+n.Name)
+	if err != nil {
+		return nil, err
+	}
 	return n.Weights(f, params)
 }
 
@@ -83,6 +98,9 @@ func (r reader) read(name string, shape ...int) ([]float32, error) {
 // param is a parameter of the graph. That of a convolution takes the batch norm
 // behind it in: w·γ/√(var+ε), and β − mean·γ/√(var+ε).
 func (r reader) param(p nets.Param) ([]float32, error) {
+	if r.files.plain {
+		return r.read(p.Name, p.Stored...)
+	}
 	layer, part := p.Name[:strings.LastIndexByte(p.Name, '.')], p.Name[strings.LastIndexByte(p.Name, '.')+1:]
 	if layer == r.files.dropBias {
 		if part == "bias" {
