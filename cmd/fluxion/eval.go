@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,11 +58,13 @@ such files need no network. Metrics:
 
 An FID is of the features of Inception alone, whose weights come from a file:
 --weights, or where pytorch-fid and torch-fidelity keep theirs. Distances of other
-networks are called fd. All depend on how images are resized (--convention) and on
-how many there are: numbers of other conventions or counts cannot be compared, so
-both are printed.`,
-		Example: `  fluxion eval out cifar10/train.zip --metrics fid,kid,prdc --weights pt_inception-2015-12-05-6726825d.pth
-  fluxion eval runs/glyphs-tiny glyphs --count 1000 --metrics fd,kid --network lite0 --weights efficientnet-lite0-57934424.pth
+networks are called fd. Without any file, the features are those of glyph, a small
+classifier of characters that is part of the program. All depend on how images are
+resized (--convention) and on how many there are: numbers of other conventions or
+counts cannot be compared, so both are printed.`,
+		Example: `  fluxion eval runs/glyphs-tiny glyphs --count 1000 --real-count 10000 --metrics fd,kid --network glyph
+  fluxion eval out cifar10/train.zip --metrics fid,kid,prdc --weights pt_inception-2015-12-05-6726825d.pth
+  fluxion eval out pictures --metrics fd,kid --network lite0 --weights efficientnet-lite0-57934424.pth
   fluxion eval cifar10/train.zip --save cifar10.npz --weights pt_inception-2015-12-05-6726825d.pth
   fluxion eval runs/pictures-small pictures --count 1000 --metrics authpct --nearest copies.png --network lite0
   fluxion eval a.npz b.npz --metrics fd`,
@@ -143,24 +146,41 @@ func (j *judging) choose(two bool) (err error) {
 	if j.nearest != "" && (!two || !strings.HasSuffix(strings.ToLower(j.nearest), ".png")) {
 		return fault.Usagef("--nearest %s: want SAMPLES and REAL, and a name that ends in .png", j.nearest)
 	}
-	if j.save != "" && !two && !j.sources.Has("metrics") {
-		j.metrics = nil
-	} else if len(j.metrics) == 0 {
+	if len(j.metrics) == 0 && j.sources.Has("metrics") {
 		return fault.Usagef("--metrics names none; want one or more")
 	}
 	if _, err := os.Stat(j.features); err != nil && (strings.HasPrefix(j.features, model.EMA) || strings.HasPrefix(j.features, model.Raw)) {
 		return fault.Usagef("--weights %s: that is the file of the network of features; which weights of the model says --model-weights %s", j.features, j.features)
 	}
 	j.extractor.Batch, j.take.Seed = j.batch, j.seed
-	if j.extractor.Network, err = feature.Find(j.network); err != nil {
-		return fault.Usagef("--network: %w", err)
-	}
 	if j.extractor.Convention, err = evaluate.FindConvention(j.convention); err != nil {
 		return fault.Usagef("--convention: %w", err)
 	}
-	if err := evaluate.Check(j.metrics, j.network, two); err != nil {
+	return j.settle(cmp.Or(j.network, networkFor(j.metrics, j.features)), two)
+}
+
+// settle decides on a network, on metrics if the user names none, and on what they need.
+func (j *judging) settle(network string, two bool) (err error) {
+	if j.extractor.Network, err = feature.Find(network); err != nil {
+		return fault.Usagef("--network: %w", err)
+	}
+	switch {
+	case j.sources.Has("metrics"):
+	case j.save != "" && !two:
+		j.metrics = nil
+	default:
+		name := "fd"
+		if j.extractor.Network.Name == evaluate.NetworkOfFID {
+			name = "fid"
+		}
+		if j.metrics, err = evaluate.FindMetrics([]string{name}); err != nil {
+			return err
+		}
+	}
+	if err := evaluate.Check(j.metrics, j.extractor.Network.Name, two); err != nil {
 		return fault.Usagef("--metrics: %w", err)
 	}
+	j.needs = [2]evaluate.Needs{}
 	for i := range j.needs {
 		for _, m := range j.metrics {
 			j.needs[i] = j.needs[i].Join(m.Of(i == 1))

@@ -49,7 +49,7 @@ func (j *judging) open(args []string) error {
 	if given := j.sources.Meant(j.ofSampling...); len(given) > 0 && !sampled {
 		return fault.Usagef("%s: there is no model to sample", strings.Join(given, ", "))
 	}
-	return nil
+	return j.follow()
 }
 
 func (j *judging) openSide(s *side, samples bool) (err error) {
@@ -63,6 +63,31 @@ func (j *judging) openSide(s *side, samples bool) (err error) {
 		s.source = s.kept
 	}
 	return err
+}
+
+// follow takes the network of stored statistics, where the user names none.
+func (j *judging) follow() error {
+	for _, s := range j.sides {
+		if j.network != "" || s.stored == nil {
+			continue
+		}
+		network := cmp.Or(s.about.Network, networkOf(len(s.stored.Statistics.Mean)))
+		if _, err := feature.Find(network); err == nil {
+			return j.settle(network, len(j.sides) == 2)
+		}
+	}
+	return nil
+}
+
+// networkOf is the published network with so many numbers of an image, of which files of
+// other programs may be; empty: none.
+func networkOf(dim int) string {
+	for _, n := range feature.Networks {
+		if n.Embedded() == nil && n.Dim == dim {
+			return n.Name
+		}
+	}
+	return ""
 }
 
 // close gives back what is open.
@@ -174,6 +199,9 @@ func (j *judging) readNetwork() error {
 	if note != "" {
 		j.note(note)
 	}
+	if j.network == "" && j.extractor.Network.Embedded() != nil {
+		j.note(fmt.Sprintf("the features are those of %s, a small classifier of characters that is part of the program; photographs want --network inception or lite0", j.extractor.Network.Name))
+	}
 	j.extractor.Weights = weights
 	j.about = moments.About{Network: j.extractor.Network.Name, Weights: hash, Convention: j.extractor.Convention.Name, Precision: j.extractor.Precision.String()}
 	return nil
@@ -194,15 +222,8 @@ func (j *judging) agree(dim int) error {
 			j.note(fmt.Sprintf("%s was made in %s, and the other in %s", s.path, s.about.Precision, j.about.Precision))
 		}
 	}
-	network := j.about.Network
-	if network == "" { // files of other programs, which write those of Inception
-		for _, n := range feature.Networks {
-			if n.Dim == dim {
-				network = n.Name
-			}
-		}
-	}
-	if err := evaluate.Check(j.metrics, cmp.Or(network, "another network"), len(j.sides) == 2); err != nil {
+	j.take.Network = cmp.Or(j.about.Network, networkOf(dim))
+	if err := evaluate.Check(j.metrics, cmp.Or(j.take.Network, "another network"), len(j.sides) == 2); err != nil {
 		return fault.Usage(err)
 	}
 	return nil

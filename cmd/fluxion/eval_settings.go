@@ -9,10 +9,12 @@ import (
 // list declares the settings, with their defaults.
 func (o *evalOptions) list() setting.List {
 	sampling := o.sampleOptions.list()
-	o.names, o.network, o.convention, o.precise = []string{"fid"}, evaluate.DefaultNetwork, evaluate.DefaultConvention, "fp32"
-	list := append(setting.List{evaluate.MetricsSetting(setting.Names(&o.names))}, evaluate.FeatureSettings(&o.network, &o.features, &o.convention)...)
+	o.convention, o.precise = evaluate.DefaultConvention, "fp32"
+	metrics := evaluate.MetricsSetting(setting.Names(&o.names))
+	metrics.Help += "; if not given fid, or fd where the features are not those of " + evaluate.NetworkOfFID
+	list := append(setting.List{metrics}, evaluate.FeatureSettings(&o.network, &o.features, &o.convention)...)
 	list = append(list, setting.List{
-		{Key: "count", Value: setting.Of(&o.count), Own: true, Help: "images of SAMPLES: that a model makes, or that are taken of data, evenly spaced; all of data if not given", Range: setting.Within(0, maxSeeds, "")},
+		{Key: "count", Value: setting.Of(&o.count), Own: true, Help: "images of SAMPLES: that a model makes, or that are taken of data, evenly spread; all of data if not given", Range: setting.Within(0, maxSeeds, "")},
 		{Key: "real_count", Value: setting.Of(&o.realCount), Own: true, Help: "the same of REAL", Range: setting.Within(0, maxSeeds, "")},
 		{Key: "size", Value: setting.Of(&o.side), Own: true, Help: "side to which images of data are cropped and scaled first, as train does it", Range: setting.Within(0, data.MaxSide, "")},
 		{Key: "skip_broken", Value: setting.Of(&o.skipBroken), Own: true, Help: "leave out images that cannot be decoded; a note names each"},

@@ -14,6 +14,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/data"
+	"fluxion/engine/evaluate"
 	"fluxion/nets/feature"
 )
 
@@ -25,17 +26,46 @@ var featureFiles = map[string][]string{
 }
 
 // published says whether weights are of a file whose name is known.
-func published(network, hash string) bool {
-	return slices.ContainsFunc(featureFiles[network], func(name string) bool { return strings.HasSuffix(strings.TrimSuffix(name, filepath.Ext(name)), hash) })
+func published(n feature.Network, hash string) bool {
+	return n.Embedded() != nil && hash == sumOf(n.Embedded()) || slices.ContainsFunc(featureFiles[n.Name], func(name string) bool { return strings.HasSuffix(strings.TrimSuffix(name, filepath.Ext(name)), hash) })
+}
+
+// networkFor is the network of features where the user names none: that of the metrics,
+// or of a file of weights, or the first whose weights are here.
+func networkFor(metrics []evaluate.Metric, file string) string {
+	for _, m := range metrics {
+		if m.Network != "" {
+			return m.Network
+		}
+	}
+	for _, n := range feature.Networks {
+		switch {
+		case file != "" && slices.Contains(featureFiles[n.Name], filepath.Base(file)), file == "" && (n.Embedded() != nil || hasFeatures(n.Name)):
+			return n.Name
+		}
+	}
+	return evaluate.NetworkOfFID
+}
+
+// hasFeatures says whether there is a file with the weights of a network.
+func hasFeatures(network string) bool {
+	return slices.ContainsFunc(candidates(network), func(path string) bool {
+		_, err := os.Stat(path)
+		return err == nil
+	})
 }
 
 // readFeatures reads the weights of a network of features from the file that the user
-// names, or from where it is looked for. It returns the beginning of the file's SHA-256,
-// and what the user should know.
+// names, or from where it is looked for, which is the program itself where they are part
+// of it. It returns the beginning of the file's SHA-256, and what the user should know.
 func readFeatures(n feature.Network, file string) (weights []float32, hash, note string, err error) {
 	g, err := n.Build(1)
 	if err != nil {
 		return nil, "", "", err
+	}
+	if file == "" && n.Embedded() != nil {
+		weights, err = n.EmbeddedWeights(g.Params)
+		return weights, sumOf(n.Embedded()), "", err
 	}
 	path, hash, err := findFeatures(n.Name, file)
 	if err != nil {
@@ -44,7 +74,7 @@ func readFeatures(n feature.Network, file string) (weights []float32, hash, note
 	if weights, err = n.ReadWeights(path, g.Params); err != nil {
 		return nil, "", "", err
 	}
-	if !published(n.Name, hash) {
+	if !published(n, hash) {
 		note = fmt.Sprintf("the weights %s are none that were published for %s: numbers compare with those of these weights alone", hash, n.Name)
 	}
 	return weights, hash, note, nil
@@ -64,19 +94,25 @@ func featureFolders() []string {
 	return folders
 }
 
+// candidates are the files in which the weights of a network are looked for.
+func candidates(network string) []string {
+	var files []string
+	for _, folder := range featureFolders() {
+		for _, name := range featureFiles[network] {
+			files = append(files, filepath.Join(folder, name))
+		}
+	}
+	return files
+}
+
 // findFeatures returns the file with the weights of a network, and the beginning of its
 // SHA-256. Path is what the user says, or empty.
 func findFeatures(network, path string) (file, hash string, err error) {
-	candidates := []string{path}
+	looked := []string{path}
 	if path == "" {
-		candidates = nil
-		for _, folder := range featureFolders() {
-			for _, name := range featureFiles[network] {
-				candidates = append(candidates, filepath.Join(folder, name))
-			}
-		}
+		looked = candidates(network)
 	}
-	for _, c := range candidates {
+	for _, c := range looked {
 		hash, err := hashOf(c)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && path == "":
@@ -92,7 +128,7 @@ func findFeatures(network, path string) (file, hash string, err error) {
 		}
 		return c, hash, nil
 	}
-	return "", "", fault.Usagef("the weights of %s are needed: give %s with --weights FILE, or put it into %s", network, strings.Join(featureFiles[network], " or "), strings.Join(featureFolders(), " or "))
+	return "", "", fault.Usagef("the weights of %s are needed: give %s with --weights FILE, or put it into %s; --metrics fd --network glyph compares without a file", network, strings.Join(featureFiles[network], " or "), strings.Join(featureFolders(), " or "))
 }
 
 // hashOf is the beginning of the SHA-256 of a file, as names of weights have it.
@@ -109,5 +145,14 @@ func hashOf(path string) (string, error) {
 	if _, err := io.Copy(h, f); err != nil {
 		return "", err
 	}
-	return hex.EncodeToString(h.Sum(nil))[:8], nil
+	return hex.EncodeToString(h.Sum(nil)[:hashBytes]), nil
+}
+
+// hashBytes of a SHA-256 are in names of weights.
+const hashBytes = 4
+
+// sumOf is the beginning of the SHA-256 of a file in memory.
+func sumOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:hashBytes])
 }

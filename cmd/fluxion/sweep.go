@@ -53,7 +53,7 @@ and what differs is named (exit code 4).
 A value that no cell can have is refused before the first is sampled. A combination
 that cannot be sampled, or gives numbers that are not finite, stands in the table
 with the reason.`,
-		Example: `  fluxion sweep runs/glyphs-tiny glyphs --samplers euler,heun,dpm++-2m --steps 5,10,20 --metrics fd,kid --network lite0 --count 1000 --out sweep
+		Example: `  fluxion sweep runs/glyphs-tiny glyphs --samplers euler,heun,dpm++-2m --steps 5,10,20 --metrics fd,kid --network glyph --count 1000 --out sweep
   fluxion sweep runs/pictures-small pictures.npz --guidance 0,1,1.5,2,3 --model-weights ema,raw --count 5000 --out guidance`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if n := len(args); n != 1 && n != 2 {

@@ -77,6 +77,9 @@ func (s *sweep) plan(args []string, ways []sweeps.Way) (problems []sweeps.Cell, 
 		if err := s.openSide(&side{path: args[1]}, false); err != nil {
 			return nil, err
 		}
+		if err := s.follow(); err != nil {
+			return nil, err
+		}
 	}
 	return problems, s.check()
 }

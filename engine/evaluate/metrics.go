@@ -45,6 +45,7 @@ type Options struct {
 	K       int    // neighbours; 0: 3 for precision and recall, 5 for density and coverage
 	Splits  int    // of the Inception Score; 0: 10
 	Closed  bool   // balls of neighbours hold their border
+	Network string // of the features, for what is said of values; empty: not known
 }
 
 // Value is one number of a metric.
@@ -94,14 +95,17 @@ func higher(names ...string) (list []Given) {
 	return list
 }
 
+// NetworkOfFID is the only network whose Fréchet distance is called FID.
+const NetworkOfFID = "inception"
+
 // Metrics in the order in which help lists them.
 var Metrics = []Metric{
-	{Name: "fid", Summary: "Fréchet Inception distance", Gives: lower("fid"), Needs: Needs{Statistics: true}, Network: "inception", compute: frechet("fid")},
+	{Name: "fid", Summary: "Fréchet Inception distance", Gives: lower("fid"), Needs: Needs{Statistics: true}, Network: NetworkOfFID, compute: frechet("fid")},
 	{Name: "fd", Summary: "Fréchet distance of any network's features", Gives: lower("fd"), Needs: Needs{Statistics: true}, compute: frechet("fd")},
 	{Name: "fd-infinity", Summary: "the same for unlimited samples, by a line in 1/n", Gives: lower("fd-infinity"), Needs: Needs{Features: true}, Real: &Needs{Statistics: true}, Least: func(dim int, _ Options) int { return metric.FewestOfInfinity(dim) }, compute: infinity},
-	{Name: "sfid", Summary: "Fréchet distance of a middle layer, with its places", Gives: lower("sfid"), Needs: Needs{Spatial: true}, Network: "inception", compute: spatial},
+	{Name: "sfid", Summary: "Fréchet distance of a middle layer, with its places", Gives: lower("sfid"), Needs: Needs{Spatial: true}, Network: NetworkOfFID, compute: spatial},
 	{Name: "kid", Summary: "kernel distance: of all images, and over subsets", Gives: lower("kid", "kid-all"), Needs: Needs{Features: true}, compute: kernel},
-	{Name: "is", Summary: "Inception Score of the first set alone", Gives: higher("is"), Needs: Needs{Logits: true}, Alone: true, Network: "inception", Least: func(_ int, o Options) int { return o.splits() }, compute: inceptionScore},
+	{Name: "is", Summary: "Inception Score of the first set alone", Gives: higher("is"), Needs: Needs{Logits: true}, Alone: true, Network: NetworkOfFID, Least: func(_ int, o Options) int { return o.splits() }, compute: inceptionScore},
 	{Name: "prdc", Summary: "precision, recall, density, coverage", Gives: higher("precision", "recall", "density", "coverage"), Needs: Needs{Features: true}, Least: func(_ int, o Options) int { return cmp.Or(o.K, 5) + 1 }, compute: manifold},
 	{Name: "mind", Summary: "3d times the mean squared Wasserstein distance along 1,000 directions of the d features", Gives: lower("mind"), Needs: Needs{Features: true}, compute: sliced},
 	{Name: "authpct", Summary: "share of samples that are no near copy of a real image", Gives: higher("authpct"), Needs: Needs{Features: true}, compute: authentic},
@@ -222,9 +226,13 @@ func (s *Set) Has(m Metric, real bool) error {
 }
 
 func frechet(name string) func(a, b *Set, o Options) ([]Value, error) {
-	return func(a, b *Set, _ Options) ([]Value, error) {
+	return func(a, b *Set, o Options) ([]Value, error) {
 		v, err := metric.Frechet(a.Statistics, b.Statistics)
-		return []Value{{Name: name, Value: v}}, err
+		value := Value{Name: name, Value: v}
+		if name == "fd" && o.Network != "" {
+			value.How = fmt.Sprintf("Fréchet distance on %s features", o.Network)
+		}
+		return []Value{value}, err
 	}
 }
 

@@ -7,11 +7,8 @@ import (
 	"fluxion/nets/feature"
 )
 
-// What is taken where nothing is said.
-const (
-	DefaultNetwork    = "inception"
-	DefaultConvention = "legacy-tf"
-)
+// DefaultConvention is that of most published numbers.
+const DefaultConvention = "legacy-tf"
 
 // MetricsSetting declares what to compute.
 func MetricsSetting(v setting.Value) setting.Setting {
@@ -33,7 +30,7 @@ func FeatureSettings(network, weights, convention *string) setting.List {
 		networks = append(networks, n.Name)
 	}
 	return setting.List{
-		{Key: "network", Value: setting.Of(network), Own: true, Help: "of features: " + strings.Join(networks, ", ")},
+		{Key: "network", Value: setting.Of(network), Own: true, Help: "of features: " + strings.Join(networks, ", ") + "; by itself that of metrics, stored statistics or the file of weights, or the first whose weights are found"},
 		{Key: "weights", Value: setting.Of(weights), Own: true, Help: "file with its weights; where other programs keep them if not given"},
 		{Key: "convention", Value: setting.Of(convention), Own: true, Help: "how images are resized: " + strings.Join(conventions, "; ")},
 	}
