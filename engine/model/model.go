@@ -100,7 +100,7 @@ func Read(dir, weights string, ignore ...string) (*Model, error) {
 	if err := m.readClasses(filepath.Join(root, TrainingDir, ClassesFile)); err != nil {
 		return nil, err
 	}
-	m.Untrained = m.Guided && untrained(filepath.Join(root, TrainingDir, OptimizerFile))
+	m.Untrained = m.Guided && m.untrained(filepath.Join(root, TrainingDir, OptimizerFile))
 	return m, nil
 }
 
@@ -154,31 +154,50 @@ func (m *Model) readClasses(path string) error {
 }
 
 // untrained reports whether the last row of the table of classes never had a
-// gradient though others had: the optimizer's mean of squares, or its momentum, which
-// forget but do not lose, are 0 there. It is false where the file does not tell.
-func untrained(path string) bool {
+// gradient though others had. It is false where the file does not tell.
+func (m *Model) untrained(path string) bool {
 	f, err := safetensors.Open(path)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	const table = "." + nets.ClassTable
-	name := "moment2" + table // AdamW's
-	t, ok := f.Lookup(name)
-	if !ok {
-		name = "momentum" + table // SGD's
-		t, ok = f.Lookup(name)
+	name := "moment2." + nets.ClassTable // AdamW's
+	if _, ok := f.Lookup(name); !ok {
+		name = "momentum." + nets.ClassTable // SGD's
 	}
-	if !ok || len(t.Shape) != 2 || t.Shape[0] == 0 {
+	params := nets.Params(m.Network)
+	i := slices.IndexFunc(params, func(p nets.Param) bool { return p.Name == nets.ClassTable })
+	if i < 0 {
 		return false
 	}
-	state := make([]float32, t.Elements())
-	if err := f.ReadFloat32(name, state); err != nil {
+	table, state := m.Weights[params[i].Offset:][:params[i].Size()], make([]float32, params[i].Size())
+	if t, ok := f.Lookup(name); !ok || t.Elements() != len(state) || f.ReadFloat32(name, state) != nil {
 		return false
 	}
-	trained := func(rows []float32) bool {
-		return slices.ContainsFunc(rows, func(x float32) bool { return x != 0 })
+	width := params[i].Shape[1]
+	last := len(state) - width
+	for row := 0; row < last; row += width {
+		if !decayed(state[row:][:width], table[row:][:width]) {
+			return decayed(state[last:], table[last:])
+		}
 	}
-	last := len(state) - t.Shape[1]
-	return trained(state[:last]) && !trained(state[last:])
+	return false
+}
+
+// decayed says whether an optimizer's state is that of weights without gradients: a mean
+// of squares is 0, a momentum what weight decay makes it, a multiple of the weights.
+// Without weight decay a gradient is not lost from either, however long ago it was.
+func decayed(state, weights []float32) bool {
+	var product, square float64
+	for i, w := range weights {
+		product += float64(state[i]) * float64(w)
+		square += float64(w) * float64(w)
+	}
+	for i, w := range weights {
+		const rounding = 1e-4 // of many steps, and of an average of the weights
+		if decay := product / square * float64(w); !(math.Abs(float64(state[i])-decay) <= rounding*math.Abs(decay)) {
+			return false
+		}
+	}
+	return true
 }

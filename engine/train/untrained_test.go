@@ -16,12 +16,10 @@ func TestUntrainedClass(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a second or more")
 	}
-	bases := []Settings{small(), withSGD()}
-	if testing.Short() {
-		bases = bases[:1]
-	}
-	for _, base := range bases {
-		t.Run(base.Optimizer, func(t *testing.T) { testUntrainedClass(t, base) })
+	decaying := withSGD()
+	decaying.WeightDecay = 1e-3
+	for name, base := range map[string]Settings{"adamw": small(), "sgd": withSGD(), "sgd with weight decay": decaying} {
+		t.Run(name, func(t *testing.T) { testUntrainedClass(t, base) })
 	}
 }
 
