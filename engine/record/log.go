@@ -1,18 +1,31 @@
 package record
 
-// Log writes into a log which images were left out since the status before, and tells
-// the user of the first: whoever wants them in has to know which they are.
-func Log(tell, note func(format string, args ...any)) Sink {
-	named := 0
-	return Func(func(s Status) error {
-		for i, name := range s.Skipped[named:] {
-			if named+i == 0 {
-				tell("%s cannot be read and is left out; log.txt names all that are", name)
-				continue
-			}
-			note("%s cannot be read and is left out", name)
+// Log writes into a log which images were left out since the status before, or in the end
+// since the last one, and tells the user of the first: whoever wants them in has to know
+// which they are.
+func Log(skipped func() []string, tell, note func(format string, args ...any)) Sink {
+	return &log{skipped: skipped, tell: tell, note: note}
+}
+
+type log struct {
+	skipped    func() []string // so far
+	named      int             // of them
+	tell, note func(format string, args ...any)
+}
+
+func (l *log) Begin(int64) error { return nil }
+
+func (l *log) Status(Status) error { return l.Close() }
+
+func (l *log) Close() error {
+	all := l.skipped()
+	for i, name := range all[l.named:] {
+		if l.named+i == 0 {
+			l.tell("%s cannot be read and is left out; log.txt names all that are", name)
+			continue
 		}
-		named = len(s.Skipped)
-		return nil
-	})
+		l.note("%s cannot be read and is left out", name)
+	}
+	l.named = len(all)
+	return nil
 }

@@ -73,22 +73,28 @@ func TestJSONL(t *testing.T) {
 	}
 }
 
-// TestLog: each image is named once, the first to the user as well.
+// TestLog: each image is named once, the first to the user as well; those behind the last
+// status when the run ends.
 func TestLog(t *testing.T) {
 	var told, noted []string
 	to := func(list *[]string) func(string, ...any) {
 		return func(format string, args ...any) { *list = append(*list, fmt.Sprintf(format, args...)) }
 	}
-	sink := Log(to(&told), to(&noted))
-	for _, skipped := range [][]string{nil, {"a.png"}, {"a.png"}, {"a.png", "b.png", "c.png"}} {
-		if err := sink.Status(Status{Skipped: skipped}); err != nil {
+	var skipped []string
+	sink := Log(func() []string { return skipped }, to(&told), to(&noted))
+	for _, skipped = range [][]string{nil, {"a.png"}, {"a.png"}, {"a.png", "b.png", "c.png"}} {
+		if err := sink.Status(Status{}); err != nil {
 			t.Fatal(err)
 		}
+	}
+	skipped = append(skipped, "d.png")
+	if err := sink.Close(); err != nil {
+		t.Fatal(err)
 	}
 	if want := []string{"a.png cannot be read and is left out; log.txt names all that are"}; !slices.Equal(told, want) {
 		t.Errorf("told %q, want %q", told, want)
 	}
-	if want := []string{"b.png cannot be read and is left out", "c.png cannot be read and is left out"}; !slices.Equal(noted, want) {
+	if want := []string{"b.png cannot be read and is left out", "c.png cannot be read and is left out", "d.png cannot be read and is left out"}; !slices.Equal(noted, want) {
 		t.Errorf("noted %q, want %q", noted, want)
 	}
 }

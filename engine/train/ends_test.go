@@ -100,6 +100,25 @@ func TestDataErrorSaves(t *testing.T) {
 	}
 }
 
+// TestLeftOutAtLast: what was left out behind the last status is named where the run is
+// stopped, before the log says why it ended.
+func TestLeftOutAtLast(t *testing.T) {
+	s := brief()
+	s.SkipBroken, s.CheckpointEvery, s.SampleCount = true, 0, 0
+	o, rec := options(t, s, t.TempDir())
+	o.Data = broken{o.Data, data.Order(s.Seed, 0, o.Data.Len(), 22)}
+	ctx, cancel := context.WithCancel(t.Context())
+	o.Hooks = []Hook{{Name: "stop at it", Every: 24, After: func(context.Context, Progress) error { cancel(); return nil }}}
+	if res, err := Run(ctx, o); !errors.Is(err, context.Canceled) || res.Images != 24 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	const named = "broken.png cannot be read and is left out"
+	text := logOf(t, o.Dir)
+	if at := strings.Index(text, named); at < 0 || at > strings.Index(text, "ended after 24 images") || strings.Count(strings.Join(rec.notes, "\n"), named) != 1 {
+		t.Errorf("the log says %s; the user was told %q", text, rec.notes)
+	}
+}
+
 // TestFullForAWhile: a disk that takes no checkpoint, no grid and no statistics for
 // a while ends nothing.
 func TestFullForAWhile(t *testing.T) {

@@ -206,7 +206,7 @@ func (r *run) fill(ctx context.Context) error {
 	return nil
 }
 
-// end saves what has not been saved, and writes down why the run ended.
+// end saves what has not been saved, closes the hooks, and writes down why the run ended.
 func (r *run) end(err error) error {
 	unsaved := r.saver.wait()
 	if r.sound {
@@ -219,6 +219,9 @@ func (r *run) end(err error) error {
 		err = unsaved // which also is why the loop ended
 	default:
 		err = &UnsavedError{r.state.Images, r.saver.images, unsaved, err}
+	}
+	if failed := r.closeHooks(); failed != nil {
+		err = errors.Join(err, failed)
 	}
 	switch {
 	case r.meter == nil:

@@ -22,12 +22,12 @@ import (
 
 // close gives back what the run holds.
 func (r *run) close() error {
-	err := r.closeHooks()
 	if r.stream != nil {
 		r.stream.Close()
 	}
+	var err error
 	if r.trainer != nil {
-		err = errors.Join(err, r.trainer.Free())
+		err = r.trainer.Free()
 	}
 	if r.generator != nil {
 		err = errors.Join(err, r.generator.Free())

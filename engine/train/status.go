@@ -10,7 +10,7 @@ import (
 // sinks are what is told of each status, in this order.
 func (r *run) sinks(callers []record.Sink) record.Sinks {
 	return append(record.Sinks{
-		record.Log(r.warn, r.folder.Note),
+		record.Log(r.skipped, r.warn, r.folder.Note),
 		record.Func(func(s record.Status) error { r.observer.Status(s); return nil }),
 		record.JSONL(r.folder.Status),
 	}, callers...)
@@ -28,11 +28,19 @@ func (r *run) statusHook() Hook {
 				return nil
 			}
 			s := r.meter.status(p, r.settings.Images)
-			s.Skipped, s.Baseline = r.stream.Skipped(), r.baseline
+			s.Skipped, s.Baseline = r.skipped(), r.baseline
 			return r.record.Status(s)
 		},
 		Close: func() error { return r.record.Close() },
 	}
+}
+
+// skipped are the images that were left out so far.
+func (r *run) skipped() []string {
+	if r.stream == nil {
+		return nil
+	}
+	return r.stream.Skipped()
 }
 
 // statusPeriod is the time between two statuses.
