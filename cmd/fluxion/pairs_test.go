@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,10 +17,10 @@ import (
 func TestPairs(t *testing.T) {
 	dir := t.TempDir()
 	run, whole, parts := filepath.Join(dir, "run"), filepath.Join(dir, "whole"), filepath.Join(dir, "parts")
-	if _, code, err := fluxion(t, with(tiny, "--out", run, "--images", "8")...); err != nil {
+	if _, code, err := fluxion(t, with(tiny, "--out", run, "--images", "400", "--lr", "5e-3", "--warmup", "0", "--precision", "fp32")...); err != nil {
 		t.Fatal(code, err)
 	}
-	make := []string{"pairs", "--model", run, "--count", "10", "--shard", "4", "--steps", "1"}
+	make := []string{"pairs", "--model", run, "--count", "10", "--shard", "4", "--steps", "1", "--precision", "fp32"}
 	good := func(args ...string) string {
 		t.Helper()
 		out, code, err := fluxion(t, args...)
@@ -58,13 +59,25 @@ func TestPairs(t *testing.T) {
 		t.Error("pairs made in parts are others")
 	}
 	// Where the teacher takes one step, it is its own student: the loss of its answer is 0.
-	pairs := with(tiny, "--size", "0", "--data", "pairs:"+whole, "--init", run, "--lr", "1e-30", "--images", "8", "--precision", "fp32", "--json")
+	pairs := with(tiny, "--size", "0", "--data", "pairs:"+whole, "--init", run, "--lr", "1e-30", "--label-drop", "0", "--images", "8", "--precision", "fp32", "--json")
 	for objective, bound := range map[string]float64{"kd": 1e-9, "reflow": 10} {
 		out := filepath.Join(dir, objective)
 		all := events(t, good(with(slices.Clone(pairs), "--objective", objective, "--out", out)...))
 		if loss := all[len(all)-1]["loss"].(float64); !(loss < bound) {
 			t.Errorf("%s: loss %g", objective, loss)
 		}
+	}
+	// What a teacher does in two steps of DDIM is told by pairs, and by the target of
+	// progressive distillation.
+	halves := filepath.Join(dir, "halves")
+	good("pairs", "--model", run, "--count", "10", "--sampler", "ddim", "--steps", "2", "--out", halves, "--precision", "fp32")
+	var losses []float64
+	for name, args := range map[string][]string{"halves-kd": {"--objective", "kd"}, "halves-progressive": {"--objective", "progressive:from=2", "--teacher", run}} {
+		all := events(t, good(with(tiny, with(args, "--size", "0", "--data", "pairs:"+halves, "--init", run, "--lr", "1e-30", "--label-drop", "0", "--images", "8", "--precision", "fp32", "--json", "--out", filepath.Join(dir, name))...)...))
+		losses = append(losses, all[len(all)-1]["loss"].(float64))
+	}
+	if !(losses[0] > 1e-4) || math.Abs(losses[0]-losses[1]) > 1e-5*losses[0] {
+		t.Errorf("losses %v", losses)
 	}
 	student := filepath.Join(dir, "kd")
 	sample := []string{"sample", "--model", student, "--count", "2", "--out", filepath.Join(dir, "out")}

@@ -182,6 +182,9 @@ func openData(s train.Settings) (data.Dataset, error) {
 // that no run goes on.
 func (o *trainOptions) resolve() (train.Settings, error) {
 	s := o.given
+	if s.Teacher != "" && !o.sources.Has("init") && !o.sources.Has("preset") {
+		s.Init = s.Teacher
+	}
 	if s.Init != "" && !o.sources.Has("preset") {
 		s.Preset = s.Init
 	}

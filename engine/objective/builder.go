@@ -72,6 +72,7 @@ type Builder struct {
 	head               draw.Head
 	shape              tensor.Shape
 	data, noise, class *gorgonia.Node
+	none               *gorgonia.Node // the class that stands for none, for every image
 }
 
 // Build builds the loss of an objective.

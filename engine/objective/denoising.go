@@ -38,7 +38,7 @@ func (d *denoising) Fit(like nets.Spec) nets.Spec {
 	return like
 }
 
-func (d *denoising) Few() *sampler.Few { return nil }
+func (d *denoising) Few(int64) *sampler.Few { return nil }
 
 func (d *denoising) Loss(b *Builder) Loss { return d.loss(b, nil, nil) }
 

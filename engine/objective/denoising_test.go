@@ -77,7 +77,8 @@ func TestList(t *testing.T) {
 			t.Fatal(err)
 		}
 		paired := d.Setup
-		paired.Paired = true
+		paired.Paired, paired.Images = true, 1000
+		paired.Teacher = &Teacher{Frozen: &Frozen{}, Process: d.Setup.Process, Guidance: 1}
 		o, err := n.New(paired)
 		if err != nil {
 			t.Fatal(err)
@@ -88,7 +89,7 @@ func TestList(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"denoisin": "denoising", "denoising:share=1": "takes no parameters", "self-conditioning:share=1": "between 0 and 1", "self-conditioning:part=1": "share",
-		"reflow": "pairs:FOLDER", "kd": "pairs:FOLDER", "reflow:b=1": "a",
+		"reflow": "pairs:FOLDER", "kd": "pairs:FOLDER", "reflow:b=1": "a", "progressive": "--teacher",
 	} {
 		n, err := Find(text)
 		if err == nil {

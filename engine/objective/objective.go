@@ -28,9 +28,9 @@ type Objective interface {
 	// Baseline is the loss of a network that knows the mean and the variance of the pixels
 	// and nothing else, and that of the answer 0; both 0 where nobody knows.
 	Baseline(mean, variance float64) (baseline, zero float64)
-	// Few is how the trained network samples, if it was trained for that alone; nil: any
-	// number of steps.
-	Few() *sampler.Few
+	// Few is how the network that was trained on so many images samples, if it was trained
+	// for that alone; nil: any number of steps.
+	Few(images int64) *sampler.Few
 	// Observe learns from an image of a whole step.
 	Observe(o Observation, err float64)
 	// State is what it has learnt; nil: it learns nothing.
@@ -65,10 +65,11 @@ type State struct {
 
 // Setup is what objectives are made of.
 type Setup struct {
-	Seed   uint64
-	Batch  int   // images of a step, whoever computes which part of them
-	Images int64 // of the whole run; 0: not known
-	Paired bool  // images come with the noise that a model made them of
+	Seed    uint64
+	Batch   int      // images of a step, whoever computes which part of them
+	Images  int64    // of the whole run; 0: not known
+	Paired  bool     // images come with the noise that a model made them of
+	Teacher *Teacher // nil: none
 	process.Objective
 }
 
@@ -85,6 +86,7 @@ var kinds = []Kind{
 	{"denoising", "the network's output at a time drawn, for what the image and its noise say of it", "", nil, newDenoising},
 	{selfConditioningName, "denoising by a network that is given its own estimate of a share of the images (Analog Bits)", "a pass", process.Parameters{"share": 0.5}, newSelfConditioning},
 	{"reflow", "denoising on pairs of noise and what a model made of it (fluxion pairs), with times U-shaped by a (0: --time-sampler): straighter paths", "", process.Parameters{"a": 4}, newReflow},
+	{"progressive", "progressive distillation: in one step what --teacher does in two, stage by stage, from so many steps to so many", "two passes of the teacher", process.Parameters{"from": 16, "to": 1}, newProgressive},
 	{"kd", "knowledge distillation on such pairs: the model's answer in so many steps", "", process.Parameters{"steps": 1}, newKD},
 }
 

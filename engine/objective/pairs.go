@@ -77,7 +77,7 @@ func (k *kd) few() string {
 	return fmt.Sprintf("for %d steps", k.steps)
 }
 
-func (k *kd) Few() *sampler.Few {
+func (k *kd) Few(int64) *sampler.Few {
 	return &sampler.Few{Objective: "kd", Steps: k.steps, Sampler: "euler", Grid: "uniform"}
 }
 

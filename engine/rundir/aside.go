@@ -39,11 +39,14 @@ const markHelp = "What begins with " + previous + " is the run that was here bef
 // runFiles are those of a run that have one name.
 var runFiles = []string{ConfigFile, StatsFile, LogFile}
 
+// numbered are the folders of what is named by images seen.
+var numbered = []string{model.CheckpointsDir, SamplesDir, StagesDir}
+
 // written says whether the program writes what bears such a name, set aside or not,
 // into a folder of the run, and after how many images.
 func written(folder, name string, e fs.DirEntry) (images int64, ours bool) {
 	switch {
-	case folder == model.CheckpointsDir && !e.Type().IsRegular(): // a folder or a link
+	case (folder == model.CheckpointsDir || folder == StagesDir) && !e.Type().IsRegular(): // a folder or a link
 		return model.Number(name)
 	case folder == SamplesDir && !e.IsDir():
 		images, err := strconv.ParseInt(strings.TrimSuffix(name, ".png"), 10, 64)
@@ -59,7 +62,7 @@ func GridName(images int64) string { return fmt.Sprintf("%09d.png", images) }
 // a prefix, set aside: pairs of folder and name.
 func (d *Dir) later(after int64, prefix string) ([][2]string, error) {
 	var list [][2]string
-	for _, folder := range []string{model.CheckpointsDir, SamplesDir} {
+	for _, folder := range numbered {
 		entries, err := os.ReadDir(d.file(folder))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
@@ -86,7 +89,7 @@ func (d *Dir) move(parts [][2]string, name func(string) (old, new string)) error
 		old, new := name(p[1])
 		byFolder[p[0]] = append(byFolder[p[0]], [2]string{old, new})
 	}
-	for _, folder := range []string{model.CheckpointsDir, SamplesDir, ""} {
+	for _, folder := range append(numbered[:len(numbered):len(numbered)], "") {
 		if err := d.disk.Move(d.file(folder), byFolder[folder]); err != nil {
 			return err
 		}

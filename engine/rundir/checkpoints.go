@@ -35,6 +35,14 @@ func (d *Dir) Save(images int64, fill func(dir string) error) (string, error) {
 	return path, nil
 }
 
+// SaveStage makes the model that a stage ended with after so many images, as Save does.
+func (d *Dir) SaveStage(images int64, fill func(dir string) error) error {
+	if err := d.Check(); err != nil {
+		return err
+	}
+	return d.save(filepath.Join(d.file(StagesDir), strconv.FormatInt(images, 10)), fill)
+}
+
 func (d *Dir) save(path string, fill func(dir string) error) error {
 	if err := d.ready(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("%s cannot be written: %w", path, err)

@@ -23,6 +23,7 @@ const (
 	StatsFile  = "stats.jsonl" // one status a line
 	LogFile    = "log.txt"     // what happened, with times
 	SamplesDir = "samples"     // grids, named by images seen
+	StagesDir  = "stages"      // models that stages ended with, named by images seen
 	LockFile   = ".lock"       // held while a process trains here
 )
 

@@ -133,7 +133,7 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 		filepath.Join(model.TrainingDir, model.ClassesFile): r.classes(),
 		filepath.Join(model.TrainingDir, dataFile):          r.dataset.json(),
 	}
-	if few := r.objective.Few(); few != nil {
+	if few := r.objective.Few(s.Images); few != nil {
 		text, err := json.MarshalIndent(few, "", "  ")
 		if err != nil {
 			return err

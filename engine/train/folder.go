@@ -78,8 +78,12 @@ func (r *run) compare(c model.Checkpoint) ([]Change, error) {
 		return nil, err
 	}
 	changes := old.Changes(r.settings)
-	for _, c := range changes {
-		if c.Breaks {
+	_, inStages := r.objective.(staged) // whose ends follow from the length and the batch
+	for i, c := range changes {
+		if inStages && (c.Key == "images" || c.Key == "batch") {
+			changes[i].Breaks = true
+		}
+		if changes[i].Breaks {
 			return nil, &ChangedError{r.dir, changes}
 		}
 	}

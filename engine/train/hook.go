@@ -63,7 +63,7 @@ type Progress struct {
 // progress is that after a step.
 func (r *run) progress(s State, step Outcome) Progress {
 	return Progress{
-		State: s, Step: step, LR: r.settings.learningRate(s.Images - int64(r.settings.Batch)), Before: s.Images - int64(r.settings.Batch),
+		State: s, Step: step, LR: r.learningRate(s.Images - int64(r.settings.Batch)), Before: s.Images - int64(r.settings.Batch),
 		Last: s.Images >= r.settings.Images, Asked: r.asked, Dir: r.dir, Settings: r.settings, Trainer: r.trainer, Generator: r.generator, Tell: r.warn,
 	}
 }

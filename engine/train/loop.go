@@ -18,7 +18,6 @@ import (
 	"fluxion/engine/objective"
 	"fluxion/engine/record"
 	"fluxion/engine/rundir"
-	"fluxion/engine/sampler"
 	"fluxion/engine/scheduler"
 	"fluxion/kernels/number"
 	"fluxion/nets"
@@ -57,11 +56,11 @@ type run struct {
 	dataset   dataset // the same, as a checkpoint says it
 	observer  Observer
 	objective objective.Objective
-	recipe    Recipe           // of the preset
-	baseline  float64          // the loss of a network without knowledge
-	atZero    float64          // the loss of the answer 0
-	scheduler scheduler.Config // the same, as a checkpoint says it
-	table     sampler.Table    // by which grids are sampled
+	teacher   *objective.Teacher // nil: none
+	recipe    Recipe             // of the preset
+	baseline  float64            // the loss of a network without knowledge
+	atZero    float64            // the loss of the answer 0
+	scheduler scheduler.Config   // the same, as a checkpoint says it
 	precision number.Type
 	memory    device.Memory
 	trainer   *Trainer
@@ -81,6 +80,7 @@ type run struct {
 	record  record.Sinks // of statuses
 
 	state  State   // after the last whole step
+	stage  int     // whose teacher the device holds
 	sound  bool    // the device holds that state
 	last   Outcome // of that step
 	told   bool    // that the run is stuck
@@ -180,6 +180,9 @@ func (r *run) begin(ctx context.Context, start Start) (already bool, err error) 
 // step trains on one batch. Where data fail or ctx ends before the batch is whole,
 // or a hook does not let it count, it has not happened.
 func (r *run) step(ctx context.Context) error {
+	if err := r.enterStage(); err != nil {
+		return err
+	}
 	outcome, err := r.trainer.Train(r.hyper(r.state), r.group, func(int) error { return r.fill(ctx) })
 	r.sound = !outcome.Changed
 	if err != nil {
@@ -256,9 +259,9 @@ func (r *run) warn(format string, args ...any) {
 
 // hyper is the optimizer's part of the step after this state.
 func (r *run) hyper(s State) Hyper {
-	c := r.settings
-	seen := float64(s.Images + int64(c.Batch))
-	h := Hyper{Settings: c, LearningRate: c.learningRate(s.Images), Count: s.Steps + 1}
+	c, stage := r.settings, r.stageAt(s.Images)
+	seen := float64(s.Images - stage.begin + int64(c.Batch))
+	h := Hyper{Settings: c, LearningRate: r.learningRate(s.Images), Count: s.Steps + 1 - stage.begin/int64(c.Batch)}
 	// EDM's ramp: in the beginning averages look back over a share of what was seen.
 	for i, n := range c.EMA {
 		if half := min(float64(n), c.EMAWarmup*seen); half > 0 {

@@ -58,9 +58,15 @@ func NewObjective(s Settings, d data.Dataset) (objective.Objective, error) {
 	if setup.Objective, err = process.NewObjective(p, s.TimeSampler, s.Weighting); err != nil {
 		return nil, &SettingError{"time_sampler, weighting", err.Error()}
 	}
+	if setup.Teacher, err = readTeacher(s, d); err != nil {
+		return nil, err
+	}
 	o, err := kind.New(setup)
 	if err != nil {
 		return nil, &SettingError{"objective", err.Error()}
+	}
+	if setup.Teacher != nil && teacherOf(o) == nil {
+		return nil, &SettingError{"teacher", fmt.Sprintf("objective %s learns from none; leave it out, or give an objective such as progressive", kind.Name)}
 	}
 	return o, nil
 }

@@ -73,11 +73,14 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
+	if _, ok := loss.(staged); ok && string(network.JSON()) != string(teacherOf(loss).Frozen.Network.JSON()) {
+		return nil, Start{}, &SettingError{"teacher", s.Teacher + " is another network than the one that is trained, which is to become the teacher of the next stage; want no preset, which takes the teacher's own network"}
+	}
 	recipe, err := RecipeOf(s.Preset, s.Data, o.IgnoreKeys...)
 	if err != nil {
 		return nil, Start{}, err
 	}
-	r := &run{dir: o.Dir, settings: s, network: network, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: loss, saveNow: o.SaveNow, disk: o.Disk, group: o.Group}
+	r := &run{dir: o.Dir, settings: s, network: network, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: loss, teacher: teacherOf(loss), saveNow: o.SaveNow, disk: o.Disk, group: o.Group}
 	r.saver = r.newSaver()
 	if r.all, err = r.hooks(o.Hooks); err != nil {
 		return nil, Start{}, err
@@ -88,7 +91,7 @@ func prepare(o Options) (*run, Start, error) {
 	if !data.Pictures(r.data) {
 		r.scheduler.Unclipped()
 	}
-	if r.table, err = r.planSampling(); err != nil {
+	if _, err = r.planSampling(0); err != nil {
 		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
 	}
 	step, sampling, sizes, err := r.compile(o.Device)

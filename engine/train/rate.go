@@ -72,3 +72,10 @@ func (s Settings) learningRate(images int64) float64 {
 	}
 	return lr * linear.share(s, images)
 }
+
+// learningRate of a run: each stage is as a run of its own.
+func (r *run) learningRate(images int64) float64 {
+	s, stage := r.settings, r.stageAt(images)
+	s.Images = stage.end - stage.begin
+	return s.learningRate(images - stage.begin)
+}

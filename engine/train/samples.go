@@ -24,7 +24,7 @@ func (r *run) samplingStep(height, width int, step *Step) (*generate.Step, error
 	}
 	return generate.NewStep(generate.Options{
 		Network: r.network, Height: height, Width: width, Batch: min(r.settings.Batch, n),
-		Calls: r.sampleSteps(), Target: step.Target, Precision: r.precision, Weights: step.Buffers.EMA,
+		Calls: r.sampleSteps(0), Target: step.Target, Precision: r.precision, Weights: step.Buffers.EMA,
 	})
 }
 
@@ -63,18 +63,23 @@ func (r *run) floatNotes(variance float64) (notes []string) {
 // pictures have a tenth at least.
 const floatVariance = 10.0
 
-// planSampling returns the table of the sampler for grids.
-func (r *run) planSampling() (sampler.Table, error) {
-	s, err := sampler.Get(gridSampler)
+// planSampling returns the table of the sampler for a grid after so many images.
+func (r *run) planSampling(images int64) (sampler.Table, error) {
+	name := gridSampler
+	if few := r.objective.Few(images); few != nil {
+		name = few.Sampler
+	}
+	s, err := sampler.Get(name)
 	if err != nil {
 		return sampler.Table{}, err
 	}
-	return s.Plan(r.objective.Process(), sampler.Options{Steps: r.sampleSteps()})
+	return s.Plan(r.objective.Process(), sampler.Options{Steps: r.sampleSteps(images)})
 }
 
-// sampleSteps of a grid's image: what the network is trained for, if that is a few.
-func (r *run) sampleSteps() int {
-	if few := r.objective.Few(); few != nil {
+// sampleSteps of a grid's image after so many: what the network is trained for, if that
+// is a few.
+func (r *run) sampleSteps(images int64) int {
+	if few := r.objective.Few(images); few != nil {
 		return few.Steps
 	}
 	return r.settings.SampleSteps
@@ -106,8 +111,12 @@ func (r *run) samples(ctx context.Context, images int64) error {
 	if r.generator == nil {
 		return nil
 	}
+	table, err := r.planSampling(images)
+	if err != nil {
+		return err
+	}
 	request := generate.Request{
-		Table: r.table, Seed: r.settings.Seed, Guidance: generate.Guidance{Scale: 1}, Clip: data.Pictures(r.data) && r.table.Rows[0].Call.Limits(), NullClass: r.nullClass(),
+		Table: table, Seed: r.settings.Seed, Guidance: generate.Guidance{Scale: 1}, Clip: data.Pictures(r.data) && table.Rows[0].Call.Limits(), NullClass: r.nullClass(),
 	}
 	n := r.gridCount()
 	for i := range n {
@@ -119,7 +128,7 @@ func (r *run) samples(ctx context.Context, images int64) error {
 	height, width, channels := r.data.Shape()
 	size := height * width * channels
 	all := data.NewPixels(r.data.Kind(), n*size)
-	err := r.generator.Run(ctx, request, func(i int, s generate.Sample) error {
+	err = r.generator.Run(ctx, request, func(i int, s generate.Sample) error {
 		all.Slice(i*size, (i+1)*size).Copy(data.Pixels{Bytes: s.Pixels, Floats: s.Values})
 		return nil
 	})

@@ -27,6 +27,9 @@ type Settings struct {
 	TimeSampler string  `json:"time_sampler"`
 	Objective   string  `json:"objective"` // see package objective
 
+	Teacher         string  `json:"teacher"` // folder of a model that the objective learns from
+	TeacherGuidance float64 `json:"teacher_guidance"`
+
 	Images       int64     `json:"images"`       // length of the run
 	Batch        int       `json:"batch"`        // images of a step
 	Accumulate   int       `json:"accumulate"`   // micro-batches a step is cut into
@@ -69,7 +72,8 @@ type Settings struct {
 func Default() Settings {
 	s := Settings{
 		Data: "glyphs", Preset: "tiny",
-		Schedule: "fm", Shift: 1, Output: "u", Objective: objective.Names()[0], Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
+		TeacherGuidance: 1,
+		Schedule:        "fm", Shift: 1, Output: "u", Objective: objective.Names()[0], Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
 		Accumulate: 1, Accumulation: inTree, Optimizer: adamWName, LRSchedule: linearName, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
 		Keep: 3, SampleSteps: 16, SampleCount: 40,

@@ -1,0 +1,139 @@
+package train
+
+import (
+	"cmp"
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"fluxion/engine/model"
+)
+
+// taught are settings of a run that distils a teacher in three stages, of 32, 64 and 64 images.
+func taught(t *testing.T) Settings {
+	t.Helper()
+	s := points()
+	s.SampleCount, s.CheckpointEvery = 0, 0
+	teacher := t.TempDir()
+	o, _ := options(t, s, teacher)
+	if _, err := Run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	s.Teacher, s.Init, s.Objective, s.Images = teacher, teacher, "progressive:from=8,to=1", 160
+	s.SampleCount, s.SampleEvery = 4, 32
+	return s
+}
+
+// TestStages: a student that is stopped before, at, and behind the ends of stages ends with
+// the same bits, and each stage leaves a model that says how many steps it takes.
+func TestStages(t *testing.T) {
+	s := taught(t)
+	whole, cut := t.TempDir(), t.TempDir()
+	o, _ := options(t, s, whole)
+	if _, err := Run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	for _, images := range []int64{16, 32, 48, 96, 144, 160} {
+		o, _ := options(t, s, cut)
+		ctx, stop := context.WithCancel(context.Background())
+		o.Hooks = []Hook{{Name: "stops", Every: 1, After: func(_ context.Context, p Progress) error {
+			if p.Images == images && !p.Last {
+				stop()
+			}
+			return nil
+		}}}
+		_, err := Run(ctx, o)
+		if stopped := images < 160; stopped != (err != nil) {
+			t.Fatal(images, err)
+		}
+	}
+	for images, steps := range map[string]int{"stages/32": 4, "stages/96": 2, "checkpoints/160": 1} {
+		same(t, files(t, filepath.Join(cut, images)), files(t, filepath.Join(whole, images)))
+		m, err := model.Read(filepath.Join(whole, images), model.EMA)
+		if err != nil || m.Few == nil || m.Few.Steps != steps || m.Few.Sampler != "ddim" {
+			t.Errorf("%s: %+v, %v", images, m.Few, err)
+		}
+	}
+	s.Images = 320
+	o, _ = options(t, s, cut)
+	if _, err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), "images was 160, now 320") {
+		t.Errorf("a run of other stages goes on: %v", err)
+	}
+}
+
+// TestTeacher: who cannot teach is refused in one line, and so is another teacher later.
+func TestTeacher(t *testing.T) {
+	s := taught(t)
+	for want, change := range map[string]func(*Settings){
+		"want --teacher MODEL": func(s *Settings) { s.Teacher = "" },
+		"learns from none":     func(s *Settings) { s.Objective = "denoising" },
+		"have 0, 1":            func(s *Settings) { s.Teacher = other(t, "toy:pinwheel") },
+		"want powers of two":   func(s *Settings) { s.Objective = "progressive:from=12" },
+		"not a step of 16":     func(s *Settings) { s.Images = 48 },
+		"tells nothing":        func(s *Settings) { s.Output = "eps" },
+		"there is no such":     func(s *Settings) { s.Teacher = filepath.Join(t.TempDir(), "nowhere") },
+		"is for a teacher":     func(s *Settings) { s.Teacher, s.TeacherGuidance, s.Objective = "", 2, "denoising" },
+	} {
+		s := s
+		change(&s)
+		o, _ := options(t, s, t.TempDir())
+		if _, err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", want, err)
+		}
+	}
+	dir := t.TempDir()
+	first := s
+	first.Images = 160
+	o, _ := options(t, first, dir)
+	ctx, stop := context.WithCancel(context.Background())
+	o.Hooks = []Hook{{Name: "stops", Every: 1, After: func(context.Context, Progress) error { stop(); return nil }}}
+	if _, err := Run(ctx, o); err == nil {
+		t.Fatal("the run was not stopped")
+	}
+	more := points()
+	more.Images, more.SampleCount, more.CheckpointEvery = 272, 0, 0
+	o, _ = options(t, more, s.Teacher)
+	if _, err := Run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	o, _ = options(t, first, dir)
+	if _, err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), "another teacher") {
+		t.Errorf("the teacher has gone on: %v", err)
+	}
+}
+
+// other is a model of other data.
+func other(t *testing.T, data string) string {
+	t.Helper()
+	s := points()
+	s.Data, s.Images, s.SampleCount, s.CheckpointEvery = data, 16, 0, 0
+	dir := t.TempDir()
+	o, _ := options(t, s, dir)
+	if _, err := Run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestStageAt: rates and counts begin anew with each stage.
+func TestStageAt(t *testing.T) {
+	s := taught(t)
+	o, err := NewObjective(s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.LRSchedule, s.Warmup = "cosine", 0
+	r := &run{settings: s, objective: o}
+	var rates []float64
+	for images := int64(0); images < 160; images += 16 {
+		rates = append(rates, r.learningRate(images)/s.LR)
+	}
+	if rates[0] != 1 || rates[2] != 1 || rates[6] != 1 || !slices.IsSortedFunc(rates[2:6], func(a, b float64) int { return cmp.Compare(b, a) }) {
+		t.Errorf("rates %v", rates)
+	}
+	if h := r.hyper(State{Images: 96, Steps: 6}); h.Count != 1 {
+		t.Errorf("the first step of a stage is the optimizer's %d", h.Count)
+	}
+}
