@@ -102,6 +102,10 @@ func (t Tiles) Function(name string, of number.Type) string {
 	return fmt.Sprintf("%s_%s", name, suffix)
 }
 
+// Spans is the grid of a kernel with a block for each span of so many values of each
+// image: struct Span of group.cuh. Images are as many as one likes, so it has one row.
+func Spans(images, values, span int) [3]int { return [3]int{images * ceil(values, span), 1, 1} }
+
 func ceil(a, b int) int { return (a + b - 1) / b }
 
 // Images cuts the rows of a tensor (N,H,W,C) into blocks for kernels with values

@@ -116,6 +116,6 @@ func ceil(n, d int) int { return (n + d - 1) / d }
 func (s Shape) call(function string, span, shared int, args []byte, p cuda.Parameters) cuda.Call {
 	return cuda.Call{
 		Module: module, Function: function, Shared: shared, Args: cuda.Args(args, p),
-		Grid: [3]int{ceil(s.Values(), span), s.Images, 1}, Block: [3]int{threads, 1, 1},
+		Grid: cuda.Spans(s.Images, s.Values(), span), Block: [3]int{threads, 1, 1},
 	}
 }

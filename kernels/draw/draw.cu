@@ -42,12 +42,12 @@ __device__ inline uint32_t source(uint32_t v, bool flip, uint32_t width, uint32_
   return v + (width - 1 - 2 * column) * channels;
 }
 
-// Reads the record of this block's image, once a block, and returns where it begins.
+// Reads the record of an image, once a block, and returns where it begins.
 template <typename T>
-__device__ inline const T *fetch(Image &image, const Data &k, const Parameters &p) {
+__device__ inline const T *fetch(Image &image, uint32_t number, const Data &k, const Parameters &p) {
   const uint8_t *row = p.row<uint8_t>();
   if (threadIdx.x < sizeof(Image) / 4) {
-    const uint8_t *record = row + sizeof(Image) * blockIdx.y;
+    const uint8_t *record = row + sizeof(Image) * number;
     reinterpret_cast<uint32_t *>(&image)[threadIdx.x] = reinterpret_cast<const uint32_t *>(record)[threadIdx.x];
   }
   __syncthreads();
@@ -58,10 +58,10 @@ __device__ inline const T *fetch(Image &image, const Data &k, const Parameters &
 template <typename T>
 __device__ void data(const Data &k, const Parameters &p) {
   __shared__ Image image;
-  const T *pixels = fetch<T>(image, k, p);
-  const uint32_t values = k.pixels * k.channels, from = blockIdx.x * k.span, to = min(from + k.span, values);
-  for (uint32_t v = from + 4 * threadIdx.x; v < to; v += 4 * threads) {
-    const Group<false> group(blockIdx.y, k.pixels, k.channels, v, to);
+  const Span part(k.pixels * k.channels, k.span);
+  const T *pixels = fetch<T>(image, part.image, k, p);
+  for (uint32_t v = part.from + 4 * threadIdx.x; v < part.to; v += 4 * threads) {
+    const Group<false> group(part.image, k.pixels, k.channels, v, part.to);
     float x[4];
 #pragma unroll
     for (int j = 0; j < 4; j++) x[j] = j < group.n ? value(pixels[source(v + j, image.flip, k.width, k.channels)]) : 0;
@@ -86,8 +86,9 @@ __device__ void data_vector(const Data &k, const Parameters &p) {
   extern __shared__ float4 shared[];
   Quad<T> *rows = reinterpret_cast<Quad<T> *>(shared);
   __shared__ Image image;
-  const uint32_t values = k.pixels * k.channels, from = blockIdx.x * k.span, n = min(k.span, values - from);
-  const Quad<T> *quads = reinterpret_cast<const Quad<T> *>(fetch<T>(image, k, p) + from);
+  const Span part(k.pixels * k.channels, k.span);
+  const uint32_t n = part.to - part.from;
+  const Quad<T> *quads = reinterpret_cast<const Quad<T> *>(fetch<T>(image, part.image, k, p) + part.from);
   const bool flip = image.flip;
   if (flip) {
     for (uint32_t i = threadIdx.x; i < n / 4; i += threads) rows[i] = quads[i];
@@ -104,7 +105,7 @@ __device__ void data_vector(const Data &k, const Parameters &p) {
     float x[4];
 #pragma unroll
     for (int j = 0; j < 4; j++) x[j] = value(quad.pixels[j]);
-    store(k.x.data + uint64_t(values) * blockIdx.y + from + 4 * i, x);
+    store(k.x.data + uint64_t(k.pixels) * k.channels * part.image + part.from + 4 * i, x);
   }
 }
 
@@ -124,12 +125,12 @@ struct Normals {
   uint32_t pixels, channels, span, stream;
 };
 
-// Reads the head of the row and the address of the block's image, once a block.
-__device__ inline void fetch(Head &head, uint64_t &address, const Parameters &p) {
+// Reads the head of the row and the address of an image, once a block.
+__device__ inline void fetch(Head &head, uint64_t &address, uint32_t image, const Parameters &p) {
   if (threadIdx.x == 0) {
     const uint8_t *row = p.row<uint8_t>();
     head = *reinterpret_cast<const Head *>(row);
-    address = reinterpret_cast<const uint64_t *>(row + sizeof(Head))[blockIdx.y];
+    address = reinterpret_cast<const uint64_t *>(row + sizeof(Head))[image];
   }
   __syncthreads();
 }
@@ -138,11 +139,11 @@ template <bool Vector>
 __device__ void noise(const Normals &k, const Parameters &p) {
   __shared__ Head head;
   __shared__ uint64_t address;
-  fetch(head, address, p);
+  const Span part(k.pixels * k.channels, k.span);
+  fetch(head, address, part.image, p);
   const Source numbers(head.seed, k.stream, address, 0);
-  const uint32_t values = k.pixels * k.channels, from = blockIdx.x * k.span, to = min(from + k.span, values);
-  for (uint32_t v = from + 4 * threadIdx.x; v < to; v += 4 * threads) {
-    const Group<Vector> group(blockIdx.y, k.pixels, k.channels, v, to);
+  for (uint32_t v = part.from + 4 * threadIdx.x; v < part.to; v += 4 * threads) {
+    const Group<Vector> group(part.image, k.pixels, k.channels, v, part.to);
     float e[4];
     numbers.normal(e, v / 4);
 #pragma unroll

@@ -342,3 +342,11 @@ func Benchmark(b *testing.B) {
 		})
 	}
 }
+
+// TestManyImages: a batch of more images than a grid is high can be launched.
+func TestManyImages(t *testing.T) {
+	s := Shape{kerneltest.Many, 1, 2}
+	pixels := &Batch{Images: make([]Image, s.Images), Floats: make([]float32, 2*s.Images)}
+	kerneltest.CheckGrid(t, NewData(DataOptions{Shape: s, Width: 1}, pixels), s.tensor())
+	kerneltest.CheckGrid(t, NewNoise(NoiseOptions{Shape: s}, &Head{}, make([]int64, s.Images)), s.tensor())
+}

@@ -24,11 +24,11 @@ func matrix(o cuda.Operand) []byte {
 	return cuda.Args(o.Address, uint64(o.Pitch), o.Rows, o.Cols)
 }
 
-// call has a thread for each column and a row of blocks for each row.
+// call has a thread for each column. Rows are the grid's first number, as there may be many.
 func call(function string, cols, rows int, args ...any) []cuda.Call {
 	return []cuda.Call{{
 		Module: module, Function: function, Args: cuda.Args(args...),
-		Grid: [3]int{(cols + threads - 1) / threads, rows, 1}, Block: [3]int{threads, 1, 1},
+		Grid: [3]int{rows, (cols + threads - 1) / threads, 1}, Block: [3]int{threads, 1, 1},
 	}}
 }
 

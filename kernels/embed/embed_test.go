@@ -21,3 +21,10 @@ func TestLookup(t *testing.T) {
 	in := []kerneltest.Input{kerneltest.Shape(5, 7), index}
 	kerneltest.Check(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Lookup(in[0], in[1]) })
 }
+
+// TestManyRows: a table of more rows than a grid is high can be launched, and its gradient.
+func TestManyRows(t *testing.T) {
+	table, rows, index := tensor.Shape{kerneltest.Many, 4}, tensor.Shape{3, 4}, tensor.Shape{3}
+	kerneltest.CheckGrid(t, lookup{}, rows, table, index)
+	kerneltest.CheckGrid(t, lookupGrad{}, table, index, rows)
+}

@@ -212,7 +212,7 @@ func (g parameterGrad) CUDA(l cuda.Launch) []cuda.Call {
 	args := []any{l.Out.Address, sums.Address, g.norm(stats, gamma, beta, l.In[3:]), tile}
 	call := cuda.Call{Module: module, Function: "groupnorm_" + g.which + "_grad"}
 	if g.which == "scaleshift" {
-		call.Grid, call.Block = [3]int{ceil(channels, 128), images, 1}, [3]int{128, 1, 1}
+		call.Grid, call.Block = [3]int{images, ceil(channels, 128), 1}, [3]int{128, 1, 1}
 	} else {
 		call.Grid, call.Block = [3]int{ceil(channels, 32), 1, 1}, [3]int{32, imageRows, 1}
 		args = append(args, images)

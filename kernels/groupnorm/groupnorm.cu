@@ -374,7 +374,7 @@ extern "C" __global__ void __launch_bounds__(32 * image_rows) groupnorm_beta_gra
 }
 
 extern "C" __global__ void __launch_bounds__(128) groupnorm_scaleshift_grad(float *out, const float *sums, Norm norm, Tile tile) {
-  const int image = blockIdx.y, c = blockIdx.x * blockDim.x + threadIdx.x;
+  const int image = blockIdx.x, c = blockIdx.y * blockDim.x + threadIdx.x;
   if (c >= tile.channels) return;
   const float2 s = normalised(sums, norm, tile, image, c);
   out[image * 2 * tile.channels + c] = s.y * norm.gamma[c] + s.x * norm.beta[c];

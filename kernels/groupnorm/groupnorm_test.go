@@ -8,6 +8,7 @@ import (
 	"fluxion/kernels/kerneltest"
 
 	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 )
 
 func TestGroupNorm(t *testing.T) {
@@ -97,4 +98,18 @@ func TestTraffic(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestManyImages: a batch of more images than a grid is high can be launched.
+func TestManyImages(t *testing.T) {
+	g := gorgonia.NewGraph()
+	node := func(shape ...int) *gorgonia.Node {
+		return gorgonia.NewTensor(g, tensor.Float32, len(shape), gorgonia.WithShape(shape...), gorgonia.WithName(fmt.Sprint(shape, len(g.AllNodes()))))
+	}
+	in := gorgonia.Nodes{node(kerneltest.Many, 2, 2, 8), node(8), node(8), node(kerneltest.Many, 16)}
+	y := GroupNormScaleShift(in[0], in[1], in[2], in[3], Options{2, 1e-5, true})
+	if _, err := gorgonia.Backpropagate(gorgonia.Nodes{y}, gorgonia.Nodes{node(y.Shape()...)}, in); err != nil {
+		t.Fatal(err)
+	}
+	kerneltest.CheckGrids(t, g)
 }

@@ -38,7 +38,7 @@ func (k Op) CUDA(l cuda.Launch) []cuda.Call {
 	}
 	return []cuda.Call{{
 		Module: module, Function: function,
-		Grid: [3]int{(k.Values() + 4*threads - 1) / (4 * threads), k.Images, 1}, Block: [3]int{threads, 1, 1},
+		Grid: cuda.Spans(k.Images, k.Values(), 4*threads), Block: [3]int{threads, 1, 1},
 		Args: cuda.Args(views, picture, mask, pixels, k.Pixels, k.Channels, l.Parameters),
 	}}
 }

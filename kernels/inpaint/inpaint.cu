@@ -42,11 +42,12 @@ template <bool Vector>
 __device__ void inpaint(const Launch &k, const Parameters &p) {
   const Row &s = *p.row<Row>();
   if (!s.active) return;
-  const uint64_t image = reinterpret_cast<const uint64_t *>(&s + 1)[blockIdx.y];
-  const Source source(s.seed, SampleStart, image, 0);
-  const uint32_t values = k.pixels * k.channels, v = 4 * (blockIdx.x * threads + threadIdx.x);
+  const uint32_t values = k.pixels * k.channels;
+  const Span part(values, 4 * threads);
+  const Source source(s.seed, SampleStart, reinterpret_cast<const uint64_t *>(&s + 1)[part.image], 0);
+  const uint32_t v = part.from + 4 * threadIdx.x;
   if (v >= values) return;
-  const Group<Vector> group(blockIdx.y, k.pixels, k.channels, v, values);
+  const Group<Vector> group(part.image, k.pixels, k.channels, v, values);
   const Group<Vector> own(0, k.pixels, k.channels, v, values); // of the picture, the same for all images
   const View picture{const_cast<float *>(k.picture), k.channels}, mask{const_cast<float *>(k.mask), k.channels};
   float z[4], e[4], known[4], m[4] = {};

@@ -103,3 +103,10 @@ func TestCheck(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestManyImages: a batch of more images than a grid is high can be launched.
+func TestManyImages(t *testing.T) {
+	s := draw.Shape{Images: kerneltest.Many, Pixels: 1, Channels: 2}
+	k := New(Options{Shape: s}, &Row{}, make([]int64, s.Images))
+	kerneltest.CheckGrid(t, k, tensor.Shape{s.Images, 2}, tensor.Shape{2}, tensor.Shape{2}, tensor.Shape{2 * s.Images})
+}

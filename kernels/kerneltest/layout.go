@@ -59,16 +59,22 @@ func (m *layout) place(shape tensor.Shape, of number.Type, gap int) place {
 	if len(shape) < 4 {
 		gap = 0
 	}
-	cols := 1
-	if len(shape) > 0 {
-		cols = shape[len(shape)-1]
-	}
-	o := cuda.Operand{Type: of, Shape: shape, Rows: shape.TotalSize() / cols, Cols: cols, Pitch: cols + gap}
+	o := packed(shape, of)
+	o.Pitch += gap
 	p := place{Operand: o, bytes: 2*around + of.Size()*(gap+o.Rows*o.Pitch)}
 	if p.base = m.alloc(p.bytes); m.err == nil {
 		p.Address = p.base + cuda.Address(around+of.Size()*gap)
 	}
 	return p
+}
+
+// packed is an operand without gaps, nowhere yet.
+func packed(shape tensor.Shape, of number.Type) cuda.Operand {
+	cols := 1
+	if len(shape) > 0 {
+		cols = shape[len(shape)-1]
+	}
+	return cuda.Operand{Type: of, Shape: shape, Rows: shape.TotalSize() / cols, Cols: cols, Pitch: cols}
 }
 
 // row returns the address of a row and its bytes.

@@ -29,7 +29,7 @@ func layout(l cuda.Launch, images int, matrices ...cuda.Operand) geometry {
 	g := geometry{images: images, channels: l.In[0].Cols}
 	g.pixels = l.In[0].Rows / g.images
 	values := g.pixels * g.channels
-	g.grid = [3]int{(values + span - 1) / span, g.images, 1}
+	g.grid = cuda.Spans(g.images, values, span)
 	g.vector = "_vector"
 	for _, m := range matrices {
 		if m.Type != number.Float32 {
@@ -54,18 +54,17 @@ func (g geometry) args(l cuda.Launch) []byte {
 // CUDAScratch is one float64 a block.
 func (Op) CUDAScratch(l cuda.Launch) int {
 	g := layout(l, l.In[2].Shape[0])
-	return 8 * g.grid[0] * g.grid[1]
+	return 8 * g.grid[0]
 }
 
 // CUDA returns the two stages of the loss; sums are float64.
 func (Op) CUDA(l cuda.Launch) []cuda.Call {
 	g := layout(l, l.In[2].Shape[0], l.In[0], l.In[1])
-	blocks := g.grid[0] * g.grid[1]
 	block := [3]int{threads, 1, 1}
 	return []cuda.Call{
 		{Module: module, Function: "loss_partial" + g.vector, Grid: g.grid, Block: block, Args: cuda.Args(l.Scratch, g.args(l))},
 		{Module: module, Function: "loss_mean", Grid: [3]int{1, 1, 1}, Block: block,
-			Args: cuda.Args(l.Out.Address, l.Scratch, blocks, int64(g.images*g.pixels*g.channels))},
+			Args: cuda.Args(l.Out.Address, l.Scratch, g.grid[0], int64(g.images*g.pixels*g.channels))},
 	}
 }
 

@@ -16,10 +16,10 @@ struct Launch {
 template <bool Vector>
 __device__ void partial(double *sums, const Launch &k) {
   __shared__ double shared[threads / 32];
-  const uint32_t from = blockIdx.x * k.span, to = min(from + k.span, k.pixels * k.channels);
+  const Span part(k.pixels * k.channels, k.span);
   double sum = 0;
-  for (uint32_t v = from + 4 * threadIdx.x; v < to; v += 4 * threads) {
-    const Group<Vector> group(blockIdx.y, k.pixels, k.channels, v, to);
+  for (uint32_t v = part.from + 4 * threadIdx.x; v < part.to; v += 4 * threads) {
+    const Group<Vector> group(part.image, k.pixels, k.channels, v, part.to);
     float y[4], target[4];
     group.read(y, k.y);
     group.read(target, k.target);
@@ -29,7 +29,7 @@ __device__ void partial(double *sums, const Launch &k) {
     sum += squares;
   }
   sum = block_sum<threads>(sum, shared);
-  if (threadIdx.x == 0) sums[blockIdx.y * gridDim.x + blockIdx.x] = sum * k.weight[blockIdx.y];
+  if (threadIdx.x == 0) sums[blockIdx.x] = sum * k.weight[part.image];
 }
 
 extern "C" __global__ void __launch_bounds__(threads) loss_partial(double *sums, Launch k) { partial<false>(sums, k); }
@@ -47,10 +47,10 @@ extern "C" __global__ void __launch_bounds__(threads) loss_mean(float *loss, con
 
 template <bool Vector>
 __device__ void gradient(const View &dy, const Launch &k) {
-  const uint32_t from = blockIdx.x * k.span, to = min(from + k.span, k.pixels * k.channels);
-  const float scale = k.scale * k.weight[blockIdx.y];
-  for (uint32_t v = from + 4 * threadIdx.x; v < to; v += 4 * threads) {
-    const Group<Vector> group(blockIdx.y, k.pixels, k.channels, v, to);
+  const Span part(k.pixels * k.channels, k.span);
+  const float scale = k.scale * k.weight[part.image];
+  for (uint32_t v = part.from + 4 * threadIdx.x; v < part.to; v += 4 * threads) {
+    const Group<Vector> group(part.image, k.pixels, k.channels, v, part.to);
     float y[4], target[4];
     group.read(y, k.y);
     group.read(target, k.target);

@@ -43,7 +43,7 @@ func (o Op) CUDA(l cuda.Launch) []cuda.Call {
 		}
 	}
 	return []cuda.Call{{
-		Module: module, Function: function, Grid: [3]int{(values + span - 1) / span, c.Rows, 1}, Block: [3]int{threads, 1, 1},
+		Module: module, Function: function, Grid: cuda.Spans(c.Rows, values, span), Block: [3]int{threads, 1, 1},
 		Args: cuda.Args(args, view(c), o.from, n, o.limit(), pixels, channels, span),
 	}}
 }

@@ -17,13 +17,13 @@ struct Launch {
 
 template <bool Vector>
 __device__ void images(const Launch &k) {
-  const float *row = k.coefficients.data + k.coefficients.pitch * blockIdx.y + k.from;
+  const Span part(k.pixels * k.channels, k.span);
+  const float *row = k.coefficients.data + k.coefficients.pitch * part.image + k.from;
   float c[max_terms];
 #pragma unroll
   for (int i = 0; i < max_terms; i++) c[i] = i < k.terms ? row[i] : 0;
-  const uint32_t from = blockIdx.x * k.span, to = min(from + k.span, k.pixels * k.channels);
-  for (uint32_t v = from + 4 * threadIdx.x; v < to; v += 4 * threads) {
-    const Group<Vector> group(blockIdx.y, k.pixels, k.channels, v, to);
+  for (uint32_t v = part.from + 4 * threadIdx.x; v < part.to; v += 4 * threads) {
+    const Group<Vector> group(part.image, k.pixels, k.channels, v, part.to);
     float sum[4] = {};
     bool first = true;
 #pragma unroll

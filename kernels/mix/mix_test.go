@@ -140,3 +140,9 @@ func TestTrafficCUDA(t *testing.T) {
 	in := []kerneltest.Input{image, image, image, {Shape: tensor.Shape{4, 3}, Inert: true}}
 	kerneltest.CheckTraffic(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Images(Options{}, in[3], in[:3]...) })
 }
+
+// TestManyImages: a batch of more images than a grid is high can be launched.
+func TestManyImages(t *testing.T) {
+	images := tensor.Shape{kerneltest.Many, 2}
+	kerneltest.CheckGrid(t, newOp(Options{}, 2, 0, 1), images, images, tensor.Shape{kerneltest.Many, 1})
+}

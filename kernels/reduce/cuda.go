@@ -62,7 +62,7 @@ func Join(out, in cuda.Address, groups, parts, cols int) cuda.Call {
 	}
 	return cuda.Call{
 		Module: module, Function: "reduce_join",
-		Grid: [3]int{(cols + 31) / 32, groups, 1}, Block: [3]int{32, height, 1},
+		Grid: [3]int{groups, (cols + 31) / 32, 1}, Block: [3]int{32, height, 1},
 		Args: cuda.Args(out, in, parts, cols),
 	}
 }

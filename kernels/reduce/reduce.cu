@@ -38,8 +38,8 @@ VARIANTS(reduce_sum, sum, SUM, (x, images, out, cols))
 // reduce_join adds parts vectors of cols for each group of them. A block has 32 columns.
 extern "C" __global__ void __launch_bounds__(1024) reduce_join(float *out, const float *in, int parts, int cols) {
   __shared__ float rows[32][32];
-  const int c = blockIdx.x * 32 + threadIdx.x;
-  const float *from = in + int64_t(blockIdx.y) * parts * cols + c;
+  const int c = blockIdx.y * 32 + threadIdx.x;
+  const float *from = in + int64_t(blockIdx.x) * parts * cols + c;
   float total = 0;
   if (c < cols) {
 #pragma unroll 8
@@ -49,5 +49,5 @@ extern "C" __global__ void __launch_bounds__(1024) reduce_join(float *out, const
   __syncthreads();
   if (threadIdx.y > 0 || c >= cols) return;
   for (int y = 1; y < blockDim.y; y++) total += rows[y][threadIdx.x];
-  out[blockIdx.y * cols + c] = total;
+  out[blockIdx.x * cols + c] = total;
 }

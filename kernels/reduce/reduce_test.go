@@ -58,3 +58,10 @@ func TestTraffic(t *testing.T) {
 		})
 	}
 }
+
+// TestManyImages: a batch of more images than a grid is high can be launched.
+func TestManyImages(t *testing.T) {
+	g := gorgonia.NewGraph()
+	Pixels(gorgonia.NewTensor(g, tensor.Float32, 4, gorgonia.WithShape(kerneltest.Many, 64, 64, 8), gorgonia.WithName("x")))
+	kerneltest.CheckGrids(t, g)
+}

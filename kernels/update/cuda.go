@@ -47,7 +47,7 @@ func (k Op) CUDA(l cuda.Launch) []cuda.Call {
 	}
 	return []cuda.Call{{
 		Module: module, Function: function,
-		Grid: [3]int{(k.Values() + blockValues - 1) / blockValues, k.Images, 1}, Block: [3]int{threads, 1, 1},
+		Grid: cuda.Spans(k.Images, k.Values(), blockValues), Block: [3]int{threads, 1, 1},
 		Args: cuda.Args(views, pixels, k.Pixels, k.Channels, blockValues, 0, l.Parameters),
 	}}
 }

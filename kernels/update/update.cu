@@ -48,22 +48,22 @@ template <bool Vector>
 __device__ void update(const Launch &k, const Parameters &p) {
   __shared__ Row s;
   __shared__ uint64_t image;
+  const Span part(k.pixels * k.channels, k.span);
   constexpr uint32_t words = sizeof(Row) / 4;
   if (threadIdx.x <= words) {
     const uint8_t *row = p.row<uint8_t>();
     if (threadIdx.x < words) {
       reinterpret_cast<uint32_t *>(&s)[threadIdx.x] = reinterpret_cast<const uint32_t *>(row)[threadIdx.x];
     } else {
-      image = reinterpret_cast<const uint64_t *>(row + sizeof(Row))[blockIdx.y];
+      image = reinterpret_cast<const uint64_t *>(row + sizeof(Row))[part.image];
     }
   }
   __syncthreads();
 
   const Source source(s.seed, SampleNoise, image, s.count);
   const bool convert = s.keep_z != 0 || s.keep_y != 0;
-  const uint32_t values = k.pixels * k.channels, from = blockIdx.x * k.span, to = min(from + k.span, values);
-  for (uint32_t v = from + 4 * threadIdx.x; v < to; v += 4 * threads) {
-    const Group<Vector> group(blockIdx.y, k.pixels, k.channels, v, to);
+  for (uint32_t v = part.from + 4 * threadIdx.x; v < part.to; v += 4 * threads) {
+    const Group<Vector> group(part.image, k.pixels, k.channels, v, part.to);
     float z[4], y[4];
     group.read(z, k.z);
     group.read(y, k.y);

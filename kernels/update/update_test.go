@@ -308,3 +308,11 @@ func BenchmarkUpdate(b *testing.B) {
 		})
 	}
 }
+
+// TestManyImages: a batch of more images than a grid is high can be launched.
+func TestManyImages(t *testing.T) {
+	s := draw.Shape{Images: kerneltest.Many, Pixels: 1, Channels: 2}
+	images := tensor.Shape{s.Images, 2}
+	k := New(Options{Shape: s}, &Row{Store: -1}, make([]int64, s.Images))
+	kerneltest.CheckGrid(t, k, images, images, tensor.Shape{2 * s.Images})
+}

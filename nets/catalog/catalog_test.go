@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"fluxion/kernels/kerneltest"
+	"fluxion/kernels/loss"
 	"fluxion/nets"
 
 	"gorgonia.org/gorgonia"
@@ -279,6 +281,22 @@ func TestInputs(t *testing.T) {
 			}
 			let(t, input, was)
 		}
+	}
+}
+
+// TestManyImages: a training step of more images than a grid is high can be launched on a GPU.
+func TestManyImages(t *testing.T) {
+	for name, n := range networks(t) {
+		g, err := nets.Build(n, nets.BuildOptions{Batch: kerneltest.Many})
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		target := gorgonia.NewTensor(g.G, tensor.Float32, 4, gorgonia.WithShape(g.Sample.Shape()...), gorgonia.WithName("target"))
+		weight := gorgonia.NewVector(g.G, tensor.Float32, gorgonia.WithShape(kerneltest.Many), gorgonia.WithName("weight"))
+		if _, err := gorgonia.Grad(loss.MSE(g.Output, target, weight), g.Nodes...); err != nil {
+			t.Fatal(name, err)
+		}
+		kerneltest.CheckGrids(t, g.G)
 	}
 }
 

@@ -10,6 +10,19 @@ struct View {
   uint64_t pitch;
 };
 
+// Span is a block's part of an image, values from to to−1. Images of so many values are cut
+// alike, and all their spans are one row of blocks (cuda.Spans): a grid is 65,535 high at most.
+struct Span {
+  uint32_t image, from, to;
+
+  __device__ Span(uint32_t values, uint32_t span) {
+    const uint32_t spans = (values + span - 1) / span;
+    image = blockIdx.x / spans;
+    from = (blockIdx.x - image * spans) * span;
+    to = min(from + span, values);
+  }
+};
+
 // Group is values v to v+3 of an image of pixels × channels. With Vector, matrices
 // are dense, 16-byte aligned, and images are whole groups; without, a pitch and an
 // end within the group (at value end) are minded.
