@@ -66,6 +66,8 @@ type Example struct {
 	Pixels
 	Class int   // −1: none
 	Noise int64 // address of the noise it is trained with: Own, or 0 and up
+
+	stored []byte // room for floats as a file has them
 }
 
 // Own is the noise of an example that is paired with none: that of its position in

@@ -49,6 +49,22 @@ func deflated(t *testing.T, head []byte) []byte {
 	return append(out, 1, 0, 0, 0xff, 0xff) // an empty last block
 }
 
+// bomb is a zip with a member of head and then zeros.
+func bomb(t *testing.T, name string, head []byte) []byte {
+	t.Helper()
+	packed := deflated(t, head)
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	w, err := z.CreateRaw(&zip.FileHeader{Name: name, Method: zip.Deflate, UncompressedSize64: uint64(len(head)) + bombSize, CompressedSize64: uint64(len(packed))})
+	if err == nil {
+		_, err = w.Write(packed)
+	}
+	if err := errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 // allocates fails the test if do allocates more than so many MiB, freed or not.
 func allocates(t *testing.T, most uint64, do func()) {
 	t.Helper()
@@ -89,21 +105,9 @@ func TestBombsInZips(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			packed := deflated(t, c.head)
-			var b bytes.Buffer
-			z := zip.NewWriter(&b)
-			w, err := z.CreateRaw(&zip.FileHeader{Name: "a.png", Method: zip.Deflate, UncompressedSize64: uint64(len(c.head)) + bombSize, CompressedSize64: uint64(len(packed))})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := w.Write(packed); err != nil {
-				t.Fatal(err)
-			}
-			if err := z.Close(); err != nil {
-				t.Fatal(err)
-			}
 			path := filepath.Join(t.TempDir(), "a.zip")
-			write(t, path, b.Bytes())
+			write(t, path, bomb(t, "a.png", c.head))
+			var err error
 			allocates(t, c.most, func() { _, err = Open(path, Options{}) })
 			if c.want == "" && err == nil {
 				return

@@ -83,17 +83,21 @@ func (d *arrays) read(packed bool) error {
 }
 
 // openNpy reads the header of a file that lies somewhere as a whole.
-func openNpy(name string, r *io.SectionReader) (a npyArray, err error) {
-	a.name = name
-	if a.npyHeader, err = readNpyHeader(name, r); err != nil {
-		return a, err
+func openNpy(name string, r *io.SectionReader) (npyArray, error) {
+	h, err := readNpyHeader(name, r)
+	if err != nil {
+		return npyArray{}, err
 	}
-	behind := r.Size() - a.bytes
-	if behind != a.npyHeader.body() {
-		return a, &Error{Path: name, Problem: fmt.Sprintf("holds %d bytes behind its header, want %d for %s of shape %s", behind, a.npyHeader.body(), a.typeText(), a.shapeText())}
+	behind := r.Size() - h.bytes
+	return newNpy(name, h, io.NewSectionReader(r, h.bytes, behind), behind)
+}
+
+// newNpy is an array whose elements are all there are in body.
+func newNpy(name string, h npyHeader, body io.ReaderAt, bytes int64) (npyArray, error) {
+	if bytes != h.body() {
+		return npyArray{}, &Error{Path: name, Problem: fmt.Sprintf("holds %d bytes behind its header, want %d for %s of shape %s", bytes, h.body(), h.typeText(), h.shapeText())}
 	}
-	a.body = io.NewSectionReader(r, a.bytes, behind)
-	return a, nil
+	return npyArray{h, name, body}, nil
 }
 
 // takeShape takes the shape of the images from that of the array.
@@ -109,7 +113,7 @@ func (d *arrays) takeShape() error {
 	case 3: // grey pictures
 		s = append(slices.Clone(s), 1)
 	case 4:
-		if s[2] > 1 && s[2] == s[3] && s[1] != s[2] {
+		if s[2] > 1 && s[2] == s[3] && s[1] < s[2] {
 			return bad(", which is channels first; want images × height × width × channels, as numpy.transpose(x, (0, 2, 3, 1)) has it")
 		}
 	default:
@@ -151,7 +155,9 @@ func (d *arrays) Kind() Kind {
 func (d *arrays) Read(i int, e *Example) error {
 	raw := e.Bytes
 	if d.Kind() == Floats {
-		raw = make([]byte, d.shape.size()*d.images.size)
+		n := d.shape.size() * d.images.size
+		e.stored = slices.Grow(e.stored[:0], n)[:n]
+		raw = e.stored
 	}
 	err := d.raw(i, raw)
 	if err == nil && d.Kind() == Floats {

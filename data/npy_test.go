@@ -113,6 +113,15 @@ func TestBadArrays(t *testing.T) {
 	at := bytes.LastIndex(cut, []byte("PK\x01\x02"))
 	binary.LittleEndian.PutUint32(cut[at+20:], 1<<31)
 	binary.LittleEndian.PutUint32(cut[at+24:], 1<<31)
+	locked := slices.Clone(whole)
+	for _, p := range [][2]int{{bytes.Index(locked, []byte("PK\x03\x04")), 6}, {bytes.Index(locked, []byte("PK\x01\x02")), 8}} {
+		locked[p[0]+p[1]] |= zipEncrypted
+	}
+	all := map[string][]byte{}
+	for i := range maxArrays + 1 {
+		all[fmt.Sprint(i, ".npy")] = good
+	}
+	many := storedZip(t, all)
 	for name, c := range map[string]struct {
 		file []byte
 		ext  string
@@ -137,6 +146,9 @@ func TestBadArrays(t *testing.T) {
 		"larger":         {npy("<f8", "(4611686018427387904, 1)", four), ".npy", []string{"more than can be"}},
 		"number":         {npy("<f4", "(99999999999999999999,)", four), ".npy", []string{"whole numbers"}},
 		"channels first": {npy("<f4", "(1, 1, 2, 2)", four), ".npy", []string{"channels first", "numpy.transpose"}},
+		"tall":           {npy("|u1", "(1, 16385, 1, 1)", make([]byte, 16385)), ".npy", []string{"(1, 16385, 1, 1)", "sides up to 16384"}},
+		"dimensions":     {npy("|u1", "("+strings.Repeat("1, ", 33)+")", []byte{1}), ".npy", []string{"at most 32 whole numbers"}},
+		"cut version 2":  {append([]byte(npyMagic), 2, 0, 1, 0, 0), ".npy", []string{"ends in its header"}},
 		"two channels":   {npy("|u1", "(1, 2, 4, 2)", four), ".npy", []string{"1 or 3 channels"}},
 		"NaN":            {npy("<f4", "(1, 4)", nan), ".npy", []string{"image 0", "value 3", "not a finite float32", "--skip-broken"}},
 		"too large":      {npy("<f8", "(1, 1)", large), ".npy", []string{"image 0", "not a finite float32"}},
@@ -148,6 +160,8 @@ func TestBadArrays(t *testing.T) {
 		"unsigned":       {storedZip(t, map[string][]byte{"x.npy": npy("<f4", "(2, 2)", four), "noise.npy": npy("<u8", "(2,)", bytes.Repeat([]byte{255}, 16))}), ".npz", []string{"noise.npy", "out of range"}},
 		"bomb":           {zipped(t, map[string][]byte{"images.npy": npy("<f4", "(1000000, 1000)", four)}), ".npz", []string{"images.npy", "at most 1 GiB", "numpy.savez"}},
 		"short in zip":   {zipped(t, map[string][]byte{"images.npy": npy("<f4", "(1000000, 100)", four)}), ".npz", []string{"images.npy", "holds 16 bytes"}},
+		"many arrays":    {many, ".npz", []string{"more than 1000 arrays"}},
+		"encrypted":      {locked, ".npz", []string{"images.npy", "is encrypted"}},
 		"cut zip":        {cut, ".npz", []string{"the zip ends before it"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -171,6 +185,34 @@ func TestBadArrays(t *testing.T) {
 	for name, want := range map[string]string{"fortran.npy": "numpy.ascontiguousarray", "records.npy": "not of a plain array", "objects.npy": `type "|O"`} {
 		if _, err := Open(array(name), Options{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", name, err, want)
+		}
+	}
+}
+
+// TestChannelsFirst: only what can hardly be anything else is taken for it.
+func TestChannelsFirst(t *testing.T) {
+	for shape, want := range map[string]bool{"(2, 3, 8, 8)": true, "(2, 1, 8, 8)": true, "(2, 5, 3, 3)": false, "(2, 4, 4, 4)": false, "(2, 8, 8, 3)": false} {
+		h, err := readNpyHeader("x", bytes.NewReader(npy("<f4", shape, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := (&arrays{images: npyArray{npyHeader: h}}).takeShape(); (err != nil) != want {
+			t.Errorf("%s: %v", shape, err)
+		}
+	}
+}
+
+// TestReadAllocates: floats are read into room that stays.
+func TestReadAllocates(t *testing.T) {
+	for _, file := range []string{"half.npy", "bytes.npy"} {
+		d := mustOpen(t, array(file))
+		e := NewExample(d)
+		if n := testing.AllocsPerRun(10, func() {
+			if err := d.Read(1, e); err != nil {
+				t.Fatal(err)
+			}
+		}); n > 0 {
+			t.Errorf("%s: %v allocations an image", file, n)
 		}
 	}
 }

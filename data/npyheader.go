@@ -143,20 +143,22 @@ var errNotFloat32 = errors.New("is not a finite float32")
 // floats converts elements to float32; the error says which does not fit.
 func (h npyHeader) floats(to []float32, from []byte) error {
 	for i := range to {
-		x := from[i*h.size:]
-		switch h.size {
-		case 2:
-			to[i] = float16.Float32(h.order.Uint16(x))
-		case 4:
-			to[i] = math.Float32frombits(h.order.Uint32(x))
-		default:
-			to[i] = float32(math.Float64frombits(h.order.Uint64(x)))
-		}
-		if to[i]-to[i] != 0 {
+		if to[i] = float32(h.float(from[i*h.size:])); to[i]-to[i] != 0 {
 			return fmt.Errorf("value %d %w", i, errNotFloat32)
 		}
 	}
 	return nil
+}
+
+// float is the element of a float type that x begins with.
+func (h npyHeader) float(x []byte) float64 {
+	switch h.size {
+	case 2:
+		return float64(float16.Float32(h.order.Uint16(x)))
+	case 4:
+		return float64(math.Float32frombits(h.order.Uint32(x)))
+	}
+	return math.Float64frombits(h.order.Uint64(x))
 }
 
 // integers converts elements; ok is false where one does not fit.

@@ -3,7 +3,6 @@ package data
 import (
 	"archive/zip"
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -25,23 +24,15 @@ const maxLabel = 1<<16 - 1
 
 // readNpz finds the arrays of a .npz, which is a zip of .npy files.
 func (d *arrays) readNpz() error {
-	z, err := zip.NewReader(d.file, d.size)
-	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // names are only compared
-		return &Error{Path: d.path, Problem: "is not a whole .npz, which is a zip of .npy files", Err: err}
+	members, err := npzMembers(d.path, d.file, d.size)
+	if err != nil {
+		return err
 	}
-	members := map[string]*zip.File{}
 	headers := map[string]npyHeader{}
-	for _, m := range z.File {
-		name, ok := strings.CutSuffix(m.Name, ".npy")
-		if !ok || m.Mode().IsDir() {
-			continue
-		}
-		if len(members) == maxArrays {
-			return &Error{Path: d.path, Problem: fmt.Sprintf("holds more than %d arrays", maxArrays)}
-		}
-		members[name] = m
-		if h, err := d.header(m); err == nil { // of what is not meant it does not matter
+	for name, m := range members {
+		if h, r, err := openNpyMember(d.path, m); err == nil { // of what is not meant it does not matter
 			headers[name] = h
+			r.Close()
 		}
 	}
 	images, err := d.choose(members, headers)
@@ -94,8 +85,6 @@ func (d *arrays) readNpz() error {
 	return nil
 }
 
-const maxArrays = 1000 // of a .npz
-
 // choose names the array of the images.
 func (d *arrays) choose(members map[string]*zip.File, headers map[string]npyHeader) (string, error) {
 	for _, name := range imageNames {
@@ -119,16 +108,6 @@ func (d *arrays) choose(members map[string]*zip.File, headers map[string]npyHead
 	return "", &Error{Path: d.path, Problem: problem + "; want one, called images, as numpy.savez(FILE, images=x, labels=y) writes it"}
 }
 
-func (d *arrays) header(m *zip.File) (npyHeader, error) {
-	name := d.path + "!" + m.Name
-	r, err := openMember(name, m)
-	if err != nil {
-		return npyHeader{}, err
-	}
-	defer r.Close()
-	return readNpyHeader(name, r)
-}
-
 // member opens an array of a .npz: where it lies if it is only stored, else in memory.
 func (d *arrays) member(m *zip.File) (npyArray, error) {
 	name := d.path + "!" + m.Name
@@ -139,30 +118,19 @@ func (d *arrays) member(m *zip.File) (npyArray, error) {
 		}
 		return openNpy(name, io.NewSectionReader(d.file, at, int64(m.CompressedSize64)))
 	}
-	h, err := d.header(m)
+	h, r, err := openNpyMember(d.path, m)
 	if err != nil {
-		return npyArray{}, asError(name, err)
+		return npyArray{}, err
 	}
+	defer r.Close()
 	if h.body() > maxUnpacked {
 		return npyArray{}, &Error{Path: name, Problem: fmt.Sprintf("announces %d bytes; want at most %d GiB of a compressed array: save it with numpy.savez, or as .npy", h.body(), maxUnpacked>>30)}
 	}
-	r, err := openMember(name, m)
-	if err != nil {
-		return npyArray{}, asError(name, err)
-	}
-	defer r.Close()
 	var b bytes.Buffer // grows with what is there
-	if _, err := io.CopyN(&b, r, h.bytes+h.body()+1); err != nil && !errors.Is(err, io.EOF) {
+	if _, err := io.CopyN(&b, r, h.body()+1); err != nil && !errors.Is(err, io.EOF) {
 		return npyArray{}, &Error{Path: name, Problem: "is not whole", Err: err}
 	}
-	return openNpy(name, io.NewSectionReader(bytes.NewReader(b.Bytes()), 0, int64(b.Len())))
-}
-
-func asError(path string, err error) error {
-	if bad := (*Error)(nil); errors.As(err, &bad) {
-		return err
-	}
-	return &Error{Path: path, Problem: "cannot be opened", Err: err}
+	return newNpy(name, h, bytes.NewReader(b.Bytes()), int64(b.Len()))
 }
 
 // column reads whole numbers from −1 to most, one for each image.
@@ -185,34 +153,4 @@ func (d *arrays) column(m *zip.File, most int64, what string) ([]int64, error) {
 		return nil, &Error{Path: a.name, Problem: fmt.Sprintf("has numbers out of range; want %s, up to %d", what, most)}
 	}
 	return list, nil
-}
-
-// ReadNPZText returns an array of text of a .npz, "" where there is none.
-func ReadNPZText(path, name string) (string, error) {
-	z, err := zip.OpenReader(path)
-	if err != nil {
-		return "", &Error{Path: path, Problem: "is not a whole .npz", Err: err}
-	}
-	defer z.Close()
-	for _, m := range z.File {
-		if m.Name != name+".npy" || m.UncompressedSize64 > maxText {
-			continue
-		}
-		r, err := m.Open()
-		if err != nil {
-			return "", asError(path, err)
-		}
-		defer r.Close()
-		raw, err := io.ReadAll(io.LimitReader(r, maxText))
-		at := bytes.IndexByte(raw, '\n')
-		if err != nil || at < 0 || (len(raw)-at-1)%4 != 0 {
-			return "", &Error{Path: path + "!" + m.Name, Problem: "is not whole", Err: err}
-		}
-		var text strings.Builder
-		for raw = raw[at+1:]; len(raw) > 0; raw = raw[4:] {
-			text.WriteRune(rune(binary.LittleEndian.Uint32(raw)))
-		}
-		return text.String(), nil
-	}
-	return "", nil
 }

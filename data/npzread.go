@@ -1,0 +1,173 @@
+package data
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+const maxArrays = 1000 // of a .npz
+
+// npzMembers are the arrays of a .npz, which is a zip of .npy files, by name.
+func npzMembers(path string, r io.ReaderAt, size int64) (map[string]*zip.File, error) {
+	z, err := zip.NewReader(r, size)
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // names are only compared
+		return nil, &Error{Path: path, Problem: "is not a whole .npz, which is a zip of .npy files", Err: err}
+	}
+	members := map[string]*zip.File{}
+	for _, m := range z.File {
+		name, ok := strings.CutSuffix(m.Name, ".npy")
+		if !ok || m.Mode().IsDir() {
+			continue
+		}
+		if members[name] = m; len(members) > maxArrays {
+			return nil, &Error{Path: path, Problem: fmt.Sprintf("holds more than %d arrays", maxArrays)}
+		}
+	}
+	return members, nil
+}
+
+// openNpz opens a .npz and lists its arrays.
+func openNpz(path string) (f *os.File, members map[string]*zip.File, err error) {
+	if f, err = openRegular(path); err != nil {
+		return nil, nil, asError(path, err)
+	}
+	info, err := f.Stat()
+	if err == nil {
+		members, err = npzMembers(path, f, info.Size())
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, asError(path, err)
+	}
+	return f, members, nil
+}
+
+// openNpyMember opens an array of a .npz: its header, and a reader of its elements.
+func openNpyMember(path string, m *zip.File) (npyHeader, io.ReadCloser, error) {
+	name := path + "!" + m.Name
+	r, err := openMember(name, m)
+	if err != nil {
+		return npyHeader{}, nil, asError(name, err)
+	}
+	h, err := readNpyHeader(name, r)
+	if err != nil {
+		r.Close()
+		return h, nil, err
+	}
+	return h, r, nil
+}
+
+func asError(path string, err error) error {
+	if bad := (*Error)(nil); errors.As(err, &bad) {
+		return err
+	}
+	return &Error{Path: path, Problem: "cannot be opened", Err: err}
+}
+
+// Doubles is an array of float64.
+type Doubles struct {
+	Shape  []int
+	Values []float64
+}
+
+// maxDoubles is how many numbers an array of statistics may have: a covariance of the
+// 2048 features of Inception.
+const maxDoubles = 1 << 22
+
+// ReadNPZDoubles returns those of the named arrays of a .npz that it holds, of floats or
+// whole numbers.
+func ReadNPZDoubles(path string, names ...string) (map[string]Doubles, error) {
+	f, members, err := openNpz(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	found := map[string]Doubles{}
+	for _, name := range names {
+		if m := members[name]; m != nil {
+			if found[name], err = readDoubles(path, m); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return found, nil
+}
+
+// readDoubles makes the numbers of an array, and of its bytes a part at a time.
+func readDoubles(path string, m *zip.File) (d Doubles, err error) {
+	bad := func(err error, format string, args ...any) (Doubles, error) {
+		return Doubles{}, &Error{Path: path + "!" + m.Name, Problem: fmt.Sprintf(format, args...), Err: err}
+	}
+	h, r, err := openNpyMember(path, m)
+	if err != nil {
+		return Doubles{}, err
+	}
+	defer r.Close()
+	n, _ := h.elements()
+	if n > maxDoubles {
+		return bad(nil, "has the shape %s; want at most %d numbers", h.shapeText(), maxDoubles)
+	}
+	d = Doubles{h.shape, make([]float64, 0, n)}
+	for part := make([]byte, 1<<15); ; { // of which a last one is empty
+		raw := part[:min(h.body()-int64(len(d.Values)*h.size), int64(len(part)))]
+		got, err := io.ReadFull(r, raw)
+		if len(raw) == 0 {
+			got, err = io.ReadFull(r, part[:1])
+		}
+		switch {
+		case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+			return bad(err, "cannot be read")
+		case got != len(raw):
+			return bad(nil, "holds not the %d bytes of %s of shape %s", h.body(), h.typeText(), h.shapeText())
+		case got == 0:
+			return d, nil
+		}
+		if h.kind == 'f' {
+			for ; len(raw) > 0; raw = raw[h.size:] {
+				d.Values = append(d.Values, h.float(raw))
+			}
+			continue
+		}
+		whole, ok := h.integers(raw)
+		if !ok {
+			return bad(nil, "holds a number that is too large")
+		}
+		for _, v := range whole {
+			d.Values = append(d.Values, float64(v))
+		}
+	}
+}
+
+// ReadNPZText returns an array of text of a .npz, "" where there is none.
+func ReadNPZText(path, name string) (string, error) {
+	f, members, err := openNpz(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	m := members[name]
+	if m == nil || m.UncompressedSize64 > maxText {
+		return "", nil
+	}
+	r, err := openMember(path+"!"+m.Name, m)
+	if err != nil {
+		return "", asError(path, err)
+	}
+	defer r.Close()
+	raw, err := io.ReadAll(io.LimitReader(r, maxText))
+	at := bytes.IndexByte(raw, '\n')
+	if err != nil || at < 0 || (len(raw)-at-1)%4 != 0 {
+		return "", &Error{Path: path + "!" + m.Name, Problem: "is not whole", Err: err}
+	}
+	var text strings.Builder
+	for raw = raw[at+1:]; len(raw) > 0; raw = raw[4:] {
+		text.WriteRune(rune(binary.LittleEndian.Uint32(raw)))
+	}
+	return text.String(), nil
+}
