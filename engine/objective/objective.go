@@ -87,6 +87,7 @@ var kinds = []Kind{
 	{selfConditioningName, "denoising by a network that is given its own estimate of a share of the images (Analog Bits)", "a pass", process.Parameters{"share": 0.5}, newSelfConditioning},
 	{"reflow", "denoising on pairs of noise and what a model made of it (fluxion pairs), with times U-shaped by a (0: --time-sampler): straighter paths", "", process.Parameters{"a": 4}, newReflow},
 	{"progressive", "progressive distillation: in one step what --teacher does in two, stage by stage, from so many steps to so many", "two passes of the teacher", process.Parameters{"from": 16, "to": 1}, newProgressive},
+	{"consistency", "the image that each point of a path leads to, as what the network says nearer to it: consistency training, or distillation of --teacher", "a pass, and one of a teacher", process.Parameters{"mean": -1.1, "std": 2, "stages": 8, "ema": 0}, newConsistency},
 	{"kd", "knowledge distillation on such pairs: the model's answer in so many steps", "", process.Parameters{"steps": 1}, newKD},
 }
 

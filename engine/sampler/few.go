@@ -5,15 +5,16 @@ import "fmt"
 // Few is the one way to sample a network that was trained for few steps, as students
 // are by distillation.
 type Few struct {
-	Objective string `json:"objective"` // that trained it
-	Steps     int    `json:"steps"`     // of the grid
+	Objective string `json:"objective"`            // that trained it
+	Steps     int    `json:"steps"`                // of the grid
+	Most      int    `json:"most_steps,omitempty"` // that it takes; 0: Steps alone
 	Sampler   string `json:"sampler"`
 	Grid      string `json:"grid"`
 }
 
 // Check refuses another way.
 func (f Few) Check(sampler, grid string, steps int) error {
-	if sampler == f.Sampler && grid == f.Grid && steps == f.Steps {
+	if sampler == f.Sampler && grid == f.Grid && (steps == f.Steps || 1 <= steps && steps <= f.Most) {
 		return nil
 	}
 	return fmt.Errorf("--sampler %s --grid %s --steps %d: the model was trained by %s for %v alone", sampler, grid, steps, f.Objective, f)
@@ -21,5 +22,9 @@ func (f Few) Check(sampler, grid string, steps int) error {
 
 // String is the way as flags.
 func (f Few) String() string {
-	return fmt.Sprintf("--sampler %s --grid %s --steps %d", f.Sampler, f.Grid, f.Steps)
+	text := fmt.Sprintf("--sampler %s --grid %s --steps %d", f.Sampler, f.Grid, f.Steps)
+	if f.Most > 0 {
+		text += fmt.Sprintf(" (up to %d)", f.Most)
+	}
+	return text
 }

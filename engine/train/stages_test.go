@@ -137,3 +137,37 @@ func TestStageAt(t *testing.T) {
 		t.Errorf("the first step of a stage is the optimizer's %d", h.Count)
 	}
 }
+
+// TestObjectivesResume: runs of objectives of several networks go on to the bit.
+func TestObjectivesResume(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
+	for name, c := range map[string]struct {
+		objective string
+		taught    bool
+	}{"training": {"consistency", false}, "distillation": {"consistency:ema=1,stages=3", true}} {
+		s := taught(t)
+		s.Objective = c.objective
+		if !c.taught {
+			s.Teacher = ""
+		}
+		whole, cut := t.TempDir(), t.TempDir()
+		s.CheckpointEvery = 64
+		o, _ := options(t, s, whole)
+		if _, err := Run(context.Background(), o); err != nil {
+			t.Fatal(name, err)
+		}
+		o, _ = options(t, s, cut)
+		ctx, stop := context.WithCancel(context.Background())
+		o.Hooks = []Hook{{Name: "stops", Every: 64, After: func(context.Context, Progress) error { stop(); return nil }}}
+		if _, err := Run(ctx, o); err == nil {
+			t.Fatal(name, "was not stopped")
+		}
+		o, _ = options(t, s, cut)
+		if _, err := Run(context.Background(), o); err != nil {
+			t.Fatal(name, err)
+		}
+		same(t, files(t, cut), files(t, whole))
+	}
+}

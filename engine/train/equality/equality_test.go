@@ -70,7 +70,10 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 		settings.SelfConditioning = 0.5
 	}
 	var err error
-	if o.Objective, err = train.NewObjective(settings, nil); err != nil {
+	if o.Objective == nil {
+		o.Objective, err = train.NewObjective(settings, nil)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	o.Seed, o.LabelDrop, o.NullClass = settings.Seed, settings.LabelDrop, classes

@@ -1,0 +1,58 @@
+package equality
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"fluxion/engine/process"
+	"fluxion/engine/scheduler"
+	"fluxion/engine/train"
+	"fluxion/nets"
+)
+
+// teacher writes a model that others learn from.
+func teacher(t *testing.T) string {
+	t.Helper()
+	dir, n := t.TempDir(), network(t)
+	p, err := process.Get("cosine", process.ScheduleOptions{Shift: 1}, "v")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := scheduler.Of(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unet, sub := filepath.Join(dir, "unet"), filepath.Join(dir, "scheduler")
+	params := nets.Params(n)
+	err = errors.Join(os.Mkdir(unet, 0o777), os.Mkdir(sub, 0o777), nets.WriteModel(unet, n, params, weights(params)), os.WriteFile(filepath.Join(sub, "scheduler_config.json"), config.Bytes(), 0o666))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestObjectives: steps of every objective of several networks have the same loss curve
+// on both devices. The teacher was trained along another schedule, for another output.
+func TestObjectives(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seconds")
+	}
+	from := teacher(t)
+	for _, c := range []struct{ objective, teacher string }{
+		{"consistency", ""}, {"consistency:ema=1", from}, {"progressive:from=4,to=2", from},
+	} {
+		s := train.Default()
+		s.Batch, s.Images, s.Objective, s.Teacher = 1, 100, c.objective, c.teacher
+		o := train.StepOptions{Batch: 1, Accumulate: 1}
+		var err error
+		if o.Objective, err = train.NewObjective(s, nil); err != nil {
+			t.Fatal(err)
+		}
+		want, wantNorm := curve(t, "cpu", o, 2)
+		got, norm := curve(t, "cuda:0", o, 2)
+		near(t, c.objective+": loss", got, want, 1e-5)
+		near(t, c.objective+": norm", norm, wantNorm, 1e-4)
+	}
+}
