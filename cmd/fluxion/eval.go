@@ -18,6 +18,7 @@ import (
 	"fluxion/data/durable"
 	"fluxion/engine/device"
 	"fluxion/engine/evaluate"
+	"fluxion/engine/likelihood"
 	"fluxion/engine/model"
 	"fluxion/nets/feature"
 
@@ -38,6 +39,8 @@ type evalOptions struct {
 	nearest       string
 	take          evaluate.Options
 	precise       string // of the network of features
+	request       likelihood.Request
+	ofLikelihood  []string // keys that only bpd and elbo need
 }
 
 func newEval() *cobra.Command {
@@ -45,6 +48,10 @@ func newEval() *cobra.Command {
 	var names []string
 	for _, m := range evaluate.Metrics {
 		names = append(names, fmt.Sprintf("  %-12s %s", m.Name, m.Summary))
+	}
+	var likelihoods []string
+	for _, m := range likelihood.Metrics {
+		likelihoods = append(likelihoods, fmt.Sprintf("  %-12s %s", m.Name, m.Summary))
 	}
 	c := &cobra.Command{
 		Use:   "eval SAMPLES [REAL]",
@@ -61,12 +68,18 @@ An FID is of the features of Inception alone, whose weights come from a file:
 networks are called fd. Without any file, the features are those of glyph, a small
 classifier of characters that is part of the program. All depend on how images are
 resized (--convention) and on how many there are: numbers of other conventions or
-counts cannot be compared, so both are printed.`,
+counts cannot be compared, so both are printed. Two metrics sample nothing, and need
+no features:
+` + strings.Join(likelihoods, "\n") + `
+
+SAMPLES is a model then, and REAL data like those that it was trained on, of which
+--real-count N are taken. The model is told their classes if it knows any.`,
 		Example: `  fluxion eval runs/glyphs-tiny glyphs --count 1000 --real-count 10000 --metrics fd,kid --network glyph
   fluxion eval out cifar10/train.zip --metrics fid,kid,prdc --weights pt_inception-2015-12-05-6726825d.pth
   fluxion eval out pictures --metrics fd,kid --network lite0 --weights efficientnet-lite0-57934424.pth
   fluxion eval cifar10/train.zip --save cifar10.npz --weights pt_inception-2015-12-05-6726825d.pth
   fluxion eval runs/pictures-small pictures --count 1000 --metrics authpct --nearest copies.png --network lite0
+  fluxion eval runs/mnist-micro mnist:DIR --size 32 --metrics bpd,elbo --real-count 100
   fluxion eval a.npz b.npz --metrics fd`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if n := len(args); n != 1 && n != 2 {
@@ -79,7 +92,7 @@ counts cannot be compared, so both are printed.`,
 		},
 	}
 	c.Flags().SortFlags = false
-	o.sources = settings.Bind(c, o.list())
+	o.sources = settings.Bind(c, o.all())
 	c.Flags().Lookup("clip").NoOptDefVal = "true"
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
 	return c
@@ -87,6 +100,17 @@ counts cannot be compared, so both are printed.`,
 
 func (o *evalOptions) run(ctx context.Context, face console.Face, args []string) (err error) {
 	o.json = false // of the sampling within
+	likelihoods, features, err := splitMetrics(o.names)
+	switch given := o.sources.Meant(o.ofLikelihood...); {
+	case err != nil:
+		return fault.Usagef("--metrics: %w", err)
+	case len(likelihoods) > 0 && len(features) > 0:
+		return fault.Usagef("--metrics: %s judges a model without sampling, %s judges samples; want a command for each", likelihoods[0], features[0])
+	case len(likelihoods) > 0:
+		return o.likelihood(ctx, face, args, likelihoods)
+	case len(given) > 0:
+		return fault.Usagef("%s: of bpd and elbo, which are not among the metrics", strings.Join(given, ", "))
+	}
 	j := &judging{evalOptions: o, face: face}
 	if err := j.choose(len(args) == 2); err != nil {
 		return err

@@ -6,7 +6,17 @@ import (
 	"fluxion/engine/evaluate"
 )
 
-// list declares the settings, with their defaults.
+// all declares the settings, with their defaults: of judging samples, and of likelihood.
+func (o *evalOptions) all() setting.List {
+	of := o.request.Settings()
+	o.ofLikelihood = of.Keys()
+	list := o.list().With("metrics", func(s *setting.Setting) {
+		s.Help += "; bpd and elbo are of a model and data"
+	})
+	return append(list, of...)
+}
+
+// list declares the settings of judging samples.
 func (o *evalOptions) list() setting.List {
 	sampling := o.sampleOptions.list()
 	o.convention, o.precise = evaluate.DefaultConvention, "fp32"

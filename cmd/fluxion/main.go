@@ -22,6 +22,7 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/evaluate"
 	"fluxion/engine/generate"
+	"fluxion/engine/likelihood"
 	"fluxion/engine/model"
 	"fluxion/engine/rundir"
 	"fluxion/engine/scheduler"
@@ -227,6 +228,7 @@ func exitCode(err error) int {
 		pictures   *samples.Error
 		otherPairs *samples.PairsError
 		features   *evaluate.NotFiniteError
+		flow       *likelihood.NotFiniteError
 		table      *sweeps.Error
 	)
 	var tooLarge *nets.SizeError
@@ -245,7 +247,7 @@ func exitCode(err error) int {
 		return exitFailure // the user's data and model are sound
 	case errors.As(err, &inUse), errors.As(err, &changed), errors.As(err, &folder), errors.As(err, &gone), errors.As(err, &pictures), errors.As(err, &otherPairs), errors.As(err, &table):
 		return exitFolder
-	case errors.As(err, &diverged), errors.As(err, &weights), errors.As(err, &picture), errors.As(err, &features):
+	case errors.As(err, &diverged), errors.As(err, &weights), errors.As(err, &picture), errors.As(err, &features), errors.As(err, &flow):
 		return exitDiverged
 	case errors.As(err, &bad), errors.As(err, &file), errors.As(err, &model), errors.As(err, &method), errors.As(err, &settings), errors.As(err, &link),
 		errors.As(err, &preset), errors.As(err, &text), errors.As(err, &schedule), errors.As(err, &config) && config.File != "":

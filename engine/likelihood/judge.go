@@ -320,6 +320,9 @@ func (r *run) bound(i Image, x []float64, yield func(*question) bool) (Terms, er
 				off := float64(e) - eps.Z*q.z[k][d] - eps.Y*float64(q.y[k][d])
 				sum += off * off
 			}
+			if sum-sum != 0 { // of infinities and NaN it is NaN
+				return t, &NotFiniteError{p.Time}
+			}
 			t.Diffusion += weights[k] * Bits(sum, dims) * mean
 			t.Reconstruction += r.reconstruct(i, x, draws, first+k, noise) * mean
 		}

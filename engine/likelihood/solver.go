@@ -1,7 +1,6 @@
 package likelihood
 
 import (
-	"errors"
 	"fmt"
 	"math"
 
@@ -99,10 +98,22 @@ func (s Solver) Integrate(f Field, z []float64, from, to float64, o Steps) (dive
 	return w[n-1], i.calls, err
 }
 
+// SolverError is tolerances that cannot be kept.
+type SolverError struct{ Solver, Problem string }
+
+func (e *SolverError) Error() string { return "solver " + e.Solver + ": " + e.Problem }
+
+// NotFiniteError is a network whose answers are no numbers.
+type NotFiniteError struct{ Time float64 }
+
+func (e *NotFiniteError) Error() string {
+	return fmt.Sprintf("what the model says at t = %.4g of the linear path is no finite number", e.Time)
+}
+
 // call evaluates the field at w.
 func (i *integration) call(t float64, w, slope []float64) (err error) {
 	if i.calls++; i.calls > maxCalls {
-		return fmt.Errorf("solver %s: %d calls and not at the end; want a larger tolerance", i.Name, maxCalls)
+		return &SolverError{i.Name, fmt.Sprintf("%d calls and not at the end; want a larger tolerance", maxCalls)}
 	}
 	n := len(w) - 1
 	slope[n], err = i.field(t, w[:n], slope[:n])
@@ -111,7 +122,7 @@ func (i *integration) call(t float64, w, slope []float64) (err error) {
 	}
 	for _, v := range slope {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return fmt.Errorf("the velocity at t = %.4g is not finite", t)
+			return &NotFiniteError{t}
 		}
 	}
 	return nil
@@ -182,7 +193,7 @@ func (i *integration) controlled(w []float64, from, to float64, o Steps) error {
 		}
 		mistake = math.Sqrt(mistake)
 		if math.IsNaN(mistake) || math.Abs(h) < 1e-13*math.Abs(to-from) {
-			return errors.New("solver " + i.Name + ": " + fmt.Sprintf("at t = %.6g no step is short enough for rtol %g and atol %g", t, o.Rtol, o.Atol))
+			return &SolverError{i.Name, fmt.Sprintf("at t = %.6g no step is short enough for rtol %g and atol %g; want larger ones", t, o.Rtol, o.Atol)}
 		}
 		factor := math.Min(5, math.Max(0.2, 0.9*math.Pow(math.Max(mistake, 1e-10), -0.2)))
 		if mistake <= 1 {

@@ -38,6 +38,10 @@ type Model struct {
 	// It is false where the folder does not tell.
 	Untrained bool
 
+	// Jumps is the scheduler's class where the network is one of those that jump along
+	// trajectories, as consistency models do, and is no velocity; else empty.
+	Jumps string
+
 	// Few is the one way to sample the model; nil: there are many.
 	Few *sampler.Few
 
@@ -87,7 +91,9 @@ func Read(dir, weights string, ignore ...string) (*Model, error) {
 	if m.Process, err = config.Process(); err != nil {
 		return nil, fmt.Errorf("%s: %w", root, err)
 	}
-	m.scheduler = config.Bytes()
+	if m.scheduler = config.Bytes(); config.Jumps() {
+		m.Jumps = config.Name
+	}
 	if m.Notes = slices.Clone(m.Network.Notes()); len(config.Unused) > 0 {
 		m.Notes = append(m.Notes, "scheduler_config.json: ignored "+strings.Join(config.Unused, ", "))
 	}

@@ -5,6 +5,16 @@ import (
 	"math"
 )
 
+// Jumps says that the class is for networks that jump along the trajectory, which are
+// no velocity of it.
+func (c Config) Jumps() bool {
+	switch c.Class.(type) {
+	case *lcm, *tcd, *consistency:
+		return true
+	}
+	return false
+}
+
 // consistencyKeys are those of networks that jump along the trajectory in few
 // steps. steps_offset, set_alpha_to_one and timestep_spacing have no effect in
 // diffusers: the times are those of the distillation, and the last step ends at

@@ -1,0 +1,392 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/machine"
+	"fluxion/cmd/fluxion/internal/moments"
+	"fluxion/data"
+	"fluxion/data/lookup"
+	"fluxion/engine/evaluate"
+	"fluxion/engine/likelihood"
+	"fluxion/engine/metric"
+	"fluxion/engine/model"
+)
+
+// splitMetrics tells metrics of likelihood from those of features.
+func splitMetrics(names []string) (likelihoods, features []string, err error) {
+	var all []string
+	for _, m := range likelihood.Metrics {
+		all = append(all, m.Name)
+	}
+	of := len(all)
+	for _, m := range evaluate.Metrics {
+		all = append(all, m.Name)
+	}
+	for _, name := range names {
+		i, err := lookup.Find("metric", strings.ToLower(strings.TrimSpace(name)), all)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case i >= of:
+			features = append(features, all[i])
+		case !slices.Contains(likelihoods, all[i]):
+			likelihoods = append(likelihoods, all[i])
+		}
+	}
+	return likelihoods, features, nil
+}
+
+// likelihoodRun judges a model by how probable data are for it.
+type likelihoodRun struct {
+	*evalOptions
+	face    console.Face
+	model   *model.Model
+	path    string // of the model
+	of      string // the data
+	set     data.Dataset
+	n       int // images of it
+	classOf func(class int) (int, error)
+	options likelihood.Options
+	notes   []string
+}
+
+func (o *evalOptions) likelihood(ctx context.Context, face console.Face, args []string, metrics []string) (err error) {
+	l := &likelihoodRun{evalOptions: o, face: face}
+	if err := l.check(args, metrics); err != nil {
+		return err
+	}
+	l.path, l.of = args[0], args[1]
+	if err := l.open(); err != nil {
+		return err
+	}
+	defer l.set.Close()
+	dev, err := machine.Open(o.device, o.threads, o.blockings, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dev.Close()) }()
+	l.options.Device = dev
+	begin := time.Now()
+	var values []evaluate.Value
+	for _, m := range metrics {
+		judge := l.density
+		if m == "elbo" {
+			judge = l.bound
+		}
+		of, err := judge(ctx)
+		if err != nil {
+			return l.explained(ctx, err)
+		}
+		values = append(values, of...)
+	}
+	return l.show(values, time.Since(begin))
+}
+
+// check says what does not go together.
+func (l *likelihoodRun) check(args, metrics []string) error {
+	name := metrics[0]
+	if len(args) != 2 {
+		return fault.Usagef("%s judges a model by data: want MODEL and DATA", name)
+	}
+	for _, path := range args {
+		if moments.Is(path) {
+			return fault.Usagef("%s is a file of statistics; %s wants a model and images", path, name)
+		}
+	}
+	if info, err := os.Stat(args[0]); err != nil || !info.IsDir() || !model.Is(args[0]) {
+		return fault.Usagef("%s is no model; %s wants the folder of one, and data", args[0], name)
+	}
+	others := []string{"count", "network", "weights", "convention", "features_precision", "save", "nearest", "kid_subsets", "kid_size", "neighbours", "closed_balls", "splits"}
+	for _, key := range l.ofSampling {
+		if key != "model_weights" && key != "ignore_key" && key != "precision" {
+			others = append(others, key)
+		}
+	}
+	if given := l.sources.Meant(others...); len(given) > 0 {
+		return fault.Usagef("%s: of other metrics than %s, which samples nothing and takes --real-count images of DATA", strings.Join(given, ", "), name)
+	}
+	if l.sources.Has("precision") && l.precision != "auto" && l.precision != "fp32" {
+		return fault.Usagef("--precision %s: %s is computed in fp32", l.precision, name)
+	}
+	return nil
+}
+
+// open reads the model and opens the data, and says why they do not fit.
+func (l *likelihoodRun) open() (err error) {
+	if l.model, err = model.Read(l.path, l.sampleOptions.weights, l.ignore...); err != nil {
+		return modelError{l.path, err}
+	}
+	m := l.model
+	switch few := m.Few; {
+	case m.Jumps != "":
+		return modelError{l.path, fmt.Errorf("its scheduler is %s: the network jumps along trajectories and is no velocity, which has a likelihood", m.Jumps)}
+	case few != nil:
+		return modelError{l.path, fmt.Errorf("it was trained by %s for %v alone: the network is no velocity, which has a likelihood", few.Objective, few)}
+	}
+	for _, n := range m.Notes {
+		l.note(l.path + ": " + n)
+	}
+	if l.set, err = data.Open(l.of, data.Options{Size: l.side}); err != nil {
+		return err
+	}
+	if err := l.fit(); err != nil {
+		return errors.Join(err, l.set.Close())
+	}
+	return nil
+}
+
+// fit says why data and model do not fit, and settles how they are judged.
+func (l *likelihoodRun) fit() error {
+	m, spec := l.model, l.model.Network.Spec()
+	height, width, channels := l.set.Shape()
+	if floats := l.set.Kind() == data.Floats; floats != m.Floats {
+		kinds := map[bool]string{false: "pictures", true: "numbers"}
+		return fault.Usagef("%s holds %s, and %s was trained on %s", l.of, kinds[floats], l.path, kinds[m.Floats])
+	}
+	if channels != spec.Channels {
+		return fault.Usagef("%s has images of %d channels, and %s is for %d", l.of, channels, l.path, spec.Channels)
+	}
+	if spec.Height != 0 && (height != spec.Height || width != spec.Width) {
+		hint := ""
+		if spec.Height == spec.Width && !m.Floats {
+			hint = fmt.Sprintf("; --size %d brings them to it, as train does", spec.Height)
+		}
+		return fault.Usagef("%s has images of %d×%d, and %s is for %d×%d%s", l.of, height, width, l.path, spec.Height, spec.Width, hint)
+	}
+	if err := spec.CheckSize(l.path, height, width); err != nil {
+		return fault.Usage(err)
+	}
+	for _, n := range data.Notes(l.set) {
+		l.note(l.of + ": " + n)
+	}
+	if l.n = l.set.Len(); l.realCount > 0 && l.realCount < l.n {
+		l.n = l.realCount
+		l.note(fmt.Sprintf("%s: %s of %s images, evenly spread", l.of, console.Thousands(int64(l.n)), console.Thousands(int64(l.set.Len()))))
+	}
+	if l.n < 2 {
+		return fault.Usage(&metric.CountError{Metric: "bpd", Have: l.n, Min: 2})
+	}
+	var err error
+	if l.classOf, err = l.classes(); err != nil {
+		return err
+	}
+	if l.options, err = l.request.Options(m.Process, height*width*channels); err != nil {
+		return fault.Usage(err)
+	}
+	l.options.NetworkOptions = likelihood.NetworkOptions{Network: m.Network, Weights: m.Weights, Height: height, Width: width, Batch: l.batch}
+	l.options.Seed = l.seed
+	return nil
+}
+
+// classes returns what the network is told of an image of a class of the data; -1 is
+// none.
+func (l *likelihoodRun) classes() (func(class int) (int, error), error) {
+	m, spec, of := l.model, l.model.Network.Spec(), l.set.Classes()
+	if !spec.Conditional() {
+		return func(int) (int, error) { return 0, nil }, nil
+	}
+	if spec.Classes == 0 {
+		return nil, modelError{l.path, fmt.Errorf("the network is told %s, which data do not have", spec.Condition)}
+	}
+	none := -1
+	if m.Guided && !m.Untrained {
+		none = spec.Classes - 1
+	}
+	if len(of) == 0 {
+		if none < 0 {
+			return nil, fault.Usagef("%s has no classes, and %s knows no image without; want a folder for each class", l.of, l.path)
+		}
+		l.note(fmt.Sprintf("%s has no classes: the model is told none", l.of))
+		return func(int) (int, error) { return none, nil }, nil
+	}
+	known, total := m.Classes, spec.Classes
+	if m.Guided {
+		total--
+	}
+	to := make([]int, len(of))
+	for i, name := range of {
+		if to[i] = i; len(known) > 0 {
+			to[i] = slices.Index(known, name)
+		}
+		if to[i] < 0 || to[i] >= total {
+			return nil, fault.Usagef("%s has a class %s, which %s does not know; it knows %d: %s", l.of, name, l.path, total, console.Abridged(known, 50))
+		}
+	}
+	return func(class int) (int, error) {
+		switch {
+		case class >= 0:
+			return to[class], nil
+		case none >= 0:
+			return none, nil
+		}
+		return 0, &data.Error{Path: l.of, Problem: "an image has no class, and the model knows none without"}
+	}, nil
+}
+
+// images reads the data in order.
+func (l *likelihoodRun) images(yield func(likelihood.Image, error) bool) {
+	example := data.NewExample(l.set)
+	for k := range l.n {
+		i := data.Spread(l.set.Len(), l.n, k)
+		example.Class = -1
+		err := l.set.Read(i, example)
+		if bad := (*data.Error)(nil); l.skipBroken && errors.As(err, &bad) {
+			l.note(bad.Path + " cannot be read and is left out")
+			continue
+		}
+		image := likelihood.Image{Number: int64(i), Bytes: example.Bytes, Values: example.Floats}
+		if err == nil {
+			image.Class, err = l.classOf(example.Class)
+		}
+		if !yield(image, err) || err != nil {
+			return
+		}
+	}
+}
+
+// progress shows how far a metric is.
+func (l *likelihoodRun) progress(name string) likelihood.Progress {
+	l.face.Begin()
+	begin, shown := time.Now(), time.Now()
+	return func(images float64, rows int64) error {
+		if time.Since(shown) < samplePeriod || images <= 0 {
+			return nil
+		}
+		shown = time.Now()
+		rate := images / time.Since(begin).Seconds()
+		left := time.Duration((float64(l.n) - images) / rate * float64(time.Second))
+		l.face.Status(map[string]any{"metric": name, "images": images, "of": l.n, "images_per_second": rate, "network_calls": rows, "left_seconds": left.Seconds()},
+			fmt.Sprintf("%s: %.1f/%s images  %3.0f%%  %.2f img/s  %s left", name, images, console.Thousands(int64(l.n)), 100*images/float64(l.n), rate, left.Round(time.Second)), false)
+		return nil
+	}
+}
+
+// density is bits along the flow.
+func (l *likelihoodRun) density(ctx context.Context) ([]evaluate.Value, error) {
+	d, err := likelihood.Densities(ctx, l.options, l.images, l.progress("bpd"))
+	l.face.End()
+	if err != nil {
+		return nil, err
+	}
+	if err := l.counted(len(d.Bits)); err != nil {
+		return nil, err
+	}
+	v := evaluate.Value{Name: "bpd", How: l.options.AboutFlow(d, !l.model.Floats)}
+	v.Value, v.Error = likelihood.MeanError(d.Bits)
+	return []evaluate.Value{v}, nil
+}
+
+// bound is its sum and its three terms.
+func (l *likelihoodRun) bound(ctx context.Context) ([]evaluate.Value, error) {
+	all, err := likelihood.Bounds(ctx, l.options, l.images, l.progress("elbo"))
+	l.face.End()
+	if err != nil {
+		return nil, err
+	}
+	if err := l.counted(len(all)); err != nil {
+		return nil, err
+	}
+	values := []evaluate.Value{{Name: "elbo", How: l.options.AboutBound(!l.model.Floats)}, {Name: "elbo-reconstruction"}, {Name: "elbo-prior"}, {Name: "elbo-diffusion"}}
+	for i, of := range []func(t likelihood.Terms) float64{
+		likelihood.Terms.Sum,
+		func(t likelihood.Terms) float64 { return t.Reconstruction },
+		func(t likelihood.Terms) float64 { return t.Prior },
+		func(t likelihood.Terms) float64 { return t.Diffusion },
+	} {
+		bits := make([]float64, len(all))
+		for k, t := range all {
+			bits[k] = of(t)
+		}
+		values[i].Value, values[i].Error = likelihood.MeanError(bits)
+	}
+	return values, nil
+}
+
+// counted is how many images there were after all.
+func (l *likelihoodRun) counted(n int) error {
+	if l.n = n; n < 2 {
+		return fault.Usage(&metric.CountError{Metric: "bpd", Have: n, Min: 2})
+	}
+	return nil
+}
+
+// explained is an error in the words of the command line.
+func (l *likelihoodRun) explained(ctx context.Context, err error) error {
+	if stopped := context.Cause(ctx); stopped != nil {
+		return stopped
+	}
+	var of *likelihood.SolverError
+	if errors.As(err, &of) {
+		return fault.Usage(err)
+	}
+	return err
+}
+
+func (l *likelihoodRun) note(text string) {
+	if !slices.Contains(l.notes, text) {
+		l.notes = append(l.notes, text)
+	}
+}
+
+// shownLikelihood is the result in JSON.
+type shownLikelihood struct {
+	Event   string             `json:"event"`
+	Metrics map[string]float64 `json:"metrics"` // bits per dimension
+	Errors  map[string]float64 `json:"errors"`  // standard errors over images
+	N       []int64            `json:"n"`       // images of each set: none of the model
+	Sets    []string           `json:"sets"`
+	Sizes   []string           `json:"sizes"`
+	How     map[string]string  `json:"how"`
+	Unit    string             `json:"unit"`
+	Levels  string             `json:"levels"` // what bytes are for the model
+	Seed    uint64             `json:"seed"`
+	Notes   []string           `json:"notes"`
+	Seconds float64            `json:"seconds"`
+}
+
+func (l *likelihoodRun) show(values []evaluate.Value, took time.Duration) error {
+	height, width, channels := l.set.Shape()
+	size := sizeText([3]int{height, width, channels})
+	r := shownLikelihood{
+		Event: "done", Metrics: map[string]float64{}, Errors: map[string]float64{}, N: []int64{0, int64(l.n)}, Sets: []string{l.path, l.of}, Sizes: []string{size, size},
+		How: map[string]string{}, Unit: "bits per dimension", Levels: "none", Seed: l.seed, Notes: orEmpty(l.notes), Seconds: took.Seconds(),
+	}
+	if !l.model.Floats {
+		r.Levels = "x = k/127.5 - 1"
+	}
+	for _, v := range values {
+		r.Metrics[v.Name], r.Errors[v.Name] = v.Value, v.Error
+		if v.How != "" {
+			r.How[v.Name] = v.How
+		}
+	}
+	return l.face.Result(r, func(out io.Writer) error {
+		for _, v := range values {
+			text := fmt.Sprintf("%-20s %.6g ± %.2g", v.Name, v.Value, v.Error)
+			if v.How != "" {
+				text += " (" + v.How + ")"
+			}
+			if _, err := fmt.Fprintln(out, text); err != nil {
+				return err
+			}
+		}
+		for _, n := range l.notes {
+			if _, err := fmt.Fprintln(out, noteLine(n)); err != nil {
+				return err
+			}
+		}
+		_, err := fmt.Fprintf(out, "bits per dimension of %s images of %s, %s, by %s; ± is the standard error over images; seed %d, fp32; %.1f s\n",
+			console.Thousands(int64(l.n)), l.of, size, l.path, l.seed, took.Seconds())
+		return err
+	})
+}

@@ -1,0 +1,123 @@
+package likelihood
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"fluxion/data/setting"
+	"fluxion/engine/process"
+)
+
+// Metrics are what is computed, by the names that eval has for it.
+var Metrics = []struct{ Name, Summary string }{
+	{"bpd", "bits per dimension of real images, along the model's probability flow"},
+	{"elbo", "the same as a variational bound: reconstruction, prior and diffusion"},
+}
+
+// mostExact is up to how many numbers of an image the divergence is exact if nothing is
+// said: it costs a product for each.
+const mostExact = 100
+
+// mostDraws bounds what is drawn for an image.
+const mostDraws = 1 << 20
+
+// Request is how images are to be judged, as settings say it.
+type Request struct {
+	solver, divergence string
+	steps              Steps
+	draws              int
+	levels, chain      int
+	most, least        *float64
+}
+
+// Settings declares a request, with its defaults.
+func (r *Request) Settings() setting.List {
+	*r = Request{solver: Solvers[0].Name, divergence: "auto", steps: Steps{Count: 100, Rtol: 1e-5, Atol: 1e-5}, draws: 1, levels: 16}
+	var names, solvers []string
+	for _, s := range Solvers {
+		names, solvers = append(names, s.Name), append(solvers, s.Name+" ("+s.About+")")
+	}
+	tolerance := setting.Numbers(fmt.Sprintf("from %g to less than 1", minTolerance), func(x float64) bool { return x >= minTolerance && x < 1 })
+	level := setting.Numbers("between -40 and 40", func(x float64) bool { return math.Abs(x) <= 40 })
+	return setting.List{
+		{Key: "bpd_solver", Value: setting.Of(&r.solver), Own: true, Help: "of bpd's flow: " + strings.Join(solvers, "; "), Range: setting.OneOf("solver", names)},
+		{Key: "bpd_steps", Value: setting.Of(&r.steps.Count), Own: true, Help: "of a solver without tolerances, uniform in t", Range: setting.Within(1, maxCalls/4, "")},
+		{Key: "bpd_rtol", Value: setting.Of(&r.steps.Rtol), Own: true, Help: "relative tolerance of rk45", Range: tolerance},
+		{Key: "bpd_atol", Value: setting.Of(&r.steps.Atol), Own: true, Help: "absolute tolerance of rk45", Range: tolerance},
+		{Key: "bpd_divergence", Value: setting.Of(&r.divergence), Own: true,
+			Help: fmt.Sprintf("exact, which costs a product for each number of an image; or in how many directions of ±1 it is estimated (Hutchinson); auto: exact up to %d numbers, else 1", mostExact)},
+		{Key: "bpd_draws", Value: setting.Of(&r.draws), Own: true, Help: "of noise within the levels of bytes, a flow each", Range: setting.Within(1, mostDraws, "")},
+		{Key: "elbo_levels", Value: setting.Of(&r.levels), Own: true, Help: "noise levels at which elbo denoises an image", Range: setting.Within(1, mostDraws, "")},
+		{Key: "elbo_max", Value: setting.Optional(&r.most), Own: true, Help: fmt.Sprintf("largest log-SNR of elbo; %g if not given, or where the model begins", LambdaMax), Range: level},
+		{Key: "elbo_min", Value: setting.Optional(&r.least), Own: true, Help: fmt.Sprintf("least log-SNR of elbo; %d if not given, or where the model ends", LambdaMin), Range: level},
+		{Key: "elbo_steps", Value: setting.Of(&r.chain), Own: true, Help: "of elbo's chain, uniform in log-SNR; 0: continuous", Range: setting.Within(0, math.MaxInt32, "")},
+	}
+}
+
+// Options are those of a request for a process, and images of so many numbers.
+func (r Request) Options(p process.Process, dims int) (o Options, err error) {
+	o = Options{Process: p, Levels: Bytes, Steps: r.steps, Draws: r.draws, Lambda: r.levels}
+	if o.Solver, err = FindSolver(r.solver); err != nil {
+		return o, err
+	}
+	switch n, err := strconv.Atoi(r.divergence); {
+	case r.divergence == "exact", r.divergence == "auto" && dims <= mostExact:
+	case r.divergence == "auto":
+		o.Probes = 1
+	case err != nil || n < 1 || n > mostDraws:
+		return o, fmt.Errorf("divergence %q, want auto, exact, or a number of directions from 1 to %d", r.divergence, mostDraws)
+	default:
+		o.Probes = n
+	}
+	if o.Bound, err = BoundOf(p); err != nil {
+		return o, err
+	}
+	o.Bound.Steps = r.chain
+	for _, l := range []struct{ said, to *float64 }{{r.most, &o.Bound.Max}, {r.least, &o.Bound.Min}} {
+		if l.said != nil {
+			*l.to = *l.said
+		}
+	}
+	return o, o.Bound.Check()
+}
+
+// AboutFlow says how densities are computed, in words that go into one line.
+func (o Options) AboutFlow(d *Density, bytes bool) string {
+	how := fmt.Sprintf("ODE from t = %.4g to %.4g by %s", d.Path.Data.Time, d.Path.Noise.Time, o.Solver.Name)
+	if o.Solver.Adaptive() {
+		how += fmt.Sprintf(" to rtol %g, atol %g", o.Steps.Rtol, o.Steps.Atol)
+	} else {
+		how += fmt.Sprintf(" in %d steps", o.Steps.Count)
+	}
+	how += fmt.Sprintf(", %.4g calls; divergence ", d.Calls)
+	switch o.Probes {
+	case 0:
+		how += "exact"
+	case 1:
+		how += "in 1 direction of ±1"
+	default:
+		how += fmt.Sprintf("in %d directions of ±1", o.Probes)
+	}
+	switch {
+	case !bytes:
+		return how + "; density of numbers, no dequantisation"
+	case o.Draws == 1:
+		return how + "; uniform dequantisation, 1 draw"
+	}
+	return how + fmt.Sprintf("; uniform dequantisation, %d draws", o.Draws)
+}
+
+// AboutBound says how the bound is computed.
+func (o Options) AboutBound(bytes bool) string {
+	how := fmt.Sprintf("λ = %.4g to %.4g", o.Bound.Max, o.Bound.Min)
+	if o.Bound.Steps > 0 {
+		how += fmt.Sprintf(" in %d steps", o.Bound.Steps)
+	}
+	how += fmt.Sprintf(", %d noise levels an image", o.Lambda)
+	if !bytes {
+		how += "; density of numbers, Gaussian decoder"
+	}
+	return how
+}
