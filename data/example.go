@@ -55,6 +55,14 @@ func (p Pixels) Copy(from Pixels) {
 	copy(p.Floats, from.Floats)
 }
 
+// Values are what a network sees of them: bytes from −1 to 1, floats as they are.
+func (p Pixels) Values(to []float32) {
+	copy(to, p.Floats)
+	for i, b := range p.Bytes {
+		to[i] = float32(2*int(b)-255) / 255
+	}
+}
+
 // Clear sets all values to 0.
 func (p Pixels) Clear() {
 	clear(p.Bytes)

@@ -12,6 +12,7 @@ import (
 	"fluxion/data"
 	"fluxion/data/durable"
 	"fluxion/engine/collective"
+	"fluxion/engine/couple"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
@@ -57,6 +58,7 @@ type run struct {
 	observer  Observer
 	objective objective.Objective
 	teacher   *objective.Teacher // nil: none
+	coupling  couple.Coupling    // nil: by chance
 	recipe    Recipe             // of the preset
 	baseline  float64            // the loss of a network without knowledge
 	atZero    float64            // the loss of the answer 0

@@ -3,8 +3,10 @@ package train
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"fluxion/data"
+	"fluxion/engine/couple"
 	"fluxion/engine/objective"
 	"fluxion/engine/process"
 )
@@ -69,6 +71,31 @@ func NewObjective(s Settings, d data.Dataset) (objective.Objective, error) {
 		return nil, &SettingError{"teacher", fmt.Sprintf("objective %s learns from none; leave it out, or give an objective such as progressive", kind.Name)}
 	}
 	return o, nil
+}
+
+// newCoupling returns the coupling of a run on data; nil: by chance.
+func newCoupling(s Settings, d data.Dataset) (couple.Coupling, error) {
+	c, err := couple.Get(s.Coupling)
+	if err != nil {
+		return nil, &SettingError{"coupling", err.Error()}
+	}
+	if _, paired := data.NoiseKey(d); paired && c != nil {
+		return nil, &SettingError{"coupling", fmt.Sprintf("%v would part the pairs of the data; want %s", c, couple.Independent)}
+	}
+	return c, nil
+}
+
+// couplingNotes say what should be known of a coupling.
+func (r *run) couplingNotes() []string {
+	switch {
+	case r.coupling == nil:
+		return nil
+	case len(r.data.Classes()) > 0 && r.coupling.String() == "ot-across":
+		return []string{"coupling ot-across moves noise between classes: the network can tell a class by its noise, which is all alike in sampling; ot keeps noise in its class"}
+	case strings.HasPrefix(r.coupling.String(), "nearest"):
+		return []string{"coupling nearest takes noise that is smaller than that of sampling, the more the fewer dimensions images have"}
+	}
+	return nil
 }
 
 // objectiveFor returns the first of the list that trains the network of a step as it is.

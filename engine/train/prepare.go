@@ -63,6 +63,10 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
+	coupling, err := newCoupling(s, o.Data)
+	if err != nil {
+		return nil, Start{}, err
+	}
 	precision, err := device.Precision(s.Precision, o.Device.Target())
 	if err != nil {
 		return nil, Start{}, &SettingError{"precision", err.Error()}
@@ -80,7 +84,7 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
-	r := &run{dir: o.Dir, settings: s, network: network, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: loss, teacher: teacherOf(loss), saveNow: o.SaveNow, disk: o.Disk, group: o.Group}
+	r := &run{dir: o.Dir, settings: s, network: network, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: loss, teacher: teacherOf(loss), coupling: coupling, saveNow: o.SaveNow, disk: o.Disk, group: o.Group}
 	r.saver = r.newSaver()
 	if r.all, err = r.hooks(o.Hooks); err != nil {
 		return nil, Start{}, err
@@ -127,11 +131,11 @@ func prepare(o Options) (*run, Start, error) {
 	r.baseline, r.atZero = loss.Baseline(mean, variance)
 	return r, Start{
 		Run: o.Dir, Settings: s, Changes: changes,
-		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Floats: o.Data.Kind() == data.Floats, Classes: o.Data.Classes(), Notes: slices.Concat(data.Notes(o.Data), network.Notes(), r.presetNotes(), r.beginning.notes(loss.Process()), r.floatNotes(variance)), Resident: step.Resident > 0,
+		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Floats: o.Data.Kind() == data.Floats, Classes: o.Data.Classes(), Notes: slices.Concat(data.Notes(o.Data), network.Notes(), r.presetNotes(), r.beginning.notes(loss.Process()), r.couplingNotes(), r.floatNotes(variance)), Resident: step.Resident > 0,
 		Parameters: nets.Count(step.Trained.Params), Tensors: len(step.Trained.Params),
 		Device: o.Device.Describe(), PlannedBytes: sizes.Bytes(), StepFLOPs: step.Cost().FLOPs,
 		KeptBytes: kept, AgainFLOPs: step.Recomputed().FLOPs,
-		About:  loss.About(),
+		About:  r.about(),
 		Recipe: recipe, Apart: recipe.Apply(s).Changes(s), Baseline: r.baseline, Variance: variance,
 	}, nil
 }
@@ -159,7 +163,7 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	if err != nil {
 		return nil, nil, sizes, err
 	}
-	if bytes := plan.Product(r.data.Len(), height*width*channels, r.data.Kind().Size()); bytes <= room/residentShare {
+	if bytes := plan.Product(r.data.Len(), height*width*channels, r.data.Kind().Size()); bytes <= room/residentShare && r.coupling == nil { // which looks at pixels
 		o.Resident = r.data.Len()
 	}
 	for {
@@ -294,4 +298,13 @@ func (r *run) presetNotes() []string {
 		return nil
 	}
 	return []string{"its weights are not read: training begins with random ones (--seed); --init begins with those of a model"}
+}
+
+// about is what a user should know of what the run learns, and of what.
+func (r *run) about() [][2]string {
+	about := r.objective.About()
+	if r.coupling != nil {
+		about = append(about, [2]string{"coupling", r.coupling.String()})
+	}
+	return about
 }

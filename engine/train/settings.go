@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 
+	"fluxion/engine/couple"
 	"fluxion/engine/objective"
 )
 
@@ -27,7 +28,8 @@ type Settings struct {
 	TimeSampler string  `json:"time_sampler"`
 	Objective   string  `json:"objective"` // see package objective
 
-	Teacher         string  `json:"teacher"` // folder of a model that the objective learns from
+	Coupling        string  `json:"coupling"` // of images and noise: see package couple
+	Teacher         string  `json:"teacher"`  // folder of a model that the objective learns from
 	TeacherGuidance float64 `json:"teacher_guidance"`
 
 	Images       int64     `json:"images"`       // length of the run
@@ -72,8 +74,8 @@ type Settings struct {
 func Default() Settings {
 	s := Settings{
 		Data: "glyphs", Preset: "tiny",
-		TeacherGuidance: 1,
-		Schedule:        "fm", Shift: 1, Output: "u", Objective: objective.Names()[0], Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
+		Coupling: couple.Independent, TeacherGuidance: 1,
+		Schedule: "fm", Shift: 1, Output: "u", Objective: objective.Names()[0], Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
 		Accumulate: 1, Accumulation: inTree, Optimizer: adamWName, LRSchedule: linearName, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
 		Keep: 3, SampleSteps: 16, SampleCount: 40,

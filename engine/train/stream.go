@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"fluxion/data"
+	"fluxion/kernels/philox"
 )
 
 // openStream opens the images from a position on; a data set that is to lie on the
@@ -12,6 +13,18 @@ func (r *run) openStream(ctx context.Context, from int64) (data.Stream, error) {
 	first, end := r.group.Share(r.trainer.Accumulate)
 	o := data.LoaderOptions{
 		Step: r.trainer.Accumulate, First: first, End: end, Batch: r.trainer.Batch, Seed: r.settings.Seed, Flip: r.settings.Flip, SkipBroken: r.settings.SkipBroken, Start: from,
+	}
+	if r.coupling != nil {
+		o.Ahead = 2*r.trainer.Accumulate + 1
+		loader, err := data.NewLoader(r.data, o)
+		if err != nil {
+			return nil, err
+		}
+		noise := r.trainer.noise()
+		draw := func(address int64, to []float32) {
+			philox.NormalAt(to, 0, noise.Seed, philox.Noise, uint64(address), 0)
+		}
+		return &coupled{Stream: loader, coupling: r.coupling, draw: draw, batches: r.trainer.Accumulate, size: data.ValuesOf(r.data)}, nil
 	}
 	if r.trainer.Resident == 0 {
 		return data.NewLoader(r.data, o)
