@@ -2,11 +2,11 @@ package ema
 
 import (
 	_ "embed"
-	"encoding/binary"
 	"fmt"
-	"math"
 
 	"fluxion/kernels/cuda"
+	"fluxion/kernels/optim"
+	"fluxion/kernels/row"
 )
 
 //go:embed ema.ptx
@@ -14,15 +14,17 @@ var ptx string
 
 var module = cuda.Register("ema", ptx)
 
-const threads = 256
+// Row is the hyperparameters as the kernel takes them: struct Row of ema.cu.
+type Row struct {
+	Decay float32
+	_     uint32
+}
 
-// ParameterBytes is the size of a step's row, struct Row of ema.cu.
-func (u update) ParameterBytes() int { return 8 }
+// ParameterBytes is the size of a step's row, a Row.
+func (update) ParameterBytes() int { return row.Bytes[Row](1) }
 
 // PutParameters writes the row of a step.
-func (u update) PutParameters(row []byte) {
-	binary.LittleEndian.PutUint64(row, uint64(math.Float32bits(float32(u.hyper.Decay))))
-}
+func (u update) PutParameters(to []byte) { row.Put(to, Row{Decay: float32(u.hyper.Decay)}) }
 
 // CUDAScratch is none.
 func (update) CUDAScratch(cuda.Launch) int { return 0 }
@@ -36,7 +38,7 @@ func (u update) CUDA(l cuda.Launch) []cuda.Call {
 		}
 	}
 	return []cuda.Call{{
-		Module: module, Function: "ema_update", Grid: [3]int{(n + 4*threads - 1) / (4 * threads), 1, 1}, Block: [3]int{threads, 1, 1},
+		Module: module, Function: "ema_update", Grid: [3]int{(n + 4*optim.Threads - 1) / (4 * optim.Threads), 1, 1}, Block: [3]int{optim.Threads, 1, 1},
 		Args: cuda.Args(l.Out.Address, l.In[0].Address, l.In[1].Address, int64(n), l.Parameters),
 	}}
 }

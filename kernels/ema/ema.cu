@@ -1,7 +1,5 @@
 // An exponential moving average of the weights, behind the optimizer's step. See ema.go.
-#include "fluxion.cuh"
-
-constexpr int threads = 256;
+#include "optim.cuh"
 
 // Row is the row of a step, as PutParameters writes it.
 struct Row {
@@ -16,7 +14,7 @@ extern "C" __global__ void __launch_bounds__(threads)
   __shared__ float shared_share;
   if (threadIdx.x == 0) shared_share = isfinite(*norm) ? 1 - p.row<Row>()->decay : 0;
   __syncthreads();
-  const uint64_t i = (uint64_t(blockIdx.x) * threads + threadIdx.x) * 4;
+  const uint64_t i = first();
   const float share = shared_share;
   if (share == 0 || i >= n) return;
   if (i + 4 <= n) {

@@ -7,12 +7,10 @@ import (
 
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
+	"fluxion/kernels/optim"
 
 	"gorgonia.org/tensor"
 )
-
-// blockFloats is the work of one task.
-const blockFloats = 1 << 16
 
 // Hyper is the hyperparameters of the next step. The engine sets them before each run.
 type Hyper struct {
@@ -43,8 +41,7 @@ func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 	n := l.Out.Shape.TotalSize()
 	var decay float32
 	block := func(i, _ int) {
-		from, to := i*blockFloats, min((i+1)*blockFloats, n)
-		p, average := l.In[0].Data[from:to], l.Out.Data[from:to]
+		p, average := optim.Part(l.In[0], i), optim.Part(l.Out, i)
 		for i, x := range p { // it waits for memory; a compiler that fuses would change bits
 			average[i] += float32((1 - decay) * (x - average[i]))
 		}
@@ -55,6 +52,6 @@ func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
 			return
 		}
 		decay = float32(u.hyper.Decay)
-		p.Run((n+blockFloats-1)/blockFloats, block)
+		optim.Run(p, n, block)
 	}
 }

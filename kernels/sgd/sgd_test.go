@@ -4,12 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
-	"fluxion/kernels"
-	"fluxion/kernels/cpu"
-	"fluxion/kernels/cuda"
 	"fluxion/kernels/kerneltest"
 	"fluxion/kernels/number"
 	"fluxion/kernels/optim"
@@ -19,50 +15,6 @@ import (
 
 // The layout of a row is the one that sgd.cu declares.
 func TestRow(t *testing.T) { kerneltest.CheckRow(t, "sgd.cu", "Row", Row{}) }
-
-const testNorm = 100 // of the gradients, above what steps that clip allow
-
-// steps are those of the tests: with and without clipping, with each kind of step.
-func steps(t *testing.T, check func(t *testing.T, s *Hyper)) {
-	for _, clip := range []float64{0, 0.5} {
-		for _, momentum := range []float64{0, 0.9} {
-			for _, nesterov := range []bool{false, momentum > 0} {
-				t.Run(fmt.Sprintf("clip %g, momentum %g, Nesterov %t", clip, momentum, nesterov), func(t *testing.T) {
-					check(t, &Hyper{LearningRate: 1e-2, Momentum: momentum, Nesterov: nesterov, WeightDecay: 0.1, Clip: optim.Clip{Scale: 0.25, Norm: clip}, EMADecay: 0.8})
-				})
-			}
-		}
-	}
-}
-
-// compare holds parameters, velocity and average after a step against the reference.
-func compare(t *testing.T, s *Hyper, got, before [3][]float32, gradients []float64) {
-	t.Helper()
-	for i := range gradients {
-		p, v, a := s.reference(float64(before[0][i]), gradients[i], float64(before[1][i]), float64(before[2][i]), testNorm)
-		for j, w := range []float64{p, v, a} {
-			if math.Abs(float64(got[j][i])-w) > 1e-6*(1+math.Abs(w)) {
-				t.Fatalf("element %d of buffer %d: got %v, want %v", i, j, got[j][i], w)
-			}
-		}
-	}
-}
-
-func random(rng *rand.Rand, n int) []float64 {
-	v := make([]float64, n)
-	for i := range v {
-		v[i] = float64(float32(rng.NormFloat64()))
-	}
-	return v
-}
-
-func floats(v []float64) []float32 {
-	f := make([]float32, len(v))
-	for i, x := range v {
-		f[i] = float32(x)
-	}
-	return f
-}
 
 // TestReference: against the recurrences of torch.optim.SGD, written out for two steps
 // of one weight from 1, with gradients of 1 and 2, μ = ½, decay 0.1 and a rate of 0.1.
@@ -79,116 +31,70 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// TestSteps runs several steps on the CPU and compares each with the reference.
-func TestSteps(t *testing.T) {
-	const n = 2*optim.Block + 39
-	k, err := cpu.Select("")
-	if err != nil {
-		t.Fatal(err)
+func random(n int, seed uint64) []float64 {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	v := make([]float64, n)
+	for i := range v {
+		v[i] = float64(float32(rng.NormFloat64()))
 	}
-	pool := cpu.NewPool(2, k)
-	defer pool.Close()
-	steps(t, func(t *testing.T, s *Hyper) {
-		rng := rand.New(rand.NewPCG(1, 1))
-		operand := func(b []float32) kernels.Operand {
-			return kernels.Operand{Matrix: cpu.Matrix{Data: b, Rows: 1, Cols: len(b), Pitch: len(b)}, Shape: tensor.Shape{len(b)}}
-		}
-		buffers := [3][]float32{floats(random(rng, n)), make([]float32, n), make([]float32, n)}
-		g, norm := make([]float32, n), []float32{testNorm}
-		run := New(s).CPU(kernels.Launch{
-			Out: operand(buffers[0]), In: []kernels.Operand{operand(g), operand(buffers[1]), operand(buffers[2]), operand(norm)}, Threads: 2,
-		})
-		clone := func() (c [3][]float32) {
-			for i, b := range buffers {
-				c[i] = slices.Clone(b)
-			}
-			return c
-		}
-		for range 3 {
-			gradients := random(rng, n)
-			copy(g, floats(gradients))
-			before := clone()
-			run(pool)
-			compare(t, s, buffers, before, gradients)
-		}
-		for _, bad := range []float64{math.NaN(), math.Inf(1)} {
-			before := clone()
-			norm[0] = float32(bad)
-			run(pool)
-			for i, b := range buffers {
-				if !slices.Equal(b, before[i]) {
-					t.Errorf("a step of norm %v changed buffer %d", bad, i)
-				}
-			}
-		}
-	})
+	return v
 }
 
-// TestCUDA runs several steps on one table of rows and compares each with the reference.
-func TestCUDA(t *testing.T) {
-	for _, copied := range []bool{false, true} {
-		steps(t, func(t *testing.T, s *Hyper) { checkCUDA(t, s, copied) })
+// launch is a step of n weights in the midst of a training.
+func launch(n int, h Hyper, norm float64, copied bool) kerneltest.Launch {
+	gradients := random(n, 1)
+	before := [3][]float64{random(n, 2), random(n, 3), random(n, 4)}
+	var after [3][]float64
+	for i := range n {
+		p, v, a := h.reference(before[0][i], gradients[i], before[1][i], before[2][i], norm)
+		after[0], after[1], after[2] = append(after[0], p), append(after[1], v), append(after[2], a)
 	}
-}
-
-func checkCUDA(t *testing.T, s *Hyper, copied bool) {
-	const n = 4*optim.Threads + 4*77 + 3
-	k := New(s).(interface {
-		cuda.Kernel
-		cuda.Parameterised
-	})
-	rng := rand.New(rand.NewPCG(1, 1))
-	zeros := make([]float64, n)
-	g := kerneltest.NewGPU(t, 4)
-	l := cuda.Launch{Out: g.Vector(number.Float32, random(rng, n)), In: []cuda.Operand{
-		{}, g.Vector(number.Float32, zeros), g.Vector(number.Float32, zeros), g.Vector(number.Float32, []float64{testNorm})}}
+	buffer := func(i int) kerneltest.Operand {
+		return kerneltest.Operand{Shape: tensor.Shape{n}, Before: before[i], After: after[i]}
+	}
+	l := kerneltest.Launch{
+		Kernel: New(&h), Within: 1e-6, Out: buffer(0),
+		In: []kerneltest.Operand{{Shape: tensor.Shape{n}, Before: gradients}, buffer(1), buffer(2), {Shape: tensor.ScalarShape(), Before: []float64{norm}}},
+	}
 	if copied {
-		l.In = append(l.In, g.Vector(number.BFloat16, zeros))
+		l.In = append(l.In, kerneltest.Operand{Shape: tensor.Shape{n}, Type: number.BFloat16, Before: make([]float64, n), After: after[0]})
 	}
-	values := func() [3][]float32 { return [3][]float32{g.Values(l.Out), g.Values(l.In[1]), g.Values(l.In[2])} }
-	row := make([]byte, k.ParameterBytes())
-	k.PutParameters(row)
-	for step := range 3 {
-		gradients := random(rng, n)
-		l.In[0] = g.Vector(number.Float32, gradients)
-		before := values()
-		l.Parameters = g.Parameters(step, row, row, row)
-		g.Run(k.CUDA(l)...)
-		compare(t, s, values(), before, gradients)
-		if !copied {
-			continue
-		}
-		got := g.Values(l.Out)
-		for i, x := range g.Values(l.In[copyInput]) {
-			if x != number.Round(got[i]) {
-				t.Fatalf("copy %d is %v of %v", i, x, got[i])
+	return l
+}
+
+// Steps with and without clipping, of each kind; on a GPU also those that keep a copy.
+func TestSteps(t *testing.T) {
+	for _, clip := range []float64{0, 0.5} {
+		for _, momentum := range []float64{0, 0.9} {
+			for _, nesterov := range []bool{false, momentum > 0} {
+				t.Run(fmt.Sprintf("clip %g, momentum %g, Nesterov %t", clip, momentum, nesterov), func(t *testing.T) {
+					h := Hyper{LearningRate: 1e-2, Momentum: momentum, Nesterov: nesterov, WeightDecay: 0.1, Clip: optim.Clip{Scale: 0.25, Norm: clip}, EMADecay: 0.8}
+					const n, norm = 4*optim.Threads + 4*77 + 3, 100 // above what steps that clip allow
+					kerneltest.CheckLaunch(t, launch(n, h, norm, false))
+					kerneltest.CheckLaunchCUDA(t, launch(n, h, norm, true))
+					kerneltest.CheckLaunchCPU(t, launch(2*optim.Block+39, h, norm, false))
+				})
 			}
 		}
 	}
-	for _, bad := range []float64{math.NaN(), math.Inf(1)} {
-		before := values()
-		l.In[3] = g.Vector(number.Float32, []float64{bad})
-		g.Run(k.CUDA(l)...)
-		for i, b := range values() {
-			if !slices.Equal(b, before[i]) {
-				t.Errorf("a step of norm %v changed buffer %d", bad, i)
-			}
+}
+
+// A step whose gradients are not finite changes nothing.
+func TestNotFinite(t *testing.T) {
+	for _, norm := range []float64{math.NaN(), math.Inf(1)} {
+		l := launch(1000, Hyper{LearningRate: 1e-2, Clip: optim.Clip{Scale: 1, Norm: 0.5}}, norm, false)
+		for i := range l.In {
+			l.In[i].After = nil
 		}
+		l.Out.After = nil
+		kerneltest.CheckLaunch(t, l)
 	}
 }
 
 // A launch moves 30 bytes an element and little more, in whole sectors.
 func TestTrafficCUDA(t *testing.T) {
 	const n = 64 * optim.Threads
-	g := kerneltest.NewSimulator(t, 1)
-	on := func(typ number.Type) cuda.Operand { return g.Vector(typ, make([]float64, n)) }
-	k := New(&Hyper{}).(interface {
-		cuda.Kernel
-		cuda.Parameterised
-	})
-	row := make([]byte, k.ParameterBytes())
-	k.PutParameters(row)
-	l := cuda.Launch{Out: on(number.Float32), Parameters: g.Parameters(0, row), In: []cuda.Operand{
-		on(number.Float32), on(number.Float32), on(number.Float32), g.Vector(number.Float32, []float64{1}), on(number.BFloat16)}}
-	kerneltest.Traffic(t, g.Run(k.CUDA(l)...), 30*n, 1.05)
+	l := launch(n, Hyper{LearningRate: 1e-2, Clip: optim.Clip{Scale: 1}}, 1, true)
+	l.Moves = 30 * n
+	kerneltest.CheckLaunchCUDA(t, l)
 }
