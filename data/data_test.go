@@ -328,6 +328,15 @@ func TestSpreadOverClasses(t *testing.T) {
 	}
 }
 
+func writePNG(t *testing.T, path string, pixels []byte, height, width, channels int, text map[string]string) {
+	t.Helper()
+	file, err := EncodePNG(pixels, height, width, channels, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, file)
+}
+
 func TestPictures(t *testing.T) {
 	dir := t.TempDir()
 	for _, channels := range []int{1, 3} {
@@ -337,9 +346,7 @@ func TestPictures(t *testing.T) {
 		}
 		path := filepath.Join(dir, "a.png")
 		text := map[string]string{"seed": "17", "class": "cat"}
-		if err := WritePNG(path, pixels, 2, 3, channels, text); err != nil {
-			t.Fatal(err)
-		}
+		writePNG(t, path, pixels, 2, 3, channels, text)
 		got, h, w, c, err := ReadPNG(path)
 		if err != nil || h != 2 || w != 3 || c != channels || !bytes.Equal(got, pixels) {
 			t.Errorf("read back %d×%d×%d %v, %v", h, w, c, got, err)
@@ -354,7 +361,7 @@ func TestPictures(t *testing.T) {
 	if _, h, w, _, err := ReadPNG(filepath.Join(dir, "g.png")); err != nil || h != 14 || w != 20 {
 		t.Errorf("a grid of 5 in 3 columns is %d×%d, %v", h, w, err)
 	}
-	err := WritePNG(filepath.Join(dir, "nowhere", "a.png"), make([]byte, 3), 1, 1, 3, nil)
+	err := WriteSheet(filepath.Join(dir, "nowhere", "a.png"), NewPixels(Bytes, 3), 1, 1, 1, 3, 1)
 	if err == nil || !strings.Contains(err.Error(), "a.png") {
 		t.Errorf("writing into no folder: %v", err)
 	}

@@ -28,15 +28,6 @@ func EncodePNG(pixels []byte, height, width, channels int, text map[string]strin
 	return encode(picture(pixels, height, width, channels), text)
 }
 
-// WritePNG writes one image, whole or not at all.
-func WritePNG(path string, pixels []byte, height, width, channels int, text map[string]string) error {
-	file, err := EncodePNG(pixels, height, width, channels, text)
-	if err != nil {
-		return fmt.Errorf("%s cannot be encoded: %w", path, err)
-	}
-	return durable.Disk{}.WriteFile(path, file)
-}
-
 // gridGap is the pixels between the images of a grid.
 const gridGap = 2
 

@@ -40,9 +40,7 @@ func TestTextsOfPillow(t *testing.T) {
 func TestTextsComeBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.png")
 	text := map[string]string{"class": "Fjällräv 🦊", "seed": "3", "empty": "", "lines": "one\ntwo"}
-	if err := WritePNG(path, make([]byte, 2*3*3), 2, 3, 3, text); err != nil {
-		t.Fatal(err)
-	}
+	writePNG(t, path, make([]byte, 2*3*3), 2, 3, 3, text)
 	p, err := InspectPNG(path)
 	if err != nil || p.Height != 2 || p.Width != 3 || p.Channels != 3 || len(p.Text) != len(text) {
 		t.Errorf("%+v, %v", p, err)
@@ -53,9 +51,7 @@ func TestTextsComeBack(t *testing.T) {
 		}
 	}
 	// A zero ends a text, and other bytes are no text.
-	if err := WritePNG(path, make([]byte, 1), 1, 1, 1, map[string]string{"class": "a\x00b\xff"}); err != nil {
-		t.Fatal(err)
-	}
+	writePNG(t, path, make([]byte, 1), 1, 1, 1, map[string]string{"class": "a\x00b\xff"})
 	if p, err := InspectPNG(path); err != nil || p.Text["class"] != "a\uFFFDb\uFFFD" {
 		t.Errorf("%+v, %v", p, err)
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"fluxion/cmd/fluxion/internal/console"
-	"fluxion/data"
+	"fluxion/data/datatest"
 	"fluxion/engine/train"
 
 	"github.com/spf13/cobra"
@@ -57,9 +57,7 @@ func TestNext(t *testing.T) {
 // TestSizedPicture: sizes are width times height, as whoever looks at the picture has them.
 func TestSizedPicture(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "wide.png")
-	if err := data.WritePNG(path, make([]byte, 6*2*3), 2, 6, 3, nil); err != nil {
-		t.Fatal(err)
-	}
+	datatest.WritePNG(t, path, make([]byte, 6*2*3), 2, 6, 3, nil)
 	if _, _, err := readSized(path, 4, 8); err == nil || !strings.Contains(err.Error(), "is 6×2 pixels, the model's images are 8×4") {
 		t.Error(err)
 	}

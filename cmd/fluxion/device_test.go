@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"fluxion/data"
+	"fluxion/data/datatest"
 	"fluxion/engine/device"
 	"fluxion/kernels/cuda/driver"
 )
@@ -67,9 +67,7 @@ func images(t *testing.T, dir string) string {
 		for j := range pixels {
 			pixels[j] = byte(40*i + 3*j)
 		}
-		if err := data.WritePNG(filepath.Join(folder, name), pixels, 4, 4, 3, nil); err != nil {
-			t.Fatal(err)
-		}
+		datatest.WritePNG(t, filepath.Join(folder, name), pixels, 4, 4, 3, nil)
 	}
 	return folder
 }

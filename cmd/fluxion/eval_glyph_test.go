@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"fluxion/data"
+	"fluxion/data/datatest"
 )
 
 // noisy writes a folder of glyphs with Gaussian noise of so many grey values.
@@ -29,9 +30,7 @@ func noisy(t *testing.T, folder string, seed uint64, count int, deviation float6
 		for k, v := range e.Bytes {
 			e.Bytes[k] = byte(min(max(math.Round(float64(v)+deviation*rng.NormFloat64()), 0), 255))
 		}
-		if err := data.WritePNG(filepath.Join(folder, fmt.Sprintf("%03d.png", i)), e.Bytes, 32, 32, 3, nil); err != nil {
-			t.Fatal(err)
-		}
+		datatest.WritePNG(t, filepath.Join(folder, fmt.Sprintf("%03d.png", i)), e.Bytes, 32, 32, 3, nil)
 	}
 	return folder
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"fluxion/data"
+	"fluxion/data/datatest"
 )
 
 // TestRunFolderInData: a run folder is never read as data, so that a run is not begun
@@ -51,9 +51,7 @@ func TestRunFolderInData(t *testing.T) {
 // TestSizeOfInit: sizes of pictures are told as width×height.
 func TestSizeOfInit(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "wide.png")
-	if err := data.WritePNG(file, make([]byte, 4*6*3), 4, 6, 3, nil); err != nil {
-		t.Fatal(err)
-	}
+	datatest.WritePNG(t, file, make([]byte, 4*6*3), 4, 6, 3, nil)
 	if _, _, err := readSized(file, 8, 2); err == nil || !strings.Contains(err.Error(), "is 6×4 pixels, the model's images are 2×8") {
 		t.Error(err)
 	}

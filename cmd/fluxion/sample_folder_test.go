@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"fluxion/data"
+	"fluxion/data/datatest"
 	"fluxion/data/durable"
 	"fluxion/data/durable/durabletest"
 	"fluxion/engine/model"
@@ -68,9 +68,7 @@ func TestSamplesOfOtherSettings(t *testing.T) {
 	}
 	run, other := trainedRun(t), trainedRun(t, "--seed", "2")
 	picture := filepath.Join(t.TempDir(), "init.png")
-	if err := data.WritePNG(picture, make([]byte, 8*8*3), 8, 8, 3, nil); err != nil {
-		t.Fatal(err)
-	}
+	datatest.WritePNG(t, picture, make([]byte, 8*8*3), 8, 8, 3, nil)
 	out := filepath.Join(t.TempDir(), "out")
 	base := []string{"sample", "--out", out, "--count", "3", "--steps", "2", "--precision", "fp32"}
 	if _, code, err := fluxion(t, append(base, "--model", run)...); err != nil {
@@ -145,9 +143,7 @@ func TestSamplesBesideOthers(t *testing.T) {
 		t.Errorf("%v are not what was there before", slices.Sorted(maps.Keys(contents(t, out))))
 	}
 	foreign := filepath.Join(out, "000003.png")
-	if err := data.WritePNG(foreign, make([]byte, 8*8*3), 8, 8, 3, map[string]string{"Software": "another"}); err != nil {
-		t.Fatal(err)
-	}
+	datatest.WritePNG(t, foreign, make([]byte, 8*8*3), 8, 8, 3, map[string]string{"Software": "another"})
 	put("000001.png", "a note")
 	_, code, err = fluxion(t, sample...)
 	if code != exitFolder || !strings.Contains(err.Error(), "000001.png, 000003.png were not made by sample") {

@@ -77,6 +77,25 @@ func TestPaint(t *testing.T) {
 	}
 }
 
+// TestKept: where the mask is 0 or 1 the picture or z is there as it is, whatever the other.
+func TestKept(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	vector := func(before, after []float64) kerneltest.Operand {
+		return kerneltest.Operand{Shape: tensor.Shape{len(before)}, Before: before, After: after}
+	}
+	z := vector([]float64{nan, 2, -inf, 3}, []float64{1, 2, 3, 1})
+	bytes := vector(make([]float64, 4), []float64{255, 255, 255, 255})
+	bytes.Type = number.Uint8
+	for _, s := range []draw.Shape{{Images: 1, Pixels: 4, Channels: 1}, {Images: 1, Pixels: 1, Channels: 4}} {
+		z.Shape = tensor.Shape{1, s.Pixels, 1, s.Channels}
+		k := New(Options{Shape: s}, &Row{A: 1, Active: 1, Pixels: 1}, []int64{3})
+		kerneltest.CheckLaunch(t, kerneltest.Launch{
+			Kernel: k, Out: z, Bits: true,
+			In: []kerneltest.Operand{vector([]float64{1, inf, 3, -1}, nil), vector([]float64{0, 1, 0, 0.5}, nil), bytes},
+		})
+	}
+}
+
 func TestCheck(t *testing.T) {
 	s := draw.Shape{Images: 2, Pixels: 9, Channels: 3}
 	operand := func(rows, cols int) kernels.Operand {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"fluxion/nets"
@@ -78,20 +79,16 @@ type reader struct {
 	f nets.TensorFile
 }
 
-// read reads a tensor of a shape; there may be ones more in the file's.
+// read reads a tensor, which must have this shape.
 func (r reader) read(name string, shape ...int) ([]float32, error) {
 	t, ok := r.f.Lookup(name)
 	if !ok {
 		return nil, &safetensors.FormatError{File: r.f.Path(), Tensor: name, Problem: fmt.Sprintf("is not in the file; want the weights of %s (%s)", r.Name, r.Summary)}
 	}
-	want := 1
-	for _, d := range shape {
-		want *= d
-	}
-	if t.Elements() != want || fmt.Sprint(t.Shape) != fmt.Sprint(shape) {
+	if !slices.Equal(t.Shape, shape) {
 		return nil, &safetensors.FormatError{File: r.f.Path(), Tensor: name, Problem: fmt.Sprintf("has shape %v, want %v: these are not the weights of %s (%s)", t.Shape, shape, r.Name, r.Summary)}
 	}
-	values := make([]float32, want)
+	values := make([]float32, t.Elements())
 	return values, r.f.ReadFloat32(name, values)
 }
 
