@@ -91,7 +91,10 @@ func Build(objective Objective, o Options) (b *Builder, l Loss, err error) {
 		}
 	}()
 	b.use(Trained)
-	return b, objective.Loss(b), nil
+	if l = objective.Loss(b); l.Errors == nil && objective.State() != nil {
+		err = fmt.Errorf("the objective is to keep in %s what it learns of the errors of images, and its loss gives none; want its Errors, or no State", objective.State().File)
+	}
+	return b, l, err
 }
 
 // input declares a node that stages write.

@@ -128,3 +128,25 @@ func TestState(t *testing.T) {
 		t.Errorf("other bins: %v", err)
 	}
 }
+
+// mute is denoising that gives no errors.
+type mute struct{ *denoising }
+
+func (m mute) Loss(b *Builder) Loss {
+	l := m.denoising.Loss(b)
+	l.Errors = nil
+	return l
+}
+
+// TestErrorsForState: an objective that is to learn has to give what it learns from.
+func TestErrorsForState(t *testing.T) {
+	adaptive := of(t, "fm", "u", "adaptive:bins=5", "sigmoid")
+	for _, c := range []struct {
+		objective Objective
+		refused   bool
+	}{{mute{adaptive}, true}, {adaptive, false}, {mute{of(t, "fm", "u", "uniform", "plain")}, false}} {
+		if _, _, err := build(t, c.objective); (err != nil) != c.refused || c.refused && !strings.Contains(err.Error(), timesFile) {
+			t.Errorf("%v: %v", c.objective.About(), err)
+		}
+	}
+}

@@ -40,7 +40,8 @@ type Objective interface {
 // Loss is what Objective.Loss builds.
 type Loss struct {
 	Value *gorgonia.Node // a scalar, the mean over the batch
-	// Errors are those of each image, for Observe; nil: nobody wants them.
+	// Errors are those of each image, for Observe; nil: nobody wants them, and there is
+	// no State.
 	Errors *gorgonia.Node
 	// Feed sets the numbers of image i of the batch, which stands at a position in the
 	// stream of images, and says what an error of it will mean.

@@ -43,8 +43,8 @@ func TestEstimateOfTheTruth(t *testing.T) {
 	}
 }
 
-// built is the loss of an objective of preset micro, with the numbers of a batch of 8.
-func built(t *testing.T, o Objective) (numbers func() map[string][]float32, l Loss) {
+// build is the loss of an objective of preset micro for a batch of 8.
+func build(t *testing.T, o Objective) (*Builder, Loss, error) {
 	t.Helper()
 	p, err := catalog.Preset("micro")
 	if err != nil {
@@ -54,7 +54,13 @@ func built(t *testing.T, o Objective) (numbers func() map[string][]float32, l Lo
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, l, err := Build(o, Options{Network: n, Batch: 8, Height: 16, Width: 16})
+	return Build(o, Options{Network: n, Batch: 8, Height: 16, Width: 16})
+}
+
+// built is that, with the numbers of the batch.
+func built(t *testing.T, o Objective) (numbers func() map[string][]float32, l Loss) {
+	t.Helper()
+	b, l, err := build(t, o)
 	if err != nil {
 		t.Fatal(err)
 	}
