@@ -101,9 +101,6 @@ func TestKills(t *testing.T) {
 		t.Skip("a second or more")
 	}
 	kills := count(t, "FLUXION_KILLS", 40)
-	if testing.Short() {
-		kills = count(t, "FLUXION_KILLS", 4)
-	}
 	random := rand.New(rand.NewPCG(uint64(count(t, "FLUXION_KILLS_SEED", 1)), 0))
 	whole := filepath.Join(t.TempDir(), "whole")
 	begin := time.Now()

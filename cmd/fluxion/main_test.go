@@ -180,9 +180,6 @@ func TestBenchKernels(t *testing.T) {
 		t.Skip("a second or more")
 	}
 	for _, precision := range []string{"bf16", "fp32"} {
-		if testing.Short() && precision != "bf16" {
-			continue
-		}
 		out, _, err := fluxion(t, "bench", "kernels", "--preset", "micro", "--batch", "2", "--precision", precision, "--blocks", "2", "--json")
 		if err != nil {
 			t.Fatal(err)

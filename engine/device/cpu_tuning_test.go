@@ -16,11 +16,7 @@ func TestTuning(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a second or more")
 	}
-	names := cpu.Names()
-	if testing.Short() {
-		names = names[:1]
-	}
-	for _, name := range names {
+	for _, name := range cpu.Names() {
 		for _, precision := range []number.Type{number.Float32, number.BFloat16} {
 			t.Run(name+"/"+precision.String(), func(t *testing.T) {
 				plain, err := NewCPU(2, name)

@@ -34,9 +34,6 @@ func TestFusions(t *testing.T) {
 	for _, fixture := range []string{"ddpm", "imagenet"} {
 		want := differentiated(t, d, fixture, number.Float32).results(t)
 		for _, precision := range []number.Type{number.Float32, number.BFloat16} {
-			if testing.Short() && (fixture == "ddpm") != (precision == number.Float32) {
-				continue
-			}
 			fused := differentiated(t, d, fixture, precision)
 			var budgets [3]float64
 			for i, got := range fused.results(t) {

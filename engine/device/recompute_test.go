@@ -19,7 +19,7 @@ func TestRecompute(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
-	cases := []struct {
+	for _, c := range []struct {
 		device   Device
 		fixtures []string
 		options  plan.Options
@@ -28,11 +28,7 @@ func TestRecompute(t *testing.T) {
 		{d, []string{"ddpm", "imagenet"}, plan.Options{Precision: number.BFloat16}},
 		{d, []string{"imagenet"}, plan.Options{Without: plan.FusionNames()}},
 		{testCUDA(t), []string{"imagenet"}, plan.Options{Precision: number.BFloat16}},
-	}
-	if testing.Short() {
-		cases = cases[:2]
-	}
-	for _, c := range cases {
+	} {
 		for _, fixture := range c.fixtures {
 			kept := differentiatedAs(t, c.device, fixture, c.options)
 			want, least := kept.results(t), kept.plan.Sizes[plan.Arena]

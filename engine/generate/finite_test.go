@@ -100,7 +100,7 @@ func TestNotFinite(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for d, precisions := range map[device.Device][]number.Type{processor: {number.Float32, number.BFloat16}, simulated: {number.Float32}} {
-				if d == simulated && name != "overflow" && (testing.Short() || name != "weights" && name != "sound") {
+				if d == simulated && name != "overflow" && name != "weights" && name != "sound" {
 					continue
 				}
 				for _, precision := range precisions {

@@ -187,11 +187,7 @@ func TestImageOnGPUDependsOnItsSeedAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	precisions := []number.Type{number.Float32, number.BFloat16}
-	if testing.Short() {
-		precisions = precisions[:1]
-	}
-	for _, precision := range precisions {
+	for _, precision := range []number.Type{number.Float32, number.BFloat16} {
 		want := picturesOn(t, d, precision, "ddpm", []int64{1, 2}, 2, 2.5)
 		for seed, pixels := range picturesOn(t, d, precision, "ddpm", []int64{2}, 1, 2.5) {
 			if !bytes.Equal(pixels, want[seed]) {

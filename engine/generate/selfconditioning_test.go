@@ -301,9 +301,6 @@ func TestConditionedOnGPU(t *testing.T) {
 	}
 	defer d.Close()
 	for precision, levels := range map[number.Type]int{number.Float32: 1, number.BFloat16: 10} {
-		if testing.Short() && precision != number.BFloat16 {
-			continue // that is TestImageOnGPUDependsOnItsSeedAlone
-		}
 		c := conditioned{precision: precision, method: "euler", seeds: []int64{0, 1}, batch: 2, guidance: Guidance{Scale: 2}}
 		want := c.run(t)
 		c.device = d

@@ -265,9 +265,6 @@ func TestRoles(t *testing.T) {
 		learn     int64 // steps
 	}{{"cpu", number.Float32, 4, 20}, {"cuda:0", number.BFloat16, 1, 1}} {
 		for _, role := range []objective.Role{objective.EMA, frozen} {
-			if testing.Short() && role.EMA != (c.device == "cuda:0") { // each role on one device
-				continue
-			}
 			t.Run(fmt.Sprintf("%s average %v", c.device, role.EMA), func(t *testing.T) {
 				d := openDevice(t, c.device)
 				s, err := train.NewStep(train.StepOptions{

@@ -16,9 +16,6 @@ func TestRecompute(t *testing.T) {
 		t.Skip("a second or more")
 	}
 	for accumulate, precision := range map[int]string{1: "fp32", 2: "bf16"} {
-		if testing.Short() && accumulate == 1 {
-			continue
-		}
 		s := small()
 		s.Images, s.SampleCount, s.CheckpointEvery = 96, 0, int64(s.Batch)
 		s.Accumulate, s.Precision = accumulate, precision

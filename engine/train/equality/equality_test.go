@@ -168,10 +168,6 @@ func TestTraining(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a second or more")
 	}
-	steps, bf16Steps := steps, bf16Steps
-	if testing.Short() {
-		steps, bf16Steps = 2, 1
-	}
 	base := train.StepOptions{Batch: 2, Accumulate: 1}
 	cpuLoss, cpuNorm := curve(t, "cpu", base, steps)
 	if cpuLoss[0] == cpuLoss[steps-1] {
@@ -191,22 +187,14 @@ func TestTraining(t *testing.T) {
 	near(t, "loss in bfloat16", loss, bf16Loss[:bf16Steps], 2e-3)
 }
 
-// compared is how many of these steps are: under -short one.
-func compared(steps int) int {
-	if testing.Short() {
-		return 1
-	}
-	return steps
-}
-
 // TestAccumulation: a step of two micro-batches, images brought along.
 func TestAccumulation(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a second or more")
 	}
 	o := train.StepOptions{Batch: 1, Accumulate: 2}
-	want, wantNorm := curve(t, "cpu", o, compared(3))
-	got, norm := curve(t, "cuda:0", o, compared(3))
+	want, wantNorm := curve(t, "cpu", o, 3)
+	got, norm := curve(t, "cuda:0", o, 3)
 	near(t, "loss", got, want, 1e-5)
 	near(t, "norm", norm, wantNorm, 1e-4)
 }
@@ -327,12 +315,12 @@ func TestSGD(t *testing.T) {
 		t.Skip("a second or more")
 	}
 	o := train.StepOptions{Batch: 1, Accumulate: 1, Optimizer: "sgd"}
-	want, wantNorm := curve(t, "cpu", o, compared(3))
-	got, norm := curve(t, "cuda:0", o, compared(3))
+	want, wantNorm := curve(t, "cpu", o, 3)
+	got, norm := curve(t, "cuda:0", o, 3)
 	near(t, "loss", got, want, 1e-5)
 	near(t, "norm", norm, wantNorm, 1e-4)
 	o.Precision = number.BFloat16
-	want, _ = curve(t, "cpu", o, compared(3))
-	got, _ = curve(t, "cuda:0", o, compared(3))
+	want, _ = curve(t, "cpu", o, 3)
+	got, _ = curve(t, "cuda:0", o, 3)
 	near(t, "loss in bfloat16", got, want, 2e-3)
 }

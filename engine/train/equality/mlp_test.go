@@ -28,13 +28,13 @@ func TestPerceptron(t *testing.T) {
 	}
 	for precision, within := range map[number.Type][2]float64{number.Float32: {1e-5, 1e-4}, number.BFloat16: {2e-3, 2e-2}} {
 		o := train.StepOptions{Network: perceptron(t, true), Batch: 3, Accumulate: 1, Precision: precision}
-		want, wantNorm := curve(t, "cpu", o, compared(3))
-		got, norm := curve(t, "cuda:0", o, compared(3))
+		want, wantNorm := curve(t, "cpu", o, 3)
+		got, norm := curve(t, "cuda:0", o, 3)
 		near(t, "loss", got, want, within[0])
 		near(t, "norm", norm, wantNorm, within[1])
 		for _, change := range []train.StepOptions{{Without: []string{"reshape"}}, {Recompute: "norms"}, {Recompute: "blocks"}} {
 			o.Without, o.Recompute = change.Without, change.Recompute
-			if again, norms := curve(t, "cpu", o, compared(3)); !slices.Equal(again, want) || !slices.Equal(norms, wantNorm) {
+			if again, norms := curve(t, "cpu", o, 3); !slices.Equal(again, want) || !slices.Equal(norms, wantNorm) {
 				t.Errorf("%v without %v, recompute %q: other bits", precision, o.Without, o.Recompute)
 			}
 		}

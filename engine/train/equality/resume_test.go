@@ -51,11 +51,7 @@ func TestResumeElsewhere(t *testing.T) {
 		t.Skip("a second or more")
 	}
 	want, _ := runTo(t, t.TempDir(), "cpu", 8)
-	orders := [][2]string{{"cpu", "cuda:0"}, {"cuda:0", "cpu"}}
-	if testing.Short() {
-		orders = orders[:1]
-	}
-	for _, order := range orders {
+	for _, order := range [][2]string{{"cpu", "cuda:0"}, {"cuda:0", "cpu"}} {
 		dir := t.TempDir()
 		before, _ := runTo(t, dir, order[0], 4)
 		got, start := runTo(t, dir, order[1], 8)

@@ -20,18 +20,18 @@ func TestSelfConditioning(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := train.StepOptions{Network: conditioned, Batch: 2, Accumulate: 2}
-	plain, _ := curve(t, "cpu", train.StepOptions{Batch: 2, Accumulate: 2}, compared(3))
-	want, wantNorm := curve(t, "cpu", o, compared(3))
+	plain, _ := curve(t, "cpu", train.StepOptions{Batch: 2, Accumulate: 2}, 3)
+	want, wantNorm := curve(t, "cpu", o, 3)
 	if want[0] == plain[0] {
 		t.Error("the estimate changes nothing")
 	}
-	got, norm := curve(t, "cuda:0", o, compared(3))
+	got, norm := curve(t, "cuda:0", o, 3)
 	near(t, "loss", got, want, 1e-5)
 	near(t, "norm", norm, wantNorm, 1e-4)
 
 	o.Accumulate, o.Precision = 1, number.BFloat16
-	want, _ = curve(t, "cpu", o, compared(2))
-	got, _ = curve(t, "cuda:0", o, compared(2))
+	want, _ = curve(t, "cpu", o, 2)
+	got, _ = curve(t, "cuda:0", o, 2)
 	near(t, "loss in bfloat16", got, want, 2e-3)
 }
 
