@@ -59,6 +59,20 @@ func NoiseKey(d Dataset) (key uint64, paired bool) {
 	return 0, false
 }
 
+// NameOf is how a user knows image i of a set: the path of its file within the set, or
+// its number from 0.
+func NameOf(d Dataset, i int) string {
+	switch of := d.(type) {
+	case *cache:
+		return NameOf(of.Dataset, i)
+	case *resize:
+		return NameOf(of.Dataset, i)
+	case *files:
+		return of.entries[i].path
+	}
+	return fmt.Sprintf("#%d", i)
+}
+
 // Options of Open. Zero values leave images as they are.
 type Options struct {
 	Size       int   // side: a centred square is cut out and resized

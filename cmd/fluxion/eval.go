@@ -129,7 +129,7 @@ func (o *evalOptions) run(ctx context.Context, face console.Face, args []string)
 	if err := j.open(args); err != nil {
 		return err
 	}
-	if err := errors.Join(j.check(), moments.Room(o.save), roomForSheet(o.nearest)); err != nil {
+	if err := errors.Join(j.check(), moments.Room(o.save), roomForSheet("--nearest", o.nearest, sheetText)); err != nil {
 		return err
 	}
 	var sets [2]*evaluate.Set

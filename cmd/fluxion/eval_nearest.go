@@ -82,17 +82,17 @@ func (j *judging) closest(sets [2]*evaluate.Set) ([]pair, error) {
 // sheetText is what a sheet holds as text, so that another one may take its place.
 var sheetText = map[string]string{"fluxion": "nearest images"}
 
-// roomForSheet says whether a sheet can be written to a path: no picture but another
-// sheet is there.
-func roomForSheet(path string) error {
+// roomForSheet says whether a sheet with some text can be written to a path that a flag
+// gives: no picture but another such sheet is there.
+func roomForSheet(flag, path string, text map[string]string) error {
 	if path == "" {
 		return nil
 	}
 	if _, err := os.Stat(path); err == nil {
 		there, err := data.InspectPNG(path)
-		if err != nil || there.Text["fluxion"] != sheetText["fluxion"] {
-			return fault.Usagef("--nearest %s is there and is no such sheet; want another name", path)
+		if err != nil || there.Text["fluxion"] != text["fluxion"] {
+			return fault.Usagef("%s %s is there and is no such sheet; want another name", flag, path)
 		}
 	}
-	return outdir.Room("--nearest", path)
+	return outdir.Room(flag, path)
 }
