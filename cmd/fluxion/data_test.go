@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"fluxion/data"
+	"fluxion/data/datatest"
 )
 
 // TestDuplicates: copies and duller copies are found with their names and classes, and
@@ -32,9 +33,7 @@ func TestDuplicates(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 			t.Fatal(err)
 		}
-		if err := data.WritePNG(path, e.Bytes, 32, 32, 1, nil); err != nil {
-			t.Fatal(err)
-		}
+		datatest.WritePNG(t, path, e.Bytes, 32, 32, 1, nil)
 	}
 	same := func(v byte) byte { return v }
 	for i, name := range []string{"a/1.png", "a/2.png", "b/3.png", "b/4.png", "b/5.png"} {
@@ -86,9 +85,7 @@ func TestDuplicates(t *testing.T) {
 		t.Errorf("beside a broken picture: %+v", r)
 	}
 	photo := filepath.Join(dir, "photo.png")
-	if err := data.WritePNG(photo, make([]byte, 4), 2, 2, 1, nil); err != nil {
-		t.Fatal(err)
-	}
+	datatest.WritePNG(t, photo, make([]byte, 4), 2, 2, 1, nil)
 	for _, c := range []struct {
 		args []string
 		code int
