@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"fluxion/data"
@@ -329,5 +330,37 @@ func TestRoles(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestFrozenFolder: a folder that holds another network than is applied is refused.
+func TestFrozenFolder(t *testing.T) {
+	preset, err := catalog.Preset("micro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	like := nets.Spec{Height: 4, Width: 4, Channels: 1}
+	applied, err := preset.Network.Fit(like)
+	like.Channels = 3
+	stored, failed := preset.Network.Fit(like)
+	dir, params := t.TempDir(), nets.Params(stored)
+	if err := errors.Join(err, failed, nets.WriteModel(dir, stored, params, make([]float32, nets.FlatSize(params)))); err != nil {
+		t.Fatal(err)
+	}
+	d := openDevice(t, "cpu")
+	frozen := objective.Role{Frozen: &objective.Frozen{Name: "teacher", Network: applied, Dir: dir}}
+	s, err := train.NewStep(train.StepOptions{
+		Network: applied, Objective: agreement{denoising(t), frozen}, Height: 4, Width: 4, Batch: 1, Accumulate: 1, Target: d.Target(), Seed: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := d.Alloc(s.Sizes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Free()
+	if _, err := s.Load(d, m); err == nil || !strings.Contains(err.Error(), dir+" holds another network than the objective applies as teacher") {
+		t.Errorf("a folder with another network: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"fluxion/engine/model"
 	"fluxion/engine/record"
@@ -127,6 +128,52 @@ func TestHookMakesUp(t *testing.T) {
 			if got := c.seen[:len(c.seen)-1]; !slices.Equal(got, want) {
 				t.Errorf("from %d, done %v: %v, want %v", from, done, got, want)
 			}
+		}
+	}
+}
+
+// TestHooksInTurn: hooks are begun and called in their order, and closed in the reverse of
+// it; of those before one that cannot begin, all are closed.
+func TestHooksInTurn(t *testing.T) {
+	s := brief()
+	s.Images, s.SampleCount = 4, 0
+	o, _ := options(t, s, t.TempDir())
+	for _, c := range []struct{ fails, want string }{
+		{"c", "begin a, begin b, begin c, close b, close a"},
+		{"", "begin a, begin b, begin c, after a, after b, after c, close c, close b, close a"},
+	} {
+		var seen []string
+		o.Hooks = nil
+		for _, name := range []string{"a", "b", "c"} {
+			did := func(what string) error {
+				if seen = append(seen, what+" "+name); what == "begin" && name == c.fails {
+					return errors.New("broken")
+				}
+				return nil
+			}
+			o.Hooks = append(o.Hooks, Hook{
+				Name: name, Begin: func(Progress) error { return did("begin") },
+				After: func(context.Context, Progress) error { return did("after") }, Close: func() error { return did("close") },
+			})
+		}
+		if _, err := Run(t.Context(), o); (err != nil) != (c.fails != "") || strings.Join(seen, ", ") != c.want {
+			t.Errorf("where %q fails: %v, want %s; %v", c.fails, seen, c.want, err)
+		}
+	}
+}
+
+// TestPauses: the time that a hook takes is that of steps unless it says otherwise.
+func TestPauses(t *testing.T) {
+	for _, pauses := range []bool{false, true} {
+		r := &run{settings: long(), state: State{Images: 80}, meter: newMeter(State{})}
+		r.meter.last = r.meter.last.Add(-time.Hour)
+		r.all = []Hook{{Name: "slow", Every: 1, Pauses: pauses, After: func(context.Context, Progress) error { return nil }}}
+		if err := r.after(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		rate := r.meter.status(Progress{State: State{Images: 160}}, 1000).ImagesPerSecond
+		if pauses != (rate > 1) {
+			t.Errorf("pauses %v: %g images/s behind an hour", pauses, rate)
 		}
 	}
 }
