@@ -69,6 +69,8 @@ func (p *Placed) Apply(in Inputs) (r Result, err error) {
 		return r, &SizeError{shape[0], shape[1], shape[2]}
 	case spec.Conditional() && in.Class == nil:
 		return r, errors.New("building the network: it is told no class, and is conditional")
+	case spec.Jump && in.Jump == nil:
+		return r, errors.New("building the network: it is told no jump, and is a flow map")
 	case spec.Estimate && in.Estimate == nil:
 		return r, errors.New("building the network: it is given no estimate, and takes one")
 	}
@@ -129,6 +131,9 @@ func newInputs(g *gorgonia.ExprGraph, spec Spec, o BuildOptions) Inputs {
 	}
 	if spec.Estimate {
 		in = in.WithEstimate()
+	}
+	if spec.Jump {
+		in = in.WithJump()
 	}
 	switch {
 	case spec.Embedding > 0:

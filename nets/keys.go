@@ -16,7 +16,26 @@ import (
 // do: so it is for super-resolution, too, which is given a picture there.
 const SelfConditioning = "_self_conditioning"
 
+// FlowMap is the key of a network that is told how far its answer is to lead, as
+// SelfConditioning is of one with an estimate.
+const FlowMap = "_flow_map"
+
 const classKey = "_class_name"
+
+// WithMeta returns the keys that begin with an underscore, with one more that is true, or
+// without it.
+func WithMeta(meta map[string]any, key string, on bool) map[string]any {
+	meta = maps.Clone(meta)
+	delete(meta, key)
+	if !on {
+		return meta
+	}
+	if meta == nil {
+		meta = map[string]any{}
+	}
+	meta[key] = true
+	return meta
+}
 
 // ConfigError is a key whose value cannot be used.
 type ConfigError struct {
@@ -92,8 +111,10 @@ func ParseKeys(data []byte, class string, keys []Key, meta map[string]any, idle 
 	if of, ok := meta[classKey]; ok && of != class {
 		return nil, Refuse(classKey, "is %v, only %s is supported", of, class)
 	}
-	if v, ok := meta[SelfConditioning]; ok && v != true && v != false {
-		return nil, Refuse(SelfConditioning, "is %s, want true or false", show(v))
+	for _, key := range []string{SelfConditioning, FlowMap} {
+		if v, ok := meta[key]; ok && v != true && v != false {
+			return nil, Refuse(key, "is %s, want true or false", show(v))
+		}
 	}
 	return notes, nil
 }

@@ -29,7 +29,7 @@ type Network interface {
 	// error of that.
 	Apply(s *Scope, in Inputs) Result
 
-	// Fit returns the same kind of network for images, classes and an estimate like
+	// Fit returns the same kind of network for images, classes, an estimate and a jump like
 	// these, with notes on what that leaves out. Its Spec says what it does not take.
 	Fit(like Spec) (Network, error)
 	// Denoiser returns the network without what it gives besides the denoised image,
@@ -57,6 +57,7 @@ type Spec struct {
 	Condition string
 	Embedding int  // length of the vector that it is told of each image; 0: a number
 	Estimate  bool // it is given its own last estimate of the image, or 0
+	Jump      bool // it is told how far its answer is to lead, as flow maps are
 	Widest    int  // about as many numbers as a layer makes of a pixel, at most
 }
 
@@ -126,6 +127,7 @@ func CheckDenoiser(n Network) error {
 type Inputs struct {
 	Sample *gorgonia.Node // (N,H,W,channels): the noisy image
 	Time   *gorgonia.Node // (N): the network's own time, 0 to 1000, any float
+	Jump   *gorgonia.Node // (N): how much of that time its answer is to lead over, 0 to Time
 	// Class is (N), numbers of classes or what stands for them, or (N,Embedding).
 	Class *gorgonia.Node
 	// Estimate of the clean image, of the shape of Sample; 0 where there is none yet.
@@ -136,6 +138,14 @@ type Inputs struct {
 func (in Inputs) WithEstimate() Inputs {
 	if in.Estimate == nil {
 		in.Estimate = gorgonia.NewTensor(in.Sample.Graph(), in.Sample.Dtype(), 4, gorgonia.WithShape(in.Sample.Shape()...), gorgonia.WithName("estimate"))
+	}
+	return in
+}
+
+// WithJump returns the inputs with a node for the jump, if they had none.
+func (in Inputs) WithJump() Inputs {
+	if in.Jump == nil {
+		in.Jump = gorgonia.NewVector(in.Time.Graph(), in.Time.Dtype(), gorgonia.WithShape(in.Time.Shape()...), gorgonia.WithName("jump"))
 	}
 	return in
 }

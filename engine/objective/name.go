@@ -51,5 +51,20 @@ func (n Named) Share() float64 {
 	return n.parameters["share"]
 }
 
+// slowTime is the range of the network's time of objectives that take derivatives in it:
+// at 1000, differences of float32 would not be small enough for its embedding.
+const slowTime = 16
+
+// difference is the parameter of objectives that take derivatives in time.
+const difference = "difference"
+
+// TimeScale is what the network is to be told at t = 1 where nobody says.
+func (n Named) TimeScale() int {
+	if _, derives := n.Defaults[difference]; derives {
+		return slowTime
+	}
+	return process.DefaultTimeScale
+}
+
 // New returns the objective.
 func (n Named) New(s Setup) (Objective, error) { return n.make(s, n.parameters) }

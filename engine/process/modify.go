@@ -15,6 +15,7 @@ type ScheduleOptions struct {
 	Shift     float64 // for resolutions: λ → λ + 2 ln shift. diffusers' flow shift is its inverse, λ − 2 ln shift
 	MaxLogSNR float64 // |λ| stays below it
 	Scale     string  // a positive formula of t that multiplies α and σ
+	TimeScale int     // what the network of a continuous schedule is told at t = 1, in the place of 1000
 }
 
 // Modify returns a schedule with the options applied.
@@ -27,6 +28,7 @@ func Modify(s Schedule, o ScheduleOptions) (Schedule, error) {
 		{o.Shift != 0 && o.Shift != 1, func() (Schedule, error) { return Shift(s, o.Shift) }},
 		{o.MaxLogSNR != 0, func() (Schedule, error) { return Clip(s, o.MaxLogSNR) }},
 		{o.Scale != "", func() (Schedule, error) { return ScaleBy(s, o.Scale) }},
+		{o.TimeScale != 0 && o.TimeScale != virtualSteps, func() (Schedule, error) { return TellTime(s, o.TimeScale) }},
 	} {
 		if !m.wanted {
 			continue
@@ -59,6 +61,7 @@ func Unmodified(s Schedule) (Schedule, ScheduleOptions) {
 		all.Shift += o.Shift
 		all.MaxLogSNR += o.MaxLogSNR
 		all.Scale += o.Scale
+		all.TimeScale += o.TimeScale
 		s = base
 	}
 }
@@ -269,6 +272,47 @@ func (s scaled) Path() Path {
 			return dAlpha / rate, dSigma / rate
 		},
 	}
+}
+
+// told is the same schedule with another range of the network's time.
+type told struct {
+	Schedule
+	scale int
+}
+
+// TellTime gives the network scale·t in the place of 1000 t: what it makes of its time
+// changes as much more slowly, and so can be differentiated.
+func TellTime(s Schedule, scale int) (Schedule, error) {
+	if scale < 1 {
+		return nil, fmt.Errorf("time scale %d, want 1 or more", scale)
+	}
+	if base, _ := Unmodified(s); isDiscrete(base) {
+		return nil, fmt.Errorf("time scale %d: the network of a schedule in steps is told the number of the step; want a continuous one, such as fm", scale)
+	}
+	return told{s, scale}, nil
+}
+
+func isDiscrete(s Schedule) bool { _, ok := s.(Discrete); return ok }
+
+func (s told) Base() (Schedule, ScheduleOptions) {
+	return s.Schedule, ScheduleOptions{TimeScale: s.scale}
+}
+
+func (s told) NetworkTime(t float64) float64 {
+	return float64(s.scale) * (s.Schedule.NetworkTime(t) / virtualSteps)
+}
+
+// TimeScale is what the network of a continuous schedule is told at the time of pure
+// noise; 0 of a schedule in steps.
+func TimeScale(s Schedule) int {
+	base, o := Unmodified(s)
+	switch {
+	case isDiscrete(base):
+		return 0
+	case o.TimeScale != 0:
+		return o.TimeScale
+	}
+	return virtualSteps
 }
 
 // derivative of a smooth function on [0, 1], from the polynomial through seven

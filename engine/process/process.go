@@ -6,7 +6,10 @@
 // Time t runs from 0 (data) to 1 (noise), z = αx + σε, λ = ln(α²/σ²).
 package process
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // Process is a schedule and what the network predicts along it.
 type Process struct {
@@ -36,6 +39,9 @@ func New(s Schedule, o Output) (Process, error) {
 		if err := o.Fits(s); err != nil {
 			return Process{}, err
 		}
+	}
+	if _, m := Unmodified(s); m.TimeScale != 0 && o.NetworkTime != nil {
+		return Process{}, fmt.Errorf("time scale %d: the network of output %s is told ln(σ/α)/4 in the place of a time; want 1000", m.TimeScale, o.Name)
 	}
 	return Process{Schedule: s, Output: o}, nil
 }

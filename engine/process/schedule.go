@@ -40,6 +40,9 @@ type Discrete interface {
 // needed, as by diffusers' spacings.
 const virtualSteps = 1000
 
+// DefaultTimeScale is what the network of a continuous schedule is told at t = 1.
+const DefaultTimeScale = virtualSteps
+
 // StepTime returns the time of step n of a discrete schedule, and the number of
 // its steps. A continuous schedule is given 1000, of which the last is at t = 1
 // and the first, 0, still has noise.

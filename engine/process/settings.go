@@ -1,6 +1,7 @@
 package process
 
 import (
+	"fmt"
 	"strings"
 
 	"fluxion/data/setting"
@@ -15,6 +16,15 @@ func ScheduleSettings(name *string, clipLambda, shift *float64, zeroSNR *bool, s
 		{Key: "shift", Value: setting.Of(shift), Help: "for resolutions: λ → λ + 2 ln SHIFT (diffusers' flow shift is the inverse)", Range: setting.Positive, Breaks: setting.Always, Before: "1"},
 		{Key: "zero_snr", Value: setting.Of(zeroSNR), Help: "rescale the schedule to end without data", Breaks: setting.Always, Since: "2026-11-24"},
 		{Key: "scale", Value: setting.Of(scale), Help: "a positive formula of t that multiplies α and σ, such as 1+t", Breaks: setting.Always, Since: "2026-11-24"},
+	}
+}
+
+// TimeScaleSetting declares what the network of a continuous schedule is told at t = 1.
+func TimeScaleSetting(p *int) setting.Setting {
+	return setting.Setting{
+		Key: "time_scale", Value: setting.Of(p), Breaks: setting.Always, Since: "2026-11-29", Before: fmt.Sprint(virtualSteps),
+		Help:  "what the network of a continuous schedule is told at t = 1; of objectives that take derivatives in time 16 if nothing is said",
+		Range: setting.Within(1, virtualSteps, ""),
 	}
 }
 

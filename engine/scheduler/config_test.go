@@ -89,6 +89,30 @@ func TestBytes(t *testing.T) {
 	}
 }
 
+// TestTimeScale: diffusers tells a network of the straight path num_train_timesteps·σ, and
+// stops at what it has no key for.
+func TestTimeScale(t *testing.T) {
+	for _, c := range []struct{ schedule, output, want string }{
+		{"fm", "u", `"num_train_timesteps": 16,`}, {"fm", "x", `"prediction_type": "fluxion",`}, {"cosine", "v", `"prediction_type": "fluxion",`},
+	} {
+		p, err := process.Get(c.schedule, process.ScheduleOptions{TimeScale: 16}, c.output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.At(0.25).NetworkTime; got != 4 {
+			t.Errorf("%v: the network is told %v at t = 0.25, want 4", p, got)
+		}
+		if of, err := Of(p); err != nil || !strings.Contains(string(of.Bytes()), c.want) {
+			t.Errorf("%v is written as %s, %v", p, of.Bytes(), err)
+		}
+	}
+	for _, c := range []struct{ schedule, output, want string }{{"ddpm-linear", "eps", "number of the step"}, {"ve", "edm", "ln(σ/α)/4"}} {
+		if _, err := process.Get(c.schedule, process.ScheduleOptions{TimeScale: 16}, c.output); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s/%s: %v, want an error about %q", c.schedule, c.output, err, c.want)
+		}
+	}
+}
+
 // diffusers clips where a run's own grids and fluxion sample do.
 func TestClipSample(t *testing.T) {
 	for output, want := range map[string]bool{"eps": true, "v": false} {
@@ -122,7 +146,7 @@ func TestInfinity(t *testing.T) {
 // A checkpoint says what its network was trained on.
 func TestProcessRoundTrip(t *testing.T) {
 	for _, schedule := range process.Schedules() {
-		for _, o := range []process.ScheduleOptions{{}, {MaxLogSNR: 9}, {Shift: 0.5}, {ZeroSNR: true}, {Scale: "1+t"}, {ZeroSNR: true, Shift: 2, MaxLogSNR: 10, Scale: "2-t"}} {
+		for _, o := range []process.ScheduleOptions{{}, {MaxLogSNR: 9}, {Shift: 0.5}, {ZeroSNR: true}, {Scale: "1+t"}, {ZeroSNR: true, Shift: 2, MaxLogSNR: 10, Scale: "2-t"}, {TimeScale: 16}, {TimeScale: 2, Shift: 2, Scale: "1+t"}} {
 			for _, output := range process.Outputs() {
 				p, err := process.Get(schedule, o, output)
 				if err != nil {
@@ -198,7 +222,7 @@ func TestForeignProcesses(t *testing.T) {
 	}
 	for config, want := range map[string]string{
 		`{"_class_name": "CMStochasticIterativeScheduler"}`:                                                                 "jumps to the data",
-		`{"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 500}`:                                    "num_train_timesteps = 500",
+		`{"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 0}`:                                      "num_train_timesteps = 0",
 		`{"_class_name": "FlowMatchEulerDiscreteScheduler", "_fluxion_output": "w"}`:                                        `output "w"`,
 		`{"_class_name": "FlowMatchEulerDiscreteScheduler", "invert_sigmas": true}`:                                         "invert_sigmas",
 		`{"_class_name": "DDPMScheduler", "trained_betas": [0.1], "num_train_timesteps": 1, "_fluxion_schedule": "cosine"}`: "trained_betas",

@@ -28,7 +28,7 @@ var named = map[string]betas{
 // which it ignores.
 //
 // Flow matching with output u becomes FlowMatchEulerDiscreteScheduler, whose
-// convention is ours (y = ε − x, time input 1000 t). A discrete schedule
+// convention is ours (y = ε − x, time input num_train_timesteps·t). A discrete schedule
 // becomes DDPMScheduler with its name or βs; a continuous variance-preserving
 // one DDPMScheduler with trained_betas: ᾱ after step n is α² at t = n/1000, the
 // time at which our network is called with n (t = 1/2000 for n = 0, where β
@@ -42,11 +42,17 @@ func Of(p process.Process) (Config, error) {
 	case modified.Scale != "": // which no class of diffusers does
 		c.ours(name, output)
 		c.Private["scale"] = modified.Scale
+	case modified.TimeScale != 0 && (name != "fm" || output != "u"): // nor this
+		c.ours(name, output)
 	case name == "fm" && output == "u":
 		k := newFlowEuler().(*flowEuler)
 		if modified.Shift != 0 {
 			k.Shift = 1 / modified.Shift // theirs is λ − 2 ln shift
 			modified.Shift = 0
+		}
+		if modified.TimeScale != 0 {
+			k.NumTrainTimesteps = modified.TimeScale
+			modified.TimeScale = 0
 		}
 		c.Name, c.Class = "FlowMatchEulerDiscreteScheduler", k
 	case base.Path().Name == process.VEPath.Name && output == "edm":
@@ -84,6 +90,9 @@ func Of(p process.Process) (Config, error) {
 	}
 	if modified.ZeroSNR {
 		c.Private["zero_snr"] = true
+	}
+	if modified.TimeScale != 0 {
+		c.Private["time_scale"] = int64(modified.TimeScale)
 	}
 	return c, nil
 }
@@ -162,6 +171,7 @@ func (c Config) process() (process.Process, error) {
 		Shift     float64 `json:"shift"`
 		ZeroSNR   bool    `json:"zero_snr"`
 		Scale     string  `json:"scale"`
+		TimeScale int     `json:"time_scale"`
 	}
 	fields := reflect.ValueOf(&private).Elem()
 	for i := range fields.NumField() {
@@ -170,14 +180,17 @@ func (c Config) process() (process.Process, error) {
 			return process.Process{}, fmt.Errorf("_fluxion_%s = %v, want %s", key, c.Private[key], want)
 		}
 	}
-	o := process.ScheduleOptions{MaxLogSNR: private.MaxLogSNR, Shift: private.Shift, ZeroSNR: private.ZeroSNR, Scale: private.Scale}
+	o := process.ScheduleOptions{MaxLogSNR: private.MaxLogSNR, Shift: private.Shift, ZeroSNR: private.ZeroSNR, Scale: private.Scale, TimeScale: private.TimeScale}
 	output := "u"
 	if private.Output != "" {
 		output = private.Output
 	}
 	flow := func(shift float64, steps int) (process.Process, error) {
-		if steps != trainSteps {
-			return process.Process{}, refuse("num_train_timesteps", steps, fmt.Sprint(trainSteps))
+		if steps < 1 {
+			return process.Process{}, refuse("num_train_timesteps", steps, "a positive number")
+		}
+		if steps != trainSteps { // of σ = 1, the network's own time
+			o.TimeScale = steps
 		}
 		if !(shift > 0) {
 			return process.Process{}, refuse("shift", shift, "a positive number")

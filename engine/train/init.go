@@ -42,13 +42,16 @@ const mostFresh = 5
 type fitting struct{ run, model nets.Param }
 
 // readBeginning reads the model that a run's settings name; nil if they name none.
-func readBeginning(s Settings, params []nets.Param) (*beginning, error) {
+func readBeginning(s Settings, trains process.Process, params []nets.Param) (*beginning, error) {
 	if s.Init == "" {
 		return nil, nil
 	}
 	m, err := model.Read(s.Init, model.EMA)
 	if err != nil {
 		return nil, &PresetError{"init", s.Init, err}
+	}
+	if has, wants := process.TimeScale(m.Process.Schedule), process.TimeScale(trains.Schedule); has != wants && has != 0 && wants != 0 {
+		return nil, &SettingError{"init", fmt.Sprintf("the network of %s is told %d at t = 1 and this run's %d: it would take one time for another; want --time-scale %[2]d here, or a model trained with --time-scale %[3]d", s.Init, has, wants)}
 	}
 	b := &beginning{from: m}
 	has := nets.Params(m.Network)

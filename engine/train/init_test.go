@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"fluxion/engine/model"
+	"fluxion/engine/process"
 	"fluxion/nets"
 )
 
@@ -65,7 +66,14 @@ func TestInit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readBeginning(s, nets.Params(unet)); err == nil || !strings.Contains(err.Error(), "less than half") {
+	trains, err := process.Get("fm", process.ScheduleOptions{TimeScale: 16}, "u")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readBeginning(s, m.Process, nets.Params(unet)); err == nil || !strings.Contains(err.Error(), "less than half") {
 		t.Errorf("another network: %v", err)
+	}
+	if _, err := readBeginning(s, trains, nets.Params(m.Network)); err == nil || !strings.Contains(err.Error(), "--time-scale 1000 here") || !strings.Contains(err.Error(), "--time-scale 16") {
+		t.Errorf("another time: %v", err)
 	}
 }

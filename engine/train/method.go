@@ -5,6 +5,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"fluxion/engine/objective"
+	"fluxion/engine/process"
 )
 
 // method is a value of a setting that chooses one of several, such as the optimizer,
@@ -50,6 +53,9 @@ func methodText(key string) string {
 // where the user said something else.
 func (s Settings) Switched(before Settings, said func(key string) bool) Settings {
 	next := s
+	if scale := timeScale(s.Objective); scale != timeScale(before.Objective) && !said("time_scale") {
+		next.TimeScale = scale
+	}
 	now, then, to := s.List(), before.List(), next.List()
 	for key, list := range methods() {
 		name := now.Get(key).Value.Get()
@@ -71,6 +77,15 @@ func (s Settings) Switched(before Settings, said func(key string) bool) Settings
 		}
 	}
 	return next
+}
+
+// timeScale is what an objective wants, if it is one.
+func timeScale(name string) int {
+	kind, err := objective.Find(name)
+	if err != nil {
+		return process.DefaultTimeScale // who looks it up next says what is wrong
+	}
+	return kind.TimeScale()
 }
 
 // checkMethods refuses a setting that means something for another method alone.

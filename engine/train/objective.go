@@ -53,7 +53,7 @@ func NewObjective(s Settings, d data.Dataset) (objective.Objective, error) {
 	if setup.Paired = paired || d == nil; paired && s.Flip {
 		return nil, &SettingError{"flip", "true would mirror the images of pairs and not their noise; want false"}
 	}
-	p, err := process.Get(s.Schedule, process.ScheduleOptions{ZeroSNR: s.ZeroSNR, Shift: s.Shift, MaxLogSNR: s.ClipLambda, Scale: s.Scale}, s.Output)
+	p, err := process.Get(s.Schedule, process.ScheduleOptions{ZeroSNR: s.ZeroSNR, Shift: s.Shift, MaxLogSNR: s.ClipLambda, Scale: s.Scale, TimeScale: s.TimeScale}, s.Output)
 	if err != nil {
 		return nil, &SettingError{"schedule, output_kind", err.Error()}
 	}

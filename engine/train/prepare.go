@@ -114,7 +114,7 @@ func prepare(o Options) (*run, Start, error) {
 		return nil, Start{}, err
 	}
 	if r.from == nil {
-		if r.beginning, err = readBeginning(s, step.Trained.Params); err != nil {
+		if r.beginning, err = readBeginning(s, loss.Process(), step.Trained.Params); err != nil {
 			r.folder.Note("ended: %v", err)
 			return nil, Start{}, errors.Join(err, r.close())
 		}

@@ -5,6 +5,7 @@ import (
 
 	"fluxion/engine/couple"
 	"fluxion/engine/objective"
+	"fluxion/engine/process"
 )
 
 // Settings are all that decides a run, as plain data: what the configuration
@@ -23,6 +24,7 @@ type Settings struct {
 	Shift       float64 `json:"shift"`       // of the schedule's λ, by 2 ln shift
 	ZeroSNR     bool    `json:"zero_snr"`    // no data is left at t = 1
 	Scale       string  `json:"scale"`       // formula of t that multiplies α and σ
+	TimeScale   int     `json:"time_scale"`  // what the network is told at t = 1
 	Output      string  `json:"output_kind"`
 	Weighting   string  `json:"weighting"`
 	TimeSampler string  `json:"time_sampler"`
@@ -75,7 +77,7 @@ func Default() Settings {
 	s := Settings{
 		Data: "glyphs", Preset: "tiny",
 		Coupling: couple.Independent, TeacherGuidance: 1,
-		Schedule: "fm", Shift: 1, Output: "u", Objective: objective.Names()[0], Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
+		Schedule: "fm", Shift: 1, TimeScale: process.DefaultTimeScale, Output: "u", Objective: objective.Names()[0], Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
 		Accumulate: 1, Accumulation: inTree, Optimizer: adamWName, LRSchedule: linearName, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
 		Keep: 3, SampleSteps: 16, SampleCount: 40,

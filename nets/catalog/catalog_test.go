@@ -32,6 +32,8 @@ func networks(t *testing.T) map[string]nets.Network {
 			"alone":             {},
 			"with classes":      {Classes: 3},
 			"with its estimate": {Classes: 3, Estimate: true},
+			"with a jump alone": {Jump: true},
+			"with all":          {Classes: 3, Estimate: true, Jump: true},
 		} {
 			like.Height, like.Width, like.Channels = 4, 4, 2
 			n, err := class.Presets[0].Network.Fit(like)
@@ -44,11 +46,16 @@ func networks(t *testing.T) map[string]nets.Network {
 	return all
 }
 
+// has says whether a network of networks is given something.
+func has(name, what string) bool {
+	return strings.Contains(name, what) || strings.HasSuffix(name, "all")
+}
+
 // TestNetworks: what a network says of itself is so, and nothing that it declares is idle.
 func TestNetworks(t *testing.T) {
 	for name, n := range networks(t) {
 		s := n.Spec()
-		if s.Height != 4 || s.Width != 4 || s.Channels != 2 || s.Outputs != 2 || s.Conditional() == strings.HasSuffix(name, "alone") || s.Estimate != strings.HasSuffix(name, "estimate") {
+		if s.Height != 4 || s.Width != 4 || s.Channels != 2 || s.Outputs != 2 || s.Conditional() == strings.HasSuffix(name, "alone") || s.Estimate != has(name, "estimate") || s.Jump != has(name, "jump") {
 			t.Errorf("%s: %+v", name, s)
 		}
 		if err := nets.CheckDenoiser(n); err != nil {
@@ -58,8 +65,8 @@ func TestNetworks(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		if !g.Output.Shape().Eq(tensor.Shape{3, 4, 4, 2}) || (g.Class != nil) != s.Conditional() || (g.Estimate != nil) != s.Estimate {
-			t.Errorf("%s: output %v, class %v, estimate %v", name, g.Output.Shape(), g.Class, g.Estimate)
+		if !g.Output.Shape().Eq(tensor.Shape{3, 4, 4, 2}) || (g.Class != nil) != s.Conditional() || (g.Estimate != nil) != s.Estimate || (g.Jump != nil) != s.Jump {
+			t.Errorf("%s: output %v, class %v, estimate %v, jump %v", name, g.Output.Shape(), g.Class, g.Estimate, g.Jump)
 		}
 		if len(g.Blocks) < 2 || g.Blocks[len(g.Blocks)-1] != g.Output {
 			t.Errorf("%s: blocks %v", name, g.Blocks)
@@ -157,6 +164,9 @@ func (g *graph) give(t *testing.T, in nets.Inputs) {
 	t.Helper()
 	let(t, in.Sample, g.draw(in.Sample.Shape(), 1))
 	let(t, in.Time, []float64{300, 700.5})
+	if in.Jump != nil {
+		let(t, in.Jump, []float64{120, 700.5})
+	}
 	if in.Class != nil {
 		let(t, in.Class, []float64{2, 0})
 	}
@@ -266,7 +276,7 @@ func TestInputs(t *testing.T) {
 		g := newGraph(t, n)
 		g.run(t)
 		before := slices.Clone(g.Output.Value().Data().([]float64))
-		for _, input := range []*gorgonia.Node{g.Sample, g.Time, g.Class, g.Estimate} {
+		for _, input := range []*gorgonia.Node{g.Sample, g.Time, g.Jump, g.Class, g.Estimate} {
 			if input == nil {
 				continue
 			}
@@ -324,7 +334,11 @@ func TestTwoApplications(t *testing.T) {
 						embeddings++
 					}
 				}
-				if embeddings > 1 { // a network may take the time as it is
+				most := 1
+				if n.Spec().Jump {
+					most = 2
+				}
+				if embeddings > most { // a network may take the time as it is
 					t.Errorf("one time is embedded %d times", embeddings)
 				}
 				var loss *gorgonia.Node
@@ -383,15 +397,63 @@ func TestTwoSets(t *testing.T) {
 	}
 }
 
+// TestFlowMapBegins: a network that is told a jump begins as the one without: its
+// embedding of the jump is 0, and the rest has the same names.
+func TestFlowMapBegins(t *testing.T) {
+	for name, n := range networks(t) {
+		like := n.Spec()
+		if like.Jump {
+			continue
+		}
+		like.Jump = true
+		m, err := n.Fit(like)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		g, other := newGraph(t, n), newGraph(t, m)
+		of := map[string][]float64{}
+		for i, p := range g.Params {
+			of[p.Name] = g.points[i]
+		}
+		for i, p := range other.Params {
+			values, known := of[p.Name]
+			if !known {
+				values = make([]float64, p.Size())
+				if p.Init != (nets.Init{}) {
+					values = other.points[i]
+				}
+			}
+			delete(of, p.Name)
+			let(t, other.Nodes[i], values)
+		}
+		if len(of) > 0 {
+			t.Errorf("%s: the flow map lacks %d of its tensors", name, len(of))
+		}
+		for _, of := range [][2]*gorgonia.Node{{g.Sample, other.Sample}, {g.Estimate, other.Estimate}} {
+			if of[0] != nil {
+				let(t, of[1], values(gorgonia.Nodes{of[0]})[0])
+			}
+		}
+		g.run(t)
+		other.run(t)
+		if got, want := values(gorgonia.Nodes{other.Output}), values(gorgonia.Nodes{g.Output}); !slices.Equal(got[0], want[0]) {
+			t.Errorf("%s: the flow map begins otherwise", name)
+		}
+		if back, err := m.Fit(n.Spec()); err != nil || string(back.JSON()) != string(n.JSON()) {
+			t.Errorf("%s: without the jump it is %s, %v", name, back.JSON(), err)
+		}
+	}
+}
+
 // TestMissingInputs: a network that is given less than it takes says so.
 func TestMissingInputs(t *testing.T) {
 	for name, n := range networks(t) {
 		g := newGraph(t, n)
 		bare := nets.Inputs{Sample: g.Sample, Time: g.Time}
-		if _, err := g.Apply(bare); (err == nil) == g.Network.Spec().Conditional() {
+		if _, err := g.Apply(bare); (err == nil) == (g.Jump != nil || g.Network.Spec().Conditional()) {
 			t.Errorf("%s: given a sample and a time: %v", name, err)
 		}
-		bare.Class = g.Class
+		bare.Class, bare.Jump = g.Class, g.Jump
 		if _, err := g.Apply(bare); (err == nil) == g.Network.Spec().Estimate {
 			t.Errorf("%s: given no estimate: %v", name, err)
 		}

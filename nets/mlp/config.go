@@ -4,7 +4,6 @@ package mlp
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"fluxion/nets"
@@ -107,6 +106,9 @@ func (c Config) values() int { return c.height() * c.width() * c.Channels }
 // estimate says whether the network is given its own estimate of the sample.
 func (c Config) estimate() bool { return c.Meta[nets.SelfConditioning] == true }
 
+// jump says whether the network is told how far its answer is to lead.
+func (c Config) jump() bool { return c.Meta[nets.FlowMap] == true }
+
 // ClassName is our own.
 func (c Config) ClassName() string { return className }
 
@@ -117,21 +119,15 @@ func (c Config) JSON() []byte { return nets.FormatKeys(c.keys(), c.Meta) }
 func (c Config) Spec() nets.Spec {
 	pixels := c.height() * c.width()
 	return nets.Spec{
-		Height: c.height(), Width: c.width(), Channels: c.Channels, Outputs: c.Channels, Classes: c.NumClassEmbeds, Estimate: c.estimate(),
+		Height: c.height(), Width: c.width(), Channels: c.Channels, Outputs: c.Channels, Classes: c.NumClassEmbeds, Estimate: c.estimate(), Jump: c.jump(),
 		Widest: 2*c.Channels + (c.HiddenSize+pixels-1)/pixels,
 	}
 }
 
 // Fit returns the network for other samples.
 func (c Config) Fit(like nets.Spec) (nets.Network, error) {
-	c.notes, c.Meta = slices.Clone(c.notes), maps.Clone(c.Meta)
-	if c.Meta == nil {
-		c.Meta = map[string]any{}
-	}
-	delete(c.Meta, nets.SelfConditioning)
-	if like.Estimate {
-		c.Meta[nets.SelfConditioning] = true
-	}
+	c.notes = slices.Clone(c.notes)
+	c.Meta = nets.WithMeta(nets.WithMeta(c.Meta, nets.SelfConditioning, like.Estimate), nets.FlowMap, like.Jump)
 	c.Channels, c.NumClassEmbeds = like.Channels, like.Classes
 	switch {
 	case like.Height != like.Width:

@@ -35,11 +35,17 @@ func (c Config) Apply(s *nets.Scope, in nets.Inputs) nets.Result {
 	return nets.Result{Output: output, Blocks: append(blocks, output)}
 }
 
-// embedding of time and class (N,width), through SiLU: every block wants it so.
+// embedding of time, jump and class (N,width), through SiLU: every block wants it so.
 func (c Config) embedding(s *nets.Scope, in nets.Inputs) *gorgonia.Node {
 	width := c.HiddenSize
-	t := embed.Timestep(in.Time, embed.TimestepOptions{Dim: width, FlipSinToCos: true, Scale: 1})
-	t = s.Linear("time_embedding.linear_2", pointwise.SiLU(s.Linear("time_embedding.linear_1", t, width, nets.Glorot)), width, nets.Glorot)
+	of := func(name string, time *gorgonia.Node, start nets.Start) *gorgonia.Node {
+		t := embed.Timestep(time, embed.TimestepOptions{Dim: width, FlipSinToCos: true, Scale: 1})
+		return s.Linear(name+".linear_2", pointwise.SiLU(s.Linear(name+".linear_1", t, width, nets.Glorot)), width, start)
+	}
+	t := of("time_embedding", in.Time, nets.Glorot)
+	if c.jump() { // it begins at zero: a flow map begins as the flow whose weights it begins with
+		t = pointwise.Add(t, of("jump_embedding", in.Jump, nets.Zero))
+	}
 	if c.NumClassEmbeds > 0 {
 		t = pointwise.Add(t, embed.Lookup(s.Param(nets.ClassTable, nets.Init{Normal: 1}, c.NumClassEmbeds, width), in.Class))
 	}

@@ -155,15 +155,31 @@ func (c Config) WithChannels(n int) Config {
 // as before, whose network conditions on its own estimate or does not.
 func (c Config) WithSelfConditioning(on bool) Config {
 	c = c.clone()
-	if c.Meta == nil {
-		c.Meta = map[string]any{}
-	}
-	delete(c.Meta, nets.SelfConditioning)
-	if on {
-		c.Meta[nets.SelfConditioning] = true
-	}
+	c.Meta = nets.WithMeta(c.Meta, nets.SelfConditioning, on)
 	return c.WithChannels(c.OutChannels)
 }
+
+// WithJump returns the configuration of a network that is told how far its answer is to
+// lead, or is not. One without classes is told that in the place of a class, as diffusers
+// has it: as class_labels, by class_embed_type "timestep". One with a table of classes has
+// an embedding more, which diffusers does not know.
+func (c Config) WithJump(on bool) Config {
+	c = c.clone()
+	if c.Jumps() && c.ClassEmbedType == timestep {
+		c.ClassEmbedType = ""
+	}
+	c.Meta = nets.WithMeta(c.Meta, nets.FlowMap, on)
+	if on && !c.Conditional() {
+		c.ClassEmbedType = timestep
+	}
+	return c
+}
+
+// Jumps says whether the network is told how far its answer is to lead.
+func (c Config) Jumps() bool { return c.Meta[nets.FlowMap] == true }
+
+// timestep is the class_embed_type of a network that is told a number as it is told the time.
+const timestep = "timestep"
 
 // SelfConditioned says whether the network conditions on its own estimate of the
 // image: its input is the noisy image and, in as many channels behind it, x̂, or 0

@@ -35,6 +35,9 @@ func (c Config) Spec() nets.Spec {
 	if len(c.SampleSize) > 0 {
 		s.Height, s.Width = c.SampleSize[0], c.SampleSize[len(c.SampleSize)-1]
 	}
+	if s.Jump = c.Jumps(); s.Jump && c.ClassEmbedType == timestep {
+		return s
+	}
 	if c.ClassEmbedType != "identity" {
 		s.Classes = c.NumClassEmbeds
 	} else {
@@ -67,7 +70,7 @@ func (c Config) Fit(like nets.Spec) (nets.Network, error) {
 		c = c.noted(fmt.Sprintf("dropout %g of the network is left out: training here does none", c.Dropout.Value))
 		c.Dropout.Value = 0
 	}
-	c = c.WithSelfConditioning(like.Estimate).WithChannels(like.Channels).WithClasses(like.Classes)
+	c = c.WithSelfConditioning(like.Estimate).WithChannels(like.Channels).WithClasses(like.Classes).WithJump(like.Jump)
 	switch {
 	case like.Height != like.Width:
 		c.SampleSize = []int{like.Height, like.Width}

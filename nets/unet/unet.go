@@ -22,11 +22,7 @@ func (c Config) Apply(s *nets.Scope, in nets.Inputs) nets.Result {
 	if c.SelfConditioned() {
 		sample = concat.Channels(sample, in.Estimate)
 	}
-	class := in.Class
-	if !c.Conditional() {
-		class = nil
-	}
-	b.time = b.embedding(in.Time, class)
+	b.time = b.embedding(in)
 	output := b.forward(sample)
 	return nets.Result{Output: output, Blocks: append(b.blocks, output)}
 }
@@ -39,12 +35,24 @@ type builder struct {
 	blocks []*gorgonia.Node
 }
 
-func (b *builder) embedding(time, class *gorgonia.Node) *gorgonia.Node {
-	embedding := b.mlp("time_embedding", b.timeProjection(time))
-	if class != nil {
-		embedding = pointwise.Add(embedding, b.classEmbedding(class))
+func (b *builder) embedding(in nets.Inputs) *gorgonia.Node {
+	c := b.config
+	embedding := b.mlp("time_embedding", b.timeProjection(in.Time), nets.Glorot)
+	switch {
+	case c.Jumps() && c.ClassEmbedType == timestep:
+		return pointwise.SiLU(pointwise.Add(embedding, b.jump("class_embedding", in.Jump)))
+	case c.Jumps():
+		embedding = pointwise.Add(embedding, b.jump("jump_embedding", in.Jump))
+	}
+	if c.Conditional() {
+		embedding = pointwise.Add(embedding, b.classEmbedding(in.Class))
 	}
 	return pointwise.SiLU(embedding)
+}
+
+// jump begins at zero: a flow map begins as the flow whose weights it begins with.
+func (b *builder) jump(name string, jump *gorgonia.Node) *gorgonia.Node {
+	return b.mlp(name, b.timeProjection(jump), nets.Zero)
 }
 
 func (b *builder) forward(sample *gorgonia.Node) *gorgonia.Node {
@@ -84,8 +92,8 @@ func (b *builder) timeProjection(t *gorgonia.Node) *gorgonia.Node {
 func (b *builder) classEmbedding(class *gorgonia.Node) *gorgonia.Node {
 	c := b.config
 	switch c.ClassEmbedType {
-	case "timestep":
-		return b.mlp("class_embedding", b.timeProjection(class))
+	case timestep:
+		return b.mlp("class_embedding", b.timeProjection(class), nets.Glorot)
 	case "identity":
 		return class
 	}
@@ -200,9 +208,9 @@ func scaled(x *gorgonia.Node, scale float64) *gorgonia.Node {
 }
 
 // mlp makes the embedding of a time.
-func (b *builder) mlp(name string, x *gorgonia.Node) *gorgonia.Node {
+func (b *builder) mlp(name string, x *gorgonia.Node, start nets.Start) *gorgonia.Node {
 	width := b.config.timeDim()
-	return b.Linear(name+".linear_2", pointwise.SiLU(b.Linear(name+".linear_1", x, width, nets.Glorot)), width, nets.Glorot)
+	return b.Linear(name+".linear_2", pointwise.SiLU(b.Linear(name+".linear_1", x, width, nets.Glorot)), width, start)
 }
 
 // conv is a convolution with kernels of side×side; its bias begins at zero.

@@ -124,6 +124,10 @@ func (c Config) checkEmbeddings() error {
 	switch {
 	case c.TimeEmbeddingType == "learned" && c.NumTrainTimesteps == 0:
 		return nets.Refuse("num_train_timesteps", "is null, but the learned time embedding needs the number of its rows")
+	case c.TimeEmbeddingType == "learned" && c.Jumps():
+		return nets.Refuse("time_embedding_type", "is \"learned\", but times and jumps of a flow map are no rows of a table; want \"positional\"")
+	case c.Jumps() && c.ClassEmbedType != timestep && !c.classTable(), c.Jumps() && c.ClassEmbedType == timestep && c.NumClassEmbeds != 0:
+		return nets.Refuse("class_embed_type", "is %q with num_class_embeds %d; a flow map (%s) has \"timestep\" without classes, and null with them", c.ClassEmbedType, c.NumClassEmbeds, nets.FlowMap)
 	case c.TimeEmbeddingType == "positional" && c0%2 != 0:
 		return nets.Refuse("block_out_channels", "begins with %d, but the positional time embedding needs an even number", c0)
 	case c.TimeEmbeddingType == "positional" && float64(c0/2) == c.FreqShift.Value, c.FreqShift.Value-c.FreqShift.Value != 0:

@@ -43,5 +43,5 @@ func (o Objectives) Name() (name string, other bool) {
 func (o Objectives) Settings() train.Settings {
 	s := train.Default()
 	s.Objective, _ = o.Name()
-	return s
+	return s.Switched(train.Default(), func(string) bool { return false })
 }
