@@ -40,7 +40,8 @@ type evalOptions struct {
 	take          evaluate.Options
 	precise       string // of the network of features
 	request       likelihood.Request
-	ofLikelihood  []string // keys that only bpd and elbo need
+	channels      int      // of images of data, for bpd and elbo
+	ofLikelihood  []string // keys that only those need
 }
 
 func newEval() *cobra.Command {

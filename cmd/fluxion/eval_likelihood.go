@@ -136,7 +136,7 @@ func (l *likelihoodRun) open() (err error) {
 	for _, n := range m.Notes {
 		l.note(l.path + ": " + n)
 	}
-	if l.set, err = data.Open(l.of, data.Options{Size: l.side}); err != nil {
+	if l.set, err = data.Open(l.of, data.Options{Size: l.side, Channels: l.channels}); err != nil {
 		return err
 	}
 	if err := l.fit(); err != nil {
@@ -154,7 +154,11 @@ func (l *likelihoodRun) fit() error {
 		return fault.Usagef("%s holds %s, and %s was trained on %s", l.of, kinds[floats], l.path, kinds[m.Floats])
 	}
 	if channels != spec.Channels {
-		return fault.Usagef("%s has images of %d channels, and %s is for %d", l.of, channels, l.path, spec.Channels)
+		hint := ""
+		if n := spec.Channels; !m.Floats && (n == 1 || n == 3) {
+			hint = fmt.Sprintf("; --channels %d brings them to it, as train does", n)
+		}
+		return fault.Usagef("%s has images of %d channels, and %s is for %d%s", l.of, channels, l.path, spec.Channels, hint)
 	}
 	if spec.Height != 0 && (height != spec.Height || width != spec.Width) {
 		hint := ""

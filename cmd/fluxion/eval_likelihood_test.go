@@ -126,7 +126,7 @@ func TestEvalLikelihoodRefuses(t *testing.T) {
 		{[]string{statistics, "glyphs"}, exitUsage, "file of statistics"},
 		{[]string{run, "glyphs"}, exitUsage, "images of 32×32, and"},
 		{[]string{run, "glyphs"}, exitUsage, "--size 8 brings them to it"},
-		{[]string{run, pictures}, exitUsage, "1 channels, and"},
+		{[]string{run, pictures}, exitUsage, "--channels 3 brings them to it"},
 		{[]string{run, latents}, exitUsage, "holds numbers"},
 		{[]string{run, "glyphs", "--size", "8", "--real-count", "1"}, exitUsage, "1"},
 		{[]string{run, filepath.Join(dir, "nowhere")}, exitInput, "nowhere"},
