@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sort"
 	"strings"
 
@@ -32,7 +31,7 @@ func (j *judging) source(s *side, samples bool) (source, error) {
 	if !samples {
 		count, flag = j.realCount, "--real-count"
 	}
-	if info, err := os.Stat(path); err == nil && info.IsDir() && model.Is(path) {
+	if model.Is(path) {
 		if count == 0 {
 			return nil, fault.Usagef("%s is a model: say how many images of it to judge, with %s N", path, flag)
 		}

@@ -30,7 +30,7 @@ func (o observer) Start(s train.Start) {
 		"run": s.Run, "settings": s.Settings, "changes": changes, "from": s.From, "images": s.Images, "notes": append([]string{}, s.Notes...),
 		"dataset": s.Dataset, "dataset_images": s.DatasetImages, "height": s.Height, "width": s.Width, "channels": s.Channels, "floats": s.Floats,
 		"classes": len(s.Classes), "resident": s.Resident, "parameters": s.Parameters, "tensors": s.Tensors,
-		"device": s.Device, "precision": s.Settings.Precision, "planned_bytes": s.PlannedBytes, "kept_bytes": s.KeptBytes, "recomputed_flops": s.AgainFLOPs,
+		"device": s.Device, "precision": s.Settings.Precision, "planned_bytes": s.PlannedBytes, "beside_bytes": s.BesideBytes, "kept_bytes": s.KeptBytes, "recomputed_flops": s.AgainFLOPs,
 		"flop_per_image": float64(s.StepFLOPs) / float64(s.Settings.Batch),
 	}
 	for _, row := range s.About {
@@ -60,7 +60,7 @@ func startLines(s train.Start) []string {
 		{"length", fmt.Sprintf("%s images in steps of %d", console.Thousands(s.Settings.Images), s.Settings.Batch)},
 		{"baseline", baselineText(s)},
 		{"device", fmt.Sprintf("%s, %s", s.Device, s.Settings.Precision)},
-		{"memory", fmt.Sprintf("%s planned; %.2f GFLOP an image", console.Size(s.PlannedBytes), float64(s.StepFLOPs)/float64(s.Settings.Batch)/1e9)},
+		{"memory", takesRow(s)},
 		{"run folder", s.Run},
 	}
 	if name := s.Settings.Recompute; name != "none" {
@@ -86,6 +86,15 @@ func startLines(s train.Start) []string {
 		lines[i] = fmt.Sprintf("%-11s %s", r[0], r[1])
 	}
 	return lines
+}
+
+// takesRow is what the run takes, and what steps cost.
+func takesRow(s train.Start) string {
+	beside := ""
+	if s.BesideBytes > 0 {
+		beside = fmt.Sprintf(", and %s for evaluation", console.Size(s.BesideBytes))
+	}
+	return fmt.Sprintf("%s planned%s; %.2f GFLOP an image", console.Size(s.PlannedBytes), beside, float64(s.StepFLOPs)/float64(s.Settings.Batch)/1e9)
 }
 
 // recipeRow is the preset's recipe, and where it is from if that is not plain.
@@ -131,6 +140,10 @@ func (o observer) Samples(path string, images int64) {
 	o.Event("samples", map[string]any{"path": path, "images": images}, "samples     "+path)
 }
 
+func (o observer) Evaluation(e record.Evaluation) {
+	o.Event("evaluation", e.Fields(), fmt.Sprintf("evaluation  %v; after %s images, in %.1f s; %.2g %% of the run's time", e, console.Thousands(e.Images), e.Seconds, 100*e.Share))
+}
+
 func (o observer) Note(text string) {
 	o.Event("note", map[string]any{"text": text}, noteLine(text))
 }
@@ -139,10 +152,14 @@ func (o observer) Note(text string) {
 func noteLine(text string) string { return "note        " + text }
 
 func (o observer) done(r train.Result) {
-	o.Event("done", map[string]any{
+	done := map[string]any{
 		"run": r.Run, "images": r.Images, "steps": r.Steps, "loss": r.Loss, "seconds": r.Seconds,
 		"checkpoint": r.Checkpoint, "already": r.AlreadyRun, "unlearned": r.Unlearned,
-	}, doneLines(r)...)
+	}
+	if b := r.Best; b != nil {
+		done["best"] = map[string]any{"metric": b.Metric, "value": b.Value, "images": b.Images, "checkpoint": b.Path(r.Run)}
+	}
+	o.Event("done", done, doneLines(r)...)
 }
 
 func doneLines(r train.Result) (lines []string) {
@@ -158,9 +175,11 @@ func doneLines(r train.Result) (lines []string) {
 	if r.Floats {
 		pictures, count = pictures+samples.ArrayEnding, "1000"
 	}
-	return append(lines,
-		fmt.Sprintf("done        %s images, %d steps, loss %.4f, %.0f s", console.Thousands(r.Images), r.Steps, r.Loss, r.Seconds),
-		"next        "+console.ShellWords(console.ProgramName(), "sample", "--model", r.Run, "--out", pictures, "--count", count))
+	lines = append(lines, fmt.Sprintf("done        %s images, %d steps, loss %.4f, %.0f s", console.Thousands(r.Images), r.Steps, r.Loss, r.Seconds))
+	if b := r.Best; b != nil {
+		lines = append(lines, fmt.Sprintf("best        %s: %s %.5g; sample --model %s@best takes it", b.Path(r.Run), b.Metric, b.Value, console.ShellWords(r.Run)))
+	}
+	return append(lines, "next        "+console.ShellWords(console.ProgramName(), "sample", "--model", r.Run, "--out", pictures, "--count", count))
 }
 
 // ended tells of a run without a result. main tells a person the error.

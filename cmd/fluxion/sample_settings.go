@@ -23,7 +23,7 @@ func (o *sampleOptions) list() setting.List {
 	o.config.Options.Grid, o.config.Options.Steps, o.config.Sampler = "uniform", 30, "euler"
 	return slices.Concat(
 		setting.List{
-			{Key: "model", Value: setting.Of(&o.model), Own: true, Help: "run folder, checkpoint, or diffusers folder"},
+			{Key: "model", Value: setting.Of(&o.model), Own: true, Help: "run folder (its newest checkpoint; RUN@best is its best), checkpoint, or diffusers folder"},
 			{Key: "out", Value: setting.Of(&o.out), Own: true, Help: "folder for the images, made if need be; or FILE.npz, for all of them as float32"},
 			{Key: "count", Value: setting.Of(&o.count), Own: true, Help: "make images 0 to COUNT-1", Range: setting.Within(1, maxSeeds, "")},
 			{Key: "seeds", Value: setting.Of(&o.seeds), Own: true, Help: "numbers of the images to make, such as 0-99,200"},

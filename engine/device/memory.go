@@ -66,10 +66,13 @@ func check(available int64, needs []Need) error {
 }
 
 // PlanNeed is the part of a plan's memory that a device takes from the host.
-func PlanNeed(d Device, sizes plan.Sizes) Need {
-	n := Need{What: "the plan"}
+func PlanNeed(d Device, sizes plan.Sizes) Need { return HostNeed(d, "the plan", sizes.Bytes()) }
+
+// HostNeed is the part of some memory of a device that it takes from the host.
+func HostNeed(d Device, what string, bytes int64) Need {
+	n := Need{What: what}
 	if _, host := d.(*CPU); host || d.Simulated() {
-		n.Bytes = sizes.Bytes()
+		n.Bytes = bytes
 	}
 	return n
 }

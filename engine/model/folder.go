@@ -129,8 +129,11 @@ func Checkpoints(dir string) ([]Checkpoint, error) {
 }
 
 // Newest returns the newest checkpoint of a run folder, or dir itself if it is
-// no run folder.
+// no run folder. RUN@best is the best checkpoint of a run.
 func Newest(dir string) (string, error) {
+	if run, ok := bestOf(dir); ok {
+		return best(run)
+	}
 	all, err := Checkpoints(dir)
 	if err != nil {
 		return dir, err
@@ -144,6 +147,9 @@ func Newest(dir string) (string, error) {
 // Is says whether a folder is that of a run, a checkpoint or a model of diffusers, whole
 // or not.
 func Is(dir string) bool {
+	if _, ok := bestOf(dir); !ok && !isDir(dir) {
+		return false
+	}
 	path, err := Newest(dir)
 	if err != nil {
 		return true // what it lacks, opening it tells

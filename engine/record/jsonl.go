@@ -5,16 +5,28 @@ import (
 	"time"
 )
 
-// JSONL hands each status to add as an object of JSON, for a file with one a line.
-func JSONL(add func(line []byte) error) Sink {
-	return Func(func(s Status) error {
-		line, err := json.Marshal(map[string]any{
-			"time": s.Time.Format(time.RFC3339), "images": s.Images, "steps": s.Steps, "loss": s.Loss, "lr": s.LR, "grad_norm": s.GradNorm,
-			"images_per_second": s.ImagesPerSecond, "elapsed_seconds": s.Elapsed.Seconds(), "skipped": len(s.Skipped), "baseline": s.Baseline,
-		})
-		if err != nil {
-			return err
-		}
-		return add(line)
+// JSONL hands each status and each evaluation to add as an object of JSON, for a file
+// with one a line. Lines of evaluations have the key metrics.
+func JSONL(add func(line []byte) error) Sink { return jsonl{add} }
+
+type jsonl struct{ add func(line []byte) error }
+
+func (jsonl) Begin(int64) error { return nil }
+func (jsonl) Close() error      { return nil }
+
+func (j jsonl) Status(s Status) error {
+	return j.line(map[string]any{
+		"time": s.Time.Format(time.RFC3339), "images": s.Images, "steps": s.Steps, "loss": s.Loss, "lr": s.LR, "grad_norm": s.GradNorm,
+		"images_per_second": s.ImagesPerSecond, "elapsed_seconds": s.Elapsed.Seconds(), "skipped": len(s.Skipped), "baseline": s.Baseline,
 	})
+}
+
+func (j jsonl) Evaluation(e Evaluation) error { return j.line(e.Fields()) }
+
+func (j jsonl) line(fields map[string]any) error {
+	line, err := json.Marshal(fields)
+	if err != nil {
+		return err
+	}
+	return j.add(line)
 }

@@ -1,8 +1,8 @@
 package record
 
-// Log writes into a log which images were left out since the status before, or in the end
-// since the last one, and tells the user of the first: whoever wants them in has to know
-// which they are.
+// Log writes into a log what metrics say, and which images were left out since the status
+// before, or in the end since the last one. It tells the user of the first: whoever wants
+// them in has to know which they are.
 func Log(skipped func() []string, tell, note func(format string, args ...any)) Sink {
 	return &log{skipped: skipped, tell: tell, note: note}
 }
@@ -16,6 +16,11 @@ type log struct {
 func (l *log) Begin(int64) error { return nil }
 
 func (l *log) Status(Status) error { return l.Close() }
+
+func (l *log) Evaluation(e Evaluation) error {
+	l.note("evaluation after %d images, in %.1f s: %v; %s", e.Images, e.Seconds, e, e.Of)
+	return nil
+}
 
 func (l *log) Close() error {
 	all := l.skipped()

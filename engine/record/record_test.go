@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -26,7 +27,10 @@ func (s stub) did(what string) error {
 
 func (s stub) Begin(images int64) error { return s.did(fmt.Sprint("begin ", images)) }
 func (s stub) Status(t Status) error    { return s.did(fmt.Sprint("status ", t.Images)) }
-func (s stub) Close() error             { return s.did("close") }
+func (s stub) Evaluation(e Evaluation) error {
+	return s.did(fmt.Sprint("evaluation ", e.Images))
+}
+func (s stub) Close() error { return s.did("close") }
 
 // TestSinks: sinks are told in turn. One that fails is the last; where one cannot
 // begin, those before it are closed.
@@ -35,16 +39,17 @@ func TestSinks(t *testing.T) {
 		fails string
 		want  []string
 	}{
-		{"", []string{"a begin 8", "b begin 8", "c begin 8", "a status 16", "b status 16", "c status 16", "a close", "b close", "c close"}},
+		{"", []string{"a begin 8", "b begin 8", "c begin 8", "a status 16", "b status 16", "c status 16", "a evaluation 16", "b evaluation 16", "c evaluation 16", "a close", "b close", "c close"}},
 		{"begin 8", []string{"a begin 8", "b begin 8", "a close"}},
-		{"status 16", []string{"a begin 8", "b begin 8", "c begin 8", "a status 16", "b status 16", "a close", "b close", "c close"}},
-		{"close", []string{"a begin 8", "b begin 8", "c begin 8", "a status 16", "b status 16", "c status 16", "a close", "b close", "c close"}},
+		{"status 16", []string{"a begin 8", "b begin 8", "c begin 8", "a status 16", "b status 16", "a evaluation 16", "b evaluation 16", "c evaluation 16", "a close", "b close", "c close"}},
+		{"evaluation 16", []string{"a begin 8", "b begin 8", "c begin 8", "a status 16", "b status 16", "c status 16", "a evaluation 16", "b evaluation 16", "a close", "b close", "c close"}},
+		{"close", []string{"a begin 8", "b begin 8", "c begin 8", "a status 16", "b status 16", "c status 16", "a evaluation 16", "b evaluation 16", "c evaluation 16", "a close", "b close", "c close"}},
 	} {
 		var got []string
 		sinks := Sinks{stub{"a", &got, ""}, stub{"b", &got, c.fails}, stub{"c", &got, ""}}
 		err := sinks.Begin(8)
 		if err == nil {
-			err = errors.Join(sinks.Status(Status{Images: 16}), sinks.Close())
+			err = errors.Join(sinks.Status(Status{Images: 16}), sinks.Evaluation(Evaluation{Images: 16}), sinks.Close())
 		}
 		if !slices.Equal(got, c.want) || (err != nil) != (c.fails != "") {
 			t.Errorf("where b fails to %q: %v, want %v; %v", c.fails, got, c.want, err)
@@ -95,6 +100,36 @@ func TestLog(t *testing.T) {
 		t.Errorf("told %q, want %q", told, want)
 	}
 	if want := []string{"b.png cannot be read and is left out", "c.png cannot be read and is left out", "d.png cannot be read and is left out"}; !slices.Equal(noted, want) {
+		t.Errorf("noted %q, want %q", noted, want)
+	}
+}
+
+// TestEvaluations: what metrics say is read back from among the lines of a file, and
+// stands in the log.
+func TestEvaluations(t *testing.T) {
+	var lines []byte
+	file := JSONL(func(l []byte) error { lines = append(append(lines, l...), '\n'); return nil })
+	e := Evaluation{
+		Images: 16, Steps: 4, Values: []Value{{Name: "fd", Value: 12.5}, {"kid", -0.25, 0.125, "of all images"}}, N: [2]int64{100, 50}, Of: "all else", Best: "fd",
+		Time: time.Date(2026, 11, 29, 16, 0, 0, 0, time.UTC), Seconds: 1.5, Share: 0.25,
+	}
+	later := e
+	later.Images = 32
+	if err := errors.Join(file.Status(Status{Images: 8}), file.Evaluation(e), file.Status(Status{Images: 16}), file.Evaluation(later)); err != nil {
+		t.Fatal(err)
+	}
+	lines = append(lines, `{"images": 16, "metr`...) // cut by a loss of power
+	if got := Evaluations(lines, 31); !reflect.DeepEqual(got, []Evaluation{e}) {
+		t.Errorf("%+v, want %+v", got, e)
+	}
+	if got := Evaluations(lines, 32); len(got) != 2 || got[1].Images != 32 {
+		t.Errorf("%+v", got)
+	}
+	var noted string
+	if err := Log(nil, nil, func(format string, args ...any) { noted = fmt.Sprintf(format, args...) }).Evaluation(e); err != nil {
+		t.Fatal(err)
+	}
+	if want := "evaluation after 16 images, in 1.5 s: fd 12.5 (the best so far), kid -0.25 ± 0.12; all else"; noted != want {
 		t.Errorf("noted %q, want %q", noted, want)
 	}
 }

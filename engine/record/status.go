@@ -1,5 +1,5 @@
 // Package record is what a run says of itself while it trains, and where that goes:
-// a status, and the sinks that take it. It knows neither the loop nor the folder of
+// a status, what metrics say, and the sinks that take both. It knows neither the loop nor the folder of
 // a run. A new sink is one file here and one line in the loop's list.
 package record
 
@@ -22,23 +22,26 @@ type Status struct {
 	Skipped         []string      // undecodable images left out, in the order in which they were met
 }
 
-// Sink takes the statuses of a run: a screen, a file, a service.
+// Sink takes what a run says: a screen, a file, a service.
 type Sink interface {
 	// Begin comes first. The run goes on after so many images: what was recorded of
 	// later ones, which will be seen again, is void.
 	Begin(images int64) error
 	// Status takes one. An error ends the run; that a disk is full for a while is none.
 	Status(Status) error
+	// Evaluation takes what metrics say, where a run is evaluated; errors as of Status.
+	Evaluation(Evaluation) error
 	// Close ends what Begin began.
 	Close() error
 }
 
-// Func is a sink that has nothing to open.
+// Func is a sink of statuses alone that has nothing to open.
 type Func func(Status) error
 
-func (Func) Begin(int64) error       { return nil }
-func (f Func) Status(s Status) error { return f(s) }
-func (Func) Close() error            { return nil }
+func (Func) Begin(int64) error           { return nil }
+func (f Func) Status(s Status) error     { return f(s) }
+func (Func) Evaluation(Evaluation) error { return nil }
+func (Func) Close() error                { return nil }
 
 // Sinks are told in this order; one that fails is the last.
 type Sinks []Sink
@@ -56,6 +59,15 @@ func (s Sinks) Begin(images int64) error {
 func (s Sinks) Status(status Status) error {
 	for _, sink := range s {
 		if err := sink.Status(status); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s Sinks) Evaluation(e Evaluation) error {
+	for _, sink := range s {
+		if err := sink.Evaluation(e); err != nil {
 			return err
 		}
 	}

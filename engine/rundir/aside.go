@@ -37,7 +37,7 @@ type mark struct {
 const markHelp = "What begins with " + previous + " is the run that was here before. It is removed when the new one has a checkpoint, and comes back if that ends without."
 
 // runFiles are those of a run that have one name.
-var runFiles = []string{ConfigFile, StatsFile, LogFile}
+var runFiles = []string{ConfigFile, StatsFile, LogFile, model.BestFile}
 
 // numbered are the folders of what is named by images seen.
 var numbered = []string{model.CheckpointsDir, SamplesDir, StagesDir}
@@ -111,8 +111,8 @@ func (d *Dir) setAside(images int64) error {
 	if err != nil || len(parts) == 0 {
 		return err
 	}
-	if images > 0 { // these two are written anew, and come back as they are now
-		for _, name := range []string{ConfigFile, StatsFile} {
+	if images > 0 { // these are written anew, and come back as they are now
+		for _, name := range []string{ConfigFile, StatsFile, model.BestFile} {
 			data, err := readFile(d.file(name))
 			if err == nil {
 				err = d.disk.WriteFile(d.file(previous+name), data)

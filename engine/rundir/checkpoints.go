@@ -1,6 +1,7 @@
 package rundir
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -100,16 +101,44 @@ func (d *Dir) Rescue(images int64, fill func(dir string) error) (string, error) 
 }
 
 // Tidy follows a checkpoint: it removes a run that was set aside for this one, and
-// all but the newest checkpoints.
+// all but the newest checkpoints and the best.
 func (d *Dir) Tidy(keep int) error {
 	if d.aside {
 		if err := d.forget(); err != nil {
 			return err
 		}
 	}
+	best, err := model.ReadBest(d.Path)
+	if err != nil {
+		return err
+	}
 	all, err := model.Checkpoints(d.Path)
 	for ; err == nil && len(all) > keep; all = all[1:] {
-		err = d.disk.Remove(all[0].Path)
+		if best == nil || all[0].Images != best.Images {
+			err = d.disk.Remove(all[0].Path)
+		}
 	}
 	return err
+}
+
+// SetBest writes down that a checkpoint, which is on the disk, is the best so far. It
+// stays until another is.
+func (d *Dir) SetBest(b model.Best) error {
+	if err := d.Check(); err != nil {
+		return err
+	}
+	text, err := json.Marshal(b)
+	if err != nil {
+		return err
+	}
+	return d.disk.WriteFile(d.file(model.BestFile), append(text, '\n'))
+}
+
+// forgetBest removes what names a best checkpoint after so many images: it is set aside.
+func (d *Dir) forgetBest(images int64) error {
+	best, err := model.ReadBest(d.Path)
+	if err != nil || best == nil || best.Images <= images {
+		return err
+	}
+	return d.disk.Remove(d.file(model.BestFile))
 }

@@ -202,6 +202,9 @@ func (d *Dir) Begin(settings []byte, images int64) error {
 	if images > 0 {
 		d.own[images] = true
 	}
+	if err := d.forgetBest(images); err != nil {
+		return err
+	}
 	if err := d.disk.WriteFile(d.file(ConfigFile), settings); err != nil {
 		return err
 	}
@@ -232,6 +235,9 @@ func (d *Dir) Close() error {
 	begun := d.stats.file != nil
 	if !begun && !d.fresh { // why it did not begin stands in the log of the run that is here
 		_ = d.log.open(d.file(LogFile), 0) // there may be none
+		if len(d.stats.left) > 0 {         // of a finished run, to which something was added
+			err = d.stats.open(d.file(StatsFile), os.O_CREATE)
+		}
 	}
 	d.stats.close()
 	d.log.close()

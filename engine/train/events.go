@@ -1,6 +1,9 @@
 package train
 
-import "fluxion/engine/record"
+import (
+	"fluxion/engine/model"
+	"fluxion/engine/record"
+)
 
 // Observer is told what a run does. Its methods are called from the loop, one
 // at a time; nothing below the command line prints. A run has a status after its
@@ -10,6 +13,7 @@ type Observer interface {
 	Status(record.Status)
 	Checkpoint(path string, images int64)
 	Samples(path string, images int64)
+	Evaluation(record.Evaluation)
 	Stuck(Stuck)
 	Note(text string) // something the user should know
 	Err() error       // why what was told does not reach the user any more, or nil
@@ -36,12 +40,13 @@ type Start struct {
 	Tensors      int
 	Device       string
 	PlannedBytes int64
+	BesideBytes  int64 // that hooks take beside these
 	KeptBytes    int64 // that would be planned without recomputation
 	StepFLOPs    int64
 	AgainFLOPs   int64       // of them, those of recomputation
 	Images       int64       // seen already
 	From         string      // the checkpoint it goes on from
-	About        [][2]string // of the objective, line by line, each under a name
+	About        [][2]string // of the objective and of hooks, line by line, each under a name
 	Baseline     float64     // the loss of a network without knowledge, see process.BaselineLoss; 0: no contrast
 	Variance     float64     // of the pixels, that it is for
 }
@@ -52,9 +57,10 @@ type Result struct {
 	Images     int64
 	Steps      int64
 	Loss       float64
-	Seconds    float64 // of the whole run
-	Checkpoint string  // the newest; "": none
-	AlreadyRun bool    // it was finished before
-	Floats     bool    // its samples are no pictures
-	Unlearned  string  // that the run was too short, where it was; else ""
+	Seconds    float64     // of the whole run
+	Checkpoint string      // the newest; "": none
+	Best       *model.Best // checkpoint, where a hook keeps it; nil: none
+	AlreadyRun bool        // it was finished before
+	Floats     bool        // its samples are no pictures
+	Unlearned  string      // that the run was too short, where it was; else ""
 }

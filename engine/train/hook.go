@@ -10,6 +10,8 @@ import (
 
 	"fluxion/engine/generate"
 	"fluxion/engine/objective"
+	"fluxion/engine/plan"
+	"fluxion/engine/record"
 )
 
 // Hook is something that a run does beside its steps. Functions that it has no use
@@ -23,8 +25,14 @@ type Hook struct {
 	Every  int64
 	After  func(context.Context, Progress) error
 	Pauses bool // the time that After takes is not that of steps
+	Late   bool // it comes after checkpoints and grids: a kill while it works loses none
 
-	Begin func(Progress) error // before the first step, after those of the hooks before
+	// Compile makes the hook's own plans over the buffers of a step, and returns what they
+	// need: the run's memory has room for it. Of several calls the last counts.
+	Compile func(*Step) (plan.Sizes, error)
+	Bytes   int64                // of the device's memory that the hook takes beside that of the run
+	About   func() [][2]string   // what a user is told of it before the first step: a name and a text in a row
+	Begin   func(Progress) error // before the first step, after those of the hooks before
 	// Check looks at a step before it counts. After an error it has not happened; weights
 	// have changed already, so that no more is saved.
 	Check func(Progress) error
@@ -58,13 +66,19 @@ type Progress struct {
 	Generator *generate.Generator // that samples from the first average; nil: the run makes no grids
 	// Tell tells the user and the log of what does not end the run.
 	Tell func(format string, args ...any)
+	// Record hands what metrics say to all that is told of the run's statuses.
+	Record func(record.Evaluation) error
+	// KeepBest saves the run as it is, if that has not been done, and keeps this checkpoint
+	// until it is called for a better one. Kept is false where it could not be saved, which
+	// the user has been told.
+	KeepBest func(metric string, value float64) (kept bool, err error)
 }
 
 // progress is that after a step.
 func (r *run) progress(s State, step Outcome) Progress {
 	return Progress{
 		State: s, Step: step, LR: r.learningRate(s.Images - int64(r.settings.Batch)), Before: s.Images - int64(r.settings.Batch),
-		Last: s.Images >= r.settings.Images, Asked: r.asked, Dir: r.dir, Settings: r.settings, Trainer: r.trainer, Generator: r.generator, Tell: r.warn,
+		Last: s.Images >= r.settings.Images, Asked: r.asked, Dir: r.dir, Settings: r.settings, Trainer: r.trainer, Generator: r.generator, Tell: r.warn, Record: r.record.Evaluation, KeepBest: r.keepBest,
 	}
 }
 
@@ -84,6 +98,12 @@ func (h Hook) named() Hook {
 	n := h
 	if h.After != nil {
 		n.After = func(ctx context.Context, p Progress) error { return wrap(h.After(ctx, p)) }
+	}
+	if h.Compile != nil {
+		n.Compile = func(s *Step) (plan.Sizes, error) {
+			sizes, err := h.Compile(s)
+			return sizes, wrap(err)
+		}
 	}
 	if h.Begin != nil {
 		n.Begin = func(p Progress) error { return wrap(h.Begin(p)) }
@@ -131,6 +151,24 @@ func (r *run) hooks(callers []Hook) ([]Hook, error) {
 		files[file] = true
 	}
 	return all, nil
+}
+
+// aboutHooks is what a user is told of the hooks before the first step.
+func (r *run) aboutHooks() (rows [][2]string) {
+	for _, h := range r.all {
+		if h.About != nil {
+			rows = append(rows, h.About()...)
+		}
+	}
+	return rows
+}
+
+// besideBytes is the memory of the device that hooks take beside that of the run.
+func (r *run) besideBytes() (bytes int64) {
+	for _, h := range r.all {
+		bytes = plan.Add(bytes, h.Bytes)
+	}
+	return bytes
 }
 
 // beginHooks begins all of them, in turn.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,9 +14,13 @@ import (
 	"testing"
 	"time"
 
+	"fluxion/data/durable"
+	"fluxion/engine/generate"
 	"fluxion/engine/model"
+	"fluxion/engine/plan"
 	"fluxion/engine/record"
 	"fluxion/engine/rundir"
+	"fluxion/engine/sampler"
 )
 
 // counter is a hook that adds up how often it was called, and keeps the sum.
@@ -294,6 +299,7 @@ func TestHookAsked(t *testing.T) {
 type sink struct {
 	began  int64
 	got    []record.Status
+	said   []record.Evaluation
 	failed error
 	closed bool
 }
@@ -301,6 +307,10 @@ type sink struct {
 func (s *sink) Begin(images int64) error { s.began = images; return nil }
 func (s *sink) Status(t record.Status) error {
 	s.got = append(s.got, t)
+	return s.failed
+}
+func (s *sink) Evaluation(e record.Evaluation) error {
+	s.said = append(s.said, e)
 	return s.failed
 }
 func (s *sink) Close() error { s.closed = true; return nil }
@@ -324,5 +334,127 @@ func TestSinksOfACaller(t *testing.T) {
 	}
 	if got := saved(t, o.Dir); !slices.Contains(got, 20) {
 		t.Errorf("checkpoints %v, want the step before the error", got)
+	}
+}
+
+// judge is a hook that is told a value after so many images, and keeps the best.
+func judge(every int64, values map[int64]float64, kept *[]int64) Hook {
+	best := math.Inf(1)
+	return Hook{Name: "judge", Every: every, Late: true, After: func(_ context.Context, p Progress) error {
+		v := values[p.Images]
+		if v >= best {
+			return nil
+		}
+		is, err := p.KeepBest("fd", v)
+		if is {
+			best = v
+			*kept = append(*kept, p.Images)
+		}
+		return errors.Join(err, p.Record(record.Evaluation{Images: p.Images, Values: []record.Value{{Name: "fd", Value: v}}, Of: "values"}))
+	}}
+}
+
+// TestKeepBest: a state that a hook calls the best is saved, once, and stays when older
+// ones go; what was said of it stands in the statistics and the log, and reaches the user
+// and the sinks.
+func TestKeepBest(t *testing.T) {
+	s := brief()
+	s.SampleCount, s.Keep, s.CheckpointEvery = 0, 1, 16
+	o, rec := options(t, s, t.TempDir())
+	to := &sink{}
+	var kept []int64
+	values := map[int64]float64{4: 9, 8: 3, 12: 5, 16: 2, 20: 1, 24: 4, 28: 1, 32: 1}
+	o.Hooks, o.Sinks = []Hook{judge(4, values, &kept)}, []record.Sink{to}
+	res, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (model.Best{Metric: "fd", Value: 1, Images: 20}); res.Best == nil || *res.Best != want {
+		t.Errorf("the best is %+v, want %+v", res.Best, want)
+	}
+	if got := saved(t, o.Dir); !slices.Equal(got, []int64{20, 32}) || !slices.Equal(kept, []int64{4, 8, 16, 20}) || !slices.Equal(rec.checkpoints, []int64{4, 8, 16, 20, 32}) {
+		t.Errorf("checkpoints %v are left of %v, and %v were the best", got, rec.checkpoints, kept)
+	}
+	if _, err := model.Read(o.Dir+"@best", model.EMA); err != nil {
+		t.Error(err)
+	}
+	stats, err := rundir.Stats(o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(o.Dir, rundir.LogFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := record.Evaluations(stats, 32); len(got) != 4 || got[3].Values[0].Value != 1 || len(rec.evaluations) != 4 || len(to.said) != 4 || !strings.Contains(string(text), "evaluation after 20 images") {
+		t.Errorf("%v in the statistics, the user was told %v, a sink %v; the log is\n%s", got, rec.evaluations, to.said, text)
+	}
+}
+
+// TestBestOnADiskThatFails: a checkpoint that could not be saved is not kept, and ends no
+// run.
+func TestBestOnADiskThatFails(t *testing.T) {
+	s := brief()
+	s.SampleCount, s.CheckpointEvery = 0, 0
+	o, rec := options(t, s, t.TempDir())
+	full, failing := errors.New("full"), true
+	o.Disk = durable.Disk{Rename: func(old, new string) error {
+		if failing && strings.Contains(new, model.CheckpointsDir) {
+			return full
+		}
+		return os.Rename(old, new)
+	}}
+	var kept []int64
+	h := judge(8, map[int64]float64{8: 3, 16: 2, 24: 4, 32: 4}, &kept)
+	o.Hooks = []Hook{h, {Name: "repair", Every: 16, After: func(context.Context, Progress) error { failing = false; return nil }}}
+	res, err := Run(t.Context(), o)
+	if err != nil || !slices.Equal(kept, []int64{16}) || res.Best == nil || res.Best.Images != 16 || len(rec.notes) != 1 {
+		t.Errorf("%v were the best, the run says %+v, and told %q; %v", kept, res.Best, rec.notes, err)
+	}
+}
+
+// TestHookOnTheMemory: a hook has plans of its own over the run's buffers, and tells of
+// itself; the run says what it takes.
+func TestHookOnTheMemory(t *testing.T) {
+	s := brief()
+	s.Images, s.SampleCount, s.Recompute = 8, 0, "norms"
+	o, rec := options(t, s, t.TempDir())
+	train(t, o)
+	without := rec.start
+	var step *generate.Step
+	sampled := 0
+	o.Dir = t.TempDir()
+	o.Hooks = []Hook{{
+		Name: "sampling", Bytes: 12345, About: func() [][2]string { return [][2]string{{"sampling", "of 64 images"}} },
+		Compile: func(of *Step) (plan.Sizes, error) {
+			var err error
+			step, err = generate.NewStep(generate.Options{
+				Network: of.Network, Height: of.Height, Width: of.Width, Batch: 64, Calls: 2, Target: of.Target, Precision: of.Precision, Weights: of.Buffers.EMA,
+			})
+			return step.Sizes(), err
+		},
+		After: func(ctx context.Context, p Progress) error {
+			g, err := step.Load(o.Device, p.Trainer.Memory)
+			if err != nil {
+				return err
+			}
+			method, err := sampler.Get("euler")
+			if err != nil {
+				return err
+			}
+			table, err := method.Plan(p.Trainer.Objective.Process(), sampler.Options{Steps: 2})
+			if err != nil {
+				return err
+			}
+			err = g.Run(ctx, generate.Request{Table: table, Seeds: []int64{1, 2, 3}, Classes: []int{0, 1, 2}, Guidance: generate.Guidance{Scale: 1}}, func(int, generate.Sample) error { sampled++; return nil })
+			return errors.Join(err, g.Free())
+		},
+	}}
+	train(t, o)
+	if sampled != 3 || rec.start.BesideBytes != 12345 || rec.start.PlannedBytes <= without.PlannedBytes || rec.start.KeptBytes < rec.start.PlannedBytes {
+		t.Errorf("%d images; %d bytes beside %d, %d without recomputation, where %d are planned without the hook", sampled, rec.start.BesideBytes, rec.start.PlannedBytes, rec.start.KeptBytes, without.PlannedBytes)
+	}
+	if got := rec.start.About[len(rec.start.About)-1]; got != [2]string{"sampling", "of 64 images"} {
+		t.Errorf("told %q", got)
 	}
 }

@@ -8,8 +8,11 @@ import (
 // own are the hooks of every run, and among them those of its caller. They are called in
 // this order: a step that is not finite never counts, a checkpoint holds what callers keep
 // of its own step, it is written beside the making of a grid, and who stops a run does
-// not wait for one.
+// not wait for one, nor for callers that are late.
 func (r *run) own(callers []Hook) []Hook {
+	late := func(is bool) []Hook {
+		return slices.DeleteFunc(slices.Clone(callers), func(h Hook) bool { return h.Late != is })
+	}
 	return slices.Concat([]Hook{
 		r.finiteHook(),
 		r.learningHook(),
@@ -17,12 +20,12 @@ func (r *run) own(callers []Hook) []Hook {
 		{Name: "requests", Every: 1, After: r.listen},
 		{Name: "learning", Every: 1, After: r.watch},
 		r.statusHook(),
-	}, callers, []Hook{
+	}, late(false), []Hook{
 		{Name: "written checkpoints", Every: 1, After: func(context.Context, Progress) error { return r.saver.poll() }},
 		{Name: "checkpoints", Every: r.settings.CheckpointEvery, After: func(_ context.Context, p Progress) error { return r.saver.save(p.State) }},
 		{Name: "stop", Every: 1, After: func(ctx context.Context, _ Progress) error { return context.Cause(ctx) }},
 		r.gridHook(),
-	})
+	}, late(true))
 }
 
 // listen takes notice of what comes from outside: a request to save, or that

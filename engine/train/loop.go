@@ -250,6 +250,7 @@ func (r *run) result(already bool) Result {
 	if res.Checkpoint == "" && r.from != nil {
 		res.Checkpoint = r.from.Path
 	}
+	res.Best, _ = model.ReadBest(r.dir) // it was written here, or the run would have ended
 	return res
 }
 

@@ -31,6 +31,9 @@ func (s *Step) Needs(d device.Device, sizes plan.Sizes) []device.Need {
 // needs is the memory of the host that the run will take at most, known before any of it is.
 func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, sampling *generate.Step) []device.Need {
 	list := step.Needs(d, sizes)
+	for _, h := range r.all {
+		list = append(list, device.HostNeed(d, "what the hook "+h.Name+" takes", h.Bytes))
+	}
 	height, width, channels := r.data.Shape()
 	if step.Resident == 0 {
 		list = append(list, device.Need{What: "images read ahead", Bytes: plan.Product(data.Batches, step.pixelBytes())})

@@ -98,16 +98,19 @@ func prepare(o Options) (*run, Start, error) {
 	if _, err = r.planSampling(0); err != nil {
 		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
 	}
-	step, sampling, sizes, err := r.compile(o.Device)
+	kept, err := r.keptBytes(o.Device)
 	if err != nil {
 		return nil, Start{}, err
 	}
-	kept, err := r.keptBytes(o.Device, sizes)
+	step, sampling, sizes, err := r.compile(o.Device)
 	if err != nil {
 		return nil, Start{}, err
 	}
 	if err := device.CheckMemory(r.needs(o.Device, sizes, step, sampling)...); err != nil {
 		return nil, Start{}, err
+	}
+	if s.Recompute == "none" {
+		kept = sizes.Bytes()
 	}
 	var changes []Change
 	if changes, err = r.openFolder(o); err != nil {
@@ -133,9 +136,9 @@ func prepare(o Options) (*run, Start, error) {
 		Run: o.Dir, Settings: s, Changes: changes,
 		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Floats: o.Data.Kind() == data.Floats, Classes: o.Data.Classes(), Notes: slices.Concat(data.Notes(o.Data), network.Notes(), r.presetNotes(), r.beginning.notes(loss.Process()), r.couplingNotes(), r.floatNotes(variance)), Resident: step.Resident > 0,
 		Parameters: nets.Count(step.Trained.Params), Tensors: len(step.Trained.Params),
-		Device: o.Device.Describe(), PlannedBytes: sizes.Bytes(), StepFLOPs: step.Cost().FLOPs,
+		Device: o.Device.Describe(), PlannedBytes: sizes.Bytes(), BesideBytes: r.besideBytes(), StepFLOPs: step.Cost().FLOPs,
 		KeptBytes: kept, AgainFLOPs: step.Recomputed().FLOPs,
-		About:  r.about(),
+		About:  append(r.about(), r.aboutHooks()...),
 		Recipe: recipe, Apart: recipe.Apply(s).Changes(s), Baseline: r.baseline, Variance: variance,
 	}, nil
 }
@@ -163,6 +166,7 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	if err != nil {
 		return nil, nil, sizes, err
 	}
+	room -= r.besideBytes()
 	if bytes := plan.Product(r.data.Len(), height*width*channels, r.data.Kind().Size()); bytes <= room/residentShare && r.coupling == nil { // which looks at pixels
 		o.Resident = r.data.Len()
 	}
@@ -176,6 +180,16 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 		if sizes = step.Sizes(); sampling != nil {
 			sizes = plan.Union(sizes, sampling.Sizes())
 		}
+		for _, h := range r.all {
+			if h.Compile == nil {
+				continue
+			}
+			more, err := h.Compile(step)
+			if err != nil {
+				return nil, nil, nil, err
+			}
+			sizes = plan.Union(sizes, more)
+		}
 		if o.Resident == 0 || sizes.Bytes() <= room {
 			return step, sampling, sizes, nil
 		}
@@ -183,10 +197,11 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	}
 }
 
-// keptBytes is the memory that would be planned without recomputation.
-func (r *run) keptBytes(d device.Device, sizes plan.Sizes) (int64, error) {
+// keptBytes is the memory that would be planned without recomputation, where there is
+// some.
+func (r *run) keptBytes(d device.Device) (int64, error) {
 	if r.settings.Recompute == "none" {
-		return sizes.Bytes(), nil
+		return 0, nil
 	}
 	other := *r
 	other.settings.Recompute = "none"

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"fluxion/engine/model"
 	"fluxion/engine/rundir"
 )
 
@@ -31,9 +32,10 @@ type written struct {
 	untidy error // why older ones could not be removed
 }
 
-// save copies the state and begins to write it; an earlier checkpoint is finished first.
+// save copies the state and begins to write it, if it is not there already; an earlier
+// checkpoint is finished first.
 func (s *saver) save(state State) error {
-	if err := s.wait(); err != nil {
+	if err := s.wait(); err != nil || s.images == state.Images {
 		return err
 	}
 	write, err := s.copy(state)
@@ -99,6 +101,33 @@ func (s *saver) report(w written) error {
 		s.warn("older checkpoints are not removed: %v", w.untidy)
 	}
 	return nil
+}
+
+// reach brings a state to the disk, if it is not there, and says whether it is.
+func (s *saver) reach(state State) (bool, error) {
+	err := s.wait()
+	if err == nil && s.images < state.Images {
+		if err = s.save(state); err == nil {
+			err = s.wait()
+		}
+	}
+	return s.images >= state.Images, err
+}
+
+// keepBest is Progress.KeepBest.
+func (r *run) keepBest(metric string, value float64) (kept bool, err error) {
+	if kept, err = r.saver.reach(r.state); err != nil || !kept {
+		return false, err
+	}
+	best := model.Best{Metric: metric, Value: value, Images: r.state.Images}
+	if err := r.folder.SetBest(best); err != nil {
+		return false, err
+	}
+	r.folder.Note("%s is the best checkpoint so far: %s %.6g", best.Path(r.dir), metric, value)
+	if err := r.saver.tidy(); err != nil {
+		r.warn("older checkpoints are not removed: %v", err)
+	}
+	return true, nil
 }
 
 // finish saves the last state of a run if it is not saved yet. It returns why that

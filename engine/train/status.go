@@ -11,9 +11,25 @@ import (
 func (r *run) sinks(callers []record.Sink) record.Sinks {
 	return append(record.Sinks{
 		record.Log(r.skipped, r.warn, r.folder.Note),
-		record.Func(func(s record.Status) error { r.observer.Status(s); return nil }),
+		told{r.observer},
 		record.JSONL(r.folder.Status),
 	}, callers...)
+}
+
+// told is a sink that tells the observer.
+type told struct{ Observer }
+
+func (told) Begin(int64) error { return nil }
+func (told) Close() error      { return nil }
+
+func (t told) Status(s record.Status) error {
+	t.Observer.Status(s)
+	return nil
+}
+
+func (t told) Evaluation(e record.Evaluation) error {
+	t.Observer.Evaluation(e)
+	return nil
 }
 
 // statusHook tells how far the run is: after the first step, after the last, and about

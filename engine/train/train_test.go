@@ -31,6 +31,7 @@ type recorder struct {
 	checkpoints []int64
 	grids       []string
 	stuck       []Stuck
+	evaluations []record.Evaluation
 	notes       []string
 	onSave      func()
 	onStart     func()
@@ -53,6 +54,9 @@ func (r *recorder) Checkpoint(_ string, images int64) {
 }
 func (r *recorder) Samples(path string, _ int64) { r.grids = append(r.grids, path) }
 func (r *recorder) Stuck(s Stuck)                { r.stuck = append(r.stuck, s) }
+func (r *recorder) Evaluation(e record.Evaluation) {
+	r.evaluations = append(r.evaluations, e)
+}
 func (r *recorder) Note(text string) {
 	r.notes = append(r.notes, text)
 	if r.onNote != nil {

@@ -15,13 +15,14 @@ import (
 // silent is an observer that remembers how the run began.
 type silent struct{ start train.Start }
 
-func (s *silent) Start(start train.Start) { s.start = start }
-func (*silent) Status(record.Status)      {}
-func (*silent) Checkpoint(string, int64)  {}
-func (*silent) Samples(string, int64)     {}
-func (*silent) Note(string)               {}
-func (*silent) Stuck(train.Stuck)         {}
-func (*silent) Err() error                { return nil }
+func (s *silent) Start(start train.Start)    { s.start = start }
+func (*silent) Status(record.Status)         {}
+func (*silent) Checkpoint(string, int64)     {}
+func (*silent) Samples(string, int64)        {}
+func (*silent) Evaluation(record.Evaluation) {}
+func (*silent) Note(string)                  {}
+func (*silent) Stuck(train.Stuck)            {}
+func (*silent) Err() error                   { return nil }
 
 // runTo trains until this many images were seen and returns the weights.
 func runTo(t *testing.T, dir, deviceName string, images int64) (weights []float32, start train.Start) {
