@@ -163,10 +163,15 @@ func (j *judging) check() error {
 	}
 	for i, n := range counts {
 		if n > 0 && n < int64(dim) && (j.save != "" && i == 0 || slices.ContainsFunc(j.metrics, func(m evaluate.Metric) bool { return m.Needs.Statistics })) {
-			j.note(fmt.Sprintf("%s: %d images are fewer than the %d numbers that are known of each: the distance is far too large, and only compares with those of as many", j.sides[i].path, n, dim))
+			j.note(fewText(j.sides[i].path, n, dim))
 		}
 	}
 	return nil
+}
+
+// fewText is a note on a covariance that is singular.
+func fewText(what string, n int64, dim int) string {
+	return fmt.Sprintf("%s: %d images are fewer than the %d numbers that are known of each: the distance is far too large, and only compares with those of as many", what, n, dim)
 }
 
 // collect makes what is known of a set.
@@ -234,7 +239,7 @@ func (j *judging) how() string {
 	if j.about == (moments.About{}) {
 		return "features that the files do not name"
 	}
-	return fmt.Sprintf("features of %s, weights %s, convention %s, %s", j.about.Network, j.about.Weights, j.about.Convention, j.about.Precision)
+	return featuresText(j.about)
 }
 
 // sizeText is a size as arrays have it.

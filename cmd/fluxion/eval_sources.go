@@ -53,21 +53,22 @@ func (j *judging) source(s *side, samples bool) (source, error) {
 		n = count
 		j.note(fmt.Sprintf("%s: %s of %s images, evenly spread", path, console.Thousands(int64(n)), console.Thousands(int64(set.Len()))))
 	}
-	return dataSource{j, path, set, n}, nil
+	return dataSource{path, set, n, j.skipBroken, j.note}, nil
 }
 
 // dataSource is images of data, evenly spread.
 type dataSource struct {
-	*judging
-	path string
-	set  data.Dataset
-	n    int
+	path       string
+	set        data.Dataset
+	n          int
+	skipBroken bool
+	note       func(text string) // of images that are left out
 }
 
 func (d dataSource) Name() string { return d.path }
 func (d dataSource) Len() int     { return d.n }
 func (d dataSource) close()       { d.set.Close() }
-func (d dataSource) size() [3]int { h, w, c := d.set.Shape(); return [3]int{h, w, c} }
+func (d dataSource) size() [3]int { return shapeOf(d.set) }
 
 func (d dataSource) Each(_ context.Context, visit func(evaluate.Image) error) error {
 	size := d.size()

@@ -141,7 +141,7 @@ func (o observer) Samples(path string, images int64) {
 }
 
 func (o observer) Evaluation(e record.Evaluation) {
-	o.Event("evaluation", e.Fields(), fmt.Sprintf("evaluation  %v; after %s images, in %.1f s; %.2g %% of the run's time", e, console.Thousands(e.Images), e.Seconds, 100*e.Share))
+	o.Event("evaluation", e.Fields(), fmt.Sprintf("evaluation  %v; after %s images, in %.1f s; evaluation takes %s of the time", e, console.Thousands(e.Images), e.Seconds, record.Percent(e.Share)))
 }
 
 func (o observer) Note(text string) {

@@ -21,7 +21,7 @@ type plannedCell struct {
 
 // fewOf reads the model and says for which steps it was trained, if for few.
 func (s *sweep) fewOf(path string) (*sampler.Few, error) {
-	if info, err := os.Stat(path); err != nil || !info.IsDir() || !model.Is(path) {
+	if !model.Is(path) {
 		return nil, fault.Usagef("%s is no model; sweep samples a run, a checkpoint or a diffusers folder", path)
 	}
 	if s.count == 0 {

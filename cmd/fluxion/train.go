@@ -49,7 +49,7 @@ glyphs, an embedded set of digits. The run folder holds the resolved settings,
 statistics, sample grids and checkpoints that diffusers opens. The same command
 again resumes from the newest checkpoint, to the bit. Whatever ends a run but a
 kill, it first saves its last step and says in log.txt why it ended. SIGUSR1 asks
-for a checkpoint and a grid at once. It goes on if nobody reads what it prints.
+for a checkpoint, a grid and an evaluation at once. It goes on if nobody reads what it prints.
 Data may have moved or grown when a run is resumed; with other classes, or images
 of another shape, it cannot go on.
 
@@ -57,6 +57,12 @@ of another shape, it cannot go on.
 the clean image behind the noisy one: in training for half of the images, from a
 pass without gradient, which makes steps a third longer; the others get none.
 The folder says so, in_channels is twice out_channels, and sample needs no flag.
+
+--eval-every 5000 judges samples of the average along the run, as eval does those of
+its checkpoint: --eval-metrics fd,kid against the data (or --eval-real), in features of
+the networks that eval has. --keep-best fd keeps the checkpoint that is best so far
+beside the newest: RUN@best is it, wherever a model is asked for. Nothing of it shows
+in the weights.
 
 What was announced as a checkpoint is on the disk. --fresh and --from N (go back to
 checkpoint N, as where the newest cannot be used) set aside what the folder holds,
@@ -70,6 +76,7 @@ takes the rest from the preset, which is a network and how it is trained:
 ` + presetsText(),
 		Example: `  fluxion train
   fluxion train --data mnist:$HOME/mnist --size 32
+  fluxion train --eval-every 3400 --eval-count 500 --keep-best fd
   fluxion train --data photos.zip --size 64 --preset small --out runs/photos`,
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
 	}
@@ -115,6 +122,12 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	if err := train.CheckInit(s, o.ignore...); err != nil {
 		return err
 	}
+	s = featureNetwork(s)
+	e, err := newEvaluation(s, d)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.close()) }()
 	if o.dryRun {
 		return printSettings(out, s, o.json)
 	}
@@ -127,8 +140,12 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	requests, stop := saveRequests()
 	defer stop()
 	show := observer{console.NewFace(out, o.json)}
+	hooks, err := e.hooks(ctx, dev, show.Face, o.json)
+	if err != nil {
+		return err
+	}
 	result, err := train.Run(ctx, train.Options{
-		Settings: s, Dir: o.out, Fresh: o.fresh, IgnoreKeys: o.ignore, From: o.from, Data: d, Device: dev, Observer: show, Group: collective.Alone, Origin: origin(), SaveNow: requests,
+		Settings: s, Dir: o.out, Fresh: o.fresh, IgnoreKeys: o.ignore, From: o.from, Data: d, Device: dev, Observer: show, Group: collective.Alone, Origin: origin(), SaveNow: requests, Hooks: hooks,
 	})
 	if err != nil {
 		err = goesOn(err, o.again())

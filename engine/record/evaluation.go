@@ -19,7 +19,7 @@ type Evaluation struct {
 	Best          string   // the value by which it is the best so far; "": it is not
 	Time          time.Time
 	Seconds       float64 // that it took
-	Share         float64 // of the run's time that evaluations took so far
+	Share         float64 // of the time of this process that evaluations took so far
 }
 
 // Value is one number of an evaluation.
@@ -54,6 +54,15 @@ func (e Evaluation) String() string {
 		parts = append(parts, text)
 	}
 	return strings.Join(parts, ", ")
+}
+
+// Percent is a share in words.
+func Percent(share float64) string {
+	digits := 0
+	if share < 0.0995 {
+		digits = 1
+	}
+	return fmt.Sprintf("%.*f %%", digits, 100*share)
 }
 
 // Fields are an evaluation as JSON has it.

@@ -1,6 +1,6 @@
 // Package record is what a run says of itself while it trains, and where that goes:
-// a status, what metrics say, and the sinks that take both. It knows neither the loop nor the folder of
-// a run. A new sink is one file here and one line in the loop's list.
+// a status, what metrics say, and the sinks that take both. It knows neither the loop
+// nor the folder of a run. A new sink is one file here and one line in the loop's list.
 package record
 
 import (

@@ -3,12 +3,14 @@ package train
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"fluxion/data"
 	"fluxion/data/setting"
 	"fluxion/engine/couple"
 	"fluxion/engine/device"
 	"fluxion/engine/device/tuning"
+	"fluxion/engine/evaluate"
 	"fluxion/engine/objective"
 	"fluxion/engine/plan"
 	"fluxion/engine/process"
@@ -42,7 +44,7 @@ func (s *Settings) List() setting.List {
 			device.PrecisionSetting(&s.Precision), device.NameSetting(&s.Device), device.ThreadsSetting(&s.Threads),
 			plan.RecomputeSetting(&s.Recompute), tuning.BlockingsSetting(&s.Blockings),
 		},
-		s.files(),
+		s.files(), s.evaluation(),
 	)
 }
 
@@ -108,6 +110,45 @@ func (s *Settings) files() setting.List {
 		{Key: "sample_steps", Value: setting.Of(&s.SampleSteps), Help: "network evaluations of a grid's image", Range: setting.Within(1, sampler.MaxSteps, "")},
 		{Key: "sample_count", Value: setting.Of(&s.SampleCount), Help: "images of a grid", Range: setting.Within(0, maxGrid, fmt.Sprintf("0 (no grids) to %d", maxGrid))},
 	}
+}
+
+// What evaluation takes where nothing is said.
+const (
+	defaultMetrics   = "fd"
+	defaultCount     = 1000
+	defaultRealCount = 10_000
+)
+
+// evaluation are the settings of how samples are judged along the run. Those that eval
+// has, too, are declared once, in package evaluate.
+func (s *Settings) evaluation() setting.List {
+	const maxSamples = 10_000_000
+	metrics := evaluate.MetricsSetting(setting.Of(&s.EvalMetrics))
+	metrics.Before = defaultMetrics
+	features := evaluate.FeatureSettings(&s.EvalNetwork, &s.EvalWeights, &s.EvalConvention).With("convention", func(x *setting.Setting) { x.Before = evaluate.DefaultConvention })
+	list := slices.Concat(
+		setting.List{
+			{Key: "every", Value: setting.Of(&s.EvalEvery), Help: "images between evaluations: samples of the (first) average against real images", Unit: "images", Range: imagesFrom(0, "0 (none) to 2^53")},
+			metrics,
+			{Key: "count", Value: setting.Of(&s.EvalCount), Before: strconv.Itoa(defaultCount), Help: "samples of an evaluation", Range: setting.Within(2, maxSamples, "")},
+			{Key: "steps", Value: setting.Of(&s.EvalSteps), Help: "network evaluations of a sample; as many as of a grid's image if 0", Range: setting.Within(0, sampler.MaxSteps, "")},
+			{Key: "sampler", Value: setting.Of(&s.EvalSampler), Before: gridSampler, Help: "by which samples are made", Range: setting.OneOf("sampler", sampler.Names())},
+		},
+		features,
+		setting.List{
+			{Key: "real", Value: setting.Of(&s.EvalReal), Help: "what samples are compared with, data or a file of statistics as eval takes them; the data of the run if not given"},
+			{Key: "real_count", Value: setting.Of(&s.EvalRealCount), Before: strconv.Itoa(defaultRealCount), Help: "images of it at most, evenly spaced; all if 0", Range: setting.Within(0, maxSamples, "")},
+		},
+	)
+	for i := range list {
+		x := &list[i]
+		x.Own = x.Key == "weights" || x.Key == "real" // files
+		x.Key, x.Since = "eval_"+x.Key, "2026-11-29"
+	}
+	return append(list, setting.Setting{
+		Key: "keep_best", Value: setting.Of(&s.KeepBest), Since: "2026-11-29",
+		Help: "value of an evaluation, such as fd, by which the best checkpoint stays beside the newest (RUN@best); it is saved when it is found",
+	})
 }
 
 func inRange(h HalfLives) bool { return slices.Min(h[:]) >= 0 && slices.Max(h[:]) <= maxImages }

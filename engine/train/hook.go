@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"fluxion/engine/generate"
+	"fluxion/engine/model"
 	"fluxion/engine/objective"
 	"fluxion/engine/plan"
 	"fluxion/engine/record"
@@ -68,10 +69,10 @@ type Progress struct {
 	Tell func(format string, args ...any)
 	// Record hands what metrics say to all that is told of the run's statuses.
 	Record func(record.Evaluation) error
-	// KeepBest saves the run as it is, if that has not been done, and keeps this checkpoint
-	// until it is called for a better one. Kept is false where it could not be saved, which
-	// the user has been told.
-	KeepBest func(metric string, value float64) (kept bool, err error)
+	// KeepBest keeps a checkpoint until it is called for a better one. That of the step is
+	// saved, if it is not yet. Kept is false where there is no such checkpoint: it could not
+	// be saved, which the user has been told, or was removed.
+	KeepBest func(model.Best) (kept bool, err error)
 }
 
 // progress is that after a step.

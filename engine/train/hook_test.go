@@ -345,7 +345,7 @@ func judge(every int64, values map[int64]float64, kept *[]int64) Hook {
 		if v >= best {
 			return nil
 		}
-		is, err := p.KeepBest("fd", v)
+		is, err := p.KeepBest(model.Best{Metric: "fd", Value: v, Images: p.Images})
 		if is {
 			best = v
 			*kept = append(*kept, p.Images)
@@ -377,6 +377,19 @@ func TestKeepBest(t *testing.T) {
 	}
 	if _, err := model.Read(o.Dir+"@best", model.EMA); err != nil {
 		t.Error(err)
+	}
+	o.Settings.Images = 36
+	o.Hooks = []Hook{{Name: "again", Begin: func(p Progress) error {
+		for images, want := range map[int64]bool{16: false, 20: true} {
+			if kept, err := p.KeepBest(model.Best{Metric: "fd", Value: 1, Images: images}); err != nil || kept != want {
+				t.Errorf("%d of before is kept: %v, %v", images, kept, err)
+			}
+		}
+		return nil
+	}}}
+	train(t, o)
+	if got := saved(t, o.Dir); !slices.Equal(got, []int64{20, 36}) {
+		t.Errorf("checkpoints %v are left", got)
 	}
 	stats, err := rundir.Stats(o.Dir)
 	if err != nil {

@@ -3,6 +3,7 @@ package train
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"fluxion/engine/model"
 	"fluxion/engine/rundir"
@@ -115,15 +116,26 @@ func (s *saver) reach(state State) (bool, error) {
 }
 
 // keepBest is Progress.KeepBest.
-func (r *run) keepBest(metric string, value float64) (kept bool, err error) {
-	if kept, err = r.saver.reach(r.state); err != nil || !kept {
+func (r *run) keepBest(b model.Best) (kept bool, err error) {
+	if b.Images == r.state.Images {
+		kept, err = r.saver.reach(r.state)
+	} else {
+		info, failed := os.Stat(b.Path(r.dir))
+		kept = failed == nil && info.IsDir()
+	}
+	if err != nil || !kept {
 		return false, err
 	}
-	best := model.Best{Metric: metric, Value: value, Images: r.state.Images}
-	if err := r.folder.SetBest(best); err != nil {
+	if old, err := model.ReadBest(r.dir); err == nil && old != nil && *old == b {
+		return true, nil
+	}
+	if err := r.folder.SetBest(b); err != nil {
 		return false, err
 	}
-	r.folder.Note("%s is the best checkpoint so far: %s %.6g", best.Path(r.dir), metric, value)
+	r.folder.Note("%s is the best checkpoint so far: %s %.6g", b.Path(r.dir), b.Metric, b.Value)
+	if r.folder.Aside() { // until there is a new checkpoint
+		return true, nil
+	}
 	if err := r.saver.tidy(); err != nil {
 		r.warn("older checkpoints are not removed: %v", err)
 	}

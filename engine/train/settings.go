@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"fluxion/engine/couple"
+	"fluxion/engine/evaluate"
 	"fluxion/engine/objective"
 	"fluxion/engine/process"
 )
@@ -69,6 +70,18 @@ type Settings struct {
 	SampleEvery     int64 `json:"sample_every"`     // images; 0: only at the end
 	SampleSteps     int   `json:"sample_steps"`     // network evaluations of a grid's image
 	SampleCount     int   `json:"sample_count"`     // images of a grid; 0: no grids
+
+	EvalEvery      int64  `json:"eval_every"`      // images; 0: no evaluation
+	EvalMetrics    string `json:"eval_metrics"`    // see evaluate.Metrics
+	EvalCount      int    `json:"eval_count"`      // samples
+	EvalSteps      int    `json:"eval_steps"`      // network evaluations of a sample; 0: SampleSteps
+	EvalSampler    string `json:"eval_sampler"`    // see package sampler
+	EvalNetwork    string `json:"eval_network"`    // of features; empty: the first whose weights are there
+	EvalWeights    string `json:"eval_weights"`    // its file
+	EvalConvention string `json:"eval_convention"` // how images are resized for it
+	EvalReal       string `json:"eval_real"`       // what samples are compared with; empty: Data
+	EvalRealCount  int    `json:"eval_real_count"` // images of it at most; 0: all
+	KeepBest       string `json:"keep_best"`       // the value by which the best checkpoint stays; empty: none
 }
 
 // Default returns the settings of a run without arguments: class-conditional
@@ -81,6 +94,7 @@ func Default() Settings {
 		Accumulate: 1, Accumulation: inTree, Optimizer: adamWName, LRSchedule: linearName, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
 		Keep: 3, SampleSteps: 16, SampleCount: 40,
+		EvalMetrics: defaultMetrics, EvalCount: defaultCount, EvalRealCount: defaultRealCount, EvalSampler: gridSampler, EvalConvention: evaluate.DefaultConvention,
 	}
 	r, err := RecipeOf(s.Preset, s.Data)
 	if err != nil {

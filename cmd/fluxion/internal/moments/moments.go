@@ -81,7 +81,38 @@ func Read(path string) (*evaluate.Set, About, error) {
 	if err == nil && text != "" {
 		err = json.Unmarshal([]byte(text), &about)
 	}
+	if err == nil {
+		err = readFeatures(path, set)
+	}
 	return set, about, err
+}
+
+// featuresArray holds those of every image, where Keep wrote a file.
+const featuresArray = "features"
+
+// mostKept is how many numbers of features are kept: they are read whole.
+const mostKept = 1 << 24
+
+// readFeatures reads the features of every image, if they are there. Statistics of few
+// images are made of them, as where they came from the images.
+func readFeatures(path string, set *evaluate.Set) error {
+	arrays, err := data.ReadNPZDoubles(path, featuresArray)
+	a, there := arrays[featuresArray]
+	if err != nil || !there {
+		return err
+	}
+	dim := len(set.Statistics.Mean)
+	if len(a.Shape) != 2 || a.Shape[1] != dim || int64(a.Shape[0]) != set.N {
+		return &data.Error{Path: path, Problem: fmt.Sprintf("holds features of shape %v; want (%d, %d)", a.Shape, set.N, dim)}
+	}
+	set.Features = metric.Features{Dim: dim, Values: make([]float32, len(a.Values))}
+	for i, v := range a.Values {
+		set.Features.Values[i] = float32(v)
+	}
+	if set.N <= int64(dim) {
+		set.Statistics, err = metric.StatisticsOf(set.Features)
+	}
+	return err
 }
 
 func statistics(path string, n int64, name string, mean, covariance data.Doubles) (*metric.Statistics, error) {
@@ -156,13 +187,39 @@ func Room(path string) error {
 	return outdir.Room("--save", path)
 }
 
-// Write writes a file.
+// Keep writes a file with all that is known of a set, and returns false where that is too
+// much for one.
+func Keep(disk durable.Disk, path string, s *evaluate.Set, about About) (bool, error) {
+	f := s.Features
+	if len(f.Values) > mostKept {
+		return false, nil
+	}
+	if s.Statistics == nil { // which every file has
+		whole := *s
+		var err error
+		if whole.Statistics, err = metric.StatisticsOf(f); err != nil {
+			return false, err
+		}
+		s = &whole
+	}
+	var more []data.Array
+	if len(f.Values) > 0 {
+		more = append(more, data.Array{Name: featuresArray, Shape: []int{f.Len(), f.Dim}, Floats: f.Values})
+	}
+	return true, write(disk, path, s, about, more...)
+}
+
+// Write writes a file with what other programs know of a set, too.
 func Write(disk durable.Disk, path string, s *evaluate.Set, about About) error {
+	return write(disk, path, s, about)
+}
+
+func write(disk durable.Disk, path string, s *evaluate.Set, about About, more ...data.Array) error {
 	text, err := json.Marshal(about)
 	if err != nil {
 		return err
 	}
-	arrays := []data.Array{{Name: "n", Shape: []int{}, Integers: []int64{s.N}}, {Name: textArray, Text: string(text)}}
+	arrays := append([]data.Array{{Name: "n", Shape: []int{}, Integers: []int64{s.N}}, {Name: textArray, Text: string(text)}}, more...)
 	add := func(mean, covariance string, of *metric.Statistics) {
 		if of == nil {
 			return
