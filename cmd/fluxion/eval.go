@@ -37,6 +37,7 @@ type evalOptions struct {
 	ofSampling    []string // keys that only models need
 	save          string
 	nearest       string
+	copyQuantile  float64 // of the distances between real images, below which a sample is a near copy
 	take          evaluate.Options
 	precise       string // of the network of features
 	request       likelihood.Request
@@ -152,12 +153,13 @@ func (o *evalOptions) run(ctx context.Context, face console.Face, args []string)
 		return fault.Usage(err)
 	}
 	var pairs []pair
+	var copies *shownCopies
 	if o.nearest != "" {
-		if pairs, err = j.closest(sets); err != nil {
+		if pairs, copies, err = j.closest(sets); err != nil {
 			return err
 		}
 	}
-	return j.show(sets, values, pairs, time.Since(begin))
+	return j.show(sets, values, pairs, copies, time.Since(begin))
 }
 
 // choose resolves the names of the command line: what to compute, and of which features.

@@ -52,14 +52,29 @@ type pair struct {
 	Distance float64 `json:"distance"` // of their features
 }
 
+// shownCopies is how many samples are near copies.
+type shownCopies struct {
+	Share    float64 `json:"share"`
+	Distance float64 `json:"distance"` // below which a sample is one
+	Expected float64 `json:"expected"` // the share among new images
+}
+
 // closest are the pairs nearest to each other, and the sheet of them: sample and real
-// image side by side, the most alike first.
-func (j *judging) closest(sets [2]*evaluate.Set) ([]pair, error) {
+// image side by side, the most alike first. Beside it, how many samples are near copies.
+func (j *judging) closest(sets [2]*evaluate.Set) ([]pair, *shownCopies, error) {
 	a, b := j.sides[0].kept, j.sides[1].kept
 	size := a.size()
 	matches, err := metric.Nearest(sets[0].Features, sets[1].Features)
 	if err != nil {
-		return nil, fault.Usage(err)
+		return nil, nil, fault.Usage(err)
+	}
+	var copies *shownCopies
+	if sets[1].N > 1 {
+		c, err := metric.NearCopies(matches, sets[1].Features, j.copyQuantile)
+		if err != nil {
+			return nil, nil, fault.Usage(err)
+		}
+		copies = &shownCopies{c.Share, c.Distance, j.copyQuantile}
 	}
 	pairs := make([]pair, len(matches))
 	for i, m := range matches {
@@ -74,9 +89,9 @@ func (j *judging) closest(sets [2]*evaluate.Set) ([]pair, error) {
 	const columns = 10
 	file, err := data.EncodeGrid(pixels, 2*len(pairs), size[0], size[1], size[2], columns, sheetText)
 	if err != nil {
-		return nil, fmt.Errorf("the sheet cannot be encoded: %w", err)
+		return nil, nil, fmt.Errorf("the sheet cannot be encoded: %w", err)
 	}
-	return pairs, fault.Output(durable.Disk{}.WriteFile(j.nearest, file))
+	return pairs, copies, fault.Output(durable.Disk{}.WriteFile(j.nearest, file))
 }
 
 // sheetText is what a sheet holds as text, so that another one may take its place.

@@ -21,7 +21,7 @@ func (o *evalOptions) all() setting.List {
 // list declares the settings of judging samples.
 func (o *evalOptions) list() setting.List {
 	sampling := o.sampleOptions.list()
-	o.convention, o.precise = evaluate.DefaultConvention, "fp32"
+	o.convention, o.precise, o.copyQuantile = evaluate.DefaultConvention, "fp32", 0.01
 	metrics := evaluate.MetricsSetting(setting.Names(&o.names))
 	metrics.Help += "; if not given fid, or fd where the features are not those of " + evaluate.NetworkOfFID
 	list := append(setting.List{metrics}, evaluate.FeatureSettings(&o.network, &o.features, &o.convention)...)
@@ -33,6 +33,7 @@ func (o *evalOptions) list() setting.List {
 		{Key: "features_precision", Value: setting.Of(&o.precise), Own: true, Help: "of the network of features: fp32 or bf16, which is quicker and shows in the numbers"},
 		{Key: "save", Value: setting.Of(&o.save), Own: true, Help: "FILE.npz for the mean and covariance of SAMPLES' features, to be given in their place"},
 		{Key: "nearest", Value: setting.Of(&o.nearest), Own: true, Help: "FILE.png for a sheet of the samples that are most like a real image, each beside it"},
+		{Key: "copy_quantile", Value: setting.Of(&o.copyQuantile), Own: true, Help: "of --nearest: a sample is a near copy if it is nearer to a real image than all but this share of real images are to another; as large a share of new images would be", Range: setting.BelowOne("a share from 0, below 1")},
 		{Key: "batch", Value: setting.Of(&o.batch), Own: true, Help: "images looked at together; no effect on the result", Range: setting.AtLeast(1, "")},
 		{Key: "seed", Value: setting.Of(&o.seed), Own: true, Help: "key of all randomness: of samples, of subsets and directions"},
 		{Key: "kid_subsets", Value: setting.Of(&o.take.Subsets), Own: true, Help: "subsets of kid; 100 if not given", Range: setting.Within(0, 100000, "")},

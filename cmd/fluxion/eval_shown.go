@@ -27,14 +27,15 @@ type shownEvaluation struct {
 	Save       string              `json:"save,omitempty"`
 	Nearest    string              `json:"nearest,omitempty"` // the sheet
 	Pairs      []pair              `json:"pairs,omitempty"`   // on it, the most alike first
+	Copies     *shownCopies        `json:"copies,omitempty"`  // among all samples
 	Notes      []string            `json:"notes"`
 	Seconds    float64             `json:"seconds"`
 }
 
-func (j *judging) show(sets [2]*evaluate.Set, values []evaluate.Value, pairs []pair, took time.Duration) error {
+func (j *judging) show(sets [2]*evaluate.Set, values []evaluate.Value, pairs []pair, copies *shownCopies, took time.Duration) error {
 	r := shownEvaluation{
 		Event: "done", Metrics: map[string]float64{}, Errors: map[string]float64{}, How: map[string]string{}, Network: j.about.Network, Weights: j.about.Weights,
-		Convention: j.about.Convention, Precision: j.about.Precision, Save: j.save, Nearest: j.nearest, Pairs: pairs, Notes: orEmpty(j.notes), Seconds: took.Seconds(),
+		Convention: j.about.Convention, Precision: j.about.Precision, Save: j.save, Nearest: j.nearest, Pairs: pairs, Copies: copies, Notes: orEmpty(j.notes), Seconds: took.Seconds(),
 	}
 	for _, v := range values {
 		r.Metrics[v.Name] = v.Value
@@ -83,6 +84,10 @@ func (j *judging) show(sets [2]*evaluate.Set, values []evaluate.Value, pairs []p
 		}
 		if err == nil && j.nearest != "" {
 			_, err = fmt.Fprintf(out, "nearest     %s: %d samples beside the real image most like each, at distances %.4g to %.4g\n", j.nearest, len(pairs), pairs[0].Distance, pairs[len(pairs)-1].Distance)
+		}
+		if err == nil && copies != nil {
+			_, err = fmt.Fprintf(out, "near copies %.3g %% of the samples lie nearer than %.4g to a real image, as %g %% of the real images do to another and of new images would\n",
+				100*copies.Share, copies.Distance, 100*copies.Expected)
 		}
 		return err
 	})

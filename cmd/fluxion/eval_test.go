@@ -215,6 +215,9 @@ func TestEval(t *testing.T) {
 	}
 	sheet := filepath.Join(dir, "copies", "sheet.png")
 	copies := evaluated(t, with(lite, "--metrics", "authpct", "--nearest", sheet, "glyphs", "glyphs")...)
+	if c := copies.Copies; c == nil || c.Share != 1 || c.Distance <= 0 || c.Expected != 0.01 {
+		t.Errorf("near copies: %+v", c)
+	}
 	if len(copies.Pairs) != 8 || copies.Pairs[0].Sample != copies.Pairs[0].Real || copies.Pairs[7].Distance != 0 || copies.Metrics["authpct"] != 0 {
 		t.Errorf("copies: %+v", copies)
 	}
