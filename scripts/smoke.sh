@@ -86,6 +86,8 @@ for i in "$work"/pictures/*.png; do cmp "$i" "$work/again/$(basename "$i")" || f
 "$fluxion" sample --model "$work/whole" --out "$work/painted" --seeds 0-3 --steps 4 --init "$work/pictures/000003.png" --mask "$work/pictures/000005.png" --strength 0.75 --sampler heun --guidance 2 --guidance-rescale 0.5
 [ -f "$work/painted/000003.png" ] || fail "no picture from a picture"
 
+says 'fd .*glyph features' "$fluxion" eval "$work/pictures" glyphs --real-count 100 --network glyph --metrics fd,prdc || fail "eval"
+
 status=0; "$fluxion" train --data "$work/nowhere" 2>"$work/error" || status=$?
 [ $status = 3 ] && [ "$(wc -l <"$work/error")" = 1 ] || fail "missing data: status $status: $(cat "$work/error")"
 status=0; "$fluxion" train -s imagess=3 2>"$work/error" || status=$?

@@ -99,6 +99,7 @@ func TestEvalNetwork(t *testing.T) {
 		{[]string{"--metrics", "fid", "--count", "8", "glyphs", "glyphs"}, "--metrics fd --network glyph"},
 		{[]string{"--metrics", "is", "--count", "8", "glyphs"}, "the weights of inception are needed"},
 		{[]string{"--metrics", "fd", "--count", "8", "glyphs", "glyphs"}, "efficientnet-lite0-57934424.pth: has a SHA-256"}, // it is found before glyph
+		{[]string{"--metrics", "fd", "--weights", filepath.Join(weights, "efficientnet-lite0-57934424.pth"), "--count", "8", "glyphs", "glyphs"}, "has a SHA-256"},
 		{[]string{"--metrics", "fid", "--network", "glyph", "--count", "8", "glyphs", "glyphs"}, "not of glyph"},
 		{[]string{"--metrics", "fid", "--count", "8", "glyphs", glyph}, "not of glyph"},
 		{[]string{"--network", "glyph", "--weights", filepath.Join(weights, "efficientnet-lite0-57934424.pth"), "--count", "8", "glyphs", "glyphs"}, "efficientnet"},
