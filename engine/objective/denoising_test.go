@@ -150,3 +150,16 @@ func TestErrorsForState(t *testing.T) {
 		}
 	}
 }
+
+// TestFeed: the numbers of an image are made without memory, which is for each image.
+func TestFeed(t *testing.T) {
+	adaptive := of(t, "fm", "u", "adaptive:bins=5", "sigmoid")
+	adaptive.Observe(Observation{LogSNR: 1, Weight: 2}, 3)
+	for _, o := range []Objective{of(t, "cosine", "v", "logit-normal+stratified", "plain"), adaptive, conditioned(adaptive, 0.5)} {
+		_, l := built(t, o)
+		at := int64(0)
+		if n := testing.AllocsPerRun(20, func() { at++; l.Feed(0, at) }); n != 0 {
+			t.Errorf("%v: %g allocations an image", o.About(), n)
+		}
+	}
+}

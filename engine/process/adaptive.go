@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"sort"
 )
 
 // Adaptive is the state of VDM++'s adaptive noise schedule (Kingma and Gao,
@@ -48,10 +47,8 @@ func adaptiveTime(s Schedule, p Parameters) (TimeSampler, error) {
 	return t, err
 }
 
-// levels returns the height of each bin's density, not normalised, and their
-// sum. A bin that has seen nothing yet is as high as the mean of those that have.
-func (a *Adaptive) levels() (levels []float64, sum float64) {
-	levels = make([]float64, len(a.Means))
+// mean is that of the bins that have seen something.
+func (a *Adaptive) mean() float64 {
 	mean, seen := 0.0, 0
 	for i, m := range a.Means {
 		if a.Seen[i] > 0 {
@@ -59,16 +56,26 @@ func (a *Adaptive) levels() (levels []float64, sum float64) {
 		}
 	}
 	if mean = mean / math.Max(1, float64(seen)); mean == 0 {
-		mean = 1
+		return 1
 	}
-	for i, m := range a.Means {
-		if a.Seen[i] == 0 {
-			m = mean
-		}
-		levels[i] = math.Max(m, floor*mean)
-		sum += levels[i]
+	return mean
+}
+
+// level is the height of a bin's density, not normalised. A bin that has seen nothing
+// yet is as high as the mean of those that have.
+func (a *Adaptive) level(i int, mean float64) float64 {
+	if a.Seen[i] == 0 {
+		return mean
 	}
-	return levels, sum
+	return math.Max(a.Means[i], floor*mean)
+}
+
+// sum of all levels.
+func (a *Adaptive) sum(mean float64) (sum float64) {
+	for i := range a.Means {
+		sum += a.level(i, mean)
+	}
+	return sum
 }
 
 func (a *Adaptive) width() float64 { return (a.High - a.Low) / float64(len(a.Means)) }
@@ -78,22 +85,20 @@ func (a *Adaptive) bin(lambda float64) int {
 }
 
 func (a *Adaptive) density(lambda float64) float64 {
-	levels, sum := a.levels()
-	return levels[a.bin(lambda)] / (sum * a.width())
+	mean := a.mean()
+	return a.level(a.bin(lambda), mean) / (a.sum(mean) * a.width())
 }
 
 func (a *Adaptive) quantile(u float64) float64 {
-	levels, sum := a.levels()
-	for i := 1; i < len(levels); i++ {
-		levels[i] += levels[i-1]
+	mean := a.mean()
+	target := u * a.sum(mean)
+	i, below := 0, 0.0
+	above := a.level(0, mean)
+	for above < target && i < len(a.Means)-1 {
+		i++
+		below, above = above, above+a.level(i, mean)
 	}
-	target := u * sum
-	i := min(sort.SearchFloat64s(levels, target), len(levels)-1)
-	below := 0.0
-	if i > 0 {
-		below = levels[i-1]
-	}
-	return a.Low + a.width()*(float64(i)+(target-below)/(levels[i]-below))
+	return a.Low + a.width()*(float64(i)+(target-below)/(above-below))
 }
 
 // Observe adds w(λ)‖ε̂−ε‖² of one training image, mean over its values. Values
