@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"fluxion/data/float16"
 	"fluxion/nets/pyjson"
 	"fluxion/nets/safetensors"
 )
@@ -29,6 +30,12 @@ var metadata = map[string]string{"format": "pt"}
 // syncs both; the bytes are those of diffusers. To be safe against crashes the
 // caller gives a temporary folder and renames it.
 func WriteModel(dir string, n Network, params []Param, flat []float32) error {
+	return WriteModelAs(safetensors.F32, dir, n, params, flat)
+}
+
+// WriteModelAs writes a model with weights of another type, as diffusers does for a
+// pipeline of that type.
+func WriteModelAs(as safetensors.Dtype, dir string, n Network, params []Param, flat []float32) error {
 	if len(flat) < FlatSize(params) {
 		return fmt.Errorf("writing %s: the flat buffer has %d floats, want %d", dir, len(flat), FlatSize(params))
 	}
@@ -39,6 +46,11 @@ func WriteModel(dir string, n Network, params []Param, flat []float32) error {
 	if err != nil {
 		return err
 	}
+	return writeFile(filepath.Join(dir, weightsFile), func(w io.Writer) error { return WriteWeights(w, as, params, flat, metadata) })
+}
+
+// WriteWeights writes parameters of a flat buffer as a safetensors file of a type.
+func WriteWeights(w io.Writer, as safetensors.Dtype, params []Param, flat []float32, metadata map[string]string) error {
 	byName := map[string]Param{}
 	largest := 0
 	for _, p := range params {
@@ -46,20 +58,32 @@ func WriteModel(dir string, n Network, params []Param, flat []float32) error {
 		largest = max(largest, p.Size())
 	}
 	scratch := make([]float32, largest)
-	return writeFile(filepath.Join(dir, weightsFile), func(w io.Writer) error {
-		return safetensors.Write(w, Tensors(params), metadata, func(t safetensors.Tensor, w io.Writer) error {
-			p := byName[t.Name]
-			ToStored(p, flat, scratch[:p.Size()])
-			return safetensors.WriteFloat32(w, scratch[:p.Size()])
-		})
+	return safetensors.Write(w, TensorsAs(as, params), metadata, func(t safetensors.Tensor, w io.Writer) error {
+		p := byName[t.Name]
+		ToStored(p, flat, scratch[:p.Size()])
+		return safetensors.WriteNumbers(w, as, scratch[:p.Size()])
 	})
 }
 
+// TooLarge names the first tensor that has a number too large for a type; "" if there is none.
+func TooLarge(as safetensors.Dtype, params []Param, flat []float32) string {
+	for _, p := range params {
+		values := flat[p.Offset:][:p.Size()]
+		if as == safetensors.F16 && max(slices.Max(values), -slices.Min(values)) >= float16.Infinite {
+			return p.Name
+		}
+	}
+	return ""
+}
+
 // Tensors lists parameters as a safetensors file has them.
-func Tensors(params []Param) []safetensors.Tensor {
+func Tensors(params []Param) []safetensors.Tensor { return TensorsAs(safetensors.F32, params) }
+
+// TensorsAs lists them as a file of a type has them.
+func TensorsAs(as safetensors.Dtype, params []Param) []safetensors.Tensor {
 	out := make([]safetensors.Tensor, len(params))
 	for i, p := range params {
-		out[i] = safetensors.Tensor{Name: p.Name, Dtype: safetensors.F32, Shape: p.Stored}
+		out[i] = safetensors.Tensor{Name: p.Name, Dtype: as, Shape: p.Stored}
 	}
 	return out
 }
@@ -92,11 +116,7 @@ func (c Classes) open(dir string, ignore []string) (Network, Class, error) {
 	if err != nil {
 		return nil, Class{}, fmt.Errorf("%w (want the folder of a diffusers model)", err)
 	}
-	class, err := c.find(data)
-	var n Network
-	if err == nil {
-		n, err = class.Parse(data, ignore...)
-	}
+	n, class, err := c.parse(data, ignore...)
 	var fault *ConfigError
 	switch {
 	case errors.As(err, &fault):
@@ -106,6 +126,19 @@ func (c Classes) open(dir string, ignore []string) (Network, Class, error) {
 		return nil, class, pyjson.In(path, err)
 	}
 	return n, class, nil
+}
+
+// Parse reads the network of a config.json.
+func (c Classes) Parse(data []byte, ignore ...string) (Network, error) {
+	n, _, err := c.parse(data, ignore...)
+	return n, err
+}
+
+func (c Classes) parse(data []byte, ignore ...string) (n Network, class Class, err error) {
+	if class, err = c.find(data); err == nil {
+		n, err = class.Parse(data, ignore...)
+	}
+	return n, class, err
 }
 
 func component(dir string) string {

@@ -33,6 +33,9 @@ func (o observer) Start(s train.Start) {
 		"device": s.Device, "precision": s.Settings.Precision, "planned_bytes": s.PlannedBytes, "beside_bytes": s.BesideBytes, "kept_bytes": s.KeptBytes, "recomputed_flops": s.AgainFLOPs,
 		"flop_per_image": float64(s.StepFLOPs) / float64(s.Settings.Batch),
 	}
+	if n := s.Snapshots; n.Files > 0 {
+		start["snapshots"] = map[string]any{"averages": n.Averages, "files": n.Files, "bytes": n.Bytes, "type": n.Type}
+	}
 	for _, row := range s.About {
 		start[row[0]] = row[1]
 	}
@@ -62,6 +65,10 @@ func startLines(s train.Start) []string {
 		{"device", fmt.Sprintf("%s, %s", s.Device, s.Settings.Precision)},
 		{"memory", takesRow(s)},
 		{"run folder", s.Run},
+	}
+	if n := s.Snapshots; n.Files > 0 {
+		rows = slices.Insert(rows, len(rows)-1, [2]string{"snapshots", fmt.Sprintf("of averages %s every %s images: %d files, %s in all, in %s; none is removed",
+			strings.Join(n.Averages, ", "), console.Thousands(s.Settings.EMASnapshotEvery), n.Files, console.Size(n.Bytes), n.Type)})
 	}
 	if name := s.Settings.Recompute; name != "none" {
 		rows = slices.Insert(rows, len(rows)-1, [2]string{"recompute", fmt.Sprintf("%s: %s instead of %s, for %.1f %% more arithmetic",

@@ -28,6 +28,8 @@ var synonyms = table(
 	"device", "", "gpu gpus cuda accelerator",
 	"threads", "", "num-threads num-workers dataloader-num-workers workers jobs",
 	"ema", "a half-life in images", "ema-decay ema-rate use-ema ema-half-life ema-halflife",
+	"ema-snapshot-every", "", "ema-snapshots ema-snapshot-interval phema-every", "ema-snapshot-type", "", "ema-snapshot-dtype",
+	"ema-sigma", "", "sigma-rel ema-std std outstd", "at", "it counts images", "outkimg outnimg",
 	"weights", "", "use-ema ema",
 	"clip", "", "grad-clip max-grad-norm gradient-clip gradient-clip-val clip-grad-norm clip-sample clip-denoised",
 	"weight-decay", "", "wd adam-weight-decay",

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"fluxion/nets/pyjson"
 )
@@ -21,7 +20,7 @@ import (
 //
 //	model_index.json
 //	unet/        weights
-//	unet_ema/    averaged weights; unet_ema_20000/ those of another half-life
+//	unet_ema/    averaged weights; unet_ema_20000/ or unet_ema_power_0.05/ those averaged otherwise
 //	scheduler/   scheduler_config.json
 //	training/    what sampling does not need, and classes.json
 //
@@ -35,49 +34,12 @@ const (
 	ClassesFile    = "classes.json"          // in TrainingDir: names of the classes
 	DataFile       = "data.json"             // in TrainingDir: what the data were
 	FewFile        = "few.json"              // in TrainingDir: the one way to sample a model of few steps
+	SettingsFile   = "settings.json"         // in TrainingDir: those of the run
 	settingsFile   = "config.json"           // of a run folder
 )
 
 // FloatValues is what DataFile says of data that were float32; of bytes it says nothing.
 const FloatValues = "float32"
-
-// The weights of a folder that Read can be asked for. A further EMA is named by its
-// half-life in images, as in "ema:20000".
-const (
-	EMA = "ema"
-	Raw = "raw"
-)
-
-// EMADirOf is the folder of a further EMA, by its half-life.
-func EMADirOf(halfLife int64) string { return fmt.Sprintf("%s_%d", EMADir, halfLife) }
-
-// weightsOf returns the folder of weights within root. The first average is the raw
-// weights where there is none.
-func weightsOf(root, weights string) (string, error) {
-	first := filepath.Join(root, EMADir)
-	halfLife, other := strings.CutPrefix(weights, EMA+":")
-	dir := first + "_" + halfLife
-	if _, ok := Number(halfLife); other && ok && isDir(dir) {
-		return dir, nil
-	}
-	switch {
-	case weights == EMA && isDir(first):
-		return first, nil
-	case weights == EMA, weights == Raw:
-		return root, nil
-	}
-	there := []string{Raw, EMA}
-	paths, _ := filepath.Glob(filepath.Join(root, EMADir+"_*"))
-	for _, p := range paths {
-		there = append(there, EMA+":"+strings.TrimPrefix(filepath.Base(p), EMADir+"_"))
-	}
-	return "", fmt.Errorf("%s holds no weights %s; there are %s", root, weights, strings.Join(there, ", "))
-}
-
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
-}
 
 // Checkpoint is a checkpoint of a run.
 type Checkpoint struct {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"fluxion/engine/average"
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/engine/scheduler"
@@ -47,7 +48,12 @@ type Model struct {
 
 	Notes []string // what of the folder was not heeded, and which of several files was read
 
-	scheduler []byte // the folder's own, in one spelling
+	// Made says how the weights were made of snapshots of averages; nil: they lay there.
+	Made *average.Fit
+
+	from, weights string // as Read was given them
+	scheduler     []byte // the folder's own, in one spelling
+	method        string // its class
 }
 
 // Digest is the same for models that make the same images: of the network's
@@ -67,18 +73,23 @@ func (m *Model) Digest() string {
 	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
-// Read reads a folder with its EMA weights, its Raw ones, or another average, such
-// as "ema:20000". Unknown keys of its configurations that are to be ignored are left out.
+// Read reads a folder with its EMA weights, its Raw ones, or another average: see EMA. Unknown keys of its configurations that are to be ignored are left out.
 func Read(dir, weights string, ignore ...string) (*Model, error) {
 	root, err := Newest(dir)
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{Root: root}
-	if m.Path, err = weightsOf(root, weights); err != nil {
+	m := &Model{Root: root, from: dir, weights: weights}
+	var c choice
+	if m.Path, c, err = weightsOf(root, weights); err != nil {
 		return nil, err
 	}
-	if m.Network, m.Weights, err = catalog.ReadDenoiser(m.Path, ignore...); err != nil {
+	if m.Path == "" {
+		err = m.reconstruct(dir, c, ignore)
+	} else {
+		m.Network, m.Weights, err = catalog.ReadDenoiser(m.Path, ignore...)
+	}
+	if err != nil {
 		if _, gone := os.Stat(dir); errors.Is(gone, fs.ErrNotExist) {
 			err = errors.New("there is no such folder; want a run, a checkpoint or the folder of a diffusers model")
 		}
@@ -91,10 +102,10 @@ func Read(dir, weights string, ignore ...string) (*Model, error) {
 	if m.Process, err = config.Process(); err != nil {
 		return nil, fmt.Errorf("%s: %w", root, err)
 	}
-	if m.scheduler = config.Bytes(); config.Jumps() {
+	if m.scheduler, m.method = config.Bytes(), config.Name; config.Jumps() {
 		m.Jumps = config.Name
 	}
-	if m.Notes = slices.Clone(m.Network.Notes()); len(config.Unused) > 0 {
+	if m.Notes = slices.Concat(m.Network.Notes(), m.madeNotes()); len(config.Unused) > 0 {
 		m.Notes = append(m.Notes, "scheduler_config.json: ignored "+strings.Join(config.Unused, ", "))
 	}
 	if err := m.readValues(filepath.Join(root, TrainingDir, DataFile)); err != nil {
@@ -106,7 +117,11 @@ func Read(dir, weights string, ignore ...string) (*Model, error) {
 	if err := m.readClasses(filepath.Join(root, TrainingDir, ClassesFile)); err != nil {
 		return nil, err
 	}
-	m.Untrained = m.Guided && m.untrained(filepath.Join(root, TrainingDir, OptimizerFile))
+	said, err := saidUntrained(filepath.Join(root, TrainingDir, OriginFile))
+	if err != nil {
+		return nil, err
+	}
+	m.Untrained = m.Guided && (said || m.untrained(filepath.Join(root, TrainingDir, OptimizerFile)))
 	return m, nil
 }
 

@@ -1,17 +1,14 @@
 package model
 
-import (
-	"strings"
-
-	"fluxion/data/setting"
-)
+import "fluxion/data/setting"
 
 // WeightsSetting declares which of a model's weights are taken.
 func WeightsSetting(p *string) setting.Setting {
 	return setting.Setting{
 		Key: "weights", Value: setting.Of(p), Help: "which weights of the model",
-		Range: setting.Range{Text: "ema (averaged), raw, or an average by its half-life, such as ema:20000", Holds: func(name any) bool {
-			return name == EMA || name == Raw || strings.HasPrefix(name.(string), EMA+":")
+		Range: setting.Range{Text: weightsText, Holds: func(name any) bool {
+			_, err := choose(name.(string))
+			return err == nil
 		}},
 	}
 }

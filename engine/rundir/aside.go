@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"fluxion/data/durable"
+	"fluxion/engine/average"
 	"fluxion/engine/model"
 )
 
@@ -40,7 +41,7 @@ const markHelp = "What begins with " + previous + " is the run that was here bef
 var runFiles = []string{ConfigFile, StatsFile, LogFile, model.BestFile}
 
 // numbered are the folders of what is named by images seen.
-var numbered = []string{model.CheckpointsDir, SamplesDir, StagesDir}
+var numbered = []string{model.CheckpointsDir, SamplesDir, StagesDir, average.Dir}
 
 // written says whether the program writes what bears such a name, set aside or not,
 // into a folder of the run, and after how many images.
@@ -48,6 +49,9 @@ func written(folder, name string, e fs.DirEntry) (images int64, ours bool) {
 	switch {
 	case (folder == model.CheckpointsDir || folder == StagesDir) && !e.Type().IsRegular(): // a folder or a link
 		return model.Number(name)
+	case folder == average.Dir && !e.IsDir():
+		p, ours := average.ParseFileName(name)
+		return p.Images, ours
 	case folder == SamplesDir && !e.IsDir():
 		images, err := strconv.ParseInt(strings.TrimSuffix(name, ".png"), 10, 64)
 		return images, err == nil && name == GridName(images)

@@ -13,7 +13,7 @@ import (
 )
 
 // SettingsFile is where a checkpoint keeps the settings of its run.
-const SettingsFile = model.TrainingDir + "/settings.json"
+const SettingsFile = model.TrainingDir + "/" + model.SettingsFile
 
 // Save makes the checkpoint of so many images: fill writes it into the folder it is
 // given, and it takes its name when all of it is on the disk. A checkpoint that this

@@ -102,8 +102,8 @@ func Open(path string, fresh bool, disk durable.Disk) (*Dir, error) {
 		return nil, err
 	}
 	var err error
-	for _, dir := range []string{path, d.file(model.CheckpointsDir), d.file(SamplesDir)} {
-		err = errors.Join(err, durable.Sweep(dir))
+	for _, folder := range append(numbered[:len(numbered):len(numbered)], "") {
+		err = errors.Join(err, durable.Sweep(d.file(folder)))
 	}
 	if err == nil {
 		err = d.recover()
@@ -202,7 +202,7 @@ func (d *Dir) Begin(settings []byte, images int64) error {
 	if images > 0 {
 		d.own[images] = true
 	}
-	if err := d.forgetBest(images); err != nil {
+	if err := errors.Join(d.forgetBest(images), d.dropSnapshots(images)); err != nil {
 		return err
 	}
 	if err := d.disk.WriteFile(d.file(ConfigFile), settings); err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 
 	"fluxion/data/durable"
 	"fluxion/data/durable/durabletest"
+	"fluxion/engine/average"
 	"fluxion/engine/model"
 )
 
@@ -51,8 +53,8 @@ func TestPipesAndLongStatistics(t *testing.T) {
 	}
 }
 
-// lives is a run from one image to another, with a grid and a checkpoint at each
-// step of ten.
+// lives is a run from one image to another, with a grid, a snapshot and a checkpoint at
+// each step of ten.
 func lives(disk durable.Disk, path, run string, from, to int64, fresh bool) (err error) {
 	d, err := Open(path, fresh, disk)
 	if err != nil {
@@ -70,6 +72,12 @@ func lives(disk durable.Disk, path, run string, from, to int64, fresh bool) (err
 		err := d.Status(line)
 		if err == nil {
 			err = disk.WriteFile(filepath.Join(path, SamplesDir, GridName(images)), []byte(run))
+		}
+		if err == nil {
+			err = d.Snapshot(average.Profile{Images: images, Sigma: 0.1}, func(w io.Writer) error {
+				_, err := io.WriteString(w, run)
+				return err
+			})
 		}
 		if err == nil {
 			_, err = d.Save(images, weights(run, images))
@@ -109,6 +117,22 @@ func look(t *testing.T, path string) string {
 			t.Errorf("checkpoint %s holds %q, settings %q", c.Path, text, settings)
 		}
 		seen = append(seen, text)
+	}
+	snapshots, err := average.List(d.file(average.Dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := map[int64]bool{}
+	for _, p := range snapshots {
+		if text := read(t, d.snapshot(p)); run != "" && text != run {
+			t.Errorf("a snapshot after %d images is of run %q, the checkpoint of %q", p.Images, text, run)
+		}
+		at[p.Images] = true
+	}
+	for _, c := range all {
+		if !at[c.Images] && len(snapshots) > 0 { // a run that was rescued has none
+			t.Errorf("there is no snapshot of checkpoint %s", c.Path)
+		}
 	}
 	err = filepath.WalkDir(path, func(path string, e os.DirEntry, err error) error {
 		if name := e.Name(); strings.HasPrefix(name, ".") && name != LockFile {
@@ -281,6 +305,35 @@ func tree(t *testing.T, dir string) map[string]string {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// TestSnapshotsStay: tidying leaves all snapshots; those of steps that are run again are
+// dropped, and what is no snapshot is left alone.
+func TestSnapshotsStay(t *testing.T) {
+	run := filepath.Join(t.TempDir(), "run")
+	if err := lives(quick, run, "a", 0, 50, false); err != nil {
+		t.Fatal(err)
+	}
+	d, err := Open(run, false, quick)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	late := average.Profile{Images: 70, Sigma: 0.05}
+	mine := filepath.Join(run, average.Dir, "000000070.safetensors")
+	if err := errors.Join(d.Snapshot(late, func(io.Writer) error { return nil }), os.WriteFile(mine, nil, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Begin([]byte("a"), 50); err != nil {
+		t.Fatal(err)
+	}
+	all, err := average.List(filepath.Join(run, average.Dir))
+	if err != nil || len(all) != 5 || all[0].Images != 10 || all[4].Images != 50 || d.HasSnapshot(late) || !d.HasSnapshot(all[0]) {
+		t.Errorf("left are %v (%v)", all, err)
+	}
+	if _, err := os.Stat(mine); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestRecover: who reads a run before it is opened sees the one that comes back.

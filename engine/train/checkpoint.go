@@ -12,9 +12,7 @@ import (
 	"fluxion/engine/model"
 	"fluxion/engine/plan"
 	"fluxion/engine/rundir"
-	"fluxion/engine/scheduler"
 	"fluxion/nets"
-	"fluxion/nets/pyjson"
 	"fluxion/nets/safetensors"
 )
 
@@ -128,7 +126,7 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 	}
 	all := map[string][]byte{
 		"scheduler/scheduler_config.json":                   r.scheduler.Bytes(),
-		"model_index.json":                                  modelIndex(r.scheduler.Name, r.network.ClassName()),
+		"model_index.json":                                  model.Index(r.scheduler.Name, r.network.ClassName()),
 		filepath.Join(model.TrainingDir, stateFile):         append(state, '\n'),
 		filepath.Join(model.TrainingDir, model.ClassesFile): r.classes(),
 		filepath.Join(model.TrainingDir, dataFile):          r.dataset.json(),
@@ -149,16 +147,6 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 		}
 	}
 	return nil
-}
-
-// modelIndex is the pipeline's own file.
-func modelIndex(method, network string) []byte {
-	return pyjson.Marshal(map[string]any{
-		"_class_name":        "DDPMPipeline",
-		"_diffusers_version": scheduler.Version,
-		"scheduler":          []any{"diffusers", method},
-		"unet":               []any{"diffusers", network},
-	})
 }
 
 func (r *run) writeStates(path string, s snapshot) error {

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"fluxion/data"
 	"fluxion/data/setting"
+	"fluxion/engine/average"
 	"fluxion/engine/couple"
 	"fluxion/engine/device"
 	"fluxion/engine/device/tuning"
@@ -78,10 +80,11 @@ func (s *Settings) optimization() setting.List {
 		{Key: "weight_decay", Value: setting.Of(&s.WeightDecay), Help: "weight decay, as PyTorch has it: decoupled in adamw, joined to the gradients in sgd", Range: setting.NotNegative("")},
 		{Key: "clip", Value: setting.Of(&s.Clip), Help: "largest norm of the gradients", Range: setting.NotNegative("0 (none) or more")},
 		{
-			Key: "ema", Value: setting.Text(&s.EMA), Unit: "images",
-			Help:   "half-life of the averaged weights; of several averages as in 2000,20000 (sample --weights ema:20000)",
-			Range:  setting.Range{Text: "0 to 2^53", Holds: func(h any) bool { return inRange(h.(HalfLives)) }},
-			Breaks: setting.Breaks{Text: "an average that is not kept yet", If: func(old, next any) bool { return !old.(HalfLives).goesOnAs(next.(HalfLives)) }},
+			Key: "ema", Value: setting.Text(&s.EMA),
+			Help: "half-life of the averaged weights; of several averages as in 2000,20000 (sample --weights ema:20000). power:0.05 is an average by a power of time " +
+				"that is 5 % of the run wide (σ_rel, EDM2), of which others can be made after training; power alone is power:0.05,power:0.10",
+			Range:  setting.Range{Text: fmt.Sprintf("0 to 2^53 images, or power:%v to power:%v", average.MinSigma, average.MaxSigma), Holds: func(all any) bool { return all.(Averages).inRange() }},
+			Breaks: setting.Breaks{Text: "an average that is not kept yet", If: func(old, next any) bool { return !old.(Averages).goesOnAs(next.(Averages)) }},
 		},
 		{Key: "ema_warmup", Value: setting.Of(&s.EMAWarmup), Help: "largest half-life as a share of the images seen", Range: setting.NotNegative("")},
 	}
@@ -106,6 +109,14 @@ func (s *Settings) files() setting.List {
 	return setting.List{
 		{Key: "checkpoint_every", Value: setting.Of(&s.CheckpointEvery), Help: "images between checkpoints", Unit: "images", Range: imagesFrom(0, "0 (only at the end) to 2^53")},
 		{Key: "keep", Value: setting.Of(&s.Keep), Help: "newest checkpoints that stay", Range: setting.AtLeast(1, "1 or more checkpoints")},
+		{
+			Key: "ema_snapshot_every", Value: setting.Of(&s.EMASnapshotEvery), Unit: "images", Since: "2026-11-29", Range: imagesFrom(0, "0 (none) to 2^53"),
+			Help: fmt.Sprintf("images between snapshots of averages by a power of time, of which sample --weights and convert make others; 1/%d of the run if nothing is said and there are such averages", snapshotShare),
+		},
+		{
+			Key: "ema_snapshot_type", Value: setting.Of(&s.EMASnapshotType), Since: "2026-11-29", Before: average.Types[0].Name, Range: setting.OneOf("type", snapshotTypes()),
+			Help: "type of their numbers: " + strings.Join(snapshotTypes(), ", "),
+		},
 		{Key: "sample_every", Value: setting.Of(&s.SampleEvery), Help: "images between sample grids", Unit: "images", Range: imagesFrom(0, "0 (only at the end) to 2^53")},
 		{Key: "sample_steps", Value: setting.Of(&s.SampleSteps), Help: "network evaluations of a grid's image", Range: setting.Within(1, sampler.MaxSteps, "")},
 		{Key: "sample_count", Value: setting.Of(&s.SampleCount), Help: "images of a grid", Range: setting.Within(0, maxGrid, fmt.Sprintf("0 (no grids) to %d", maxGrid))},
@@ -150,5 +161,3 @@ func (s *Settings) evaluation() setting.List {
 		Help: "value of an evaluation, such as fd, by which the best checkpoint stays beside the newest (RUN@best); it is saved when it is found",
 	})
 }
-
-func inRange(h HalfLives) bool { return slices.Min(h[:]) >= 0 && slices.Max(h[:]) <= maxImages }

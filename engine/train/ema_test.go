@@ -12,23 +12,38 @@ import (
 	"fluxion/engine/model"
 )
 
-// TestHalfLives: a number stays a number, a list a list, in text and in files.
-func TestHalfLives(t *testing.T) {
-	for text, want := range map[string]HalfLives{"2000": {2000}, "0": {}, "2000,20000": {2000, 20000}, "0,5,7": {0, 5, 7}} {
-		var h, again HalfLives
+// exponential are averages by their half-lives.
+func exponential(halfLives ...int64) (all Averages) {
+	for i, n := range halfLives {
+		all[i].HalfLife = n
+	}
+	return all
+}
+
+// TestAverages: a number stays a number, a list a list, in text and in files.
+func TestAverages(t *testing.T) {
+	for text, want := range map[string]Averages{
+		"2000": exponential(2000), "0": {}, "2000,20000": exponential(2000, 20000), "0,5,7": exponential(0, 5, 7),
+		"power:0.05": {{Sigma: 0.05}}, "2000,power:0.1": {{HalfLife: 2000}, {Sigma: 0.1}},
+	} {
+		var h, again Averages
 		if err := h.UnmarshalText([]byte(text)); err != nil || h != want || h.String() != text {
 			t.Errorf("%s is read as %v (%v)", text, h, err)
 		}
 		file, err := json.Marshal(h)
-		if bare := strings.Trim(string(file), "[]"); err != nil || bare != text || (len(bare) < len(file)) != strings.Contains(text, ",") {
+		if bare := strings.ReplaceAll(strings.Trim(string(file), "[]"), `"`, ""); err != nil || bare != text || strings.HasPrefix(string(file), "[") != strings.Contains(text, ",") {
 			t.Errorf("%s is written as %s (%v)", text, file, err)
 		}
 		if err := json.Unmarshal(file, &again); err != nil || again != h {
 			t.Errorf("%s is read again as %v (%v)", file, again, err)
 		}
 	}
-	for _, bad := range []string{"", "a", "5,", "5,0", "5,5", "1,2,3,4,5", "1.5"} {
-		var h HalfLives
+	var h Averages
+	if err := h.UnmarshalText([]byte("2000,power")); err != nil || h.String() != "2000,power:0.05,power:0.1" {
+		t.Errorf("the usual powers are %v (%v)", h, err)
+	}
+	for _, bad := range []string{"", "a", "5,", "5,0", "5,5", "1,2,3,4,5", "1.5", "power:0", "power:0.3", "power:", "powers", "power,power:0.1", "power,5,6,7", "0.05"} {
+		var h Averages
 		if h.UnmarshalText([]byte(bad)) == nil || json.Unmarshal([]byte("["+bad+"]"), &h) == nil {
 			t.Errorf("%q is taken", bad)
 		}
@@ -44,7 +59,7 @@ func TestSecondEMA(t *testing.T) {
 	}
 	s := small()
 	s.Images, s.CheckpointEvery, s.SampleCount, s.EMAWarmup, s.Accumulate = 32, 16, 0, 10, 2
-	whole := func(h HalfLives) (dir string) {
+	whole := func(h Averages) (dir string) {
 		s, dir := s, t.TempDir()
 		s.EMA = h
 		o, _ := options(t, s, dir)
@@ -60,7 +75,7 @@ func TestSecondEMA(t *testing.T) {
 		}
 		return m.Weights
 	}
-	short, long, both := whole(HalfLives{20}), whole(HalfLives{90}), whole(HalfLives{20, 90})
+	short, long, both := whole(exponential(20)), whole(exponential(90)), whole(exponential(20, 90))
 	for _, weights := range []string{model.Raw, model.EMA} {
 		if !slices.Equal(read(both, weights), read(short, weights)) {
 			t.Errorf("the second average changes %s", weights)
@@ -79,7 +94,7 @@ func TestSecondEMA(t *testing.T) {
 		t.Errorf("an average that is not there: %v", err)
 	}
 
-	s.EMA = HalfLives{20, 90}
+	s.EMA = exponential(20, 90)
 	cut := t.TempDir()
 	o, rec := options(t, s, cut)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -88,7 +103,7 @@ func TestSecondEMA(t *testing.T) {
 		t.Fatal(err)
 	}
 	rec.onSave = nil
-	o.Settings.EMA = HalfLives{20, 70}
+	o.Settings.EMA = exponential(20, 70)
 	var changed *ChangedError
 	if _, err := Run(t.Context(), o); !errors.As(err, &changed) || !strings.Contains(err.Error(), "ema was 20,90, now 20,70") {
 		t.Errorf("an average that was not kept: %v", err)

@@ -43,6 +43,7 @@ type Start struct {
 	BesideBytes  int64 // that hooks take beside these
 	KeptBytes    int64 // that would be planned without recomputation
 	StepFLOPs    int64
+	Snapshots    Snapshots   // of averages by a power of time
 	AgainFLOPs   int64       // of them, those of recomputation
 	Images       int64       // seen already
 	From         string      // the checkpoint it goes on from

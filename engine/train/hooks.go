@@ -23,6 +23,7 @@ func (r *run) own(callers []Hook) []Hook {
 	}, late(false), []Hook{
 		{Name: "written checkpoints", Every: 1, After: func(context.Context, Progress) error { return r.saver.poll() }},
 		{Name: "checkpoints", Every: r.settings.CheckpointEvery, After: func(_ context.Context, p Progress) error { return r.saver.save(p.State) }},
+		r.snapshotHook(),
 		{Name: "stop", Every: 1, After: func(ctx context.Context, _ Progress) error { return context.Cause(ctx) }},
 		r.gridHook(),
 	}, late(true))

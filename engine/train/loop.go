@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 
 	"fluxion/data"
@@ -263,13 +262,10 @@ func (r *run) warn(format string, args ...any) {
 // hyper is the optimizer's part of the step after this state.
 func (r *run) hyper(s State) Hyper {
 	c, stage := r.settings, r.stageAt(s.Images)
-	seen := float64(s.Images - stage.begin + int64(c.Batch))
 	h := Hyper{Settings: c, LearningRate: r.learningRate(s.Images), Count: s.Steps + 1 - stage.begin/int64(c.Batch)}
-	// EDM's ramp: in the beginning averages look back over a share of what was seen.
-	for i, n := range c.EMA {
-		if half := min(float64(n), c.EMAWarmup*seen); half > 0 {
-			h.EMADecays[i] = math.Exp2(-float64(c.Batch) / half)
-		}
+	for i, a := range c.EMA { // they begin anew with each stage
+		before := s.Images - stage.begin
+		h.EMADecays[i] = a.kept(before, before+int64(c.Batch), c.EMAWarmup)
 	}
 	return h
 }

@@ -41,6 +41,9 @@ func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, sampling *gen
 	flat := 4 * nets.FlatSize(step.Trained.Params)
 	list = append(list, device.Need{What: "the copy that becomes a checkpoint", Bytes: plan.Product(len(step.Buffers.stored()), flat)},
 		device.Need{What: "decoded images that are kept", Bytes: data.CacheBytes(r.data)})
+	if r.settings.EMASnapshotEvery > 0 {
+		list = append(list, device.Need{What: "the copy of an average that becomes a snapshot", Bytes: int64(flat)})
+	}
 	if sampling != nil { // what was sampled, side by side, and as a file
 		list = append(list, device.Need{What: "a grid", Bytes: plan.Product(3, r.gridCount(), height*width*channels, step.stored().Size())})
 	}

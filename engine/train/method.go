@@ -52,7 +52,7 @@ func methodText(key string) string {
 // these alone is left out, and what belongs to the new ones is as they have it, but
 // where the user said something else.
 func (s Settings) Switched(before Settings, said func(key string) bool) Settings {
-	next := s
+	next := s.snapshotsSwitched(before, said)
 	if scale := timeScale(s.Objective); scale != timeScale(before.Objective) && !said("time_scale") {
 		next.TimeScale = scale
 	}

@@ -80,6 +80,9 @@ func prepare(o Options) (*run, Start, error) {
 	if _, ok := loss.(staged); ok && string(network.JSON()) != string(teacherOf(loss).Frozen.Network.JSON()) {
 		return nil, Start{}, &SettingError{"teacher", s.Teacher + " is another network than the one that is trained, which is to become the teacher of the next stage; want no preset, which takes the teacher's own network"}
 	}
+	if _, ok := loss.(staged); ok && s.EMASnapshotEvery > 0 {
+		return nil, Start{}, &SettingError{"ema_snapshot_every", fmt.Sprintf("%d, but averages of objective %s begin anew with each stage; want 0", s.EMASnapshotEvery, s.Objective)}
+	}
 	recipe, err := RecipeOf(s.Preset, s.Data, o.IgnoreKeys...)
 	if err != nil {
 		return nil, Start{}, err
@@ -109,6 +112,10 @@ func prepare(o Options) (*run, Start, error) {
 	if err := device.CheckMemory(r.needs(o.Device, sizes, step, sampling)...); err != nil {
 		return nil, Start{}, err
 	}
+	snapshots, err := r.plannedSnapshots(step)
+	if err != nil {
+		return nil, Start{}, err
+	}
 	if s.Recompute == "none" {
 		kept = sizes.Bytes()
 	}
@@ -136,7 +143,7 @@ func prepare(o Options) (*run, Start, error) {
 		Run: o.Dir, Settings: s, Changes: changes,
 		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Floats: o.Data.Kind() == data.Floats, Classes: o.Data.Classes(), Notes: slices.Concat(data.Notes(o.Data), network.Notes(), r.presetNotes(), r.beginning.notes(loss.Process()), r.couplingNotes(), r.floatNotes(variance)), Resident: step.Resident > 0,
 		Parameters: nets.Count(step.Trained.Params), Tensors: len(step.Trained.Params),
-		Device: o.Device.Describe(), PlannedBytes: sizes.Bytes(), BesideBytes: r.besideBytes(), StepFLOPs: step.Cost().FLOPs,
+		Device: o.Device.Describe(), PlannedBytes: sizes.Bytes(), BesideBytes: r.besideBytes(), StepFLOPs: step.Cost().FLOPs, Snapshots: snapshots,
 		KeptBytes: kept, AgainFLOPs: step.Recomputed().FLOPs,
 		About:  append(r.about(), r.aboutHooks()...),
 		Recipe: recipe, Apart: recipe.Apply(s).Changes(s), Baseline: r.baseline, Variance: variance,
@@ -155,7 +162,7 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	s := r.settings
 	height, width, channels := r.data.Shape()
 	o := StepOptions{
-		Network: r.network, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation, Optimizer: s.Optimizer, MoreEMAs: s.EMA.others(),
+		Network: r.network, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation, Optimizer: s.Optimizer, MoreEMAs: s.EMA.names(),
 		Target: d.Target(), Precision: r.precision, Recompute: s.Recompute,
 		Objective: r.objective, Floats: r.data.Kind() == data.Floats, Flip: s.Flip, Seed: s.Seed, LabelDrop: s.LabelDrop, NullClass: r.nullClass(),
 	}

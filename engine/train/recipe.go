@@ -40,7 +40,7 @@ func RecipeOf(preset, data string, ignore ...string) (Recipe, error) {
 // Apply sets what the recipe says.
 func (r Recipe) Apply(s Settings) Settings {
 	s.LR, s.Batch, s.Warmup, s.Decay, s.Beta2, s.Clip = r.LR, r.Batch, r.Warmup, r.Decay, r.Beta2, r.Clip
-	s.EMA, s.LabelDrop, s.Flip = HalfLives{r.EMA}, r.LabelDrop, r.Flip
+	s.EMA, s.LabelDrop, s.Flip = Averages{{HalfLife: r.EMA}}, r.LabelDrop, r.Flip
 	s.Images, s.CheckpointEvery, s.SampleEvery = r.Images, r.CheckpointEvery, r.SampleEvery
 	return s
 }

@@ -27,7 +27,7 @@ const pictured = 4
 func trained(t *testing.T) sampled {
 	t.Helper()
 	s := small()
-	s.Size, s.Images, s.Batch, s.LR, s.Warmup, s.SampleCount, s.CheckpointEvery, s.EMA = 8, 3200, 16, 3e-3, 200, 0, 0, HalfLives{500}
+	s.Size, s.Images, s.Batch, s.LR, s.Warmup, s.SampleCount, s.CheckpointEvery, s.EMA = 8, 3200, 16, 3e-3, 200, 0, 0, exponential(500)
 	dir := t.TempDir()
 	o, _ := options(t, s, dir)
 	if _, err := Run(context.Background(), o); err != nil {

@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 
+	"fluxion/engine/average"
 	"fluxion/engine/couple"
 	"fluxion/engine/evaluate"
 	"fluxion/engine/objective"
@@ -35,27 +36,27 @@ type Settings struct {
 	Teacher         string  `json:"teacher"`  // folder of a model that the objective learns from
 	TeacherGuidance float64 `json:"teacher_guidance"`
 
-	Images       int64     `json:"images"`       // length of the run
-	Batch        int       `json:"batch"`        // images of a step
-	Accumulate   int       `json:"accumulate"`   // micro-batches a step is cut into
-	Accumulation string    `json:"accumulation"` // order in which their gradients are added
-	Optimizer    string    `json:"optimizer"`    // see optimizers
-	LR           float64   `json:"lr"`           // largest learning rate
-	LRSchedule   string    `json:"lr_schedule"`  // how it goes on behind its warm-up: see rates
-	LRRef        int64     `json:"lr_ref"`       // images at which inverse-sqrt begins to fall
-	Warmup       int64     `json:"warmup"`       // images over which it rises from 0
-	Decay        float64   `json:"decay"`        // share of the run, at its end, over which it falls to 0
-	Beta1        float64   `json:"beta1"`        //
-	Beta2        float64   `json:"beta2"`        //
-	Epsilon      float64   `json:"epsilon"`      //
-	Momentum     float64   `json:"momentum"`     //
-	Nesterov     bool      `json:"nesterov"`     // the step looks ahead by the momentum
-	WeightDecay  float64   `json:"weight_decay"` //
-	Clip         float64   `json:"clip"`         // largest norm of the gradients; 0: no clipping
-	EMA          HalfLives `json:"ema"`          // half-lives of the averaged weights, in images
-	EMAWarmup    float64   `json:"ema_warmup"`   // the half-life is at most this share of the images seen
-	LabelDrop    float64   `json:"label_drop"`   // share of images trained without their label
-	Seed         uint64    `json:"seed"`
+	Images       int64    `json:"images"`       // length of the run
+	Batch        int      `json:"batch"`        // images of a step
+	Accumulate   int      `json:"accumulate"`   // micro-batches a step is cut into
+	Accumulation string   `json:"accumulation"` // order in which their gradients are added
+	Optimizer    string   `json:"optimizer"`    // see optimizers
+	LR           float64  `json:"lr"`           // largest learning rate
+	LRSchedule   string   `json:"lr_schedule"`  // how it goes on behind its warm-up: see rates
+	LRRef        int64    `json:"lr_ref"`       // images at which inverse-sqrt begins to fall
+	Warmup       int64    `json:"warmup"`       // images over which it rises from 0
+	Decay        float64  `json:"decay"`        // share of the run, at its end, over which it falls to 0
+	Beta1        float64  `json:"beta1"`        //
+	Beta2        float64  `json:"beta2"`        //
+	Epsilon      float64  `json:"epsilon"`      //
+	Momentum     float64  `json:"momentum"`     //
+	Nesterov     bool     `json:"nesterov"`     // the step looks ahead by the momentum
+	WeightDecay  float64  `json:"weight_decay"` //
+	Clip         float64  `json:"clip"`         // largest norm of the gradients; 0: no clipping
+	EMA          Averages `json:"ema"`          // of the weights
+	EMAWarmup    float64  `json:"ema_warmup"`   // the half-life is at most this share of the images seen
+	LabelDrop    float64  `json:"label_drop"`   // share of images trained without their label
+	Seed         uint64   `json:"seed"`
 
 	SelfConditioning float64 `json:"self_conditioning"` // share of images that are given the network's own estimate; 0: the network takes none
 
@@ -67,9 +68,13 @@ type Settings struct {
 
 	CheckpointEvery int64 `json:"checkpoint_every"` // images; 0: only at the end
 	Keep            int   `json:"keep"`             // newest checkpoints that stay
-	SampleEvery     int64 `json:"sample_every"`     // images; 0: only at the end
-	SampleSteps     int   `json:"sample_steps"`     // network evaluations of a grid's image
-	SampleCount     int   `json:"sample_count"`     // images of a grid; 0: no grids
+
+	EMASnapshotEvery int64  `json:"ema_snapshot_every"` // images; 0: none
+	EMASnapshotType  string `json:"ema_snapshot_type"`  // one of average.Types
+
+	SampleEvery int64 `json:"sample_every"` // images; 0: only at the end
+	SampleSteps int   `json:"sample_steps"` // network evaluations of a grid's image
+	SampleCount int   `json:"sample_count"` // images of a grid; 0: no grids
 
 	EvalEvery      int64  `json:"eval_every"`      // images; 0: no evaluation
 	EvalMetrics    string `json:"eval_metrics"`    // see evaluate.Metrics
@@ -93,7 +98,7 @@ func Default() Settings {
 		Schedule: "fm", Shift: 1, TimeScale: process.DefaultTimeScale, Output: "u", Objective: objective.Names()[0], Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
 		Accumulate: 1, Accumulation: inTree, Optimizer: adamWName, LRSchedule: linearName, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
-		Keep: 3, SampleSteps: 16, SampleCount: 40,
+		Keep: 3, EMASnapshotType: average.Types[0].Name, SampleSteps: 16, SampleCount: 40,
 		EvalMetrics: defaultMetrics, EvalCount: defaultCount, EvalRealCount: defaultRealCount, EvalSampler: gridSampler, EvalConvention: evaluate.DefaultConvention,
 	}
 	r, err := RecipeOf(s.Preset, s.Data)
@@ -134,6 +139,9 @@ func (s Settings) Validate() error {
 	}
 	if s.Nesterov && s.Momentum == 0 {
 		return &SettingError{"nesterov", "true is out of range, want a momentum above 0 with it"}
+	}
+	if s.EMASnapshotEvery > 0 && len(s.EMA.powers()) == 0 {
+		return &SettingError{"ema_snapshot_every", fmt.Sprintf("%d is for averages by a power of time alone (--ema power), and there are %v; leave it out", s.EMASnapshotEvery, s.EMA)}
 	}
 	return s.checkMethods()
 }

@@ -68,6 +68,7 @@ func TestTeacher(t *testing.T) {
 	s := taught(t)
 	for want, change := range map[string]func(*Settings){
 		"want --teacher MODEL": func(s *Settings) { s.Teacher = "" },
+		"anew with each stage": func(s *Settings) { s.EMA, s.EMASnapshotEvery = powers(.05), 16 },
 		"learns from none":     func(s *Settings) { s.Objective = "denoising" },
 		"have 0, 1":            func(s *Settings) { s.Teacher = other(t, "toy:pinwheel") },
 		"want powers of two":   func(s *Settings) { s.Objective = "progressive:from=12" },

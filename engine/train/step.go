@@ -24,11 +24,11 @@ type StepOptions struct {
 	Network       nets.Network
 	Objective     objective.Objective // nil: one for this network, whatever it learns
 	Height, Width int
-	Batch         int     // images of a micro-batch
-	Accumulate    int     // micro-batches of a step
-	Accumulation  string  // order in which their gradients are added; empty: tree
-	Optimizer     string  // empty: AdamW
-	MoreEMAs      []int64 // half-lives of further EMAs, by which they are named
+	Batch         int      // images of a micro-batch
+	Accumulate    int      // micro-batches of a step
+	Accumulation  string   // order in which their gradients are added; empty: tree
+	Optimizer     string   // empty: AdamW
+	MoreEMAs      []string // names of further EMAs
 	Target        plan.Target
 	Precision     number.Type
 	Resident      int             // images of a data set that lies on the device; 0: pixels come with every batch

@@ -47,3 +47,6 @@ func ReadModel(dir string, ignore ...string) (nets.Network, []float32, error) {
 func ReadDenoiser(dir string, ignore ...string) (nets.Network, []float32, error) {
 	return classes().ReadDenoiser(dir, ignore...)
 }
+
+// Parse reads the network of a config.json.
+func Parse(config []byte) (nets.Network, error) { return classes().Parse(config) }

@@ -233,3 +233,27 @@ func FuzzFile(f *testing.F) {
 		}
 	})
 }
+
+// TestWriteNumbers: a type is read again as rounded to it.
+func TestWriteNumbers(t *testing.T) {
+	values := []float32{0, 1, -1.0009765625, 3.1415927, 1e-5}
+	for as, want := range map[Dtype][]float32{
+		F32: values, F16: {0, 1, -1.0009765625, 3.140625, 1.001358e-05}, BF16: {0, 1, -1, 3.140625, 1.0013580322265625e-05},
+	} {
+		var b bytes.Buffer
+		if err := Write(&b, []Tensor{{Name: "a", Dtype: as, Shape: []int{5}}}, nil, func(_ Tensor, w io.Writer) error { return WriteNumbers(w, as, values) }); err != nil {
+			t.Fatal(err)
+		}
+		f, err := open(b.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]float32, 5)
+		if err := f.ReadFloat32("a", got); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, want %v (%v)", as, got, want, err)
+		}
+	}
+	if err := WriteNumbers(io.Discard, I64, values); err == nil {
+		t.Error("numbers are written as whole ones")
+	}
+}

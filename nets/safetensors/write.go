@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+
+	"fluxion/data/float16"
+	"fluxion/kernels/number"
 )
 
 func putLength(b []byte, n int) { binary.LittleEndian.PutUint64(b, uint64(n)) }
@@ -61,14 +64,29 @@ func check(tensors []Tensor) error {
 	return nil
 }
 
+// appends adds a number of an element type, rounded to nearest, ties to even, behind some bytes.
+var appends = map[Dtype]func([]byte, float32) []byte{
+	F32:  func(b []byte, x float32) []byte { return binary.LittleEndian.AppendUint32(b, math.Float32bits(x)) },
+	F16:  func(b []byte, x float32) []byte { return binary.LittleEndian.AppendUint16(b, float16.Narrow(x)) },
+	BF16: func(b []byte, x float32) []byte { return binary.LittleEndian.AppendUint16(b, number.Narrow(x)) },
+}
+
 // WriteFloat32 writes the bytes of an F32 tensor.
-func WriteFloat32(w io.Writer, values []float32) error {
-	buffer := make([]byte, 0, 4*min(len(values), 1<<16))
+func WriteFloat32(w io.Writer, values []float32) error { return WriteNumbers(w, F32, values) }
+
+// WriteNumbers writes the bytes of a tensor of F32, F16 or BF16. What F16 cannot hold,
+// from float16.Infinite on, becomes infinite.
+func WriteNumbers(w io.Writer, as Dtype, values []float32) error {
+	add := appends[as]
+	if add == nil {
+		return fmt.Errorf("numbers cannot be written as %s, want F32, F16 or BF16", as)
+	}
+	buffer := make([]byte, 0, as.Width()*min(len(values), 1<<16))
 	for len(values) > 0 {
 		n := min(len(values), 1<<16)
 		buffer = buffer[:0]
 		for _, x := range values[:n] {
-			buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(x))
+			buffer = add(buffer, x)
 		}
 		if _, err := w.Write(buffer); err != nil {
 			return err
