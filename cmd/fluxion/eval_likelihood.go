@@ -58,10 +58,11 @@ type likelihoodRun struct {
 	classOf func(class int) (int, error)
 	options likelihood.Options
 	notes   []string
+	how     map[string]likelihood.Convention // by metric
 }
 
 func (o *evalOptions) likelihood(ctx context.Context, face console.Face, args []string, metrics []string) (err error) {
-	l := &likelihoodRun{evalOptions: o, face: face}
+	l := &likelihoodRun{evalOptions: o, face: face, how: map[string]likelihood.Convention{}}
 	if err := l.check(args, metrics); err != nil {
 		return err
 	}
@@ -285,7 +286,8 @@ func (l *likelihoodRun) density(ctx context.Context) ([]evaluate.Value, error) {
 	if err := l.counted(len(d.Bits)); err != nil {
 		return nil, err
 	}
-	v := evaluate.Value{Name: "bpd", How: l.options.AboutFlow(d, !l.model.Floats)}
+	l.how["bpd"] = l.options.FlowConvention(d, !l.model.Floats)
+	v := evaluate.Value{Name: "bpd", How: l.how["bpd"].String()}
 	v.Value, v.Error = likelihood.MeanError(d.Bits)
 	return []evaluate.Value{v}, nil
 }
@@ -300,7 +302,8 @@ func (l *likelihoodRun) bound(ctx context.Context) ([]evaluate.Value, error) {
 	if err := l.counted(len(all)); err != nil {
 		return nil, err
 	}
-	values := []evaluate.Value{{Name: "elbo", How: l.options.AboutBound(!l.model.Floats)}, {Name: "elbo-reconstruction"}, {Name: "elbo-prior"}, {Name: "elbo-diffusion"}}
+	l.how["elbo"] = l.options.BoundConvention(!l.model.Floats)
+	values := []evaluate.Value{{Name: "elbo", How: l.how["elbo"].String()}, {Name: "elbo-reconstruction"}, {Name: "elbo-prior"}, {Name: "elbo-diffusion"}}
 	for i, of := range []func(t likelihood.Terms) float64{
 		likelihood.Terms.Sum,
 		func(t likelihood.Terms) float64 { return t.Reconstruction },
@@ -344,18 +347,19 @@ func (l *likelihoodRun) note(text string) {
 
 // shownLikelihood is the result in JSON.
 type shownLikelihood struct {
-	Event   string             `json:"event"`
-	Metrics map[string]float64 `json:"metrics"` // bits per dimension
-	Errors  map[string]float64 `json:"errors"`  // standard errors over images
-	N       []int64            `json:"n"`       // images of each set: none of the model
-	Sets    []string           `json:"sets"`
-	Sizes   []string           `json:"sizes"`
-	How     map[string]string  `json:"how"`
-	Unit    string             `json:"unit"`
-	Levels  string             `json:"levels"` // what bytes are for the model
-	Seed    uint64             `json:"seed"`
-	Notes   []string           `json:"notes"`
-	Seconds float64            `json:"seconds"`
+	Event   string                           `json:"event"`
+	Metrics map[string]float64               `json:"metrics"` // bits per dimension
+	Errors  map[string]float64               `json:"errors"`  // standard errors over images
+	N       []int64                          `json:"n"`       // images of each set: none of the model
+	Sets    []string                         `json:"sets"`
+	Sizes   []string                         `json:"sizes"`
+	How     map[string]string                `json:"how"`
+	Of      map[string]likelihood.Convention `json:"conventions"`
+	Unit    string                           `json:"unit"`
+	Levels  string                           `json:"levels"` // what bytes are for the model
+	Seed    uint64                           `json:"seed"`
+	Notes   []string                         `json:"notes"`
+	Seconds float64                          `json:"seconds"`
 }
 
 func (l *likelihoodRun) show(values []evaluate.Value, took time.Duration) error {
@@ -363,7 +367,7 @@ func (l *likelihoodRun) show(values []evaluate.Value, took time.Duration) error 
 	size := sizeText([3]int{height, width, channels})
 	r := shownLikelihood{
 		Event: "done", Metrics: map[string]float64{}, Errors: map[string]float64{}, N: []int64{0, int64(l.n)}, Sets: []string{l.path, l.of}, Sizes: []string{size, size},
-		How: map[string]string{}, Unit: "bits per dimension", Levels: "none", Seed: l.seed, Notes: orEmpty(l.notes), Seconds: took.Seconds(),
+		How: map[string]string{}, Of: l.how, Unit: "bits per dimension", Levels: "none", Seed: l.seed, Notes: orEmpty(l.notes), Seconds: took.Seconds(),
 	}
 	if !l.model.Floats {
 		r.Levels = "x = k/127.5 - 1"

@@ -3,6 +3,8 @@ package likelihood
 import (
 	"math"
 	"testing"
+
+	"fluxion/engine/process"
 )
 
 // gaussianTerms is the bound of data of variance s² whose denoiser is the best there
@@ -80,6 +82,29 @@ func TestReconstruct(t *testing.T) {
 	}
 	if math.Abs(sum-1) > 1e-12 {
 		t.Errorf("the probabilities of all values sum to %g", sum)
+	}
+}
+
+// TestBoundOf: the bound is within what a process knows.
+func TestBoundOf(t *testing.T) {
+	for _, c := range []struct {
+		schedule, output string
+		max, min         float64
+	}{{"fm", "u", LambdaMax, LambdaMin}, {"cosine", "x", LambdaMax, LambdaMin}, {"ddpm-linear", "eps", 9.21, LambdaMin}} {
+		p, err := process.Get(c.schedule, process.ScheduleOptions{}, c.output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := BoundOf(p)
+		if err != nil || math.Abs(b.Max-c.max) > 0.01 || b.Min != c.min || b.Fits(p) != nil {
+			t.Errorf("%v: %+v, %v", p, b, err)
+		}
+		if b.Max = 20; (b.Fits(p) == nil) != (c.max == LambdaMax) {
+			t.Errorf("%v: up to λ = 20: %v", p, b.Fits(p))
+		}
+		if b.Max, b.Min = 9, -20; (b.Fits(p) == nil) != (c.output == "u" || c.output == "x") {
+			t.Errorf("%v: down to λ = -20: %v", p, b.Fits(p))
+		}
 	}
 }
 

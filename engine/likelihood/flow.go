@@ -14,21 +14,18 @@ type Path struct {
 }
 
 // NewPath puts a process on the linear path. It goes as far as the process knows: from
-// t = 0, or the largest λ there if it begins with noise, or where its network's output
-// says nothing of the velocity, as x does without noise, from λ = LambdaMax; to t = 1,
-// or where sampling starts.
+// t = 0, or the least noise that its network was told of; where the output says nothing
+// of the velocity there, as x without noise, from λ = LambdaMax; to t = 1, or where
+// sampling starts.
 func NewPath(p process.Process) (Path, error) {
 	linear, err := process.GetSchedule("fm", process.ScheduleOptions{})
 	if err != nil {
 		return Path{}, err
 	}
 	l := Path{Process: p.Under(linear)}
-	first := 0.0
-	if most := p.Schedule.LogSNR(0); !math.IsInf(most, 1) {
-		first = linear.TimeOf(most)
-	}
-	if l.Data = l.At(first); !determined(l.Data) {
-		l.Data = l.At(linear.TimeOf(math.Min(LambdaMax, p.Schedule.LogSNR(0))))
+	most := clearest(p.Schedule)
+	if l.Data = l.At(linear.TimeOf(most)); !determined(l.Data) {
+		l.Data = l.At(linear.TimeOf(math.Min(LambdaMax, most)))
 	}
 	l.Noise = l.At(l.Start())
 	for _, q := range []process.Point{l.Data, l.Noise} {
@@ -42,6 +39,25 @@ func NewPath(p process.Process) (Path, error) {
 	}
 	return l, nil
 }
+
+// clearest is the log-SNR of the least noise that a network was told of: step 0 of a
+// schedule of steps, behind which there is clean data at t = 0; else the schedule's end.
+func clearest(s process.Schedule) float64 {
+	first, last := 0.0, 1.0
+	if base, _ := process.Unmodified(s); !isDiscrete(base) || s.NetworkTime(first) >= 0 {
+		return s.LogSNR(first)
+	}
+	for range 60 {
+		if t := (first + last) / 2; s.NetworkTime(t) < 0 {
+			first = t
+		} else {
+			last = t
+		}
+	}
+	return s.LogSNR(last)
+}
+
+func isDiscrete(s process.Schedule) bool { _, ok := s.(process.Discrete); return ok }
 
 // velocity is ε̂ − x̂ of z and the network's output.
 func velocity(q process.Point) (process.Linear, error) { return q.To(-1, 1) }

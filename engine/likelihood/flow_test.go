@@ -208,6 +208,7 @@ func TestPaths(t *testing.T) {
 		noise            float64 // 0: −∞
 	}{
 		{"fm", "u", 0, 0}, {"fm", "x", LambdaMax, 0}, {"cosine", "v", 0, 0}, {"cosine", "eps", 0, -13}, {"cosine", "x", LambdaMax, 0},
+		{"ddpm-linear", "eps", 9.2102, -10.1177},
 	} {
 		p, err := process.Get(c.schedule, process.ScheduleOptions{}, c.output)
 		if err != nil {
@@ -218,7 +219,7 @@ func TestPaths(t *testing.T) {
 			t.Errorf("%v: %v", p, err)
 			continue
 		}
-		same := func(got, want float64) bool { return want == 0 && math.IsInf(got, 0) || math.Abs(got-want) < 1e-9 }
+		same := func(got, want float64) bool { return want == 0 && math.IsInf(got, 0) || math.Abs(got-want) < 1e-4 }
 		if !same(l.Data.LogSNR, c.data) || !same(l.Noise.LogSNR, c.noise) {
 			t.Errorf("%v: from λ = %g to %g", p, l.Data.LogSNR, l.Noise.LogSNR)
 		}

@@ -6,7 +6,6 @@ import (
 
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
-	"fluxion/kernels/cast"
 	"fluxion/nets"
 
 	"gorgonia.org/gorgonia"
@@ -81,11 +80,11 @@ func newNetwork(o NetworkOptions, products bool) (*network, error) {
 func (n *network) load(buffer *plan.Buffer) (err error) {
 	g := n.graph
 	values := g.Sample.Shape().TotalSize()
-	once, err := n.before(buffer)
-	if err != nil {
-		return err
+	plans, once := []*plan.Plan{n.plan}, n.plan.Preparation() // weights as products read them
+	if once != nil {
+		plans = append(plans, once)
 	}
-	sizes := plan.UnionOf(append(once, n.plan)...)
+	sizes := plan.UnionOf(plans...)
 	// What the host keeps of a row are its state and a solver's slopes.
 	const kept = 8*12 + 4*4
 	if err := device.CheckMemory(device.Need{What: "a network and its gradient", Bytes: sizes.Bytes()}, device.Need{What: "states of images", Bytes: plan.Product(kept, values)}); err != nil {
@@ -102,8 +101,8 @@ func (n *network) load(buffer *plan.Buffer) (err error) {
 	if err := n.memory.Write(buffer, 0, n.Weights); err != nil {
 		return err
 	}
-	for _, p := range once {
-		program, err := n.Device.Load(p, n.memory)
+	if once != nil {
+		program, err := n.Device.Load(once, n.memory)
 		if err != nil {
 			return err
 		}
@@ -127,21 +126,6 @@ func (n *network) load(buffer *plan.Buffer) (err error) {
 	// The velocity is a function of z and t: a network that takes its own last estimate
 	// is given none.
 	return n.program.Write(n.plan.Place(g.Estimate), make([]float32, values))
-}
-
-// before are the plans that make of the weights what products read.
-func (n *network) before(buffer *plan.Buffer) (once []*plan.Plan, err error) {
-	if buffer.Copy != nil {
-		p, err := n.plan.Then(plan.Stage{Kernel: cast.New(1), In: []plan.Ref{{Buffer: buffer}}, Out: plan.Ref{Buffer: buffer.Copy}})
-		if err != nil {
-			return nil, err
-		}
-		once = append(once, p)
-	}
-	if p := n.plan.Preparation(); p != nil {
-		once = append(once, p)
-	}
-	return once, nil
 }
 
 func (n *network) close() error {

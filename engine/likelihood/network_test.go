@@ -178,7 +178,7 @@ func TestNothingKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	options := Options{
-		NetworkOptions: o, Process: p, Solver: solver(t, "rk45"), Steps: Steps{Rtol: 1e-8, Atol: 1e-8}, Bound: b, Lambda: 8_000,
+		NetworkOptions: o, Process: p, Solver: solver(t, "rk45"), Steps: Steps{Rtol: 1e-8, Atol: 1e-8}, Bound: b, NoiseLevels: 8_000,
 	}
 	d, err := Densities(context.Background(), options, images, nil)
 	if err != nil {
@@ -228,7 +228,7 @@ func judged(t *testing.T, o NetworkOptions, probes int, numbers ...int64) (flows
 	}
 	options := Options{
 		NetworkOptions: o, Process: p, Levels: Bytes, Seed: 5, Solver: solver(t, "rk45"), Steps: Steps{Rtol: 1e-3, Atol: 1e-3},
-		Probes: probes, Draws: 2, Bound: b, Lambda: 20,
+		Probes: probes, Draws: 2, Bound: b, NoiseLevels: 20,
 	}
 	images := func(yield func(Image, error) bool) {
 		pixels := make([]byte, o.Height*o.Width*o.Network.Spec().Channels)

@@ -20,8 +20,11 @@ var Metrics = []struct{ Name, Summary string }{
 // said: it costs a product for each.
 const mostExact = 100
 
-// mostDraws bounds what is drawn for an image.
-const mostDraws = 1 << 20
+// mostDraws and mostFlows bound what is drawn for an image.
+const (
+	mostDraws = 1 << 20
+	mostFlows = 1000
+)
 
 // Request is how images are to be judged, as settings say it.
 type Request struct {
@@ -48,7 +51,7 @@ func (r *Request) Settings() setting.List {
 		{Key: "bpd_atol", Value: setting.Of(&r.steps.Atol), Own: true, Help: "absolute tolerance of rk45", Range: tolerance},
 		{Key: "bpd_divergence", Value: setting.Of(&r.divergence), Own: true,
 			Help: fmt.Sprintf("exact, which costs a product for each number of an image; or in how many directions of ±1 it is estimated (Hutchinson); auto: exact up to %d numbers, else 1", mostExact)},
-		{Key: "bpd_draws", Value: setting.Of(&r.draws), Own: true, Help: "of noise within the levels of bytes, a flow each", Range: setting.Within(1, mostDraws, "")},
+		{Key: "bpd_draws", Value: setting.Of(&r.draws), Own: true, Help: "of noise within the levels of bytes, a flow each", Range: setting.Within(1, mostFlows, "")},
 		{Key: "elbo_levels", Value: setting.Of(&r.levels), Own: true, Help: "noise levels at which elbo denoises an image", Range: setting.Within(1, mostDraws, "")},
 		{Key: "elbo_max", Value: setting.Optional(&r.most), Own: true, Help: fmt.Sprintf("largest log-SNR of elbo; %g if not given, or where the model begins", LambdaMax), Range: level},
 		{Key: "elbo_min", Value: setting.Optional(&r.least), Own: true, Help: fmt.Sprintf("least log-SNR of elbo; %d if not given, or where the model ends", LambdaMin), Range: level},
@@ -58,7 +61,7 @@ func (r *Request) Settings() setting.List {
 
 // Options are those of a request for a process, and images of so many numbers.
 func (r Request) Options(p process.Process, dims int) (o Options, err error) {
-	o = Options{Process: p, Levels: Bytes, Steps: r.steps, Draws: r.draws, Lambda: r.levels}
+	o = Options{Process: p, Levels: Bytes, Steps: r.steps, Draws: r.draws, NoiseLevels: r.levels}
 	if o.Solver, err = FindSolver(r.solver); err != nil {
 		return o, err
 	}
@@ -80,44 +83,5 @@ func (r Request) Options(p process.Process, dims int) (o Options, err error) {
 			*l.to = *l.said
 		}
 	}
-	return o, o.Bound.Check()
-}
-
-// AboutFlow says how densities are computed, in words that go into one line.
-func (o Options) AboutFlow(d *Density, bytes bool) string {
-	how := fmt.Sprintf("ODE from t = %.4g to %.4g by %s", d.Path.Data.Time, d.Path.Noise.Time, o.Solver.Name)
-	if o.Solver.Adaptive() {
-		how += fmt.Sprintf(" to rtol %g, atol %g", o.Steps.Rtol, o.Steps.Atol)
-	} else {
-		how += fmt.Sprintf(" in %d steps", o.Steps.Count)
-	}
-	how += fmt.Sprintf(", %.4g calls; divergence ", d.Calls)
-	switch o.Probes {
-	case 0:
-		how += "exact"
-	case 1:
-		how += "in 1 direction of ±1"
-	default:
-		how += fmt.Sprintf("in %d directions of ±1", o.Probes)
-	}
-	switch {
-	case !bytes:
-		return how + "; density of numbers, no dequantisation"
-	case o.Draws == 1:
-		return how + "; uniform dequantisation, 1 draw"
-	}
-	return how + fmt.Sprintf("; uniform dequantisation, %d draws", o.Draws)
-}
-
-// AboutBound says how the bound is computed.
-func (o Options) AboutBound(bytes bool) string {
-	how := fmt.Sprintf("λ = %.4g to %.4g", o.Bound.Max, o.Bound.Min)
-	if o.Bound.Steps > 0 {
-		how += fmt.Sprintf(" in %d steps", o.Bound.Steps)
-	}
-	how += fmt.Sprintf(", %d noise levels an image", o.Lambda)
-	if !bytes {
-		how += "; density of numbers, Gaussian decoder"
-	}
-	return how
+	return o, o.Bound.Fits(p)
 }
