@@ -113,7 +113,7 @@ func TestBadArrays(t *testing.T) {
 	at := bytes.LastIndex(cut, []byte("PK\x01\x02"))
 	binary.LittleEndian.PutUint32(cut[at+20:], 1<<31)
 	binary.LittleEndian.PutUint32(cut[at+24:], 1<<31)
-	locked := slices.Clone(whole)
+	locked := storedZip(t, map[string][]byte{"images.npy": good})
 	for _, p := range [][2]int{{bytes.Index(locked, []byte("PK\x03\x04")), 6}, {bytes.Index(locked, []byte("PK\x01\x02")), 8}} {
 		locked[p[0]+p[1]] |= zipEncrypted
 	}

@@ -165,26 +165,29 @@ func (h npyHeader) float(x []byte) float64 {
 func (h npyHeader) integers(from []byte) (list []int64, ok bool) {
 	list = make([]int64, len(from)/h.size)
 	for i := range list {
-		x := from[i*h.size:]
-		var bits uint64
-		switch h.size {
-		case 1:
-			bits = uint64(x[0])
-		case 2:
-			bits = uint64(h.order.Uint16(x))
-		case 4:
-			bits = uint64(h.order.Uint32(x))
-		default:
-			bits = h.order.Uint64(x)
-		}
-		if h.kind == 'i' {
-			shift := 64 - 8*h.size
-			list[i] = int64(bits<<shift) >> shift
-			continue
-		}
-		if list[i] = int64(bits); list[i] < 0 {
+		if list[i], ok = h.integer(from[i*h.size:]); !ok {
 			return nil, false
 		}
 	}
 	return list, true
+}
+
+// integer is the element of a type of whole numbers that x begins with.
+func (h npyHeader) integer(x []byte) (n int64, ok bool) {
+	var bits uint64
+	switch h.size {
+	case 1:
+		bits = uint64(x[0])
+	case 2:
+		bits = uint64(h.order.Uint16(x))
+	case 4:
+		bits = uint64(h.order.Uint32(x))
+	default:
+		bits = h.order.Uint64(x)
+	}
+	if h.kind == 'i' {
+		shift := 64 - 8*h.size
+		return int64(bits<<shift) >> shift, true
+	}
+	return int64(bits), int64(bits) >= 0
 }

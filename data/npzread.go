@@ -2,6 +2,7 @@ package data
 
 import (
 	"archive/zip"
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
@@ -99,49 +100,46 @@ func ReadNPZDoubles(path string, names ...string) (map[string]Doubles, error) {
 	return found, nil
 }
 
-// readDoubles makes the numbers of an array, and of its bytes a part at a time.
+// readDoubles makes the numbers of an array, one by one of the bytes.
 func readDoubles(path string, m *zip.File) (d Doubles, err error) {
+	h, r, err := openNpyMember(path, m)
+	if err != nil {
+		return d, err
+	}
+	defer r.Close()
 	bad := func(err error, format string, args ...any) (Doubles, error) {
 		return Doubles{}, &Error{Path: path + "!" + m.Name, Problem: fmt.Sprintf(format, args...), Err: err}
 	}
-	h, r, err := openNpyMember(path, m)
-	if err != nil {
-		return Doubles{}, err
-	}
-	defer r.Close()
 	n, _ := h.elements()
 	if n > maxDoubles {
 		return bad(nil, "has the shape %s; want at most %d numbers", h.shapeText(), maxDoubles)
 	}
-	d = Doubles{h.shape, make([]float64, 0, n)}
-	for part := make([]byte, 1<<15); ; { // of which a last one is empty
-		raw := part[:min(h.body()-int64(len(d.Values)*h.size), int64(len(part)))]
-		got, err := io.ReadFull(r, raw)
-		if len(raw) == 0 {
-			got, err = io.ReadFull(r, part[:1])
-		}
-		switch {
-		case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
-			return bad(err, "cannot be read")
-		case got != len(raw):
+	other := func(err error) (Doubles, error) { // than as many bytes as the header says
+		if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return bad(nil, "holds not the %d bytes of %s of shape %s", h.body(), h.typeText(), h.shapeText())
-		case got == 0:
-			return d, nil
+		}
+		return bad(err, "cannot be read")
+	}
+	d = Doubles{h.shape, make([]float64, n)}
+	in, x := bufio.NewReader(r), make([]byte, h.size)
+	for i := range d.Values {
+		if _, err := io.ReadFull(in, x); err != nil {
+			return other(err)
 		}
 		if h.kind == 'f' {
-			for ; len(raw) > 0; raw = raw[h.size:] {
-				d.Values = append(d.Values, h.float(raw))
-			}
+			d.Values[i] = h.float(x)
 			continue
 		}
-		whole, ok := h.integers(raw)
+		whole, ok := h.integer(x)
 		if !ok {
 			return bad(nil, "holds a number that is too large")
 		}
-		for _, v := range whole {
-			d.Values = append(d.Values, float64(v))
-		}
+		d.Values[i] = float64(whole)
 	}
+	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
+		return other(err)
+	}
+	return d, nil
 }
 
 // ReadNPZText returns an array of text of a .npz, "" where there is none.

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestDoubles: numbers of all types, stored and packed, more of them than one part has.
+// TestDoubles: numbers of all types, stored and packed.
 func TestDoubles(t *testing.T) {
 	var want []float64
 	var doubles, singles, big, halves, small, integers []byte
