@@ -75,6 +75,31 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// Every room of the engine stands in the two tables of rooms, and its page is linked from
+// the tour.
+func TestRooms(t *testing.T) {
+	all := documents(t)
+	rooms, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range rooms {
+		room := d.Name()
+		if !d.IsDir() {
+			continue
+		}
+		for _, name := range []string{"README.md", "engine/README.md"} {
+			if !strings.Contains(all[name], "`engine/"+room+"`") {
+				t.Errorf("%s has no room engine/%s", name, room)
+			}
+		}
+		page := room + "/README.md"
+		if exists("engine/"+page) && !strings.Contains(all["engine/README.md"], "]("+page+")") {
+			t.Errorf("engine/README.md has no link to %s", page)
+		}
+	}
+}
+
 // A quoted path is one from the root, or from the document's own folder. Outputs of
 // the program and folders of other projects are quoted as well: only what begins
 // with a room of the house, or is a file of Go beside the document, is held to be here.
