@@ -13,6 +13,7 @@ import (
 	"fluxion/engine/objective"
 	"fluxion/engine/plan"
 	"fluxion/engine/record"
+	"fluxion/engine/rundir"
 )
 
 // Hook is something that a run does beside its steps. Functions that it has no use
@@ -210,7 +211,7 @@ func (r *run) check(p Progress) error {
 // after does what is due after the last step, in the order of the hooks.
 func (r *run) after(ctx context.Context) error {
 	for _, h := range r.all {
-		p := r.progress(r.state, r.last)
+		p := r.progress(r.state, r.last) // which the hook before may have changed: r.asked
 		if !h.due(p) {
 			continue
 		}
@@ -232,6 +233,9 @@ func (r *run) makeUp(ctx context.Context) error {
 		return nil
 	}
 	p := r.progress(r.state, r.last)
+	if made, err := ReadSettings(filepath.Join(r.from.Path, filepath.FromSlash(rundir.SettingsFile))); err == nil {
+		p.Before = p.Images - int64(made.Batch) // which may be another now; older checkpoints do not tell
+	}
 	for _, h := range r.all {
 		if h.Done == nil || !h.due(p) || h.Done(p.Images) {
 			continue

@@ -135,6 +135,15 @@ func TestHookMakesUp(t *testing.T) {
 			}
 		}
 	}
+	// Whether it was due there is a matter of the batch of then: 12 images were passed
+	// by the step before.
+	c := newCounter(12)
+	c.Done = func(int64) bool { return false }
+	o.Hooks, o.From, o.Settings.Batch = []Hook{c.Hook}, 16, 8
+	train(t, o)
+	if want := []string{"begin 16", "after 24", "after 32", "close 2"}; !slices.Equal(c.seen, want) {
+		t.Errorf("in batches of 8: %v, want %v", c.seen, want)
+	}
 }
 
 // TestHooksInTurn: hooks are begun and called in their order, and closed in the reverse of
