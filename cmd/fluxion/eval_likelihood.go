@@ -189,7 +189,7 @@ func (l *likelihoodRun) fit() error {
 		return fault.Usage(err)
 	}
 	l.options.NetworkOptions = likelihood.NetworkOptions{Network: m.Network, Weights: m.Weights, Height: height, Width: width, Batch: l.batch}
-	l.options.Seed = l.seed
+	l.options.Seed, l.options.Images = l.seed, l.n
 	return nil
 }
 

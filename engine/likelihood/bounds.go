@@ -42,7 +42,7 @@ func Bounds(ctx context.Context, o Options, images Images, progress Progress) ([
 	if o.NoiseLevels < 1 {
 		return nil, fmt.Errorf("%d noise levels of the bound, want at least 1", o.NoiseLevels)
 	}
-	r, err := newRun(o, false, progress)
+	r, err := newRun(o, false, min(o.NoiseLevels, together), progress)
 	if err != nil {
 		return nil, err
 	}

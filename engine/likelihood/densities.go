@@ -21,7 +21,11 @@ func Densities(ctx context.Context, o Options, images Images, progress Progress)
 	if err := o.Solver.Check(o.Steps); err != nil {
 		return nil, err
 	}
-	r, err := newRun(o, true, progress)
+	rows := o.Probes
+	if rows == 0 {
+		rows = o.Height * o.Width * o.Network.Spec().Channels
+	}
+	r, err := newRun(o, true, max(1, o.Draws)*rows, progress)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 
+	"fluxion/engine/plan"
 	"fluxion/engine/process"
 )
 
@@ -16,6 +17,7 @@ type Options struct {
 	Process process.Process
 	Levels  Levels // of images of bytes
 	Seed    uint64
+	Images  int // that will come: batches are no larger than they fill; 0: not known
 
 	// Of a flow.
 	Solver Solver
@@ -77,7 +79,11 @@ type run struct {
 	failed   error
 }
 
-func newRun(o Options, products bool, progress Progress) (*run, error) {
+// newRun has a network with products or without, for so many rows of each image.
+func newRun(o Options, products bool, rows int, progress Progress) (*run, error) {
+	if o.Images > 0 {
+		o.Batch = int(min(int64(o.Batch), plan.Product(o.Images, rows)))
+	}
 	r := &run{Options: o, progress: progress}
 	var err error
 	if r.path, err = NewPath(o.Process); err != nil {

@@ -2,9 +2,11 @@ package likelihood
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"fluxion/engine/device"
@@ -269,5 +271,89 @@ func TestAlone(t *testing.T) {
 	}
 	if flows[0] == flows[1] || bounds[0] == bounds[1] || math.IsNaN(flows[0]+bounds[0].Sum()) {
 		t.Errorf("images come to %v and %v", flows, bounds)
+	}
+}
+
+// TestEnds: what ends a judgement is told, and nobody waits.
+func TestEnds(t *testing.T) {
+	p, err := process.Get("fm", process.ScheduleOptions{}, "u")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := perceptron(t, false)
+	o.Device = cpuOf(t, 1)
+	options := Options{
+		NetworkOptions: o, Process: p, Solver: solver(t, "euler"), Steps: Steps{Count: 4}, Draws: 1, Probes: 1,
+		Bound: Bound{Max: 5, Min: -5}, NoiseLevels: 20,
+	}
+	broken, full := errors.New("a broken image"), errors.New("nobody looks")
+	image := func(n, values int) func(yield func(Image, error) bool) {
+		return func(yield func(Image, error) bool) {
+			for i := range n {
+				if !yield(Image{Number: int64(i), Values: make([]float32, values)}, nil) {
+					return
+				}
+			}
+			yield(Image{}, broken)
+		}
+	}
+	stopped, stop := context.WithCancelCause(context.Background())
+	stop(full)
+	for name, c := range map[string]struct {
+		ctx      context.Context
+		images   Images
+		progress Progress
+		weight   float32
+		want     func(err error) bool
+	}{
+		"the first image is broken": {images: image(0, 6), want: func(err error) bool { return errors.Is(err, broken) }},
+		"another is":                {images: image(9, 6), want: func(err error) bool { return errors.Is(err, broken) }},
+		"an image of another size":  {images: image(1, 5), want: func(err error) bool { return err != nil && strings.Contains(err.Error(), "5 values") }},
+		"it is stopped":             {ctx: stopped, images: image(9, 6), want: func(err error) bool { return errors.Is(err, full) }},
+		"progress is not shown":     {images: image(9, 6), progress: func(float64, int64) error { return full }, want: func(err error) bool { return errors.Is(err, full) }},
+		"weights are infinite": {images: image(9, 6), weight: float32(math.Inf(1)), want: func(err error) bool {
+			var of *NotFiniteError
+			return errors.As(err, &of) && strings.HasPrefix(err.Error(), "image 0: ")
+		}},
+	} {
+		if c.ctx == nil {
+			c.ctx = context.Background()
+		}
+		options.Weights = slices.Clone(o.Weights)
+		for i := range options.Weights {
+			options.Weights[i] += c.weight
+		}
+		if _, err := Densities(c.ctx, options, c.images, c.progress); !c.want(err) {
+			t.Errorf("%s: flows end with %v", name, err)
+		}
+		if _, err := Bounds(c.ctx, options, c.images, c.progress); !c.want(err) {
+			t.Errorf("%s: bounds end with %v", name, err)
+		}
+	}
+}
+
+// TestLevelsAreSpread: those of an image evenly, and where they begin, too.
+func TestLevelsAreSpread(t *testing.T) {
+	const n, images = 16, 1000
+	var begins []float64
+	for i := range images {
+		d := Draws{Seed: 7, Image: int64(i)}
+		var us []float64
+		for k := range n {
+			us = append(us, d.Level(k, n))
+		}
+		slices.Sort(us)
+		for k, u := range us {
+			if u < 0 || u >= 1 || k > 0 && math.Abs(u-us[k-1]-1./n) > 1e-9 {
+				t.Fatalf("image %d has levels at %v", i, us)
+			}
+		}
+		begins = append(begins, us[0]*n)
+	}
+	slices.Sort(begins)
+	for i, u := range begins {
+		if math.Abs(u-float64(i)/images) > 0.02 {
+			t.Fatalf("level %d of %d begins at %g", i, images, u)
+		}
 	}
 }
