@@ -100,46 +100,74 @@ func ReadNPZDoubles(path string, names ...string) (map[string]Doubles, error) {
 	return found, nil
 }
 
-// readDoubles makes the numbers of an array, one by one of the bytes.
+// ReadNPZFloats returns an array of a .npz, of as many numbers as are wanted at most, in
+// float32; there is false where it holds none of the name.
+func ReadNPZFloats(path, name string, most int64) (shape []int, values []float32, there bool, err error) {
+	f, members, err := openNpz(path)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	defer f.Close()
+	m := members[name]
+	if m == nil {
+		return nil, nil, false, nil
+	}
+	shape, err = readNumbers(path, m, most, func(n int) { values = make([]float32, n) }, func(i int, v float64) { values[i] = float32(v) })
+	return shape, values, true, err
+}
+
 func readDoubles(path string, m *zip.File) (d Doubles, err error) {
+	d.Shape, err = readNumbers(path, m, maxDoubles, func(n int) { d.Values = make([]float64, n) }, func(i int, v float64) { d.Values[i] = v })
+	if err != nil {
+		return Doubles{}, err
+	}
+	return d, nil
+}
+
+// readNumbers makes the numbers of an array, one by one of the bytes. Room is told first
+// how many there are.
+func readNumbers(path string, m *zip.File, most int64, room func(n int), put func(i int, v float64)) (shape []int, err error) {
 	h, r, err := openNpyMember(path, m)
 	if err != nil {
-		return d, err
+		return nil, err
 	}
 	defer r.Close()
-	bad := func(err error, format string, args ...any) (Doubles, error) {
-		return Doubles{}, &Error{Path: path + "!" + m.Name, Problem: fmt.Sprintf(format, args...), Err: err}
+	bad := func(err error, format string, args ...any) ([]int, error) {
+		return nil, &Error{Path: path + "!" + m.Name, Problem: fmt.Sprintf(format, args...), Err: err}
 	}
 	n, _ := h.elements()
-	if n > maxDoubles {
-		return bad(nil, "has the shape %s; want at most %d numbers", h.shapeText(), maxDoubles)
+	if n > most {
+		return bad(nil, "has the shape %s; want at most %d numbers", h.shapeText(), most)
 	}
-	other := func(err error) (Doubles, error) { // than as many bytes as the header says
+	other := func(err error) ([]int, error) { // than as many bytes as the header says
 		if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return bad(nil, "holds not the %d bytes of %s of shape %s", h.body(), h.typeText(), h.shapeText())
 		}
 		return bad(err, "cannot be read")
 	}
-	d = Doubles{h.shape, make([]float64, n)}
+	if m.UncompressedSize64 < uint64(h.body()) { // before memory is taken for them
+		return other(nil)
+	}
+	room(int(n))
 	in, x := bufio.NewReader(r), make([]byte, h.size)
-	for i := range d.Values {
+	for i := range int(n) {
 		if _, err := io.ReadFull(in, x); err != nil {
 			return other(err)
 		}
 		if h.kind == 'f' {
-			d.Values[i] = h.float(x)
+			put(i, h.float(x))
 			continue
 		}
 		whole, ok := h.integer(x)
 		if !ok {
 			return bad(nil, "holds a number that is too large")
 		}
-		d.Values[i] = float64(whole)
+		put(i, float64(whole))
 	}
 	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
 		return other(err)
 	}
-	return d, nil
+	return h.shape, nil
 }
 
 // ReadNPZText returns an array of text of a .npz, "" where there is none.

@@ -36,6 +36,7 @@ type evalOptions struct {
 	skipBroken    bool
 	ofSampling    []string // keys that only models need
 	save          string
+	part          string // I/N
 	nearest       string
 	copyQuantile  float64 // of the distances between real images, below which a sample is a near copy
 	take          evaluate.Options
@@ -75,16 +76,23 @@ no features:
 ` + strings.Join(likelihoods, "\n") + `
 
 SAMPLES is a model then, and REAL data like those that it was trained on, of which
---real-count N are taken. The model is told their classes if it knows any.`,
+--real-count N are taken. The model is told their classes if it knows any.
+
+A large set may be looked at in parts, as by jobs of an array: --part I/N looks at
+part I, from 1 to N, and saves of it what the --metrics will need, with those of
+samples and of real images. The files of all parts, in any order, then stand in the
+place of the set, and give the numbers that the whole gives.`,
 		Example: `  fluxion eval runs/glyphs-tiny glyphs --count 1000 --real-count 10000 --metrics fd,kid --network glyph
   fluxion eval out cifar10/train.zip --metrics fid,kid,prdc --weights pt_inception-2015-12-05-6726825d.pth
   fluxion eval out pictures --metrics fd,kid --network lite0 --weights efficientnet-lite0-57934424.pth
   fluxion eval cifar10/train.zip --save cifar10.npz --weights pt_inception-2015-12-05-6726825d.pth
   fluxion eval runs/pictures-small pictures --count 1000 --metrics authpct --nearest copies.png --network lite0
   fluxion eval runs/mnist-micro mnist:DIR --size 32 --metrics bpd,elbo --real-count 100
+  fluxion eval runs/pictures-small --count 50000 --metrics fid,kid --part 3/8 --save part3.npz
+  fluxion eval part*.npz pictures --metrics fid,kid
   fluxion eval a.npz b.npz --metrics fd`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if n := len(args); n != 1 && n != 2 {
+			if n := len(sidesOf(args)); n != 1 && n != 2 {
 				return fault.Usagef("eval takes SAMPLES and REAL, or SAMPLES alone; there are %d arguments", n)
 			}
 			return nil
@@ -108,13 +116,16 @@ func (o *evalOptions) run(ctx context.Context, face console.Face, args []string)
 		return fault.Usagef("--metrics: %w", err)
 	case len(likelihoods) > 0 && len(features) > 0:
 		return fault.Usagef("--metrics: %s judges a model without sampling, %s judges samples; want a command for each", likelihoods[0], features[0])
+	case len(likelihoods) > 0 && o.part != "":
+		return fault.Usagef("--part: %s judges no samples", likelihoods[0])
 	case len(likelihoods) > 0:
 		return o.likelihood(ctx, face, args, likelihoods)
 	case len(given) > 0:
 		return fault.Usagef("%s: of bpd and elbo, which are not among the metrics", strings.Join(given, ", "))
 	}
 	j := &judging{evalOptions: o, face: face}
-	if err := j.choose(len(args) == 2); err != nil {
+	sides := sidesOf(args)
+	if err := errors.Join(o.checkPart(sides), j.choose(len(sides) == 2)); err != nil {
 		return err
 	}
 	dev, err := machine.Open(o.device, o.threads, o.blockings, true)
@@ -128,7 +139,7 @@ func (o *evalOptions) run(ctx context.Context, face console.Face, args []string)
 	}
 	begin := time.Now()
 	defer j.close()
-	if err := j.open(args); err != nil {
+	if err := j.open(sides); err != nil {
 		return err
 	}
 	if err := errors.Join(j.check(), moments.Room(o.save), roomForSheet("--nearest", o.nearest, sheetText)); err != nil {
@@ -138,6 +149,12 @@ func (o *evalOptions) run(ctx context.Context, face console.Face, args []string)
 	for i, s := range j.sides {
 		if sets[i], err = j.collect(ctx, s, j.needs[i]); err != nil {
 			return err
+		}
+		if o.part != "" {
+			if err := moments.WritePart(durable.Disk{}, o.save, sets[0], j.partAbout(s)); err != nil {
+				return err
+			}
+			return j.show(sets, nil, nil, nil, time.Since(begin))
 		}
 		if i == 0 && o.save != "" { // whatever becomes of the other
 			if err := moments.Write(durable.Disk{}, o.save, sets[0], j.aboutOf(s)); err != nil {
@@ -204,7 +221,7 @@ func (j *judging) settle(network string, two bool) (err error) {
 			return err
 		}
 	}
-	if err := evaluate.Check(j.metrics, j.extractor.Network.Name, two); err != nil {
+	if err := evaluate.Check(j.metrics, j.extractor.Network.Name, two || j.part != ""); err != nil {
 		return fault.Usagef("--metrics: %w", err)
 	}
 	j.needs = [2]evaluate.Needs{}
@@ -213,6 +230,9 @@ func (j *judging) settle(network string, two bool) (err error) {
 			j.needs[i] = j.needs[i].Join(m.Of(i == 1))
 		}
 		j.needs[i].Features = j.needs[i].Features || j.nearest != ""
+	}
+	if j.part != "" { // it may be of either set
+		j.needs[0] = j.needs[0].Join(j.needs[1])
 	}
 	if j.save != "" {
 		j.needs[0].Statistics = true

@@ -31,17 +31,19 @@ type judging struct {
 type side struct {
 	path     string
 	stored   *evaluate.Set // nil: images
+	parts    []string      // files of which the statistics are joined; nil: none
 	about    moments.About // what the file of stored statistics says
 	source   source
 	sampling map[string]string // of a model
+	told     map[string]string // the same, as parts tell it
 	kept     *remembered       // the images, for a sheet
 }
 
 // open reads what is stored and opens the rest, so that what cannot be is told before the
 // first image is looked at.
-func (j *judging) open(args []string) error {
-	for i, path := range args {
-		if err := j.openSide(&side{path: path}, i == 0); err != nil {
+func (j *judging) open(sides []*side) error {
+	for i, s := range sides {
+		if err := j.openSide(s, i == 0); err != nil {
 			return err
 		}
 	}
@@ -54,11 +56,21 @@ func (j *judging) open(args []string) error {
 
 func (j *judging) openSide(s *side, samples bool) (err error) {
 	j.sides = append(j.sides, s)
-	if moments.Is(s.path) {
+	switch {
+	case s.parts != nil:
+		err = s.joined()
+		if s.told != nil {
+			j.note(s.path + ": " + sampledText(s.told))
+		}
+		return err
+	case moments.Is(s.path):
 		s.stored, s.about, err = moments.Read(s.path)
 		return err
 	}
-	if s.source, err = j.source(s, samples); err == nil && j.nearest != "" {
+	if s.source, err = j.source(s, samples); err == nil {
+		s.source, err = j.partOf(s.source)
+	}
+	if err == nil && j.nearest != "" {
 		s.kept = &remembered{source: s.source}
 		s.source = s.kept
 	}
@@ -116,7 +128,7 @@ func (j *judging) check() error {
 	for i, s := range j.sides {
 		if s.stored == nil {
 			images = true
-			counts[i] = int64(s.source.Len())
+			counts[i] = whole(s.source)
 			sizes[sizeText(s.source.size())] = true
 			continue
 		}
@@ -228,7 +240,7 @@ func (j *judging) agree(dim int) error {
 		}
 	}
 	j.take.Network = cmp.Or(j.about.Network, networkOf(dim))
-	if err := evaluate.Check(j.metrics, cmp.Or(j.take.Network, "another network"), len(j.sides) == 2); err != nil {
+	if err := evaluate.Check(j.metrics, cmp.Or(j.take.Network, "another network"), len(j.sides) == 2 || j.part != ""); err != nil {
 		return fault.Usage(err)
 	}
 	return nil

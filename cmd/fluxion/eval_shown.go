@@ -25,6 +25,7 @@ type shownEvaluation struct {
 	Convention string              `json:"convention"`
 	Precision  string              `json:"precision"`
 	Save       string              `json:"save,omitempty"`
+	Part       string              `json:"part,omitempty"`    // of the set that was looked at
 	Nearest    string              `json:"nearest,omitempty"` // the sheet
 	Pairs      []pair              `json:"pairs,omitempty"`   // on it, the most alike first
 	Copies     *shownCopies        `json:"copies,omitempty"`  // among all samples
@@ -35,7 +36,7 @@ type shownEvaluation struct {
 func (j *judging) show(sets [2]*evaluate.Set, values []evaluate.Value, pairs []pair, copies *shownCopies, took time.Duration) error {
 	r := shownEvaluation{
 		Event: "done", Metrics: map[string]float64{}, Errors: map[string]float64{}, How: map[string]string{}, Network: j.about.Network, Weights: j.about.Weights,
-		Convention: j.about.Convention, Precision: j.about.Precision, Save: j.save, Nearest: j.nearest, Pairs: pairs, Copies: copies, Notes: orEmpty(j.notes), Seconds: took.Seconds(),
+		Convention: j.about.Convention, Precision: j.about.Precision, Save: j.save, Part: j.part, Nearest: j.nearest, Pairs: pairs, Copies: copies, Notes: orEmpty(j.notes), Seconds: took.Seconds(),
 	}
 	for _, v := range values {
 		r.Metrics[v.Name] = v.Value
@@ -57,7 +58,14 @@ func (j *judging) show(sets [2]*evaluate.Set, values []evaluate.Value, pairs []p
 			size = sizeText(side.source.size())
 			text += ", " + size
 		}
-		r.Sampling = append(r.Sampling, side.sampling)
+		if j.part != "" {
+			text += fmt.Sprintf(", part %s of %s", j.part, console.Thousands(whole(side.source)))
+		}
+		sampling := side.sampling
+		if side.parts != nil {
+			sampling = side.told
+		}
+		r.Sampling = append(r.Sampling, sampling)
 		r.N, r.Sets, r.Sizes, of = append(r.N, n), append(r.Sets, side.path), append(r.Sizes, size), append(of, text)
 	}
 	return j.face.Result(r, func(out io.Writer) error {

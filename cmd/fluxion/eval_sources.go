@@ -71,9 +71,14 @@ func (d dataSource) close()       { d.set.Close() }
 func (d dataSource) size() [3]int { return shapeOf(d.set) }
 
 func (d dataSource) Each(_ context.Context, visit func(evaluate.Image) error) error {
+	return d.each(0, d.n, visit)
+}
+
+// each hands out some images in a row.
+func (d dataSource) each(from, to int, visit func(evaluate.Image) error) error {
 	size := d.size()
 	example := data.NewExample(d.set)
-	for i := range d.n {
+	for i := from; i < to; i++ {
 		err := d.set.Read(data.Spread(d.set.Len(), d.n, i), example)
 		if bad := (*data.Error)(nil); d.skipBroken && errors.As(err, &bad) {
 			d.note(bad.Path + " cannot be read and is left out")
@@ -109,13 +114,18 @@ func (j *judging) model(s *side, count int) (source, error) {
 		return nil, err
 	}
 	s.sampling = m.text()
-	var how []string
-	for key, value := range s.sampling {
-		how = append(how, key+" "+value)
-	}
-	sort.Strings(how)
-	j.note(s.path + ": sampled with " + strings.Join(how, ", "))
+	j.note(s.path + ": " + sampledText(s.sampling))
 	return m, nil
+}
+
+// sampledText says how a model is sampled.
+func sampledText(how map[string]string) string {
+	var texts []string
+	for key, value := range how {
+		texts = append(texts, key+" "+value)
+	}
+	sort.Strings(texts)
+	return "sampled with " + strings.Join(texts, ", ")
 }
 
 // sampled is images 0 to count−1 of a model, as options say.

@@ -16,7 +16,7 @@ const maxCells = 10_000
 
 // notOfSweep are the settings of eval that sweep has not: it goes over them, or it draws
 // no sheets and saves no features.
-var notOfSweep = []string{"sampler", "steps", "guidance", "model_weights", "save", "nearest", "copy_quantile", "scheduler", "compat", "mu", "image_tokens"}
+var notOfSweep = []string{"sampler", "steps", "guidance", "model_weights", "save", "part", "nearest", "copy_quantile", "scheduler", "compat", "mu", "image_tokens"}
 
 // list declares the settings: those of eval, and over what the table goes.
 func (o *sweepOptions) list() setting.List {

@@ -144,7 +144,12 @@ func (c *Collector) Collect(ctx context.Context, s Source, needs Needs, progress
 	if err := device.CheckMemory(needs.Memory(n, c.extractor.Network.Dim)); err != nil {
 		return nil, err
 	}
-	c.now, c.extractor.filled = newCollection(s.Name(), needs, n > c.extractor.Network.Dim), 0
+	whole := n
+	part, isPart := s.(Part)
+	if isPart {
+		whole = part.Of()
+	}
+	c.now, c.extractor.filled = newCollection(s.Name(), needs, whole > c.extractor.Network.Dim), 0
 	done := 0
 	err := s.Each(ctx, func(i Image) error {
 		if err := context.Cause(ctx); err != nil {
@@ -165,6 +170,10 @@ func (c *Collector) Collect(ctx context.Context, s Source, needs Needs, progress
 		return nil, fmt.Errorf("%s: %w", s.Name(), err)
 	}
 	c.now.set.N = int64(done) // of which some may have been left out
+	if isPart {
+		c.now.part()
+		return c.now.set, nil
+	}
 	return c.now.set, c.now.finish()
 }
 

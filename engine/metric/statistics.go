@@ -95,16 +95,60 @@ func (a *Accumulator) flush() {
 
 // Statistics of all rows so far, of which there must be two.
 func (a *Accumulator) Statistics() (*Statistics, error) {
-	a.flush()
-	if a.n < 2 {
-		return nil, &CountError{"the covariance", int(a.n), 2}
+	if s := a.Part(); s.N > 1 {
+		return s, nil
 	}
+	return nil, &CountError{"the covariance", int(a.n), 2}
+}
+
+// Part is the statistics of a part of a set, for Pool: that of one row has a covariance
+// of nothing.
+func (a *Accumulator) Part() *Statistics {
+	a.flush()
 	n := float64(a.n)
 	s := &Statistics{N: a.n, Mean: make([]float64, a.dim), Covariance: mat.NewSymDense(a.dim, nil)}
+	if a.n == 0 {
+		return s
+	}
 	for i, sum := range a.sum {
 		s.Mean[i] = a.shift[i] + sum/n
 		for j := i; j < a.dim; j++ {
-			s.Covariance.SetSym(i, j, (a.squares.Data[i*a.dim+j]-sum*a.sum[j]/n)/(n-1))
+			s.Covariance.SetSym(i, j, (a.squares.Data[i*a.dim+j]-sum*a.sum[j]/n)/max(n-1, 1))
+		}
+	}
+	return s
+}
+
+// Pool is the statistics of a set whose parts are known (Chan, Golub and LeVeque,
+// "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979): of
+// two rows at least.
+func Pool(parts ...*Statistics) (*Statistics, error) {
+	d := len(parts[0].Mean)
+	s := &Statistics{Mean: make([]float64, d), Covariance: mat.NewSymDense(d, nil)}
+	for _, p := range parts {
+		if len(p.Mean) != d {
+			return nil, &DimError{d, len(p.Mean)}
+		}
+		s.N += p.N
+	}
+	if s.N < 2 {
+		return nil, &CountError{"the covariance", int(s.N), 2}
+	}
+	for _, p := range parts {
+		for i, m := range p.Mean {
+			s.Mean[i] += m * float64(p.N) / float64(s.N)
+		}
+	}
+	apart := make([]float64, d)
+	for _, p := range parts {
+		n := float64(p.N)
+		for i, m := range p.Mean {
+			apart[i] = m - s.Mean[i]
+		}
+		for i := range d {
+			for j := i; j < d; j++ {
+				s.Covariance.SetSym(i, j, s.Covariance.At(i, j)+(max(n-1, 0)*p.Covariance.At(i, j)+n*apart[i]*apart[j])/float64(s.N-1))
+			}
 		}
 	}
 	return s, nil

@@ -31,6 +31,7 @@ type About struct {
 	Convention string `json:"convention"`
 	Precision  string `json:"precision,omitempty"`
 	Images     string `json:"images,omitempty"` // what they are, and their size
+	Part       *Part  `json:"part,omitempty"`   // nil: the file is of the whole set
 }
 
 // Same says whether features may be compared: of one network, weights and convention.
@@ -96,23 +97,30 @@ const mostKept = 1 << 24
 // readFeatures reads the features of every image, if they are there. Statistics of few
 // images are made of them, as where they came from the images.
 func readFeatures(path string, set *evaluate.Set) error {
-	arrays, err := data.ReadNPZDoubles(path, featuresArray)
-	a, there := arrays[featuresArray]
-	if err != nil || !there {
+	f, err := features(path, featuresArray, mostKept, set.N)
+	if err != nil || f.Dim == 0 {
 		return err
 	}
 	dim := len(set.Statistics.Mean)
-	if len(a.Shape) != 2 || a.Shape[1] != dim || int64(a.Shape[0]) != set.N {
-		return &data.Error{Path: path, Problem: fmt.Sprintf("holds features of shape %v; want (%d, %d)", a.Shape, set.N, dim)}
+	if f.Dim != dim {
+		return &data.Error{Path: path, Problem: fmt.Sprintf("holds features of %d numbers and statistics of %d", f.Dim, dim)}
 	}
-	set.Features = metric.Features{Dim: dim, Values: make([]float32, len(a.Values))}
-	for i, v := range a.Values {
-		set.Features.Values[i] = float32(v)
-	}
-	if set.N <= int64(dim) {
+	if set.Features = f; set.N <= int64(dim) {
 		set.Statistics, err = metric.StatisticsOf(set.Features)
 	}
 	return err
+}
+
+// features of n images; of no numbers where there are none.
+func features(path, name string, most, n int64) (f metric.Features, err error) {
+	shape, values, there, err := data.ReadNPZFloats(path, name, most)
+	if err != nil || !there {
+		return f, err
+	}
+	if len(shape) != 2 || shape[1] < 1 || int64(shape[0]) != n {
+		return f, &data.Error{Path: path, Problem: fmt.Sprintf("holds %s of shape %v; want those of %d images", name, shape, n)}
+	}
+	return metric.Features{Dim: shape[1], Values: values}, nil
 }
 
 func statistics(path string, n int64, name string, mean, covariance data.Doubles) (*metric.Statistics, error) {
@@ -180,7 +188,7 @@ func Room(path string) error {
 		return nil
 	}
 	if _, err := os.Stat(path); err == nil {
-		if text, err := data.ReadNPZText(path, textArray); err != nil || text == "" || !Is(path) {
+		if text, err := data.ReadNPZText(path, textArray); err != nil || text == "" || !Is(path) && !IsPart(path) {
 			return fault.Usagef("--save %s is there and is no such file of this program; want another name", path)
 		}
 	}
@@ -206,15 +214,16 @@ func Keep(disk durable.Disk, path string, s *evaluate.Set, about About) (bool, e
 	if len(f.Values) > 0 {
 		more = append(more, data.Array{Name: featuresArray, Shape: []int{f.Len(), f.Dim}, Floats: f.Values})
 	}
-	return true, write(disk, path, s, about, more...)
+	return true, write(disk, path, s, about, "", more...)
 }
 
 // Write writes a file with what other programs know of a set, too.
 func Write(disk durable.Disk, path string, s *evaluate.Set, about About) error {
-	return write(disk, path, s, about)
+	return write(disk, path, s, about, "")
 }
 
-func write(disk durable.Disk, path string, s *evaluate.Set, about About, more ...data.Array) error {
+// write writes statistics under names that begin so.
+func write(disk durable.Disk, path string, s *evaluate.Set, about About, prefix string, more ...data.Array) error {
 	text, err := json.Marshal(about)
 	if err != nil {
 		return err
@@ -231,7 +240,7 @@ func write(disk durable.Disk, path string, s *evaluate.Set, about About, more ..
 				square = append(square, of.Covariance.At(i, j))
 			}
 		}
-		arrays = append(arrays, data.Array{Name: mean, Shape: []int{d}, Doubles: of.Mean}, data.Array{Name: covariance, Shape: []int{d, d}, Doubles: square})
+		arrays = append(arrays, data.Array{Name: prefix + mean, Shape: []int{d}, Doubles: of.Mean}, data.Array{Name: prefix + covariance, Shape: []int{d, d}, Doubles: square})
 	}
 	add("mu", "sigma", s.Statistics)
 	add("mu_s", "sigma_s", s.Spatial)
