@@ -55,10 +55,11 @@ type Spec struct {
 	// Condition is what it is told instead of a number below Classes, as its
 	// configuration says it: class_embed_type "identity". Empty: nothing.
 	Condition string
-	Embedding int  // length of the vector that it is told of each image; 0: a number
-	Estimate  bool // it is given its own last estimate of the image, or 0
-	Jump      bool // it is told how far its answer is to lead, as flow maps are
-	Widest    int  // about as many numbers as a layer makes of a pixel, at most
+	Embedding int     // length of the vector that it is told of each image; 0: a number
+	Dropout   float64 // share of its values that are left out in training
+	Estimate  bool    // it is given its own last estimate of the image, or 0
+	Jump      bool    // it is told how far its answer is to lead, as flow maps are
+	Widest    int     // about as many numbers as a layer makes of a pixel, at most
 }
 
 // Conditional says whether the network is told a class, or something in its place.
@@ -132,6 +133,9 @@ type Inputs struct {
 	Class *gorgonia.Node
 	// Estimate of the clean image, of the shape of Sample; 0 where there is none yet.
 	Estimate *gorgonia.Node
+	// Dropout is the keys of the values that are left out, as kernels/dropout has them; nil
+	// outside of training.
+	Dropout *gorgonia.Node
 }
 
 // WithEstimate returns the inputs with a node for the estimate, if they had none.

@@ -8,6 +8,7 @@ import (
 
 	"fluxion/engine/plan"
 	"fluxion/kernels/draw"
+	"fluxion/kernels/dropout"
 	"fluxion/kernels/feed"
 	"fluxion/kernels/mix"
 	"fluxion/kernels/philox"
@@ -72,6 +73,7 @@ type Builder struct {
 	head               draw.Head
 	shape              tensor.Shape
 	data, noise, class *gorgonia.Node
+	dropout            Numbers        // keys of what is left out of each image; without a node: nothing
 	none               *gorgonia.Node // the class that stands for none, for every image
 }
 
@@ -93,6 +95,13 @@ func Build(objective Objective, o Options) (b *Builder, l Loss, err error) {
 	b.use(Trained)
 	if l = objective.Loss(b); l.Errors == nil && objective.State() != nil {
 		err = fmt.Errorf("the objective is to keep in %s what it learns of the errors of images, and its loss gives none; want its Errors, or no State", objective.State().File)
+	}
+	if keys := b.dropout; keys.Node != nil {
+		feed := l.Feed
+		l.Feed = func(i int, at int64) Observation {
+			dropout.PutKey(keys.values.Values[i*dropout.Columns:][:dropout.Columns], o.Noise.Seed, uint64(at))
+			return feed(i, at)
+		}
 	}
 	return b, l, err
 }
@@ -172,6 +181,12 @@ func (b *Builder) Mix(o mix.Options, c Numbers, x ...*gorgonia.Node) *gorgonia.N
 
 // Apply applies a network once more.
 func (b *Builder) Apply(r Role, in nets.Inputs) *gorgonia.Node {
+	if r == Trained && b.Network.Spec().Dropout > 0 {
+		if b.dropout.Node == nil {
+			b.dropout = b.Coefficients("keys of dropout", dropout.Columns)
+		}
+		in.Dropout = b.dropout.Node // the same in each application
+	}
 	result, err := b.use(r).Apply(in)
 	if err != nil {
 		panic(err)

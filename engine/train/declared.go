@@ -94,6 +94,10 @@ func (s *Settings) optimization() setting.List {
 func (s *Settings) network() setting.List {
 	return setting.List{
 		{Key: "label_drop", Value: setting.Of(&s.LabelDrop), Help: "share of images trained without their label, for guidance", Range: setting.BelowOne("a share in [0, 1)")},
+		{
+			Key: "dropout", Value: setting.Of(&s.Dropout), Help: "share of each residual block's values that are left out in training", Since: "2026-11-29",
+			Range: setting.BelowOne("0 (none) or a share below 1"), Breaks: setting.Always,
+		},
 		{Key: "seed", Value: setting.Of(&s.Seed), Help: "of weights, order, noise and times", Breaks: setting.Always},
 		{
 			Key: "self_conditioning", Value: setting.Of(&s.SelfConditioning), Since: "2026-11-24",

@@ -73,7 +73,7 @@ func prepare(o Options) (*run, Start, error) {
 	}
 	s.Precision = precision.String()
 	height, width, channels := o.Data.Shape()
-	network, err := Network(s.Preset, loss.Fit(nets.Spec{Height: height, Width: width, Channels: channels, Classes: len(o.Data.Classes())}), o.IgnoreKeys...)
+	network, err := Network(s.Preset, loss.Fit(nets.Spec{Height: height, Width: width, Channels: channels, Classes: len(o.Data.Classes()), Dropout: s.Dropout}), o.IgnoreKeys...)
 	if err != nil {
 		return nil, Start{}, err
 	}
@@ -254,6 +254,8 @@ func fit(n nets.Network, preset string, images nets.Spec) (nets.Network, error) 
 	switch {
 	case s.Classes != images.Classes:
 		return nil, &SettingError{"preset", preset + " is a network that is told no classes, and the data have some; want another network, or pictures without sub-folders or arrays without labels"}
+	case s.Dropout != images.Dropout:
+		return nil, &SettingError{"dropout", fmt.Sprintf("the network of preset %s has no dropout; want 0", preset)}
 	case s.Estimate != images.Estimate:
 		return nil, &SettingError{"self_conditioning", "the network of preset " + preset + " takes no estimate of its own"}
 	}

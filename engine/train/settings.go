@@ -56,6 +56,7 @@ type Settings struct {
 	EMA          Averages `json:"ema"`          // of the weights
 	EMAWarmup    float64  `json:"ema_warmup"`   // the half-life is at most this share of the images seen
 	LabelDrop    float64  `json:"label_drop"`   // share of images trained without their label
+	Dropout      float64  `json:"dropout"`      // share of a residual block that is left out
 	Seed         uint64   `json:"seed"`
 
 	SelfConditioning float64 `json:"self_conditioning"` // share of images that are given the network's own estimate; 0: the network takes none

@@ -31,7 +31,7 @@ type Config struct {
 	DownsamplePadding    int         // 0: one row and column, below and to the right
 	DownsampleType       string      // of AttnDownBlock2D: "conv" or "resnet"
 	UpsampleType         string      // of AttnUpBlock2D: "conv" or "resnet"
-	Dropout              nets.Number // of training elsewhere: there is none here, and none in sampling anywhere
+	Dropout              nets.Number // in training: the share of each residual block that is left out
 	ActFn                string      // "silu" or its other name "swish"
 	AttentionHeadDim     int         // size of a head; null: one head over all channels
 	NormNumGroups        int         //

@@ -26,8 +26,8 @@ func (c Config) Spec() nets.Spec {
 	s := nets.Spec{
 		Multiple: 1 << (len(c.BlockOutChannels) - 1), // each level but the last halves the image
 		Channels: c.InChannels, Outputs: c.OutChannels,
-		Estimate: c.SelfConditioned(),
-		Widest:   c.InChannels + c.OutChannels + 4*slices.Max(c.BlockOutChannels),
+		Estimate: c.SelfConditioned(), Dropout: c.Dropout.Value,
+		Widest: c.InChannels + c.OutChannels + 4*slices.Max(c.BlockOutChannels),
 	}
 	if s.Estimate {
 		s.Channels = c.OutChannels
@@ -61,14 +61,16 @@ func (c Config) noted(lines ...string) Config {
 	return c
 }
 
-// Fit returns the network for other images. It has no dropout and gives no variance.
+// Fit returns the network for other images. It gives no variance.
 func (c Config) Fit(like nets.Spec) (nets.Network, error) {
 	if c.variance() {
 		c = c.noted("the network's variance is left out: networks here learn none")
 	}
-	if c.Dropout.Value != 0 {
-		c = c.noted(fmt.Sprintf("dropout %g of the network is left out: training here does none", c.Dropout.Value))
-		c.Dropout.Value = 0
+	if was := c.Dropout.Value; was != like.Dropout {
+		if like.Dropout == 0 {
+			c = c.noted(fmt.Sprintf("dropout %g of the network is left out: --dropout %g trains with it", was, was))
+		}
+		c.Dropout.Value = like.Dropout
 	}
 	c = c.WithSelfConditioning(like.Estimate).WithChannels(like.Channels).WithClasses(like.Classes).WithJump(like.Jump)
 	switch {

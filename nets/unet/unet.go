@@ -6,6 +6,7 @@ import (
 	"fluxion/kernels/attention"
 	"fluxion/kernels/concat"
 	"fluxion/kernels/conv"
+	"fluxion/kernels/dropout"
 	"fluxion/kernels/embed"
 	"fluxion/kernels/groupnorm"
 	"fluxion/kernels/pointwise"
@@ -17,7 +18,7 @@ import (
 
 // Apply is the network: see nets.Network.
 func (c Config) Apply(s *nets.Scope, in nets.Inputs) nets.Result {
-	b := builder{Scope: s, config: c}
+	b := builder{Scope: s, config: c, dropout: in.Dropout}
 	sample := in.Sample
 	if c.SelfConditioned() {
 		sample = concat.Channels(sample, in.Estimate)
@@ -33,6 +34,9 @@ type builder struct {
 	config Config
 	time   *gorgonia.Node // (N,T) embedding of time and class, through SiLU: every resnet wants it so
 	blocks []*gorgonia.Node
+
+	dropout *gorgonia.Node // keys; nil outside of training
+	dropped int            // layers so far
 }
 
 func (b *builder) embedding(in nets.Inputs) *gorgonia.Node {
@@ -172,6 +176,10 @@ func (b *builder) resnet(name string, x *gorgonia.Node, out int, resize func(*go
 	} else {
 		t := b.Linear(name+".time_emb_proj", b.time, out, nets.Glorot)
 		h = b.norm(name+".norm2", pointwise.AddPerImage(h, t), groups, true)
+	}
+	if share := b.config.Dropout.Value; share > 0 && b.dropout != nil {
+		h = dropout.Apply(h, b.dropout, share, b.dropped)
+		b.dropped++
 	}
 	h = b.conv(name+".conv2", h, out, 3, conv.Same(3), nets.Zero)
 	if channels(x) != out {

@@ -56,3 +56,24 @@ func TestObjectives(t *testing.T) {
 		near(t, c.objective+": norm", norm, wantNorm, 1e-4)
 	}
 }
+
+// TestDropout: the same values are left out on both devices.
+func TestDropout(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seconds")
+	}
+	like := network(t).Spec()
+	like.Dropout = 0.3
+	n, err := network(t).Fit(like)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := train.StepOptions{Batch: 1, Accumulate: 1, Network: n}
+	want, wantNorm := curve(t, "cpu", o, 2)
+	got, norm := curve(t, "cuda:0", o, 2)
+	near(t, "loss", got, want, 1e-5)
+	near(t, "norm", norm, wantNorm, 1e-4)
+	if plain, _ := curve(t, "cpu", train.StepOptions{Batch: 1, Accumulate: 1}, 1); plain[0] == want[0] {
+		t.Error("nothing is left out")
+	}
+}
