@@ -23,7 +23,7 @@ type Pairs struct {
 	Width    int               `json:"width"`
 	Channels int               `json:"channels"`
 	Values   string            `json:"values,omitempty"` // "float32"; "" of pictures, from −1 to 1 but not clipped to it
-	Classes  []string          `json:"classes"`          // names; null: the model is told none
+	Classes  []string          `json:"classes"`          // names; none: the model is told none
 	Key      uint64            `json:"key"`              // of the noise
 	Made     map[string]string `json:"made"`             // with what
 }
@@ -121,7 +121,7 @@ func (p Pairs) open(dir string, shard int) (*arrays, error) {
 		bad = fmt.Sprintf("holds %d images of %d×%d×%d of %v", a.Len(), a.shape.height, a.shape.width, a.shape.channels, a.Kind())
 	case len(a.noise) != to-from || a.noise[0] != int64(from) || a.noise[to-from-1] != int64(to-1):
 		bad = "holds other addresses of noise"
-	case (a.labels != nil) != (p.Classes != nil) || a.labels != nil && slices.Max(a.labels) >= int64(len(p.Classes)):
+	case (a.labels != nil) != (len(p.Classes) > 0) || a.labels != nil && slices.Max(a.labels) >= int64(len(p.Classes)):
 		bad = "holds other classes"
 	}
 	if bad != "" {

@@ -156,7 +156,7 @@ func (o *pairsOptions) describe(j job) data.Pairs {
 		p.Values = data.Floats.String()
 	}
 	spec := j.model.Network.Spec()
-	if p.Classes = j.model.Classes; p.Classes == nil && spec.Classes > 0 {
+	if p.Classes = j.model.Classes; len(p.Classes) == 0 && spec.Classes > 0 {
 		for i := range spec.Classes {
 			p.Classes = append(p.Classes, strconv.Itoa(i))
 		}
@@ -226,7 +226,7 @@ func (o *pairsOptions) fill(ctx context.Context, face console.Face, dev device.D
 		values, classes := make([]float32, len(seeds)*size), []int64(nil)
 		err := o.make(ctx, quiet, dev, j, seeds, func(i, class int, s generate.Sample) func() error {
 			copy(values[i*size:], s.Values)
-			if p.Classes != nil {
+			if len(p.Classes) > 0 {
 				if class == len(j.model.Classes) && j.model.Guided {
 					class = -1
 				}

@@ -109,3 +109,18 @@ func TestPairs(t *testing.T) {
 		}
 	}
 }
+
+// TestPairsWithoutClasses: a model that is told no class makes pairs without.
+func TestPairsWithoutClasses(t *testing.T) {
+	dir := t.TempDir()
+	run, pairs := filepath.Join(dir, "run"), filepath.Join(dir, "pairs")
+	train := []string{"train", "--preset", "mlp", "--batch", "4", "--images", "8", "--sample-count", "0", "--out"}
+	for _, args := range [][]string{
+		with(train, run, "--data", "toy:grid"), {"pairs", "--model", run, "--count", "8", "--steps", "2", "--out", pairs},
+		with(train, filepath.Join(dir, "student"), "--data", "pairs:"+pairs, "--init", run, "--objective", "reflow"),
+	} {
+		if _, code, err := fluxion(t, args...); err != nil {
+			t.Fatalf("%v: %d, %v", args, code, err)
+		}
+	}
+}
