@@ -24,10 +24,10 @@ import (
 
 type sweepOptions struct {
 	evalOptions
-	axes                             []sweepAxis
-	samplers, steps, scales, ofModel []string
-	out                              string
-	disk                             durable.Disk
+	axes                                     []sweepAxis
+	samplers, steps, scales, ofModel, sigmas []string
+	out                                      string
+	disk                                     durable.Disk
 }
 
 func newSweep() *cobra.Command { return newSweepOn(durable.Disk{}) }
@@ -45,7 +45,8 @@ looked at once. NFE is how often a sampler calls the network for an image; guida
 doubles the work of a call.
 
 OUT/sweep.json and sweep.csv are written after every cell, and a plot of each value
-over NFE (over guidance, where there is one number of steps) as PNG and SVG. The same
+over NFE as PNG and SVG; where there is one number of steps, over guidance, or over the
+width of the weights' average if there are several (--ema-sigma; see convert). The same
 command goes on where it was stopped, and one with more samplers, steps, guidance or
 weights adds cells. Where anything else differs that decides values, nothing is done,
 and what differs is named (exit code 4).
@@ -54,7 +55,8 @@ A value that no cell can have is refused before the first is sampled. A combinat
 that cannot be sampled, or gives numbers that are not finite, stands in the table
 with the reason.`,
 		Example: `  fluxion sweep runs/glyphs-tiny glyphs --samplers euler,heun,dpm++-2m --steps 5,10,20 --metrics fd,kid --network glyph --count 1000 --out sweep
-  fluxion sweep runs/pictures-small pictures.npz --guidance 0,1,1.5,2,3 --model-weights ema,raw --count 5000 --out guidance`,
+  fluxion sweep runs/pictures-small pictures.npz --guidance 0,1,1.5,2,3 --model-weights ema,raw --count 5000 --out guidance
+  fluxion sweep runs/glyphs-tiny glyphs --ema-sigma 0.03,0.05,0.07,0.1,0.15,0.2 --metrics fd --network glyph --count 1000 --out widths`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if n := len(args); n != 1 && n != 2 {
 				return fault.Usagef("sweep takes MODEL and REAL, or MODEL alone; there are %d arguments", n)

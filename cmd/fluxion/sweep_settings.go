@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -8,6 +9,8 @@ import (
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/sweeps"
 	"fluxion/data/setting"
+	"fluxion/engine/average"
+	"fluxion/engine/model"
 	"fluxion/engine/sampler"
 )
 
@@ -31,6 +34,7 @@ func (o *sweepOptions) list() setting.List {
 		axis("steps", "intervals of the grid", &o.steps, of.Get("steps")),
 		axis("guidance", "scales of classifier-free guidance, or away from --guide", &o.scales, of.Get("guidance")),
 		axis("model_weights", "which weights of the model", &o.ofModel, of.Get("model_weights")),
+		{Key: "ema_sigma", Value: setting.Names(&o.sigmas), Own: true, Help: "σ_rel of averages that are made of the run's snapshots, beside --model-weights or in the place of its default", Range: setting.Range{Text: fmt.Sprintf("%v to %v", average.MinSigma, average.MaxSigma)}},
 		{Key: "out", Value: setting.Of(&o.out), Own: true, Help: "folder for the table and its plots, made if need be"},
 	}
 	for _, s := range of {
@@ -67,6 +71,18 @@ func (o *sweepOptions) ways(few *sampler.Few) ([]sweeps.Way, error) {
 		texts := *a.values
 		if !o.sources.Has(a.key) {
 			texts = []string{a.of.Value.String()} // what eval does without being told
+		}
+		if a.key == "model_weights" && len(o.sigmas) > 0 {
+			if !o.sources.Has(a.key) {
+				texts = nil
+			}
+			for _, text := range o.sigmas {
+				sigma, err := average.ParseSigma(strings.TrimSpace(text))
+				if err != nil {
+					return nil, fault.Usagef("--ema-sigma: %w", err)
+				}
+				texts = append(texts, model.Power(sigma, 0))
+			}
 		}
 		for _, text := range texts {
 			value, err := a.of.ReadFlag(strings.TrimSpace(text))
@@ -107,7 +123,7 @@ func (o *sweepOptions) sampling(w sweeps.Way) sampleOptions {
 
 // decidesNothing are the settings by which no value changes, and those that stand in the
 // table by what they come to.
-var decidesNothing = []string{"samplers", "steps", "guidance", "model_weights", "out", "device", "threads", "blockings", "batch", "ignore_key", "weights", "guide", "init", "mask"}
+var decidesNothing = []string{"samplers", "steps", "guidance", "model_weights", "ema_sigma", "out", "device", "threads", "blockings", "batch", "ignore_key", "weights", "guide", "init", "mask"}
 
 // settings are what all cells have in common.
 func (s *sweep) settings() (map[string]string, error) {

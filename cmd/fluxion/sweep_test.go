@@ -169,3 +169,22 @@ func TestImpossible(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSweepOverWidths: averages of any width are cells of a table as other weights are.
+func TestSweepOverWidths(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seconds")
+	}
+	run, out := averaged(t), filepath.Join(t.TempDir(), "sweep")
+	args := []string{run, "glyphs", "--network", "glyph", "--count", "4", "--real-count", "4", "--metrics", "fd", "--steps", "1", "--out", out}
+	r, _ := swept(t, with(args, "--ema-sigma", "0.05,0.08")...)
+	if len(r.Cells) != 2 || r.Cells[0].Weights != "ema:power:0.05" || r.Cells[1].Weights != "ema:power:0.08" || r.Cells[0].Metrics["fd"] == r.Cells[1].Metrics["fd"] {
+		t.Errorf("%+v", r.Cells)
+	}
+	if r, cells := swept(t, with(args, "--ema-sigma", "0.08,0.20", "--model-weights", "raw")...); cells != 2 || len(r.Cells) != 4 || r.Cells[0].Weights != "raw" {
+		t.Errorf("%d cells were made: %+v", cells, r.Cells)
+	}
+	if _, code, err := fluxion(t, with([]string{"sweep"}, with(args, "--ema-sigma", "0.4")...)...); code != exitUsage || !strings.Contains(err.Error(), "--ema-sigma: σ_rel 0.4 is out of range") {
+		t.Errorf("exit %d, %v", code, err)
+	}
+}

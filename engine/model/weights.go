@@ -34,6 +34,12 @@ func Power(sigma float64, images int64) string {
 	return name
 }
 
+// PowerOf is what Power was given for the name of weights; ok is false for others.
+func PowerOf(weights string) (sigma float64, images int64, ok bool) {
+	c, err := choose(weights)
+	return c.sigma, c.images, err == nil && c.sigma != 0
+}
+
 // choice is which weights of a folder are meant.
 type choice struct {
 	name   string  // in lists of averages: 20000 or power:0.05; "" of the first, or of raw ones

@@ -28,6 +28,9 @@ func TestWeightsOf(t *testing.T) {
 		} else {
 			want = filepath.Join(root, want)
 		}
+		if sigma, images, ok := PowerOf(weights); sigma != c.sigma || images != c.images || ok != strings.Contains(weights, "power") {
+			t.Errorf("%s is of σ_rel %v after %d images, %v", weights, sigma, images, ok)
+		}
 		if err != nil || dir != want {
 			t.Errorf("%s is %s, want %s (%v)", weights, dir, want, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/paper"
 	"fluxion/engine/figures"
+	"fluxion/engine/model"
 )
 
 // Write writes the table, and what is drawn of it, and returns the paths. The table
@@ -70,16 +72,24 @@ func (t *Table) csv() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// figure draws a value over the calls of the network, or over guidance where all cells
-// have one number of steps, a series for each way of the rest.
+// figure draws a value over the calls of the network, or, where all cells have one number
+// of steps, over the width of the average of the weights if there are several, or over
+// guidance: a series for each way of the rest. Weights without a width are a line across.
 func (t *Table) figure(name string) figures.Figure {
 	f := figures.Figure{Name: name, Title: fmt.Sprintf("%s of %s", name, t.About["model"]), X: "calls of the network for an image", Y: name}
-	steps, guidances, weights := map[int]bool{}, map[float64]bool{}, map[string]bool{}
+	steps, guidances, weights, widths := map[int]bool{}, map[float64]bool{}, map[string]bool{}, map[float64]bool{}
 	for _, c := range t.Cells {
 		steps[c.Steps], guidances[c.Guidance], weights[c.Weights] = true, true, true
+		if sigma, _, ok := model.PowerOf(c.Weights); ok {
+			widths[sigma] = true
+		}
 	}
-	overGuidance := len(steps) == 1 && len(guidances) > 1
-	if overGuidance {
+	overWidth := len(steps) == 1 && len(widths) > 1
+	overGuidance := !overWidth && len(steps) == 1 && len(guidances) > 1
+	switch {
+	case overWidth:
+		f.X = "σ_rel of the average of the weights"
+	case overGuidance:
 		f.X = "guidance"
 	}
 	type point struct{ x, y float64 }
@@ -96,13 +106,26 @@ func (t *Table) figure(name string) figures.Figure {
 		} else if len(guidances) > 1 {
 			series += fmt.Sprintf(", guidance %g", c.Guidance)
 		}
-		if len(weights) > 1 {
+		sigma, images, power := model.PowerOf(c.Weights)
+		xs := []float64{x}
+		switch {
+		case overWidth && power:
+			if xs = []float64{sigma}; images > 0 {
+				series += fmt.Sprintf(", after %d images", images)
+			}
+		case overWidth:
+			series += ", " + c.Weights
+			ends := slices.Sorted(maps.Keys(widths))
+			xs = []float64{ends[0], ends[len(ends)-1]}
+		case len(weights) > 1:
 			series += ", " + c.Weights
 		}
 		if of[series] == nil {
 			order = append(order, series)
 		}
-		of[series] = append(of[series], point{x, y})
+		for _, x := range xs {
+			of[series] = append(of[series], point{x, y})
+		}
 	}
 	var frame figures.Frame
 	for _, series := range order {

@@ -2,6 +2,7 @@ package sweeps
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,6 +48,19 @@ euler,2,1,ema,2,0,4,,-1,0.5,,
 	one := Table{Cells: []Cell{{Way: way("euler", 2, 1), NFE: 2, Metrics: map[string]float64{"fd": 4}}, {Way: way("euler", 2, 0), NFE: 2, Metrics: map[string]float64{"fd": 5}}}}
 	if f := one.figure("fd"); f.X != "guidance" || f.Frames[0].Series[0].X[0] != 0 || f.Frames[0].Series[0].Y[0] != 5 {
 		t.Errorf("the figure over guidance: %+v", f)
+	}
+
+	width := func(weights string, fd float64) Cell {
+		return Cell{Way: Way{"euler", 2, 1, weights}, NFE: 2, Metrics: map[string]float64{"fd": fd}}
+	}
+	widths := Table{Cells: []Cell{width("ema:power:0.1", 3), width("ema", 7), width("ema:power:0.05", 2), width("ema:power:0.1@8", 9)}}
+	f := widths.figure("fd")
+	got := ""
+	for _, s := range f.Frames[0].Series {
+		got += fmt.Sprint(s.Name, s.X, s.Y, "; ")
+	}
+	if !strings.HasPrefix(f.X, "σ_rel") || got != "euler[0.05 0.1] [2 3]; euler, ema[0.05 0.1] [7 7]; euler, after 8 images[0.1] [9]; " {
+		t.Errorf("the figure over widths of averages: %s: %s", f.X, got)
 	}
 
 	// Weights that are new make no difference; those that were must be the same.
