@@ -20,6 +20,7 @@ import (
 	"fluxion/data/setting"
 	"fluxion/engine/collective"
 	"fluxion/engine/model"
+	"fluxion/engine/record"
 	"fluxion/engine/train"
 	"fluxion/kernels/cpu"
 	"fluxion/nets/catalog"
@@ -145,7 +146,7 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	result, err := train.Run(ctx, train.Options{
-		Settings: s, Dir: o.out, Fresh: o.fresh, IgnoreKeys: o.ignore, From: o.from, Data: d, Device: dev, Observer: show, Group: collective.Alone, Origin: origin(), SaveNow: requests, Hooks: hooks,
+		Settings: s, Dir: o.out, Fresh: o.fresh, IgnoreKeys: o.ignore, From: o.from, Data: d, Device: dev, Observer: show, Group: collective.Alone, Origin: origin(), SaveNow: requests, Hooks: hooks, Sinks: []record.Sink{&curves{dir: o.out, tell: show.Note}},
 	})
 	if err != nil {
 		err = goesOn(err, o.again())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -73,7 +74,14 @@ func TestTrainEvaluates(t *testing.T) {
 	if _, code, err := fluxion(t, "sample", "--model", run+"@best", "--count", "1", "--steps", "1", "--out", filepath.Join(dir, "samples")); err != nil {
 		t.Error(code, err)
 	}
+	curve, err := os.ReadFile(filepath.Join(run, curvesDir, "kid.csv"))
+	if err != nil || strings.Count(string(curve), "\n") != 3 || !strings.Contains(string(curve), fmt.Sprintf("0,kid,16,%v\n", value(t, said[1], "kid"))) {
+		t.Errorf("the curve is %q, %v", curve, err)
+	}
 	said, notes, _ = train(with(args, "--images", "24"))
+	if longer, err := os.ReadFile(filepath.Join(run, curvesDir, "kid.csv")); err != nil || !strings.HasPrefix(string(longer), string(curve)) || strings.Count(string(longer), "\n") != 4 {
+		t.Errorf("the curve goes on as %q, %v", longer, err)
+	}
 	if len(said) != 1 || !told(notes, "is read from "+filepath.Join(run, referenceFile)) {
 		t.Errorf("gone on: %v, %q", said, notes)
 	}

@@ -99,7 +99,13 @@ func (h Hook) named() Hook {
 	}
 	n := h
 	if h.After != nil {
-		n.After = func(ctx context.Context, p Progress) error { return wrap(h.After(ctx, p)) }
+		n.After = func(ctx context.Context, p Progress) error {
+			err := h.After(ctx, p)
+			if stopped := context.Cause(ctx); stopped != nil && errors.Is(err, stopped) {
+				return err // which is of nobody's doing
+			}
+			return wrap(err)
+		}
 	}
 	if h.Compile != nil {
 		n.Compile = func(s *Step) (plan.Sizes, error) {
