@@ -1,5 +1,7 @@
 package data
 
+import "math"
+
 // Kind is what the pixels of a set are.
 type Kind uint8
 
@@ -60,6 +62,14 @@ func (p Pixels) Values(to []float32) {
 	copy(to, p.Floats)
 	for i, b := range p.Bytes {
 		to[i] = float32(2*int(b)-255) / 255
+	}
+}
+
+// Picture is them as the bytes of a picture: floats clipped to ±1.
+func (p Pixels) Picture(to []byte) {
+	copy(to, p.Bytes)
+	for i, x := range p.Floats {
+		to[i] = byte(math.Floor(127.5*(float64(min(max(x, -1), 1))+1) + 0.5))
 	}
 }
 

@@ -18,13 +18,8 @@ func EncodeSheet(p Pixels, n, height, width, channels, columns int) ([]byte, err
 	if _, points := Showable(height, width, channels); points {
 		return encode(density(p.Floats), nil)
 	}
-	pixels := p.Bytes
-	if p.Floats != nil {
-		pixels = make([]byte, len(p.Floats))
-		for i, x := range p.Floats {
-			pixels[i] = byte(math.Floor(127.5*(float64(min(max(x, -1), 1))+1) + 0.5))
-		}
-	}
+	pixels := make([]byte, p.Len())
+	p.Picture(pixels)
 	return EncodeGrid(pixels, n, height, width, channels, columns, nil)
 }
 

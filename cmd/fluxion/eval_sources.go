@@ -41,7 +41,7 @@ func (j *judging) source(s *side, samples bool) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if set.Kind() != data.Bytes {
+	if !data.Pictures(set) {
 		set.Close()
 		return nil, fault.Usagef("%s holds numbers, not pictures: networks of features want pictures", path)
 	}
@@ -78,6 +78,7 @@ func (d dataSource) Each(_ context.Context, visit func(evaluate.Image) error) er
 func (d dataSource) each(from, to int, visit func(evaluate.Image) error) error {
 	size := d.size()
 	example := data.NewExample(d.set)
+	picture := make([]byte, example.Len())
 	for i := from; i < to; i++ {
 		err := d.set.Read(data.Spread(d.set.Len(), d.n, i), example)
 		if bad := (*data.Error)(nil); d.skipBroken && errors.As(err, &bad) {
@@ -87,7 +88,8 @@ func (d dataSource) each(from, to int, visit func(evaluate.Image) error) error {
 		if err != nil {
 			return err
 		}
-		if err := visit(evaluate.Image{Pixels: example.Bytes, Height: size[0], Width: size[1], Channels: size[2]}); err != nil {
+		example.Picture(picture)
+		if err := visit(evaluate.Image{Pixels: picture, Height: size[0], Width: size[1], Channels: size[2]}); err != nil {
 			return err
 		}
 	}

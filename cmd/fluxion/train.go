@@ -62,8 +62,9 @@ The folder says so, in_channels is twice out_channels, and sample needs no flag.
 --eval-every 5000 judges samples of the average along the run, as eval does those of
 its checkpoint: --eval-metrics fd,kid against the data (or --eval-real), in features of
 the networks that eval has. --keep-best fd keeps the checkpoint that is best so far
-beside the newest: RUN@best is it, wherever a model is asked for. Nothing of it shows
-in the weights.
+beside the newest: RUN@best is it, wherever a model is asked for. The folder evaluation
+has curves. Nothing of it shows in the weights; a kill or a signal leaves no gap, and
+numbers that are not finite are a note.
 
 What was announced as a checkpoint is on the disk. --fresh and --from N (go back to
 checkpoint N, as where the newest cannot be used) set aside what the folder holds,

@@ -41,7 +41,7 @@ type evaluation struct {
 // newEvaluation opens what an evaluation needs, so that what cannot be is told before the
 // first step; nil is none.
 func newEvaluation(s train.Settings, d data.Dataset) (*evaluation, error) {
-	p, err := monitor.Check(s, monitor.Data{Name: d.Name(), Channels: shapeOf(d)[2], Floats: d.Kind() == data.Floats})
+	p, err := monitor.Check(s, monitor.Data{Name: d.Name(), Channels: shapeOf(d)[2], Floats: !data.Pictures(d)})
 	if err != nil || s.EvalEvery == 0 {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (e *evaluation) openReal() error {
 		if e.images, err = data.Open(e.path, data.Options{Size: s.Size, Channels: s.Channels, CacheBytes: cacheBytes()}); err != nil {
 			return err
 		}
-		if e.images.Kind() != data.Bytes {
+		if !data.Pictures(e.images) {
 			return fault("%s holds numbers, not pictures: networks of features want pictures", e.path)
 		}
 	}

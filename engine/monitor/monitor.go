@@ -7,14 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"fluxion/engine/device"
 	"fluxion/engine/evaluate"
-	"fluxion/engine/generate"
 	"fluxion/engine/model"
 	"fluxion/engine/plan"
 	"fluxion/engine/record"
@@ -51,13 +49,12 @@ const batch = 32
 type Monitor struct {
 	Options
 	collector *evaluate.Collector
-	sampling  sampling
-	generator *generate.Generator
+	sampling  *sampling
 	real      *evaluate.Set
 	began     time.Time // by this process
 	spent     float64   // seconds of its evaluations
 	history   []record.Evaluation
-	best      *model.Best // that has its checkpoint; nil: none
+	best      *record.Evaluation // that has its checkpoint; nil: none
 }
 
 // New compiles the network of features. Nothing is on the device yet.
@@ -87,23 +84,23 @@ func (m *Monitor) compile(of *train.Step) (plan.Sizes, error) {
 	return m.sampling.step.Sizes(), nil
 }
 
-// of says all that the numbers depend on.
-func (m *Monitor) of() string {
-	s := m.Settings
-	return fmt.Sprintf("samples 0 to %d by %s in %d steps, against %s; %s", s.EvalCount-1, s.EvalSampler, m.sampling.steps, m.Real.Name, m.About)
+// of says all that the numbers after so many images depend on.
+func (m *Monitor) of(images int64) string {
+	return fmt.Sprintf("samples 0 to %d %v, against %s; %s", m.Settings.EvalCount-1, m.sampling.way(images), m.Real.Name, m.About)
 }
 
 // about tells what is evaluated, and what it costs beside the training between two
 // evaluations.
 func (m *Monitor) about() [][2]string {
 	s := m.Settings
-	cost := float64(s.EvalCount) * (m.sampling.flops + float64(m.collector.FLOPs()))
-	between := float64(min(s.EvalEvery, s.Images)) * m.sampling.training
+	sample, training := m.sampling.flops()
+	cost := float64(s.EvalCount) * (sample + float64(m.collector.FLOPs()))
+	between := float64(min(s.EvalEvery, s.Images)) * training
 	text := fmt.Sprintf("%s every %d images, about %s of the run's arithmetic", strings.Join(m.Plan.Names, ", "), s.EvalEvery, record.Percent(cost/(cost+between)))
 	if s.KeepBest != "" {
 		text += "; the best checkpoint by " + s.KeepBest + " is kept"
 	}
-	return [][2]string{{"evaluation", text}, {"compares", m.of()}}
+	return [][2]string{{"evaluation", text}, {"compares", m.of(1)}}
 }
 
 // begin reads what was evaluated before, and makes ready for more.
@@ -116,13 +113,13 @@ func (m *Monitor) begin(p train.Progress) error {
 	if p.Last && m.done(p.Images) { // a finished run, of which all is known
 		return nil
 	}
-	if n := len(m.history); n > 0 && m.history[n-1].Of != m.of() {
+	if n := len(m.history); n > 0 && m.history[n-1].Of != m.of(m.history[n-1].Images) {
 		p.Tell("numbers from here on do not compare with those before, which are of %s", m.history[n-1].Of)
 	}
 	if err := m.collector.Load(); err != nil {
 		return err
 	}
-	if m.generator, err = m.sampling.step.Load(m.Features.Device, p.Trainer.Memory); err != nil {
+	if m.sampling.generator, err = m.sampling.step.Load(m.Features.Device, p.Trainer.Memory); err != nil {
 		return err
 	}
 	if m.real, err = m.Real.Set(m.Plan.Real, m.collector, p); err != nil {
@@ -135,7 +132,7 @@ func (m *Monitor) begin(p train.Progress) error {
 // done says whether there is an evaluation of these settings after so many images.
 func (m *Monitor) done(images int64) bool {
 	return slices.ContainsFunc(m.history, func(e record.Evaluation) bool {
-		if e.Images != images || e.Of != m.of() {
+		if e.Images != images || e.Of != m.of(images) {
 			return false
 		}
 		for _, name := range m.Plan.certain {
@@ -151,7 +148,7 @@ func (m *Monitor) done(images int64) bool {
 // do better, and the weights are sound, or the run would see it itself.
 func (m *Monitor) after(ctx context.Context, p train.Progress) error {
 	begin := time.Now()
-	e := record.Evaluation{Images: p.Images, Steps: p.Steps, Of: m.of()}
+	e := record.Evaluation{Images: p.Images, Steps: p.Steps, Of: m.of(p.Images)}
 	err := m.evaluate(ctx, p.Images, &e)
 	if stopped := context.Cause(ctx); stopped != nil {
 		return stopped
@@ -163,13 +160,13 @@ func (m *Monitor) after(ctx context.Context, p train.Progress) error {
 	e.Time, e.Seconds = time.Now(), time.Since(begin).Seconds()
 	m.spent += e.Seconds
 	e.Share = m.spent / time.Since(m.began).Seconds()
-	if b, ok := m.candidate(e); ok && (m.best == nil || m.Plan.better(b.Value, m.best.Value)) {
-		kept, err := p.KeepBest(b)
+	if v, ok := e.Value(m.Settings.KeepBest); ok && m.isBest(e, v) {
+		kept, err := p.KeepBest(m.kept(e))
 		if err != nil {
 			return err
 		}
 		if kept {
-			m.best, e.Best = &b, b.Metric
+			m.best, e.Best = &e, m.Settings.KeepBest
 		}
 	}
 	m.history = append(m.history, e)
@@ -178,11 +175,15 @@ func (m *Monitor) after(ctx context.Context, p train.Progress) error {
 
 // evaluate samples and takes the metrics.
 func (m *Monitor) evaluate(ctx context.Context, images int64, e *record.Evaluation) error {
+	samples, err := m.sampling.after(images)
+	if err != nil {
+		return err
+	}
 	show, end := func(int) {}, func() {}
 	if m.Progress != nil {
 		show, end = m.Progress(fmt.Sprintf("evaluation after %d images", images), m.Settings.EvalCount)
 	}
-	set, err := m.collector.Collect(ctx, m.sampling.of(m.generator), m.Plan.Samples, func(done int) error { show(done); return nil })
+	set, err := m.collector.Collect(ctx, samples, m.Plan.Samples, func(done int) error { show(done); return nil })
 	end()
 	if err != nil {
 		return err
@@ -195,36 +196,47 @@ func (m *Monitor) evaluate(ctx context.Context, images int64, e *record.Evaluati
 	return err
 }
 
-// candidate is an evaluation as one of the best, if it may be.
-func (m *Monitor) candidate(e record.Evaluation) (b model.Best, ok bool) {
-	v, ok := e.Value(m.Settings.KeepBest)
-	return model.Best{Metric: m.Settings.KeepBest, Value: v, Images: e.Images}, ok && e.Of == m.of() && !math.IsNaN(v)
+// isBest says whether an evaluation of this value is better than the best so far, or
+// does not compare with it.
+func (m *Monitor) isBest(e record.Evaluation, value float64) bool {
+	if m.best == nil || m.best.Of != e.Of {
+		return true
+	}
+	best, _ := m.best.Value(m.Settings.KeepBest)
+	return m.Plan.better(value, best)
+}
+
+// kept is the checkpoint of an evaluation as the best.
+func (m *Monitor) kept(e record.Evaluation) model.Best {
+	v, _ := e.Value(m.Settings.KeepBest)
+	return model.Best{Metric: m.Settings.KeepBest, Value: v, Images: e.Images}
 }
 
 // findBest finds the best evaluation of before whose checkpoint is there, and keeps it.
 func (m *Monitor) findBest(p train.Progress) error {
-	var all []model.Best
+	var all []record.Evaluation
 	for _, e := range m.history {
-		if b, ok := m.candidate(e); ok {
-			all = append(all, b)
+		if _, ok := e.Value(m.Settings.KeepBest); ok && e.Of == m.of(p.Images) {
+			all = append(all, e)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b model.Best) int {
+	slices.SortStableFunc(all, func(a, b record.Evaluation) int {
+		x, y := m.kept(a).Value, m.kept(b).Value
 		switch {
-		case m.Plan.better(a.Value, b.Value):
+		case m.Plan.better(x, y):
 			return -1
-		case m.Plan.better(b.Value, a.Value):
+		case m.Plan.better(y, x):
 			return 1
 		}
 		return 0
 	})
-	for _, b := range all {
-		kept, err := p.KeepBest(b)
+	for _, e := range all {
+		kept, err := p.KeepBest(m.kept(e))
 		if err != nil {
 			return err
 		}
 		if kept {
-			m.best = &b
+			m.best = &e
 			return nil
 		}
 	}
@@ -234,8 +246,8 @@ func (m *Monitor) findBest(p train.Progress) error {
 // close gives back what the monitor holds.
 func (m *Monitor) close() error {
 	err := m.collector.Close()
-	if m.generator != nil {
-		err = errors.Join(err, m.generator.Free())
+	if g := m.sampling.generator; g != nil {
+		err = errors.Join(err, g.Free())
 	}
 	return err
 }

@@ -95,7 +95,7 @@ func newBench(t *testing.T, threads int) *bench {
 // of is what Check is told of data.
 func of(d data.Dataset) Data {
 	_, _, channels := d.Shape()
-	return Data{d.Name(), channels, d.Kind() == data.Floats}
+	return Data{d.Name(), channels, !data.Pictures(d)}
 }
 
 // pictures are some of a data set.
@@ -349,6 +349,29 @@ func TestHigherIsBetter(t *testing.T) {
 	}
 }
 
+// TestStudent: a network that is trained for few steps is sampled in as many.
+func TestStudent(t *testing.T) {
+	b := newBench(t, 1)
+	s := small()
+	s.Objective, s.EvalSteps, s.EvalEvery = "consistency", 0, 16
+	_, w := b.run(t, s, filepath.Join(t.TempDir(), "run"))
+	if len(w.evaluations) != 2 || !strings.HasPrefix(w.evaluations[0].Of, "samples 0 to 7 by consistency in 1 steps, ") {
+		t.Errorf("%+v", w.evaluations)
+	}
+	s.EvalSteps = 9
+	o, _ := b.options(t, s, filepath.Join(t.TempDir(), "run"))
+	_, err := train.Run(t.Context(), o)
+	if setting := (*train.SettingError)(nil); !errors.As(err, &setting) || !strings.Contains(err.Error(), "trained by consistency") {
+		t.Errorf("in nine steps: %v", err)
+	}
+	s = small()
+	s.EvalSampler = "rk45"
+	o, _ = b.options(t, s, filepath.Join(t.TempDir(), "run"))
+	if _, err := train.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "eval_sampler, eval_steps: sampler rk45 chooses its steps") {
+		t.Errorf("by rk45: %v", err)
+	}
+}
+
 // TestBadFeatures: features that are no numbers are told, and the run goes on.
 func TestBadFeatures(t *testing.T) {
 	b := newBench(t, 1)
@@ -397,7 +420,7 @@ func TestCheck(t *testing.T) {
 		{func(s *train.Settings) { s.EvalMetrics, s.KeepBest = "fid", "" }, b.data, "eval_metrics: fid is defined for the features of inception"},
 		{func(s *train.Settings) { s.EvalNetwork = "lite1" }, b.data, `eval_network: unknown feature network "lite1"`},
 		{func(s *train.Settings) { s.EvalConvention = "clena" }, b.data, "eval_convention: "},
-		{func(s *train.Settings) { s.EvalSampler = "rk45" }, b.data, "eval_sampler: rk45 chooses its steps"},
+		{func(s *train.Settings) { s.EvalSampler = "eulr" }, b.data, `eval_sampler: unknown sampler "eulr": did you mean "euler"?`},
 		{func(s *train.Settings) { s.EvalCount = 5 }, b.data, "eval_count: prdc of 5 images: want at least 6"},
 		{func(s *train.Settings) { s.KeepBest = "fdd" }, b.data, `keep_best: unknown value "fdd": did you mean "fd"?`},
 		{func(s *train.Settings) { s.KeepBest = "prdc" }, b.data, "precision, recall"},

@@ -28,7 +28,7 @@ type Plan struct {
 type Data struct {
 	Name     string
 	Channels int
-	Floats   bool
+	Floats   bool // they are no pictures
 }
 
 // Check looks the names of the settings up, and says what does not go together with them
@@ -64,11 +64,13 @@ func Check(s train.Settings, d Data) (p Plan, err error) {
 			return fault("keep_best", "%v", err)
 		}
 	}
+	if s.EvalSampler != "" {
+		if _, err := sampler.Get(s.EvalSampler); err != nil {
+			return fault("eval_sampler", "%v", err)
+		}
+	}
 	if s.EvalEvery == 0 {
 		return p, nil
-	}
-	if method, err := sampler.Get(s.EvalSampler); err != nil || method.Adaptive {
-		return fault("eval_sampler", "%s chooses its steps image by image; want one with as many for all, such as heun", s.EvalSampler)
 	}
 	if d.Floats || d.Channels != 1 && d.Channels != 3 {
 		return fault("eval_every", "%s holds numbers, not pictures: networks of features want pictures", d.Name)

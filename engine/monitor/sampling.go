@@ -1,7 +1,9 @@
 package monitor
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 
 	"fluxion/engine/evaluate"
 	"fluxion/engine/generate"
@@ -14,66 +16,106 @@ import (
 // sample makes by default, numbers 0 and up, classes in turn: the same noise in every
 // evaluation, so that numbers of a run compare.
 type sampling struct {
-	step     *generate.Step
-	request  generate.Request
-	steps    int
-	size     [3]int
-	flops    float64 // of a sample
-	training float64 // FLOPs of an image in training
+	step      *generate.Step
+	generator *generate.Generator // nil until it is on the device
+	settings  train.Settings
+	of        *train.Step // whose average is sampled
 }
 
 // newSampling compiles it over the buffers of a training step.
-func newSampling(of *train.Step, s train.Settings) (g sampling, err error) {
-	method, err := sampler.Get(s.EvalSampler)
-	if err != nil {
-		return g, err
-	}
-	if g.steps = s.EvalSteps; g.steps == 0 {
-		g.steps = s.SampleSteps
-	}
-	table, err := method.Plan(of.Objective.Process(), sampler.Options{Steps: g.steps})
-	if err != nil {
-		return g, &train.SettingError{Key: "eval_sampler", Problem: err.Error()}
-	}
-	memory, err := table.Memory(update.MaxHistory)
-	if err != nil {
-		return g, &train.SettingError{Key: "eval_sampler", Problem: err.Error()}
+func newSampling(of *train.Step, s train.Settings) (g *sampling, err error) {
+	g = &sampling{settings: s, of: of}
+	slots, calls := 0, 0
+	for _, images := range []int64{1, s.Images} { // a student may be trained for fewer steps later
+		w := g.way(images)
+		if few := of.Objective.Few(images); few != nil {
+			err = few.Check(w.sampler, few.Grid, w.steps)
+		}
+		var table sampler.Table
+		if err == nil {
+			table, err = w.table(of)
+		}
+		var memory sampler.Memory
+		if err == nil {
+			memory, err = table.Memory(update.MaxHistory)
+		}
+		if err != nil {
+			return nil, &train.SettingError{Key: "eval_sampler, eval_steps", Problem: err.Error()}
+		}
+		slots, calls = max(slots, memory.Slots), max(calls, len(table.Rows))
 	}
 	g.step, err = generate.NewStep(generate.Options{
-		Network: of.Network, Height: of.Height, Width: of.Width, Batch: min(of.Batch, s.EvalCount), Slots: memory.Slots,
-		Calls: len(table.Rows), Target: of.Target, Precision: of.Precision, Weights: of.Buffers.EMA,
+		Network: of.Network, Height: of.Height, Width: of.Width, Batch: min(of.Batch, s.EvalCount), Slots: slots,
+		Calls: calls, Target: of.Target, Precision: of.Precision, Weights: of.Buffers.EMA,
 	})
-	if err != nil {
-		return g, err
-	}
-	classes := of.NullClass
-	g.request = generate.Request{Table: table, Guidance: generate.Guidance{Scale: 1}, Clip: table.Rows[0].Call.Limits(), NullClass: classes}
-	for i := range s.EvalCount {
-		g.request.Seeds = append(g.request.Seeds, int64(i))
-		if classes > 0 {
-			g.request.Classes = append(g.request.Classes, i%classes)
-		}
-	}
-	g.size = [3]int{of.Height, of.Width, of.Network.Spec().Channels}
-	g.flops = float64(g.step.Plan.Cost().FLOPs) / float64(g.step.Batch) * float64(len(table.Rows))
-	g.training = float64(of.Cost().FLOPs) / float64(of.Batch*of.Accumulate)
-	return g, nil
+	return g, err
 }
 
-// of are the samples that a generator makes.
-func (g sampling) of(generator *generate.Generator) evaluate.Source { return samples{g, generator} }
+// way is by which sampler, and in how many steps on which grid.
+type way struct {
+	sampler, grid string
+	steps         int
+}
+
+// way after so many images: what the settings say, or else what the network is trained
+// for, if that is a few steps, or as of grids of samples.
+func (g *sampling) way(images int64) way {
+	s := g.settings
+	if few := g.of.Objective.Few(images); few != nil {
+		return way{cmp.Or(s.EvalSampler, few.Sampler), few.Grid, cmp.Or(s.EvalSteps, few.Steps)}
+	}
+	return way{cmp.Or(s.EvalSampler, train.GridSampler), "uniform", cmp.Or(s.EvalSteps, s.SampleSteps)}
+}
+
+func (w way) String() string { return fmt.Sprintf("by %s in %d steps", w.sampler, w.steps) }
+
+func (w way) table(of *train.Step) (sampler.Table, error) {
+	method, err := sampler.Get(w.sampler)
+	if err != nil {
+		return sampler.Table{}, err
+	}
+	return method.Plan(of.Objective.Process(), sampler.Options{Grid: w.grid, Steps: w.steps})
+}
+
+// flops of a sample, and of an image in training.
+func (g *sampling) flops() (sample, training float64) {
+	table, err := g.way(1).table(g.of)
+	if err != nil {
+		return 0, 0 // which newSampling has told
+	}
+	sample = float64(g.step.Plan.Cost().FLOPs) / float64(g.step.Batch) * float64(len(table.Rows))
+	return sample, float64(g.of.Cost().FLOPs) / float64(g.of.Batch*g.of.Accumulate)
+}
+
+// after are the samples after so many images.
+func (g *sampling) after(images int64) (evaluate.Source, error) {
+	table, err := g.way(images).table(g.of)
+	if err != nil {
+		return nil, err
+	}
+	classes := g.of.NullClass
+	r := generate.Request{Table: table, Guidance: generate.Guidance{Scale: 1}, Clip: table.Rows[0].Call.Limits(), NullClass: classes}
+	for i := range g.settings.EvalCount {
+		r.Seeds = append(r.Seeds, int64(i))
+		if classes > 0 {
+			r.Classes = append(r.Classes, i%classes)
+		}
+	}
+	return samples{g, r}, nil
+}
 
 // samples are a source of images.
 type samples struct {
-	sampling
-	generator *generate.Generator
+	*sampling
+	request generate.Request
 }
 
 func (samples) Name() string { return "the samples" }
 func (s samples) Len() int   { return len(s.request.Seeds) }
 
 func (s samples) Each(ctx context.Context, visit func(evaluate.Image) error) error {
+	channels := s.of.Network.Spec().Channels
 	return s.generator.Run(ctx, s.request, func(_ int, made generate.Sample) error {
-		return visit(evaluate.Image{Pixels: made.Pixels, Height: s.size[0], Width: s.size[1], Channels: s.size[2]})
+		return visit(evaluate.Image{Pixels: made.Pixels, Height: s.of.Height, Width: s.of.Width, Channels: channels})
 	})
 }

@@ -146,8 +146,8 @@ func (s *Settings) evaluation() setting.List {
 			{Key: "every", Value: setting.Of(&s.EvalEvery), Help: "images between evaluations: samples of the (first) average against real images", Unit: "images", Range: imagesFrom(0, "0 (none) to 2^53")},
 			metrics,
 			{Key: "count", Value: setting.Of(&s.EvalCount), Before: strconv.Itoa(defaultCount), Help: "samples of an evaluation", Range: setting.Within(2, maxSamples, "")},
-			{Key: "steps", Value: setting.Of(&s.EvalSteps), Help: "network evaluations of a sample; as many as of a grid's image if 0", Range: setting.Within(0, sampler.MaxSteps, "")},
-			{Key: "sampler", Value: setting.Of(&s.EvalSampler), Before: gridSampler, Help: "by which samples are made", Range: setting.OneOf("sampler", sampler.Names())},
+			{Key: "steps", Value: setting.Of(&s.EvalSteps), Help: "of a sample; if 0 as of a grid's image, which is what a student of few steps is trained for", Range: setting.Within(0, sampler.MaxSteps, "")},
+			{Key: "sampler", Value: setting.Of(&s.EvalSampler), Help: "by which samples are made: one of " + strings.Join(sampler.Names(), ", ") + "; that of grids if not given"},
 		},
 		features,
 		setting.List{

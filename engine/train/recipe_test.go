@@ -25,7 +25,7 @@ func TestDefaultRun(t *testing.T) {
 		EMA: exponential(2_000), EMAWarmup: 0.1, LabelDrop: 0.1, Seed: 1, TeacherGuidance: 1, Coupling: "independent",
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
 		CheckpointEvery: 5_000, Keep: 3, EMASnapshotType: "fp16", SampleEvery: 8_500, SampleSteps: 16, SampleCount: 40,
-		EvalMetrics: "fd", EvalCount: 1000, EvalSampler: "euler", EvalConvention: "legacy-tf", EvalRealCount: 10_000,
+		EvalMetrics: "fd", EvalCount: 1000, EvalConvention: "legacy-tf", EvalRealCount: 10_000,
 	}
 	if got := Default(); got != want {
 		t.Errorf("%v", want.Changes(got))

@@ -12,9 +12,9 @@ import (
 	"fluxion/engine/sampler"
 )
 
-// A grid is some generated images side by side. They are sampled by gridSampler, from the
-// same seeds in every grid.
-const gridSampler = "euler"
+// GridSampler makes the images of a grid, which are some side by side, from the same seeds
+// in every grid. A network that is trained for few steps has its own.
+const GridSampler = "euler"
 
 // samplingStep compiles a step of sampling from the EMA, for grids; nil if there are none.
 func (r *run) samplingStep(height, width int, step *Step) (*generate.Step, error) {
@@ -65,7 +65,7 @@ const floatVariance = 10.0
 
 // planSampling returns the table of the sampler for a grid after so many images.
 func (r *run) planSampling(images int64) (sampler.Table, error) {
-	name := gridSampler
+	name := GridSampler
 	if few := r.objective.Few(images); few != nil {
 		name = few.Sampler
 	}

@@ -80,8 +80,8 @@ type Settings struct {
 	EvalEvery      int64  `json:"eval_every"`      // images; 0: no evaluation
 	EvalMetrics    string `json:"eval_metrics"`    // see evaluate.Metrics
 	EvalCount      int    `json:"eval_count"`      // samples
-	EvalSteps      int    `json:"eval_steps"`      // network evaluations of a sample; 0: SampleSteps
-	EvalSampler    string `json:"eval_sampler"`    // see package sampler
+	EvalSteps      int    `json:"eval_steps"`      // of a sample; 0: those of a grid
+	EvalSampler    string `json:"eval_sampler"`    // see package sampler; empty: that of grids
 	EvalNetwork    string `json:"eval_network"`    // of features; empty: the first whose weights are there
 	EvalWeights    string `json:"eval_weights"`    // its file
 	EvalConvention string `json:"eval_convention"` // how images are resized for it
@@ -100,7 +100,7 @@ func Default() Settings {
 		Accumulate: 1, Accumulation: inTree, Optimizer: adamWName, LRSchedule: linearName, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
 		Keep: 3, EMASnapshotType: average.Types[0].Name, SampleSteps: 16, SampleCount: 40,
-		EvalMetrics: defaultMetrics, EvalCount: defaultCount, EvalRealCount: defaultRealCount, EvalSampler: gridSampler, EvalConvention: evaluate.DefaultConvention,
+		EvalMetrics: defaultMetrics, EvalCount: defaultCount, EvalRealCount: defaultRealCount, EvalConvention: evaluate.DefaultConvention,
 	}
 	r, err := RecipeOf(s.Preset, s.Data)
 	if err != nil {
