@@ -116,6 +116,15 @@ func (l *likelihoodRun) check(args, metrics []string) error {
 	if given := l.sources.Meant(others...); len(given) > 0 {
 		return fault.Usagef("%s: of other metrics than %s, which samples nothing and takes --real-count images of DATA", strings.Join(given, ", "), name)
 	}
+	for _, m := range likelihood.Metrics {
+		of := slices.DeleteFunc(slices.Clone(l.ofLikelihood), func(key string) bool { return !strings.HasPrefix(key, m.Name+"_") })
+		if given := l.sources.Meant(of...); len(given) > 0 && !slices.Contains(metrics, m.Name) {
+			return fault.Usagef("%s: of %s, which is not among the metrics", strings.Join(given, ", "), m.Name)
+		}
+	}
+	if given := l.sources.Meant(l.request.Idle()...); len(given) > 0 {
+		return fault.Usagef("%s: not of this solver; rk45 takes tolerances, the others steps", strings.Join(given, ", "))
+	}
 	if l.sources.Has("precision") && l.precision != "auto" && l.precision != "fp32" {
 		return fault.Usagef("--precision %s: %s is computed in fp32", l.precision, name)
 	}
@@ -153,6 +162,9 @@ func (l *likelihoodRun) fit() error {
 	if floats := l.set.Kind() == data.Floats; floats != m.Floats {
 		kinds := map[bool]string{false: "pictures", true: "numbers"}
 		return fault.Usagef("%s holds %s, and %s was trained on %s", l.of, kinds[floats], l.path, kinds[m.Floats])
+	}
+	if given := l.sources.Meant("bpd_draws", "channels"); len(given) > 0 && m.Floats {
+		return fault.Usagef("%s: of pictures, and %s holds numbers", strings.Join(given, ", "), l.of)
 	}
 	if channels != spec.Channels {
 		hint := ""

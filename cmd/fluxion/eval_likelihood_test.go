@@ -139,9 +139,12 @@ func TestEvalLikelihoodRefuses(t *testing.T) {
 		{[]string{run, "glyphs", "--size", "8", "--bpd-solver", "rk5"}, exitUsage, "rk4"},
 		{[]string{run, "glyphs", "--size", "8", "--bpd-rtol", "0"}, exitUsage, "out of range"},
 		{[]string{run, "glyphs", "--size", "8", "--bpd-divergence", "none"}, exitUsage, "auto, exact"},
-		{[]string{run, "glyphs", "--size", "8", "--elbo-max", "-6"}, exitUsage, "the larger first"},
+		{[]string{run, "glyphs", "--size", "8", "--metrics", "elbo", "--elbo-max", "-6"}, exitUsage, "the larger first"},
 		{[]string{run, "glyphs", "--size", "8", "--metrics", "bpd,fid"}, exitUsage, "a command for each"},
 		{[]string{run, "glyphs", "--size", "8", "--metrics", "bdp"}, exitUsage, "there are bpd, elbo"},
+		{[]string{run, "glyphs", "--size", "8", "--bpd-steps", "3"}, exitUsage, "--bpd-steps: not of this solver"},
+		{[]string{run, "glyphs", "--size", "8", "--bpd-solver", "heun", "-s", "bpd_rtol=0.1"}, exitUsage, "-s bpd_rtol: not of this solver"},
+		{[]string{run, "glyphs", "--size", "8", "--elbo-levels", "3"}, exitUsage, "of elbo, which is not among the metrics"},
 		{[]string{run, "glyphs", "--metrics", "fd", "--bpd-steps", "3"}, exitUsage, "of bpd and elbo"},
 	} {
 		args := append([]string{"eval"}, c.args...)

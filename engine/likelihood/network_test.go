@@ -28,11 +28,14 @@ func cpuOf(t *testing.T, threads int) device.Device {
 }
 
 // small is a UNet with attention, of random weights.
-func small(t *testing.T, classes int) NetworkOptions {
+func small(t *testing.T, classes int, change ...func(c *unet.Config)) NetworkOptions {
 	t.Helper()
 	config, err := unet.Preset("micro")
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range change {
+		f(&config)
 	}
 	return weighted(config.WithSize(8).WithChannels(1).WithClasses(classes), 8, 8)
 }
@@ -89,6 +92,8 @@ func products(t *testing.T, o NetworkOptions, d device.Device, probes int, probe
 func TestProducts(t *testing.T) {
 	for name, o := range map[string]NetworkOptions{
 		"UNet": small(t, 3), "perceptron": perceptron(t, false), "perceptron with an estimate": perceptron(t, true),
+		"UNet that scales and shifts": small(t, 3, func(c *unet.Config) { c.ResnetTimeScaleShift = "scale_shift" }),
+		"UNet with an estimate":       small(t, 0, func(c *unet.Config) { *c = c.WithSelfConditioning(true) }),
 	} {
 		d := cpuOf(t, 2)
 		got := products(t, o, d, 5, along)

@@ -59,6 +59,14 @@ func (r *Request) Settings() setting.List {
 	}
 }
 
+// Idle are the keys without effect beside the solver.
+func (r Request) Idle() []string {
+	if s, err := FindSolver(r.solver); err == nil && !s.Adaptive() {
+		return []string{"bpd_rtol", "bpd_atol"}
+	}
+	return []string{"bpd_steps"}
+}
+
 // Options are those of a request for a process, and images of so many numbers.
 func (r Request) Options(p process.Process, dims int) (o Options, err error) {
 	o = Options{Process: p, Levels: Bytes, Steps: r.steps, Draws: r.draws, NoiseLevels: r.levels}
