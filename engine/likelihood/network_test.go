@@ -279,6 +279,39 @@ func TestAlone(t *testing.T) {
 	}
 }
 
+// TestDensitySumsToOne: that of any network does, over the plane.
+func TestDensitySumsToOne(t *testing.T) {
+	c := mlp.Default()
+	c.HiddenSize, c.NumBlocks = 16, 1
+	p, err := process.Get("fm", process.ScheduleOptions{}, "u")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := weighted(c, 1, 1)
+	o.Device, o.Batch = cpuOf(t, 1), 128
+	options := Options{NetworkOptions: o, Process: p, Solver: solver(t, "rk4"), Steps: Steps{Count: 16}}
+	const n, side = 41, 12.0
+	d, err := Densities(context.Background(), options, func(yield func(Image, error) bool) {
+		at := func(i int) float32 { return float32(float64(i)/(n-1)-0.5) * side }
+		for i := range n * n {
+			if !yield(Image{Number: int64(i), Values: []float32{at(i / n), at(i % n)}}, nil) {
+				return
+			}
+		}
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, most := 0.0, 0.0
+	for _, bits := range d.Bits {
+		p := math.Exp2(-2 * bits)
+		sum, most = sum+p*(side/(n-1))*(side/(n-1)), math.Max(most, p)
+	}
+	if math.Abs(sum-1) > 0.01 || math.Abs(most-1/(2*math.Pi)) < 0.002 {
+		t.Errorf("the density sums to %.5f, and is %.4f at most", sum, most)
+	}
+}
+
 // TestEnds: what ends a judgement is told, and nobody waits.
 func TestEnds(t *testing.T) {
 	p, err := process.Get("fm", process.ScheduleOptions{}, "u")
