@@ -87,6 +87,13 @@ for i in "$work"/pictures/*.png; do cmp "$i" "$work/again/$(basename "$i")" || f
 [ -f "$work/painted/000003.png" ] || fail "no picture from a picture"
 
 says 'fd .*glyph features' "$fluxion" eval "$work/pictures" glyphs --real-count 100 --network glyph --metrics fd,prdc || fail "eval"
+for i in 1 2; do "$fluxion" eval "$work/pictures" --network glyph --part $i/2 --save "$work/part$i.npz" >/dev/null; done
+says '16 images of 2 parts' "$fluxion" eval "$work"/part*.npz glyphs --real-count 100 || fail "eval of parts"
+sweep=("$fluxion" sweep "$work/whole" glyphs --real-count 100 --network glyph --samplers euler,heun --steps 2,3 --count 8 --out "$work/sweep")
+"${sweep[@]}" >/dev/null
+says '0 cells made' "${sweep[@]}" && [ -s "$work/sweep/fd.svg" ] && [ "$(wc -l <"$work/sweep/sweep.csv")" = 5 ] || fail "sweep"
+cp "$work/pictures/000003.png" "$work/pictures/000099.png"
+says "000099.png" "$fluxion" data duplicates "$work/pictures" --correlation 0.999 || fail "data duplicates"
 
 status=0; "$fluxion" train --data "$work/nowhere" 2>"$work/error" || status=$?
 [ $status = 3 ] && [ "$(wc -l <"$work/error")" = 1 ] || fail "missing data: status $status: $(cat "$work/error")"

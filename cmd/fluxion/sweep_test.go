@@ -9,8 +9,12 @@ import (
 	"strings"
 	"testing"
 
+	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/cmd/fluxion/internal/sweeps"
 	"fluxion/data/durable"
+	"fluxion/engine/sampler"
+
+	"github.com/spf13/cobra"
 )
 
 // swept is the result of sweep --json, and how many cells were told of.
@@ -186,5 +190,25 @@ func TestSweepOverWidths(t *testing.T) {
 	}
 	if _, code, err := fluxion(t, with([]string{"sweep"}, with(args, "--ema-sigma", "0.4")...)...); code != exitUsage || !strings.Contains(err.Error(), "--ema-sigma: σ_rel 0.4 is out of range") {
 		t.Errorf("exit %d, %v", code, err)
+	}
+}
+
+// TestSweepOfFewSteps: a model that was trained for few steps has one way where nothing
+// is said, and what is said is taken for a cell's.
+func TestSweepOfFewSteps(t *testing.T) {
+	o := &sweepOptions{}
+	o.sources = settings.Bind(&cobra.Command{}, o.list())
+	few := &sampler.Few{Objective: "kd", Steps: 2, Sampler: "ddim", Grid: "uniform"}
+	ways, err := o.ways(few)
+	if err != nil || len(ways) != 1 || ways[0] != (sweeps.Way{Sampler: "ddim", Steps: 2, Guidance: 1, Weights: "ema"}) {
+		t.Fatal(ways, err)
+	}
+	cell := o.sampling(ways[0])
+	if err := cell.fewSteps(few); err != nil || cell.config.Sampler != "ddim" || cell.config.Options.Steps != 2 {
+		t.Error(cell.config, err)
+	}
+	other := o.sampling(sweeps.Way{Sampler: "heun", Steps: 5, Guidance: 1, Weights: "ema"})
+	if err := other.fewSteps(few); err == nil || !strings.Contains(err.Error(), "--sampler heun") {
+		t.Error("another way is taken for the model's own:", err)
 	}
 }
