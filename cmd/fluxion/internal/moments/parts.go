@@ -34,6 +34,9 @@ const (
 	logitsArray = "logits"
 )
 
+// MostParts is of how many parts a set may be.
+const MostParts = 1 << 20
+
 // mostOfPart is how many numbers of features, or of logits, a part may have.
 const mostOfPart = 1 << 30
 
@@ -46,7 +49,8 @@ func partOf(path string) (about About, ok bool) {
 	if err != nil || json.Unmarshal([]byte(text), &about) != nil || about.Part == nil {
 		return about, false
 	}
-	return about, true
+	p := about.Part
+	return about, 1 <= p.I && p.I <= p.N && p.N <= MostParts
 }
 
 // IsPart says whether a path is that of a part.
