@@ -9,7 +9,6 @@ import (
 	"fluxion/kernels/loss"
 	"fluxion/kernels/mix"
 	"fluxion/kernels/philox"
-	"fluxion/nets"
 
 	"gorgonia.org/gorgonia"
 )
@@ -22,6 +21,7 @@ import (
 // stage, from all the way.
 type consistency struct {
 	Setup
+	plain
 	mean, std float64 // of ln σ/α
 	stages    float64
 	ema       bool // the target is the average's, not the network's own
@@ -34,7 +34,7 @@ const (
 )
 
 func newConsistency(s Setup, p process.Parameters) (Objective, error) {
-	c := &consistency{s, p["mean"], p["std"], p["stages"], p["ema"] == 1}
+	c := &consistency{Setup: s, mean: p["mean"], std: p["std"], stages: p["stages"], ema: p["ema"] == 1}
 	switch {
 	case !(c.std > 0):
 		return nil, fmt.Errorf("objective consistency: std is %g, want a positive number", c.std)
@@ -69,16 +69,6 @@ func (c *consistency) About() [][2]string {
 	}
 	return [][2]string{{"objective", fmt.Sprintf("consistency %s, %v, target %s, %g stages of nearness", kind, c.Process(), target, c.stages)}}
 }
-
-// Fit keeps the images.
-func (c *consistency) Fit(like nets.Spec) nets.Spec {
-	like.Estimate = false
-	return like
-}
-
-func (c *consistency) Baseline(float64, float64) (baseline, zero float64) { return 0, 0 }
-func (c *consistency) Observe(Observation, float64)                       {}
-func (c *consistency) State() *State                                      { return nil }
 
 // Few is one step, or a few with fresh noise between.
 func (c *consistency) Few(int64) *sampler.Few {

@@ -11,7 +11,6 @@ import (
 	"fluxion/kernels/loss"
 	"fluxion/kernels/mix"
 	"fluxion/kernels/philox"
-	"fluxion/nets"
 )
 
 // progressive halves the steps of a teacher, stage by stage: T. Salimans, J. Ho,
@@ -20,6 +19,7 @@ import (
 // teacher of the next.
 type progressive struct {
 	Setup
+	plain
 	first int     // steps of the teacher of the first stage
 	ends  []int64 // of the stages, in images
 }
@@ -94,16 +94,6 @@ func (p *progressive) About() [][2]string {
 		{"teacher", p.Teacher.Frozen.Dir},
 	}
 }
-
-// Fit keeps the images.
-func (p *progressive) Fit(like nets.Spec) nets.Spec {
-	like.Estimate = false
-	return like
-}
-
-func (p *progressive) Baseline(float64, float64) (baseline, zero float64) { return 0, 0 }
-func (p *progressive) Observe(Observation, float64)                       {}
-func (p *progressive) State() *State                                      { return nil }
 
 // Few is the way of the stage that the last of so many images belongs to.
 func (p *progressive) Few(images int64) *sampler.Few {

@@ -3,6 +3,9 @@ package cuda
 // Bytes of an operand's elements, without the gaps between its rows.
 func (o Operand) Bytes() int { return o.Rows * o.Cols * o.Type.Size() }
 
+// View is struct View of group.cuh: where an operand lies, as an argument of a kernel.
+func (o Operand) View() []byte { return Args(o.Address, uint64(o.Pitch)) }
+
 // Vectors reports whether groups of n elements of every operand can be read and
 // written together: whether each begins where a group's bytes, or 16 of them if it
 // has more, may begin, and rows are whole groups. Operands whose Address is 0 do not count.

@@ -17,9 +17,6 @@ const (
 	span    = 8 * threads // values of a block
 )
 
-// view is struct View of group.cuh.
-func view(o cuda.Operand) []byte { return cuda.Args(o.Address, uint64(o.Pitch)) }
-
 // CUDAScratch is none.
 func (Op) CUDAScratch(cuda.Launch) int { return 0 }
 
@@ -37,6 +34,6 @@ func (o Op) CUDA(l cuda.Launch) []cuda.Call {
 	}
 	return []cuda.Call{{
 		Module: module, Function: function, Grid: cuda.Spans(keys.Rows, values, span), Block: [3]int{threads, 1, 1},
-		Args: cuda.Args(view(l.Out), view(l.In[0]), view(keys), o.layer, o.share, o.scale(), pixels, channels, span),
+		Args: cuda.Args(l.Out.View(), l.In[0].View(), keys.View(), o.layer, o.share, o.scale(), pixels, channels, span),
 	}}
 }

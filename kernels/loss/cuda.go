@@ -42,13 +42,10 @@ func layout(l cuda.Launch, images int, matrices ...cuda.Operand) geometry {
 	return g
 }
 
-// view is struct View of group.cuh.
-func view(o cuda.Operand) []byte { return cuda.Args(o.Address, uint64(o.Pitch)) }
-
 // args is struct Launch of loss.cu.
 func (g geometry) args(l cuda.Launch) []byte {
 	scale := 2 / float32(g.images*g.pixels*g.channels)
-	return cuda.Args(view(l.In[0]), view(l.In[1]), l.In[2].Address, g.pixels, g.channels, span, scale)
+	return cuda.Args(l.In[0].View(), l.In[1].View(), l.In[2].Address, g.pixels, g.channels, span, scale)
 }
 
 // CUDAScratch is one float64 a block.
@@ -76,6 +73,6 @@ func (grad) CUDA(l cuda.Launch) []cuda.Call {
 	g := layout(l, l.In[2].Shape[0], l.In[0], l.In[1], l.Out)
 	return []cuda.Call{{
 		Module: module, Function: "loss_grad" + g.vector, Grid: g.grid, Block: [3]int{threads, 1, 1},
-		Args: cuda.Args(view(l.Out), g.args(l)),
+		Args: cuda.Args(l.Out.View(), g.args(l)),
 	}}
 }

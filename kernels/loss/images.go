@@ -88,6 +88,6 @@ func (images) CUDA(l cuda.Launch) []cuda.Call {
 	g := layout(l, l.In[0].Shape[0], l.In[0], l.In[1])
 	return []cuda.Call{{
 		Module: module, Function: "loss_images" + g.vector, Grid: [3]int{g.images, 1, 1}, Block: [3]int{threads, 1, 1},
-		Args: cuda.Args(l.Out.Address, view(l.In[0]), view(l.In[1]), g.pixels, g.channels),
+		Args: cuda.Args(l.Out.Address, l.In[0].View(), l.In[1].View(), g.pixels, g.channels),
 	}}
 }

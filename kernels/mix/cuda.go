@@ -16,9 +16,6 @@ const (
 	span    = 8 * threads // values of a block
 )
 
-// view is struct View of group.cuh.
-func view(o cuda.Operand) []byte { return cuda.Args(o.Address, uint64(o.Pitch)) }
-
 // CUDAScratch is none.
 func (Op) CUDAScratch(cuda.Launch) int { return 0 }
 
@@ -29,13 +26,13 @@ func (o Op) CUDA(l cuda.Launch) []cuda.Call {
 	pixels, channels := l.Out.Rows/c.Rows, l.Out.Cols
 	values := pixels * channels
 	function := "mix_images_vector"
-	args := view(l.Out)
+	args := l.Out.View()
 	for k := range MaxTerms {
 		if k >= n {
-			args = append(args, view(cuda.Operand{})...)
+			args = append(args, cuda.Operand{}.View()...)
 			continue
 		}
-		args = append(args, view(l.In[k])...)
+		args = append(args, l.In[k].View()...)
 	}
 	for _, o := range append(l.In[:n:n], l.Out) {
 		if o.Pitch != o.Cols || o.Address%16 != 0 || values%4 != 0 {
@@ -44,6 +41,6 @@ func (o Op) CUDA(l cuda.Launch) []cuda.Call {
 	}
 	return []cuda.Call{{
 		Module: module, Function: function, Grid: cuda.Spans(c.Rows, values, span), Block: [3]int{threads, 1, 1},
-		Args: cuda.Args(args, view(c), o.from, n, o.limit(), pixels, channels, span),
+		Args: cuda.Args(args, c.View(), o.from, n, o.limit(), pixels, channels, span),
 	}}
 }
