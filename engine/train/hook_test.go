@@ -413,25 +413,27 @@ func TestKeepBest(t *testing.T) {
 	}
 }
 
-// TestBestOnADiskThatFails: a checkpoint that could not be saved is not kept, and ends no
-// run.
+// TestBestOnADiskThatFails: a checkpoint that could not be saved, or written down as the
+// best, is not kept, and ends no run.
 func TestBestOnADiskThatFails(t *testing.T) {
-	s := brief()
-	s.SampleCount, s.CheckpointEvery = 0, 0
-	o, rec := options(t, s, t.TempDir())
-	full, failing := errors.New("full"), true
-	o.Disk = durable.Disk{Rename: func(old, new string) error {
-		if failing && strings.Contains(new, model.CheckpointsDir) {
-			return full
+	for _, name := range []string{model.CheckpointsDir, model.BestFile} {
+		s := brief()
+		s.SampleCount, s.CheckpointEvery = 0, 0
+		o, rec := options(t, s, t.TempDir())
+		full, failing := errors.New("full"), true
+		o.Disk = durable.Disk{Rename: func(old, new string) error {
+			if failing && strings.Contains(new, name) {
+				return full
+			}
+			return os.Rename(old, new)
+		}}
+		var kept []int64
+		h := judge(8, map[int64]float64{8: 3, 16: 2, 24: 4, 32: 4}, &kept)
+		o.Hooks = []Hook{h, {Name: "repair", Every: 16, After: func(context.Context, Progress) error { failing = false; return nil }}}
+		res, err := Run(t.Context(), o)
+		if err != nil || !slices.Equal(kept, []int64{16}) || res.Best == nil || res.Best.Images != 16 || len(rec.notes) != 1 || !strings.Contains(rec.notes[0], "the run goes on") {
+			t.Errorf("%s: %v were the best, the run says %+v, and told %q; %v", name, kept, res.Best, rec.notes, err)
 		}
-		return os.Rename(old, new)
-	}}
-	var kept []int64
-	h := judge(8, map[int64]float64{8: 3, 16: 2, 24: 4, 32: 4}, &kept)
-	o.Hooks = []Hook{h, {Name: "repair", Every: 16, After: func(context.Context, Progress) error { failing = false; return nil }}}
-	res, err := Run(t.Context(), o)
-	if err != nil || !slices.Equal(kept, []int64{16}) || res.Best == nil || res.Best.Images != 16 || len(rec.notes) != 1 {
-		t.Errorf("%v were the best, the run says %+v, and told %q; %v", kept, res.Best, rec.notes, err)
 	}
 }
 

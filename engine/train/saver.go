@@ -130,7 +130,11 @@ func (r *run) keepBest(b model.Best) (kept bool, err error) {
 		return true, nil
 	}
 	if err := r.folder.SetBest(b); err != nil {
-		return false, err
+		if gone := (*rundir.GoneError)(nil); errors.As(err, &gone) {
+			return false, err
+		}
+		r.warn("%s is the best checkpoint so far, which cannot be written down, the run goes on: %v", b.Path(r.dir), err)
+		return false, nil
 	}
 	r.folder.Note("%s is the best checkpoint so far: %s %.6g", b.Path(r.dir), b.Metric, b.Value)
 	if r.folder.Aside() { // until there is a new checkpoint
