@@ -9,6 +9,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math"
@@ -62,8 +63,7 @@ func main() {
 	}
 }
 
-func (r runner) run() error {
-	var err error
+func (r runner) run() (err error) {
 	if r.program, err = filepath.Abs(r.program); err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (r runner) run() error {
 		if r.dir, err = os.MkdirTemp("", "fewsteps-"); err != nil {
 			return err
 		}
-		defer os.RemoveAll(r.dir)
+		defer func() { err = errors.Join(err, os.RemoveAll(r.dir)) }()
 	} else if err := os.MkdirAll(r.dir, 0o777); err != nil {
 		return err
 	}
