@@ -143,7 +143,13 @@ func openPairs(spec string, o Options) (Dataset, error) {
 	if !ok {
 		return nil, nil
 	}
+	if dir == "" {
+		return nil, &Error{Path: spec, Problem: "names no folder; want one of pairs, as in pairs:DIR"}
+	}
 	p, err := ReadPairs(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = &Error{Path: dir, Problem: "is no folder of pairs; want one that fluxion pairs made", Err: err}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -84,7 +84,7 @@ func TestReaders(t *testing.T) {
 		"toy":                             {Spec: "toy:moons", Images: 9, Refused: map[string]string{"no such points": "toy:suns"}},
 		"arrays":                          {Spec: filepath.Join(dir, "set.npz"), Broken: []int{1}, Refused: map[string]string{"a bomb": filepath.Join(dir, "bomb.npz"), "not there": filepath.Join(dir, "nowhere.npy")}},
 		"arrays of bytes":                 {Spec: filepath.Join("testdata", "arrays", "packed.npz")},
-		"pairs":                           {Spec: "pairs:" + filepath.Join(dir, "pairs"), Refused: map[string]string{"not there": "pairs:" + filepath.Join(dir, "empty"), "lacks 1 of 3": "pairs:" + filepath.Join(dir, "lacking")}},
+		"pairs":                           {Spec: "pairs:" + filepath.Join(dir, "pairs"), Refused: map[string]string{"not there": "pairs:" + filepath.Join(dir, "empty"), "names no folder": "pairs:", "lacks 1 of 3": "pairs:" + filepath.Join(dir, "lacking")}},
 		"IDX":                             {Spec: "mnist:" + filepath.Join(dir, "mnist"), Options: data.Options{Size: 4}, Refused: huge},
 	} {
 		t.Run(name, func(t *testing.T) { datatest.Run(t, set) })

@@ -93,6 +93,9 @@ func (o *convertOptions) run(ctx context.Context, face console.Face, from, out s
 	if err != nil {
 		return err
 	}
+	if from == "" || out == "" {
+		return fault.Usagef("convert takes FROM and OUT, and one of them is empty")
+	}
 	for _, ending := range notFolders {
 		if strings.HasSuffix(strings.ToLower(out), ending) {
 			return fault.Usagef("OUT %s: folders are written, want a name without %s", out, ending)

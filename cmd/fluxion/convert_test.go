@@ -135,6 +135,8 @@ func TestConvertRefuses(t *testing.T) {
 		{[]string{run, out + ".npz"}, exitUsage, "want a name without .npz"},
 		{[]string{run, out, "--type", "int8"}, exitUsage, "int8"},
 		{[]string{run}, exitUsage, "takes FROM and OUT"},
+		{[]string{run, ""}, exitUsage, "one of them is empty"},
+		{[]string{"", out}, exitUsage, "one of them is empty"},
 		{[]string{filepath.Join(dir, "nowhere"), out}, exitInput, "no such folder"},
 	} {
 		_, code, err := fluxion(t, with([]string{"convert"}, c.args...)...)

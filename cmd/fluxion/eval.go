@@ -92,10 +92,7 @@ place of the set, and give the numbers that the whole gives.`,
   fluxion eval part*.npz pictures --metrics fid,kid
   fluxion eval a.npz b.npz --metrics fd`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if n := len(sidesOf(args)); n != 1 && n != 2 {
-				return fault.Usagef("eval takes SAMPLES and REAL, or SAMPLES alone; there are %d arguments", n)
-			}
-			return nil
+			return checkSides(sidesOf(args))
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			return o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json), args)

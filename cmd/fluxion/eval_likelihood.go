@@ -191,7 +191,7 @@ func (l *likelihoodRun) fit() error {
 		l.note(fmt.Sprintf("%s: %s of %s images, evenly spread", l.of, console.Thousands(int64(l.n)), console.Thousands(int64(l.set.Len()))))
 	}
 	if l.n < 2 {
-		return fault.Usage(&metric.CountError{Metric: "bpd", Have: l.n, Min: 2})
+		return fault.Usage(&metric.CountError{Metric: l.names[0], Have: l.n, Min: 2})
 	}
 	var err error
 	if l.classOf, err = l.classes(); err != nil {
@@ -334,7 +334,7 @@ func (l *likelihoodRun) bound(ctx context.Context) ([]evaluate.Value, error) {
 // counted is how many images there were after all.
 func (l *likelihoodRun) counted(n int) error {
 	if l.n = n; n < 2 {
-		return fault.Usage(&metric.CountError{Metric: "bpd", Have: n, Min: 2})
+		return fault.Usage(&metric.CountError{Metric: l.names[0], Have: n, Min: 2})
 	}
 	return nil
 }

@@ -121,6 +121,8 @@ func TestEvalLikelihoodRefuses(t *testing.T) {
 		want string
 	}{
 		{[]string{run}, exitUsage, "MODEL and DATA"},
+		{[]string{run, "glyphs", "--size", "8", "--metrics", "elbo", "--real-count", "1"}, exitUsage, "elbo of 1 images"},
+		{[]string{run, "glyphs", "--size", "8", "--bpd-divergence", "-1"}, exitUsage, "--bpd-divergence -1: want auto"},
 		{[]string{"glyphs", "glyphs"}, exitUsage, "glyphs is no model"},
 		{[]string{run, statistics}, exitUsage, "file of statistics"},
 		{[]string{statistics, "glyphs"}, exitUsage, "file of statistics"},

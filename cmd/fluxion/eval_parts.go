@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/moments"
@@ -108,6 +110,28 @@ func sidesOf(args []string) (sides []*side) {
 		args = args[max(1, len(s.parts)):]
 	}
 	return sides
+}
+
+// checkSides says which sets there are if they are too many: a file that cannot be read
+// is no part of the set that it stands in.
+func checkSides(sides []*side) error {
+	if n := len(sides); n == 1 || n == 2 {
+		return nil
+	}
+	var names []string
+	parts := false
+	for _, s := range sides {
+		name := s.path
+		if more := len(s.parts) - 1; more > 0 {
+			name += fmt.Sprintf(" with %d more parts of its set", more)
+		}
+		names, parts = append(names, name), parts || s.parts != nil
+	}
+	told := ""
+	if parts {
+		told = ": " + strings.Join(names[:min(len(names), 6)], ", ")
+	}
+	return fault.Usagef("eval takes SAMPLES and REAL, or SAMPLES alone; there are %d arguments%s", len(sides), told)
 }
 
 // whole is how many images the set of a source has, of which it may be a part.

@@ -18,6 +18,7 @@ import (
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/machine"
+	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/data"
 	"fluxion/engine/rundir"
 	"fluxion/engine/train"
@@ -368,11 +369,20 @@ func TestValues(t *testing.T) {
 		{nil, "FLUXION_BATCH: batch: \"many\""},
 		{[]string{"--batch", "4", "-s", "lr=fast"}, "-s: lr: \"fast\""},
 		{[]string{"--batch", "4", "-s", "images=1e5"}, ""},
+		{[]string{"--batch", "4", "--coupling", "otter"}, "coupling: unknown coupling \"otter\""},
 	} {
 		_, _, err := fluxion(t, append([]string{"train", "--dry-run"}, c.args...)...)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %v, want %q", c.args, err, c.want)
 		}
+	}
+}
+
+// TestRoomForFile: what is said of a file that cannot be written names that file, and
+// none that was tried in its place.
+func TestRoomForFile(t *testing.T) {
+	if err := outdir.Room("--save", "/proc/x.npz"); err == nil || !strings.Contains(err.Error(), "/proc") || strings.Contains(err.Error(), ".fluxion-") {
+		t.Error(err)
 	}
 }
 

@@ -134,7 +134,7 @@ func (o *pairsOptions) run(ctx context.Context, face console.Face) (err error) {
 	for i := part - 1; i < p.Shards(); i += of {
 		has, err := p.HasShard(o.dir, i)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w; without that file, the same command makes it anew", err)
 		}
 		if from, to := p.Range(i); has {
 			there += to - from
@@ -185,7 +185,6 @@ func (o *pairsOptions) enter(p data.Pairs) error {
 	told("count", old.Count, p.Count)
 	told("shard", old.Shard, p.Shard)
 	told("size", []int{old.Height, old.Width, old.Channels}, []int{p.Height, p.Width, p.Channels})
-	told("key", old.Key, p.Key)
 	keys := slices.Sorted(maps.Keys(old.Made))
 	for k := range maps.Keys(p.Made) {
 		if !slices.Contains(keys, k) {

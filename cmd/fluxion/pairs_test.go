@@ -93,7 +93,7 @@ func TestPairs(t *testing.T) {
 		code int
 		want string
 	}{
-		{with(make, "--out", whole, "--seed", "3"), exitFolder, "key was 0, now 3"},
+		{with(make, "--out", whole, "--seed", "3"), exitFolder, "made otherwise: key was 0, now 3; give"},
 		{with(make, "--out", whole, "--steps", "2"), exitFolder, "steps was 1, now 2"},
 		{with(make, "--out", whole, "--part", "3/2"), exitUsage, "want I/N"},
 		{with(make, "--out", whole, "--sampler", "ddpm", "--steps", "3"), exitUsage, "draws noise"},
@@ -107,6 +107,12 @@ func TestPairs(t *testing.T) {
 		if _, code, err := fluxion(t, c.args...); err == nil || code != c.code || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %d, %v; want %d and %q", c.args, code, err, c.code, c.want)
 		}
+	}
+	if err := os.Truncate(data.ShardFile(whole, 0), 100); err != nil {
+		t.Fatal(err)
+	}
+	if _, code, err := fluxion(t, with(make, "--out", whole)...); code != exitInput || err == nil || !strings.Contains(err.Error(), "without that file, the same command makes it anew") {
+		t.Errorf("half a file: %d, %v", code, err)
 	}
 }
 

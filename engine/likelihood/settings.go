@@ -78,7 +78,7 @@ func (r Request) Options(p process.Process, dims int) (o Options, err error) {
 	case r.divergence == "auto":
 		o.Probes = 1
 	case err != nil || n < 1 || n > mostDraws:
-		return o, fmt.Errorf("divergence %q, want auto, exact, or a number of directions from 1 to %d", r.divergence, mostDraws)
+		return o, fmt.Errorf("--bpd-divergence %s: want auto, exact, or a number of directions from 1 to %d", r.divergence, mostDraws)
 	default:
 		o.Probes = n
 	}

@@ -53,6 +53,9 @@ func NewObjective(s Settings, d data.Dataset) (objective.Objective, error) {
 	if setup.Paired = paired || d == nil; paired && s.Flip {
 		return nil, &SettingError{"flip", "true would mirror the images of pairs and not their noise; want false"}
 	}
+	if _, err := newCoupling(s, d); err != nil {
+		return nil, err
+	}
 	p, err := process.Get(s.Schedule, process.ScheduleOptions{ZeroSNR: s.ZeroSNR, Shift: s.Shift, MaxLogSNR: s.ClipLambda, Scale: s.Scale, TimeScale: s.TimeScale}, s.Output)
 	if err != nil {
 		return nil, &SettingError{"schedule, output_kind", err.Error()}
@@ -79,7 +82,10 @@ func newCoupling(s Settings, d data.Dataset) (couple.Coupling, error) {
 	if err != nil {
 		return nil, &SettingError{"coupling", err.Error()}
 	}
-	if _, paired := data.NoiseKey(d); paired && c != nil {
+	if d == nil || c == nil {
+		return c, nil
+	}
+	if _, paired := data.NoiseKey(d); paired {
 		return nil, &SettingError{"coupling", fmt.Sprintf("%v would part the pairs of the data; want %s", c, couple.Independent)}
 	}
 	return c, nil

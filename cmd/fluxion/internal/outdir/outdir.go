@@ -3,6 +3,7 @@ package outdir
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -42,7 +43,10 @@ func Room(flag, path string) error {
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".fluxion-")
 	if err != nil {
-		return fault.Output(err)
+		if of := (*fs.PathError)(nil); errors.As(err, &of) {
+			err = of.Err // the name beside it is of no file that was asked for
+		}
+		return fault.Output(fmt.Errorf("%s %s cannot be written: %w", flag, path, err))
 	}
 	return fault.Output(errors.Join(f.Close(), os.Remove(f.Name())))
 }
