@@ -29,7 +29,7 @@ type Fit struct {
 const ridge = 1e-12
 
 // FitProfile finds the sum of some profiles that is nearest to another in L2, scaled to
-// the sum 1 (EDM2, appendix C.3 and algorithm 3).
+// the sum 1 (EDM2, appendix C).
 func FitProfile(have []Profile, want Profile) (Fit, error) {
 	f := Fit{Want: want, Of: have, Factors: make([]float64, len(have))}
 	if i := slices.Index(have, want); i >= 0 {
@@ -71,7 +71,7 @@ func FitProfile(have []Profile, want Profile) (Fit, error) {
 	return f, nil
 }
 
-// solve solves with as little of a ridge as the matrix needs.
+// solve is by Cholesky's factors, with as little of a ridge as the matrix needs.
 func solve(gram *mat.SymDense, right *mat.VecDense) (*mat.VecDense, error) {
 	n := right.Len()
 	for r := ridge; r < 1; r *= 10 {
@@ -95,7 +95,7 @@ func solve(gram *mat.SymDense, right *mat.VecDense) (*mat.VecDense, error) {
 	return nil, errors.New("the averages are too much alike")
 }
 
-// product is ∫ p q dt: EDM2, eq. 151 and algorithm 3.
+// product is ∫ p q dt over the shorter of the two, where p ∝ t^a and q ∝ t^b.
 func product(p, q Profile) float64 {
 	if p.Images > q.Images {
 		p, q = q, p

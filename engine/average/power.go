@@ -41,7 +41,7 @@ func ParseSigma(text string) (float64, error) {
 }
 
 // Exponent is the γ of a σ_rel within the bounds: the positive root of
-// γ³ + 7γ² + (16 − σ⁻²)γ + 12 − σ⁻² (EDM2, eq. 126 and algorithm 2).
+// γ³ + 7γ² + (16 − σ⁻²)γ + 12 − σ⁻², which is Sigma solved for γ.
 func Exponent(sigma float64) float64 {
 	s := 1 / (sigma * sigma)
 	gamma := math.Sqrt(s) // right of the root, from where Newton's steps only fall
@@ -55,13 +55,13 @@ func Exponent(sigma float64) float64 {
 	return gamma
 }
 
-// Sigma is the σ_rel of an exponent: EDM2, eq. 121.
+// Sigma is the σ_rel of an exponent: √((γ+1) / ((γ+2)²(γ+3))).
 func Sigma(gamma float64) float64 {
 	return math.Sqrt((gamma+1)/(gamma+3)) / (gamma + 2)
 }
 
 // Kept is the share of the old average that a step keeps which takes the images seen
-// from before to after: β = (before/after)^(γ+1), EDM2, eq. 127. Whatever the sizes of the
+// from before to after: β = (before/after)^(γ+1). Whatever the sizes of the
 // steps, the average is then the integral above, of weights that hold for a step each.
 func Kept(sigma float64, before, after int64) float64 {
 	return math.Pow(float64(before)/float64(after), Exponent(sigma)+1)

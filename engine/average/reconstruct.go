@@ -59,14 +59,14 @@ func until(dir string, images int64) ([]Profile, error) {
 		return nil, &Error{dir, "holds no snapshots of averages, of which others could be made; train --ema power keeps some"}
 	}
 	if images == 0 {
-		return all, nil
+		return thinned(all), nil
 	}
 	end := 0
 	for end < len(all) && all[end].Images <= images {
 		end++
 	}
 	if end > 0 && all[end-1].Images == images {
-		return all[:end], nil
+		return thinned(all[:end]), nil
 	}
 	nearest := fmt.Sprintf("the first is after %d", all[0].Images)
 	switch {
@@ -76,6 +76,33 @@ func until(dir string, images int64) ([]Profile, error) {
 		nearest = fmt.Sprintf("the nearest are after %d and %d", all[end-1].Images, all[end].Images)
 	}
 	return nil, &Error{dir, fmt.Sprintf("holds no snapshot after %d images; %s", images, nearest)}
+}
+
+// most is how many times of snapshots are taken: with more, time and memory grow and
+// nothing else does.
+const most = 500
+
+// thinned leaves out the snapshots of so many times between that most are left, and not
+// those of the last.
+func thinned(all []Profile) []Profile {
+	times := 1
+	for i := 1; i < len(all); i++ {
+		if all[i].Images != all[i-1].Images {
+			times++
+		}
+	}
+	stride := (times + most - 1) / most
+	var kept []Profile
+	at := times - 1 // of the time from the last
+	for i, p := range all {
+		if i > 0 && p.Images != all[i-1].Images {
+			at--
+		}
+		if at%stride == 0 {
+			kept = append(kept, p)
+		}
+	}
+	return kept
 }
 
 // add adds a multiple of a snapshot to sums, tensor by tensor, in the layout of files.

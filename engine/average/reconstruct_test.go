@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -165,6 +166,17 @@ func TestBadSnapshots(t *testing.T) {
 	for images, want := range map[int64]string{50: "the first is after 100", 150: "the nearest are after 100 and 200", 250: "the last is after 200"} {
 		if _, _, err := Reconstruct(dir, n, .15, images); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("a time without a snapshot: %v, want %s", err, want)
+		}
+	}
+}
+
+// TestThinned: of very many snapshots some are taken, evenly, the last among them.
+func TestThinned(t *testing.T) {
+	for times, want := range map[int]int{1: 1, 499: 499, 500: 500, 501: 251, 5000: 500, 5001: 455} {
+		all := profiles(times, 8, .05, .1)
+		got := thinned(all)
+		if len(got) != 2*want || !slices.Equal(got[len(got)-2:], all[len(all)-2:]) {
+			t.Errorf("of %d times %d snapshots, want %d", times, len(got), 2*want)
 		}
 	}
 }

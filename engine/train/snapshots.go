@@ -66,13 +66,15 @@ func (r *run) plannedSnapshots(step *Step) (n Snapshots, err error) {
 		times++
 	}
 	n.Type = s.EMASnapshotType
+	each := 0 // bytes of one time
 	for _, a := range s.EMA.powers() {
 		size, err := average.FileSize(r.network, step.Trained.Params, average.Profile{Images: s.Images, Sigma: a.Sigma}, s.snapshotDtype())
 		if err != nil {
 			return n, err
 		}
-		n.Averages, n.Files, n.Bytes = append(n.Averages, a.String()), n.Files+times, n.Bytes+times*size
+		n.Averages, n.Files, each = append(n.Averages, a.String()), n.Files+times, each+int(size)
 	}
+	n.Bytes = plan.Product(int(times), each)
 	return n, nil
 }
 
