@@ -140,7 +140,7 @@ func (l *likelihoodRun) open() (err error) {
 	switch few := m.Few; {
 	case m.Jumps != "":
 		return modelError{l.path, fmt.Errorf("its scheduler is %s: the network jumps along trajectories and is no velocity, which has a likelihood", m.Jumps)}
-	case few != nil:
+	case few != nil && !few.Any:
 		return modelError{l.path, fmt.Errorf("it was trained by %s for %v alone: the network is no velocity, which has a likelihood", few.Objective, few)}
 	}
 	for _, n := range m.Notes {

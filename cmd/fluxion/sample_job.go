@@ -69,6 +69,9 @@ func (o *sampleOptions) planOf(read func() (*model.Model, error)) (j job, err er
 	if err != nil {
 		return j, err
 	}
+	if j.run.table.Leads() && !j.model.Network.Spec().Jump {
+		return j, fault.Usagef("--sampler %s is for flow maps, whose network is told how far its answer is to lead, and %s is none; want another sampler, such as heun", o.config.Sampler, o.model)
+	}
 	if j.guide, err = o.readGuide(j.model, o.weights, o.ignore); err != nil {
 		return j, err
 	}
@@ -88,6 +91,9 @@ func (o *sampleOptions) fewSteps(few *sampler.Few) error {
 	if few == nil {
 		return nil
 	}
+	if o.scheduler != "" && few.Any {
+		return nil
+	}
 	if o.scheduler != "" {
 		return fault.Usagef("--scheduler %s: the model was trained by %s for %v alone", o.scheduler, few.Objective, few)
 	}
@@ -98,7 +104,7 @@ func (o *sampleOptions) fewSteps(few *sampler.Few) error {
 	if !o.sources.Has("grid") {
 		p.Grid = few.Grid
 	}
-	if !o.swept && !o.sources.Has("steps") {
+	if !o.swept && !o.sources.Has("steps") && (!few.Any || o.config.Sampler == few.Sampler) {
 		p.Steps = few.Steps
 	}
 	if err := few.Check(o.config.Sampler, p.Grid, p.Steps); err != nil {

@@ -72,7 +72,7 @@ func (g *Generator) adapt(ctx context.Context, r Request, i int) (s Sample, err 
 		}
 		x.Z /= q.Input
 		err = g.program.RunSteps(1, func(int) error {
-			g.call(update.Row{B: 1, Store: -1}, r, q, x)
+			g.call(update.Row{B: 1, Store: -1}, r, q, x, 0)
 			return nil
 		})
 		if err != nil {

@@ -26,6 +26,8 @@ func (s *Step) keepUnlimited(c *plan.Options, slot plan.Ref) {
 // checkLimit reports a request whose limits the step cannot compute.
 func (g *Generator) checkLimit(r Request) error {
 	switch {
+	case !g.Network.Spec().Jump && r.Table.Leads():
+		return errors.New("a table for flow maps and a network that is none")
 	case (r.Excess != nil) != g.Unlimited:
 		return errors.New("a step for an excess without one, or the other way round")
 	case r.Excess != nil && (g.Reduced || g.Guide != nil):

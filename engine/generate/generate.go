@@ -72,6 +72,7 @@ type Step struct {
 	inpaint *inpainting // of Picture; nil without
 	guide   *guide.Row  // of a stage before the update; nil where the update guides
 	times   *feed.Vector
+	jumps   *feed.Vector // nil where no network is told one
 
 	// estimate is the x̂ that networks which condition on their own estimate are
 	// given, for every place of the network's batch; nil without such. A run begins
@@ -143,6 +144,11 @@ func NewStep(o Options) (*Step, error) {
 	c.After = append(c.After, plan.Stage{Kernel: update.New(updates, s.update, s.images), In: slots, Out: plan.Ref{Node: g.Sample}})
 	if o.Inpaint {
 		s.addInpainting(&c)
+	}
+	if g.Jump != nil {
+		s.jumps = feed.New(images, 1)
+		c.Inputs = append(c.Inputs, g.Jump)
+		c.Before = append(c.Before, plan.Stage{Kernel: s.jumps, Out: plan.Ref{Node: g.Jump}})
 	}
 	if s.Plan, err = plan.Compile(c); err != nil {
 		return nil, err
@@ -408,7 +414,7 @@ func (g *Generator) set(r Request, call int) error {
 		// clip(x̂, ±R) = R clip(x̂/R, ±1)
 		x.Z, x.Y = x.Z/r.Range, x.Y/r.Range
 	}
-	g.call(u, r, of.Call, x)
+	g.call(u, r, of.Call, x, of.Jump)
 	g.addExcess(r, call)
 	g.keep(r, call)
 	return nil

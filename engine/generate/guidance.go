@@ -80,6 +80,9 @@ func (s *Step) addGuide(c *plan.Options) error {
 
 // placeGuide puts the second network beside the first, to look at the same inputs.
 func (s *Step) placeGuide() (*nets.Graph, error) {
+	if s.Guide.Spec().Jump {
+		s.Graph.Inputs = s.Graph.WithJump()
+	}
 	g := &nets.Graph{G: s.Graph.G, Inputs: s.Graph.Inputs}
 	if s.Guide.Spec().Estimate {
 		g.Inputs = g.WithEstimate()
@@ -95,8 +98,8 @@ func (s *Step) placeGuide() (*nets.Graph, error) {
 }
 
 // call makes the parameters those of a call at a point, where x̂ = x.Z z + x.Y y
-// with z as the network sees it; u is the rest of the update.
-func (g *Generator) call(u update.Row, r Request, q process.Point, x process.Linear) {
+// with z as the network sees it, and the output leads over a jump; u is the rest of the update.
+func (g *Generator) call(u update.Row, r Request, q process.Point, x process.Linear, jump float64) {
 	u.Seed, u.XZ, u.XY = g.head.Seed, float32(x.Z), float32(x.Y)
 	u.Guidance, u.Clip = float32(r.Guidance.at(q)), row.If(r.Clip && u.XY != 0)
 	if g.guide != nil {
@@ -111,4 +114,7 @@ func (g *Generator) call(u update.Row, r Request, q process.Point, x process.Lin
 	}
 	*g.update = u
 	g.times.Set(float32(q.NetworkTime))
+	if g.jumps != nil {
+		g.jumps.Set(float32(jump))
+	}
 }

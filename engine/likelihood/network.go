@@ -52,7 +52,7 @@ func newNetwork(o NetworkOptions, products bool) (*network, error) {
 	}
 	n := &network{NetworkOptions: o, graph: g}
 	c := plan.Options{Inputs: []*gorgonia.Node{g.Sample, g.Time}, Outputs: []*gorgonia.Node{g.Output}, Target: o.Device.Target(), Prepare: true}
-	for _, in := range []*gorgonia.Node{g.Class, g.Estimate} {
+	for _, in := range []*gorgonia.Node{g.Class, g.Estimate, g.Jump} {
 		if in != nil {
 			c.Inputs = append(c.Inputs, in)
 		}
@@ -120,12 +120,17 @@ func (n *network) load(buffer *plan.Buffer) (err error) {
 		n.class = make([]float32, g.Class.Shape().TotalSize())
 		n.classes = len(n.class) / n.Batch
 	}
-	if n.program, err = n.Device.Load(n.plan, n.memory, results...); err != nil || g.Estimate == nil {
+	if n.program, err = n.Device.Load(n.plan, n.memory, results...); err != nil {
 		return err
 	}
 	// The velocity is a function of z and t: a network that takes its own last estimate
-	// is given none.
-	return n.program.Write(n.plan.Place(g.Estimate), make([]float32, values))
+	// is given none, and one that is told how far its answer is to lead is told nowhere.
+	for _, in := range []*gorgonia.Node{g.Estimate, g.Jump} {
+		if in != nil {
+			err = errors.Join(err, n.program.Write(n.plan.Place(in), make([]float32, in.Shape().TotalSize())))
+		}
+	}
+	return err
 }
 
 func (n *network) close() error {

@@ -30,6 +30,7 @@ var samplers = []Sampler{
 	{Name: "pndm", About: "PNDM: Runge-Kutta three times, then Adams-Bashforth of order 4", Variables: inEps, Solvers: []string{"prk", "plms"}, step: pndm},
 	{Name: "ipndm", About: "improved PNDM: Adams-Bashforth from order 1 to 4", Variables: inEps, Orders: []int{4, 1, 2, 3}, Multistep: true, step: ipndm},
 	{Name: "rk45", About: "Dormand-Prince 5(4), adaptive, with tolerances", Takes: []string{"tolerance"}, Variables: onPath, Adaptive: true},
+	{Name: "map", About: "where a flow map leads, in one jump or a few; with eta it leads further and fresh noise leads back, 1: by way of the data", Takes: eta, step: flowMap, begin: share01},
 
 	{Name: "ddpm", About: "the posterior given x̂, with small or large variance", Takes: []string{"variance"}, Random: true, step: ddpm},
 	{Name: "churn", About: "DDIM to less noise, then forward: churn 0 is ddim, 0.5 ddpm", Takes: []string{"churn"}, Random: true, step: churn, begin: belowOne},

@@ -40,6 +40,10 @@ type Row struct {
 	Keep process.Linear // what is kept of this call, from z and y; zero: y itself
 
 	Arrives bool // z' is the state at the next entry of the grid
+
+	// Jump is how much of its time the network's output is to lead over, as flow maps are
+	// told; 0 is a velocity, or what else says it.
+	Jump float64
 }
 
 // Lift raises the noise of a state: z ← A z + C ξ.

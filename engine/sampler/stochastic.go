@@ -133,7 +133,7 @@ func belowOne(b *builder) error {
 }
 
 func share01(b *builder) error {
-	if e := value(b.options.Eta, 0.3); e > 1 {
+	if e := value(b.options.Eta, 0); e > 1 {
 		return fmt.Errorf("eta = %g, want a share from 0 to 1", e)
 	}
 	return nil

@@ -108,6 +108,9 @@ func (s Setup) Run(ctx context.Context, z []float64, d Denoiser, noise Noise) (R
 	if err != nil {
 		return Result{}, err
 	}
+	if table.Leads() {
+		return s.runMap(ctx, table, z, model, noise)
+	}
 	return Execute(ctx, table, z, model, noise)
 }
 
