@@ -51,8 +51,9 @@ func (n Named) Share() float64 {
 	return n.parameters["share"]
 }
 
-// slowTime is the range of the network's time of objectives that take derivatives in it:
-// at 1000, differences of float32 would not be small enough for its embedding.
+// slowTime is the range of the network's time of objectives that take derivatives in it, and
+// the widest: differences of float32 of a network of ten convolutions are off by 0.0002 at
+// 16, and by a third at 1000.
 const slowTime = 16
 
 // difference is the parameter of objectives that take derivatives in time.

@@ -51,7 +51,11 @@ func readBeginning(s Settings, trains process.Process, params []nets.Param) (*be
 		return nil, &PresetError{"init", s.Init, err}
 	}
 	if has, wants := process.TimeScale(m.Process.Schedule), process.TimeScale(trains.Schedule); has != wants && has != 0 && wants != 0 {
-		return nil, &SettingError{"init", fmt.Sprintf("the network of %s is told %d at t = 1 and this run's %d: it would take one time for another; want --time-scale %[2]d here, or a model trained with --time-scale %[3]d", s.Init, has, wants)}
+		here := ""
+		if timeScale(s.Objective) != wants {
+			here = fmt.Sprintf(", or --time-scale %d here", has)
+		}
+		return nil, &SettingError{"init", fmt.Sprintf("the network of %s is told %d at t = 1 and this run's %d: it would take one time for another; want a model trained with --time-scale %[3]d%s", s.Init, has, wants, here)}
 	}
 	b := &beginning{from: m}
 	has := nets.Params(m.Network)

@@ -7,8 +7,11 @@ import (
 
 	"fluxion/data"
 	"fluxion/engine/couple"
+	"fluxion/engine/device"
 	"fluxion/engine/objective"
+	"fluxion/engine/plan"
 	"fluxion/engine/process"
+	"fluxion/kernels/number"
 )
 
 // Canonical says the same in one way: the self-conditioning objective is written as
@@ -109,12 +112,31 @@ func objectiveFor(o StepOptions) (objective.Objective, error) {
 	s, like := Default(), o.Network.Spec()
 	s.Batch = o.Batch * o.Accumulate
 	for _, name := range objective.Names() {
-		s.Objective = name
-		if found, err := NewObjective(s, nil); err != nil || found.Fit(like) == like {
-			return found, err
+		s.Objective, s.TimeScale = name, timeScale(name)
+		if found, err := NewObjective(s, nil); err == nil && found.Fit(like) == like { // some want a teacher
+			return found, nil
 		}
 	}
 	return nil, fmt.Errorf("no objective trains a network that takes %+v", like)
+}
+
+// precisionFor is the type of activations. Objectives that take differences want float32:
+// it is theirs where nobody says.
+func precisionFor(s Settings, o objective.Objective, t plan.Target) (number.Type, error) {
+	derives, ok := o.(interface{ Derives() bool })
+	if ok && derives.Derives() {
+		switch s.Precision {
+		case "auto":
+			return number.Float32, nil
+		case number.BFloat16.String():
+			return 0, &SettingError{"precision", fmt.Sprintf("objective %s takes differences of the network's answers, which bf16 is too coarse for; want fp32", s.Objective)}
+		}
+	}
+	precision, err := device.Precision(s.Precision, t)
+	if err != nil {
+		return 0, &SettingError{"precision", err.Error()}
+	}
+	return precision, nil
 }
 
 // learningHook lets the objective learn from each step, if it does.

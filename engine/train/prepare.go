@@ -67,9 +67,9 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
-	precision, err := device.Precision(s.Precision, o.Device.Target())
+	precision, err := precisionFor(s, loss, o.Device.Target())
 	if err != nil {
-		return nil, Start{}, &SettingError{"precision", err.Error()}
+		return nil, Start{}, err
 	}
 	s.Precision = precision.String()
 	height, width, channels := o.Data.Shape()
@@ -256,6 +256,8 @@ func fit(n nets.Network, preset string, images nets.Spec) (nets.Network, error) 
 		return nil, &SettingError{"preset", preset + " is a network that is told no classes, and the data have some; want another network, or pictures without sub-folders or arrays without labels"}
 	case s.Dropout != images.Dropout:
 		return nil, &SettingError{"dropout", fmt.Sprintf("the network of preset %s has no dropout; want 0", preset)}
+	case s.Jump != images.Jump:
+		return nil, &SettingError{"objective", "the network of preset " + preset + " cannot be told how far its answer is to lead, as flow maps are"}
 	case s.Estimate != images.Estimate:
 		return nil, &SettingError{"self_conditioning", "the network of preset " + preset + " takes no estimate of its own"}
 	}
