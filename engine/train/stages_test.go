@@ -147,9 +147,15 @@ func TestObjectivesResume(t *testing.T) {
 	for name, c := range map[string]struct {
 		objective string
 		taught    bool
-	}{"training": {"consistency", false}, "distillation": {"consistency:ema=1,stages=3", true}} {
-		s := taught(t)
+	}{"training": {"consistency", false}, "distillation": {"consistency:ema=1,stages=3", true},
+		"flow map": {"flowmap:predicted=1,warmup=0.5", false}, "shortcut": {"shortcut", false}, "lagrangian, taught": {"lagrangian", true},
+	} {
+		before := taught(t)
+		s := before
 		s.Objective = c.objective
+		if s = s.Switched(before, func(string) bool { return false }); s.TimeScale != before.TimeScale {
+			s.Init = "" // the teacher is told another time
+		}
 		if !c.taught {
 			s.Teacher = ""
 		}

@@ -42,12 +42,17 @@ func TestObjectives(t *testing.T) {
 	from := teacher(t)
 	for _, c := range []struct{ objective, teacher string }{
 		{"consistency", ""}, {"consistency:ema=1", from}, {"progressive:from=4,to=2", from},
+		{"flowmap:predicted=1", ""}, {"flowmap", from}, {"shortcut:share=0.9", ""}, {"lagrangian", ""}, {"lagrangian:same=0", from},
 	} {
 		s := train.Default()
 		s.Batch, s.Images, s.Objective, s.Teacher = 1, 100, c.objective, c.teacher
-		o := train.StepOptions{Batch: 1, Accumulate: 1}
+		s = s.Switched(train.Default(), func(string) bool { return false })
+		o := train.StepOptions{Batch: 1, Accumulate: 1, Network: network(t)}
 		var err error
-		if o.Objective, err = train.NewObjective(s, nil); err != nil {
+		if o.Objective, err = train.NewObjective(s, nil); err == nil {
+			o.Network, err = o.Network.Fit(o.Objective.Fit(o.Network.Spec()))
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		want, wantNorm := curve(t, "cpu", o, 2)
