@@ -78,6 +78,9 @@ func TestList(t *testing.T) {
 		}
 		paired := d.Setup
 		paired.Paired, paired.Images = true, 1000
+		if paired.Process.Schedule, err = process.GetSchedule("fm", process.ScheduleOptions{TimeScale: n.TimeScale()}); err != nil {
+			t.Fatal(err)
+		}
 		paired.Teacher = &Teacher{Frozen: &Frozen{}, Process: d.Setup.Process, Guidance: 1}
 		o, err := n.New(paired)
 		if err != nil {

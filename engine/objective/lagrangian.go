@@ -6,6 +6,8 @@ import (
 	"fluxion/engine/process"
 	"fluxion/kernels/loss"
 	"fluxion/kernels/mix"
+
+	"gorgonia.org/gorgonia"
 )
 
 // lagrangian makes a flow map lead along the velocity at where it leads:
@@ -38,8 +40,8 @@ func (l *lagrangian) Loss(b *Builder) Loss {
 	var (
 		own    lead
 		taught *velocity
+		v      *gorgonia.Node
 	)
-	v := p.v
 	if l.Teacher != nil {
 		taught = l.velocity(b, "the teacher there", end)
 		v = taught.v
@@ -62,10 +64,10 @@ func (l *lagrangian) Loss(b *Builder) Loss {
 		more, less := min(l.width, r), min(l.width, t-r)
 		longer.tell(i, t, t-r+more)
 		shorter.tell(i, t, t-r-less)
-		switch c := (t - r) / (more + less); {
-		case t == r:
+		if t == r {
 			wanted.Set(i, 1, 0, 0, 0)
-		default:
+		} else {
+			c := (t - r) / (more + less)
 			wanted.Set(i, 0, 1, -c, c)
 		}
 		weight.Set(i, 1)

@@ -40,9 +40,15 @@ func TestObjectives(t *testing.T) {
 		t.Skip("seconds")
 	}
 	from := teacher(t)
-	for _, c := range []struct{ objective, teacher string }{
-		{"consistency", ""}, {"consistency:ema=1", from}, {"progressive:from=4,to=2", from},
-		{"flowmap:predicted=1", ""}, {"flowmap", from}, {"shortcut:share=0.9", ""}, {"lagrangian", ""}, {"lagrangian:same=0", from},
+	// What a network lacks of agreeing with itself is 0.01 of its answers here, and so has
+	// fewer digits than they have.
+	const residual = 3e-4
+	for _, c := range []struct {
+		objective, teacher string
+		most               float64
+	}{
+		{"consistency", "", 0}, {"consistency:ema=1", from, 0}, {"progressive:from=4,to=2", from, 0},
+		{"flowmap:predicted=1", "", 0}, {"flowmap", from, 0}, {"shortcut:share=0.9", "", residual}, {"lagrangian", "", residual}, {"lagrangian:same=0", from, 0},
 	} {
 		s := train.Default()
 		s.Batch, s.Images, s.Objective, s.Teacher = 1, 100, c.objective, c.teacher
@@ -57,7 +63,7 @@ func TestObjectives(t *testing.T) {
 		}
 		want, wantNorm := curve(t, "cpu", o, 2)
 		got, norm := curve(t, "cuda:0", o, 2)
-		near(t, c.objective+": loss", got, want, 1e-5)
+		near(t, c.objective+": loss", got, want, max(1e-5, c.most))
 		near(t, c.objective+": norm", norm, wantNorm, 1e-4)
 	}
 }
