@@ -245,9 +245,20 @@ func (o *pairsOptions) fill(ctx context.Context, face console.Face, dev device.D
 	}
 	progress.End()
 	seconds := time.Since(begin).Seconds()
-	face.Event("done", map[string]any{"pairs": there + total, "written": total, "skipped": there, "seconds": seconds, "out": o.dir},
-		fmt.Sprintf("%d pairs in %s: %d made in %.1f s, %d were there", there+total, o.dir, total, seconds, there),
-		"next        "+console.ShellWords(console.ProgramName(), "train", "--data", "pairs:"+o.dir, "--init", o.model, "--objective", "reflow", "--out", filepath.Clean(o.model)+"-reflow"))
+	lacking := 0
+	for i := range p.Shards() {
+		if has, err := p.HasShard(o.dir, i); err != nil {
+			return err
+		} else if !has {
+			lacking++
+		}
+	}
+	next := "next        " + console.ShellWords(console.ProgramName(), "train", "--data", "pairs:"+o.dir, "--init", o.model, "--objective", "reflow", "--out", filepath.Clean(o.model)+"-reflow")
+	if lacking > 0 {
+		next = noteLine(fmt.Sprintf("other parts are to make %d more of the %d files", lacking, p.Shards()))
+	}
+	face.Event("done", map[string]any{"pairs": there + total, "written": total, "skipped": there, "seconds": seconds, "out": o.dir, "files_lacking": lacking},
+		fmt.Sprintf("%d pairs in %s: %d made in %.1f s, %d were there", there+total, o.dir, total, seconds, there), next)
 	return nil
 }
 

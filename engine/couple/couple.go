@@ -54,6 +54,10 @@ func Names() []string {
 	return names
 }
 
+// MostImages of a step whose noise is permuted: the time of an assignment goes with the
+// cube of the images, and at this many it is about a second.
+const MostImages = 1024
+
 // Get reads a name, and perhaps a number: nearest:4. It is nil where images have the noise
 // of their own address.
 func Get(text string) (Coupling, error) {

@@ -18,6 +18,12 @@ func newTransport(byClass bool) func(string) (Coupling, error) {
 	return func(string) (Coupling, error) { return transport{byClass}, nil }
 }
 
+// Permutes says whether a coupling is a permutation of a step's noise.
+func Permutes(c Coupling) bool {
+	_, ok := c.(transport)
+	return ok
+}
+
 func (t transport) String() string {
 	if t.byClass {
 		return "ot"

@@ -153,7 +153,13 @@ func (m *Model) readFew(path string) error {
 	if err == nil && (m.Few == nil || m.Few.Steps < 1 || m.Few.Steps > sampler.MaxSteps) {
 		err = &pyjson.Error{File: path, Problem: "key steps: want 1 or more"}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if _, err := sampler.Get(m.Few.Sampler); err != nil {
+		return &pyjson.Error{File: path, Problem: "key sampler: " + err.Error()}
+	}
+	return nil
 }
 
 func (m *Model) readClasses(path string) error {

@@ -32,6 +32,11 @@ func TestCoupling(t *testing.T) {
 		}
 	}
 	same(t, files(t, cut), files(t, whole))
+	s.Batch, s.Images = 2048, 2048
+	o, _ = options(t, s, t.TempDir())
+	if _, err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), "at most 1024") {
+		t.Errorf("a large step: %v", err)
+	}
 	for text, want := range map[string]string{"oat": `did you mean "ot"`, "nearest:1": "2 to 64"} {
 		s.Coupling = text
 		o, _ := options(t, s, t.TempDir())

@@ -88,6 +88,9 @@ func newCoupling(s Settings, d data.Dataset) (couple.Coupling, error) {
 	if d == nil || c == nil {
 		return c, nil
 	}
+	if s.Batch > couple.MostImages && couple.Permutes(c) {
+		return nil, &SettingError{"coupling", fmt.Sprintf("%v takes long to pair a batch of %d images; want a batch of at most %d, or another coupling", c, s.Batch, couple.MostImages)}
+	}
 	if _, paired := data.NoiseKey(d); paired {
 		return nil, &SettingError{"coupling", fmt.Sprintf("%v would part the pairs of the data; want %s", c, couple.Independent)}
 	}

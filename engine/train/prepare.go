@@ -298,6 +298,9 @@ func presetNetwork(preset string, ignore []string) (nets.Network, error) {
 // folderNetwork is the network of a folder that a setting names.
 func folderNetwork(key, path string, ignore []string) (nets.Network, error) {
 	dir, err := model.Newest(path)
+	if info, gone := os.Stat(dir); err == nil && (gone != nil || !info.IsDir()) {
+		err = errors.New("there is no such folder; want a run, a checkpoint or the folder of a diffusers model")
+	}
 	if err != nil {
 		return nil, &PresetError{key, path, err}
 	}

@@ -73,11 +73,11 @@ func (r *run) enterStage() error {
 		}
 	}
 	network, flat, err := catalog.ReadModel(filepath.Join(r.stageDir(next.begin), r.trainer.weightsDirs()[b.EMA]))
-	if err != nil {
-		return fmt.Errorf("the teacher of this stage: %w", err)
+	if err == nil && string(network.JSON()) != string(r.network.JSON()) {
+		err = fmt.Errorf("it holds another network, %s of other sizes or kind", network.ClassName())
 	}
-	if string(network.JSON()) != string(r.network.JSON()) {
-		return fmt.Errorf("the teacher of this stage: %w", r.otherNetwork(network))
+	if err != nil {
+		return fmt.Errorf("%s, which the stage behind it learns from, cannot be read: %w; bring it back, or --from a checkpoint before it", r.stageDir(next.begin), err)
 	}
 	r.sound = false
 	err = r.memory.Write(r.trainer.frozen[0].weights, 0, flat)
