@@ -1,0 +1,155 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/data"
+	"fluxion/engine/likelihood"
+	"fluxion/engine/metric"
+	"fluxion/engine/model"
+)
+
+// open reads the model and opens the data, and says why they do not fit.
+func (l *likelihoodRun) open() (err error) {
+	if l.model, err = model.Read(l.path, l.sampleOptions.weights, l.ignore...); err != nil {
+		return modelError{l.path, err}
+	}
+	m := l.model
+	switch few := m.Few; {
+	case m.Jumps != "":
+		return modelError{l.path, fmt.Errorf("its scheduler is %s: the network jumps along trajectories and is no velocity, which has a likelihood", m.Jumps)}
+	case few != nil && !few.Any:
+		return modelError{l.path, fmt.Errorf("it was trained by %s for %v alone: the network is no velocity, which has a likelihood", few.Objective, few)}
+	}
+	for _, n := range m.Notes {
+		l.note(l.path + ": " + n)
+	}
+	if l.set, err = data.Open(l.of, data.Options{Size: l.side, Channels: l.channels}); err != nil {
+		return err
+	}
+	if err := l.fit(); err != nil {
+		return errors.Join(err, l.set.Close())
+	}
+	return nil
+}
+
+// fit says why data and model do not fit, and settles how they are judged.
+func (l *likelihoodRun) fit() error {
+	m, spec := l.model, l.model.Network.Spec()
+	height, width, channels := l.set.Shape()
+	if floats := l.set.Kind() == data.Floats; floats != m.Floats {
+		kinds := map[bool]string{false: "pictures", true: "numbers"}
+		return fault.Usagef("%s holds %s, and %s was trained on %s", l.of, kinds[floats], l.path, kinds[m.Floats])
+	}
+	if given := l.sources.Meant("bpd_draws", "channels"); len(given) > 0 && m.Floats {
+		return fault.Usagef("%s: of pictures, and %s holds numbers", strings.Join(given, ", "), l.of)
+	}
+	if channels != spec.Channels {
+		hint := ""
+		if n := spec.Channels; !m.Floats && (n == 1 || n == 3) {
+			hint = fmt.Sprintf("; --channels %d brings them to it, as train does", n)
+		}
+		return fault.Usagef("%s has images of %d channels, and %s is for %d%s", l.of, channels, l.path, spec.Channels, hint)
+	}
+	if spec.Height != 0 && (height != spec.Height || width != spec.Width) {
+		hint := ""
+		if spec.Height == spec.Width && !m.Floats {
+			hint = fmt.Sprintf("; --size %d brings them to it, as train does", spec.Height)
+		}
+		return fault.Usagef("%s has images of %d×%d, and %s is for %d×%d%s", l.of, height, width, l.path, spec.Height, spec.Width, hint)
+	}
+	if err := spec.CheckSize(l.path, height, width); err != nil {
+		return fault.Usage(err)
+	}
+	for _, n := range data.Notes(l.set) {
+		l.note(l.of + ": " + n)
+	}
+	if l.n = l.set.Len(); l.realCount > 0 && l.realCount < l.n {
+		l.n = l.realCount
+		l.note(fmt.Sprintf("%s: %s of %s images, evenly spread", l.of, console.Thousands(int64(l.n)), console.Thousands(int64(l.set.Len()))))
+	}
+	if l.n < 2 {
+		return fault.Usage(&metric.CountError{Metric: l.names[0], Have: l.n, Min: 2})
+	}
+	var err error
+	if l.classOf, err = l.classes(); err != nil {
+		return err
+	}
+	if l.options, err = l.request.Options(m.Process, height*width*channels); err != nil {
+		return fault.Usage(err)
+	}
+	l.options.NetworkOptions = likelihood.NetworkOptions{Network: m.Network, Weights: m.Weights, Height: height, Width: width, Batch: l.batch}
+	l.options.Seed, l.options.Images = l.seed, l.n
+	return nil
+}
+
+// classes returns what the network is told of an image of a class of the data; -1 is
+// none.
+func (l *likelihoodRun) classes() (func(class int) (int, error), error) {
+	m, spec, of := l.model, l.model.Network.Spec(), l.set.Classes()
+	if !spec.Conditional() {
+		return func(int) (int, error) { return 0, nil }, nil
+	}
+	if spec.Classes == 0 {
+		return nil, modelError{l.path, fmt.Errorf("the network is told %s, which data do not have", spec.Condition)}
+	}
+	none := -1
+	if m.Guided && !m.Untrained {
+		none = spec.Classes - 1
+	}
+	if len(of) == 0 {
+		if none < 0 {
+			return nil, fault.Usagef("%s has no classes, and %s knows no image without; want a folder for each class", l.of, l.path)
+		}
+		l.note(fmt.Sprintf("%s has no classes: the model is told none", l.of))
+		return func(int) (int, error) { return none, nil }, nil
+	}
+	known, total := m.Classes, spec.Classes
+	if m.Guided {
+		total--
+	}
+	to := make([]int, len(of))
+	for i, name := range of {
+		if to[i] = i; len(known) > 0 {
+			to[i] = slices.Index(known, name)
+		}
+		if to[i] < 0 || to[i] >= total {
+			return nil, fault.Usagef("%s has a class %s, which %s does not know; it knows %d: %s", l.of, name, l.path, total, console.Abridged(known, 50))
+		}
+	}
+	return func(class int) (int, error) {
+		switch {
+		case class >= 0:
+			return to[class], nil
+		case none >= 0:
+			return none, nil
+		}
+		return 0, &data.Error{Path: l.of, Problem: "an image has no class, and the model knows none without"}
+	}, nil
+}
+
+// images reads the data in order.
+func (l *likelihoodRun) images(yield func(likelihood.Image, error) bool) {
+	example := data.NewExample(l.set)
+	for k := range l.n {
+		i := data.Spread(l.set.Len(), l.n, k)
+		example.Class = -1
+		err := l.set.Read(i, example)
+		if bad := (*data.Error)(nil); l.skipBroken && errors.As(err, &bad) {
+			l.note(bad.Path + " cannot be read and is left out")
+			continue
+		}
+		image := likelihood.Image{Number: int64(i), Bytes: example.Bytes, Values: example.Floats}
+		if err == nil {
+			image.Class, err = l.classOf(example.Class)
+		}
+		if !yield(image, err) || err != nil {
+			return
+		}
+	}
+}
