@@ -57,8 +57,9 @@ is the sum of those snapshots whose profile over time is nearest to the one aske
 later. What is missing of the profile is printed: 0.1 % or less between the widths that
 were kept, for 32 snapshots. --weights ema:power:0.08 says the same, here and in sample
 and eval, which then need no folder.`,
-		Example: `  fluxion convert runs/glyphs-tiny wide --ema-sigma 0.15
-  fluxion convert runs/glyphs-tiny early --ema-sigma 0.05 --at 8500
+		Example: `  fluxion train --ema 2000,power
+  fluxion convert runs/glyphs-tiny wide --ema-sigma 0.15
+  fluxion convert runs/glyphs-tiny early --ema-sigma 0.05 --at 8496
   fluxion convert runs/glyphs-tiny small --weights ema --type bf16`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {

@@ -81,7 +81,8 @@ SAMPLES is a model then, and REAL data like those that it was trained on, of whi
 A large set may be looked at in parts, as by jobs of an array: --part I/N looks at
 part I, from 1 to N, and saves of it what the --metrics will need, with those of
 samples and of real images. The files of all parts, in any order, then stand in the
-place of the set, and give the numbers that the whole gives.`,
+place of the set, and give the numbers that the whole gives. --part 1/1 keeps a set as
+a whole so, for metrics such as kid and prdc, of which --save alone holds nothing.`,
 		Example: `  fluxion eval runs/glyphs-tiny glyphs --count 1000 --real-count 10000 --metrics fd,kid --network glyph
   fluxion eval out cifar10/train.zip --metrics fid,kid,prdc --weights pt_inception-2015-12-05-6726825d.pth
   fluxion eval out pictures --metrics fd,kid --network lite0 --weights efficientnet-lite0-57934424.pth
