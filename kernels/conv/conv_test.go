@@ -61,6 +61,7 @@ func TestTiles(t *testing.T) {
 		{1, 2, 32, 64, 32, 3, Same(3)},
 		{2, 5, 7, 33, 50, 3, Same(3)},
 		{2, 18, 16, 70, 49, 1, Same(1)},
+		{1, 28, 14, 3, 17, 14, Options{Stride: 14}}, // patches
 	}
 	if testing.Short() {
 		cases = cases[1:2]

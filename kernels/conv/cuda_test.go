@@ -99,6 +99,7 @@ func TestWholeNumbersAreExact(t *testing.T) {
 		{1, 6, 5, 1, 9, 3, Same(3)},
 		{2, 6, 5, 8, 1, 3, Same(3)},
 		{1, 9, 4, 5, 6, 5, Options{Stride: 3, PadTop: 2, PadLeft: 1}},
+		{1, 28, 14, 3, 17, 14, Options{Stride: 14}},
 	} {
 		s := mustSize(c.o, tensor.Shape{c.n, c.h, c.w, c.cin}, tensor.Shape{c.side, c.side, c.cin, c.cout})
 		for _, o := range operations(s) {

@@ -51,6 +51,7 @@ func TestWideGroupNorm(t *testing.T) {
 		{9, 3, 4, 64, Options{4, 1e-5, false}},
 		{2, 5, 4, 320, Options{1, 1e-5, true}},
 		{1, 4, 4, 672, Options{24, 1e-5, true}},
+		{37, 1, 1, 384, Options{1, 1e-6, false}}, // layer norm of tokens
 	} {
 		x, vector := kerneltest.Shape(c.n, c.h, c.w, c.channels), kerneltest.Shape(c.channels)
 		in := []kerneltest.Input{x, vector, vector, kerneltest.Shape(c.n, 2*c.channels)}

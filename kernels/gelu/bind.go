@@ -1,0 +1,60 @@
+package gelu
+
+import (
+	_ "embed"
+
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
+	"fluxion/kernels/cuda"
+)
+
+// CPU binds the operation.
+func (forward) CPU(l kernels.Launch) func(*cpu.Pool) {
+	return kernels.RowLoop(l.Out.Matrix, func(_ *cpu.Kernels, from, n int) {
+		for r := from; r < from+n; r++ {
+			y := l.Out.Row(r)
+			for i, x := range l.In[0].Row(r)[:len(y)] {
+				y[i] = float32(float64(x) * phi(float64(x)))
+			}
+		}
+	})
+}
+
+// CPU binds the operation.
+func (gradient) CPU(l kernels.Launch) func(*cpu.Pool) {
+	return kernels.RowLoop(l.Out.Matrix, func(_ *cpu.Kernels, from, n int) {
+		for r := from; r < from+n; r++ {
+			dx := l.Out.Row(r)
+			dy := l.In[1].Row(r)[:len(dx)]
+			for i, x := range l.In[0].Row(r)[:len(dx)] {
+				dx[i] = float32(float64(dy[i]) * slope(float64(x)))
+			}
+		}
+	})
+}
+
+//go:embed gelu.ptx
+var ptx string
+
+var module = cuda.Register("gelu", ptx)
+
+const rowsPerThread = 4 // as in gelu.cu
+
+// CUDAScratch of either direction: none.
+func (operation) CUDAScratch(cuda.Launch) int { return 0 }
+
+func launch(function string, operands ...cuda.Operand) []cuda.Call {
+	t := cuda.OverElements(operands...)
+	var args []any
+	for _, o := range operands {
+		args = append(args, t.View(o))
+	}
+	args = append(args, t.Rows, t.Cols)
+	return []cuda.Call{{Module: module, Function: t.Function(function, operands[0].Type), Grid: t.Grid(rowsPerThread), Block: t.Block(), Args: cuda.Args(args...)}}
+}
+
+// CUDA launches the operation.
+func (forward) CUDA(l cuda.Launch) []cuda.Call { return launch("gelu", l.Out, l.In[0]) }
+
+// CUDA launches the operation.
+func (gradient) CUDA(l cuda.Launch) []cuda.Call { return launch("gelu_grad", l.Out, l.In[0], l.In[1]) }
