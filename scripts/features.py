@@ -1,5 +1,5 @@
-"""Makes the oracle data of nets/feature/featuretest/testdata: what torch-fidelity's Inception, EfficientNet-lite0 and the embedded classifier
-as PyTorch computes it say of two images, for Fluxion's tests to compare with.
+"""Makes the oracle data of nets/feature/featuretest/testdata: what torch-fidelity's Inception, EfficientNet-lite0, timm's vision transformer with two
+blocks of DINOv2 ViT-S/14, and the embedded classifier as PyTorch computes it say of two images, for Fluxion's tests to compare with.
 
     "$(scripts/metrics.sh)" scripts/features.py [--out nets/feature/featuretest/testdata]
 
@@ -41,7 +41,9 @@ def numbers(name, n):
 
 def tensor(name, shape):
     u = numbers(name, int(np.prod(shape)))
-    if len(shape) > 1:  # variance 2 / fan in
+    if name in ("cls_token", "pos_embed"):
+        u = 0.5 * u
+    elif len(shape) > 1:  # variance 2 / fan in
         u = u * np.sqrt(6 / np.prod(shape[1:]))
     elif name.endswith("running_var"):
         u = 1 + 0.5 * u
@@ -91,6 +93,22 @@ def lite_outputs(net, x):
     return {"pooled": pooled, "logits": pooled @ net._fc.weight.T}
 
 
+def dino():
+    """Two blocks of ViT-S/14, and the state dict as DINOv2's authors keep it."""
+    from timm.models.vision_transformer import VisionTransformer
+
+    net = VisionTransformer(img_size=224, patch_size=14, embed_dim=384, depth=2, num_heads=6, init_values=1e-5, num_classes=0)
+    shapes = {k: tuple(v.shape) for k, v in net.state_dict().items()} | {"pos_embed": (1, 1 + 37 * 37, 384)}
+    state = {k: tensor(k, shape) for k, shape in shapes.items()}
+    # The authors' way from 37 to 16 rows of patches: bicubic, no antialiasing, a scale of (16 + 0.1)/37.
+    positions = state["pos_embed"].double()
+    patches = positions[:, 1:].reshape(1, 37, 37, 384).permute(0, 3, 1, 2)
+    patches = F.interpolate(patches, scale_factor=(16.1 / 37, 16.1 / 37), mode="bicubic").permute(0, 2, 3, 1).reshape(1, 256, 384)
+    net = net.double()
+    net.load_state_dict(state | {"pos_embed": torch.cat((positions[:, :1], patches), 1)})
+    return net, state
+
+
 class Glyph(torch.nn.Module):
     """The classifier of nets/feature/glyph.go."""
 
@@ -122,6 +140,7 @@ def main():
 
     lite, glyph = EfficientNet.from_name("efficientnet-lite0"), Glyph()
     networks = (
+        ("dinov2-test", *dino(), 224, lambda net, x: {"pooled": net(x)}),
         ("inception", net, state, 299, inception_outputs), ("lite0", lite, load(lite), 224, lite_outputs), ("glyph", glyph, load(glyph), 32, glyph_outputs),
     )
     for name, net, state, side, outputs in networks:

@@ -195,9 +195,6 @@ func (j *judging) choose(two bool) (err error) {
 		return fault.Usagef("--weights %s: that is the file of the network of features; which weights of the model says --model-weights %s", j.features, j.features)
 	}
 	j.extractor.Batch, j.take.Seed = j.batch, j.seed
-	if j.extractor.Convention, err = evaluate.FindConvention(j.convention); err != nil {
-		return fault.Usagef("--convention: %w", err)
-	}
 	return j.settle(cmp.Or(j.network, networkFor(j.metrics, j.features)), two)
 }
 
@@ -205,6 +202,13 @@ func (j *judging) choose(two bool) (err error) {
 func (j *judging) settle(network string, two bool) (err error) {
 	if j.extractor.Network, err = feature.Find(network); err != nil {
 		return fault.Usagef("--network: %w", err)
+	}
+	convention := ""
+	if j.sources.Has("convention") {
+		convention = j.convention
+	}
+	if j.extractor.Convention, err = evaluate.ConventionOf(j.extractor.Network, convention); err != nil {
+		return fault.Usagef("--convention: %w", err)
 	}
 	switch {
 	case j.sources.Has("metrics"):

@@ -19,15 +19,28 @@ import (
 )
 
 // featureFiles are the names under which weights of networks of features are published.
-// What stands before the dot is the beginning of their SHA-256.
+// Where eight digits stand before the dot, they are the beginning of their SHA-256.
 var featureFiles = map[string][]string{
 	"inception": {"pt_inception-2015-12-05-6726825d.pth", "weights-inception-2015-12-05-6726825d.pth"},
 	"lite0":     {"efficientnet-lite0-57934424.pth"},
+	"dinov2":    {"dinov2_vitl14_pretrain.pth"},
+	"dinov2-b":  {"dinov2_vitb14_pretrain.pth"},
+	"dinov2-s":  {"dinov2_vits14_pretrain.pth"},
+}
+
+// hashIn is the beginning of a SHA-256 that a known name ends in; empty: it has none.
+func hashIn(name string) string {
+	name = strings.TrimSuffix(name, filepath.Ext(name))
+	end := name[strings.LastIndexByte(name, '-')+1:]
+	if _, err := hex.DecodeString(end); err != nil || len(end) != 2*hashBytes {
+		return ""
+	}
+	return end
 }
 
 // published says whether weights are of a file whose name is known.
 func published(n feature.Network, hash string) bool {
-	return n.Embedded() != nil && hash == sumOf(n.Embedded()) || slices.ContainsFunc(featureFiles[n.Name], func(name string) bool { return strings.HasSuffix(strings.TrimSuffix(name, filepath.Ext(name)), hash) })
+	return n.Embedded() != nil && hash == sumOf(n.Embedded()) || slices.ContainsFunc(featureFiles[n.Name], func(name string) bool { return hashIn(name) == hash })
 }
 
 // networkFor is the network of features where the user names none: that of the metrics,
@@ -74,7 +87,10 @@ func readFeatures(n feature.Network, file string) (weights []float32, hash, note
 	if weights, err = n.ReadWeights(path, g.Params); err != nil {
 		return nil, "", "", err
 	}
-	if !published(n, hash) {
+	switch {
+	case !slices.ContainsFunc(featureFiles[n.Name], func(name string) bool { return hashIn(name) != "" }):
+		note = fmt.Sprintf("the weights %s have the shapes of %s; whether they are its published ones cannot be told, as their SHA-256 is not known", hash, n.Name)
+	case !published(n, hash):
 		note = fmt.Sprintf("the weights %s are none that were published for %s: numbers compare with those of these weights alone", hash, n.Name)
 	}
 	return weights, hash, note, nil
@@ -120,9 +136,9 @@ func findFeatures(network, path string) (file, hash string, err error) {
 		case err != nil:
 			return "", "", &data.Error{Path: c, Problem: "cannot be opened", Err: err}
 		}
-		name := strings.TrimSuffix(filepath.Base(c), filepath.Ext(c))
+		stem := func(path string) string { return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)) }
 		for _, known := range featureFiles[network] {
-			if known = strings.TrimSuffix(known, filepath.Ext(known)); known == name && !strings.HasSuffix(name, hash) {
+			if want := hashIn(known); want != "" && want != hash && stem(known) == stem(c) {
 				return "", "", &data.Error{Path: c, Problem: fmt.Sprintf("has a SHA-256 that begins with %s and not as its name says: it is damaged or another file", hash)}
 			}
 		}

@@ -41,6 +41,10 @@ type Extractor struct {
 	visit   func(output string, rows []float32, dim int) error
 }
 
+// mostPrepared are the weights of which a second copy is kept, laid out for products. Those
+// of a larger network are laid out in every batch, which costs it a small share.
+const mostPrepared = 1 << 27
+
 // NewExtractor compiles a network for a device. Visit is given the features of each
 // batch in the order of the images, output by output; what it is given is valid until it
 // returns.
@@ -51,7 +55,7 @@ func NewExtractor(o ExtractorOptions, visit func(output string, rows []float32, 
 	}
 	e := &Extractor{ExtractorOptions: o, graph: g, visit: visit, rows: map[string][]float32{}}
 	e.buffer = plan.Weights("params", nets.FlatSize(g.Params), o.Device.Target(), o.Precision)
-	c := plan.Options{Inputs: []*gorgonia.Node{g.Image}, Target: o.Device.Target(), Precision: o.Precision, Prepare: true}
+	c := plan.Options{Inputs: []*gorgonia.Node{g.Image}, Target: o.Device.Target(), Precision: o.Precision, Prepare: nets.FlatSize(g.Params) <= mostPrepared}
 	for _, name := range o.Outputs {
 		n := g.Outputs[name]
 		if n == nil {

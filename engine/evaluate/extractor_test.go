@@ -2,6 +2,8 @@ package evaluate
 
 import (
 	"math"
+	"slices"
+	"strings"
 	"testing"
 
 	"fluxion/engine/device"
@@ -13,8 +15,18 @@ import (
 
 func newExtractor(t testing.TB, n feature.Network, batch, threads int, precision number.Type, outputs []string, visit func(output string, rows []float32, dim int) error) *Extractor {
 	t.Helper()
-	weights := func(params []nets.Param) ([]float32, error) { return n.Weights(featuretest.Read(t, n.Name), params) }
+	weights := func(params []nets.Param) ([]float32, error) { return n.Weights(formula(t, n), params) }
 	return newExtractorOf(t, n, weights, batch, threads, precision, outputs, visit)
+}
+
+// formula is weights of a network.
+func formula(t testing.TB, n feature.Network) featuretest.Formula {
+	t.Helper()
+	blocks, ok := map[string]int{"dinov2": 24, "dinov2-b": 12, "dinov2-s": 12}[n.Name]
+	if !ok {
+		return featuretest.Read(t, n.Name)
+	}
+	return featuretest.DINOv2(t, n.Dim, blocks)
 }
 
 func newExtractorOf(t testing.TB, n feature.Network, read func([]nets.Param) ([]float32, error), batch, threads int, precision number.Type, outputs []string, visit func(output string, rows []float32, dim int) error) *Extractor {
@@ -31,7 +43,7 @@ func newExtractorOf(t testing.TB, n feature.Network, read func([]nets.Param) ([]
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := FindConvention("legacy-tf")
+	c, err := ConventionOf(n, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,9 +66,10 @@ func newExtractorOf(t testing.TB, n feature.Network, read func([]nets.Param) ([]
 }
 
 // TestFeatures: of the same weights and images, what torch-fidelity's Inception,
-// EfficientNet's authors' code and PyTorch say in float64.
+// EfficientNet's authors' code, timm's vision transformer and PyTorch say in float64.
 func TestFeatures(t *testing.T) {
-	for _, n := range feature.Networks {
+	tested := slices.DeleteFunc(slices.Clone(feature.Networks), func(n feature.Network) bool { return strings.HasPrefix(n.Name, "dinov2") })
+	for _, n := range append(tested, feature.DINOv2("dinov2-test", "two blocks of ViT-S/14", 384, 2)) {
 		check(t, n, n.Name, func(params []nets.Param) ([]float32, error) { return n.Weights(featuretest.Read(t, n.Name), params) })
 		if n.Embedded() != nil {
 			check(t, n, "embedded", n.EmbeddedWeights)

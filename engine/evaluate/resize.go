@@ -69,6 +69,20 @@ func pillowBicubic(n, m int) []taps {
 	return to
 }
 
+// pillowBytes is Pillow's of images of bytes, where weights are multiples of 2^−22.
+func pillowBytes(n, m int) []taps {
+	to := pillowBicubic(n, m)
+	for _, t := range to {
+		for k, w := range t.weights {
+			t.weights[k] = math.Round(w*(1<<22)) / (1 << 22)
+		}
+	}
+	return to
+}
+
+// whole is the nearest whole grey from 0 to 255.
+func whole(v float64) float64 { return min(max(math.Floor(v+0.5), 0), 255) }
+
 // resizer makes images of one size of images of another, both in NHWC's order.
 type resizer struct {
 	h, w, c      int
@@ -81,8 +95,14 @@ func newResizer(f filter, h, w, c, side int) *resizer {
 	return &resizer{h, w, c, side, f(w, side), f(h, side), make([]float32, h*side*c)}
 }
 
-// resize makes one image.
-func (r *resizer) resize(to []float32, from []byte) {
+// resize makes one image; of whole greys, rows as well as columns.
+func (r *resizer) resize(to []float32, from []byte, bytes bool) {
+	rounded := func(v float64) float32 {
+		if bytes {
+			v = whole(v)
+		}
+		return float32(v)
+	}
 	for y := range r.h {
 		for x, t := range r.across {
 			for c := range r.c {
@@ -90,7 +110,7 @@ func (r *resizer) resize(to []float32, from []byte) {
 				for k, w := range t.weights {
 					sum += w * float64(from[(y*r.w+t.first+k)*r.c+c])
 				}
-				r.rows[(y*r.side+x)*r.c+c] = float32(sum)
+				r.rows[(y*r.side+x)*r.c+c] = rounded(sum)
 			}
 		}
 	}
@@ -101,7 +121,7 @@ func (r *resizer) resize(to []float32, from []byte) {
 			for k, w := range t.weights {
 				sum += w * float64(r.rows[(t.first+k)*line+x])
 			}
-			to[y*line+x] = float32(sum)
+			to[y*line+x] = rounded(sum)
 		}
 	}
 }

@@ -420,6 +420,7 @@ func TestCheck(t *testing.T) {
 		{func(s *train.Settings) { s.EvalMetrics, s.KeepBest = "fid", "" }, b.data, "eval_metrics: fid is defined for the features of inception"},
 		{func(s *train.Settings) { s.EvalNetwork = "lite1" }, b.data, `eval_network: unknown feature network "lite1"`},
 		{func(s *train.Settings) { s.EvalConvention = "clena" }, b.data, "eval_convention: "},
+		{func(s *train.Settings) { s.EvalNetwork = "dinov2" }, b.data, "eval_convention: legacy-tf is not for the features of dinov2; want dgm"},
 		{func(s *train.Settings) { s.EvalSampler = "eulr" }, b.data, `eval_sampler: unknown sampler "eulr": did you mean "euler"?`},
 		{func(s *train.Settings) { s.EvalCount = 5 }, b.data, "eval_count: prdc of 5 images: want at least 6"},
 		{func(s *train.Settings) { s.KeepBest = "fdd" }, b.data, `keep_best: unknown value "fdd": did you mean "fd"?`},

@@ -43,7 +43,7 @@ func Check(s train.Settings, d Data) (p Plan, err error) {
 	if p.Network, err = feature.Find(s.EvalNetwork); err != nil && (s.EvalNetwork != "" || s.EvalEvery > 0) {
 		return fault("eval_network", "%v", err)
 	}
-	if p.Convention, err = evaluate.FindConvention(s.EvalConvention); err != nil {
+	if p.Convention, err = evaluate.ConventionOf(p.Network, s.EvalConvention); err != nil {
 		return fault("eval_convention", "%v", err)
 	}
 	var values []string

@@ -21,6 +21,10 @@ type Network struct {
 	Dim     int      // numbers of Pooled
 	Outputs []string // what it says, the usual features first
 
+	// Convention is the name of the only way in which images are brought to it; empty: any
+	// that makes numbers from −1 to 1 of them.
+	Convention string
+
 	apply    func(b *builder, image *gorgonia.Node)
 	files    naming
 	embedded []byte // a file of safetensors with its weights; nil: they come from the user
@@ -28,7 +32,7 @@ type Network struct {
 
 // Output names that networks have in common.
 const (
-	Pooled  = "pooled"  // the mean over the pixels of the last layer: what distances compare
+	Pooled  = "pooled"  // the mean over the pixels of the last layer, or the class token: what distances compare
 	Logits  = "logits"  // of classes; of inception and lite0 without the bias, as the Inception Score takes them
 	Spatial = "spatial" // a middle layer with its places, of SpatialChannels: what sFID compares
 )
@@ -38,7 +42,7 @@ const (
 const SpatialChannels = 7
 
 // Networks in the order in which help lists them.
-var Networks = []Network{inception, lite0, glyph}
+var Networks = []Network{inception, lite0, glyph, dinoLarge, dinoBase, dinoSmall}
 
 // Find returns the network of a name.
 func Find(name string) (Network, error) {

@@ -6,12 +6,16 @@ import (
 	"strings"
 	"testing"
 
+	"fluxion/kernels/kerneltest"
 	"fluxion/nets"
 	"fluxion/nets/feature/featuretest"
+
+	"gorgonia.org/tensor"
 )
 
 // TestParameters: every tensor of the file is read, but the bias of the logits.
 func TestParameters(t *testing.T) {
+	blocks := map[string]int{"dinov2": 24, "dinov2-b": 12, "dinov2-s": 12}
 	for _, n := range Networks {
 		g, err := n.Build(1)
 		if err != nil {
@@ -20,7 +24,12 @@ func TestParameters(t *testing.T) {
 		if d := g.Outputs[Pooled].Shape()[1]; d != n.Dim {
 			t.Errorf("%s says %d numbers, not %d", n.Name, d, n.Dim)
 		}
-		left := featuretest.Read(t, n.Name)
+		var left featuretest.Formula
+		if b := blocks[n.Name]; b > 0 {
+			left = featuretest.DINOv2(t, n.Dim, b)
+		} else {
+			left = featuretest.Read(t, n.Name)
+		}
 		r := reader{n, counting{left, map[string]bool{}}}
 		for _, p := range g.Params {
 			if _, err := r.param(p); err != nil {
@@ -35,14 +44,42 @@ func TestParameters(t *testing.T) {
 	}
 }
 
+// TestGrids: a GPU takes the launches of a batch.
+func TestGrids(t *testing.T) {
+	for _, n := range Networks {
+		g, err := n.Build(64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kerneltest.CheckGrids(t, g.Image.Graph())
+	}
+}
+
 type counting struct {
 	featuretest.Formula
 	read map[string]bool
 }
 
-func (c counting) ReadFloat32(name string, dst []float32) error {
+func (c counting) ReadFloat32(name string, _ []float32) error {
 	c.read[name] = true
-	return c.Formula.ReadFloat32(name, dst)
+	return nil
+}
+
+// TestDINOv2: the sizes have as many weights as timm's networks, with the token of masks
+// that nothing here reads.
+func TestDINOv2(t *testing.T) {
+	for _, c := range []struct {
+		network         Network
+		blocks, weights int
+	}{{dinoSmall, 12, 22_056_576}, {dinoBase, 12, 86_580_480}, {dinoLarge, 24, 304_368_640}} {
+		n := c.network.Dim
+		for _, shape := range featuretest.DINOv2(t, c.network.Dim, c.blocks) {
+			n += tensor.Shape(shape).TotalSize()
+		}
+		if n != c.weights {
+			t.Errorf("%s has %d weights, want %d", c.network.Name, n, c.weights)
+		}
+	}
 }
 
 // TestWrongWeights: a file of another network is named as that.

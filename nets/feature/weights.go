@@ -18,6 +18,8 @@ type naming struct {
 	epsilon    float64                   // of batch norms
 	dropBias   string                    // the layer whose bias is left out
 	plain      bool                      // there are no batch norms: a parameter is a tensor
+
+	special func(reader, nets.Param) ([]float32, error) // instead of all this: reads a parameter
 }
 
 // of a layer, the names of its convolution and of its batch norm.
@@ -95,6 +97,9 @@ func (r reader) read(name string, shape ...int) ([]float32, error) {
 // param is a parameter of the graph. That of a convolution takes the batch norm
 // behind it in: w·γ/√(var+ε), and β − mean·γ/√(var+ε).
 func (r reader) param(p nets.Param) ([]float32, error) {
+	if r.files.special != nil {
+		return r.files.special(r, p)
+	}
 	if r.files.plain {
 		return r.read(p.Name, p.Stored...)
 	}

@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"embed"
 	"encoding/json"
+	"fmt"
 	"hash/fnv"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,6 +49,31 @@ func Read(t testing.TB, network string) Formula {
 	f := Formula{}
 	if err := json.Unmarshal(b, &f); err != nil {
 		t.Fatal(err)
+	}
+	return f
+}
+
+// DINOv2 returns the weights of one of so many channels and blocks. Read has them of a
+// network that is too small to be published.
+func DINOv2(t testing.TB, channels, blocks int) Formula {
+	t.Helper()
+	const test = 384 // channels of the file
+	f := Formula{}
+	for name, shape := range Read(t, "dinov2-test") {
+		shape = slices.Clone(shape)
+		for i, d := range shape {
+			if d%test == 0 {
+				shape[i] = d / test * channels
+			}
+		}
+		switch rest, first := strings.CutPrefix(name, "blocks.0."); {
+		case first:
+			for i := range blocks {
+				f[fmt.Sprintf("blocks.%d.%s", i, rest)] = shape
+			}
+		case !strings.HasPrefix(name, "blocks."):
+			f[name] = shape
+		}
 	}
 	return f
 }
@@ -111,6 +138,8 @@ func (f Formula) ReadFloat32(name string, dst []float32) error {
 	}
 	for i, u := range Numbers(name, len(dst)) {
 		switch {
+		case name == "cls_token" || name == "pos_embed":
+			u *= 0.5
 		case len(shape) > 1:
 			u *= math.Sqrt(6 / float64(fan))
 		case strings.HasSuffix(name, "running_var"):
