@@ -96,7 +96,7 @@ func TestEvalNetwork(t *testing.T) {
 		want string
 	}{
 		{[]string{"--count", "8", "glyphs", other}, "the weights of inception are needed"},
-		{[]string{"--metrics", "fid", "--count", "8", "glyphs", "glyphs"}, "--metrics fd --network glyph"},
+		{[]string{"--metrics", "fid", "--count", "8", "glyphs", "glyphs"}, "need no file with --network glyph"},
 		{[]string{"--metrics", "is", "--count", "8", "glyphs"}, "the weights of inception are needed"},
 		{[]string{"--metrics", "fd", "--count", "8", "glyphs", "glyphs"}, "efficientnet-lite0-57934424.pth: has a SHA-256"}, // it is found before glyph
 		{[]string{"--metrics", "fd", "--weights", filepath.Join(weights, "efficientnet-lite0-57934424.pth"), "--count", "8", "glyphs", "glyphs"}, "has a SHA-256"},

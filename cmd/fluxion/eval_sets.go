@@ -209,7 +209,7 @@ func (j *judging) note(text string) {
 
 // readNetwork reads the weights of the network of features.
 func (j *judging) readNetwork() error {
-	weights, hash, note, err := readFeatures(j.extractor.Network, j.features)
+	weights, hash, note, err := readFeatures(j.extractor.Network, j.features, "", j.metrics)
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (j *judging) readNetwork() error {
 		j.note(note)
 	}
 	if j.network == "" && j.extractor.Network.Embedded() != nil {
-		j.note(fmt.Sprintf("the features are those of %s, a small classifier of characters that is part of the program; photographs want --network inception or lite0", j.extractor.Network.Name))
+		j.note(embeddedNote(j.extractor.Network, ""))
 	}
 	j.extractor.Weights = weights
 	j.about = moments.About{Network: j.extractor.Network.Name, Weights: hash, Convention: j.extractor.Convention.Name, Precision: j.extractor.Precision.String()}

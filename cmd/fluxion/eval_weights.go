@@ -60,6 +60,11 @@ func networkFor(metrics []evaluate.Metric, file string) string {
 	return evaluate.NetworkOfFID
 }
 
+// embeddedNote says of which network features are that nobody chose.
+func embeddedNote(n feature.Network, prefix string) string {
+	return fmt.Sprintf("the features are those of %s, a small classifier of characters that is part of the program; photographs want --%snetwork inception or lite0", n.Name, prefix)
+}
+
 // hasFeatures says whether there is a file with the weights of a network.
 func hasFeatures(network string) bool {
 	return slices.ContainsFunc(candidates(network), func(path string) bool {
@@ -71,7 +76,9 @@ func hasFeatures(network string) bool {
 // readFeatures reads the weights of a network of features from the file that the user
 // names, or from where it is looked for, which is the program itself where they are part
 // of it. It returns the beginning of the file's SHA-256, and what the user should know.
-func readFeatures(n feature.Network, file string) (weights []float32, hash, note string, err error) {
+// Errors name flags that begin with a prefix, as those of train do, and the metrics that
+// want this network.
+func readFeatures(n feature.Network, file, prefix string, metrics []evaluate.Metric) (weights []float32, hash, note string, err error) {
 	g, err := n.Build(1)
 	if err != nil {
 		return nil, "", "", err
@@ -80,7 +87,7 @@ func readFeatures(n feature.Network, file string) (weights []float32, hash, note
 		weights, err = n.EmbeddedWeights(g.Params)
 		return weights, sumOf(n.Embedded()), "", err
 	}
-	path, hash, err := findFeatures(n.Name, file)
+	path, hash, err := findFeatures(n.Name, file, prefix, metrics)
 	if err != nil {
 		return nil, "", "", err
 	}
@@ -123,7 +130,7 @@ func candidates(network string) []string {
 
 // findFeatures returns the file with the weights of a network, and the beginning of its
 // SHA-256. Path is what the user says, or empty.
-func findFeatures(network, path string) (file, hash string, err error) {
+func findFeatures(network, path, prefix string, metrics []evaluate.Metric) (file, hash string, err error) {
 	looked := []string{path}
 	if path == "" {
 		looked = candidates(network)
@@ -144,7 +151,18 @@ func findFeatures(network, path string) (file, hash string, err error) {
 		}
 		return c, hash, nil
 	}
-	return "", "", fault.Usagef("the weights of %s are needed: give %s with --weights FILE, or put it into %s; --metrics fd --network glyph compares without a file", network, strings.Join(featureFiles[network], " or "), strings.Join(featureFolders(), " or "))
+	var why []string
+	for _, m := range metrics {
+		if m.Network == network {
+			why = append(why, m.Name)
+		}
+	}
+	needed := ""
+	if why != nil {
+		needed = " for " + strings.Join(why, " and ")
+	}
+	return "", "", fault.Usagef("the weights of %s are needed%s: give %s with --%sweights FILE, or put it into %s; others, such as --%smetrics fd,kid, need no file with --%snetwork glyph",
+		network, needed, strings.Join(featureFiles[network], " or "), prefix, strings.Join(featureFolders(), " or "), prefix, prefix)
 }
 
 // hashOf is the beginning of the SHA-256 of a file, as names of weights have it.

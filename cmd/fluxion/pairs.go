@@ -253,7 +253,7 @@ func (o *pairsOptions) fill(ctx context.Context, face console.Face, dev device.D
 			lacking++
 		}
 	}
-	next := "next        " + console.ShellWords(console.ProgramName(), "train", "--data", "pairs:"+o.dir, "--init", o.model, "--objective", "reflow", "--out", filepath.Clean(o.model)+"-reflow")
+	next := "next        " + console.ShellWords(console.ProgramName(), "train", "--data", "pairs:"+o.dir, "--init", o.model, "--objective", "kd", "--out", filepath.Clean(o.model)+"-kd") + " (one step; --objective reflow: straighter paths)"
 	if lacking > 0 {
 		next = noteLine(fmt.Sprintf("other parts are to make %d more of the %d files", lacking, p.Shards()))
 	}

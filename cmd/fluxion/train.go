@@ -85,7 +85,7 @@ takes the rest from the preset, which is a network and how it is trained:
 	c.Flags().SortFlags = false // what matters most comes first
 	o.given = train.Default()
 	o.sources = settings.Bind(c, append(o.given.List(),
-		setting.Setting{Key: "out", Value: setting.Of(&o.out), Own: true, Help: "run folder (default runs/<data>-<preset>)"},
+		setting.Setting{Key: "out", Value: setting.Of(&o.out), Own: true, Help: "run folder (default runs/<data>-<preset>, and the objective if it is no denoising)"},
 		model.IgnoreSetting(&o.ignore),
 	))
 	o.sources.Default("the preset's", train.RecipeKeys()...)
@@ -243,7 +243,7 @@ func (o *trainOptions) open(s train.Settings) (data.Dataset, train.Settings, err
 		if d, err = openData(s); err != nil {
 			return nil, s, err
 		}
-		o.out = filepath.Join("runs", d.Name()+"-"+filepath.Base(s.Preset))
+		o.out = filepath.Join("runs", d.Name()+"-"+filepath.Base(s.Preset)+distilled(s.Objective))
 	}
 	next, err := o.goOn(s)
 	if err != nil {
@@ -262,6 +262,16 @@ func (o *trainOptions) open(s train.Settings) (data.Dataset, train.Settings, err
 	}
 	d, err = openData(next)
 	return d, next, err
+}
+
+// distilled is how the name of a folder ends whose model is made of another, or takes
+// few steps: with the objective.
+func distilled(text string) string {
+	name, _, _ := strings.Cut(text, ":")
+	if name == train.Default().Objective || name == "self-conditioning" {
+		return ""
+	}
+	return "-" + name
 }
 
 // cacheBytes is how much decoded images may take: an eighth of what there is, where

@@ -46,12 +46,15 @@ func newEvaluation(s train.Settings, d data.Dataset) (*evaluation, error) {
 		return nil, err
 	}
 	e := &evaluation{settings: s, plan: p, trained: d}
-	weights, hash, note, err := readFeatures(p.Network, s.EvalWeights)
+	weights, hash, note, err := readFeatures(p.Network, s.EvalWeights, "eval-", p.Metrics)
 	if err != nil {
 		return nil, err
 	}
 	if note != "" {
 		e.notes = append(e.notes, note)
+	}
+	if p.Network.Embedded() != nil {
+		e.notes = append(e.notes, embeddedNote(p.Network, "eval-"))
 	}
 	e.weights, e.about = weights, moments.About{Network: p.Network.Name, Weights: hash, Convention: p.Convention.Name, Precision: number.Float32.String()}
 	if err := e.openReal(); err != nil {

@@ -57,11 +57,11 @@ func readTeacher(s Settings, d data.Dataset) (*objective.Teacher, error) {
 	if d != nil {
 		h, w, c := d.Shape()
 		if err := spec.CheckSize("the teacher", h, w); err != nil {
-			return nil, &SettingError{"teacher", err.Error()}
+			return nil, &SettingError{"teacher", err.Error() + "; give data and size as the teacher had them"}
 		}
 		switch {
 		case c != spec.Channels:
-			return bad("is for images of %d channels, and the data have %d", spec.Channels, c)
+			return bad("is for images of %d channels, and the data have %d; give data and channels as the teacher had them", spec.Channels, c)
 		case spec.Classes > 0 && m.Classes != nil && !slices.Equal(m.Classes, d.Classes()):
 			return bad("knows the classes %s, and the data have %s", listed(m.Classes, d.Classes()), listed(d.Classes(), m.Classes))
 		case spec.Classes > 0 && spec.Classes != len(d.Classes())+1:
