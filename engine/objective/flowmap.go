@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"fluxion/engine/process"
-	"fluxion/kernels/loss"
 	"fluxion/kernels/mix"
 
 	"gorgonia.org/gorgonia"
@@ -58,7 +57,7 @@ func (e *eulerian) share(at int64) float64 {
 }
 
 func (e *eulerian) Loss(b *Builder) Loss {
-	weight, wanted := b.Number("weight"), b.Coefficients("coefficients of the target", 3)
+	wanted := b.Coefficients("coefficients of the target", 3)
 	p := e.path(b)
 	student := e.lead(b, "the map", Trained, p.z)
 	along := p.v
@@ -69,7 +68,7 @@ func (e *eulerian) Loss(b *Builder) Loss {
 	}
 	ahead, behind := e.beside(b, "ahead", p.z, along), e.beside(b, "behind", p.z, along)
 	target := b.Mix(mix.Options{Detached: true}, wanted, p.v, ahead.u, behind.u)
-	return Loss{Value: loss.MSE(student.u, target, weight.Node), Feed: func(i int, at int64) Observation {
+	return Loss{Value: e.loss(b, student.u, target), Feed: func(i int, at int64) Observation {
 		t, r := e.times(at)
 		p.tell(i, t)
 		student.tell(i, t, t-r)
@@ -84,7 +83,6 @@ func (e *eulerian) Loss(b *Builder) Loss {
 			c = e.share(at) * (t - r) / (up + down)
 		}
 		wanted.Set(i, 1, -c, c)
-		weight.Set(i, 1)
 		return Observation{}
 	}}
 }

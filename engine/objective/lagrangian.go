@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"fluxion/engine/process"
-	"fluxion/kernels/loss"
 	"fluxion/kernels/mix"
 
 	"gorgonia.org/gorgonia"
@@ -33,7 +32,7 @@ func (l *lagrangian) About() [][2]string {
 }
 
 func (l *lagrangian) Loss(b *Builder) Loss {
-	weight, wanted, there := b.Number("weight"), b.Coefficients("coefficients of the target", 4), b.Coefficients("the end", 2)
+	wanted, there := b.Coefficients("coefficients of the target", 4), b.Coefficients("the end", 2)
 	p := l.path(b)
 	student := l.lead(b, "the map", Trained, p.z)
 	end := b.Mix(mix.Options{Detached: true}, there, p.z, student.u)
@@ -51,7 +50,7 @@ func (l *lagrangian) Loss(b *Builder) Loss {
 	}
 	longer, shorter := l.lead(b, "a longer jump", Trained, p.z), l.lead(b, "a shorter jump", Trained, p.z)
 	target := b.Mix(mix.Options{Detached: true}, wanted, p.v, v, longer.u, shorter.u)
-	return Loss{Value: loss.MSE(student.u, target, weight.Node), Feed: func(i int, at int64) Observation {
+	return Loss{Value: l.loss(b, student.u, target), Feed: func(i int, at int64) Observation {
 		t, r := l.times(at)
 		p.tell(i, t)
 		student.tell(i, t, t-r)
@@ -70,7 +69,6 @@ func (l *lagrangian) Loss(b *Builder) Loss {
 			c := (t - r) / (more + less)
 			wanted.Set(i, 0, 1, -c, c)
 		}
-		weight.Set(i, 1)
 		return Observation{}
 	}}
 }

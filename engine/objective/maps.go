@@ -6,6 +6,7 @@ import (
 
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
+	"fluxion/kernels/loss"
 	"fluxion/kernels/mix"
 	"fluxion/kernels/philox"
 	"fluxion/nets"
@@ -23,11 +24,12 @@ type flowMap struct {
 	scale      float64 // of the time that the network is told
 	same, ends float64 // shares of images: with r = t; with t = 1, and with r = 0
 	width      float64 // of differences; 0: there are none
+	p, c       float64 // of adaptive weights, 1/(error + c)^p
 }
 
 func newFlowMap(name string, s Setup, p process.Parameters) (flowMap, error) {
 	base, m := process.Unmodified(s.Process.Schedule)
-	f := flowMap{Setup: s, name: name, scale: float64(process.TimeScale(s.Process.Schedule)), ends: p["ends"], width: p[difference]}
+	f := flowMap{Setup: s, name: name, scale: float64(process.TimeScale(s.Process.Schedule)), ends: p["ends"], width: p[difference], p: p["p"], c: p["c"]}
 	_, derives := p[difference]
 	switch {
 	case base.Name() != "fm" || s.Process.Output.Name != "u" || m.MaxLogSNR != 0 || m.Scale != "":
@@ -36,6 +38,10 @@ func newFlowMap(name string, s Setup, p process.Parameters) (flowMap, error) {
 		return f, fmt.Errorf("objective %s: times %s learn from errors of velocities; want another --time-sampler, such as logit-normal", name, s.Times.Name)
 	case derives && f.scale > slowTime:
 		return f, fmt.Errorf("objective %s takes derivatives in time, and a network that is told %g t changes too fast for differences; want --time-scale %d or less, and for --init and --teacher a model trained with it", name, f.scale, slowTime)
+	case !(f.p >= 0 && f.p <= 2):
+		return f, fmt.Errorf("objective %s: p is %g, want a power from 0 (errors weigh the same) to 2", name, f.p)
+	case f.p > 0 && !(f.c > 0):
+		return f, fmt.Errorf("objective %s: c is %g, want a small positive number", name, f.c)
 	case derives && !(f.width >= 1e-4 && f.width <= 0.1):
 		return f, fmt.Errorf("objective %s: %s is %g, want a number from 0.0001 to 0.1", name, difference, f.width)
 	}
@@ -60,6 +66,9 @@ func (f flowMap) about(how string) [][2]string {
 	if f.Teacher != nil {
 		velocity = "of " + f.Teacher.Frozen.Dir
 	}
+	if f.p > 0 {
+		how += fmt.Sprintf(", errors e weigh 1/(e + %g)^%g", f.c, f.p)
+	}
 	return [][2]string{
 		{"objective", fmt.Sprintf("flow map, %s, %v, times %s; velocities %s for %.3g %% of the images", how, f.Process(), f.Times.Name, velocity, 100*f.same)},
 		{"network", fmt.Sprintf("is told %g t, and %[1]g (t − r), which its answer is to lead over", f.scale)},
@@ -82,6 +91,22 @@ const usualSteps = 4
 // Few is the usual way, among others.
 func (f flowMap) Few(int64) *sampler.Few {
 	return &sampler.Few{Objective: f.name, Steps: usualSteps, Any: true, Sampler: "map", Grid: "uniform"}
+}
+
+// loss of what the map says and is to say. With a power p, the error e of an image weighs
+// 1/(e + c)^p. In few dimensions that is another map, which leads to the middle of modes: the
+// target of one image is far from its mean, and the weight of it less. With thousands of
+// values all errors of a noise level are alike, and levels alone change places.
+func (f flowMap) loss(b *Builder, says, wanted *gorgonia.Node) *gorgonia.Node {
+	n := b.Number("weight")
+	for i := range b.Batch {
+		n.Set(i, 1)
+	}
+	weight := n.Node
+	if f.p > 0 {
+		weight = loss.Adaptive(loss.Images(says, wanted), weight, f.p, f.c)
+	}
+	return loss.MSE(says, wanted, weight)
 }
 
 // draw is a uniform number of the image at a position of the stream.

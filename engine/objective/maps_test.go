@@ -234,7 +234,7 @@ func TestMapsAreFixed(t *testing.T) {
 		name string
 		most float64
 	}{
-		{"flowmap:ends=0", 1e-3}, {"flowmap", oneSided}, {"flowmap:predicted=1", oneSided}, {"flowmap:same=0,ends=0.5", oneSided},
+		{"flowmap:ends=0", 1e-3}, {"flowmap", oneSided}, {"flowmap:p=1", oneSided}, {"flowmap:predicted=1", oneSided}, {"flowmap:same=0,ends=0.5", oneSided},
 		{"shortcut:share=1,levels=0", 1e-5}, {"lagrangian:same=0", oneSided}, {"lagrangian:ends=0.5", oneSided},
 	} {
 		for _, d := range []two{{0, 0.5}, {1, 0.5}} {
@@ -320,6 +320,7 @@ func TestMapsRefuse(t *testing.T) {
 		{"flowmap", process.ScheduleOptions{TimeScale: 16, MaxLogSNR: 9}, "without --clip-lambda"},
 		{"flowmap:same=2", process.ScheduleOptions{TimeScale: 16}, "same is 2"}, {"flowmap:predicted=0.5", process.ScheduleOptions{TimeScale: 16}, "predicted is 0.5"},
 		{"flowmap:difference=0", process.ScheduleOptions{TimeScale: 16}, "difference is 0"}, {"flowmap:warmup=-1", process.ScheduleOptions{TimeScale: 16}, "warmup is -1"},
+		{"flowmap:p=-1", process.ScheduleOptions{TimeScale: 16}, "p is -1"}, {"lagrangian:p=1,c=0", process.ScheduleOptions{TimeScale: 16}, "c is 0"},
 		{"shortcut:levels=1.5", process.ScheduleOptions{}, "levels is 1.5"}, {"shortcut:share=-1", process.ScheduleOptions{}, "share is -1"},
 	} {
 		kind, err := Find(c.name)

@@ -90,9 +90,9 @@ var kinds = []Kind{
 	{"progressive", "progressive distillation: in one step what --teacher does in two, stage by stage, from so many steps to so many", "two passes of the teacher", process.Parameters{"from": 16, "to": 1}, newProgressive},
 	{"consistency", "the image that each point of a path leads to, as what the network says nearer to it: consistency training, or distillation of --teacher", "a pass, and one of a teacher", process.Parameters{"mean": -1.1, "std": 2, "stages": 8, "ema": 0}, newConsistency},
 	{"kd", "knowledge distillation on such pairs: the model's answer in so many steps", "", process.Parameters{"steps": 1}, newKD},
-	{"flowmap", "a flow map by its change along the flow: MeanFlow; improved MeanFlow (predicted=1); with --teacher Align Your Flow", "two passes", process.Parameters{"same": 0.5, "ends": 0.1, "predicted": 0, "warmup": 0, difference: 0.002}, newEulerian},
-	{"shortcut", "a flow map by two jumps of its average in one, for a share of the images: shortcut models; any jumps (levels=0)", "two passes of the average", process.Parameters{"share": 0.25, "ends": 0.1, "levels": 7}, newShortcut},
-	{"lagrangian", "a flow map by the velocity at where it leads: Lagrangian self-distillation, or distillation of --teacher", "three passes", process.Parameters{"same": 0.5, "ends": 0.1, difference: 0.002}, newLagrangian},
+	{"flowmap", "a flow map by its change along the flow: MeanFlow; improved MeanFlow (predicted=1); with --teacher Align Your Flow", "two passes", process.Parameters{"same": 0.5, "ends": 0.1, "predicted": 0, "warmup": 0, "p": 0, "c": 0.001, difference: 0.002}, newEulerian},
+	{"shortcut", "a flow map by two jumps of its average in one, for a share of the images: shortcut models; any jumps (levels=0)", "two passes of the average", process.Parameters{"share": 0.25, "ends": 0.1, "levels": 7, "p": 0, "c": 0.001}, newShortcut},
+	{"lagrangian", "a flow map by the velocity at where it leads: Lagrangian self-distillation, or distillation of --teacher", "three passes", process.Parameters{"same": 0.5, "ends": 0.1, "p": 0, "c": 0.001, difference: 0.002}, newLagrangian},
 }
 
 // List returns every objective.

@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"fluxion/engine/process"
-	"fluxion/kernels/loss"
 	"fluxion/kernels/mix"
 )
 
@@ -65,13 +64,13 @@ func (s *semigroup) jumps(at int64) (t, m, r, first, second float64) {
 }
 
 func (s *semigroup) Loss(b *Builder) Loss {
-	weight, wanted, half := b.Number("weight"), b.Coefficients("coefficients of the target", 3), b.Coefficients("the first jump", 2)
+	wanted, half := b.Coefficients("coefficients of the target", 3), b.Coefficients("the first jump", 2)
 	p := s.path(b)
 	student := s.lead(b, "the map", Trained, p.z)
 	first := s.lead(b, "the first jump", EMA, p.z)
 	second := s.lead(b, "the second jump", EMA, b.Mix(mix.Options{Detached: true}, half, p.z, first.u))
 	target := b.Mix(mix.Options{Detached: true}, wanted, p.v, first.u, second.u)
-	return Loss{Value: loss.MSE(student.u, target, weight.Node), Feed: func(i int, at int64) Observation {
+	return Loss{Value: s.loss(b, student.u, target), Feed: func(i int, at int64) Observation {
 		t, m, r, one, two := s.jumps(at)
 		p.tell(i, t)
 		student.tell(i, t, t-r)
@@ -83,7 +82,6 @@ func (s *semigroup) Loss(b *Builder) Loss {
 		} else {
 			wanted.Set(i, 0, (t-m)/(t-r), (m-r)/(t-r))
 		}
-		weight.Set(i, 1)
 		return Observation{}
 	}}
 }

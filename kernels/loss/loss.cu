@@ -91,3 +91,9 @@ extern "C" __global__ void __launch_bounds__(threads) loss_images(float *errors,
 extern "C" __global__ void __launch_bounds__(threads) loss_images_vector(float *errors, View y, View target, uint32_t pixels, uint32_t channels) {
   images<true>(errors, y, target, pixels, channels);
 }
+
+// weight/(error + c)^p of each image.
+extern "C" __global__ void __launch_bounds__(threads) loss_adaptive(float *weights, const float *errors, const float *weight, uint32_t n, double p, double c) {
+  const uint32_t i = blockIdx.x * threads + threadIdx.x;
+  if (i < n) weights[i] = float(double(weight[i]) * exp(-p * log(double(errors[i]) + c)));
+}

@@ -21,3 +21,16 @@ func TestImages(t *testing.T) {
 		kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Images(in[0], in[1]) })
 	}
 }
+
+func TestAdaptive(t *testing.T) {
+	for _, n := range []int{1, 5, 300} {
+		errors, weights := make([]float64, n), make([]float64, n)
+		for i := range errors {
+			errors[i], weights[i] = float64(i*i)/16, 1+float64(i%3)
+		}
+		in := []kerneltest.Input{{Shape: tensor.Shape{n}, Fixed: errors, Inert: true}, {Shape: tensor.Shape{n}, Fixed: weights, Inert: true}}
+		for _, p := range []float64{0.5, 0.75, 1} {
+			kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Adaptive(in[0], in[1], p, 1e-3) })
+		}
+	}
+}

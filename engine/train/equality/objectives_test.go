@@ -48,7 +48,7 @@ func TestObjectives(t *testing.T) {
 		most               float64
 	}{
 		{"consistency", "", 0}, {"consistency:ema=1", from, 0}, {"progressive:from=4,to=2", from, 0},
-		{"flowmap:predicted=1", "", 0}, {"flowmap", from, 0}, {"shortcut:share=0.9", "", residual}, {"lagrangian", "", residual}, {"lagrangian:same=0", from, 0},
+		{"flowmap:predicted=1", "", 0}, {"flowmap:p=0.75", from, 0}, {"shortcut:share=0.9", "", residual}, {"lagrangian", "", residual}, {"lagrangian:same=0", from, 0},
 	} {
 		s := train.Default()
 		s.Batch, s.Images, s.Objective, s.Teacher = 1, 100, c.objective, c.teacher
