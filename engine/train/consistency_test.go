@@ -68,18 +68,27 @@ func (c consistency) Loss(b *objective.Builder) objective.Loss {
 	}}
 }
 
-// toy is a network for points of one coordinate.
-type toy struct{ nets.Network }
+// toy is a network for points of one coordinate, told a jump or not.
+type toy struct {
+	nets.Network
+	jump bool
+}
 
-func (toy) Spec() nets.Spec {
-	return nets.Spec{Height: 1, Width: 1, Channels: 1, Outputs: 1, Widest: 32}
+func (t toy) Spec() nets.Spec {
+	return nets.Spec{Height: 1, Width: 1, Channels: 1, Outputs: 1, Widest: 32, Jump: t.jump}
 }
 func (toy) Validate() error                   { return nil }
 func (t toy) Denoiser() (nets.Network, error) { return t, nil }
 
-func (toy) Apply(s *nets.Scope, in nets.Inputs) nets.Result {
+func (t toy) Apply(s *nets.Scope, in nets.Inputs) nets.Result {
 	const width = 32
-	time := s.Linear("time", embed.Timestep(in.Time, embed.TimestepOptions{Dim: 16, FlipSinToCos: true, Scale: 1}), width, nets.Glorot)
+	of := func(name string, n *gorgonia.Node) *gorgonia.Node {
+		return s.Linear(name, embed.Timestep(n, embed.TimestepOptions{Dim: 16, FlipSinToCos: true, Scale: 1}), width, nets.Glorot)
+	}
+	time := of("time", in.Time)
+	if t.jump {
+		time = pointwise.Add(time, of("jump", in.Jump))
+	}
 	h := pointwise.SiLU(pointwise.AddPerImage(s.Linear("in", in.Sample, width, nets.Glorot), time))
 	for _, name := range []string{"middle", "last"} {
 		h = pointwise.SiLU(s.Linear(name, h, width, nets.Glorot))
@@ -145,17 +154,40 @@ func load(t *testing.T, d device.Device, s *train.Step, others ...*plan.Plan) *t
 	return tr
 }
 
-// TestConsistency: one call of a network that was trained for consistency takes noise to
-// one of the two points of the data, on the side of the noise, as the flow does.
-func TestConsistency(t *testing.T) {
+// TestOneStep: one call of a network that was trained for consistency, or as a flow map,
+// takes noise to one of the two points of the data, on the side of the noise, as the flow
+// does.
+func TestOneStep(t *testing.T) {
+	o := denoising(t)
+	t.Run("consistency", func(t *testing.T) { oneStep(t, consistency{o, 1, 1. / 32}, 1000, false) })
+	for _, name := range []string{"flowmap", "flowmap:predicted=1,p=0.5", "shortcut:share=0.5", "lagrangian"} {
+		t.Run(name, func(t *testing.T) {
+			if testing.Short() {
+				t.Skip("a second or more")
+			}
+			s := train.Default()
+			s.Batch, s.Objective = 64, name
+			s = s.Switched(train.Default(), func(string) bool { return false })
+			o, err := train.NewObjective(s, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			oneStep(t, o, float32(s.TimeScale), true)
+		})
+	}
+}
+
+// oneStep trains a network that is told a scale in pure noise, and calls it once.
+func oneStep(t *testing.T, o objective.Objective, scale float32, jump bool) {
+	t.Helper()
 	const batch, steps = 64, 1500
 	preset, err := catalog.Preset("micro")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, network := openDevice(t, "cpu"), toy{preset.Network}
+	d, network := openDevice(t, "cpu"), toy{preset.Network, jump}
 	s, err := train.NewStep(train.StepOptions{
-		Network: network, Objective: consistency{denoising(t), 1, 1. / 32}, Floats: true, Height: 1, Width: 1, Batch: batch, Accumulate: 1, Target: d.Target(), Seed: 1,
+		Network: network, Objective: o, Floats: true, Height: 1, Width: 1, Batch: batch, Accumulate: 1, Target: d.Target(), Seed: 1,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -164,11 +196,14 @@ func TestConsistency(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := plan.Options{Inputs: []*gorgonia.Node{g.Sample, g.Time}, Outputs: []*gorgonia.Node{g.Output}, Target: d.Target()}
-	for i, p := range g.Params {
-		o.Parameters = append(o.Parameters, plan.Parameter{Node: g.Nodes[i], Buffer: s.Buffers.EMA, Offset: p.Offset})
+	c := plan.Options{Inputs: []*gorgonia.Node{g.Sample, g.Time}, Outputs: []*gorgonia.Node{g.Output}, Target: d.Target()}
+	if jump {
+		c.Inputs = append(c.Inputs, g.Jump)
 	}
-	sample, err := plan.Compile(o)
+	for i, p := range g.Params {
+		c.Parameters = append(c.Parameters, plan.Parameter{Node: g.Nodes[i], Buffer: s.Buffers.EMA, Offset: p.Offset})
+	}
+	sample, err := plan.Compile(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +231,11 @@ func TestConsistency(t *testing.T) {
 		t.Fatal(err)
 	}
 	noise, u := []float32{-1.6, -0.9, 0.9, 1.6}, make([]float32, 4)
-	err = errors.Join(p.Write(sample.Place(g.Sample), noise), p.Write(sample.Place(g.Time), []float32{1000, 1000, 1000, 1000}), device.Run(p), p.Read(sample.Place(g.Output), u), p.Free())
+	told := []float32{scale, scale, scale, scale}
+	if jump {
+		err = p.Write(sample.Place(g.Jump), told)
+	}
+	err = errors.Join(err, p.Write(sample.Place(g.Sample), noise), p.Write(sample.Place(g.Time), told), device.Run(p), p.Read(sample.Place(g.Output), u), p.Free())
 	if err != nil {
 		t.Fatal(err)
 	}
