@@ -34,7 +34,7 @@ func (d *denoising) About() [][2]string {
 }
 
 func (d *denoising) Fit(like nets.Spec) nets.Spec {
-	like.Estimate = false
+	like.Estimate, like.Jump = false, false
 	return like
 }
 

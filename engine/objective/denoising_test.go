@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"fluxion/engine/process"
+	"fluxion/nets"
 )
 
 // of is what names stand for; nil: they do not go together.
@@ -85,6 +86,10 @@ func TestList(t *testing.T) {
 		o, err := n.New(paired)
 		if err != nil {
 			t.Fatal(err)
+		}
+		maps := k.Name == "flowmap" || k.Name == "shortcut" || k.Name == "lagrangian"
+		if like := o.Fit(nets.Spec{Jump: true, Estimate: true}); like.Jump != maps || like.Estimate != (k.Name == selfConditioningName) {
+			t.Errorf("%s gives its network %+v", k.Name, like)
 		}
 		if k.About == "" || len(o.About()) == 0 || o.Process().String() != d.Process().String() || o.State() != nil {
 			t.Errorf("%s: %v, %v, state %v", k.Name, o.About(), o.Process(), o.State())

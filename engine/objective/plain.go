@@ -8,7 +8,7 @@ type plain struct{}
 
 // Fit keeps the images.
 func (plain) Fit(like nets.Spec) nets.Spec {
-	like.Estimate = false
+	like.Estimate, like.Jump = false, false
 	return like
 }
 

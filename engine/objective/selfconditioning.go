@@ -38,7 +38,7 @@ func (s *selfConditioning) About() [][2]string {
 }
 
 func (s *selfConditioning) Fit(like nets.Spec) nets.Spec {
-	like.Estimate = true
+	like.Estimate, like.Jump = true, false
 	return like
 }
 
