@@ -229,7 +229,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"train", "--bacth", "3"}, exitUsage, []string{"bacth", "did you mean \"--batch\""}},
 		{[]string{"train", "--learning_rate", "3"}, exitUsage, []string{`"--learning_rate": here it is --lr, largest learning rate`}},
 		{[]string{"train", "--resume"}, exitUsage, []string{"the same command resumes"}},
-		{[]string{"train", "--drop-path", "0.1"}, exitUsage, []string{`"--drop-path": there are --data`}},
+		{[]string{"train", "--frobnicate", "0.1"}, exitUsage, []string{`"--frobnicate": there are --data`}},
 		{[]string{"train", "now"}, exitUsage, []string{"now"}},
 		{[]string{"train", "-s", "bacth=3"}, exitUsage, []string{"bacth", "batch"}},
 		{[]string{"train", "-s", "batch"}, exitUsage, []string{"key=value"}},

@@ -60,11 +60,14 @@ func (n Network) EmbeddedWeights(params []nets.Param) ([]float32, error) {
 
 // all parameters, as a flat buffer.
 func (r reader) all(params []nets.Param) ([]float32, error) {
-	flat := make([]float32, nets.FlatSize(params))
+	var flat []float32 // made when the file has proved to be one of this network
 	for _, p := range params {
 		values, err := r.param(p)
 		if err != nil {
 			return nil, err
+		}
+		if flat == nil {
+			flat = make([]float32, nets.FlatSize(params))
 		}
 		for i, v := range values {
 			if v-v != 0 {
