@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data/datatest"
 	"fluxion/engine/train"
 
@@ -78,5 +79,17 @@ func TestLicenses(t *testing.T) {
 		if !strings.Contains(licenses, want) {
 			t.Errorf("nothing of %q", want)
 		}
+	}
+}
+
+// TestCompletion: shells are told the names that a setting takes, once for a process.
+func TestCompletion(t *testing.T) {
+	root := newRoot()
+	settings.Complete(root)
+	var out strings.Builder
+	root.SetOut(&out)
+	root.SetArgs([]string{"__complete", "train", "--optimizer", ""})
+	if err := root.ExecuteContext(t.Context()); err != nil || !strings.HasPrefix(out.String(), "adamw\nsgd\n") {
+		t.Errorf("%v: %q", err, out.String())
 	}
 }

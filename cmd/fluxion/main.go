@@ -73,6 +73,7 @@ func main() {
 	defer stop(nil)
 	out := console.NewStdout(os.Stdout)
 	root := newRoot()
+	settings.Complete(root)
 	root.SetOut(out)
 	err := execute(ctx, root)
 	if err == nil {

@@ -45,15 +45,25 @@ func addFlag(c *cobra.Command, s setting.Setting) {
 	if s.Value.Kind() == "bool" {
 		f.NoOptDefVal = "true"
 	}
-	complete := cobra.NoFileCompletions
-	switch {
-	case s.Range.Names != nil:
-		complete = cobra.FixedCompletions(s.Range.Names, cobra.ShellCompDirectiveNoFileComp)
-	case s.Value.Kind() == "string":
-		return // it may be a file
+}
+
+// Complete tells shells what values settings of a command and of those below it take.
+// cobra holds on to whatever it is told this of, so a process does it once.
+func Complete(c *cobra.Command) {
+	for _, s := range Of(c) {
+		complete := cobra.NoFileCompletions
+		switch {
+		case s.Range.Names != nil:
+			complete = cobra.FixedCompletions(s.Range.Names, cobra.ShellCompDirectiveNoFileComp)
+		case s.Value.Kind() == "string":
+			continue // it may be a file
+		}
+		if err := c.RegisterFlagCompletionFunc(s.FlagName(), complete); err != nil {
+			panic(err) // it is a flag of the command, and was told of nothing yet
+		}
 	}
-	if err := c.RegisterFlagCompletionFunc(f.Name, complete); err != nil {
-		panic(err) // it was added above
+	for _, below := range c.Commands() {
+		Complete(below)
 	}
 }
 
