@@ -31,6 +31,9 @@ type Pairs struct {
 // PairsFile is the file of a folder of pairs that says what they are.
 const PairsFile = "pairs.json"
 
+// MostShards of a folder: all of them are open at a time.
+const MostShards = 1000
+
 // Shards is the number of files.
 func (p Pairs) Shards() int { return (p.Count + p.Shard - 1) / p.Shard }
 
@@ -89,7 +92,7 @@ func ReadPairs(dir string) (p Pairs, err error) {
 	switch {
 	case err != nil:
 		return p, &Error{Path: path, Problem: "is not whole", Err: err}
-	case p.Count < 1 || p.Count > maxFiles || p.Shard < 1 || min(p.Height, p.Width, p.Channels) < 1 || p.Values != "" && p.Values != Floats.String():
+	case p.Count < 1 || p.Count > maxFiles || p.Shard < 1 || p.Shard > maxFiles || p.Shards() > MostShards || min(p.Height, p.Width, p.Channels) < 1 || p.Values != "" && p.Values != Floats.String():
 		return p, &Error{Path: path, Problem: fmt.Sprintf("is not that of pairs: count %d, shard %d, images of %d×%d×%d, values %q", p.Count, p.Shard, p.Height, p.Width, p.Channels, p.Values)}
 	}
 	return p, nil

@@ -74,6 +74,7 @@ func TestReaders(t *testing.T) {
 			}
 		}
 	}
+	put(t, filepath.Join(dir, "many", data.PairsFile), []byte(`{"count": 2, "shard": 9223372036854775807, "height": 1, "width": 1, "channels": 1}`))
 	noPictures, cut := map[string]string{"no pictures": filepath.Join(dir, "empty"), "not there": filepath.Join(dir, "nowhere")}, map[string]string{"not whole": filepath.Join(dir, "cut.zip")}
 	huge := map[string]string{"more than can be": "mnist:" + filepath.Join(dir, "huge"), "not there": "mnist:" + filepath.Join(dir, "nowhere")}
 	for name, set := range map[string]datatest.Set{
@@ -84,7 +85,7 @@ func TestReaders(t *testing.T) {
 		"toy":                             {Spec: "toy:moons", Images: 9, Refused: map[string]string{"no such points": "toy:suns"}},
 		"arrays":                          {Spec: filepath.Join(dir, "set.npz"), Broken: []int{1}, Refused: map[string]string{"a bomb": filepath.Join(dir, "bomb.npz"), "not there": filepath.Join(dir, "nowhere.npy")}},
 		"arrays of bytes":                 {Spec: filepath.Join("testdata", "arrays", "packed.npz")},
-		"pairs":                           {Spec: "pairs:" + filepath.Join(dir, "pairs"), Refused: map[string]string{"not there": "pairs:" + filepath.Join(dir, "empty"), "names no folder": "pairs:", "lacks 1 of 3": "pairs:" + filepath.Join(dir, "lacking")}},
+		"pairs":                           {Spec: "pairs:" + filepath.Join(dir, "pairs"), Refused: map[string]string{"not there": "pairs:" + filepath.Join(dir, "empty"), "names no folder": "pairs:", "lacks 1 of 3": "pairs:" + filepath.Join(dir, "lacking"), "more than can be": "pairs:" + filepath.Join(dir, "many")}},
 		"IDX":                             {Spec: "mnist:" + filepath.Join(dir, "mnist"), Options: data.Options{Size: 4}, Refused: huge},
 	} {
 		t.Run(name, func(t *testing.T) { datatest.Run(t, set) })

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -104,7 +103,7 @@ func (l *likelihoodRun) check(args, metrics []string) error {
 			return fault.Usagef("%s is a file of statistics; %s wants a model and images", path, name)
 		}
 	}
-	if info, err := os.Stat(args[0]); err != nil || !info.IsDir() || !model.Is(args[0]) {
+	if !model.Is(args[0]) {
 		return fault.Usagef("%s is no model; %s wants the folder of one, and data", args[0], name)
 	}
 	others := []string{"count", "network", "weights", "convention", "features_precision", "save", "nearest", "kid_subsets", "kid_size", "neighbours", "closed_balls", "splits"}

@@ -95,9 +95,10 @@ func readFeatures(n feature.Network, file, prefix string, metrics []evaluate.Met
 		return nil, "", "", err
 	}
 	switch {
+	case published(n, hash):
 	case !slices.ContainsFunc(featureFiles[n.Name], func(name string) bool { return hashIn(name) != "" }):
 		note = fmt.Sprintf("the weights %s have the shapes of %s; whether they are its published ones cannot be told, as their SHA-256 is not known", hash, n.Name)
-	case !published(n, hash):
+	default:
 		note = fmt.Sprintf("the weights %s are none that were published for %s: numbers compare with those of these weights alone", hash, n.Name)
 	}
 	return weights, hash, note, nil

@@ -103,6 +103,9 @@ func (o *pairsOptions) run(ctx context.Context, face console.Face) (err error) {
 	if _, err := o.check(); err != nil {
 		return err
 	}
+	if n := (o.count + o.shard - 1) / o.shard; n > data.MostShards {
+		return fault.Usagef("--shard %d makes %d files of %d pairs; want at most %d, so a shard of %d or more", o.shard, n, o.count, data.MostShards, (o.count+data.MostShards-1)/data.MostShards)
+	}
 	part, of, err := parsePart(o.part)
 	if err != nil {
 		return err

@@ -95,6 +95,7 @@ func TestPairs(t *testing.T) {
 	}{
 		{with(make, "--out", whole, "--seed", "3"), exitFolder, "made otherwise: key was 0, now 3; give"},
 		{with(make, "--out", whole, "--steps", "2"), exitFolder, "steps was 1, now 2"},
+		{with(make, "--out", whole, "--count", "5000", "--shard", "1"), exitUsage, "a shard of 5 or more"},
 		{with(make, "--out", whole, "--part", "3/2"), exitUsage, "want I/N"},
 		{with(make, "--out", whole, "--sampler", "ddpm", "--steps", "3"), exitUsage, "draws noise"},
 		{with(make, "--out", run+"/config.json"), exitUsage, "is a file"},

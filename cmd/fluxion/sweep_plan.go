@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/sweeps"
@@ -71,7 +70,7 @@ func (s *sweep) plan(args []string, ways []sweeps.Way) (problems []sweeps.Cell, 
 	}
 	s.sides = append(s.sides, &side{path: path, source: sampled, sampling: sampled.text()})
 	if len(args) == 2 {
-		if info, err := os.Stat(args[1]); err == nil && info.IsDir() && model.Is(args[1]) {
+		if model.Is(args[1]) {
 			return nil, fault.Usagef("%s is a model; REAL of a sweep is data, or statistics of eval --save", args[1])
 		}
 		if err := s.openSide(&side{path: args[1]}, false); err != nil {

@@ -165,3 +165,25 @@ func TestTrainEvaluationRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestBestAnywhere: RUN@best is a model wherever one is asked for, and no data.
+func TestBestAnywhere(t *testing.T) {
+	dir := t.TempDir()
+	run := filepath.Join(dir, "run")
+	train := with(tiny, "--images", "8")
+	if _, code, err := fluxion(t, with(train, "--eval-every", "4", "--eval-count", "4", "--eval-real-count", "8", "--keep-best", "fd", "--out", run)...); err != nil {
+		t.Fatal(code, err)
+	}
+	for _, args := range [][]string{
+		with(train, "--init", run+"@best", "--out", filepath.Join(dir, "second")),
+		{"eval", run + "@best", "glyphs", "--size", "8", "--metrics", "bpd", "--real-count", "2", "--bpd-solver", "euler", "--bpd-steps", "2"},
+	} {
+		if _, code, err := fluxion(t, args...); err != nil {
+			t.Errorf("%v: %d, %v", args, code, err)
+		}
+	}
+	_, code, err := fluxion(t, "sweep", run, run+"@best", "--real-count", "4", "--count", "4", "--out", filepath.Join(dir, "sweep"))
+	if err == nil || code != exitUsage || !strings.Contains(err.Error(), "is a model") {
+		t.Errorf("a model as real images: %d, %v", code, err)
+	}
+}

@@ -51,8 +51,8 @@ func Bounds(ctx context.Context, o Options, images Images, progress Progress) ([
 		i.Bytes, i.Values = slices.Clone(i.Bytes), slices.Clone(i.Values)
 		all = append(all, Terms{})
 		return []iter.Seq[*question]{func(yield func(*question) bool) {
-			var err error
-			all[place], err = r.bound(i, yield)
+			terms, err := r.bound(i, yield) // meanwhile the list grows
+			all[place] = terms
 			r.fail(i, err)
 		}}
 	})

@@ -192,7 +192,7 @@ func (i *integration) controlled(w []float64, from, to float64, o Steps) error {
 			mistake += d * d / float64(len(w))
 		}
 		mistake = math.Sqrt(mistake)
-		if math.IsNaN(mistake) || math.Abs(h) < 1e-13*math.Abs(to-from) {
+		if math.IsNaN(mistake) || mistake > 1 && math.Abs(h) < 1e-13*math.Abs(to-from) {
 			return &SolverError{i.Name, fmt.Sprintf("at t = %.6g no step is short enough for rtol %g and atol %g; want larger ones", t, o.Rtol, o.Atol)}
 		}
 		factor := math.Min(5, math.Max(0.2, 0.9*math.Pow(math.Max(mistake, 1e-10), -0.2)))

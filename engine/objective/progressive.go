@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"slices"
 
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
@@ -74,7 +73,12 @@ func (p *progressive) begin(stage int) int64 {
 
 // stage is that of the image at a position of the stream.
 func (p *progressive) stage(at int64) int {
-	return min(len(p.ends)-1, slices.IndexFunc(append(p.ends[:len(p.ends):len(p.ends)], math.MaxInt64), func(end int64) bool { return at < end }))
+	for i, end := range p.ends {
+		if at < end {
+			return i
+		}
+	}
+	return len(p.ends) - 1
 }
 
 // steps are those of the student of a stage.

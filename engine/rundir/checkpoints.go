@@ -142,3 +142,18 @@ func (d *Dir) forgetBest(images int64) error {
 	}
 	return d.disk.Remove(d.file(model.BestFile))
 }
+
+// dropStages removes the models of stages that end behind so many images: a run that goes
+// on from there makes them again, perhaps otherwise.
+func (d *Dir) dropStages(images int64) error {
+	entries, err := os.ReadDir(d.file(StagesDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if n, ok := model.Number(e.Name()); ok && n > images {
+			err = errors.Join(err, d.disk.Remove(filepath.Join(d.file(StagesDir), e.Name())))
+		}
+	}
+	return err
+}

@@ -202,7 +202,7 @@ func (d *Dir) Begin(settings []byte, images int64) error {
 	if images > 0 {
 		d.own[images] = true
 	}
-	if err := errors.Join(d.forgetBest(images), d.dropSnapshots(images)); err != nil {
+	if err := errors.Join(d.forgetBest(images), d.dropSnapshots(images), d.dropStages(images)); err != nil {
 		return err
 	}
 	if err := d.disk.WriteFile(d.file(ConfigFile), settings); err != nil {

@@ -79,13 +79,15 @@ func (r *run) compare(c model.Checkpoint) ([]Change, error) {
 	}
 	changes := old.Changes(r.settings)
 	_, inStages := r.objective.(staged) // whose ends follow from the length and the batch
+	breaks := false
 	for i, c := range changes {
 		if inStages && (c.Key == "images" || c.Key == "batch") {
 			changes[i].Breaks = true
 		}
-		if changes[i].Breaks {
-			return nil, &ChangedError{r.dir, changes}
-		}
+		breaks = breaks || changes[i].Breaks
+	}
+	if breaks {
+		return nil, &ChangedError{r.dir, changes}
 	}
 	return changes, nil
 }

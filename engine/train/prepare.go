@@ -289,7 +289,7 @@ func presetNetwork(preset string, ignore []string) (nets.Network, error) {
 	if err == nil {
 		return p.Network, nil
 	}
-	if _, statErr := os.Stat(preset); statErr != nil {
+	if _, statErr := os.Stat(preset); statErr != nil && !model.Is(preset) { // as RUN@best is
 		return nil, &SettingError{"preset", fmt.Sprintf("%v; nor is it a folder with a network (%v)", err, statErr)}
 	}
 	return folderNetwork("preset", preset, ignore)

@@ -61,11 +61,14 @@ func (r *run) enterStage() error {
 	b := r.trainer.Buffers
 	begins := r.state.Images == next.begin
 	if begins {
-		snapshot, err := r.snapshot(r.state)
-		if err != nil {
-			return err
-		}
-		if _, err := os.Stat(r.stageDir(next.begin)); err != nil { // or it was written by this run, before a kill
+		if _, err := os.Stat(r.stageDir(next.begin)); err != nil { // or the run goes on from this very end
+			if err := r.saver.wait(); err != nil { // there is memory for one copy of the state
+				return err
+			}
+			snapshot, err := r.snapshot(r.state)
+			if err != nil {
+				return err
+			}
 			if err := r.folder.SaveStage(next.begin, func(dir string) error { return r.writeCheckpoint(dir, snapshot) }); err != nil {
 				return err
 			}

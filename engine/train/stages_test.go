@@ -3,6 +3,7 @@ package train
 import (
 	"cmp"
 	"context"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -56,6 +57,16 @@ func TestStages(t *testing.T) {
 			t.Errorf("%s: %+v, %v", images, m.Few, err)
 		}
 	}
+	// What a run left here that was killed before its first checkpoint is no stage of this one.
+	stale := t.TempDir()
+	if err := os.CopyFS(filepath.Join(stale, "stages", "32"), os.DirFS(filepath.Join(s.Teacher, "checkpoints", "256"))); err != nil {
+		t.Fatal(err)
+	}
+	o, _ = options(t, s, stale)
+	if _, err := Run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	same(t, files(t, filepath.Join(stale, "checkpoints/160")), files(t, filepath.Join(whole, "checkpoints/160")))
 	s.Images = 320
 	o, _ = options(t, s, cut)
 	if _, err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), "images was 160, now 320") {

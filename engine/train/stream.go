@@ -14,8 +14,7 @@ func (r *run) openStream(ctx context.Context, from int64) (data.Stream, error) {
 	o := data.LoaderOptions{
 		Step: r.trainer.Accumulate, First: first, End: end, Batch: r.trainer.Batch, Seed: r.settings.Seed, Flip: r.settings.Flip, SkipBroken: r.settings.SkipBroken, Start: from,
 	}
-	if r.coupling != nil {
-		o.Ahead = 2*r.trainer.Accumulate + 1
+	if o.Ahead = r.ahead(); r.coupling != nil {
 		loader, err := data.NewLoader(r.data, o)
 		if err != nil {
 			return nil, err
@@ -36,4 +35,13 @@ func (r *run) openStream(ctx context.Context, from int64) (data.Stream, error) {
 		}
 		return r.memory.WriteBytes(r.trainer.Buffers.Images, first*values, pixels.Bytes)
 	})
+}
+
+// ahead is how many batches are decoded before they are asked for: of a step that is
+// paired as a whole, all while those of another are lent.
+func (r *run) ahead() int {
+	if r.coupling != nil {
+		return 2*r.settings.Accumulate + 1
+	}
+	return data.Batches - 1
 }

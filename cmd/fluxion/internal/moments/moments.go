@@ -79,11 +79,10 @@ func Read(path string) (*evaluate.Set, About, error) {
 		}
 	}
 	text, err := data.ReadNPZText(path, textArray)
-	if err == nil && text != "" {
-		err = json.Unmarshal([]byte(text), &about)
-	}
-	if err == nil {
-		err = readFeatures(path, set)
+	if err == nil && text != "" { // of others, an array of this name may be anything
+		if err = json.Unmarshal([]byte(text), &about); err == nil {
+			err = readFeatures(path, set)
+		}
 	}
 	return set, about, err
 }
