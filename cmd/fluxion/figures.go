@@ -37,8 +37,9 @@ func newFigures() *cobra.Command {
 		Use:   "figures",
 		Short: "Draw the figures of \"Diffusion Meets Flow Matching\" from this program's own mathematics",
 		Long: `Draw the figures of "Diffusion Meets Flow Matching" from this program's own
-schedules, weightings and samplers: each as PNG, SVG and CSV, and all of them as
-` + figurePage + `, a page with sliders that needs no network.`,
+schedules, weightings and samplers, and what is made of flows: few steps, flow maps,
+reflow, couplings. Each is written as PNG, SVG and CSV, and all of them as
+` + figurePage + `, a page with sliders that needs no connection.`,
 		Example: "  fluxion figures --out figures\n  fluxion figures --out figures --data cifar10/train.zip",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json))

@@ -50,7 +50,7 @@ func (c *curves) Evaluation(e record.Evaluation) error {
 
 // figure is the curve of a value.
 func (c *curves) figure(name, of string) figures.Figure {
-	line := figures.Series{Name: name, Kind: figures.Line}
+	line := figures.Series{Name: name, Kind: figures.Marked}
 	for _, e := range c.all {
 		if y, ok := e.Value(name); ok && e.Of == of {
 			line.X, line.Y = append(line.X, float64(e.Images)), append(line.Y, y)

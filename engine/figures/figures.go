@@ -1,7 +1,8 @@
 // Package figures computes the figures of "Diffusion Meets Flow Matching" from
-// this engine's own schedules, weightings and samplers: numbers only, drawn by
-// whoever calls. Nothing here is copied from the article; each figure is a claim
-// of engine/process/MATHEMATICS.md that can be seen.
+// this engine's own schedules, weightings and samplers, and those of what is made of
+// flows since, objectives and couplings: numbers only, drawn by whoever calls. Nothing
+// here is copied from the article; each figure is a claim that can be seen, most of
+// engine/process/MATHEMATICS.md.
 package figures
 
 import "fmt"
@@ -16,6 +17,9 @@ type Figure struct {
 	YRange [2]float64
 	LogX   bool
 	LogY   bool
+	Plane  bool // both axes have one unit of length, and XRange and YRange bound them
+	XRange [2]float64
+	Across int // panels of a row, where frames have some
 	Slider Slider
 	Frames []Frame // one for each value of the slider, or just one
 }
@@ -27,10 +31,25 @@ type Slider struct {
 	Default int       // index of the value that is drawn on paper
 }
 
-// Frame is the chart at one value of the slider.
+// Frame is the chart at one value of the slider, or several beside each other.
 type Frame struct {
 	Series []Series
-	Note   string // a number worth reading, "" for none
+	Panels []Panel // in the place of Series, row by row; series of one name have one colour
+	Note   string  // a number worth reading, "" for none
+}
+
+// Panel is one of several charts.
+type Panel struct {
+	Title  string
+	Series []Series
+}
+
+// All are the charts of a frame: the panels, or the one chart.
+func (f Frame) All() []Panel {
+	if f.Panels == nil {
+		return []Panel{{Series: f.Series}}
+	}
+	return f.Panels
 }
 
 // Kind is how a series is drawn.
@@ -38,9 +57,12 @@ type Kind string
 
 // Kinds of series.
 const (
-	Line   Kind = "line"
-	Dashed Kind = "dashed"
-	Points Kind = "points"
+	Line    Kind = "line"
+	Marked  Kind = "marked" // a line between few points, which are seen
+	Dashed  Kind = "dashed"
+	Points  Kind = "points"
+	Cloud   Kind = "cloud"   // hundreds of points
+	Threads Kind = "threads" // many thin lines, cut by NaN
 )
 
 // Series is points (X[i], Y[i]) in order.

@@ -57,14 +57,18 @@ func TestFigures(t *testing.T) {
 			t.Errorf("%s: %d frames for %d values, of which %d is shown", f.Name, len(f.Frames), len(f.Slider.Values), f.Slider.Default)
 		}
 		for _, frame := range f.Frames {
-			for _, s := range frame.Series {
+			var series []Series
+			for _, p := range frame.All() {
+				series = append(series, p.Series...)
+			}
+			for _, s := range series {
 				finite := 0
 				for i := range s.X {
 					if !math.IsNaN(s.Y[i]) && !math.IsInf(s.Y[i], 0) {
 						finite++
 					}
 				}
-				if finite < 2 && s.Kind != Points && len(s.X) > 0 || len(s.X) != len(s.Y) {
+				if finite < 2 && s.Kind != Points && s.Kind != Cloud && len(s.X) > 0 || len(s.X) != len(s.Y) {
 					t.Errorf("%s, %s: %d finite of %d points", f.Name, s.Name, finite, len(s.X))
 				}
 			}

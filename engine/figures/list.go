@@ -18,6 +18,10 @@ var list = []struct {
 	{"ddpm", ddpmIsDDIM},
 	{"churn", churnWeights},
 	{"spectra", spectra},
+	{"reflow", reflow},
+	{"few-steps", fewSteps},
+	{"coupling", coupling},
+	{"coupling-cost", couplingCost},
 }
 
 // All computes every figure. The images are what spectra are taken of.

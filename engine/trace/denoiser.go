@@ -76,10 +76,8 @@ func (c component) meanAt(k int) float64 {
 	return c.mean[k]
 }
 
-// posterior returns r, E[x|z] and the log-density of z.
-func (c component) posterior(q process.Point, z []float64) (r, x []float64, log float64, err error) {
-	n := len(z)
-	r, x = make([]float64, n), make([]float64, n)
+// posterior fills r and x with E[x|z], and returns the log-density of z.
+func (c component) posterior(q process.Point, z, r, x []float64) (log float64, err error) {
 	square := q.Sigma * q.Sigma
 	if c.full != nil {
 		return c.posteriorFull(q, z, r, x)
@@ -92,17 +90,17 @@ func (c component) posterior(q process.Point, z []float64) (r, x []float64, log 
 		m := c.meanAt(k)
 		total := q.Alpha*q.Alpha*v + square
 		if !(total > 0) {
-			return nil, nil, 0, errors.New("data without variance has no score without noise; begin or end the grid at some noise")
+			return 0, errors.New("data without variance has no score without noise; begin or end the grid at some noise")
 		}
 		d := z[k] - q.Alpha*m
 		r[k] = d / total
 		x[k] = m + q.Alpha*v*r[k]
 		log -= (d*r[k] + math.Log(total)) / 2
 	}
-	return r, x, log, nil
+	return log, nil
 }
 
-func (c component) posteriorFull(q process.Point, z, r, x []float64) ([]float64, []float64, float64, error) {
+func (c component) posteriorFull(q process.Point, z, r, x []float64) (log float64, err error) {
 	n := len(z)
 	total := mat.NewSymDense(n, nil)
 	total.ScaleSym(q.Alpha*q.Alpha, c.full)
@@ -113,17 +111,17 @@ func (c component) posteriorFull(q process.Point, z, r, x []float64) ([]float64,
 	}
 	var factor mat.Cholesky
 	if !factor.Factorize(total) {
-		return nil, nil, 0, errors.New("a covariance is not positive definite")
+		return 0, errors.New("a covariance is not positive definite")
 	}
 	solved, back := mat.NewVecDense(n, r), mat.NewVecDense(n, x)
 	if err := factor.SolveVecTo(solved, d); err != nil {
-		return nil, nil, 0, err
+		return 0, err
 	}
 	back.MulVec(c.full, solved)
 	for k := range x {
 		x[k] = c.meanAt(k) + q.Alpha*x[k]
 	}
-	return r, x, -(mat.Dot(d, solved) + factor.LogDet()) / 2, nil
+	return -(mat.Dot(d, solved) + factor.LogDet()) / 2, nil
 }
 
 // mixture is the exact posterior mean of a Gaussian mixture, of one component or
@@ -133,7 +131,7 @@ type mixture []component
 func (m mixture) Output(q process.Point, z []float64) ([]float64, error) {
 	n := len(z)
 	logs := make([]float64, len(m))
-	rs, xs := make([][]float64, len(m)), make([][]float64, len(m))
+	rs, xs := make([]float64, len(m)*n), make([]float64, len(m)*n)
 	for i, c := range m {
 		for _, l := range []int{len(c.mean), len(c.variance)} {
 			if l != 0 && l != n {
@@ -145,7 +143,7 @@ func (m mixture) Output(q process.Point, z []float64) ([]float64, error) {
 		}
 		var err error
 		var log float64
-		if rs[i], xs[i], log, err = c.posterior(q, z); err != nil {
+		if log, err = c.posterior(q, z, rs[i*n:][:n], xs[i*n:][:n]); err != nil {
 			return nil, err
 		}
 		logs[i] = log + math.Log(c.weight)
@@ -159,7 +157,7 @@ func (m mixture) Output(q process.Point, z []float64) ([]float64, error) {
 	for i := range m {
 		share := logs[i] / sum
 		for k := range y {
-			y[k] += share * output(q, xs[i][k], rs[i][k])
+			y[k] += share * output(q, xs[i*n+k], rs[i*n+k])
 		}
 	}
 	return y, nil
@@ -175,6 +173,16 @@ func output(q process.Point, x, r float64) float64 {
 		y += q.A * x
 	}
 	return y
+}
+
+// Gaussians is the denoiser of equally many points of each of some Gaussians of one
+// variance.
+func Gaussians(means [][]float64, variance float64) Denoiser {
+	m := make(mixture, len(means))
+	for i := range m {
+		m[i] = component{weight: 1, mean: means[i], v: variance}
+	}
+	return m
 }
 
 func parseGaussian(argument string) (Denoiser, error) {

@@ -10,6 +10,7 @@ import (
 	"image/color"
 	"math"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"fluxion/cmd/fluxion/internal/fault"
@@ -17,6 +18,7 @@ import (
 	"fluxion/engine/figures"
 
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -31,7 +33,9 @@ var pageData = []byte("/*DATA*/[]")
 // Sizes of a figure on paper; its legend stands beside it.
 const (
 	plotWidth, plotHeight = 17 * vg.Centimeter, 12 * vg.Centimeter
+	panelSide             = 6.5 * vg.Centimeter // of one of several charts
 	legendWidth           = 7 * vg.Centimeter
+	titleHeight           = 1.1 * vg.Centimeter
 	margin                = 3 * vg.Millimeter
 )
 
@@ -58,21 +62,17 @@ func Draw(dir string, f figures.Figure) ([]string, error) {
 
 // DrawPlots writes a figure as PNG and SVG and returns the paths.
 func DrawPlots(disk durable.Disk, dir string, f figures.Figure) ([]string, error) {
-	p, legend, err := plotOf(f)
+	sheet, err := layOut(f)
 	if err != nil {
 		return nil, fmt.Errorf("figure %s: %w", f.Name, err)
 	}
 	var paths []string
 	for _, format := range []string{"png", "svg"} {
-		canvas, err := draw.NewFormattedCanvas(plotWidth+legendWidth, plotHeight, format)
+		canvas, err := draw.NewFormattedCanvas(sheet.width, sheet.height, format)
 		if err != nil {
 			return nil, fmt.Errorf("figure %s: %w", f.Name, err)
 		}
-		sheet := draw.New(canvas)
-		sheet.SetColor(color.White)
-		sheet.Fill(sheet.Path())
-		p.Draw(draw.Crop(sheet, margin, -legendWidth, margin, -margin))
-		legend.Draw(draw.Crop(sheet, plotWidth+margin, -margin, margin, -1.2*vg.Centimeter))
+		sheet.draw(draw.New(canvas))
 		var b bytes.Buffer
 		if _, err := canvas.WriteTo(&b); err != nil {
 			return nil, fmt.Errorf("figure %s: %w", f.Name, err)
@@ -86,59 +86,195 @@ func DrawPlots(disk durable.Disk, dir string, f figures.Figure) ([]string, error
 	return paths, nil
 }
 
-// plotOf draws the frame that a figure shows on paper.
-func plotOf(f figures.Figure) (*plot.Plot, plot.Legend, error) {
-	p, legend := plot.New(), plot.NewLegend()
-	legend.Top, legend.Left, legend.Padding = true, true, vg.Millimeter
-	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = f.Title, f.X, f.Y
-	p.Title.Padding = 2 * vg.Millimeter
+// sheet is a figure on paper: charts in rows, a title above them and a legend beside.
+type sheet struct {
+	title         string
+	plots         []*plot.Plot
+	across        int
+	side          [2]vg.Length // of a chart
+	legend        plot.Legend
+	width, height vg.Length
+}
+
+// layOut makes a sheet of the frame that a figure shows on paper.
+func layOut(f figures.Figure) (*sheet, error) {
+	frame := f.Frames[f.Slider.Default]
+	all := frame.All()
+	s := &sheet{title: f.Title, across: 1, side: [2]vg.Length{plotWidth, plotHeight - titleHeight}, legend: plot.NewLegend()}
 	if f.Slider.Values != nil {
-		p.Title.Text += fmt.Sprintf(" (%s: %g)", f.Slider.Name, f.Slider.Values[f.Slider.Default])
+		s.title += fmt.Sprintf(" (%s: %g)", f.Slider.Name, f.Slider.Values[f.Slider.Default])
 	}
-	if f.LogX {
-		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	if frame.Panels != nil {
+		s.across, s.side = min(f.Across, len(all)), [2]vg.Length{panelSide, panelSide}
+		if !f.Plane {
+			s.side[0] *= 1.4
+		}
+	} else if f.Plane {
+		s.side = [2]vg.Length{plotHeight, plotHeight}
 	}
-	if f.LogY {
-		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
-	}
-	p.Add(plotter.NewGrid())
-	for i, s := range f.Frames[f.Slider.Default].Series {
-		for j, run := range finiteRuns(s, f.LogX, f.LogY) {
-			thumbnail, err := addRun(p, s.Kind, run, palette[i%len(palette)])
-			if err != nil {
-				return nil, legend, fmt.Errorf("%s: %w", s.Name, err)
+	s.legend.Top, s.legend.Left, s.legend.Padding, s.legend.TextStyle.Font = true, true, vg.Millimeter, sans(10)
+	colours := map[string]color.Color{}
+	for i, panel := range all {
+		p, err := s.plotOf(f, panel, colours)
+		if err != nil {
+			return nil, err
+		}
+		if frame.Panels != nil { // outer axes are enough
+			if i%s.across > 0 {
+				p.Y.Label.Text = ""
 			}
-			if j == 0 {
-				legend.Add(s.Name, thumbnail)
+			if i+s.across < len(all) {
+				p.X.Label.Text = ""
 			}
 		}
+		s.plots = append(s.plots, p)
+	}
+	if f.XRange == [2]float64{} && frame.Panels != nil {
+		same(s.plots)
+	}
+	rows := (len(all) + s.across - 1) / s.across
+	s.width, s.height = vg.Length(s.across)*s.side[0]+legendWidth, vg.Length(rows)*s.side[1]+titleHeight
+	return s, nil
+}
+
+// same gives charts beside each other the same axes.
+func same(plots []*plot.Plot) {
+	x, y := plots[0].X, plots[0].Y
+	for _, p := range plots {
+		x.Min, x.Max = min(x.Min, p.X.Min), max(x.Max, p.X.Max)
+		y.Min, y.Max = min(y.Min, p.Y.Min), max(y.Max, p.Y.Max)
+	}
+	for _, p := range plots {
+		p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = x.Min, x.Max, y.Min, y.Max
+	}
+}
+
+func (s *sheet) draw(c draw.Canvas) {
+	c.SetColor(color.White)
+	c.Fill(c.Path())
+	style := s.plots[0].Title.TextStyle
+	style.XAlign, style.YAlign, style.Font = draw.XLeft, draw.YTop, sans(13)
+	c.FillText(style, vg.Point{X: 2 * margin, Y: c.Max.Y - margin}, s.title)
+	for i, p := range s.plots {
+		left, top := vg.Length(i%s.across)*s.side[0], s.height-titleHeight-vg.Length(i/s.across)*s.side[1]
+		p.Draw(draw.Canvas{Canvas: c.Canvas, Rectangle: vg.Rectangle{
+			Min: vg.Point{X: left + margin, Y: top - s.side[1] + margin}, Max: vg.Point{X: left + s.side[0] - margin, Y: top},
+		}})
+	}
+	s.legend.Draw(draw.Crop(c, s.width-legendWidth+margin, -margin, margin, -titleHeight-margin))
+}
+
+// plotOf draws a chart. Series of one name have one colour in all, and one line of the
+// legend.
+func (s *sheet) plotOf(f figures.Figure, panel figures.Panel, colours map[string]color.Color) (*plot.Plot, error) {
+	p := plot.New()
+	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = panel.Title, f.X, f.Y
+	p.Title.Padding = vg.Millimeter
+	p.Title.TextStyle.Font = sans(11)
+	for _, a := range []*plot.Axis{&p.X, &p.Y} {
+		a.Label.TextStyle.Font, a.Tick.Label.Font = sans(11), sans(9)
+		a.Color, a.Tick.Color, a.Tick.Length = ink, ink, vg.Points(3)
+		a.Padding = 0
+	}
+	p.X.Tick.Marker, p.Y.Tick.Marker = ticks{f.LogX}, ticks{f.LogY}
+	if f.LogX {
+		p.X.Scale = plot.LogScale{}
+	}
+	if f.LogY {
+		p.Y.Scale = plot.LogScale{}
+	}
+	grid := plotter.NewGrid()
+	grid.Horizontal.Color, grid.Vertical.Color = rules, rules
+	p.Add(grid)
+	for _, series := range panel.Series {
+		known := colours[series.Name] != nil
+		if !known {
+			colours[series.Name] = next(series.Kind, colours)
+		}
+		for j, run := range finiteRuns(series, f.LogX, f.LogY) {
+			thumbnail, err := addRun(p, series.Kind, run, colours[series.Name])
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", series.Name, err)
+			}
+			if j == 0 && !known {
+				s.legend.Add(series.Name, thumbnail...)
+			}
+		}
+	}
+	if f.XRange != [2]float64{} {
+		p.X.Min, p.X.Max = f.XRange[0], f.XRange[1]
 	}
 	if f.YRange != [2]float64{} {
 		p.Y.Min, p.Y.Max = f.YRange[0], f.YRange[1]
 	}
-	return p, legend, nil
+	return p, nil
 }
 
-func addRun(p *plot.Plot, kind figures.Kind, run plotter.XYs, c color.Color) (plot.Thumbnailer, error) {
-	if kind == figures.Points {
+// addRun draws a part of a series, and returns what stands for it in the legend.
+func addRun(p *plot.Plot, kind figures.Kind, run plotter.XYs, c color.Color) (thumbnail []plot.Thumbnailer, err error) {
+	if kind != figures.Points && kind != figures.Cloud {
+		l, err := plotter.NewLine(run)
+		if err != nil {
+			return nil, err
+		}
+		l.Color, l.Width = c, vg.Points(1.4)
+		switch kind {
+		case figures.Dashed:
+			l.Dashes = []vg.Length{vg.Points(5), vg.Points(3)}
+		case figures.Threads:
+			l.Color, l.Width = faint(c), vg.Points(0.6)
+		}
+		p.Add(l)
+		thumbnail = append(thumbnail, l)
+	}
+	if kind == figures.Points || kind == figures.Cloud || kind == figures.Marked {
 		s, err := plotter.NewScatter(run)
 		if err != nil {
 			return nil, err
 		}
-		s.Color, s.Radius, s.Shape = c, vg.Points(2), draw.CircleGlyph{}
+		s.Color, s.Radius, s.Shape = c, vg.Points(2.2), draw.CircleGlyph{}
+		if kind == figures.Cloud {
+			s.Color, s.Radius = faint(c), vg.Points(1.1)
+		}
 		p.Add(s)
-		return s, nil
+		thumbnail = append(thumbnail, s)
 	}
-	l, err := plotter.NewLine(run)
-	if err != nil {
-		return nil, err
+	return thumbnail, nil
+}
+
+var (
+	ink   = color.RGBA{0x4a, 0x52, 0x5e, 255} // of axes
+	rules = color.RGBA{0xe0, 0xe4, 0xea, 255} // behind a chart
+	grey  = color.RGBA{0x8a, 0x93, 0xa0, 255} // of threads
+)
+
+// next is the colour of a name that has none: threads are grey, and others take turns.
+func next(kind figures.Kind, colours map[string]color.Color) color.Color {
+	if kind == figures.Threads {
+		return grey
 	}
-	l.Color, l.Width = c, vg.Points(1.4)
-	if kind == figures.Dashed {
-		l.Dashes = []vg.Length{vg.Points(5), vg.Points(3)}
+	taken := 0
+	for _, c := range colours {
+		if c != color.Color(grey) {
+			taken++
+		}
 	}
-	p.Add(l)
-	return l, nil
+	return palette[taken%len(palette)]
+}
+
+// sans is a font without serifs.
+func sans(points vg.Length) font.Font {
+	return font.Font{Typeface: "Liberation", Variant: "Sans", Size: points}
+}
+
+// faint is a colour of which many lie over each other.
+func faint(c color.Color) color.Color {
+	n, ok := color.NRGBAModel.Convert(c).(color.NRGBA)
+	if !ok {
+		return c
+	}
+	n.A = 150
+	return n
 }
 
 // finiteRuns cuts a series where it cannot be drawn.
@@ -174,14 +310,24 @@ func tableOf(f figures.Figure) ([]byte, error) {
 	}
 	number := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 	rows := [][]string{{slider, "series", f.X, f.Y}}
+	panels := f.Frames[0].Panels != nil
+	if panels {
+		rows[0] = []string{slider, "panel", "series", f.X, f.Y}
+	}
 	for i, frame := range f.Frames {
 		at := strconv.Itoa(i)
 		if f.Slider.Values != nil {
 			at = number(f.Slider.Values[i])
 		}
-		for _, s := range frame.Series {
-			for j, x := range s.X {
-				rows = append(rows, []string{at, s.Name, number(x), number(s.Y[j])})
+		for _, p := range frame.All() {
+			for _, s := range p.Series {
+				for j, x := range s.X {
+					row := []string{at, s.Name, number(x), number(s.Y[j])}
+					if panels {
+						row = slices.Insert(row, 1, p.Title)
+					}
+					rows = append(rows, row)
+				}
 			}
 		}
 	}
@@ -198,7 +344,10 @@ type (
 		Caption string      `json:"caption"`
 		X       string      `json:"xLabel"`
 		Y       string      `json:"yLabel"`
+		XRange  *[2]float64 `json:"xRange,omitempty"`
 		YRange  *[2]float64 `json:"yRange,omitempty"`
+		Plane   bool        `json:"plane,omitempty"`
+		Across  int         `json:"across,omitempty"`
 		LogX    bool        `json:"logX"`
 		LogY    bool        `json:"logY"`
 		Slider  *pageSlider `json:"slider,omitempty"`
@@ -210,8 +359,12 @@ type (
 		Default int       `json:"default"`
 	}
 	pageFrame struct {
+		Panels []pagePanel `json:"panels"`
+		Note   string      `json:"note,omitempty"`
+	}
+	pagePanel struct {
+		Title  string       `json:"title,omitempty"`
 		Series []pageSeries `json:"series"`
-		Note   string       `json:"note,omitempty"`
 	}
 	pageSeries struct {
 		Name string       `json:"name"`
@@ -225,7 +378,13 @@ type (
 func WritePage(path string, list []figures.Figure) error {
 	all := make([]pageFigure, len(list))
 	for i, f := range list {
-		v := pageFigure{Name: f.Name, Title: f.Title, Caption: f.Caption, X: f.X, Y: f.Y, LogX: f.LogX, LogY: f.LogY}
+		v := pageFigure{Name: f.Name, Title: f.Title, Caption: f.Caption, X: f.X, Y: f.Y, LogX: f.LogX, LogY: f.LogY, Plane: f.Plane}
+		if f.Frames[0].Panels != nil {
+			v.Across = min(f.Across, len(f.Frames[0].Panels))
+		}
+		if f.XRange != [2]float64{} {
+			v.XRange = &f.XRange
+		}
 		if f.YRange != [2]float64{} {
 			v.YRange = &f.YRange
 		}
@@ -234,8 +393,12 @@ func WritePage(path string, list []figures.Figure) error {
 		}
 		for _, frame := range f.Frames {
 			out := pageFrame{Note: frame.Note}
-			for _, s := range frame.Series {
-				out.Series = append(out.Series, pageSeries{s.Name, s.Kind, rounded(s.X), rounded(s.Y)})
+			for _, p := range frame.All() {
+				panel := pagePanel{Title: p.Title}
+				for _, s := range p.Series {
+					panel.Series = append(panel.Series, pageSeries{s.Name, s.Kind, rounded(s.X), rounded(s.Y)})
+				}
+				out.Panels = append(out.Panels, panel)
 			}
 			v.Frames = append(v.Frames, out)
 		}

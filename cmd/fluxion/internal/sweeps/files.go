@@ -131,7 +131,7 @@ func (t *Table) figure(name string) figures.Figure {
 	for _, series := range order {
 		points := of[series]
 		slices.SortStableFunc(points, func(a, b point) int { return cmp.Compare(a.x, b.x) })
-		s := figures.Series{Name: series, Kind: figures.Line}
+		s := figures.Series{Name: series, Kind: figures.Marked}
 		if len(points) == 1 {
 			s.Kind = figures.Points
 		}
