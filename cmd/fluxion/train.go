@@ -20,7 +20,6 @@ import (
 	"fluxion/data/setting"
 	"fluxion/engine/collective"
 	"fluxion/engine/model"
-	"fluxion/engine/record"
 	"fluxion/engine/train"
 	"fluxion/kernels/cpu"
 	"fluxion/nets/catalog"
@@ -38,6 +37,8 @@ type trainOptions struct {
 	dryRun  bool
 	json    bool
 	ignore  []string
+
+	onCheckpoint string // a command of the shell
 }
 
 func newTrain() *cobra.Command {
@@ -91,6 +92,7 @@ takes the rest from the preset, which is a network and how it is trained:
 	o.sources.Default("the preset's", train.RecipeKeys()...)
 	c.Flags().BoolVar(&o.fresh, "fresh", false, "begin anew in the place of the run that is in the folder")
 	c.Flags().Int64Var(&o.from, "from", 0, "go on from the checkpoint after so many images, in the place of what comes later (default the newest)")
+	c.Flags().StringVar(&o.onCheckpoint, "on-checkpoint", "", "command of the shell, run beside training for each checkpoint on the disk: $CHECKPOINT is its folder, $CHECKPOINT_IMAGES the images seen, $RUN the run folder")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the resolved settings and stop")
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
 	return c
@@ -147,7 +149,7 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	result, err := train.Run(ctx, train.Options{
-		Settings: s, Dir: o.out, Fresh: o.fresh, IgnoreKeys: o.ignore, From: o.from, Data: d, Device: dev, Observer: show, Group: collective.Alone, Origin: origin(), SaveNow: requests, Hooks: hooks, Sinks: []record.Sink{&curves{dir: o.out, tell: show.Note}},
+		Settings: s, Dir: o.out, Fresh: o.fresh, IgnoreKeys: o.ignore, From: o.from, Data: d, Device: dev, Observer: show, Group: collective.Alone, Origin: origin(), SaveNow: requests, Hooks: hooks, Sinks: o.sinks(s, show.Note), Distributions: s.TensorBoard,
 	})
 	if err != nil {
 		err = goesOn(err, o.again())

@@ -17,6 +17,7 @@ const curvesDir = "evaluation"
 
 // curves is a sink that draws them anew after every evaluation.
 type curves struct {
+	record.Nothing
 	dir  string
 	tell func(text string)
 	all  []record.Evaluation
@@ -27,9 +28,6 @@ func (c *curves) Begin(images int64) error {
 	c.all = record.Evaluations(stats, images)
 	return err
 }
-
-func (*curves) Status(record.Status) error { return nil }
-func (*curves) Close() error               { return nil }
 
 // Evaluation draws what compares with the newest. A disk that is full for a while ends no
 // run.
@@ -62,4 +60,53 @@ func (c *curves) figure(name, of string) figures.Figure {
 	return figures.Figure{
 		Name: name, Title: fmt.Sprintf("%s of %s", name, filepath.Base(c.dir)), Caption: of, X: "images seen", Y: name, Frames: []figures.Frame{{Series: []figures.Series{line}}},
 	}
+}
+
+// lossName is that of the curve of the loss in a run folder.
+const lossName = "loss"
+
+// lossCurve is a sink that draws it when the run ends, however that is.
+type lossCurve struct {
+	record.Nothing
+	dir  string
+	warn func(format string, args ...any)
+	told bool // of a step
+}
+
+func (l *lossCurve) Status(record.Status) error {
+	l.told = true
+	return nil
+}
+
+func (l *lossCurve) Close() error {
+	if !l.told {
+		return nil
+	}
+	stats, err := rundir.Stats(l.dir)
+	if err == nil {
+		line := lossLine(stats, filepath.Base(l.dir))
+		_, err = paper.DrawPlots(durable.Disk{}, l.dir, figures.Figure{
+			Name: lossName, Title: "loss of " + line.Name, X: "images seen", Y: "running mean of the loss", Frames: []figures.Frame{{Series: []figures.Series{line}}},
+		})
+	}
+	if err != nil {
+		l.warn("no curve of the loss: %v", err)
+	}
+	return nil
+}
+
+// linePoints is about how many points of a curve can be told apart.
+const linePoints = 1000
+
+// lossLine is the loss by images seen, of a file of statistics.
+func lossLine(stats []byte, name string) figures.Series {
+	all := record.Losses(stats)
+	line := figures.Series{Name: name, Kind: figures.Line}
+	every := max(1, len(all)/linePoints)
+	for i, l := range all {
+		if (len(all)-1-i)%every == 0 {
+			line.X, line.Y = append(line.X, float64(l.Images)), append(line.Y, l.Loss)
+		}
+	}
+	return line
 }

@@ -1,18 +1,19 @@
 package record
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 )
 
 // JSONL hands each status and each evaluation to add as an object of JSON, for a file
 // with one a line. Lines of evaluations have the key metrics.
-func JSONL(add func(line []byte) error) Sink { return jsonl{add} }
+func JSONL(add func(line []byte) error) Sink { return jsonl{add: add} }
 
-type jsonl struct{ add func(line []byte) error }
-
-func (jsonl) Begin(int64) error { return nil }
-func (jsonl) Close() error      { return nil }
+type jsonl struct {
+	Nothing
+	add func(line []byte) error
+}
 
 func (j jsonl) Status(s Status) error {
 	return j.line(map[string]any{
@@ -29,4 +30,24 @@ func (j jsonl) line(fields map[string]any) error {
 		return err
 	}
 	return j.add(line)
+}
+
+// Loss is that of a status.
+type Loss struct {
+	Images int64
+	Loss   float64
+}
+
+// Losses reads those of the statuses among the lines that JSONL made.
+func Losses(lines []byte) (list []Loss) {
+	for line := range bytes.Lines(lines) {
+		var s struct {
+			Images int64
+			Loss   *float64
+		}
+		if json.Unmarshal(line, &s) == nil && s.Loss != nil {
+			list = append(list, Loss{s.Images, *s.Loss})
+		}
+	}
+	return list
 }

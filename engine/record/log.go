@@ -8,12 +8,11 @@ func Log(skipped func() []string, tell, note func(format string, args ...any)) S
 }
 
 type log struct {
+	Nothing
 	skipped    func() []string // so far
 	named      int             // of them
 	tell, note func(format string, args ...any)
 }
-
-func (l *log) Begin(int64) error { return nil }
 
 func (l *log) Status(Status) error { return l.Close() }
 

@@ -12,6 +12,7 @@ import (
 
 // stub is a sink that writes down what it is told, and fails where it is said to.
 type stub struct {
+	Nothing
 	name  string
 	log   *[]string
 	fails string
@@ -46,7 +47,7 @@ func TestSinks(t *testing.T) {
 		{"close", []string{"a begin 8", "b begin 8", "c begin 8", "a status 16", "b status 16", "c status 16", "a evaluation 16", "b evaluation 16", "c evaluation 16", "a close", "b close", "c close"}},
 	} {
 		var got []string
-		sinks := Sinks{stub{"a", &got, ""}, stub{"b", &got, c.fails}, stub{"c", &got, ""}}
+		sinks := Sinks{stub{name: "a", log: &got}, stub{name: "b", log: &got, fails: c.fails}, stub{name: "c", log: &got}}
 		err := sinks.Begin(8)
 		if err == nil {
 			err = errors.Join(sinks.Status(Status{Images: 16}), sinks.Evaluation(Evaluation{Images: 16}), sinks.Close())

@@ -31,17 +31,38 @@ type Sink interface {
 	Status(Status) error
 	// Evaluation takes what metrics say, where a run is evaluated; errors as of Status.
 	Evaluation(Evaluation) error
+	// Grid takes a picture of samples, and Checkpoint one that is on the disk.
+	Grid(File) error
+	Checkpoint(File) error
+	// Distributions takes those of weights and gradients after so many images, where they
+	// are asked for.
+	Distributions(images int64, list []Distribution) error
 	// Close ends what Begin began.
 	Close() error
 }
 
-// Func is a sink of statuses alone that has nothing to open.
-type Func func(Status) error
+// File is one that a run wrote, after so many images.
+type File struct {
+	Path   string
+	Images int64
+}
 
-func (Func) Begin(int64) error           { return nil }
-func (f Func) Status(s Status) error     { return f(s) }
-func (Func) Evaluation(Evaluation) error { return nil }
-func (Func) Close() error                { return nil }
+// Distribution is how the values of a tensor are spread.
+type Distribution struct {
+	Name   string // of the tensor: weights/NAME, gradients/NAME
+	Counts Counts
+}
+
+// Nothing is a sink that takes nothing. Others embed it and take what they have use for.
+type Nothing struct{}
+
+func (Nothing) Begin(int64) error                         { return nil }
+func (Nothing) Status(Status) error                       { return nil }
+func (Nothing) Evaluation(Evaluation) error               { return nil }
+func (Nothing) Grid(File) error                           { return nil }
+func (Nothing) Checkpoint(File) error                     { return nil }
+func (Nothing) Distributions(int64, []Distribution) error { return nil }
+func (Nothing) Close() error                              { return nil }
 
 // Sinks are told in this order; one that fails is the last.
 type Sinks []Sink
@@ -56,22 +77,32 @@ func (s Sinks) Begin(images int64) error {
 	return nil
 }
 
-func (s Sinks) Status(status Status) error {
+// each tells all of them, up to one that fails.
+func (s Sinks) each(tell func(Sink) error) error {
 	for _, sink := range s {
-		if err := sink.Status(status); err != nil {
+		if err := tell(sink); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func (s Sinks) Status(status Status) error {
+	return s.each(func(sink Sink) error { return sink.Status(status) })
+}
+
 func (s Sinks) Evaluation(e Evaluation) error {
-	for _, sink := range s {
-		if err := sink.Evaluation(e); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.each(func(sink Sink) error { return sink.Evaluation(e) })
+}
+
+func (s Sinks) Grid(f File) error { return s.each(func(sink Sink) error { return sink.Grid(f) }) }
+
+func (s Sinks) Checkpoint(f File) error {
+	return s.each(func(sink Sink) error { return sink.Checkpoint(f) })
+}
+
+func (s Sinks) Distributions(images int64, list []Distribution) error {
+	return s.each(func(sink Sink) error { return sink.Distributions(images, list) })
 }
 
 func (s Sinks) Close() (err error) {

@@ -306,6 +306,7 @@ func TestHookAsked(t *testing.T) {
 
 // sink is told of statuses, and fails at one of them.
 type sink struct {
+	record.Nothing
 	began  int64
 	got    []record.Status
 	said   []record.Evaluation

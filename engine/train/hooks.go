@@ -20,6 +20,7 @@ func (r *run) own(callers []Hook) []Hook {
 		{Name: "requests", Every: 1, After: r.listen},
 		{Name: "learning", Every: 1, After: r.watch},
 		r.statusHook(),
+		r.distributionHook(),
 	}, late(false), []Hook{
 		{Name: "written checkpoints", Every: 1, After: func(context.Context, Progress) error { return r.saver.poll() }},
 		{Name: "checkpoints", Every: r.settings.CheckpointEvery, After: func(_ context.Context, p Progress) error { return r.saver.save(p.State) }},

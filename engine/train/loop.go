@@ -41,7 +41,9 @@ type Options struct {
 	SaveNow  <-chan os.Signal // asks for a checkpoint and a grid after the next step; may be nil
 
 	Hooks []Hook        // called after a status is told, and before a checkpoint is made
-	Sinks []record.Sink // told of each status after the run's own
+	Sinks []record.Sink // told after the run's own
+	// Distributions tells sinks of those of weights and gradients, with every grid.
+	Distributions bool
 }
 
 // lossMemory is how many images the running mean of the loss looks back, about.
@@ -78,7 +80,9 @@ type run struct {
 	saveNow <-chan os.Signal
 	all     []Hook       // in their order
 	begun   []Hook       // of them
-	record  record.Sinks // of statuses
+	record  record.Sinks // that are told
+
+	distributions bool // as well
 
 	state  State   // after the last whole step
 	stage  int     // whose teacher the device holds

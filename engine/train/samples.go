@@ -8,6 +8,7 @@ import (
 
 	"fluxion/data"
 	"fluxion/engine/generate"
+	"fluxion/engine/record"
 	"fluxion/engine/rundir"
 	"fluxion/engine/sampler"
 )
@@ -146,6 +147,5 @@ func (r *run) samples(ctx context.Context, images int64) error {
 		r.warn("no grid after %d images, the run goes on: %v", images, err)
 		return nil
 	}
-	r.observer.Samples(path, images)
-	return nil
+	return r.record.Grid(record.File{Path: path, Images: images})
 }

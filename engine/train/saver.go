@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"fluxion/engine/model"
+	"fluxion/engine/record"
 	"fluxion/engine/rundir"
 )
 
@@ -14,7 +15,7 @@ import (
 type saver struct {
 	copy func(State) (write func() (path string, err error), err error) // takes the state off the device
 	tidy func() error                                                   // removes older ones
-	told func(path string, images int64)                                // that one is on the disk
+	told func(path string, images int64) error                          // that one is on the disk
 	warn func(format string, args ...any)
 
 	pending chan written // nil: none is being written
@@ -97,7 +98,9 @@ func (s *saver) report(w written) error {
 		return nil
 	}
 	s.last, s.images = w.path, w.images
-	s.told(w.path, w.images)
+	if err := s.told(w.path, w.images); err != nil {
+		return err
+	}
 	if w.untidy != nil {
 		s.warn("older checkpoints are not removed: %v", w.untidy)
 	}
@@ -170,9 +173,9 @@ func (r *run) newSaver() *saver {
 			return func() (string, error) { return r.checkpoint(c) }, err
 		},
 		tidy: func() error { return r.folder.Tidy(r.settings.Keep) },
-		told: func(path string, images int64) {
-			r.observer.Checkpoint(path, images)
+		told: func(path string, images int64) error {
 			r.folder.Note("checkpoint %s", path)
+			return r.record.Checkpoint(record.File{Path: path, Images: images})
 		},
 		warn: r.warn,
 	}

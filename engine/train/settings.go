@@ -77,6 +77,8 @@ type Settings struct {
 	SampleSteps int   `json:"sample_steps"` // network evaluations of a grid's image
 	SampleCount int   `json:"sample_count"` // images of a grid; 0: no grids
 
+	TensorBoard bool `json:"tensorboard"` // write its events, too
+
 	EvalEvery      int64  `json:"eval_every"`      // images; 0: no evaluation
 	EvalMetrics    string `json:"eval_metrics"`    // see evaluate.Metrics
 	EvalCount      int    `json:"eval_count"`      // samples

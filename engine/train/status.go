@@ -11,24 +11,34 @@ import (
 func (r *run) sinks(callers []record.Sink) record.Sinks {
 	return append(record.Sinks{
 		record.Log(r.skipped, r.warn, r.folder.Note),
-		told{r.observer},
+		told{observer: r.observer},
 		record.JSONL(r.folder.Status),
 	}, callers...)
 }
 
 // told is a sink that tells the observer.
-type told struct{ Observer }
-
-func (told) Begin(int64) error { return nil }
-func (told) Close() error      { return nil }
+type told struct {
+	record.Nothing
+	observer Observer
+}
 
 func (t told) Status(s record.Status) error {
-	t.Observer.Status(s)
+	t.observer.Status(s)
 	return nil
 }
 
 func (t told) Evaluation(e record.Evaluation) error {
-	t.Observer.Evaluation(e)
+	t.observer.Evaluation(e)
+	return nil
+}
+
+func (t told) Grid(f record.File) error {
+	t.observer.Samples(f.Path, f.Images)
+	return nil
+}
+
+func (t told) Checkpoint(f record.File) error {
+	t.observer.Checkpoint(f.Path, f.Images)
 	return nil
 }
 
