@@ -27,8 +27,20 @@ import (
 //go:embed page.html
 var page []byte
 
-// pageData is where the page's figures go.
-var pageData = []byte("/*DATA*/[]")
+// ChartScript and ChartStyle draw charts on a page: draw(figure, place) adds one.
+var (
+	//go:embed chart.js
+	ChartScript []byte
+	//go:embed chart.css
+	ChartStyle []byte
+)
+
+// Where a page's figures, and what draws them, go.
+var (
+	pageData  = []byte("/*DATA*/[]")
+	pageChart = []byte("/*CHART*/")
+	pageStyle = []byte("/*STYLE*/")
+)
 
 // Sizes of a figure on paper; its legend stands beside it.
 const (
@@ -408,7 +420,11 @@ func WritePage(path string, list []figures.Figure) error {
 	if err != nil {
 		return err
 	}
-	return fault.Output(durable.Disk{}.WriteFile(path, bytes.Replace(page, pageData, data, 1)))
+	whole := page
+	for _, part := range [][2][]byte{{pageStyle, ChartStyle}, {pageChart, ChartScript}, {pageData, data}} {
+		whole = bytes.Replace(whole, part[0], part[1], 1)
+	}
+	return fault.Output(durable.Disk{}.WriteFile(path, whole))
 }
 
 func rounded(values []float64) []*float64 {
