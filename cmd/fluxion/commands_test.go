@@ -45,7 +45,7 @@ func TestCommands(t *testing.T) {
 // TestNext: the command that a run ends with can be given to a shell as it is.
 func TestNext(t *testing.T) {
 	var out bytes.Buffer
-	observer{console.NewFace(&out, false)}.done(train.Result{Run: "runs/the pictures", Images: 40})
+	observer{Face: console.NewFace(&out, false)}.done(train.Result{Run: "runs/the pictures", Images: 40})
 	_, next, _ := strings.Cut(out.String(), "next        ")
 	if want := console.ProgramName() + " sample --model 'runs/the pictures' --out 'out/the pictures-40' --count 64\n"; next != want {
 		t.Errorf("next is %q, want %q", next, want)

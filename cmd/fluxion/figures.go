@@ -24,6 +24,13 @@ import (
 // figurePage is the file that holds all figures.
 const figurePage = "index.html"
 
+// figuresAbout stands above them.
+var figuresAbout = paper.About{
+	Title: "Diffusion meets flow matching",
+	Text: "Gaussian flow matching and diffusion are one thing. Every curve below was computed in float64 by Fluxion's own schedules, weightings, samplers and couplings; " +
+		"nothing is fetched, and the sliders choose among computed values. Click a name to hide its curve.",
+}
+
 type figuresOptions struct {
 	out, data string
 	size      int
@@ -84,7 +91,7 @@ func (o *figuresOptions) run(ctx context.Context, face console.Face) error {
 		}
 	}
 	path := filepath.Join(o.out, figurePage)
-	if err := paper.WritePage(path, list); err != nil {
+	if err := paper.WritePage(path, figuresAbout, list); err != nil {
 		return err
 	}
 	return report(face, "all of them, with sliders", path)

@@ -54,9 +54,17 @@ const exitCodes = `Exit codes:
   129  hung up, 130 interrupted, 131 quit, 143 terminated; the run can be resumed`
 
 // signalError is the cause of a context that a signal ended.
-type signalError struct{ signal syscall.Signal }
+type signalError struct {
+	signal  syscall.Signal
+	instead string // what stopped it, where it was no signal but ends as this one does
+}
 
-func (e signalError) Error() string { return "stopped by signal: " + e.signal.String() }
+func (e signalError) Error() string {
+	if e.instead != "" {
+		return "stopped " + e.instead
+	}
+	return "stopped by signal: " + e.signal.String()
+}
 
 // goesOn adds to a signal that ended work, and lost none of it, which command goes
 // on with it.
@@ -130,12 +138,12 @@ func newRoot() *cobra.Command {
 		Example: "  fluxion train\n  fluxion sample --model runs/glyphs-tiny --out out --count 64",
 	}
 	root.SetFlagErrorFunc(settings.FlagError)
-	root.AddCommand(newTrain(), newSample(), newPairs(), newEval(), newSweep(), newConvert(), newData(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion(), newLicenses())
+	root.AddCommand(newTrain(), newRuns(), newSample(), newPairs(), newEval(), newSweep(), newConvert(), newData(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion(), newLicenses())
 	root.InitDefaultCompletionCmd()
 	complete(root)
 	root.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return fault.Usagef("no command %q; there are train, sample, pairs, eval, sweep, convert, data, bench, inspect, trace, figures, doctor, version, licenses, completion", args[0])
+			return fault.Usagef("no command %q; there are train, runs, sample, pairs, eval, sweep, convert, data, bench, inspect, trace, figures, doctor, version, licenses, completion", args[0])
 		}
 		return c.Help()
 	}
@@ -186,7 +194,7 @@ func withSignals(ctx context.Context) (context.Context, context.CancelCauseFunc)
 		interrupted := false
 		for s := range signals {
 			s := s.(syscall.Signal)
-			cancel(signalError{s})
+			cancel(signalError{signal: s})
 			if s == syscall.SIGHUP {
 				continue
 			}

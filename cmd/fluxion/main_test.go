@@ -413,7 +413,7 @@ func TestStopped(t *testing.T) {
 		t.Fatal(code, err)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(signalError{syscall.SIGINT})
+	cancel(signalError{signal: syscall.SIGINT})
 	root := newRoot()
 	root.SetOut(&bytes.Buffer{})
 	root.SetArgs([]string{"sample", "--model", run, "--out", filepath.Join(dir, "pictures"), "--count", "4"})
@@ -432,8 +432,8 @@ func TestExitCodes(t *testing.T) {
 		want int
 	}{
 		{errors.New("x"), exitFailure},
-		{signalError{syscall.SIGINT}, 130},
-		{signalError{syscall.SIGTERM}, 143},
+		{signalError{signal: syscall.SIGINT}, 130},
+		{signalError{signal: syscall.SIGTERM}, 143},
 		{fmt.Errorf("x: %w", &data.Error{}), exitInput},
 		{modelError{"m", &nets.ConfigError{}}, exitInput},
 		{&nets.ConfigError{}, exitUsage},

@@ -8,13 +8,17 @@ import (
 	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/runpage"
 	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/engine/record"
 	"fluxion/engine/train"
 )
 
-// observer shows a run.
-type observer struct{ console.Face }
+// observer shows a run, on the screen and on its page.
+type observer struct {
+	console.Face
+	page *runpage.Page // nil: none
+}
 
 func (o observer) Start(s train.Start) {
 	changes := []map[string]any{}
@@ -39,11 +43,21 @@ func (o observer) Start(s train.Start) {
 	for _, row := range s.About {
 		start[row[0]] = row[1]
 	}
-	o.Event("start", start, startLines(s)...)
+	rows := startRows(s)
+	if o.page != nil {
+		o.page.About(rows)
+		rows = append(rows, [2]string{"page", o.page.URL()})
+		start["page"] = o.page.URL()
+	}
+	lines := make([]string, len(rows))
+	for i, r := range rows {
+		lines[i] = fmt.Sprintf("%-11s %s", r[0], r[1])
+	}
+	o.Event("start", start, lines...)
 }
 
-// startLines are what a person is told of a run before its first step.
-func startLines(s train.Start) []string {
+// startRows are what a person is told of a run before its first step.
+func startRows(s train.Start) [][2]string {
 	labels := "none"
 	if n := len(s.Classes); n > 0 {
 		labels = fmt.Sprintf("%d classes: %s", n, console.Abridged(s.Classes, 10))
@@ -88,11 +102,7 @@ func startLines(s train.Start) []string {
 	for _, c := range s.Changes {
 		rows = append(rows, [2]string{"changed", fmt.Sprintf("%s was %v, now %v", c.Key, c.Old, c.New)})
 	}
-	lines := make([]string, len(rows))
-	for i, r := range rows {
-		lines[i] = fmt.Sprintf("%-11s %s", r[0], r[1])
-	}
-	return lines
+	return rows
 }
 
 // takesRow is what the run takes, and what steps cost.
@@ -137,6 +147,7 @@ func (o observer) Status(s record.Status) {
 func (o observer) Stuck(s train.Stuck) {
 	o.Event("stuck", map[string]any{"images": s.Images, "loss": s.Loss, "baseline": s.Baseline, "lr": s.LR, "try_lr": s.TryLR, "text": s.String()},
 		"stuck       "+s.String())
+	o.tellPage(s.String())
 }
 
 func (o observer) Checkpoint(path string, images int64) {
@@ -153,6 +164,13 @@ func (o observer) Evaluation(e record.Evaluation) {
 
 func (o observer) Note(text string) {
 	o.Event("note", map[string]any{"text": text}, noteLine(text))
+	o.tellPage(text)
+}
+
+func (o observer) tellPage(text string) {
+	if o.page != nil {
+		o.page.Note(text)
+	}
 }
 
 // noteLine is a note as a person is told it.

@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/cmd/fluxion/internal/outdir"
+	"fluxion/cmd/fluxion/internal/runpage"
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data"
 	"fluxion/data/setting"
@@ -39,6 +41,7 @@ type trainOptions struct {
 	ignore  []string
 
 	onCheckpoint string // a command of the shell
+	serve        string // where the run's page is; "": nowhere
 }
 
 func newTrain() *cobra.Command {
@@ -67,6 +70,11 @@ beside the newest: RUN@best is it, wherever a model is asked for. The folder eva
 has curves. Nothing of it shows in the weights; a kill or a signal leaves no gap, and
 numbers that are not finite are a note.
 
+--serve 8080 shows curves, grids and the log in a browser, --tensorboard writes events
+for TensorBoard (tensorboard --logdir runs). Every run folder has loss.png when the run
+ends, and metrics.prom for the textfile collector of Prometheus' node exporter. fluxion
+runs lists all of them.
+
 What was announced as a checkpoint is on the disk. --fresh and --from N (go back to
 checkpoint N, as where the newest cannot be used) set aside what the folder holds,
 under names that begin with .previous-; it is removed when there is a new
@@ -93,6 +101,7 @@ takes the rest from the preset, which is a network and how it is trained:
 	c.Flags().BoolVar(&o.fresh, "fresh", false, "begin anew in the place of the run that is in the folder")
 	c.Flags().Int64Var(&o.from, "from", 0, "go on from the checkpoint after so many images, in the place of what comes later (default the newest)")
 	c.Flags().StringVar(&o.onCheckpoint, "on-checkpoint", "", "command of the shell, run beside training for each checkpoint on the disk: $CHECKPOINT is its folder, $CHECKPOINT_IMAGES the images seen, $RUN the run folder")
+	c.Flags().StringVar(&o.serve, "serve", "", "serve a page of the run, with curves, grids and log, on a port of this machine, as 8080, or on HOST:PORT; what is printed has a token, which the page needs to stop the run, and elsewhere than on this machine to be seen")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the resolved settings and stop")
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
 	return c
@@ -143,13 +152,18 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	console.Optional(out)
 	requests, stop := saveRequests()
 	defer stop()
-	show := observer{console.NewFace(out, o.json)}
+	page, ctx, leave, err := o.page(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	show := observer{console.NewFace(out, o.json), page}
 	hooks, err := e.hooks(ctx, dev, show.Face, o.json)
 	if err != nil {
 		return err
 	}
 	result, err := train.Run(ctx, train.Options{
-		Settings: s, Dir: o.out, Fresh: o.fresh, IgnoreKeys: o.ignore, From: o.from, Data: d, Device: dev, Observer: show, Group: collective.Alone, Origin: origin(), SaveNow: requests, Hooks: hooks, Sinks: o.sinks(s, show.Note), Distributions: s.TensorBoard,
+		Settings: s, Dir: o.out, Fresh: o.fresh, IgnoreKeys: o.ignore, From: o.from, Data: d, Device: dev, Observer: show, Group: collective.Alone, Origin: origin(), SaveNow: requests, Hooks: hooks, Sinks: o.sinks(s, show), Distributions: s.TensorBoard,
 	})
 	if err != nil {
 		err = goesOn(err, o.again())
@@ -158,6 +172,23 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	}
 	show.done(result)
 	return nil
+}
+
+// page serves the page of the run, if it is to have one, which can end the context.
+func (o *trainOptions) page(ctx context.Context) (_ *runpage.Page, _ context.Context, leave func(), err error) {
+	if o.serve == "" {
+		return nil, ctx, func() {}, nil
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	p, err := runpage.Listen(o.serve, o.out, func() { cancel(signalError{syscall.SIGTERM, "from its page"}) })
+	if err != nil {
+		cancel(nil)
+		return nil, ctx, nil, err
+	}
+	return p, ctx, func() {
+		p.Close()
+		cancel(nil)
+	}, nil
 }
 
 // again is the command that goes on with the run.

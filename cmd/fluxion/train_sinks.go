@@ -19,7 +19,8 @@ const (
 )
 
 // sinks are what a run is told to beside the screen and its statistics.
-func (o *trainOptions) sinks(s train.Settings, tell func(text string)) []record.Sink {
+func (o *trainOptions) sinks(s train.Settings, show observer) []record.Sink {
+	tell := show.Note
 	warn := func(format string, args ...any) { tell(fmt.Sprintf(format, args...)) }
 	list := []record.Sink{
 		&curves{dir: o.out, tell: tell},
@@ -31,6 +32,9 @@ func (o *trainOptions) sinks(s train.Settings, tell func(text string)) []record.
 	}
 	if o.onCheckpoint != "" {
 		list = append(list, newCommandSink(o.onCheckpoint, o.out, warn))
+	}
+	if show.page != nil {
+		list = append(list, show.page)
 	}
 	return list
 }

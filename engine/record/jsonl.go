@@ -51,3 +51,24 @@ func Losses(lines []byte) (list []Loss) {
 	}
 	return list
 }
+
+// Newest is the last status among the lines that JSONL made, as far as they tell.
+func Newest(lines []byte) (s Status, ok bool) {
+	var found struct {
+		Time            time.Time
+		Images, Steps   int64
+		Loss            *float64
+		LR              float64
+		ImagesPerSecond float64 `json:"images_per_second"`
+		Elapsed         float64 `json:"elapsed_seconds"`
+	}
+	for rest := lines; len(rest) > 0 && !ok; {
+		cut := bytes.LastIndexByte(rest[:len(rest)-1], '\n') + 1
+		ok = json.Unmarshal(rest[cut:], &found) == nil && found.Loss != nil
+		rest = rest[:cut]
+	}
+	if ok {
+		s = Status{Time: found.Time, Images: found.Images, Steps: found.Steps, Loss: *found.Loss, LR: found.LR, ImagesPerSecond: found.ImagesPerSecond, Elapsed: time.Duration(found.Elapsed * float64(time.Second))}
+	}
+	return s, ok
+}

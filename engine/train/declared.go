@@ -123,8 +123,8 @@ func (s *Settings) files() setting.List {
 		},
 		{Key: "sample_every", Value: setting.Of(&s.SampleEvery), Help: "images between sample grids", Unit: "images", Range: imagesFrom(0, "0 (only at the end) to 2^53")},
 		{Key: "sample_steps", Value: setting.Of(&s.SampleSteps), Help: "network evaluations of a grid's image", Range: setting.Within(1, sampler.MaxSteps, "")},
-		{Key: "tensorboard", Value: setting.Of(&s.TensorBoard), Since: "2026-11-30", Help: "write events for TensorBoard into the folder tensorboard of the run: scalars, grids, distributions of weights and gradients, settings"},
 		{Key: "sample_count", Value: setting.Of(&s.SampleCount), Help: "images of a grid", Range: setting.Within(0, maxGrid, fmt.Sprintf("0 (no grids) to %d", maxGrid))},
+		{Key: "tensorboard", Value: setting.Of(&s.TensorBoard), Since: "2026-11-30", Help: "write events for TensorBoard into the folder tensorboard of the run: scalars, grids, distributions of weights and gradients, settings"},
 	}
 }
 

@@ -26,10 +26,10 @@ func version(at time.Time) message {
 }
 
 // restart says that the run goes on after so many images: what was told of later ones
-// is void.
+// is void. Readers drop what begins at its step.
 func restart(at time.Time, images int64) message {
 	const start = 1
-	return event(at, images).bytes(7, message(nil).int(1, start))
+	return event(at, images+1).bytes(7, message(nil).int(1, start))
 }
 
 // summary adds values to an event.

@@ -109,6 +109,7 @@ function draw(figure, place) {
   const show = at => {
     const frame = figure.frames[at];
     legend.replaceChildren();
+    legend.hidden = names.length === 1 && names[0] === figure.title;
     frame.panels.forEach((p, i) => {
       titles[i].textContent = p.title || "";
       charts[i](p.series.filter(s => !hidden.has(s.name)), colour);

@@ -7,6 +7,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"html"
 	"image/color"
 	"math"
 	"path/filepath"
@@ -35,11 +36,13 @@ var (
 	ChartStyle []byte
 )
 
-// Where a page's figures, and what draws them, go.
+// Where what a page shows, and what draws it, goes.
 var (
 	pageData  = []byte("/*DATA*/[]")
 	pageChart = []byte("/*CHART*/")
 	pageStyle = []byte("/*STYLE*/")
+	pageTitle = []byte("<!--TITLE-->")
+	pageText  = []byte("<!--TEXT-->")
 )
 
 // Sizes of a figure on paper; its legend stands beside it.
@@ -386,8 +389,11 @@ type (
 	}
 )
 
+// About is what stands above the figures of a page.
+type About struct{ Title, Text string }
+
 // WritePage writes all figures as one page that needs nothing else.
-func WritePage(path string, list []figures.Figure) error {
+func WritePage(path string, about About, list []figures.Figure) error {
 	all := make([]pageFigure, len(list))
 	for i, f := range list {
 		v := pageFigure{Name: f.Name, Title: f.Title, Caption: f.Caption, X: f.X, Y: f.Y, LogX: f.LogX, LogY: f.LogY, Plane: f.Plane}
@@ -421,8 +427,11 @@ func WritePage(path string, list []figures.Figure) error {
 		return err
 	}
 	whole := page
-	for _, part := range [][2][]byte{{pageStyle, ChartStyle}, {pageChart, ChartScript}, {pageData, data}} {
-		whole = bytes.Replace(whole, part[0], part[1], 1)
+	escaped := func(text string) []byte { return []byte(html.EscapeString(text)) }
+	for _, part := range [][2][]byte{
+		{pageStyle, ChartStyle}, {pageChart, ChartScript}, {pageTitle, escaped(about.Title)}, {pageText, escaped(about.Text)}, {pageData, data},
+	} {
+		whole = bytes.ReplaceAll(whole, part[0], part[1])
 	}
 	return fault.Output(durable.Disk{}.WriteFile(path, whole))
 }
