@@ -186,7 +186,7 @@ func (o *trainOptions) page(ctx context.Context) (_ *runpage.Page, _ context.Con
 		return nil, ctx, nil, err
 	}
 	return p, ctx, func() {
-		p.Close()
+		_ = p.Close() // who looks sees that it is gone
 		cancel(nil)
 	}, nil
 }

@@ -25,7 +25,7 @@ func (p *Page) handler() http.Handler {
 	static := func(path, kind string, content []byte) {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", kind+"; charset=utf-8")
-			w.Write(content)
+			_, _ = w.Write(content) // who asked may have gone
 		})
 	}
 	file := func(name string) []byte {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -69,7 +68,7 @@ func Listen(address, dir string, stop func()) (*Page, error) {
 		local: listener.Addr().(*net.TCPAddr).IP.IsLoopback(),
 	}
 	p.server = &http.Server{Handler: p.handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
-	go p.server.Serve(listener)
+	go func() { _ = p.server.Serve(listener) }() // until Close
 	return p, nil
 }
 
@@ -118,7 +117,7 @@ func (p *Page) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if err := p.server.Shutdown(ctx); err != nil {
-		return errors.Join(p.server.Close())
+		return p.server.Close()
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func serve(t *testing.T, address string, stop func()) *Page {
 }
 
 // ask returns the answer to a request.
-func ask(t *testing.T, p *Page, method, path string, change func(*http.Request)) (*http.Response, string) {
+func ask(t *testing.T, p *Page, method, path string, change func(*http.Request)) (code int, head http.Header, body string) {
 	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+p.listen.Addr().String()+path, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -53,11 +53,11 @@ func ask(t *testing.T, p *Page, method, path string, change func(*http.Request))
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
+	text, err := io.ReadAll(answer.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer, string(body)
+	return answer.StatusCode, answer.Header, string(text)
 }
 
 func host(name string) func(*http.Request) { return func(r *http.Request) { r.Host = name } }
@@ -96,19 +96,19 @@ func TestAnswers(t *testing.T) {
 		{"POST", "/stop", bearer("x"), 403},
 		{"POST", "/stop", bearer(""), 403},
 	} {
-		answer, body := ask(t, p, c.method, c.path, c.change)
-		if answer.StatusCode != c.code || strings.Contains(body, "secret") {
-			t.Errorf("%s %s: %d, want %d: %q", c.method, c.path, answer.StatusCode, c.code, body)
+		code, head, body := ask(t, p, c.method, c.path, c.change)
+		if code != c.code || strings.Contains(body, "secret") {
+			t.Errorf("%s %s: %d, want %d: %q", c.method, c.path, code, c.code, body)
 		}
-		if csp := answer.Header.Get("Content-Security-Policy"); c.code != 421 && !strings.HasPrefix(csp, "default-src 'none'; script-src 'self';") {
+		if csp := head.Get("Content-Security-Policy"); c.code != 421 && !strings.HasPrefix(csp, "default-src 'none'; script-src 'self';") {
 			t.Errorf("%s %s: the policy is %q", c.method, c.path, csp)
 		}
 	}
 	if stopped != 0 {
 		t.Error("stopped without the token")
 	}
-	if answer, _ := ask(t, p, "POST", "/stop", bearer(p.token)); answer.StatusCode != 202 || stopped != 1 {
-		t.Errorf("%d; stopped %d times", answer.StatusCode, stopped)
+	if code, _, _ := ask(t, p, "POST", "/stop", bearer(p.token)); code != 202 || stopped != 1 {
+		t.Errorf("%d; stopped %d times", code, stopped)
 	}
 }
 
@@ -116,9 +116,9 @@ func TestAnswers(t *testing.T) {
 func TestElsewhere(t *testing.T) {
 	p := serve(t, "0.0.0.0:0", nil)
 	grid := "/samples/" + rundir.GridName(500)
-	for path, code := range map[string]int{"/events": 403, grid: 403, grid + "?token=x": 403, grid + "?token=" + p.token: 200} {
-		if answer, _ := ask(t, p, "GET", path, nil); answer.StatusCode != code {
-			t.Errorf("%s: %d, want %d", path, answer.StatusCode, code)
+	for path, want := range map[string]int{"/events": 403, grid: 403, grid + "?token=x": 403, grid + "?token=" + p.token: 200} {
+		if code, _, _ := ask(t, p, "GET", path, nil); code != want {
+			t.Errorf("%s: %d, want %d", path, code, want)
 		}
 	}
 }
