@@ -49,6 +49,18 @@ type TileT struct {
 	Accumulate int
 }
 
+// Gram is the operands of the micro-kernel of inner products in float64,
+//
+//	Sums[i][j][k] = Σ X_i[v]·Y_j[v], over v = k mod 4,
+//
+// in the order of v. Assembly knows the layout. X and Y are addresses, as in a Tile.
+type Gram struct {
+	X     [4]uintptr // rows of Depth floats
+	Y     [3]uintptr
+	Depth int // a multiple of 4
+	Sums  [4][3][4]float64
+}
+
 // AdamW is the numbers of an optimizer step; see package adamw.
 type AdamW struct {
 	LR, Beta1, Beta2, Eps, WeightDecay float32
@@ -67,6 +79,7 @@ type Kernels struct {
 
 	Tile  func(t *Tile)
 	TileT func(t *TileT)
+	Gram  func(g *Gram) // the same bits in all of them
 
 	Norms[float32]               // of normalisation
 	BF16Norms      Norms[uint16] // the same on bfloat16

@@ -50,6 +50,7 @@ func avx512() *Kernels {
 		Name: "avx512", TileCols: 64, Lanes: 16, peak: peakAVX512,
 		Tile:  func(t *Tile) { tiles[t.Width/16-1](t) },
 		TileT: func(t *TileT) { turned[t.Width/16-1](t) },
+		Gram:  gramAVX2,
 	}
 	vectorsAVX512(k)
 	k.Random = randomAVX512
@@ -64,6 +65,7 @@ func avx2() *Kernels {
 		Name: "avx2", TileCols: 16, Lanes: 8, peak: peakAVX2,
 		Tile:  func(t *Tile) { tiles[t.Width/8-1](t) },
 		TileT: func(t *TileT) { turned[t.Width/8-1](t) },
+		Gram:  gramAVX2,
 	}
 	vectorsAVX2(k)
 	k.Random = randomAVX2

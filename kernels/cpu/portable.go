@@ -11,7 +11,7 @@ import (
 // element at a time. The explicit float32() of each product keeps compilers from
 // fusing it with an addition, so that every architecture has the same bits.
 func portable() *Kernels {
-	k := &Kernels{Name: "portable", TileCols: 16, Lanes: 8, Tile: portableTile, TileT: portableTileT}
+	k := &Kernels{Name: "portable", TileCols: 16, Lanes: 8, Tile: portableTile, TileT: portableTileT, Gram: portableGram}
 	k.Add = func(dst, a, b Matrix) {
 		each(dst, a, func(r, c int, x float32) float32 { return x + b.Data[r*b.Pitch+c] })
 	}
@@ -194,6 +194,20 @@ func portableTileT(t *TileT) {
 				c[j] = 0
 			}
 			c[j] += acc[i][j]
+		}
+	}
+}
+
+func portableGram(g *Gram) {
+	for i, x := range g.X {
+		for j, y := range g.Y {
+			sums, a, b := &g.Sums[i][j], floats(x, g.Depth), floats(y, g.Depth)
+			*sums = [4]float64{}
+			for v := 0; v < len(a); v += 4 {
+				for k := range 4 {
+					sums[k] += float64(float64(a[v+k]) * float64(b[v+k]))
+				}
+			}
 		}
 	}
 }

@@ -369,6 +369,9 @@ func upsampledGradOutputAVX2(a *transformArgs)
 func upsampledGradOutputAddAVX2(a *transformArgs)
 
 //go:noescape
+func gramAVX2(a *Gram)
+
+//go:noescape
 func affineBF16AVX512BF16(a *vectorArgs)
 
 //go:noescape

@@ -50,6 +50,7 @@ const (
 	Probe                       // likelihood: directions in which a divergence is taken; same address, step = draw
 	Bound                       // likelihood: ε of the bound; same address, step = draw
 	BoundLevel                  // likelihood: where the noise levels of the bound begin; address = 0
+	Couple                      // training: which noise of a plan an image is given; address = that of its own noise
 
 	// Streams is how many streams the layout has room for.
 	Streams uint32 = 1 << 8

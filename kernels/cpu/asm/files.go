@@ -95,6 +95,9 @@ func Files() map[string]string {
 		for _, k := range transforms {
 			declare(e.winograd(k), "a *transformArgs")
 		}
+		if s.reg == "Y" {
+			declare(e.gram(), "a *Gram")
+		}
 		files[strings.ToLower(s.name)+"_amd64.s"] = e.String()
 	}
 	files["bfloat16_amd64.s"] = bf16Kernels(sets[0], declare)
