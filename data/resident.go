@@ -18,7 +18,7 @@ type Resident struct {
 	noise   []int64 // addresses, or Own
 	errs    []error // of images that cannot be decoded
 	next    int64   // batch
-	batch   Batch
+	batches []Batch // in turn
 	skipped names
 }
 
@@ -32,8 +32,9 @@ func NewResident(ctx context.Context, d Dataset, o LoaderOptions, write func(fir
 		return nil, err
 	}
 	r := &Resident{data: d, o: o, classes: make([]int32, d.Len()), noise: make([]int64, d.Len()), errs: make([]error, d.Len())}
-	n := o.Batch
-	r.batch = Batch{Classes: make([]int32, n), Indices: make([]int64, n), Noise: make([]int64, n), Sources: make([]int64, n), Flips: make([]bool, n)}
+	for n := o.Batch; len(r.batches) <= o.Ahead; {
+		r.batches = append(r.batches, Batch{Classes: make([]int32, n), Indices: make([]int64, n), Noise: make([]int64, n), Sources: make([]int64, n), Flips: make([]bool, n)})
+	}
 	size := ValuesOf(d)
 	chunk := max(1, chunkBytes/size/d.Kind().Size())
 	pixels := NewPixels(d.Kind(), min(chunk, d.Len())*size)
@@ -74,27 +75,29 @@ func (r *Resident) decode(ctx context.Context, first int, pixels Pixels) error {
 	return group.Wait()
 }
 
-// Next returns the next batch, valid until the next call. It has no pixels.
+// Next returns the next batch, which has no pixels. It is valid until Options.Ahead others
+// have followed.
 func (r *Resident) Next(ctx context.Context) (*Batch, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
 	start := r.o.position(r.next)
-	for i := range r.batch.Indices {
+	b := &r.batches[r.next%int64(len(r.batches))]
+	for i := range b.Indices {
 		position := start + int64(i)
 		index, err := r.o.pick(r.data.Len(), position, func(index int) error { return r.errs[index] }, r.skipped.add)
 		if err != nil {
 			return nil, err
 		}
-		r.batch.Indices[i], r.batch.Sources[i], r.batch.Classes[i] = position, int64(index), r.classes[index]
-		r.batch.Noise[i] = noiseOf(r.noise[index], position)
-		r.batch.Flips[i] = r.o.Flip && flipped(r.o.Seed, position)
+		b.Indices[i], b.Sources[i], b.Classes[i] = position, int64(index), r.classes[index]
+		b.Noise[i] = noiseOf(r.noise[index], position)
+		b.Flips[i] = r.o.Flip && flipped(r.o.Seed, position)
 	}
 	r.next++
-	return &r.batch, nil
+	return b, nil
 }
 
-// Release does nothing: there is one batch.
+// Release does nothing: batches come in turn.
 func (*Resident) Release(*Batch) {}
 
 // Skipped names the broken images that were left out so far.

@@ -1,105 +1,100 @@
 package couple
 
-import (
-	"runtime"
-	"slices"
-
-	"golang.org/x/sync/errgroup"
-)
+import "slices"
 
 // transport permutes the noise of a step: A. Tong et al., "Improving and Generalizing
 // Flow-Based Generative Models with Minibatch Optimal Transport" (2023); A. Pooladian et
 // al., "Multisample Flow Matching" (2023). A permutation keeps every image and every
 // noise once, where drawing pairs of a plan does not. With labels, noise stays among
 // images of a class, or it would tell the class.
-type transport struct{ byClass bool }
+type transport struct {
+	byClass bool
+	groups
+	cost []float64
+	assignment
+}
 
 func newTransport(byClass bool) func(string) (Coupling, error) {
-	return func(string) (Coupling, error) { return transport{byClass}, nil }
+	return func(string) (Coupling, error) { return &transport{byClass: byClass}, nil }
 }
 
-// Permutes says whether a coupling is a permutation of a step's noise.
-func Permutes(c Coupling) bool {
-	_, ok := c.(transport)
-	return ok
-}
-
-func (t transport) String() string {
+func (t *transport) String() string {
 	if t.byClass {
 		return "ot"
 	}
 	return "ot-across"
 }
 
-// Pair brings Σ |ε − x|² of the step to its least.
-func (t transport) Pair(s Step) {
-	groups := map[int32][]int{}
-	var classes []int32
-	for i := range s.Images {
-		c := int32(0)
-		if t.byClass {
-			c = s.Classes[i]
-		}
-		if groups[c] == nil {
-			classes = append(classes, c)
-		}
-		groups[c] = append(groups[c], i)
-	}
-	for _, c := range classes {
-		if of := groups[c]; len(of) > 1 {
-			assign(s, of)
-		}
-	}
-}
+// Multiplies says yes.
+func (*transport) Multiplies() bool { return true }
 
-// assign permutes the noise of some images. Of |ε − x|² only −ε·x depends on the pairs.
-func assign(s Step, of []int) {
-	n, size := len(of), len(s.Images[0])
-	addresses := make([]int64, n)
-	for k, i := range of {
-		addresses[k] = s.Noise[i]
-	}
-	slices.Sort(addresses) // whatever they were in turn
-	cost := make([]float64, n*n)
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for j, address := range addresses {
-		group.Go(func() error {
-			noise := make([]float32, size)
-			s.Draw(address, noise)
-			for k, i := range of {
-				cost[k*n+j] = -product(noise, s.Images[i])
+// Pair brings Σ |ε − x|² of the step to its least. Of that only −ε·x depends on the pairs.
+func (t *transport) Pair(s Step) error {
+	for _, g := range t.part(s, t.byClass) {
+		n := len(g.images)
+		if n < 2 {
+			continue
+		}
+		t.cost = slices.Grow(t.cost[:0], n*n)
+		for _, i := range g.images {
+			for _, j := range g.noise {
+				t.cost = append(t.cost, -s.Products.Product(i, j))
 			}
-			return nil
-		})
-	}
-	_ = group.Wait() // nothing fails
-	for k, j := range Assign(n, cost) {
-		s.Noise[of[k]] = addresses[j]
-	}
-}
-
-// product is ε·x in float64, in an order of its own, without fused steps: the same on every
-// machine.
-func product(a, b []float32) float64 {
-	var sums [4]float64
-	for i := 0; i+4 <= len(a); i += 4 {
-		for k := range 4 {
-			sums[k] += float64(float64(a[i+k]) * float64(b[i+k]))
+		}
+		for k, j := range t.assign(n, t.cost) {
+			s.Noise[g.images[k]] = g.addresses[j]
 		}
 	}
-	for i := len(a) &^ 3; i < len(a); i++ {
-		sums[i&3] += float64(float64(a[i]) * float64(b[i]))
-	}
-	return (sums[0] + sums[1]) + (sums[2] + sums[3])
+	return nil
 }
 
-// distance is |a − b|².
-func distance(a, b []float32) float64 {
-	sum := 0.0
-	for i, x := range a {
-		d := float64(x) - float64(b[i])
-		sum += float64(d * d)
+// group is images that share their noise: their numbers in the step; and the noise in
+// order of its addresses, by the number of whose it was.
+type group struct {
+	images, noise []int
+	addresses     []int64
+}
+
+// groups is the memory of those of a step.
+type groups struct {
+	list    []group
+	classes []int32
+}
+
+// part parts a step by class, or leaves it whole.
+func (g *groups) part(s Step, byClass bool) []group {
+	g.classes = g.classes[:0]
+	for i, c := range s.Classes {
+		if !byClass {
+			c = 0
+		}
+		k := slices.Index(g.classes, c)
+		if k < 0 {
+			k, g.classes = len(g.classes), append(g.classes, c)
+			if k == len(g.list) {
+				g.list = append(g.list, group{})
+			}
+			of := &g.list[k]
+			of.images, of.noise, of.addresses = of.images[:0], of.noise[:0], of.addresses[:0]
+		}
+		g.list[k].images = append(g.list[k].images, i)
 	}
-	return sum
+	all := g.list[:len(g.classes)]
+	for k := range all {
+		of := &all[k]
+		of.noise = append(of.noise, of.images...)
+		slices.SortFunc(of.noise, func(a, b int) int { // whatever they were in turn
+			switch {
+			case s.Noise[a] < s.Noise[b]:
+				return -1
+			case s.Noise[a] > s.Noise[b]:
+				return 1
+			}
+			return a - b
+		})
+		for _, j := range of.noise {
+			of.addresses = append(of.addresses, s.Noise[j])
+		}
+	}
+	return all
 }

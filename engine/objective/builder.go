@@ -79,19 +79,8 @@ type Builder struct {
 
 // Build builds the loss of an objective.
 func Build(objective Objective, o Options) (b *Builder, l Loss, err error) {
-	b = &Builder{Options: o, Graph: gorgonia.NewGraph(), Addresses: make([]int64, o.Batch), head: draw.Head{Seed: o.Noise.Seed, Scale: 1}}
-	b.shape = tensor.Shape{o.Batch, o.Height, o.Width, o.Network.Spec().Channels}
-	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case runtime.Error:
-			panic(r)
-		case error:
-			err = r
-		default:
-			err = fmt.Errorf("building the loss: %v", r)
-		}
-	}()
+	b = newBuilder(o)
+	defer failure(&err)
 	b.use(Trained)
 	if l = objective.Loss(b); l.Errors == nil && objective.State() != nil {
 		err = fmt.Errorf("the objective is to keep in %s what it learns of the errors of images, and its loss gives none; want its Errors, or no State", objective.State().File)
@@ -104,6 +93,34 @@ func Build(objective Objective, o Options) (b *Builder, l Loss, err error) {
 		}
 	}
 	return b, l, err
+}
+
+// Ends is the images of a batch and their noise, of which a loss is made, alone.
+func Ends(o Options) (b *Builder, err error) {
+	b = newBuilder(o)
+	defer failure(&err)
+	b.Data()
+	b.Noise()
+	return b, nil
+}
+
+func newBuilder(o Options) *Builder {
+	b := &Builder{Options: o, Graph: gorgonia.NewGraph(), Addresses: make([]int64, o.Batch), head: draw.Head{Seed: o.Noise.Seed, Scale: 1}}
+	b.shape = tensor.Shape{o.Batch, o.Height, o.Width, o.Network.Spec().Channels}
+	return b
+}
+
+// failure makes an error of a panic of those who build graphs.
+func failure(err *error) {
+	switch r := recover().(type) {
+	case nil:
+	case runtime.Error:
+		panic(r)
+	case error:
+		*err = r
+	default:
+		*err = fmt.Errorf("building the loss: %v", r)
+	}
 }
 
 // input declares a node that stages write.

@@ -60,6 +60,7 @@ type run struct {
 	objective objective.Objective
 	teacher   *objective.Teacher // nil: none
 	coupling  couple.Coupling    // nil: by chance
+	pairing   *pairing           // nil: the coupling asks for no products
 	recipe    Recipe             // of the preset
 	baseline  float64            // the loss of a network without knowledge
 	atZero    float64            // the loss of the answer 0

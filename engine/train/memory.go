@@ -38,8 +38,10 @@ func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, sampling *gen
 	if step.Resident == 0 {
 		list = append(list, device.Need{What: "images read ahead", Bytes: plan.Product(1+r.ahead(), step.pixelBytes())})
 	}
-	if n := r.settings.Batch; r.coupling != nil {
-		list = append(list, device.Need{What: "the pairing of a step", Bytes: plan.Product(4, n, height*width*channels) + plan.Product(8, n, n)})
+	if n := r.settings.Batch; r.pairing != nil {
+		list = append(list, device.Need{What: "the pairing of a step", Bytes: r.pairing.hostBytes() + plan.Product(8, n, n)})
+	} else if r.coupling != nil {
+		list = append(list, device.Need{What: "the pairing of a step", Bytes: plan.Product(4, n, height*width*channels)})
 	}
 	flat := 4 * nets.FlatSize(step.Trained.Params)
 	list = append(list, device.Need{What: "the copy that becomes a checkpoint", Bytes: plan.Product(len(step.Buffers.stored()), flat)},

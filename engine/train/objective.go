@@ -88,7 +88,7 @@ func newCoupling(s Settings, d data.Dataset) (couple.Coupling, error) {
 	if d == nil || c == nil {
 		return c, nil
 	}
-	if s.Batch > couple.MostImages && couple.Permutes(c) {
+	if s.Batch > couple.MostImages && couple.Multiplies(c) {
 		return nil, &SettingError{"coupling", fmt.Sprintf("%v takes long to pair a batch of %d images; want a batch of at most %d, or another coupling", c, s.Batch, couple.MostImages)}
 	}
 	if _, paired := data.NoiseKey(d); paired {

@@ -9,6 +9,7 @@ import (
 
 	"fluxion/data"
 	"fluxion/engine/collective"
+	"fluxion/engine/couple"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
@@ -32,6 +33,7 @@ func (r *run) close() error {
 	if r.generator != nil {
 		err = errors.Join(err, r.generator.Free())
 	}
+	err = errors.Join(err, r.pairing.free())
 	if r.memory != nil {
 		err = errors.Join(err, r.memory.Free())
 	}
@@ -174,7 +176,7 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 		return nil, nil, sizes, err
 	}
 	room -= r.besideBytes()
-	if bytes := plan.Product(r.data.Len(), height*width*channels, r.data.Kind().Size()); bytes <= room/residentShare && r.coupling == nil { // which looks at pixels
+	if bytes := plan.Product(r.data.Len(), height*width*channels, r.data.Kind().Size()); bytes <= room/residentShare && (r.coupling == nil || couple.Multiplies(r.coupling)) { // or it looks at pixels
 		o.Resident = r.data.Len()
 	}
 	for {
@@ -186,6 +188,12 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 		}
 		if sizes = step.Sizes(); sampling != nil {
 			sizes = plan.Union(sizes, sampling.Sizes())
+		}
+		if r.coupling != nil && couple.Multiplies(r.coupling) {
+			if r.pairing, err = newPairing(o, step.Buffers.Images); err != nil {
+				return nil, nil, nil, err
+			}
+			sizes = plan.Union(sizes, r.pairing.plan.Sizes)
 		}
 		for _, h := range r.all {
 			if h.Compile == nil {
@@ -221,8 +229,16 @@ func (r *run) load(d device.Device, sizes plan.Sizes, step *Step, sampling *gene
 	if r.memory, err = d.Alloc(sizes); err != nil {
 		return err
 	}
-	if r.trainer, err = step.Load(d, r.memory); err != nil || sampling == nil {
+	if r.trainer, err = step.Load(d, r.memory); err != nil {
 		return err
+	}
+	if r.pairing != nil {
+		if err = r.pairing.load(d, r.memory); err != nil {
+			return err
+		}
+	}
+	if sampling == nil {
+		return nil
 	}
 	r.generator, err = sampling.Load(d, r.memory)
 	return err

@@ -102,8 +102,10 @@ func NewStep(o StepOptions) (*Step, error) {
 		}
 	}
 	images := &plan.Buffer{Name: "images", Type: o.stored(), Size: o.Resident * o.shape().Values()}
+	var data plan.Stage
+	data, s.batch = o.data(images)
 	b, l, err := objective.Build(s.Objective, objective.Options{
-		Network: o.Network, Batch: o.Batch, Height: o.Height, Width: o.Width, Noise: o.noise(), Data: s.data(images),
+		Network: o.Network, Batch: o.Batch, Height: o.Height, Width: o.Width, Noise: o.noise(), Data: data,
 	})
 	if err != nil {
 		return nil, err

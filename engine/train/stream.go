@@ -10,21 +10,35 @@ import (
 // openStream opens the images from a position on; a data set that is to lie on the
 // device is brought there.
 func (r *run) openStream(ctx context.Context, from int64) (data.Stream, error) {
-	first, end := r.group.Share(r.trainer.Accumulate)
+	n := r.trainer.Accumulate
+	first, end := r.group.Share(n)
 	o := data.LoaderOptions{
-		Step: r.trainer.Accumulate, First: first, End: end, Batch: r.trainer.Batch, Seed: r.settings.Seed, Flip: r.settings.Flip, SkipBroken: r.settings.SkipBroken, Start: from,
+		Step: n, First: first, End: end, Batch: r.trainer.Batch, Seed: r.settings.Seed, Flip: r.settings.Flip, SkipBroken: r.settings.SkipBroken, Start: from, Ahead: r.ahead(),
 	}
-	if o.Ahead = r.ahead(); r.coupling != nil {
-		loader, err := data.NewLoader(r.data, o)
-		if err != nil {
-			return nil, err
-		}
-		noise := r.trainer.noise()
-		draw := func(address int64, to []float32) {
+	if r.coupling == nil {
+		return r.images(ctx, o)
+	}
+	o.First, o.End = 0, n // every process pairs the whole step
+	stream, err := r.images(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	noise := r.trainer.noise()
+	c := coupled{
+		stream: stream, coupling: r.coupling, batches: n, first: first, end: end, size: data.ValuesOf(r.data), seed: noise.Seed, left: (r.settings.Images - from + int64(r.settings.Batch) - 1) / int64(r.settings.Batch),
+		draw: func(address int64, to []float32) {
 			philox.NormalAt(to, 0, noise.Seed, philox.Noise, uint64(address), 0)
-		}
-		return &coupled{Stream: loader, coupling: r.coupling, draw: draw, batches: r.trainer.Accumulate, size: data.ValuesOf(r.data)}, nil
+		},
+		tell: func(short error) { r.warn("coupling %v: %v", r.coupling, short) },
 	}
+	if r.pairing != nil {
+		c.multiply = r.pairing.multiply
+	}
+	return newCoupled(c), nil
+}
+
+// images is the stream of what the data set holds.
+func (r *run) images(ctx context.Context, o data.LoaderOptions) (data.Stream, error) {
 	if r.trainer.Resident == 0 {
 		return data.NewLoader(r.data, o)
 	}
@@ -37,11 +51,11 @@ func (r *run) openStream(ctx context.Context, from int64) (data.Stream, error) {
 	})
 }
 
-// ahead is how many batches are decoded before they are asked for: of a step that is
-// paired as a whole, all while those of another are lent.
+// ahead is how many batches are decoded before they are asked for: where steps are paired
+// as a whole, all of one while those of two others are lent.
 func (r *run) ahead() int {
 	if r.coupling != nil {
-		return 2*r.settings.Accumulate + 1
+		return 3*r.settings.Accumulate + 1
 	}
 	return data.Batches - 1
 }

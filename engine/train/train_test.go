@@ -72,7 +72,7 @@ func small() Settings {
 	return s
 }
 
-func open(t *testing.T, s Settings) data.Dataset {
+func open(t testing.TB, s Settings) data.Dataset {
 	t.Helper()
 	d, err := data.Open(s.Data, data.Options{Size: s.Size, Channels: s.Channels})
 	if err != nil {
@@ -82,7 +82,7 @@ func open(t *testing.T, s Settings) data.Dataset {
 	return d
 }
 
-func cpuDevice(t *testing.T, threads int) device.Device {
+func cpuDevice(t testing.TB, threads int) device.Device {
 	t.Helper()
 	d, err := device.NewCPU(threads, "")
 	if err != nil {
@@ -92,7 +92,7 @@ func cpuDevice(t *testing.T, threads int) device.Device {
 	return d
 }
 
-func options(t *testing.T, s Settings, dir string) (Options, *recorder) {
+func options(t testing.TB, s Settings, dir string) (Options, *recorder) {
 	r := &recorder{}
 	return Options{Settings: s, Dir: dir, Data: open(t, s), Device: cpuDevice(t, 1), Observer: r}, r
 }

@@ -9,25 +9,14 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/objective"
 	"fluxion/engine/plan"
-	"fluxion/kernels/draw"
 	"fluxion/kernels/philox"
-	"fluxion/kernels/row"
 	"fluxion/nets"
 	"fluxion/nets/catalog"
 )
 
 // Hold takes the memory of the host that batches are put into, which a step has from
 // Load on. Counting what kernels do needs no more.
-func (s *Step) Hold() {
-	if s.Resident > 0 || s.batch.Bytes != nil || s.batch.Floats != nil {
-		return
-	}
-	if n := s.Batch * s.imageValues(); s.Floats {
-		s.batch.Floats = make([]float32, n)
-	} else {
-		s.batch.Bytes = make([]byte, n)
-	}
-}
+func (s *Step) Hold() { s.holdPixels(s.batch) }
 
 // Load binds the step to memory.
 func (s *Step) Load(d device.Device, m device.Memory) (*Trainer, error) {
@@ -122,18 +111,13 @@ func (t *Trainer) Initialise(seed uint64) error {
 // Fill sets the parameters of a micro-batch: pixels, and for each image the numbers and
 // the class that its position in the stream decides.
 func (t *Trainer) Fill(b *data.Batch) {
-	if t.Resident == 0 {
-		data.Pixels{Bytes: t.batch.Bytes, Floats: t.batch.Floats}.Copy(b.Pixels)
-	}
+	t.putImages(t.batch, 0, b)
 	noise := b.Noise
 	if noise == nil {
 		noise = b.Indices
 	}
 	copy(t.addresses, noise)
 	for i, at := range b.Indices {
-		if t.Resident > 0 {
-			t.batch.Images[i] = draw.Image{From: uint64(b.Sources[i]) * uint64(t.imageValues()), Flip: row.If(b.Flips != nil && b.Flips[i])}
-		}
 		t.filled[i] = t.loss.Feed(i, at)
 		if t.classes == nil {
 			continue

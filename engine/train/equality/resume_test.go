@@ -127,3 +127,22 @@ func distance(a, b []float32) float64 {
 	}
 	return math.Sqrt(sum)
 }
+
+// TestCoupling: noise is paired with images that lie on the GPU as it is on the CPU.
+func TestCoupling(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds on the simulator")
+	}
+	s := settings("cuda:0", 8)
+	s.Batch, s.Coupling = 4, "ot-across"
+	got, start := runWith(t, t.TempDir(), s)
+	if !start.Resident {
+		t.Error("the images do not lie on the GPU")
+	}
+	s.Device = "cpu"
+	want, _ := runWith(t, t.TempDir(), s)
+	s.Images = 4
+	if before, _ := runWith(t, t.TempDir(), s); !(distance(got, want) <= 1e-3*distance(before, want)) {
+		t.Errorf("weights differ by %.2g where a step moved them by %.2g", distance(got, want), distance(before, want))
+	}
+}
