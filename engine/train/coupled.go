@@ -71,10 +71,7 @@ func (s *coupled) turn(ctx context.Context) error {
 	if s.busy {
 		select {
 		case short := <-s.done:
-			if s.busy = false; short != nil && s.tell != nil {
-				s.tell(short)
-				s.tell = nil
-			}
+			s.paired(short)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -90,6 +87,14 @@ func (s *coupled) turn(ctx context.Context) error {
 		s.read(ctx)
 	}
 	return nil
+}
+
+// paired ends the pairing of a step.
+func (s *coupled) paired(short error) {
+	if s.busy = false; short != nil && s.tell != nil {
+		s.tell(short)
+		s.tell = nil
+	}
 }
 
 // read reads the batches of a step, and lets them be paired.
@@ -163,7 +168,7 @@ func (s *coupled) Skipped() []string { return s.stream.Skipped() }
 func (s *coupled) Close() {
 	close(s.begin)
 	if s.busy {
-		_ = <-s.done
+		s.paired(<-s.done)
 	}
 	s.stream.Close()
 }
