@@ -40,7 +40,7 @@ func FlatSize(params []Param) int {
 	if len(params) == 0 {
 		return 0
 	}
-	return params[len(params)-1].gap()
+	return params[len(params)-1].End()
 }
 
 // Count is the number of weights, without the gaps of the flat buffer.
@@ -78,11 +78,11 @@ func Initialise(params []Param, seed uint64, flats ...[]float32) {
 // in the cache when it is copied to the next buffer.
 func initialise(params []Param, seed uint64, flats [][]float32, from, to int) {
 	const piece = 1 << 14
-	at, _ := slices.BinarySearchFunc(params, from, func(p Param, from int) int { return cmp.Compare(p.gap(), from+1) })
+	at, _ := slices.BinarySearchFunc(params, from, func(p Param, from int) int { return cmp.Compare(p.End(), from+1) })
 	for from < to {
 		p := params[at]
 		values := min(p.Offset+p.Size(), to, from+piece) - from
-		w := flats[0][from:min(p.gap(), to, from+piece)]
+		w := flats[0][from:min(p.End(), to, from+piece)]
 		if values > 0 {
 			p.fill(w[:values], from-p.Offset, seed)
 		}
@@ -90,14 +90,14 @@ func initialise(params []Param, seed uint64, flats [][]float32, from, to int) {
 		for _, flat := range flats[1:] {
 			copy(flat[from:], w)
 		}
-		if from += len(w); from == p.gap() {
+		if from += len(w); from == p.End() {
 			at++
 		}
 	}
 }
 
-// gap is where the gap behind the parameter ends in the flat buffer.
-func (p Param) gap() int { return p.Offset + (p.Size()+align-1)/align*align }
+// End is where the gap behind the parameter ends in the flat buffer: the next one begins there.
+func (p Param) End() int { return p.Offset + (p.Size()+align-1)/align*align }
 
 // fill makes values first, first+1, … of the parameter.
 func (p Param) fill(w []float32, first int, seed uint64) {
@@ -121,6 +121,16 @@ func (p Param) fill(w []float32, first int, seed uint64) {
 			w[k] = i.Constant
 		}
 	}
+}
+
+// Hidden is a convolution or linear map between hidden layers as a matrix of the flat
+// buffer, inputs by outputs; the first layer and the last are none, nor are tables.
+func (p Param) Hidden() (rows, columns int, ok bool) {
+	if !p.matrix || slices.Contains(ends, p.Name) {
+		return 0, 0, false
+	}
+	out, in, pixels := p.axes()
+	return pixels * in, out, true
 }
 
 // axes reads the parameter as (out, in, pixels) in a file, which is the reverse,

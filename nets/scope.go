@@ -78,6 +78,9 @@ func (s *Scope) Linear(name string, x *gorgonia.Node, out int, start Start) *gor
 // ClassTable is the parameter with a row for each class, in every network that has such a table.
 const ClassTable = "class_embedding.weight"
 
+// ends are the weights of the first layer and of the last, in every network.
+var ends = []string{"conv_in.weight", "conv_out.weight", "proj_in.weight", "proj_out.weight"}
+
 // Layout finds the parameters of a network, sorted by name, each with its place. It
 // applies the network in a graph that it throws away, which has no values: that takes
 // some microseconds an operator. The network must be valid.
@@ -104,7 +107,7 @@ func layout(build func(s *Scope, g *gorgonia.ExprGraph)) (params []Param, err er
 	offset := 0
 	for i := range params {
 		params[i].Offset = offset
-		offset = params[i].gap()
+		offset = params[i].End()
 	}
 	return params, nil
 }

@@ -36,6 +36,7 @@ type Range struct {
 	Holds func(value any) bool // nil where no value is left out
 	Names []string             // all there are, of a setting that is one of some names
 	kind  string               // of these, in errors
+	Spec  bool                 // perhaps with parameters: NAME:parameter=value,… which others read
 }
 
 // Breaks says for which changes of a setting a run cannot go on.
@@ -82,7 +83,11 @@ func (s Setting) Check(value any) error {
 		return fmt.Errorf("%v is out of range, want a finite number", value)
 	}
 	if s.Range.Names != nil {
-		_, err := lookup.Find(s.Range.kind, value.(string), s.Range.Names)
+		name := value.(string)
+		if s.Range.Spec {
+			name, _, _ = strings.Cut(name, ":")
+		}
+		_, err := lookup.Find(s.Range.kind, name, s.Range.Names)
 		return err
 	}
 	if s.Range.Holds == nil || s.Range.Holds(value) {

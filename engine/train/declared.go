@@ -66,18 +66,19 @@ func (s *Settings) steps() setting.List {
 // optimization are the settings of how gradients change weights.
 func (s *Settings) optimization() setting.List {
 	return setting.List{
-		{Key: "optimizer", Value: setting.Of(&s.Optimizer), Help: "how gradients change weights: " + methodText("optimizer"), Range: setting.OneOf("optimizer", names(methods()["optimizer"])), Breaks: setting.Always, Since: "2026-11-29", Before: adamWName},
+		{Key: "optimizer", Value: setting.Of(&s.Optimizer), Help: "how gradients change weights: " + methodText("optimizer") + "; perhaps with settings of its own, as in sgd:momentum=0.8,nesterov=true", Range: oneOf("optimizer"), Breaks: setting.Always, Since: "2026-11-29", Before: adamWName},
 		{Key: "lr", Value: setting.Of(&s.LR), Help: "largest learning rate", Range: setting.Positive},
-		{Key: "lr_schedule", Value: setting.Of(&s.LRSchedule), Help: "how the learning rate goes on behind its warm-up: " + methodText("lr_schedule"), Range: setting.OneOf("lr schedule", names(methods()["lr_schedule"])), Since: "2026-11-29", Before: linearName},
+		{Key: "lr_schedule", Value: setting.Of(&s.LRSchedule), Help: "how the learning rate goes on behind its warm-up: " + methodText("lr_schedule") + "; perhaps with a setting of its own, as in linear:decay=0.2", Range: oneOf("lr_schedule"), Since: "2026-11-29", Before: linearName},
 		{Key: "lr_ref", Value: setting.Of(&s.LRRef), Help: "of inverse-sqrt: images at which the learning rate begins to fall; a tenth of the run if nothing is said", Unit: "images", Range: imagesFrom(0, "1 to 2^53"), Since: "2026-11-29"},
 		{Key: "warmup", Value: setting.Of(&s.Warmup), Help: "images over which the learning rate rises", Unit: "images", Range: imagesFrom(0, "0 to 2^53")},
 		{Key: "decay", Value: setting.Of(&s.Decay), Help: "of linear: share of the run, at its end, over which the learning rate falls to 0", Range: setting.Share("a share from 0 to 1")},
-		{Key: "beta1", Value: setting.Of(&s.Beta1), Help: "AdamW's first moment", Range: setting.BelowOne("a number in [0, 1)")},
-		{Key: "beta2", Value: setting.Of(&s.Beta2), Help: "AdamW's second moment", Range: setting.BelowOne("a number in [0, 1)")},
-		{Key: "epsilon", Value: setting.Of(&s.Epsilon), Help: "AdamW's epsilon", Range: setting.NotNegative("a positive number")},
-		{Key: "momentum", Value: setting.Of(&s.Momentum), Help: "of sgd: share of the last step's direction that is kept; 0.9 if nothing is said", Range: setting.BelowOne("a number in [0, 1)"), Since: "2026-11-29"},
-		{Key: "nesterov", Value: setting.Of(&s.Nesterov), Help: "of sgd: look ahead by the momentum (Nesterov)", Since: "2026-11-29"},
-		{Key: "weight_decay", Value: setting.Of(&s.WeightDecay), Help: "weight decay, as PyTorch has it: decoupled in adamw, joined to the gradients in sgd", Range: setting.NotNegative("")},
+		{Key: "beta1", Value: setting.Of(&s.Beta1), Help: "share of the first moment that is kept, of adamw, adam, radam and muon; of lion that in the step's direction", Range: setting.BelowOne("a number in [0, 1)")},
+		{Key: "beta2", Value: setting.Of(&s.Beta2), Help: "share of the second moment that is kept, of adamw, adam, radam and muon; of lion that of its momentum", Range: setting.BelowOne("a number in [0, 1)")},
+		{Key: "epsilon", Value: setting.Of(&s.Epsilon), Help: "of adamw, adam, radam and muon: joins the root of the second moment", Range: setting.NotNegative("a positive number")},
+		{Key: "momentum", Value: setting.Of(&s.Momentum), Help: "of sgd and muon: share of the last step's direction that is kept; 0.9 and 0.95 if nothing is said", Range: setting.BelowOne("a number in [0, 1)"), Since: "2026-11-29"},
+		{Key: "nesterov", Value: setting.Of(&s.Nesterov), Help: "of sgd and muon: look ahead by the momentum (Nesterov); muon does if nothing is said", Since: "2026-11-29"},
+		{Key: "weight_decay", Value: setting.Of(&s.WeightDecay), Help: "weight decay, as PyTorch has it: decoupled in adamw, lion and muon, joined to the gradients in sgd, adam and radam", Range: setting.NotNegative("")},
+		{Key: "weight_decay_of", Value: setting.Of(&s.WeightDecayOf), Help: "weights that decay: all, or matrices (no biases and norms)", Range: setting.OneOf("weights", []string{decayAll, decayMatrices}), Since: "2026-11-30", Before: decayAll},
 		{Key: "clip", Value: setting.Of(&s.Clip), Help: "largest norm of the gradients", Range: setting.NotNegative("0 (none) or more")},
 		{
 			Key: "ema", Value: setting.Text(&s.EMA),

@@ -52,7 +52,7 @@ func TestFrozen(t *testing.T) {
 		},
 		After: []plan.Stage{
 			{Kernel: gradnorm.New(), In: []plan.Ref{{Buffer: b.Gradients}}, Out: plan.Ref{Node: norm}},
-			{Kernel: adamw.New(hyper), Out: plan.Ref{Buffer: b.Parameters}, In: []plan.Ref{
+			{Kernel: adamw.New(hyper, nil), Out: plan.Ref{Buffer: b.Parameters}, In: []plan.Ref{
 				{Buffer: b.Gradients}, {Buffer: b.States[0]}, {Buffer: b.States[1]}, {Buffer: b.EMA}, {Node: norm},
 			}},
 		},

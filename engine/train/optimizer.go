@@ -3,21 +3,22 @@ package train
 import (
 	"fluxion/data/lookup"
 	"fluxion/kernels"
-	"fluxion/kernels/adamw"
 	"fluxion/kernels/optim"
-	"fluxion/kernels/sgd"
+	"fluxion/nets"
 )
 
 // optimizer is how gradients change weights: a kernel, what it keeps from step to step,
-// and what it takes of the settings. Another one is a value of this type and a line in
-// the list.
+// and what it takes of the settings. Another one is a file with a value of this type and
+// a line in the list.
 type optimizer struct {
 	method
 	states []state
-	// kernel takes the flat gradients, the states in their order, the average, the
-	// gradients' norm and perhaps the bf16 copy of the weights, and gives the flat
-	// weights. set gives it the numbers of the next step.
-	kernel func() (k kernels.Kernel, set func(Hyper))
+	// kernel is that of weights with these names and places, some of which do not decay. It
+	// takes the flat gradients, the states in their order, the average, the gradients' norm
+	// and perhaps the bf16 copy of the weights, and gives the flat weights. set gives it the
+	// numbers of the next step.
+	kernel func(weights []nets.Param, undecayed optim.Ranges) (k kernels.Kernel, set func(Hyper))
+	about  func(weights []nets.Param) string // of weights that differ in how they are changed; nil: none do
 }
 
 // state is a flat buffer that an optimizer keeps.
@@ -36,51 +37,12 @@ type Hyper struct {
 	gradScale float64 // multiplies the gradients first: 1/(micro-batches)
 }
 
-var optimizers = []optimizer{adamW, momentum}
+func (h Hyper) clipping() optim.Clip { return optim.Clip{Scale: h.gradScale, Norm: h.Clip} }
+
+var optimizers = []optimizer{adamW, adamOptimizer, radam, momentum, lionOptimizer, muonOptimizer}
 
 // adamWName is the name of the optimizer of runs that name none.
 const adamWName = "adamw"
-
-// adamW is that of Loshchilov and Hutter (arXiv 1711.05101).
-var adamW = optimizer{
-	method: method{
-		name: adamWName, does: "Adam with decoupled weight decay",
-		own: []string{"beta1", "beta2", "epsilon"},
-		defaults: func(s *Settings) {
-			d := Default()
-			s.Beta1, s.Beta2, s.Epsilon = d.Beta1, d.Beta2, d.Epsilon
-		},
-	},
-	states: []state{{name: "moment1"}, {name: "moment2", squares: true}},
-	kernel: func() (kernels.Kernel, func(Hyper)) {
-		var hyper adamw.Hyper
-		return adamw.New(&hyper), func(h Hyper) {
-			hyper = adamw.Hyper{
-				LearningRate: h.LearningRate, Beta1: h.Beta1, Beta2: h.Beta2, Epsilon: h.Epsilon, WeightDecay: h.WeightDecay,
-				Count: h.Count, Clip: optim.Clip{Scale: h.gradScale, Norm: h.Clip}, EMADecay: h.EMADecays[0],
-			}
-		}
-	},
-}
-
-// momentum is torch.optim.SGD without dampening.
-var momentum = optimizer{
-	method: method{
-		name: "sgd", does: "stochastic gradient descent with momentum",
-		own:      []string{"momentum", "nesterov"},
-		defaults: func(s *Settings) { s.Momentum = 0.9 },
-	},
-	states: []state{{name: "momentum"}},
-	kernel: func() (kernels.Kernel, func(Hyper)) {
-		var hyper sgd.Hyper
-		return sgd.New(&hyper), func(h Hyper) {
-			hyper = sgd.Hyper{
-				LearningRate: h.LearningRate, Momentum: h.Momentum, Nesterov: h.Nesterov, WeightDecay: h.WeightDecay,
-				Clip: optim.Clip{Scale: h.gradScale, Norm: h.Clip}, EMADecay: h.EMADecays[0],
-			}
-		}
-	},
-}
 
 // findOptimizer returns the optimizer of a name; without one it is AdamW.
 func findOptimizer(name string) (optimizer, error) {
@@ -92,4 +54,20 @@ func findOptimizer(name string) (optimizer, error) {
 		return optimizer{}, err
 	}
 	return optimizers[i], nil
+}
+
+// What weight decay is of.
+const (
+	decayAll      = "all"
+	decayMatrices = "matrices"
+)
+
+// undecayed are the weights without decay.
+func undecayed(of string, weights []nets.Param) (r optim.Ranges) {
+	for _, p := range weights {
+		if of == decayMatrices && len(p.Stored) < 2 {
+			r.Add(p.Offset, p.End())
+		}
+	}
+	return r
 }

@@ -147,7 +147,7 @@ func prepare(o Options) (*run, Start, error) {
 		Parameters: nets.Count(step.Trained.Params), Tensors: len(step.Trained.Params),
 		Device: o.Device.Describe(), PlannedBytes: sizes.Bytes(), BesideBytes: r.besideBytes(), StepFLOPs: step.Cost().FLOPs, Snapshots: snapshots,
 		KeptBytes: kept, AgainFLOPs: step.Recomputed().FLOPs,
-		About:  append(r.about(), r.aboutHooks()...),
+		About:  append(r.about(step), r.aboutHooks()...),
 		Recipe: recipe, Apart: recipe.Apply(s).Changes(s), Baseline: r.baseline, Variance: variance,
 	}, nil
 }
@@ -164,7 +164,7 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	s := r.settings
 	height, width, channels := r.data.Shape()
 	o := StepOptions{
-		Network: r.network, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation, Optimizer: s.Optimizer, MoreEMAs: s.EMA.names(),
+		Network: r.network, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation, Optimizer: s.Optimizer, DecayOf: s.WeightDecayOf, MoreEMAs: s.EMA.names(),
 		Target: d.Target(), Precision: r.precision, Recompute: s.Recompute,
 		Objective: r.objective, Floats: r.data.Kind() == data.Floats, Flip: s.Flip, Seed: s.Seed, LabelDrop: s.LabelDrop, NullClass: r.nullClass(),
 	}
@@ -346,8 +346,11 @@ func (r *run) presetNotes() []string {
 }
 
 // about is what a user should know of what the run learns, and of what.
-func (r *run) about() [][2]string {
+func (r *run) about(step *Step) [][2]string {
 	about := r.objective.About()
+	if of := step.optimizer.about; of != nil {
+		about = append(about, [2]string{"optimizer", of(step.Trained.Params)})
+	}
 	if r.coupling != nil {
 		about = append(about, [2]string{"coupling", r.coupling.String()})
 	}

@@ -36,28 +36,29 @@ type Settings struct {
 	Teacher         string  `json:"teacher"`  // folder of a model that the objective learns from
 	TeacherGuidance float64 `json:"teacher_guidance"`
 
-	Images       int64    `json:"images"`       // length of the run
-	Batch        int      `json:"batch"`        // images of a step
-	Accumulate   int      `json:"accumulate"`   // micro-batches a step is cut into
-	Accumulation string   `json:"accumulation"` // order in which their gradients are added
-	Optimizer    string   `json:"optimizer"`    // see optimizers
-	LR           float64  `json:"lr"`           // largest learning rate
-	LRSchedule   string   `json:"lr_schedule"`  // how it goes on behind its warm-up: see rates
-	LRRef        int64    `json:"lr_ref"`       // images at which inverse-sqrt begins to fall
-	Warmup       int64    `json:"warmup"`       // images over which it rises from 0
-	Decay        float64  `json:"decay"`        // share of the run, at its end, over which it falls to 0
-	Beta1        float64  `json:"beta1"`        //
-	Beta2        float64  `json:"beta2"`        //
-	Epsilon      float64  `json:"epsilon"`      //
-	Momentum     float64  `json:"momentum"`     //
-	Nesterov     bool     `json:"nesterov"`     // the step looks ahead by the momentum
-	WeightDecay  float64  `json:"weight_decay"` //
-	Clip         float64  `json:"clip"`         // largest norm of the gradients; 0: no clipping
-	EMA          Averages `json:"ema"`          // of the weights
-	EMAWarmup    float64  `json:"ema_warmup"`   // the half-life is at most this share of the images seen
-	LabelDrop    float64  `json:"label_drop"`   // share of images trained without their label
-	Dropout      float64  `json:"dropout"`      // share of a residual block that is left out
-	Seed         uint64   `json:"seed"`
+	Images        int64    `json:"images"`          // length of the run
+	Batch         int      `json:"batch"`           // images of a step
+	Accumulate    int      `json:"accumulate"`      // micro-batches a step is cut into
+	Accumulation  string   `json:"accumulation"`    // order in which their gradients are added
+	Optimizer     string   `json:"optimizer"`       // see optimizers
+	LR            float64  `json:"lr"`              // largest learning rate
+	LRSchedule    string   `json:"lr_schedule"`     // how it goes on behind its warm-up: see rates
+	LRRef         int64    `json:"lr_ref"`          // images at which inverse-sqrt begins to fall
+	Warmup        int64    `json:"warmup"`          // images over which it rises from 0
+	Decay         float64  `json:"decay"`           // share of the run, at its end, over which it falls to 0
+	Beta1         float64  `json:"beta1"`           //
+	Beta2         float64  `json:"beta2"`           //
+	Epsilon       float64  `json:"epsilon"`         //
+	Momentum      float64  `json:"momentum"`        //
+	Nesterov      bool     `json:"nesterov"`        // the step looks ahead by the momentum
+	WeightDecay   float64  `json:"weight_decay"`    //
+	WeightDecayOf string   `json:"weight_decay_of"` // all weights or matrices
+	Clip          float64  `json:"clip"`            // largest norm of the gradients; 0: no clipping
+	EMA           Averages `json:"ema"`             // of the weights
+	EMAWarmup     float64  `json:"ema_warmup"`      // the half-life is at most this share of the images seen
+	LabelDrop     float64  `json:"label_drop"`      // share of images trained without their label
+	Dropout       float64  `json:"dropout"`         // share of a residual block that is left out
+	Seed          uint64   `json:"seed"`
 
 	SelfConditioning float64 `json:"self_conditioning"` // share of images that are given the network's own estimate; 0: the network takes none
 
@@ -99,7 +100,7 @@ func Default() Settings {
 		Data: "glyphs", Preset: "tiny",
 		Coupling: couple.Independent, TeacherGuidance: 1,
 		Schedule: "fm", Shift: 1, TimeScale: process.DefaultTimeScale, Output: "u", Objective: objective.Names()[0], Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
-		Accumulate: 1, Accumulation: inTree, Optimizer: adamWName, LRSchedule: linearName, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
+		Accumulate: 1, Accumulation: inTree, Optimizer: adamWName, LRSchedule: linearName, WeightDecayOf: decayAll, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
 		Keep: 3, EMASnapshotType: average.Types[0].Name, SampleSteps: 16, SampleCount: 40,
 		EvalMetrics: defaultMetrics, EvalCount: defaultCount, EvalRealCount: defaultRealCount, EvalConvention: evaluate.DefaultConvention,
@@ -122,6 +123,9 @@ func (e *SettingError) Error() string { return e.Key + ": " + e.Problem }
 // Validate reports the first setting that is out of its range, or goes not together
 // with the others. Names that others know are checked where they are looked up.
 func (s Settings) Validate() error {
+	if _, _, err := s.spelled(func(string) bool { return true }); err != nil {
+		return err
+	}
 	list := s.List()
 	for _, x := range list {
 		if err := x.Check(x.Value.Get()); err != nil {
@@ -134,7 +138,7 @@ func (s Settings) Validate() error {
 	}{
 		{"accumulate", s.Batch%s.Accumulate != 0},
 		{"lr_ref", s.LRRef == 0 && s.LRSchedule == inverseSqrt.name},
-		{"epsilon", s.Epsilon == 0 && s.Optimizer == adamWName},
+		{"epsilon", s.Epsilon == 0 && s.owns("epsilon")},
 	} {
 		if x := list.Get(c.key); c.bad {
 			return &SettingError{c.key, fmt.Sprintf("%v is out of range, want %s", x.Value.Get(), x.Bounds())}

@@ -28,6 +28,7 @@ type StepOptions struct {
 	Accumulate    int      // micro-batches of a step
 	Accumulation  string   // order in which their gradients are added; empty: tree
 	Optimizer     string   // empty: AdamW
+	DecayOf       string   // weights that decay; empty: all
 	MoreEMAs      []string // names of further EMAs
 	Target        plan.Target
 	Precision     number.Type
@@ -168,7 +169,8 @@ func (s *Step) compile(c plan.Options, applied map[*plan.Buffer]bool) error {
 		gradients = b.Sums[0]
 	}
 	optimizer := plan.Stage{Out: plan.Ref{Buffer: b.Parameters}, In: []plan.Ref{{Buffer: gradients}}}
-	optimizer.Kernel, s.setHyper = s.optimizer.kernel()
+	weights := s.Trained.Params
+	optimizer.Kernel, s.setHyper = s.optimizer.kernel(weights, undecayed(s.DecayOf, weights))
 	for _, state := range b.States {
 		optimizer.In = append(optimizer.In, plan.Ref{Buffer: state})
 	}

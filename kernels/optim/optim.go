@@ -3,13 +3,10 @@
 package optim
 
 import (
-	"fmt"
 	"math"
 
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
-	"fluxion/kernels/cuda"
-	"fluxion/kernels/number"
 )
 
 // Clip is what happens to gradients first.
@@ -30,6 +27,9 @@ func (c Clip) Factor(norm float64) (factor float64, ok bool) {
 	return c.Scale, true
 }
 
+// Correction is 1/(1−βⁿ), by which Adam's moments of n steps are divided.
+func Correction(beta float64, n int64) float64 { return 1 / (1 - math.Pow(beta, float64(n))) }
+
 // Block is the floats of one task, and Threads those of a block on CUDA devices, each of
 // which has four elements: as in optim.cuh.
 const (
@@ -45,28 +45,3 @@ func Part(o kernels.Operand, task int) []float32 {
 
 // Run does every task of n floats.
 func Run(p *cpu.Pool, n int, task func(i, worker int)) { p.Run((n+Block-1)/Block, task) }
-
-// Launch is that of a function over flat buffers, the parameters first, with the
-// gradients' norm. Input copied, if there is one, is the bf16 copy of the parameters,
-// which is brought up to date. Buffers are 16-byte aligned.
-func Launch(kernel fmt.Stringer, module *cuda.Module, function string, l cuda.Launch, norm, copied int) []cuda.Call {
-	n := l.Out.Shape.TotalSize()
-	flat := append([]cuda.Operand{l.Out}, l.In[:norm]...)
-	var to cuda.Operand
-	if len(l.In) > copied {
-		if to = l.In[copied]; to.Type != number.BFloat16 {
-			panic(fmt.Errorf("%v: a copy of the parameters in %v, want bf16", kernel, to.Type))
-		}
-	}
-	var args []any
-	for i, o := range append(flat, to) {
-		if o.Address%16 != 0 || o.Address == 0 && i < len(flat) || o.Address != 0 && o.Shape.TotalSize() != n {
-			panic(fmt.Errorf("%v: buffer %d of %v at %#x, want %d elements, 16-byte aligned", kernel, i, o.Shape, uint64(o.Address), n))
-		}
-		args = append(args, o.Address)
-	}
-	return []cuda.Call{{
-		Module: module, Function: function, Grid: [3]int{(n + 4*Threads - 1) / (4 * Threads), 1, 1}, Block: [3]int{Threads, 1, 1},
-		Args: cuda.Args(append(args, l.In[norm].Address, int64(n), l.Parameters)...),
-	}}
-}

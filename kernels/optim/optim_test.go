@@ -25,3 +25,25 @@ func TestFactor(t *testing.T) {
 		}
 	}
 }
+
+// TestRanges: neighbours are joined, and Next goes from edge to edge.
+func TestRanges(t *testing.T) {
+	var r Ranges
+	r.Add(16, 32)
+	r.Add(32, 48)
+	r.Add(80, 96)
+	if len(r) != 4 || r[1] != 48 {
+		t.Fatal(r)
+	}
+	for _, c := range []struct {
+		at, end, to int
+		inside      bool
+	}{{0, 100, 16, false}, {16, 100, 48, true}, {20, 30, 30, true}, {48, 100, 80, false}, {80, 100, 96, true}, {96, 100, 100, false}} {
+		if to, inside := r.Next(c.at, c.end); to != c.to || inside != c.inside {
+			t.Errorf("from %d up to %d: %d, %t; want %d, %t", c.at, c.end, to, inside, c.to, c.inside)
+		}
+	}
+	if to, inside := Ranges(nil).Next(5, 7); to != 7 || inside {
+		t.Errorf("without ranges: %d, %t", to, inside)
+	}
+}

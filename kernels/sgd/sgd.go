@@ -5,12 +5,19 @@
 package sgd
 
 import (
+	_ "embed"
+
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
+	"fluxion/kernels/cuda"
 	"fluxion/kernels/optim"
-
-	"gorgonia.org/tensor"
+	"fluxion/kernels/row"
 )
+
+//go:embed sgd.ptx
+var ptx string
+
+var module = cuda.Register("sgd", ptx)
 
 // Hyper is the hyperparameters of the next step. The engine sets them before each run.
 type Hyper struct {
@@ -22,91 +29,54 @@ type Hyper struct {
 	EMADecay     float64 // share of the old average that is kept
 }
 
-// New returns the kernel. Its inputs are the flat gradients, velocity and average, and
-// the gradients' norm, and on CUDA devices the bfloat16 copy of the parameters, where
-// there is one (see kernels.Weighted); its output is the flat parameters. Velocity,
-// average and copy are updated in place. A step whose norm is not finite changes
-// nothing.
-func New(h *Hyper) kernels.Kernel {
-	return update{kernels.Signature{Name: "sgd", Ranks: []int{1, 1, 1, 0}, Rank: 1}, h}
+// Row is the hyperparameters as the kernel takes them: struct Row of sgd.cu.
+type Row struct {
+	GradScale, ClipNorm             float64
+	Rate, Momentum, Decay, EMADecay float32
+	Nesterov                        row.Flag
+	_                               uint32
 }
 
-type update struct {
-	kernels.Signature
-	hyper *Hyper
-}
-
-func (update) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
-	n := int64(out.TotalSize())
-	bytes := 4 * 7 * n // four buffers are read and three written
-	if len(in) > copyInput {
-		bytes += 2 * n
+func (h *Hyper) row() Row {
+	return Row{
+		GradScale: h.Clip.Scale, ClipNorm: h.Clip.Norm, Rate: float32(h.LearningRate), Momentum: float32(h.Momentum),
+		Decay: float32(h.WeightDecay), EMADecay: float32(h.EMADecay), Nesterov: row.If(h.Nesterov),
 	}
-	return kernels.Cost{FLOPs: 11 * n, Bytes: bytes}
 }
 
-// Mixed says that Cost knows the copy to be bfloat16.
-func (update) Mixed() {}
-
-// The places of the norm and of the copy among the inputs.
-const (
-	normInput = 3
-	copyInput = 4
-)
-
-// reference updates one element.
-func (h *Hyper) reference(p, g, v, average, norm float64) (float64, float64, float64) {
-	factor, _ := h.Clip.Factor(norm)
-	g = g*factor + h.WeightDecay*p
-	v = h.Momentum*v + g
-	d := v
-	if h.Nesterov {
-		d = g + h.Momentum*v
-	}
-	p -= h.LearningRate * d
-	average += (1 - h.EMADecay) * (p - average)
-	return p, v, average
+// New returns the kernel, whose state is the velocity: see optim.New.
+func New(h *Hyper, undecayed optim.Ranges) kernels.Kernel {
+	return optim.New(optim.Method[Row]{
+		Name: "sgd", States: 1, FLOPs: 11, Undecayed: undecayed, Module: module, Function: "sgd_update",
+		Row: h.row, Clip: func() optim.Clip { return h.Clip }, Bind: h.bind,
+	})
 }
 
-// numbers are the hyperparameters in the kernel's arithmetic.
-type numbers struct {
-	scale, rate, momentum, decay, emaDecay float32
-	nesterov                               bool
+func (h *Hyper) bind() (func(float32), func(*cpu.Kernels, optim.Weights)) {
+	var r Row
+	var scale float32
+	begin := func(factor float32) { r, scale = h.row(), factor }
+	return begin, func(_ *cpu.Kernels, w optim.Weights) { r.run(scale, w) }
 }
 
 // run is a plain loop: the step moves 28 bytes an element, which is what it waits for.
 // Conversions keep a compiler from fusing, so that it has the same bits everywhere.
-func (n *numbers) run(p, g, v, average []float32) {
-	g, v, average = g[:len(p)], v[:len(p)], average[:len(p)]
+func (r *Row) run(scale float32, w optim.Weights) {
+	p := w.Parameters
+	g, v, average := w.Gradients[:len(p)], w.States[0][:len(p)], w.Average[:len(p)]
+	decay := r.Decay
+	if !w.Decay {
+		decay = 0
+	}
 	for i, x := range p {
-		e := float32(g[i]*n.scale) + float32(n.decay*x)
-		m := float32(n.momentum*v[i]) + e
+		e := float32(g[i]*scale) + float32(decay*x)
+		m := float32(r.Momentum*v[i]) + e
 		v[i] = m
-		if n.nesterov {
-			m = e + float32(n.momentum*m)
+		if r.Nesterov == 1 {
+			m = e + float32(r.Momentum*m)
 		}
-		x -= float32(n.rate * m)
+		x -= float32(r.Rate * m)
 		p[i] = x
-		average[i] += float32((1 - n.emaDecay) * (x - average[i]))
-	}
-}
-
-func (u update) CPU(l kernels.Launch) func(*cpu.Pool) {
-	n := l.Out.Shape.TotalSize()
-	var with numbers
-	block := func(i, _ int) {
-		with.run(optim.Part(l.Out, i), optim.Part(l.In[0], i), optim.Part(l.In[1], i), optim.Part(l.In[2], i))
-	}
-	return func(p *cpu.Pool) {
-		factor, ok := u.hyper.Clip.Factor(float64(l.In[normInput].Data[0]))
-		if !ok {
-			return
-		}
-		h := u.hyper
-		with = numbers{
-			scale: float32(factor), rate: float32(h.LearningRate), momentum: float32(h.Momentum), decay: float32(h.WeightDecay),
-			emaDecay: float32(h.EMADecay), nesterov: h.Nesterov,
-		}
-		optim.Run(p, n, block)
+		average[i] += float32((1 - r.EMADecay) * (x - average[i]))
 	}
 }

@@ -75,7 +75,7 @@ func newStep(n feature.Network, target plan.Target, seed uint64) (*step, error) 
 		After: []plan.Stage{
 			{Kernel: gradnorm.New(), In: []plan.Ref{{Buffer: gradients}}, Out: plan.Ref{Node: norm}},
 			{
-				Kernel: adamw.New(&s.hyper), Out: plan.Ref{Buffer: s.parameters},
+				Kernel: adamw.New(&s.hyper, nil), Out: plan.Ref{Buffer: s.parameters},
 				In: []plan.Ref{{Buffer: gradients}, {Buffer: flat("moment1")}, {Buffer: flat("moment2")}, {Buffer: flat("average")}, {Node: norm}},
 			},
 		},

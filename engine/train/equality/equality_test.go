@@ -308,19 +308,21 @@ func picturesOf(t *testing.T, n nets.Network, deviceName, method string, guidanc
 	return all
 }
 
-// TestSGD: steps of SGD have the same loss curve on both devices, in bf16 too, where
-// the copy of the weights must follow.
-func TestSGD(t *testing.T) {
+// TestOptimizers: steps of each have the same loss curve on both devices, with weights
+// that do not decay; in bf16 too, where the copy of the weights must follow.
+func TestOptimizers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a second or more")
 	}
-	o := train.StepOptions{Batch: 1, Accumulate: 1, Optimizer: "sgd"}
-	want, wantNorm := curve(t, "cpu", o, 3)
-	got, norm := curve(t, "cuda:0", o, 3)
-	near(t, "loss", got, want, 1e-5)
-	near(t, "norm", norm, wantNorm, 1e-4)
+	o := train.StepOptions{Batch: 1, Accumulate: 1, DecayOf: "matrices"}
+	for _, o.Optimizer = range []string{"adam", "radam", "sgd", "lion", "muon"} {
+		want, wantNorm := curve(t, "cpu", o, 2)
+		got, norm := curve(t, "cuda:0", o, 2)
+		near(t, "loss of "+o.Optimizer, got, want, 1e-5)
+		near(t, "norm of "+o.Optimizer, norm, wantNorm, 1e-4)
+	}
 	o.Precision = number.BFloat16
-	want, _ = curve(t, "cpu", o, 3)
-	got, _ = curve(t, "cuda:0", o, 3)
+	want, _ := curve(t, "cpu", o, 2)
+	got, _ := curve(t, "cuda:0", o, 2)
 	near(t, "loss in bfloat16", got, want, 2e-3)
 }
