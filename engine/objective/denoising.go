@@ -1,6 +1,9 @@
 package objective
 
 import (
+	"errors"
+	"math"
+
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/kernels/loss"
@@ -23,6 +26,9 @@ func newDenoising(s Setup, _ process.Parameters) (Objective, error) { return mak
 func makeDenoising(s Setup) (d *denoising, err error) {
 	d = &denoising{Setup: s, uniform: func(at int64) float64 { return philox.Uniform64(s.Seed, philox.Time, uint64(at), 0) }}
 	d.drawn = func(at int64) process.Drawn { return d.Draw(d.time(at)) }
+	if s.Uncertainty != nil && s.Times.Adaptive != nil {
+		return nil, errors.New("adaptive times and a learnt uncertainty both even out the loss over noise levels; want one of them")
+	}
 	d.mean, err = s.MeanLossWeight()
 	return d, err
 }
@@ -30,7 +36,11 @@ func makeDenoising(s Setup) (d *denoising, err error) {
 func (d *denoising) Process() process.Process { return d.Setup.Process }
 
 func (d *denoising) About() [][2]string {
-	return [][2]string{{"objective", d.String()}, {"weighting", d.Summary()}}
+	about := [][2]string{{"objective", d.String()}, {"weighting", d.Summary()}}
+	if d.Uncertainty != nil {
+		about = append(about, [2]string{"uncertainty", "e^-u times that, u learnt of the noise level: weights come to be 1/error"})
+	}
+	return about
 }
 
 func (d *denoising) Fit(like nets.Spec) nets.Spec {
@@ -54,19 +64,32 @@ func (d *denoising) loss(b *Builder, given func(nets.Inputs) nets.Inputs, feed f
 		in = given(in)
 	}
 	y := b.Apply(Trained, in)
+	uncertain := make([]float64, b.Batch)
 	l := Loss{Value: loss.MSE(y, target, weight.Node), Feed: func(i int, at int64) Observation {
 		q := d.drawn(at)
 		time.Set(i, q.NetworkTime)
 		sees.Set(i, q.Input*q.Alpha, q.Input*q.Sigma)
 		answers.Set(i, q.A, q.B)
-		weight.Set(i, q.Weight/d.mean)
+		o := Observation{q.LogSNR, q.Weight * q.Density}
+		if u := d.Uncertainty; u != nil {
+			uncertain[i], o.Weight = u.At(q.LogSNR), q.Weight/d.mean
+		}
+		weight.Set(i, math.Exp(-uncertain[i])*(q.Weight/d.mean))
 		if feed != nil {
 			feed(i, at, q.Point)
 		}
-		return Observation{q.LogSNR, q.Weight * q.Density}
+		return o
 	}}
 	if d.State() != nil {
 		l.Errors = loss.Images(y, target)
+	}
+	if d.Uncertainty != nil {
+		l.Plus = func() (mean float64) {
+			for _, u := range uncertain {
+				mean += u / float64(len(uncertain))
+			}
+			return mean
+		}
 	}
 	return l
 }
@@ -77,5 +100,8 @@ func (d *denoising) time(at int64) float64 {
 }
 
 func (d *denoising) Baseline(mean, variance float64) (baseline, zero float64) {
+	if d.Uncertainty != nil {
+		return 0, 0 // the loss is relative to what is learnt
+	}
 	return d.BaselineLoss(variance), d.ZeroLoss(mean*mean + variance)
 }

@@ -25,6 +25,14 @@ func NameSetting(p *string) setting.Setting {
 	}
 }
 
+// UncertaintySetting declares whether what errors weigh is learnt.
+func UncertaintySetting(p *bool) setting.Setting {
+	return setting.Setting{
+		Key: "uncertainty", Value: setting.Of(p), Since: "2026-11-30",
+		Help: "learn how uncertain errors are by their noise level, and weigh them by it (EDM2): gradients come to be as large at all levels, whatever the weighting",
+	}
+}
+
 // Named is an objective by its name, with parameters.
 type Named struct {
 	Kind

@@ -43,6 +43,9 @@ type Loss struct {
 	// Errors are those of each image, for Observe; nil: nobody wants them, and there is
 	// no State.
 	Errors *gorgonia.Node
+	// Plus is what is added to the value of the batch that was fed last, and has no gradient;
+	// nil: nothing.
+	Plus func() float64
 	// Feed sets the numbers of image i of the batch, which stands at a position in the
 	// stream of images, and says what an error of it will mean.
 	Feed func(i int, at int64) Observation
@@ -71,6 +74,8 @@ type Setup struct {
 	Images  int64    // of the whole run; 0: not known
 	Paired  bool     // images come with the noise that a model made them of
 	Teacher *Teacher // nil: none
+	// Uncertainty of errors is learnt, and what they weigh follows from it; nil: it is not.
+	Uncertainty *Uncertainty
 	process.Objective
 }
 

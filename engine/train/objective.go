@@ -49,6 +49,9 @@ func NewObjective(s Settings, d data.Dataset) (objective.Objective, error) {
 		return nil, &SettingError{"objective", err.Error()}
 	}
 	setup := objective.Setup{Seed: s.Seed, Batch: s.Batch, Images: s.Images}
+	if s.Uncertainty {
+		setup.Uncertainty = objective.NewUncertainty(s.Batch)
+	}
 	paired := false
 	if d != nil {
 		_, paired = data.NoiseKey(d)
@@ -75,6 +78,9 @@ func NewObjective(s Settings, d data.Dataset) (objective.Objective, error) {
 	}
 	if setup.Teacher != nil && teacherOf(o) == nil {
 		return nil, &SettingError{"teacher", fmt.Sprintf("objective %s learns from none; leave it out, or give an objective such as progressive", kind.Name)}
+	}
+	if s.Uncertainty && o.State() == nil {
+		return nil, &SettingError{"uncertainty", fmt.Sprintf("objective %s has weights of its own; want one that denoises: denoising, self-conditioning or reflow", kind.Name)}
 	}
 	return o, nil
 }

@@ -30,7 +30,8 @@ type Settings struct {
 	Output      string  `json:"output_kind"`
 	Weighting   string  `json:"weighting"`
 	TimeSampler string  `json:"time_sampler"`
-	Objective   string  `json:"objective"` // see package objective
+	Uncertainty bool    `json:"uncertainty"` // what errors weigh is learnt
+	Objective   string  `json:"objective"`   // see package objective
 
 	Coupling        string  `json:"coupling"` // of images and noise: see package couple
 	Teacher         string  `json:"teacher"`  // folder of a model that the objective learns from

@@ -154,7 +154,11 @@ func (t *Trainer) runMicro(i int) (float64, error) {
 	if err := t.readErrors(i); err != nil {
 		return 0, err
 	}
-	return t.read(0, t.Micro.Place(t.loss.Value))
+	value, err := t.read(0, t.Micro.Place(t.loss.Value))
+	if t.loss.Plus != nil {
+		value += t.loss.Plus()
+	}
+	return value, err
 }
 
 // seen is an image of a step, with its error.

@@ -106,6 +106,7 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 		if err != nil {
 			t.Fatal(err)
 		}
+		trainer.Observe()
 		losses, norms = append(losses, outcome.Loss), append(norms, outcome.GradNorm)
 	}
 	return losses, norms

@@ -68,6 +68,25 @@ func TestObjectives(t *testing.T) {
 	}
 }
 
+// TestUncertainty: what errors weigh is learnt alike on both devices.
+func TestUncertainty(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seconds")
+	}
+	loss := func(device string) []float64 {
+		s := train.Default()
+		s.Batch, s.Uncertainty = 1, true
+		o := train.StepOptions{Batch: 1, Accumulate: 1}
+		var err error
+		if o.Objective, err = train.NewObjective(s, nil); err != nil {
+			t.Fatal(err)
+		}
+		losses, _ := curve(t, device, o, 2)
+		return losses
+	}
+	near(t, "loss", loss("cuda:0"), loss("cpu"), 1e-5)
+}
+
 // TestDropout: the same values are left out on both devices.
 func TestDropout(t *testing.T) {
 	if testing.Short() {
