@@ -5,15 +5,10 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
-	"fluxion/kernels"
-	"fluxion/kernels/cpu"
 	"fluxion/kernels/gram"
 	"fluxion/kernels/philox"
-
-	"gorgonia.org/tensor"
 )
 
 func sum(n int, cost []float64, to []int) float64 {
@@ -72,29 +67,14 @@ func permutations(n int, visit func([]int)) {
 
 // multiplied is a step with the products of its images and noise.
 func multiplied(s Step) Step {
-	n, size := len(s.Images), len(s.Images[0])
-	operand := func(shape tensor.Shape) kernels.Operand {
-		rows, cols := shape[0], shape.TotalSize()/shape[0]
-		return kernels.Operand{Shape: shape, Matrix: cpu.Matrix{Data: make([]float32, rows*cols), Rows: rows, Cols: cols, Pitch: cols}}
+	noise := make([][]float32, len(s.Noise))
+	for i := range noise {
+		noise[i] = make([]float32, len(s.Images[0]))
+		s.Draw(s.Noise[i], noise[i])
 	}
-	x, noise, table := operand(tensor.Shape{n, size}), operand(tensor.Shape{n, size}), operand(gram.Shape(n, n))
-	for i := range n {
-		copy(x.Data[i*size:], s.Images[i])
-		s.Draw(s.Noise[i], noise.Data[i*size:][:size])
-	}
-	gram.New().CPU(kernels.Launch{In: []kernels.Operand{x, noise}, Out: table, Threads: 1})(pool())
-	s.Products = gram.NewTable(n, n, table.Data)
+	s.Products = gram.Of(s.Images, noise)
 	return s
 }
-
-// pool is one thread of the best instruction set, for all tests.
-var pool = sync.OnceValue(func() *cpu.Pool {
-	k, err := cpu.Select("")
-	if err != nil {
-		panic(err)
-	}
-	return cpu.NewPool(1, k)
-})
 
 // get is a coupling that there is.
 func get(t *testing.T, name string) Coupling {

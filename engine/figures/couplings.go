@@ -5,15 +5,20 @@ import (
 	"math"
 
 	"fluxion/engine/couple"
+	"fluxion/kernels/gram"
 	"fluxion/kernels/philox"
 )
 
-// draws are the noise and the images of a step in some dimensions.
-func draws(n, dimensions int, image func(i int) []float32) couple.Step {
+// draws are the images of a step in some dimensions, and noise from an address on.
+func draws(n int, address int64, image func(i int) []float32) couple.Step {
 	s := couple.Step{Draw: func(address int64, to []float32) { philox.Normal(to, 1, philox.Noise, uint64(address), 0) }}
+	var noise [][]float32
 	for i := range n {
-		s.Images, s.Classes, s.Noise = append(s.Images, image(i)), append(s.Classes, -1), append(s.Noise, int64(i))
+		s.Images, s.Classes, s.Noise = append(s.Images, image(i)), append(s.Classes, -1), append(s.Noise, address+int64(i))
+		noise = append(noise, make([]float32, len(s.Images[0])))
+		s.Draw(s.Noise[i], noise[i])
 	}
+	s.Products = gram.Of(s.Images, noise)
 	return s
 }
 
@@ -41,7 +46,7 @@ func coupling(Images) (Figure, error) {
 		var frame Frame
 		frame.Note = "mean squared length:"
 		for _, name := range []string{couple.Independent, "nearest:4", "ot-across"} {
-			step := draws(int(v), 2, func(i int) []float32 {
+			step := draws(int(v), 0, func(i int) []float32 {
 				sin, cos := math.Sincos(math.Pi / 4 * float64(i))
 				around := noiseAt(uint64(i), 2)
 				return []float32{float32(1.4 * (cos + 0.07*around[0])), float32(1.4 * (sin + 0.07*around[1]))}
@@ -51,7 +56,9 @@ func coupling(Images) (Figure, error) {
 				return frame, err
 			}
 			if c != nil {
-				c.Pair(step)
+				if err := c.Pair(step); err != nil {
+					return frame, err
+				}
 			}
 			noise, points, pairs := Series{Name: "noise", Kind: Cloud}, Series{Name: "data", Kind: Cloud}, Series{Name: "pairs", Kind: Threads}
 			at := make([]float32, 2)
@@ -92,16 +99,15 @@ func couplingCost(Images) (Figure, error) {
 		for _, n := range sizes {
 			paired, whole := 0.0, 0.0
 			for round := range max(1, 2048/max(1, dimensions/2)/n) {
-				step := draws(n, dimensions, func(i int) []float32 {
+				step := draws(n, int64(round*n), func(i int) []float32 {
 					x := make([]float32, dimensions)
 					philox.Normal(x, 2, philox.Noise, uint64(round*n+i), 0)
 					return x
 				})
-				for i := range step.Noise {
-					step.Noise[i] += int64(round * n)
-				}
 				whole += squared(step)
-				ot.Pair(step)
+				if err := ot.Pair(step); err != nil {
+					return f, err
+				}
 				paired += squared(step)
 			}
 			s.add(float64(n), paired/whole)

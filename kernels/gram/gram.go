@@ -32,6 +32,21 @@ type Table struct {
 // NewTable reads what the kernel has left.
 func NewTable(n, m int, values []float32) Table { return Table{n, m, values} }
 
+// Of multiplies images one by one, for few of them: bit for bit as the kernel does.
+func Of(x, y [][]float32) Table {
+	t := Table{len(x), len(y), make([]float32, Shape(len(x), len(y)).TotalSize())}
+	for i, a := range x {
+		t.put(i, t.M, Product(a, a))
+		for j, b := range y {
+			t.put(i, j, Product(a, b))
+		}
+	}
+	for j, b := range y {
+		t.put(t.N, j, Product(b, b))
+	}
+	return t
+}
+
 func (t Table) at(i, j int) float64 {
 	k := 2 * (i*(t.M+1) + j)
 	return math.Float64frombits(uint64(math.Float32bits(t.values[k])) | uint64(math.Float32bits(t.values[k+1]))<<32)

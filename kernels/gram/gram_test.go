@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"fluxion/kernels"
@@ -32,18 +33,13 @@ func floats(x []float64) []float32 {
 
 // reference is what the kernel leaves, by one product after the other.
 func reference(n, m int, x, y []float32) []float64 {
-	size := len(x) / n
-	image := func(of []float32, i int) []float32 { return of[i*size:][:size] }
-	t := NewTable(n, m, make([]float32, Shape(n, m).TotalSize()))
-	for i := range n {
-		t.put(i, m, Product(image(x, i), image(x, i)))
-		for j := range m {
-			t.put(i, j, Product(image(x, i), image(y, j)))
+	images := func(of []float32, n int) (list [][]float32) {
+		for image := range slices.Chunk(of, len(of)/n) {
+			list = append(list, image)
 		}
+		return list
 	}
-	for j := range m {
-		t.put(n, j, Product(image(y, j), image(y, j)))
-	}
+	t := Of(images(x, n), images(y, m))
 	words := make([]float64, len(t.values))
 	for i, w := range t.values {
 		words[i] = float64(w)
