@@ -40,17 +40,20 @@ func FitProfile(have []Profile, want Profile) (Fit, error) {
 	if n == 0 {
 		return f, errors.New("there are no averages to make one of")
 	}
+	powers := make([]power, n)
 	scale := make([]float64, n) // norms
 	for i, p := range have {
-		scale[i] = math.Sqrt(product(p, p))
+		powers[i] = powerOf(p)
+		scale[i] = math.Sqrt(powers[i].product(powers[i]))
 	}
-	norm := math.Sqrt(product(want, want))
+	wanted := powerOf(want)
+	norm := math.Sqrt(wanted.product(wanted))
 	gram, right := mat.NewSymDense(n, nil), mat.NewVecDense(n, nil)
-	for i, p := range have {
-		for j, q := range have[:i+1] {
-			gram.SetSym(i, j, product(p, q)/(scale[i]*scale[j]))
+	for i, p := range powers {
+		for j, q := range powers[:i+1] {
+			gram.SetSym(i, j, p.product(q)/(scale[i]*scale[j]))
 		}
-		right.SetVec(i, product(p, want)/(scale[i]*norm))
+		right.SetVec(i, p.product(wanted)/(scale[i]*norm))
 	}
 	solved, err := solve(gram, right)
 	if err != nil {
@@ -95,11 +98,16 @@ func solve(gram *mat.SymDense, right *mat.VecDense) (*mat.VecDense, error) {
 	return nil, errors.New("the averages are too much alike")
 }
 
-// product is ∫ p q dt over the shorter of the two, where p ∝ t^a and q ∝ t^b.
-func product(p, q Profile) float64 {
-	if p.Images > q.Images {
+// power is a profile as one of time: ∝ t^exponent, up to its end.
+type power struct{ end, exponent float64 }
+
+func powerOf(p Profile) power { return power{float64(p.Images), Exponent(p.Sigma)} }
+
+// product is ∫ p q dt over the shorter of the two.
+func (p power) product(q power) float64 {
+	if p.end > q.end {
 		p, q = q, p
 	}
-	a, b := Exponent(p.Sigma), Exponent(q.Sigma)
-	return (a + 1) * (b + 1) * math.Pow(float64(p.Images)/float64(q.Images), b) / ((a + b + 1) * float64(q.Images))
+	a, b := p.exponent, q.exponent
+	return (a + 1) * (b + 1) * math.Pow(p.end/q.end, b) / ((a + b + 1) * q.end)
 }

@@ -20,8 +20,8 @@ func TestProduct(t *testing.T) {
 			}
 			sum += y
 		}
-		near(t, "the product", product(c[0], c[1]), sum, 1e-6*sum)
-		near(t, "the other way", product(c[1], c[0]), product(c[0], c[1]), 1e-18)
+		near(t, "the product", powerOf(c[0]).product(powerOf(c[1])), sum, 1e-6*sum)
+		near(t, "the other way", powerOf(c[1]).product(powerOf(c[0])), powerOf(c[0]).product(powerOf(c[1])), 1e-18)
 	}
 }
 
@@ -106,7 +106,7 @@ func TestReconstructionOfNumbers(t *testing.T) {
 				square += (x - mean) * (x - mean) * batch
 			}
 			target := Profile{steps * batch, sigma}
-			if most := f.Residual*math.Sqrt(product(target, target)*square) + 1e-9*math.Abs(want); !(math.Abs(got-want) <= most) {
+			if most := f.Residual*math.Sqrt(powerOf(target).product(powerOf(target))*square) + 1e-9*math.Abs(want); !(math.Abs(got-want) <= most) {
 				t.Errorf("σ_rel %v: %v, kept %v; the residual %v allows %v", sigma, got, want, f.Residual, most)
 			}
 			scale := math.Abs(want)
@@ -139,6 +139,16 @@ func TestFactorsStaySmall(t *testing.T) {
 			if gain := math.Sqrt(squares); gain > c.gain || f.Residual > c.residual || n == 64 && f.Residual > 1e-3 {
 				t.Errorf("%d snapshots, σ_rel %v: rounding is magnified %.2f times, residual %.2g", n, c.sigma, gain, f.Residual)
 			}
+		}
+	}
+}
+
+// BenchmarkFit is a width of a long run with two averages.
+func BenchmarkFit(b *testing.B) {
+	have := profiles(250, 1000, .05, .1)
+	for b.Loop() {
+		if _, err := FitProfile(have, Profile{250_000, .075}); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
