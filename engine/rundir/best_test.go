@@ -85,6 +85,10 @@ func TestBestStays(t *testing.T) {
 	if err := d.Close(); err != nil || look(t, run) != "a110 a120" {
 		t.Errorf("with a damaged file %s is left, %v", look(t, run), err)
 	}
+	goOn(120, 140, 130) // it is removed, and ends nothing
+	if got := look(t, run); got != "a130 a140" || best() != 130 {
+		t.Errorf("gone on with a damaged file: %s, and %d is the best", got, best())
+	}
 }
 
 // TestBestSurvivesPowerLoss: wherever the power is lost, what is named as the best is

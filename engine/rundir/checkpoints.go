@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"fluxion/engine/model"
+	"fluxion/nets/pyjson"
 )
 
 // SettingsFile is where a checkpoint keeps the settings of its run.
@@ -134,10 +135,13 @@ func (d *Dir) SetBest(b model.Best) error {
 	return d.disk.WriteFile(d.file(model.BestFile), append(text, '\n'))
 }
 
-// forgetBest removes what names a best checkpoint after so many images: it is set aside.
+// forgetBest removes what names a best checkpoint after so many images: it is set aside; or
+// what can be read no more, which says nothing of what was the best.
 func (d *Dir) forgetBest(images int64) error {
 	best, err := model.ReadBest(d.Path)
-	if err != nil || best == nil || best.Images <= images {
+	if bad := (*pyjson.Error)(nil); errors.As(err, &bad) {
+		d.Note("%v; it is removed, and which checkpoint is the best is known when the next is judged", err)
+	} else if err != nil || best == nil || best.Images <= images {
 		return err
 	}
 	return d.disk.Remove(d.file(model.BestFile))
