@@ -30,6 +30,12 @@ func (c *collection) part() {
 func Join(name string, parts []*Set) (*Set, error) {
 	s := &Set{Name: name}
 	var statistics, spatial []*metric.Statistics
+	features, logits := 0, 0
+	for _, p := range parts {
+		features, logits = features+len(p.Features.Values), logits+len(p.Logits.Values)
+	}
+	s.Features.Grow(features)
+	s.Logits.Grow(logits)
 	for _, p := range parts {
 		if p.N == 0 {
 			continue // all its images were left out

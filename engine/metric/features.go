@@ -5,6 +5,7 @@ package metric
 
 import (
 	"fmt"
+	"slices"
 )
 
 // Features are what a network says of images: Len rows of Dim numbers.
@@ -23,6 +24,9 @@ func (f Features) Len() int {
 
 // Row is what is said of image i.
 func (f Features) Row(i int) []float32 { return f.Values[i*f.Dim:][:f.Dim] }
+
+// Grow makes room for so many values more.
+func (f *Features) Grow(values int) { f.Values = slices.Grow(f.Values, values) }
 
 // Append adds rows.
 func (f *Features) Append(rows []float32) { f.Values = append(f.Values, rows...) }
