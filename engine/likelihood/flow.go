@@ -44,7 +44,7 @@ func NewPath(p process.Process) (Path, error) {
 // schedule of steps, behind which there is clean data at t = 0; else the schedule's end.
 func clearest(s process.Schedule) float64 {
 	first, last := 0.0, 1.0
-	if base, _ := process.Unmodified(s); !isDiscrete(base) || s.NetworkTime(first) >= 0 {
+	if base, _ := process.Unmodified(s); !process.InSteps(base) || s.NetworkTime(first) >= 0 {
 		return s.LogSNR(first)
 	}
 	for range 60 {
@@ -56,8 +56,6 @@ func clearest(s process.Schedule) float64 {
 	}
 	return s.LogSNR(last)
 }
-
-func isDiscrete(s process.Schedule) bool { _, ok := s.(process.Discrete); return ok }
 
 // velocity is ε̂ − x̂ of z and the network's output.
 func velocity(q process.Point) (process.Linear, error) { return q.To(-1, 1) }

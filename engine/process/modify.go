@@ -286,13 +286,14 @@ func TellTime(s Schedule, scale int) (Schedule, error) {
 	if scale < 1 {
 		return nil, fmt.Errorf("time scale %d, want 1 or more", scale)
 	}
-	if base, _ := Unmodified(s); isDiscrete(base) {
+	if base, _ := Unmodified(s); InSteps(base) {
 		return nil, fmt.Errorf("time scale %d: the network of a schedule in steps is told the number of the step; want a continuous one, such as fm", scale)
 	}
 	return told{s, scale}, nil
 }
 
-func isDiscrete(s Schedule) bool { _, ok := s.(Discrete); return ok }
+// InSteps says whether a schedule is one of numbered steps.
+func InSteps(s Schedule) bool { _, ok := s.(Discrete); return ok }
 
 func (s told) Base() (Schedule, ScheduleOptions) {
 	return s.Schedule, ScheduleOptions{TimeScale: s.scale}
@@ -307,7 +308,7 @@ func (s told) NetworkTime(t float64) float64 {
 func TimeScale(s Schedule) int {
 	base, o := Unmodified(s)
 	switch {
-	case isDiscrete(base):
+	case InSteps(base):
 		return 0
 	case o.TimeScale != 0:
 		return o.TimeScale
