@@ -129,7 +129,8 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 	if s, err = s.Canonical(); err != nil {
 		return err
 	}
-	if _, err := train.NewObjective(s, d); err != nil {
+	objective, err := train.NewObjective(s, d)
+	if err != nil {
 		return err
 	}
 	if err := train.CheckInit(s, o.ignore...); err != nil {
@@ -163,7 +164,7 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	result, err := train.Run(ctx, train.Options{
-		Settings: s, Dir: o.out, Fresh: o.fresh, IgnoreKeys: o.ignore, From: o.from, Data: d, Device: dev, Observer: show, Group: collective.Alone, Origin: origin(), SaveNow: requests, Hooks: hooks, Sinks: o.sinks(s, show), Distributions: s.TensorBoard,
+		Settings: s, Dir: o.out, Fresh: o.fresh, IgnoreKeys: o.ignore, From: o.from, Data: d, Objective: objective, Device: dev, Observer: show, Group: collective.Alone, Origin: origin(), SaveNow: requests, Hooks: hooks, Sinks: o.sinks(s, show), Distributions: s.TensorBoard,
 	})
 	if err != nil {
 		err = goesOn(err, o.again())

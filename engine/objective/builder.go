@@ -35,7 +35,8 @@ var (
 type Frozen struct {
 	Name    string // of its buffer
 	Network nets.Network
-	Dir     string // the folder whose weights it has
+	Dir     string    // the folder whose weights it has
+	Weights []float32 // the same, from when they are read until they are where they lie; nil: they are read anew
 }
 
 // Use is a network in a graph. Its parameters are there once, however often it is applied.

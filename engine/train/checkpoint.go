@@ -88,6 +88,9 @@ func (r *run) checkpoint(s snapshot) (string, error) {
 			return "", &NotFiniteError{Images: s.Images, Loss: s.Loss, Norm: s.norm, Where: fmt.Sprintf("%v of %s", b, bad), Last: r.lastGood()}
 		}
 	}
+	if err := r.pay(); err != nil {
+		return "", err
+	}
 	fill := func(dir string) error { return r.writeCheckpoint(dir, s) }
 	path, err := r.folder.Save(s.Images, fill)
 	var gone *rundir.GoneError

@@ -7,6 +7,7 @@ import (
 
 	"fluxion/data/setting"
 	"fluxion/engine/model"
+	"fluxion/engine/objective"
 	"fluxion/engine/process"
 	"fluxion/nets"
 )
@@ -41,14 +42,20 @@ const mostFresh = 5
 // fitting is a parameter that the run and the model have.
 type fitting struct{ run, model nets.Param }
 
-// readBeginning reads the model that a run's settings name; nil if they name none.
-func readBeginning(s Settings, trains process.Process, params []nets.Param) (*beginning, error) {
+// readBeginning reads the model that a run's settings name, unless that is its teacher,
+// which has been read; nil if they name none.
+func readBeginning(s Settings, trains process.Process, params []nets.Param, t *objective.Teacher) (*beginning, error) {
 	if s.Init == "" {
 		return nil, nil
 	}
-	m, err := model.Read(s.Init, model.EMA)
-	if err != nil {
-		return nil, &PresetError{"init", s.Init, err}
+	var m *model.Model
+	if t != nil && s.Init == s.Teacher && t.Frozen.Weights != nil {
+		m = &model.Model{Network: t.Frozen.Network, Weights: t.Frozen.Weights, Process: t.Process, Path: t.Frozen.Dir}
+	} else {
+		var err error
+		if m, err = model.Read(s.Init, model.EMA); err != nil {
+			return nil, &PresetError{"init", s.Init, err}
+		}
 	}
 	if has, wants := process.TimeScale(m.Process.Schedule), process.TimeScale(trains.Schedule); has != wants && has != 0 && wants != 0 {
 		here := ""

@@ -31,14 +31,16 @@ type Options struct {
 	// IgnoreKeys are unknown keys that the config.json of a folder given as preset may have.
 	IgnoreKeys []string
 
-	From     int64 // images of the checkpoint to go on from; 0: the newest
-	Data     data.Dataset
-	Device   device.Device
-	Observer Observer
-	Disk     durable.Disk     // that the run folder lies on
-	Group    collective.Group // the processes that train together; the zero value: this one alone
-	Origin   []string         // lines for the log on what trains here: version, command
-	SaveNow  <-chan os.Signal // asks for a checkpoint and a grid after the next step; may be nil
+	From int64 // images of the checkpoint to go on from; 0: the newest
+	Data data.Dataset
+	// Objective is what NewObjective has made of settings and data; nil: it is made here.
+	Objective objective.Objective
+	Device    device.Device
+	Observer  Observer
+	Disk      durable.Disk     // that the run folder lies on
+	Group     collective.Group // the processes that train together; the zero value: this one alone
+	Origin    []string         // lines for the log on what trains here: version, command
+	SaveNow   <-chan os.Signal // asks for a checkpoint and a grid after the next step; may be nil
 
 	Hooks []Hook        // called after a status is told, and before a checkpoint is made
 	Sinks []record.Sink // told after the run's own
@@ -87,6 +89,7 @@ type run struct {
 
 	state  State   // after the last whole step
 	stage  int     // whose teacher the device holds
+	owed   *owed   // nil: every stage that has ended has its model
 	sound  bool    // the device holds that state
 	last   Outcome // of that step
 	told   bool    // that the run is stuck

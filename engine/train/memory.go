@@ -46,6 +46,9 @@ func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, sampling *gen
 	flat := 4 * nets.FlatSize(step.Trained.Params)
 	list = append(list, device.Need{What: "the copy that becomes a checkpoint", Bytes: plan.Product(len(step.Buffers.stored()), flat)},
 		device.Need{What: "decoded images that are kept", Bytes: data.CacheBytes(r.data)})
+	if _, ok := r.objective.(staged); ok {
+		list = append(list, device.Need{What: "the model of a stage that the disk does not take", Bytes: plan.Product(len(step.Buffers.stored()), flat)})
+	}
 	if r.settings.EMASnapshotEvery > 0 {
 		list = append(list, device.Need{What: "the copy of an average that becomes a snapshot", Bytes: int64(flat)})
 	}

@@ -61,9 +61,11 @@ func prepare(o Options) (*run, Start, error) {
 	if err := plan.CheckRecomputation(s.Recompute); err != nil {
 		return nil, Start{}, &SettingError{"recompute", err.Error()}
 	}
-	loss, err := NewObjective(s, o.Data)
-	if err != nil {
-		return nil, Start{}, err
+	loss := o.Objective
+	if loss == nil {
+		if loss, err = NewObjective(s, o.Data); err != nil {
+			return nil, Start{}, err
+		}
 	}
 	coupling, err := newCoupling(s, o.Data)
 	if err != nil {
@@ -79,7 +81,7 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
-	if _, ok := loss.(staged); ok && string(network.JSON()) != string(teacherOf(loss).Frozen.Network.JSON()) {
+	if _, ok := loss.(staged); ok && !alike(network, teacherOf(loss).Frozen.Network) {
 		return nil, Start{}, &SettingError{"teacher", s.Teacher + " is another network than the one that is trained, which is to become the teacher of the next stage; want no preset, which takes the teacher's own network"}
 	}
 	if _, ok := loss.(staged); ok && s.EMASnapshotEvery > 0 {
@@ -126,7 +128,7 @@ func prepare(o Options) (*run, Start, error) {
 		return nil, Start{}, err
 	}
 	if r.from == nil {
-		if r.beginning, err = readBeginning(s, loss.Process(), step.Trained.Params); err != nil {
+		if r.beginning, err = readBeginning(s, loss.Process(), step.Trained.Params, r.teacher); err != nil {
 			r.folder.Note("ended: %v", err)
 			return nil, Start{}, errors.Join(err, r.close())
 		}

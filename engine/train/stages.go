@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 
 	"fluxion/engine/rundir"
@@ -17,6 +16,14 @@ import (
 // network becomes its teacher.
 type staged interface {
 	Stages() []int64 // their ends, in images
+}
+
+// alike says whether two networks differ in nothing, or in what is left out in training.
+func alike(a, b nets.Network) bool {
+	spec := b.Spec()
+	spec.Dropout = a.Spec().Dropout
+	b, err := b.Fit(spec)
+	return err == nil && string(a.JSON()) == string(b.JSON())
 }
 
 // stage is the part of a run that the step after so many images belongs to.
@@ -34,7 +41,9 @@ func (r *run) stageAt(images int64) stage {
 		return s
 	}
 	ends := o.Stages()
-	s.number = min(len(ends)-1, slices.IndexFunc(append(ends[:len(ends):len(ends)], images+1), func(end int64) bool { return images < end }))
+	for s.number < len(ends)-1 && images >= ends[s.number] {
+		s.number++
+	}
 	s.end = ends[s.number]
 	if s.number > 0 {
 		s.begin = ends[s.number-1]
@@ -62,25 +71,14 @@ func (r *run) enterStage() error {
 	begins := r.state.Images == next.begin
 	if begins {
 		if _, err := os.Stat(r.stageDir(next.begin)); err != nil { // or the run goes on from this very end
-			if err := r.saver.wait(); err != nil { // there is memory for one copy of the state
+			if err := r.leaveStage(next); err != nil {
 				return err
 			}
-			snapshot, err := r.snapshot(r.state)
-			if err != nil {
-				return err
-			}
-			if err := r.folder.SaveStage(next.begin, func(dir string) error { return r.writeCheckpoint(dir, snapshot) }); err != nil {
-				return err
-			}
-			r.folder.Note("stage %d ends after %d images: %s", next.number, next.begin, r.stageDir(next.begin))
 		}
 	}
-	network, flat, err := catalog.ReadModel(filepath.Join(r.stageDir(next.begin), r.trainer.weightsDirs()[b.EMA]))
-	if err == nil && string(network.JSON()) != string(r.network.JSON()) {
-		err = fmt.Errorf("it holds another network, %s of other sizes or kind", network.ClassName())
-	}
+	flat, err := r.stageWeights(next)
 	if err != nil {
-		return fmt.Errorf("%s, which the stage behind it learns from, cannot be read: %w; bring it back, or --from a checkpoint before it", r.stageDir(next.begin), err)
+		return err
 	}
 	r.sound = false
 	err = r.memory.Write(r.trainer.frozen[0].weights, 0, flat)
@@ -97,4 +95,60 @@ func (r *run) enterStage() error {
 		r.stage, r.sound = next.number, true
 	}
 	return err
+}
+
+// owed is the model of a stage that the disk has not taken yet.
+type owed struct {
+	snapshot
+	number int
+}
+
+// leaveStage writes the model of the stage that ends where another begins. A disk that
+// does not take it, as while it is full, ends nothing: it is written before the next
+// checkpoint, which is of no use without.
+func (r *run) leaveStage(next stage) error {
+	if err := errors.Join(r.saver.wait(), r.pay()); err != nil { // there is memory for one copy beside the checkpoint's
+		return err
+	}
+	snapshot, err := r.snapshot(r.state)
+	if err != nil {
+		return err
+	}
+	r.owed = &owed{snapshot, next.number}
+	err = r.pay()
+	if gone := (*rundir.GoneError)(nil); err != nil && !errors.As(err, &gone) {
+		r.warn("no model of stage %d after %d images, the run goes on and tries again: %v", next.number, next.begin, err)
+		return nil
+	}
+	return err
+}
+
+// pay writes the model of a stage that is owed.
+func (r *run) pay() error {
+	o := r.owed
+	if o == nil {
+		return nil
+	}
+	if err := r.folder.SaveStage(o.Images, func(dir string) error { return r.writeCheckpoint(dir, o.snapshot) }); err != nil {
+		return err
+	}
+	r.owed = nil
+	r.folder.Note("stage %d ends after %d images: %s", o.number, o.Images, r.stageDir(o.Images))
+	return nil
+}
+
+// stageWeights are what a stage learns from: the average that the one before it ended with.
+func (r *run) stageWeights(s stage) ([]float32, error) {
+	if r.owed != nil && r.owed.Images == s.begin {
+		return r.owed.flat[r.trainer.Buffers.EMA], nil
+	}
+	dir := r.stageDir(s.begin)
+	network, flat, err := catalog.ReadModel(filepath.Join(dir, r.trainer.weightsDirs()[r.trainer.Buffers.EMA]))
+	if err == nil && string(network.JSON()) != string(r.network.JSON()) {
+		err = fmt.Errorf("it holds another network, %s of other sizes or kind", network.ClassName())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s, which the stage behind it learns from, cannot be read: %w; bring it back, or --from a checkpoint before it", dir, err)
+	}
+	return flat, nil
 }

@@ -3,13 +3,17 @@ package train
 import (
 	"cmp"
 	"context"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
+	"fluxion/data/durable"
 	"fluxion/engine/model"
+	"fluxion/nets"
 )
 
 // taught are settings of a run that distils a teacher in three stages, of 32, 64 and 64 images.
@@ -71,6 +75,75 @@ func TestStages(t *testing.T) {
 	o, _ = options(t, s, cut)
 	if _, err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), "images was 160, now 320") {
 		t.Errorf("a run of other stages goes on: %v", err)
+	}
+}
+
+// TestStagesOnFullDisk: a disk that does not take the model of a stage for a while ends
+// nothing: the run goes on, writes it before the next checkpoint, and ends with the bits
+// of another.
+func TestStagesOnFullDisk(t *testing.T) {
+	s := taught(t)
+	s.SampleCount, s.CheckpointEvery = 0, 64
+	whole := t.TempDir()
+	o, _ := options(t, s, whole)
+	if _, err := Run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	o, rec := options(t, s, filepath.Join(t.TempDir(), "run"))
+	full := false
+	o.Disk = durable.Disk{Sync: func(path string) error {
+		if full {
+			return &fs.PathError{Op: "sync", Path: path, Err: syscall.ENOSPC}
+		}
+		return durable.Sync(path)
+	}}
+	o.Hooks = []Hook{{Name: "fills the disk", Every: 1, After: func(_ context.Context, p Progress) error {
+		full = p.Images == 32
+		return nil
+	}}}
+	if _, err := Run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(rec.notes, func(text string) bool { return strings.Contains(text, "no model of stage 1 after 32 images") }) {
+		t.Errorf("notes %q", rec.notes)
+	}
+	for _, dir := range []string{"stages/32", "stages/96", "checkpoints/160"} {
+		same(t, files(t, filepath.Join(o.Dir, dir)), files(t, filepath.Join(whole, dir)))
+	}
+}
+
+// TestAlike: what is left out in training is no other network; another width is.
+func TestAlike(t *testing.T) {
+	network := func(preset string, dropout float64) nets.Network {
+		n, err := Network(preset, nets.Spec{Height: 8, Width: 8, Channels: 1, Dropout: dropout})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	plain := network("micro", 0)
+	if !alike(network("micro", 0.1), plain) || !alike(plain, network("micro", 0.1)) || alike(network("tiny", 0), plain) {
+		t.Error("micro is not what it is without dropout, or is tiny")
+	}
+}
+
+// TestTeacherIsReadOnce: from the look at its settings until its weights lie on the device
+// a teacher may be gone.
+func TestTeacherIsReadOnce(t *testing.T) {
+	s := taught(t)
+	s.Images, s.SampleCount = 160, 0
+	o, _ := options(t, s, t.TempDir())
+	var err error
+	if o.Objective, err = NewObjective(s, o.Data); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(s.Teacher, s.Teacher+" elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	s.Preset = "mlp"
+	o.Settings = s
+	if _, err := Run(context.Background(), o); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -69,7 +69,7 @@ func readTeacher(s Settings, d data.Dataset) (*objective.Teacher, error) {
 		}
 	}
 	return &objective.Teacher{
-		Frozen:  &objective.Frozen{Name: "teacher", Network: m.Network, Dir: m.Path},
+		Frozen:  &objective.Frozen{Name: "teacher", Network: m.Network, Dir: m.Path, Weights: m.Weights},
 		Process: m.Process, Guidance: s.TeacherGuidance, NoClass: spec.Classes - 1, Digest: m.Digest(),
 	}, nil
 }

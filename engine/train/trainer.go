@@ -54,16 +54,21 @@ func (s *Step) Load(d device.Device, m device.Memory) (*Trainer, error) {
 // loadFrozen brings the weights of networks that are not trained to where they lie.
 func (s *Step) loadFrozen(m device.Memory) error {
 	for _, f := range s.frozen {
-		network, flat, err := catalog.ReadModel(f.Dir)
-		if err == nil && string(network.JSON()) != string(f.Network.JSON()) {
-			err = fmt.Errorf("%s holds another network than the objective applies as %s", f.Dir, f.Name)
+		flat := f.Weights
+		if flat == nil {
+			network, read, err := catalog.ReadModel(f.Dir)
+			if err == nil && string(network.JSON()) != string(f.Network.JSON()) {
+				err = fmt.Errorf("%s holds another network than the objective applies as %s", f.Dir, f.Name)
+			}
+			if err != nil {
+				return err
+			}
+			flat = read
 		}
-		if err == nil {
-			err = m.Write(f.weights, 0, flat)
-		}
-		if err != nil {
+		if err := m.Write(f.weights, 0, flat); err != nil {
 			return err
 		}
+		f.Weights = nil
 	}
 	return nil
 }
