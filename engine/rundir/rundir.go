@@ -54,8 +54,6 @@ func (e *GoneError) Error() string {
 	return fmt.Sprintf("%s was removed or replaced while the run went on; %s", e.Path, kept)
 }
 
-var errLocked = errors.New("locked by another process")
-
 // Dir is an open run folder. It is locked until Close.
 type Dir struct {
 	Path string

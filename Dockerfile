@@ -1,0 +1,22 @@
+# Builds the program for the CPU: one static file, in an image that holds nothing else. What it
+# writes lies in the folder that is mounted, and belongs to who starts it.
+#
+#   docker build -t fluxion-cpu .
+#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" fluxion-cpu train
+FROM golang:1.26.8-bookworm AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN CGO_ENABLED=0 go build -trimpath -ldflags='-s -w -buildid=' -o /fluxion ./cmd/fluxion && mkdir -m 1777 /empty
+
+FROM scratch
+COPY --from=build /fluxion /fluxion
+COPY --from=build /empty /tmp
+COPY --from=build /empty /work
+# The cache of what was measured on a processor; it dies with the container.
+ENV XDG_CACHE_HOME=/tmp
+USER 1000:1000
+WORKDIR /work
+ENTRYPOINT ["/fluxion"]
+CMD ["--help"]
