@@ -63,8 +63,8 @@ func (j *judging) openSide(s *side, samples bool) (err error) {
 			j.note(s.path + ": " + sampledText(s.told))
 		}
 		return err
-	case moments.Is(s.path):
-		s.stored, s.about, err = moments.Read(s.path)
+	case moments.Is(s.path) || moments.IsPart(s.path):
+		s.stored, s.about, err = moments.ReadWhole(s.path)
 		return err
 	}
 	if s.source, err = j.source(s, samples); err == nil {

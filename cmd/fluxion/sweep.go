@@ -17,6 +17,7 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/evaluate"
 	"fluxion/engine/generate"
+	"fluxion/engine/likelihood"
 	"fluxion/engine/model"
 
 	"github.com/spf13/cobra"
@@ -81,6 +82,7 @@ type sweep struct {
 	models  map[string]*model.Model // by weights
 	planned []plannedCell
 	table   *sweeps.Table
+	told    int // of the notes
 	folder  sweeps.Folder
 }
 
@@ -89,6 +91,11 @@ func (o *sweepOptions) run(ctx context.Context, face console.Face, args []string
 	s := &sweep{judging: &judging{evalOptions: &o.evalOptions, face: face}, options: o, models: map[string]*model.Model{}}
 	if o.out == "" {
 		return fault.Usagef("--out is needed: the folder for the table")
+	}
+	for _, name := range s.names {
+		if likelihood.Is(name) {
+			return fault.Usagef("--metrics %s: of the model itself, whatever it is sampled by; fluxion eval MODEL DATA --metrics %[1]s", name)
+		}
 	}
 	if err := errors.Join(outdir.Check(o.out), s.choose(len(args) == 2)); err != nil {
 		return err
@@ -126,7 +133,11 @@ func (o *sweepOptions) run(ctx context.Context, face console.Face, args []string
 		return err
 	}
 	defer func() { err = errors.Join(err, leave()) }()
-	s.table.Put(problems...)
+	for _, c := range problems {
+		if s.table.Lacks(c.Way) { // or what can be sampled no more keeps its values
+			s.table.Put(c)
+		}
+	}
 	made, err := s.fill(ctx, ways)
 	if err != nil {
 		return err
@@ -143,12 +154,16 @@ func (o *sweepOptions) run(ctx context.Context, face console.Face, args []string
 func (s *sweep) fill(ctx context.Context, ways []sweeps.Way) (made int, err error) {
 	var todo []plannedCell
 	for _, p := range s.planned {
-		if _, ok := s.table.Find(p.way); !ok {
+		if s.table.Lacks(p.way) {
 			todo = append(todo, p)
 		}
 	}
-	s.face.Event("start", map[string]any{"cells": len(ways), "planned": len(todo), "out": s.options.out, "device": s.extractor.Device.Describe()},
-		fmt.Sprintf("%d cells, of which %d are to be sampled, of %s images each", len(ways), len(todo), console.Thousands(int64(s.count))))
+	s.told = len(s.notes)
+	text := []string{fmt.Sprintf("%d cells, of which %d are to be sampled, of %s images each", len(ways), len(todo), console.Thousands(int64(s.count)))}
+	for _, n := range s.notes {
+		text = append(text, noteLine(n))
+	}
+	s.face.Event("start", map[string]any{"cells": len(ways), "planned": len(todo), "out": s.options.out, "device": s.extractor.Device.Describe(), "notes": orEmpty(s.notes)}, text...)
 	if len(todo) == 0 {
 		return 0, nil
 	}
@@ -229,7 +244,7 @@ func (s *sweep) judge(ctx context.Context, p plannedCell, network *evaluate.Coll
 		return nil
 	})
 	if bad := (*generate.NotFiniteError)(nil); errors.As(err, &bad) {
-		cell.Problem = strings.ReplaceAll(bad.Error(), "\n", " ")
+		cell.Problem, cell.Tried = strings.ReplaceAll(bad.Error(), "\n", " "), true
 		return cell, nil
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -41,7 +42,7 @@ func (o *sweepOptions) list() setting.List {
 		if s.Key == "count" {
 			s.Help = "images of each cell"
 		}
-		if !slices.Contains(notOfSweep, s.Key) {
+		if !slices.Contains(notOfSweep, s.Key) && !slices.Contains(o.ofLikelihood, s.Key) {
 			list = append(list, s)
 		}
 	}
@@ -140,12 +141,15 @@ func (s *sweep) settings() (map[string]string, error) {
 	common["metrics"], common["network"], common["convention"] = strings.Join(names, ","), s.about.Network, s.about.Convention
 	common["features_precision"], common["weights"] = s.about.Precision, s.about.Weights
 	for _, m := range s.planned { // the same of all but for what is left out beside guidance 1
-		for _, key := range []string{"precision", "checkpoint", "guide", "init", "mask"} {
+		for _, key := range []string{"precision", "checkpoint", "init", "mask"} {
 			if value := m.text[key]; value != "" {
 				common[key] = value
 			}
 		}
 		common[sweeps.Model+m.way.Weights] = m.text["digest"]
+		if m.way.Guidance != 1 {
+			common[sweeps.Guide+m.way.Weights] = cmp.Or(m.text["guide"], "none")
+		}
 	}
 	if len(s.sides) == 2 {
 		real := s.sides[1]

@@ -59,7 +59,7 @@ func (s *sweep) show(made int, paths []string, took time.Duration) error {
 				}
 			}
 		}
-		for _, n := range s.notes {
+		for _, n := range s.notes[s.told:] {
 			if _, err := fmt.Fprintln(out, console.Visible(noteLine(n))); err != nil {
 				return err
 			}

@@ -112,6 +112,8 @@ func TestSweep(t *testing.T) {
 		{with(args, "--samplers", "eulr"), exitUsage, `did you mean "euler"`},
 		{with(args, "--samplers", "euler,ddim", "--eta", "1"), exitUsage, "no cell of sampler euler can be sampled: sampler euler takes no eta"},
 		{with(args, "--steps", "5,0"), exitUsage, "no cell of steps 0"},
+		{with(args, "--metrics", "fd,bpd"), exitUsage, "fluxion eval MODEL DATA --metrics bpd"},
+		{with(args, "--bpd-solver", "heun"), exitUsage, "bpd-solver"},
 		{with(args, "--steps", ""), exitUsage, "makes 0 cells"},
 		{with(args, "--model-weights", "ema:7"), exitInput, "no weights ema:7"},
 		{with(lite, run, "glyphs", "--out", out, "--weights", "ema,raw"), exitUsage, "--model-weights ema,raw"},
@@ -141,6 +143,42 @@ func TestSweep(t *testing.T) {
 	}
 	if _, code, err := fluxion(t, append([]string{"sweep"}, args...)...); code != exitFolder || !strings.Contains(err.Error(), "no table") {
 		t.Errorf("a file of others: %d, %v", code, err)
+	}
+}
+
+// TestSweepMore: REAL, and what a run is compared with, may be the file of a part that is
+// the whole; a note stands before the cells; a sweep of guidance 1 goes on with a guide,
+// and with no other; a cell that could not be planned is tried again.
+func TestSweepMore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seconds")
+	}
+	dir := t.TempDir()
+	run, weak, out, part := filepath.Join(dir, "run"), filepath.Join(dir, "weak"), filepath.Join(dir, "sweep"), filepath.Join(dir, "part.npz")
+	evaluated(t, "glyphs", "--count", "8", "--part", "1/1", "--metrics", "fd", "--network", "glyph", "--save", part)
+	judged := []string{"--eval-every", "8", "--eval-count", "4", "--eval-metrics", "fd", "--eval-network", "glyph", "--eval-real", part}
+	if _, code, err := fluxion(t, with(tiny, append(judged, "--out", run, "--images", "8")...)...); err != nil {
+		t.Fatal(code, err)
+	}
+	if _, code, err := fluxion(t, with(tiny, append(judged, "--out", weak, "--images", "8", "--eval-metrics", "fd,bpd")...)...); code != exitUsage || !strings.Contains(err.Error(), "of a model and data") {
+		t.Errorf("bpd along a run: %d, %v", code, err)
+	}
+	if _, code, err := fluxion(t, with(tiny, "--out", weak, "--images", "4")...); err != nil {
+		t.Fatal(code, err)
+	}
+	args := []string{run, part, "--count", "4", "--network", "glyph", "--metrics", "fd", "--samplers", "euler", "--steps", "1", "--out", out}
+	text, code, err := fluxion(t, with([]string{"sweep"}, with(args, "--guidance", "1")...)...)
+	if err != nil || !strings.Contains(text, "note") || strings.Index(text, "note") > strings.Index(text, "euler") {
+		t.Fatalf("%d, %v:\n%s", code, err, text)
+	}
+	if r, cells := swept(t, with(args, "--guidance", "1,2", "--guide", weak)...); cells != 1 || len(r.Cells) != 2 {
+		t.Errorf("with a guide: %d cells, %+v", cells, r.Cells)
+	}
+	if _, cells := swept(t, with(args, "--guidance", "1,2", "--guide", weak, "--model-weights", "ema,raw")...); cells != 2 {
+		t.Errorf("over weights: %d cells", cells)
+	}
+	if _, code, err := fluxion(t, with([]string{"sweep"}, with(args, "--guidance", "2")...)...); code != exitFolder || !strings.Contains(err.Error(), "guide ema was") {
+		t.Errorf("without the guide: %d, %v", code, err)
 	}
 }
 

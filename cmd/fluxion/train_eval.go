@@ -78,7 +78,7 @@ func (e *evaluation) openReal() error {
 	s := e.settings
 	if e.path = s.EvalReal; e.path == "" {
 		e.path, e.images = s.Data, e.trained
-	} else if moments.Is(e.path) {
+	} else if moments.Is(e.path) || moments.IsPart(e.path) {
 		return e.openStored(fault)
 	} else if model.Is(e.path) {
 		return fault("%s is a model; want data, or a file of statistics", e.path)
@@ -103,7 +103,7 @@ func (e *evaluation) openReal() error {
 
 // openStored reads a file of statistics, and says what it lacks.
 func (e *evaluation) openStored(fault func(string, ...any) error) error {
-	set, about, err := moments.Read(e.path)
+	set, about, err := moments.ReadWhole(e.path)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package likelihood
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,12 @@ import (
 var Metrics = []struct{ Name, Summary string }{
 	{"bpd", "bits per dimension of real images, along the model's probability flow"},
 	{"elbo", "the same as a variational bound: reconstruction, prior and diffusion"},
+}
+
+// Is says whether a name is that of one of them.
+func Is(name string) bool {
+	name = strings.ToLower(strings.TrimSpace(name))
+	return slices.ContainsFunc(Metrics, func(m struct{ Name, Summary string }) bool { return m.Name == name })
 }
 
 // mostExact is up to how many numbers of an image the divergence is exact if nothing is

@@ -7,6 +7,7 @@ import (
 
 	"fluxion/data/lookup"
 	"fluxion/engine/evaluate"
+	"fluxion/engine/likelihood"
 	"fluxion/engine/sampler"
 	"fluxion/engine/train"
 	"fluxion/nets/feature"
@@ -37,7 +38,11 @@ func Check(s train.Settings, d Data) (p Plan, err error) {
 	fault := func(key, format string, args ...any) (Plan, error) {
 		return Plan{}, &train.SettingError{Key: key, Problem: fmt.Sprintf(format, args...)}
 	}
-	if p.Metrics, err = evaluate.FindMetrics(strings.Split(s.EvalMetrics, ",")); err != nil {
+	names := strings.Split(s.EvalMetrics, ",")
+	if i := slices.IndexFunc(names, likelihood.Is); i >= 0 {
+		return fault("eval_metrics", "%s is of a model and data, and takes long; want metrics of samples, and fluxion eval RUN DATA --metrics %[1]s behind the run", strings.TrimSpace(names[i]))
+	}
+	if p.Metrics, err = evaluate.FindMetrics(names); err != nil {
 		return fault("eval_metrics", "%v", err)
 	}
 	if p.Network, err = feature.Find(s.EvalNetwork); err != nil && (s.EvalNetwork != "" || s.EvalEvery > 0) {

@@ -163,6 +163,16 @@ func ReadParts(paths []string) (*evaluate.Set, About, error) {
 	return set, first, nil
 }
 
+// ReadWhole reads what is known of a whole set: statistics, or the one part that there is.
+func ReadWhole(path string) (*evaluate.Set, About, error) {
+	if !IsPart(path) {
+		return Read(path)
+	}
+	set, about, err := ReadParts([]string{path})
+	about.Part = nil
+	return set, about, err
+}
+
 func readPart(path string) (*evaluate.Set, error) {
 	arrays, err := data.ReadNPZDoubles(path, "n", partPrefix+"mu", partPrefix+"sigma", partPrefix+"mu_s", partPrefix+"sigma_s")
 	if err != nil {

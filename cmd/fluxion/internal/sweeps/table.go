@@ -39,6 +39,7 @@ type Cell struct {
 	Errors  map[string]float64 `json:"errors,omitempty"` // of metrics that have one
 	Seconds float64            `json:"seconds,omitempty"`
 	Problem string             `json:"problem,omitempty"` // why there are no values
+	Tried   bool               `json:"tried,omitempty"`   // it was sampled, and the problem is what came of it
 }
 
 // Table is the cells of a sweep, in the order in which they were asked for.
@@ -57,6 +58,13 @@ func (t *Table) Find(w Way) (c Cell, ok bool) {
 		return c, false
 	}
 	return t.Cells[i], true
+}
+
+// Lacks says whether a way has no values, and may have some: a problem that no sampling
+// has come to may be one no more.
+func (t *Table) Lacks(w Way) bool {
+	c, ok := t.Find(w)
+	return !ok || c.Problem != "" && !c.Tried
 }
 
 // Put adds cells to the table, in the place of those of their ways.
@@ -168,7 +176,8 @@ func differences(was, now map[string]string) (list []string) {
 	for _, key := range keys {
 		a, old := was[key]
 		b, known := now[key]
-		if a == b || strings.HasPrefix(key, Model) && (!old || !known) {
+		some := strings.HasPrefix(key, Model) || strings.HasPrefix(key, Guide)
+		if a == b || some && (!old || !known) {
 			continue
 		}
 		list = append(list, fmt.Sprintf("%s was %s, now %s", key, orNone(a), orNone(b)))
@@ -183,5 +192,9 @@ func orNone(text string) string {
 	return text
 }
 
-// Model begins the settings that name weights of the model, such as "model ema".
-const Model = "model "
+// What begins the settings that cells of some weights have in common: Model those that
+// name weights, such as "model ema"; Guide those that name what is guided away from.
+const (
+	Model = "model "
+	Guide = "guide "
+)

@@ -101,3 +101,21 @@ func TestNothingLeft(t *testing.T) {
 		t.Errorf("%v, %v", err, there)
 	}
 }
+
+// TestLacks: what was not sampled is tried again, what was is not.
+func TestLacks(t *testing.T) {
+	w := func(steps int) Way { return Way{Sampler: "euler", Steps: steps, Guidance: 1, Weights: "ema"} }
+	table := Table{Cells: []Cell{{Way: w(1)}, {Way: w(2), Problem: "no such weights"}, {Way: w(3), Problem: "not finite", Tried: true}}}
+	for steps, want := range map[int]bool{1: false, 2: true, 3: false, 4: true} {
+		if table.Lacks(w(steps)) != want {
+			t.Errorf("%d steps: %v, want %v", steps, !want, want)
+		}
+	}
+	list := differences(map[string]string{"model ema": "a", "guide ema": "none"}, map[string]string{"model ema": "a", "guide raw": "b"})
+	if len(list) > 0 {
+		t.Errorf("guides of other weights differ: %v", list)
+	}
+	if list := differences(map[string]string{"guide ema": "none"}, map[string]string{"guide ema": "b"}); len(list) != 1 {
+		t.Errorf("another guide: %v", list)
+	}
+}
