@@ -101,10 +101,10 @@ func (k Noise) CUDA(l cuda.Launch) []cuda.Call {
 	if err := k.checkAddresses(); err != nil {
 		panic(err)
 	}
-	function := "draw_noise"
+	function := functions[k.Of]
 	views, dense := k.Views(k.HalvesCUDA(l.Out, k.Guided))
 	if dense {
-		function = "draw_noise_vector"
+		function += "_vector"
 	}
 	args := cuda.Args(views, k.Pixels, k.Channels, blockValues, k.Stream)
 	return []cuda.Call{k.call(function, blockValues, 0, args, l.Parameters)}

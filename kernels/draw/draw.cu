@@ -116,7 +116,7 @@ extern "C" __global__ void __launch_bounds__(threads) draw_floats_vector(Data k,
 struct Head {
   uint64_t seed;
   float scale;
-  uint32_t unused;
+  uint32_t step;
 };
 
 // The launch of a Noise. The noise is written to second, too, if it is there.
@@ -135,17 +135,43 @@ __device__ inline void fetch(Head &head, uint64_t &address, uint32_t image, cons
   __syncthreads();
 }
 
-template <bool Vector>
+// What a value of the noise is, of mean 0 and variance 1: distribution.go.
+struct Normal {
+  __device__ static void four(float (&e)[4], const Source &numbers, uint32_t i) { numbers.normal(e, i); }
+};
+
+struct Uniform {
+  __device__ static void four(float (&e)[4], const Source &numbers, uint32_t i) {
+    numbers.uniform(e, i);
+#pragma unroll
+    for (int j = 0; j < 4; j++) e[j] = mul(1.7320508075688772f, sub(mul(2, e[j]), 1));
+  }
+};
+
+struct Laplace {
+  __device__ static void four(float (&e)[4], const Source &numbers, uint32_t i) {
+    uint32_t w[4];
+    numbers.block(w, i);
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+      const float u = add(mul(__uint2float_rn(w[j] & 0x7fffffffu), 0x1p-31f), 0x1p-32f);
+      const float x = mul(-0.70710678118654752f, logarithm(u));
+      e[j] = __uint_as_float(__float_as_uint(x) ^ (w[j] & 0x80000000u));
+    }
+  }
+};
+
+template <typename Distribution, bool Vector>
 __device__ void noise(const Normals &k, const Parameters &p) {
   __shared__ Head head;
   __shared__ uint64_t address;
   const Span part(k.pixels * k.channels, k.span);
   fetch(head, address, part.image, p);
-  const Source numbers(head.seed, k.stream, address, 0);
+  const Source numbers(head.seed, k.stream, address, head.step);
   for (uint32_t v = part.from + 4 * threadIdx.x; v < part.to; v += 4 * threads) {
     const Group<Vector> group(part.image, k.pixels, k.channels, v, part.to);
     float e[4];
-    numbers.normal(e, v / 4);
+    Distribution::four(e, numbers, v / 4);
 #pragma unroll
     for (int j = 0; j < 4; j++) e[j] = mul(head.scale, e[j]);
     group.write(k.out, e);
@@ -153,6 +179,10 @@ __device__ void noise(const Normals &k, const Parameters &p) {
   }
 }
 
-extern "C" __global__ void __launch_bounds__(threads) draw_noise(Normals k, Parameters p) { noise<false>(k, p); }
+#define NOISE(name, distribution)                                                                                                      \
+  extern "C" __global__ void __launch_bounds__(threads) name(Normals k, Parameters p) { noise<distribution, false>(k, p); }            \
+  extern "C" __global__ void __launch_bounds__(threads) name##_vector(Normals k, Parameters p) { noise<distribution, true>(k, p); }
 
-extern "C" __global__ void __launch_bounds__(threads) draw_noise_vector(Normals k, Parameters p) { noise<true>(k, p); }
+NOISE(draw_noise, Normal)
+NOISE(draw_uniform, Uniform)
+NOISE(draw_laplace, Laplace)

@@ -2,6 +2,7 @@ package draw
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -204,13 +205,13 @@ func TestTwoSets(t *testing.T) {
 func TestNoise(t *testing.T) {
 	used := map[string]bool{}
 	for _, s := range slices.Concat(shapes, large) {
-		for _, o := range []NoiseOptions{{Stream: philox.Noise}, {Stream: philox.SampleStart, Guided: true}} {
+		for _, o := range []NoiseOptions{{Stream: philox.Noise}, {Stream: philox.SampleStart, Guided: true}, {Of: Uniform}, {Of: Laplace, Guided: true}} {
 			o.Shape = s
 			var addresses []int64
 			for i := range s.Images {
 				addresses = append(addresses, int64(1)<<40-int64(5*i))
 			}
-			k := NewNoise(o, &Head{Seed: 77, Scale: 0.75}, addresses)
+			k := NewNoise(o, &Head{Seed: 77, Scale: 0.75, Step: 3}, addresses)
 			want := k.Reference()
 			if o.Guided {
 				want = append(want, want...)
@@ -225,7 +226,7 @@ func TestNoise(t *testing.T) {
 			}
 		}
 	}
-	if len(used) != 2 {
+	if len(used) != 6 {
 		t.Errorf("tested %v", used)
 	}
 }
@@ -349,4 +350,30 @@ func TestManyImages(t *testing.T) {
 	pixels := &Batch{Images: make([]Image, s.Images), Floats: make([]float32, 2*s.Images)}
 	kerneltest.CheckGrid(t, NewData(DataOptions{Shape: s, Width: 1}, pixels), s.tensor())
 	kerneltest.CheckGrid(t, NewNoise(NoiseOptions{Shape: s}, &Head{}, make([]int64, s.Images)), s.tensor())
+}
+
+// Distributions have mean 0, variance 1 and the fourth moment of their name.
+func TestDistributions(t *testing.T) {
+	const n = 400_000
+	x := make([]float32, n)
+	for d, fourth := range map[Distribution]float64{Normal: 3, Uniform: 9. / 5, Laplace: 6} {
+		d.At(x, 0, 5, philox.Noise, 2, 0)
+		var moments [5]float64
+		for _, v := range x {
+			p := 1.0
+			for k := range moments {
+				moments[k] += p / n
+				p *= float64(v)
+			}
+		}
+		for k, want := range []float64{1, 0, 1, 0, fourth} {
+			if within := []float64{1e-9, 0.01, 0.01, 0.06, 0.12}[k]; math.Abs(moments[k]-want) > within {
+				t.Errorf("%s: moment %d is %.4f, want %g", functions[d], k, moments[k], want)
+			}
+		}
+		part := make([]float32, 9)
+		if d.At(part, 7, 5, philox.Noise, 2, 0); !slices.Equal(part, x[7:16]) {
+			t.Errorf("%s: values 7 to 15 are others when they are drawn alone", functions[d])
+		}
+	}
 }

@@ -5,7 +5,6 @@ import (
 
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
-	"fluxion/kernels/philox"
 
 	"gorgonia.org/tensor"
 )
@@ -14,18 +13,19 @@ import (
 type Head struct {
 	Seed  uint64
 	Scale float32 // standard deviation
-	_     uint32
+	Step  uint32  // of the request
 }
 
 // NoiseOptions of NewNoise.
 type NoiseOptions struct {
 	Shape
 	Stream uint32 // of package philox
-	Guided bool   // the network's batch is twice this one, and its second half is to repeat the first
+	Of     Distribution
+	Guided bool // the network's batch is twice this one, and its second half is to repeat the first
 }
 
-// Noise is the kernel that fills its output with noise: Scale·philox.Normal of its
-// stream at the image's address, step 0. Image i of the batch has address addresses[i]
+// Noise is the kernel that fills its output with noise: Scale times what its distribution
+// has of its stream at the image's address, at a step. Image i of the batch has address addresses[i]
 // under the seed, so that it has the same noise in whatever batch it is.
 type Noise struct {
 	kernels.Signature
@@ -77,7 +77,7 @@ func (k Noise) noise(out cpu.Matrix, image, from, to int) {
 	var normals [piece]float32
 	for ; from < to; from += piece {
 		noise := normals[:min(piece, to-from)]
-		philox.NormalAt(noise, from, k.head.Seed, k.Stream, uint64(k.addresses[image]), 0)
+		k.Of.At(noise, from, k.head.Seed, k.Stream, uint64(k.addresses[image]), k.head.Step)
 		row, col := image*k.Pixels+from/k.Channels, from%k.Channels
 		for len(noise) > 0 {
 			n := min(k.Channels-col, len(noise))

@@ -1,9 +1,6 @@
 package draw
 
-import (
-	"fluxion/kernels/number"
-	"fluxion/kernels/philox"
-)
+import "fluxion/kernels/number"
 
 // Reference is what Data computes of a batch's pixels, or of a data set's, in float64,
 // dense.
@@ -29,7 +26,7 @@ func (k Data) Reference(bytes []byte, floats []float32) (x []float64) {
 func (k Noise) Reference() (all []float64) {
 	noise := make([]float32, k.Values())
 	for _, address := range k.addresses {
-		philox.Normal(noise, k.head.Seed, k.Stream, uint64(address), 0)
+		k.Of.At(noise, 0, k.head.Seed, k.Stream, uint64(address), k.head.Step)
 		for _, e := range noise {
 			all = append(all, float64(k.head.Scale)*float64(e))
 		}
