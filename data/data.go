@@ -59,6 +59,15 @@ func NoiseKey(d Dataset) (key uint64, paired bool) {
 	return 0, false
 }
 
+// NoiseSource is the source of the noise of pairs; "" if it is white and normal, or there
+// are no pairs.
+func NoiseSource(d Dataset) string {
+	if p, ok := stored(d).(*pairs); ok {
+		return p.Made[SourceText]
+	}
+	return ""
+}
+
 // NameOf is how a user knows image i of a set: the path of its file within the set, or
 // its number from 0.
 func NameOf(d Dataset, i int) string {

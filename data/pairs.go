@@ -31,6 +31,9 @@ type Pairs struct {
 // PairsFile is the file of a folder of pairs that says what they are.
 const PairsFile = "pairs.json"
 
+// SourceText is what Made calls the source of the noise, where that is not white and normal.
+const SourceText = "source"
+
 // MostShards of a folder: all of them are open at a time.
 const MostShards = 1000
 

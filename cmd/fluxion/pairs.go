@@ -155,6 +155,9 @@ func (o *pairsOptions) describe(j job) data.Pairs {
 		Made: o.text(j, j.precision.String()),
 	}
 	p.Made["class"] = o.class
+	if s := j.model.Process.Source; !s.White() {
+		p.Made[data.SourceText] = s.String()
+	}
 	if j.model.Floats {
 		p.Values = data.Floats.String()
 	}

@@ -196,7 +196,7 @@ func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.
 		batch = 1 // steps depend on the image
 	}
 	options := generate.Options{
-		Network: m.Network, Height: j.size[0], Width: j.size[1], Batch: batch, Guided: o.classFree(), Reduced: j.guidance.Reduces(), Inpaint: j.picture != nil, Slots: run.slots, Calls: len(run.table.Rows),
+		Network: m.Network, Source: m.Process.Source, Height: j.size[0], Width: j.size[1], Batch: batch, Guided: o.classFree(), Reduced: j.guidance.Reduces(), Inpaint: j.picture != nil, Slots: run.slots, Calls: len(run.table.Rows),
 		Unlimited: run.by != nil && run.by.excess != nil,
 		Target:    dev.Target(), Precision: j.precision, Prepare: true,
 	}

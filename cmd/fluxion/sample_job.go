@@ -69,6 +69,9 @@ func (o *sampleOptions) planOf(read func() (*model.Model, error)) (j job, err er
 	if err != nil {
 		return j, err
 	}
+	if source := j.model.Process.Source; !source.Gaussian() && j.run.table.Draws() > 0 {
+		return j, fault.Usagef("the scheduler draws Gaussian noise on the way, and the model's source is %v: want a deterministic one, or --sampler euler", source)
+	}
 	if j.run.table.Leads() && !j.model.Network.Spec().Jump {
 		return j, fault.Usagef("--sampler %s is for flow maps, whose network is told how far its answer is to lead, and %s is none; want another sampler, such as heun", o.config.Sampler, o.model)
 	}

@@ -9,7 +9,9 @@ import (
 	"slices"
 
 	"fluxion/engine/device"
+	"fluxion/engine/noise"
 	"fluxion/engine/plan"
+	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/feed"
@@ -35,9 +37,10 @@ type Options struct {
 	Guide         nets.Network // a second, weaker network, away from which is guided: Karras et al., "Guiding a Diffusion Model with a Bad Version of Itself" (2024); nil: none
 	Reduced       bool         // guidance looks at whole images: Guidance.Rescale, Guidance.Percentile
 	Inpaint       bool         // a picture is given: see Request.Picture
-	Slots         int          // outputs of earlier calls that the sampler combines
-	Unlimited     bool         // the output before x̂ was limited takes part, too: see Request.Excess
-	Calls         int          // of the network for an image, as far as they are known: what a GPU sets up together
+	Source        process.Source
+	Slots         int  // outputs of earlier calls that the sampler combines
+	Unlimited     bool // the output before x̂ was limited takes part, too: see Request.Excess
+	Calls         int  // of the network for an image, as far as they are known: what a GPU sets up together
 	Target        plan.Target
 	Precision     number.Type
 	Weights       *plan.Buffer // where the network's parameters lie, as plan.Weights declares it; nil: NewStep declares it
@@ -66,6 +69,7 @@ type Step struct {
 	pixels  *gorgonia.Node
 	shape   draw.Shape
 	head    *draw.Head // the key of the noise, and its scale at the start
+	fresh   *draw.Head // of the noise of a step that is not white; nil: the update draws it
 	images  []int64    // the number of each image of a batch
 	update  *update.Row
 	before  *update.Row // of the update that keeps the output as it was before x̂ was limited; nil without
@@ -140,6 +144,12 @@ func NewStep(o Options) (*Step, error) {
 	if o.Unlimited {
 		slots = append(slots, unlimited)
 	}
+	if o.Source.Gaussian() && !o.Source.White() {
+		s.fresh = &draw.Head{Scale: 1}
+		fresh := slot(s.freshSlot())
+		c.After = append(c.After, noise.Stages(o.Source, draw.NoiseOptions{Shape: s.shape, Stream: philox.SampleNoise}, o.Height, o.Width, s.fresh, s.images, fresh)...)
+		slots = append(slots, fresh)
+	}
 	updates := update.Options{Shape: s.shape, Guided: o.Guided, Combined: s.guide != nil}
 	c.After = append(c.After, plan.Stage{Kernel: update.New(updates, s.update, s.images), In: slots, Out: plan.Ref{Node: g.Sample}})
 	if o.Inpaint {
@@ -153,7 +163,7 @@ func NewStep(o Options) (*Step, error) {
 	if s.Plan, err = plan.Compile(c); err != nil {
 		return nil, err
 	}
-	begin := []plan.Stage{{Kernel: draw.NewNoise(draw.NoiseOptions{Shape: s.shape, Stream: philox.SampleStart, Guided: o.Guided}, s.head, s.images), Out: plan.Ref{Node: g.Sample}}}
+	begin := noise.Stages(o.Source, draw.NoiseOptions{Shape: s.shape, Stream: philox.SampleStart, Guided: o.Guided}, o.Height, o.Width, s.head, s.images, plan.Ref{Node: g.Sample})
 	if s.estimate != nil { // there is none yet
 		begin = append(begin, plan.Stage{Kernel: pointwise.NewZero(4), In: []plan.Ref{{Node: g.Sample}}, Out: plan.Ref{Node: s.estimate}})
 	}
@@ -414,10 +424,22 @@ func (g *Generator) set(r Request, call int) error {
 		// clip(x̂, ±R) = R clip(x̂/R, ±1)
 		x.Z, x.Y = x.Z/r.Range, x.Y/r.Range
 	}
+	if g.fresh != nil { // one more slot, behind the others
+		*g.fresh = draw.Head{Seed: r.Seed, Scale: 1, Step: uint32(call)}
+		u.History[g.freshSlot()], u.C = u.C, 0
+	}
 	g.call(u, r, of.Call, x, of.Jump)
 	g.addExcess(r, call)
 	g.keep(r, call)
 	return nil
+}
+
+// freshSlot is the place of the noise of a step among the slots.
+func (s *Step) freshSlot() int {
+	if s.Unlimited {
+		return s.Slots + 1
+	}
+	return s.Slots
 }
 
 // Evaluate runs the step once more and waits for it: for benchmarks.

@@ -57,6 +57,9 @@ func (g *Generator) show(r Request) error {
 		return errors.New("an adaptive sampler has no grid on which parts of a picture could be kept; want another one, such as heun")
 	}
 	mask := r.Picture.Mask
+	if mask != nil && !g.Source.White() {
+		return fmt.Errorf("parts of a picture are kept in white normal noise, and the source is %v; want no mask", g.Source)
+	}
 	if mask == nil {
 		mask = make([]float32, len(r.Picture.Values))
 		for i := range mask {

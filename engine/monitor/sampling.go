@@ -45,7 +45,7 @@ func newSampling(of *train.Step, s train.Settings) (g *sampling, err error) {
 		slots, calls = max(slots, memory.Slots), max(calls, len(table.Rows))
 	}
 	g.step, err = generate.NewStep(generate.Options{
-		Network: of.Network, Height: of.Height, Width: of.Width, Batch: min(of.Batch, s.EvalCount), Slots: slots,
+		Network: of.Network, Source: of.Objective.Process().Source, Height: of.Height, Width: of.Width, Batch: min(of.Batch, s.EvalCount), Slots: slots,
 		Calls: calls, Target: of.Target, Precision: of.Precision, Weights: of.Buffers.EMA,
 	})
 	return g, err

@@ -6,7 +6,9 @@ import (
 	"runtime"
 	"slices"
 
+	"fluxion/engine/noise"
 	"fluxion/engine/plan"
+	"fluxion/engine/process"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/dropout"
 	"fluxion/kernels/feed"
@@ -56,7 +58,8 @@ type Options struct {
 	Network              nets.Network // that is trained
 	Batch, Height, Width int
 	Noise                Noise
-	Data                 plan.Stage // makes the images of a batch; where they go is not yet known
+	Source               process.Source // of the noise; Build sets that of the objective
+	Data                 plan.Stage     // makes the images of a batch; where they go is not yet known
 }
 
 // Builder is the graph of a step, as far as it is built, with the stages that bring the
@@ -80,6 +83,7 @@ type Builder struct {
 
 // Build builds the loss of an objective.
 func Build(objective Objective, o Options) (b *Builder, l Loss, err error) {
+	o.Source = objective.Process().Source
 	b = newBuilder(o)
 	defer failure(&err)
 	b.use(Trained)
@@ -147,7 +151,7 @@ func (b *Builder) Noise() *gorgonia.Node {
 	if b.noise == nil {
 		b.noise = b.input("noise", b.shape...)
 		o := draw.NoiseOptions{Shape: draw.Shape{Images: b.Batch, Pixels: b.Height * b.Width, Channels: b.shape[3]}, Stream: cmp.Or(b.Options.Noise.Stream, philox.Noise)}
-		b.Before = append(b.Before, plan.Stage{Kernel: draw.NewNoise(o, &b.head, b.Addresses), Out: plan.Ref{Node: b.noise}})
+		b.Before = append(b.Before, noise.Stages(b.Source, o, b.Height, b.Width, &b.head, b.Addresses, plan.Ref{Node: b.noise})...)
 	}
 	return b.noise
 }

@@ -25,6 +25,9 @@ func NewObjective(p Process, times, weighting string) (Objective, error) {
 		// What is drawn more would weigh more and be drawn more still.
 		err = fmt.Errorf("time sampler %s learns from a weighting of λ alone, and %s is a factor at the times drawn; want one such as elbo, fm, sigmoid or edm", times, weighting)
 	}
+	if err == nil && !p.Source.Gaussian() && w.Name != plainWeighting {
+		err = fmt.Errorf("weighting %s on source %v: it is a function of a log-SNR, which means a likelihood for Gaussian noise alone; want %s, and --time-sampler says which times count", weighting, p.Source, plainWeighting)
+	}
 	return Objective{p, t, w}, err
 }
 

@@ -11,10 +11,11 @@ import (
 	"math"
 )
 
-// Process is a schedule and what the network predicts along it.
+// Process is a schedule, what lies at its noise end, and what the network predicts along it.
 type Process struct {
 	Schedule Schedule
 	Output   Output
+	Source   Source // of the noise
 
 	// trained is what the network knows, where it is sampled along another schedule.
 	trained *Process
@@ -46,7 +47,13 @@ func New(s Schedule, o Output) (Process, error) {
 	return Process{Schedule: s, Output: o}, nil
 }
 
-func (p Process) String() string { return p.Schedule.Name() + "/" + p.Output.Name }
+func (p Process) String() string {
+	text := p.Schedule.Name() + "/" + p.Output.Name
+	if s := p.Source.String(); s != Gaussian {
+		text += " from " + s
+	}
+	return text
+}
 
 // Point is the process at one time: z = Alpha x + Sigma ε, y = A x + B ε.
 type Point struct {
@@ -140,7 +147,7 @@ func (p Process) Under(s Schedule) Process {
 		return o
 	}
 	return Process{
-		Schedule: s, trained: &own,
+		Schedule: s, Source: p.Source, trained: &own,
 		Output: Output{
 			Name: p.Output.Name, About: p.Output.About,
 			Row:         func(q Point) (float64, float64) { o := at(q); return o.A, o.B },

@@ -36,3 +36,15 @@ func LossSettings(output, weighting, timeSampler *string) setting.List {
 		{Key: "time_sampler", Value: setting.Of(timeSampler), Help: "how training times are drawn: " + strings.Join(TimeSamplers(), ", ") + "; perhaps with parameters and +stratified or +low-discrepancy"},
 	}
 }
+
+// SourceSetting declares what lies at the noise end.
+func SourceSetting(p *string) setting.Setting {
+	var all []string
+	for _, n := range sources {
+		all = append(all, n.String()+" ("+n.About+")")
+	}
+	return setting.Setting{
+		Key: "source", Value: setting.Of(p), Help: "of the noise that sampling begins with: " + strings.Join(all, ", "),
+		Breaks: setting.Always, Since: "2026-11-30", Before: Gaussian,
+	}
+}

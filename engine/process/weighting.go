@@ -28,9 +28,11 @@ type WeightingKind struct {
 	make        func(p Parameters) (Weighting, error)
 }
 
+const plainWeighting = "plain"
+
 // Adding a weighting is a line here.
 var weightingKinds = []WeightingKind{
-	{"plain", "the squared error of the output at the times drawn, as it is", nil, func(Parameters) (Weighting, error) {
+	{plainWeighting, "the squared error of the output at the times drawn, as it is", nil, func(Parameters) (Weighting, error) {
 		return Weighting{Of: func(_, density, factor float64) float64 { return density * factor }}, nil
 	}},
 	{"elbo", "the likelihood's bound: w = 1", nil, ofLambda(func(float64) float64 { return 1 })},

@@ -191,7 +191,11 @@ func (s Sampler) Table(g Grid, o Options) (Table, error) {
 			return Table{}, fmt.Errorf("sampler %s on %v: the step from t = %.6g has an infinite coefficient; want a grid that begins and ends between the schedule's ends, or another variable", s.Name, g.Process, r.Call.Time)
 		}
 	}
-	return Table{Sampler: s.Name, Grid: g, Start: g.Points[0].Sigma, Rows: b.rows}, nil
+	t := Table{Sampler: s.Name, Grid: g, Start: g.Points[0].Sigma, Rows: b.rows}
+	if source := g.Process.Source; !source.Gaussian() && t.Draws() > 0 {
+		return Table{}, fmt.Errorf("sampler %s draws Gaussian noise on the way, and the model's source is %v: with it states would no longer be those that the network knows; want a deterministic one, such as euler, heun, rk45 or dpm++-2m, without eta or churn", s.Name, source)
+	}
+	return t, nil
 }
 
 // Check refuses options that the sampler does not take, with what would work,

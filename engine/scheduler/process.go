@@ -39,6 +39,12 @@ func Of(p process.Process) (Config, error) {
 	c := Config{Private: map[string]any{}}
 	output := p.Output.Name
 	switch name := base.Name(); {
+	case p.Source.String() != process.Gaussian: // whose noise diffusers would not draw
+		c.ours(name, output)
+		c.Private["source"] = p.Source.String()
+		if modified.Scale != "" {
+			c.Private["scale"] = modified.Scale
+		}
 	case modified.Scale != "": // which no class of diffusers does
 		c.ours(name, output)
 		c.Private["scale"] = modified.Scale
@@ -172,6 +178,7 @@ func (c Config) process() (process.Process, error) {
 		ZeroSNR   bool    `json:"zero_snr"`
 		Scale     string  `json:"scale"`
 		TimeScale int     `json:"time_scale"`
+		Source    string  `json:"source"`
 	}
 	fields := reflect.ValueOf(&private).Elem()
 	for i := range fields.NumField() {
@@ -221,7 +228,15 @@ func (c Config) process() (process.Process, error) {
 			return flow(f.onFlow().FlowShift, k.noise().NumTrainTimesteps)
 		}
 		if k.predicts() == unknown {
-			return process.Get(private.Schedule, o, private.Output)
+			p, err := process.Get(private.Schedule, o, private.Output)
+			if err != nil || private.Source == "" {
+				return p, err
+			}
+			s, err := process.GetSource(private.Source)
+			if err != nil {
+				return p, err
+			}
+			return p.From(s)
 		}
 		z, ok := k.(interface{ zeroed() bool })
 		return discreteProcess(k.noise(), ok && z.zeroed(), k.predicts(), private.Schedule, o)

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -62,9 +63,20 @@ func NewObjective(s Settings, d data.Dataset) (objective.Objective, error) {
 	if _, err := newCoupling(s, d); err != nil {
 		return nil, err
 	}
+	if made := process.Gaussian; paired && cmp.Or(data.NoiseSource(d), made) != s.Source {
+		made = cmp.Or(data.NoiseSource(d), made)
+		return nil, &SettingError{"source", fmt.Sprintf("%s, and the pairs were made of %s; want %s", s.Source, made, made)}
+	}
 	p, err := process.Get(s.Schedule, process.ScheduleOptions{ZeroSNR: s.ZeroSNR, Shift: s.Shift, MaxLogSNR: s.ClipLambda, Scale: s.Scale, TimeScale: s.TimeScale}, s.Output)
 	if err != nil {
 		return nil, &SettingError{"schedule, output_kind", err.Error()}
+	}
+	from, err := process.GetSource(s.Source)
+	if err == nil {
+		p, err = p.From(from)
+	}
+	if err != nil {
+		return nil, &SettingError{"source", err.Error()}
 	}
 	if setup.Objective, err = process.NewObjective(p, s.TimeSampler, s.Weighting); err != nil {
 		return nil, &SettingError{"time_sampler, weighting", err.Error()}

@@ -32,7 +32,7 @@ func newPairing(o StepOptions, images *plan.Buffer) (*pairing, error) {
 	p := &pairing{StepOptions: o}
 	var stage plan.Stage
 	stage, p.batch = o.data(images)
-	b, err := objective.Ends(objective.Options{Network: o.Network, Batch: o.Batch, Height: o.Height, Width: o.Width, Noise: o.noise(), Data: stage})
+	b, err := objective.Ends(objective.Options{Network: o.Network, Batch: o.Batch, Height: o.Height, Width: o.Width, Noise: o.noise(), Source: o.source(), Data: stage})
 	if err != nil {
 		return nil, err
 	}

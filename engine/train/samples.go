@@ -24,7 +24,7 @@ func (r *run) samplingStep(height, width int, step *Step) (*generate.Step, error
 		return nil, nil
 	}
 	return generate.NewStep(generate.Options{
-		Network: r.network, Height: height, Width: width, Batch: min(r.settings.Batch, n),
+		Network: r.network, Source: r.objective.Process().Source, Height: height, Width: width, Batch: min(r.settings.Batch, n),
 		Calls: r.sampleSteps(0), Target: step.Target, Precision: r.precision, Weights: step.Buffers.EMA,
 	})
 }

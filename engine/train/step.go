@@ -7,6 +7,7 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/objective"
 	"fluxion/engine/plan"
+	"fluxion/engine/process"
 	"fluxion/kernels"
 	"fluxion/kernels/draw"
 	"fluxion/kernels/ema"
@@ -48,6 +49,14 @@ func (o StepOptions) noise() objective.Noise {
 		return objective.Noise{Seed: o.Seed}
 	}
 	return o.Noise
+}
+
+// source is that of the objective's noise.
+func (o StepOptions) source() process.Source {
+	if o.Objective == nil {
+		return process.Source{}
+	}
+	return o.Objective.Process().Source
 }
 
 // imageNumbers is at least what a step keeps of each image of a batch besides its

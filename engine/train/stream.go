@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"fluxion/data"
+	"fluxion/engine/noise"
 	"fluxion/kernels/philox"
 )
 
@@ -23,12 +24,11 @@ func (r *run) openStream(ctx context.Context, from int64) (data.Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	noise := r.trainer.noise()
+	height, width, channels := r.data.Shape()
+	seed := r.trainer.noise().Seed
 	c := coupled{
-		stream: stream, coupling: r.coupling, batches: n, first: first, end: end, size: data.ValuesOf(r.data), seed: noise.Seed, left: (r.settings.Images - from + int64(r.settings.Batch) - 1) / int64(r.settings.Batch),
-		draw: func(address int64, to []float32) {
-			philox.NormalAt(to, 0, noise.Seed, philox.Noise, uint64(address), 0)
-		},
+		stream: stream, coupling: r.coupling, batches: n, first: first, end: end, size: data.ValuesOf(r.data), seed: seed, left: (r.settings.Images - from + int64(r.settings.Batch) - 1) / int64(r.settings.Batch),
+		draw: noise.Draw(r.objective.Process().Source, height, width, channels, seed, philox.Noise),
 		tell: func(short error) { r.warn("coupling %v: %v", r.coupling, short) },
 	}
 	if r.pairing != nil {

@@ -43,6 +43,8 @@ func readTeacher(s Settings, d data.Dataset) (*objective.Teacher, error) {
 	}
 	spec := m.Network.Spec()
 	switch {
+	case m.Process.Source.String() != s.Source:
+		return bad("begins with source %v, and the run with %s; want --source %v", m.Process.Source, s.Source, m.Process.Source)
 	case m.Few != nil:
 		return bad("was itself trained for few steps (%v): it does not say where the flow goes; want the model that taught it", m.Few)
 	case spec.Estimate:

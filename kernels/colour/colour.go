@@ -85,19 +85,27 @@ func (k Op) CPU(l kernels.Launch) func(*cpu.Pool) {
 	}
 	pixels := k.Height * k.Width
 	task := func(image, worker int) {
-		x := kernels.Rows(l.Out.Matrix, image*pixels, pixels)
-		s := cpu.Matrix{Data: l.Scratch[worker*k.values():][:k.values()], Rows: pixels, Cols: k.channels, Pitch: k.channels}
-		along(s, x, k.height(), k.Height, k.Width, false)
-		along(x, s, k.width(), k.Width, 1, false)
-		for i, a := range k.Amplitude {
-			for c, v := range x.Row(i) {
-				x.Row(i)[c] = a * v
-			}
-		}
-		along(s, x, k.height(), k.Height, k.Width, true)
-		along(x, s, k.width(), k.Width, 1, true)
+		k.image(kernels.Rows(l.Out.Matrix, image*pixels, pixels), l.Scratch[worker*k.values():])
 	}
 	return func(p *cpu.Pool) { p.Run(k.images, task) }
+}
+
+// Image changes one that lies dense, with room for another.
+func (k Op) Image(x, scratch []float32) {
+	k.image(cpu.Matrix{Data: x, Rows: k.Height * k.Width, Cols: k.channels, Pitch: k.channels}, scratch)
+}
+
+func (k Op) image(x cpu.Matrix, scratch []float32) {
+	s := cpu.Matrix{Data: scratch[:k.values()], Rows: x.Rows, Cols: k.channels, Pitch: k.channels}
+	along(s, x, k.height(), k.Height, k.Width, false)
+	along(x, s, k.width(), k.Width, 1, false)
+	for i, a := range k.Amplitude {
+		for c, v := range x.Row(i) {
+			x.Row(i)[c] = a * v
+		}
+	}
+	along(s, x, k.height(), k.Height, k.Width, true)
+	along(x, s, k.width(), k.Width, 1, true)
 }
 
 // along transforms lines of n places that are stride rows of a matrix apart; back by the

@@ -107,3 +107,29 @@ func TestDropout(t *testing.T) {
 		t.Error("nothing is left out")
 	}
 }
+
+// TestSources: noise of every source trains a network to the same loss on both devices, and
+// not to that of another.
+func TestSources(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seconds")
+	}
+	losses := map[float64]string{}
+	for _, source := range []string{"gaussian", "uniform", "laplace", "offset:0.1", "spectrum:1"} {
+		s := train.Default()
+		s.Batch, s.Images, s.Source = 1, 100, source
+		loss, err := train.NewObjective(s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := train.StepOptions{Batch: 1, Accumulate: 1, Objective: loss}
+		want, wantNorm := curve(t, "cpu", o, 2)
+		got, norm := curve(t, "cuda:0", o, 2)
+		near(t, source+": loss", got, want, 1e-5)
+		near(t, source+": norm", norm, wantNorm, 1e-4)
+		if other := losses[want[0]]; other != "" {
+			t.Errorf("the loss of %s is that of %s", source, other)
+		}
+		losses[want[0]] = source
+	}
+}
