@@ -101,7 +101,7 @@ func Default() Settings {
 	s := Settings{
 		Data: "glyphs", Preset: "tiny",
 		Coupling: couple.Independent, TeacherGuidance: 1,
-		Source: process.Gaussian,
+		Source:   process.Gaussian,
 		Schedule: "fm", Shift: 1, TimeScale: process.DefaultTimeScale, Output: "u", Objective: objective.Names()[0], Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
 		Accumulate: 1, Accumulation: inTree, Optimizer: adamWName, LRSchedule: linearName, WeightDecayOf: decayAll, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
