@@ -1,0 +1,78 @@
+// Command pairings pairs images and noise that it is given, as training does: for
+// scripts/check_couplings.py. It reads problems from its input and writes answers, each
+// as a line of JSON.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"fluxion/engine/couple"
+	"fluxion/kernels/gram"
+)
+
+// problem is the images and noise of some steps, which differ in what is drawn.
+type problem struct {
+	Coupling      string
+	Images, Noise [][]float32
+	Classes       []int32
+	Steps         int
+}
+
+func main() {
+	if err := run(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "pairings:", err)
+		os.Exit(1)
+	}
+}
+
+func run(in io.Reader, out io.Writer) error {
+	w := bufio.NewWriter(out)
+	read, write := json.NewDecoder(in), json.NewEncoder(w)
+	for {
+		var p problem
+		if err := read.Decode(&p); errors.Is(err, io.EOF) {
+			return w.Flush()
+		} else if err != nil {
+			return err
+		}
+		answer, err := p.solve()
+		if err != nil {
+			return err
+		}
+		if err := write.Encode(answer); err != nil {
+			return err
+		}
+	}
+}
+
+// solve returns the number of the noise of each image, step by step.
+func (p problem) solve() (answers [][]int64, err error) {
+	c, err := couple.Get(p.Coupling)
+	if err != nil {
+		return nil, err
+	}
+	n := int64(len(p.Images))
+	products := gram.Of(p.Images, p.Noise)
+	for step := range int64(p.Steps) {
+		s := couple.Step{
+			Images: p.Images, Classes: p.Classes, Products: products, Noise: make([]int64, n),
+			Draw: func(address int64, to []float32) { copy(to, p.Noise[address%n]) },
+		}
+		for i := range s.Noise {
+			s.Noise[i] = step*n + int64(i)
+		}
+		if err := c.Pair(s); err != nil {
+			return nil, err
+		}
+		for i := range s.Noise {
+			s.Noise[i] %= n
+		}
+		answers = append(answers, s.Noise)
+	}
+	return answers, nil
+}
