@@ -135,13 +135,20 @@ func apartRow(apart []train.Change) string {
 func (o observer) Status(s record.Status) {
 	line := fmt.Sprintf("%s/%s images  %3.0f%%  loss %.4f  lr %.2g  %.1f img/s  %s left",
 		console.Thousands(s.Images), console.Thousands(s.Of), 100*float64(s.Images)/float64(s.Of), s.Loss, s.LR, s.ImagesPerSecond, s.Left.Round(time.Second))
+	if s.NoiseScale > 0 {
+		line += fmt.Sprintf("  noise scale %.3g", s.NoiseScale)
+	}
 	if n := len(s.Skipped); n > 0 {
 		line += fmt.Sprintf("  broken and left out: %d", n)
 	}
-	o.Face.Status(map[string]any{
+	fields := map[string]any{
 		"time": s.Time.Format(time.RFC3339), "images": s.Images, "of": s.Of, "steps": s.Steps, "loss": s.Loss, "lr": s.LR, "grad_norm": s.GradNorm,
 		"images_per_second": s.ImagesPerSecond, "elapsed_seconds": s.Elapsed.Seconds(), "left_seconds": s.Left.Seconds(), "skipped": len(s.Skipped), "baseline": s.Baseline,
-	}, line, s.Images >= s.Of)
+	}
+	if s.NoiseScale > 0 {
+		fields["noise_scale"] = s.NoiseScale
+	}
+	o.Face.Status(fields, line, s.Images >= s.Of)
 }
 
 func (o observer) Stuck(s train.Stuck) {

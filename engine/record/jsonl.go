@@ -16,10 +16,14 @@ type jsonl struct {
 }
 
 func (j jsonl) Status(s Status) error {
-	return j.line(map[string]any{
+	fields := map[string]any{
 		"time": s.Time.Format(time.RFC3339), "images": s.Images, "steps": s.Steps, "loss": s.Loss, "lr": s.LR, "grad_norm": s.GradNorm,
 		"images_per_second": s.ImagesPerSecond, "elapsed_seconds": s.Elapsed.Seconds(), "skipped": len(s.Skipped), "baseline": s.Baseline,
-	})
+	}
+	if s.NoiseScale > 0 {
+		fields["noise_scale"] = s.NoiseScale
+	}
+	return j.line(fields)
 }
 
 func (j jsonl) Evaluation(e Evaluation) error { return j.line(e.Fields()) }

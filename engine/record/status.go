@@ -16,6 +16,7 @@ type Status struct {
 	Baseline        float64 // the loss of a network without knowledge
 	LR              float64
 	GradNorm        float64
+	NoiseScale      float64 // of gradients, in images; 0: not measured
 	ImagesPerSecond float64
 	Time            time.Time
 	Elapsed, Left   time.Duration // of the whole run, times before it was resumed included

@@ -225,6 +225,24 @@ func (d *Dir) Begin(settings []byte, images int64) error {
 	return nil
 }
 
+// Rewind forgets what was written of more than so many images, by a run that goes back
+// to a checkpoint and sees them again.
+func (d *Dir) Rewind(images int64) error {
+	if err := d.Check(); err != nil {
+		return err
+	}
+	d.stats.close()
+	err := errors.Join(d.forgetBest(images), d.dropSnapshots(images), d.dropStages(images))
+	kept, failed := keepStats(d.file(StatsFile), images)
+	if failed == nil {
+		failed = d.disk.WriteFile(d.file(StatsFile), kept)
+	}
+	if err = errors.Join(err, failed, d.stats.open(d.file(StatsFile), 0)); err == nil {
+		d.open.add(d.stats.file)
+	}
+	return err
+}
+
 // Close gives the lock back. A run that is still set aside, because this one has
 // no checkpoint, is put back in its place.
 func (d *Dir) Close() error {

@@ -22,6 +22,8 @@ type State struct {
 	Steps  int64   `json:"steps"`
 	Loss   float64 `json:"loss"` // running mean, as shown
 
+	Recovered int `json:"recovered,omitempty"` // how often the run had diverged
+
 	Seconds float64 `json:"elapsed_seconds"` // that the run took, over all its processes
 }
 

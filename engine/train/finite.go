@@ -20,7 +20,7 @@ func (e *NotFiniteError) Error() string {
 	if e.Last != "" {
 		kept = "the last good checkpoint is " + e.Last
 	}
-	return fmt.Sprintf("after %d images: loss %g, gradient norm %g; first bad tensor: %s; %s; a lower lr or a longer warmup may help",
+	return fmt.Sprintf("after %d images: loss %g, gradient norm %g; first bad tensor: %s; %s; a lower lr, a longer warmup or --recover may help",
 		e.Images, e.Loss, e.Norm, e.Where, kept)
 }
 

@@ -16,6 +16,7 @@ func (r *run) own(callers []Hook) []Hook {
 	return slices.Concat([]Hook{
 		r.finiteHook(),
 		r.learningHook(),
+		r.noiseHook(),
 		r.teacherHook(),
 		{Name: "requests", Every: 1, After: r.listen},
 		{Name: "learning", Every: 1, After: r.watch},

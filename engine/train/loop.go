@@ -79,6 +79,7 @@ type run struct {
 
 	stream  data.Stream
 	meter   *meter
+	noise   noiseScale // of gradients; zero where nobody measures it
 	saver   *saver
 	saveNow <-chan os.Signal
 	all     []Hook       // in their order
@@ -111,6 +112,9 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 	for err == nil && !r.finished() {
 		if err = r.step(ctx); err == nil {
 			err = r.after(ctx)
+		}
+		if err != nil {
+			err = r.recover(ctx, err)
 		}
 	}
 	err = r.end(err)
@@ -197,7 +201,7 @@ func (r *run) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	next := State{Images: r.state.Images + int64(r.settings.Batch), Steps: r.state.Steps + 1}
+	next := State{Images: r.state.Images + int64(r.settings.Batch), Steps: r.state.Steps + 1, Recovered: r.state.Recovered}
 	next.Loss = r.settings.runningMean(r.state.Loss, next.Steps, outcome.Loss)
 	next.Seconds = r.meter.seconds()
 	if err := r.check(r.progress(next, outcome)); err != nil {

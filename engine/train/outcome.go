@@ -6,7 +6,10 @@ import "fluxion/engine/collective"
 type Outcome struct {
 	Loss     float64 // mean over the step
 	GradNorm float64 // before clipping
-	Changed  bool    // the memory may hold other weights than before the step
+	// MicroSquares is the mean of the squares of the norms of the micro-batches' gradients, 0
+	// unless StepOptions.NoiseScale.
+	MicroSquares float64
+	Changed      bool // the memory may hold other weights than before the step
 }
 
 // Train makes a step: it lets fill bring each of the micro-batches that this process
@@ -23,6 +26,13 @@ func (t *Trainer) Train(h Hyper, g collective.Group, fill func(micro int) error)
 		loss, err := t.runMicro(i)
 		if err != nil {
 			return o, err
+		}
+		if t.microNorm != nil {
+			norm, err := t.read(0, t.Micro.Place(t.microNorm))
+			if err != nil {
+				return o, err
+			}
+			o.MicroSquares += norm * norm / float64(end-first)
 		}
 		o.Changed = i == end-1 // only the last one changes weights
 		o.Loss += loss / float64(t.Accumulate)

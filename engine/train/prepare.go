@@ -166,7 +166,7 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	s := r.settings
 	height, width, channels := r.data.Shape()
 	o := StepOptions{
-		Network: r.network, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation, Optimizer: s.Optimizer, DecayOf: s.WeightDecayOf, MoreEMAs: s.EMA.names(),
+		Network: r.network, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation, Optimizer: s.Optimizer, DecayOf: s.WeightDecayOf, NoiseScale: s.NoiseScale, MoreEMAs: s.EMA.names(),
 		Target: d.Target(), Precision: r.precision, Recompute: s.Recompute,
 		Objective: r.objective, Floats: r.data.Kind() == data.Floats, Flip: s.Flip, Seed: s.Seed, LabelDrop: s.LabelDrop, NullClass: r.nullClass(),
 	}

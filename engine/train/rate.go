@@ -77,5 +77,5 @@ func (s Settings) learningRate(images int64) float64 {
 func (r *run) learningRate(images int64) float64 {
 	s, stage := r.settings, r.stageAt(images)
 	s.Images = stage.end - stage.begin
-	return s.learningRate(images - stage.begin)
+	return r.calmed() * s.learningRate(images-stage.begin)
 }

@@ -141,6 +141,8 @@ func readState(path string, images int64) (s State, err error) {
 		return fault("key images: %d, want the %d that the folder is named by", s.Images, images)
 	case s.Steps < 1 || s.Steps > s.Images:
 		return fault("key steps: %d, want 1 to the number of images, %d", s.Steps, s.Images)
+	case s.Recovered < 0:
+		return fault("key recovered: %d, want 0 or more", s.Recovered)
 	case s.Seconds < 0:
 		return fault("key elapsed_seconds: %g, want 0 or more", s.Seconds)
 	}

@@ -58,6 +58,8 @@ type Settings struct {
 	Clip          float64  `json:"clip"`            // largest norm of the gradients; 0: no clipping
 	EMA           Averages `json:"ema"`             // of the weights
 	EMAWarmup     float64  `json:"ema_warmup"`      // the half-life is at most this share of the images seen
+	NoiseScale    bool     `json:"noise_scale"`     // of gradients is measured
+	Recover       int      `json:"recover"`         // how often a run that diverges goes back to its last good checkpoint
 	LabelDrop     float64  `json:"label_drop"`      // share of images trained without their label
 	Dropout       float64  `json:"dropout"`         // share of a residual block that is left out
 	Seed          uint64   `json:"seed"`
@@ -149,6 +151,9 @@ func (s Settings) Validate() error {
 	}
 	if s.Nesterov && s.Momentum == 0 {
 		return &SettingError{"nesterov", "true is out of range, want a momentum above 0 with it"}
+	}
+	if s.NoiseScale && s.Accumulate == 1 {
+		return &SettingError{"noise_scale", "true compares the gradients of a step with those of its micro-batches; want accumulate 2 or more with it"}
 	}
 	if s.EMASnapshotEvery > 0 && len(s.EMA.powers()) == 0 {
 		return &SettingError{"ema_snapshot_every", fmt.Sprintf("%d is for averages by a power of time alone (--ema power), and there are %v; leave it out", s.EMASnapshotEvery, s.EMA)}

@@ -54,7 +54,7 @@ func (r *run) statusHook() Hook {
 				return nil
 			}
 			s := r.meter.status(p, r.settings.Images)
-			s.Skipped, s.Baseline = r.skipped(), r.baseline
+			s.Skipped, s.Baseline, s.NoiseScale = r.skipped(), r.baseline, r.noise.images()
 			return r.record.Status(s)
 		},
 		Close: func() error { return r.record.Close() },

@@ -27,6 +27,7 @@ type StepOptions struct {
 	Height, Width int
 	Batch         int      // images of a micro-batch
 	Accumulate    int      // micro-batches of a step
+	NoiseScale    bool     // norms of the gradients of micro-batches are taken, too
 	Accumulation  string   // order in which their gradients are added; empty: tree
 	Optimizer     string   // empty: AdamW
 	DecayOf       string   // weights that decay; empty: all
@@ -83,6 +84,8 @@ type Step struct {
 	Trained *nets.Placed // the network
 	loss    objective.Loss
 	norm    *gorgonia.Node
+	// microNorm is that of a micro-batch's gradients; nil: nobody wants it.
+	microNorm *gorgonia.Node
 
 	batch     *draw.Batch
 	addresses []int64      // of the noise of each image
@@ -126,6 +129,9 @@ func NewStep(o StepOptions) (*Step, error) {
 		return nil, fmt.Errorf("differentiating the network: %w", err)
 	}
 	s.norm = gorgonia.NewScalar(b.Graph, tensor.Float32, gorgonia.WithName("gradient norm"))
+	if o.NoiseScale && o.Accumulate > 1 {
+		s.microNorm = gorgonia.NewScalar(b.Graph, tensor.Float32, gorgonia.WithName("gradient norm of a micro-batch"))
+	}
 	s.Buffers = newBuffers(nets.FlatSize(s.Trained.Params), s.optimizer.states, o)
 	s.Buffers.Images = images
 	c := plan.Options{
@@ -217,7 +223,12 @@ func (s *Step) compile(c plan.Options, applied map[*plan.Buffer]bool) error {
 		compile(&s.Micro, c, end...)
 		return err
 	}
-	compile(&s.Micro, c)
+	var micro []plan.Stage
+	if s.microNorm != nil {
+		c.Inputs = append(c.Inputs, s.microNorm)
+		micro = []plan.Stage{{Kernel: gradnorm.New(), In: []plan.Ref{{Buffer: b.Gradients}}, Out: plan.Ref{Node: s.microNorm}}}
+	}
+	compile(&s.Micro, c, micro...)
 	if err == nil {
 		err = s.compileSums(flat)
 	}

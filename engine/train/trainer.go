@@ -32,6 +32,9 @@ func (s *Step) Load(d device.Device, m device.Memory) (*Trainer, error) {
 			if s.loss.Errors != nil {
 				results = append(results, p.Place(s.loss.Errors))
 			}
+			if s.microNorm != nil {
+				results = append(results, p.Place(s.microNorm))
+			}
 		}
 		if p == s.last() {
 			results = append(results, p.Place(s.norm))

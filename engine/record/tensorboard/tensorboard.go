@@ -44,9 +44,11 @@ func (s *Sink) Begin(images int64) error {
 
 func (s *Sink) Status(t record.Status) error {
 	s.seen = t.Images
-	s.add(event(t.Time, t.Images).summary(
-		scalar("train/loss", t.Loss), scalar("train/lr", t.LR), scalar("train/grad_norm", t.GradNorm), scalar("train/images_per_second", t.ImagesPerSecond),
-	))
+	values := []message{scalar("train/loss", t.Loss), scalar("train/lr", t.LR), scalar("train/grad_norm", t.GradNorm), scalar("train/images_per_second", t.ImagesPerSecond)}
+	if t.NoiseScale > 0 {
+		values = append(values, scalar("train/noise_scale", t.NoiseScale))
+	}
+	s.add(event(t.Time, t.Images).summary(values...))
 	return nil
 }
 

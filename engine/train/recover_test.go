@@ -1,0 +1,79 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fluxion/engine/model"
+)
+
+// diverging is a hook after which a run is no number any more where its learning rate is
+// above a limit after so many images.
+func diverging(images int64, limit float64) Hook {
+	return Hook{Name: "diverging", Check: func(p Progress) error {
+		if p.Images >= images && p.LR > limit {
+			return &NotFiniteError{Images: p.Images, Loss: math.NaN(), Norm: math.Inf(1)}
+		}
+		return nil
+	}}
+}
+
+// TestRecover: a run that diverges goes back to its last good checkpoint with half the
+// learning rate, as often as it may; a run that is stopped on the way ends with the same
+// bits; one that may not any more ends with the error.
+func TestRecover(t *testing.T) {
+	s := small()
+	s.Data, s.Preset, s.Size = "toy:moons", "mlp", 0
+	s.Images, s.Batch, s.CheckpointEvery, s.SampleCount, s.Warmup, s.LRSchedule, s.Decay, s.LR = 128, 16, 32, 0, 0, "constant", 0, 1e-3
+	s.Recover = 2
+	train := func(s Settings, stop int64, dir string) error {
+		o, _ := options(t, s, dir)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		o.Hooks = []Hook{diverging(80, 3e-4), {Name: "cut", Every: 1, After: func(_ context.Context, p Progress) error {
+			if p.Images == stop {
+				cancel()
+			}
+			return nil
+		}}}
+		_, err := Run(ctx, o)
+		return err
+	}
+	whole, cut, few := t.TempDir(), t.TempDir(), t.TempDir()
+	if err := train(s, 0, whole); err != nil {
+		t.Fatal(err)
+	}
+	newest, err := model.Newest(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := readState(filepath.Join(newest, model.TrainingDir, stateFile), 128)
+	if err != nil || state.Recovered != 2 || state.Steps != 8 {
+		t.Errorf("%+v, %v", state, err)
+	}
+	if err := train(s, 112, cut); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if err := train(s, 0, cut); err != nil {
+		t.Fatal(err)
+	}
+	same(t, files(t, cut), files(t, whole))
+
+	s.Recover = 1
+	var diverged *NotFiniteError
+	if err := train(s, 0, few); !errors.As(err, &diverged) {
+		t.Errorf("once is not enough: %v", err)
+	}
+	if log, err := os.ReadFile(filepath.Join(few, "log.txt")); err != nil || !strings.Contains(string(log), "with 0.5 of the learning rate (--recover: 1 of 1)") {
+		t.Errorf("the log does not say it: %s", log)
+	}
+	s.CheckpointEvery = 0
+	if err := train(s, 0, t.TempDir()); !errors.As(err, &diverged) {
+		t.Errorf("without a checkpoint: %v", err)
+	}
+}
