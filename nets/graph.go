@@ -73,6 +73,8 @@ func (p *Placed) Apply(in Inputs) (r Result, err error) {
 		return r, errors.New("building the network: it is told no jump, and is a flow map")
 	case spec.Estimate && in.Estimate == nil:
 		return r, errors.New("building the network: it is given no estimate, and takes one")
+	case spec.Concat > 0 && in.Concat == nil:
+		return r, errors.New("building the network: it is given no second image, and takes one")
 	}
 	err = p.Use(func(s *Scope) { r = p.Network.Apply(s, in) })
 	return r, err
@@ -131,6 +133,9 @@ func newInputs(g *gorgonia.ExprGraph, spec Spec, o BuildOptions) Inputs {
 	}
 	if spec.Estimate {
 		in = in.WithEstimate()
+	}
+	if spec.Concat > 0 {
+		in = in.WithConcat(spec.Concat)
 	}
 	if spec.Jump {
 		in = in.WithJump()

@@ -13,7 +13,7 @@ import (
 // SelfConditioning is the key of a network that conditions on its own estimate of
 // the image: true, or not there. diffusers takes no notice of keys that begin with
 // an underscore, and keeps them. That in_channels is twice out_channels would not
-// do: so it is for super-resolution, too, which is given a picture there.
+// do: so it is of a network that is given a second image, as for super-resolution.
 const SelfConditioning = "_self_conditioning"
 
 // FlowMap is the key of a network that is told how far its answer is to lead, as

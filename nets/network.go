@@ -29,8 +29,8 @@ type Network interface {
 	// error of that.
 	Apply(s *Scope, in Inputs) Result
 
-	// Fit returns the same kind of network for images, classes, an estimate and a jump like
-	// these, with notes on what that leaves out. Its Spec says what it does not take.
+	// Fit returns the same kind of network for images, classes, an estimate, a second image
+	// and a jump like these, with notes on what that leaves out. Its Spec says what it does not take.
 	Fit(like Spec) (Network, error)
 	// Denoiser returns the network without what it gives besides the denoised image,
 	// with a note, or says why it does not denoise. Its parameters have the same names,
@@ -58,6 +58,7 @@ type Spec struct {
 	Embedding int     // length of the vector that it is told of each image; 0: a number
 	Dropout   float64 // share of its values that are left out in training
 	Estimate  bool    // it is given its own last estimate of the image, or 0
+	Concat    int     // channels of a second image that it is given beside the noisy one; 0: it is given none
 	Jump      bool    // it is told how far its answer is to lead, as flow maps are
 	Widest    int     // about as many numbers as a layer makes of a pixel, at most
 }
@@ -133,6 +134,9 @@ type Inputs struct {
 	Class *gorgonia.Node
 	// Estimate of the clean image, of the shape of Sample; 0 where there is none yet.
 	Estimate *gorgonia.Node
+	// Concat is a second image, (N,H,W,Concat), that it is given beside the noisy one: image to
+	// image (SR3, Palette).
+	Concat *gorgonia.Node
 	// Dropout is the keys of the values that are left out, as kernels/dropout has them; nil
 	// outside of training.
 	Dropout *gorgonia.Node
@@ -150,6 +154,15 @@ func (in Inputs) WithEstimate() Inputs {
 func (in Inputs) WithJump() Inputs {
 	if in.Jump == nil {
 		in.Jump = gorgonia.NewVector(in.Time.Graph(), in.Time.Dtype(), gorgonia.WithShape(in.Time.Shape()...), gorgonia.WithName("jump"))
+	}
+	return in
+}
+
+// WithConcat returns the inputs with a node for a second image of some channels, if they had none.
+func (in Inputs) WithConcat(channels int) Inputs {
+	if in.Concat == nil {
+		s := in.Sample.Shape()
+		in.Concat = gorgonia.NewTensor(in.Sample.Graph(), in.Sample.Dtype(), 4, gorgonia.WithShape(s[0], s[1], s[2], channels), gorgonia.WithName("concat"))
 	}
 	return in
 }

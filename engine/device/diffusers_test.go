@@ -63,8 +63,10 @@ func loadAs(t *testing.T, dir string, d Device, shape []int, train bool, o plan.
 		o.Gradients = n.grads
 	}
 	o.Forward = plan.Forward{Loss: n.graph.Output, Blocks: n.graph.Blocks}
-	if n.graph.Class != nil {
-		o.Inputs = append(o.Inputs, n.graph.Class)
+	for _, in := range []*gorgonia.Node{n.graph.Class, n.graph.Concat} {
+		if in != nil {
+			o.Inputs = append(o.Inputs, in)
+		}
 	}
 	if train {
 		n.cotangent = gorgonia.NewTensor(n.graph.G, tensor.Float32, 4, gorgonia.WithShape(n.graph.Output.Shape()...), gorgonia.WithName("cotangent"))
@@ -126,6 +128,20 @@ func (n *network) refresh(t *testing.T, d Device) {
 // write puts an NCHW or plain tensor into an input of the network.
 func (n *network) write(t *testing.T, node *gorgonia.Node, values []float64, nchw bool) {
 	t.Helper()
+	if second := n.graph.Concat; node == n.graph.Sample && second != nil { // the channels behind those of the output
+		var parts [2][]float64
+		channels := node.Shape()[3] + second.Shape()[3]
+		pixels := len(values) / channels / node.Shape()[0]
+		for i, x := range values {
+			part := 0
+			if i/pixels%channels >= node.Shape()[3] {
+				part = 1
+			}
+			parts[part] = append(parts[part], x)
+		}
+		n.write(t, second, parts[1], nchw)
+		values = parts[0]
+	}
 	s := node.Shape()
 	flat := make([]float32, len(values))
 	for i, x := range values {

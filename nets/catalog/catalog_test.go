@@ -33,12 +33,16 @@ func networks(t *testing.T) map[string]nets.Network {
 			"with classes":      {Classes: 3},
 			"with its estimate": {Classes: 3, Estimate: true},
 			"with a jump alone": {Jump: true},
-			"with all":          {Classes: 3, Estimate: true, Jump: true},
+			"with an input":     {Classes: 3, Concat: 1},
+			"with all":          {Classes: 3, Estimate: true, Concat: 2, Jump: true},
 		} {
 			like.Height, like.Width, like.Channels = 4, 4, 2
 			n, err := class.Presets[0].Network.Fit(like)
 			if err != nil {
 				t.Fatal(class.Name, err)
+			}
+			if s := n.Spec(); s.Concat != like.Concat && s.Concat != 0 {
+				t.Errorf("%s: a second image of %d channels where %d were asked for", class.Name, s.Concat, like.Concat)
 			}
 			all[class.Name+" "+name] = n
 		}
@@ -65,7 +69,7 @@ func TestNetworks(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		if !g.Output.Shape().Eq(tensor.Shape{3, 4, 4, 2}) || (g.Class != nil) != s.Conditional() || (g.Estimate != nil) != s.Estimate || (g.Jump != nil) != s.Jump {
+		if !g.Output.Shape().Eq(tensor.Shape{3, 4, 4, 2}) || (g.Class != nil) != s.Conditional() || (g.Estimate != nil) != s.Estimate || (g.Jump != nil) != s.Jump || (g.Concat != nil) != (s.Concat > 0) {
 			t.Errorf("%s: output %v, class %v, estimate %v, jump %v", name, g.Output.Shape(), g.Class, g.Estimate, g.Jump)
 		}
 		if len(g.Blocks) < 2 || g.Blocks[len(g.Blocks)-1] != g.Output {
@@ -173,6 +177,9 @@ func (g *graph) give(t *testing.T, in nets.Inputs) {
 	if in.Estimate != nil {
 		let(t, in.Estimate, g.draw(in.Estimate.Shape(), 1))
 	}
+	if in.Concat != nil {
+		let(t, in.Concat, g.draw(in.Concat.Shape(), 1))
+	}
 }
 
 func (g *graph) draw(shape tensor.Shape, scale float64) []float64 {
@@ -276,7 +283,7 @@ func TestInputs(t *testing.T) {
 		g := newGraph(t, n)
 		g.run(t)
 		before := slices.Clone(g.Output.Value().Data().([]float64))
-		for _, input := range []*gorgonia.Node{g.Sample, g.Time, g.Jump, g.Class, g.Estimate} {
+		for _, input := range []*gorgonia.Node{g.Sample, g.Time, g.Jump, g.Class, g.Estimate, g.Concat} {
 			if input == nil {
 				continue
 			}
@@ -429,7 +436,7 @@ func TestFlowMapBegins(t *testing.T) {
 		if len(of) > 0 {
 			t.Errorf("%s: the flow map lacks %d of its tensors", name, len(of))
 		}
-		for _, of := range [][2]*gorgonia.Node{{g.Sample, other.Sample}, {g.Estimate, other.Estimate}} {
+		for _, of := range [][2]*gorgonia.Node{{g.Sample, other.Sample}, {g.Estimate, other.Estimate}, {g.Concat, other.Concat}} {
 			if of[0] != nil {
 				let(t, of[1], values(gorgonia.Nodes{of[0]})[0])
 			}
@@ -454,8 +461,12 @@ func TestMissingInputs(t *testing.T) {
 			t.Errorf("%s: given a sample and a time: %v", name, err)
 		}
 		bare.Class, bare.Jump = g.Class, g.Jump
-		if _, err := g.Apply(bare); (err == nil) == g.Network.Spec().Estimate {
-			t.Errorf("%s: given no estimate: %v", name, err)
+		if _, err := g.Apply(bare); (err == nil) == (g.Estimate != nil || g.Concat != nil) {
+			t.Errorf("%s: given no estimate and no second image: %v", name, err)
+		}
+		bare.Estimate = g.Estimate
+		if _, err := g.Apply(bare); (err == nil) == (g.Concat != nil) {
+			t.Errorf("%s: given no second image: %v", name, err)
 		}
 	}
 }

@@ -15,7 +15,7 @@ const className = "UNet2DModel"
 // own names. Where diffusers allows null, the zero value means it.
 type Config struct {
 	SampleSize           []int       // height and width, or one number for both; no effect on weights
-	InChannels           int         // twice OutChannels where the network conditions on its own estimate
+	InChannels           int         // those of the noisy image, as OutChannels; of its own estimate; and of a second image
 	OutChannels          int         //
 	CenterInputSample    bool        // the network sees 2x − 1
 	TimeEmbeddingType    string      // "positional" or "learned"
@@ -143,20 +143,42 @@ func (c Config) clone() Config {
 
 // WithChannels returns the configuration for images of n channels, in and out.
 func (c Config) WithChannels(n int) Config {
+	return c.withInput(n, c.SelfConditioned(), c.concat())
+}
+
+// withInput returns the configuration of a network for images of some channels, with what
+// it is given beside the noisy one.
+func (c Config) withInput(channels int, estimate bool, concat int) Config {
 	c = c.clone()
-	c.InChannels, c.OutChannels = n, n
-	if c.SelfConditioned() {
-		c.InChannels = 2 * n
+	c.Meta = nets.WithMeta(c.Meta, nets.SelfConditioning, estimate)
+	c.InChannels, c.OutChannels = channels+concat, channels
+	if estimate {
+		c.InChannels += channels
 	}
 	return c
+}
+
+// concat is the channels of a second image that the network is given behind the noisy one,
+// as LDMSuperResolutionPipeline of diffusers gives the small picture: those of InChannels
+// that are left.
+func (c Config) concat() int {
+	left := c.InChannels - c.OutChannels
+	if c.SelfConditioned() {
+		left -= c.OutChannels
+	}
+	return max(0, left)
+}
+
+// WithConcat returns the configuration of a network that is given a second image of n
+// channels, or none.
+func (c Config) WithConcat(n int) Config {
+	return c.withInput(c.OutChannels, c.SelfConditioned(), n)
 }
 
 // WithSelfConditioning returns the configuration for images of as many channels
 // as before, whose network conditions on its own estimate or does not.
 func (c Config) WithSelfConditioning(on bool) Config {
-	c = c.clone()
-	c.Meta = nets.WithMeta(c.Meta, nets.SelfConditioning, on)
-	return c.WithChannels(c.OutChannels)
+	return c.withInput(c.OutChannels, on, c.concat())
 }
 
 // WithJump returns the configuration of a network that is told how far its answer is to
@@ -182,8 +204,8 @@ func (c Config) Jumps() bool { return c.Meta[nets.FlowMap] == true }
 const timestep = "timestep"
 
 // SelfConditioned says whether the network conditions on its own estimate of the
-// image: its input is the noisy image and, in as many channels behind it, x̂, or 0
-// where there is none yet.
+// image: behind the noisy image, and a second one if there is, its input has x̂ in as many
+// channels, or 0 where there is none yet.
 func (c Config) SelfConditioned() bool { return c.Meta[nets.SelfConditioning] == true }
 
 // WithClasses returns the configuration with a table of k classes; k counts

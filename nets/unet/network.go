@@ -25,12 +25,9 @@ func (c Config) ClassName() string { return className }
 func (c Config) Spec() nets.Spec {
 	s := nets.Spec{
 		Multiple: 1 << (len(c.BlockOutChannels) - 1), // each level but the last halves the image
-		Channels: c.InChannels, Outputs: c.OutChannels,
-		Estimate: c.SelfConditioned(), Dropout: c.Dropout.Value,
+		Channels: min(c.InChannels, c.OutChannels), Outputs: c.OutChannels,
+		Estimate: c.SelfConditioned(), Concat: c.concat(), Dropout: c.Dropout.Value,
 		Widest: c.InChannels + c.OutChannels + 4*slices.Max(c.BlockOutChannels),
-	}
-	if s.Estimate {
-		s.Channels = c.OutChannels
 	}
 	if len(c.SampleSize) > 0 {
 		s.Height, s.Width = c.SampleSize[0], c.SampleSize[len(c.SampleSize)-1]
@@ -72,7 +69,7 @@ func (c Config) Fit(like nets.Spec) (nets.Network, error) {
 		}
 		c.Dropout.Value = like.Dropout
 	}
-	c = c.WithSelfConditioning(like.Estimate).WithChannels(like.Channels).WithClasses(like.Classes).WithJump(like.Jump)
+	c = c.withInput(like.Channels, like.Estimate, like.Concat).WithClasses(like.Classes).WithJump(like.Jump)
 	switch {
 	case like.Height != like.Width:
 		c.SampleSize = []int{like.Height, like.Width}
@@ -92,9 +89,8 @@ func (c Config) Denoiser() (nets.Network, error) {
 		c = c.noted("the network gives a variance, too: its half of out_channels is left out, samplers use their own")
 		c.OutChannels = c.InChannels
 	}
-	if c.InChannels != c.WithChannels(c.OutChannels).InChannels {
-		return nil, nets.Refuse("in_channels", "is %d and out_channels %d; want equal numbers, or twice as many in and %q: true",
-			c.InChannels, c.OutChannels, nets.SelfConditioning)
+	if c.InChannels < c.OutChannels {
+		return nil, nets.Refuse("in_channels", "is %d and out_channels %d; want equal numbers, or more in, for a second image that the network is given", c.InChannels, c.OutChannels)
 	}
 	return c, nil
 }

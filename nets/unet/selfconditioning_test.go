@@ -69,17 +69,90 @@ func TestEstimateStandsBehindTheImage(t *testing.T) {
 	bind(t, apart.Estimate, x)
 	run(t, apart)
 
-	plain := c.WithSelfConditioning(false)
-	plain.InChannels = 6
-	together := conditioned(t, plain)
-	var both []float64
+	together := joined(t, c, z, x)
+	compare(t, "output", apart.Output.Value(), together, 1e-12*largest(together))
+}
+
+// joined is what UNet2DModel says of images of 4×4 pixels and three channels that stand
+// behind each other in what it takes.
+func joined(t *testing.T, c Config, images ...[]float64) []float64 {
+	t.Helper()
+	c = c.WithSelfConditioning(false)
+	c.InChannels = 3 * len(images)
+	c.OutChannels = c.InChannels // the first three of which are looked at
+	g := conditioned(t, c)
+	var all []float64
 	for p := range 32 {
-		both = append(append(both, z[3*p:][:3]...), x[3*p:][:3]...)
+		for _, x := range images {
+			all = append(all, x[3*p:][:3]...)
+		}
 	}
-	bind(t, together.Sample, both)
-	run(t, together)
-	want := together.Output.Value().Data().([]float64)
-	compare(t, "output", apart.Output.Value(), want, 1e-12*largest(want))
+	bind(t, g.Sample, all)
+	for i, p := range g.Params {
+		if strings.HasPrefix(p.Name, "conv_out.") {
+			widen(t, g.Nodes[i], uint64(i), p, len(images))
+		}
+	}
+	run(t, g)
+	var first []float64
+	for i, y := range g.Output.Value().Data().([]float64) {
+		if i%c.OutChannels < 3 {
+			first = append(first, y)
+		}
+	}
+	return first
+}
+
+// widen gives an output of more channels the parameters of one of three, and others.
+func widen(t *testing.T, n *gorgonia.Node, seed uint64, p nets.Param, times int) {
+	t.Helper()
+	few, all := random(p.Size()/times, seed), make([]float64, p.Size())
+	for i := range all {
+		if at := i % (3 * times); at < 3 {
+			all[i] = few[i/(3*times)*3+at]
+		}
+	}
+	bind(t, n, all)
+}
+
+// TestSecondImage: it stands behind the noisy one, before an estimate. The folder says it
+// by its in_channels, as diffusers' networks of super-resolution do, and nothing else.
+func TestSecondImage(t *testing.T) {
+	plain := flowConfig(t)
+	z, a, x := random(96, 90), random(96, 91), random(96, 92)
+	for _, estimate := range []bool{false, true} {
+		c := plain.WithSelfConditioning(estimate).WithConcat(3)
+		g := conditioned(t, c)
+		bind(t, g.Sample, z)
+		bind(t, g.Concat, a)
+		images := [][]float64{z, a}
+		if estimate {
+			bind(t, g.Estimate, x)
+			images = append(images, x)
+		}
+		run(t, g)
+		want := joined(t, c, images...)
+		compare(t, "output", g.Output.Value(), want, 1e-12*largest(want))
+		back, err := ParseConfig(c.JSON())
+		if s := back.Spec(); err != nil || s != c.Spec() || s.Channels != 3 || s.Outputs != 3 || s.Concat != 3 || s.Estimate != estimate || nets.CheckDenoiser(back) != nil {
+			t.Errorf("read again it is %+v, %v", s, err)
+		}
+		if fits, err := back.Fit(plain.Spec()); err != nil || string(fits.JSON()) != string(plain.JSON()) {
+			t.Errorf("without it is\n%s", fits.JSON())
+		}
+	}
+	grey := plain.WithConcat(1)
+	if s := grey.WithChannels(1).Spec(); grey.InChannels != 4 || s.Channels != 1 || s.Concat != 1 || strings.Contains(string(grey.JSON()), "concat") {
+		t.Errorf("of a grey second image it is %+v", grey)
+	}
+	if _, err := conditioned(t, grey).Apply(nets.Inputs{Sample: conditioned(t, grey).Sample}); err == nil {
+		t.Error("it is applied without a second image")
+	}
+	narrow := plain
+	narrow.InChannels = 2
+	if e := (*nets.ConfigError)(nil); !errors.As(nets.CheckDenoiser(narrow), &e) {
+		t.Error("a network of 2 channels in and 3 out makes images out of noisy ones")
+	}
 }
 
 // TestFirstPassHasNoGradient: the gradients of a network that is given its own
@@ -162,10 +235,5 @@ func TestSelfConditionedConfig(t *testing.T) {
 		if e := (*nets.ConfigError)(nil); !errors.As(err, &e) || e.Key != broken.key {
 			t.Errorf("%s: %v", broken.to, err)
 		}
-	}
-	wide := flowConfig(t)
-	wide.InChannels = 6
-	if e := (*nets.ConfigError)(nil); !errors.As(nets.CheckDenoiser(wide), &e) {
-		t.Error("a network of 6 channels in and 3 out makes images out of noisy ones")
 	}
 }

@@ -20,8 +20,15 @@ import (
 func (c Config) Apply(s *nets.Scope, in nets.Inputs) nets.Result {
 	b := builder{Scope: s, config: c, dropout: in.Dropout}
 	sample := in.Sample
+	given := []*gorgonia.Node{in.Sample}
+	if c.concat() > 0 {
+		given = append(given, in.Concat)
+	}
 	if c.SelfConditioned() {
-		sample = concat.Channels(sample, in.Estimate)
+		given = append(given, in.Estimate)
+	}
+	if len(given) > 1 {
+		sample = concat.Channels(given...)
 	}
 	b.time = b.embedding(in)
 	output := b.forward(sample)

@@ -77,7 +77,21 @@ func fixtureGraph(t *testing.T, dir string) (g *nets.Graph, output recorded) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bind(t, g.Sample, sample.values)
+	if g.Concat == nil {
+		bind(t, g.Sample, sample.values)
+	} else { // the channels behind those of the output
+		own, all := g.Sample.Shape()[3], sample.shape[3]
+		var parts [2][]float64
+		for i, x := range sample.values {
+			part := 0
+			if i%all >= own {
+				part = 1
+			}
+			parts[part] = append(parts[part], x)
+		}
+		bind(t, g.Sample, parts[0])
+		bind(t, g.Concat, parts[1])
+	}
 	bind(t, g.Time, io["timestep"].values)
 	if g.Class != nil {
 		bind(t, g.Class, io["class_labels"].values)

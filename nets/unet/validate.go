@@ -46,8 +46,8 @@ func (c Config) checkNumbers() error {
 		}
 	}
 	switch {
-	case c.SelfConditioned() && c.InChannels != 2*c.OutChannels:
-		return nets.Refuse("in_channels", "is %d; a network that conditions on its own estimate takes twice its out_channels, %d", c.InChannels, 2*c.OutChannels)
+	case c.SelfConditioned() && c.InChannels < 2*c.OutChannels:
+		return nets.Refuse("in_channels", "is %d; a network that conditions on its own estimate takes at least twice its out_channels, %d", c.InChannels, 2*c.OutChannels)
 	case !(c.Dropout.Value >= 0 && c.Dropout.Value < 1):
 		return nets.Refuse("dropout", "is %g, want a share from 0 to below 1", c.Dropout.Value)
 	case !(c.NormEps.Value > 0) || math.IsInf(c.NormEps.Value, 0):
