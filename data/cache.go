@@ -37,6 +37,9 @@ func cached(d Dataset, limit int64) Dataset {
 
 // CacheBytes is the memory that decoded images of a data set will take where they are kept.
 func CacheBytes(d Dataset) int64 {
+	if p, ok := d.(*paired); ok {
+		return CacheBytes(p.inputs) + CacheBytes(p.Dataset)
+	}
 	if c, ok := d.(*cache); ok {
 		return int64(c.pixels.Len()) * int64(c.Kind().Size())
 	}

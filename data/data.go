@@ -17,8 +17,8 @@ type Dataset interface {
 	Classes() []string // nil: unlabelled
 	Fingerprint() Fingerprint
 	// Read fills the pixels of e with image i and says its class, and its noise if it
-	// is paired with some. Class and Noise of e are −1 and Own before; after an error
-	// e is worth nothing.
+	// is paired with some; Input with what image i is to be made of, if there is room. Class
+	// and Noise of e are −1 and Own before; after an error e is worth nothing.
 	Read(i int, e *Example) error
 	Close() error
 }
@@ -26,6 +26,9 @@ type Dataset interface {
 // Notes is what a user should know of how a data set was read: what was left out,
 // what was decided. One line each.
 func Notes(d Dataset) []string {
+	if p, ok := d.(*paired); ok {
+		return p.Notes()
+	}
 	if n, ok := stored(d).(interface{ Notes() []string }); ok {
 		return n.Notes()
 	}
@@ -38,6 +41,10 @@ func stored(d Dataset) Dataset {
 	case *cache:
 		return stored(of.Dataset)
 	case *resize:
+		return stored(of.Dataset)
+	case *paired:
+		return stored(of.Dataset)
+	case ordered:
 		return stored(of.Dataset)
 	}
 	return d
@@ -76,11 +83,18 @@ func NameOf(d Dataset, i int) string {
 		return NameOf(of.Dataset, i)
 	case *resize:
 		return NameOf(of.Dataset, i)
+	case *paired:
+		return NameOf(of.Dataset, i)
+	case ordered:
+		return NameOf(of.Dataset, of.of[i])
 	case *files:
 		return of.entries[i].path
 	}
-	return fmt.Sprintf("#%d", i)
+	return unnamed(i)
 }
+
+// unnamed is the name of an image that has none.
+func unnamed(i int) string { return fmt.Sprintf("#%d", i) }
 
 // Options of Open. Zero values leave images as they are.
 type Options struct {
@@ -119,20 +133,23 @@ type format struct {
 	open func(spec string, o Options) (Dataset, error)
 }
 
-var formats = []format{
-	{"glyphs, glyphs:letters, glyphs:all", openGlyphs},
-	{"toy:" + strings.Join(toyNames(), "|"), openToy},
-	{"mnist:DIR", openIDX},
-	{"FILE.npy, FILE.npz", openArrays},
-	{"pairs:DIR", openPairs},
-	{"FILE.zip of images", openZip},
-	{"DIR of images", openFolder},
+func formats() []format {
+	return []format{
+		{"paired:A,B: images of B, each of one of A, both any of these", openPaired}, // whatever B ends in
+		{"glyphs, glyphs:letters, glyphs:all", openGlyphs},
+		{"toy:" + strings.Join(toyNames(), "|"), openToy},
+		{"mnist:DIR", openIDX},
+		{"FILE.npy, FILE.npz", openArrays},
+		{"pairs:DIR", openPairs},
+		{"FILE.zip of images", openZip},
+		{"DIR of images", openFolder},
+	}
 }
 
 // Usage is what Open takes.
 func Usage() string {
 	var all []string
-	for _, f := range formats {
+	for _, f := range formats() {
 		all = append(all, f.usage)
 	}
 	return strings.Join(all, ", ")
@@ -149,7 +166,7 @@ func Open(spec string, o Options) (Dataset, error) {
 	if o.CacheBytes == 0 {
 		o.CacheBytes = defaultCacheBytes
 	}
-	for _, f := range formats {
+	for _, f := range formats() {
 		d, err := f.open(spec, o)
 		if err != nil {
 			return nil, err

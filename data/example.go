@@ -82,10 +82,12 @@ func (p Pixels) Clear() {
 // Example is one image of a set. Whoever asks for it brings the room for its pixels.
 type Example struct {
 	Pixels
-	Class int   // −1: none
-	Noise int64 // address of the noise it is trained with: Own, or 0 and up
+	Class int    // −1: none
+	Input Pixels // what the image is to be made of, where the set says (see Inputs); no room: it is not wanted
+	Noise int64  // address of the noise it is trained with: Own, or 0 and up
 
-	stored []byte // room for floats as a file has them
+	stored []byte   // room for floats as a file has them
+	input  *Example // room for reading Input
 }
 
 // Own is the noise of an example that is paired with none: that of its position in

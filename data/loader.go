@@ -32,6 +32,7 @@ type Batch struct {
 	Pixels  Pixels
 	Classes []int32 // −1: none
 	Indices []int64 // positions in the stream, which address an image's random numbers
+	Inputs  Pixels  // what images are to be made of, where the set says
 	Noise   []int64 // addresses of their noise; nil: Indices
 	Sources []int64 // instead of Pixels, in batches of a Resident: the numbers of the images
 	Flips   []bool  // and whether they are to be mirrored
@@ -61,6 +62,7 @@ type Loader struct {
 	data  Dataset
 	o     LoaderOptions
 	size  int
+	input int // values of an image's input; 0: it has none
 	free  chan *Batch
 	ready chan *Batch // in order, perhaps not decoded yet
 	jobs  chan job
@@ -88,12 +90,13 @@ func NewLoader(d Dataset, o LoaderOptions) (*Loader, error) {
 		o.Ahead = Batches - 1
 	}
 	l := &Loader{
-		data: d, o: o, size: ValuesOf(d),
+		data: d, o: o, size: ValuesOf(d), input: inputValues(d),
 		free: make(chan *Batch, o.Ahead+1), ready: make(chan *Batch, o.Ahead+1), jobs: make(chan job, o.Batch), stop: make(chan struct{}),
 	}
+	_, kind := InputOf(d)
 	for range o.Ahead + 1 {
 		l.free <- &Batch{
-			Pixels: NewPixels(d.Kind(), o.Batch*l.size), Classes: make([]int32, o.Batch), Indices: make([]int64, o.Batch), Noise: make([]int64, o.Batch),
+			Pixels: NewPixels(d.Kind(), o.Batch*l.size), Inputs: NewPixels(kind, o.Batch*l.input), Classes: make([]int32, o.Batch), Indices: make([]int64, o.Batch), Noise: make([]int64, o.Batch),
 			decoding: &decoding{errs: make([]error, o.Batch), done: make(chan struct{}, 1)},
 		}
 	}
@@ -162,12 +165,12 @@ func read(d Dataset, i int, e *Example) (err error) {
 // image decodes image i of a batch.
 func (l *Loader) image(b *Batch, i int, e *Example) {
 	position := b.Indices[i]
-	e.Pixels = b.Pixels.Slice(i*l.size, (i+1)*l.size)
+	e.Pixels, e.Input = b.Pixels.Slice(i*l.size, (i+1)*l.size), b.Inputs.Slice(i*l.input, (i+1)*l.input)
 	_, err := l.o.pick(l.data.Len(), position, func(index int) error { return read(l.data, index, e) }, l.skipped.add)
 	if err == nil && l.o.Flip && flipped(l.o.Seed, position) {
-		_, w, c := l.data.Shape()
-		mirror(e.Bytes, w, c)
-		mirror(e.Floats, w, c)
+		h, w, c := l.data.Shape()
+		e.Pixels.mirror(w, c)
+		e.Input.mirror(w, l.input/(h*w))
 	}
 	b.Classes[i], b.Noise[i], b.decoding.errs[i] = int32(e.Class), noiseOf(e.Noise, position), err
 }
@@ -210,7 +213,12 @@ func (s *names) all() []string {
 	return slices.Clone(s.list)
 }
 
-// mirror turns an image left to right.
+// mirror turns images of some width and channels left to right.
+func (p Pixels) mirror(w, c int) {
+	mirror(p.Bytes, w, c)
+	mirror(p.Floats, w, c)
+}
+
 func mirror[T byte | float32](pixels []T, w, c int) {
 	for ; len(pixels) > 0; pixels = pixels[w*c:] {
 		row := pixels[:w*c]

@@ -105,7 +105,7 @@ func TestShares(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := NewResident(ctx, d, o, func(int, Pixels) error { return nil })
+			r, err := NewResident(ctx, d, o, func(int, Pixels, Pixels) error { return nil })
 			if err != nil {
 				t.Fatal(err)
 			}

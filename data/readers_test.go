@@ -86,6 +86,7 @@ func TestReaders(t *testing.T) {
 		"arrays":                          {Spec: filepath.Join(dir, "set.npz"), Broken: []int{1}, Refused: map[string]string{"a bomb": filepath.Join(dir, "bomb.npz"), "not there": filepath.Join(dir, "nowhere.npy")}},
 		"arrays of bytes":                 {Spec: filepath.Join("testdata", "arrays", "packed.npz")},
 		"pairs":                           {Spec: "pairs:" + filepath.Join(dir, "pairs"), Refused: map[string]string{"not there": "pairs:" + filepath.Join(dir, "empty"), "names no folder": "pairs:", "lacks 1 of 3": "pairs:" + filepath.Join(dir, "lacking"), "more than can be": "pairs:" + filepath.Join(dir, "many")}},
+		"paired":                          {Spec: "paired:" + filepath.Join(dir, "set.zip") + "," + filepath.Join(dir, "set"), Broken: []int{3}},
 		"IDX":                             {Spec: "mnist:" + filepath.Join(dir, "mnist"), Options: data.Options{Size: 4}, Refused: huge},
 	} {
 		t.Run(name, func(t *testing.T) { datatest.Run(t, set) })

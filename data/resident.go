@@ -26,8 +26,9 @@ type Resident struct {
 const chunkBytes = 16 << 20
 
 // NewResident decodes all images, hands them to write in order (the number of the
-// first and the pixels of some; broken images are zeros), and returns their stream.
-func NewResident(ctx context.Context, d Dataset, o LoaderOptions, write func(first int, pixels Pixels) error) (*Resident, error) {
+// first, and the pixels of some and of their inputs; broken images are zeros), and returns
+// their stream.
+func NewResident(ctx context.Context, d Dataset, o LoaderOptions, write func(first int, pixels, inputs Pixels) error) (*Resident, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -35,37 +36,39 @@ func NewResident(ctx context.Context, d Dataset, o LoaderOptions, write func(fir
 	for n := o.Batch; len(r.batches) <= o.Ahead; {
 		r.batches = append(r.batches, Batch{Classes: make([]int32, n), Indices: make([]int64, n), Noise: make([]int64, n), Sources: make([]int64, n), Flips: make([]bool, n)})
 	}
-	size := ValuesOf(d)
-	chunk := max(1, chunkBytes/size/d.Kind().Size())
-	pixels := NewPixels(d.Kind(), min(chunk, d.Len())*size)
+	size, input := ValuesOf(d), inputValues(d)
+	_, kind := InputOf(d)
+	chunk := max(1, chunkBytes/(size*d.Kind().Size()+input*kind.Size()))
+	pixels, inputs := NewPixels(d.Kind(), min(chunk, d.Len())*size), NewPixels(kind, min(chunk, d.Len())*input)
 	for first := 0; first < d.Len(); first += chunk {
 		n := min(chunk, d.Len()-first)
-		if err := r.decode(ctx, first, pixels.Slice(0, n*size)); err != nil {
+		if err := r.decode(ctx, first, n, pixels, inputs); err != nil {
 			return nil, err
 		}
-		if err := write(first, pixels.Slice(0, n*size)); err != nil {
+		if err := write(first, pixels.Slice(0, n*size), inputs.Slice(0, n*input)); err != nil {
 			return nil, err
 		}
 	}
 	return r, nil
 }
 
-// decode reads images from first on, as many as there is room for, on all processors.
-func (r *Resident) decode(ctx context.Context, first int, pixels Pixels) error {
-	size := ValuesOf(r.data)
+// decode reads n images from first on, on all processors.
+func (r *Resident) decode(ctx context.Context, first, n int, pixels, inputs Pixels) error {
+	size, input := ValuesOf(r.data), inputValues(r.data)
 	workers := runtime.GOMAXPROCS(0)
 	var group errgroup.Group
 	for worker := range workers {
 		group.Go(func() error {
 			var e Example
-			for i := worker; i < pixels.Len()/size; i += workers {
+			for i := worker; i < n; i += workers {
 				if err := context.Cause(ctx); err != nil {
 					return err
 				}
-				e.Pixels = pixels.Slice(i*size, (i+1)*size)
+				e.Pixels, e.Input = pixels.Slice(i*size, (i+1)*size), inputs.Slice(i*input, (i+1)*input)
 				err := read(r.data, first+i, &e)
 				if err != nil {
 					e.Clear()
+					e.Input.Clear()
 				}
 				r.classes[first+i], r.noise[first+i], r.errs[first+i] = int32(e.Class), e.Noise, err
 			}

@@ -13,7 +13,7 @@ func TestResident(t *testing.T) {
 	d := numbered{n: 100, broken: 9}
 	o := LoaderOptions{Batch: 7, Seed: 5, Flip: true, SkipBroken: true, Start: 21}
 	var all []byte
-	r, err := NewResident(context.Background(), d, o, func(first int, pixels Pixels) error {
+	r, err := NewResident(context.Background(), d, o, func(first int, pixels, _ Pixels) error {
 		if first != len(all)/2 {
 			t.Errorf("images from %d on are written when %d were", first, len(all)/2)
 		}
@@ -65,7 +65,7 @@ func TestResident(t *testing.T) {
 // TestResidentBroken: a broken image stops the stream where it comes, not before.
 func TestResidentBroken(t *testing.T) {
 	d := numbered{n: 50, broken: 49} // images 0 and 49
-	r, err := NewResident(context.Background(), d, LoaderOptions{Batch: 1, Seed: 1}, func(int, Pixels) error { return nil })
+	r, err := NewResident(context.Background(), d, LoaderOptions{Batch: 1, Seed: 1}, func(int, Pixels, Pixels) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,12 +87,12 @@ func TestResidentBroken(t *testing.T) {
 
 func TestResidentStops(t *testing.T) {
 	failure := errors.New("no room")
-	if _, err := NewResident(context.Background(), numbered{n: 50}, LoaderOptions{Batch: 1}, func(int, Pixels) error { return failure }); !errors.Is(err, failure) {
+	if _, err := NewResident(context.Background(), numbered{n: 50}, LoaderOptions{Batch: 1}, func(int, Pixels, Pixels) error { return failure }); !errors.Is(err, failure) {
 		t.Errorf("error %v, want that of writing", err)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(failure)
-	if _, err := NewResident(ctx, numbered{n: 50}, LoaderOptions{Batch: 1}, func(int, Pixels) error { return nil }); !errors.Is(err, failure) {
+	if _, err := NewResident(ctx, numbered{n: 50}, LoaderOptions{Batch: 1}, func(int, Pixels, Pixels) error { return nil }); !errors.Is(err, failure) {
 		t.Errorf("error %v, want the cause of stopping", err)
 	}
 }

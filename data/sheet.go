@@ -23,6 +23,35 @@ func EncodeSheet(p Pixels, n, height, width, channels, columns int) ([]byte, err
 	return EncodeGrid(pixels, n, height, width, channels, columns, nil)
 }
 
+// Strip is images of a size, one for each place of a sheet.
+type Strip struct {
+	Pixels   Pixels
+	Channels int // 1 or 3
+}
+
+// SideBySide are n images of each strip as bytes: the first of each, the second of each, …;
+// grey ones become RGB if any is.
+func SideBySide(n, height, width int, strips ...Strip) (pixels []byte, channels int) {
+	for _, s := range strips {
+		channels = max(channels, s.Channels)
+	}
+	for i := range n {
+		for _, s := range strips {
+			size := height * width * s.Channels
+			picture := make([]byte, size)
+			s.Pixels.Slice(i*size, (i+1)*size).Picture(picture)
+			if s.Channels == channels {
+				pixels = append(pixels, picture...)
+				continue
+			}
+			for _, grey := range picture {
+				pixels = append(pixels, grey, grey, grey)
+			}
+		}
+	}
+	return pixels, channels
+}
+
 const (
 	plotSide = 256 // pixels of a density plot
 	dot      = 1   // pixels around the middle of a point

@@ -95,7 +95,7 @@ func resident(t *testing.T, s Set) {
 	size := data.ValuesOf(d)
 	lying := data.NewPixels(d.Kind(), d.Len()*size)
 	o := data.LoaderOptions{Batch: 2, Seed: 5, SkipBroken: true}
-	r, err := data.NewResident(t.Context(), d, o, func(first int, pixels data.Pixels) error {
+	r, err := data.NewResident(t.Context(), d, o, func(first int, pixels, _ data.Pixels) error {
 		lying.Slice(first*size, first*size+pixels.Len()).Copy(pixels)
 		return nil
 	})
@@ -132,7 +132,7 @@ func cancel(t *testing.T, s Set) {
 		}
 		t.Error("100 batches without a release")
 	})
-	_, err := data.NewResident(ctx, d, data.LoaderOptions{Batch: 1}, func(int, data.Pixels) error { return nil })
+	_, err := data.NewResident(ctx, d, data.LoaderOptions{Batch: 1}, func(int, data.Pixels, data.Pixels) error { return nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("a set is decoded though the context has ended: %v", err)
 	}

@@ -1,0 +1,283 @@
+package data
+
+import (
+	"errors"
+	"fmt"
+	"hash"
+	"path"
+	"strings"
+)
+
+// pairedPrefix is that of a spec of two sets: paired:A,B.
+const pairedPrefix = "paired:"
+
+// paired is a set of images B, each with the image of a set A that it is to be made of:
+// image to image. Whoever reads it without room for inputs sees B alone.
+type paired struct {
+	Dataset
+	inputs Dataset
+	of     []int // the number of its input, of each image
+	notes  []string
+}
+
+func openPaired(spec string, o Options) (Dataset, error) {
+	rest, ok := strings.CutPrefix(spec, pairedPrefix)
+	if !ok {
+		return nil, nil
+	}
+	a, b, _ := strings.Cut(rest, ",")
+	if a == "" || b == "" || strings.Contains(b, ",") {
+		return nil, &Error{Path: spec, Problem: "want two sets, the inputs and what is to be made of them, as in paired:A,B; names with commas cannot be told"}
+	}
+	for _, set := range []string{a, b} {
+		if strings.HasPrefix(set, pairedPrefix) || strings.HasPrefix(set, "pairs:") {
+			return nil, &Error{Path: spec, Problem: set + " is itself of pairs; want two sets of images"}
+		}
+	}
+	p := &paired{}
+	var err error
+	if p.Dataset, err = Open(b, o); err == nil {
+		err = p.open(a, b, o)
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// open opens the inputs, whose spec is a, at the size of the images, whose spec is b.
+func (p *paired) open(a, b string, o Options) (err error) {
+	if p.inputs, err = Open(a, o); err != nil {
+		return err
+	}
+	size := func(d Dataset) [2]int { h, w, _ := d.Shape(); return [2]int{h, w} }
+	if has, wants := size(p.inputs), size(p.Dataset); has != wants {
+		if p.inputs.Kind() == Floats || wants[0] != wants[1] {
+			return &Error{Path: a, Problem: fmt.Sprintf("has images of %d×%d pixels, and %s of %d×%d; want equal sizes, or pictures and --size, which brings both to one", has[1], has[0], b, wants[1], wants[0])}
+		}
+		o.Size = wants[0]
+		err := p.inputs.Close()
+		if p.inputs, err = Open(a, o); err != nil {
+			return err
+		}
+	}
+	if p.of, err = match(p.inputs, p.Dataset, a, b); err != nil {
+		return err
+	}
+	return p.proportions()
+}
+
+// match returns the number of the image of set a that has the name of each of set b. Of
+// sets without names, images have the same number.
+func match(inputs, images Dataset, a, b string) ([]int, error) {
+	of := make([]int, images.Len())
+	if !named(inputs) || !named(images) {
+		if n, m := inputs.Len(), images.Len(); n != m {
+			return nil, &Error{Path: a, Problem: fmt.Sprintf("holds %d images, and %s %d; want one for each", n, b, m)}
+		}
+		for i := range of {
+			of[i] = i
+		}
+		return of, nil
+	}
+	for _, key := range []func(name string) string{withoutEnding, func(name string) string { return path.Base(withoutEnding(name)) }} {
+		from, err := byName(inputs, key, a)
+		if err != nil {
+			return nil, err
+		}
+		to, err := byName(images, key, b)
+		if err != nil {
+			return nil, err
+		}
+		var alone []string
+		for i := range of {
+			k := key(NameOf(images, i))
+			if at, ok := from[k]; ok {
+				of[i] = at
+			} else {
+				alone = append(alone, NameOf(images, i))
+			}
+		}
+		if len(alone) == len(of) { // perhaps one of the sets has folders, and the other none
+			continue
+		}
+		var unused []string
+		for i := range inputs.Len() {
+			if _, ok := to[key(NameOf(inputs, i))]; !ok {
+				unused = append(unused, NameOf(inputs, i))
+			}
+		}
+		return of, unmatched(a, b, alone, unused)
+	}
+	return nil, &Error{Path: a, Problem: fmt.Sprintf("has no name in common with %s: %s here, %s there; want equal names in both, whatever their endings", b, NameOf(inputs, 0), NameOf(images, 0))}
+}
+
+// unmatched is an error that names images without a counterpart; nil: there are none.
+func unmatched(a, b string, alone, unused []string) error {
+	var parts []string
+	if len(alone) > 0 {
+		parts = append(parts, fmt.Sprintf("has nothing for %s of %s: %s", count(len(alone), "image"), b, some(alone)))
+	}
+	if len(unused) > 0 {
+		parts = append(parts, fmt.Sprintf("has %s with no counterpart there: %s", count(len(unused), "image"), some(unused)))
+	}
+	if parts == nil {
+		return nil
+	}
+	return &Error{Path: a, Problem: strings.Join(parts, ", and ") + "; want equal names in both"}
+}
+
+// named says whether images of a set have names.
+func named(d Dataset) bool { return d.Len() > 0 && NameOf(d, 0) != unnamed(0) }
+
+func withoutEnding(name string) string { return strings.TrimSuffix(name, path.Ext(name)) }
+
+// byName is the images of a set by what key makes of their names. Of two of one key it
+// is an error.
+func byName(d Dataset, key func(string) string, spec string) (map[string]int, error) {
+	all := make(map[string]int, d.Len())
+	for i := range d.Len() {
+		k := key(NameOf(d, i))
+		if other, twice := all[k]; twice {
+			return nil, &Error{Path: spec, Problem: fmt.Sprintf("has two images of one name, %s and %s; want one for each name", NameOf(d, other), NameOf(d, i))}
+		}
+		all[k] = i
+	}
+	return all, nil
+}
+
+// mostProportions is of how many pairs the proportions are compared.
+const mostProportions = 16
+
+// proportions says why the two images of some pair do not show the same: a square cut out
+// of them would not be the same part. It notes how inputs are resized.
+func (p *paired) proportions() error {
+	for _, i := range spread(p.Len(), mostProportions) {
+		a, b := p.of[i], i
+		wa, ha, there := storedSize(p.inputs, a)
+		wb, hb, also := storedSize(p.Dataset, b)
+		if !there || !also {
+			continue
+		}
+		if off := wa*hb - wb*ha; max(off, -off) > max(wa, wb) { // a pixel of the smaller one
+			return &Error{Path: p.inputs.Name() + " " + NameOf(p.inputs, a), Problem: fmt.Sprintf("has %d×%d pixels, and its counterpart %s %s %d×%d; want the same proportions", wa, ha, p.Dataset.Name(), NameOf(p.Dataset, b), wb, hb)}
+		}
+		if h, w, _ := p.Shape(); p.notes == nil && (wa != w || ha != h) {
+			p.notes = []string{fmt.Sprintf("inputs are resized to %d×%d, as the images are (Catmull-Rom, which is bicubic); the first has %d×%d", w, h, wa, ha)}
+		}
+	}
+	return nil
+}
+
+// storedSize is that of an image as it is stored; false: it cannot be read.
+func storedSize(d Dataset, i int) (width, height int, ok bool) {
+	switch of := d.(type) {
+	case *cache:
+		return storedSize(of.Dataset, i)
+	case *resize:
+		return storedSize(of.Dataset, i)
+	case *idx:
+		return of.width, of.height, true
+	case *files:
+		p, err := of.picture(i)
+		if err != nil {
+			return 0, 0, false
+		}
+		width, height = p.size()
+		return width, height, true
+	}
+	height, width, _ = d.Shape()
+	return width, height, true
+}
+
+// InputOf is the channels and the kind of the images that those of a set are to be made
+// of; 0 where it has none. They have the size of the images.
+func InputOf(d Dataset) (channels int, kind Kind) {
+	inputs := Inputs(d)
+	if inputs == nil {
+		return 0, Bytes
+	}
+	_, _, channels = inputs.Shape()
+	return channels, inputs.Kind()
+}
+
+// inputValues are those of an image's input.
+func inputValues(d Dataset) int {
+	h, w, _ := d.Shape()
+	channels, _ := InputOf(d)
+	return h * w * channels
+}
+
+// Inputs is the set that the images of a set are to be made of, image for image; nil: none.
+// It is closed with the set.
+func Inputs(d Dataset) Dataset {
+	p, ok := d.(*paired)
+	if !ok {
+		return nil
+	}
+	return ordered{p.inputs, p.of}
+}
+
+// ordered is a set in another order.
+type ordered struct {
+	Dataset
+	of []int
+}
+
+func (o ordered) Len() int                     { return len(o.of) }
+func (o ordered) Read(i int, e *Example) error { return o.Dataset.Read(o.of[i], e) }
+
+func (p *paired) Name() string { return p.inputs.Name() + "-to-" + p.Dataset.Name() }
+
+func (p *paired) Read(i int, e *Example) error {
+	if e.Input.Len() > 0 {
+		if e.input == nil {
+			e.input = &Example{}
+		}
+		e.input.Pixels = e.Input
+		if err := p.inputs.Read(p.of[i], e.input); err != nil {
+			return err
+		}
+	}
+	return p.Dataset.Read(i, e)
+}
+
+func (p *paired) Close() error {
+	var err error
+	for _, d := range []Dataset{p.Dataset, p.inputs} {
+		if d != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}
+	return err
+}
+
+// cheap says that what is stored is kept by each of the two sets.
+func (p *paired) cheap() bool { return true }
+
+// Notes are those of both sets, and how inputs are resized.
+func (p *paired) Notes() []string {
+	var notes []string
+	for _, d := range []Dataset{p.inputs, p.Dataset} {
+		for _, n := range Notes(d) {
+			notes = append(notes, d.Name()+": "+n)
+		}
+	}
+	return append(notes, p.notes...)
+}
+
+// Fingerprint is that of the images, with a digest of both sets and of who is paired with
+// whom.
+func (p *paired) Fingerprint() Fingerprint {
+	f, of := p.Dataset.Fingerprint(), p.inputs.Fingerprint()
+	both := func(a, b string) string {
+		return digest(func(h hash.Hash) { fmt.Fprintln(h, a, b, p.of) })
+	}
+	f.Digest = both(of.Digest, f.Digest)
+	if f.Sums != "" && of.Sums != "" {
+		f.Sums = both(of.Sums, f.Sums)
+	} else {
+		f.Sums = ""
+	}
+	return f
+}
