@@ -26,6 +26,9 @@ func (l *likelihoodRun) open() (err error) {
 	case few != nil && !few.Any:
 		return modelError{l.path, fmt.Errorf("it was trained by %s for %v alone: the network is no velocity, which has a likelihood", few.Objective, few)}
 	}
+	if m.Network.Spec().Concat > 0 {
+		return modelError{l.path, errors.New("its network is given a second image, of which a likelihood would be; images alone have none under it")}
+	}
 	for _, n := range m.Notes {
 		l.note(l.path + ": " + n)
 	}

@@ -51,6 +51,9 @@ func (o *sampleOptions) planOf(read func() (*model.Model, error)) (j job, err er
 	if j.model, err = read(); err != nil {
 		return j, err
 	}
+	if j.model.Network.Spec().Concat > 0 {
+		return j, modelError{o.model, errors.New("its network is given a second image, which is not given here yet")}
+	}
 	o.resolve()
 	if err := o.fewSteps(j.model.Few); err != nil {
 		return j, err

@@ -146,8 +146,12 @@ func (e *evaluation) hooks(ctx context.Context, dev device.Device, face console.
 		p := newImageProgress(face, what, of)
 		return p.show, face.End
 	}
+	var given func(n int) (train.Given, error)
+	if e.settings.GivenChannels(e.trained) > 0 {
+		given = func(n int) (train.Given, error) { return train.ReadGiven(e.trained, n, e.settings.SkipBroken) }
+	}
 	m, err := monitor.New(monitor.Options{
-		Settings: e.settings, Plan: e.plan, About: featuresText(e.about), Progress: progress,
+		Settings: e.settings, Plan: e.plan, About: featuresText(e.about), Given: given, Progress: progress,
 		Features: evaluate.ExtractorOptions{Network: e.plan.Network, Weights: e.weights, Convention: e.plan.Convention, Device: dev, Precision: number.Float32},
 		Real: monitor.Real{Name: e.realText(), Set: func(needs evaluate.Needs, c *evaluate.Collector, p train.Progress) (*evaluate.Set, error) {
 			for _, n := range e.notes {

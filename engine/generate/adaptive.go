@@ -35,7 +35,8 @@ func (g *Generator) adapt(ctx context.Context, r Request, i int) (s Sample, err 
 	if err := device.Run(g.start); err != nil {
 		return s, err
 	}
-	if err := g.classes(r, func(int) int { return i }); err != nil {
+	alone := func(int) int { return i }
+	if err := errors.Join(g.classes(r, alone), g.given(r, alone), g.change(r, begin.Alpha, begin.Sigma, alone)); err != nil {
 		return s, err
 	}
 	sample := g.Plan.Place(g.Graph.Sample)

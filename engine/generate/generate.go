@@ -116,8 +116,10 @@ func NewStep(o Options) (*Step, error) {
 		Inputs: []*gorgonia.Node{g.Sample, g.Time, s.pixels}, Outputs: []*gorgonia.Node{g.Output},
 		Target: o.Target, Precision: o.Precision, Ahead: min(o.Calls, maxAhead), Prepare: o.Prepare, Without: o.Without,
 	}
-	if g.Class != nil {
-		c.Inputs = append(c.Inputs, g.Class)
+	for _, n := range []*gorgonia.Node{g.Class, g.Concat} {
+		if n != nil {
+			c.Inputs = append(c.Inputs, n)
+		}
 	}
 	slots := []plan.Ref{{Node: g.Output}, {Node: s.pixels}}
 	slot := func(i int) plan.Ref {
@@ -284,6 +286,12 @@ type Request struct {
 	// beside what the changed output brings; nil is nothing. With a step of Options.Unlimited.
 	Excess  []float64
 	Picture *Picture // that a run begins with, or keeps parts of; nil: none
+	// Input writes the second image that the network is given for image i of the request,
+	// as it sees it: nets.Inputs.Concat. Nil where it takes none.
+	Input func(i int, to []float32) error
+	// Begin changes the state that image i of the request begins with, NHWC: to alpha of an
+	// image and sigma of noise, of which it is the noise that was drawn. Nil leaves it.
+	Begin func(i int, alpha, sigma float64, z []float32) error
 
 	memory sampler.Memory // of the table
 }
@@ -304,7 +312,7 @@ func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, s Samp
 			return err
 		}
 	}
-	if err := errors.Join(g.show(r), g.checkLimit(r)); err != nil {
+	if err := errors.Join(g.show(r), g.checkLimit(r), g.checkInput(r)); err != nil {
 		return err
 	}
 	if r.Adaptive != nil {
@@ -347,19 +355,23 @@ func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, s Samp
 }
 
 // toData divides what the last row of a folded table gives by α, where the grid
-// ends on αx: pixels are x.
+// ends on αx: pixels are x. Where it is inverted, noise is what is made, ξ of z = σξ.
 func toData(t sampler.Table) sampler.Table {
 	if len(t.Grid.Points) == 0 {
 		return t
 	}
 	end, last := t.Grid.Points[len(t.Grid.Points)-1], len(t.Rows)-1
-	if end.Alpha == 1 || end.Alpha == 0 {
+	by := end.Alpha
+	if end.LogSNR < t.Grid.Points[0].LogSNR {
+		by = end.Sigma
+	}
+	if by == 1 || by == 0 {
 		return t
 	}
 	r := t.Rows[last]
-	r.A, r.C, r.Recall, r.B = r.A/end.Alpha, r.C/end.Alpha, r.Recall/end.Alpha, slices.Clone(r.B)
+	r.A, r.C, r.Recall, r.B = r.A/by, r.C/by, r.Recall/by, slices.Clone(r.B)
 	for i := range r.B {
-		r.B[i] /= end.Alpha
+		r.B[i] /= by
 	}
 	t.Rows[last] = r
 	return t
@@ -376,7 +388,7 @@ func (g *Generator) batch(ctx context.Context, r Request, first, n int) error {
 	if err := device.Run(g.start); err != nil {
 		return err
 	}
-	if err := g.classes(r, at); err != nil {
+	if err := errors.Join(g.classes(r, at), g.given(r, at), g.change(r, r.Table.Rows[0].Call.Alpha, r.Table.Start, at)); err != nil {
 		return err
 	}
 	err := g.program.RunSteps(len(r.Table.Rows), func(i int) error {

@@ -29,6 +29,9 @@ type Options struct {
 	Features evaluate.ExtractorOptions
 	About    string
 	Real     Real
+	// Given reads so many images of the run's data with their inputs, for a network that is
+	// given these; nil: it is not.
+	Given func(n int) (train.Given, error)
 	// Progress shows how many images of a set were looked at; nil: nothing is shown.
 	Progress func(what string, of int) (show func(done int), end func())
 }
@@ -121,6 +124,11 @@ func (m *Monitor) begin(p train.Progress) error {
 	}
 	if m.sampling.generator, err = m.sampling.step.Load(m.Features.Device, p.Trainer.Memory); err != nil {
 		return err
+	}
+	if m.Given != nil {
+		if m.sampling.given, err = m.Given(m.Settings.EvalCount); err != nil {
+			return err
+		}
 	}
 	if m.real, err = m.Real.Set(m.Plan.Real, m.collector, p); err != nil {
 		return err

@@ -19,6 +19,7 @@ type sampling struct {
 	step      *generate.Step
 	generator *generate.Generator // nil until it is on the device
 	settings  train.Settings
+	given     train.Given // what the network is given; empty: nothing
 	of        *train.Step // whose average is sampled
 }
 
@@ -100,6 +101,9 @@ func (g *sampling) after(images int64) (evaluate.Source, error) {
 		if classes > 0 {
 			r.Classes = append(r.Classes, i%classes)
 		}
+	}
+	if g.of.Network.Spec().Concat > 0 {
+		r.Input, r.Classes = g.given.Input, g.given.ClassesOf(classes)
 	}
 	return samples{g, r}, nil
 }

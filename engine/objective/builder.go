@@ -60,6 +60,7 @@ type Options struct {
 	Noise                Noise
 	Source               process.Source // of the noise; Build sets that of the objective
 	Data                 plan.Stage     // makes the images of a batch; where they go is not yet known
+	Inputs               plan.Stage     // makes what they are to be made of, where a network takes it: see nets.Inputs.Concat
 }
 
 // Builder is the graph of a step, as far as it is built, with the stages that bring the
@@ -77,6 +78,7 @@ type Builder struct {
 	head               draw.Head
 	shape              tensor.Shape
 	data, noise, class *gorgonia.Node
+	concat             *gorgonia.Node
 	dropout            Numbers        // keys of what is left out of each image; without a node: nothing
 	none               *gorgonia.Node // the class that stands for none, for every image
 }
@@ -146,6 +148,17 @@ func (b *Builder) Data() *gorgonia.Node {
 	return b.data
 }
 
+// given is the second image of each image, which networks are given in every application.
+func (b *Builder) given(channels int) *gorgonia.Node {
+	if b.concat == nil {
+		b.concat = b.input("concat", b.Batch, b.Height, b.Width, channels)
+		stage := b.Options.Inputs
+		stage.Out = plan.Ref{Node: b.concat}
+		b.Before = append(b.Before, stage)
+	}
+	return b.concat
+}
+
 // Noise is that of each image, ε, of the shape of Data.
 func (b *Builder) Noise() *gorgonia.Node {
 	if b.noise == nil {
@@ -209,7 +222,11 @@ func (b *Builder) Apply(r Role, in nets.Inputs) *gorgonia.Node {
 		}
 		in.Dropout = b.dropout.Node // the same in each application
 	}
-	result, err := b.use(r).Apply(in)
+	network := b.use(r)
+	if channels := network.Network.Spec().Concat; channels > 0 {
+		in.Concat = b.given(channels)
+	}
+	result, err := network.Apply(in)
 	if err != nil {
 		panic(err)
 	}

@@ -16,6 +16,7 @@ type Buffers struct {
 	MoreEMAs              []*plan.Buffer // further ones, with other half-lives
 	Sums                  []*plan.Buffer // of the gradients of several micro-batches; the first is the step's in the end
 	Images                *plan.Buffer   // the data set, if it lies on the device
+	Inputs                *plan.Buffer   // what its images are to be made of, if it says
 }
 
 // newBuffers declares those of a network of so many parameters.

@@ -4,51 +4,73 @@ import (
 	"fluxion/data"
 	"fluxion/engine/plan"
 	"fluxion/kernels/draw"
+	"fluxion/kernels/number"
 	"fluxion/kernels/row"
 )
 
-// shape of a micro-batch.
-func (o StepOptions) shape() draw.Shape {
-	return draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: o.Network.Spec().Channels}
+// pixels are images of a batch, on their way from a data set to the network.
+type pixels struct {
+	draw.Shape
+	stored   number.Type  // of a value in a batch or in a data set
+	batch    *draw.Batch  // what changes from step to step
+	stage    plan.Stage   // that makes the images
+	resident *plan.Buffer // a data set that lies on the device; of no size: images come with every batch
 }
 
-// data is the stage that makes the images of a batch, of its own pixels or of a data set
-// in a buffer.
-func (o StepOptions) data(images *plan.Buffer) (plan.Stage, *draw.Batch) {
-	shape := o.shape()
-	batch := &draw.Batch{Images: make([]draw.Image, o.Batch)}
-	d := draw.DataOptions{Shape: shape, Stored: o.stored(), Resident: o.Resident > 0, Flips: o.Resident > 0 && o.Flip, Width: o.Width}
-	stage := plan.Stage{Kernel: draw.NewData(d, batch)}
+// stored is the type of pixels in a data set or a batch.
+func stored(floats bool) number.Type {
+	if floats {
+		return number.Float32
+	}
+	return number.Uint8
+}
+
+// resident declares the data set that lies on the device, if it does: images of so many
+// channels.
+func (o StepOptions) resident(name string, channels int, floats bool) *plan.Buffer {
+	return &plan.Buffer{Name: name, Type: stored(floats), Size: o.Resident * o.Height * o.Width * channels}
+}
+
+// pixels are images of so many channels, none of 0, perhaps of a data set on the device.
+func (o StepOptions) pixels(channels int, floats bool, resident *plan.Buffer) *pixels {
+	p := &pixels{
+		Shape: draw.Shape{Images: o.Batch, Pixels: o.Height * o.Width, Channels: channels}, stored: stored(floats),
+		batch: &draw.Batch{Images: make([]draw.Image, o.Batch)}, resident: resident,
+	}
+	d := draw.DataOptions{Shape: p.Shape, Stored: p.stored, Resident: o.Resident > 0, Flips: o.Resident > 0 && o.Flip, Width: o.Width}
+	p.stage = plan.Stage{Kernel: draw.NewData(d, p.batch)}
 	if d.Resident {
-		stage.In = []plan.Ref{{Buffer: images}}
-		return stage, batch
+		p.stage.In = []plan.Ref{{Buffer: resident}}
+		return p
 	}
-	for i := range batch.Images {
-		batch.Images[i].From = uint64(i * shape.Values())
+	for i := range p.batch.Images {
+		p.batch.Images[i].From = uint64(i * p.Values())
 	}
-	return stage, batch
+	return p
 }
 
-// holdPixels takes the memory of the host that a batch's pixels are put into.
-func (o StepOptions) holdPixels(batch *draw.Batch) {
-	if o.Resident > 0 || batch.Bytes != nil || batch.Floats != nil {
-		return
-	}
-	if n := o.Batch * o.imageValues(); o.Floats {
-		batch.Floats = make([]float32, n)
-	} else {
-		batch.Bytes = make([]byte, n)
+// bytes are those of a batch, on the host.
+func (p *pixels) bytes() int64 { return plan.Product(p.Images, p.Values(), p.stored.Size()) }
+
+// hold takes the memory of the host that a batch's pixels are put into.
+func (p *pixels) hold() {
+	switch b := p.batch; {
+	case p.resident.Size > 0 || b.Bytes != nil || b.Floats != nil:
+	case p.stored == number.Float32:
+		b.Floats = make([]float32, p.Images*p.Values())
+	default:
+		b.Bytes = make([]byte, p.Images*p.Values())
 	}
 }
 
-// putImages sets the images of a batch from one on: their pixels, or where they lie.
-func (o StepOptions) putImages(batch *draw.Batch, from int, b *data.Batch) {
-	if o.Resident > 0 {
+// put sets the images of a batch from one on: their pixels, or where they lie.
+func (p *pixels) put(from int, images data.Pixels, b *data.Batch) {
+	if p.resident.Size > 0 {
 		for i := range b.Indices {
-			batch.Images[from+i] = draw.Image{From: uint64(b.Sources[i]) * uint64(o.imageValues()), Flip: row.If(b.Flips != nil && b.Flips[i])}
+			p.batch.Images[from+i] = draw.Image{From: uint64(b.Sources[i]) * uint64(p.Values()), Flip: row.If(b.Flips != nil && b.Flips[i])}
 		}
 		return
 	}
-	first := from * o.imageValues()
-	data.Pixels{Bytes: batch.Bytes, Floats: batch.Floats}.Slice(first, first+b.Pixels.Len()).Copy(b.Pixels)
+	first := from * p.Values()
+	data.Pixels{Bytes: p.batch.Bytes, Floats: p.batch.Floats}.Slice(first, first+images.Len()).Copy(images)
 }

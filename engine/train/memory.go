@@ -5,23 +5,11 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
-	"fluxion/kernels/number"
 	"fluxion/nets"
 )
 
-// imageValues are those of an image.
-func (o StepOptions) imageValues() int { return o.shape().Values() }
-
-// pixelBytes are those of a micro-batch's images, on the host.
-func (s *Step) pixelBytes() int { return s.Batch * s.imageValues() * s.stored().Size() }
-
-// stored is the type of pixels in a data set or a batch.
-func (o StepOptions) stored() number.Type {
-	if o.Floats {
-		return number.Float32
-	}
-	return number.Uint8
-}
+// pixelBytes are those of a micro-batch's images and their inputs, on the host.
+func (s *Step) pixelBytes() int { return int(s.images.bytes() + s.inputs.bytes()) }
 
 // Needs is the memory of the host that a step takes on a device, plan included.
 func (s *Step) Needs(d device.Device, sizes plan.Sizes) []device.Need {
@@ -53,7 +41,7 @@ func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, sampling *gen
 		list = append(list, device.Need{What: "the copy of an average that becomes a snapshot", Bytes: int64(flat)})
 	}
 	if sampling != nil { // what was sampled, side by side, and as a file
-		list = append(list, device.Need{What: "a grid", Bytes: plan.Product(3, r.gridCount(), height*width*channels, step.stored().Size())})
+		list = append(list, device.Need{What: "a grid", Bytes: plan.Product(3, r.gridCount(), height*width*channels, step.images.stored.Size())})
 	}
 	return list
 }

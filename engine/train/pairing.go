@@ -5,7 +5,6 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/objective"
 	"fluxion/engine/plan"
-	"fluxion/kernels/draw"
 	"fluxion/kernels/gram"
 	"fluxion/kernels/number"
 
@@ -18,7 +17,7 @@ import (
 type pairing struct {
 	StepOptions
 	plan      *plan.Plan
-	batch     *draw.Batch
+	images    *pixels
 	addresses []int64
 	table     *gorgonia.Node
 
@@ -30,9 +29,8 @@ type pairing struct {
 func newPairing(o StepOptions, images *plan.Buffer) (*pairing, error) {
 	o.Batch, o.Accumulate = o.Batch*o.Accumulate, 1
 	p := &pairing{StepOptions: o}
-	var stage plan.Stage
-	stage, p.batch = o.data(images)
-	b, err := objective.Ends(objective.Options{Network: o.Network, Batch: o.Batch, Height: o.Height, Width: o.Width, Noise: o.noise(), Source: o.source(), Data: stage})
+	p.images = o.pixels(o.Network.Spec().Channels, o.Floats, images)
+	b, err := objective.Ends(objective.Options{Network: o.Network, Batch: o.Batch, Height: o.Height, Width: o.Width, Noise: o.noise(), Source: o.source(), Data: p.images.stage})
 	if err != nil {
 		return nil, err
 	}
@@ -47,14 +45,14 @@ func newPairing(o StepOptions, images *plan.Buffer) (*pairing, error) {
 func (p *pairing) hostBytes() int64 {
 	bytes := plan.Product(4, p.table.Shape().TotalSize())
 	if p.Resident == 0 {
-		bytes += plan.Product(p.Batch, p.imageValues(), p.stored().Size())
+		bytes += p.images.bytes()
 	}
 	return bytes
 }
 
 // load binds it to the run's memory.
 func (p *pairing) load(d device.Device, m device.Memory) (err error) {
-	p.holdPixels(p.batch)
+	p.images.hold()
 	p.values = make([]float32, p.table.Shape().TotalSize())
 	p.program, err = d.Load(p.plan, m, p.plan.Place(p.table))
 	return err
@@ -65,7 +63,7 @@ func (p *pairing) load(d device.Device, m device.Memory) (err error) {
 func (p *pairing) multiply(step []*data.Batch) (gram.Table, error) {
 	at := 0
 	for _, b := range step {
-		p.putImages(p.batch, at, b)
+		p.images.put(at, b.Pixels, b)
 		at += copy(p.addresses[at:], b.Noise)
 	}
 	err := device.Run(p.program)

@@ -7,7 +7,6 @@ import (
 
 	"fluxion/data"
 	"fluxion/engine/device"
-	"fluxion/engine/plan"
 	"fluxion/kernels/cuda/cudatest"
 	"fluxion/nets"
 )
@@ -48,7 +47,7 @@ func TestPairing(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := StepOptions{Network: network, Height: 8, Width: 8, Batch: batch, Accumulate: accumulate, Seed: 5, Flip: true, Resident: resident, Target: d.Target()}
-		images := &plan.Buffer{Name: "images", Type: o.stored(), Size: resident * 64}
+		images := o.resident("images", 1, false)
 		p, err := newPairing(o, images)
 		if err != nil {
 			t.Fatal(err)

@@ -77,7 +77,7 @@ func prepare(o Options) (*run, Start, error) {
 	}
 	s.Precision = precision.String()
 	height, width, channels := o.Data.Shape()
-	network, err := Network(s.Preset, loss.Fit(nets.Spec{Height: height, Width: width, Channels: channels, Classes: len(o.Data.Classes()), Dropout: s.Dropout}), o.IgnoreKeys...)
+	network, err := Network(s.Preset, loss.Fit(nets.Spec{Height: height, Width: width, Channels: channels, Classes: len(o.Data.Classes()), Concat: s.GivenChannels(o.Data), Dropout: s.Dropout}), o.IgnoreKeys...)
 	if err != nil {
 		return nil, Start{}, err
 	}
@@ -178,7 +178,10 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 		return nil, nil, sizes, err
 	}
 	room -= r.besideBytes()
-	if bytes := plan.Product(r.data.Len(), height*width*channels, r.data.Kind().Size()); bytes <= room/residentShare && (r.coupling == nil || couple.Multiplies(r.coupling)) { // or it looks at pixels
+	_, kind := data.InputOf(r.data)
+	o.InputFloats = kind == data.Floats
+	values := channels*r.data.Kind().Size() + s.GivenChannels(r.data)*kind.Size()                                                                       // of a pixel, in bytes
+	if bytes := plan.Product(r.data.Len(), height*width, values); bytes <= room/residentShare && (r.coupling == nil || couple.Multiplies(r.coupling)) { // or it looks at pixels
 		o.Resident = r.data.Len()
 	}
 	for {
@@ -274,6 +277,8 @@ func fit(n nets.Network, preset string, images nets.Spec) (nets.Network, error) 
 		return nil, &SettingError{"preset", preset + " is a network that is told no classes, and the data have some; want another network, or pictures without sub-folders or arrays without labels"}
 	case s.Dropout != images.Dropout:
 		return nil, &SettingError{"dropout", fmt.Sprintf("the network of preset %s has no dropout; want 0", preset)}
+	case s.Concat != images.Concat:
+		return nil, &SettingError{"preset", "the network of preset " + preset + " takes no second image, and the data have inputs; want another network"}
 	case s.Jump != images.Jump:
 		return nil, &SettingError{"objective", "the network of preset " + preset + " cannot be told how far its answer is to lead, as flow maps are"}
 	case s.Estimate != images.Estimate:
@@ -352,6 +357,9 @@ func (r *run) about(step *Step) [][2]string {
 	about := r.objective.About()
 	if of := step.optimizer.about; of != nil {
 		about = append(about, [2]string{"optimizer", of(step.Trained.Params)})
+	}
+	if n := r.settings.GivenChannels(r.data); n > 0 {
+		about = append(about, [2]string{"condition", fmt.Sprintf("the network is given the input, of %s, behind the noisy image", channelsText(n))})
 	}
 	if r.coupling != nil {
 		about = append(about, [2]string{"coupling", r.coupling.String()})

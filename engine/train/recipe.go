@@ -48,6 +48,9 @@ func (r Recipe) Apply(s Settings) Settings {
 // mirrored says whether data mean the same left for right: pictures do, but not letters
 // and digits, nor those that are paired with their noise; of points and arrays it is not known.
 func mirrored(data string) bool {
+	if _, images, paired := strings.Cut(data, ","); paired && strings.HasPrefix(data, "paired:") {
+		data = images
+	}
 	name, _, _ := strings.Cut(data, ":")
 	return !slices.Contains([]string{"glyphs", "mnist", "toy", "pairs"}, name) && !slices.Contains([]string{".npy", ".npz"}, strings.ToLower(filepath.Ext(data)))
 }

@@ -126,6 +126,13 @@ func (r *run) samples(ctx context.Context, images int64) error {
 			request.Classes = append(request.Classes, i%min(classes, gridColumns))
 		}
 	}
+	var given Given
+	if r.settings.GivenChannels(r.data) > 0 {
+		if given, err = ReadGiven(r.data, n, r.settings.SkipBroken); err != nil {
+			return err
+		}
+		request.Input, request.Classes = given.Input, given.ClassesOf(r.nullClass())
+	}
 	height, width, channels := r.data.Shape()
 	size := height * width * channels
 	all := data.NewPixels(r.data.Kind(), n*size)
@@ -141,11 +148,26 @@ func (r *run) samples(ctx context.Context, images int64) error {
 	}
 	path := r.gridPath(images)
 	if err = r.disk.MkdirAll(filepath.Dir(path)); err == nil {
-		err = data.WriteSheet(path, all, n, height, width, channels, gridColumns)
+		err = r.writeGrid(path, all, given)
 	}
 	if err != nil { // the disk may be full for a while
 		r.warn("no grid after %d images, the run goes on: %v", images, err)
 		return nil
 	}
 	return r.record.Grid(record.File{Path: path, Images: images})
+}
+
+// writeGrid writes samples side by side; of inputs between these and the images of the data.
+func (r *run) writeGrid(path string, samples data.Pixels, given Given) error {
+	height, width, channels := r.data.Shape()
+	n := r.gridCount()
+	inputs, _ := data.InputOf(r.data)
+	seen, _ := data.Showable(height, width, inputs)
+	if given.Classes == nil || !seen {
+		return data.WriteSheet(path, samples, n, height, width, channels, gridColumns)
+	}
+	own := func(p data.Pixels) data.Strip { return data.Strip{Pixels: p, Channels: channels} }
+	strips := []data.Strip{{Pixels: given.Inputs, Channels: inputs}, own(samples), own(given.Images)}
+	pixels, channels := data.SideBySide(n, height, width, strips...)
+	return data.WriteSheet(path, data.Pixels{Bytes: pixels}, n*len(strips), height, width, channels, gridColumns/len(strips)*len(strips))
 }

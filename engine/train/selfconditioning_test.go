@@ -87,10 +87,10 @@ func TestSelfConditioningSetting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wide := config.(unet.Config)
-	wide.InChannels = 5
-	if _, err := NewStep(StepOptions{Network: wide, Height: 16, Width: 16, Batch: 1, Accumulate: 1}); err == nil || !strings.Contains(err.Error(), "in_channels") {
-		t.Errorf("a network of 5 channels in and 3 out: %v", err)
+	narrow := config.(unet.Config)
+	narrow.InChannels = 2
+	if _, err := NewStep(StepOptions{Network: narrow, Height: 16, Width: 16, Batch: 1, Accumulate: 1}); err == nil || !strings.Contains(err.Error(), "in_channels") {
+		t.Errorf("a network of 2 channels in and 3 out: %v", err)
 	}
 }
 

@@ -34,8 +34,9 @@ type Settings struct {
 	Uncertainty bool    `json:"uncertainty"` // what errors weigh is learnt
 	Objective   string  `json:"objective"`   // see package objective
 
-	Coupling        string  `json:"coupling"` // of images and noise: see package couple
-	Teacher         string  `json:"teacher"`  // folder of a model that the objective learns from
+	Condition       string  `json:"condition"` // what the network is given of inputs of the data
+	Coupling        string  `json:"coupling"`  // of images and noise: see package couple
+	Teacher         string  `json:"teacher"`   // folder of a model that the objective learns from
 	TeacherGuidance float64 `json:"teacher_guidance"`
 
 	Images        int64    `json:"images"`          // length of the run
@@ -102,7 +103,7 @@ type Settings struct {
 func Default() Settings {
 	s := Settings{
 		Data: "glyphs", Preset: "tiny",
-		Coupling: couple.Independent, TeacherGuidance: 1,
+		Condition: Concat, Coupling: couple.Independent, TeacherGuidance: 1,
 		Source:   process.Gaussian,
 		Schedule: "fm", Shift: 1, TimeScale: process.DefaultTimeScale, Output: "u", Objective: objective.Names()[0], Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
 		Accumulate: 1, Accumulation: inTree, Optimizer: adamWName, LRSchedule: linearName, WeightDecayOf: decayAll, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,

@@ -9,7 +9,6 @@ import (
 	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/kernels"
-	"fluxion/kernels/draw"
 	"fluxion/kernels/ema"
 	"fluxion/kernels/feed"
 	"fluxion/kernels/gradnorm"
@@ -36,6 +35,7 @@ type StepOptions struct {
 	Precision     number.Type
 	Resident      int             // images of a data set that lies on the device; 0: pixels come with every batch
 	Floats        bool            // pixels are float32, taken as they are; else bytes
+	InputFloats   bool            // those of the images that a network is given beside the noisy ones (nets.Spec.Concat)
 	Flip          bool            // images are mirrored there; else pixels come as they are to be
 	Seed          uint64          // of noise, and of which labels are dropped
 	Noise         objective.Noise // the zero value: that of Seed
@@ -87,7 +87,8 @@ type Step struct {
 	// microNorm is that of a micro-batch's gradients; nil: nobody wants it.
 	microNorm *gorgonia.Node
 
-	batch     *draw.Batch
+	images    *pixels
+	inputs    *pixels      // that the network is given beside noisy images; of no values without
 	addresses []int64      // of the noise of each image
 	classes   *feed.Vector // of each image; nil without
 	frozen    []frozen     // networks that are not trained
@@ -105,6 +106,9 @@ func NewStep(o StepOptions) (*Step, error) {
 		return nil, err
 	}
 	s := &Step{StepOptions: o}
+	spec := o.Network.Spec()
+	s.images = o.pixels(spec.Channels, o.Floats, o.resident("images", spec.Channels, o.Floats))
+	s.inputs = o.pixels(spec.Concat, o.InputFloats, o.resident("inputs", spec.Concat, o.InputFloats))
 	var err error
 	if s.optimizer, err = findOptimizer(o.Optimizer); err != nil {
 		return nil, err
@@ -114,11 +118,8 @@ func NewStep(o StepOptions) (*Step, error) {
 			return nil, err
 		}
 	}
-	images := &plan.Buffer{Name: "images", Type: o.stored(), Size: o.Resident * o.shape().Values()}
-	var data plan.Stage
-	data, s.batch = o.data(images)
 	b, l, err := objective.Build(s.Objective, objective.Options{
-		Network: o.Network, Batch: o.Batch, Height: o.Height, Width: o.Width, Noise: o.noise(), Data: data,
+		Network: o.Network, Batch: o.Batch, Height: o.Height, Width: o.Width, Noise: o.noise(), Data: s.images.stage, Inputs: s.inputs.stage,
 	})
 	if err != nil {
 		return nil, err
@@ -133,7 +134,7 @@ func NewStep(o StepOptions) (*Step, error) {
 		s.microNorm = gorgonia.NewScalar(b.Graph, tensor.Float32, gorgonia.WithName("gradient norm of a micro-batch"))
 	}
 	s.Buffers = newBuffers(nets.FlatSize(s.Trained.Params), s.optimizer.states, o)
-	s.Buffers.Images = images
+	s.Buffers.Images, s.Buffers.Inputs = s.images.resident, s.inputs.resident
 	c := plan.Options{
 		Inputs: b.Inputs, Outputs: []*gorgonia.Node{l.Value}, Before: b.Before, Forward: plan.Forward{Loss: l.Value, Blocks: b.Blocks},
 		Gradients: s.Buffers.Gradients, Target: o.Target, Precision: o.Precision, Without: o.Without, Recompute: o.Recompute,

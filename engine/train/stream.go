@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"errors"
 
 	"fluxion/data"
 	"fluxion/engine/noise"
@@ -42,13 +43,20 @@ func (r *run) images(ctx context.Context, o data.LoaderOptions) (data.Stream, er
 	if r.trainer.Resident == 0 {
 		return data.NewLoader(r.data, o)
 	}
-	values := data.ValuesOf(r.data)
-	return data.NewResident(ctx, r.data, o, func(first int, pixels data.Pixels) error {
-		if pixels.Floats != nil {
-			return r.memory.Write(r.trainer.Buffers.Images, first*values, pixels.Floats)
-		}
-		return r.memory.WriteBytes(r.trainer.Buffers.Images, first*values, pixels.Bytes)
+	return data.NewResident(ctx, r.data, o, func(first int, images, inputs data.Pixels) error {
+		return errors.Join(r.write(r.trainer.images, first, images), r.write(r.trainer.inputs, first, inputs))
 	})
+}
+
+// write brings images of the data set to the device.
+func (r *run) write(to *pixels, first int, images data.Pixels) error {
+	switch {
+	case images.Len() == 0:
+		return nil
+	case images.Floats != nil:
+		return r.memory.Write(to.resident, first*to.Values(), images.Floats)
+	}
+	return r.memory.WriteBytes(to.resident, first*to.Values(), images.Bytes)
 }
 
 // ahead is how many batches are decoded before they are asked for: where steps are paired

@@ -61,7 +61,9 @@ func readTeacher(s Settings, d data.Dataset) (*objective.Teacher, error) {
 		if err := spec.CheckSize("the teacher", h, w); err != nil {
 			return nil, &SettingError{"teacher", err.Error() + "; give data and size as the teacher had them"}
 		}
-		switch {
+		switch given := s.GivenChannels(d); {
+		case spec.Concat != 0 && spec.Concat != given:
+			return bad("is given a second image of %s, and the data have inputs of %d; want data paired:A,B as the teacher had them", channelsText(spec.Concat), given)
 		case c != spec.Channels:
 			return bad("is for images of %d channels, and the data have %d; give data and channels as the teacher had them", spec.Channels, c)
 		case spec.Classes > 0 && m.Classes != nil && !slices.Equal(m.Classes, d.Classes()):

@@ -16,7 +16,10 @@ import (
 
 // Hold takes the memory of the host that batches are put into, which a step has from
 // Load on. Counting what kernels do needs no more.
-func (s *Step) Hold() { s.holdPixels(s.batch) }
+func (s *Step) Hold() {
+	s.images.hold()
+	s.inputs.hold()
+}
 
 // Load binds the step to memory.
 func (s *Step) Load(d device.Device, m device.Memory) (*Trainer, error) {
@@ -119,7 +122,10 @@ func (t *Trainer) Initialise(seed uint64) error {
 // Fill sets the parameters of a micro-batch: pixels, and for each image the numbers and
 // the class that its position in the stream decides.
 func (t *Trainer) Fill(b *data.Batch) {
-	t.putImages(t.batch, 0, b)
+	t.images.put(0, b.Pixels, b)
+	if t.inputs.Channels > 0 {
+		t.inputs.put(0, b.Inputs, b)
+	}
 	noise := b.Noise
 	if noise == nil {
 		noise = b.Indices

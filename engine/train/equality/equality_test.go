@@ -116,12 +116,19 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 func images(t *testing.T, memory device.Memory, s *train.Step) (next func() *data.Batch, stop func()) {
 	t.Helper()
 	set := glyphs(t)
+	if s.Network.Spec().Concat > 0 {
+		set = pairedGlyphs(t)
+	}
 	var err error
 	lo := data.LoaderOptions{Batch: s.Batch, Seed: 1, Flip: true}
 	var stream data.Stream
 	if s.Resident > 0 {
-		stream, err = data.NewResident(context.Background(), set, lo, func(first int, pixels data.Pixels) error {
-			return memory.WriteBytes(s.Buffers.Images, first*size*size*3, pixels.Bytes)
+		stream, err = data.NewResident(context.Background(), set, lo, func(first int, pixels, inputs data.Pixels) error {
+			err := memory.WriteBytes(s.Buffers.Images, first*size*size*3, pixels.Bytes)
+			if inputs.Len() > 0 {
+				err = errors.Join(err, memory.WriteBytes(s.Buffers.Inputs, first*size*size, inputs.Bytes))
+			}
+			return err
 		})
 	} else {
 		stream, err = data.NewLoader(set, lo)
@@ -136,7 +143,7 @@ func images(t *testing.T, memory device.Memory, s *train.Step) (next func() *dat
 		}
 		defer stream.Release(b)
 		return &data.Batch{
-			Pixels: data.Pixels{Bytes: slices.Clone(b.Pixels.Bytes)}, Classes: slices.Clone(b.Classes), Indices: slices.Clone(b.Indices), Sources: b.Sources, Flips: b.Flips,
+			Pixels: data.Pixels{Bytes: slices.Clone(b.Pixels.Bytes)}, Inputs: data.Pixels{Bytes: slices.Clone(b.Inputs.Bytes)}, Classes: slices.Clone(b.Classes), Indices: slices.Clone(b.Indices), Sources: b.Sources, Flips: b.Flips,
 		}
 	}, stream.Close
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"fluxion/data"
 	"fluxion/engine/model"
 	"fluxion/engine/record"
 	"fluxion/engine/train"
@@ -32,10 +33,15 @@ func runTo(t *testing.T, dir, deviceName string, images int64) (weights []float3
 
 func runWith(t *testing.T, dir string, s train.Settings) (weights []float32, start train.Start) {
 	t.Helper()
+	return runOn(t, dir, s, glyphs(t))
+}
+
+func runOn(t *testing.T, dir string, s train.Settings, set data.Dataset) (weights []float32, start train.Start) {
+	t.Helper()
 	o := &silent{}
 	d, done := open(t, s.Device)
 	defer done()
-	if _, err := train.Run(context.Background(), train.Options{Settings: s, Dir: dir, Data: glyphs(t), Device: d, Observer: o}); err != nil {
+	if _, err := train.Run(context.Background(), train.Options{Settings: s, Dir: dir, Data: set, Device: d, Observer: o}); err != nil {
 		t.Fatal(err)
 	}
 	m, err := model.Read(dir, model.Raw)

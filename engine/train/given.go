@@ -1,0 +1,104 @@
+package train
+
+import (
+	"fmt"
+	"slices"
+
+	"fluxion/data"
+	"fluxion/data/setting"
+	"fluxion/engine/couple"
+)
+
+// Conditions: what a network is given of the images that those of the data are to be made of.
+const (
+	Concat      = "concat" // behind the channels of the noisy image: Saharia et al., "Image Super-Resolution via Iterative Refinement" (2021), "Palette" (2022)
+	noCondition = "none"
+)
+
+func conditionSetting(p *string) setting.Setting {
+	conditions := []string{Concat, noCondition}
+	return setting.Setting{
+		Key: "condition", Value: setting.Of(p), Range: setting.OneOf("condition", conditions), Breaks: setting.Always, Since: "2026-11-30", Before: Concat,
+		Help: "how the network is given the inputs of data paired:A,B: concat, behind the channels of the noisy image (SR3, Palette), or none",
+	}
+}
+
+// GivenChannels are those of the inputs that the network of a run on data is given; 0: none.
+func (s Settings) GivenChannels(d data.Dataset) int {
+	if s.Condition != Concat {
+		return 0
+	}
+	channels, _ := data.InputOf(d)
+	return channels
+}
+
+// checkInputs says why the inputs of data do not go with the settings. Data may be nil.
+func (s Settings) checkInputs(d data.Dataset) error {
+	if d == nil || data.Inputs(d) == nil {
+		return nil
+	}
+	switch {
+	case s.Condition != Concat:
+		return &SettingError{"condition", fmt.Sprintf("%s, and nothing else sees the inputs of %s; want %s", s.Condition, d.Name(), Concat)}
+	case s.Coupling != couple.Independent:
+		return &SettingError{"coupling", fmt.Sprintf("%s would let the network tell the noise by the input, which in sampling are independent; want %s", s.Coupling, couple.Independent)}
+	}
+	return nil
+}
+
+func channelsText(n int) string {
+	if n == 1 {
+		return "1 channel"
+	}
+	return fmt.Sprintf("%d channels", n)
+}
+
+// Given are images of data, evenly spread, and the inputs that they are to be made of: for
+// samples of a network that is given them.
+type Given struct {
+	Inputs, Images data.Pixels
+	Classes        []int // −1: none
+	values         int   // of an input
+}
+
+// ReadGiven reads n of data. Where skip is set, those that cannot be read are blank.
+func ReadGiven(d data.Dataset, n int, skip bool) (Given, error) {
+	channels, kind := data.InputOf(d)
+	height, width, own := d.Shape()
+	g := Given{values: height * width * channels}
+	of := height * width * own
+	g.Inputs, g.Images = data.NewPixels(kind, n*g.values), data.NewPixels(d.Kind(), n*of)
+	for i := range n {
+		e := data.Example{Pixels: g.Images.Slice(i*of, (i+1)*of), Input: g.Inputs.Slice(i*g.values, (i+1)*g.values), Class: -1, Noise: data.Own}
+		if err := d.Read(data.Spread(d.Len(), n, i), &e); err != nil {
+			if !skip {
+				return g, err
+			}
+			e.Clear()
+			e.Input.Clear()
+		}
+		g.Classes = append(g.Classes, e.Class)
+	}
+	return g, nil
+}
+
+// Input is that of image i, as generate.Request wants it.
+func (g Given) Input(i int, to []float32) error {
+	g.Inputs.Slice(i*g.values, (i+1)*g.values).Values(to)
+	return nil
+}
+
+// ClassesOf are what a network is told of the images, of which none has the class that
+// stands for none.
+func (g Given) ClassesOf(none int) []int {
+	if none == 0 {
+		return nil
+	}
+	told := slices.Clone(g.Classes)
+	for i, c := range told {
+		if c < 0 {
+			told[i] = none
+		}
+	}
+	return told
+}
