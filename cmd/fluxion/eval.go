@@ -121,6 +121,7 @@ func (o *evalOptions) run(ctx context.Context, face console.Face, args []string)
 	case len(given) > 0:
 		return fault.Usagef("%s: of bpd and elbo, which are not among the metrics", strings.Join(given, ", "))
 	}
+	o.imply(args)
 	j := &judging{evalOptions: o, face: face}
 	sides := sidesOf(args)
 	if err := errors.Join(o.checkPart(sides), j.choose(len(sides) == 2)); err != nil {

@@ -104,6 +104,7 @@ func networkOf(dim int) string {
 
 // close gives back what is open.
 func (j *judging) close() {
+	j.closeImages()
 	for _, s := range j.sides {
 		if s.source != nil {
 			s.source.close()

@@ -141,6 +141,11 @@ func (j *judging) sampled(o sampleOptions, count int, read func() (*model.Model,
 	if err != nil {
 		return nil, err
 	}
+	if job.images != nil {
+		if seeds, err = job.images.spread(count); err != nil {
+			return nil, err
+		}
+	}
 	if job.model.Floats || job.size[2] != 1 && job.size[2] != 3 {
 		return nil, fault.Usagef("%s makes numbers, not pictures: networks of features want pictures", o.model)
 	}

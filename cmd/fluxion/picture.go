@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/data"
@@ -12,20 +13,25 @@ import (
 	"fluxion/engine/sampler"
 )
 
-// pictureFlags give sampling a picture: image to image, inpainting.
+// pictureFlags give sampling pictures: image to image, inpainting.
 type pictureFlags struct {
-	init, mask string
-	strength   float64
+	init, mask, input, from string
+	strength                float64
+	implied                 bool   // input is what samples are judged against, for models that take one
+	without                 string // why a model that takes images cannot be sampled; empty: it can
+	opened                  map[string]*imageSet
 }
 
 func (o *pictureFlags) list() setting.List {
-	o.strength = 1
+	o.strength, o.opened = 1, map[string]*imageSet{}
 	return setting.List{
-		{Key: "init", Value: setting.Of(&o.init), Own: true, Help: "image to image: a picture to begin with, of the model's size"},
+		{Key: "init", Value: setting.Of(&o.init), Own: true, Help: "image to image: a picture to begin with, of the model's size; or a set of images, one for each sample"},
 		{
 			Key: "strength", Value: setting.Of(&o.strength), Help: "share of the steps that are taken from --init on; 1 begins with noise alone",
 			Range: setting.Numbers("a share above 0 and up to 1", func(x float64) bool { return x > 0 && x <= 1 }),
 		},
+		{Key: "input", Value: setting.Of(&o.input), Own: true, Help: "a set of images that the samples of a model of paired:A,B are to be made of, one for each"},
+		{Key: "from", Value: setting.Of(&o.from), Own: true, Help: "a model by which the images of --init are taken to noise, of which --model then makes others (DDIB)"},
 		{Key: "mask", Value: setting.Of(&o.mask), Own: true, Help: "inpainting: a picture that is white where --init is made anew and black where it is kept"},
 	}
 }
@@ -33,13 +39,35 @@ func (o *pictureFlags) list() setting.List {
 // check refuses flags that say nothing together.
 func (o *pictureFlags) check() error {
 	switch {
-	case o.init == "" && (o.mask != "" || o.strength != 1):
-		return fault.Usagef("--mask and --strength need a picture, --init IMAGE")
+	case o.init == "" && (o.mask != "" || o.strength != 1 || o.from != ""):
+		return fault.Usagef("--mask, --strength and --from need a picture or a set of them, --init IMAGE")
+	case o.initSet() && o.mask != "":
+		return fault.Usagef("--mask is of one picture, and --init %s is a set; want --init IMAGE", o.init)
+	case o.initSet() && o.input != "" && !o.implied:
+		return fault.Usagef("--input and --init are two sets, and samples are of one; want one of them to be a picture, or left out")
+	case o.from != "" && (o.strength != 1 || o.mask != ""):
+		return fault.Usagef("--from begins with the noise of the whole way; leave out --strength and --mask")
+	case o.from != "" && !o.initSet():
+		return fault.Usagef("--from: --init %s is one picture; want a set of images, such as the folder it is in", o.init)
+	case o.from != "":
 	case o.init != "" && o.mask == "" && o.strength == 1:
 		return fault.Usagef("--init is not seen at --strength 1; want less, such as 0.6, or a --mask")
 	}
 	return nil
 }
+
+// imply takes the inputs of a set of pairs that samples are judged against for those that
+// they are made of, where nothing else is said.
+func (o *pictureFlags) imply(sets []string) {
+	for _, s := range sets {
+		if o.input == "" && strings.HasPrefix(s, "paired:") {
+			o.input, o.implied = s, true
+		}
+	}
+}
+
+// initSet says whether --init names a set of images.
+func (o *pictureFlags) initSet() bool { return o.init != "" && !isPicture(o.init) }
 
 // begin returns the entry of the grid at which a run of this strength begins.
 func (o *pictureFlags) begin(p process.Process, options sampler.Options) (int, error) {
@@ -68,7 +96,7 @@ func (o *pictureFlags) entry(steps int) (int, error) {
 // read returns the picture and its mask as a model of this size sees them; nil
 // if none is given.
 func (o *pictureFlags) read(height, width, channels int) (*generate.Picture, error) {
-	if o.init == "" {
+	if o.init == "" || o.initSet() {
 		return nil, nil
 	}
 	pixels, n, err := readSized(o.init, height, width)

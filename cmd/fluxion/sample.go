@@ -116,6 +116,10 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	if err != nil {
 		return err
 	}
+	defer o.closeImages()
+	if seeds, err = j.numbers(seeds); err != nil {
+		return err
+	}
 	dev, err := machine.Open(o.device, o.threads, o.blockings, true)
 	if err != nil {
 		return err
@@ -131,8 +135,11 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	begin := time.Now()
 	folder := samples.Folder{Path: o.out, Disk: o.disk, Overwrite: o.overwrite}
 	want := samples.Wanted{Seeds: seeds, Size: j.size, Deciding: decidingTexts, Text: func(seed int64) map[string]string {
-		return textOf(j.text, j.model, seed, j.classOf(seed))
+		return j.textOf(seed, j.classOf(seed))
 	}}
+	if j.images != nil {
+		folder.Name, want.Beside = j.images.name, j.images.strip
+	}
 	found, err := folder.Look(ctx, want)
 	if err != nil {
 		return err
@@ -145,11 +152,11 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	if len(found.Missing) > 0 {
 		err := o.make(ctx, face, dev, j, found.Missing, func(i, class int, s generate.Sample) func() error {
 			pixels, seed := slices.Clone(s.Pixels), found.Missing[i]
-			text := textOf(j.text, j.model, seed, class)
+			text := j.textOf(seed, class)
 			return func() error {
 				file, err := data.EncodePNG(pixels, j.size[0], j.size[1], j.size[2], text)
 				if err == nil {
-					err = folder.Disk.Put(folder.File(seed), file)
+					err = folder.Put(seed, file)
 				}
 				return fault.Output(err)
 			}
@@ -158,7 +165,7 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 			return err
 		}
 	}
-	if err := o.disk.Settle(o.out); err != nil { // of pictures that were there, too: who made them may have been killed
+	if err := folder.Settle(seeds); err != nil { // of pictures that were there, too: who made them may have been killed
 		return fault.Output(err)
 	}
 	grid, err := folder.Grid(want, o.columns)
@@ -189,7 +196,7 @@ func (o *sampleOptions) done(face console.Face, f samples.Found, images int, sec
 
 // make generates images. What keep returns for one, if anything, is done while the next
 // batch is computed; the sample itself is valid until keep returns.
-func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.Device, j job, seeds []int64, keep func(i, class int, s generate.Sample) func() error) (err error) {
+func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.Device, j job, seeds []int64, keep func(i, class int, s generate.Sample) func() error) (failed error) {
 	m, run := j.model, j.run
 	batch := min(o.batch, len(seeds))
 	if run.adaptive != nil {
@@ -217,8 +224,18 @@ func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, free()) }()
+	defer func() { failed = errors.Join(failed, free()) }()
 	request := generate.Request{Table: run.table, Adaptive: run.adaptive, Seed: o.seed, Seeds: seeds, Guidance: j.guidance, Clip: j.clip, Picture: j.picture, NullClass: m.Network.Spec().Classes - 1}
+	if j.images != nil && j.given {
+		request.Input = func(i int, to []float32) error { return j.images.values(seeds[i], to) }
+	} else if j.images != nil {
+		begin, free, err := o.begins(ctx, dev, j, seeds, batch)
+		if err != nil {
+			return err
+		}
+		defer func() { failed = errors.Join(failed, free()) }()
+		request.Begin = begin
+	}
 	if run.by != nil {
 		request.Range, request.Excess = run.by.clip, run.by.excess
 	}

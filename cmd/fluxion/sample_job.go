@@ -28,6 +28,9 @@ type job struct {
 	classOf      func(seed int64) int
 	size         [3]int            // height, width, channels
 	picture      *generate.Picture // nil: none
+	images       *imageSet         // that samples are made of, one of each; nil: none
+	given        bool              // the network is given them; else it begins with them
+	from         *inversion        // that they are taken to noise by; nil: none
 	precision    number.Type
 	text         map[string]string // of every picture
 }
@@ -50,9 +53,6 @@ func (o *sampleOptions) planOf(read func() (*model.Model, error)) (j job, err er
 	}
 	if j.model, err = read(); err != nil {
 		return j, err
-	}
-	if j.model.Network.Spec().Concat > 0 {
-		return j, modelError{o.model, errors.New("its network is given a second image, which is not given here yet")}
 	}
 	o.resolve()
 	if err := o.fewSteps(j.model.Few); err != nil {
@@ -87,8 +87,47 @@ func (o *sampleOptions) planOf(read func() (*model.Model, error)) (j job, err er
 	if j.size, err = imageSize(j.model.Network, samples.IsArray(o.out)); err != nil {
 		return j, modelError{o.model, err}
 	}
-	j.picture, err = o.pictureFlags.read(j.size[0], j.size[1], j.size[2])
-	return j, err
+	if j.picture, err = o.pictureFlags.read(j.size[0], j.size[1], j.size[2]); err != nil {
+		return j, err
+	}
+	return j, o.planImages(&j, method)
+}
+
+// planImages settles of which images samples are made.
+func (o *sampleOptions) planImages(j *job, method sampler.Sampler) (err error) {
+	takes := j.model.Network.Spec().Concat
+	size := j.size
+	switch {
+	case takes > 0 && o.without != "":
+		return fault.Usagef("%s was trained on pairs, and its samples are made of images: %s", o.model, o.without)
+	case takes > 0 && o.input == "":
+		return fault.Usagef("%s was trained on pairs, and its samples are made of images; want --input and a set of them, such as a folder", o.model)
+	case takes > 0:
+		size[2], j.given = takes, true
+		j.images, err = o.openImages("--input", o.input, size)
+	case o.input != "" && !o.implied:
+		return fault.Usagef("--input: %s is given no second image, which models of --data paired:A,B are; --init begins with one", o.model)
+	case o.initSet():
+		j.images, err = o.openImages("--init", o.init, size)
+	}
+	if err != nil || j.images == nil {
+		return err
+	}
+	if j.from, err = o.readInversion(j.model, j.images, method); err != nil {
+		return err
+	}
+	if o.class == "all" && j.model.Network.Spec().Conditional() {
+		j.classOf, err = j.images.classes(j.model)
+	}
+	return err
+}
+
+// numbers are those of the images to be made: those asked for, or all there are inputs for.
+func (j job) numbers(asked []int64) ([]int64, error) {
+	if j.images == nil {
+		return asked, nil
+	}
+	return j.images.numbers(asked)
 }
 
 // fewSteps takes the one way to sample a model that was trained for few steps, and

@@ -60,6 +60,7 @@ func (o *sampleOptions) check() ([]int64, error) {
 	switch {
 	case o.model == "" || o.out == "":
 		return nil, fault.Usagef("--model and --out are needed")
+	case o.count == 0 && o.seeds == "" && (o.input != "" || o.initSet()): // all of them
 	case (o.count > 0) == (o.seeds != ""):
 		return nil, fault.Usagef("give either --count N or --seeds A-B")
 	}
@@ -73,6 +74,9 @@ func (o *sampleOptions) check() ([]int64, error) {
 	}
 	if err := o.schedulerFlags.check(&o.samplingFlags, saidOfLimits...); err != nil {
 		return nil, err
+	}
+	if o.count == 0 && o.seeds == "" {
+		return nil, nil
 	}
 	if o.seeds == "" {
 		o.seeds = fmt.Sprintf("0-%d", o.count-1)

@@ -18,7 +18,7 @@ import (
 // differences are told. It is written into the picture, so that one made otherwise
 // is not taken for one that is asked for.
 var decidingTexts = slices.Concat([]string{
-	"digest", "weights", "class", "seed", "key", "precision", "schedule", "sampler", "grid", "steps", "scheduler", "guidance", "guide", "clip", "init", "mask",
+	"digest", "weights", "class", "seed", "key", "precision", "schedule", "sampler", "grid", "steps", "scheduler", "guidance", "guide", "clip", "init", "mask", "input", "from",
 }, schedulerTexts, optionTexts)
 
 // schedulerTexts are those of the flags of schedulers, noted like the others.
@@ -57,6 +57,12 @@ func (o *sampleOptions) text(j job, precision string) map[string]string {
 			text["mask"] = digest(p.Mask)
 		}
 	}
+	if s := j.images; s != nil { // in a picture, its own
+		text[j.imagesText()] = s.set.Fingerprint().Digest[:16]
+	}
+	if j.from != nil {
+		text["from"] = j.from.model.Digest()
+	}
 	for _, name := range slices.Concat(schedulerTexts, optionTexts) {
 		if value, ok := o.sources.Changed(strings.ReplaceAll(name, "-", "_")); ok {
 			text[name] = value
@@ -65,7 +71,23 @@ func (o *sampleOptions) text(j job, precision string) map[string]string {
 	return text
 }
 
+// imagesText is the key of what samples are made of.
+func (j job) imagesText() string {
+	if j.given {
+		return "input"
+	}
+	return "init"
+}
+
 // textOf is the text of one picture.
+func (j job) textOf(seed int64, class int) map[string]string {
+	text := textOf(j.text, j.model, seed, class)
+	if j.images != nil {
+		text[j.imagesText()] = j.images.digest(seed)
+	}
+	return text
+}
+
 func textOf(common map[string]string, m *model.Model, seed int64, class int) map[string]string {
 	text := map[string]string{"seed": strconv.FormatInt(seed, 10)}
 	for key, value := range common {

@@ -88,6 +88,7 @@ type sweep struct {
 
 func (o *sweepOptions) run(ctx context.Context, face console.Face, args []string) (err error) {
 	o.json = false // of the sampling within
+	o.imply(args)
 	s := &sweep{judging: &judging{evalOptions: &o.evalOptions, face: face}, options: o, models: map[string]*model.Model{}}
 	if o.out == "" {
 		return fault.Usagef("--out is needed: the folder for the table")

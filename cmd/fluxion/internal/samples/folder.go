@@ -56,11 +56,13 @@ func orNone(text string) string {
 	return text
 }
 
-// Folder is where pictures go, each in a file by its number.
+// Folder is where pictures go, each in a file by its number, or by a name.
 type Folder struct {
 	Path      string
 	Disk      durable.Disk
 	Overwrite bool // pictures that are not those that are asked for
+	// Name is that of a picture in the folder, with slashes and without an ending; nil: its number.
+	Name func(seed int64) string
 }
 
 // Wanted is the pictures that a folder is to hold.
@@ -69,6 +71,8 @@ type Wanted struct {
 	Size     [3]int                             // height, width, channels
 	Text     func(seed int64) map[string]string // that each holds
 	Deciding []string                           // keys of it that decide the picture, in the order in which differences are told
+	// Beside is what a picture is shown beside in a grid; nil: nothing.
+	Beside func(seed int64) (data.Strip, error)
 }
 
 // Found is what lies in a folder.
@@ -97,26 +101,67 @@ func (f Folder) Enter() (leave func(error) error, err error) {
 
 // File is that of a picture.
 func (f Folder) File(seed int64) string {
+	if f.Name != nil {
+		return filepath.Join(f.Path, filepath.FromSlash(f.Name(seed))+".png")
+	}
 	return filepath.Join(f.Path, fmt.Sprintf("%06d.png", seed))
+}
+
+// names lists a folder, once.
+func (f Folder) names(known map[string]map[string]bool, dir string) (map[string]bool, error) {
+	if known[dir] != nil {
+		return known[dir], nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	known[dir] = make(map[string]bool, len(entries))
+	for _, e := range entries {
+		known[dir][e.Name()] = true
+	}
+	return known[dir], nil
+}
+
+// Put writes a picture, and makes the folder that its name wants.
+func (f Folder) Put(seed int64, file []byte) error {
+	path := f.File(seed)
+	if f.Name != nil {
+		if err := f.Disk.MkdirAll(filepath.Dir(path)); err != nil {
+			return err
+		}
+	}
+	return f.Disk.Put(path, file)
+}
+
+// Settle makes what Put wrote outlive a power loss.
+func (f Folder) Settle(seeds []int64) error {
+	done := map[string]bool{}
+	for _, seed := range seeds {
+		if dir := filepath.Dir(f.File(seed)); !done[dir] {
+			if err := f.Disk.Settle(dir); err != nil {
+				return err
+			}
+			done[dir] = true
+		}
+	}
+	return nil
 }
 
 // Look compares the pictures that are there with those that would be made. A file
 // that is not whole, as a power loss leaves it, is as good as none.
 func (f Folder) Look(ctx context.Context, want Wanted) (Found, error) {
-	entries, err := os.ReadDir(f.Path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Found{}, err
-	}
-	names := make(map[string]bool, len(entries))
-	for _, e := range entries {
-		names[e.Name()] = true
-	}
+	names := map[string]map[string]bool{} // by folder
 	var there Found
 	refused := &Error{dir: f.Path}
 	for _, seed := range want.Seeds {
 		path := f.File(seed)
 		name := filepath.Base(path)
-		if !names[name] {
+		in, err := f.names(names, filepath.Dir(path))
+		if err != nil {
+			return there, err
+		}
+		if !in[name] {
 			there.Missing = append(there.Missing, seed)
 			continue
 		}
@@ -232,7 +277,11 @@ func GridOf(out string) string {
 // Grid writes the first images as one picture beside the folder.
 func (f Folder) Grid(want Wanted, columns int) (string, error) {
 	seeds, size := want.Seeds[:min(len(want.Seeds), maxGrid)], want.Size
-	var all []byte
+	if want.Beside != nil {
+		seeds = seeds[:min(len(seeds), maxGrid/2)]
+	}
+	var all, beside []byte
+	given := 0 // channels of what is beside
 	for _, s := range seeds {
 		pixels, height, width, channels, err := data.ReadPNG(f.File(s))
 		if err != nil {
@@ -242,9 +291,22 @@ func (f Folder) Grid(want Wanted, columns int) (string, error) {
 			return "", &data.Error{Path: f.File(s), Problem: fmt.Sprintf("is %v where the model's images are %v: it was changed by another program", found, size)}
 		}
 		all = append(all, pixels...)
+		if want.Beside != nil {
+			s, err := want.Beside(s)
+			if err != nil {
+				return "", err
+			}
+			picture := make([]byte, s.Pixels.Len())
+			s.Pixels.Picture(picture)
+			beside, given = append(beside, picture...), s.Channels
+		}
 	}
-	path := GridOf(f.Path)
-	file, err := data.EncodeGrid(all, len(seeds), size[0], size[1], size[2], columns, nil)
+	path, tiles, channels := GridOf(f.Path), len(seeds), size[2]
+	if images, _ := data.Showable(size[0], size[1], given); images {
+		all, channels = data.SideBySide(tiles, size[0], size[1], data.Strip{Pixels: data.Pixels{Bytes: beside}, Channels: given}, data.Strip{Pixels: data.Pixels{Bytes: all}, Channels: channels})
+		tiles, columns = 2*tiles, columns+columns%2
+	}
+	file, err := data.EncodeGrid(all, tiles, size[0], size[1], channels, columns, nil)
 	if err == nil {
 		err = f.Disk.WriteFile(path, file)
 	}

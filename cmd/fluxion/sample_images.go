@@ -1,0 +1,203 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/data"
+	"fluxion/engine/model"
+)
+
+// isPicture says whether a path names one picture, and not a set of images.
+func isPicture(spec string) bool {
+	ending := strings.ToLower(filepath.Ext(spec))
+	info, err := os.Stat(spec)
+	if err != nil {
+		return slices.Contains([]string{".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}, ending)
+	}
+	return info.Mode().IsRegular() && !slices.Contains([]string{".zip", ".npz", ".npy"}, ending)
+}
+
+// imageSet is images that samples are made of: number n is made of image n.
+type imageSet struct {
+	set     data.Dataset
+	flag    string
+	names   []string // of files to be made, without an ending
+	example *data.Example
+	holds   int64 // the image of example; −1: none
+}
+
+// openImages opens a set at the size and channels that a network wants, once.
+func (o *pictureFlags) openImages(flag, spec string, size [3]int) (*imageSet, error) {
+	key := fmt.Sprint(flag, spec, size)
+	if s := o.opened[key]; s != nil {
+		return s, nil
+	}
+	s, err := openImages(flag, spec, size)
+	if err == nil {
+		o.opened[key] = s
+	}
+	return s, err
+}
+
+// closeImages closes all that were opened.
+func (o *pictureFlags) closeImages() {
+	for _, s := range o.opened {
+		s.set.Close()
+	}
+}
+
+func openImages(flag, spec string, size [3]int) (s *imageSet, err error) {
+	o := data.Options{CacheBytes: 1}
+	if size[0] == size[1] {
+		o.Size = size[0]
+	}
+	if c := size[2]; c == 1 || c == 3 {
+		o.Channels = c
+	}
+	set, err := openPictures(spec, o)
+	if err != nil {
+		return nil, err
+	}
+	if inputs := data.Inputs(set); inputs != nil {
+		set = inputs
+	}
+	if got := shapeOf(set); got != size {
+		return nil, errors.Join(fault.Usagef("%s %s has images of %s, want %s", flag, spec, sizeText(got), sizeText(size)), set.Close())
+	}
+	s = &imageSet{set: set, flag: flag + " " + spec, example: data.NewExample(set), holds: -1, names: make([]string, set.Len())}
+	there := make(map[string]int, set.Len())
+	for i := range s.names {
+		s.names[i] = fmt.Sprintf("%06d", i)
+		if name := data.NameOf(set, i); !strings.HasPrefix(name, "#") {
+			s.names[i] = strings.TrimSuffix(name, path.Ext(name))
+		}
+		if other, twice := there[s.names[i]]; twice {
+			return nil, errors.Join(fault.Usagef("%s: %s and %s would both become %s.png; want one image for each name", s.flag, data.NameOf(set, other), data.NameOf(set, i), s.names[i]), set.Close())
+		}
+		there[s.names[i]] = i
+	}
+	return s, nil
+}
+
+// openPictures opens a set; floats are taken as they are.
+func openPictures(spec string, o data.Options) (data.Dataset, error) {
+	set, err := data.Open(spec, o)
+	if err == nil {
+		return set, nil
+	}
+	if set, as := data.Open(spec, data.Options{CacheBytes: o.CacheBytes}); as == nil {
+		if set.Kind() == data.Floats {
+			return set, nil
+		}
+		set.Close()
+	}
+	return nil, err
+}
+
+// read is image n, until the next is read.
+func (s *imageSet) read(n int64) (*data.Example, error) {
+	if s.holds == n {
+		return s.example, nil
+	}
+	s.holds, s.example.Class = -1, -1
+	if err := s.set.Read(int(n), s.example); err != nil {
+		return nil, err
+	}
+	s.holds = n
+	return s.example, nil
+}
+
+// values are those of image n as a network sees them.
+func (s *imageSet) values(n int64, to []float32) error {
+	e, err := s.read(n)
+	if err == nil {
+		e.Values(to)
+	}
+	return err
+}
+
+// digest of image n; of one that cannot be read, which whoever samples tells, none.
+func (s *imageSet) digest(n int64) string {
+	values := make([]float32, data.ValuesOf(s.set))
+	if s.values(n, values) != nil {
+		return "unreadable"
+	}
+	return digest(values)
+}
+
+// strip is image n for a sheet.
+func (s *imageSet) strip(n int64) (data.Strip, error) {
+	e, err := s.read(n)
+	return data.Strip{Pixels: e.Pixels, Channels: shapeOf(s.set)[2]}, err
+}
+
+// name of the picture that is made of image n.
+func (s *imageSet) name(n int64) string { return s.names[n] }
+
+// numbers are all images, or those that are asked for.
+func (s *imageSet) numbers(asked []int64) ([]int64, error) {
+	n := int64(s.set.Len())
+	if asked == nil {
+		for i := range n {
+			asked = append(asked, i)
+		}
+	}
+	if last := asked[len(asked)-1]; last >= n {
+		return nil, fault.Usagef("%s has %d images, from 0 to %d, and image %d is to be made; want as many or fewer, and another --seed for others of the same", s.flag, n, n-1, last)
+	}
+	return asked, nil
+}
+
+// spread are some of the images, evenly spread.
+func (s *imageSet) spread(count int) ([]int64, error) {
+	n := s.set.Len()
+	if count > n {
+		return nil, fault.Usagef("%s has %d images, and %d samples are asked for; want as many or fewer", s.flag, n, count)
+	}
+	numbers := make([]int64, count)
+	for i := range numbers {
+		numbers[i] = int64(data.Spread(n, count, i))
+	}
+	return numbers, nil
+}
+
+// classes are what a model is told of the images: their own class, where it knows that,
+// and else none.
+func (s *imageSet) classes(m *model.Model) (func(n int64) int, error) {
+	known, none := m.Classes, -1
+	if m.Guided && !m.Untrained {
+		none = m.Network.Spec().Classes - 1
+	}
+	to := make([]int, len(s.set.Classes()))
+	for i, name := range s.set.Classes() {
+		to[i] = slices.Index(known, name)
+		if n, err := strconv.Atoi(name); to[i] < 0 && len(known) == 0 && err == nil && n < m.Network.Spec().Classes {
+			to[i] = n
+		}
+		if to[i] < 0 {
+			to[i] = none
+		}
+		if to[i] < 0 {
+			return nil, fault.Usagef("%s has images of class %s, which %s does not know, nor images without; say which with --class", s.flag, name, m.Path)
+		}
+	}
+	if len(to) == 0 && none < 0 {
+		return nil, fault.Usagef("%s has no classes, and %s knows no image without; say which with --class", s.flag, m.Path)
+	}
+	return func(n int64) int {
+		if len(to) > 0 {
+			if e, err := s.read(n); err == nil && e.Class >= 0 { // who samples tells of errors
+				return to[e.Class]
+			}
+		}
+		return max(none, 0)
+	}, nil
+}
