@@ -74,6 +74,9 @@ func (o *guidanceFlags) readGuide(m *model.Model, weights string, ignore []strin
 		return nil, modelError{o.guide, fmt.Errorf("its images of %d×%d pixels, %d channels and %d classes are not the model's, of %d×%d, %d and %d; want a weaker model of the same data",
 			b.Width, b.Height, b.Channels, b.Classes, a.Width, a.Height, a.Channels, a.Classes)}
 	}
+	if b.Concat != 0 && a.Concat != b.Concat {
+		return nil, modelError{o.guide, fmt.Errorf("its network is given a second image of %d channels, and the model's of %d; want a weaker model of the same data, or one of the images alone", b.Concat, a.Concat)}
+	}
 	own, err := scheduler.Of(m.Process)
 	if err != nil {
 		return nil, modelError{m.Path, err}

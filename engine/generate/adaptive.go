@@ -96,13 +96,13 @@ func (g *Generator) adapt(ctx context.Context, r Request, i int) (s Sample, err 
 		return s, fmt.Errorf("image %d: %w", r.Seeds[i], err)
 	}
 	last := path.States[len(path.States)-1]
-	end := a.Grid.Points[len(a.Grid.Points)-1]
 	if err := checkState(r.Seeds[i], endState, last); err != nil {
 		return s, err
 	}
 	s = Sample{make([]byte, n), make([]float32, n), calls}
+	by := unit(a.Grid)
 	for k, v := range last {
-		s.Values[k] = float32(v / end.Alpha)
+		s.Values[k] = float32(v / by)
 		s.Pixels[k] = update.Pixel(s.Values[k])
 	}
 	return s, nil

@@ -354,17 +354,23 @@ func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, s Samp
 	return nil
 }
 
-// toData divides what the last row of a folded table gives by α, where the grid
-// ends on αx: pixels are x. Where it is inverted, noise is what is made, ξ of z = σξ.
+// unit is what the last state of a run is a multiple of: α of an image, or of noise, where
+// the run goes upwards, σ.
+func unit(g sampler.Grid) float64 {
+	begin, end := g.Points[0], g.Points[len(g.Points)-1]
+	if end.LogSNR < begin.LogSNR {
+		return end.Sigma
+	}
+	return end.Alpha
+}
+
+// toData divides what the last row of a folded table gives by its unit: what is made is an
+// image or noise as such.
 func toData(t sampler.Table) sampler.Table {
 	if len(t.Grid.Points) == 0 {
 		return t
 	}
-	end, last := t.Grid.Points[len(t.Grid.Points)-1], len(t.Rows)-1
-	by := end.Alpha
-	if end.LogSNR < t.Grid.Points[0].LogSNR {
-		by = end.Sigma
-	}
+	by, last := unit(t.Grid), len(t.Rows)-1
 	if by == 1 || by == 0 {
 		return t
 	}
