@@ -72,6 +72,16 @@ its defects are left out, its conventions kept, and both are named; --compat
 diffusers repeats all, --compat none none. What cannot be done on networks is
 refused, such as classes that run from data to noise.
 
+A model of pairs (train --data paired:A,B) makes a picture of each image of --input,
+a folder or other data as train takes them: pictures have its names, images are
+brought to the model's size, and a number, as in --seeds 0-99, is the place of an
+image in the set, all if nothing is said. Other pictures of the same: another --seed.
+--init with a set begins with each of its images, as far from noise as --strength says.
+--from MODEL takes them to noise along the flow of that model, upwards, by the same
+sampler and grid, and makes images of this noise (DDIB): the same model gives them
+back, as near as steps allow. A model is told the class of an image by its folder,
+where it knows it, and else none.
+
 --out FILE.npz writes the images as they are, as float32 that are not clipped to ±1,
 into one file: images, labels, seeds, and in fluxion what they were made with. That
 is how models of latents or points are sampled; --data takes such a file, too.
@@ -88,6 +98,8 @@ that depend on the state alone.`,
   fluxion sample --model runs/glyphs-tiny --out sevens --seeds 0-9,42 --class 7 --guidance 2
   fluxion sample --model runs/glyphs-tiny --out strong --count 64 --guidance 4 --guidance-interval 0.3,5 --guidance-rescale 0.7
   fluxion sample --model runs/glyphs-tiny --out variations --count 16 --init out/000007.png --strength 0.6
+  fluxion sample --model runs/edges-to-photos-small --out photos --input edges --steps 20
+  fluxion sample --model runs/dogs-small --from runs/cats-small --init cats --out dogs --sampler heun --steps 40
   fluxion sample --model runs/glyphs-tiny --out fast --count 64 --schedule cosine --grid karras --sampler dpm++-2m --steps 12
   fluxion sample --model google/ddpm-cifar10-32 --out theirs --count 64 --scheduler model --steps 50`,
 		RunE: func(c *cobra.Command, _ []string) error {
