@@ -56,7 +56,9 @@ func (p *paired) open(a, b string, o Options) (err error) {
 			return &Error{Path: a, Problem: fmt.Sprintf("has images of %d×%d pixels, and %s of %d×%d; want equal sizes, or pictures and --size, which brings both to one", has[1], has[0], b, wants[1], wants[0])}
 		}
 		o.Size = wants[0]
-		err := p.inputs.Close()
+		if err := p.inputs.Close(); err != nil {
+			return err
+		}
 		if p.inputs, err = Open(a, o); err != nil {
 			return err
 		}

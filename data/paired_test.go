@@ -246,13 +246,13 @@ func TestPairedFingerprint(t *testing.T) {
 	drawn(t, in("b"), 6, 6, 1, 1, "a.png", "b.png")
 	drawn(t, in("x"), 6, 6, 1, 5, "a.png", "b.png")
 	drawn(t, in("y"), 4, 4, 3, 5, "a.png", "b.png")
-	print := func(spec string) data.Fingerprint { return opened(t, spec, data.Options{}).Fingerprint() }
-	want := print("paired:" + in("x") + "," + in("b"))
-	if again := print("paired:" + in("x") + "," + in("b")); again.Digest != want.Digest || want.Images != 2 {
+	fingerprint := func(spec string) data.Fingerprint { return opened(t, spec, data.Options{}).Fingerprint() }
+	want := fingerprint("paired:" + in("x") + "," + in("b"))
+	if again := fingerprint("paired:" + in("x") + "," + in("b")); again.Digest != want.Digest || want.Images != 2 {
 		t.Errorf("%+v, opened again %+v", want, again)
 	}
 	for _, other := range []string{"paired:" + in("y") + "," + in("b"), "paired:" + in("b") + "," + in("y"), in("b")} {
-		if print(other).Digest == want.Digest {
+		if fingerprint(other).Digest == want.Digest {
 			t.Errorf("%s has the same digest", other)
 		}
 	}
