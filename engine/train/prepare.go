@@ -180,8 +180,8 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	room -= r.besideBytes()
 	_, kind := data.InputOf(r.data)
 	o.InputFloats = kind == data.Floats
-	values := channels*r.data.Kind().Size() + s.GivenChannels(r.data)*kind.Size()                                                                       // of a pixel, in bytes
-	if bytes := plan.Product(r.data.Len(), height*width, values); bytes <= room/residentShare && (r.coupling == nil || couple.Multiplies(r.coupling)) { // or it looks at pixels
+	pixel := channels*r.data.Kind().Size() + s.GivenChannels(r.data)*kind.Size()
+	if bytes := plan.Product(r.data.Len(), height*width, pixel); bytes <= room/residentShare && (r.coupling == nil || couple.Multiplies(r.coupling)) { // or it looks at pixels
 		o.Resident = r.data.Len()
 	}
 	for {
