@@ -65,11 +65,12 @@ func (p Pixels) Values(to []float32) {
 	}
 }
 
-// Picture is them as the bytes of a picture: floats clipped to ±1.
+// Picture is them as the bytes of a picture: floats clipped to ±1, and rounded as the
+// kernels that sample pictures do it (update.Pixel): in float32.
 func (p Pixels) Picture(to []byte) {
 	copy(to, p.Bytes)
 	for i, x := range p.Floats {
-		to[i] = byte(math.Floor(127.5*(float64(min(max(x, -1), 1))+1) + 0.5))
+		to[i] = byte(math.Floor(float64(float32(127.5*(min(max(x, -1), 1)+1))) + 0.5))
 	}
 }
 
