@@ -53,4 +53,7 @@ func TestWriteNPZ(t *testing.T) {
 	if text, err := ReadNPZText(path, "text"); err != nil || text != "{\"π\": 1}" {
 		t.Errorf("text %q, %v", text, err)
 	}
+	if text, err := ReadNPZText(path, "labels"); err != nil || text != "" {
+		t.Errorf("numbers are the text %q, %v", text, err)
+	}
 }

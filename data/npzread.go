@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 )
 
@@ -170,6 +171,9 @@ func readNumbers(path string, m *zip.File, most int64, room func(n int), put fun
 	return h.shape, nil
 }
 
+// textType is that of text as we write it: code points of 32 bits, the lowest byte first.
+var textType = regexp.MustCompile(`^<U[0-9]+$`)
+
 // ReadNPZText returns an array of text of a .npz, "" where there is none.
 func ReadNPZText(path, name string) (string, error) {
 	f, members, err := openNpz(path)
@@ -188,6 +192,9 @@ func ReadNPZText(path, name string) (string, error) {
 	defer r.Close()
 	raw, err := io.ReadAll(io.LimitReader(r, maxText))
 	at := bytes.IndexByte(raw, '\n')
+	if d := npyDescr.FindSubmatch(raw[:max(at, 0)]); err == nil && d != nil && !textType.Match(d[1]) {
+		return "", nil // of others, who have something else by this name
+	}
 	if err != nil || at < 0 || (len(raw)-at-1)%4 != 0 {
 		return "", &Error{Path: path + "!" + m.Name, Problem: "is not whole", Err: err}
 	}
