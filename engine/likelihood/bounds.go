@@ -67,7 +67,11 @@ func (r *run) bound(i Image, yield func(*question) bool) (Terms, error) {
 	x, draws, n := r.clean(i), Draws{r.Seed, i.Number}, r.NoiseLevels
 	dims, mean := len(x), 1/float64(n)
 	t := Terms{Prior: Bits(r.Bound.PriorTerm(x), dims)}
-	noise := make([]float32, dims)
+	noise := make([][]float32, min(together, n)+1) // of the levels that are asked for, and of what is reconstructed
+	for k := range noise {
+		noise[k] = make([]float32, dims)
+	}
+	spare := noise[len(noise)-1]
 	for first := 0; first < n; first += together {
 		count := min(together, n-first)
 		q := &question{class: float32(i.Class), y: make([][]float32, count)}
@@ -76,9 +80,9 @@ func (r *run) bound(i Image, yield func(*question) bool) (Terms, error) {
 			var lambda float64
 			lambda, weights[k] = r.Bound.At(draws.Level(first+k, n))
 			p := r.path.AtLogSNR(lambda)
-			draws.Noise(first+k, noise)
+			draws.Noise(first+k, noise[k])
 			z := make([]float64, dims)
-			for d, e := range noise {
+			for d, e := range noise[k] {
 				z[d] = p.Alpha*x[d] + p.Sigma*float64(e)
 			}
 			q.points, q.z = append(q.points, p), append(q.z, z)
@@ -91,9 +95,8 @@ func (r *run) bound(i Image, yield func(*question) bool) (Terms, error) {
 			if err != nil {
 				return t, err
 			}
-			draws.Noise(first+k, noise)
 			sum := 0.0
-			for d, e := range noise {
+			for d, e := range noise[k] {
 				off := float64(e) - eps.Z*q.z[k][d] - eps.Y*float64(q.y[k][d])
 				sum += off * off
 			}
@@ -101,7 +104,7 @@ func (r *run) bound(i Image, yield func(*question) bool) (Terms, error) {
 				return t, &NotFiniteError{p.Time}
 			}
 			t.Diffusion += weights[k] * Bits(sum, dims) * mean
-			t.Reconstruction += r.reconstruct(i, x, draws, first+k, noise) * mean
+			t.Reconstruction += r.reconstruct(i, x, draws, first+k, spare) * mean
 		}
 		r.done += float64(count) * mean
 	}
