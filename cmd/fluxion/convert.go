@@ -121,7 +121,7 @@ func (o *convertOptions) run(ctx context.Context, face console.Face, from, out s
 	if err := m.Write(o.disk, out, numberTypes[o.as]); err != nil {
 		return fault.Output(err)
 	}
-	r := converted{Out: out, Path: m.Path, Origin: m.Origin(), Type: o.as, Parameters: nets.Count(params), Notes: orEmpty(m.Notes)}
+	r := converted{Out: out, Path: m.Path, Origin: m.Origin(), Type: o.as, Parameters: nets.Count(params), Notes: orEmpty(m.Notes), floats: m.Floats}
 	return face.Result(r, r.print)
 }
 
@@ -130,6 +130,9 @@ func (o *convertOptions) choose() (string, error) {
 	said := o.sources.Has("weights")
 	switch {
 	case o.sigma != nil && said && o.sources.Wins("weights", "ema_sigma"): // a flag, say, in the place of what a file says
+		if o.at != 0 && o.sources.Wins("at", "ema_sigma") {
+			return "", fault.Usagef("--at %d is for --ema-sigma, and --weights %s are taken; give --ema-sigma beside it", o.at, o.weights)
+		}
 		return o.weights, nil
 	case o.sigma != nil && said && !o.sources.Wins("ema_sigma", "weights"):
 		return "", fault.Usagef("--ema-sigma %v and --weights %s: give one of them", *o.sigma, o.weights)
@@ -149,6 +152,7 @@ type converted struct {
 	Type       string   `json:"type"`
 	Parameters int      `json:"parameters"`
 	Notes      []string `json:"notes"`
+	floats     bool     // its samples are numbers, not pictures
 }
 
 func (r converted) print(out io.Writer) error {
@@ -157,7 +161,11 @@ func (r converted) print(out io.Writer) error {
 	for _, n := range r.Notes {
 		fmt.Fprintln(&b, noteLine(n))
 	}
-	fmt.Fprintln(&b, "next        "+console.ShellWords(console.ProgramName(), "sample", "--model", r.Out, "--out", filepath.Clean(r.Out)+"-samples", "--count", "64"))
+	samples := filepath.Clean(r.Out) + "-samples"
+	if r.floats {
+		samples += ".npz"
+	}
+	fmt.Fprintln(&b, "next        "+console.ShellWords(console.ProgramName(), "sample", "--model", r.Out, "--out", samples, "--count", "64"))
 	_, err := io.WriteString(out, b.String())
 	return err
 }

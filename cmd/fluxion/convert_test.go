@@ -117,6 +117,10 @@ func TestConvertRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := filepath.Join(dir, "out")
+	config := filepath.Join(t.TempDir(), "convert.yaml")
+	if err := os.WriteFile(config, []byte("ema_sigma: 0.1\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args []string
 		code int
@@ -128,6 +132,7 @@ func TestConvertRefuses(t *testing.T) {
 		{[]string{run, out, "--ema-sigma", "0.3"}, exitUsage, "--ema-sigma: 0.3 is out of range, want 0.01 to 0.28"},
 		{[]string{run, out, "--ema-sigma", "0.1", "--weights", "raw"}, exitUsage, "give one of them"},
 		{[]string{run, out, "--at", "8"}, exitUsage, "--at 8 is for --ema-sigma"},
+		{[]string{run, out, "--config", config, "--weights", "raw", "--at", "8"}, exitUsage, "--at 8 is for --ema-sigma"},
 		{[]string{run, out, "--weights", "ema:7"}, exitInput, "holds no weights ema:7; there are raw, ema, ema:power:0.05, ema:power:0.1"},
 		{[]string{run, out, "--weights", "power:0.1"}, exitUsage, "want ema (averaged)"},
 		{[]string{run, plain}, exitUsage, "is there already"},
