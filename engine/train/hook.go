@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
@@ -221,15 +222,33 @@ func (r *run) after(ctx context.Context) error {
 		if !h.due(p) {
 			continue
 		}
+		begin := time.Now()
 		err := h.After(ctx, p)
 		if h.Pauses {
-			r.meter.restart(r.state.Images)
+			r.meter.pause(h.Name, r.state.Images, time.Since(begin))
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// pauses is the time that hooks will take beside the steps behind one, if each takes as
+// long as it did last.
+func (r *run) pauses(p Progress) (all time.Duration) {
+	for _, h := range r.all {
+		if !h.Pauses || h.After == nil {
+			continue
+		}
+		of := r.settings.Images
+		times := int64(1) // behind the last step
+		if h.Every > 0 {
+			times = (of+h.Every-1)/h.Every - p.Before/h.Every
+		}
+		all += time.Duration(times) * r.meter.pauses[h.Name]
+	}
+	return all
 }
 
 // makeUp does what was due at the checkpoint from which the run goes on and has not

@@ -192,6 +192,26 @@ func TestPauses(t *testing.T) {
 	}
 }
 
+// TestPausesLeft: the time left has the pauses to come, that behind the last step among
+// them, as long as the last one was.
+func TestPausesLeft(t *testing.T) {
+	s := long()
+	s.Images = 1000
+	r := &run{settings: s, meter: newMeter(State{})}
+	after := func(context.Context, Progress) error { return nil }
+	r.all = []Hook{{Name: "slow", Every: 300, Pauses: true, After: after}, {Name: "last", Pauses: true, After: after}, {Name: "quick", Every: 1, After: after}}
+	r.meter.pause("slow", 300, 10*time.Second)
+	for before, want := range map[int64]time.Duration{0: 40, 290: 40, 300: 30, 899: 20, 900: 10, 999: 10} {
+		if got := r.pauses(Progress{Before: before}); got != want*time.Second {
+			t.Errorf("behind %d images: %v, want %d s", before, got, want)
+		}
+	}
+	r.meter.pause("last", 1000, time.Second)
+	if got := r.pauses(Progress{Before: 950}); got != 11*time.Second {
+		t.Errorf("with one at the end alone: %v", got)
+	}
+}
+
 // TestHookFails: an error of a hook ends the run with the hook's name. After one of Check
 // the step has not happened; after others it is saved.
 func TestHookFails(t *testing.T) {

@@ -55,6 +55,7 @@ func (r *run) statusHook() Hook {
 			}
 			s := r.meter.status(p, r.settings.Images)
 			s.Skipped, s.Baseline, s.NoiseScale = r.skipped(), r.baseline, r.noise.images()
+			s.Left += r.pauses(p) // as this one comes before them
 			return r.record.Status(s)
 		},
 		Close: func() error { return r.record.Close() },
@@ -74,16 +75,17 @@ const statusPeriod = time.Second
 
 // meter times the run for its statuses.
 type meter struct {
-	begin   time.Time // of this process
-	earlier float64   // seconds of the run before
-	last    time.Time // of the last status
-	shown   int64     // images then
-	silent  bool      // there was none yet
+	begin   time.Time                // of this process
+	earlier float64                  // seconds of the run before
+	last    time.Time                // of the last status
+	shown   int64                    // images then
+	silent  bool                     // there was none yet
+	pauses  map[string]time.Duration // that hooks made when they were last called
 }
 
 func newMeter(s State) *meter {
 	now := time.Now()
-	return &meter{begin: now, earlier: s.Seconds, last: now, shown: s.Images, silent: true}
+	return &meter{begin: now, earlier: s.Seconds, last: now, shown: s.Images, silent: true, pauses: map[string]time.Duration{}}
 }
 
 // seconds that the run has taken, over all its processes.
@@ -91,6 +93,12 @@ func (m *meter) seconds() float64 { return m.earlier + time.Since(m.begin).Secon
 
 // due says whether it is time for a status; the first step has one.
 func (m *meter) due() bool { return m.silent || time.Since(m.last) >= statusPeriod }
+
+// pause is what a hook took beside steps.
+func (m *meter) pause(hook string, images int64, took time.Duration) {
+	m.pauses[hook] = took
+	m.restart(images)
+}
 
 func (m *meter) restart(images int64) { m.last, m.shown = time.Now(), images }
 
