@@ -52,6 +52,9 @@ func (o *samplingFlags) along(p process.Process) (process.Process, error) {
 	default:
 		return p, nil
 	}
+	if err == nil && !p.Bridge.None() {
+		err = fmt.Errorf("a model with a bridge (%v) samples along its own schedule alone; want no --schedule, nor what modifies it", p.Bridge)
+	}
 	if err != nil {
 		return p, err
 	}

@@ -18,8 +18,8 @@ type Path struct {
 // of the velocity there, as x without noise, from λ = LambdaMax; to t = 1, or where
 // sampling starts.
 func NewPath(p process.Process) (Path, error) {
-	if !p.Source.White() {
-		return Path{}, fmt.Errorf("source %v: likelihoods are computed for white normal noise alone", p.Source)
+	if !p.Source.White() || !p.Bridge.None() {
+		return Path{}, fmt.Errorf("%v: likelihoods are computed for white normal noise alone", p)
 	}
 	linear, err := process.GetSchedule("fm", process.ScheduleOptions{})
 	if err != nil {

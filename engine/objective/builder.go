@@ -79,6 +79,8 @@ type Builder struct {
 	shape              tensor.Shape
 	data, noise, class *gorgonia.Node
 	concat             *gorgonia.Node
+	latent             *gorgonia.Node
+	positions          []int64        // of each image in the stream
 	dropout            Numbers        // keys of what is left out of each image; without a node: nothing
 	none               *gorgonia.Node // the class that stands for none, for every image
 }
@@ -91,6 +93,13 @@ func Build(objective Objective, o Options) (b *Builder, l Loss, err error) {
 	b.use(Trained)
 	if l = objective.Loss(b); l.Errors == nil && objective.State() != nil {
 		err = fmt.Errorf("the objective is to keep in %s what it learns of the errors of images, and its loss gives none; want its Errors, or no State", objective.State().File)
+	}
+	if b.latent != nil {
+		feed := l.Feed
+		l.Feed = func(i int, at int64) Observation {
+			b.positions[i] = at
+			return feed(i, at)
+		}
 	}
 	if keys := b.dropout; keys.Node != nil {
 		feed := l.Feed
@@ -112,7 +121,7 @@ func Ends(o Options) (b *Builder, err error) {
 }
 
 func newBuilder(o Options) *Builder {
-	b := &Builder{Options: o, Graph: gorgonia.NewGraph(), Addresses: make([]int64, o.Batch), head: draw.Head{Seed: o.Noise.Seed, Scale: 1}}
+	b := &Builder{Options: o, Graph: gorgonia.NewGraph(), Addresses: make([]int64, o.Batch), positions: make([]int64, o.Batch), head: draw.Head{Seed: o.Noise.Seed, Scale: 1}}
 	b.shape = tensor.Shape{o.Batch, o.Height, o.Width, o.Network.Spec().Channels}
 	return b
 }
@@ -167,6 +176,16 @@ func (b *Builder) Noise() *gorgonia.Node {
 		b.Before = append(b.Before, noise.Stages(b.Source, o, b.Height, b.Width, &b.head, b.Addresses, plan.Ref{Node: b.noise})...)
 	}
 	return b.noise
+}
+
+// Latent is another noise of each image, ξ, white and normal: that of bridges.
+func (b *Builder) Latent() *gorgonia.Node {
+	if b.latent == nil {
+		b.latent = b.input("latent", b.shape...)
+		o := draw.NoiseOptions{Shape: draw.Shape{Images: b.Batch, Pixels: b.Height * b.Width, Channels: b.shape[3]}, Stream: philox.Latent}
+		b.Before = append(b.Before, plan.Stage{Kernel: draw.NewNoise(o, &b.head, b.positions), Out: plan.Ref{Node: b.latent}})
+	}
+	return b.latent
 }
 
 // Class is that of each image, as the trained network is told it; nil: it is told none.

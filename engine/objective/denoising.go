@@ -10,6 +10,8 @@ import (
 	"fluxion/kernels/mix"
 	"fluxion/kernels/philox"
 	"fluxion/nets"
+
+	"gorgonia.org/gorgonia"
 )
 
 // denoising is the loss of diffusion and flow matching: from z = αx + σε the network is
@@ -55,11 +57,15 @@ func (d *denoising) Loss(b *Builder) Loss { return d.loss(b, nil, nil) }
 // loss is that of a network whose inputs are completed by given, and the numbers of an
 // image by feed; nil: there is nothing to add.
 func (d *denoising) loss(b *Builder, given func(nets.Inputs) nets.Inputs, feed func(i int, at int64, q process.Point)) Loss {
-	x, noise := b.Data(), b.Noise()
+	terms := []*gorgonia.Node{b.Data(), b.Noise()}
+	bridged := !d.Setup.Process.Bridge.None()
+	if bridged {
+		terms = append(terms, b.Latent())
+	}
 	time, weight := b.Number("timestep"), b.Number("weight")
-	sees, answers := b.Coefficients("coefficients of z", 2), b.Coefficients("coefficients of the target", 2)
-	in := nets.Inputs{Sample: b.Mix(mix.Options{}, sees, x, noise), Time: time.Node, Class: b.Class()}
-	target := b.Mix(mix.Options{}, answers, x, noise)
+	sees, answers := b.Coefficients("coefficients of z", len(terms)), b.Coefficients("coefficients of the target", len(terms))
+	in := nets.Inputs{Sample: b.Mix(mix.Options{}, sees, terms...), Time: time.Node, Class: b.Class()}
+	target := b.Mix(mix.Options{}, answers, terms...)
 	if given != nil {
 		in = given(in)
 	}
@@ -68,8 +74,13 @@ func (d *denoising) loss(b *Builder, given func(nets.Inputs) nets.Inputs, feed f
 	l := Loss{Value: loss.MSE(y, target, weight.Node), Feed: func(i int, at int64) Observation {
 		q := d.drawn(at)
 		time.Set(i, q.NetworkTime)
-		sees.Set(i, q.Input*q.Alpha, q.Input*q.Sigma)
-		answers.Set(i, q.A, q.B)
+		if bridged {
+			sees.Set(i, q.Input*q.Alpha, q.Input*q.Sigma, q.Input*q.Gamma)
+			answers.Set(i, q.A, q.B, q.C)
+		} else {
+			sees.Set(i, q.Input*q.Alpha, q.Input*q.Sigma)
+			answers.Set(i, q.A, q.B)
+		}
 		o := Observation{q.LogSNR, q.Weight * q.Density}
 		if u := d.Uncertainty; u != nil {
 			uncertain[i], o.Weight = u.At(q.LogSNR), q.Weight/d.mean

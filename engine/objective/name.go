@@ -1,6 +1,8 @@
 package objective
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"fluxion/data/lookup"
@@ -75,5 +77,13 @@ func (n Named) TimeScale() int {
 	return process.DefaultTimeScale
 }
 
+// bridged are the objectives that know of a third noise.
+var bridged = []string{kinds[0].Name, "reflow"}
+
 // New returns the objective.
-func (n Named) New(s Setup) (Objective, error) { return n.make(s, n.parameters) }
+func (n Named) New(s Setup) (Objective, error) {
+	if b := s.Process.Bridge; !b.None() && !slices.Contains(bridged, n.Name) {
+		return nil, fmt.Errorf("objective %s and bridge %v: it follows a flow from noise to images without a third noise; want bridge %s, or objective %s", n.Name, b, process.NoBridge, bridged[0])
+	}
+	return n.make(s, n.parameters)
+}

@@ -8,6 +8,10 @@ package process
 //
 // A Gaussian x has no better guess of any kind.
 func (q Point) LinearError(variance float64) float64 {
+	if q.Gamma != 0 {
+		covariance := q.A*q.Alpha*variance + q.B*q.Sigma + q.C*q.Gamma
+		return q.A*q.A*variance + q.B*q.B + q.C*q.C - covariance*covariance/(q.Alpha*q.Alpha*variance+q.Sigma*q.Sigma+q.Gamma*q.Gamma)
+	}
 	d := q.A*q.Sigma - q.B*q.Alpha
 	if variance == 0 || d == 0 {
 		return 0
@@ -28,7 +32,7 @@ func (o Objective) BaselineLoss(variance float64) float64 {
 // ZeroLoss is the loss of a network that answers 0, as one with its first weights
 // nearly does, where x² has this mean: A² E x² + B², over the times drawn.
 func (o Objective) ZeroLoss(square float64) float64 {
-	return o.meanLoss(func(q Point) float64 { return q.A*q.A*square + q.B*q.B })
+	return o.meanLoss(func(q Point) float64 { return q.A*q.A*square + q.B*q.B + q.C*q.C })
 }
 
 // meanLoss is the mean over the times drawn of a mean squared error, weighted as

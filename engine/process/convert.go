@@ -21,6 +21,9 @@ const singular = 1e-9
 // (α σ; a b)(x ε)ᵀ = (z y)ᵀ (MATHEMATICS.md, section 2). Where z and y say the same, as z and x
 // at t = 0, it returns what either gives exactly, and otherwise an error.
 func (q Point) To(a, b float64) (Linear, error) {
+	if q.Gamma != 0 || q.C != 0 || q.Flows {
+		return q.toThird(a, b)
+	}
 	if math.IsInf(q.B, 0) {
 		// The score at σ = 0: σ∇log p = −ε vanishes with σ, and z = αx.
 		if q.Sigma == 0 && q.Alpha != 0 {
@@ -52,6 +55,10 @@ type Undetermined struct {
 
 func (u Undetermined) Error() string {
 	q := u.Point
+	if q.Gamma != 0 || q.Flows {
+		return fmt.Sprintf("at t = %g there is a third noise, %.3gξ, and y = %.3gx + %.3gε + %.3gξ does not determine %.3gx + %.3gε; of an output that is the flow's velocity want sampler euler, ode-euler, midpoint, heun or rk45, and of x sampler bridge",
+			q.Time, q.Gamma, q.A, q.B, q.C, u.A, u.B)
+	}
 	return fmt.Sprintf("at t = %g, z = %.3gx + %.3gε and y = %.3gx + %.3gε do not determine %.3gx + %.3gε; want another output or a point between the ends",
 		q.Time, q.Alpha, q.Sigma, q.A, q.B, u.A, u.B)
 }

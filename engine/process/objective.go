@@ -28,6 +28,12 @@ func NewObjective(p Process, times, weighting string) (Objective, error) {
 	if err == nil && !p.Source.Gaussian() && w.Name != plainWeighting {
 		err = fmt.Errorf("weighting %s on source %v: it is a function of a log-SNR, which means a likelihood for Gaussian noise alone; want %s, and --time-sampler says which times count", weighting, p.Source, plainWeighting)
 	}
+	if !p.Bridge.None() {
+		if err == nil && w.Name != plainWeighting {
+			err = fmt.Errorf("weighting %s on bridge %v: it is a function of a log-SNR of two noises; want %s, and --time-sampler says which times count", weighting, p.Bridge, plainWeighting)
+		}
+		t = t.within(timeCut, 1-timeCut)
+	}
 	return Objective{p, t, w}, err
 }
 

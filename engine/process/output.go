@@ -19,6 +19,9 @@ type Output struct {
 	NetworkTime func(q Point) float64
 	// Fits refuses schedules with which the output makes no sense; nil takes all.
 	Fits func(s Schedule) error
+	// Third returns the output's row at a point of a Brownian bridge of a spread; nil: it is
+	// Row's, and has nothing of the third noise.
+	Third func(q Point, spread float64) (a, b, c float64)
 }
 
 // Adding an output is a line here.
@@ -30,6 +33,7 @@ var outputs = []Output{
 	{Name: "velocity", About: "dz/dt along the path: α̇x + σ̇ε", Row: func(q Point) (float64, float64) { return q.DAlpha, q.DSigma }},
 	{Name: "score", About: "∇log p: −ε/σ", Row: func(q Point) (float64, float64) { return 0, -1 / q.Sigma }},
 	EDM("edm", 0.5),
+	{Name: "i2sb", About: "I²SB: (z − x)/σ_f, on a Brownian bridge", Row: func(q Point) (float64, float64) { return -math.Sqrt(q.Sigma), math.Sqrt(q.Sigma) }, Third: i2sbRow},
 }
 
 func notExploding(s Schedule) error {

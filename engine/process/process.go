@@ -16,6 +16,7 @@ type Process struct {
 	Schedule Schedule
 	Output   Output
 	Source   Source // of the noise
+	Bridge   Bridge // a third noise on the way
 
 	// trained is what the network knows, where it is sampled along another schedule.
 	trained *Process
@@ -52,10 +53,14 @@ func (p Process) String() string {
 	if s := p.Source.String(); s != Gaussian {
 		text += " from " + s
 	}
+	if !p.Bridge.None() {
+		text += " by bridge " + p.Bridge.String()
+	}
 	return text
 }
 
-// Point is the process at one time: z = Alpha x + Sigma ε, y = A x + B ε.
+// Point is the process at one time: z = Alpha x + Sigma ε + Gamma ξ, y = A x + B ε + C ξ.
+// Gamma and C are 0 without a Bridge.
 type Point struct {
 	Time           float64
 	NetworkTime    float64 // what the network is told
@@ -64,6 +69,9 @@ type Point struct {
 	DAlpha, DSigma float64 // dα/dt, dσ/dt
 	A, B           float64
 	Input          float64 // the network sees Input·z
+	Gamma, DGamma  float64
+	C              float64
+	Flows          bool // on a bridge, y is the velocity of z, up to the clock
 }
 
 // At returns the process at time t. These are also the coefficients of a
@@ -95,6 +103,9 @@ func (p Process) AtLogSNR(lambda float64) Point {
 // rates are known: for grids that are given otherwise than by t.
 func (p Process) Complete(q Point) Point {
 	q.A, q.B = p.Output.Row(q)
+	if !p.Bridge.None() {
+		p.third(&q)
+	}
 	q.Input = 1
 	if p.Output.Input != nil {
 		q.Input = p.Output.Input(q)
@@ -132,7 +143,7 @@ func dataScale(s Schedule) float64 {
 	}
 }
 
-// Under returns the process of p's network when it is sampled along another
+// Under returns the process, without a bridge, of p's network when it is sampled along another
 // schedule (MATHEMATICS.md, section 2: only a scaling of z and the time change). At each point
 // the network sees z in the units of its own schedule at the same λ, and is
 // told the time at which it has that λ.
@@ -168,6 +179,9 @@ const startLogSNR = -13
 // not determine x there or amplifies errors more than at λ = −13, the network
 // cannot be told the time (EDM's is ln(σ/α)/4), or its own schedule begins later.
 func (p Process) Start() float64 {
+	if !p.Bridge.None() || !p.Source.Gaussian() {
+		return 1 // where z is the source itself
+	}
 	first := math.Inf(-1)
 	if p.trained != nil {
 		first = p.trained.Schedule.LogSNR(1)

@@ -74,6 +74,7 @@ var schedules = []Named{
 	}},
 	{"ddpm-sigmoid", "1000 steps, β a sigmoid from 1e-4 to 0.02", func() (Schedule, error) { return NewDiscrete("ddpm-sigmoid", SigmoidBetas(1e-4, 0.02, 1000)) }},
 	{"ve", "variance exploding, EDM's range: α = 1, σ from 0.002 to 80, ln σ linear in t", func() (Schedule, error) { return NewVE("ve", 0.002, 80) }},
+	{"i2sb", "the straight path by I²SB's clock, slow at both ends", func() (Schedule, error) { return i2sb{}, nil }},
 	{"sub-vp", "sub-VP: α as vp-linear, σ = 1−α²", func() (Schedule, error) { return newVPLinear("sub-vp", SubVPPath), nil }},
 }
 

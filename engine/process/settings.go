@@ -37,14 +37,23 @@ func LossSettings(output, weighting, timeSampler *string) setting.List {
 	}
 }
 
-// SourceSetting declares what lies at the noise end.
-func SourceSetting(p *string) setting.Setting {
-	var all []string
+// NoiseSettings declare what lies at the noise end, and on the way.
+func NoiseSettings(source, bridge *string) setting.List {
+	var all, ways []string
 	for _, n := range sources {
 		all = append(all, n.String()+" ("+n.About+")")
 	}
-	return setting.Setting{
-		Key: "source", Value: setting.Of(p), Help: "of the noise that sampling begins with: " + strings.Join(all, ", "),
-		Breaks: setting.Always, Since: "2026-11-30", Before: Gaussian,
+	for _, b := range bridges {
+		ways = append(ways, b.Name+" ("+b.About+")")
+	}
+	return setting.List{
+		{
+			Key: "source", Value: setting.Of(source), Help: "of the noise that sampling begins with: " + strings.Join(all, ", "),
+			Breaks: setting.Always, Since: "2026-11-30", Before: Gaussian,
+		},
+		{
+			Key: "bridge", Value: setting.Of(bridge), Help: "a third noise γξ between the source and the data, with e from 0 at the data to 1: " + strings.Join(ways, ", ") + "; perhaps with parameters, as in brownian:sigma=0.5",
+			Breaks: setting.Always, Since: "2026-11-30", Before: NoBridge,
+		},
 	}
 }

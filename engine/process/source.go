@@ -162,7 +162,7 @@ func (p Process) From(s Source) (Process, error) {
 		return p, nil
 	}
 	switch p.Output.Name {
-	case "u", "v", "velocity", "x":
+	case "u", "v", "velocity", "x", "i2sb":
 		return p, nil
 	}
 	return p, fmt.Errorf("output %s on source %v: it is a score, or scaled for one, and there is none of noise that is not Gaussian; want u, v, velocity or x, which the flow follows from whatever the source is", p.Output.Name, s)

@@ -33,6 +33,14 @@ func (s TimeSampler) Uniform(at int64, batch int, draw func(at int64) float64) f
 	return s.Spread(at, batch, draw)
 }
 
+// within is the same between two times, instead of 0 and 1.
+func (s TimeSampler) within(from, to float64) TimeSampler {
+	time, density := s.Time, s.Density
+	s.Time = func(u float64) float64 { return from + (to-from)*time(u) }
+	s.Density = func(t float64) float64 { return density((t-from)/(to-from)) / (to - from) }
+	return s
+}
+
 // TimeKind is a time sampler's place in the list.
 type TimeKind struct {
 	Name, About string

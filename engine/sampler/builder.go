@@ -52,12 +52,11 @@ func (b *builder) row(q process.Point, to Sum, noise float64) {
 	b.before = Lift{}
 	call := len(b.rows)
 	if to.X != 0 || to.Eps != 0 {
-		x, eps, err := needed(q, to)
+		both, err := needed(q, to)
 		if err != nil {
 			b.err = err
 			return
 		}
-		both := x.Plus(to.X, eps, to.Eps)
 		r.A, r.B = both.Z, []float64{both.Y}
 	} else {
 		r.B = []float64{0}
@@ -68,7 +67,7 @@ func (b *builder) row(q process.Point, to Sum, noise float64) {
 	}
 	keep := process.Linear{Y: 1}
 	if b.variable != nil {
-		k, err := q.To(b.variable.row(q))
+		k, err := b.variable.of(q)
 		if err != nil && slices.ContainsFunc(from.H, func(t Term) bool { return t.Call == call }) {
 			b.err = err
 			return
@@ -148,14 +147,18 @@ func (b *builder) sub(to Sum) Sum {
 }
 
 // needed converts what a combination asks for, and no more.
-func needed(q process.Point, to Sum) (x, eps process.Linear, err error) {
+func needed(q process.Point, to Sum) (both process.Linear, err error) {
+	if q.Flows { // of which it must be a multiple
+		return q.Flow(to.X, to.Eps)
+	}
+	var x, eps process.Linear
 	if to.X != 0 {
 		x, err = q.X()
 	}
 	if to.Eps != 0 && err == nil {
 		eps, err = q.Eps()
 	}
-	return x, eps, err
+	return x.Plus(to.X, eps, to.Eps), err
 }
 
 // resolve writes the coefficients of what was kept by distance.

@@ -42,5 +42,6 @@ var samplers = []Sampler{
 	{Name: "dpm++-3m-sde", About: "DPM-Solver++(3M) with noise, eta² of DDPM's", Takes: eta, Variables: inX, Orders: []int{3, 2, 1}, Solvers: exact, Random: true, Multistep: true, step: adams, begin: noisy},
 	{Name: "lcm", About: "latent consistency: x̂ and fresh noise", Random: true, step: lcm},
 	{Name: "consistency", About: "multistep consistency: x̂ and fresh noise above the schedule's least", Random: true, step: consistency},
+	{Name: "bridge", About: "the bridge between x̂ and the state, on processes with a third noise: I²SB; without one the same as ddim", Bridges: true, step: bridge},
 	{Name: "tcd", About: "trajectory consistency: DDIM to (1−eta)s, then forward to s", Takes: eta, Random: true, step: tcd, begin: share01},
 }

@@ -43,6 +43,9 @@ func (s Sampler) Adapt(ctx context.Context, g Grid, o Options, z []float64, mode
 		return Path{}, fmt.Errorf("sampler %s is not adaptive", s.Name)
 	}
 	o, err := s.Check(o)
+	if err == nil {
+		err = s.checkBridge(g.Process, variables[o.Variable])
+	}
 	if err != nil {
 		return Path{}, err
 	}
@@ -138,7 +141,7 @@ func (r *adaptive) call(i int, q process.Point, z []float64) ([]float64, error) 
 	if err != nil {
 		return nil, err
 	}
-	keep, err := q.To(r.variable.row(q))
+	keep, err := r.variable.of(q)
 	if err != nil {
 		return nil, err
 	}

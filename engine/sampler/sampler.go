@@ -119,6 +119,8 @@ type Sampler struct {
 	// Multistep samplers use the calls of earlier steps, from first order up, and
 	// may end with lower orders.
 	Multistep bool
+	// Bridges says that the noise it draws is that of a bridge.
+	Bridges bool
 	// Adaptive samplers choose their steps as they run: they have no table.
 	Adaptive bool
 
@@ -173,6 +175,9 @@ func (s Sampler) Table(g Grid, o Options) (Table, error) {
 	if s.begin != nil {
 		err = s.begin(b)
 	}
+	if err == nil {
+		err = s.checkBridge(g.Process, b.variable)
+	}
 	for i := 0; i+1 < len(g.Points) && err == nil; i++ {
 		b.interval = i
 		b.calls = append(b.calls, len(b.rows))
@@ -192,7 +197,7 @@ func (s Sampler) Table(g Grid, o Options) (Table, error) {
 		}
 	}
 	t := Table{Sampler: s.Name, Grid: g, Start: g.Points[0].Sigma, Rows: b.rows}
-	if source := g.Process.Source; !source.Gaussian() && t.Draws() > 0 {
+	if source := g.Process.Source; !source.Gaussian() && t.Draws() > 0 && !s.Bridges {
 		return Table{}, fmt.Errorf("sampler %s draws Gaussian noise on the way, and the model's source is %v: with it states would no longer be those that the network knows; want a deterministic one, such as euler, heun, rk45 or dpm++-2m, without eta or churn", s.Name, source)
 	}
 	return t, nil

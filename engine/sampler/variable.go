@@ -87,10 +87,21 @@ func softplus(l float64) float64 {
 	return math.Log1p(math.Exp(-l))
 }
 
-// in returns a point at which the network's output is the variable.
+// in returns a point at which the network's output is the variable. Of a third noise it
+// knows nothing: on a bridge the variable is the flow's velocity, which has it.
 func (v *variable) in(q process.Point) process.Point {
 	q.A, q.B = v.row(q)
+	q.Gamma, q.C, q.Flows = 0, 0, false
 	return q
+}
+
+// of returns the variable from z and the network's output.
+func (v *variable) of(q process.Point) (process.Linear, error) {
+	a, b := v.row(q)
+	if q.Flows {
+		return q.Flow(a, b)
+	}
+	return q.To(a, b)
 }
 
 // half is ℓ = λ/2.

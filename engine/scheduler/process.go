@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -39,9 +40,14 @@ func Of(p process.Process) (Config, error) {
 	c := Config{Private: map[string]any{}}
 	output := p.Output.Name
 	switch name := base.Name(); {
-	case p.Source.String() != process.Gaussian: // whose noise diffusers would not draw
+	case p.Source.String() != process.Gaussian || !p.Bridge.None(): // whose noise diffusers would not draw
 		c.ours(name, output)
-		c.Private["source"] = p.Source.String()
+		if s := p.Source.String(); s != process.Gaussian {
+			c.Private["source"] = s
+		}
+		if !p.Bridge.None() {
+			c.Private["bridge"] = p.Bridge.String()
+		}
 		if modified.Scale != "" {
 			c.Private["scale"] = modified.Scale
 		}
@@ -179,6 +185,7 @@ func (c Config) process() (process.Process, error) {
 		Scale     string  `json:"scale"`
 		TimeScale int     `json:"time_scale"`
 		Source    string  `json:"source"`
+		Bridge    string  `json:"bridge"`
 	}
 	fields := reflect.ValueOf(&private).Elem()
 	for i := range fields.NumField() {
@@ -229,14 +236,10 @@ func (c Config) process() (process.Process, error) {
 		}
 		if k.predicts() == unknown {
 			p, err := process.Get(private.Schedule, o, private.Output)
-			if err != nil || private.Source == "" {
-				return p, err
-			}
-			s, err := process.GetSource(private.Source)
 			if err != nil {
 				return p, err
 			}
-			return p.From(s)
+			return p.With(cmp.Or(private.Source, process.Gaussian), cmp.Or(private.Bridge, process.NoBridge))
 		}
 		z, ok := k.(interface{ zeroed() bool })
 		return discreteProcess(k.noise(), ok && z.zeroed(), k.predicts(), private.Schedule, o)

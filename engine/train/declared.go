@@ -40,7 +40,7 @@ func (s *Settings) List() setting.List {
 		setting.List{data.NameSetting(&s.Data), data.SizeSetting(&s.Size), data.ChannelsSetting(&s.Channels), data.FlipSetting(&s.Flip), data.SkipBrokenSetting(&s.SkipBroken)},
 		setting.List{catalog.PresetSetting(&s.Preset), initSetting(&s.Init)},
 		process.ScheduleSettings(&s.Schedule, &s.ClipLambda, &s.Shift, &s.ZeroSNR, &s.Scale), setting.List{process.TimeScaleSetting(&s.TimeScale)},
-		setting.List{process.SourceSetting(&s.Source)},
+		process.NoiseSettings(&s.Source, &s.Bridge),
 		process.LossSettings(&s.Output, &s.Weighting, &s.TimeSampler), setting.List{objective.UncertaintySetting(&s.Uncertainty), objective.NameSetting(&s.Objective), conditionSetting(&s.Condition), couple.Setting(&s.Coupling)}, s.teaching(),
 		s.steps(), s.optimization(), s.network(),
 		setting.List{

@@ -74,12 +74,8 @@ func NewObjective(s Settings, d data.Dataset) (objective.Objective, error) {
 	if err != nil {
 		return nil, &SettingError{"schedule, output_kind", err.Error()}
 	}
-	from, err := process.GetSource(s.Source)
-	if err == nil {
-		p, err = p.From(from)
-	}
-	if err != nil {
-		return nil, &SettingError{"source", err.Error()}
+	if p, err = p.With(s.Source, s.Bridge); err != nil {
+		return nil, &SettingError{"source, bridge", err.Error()}
 	}
 	if setup.Objective, err = process.NewObjective(p, s.TimeSampler, s.Weighting); err != nil {
 		return nil, &SettingError{"time_sampler, weighting", err.Error()}

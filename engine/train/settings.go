@@ -28,6 +28,7 @@ type Settings struct {
 	Scale       string  `json:"scale"`       // formula of t that multiplies α and σ
 	TimeScale   int     `json:"time_scale"`  // what the network is told at t = 1
 	Source      string  `json:"source"`      // of the noise: see package process
+	Bridge      string  `json:"bridge"`      // a third noise: see there
 	Output      string  `json:"output_kind"`
 	Weighting   string  `json:"weighting"`
 	TimeSampler string  `json:"time_sampler"`
@@ -104,7 +105,7 @@ func Default() Settings {
 	s := Settings{
 		Data: "glyphs", Preset: "tiny",
 		Condition: Concat, Coupling: couple.Independent, TeacherGuidance: 1,
-		Source:   process.Gaussian,
+		Source: process.Gaussian, Bridge: process.NoBridge,
 		Schedule: "fm", Shift: 1, TimeScale: process.DefaultTimeScale, Output: "u", Objective: objective.Names()[0], Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
 		Accumulate: 1, Accumulation: inTree, Optimizer: adamWName, LRSchedule: linearName, WeightDecayOf: decayAll, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",

@@ -9,6 +9,7 @@ import (
 	"fluxion/data/setting"
 	"fluxion/engine/model"
 	"fluxion/engine/objective"
+	"fluxion/engine/process"
 )
 
 // teaching are the settings of a model that a run learns from.
@@ -45,6 +46,8 @@ func readTeacher(s Settings, d data.Dataset) (*objective.Teacher, error) {
 	switch {
 	case m.Process.Source.String() != s.Source:
 		return bad("begins with source %v, and the run with %s; want --source %v", m.Process.Source, s.Source, m.Process.Source)
+	case !m.Process.Bridge.None() || s.Bridge != process.NoBridge:
+		return bad("teaches no run with a bridge, nor one with a bridge any other; want bridge none of both")
 	case m.Few != nil:
 		return bad("was itself trained for few steps (%v): it does not say where the flow goes; want the model that taught it", m.Few)
 	case spec.Estimate:

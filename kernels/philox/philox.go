@@ -51,6 +51,7 @@ const (
 	Bound                       // likelihood: ε of the bound; same address, step = draw
 	BoundLevel                  // likelihood: where the noise levels of the bound begin; address = 0
 	Couple                      // training: which noise of a plan an image is given; address = that of its own noise
+	Latent                      // training: ξ of an image on a bridge; address = position in the image stream
 
 	// Streams is how many streams the layout has room for.
 	Streams uint32 = 1 << 8

@@ -133,3 +133,23 @@ func TestSources(t *testing.T) {
 		losses[want[0]] = source
 	}
 }
+
+// TestBridges: a third noise trains a network to the same loss on both devices.
+func TestBridges(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seconds")
+	}
+	for _, c := range []struct{ bridge, schedule, output string }{{"brownian:sigma=0.5", "fm", "u"}, {"sine", "cosine", "velocity"}, {"brownian:sigma=0.376", "i2sb", "i2sb"}} {
+		s := train.Default()
+		s.Batch, s.Images, s.Bridge, s.Schedule, s.Output = 1, 100, c.bridge, c.schedule, c.output
+		loss, err := train.NewObjective(s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := train.StepOptions{Batch: 1, Accumulate: 1, Objective: loss}
+		want, wantNorm := curve(t, "cpu", o, 2)
+		got, norm := curve(t, "cuda:0", o, 2)
+		near(t, c.bridge+": loss", got, want, 1e-5)
+		near(t, c.bridge+": norm", norm, wantNorm, 1e-4)
+	}
+}
