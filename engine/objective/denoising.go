@@ -50,7 +50,17 @@ func (d *denoising) Fit(like nets.Spec) nets.Spec {
 	return like
 }
 
-func (d *denoising) Few(int64) *sampler.Few { return nil }
+// Few is the usual way to sample on a bridge: that of what the network tells.
+func (d *denoising) Few(int64) *sampler.Few {
+	few := &sampler.Few{Objective: kinds[0].Name, Any: true, Grid: "uniform", Sampler: "bridge", Steps: 50}
+	switch p := d.Setup.Process; {
+	case p.Bridge.None():
+		return nil
+	case p.At(0.5).Flows:
+		few.Sampler = "ode-euler"
+	}
+	return few
+}
 
 func (d *denoising) Loss(b *Builder) Loss { return d.loss(b, nil, nil) }
 
