@@ -33,10 +33,11 @@ func bridge(b *builder, i int, t, s process.Point) {
 // checkBridge refuses what means nothing where there is a third noise. A variable is that
 // of the sampler; nil: it has none.
 func (s Sampler) checkBridge(p process.Process, v *variable) error {
+	if p.Bridge.None() || s.Bridges {
+		return nil
+	}
 	natural := p.Schedule.Path().Natural
 	switch {
-	case p.Bridge.None() || s.Bridges:
-		return nil
 	case s.Random:
 		return fmt.Errorf("sampler %s replaces the source's noise, and %v has another one on the way; want sampler bridge for output x, and else euler, ode-euler, midpoint, heun or rk45", s.Name, p)
 	case v != nil && v.name != natural:
