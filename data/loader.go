@@ -8,12 +8,17 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"fluxion/data/affine"
 )
 
 // LoaderOptions of NewLoader.
 type LoaderOptions struct {
-	Batch      int
-	Seed       uint64
+	Batch int
+	Seed  uint64
+	// Augment says what becomes of the image at a position of the stream, whose pixels are
+	// then float32; nil: nothing.
+	Augment    func(position int64) affine.Transform
 	Flip       bool  // mirror every image with probability ½
 	SkipBroken bool  // take the next image for one that cannot be decoded
 	Start      int64 // position in the stream: images seen before
@@ -83,6 +88,9 @@ func NewLoader(d Dataset, o LoaderOptions) (*Loader, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	if h, w, _ := d.Shape(); o.Augment != nil && (h != w || w < 2) {
+		return nil, fmt.Errorf("images of %d×%d pixels cannot be transformed, want squares of 2×2 or more", w, h)
+	}
 	if o.Workers == 0 {
 		o.Workers = max(1, runtime.GOMAXPROCS(0)/2)
 	}
@@ -93,10 +101,14 @@ func NewLoader(d Dataset, o LoaderOptions) (*Loader, error) {
 		data: d, o: o, size: ValuesOf(d), input: inputValues(d),
 		free: make(chan *Batch, o.Ahead+1), ready: make(chan *Batch, o.Ahead+1), jobs: make(chan job, o.Batch), stop: make(chan struct{}),
 	}
-	_, kind := InputOf(d)
+	kind := d.Kind()
+	if o.Augment != nil {
+		kind = Floats
+	}
+	_, input := InputOf(d)
 	for range o.Ahead + 1 {
 		l.free <- &Batch{
-			Pixels: NewPixels(d.Kind(), o.Batch*l.size), Inputs: NewPixels(kind, o.Batch*l.input), Classes: make([]int32, o.Batch), Indices: make([]int64, o.Batch), Noise: make([]int64, o.Batch),
+			Pixels: NewPixels(kind, o.Batch*l.size), Inputs: NewPixels(input, o.Batch*l.input), Classes: make([]int32, o.Batch), Indices: make([]int64, o.Batch), Noise: make([]int64, o.Batch),
 			decoding: &decoding{errs: make([]error, o.Batch), done: make(chan struct{}, 1)},
 		}
 	}
@@ -138,10 +150,14 @@ func (l *Loader) dispatch() {
 func (l *Loader) decode() {
 	defer l.group.Done()
 	var e Example // one for all: a step allocates nothing
+	var w *transformed
+	if l.o.Augment != nil {
+		w = newTransformed(l.data)
+	}
 	for {
 		select {
 		case j := <-l.jobs:
-			l.image(j.batch, j.i, &e)
+			l.image(j.batch, j.i, &e, w)
 			if j.batch.decoding.pending.Add(-1) == 0 {
 				j.batch.decoding.done <- struct{}{}
 			}
@@ -163,16 +179,39 @@ func read(d Dataset, i int, e *Example) (err error) {
 }
 
 // image decodes image i of a batch.
-func (l *Loader) image(b *Batch, i int, e *Example) {
+func (l *Loader) image(b *Batch, i int, e *Example, w *transformed) {
 	position := b.Indices[i]
-	e.Pixels, e.Input = b.Pixels.Slice(i*l.size, (i+1)*l.size), b.Inputs.Slice(i*l.input, (i+1)*l.input)
+	to := b.Pixels.Slice(i*l.size, (i+1)*l.size)
+	if e.Pixels, e.Input = to, b.Inputs.Slice(i*l.input, (i+1)*l.input); w != nil {
+		e.Pixels = w.raw
+	}
 	_, err := l.o.pick(l.data.Len(), position, func(index int) error { return read(l.data, index, e) }, l.skipped.add)
 	if err == nil && l.o.Flip && flipped(l.o.Seed, position) {
 		h, w, c := l.data.Shape()
 		e.Pixels.mirror(w, c)
 		e.Input.mirror(w, l.input/(h*w))
 	}
+	if err == nil && w != nil {
+		w.raw.Values(w.values)
+		w.images.Apply(l.o.Augment(position), w.values, to.Floats)
+	}
 	b.Classes[i], b.Noise[i], b.decoding.errs[i] = int32(e.Class), noiseOf(e.Noise, position), err
+}
+
+// transformed is what a goroutine needs to transform images.
+type transformed struct {
+	raw    Pixels
+	values []float32
+	images *affine.Images
+}
+
+func newTransformed(d Dataset) *transformed {
+	side, _, channels := d.Shape()
+	images, err := affine.NewImages(side, channels)
+	if err != nil {
+		panic(err) // NewLoader has looked
+	}
+	return &transformed{NewPixels(d.Kind(), ValuesOf(d)), make([]float32, ValuesOf(d)), images}
 }
 
 // noiseOf is the address of the noise of an image at a position of the stream.

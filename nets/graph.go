@@ -140,6 +140,9 @@ func newInputs(g *gorgonia.ExprGraph, spec Spec, o BuildOptions) Inputs {
 	if spec.Jump {
 		in = in.WithJump()
 	}
+	if spec.Augmented {
+		in.Augment = gorgonia.NewMatrix(g, o.Dtype, gorgonia.WithShape(o.Batch, AugmentLabels), gorgonia.WithName("augment_labels"))
+	}
 	switch {
 	case spec.Embedding > 0:
 		in.Class = gorgonia.NewMatrix(g, o.Dtype, gorgonia.WithShape(o.Batch, spec.Embedding), gorgonia.WithName("class_labels"))

@@ -20,6 +20,10 @@ const SelfConditioning = "_self_conditioning"
 // SelfConditioning is of one with an estimate.
 const FlowMap = "_flow_map"
 
+// Augmented is the key of a network that is told in training how its images were
+// transformed.
+const Augmented = "_augmented"
+
 const classKey = "_class_name"
 
 // WithMeta returns the keys that begin with an underscore, with one more that is true, or

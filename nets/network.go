@@ -59,9 +59,13 @@ type Spec struct {
 	Dropout   float64 // share of its values that are left out in training
 	Estimate  bool    // it is given its own last estimate of the image, or 0
 	Concat    int     // channels of a second image that it is given beside the noisy one; 0: it is given none
+	Augmented bool    // it is told how an image was transformed, in training alone
 	Jump      bool    // it is told how far its answer is to lead, as flow maps are
 	Widest    int     // about as many numbers as a layer makes of a pixel, at most
 }
+
+// AugmentLabels is how many numbers say how an image was transformed.
+const AugmentLabels = 13
 
 // Conditional says whether the network is told a class, or something in its place.
 func (s Spec) Conditional() bool { return s.Classes > 0 || s.Condition != "" }
@@ -137,6 +141,9 @@ type Inputs struct {
 	// Concat is a second image, (N,H,W,Concat), that it is given beside the noisy one: image to
 	// image (SR3, Palette).
 	Concat *gorgonia.Node
+	// Augment is (N,AugmentLabels): how images were transformed; nil outside of training, which
+	// is as zeros.
+	Augment *gorgonia.Node
 	// Dropout is the keys of the values that are left out, as kernels/dropout has them; nil
 	// outside of training.
 	Dropout *gorgonia.Node

@@ -74,7 +74,9 @@ type Builder struct {
 	Uses      []Use            // the trained one first
 	Addresses []int64          // of the noise of each image
 	Classes   *feed.Vector     // of each image; nil: nobody asked for them
+	Augment   *feed.Vector     // how each image was transformed; nil: the network is not told
 
+	augment            *gorgonia.Node
 	head               draw.Head
 	shape              tensor.Shape
 	data, noise, class *gorgonia.Node
@@ -240,6 +242,13 @@ func (b *Builder) Apply(r Role, in nets.Inputs) *gorgonia.Node {
 			b.dropout = b.Coefficients("keys of dropout", dropout.Columns)
 		}
 		in.Dropout = b.dropout.Node // the same in each application
+	}
+	if r.Frozen == nil && b.Network.Spec().Augmented {
+		if b.augment == nil {
+			n := b.Coefficients("augmentation", nets.AugmentLabels)
+			b.augment, b.Augment = n.Node, n.values
+		}
+		in.Augment = b.augment
 	}
 	network := b.use(r)
 	if channels := network.Network.Spec().Concat; channels > 0 {

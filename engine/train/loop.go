@@ -10,6 +10,7 @@ import (
 
 	"fluxion/data"
 	"fluxion/data/durable"
+	"fluxion/engine/augment"
 	"fluxion/engine/collective"
 	"fluxion/engine/couple"
 	"fluxion/engine/device"
@@ -60,13 +61,14 @@ type run struct {
 	dataset   dataset // the same, as a checkpoint says it
 	observer  Observer
 	objective objective.Objective
-	teacher   *objective.Teacher // nil: none
-	coupling  couple.Coupling    // nil: by chance
-	pairing   *pairing           // nil: the coupling asks for no products
-	recipe    Recipe             // of the preset
-	baseline  float64            // the loss of a network without knowledge
-	atZero    float64            // the loss of the answer 0
-	scheduler scheduler.Config   // the same, as a checkpoint says it
+	teacher   *objective.Teacher    // nil: none
+	coupling  couple.Coupling       // nil: by chance
+	augment   *augment.Augmentation // nil: images are as they are
+	pairing   *pairing              // nil: the coupling asks for no products
+	recipe    Recipe                // of the preset
+	baseline  float64               // the loss of a network without knowledge
+	atZero    float64               // the loss of the answer 0
+	scheduler scheduler.Config      // the same, as a checkpoint says it
 	precision number.Type
 	memory    device.Memory
 	trainer   *Trainer

@@ -3,10 +3,12 @@ package train
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"fluxion/data"
+	"fluxion/engine/augment"
 	"fluxion/engine/couple"
 	"fluxion/engine/device"
 	"fluxion/engine/objective"
@@ -112,6 +114,22 @@ func newCoupling(s Settings, d data.Dataset) (couple.Coupling, error) {
 		return nil, &SettingError{"coupling", fmt.Sprintf("%v would part the pairs of the data; want %s", c, couple.Independent)}
 	}
 	return c, nil
+}
+
+// newAugmentation returns what is done to the images of data; nil: nothing.
+func newAugmentation(s Settings, d data.Dataset) (*augment.Augmentation, error) {
+	height, width, _ := d.Shape()
+	a, err := augment.New(s.Augment, s.Flip, s.Seed, min(height, width))
+	if _, paired := data.NoiseKey(d); err == nil && a != nil && paired {
+		err = errors.New("images of pairs would be transformed, and not their noise; leave it out")
+	}
+	if channels, _ := data.InputOf(d); err == nil && a != nil && channels > 0 {
+		err = errors.New("images would be transformed, and not those that they are to be made of; leave it out")
+	}
+	if err != nil {
+		return nil, &SettingError{"augment", err.Error()}
+	}
+	return a, nil
 }
 
 // couplingNotes say what should be known of a coupling.

@@ -77,7 +77,7 @@ func prepare(o Options) (*run, Start, error) {
 	}
 	s.Precision = precision.String()
 	height, width, channels := o.Data.Shape()
-	network, err := Network(s.Preset, loss.Fit(nets.Spec{Height: height, Width: width, Channels: channels, Classes: len(o.Data.Classes()), Concat: s.GivenChannels(o.Data), Dropout: s.Dropout}), o.IgnoreKeys...)
+	network, err := Network(s.Preset, loss.Fit(nets.Spec{Height: height, Width: width, Channels: channels, Classes: len(o.Data.Classes()), Concat: s.GivenChannels(o.Data), Dropout: s.Dropout, Augmented: s.Augment != ""}), o.IgnoreKeys...)
 	if err != nil {
 		return nil, Start{}, err
 	}
@@ -91,7 +91,11 @@ func prepare(o Options) (*run, Start, error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
-	r := &run{dir: o.Dir, settings: s, network: network, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: loss, teacher: teacherOf(loss), coupling: coupling, saveNow: o.SaveNow, disk: o.Disk, group: o.Group, distributions: o.Distributions}
+	augmentation, err := newAugmentation(s, o.Data)
+	if err != nil {
+		return nil, Start{}, err
+	}
+	r := &run{dir: o.Dir, settings: s, augment: augmentation, network: network, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: loss, teacher: teacherOf(loss), coupling: coupling, saveNow: o.SaveNow, disk: o.Disk, group: o.Group, distributions: o.Distributions}
 	r.saver = r.newSaver()
 	if r.all, err = r.hooks(o.Hooks); err != nil {
 		return nil, Start{}, err
@@ -168,7 +172,7 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	o := StepOptions{
 		Network: r.network, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation, Optimizer: s.Optimizer, DecayOf: s.WeightDecayOf, NoiseScale: s.NoiseScale, MoreEMAs: s.EMA.names(),
 		Target: d.Target(), Precision: r.precision, Recompute: s.Recompute,
-		Objective: r.objective, Floats: r.data.Kind() == data.Floats, Flip: s.Flip, Seed: s.Seed, LabelDrop: s.LabelDrop, NullClass: r.nullClass(),
+		Objective: r.objective, Floats: r.data.Kind() == data.Floats || r.augment != nil, Augment: r.augment, Flip: s.Flip, Seed: s.Seed, LabelDrop: s.LabelDrop, NullClass: r.nullClass(),
 	}
 	if key, paired := data.NoiseKey(r.data); paired {
 		o.Noise = objective.Noise{Seed: key, Stream: philox.SampleStart}
@@ -181,7 +185,7 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	_, kind := data.InputOf(r.data)
 	o.InputFloats = kind == data.Floats
 	pixel := channels*r.data.Kind().Size() + s.GivenChannels(r.data)*kind.Size()
-	if bytes := plan.Product(r.data.Len(), height*width, pixel); bytes <= room/residentShare && (r.coupling == nil || couple.Multiplies(r.coupling)) { // or it looks at pixels
+	if bytes := plan.Product(r.data.Len(), height*width, pixel); bytes <= room/residentShare && r.augment == nil && (r.coupling == nil || couple.Multiplies(r.coupling)) { // or it looks at pixels
 		o.Resident = r.data.Len()
 	}
 	for {
@@ -279,6 +283,8 @@ func fit(n nets.Network, preset string, images nets.Spec) (nets.Network, error) 
 		return nil, &SettingError{"dropout", fmt.Sprintf("the network of preset %s has no dropout; want 0", preset)}
 	case s.Concat != images.Concat:
 		return nil, &SettingError{"preset", "the network of preset " + preset + " takes no second image, and the data have inputs; want another network"}
+	case s.Augmented != images.Augmented:
+		return nil, &SettingError{"augment", "the network of preset " + preset + " cannot be told how images were transformed; leave it out"}
 	case s.Jump != images.Jump:
 		return nil, &SettingError{"objective", "the network of preset " + preset + " cannot be told how far its answer is to lead, as flow maps are"}
 	case s.Estimate != images.Estimate:
@@ -360,6 +366,9 @@ func (r *run) about(step *Step) [][2]string {
 	}
 	if n := r.settings.GivenChannels(r.data); n > 0 {
 		about = append(about, [2]string{"condition", fmt.Sprintf("the network is given the input, of %s, behind the noisy image", channelsText(n))})
+	}
+	if r.augment != nil {
+		about = append(about, [2]string{"augment", r.augment.String()})
 	}
 	if r.coupling != nil {
 		about = append(about, [2]string{"coupling", r.coupling.String()})

@@ -17,6 +17,7 @@ type Settings struct {
 	Size       int    `json:"size"`        // side of the square images; 0: as they are
 	Channels   int    `json:"channels"`    // 1, 3, or 0: as they are
 	Flip       bool   `json:"flip"`        // random horizontal flips
+	Augment    string `json:"augment"`     // see package augment
 	SkipBroken bool   `json:"skip_broken"` // leave out undecodable images instead of stopping
 
 	Preset      string  `json:"preset"` // of package nets, or a folder with a UNet2DModel

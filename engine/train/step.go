@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"fluxion/engine/augment"
 	"fluxion/engine/device"
 	"fluxion/engine/objective"
 	"fluxion/engine/plan"
@@ -33,16 +34,17 @@ type StepOptions struct {
 	MoreEMAs      []string // names of further EMAs
 	Target        plan.Target
 	Precision     number.Type
-	Resident      int             // images of a data set that lies on the device; 0: pixels come with every batch
-	Floats        bool            // pixels are float32, taken as they are; else bytes
-	InputFloats   bool            // those of the images that a network is given beside the noisy ones (nets.Spec.Concat)
-	Flip          bool            // images are mirrored there; else pixels come as they are to be
-	Seed          uint64          // of noise, and of which labels are dropped
-	Noise         objective.Noise // the zero value: that of Seed
-	LabelDrop     float64         // share of images whose labels are
-	NullClass     int             // the class of an image without its label
-	Without       []string        // names of plan.Fusions to leave out
-	Recompute     string          // name of one of plan.Recomputations; empty: none
+	Resident      int                   // images of a data set that lies on the device; 0: pixels come with every batch
+	Floats        bool                  // pixels are float32, taken as they are; else bytes
+	InputFloats   bool                  // those of the images that a network is given beside the noisy ones (nets.Spec.Concat)
+	Augment       *augment.Augmentation // what was done to the images that come with a batch; nil: nothing
+	Flip          bool                  // images are mirrored there; else pixels come as they are to be
+	Seed          uint64                // of noise, and of which labels are dropped
+	Noise         objective.Noise       // the zero value: that of Seed
+	LabelDrop     float64               // share of images whose labels are
+	NullClass     int                   // the class of an image without its label
+	Without       []string              // names of plan.Fusions to leave out
+	Recompute     string                // name of one of plan.Recomputations; empty: none
 }
 
 func (o StepOptions) noise() objective.Noise {
@@ -91,6 +93,7 @@ type Step struct {
 	inputs    *pixels      // that the network is given beside noisy images; of no values without
 	addresses []int64      // of the noise of each image
 	classes   *feed.Vector // of each image; nil without
+	augmented *feed.Vector // how each was transformed; nil: the network is not told
 	frozen    []frozen     // networks that are not trained
 	optimizer optimizer
 	emas      []ema.Hyper // of Buffers.MoreEMAs
@@ -124,7 +127,7 @@ func NewStep(o StepOptions) (*Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.loss, s.Trained, s.addresses, s.classes = l, b.Uses[0].Placed, b.Addresses, b.Classes
+	s.loss, s.Trained, s.addresses, s.classes, s.augmented = l, b.Uses[0].Placed, b.Addresses, b.Classes, b.Augment
 	grads, err := gorgonia.Grad(l.Value, s.Trained.Nodes...)
 	if err != nil {
 		return nil, fmt.Errorf("differentiating the network: %w", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"fluxion/data"
+	"fluxion/data/affine"
 	"fluxion/engine/noise"
 	"fluxion/kernels/philox"
 )
@@ -16,6 +17,9 @@ func (r *run) openStream(ctx context.Context, from int64) (data.Stream, error) {
 	first, end := r.group.Share(n)
 	o := data.LoaderOptions{
 		Step: n, First: first, End: end, Batch: r.trainer.Batch, Seed: r.settings.Seed, Flip: r.settings.Flip, SkipBroken: r.settings.SkipBroken, Start: from, Ahead: r.ahead(),
+	}
+	if a := r.augment; a != nil { // which mirrors, too
+		o.Flip, o.Augment = false, func(at int64) affine.Transform { t, _ := a.Draw(at); return t }
 	}
 	if r.coupling == nil {
 		return r.images(ctx, o)

@@ -133,6 +133,12 @@ func (t *Trainer) Fill(b *data.Batch) {
 	copy(t.addresses, noise)
 	for i, at := range b.Indices {
 		t.filled[i] = t.loss.Feed(i, at)
+		if t.augmented != nil && t.Augment != nil {
+			_, labels := t.Augment.Draw(at)
+			for k, x := range labels {
+				t.augmented.Values[i*len(labels)+k] = float32(x)
+			}
+		}
 		if t.classes == nil {
 			continue
 		}

@@ -30,6 +30,12 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+// TestPlain: without a bias.
+func TestPlain(t *testing.T) {
+	in := []kerneltest.Input{{Shape: tensor.Shape{7, 13}, Activation: true}, kerneltest.Shape(13, 19)}
+	kerneltest.Check(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Plain(in[0], in[1]) })
+}
+
 func TestLinear(t *testing.T) {
 	for _, x := range []tensor.Shape{{7, 5}, {2, 3, 3, 5}, {1, 70}, {2, 4, 4, 33}} {
 		for _, cout := range []int{3, 19, 32} {

@@ -197,6 +197,9 @@ func (c Config) WithJump(on bool) Config {
 	return c
 }
 
+// Augmented says whether the network is told in training how images were transformed.
+func (c Config) Augmented() bool { return c.Meta[nets.Augmented] == true }
+
 // Jumps says whether the network is told how far its answer is to lead.
 func (c Config) Jumps() bool { return c.Meta[nets.FlowMap] == true }
 

@@ -26,7 +26,7 @@ func (c Config) Spec() nets.Spec {
 	s := nets.Spec{
 		Multiple: 1 << (len(c.BlockOutChannels) - 1), // each level but the last halves the image
 		Channels: min(c.InChannels, c.OutChannels), Outputs: c.OutChannels,
-		Estimate: c.SelfConditioned(), Concat: c.concat(), Dropout: c.Dropout.Value,
+		Estimate: c.SelfConditioned(), Concat: c.concat(), Augmented: c.Augmented(), Dropout: c.Dropout.Value,
 		Widest: c.InChannels + c.OutChannels + 4*slices.Max(c.BlockOutChannels),
 	}
 	if len(c.SampleSize) > 0 {
@@ -69,6 +69,8 @@ func (c Config) Fit(like nets.Spec) (nets.Network, error) {
 		}
 		c.Dropout.Value = like.Dropout
 	}
+	c = c.clone()
+	c.Meta = nets.WithMeta(c.Meta, nets.Augmented, like.Augmented)
 	c = c.withInput(like.Channels, like.Estimate, like.Concat).WithClasses(like.Classes).WithJump(like.Jump)
 	switch {
 	case like.Height != like.Width:

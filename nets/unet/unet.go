@@ -9,6 +9,7 @@ import (
 	"fluxion/kernels/dropout"
 	"fluxion/kernels/embed"
 	"fluxion/kernels/groupnorm"
+	"fluxion/kernels/linear"
 	"fluxion/kernels/pointwise"
 	"fluxion/kernels/resample"
 	"fluxion/nets"
@@ -49,6 +50,9 @@ type builder struct {
 func (b *builder) embedding(in nets.Inputs) *gorgonia.Node {
 	c := b.config
 	embedding := b.mlp("time_embedding", b.timeProjection(in.Time), nets.Glorot)
+	if c.Augmented() && in.Augment != nil { // it begins at zero, and has no bias: without labels there is nothing to add
+		embedding = pointwise.Add(embedding, linear.Plain(in.Augment, b.Matrix("augment_embedding.weight", nets.Zero(0, 0), c.timeDim(), nets.AugmentLabels)))
+	}
 	switch {
 	case c.Jumps() && c.ClassEmbedType == timestep:
 		return pointwise.SiLU(pointwise.Add(embedding, b.jump("class_embedding", in.Jump)))

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"fluxion/engine/augment"
 	"fluxion/engine/process"
 	"fluxion/engine/scheduler"
 	"fluxion/engine/train"
@@ -85,6 +86,31 @@ func TestUncertainty(t *testing.T) {
 		return losses
 	}
 	near(t, "loss", loss("cuda:0"), loss("cpu"), 1e-5)
+}
+
+// TestAugment: a network is told alike on both devices how images were transformed.
+func TestAugment(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seconds")
+	}
+	like := network(t).Spec()
+	like.Augmented = true
+	n, err := network(t).Fit(like)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := train.StepOptions{Batch: 1, Accumulate: 1, Network: n}
+	if o.Augment, err = augment.New("edm:p=1", true, 1, size); err != nil {
+		t.Fatal(err)
+	}
+	want, wantNorm := curve(t, "cpu", o, 2)
+	got, norm := curve(t, "cuda:0", o, 2)
+	near(t, "loss", got, want, 1e-5)
+	near(t, "norm", norm, wantNorm, 1e-4)
+	o.Augment = nil
+	if untold, _ := curve(t, "cpu", o, 1); untold[0] == want[0] {
+		t.Error("the network is told nothing")
+	}
 }
 
 // TestDropout: the same values are left out on both devices.
