@@ -42,9 +42,9 @@ func (f flow) run(name string, o sampler.Options, noise []float64) ([][]float64,
 // timeOf is the time of state i of a path of some steps.
 func timeOf(i, steps int) float64 { return 1 - float64(i)/float64(steps) }
 
-// deviation is ∫|ż − (z₁ − z₀)|² dt of a path of states: 0 of a straight one that is gone
-// along at one speed.
-func deviation(path [][]float64) float64 {
+// Straightness is ∫|ż − (z₁ − z₀)|² dt of a path of states at equally spaced times (X. Liu, C.
+// Gong, Q. Liu, "Flow Straight and Fast", 2022): 0 of a straight one at one speed.
+func Straightness(path [][]float64) float64 {
 	n := len(path) - 1
 	sum := 0.0
 	for i := range n {
@@ -78,7 +78,7 @@ func reflow(Images) (Figure, error) {
 		for k, s := range states {
 			line[k] = s[0]
 		}
-		mean += deviation(states) / many
+		mean += Straightness(states) / many
 		starts, paths = append(starts, []float64{z}), append(paths, line)
 	}
 	var err error

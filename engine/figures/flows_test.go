@@ -93,3 +93,30 @@ func TestCouplings(t *testing.T) {
 		}
 	}
 }
+
+// TestStraightness: of a line at one speed it is 0; of one that is gone along in its first
+// half, |z₁ − z₀|².
+func TestStraightness(t *testing.T) {
+	line, early := [][]float64{{0, 1}, {1, 1}, {2, 1}}, [][]float64{{0, 1}, {2, 1}, {2, 1}}
+	if a, b := Straightness(line), Straightness(early); a != 0 || b != 4 {
+		t.Errorf("straightness %g and %g, want 0 and 4", a, b)
+	}
+}
+
+// TestLearntFigures: each of what is for few steps has its place, and distances are those of
+// the best assignment.
+func TestLearntFigures(t *testing.T) {
+	points := [][]float64{{0, 0}, {1, 0}}
+	moved := [][]float64{{1, 1}, {0, 1}}
+	all := LearntFigures("points", points, []Learnt{
+		{Name: "flow", Samples: map[int][][]float64{1: moved, 2: points, 4: points}, Paths: [][][]float64{{{0, 0}, {2, 0}, {2, 0}}}, Fine: true},
+		{Name: "kd", Samples: map[int][][]float64{1: points}, Paths: [][][]float64{{{0, 0}, {1, 1}}}},
+	})
+	few, ways := all[0].Frames[0].Panels, all[1].Frames[0].Panels
+	if len(few) != 6 || few[0].Title != "flow, 1 step: 1.000" || few[3].Title != "kd, 1 step: 0.000" || few[4].Series != nil {
+		t.Errorf("panels %v", few)
+	}
+	if len(ways) != 2 || ways[0].Title != "flow: 4.000" || ways[1].Title != "kd" {
+		t.Errorf("ways %v", ways)
+	}
+}

@@ -112,6 +112,7 @@ function draw(figure, place) {
     legend.hidden = names.length === 1 && names[0] === figure.title;
     frame.panels.forEach((p, i) => {
       titles[i].textContent = p.title || "";
+      titles[i].parentNode.style.visibility = count > 1 && p.series.length === 0 ? "hidden" : "visible";
       charts[i](p.series.filter(s => !hidden.has(s.name)), colour);
     });
     for (const name of names.filter(n => frame.panels.some(p => p.series.some(s => s.name === n)))) {

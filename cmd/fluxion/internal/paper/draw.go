@@ -105,6 +105,7 @@ func DrawPlots(disk durable.Disk, dir string, f figures.Figure) ([]string, error
 type sheet struct {
 	title         string
 	plots         []*plot.Plot
+	empty         []bool // there is nothing to be seen on it
 	across        int
 	side          [2]vg.Length // of a chart
 	legend        plot.Legend
@@ -142,7 +143,7 @@ func layOut(f figures.Figure) (*sheet, error) {
 				p.X.Label.Text = ""
 			}
 		}
-		s.plots = append(s.plots, p)
+		s.plots, s.empty = append(s.plots, p), append(s.empty, frame.Panels != nil && len(panel.Series) == 0)
 	}
 	if f.XRange == [2]float64{} && frame.Panels != nil {
 		same(s.plots)
@@ -171,6 +172,9 @@ func (s *sheet) draw(c draw.Canvas) {
 	style.XAlign, style.YAlign, style.Font = draw.XLeft, draw.YTop, sans(13)
 	c.FillText(style, vg.Point{X: 2 * margin, Y: c.Max.Y - margin}, s.title)
 	for i, p := range s.plots {
+		if s.empty[i] {
+			continue
+		}
 		left, top := vg.Length(i%s.across)*s.side[0], s.height-titleHeight-vg.Length(i/s.across)*s.side[1]
 		p.Draw(draw.Canvas{Canvas: c.Canvas, Rectangle: vg.Rectangle{
 			Min: vg.Point{X: left + margin, Y: top - s.side[1] + margin}, Max: vg.Point{X: left + s.side[0] - margin, Y: top},
