@@ -26,6 +26,7 @@ type sampleOptions struct {
 	schedulerFlags
 	guidanceFlags
 	pictureFlags
+	noiseFlags
 	model, out, class, weights, device, precision, seeds, blockings string
 	count, batch, threads, columns                                  int
 	seed                                                            uint64
@@ -86,6 +87,9 @@ where it knows it, and else none.
 into one file: images, labels, seeds, and in fluxion what they were made with. That
 is how models of latents or points are sampled; --data takes such a file, too.
 
+--noise FILE.npy gives the noise that images begin with, such as another program's, and
+--save-noise writes it, for another program to begin with.
+
 Weights or settings that lead to numbers that are not finite make no picture:
 what is at fault is named (exit code 5).
 
@@ -130,6 +134,12 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	}
 	defer o.closeImages()
 	if seeds, err = j.numbers(seeds); err != nil {
+		return err
+	}
+	if j.noise, err = o.noiseFlags.read(seeds, j.size, o.seed); err != nil {
+		return err
+	}
+	if err := j.noise.save(o.disk, o.saveNoise, j.size); err != nil {
 		return err
 	}
 	dev, err := machine.Open(o.device, o.threads, o.blockings, true)
@@ -247,6 +257,9 @@ func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.
 		}
 		defer func() { failed = errors.Join(failed, free()) }()
 		request.Begin = begin
+	}
+	if j.noise != nil && j.noise.given {
+		request.Begin = func(i int, _, sigma float64, z []float32) error { return j.noise.begin(seeds[i], sigma, z) }
 	}
 	if run.by != nil {
 		request.Range, request.Excess = run.by.clip, run.by.excess

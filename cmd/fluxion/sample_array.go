@@ -20,6 +20,9 @@ func (o *sampleOptions) runArray(ctx context.Context, face console.Face, dev dev
 		for key, value := range j.text {
 			text[key] = value
 		}
+		if j.noise != nil && j.noise.given {
+			text["noise"] = digest(j.noise.values)
+		}
 		return text
 	}}
 	there, err := array.Look(want)

@@ -31,6 +31,7 @@ type job struct {
 	images       *imageSet         // that samples are made of, one of each; nil: none
 	given        bool              // the network is given them; else it begins with them
 	from         *inversion        // that they are taken to noise by; nil: none
+	noise        *noiseOf          // nil: images draw it, and it is not saved
 	precision    number.Type
 	text         map[string]string // of every picture
 }

@@ -36,7 +36,7 @@ func (o *sampleOptions) list() setting.List {
 			{Key: "seed", Value: setting.Of(&o.seed), Own: true, Help: "key of all randomness"},
 		},
 		o.schedulerFlags.list("in place of --schedule, --grid and --sampler, all of a diffusers scheduler: model, for the model folder's own, a scheduler_config.json, or a folder with one"),
-		o.guidanceFlags.list(), o.pictureFlags.list(),
+		o.guidanceFlags.list(), o.pictureFlags.list(), o.noiseFlags.list(),
 		setting.List{
 			{Key: "columns", Value: setting.Of(&o.columns), Help: "images in a row of the grid", Range: setting.AtLeast(1, "")},
 			device.NameSetting(&o.device), device.PrecisionSetting(&o.precision), device.ThreadsSetting(&o.threads),
@@ -70,6 +70,9 @@ func (o *sampleOptions) check() ([]int64, error) {
 		}
 	}
 	if err := o.pictureFlags.check(); err != nil {
+		return nil, err
+	}
+	if err := o.noiseFlags.check(o.init); err != nil {
 		return nil, err
 	}
 	if err := o.schedulerFlags.check(&o.samplingFlags, saidOfLimits...); err != nil {

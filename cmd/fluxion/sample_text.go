@@ -18,7 +18,7 @@ import (
 // differences are told. It is written into the picture, so that one made otherwise
 // is not taken for one that is asked for.
 var decidingTexts = slices.Concat([]string{
-	"digest", "weights", "class", "seed", "key", "precision", "schedule", "sampler", "grid", "steps", "scheduler", "guidance", "guide", "clip", "init", "mask", "input", "from",
+	"digest", "weights", "class", "seed", "key", "precision", "schedule", "sampler", "grid", "steps", "scheduler", "guidance", "guide", "clip", "init", "mask", "input", "from", "noise",
 }, schedulerTexts, optionTexts)
 
 // schedulerTexts are those of the flags of schedulers, noted like the others.
@@ -84,6 +84,9 @@ func (j job) textOf(seed int64, class int) map[string]string {
 	text := textOf(j.text, j.model, seed, class)
 	if j.images != nil {
 		text[j.imagesText()] = j.images.digest(seed)
+	}
+	if j.noise != nil && j.noise.given {
+		text["noise"] = digest(j.noise.of(seed))
 	}
 	return text
 }
