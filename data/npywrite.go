@@ -15,6 +15,7 @@ type Array struct {
 	Name     string // in a .npz
 	Shape    []int
 	Floats   []float32
+	Halves   []uint16 // float16
 	Doubles  []float64
 	Integers []int64
 	Text     string // an array without dimensions
@@ -27,6 +28,8 @@ func WriteNPY(w io.Writer, a Array) error {
 	switch {
 	case a.Doubles != nil:
 		descr, elements = "<f8", inParts(a.Doubles)
+	case a.Halves != nil:
+		descr, elements = "<f2", inParts(a.Halves)
 	case a.Integers != nil:
 		descr, elements = "<i8", inParts(a.Integers)
 	case a.Text != "":

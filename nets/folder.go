@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"fluxion/data/float16"
 	"fluxion/nets/pyjson"
@@ -22,6 +20,10 @@ const (
 	indexFile     = "diffusion_pytorch_model.safetensors.index.json"
 	componentName = "unet"
 )
+
+// LabelsDir is the folder of the network that is told classes, in a pipeline whose unet is
+// the same network told none: it is the one that is read.
+const LabelsDir = "unet_labels"
 
 // metadata is what diffusers writes into every safetensors file.
 var metadata = map[string]string{"format": "pt"}
@@ -103,7 +105,7 @@ func writeFile(path string, write func(io.Writer) error) error {
 	return nil
 }
 
-// ReadConfig reads the network of a model: from the folder unet below dir
+// ReadConfig reads the network of a model: from the folder LabelsDir or unet below dir
 // if there is one, else from dir itself. Unknown keys to ignore are left out.
 func (c Classes) ReadConfig(dir string, ignore ...string) (Network, error) {
 	n, _, err := c.open(dir, ignore)
@@ -142,9 +144,11 @@ func (c Classes) parse(data []byte, ignore ...string) (n Network, class Class, e
 }
 
 func component(dir string) string {
-	sub := filepath.Join(dir, componentName)
-	if info, err := os.Stat(sub); err == nil && info.IsDir() {
-		return sub
+	for _, name := range []string{LabelsDir, componentName} {
+		sub := filepath.Join(dir, name)
+		if info, err := os.Stat(sub); err == nil && info.IsDir() {
+			return sub
+		}
 	}
 	return dir
 }
@@ -172,227 +176,18 @@ func (c Classes) read(dir string, denoiser bool, ignore []string) (Network, []fl
 		return nil, nil, err
 	}
 	defer stored.Close()
-	whole := Params(n)
-	if err := stored.match(whole); err != nil {
+	return stored.read(n, denoiser)
+}
+
+// ReadTensors reads a model as ReadDenoiser does, from a config.json and an open file.
+func (c Classes) ReadTensors(config []byte, f TensorFile, ignore ...string) (Network, []float32, error) {
+	n, class, err := c.parse(config, ignore...)
+	if err != nil {
+		return nil, nil, pyjson.In(f.Path(), err)
+	}
+	stored := &weights{path: f.Path(), entries: map[string]entry{}}
+	if err := stored.add(f, class.ModernName); err != nil {
 		return nil, nil, err
 	}
-	if denoiser {
-		if n, err = n.Denoiser(); err != nil {
-			return nil, nil, err
-		}
-	}
-	if stored.variant != "" {
-		n = n.WithNotes("weights from " + stored.variant)
-	}
-	params := Params(n)
-	flat := make([]float32, FlatSize(params))
-	var scratch []float32
-	for i, p := range params { // the same names in the same order
-		scratch = slices.Grow(scratch[:0], whole[i].Size())[:whole[i].Size()]
-		e := stored.entries[p.Name]
-		if err := e.file.ReadFloat32(e.name, scratch); err != nil {
-			return nil, nil, err
-		}
-		if i, ok := firstNotFinite(scratch); ok {
-			return nil, nil, &NotFiniteError{File: e.file.Path(), Tensor: e.name, Element: i, Value: scratch[i]}
-		}
-		FromStored(p, scratch[:p.Size()], flat) // a file has outputs first, of which the last say what a Denoiser leaves out
-	}
-	return n, flat, nil
-}
-
-// NotFiniteError is a weight that is no number: nothing can be made with it.
-type NotFiniteError struct {
-	File, Tensor string // the first in the order of the parameters
-	Element      int
-	Value        float32
-}
-
-func (e *NotFiniteError) Error() string {
-	return fmt.Sprintf("%s: tensor %q: element %d is %v; weights must be finite", e.File, e.Tensor, e.Element, e.Value)
-}
-
-func firstNotFinite(x []float32) (i int, ok bool) {
-	for i, v := range x {
-		if v-v != 0 { // of infinities and NaN it is NaN
-			return i, true
-		}
-	}
-	return 0, false
-}
-
-// weights is the tensors of a model, in one file or several shards.
-type weights struct {
-	path    string // of the file or index
-	files   []TensorFile
-	entries map[string]entry // by today's name
-	variant string           // name of the file, where it is not the usual one
-}
-
-type entry struct {
-	file TensorFile
-	name string // in the file
-}
-
-func openWeights(dir string, modernName func(string) string) (*weights, error) {
-	name, err := findWeights(dir)
-	if err != nil {
-		return nil, err
-	}
-	w := &weights{path: filepath.Join(dir, name), entries: map[string]entry{}}
-	if name != weightsFile && name != indexFile {
-		w.variant = name
-	}
-	shards := []string{name}
-	if strings.HasSuffix(name, ".json") {
-		if shards, err = readIndex(w.path); err != nil {
-			return nil, err
-		}
-	}
-	for _, name := range shards {
-		f, err := OpenTensors(filepath.Join(dir, name))
-		if err != nil {
-			w.Close()
-			return nil, err
-		}
-		w.files = append(w.files, f)
-		for _, t := range f.List() {
-			today := t.Name
-			if modernName != nil {
-				today = modernName(t.Name)
-			}
-			if first, ok := w.entries[today]; ok {
-				w.Close()
-				return nil, &safetensors.FormatError{File: f.Path(), Tensor: t.Name, Problem: fmt.Sprintf("is also in %s as %s", first.file.Path(), first.name)}
-			}
-			w.entries[today] = entry{f, t.Name}
-		}
-	}
-	return w, nil
-}
-
-// findWeights returns the name of the file with the weights, or of the index of
-// several: the usual one, or that of the one variant there is, such as
-// diffusion_pytorch_model.fp16.safetensors; where there is none of safetensors, the
-// same of the .bin files that diffusers wrote before.
-func findWeights(dir string) (string, error) {
-	for _, name := range []string{weightsFile, indexFile} {
-		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
-			return name, nil // what else is wrong, opening it tells
-		}
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return "", err
-	}
-	missing := func(format string, args ...any) error {
-		return fmt.Errorf("%s: %w (%s)", filepath.Join(dir, weightsFile), fs.ErrNotExist, fmt.Sprintf(format, args...))
-	}
-	for _, kind := range []string{"safetensors", "bin"} {
-		usual := "diffusion_pytorch_model." + kind
-		var found []string
-		shard := ""
-		for _, e := range entries {
-			name := e.Name()
-			single, _ := filepath.Match("diffusion_pytorch_model.*."+kind, name)
-			index, _ := filepath.Match("diffusion_pytorch_model."+kind+".index*.json", name)
-			part, _ := filepath.Match("diffusion_pytorch_model*-?????-of-?????."+kind, name)
-			switch {
-			case name == usual || name == usual+".index.json":
-				return name, nil
-			case part:
-				shard = name
-			case single || index:
-				found = append(found, name)
-			}
-		}
-		switch {
-		case len(found) == 1:
-			return found[0], nil
-		case len(found) > 1:
-			return "", missing("there are %s; leave one of them there, or give it that name", strings.Join(found, " and "))
-		case shard != "":
-			return "", missing("%s is there, but not the index %s.index.json that belongs to it", shard, usual)
-		}
-	}
-	return "", missing("the folder has no weights")
-}
-
-// readIndex returns the shards that an index names.
-func readIndex(path string) ([]string, error) {
-	data, err := pyjson.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var index struct {
-		WeightMap map[string]string `json:"weight_map"`
-	}
-	if err := pyjson.Decode(data, &index); err != nil {
-		return nil, pyjson.In(path, err)
-	}
-	if len(index.WeightMap) == 0 {
-		return nil, &pyjson.Error{File: path, Key: "weight_map", Problem: "names no tensors"}
-	}
-	var shards []string
-	for tensor, shard := range index.WeightMap {
-		if shard != filepath.Base(shard) {
-			return nil, &pyjson.Error{File: path, Key: "weight_map", Problem: fmt.Sprintf("has tensor %s in %q, want a file beside the index", tensor, shard)}
-		}
-		shards = append(shards, shard)
-	}
-	slices.Sort(shards)
-	return slices.Compact(shards), nil
-}
-
-// match compares what is stored with what the configuration wants.
-func (w *weights) match(params []Param) error {
-	var missing, misshapen []string
-	known := map[string]bool{}
-	for _, p := range params {
-		known[p.Name] = true
-		e, ok := w.entries[p.Name]
-		if !ok {
-			missing = append(missing, p.Name)
-			continue
-		}
-		if t, _ := e.file.Lookup(e.name); !slices.Equal(t.Shape, p.Stored) {
-			misshapen = append(misshapen, fmt.Sprintf("%s %v (want %v)", e.name, t.Shape, p.Stored))
-		}
-	}
-	var extra []string
-	for name, e := range w.entries {
-		if !known[name] {
-			extra = append(extra, e.name)
-		}
-	}
-	slices.Sort(extra)
-	var problems []string
-	for _, list := range []struct {
-		what  string
-		names []string
-	}{{"lacks", missing}, {"has, but config.json does not describe,", extra}, {"has the wrong shape for", misshapen}} {
-		if n := len(list.names); n > 0 {
-			problems = append(problems, fmt.Sprintf("%s %s", list.what, enumerate(list.names)))
-		}
-	}
-	if problems != nil {
-		return &safetensors.FormatError{File: w.path, Problem: strings.Join(problems, "; ")}
-	}
-	return nil
-}
-
-// enumerate names the first few.
-func enumerate(names []string) string {
-	const most = 8
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-}
-
-// Close closes every file.
-func (w *weights) Close() {
-	for _, f := range w.files {
-		f.Close()
-	}
+	return stored.read(n, true)
 }

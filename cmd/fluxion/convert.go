@@ -44,11 +44,24 @@ func newConvertOn(disk durable.Disk) *cobra.Command {
 	o := &convertOptions{disk: disk, weights: model.EMA, as: "fp32"}
 	c := &cobra.Command{
 		Use:   "convert FROM OUT",
-		Short: "Write a model with chosen weights to a folder of its own",
+		Short: "Write a model with chosen weights to a folder or file of its own",
 		Long: `Write a model with chosen weights to a folder OUT that diffusers, sample and eval
-open: model_index.json, unet/, scheduler/, and in training/ what sample should know.
-FROM is a run, a checkpoint, or a diffusers folder. OUT must not be there yet, and is
-there as a whole or not at all.
+open: model_index.json, unet/, scheduler/, in training/ what sample should know, and
+README.md, a card with the run's last grid, its settings, and how the model is called.
+FROM is a run, a checkpoint, a diffusers folder, or a file: a .safetensors or .npz of this
+command, or the weights in a diffusers folder. OUT must not be there yet, and is there as
+a whole or not at all.
+
+OUT.safetensors and OUT.npz are the model as one file, which sample, train --init and
+others open, the .npz through this command: tensors by their names in diffusers, and as
+texts what a folder has in files of its own, in the metadata or in arrays of their names.
+
+DiffusionPipeline.from_pretrained(OUT)() runs it. Where the model knows classes and was
+trained without them, too, its unet/ is the network told no class, whose embedding became
+part of the time's, and unet_labels/ the one that is told them, which is what fluxion
+reads. A network that no pipeline of diffusers calls (classes but none that stands for
+any, its own estimate, flow maps) has pipeline.py beside it, which diffusers runs where
+from_pretrained is given trust_remote_code=True.
 
 --ema-sigma makes an average of any width after training (EDM2's post-hoc EMA): a run of
 train --ema power keeps averages by a power of time, and snapshots of them, and theirs
@@ -60,7 +73,8 @@ and eval, which then need no folder.`,
 		Example: `  fluxion train --ema 2000,power
   fluxion convert runs/glyphs-tiny wide --ema-sigma 0.15
   fluxion convert runs/glyphs-tiny early --ema-sigma 0.05 --at 8496
-  fluxion convert runs/glyphs-tiny small --weights ema --type bf16`,
+  fluxion convert runs/glyphs-tiny small --weights ema --type bf16
+  fluxion convert runs/glyphs-tiny model.safetensors --type fp16`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return fault.Usagef("convert takes FROM and OUT; there are %d arguments", len(args))
@@ -86,8 +100,8 @@ and eval, which then need no folder.`,
 	return c
 }
 
-// notFolders are endings of what OUT cannot be.
-var notFolders = []string{".safetensors", ".npz", ".npy", ".pt", ".pth", ".bin", ".ckpt", ".zip"}
+// notWritten are endings of what OUT cannot be.
+var notWritten = []string{".npy", ".pt", ".pth", ".bin", ".ckpt", ".zip"}
 
 func (o *convertOptions) run(ctx context.Context, face console.Face, from, out string) error {
 	weights, err := o.choose()
@@ -97,17 +111,20 @@ func (o *convertOptions) run(ctx context.Context, face console.Face, from, out s
 	if from == "" || out == "" {
 		return fault.Usagef("convert takes FROM and OUT, and one of them is empty")
 	}
-	for _, ending := range notFolders {
+	for _, ending := range notWritten {
 		if strings.HasSuffix(strings.ToLower(out), ending) {
-			return fault.Usagef("OUT %s: folders are written, want a name without %s", out, ending)
+			return fault.Usagef("OUT %s: folders, .safetensors and .npz are written, want a name without %s", out, ending)
 		}
+	}
+	if hasEnding(out, arrayEnding) && o.as == "bf16" {
+		return fault.Usagef("--type bf16: NumPy has no such numbers; want fp32 or fp16 in %s", out)
 	}
 	if _, err := os.Lstat(out); err == nil {
 		return fault.Usagef("OUT %s is there already; give another, or remove it", out)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fault.Usagef("OUT %s can be no folder: %w", out, err)
 	}
-	m, err := model.Read(from, weights, o.ignore...)
+	m, err := o.read(from, weights)
 	if err != nil {
 		return modelError{from, err}
 	}
@@ -118,10 +135,20 @@ func (o *convertOptions) run(ctx context.Context, face console.Face, from, out s
 	if name := nets.TooLarge(numberTypes[o.as], params, m.Weights); name != "" {
 		return fault.Usagef("--type %s does not hold the numbers of tensor %s; want bf16 or fp32", o.as, name)
 	}
-	if err := m.Write(o.disk, out, numberTypes[o.as]); err != nil {
+	r := converted{Out: out, Path: m.Path, Origin: m.Origin(), Type: o.as, Parameters: nets.Count(params), Notes: orEmpty(m.Notes), floats: m.Floats}
+	switch {
+	case hasEnding(out, ".safetensors"):
+		err = m.WriteFile(o.disk, out, numberTypes[o.as])
+	case hasEnding(out, arrayEnding):
+		err = writeArrays(o.disk, out, m, o.as == "fp16")
+	default:
+		var p model.Pipeline
+		p, err = m.Write(o.disk, out, numberTypes[o.as])
+		r.Pipeline = &p
+	}
+	if err != nil {
 		return fault.Output(err)
 	}
-	r := converted{Out: out, Path: m.Path, Origin: m.Origin(), Type: o.as, Parameters: nets.Count(params), Notes: orEmpty(m.Notes), floats: m.Floats}
 	return face.Result(r, r.print)
 }
 
@@ -149,10 +176,11 @@ type converted struct {
 	Out  string `json:"out"`
 	Path string `json:"path"` // where the weights were found
 	model.Origin
-	Type       string   `json:"type"`
-	Parameters int      `json:"parameters"`
-	Notes      []string `json:"notes"`
-	floats     bool     // its samples are numbers, not pictures
+	Type       string          `json:"type"`
+	Parameters int             `json:"parameters"`
+	Pipeline   *model.Pipeline `json:"pipeline,omitempty"` // how diffusers calls it; nil: it is no folder
+	Notes      []string        `json:"notes"`
+	floats     bool            // its samples are numbers, not pictures
 }
 
 func (r converted) print(out io.Writer) error {
@@ -161,11 +189,34 @@ func (r converted) print(out io.Writer) error {
 	for _, n := range r.Notes {
 		fmt.Fprintln(&b, noteLine(n))
 	}
-	samples := filepath.Clean(r.Out) + "-samples"
+	if r.Pipeline != nil {
+		fmt.Fprintln(&b, "diffusers   "+r.inDiffusers())
+	}
+	samples := strings.TrimSuffix(filepath.Clean(r.Out), ".safetensors") + "-samples"
 	if r.floats {
 		samples += ".npz"
 	}
-	fmt.Fprintln(&b, "next        "+console.ShellWords(console.ProgramName(), "sample", "--model", r.Out, "--out", samples, "--count", "64"))
+	next := []string{"sample", "--model", r.Out, "--out", samples, "--count", "64"}
+	if hasEnding(r.Out, arrayEnding) {
+		next = []string{"convert", r.Out, strings.TrimSuffix(filepath.Clean(r.Out), filepath.Ext(r.Out))}
+	}
+	fmt.Fprintln(&b, "next        "+console.ShellWords(append([]string{console.ProgramName()}, next...)...))
 	_, err := io.WriteString(out, b.String())
 	return err
+}
+
+// inDiffusers says how the folder is called there.
+func (r converted) inDiffusers() string {
+	p := r.Pipeline
+	switch {
+	case p.Without != "":
+		return "cannot call it: " + p.Without
+	case p.Code:
+		return fmt.Sprintf("DiffusionPipeline.from_pretrained(%q, trust_remote_code=True)(): no pipeline of diffusers calls such a network, so %s does", r.Out, model.PipelineFile)
+	}
+	text := fmt.Sprintf("DiffusionPipeline.from_pretrained(%q)()", r.Out)
+	if p.Labels != "" {
+		text += fmt.Sprintf(" makes images of any class; %s says how those of one are made", filepath.Join(r.Out, model.CardFile))
+	}
+	return text
 }

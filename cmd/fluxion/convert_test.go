@@ -86,8 +86,8 @@ func TestConvert(t *testing.T) {
 			t.Error("other pictures")
 		}
 	}
-	// What is kept of a model of diffusers is its scheduler, to the byte, and its index.
-	for _, name := range []string{"model_index.json", "scheduler/scheduler_config.json", "unet/config.json", "training/classes.json", "training/data.json"} {
+	// What is kept of a model of diffusers is its scheduler, to the byte.
+	for _, name := range []string{"scheduler/scheduler_config.json", "unet/config.json", "training/classes.json", "training/data.json"} {
 		newest, err := model.Newest(run)
 		if err != nil {
 			t.Fatal(err)
@@ -137,7 +137,7 @@ func TestConvertRefuses(t *testing.T) {
 		{[]string{run, out, "--weights", "power:0.1"}, exitUsage, "want ema (averaged)"},
 		{[]string{run, plain}, exitUsage, "is there already"},
 		{[]string{run, filepath.Join(plain, "config.json", "x")}, exitUsage, "can be no folder"},
-		{[]string{run, out + ".npz"}, exitUsage, "want a name without .npz"},
+		{[]string{run, out + ".pt"}, exitUsage, "want a name without .pt"},
 		{[]string{run, out, "--type", "int8"}, exitUsage, "int8"},
 		{[]string{run}, exitUsage, "takes FROM and OUT"},
 		{[]string{run, ""}, exitUsage, "one of them is empty"},

@@ -44,11 +44,31 @@ type inspectOptions struct {
 func newInspect() *cobra.Command {
 	o := &inspectOptions{}
 	c := &cobra.Command{
-		Use:     "inspect",
-		Short:   "Operators, FLOPs, bytes and peak memory of a network, before anything runs",
-		Long:    "Print what a training step (or, with --sample, a sampling step) of a network\nconsists of and the memory it will take. Nothing is run.\n\n" + fusionsText(),
-		Example: "  fluxion inspect --preset cifar --batch 16\n  fluxion inspect --model runs/glyphs-tiny --sample --plan",
-		RunE:    func(c *cobra.Command, _ []string) error { return o.run(console.NewFace(c.OutOrStdout(), o.json)) },
+		Use:   "inspect [FILE|FOLDER]",
+		Short: "Operators, FLOPs, bytes and peak memory of a network; tensors of files of weights",
+		Long: `Print what a training step (or, with --sample, a sampling step) of a network
+consists of and the memory it will take. Nothing is run.
+
+With FILE or FOLDER: the tensors of a file of weights (.safetensors, .bin, .pt, .pth,
+.ckpt), or of all files of weights in a folder, of a run in its newest checkpoint: types,
+shapes, norms, means, extremes, how many numbers are not finite, and metadata.
+
+` + fusionsText(),
+		Example: "  fluxion inspect --preset cifar --batch 16\n  fluxion inspect --model runs/glyphs-tiny --sample --plan\n  fluxion inspect model.safetensors",
+		Args: func(_ *cobra.Command, args []string) error {
+			_, err := oneFile(args)
+			return err
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			face := console.NewFace(c.OutOrStdout(), o.json)
+			if path, _ := oneFile(args); path != "" {
+				if flag := otherFlag(c); flag != "" {
+					return fault.Usagef("--%s is for the steps of a network; of %s the tensors are listed, with no flag but --json", flag, path)
+				}
+				return inspectFiles(c.Context(), face, path)
+			}
+			return o.run(face)
+		},
 	}
 	settings.Bind(c, o.list())
 	c.Flags().BoolVar(&o.plan, "plan", false, "print the plan, one launch a line")
@@ -226,18 +246,14 @@ func (o *inspectOptions) network() (nets.Network, string, error) {
 		n, err := p.Network.Fit(images)
 		return n, o.preset, err
 	}
-	dir, err := model.Newest(o.model)
-	if err != nil {
-		return nil, "", modelError{o.model, err}
-	}
-	n, err := catalog.ReadConfig(dir, o.ignore...)
+	n, where, err := model.ReadNetwork(o.model, o.ignore...)
 	if err == nil {
 		n, err = n.Denoiser()
 	}
 	if err != nil {
 		return nil, "", modelError{o.model, err}
 	}
-	return n, dir, nil
+	return n, where, nil
 }
 
 // operators sums launches by the first words of their kernels, the most work first.

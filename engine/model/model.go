@@ -51,9 +51,10 @@ type Model struct {
 	// Made says how the weights were made of snapshots of averages; nil: they lay there.
 	Made *average.Fit
 
-	from, weights string // as Read was given them
-	scheduler     []byte // the folder's own, in one spelling
-	method        string // its class
+	from, weights string            // as Read was given them
+	parts         map[string][]byte // files of TrainingDir that go with the model
+	scheduler     []byte            // the folder's own, in one spelling
+	method        string            // its class
 }
 
 // Digest is the same for models that make the same images: of the network's
@@ -75,6 +76,9 @@ func (m *Model) Digest() string {
 
 // Read reads a folder with its EMA weights, its Raw ones, or another average: see EMA. Unknown keys of its configurations that are to be ignored are left out.
 func Read(dir, weights string, ignore ...string) (*Model, error) {
+	if isFile(dir) {
+		return readFile(dir, weights, ignore)
+	}
 	root, err := Newest(dir)
 	if err != nil {
 		return nil, err
@@ -95,61 +99,72 @@ func Read(dir, weights string, ignore ...string) (*Model, error) {
 		}
 		return nil, err
 	}
+	if m.parts, err = readParts(filepath.Join(root, TrainingDir)); err != nil {
+		return nil, err
+	}
 	config, err := scheduler.Open(root, ignore...)
+	if errors.Is(err, fs.ErrNotExist) && bare(root) {
+		config, err = m.assumed()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w (the folder must say how its network was trained)", err)
 	}
+	if err := m.heed(config, filepath.Join(root, TrainingDir)); err != nil {
+		return nil, err
+	}
+	m.Untrained = m.Untrained || m.Guided && m.untrained(filepath.Join(root, TrainingDir, OptimizerFile))
+	return m, nil
+}
+
+// bare says whether a folder is a network alone, and no pipeline or checkpoint, which
+// lacks its scheduler if it has none.
+func bare(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "model_index.json"))
+	return errors.Is(err, fs.ErrNotExist) && !isDir(filepath.Join(dir, TrainingDir))
+}
+
+// assumed is the scheduler of a network whose folder has none: diffusers' own script
+// trains for DDPM, by default.
+func (m *Model) assumed() (scheduler.Config, error) {
+	m.Notes = append(m.Notes, "there is no scheduler_config.json: the network is taken for DDPM's, of ε on linear βs; --scheduler or --schedule samples it otherwise")
+	return scheduler.Parse("", []byte(`{"_class_name": "DDPMScheduler"}`))
+}
+
+// heed takes what the scheduler and the parts, which lie somewhere, say of the model.
+func (m *Model) heed(config scheduler.Config, where string) (err error) {
 	if m.Process, err = config.Process(); err != nil {
-		return nil, fmt.Errorf("%s: %w", root, err)
+		return fmt.Errorf("%s: %w", m.Root, err)
 	}
 	if m.scheduler, m.method = config.Bytes(), config.Name; config.Jumps() {
 		m.Jumps = config.Name
 	}
-	if m.Notes = slices.Concat(m.Network.Notes(), m.madeNotes()); len(config.Unused) > 0 {
+	if m.Notes = slices.Concat(m.Network.Notes(), m.madeNotes(), m.Notes); len(config.Unused) > 0 {
 		m.Notes = append(m.Notes, "scheduler_config.json: ignored "+strings.Join(config.Unused, ", "))
 	}
-	if err := m.readValues(filepath.Join(root, TrainingDir, DataFile)); err != nil {
-		return nil, err
+	for name, read := range map[string]func(path string, text []byte) error{DataFile: m.readValues, FewFile: m.readFew, ClassesFile: m.readClasses, OriginFile: m.readOrigin} {
+		if text, there := m.parts[name]; there {
+			if err := read(filepath.Join(where, name), text); err != nil {
+				return err
+			}
+		}
 	}
-	if err := m.readFew(filepath.Join(root, TrainingDir, FewFile)); err != nil {
-		return nil, err
-	}
-	if err := m.readClasses(filepath.Join(root, TrainingDir, ClassesFile)); err != nil {
-		return nil, err
-	}
-	said, err := saidUntrained(filepath.Join(root, TrainingDir, OriginFile))
-	if err != nil {
-		return nil, err
-	}
-	m.Untrained = m.Guided && (said || m.untrained(filepath.Join(root, TrainingDir, OptimizerFile)))
-	return m, nil
+	m.Untrained = m.Untrained && m.Guided
+	return nil
 }
 
 // readValues finds whether the data were floats; pictures where the folder does not tell.
-func (m *Model) readValues(path string) error {
-	text, err := pyjson.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+func (m *Model) readValues(path string, text []byte) error {
 	var d struct {
 		Values string `json:"values"`
 	}
-	if err == nil {
-		err = pyjson.In(path, pyjson.Decode(text, &d))
-	}
+	err := pyjson.In(path, pyjson.Decode(text, &d))
 	m.Floats = d.Values == FloatValues
 	return err
 }
 
 // readFew finds whether the model was trained for few steps.
-func (m *Model) readFew(path string) error {
-	text, err := pyjson.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		err = pyjson.In(path, pyjson.Decode(text, &m.Few))
-	}
+func (m *Model) readFew(path string, text []byte) error {
+	err := pyjson.In(path, pyjson.Decode(text, &m.Few))
 	if err == nil && (m.Few == nil || m.Few.Steps < 1 || m.Few.Steps > sampler.MaxSteps) {
 		err = &pyjson.Error{File: path, Problem: "key steps: want 1 or more"}
 	}
@@ -162,15 +177,8 @@ func (m *Model) readFew(path string) error {
 	return nil
 }
 
-func (m *Model) readClasses(path string) error {
-	data, err := pyjson.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		err = pyjson.In(path, pyjson.Decode(data, &m.Classes))
-	}
-	if err != nil {
+func (m *Model) readClasses(path string, text []byte) error {
+	if err := pyjson.In(path, pyjson.Decode(text, &m.Classes)); err != nil {
 		return err
 	}
 	if n, rows := len(m.Classes), m.Network.Spec().Classes; n != 0 && n != rows && n != rows-1 {
@@ -178,6 +186,14 @@ func (m *Model) readClasses(path string) error {
 	}
 	m.Guided = len(m.Classes) > 0 && m.Network.Spec().Classes == len(m.Classes)+1
 	return nil
+}
+
+// readOrigin finds whether the model is known to be Untrained.
+func (m *Model) readOrigin(path string, text []byte) error {
+	var o Origin
+	err := pyjson.In(path, pyjson.Decode(text, &o))
+	m.Untrained = o.Untrained
+	return err
 }
 
 // untrained reports whether the last row of the table of classes never had a

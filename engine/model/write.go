@@ -1,28 +1,13 @@
 package model
 
 import (
-	"encoding/json"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 
 	"fluxion/data/durable"
-	"fluxion/engine/scheduler"
 	"fluxion/nets"
-	"fluxion/nets/pyjson"
 	"fluxion/nets/safetensors"
 )
-
-// Index is the model_index.json of a folder that diffusers opens as a pipeline.
-func Index(method, network string) []byte {
-	return pyjson.Marshal(map[string]any{
-		"_class_name":        "DDPMPipeline",
-		"_diffusers_version": scheduler.Version,
-		"scheduler":          []any{"diffusers", method},
-		"unet":               []any{"diffusers", network},
-	})
-}
 
 // OriginFile is in TrainingDir of a folder that Write made.
 const OriginFile = "origin.json"
@@ -47,30 +32,35 @@ func (m *Model) Origin() Origin {
 	return o
 }
 
-// Write makes a folder of the model that Read and diffusers open, with weights of a type.
-// Nothing may lie at path yet.
-func (m *Model) Write(disk durable.Disk, path string, as safetensors.Dtype) error {
+// Write makes a folder of the model that Read and diffusers open, with weights of a type:
+// a pipeline that diffusers runs as it is, and a card that says what it is and how it is
+// called. Nothing may lie at path yet.
+func (m *Model) Write(disk durable.Disk, path string, as safetensors.Dtype) (Pipeline, error) {
+	p, unet, weights := m.Pipeline()
 	if err := disk.MkdirAll(filepath.Dir(path)); err != nil {
-		return err
+		return p, err
 	}
-	files := map[string][]byte{"model_index.json": Index(m.method, m.Network.ClassName()), filepath.Join("scheduler", "scheduler_config.json"): m.scheduler}
-	for _, name := range []string{ClassesFile, DataFile, FewFile} {
-		name = filepath.Join(TrainingDir, name)
-		data, err := pyjson.ReadFile(filepath.Join(m.Root, name))
-		switch {
-		case err == nil:
-			files[name] = data
-		case !errors.Is(err, fs.ErrNotExist):
-			return err
-		}
+	files := map[string][]byte{"model_index.json": p.index(m.method, unet.ClassName()), filepath.Join("scheduler", "scheduler_config.json"): m.scheduler}
+	if p.Code {
+		files[PipelineFile] = pipelineCode
 	}
-	origin, err := json.MarshalIndent(m.Origin(), "", "  ")
+	parts, err := m.Parts()
 	if err != nil {
-		return err
+		return p, err
 	}
-	files[filepath.Join(TrainingDir, OriginFile)] = append(origin, '\n')
-	return disk.Folder(path, func(dir string) error {
-		for _, sub := range []string{WeightsDir, "scheduler", TrainingDir} {
+	for name, text := range parts {
+		files[filepath.Join(TrainingDir, name)] = text
+	}
+	grid, err := m.grid()
+	if err != nil {
+		return p, err
+	}
+	if grid != nil {
+		files[GridFile] = grid
+	}
+	files[CardFile] = m.card(p, filepath.Base(path), as, grid != nil, parts[SettingsFile])
+	return p, disk.Folder(path, func(dir string) error {
+		for _, sub := range []string{"scheduler", TrainingDir} {
 			if err := os.Mkdir(filepath.Join(dir, sub), 0o777); err != nil {
 				return err
 			}
@@ -80,19 +70,18 @@ func (m *Model) Write(disk durable.Disk, path string, as safetensors.Dtype) erro
 				return err
 			}
 		}
-		return nets.WriteModelAs(as, filepath.Join(dir, WeightsDir), m.Network, nets.Params(m.Network), m.Weights)
+		if p.Labels != "" {
+			if err := writeNetwork(filepath.Join(dir, p.Labels), as, m.Network, m.Weights); err != nil {
+				return err
+			}
+		}
+		return writeNetwork(filepath.Join(dir, WeightsDir), as, unet, weights)
 	})
 }
 
-// saidUntrained is what the folder's OriginFile says of Model.Untrained.
-func saidUntrained(path string) (bool, error) {
-	text, err := pyjson.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+func writeNetwork(dir string, as safetensors.Dtype, n nets.Network, weights []float32) error {
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		return err
 	}
-	var o Origin
-	if err == nil {
-		err = pyjson.In(path, pyjson.Decode(text, &o))
-	}
-	return o.Untrained, err
+	return nets.WriteModelAs(as, dir, n, nets.Params(n), weights)
 }

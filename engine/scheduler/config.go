@@ -335,7 +335,12 @@ func Open(path string, ignore ...string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	c, err := read(data, ignore...)
+	return Parse(path, data, ignore...)
+}
+
+// Parse reads the text of such a file, which errors name.
+func Parse(path string, text []byte, ignore ...string) (Config, error) {
+	c, err := read(text, ignore...)
 	if err != nil {
 		return Config{}, &FileError{path, fmt.Errorf("scheduler config: %w", err)}
 	}

@@ -326,18 +326,14 @@ func presetNetwork(preset string, ignore []string) (nets.Network, error) {
 
 // folderNetwork is the network of a folder that a setting names.
 func folderNetwork(key, path string, ignore []string) (nets.Network, error) {
-	dir, err := model.Newest(path)
-	if info, gone := os.Stat(dir); err == nil && (gone != nil || !info.IsDir()) {
+	n, where, err := model.ReadNetwork(path, ignore...)
+	if _, gone := os.Stat(where); gone != nil {
 		err = errors.New("there is no such folder; want a run, a checkpoint or the folder of a diffusers model")
 	}
 	if err != nil {
 		return nil, &PresetError{key, path, err}
 	}
-	n, err := catalog.ReadConfig(dir, ignore...)
-	if err != nil {
-		return nil, &PresetError{key, path, err}
-	}
-	return n.WithNotes("the network is that of " + dir), nil
+	return n.WithNotes("the network is that of " + where), nil
 }
 
 // PresetError is a folder that a setting names, as preset does, and whose network

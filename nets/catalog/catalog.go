@@ -48,5 +48,13 @@ func ReadDenoiser(dir string, ignore ...string) (nets.Network, []float32, error)
 	return classes().ReadDenoiser(dir, ignore...)
 }
 
+// ReadTensors reads a network that denoises, and its weights, from a config.json and an
+// open file.
+func ReadTensors(config []byte, f nets.TensorFile, ignore ...string) (nets.Network, []float32, error) {
+	return classes().ReadTensors(config, f, ignore...)
+}
+
 // Parse reads the network of a config.json.
-func Parse(config []byte) (nets.Network, error) { return classes().Parse(config) }
+func Parse(config []byte, ignore ...string) (nets.Network, error) {
+	return classes().Parse(config, ignore...)
+}

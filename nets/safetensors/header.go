@@ -58,6 +58,9 @@ func parseHeader(file string, header []byte, data int64) ([]Tensor, map[string]s
 		if _, ok := t.elements(); !ok {
 			return nil, nil, fault(name, "has the impossible shape %v", t.Shape)
 		}
+		if !t.whole() {
+			return nil, nil, fault(name, "is %s%v, which does not fill its last byte", t.Dtype, t.Shape)
+		}
 		if begin, end := entry.Offsets[0], entry.Offsets[1]; begin < 0 || end < begin || end-begin != t.Size() {
 			return nil, nil, fault(name, "has data_offsets [%d,%d], want %d bytes for %s%v", begin, end, t.Size(), t.Dtype, t.Shape)
 		}

@@ -23,13 +23,14 @@ const (
 )
 
 // dtypes in the order of the reference implementation, which writes the last
-// one first, with the bytes of an element.
+// one first, with the bits of an element.
 var dtypes = []struct {
-	name  Dtype
-	width int
+	name Dtype
+	bits int
 }{
-	{"BOOL", 1}, {"U8", 1}, {"I8", 1}, {"F8_E5M2", 1}, {"F8_E4M3", 1}, {"I16", 2}, {"U16", 2}, {F16, 2}, {BF16, 2},
-	{"I32", 4}, {"U32", 4}, {F32, 4}, {F64, 8}, {I64, 8}, {"U64", 8},
+	{"BOOL", 8}, {"F4", 4}, {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8}, {"I8", 8}, {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8},
+	{"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I16", 16}, {"U16", 16}, {F16, 16}, {BF16, 16}, {"I32", 32}, {"U32", 32}, {F32, 32},
+	{"C64", 64}, {F64, 64}, {I64, 64}, {"U64", 64},
 }
 
 // rank returns the place of an element type in the order above; −1 if unknown.
@@ -42,13 +43,16 @@ func (d Dtype) rank() int {
 	return -1
 }
 
-// Width returns the bytes of an element, 0 for an unknown type.
-func (d Dtype) Width() int {
+// bits of an element, 0 for an unknown type.
+func (d Dtype) bits() int {
 	if r := d.rank(); r >= 0 {
-		return dtypes[r].width
+		return dtypes[r].bits
 	}
 	return 0
 }
+
+// Width returns the bytes of an element, 0 for an unknown type and for those smaller than a byte.
+func (d Dtype) Width() int { return d.bits() / 8 }
 
 // Tensor is an entry of the header.
 type Tensor struct {
@@ -86,7 +90,13 @@ func (t Tensor) elements() (n int, ok bool) {
 }
 
 // Size returns the tensor's bytes in the file.
-func (t Tensor) Size() int64 { return int64(t.Elements()) * int64(t.Dtype.Width()) }
+func (t Tensor) Size() int64 {
+	n, bits := int64(t.Elements()), int64(t.Dtype.bits())
+	return n/8*bits + n%8*bits/8
+}
+
+// whole says whether the tensor fills its bytes.
+func (t Tensor) whole() bool { return t.Elements()%8*t.Dtype.bits()%8 == 0 }
 
 // FormatError is a file that is no proper safetensors file.
 type FormatError struct {

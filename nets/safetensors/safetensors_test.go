@@ -205,6 +205,8 @@ func TestReferenceFiles(t *testing.T) {
 func FuzzFile(f *testing.F) {
 	f.Add(raw(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[],"data_offsets":[8,9]}}  `, 9))
 	f.Add(raw(`{"__metadata__":{"format":"pt"},"a":{"dtype":"F16","shape":[0],"data_offsets":[0,0]}}`, 0))
+	f.Add(raw(`{"a":{"dtype":"F4","shape":[3,2],"data_offsets":[0,3]},"b":{"dtype":"F6_E3M2","shape":[4],"data_offsets":[3,6]}}`, 6))
+	f.Add(raw(`{"a":{"dtype":"C64","shape":[1],"data_offsets":[8,16]},"b":{"dtype":"F8_E8M0","shape":[8],"data_offsets":[0,8]}}`, 16))
 	f.Add(raw(`{}`, 0))
 	f.Add(raw(`{"a":{"dtype":"I64","shape":[1],"data_offsets":[0,9]}}`, 8))
 	f.Fuzz(func(t *testing.T, b []byte) {

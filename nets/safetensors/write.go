@@ -56,6 +56,8 @@ func check(tensors []Tensor) error {
 			return fmt.Errorf("tensor %q: unknown dtype %q", t.Name, t.Dtype)
 		case !ok:
 			return fmt.Errorf("tensor %q: impossible shape %v", t.Name, t.Shape)
+		case !t.whole():
+			return fmt.Errorf("tensor %q: %s%v does not fill its last byte", t.Name, t.Dtype, t.Shape)
 		case t.Name == "__metadata__" || seen[t.Name]:
 			return fmt.Errorf("tensor %q: the name is taken, want unique ones", t.Name)
 		}

@@ -110,6 +110,15 @@ func TestLegacyNames(t *testing.T) {
 	wantModel(t, dir, flat)
 }
 
+// TestWrappedNames: what PyTorch's DataParallel and torch.compile wrap has names within theirs.
+func TestWrappedNames(t *testing.T) {
+	for _, prefix := range []string{"module.", "_orig_mod.", "_orig_mod.module."} {
+		dir, c, flat := micro(t)
+		store(t, filepath.Join(dir, weightsFile), c, flat, func(s *safetensors.Tensor) { s.Name = prefix + s.Name })
+		wantModel(t, dir, flat)
+	}
+}
+
 func TestShards(t *testing.T) {
 	dir, c, flat := micro(t)
 	os.Remove(filepath.Join(dir, weightsFile))

@@ -1,0 +1,189 @@
+package model
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"fluxion/data/durable"
+	"fluxion/engine/scheduler"
+	"fluxion/nets"
+	"fluxion/nets/catalog"
+	"fluxion/nets/pyjson"
+	"fluxion/nets/safetensors"
+)
+
+// A model in one file has what a folder has in files of its own as texts, by their names:
+// in the metadata of safetensors, or beside the tensors of a .npz.
+const (
+	ConfigPart    = "config.json"
+	SchedulerPart = "scheduler_config.json"
+)
+
+// kept are the files of TrainingDir that go with a model wherever it goes.
+var kept = []string{ClassesFile, DataFile, FewFile, SettingsFile, OriginFile}
+
+// PartNames are the names of all texts of a model in one file.
+func PartNames() []string { return append([]string{ConfigPart, SchedulerPart}, kept...) }
+
+// readParts reads those that a folder has.
+func readParts(dir string) (map[string][]byte, error) {
+	parts := map[string][]byte{}
+	for _, name := range kept {
+		text, err := pyjson.ReadFile(filepath.Join(dir, name))
+		switch {
+		case err == nil:
+			parts[name] = text
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, err
+		}
+	}
+	return parts, nil
+}
+
+// Parts are the texts of TrainingDir that go with the model, its Origin among them.
+func (m *Model) Parts() (map[string][]byte, error) {
+	parts := maps.Clone(m.parts)
+	origin, err := json.MarshalIndent(m.Origin(), "", "  ")
+	parts[OriginFile] = append(origin, '\n')
+	return parts, err
+}
+
+// AllParts are those and the configurations of network and scheduler.
+func (m *Model) AllParts() (map[string][]byte, error) {
+	parts, err := m.Parts()
+	if err == nil {
+		parts[ConfigPart], parts[SchedulerPart] = m.Network.JSON(), m.scheduler
+	}
+	return parts, err
+}
+
+// WriteFile writes the model as one safetensors file.
+func (m *Model) WriteFile(disk durable.Disk, path string, as safetensors.Dtype) error {
+	parts, err := m.AllParts()
+	if err != nil {
+		return err
+	}
+	metadata := map[string]string{"format": "pt"}
+	for name, text := range parts {
+		metadata[name] = string(text)
+	}
+	if err := disk.MkdirAll(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return disk.Write(path, func(w io.Writer) error {
+		return nets.WriteWeights(w, as, nets.Params(m.Network), m.Weights, metadata)
+	})
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// readFile reads a model from one file.
+func readFile(path, weights string, ignore []string) (*Model, error) {
+	if weights != EMA {
+		return nil, fmt.Errorf("%s is one file with one set of weights; want the weights %s, not %s", path, EMA, weights)
+	}
+	f, parts, err := openFile(path, ignore)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return FromTensors(parts, f, ignore...)
+}
+
+// openFile opens a model in one file, and finds its texts: in the metadata, or else in the
+// config.json beside it and where a pipeline has the others, in that folder or around it.
+func openFile(path string, ignore []string) (f nets.TensorFile, parts map[string][]byte, err error) {
+	if f, err = nets.OpenTensors(path); err != nil {
+		return nil, nil, err
+	}
+	if s, ok := f.(*safetensors.File); ok && s.Metadata[ConfigPart] != "" {
+		parts = map[string][]byte{}
+		for _, name := range PartNames() {
+			if text, there := s.Metadata[name]; there {
+				parts[name] = []byte(text)
+			}
+		}
+		return f, parts, nil
+	}
+	if parts, err = partsAround(filepath.Dir(path), ignore); errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%s says nothing of its network; want a file of convert, or one with the %s of diffusers beside it", path, ConfigPart)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, parts, nil
+}
+
+// partsAround are the texts of a folder with a network, which may be in a pipeline's.
+func partsAround(dir string, ignore []string) (map[string][]byte, error) {
+	config, err := pyjson.ReadFile(filepath.Join(dir, ConfigPart))
+	if err != nil {
+		return nil, err
+	}
+	for _, root := range []string{dir, filepath.Join(dir, "..")} {
+		c, err := scheduler.Open(root, ignore...)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		parts, err := readParts(filepath.Join(root, TrainingDir))
+		if err != nil {
+			return nil, err
+		}
+		parts[ConfigPart], parts[SchedulerPart] = config, c.Bytes()
+		return parts, nil
+	}
+	return map[string][]byte{ConfigPart: config}, nil
+}
+
+// ReadNetwork reads the network of a run, a checkpoint, a model of diffusers or a model in
+// one file, and says where it lies. Its weights are not read.
+func ReadNetwork(path string, ignore ...string) (n nets.Network, where string, err error) {
+	if !isFile(path) {
+		if where, err = Newest(path); err == nil {
+			n, err = catalog.ReadConfig(where, ignore...)
+		}
+		return n, where, err
+	}
+	f, parts, err := openFile(path, ignore)
+	if err != nil {
+		return nil, path, err
+	}
+	n, err = catalog.Parse(parts[ConfigPart], ignore...)
+	return n, path, errors.Join(pyjson.In(path, err), f.Close())
+}
+
+// FromTensors makes a model of the texts of AllParts and an open file of tensors.
+func FromTensors(parts map[string][]byte, f nets.TensorFile, ignore ...string) (*Model, error) {
+	m := &Model{Path: f.Path(), Root: f.Path(), from: f.Path(), weights: EMA, parts: map[string][]byte{}}
+	var err error
+	if m.Network, m.Weights, err = catalog.ReadTensors(parts[ConfigPart], f, ignore...); err != nil {
+		return nil, err
+	}
+	for _, name := range kept {
+		if text, there := parts[name]; there {
+			m.parts[name] = text
+		}
+	}
+	var config scheduler.Config
+	if text := parts[SchedulerPart]; text != nil {
+		config, err = scheduler.Parse(f.Path()+"!"+SchedulerPart, text, ignore...)
+	} else {
+		config, err = m.assumed()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, m.heed(config, f.Path()+"!")
+}

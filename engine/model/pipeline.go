@@ -1,0 +1,120 @@
+package model
+
+import (
+	_ "embed"
+
+	"fluxion/engine/scheduler"
+	"fluxion/nets"
+	"fluxion/nets/pyjson"
+)
+
+// Pipelines of diffusers that call a network with a noisy image and a time.
+const (
+	plainPipeline  = "DDPMPipeline"
+	scaledPipeline = "ConsistencyModelPipeline" // whose noise and inputs the scheduler scales
+)
+
+// scales are the schedulers whose initial noise is not of deviation 1, which
+// DDPMPipeline takes no notice of.
+var scales = map[string]bool{
+	"CMStochasticIterativeScheduler": true, "EDMEulerScheduler": true, "EDMDPMSolverMultistepScheduler": true,
+	"EulerDiscreteScheduler": true, "EulerAncestralDiscreteScheduler": true, "HeunDiscreteScheduler": true,
+	"KDPM2DiscreteScheduler": true, "KDPM2AncestralDiscreteScheduler": true, "LMSDiscreteScheduler": true,
+}
+
+// PipelineFile is our own code for diffusers, in folders of networks that none of its
+// pipelines calls. diffusers runs it where from_pretrained is given trust_remote_code=True.
+const PipelineFile = "pipeline.py"
+
+//go:embed pipeline.py
+var pipelineCode []byte
+
+// Pipeline is how diffusers calls a model.
+type Pipeline struct {
+	Class   string `json:"class"`          // of diffusers, or our own in PipelineFile
+	Steps   int    `json:"steps"`          // to call it with
+	Code    bool   `json:"code"`           // Class is in PipelineFile
+	Classes int    `json:"classes"`        // that can be asked for
+	Labels  string `json:"labels"`         // folder of the network that is told classes, beside one that is told none; "": there is one network
+	Without string `json:"lack,omitempty"` // why diffusers cannot call the model at all
+}
+
+// foldable is a network whose weights can be made those of one that is told no class.
+type foldable interface {
+	WithoutClasses(weights []float32, class int) (nets.Network, []float32, bool)
+}
+
+// Pipeline says how diffusers calls the model, and which network its component unet is:
+// the model's own, or, where it knows a class that stands for any, one that is told none.
+func (m *Model) Pipeline() (Pipeline, nets.Network, []float32) {
+	n, weights, spec := m.Network, m.Weights, m.Network.Spec()
+	p := Pipeline{Class: plainPipeline, Steps: plainSteps, Classes: m.labels()}
+	if scales[m.method] {
+		p.Class, p.Steps = scaledPipeline, fewSteps
+	}
+	if m.Few != nil {
+		p.Steps = m.Few.Steps
+	}
+	switch f, ok := m.Network.(foldable); {
+	case !ok:
+		p.Without = "diffusers has no " + m.Network.ClassName()
+		return p, n, weights
+	case spec.Concat > 0:
+		p.Without = "no pipeline of diffusers gives a network a second image"
+		return p, n, weights
+	case spec.Jump && spec.Classes > 0:
+		p.Without = "diffusers has no network that is told a class and how far to lead"
+		return p, n, weights
+	case m.Guided && !m.Untrained && !spec.Estimate && !spec.Jump:
+		if alone, folded, ok := f.WithoutClasses(m.Weights, spec.Classes-1); ok {
+			n, weights, p.Labels = alone, folded, nets.LabelsDir
+		}
+	}
+	if s := n.Spec(); s.Conditional() || s.Estimate || s.Jump {
+		p.Class, p.Code = "FluxionPipeline", true
+		if p.Steps == plainSteps {
+			p.Steps = fewSteps
+		}
+	}
+	return p, n, weights
+}
+
+// Steps that a pipeline is called with: DDPM's, as DDPMPipeline does by itself, and some
+// for solvers of ODEs.
+const (
+	plainSteps = 1000
+	fewSteps   = 50
+)
+
+// labels is how many classes the network can be asked for.
+func (m *Model) labels() int {
+	n := m.Network.Spec().Classes
+	if m.Guided {
+		n--
+	}
+	return n
+}
+
+// index is the model_index.json of such a pipeline.
+func (p Pipeline) index(method, network string) []byte {
+	values := components(p.Class, method, network)
+	if p.Code {
+		values["_class_name"] = []any{"pipeline", p.Class}
+		values["classes"], values["steps"] = int64(p.Classes), int64(p.Steps)
+	}
+	return pyjson.Marshal(values)
+}
+
+// Index is the model_index.json of a checkpoint.
+func Index(method, network string) []byte {
+	return pyjson.Marshal(components(plainPipeline, method, network))
+}
+
+func components(pipeline, method, network string) map[string]any {
+	return map[string]any{
+		"_class_name":        pipeline,
+		"_diffusers_version": scheduler.Version,
+		"scheduler":          []any{"diffusers", method},
+		"unet":               []any{"diffusers", network},
+	}
+}
