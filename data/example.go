@@ -40,6 +40,14 @@ func NewPixels(k Kind, n int) Pixels {
 	return Pixels{Bytes: make([]byte, n)}
 }
 
+// Kind is what they are.
+func (p Pixels) Kind() Kind {
+	if p.Floats != nil {
+		return Floats
+	}
+	return Bytes
+}
+
 // Len is the number of values.
 func (p Pixels) Len() int { return len(p.Bytes) + len(p.Floats) }
 
@@ -86,6 +94,7 @@ type Example struct {
 	Class int    // −1: none
 	Input Pixels // what the image is to be made of, where the set says (see Inputs); no room: it is not wanted
 	Noise int64  // address of the noise it is trained with: Own, or 0 and up
+	At    int64  // position in the stream, of which the inputs of unpaired sets are a function
 
 	stored []byte   // room for floats as a file has them
 	input  *Example // room for reading Input

@@ -8,36 +8,40 @@ import (
 	"strings"
 )
 
-// pairedPrefix is that of a spec of two sets: paired:A,B.
-const pairedPrefix = "paired:"
+// Prefixes of a spec of two sets: paired:A,B, and unpaired:A,B.
+const (
+	pairedPrefix   = "paired:"
+	unpairedPrefix = "un" + pairedPrefix
+)
 
 // paired is a set of images B, each with the image of a set A that it is to be made of:
 // image to image. Whoever reads it without room for inputs sees B alone.
 type paired struct {
 	Dataset
 	inputs Dataset
-	of     []int // the number of its input, of each image
+	of     []int // the number of its input, of each image; nil: any, another at each position in the stream
 	notes  []string
 }
 
 func openPaired(spec string, o Options) (Dataset, error) {
-	rest, ok := strings.CutPrefix(spec, pairedPrefix)
-	if !ok {
+	rest, free := strings.CutPrefix(spec, unpairedPrefix)
+	rest, ok := strings.CutPrefix(rest, pairedPrefix)
+	if !ok && !free {
 		return nil, nil
 	}
 	a, b, _ := strings.Cut(rest, ",")
 	if a == "" || b == "" || strings.Contains(b, ",") {
-		return nil, &Error{Path: spec, Problem: "want two sets, the inputs and what is to be made of them, as in paired:A,B; names with commas cannot be told"}
+		return nil, &Error{Path: spec, Problem: "want two sets, the inputs and what is to be made of them, as in paired:A,B or unpaired:A,B; names with commas cannot be told"}
 	}
 	for _, set := range []string{a, b} {
-		if strings.HasPrefix(set, pairedPrefix) || strings.HasPrefix(set, "pairs:") {
+		if strings.HasPrefix(set, pairedPrefix) || strings.HasPrefix(set, unpairedPrefix) || strings.HasPrefix(set, "pairs:") {
 			return nil, &Error{Path: spec, Problem: set + " is itself of pairs; want two sets of images"}
 		}
 	}
 	p := &paired{}
 	var err error
 	if p.Dataset, err = Open(b, o); err == nil {
-		err = p.open(a, b, o)
+		err = p.open(a, b, o, free)
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -46,7 +50,7 @@ func openPaired(spec string, o Options) (Dataset, error) {
 }
 
 // open opens the inputs, whose spec is a, at the size of the images, whose spec is b.
-func (p *paired) open(a, b string, o Options) (err error) {
+func (p *paired) open(a, b string, o Options, free bool) (err error) {
 	if p.inputs, err = Open(a, o); err != nil {
 		return err
 	}
@@ -62,6 +66,9 @@ func (p *paired) open(a, b string, o Options) (err error) {
 		if p.inputs, err = Open(a, o); err != nil {
 			return err
 		}
+	}
+	if free {
+		return nil
 	}
 	if p.of, err = match(p.inputs, p.Dataset, a, b); err != nil {
 		return err
@@ -214,10 +221,31 @@ func inputValues(d Dataset) int {
 // It is closed with the set.
 func Inputs(d Dataset) Dataset {
 	p, ok := d.(*paired)
-	if !ok {
+	switch {
+	case !ok:
 		return nil
+	case p.of == nil:
+		return p.inputs
 	}
 	return ordered{p.inputs, p.of}
+}
+
+// Unpaired says whether the inputs of a set are any, and not those of its images.
+func Unpaired(d Dataset) bool {
+	p, ok := d.(*paired)
+	return ok && p.of == nil
+}
+
+// unpairedSeed is that of the order of inputs: another than that of images.
+const unpairedSeed = 0x756e706169726564
+
+// input is the number of the input of image i, read for a position in the stream.
+func (p *paired) input(i int, at int64) int {
+	if p.of != nil {
+		return p.of[i]
+	}
+	n := int64(p.inputs.Len())
+	return Order(unpairedSeed, at/n, int(n), int(at%n))
 }
 
 // ordered is a set in another order.
@@ -237,7 +265,7 @@ func (p *paired) Read(i int, e *Example) error {
 			e.input = &Example{}
 		}
 		e.input.Pixels = e.Input
-		if err := p.inputs.Read(p.of[i], e.input); err != nil {
+		if err := p.inputs.Read(p.input(i, e.At), e.input); err != nil {
 			return err
 		}
 	}

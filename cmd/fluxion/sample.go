@@ -16,6 +16,7 @@ import (
 	"fluxion/data/durable"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
+	"fluxion/engine/process"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -250,7 +251,16 @@ func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.
 	request := generate.Request{Table: run.table, Adaptive: run.adaptive, Seed: o.seed, Seeds: seeds, Guidance: j.guidance, Clip: j.clip, Picture: j.picture, NullClass: m.Network.Spec().Classes - 1}
 	if j.images != nil && j.given {
 		request.Input = func(i int, to []float32) error { return j.images.values(seeds[i], to) }
-	} else if j.images != nil {
+	}
+	if j.images != nil && m.Process.Source.Kind() == process.Images {
+		request.Begin = func(i int, _, sigma float64, z []float32) error {
+			err := j.images.values(seeds[i], z)
+			for k := range z {
+				z[k] *= float32(sigma)
+			}
+			return err
+		}
+	} else if j.images != nil && !j.given {
 		begin, free, err := o.begins(ctx, dev, j, seeds, batch)
 		if err != nil {
 			return err

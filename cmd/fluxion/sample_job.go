@@ -73,7 +73,7 @@ func (o *sampleOptions) planOf(read func() (*model.Model, error)) (j job, err er
 	if err != nil {
 		return j, err
 	}
-	if source := j.model.Process.Source; !source.Gaussian() && j.run.table.Draws() > 0 {
+	if source := j.model.Process.Source; o.scheduler != "" && !source.Gaussian() && j.run.table.Draws() > 0 {
 		return j, fault.Usagef("the scheduler draws Gaussian noise on the way, and the model's source is %v: want a deterministic one, or --sampler euler", source)
 	}
 	if j.run.table.Leads() && !j.model.Network.Spec().Jump {
@@ -96,9 +96,17 @@ func (o *sampleOptions) planOf(read func() (*model.Model, error)) (j job, err er
 
 // planImages settles of which images samples are made.
 func (o *sampleOptions) planImages(j *job, method sampler.Sampler) (err error) {
-	takes := j.model.Network.Spec().Concat
+	takes, begins := j.model.Network.Spec().Concat, j.model.Process.Source.Kind() == process.Images
 	size := j.size
 	switch {
+	case begins && (o.initSet() || o.init != ""):
+		return fault.Usagef("--init: %s begins with images of its source, --input, and not with noise", o.model)
+	case begins && takes == 0 && o.without != "":
+		return fault.Usagef("%s begins with images of its source: %s", o.model, o.without)
+	case begins && o.input == "":
+		return fault.Usagef("%s begins with images of its source; want --input and a set of them, such as a folder", o.model)
+	case begins && takes == 0:
+		j.images, err = o.openImages("--input", o.input, size)
 	case takes > 0 && o.without != "":
 		return fault.Usagef("%s was trained on pairs, and its samples are made of images: %s", o.model, o.without)
 	case takes > 0 && o.input == "":
@@ -117,7 +125,7 @@ func (o *sampleOptions) planImages(j *job, method sampler.Sampler) (err error) {
 	if j.from, err = o.readInversion(j.model, j.images, method); err != nil {
 		return err
 	}
-	if o.class == "all" && j.model.Network.Spec().Conditional() {
+	if o.class == "all" && !begins && j.model.Network.Spec().Conditional() { // the classes of a source are its own
 		j.classOf, err = j.images.classes(j.model)
 	}
 	return err

@@ -147,7 +147,7 @@ func (e *evaluation) hooks(ctx context.Context, dev device.Device, face console.
 		return p.show, face.End
 	}
 	var given func(n int) (train.Given, error)
-	if e.settings.GivenChannels(e.trained) > 0 {
+	if e.settings.TakesInputs(e.trained) {
 		given = func(n int) (train.Given, error) { return train.ReadGiven(e.trained, n, e.settings.SkipBroken) }
 	}
 	m, err := monitor.New(monitor.Options{

@@ -1,9 +1,16 @@
 package generate
 
-import "errors"
+import (
+	"errors"
+
+	"fluxion/engine/process"
+)
 
 // checkInput says that a network is given a second image, or is not, against what it takes.
 func (g *Generator) checkInput(r Request) error {
+	if g.Source.Kind() == process.Images && r.Begin == nil {
+		return errors.New("a model that begins with images is given none")
+	}
 	if takes := g.Graph.Concat != nil; takes != (r.Input != nil) {
 		return errors.New("a network that takes a second image without one, or the other way round")
 	}

@@ -102,8 +102,8 @@ func (g *sampling) after(images int64) (evaluate.Source, error) {
 			r.Classes = append(r.Classes, i%classes)
 		}
 	}
-	if g.of.Network.Spec().Concat > 0 {
-		r.Input, r.Classes = g.given.Input, g.given.ClassesOf(classes)
+	if g.given.Classes != nil {
+		g.given.Of(&r, g.of.Network, g.of.Objective.Process().Source, classes)
 	}
 	return samples{g, r}, nil
 }

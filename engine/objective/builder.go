@@ -159,7 +159,8 @@ func (b *Builder) Data() *gorgonia.Node {
 	return b.data
 }
 
-// given is the second image of each image, which networks are given in every application.
+// given is the second image of each image, which networks are given in every application,
+// or which is the noise end.
 func (b *Builder) given(channels int) *gorgonia.Node {
 	if b.concat == nil {
 		b.concat = b.input("concat", b.Batch, b.Height, b.Width, channels)
@@ -172,6 +173,9 @@ func (b *Builder) given(channels int) *gorgonia.Node {
 
 // Noise is that of each image, ε, of the shape of Data.
 func (b *Builder) Noise() *gorgonia.Node {
+	if b.Source.Kind() == process.Images {
+		return b.given(b.shape[3])
+	}
 	if b.noise == nil {
 		b.noise = b.input("noise", b.shape...)
 		o := draw.NoiseOptions{Shape: draw.Shape{Images: b.Batch, Pixels: b.Height * b.Width, Channels: b.shape[3]}, Stream: cmp.Or(b.Options.Noise.Stream, philox.Noise)}

@@ -12,11 +12,10 @@ import (
 // Source is what lies at the noise end of the paths, ε (MATHEMATICS.md, section 8). The
 // zero value is white Gaussian noise.
 type Source struct {
-	text   string // as GetSource reads it; "" is gaussian
-	kind   SourceKind
-	power  func(k, l, height, width int) float64 // by frequency; nil: 1
-	norm   bool                                  // the mean power is to be 1
-	images string
+	text  string // as GetSource reads it; "" is gaussian
+	kind  SourceKind
+	power func(k, l, height, width int) float64 // by frequency; nil: 1
+	norm  bool                                  // the mean power is to be 1
 }
 
 // SourceKind is what the values of a source are, apart from its spectrum.
@@ -47,6 +46,7 @@ var sources = []SourceName{
 	{"laplace", "independent values of a Laplace distribution, of variance 1", "", func(string) (Source, error) { return Source{kind: Laplace}, nil }},
 	{"offset", "normal noise and an offset of variance C that the pixels of a channel share: K = I + C·11ᵀ", "C", offset},
 	{"spectrum", "normal noise of power 1/f^ALPHA, of variance 1 on average: above 0 is red, below blue", "ALPHA", powerLaw},
+	{"data", "images: the inputs of data paired:A,B or unpaired:A,B, which are given to sample by --input", "", func(string) (Source, error) { return Source{kind: Images}, nil }},
 }
 
 // Sources returns what GetSource reads.
@@ -122,9 +122,6 @@ func (s Source) String() string {
 
 // Kind of its values.
 func (s Source) Kind() SourceKind { return s.kind }
-
-// Images is the data set that it is; "": it is none.
-func (s Source) Images() string { return s.images }
 
 // Gaussian says whether it is normal noise, white or not: only then do scores, noise that
 // is added on the way, and likelihoods mean what they say.

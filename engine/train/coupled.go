@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"slices"
 
 	"fluxion/data"
 	"fluxion/engine/couple"
@@ -20,6 +21,7 @@ type coupled struct {
 	// multiply is the products of a step, for a coupling that wants them.
 	multiply func([]*data.Batch) (gram.Table, error)
 	draw     func(address int64, to []float32) // as in couple.Step
+	inputs   bool                              // are what is paired, and not noise
 	seed     uint64
 	tell     func(error) // in what pairs fall short: the first time that they do
 	left     int64       // steps that will be asked for; the one behind them is not paired ahead
@@ -130,12 +132,23 @@ func (s *coupled) fail(err error) {
 func (s *coupled) pair() error {
 	step := &s.step
 	step.Seed, step.Draw = s.seed, s.draw
+	if s.inputs {
+		defer s.exchange(s.next, step)()
+	}
 	step.Classes, step.Noise, step.Images = step.Classes[:0], step.Noise[:0], step.Images[:0]
 	for k, b := range s.next {
 		step.Classes, step.Noise = append(step.Classes, b.Classes...), append(step.Noise, b.Noise...)
 		if s.multiply == nil {
 			s.look(k, b)
 		}
+	}
+	if s.inputs {
+		inputs := make([][]float32, len(step.Noise))
+		for i, address := range step.Noise {
+			inputs[i] = make([]float32, s.size)
+			step.Draw(address, inputs[i])
+		}
+		step.Products = gram.Of(step.Images, inputs)
 	}
 	err := s.coupling.Pair(*step)
 	at := 0
@@ -171,4 +184,28 @@ func (s *coupled) Close() {
 		s.paired(<-s.done)
 	}
 	s.stream.Close()
+}
+
+// exchange makes inputs the noise of a step: the address of one is its number in the step.
+// What it returns gives each image the input that it is paired with.
+func (s *coupled) exchange(all []*data.Batch, step *couple.Step) func() {
+	n := len(all[0].Indices)
+	inputs, own := data.NewPixels(all[0].Inputs.Kind(), len(all)*n*s.size), make([][]int64, len(all))
+	for k, b := range all {
+		inputs.Slice(k*n*s.size, (k+1)*n*s.size).Copy(b.Inputs)
+		own[k] = slices.Clone(b.Noise)
+		for i := range b.Noise {
+			b.Noise[i] = int64(k*n + i)
+		}
+	}
+	input := func(address int64) data.Pixels { return inputs.Slice(int(address)*s.size, int(address+1)*s.size) }
+	step.Draw = func(address int64, to []float32) { input(address).Values(to) }
+	return func() {
+		for k, b := range all {
+			for i, address := range b.Noise {
+				b.Inputs.Slice(i*s.size, (i+1)*s.size).Copy(input(address))
+			}
+			copy(b.Noise, own[k])
+		}
+	}
 }

@@ -3,10 +3,14 @@ package train
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"fluxion/data"
 	"fluxion/data/setting"
 	"fluxion/engine/couple"
+	"fluxion/engine/generate"
+	"fluxion/engine/process"
+	"fluxion/nets"
 )
 
 // Conditions: what a network is given of the images that those of the data are to be made of.
@@ -25,7 +29,7 @@ func conditionSetting(p *string) setting.Setting {
 
 // GivenChannels are those of the inputs that the network of a run on data is given; 0: none.
 func (s Settings) GivenChannels(d data.Dataset) int {
-	if s.Condition != Concat {
+	if s.Condition != Concat || data.Unpaired(d) {
 		return 0
 	}
 	channels, _ := data.InputOf(d)
@@ -34,10 +38,31 @@ func (s Settings) GivenChannels(d data.Dataset) int {
 
 // checkInputs says why the inputs of data do not go with the settings. Data may be nil.
 func (s Settings) checkInputs(d data.Dataset) error {
-	if d == nil || data.Inputs(d) == nil {
+	if d == nil {
 		return nil
 	}
+	begins := s.beginsWithInputs()
+	if data.Inputs(d) == nil {
+		if begins {
+			return &SettingError{"source", fmt.Sprintf("data, and %s has no inputs to begin with; want --data paired:A,B, or unpaired:A,B", d.Name())}
+		}
+		return nil
+	}
+	channels, _ := data.InputOf(d)
+	_, _, own := d.Shape()
 	switch {
+	case begins && channels != own:
+		return &SettingError{"source", fmt.Sprintf("data: inputs of %s cannot become images of %s; want --channels, which brings both to one", channelsText(channels), channelsText(own))}
+	case begins && data.Unpaired(d) && strings.HasPrefix(s.Coupling, "nearest"):
+		return &SettingError{"coupling", fmt.Sprintf("%s would begin with some inputs more than with others; want %s, or ot", s.Coupling, couple.Independent)}
+	case begins && data.Unpaired(d):
+		return nil
+	case begins && s.Coupling != couple.Independent:
+		return &SettingError{"coupling", fmt.Sprintf("%s would part the pairs of %s; want %s, or data unpaired:A,B", s.Coupling, d.Name(), couple.Independent)}
+	case begins:
+		return nil
+	case data.Unpaired(d):
+		return &SettingError{"data", fmt.Sprintf("%s: nothing sees the inputs, of which none belongs to an image; want --source data, which begins with them, or paired:A,B", d.Name())}
 	case s.Condition != Concat:
 		return &SettingError{"condition", fmt.Sprintf("%s, and nothing else sees the inputs of %s; want %s", s.Condition, d.Name(), Concat)}
 	case s.Coupling != couple.Independent:
@@ -69,7 +94,7 @@ func ReadGiven(d data.Dataset, n int, skip bool) (Given, error) {
 	of := height * width * own
 	g.Inputs, g.Images = data.NewPixels(kind, n*g.values), data.NewPixels(d.Kind(), n*of)
 	for i := range n {
-		e := data.Example{Pixels: g.Images.Slice(i*of, (i+1)*of), Input: g.Inputs.Slice(i*g.values, (i+1)*g.values), Class: -1, Noise: data.Own}
+		e := data.Example{Pixels: g.Images.Slice(i*of, (i+1)*of), Input: g.Inputs.Slice(i*g.values, (i+1)*g.values), Class: -1, Noise: data.Own, At: int64(i)}
 		if err := d.Read(data.Spread(d.Len(), n, i), &e); err != nil {
 			if !skip {
 				return g, err
@@ -80,6 +105,37 @@ func ReadGiven(d data.Dataset, n int, skip bool) (Given, error) {
 		g.Classes = append(g.Classes, e.Class)
 	}
 	return g, nil
+}
+
+// beginsWithInputs says whether inputs of the data are the source.
+func (s Settings) beginsWithInputs() bool {
+	source, err := process.GetSource(s.Source)
+	return err == nil && source.Kind() == process.Images
+}
+
+// TakesInputs says whether a run on data is given their inputs, or begins with them.
+func (s Settings) TakesInputs(d data.Dataset) bool {
+	return s.GivenChannels(d) > 0 || s.beginsWithInputs()
+}
+
+// Begin is a state of image i, as generate.Request wants it: its input, without noise.
+func (g Given) Begin(i int, _, sigma float64, z []float32) error {
+	err := g.Input(i, z)
+	for k := range z {
+		z[k] *= float32(sigma)
+	}
+	return err
+}
+
+// Of makes a request for samples of the images.
+func (g Given) Of(r *generate.Request, network nets.Network, source process.Source, none int) {
+	r.Classes = g.ClassesOf(none)
+	if network.Spec().Concat > 0 {
+		r.Input = g.Input
+	}
+	if source.Kind() == process.Images {
+		r.Begin = g.Begin
+	}
 }
 
 // Input is that of image i, as generate.Request wants it.

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"fluxion/data"
+	"fluxion/engine/couple"
 	"fluxion/nets"
 )
 
@@ -90,5 +92,46 @@ func TestReadGiven(t *testing.T) {
 	}
 	if told := g.ClassesOf(4); len(told) != 3 || told[0] != 4 || g.ClassesOf(0) != nil {
 		t.Errorf("classes %v", told)
+	}
+}
+
+// TestSourceOfInputs: a coupling of a source of images exchanges inputs within a step, and
+// what a source of images needs is asked for.
+func TestSourceOfInputs(t *testing.T) {
+	c, err := couple.Get("ot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &data.Batch{Pixels: data.Pixels{Floats: []float32{0, 5, 9}}, Inputs: data.Pixels{Floats: []float32{8, 1, 4}}, Classes: []int32{-1, -1, -1}, Indices: []int64{7, 8, 9}, Noise: []int64{7, 8, 9}}
+	s := &coupled{coupling: c, batches: 1, size: 1, inputs: true, next: []*data.Batch{b}}
+	if err := s.pair(); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(b.Inputs.Floats, []float32{1, 4, 8}) || !slices.Equal(b.Noise, []int64{7, 8, 9}) {
+		t.Errorf("inputs %v of noise %v", b.Inputs.Floats, b.Noise)
+	}
+	open := func(spec string) data.Dataset {
+		d, err := data.Open(spec, data.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { d.Close() })
+		return d
+	}
+	for want, c := range map[string]struct {
+		set    data.Dataset
+		change func(*Settings)
+	}{
+		"want --data paired:A,B": {open("toy:moons"), func(s *Settings) { s.Source = "data" }},
+		"want --source data":     {open("unpaired:toy:moons,toy:grid"), func(*Settings) {}},
+		"more than with others":  {open("unpaired:toy:moons,toy:grid"), func(s *Settings) { s.Source, s.Coupling = "data", "nearest:4" }},
+		"part the pairs":         {open("paired:toy:moons,toy:moons"), func(s *Settings) { s.Source, s.Coupling = "data", "ot" }},
+		"want --channels":        {pairedSet(t), func(s *Settings) { s.Source = "data" }},
+	} {
+		s := Default()
+		c.change(&s)
+		if _, err := NewObjective(s, c.set); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
 	}
 }

@@ -182,10 +182,14 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 		return nil, nil, sizes, err
 	}
 	room -= r.besideBytes()
-	_, kind := data.InputOf(r.data)
+	inputs, kind := data.InputOf(r.data)
+	if !s.TakesInputs(r.data) {
+		inputs = 0
+	}
 	o.InputFloats = kind == data.Floats
-	pixel := channels*r.data.Kind().Size() + s.GivenChannels(r.data)*kind.Size()
-	if bytes := plan.Product(r.data.Len(), height*width, pixel); bytes <= room/residentShare && r.augment == nil && (r.coupling == nil || couple.Multiplies(r.coupling)) { // or it looks at pixels
+	pixel := channels*r.data.Kind().Size() + inputs*kind.Size()
+	looks := r.augment != nil || r.coupling != nil && !r.multiplies() || data.Unpaired(r.data) // at what batches hold
+	if bytes := plan.Product(r.data.Len(), height*width, pixel); bytes <= room/residentShare && !looks {
 		o.Resident = r.data.Len()
 	}
 	for {
@@ -198,7 +202,7 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 		if sizes = step.Sizes(); sampling != nil {
 			sizes = plan.Union(sizes, sampling.Sizes())
 		}
-		if r.coupling != nil && couple.Multiplies(r.coupling) {
+		if r.multiplies() {
 			if r.pairing, err = newPairing(o, step.Buffers.Images); err != nil {
 				return nil, nil, nil, err
 			}
@@ -219,6 +223,12 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 		}
 		o.Resident = 0
 	}
+}
+
+// multiplies says whether the coupling asks for products of images and noise, which are made
+// where they lie. Of images and inputs it makes them itself.
+func (r *run) multiplies() bool {
+	return r.coupling != nil && couple.Multiplies(r.coupling) && !r.settings.beginsWithInputs()
 }
 
 // keptBytes is the memory that would be planned without recomputation, where there is

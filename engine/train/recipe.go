@@ -48,7 +48,7 @@ func (r Recipe) Apply(s Settings) Settings {
 // mirrored says whether data mean the same left for right: pictures do, but not letters
 // and digits, nor those that are paired with their noise; of points and arrays it is not known.
 func mirrored(data string) bool {
-	if _, images, paired := strings.Cut(data, ","); paired && strings.HasPrefix(data, "paired:") {
+	if _, images, paired := strings.Cut(data, ","); paired && strings.HasPrefix(strings.TrimPrefix(data, "un"), "paired:") {
 		data = images
 	}
 	name, _, _ := strings.Cut(data, ":")

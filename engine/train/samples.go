@@ -127,11 +127,11 @@ func (r *run) samples(ctx context.Context, images int64) error {
 		}
 	}
 	var given Given
-	if r.settings.GivenChannels(r.data) > 0 {
+	if r.settings.TakesInputs(r.data) {
 		if given, err = ReadGiven(r.data, n, r.settings.SkipBroken); err != nil {
 			return err
 		}
-		request.Input, request.Classes = given.Input, given.ClassesOf(r.nullClass())
+		given.Of(&request, r.network, r.objective.Process().Source, r.nullClass())
 	}
 	height, width, channels := r.data.Shape()
 	size := height * width * channels

@@ -109,9 +109,6 @@ func NewStep(o StepOptions) (*Step, error) {
 		return nil, err
 	}
 	s := &Step{StepOptions: o}
-	spec := o.Network.Spec()
-	s.images = o.pixels(spec.Channels, o.Floats, o.resident("images", spec.Channels, o.Floats))
-	s.inputs = o.pixels(spec.Concat, o.InputFloats, o.resident("inputs", spec.Concat, o.InputFloats))
 	var err error
 	if s.optimizer, err = findOptimizer(o.Optimizer); err != nil {
 		return nil, err
@@ -121,6 +118,9 @@ func NewStep(o StepOptions) (*Step, error) {
 			return nil, err
 		}
 	}
+	channels, inputs := o.Network.Spec().Channels, s.inputChannels()
+	s.images = o.pixels(channels, o.Floats, o.resident("images", channels, o.Floats))
+	s.inputs = o.pixels(inputs, o.InputFloats, o.resident("inputs", inputs, o.InputFloats))
 	b, l, err := objective.Build(s.Objective, objective.Options{
 		Network: o.Network, Batch: o.Batch, Height: o.Height, Width: o.Width, Noise: o.noise(), Data: s.images.stage, Inputs: s.inputs.stage,
 	})
@@ -158,6 +158,16 @@ func NewStep(o StepOptions) (*Step, error) {
 		}
 	}
 	return s, s.compile(c, applied)
+}
+
+// inputChannels are those of what images are to be made of, where a network is given that
+// or begins with it.
+func (s *Step) inputChannels() int {
+	n := s.Network.Spec()
+	if s.Objective.Process().Source.Kind() == process.Images {
+		return n.Channels
+	}
+	return n.Concat
 }
 
 // frozen is a network that is not trained, and the buffer of its weights.

@@ -33,8 +33,9 @@ func (r *run) openStream(ctx context.Context, from int64) (data.Stream, error) {
 	seed := r.trainer.noise().Seed
 	c := coupled{
 		stream: stream, coupling: r.coupling, batches: n, first: first, end: end, size: data.ValuesOf(r.data), seed: seed, left: (r.settings.Images - from + int64(r.settings.Batch) - 1) / int64(r.settings.Batch),
-		draw: noise.Draw(r.objective.Process().Source, height, width, channels, seed, philox.Noise),
-		tell: func(short error) { r.warn("coupling %v: %v", r.coupling, short) },
+		draw:   noise.Draw(r.objective.Process().Source, height, width, channels, seed, philox.Noise),
+		inputs: r.settings.beginsWithInputs(),
+		tell:   func(short error) { r.warn("coupling %v: %v", r.coupling, short) },
 	}
 	if r.pairing != nil {
 		c.multiply = r.pairing.multiply
