@@ -7,6 +7,7 @@ import (
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/cuda"
+	"fluxion/kernels/row"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -18,12 +19,20 @@ import (
 // has no gradient.
 func Adaptive(errors, weight *gorgonia.Node, p, c float64) *gorgonia.Node {
 	name := fmt.Sprintf("adaptive weights p=%g c=%g", p, c)
-	return kernels.Apply(adaptive{kernels.Signature{Name: name, Ranks: []int{1, 1}, Rank: 1}, p, c}, errors, weight)
+	return kernels.Apply(adaptive{kernels.Signature{Name: name, Ranks: []int{1, 1}, Rank: 1}, p, c, false}, errors, weight)
+}
+
+// Normalised returns weight[n]/(√errors[n] + c) of each image, by which its difference g from
+// the target counts as g/(‖g‖/√D + c), of D values (C. Lu, Y. Song, "Simplifying, Stabilizing
+// and Scaling Continuous-Time Consistency Models", 2024). It has no gradient.
+func Normalised(errors, weight *gorgonia.Node, c float64) *gorgonia.Node {
+	return kernels.Apply(adaptive{kernels.Signature{Name: fmt.Sprintf("normalised weights c=%g", c), Ranks: []int{1, 1}, Rank: 1}, 1, c, true}, errors, weight)
 }
 
 type adaptive struct {
 	kernels.Signature
 	p, c float64
+	root bool // of the error
 }
 
 func (adaptive) Exact() {}
@@ -40,7 +49,12 @@ func (adaptive) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	return s[0].Clone(), nil
 }
 
-func (o adaptive) of(err, weight float64) float64 { return weight * math.Pow(err+o.c, -o.p) }
+func (o adaptive) of(err, weight float64) float64 {
+	if o.root {
+		err = math.Sqrt(err)
+	}
+	return weight * math.Pow(err+o.c, -o.p)
+}
 
 // Do evaluates the reference.
 func (o adaptive) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
@@ -82,6 +96,6 @@ func (o adaptive) CUDA(l cuda.Launch) []cuda.Call {
 	n := l.In[0].Shape[0]
 	return []cuda.Call{{
 		Module: module, Function: "loss_adaptive", Grid: [3]int{(n + threads - 1) / threads, 1, 1}, Block: [3]int{threads, 1, 1},
-		Args: cuda.Args(l.Out.Address, l.In[0].Address, l.In[1].Address, n, math.Float64bits(o.p), math.Float64bits(o.c)),
+		Args: cuda.Args(l.Out.Address, l.In[0].Address, l.In[1].Address, n, math.Float64bits(o.p), math.Float64bits(o.c), uint32(row.If(o.root))),
 	}}
 }

@@ -92,8 +92,30 @@ extern "C" __global__ void __launch_bounds__(threads) loss_images_vector(float *
   images<true>(errors, y, target, pixels, channels);
 }
 
-// weight/(error + c)^p of each image.
-extern "C" __global__ void __launch_bounds__(threads) loss_adaptive(float *weights, const float *errors, const float *weight, uint32_t n, double p, double c) {
+// weight/(error + c)^p of each image, or of the root of its error.
+extern "C" __global__ void __launch_bounds__(threads) loss_adaptive(float *weights, const float *errors, const float *weight, uint32_t n, double p, double c, uint32_t root) {
   const uint32_t i = blockIdx.x * threads + threadIdx.x;
-  if (i < n) weights[i] = float(double(weight[i]) * exp(-p * log(double(errors[i]) + c)));
+  if (i >= n) return;
+  const double error = root ? sqrt(double(errors[i])) : double(errors[i]);
+  weights[i] = float(double(weight[i]) * exp(-p * log(error + c)));
+}
+
+// One block: the mean of weight·(√(scale²·error + c²) − c).
+extern "C" __global__ void __launch_bounds__(threads) loss_huber(float *loss, const float *errors, const float *weight, const float *scale, uint32_t n, double c) {
+  __shared__ double shared[threads / 32];
+  double sum = 0;
+  for (uint32_t i = threadIdx.x; i < n; i += threads) {
+    const double s = scale[i];
+    sum += double(weight[i]) * (sqrt(s * s * double(errors[i]) + c * c) - c);
+  }
+  sum = block_sum<threads>(sum, shared);
+  if (threadIdx.x == 0) *loss = float(sum / double(n));
+}
+
+// weight·scale²/(2√(scale²·error + c²)) of each image: by these, the gradient of the square is that of huber.
+extern "C" __global__ void __launch_bounds__(threads) loss_huber_weights(float *weights, const float *errors, const float *weight, const float *scale, uint32_t n, double c) {
+  const uint32_t i = blockIdx.x * threads + threadIdx.x;
+  if (i >= n) return;
+  const double s = double(scale[i]) * double(scale[i]);
+  weights[i] = float(double(weight[i]) * s / (2 * sqrt(s * double(errors[i]) + c * c)));
 }

@@ -29,8 +29,22 @@ func TestAdaptive(t *testing.T) {
 			errors[i], weights[i] = float64(i*i)/16, 1+float64(i%3)
 		}
 		in := []kerneltest.Input{{Shape: tensor.Shape{n}, Fixed: errors, Inert: true}, {Shape: tensor.Shape{n}, Fixed: weights, Inert: true}}
+		kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Normalised(in[0], in[1], 0.1) })
 		for _, p := range []float64{0.5, 0.75, 1} {
 			kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Adaptive(in[0], in[1], p, 1e-3) })
 		}
+	}
+}
+
+// TestHuber: with small errors and large ones, beside c; an image without error has no
+// gradient, and no number that is none.
+func TestHuber(t *testing.T) {
+	image := tensor.Shape{3, 4, 2, 5}
+	same := make([]float64, image.TotalSize())
+	for _, c := range []float64{0.00054, 0.03, 10} {
+		in := []kerneltest.Input{{Shape: image}, {Shape: image, Inert: true}, {Shape: tensor.Shape{3}, Fixed: []float64{1, 0.25, 3}, Inert: true}, {Shape: tensor.Shape{3}, Fixed: []float64{1, 30, 0.01}, Inert: true}}
+		kerneltest.Check(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Huber(in[0], in[1], in[2], in[3], c) })
+		in[0].Fixed, in[1].Fixed, in[0].Inert = same, same, true
+		kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Huber(in[0], in[1], in[2], in[3], c) })
 	}
 }
