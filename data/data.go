@@ -68,9 +68,13 @@ func NoiseKey(d Dataset) (key uint64, paired bool) {
 
 // NoiseSource is the source of the noise of pairs; "" if it is white and normal, or there
 // are no pairs.
-func NoiseSource(d Dataset) string {
+func NoiseSource(d Dataset) string { return MadeWith(d, SourceText) }
+
+// MadeWith is a setting that the model was sampled with which made pairs; empty for other
+// data.
+func MadeWith(d Dataset, key string) string {
 	if p, ok := stored(d).(*pairs); ok {
-		return p.Made[SourceText]
+		return p.Made[key]
 	}
 	return ""
 }

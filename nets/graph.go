@@ -71,6 +71,8 @@ func (p *Placed) Apply(in Inputs) (r Result, err error) {
 		return r, errors.New("building the network: it is told no class, and is conditional")
 	case spec.Jump && in.Jump == nil:
 		return r, errors.New("building the network: it is told no jump, and is a flow map")
+	case spec.Told() && in.Guidance == nil:
+		return r, errors.New("building the network: it is told no guidance, and wants to know it")
 	case spec.Estimate && in.Estimate == nil:
 		return r, errors.New("building the network: it is given no estimate, and takes one")
 	case spec.Concat > 0 && in.Concat == nil:
@@ -142,6 +144,9 @@ func newInputs(g *gorgonia.ExprGraph, spec Spec, o BuildOptions) Inputs {
 	}
 	if spec.Augmented {
 		in.Augment = gorgonia.NewMatrix(g, o.Dtype, gorgonia.WithShape(o.Batch, AugmentLabels), gorgonia.WithName("augment_labels"))
+	}
+	if spec.Told() {
+		in.Guidance = gorgonia.NewVector(g, o.Dtype, gorgonia.WithShape(o.Batch), gorgonia.WithName("guidance"))
 	}
 	switch {
 	case spec.Embedding > 0:

@@ -120,7 +120,7 @@ func ParseKeys(data []byte, class string, keys []Key, meta map[string]any, idle 
 			return nil, Refuse(key, "is %s, want true or false", show(v))
 		}
 	}
-	return notes, nil
+	return notes, checkGuidance(meta)
 }
 
 // set puts a value where it belongs.

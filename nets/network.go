@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/bits"
 
+	"fluxion/kernels/embed"
+
 	"gorgonia.org/gorgonia"
 )
 
@@ -44,6 +46,16 @@ type Network interface {
 	WithNotes(lines ...string) Network
 }
 
+// TimeEmbedding begins the names of the two linear maps, with SiLU between, that sines and
+// cosines of the time go through.
+const TimeEmbedding = "time_embedding"
+
+// Timed is a network with such an embedding.
+type Timed interface {
+	// TimeFeatures are those sines and cosines; ok is false if times are rows of a table.
+	TimeFeatures() (o embed.TimestepOptions, ok bool)
+}
+
 // Spec is what a network takes and gives.
 type Spec struct {
 	Height, Width int // of images; 0 if it does not say
@@ -61,7 +73,21 @@ type Spec struct {
 	Concat    int     // channels of a second image that it is given beside the noisy one; 0: it is given none
 	Augmented bool    // it is told how an image was transformed, in training alone
 	Jump      bool    // it is told how far its answer is to lead, as flow maps are
-	Widest    int     // about as many numbers as a layer makes of a pixel, at most
+	// Guidance is from where to where the scale of guidance may be that it is told; none if
+	// both are 0.
+	Guidance [2]float64
+	Widest   int // about as many numbers as a layer makes of a pixel, at most
+}
+
+// Told says whether the network is told the scale of its guidance.
+func (s Spec) Told() bool { return s.Guidance != [2]float64{} }
+
+// Unguided is the scale of guidance in the range of the network that is next to none.
+func (s Spec) Unguided() float64 {
+	if !s.Told() {
+		return 1
+	}
+	return min(max(1, s.Guidance[0]), s.Guidance[1])
 }
 
 // AugmentLabels is how many numbers say how an image was transformed.
@@ -134,6 +160,8 @@ type Inputs struct {
 	Sample *gorgonia.Node // (N,H,W,channels): the noisy image
 	Time   *gorgonia.Node // (N): the network's own time, 0 to 1000, any float
 	Jump   *gorgonia.Node // (N): how much of that time its answer is to lead over, 0 to Time
+	// Guidance is (N), the scale of guidance of each image.
+	Guidance *gorgonia.Node
 	// Class is (N), numbers of classes or what stands for them, or (N,Embedding).
 	Class *gorgonia.Node
 	// Estimate of the clean image, of the shape of Sample; 0 where there is none yet.

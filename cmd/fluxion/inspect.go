@@ -120,6 +120,8 @@ type inspection struct {
 
 	Estimate bool `json:"self_conditioning"` // the network is given its own estimate of the image
 
+	Objective string `json:"objective,omitempty"` // of a model: that its settings name
+
 	Notes []string `json:"notes"` // what of the model's files was not heeded
 
 	Fullest fullest `json:"fullest"`
@@ -182,6 +184,11 @@ func (o *inspectOptions) run(face console.Face) error {
 		Network: network, Height: height, Width: width, Batch: o.batch, Accumulate: 1, Target: target, Precision: precision,
 		Without: o.without, Recompute: o.recompute,
 	}
+	if o.model != "" && !o.sample {
+		if options.Objective, err = train.ObjectiveOf(name); err != nil {
+			return modelError{o.model, fmt.Errorf("what it was trained on: %w; --sample looks at it without that", err)}
+		}
+	}
 	s, err := o.step(options)
 	if err != nil {
 		return err
@@ -194,13 +201,17 @@ func (o *inspectOptions) run(face console.Face) error {
 		})
 	}
 	params := nets.Params(network)
+	about := ""
+	if options.Objective != nil {
+		about = options.Objective.About()[0][1]
+	}
 	cost := p.Cost()
 	memory, err := o.memory(options)
 	if err != nil {
 		return err
 	}
 	r := inspection{
-		Network: name, Step: workload.Work(!o.sample), Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), Estimate: network.Spec().Estimate, Notes: orEmpty(network.Notes()), Launches: len(p.Launches),
+		Network: name, Step: workload.Work(!o.sample), Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), Estimate: network.Spec().Estimate, Objective: about, Notes: orEmpty(network.Notes()), Launches: len(p.Launches),
 		FLOPs: cost.FLOPs, FLOPPerImage: float64(cost.FLOPs) / float64(o.batch), Bytes: cost.Bytes,
 		PlannedBytes: sizes.Bytes(), Regions: map[string]int64{}, Memory: memory, Operators: operators(p),
 	}
@@ -282,6 +293,9 @@ func (r inspection) print(out io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %s step, batch %d of %d×%d pixels, %s on %s\n", r.Network, r.Step, r.Batch, r.Size, r.Size, r.Precision, r.Target)
 	fmt.Fprintf(&b, "parameters  %s in %d tensors\n", console.Thousands(int64(r.Parameters)), r.Tensors)
+	if r.Objective != "" {
+		fmt.Fprintf(&b, "objective   %s\n", r.Objective)
+	}
 	if r.Estimate {
 		b.WriteString("network     conditions on its own estimate of the image")
 		if r.Step == "train" {

@@ -39,7 +39,7 @@ type pairsOptions struct {
 func newPairs() *cobra.Command {
 	o := &pairsOptions{}
 	c := &cobra.Command{
-		Use:   "pairs",
+		Use:   "pairs [MODEL]",
 		Short: "Make pairs of noise and image with a model, for reflow and distillation",
 		Long: `Make pairs of noise and the image that a model makes of it, for train --data
 pairs:OUT: with --objective reflow, which straightens the paths from one to the
@@ -54,8 +54,12 @@ files, so that several processes or machines make one folder.`,
 		Example: `  fluxion pairs --model runs/glyphs-tiny --out pairs --count 10000 --sampler heun --steps 20
   fluxion train --data pairs:pairs --init runs/glyphs-tiny --objective reflow --out runs/straight
   fluxion train --data pairs:pairs --init runs/glyphs-tiny --objective kd --out runs/one-step`,
-		RunE: func(c *cobra.Command, _ []string) error {
+		Args: modelArgument,
+		RunE: func(c *cobra.Command, args []string) error {
 			console.Optional(c.OutOrStdout())
+			if err := o.takeModel(args); err != nil {
+				return err
+			}
 			return goesOn(o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json)), "the same command")
 		},
 	}

@@ -43,7 +43,7 @@ func newSample() *cobra.Command { return newSampleOn(durable.Disk{}) }
 func newSampleOn(disk durable.Disk) *cobra.Command {
 	o := &sampleOptions{disk: disk}
 	c := &cobra.Command{
-		Use:   "sample",
+		Use:   "sample [MODEL]",
 		Short: "Make images with a trained model",
 		Long: `Make images with a run, a checkpoint, or a diffusers folder. Image 17 becomes
 OUT/000017.png and depends on its number, --seed and --class alone, whatever the
@@ -107,8 +107,12 @@ that depend on the state alone.`,
   fluxion sample --model runs/dogs-small --from runs/cats-small --init cats --out dogs --sampler heun --steps 40
   fluxion sample --model runs/glyphs-tiny --out fast --count 64 --schedule cosine --grid karras --sampler dpm++-2m --steps 12
   fluxion sample --model google/ddpm-cifar10-32 --out theirs --count 64 --scheduler model --steps 50`,
-		RunE: func(c *cobra.Command, _ []string) error {
+		Args: modelArgument,
+		RunE: func(c *cobra.Command, args []string) error {
 			console.Optional(c.OutOrStdout())
+			if err := o.takeModel(args); err != nil {
+				return err
+			}
 			err := o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json))
 			if samples.IsArray(o.out) {
 				return err // it is written all at once, and nothing was
@@ -122,6 +126,26 @@ that depend on the state alone.`,
 	c.Flags().BoolVar(&o.overwrite, "overwrite", false, "make anew what is there but was made with other settings, or by another program")
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
 	return c
+}
+
+// modelArgument takes one model at most in the place of --model.
+func modelArgument(_ *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return fault.Usagef("unexpected argument %q; want one model", args[1])
+	}
+	return nil
+}
+
+// takeModel has the model from its place, as eval and sweep do.
+func (o *sampleOptions) takeModel(args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if o.model != "" && o.model != args[0] {
+		return fault.Usagef("--model %s and %s: want one model", o.model, args[0])
+	}
+	o.model = args[0]
+	return nil
 }
 
 func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) {
@@ -281,14 +305,18 @@ func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.
 	if m.Floats && !samples.IsArray(o.out) {
 		notes = append(notes, "the model was trained on float32, not on pictures: these are clipped to ±1; --out FILE.npz writes them as they are")
 	}
+	if m.Baked != 0 && o.guidance != 1 {
+		notes = append(notes, fmt.Sprintf("the model took over a guidance of %g from its teacher: --guidance %g comes on top of it", m.Baked, o.guidance))
+	}
 	switch {
 	case run.by != nil:
 		notes = slices.Concat(notes, run.by.notes(run.begin()))
 	case o.threshold == 0 && o.clip != "true":
 		note = run.note(request.Clip)
 	}
+	how := o.how(j)
 	start := map[string]any{
-		"model": m.Path, "images": len(seeds), "device": dev.Describe(), "precision": j.precision.String(), "planned_bytes": step.Sizes().Bytes(),
+		"model": m.Path, "sampling": how, "images": len(seeds), "device": dev.Describe(), "precision": j.precision.String(), "planned_bytes": step.Sizes().Bytes(),
 		"note": note, "notes": orEmpty(notes),
 	}
 	if run.by != nil {
@@ -297,7 +325,7 @@ func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.
 	if note != "" {
 		notes = append(notes, note)
 	}
-	var lines []string
+	lines := []string{"sampling    " + how}
 	for _, n := range notes {
 		lines = append(lines, noteLine(n))
 	}

@@ -55,6 +55,9 @@ func (o *sampleOptions) planOf(read func() (*model.Model, error)) (j job, err er
 	if j.model, err = read(); err != nil {
 		return j, err
 	}
+	if err := o.settle(j.model, &j.guidance, o.swept || o.sources.Has("guidance")); err != nil {
+		return j, err
+	}
 	o.resolve()
 	if err := o.fewSteps(j.model.Few); err != nil {
 		return j, err
@@ -160,6 +163,9 @@ func (o *sampleOptions) fewSteps(few *sampler.Few) error {
 	}
 	if !o.swept && !o.sources.Has("steps") && (!few.Any || o.config.Sampler == few.Sampler) {
 		p.Steps = few.Steps
+	}
+	if !o.sources.Has("eta") && few.Eta != 0 && o.config.Sampler == few.Sampler {
+		p.Eta = &few.Eta
 	}
 	if err := few.Check(o.config.Sampler, p.Grid, p.Steps); err != nil {
 		return fault.Usage(err)

@@ -79,6 +79,36 @@ func (j job) imagesText() string {
 	return "init"
 }
 
+// how is a job's sampling on one line.
+func (o *sampleOptions) how(j job) string {
+	p := o.config.Options
+	steps := "1 step"
+	if p.Steps != 1 {
+		steps = fmt.Sprintf("%d steps", p.Steps)
+	}
+	text := fmt.Sprintf("%s, %s on grid %s along %s", o.config.Sampler, steps, p.Grid, j.run.schedule())
+	switch {
+	case j.run.by != nil:
+		text = fmt.Sprintf("scheduler %s, %d steps", j.run.by.config.Name, len(j.run.table.Rows))
+	case j.run.adaptive != nil:
+		text = fmt.Sprintf("%s, as many steps as it needs, along %s", o.config.Sampler, j.run.schedule())
+	case p.Steps == 0: // a grid that says them itself
+		text = fmt.Sprintf("%s on grid %s along %s", o.config.Sampler, p.Grid, j.run.schedule())
+	}
+	if p.Eta != nil {
+		text += fmt.Sprintf(", eta %g", *p.Eta)
+	}
+	switch {
+	case j.guide != nil:
+		text += fmt.Sprintf(", guidance %g away from %s", o.guidance, o.guide)
+	case o.told:
+		text += fmt.Sprintf(", told guidance %g", o.guidance)
+	case o.guidance != 1:
+		text += fmt.Sprintf(", guidance %g", o.guidance)
+	}
+	return fmt.Sprintf("%s, weights %s, %v", text, o.weights, j.precision)
+}
+
 // textOf is the text of one picture.
 func (j job) textOf(seed int64, class int) map[string]string {
 	text := textOf(j.text, j.model, seed, class)

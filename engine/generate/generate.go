@@ -77,6 +77,7 @@ type Step struct {
 	guide   *guide.Row  // of a stage before the update; nil where the update guides
 	times   *feed.Vector
 	jumps   *feed.Vector // nil where no network is told one
+	scales  *feed.Vector // of guidance; nil where the network is told none
 
 	// estimate is the x̂ that networks which condition on their own estimate are
 	// given, for every place of the network's batch; nil without such. A run begins
@@ -161,6 +162,11 @@ func NewStep(o Options) (*Step, error) {
 		s.jumps = feed.New(images, 1)
 		c.Inputs = append(c.Inputs, g.Jump)
 		c.Before = append(c.Before, plan.Stage{Kernel: s.jumps, Out: plan.Ref{Node: g.Jump}})
+	}
+	if g.Guidance != nil {
+		s.scales = feed.New(images, 1)
+		c.Inputs = append(c.Inputs, g.Guidance)
+		c.Before = append(c.Before, plan.Stage{Kernel: s.scales, Out: plan.Ref{Node: g.Guidance}})
 	}
 	if s.Plan, err = plan.Compile(c); err != nil {
 		return nil, err
@@ -312,7 +318,7 @@ func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, s Samp
 			return err
 		}
 	}
-	if err := errors.Join(g.show(r), g.checkLimit(r), g.checkInput(r)); err != nil {
+	if err := errors.Join(g.show(r), g.checkLimit(r), g.checkInput(r), r.Guidance.Check(g.Network)); err != nil {
 		return err
 	}
 	if r.Adaptive != nil {

@@ -14,14 +14,13 @@ import (
 )
 
 // Guidance says how a network's outputs become one. The zero value is none but
-// for Scale, which is 1 where there is none.
+// for Scale, which is 1 where there is none. A network that is told the scale makes of
+// itself what its teacher did in two passes.
 type Guidance struct {
-	Scale float64 // y_u + Scale (y − y_u), with y_u of no class, or of a second network
-	// Interval of σ/α within which is guided; 0, 0 is everywhere. Kynkäänniemi et
-	// al., "Applying Guidance in a Limited Interval…" (2024).
-	Interval   [2]float64
-	Rescale    float64 // φ of Lin et al. (2024), equation 16; 0: none
-	Percentile float64 // dynamic thresholding (Imagen), a share in (0, 1]; 0: none
+	Scale      float64          // y_u + Scale (y − y_u), with y_u of no class, or of a second network
+	Interval   process.Interval // within which is guided
+	Rescale    float64          // φ of Lin et al. (2024), equation 16; 0: none
+	Percentile float64          // dynamic thresholding (Imagen), a share in (0, 1]; 0: none
 }
 
 // Reduces reports whether a step must look at whole images: see Options.Reduced.
@@ -29,13 +28,25 @@ func (g Guidance) Reduces() bool { return g.Rescale != 0 || g.Percentile != 0 }
 
 // at is the guidance at a noise level; outside the interval it is 1.
 func (g Guidance) at(q process.Point) float64 {
-	if g.Interval == [2]float64{} {
-		return g.Scale
-	}
-	if ratio := q.Sigma / q.Alpha; ratio >= g.Interval[0] && ratio <= g.Interval[1] {
+	if g.Interval.Holds(q) {
 		return g.Scale
 	}
 	return 1
+}
+
+// Check refuses a scale that a network was not taught, where it is told it.
+func (g Guidance) Check(n nets.Network) error {
+	s := n.Spec()
+	if !s.Told() {
+		return nil
+	}
+	switch {
+	case g.Scale < s.Guidance[0] || g.Scale > s.Guidance[1]:
+		return fmt.Errorf("guidance %g: the model is told its guidance, and learnt it from %g to %g; want a scale of these", g.Scale, s.Guidance[0], s.Guidance[1])
+	case g.Interval != (process.Interval{}) && s.Guidance[0] > 1:
+		return fmt.Errorf("the model is told its guidance, and learnt it from %g on: it cannot be without any outside of an interval; want all noise levels", s.Guidance[0])
+	}
+	return nil
 }
 
 // addGuide puts the second network into the plan, and the stage that guides and
@@ -45,8 +56,11 @@ func (g Guidance) at(q process.Point) float64 {
 // their outputs apart is the class, or the weakness, alone; Imagen's public
 // implementation (imagen-pytorch) does the same.
 func (s *Step) addGuide(c *plan.Options) error {
-	if s.Guided && s.Guide != nil {
+	switch {
+	case s.Guided && s.Guide != nil:
 		return fmt.Errorf("guided away from no class and from a second network, want one of the two")
+	case s.Network.Spec().Told() && (s.Guided || s.Guide != nil), s.Guide != nil && s.Guide.Spec().Told():
+		return fmt.Errorf("a network that is told its guidance is guided in one pass, want no second one")
 	}
 	in := []plan.Ref{{Node: s.Graph.Sample}}
 	s.estimate = s.Graph.Estimate
@@ -116,5 +130,8 @@ func (g *Generator) call(u update.Row, r Request, q process.Point, x process.Lin
 	g.times.Set(float32(q.NetworkTime))
 	if g.jumps != nil {
 		g.jumps.Set(float32(jump))
+	}
+	if g.scales != nil {
+		g.scales.Set(u.Guidance)
 	}
 }

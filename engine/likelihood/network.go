@@ -52,7 +52,7 @@ func newNetwork(o NetworkOptions, products bool) (*network, error) {
 	}
 	n := &network{NetworkOptions: o, graph: g}
 	c := plan.Options{Inputs: []*gorgonia.Node{g.Sample, g.Time}, Outputs: []*gorgonia.Node{g.Output}, Target: o.Device.Target(), Prepare: true}
-	for _, in := range []*gorgonia.Node{g.Class, g.Estimate, g.Jump} {
+	for _, in := range []*gorgonia.Node{g.Class, g.Estimate, g.Jump, g.Guidance} {
 		if in != nil {
 			c.Inputs = append(c.Inputs, in)
 		}
@@ -129,6 +129,13 @@ func (n *network) load(buffer *plan.Buffer) (err error) {
 		if in != nil {
 			err = errors.Join(err, n.program.Write(n.plan.Place(in), make([]float32, in.Shape().TotalSize())))
 		}
+	}
+	if g.Guidance != nil {
+		scales := make([]float32, n.Batch)
+		for i := range scales {
+			scales[i] = float32(n.Network.Spec().Unguided())
+		}
+		err = errors.Join(err, n.program.Write(n.plan.Place(g.Guidance), scales))
 	}
 	return err
 }

@@ -34,6 +34,7 @@ const (
 	ClassesFile    = "classes.json"          // in TrainingDir: names of the classes
 	DataFile       = "data.json"             // in TrainingDir: what the data were
 	FewFile        = "few.json"              // in TrainingDir: the one way to sample a model of few steps
+	GuidanceFile   = "guidance.json"         // in TrainingDir: that of the teacher, where it became part of the model
 	SettingsFile   = "settings.json"         // in TrainingDir: those of the run
 	settingsFile   = "config.json"           // of a run folder
 )

@@ -46,6 +46,9 @@ type Model struct {
 	// Few is the one way to sample the model; nil: there are many.
 	Few *sampler.Few
 
+	// Baked is the guidance of the model's teacher, which became part of it; 0: there was none.
+	Baked float64
+
 	Notes []string // what of the folder was not heeded, and which of several files was read
 
 	// Made says how the weights were made of snapshots of averages; nil: they lay there.
@@ -141,7 +144,7 @@ func (m *Model) heed(config scheduler.Config, where string) (err error) {
 	if m.Notes = slices.Concat(m.Network.Notes(), m.madeNotes(), m.Notes); len(config.Unused) > 0 {
 		m.Notes = append(m.Notes, "scheduler_config.json: ignored "+strings.Join(config.Unused, ", "))
 	}
-	for name, read := range map[string]func(path string, text []byte) error{DataFile: m.readValues, FewFile: m.readFew, ClassesFile: m.readClasses, OriginFile: m.readOrigin} {
+	for name, read := range map[string]func(path string, text []byte) error{DataFile: m.readValues, FewFile: m.readFew, ClassesFile: m.readClasses, GuidanceFile: m.readBaked, OriginFile: m.readOrigin} {
 		if text, there := m.parts[name]; there {
 			if err := read(filepath.Join(where, name), text); err != nil {
 				return err

@@ -56,6 +56,7 @@ func newSampling(of *train.Step, s train.Settings) (g *sampling, err error) {
 type way struct {
 	sampler, grid string
 	steps         int
+	few           *sampler.Few // that it is of; nil: none
 }
 
 // way after so many images: what the settings say, or else what the network is trained
@@ -63,9 +64,9 @@ type way struct {
 func (g *sampling) way(images int64) way {
 	s := g.settings
 	if few := g.of.Objective.Few(images); few != nil {
-		return way{cmp.Or(s.EvalSampler, few.Sampler), few.Grid, cmp.Or(s.EvalSteps, few.Steps)}
+		return way{cmp.Or(s.EvalSampler, few.Sampler), few.Grid, cmp.Or(s.EvalSteps, few.Steps), few}
 	}
-	return way{cmp.Or(s.EvalSampler, train.GridSampler), "uniform", cmp.Or(s.EvalSteps, s.SampleSteps)}
+	return way{cmp.Or(s.EvalSampler, train.GridSampler), "uniform", cmp.Or(s.EvalSteps, s.SampleSteps), nil}
 }
 
 func (w way) String() string { return fmt.Sprintf("by %s in %d steps", w.sampler, w.steps) }
@@ -75,7 +76,11 @@ func (w way) table(of *train.Step) (sampler.Table, error) {
 	if err != nil {
 		return sampler.Table{}, err
 	}
-	return method.Plan(of.Objective.Process(), sampler.Options{Grid: w.grid, Steps: w.steps})
+	o := sampler.Options{Grid: w.grid, Steps: w.steps}
+	if w.few != nil && w.few.Sampler == w.sampler {
+		o = w.few.Options(w.steps)
+	}
+	return method.Plan(of.Objective.Process(), o)
 }
 
 // flops of a sample, and of an image in training.
@@ -95,7 +100,7 @@ func (g *sampling) after(images int64) (evaluate.Source, error) {
 		return nil, err
 	}
 	classes := g.of.NullClass
-	r := generate.Request{Table: table, Guidance: generate.Guidance{Scale: 1}, Clip: table.Rows[0].Call.Limits(), NullClass: classes}
+	r := generate.Request{Table: table, Guidance: generate.Guidance{Scale: g.of.Network.Spec().Unguided()}, Clip: table.Rows[0].Call.Limits(), NullClass: classes}
 	for i := range g.settings.EvalCount {
 		r.Seeds = append(r.Seeds, int64(i))
 		if classes > 0 {

@@ -85,6 +85,7 @@ type Builder struct {
 	positions          []int64        // of each image in the stream
 	dropout            Numbers        // keys of what is left out of each image; without a node: nothing
 	none               *gorgonia.Node // the class that stands for none, for every image
+	scale              Numbers        // the guidance that the trained network is told of each image; without a node: it is told none
 }
 
 // Build builds the loss of an objective.
@@ -100,6 +101,13 @@ func Build(objective Objective, o Options) (b *Builder, l Loss, err error) {
 		feed := l.Feed
 		l.Feed = func(i int, at int64) Observation {
 			b.positions[i] = at
+			return feed(i, at)
+		}
+	}
+	if b.scale.Node != nil {
+		feed, from, to := l.Feed, o.Network.Spec().Guidance[0], o.Network.Spec().Guidance[1]
+		l.Feed = func(i int, at int64) Observation {
+			b.scale.Set(i, from+(to-from)*philox.Uniform64(o.Noise.Seed, philox.Guidance, uint64(at), 0))
 			return feed(i, at)
 		}
 	}
@@ -254,6 +262,12 @@ func (b *Builder) Apply(r Role, in nets.Inputs) *gorgonia.Node {
 		}
 		in.Augment = b.augment
 	}
+	if in.Guidance == nil && b.network(r).Spec().Told() {
+		if b.scale.Node == nil {
+			b.scale = b.Number("guidance")
+		}
+		in.Guidance = b.scale.Node
+	}
 	network := b.use(r)
 	if channels := network.Network.Spec().Concat; channels > 0 {
 		in.Concat = b.given(channels)
@@ -266,15 +280,31 @@ func (b *Builder) Apply(r Role, in nets.Inputs) *gorgonia.Node {
 	return result.Output
 }
 
+// told is the guidance that the trained network is told of image i; 1: it is told none.
+func (b *Builder) told(i int) float64 {
+	if b.scale.Node == nil {
+		return 1
+	}
+	return float64(b.scale.values.Values[i])
+}
+
+// network is that of a role.
+func (b *Builder) network(r Role) nets.Network {
+	if r.Frozen != nil {
+		return r.Frozen.Network
+	}
+	return b.Network
+}
+
 // use is the network of a role, whose parameters are declared where it is first used.
 func (b *Builder) use(r Role) Use {
 	if i := slices.IndexFunc(b.Uses, func(u Use) bool { return u.Role == r }); i >= 0 {
 		return b.Uses[i]
 	}
-	network, prefix := b.Network, ""
+	network, prefix := b.network(r), ""
 	switch {
 	case r.Frozen != nil:
-		network, prefix = r.Frozen.Network, r.Frozen.Name+"."
+		prefix = r.Frozen.Name + "."
 	case r.EMA:
 		prefix = "ema."
 	}

@@ -6,7 +6,6 @@ import (
 
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
-	"fluxion/kernels/loss"
 	"fluxion/kernels/mix"
 	"fluxion/kernels/philox"
 
@@ -18,13 +17,12 @@ import (
 // it is to say what it says itself of a point of the same path that is nearer to the
 // image: of the same image and noise, or where a teacher's flow leads. How much nearer
 // is Z. Geng et al., "Consistency Models Made Easy" (2024): a share that falls with each
-// stage, from all the way.
+// stage, from all the way. Or points are neighbours on a grid, as in iCT.
 type consistency struct {
-	Setup
 	plain
 	mean, std float64 // of ln σ/α
 	stages    float64
-	ema       bool // the target is the average's, not the network's own
+	grid      growingGrid // of the points of a path; zero: they are anywhere
 }
 
 // The shape of the steps, in the names of Geng et al., equation 20.
@@ -34,14 +32,15 @@ const (
 )
 
 func newConsistency(s Setup, p process.Parameters) (Objective, error) {
-	c := &consistency{Setup: s, mean: p["mean"], std: p["std"], stages: p["stages"], ema: p["ema"] == 1}
+	c := &consistency{plain: plain{s}, mean: p["mean"], std: p["std"], stages: p["stages"], grid: growingGrid{p["first"], p["last"]}}
 	switch {
 	case !(c.std > 0):
 		return nil, fmt.Errorf("objective consistency: std is %g, want a positive number", c.std)
 	case c.stages < 1 || c.stages > 30 || c.stages != math.Trunc(c.stages):
 		return nil, fmt.Errorf("objective consistency: stages is %g, want a whole number from 1 to 30", c.stages)
-	case p["ema"] != 0 && p["ema"] != 1:
-		return nil, fmt.Errorf("objective consistency: ema is %g, want 1 (the target is the average's) or 0", p["ema"])
+	}
+	if err := c.grid.check(); err != nil {
+		return nil, err
 	}
 	// At the image the answer must be the image, whatever the network says.
 	if l, err := s.Process.AtLogSNR(30).X(); err != nil || math.Abs(l.Y) > 1e-3 {
@@ -61,13 +60,14 @@ func (c *consistency) Taught() *Teacher { return c.Teacher }
 func (c *consistency) About() [][2]string {
 	kind := "training, on images and noise"
 	if c.Teacher != nil {
-		kind = "distillation of " + c.Teacher.Frozen.Dir
+		kind = "distillation of " + c.Teacher.String()
 	}
-	target := "its own"
-	if c.ema {
-		target = "its average's"
+	_, target := c.target()
+	near := fmt.Sprintf("%g stages of nearness", c.stages)
+	if c.grid.first > 0 {
+		near = fmt.Sprintf("neighbours of grids of %g to %g steps", c.grid.first, c.grid.last)
 	}
-	return [][2]string{{"objective", fmt.Sprintf("consistency %s, %v, target %s, %g stages of nearness", kind, c.Process(), target, c.stages)}}
+	return c.distance.about([][2]string{{"objective", fmt.Sprintf("consistency %s, %v, target %s, %s", kind, c.Process(), target, near)}})
 }
 
 // Few is one step, or a few with fresh noise between.
@@ -99,7 +99,23 @@ func (c *consistency) ratio(at int64) float64 {
 		return most
 	}
 	u := philox.Uniform64(c.Seed, philox.Time, uint64(at), 0)
+	if c.grid.first > 0 {
+		u = c.share(leastRatio) + u*(c.share(mostRatio)-c.share(leastRatio))
+	}
 	return min(most, math.Exp(c.mean+c.std*math.Sqrt2*math.Erfinv(2*u-1)))
+}
+
+// share of levels below one.
+func (c *consistency) share(ratio float64) float64 {
+	return math.Erfc((c.mean-math.Log(ratio))/(c.std*math.Sqrt2)) / 2
+}
+
+// points are σ/α of the image at a position, and of the nearer point.
+func (c *consistency) points(at int64) (ratio, next float64) {
+	if ratio = c.ratio(at); c.grid.first > 0 {
+		return c.grid.neighbours(ratio, c.grid.steps(at, c.Images))
+	}
+	return ratio, nearer(ratio, c.stage(at))
 }
 
 func (c *consistency) Loss(b *Builder) Loss {
@@ -121,10 +137,7 @@ func (c *consistency) Loss(b *Builder) Loss {
 		nearerSees = b.Coefficients("coefficients of the nearer z", 2)
 		nearerState = b.Mix(mix.Options{Detached: true}, nearerSees, x, noise)
 	}
-	role := Trained
-	if c.ema {
-		role = EMA
-	}
+	role, _ := c.target()
 	target := b.ask("the target", role, nearerState, nil)
 	clean := b.step("the target", target)
 	own := c.Setup.Process
@@ -132,14 +145,14 @@ func (c *consistency) Loss(b *Builder) Loss {
 	if c.Teacher != nil {
 		teacher = c.Teacher.Process.Under(own.Schedule)
 	}
-	return Loss{Value: loss.MSE(student.output, b.Mix(mix.Options{Detached: true}, wanted, z, clean.z), weight.Node), Feed: func(i int, at int64) Observation {
-		ratio := c.ratio(at)
+	weighed := c.distance.loss(b, student.output, b.Mix(mix.Options{Detached: true}, wanted, z, clean.z), weight)
+	return Loss{Value: weighed.value, Feed: func(i int, at int64) Observation {
+		ratio, next := c.points(at)
 		q := own.AtLogSNR(-2 * math.Log(ratio))
 		if start := own.At(own.Start()); ratio == mostRatio || q.LogSNR <= start.LogSNR {
 			q = start
 		}
 		r := own.End()
-		next := nearer(ratio, c.stage(at))
 		if l := -2 * math.Log(next); l < own.Schedule.LogSNR(0) {
 			r = own.AtLogSNR(l)
 		} else {
@@ -148,7 +161,7 @@ func (c *consistency) Loss(b *Builder) Loss {
 		sees.Set(i, q.Alpha, q.Sigma)
 		student.tell(i, q, 1)
 		if c.Teacher != nil {
-			from.tell(i, teacher.At(q.Time), c.Teacher.Guidance)
+			from.tell(i, teacher.At(q.Time), b.guidance(c.Teacher, i, q))
 			along.tell(i, teacher.At(q.Time), r.Alpha, r.Sigma)
 		} else {
 			nearerSees.Set(i, r.Alpha, r.Sigma)
@@ -164,7 +177,11 @@ func (c *consistency) Loss(b *Builder) Loss {
 			l = process.Linear{}
 		}
 		wanted.Set(i, l.Z, l.Y)
-		weight.Set(i, 1/(1-next/ratio))
+		if c.distance.c == 0 {
+			weighed.set(i, 1/(1-next/ratio), 1)
+		} else { // of x, as in iCT and in the paper on tuning
+			weighed.set(i, 1/(ratio-next), 1/math.Abs(l.Y))
+		}
 		return Observation{}
 	}}
 }

@@ -2,6 +2,7 @@ package objective
 
 import (
 	"errors"
+	"fmt"
 	"math"
 
 	"fluxion/engine/process"
@@ -31,6 +32,9 @@ func makeDenoising(s Setup) (d *denoising, err error) {
 	if s.Uncertainty != nil && s.Times.Adaptive != nil {
 		return nil, errors.New("adaptive times and a learnt uncertainty both even out the loss over noise levels; want one of them")
 	}
+	if s.distance.c != 0 && (s.Times.Adaptive != nil || s.Uncertainty != nil) {
+		return nil, fmt.Errorf("loss %v: adaptive times and a learnt uncertainty learn from squares; want loss %s, or neither of them", s.distance, DefaultLoss)
+	}
 	d.mean, err = s.MeanLossWeight()
 	return d, err
 }
@@ -38,7 +42,7 @@ func makeDenoising(s Setup) (d *denoising, err error) {
 func (d *denoising) Process() process.Process { return d.Setup.Process }
 
 func (d *denoising) About() [][2]string {
-	about := [][2]string{{"objective", d.String()}, {"weighting", d.Summary()}}
+	about := d.distance.about([][2]string{{"objective", d.String()}, {"weighting", d.Summary()}})
 	if d.Uncertainty != nil {
 		about = append(about, [2]string{"uncertainty", "e^-u times that, u learnt of the noise level: weights come to be 1/error"})
 	}
@@ -46,7 +50,7 @@ func (d *denoising) About() [][2]string {
 }
 
 func (d *denoising) Fit(like nets.Spec) nets.Spec {
-	like.Estimate, like.Jump = false, false
+	like.Estimate, like.Jump, like.Guidance = false, false, d.Scales
 	return like
 }
 
@@ -81,7 +85,8 @@ func (d *denoising) loss(b *Builder, given func(nets.Inputs) nets.Inputs, feed f
 	}
 	y := b.Apply(Trained, in)
 	uncertain := make([]float64, b.Batch)
-	l := Loss{Value: loss.MSE(y, target, weight.Node), Feed: func(i int, at int64) Observation {
+	weighed := d.distance.loss(b, y, target, weight)
+	l := Loss{Value: weighed.value, Feed: func(i int, at int64) Observation {
 		q := d.drawn(at)
 		time.Set(i, q.NetworkTime)
 		if bridged {
@@ -95,7 +100,7 @@ func (d *denoising) loss(b *Builder, given func(nets.Inputs) nets.Inputs, feed f
 		if u := d.Uncertainty; u != nil {
 			uncertain[i], o.Weight = u.At(q.LogSNR), q.Weight/d.mean
 		}
-		weight.Set(i, math.Exp(-uncertain[i])*(q.Weight/d.mean))
+		weighed.set(i, math.Exp(-uncertain[i])*(q.Weight/d.mean), 1)
 		if feed != nil {
 			feed(i, at, q.Point)
 		}
@@ -121,8 +126,8 @@ func (d *denoising) time(at int64) float64 {
 }
 
 func (d *denoising) Baseline(mean, variance float64) (baseline, zero float64) {
-	if d.Uncertainty != nil {
-		return 0, 0 // the loss is relative to what is learnt
+	if d.Uncertainty != nil || d.distance.c != 0 {
+		return 0, 0 // the loss is relative to what is learnt, or no square
 	}
 	return d.BaselineLoss(variance), d.ZeroLoss(mean*mean + variance)
 }

@@ -78,7 +78,7 @@ func TestList(t *testing.T) {
 			t.Fatal(err)
 		}
 		paired := d.Setup
-		paired.Paired, paired.Images = true, 1000
+		paired.Paired, paired.Images, paired.Scales = true, 1000, [2]float64{1, 4}
 		if paired.Process.Schedule, err = process.GetSchedule("fm", process.ScheduleOptions{TimeScale: n.TimeScale()}); err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +88,7 @@ func TestList(t *testing.T) {
 			t.Fatal(err)
 		}
 		maps := k.Name == "flowmap" || k.Name == "shortcut" || k.Name == "lagrangian"
-		if like := o.Fit(nets.Spec{Jump: true, Estimate: true}); like.Jump != maps || like.Estimate != (k.Name == selfConditioningName) {
+		if like := o.Fit(nets.Spec{Jump: true, Estimate: true}); like.Jump != maps || like.Estimate != (k.Name == selfConditioningName) || like.Guidance != paired.Scales {
 			t.Errorf("%s gives its network %+v", k.Name, like)
 		}
 		if k.About == "" || len(o.About()) == 0 || o.Process().String() != d.Process().String() || o.State() != nil {
@@ -97,7 +97,7 @@ func TestList(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"denoisin": "denoising", "denoising:share=1": "takes no parameters", "self-conditioning:share=1": "between 0 and 1", "self-conditioning:part=1": "share",
-		"reflow": "pairs:FOLDER", "kd": "pairs:FOLDER", "reflow:b=1": "a", "progressive": "--teacher",
+		"reflow": "pairs:FOLDER", "kd": "pairs:FOLDER", "reflow:b=1": "a", "progressive": "--teacher", "consistency:ema=1": "mean, stages, std",
 	} {
 		n, err := Find(text)
 		if err == nil {

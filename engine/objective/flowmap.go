@@ -60,13 +60,14 @@ func (e *eulerian) Loss(b *Builder) Loss {
 	wanted := b.Coefficients("coefficients of the target", 3)
 	p := e.path(b)
 	student := e.lead(b, "the map", Trained, p.z)
+	role, _ := e.target()
 	along := p.v
 	var own lead
 	if e.predicted {
-		own = e.lead(b, "the velocity", Trained, p.z)
+		own = e.lead(b, "the velocity", role, p.z)
 		along = own.u
 	}
-	ahead, behind := e.beside(b, "ahead", p.z, along), e.beside(b, "behind", p.z, along)
+	ahead, behind := e.beside(b, "ahead", role, p.z, along), e.beside(b, "behind", role, p.z, along)
 	target := b.Mix(mix.Options{Detached: true}, wanted, p.v, ahead.u, behind.u)
 	return Loss{Value: e.loss(b, student.u, target), Feed: func(i int, at int64) Observation {
 		t, r := e.times(at)
@@ -93,9 +94,9 @@ type beside struct {
 	moved Numbers
 }
 
-func (f flowMap) beside(b *Builder, name string, z, tangent *gorgonia.Node) beside {
+func (f flowMap) beside(b *Builder, name string, r Role, z, tangent *gorgonia.Node) beside {
 	s := beside{moved: b.Coefficients("step "+name, 2)}
-	s.lead = f.lead(b, name, Trained, b.Mix(mix.Options{Detached: true}, s.moved, z, tangent))
+	s.lead = f.lead(b, name, r, b.Mix(mix.Options{Detached: true}, s.moved, z, tangent))
 	return s
 }
 

@@ -35,6 +35,7 @@ func (l *lagrangian) Loss(b *Builder) Loss {
 	wanted, there := b.Coefficients("coefficients of the target", 4), b.Coefficients("the end", 2)
 	p := l.path(b)
 	student := l.lead(b, "the map", Trained, p.z)
+	role, _ := l.target()
 	end := b.Mix(mix.Options{Detached: true}, there, p.z, student.u)
 	var (
 		own    lead
@@ -43,12 +44,12 @@ func (l *lagrangian) Loss(b *Builder) Loss {
 	)
 	if l.Teacher != nil {
 		taught = l.velocity(b, "the teacher there", end)
-		v = taught.v
+		v = taught.y
 	} else {
-		own = l.lead(b, "the velocity there", Trained, end)
+		own = l.lead(b, "the velocity there", role, end)
 		v = own.u
 	}
-	longer, shorter := l.lead(b, "a longer jump", Trained, p.z), l.lead(b, "a shorter jump", Trained, p.z)
+	longer, shorter := l.lead(b, "a longer jump", role, p.z), l.lead(b, "a shorter jump", role, p.z)
 	target := b.Mix(mix.Options{Detached: true}, wanted, p.v, v, longer.u, shorter.u)
 	return Loss{Value: l.loss(b, student.u, target), Feed: func(i int, at int64) Observation {
 		t, r := l.times(at)

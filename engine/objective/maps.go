@@ -25,15 +25,19 @@ type flowMap struct {
 	same, ends float64 // shares of images: with r = t; with t = 1, and with r = 0
 	width      float64 // of differences; 0: there are none
 	p, c       float64 // of adaptive weights, 1/(error + c)^p
+	norm       float64 // c of normalised errors; 0: they are not
+	data       bool    // all lead to the data, r = 0, as in consistency models
 }
 
 func newFlowMap(name string, s Setup, p process.Parameters) (flowMap, error) {
 	base, m := process.Unmodified(s.Process.Schedule)
-	f := flowMap{Setup: s, name: name, scale: float64(process.TimeScale(s.Process.Schedule)), ends: p["ends"], width: p[difference], p: p["p"], c: p["c"]}
+	f := flowMap{Setup: s, name: name, scale: float64(process.TimeScale(s.Process.Schedule)), ends: p["ends"], width: p[difference], p: p["p"], c: p["c"], norm: p["norm"], data: p["data"] == 1}
 	_, derives := p[difference]
 	switch {
 	case base.Name() != "fm" || s.Process.Output.Name != "u" || m.MaxLogSNR != 0 || m.Scale != "":
 		return f, fmt.Errorf("objective %s: the run is for %v; flow maps are learnt on the straight path (--schedule fm --output-kind u, without --clip-lambda and --scale), and sampled along any", name, s.Process)
+	case s.distance.c != 0:
+		return f, fmt.Errorf("objective %s has weights of its own in the place of loss %v; want p=0.5,c=C², by which errors weigh as in that loss", name, s.distance)
 	case s.Times.Adaptive != nil:
 		return f, fmt.Errorf("objective %s: times %s learn from errors of velocities; want another --time-sampler, such as logit-normal", name, s.Times.Name)
 	case derives && f.scale > slowTime:
@@ -42,6 +46,10 @@ func newFlowMap(name string, s Setup, p process.Parameters) (flowMap, error) {
 		return f, fmt.Errorf("objective %s: p is %g, want a power from 0 (errors weigh the same) to 2", name, f.p)
 	case f.p > 0 && !(f.c > 0):
 		return f, fmt.Errorf("objective %s: c is %g, want a small positive number", name, f.c)
+	case !(f.norm >= 0) || f.norm > 0 && f.p > 0:
+		return f, fmt.Errorf("objective %s: norm is %g and p is %g, want one of them, such as norm=0.1, or both 0", name, f.norm, f.p)
+	case p["data"] != 0 && p["data"] != 1:
+		return f, fmt.Errorf("objective %s: data is %g, want 1 (all lead to the data, as in consistency models) or 0", name, p["data"])
 	case derives && !(f.width >= 1e-4 && f.width <= 0.1):
 		return f, fmt.Errorf("objective %s: %s is %g, want a number from 0.0001 to 0.1", name, difference, f.width)
 	}
@@ -64,20 +72,27 @@ func (f flowMap) Derives() bool { return f.width > 0 }
 func (f flowMap) about(how string) [][2]string {
 	velocity := "of images and noise"
 	if f.Teacher != nil {
-		velocity = "of " + f.Teacher.Frozen.Dir
+		velocity = "of " + f.Teacher.String()
 	}
-	if f.p > 0 {
+	if f.data {
+		how += ", to the data alone"
+	}
+	switch {
+	case f.norm > 0:
+		how += fmt.Sprintf(", errors e weigh 1/(√e + %g)", f.norm)
+	case f.p > 0:
 		how += fmt.Sprintf(", errors e weigh 1/(e + %g)^%g", f.c, f.p)
 	}
+	_, target := f.target()
 	return [][2]string{
-		{"objective", fmt.Sprintf("flow map, %s, %v, times %s; velocities %s for %.3g %% of the images", how, f.Process(), f.Times.Name, velocity, 100*f.same)},
+		{"objective", fmt.Sprintf("flow map, %s, target %s, %v, times %s; velocities %s for %.3g %% of the images", how, target, f.Process(), f.Times.Name, velocity, 100*f.same)},
 		{"network", fmt.Sprintf("is told %g t, and %[1]g (t − r), which its answer is to lead over", f.scale)},
 	}
 }
 
 // Fit wants a network that is told how far its answer is to lead.
 func (f flowMap) Fit(like nets.Spec) nets.Spec {
-	like.Estimate, like.Jump = false, true
+	like.Estimate, like.Jump, like.Guidance = false, true, f.Scales
 	return like
 }
 
@@ -88,8 +103,12 @@ func (f flowMap) State() *State                                      { return ni
 // usualSteps are those of a flow map where nobody says.
 const usualSteps = 4
 
-// Few is the usual way, among others.
+// Few is the usual way, among others. What leads to the data alone goes there in each step,
+// and back by fresh noise, as consistency models do.
 func (f flowMap) Few(int64) *sampler.Few {
+	if f.data {
+		return &sampler.Few{Objective: f.name, Steps: 1, Most: 8, Sampler: "map", Grid: "uniform", Eta: 1}
+	}
 	return &sampler.Few{Objective: f.name, Steps: usualSteps, Any: true, Sampler: "map", Grid: "uniform"}
 }
 
@@ -103,7 +122,10 @@ func (f flowMap) loss(b *Builder, says, wanted *gorgonia.Node) *gorgonia.Node {
 		n.Set(i, 1)
 	}
 	weight := n.Node
-	if f.p > 0 {
+	switch {
+	case f.norm > 0:
+		weight = loss.Normalised(loss.Images(says, wanted), weight, f.norm)
+	case f.p > 0:
 		weight = loss.Adaptive(loss.Images(says, wanted), weight, f.p, f.c)
 	}
 	return loss.MSE(says, wanted, weight)
@@ -125,7 +147,11 @@ func (f flowMap) sigma(time float64) float64 {
 func (f flowMap) times(at int64) (t, r float64) {
 	t = f.sigma(f.Times.Time(f.Times.Uniform(at, f.Batch, func(at int64) float64 { return f.draw(at, 0) })))
 	same, begins := f.draw(at, 1) < f.same, f.draw(at, 3) < f.ends
-	if r = t; !same {
+	switch r = t; {
+	case same:
+	case f.data:
+		r = 0
+	default:
 		other := f.sigma(f.Times.Time(f.draw(at, 2)))
 		t, r = max(t, other), min(t, other)
 		if f.draw(at, 4) < f.ends {
@@ -169,12 +195,7 @@ type path struct {
 }
 
 // velocity is what a teacher says of the velocity of a state.
-type velocity struct {
-	answer
-	of   process.Process
-	v    *gorgonia.Node
-	both Numbers
-}
+type velocity struct{ says }
 
 // path begins a loss. The velocity is the teacher's, or else ε − x.
 func (f flowMap) path(b *Builder) (p path) {
@@ -183,7 +204,7 @@ func (f flowMap) path(b *Builder) (p path) {
 	p.z = b.Mix(mix.Options{}, p.sees, x, noise)
 	if f.Teacher != nil {
 		p.teacher = f.velocity(b, "the teacher", p.z)
-		p.v = p.teacher.v
+		p.v = p.teacher.y
 		return p
 	}
 	p.data = b.Coefficients("coefficients of the velocity", 2)
@@ -203,24 +224,11 @@ func (p path) tell(i int, t float64) {
 
 // velocity asks the teacher, which may have learnt along any schedule.
 func (f flowMap) velocity(b *Builder, name string, z *gorgonia.Node) *velocity {
-	v := &velocity{answer: b.ask(name, Role{Frozen: f.Teacher.Frozen}, z, f.Teacher), of: f.Teacher.Process.Under(f.Setup.Process.Schedule)}
-	v.both = b.Coefficients("velocity of "+name, 2)
-	v.v = b.Mix(mix.Options{Detached: true}, v.both, z, v.output)
-	return v
+	return &velocity{f.says(b, name, z)}
 }
 
-// tell sets the place of image i. Where a teacher does not say the velocity, as one of ε
-// does not in pure noise, it is asked where it begins.
+// tell sets the place of image i.
 func (v *velocity) tell(i int, t float64) {
 	t = max(t, 1e-3) // at the image itself, z tells no velocity, nor does every output
-	q := v.of.AtLogSNR(2 * (math.Log1p(-t) - math.Log(t)))
-	if start := v.of.At(v.of.Start()); q.LogSNR < start.LogSNR {
-		q = start
-	}
-	l, err := q.To(-1, 1)
-	if err != nil {
-		l = process.Linear{}
-	}
-	v.answer.tell(i, q, v.guidance)
-	v.both.Set(i, l.Z, l.Y)
+	v.says.tell(i, 2*(math.Log1p(-t)-math.Log(t)), -1, 1)
 }

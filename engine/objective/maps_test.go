@@ -162,7 +162,6 @@ func mapSetup(t *testing.T, o process.ScheduleOptions) Setup {
 // the network says and what it is to say.
 func residual(t *testing.T, name string, s Setup, k knows) float64 {
 	t.Helper()
-	const batch = 64
 	kind, err := Find(name)
 	if err != nil {
 		t.Fatal(err)
@@ -171,51 +170,31 @@ func residual(t *testing.T, name string, s Setup, k knows) float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, l, err := Build(o, Options{Network: k, Batch: batch, Height: 1, Width: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range batch {
-		l.Feed(i, int64(i))
-	}
-	let := func(n *gorgonia.Node, v []float32) {
-		if err := gorgonia.Let(n, tensor.New(tensor.WithShape(n.Shape()...), tensor.WithBacking(v))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	random := rand.New(rand.NewPCG(1, 2))
-	x, noise := make([]float32, batch), make([]float32, batch)
-	for _, stage := range b.Before {
-		v, ok := stage.Kernel.(*feed.Vector)
-		if !ok {
-			continue
-		}
-		let(stage.Out.Node, v.Values)
-		if stage.Out.Node.Name() == "coefficients of z" {
-			for i := range batch {
-				at := float64(v.Values[2*i+1])
+	return apart(t, o, k, func(b *Builder, x, noise []float32) {
+		random := rand.New(rand.NewPCG(1, 2))
+		for node, values := range fed(b) {
+			if node.Name() != "coefficients of z" {
+				continue
+			}
+			for i := range x {
+				at := float64(values[2*i+1])
 				z := (1-at)*k.m*float64(2*random.IntN(2)-1) + math.Hypot((1-at)*k.s, at)*random.NormFloat64()
 				mean, eps := k.means(z, at)
 				x[i], noise[i] = float32(mean), float32(eps)
 			}
 		}
+	})
+}
+
+// fed are the numbers of images that a step is told, by their nodes.
+func fed(b *Builder) map[*gorgonia.Node][]float32 {
+	all := map[*gorgonia.Node][]float32{}
+	for _, stage := range b.Before {
+		if v, ok := stage.Kernel.(*feed.Vector); ok {
+			all[stage.Out.Node] = v.Values
+		}
 	}
-	let(b.Data(), x)
-	let(b.Noise(), noise)
-	vm := gorgonia.NewTapeMachine(b.Graph)
-	defer vm.Close()
-	if err := vm.RunAll(); err != nil {
-		t.Fatal(err)
-	}
-	var both [][]float32
-	for _, n := range gorgonia.Nodes(graphFrom(b.Graph, l.Value))[:2] {
-		both = append(both, n.Value().Data().([]float32))
-	}
-	most := 0.0
-	for i, y := range both[0] {
-		most = max(most, math.Abs(float64(y-both[1][i])))
-	}
-	return most
+	return all
 }
 
 // graphFrom are the operands of a node.
@@ -234,7 +213,7 @@ func TestMapsAreFixed(t *testing.T) {
 		name string
 		most float64
 	}{
-		{"flowmap:ends=0", 1e-3}, {"flowmap", oneSided}, {"flowmap:p=1", oneSided}, {"flowmap:predicted=1", oneSided}, {"flowmap:same=0,ends=0.5", oneSided},
+		{"flowmap:ends=0", 1e-3}, {"flowmap", oneSided}, {"flowmap:p=1", oneSided}, {"flowmap:predicted=1", oneSided}, {"flowmap:same=0,data=1,norm=0.1", oneSided}, {"flowmap:same=0,ends=0.5", oneSided},
 		{"shortcut:share=1,levels=0", 1e-5}, {"lagrangian:same=0", oneSided}, {"lagrangian:ends=0.5", oneSided},
 	} {
 		for _, d := range []two{{0, 0.5}, {1, 0.5}} {
@@ -304,6 +283,18 @@ func TestMapTimes(t *testing.T) {
 			last++
 		}
 	}
+	if few := f.Few(0); !few.Any || few.Steps != 4 || few.Options(4).Eta != nil {
+		t.Errorf("it is sampled by %v", few)
+	}
+	f.data = true
+	if few := f.Few(0); few.Any || few.Check("map", "uniform", 2) != nil || few.Check("heun", "uniform", 2) == nil || *few.Options(2).Eta != 1 {
+		t.Errorf("what leads to the data alone is sampled by %v", few)
+	}
+	for at := range int64(1000) {
+		if from, to := f.times(at); to != 0 && to != from {
+			t.Fatalf("from %v to %v, which is not the data", from, to)
+		}
+	}
 	if math.Abs(float64(same)-5000) > 200 || math.Abs(float64(first)-1000) > 120 || math.Abs(float64(last)-500) > 90 {
 		t.Errorf("of 10,000, %d have one time, %d begin in pure noise, %d lead to the data", same, first, last)
 	}
@@ -320,6 +311,7 @@ func TestMapsRefuse(t *testing.T) {
 		{"flowmap", process.ScheduleOptions{TimeScale: 16, MaxLogSNR: 9}, "without --clip-lambda"},
 		{"flowmap:same=2", process.ScheduleOptions{TimeScale: 16}, "same is 2"}, {"flowmap:predicted=0.5", process.ScheduleOptions{TimeScale: 16}, "predicted is 0.5"},
 		{"flowmap:difference=0", process.ScheduleOptions{TimeScale: 16}, "difference is 0"}, {"flowmap:warmup=-1", process.ScheduleOptions{TimeScale: 16}, "warmup is -1"},
+		{"flowmap:p=1,norm=1", process.ScheduleOptions{TimeScale: 16}, "one of them"}, {"flowmap:data=2", process.ScheduleOptions{TimeScale: 16}, "data is 2"},
 		{"flowmap:p=-1", process.ScheduleOptions{TimeScale: 16}, "p is -1"}, {"lagrangian:p=1,c=0", process.ScheduleOptions{TimeScale: 16}, "c is 0"},
 		{"shortcut:levels=1.5", process.ScheduleOptions{}, "levels is 1.5"}, {"shortcut:share=-1", process.ScheduleOptions{}, "share is -1"},
 	} {

@@ -1,6 +1,7 @@
 package objective
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,6 +85,14 @@ var bridged = []string{kinds[0].Name, "reflow"}
 func (n Named) New(s Setup) (Objective, error) {
 	if b := s.Process.Bridge; !b.None() && !slices.Contains(bridged, n.Name) {
 		return nil, fmt.Errorf("objective %s and bridge %v: it follows a flow from noise to images without a third noise; want bridge %s, or objective %s", n.Name, b, process.NoBridge, bridged[0])
+	}
+	if s.Target != "" && n.target == "" {
+		return nil, fmt.Errorf("target %s: objective %s has no target of a network that is trained; leave it out", s.Target, n.Name)
+	}
+	s.Target = cmp.Or(s.Target, n.target)
+	var err error
+	if s.distance, err = getDistance(s.Distance); err != nil {
+		return nil, err
 	}
 	return n.make(s, n.parameters)
 }

@@ -69,14 +69,19 @@ type State struct {
 
 // Setup is what objectives are made of.
 type Setup struct {
-	Seed    uint64
-	Batch   int      // images of a step, whoever computes which part of them
-	Images  int64    // of the whole run; 0: not known
-	Paired  bool     // images come with the noise that a model made them of
-	Teacher *Teacher // nil: none
+	Seed     uint64
+	Batch    int        // images of a step, whoever computes which part of them
+	Images   int64      // of the whole run; 0: not known
+	Paired   bool       // images come with the noise that a model made them of
+	Scales   [2]float64 // of guidance that the trained network is told, from the least to the largest; both 0: it is told none
+	Distance string     // distance of what a network says from what it is to say: see LossSetting; empty: DefaultLoss
+	Target   string     // network that gives the target; empty: the objective's own choice
+	Teacher  *Teacher   // nil: none
 	// Uncertainty of errors is learnt, and what they weigh follows from it; nil: it is not.
 	Uncertainty *Uncertainty
 	process.Objective
+
+	distance distance // of Distance
 }
 
 // Kind is an objective's place in the list.
@@ -84,20 +89,22 @@ type Kind struct {
 	Name, About string
 	More        string // of what a training step has more than that of the first; "" for it
 	Defaults    process.Parameters
+	target      string // network that gives the target where nobody says; "": there is no choice
 	make        func(s Setup, p process.Parameters) (Objective, error)
 }
 
 // Adding an objective is a line here, and a file.
 var kinds = []Kind{
-	{"denoising", "the network's output at a time drawn, for what the image and its noise say of it", "", nil, newDenoising},
-	{selfConditioningName, "denoising by a network that is given its own estimate of a share of the images (Analog Bits)", "a pass", process.Parameters{"share": 0.5}, newSelfConditioning},
-	{"reflow", "denoising on pairs of noise and what a model made of it (fluxion pairs), with times U-shaped by a (0: --time-sampler): straighter paths", "", process.Parameters{"a": 4}, newReflow},
-	{"progressive", "progressive distillation: in one step what --teacher does in two, stage by stage, from so many steps to so many", "two passes of the teacher", process.Parameters{"from": 16, "to": 1}, newProgressive},
-	{"consistency", "the image that each point of a path leads to, as what the network says nearer to it: consistency training, or distillation of --teacher", "a pass, and one of a teacher", process.Parameters{"mean": -1.1, "std": 2, "stages": 8, "ema": 0}, newConsistency},
-	{"kd", "knowledge distillation on such pairs: the model's answer in so many steps", "", process.Parameters{"steps": 1}, newKD},
-	{"flowmap", "a flow map by its change along the flow: MeanFlow; improved MeanFlow (predicted=1); with --teacher Align Your Flow", "two passes", process.Parameters{"same": 0.5, "ends": 0.1, "predicted": 0, "warmup": 0, "p": 0, "c": 0.001, difference: 0.002}, newEulerian},
-	{"shortcut", "a flow map by two jumps of its average in one, for a share of the images: shortcut models; any jumps (levels=0)", "two passes of the average", process.Parameters{"share": 0.25, "ends": 0.1, "levels": 7, "p": 0, "c": 0.001}, newShortcut},
-	{"lagrangian", "a flow map by the velocity at where it leads: Lagrangian self-distillation, or distillation of --teacher", "three passes", process.Parameters{"same": 0.5, "ends": 0.1, "p": 0, "c": 0.001, difference: 0.002}, newLagrangian},
+	{"denoising", "the network's output at a time drawn, for what the image and its noise say of it", "", nil, "", newDenoising},
+	{selfConditioningName, "denoising by a network that is given its own estimate of a share of the images (Analog Bits)", "a pass", process.Parameters{"share": 0.5}, "", newSelfConditioning},
+	{"reflow", "denoising on pairs of noise and what a model made of it (fluxion pairs), with times U-shaped by a (0: --time-sampler): straighter paths", "", process.Parameters{"a": 4}, "", newReflow},
+	{"progressive", "progressive distillation: in one step what --teacher does in two, stage by stage, from so many steps to so many", "two passes of the teacher", process.Parameters{"from": 16, "to": 1}, "", newProgressive},
+	{"guidance", "guidance distillation: one pass for the two of a guided --teacher, of one scale or of all that --guidance-input tells the network (Meng et al.)", "two passes of the teacher", nil, "", newGuided},
+	{"consistency", "the image that each point of a path leads to, as what the network says nearer to it: consistency training, or distillation of --teacher", "a pass, and one of a teacher", process.Parameters{"mean": -1.1, "std": 2, "stages": 8, "first": 0, "last": 1280}, selfTarget, newConsistency},
+	{"kd", "knowledge distillation on such pairs: the model's answer in so many steps", "", process.Parameters{"steps": 1}, "", newKD},
+	{"flowmap", "a flow map by its change along the flow: MeanFlow; improved MeanFlow (predicted=1); with --teacher Align Your Flow; sCM (same=0,data=1,norm=0.1,warmup=0.1)", "two passes", process.Parameters{"same": 0.5, "ends": 0.1, "predicted": 0, "warmup": 0, "data": 0, "norm": 0, "p": 0, "c": 0.001, difference: 0.002}, selfTarget, newEulerian},
+	{"shortcut", "a flow map by two jumps in one, for a share of the images: shortcut models; any jumps (levels=0)", "two passes", process.Parameters{"share": 0.25, "ends": 0.1, "levels": 7, "p": 0, "c": 0.001}, averageTarget, newShortcut},
+	{"lagrangian", "a flow map by the velocity at where it leads: Lagrangian self-distillation, or distillation of --teacher", "three passes", process.Parameters{"same": 0.5, "ends": 0.1, "p": 0, "c": 0.001, difference: 0.002}, selfTarget, newLagrangian},
 }
 
 // List returns every objective.

@@ -67,7 +67,7 @@ func newKD(s Setup, p process.Parameters) (Objective, error) {
 }
 
 func (k *kd) About() [][2]string {
-	return [][2]string{{"objective", fmt.Sprintf("knowledge distillation, %v, %s", k.Process(), k.few())}}
+	return k.distance.about([][2]string{{"objective", fmt.Sprintf("knowledge distillation, %v, %s", k.Process(), k.few())}})
 }
 
 func (k *kd) few() string {

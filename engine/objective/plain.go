@@ -4,11 +4,11 @@ import "fluxion/nets"
 
 // plain is what objectives have in common that learn nothing from the errors of images,
 // of networks that are given images and nothing of their own.
-type plain struct{}
+type plain struct{ Setup }
 
 // Fit keeps the images.
-func (plain) Fit(like nets.Spec) nets.Spec {
-	like.Estimate, like.Jump = false, false
+func (p plain) Fit(like nets.Spec) nets.Spec {
+	like.Estimate, like.Jump, like.Guidance = false, false, p.Scales
 	return like
 }
 

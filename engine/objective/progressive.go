@@ -7,7 +7,6 @@ import (
 
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
-	"fluxion/kernels/loss"
 	"fluxion/kernels/mix"
 	"fluxion/kernels/philox"
 )
@@ -17,7 +16,6 @@ import (
 // the student learns to do in one step of DDIM what its teacher does in two, and is the
 // teacher of the next.
 type progressive struct {
-	Setup
 	plain
 	first int     // steps of the teacher of the first stage
 	ends  []int64 // of the stages, in images
@@ -34,7 +32,7 @@ func newProgressive(s Setup, p process.Parameters) (Objective, error) {
 	if s.Process.At(s.Process.Start()).Limits() {
 		return nil, fmt.Errorf("objective progressive: in pure noise, %s tells nothing of the image; want another --output-kind, such as u, v or x", s.Process.Output.Name)
 	}
-	o := &progressive{Setup: s, first: from}
+	o := &progressive{plain: plain{s}, first: from}
 	stages := bits.TrailingZeros(uint(from)) - bits.TrailingZeros(uint(to))
 	// The last two carry most of the loss, and have twice the length.
 	shares := make([]int64, stages)
@@ -93,10 +91,10 @@ func (p *progressive) Stages() []int64 { return p.ends }
 func (p *progressive) Process() process.Process { return p.Setup.Process }
 
 func (p *progressive) About() [][2]string {
-	return [][2]string{
+	return p.distance.about([][2]string{
 		{"objective", fmt.Sprintf("progressive distillation, %v, from %d steps to %d in %d stages", p.Process(), p.first, p.steps(len(p.ends)-1), len(p.ends))},
-		{"teacher", p.Teacher.Frozen.Dir},
-	}
+		{"teacher", p.Teacher.String()},
+	})
 }
 
 // Few is the way of the stage that the last of so many images belongs to.
@@ -117,12 +115,19 @@ func (p *progressive) Loss(b *Builder) Loss {
 	target := b.Mix(mix.Options{}, wanted, z, end.z)
 	own := p.Setup.Process
 	teacher, start := p.Teacher.Process.Under(own.Schedule), own.Start()
-	return Loss{Value: loss.MSE(student.output, target, weight.Node), Feed: func(i int, at int64) Observation {
+	weighed := p.distance.loss(b, student.output, target, weight)
+	return Loss{Value: weighed.value, Feed: func(i int, at int64) Observation {
 		stage := p.stage(at)
 		n := p.steps(stage)
-		of, guidance := teacher, p.Teacher.Guidance
+		of := teacher
 		if stage > 0 {
-			of, guidance = own, 1 // the student of the stage before, which is guided already
+			of = own // the student of the stage before
+		}
+		guidance := func(q process.Point) float64 {
+			if stage > 0 {
+				return b.told(i) // it is guided already, or told how far
+			}
+			return b.guidance(p.Teacher, i, q)
 		}
 		k := min(n, 1+int(float64(n)*philox.Uniform64(p.Seed, philox.Time, uint64(at), 0)))
 		t, m, s := start*float64(k)/float64(n), start*(float64(k)-0.5)/float64(n), start*float64(k-1)/float64(n)
@@ -132,10 +137,10 @@ func (p *progressive) Loss(b *Builder) Loss {
 		}
 		sees.Set(i, q.Alpha, q.Sigma)
 		student.tell(i, q, 1)
-		first.tell(i, of.At(t), guidance)
+		first.tell(i, of.At(t), guidance(q))
 		middle := of.At(m)
 		half.tell(i, of.At(t), middle.Alpha, middle.Sigma)
-		second.tell(i, middle, guidance)
+		second.tell(i, middle, guidance(middle))
 		end.tell(i, middle, to.Alpha, to.Sigma)
 		// x and ε that lead from z to where the teacher came: the student is to say them.
 		l, err := process.Point{Alpha: q.Alpha, Sigma: q.Sigma, A: to.Alpha, B: to.Sigma}.To(q.A, q.B)
@@ -143,7 +148,7 @@ func (p *progressive) Loss(b *Builder) Loss {
 			l = process.Linear{}
 		}
 		wanted.Set(i, l.Z, l.Y)
-		weight.Set(i, truncatedSNR(q))
+		weighed.set(i, truncatedSNR(q), 1)
 		return Observation{}
 	}}
 }

@@ -38,7 +38,7 @@ func (s *selfConditioning) About() [][2]string {
 }
 
 func (s *selfConditioning) Fit(like nets.Spec) nets.Spec {
-	like.Estimate, like.Jump = true, false
+	like.Estimate, like.Jump, like.Guidance = true, false, s.Scales
 	return like
 }
 

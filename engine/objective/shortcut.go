@@ -8,7 +8,7 @@ import (
 	"fluxion/kernels/mix"
 )
 
-// semigroup makes a flow map lead at once where its average leads in two jumps:
+// semigroup makes a flow map lead at once where it, or its average, leads in two jumps:
 //
 //	(t−r) u(z, t, r) = (t−s) u(z, t, s) + (s−r) u(z_s, s, r)
 //
@@ -39,10 +39,10 @@ func (s *semigroup) About() [][2]string {
 	if s.levels > 0 {
 		how = fmt.Sprintf("shortcuts of 1 to 1/%d by their halves", 1<<(s.levels-1))
 	}
-	return s.about(how + ", as its average makes them")
+	return s.about(how)
 }
 
-// jumps are t ≥ s ≥ r of the image at a position, and how far its average is told to lead
+// jumps are t ≥ s ≥ r of the image at a position, and how far the target is told to lead
 // from t and from s.
 func (s *semigroup) jumps(at int64) (t, m, r, first, second float64) {
 	t, r = s.times(at)
@@ -67,8 +67,9 @@ func (s *semigroup) Loss(b *Builder) Loss {
 	wanted, half := b.Coefficients("coefficients of the target", 3), b.Coefficients("the first jump", 2)
 	p := s.path(b)
 	student := s.lead(b, "the map", Trained, p.z)
-	first := s.lead(b, "the first jump", EMA, p.z)
-	second := s.lead(b, "the second jump", EMA, b.Mix(mix.Options{Detached: true}, half, p.z, first.u))
+	role, _ := s.target()
+	first := s.lead(b, "the first jump", role, p.z)
+	second := s.lead(b, "the second jump", role, b.Mix(mix.Options{Detached: true}, half, p.z, first.u))
 	target := b.Mix(mix.Options{Detached: true}, wanted, p.v, first.u, second.u)
 	return Loss{Value: s.loss(b, student.u, target), Feed: func(i int, at int64) Observation {
 		t, m, r, one, two := s.jumps(at)

@@ -31,7 +31,7 @@ type State struct {
 const stateFile = "state.json"
 
 // trainingFiles are all that are there, but for those that hooks keep.
-var trainingFiles = []string{stateFile, dataFile, model.ClassesFile, model.FewFile, model.OptimizerFile, filepath.Base(rundir.SettingsFile)}
+var trainingFiles = []string{stateFile, dataFile, model.ClassesFile, model.FewFile, model.GuidanceFile, model.OptimizerFile, filepath.Base(rundir.SettingsFile)}
 
 // prefix is that of the tensors of an optimizer's state.
 func prefix(state *plan.Buffer) string { return state.Name + "." }
@@ -142,6 +142,9 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 			return err
 		}
 		all[filepath.Join(model.TrainingDir, model.FewFile)] = append(text, '\n')
+	}
+	if scale := r.baked(); scale != 0 {
+		all[filepath.Join(model.TrainingDir, model.GuidanceFile)] = model.BakedGuidance(scale)
 	}
 	for name, data := range s.kept {
 		all[filepath.Join(model.TrainingDir, name)] = data

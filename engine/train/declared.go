@@ -42,7 +42,7 @@ func (s *Settings) List() setting.List {
 		setting.List{catalog.PresetSetting(&s.Preset), initSetting(&s.Init)},
 		process.ScheduleSettings(&s.Schedule, &s.ClipLambda, &s.Shift, &s.ZeroSNR, &s.Scale), setting.List{process.TimeScaleSetting(&s.TimeScale)},
 		process.NoiseSettings(&s.Source, &s.Bridge),
-		process.LossSettings(&s.Output, &s.Weighting, &s.TimeSampler), setting.List{objective.UncertaintySetting(&s.Uncertainty), objective.NameSetting(&s.Objective), conditionSetting(&s.Condition), couple.Setting(&s.Coupling)}, s.teaching(),
+		process.LossSettings(&s.Output, &s.Weighting, &s.TimeSampler), setting.List{objective.UncertaintySetting(&s.Uncertainty), objective.NameSetting(&s.Objective), conditionSetting(&s.Condition), couple.Setting(&s.Coupling)}, s.teaching(), setting.List{objective.LossSetting(&s.Loss), objective.TargetSetting(&s.Target)},
 		s.steps(), s.optimization(), s.network(),
 		setting.List{
 			device.PrecisionSetting(&s.Precision), device.NameSetting(&s.Device), device.ThreadsSetting(&s.Threads),

@@ -34,6 +34,7 @@ type beginning struct {
 	from  *model.Model
 	fits  []fitting
 	fresh []string // parameters of the run that the model does not have, as they are told
+	told  string   // what was done to its embedding of time; empty: nothing
 }
 
 // mostFresh is how many tensors a note names.
@@ -44,7 +45,7 @@ type fitting struct{ run, model nets.Param }
 
 // readBeginning reads the model that a run's settings name, unless that is its teacher,
 // which has been read; nil if they name none.
-func readBeginning(s Settings, trains process.Process, params []nets.Param, t *objective.Teacher) (*beginning, error) {
+func readBeginning(s Settings, n nets.Network, trains process.Process, params []nets.Param, t *objective.Teacher) (*beginning, error) {
 	if s.Init == "" {
 		return nil, nil
 	}
@@ -56,13 +57,6 @@ func readBeginning(s Settings, trains process.Process, params []nets.Param, t *o
 		if m, err = model.Read(s.Init, model.EMA); err != nil {
 			return nil, &PresetError{"init", s.Init, err}
 		}
-	}
-	if has, wants := process.TimeScale(m.Process.Schedule), process.TimeScale(trains.Schedule); has != wants && has != 0 && wants != 0 {
-		here := ""
-		if timeScale(s.Objective) != wants {
-			here = fmt.Sprintf(", or --time-scale %d here", has)
-		}
-		return nil, &SettingError{"init", fmt.Sprintf("the network of %s is told %d at t = 1 and this run's %d: it would take one time for another; want a model trained with --time-scale %[3]d%s", s.Init, has, wants, here)}
 	}
 	b := &beginning{from: m}
 	has := nets.Params(m.Network)
@@ -87,7 +81,7 @@ func readBeginning(s Settings, trains process.Process, params []nets.Param, t *o
 	if 2*taken < all {
 		return nil, &SettingError{"init", fmt.Sprintf("%s has %d of the network's %d tensors, which is less than half of its weights; want a model of this network, or no preset, which takes the model's own", s.Init, len(b.fits), len(params))}
 	}
-	return b, nil
+	return b, b.retold(n, trains)
 }
 
 func shapeText(shape []int) string {
@@ -111,6 +105,9 @@ func (b *beginning) notes(trains process.Process) []string {
 		}
 	}
 	notes := []string{text}
+	if b.told != "" {
+		notes = append(notes, b.told)
+	}
 	if was := b.from.Process.String(); was != trains.String() {
 		notes = append(notes, fmt.Sprintf("that model was trained for %s and this run is for %v: what it knows is another question's answer; --schedule and --output-kind choose", was, trains))
 	}

@@ -70,10 +70,11 @@ func TestInit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readBeginning(s, m.Process, nets.Params(unet), nil); err == nil || !strings.Contains(err.Error(), "less than half") {
+	if _, err := readBeginning(s, unet, m.Process, nets.Params(unet), nil); err == nil || !strings.Contains(err.Error(), "less than half") {
 		t.Errorf("another network: %v", err)
 	}
-	if _, err := readBeginning(s, trains, nets.Params(m.Network), nil); err == nil || !strings.Contains(err.Error(), "--time-scale 1000 here") || !strings.Contains(err.Error(), "--time-scale 16") {
-		t.Errorf("another time: %v", err)
+	b, err := readBeginning(s, m.Network, trains, nets.Params(m.Network), nil)
+	if err != nil || !strings.Contains(b.told, "told 16 t where it was told 1000 t") {
+		t.Errorf("another time: %v, %q", err, b.told)
 	}
 }

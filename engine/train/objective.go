@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"strings"
 
 	"fluxion/data"
@@ -14,6 +16,7 @@ import (
 	"fluxion/engine/objective"
 	"fluxion/engine/plan"
 	"fluxion/engine/process"
+	"fluxion/engine/rundir"
 	"fluxion/kernels/number"
 )
 
@@ -51,7 +54,7 @@ func NewObjective(s Settings, d data.Dataset) (objective.Objective, error) {
 	if err != nil {
 		return nil, &SettingError{"objective", err.Error()}
 	}
-	setup := objective.Setup{Seed: s.Seed, Batch: s.Batch, Images: s.Images}
+	setup := objective.Setup{Seed: s.Seed, Batch: s.Batch, Images: s.Images, Target: s.Target, Distance: s.Loss}
 	if s.Uncertainty {
 		setup.Uncertainty = objective.NewUncertainty(s.Batch)
 	}
@@ -83,6 +86,9 @@ func NewObjective(s Settings, d data.Dataset) (objective.Objective, error) {
 		return nil, &SettingError{"time_sampler, weighting", err.Error()}
 	}
 	if setup.Teacher, err = readTeacher(s, d); err != nil {
+		return nil, err
+	}
+	if setup.Scales, err = s.scales(); err != nil {
 		return nil, err
 	}
 	o, err := kind.New(setup)
@@ -143,6 +149,19 @@ func (r *run) couplingNotes() []string {
 		return []string{"coupling nearest takes noise that is smaller than that of sampling, the more the fewer dimensions images have"}
 	}
 	return nil
+}
+
+// ObjectiveOf returns the objective that a checkpoint was trained on, as its settings name it;
+// nil for a folder that tells of none.
+func ObjectiveOf(checkpoint string) (objective.Objective, error) {
+	s, err := ReadSettings(filepath.Join(checkpoint, filepath.FromSlash(rundir.SettingsFile)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return NewObjective(s, nil)
 }
 
 // objectiveFor returns the first of the list that trains the network of a step as it is.

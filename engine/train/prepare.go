@@ -82,7 +82,7 @@ func prepare(o Options) (*run, Start, error) {
 		return nil, Start{}, err
 	}
 	if _, ok := loss.(staged); ok && !alike(network, teacherOf(loss).Frozen.Network) {
-		return nil, Start{}, &SettingError{"teacher", s.Teacher + " is another network than the one that is trained, which is to become the teacher of the next stage; want no preset, which takes the teacher's own network"}
+		return nil, Start{}, &SettingError{"teacher", s.Teacher + " is another network than the one that is trained, which is to become the teacher of the next stage; want no preset, which takes the teacher's own network, and the guidance_input that it has, if it has one"}
 	}
 	if _, ok := loss.(staged); ok && s.EMASnapshotEvery > 0 {
 		return nil, Start{}, &SettingError{"ema_snapshot_every", fmt.Sprintf("%d, but averages of objective %s begin anew with each stage; want 0", s.EMASnapshotEvery, s.Objective)}
@@ -132,7 +132,7 @@ func prepare(o Options) (*run, Start, error) {
 		return nil, Start{}, err
 	}
 	if r.from == nil {
-		if r.beginning, err = readBeginning(s, loss.Process(), step.Trained.Params, r.teacher); err != nil {
+		if r.beginning, err = readBeginning(s, network, loss.Process(), step.Trained.Params, r.teacher); err != nil {
 			r.folder.Note("ended: %v", err)
 			return nil, Start{}, errors.Join(err, r.close())
 		}
@@ -297,6 +297,8 @@ func fit(n nets.Network, preset string, images nets.Spec) (nets.Network, error) 
 		return nil, &SettingError{"augment", "the network of preset " + preset + " cannot be told how images were transformed; leave it out"}
 	case s.Jump != images.Jump:
 		return nil, &SettingError{"objective", "the network of preset " + preset + " cannot be told how far its answer is to lead, as flow maps are"}
+	case s.Guidance != images.Guidance:
+		return nil, &SettingError{"guidance_input", "the network of preset " + preset + " cannot be told its guidance"}
 	case s.Estimate != images.Estimate:
 		return nil, &SettingError{"self_conditioning", "the network of preset " + preset + " takes no estimate of its own"}
 	}

@@ -66,15 +66,15 @@ const floatVariance = 10.0
 
 // planSampling returns the table of the sampler for a grid after so many images.
 func (r *run) planSampling(images int64) (sampler.Table, error) {
-	name := GridSampler
+	name, o := GridSampler, sampler.Options{Steps: r.sampleSteps(images)}
 	if few := r.objective.Few(images); few != nil {
-		name = few.Sampler
+		name, o = few.Sampler, few.Options(few.Steps)
 	}
 	s, err := sampler.Get(name)
 	if err != nil {
 		return sampler.Table{}, err
 	}
-	return s.Plan(r.objective.Process(), sampler.Options{Steps: r.sampleSteps(images)})
+	return s.Plan(r.objective.Process(), o)
 }
 
 // sampleSteps of a grid's image after so many: what the network is trained for, if that
@@ -117,7 +117,7 @@ func (r *run) samples(ctx context.Context, images int64) error {
 		return err
 	}
 	request := generate.Request{
-		Table: table, Seed: r.settings.Seed, Guidance: generate.Guidance{Scale: 1}, Clip: data.Pictures(r.data) && table.Rows[0].Call.Limits(), NullClass: r.nullClass(),
+		Table: table, Seed: r.settings.Seed, Guidance: generate.Guidance{Scale: r.network.Spec().Unguided()}, Clip: data.Pictures(r.data) && table.Rows[0].Call.Limits(), NullClass: r.nullClass(),
 	}
 	n := r.gridCount()
 	for i := range n {

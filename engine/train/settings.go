@@ -41,6 +41,12 @@ type Settings struct {
 	Teacher         string  `json:"teacher"`   // folder of a model that the objective learns from
 	TeacherGuidance float64 `json:"teacher_guidance"`
 
+	TeacherInterval string `json:"teacher_guidance_interval"` // σ/α between which it is guided; empty: all
+	TeacherGuide    string `json:"teacher_guide"`             // folder of a weaker model, away from which it is guided; empty: its own without a class
+	GuidanceInput   string `json:"guidance_input"`            // from where to where the network is told its guidance; empty: it is told none
+	Loss            string `json:"loss"`                      // distance of an answer from its target
+	Target          string `json:"target"`                    // network that gives an objective's target; empty: its own choice
+
 	Images        int64    `json:"images"`          // length of the run
 	Batch         int      `json:"batch"`           // images of a step
 	Accumulate    int      `json:"accumulate"`      // micro-batches a step is cut into
@@ -107,7 +113,7 @@ func Default() Settings {
 		Data: "glyphs", Preset: "tiny",
 		Condition: Concat, Coupling: couple.Independent, TeacherGuidance: 1,
 		Source: process.Gaussian, Bridge: process.NoBridge,
-		Schedule: "fm", Shift: 1, TimeScale: process.DefaultTimeScale, Output: "u", Objective: objective.Names()[0], Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
+		Schedule: "fm", Shift: 1, TimeScale: process.DefaultTimeScale, Output: "u", Objective: objective.Names()[0], Loss: objective.DefaultLoss, Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
 		Accumulate: 1, Accumulation: inTree, Optimizer: adamWName, LRSchedule: linearName, WeightDecayOf: decayAll, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
 		Keep: 3, EMASnapshotType: average.Types[0].Name, SampleSteps: 16, SampleCount: 40,

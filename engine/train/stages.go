@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"fluxion/engine/rundir"
@@ -64,8 +65,9 @@ func (r *run) enterStage() error {
 	if next.number == r.stage {
 		return nil
 	}
-	if len(r.trainer.frozen) != 1 {
-		return fmt.Errorf("an objective in stages with %d teachers, want one", len(r.trainer.frozen))
+	teacher := slices.IndexFunc(r.trainer.frozen, func(f frozen) bool { return f.Name == teacherName })
+	if teacher < 0 {
+		return errors.New("an objective in stages without a teacher")
 	}
 	b := r.trainer.Buffers
 	begins := r.state.Images == next.begin
@@ -81,7 +83,7 @@ func (r *run) enterStage() error {
 		return err
 	}
 	r.sound = false
-	err = r.memory.Write(r.trainer.frozen[0].weights, 0, flat)
+	err = r.memory.Write(r.trainer.frozen[teacher].weights, 0, flat)
 	if begins {
 		for _, weights := range b.weights() {
 			err = errors.Join(err, r.memory.Write(weights, 0, flat))

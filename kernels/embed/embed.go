@@ -43,6 +43,15 @@ func (o timestep) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	return tensor.Shape{s[0][0], o.o.Dim}, nil
 }
 
+// Of is the embedding of t.
+func (o TimestepOptions) Of(t float64) []float64 {
+	y := make([]float64, o.Dim)
+	for k := range y {
+		y[k] = o.value(t, k)
+	}
+	return y
+}
+
 // value of element k of the embedding of t.
 func (o TimestepOptions) value(t float64, k int) float64 {
 	half := o.Dim / 2

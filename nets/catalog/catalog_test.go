@@ -34,7 +34,8 @@ func networks(t *testing.T) map[string]nets.Network {
 			"with its estimate": {Classes: 3, Estimate: true},
 			"with a jump alone": {Jump: true},
 			"with an input":     {Classes: 3, Concat: 1},
-			"with all":          {Classes: 3, Estimate: true, Concat: 2, Jump: true},
+			"with guidance":     {Classes: 3, Guidance: [2]float64{1, 4}},
+			"with all":          {Classes: 3, Estimate: true, Concat: 2, Jump: true, Guidance: [2]float64{0.5, 8}},
 		} {
 			like.Height, like.Width, like.Channels = 4, 4, 2
 			n, err := class.Presets[0].Network.Fit(like)
@@ -59,7 +60,7 @@ func has(name, what string) bool {
 func TestNetworks(t *testing.T) {
 	for name, n := range networks(t) {
 		s := n.Spec()
-		if s.Height != 4 || s.Width != 4 || s.Channels != 2 || s.Outputs != 2 || s.Conditional() == strings.HasSuffix(name, "alone") || s.Estimate != has(name, "estimate") || s.Jump != has(name, "jump") {
+		if s.Height != 4 || s.Width != 4 || s.Channels != 2 || s.Outputs != 2 || s.Conditional() == strings.HasSuffix(name, "alone") || s.Estimate != has(name, "estimate") || s.Jump != has(name, "jump") || s.Told() != has(name, "guidance") {
 			t.Errorf("%s: %+v", name, s)
 		}
 		if err := nets.CheckDenoiser(n); err != nil {
@@ -69,7 +70,7 @@ func TestNetworks(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		if !g.Output.Shape().Eq(tensor.Shape{3, 4, 4, 2}) || (g.Class != nil) != s.Conditional() || (g.Estimate != nil) != s.Estimate || (g.Jump != nil) != s.Jump || (g.Concat != nil) != (s.Concat > 0) {
+		if !g.Output.Shape().Eq(tensor.Shape{3, 4, 4, 2}) || (g.Class != nil) != s.Conditional() || (g.Estimate != nil) != s.Estimate || (g.Jump != nil) != s.Jump || (g.Guidance != nil) != s.Told() || (g.Concat != nil) != (s.Concat > 0) {
 			t.Errorf("%s: output %v, class %v, estimate %v, jump %v", name, g.Output.Shape(), g.Class, g.Estimate, g.Jump)
 		}
 		if len(g.Blocks) < 2 || g.Blocks[len(g.Blocks)-1] != g.Output {
@@ -170,6 +171,9 @@ func (g *graph) give(t *testing.T, in nets.Inputs) {
 	let(t, in.Time, []float64{300, 700.5})
 	if in.Jump != nil {
 		let(t, in.Jump, []float64{120, 700.5})
+	}
+	if in.Guidance != nil {
+		let(t, in.Guidance, []float64{2.5, 1.25})
 	}
 	if in.Class != nil {
 		let(t, in.Class, []float64{2, 0})
@@ -283,7 +287,7 @@ func TestInputs(t *testing.T) {
 		g := newGraph(t, n)
 		g.run(t)
 		before := slices.Clone(g.Output.Value().Data().([]float64))
-		for _, input := range []*gorgonia.Node{g.Sample, g.Time, g.Jump, g.Class, g.Estimate, g.Concat} {
+		for _, input := range []*gorgonia.Node{g.Sample, g.Time, g.Jump, g.Guidance, g.Class, g.Estimate, g.Concat} {
 			if input == nil {
 				continue
 			}
@@ -343,7 +347,10 @@ func TestTwoApplications(t *testing.T) {
 				}
 				most := 1
 				if n.Spec().Jump {
-					most = 2
+					most++
+				}
+				if n.Spec().Told() {
+					most++
 				}
 				if embeddings > most { // a network may take the time as it is
 					t.Errorf("one time is embedded %d times", embeddings)
@@ -404,51 +411,57 @@ func TestTwoSets(t *testing.T) {
 	}
 }
 
-// TestFlowMapBegins: a network that is told a jump begins as the one without: its
-// embedding of the jump is 0, and the rest has the same names.
-func TestFlowMapBegins(t *testing.T) {
+// TestBeginsAsBefore: a network that is told a jump, or its guidance, begins as the one
+// without: the embedding of that is 0, and the rest has the same names.
+func TestBeginsAsBefore(t *testing.T) {
 	for name, n := range networks(t) {
-		like := n.Spec()
-		if like.Jump {
+		jumps, guided := n.Spec(), n.Spec()
+		if jumps.Jump || guided.Told() {
 			continue
 		}
-		like.Jump = true
-		m, err := n.Fit(like)
-		if err != nil {
-			t.Fatal(name, err)
-		}
-		g, other := newGraph(t, n), newGraph(t, m)
-		of := map[string][]float64{}
-		for i, p := range g.Params {
-			of[p.Name] = g.points[i]
-		}
-		for i, p := range other.Params {
-			values, known := of[p.Name]
-			if !known {
-				values = make([]float64, p.Size())
-				if p.Init != (nets.Init{}) {
-					values = other.points[i]
-				}
-			}
-			delete(of, p.Name)
-			let(t, other.Nodes[i], values)
-		}
-		if len(of) > 0 {
-			t.Errorf("%s: the flow map lacks %d of its tensors", name, len(of))
-		}
-		for _, of := range [][2]*gorgonia.Node{{g.Sample, other.Sample}, {g.Estimate, other.Estimate}, {g.Concat, other.Concat}} {
-			if of[0] != nil {
-				let(t, of[1], values(gorgonia.Nodes{of[0]})[0])
+		jumps.Jump, guided.Guidance = true, [2]float64{1, 3}
+		begins(t, name+", told a jump", n, jumps)
+		begins(t, name+", told its guidance", n, guided)
+	}
+}
+
+func begins(t *testing.T, name string, n nets.Network, like nets.Spec) {
+	t.Helper()
+	m, err := n.Fit(like)
+	if err != nil {
+		t.Fatal(name, err)
+	}
+	g, other := newGraph(t, n), newGraph(t, m)
+	of := map[string][]float64{}
+	for i, p := range g.Params {
+		of[p.Name] = g.points[i]
+	}
+	for i, p := range other.Params {
+		values, known := of[p.Name]
+		if !known {
+			values = make([]float64, p.Size())
+			if p.Init != (nets.Init{}) {
+				values = other.points[i]
 			}
 		}
-		g.run(t)
-		other.run(t)
-		if got, want := values(gorgonia.Nodes{other.Output}), values(gorgonia.Nodes{g.Output}); !slices.Equal(got[0], want[0]) {
-			t.Errorf("%s: the flow map begins otherwise", name)
+		delete(of, p.Name)
+		let(t, other.Nodes[i], values)
+	}
+	if len(of) > 0 {
+		t.Errorf("%s: it lacks %d of its tensors", name, len(of))
+	}
+	for _, of := range [][2]*gorgonia.Node{{g.Sample, other.Sample}, {g.Estimate, other.Estimate}, {g.Concat, other.Concat}} {
+		if of[0] != nil {
+			let(t, of[1], values(gorgonia.Nodes{of[0]})[0])
 		}
-		if back, err := m.Fit(n.Spec()); err != nil || string(back.JSON()) != string(n.JSON()) {
-			t.Errorf("%s: without the jump it is %s, %v", name, back.JSON(), err)
-		}
+	}
+	g.run(t)
+	other.run(t)
+	if got, want := values(gorgonia.Nodes{other.Output}), values(gorgonia.Nodes{g.Output}); !slices.Equal(got[0], want[0]) {
+		t.Errorf("%s: it begins otherwise", name)
+	}
+	if back, err := m.Fit(n.Spec()); err != nil || string(back.JSON()) != string(n.JSON()) {
+		t.Errorf("%s: without that it is %s, %v", name, back.JSON(), err)
 	}
 }
 
@@ -457,10 +470,10 @@ func TestMissingInputs(t *testing.T) {
 	for name, n := range networks(t) {
 		g := newGraph(t, n)
 		bare := nets.Inputs{Sample: g.Sample, Time: g.Time}
-		if _, err := g.Apply(bare); (err == nil) == (g.Jump != nil || g.Network.Spec().Conditional()) {
+		if _, err := g.Apply(bare); (err == nil) == (g.Jump != nil || g.Guidance != nil || g.Network.Spec().Conditional()) {
 			t.Errorf("%s: given a sample and a time: %v", name, err)
 		}
-		bare.Class, bare.Jump = g.Class, g.Jump
+		bare.Class, bare.Jump, bare.Guidance = g.Class, g.Jump, g.Guidance
 		if _, err := g.Apply(bare); (err == nil) == (g.Estimate != nil || g.Concat != nil) {
 			t.Errorf("%s: given no estimate and no second image: %v", name, err)
 		}

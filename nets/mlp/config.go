@@ -120,7 +120,7 @@ func (c Config) Spec() nets.Spec {
 	pixels := c.height() * c.width()
 	return nets.Spec{
 		Height: c.height(), Width: c.width(), Channels: c.Channels, Outputs: c.Channels, Classes: c.NumClassEmbeds, Estimate: c.estimate(), Jump: c.jump(),
-		Widest: 2*c.Channels + (c.HiddenSize+pixels-1)/pixels,
+		Guidance: nets.GuidanceOf(c.Meta), Widest: 2*c.Channels + (c.HiddenSize+pixels-1)/pixels,
 	}
 }
 
@@ -128,6 +128,7 @@ func (c Config) Spec() nets.Spec {
 func (c Config) Fit(like nets.Spec) (nets.Network, error) {
 	c.notes = slices.Clone(c.notes)
 	c.Meta = nets.WithMeta(nets.WithMeta(c.Meta, nets.SelfConditioning, like.Estimate), nets.FlowMap, like.Jump)
+	c.Meta = nets.WithGuidance(c.Meta, like.Guidance)
 	c.Channels, c.NumClassEmbeds = like.Channels, like.Classes
 	switch {
 	case like.Height != like.Width:

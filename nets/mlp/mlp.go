@@ -35,16 +35,25 @@ func (c Config) Apply(s *nets.Scope, in nets.Inputs) nets.Result {
 	return nets.Result{Output: output, Blocks: append(blocks, output)}
 }
 
-// embedding of time, jump and class (N,width), through SiLU: every block wants it so.
+// TimeFeatures are sines and cosines of the time: see nets.Timed.
+func (c Config) TimeFeatures() (embed.TimestepOptions, bool) {
+	return embed.TimestepOptions{Dim: c.HiddenSize, FlipSinToCos: true, Scale: 1}, true
+}
+
+// embedding of time, jump, guidance and class (N,width), through SiLU: every block wants it so.
 func (c Config) embedding(s *nets.Scope, in nets.Inputs) *gorgonia.Node {
 	width := c.HiddenSize
-	of := func(name string, time *gorgonia.Node, start nets.Start) *gorgonia.Node {
-		t := embed.Timestep(time, embed.TimestepOptions{Dim: width, FlipSinToCos: true, Scale: 1})
+	features, _ := c.TimeFeatures()
+	times := func(t *gorgonia.Node) *gorgonia.Node { return embed.Timestep(t, features) }
+	of := func(name string, t *gorgonia.Node, start nets.Start) *gorgonia.Node {
 		return s.Linear(name+".linear_2", pointwise.SiLU(s.Linear(name+".linear_1", t, width, nets.Glorot)), width, start)
 	}
-	t := of("time_embedding", in.Time, nets.Glorot)
+	t := of(nets.TimeEmbedding, times(in.Time), nets.Glorot)
 	if c.jump() { // it begins at zero: a flow map begins as the flow whose weights it begins with
-		t = pointwise.Add(t, of("jump_embedding", in.Jump, nets.Zero))
+		t = pointwise.Add(t, of("jump_embedding", times(in.Jump), nets.Zero))
+	}
+	if c.Spec().Told() { // so does a student of a guided teacher
+		t = pointwise.Add(t, of("guidance_embedding", nets.GuidanceFeatures(in.Guidance, width), nets.Zero))
 	}
 	if c.NumClassEmbeds > 0 {
 		t = pointwise.Add(t, embed.Lookup(s.Param(nets.ClassTable, nets.Init{Normal: 1}, c.NumClassEmbeds, width), in.Class))

@@ -200,6 +200,17 @@ func (c Config) WithJump(on bool) Config {
 // Augmented says whether the network is told in training how images were transformed.
 func (c Config) Augmented() bool { return c.Meta[nets.Augmented] == true }
 
+// WithGuidance returns the configuration of a network that is told the scale of its
+// guidance, within a range, or is not. diffusers does not know its embedding.
+func (c Config) WithGuidance(scales [2]float64) Config {
+	c = c.clone()
+	c.Meta = nets.WithGuidance(c.Meta, scales)
+	return c
+}
+
+// told says whether the network is told the scale of its guidance.
+func (c Config) told() bool { return nets.GuidanceOf(c.Meta) != [2]float64{} }
+
 // Jumps says whether the network is told how far its answer is to lead.
 func (c Config) Jumps() bool { return c.Meta[nets.FlowMap] == true }
 

@@ -27,7 +27,8 @@ func (c Config) Spec() nets.Spec {
 		Multiple: 1 << (len(c.BlockOutChannels) - 1), // each level but the last halves the image
 		Channels: min(c.InChannels, c.OutChannels), Outputs: c.OutChannels,
 		Estimate: c.SelfConditioned(), Concat: c.concat(), Augmented: c.Augmented(), Dropout: c.Dropout.Value,
-		Widest: c.InChannels + c.OutChannels + 4*slices.Max(c.BlockOutChannels),
+		Guidance: nets.GuidanceOf(c.Meta),
+		Widest:   c.InChannels + c.OutChannels + 4*slices.Max(c.BlockOutChannels),
 	}
 	if len(c.SampleSize) > 0 {
 		s.Height, s.Width = c.SampleSize[0], c.SampleSize[len(c.SampleSize)-1]
@@ -71,7 +72,7 @@ func (c Config) Fit(like nets.Spec) (nets.Network, error) {
 	}
 	c = c.clone()
 	c.Meta = nets.WithMeta(c.Meta, nets.Augmented, like.Augmented)
-	c = c.withInput(like.Channels, like.Estimate, like.Concat).WithClasses(like.Classes).WithJump(like.Jump)
+	c = c.withInput(like.Channels, like.Estimate, like.Concat).WithClasses(like.Classes).WithJump(like.Jump).WithGuidance(like.Guidance)
 	switch {
 	case like.Height != like.Width:
 		c.SampleSize = []int{like.Height, like.Width}

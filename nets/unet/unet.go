@@ -49,9 +49,13 @@ type builder struct {
 
 func (b *builder) embedding(in nets.Inputs) *gorgonia.Node {
 	c := b.config
-	embedding := b.mlp("time_embedding", b.timeProjection(in.Time), nets.Glorot)
+	embedding := b.mlp(nets.TimeEmbedding, b.timeProjection(in.Time), nets.Glorot)
 	if c.Augmented() && in.Augment != nil { // it begins at zero, and has no bias: without labels there is nothing to add
 		embedding = pointwise.Add(embedding, linear.Plain(in.Augment, b.Matrix("augment_embedding.weight", nets.Zero(0, 0), c.timeDim(), nets.AugmentLabels)))
+	}
+	if c.told() {
+		// It begins at zero: a student begins as the network whose weights it begins with.
+		embedding = pointwise.Add(embedding, b.mlp("guidance_embedding", nets.GuidanceFeatures(in.Guidance, c.BlockOutChannels[0]), nets.Zero))
 	}
 	switch {
 	case c.Jumps() && c.ClassEmbedType == timestep:
@@ -96,12 +100,14 @@ func (b *builder) timeProjection(t *gorgonia.Node) *gorgonia.Node {
 		// It stands where sines and cosines do otherwise, so it begins as large.
 		return embed.Lookup(b.Param("time_proj.weight", nets.Init{Normal: 1}, c.NumTrainTimesteps, c.BlockOutChannels[0]), t)
 	}
-	return embed.Timestep(t, embed.TimestepOptions{
-		Dim:          c.BlockOutChannels[0],
-		FlipSinToCos: c.FlipSinToCos,
-		FreqShift:    c.FreqShift.Value,
-		Scale:        1,
-	})
+	features, _ := c.TimeFeatures()
+	return embed.Timestep(t, features)
+}
+
+// TimeFeatures are sines and cosines of the time: see nets.Timed.
+func (c Config) TimeFeatures() (embed.TimestepOptions, bool) {
+	o := embed.TimestepOptions{Dim: c.BlockOutChannels[0], FlipSinToCos: c.FlipSinToCos, FreqShift: c.FreqShift.Value, Scale: 1}
+	return o, c.TimeEmbeddingType == "positional"
 }
 
 func (b *builder) classEmbedding(class *gorgonia.Node) *gorgonia.Node {

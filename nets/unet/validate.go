@@ -128,6 +128,8 @@ func (c Config) checkEmbeddings() error {
 		return nets.Refuse("time_embedding_type", "is \"learned\", but times and jumps of a flow map are no rows of a table; want \"positional\"")
 	case c.Jumps() && c.ClassEmbedType != timestep && !c.classTable(), c.Jumps() && c.ClassEmbedType == timestep && c.NumClassEmbeds != 0:
 		return nets.Refuse("class_embed_type", "is %q with num_class_embeds %d; a flow map (%s) has \"timestep\" without classes, and null with them", c.ClassEmbedType, c.NumClassEmbeds, nets.FlowMap)
+	case c.told() && c0%2 != 0:
+		return nets.Refuse("block_out_channels", "begins with %d, but the embedding of guidance needs an even number", c0)
 	case c.TimeEmbeddingType == "positional" && c0%2 != 0:
 		return nets.Refuse("block_out_channels", "begins with %d, but the positional time embedding needs an even number", c0)
 	case c.TimeEmbeddingType == "positional" && float64(c0/2) == c.FreqShift.Value, c.FreqShift.Value-c.FreqShift.Value != 0:

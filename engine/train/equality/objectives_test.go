@@ -25,9 +25,10 @@ func teacher(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	unet, sub := filepath.Join(dir, "unet"), filepath.Join(dir, "scheduler")
+	unet, sub, training := filepath.Join(dir, "unet"), filepath.Join(dir, "scheduler"), filepath.Join(dir, "training")
 	params := nets.Params(n)
-	err = errors.Join(os.Mkdir(unet, 0o777), os.Mkdir(sub, 0o777), nets.WriteModel(unet, n, params, weights(params)), os.WriteFile(filepath.Join(sub, "scheduler_config.json"), config.Bytes(), 0o666))
+	names := []byte(`["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]`)
+	err = errors.Join(os.Mkdir(unet, 0o777), os.Mkdir(sub, 0o777), os.Mkdir(training, 0o777), os.WriteFile(filepath.Join(training, "classes.json"), names, 0o666), nets.WriteModel(unet, n, params, weights(params)), os.WriteFile(filepath.Join(sub, "scheduler_config.json"), config.Bytes(), 0o666))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,15 +45,23 @@ func TestObjectives(t *testing.T) {
 	// What a network lacks of agreeing with itself is 0.01 of its answers here, and so has
 	// fewer digits than they have.
 	const residual = 3e-4
+	average := func(s *train.Settings) { s.Target = "ema" }
 	for _, c := range []struct {
 		objective, teacher string
 		most               float64
+		change             func(*train.Settings)
 	}{
-		{"consistency", "", 0}, {"consistency:ema=1", from, 0}, {"progressive:from=4,to=2", from, 0},
-		{"flowmap:predicted=1", "", 0}, {"flowmap:p=0.75", from, 0}, {"shortcut:share=0.9", "", residual}, {"lagrangian", "", residual}, {"lagrangian:same=0", from, 0},
+		{"consistency", "", 0, nil}, {"consistency", from, 0, average}, {"progressive:from=4,to=2", from, 0, nil},
+		{"consistency:first=10", "", 0, func(s *train.Settings) { s.Loss = "huber" }},
+		{"guidance", from, 0, func(s *train.Settings) { s.GuidanceInput, s.TeacherInterval = "1,4", "0.1,5" }},
+		{"flowmap:predicted=1", "", 0, nil}, {"flowmap:same=0,data=1,norm=0.1,warmup=0.5", "", 0, nil}, {"flowmap:p=0.75", from, 0, func(s *train.Settings) { s.TeacherGuidance, s.TeacherGuide = 2, from }},
+		{"shortcut:share=0.9", "", residual, nil}, {"lagrangian", "", residual, average}, {"lagrangian:same=0", from, 0, nil},
 	} {
 		s := train.Default()
 		s.Batch, s.Images, s.Objective, s.Teacher = 1, 100, c.objective, c.teacher
+		if c.change != nil {
+			c.change(&s)
+		}
 		s = s.Switched(train.Default(), func(string) bool { return false })
 		o := train.StepOptions{Batch: 1, Accumulate: 1, Network: network(t)}
 		var err error
