@@ -1,7 +1,6 @@
 // Package pickle reads the tensors of PyTorch's files, .pth, .pt, .bin and .pkl: what
 // torch.save wrote, today's and before 1.6, TorchScript archives, and dictionaries of
-// numpy arrays. A pickle is a program; of its instructions and functions only those
-// are known that tensors need, and nothing is ever run.
+// numpy arrays. Nothing of a pickle is ever run: see fluxion/data/pickle.
 package pickle
 
 import (
@@ -15,6 +14,7 @@ import (
 	"path"
 	"strings"
 
+	"fluxion/data/pickle"
 	"fluxion/nets/safetensors"
 )
 
@@ -116,7 +116,7 @@ func (f *File) archive(size int64) error {
 		case e.Method != zip.Store:
 			err = errors.New("is compressed, which PyTorch never does")
 		case bytes < 0 || at > size-bytes:
-			err = errShort
+			err = pickle.ErrShort
 		}
 		return at, bytes, err
 	}
@@ -124,25 +124,25 @@ func (f *File) archive(size int64) error {
 	if err != nil {
 		return fmt.Errorf("data.pkl: %w", err)
 	}
-	places := map[*storage]int64{}
-	made := map[string]*storage{}
-	value, err := load(bufio.NewReader(io.NewSectionReader(f.r, at, bytes)), func(id any) (any, error) {
-		s, err := storageOf(id)
-		if err != nil || made[s.key] != nil {
+	places := map[*pickle.Storage]int64{}
+	made := map[string]*pickle.Storage{}
+	value, err := pickle.Load(bufio.NewReader(io.NewSectionReader(f.r, at, bytes)), func(id any) (any, error) {
+		s, err := pickle.StorageOf(id)
+		if err != nil || made[s.Key] != nil {
 			return again(made, s), err
 		}
-		e := entries[path.Join(root, "data", s.key)]
+		e := entries[path.Join(root, "data", s.Key)]
 		if e == nil {
-			return nil, fmt.Errorf("storage %.40q is not in the archive", s.key)
+			return nil, fmt.Errorf("storage %.40q is not in the archive", s.Key)
 		}
 		at, bytes, err := stored(e)
 		if err != nil {
-			return nil, fmt.Errorf("storage %.40q: %w", s.key, err)
+			return nil, fmt.Errorf("storage %.40q: %w", s.Key, err)
 		}
-		if s.count > bytes/int64(s.dtype.Width()) {
-			return nil, fmt.Errorf("storage %.40q has %d bytes of %d numbers of %s: the file was cut short", s.key, bytes, s.count, s.dtype)
+		if s.Count > bytes/int64(pickle.Widths[s.Dtype]) {
+			return nil, fmt.Errorf("storage %.40q has %d bytes of %d numbers of %s: the file was cut short", s.Key, bytes, s.Count, s.Dtype)
 		}
-		made[s.key], places[s] = s, at
+		made[s.Key], places[s] = s, at
 		return s, nil
 	})
 	if err != nil {
@@ -152,11 +152,11 @@ func (f *File) archive(size int64) error {
 }
 
 // again is a storage that was met before, by its number.
-func again(made map[string]*storage, s *storage) any {
+func again(made map[string]*pickle.Storage, s *pickle.Storage) any {
 	if s == nil {
 		return nil
 	}
-	return made[s.key]
+	return made[s.Key]
 }
 
 func readEntry(e *zip.File, most int64) ([]byte, error) {
@@ -166,21 +166,6 @@ func readEntry(e *zip.File, most int64) ([]byte, error) {
 	}
 	defer r.Close()
 	return io.ReadAll(io.LimitReader(r, most))
-}
-
-// storageOf reads what a pickle says of a storage: ('storage', type, key, place, count).
-func storageOf(id any) (*storage, error) {
-	t, ok := id.(tuple)
-	if !ok || len(t) < 5 {
-		return nil, fmt.Errorf("a storage of %s", kind(id))
-	}
-	class, isGlobal := t[1].(global)
-	key, isText := t[2].(string)
-	count, isNumber := t[4].(int64)
-	if t[0] != any("storage") || !isGlobal || storages[class.name] == "" || !isText || !isNumber || count < 0 {
-		return nil, fmt.Errorf("a storage of %s", kind(id))
-	}
-	return &storage{key: key, dtype: storages[class.name], count: count}, nil
 }
 
 // counter counts the bytes that were taken from a file.
@@ -200,17 +185,17 @@ func (c *counter) Read(b []byte) (int, error) {
 func (f *File) legacy(size int64) error {
 	c := &counter{r: io.NewSectionReader(f.r, 0, size)}
 	r := bufio.NewReader(c)
-	made := map[string]*storage{}
-	places := map[*storage]int64{}
+	made := map[string]*pickle.Storage{}
+	places := map[*pickle.Storage]int64{}
 	var values [5]any
 	for i := range values {
 		var err error
-		values[i], err = load(r, func(id any) (any, error) {
-			s, err := storageOf(id)
-			if err != nil || made[s.key] != nil {
+		values[i], err = pickle.Load(r, func(id any) (any, error) {
+			s, err := pickle.StorageOf(id)
+			if err != nil || made[s.Key] != nil {
 				return again(made, s), err
 			}
-			made[s.key] = s
+			made[s.Key] = s
 			return s, nil
 		})
 		if err != nil {
@@ -218,14 +203,14 @@ func (f *File) legacy(size int64) error {
 		}
 	}
 	if values[1] != any(int64(1001)) {
-		return fmt.Errorf("is of protocol %s; want 1001", kind(values[1]))
+		return fmt.Errorf("is of protocol %s; want 1001", pickle.Kind(values[1]))
 	}
-	keys, ok := values[4].(*list)
+	keys, ok := values[4].(*pickle.List)
 	if !ok {
-		return fmt.Errorf("its storages are %s; want a list", kind(values[4]))
+		return fmt.Errorf("its storages are %s; want a list", pickle.Kind(values[4]))
 	}
 	at := c.n - int64(r.Buffered())
-	for _, k := range keys.items {
+	for _, k := range keys.Items {
 		key, _ := k.(string)
 		s := made[key]
 		if s == nil {
@@ -233,11 +218,11 @@ func (f *File) legacy(size int64) error {
 		}
 		var count [8]byte
 		if _, err := io.ReadFull(io.NewSectionReader(f.r, at, 8), count[:]); err != nil {
-			return errShort
+			return pickle.ErrShort
 		}
-		bytes := s.count * int64(s.dtype.Width())
-		if n := binary.LittleEndian.Uint64(count[:]); n != uint64(s.count) || s.count > size || bytes > size-at-8 {
-			return fmt.Errorf("storage %.40q has %d numbers of %d in %d bytes: the file was cut short", key, n, s.count, size-at-8)
+		bytes := s.Count * int64(pickle.Widths[s.Dtype])
+		if n := binary.LittleEndian.Uint64(count[:]); n != uint64(s.Count) || s.Count > size || bytes > size-at-8 {
+			return fmt.Errorf("storage %.40q has %d numbers of %d in %d bytes: the file was cut short", key, n, s.Count, size-at-8)
 		}
 		places[s] = at + 8
 		at += 8 + bytes
@@ -252,7 +237,7 @@ func (f *File) legacy(size int64) error {
 
 // plain reads a pickle of numpy arrays.
 func (f *File) plain(size int64) error {
-	value, err := load(bufio.NewReader(io.NewSectionReader(f.r, 0, size)), func(any) (any, error) {
+	value, err := pickle.Load(bufio.NewReader(io.NewSectionReader(f.r, 0, size)), func(any) (any, error) {
 		return nil, errors.New("a storage outside of a file of PyTorch's")
 	})
 	if err != nil {

@@ -8,24 +8,26 @@ import (
 	"io"
 	"strconv"
 
+	"fluxion/data/pickle"
 	"fluxion/nets/safetensors"
 )
 
 // Values may lie in each other so deep, and be so many: what one takes, and its name,
 // is counted in bytes, however often the file says it.
 const (
+	longest = 1 << 12 // of a name
 	deepest = 16
 	each    = 1 << 8
 	most    = 1 << 27
 )
 
 // name finds the tensors in what a pickle made.
-func (f *File) name(value any, places map[*storage]int64) error {
+func (f *File) name(value any, places map[*pickle.Storage]int64) error {
 	kept := 0
 	return f.find("", value, places, 0, &kept)
 }
 
-func (f *File) find(name string, value any, places map[*storage]int64, depth int, kept *int) error {
+func (f *File) find(name string, value any, places map[*pickle.Storage]int64, depth int, kept *int) error {
 	if len(name) > longest {
 		return fmt.Errorf("%.40q is a name of %d bytes; want at most %d", name, len(name), longest)
 	}
@@ -33,27 +35,27 @@ func (f *File) find(name string, value any, places map[*storage]int64, depth int
 		return errors.New("holds itself, or more than a file of weights does")
 	}
 	switch v := value.(type) {
-	case *dict:
-		for i, key := range v.keys {
-			if err := f.find(joined(name, key), v.values[i], places, depth+1, kept); err != nil {
+	case *pickle.Dict:
+		for i, key := range v.Keys {
+			if err := f.find(joined(name, key), v.Values[i], places, depth+1, kept); err != nil {
 				return err
 			}
 		}
-	case *list:
-		for i, item := range v.items {
+	case *pickle.List:
+		for i, item := range v.Items {
 			if err := f.find(joined(name, int64(i)), item, places, depth+1, kept); err != nil {
 				return err
 			}
 		}
-	case *object:
-		return f.find(name, v.attributes, places, depth+1, kept)
-	case *strided:
-		return f.add(name, v.storage.dtype, v.shape, v.strides, f.r, places[v.storage]+v.offset*int64(v.storage.dtype.Width()))
-	case *array:
-		if v.dtype == "" {
+	case *pickle.Object:
+		return f.find(name, v.Attributes, places, depth+1, kept)
+	case *pickle.Strided:
+		return f.add(name, safetensors.Dtype(v.Storage.Dtype), v.Shape, v.Strides, f.r, places[v.Storage]+v.Offset*int64(pickle.Widths[v.Storage.Dtype]))
+	case *pickle.Array:
+		if v.Dtype == "" {
 			return fmt.Errorf("array %.100q has no numbers", name)
 		}
-		return f.add(name, v.dtype, v.shape, dense(v.shape, v.fortran), bytes.NewReader(v.data), 0)
+		return f.add(name, safetensors.Dtype(v.Dtype), v.Shape, dense(v.Shape, v.Fortran), bytes.NewReader(v.Data), 0)
 	case int64, float64:
 		// A number of numbers, such as num_images of statistics.
 		n, ok := v.(float64)
@@ -79,7 +81,7 @@ func joined(name string, key any) string {
 	case int64:
 		text = strconv.FormatInt(k, 10)
 	default:
-		text = kind(key)
+		text = pickle.Kind(key)
 	}
 	if name == "" {
 		return text

@@ -1,3 +1,6 @@
+// Package pickle reads pickles. A pickle is a program; of its instructions and functions
+// only those are known that numbers need: dictionaries, arrays of numpy, tensors of
+// PyTorch. Nothing is ever run.
 package pickle
 
 import (
@@ -15,20 +18,20 @@ import (
 // The values that a pickle makes. Others are nil, bool, int64, *big.Int, float64,
 // string and []byte.
 type (
-	tuple []any
-	list  struct{ items []any }
-	// dict keeps its order. Keys that are no strings are kept by their position alone.
-	dict struct {
-		keys   []any
-		values []any
+	Tuple []any
+	List  struct{ Items []any }
+	// Dict keeps its order. Keys that are no strings are kept by their position alone.
+	Dict struct {
+		Keys   []any
+		Values []any
 	}
-	// object is something with attributes, a module of TorchScript.
-	object struct{ attributes any }
-	// global is a name of Python's.
-	global struct{ module, name string }
+	// Object is something with attributes, a module of TorchScript.
+	Object struct{ Attributes any }
+	// Global is a name of Python's.
+	Global struct{ module, name string }
 )
 
-func (g global) String() string { return g.module + "." + g.name }
+func (g Global) String() string { return g.module + "." + g.name }
 
 // mark is what MARK puts on the stack.
 type mark struct{}
@@ -52,8 +55,9 @@ const (
 	instructions = 1 << 21
 )
 
-// load runs one pickle, from its first instruction to STOP.
-func load(r *bufio.Reader, persistent func(id any) (any, error)) (_ any, err error) {
+// Load runs one pickle, from its first instruction to STOP. persistent makes
+// what lies outside of it.
+func Load(r *bufio.Reader, persistent func(id any) (any, error)) (_ any, err error) {
 	m := machine{r: r, memo: map[uint32]any{}, persistent: persistent}
 	for {
 		op, err := m.byte()
@@ -137,7 +141,7 @@ func (m *machine) popMark() ([]any, error) {
 func (m *machine) byte() (byte, error) {
 	b, err := m.r.ReadByte()
 	if err != nil {
-		return 0, errShort
+		return 0, ErrShort
 	}
 	m.at++
 	return b, nil
@@ -153,7 +157,7 @@ func (m *machine) take(n int64) ([]byte, error) {
 		at := len(b)
 		b = append(b, make([]byte, min(n-int64(at), 1<<16))...)
 		if _, err := io.ReadFull(m.r, b[at:]); err != nil {
-			return nil, errShort
+			return nil, ErrShort
 		}
 	}
 	m.at += n
@@ -285,14 +289,14 @@ func (m *machine) text(op byte) error {
 func (m *machine) collect(op byte) error {
 	switch op {
 	case '}':
-		m.push(&dict{})
+		m.push(&Dict{})
 	case ']':
-		m.push(&list{})
+		m.push(&List{})
 	case ')':
-		m.push(tuple{})
+		m.push(Tuple{})
 	case 't':
 		items, err := m.popMark()
-		m.push(tuple(items))
+		m.push(Tuple(items))
 		return err
 	case 0x85, 0x86, 0x87:
 		n := int(op - 0x84)
@@ -301,7 +305,7 @@ func (m *machine) collect(op byte) error {
 		}
 		items := slices.Clone(m.stack[len(m.stack)-n:])
 		m.stack = m.stack[:len(m.stack)-n]
-		m.push(tuple(items))
+		m.push(Tuple(items))
 	case 's', 'u':
 		return m.set(op)
 	case 'a', 'e':
@@ -322,12 +326,12 @@ func (m *machine) set(op byte) error {
 		return err
 	}
 	v, err := m.pop()
-	d, ok := v.(*dict)
+	d, ok := v.(*Dict)
 	if err != nil || !ok || len(items)%2 != 0 {
-		return fmt.Errorf("%d keys and values for %s", len(items), kind(v))
+		return fmt.Errorf("%d keys and values for %s", len(items), Kind(v))
 	}
 	for i := 0; i < len(items); i += 2 {
-		d.keys, d.values = append(d.keys, items[i]), append(d.values, items[i+1])
+		d.Keys, d.Values = append(d.Keys, items[i]), append(d.Values, items[i+1])
 	}
 	m.push(d)
 	return nil
@@ -345,11 +349,11 @@ func (m *machine) append(op byte) error {
 		return err
 	}
 	v, err := m.pop()
-	l, ok := v.(*list)
+	l, ok := v.(*List)
 	if err != nil || !ok {
-		return fmt.Errorf("%d items for %s", len(items), kind(v))
+		return fmt.Errorf("%d items for %s", len(items), Kind(v))
 	}
-	l.items = append(l.items, items...)
+	l.Items = append(l.Items, items...)
 	m.push(l)
 	return nil
 }
@@ -368,9 +372,9 @@ func (m *machine) global(op byte) error {
 		return err
 	}
 	if !isName(module) || !isName(name) {
-		return fmt.Errorf("a name of %s and %s", kind(module), kind(name))
+		return fmt.Errorf("a name of %s and %s", Kind(module), Kind(name))
 	}
-	g := global{module.(string), name.(string)}
+	g := Global{module.(string), name.(string)}
 	if !g.known() {
 		return &ProgramError{Name: g.String()}
 	}
@@ -405,11 +409,11 @@ func (m *machine) build(op byte) error {
 		}
 	case 0x81: // NEWOBJ
 		if err = m.pops(&a, &b); err == nil {
-			g, ok := a.(global)
+			g, ok := a.(Global)
 			if !ok || !g.script() {
-				return fmt.Errorf("a new object of %s", kind(a))
+				return fmt.Errorf("a new object of %s", Kind(a))
 			}
-			made = &object{}
+			made = &Object{}
 		}
 	case 'b':
 		if err = m.pops(&a, &b); err == nil {
