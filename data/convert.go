@@ -32,36 +32,72 @@ func onCanvas(frame image.Image, canvas image.Rectangle, ground color.Color) ima
 	return whole
 }
 
-// convert writes a picture, as it is to be seen, as bytes: a centred square of
-// it, resized with antialiasing, if square is set; transparent parts become white.
-func convert(p photo, s shape, square bool, dst []byte) {
-	b := p.Bounds()
-	if square {
-		w, h := p.size()
-		side := min(w, h)
-		x, y := (w-side)/2, (h-side)/2
-		b = p.orientation.storedRect(image.Rect(x, y, x+side, y+side), b.Dx(), b.Dy()).Add(b.Min)
-	}
+// convert writes a picture, as it is to be seen, as bytes: brought to a shape as fit says,
+// resized with antialiasing; transparent parts become white.
+func convert(p photo, s shape, fit Fit, dst []byte) {
 	width, height := p.orientation.size(s.width, s.height) // as stored
 	canvas := image.NewRGBA(image.Rect(0, 0, width, height))
 	draw.Draw(canvas, canvas.Rect, image.White, image.Point{}, draw.Src)
-	if b.Dx() == width && b.Dy() == height {
-		draw.Draw(canvas, canvas.Rect, p.Image, b.Min, draw.Over)
-	} else {
-		draw.CatmullRom.Scale(canvas, canvas.Rect, p.Image, b, draw.Over, nil)
-	}
+	p.paint(canvas, fit)
 	for i := range s.height * s.width {
-		at := 4 * i
-		if p.orientation != upright {
-			x, y := p.orientation.stored(i%s.width, i/s.width, width, height)
-			at = 4 * (y*width + x)
-		}
+		at := 4 * p.orientation.at(i, s, width, height)
 		c := canvas.Pix[at:]
 		if s.channels == 3 {
 			copy(dst[3*i:3*i+3], c[:3])
 		} else {
 			dst[i] = grey(c[0], c[1], c[2])
 		}
+	}
+}
+
+// convertDeep is convert to values of 16 bits.
+func convertDeep(p photo, s shape, fit Fit, dst []float32) {
+	width, height := p.orientation.size(s.width, s.height)
+	canvas := image.NewRGBA64(image.Rect(0, 0, width, height))
+	draw.Draw(canvas, canvas.Rect, image.White, image.Point{}, draw.Src)
+	p.paint(canvas, fit)
+	for i := range s.height * s.width {
+		at := p.orientation.at(i, s, width, height)
+		c := canvas.RGBA64At(at%width, at/width)
+		if s.channels == 3 {
+			dst[3*i], dst[3*i+1], dst[3*i+2] = float32(c.R), float32(c.G), float32(c.B)
+		} else {
+			dst[i] = float32((19595*uint64(c.R) + 38470*uint64(c.G) + 7471*uint64(c.B) + 1<<15) >> 16)
+		}
+	}
+}
+
+// at is the pixel of the canvas, as it is stored, that pixel i of a shape is.
+func (o orientation) at(i int, s shape, width, height int) int {
+	if o == upright {
+		return i
+	}
+	x, y := o.stored(i%s.width, i/s.width, width, height)
+	return y*width + x
+}
+
+// paint draws the picture, as it is stored, on a canvas.
+func (p photo) paint(canvas draw.Image, fit Fit) {
+	b, to := p.Bounds(), canvas.Bounds()
+	switch fit {
+	case Crop:
+		w, h := p.size()
+		side := min(w, h)
+		x, y := (w-side)/2, (h-side)/2
+		b = p.orientation.storedRect(image.Rect(x, y, x+side, y+side), b.Dx(), b.Dy()).Add(b.Min)
+	case Pad:
+		w, h := to.Dx(), to.Dy() // of a square
+		if b.Dx() > b.Dy() {
+			h = max(1, (h*b.Dy()+b.Dx()/2)/b.Dx())
+		} else {
+			w = max(1, (w*b.Dx()+b.Dy()/2)/b.Dy())
+		}
+		to = image.Rect(0, 0, w, h).Add(image.Pt((to.Dx()-w)/2, (to.Dy()-h)/2))
+	}
+	if b.Size() == to.Size() {
+		draw.Draw(canvas, to, p.Image, b.Min, draw.Over)
+	} else {
+		draw.CatmullRom.Scale(canvas, to, p.Image, b, draw.Over, nil)
 	}
 }
 

@@ -3,6 +3,7 @@
 package data
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -26,11 +27,15 @@ type Dataset interface {
 // Notes is what a user should know of how a data set was read: what was left out,
 // what was decided. One line each.
 func Notes(d Dataset) []string {
-	if p, ok := d.(*paired); ok {
-		return p.Notes()
-	}
-	if n, ok := stored(d).(interface{ Notes() []string }); ok {
-		return n.Notes()
+	switch of := d.(type) {
+	case interface{ Notes() []string }:
+		return of.Notes()
+	case *cache:
+		return Notes(of.Dataset)
+	case *resize:
+		return Notes(of.Dataset)
+	case ordered:
+		return Notes(of.Dataset)
 	}
 	return nil
 }
@@ -46,6 +51,10 @@ func stored(d Dataset) Dataset {
 		return stored(of.Dataset)
 	case ordered:
 		return stored(of.Dataset)
+	case *labelled:
+		return stored(of.Dataset)
+	case subset:
+		return stored(of.Dataset)
 	}
 	return d
 }
@@ -53,8 +62,8 @@ func stored(d Dataset) Dataset {
 // Pictures says whether images are pictures, from −1 to 1: bytes, or what a model of
 // pictures made.
 func Pictures(d Dataset) bool {
-	p, ok := stored(d).(*pairs)
-	return d.Kind() == Bytes || ok && p.Values == ""
+	p, ok := stored(d).(interface{ pictured() bool })
+	return d.Kind() == Bytes || ok && p.pictured()
 }
 
 // NoiseKey is the key of the noise at the addresses that examples have, where it is
@@ -91,6 +100,8 @@ func NameOf(d Dataset, i int) string {
 		return NameOf(of.Dataset, i)
 	case ordered:
 		return NameOf(of.Dataset, of.of[i])
+	case *labelled:
+		return NameOf(of.Dataset, i)
 	case *files:
 		return of.entries[i].path
 	}
@@ -102,9 +113,12 @@ func unnamed(i int) string { return fmt.Sprintf("#%d", i) }
 
 // Options of Open. Zero values leave images as they are.
 type Options struct {
-	Size       int   // side: a centred square is cut out and resized
-	Channels   int   // 1 grey, 3 RGB
-	CacheBytes int64 // decoded sets up to this size stay in memory; 0: 512 MiB
+	Size       int    // side of the squares that images are brought to
+	Fit        Fit    // how; "": Crop
+	Channels   int    // 1 grey, 3 RGB
+	Range      Range  // what values are from and to; none: bytes as they are, floats as they are
+	Labels     string // "": AutoLabels, or FolderLabels, NoLabels, a file
+	CacheBytes int64  // decoded sets up to this size stay in memory; 0: 512 MiB
 }
 
 // MaxSide is the largest side that images are brought to.
@@ -142,10 +156,13 @@ func formats() []format {
 		{"paired:A,B: images of B, each of one of A, both any of these; unpaired:A,B: of any of A", openPaired}, // whatever B ends in
 		{"glyphs, glyphs:letters, glyphs:all", openGlyphs},
 		{"toy:" + strings.Join(toyNames(), "|"), openToy},
-		{"mnist:DIR", openIDX},
+		{"mnist:DIR, fashion-mnist:DIR", openIDX},
+		{"cifar:DIR", openCIFAR},
 		{"FILE.npy, FILE.npz", openArrays},
 		{"pairs:DIR", openPairs},
 		{"FILE.zip of images", openZip},
+		{"FILE.tar, FILE-{000..099}.tar, tar:DIR", openTar},
+		{"FILE.parquet, parquet:DIR", openParquet},
 		{"DIR of images", openFolder},
 	}
 }
@@ -175,9 +192,17 @@ func Open(spec string, o Options) (Dataset, error) {
 		if err != nil {
 			return nil, err
 		}
-		if d != nil {
-			return cached(d, o.CacheBytes), nil
+		if d == nil {
+			continue
 		}
+		if err := o.ranges(d); err != nil {
+			return nil, errors.Join(err, d.Close())
+		}
+		l, err := relabelled(d, o)
+		if err != nil {
+			return nil, errors.Join(err, d.Close())
+		}
+		return cached(l, o.CacheBytes), nil
 	}
 	return nil, &Error{Path: spec, Problem: "no such data; want " + Usage()}
 }

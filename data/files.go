@@ -1,7 +1,6 @@
 package data
 
 import (
-	"archive/zip"
 	"errors"
 	"fmt"
 	"io"
@@ -20,17 +19,26 @@ type files struct {
 	shared  int // folders that all entries lie in, above classes
 	classes []string
 	shape   shape
-	square  bool
-	open    func(e entry) (io.ReadCloser, error)
+	fit     Fit
+	bits    int    // of a value of the first picture, where ranged
+	ranged  *Range // values are numbers, not bytes
 	closer  io.Closer
 	notes   []string
+	apart   bool // labels are not what paths say
 }
 
 // entry is one file.
 type entry struct {
 	path  string // within the root, with slashes
 	label int
-	zip   *zip.File
+	in    archived // of an archive; nil: a file below the root
+}
+
+// archived is a file in an archive.
+type archived interface {
+	open(name string) (io.ReadCloser, error) // errors call it name
+	size() int64                             // unpacked
+	sum() (crc uint32, kept bool)            // that the archive keeps of it
 }
 
 func (e entry) dir() string { return path.Dir(e.path) }
@@ -78,15 +86,18 @@ func (f *files) complete(found *listing, o Options) error {
 		return &Error{Path: strings.TrimRight(f.root, "!"+string(filepath.Separator)), Problem: problem}
 	}
 	f.label()
+	if found.labels != nil && (o.Labels == "" || o.Labels == AutoLabels) {
+		if err := f.take(*found.labels); err != nil {
+			return err
+		}
+	}
 	p, err := f.first()
 	if err != nil {
 		return err
 	}
 	w, h := p.size()
-	f.shape = shape{h, w, o.Channels}
-	if o.Size > 0 {
-		f.shape.height, f.shape.width, f.square = o.Size, o.Size, true
-	}
+	f.shape, f.fit = o.asked(shape{h, w, 0})
+	f.deep(p, o)
 	if o.Channels == 0 {
 		f.shape.channels = f.channels(p)
 	}
@@ -111,7 +122,13 @@ func (f *files) first() (photo, error) {
 // label makes classes of the first sub-folders, behind folders that all pictures share.
 func (f *files) label() {
 	skip := 0
-	parts := func(e entry) []string { return strings.Split(e.path, "/") }
+	parts := func(e entry) []string {
+		_, within, shard := strings.Cut(e.path, shardMark)
+		if !shard || e.in == nil {
+			within = e.path
+		}
+		return strings.Split(within, "/")
+	}
 	for {
 		first := parts(f.entries[0])
 		if len(first) <= skip+2 {
@@ -157,7 +174,6 @@ func (f *files) Len() int     { return len(f.entries) }
 func (f *files) Shape() (height, width, channels int) {
 	return f.shape.height, f.shape.width, f.shape.channels
 }
-func (f *files) Kind() Kind        { return Bytes }
 func (f *files) Classes() []string { return f.classes }
 func (f *files) Notes() []string   { return f.notes }
 
@@ -166,13 +182,16 @@ func (f *files) Read(i int, e *Example) error {
 	if err != nil {
 		return err
 	}
-	if w, h := p.size(); !f.square && (w != f.shape.width || h != f.shape.height) {
+	if w, h := p.size(); f.fit == "" && (w != f.shape.width || h != f.shape.height) {
 		return &Error{Path: f.root + f.entries[i].path,
 			Problem: fmt.Sprintf("has %d×%d pixels where the first picture has %d×%d; give --size to bring all to one size",
 				w, h, f.shape.width, f.shape.height)}
 	}
-	convert(p, f.shape, f.square, e.Bytes)
 	e.Class = f.entries[i].label
+	if f.ranged != nil {
+		return f.readDeep(i, p, e)
+	}
+	convert(p, f.shape, f.fit, e.Bytes)
 	return nil
 }
 
@@ -193,6 +212,13 @@ func (f *files) picture(i int) (p photo, err error) {
 		err = &Error{Path: bad.Path, Problem: bad.Problem + "; --skip-broken leaves it out", Err: bad.Err}
 	}
 	return p, err
+}
+
+func (f *files) open(e entry) (io.ReadCloser, error) {
+	if e.in != nil {
+		return e.in.open(f.root + e.path)
+	}
+	return openRegular(filepath.FromSlash(f.root + e.path))
 }
 
 // reader opens a file of the set.

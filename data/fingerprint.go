@@ -41,14 +41,20 @@ func (f *files) Fingerprint() Fingerprint {
 				p.Counts[e.label]++
 			}
 			fmt.Fprintf(h, "%q %d\n", strings.SplitN(e.path, "/", f.shared+1)[f.shared], sizes[i])
+			if f.apart {
+				fmt.Fprintln(h, e.label)
+			}
 		}
 	})
-	if f.entries[0].zip != nil {
-		p.Sums = digest(func(h hash.Hash) {
-			for _, e := range f.entries {
-				fmt.Fprintf(h, "%08x\n", e.zip.CRC32)
-			}
-		})
+	if in := f.entries[0].in; in != nil {
+		if _, kept := in.sum(); kept {
+			p.Sums = digest(func(h hash.Hash) {
+				for _, e := range f.entries {
+					crc, _ := e.in.sum()
+					fmt.Fprintf(h, "%08x\n", crc)
+				}
+			})
+		}
 	}
 	return p
 }
@@ -72,28 +78,14 @@ func (f *files) sizes() []int64 {
 }
 
 func (f *files) size(e entry) int64 {
-	if e.zip != nil {
-		return int64(e.zip.UncompressedSize64)
+	if e.in != nil {
+		return e.in.size()
 	}
 	info, err := os.Stat(f.root + filepath.FromSlash(e.path))
 	if err != nil {
 		return -1
 	}
 	return info.Size()
-}
-
-// Fingerprint is made of all bytes.
-func (d *idx) Fingerprint() Fingerprint {
-	p := Fingerprint{Images: len(d.labels), Classes: idxClasses, Counts: make([]int, len(idxClasses))}
-	for _, l := range d.labels {
-		p.Counts[l]++
-	}
-	p.Digest = digest(func(h hash.Hash) {
-		fmt.Fprintf(h, "%d×%d\n", d.height, d.width)
-		h.Write(d.labels)
-		h.Write(d.pixels)
-	})
-	return p
 }
 
 // Fingerprint is made of the first images: the others are drawn alike.

@@ -3,7 +3,6 @@ package data
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -34,7 +33,6 @@ func openFolder(dir string, o Options) (Dataset, error) {
 		return nil, err
 	}
 	f := &files{name: baseName(dir), root: strings.TrimRight(dir, string(filepath.Separator)) + string(filepath.Separator)}
-	f.open = func(e entry) (io.ReadCloser, error) { return openRegular(w.file(e.path)) }
 	if err := f.complete(&w.listing, o); err != nil {
 		return nil, err
 	}

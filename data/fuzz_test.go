@@ -50,8 +50,10 @@ func FuzzPicture(f *testing.F) {
 			t.Fatalf("%v pixels of a header of %d×%d", b, c.Width, c.Height)
 		}
 		w, h := p.size()
-		convert(p, shape{h, w, 3}, false, make([]byte, w*h*3))
-		convert(p, shape{4, 4, 1}, true, make([]byte, 16))
+		convert(p, shape{h, w, 3}, "", make([]byte, w*h*3))
+		convert(p, shape{4, 4, 1}, Crop, make([]byte, 16))
+		convert(p, shape{5, 5, 3}, Pad, make([]byte, 75))
+		convertDeep(p, shape{4, 4, 3}, Stretch, make([]float32, 48))
 		isGrey(p.Image)
 	})
 }

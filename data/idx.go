@@ -6,22 +6,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"image"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 )
-
-// idx is MNIST and its kin: images and labels in two files.
-type idx struct {
-	name          string
-	height, width int
-	pixels        []byte
-	labels        []byte
-	shape         shape
-	square        bool
-}
 
 const (
 	idxImages = 0x00000803
@@ -35,13 +24,17 @@ const (
 	maxUnpacked = 1 << 30
 )
 
-// idxClasses are those of MNIST.
-var idxClasses = strings.Split("0123456789", "")
+// idxClasses are those of MNIST and of its kin, whose files have the same names.
+var idxClasses = map[string][]string{
+	"mnist":         strings.Split("0123456789", ""),
+	"fashion-mnist": {"T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"},
+}
 
 // openIDX opens mnist:DIR, and mnist:DIR#t10k for the smaller of two sets in a folder.
 func openIDX(spec string, o Options) (Dataset, error) {
-	dir, ok := strings.CutPrefix(spec, "mnist:")
-	if !ok {
+	kind, dir, _ := strings.Cut(spec, ":")
+	classes, ok := idxClasses[kind]
+	if !ok || kind == spec {
 		return nil, nil
 	}
 	dir, part, chosen := strings.Cut(dir, "#")
@@ -64,7 +57,7 @@ func openIDX(spec string, o Options) (Dataset, error) {
 		if labels == "" {
 			return nil, &Error{Path: dir, Problem: fmt.Sprintf("has %s but not %s-labels-idx1-ubyte", filepath.Base(images), p)}
 		}
-		return readIDX(images, labels, o)
+		return readIDX(kind, classes, images, labels, o)
 	}
 	if _, err := os.Stat(dir); err != nil {
 		return nil, &Error{Path: dir, Problem: "cannot be opened; want a folder with IDX files", Err: err}
@@ -87,7 +80,7 @@ func idxFile(dir, name string) (string, error) {
 	return "", nil
 }
 
-func readIDX(imageFile, labelFile string, o Options) (Dataset, error) {
+func readIDX(name string, classes []string, imageFile, labelFile string, o Options) (Dataset, error) {
 	dims, pixels, err := readIDXFile(imageFile, idxImages, 3)
 	if err != nil {
 		return nil, err
@@ -103,17 +96,12 @@ func readIDX(imageFile, labelFile string, o Options) (Dataset, error) {
 		return nil, &Error{Path: imageFile, Problem: fmt.Sprintf("holds %d images of %d×%d pixels", dims[0], dims[2], dims[1])}
 	}
 	for i, l := range labels {
-		if int(l) >= len(idxClasses) {
-			return nil, &Error{Path: labelFile, Problem: fmt.Sprintf("label %d of image %d is out of range, want 0 to %d", l, i, len(idxClasses)-1)}
+		if int(l) >= len(classes) {
+			return nil, &Error{Path: labelFile, Problem: fmt.Sprintf("label %d of image %d is out of range, want 0 to %d", l, i, len(classes)-1)}
 		}
 	}
-	d := &idx{name: "mnist", height: dims[1], width: dims[2], pixels: pixels, labels: labels, shape: shape{dims[1], dims[2], 1}}
-	if o.Size > 0 {
-		d.shape.height, d.shape.width, d.square = o.Size, o.Size, true
-	}
-	if o.Channels > 0 {
-		d.shape.channels = o.Channels
-	}
+	d := &block{name: name, stored: shape{dims[1], dims[2], 1}, pixels: pixels, labels: labels, classes: classes}
+	d.ask(o)
 	return d, nil
 }
 
@@ -184,21 +172,4 @@ func unpackError(path string, packed bool, err error) error {
 		problem = "is not a whole gzip file"
 	}
 	return &Error{Path: path, Problem: problem, Err: err}
-}
-
-func (d *idx) Name() string { return d.name }
-func (d *idx) Len() int     { return len(d.labels) }
-func (d *idx) Shape() (height, width, channels int) {
-	return d.shape.height, d.shape.width, d.shape.channels
-}
-func (d *idx) Kind() Kind        { return Bytes }
-func (d *idx) Classes() []string { return idxClasses }
-func (d *idx) Close() error      { return nil }
-
-func (d *idx) Read(i int, e *Example) error {
-	n := d.height * d.width
-	img := &image.Gray{Pix: d.pixels[i*n : (i+1)*n], Stride: d.width, Rect: image.Rect(0, 0, d.width, d.height)}
-	convert(photo{img, upright}, d.shape, d.square, e.Bytes)
-	e.Class = int(d.labels[i])
-	return nil
 }

@@ -15,6 +15,7 @@ type listing struct {
 	dead     []string       // links that lead nowhere
 	devices  []string       // pictures' names on what is not a file
 	runs     []string       // run folders
+	labels   *entry         // EDM's file of labels
 }
 
 // unread are the endings of pictures in formats that are not read here.
@@ -26,6 +27,9 @@ func (l *listing) add(e entry) {
 	if isPicture(e.path) {
 		l.pictures = append(l.pictures, e)
 		return
+	}
+	if e.path == edmLabels {
+		l.labels = &e
 	}
 	if ext := strings.ToLower(path.Ext(e.path)); slices.Contains(unread, ext) {
 		if l.others == nil {

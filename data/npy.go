@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,7 @@ type arrays struct {
 	path    string // for messages
 	images  npyArray
 	shape   shape
+	ranged  Range   // what elements are from and to; none: floats as they are
 	labels  []int64 // classes; nil: none
 	noise   []int64 // addresses; nil: their own
 	classes []string
@@ -47,6 +49,9 @@ func openArrays(spec string, o Options) (Dataset, error) {
 	d, err := openArray(spec)
 	if err != nil {
 		return nil, err
+	}
+	if err := d.takeRange(o.Range); err != nil {
+		return nil, errors.Join(err, d.Close())
 	}
 	r, err := resized(d, o)
 	if err != nil {
@@ -128,10 +133,8 @@ func (d *arrays) takeShape() error {
 		return bad(fmt.Sprintf("; want at most %d images", maxFiles))
 	case a.npyHeader.body()/int64(s[0]) > maxImageBytes || max(s[1], s[2]) > MaxSide:
 		return bad(fmt.Sprintf("; want images of at most %d MiB, and of sides up to %d", maxImageBytes>>20, MaxSide))
-	case a.kind == 'i' || a.kind == 'u' && a.size > 1:
-		return bad("; want uint8, float16, float32 or float64")
-	case d.Kind() == Bytes && s[3] != 1 && s[3] != 3:
-		return bad("; want 1 or 3 channels of uint8, or float32")
+	case a.kind != 'f' && a.size > 2:
+		return bad("; want uint8, uint16, int16, float16, float32 or float64")
 	}
 	return nil
 }
@@ -145,11 +148,33 @@ func (d *arrays) Classes() []string { return d.classes }
 func (d *arrays) Notes() []string   { return d.notes }
 func (d *arrays) Close() error      { return d.file.Close() }
 
+// Kind is Bytes of pictures of 8 bits as others are, and else Floats.
 func (d *arrays) Kind() Kind {
-	if d.images.kind == 'f' {
-		return Floats
+	if c := d.shape.channels; d.images.kind == 'u' && d.images.size == 1 && (c == 1 || c == 3) && d.ranged == (Range{}) {
+		return Bytes
 	}
-	return Bytes
+	return Floats
+}
+
+// pictured says that values are from −1 to 1, as a range or whole numbers are.
+func (d *arrays) pictured() bool { return d.images.kind != 'f' || d.ranged != (Range{}) }
+
+// takeRange takes the range that is asked for, or that of the type of whole numbers.
+func (d *arrays) takeRange(asked Range) error {
+	a := d.images
+	if asked != (Range{}) {
+		d.ranged = asked
+	}
+	switch {
+	case d.ranged != Range{}, a.kind == 'f':
+	case a.kind == 'i':
+		return &Error{Path: a.name, Problem: fmt.Sprintf("holds %s, whose range is not known; want --range LOW,HIGH", a.typeText())}
+	case a.size == 2:
+		d.ranged = Range{0, math.MaxUint16}
+	case d.Kind() == Floats:
+		d.ranged = Range{0, math.MaxUint8}
+	}
+	return nil
 }
 
 func (d *arrays) Read(i int, e *Example) error {
@@ -161,7 +186,7 @@ func (d *arrays) Read(i int, e *Example) error {
 	}
 	err := d.raw(i, raw)
 	if err == nil && d.Kind() == Floats {
-		err = d.images.floats(e.Floats, raw)
+		err = d.images.floats(e.Floats, raw, d.ranged)
 	}
 	switch {
 	case errors.Is(err, errNotFloat32):

@@ -149,7 +149,7 @@ func TestBadArrays(t *testing.T) {
 		"tall":           {npy("|u1", "(1, 16385, 1, 1)", make([]byte, 16385)), ".npy", []string{"(1, 16385, 1, 1)", "sides up to 16384"}},
 		"dimensions":     {npy("|u1", "("+strings.Repeat("1, ", 33)+")", []byte{1}), ".npy", []string{"at most 32 whole numbers"}},
 		"cut version 2":  {append([]byte(npyMagic), 2, 0, 1, 0, 0), ".npy", []string{"ends in its header"}},
-		"two channels":   {npy("|u1", "(1, 2, 4, 2)", four), ".npy", []string{"1 or 3 channels"}},
+		"signed":         {npy("<i2", "(1, 2, 4)", nan), ".npy", []string{"int16", "--range"}},
 		"NaN":            {npy("<f4", "(1, 4)", nan), ".npy", []string{"image 0", "value 3", "not a finite float32", "--skip-broken"}},
 		"too large":      {npy("<f8", "(1, 1)", large), ".npy", []string{"image 0", "not a finite float32"}},
 		"no zip":         {good, ".npz", []string{"not a whole .npz"}},

@@ -140,14 +140,28 @@ func (h npyHeader) typeText() string {
 
 var errNotFloat32 = errors.New("is not a finite float32")
 
-// floats converts elements to float32; the error says which does not fit.
-func (h npyHeader) floats(to []float32, from []byte) error {
+// floats converts elements to float32, those of a range to −1 to 1; the error says which
+// does not fit.
+func (h npyHeader) floats(to []float32, from []byte, of Range) error {
 	for i := range to {
-		if to[i] = float32(h.float(from[i*h.size:])); to[i]-to[i] != 0 {
+		x := h.element(from[i*h.size:])
+		if to[i] = float32(x); of != (Range{}) {
+			to[i] = of.value(x)
+		}
+		if to[i]-to[i] != 0 {
 			return fmt.Errorf("value %d %w", i, errNotFloat32)
 		}
 	}
 	return nil
+}
+
+// element is that which x begins with, of at most 16 bits if it is a whole number.
+func (h npyHeader) element(x []byte) float64 {
+	if h.kind == 'f' {
+		return h.float(x)
+	}
+	n, _ := h.integer(x)
+	return float64(n)
 }
 
 // float is the element of a float type that x begins with.

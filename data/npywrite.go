@@ -23,7 +23,6 @@ type Array struct {
 
 // WriteNPY writes an array as numpy.save does.
 func WriteNPY(w io.Writer, a Array) error {
-	h := npyHeader{shape: a.Shape}
 	descr, elements := "<f4", inParts(a.Floats)
 	switch {
 	case a.Doubles != nil:
@@ -35,15 +34,22 @@ func WriteNPY(w io.Writer, a Array) error {
 	case a.Text != "":
 		descr, elements = fmt.Sprintf("<U%d", utf8.RuneCountInString(a.Text)), inParts([]rune(a.Text))
 	}
+	if err := writeNpyHeader(w, descr, a.Shape); err != nil {
+		return err
+	}
+	return elements(w)
+}
+
+// writeNpyHeader writes what stands before the elements.
+func writeNpyHeader(w io.Writer, descr string, shape []int) error {
+	h := npyHeader{shape: shape}
 	dict := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, h.shapeText())
 	header := append([]byte(npyMagic), 1, 0)
 	padded := (len(header) + 2 + len(dict) + 1 + 63) / 64 * 64 // as NumPy pads it
 	dict += strings.Repeat(" ", padded-len(header)-2-len(dict)-1) + "\n"
 	header = append(binary.LittleEndian.AppendUint16(header, uint16(len(dict))), dict...)
-	if _, err := w.Write(header); err != nil {
-		return err
-	}
-	return elements(w)
+	_, err := w.Write(header)
+	return err
 }
 
 // inParts writes elements, a part at a time: binary.Write copies what it is given.

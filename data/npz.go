@@ -72,6 +72,20 @@ func (d *arrays) readNpz() error {
 	}
 	if d.labels != nil {
 		d.classes = numbers(int(1 + slices.Max(d.labels)))
+		if err := d.classNames(members); err != nil {
+			return err
+		}
+		used = append(used, namesArray)
+	}
+	if members[rangeArray] != nil {
+		text, err := ReadNPZText(d.path, rangeArray)
+		if err == nil {
+			err = d.ranged.UnmarshalText([]byte(text))
+		}
+		if err != nil {
+			return &Error{Path: d.path + "!" + rangeArray + ".npy", Problem: "is no range", Err: err}
+		}
+		used = append(used, rangeArray)
 	}
 	var others []string
 	for name := range members {

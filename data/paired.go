@@ -51,6 +51,7 @@ func openPaired(spec string, o Options) (Dataset, error) {
 
 // open opens the inputs, whose spec is a, at the size of the images, whose spec is b.
 func (p *paired) open(a, b string, o Options, free bool) (err error) {
+	o.Labels = FolderLabels // those of the images count
 	if p.inputs, err = Open(a, o); err != nil {
 		return err
 	}
@@ -185,8 +186,10 @@ func storedSize(d Dataset, i int) (width, height int, ok bool) {
 		return storedSize(of.Dataset, i)
 	case *resize:
 		return storedSize(of.Dataset, i)
-	case *idx:
-		return of.width, of.height, true
+	case *labelled:
+		return storedSize(of.Dataset, i)
+	case *block:
+		return of.stored.width, of.stored.height, true
 	case *files:
 		p, err := of.picture(i)
 		if err != nil {

@@ -183,6 +183,7 @@ func openPairs(spec string, o Options) (Dataset, error) {
 	return r, err
 }
 
+func (d *pairs) pictured() bool                       { return d.Values == "" }
 func (d *pairs) Name() string                         { return baseName(d.dir) }
 func (d *pairs) Len() int                             { return d.Count }
 func (d *pairs) Shape() (height, width, channels int) { return d.Height, d.Width, d.Channels }

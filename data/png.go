@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"image"
+	"image/color"
 	"image/png"
+	"math"
 
 	"fluxion/data/durable"
 )
@@ -26,6 +28,26 @@ func picture(pixels []byte, height, width, channels int) image.Image {
 // EncodePNG is the file of one image, HWC with 1 or 3 channels, and texts about it.
 func EncodePNG(pixels []byte, height, width, channels int, text map[string]string) ([]byte, error) {
 	return encode(picture(pixels, height, width, channels), text)
+}
+
+// EncodePNG16 is EncodePNG of values clipped to ±1, in 16 bits.
+func EncodePNG16(values []float32, height, width, channels int, text map[string]string) ([]byte, error) {
+	r := image.Rect(0, 0, width, height)
+	deep := func(i int) uint16 {
+		return uint16(math.Floor(math.MaxUint16/2.0*(float64(min(max(values[i], -1), 1))+1) + 0.5))
+	}
+	if channels == 1 {
+		img := image.NewGray16(r)
+		for i := range values {
+			img.SetGray16(i%width, i/width, color.Gray16{Y: deep(i)})
+		}
+		return encode(img, text)
+	}
+	img := image.NewNRGBA64(r)
+	for i := range height * width {
+		img.SetNRGBA64(i%width, i/width, color.NRGBA64{R: deep(3 * i), G: deep(3*i + 1), B: deep(3*i + 2), A: math.MaxUint16})
+	}
+	return encode(img, text)
 }
 
 // gridGap is the pixels between the images of a grid.
@@ -77,6 +99,6 @@ func ReadPNG(path string) (pixels []byte, height, width, channels int, err error
 	w, h := p.size()
 	s := shape{h, w, channelsOf(p.Image)}
 	pixels = make([]byte, s.size())
-	convert(p, s, false, pixels)
+	convert(p, s, "", pixels)
 	return pixels, s.height, s.width, s.channels, nil
 }

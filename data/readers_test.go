@@ -134,7 +134,7 @@ func idx(rank byte, dims []uint32, n int) []byte {
 	return b
 }
 
-func put(t *testing.T, path string, content []byte) {
+func put(t testing.TB, path string, content []byte) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		t.Fatal(err)

@@ -9,28 +9,22 @@ import (
 // resize brings a set of bytes, grey or RGB, to another size or number of channels.
 type resize struct {
 	Dataset
-	shape  shape
-	square bool
+	shape shape
+	fit   Fit
 }
 
 // resized brings a set to the size and channels that are asked for. Floats stay as they
 // are.
 func resized(d Dataset, o Options) (Dataset, error) {
 	h, w, c := d.Shape()
-	s := shape{h, w, c}
-	if o.Size > 0 {
-		s.height, s.width = o.Size, o.Size
-	}
-	if o.Channels > 0 {
-		s.channels = o.Channels
-	}
+	s, fit := o.asked(shape{h, w, c})
 	if s == (shape{h, w, c}) {
 		return d, nil
 	}
 	if d.Kind() == Floats {
 		return nil, &Error{Path: d.Name(), Problem: fmt.Sprintf("holds float32 of %d×%d×%d, which are taken as they are; want no other --size and --channels", h, w, c)}
 	}
-	return &resize{d, s, o.Size > 0}, nil
+	return &resize{d, s, fit}, nil
 }
 
 func (r *resize) Shape() (height, width, channels int) {
@@ -44,7 +38,7 @@ func (r *resize) Read(i int, e *Example) error {
 		return err
 	}
 	e.Class, e.Noise = stored.Class, stored.Noise
-	convert(photo{opaque(stored.Bytes, h, w, c), upright}, r.shape, r.square, e.Bytes)
+	convert(photo{opaque(stored.Bytes, h, w, c), upright}, r.shape, r.fit, e.Bytes)
 	return nil
 }
 

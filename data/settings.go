@@ -24,11 +24,35 @@ func SizeSetting(p *int) setting.Setting {
 	}
 }
 
+// FitSetting declares how images are brought to their size.
+func FitSetting(p *string) setting.Setting {
+	return setting.Setting{
+		Key: "fit", Value: setting.Of(p), Since: "2026-11-30", Before: string(Crop), Breaks: setting.Always, Range: setting.OneOf("fit", Fits()),
+		Help: "how images are brought to the size: crop (their middle is cut out), pad (all of them, between white bars) or stretch",
+	}
+}
+
+// RangeSetting declares what the values of images are from and to.
+func RangeSetting(p *Range) setting.Setting {
+	return setting.Setting{
+		Key: "range", Value: setting.Text(p), Since: "2026-11-30", Breaks: setting.Always,
+		Help: "LOW,HIGH: least and largest value of pictures or arrays, in their own units, such as 0,65535 of 16 bits; a network sees them from -1 to 1 with all their precision",
+	}
+}
+
 // ChannelsSetting declares the channels that images are brought to.
 func ChannelsSetting(p *int) setting.Setting {
 	return setting.Setting{
 		Key: "channels", Value: setting.Of(p), Help: "channels of the images", Breaks: otherData,
 		Range: setting.Range{Text: "0 (as they are), 1 (grey) or 3 (RGB)", Holds: func(n any) bool { return n == 0 || n == 1 || n == 3 }},
+	}
+}
+
+// LabelsSetting declares where the classes of images come from.
+func LabelsSetting(p *string) setting.Setting {
+	return setting.Setting{
+		Key: "labels", Value: setting.Of(p), Since: "2026-11-30", Before: FolderLabels, Breaks: otherData,
+		Help: "classes of the images: auto (what the set brings, as dataset.json or .cls, else its folders), folders, none, or FILE.csv or FILE.json of image and label",
 	}
 }
 

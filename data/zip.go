@@ -52,9 +52,15 @@ func readZip(file string, r io.ReaderAt, size int64, o Options) (*files, error) 
 		return nil, &Error{Path: file, Problem: fmt.Sprintf("holds %d files, want at most %d", len(z.File), maxFiles)}
 	}
 	f := &files{name: baseName(strings.TrimSuffix(file, filepath.Ext(file))), root: file + "!"}
-	f.open = func(e entry) (io.ReadCloser, error) { return openMember(f.root+e.path, e.zip) }
 	return f, f.complete(listZip(z), o)
 }
+
+// zipMember is a member of a zip.
+type zipMember struct{ *zip.File }
+
+func (m zipMember) open(name string) (io.ReadCloser, error) { return openMember(name, m.File) }
+func (m zipMember) size() int64                             { return int64(m.UncompressedSize64) }
+func (m zipMember) sum() (uint32, bool)                     { return m.CRC32, true }
 
 // listZip lists the members of a zip, those of run folders left out. Of two of one
 // name the later counts, as for unzip.
@@ -74,7 +80,7 @@ func listZip(z *zip.Reader) *listing {
 			l.dead = append(l.dead, name)
 			continue
 		}
-		l.add(entry{path: name, zip: m})
+		l.add(entry{path: name, in: zipMember{m}})
 	}
 	slices.Sort(l.dead)
 	return l

@@ -2,12 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
@@ -20,7 +16,6 @@ import (
 	"fluxion/engine/plan"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 )
 
 type duplicatesOptions struct {
@@ -109,38 +104,16 @@ func (o *duplicatesOptions) look(ctx context.Context, face console.Face, f *foun
 		return nil, err
 	}
 	marks, classes, broken := make([]likeness.Mark, n), make([]int, n), make([]string, n)
-	var next atomic.Int64
-	var telling sync.Mutex
-	done, progress := 0, newImageProgress(face, f.spec, n)
-	group, ctx := errgroup.WithContext(ctx)
-	for range runtime.GOMAXPROCS(0) {
-		group.Go(func() error {
-			hasher, example := likeness.NewHasher(height, width, channels), data.NewExample(f.set)
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				if err := context.Cause(ctx); err != nil {
-					return err
-				}
-				example.Class = -1
-				err := f.set.Read(i, example)
-				bad := (*data.Error)(nil)
-				switch {
-				case err == nil:
-					marks[i], classes[i] = hasher.Mark(example.Bytes), example.Class
-				case o.skipBroken && errors.As(err, &bad):
-					broken[i] = bad.Path
-				default:
-					return err
-				}
-				telling.Lock()
-				done++
-				progress.show(done)
-				telling.Unlock()
-			}
-			return nil
-		})
-	}
-	err := group.Wait()
-	face.End()
+	err := look(ctx, face, f.spec, f.set, evenly(n, n), func() func(int, *data.Example) {
+		hasher := likeness.NewHasher(height, width, channels)
+		return func(i int, e *data.Example) { marks[i], classes[i] = hasher.Mark(e.Bytes), e.Class }
+	}, func(i int, err *data.Error) error {
+		if !o.skipBroken {
+			return err
+		}
+		broken[i] = err.Path
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}

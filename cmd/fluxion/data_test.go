@@ -91,8 +91,8 @@ func TestDuplicates(t *testing.T) {
 		code int
 		want string
 	}{
-		{nil, exitUsage, "want data duplicates"},
-		{[]string{"info"}, exitUsage, `no command data "info"`},
+		{nil, exitUsage, "want data info, check, duplicates or pack"},
+		{[]string{"look"}, exitUsage, `no command data "look"`},
 		{[]string{"duplicates"}, exitUsage, "there are 0 arguments"},
 		{[]string{"duplicates", pictures}, exitInput, "broken.png"},
 		{[]string{"duplicates", "toy:moons"}, exitUsage, "want pictures"},

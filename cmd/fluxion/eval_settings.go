@@ -45,7 +45,7 @@ func (o *evalOptions) list() setting.List {
 	}...)
 	for _, s := range sampling { // how a model is sampled
 		switch s.Key {
-		case "model", "out", "count", "seeds", "batch", "seed", "columns": // eval has not, or for other purposes, too
+		case "model", "out", "count", "seeds", "batch", "seed", "columns", "depth": // eval has not, or for other purposes, too
 			continue
 		case "device", "threads", "blockings":
 		case "weights":

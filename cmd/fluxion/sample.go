@@ -29,7 +29,7 @@ type sampleOptions struct {
 	pictureFlags
 	noiseFlags
 	model, out, class, weights, device, precision, seeds, blockings string
-	count, batch, threads, columns                                  int
+	count, batch, threads, columns, depth                           int
 	seed                                                            uint64
 	json, overwrite                                                 bool
 	swept                                                           bool // sampler and steps are those of a cell, whoever says them
@@ -198,10 +198,10 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	defer func() { err = errors.Join(err, leave(err)) }()
 	if len(found.Missing) > 0 {
 		err := o.make(ctx, face, dev, j, found.Missing, func(i, class int, s generate.Sample) func() error {
-			pixels, seed := slices.Clone(s.Pixels), found.Missing[i]
-			text := j.textOf(seed, class)
+			seed := found.Missing[i]
+			encode := o.encoder(s, j.size, j.textOf(seed, class))
 			return func() error {
-				file, err := data.EncodePNG(pixels, j.size[0], j.size[1], j.size[2], text)
+				file, err := encode()
 				if err == nil {
 					err = folder.Put(seed, file)
 				}
@@ -221,6 +221,16 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	}
 	o.done(face, found, len(seeds), time.Since(begin).Seconds(), grid)
 	return nil
+}
+
+// encoder makes the file of a sample, which is valid until it returns.
+func (o *sampleOptions) encoder(s generate.Sample, size [3]int, text map[string]string) func() ([]byte, error) {
+	if o.depth == 16 {
+		values := slices.Clone(s.Values)
+		return func() ([]byte, error) { return data.EncodePNG16(values, size[0], size[1], size[2], text) }
+	}
+	pixels := slices.Clone(s.Pixels)
+	return func() ([]byte, error) { return data.EncodePNG(pixels, size[0], size[1], size[2], text) }
 }
 
 func (o *sampleOptions) done(face console.Face, f samples.Found, images int, seconds float64, grid string) {

@@ -18,7 +18,7 @@ import (
 
 // list declares the settings, with their defaults.
 func (o *sampleOptions) list() setting.List {
-	o.class, o.batch, o.weights, o.columns = "all", 32, model.EMA, 10
+	o.class, o.batch, o.weights, o.columns, o.depth = "all", 32, model.EMA, 10, 8
 	o.device, o.precision, o.blockings = "auto", "auto", "auto"
 	o.config.Options.Grid, o.config.Options.Steps, o.config.Sampler = "uniform", 30, "euler"
 	return slices.Concat(
@@ -38,6 +38,7 @@ func (o *sampleOptions) list() setting.List {
 		o.schedulerFlags.list("in place of --schedule, --grid and --sampler, all of a diffusers scheduler: model, for the model folder's own, a scheduler_config.json, or a folder with one"),
 		o.guidanceFlags.list(), o.pictureFlags.list(), o.noiseFlags.list(),
 		setting.List{
+			{Key: "depth", Value: setting.Of(&o.depth), Help: "bits of a picture's value: 8, or 16 for models of --range", Range: setting.Range{Text: "8 or 16", Holds: func(n any) bool { return n == 8 || n == 16 }}},
 			{Key: "columns", Value: setting.Of(&o.columns), Help: "images in a row of the grid", Range: setting.AtLeast(1, "")},
 			device.NameSetting(&o.device), device.PrecisionSetting(&o.precision), device.ThreadsSetting(&o.threads),
 			tuning.BlockingsSetting(&o.blockings), model.IgnoreSetting(&o.ignore),

@@ -29,7 +29,7 @@ var optionTexts = []string{
 	"clip-lambda", "shift", "scale", "zero-snr",
 	"churn", "eta", "epsilon", "order", "variable", "solver", "variance", "noise-min", "noise-max", "noise-scale",
 	"lower-order-final", "first-order-final", "tolerance",
-	"guidance-interval", "guidance-rescale", "dynamic-threshold", "strength",
+	"depth", "guidance-interval", "guidance-rescale", "dynamic-threshold", "strength",
 }
 
 // text returns what the pictures of a job have in common.

@@ -226,8 +226,18 @@ func presetsText() string {
 	return b.String() + "\n\nA folder is trained like the smallest preset with at least as many weights,\nwithout flips."
 }
 
+// dataOptions are how images are read.
+func dataOptions(s train.Settings) data.Options {
+	return data.Options{Size: s.Size, Fit: data.Fit(s.Fit), Channels: s.Channels, Range: s.Range, Labels: s.Labels, CacheBytes: cacheBytes()}
+}
+
+// realOptions are how images are read that samples are compared with.
+func realOptions(s train.Settings) data.Options {
+	return data.Options{Size: s.Size, Fit: data.Fit(s.Fit), Channels: s.Channels, CacheBytes: cacheBytes()}
+}
+
 func openData(s train.Settings) (data.Dataset, error) {
-	return data.Open(s.Data, data.Options{Size: s.Size, Channels: s.Channels, CacheBytes: cacheBytes()})
+	return data.Open(s.Data, dataOptions(s))
 }
 
 // resolve returns the settings of a new run: what the user says, over the preset's
@@ -286,7 +296,7 @@ func (o *trainOptions) open(s train.Settings) (data.Dataset, train.Settings, err
 		}
 		return nil, s, err
 	}
-	if d != nil && next.Data == s.Data && next.Size == s.Size && next.Channels == s.Channels {
+	if d != nil && next.Data == s.Data && dataOptions(next) == dataOptions(s) {
 		return d, next, nil
 	}
 	if d != nil {

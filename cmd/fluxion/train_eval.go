@@ -84,7 +84,7 @@ func (e *evaluation) openReal() error {
 		return fault("%s is a model; want data, or a file of statistics", e.path)
 	} else {
 		var err error
-		if e.images, err = data.Open(e.path, data.Options{Size: s.Size, Channels: s.Channels, CacheBytes: cacheBytes()}); err != nil {
+		if e.images, err = data.Open(e.path, realOptions(s)); err != nil {
 			return err
 		}
 		if !data.Pictures(e.images) {

@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 
+	"fluxion/data"
 	"fluxion/engine/average"
 	"fluxion/engine/couple"
 	"fluxion/engine/evaluate"
@@ -13,12 +14,15 @@ import (
 // Settings are all that decides a run, as plain data: what the configuration
 // file of a run folder holds. Images are counted in images seen.
 type Settings struct {
-	Data       string `json:"data"`        // see data.Open
-	Size       int    `json:"size"`        // side of the square images; 0: as they are
-	Channels   int    `json:"channels"`    // 1, 3, or 0: as they are
-	Flip       bool   `json:"flip"`        // random horizontal flips
-	Augment    string `json:"augment"`     // see package augment
-	SkipBroken bool   `json:"skip_broken"` // leave out undecodable images instead of stopping
+	Data       string     `json:"data"`        // see data.Open
+	Size       int        `json:"size"`        // side of the square images; 0: as they are
+	Fit        string     `json:"fit"`         // how they are brought to it
+	Channels   int        `json:"channels"`    // 1, 3, or 0: as they are
+	Range      data.Range `json:"range"`       // of their values; zero: bytes, or floats as they are
+	Labels     string     `json:"labels"`      // where classes come from: see data.Options
+	Flip       bool       `json:"flip"`        // random horizontal flips
+	Augment    string     `json:"augment"`     // see package augment
+	SkipBroken bool       `json:"skip_broken"` // leave out undecodable images instead of stopping
 
 	Preset      string  `json:"preset"` // of package nets, or a folder with a UNet2DModel
 	Init        string  `json:"init"`   // folder of a model whose weights it begins with; "": random ones
@@ -110,7 +114,7 @@ type Settings struct {
 // glyphs, a small network by its recipe, a few minutes on two cores.
 func Default() Settings {
 	s := Settings{
-		Data: "glyphs", Preset: "tiny",
+		Data: "glyphs", Fit: string(data.Crop), Labels: data.AutoLabels, Preset: "tiny",
 		Condition: Concat, Coupling: couple.Independent, TeacherGuidance: 1,
 		Source: process.Gaussian, Bridge: process.NoBridge,
 		Schedule: "fm", Shift: 1, TimeScale: process.DefaultTimeScale, Output: "u", Objective: objective.Names()[0], Loss: objective.DefaultLoss, Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",

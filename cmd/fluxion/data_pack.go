@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/outdir"
+	"fluxion/cmd/fluxion/internal/settings"
+	"fluxion/data"
+	"fluxion/data/durable"
+	"fluxion/data/likeness"
+	"fluxion/data/setting"
+
+	"github.com/spf13/cobra"
+)
+
+type packOptions struct {
+	setOptions
+	skipBroken, deduplicate, overwrite bool
+	alike                              likeness.Options
+}
+
+func newDataPack() *cobra.Command {
+	o := &packOptions{alike: likeness.Options{Bits: 8, Correlation: 0.9}}
+	c := &cobra.Command{
+		Use:   "pack DATA OUT.npz",
+		Short: "Decode a set once, into one file that is read where it lies",
+		Long: `Decode a set once and write it as one file for NumPy and for train: images, labels
+and names of classes. Images are brought to --size and --channels as train does it, so
+training on the file gives the same bits, without decoding anything. It is read where it
+lies, however large it is. The same set and options give the same bytes.
+
+--deduplicate keeps the first of images that are nearly the same, as data duplicates
+finds them; look at its sheet before.`,
+		Example: "  fluxion data pack ~/pictures pictures.npz --size 64 --deduplicate\n  fluxion train --data pictures.npz --preset small",
+		Args: func(_ *cobra.Command, args []string) error {
+			if n := len(args); n != 2 {
+				return fault.Usagef("data pack takes DATA and OUT.npz, and there are %d arguments; DATA is %s", n, data.Usage())
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			return o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json), args[0], args[1])
+		},
+	}
+	c.Flags().SortFlags = false
+	settings.Bind(c, slices.Concat(o.list(), setting.List{
+		{Key: "skip_broken", Value: setting.Of(&o.skipBroken), Own: true, Help: "leave out images that cannot be decoded; a note names each"},
+		{Key: "deduplicate", Value: setting.Of(&o.deduplicate), Own: true, Help: "keep the first of images that are nearly the same"},
+		{Key: "threshold", Value: setting.Of(&o.alike.Bits), Own: true, Help: "of --deduplicate: most bits in which hashes differ", Range: setting.Within(0, likeness.MaxRadius, "")},
+		{Key: "correlation", Value: setting.Of(&o.alike.Correlation), Own: true, Help: "of --deduplicate: least correlation of the pixels", Range: setting.Share("a number from 0 to 1")},
+		{Key: "overwrite", Value: setting.Of(&o.overwrite), Own: true, Help: "write over OUT.npz if it is there"},
+	}))
+	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
+	return c
+}
+
+// shownPack is the result in JSON.
+type shownPack struct {
+	Event      string   `json:"event"`
+	Data       string   `json:"data"`
+	Out        string   `json:"out"`
+	Images     int      `json:"images"`
+	Of         int      `json:"of"`
+	Broken     int      `json:"broken"`
+	Duplicates int      `json:"duplicates"`
+	Shape      []int    `json:"shape"`
+	Values     string   `json:"values"`
+	Bytes      int64    `json:"bytes"`
+	Notes      []string `json:"notes"`
+	Seconds    float64  `json:"seconds"`
+}
+
+func (o *packOptions) run(ctx context.Context, face console.Face, spec, out string) error {
+	if !strings.HasSuffix(strings.ToLower(out), ".npz") {
+		return fault.Usagef("%s: want a name that ends in .npz", out)
+	}
+	if _, err := os.Stat(out); err == nil && !o.overwrite {
+		return fault.Usagef("%s is there; want another name, or --overwrite", out)
+	}
+	if err := outdir.Room("OUT.npz", out); err != nil {
+		return err
+	}
+	begin := time.Now()
+	set, err := data.Open(spec, o.Options)
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	r := &shownPack{Event: "done", Data: spec, Out: out, Of: set.Len(), Values: set.Kind().String(), Notes: append([]string{}, data.Notes(set)...)}
+	height, width, channels := set.Shape()
+	r.Shape = []int{height, width, channels}
+	numbers, err := o.choose(ctx, face, set, r)
+	if err != nil {
+		return err
+	}
+	progress := newImageProgress(face, "written", len(numbers))
+	err = durable.Disk{}.Write(out, func(w io.Writer) error { return data.Pack(ctx, w, set, numbers, progress.show) })
+	face.End()
+	if bad := (*data.Error)(nil); errors.As(err, &bad) {
+		return bad
+	}
+	if err != nil {
+		return fault.Output(err)
+	}
+	if info, err := os.Stat(out); err == nil {
+		r.Bytes = info.Size()
+	}
+	r.Images, r.Seconds = len(numbers), time.Since(begin).Seconds()
+	return face.Result(r, func(w io.Writer) error {
+		for _, n := range r.Notes {
+			if _, err := fmt.Fprintln(w, console.Visible(noteLine(n))); err != nil {
+				return err
+			}
+		}
+		_, err := fmt.Fprintf(w, "packed %s of %s images of %d×%d×%d %s to %s, %.1f MB; left out: %s broken, %s nearly the same as one before; %.1f s\n", console.Thousands(int64(r.Images)), console.Thousands(int64(r.Of)),
+			height, width, channels, r.Values, out, float64(r.Bytes)/1e6, console.Thousands(int64(r.Broken)), console.Thousands(int64(r.Duplicates)), r.Seconds)
+		return err
+	})
+}
+
+// choose returns the images that are packed. All are looked at first where some may be
+// left out.
+func (o *packOptions) choose(ctx context.Context, face console.Face, set data.Dataset, r *shownPack) ([]int, error) {
+	n := set.Len()
+	if !o.skipBroken && !o.deduplicate {
+		return evenly(n, n), nil
+	}
+	of := &duplicatesOptions{Options: o.alike, skipBroken: o.skipBroken}
+	f := &found{set: set, spec: r.Data, options: of}
+	height, width, channels := set.Shape()
+	if o.deduplicate && (set.Kind() != data.Bytes || channels != 1 && channels != 3) {
+		return nil, fault.Usagef("--deduplicate: %s holds numbers of %d×%d×%d, not pictures", r.Data, height, width, channels)
+	}
+	marks, err := of.look(ctx, face, f)
+	if err != nil {
+		return nil, err
+	}
+	r.Notes, r.Broken = append(r.Notes, f.notes...), n-len(f.numbers)
+	if !o.deduplicate {
+		return f.numbers, nil
+	}
+	groups, err := likeness.Groups(ctx, marks, o.alike)
+	if err != nil {
+		return nil, err
+	}
+	again := map[int]bool{}
+	for _, g := range groups {
+		for _, m := range g[1:] {
+			again[f.numbers[m.Index]] = true
+		}
+	}
+	r.Duplicates = len(again)
+	return slices.DeleteFunc(f.numbers, func(i int) bool { return again[i] }), nil
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/data"
+	"fluxion/data/setting"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+)
+
+// setOptions are how a command about data takes a set: as train does.
+type setOptions struct {
+	data.Options
+	json bool
+}
+
+// list declares the settings.
+func (o *setOptions) list() setting.List {
+	o.Labels, o.Fit, o.CacheBytes = data.AutoLabels, data.Crop, 1 // images are read once
+	list := setting.List{data.SizeSetting(&o.Size), data.FitSetting((*string)(&o.Fit)), data.ChannelsSetting(&o.Channels), data.RangeSetting(&o.Range), data.LabelsSetting(&o.Labels)}
+	for i := range list {
+		list[i].Own, list[i].Since, list[i].Before, list[i].Breaks = true, "", "", setting.Breaks{}
+	}
+	return list
+}
+
+// oneSet is the arguments of a command that takes DATA.
+func oneSet(name string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if n := len(args); n != 1 {
+			return fault.Usagef("data %s takes DATA, and there are %d arguments; DATA is %s", name, n, data.Usage())
+		}
+		return nil
+	}
+}
+
+// look reads images of a set by their numbers, on all processors. Each of these has a
+// function of its own, as worker makes it. broken is told of an image that cannot be read,
+// one at a time; what it returns ends the work.
+func look(ctx context.Context, face console.Face, spec string, set data.Dataset, numbers []int, worker func() func(at int, e *data.Example), broken func(at int, err *data.Error) error) error {
+	var next atomic.Int64
+	var telling sync.Mutex
+	done, progress := 0, newImageProgress(face, spec, len(numbers))
+	group, ctx := errgroup.WithContext(ctx)
+	for range runtime.GOMAXPROCS(0) {
+		take := worker()
+		group.Go(func() error {
+			e := data.NewExample(set)
+			for at := int(next.Add(1)) - 1; at < len(numbers); at = int(next.Add(1)) - 1 {
+				if err := context.Cause(ctx); err != nil {
+					return err
+				}
+				e.Class, e.Noise = -1, data.Own
+				err := set.Read(numbers[at], e)
+				if err == nil {
+					take(at, e)
+				}
+				telling.Lock()
+				if bad := (*data.Error)(nil); errors.As(err, &bad) {
+					err = broken(at, bad)
+				}
+				done++
+				progress.show(done)
+				telling.Unlock()
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	face.End()
+	return err
+}
+
+// evenly returns at most k of 0 … n−1, in even distances.
+func evenly(n, k int) []int {
+	k = min(n, k)
+	all := make([]int, k)
+	for i := range all {
+		all[i] = int(int64(i) * int64(n) / int64(k))
+	}
+	return all
+}
