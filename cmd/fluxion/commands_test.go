@@ -89,7 +89,7 @@ func TestCompletion(t *testing.T) {
 	var out strings.Builder
 	root.SetOut(&out)
 	root.SetArgs([]string{"__complete", "train", "--optimizer", ""})
-	if err := root.ExecuteContext(t.Context()); err != nil || !strings.HasPrefix(out.String(), "adamw\nsgd\n") {
+	if err := root.ExecuteContext(t.Context()); err != nil || !strings.HasPrefix(out.String(), "adamw\n") || !strings.Contains(out.String(), "\nsgd\n") {
 		t.Errorf("%v: %q", err, out.String())
 	}
 }
