@@ -90,7 +90,7 @@ func (s *Settings) optimization() setting.List {
 			Breaks: setting.Breaks{Text: "an average that is not kept yet", If: func(old, next any) bool { return !old.(Averages).goesOnAs(next.(Averages)) }},
 		},
 		{Key: "ema_warmup", Value: setting.Of(&s.EMAWarmup), Help: "largest half-life as a share of the images seen", Range: setting.NotNegative("")},
-		{Key: "noise_scale", Value: setting.Of(&s.NoiseScale), Help: "measure the noise scale of gradients, in images, from the micro-batches of --accumulate: batches far beyond it gain little", Since: "2026-11-30"},
+		{Key: "gradient_noise_scale", Value: setting.Of(&s.NoiseScale), Help: "measure the noise scale of gradients, in images, from the micro-batches of --accumulate: batches far beyond it gain little", Since: "2026-11-30"},
 		{Key: "recover", Value: setting.Of(&s.Recover), Help: "how often a run whose numbers are not finite any more goes back to its last good checkpoint, with half the learning rate from there on", Range: setting.Within(0, 100, ""), Since: "2026-11-30"},
 	}
 }

@@ -80,7 +80,7 @@ func TestNoiseScaleRun(t *testing.T) {
 	}
 	s.Accumulate = 1
 	var e *SettingError
-	if err := s.Validate(); !errors.As(err, &e) || e.Key != "noise_scale" {
+	if err := s.Validate(); !errors.As(err, &e) || e.Key != "gradient_noise_scale" {
 		t.Errorf("without micro-batches: %v", err)
 	}
 }

@@ -51,30 +51,30 @@ type Settings struct {
 	Loss            string `json:"loss"`                      // distance of an answer from its target
 	Target          string `json:"target"`                    // network that gives an objective's target; empty: its own choice
 
-	Images        int64    `json:"images"`          // length of the run
-	Batch         int      `json:"batch"`           // images of a step
-	Accumulate    int      `json:"accumulate"`      // micro-batches a step is cut into
-	Accumulation  string   `json:"accumulation"`    // order in which their gradients are added
-	Optimizer     string   `json:"optimizer"`       // see optimizers
-	LR            float64  `json:"lr"`              // largest learning rate
-	LRSchedule    string   `json:"lr_schedule"`     // how it goes on behind its warm-up: see rates
-	LRRef         int64    `json:"lr_ref"`          // images at which inverse-sqrt begins to fall
-	Warmup        int64    `json:"warmup"`          // images over which it rises from 0
-	Decay         float64  `json:"decay"`           // share of the run, at its end, over which it falls to 0
-	Beta1         float64  `json:"beta1"`           //
-	Beta2         float64  `json:"beta2"`           //
-	Epsilon       float64  `json:"epsilon"`         //
-	Momentum      float64  `json:"momentum"`        //
-	Nesterov      bool     `json:"nesterov"`        // the step looks ahead by the momentum
-	WeightDecay   float64  `json:"weight_decay"`    //
-	WeightDecayOf string   `json:"weight_decay_of"` // all weights or matrices
-	Clip          float64  `json:"clip"`            // largest norm of the gradients; 0: no clipping
-	EMA           Averages `json:"ema"`             // of the weights
-	EMAWarmup     float64  `json:"ema_warmup"`      // the half-life is at most this share of the images seen
-	NoiseScale    bool     `json:"noise_scale"`     // of gradients is measured
-	Recover       int      `json:"recover"`         // how often a run that diverges goes back to its last good checkpoint
-	LabelDrop     float64  `json:"label_drop"`      // share of images trained without their label
-	Dropout       float64  `json:"dropout"`         // share of a residual block that is left out
+	Images        int64    `json:"images"`               // length of the run
+	Batch         int      `json:"batch"`                // images of a step
+	Accumulate    int      `json:"accumulate"`           // micro-batches a step is cut into
+	Accumulation  string   `json:"accumulation"`         // order in which their gradients are added
+	Optimizer     string   `json:"optimizer"`            // see optimizers
+	LR            float64  `json:"lr"`                   // largest learning rate
+	LRSchedule    string   `json:"lr_schedule"`          // how it goes on behind its warm-up: see rates
+	LRRef         int64    `json:"lr_ref"`               // images at which inverse-sqrt begins to fall
+	Warmup        int64    `json:"warmup"`               // images over which it rises from 0
+	Decay         float64  `json:"decay"`                // share of the run, at its end, over which it falls to 0
+	Beta1         float64  `json:"beta1"`                //
+	Beta2         float64  `json:"beta2"`                //
+	Epsilon       float64  `json:"epsilon"`              //
+	Momentum      float64  `json:"momentum"`             //
+	Nesterov      bool     `json:"nesterov"`             // the step looks ahead by the momentum
+	WeightDecay   float64  `json:"weight_decay"`         //
+	WeightDecayOf string   `json:"weight_decay_of"`      // all weights or matrices
+	Clip          float64  `json:"clip"`                 // largest norm of the gradients; 0: no clipping
+	EMA           Averages `json:"ema"`                  // of the weights
+	EMAWarmup     float64  `json:"ema_warmup"`           // the half-life is at most this share of the images seen
+	NoiseScale    bool     `json:"gradient_noise_scale"` // of gradients is measured
+	Recover       int      `json:"recover"`              // how often a run that diverges goes back to its last good checkpoint
+	LabelDrop     float64  `json:"label_drop"`           // share of images trained without their label
+	Dropout       float64  `json:"dropout"`              // share of a residual block that is left out
 	Seed          uint64   `json:"seed"`
 
 	SelfConditioning float64 `json:"self_conditioning"` // share of images that are given the network's own estimate; 0: the network takes none
@@ -166,7 +166,7 @@ func (s Settings) Validate() error {
 		return &SettingError{"nesterov", "true is out of range, want a momentum above 0 with it"}
 	}
 	if s.NoiseScale && s.Accumulate == 1 {
-		return &SettingError{"noise_scale", "true compares the gradients of a step with those of its micro-batches; want accumulate 2 or more with it"}
+		return &SettingError{"gradient_noise_scale", "true compares the gradients of a step with those of its micro-batches; want accumulate 2 or more with it"}
 	}
 	if s.EMASnapshotEvery > 0 && len(s.EMA.powers()) == 0 {
 		return &SettingError{"ema_snapshot_every", fmt.Sprintf("%d is for averages by a power of time alone (--ema power), and there are %v; leave it out", s.EMASnapshotEvery, s.EMA)}
