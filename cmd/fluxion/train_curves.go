@@ -29,6 +29,9 @@ func (c *curves) Begin(images int64) error {
 	return err
 }
 
+// Rewind reads what is left.
+func (c *curves) Rewind(images int64) error { return c.Begin(images) }
+
 // Evaluation draws what compares with the newest. A disk that is full for a while ends no
 // run.
 func (c *curves) Evaluation(e record.Evaluation) error {

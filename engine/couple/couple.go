@@ -15,7 +15,8 @@ import (
 type Step struct {
 	Classes []int32 // of images; −1: none
 	Noise   []int64 // addresses, which a coupling changes
-	Seed    uint64  // of what is drawn besides
+	Seed    uint64  // of what is drawn besides, for each image
+	At      []int64 // by an address of its own
 
 	// A coupling that Multiplies is given the products of images and noise as they were;
 	// another looks at images, as the network sees them, and fills a slice of an image's

@@ -103,6 +103,7 @@ func normal(at, n, size int) Step {
 		x := make([]float32, size)
 		philox.NormalAt(x, 0, 8, philox.Noise, uint64(at+i), 0)
 		s.Images, s.Classes, s.Noise = append(s.Images, x), append(s.Classes, int32(i%3)-1), append(s.Noise, int64(at+i))
+		s.At = append(s.At, int64(at+i))
 	}
 	return multiplied(s)
 }

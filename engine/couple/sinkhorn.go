@@ -73,7 +73,7 @@ func (c *sinkhorn) Pair(s Step) (short error) {
 			short = fmt.Errorf("after %d rounds %.2g of the plan is not where it should be; a larger reg converges sooner", mostRounds, missing)
 		}
 		for k, i := range g.images {
-			u := philox.Uniform64(s.Seed, philox.Couple, uint64(s.Noise[i]), 0)
+			u := philox.Uniform64(s.Seed, philox.Couple, uint64(s.At[i]), 0)
 			c.drawn[k] = g.addresses[c.draw(k, u)]
 		}
 		for k, i := range g.images {

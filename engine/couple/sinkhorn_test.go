@@ -12,7 +12,7 @@ import (
 func points() Step {
 	at := [][]float32{{0, 0}, {1, 0}, {0, 2}} // as noise, by address
 	return multiplied(Step{
-		Images: [][]float32{{1, 1}, {0, 1.5}, {2, 0}}, Classes: []int32{-1, -1, -1}, Noise: []int64{0, 1, 2}, Seed: 1,
+		Images: [][]float32{{1, 1}, {0, 1.5}, {2, 0}}, Classes: []int32{-1, -1, -1}, Noise: []int64{0, 1, 2}, At: []int64{0, 1, 2}, Seed: 1,
 		Draw: func(address int64, to []float32) { copy(to, at[address]) },
 	})
 }

@@ -2,6 +2,8 @@
 package noise
 
 import (
+	"sync"
+
 	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/kernels/colour"
@@ -30,16 +32,19 @@ func spectrum(s process.Source, height, width int) colour.Spectrum {
 }
 
 // Draw returns what fills a slice of an image's size with the noise of an address, as
-// Stages do, to the bit. It is not for several goroutines at once.
+// Stages do, to the bit. Several goroutines may call it at once.
 func Draw(s process.Source, height, width, channels int, seed uint64, stream uint32) func(address int64, to []float32) {
 	of := distributions[s.Kind()]
 	white := func(address int64, to []float32) { of.At(to, 0, seed, stream, uint64(address), 0) }
 	if !s.Gaussian() || s.White() {
 		return white
 	}
-	k, scratch := colour.New(spectrum(s, height, width), 1, channels), make([]float32, height*width*channels)
+	k := colour.New(spectrum(s, height, width), 1, channels)
+	scratch := sync.Pool{New: func() any { x := make([]float32, height*width*channels); return &x }}
 	return func(address int64, to []float32) {
 		white(address, to)
-		k.Image(to, scratch)
+		x := scratch.Get().(*[]float32)
+		k.Image(to, *x)
+		scratch.Put(x)
 	}
 }

@@ -57,6 +57,7 @@ type Noise struct {
 type Options struct {
 	Network              nets.Network // that is trained
 	Batch, Height, Width int
+	Augmented            bool // images come transformed, and networks that know of it are told how
 	Noise                Noise
 	Source               process.Source // of the noise; Build sets that of the objective
 	Data                 plan.Stage     // makes the images of a batch; where they go is not yet known
@@ -255,7 +256,7 @@ func (b *Builder) Apply(r Role, in nets.Inputs) *gorgonia.Node {
 		}
 		in.Dropout = b.dropout.Node // the same in each application
 	}
-	if r.Frozen == nil && b.Network.Spec().Augmented {
+	if b.Augmented && b.network(r).Spec().Augmented {
 		if b.augment == nil {
 			n := b.Coefficients("augmentation", nets.AugmentLabels)
 			b.augment, b.Augment = n.Node, n.values

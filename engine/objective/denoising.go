@@ -126,8 +126,8 @@ func (d *denoising) time(at int64) float64 {
 }
 
 func (d *denoising) Baseline(mean, variance float64) (baseline, zero float64) {
-	if d.Uncertainty != nil || d.distance.c != 0 {
-		return 0, 0 // the loss is relative to what is learnt, or no square
+	if d.Uncertainty != nil || d.distance.c != 0 || !d.Process().Source.Standard() {
+		return 0, 0 // the loss is relative to what is learnt, or no square, or of other noise
 	}
 	return d.BaselineLoss(variance), d.ZeroLoss(mean*mean + variance)
 }

@@ -28,7 +28,7 @@ func newReflow(s Setup, p process.Parameters) (Objective, error) {
 		if err != nil {
 			return nil, fmt.Errorf("objective reflow: %w", err)
 		}
-		s.Times = t
+		s.Times = s.Process.Times(t)
 	}
 	return makeDenoising(s)
 }

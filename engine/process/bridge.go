@@ -91,6 +91,14 @@ func (b Bridge) None() bool { return b.of == nil }
 // grow without bound there.
 const timeCut = 1e-3
 
+// Times are those of a sampler at which the process can be trained.
+func (p Process) Times(t TimeSampler) TimeSampler {
+	if p.Bridge.None() {
+		return t
+	}
+	return t.within(timeCut, 1-timeCut)
+}
+
 // extent is how far along its path a point stands, from 0 to 1, and its rate.
 func (q Point) extent(path Path) (e, rate float64) {
 	area := q.DSigma*q.Alpha - q.Sigma*q.DAlpha

@@ -182,3 +182,29 @@ func TestBridgeErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestTimesOfBridges: whatever sampler of times an objective takes, those of a bridge keep
+// away from the ends.
+func TestTimesOfBridges(t *testing.T) {
+	p, err := Get("fm", ScheduleOptions{}, "u")
+	if err != nil {
+		t.Fatal(err)
+	}
+	times, err := GetTimeSampler("u-shaped:a=4", p.Schedule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Times(times); got.Time(0) != times.Time(0) {
+		t.Errorf("without a bridge the first time is %g", got.Time(0))
+	}
+	b, err := GetBridge("brownian:sigma=1")
+	if err == nil {
+		p, err = p.Bridged(b)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Times(times); got.Time(0) < timeCut || got.Time(1) > 1-timeCut {
+		t.Errorf("times from %g to %g", got.Time(0), got.Time(1))
+	}
+}

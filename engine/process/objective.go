@@ -32,9 +32,8 @@ func NewObjective(p Process, times, weighting string) (Objective, error) {
 		if err == nil && w.Name != plainWeighting {
 			err = fmt.Errorf("weighting %s on bridge %v: it is a function of a log-SNR of two noises; want %s, and --time-sampler says which times count", weighting, p.Bridge, plainWeighting)
 		}
-		t = t.within(timeCut, 1-timeCut)
 	}
-	return Objective{p, t, w}, err
+	return Objective{p, p.Times(t), w}, err
 }
 
 func (o Objective) String() string {

@@ -127,6 +127,9 @@ func (s Source) Kind() SourceKind { return s.kind }
 // is added on the way, and likelihoods mean what they say.
 func (s Source) Gaussian() bool { return s.kind == Normal }
 
+// Standard says whether its values have variance 1.
+func (s Source) Standard() bool { return s.kind != Images && (s.power == nil || s.norm) }
+
 // White says whether it is independent normal noise.
 func (s Source) White() bool { return s.kind == Normal && s.power == nil }
 

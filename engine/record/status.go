@@ -38,6 +38,9 @@ type Sink interface {
 	// Distributions takes those of weights and gradients after so many images, where they
 	// are asked for.
 	Distributions(images int64, list []Distribution) error
+	// Rewind says that the run went back and goes on after so many images: what was told of
+	// later ones is void.
+	Rewind(images int64) error
 	// Close ends what Begin began.
 	Close() error
 }
@@ -63,6 +66,7 @@ func (Nothing) Evaluation(Evaluation) error               { return nil }
 func (Nothing) Grid(File) error                           { return nil }
 func (Nothing) Checkpoint(File) error                     { return nil }
 func (Nothing) Distributions(int64, []Distribution) error { return nil }
+func (Nothing) Rewind(int64) error                        { return nil }
 func (Nothing) Close() error                              { return nil }
 
 // Sinks are told in this order; one that fails is the last.
@@ -104,6 +108,10 @@ func (s Sinks) Checkpoint(f File) error {
 
 func (s Sinks) Distributions(images int64, list []Distribution) error {
 	return s.each(func(sink Sink) error { return sink.Distributions(images, list) })
+}
+
+func (s Sinks) Rewind(images int64) error {
+	return s.each(func(sink Sink) error { return sink.Rewind(images) })
 }
 
 func (s Sinks) Close() (err error) {

@@ -135,9 +135,9 @@ func (s *coupled) pair() error {
 	if s.inputs {
 		defer s.exchange(s.next, step)()
 	}
-	step.Classes, step.Noise, step.Images = step.Classes[:0], step.Noise[:0], step.Images[:0]
+	step.Classes, step.Noise, step.At, step.Images = step.Classes[:0], step.Noise[:0], step.At[:0], step.Images[:0]
 	for k, b := range s.next {
-		step.Classes, step.Noise = append(step.Classes, b.Classes...), append(step.Noise, b.Noise...)
+		step.Classes, step.Noise, step.At = append(step.Classes, b.Classes...), append(step.Noise, b.Noise...), append(step.At, b.Indices...)
 		if s.multiply == nil {
 			s.look(k, b)
 		}

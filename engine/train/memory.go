@@ -29,7 +29,11 @@ func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, sampling *gen
 	if n := r.settings.Batch; r.pairing != nil {
 		list = append(list, device.Need{What: "the pairing of a step", Bytes: r.pairing.hostBytes() + plan.Product(8, n, n)})
 	} else if r.coupling != nil {
-		list = append(list, device.Need{What: "the pairing of a step", Bytes: plan.Product(4, n, height*width*channels)})
+		bytes := plan.Product(4, n, height*width*channels)
+		if r.settings.beginsWithInputs() { // which are kept as they came, and as the network sees them
+			bytes = plan.Add(3*bytes, plan.Product(8, n, n))
+		}
+		list = append(list, device.Need{What: "the pairing of a step", Bytes: bytes})
 	}
 	flat := 4 * nets.FlatSize(step.Trained.Params)
 	list = append(list, device.Need{What: "the copy that becomes a checkpoint", Bytes: plan.Product(len(step.Buffers.stored()), flat)},

@@ -82,7 +82,7 @@ func prepare(o Options) (*run, Start, error) {
 		return nil, Start{}, err
 	}
 	if _, ok := loss.(staged); ok && !alike(network, teacherOf(loss).Frozen.Network) {
-		return nil, Start{}, &SettingError{"teacher", s.Teacher + " is another network than the one that is trained, which is to become the teacher of the next stage; want no preset, which takes the teacher's own network, and the guidance_input that it has, if it has one"}
+		return nil, Start{}, &SettingError{"teacher", s.Teacher + " is another network than the one that is trained, which is to become the teacher of the next stage; want no preset, which takes the teacher's own network, and the augment and guidance_input that it has, if it has any"}
 	}
 	if _, ok := loss.(staged); ok && s.EMASnapshotEvery > 0 {
 		return nil, Start{}, &SettingError{"ema_snapshot_every", fmt.Sprintf("%d, but averages of objective %s begin anew with each stage; want 0", s.EMASnapshotEvery, s.Objective)}

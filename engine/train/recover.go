@@ -40,6 +40,12 @@ func (r *run) recover(ctx context.Context, err error) error {
 	if failed != nil {
 		return errors.Join(err, fmt.Errorf("going back to %s: %w", good.Path, failed))
 	}
+	if r.owed != nil && r.owed.Images > state.Images {
+		r.owed = nil
+	}
+	if failed := r.record.Rewind(state.Images); failed != nil {
+		return errors.Join(err, failed)
+	}
 	state.Recovered = times
 	r.state, r.last, r.sound, r.saver.images = state, Outcome{}, true, state.Images
 	r.meter = newMeter(state)

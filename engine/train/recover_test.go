@@ -77,3 +77,44 @@ func TestRecover(t *testing.T) {
 		t.Errorf("without a checkpoint: %v", err)
 	}
 }
+
+// TestRecoverBehindAStage: a run may go back over the end of its first stage, which then
+// learns from the teacher again.
+func TestRecoverBehindAStage(t *testing.T) {
+	s := taught(t)
+	s.Batch, s.CheckpointEvery, s.SampleCount, s.Recover = 8, 24, 0, 1
+	train := func(dir string, stop int64) error {
+		o, _ := options(t, s, dir)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		o.Hooks = []Hook{{Name: "diverging", Check: func(p Progress) error {
+			if p.Images == 40 && p.LR > 0.75*s.LR {
+				return &NotFiniteError{Images: p.Images, Loss: math.NaN(), Norm: math.Inf(1)}
+			}
+			return nil
+		}}, {Name: "cut", Every: 1, After: func(_ context.Context, p Progress) error {
+			if p.Images == stop {
+				cancel()
+			}
+			return nil
+		}}}
+		_, err := Run(ctx, o)
+		return err
+	}
+	whole, cut := t.TempDir(), t.TempDir()
+	if err := train(whole, 0); err != nil {
+		t.Fatal(err)
+	}
+	if log, err := os.ReadFile(filepath.Join(whole, "log.txt")); err != nil || strings.Count(string(log), "stage 1 ends after 32 images") != 2 {
+		t.Errorf("the first stage does not end twice: %v\n%s", err, log)
+	}
+	if err := train(cut, 56); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if err := train(cut, 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"stages/32", "checkpoints/160"} {
+		same(t, files(t, filepath.Join(cut, part)), files(t, filepath.Join(whole, part)))
+	}
+}

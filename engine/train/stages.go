@@ -70,7 +70,7 @@ func (r *run) enterStage() error {
 		return errors.New("an objective in stages without a teacher")
 	}
 	b := r.trainer.Buffers
-	begins := r.state.Images == next.begin
+	begins := next.number > 0 && r.state.Images == next.begin
 	if begins {
 		if _, err := os.Stat(r.stageDir(next.begin)); err != nil { // or the run goes on from this very end
 			if err := r.leaveStage(next); err != nil {
@@ -78,7 +78,13 @@ func (r *run) enterStage() error {
 			}
 		}
 	}
-	flat, err := r.stageWeights(next)
+	var flat []float32
+	var err error
+	if next.number == 0 { // a run that recovers may go back behind the end of its first stage
+		_, flat, err = catalog.ReadModel(r.trainer.frozen[teacher].Dir)
+	} else {
+		flat, err = r.stageWeights(next)
+	}
 	if err != nil {
 		return err
 	}

@@ -122,7 +122,7 @@ func NewStep(o StepOptions) (*Step, error) {
 	s.images = o.pixels(channels, o.Floats, o.resident("images", channels, o.Floats))
 	s.inputs = o.pixels(inputs, o.InputFloats, o.resident("inputs", inputs, o.InputFloats))
 	b, l, err := objective.Build(s.Objective, objective.Options{
-		Network: o.Network, Batch: o.Batch, Height: o.Height, Width: o.Width, Noise: o.noise(), Data: s.images.stage, Inputs: s.inputs.stage,
+		Network: o.Network, Batch: o.Batch, Height: o.Height, Width: o.Width, Augmented: o.Augment != nil, Noise: o.noise(), Data: s.images.stage, Inputs: s.inputs.stage,
 	})
 	if err != nil {
 		return nil, err

@@ -60,7 +60,7 @@ func (p problem) solve() (answers [][]int64, err error) {
 	products := gram.Of(p.Images, p.Noise)
 	for step := range int64(p.Steps) {
 		s := couple.Step{
-			Images: p.Images, Classes: p.Classes, Products: products, Noise: make([]int64, n),
+			Images: p.Images, Classes: p.Classes, Products: products, Noise: make([]int64, n), At: make([]int64, n),
 			Draw: func(address int64, to []float32) { copy(to, p.Noise[address%n]) },
 		}
 		for i := range s.Noise {

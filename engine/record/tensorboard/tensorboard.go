@@ -42,6 +42,12 @@ func (s *Sink) Begin(images int64) error {
 	return nil
 }
 
+func (s *Sink) Rewind(images int64) error {
+	s.seen = images
+	s.add(restart(time.Now(), images))
+	return nil
+}
+
 func (s *Sink) Status(t record.Status) error {
 	s.seen = t.Images
 	values := []message{scalar("train/loss", t.Loss), scalar("train/lr", t.LR), scalar("train/grad_norm", t.GradNorm), scalar("train/images_per_second", t.ImagesPerSecond)}

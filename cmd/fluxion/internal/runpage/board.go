@@ -152,6 +152,7 @@ func (b *board) Note(text string) {
 func (b *board) begin(images int64) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
+	b.state.Loss, b.state.Evaluations, b.state.Grids, b.every, b.skipped = nil, nil, nil, 1, 0
 	stats, _ := rundir.Stats(b.dir) // what cannot be read is not shown
 	for _, l := range record.Losses(stats) {
 		if l.Images <= images {

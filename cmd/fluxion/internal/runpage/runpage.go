@@ -88,6 +88,9 @@ func (p *Page) Begin(images int64) error {
 	return nil
 }
 
+// Rewind is Begin: later points go.
+func (p *Page) Rewind(images int64) error { return p.Begin(images) }
+
 func (p *Page) Status(s record.Status) error {
 	p.status(s)
 	return nil
