@@ -27,7 +27,7 @@ func Order(seed uint64, pass int64, n, i int) int {
 // order of classes or the classes in turn.
 func Spread(n, k, i int) int {
 	part := func(i int) int { return int(int64(i) * int64(n) / int64(k)) }
-	return part(i) + Order(0, int64(i), part(i+1)-part(i), 0)
+	return part(i) + Order(0, int64(i), max(1, part(i+1)-part(i)), 0) // of fewer images than are wanted, some come again
 }
 
 // flipped says whether the image at a place of the stream is mirrored.

@@ -116,8 +116,9 @@ func readParquet(shards []string, o Options) (*files, error) {
 // table is what was found in the files of a set.
 type table struct {
 	listing
-	texts []string // labels; nil: there is no column of them
-	names []string // of the classes
+	texts []string          // labels; nil: there is no column of them
+	known map[string]string // among them
+	names []string          // of the classes
 	kept  *pageCache
 }
 
@@ -212,6 +213,9 @@ func (t *table) read(name, prefix string, r io.ReaderAt, size int64) error {
 	return nil
 }
 
+// mostLabel bounds a label, in bytes.
+const mostLabel = 4 << 10
+
 // label takes the labels of a page.
 func (t *table) label(p *parquet.File, page *parquet.Page, kind parquet.Type) error {
 	values, err := p.Values(page)
@@ -224,7 +228,18 @@ func (t *table) label(p *parquet.File, page *parquet.Page, kind parquet.Type) er
 		case kind == parquet.Int64:
 			text = labelText(strconv.FormatInt(int64(binary.LittleEndian.Uint64(v)), 10))
 		default:
+			if len(v) > mostLabel {
+				return fmt.Errorf("a label has %d bytes; want at most %d", len(v), mostLabel)
+			}
 			text = labelText(string(v))
+		}
+		if t.known == nil {
+			t.known = map[string]string{}
+		}
+		if known, ok := t.known[text]; ok { // many images have one label
+			text = known
+		} else {
+			t.known[text] = text
 		}
 		t.texts = append(t.texts, text)
 	}

@@ -170,9 +170,10 @@ func (r inspectedFile) print(out io.Writer) error {
 		}
 		fmt.Fprintf(&b, "metadata    %s: %s\n", console.Visible(key), console.Visible(text))
 	}
+	const widest = 80
 	width := 4
 	for _, t := range r.Tensors {
-		width = max(width, len(t.Name))
+		width = min(max(width, len(t.Name)), widest)
 	}
 	fmt.Fprintf(&b, "\n%-*s  %-7s %-16s %10s %10s %10s %10s\n", width, "name", "type", "shape", "norm", "mean", "least", "largest")
 	for _, t := range r.Tensors {

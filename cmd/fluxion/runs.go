@@ -73,6 +73,7 @@ func (o *runsOptions) run(folders []string) error {
 		folders = []string{"runs"}
 	}
 	var runs []aRun
+	seen := map[string]bool{}
 	for _, folder := range folders {
 		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
 			return fault.Usagef("%s: no such folder; want a folder of runs, or a run's own", folder)
@@ -82,7 +83,10 @@ func (o *runsOptions) run(folders []string) error {
 			return err
 		}
 		for _, dir := range found {
-			runs = append(runs, lookAtRun(dir))
+			if at := filepath.Clean(dir); !seen[at] {
+				seen[at] = true
+				runs = append(runs, lookAtRun(dir))
+			}
 		}
 	}
 	slices.SortStableFunc(runs, func(a, b aRun) int { return b.Updated.Compare(a.Updated) })

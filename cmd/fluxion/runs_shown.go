@@ -53,7 +53,7 @@ func (o *runsOptions) show(runs []aRun) error {
 func metricsText(metrics map[string]float64) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(metrics)) {
-		parts = append(parts, fmt.Sprintf("%s %.5g", name, metrics[name]))
+		parts = append(parts, fmt.Sprintf("%s %.5g", console.Visible(name), metrics[name]))
 	}
 	return strings.Join(parts, ", ")
 }

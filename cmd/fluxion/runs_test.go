@@ -22,7 +22,7 @@ func TestSeen(t *testing.T) {
 	dir := t.TempDir()
 	run := filepath.Join(dir, "deep", "run")
 	args := with(tiny, "--out", run, "--images", "16", "--sample-count", "4", "--sample-steps", "1", "--checkpoint-every", "8", "--json", "--tensorboard",
-		"--on-checkpoint", `echo "$CHECKPOINT $CHECKPOINT_IMAGES" >>"$RUN/told"; echo no luck >&2; exit 3`)
+		"--on-checkpoint", `echo "$CHECKPOINT $CHECKPOINT_IMAGES" >>"$RUN/told"; echo no luck >&2; sleep 60 & exit 3`) // what it leaves behind is not waited for
 	out, code, err := fluxion(t, args...)
 	if err != nil {
 		t.Fatal(code, err)

@@ -121,7 +121,7 @@ that depend on the state alone.`,
 		},
 	}
 	c.Flags().SortFlags = false // what matters most comes first
-	o.sources = settings.Bind(c, o.list())
+	o.sources = settings.Bind(c, slices.Concat(o.list(), o.noiseFlags.list()))
 	c.Flags().Lookup("clip").NoOptDefVal = "true"
 	c.Flags().BoolVar(&o.overwrite, "overwrite", false, "make anew what is there but was made with other settings, or by another program")
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")

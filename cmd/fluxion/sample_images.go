@@ -22,7 +22,7 @@ func isPicture(spec string) bool {
 	if err != nil {
 		return slices.Contains([]string{".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}, ending)
 	}
-	return info.Mode().IsRegular() && !slices.Contains([]string{".zip", ".npz", ".npy"}, ending)
+	return info.Mode().IsRegular() && !slices.Contains([]string{".zip", ".npz", ".npy", ".tar", ".parquet"}, ending)
 }
 
 // imageSet is images that samples are made of: number n is made of image n.

@@ -79,8 +79,8 @@ func (n *noiseOf) load(path string, images int, size [3]int) (err error) {
 	defer d.Close()
 	height, width, channels := d.Shape()
 	switch has := [3]int{height, width, channels}; {
-	case d.Kind() != data.Floats:
-		return &data.Error{Path: path, Problem: "holds bytes, want noise as float32"}
+	case d.Kind() != data.Floats || data.Pictures(d):
+		return &data.Error{Path: path, Problem: "holds whole numbers, want noise as float32"}
 	case has != size:
 		return &data.Error{Path: path, Problem: fmt.Sprintf("holds noise of %d×%d×%d (height × width × channels), the model's images are %d×%d×%d", height, width, channels, size[0], size[1], size[2])}
 	case d.Len() < images:

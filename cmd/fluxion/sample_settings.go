@@ -36,7 +36,7 @@ func (o *sampleOptions) list() setting.List {
 			{Key: "seed", Value: setting.Of(&o.seed), Own: true, Help: "key of all randomness"},
 		},
 		o.schedulerFlags.list("in place of --schedule, --grid and --sampler, all of a diffusers scheduler: model, for the model folder's own, a scheduler_config.json, or a folder with one"),
-		o.guidanceFlags.list(), o.pictureFlags.list(), o.noiseFlags.list(),
+		o.guidanceFlags.list(), o.pictureFlags.list(),
 		setting.List{
 			{Key: "depth", Value: setting.Of(&o.depth), Help: "bits of a picture's value: 8, or 16 for models of --range", Range: setting.Range{Text: "8 or 16", Holds: func(n any) bool { return n == 8 || n == 16 }}},
 			{Key: "columns", Value: setting.Of(&o.columns), Help: "images in a row of the grid", Range: setting.AtLeast(1, "")},

@@ -124,7 +124,7 @@ func (o *sweepOptions) sampling(w sweeps.Way) sampleOptions {
 
 // decidesNothing are the settings by which no value changes, and those that stand in the
 // table by what they come to.
-var decidesNothing = []string{"samplers", "steps", "guidance", "model_weights", "ema_sigma", "out", "device", "threads", "blockings", "batch", "ignore_key", "weights", "guide", "init", "mask"}
+var decidesNothing = []string{"samplers", "steps", "guidance", "model_weights", "ema_sigma", "out", "device", "threads", "blockings", "batch", "ignore_key", "weights", "guide", "init", "mask", "input", "from"}
 
 // settings are what all cells have in common.
 func (s *sweep) settings() (map[string]string, error) {
@@ -141,7 +141,7 @@ func (s *sweep) settings() (map[string]string, error) {
 	common["metrics"], common["network"], common["convention"] = strings.Join(names, ","), s.about.Network, s.about.Convention
 	common["features_precision"], common["weights"] = s.about.Precision, s.about.Weights
 	for _, m := range s.planned { // the same of all but for what is left out beside guidance 1
-		for _, key := range []string{"precision", "checkpoint", "init", "mask"} {
+		for _, key := range []string{"precision", "checkpoint", "init", "mask", "input", "from"} {
 			if value := m.text[key]; value != "" {
 				common[key] = value
 			}

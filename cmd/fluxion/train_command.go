@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"fluxion/engine/record"
 )
@@ -88,14 +90,25 @@ func (c *commandSink) execute(f record.File) string {
 	}
 	command := exec.Command(shell[0], shell[1], c.command)
 	command.Env = append(os.Environ(), "RUN="+c.run, "CHECKPOINT="+f.Path, "CHECKPOINT_IMAGES="+strconv.FormatInt(f.Images, 10))
-	out, err := command.CombinedOutput()
-	if err == nil {
+	var out lastWords
+	command.Stdout, command.Stderr, command.WaitDelay = &out, &out, time.Second // what it leaves running is not waited for
+	err := command.Run()
+	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
 		return ""
 	}
-	const most = 500
-	text := strings.TrimSpace(string(out[max(0, len(out)-most):]))
+	text := strings.TrimSpace(string(out.text))
 	if text != "" {
 		text = ": " + text
 	}
 	return "--on-checkpoint failed for " + f.Path + ", the run goes on: " + err.Error() + text
+}
+
+// lastWords keeps the end of what is written.
+type lastWords struct{ text []byte }
+
+func (l *lastWords) Write(p []byte) (int, error) {
+	const most = 500
+	l.text = append(l.text, p[max(0, len(p)-most):]...)
+	l.text = append(l.text[:0], l.text[max(0, len(l.text)-most):]...)
+	return len(p), nil
 }

@@ -66,9 +66,10 @@ type File struct {
 
 // Limits of a file.
 const (
-	MaxRows   = 10_000_000
-	maxFooter = 64 << 20
-	maxPage   = 256 << 20 // of a page, also unpacked
+	MaxRows     = 10_000_000
+	maxFooter   = 64 << 20
+	longestName = 1 << 10
+	maxPage     = 256 << 20 // of a page, also unpacked
 )
 
 const magic = "PAR1"
@@ -140,6 +141,9 @@ func (f *File) schema(list []any) error {
 				below, again = below+1, true
 			}
 			here := append(path[:len(path):len(path)], name)
+			if len(name) > longestName {
+				return fmt.Errorf("a column has a name of %d bytes; want at most %d", len(name), longestName)
+			}
 			if n := e.number(5); n > 0 {
 				if err := walk(n, here, below, again); err != nil {
 					return err

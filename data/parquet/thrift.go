@@ -39,11 +39,15 @@ var (
 
 const deepest = 24
 
+// mostValues is more than files of many columns and row groups say of themselves.
+const mostValues = 2 << 20
+
 // compact reads values from the beginning of b. Whatever lengths are announced, no more is
-// made than there are bytes.
+// made than there are bytes, nor than mostValues.
 type compact struct {
-	b  []byte
-	at int
+	b    []byte
+	at   int
+	made int // values
 }
 
 func (c *compact) byte() (byte, error) {
@@ -125,6 +129,9 @@ const (
 )
 
 func (c *compact) value(kind byte, depth int, inList bool) (any, error) {
+	if c.made++; c.made > mostValues {
+		return nil, fmt.Errorf("it says more than %d things of itself", mostValues)
+	}
 	switch kind {
 	case isTrue, isFalse:
 		if inList { // there a bool has its own byte

@@ -2,6 +2,7 @@ package model
 
 import (
 	_ "embed"
+	"fmt"
 
 	"fluxion/engine/scheduler"
 	"fluxion/nets"
@@ -61,6 +62,15 @@ func (m *Model) Pipeline() (Pipeline, nets.Network, []float32) {
 		return p, n, weights
 	case spec.Concat > 0:
 		p.Without = "no pipeline of diffusers gives a network a second image"
+		return p, n, weights
+	case !m.Process.Source.White():
+		p.Without = fmt.Sprintf("pipelines of diffusers begin with white noise, and the model with %v", m.Process.Source)
+		return p, n, weights
+	case !m.Process.Bridge.None():
+		p.Without = fmt.Sprintf("no pipeline of diffusers follows bridge %v", m.Process.Bridge)
+		return p, n, weights
+	case spec.Told():
+		p.Without = "no network of diffusers is told its guidance"
 		return p, n, weights
 	case spec.Jump && spec.Classes > 0:
 		p.Without = "diffusers has no network that is told a class and how far to lead"

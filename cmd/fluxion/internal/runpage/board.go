@@ -169,6 +169,8 @@ func (b *board) begin(images int64) {
 		}
 	}
 	slices.SortFunc(b.state.Grids, func(x, y string) int { return cmp.Or(len(x)-len(y), cmp.Compare(x, y)) })
+	b.state.Evaluations = b.state.Evaluations[max(0, len(b.state.Evaluations)-maxPoints):]
+	b.state.Grids = b.state.Grids[max(0, len(b.state.Grids)-maxGrids):]
 	b.state.Now.Images = images
 	b.tell("state", b.copy())
 }

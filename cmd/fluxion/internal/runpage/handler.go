@@ -47,15 +47,15 @@ func (p *Page) handler() http.Handler {
 	return p.guarded(mux)
 }
 
-// guarded answers only who asks by an address or name of this server, as no page of
-// another site can, and forbids what the page has no use for.
+// guarded answers, where everybody on this machine may look, only who asks by its address
+// or as localhost, as no page of another site can, and forbids what the page has no use for.
 func (p *Page) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)
 		if err != nil {
 			host = r.Host
 		}
-		if host != "localhost" && host != p.host && net.ParseIP(strings.Trim(host, "[]")) == nil {
+		if p.local && host != "localhost" && host != p.host && net.ParseIP(strings.Trim(host, "[]")) == nil {
 			http.Error(w, "not asked for by this server's address", http.StatusMisdirectedRequest)
 			return
 		}
