@@ -17,6 +17,7 @@ import (
 	"fluxion/data/setting"
 	"fluxion/engine/average"
 	"fluxion/engine/model"
+	"fluxion/engine/process"
 	"fluxion/nets"
 	"fluxion/nets/safetensors"
 
@@ -135,7 +136,7 @@ func (o *convertOptions) run(ctx context.Context, face console.Face, from, out s
 	if name := nets.TooLarge(numberTypes[o.as], params, m.Weights); name != "" {
 		return fault.Usagef("--type %s does not hold the numbers of tensor %s; want bf16 or fp32", o.as, name)
 	}
-	r := converted{Out: out, Path: m.Path, Origin: m.Origin(), Type: o.as, Parameters: nets.Count(params), Notes: orEmpty(m.Notes), floats: m.Floats}
+	r := converted{Out: out, Path: m.Path, Origin: m.Origin(), Type: o.as, Parameters: nets.Count(params), Notes: orEmpty(m.Notes), floats: m.Floats, given: m.Network.Spec().Concat > 0 || m.Process.Source.Kind() == process.Images}
 	switch {
 	case hasEnding(out, ".safetensors"):
 		err = m.WriteFile(o.disk, out, numberTypes[o.as])
@@ -181,6 +182,7 @@ type converted struct {
 	Pipeline   *model.Pipeline `json:"pipeline,omitempty"` // how diffusers calls it; nil: it is no folder
 	Notes      []string        `json:"notes"`
 	floats     bool            // its samples are numbers, not pictures
+	given      bool            // they are made of images
 }
 
 func (r converted) print(out io.Writer) error {
@@ -197,6 +199,9 @@ func (r converted) print(out io.Writer) error {
 		samples += ".npz"
 	}
 	next := []string{"sample", "--model", r.Out, "--out", samples, "--count", "64"}
+	if r.given {
+		next = []string{"sample", "--model", r.Out, "--out", samples, "--input", "FOLDER"}
+	}
 	if hasEnding(r.Out, arrayEnding) {
 		next = []string{"convert", r.Out, strings.TrimSuffix(filepath.Clean(r.Out), filepath.Ext(r.Out))}
 	}

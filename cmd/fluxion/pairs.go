@@ -24,6 +24,7 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
+	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 
 	"github.com/spf13/cobra"
@@ -264,7 +265,11 @@ func (o *pairsOptions) fill(ctx context.Context, face console.Face, dev device.D
 			lacking++
 		}
 	}
-	next := "next        " + console.ShellWords(console.ProgramName(), "train", "--data", "pairs:"+o.dir, "--init", o.model, "--objective", "kd", "--out", filepath.Clean(o.model)+"-kd") + " (one step; --objective reflow: straighter paths)"
+	words := []string{console.ProgramName(), "train", "--data", "pairs:" + o.dir, "--init", o.model, "--objective", "kd", "--out", filepath.Clean(o.model) + "-kd"}
+	if s := j.model.Process.Source; s.String() != process.Gaussian {
+		words = append(words, "--source", s.String())
+	}
+	next := "next        " + console.ShellWords(words...) + " (one step; --objective reflow: straighter paths)"
 	if lacking > 0 {
 		next = noteLine(fmt.Sprintf("other parts are to make %d more of the %d files", lacking, p.Shards()))
 	}

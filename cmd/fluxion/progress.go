@@ -211,7 +211,13 @@ func doneLines(r train.Result) (lines []string) {
 	if b := r.Best; b != nil {
 		lines = append(lines, fmt.Sprintf("best        %s: %s %.5g; sample --model %s@best takes it", b.Path(r.Run), b.Metric, b.Value, console.ShellWords(r.Run)))
 	}
-	return append(lines, "next        "+console.ShellWords(console.ProgramName(), "sample", "--model", r.Run, "--out", pictures, "--count", count))
+	next := []string{console.ProgramName(), "sample", "--model", r.Run, "--out", pictures}
+	if r.Inputs != "" {
+		next = append(next, "--input", r.Inputs)
+	} else {
+		next = append(next, "--count", count)
+	}
+	return append(lines, "next        "+console.ShellWords(next...))
 }
 
 // ended tells of a run without a result. main tells a person the error.

@@ -161,6 +161,9 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	if seeds, err = j.numbers(seeds); err != nil {
 		return err
 	}
+	if err := o.noiseFlags.checkJob(j); err != nil {
+		return err
+	}
 	if j.noise, err = o.noiseFlags.read(seeds, j.size, o.seed); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
+	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 )
 
@@ -38,6 +39,10 @@ func (o *sampleOptions) readInversion(of *model.Model, images *imageSet, method 
 		return nil, modelError{o.from, fmt.Errorf("its images of %d×%d pixels and %d channels are not those of %s, of %d×%d and %d", a.Width, a.Height, a.Channels, o.model, b.Width, b.Height, b.Channels)}
 	case a.Concat != 0 || b.Concat != 0:
 		return nil, fault.Usagef("--from: a network that is given a second image has no noise of an image alone; want models without")
+	case !m.Process.Bridge.None():
+		return nil, modelError{o.from, fmt.Errorf("it was trained on bridge %v, and an image comes from no one point there; want a model without", m.Process.Bridge)}
+	case m.Process.Source.Kind() == process.Images || m.Process.Source.String() != of.Process.Source.String():
+		return nil, modelError{o.from, fmt.Errorf("its flow ends in source %v, and that of %s begins with %v; want two models of one noise", m.Process.Source, o.model, of.Process.Source)}
 	case m.Few != nil || m.Jumps != "":
 		return nil, modelError{o.from, errors.New("it was trained for few steps, and does not say where the flow leads upwards; want the model that taught it")}
 	case o.scheduler != "":

@@ -13,6 +13,7 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
+	"fluxion/engine/process"
 )
 
 // noiseFlags bring the noise that images begin with from a file, and to one.
@@ -32,6 +33,18 @@ func (o *noiseFlags) check(picture string) error {
 		return fault.Usagef("--noise and --init: a picture is given noise of its own; want one of them")
 	case o.saveNoise != "" && !strings.EqualFold(filepath.Ext(o.saveNoise), ".npy"):
 		return fault.Usagef("--save-noise %s: want a name that ends with .npy", o.saveNoise)
+	}
+	return nil
+}
+
+// checkJob refuses noise where samples begin with something else.
+func (o *noiseFlags) checkJob(j job) error {
+	switch source := j.model.Process.Source; {
+	case o.noise == "" && o.saveNoise == "":
+	case j.images != nil && !j.given:
+		return fault.Usagef("--noise and --save-noise: samples begin with images here; want them without --init, and with a model whose source is noise")
+	case !source.White():
+		return fault.Usagef("--noise and --save-noise: the model begins with %v, and files hold white normal noise; want a model of source %s", source, process.Gaussian)
 	}
 	return nil
 }

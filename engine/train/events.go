@@ -63,5 +63,6 @@ type Result struct {
 	Best       *model.Best // checkpoint, where a hook keeps it; nil: none
 	AlreadyRun bool        // it was finished before
 	Floats     bool        // its samples are no pictures
+	Inputs     string      // the data that samples are made of; "": they are made of noise alone
 	Unlearned  string      // that the run was too short, where it was; else ""
 }

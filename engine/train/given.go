@@ -118,6 +118,16 @@ func (s Settings) TakesInputs(d data.Dataset) bool {
 	return s.GivenChannels(d) > 0 || s.beginsWithInputs()
 }
 
+// inputs are the data that samples are made of; "": none.
+func (s Settings) inputs(d data.Dataset) string {
+	if !s.TakesInputs(d) {
+		return ""
+	}
+	_, sets, _ := strings.Cut(s.Data, ":")
+	of, _, _ := strings.Cut(sets, ",")
+	return of
+}
+
 // Begin is a state of image i, as generate.Request wants it: its input, without noise.
 func (g Given) Begin(i int, _, sigma float64, z []float32) error {
 	err := g.Input(i, z)

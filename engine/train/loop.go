@@ -258,7 +258,7 @@ func (r *run) end(err error) error {
 func (r *run) result(already bool) Result {
 	res := Result{
 		Run: r.dir, Images: r.state.Images, Steps: r.state.Steps, Loss: r.state.Loss, Seconds: r.state.Seconds,
-		Checkpoint: r.saver.last, AlreadyRun: already, Floats: !data.Pictures(r.data), Unlearned: r.unlearned(),
+		Checkpoint: r.saver.last, AlreadyRun: already, Floats: !data.Pictures(r.data), Inputs: r.settings.inputs(r.data), Unlearned: r.unlearned(),
 	}
 	if res.Checkpoint == "" && r.from != nil {
 		res.Checkpoint = r.from.Path
