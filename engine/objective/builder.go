@@ -256,7 +256,7 @@ func (b *Builder) Apply(r Role, in nets.Inputs) *gorgonia.Node {
 		}
 		in.Dropout = b.dropout.Node // the same in each application
 	}
-	if b.Augmented && b.network(r).Spec().Augmented {
+	if (r.Frozen == nil || b.Augmented) && b.network(r).Spec().Augmented {
 		if b.augment == nil {
 			n := b.Coefficients("augmentation", nets.AugmentLabels)
 			b.augment, b.Augment = n.Node, n.values
