@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -90,15 +91,15 @@ func TestStagesOnFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	o, rec := options(t, s, filepath.Join(t.TempDir(), "run"))
-	full := false
+	var full atomic.Bool // checkpoints are written beside the loop
 	o.Disk = durable.Disk{Sync: func(path string) error {
-		if full {
+		if full.Load() {
 			return &fs.PathError{Op: "sync", Path: path, Err: syscall.ENOSPC}
 		}
 		return durable.Sync(path)
 	}}
 	o.Hooks = []Hook{{Name: "fills the disk", Every: 1, After: func(_ context.Context, p Progress) error {
-		full = p.Images == 32
+		full.Store(p.Images == 32)
 		return nil
 	}}}
 	if _, err := Run(context.Background(), o); err != nil {
