@@ -153,7 +153,7 @@ type format struct {
 
 func formats() []format {
 	return []format{
-		{"paired:A,B: images of B, each of one of A, both any of these; unpaired:A,B: of any of A", openPaired}, // whatever B ends in
+		{"paired:A,B (images of B, each made of one of A; both any of these), unpaired:A,B (each of any of A)", openPaired}, // whatever B ends in
 		{"glyphs, glyphs:letters, glyphs:all", openGlyphs},
 		{"toy:" + strings.Join(toyNames(), "|"), openToy},
 		{"mnist:DIR, fashion-mnist:DIR", openIDX},
