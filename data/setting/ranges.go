@@ -16,6 +16,8 @@ func Within(least, most int64, text string) Range {
 			return least <= int64(n) && int64(n) <= most
 		case int64:
 			return least <= n && n <= most
+		case Steps: // of a batch of one or more
+			return least <= int64(n) && int64(n) <= most
 		}
 		return false
 	}}
@@ -32,6 +34,9 @@ func AtLeast(least int64, text string) Range {
 // Numbers is those that satisfy a condition. NaN satisfies none.
 func Numbers(text string, holds func(x float64) bool) Range {
 	return Range{Text: text, Holds: func(value any) bool {
+		if n, steps := value.(Steps); steps {
+			return holds(float64(n))
+		}
 		x, ok := value.(float64)
 		return ok && holds(x)
 	}}

@@ -34,6 +34,7 @@ func TestRead(t *testing.T) {
 		nothing *float64
 		list    []string
 		two     pair
+		batch   = 8
 	)
 	for _, c := range []struct {
 		to    Value
@@ -49,6 +50,8 @@ func TestRead(t *testing.T) {
 		{Of(&x), "1e-3", "0.001"}, {Of(&x), 3, "3"}, {Of(&x), math.Inf(1), `!"+Inf", want a finite number`}, {Of(&x), "nan", `!"nan", want a finite number`}, {Of(&x), "1e999", `!"1e999" is out of range, want a number`},
 		{Optional(&nothing), 0, "0"}, {Optional(&nothing), "x", `!"x", want a number`},
 		{Names(&list), "a,b", "a,b"}, {Names(&list), []any{"a", 2}, "a,2"}, {Names(&list), "", ""}, {Names(&list), []any{[]any{}}, "![] is not one value"}, {Names(&list), "a\"b", `!"a\"b" is no list of names between commas`},
+		{Images(&long, &batch), "1000steps", "8000"}, {Images(&long, &batch), " 1e3 steps", "8000"}, {Images(&long, &batch), 3, "3"}, {Images(&long, &batch), "x steps", `!"x steps", want a whole number before steps, as in 1000steps`},
+		{Images(&long, &batch), "9223372036854775807steps", "9223372036854775807"}, {Images(&long, &batch), "3step", `!"3step", want a whole number before steps, as in 1000steps`}, {Images(&x, &batch), "5steps", "40"}, {Images(&x, &batch), 0.5, "0.5"},
 		{Text(&two), "1,2", "1,2"}, {Text(&two), []any{1, 1e5}, "1,100000"}, {Text(&two), 1, "!want two"},
 	} {
 		err := Setting{Value: c.to}.Assign(c.value)
@@ -76,11 +79,11 @@ func TestRanges(t *testing.T) {
 		in  []any
 		out []any
 	}{
-		"1 to 3":                {Within(1, 3, ""), []any{1, int64(3)}, []any{0, int64(4), 2.0}},
+		"1 to 3":                {Within(1, 3, ""), []any{1, int64(3), Steps(3)}, []any{0, int64(4), 2.0, Steps(0)}},
 		"0 (all) or more":       {AtLeast(0, "0 (all) or more"), []any{0, int64(math.MaxInt64)}, []any{-1, int64(math.MinInt64)}},
 		"1 to 9007199254740992": {Within(1, 1<<53, ""), []any{int64(1 << 53)}, []any{int64(1<<53 + 1)}},
 		"a positive number":     {Positive, []any{up(0, 1)}, []any{0.0, -1.0, math.NaN(), math.Inf(1)}},
-		"0 or more":             {NotNegative(""), []any{0.0}, []any{up(0, -1), math.NaN(), math.Inf(1)}},
+		"0 or more":             {NotNegative(""), []any{0.0, Steps(1)}, []any{Steps(-1), up(0, -1), math.NaN(), math.Inf(1)}},
 		"a share":               {Share("a share"), []any{0.0, 1.0}, []any{up(1, 2), up(0, -1), math.NaN()}},
 		"a share below 1":       {BelowOne("a share below 1"), []any{0.0, up(1, 0)}, []any{1.0, math.NaN()}},
 	} {

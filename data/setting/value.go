@@ -40,6 +40,51 @@ func (v one[T]) String() string                    { return fmt.Sprint(*v.p) }
 func (v one[T]) read(value any) (any, error)       { return parsed[T](value, 10) }
 func (v one[T]) readFlag(text string) (any, error) { return parsed[T](text, 0) }
 
+// Images is a variable that counts images. What says it may count steps instead, as in
+// 1000steps, each of as many images as the batch has when it is put there.
+func Images[T int64 | float64](p *T, batch *int) Value { return images[T]{one[T]{p}, batch} }
+
+// Steps is a number of images in steps, until it is put into a variable.
+type Steps int64
+
+type images[T int64 | float64] struct {
+	one[T]
+	batch *int
+}
+
+func (v images[T]) Put(x any) {
+	steps, ok := x.(Steps)
+	if !ok {
+		v.one.Put(x)
+		return
+	}
+	n := int64(math.MaxInt64) // which is out of every range
+	if steps <= Steps(n)/Steps(max(1, *v.batch)) {
+		n = int64(steps) * int64(*v.batch)
+	}
+	*v.p = T(n)
+}
+
+func (v images[T]) read(value any) (any, error) { return v.steps(value, v.one.read) }
+
+func (v images[T]) readFlag(text string) (any, error) {
+	return v.steps(text, func(any) (any, error) { return v.one.readFlag(text) })
+}
+
+// steps reads a number of steps, or else one of images.
+func (v images[T]) steps(value any, other func(any) (any, error)) (any, error) {
+	text, is := value.(string)
+	number, counts := strings.CutSuffix(strings.TrimSpace(text), "steps")
+	if !is || !strings.Contains(text, "step") {
+		return other(value)
+	}
+	x, err := parsed[int64](strings.TrimSpace(number), 10)
+	if err != nil || !counts {
+		return nil, fmt.Errorf("%q, want a whole number before steps, as in 1000steps", text)
+	}
+	return Steps(x.(int64)), nil
+}
+
 // Optional is a number that may be nil, which is what it is as long as nobody sets it.
 func Optional(p **float64) Value { return optional{p} }
 

@@ -55,7 +55,7 @@ func (s *Settings) List() setting.List {
 // steps are the settings of how images make steps.
 func (s *Settings) steps() setting.List {
 	return setting.List{
-		{Key: "images", Value: setting.Of(&s.Images), Help: "length of the run in images seen", Range: imagesFrom(1, "1 to 2^53")},
+		{Key: "images", Value: setting.Images(&s.Images, &s.Batch), Help: "length of the run in images seen; as all numbers of images perhaps in steps, as in 1000steps", Range: imagesFrom(1, "1 to 2^53")},
 		{Key: "batch", Value: setting.Of(&s.Batch), Help: "images of a step", Range: setting.Within(1, maxBatch, "")},
 		{Key: "accumulate", Value: setting.Of(&s.Accumulate), Help: "micro-batches a step is cut into, to save memory", Range: setting.AtLeast(1, "a divisor of batch")},
 		{
@@ -71,9 +71,12 @@ func (s *Settings) optimization() setting.List {
 		{Key: "optimizer", Value: setting.Of(&s.Optimizer), Help: "how gradients change weights: " + methodText("optimizer") + "; perhaps with settings of its own, as in sgd:momentum=0.8,nesterov=true", Range: oneOf("optimizer"), Breaks: setting.Always, Since: "2026-11-29", Before: adamWName},
 		{Key: "lr", Value: setting.Of(&s.LR), Help: "largest learning rate", Range: setting.Positive},
 		{Key: "lr_schedule", Value: setting.Of(&s.LRSchedule), Help: "how the learning rate goes on behind its warm-up: " + methodText("lr_schedule") + "; perhaps with a setting of its own, as in linear:decay=0.2", Range: oneOf("lr_schedule"), Since: "2026-11-29", Before: linearName},
-		{Key: "lr_ref", Value: setting.Of(&s.LRRef), Help: "of inverse-sqrt: images at which the learning rate begins to fall; a tenth of the run if nothing is said", Unit: "images", Range: imagesFrom(0, "1 to 2^53"), Since: "2026-11-29"},
-		{Key: "warmup", Value: setting.Of(&s.Warmup), Help: "images over which the learning rate rises", Unit: "images", Range: imagesFrom(0, "0 to 2^53")},
-		{Key: "decay", Value: setting.Of(&s.Decay), Help: "of linear: share of the run, at its end, over which the learning rate falls to 0", Range: setting.Share("a share from 0 to 1")},
+		{Key: "lr_ref", Value: setting.Images(&s.LRRef, &s.Batch), Help: "of inverse-sqrt: images at which the learning rate begins to fall; a tenth of the run if nothing is said", Unit: "images", Range: imagesFrom(0, "1 to 2^53"), Since: "2026-11-29"},
+		{Key: "lr_step", Value: setting.Images(&s.LRStep, &s.Batch), Help: "of step: images of a plateau of the learning rate; a third of the run if nothing is said", Unit: "images", Range: imagesFrom(0, "1 to 2^53"), Since: "2026-11-30"},
+		{Key: "lr_gamma", Value: setting.Of(&s.LRGamma), Help: "of step: how high a plateau is to that before; 0.1 if nothing is said", Range: setting.Share("a share above 0, up to 1"), Since: "2026-11-30"},
+		{Key: "lr_end", Value: setting.Of(&s.LREnd), Help: "of linear and cosine: what the learning rate falls to", Range: setting.NotNegative(""), Since: "2026-11-30"},
+		{Key: "warmup", Value: setting.Images(&s.Warmup, &s.Batch), Help: "images over which the learning rate rises", Unit: "images", Range: imagesFrom(0, "0 to 2^53")},
+		{Key: "decay", Value: setting.Images(&s.Decay, &s.Batch), Help: "of linear: share of the run, at its end, over which the learning rate falls, or the images of that", Range: setting.Numbers("a share from 0 to 1, or images from 2 on", func(x float64) bool { return x >= 0 && x <= 1 || x >= 2 && x <= maxImages })},
 		{Key: "beta1", Value: setting.Of(&s.Beta1), Help: "share of the first moment that is kept, of adamw, adam, radam and muon; of lion that in the step's direction", Range: setting.BelowOne("a number in [0, 1)")},
 		{Key: "beta2", Value: setting.Of(&s.Beta2), Help: "share of the second moment that is kept, of adamw, adam, radam and muon; of lion that of its momentum", Range: setting.BelowOne("a number in [0, 1)")},
 		{Key: "epsilon", Value: setting.Of(&s.Epsilon), Help: "of adamw, adam, radam and muon: joins the root of the second moment", Range: setting.NotNegative("a positive number")},
@@ -116,17 +119,17 @@ func (s *Settings) network() setting.List {
 // files are the settings of what a run writes.
 func (s *Settings) files() setting.List {
 	return setting.List{
-		{Key: "checkpoint_every", Value: setting.Of(&s.CheckpointEvery), Help: "images between checkpoints", Unit: "images", Range: imagesFrom(0, "0 (only at the end) to 2^53")},
+		{Key: "checkpoint_every", Value: setting.Images(&s.CheckpointEvery, &s.Batch), Help: "images between checkpoints", Unit: "images", Range: imagesFrom(0, "0 (only at the end) to 2^53")},
 		{Key: "keep", Value: setting.Of(&s.Keep), Help: "newest checkpoints that stay", Range: setting.AtLeast(1, "1 or more checkpoints")},
 		{
-			Key: "ema_snapshot_every", Value: setting.Of(&s.EMASnapshotEvery), Unit: "images", Since: "2026-11-29", Range: imagesFrom(0, "0 (none) to 2^53"),
+			Key: "ema_snapshot_every", Value: setting.Images(&s.EMASnapshotEvery, &s.Batch), Unit: "images", Since: "2026-11-29", Range: imagesFrom(0, "0 (none) to 2^53"),
 			Help: fmt.Sprintf("images between snapshots of averages by a power of time, of which sample --weights and convert make others; 1/%d of the run if nothing is said and there are such averages", snapshotShare),
 		},
 		{
 			Key: "ema_snapshot_type", Value: setting.Of(&s.EMASnapshotType), Since: "2026-11-29", Before: average.Types[0].Name, Range: setting.OneOf("type", snapshotTypes()),
 			Help: "type of their numbers: " + strings.Join(snapshotTypes(), ", "),
 		},
-		{Key: "sample_every", Value: setting.Of(&s.SampleEvery), Help: "images between sample grids", Unit: "images", Range: imagesFrom(0, "0 (only at the end) to 2^53")},
+		{Key: "sample_every", Value: setting.Images(&s.SampleEvery, &s.Batch), Help: "images between sample grids", Unit: "images", Range: imagesFrom(0, "0 (only at the end) to 2^53")},
 		{Key: "sample_steps", Value: setting.Of(&s.SampleSteps), Help: "network evaluations of a grid's image", Range: setting.Within(1, sampler.MaxSteps, "")},
 		{Key: "sample_count", Value: setting.Of(&s.SampleCount), Help: "images of a grid", Range: setting.Within(0, maxGrid, fmt.Sprintf("0 (no grids) to %d", maxGrid))},
 		{Key: "tensorboard", Value: setting.Of(&s.TensorBoard), Since: "2026-11-30", Help: "write events for TensorBoard into the folder tensorboard of the run: scalars, grids, distributions of weights and gradients, settings"},
@@ -149,7 +152,7 @@ func (s *Settings) evaluation() setting.List {
 	features := evaluate.FeatureSettings(&s.EvalNetwork, &s.EvalWeights, &s.EvalConvention).With("convention", func(x *setting.Setting) { x.Before = evaluate.DefaultConvention })
 	list := slices.Concat(
 		setting.List{
-			{Key: "every", Value: setting.Of(&s.EvalEvery), Help: "images between evaluations: samples of the (first) average against real images", Unit: "images", Range: imagesFrom(0, "0 (none) to 2^53")},
+			{Key: "every", Value: setting.Images(&s.EvalEvery, &s.Batch), Help: "images between evaluations: samples of the (first) average against real images", Unit: "images", Range: imagesFrom(0, "0 (none) to 2^53")},
 			metrics,
 			{Key: "count", Value: setting.Of(&s.EvalCount), Before: strconv.Itoa(defaultCount), Help: "samples of an evaluation", Range: setting.Within(2, maxSamples, "")},
 			{Key: "steps", Value: setting.Of(&s.EvalSteps), Help: "of a sample; if 0 as of a grid's image, which is what a student of few steps is trained for", Range: setting.Within(0, sampler.MaxSteps, "")},

@@ -42,7 +42,42 @@ func TestLearningRates(t *testing.T) {
 	}
 }
 
-// TestScheduleSettings: decay belongs to linear and lr_ref to inverse-sqrt.
+// TestRatesOfPyTorch: the same as schedulers of PyTorch and diffusers (scripts/rates.py),
+// whose warm-up is one step behind.
+func TestRatesOfPyTorch(t *testing.T) {
+	at := []int64{0, 4, 9, 10, 29, 30, 55, 75, 90, 99}
+	rising := []float64{0.002, 0.01, 0.02}
+	for name, c := range map[string]struct {
+		s    Settings
+		want []float64
+	}{
+		"constant_with_warmup": {Settings{LRSchedule: "constant", Warmup: 100}, append(rising, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02)},
+		"linear":               {Settings{LRSchedule: "linear", Warmup: 100, Decay: 900}, append(rising, 0.02, 0.0157777777778, 0.0155555555556, 0.01, 0.00555555555556, 0.00222222222222, 0.000222222222222)},
+		"polynomial":           {Settings{LRSchedule: "linear", Warmup: 100, Decay: 0.9, LREnd: 1e-3}, append(rising, 0.02, 0.0159888888889, 0.0157777777778, 0.0105, 0.00627777777778, 0.00311111111111, 0.00121111111111)},
+		"cosine":               {Settings{LRSchedule: "cosine", Warmup: 100}, append(rising, 0.02, 0.0178801075361, 0.0176604444312, 0.01, 0.00357212390313, 0.000603073792141, 6.09172980904e-06)},
+		"CosineAnnealingLR":    {Settings{LRSchedule: "cosine", LREnd: 1e-3}, []float64{0.02, 0.0199250896625, 0.0196227900139, 0.0195350369048, 0.0163226170097, 0.0160839598968, 0.00901387258212, 0.00378248557873, 0.0014649630952, 0.00100468767653}},
+		"StepLR":               {Settings{LRSchedule: "step", LRStep: 300, LRGamma: 0.5}, []float64{0.02, 0.02, 0.02, 0.02, 0.02, 0.01, 0.01, 0.005, 0.0025, 0.0025}},
+	} {
+		c.s.LR, c.s.Images, c.s.Batch = 0.02, 1000, 10
+		for i, step := range at {
+			if got := c.s.learningRate(10 * step); math.Abs(got-c.want[i]) > 1e-11*c.want[i] {
+				t.Errorf("%s, step %d: %v, want %v", name, step, got, c.want[i])
+			}
+		}
+	}
+}
+
+// TestDecayOfAStage: a stage that is shorter than its decay falls from its beginning on.
+func TestDecayOfAStage(t *testing.T) {
+	s := Settings{LRSchedule: "linear", LR: 1, Images: 100, Batch: 10, Decay: 200}
+	for at := int64(0); at < 100; at += 10 {
+		if got, want := s.learningRate(at), 1-float64(at)/100; math.Abs(got-want) > 1e-15 {
+			t.Errorf("after %d images %v, want %v", at, got, want)
+		}
+	}
+}
+
+// TestScheduleSettings: what belongs to a schedule is as it has it, and refused beside others.
 func TestScheduleSettings(t *testing.T) {
 	to := func(name string) Settings {
 		s := small()
@@ -57,16 +92,29 @@ func TestScheduleSettings(t *testing.T) {
 	if s := to("inverse-sqrt"); s.Decay != 0 || s.LRRef != s.Images/10 {
 		t.Errorf("inverse-sqrt has decay %v, lr_ref %v", s.Decay, s.LRRef)
 	}
-	for key, bad := range map[string]Settings{"decay": to("cosine"), "lr_ref": to("inverse-sqrt"), "lr_schedule": to("cosinus")} {
-		switch key {
-		case "decay":
-			bad.Decay = 0.3
-		case "lr_ref":
-			bad.LRRef = 0
-		}
+	if s := to("step"); s.Decay != 0 || s.LRStep != s.Images/3 || s.LRGamma != 0.1 {
+		t.Errorf("step has decay %v, lr_step %v, lr_gamma %v", s.Decay, s.LRStep, s.LRGamma)
+	}
+	for _, c := range []struct {
+		key, schedule string
+		change        func(*Settings)
+	}{
+		{"decay", "cosine", func(s *Settings) { s.Decay = 0.3 }},
+		{"decay", "linear", func(s *Settings) { s.Decay = 1.5 }},
+		{"decay", "linear", func(s *Settings) { s.Decay = float64(s.Images) + 1 }},
+		{"lr_ref", "inverse-sqrt", func(s *Settings) { s.LRRef = 0 }},
+		{"lr_step", "step", func(s *Settings) { s.LRStep = 0 }},
+		{"lr_gamma", "step", func(s *Settings) { s.LRGamma = 0 }},
+		{"lr_gamma", "step", func(s *Settings) { s.LRGamma = 2 }},
+		{"lr_end", "cosine", func(s *Settings) { s.LREnd = 2 * s.LR }},
+		{"lr_end", "constant", func(s *Settings) { s.LREnd = s.LR / 2 }},
+		{"lr_schedule", "cosinus", func(*Settings) {}},
+	} {
+		bad := to(c.schedule)
+		c.change(&bad)
 		var e *SettingError
-		if err := bad.Validate(); !errors.As(err, &e) || e.Key != key {
-			t.Errorf("%s: %v", key, err)
+		if err := bad.Validate(); !errors.As(err, &e) || e.Key != c.key {
+			t.Errorf("%s of %s: %v", c.key, c.schedule, err)
 		}
 	}
 }

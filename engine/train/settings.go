@@ -59,8 +59,11 @@ type Settings struct {
 	LR            float64  `json:"lr"`                   // largest learning rate
 	LRSchedule    string   `json:"lr_schedule"`          // how it goes on behind its warm-up: see rates
 	LRRef         int64    `json:"lr_ref"`               // images at which inverse-sqrt begins to fall
+	LRStep        int64    `json:"lr_step"`              // images of a plateau of step
+	LRGamma       float64  `json:"lr_gamma"`             // height of one to that before
+	LREnd         float64  `json:"lr_end"`               // what it falls to
 	Warmup        int64    `json:"warmup"`               // images over which it rises from 0
-	Decay         float64  `json:"decay"`                // share of the run, at its end, over which it falls to 0
+	Decay         float64  `json:"decay"`                // share of the run, at its end, over which it falls; above 1 images
 	Beta1         float64  `json:"beta1"`                //
 	Beta2         float64  `json:"beta2"`                //
 	Epsilon       float64  `json:"epsilon"`              //
@@ -156,11 +159,19 @@ func (s Settings) Validate() error {
 	}{
 		{"accumulate", s.Batch%s.Accumulate != 0},
 		{"lr_ref", s.LRRef == 0 && s.LRSchedule == inverseSqrt.name},
+		{"lr_step", s.LRStep == 0 && s.LRSchedule == stepwise.name},
+		{"lr_gamma", s.LRGamma == 0 && s.LRSchedule == stepwise.name},
 		{"epsilon", s.Epsilon == 0 && s.owns("epsilon")},
 	} {
 		if x := list.Get(c.key); c.bad {
 			return &SettingError{c.key, fmt.Sprintf("%v is out of range, want %s", x.Value.Get(), x.Bounds())}
 		}
+	}
+	if s.LREnd > s.LR {
+		return &SettingError{"lr_end", fmt.Sprintf("%v is above the lr of %v; want at most that", s.LREnd, s.LR)}
+	}
+	if s.Decay > max(1, float64(s.Images)) {
+		return &SettingError{"decay", fmt.Sprintf("%v images are more than the run has; want at most %d, or a share up to 1", s.Decay, s.Images)}
 	}
 	if s.Nesterov && s.Momentum == 0 {
 		return &SettingError{"nesterov", "true is out of range, want a momentum above 0 with it"}

@@ -17,6 +17,7 @@ import (
 type flag struct {
 	setting setting.Setting
 	set     bool
+	said    any // what Put takes
 }
 
 func (f *flag) String() string { return f.setting.Value.String() }
@@ -31,7 +32,7 @@ func (f *flag) Set(text string) error {
 	if list, ok := x.([]string); ok && f.set {
 		x = append(f.setting.Value.Get().([]string), list...)
 	}
-	f.set = true
+	f.set, f.said = true, x
 	f.setting.Value.Put(x)
 	return nil
 }

@@ -23,13 +23,15 @@ type kept struct {
 	flip    bool
 	grid    string
 	out     string
+	warmup  int64
+	batch   int
 	sources *Sources
 }
 
 // run calls a command with one setting of each kind.
 func run(t *testing.T, args ...string) (k kept, err error) {
 	t.Helper()
-	k = kept{steps: 30, grid: "uniform"}
+	k = kept{steps: 30, grid: "uniform", batch: 8}
 	c := &cobra.Command{Use: "try", SilenceErrors: true, SilenceUsage: true, RunE: func(*cobra.Command, []string) error { return nil }}
 	c.SetFlagErrorFunc(FlagError)
 	c.SetOut(&bytes.Buffer{})
@@ -42,6 +44,8 @@ func run(t *testing.T, args ...string) (k kept, err error) {
 		{Key: "flip", Value: setting.Of(&k.flip)},
 		{Key: "grid", Value: setting.Of(&k.grid), Range: setting.OneOf("grid", []string{"uniform", "karras"})},
 		{Key: "out", Value: setting.Of(&k.out), Own: true},
+		{Key: "warmup", Value: setting.Images(&k.warmup, &k.batch), Range: setting.Within(0, 1<<53, "")},
+		{Key: "batch", Value: setting.Of(&k.batch)},
 	})
 	c.Flags().Bool("fresh", false, "")
 	c.SetArgs(args)
@@ -95,6 +99,23 @@ func TestOrder(t *testing.T) {
 	k.sources.Over(setting.List{{Key: "seed", Value: setting.Of(&other.seed)}, {Key: "steps", Value: setting.Of(&other.steps)}, {Key: "none", Value: setting.Of(&other.grid)}})
 	if other.seed != 1<<64-1 || other.steps != 3 {
 		t.Errorf("over others: %+v", other)
+	}
+}
+
+// TestSteps: numbers of steps are those of the batch that the user says, wherever, or of
+// that of others.
+func TestSteps(t *testing.T) {
+	for _, args := range [][]string{{"--warmup", "10steps", "--batch", "4"}, {"-s", "warmup=10steps", "-s", "batch=4"}} {
+		k, err := run(t, args...)
+		if err != nil || k.warmup != 40 {
+			t.Errorf("%v: %d, %v", args, k.warmup, err)
+		}
+	}
+	k, err := run(t, "--warmup", "10steps")
+	other := kept{batch: 3}
+	k.sources.Over(setting.List{{Key: "warmup", Value: setting.Images(&other.warmup, &other.batch)}})
+	if err != nil || k.warmup != 80 || other.warmup != 30 {
+		t.Errorf("%d, over others %d, %v", k.warmup, other.warmup, err)
 	}
 }
 

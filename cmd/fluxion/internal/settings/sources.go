@@ -106,16 +106,14 @@ func (r *Sources) read() error {
 		value := os.Getenv(variable(s.Key))
 		switch {
 		case f.Changed:
-			r.said[s.Key] = saying{s.Value.Get(), "--" + f.Name, fromFlag}
+			r.said[s.Key] = saying{f.Value.(*flag).said, "--" + f.Name, fromFlag}
 		case r.said[s.Key].rank != fromPair && value != "" && !s.Own:
 			if err := r.say(s, value, variable(s.Key), fromEnvironment); err != nil {
 				return err
 			}
 		}
-		if said, ok := r.said[s.Key]; ok {
-			s.Value.Put(said.value)
-		}
 	}
+	r.Over(r.list)
 	return nil
 }
 
@@ -190,11 +188,15 @@ func (r *Sources) Meant(keys ...string) []string {
 // List are the settings.
 func (r *Sources) List() setting.List { return r.list }
 
-// Over sets other variables of the same settings to what the user says.
+// Over sets variables of the same settings to what the user says. Numbers of steps come
+// last: how many images they are is another setting's to say.
 func (r *Sources) Over(list setting.List) {
-	for _, s := range list {
-		if said, ok := r.said[s.Key]; ok {
-			s.Value.Put(said.value)
+	for _, inSteps := range []bool{false, true} {
+		for _, s := range list {
+			said, ok := r.said[s.Key]
+			if _, is := said.value.(setting.Steps); ok && is == inSteps {
+				s.Value.Put(said.value)
+			}
 		}
 	}
 }
