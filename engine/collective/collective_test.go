@@ -9,7 +9,7 @@ func TestShare(t *testing.T) {
 		for n := world; n <= 40; n++ {
 			next := 0
 			for rank := range world {
-				first, end := Group{rank, world}.Share(n)
+				first, end := Group{Rank: rank, World: world}.Share(n)
 				if first != next || end-first < n/world || end-first > n/world+1 {
 					t.Errorf("rank %d of %d takes %d to %d of %d, want it to begin at %d", rank, world, first, end, n, next)
 				}

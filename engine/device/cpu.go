@@ -45,6 +45,14 @@ func (d *CPU) Describe() string {
 	return fmt.Sprintf("%s, %d threads", d.pool.Kernels().Name, d.pool.Threads())
 }
 
+// Arithmetic names what decides the bits that a device computes, besides the plan.
+func Arithmetic(d Device) string {
+	if c, ok := d.(*CPU); ok {
+		return c.pool.Kernels().Name
+	}
+	return d.Describe()
+}
+
 // Threads is the size of the pool.
 func (d *CPU) Threads() int { return d.pool.Threads() }
 

@@ -35,7 +35,7 @@ func newBuffers(parameters int, states []state, o StepOptions) Buffers {
 	for _, s := range states {
 		b.States = append(b.States, flat(s.name))
 	}
-	for i := range sumBuffers(o.Accumulation, o.Accumulate) {
+	for i := range sumBuffers(o.Accumulation, shareOf(o.group(), o.Accumulate)) {
 		b.Sums = append(b.Sums, flat(fmt.Sprint("sum", i)))
 	}
 	return b

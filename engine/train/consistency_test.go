@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"fluxion/data"
-	"fluxion/engine/collective"
 	"fluxion/engine/device"
 	"fluxion/engine/objective"
 	"fluxion/engine/plan"
@@ -222,7 +221,7 @@ func oneStep(t *testing.T, o objective.Objective, scale float32, jump bool) {
 		}
 		rate := 4e-3 * (1 - float64(step)/steps)
 		h := train.Hyper{Settings: settings, LearningRate: rate, Count: step + 1, EMADecays: [train.MaxEMAs]float64{0.95}}
-		if _, err := tr.Train(h, collective.Alone, func(int) error { tr.Fill(b); return nil }); err != nil {
+		if _, err := tr.Train(h, func(int) error { tr.Fill(b); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -319,7 +318,7 @@ func TestRoles(t *testing.T) {
 				step := func(rate, decay float64) float64 {
 					h.Count++
 					h.LearningRate, h.EMADecays[0] = rate, decay
-					out, err := tr.Train(h, collective.Alone, func(int) error { tr.Fill(b); return nil })
+					out, err := tr.Train(h, func(int) error { tr.Fill(b); return nil })
 					if err != nil {
 						t.Fatal(err)
 					}

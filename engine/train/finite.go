@@ -27,11 +27,20 @@ func (e *NotFiniteError) Error() string {
 // finiteHook ends a run at the first step whose loss or gradients are not finite.
 func (r *run) finiteHook() Hook {
 	return Hook{Name: "finite", Check: func(p Progress) error {
-		if finiteNumber(p.Step.Loss) && finiteNumber(p.Step.GradNorm) {
+		if diverges(p) == nil {
 			return nil
 		}
 		return errors.Join(r.saver.wait(), r.notFinite(p))
 	}}
+}
+
+// diverges is the error of a step whose loss or gradients are not finite, without what only
+// looking for it tells.
+func diverges(p Progress) error {
+	if finiteNumber(p.Step.Loss) && finiteNumber(p.Step.GradNorm) {
+		return nil
+	}
+	return &NotFiniteError{Images: p.Images, Loss: p.Step.Loss, Norm: p.Step.GradNorm}
 }
 
 func finiteNumber(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

@@ -222,6 +222,9 @@ func (r *run) after(ctx context.Context) error {
 		if !h.due(p) {
 			continue
 		}
+		if h.Every != 1 {
+			r.pause()
+		}
 		begin := time.Now()
 		err := h.After(ctx, p)
 		if h.Pauses {

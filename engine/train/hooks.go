@@ -10,6 +10,9 @@ import (
 // of its own step, it is written beside the making of a grid, and who stops a run does
 // not wait for one, nor for callers that are late.
 func (r *run) own(callers []Hook) []Hook {
+	if r.group.Rank > 0 {
+		return []Hook{{Name: "finite", Check: diverges}, r.learningHook(), r.noiseHook()}
+	}
 	late := func(is bool) []Hook {
 		return slices.DeleteFunc(slices.Clone(callers), func(h Hook) bool { return h.Late != is })
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"fluxion/data"
 	"fluxion/data/durable"
@@ -81,6 +82,8 @@ type run struct {
 
 	stream  data.Stream
 	meter   *meter
+	pace    pace       // of steps
+	paused  bool       // the other processes know that this one makes no steps
 	noise   noiseScale // of gradients; zero where nobody measures it
 	saver   *saver
 	saveNow <-chan os.Signal
@@ -104,22 +107,41 @@ type run struct {
 // checkpoint in the folder if there is one. Whatever ends it before, it saves the
 // steps it has made. When ctx ends it finishes the step and returns the context's
 // cause.
+//
+// Of several processes the first does so, and alone has a run folder, hooks and sinks; the
+// others make their part of each step: see followSteps.
 func Run(ctx context.Context, o Options) (_ Result, err error) {
+	if o.Group.World == 0 {
+		o.Group = collective.Alone
+	}
+	if err := o.Group.Check(); err != nil {
+		return Result{}, err
+	}
+	if o.Group.Rank > 0 {
+		return Result{}, followSteps(ctx, o)
+	}
 	r, start, err := prepare(o)
-	if err != nil {
+	if err := r.meet(o, err); err != nil {
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
 	already, err := r.begin(ctx, start)
+	if err == nil {
+		err = r.share()
+	}
 	for err == nil && !r.finished() {
 		if err = r.step(ctx); err == nil {
 			err = r.after(ctx)
 		}
-		if err != nil {
-			err = r.recover(ctx, err)
+		if err == nil {
+			err = r.order(order{Kind: goesOn})
+		} else if err = r.recover(ctx, err); err == nil {
+			err = r.share()
 		}
 	}
+	r.pause()
 	err = r.end(err)
+	r.dismiss(ctx, err)
 	return r.result(already), err
 }
 
@@ -198,7 +220,8 @@ func (r *run) step(ctx context.Context) error {
 	if err := r.enterStage(); err != nil {
 		return err
 	}
-	outcome, err := r.trainer.Train(r.hyper(r.state), r.group, func(int) error { return r.fill(ctx) })
+	begin := time.Now()
+	outcome, err := r.trainer.Train(r.hyper(r.state), func(int) error { return r.fill(ctx) })
 	r.sound = !outcome.Changed
 	if err != nil {
 		return err
@@ -210,12 +233,16 @@ func (r *run) step(ctx context.Context) error {
 		return err
 	}
 	r.state, r.last, r.sound = next, outcome, true
+	r.pace.add(time.Since(begin))
 	return nil
 }
 
 // fill brings the next micro-batch to the trainer.
 func (r *run) fill(ctx context.Context) error {
 	batch, err := r.stream.Next(ctx)
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
+		return stopError{err}
+	}
 	if err != nil {
 		return err
 	}
@@ -269,7 +296,9 @@ func (r *run) result(already bool) Result {
 
 // warn tells the user and the log of what does not end the run.
 func (r *run) warn(format string, args ...any) {
-	r.folder.Note(format, args...)
+	if r.folder != nil {
+		r.folder.Note(format, args...)
+	}
 	r.observer.Note(fmt.Sprintf(format, args...))
 }
 

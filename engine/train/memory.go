@@ -36,6 +36,9 @@ func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, sampling *gen
 		list = append(list, device.Need{What: "the pairing of a step", Bytes: bytes})
 	}
 	flat := 4 * nets.FlatSize(step.Trained.Params)
+	if bytes := jointBytes(d, step.StepOptions, nets.FlatSize(step.Trained.Params)); bytes > 0 {
+		list = append(list, device.Need{What: "sums of the other processes", Bytes: bytes})
+	}
 	list = append(list, device.Need{What: "the copy that becomes a checkpoint", Bytes: plan.Product(len(step.Buffers.stored()), flat)},
 		device.Need{What: "decoded images that are kept", Bytes: data.CacheBytes(r.data)})
 	if _, ok := r.objective.(staged); ok {

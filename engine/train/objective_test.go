@@ -44,8 +44,8 @@ func TestWeighting(t *testing.T) {
 	want := 0.0
 	for i, at := range batches[0].Indices {
 		d := o.Draw(o.Times.Time(philox.Uniform64(settings.Seed, philox.Time, uint64(at), 0)))
-		want += d.Weight / mean * tr.seen[i].err / 8
-		if seen := tr.seen[i]; !(seen.err > 0) || seen.LogSNR != d.LogSNR || seen.Weight != d.Weight*d.Density {
+		want += d.Weight / mean * tr.part.Seen[i].Err / 8
+		if seen := tr.part.Seen[i]; !(seen.Err > 0) || seen.LogSNR != d.LogSNR || seen.Weight != d.Weight*d.Density {
 			t.Errorf("image %d: %+v, want λ %v and weight %v", i, seen, d.LogSNR, d.Weight*d.Density)
 		}
 	}

@@ -1,7 +1,5 @@
 package train
 
-import "fluxion/engine/collective"
-
 // Outcome is what a step came to.
 type Outcome struct {
 	Loss     float64 // mean over the step
@@ -13,30 +11,55 @@ type Outcome struct {
 }
 
 // Train makes a step: it lets fill bring each of the micro-batches that this process
-// takes (Fill), adds their gradients, and lets the optimizer take its step. Where fill
-// fails, nothing has changed.
-func (t *Trainer) Train(h Hyper, g collective.Group, fill func(micro int) error) (o Outcome, err error) {
+// takes (Fill), adds their gradients and those of the other processes, and lets the
+// optimizer take its step. Where fill fails, here or in another process, nothing has
+// changed.
+func (t *Trainer) Train(h Hyper, fill func(micro int) error) (o Outcome, err error) {
 	t.Hyper(h)
-	first, end := g.Share(t.Accumulate)
-	for i := first; i < end; i++ {
-		if err := fill(i); err != nil {
-			return o, err
+	o.Changed, err = t.runShare(fill)
+	if t.group().World > 1 {
+		if err = t.join(err); err == nil {
+			err = t.joinSums()
 		}
-		o.Changed = true
+	}
+	if err != nil {
+		return o, err
+	}
+	for i, loss := range t.part.Losses {
+		o.Loss += loss / float64(t.Accumulate)
+		if t.microNorm != nil {
+			o.MicroSquares += t.part.Squares[i] / float64(t.Accumulate)
+		}
+	}
+	o.Changed = true
+	o.GradNorm, err = t.finish()
+	return o, err
+}
+
+// share is what this process takes of a step.
+func (s *Step) share() share { return shareOf(s.group(), s.Accumulate) }
+
+// runShare runs the micro-batches that this process takes.
+func (t *Trainer) runShare(fill func(micro int) error) (changed bool, err error) {
+	t.part.reset()
+	share := t.share()
+	for i := share.first; i < share.end; i++ {
+		if err := fill(i); err != nil {
+			return changed, err
+		}
 		loss, err := t.runMicro(i)
 		if err != nil {
-			return o, err
+			return true, err
 		}
+		changed = t.Accumulate == 1 // or only the end of the step changes weights
+		t.part.Losses = append(t.part.Losses, loss)
 		if t.microNorm != nil {
 			norm, err := t.read(0, t.Micro.Place(t.microNorm))
 			if err != nil {
-				return o, err
+				return changed, err
 			}
-			o.MicroSquares += norm * norm / float64(end-first)
+			t.part.Squares = append(t.part.Squares, norm*norm)
 		}
-		o.Changed = i == end-1 // only the last one changes weights
-		o.Loss += loss / float64(t.Accumulate)
 	}
-	o.GradNorm, err = t.finish()
-	return o, err
+	return changed, nil
 }

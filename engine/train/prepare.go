@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"fluxion/data"
-	"fluxion/engine/collective"
 	"fluxion/engine/couple"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
@@ -37,95 +36,112 @@ func (r *run) close() error {
 	if r.memory != nil {
 		err = errors.Join(err, r.memory.Free())
 	}
+	if r.folder == nil {
+		return err
+	}
 	if r.folder.Aside() {
 		r.observer.Note("there was no checkpoint: what " + r.dir + " held before is there again")
 	}
 	return errors.Join(err, r.folder.Close())
 }
 
-// prepare turns settings into a run: process, network, plans, memory, folder.
-func prepare(o Options) (*run, Start, error) {
+// planned is a run as plans, before there is anything of it.
+type planned struct {
+	step     *Step
+	sampling *generate.Step // of grids; nil: none
+	sizes    plan.Sizes
+	kept     int64 // bytes that would be planned without recomputation
+}
+
+// planRun turns settings into a run: process, network, plans.
+func planRun(o Options) (r *run, p planned, err error) {
 	s, err := o.Settings.Canonical()
 	if err == nil {
 		err = s.Validate()
 	}
 	if err != nil {
-		return nil, Start{}, err
-	}
-	if o.Group == (collective.Group{}) {
-		o.Group = collective.Alone
-	}
-	if err := o.Group.Check(); err != nil {
-		return nil, Start{}, err
+		return nil, p, err
 	}
 	if err := plan.CheckRecomputation(s.Recompute); err != nil {
-		return nil, Start{}, &SettingError{"recompute", err.Error()}
+		return nil, p, &SettingError{"recompute", err.Error()}
 	}
 	loss := o.Objective
 	if loss == nil {
 		if loss, err = NewObjective(s, o.Data); err != nil {
-			return nil, Start{}, err
+			return nil, p, err
 		}
+	}
+	if err := shareable(o.Group, s, loss, o.Device); err != nil {
+		return nil, p, err
 	}
 	coupling, err := newCoupling(s, o.Data)
 	if err != nil {
-		return nil, Start{}, err
+		return nil, p, err
 	}
 	precision, err := precisionFor(s, loss, o.Device.Target())
 	if err != nil {
-		return nil, Start{}, err
+		return nil, p, err
 	}
 	s.Precision = precision.String()
 	height, width, channels := o.Data.Shape()
 	network, err := Network(s.Preset, loss.Fit(nets.Spec{Height: height, Width: width, Channels: channels, Classes: len(o.Data.Classes()), Concat: s.GivenChannels(o.Data), Dropout: s.Dropout, Augmented: s.Augment != ""}), o.IgnoreKeys...)
 	if err != nil {
-		return nil, Start{}, err
+		return nil, p, err
 	}
 	if _, ok := loss.(staged); ok && !alike(network, teacherOf(loss).Frozen.Network) {
-		return nil, Start{}, &SettingError{"teacher", s.Teacher + " is another network than the one that is trained, which is to become the teacher of the next stage; want no preset, which takes the teacher's own network, and the augment and guidance_input that it has, if it has any"}
+		return nil, p, &SettingError{"teacher", s.Teacher + " is another network than the one that is trained, which is to become the teacher of the next stage; want no preset, which takes the teacher's own network, and the augment and guidance_input that it has, if it has any"}
 	}
 	if _, ok := loss.(staged); ok && s.EMASnapshotEvery > 0 {
-		return nil, Start{}, &SettingError{"ema_snapshot_every", fmt.Sprintf("%d, but averages of objective %s begin anew with each stage; want 0", s.EMASnapshotEvery, s.Objective)}
+		return nil, p, &SettingError{"ema_snapshot_every", fmt.Sprintf("%d, but averages of objective %s begin anew with each stage; want 0", s.EMASnapshotEvery, s.Objective)}
 	}
 	recipe, err := RecipeOf(s.Preset, s.Data, o.IgnoreKeys...)
 	if err != nil {
-		return nil, Start{}, err
+		return nil, p, err
 	}
 	augmentation, err := newAugmentation(s, o.Data)
 	if err != nil {
-		return nil, Start{}, err
+		return nil, p, err
 	}
-	r := &run{dir: o.Dir, settings: s, augment: augmentation, network: network, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: loss, teacher: teacherOf(loss), coupling: coupling, saveNow: o.SaveNow, disk: o.Disk, group: o.Group, distributions: o.Distributions}
+	r = &run{dir: o.Dir, settings: s, augment: augmentation, network: network, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: loss, teacher: teacherOf(loss), coupling: coupling, saveNow: o.SaveNow, disk: o.Disk, group: o.Group, distributions: o.Distributions}
 	r.saver = r.newSaver()
 	if r.all, err = r.hooks(o.Hooks); err != nil {
-		return nil, Start{}, err
+		return nil, p, err
 	}
 	if r.scheduler, err = scheduler.Of(loss.Process()); err != nil {
-		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
+		return nil, p, &SettingError{"schedule, output_kind", err.Error()}
 	}
 	if !data.Pictures(r.data) {
 		r.scheduler.Unclipped()
 	}
 	if _, err = r.planSampling(0); err != nil {
-		return nil, Start{}, &SettingError{"schedule, output_kind", err.Error()}
+		return nil, p, &SettingError{"schedule, output_kind", err.Error()}
 	}
-	kept, err := r.keptBytes(o.Device)
+	if p.kept, err = r.keptBytes(o.Device); err != nil {
+		return nil, p, err
+	}
+	if p.step, p.sampling, p.sizes, err = r.compile(o.Device); err != nil {
+		return nil, p, err
+	}
+	if err := device.CheckMemory(r.needs(o.Device, p.sizes, p.step, p.sampling)...); err != nil {
+		return nil, p, err
+	}
+	if s.Recompute == "none" {
+		p.kept = p.sizes.Bytes()
+	}
+	return r, p, nil
+}
+
+// prepare makes a run of settings: plans, folder, memory.
+func prepare(o Options) (*run, Start, error) {
+	r, p, err := planRun(o)
 	if err != nil {
 		return nil, Start{}, err
 	}
-	step, sampling, sizes, err := r.compile(o.Device)
-	if err != nil {
-		return nil, Start{}, err
-	}
-	if err := device.CheckMemory(r.needs(o.Device, sizes, step, sampling)...); err != nil {
-		return nil, Start{}, err
-	}
+	s, network, loss, step, sizes := r.settings, r.network, r.objective, p.step, p.sizes
+	height, width, channels := o.Data.Shape()
 	snapshots, err := r.plannedSnapshots(step)
 	if err != nil {
 		return nil, Start{}, err
-	}
-	if s.Recompute == "none" {
-		kept = sizes.Bytes()
 	}
 	var changes []Change
 	if changes, err = r.openFolder(o); err != nil {
@@ -141,7 +157,7 @@ func prepare(o Options) (*run, Start, error) {
 	for _, line := range append(o.Origin, "device: "+o.Device.Describe()+", "+s.Precision) {
 		r.folder.Note("%s", line)
 	}
-	if err := r.load(o.Device, sizes, step, sampling); err != nil {
+	if err := r.load(o.Device, sizes, step, p.sampling); err != nil {
 		r.folder.Note("ended: %v", err)
 		return nil, Start{}, errors.Join(err, r.close())
 	}
@@ -152,9 +168,9 @@ func prepare(o Options) (*run, Start, error) {
 		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Floats: o.Data.Kind() == data.Floats, Classes: o.Data.Classes(), Notes: slices.Concat(data.Notes(o.Data), network.Notes(), r.presetNotes(), r.beginning.notes(loss.Process()), r.couplingNotes(), r.floatNotes(variance)), Resident: step.Resident > 0,
 		Parameters: nets.Count(step.Trained.Params), Tensors: len(step.Trained.Params),
 		Device: o.Device.Describe(), PlannedBytes: sizes.Bytes(), BesideBytes: r.besideBytes(), StepFLOPs: step.Cost().FLOPs, Snapshots: snapshots,
-		KeptBytes: kept, AgainFLOPs: step.Recomputed().FLOPs,
+		KeptBytes: p.kept, AgainFLOPs: step.Recomputed().FLOPs,
 		About:  append(r.about(step), r.aboutHooks()...),
-		Recipe: recipe, Apart: recipe.Apply(s).Changes(s), Baseline: r.baseline, Variance: variance,
+		Recipe: r.recipe, Apart: r.recipe.Apply(s).Changes(s), Baseline: r.baseline, Variance: variance,
 	}, nil
 }
 
@@ -171,7 +187,7 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	height, width, channels := r.data.Shape()
 	o := StepOptions{
 		Network: r.network, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation, Optimizer: s.Optimizer, DecayOf: s.WeightDecayOf, NoiseScale: s.NoiseScale, MoreEMAs: s.EMA.names(),
-		Target: d.Target(), Precision: r.precision, Recompute: s.Recompute,
+		Target: d.Target(), Precision: r.precision, Recompute: s.Recompute, Group: r.group,
 		Objective: r.objective, Floats: r.data.Kind() == data.Floats || r.augment != nil, Augment: r.augment, Flip: s.Flip, Seed: s.Seed, LabelDrop: s.LabelDrop, NullClass: r.nullClass(),
 	}
 	if key, paired := data.NoiseKey(r.data); paired {

@@ -87,7 +87,7 @@ func follow(t *testing.T, s Settings, name string, want curve, steps int) {
 		}
 	}
 	for i, loss := range want.Losses[:steps] {
-		got, err := r.trainer.Train(r.hyper(r.state), r.group, func(int) error { return r.fill(t.Context()) })
+		got, err := r.trainer.Train(r.hyper(r.state), func(int) error { return r.fill(t.Context()) })
 		if err != nil {
 			t.Fatal(err)
 		}

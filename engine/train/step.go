@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"fluxion/engine/augment"
+	"fluxion/engine/collective"
 	"fluxion/engine/device"
 	"fluxion/engine/objective"
 	"fluxion/engine/plan"
@@ -45,6 +46,14 @@ type StepOptions struct {
 	NullClass     int                   // the class of an image without its label
 	Without       []string              // names of plan.Fusions to leave out
 	Recompute     string                // name of one of plan.Recomputations; empty: none
+	Group         collective.Group      // that shares the micro-batches; the zero value: this process alone
+}
+
+func (o StepOptions) group() collective.Group {
+	if o.Group.World == 0 {
+		return collective.Alone
+	}
+	return o.Group
 }
 
 func (o StepOptions) noise() objective.Noise {
@@ -207,8 +216,7 @@ func (s *Step) compile(c plan.Options, applied map[*plan.Buffer]bool) error {
 	if b.Parameters.Copy != nil {
 		optimizer.In = append(optimizer.In, plan.Ref{Buffer: b.Parameters.Copy})
 	}
-	// Processes that train together would join the sums of their micro-batches here,
-	// before the norm.
+	// Processes that train together join the sums of their micro-batches before it.
 	end := []plan.Stage{{Kernel: gradnorm.New(), In: []plan.Ref{{Buffer: gradients}}, Out: plan.Ref{Node: s.norm}}, optimizer}
 	end = append(end, s.averaging()...)
 	copyOf := func(b *plan.Buffer) []plan.Stage {
@@ -281,8 +289,10 @@ func (s *Step) Cost() kernels.Cost {
 		return cost
 	}
 	total := s.update.Cost()
-	for _, after := range s.additions {
+	for range s.Accumulate {
 		total = total.Add(cost)
+	}
+	for _, after := range s.additions {
 		for _, i := range after {
 			total = total.Add(s.sums[i].Cost())
 		}

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"fluxion/engine/collective"
 	"fluxion/engine/plan"
 	"fluxion/kernels/pointwise"
 )
@@ -55,17 +56,30 @@ const (
 	above                   // the next sum joins it
 )
 
-// additions are those that follow each of n micro-batches. The last leaves one sum, in
-// buffer 0: those that no other half was found for are joined from the top down.
-func additions(order string, n int) [][]addition {
-	all := make([][]addition, n)
+// share is the micro-batches from one up to, but not including, another, of so many in a
+// step.
+type share struct{ first, end, of int }
+
+// shareOf is what this process takes of a step.
+func shareOf(g collective.Group, of int) share {
+	first, end := g.Share(of)
+	return share{first, end, of}
+}
+
+func (s share) whole() bool { return s.end-s.first == s.of }
+
+// additions are those that follow each micro-batch of a share. The last of a whole step
+// leaves one sum, in buffer 0: those that no other half was found for are joined from the
+// top down. That of a part leaves the largest nodes that it has all of, from buffer 0 on.
+func additions(order string, s share) [][]addition {
+	all := make([][]addition, s.end-s.first)
 	var t tree
-	for i := range n {
+	for i := range all {
 		depth := len(t)
-		joins := t.push(node{0, i})
+		joins := t.push(node{0, s.first + i})
 		if order == inTurn {
 			t, joins = tree{{0, 0}}, min(i, 1)
-		} else if i == n-1 {
+		} else if s.whole() && i == s.of-1 {
 			joins = depth
 		}
 		if joins == 0 {
@@ -80,12 +94,22 @@ func additions(order string, n int) [][]addition {
 	return all
 }
 
-// sumBuffers is how many sums of n micro-batches there are at once: the logarithm of n.
-func sumBuffers(order string, n int) (most int) {
-	if n == 1 {
+// nodes are those that the micro-batches of a share are joined to.
+func (s share) nodes() tree {
+	var t tree
+	for i := s.first; i < s.end; i++ {
+		t.push(node{0, i})
+	}
+	return t
+}
+
+// sumBuffers is how many sums of a share there are at once: the logarithm of the
+// micro-batches, or about twice that of a part.
+func sumBuffers(order string, s share) (most int) {
+	if s.of == 1 {
 		return 0 // the gradients are the sum
 	}
-	for _, list := range additions(order, n) {
+	for _, list := range additions(order, s) {
 		most = max(most, list[0].to+1)
 	}
 	return most
@@ -95,7 +119,7 @@ func sumBuffers(order string, n int) (most int) {
 // each micro-batch.
 func (s *Step) compileSums(flat plan.Options) error {
 	numbers := map[addition]int{}
-	for _, list := range additions(s.Accumulation, s.Accumulate) {
+	for _, list := range additions(s.Accumulation, shareOf(s.group(), s.Accumulate)) {
 		var after []int
 		for _, a := range list {
 			if _, ok := numbers[a]; !ok {

@@ -40,8 +40,8 @@ func randomLeaves(n int) []float32 {
 
 // runAdditions makes the additions of all micro-batches, each into the buffer that it names.
 func runAdditions(order string, leaves []float32) (float32, int) {
-	sums := make([]float32, sumBuffers(order, len(leaves)))
-	for i, list := range additions(order, len(leaves)) {
+	sums := make([]float32, sumBuffers(order, share{0, len(leaves), len(leaves)}))
+	for i, list := range additions(order, share{0, len(leaves), len(leaves)}) {
 		for _, a := range list {
 			switch a.source {
 			case first:

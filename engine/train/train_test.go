@@ -14,7 +14,6 @@ import (
 
 	"fluxion/data"
 	"fluxion/data/durable"
-	"fluxion/engine/collective"
 	"fluxion/engine/device"
 	"fluxion/engine/model"
 	"fluxion/engine/record"
@@ -397,7 +396,7 @@ func long() Settings {
 func (t *Trainer) step(test testing.TB, batches []data.Batch, h int64) float64 {
 	test.Helper()
 	hyper := (&run{settings: long()}).hyper(State{Steps: h, Images: 1000})
-	outcome, err := t.Train(hyper, collective.Alone, func(i int) error { t.Fill(&batches[i]); return nil })
+	outcome, err := t.Train(hyper, func(i int) error { t.Fill(&batches[i]); return nil })
 	if err != nil {
 		test.Fatal(err)
 	}
@@ -411,7 +410,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 		tr.step(t, batches, 0)
 		hyper := (&run{settings: long()}).hyper(State{Steps: 1, Images: 1000})
 		fill := func(i int) error { tr.Fill(&batches[i]); return nil }
-		if n := kerneltest.Allocations(func() { tr.Train(hyper, collective.Alone, fill) }); n != 0 {
+		if n := kerneltest.Allocations(func() { tr.Train(hyper, fill) }); n != 0 {
 			t.Errorf("a step in %v allocates %v times", precision, n)
 		}
 	}

@@ -97,7 +97,8 @@ type Trainer struct {
 
 	filled   []objective.Observation // of the micro-batch
 	perImage []float32               // its errors
-	seen     []seen                  // of the step
+	part     part                    // of the step that this process has taken; then all of it
+	joint    joint                   // with the other processes of the group
 }
 
 // Free gives back what the trainer holds besides its memory.
@@ -165,13 +166,13 @@ func (t *Trainer) runMicro(i int) (float64, error) {
 		return 0, err
 	}
 	if t.Accumulate > 1 {
-		for _, sum := range t.additions[i] {
+		for _, sum := range t.additions[i-t.share().first] {
 			if err := device.Run(t.programs[1+sum]); err != nil {
 				return 0, err
 			}
 		}
 	}
-	if err := t.readErrors(i); err != nil {
+	if err := t.readErrors(); err != nil {
 		return 0, err
 	}
 	value, err := t.read(0, t.Micro.Place(t.loss.Value))
@@ -184,30 +185,27 @@ func (t *Trainer) runMicro(i int) (float64, error) {
 // seen is an image of a step, with its error.
 type seen struct {
 	objective.Observation
-	err float64
+	Err float64
 }
 
-// readErrors keeps what micro-batch i of a step adds to what the objective learns of it.
-func (t *Trainer) readErrors(i int) error {
+// readErrors keeps what a micro-batch of a step adds to what the objective learns of it.
+func (t *Trainer) readErrors() error {
 	if t.loss.Errors == nil {
 		return nil
-	}
-	if i == 0 {
-		t.seen = t.seen[:0]
 	}
 	if err := t.programs[0].Read(t.Micro.Place(t.loss.Errors), t.perImage); err != nil {
 		return err
 	}
 	for i, o := range t.filled {
-		t.seen = append(t.seen, seen{o, float64(t.perImage[i])})
+		t.part.Seen = append(t.part.Seen, seen{o, float64(t.perImage[i])})
 	}
 	return nil
 }
 
 // Observe lets the objective learn from the images of a whole step.
 func (t *Trainer) Observe() {
-	for _, s := range t.seen {
-		t.Objective.Observe(s.Observation, s.err)
+	for _, s := range t.part.Seen {
+		t.Objective.Observe(s.Observation, s.Err)
 	}
 }
 

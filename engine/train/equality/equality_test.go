@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"fluxion/data"
-	"fluxion/engine/collective"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/process"
@@ -102,7 +101,7 @@ func curve(t *testing.T, deviceName string, o train.StepOptions, steps int) (los
 	defer stop()
 	for step := range int64(steps) {
 		hyper := train.Hyper{Settings: settings, LearningRate: 1e-3, Count: step + 1, EMADecays: [train.MaxEMAs]float64{0.9}}
-		outcome, err := trainer.Train(hyper, collective.Alone, func(int) error { trainer.Fill(next()); return nil })
+		outcome, err := trainer.Train(hyper, func(int) error { trainer.Fill(next()); return nil })
 		if err != nil {
 			t.Fatal(err)
 		}

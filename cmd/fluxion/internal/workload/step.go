@@ -6,7 +6,6 @@ import (
 
 	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/data"
-	"fluxion/engine/collective"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
@@ -73,7 +72,7 @@ func (w *Workload) trainStep() (Step, error) {
 		for i := range images.Indices {
 			images.Indices[i] = (hyper.Count-1)*int64(w.Batch) + int64(i)
 		}
-		_, err := t.Train(hyper, collective.Alone, func(int) error { t.Fill(images); return nil })
+		_, err := t.Train(hyper, func(int) error { t.Fill(images); return nil })
 		return err
 	}
 	return Step{step, free, s.Micro, t.Launches, s.Sizes().Bytes(), s.Cost().FLOPs - s.Recomputed().FLOPs}, nil

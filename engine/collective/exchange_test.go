@@ -1,0 +1,232 @@
+package collective
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// groups are those that tests run in, by name: of goroutines, and of sockets, as processes
+// have them.
+func groups(t *testing.T, world int) map[string][]Group {
+	t.Helper()
+	met, dir := make([]Group, world), t.TempDir()
+	each(t, make([]Group, world), func(r int, _ Group) (err error) {
+		met[r], err = meet(dir, r, world)
+		return err
+	})
+	return map[string][]Group{"goroutines": Local(world), "sockets": met}
+}
+
+// each runs f as every rank at the same time.
+func each(t *testing.T, all []Group, f func(r int, g Group) error) {
+	t.Helper()
+	var ranks sync.WaitGroup
+	for r, g := range all {
+		ranks.Go(func() {
+			if err := f(r, g); err != nil {
+				t.Errorf("rank %d: %v", r, err)
+			}
+		})
+	}
+	ranks.Wait()
+}
+
+// TestGroups: what every rank gives comes to all, whatever its length, also nothing.
+func TestGroups(t *testing.T) {
+	for world := 1; world <= 5; world++ {
+		for name, all := range groups(t, world) {
+			t.Run(fmt.Sprintf("%d %s", world, name), func(t *testing.T) {
+				each(t, all, conform)
+			})
+		}
+	}
+}
+
+// conform is what every link must do, as one of its ranks.
+func conform(r int, g Group) error {
+	own := bytes.Repeat([]byte{byte(r + 1)}, r*100_000)
+	gathered, err := g.Gather(own)
+	if err != nil {
+		return err
+	}
+	for q, b := range gathered {
+		if !bytes.Equal(b, bytes.Repeat([]byte{byte(q + 1)}, q*100_000)) {
+			return fmt.Errorf("%d bytes of %d, or others than it gave", len(b), q)
+		}
+	}
+	text, err := BroadcastValue(g, fmt.Sprintf("from %d", r))
+	if err != nil || text != "from 0" {
+		return fmt.Errorf("rank 0 told %q, %v", text, err)
+	}
+	for _, n := range []int{0, 1, SliceFloats, 3*SliceFloats + 17, 100_003} {
+		want := make([]float32, n)
+		rng := rand.New(rand.NewPCG(1, uint64(n)))
+		for i := range want {
+			want[i] = rng.Float32()
+		}
+		x := make([]float32, n)
+		if g.Rank == 0 {
+			copy(x, want)
+		}
+		if err := g.BroadcastFloats(x); err != nil || !slices.Equal(x, want) {
+			return fmt.Errorf("%d numbers are not those of rank 0, %v", n, err)
+		}
+		from, to := g.Slice(r, n)
+		clear(x[:from])
+		clear(x[to:])
+		if err := g.GatherFloats(x); err != nil || !slices.Equal(x, want) {
+			return fmt.Errorf("the slices of %d numbers are not all there, %v", n, err)
+		}
+	}
+	if err := g.Barrier(); err != nil {
+		return err
+	}
+	return g.Close(false)
+}
+
+// TestSlices: slices follow each other and leave nothing out.
+func TestSlices(t *testing.T) {
+	for world := 1; world <= 7; world++ {
+		for _, n := range []int{0, 1, SliceFloats - 1, SliceFloats, 10*SliceFloats + 3} {
+			next, g := 0, Group{World: world}
+			for r := range world {
+				from, to := g.Slice(r, n)
+				if from != next || to < from || to < n && to%SliceFloats != 0 {
+					t.Errorf("rank %d of %d owns %d to %d of %d", r, world, from, to, n)
+				}
+				next = to
+			}
+			if next != n {
+				t.Errorf("%d ranks own %d of %d", world, next, n)
+			}
+		}
+	}
+}
+
+// TestSent: what a rank sends is counted, and that is no more than a ring would send.
+func TestSent(t *testing.T) {
+	const n = 1 << 16
+	each(t, Local(4), func(r int, g Group) error {
+		if err := g.GatherFloats(make([]float32, n)); err != nil {
+			return err
+		}
+		if want := int64(3 * n / 4 * 4); g.Sent() != want {
+			return fmt.Errorf("%d bytes sent, want %d", g.Sent(), want)
+		}
+		return nil
+	})
+}
+
+// TestLost: of a rank that goes all others learn, and nothing is exchanged any more.
+func TestLost(t *testing.T) {
+	for name, all := range groups(t, 3) {
+		t.Run(name, func(t *testing.T) {
+			each(t, all, func(r int, g Group) error {
+				if r == 1 {
+					return g.Close(true)
+				}
+				err := g.Barrier()
+				var lost *LostError
+				if !errors.As(err, &lost) {
+					return fmt.Errorf("rank 1 is gone, and %v", err)
+				}
+				if again := g.Barrier(); !errors.Is(again, err) || !errors.Is(g.Lost(), err) {
+					return fmt.Errorf("then %v", again)
+				}
+				if lost.Rank != 1 {
+					return fmt.Errorf("rank %d is named", lost.Rank)
+				}
+				return g.Close(true)
+			})
+		})
+	}
+}
+
+// TestHangs: a rank that does not answer is told of, and then taken for lost, by name.
+func TestHangs(t *testing.T) {
+	all := Local(3)
+	release := make(chan struct{})
+	var told sync.Map
+	each(t, all, func(r int, g Group) error {
+		if r == 1 {
+			<-release
+			return nil
+		}
+		g.SetLimit(Limit{Tell: func(text string) { told.Store(r, text) }, Name: time.Second, End: 2 * time.Second})
+		err := g.Barrier()
+		if r == 0 {
+			defer close(release)
+		}
+		var lost *LostError
+		if !errors.As(err, &lost) {
+			return fmt.Errorf("rank 1 hangs, and %v", err)
+		}
+		text, _ := told.Load(r)
+		if r == 0 && (lost.Rank != 1 || !strings.Contains(fmt.Sprint(text), "process 1 of")) {
+			return fmt.Errorf("%v, told before: %v", err, text)
+		}
+		return nil
+	})
+}
+
+// TestAgree: where one fails, none goes on, and all say whose fault it is.
+func TestAgree(t *testing.T) {
+	fault := errors.New("no such\nfile")
+	each(t, Local(3), func(r int, g Group) error {
+		if err := g.Agree(nil); err != nil {
+			return err
+		}
+		var own error
+		if r == 2 {
+			own = fault
+		}
+		err := g.Agree(own)
+		var peer *PeerError
+		if r == 2 && !errors.Is(err, fault) || r != 2 && (!errors.As(err, &peer) || peer.Rank != 2 || peer.Text != "no such; file") {
+			return fmt.Errorf("agreed on %v", err)
+		}
+		return g.Barrier() // they are in step all the same
+	})
+}
+
+// TestLaunched: launchers are known by what they set; one process is none.
+func TestLaunched(t *testing.T) {
+	for _, c := range []struct {
+		set   map[string]string
+		by    string
+		world int
+		fails bool
+	}{
+		{nil, "", 0, false},
+		{map[string]string{"OMPI_COMM_WORLD_SIZE": "4", "PMIX_RANK": "1"}, openMPI, 4, false},
+		{map[string]string{"OMPI_COMM_WORLD_SIZE": "1", "PMIX_RANK": "0"}, "", 0, false},
+		{map[string]string{"PMI_RANK": "0", "PMI_SIZE": "3", "PMI_FD": "5"}, hydra, 3, false},
+		{map[string]string{"PMIX_RANK": "0", "SLURM_STEP_NUM_TASKS": "8"}, pmix, 8, false},
+		{map[string]string{"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "8"}, "", 0, true},
+		{map[string]string{"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}, "", 0, false}, // the script of a job, outside a step
+	} {
+		l, err := launched(func(name string) string { return c.set[name] })
+		if l.by != c.by || l.world != c.world || (err != nil) != c.fails {
+			t.Errorf("%v: %+v, %v", c.set, l, err)
+		}
+	}
+}
+
+// TestVariable: what the variable may say.
+func TestVariable(t *testing.T) {
+	if rank, world, dir, err := parse("2/4:/tmp/a:b"); rank != 2 || world != 4 || dir != "/tmp/a:b" || err != nil {
+		t.Errorf("%d/%d:%s, %v", rank, world, dir, err)
+	}
+	for _, text := range []string{"", "2", "2/2:/tmp", "-1/2:/tmp", "0/2", "0/2:", "a/b:c"} {
+		if _, _, _, err := parse(text); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+}

@@ -1,0 +1,367 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"fluxion/engine/collective"
+	"fluxion/engine/device"
+	"fluxion/engine/objective"
+	"fluxion/nets"
+)
+
+// shareable says why processes cannot share the steps of a run.
+func shareable(g collective.Group, s Settings, o objective.Objective, d device.Device) error {
+	_, inStages := o.(staged)
+	_, host := d.(*device.CPU)
+	switch {
+	case g.World == 1:
+		return nil
+	case g.World > s.Accumulate:
+		return &SettingError{"accumulate", fmt.Sprintf("%d, and %d processes share the micro-batches of a step; want as many micro-batches or more, or fewer processes", s.Accumulate, g.World)}
+	case s.Accumulation != inTree:
+		return &SettingError{"accumulation", fmt.Sprintf("%s: the run began before there was %s, in which alone several processes have the sums of one; want one process", s.Accumulation, inTree)}
+	case inStages:
+		return &SettingError{"objective", fmt.Sprintf("%s makes a teacher of what it trained, which is not brought to other processes; want one process", s.Objective)}
+	case !host:
+		return &SettingError{"device", fmt.Sprintf("%s: several processes train on CPUs so far; want cpu, or one process", d.Name())}
+	}
+	return nil
+}
+
+// fact is something in which all processes must be alike.
+type fact struct{ Name, Value string }
+
+// facts of a run, which decide its bits.
+func (r *run) facts(d device.Device) []fact {
+	height, width, channels := r.data.Shape()
+	facts := []fact{
+		{"data", fmt.Sprintf("%s, %d images of %d×%d×%d", r.data.Name(), r.data.Len(), width, height, channels)},
+		{"description of the data", string(r.dataset.json())},
+		{"precision", r.settings.Precision},
+		{"arithmetic", device.Arithmetic(d)},
+		{"network", string(r.network.JSON())},
+	}
+	if r.teacher != nil {
+		facts = append(facts, fact{"teacher", r.teacher.Digest})
+	}
+	return facts
+}
+
+// MixtureError is a group whose processes would not have the same bits.
+type MixtureError struct {
+	Rank        int // the odd one
+	What        string
+	Has, Others string
+	Hint        string
+}
+
+func (e *MixtureError) Error() string {
+	return fmt.Sprintf("process %d of the group has another %s than the others: %s, and they %s%s", e.Rank, e.What, e.Has, e.Others, e.Hint)
+}
+
+// alikeIn compares facts, which all ranks give in the same order: the odd one is in the
+// minority, or, of two, not the first.
+func alikeIn(g collective.Group, own []fact) error {
+	all, err := collective.GatherValues(g, own)
+	if err != nil {
+		return err
+	}
+	for i, f := range all[0] {
+		count := map[string]int{}
+		for _, facts := range all {
+			if i < len(facts) {
+				count[facts[i].Value]++
+			}
+		}
+		usual := f.Value
+		for value, n := range count {
+			if n > count[usual] {
+				usual = value
+			}
+		}
+		for rank, facts := range all {
+			if i >= len(facts) || facts[i].Value != usual {
+				e := &MixtureError{Rank: rank, What: f.Name, Has: "nothing", Others: usual}
+				if i < len(facts) {
+					e.Has = facts[i].Value
+				}
+				if f.Name == "arithmetic" {
+					e.Hint = "; FLUXION_CPU of what all have makes them alike"
+				}
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// Alike refuses a group whose processes differ in what is told by name and value.
+func Alike(g collective.Group, facts ...[2]string) error {
+	var own []fact
+	for _, f := range facts {
+		own = append(own, fact{f[0], f[1]})
+	}
+	return alikeIn(g, own)
+}
+
+// meet compares what the processes have prepared: all go on, or none does.
+func (r *run) meet(o Options, err error) error {
+	err = o.Group.Agree(err)
+	if err == nil && o.Group.World > 1 {
+		err = alikeIn(o.Group, r.facts(o.Device))
+	}
+	if err == nil || r == nil {
+		return err
+	}
+	if r.folder != nil {
+		r.folder.Note("ended: %v", err)
+	}
+	return errors.Join(err, r.close())
+}
+
+// order is what the first process tells the others between steps.
+type order struct {
+	Kind  orderKind
+	State State             // of begins: from which they go on
+	Kept  map[string][]byte // by hooks, by the names of their files
+	Text  string            // of ends: why
+	Stops bool              // of ends: it was told to
+}
+
+type orderKind int
+
+const (
+	begins orderKind = iota // weights and what belongs to them follow
+	goesOn                  // the next step
+	waits                   // the first process does something that takes a while
+	ends
+)
+
+// order tells the others.
+func (r *run) order(o order) error {
+	if r.group.World == 1 {
+		return nil
+	}
+	r.group.SetLimit(r.pace.limit(r.warn))
+	_, err := collective.BroadcastValue(r.group, o)
+	return err
+}
+
+// pause tells the others that this process does something else than steps.
+func (r *run) pause() {
+	if !r.paused && r.group.Lost() == nil {
+		r.paused = r.order(order{Kind: waits}) == nil // else the next exchange says what is wrong
+	}
+}
+
+// share brings the state of the first process to the others.
+func (r *run) share() error {
+	if r.group.World == 1 {
+		return nil
+	}
+	o := order{Kind: begins, State: r.state, Kept: map[string][]byte{}}
+	for _, h := range r.all {
+		if h.Keep == nil {
+			continue
+		}
+		text, err := h.Keep.Store()
+		if err != nil {
+			return err
+		}
+		o.Kept[h.Keep.File] = text
+	}
+	if err := r.order(o); err != nil {
+		return err
+	}
+	if err := r.exchangeState(); err != nil {
+		return err
+	}
+	r.paused = false
+	return r.group.Agree(nil)
+}
+
+// exchangeState brings the buffers of the first process to the others.
+func (r *run) exchangeState() error {
+	flat := make([]float32, nets.FlatSize(r.trainer.Trained.Params))
+	for _, b := range r.trainer.Buffers.stored() {
+		if r.group.Rank == 0 {
+			if err := r.memory.Read(b, 0, flat); err != nil {
+				return err
+			}
+		}
+		if err := r.group.BroadcastFloats(flat); err != nil {
+			return err
+		}
+		if r.group.Rank > 0 {
+			if err := r.memory.Write(b, 0, flat); err != nil {
+				return err
+			}
+		}
+	}
+	return r.trainer.Refresh()
+}
+
+// dismiss tells the others that the run has ended.
+func (r *run) dismiss(ctx context.Context, err error) {
+	if r.group.Lost() != nil {
+		return
+	}
+	o := order{Kind: ends}
+	if err != nil {
+		var stopped *StoppedError
+		cause := context.Cause(ctx)
+		o.Text, o.Stops = err.Error(), errors.As(err, &stopped) || cause != nil && errors.Is(err, cause)
+	}
+	_ = r.order(o) // who is gone has ended, too
+}
+
+// stopError is the cause of a context that has ended.
+type stopError struct{ error }
+
+func (e stopError) Unwrap() error { return e.error }
+
+func stopped(err error) bool {
+	var stop stopError
+	return errors.As(err, &stop)
+}
+
+// unheard is the observer of processes that have nobody to tell.
+type unheard struct{ Observer }
+
+func (unheard) Note(string) {}
+func (unheard) Err() error  { return nil }
+
+// followSteps is a run of another process than the first: it makes its part of each step, and
+// goes on as it is told. It has no folder, and tells nobody.
+func followSteps(ctx context.Context, o Options) (err error) {
+	o.Hooks, o.Sinks, o.Observer = nil, nil, unheard{}
+	o.Settings.SampleCount, o.Settings.EMASnapshotEvery = 0, 0
+	r, p, err := planRun(o)
+	if err == nil {
+		err = r.load(o.Device, p.sizes, p.step, nil)
+	}
+	if err := r.meet(o, err); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	var failed error
+	for {
+		r.group.SetLimit(r.pace.limit(r.warn))
+		if r.paused {
+			r.group.SetLimit(collective.Limit{})
+		}
+		next, err := collective.BroadcastValue(r.group, order{})
+		if err != nil {
+			return err
+		}
+		r.paused = next.Kind == waits
+		switch next.Kind {
+		case waits:
+			continue
+		case ends:
+			return ended(next, failed)
+		case begins:
+			if failed, err = nil, r.takeOver(ctx, next); err != nil {
+				return err
+			}
+		}
+		if failed != nil || r.finished() {
+			continue
+		}
+		if failed = r.step(ctx); failed == nil {
+			failed = r.after(ctx)
+		}
+		var diverged *NotFiniteError
+		if failed != nil && !r.sound && !errors.As(failed, &diverged) || r.group.Lost() != nil {
+			r.group.Fail(failed) // behind what all have agreed on: the others cannot be told
+			return failed
+		}
+	}
+}
+
+// ended is why a process ends that was told to: what it failed with itself is said there.
+func ended(o order, failed error) error {
+	switch {
+	case failed != nil:
+		return failed
+	case o.Stops:
+		return &StoppedError{0, o.Text}
+	case o.Text != "":
+		return &collective.PeerError{Rank: 0, Text: o.Text}
+	}
+	return nil
+}
+
+// takeOver goes on from the state of the first process.
+func (r *run) takeOver(ctx context.Context, o order) error {
+	if err := r.exchangeState(); err != nil {
+		r.group.Fail(err)
+		return err
+	}
+	return r.group.Agree(r.goOnFrom(ctx, o))
+}
+
+func (r *run) goOnFrom(ctx context.Context, o order) error {
+	for _, h := range r.all {
+		if h.Keep == nil {
+			continue
+		}
+		text, ok := o.Kept[h.Keep.File]
+		if !ok {
+			return fmt.Errorf("the first process has not sent %s", h.Keep.File)
+		}
+		take, err := h.Keep.Load(text)
+		if err == nil {
+			err = take()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if r.stream != nil {
+		r.stream.Close()
+	}
+	r.state, r.last, r.sound = o.State, Outcome{}, true
+	r.meter = newMeter(o.State)
+	var err error
+	r.stream, err = r.openStream(ctx, o.State.Images)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// pace is how long the last steps took.
+type pace struct {
+	last [15]time.Duration
+	n    int
+}
+
+func (p *pace) add(d time.Duration) {
+	p.last[p.n%len(p.last)] = d
+	p.n++
+}
+
+// How much longer than the median another process may take until it is told of, and until it
+// is taken for lost; and what both are at least, and before there was a step.
+const (
+	slow, hung           = 10, 100
+	leastSlow, leastHung = 10 * time.Second, 100 * time.Second
+	firstSlow, firstHung = time.Minute, 10 * time.Minute
+)
+
+// limit is how long other processes may take.
+func (p *pace) limit(warn func(string, ...any)) collective.Limit {
+	l := collective.Limit{Tell: func(text string) { warn("%s", text) }, Name: firstSlow, End: firstHung}
+	if n := min(p.n, len(p.last)); n > 0 {
+		last := slices.Clone(p.last[:n])
+		slices.Sort(last)
+		l.Name, l.End = max(leastSlow, slow*last[n/2]), max(leastHung, hung*last[n/2])
+	}
+	return l
+}

@@ -1,0 +1,287 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"fluxion/data"
+	"fluxion/engine/collective"
+	"fluxion/engine/device"
+)
+
+// shared are settings of a run that up to twelve processes share.
+func shared(change func(*Settings)) Settings {
+	s := brief()
+	s.Batch, s.Accumulate, s.Images, s.CheckpointEvery, s.SampleEvery = 24, 12, 72, 24, 48
+	if change != nil {
+		change(&s)
+	}
+	return s
+}
+
+// together runs as many processes as there are options, and returns what each ended with.
+func together(t *testing.T, ctx func(rank int) context.Context, all []Options) []error {
+	t.Helper()
+	errs := make([]error, len(all))
+	groups := collective.Local(len(all))
+	var ranks sync.WaitGroup
+	for r := range all {
+		all[r].Group = groups[r]
+		ranks.Go(func() {
+			_, errs[r] = Run(ctx(r), all[r])
+			if err := groups[r].Close(false); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	ranks.Wait()
+	return errs
+}
+
+// of are the options of so many processes, of which the first has a folder.
+func of(t *testing.T, world int, s Settings, dir string) []Options {
+	t.Helper()
+	all := make([]Options, world)
+	for r := range all {
+		all[r], _ = options(t, s, "")
+	}
+	all[0].Dir = dir
+	return all
+}
+
+// share trains with so many processes.
+func trainWith(t *testing.T, world int, s Settings, dir string) {
+	t.Helper()
+	for r, err := range together(t, func(int) context.Context { return t.Context() }, of(t, world, s, dir)) {
+		if err != nil {
+			t.Fatalf("process %d of %d: %v", r, world, err)
+		}
+	}
+}
+
+// TestSameBits: whatever the number of processes, checkpoints are the same, to the bit:
+// weights, averages, moments, and what objectives and hooks have learnt.
+func TestSameBits(t *testing.T) {
+	cases := map[string]func(*Settings){
+		"fp32":        func(s *Settings) { s.Precision = "fp32" },
+		"bf16":        func(s *Settings) { s.Precision = "bf16" },
+		"adaptive":    func(s *Settings) { s.TimeSampler, s.Weighting = "adaptive:bins=8", "sigmoid" },
+		"uncertainty": func(s *Settings) { s.Uncertainty, s.NoiseScale = true, true },
+		"coupling":    func(s *Settings) { s.Coupling = "ot" },
+		"muon":        func(s *Settings) { s.Optimizer, s.Momentum, s.Nesterov = "muon", 0.95, true },
+		"consistency": func(s *Settings) { s.Objective, s.Target = "consistency", "ema" },
+	}
+	for name, change := range cases {
+		if testing.Short() && name != "fp32" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			s := shared(change)
+			alone := t.TempDir()
+			trainWith(t, 1, s, alone)
+			for world := 2; world <= 4; world++ {
+				if name != "fp32" && name != "bf16" && world != 3 {
+					continue
+				}
+				dir := t.TempDir()
+				trainWith(t, world, s, dir)
+				same(t, files(t, alone), files(t, dir))
+			}
+		})
+	}
+}
+
+// TestOtherWorld: a run goes on with another number of processes each time, to the bits of
+// one that was never stopped. What any of them is told to do, all do, after the same step.
+func TestOtherWorld(t *testing.T) {
+	s := shared(func(s *Settings) { s.TimeSampler, s.Weighting, s.Images = "adaptive:bins=8", "sigmoid", 120 })
+	alone, dir := t.TempDir(), t.TempDir()
+	trainWith(t, 1, s, alone)
+	halted := errors.New("halt")
+	for i, world := range []int{3, 2, 4, 1} {
+		all := of(t, world, s, dir)
+		stops := world - 1 // the last process is stopped, after a step more each time: its data are read ahead
+		contexts := make([]context.Context, world)
+		for r := range contexts {
+			contexts[r] = t.Context()
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		contexts[stops] = ctx
+		all[stops].Data = halting{all[stops].Data, s, int64(i+3) * int64(s.Batch), func() { cancel(halted) }}
+		if world == 1 {
+			contexts[0] = t.Context()
+		}
+		for r, err := range together(t, func(r int) context.Context { return contexts[r] }, all) {
+			var peer *StoppedError
+			switch {
+			case world == 1 && err == nil:
+			case r == stops && errors.Is(err, halted):
+			case r != stops && errors.As(err, &peer):
+			default:
+				t.Errorf("process %d of %d: %v", r, world, err)
+			}
+		}
+		if got := saved(t, dir); world > 1 && got[len(got)-1] < int64(i+1)*int64(s.Batch) {
+			t.Errorf("stopped in step %d, with checkpoints %v", i+3, got)
+		}
+	}
+	same(t, files(t, alone), files(t, dir))
+}
+
+// halting calls at before an image of the stream of a run is read.
+type halting struct {
+	data.Dataset
+	settings Settings
+	images   int64
+	at       func()
+}
+
+func (h halting) Read(i int, e *data.Example) error {
+	if i == data.Order(h.settings.Seed, (h.images-1)/int64(h.Len()), h.Len(), int((h.images-1)%int64(h.Len()))) {
+		h.at()
+	}
+	return h.Dataset.Read(i, e)
+}
+
+// TestGroupFails: what one process cannot do, none does, and all say whose fault it was;
+// the steps before are saved.
+func TestGroupFails(t *testing.T) {
+	s := shared(nil)
+	all := of(t, 3, s, t.TempDir())
+	for r := range all {
+		all[r].Data = broken{all[r].Data, data.Order(s.Seed, 0, all[r].Data.Len(), 47)} // the last of the second step
+	}
+	errs := together(t, func(int) context.Context { return t.Context() }, all)
+	var bad *data.Error
+	if !errors.As(errs[2], &bad) {
+		t.Errorf("the process that reads it: %v", errs[2])
+	}
+	for r, err := range errs[:2] {
+		var peer *collective.PeerError
+		if !errors.As(err, &peer) || !strings.Contains(err.Error(), "process 2 of the group: broken.png") {
+			t.Errorf("process %d: %v", r, err)
+		}
+	}
+	if got := saved(t, all[0].Dir); !slices.Equal(got, []int64{24}) {
+		t.Errorf("checkpoints %v", got)
+	}
+}
+
+// TestGroupRefuses: processes that would not have the bits of one are refused before the
+// first step, and the odd one is named.
+func TestGroupRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		world  int
+		change func(*Options) // of the second process
+		want   string
+	}{
+		"more than micro-batches": {3, nil, "accumulate: 2, and 3 processes"},
+		"other data":              {2, func(o *Options) { o.Data = shorter{o.Data} }, "process 1 of the group has another data"},
+		"other precision":         {3, func(o *Options) { o.Settings.Precision = "bf16" }, "process 1 of the group has another precision than the others: bf16, and they fp32"},
+		"other arithmetic":        {2, func(o *Options) { o.Device = portable(t) }, "process 1 of the group has another arithmetic than the others: portable"},
+		"other settings":          {2, func(o *Options) { o.Settings.Preset = "none" }, "preset"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := shared(func(s *Settings) { s.Precision = "fp32" })
+			if c.change == nil {
+				s.Accumulate = 2
+			}
+			all := of(t, c.world, s, t.TempDir())
+			if c.change != nil {
+				c.change(&all[1])
+			}
+			for r, err := range together(t, func(int) context.Context { return t.Context() }, all) {
+				if err == nil || !strings.Contains(err.Error(), c.want) {
+					t.Errorf("process %d: %v, want %s", r, err, c.want)
+				}
+			}
+			if got := saved(t, all[0].Dir); got != nil {
+				t.Errorf("checkpoints %v", got)
+			}
+		})
+	}
+}
+
+type shorter struct{ data.Dataset }
+
+func (s shorter) Len() int { return s.Dataset.Len() - 1 }
+
+func portable(t *testing.T) device.Device {
+	t.Helper()
+	d, err := device.NewCPU(1, "portable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// TestLostProcess: where a process dies, the others end, the first of them with the last
+// whole step on the disk.
+func TestLostProcess(t *testing.T) {
+	s := shared(nil)
+	s.CheckpointEvery = 0
+	all := of(t, 3, s, t.TempDir())
+	groups := collective.Local(3)
+	var ranks sync.WaitGroup
+	errs := make([]error, 3)
+	all[2].Data = halting{all[2].Data, s, 72, func() { groups[2].Close(true) }}
+	for r := range all {
+		all[r].Group = groups[r]
+		ranks.Go(func() { _, errs[r] = Run(t.Context(), all[r]); groups[r].Close(true) })
+	}
+	ranks.Wait()
+	for r, err := range errs[:2] {
+		var lost *collective.LostError
+		if !errors.As(err, &lost) || lost.Rank != 2 {
+			t.Errorf("process %d: %v", r, err)
+		}
+	}
+	if got := saved(t, all[0].Dir); len(got) != 1 || got[0] > 48 {
+		t.Errorf("checkpoints %v", got)
+	}
+}
+
+// TestBytesSent: a step sends what reduce-scatter and all-gather need, and little more,
+// where ranges of micro-batches are whole nodes of the tree.
+func TestBytesSent(t *testing.T) {
+	s := shared(func(s *Settings) { s.Batch, s.Accumulate, s.Images, s.SampleCount = 8, 4, 8, 0 })
+	all := of(t, 2, s, t.TempDir())
+	one := sent(t, all)
+	for r := range all {
+		all[r].Settings.Images, all[r].Fresh = 24, true
+	}
+	three := sent(t, all)
+	for r := range all {
+		perStep := (three[r] - one[r]) / 2
+		// A half of 4P bytes goes to the other process in each half of the exchange.
+		if least := int64(4 * all[0].parameters(t)); perStep < least || perStep > least+8192 {
+			t.Errorf("process %d sends %d bytes a step, want %d and little more", r, perStep, least)
+		}
+	}
+}
+
+func (o Options) parameters(t *testing.T) int {
+	t.Helper()
+	r, p, err := planRun(Options{Settings: o.Settings, Data: o.Data, Device: o.Device, Group: collective.Alone})
+	if err != nil || r == nil {
+		t.Fatal(err)
+	}
+	return p.step.Buffers.Parameters.Size
+}
+
+func sent(t *testing.T, all []Options) (bytes []int64) {
+	t.Helper()
+	for r, err := range together(t, func(int) context.Context { return t.Context() }, all) {
+		if err != nil {
+			t.Fatal(fmt.Errorf("process %d: %w", r, err))
+		}
+		bytes = append(bytes, all[r].Group.Sent())
+	}
+	return bytes
+}
