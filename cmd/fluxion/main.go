@@ -19,6 +19,7 @@ import (
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/cmd/fluxion/internal/sweeps"
 	"fluxion/data"
+	"fluxion/engine/collective"
 	"fluxion/engine/device"
 	"fluxion/engine/evaluate"
 	"fluxion/engine/generate"
@@ -41,6 +42,7 @@ const (
 	exitInput    = 3
 	exitFolder   = 4
 	exitDiverged = 5
+	exitLost     = 6
 	exitSignal   = fault.Signal // plus the signal's number
 )
 
@@ -51,6 +53,7 @@ const exitCodes = `Exit codes:
   3    data or model that cannot be used
   4    run folder in use or gone, or run, samples or sweep of other settings
   5    numbers that are not finite: training diverged, or weights or settings give no picture
+  6    another process of the run was lost, or does not answer; the run can be resumed, by any number of processes
   129  hung up, 130 interrupted, 131 quit, 143 terminated; the run can be resumed`
 
 // signalError is the cause of a context that a signal ended.
@@ -70,7 +73,8 @@ func (e signalError) Error() string {
 // on with it.
 func goesOn(err error, command string) error {
 	var unsaved *train.UnsavedError
-	if stopped := (signalError{}); !errors.As(err, &stopped) || errors.As(err, &unsaved) {
+	var peer *train.StoppedError
+	if stopped := (signalError{}); !errors.As(err, &stopped) && !errors.As(err, &peer) || errors.As(err, &unsaved) {
 		return err
 	}
 	return fmt.Errorf("%w; %s goes on from here", err, command)
@@ -88,7 +92,9 @@ func main() {
 		err = out.Failure()
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "fluxion:", console.Visible(strings.ReplaceAll(err.Error(), "\n", "; ")))
+		if done := (told{}); !errors.As(err, &done) {
+			printError(os.Stderr, err)
+		}
 		os.Exit(exitCode(err))
 	}
 }
@@ -239,6 +245,9 @@ func exitCode(err error) int {
 		features   *evaluate.NotFiniteError
 		flow       *likelihood.NotFiniteError
 		table      *sweeps.Error
+		peer       *train.StoppedError
+		lost       *collective.LostError
+		mixture    *train.MixtureError
 	)
 	var tooLarge *nets.SizeError
 	switch {
@@ -246,11 +255,15 @@ func exitCode(err error) int {
 		return exitDiverged // which is why it is not saved
 	case errors.As(err, &unsaved):
 		return exitFailure // whatever ended it
+	case errors.As(err, &lost):
+		return exitLost
 	case errors.As(err, &stopped):
 		return exitSignal + int(stopped.signal)
+	case errors.As(err, &peer):
+		return exitSignal + int(syscall.SIGTERM)
 	case errors.As(err, &broken): // whatever is wrong with it
 		return exitInput
-	case errors.As(err, &usage), errors.As(err, &setting), errors.As(err, &memory), errors.As(err, &tooLarge):
+	case errors.As(err, &usage), errors.As(err, &setting), errors.As(err, &mixture), errors.As(err, &memory), errors.As(err, &tooLarge):
 		return exitUsage
 	case errors.As(err, &written), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EROFS):
 		return exitFailure // the user's data and model are sound

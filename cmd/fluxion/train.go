@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -36,6 +37,7 @@ type trainOptions struct {
 	out     string
 	fresh   bool
 	from    int64
+	world   int // processes that train
 	dryRun  bool
 	json    bool
 	ignore  []string
@@ -107,72 +109,156 @@ takes the rest from the preset, which is a network and how it is trained:
 	return c
 }
 
-func (o *trainOptions) run(ctx context.Context, out io.Writer) (err error) {
-	s, err := o.resolve()
+// run trains, with the processes that were started together with this one, if any were.
+func (o *trainOptions) run(ctx context.Context, out io.Writer) error {
+	group, err := collective.Open()
+	if err != nil {
+		return fault.Usage(err)
+	}
+	if o.world = group.World; group.Rank > 0 {
+		out = io.Discard
+	}
+	err = tell(group, os.Stderr, resumes(o.runIn(ctx, out, group), o.again()))
+	return errors.Join(err, group.Close(false))
+}
+
+// runIn trains as one of a group. What fails in one of them before the first step fails in all.
+func (o *trainOptions) runIn(ctx context.Context, out io.Writer, group collective.Group) (err error) {
+	d, s, err := o.openIn(group)
+	if d != nil { // another process may lack its own
+		defer d.Close()
+	}
 	if err != nil {
 		return err
 	}
-	if o.from < 0 || o.from > 0 && o.fresh {
-		return fault.Usagef("--from %d: want the number of a checkpoint, and not with --fresh", o.from)
-	}
-	if err := outdir.Check(o.out); err != nil {
+	var open closers
+	defer func() { err = errors.Join(err, open.close()) }()
+	t := train.Options{Dir: o.out, Fresh: o.fresh, IgnoreKeys: o.ignore, From: o.from, Data: d, Group: group, Origin: origin(), Distributions: s.TensorBoard}
+	e, err := o.prepare(&t, &open, s)
+	if err = group.Agree(err); err != nil {
 		return err
 	}
-	if err := outdir.Apart(o.out, s.Data); err != nil {
-		return err
-	}
-	d, s, err := o.open(s)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if s, err = s.Canonical(); err != nil {
-		return err
-	}
-	objective, err := train.NewObjective(s, d)
-	if err != nil {
-		return err
-	}
-	if err := train.CheckInit(s, o.ignore...); err != nil {
-		return err
-	}
-	s = featureNetwork(s)
-	e, err := newEvaluation(s, d)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, e.close()) }()
 	if o.dryRun {
-		return printSettings(out, s, o.json)
+		return printSettings(out, t.Settings, o.json)
 	}
-	dev, err := machine.Open(s.Device, s.Threads, s.Blockings, true)
+	all, err := places(group, s.Threads)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, dev.Close()) }()
-	console.Optional(out)
-	requests, stop := saveRequests()
-	defer stop()
-	page, ctx, leave, err := o.page(ctx)
-	if err != nil {
+	show, ctx, err := o.equip(ctx, out, &t, &open, e, all)
+	if err = group.Agree(err); err != nil {
 		return err
 	}
-	defer leave()
-	show := observer{console.NewFace(out, o.json), page}
-	hooks, err := e.hooks(ctx, dev, show.Face, o.json)
-	if err != nil {
-		return err
-	}
-	result, err := train.Run(ctx, train.Options{
-		Settings: s, Dir: o.out, Fresh: o.fresh, IgnoreKeys: o.ignore, From: o.from, Data: d, Objective: objective, Device: dev, Observer: show, Group: collective.Alone, Origin: origin(), SaveNow: requests, Hooks: hooks, Sinks: o.sinks(s, show), Distributions: s.TensorBoard,
-	})
+	result, err := train.Run(ctx, t)
 	if err != nil {
 		err = goesOn(err, o.again())
 		show.ended(err)
 		return err
 	}
-	show.done(result)
+	if group.Rank == 0 {
+		show.done(result)
+	}
 	return nil
+}
+
+// openIn resolves the settings and opens the data.
+func (o *trainOptions) openIn(group collective.Group) (d data.Dataset, s train.Settings, err error) {
+	said, err := o.resolve()
+	if err == nil && (o.from < 0 || o.from > 0 && o.fresh) {
+		err = fault.Usagef("--from %d: want the number of a checkpoint, and not with --fresh", o.from)
+	}
+	if err == nil && group.Rank == 0 {
+		if err = outdir.Check(o.out); err == nil {
+			err = outdir.Apart(o.out, said.Data)
+		}
+	}
+	if err = group.Agree(err); err != nil {
+		return nil, said, err
+	}
+	if group.World == 1 {
+		return o.open(said)
+	}
+	if err := alike(group, said); err != nil {
+		return nil, said, err
+	}
+	if group.Rank == 0 {
+		d, s, err = o.open(said)
+	} else {
+		s = said
+	}
+	if err = group.Agree(err); err == nil {
+		s, err = settled(group, s)
+	}
+	if err == nil && group.Rank > 0 {
+		d, err = openData(s)
+	}
+	return d, s, group.Agree(err)
+}
+
+// closers close what was opened, the last first.
+type closers []func() error
+
+func (c closers) close() (err error) {
+	for _, f := range slices.Backward(c) {
+		err = errors.Join(err, f())
+	}
+	return err
+}
+
+// prepare settles what is trained, on what, and, in the first process, how it is judged.
+func (o *trainOptions) prepare(t *train.Options, open *closers, s train.Settings) (e *evaluation, err error) {
+	if s, err = s.Canonical(); err != nil {
+		return nil, err
+	}
+	if t.Objective, err = train.NewObjective(s, t.Data); err != nil {
+		return nil, err
+	}
+	if err := train.CheckInit(s, o.ignore...); err != nil {
+		return nil, err
+	}
+	t.Settings = s
+	if t.Group.Rank > 0 {
+		return nil, nil
+	}
+	t.Settings = featureNetwork(s)
+	if e, err = newEvaluation(t.Settings, t.Data); err != nil {
+		return nil, err
+	}
+	*open = append(*open, e.close)
+	return e, nil
+}
+
+// equip opens the device and, in the first process, all that is told of the run.
+func (o *trainOptions) equip(ctx context.Context, out io.Writer, t *train.Options, open *closers, e *evaluation, all []place) (show observer, _ context.Context, err error) {
+	s := t.Settings
+	threads := s.Threads
+	if t.Group.World > 1 {
+		threads = all[t.Group.Rank].threads()
+	}
+	dev, err := machine.Open(s.Device, threads, s.Blockings, true)
+	if err != nil {
+		return show, ctx, err
+	}
+	*open = append(*open, dev.Close)
+	t.Device = dev
+	console.Optional(out)
+	requests, stop := saveRequests() // in all processes, which the signal would end
+	*open = append(*open, func() error { stop(); return nil })
+	if t.Group.Rank > 0 {
+		return observer{Face: console.NewFace(out, o.json)}, ctx, nil
+	}
+	page, ctx, leave, err := o.page(ctx)
+	if err != nil {
+		return show, ctx, err
+	}
+	*open = append(*open, func() error { leave(); return nil })
+	show = observer{console.NewFace(out, o.json), page}
+	t.Observer, t.SaveNow, t.Sinks = show, requests, o.sinks(s, show)
+	t.Hooks, err = e.hooks(ctx, dev, show.Face, o.json)
+	if t.Group.World > 1 {
+		t.Hooks = append([]train.Hook{processesHook(t.Group, all, s.Accumulate)}, t.Hooks...)
+	}
+	return show, ctx, err
 }
 
 // page serves the page of the run, if it is to have one, which can end the context.
@@ -264,13 +350,16 @@ func (o *trainOptions) resolve() (train.Settings, error) {
 // says, over what its configuration says; next, if no run is there.
 func (o *trainOptions) goOn(next train.Settings) (train.Settings, error) {
 	if o.fresh {
+		next = o.cut(next)
 		return next, next.Validate()
 	}
 	s, found, err := train.Stored(o.out, next)
 	if err != nil {
 		return next, err
 	}
-	if found {
+	if !found {
+		next = o.cut(next)
+	} else {
 		stored := s
 		o.sources.Over(s.List())
 		next = s.Switched(stored, o.sources.Has)

@@ -149,12 +149,19 @@ func (m *library) bind(handle uintptr) error {
 	return nil
 }
 
+// shortVersion is what matters of what an MPI library says of its version.
+func shortVersion(text string) string {
+	text, _, _ = strings.Cut(text, "\n")
+	text, _, _ = strings.Cut(text, ", ")
+	return strings.Join(strings.Fields(text), " ")
+}
+
 // begin starts the library.
 func (m *library) begin(l launch) error {
 	text := make([]byte, max(m.versionLength, mpichABI.versionLength))
 	var n, provided, rank, size int32
 	m.libraryVersion(&text[0], &n)
-	m.version, _, _ = strings.Cut(strings.TrimRight(string(text[:n]), "\x00\n "), "\n")
+	m.version = shortVersion(strings.TrimRight(string(text[:n]), "\x00"))
 	if err := m.check("MPI_Init_thread", m.initThread(nil, nil, m.threadFunneled, &provided)); err != nil {
 		return err
 	}

@@ -37,6 +37,9 @@ func Local(world int) []Group {
 // meeting is how long processes wait for each other at their start.
 const meeting = time.Minute
 
+// errGone is a connection that ends: whatever the system calls it, the process is not there.
+var errGone = errors.New("it is gone")
+
 // grace is how long who has lost a process stays, so that others see which was first.
 const grace = 200 * time.Millisecond
 
@@ -128,7 +131,7 @@ func (s *sockets) Exchange(send, recv [][]byte, watch func([]int, time.Duration)
 		select {
 		case m := <-done:
 			if left[m.peer]--; m.err != nil {
-				return fail(&LostError{m.peer, m.err})
+				return fail(&LostError{m.peer, errGone})
 			}
 		case <-tick.C:
 			moves++

@@ -7,12 +7,13 @@ import (
 
 	"fluxion/data/lookup"
 	"fluxion/data/setting"
+	"fluxion/engine/collective"
 	"fluxion/engine/device"
 	"fluxion/kernels/cpu"
 )
 
 // others begin with VariablePrefix and are no settings.
-var others = []string{cpu.Variable, device.Variable}
+var others = []string{cpu.Variable, device.Variable, collective.Variable, collective.LibraryVariable}
 
 // mistyped tells of variables that are nearly settings of a command, and set none of
 // any. They stop nothing: others use the prefix, such as Kubernetes for a service of
