@@ -22,6 +22,7 @@ type Param struct {
 	Init   Init
 	Offset int // floats from the start of the flat buffer, a multiple of 16
 
+	Fixed  bool // it is no weight: training leaves it as it begins
 	matrix bool // a convolution or linear map, whose axes a file has in reverse
 }
 

@@ -32,6 +32,12 @@ func (s *Scope) Param(name string, init Init, shape ...int) *gorgonia.Node {
 	return s.declare(Param{Name: name, Stored: shape, Shape: shape, Init: init})
 }
 
+// Fixed declares a constant that a file holds: it begins as a parameter does, and its gradient
+// is 0.
+func (s *Scope) Fixed(name string, init Init, shape ...int) *gorgonia.Node {
+	return s.declare(Param{Name: name, Stored: shape, Shape: shape, Init: init, Fixed: true})
+}
+
 // Matrix declares the weight of a convolution or linear map: a file has its output
 // channels first, (out,in,…), the graph has them last, (…,in,out).
 func (s *Scope) Matrix(name string, init Init, stored ...int) *gorgonia.Node {

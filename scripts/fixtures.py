@@ -144,6 +144,45 @@ MODELS = {
         ),
         timestep=[9, 4],
     ),
+    # Activations other than SiLU, in both ways of telling the time; the last norm keeps SiLU.
+    "gelu": dict(
+        config=dict(
+            TINY, act_fn="gelu",
+            down_block_types=("DownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "UpBlock2D"),
+        ),
+        timestep=[437.25, 20], grads=True,
+    ),
+    "mish": dict(
+        config=dict(
+            TINY, block_out_channels=(8, 8), act_fn="Mish", resnet_time_scale_shift="scale_shift",
+            down_block_types=("DownBlock2D", "ResnetDownsampleBlock2D"), up_block_types=("ResnetUpsampleBlock2D", "UpBlock2D"),
+        ),
+        timestep=[437.25, 20],
+    ),
+    "relu": dict(
+        config=dict(
+            TINY, block_out_channels=(8, 8), act_fn="relu",
+            down_block_types=("DownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "UpBlock2D"),
+        ),
+        timestep=[437.25, 20],
+    ),
+    # NCSN++ as google/ncsnpp-church-256 has it, in small: a noise level in the place of a time, of whose logarithm fixed
+    # frequencies are taken; an image along the features, resampled by a filter.
+    "ncsnpp": dict(
+        config=dict(
+            TINY, time_embedding_type="fourier", attention_head_dim=None, mid_block_scale_factor=math.sqrt(2), norm_eps=1e-6,
+            down_block_types=("SkipDownBlock2D", "SkipDownBlock2D"), up_block_types=("SkipUpBlock2D", "SkipUpBlock2D"),
+        ),
+        timestep=[300.5, 0.4], grads=True,
+    ),
+    # Attention of skip blocks has 32 groups, and what comes from below is not divided by 4 for theirs. Other blocks below.
+    "skip-attention": dict(
+        config=dict(
+            TINY, block_out_channels=(32, 16), attention_head_dim=16, mid_block_type=None,
+            down_block_types=("AttnSkipDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "AttnSkipUpBlock2D"),
+        ),
+        timestep=[700, 3],
+    ),
 }
 
 CIFAR = dict(
@@ -213,6 +252,8 @@ def randomize(model, generator):
 def forward(model, timestep, labels, sample, dtype):
     if model.config.time_embedding_type == "learned":
         timestep = timestep.long()
+    if model.config.time_embedding_type == "fourier":
+        timestep = timestep.to(dtype)  # its logarithm is taken
     if labels is not None and labels.is_floating_point():
         labels = labels.to(dtype)
     return model(sample.to(dtype), timestep, class_labels=labels).sample
@@ -259,7 +300,7 @@ def write_model(folder, name, spec):
     cotangent = torch.randn(output.shape, generator=generator)
     (output * cotangent.double()).sum().backward()
     # A table's rows that no image of the batch uses get no gradient, so the whole tensor is looked at.
-    grads = {key: p.grad for key, p in model.named_parameters()} | {"sample": x.grad}
+    grads = {key: p.grad for key, p in model.named_parameters() if p.requires_grad} | {"sample": x.grad}
     check_gradients(name, grads)
 
     io = dict(sample=sample, timestep=timestep, output=output.detach().contiguous())

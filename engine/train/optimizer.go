@@ -65,7 +65,7 @@ const (
 // undecayed are the weights without decay.
 func undecayed(of string, weights []nets.Param) (r optim.Ranges) {
 	for _, p := range weights {
-		if of == decayMatrices && len(p.Stored) < 2 {
+		if p.Fixed || of == decayMatrices && len(p.Stored) < 2 {
 			r.Add(p.Offset, p.End())
 		}
 	}

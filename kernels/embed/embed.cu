@@ -50,3 +50,16 @@ extern "C" __global__ void __launch_bounds__(threads) embed_lookup_grad(Matrix t
   }
   if (c < table.cols) table.data[blockIdx.x * table.pitch + c] = sum;
 }
+
+// Sines and cosines of frequencies that are weights: see fourier.go.
+extern "C" __global__ void __launch_bounds__(threads) embed_fourier(Matrix y, const float *times, const float *frequencies, uint32_t logarithm, uint32_t cosine_first) {
+  const uint32_t half = y.cols / 2, k = blockIdx.y * threads + threadIdx.x;
+  if (k >= half) return;
+  const double t = double(times[blockIdx.x]), turn = (logarithm ? log(t) : t) * double(frequencies[k]);
+  const double fraction = (turn - floor(turn)) * 0x1p32;
+  float sin, cos;
+  philox::sincos(sin, cos, uint32_t(__double2ull_rn(fraction)));
+  float *row = y.data + blockIdx.x * y.pitch;
+  row[k] = cosine_first ? cos : sin;
+  row[half + k] = cosine_first ? sin : cos;
+}

@@ -8,29 +8,17 @@ import (
 	"fluxion/kernels/cuda"
 )
 
+// TakesBFloat16 of either direction: yes.
+func (operation) TakesBFloat16() bool { return true }
+
 // CPU binds the operation.
 func (forward) CPU(l kernels.Launch) func(*cpu.Pool) {
-	return kernels.RowLoop(l.Out.Matrix, func(_ *cpu.Kernels, from, n int) {
-		for r := from; r < from+n; r++ {
-			y := l.Out.Row(r)
-			for i, x := range l.In[0].Row(r)[:len(y)] {
-				y[i] = float32(float64(x) * phi(float64(x)))
-			}
-		}
-	})
+	return kernels.Elements(l, func(x, _ float32) float32 { return float32(float64(x) * phi(float64(x))) })
 }
 
 // CPU binds the operation.
 func (gradient) CPU(l kernels.Launch) func(*cpu.Pool) {
-	return kernels.RowLoop(l.Out.Matrix, func(_ *cpu.Kernels, from, n int) {
-		for r := from; r < from+n; r++ {
-			dx := l.Out.Row(r)
-			dy := l.In[1].Row(r)[:len(dx)]
-			for i, x := range l.In[0].Row(r)[:len(dx)] {
-				dx[i] = float32(float64(dy[i]) * slope(float64(x)))
-			}
-		}
-	})
+	return kernels.Elements(l, func(x, dy float32) float32 { return float32(float64(dy) * slope(float64(x))) })
 }
 
 //go:embed gelu.ptx

@@ -85,6 +85,26 @@ __device__ inline void add_per_image(View<T> y, View<const T> x, View<const floa
 #define PER_IMAGE(T) (View<T> y, View<const T> x, View<const float> t, Images images, int cols)
 VARIANTS(pointwise_add_per_image, add_per_image, PER_IMAGE, (y, x, t, images, cols))
 
+// over_per_image divides every pixel of an image by its number of t.
+template <typename T, int N>
+__device__ inline void over_per_image(View<T> y, View<const T> x, const float *t, int rows, int cols, int pixels) {
+  const int c = column<N>(), first = blockIdx.x * rows_per_thread * blockDim.y;
+  if (c >= cols) return;
+  down<rows_per_thread, Packed<T, N>>(first + threadIdx.y, min(rows, first + rows_per_thread * int(blockDim.y)), blockDim.y,
+      [&](Packed<T, N> &read, int r) { read.read(x.at(r, c)); },
+      [&](const Packed<T, N> &read, int r) {
+        float v[N];
+        read.unpack(v);
+        const float by = t[r / pixels];
+#pragma unroll
+        for (int i = 0; i < N; i++) v[i] /= by;
+        store(y.at(r, c), v);
+      });
+}
+
+#define OVER(T) (View<T> y, View<const T> x, const float *t, int rows, int cols, int pixels)
+VARIANTS(pointwise_over_per_image, over_per_image, OVER, (y, x, t, rows, cols, pixels))
+
 // copy moves words as they are.
 template <typename T>
 __device__ inline void copy(View<T> y, View<const T> x, int rows, int words) {

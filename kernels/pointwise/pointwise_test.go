@@ -45,6 +45,13 @@ func operations(image, vectors, perImage kerneltest.Input) map[string]operation 
 }
 
 // Shapes of preset cifar, in smaller batches.
+func TestOverPerImage(t *testing.T) {
+	for _, x := range []kerneltest.Input{kerneltest.Shape(3, 2, 4, 5), kerneltest.Shape(3, 6, 10, 72)} {
+		times := kerneltest.Input{Shape: tensor.Shape{3}, Fixed: []float64{0.25, -3, 900}, Inert: true}
+		kerneltest.Check(t, []kerneltest.Input{x, times}, func(in []*gorgonia.Node) *gorgonia.Node { return OverPerImage(in[0], in[1]) })
+	}
+}
+
 func TestTraffic(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a second or more")

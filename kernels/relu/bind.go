@@ -6,10 +6,17 @@ import (
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/cuda"
+	"fluxion/kernels/number"
 )
+
+// TakesBFloat16 of either direction: yes.
+func (operation) TakesBFloat16() bool { return true }
 
 // CPU binds the operation.
 func (o clip) CPU(l kernels.Launch) func(*cpu.Pool) {
+	if l.Out.Type == number.BFloat16 {
+		return kernels.Elements(l, func(x, _ float32) float32 { return min(max(x, 0), o.limit) })
+	}
 	return kernels.RowLoop(l.Out.Matrix, func(k *cpu.Kernels, from, n int) {
 		k.Clip(kernels.Rows(l.Out.Matrix, from, n), kernels.Rows(l.In[0].Matrix, from, n), o.limit)
 	})
@@ -17,17 +24,11 @@ func (o clip) CPU(l kernels.Launch) func(*cpu.Pool) {
 
 // CPU binds the operation.
 func (o gradient) CPU(l kernels.Launch) func(*cpu.Pool) {
-	return kernels.RowLoop(l.Out.Matrix, func(_ *cpu.Kernels, from, n int) {
-		for r := from; r < from+n; r++ {
-			dx := l.Out.Row(r)
-			dy := l.In[1].Row(r)[:len(dx)]
-			for i, x := range l.In[0].Row(r)[:len(dx)] {
-				dx[i] = 0
-				if x > 0 && x < o.limit {
-					dx[i] = dy[i]
-				}
-			}
+	return kernels.Elements(l, func(x, dy float32) float32 {
+		if x > 0 && x < o.limit {
+			return dy
 		}
+		return 0
 	})
 }
 

@@ -18,7 +18,7 @@ type Config struct {
 	InChannels           int         // those of the noisy image, as OutChannels; of its own estimate; and of a second image
 	OutChannels          int         //
 	CenterInputSample    bool        // the network sees 2x − 1
-	TimeEmbeddingType    string      // "positional" or "learned"
+	TimeEmbeddingType    string      // "positional", "learned" or "fourier"
 	TimeEmbeddingDim     int         // null: four times the first of BlockOutChannels
 	FreqShift            nets.Number // of the positional embedding
 	FlipSinToCos         bool        // true: cosines first
@@ -32,7 +32,7 @@ type Config struct {
 	DownsampleType       string      // of AttnDownBlock2D: "conv" or "resnet"
 	UpsampleType         string      // of AttnUpBlock2D: "conv" or "resnet"
 	Dropout              nets.Number // in training: the share of each residual block that is left out
-	ActFn                string      // "silu" or its other name "swish"
+	ActFn                string      // see activations
 	AttentionHeadDim     int         // size of a head; null: one head over all channels
 	NormNumGroups        int         //
 	AttnNormNumGroups    int         // mid attention only; null: see midAttentionGroups
@@ -216,6 +216,13 @@ func (c Config) Jumps() bool { return c.Meta[nets.FlowMap] == true }
 
 // timestep is the class_embed_type of a network that is told a number as it is told the time.
 const timestep = "timestep"
+
+// fourier is the time_embedding_type of a network that is told a noise level, of whose
+// logarithm it takes sines and cosines, and which gives a score: its output is divided by that level.
+const fourier = "fourier"
+
+// fourierScale is the deviation of their frequencies.
+const fourierScale = 16
 
 // SelfConditioned says whether the network conditions on its own estimate of the
 // image: behind the noisy image, and a second one if there is, its input has x̂ in as many

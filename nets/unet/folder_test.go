@@ -297,7 +297,7 @@ func TestFolderErrors(t *testing.T) {
 			os.WriteFile(filepath.Join(dir, configFile), []byte("{\n}}"), 0o644)
 		}, "goes on behind the closing brace"},
 		"bad config": {func(t *testing.T, dir string, _ Config, _ []float32) {
-			os.WriteFile(filepath.Join(dir, configFile), []byte(`{"act_fn": "relu"}`), 0o644)
+			os.WriteFile(filepath.Join(dir, configFile), []byte(`{"act_fn": "elu"}`), 0o644)
 		}, "config.json: config key act_fn"},
 	} {
 		t.Run(name, func(t *testing.T) {

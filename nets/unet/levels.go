@@ -9,29 +9,35 @@ import (
 type level struct {
 	name      string
 	resnets   int
-	attention bool   // after each resnet
-	resample  string // "conv", "resnet" or "" at the last level
+	attention bool   // after each resnet; of skip levels on the way up, after the last
+	skip      bool   // images go along with the features, resampled by a filter
+	resample  string // "conv", "resnet", "fir" of skip levels, or "" at the last level
 	channels  int    // out of every resnet
 }
 
 type blockKind struct {
 	attention bool
+	skip      bool
 	resample  string
 }
 
 func (c Config) downKinds() map[string]blockKind {
 	return map[string]blockKind{
-		"DownBlock2D":             {false, "conv"},
-		"AttnDownBlock2D":         {true, c.DownsampleType},
-		"ResnetDownsampleBlock2D": {false, "resnet"},
+		"DownBlock2D":             {resample: "conv"},
+		"AttnDownBlock2D":         {attention: true, resample: c.DownsampleType},
+		"ResnetDownsampleBlock2D": {resample: "resnet"},
+		"SkipDownBlock2D":         {skip: true, resample: "fir"},
+		"AttnSkipDownBlock2D":     {skip: true, attention: true, resample: "fir"},
 	}
 }
 
 func (c Config) upKinds() map[string]blockKind {
 	return map[string]blockKind{
-		"UpBlock2D":             {false, "conv"},
-		"AttnUpBlock2D":         {true, c.UpsampleType},
-		"ResnetUpsampleBlock2D": {false, "resnet"},
+		"UpBlock2D":             {resample: "conv"},
+		"AttnUpBlock2D":         {attention: true, resample: c.UpsampleType},
+		"ResnetUpsampleBlock2D": {resample: "resnet"},
+		"SkipUpBlock2D":         {skip: true, resample: "fir"},
+		"AttnSkipUpBlock2D":     {skip: true, attention: true, resample: "fir"},
 	}
 }
 
@@ -42,7 +48,7 @@ func (c Config) downLevels() []level {
 	var levels []level
 	for i, channels := range c.BlockOutChannels {
 		kind := c.downKinds()[blockName(c.DownBlockTypes[i])]
-		levels = append(levels, level{fmt.Sprintf("down_blocks.%d", i), c.LayersPerBlock, kind.attention, kind.resample, channels})
+		levels = append(levels, level{fmt.Sprintf("down_blocks.%d", i), c.LayersPerBlock, kind.attention, kind.skip, kind.resample, channels})
 	}
 	levels[len(levels)-1].resample = ""
 	return levels
@@ -55,7 +61,7 @@ func (c Config) upLevels() []level {
 	var levels []level
 	for i := range c.BlockOutChannels {
 		kind := c.upKinds()[blockName(c.UpBlockTypes[i])]
-		levels = append(levels, level{fmt.Sprintf("up_blocks.%d", i), c.LayersPerBlock + 1, kind.attention, kind.resample, c.BlockOutChannels[last-i]})
+		levels = append(levels, level{fmt.Sprintf("up_blocks.%d", i), c.LayersPerBlock + 1, kind.attention, kind.skip, kind.resample, c.BlockOutChannels[last-i]})
 	}
 	levels[last].resample = ""
 	return levels

@@ -33,6 +33,9 @@ func (c Config) Apply(s *nets.Scope, in nets.Inputs) nets.Result {
 	}
 	b.time = b.embedding(in)
 	output := b.forward(sample)
+	if c.TimeEmbeddingType == fourier { // diffusers has it give a score, of a network that is told σ
+		output = pointwise.OverPerImage(output, in.Time)
+	}
 	return nets.Result{Output: output, Blocks: append(b.blocks, output)}
 }
 
@@ -40,8 +43,10 @@ func (c Config) Apply(s *nets.Scope, in nets.Inputs) nets.Result {
 type builder struct {
 	*nets.Scope
 	config Config
-	time   *gorgonia.Node // (N,T) embedding of time and class, through SiLU: every resnet wants it so
+	time   *gorgonia.Node // (N,T) embedding of time and class, through the activation: every resnet wants it so
 	blocks []*gorgonia.Node
+
+	skip *gorgonia.Node // images that go along with the features of skip blocks, behind the last of them; nil: none
 
 	dropout *gorgonia.Node // keys; nil outside of training
 	dropped int            // layers so far
@@ -59,14 +64,14 @@ func (b *builder) embedding(in nets.Inputs) *gorgonia.Node {
 	}
 	switch {
 	case c.Jumps() && c.ClassEmbedType == timestep:
-		return pointwise.SiLU(pointwise.Add(embedding, b.jump("class_embedding", in.Jump)))
+		return b.activation(pointwise.Add(embedding, b.jump("class_embedding", in.Jump)))
 	case c.Jumps():
 		embedding = pointwise.Add(embedding, b.jump("jump_embedding", in.Jump))
 	}
 	if c.Conditional() {
 		embedding = pointwise.Add(embedding, b.classEmbedding(in.Class))
 	}
-	return pointwise.SiLU(embedding)
+	return b.activation(embedding)
 }
 
 // jump begins at zero: a flow map begins as the flow whose weights it begins with.
@@ -81,17 +86,23 @@ func (b *builder) forward(sample *gorgonia.Node) *gorgonia.Node {
 	}
 	x := b.block(b.conv("conv_in", sample, c.BlockOutChannels[0], 3, conv.Same(3), nets.Glorot))
 	skips := []*gorgonia.Node{x}
+	b.skip = sample
 	for _, l := range c.downLevels() {
 		x, skips = b.down(l, x, skips)
 	}
 	if c.MidBlockType != "" {
 		x = b.mid(x)
 	}
+	b.skip = nil
 	for _, l := range c.upLevels() {
 		x, skips = b.up(l, x, skips)
 	}
 	x = b.norm("conv_norm_out", x, c.NormNumGroups, true)
-	return b.conv("conv_out", x, c.OutChannels, 3, conv.Same(3), nets.Zero)
+	x = b.conv("conv_out", x, c.OutChannels, 3, conv.Same(3), nets.Zero)
+	if b.skip != nil {
+		x = pointwise.Add(x, b.skip)
+	}
+	return x
 }
 
 func (b *builder) timeProjection(t *gorgonia.Node) *gorgonia.Node {
@@ -99,6 +110,9 @@ func (b *builder) timeProjection(t *gorgonia.Node) *gorgonia.Node {
 	if c.TimeEmbeddingType == "learned" {
 		// It stands where sines and cosines do otherwise, so it begins as large.
 		return embed.Lookup(b.Param("time_proj.weight", nets.Init{Normal: 1}, c.NumTrainTimesteps, c.BlockOutChannels[0]), t)
+	}
+	if c.TimeEmbeddingType == fourier {
+		return embed.Fourier(t, b.Fixed("time_proj.weight", nets.Init{Normal: fourierScale}, c.BlockOutChannels[0]), embed.FourierOptions{Log: true})
 	}
 	features, _ := c.TimeFeatures()
 	return embed.Timestep(t, features)
@@ -123,6 +137,9 @@ func (b *builder) classEmbedding(class *gorgonia.Node) *gorgonia.Node {
 }
 
 func (b *builder) down(l level, x *gorgonia.Node, skips []*gorgonia.Node) (*gorgonia.Node, []*gorgonia.Node) {
+	if l.skip {
+		return b.skipDown(l, x, skips)
+	}
 	for j := range l.resnets {
 		x = b.resnet(fmt.Sprintf("%s.resnets.%d", l.name, j), x, l.channels, identity, 1)
 		if l.attention {
@@ -159,6 +176,9 @@ func (b *builder) mid(x *gorgonia.Node) *gorgonia.Node {
 }
 
 func (b *builder) up(l level, x *gorgonia.Node, skips []*gorgonia.Node) (*gorgonia.Node, []*gorgonia.Node) {
+	if l.skip {
+		return b.skipUp(l, x, skips)
+	}
 	for j := range l.resnets {
 		last := len(skips) - 1
 		x = concat.Channels(x, skips[last])
@@ -183,26 +203,42 @@ func identity(x *gorgonia.Node) *gorgonia.Node { return x }
 // resampled, the branch after its first norm.
 func (b *builder) resnet(name string, x *gorgonia.Node, out int, resize func(*gorgonia.Node) *gorgonia.Node, scale float64) *gorgonia.Node {
 	groups := b.config.NormNumGroups
-	h := resize(b.norm(name+".norm1", x, groups, true))
-	x = resize(x)
+	return b.residual(residual{name: name, out: out, groupsIn: groups, groupsOut: groups, resize: resize, scale: scale, shortcut: channels(x) != out}, x)
+}
+
+// residual is a block of resnet.
+type residual struct {
+	name                string
+	out                 int // channels
+	groupsIn, groupsOut int // of its norms
+	resize              func(*gorgonia.Node) *gorgonia.Node
+	scale               float64
+	shortcut            bool // a convolution beside the branch
+}
+
+func (b *builder) residual(r residual, x *gorgonia.Node) *gorgonia.Node {
+	name, out := r.name, r.out
+	h := r.resize(b.activated(name+".norm1", x, r.groupsIn))
+	x = r.resize(x)
 	h = b.conv(name+".conv1", h, out, 3, conv.Same(3), nets.Glorot)
 	if b.config.ResnetTimeScaleShift == "scale_shift" {
 		t := b.Linear(name+".time_emb_proj", b.time, 2*out, nets.Glorot)
 		gain, bias := b.affine(name+".norm2", out)
-		h = groupnorm.GroupNormScaleShift(h, gain, bias, t, b.normOptions(groups, true))
+		of := b.config.activation()
+		h = of.behind(groupnorm.GroupNormScaleShift(h, gain, bias, t, b.normOptions(r.groupsOut, of.fused())))
 	} else {
 		t := b.Linear(name+".time_emb_proj", b.time, out, nets.Glorot)
-		h = b.norm(name+".norm2", pointwise.AddPerImage(h, t), groups, true)
+		h = b.activated(name+".norm2", pointwise.AddPerImage(h, t), r.groupsOut)
 	}
 	if share := b.config.Dropout.Value; share > 0 && b.dropout != nil {
 		h = dropout.Apply(h, b.dropout, share, b.dropped)
 		b.dropped++
 	}
 	h = b.conv(name+".conv2", h, out, 3, conv.Same(3), nets.Zero)
-	if channels(x) != out {
+	if r.shortcut {
 		x = b.conv(name+".conv_shortcut", x, out, 1, conv.Same(1), nets.Glorot)
 	}
-	return b.block(scaled(pointwise.Add(x, h), scale))
+	return b.block(scaled(pointwise.Add(x, h), r.scale))
 }
 
 // attention returns scale·(x + attention(x)); 0 groups leave out the norm.
@@ -249,6 +285,14 @@ func (b *builder) norm(name string, x *gorgonia.Node, groups int, silu bool) *go
 	gain, bias := b.affine(name, channels(x))
 	return groupnorm.GroupNorm(x, gain, bias, b.normOptions(groups, silu))
 }
+
+// activated is a norm and the activation.
+func (b *builder) activated(name string, x *gorgonia.Node, groups int) *gorgonia.Node {
+	of := b.config.activation()
+	return of.behind(b.norm(name, x, groups, of.fused()))
+}
+
+func (b *builder) activation(x *gorgonia.Node) *gorgonia.Node { return b.config.activation().apply(x) }
 
 // affine is what a norm multiplies and adds to each channel.
 func (b *builder) affine(name string, channels int) (gain, bias *gorgonia.Node) {

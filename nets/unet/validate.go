@@ -11,7 +11,7 @@ import (
 // Validate says whether the network can be built. It returns a *nets.ConfigError
 // that names the key and what is supported.
 func (c Config) Validate() error {
-	for _, check := range []func() error{c.checkNumbers, c.checkLevels, c.checkChoices, c.checkEmbeddings, c.checkChannels, c.checkSize} {
+	for _, check := range []func() error{c.checkNumbers, c.checkLevels, c.checkChoices, c.checkEmbeddings, c.checkChannels, c.checkSkips, c.checkSize} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -100,11 +100,11 @@ func (c Config) checkChoices() error {
 		key, value string
 		supported  []string
 	}{
-		{"time_embedding_type", c.TimeEmbeddingType, []string{"positional", "learned"}},
+		{"time_embedding_type", c.TimeEmbeddingType, []string{"positional", "learned", fourier}},
 		{"mid_block_type", c.MidBlockType, []string{"UNetMidBlock2D", ""}},
 		{"downsample_type", c.DownsampleType, []string{"conv", "resnet"}},
 		{"upsample_type", c.UpsampleType, []string{"conv", "resnet"}},
-		{"act_fn", c.ActFn, []string{"silu", "swish"}},
+		{"act_fn", strings.ToLower(c.ActFn), activationNames()},
 		{"resnet_time_scale_shift", c.ResnetTimeScaleShift, []string{"default", "scale_shift"}},
 		{"class_embed_type", c.ClassEmbedType, []string{"", "timestep", "identity"}},
 	} {
@@ -126,6 +126,10 @@ func (c Config) checkEmbeddings() error {
 		return nets.Refuse("num_train_timesteps", "is null, but the learned time embedding needs the number of its rows")
 	case c.TimeEmbeddingType == "learned" && c.Jumps():
 		return nets.Refuse("time_embedding_type", "is \"learned\", but times and jumps of a flow map are no rows of a table; want \"positional\"")
+	case c.TimeEmbeddingType == fourier && c.Jumps():
+		return nets.Refuse("time_embedding_type", "is %q, but jumps of a flow map may be 0, which has no logarithm; want \"positional\"", fourier)
+	case c.TimeEmbeddingType == fourier && c.ClassEmbedType == timestep:
+		return nets.Refuse("class_embed_type", "is %q with a time embedding %q: classes may be 0, which has no logarithm", timestep, fourier)
 	case c.Jumps() && c.ClassEmbedType != timestep && !c.classTable(), c.Jumps() && c.ClassEmbedType == timestep && c.NumClassEmbeds != 0:
 		return nets.Refuse("class_embed_type", "is %q with num_class_embeds %d; a flow map (%s) has \"timestep\" without classes, and null with them", c.ClassEmbedType, c.NumClassEmbeds, nets.FlowMap)
 	case c.told() && c0%2 != 0:
