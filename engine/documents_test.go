@@ -1,4 +1,3 @@
-// Package engine holds the documents of the tree to the tree.
 package engine
 
 import (
