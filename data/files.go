@@ -24,7 +24,8 @@ type files struct {
 	ranged  *Range // values are numbers, not bytes
 	closer  io.Closer
 	notes   []string
-	apart   bool // labels are not what paths say
+	apart   bool   // labels are not what paths say
+	beside  *entry // EDM's file of labels; nil: there is none
 }
 
 // entry is one file.
@@ -86,6 +87,7 @@ func (f *files) complete(found *listing, o Options) error {
 		return &Error{Path: strings.TrimRight(f.root, "!"+string(filepath.Separator)), Problem: problem}
 	}
 	f.label()
+	f.beside = found.labels
 	if found.labels != nil && (o.Labels == "" || o.Labels == AutoLabels) {
 		if err := f.take(*found.labels); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -26,8 +27,9 @@ const maxLabelFile = 256 << 20
 
 // mark is an image's label in a file of labels.
 type mark struct {
-	image string // its name
-	label string // a whole number, or text; "" is none
+	image   string    // its name
+	label   string    // a whole number, or text; "" is none
+	numbers []float32 // instead of a label; nil is none
 }
 
 // vectorError is labels that are more than a class.
@@ -42,7 +44,26 @@ type labelled struct {
 	Dataset
 	labels  []int32 // −1: none
 	classes []string
+	numbers *Numbers // instead of classes; nil: none
 	notes   []string
+}
+
+// without is a set without labels.
+func without(d Dataset) *labelled {
+	l := &labelled{Dataset: d, labels: make([]int32, d.Len())}
+	for i := range l.labels {
+		l.labels[i] = -1
+	}
+	return l
+}
+
+// openLabels opens a file of labels.
+func openLabels(path string) (*os.File, error) {
+	r, err := openRegular(path)
+	if err != nil {
+		return nil, &Error{Path: path, Problem: "cannot be opened as a file of labels; want folders, none, FILE.csv or FILE.json, or numbers:FILE", Err: err}
+	}
+	return r, nil
 }
 
 // relabelled gives a set the labels that are asked for.
@@ -54,20 +75,19 @@ func relabelled(d Dataset, o Options) (Dataset, error) {
 	case "", AutoLabels, FolderLabels:
 		return d, nil
 	case NoLabels:
-		l := &labelled{Dataset: d, labels: make([]int32, d.Len())}
-		for i := range l.labels {
-			l.labels[i] = -1
-		}
-		return l, nil
+		return without(d), nil
 	}
-	r, err := openRegular(o.Labels)
+	if file, ok := isNumbers(o.Labels); ok {
+		return withNumbers(d, file)
+	}
+	r, err := openLabels(o.Labels)
 	if err != nil {
-		return nil, &Error{Path: o.Labels, Problem: "cannot be opened as a file of labels; want folders, none, FILE.csv or FILE.json", Err: err}
+		return nil, err
 	}
 	defer r.Close()
 	marks, err := readMarks(o.Labels, r)
 	if vector := (*vectorError)(nil); errors.As(err, &vector) {
-		err = &Error{Path: o.Labels, Problem: vector.Error()}
+		err = &Error{Path: o.Labels, Problem: vector.Error() + ", or --labels numbers:FILE, which takes numbers as they are"}
 	}
 	if err != nil {
 		return nil, err
@@ -104,6 +124,9 @@ func (l *labelled) Fingerprint() Fingerprint {
 				p.Counts[c]++
 			}
 			fmt.Fprintln(h, c)
+		}
+		if l.numbers != nil {
+			l.numbers.hash(h)
 		}
 	})
 	return p
@@ -161,28 +184,37 @@ var forms = []func(string) string{
 	func(s string) string { return strings.TrimSuffix(path.Base(s), path.Ext(s)) },
 }
 
-// matchLabels finds the label of each of n images, "" where there is none, in the form that
-// fits most of them.
+// matchLabels finds the label of each of n images, "" where there is none.
 func matchLabels(marks []mark, n int, name func(i int) string) (texts []string, notes []string, err error) {
+	of, notes, err := matchMarks(marks, n, name)
+	for _, m := range of {
+		texts = append(texts, m.label)
+	}
+	return texts, notes, err
+}
+
+// matchMarks finds the mark of each of n images, an empty one where there is none, in the
+// form that fits most of them.
+func matchMarks(marks []mark, n int, name func(i int) string) (of []mark, notes []string, err error) {
 	most := 0
 	for _, form := range forms {
-		of := make(map[string]int, n)
+		called := make(map[string]int, n)
 		for i := range n {
 			s := strings.TrimPrefix(form(name(i)), "#") // of images by number
-			if _, twice := of[s]; twice {
+			if _, twice := called[s]; twice {
 				i = -1 // of two of a name none is meant
 			}
-			of[s] = i
+			called[s] = i
 		}
-		found, list := 0, make([]string, n)
+		found, list := 0, make([]mark, n)
 		for _, m := range marks {
-			if i, ok := of[strings.TrimPrefix(form(cleanName(m.image)), "#")]; ok && i >= 0 {
+			if i, ok := called[strings.TrimPrefix(form(cleanName(m.image)), "#")]; ok && i >= 0 {
 				found++
-				list[i] = m.label
+				list[i] = m
 			}
 		}
 		if found > most {
-			most, texts = found, list
+			most, of = found, list
 		}
 		if most == len(marks) {
 			break
@@ -199,15 +231,15 @@ func matchLabels(marks []mark, n int, name func(i int) string) (texts []string, 
 		notes = append(notes, fmt.Sprintf("labels of %s that the set does not have, or of two of one name, were left out", count(beside, "image")))
 	}
 	without := 0
-	for _, t := range texts {
-		if t == "" {
+	for _, m := range of {
+		if m.label == "" && m.numbers == nil {
 			without++
 		}
 	}
 	if without > 0 {
 		notes = append(notes, "without a label: "+count(without, "image"))
 	}
-	return texts, notes, nil
+	return of, notes, nil
 }
 
 // cleanName is a path as sets have it.
@@ -238,7 +270,11 @@ func (f *files) take(beside entry) error {
 		if vector != nil {
 			note = beside.path + ": " + vector.Error() + "; the pictures are taken without labels"
 		}
-		f.notes = append(f.notes, note+" (--labels folders takes the folders)")
+		note += " (--labels folders takes the folders"
+		if vector != nil {
+			note += ", --labels numbers these numbers"
+		}
+		f.notes = append(f.notes, note+")")
 		return f.mark(make([]string, len(f.entries)))
 	}
 	if err != nil {
@@ -269,15 +305,17 @@ func (f *files) mark(texts []string) error {
 }
 
 // readMarks reads a file of labels by the ending of its name.
-func readMarks(name string, r io.Reader) (marks []mark, err error) {
+func readMarks(name string, r io.Reader) ([]mark, error) { return (&labelParser{}).read(name, r) }
+
+func (p *labelParser) read(name string, r io.Reader) (marks []mark, err error) {
 	bounded := &io.LimitedReader{R: r, N: maxLabelFile + 1}
 	switch strings.ToLower(filepath.Ext(name)) {
 	case ".csv", ".tsv":
-		marks, err = csvMarks(bounded, strings.EqualFold(filepath.Ext(name), ".tsv"))
+		marks, err = p.csv(bounded, strings.EqualFold(filepath.Ext(name), ".tsv"))
 	case ".json", ".jsonl":
-		marks, err = jsonMarks(bounded)
+		marks, err = p.json(bounded)
 	default:
-		return nil, &Error{Path: name, Problem: "is no file of labels; want folders, none, FILE.csv or FILE.json"}
+		return nil, &Error{Path: name, Problem: "is no file of labels; want folders, none, FILE.csv or FILE.json, or numbers:FILE"}
 	}
 	vector := (*vectorError)(nil)
 	switch {

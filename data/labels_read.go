@@ -7,12 +7,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 )
 
-// csvMarks reads a table: columns of images and labels by the names in its first line, or
+// labelParser reads files of labels.
+type labelParser struct {
+	numbers bool     // labels are numbers, and not classes
+	names   []string // of the numbers, where the file says
+	places  bool     // they are those of images in their order, which have no names
+}
+
+// csv reads a table: columns of images and labels by the names in its first line, or
 // two columns without names.
-func csvMarks(r io.Reader, tabs bool) (marks []mark, err error) {
+func (p *labelParser) csv(r io.Reader, tabs bool) (marks []mark, err error) {
 	c := csv.NewReader(r)
 	c.FieldsPerRecord, c.ReuseRecord, c.LazyQuotes = -1, true, true
 	if tabs {
@@ -26,6 +35,9 @@ func csvMarks(r io.Reader, tabs bool) (marks []mark, err error) {
 		return nil, err
 	}
 	row[0] = strings.TrimPrefix(row[0], "\ufeff")
+	if p.numbers {
+		return p.table(c, slices.Clone(row))
+	}
 	image, label := column(row, imageColumns...), column(row, labelColumns...)
 	switch named := image >= 0; {
 	case named && label < 0 && len(row) == 2:
@@ -34,7 +46,7 @@ func csvMarks(r io.Reader, tabs bool) (marks []mark, err error) {
 		return nil, fmt.Errorf("its columns are %.200q; want one of names, such as file_name, and one called label", row)
 	case !named:
 		image, label = 0, 1
-		marks = append(marks, mark{row[0], labelText(row[1])})
+		marks = append(marks, mark{image: row[0], label: labelText(row[1])})
 	}
 	for len(marks) <= maxFiles {
 		row, err := c.Read()
@@ -48,14 +60,14 @@ func csvMarks(r io.Reader, tabs bool) (marks []mark, err error) {
 			line, _ := c.FieldPos(0)
 			return nil, fmt.Errorf("line %d has %d columns", line, len(row))
 		}
-		marks = append(marks, mark{strings.Clone(row[image]), strings.Clone(labelText(row[label]))})
+		marks = append(marks, mark{image: strings.Clone(row[image]), label: strings.Clone(labelText(row[label]))})
 	}
 	return marks, nil
 }
 
-// jsonMarks reads {"labels": [[image, label], …]} as EDM has it, {image: label, …}, a list
+// json reads {"labels": [[image, label], …]} as EDM has it, {image: label, …}, a list
 // of pairs or of objects, or such objects in lines.
-func jsonMarks(r io.Reader) ([]mark, error) {
+func (p *labelParser) json(r io.Reader) ([]mark, error) {
 	d := json.NewDecoder(r)
 	first, err := d.Token()
 	if errors.Is(err, io.EOF) {
@@ -66,9 +78,9 @@ func jsonMarks(r io.Reader) ([]mark, error) {
 	}
 	switch first {
 	case json.Delim('['):
-		return pairMarks(d)
+		return p.pairs(d)
 	case json.Delim('{'):
-		return objectMarks(d)
+		return p.objects(d)
 	}
 	return nil, errors.New(`want {"labels": [[image, label], …]}`)
 }
@@ -91,14 +103,14 @@ func value(d *json.Decoder) (v any, err error) {
 	return v, err
 }
 
-// pairMarks reads the elements of a list.
-func pairMarks(d *json.Decoder) (marks []mark, err error) {
+// pairs reads the elements of a list.
+func (p *labelParser) pairs(d *json.Decoder) (marks []mark, err error) {
 	for d.More() && len(marks) <= maxFiles {
 		element, err := value(d)
 		if err != nil {
 			return nil, err
 		}
-		m, err := markOf(element)
+		m, err := p.element(element, len(marks))
 		if err != nil {
 			return nil, err
 		}
@@ -108,18 +120,27 @@ func pairMarks(d *json.Decoder) (marks []mark, err error) {
 	return marks, err
 }
 
-// markOf reads a pair or an object.
-func markOf(element any) (mark, error) {
+// element reads a pair or an object; of numbers also a label alone, of the image at its place.
+func (p *labelParser) element(element any, place int) (mark, error) {
 	switch e := element.(type) {
 	case []any:
 		if len(e) == 2 {
 			if image, ok := e[0].(string); ok {
-				return newMark(image, e[1])
+				return p.mark(image, e[1])
 			}
+		}
+		if p.numbers {
+			p.places = true
+			return p.label(strconv.Itoa(place), e)
+		}
+	case json.Number:
+		if p.numbers {
+			p.places = true
+			return p.label(strconv.Itoa(place), e)
 		}
 	case map[string]any:
 		if image, ok := field(e, imageColumns).(string); ok {
-			return newMark(image, field(e, labelColumns))
+			return p.mark(image, field(e, labelColumns))
 		}
 	}
 	return mark{}, errors.New(`an element is no [image, label], nor {"file_name": …, "label": …}`)
@@ -135,25 +156,28 @@ func field(object map[string]any, names []string) any {
 	return nil
 }
 
-// newMark takes a value of JSON as a label.
-func newMark(image string, label any) (mark, error) {
+// mark takes a value of JSON as a label.
+func (p *labelParser) mark(image string, label any) (mark, error) {
+	if p.numbers {
+		return p.label(image, label)
+	}
 	switch l := label.(type) {
 	case nil:
-		return mark{image, ""}, nil
+		return mark{image: image}, nil
 	case string:
-		return mark{image, labelText(l)}, nil
+		return mark{image: image, label: labelText(l)}, nil
 	case bool:
-		return mark{image, fmt.Sprint(l)}, nil
+		return mark{image: image, label: fmt.Sprint(l)}, nil
 	case json.Number:
 		if text := labelText(l.String()); !strings.ContainsAny(text, ".eE") {
-			return mark{image, text}, nil
+			return mark{image: image, label: text}, nil
 		}
 	}
 	return mark{}, &vectorError{image}
 }
 
-// objectMarks reads the fields of an object, and of those that follow it.
-func objectMarks(d *json.Decoder) (marks []mark, err error) {
+// objects reads the fields of an object, and of those that follow it.
+func (p *labelParser) objects(d *json.Decoder) (marks []mark, err error) {
 	for len(marks) <= maxFiles {
 		fields := map[string]any{}
 		for d.More() && len(fields) <= maxFiles {
@@ -162,7 +186,7 @@ func objectMarks(d *json.Decoder) (marks []mark, err error) {
 				return nil, err
 			}
 			if key == "labels" && len(fields) == 0 {
-				if marks, done, err := listed(d); done || err != nil {
+				if marks, done, err := p.listed(d); done || err != nil {
 					return marks, err
 				}
 				return nil, nil // null: there are no labels
@@ -175,14 +199,14 @@ func objectMarks(d *json.Decoder) (marks []mark, err error) {
 			return nil, err
 		}
 		if image, ok := field(fields, imageColumns).(string); ok {
-			m, err := newMark(image, field(fields, labelColumns))
+			m, err := p.mark(image, field(fields, labelColumns))
 			if err != nil {
 				return nil, err
 			}
 			marks = append(marks, m)
 		} else {
 			for image, label := range fields {
-				m, err := newMark(image, label)
+				m, err := p.mark(image, label)
 				if err != nil {
 					return nil, err
 				}
@@ -201,13 +225,13 @@ func objectMarks(d *json.Decoder) (marks []mark, err error) {
 }
 
 // listed reads the list that follows; done is false where it is null.
-func listed(d *json.Decoder) (marks []mark, done bool, err error) {
+func (p *labelParser) listed(d *json.Decoder) (marks []mark, done bool, err error) {
 	first, err := d.Token()
 	switch {
 	case err != nil:
 		return nil, false, err
 	case first == json.Delim('['):
-		marks, err = pairMarks(d)
+		marks, err = p.pairs(d)
 		return marks, true, err
 	case first == nil:
 		return nil, false, nil
@@ -225,7 +249,7 @@ func jsonLabel(text []byte) (string, error) {
 	if !ok {
 		return "", nil
 	}
-	m, err := newMark("", field(fields, labelColumns))
+	m, err := (&labelParser{}).mark("", field(fields, labelColumns))
 	if err != nil {
 		return "", nil // several numbers: not a class
 	}

@@ -132,11 +132,17 @@ func TestLabelsRefused(t *testing.T) {
 
 // FuzzLabels: any bytes as a file of labels.
 func FuzzLabels(f *testing.F) {
-	for _, seed := range []string{"file_name,label\na,1\n", `{"labels": [["a", 1]]}`, `{"a": "b"}`, `[{"file": "a"}]`, `{"labels": null}`, "\"", "[[[["} {
+	for _, seed := range []string{"file_name,label\na,1\n", `{"labels": [["a", 1]]}`, `{"a": "b"}`, `[{"file": "a"}]`, `{"labels": null}`, "\"", "[[[[", "image,x,y\na,1,2\n", "1\n2\n", `[["a", [1, 0.5]], ["b", null]]`, "[1, 2]"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
 		for _, name := range []string{"a.csv", "a.json"} {
+			parse := &labelParser{numbers: true}
+			if marks, err := parse.read(name, strings.NewReader(string(file))); err == nil {
+				if n, err := newNumbers(parse.names, marks); err == nil && (n.width() != len(n.From) || n.Of(n.images-1) != nil && len(n.Of(n.images-1)) != n.width()) {
+					t.Fatalf("numbers %+v", n)
+				}
+			}
 			marks, err := readMarks(name, strings.NewReader(string(file)))
 			if err != nil {
 				continue

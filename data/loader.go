@@ -35,12 +35,13 @@ const Batches = 4
 // Batch is images next to each other in the stream: what a training step is filled with.
 type Batch struct {
 	Pixels  Pixels
-	Classes []int32 // −1: none
-	Indices []int64 // positions in the stream, which address an image's random numbers
-	Inputs  Pixels  // what images are to be made of, where the set says
-	Noise   []int64 // addresses of their noise; nil: Indices
-	Sources []int64 // instead of Pixels, in batches of a Resident: the numbers of the images
-	Flips   []bool  // and whether they are to be mirrored
+	Classes []int32   // −1: none
+	Numbers []float32 // labels that are no classes, those of each image next to each other, NaN where it has none
+	Indices []int64   // positions in the stream, which address an image's random numbers
+	Inputs  Pixels    // what images are to be made of, where the set says
+	Noise   []int64   // addresses of their noise; nil: Indices
+	Sources []int64   // instead of Pixels, in batches of a Resident: the numbers of the images
+	Flips   []bool    // and whether they are to be mirrored
 
 	decoding *decoding // nil in batches of a Resident
 }
@@ -64,16 +65,17 @@ type Stream interface {
 // goroutines of its own. What is at a position of the stream depends on data,
 // seed and position alone.
 type Loader struct {
-	data  Dataset
-	o     LoaderOptions
-	size  int
-	input int // values of an image's input; 0: it has none
-	free  chan *Batch
-	ready chan *Batch // in order, perhaps not decoded yet
-	jobs  chan job
-	stop  chan struct{}
-	once  sync.Once
-	group sync.WaitGroup
+	data    Dataset
+	numbers *Numbers // of images; nil: none
+	o       LoaderOptions
+	size    int
+	input   int // values of an image's input; 0: it has none
+	free    chan *Batch
+	ready   chan *Batch // in order, perhaps not decoded yet
+	jobs    chan job
+	stop    chan struct{}
+	once    sync.Once
+	group   sync.WaitGroup
 
 	skipped names
 }
@@ -98,7 +100,7 @@ func NewLoader(d Dataset, o LoaderOptions) (*Loader, error) {
 		o.Ahead = Batches - 1
 	}
 	l := &Loader{
-		data: d, o: o, size: ValuesOf(d), input: inputValues(d),
+		data: d, numbers: NumbersOf(d), o: o, size: ValuesOf(d), input: inputValues(d),
 		free: make(chan *Batch, o.Ahead+1), ready: make(chan *Batch, o.Ahead+1), jobs: make(chan job, o.Batch), stop: make(chan struct{}),
 	}
 	kind := d.Kind()
@@ -108,7 +110,7 @@ func NewLoader(d Dataset, o LoaderOptions) (*Loader, error) {
 	_, input := InputOf(d)
 	for range o.Ahead + 1 {
 		l.free <- &Batch{
-			Pixels: NewPixels(kind, o.Batch*l.size), Inputs: NewPixels(input, o.Batch*l.input), Classes: make([]int32, o.Batch), Indices: make([]int64, o.Batch), Noise: make([]int64, o.Batch),
+			Pixels: NewPixels(kind, o.Batch*l.size), Inputs: NewPixels(input, o.Batch*l.input), Classes: make([]int32, o.Batch), Indices: make([]int64, o.Batch), Noise: make([]int64, o.Batch), Numbers: make([]float32, o.Batch*l.numbers.width()),
 			decoding: &decoding{errs: make([]error, o.Batch), done: make(chan struct{}, 1)},
 		}
 	}
@@ -186,7 +188,7 @@ func (l *Loader) image(b *Batch, i int, e *Example, w *transformed) {
 	if e.Pixels, e.Input = to, b.Inputs.Slice(i*l.input, (i+1)*l.input); w != nil {
 		e.Pixels = w.raw
 	}
-	_, err := l.o.pick(l.data.Len(), position, func(index int) error { return read(l.data, index, e) }, l.skipped.add)
+	index, err := l.o.pick(l.data.Len(), position, func(index int) error { return read(l.data, index, e) }, l.skipped.add)
 	if err == nil && l.o.Flip && flipped(l.o.Seed, position) {
 		h, w, c := l.data.Shape()
 		e.Pixels.mirror(w, c)
@@ -196,6 +198,7 @@ func (l *Loader) image(b *Batch, i int, e *Example, w *transformed) {
 		w.raw.Values(w.values)
 		w.images.Apply(l.o.Augment(position), w.values, to.Floats)
 	}
+	l.numbers.put(index, b.Numbers[i*l.numbers.width():][:l.numbers.width()])
 	b.Classes[i], b.Noise[i], b.decoding.errs[i] = int32(e.Class), noiseOf(e.Noise, position), err
 }
 

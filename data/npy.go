@@ -16,17 +16,18 @@ import (
 // arrays is a set of images in NumPy's files: FILE.npy, or an array of FILE.npz, with
 // others for classes and noise. Elements of float types are Floats, uint8 are Bytes.
 type arrays struct {
-	name    string
-	path    string // for messages
-	images  npyArray
-	shape   shape
-	ranged  Range   // what elements are from and to; none: floats as they are
-	labels  []int64 // classes; nil: none
-	noise   []int64 // addresses; nil: their own
-	classes []string
-	file    *os.File
-	size    int64 // of the file
-	notes   []string
+	name     string
+	path     string // for messages
+	images   npyArray
+	shape    shape
+	ranged   Range   // what elements are from and to; none: floats as they are
+	labels   []int64 // classes; nil: none
+	noise    []int64 // addresses; nil: their own
+	classes  []string
+	numbered bool // labels are numbers, and not classes
+	file     *os.File
+	size     int64 // of the file
+	notes    []string
 }
 
 // npyArray is an array, and where its elements are.
@@ -46,7 +47,7 @@ func openArrays(spec string, o Options) (Dataset, error) {
 	if info, err := os.Stat(spec); err == nil && info.IsDir() {
 		return nil, nil // a folder's name may end so
 	}
-	d, err := openArray(spec)
+	d, err := openArray(spec, o.Labels)
 	if err != nil {
 		return nil, err
 	}
@@ -60,13 +61,15 @@ func openArrays(spec string, o Options) (Dataset, error) {
 	return r, err
 }
 
-func openArray(path string) (*arrays, error) {
+// openArray opens a file; labels are Options.Labels.
+func openArray(path, labels string) (*arrays, error) {
 	f, err := openRegular(path)
 	if err != nil {
 		return nil, &Error{Path: path, Problem: "cannot be opened", Err: err}
 	}
 	ext := filepath.Ext(path)
 	d := &arrays{name: baseName(strings.TrimSuffix(path, ext)), path: path, file: f}
+	_, d.numbered = isNumbers(labels)
 	if err := d.read(strings.EqualFold(ext, ".npz")); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}

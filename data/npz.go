@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -46,6 +47,13 @@ func (d *arrays) readNpz() error {
 		return err
 	}
 	used := []string{images}
+	if d.numbered { // which broughtNumbers reads
+		used = append(append(used, labelNames...), numberNamesArray)
+		headers = maps.Clone(headers)
+		for _, name := range labelNames {
+			delete(headers, name)
+		}
+	}
 	for _, side := range []struct {
 		names []string
 		into  *[]int64

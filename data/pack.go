@@ -9,11 +9,12 @@ import (
 	"strings"
 )
 
-// The arrays of a packed set that other .npz need not have: the names of the classes, a
-// line each, and, where floats are pictures, that they are.
+// The arrays of a packed set that other .npz need not have: the names of the classes, or of
+// labels that are numbers, a line each, and, where floats are pictures, that they are.
 const (
-	namesArray = "class_names"
-	rangeArray = "range"
+	namesArray       = "class_names"
+	numberNamesArray = "label_names" // of labels that are numbers
+	rangeArray       = "range"
 )
 
 // Pack writes images of a set, by their numbers, as a .npz that is read where it lies:
@@ -83,11 +84,10 @@ func (r *Resident) beside() (arrays []Array) {
 		for i, c := range r.classes {
 			labels[i] = int64(c)
 		}
-		lines := make([]string, len(classes))
-		for i, c := range classes {
-			lines[i] = strings.ReplaceAll(c, "\n", " ") // which a folder's name may hold
-		}
-		arrays = append(arrays, Array{Name: labelNames[0], Shape: []int{len(labels)}, Integers: labels}, Array{Name: namesArray, Text: strings.Join(lines, "\n")})
+		arrays = append(arrays, Array{Name: labelNames[0], Shape: []int{len(labels)}, Integers: labels}, Array{Name: namesArray, Text: inLines(classes)})
+	}
+	if n := NumbersOf(r.data); n != nil {
+		arrays = append(arrays, Array{Name: labelNames[0], Shape: []int{n.images, n.width()}, Floats: n.values}, Array{Name: numberNamesArray, Text: inLines(n.Names)})
 	}
 	for _, n := range r.noise {
 		if n != Own {
@@ -99,6 +99,15 @@ func (r *Resident) beside() (arrays []Array) {
 		arrays = append(arrays, Array{Name: rangeArray, Text: "-1,1"})
 	}
 	return arrays
+}
+
+// inLines is names in a text, a line each.
+func inLines(names []string) string {
+	lines := make([]string, len(names))
+	for i, name := range names {
+		lines[i] = strings.ReplaceAll(name, "\n", " ") // which a folder's name may hold
+	}
+	return strings.Join(lines, "\n")
 }
 
 // subset is some images of a set.

@@ -116,7 +116,7 @@ func (p Pairs) HasShard(dir string, shard int) (bool, error) {
 // open opens a file.
 func (p Pairs) open(dir string, shard int) (*arrays, error) {
 	path := ShardFile(dir, shard)
-	a, err := openArray(path)
+	a, err := openArray(path, "")
 	if err != nil {
 		return nil, err
 	}

@@ -15,10 +15,11 @@ type Resident struct {
 	data    Dataset
 	o       LoaderOptions
 	classes []int32
-	noise   []int64 // addresses, or Own
-	errs    []error // of images that cannot be decoded
-	next    int64   // batch
-	batches []Batch // in turn
+	numbers *Numbers // of images; nil: none
+	noise   []int64  // addresses, or Own
+	errs    []error  // of images that cannot be decoded
+	next    int64    // batch
+	batches []Batch  // in turn
 	skipped names
 }
 
@@ -32,9 +33,9 @@ func NewResident(ctx context.Context, d Dataset, o LoaderOptions, write func(fir
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	r := &Resident{data: d, o: o, classes: make([]int32, d.Len()), noise: make([]int64, d.Len()), errs: make([]error, d.Len())}
+	r := &Resident{data: d, o: o, numbers: NumbersOf(d), classes: make([]int32, d.Len()), noise: make([]int64, d.Len()), errs: make([]error, d.Len())}
 	for n := o.Batch; len(r.batches) <= o.Ahead; {
-		r.batches = append(r.batches, Batch{Classes: make([]int32, n), Indices: make([]int64, n), Noise: make([]int64, n), Sources: make([]int64, n), Flips: make([]bool, n)})
+		r.batches = append(r.batches, Batch{Classes: make([]int32, n), Indices: make([]int64, n), Noise: make([]int64, n), Sources: make([]int64, n), Flips: make([]bool, n), Numbers: make([]float32, n*r.numbers.width())})
 	}
 	size, input := ValuesOf(d), inputValues(d)
 	_, kind := InputOf(d)
@@ -93,6 +94,7 @@ func (r *Resident) Next(ctx context.Context) (*Batch, error) {
 			return nil, err
 		}
 		b.Indices[i], b.Sources[i], b.Classes[i] = position, int64(index), r.classes[index]
+		r.numbers.put(index, b.Numbers[i*r.numbers.width():][:r.numbers.width()])
 		b.Noise[i] = noiseOf(r.noise[index], position)
 		b.Flips[i] = r.o.Flip && flipped(r.o.Seed, position)
 	}

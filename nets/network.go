@@ -64,8 +64,8 @@ type Spec struct {
 	Channels int // of an image
 	Outputs  int // channels of what it gives: those of an image, and more before Denoiser
 	Classes  int // that it is told by number, that for none among them; 0: it is told none
-	// Condition is what it is told instead of a number below Classes, as its
-	// configuration says it: class_embed_type "identity". Empty: nothing.
+	// Condition is how it is told something else of an image than a number below Classes:
+	// Timestep or Identity. Empty: it is not.
 	Condition string
 	Embedding int     // length of the vector that it is told of each image; 0: a number
 	Dropout   float64 // share of its values that are left out in training
@@ -89,6 +89,12 @@ func (s Spec) Unguided() float64 {
 	}
 	return min(max(1, s.Guidance[0]), s.Guidance[1])
 }
+
+// Ways in which a network is told numbers of an image, as class_embed_type of diffusers has it.
+const (
+	Timestep = "timestep" // one, through sines and cosines and two linear maps, as the time
+	Identity = "identity" // a vector, which is added to the embedding of the time
+)
 
 // AugmentLabels is how many numbers say how an image was transformed.
 const AugmentLabels = 13

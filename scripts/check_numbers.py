@@ -1,4 +1,4 @@
-"""Compares images of Fluxion and of diffusers that begin with the same noise: 13 networks × 7 schedulers × both directions.
+"""Compares images of Fluxion and of diffusers that begin with the same noise: 15 networks × 7 schedulers × both directions.
 
     go build -o /tmp/fluxion ./cmd/fluxion
     "$(scripts/peers.sh)" scripts/check_numbers.py /tmp/fluxion [--report FILE.md] [--only NETWORK]
@@ -59,6 +59,8 @@ NETWORKS = {
         "block_out_channels": (32, 32), "down_block_types": ("SkipDownBlock2D", "AttnSkipDownBlock2D"),
         "up_block_types": ("AttnSkipUpBlock2D", "SkipUpBlock2D"), "norm_eps": 1e-6,
     },
+    "a number": {"class_embed_type": "timestep"},
+    "numbers": {"class_embed_type": "identity", "time_embedding_dim": 40},
     "dropout, mid scaled": {"dropout": 0.1, "mid_block_scale_factor": 1.4142, "add_attention": False},
 }
 ABOVE_0 = ("DDIM", "Euler", "flow Euler")  # whose times end above 0, which has no logarithm
@@ -80,8 +82,27 @@ def fluxion(program, *arguments):
         raise SystemExit(f"check_numbers: fluxion {' '.join(map(str, arguments))}: {run.stderr.strip()}")
 
 
+def labels_of(config):
+    """Numbers that a network is told of each image, as wide as it takes them; None: it is told none."""
+    kind = config.get("class_embed_type")
+    if kind is None:
+        return None
+    shape = (IMAGES, 1) if kind == "timestep" else (IMAGES, config["time_embedding_dim"])
+    return np.random.default_rng(3).uniform(0, 1000 if kind == "timestep" else 1, shape).astype(np.float32)
+
+
+def told(folder, labels, unet):
+    """What Fluxion tells a network of its own for labels, as its card has it."""
+    ranges = json.loads((folder / "training" / "labels.json").read_text())
+    low, high = np.float64(ranges["from"]), np.float64(ranges["to"])
+    u = (labels - low) / (high - low)
+    if unet.config.class_embed_type == "timestep":
+        return (1000 * u).astype(np.float32)
+    return np.tile(u, 40)[:, :unet.config.time_embedding_dim].astype(np.float32)
+
+
 @torch.no_grad()
-def theirs(unet, config, noise):
+def theirs(unet, config, noise, numbers=None):
     """diffusers' loop on given noise, NHWC in and out."""
     kind = getattr(diffusers, config["_class_name"])
     scheduler = kind.from_config(config)
@@ -90,6 +111,8 @@ def theirs(unet, config, noise):
     scale = getattr(scheduler, "scale_model_input", lambda x, t: x)
     classes = unet.config.num_class_embeds
     labels = None if classes is None else torch.arange(len(x)) % (classes - 1)
+    if numbers is not None:
+        labels = torch.from_numpy(numbers[:, 0] if unet.config.class_embed_type == "timestep" else numbers)
     module = importlib.import_module(kind.__module__)
     for i, t in enumerate(scheduler.timesteps):
         if hasattr(module, "randn_tensor"):
@@ -98,7 +121,11 @@ def theirs(unet, config, noise):
     return x.permute(0, 2, 3, 1).numpy()
 
 
-def ours(program, folder, scheduler, out, *noise):
+def ours(program, folder, scheduler, out, labels, *noise):
+    if labels is not None:
+        file = out.with_name("labels.json")
+        file.write_text(json.dumps(labels.tolist()))
+        noise += ("--label", file)
     fluxion(program, "sample", "--model", folder, "--out", out, "--overwrite", "--count", IMAGES, "--steps", STEPS, "--scheduler", scheduler,
             "--compat", "diffusers", "--precision", "fp32", "--batch", 2, *noise)
     return np.load(out)["images"]
@@ -126,6 +153,8 @@ def data_for(program, config, folder):
     size, channels = SMALL["sample_size"], config.get("in_channels", 3)
     images = np.random.default_rng(1).uniform(-1, 1, (64, size, size, channels)).astype(np.float32)
     labels = {"labels": np.arange(64) % 3} if "num_class_embeds" in config else {}
+    if labels_of(config) is not None:
+        labels = {"labels": np.random.default_rng(2).uniform(-3, 5, (64, 1 if config["class_embed_type"] == "timestep" else 3))}
     np.savez(folder / "data.npz", images=images, **labels)
     return folder / "data.npz"
 
@@ -159,15 +188,20 @@ def compare(program, folder, name):
         shape = (IMAGES, 16, 16, unet.config.in_channels)
         noise = np.random.default_rng(7).standard_normal(shape).astype(np.float32)
         np.save(folder / "noise.npy", noise)
-        here = difference(ours(program, folder / "theirs", "model", folder / "here.npz", "--noise", folder / "noise.npy"), theirs(unet, scheduler, noise))
+        labels = labels_of(config)
+        here = difference(ours(program, folder / "theirs", "model", folder / "here.npz", labels, "--noise", folder / "noise.npy"), theirs(unet, scheduler, noise, labels))
         flow = "flow" in at
         if flow not in converted:
             flags = () if flow else ("--schedule", "ddpm-linear", "--output-kind", "v")
+            if labels is not None:
+                flags += ("--labels", "numbers")
             data = data_for(program, config, folder)
             converted[flow] = trained(program, folder, config, data, *flags).rename(folder / f"converted-{flow}")
         (folder / "scheduler.json").write_text(json.dumps(scheduler))
-        images = ours(program, converted[flow], folder / "scheduler.json", folder / "there.npz", "--save-noise", folder / "saved.npy")
-        there = theirs(opened(converted[flow]), scheduler, np.load(folder / "saved.npy"))
+        numbers = None if labels is None else np.load(folder / "data.npz")["labels"][:IMAGES].astype(np.float32)
+        images = ours(program, converted[flow], folder / "scheduler.json", folder / "there.npz", numbers, "--save-noise", folder / "saved.npy")
+        unet = opened(converted[flow])
+        there = theirs(unet, scheduler, np.load(folder / "saved.npy"), None if labels is None else told(converted[flow], numbers, unet))
         rows[at] = (here, difference(images, there), float((np.abs(there) >= 1).mean()))
     return rows
 

@@ -221,7 +221,7 @@ func (r converted) inDiffusers() string {
 	}
 	text := fmt.Sprintf("DiffusionPipeline.from_pretrained(%q)()", r.Out)
 	if p.Labels != "" {
-		text += fmt.Sprintf(" makes images of any class; %s says how those of one are made", filepath.Join(r.Out, model.CardFile))
+		text += fmt.Sprintf(" makes images of any label; %s says how those of one are made", filepath.Join(r.Out, model.CardFile))
 	}
 	return text
 }

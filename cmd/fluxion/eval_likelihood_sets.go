@@ -99,7 +99,7 @@ func (l *likelihoodRun) classes() (func(class int) (int, error), error) {
 		return func(int) (int, error) { return 0, nil }, nil
 	}
 	if spec.Classes == 0 {
-		return nil, modelError{l.path, fmt.Errorf("the network is told %s, which data do not have", spec.Condition)}
+		return nil, modelError{l.path, errors.New("the network is told numbers of each image, of which likelihoods are not taken; want a model of classes, or of none")}
 	}
 	none := -1
 	if m.Guided && !m.Untrained {

@@ -123,6 +123,9 @@ func (o *pairsOptions) run(ctx context.Context, face console.Face) (err error) {
 	if err != nil {
 		return err
 	}
+	if j.labels != nil {
+		return fault.Usagef("%s is told numbers of each image, which pairs do not keep; want a model of classes, or of none", o.model)
+	}
 	if name := o.config.Sampler; draws(j.run.table) {
 		return fault.Usagef("--sampler %s draws noise on its way, so that the image is not that of the first noise alone; want another, such as heun", name)
 	}

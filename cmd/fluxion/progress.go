@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -33,7 +34,7 @@ func (o observer) Start(s train.Start) {
 		"recipe": s.Recipe.Of, "apart": apart, "baseline": s.Baseline, "pixel_variance": s.Variance,
 		"run": s.Run, "settings": s.Settings, "changes": changes, "from": s.From, "images": s.Images, "notes": append([]string{}, s.Notes...),
 		"dataset": s.Dataset, "dataset_images": s.DatasetImages, "height": s.Height, "width": s.Width, "channels": s.Channels, "floats": s.Floats,
-		"classes": len(s.Classes), "resident": s.Resident, "parameters": s.Parameters, "tensors": s.Tensors,
+		"classes": len(s.Classes), "numbers": s.Numbers, "resident": s.Resident, "parameters": s.Parameters, "tensors": s.Tensors,
 		"device": s.Device, "precision": s.Settings.Precision, "planned_bytes": s.PlannedBytes, "beside_bytes": s.BesideBytes, "kept_bytes": s.KeptBytes, "recomputed_flops": s.AgainFLOPs,
 		"flop_per_image": float64(s.StepFLOPs) / float64(s.Settings.Batch),
 	}
@@ -58,7 +59,7 @@ func (o observer) Start(s train.Start) {
 
 // startRows are what a person is told of a run before its first step.
 func startRows(s train.Start) [][2]string {
-	labels := "none"
+	labels := cmp.Or(s.Numbers, "none")
 	if n := len(s.Classes); n > 0 {
 		labels = fmt.Sprintf("%d classes: %s", n, console.Abridged(s.Classes, 10))
 	}

@@ -28,13 +28,13 @@ type sampleOptions struct {
 	guidanceFlags
 	pictureFlags
 	noiseFlags
-	model, out, class, weights, device, precision, seeds, blockings string
-	count, batch, threads, columns, depth                           int
-	seed                                                            uint64
-	json, overwrite                                                 bool
-	swept                                                           bool // sampler and steps are those of a cell, whoever says them
-	disk                                                            durable.Disk
-	ignore                                                          []string
+	model, out, class, label, weights, device, precision, seeds, blockings string
+	count, batch, threads, columns, depth                                  int
+	seed                                                                   uint64
+	json, overwrite                                                        bool
+	swept                                                                  bool // sampler and steps are those of a cell, whoever says them
+	disk                                                                   durable.Disk
+	ignore                                                                 []string
 }
 
 func newSample() *cobra.Command { return newSampleOn(durable.Disk{}) }
@@ -159,6 +159,9 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	}
 	defer o.closeImages()
 	if seeds, err = j.numbers(seeds); err != nil {
+		return err
+	}
+	if seeds, err = j.labels.numbers(seeds); err != nil {
 		return err
 	}
 	if err := o.noiseFlags.checkJob(j); err != nil {
@@ -314,7 +317,11 @@ func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.
 	for _, s := range seeds {
 		request.Classes = append(request.Classes, j.classOf(s))
 	}
+	j.labels.tell(&request, m)
 	note, notes := "", slices.Clone(m.Notes)
+	if j.labels != nil && j.labels.note != "" {
+		notes = append(notes, j.labels.note)
+	}
 	if m.Floats && !samples.IsArray(o.out) {
 		notes = append(notes, "the model was trained on float32, not on pictures: these are clipped to ±1; --out FILE.npz writes them as they are")
 	}

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"math"
+	"slices"
 	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/samples"
+	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
@@ -19,6 +22,9 @@ func (o *sampleOptions) runArray(ctx context.Context, face console.Face, dev dev
 		text := map[string]string{"seed": o.seeds, "class": o.class}
 		for key, value := range j.text {
 			text[key] = value
+		}
+		if j.labels != nil {
+			text["label"] = j.labels.text
 		}
 		if j.noise != nil && j.noise.given {
 			text["noise"] = digest(j.noise.values)
@@ -52,7 +58,18 @@ func (o *sampleOptions) runArray(ctx context.Context, face console.Face, dev dev
 	if err != nil {
 		return err
 	}
-	picture, err := array.Write(want, values, classes, o.columns)
+	labels := data.Array{Name: "labels", Shape: []int{len(seeds)}, Integers: classes}
+	if l := j.labels; l != nil {
+		labels.Shape = append(labels.Shape, len(j.model.Labels.Names))
+		for _, seed := range seeds {
+			if of := l.of(seed); of != nil {
+				labels.Floats = append(labels.Floats, of...)
+			} else {
+				labels.Floats = append(labels.Floats, slices.Repeat([]float32{float32(math.NaN())}, labels.Shape[1])...)
+			}
+		}
+	}
+	picture, err := array.Write(want, values, labels, o.columns)
 	if err != nil {
 		return err
 	}

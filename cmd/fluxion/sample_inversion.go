@@ -45,6 +45,8 @@ func (o *sampleOptions) readInversion(of *model.Model, images *imageSet, method 
 		return nil, modelError{o.from, fmt.Errorf("its flow ends in source %v, and that of %s begins with %v; want two models of one noise", m.Process.Source, o.model, of.Process.Source)}
 	case m.Few != nil || m.Jumps != "":
 		return nil, modelError{o.from, errors.New("it was trained for few steps, and does not say where the flow leads upwards; want the model that taught it")}
+	case m.Labels != nil:
+		return nil, modelError{o.from, errors.New("it is told numbers of each image, which those to be inverted come without; want a model of classes, or of none")}
 	case o.scheduler != "":
 		return nil, fault.Usagef("--from: a scheduler of diffusers is not run upwards here; want --sampler")
 	}

@@ -26,6 +26,7 @@ type job struct {
 	guidance     generate.Guidance
 	clip         bool
 	classOf      func(seed int64) int
+	labels       *labelling        // instead of classes; nil: the model is told no numbers
 	size         [3]int            // height, width, channels
 	picture      *generate.Picture // nil: none
 	images       *imageSet         // that samples are made of, one of each; nil: none
@@ -88,6 +89,9 @@ func (o *sampleOptions) planOf(read func() (*model.Model, error)) (j job, err er
 	if j.classOf, err = o.classes(j.model, j.guide); err != nil {
 		return j, err
 	}
+	if j.labels, err = o.labels(j.model, j.guide); err != nil {
+		return j, err
+	}
 	if j.size, err = imageSize(j.model.Network, samples.IsArray(o.out)); err != nil {
 		return j, modelError{o.model, err}
 	}
@@ -128,7 +132,7 @@ func (o *sampleOptions) planImages(j *job, method sampler.Sampler) (err error) {
 	if j.from, err = o.readInversion(j.model, j.images, method); err != nil {
 		return err
 	}
-	if o.class == "all" && !begins && j.model.Network.Spec().Conditional() { // the classes of a source are its own
+	if o.class == "all" && !begins && j.model.Network.Spec().Classes > 0 { // the classes of a source are its own
 		j.classOf, err = j.images.classes(j.model)
 	}
 	return err
@@ -247,12 +251,12 @@ func (o *sampleOptions) classes(m, guide *model.Model) (func(seed int64) int, er
 			return nil, fault.Usagef("--class %s: the model knows no classes", o.class)
 		}
 		return func(int64) int { return 0 }, nil
-	case total < 1:
-		return nil, fault.Usagef("the model's %s cannot be given on the command line", of.Condition)
 	case o.classFree() && !m.Guided:
 		return nil, fault.Usagef("--guidance needs a model that was trained without labels, too (label_drop), or a weaker one, --guide MODEL")
 	case o.classFree() && m.Untrained:
 		return nil, fault.Usagef("--guidance %g: in training no image went without its label (label_drop 0), so the model does not know what to guide away from; train on with --label-drop 0.1, or give a weaker model, --guide MODEL", o.guidance)
+	case m.Labels != nil: // which labels settles
+		return func(int64) int { return 0 }, nil
 	case o.class == "none" && (m.Untrained || guide != nil && guide.Untrained):
 		return nil, fault.Usagef("--class none: in training no image went without its label (label_drop 0), so the model knows none without; train on with --label-drop 0.1")
 	case o.class == "all":

@@ -28,6 +28,7 @@ func (o *sampleOptions) list() setting.List {
 			{Key: "count", Value: setting.Of(&o.count), Own: true, Help: "make images 0 to COUNT-1", Range: setting.Within(1, maxSeeds, "")},
 			{Key: "seeds", Value: setting.Of(&o.seeds), Own: true, Help: "numbers of the images to make, such as 0-99,200"},
 			{Key: "class", Value: setting.Of(&o.class), Help: "class by name or index; all takes them in turn; none is without"},
+			labelSetting(&o.label),
 		},
 		sampler.GridSettings(&o.config.Sampler, &o.config.Options),
 		setting.List{
@@ -61,7 +62,7 @@ func (o *sampleOptions) check() ([]int64, error) {
 	switch {
 	case o.model == "" || o.out == "":
 		return nil, fault.Usagef("--model and --out are needed")
-	case o.count == 0 && o.seeds == "" && (o.input != "" || o.initSet()): // all of them
+	case o.count == 0 && o.seeds == "" && (o.input != "" || o.initSet() || isLabelFile(o.label)): // all of them
 	case (o.count > 0) == (o.seeds != ""):
 		return nil, fault.Usagef("give either --count N or --seeds A-B")
 	}

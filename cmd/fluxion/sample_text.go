@@ -18,7 +18,7 @@ import (
 // differences are told. It is written into the picture, so that one made otherwise
 // is not taken for one that is asked for.
 var decidingTexts = slices.Concat([]string{
-	"digest", "weights", "class", "seed", "key", "precision", "schedule", "sampler", "grid", "steps", "scheduler", "guidance", "guide", "clip", "init", "mask", "input", "from", "noise",
+	"digest", "weights", "class", "label", "seed", "key", "precision", "schedule", "sampler", "grid", "steps", "scheduler", "guidance", "guide", "clip", "init", "mask", "input", "from", "noise",
 }, schedulerTexts, optionTexts)
 
 // schedulerTexts are those of the flags of schedulers, noted like the others.
@@ -112,6 +112,9 @@ func (o *sampleOptions) how(j job) string {
 // textOf is the text of one picture.
 func (j job) textOf(seed int64, class int) map[string]string {
 	text := textOf(j.text, j.model, seed, class)
+	if j.labels != nil {
+		text["label"] = j.model.Labels.Text(j.labels.of(seed))
+	}
 	if j.images != nil {
 		text[j.imagesText()] = j.images.digest(seed)
 	}
@@ -127,7 +130,7 @@ func textOf(common map[string]string, m *model.Model, seed int64, class int) map
 		text[key] = value
 	}
 	switch {
-	case !m.Network.Spec().Conditional():
+	case !m.Network.Spec().Conditional(), m.Labels != nil:
 	case class < len(m.Classes):
 		text["class"] = m.Classes[class]
 	case m.Guided:

@@ -285,9 +285,13 @@ type Request struct {
 	Seeds     []int64   // the number of each image
 	Classes   []int     // of each image; nil for an unconditional network
 	NullClass int       // the class that stands for none
-	Guidance  Guidance
-	Clip      bool    // clip the predicted image to the range of pixels
-	Range     float64 // or to ±Range, where that is not 0
+	// Told is what the network is told of each image in the place of a class, where that is
+	// numbers, and Untold what stands for none of these.
+	Told     [][]float32
+	Untold   []float32
+	Guidance Guidance
+	Clip     bool    // clip the predicted image to the range of pixels
+	Range    float64 // or to ±Range, where that is not 0
 	// Excess times what limiting x̂ changes it by is added to the state after a row,
 	// beside what the changed output brings; nil is nothing. With a step of Options.Unlimited.
 	Excess  []float64
@@ -418,13 +422,21 @@ func (g *Generator) batch(ctx context.Context, r Request, first, n int) error {
 	return g.program.ReadBytes(g.Plan.Place(g.Step.pixels), g.pixels)
 }
 
-// classes gives every place of the batch the class of its image.
+// classes gives every place of the batch the class of its image, or what it is told instead.
 func (g *Generator) classes(r Request, at func(i int) int) error {
 	if g.Graph.Class == nil {
 		return nil
 	}
 	classes := make([]float32, g.Graph.Class.Shape().TotalSize())
+	width := len(classes) / g.Graph.Class.Shape()[0]
 	for i := range g.Batch {
+		if r.Told != nil {
+			copy(classes[i*width:][:width], r.Told[at(i)])
+			if g.Guided {
+				copy(classes[(g.Batch+i)*width:][:width], r.Untold)
+			}
+			continue
+		}
 		classes[i] = float32(r.Classes[at(i)])
 		if g.Guided {
 			classes[g.Batch+i] = float32(r.NullClass)

@@ -58,6 +58,9 @@ func (m *Model) card(p Pipeline, name string, as safetensors.Dtype, grid bool, s
 	if p.Classes > 0 {
 		kind = "class-conditional"
 	}
+	if m.Labels != nil {
+		kind = "conditional"
+	}
 	fmt.Fprintf(&b, "---\nlibrary_name: diffusers\npipeline_tag: unconditional-image-generation\ntags:\n- fluxion\n- %s\n---\n\n# %s\n\n", kind, name)
 	if grid {
 		fmt.Fprintf(&b, "![samples](%s)\n\nSamples of the run's averaged weights.\n\n", GridFile)
@@ -67,6 +70,9 @@ func (m *Model) card(p Pipeline, name string, as safetensors.Dtype, grid bool, s
 		kind, m.Network.ClassName(), params, as, m.weights, s.Width, s.Height, s.Channels, m.Process, m.method)
 	if len(m.Classes) > 0 {
 		fmt.Fprintf(&b, "\nClasses, from 0: %s.\n", enumerated(m.Classes))
+	}
+	if l := m.Labels; l != nil {
+		fmt.Fprintf(&b, "\nIt is told numbers of each image: %s.\n", l)
 	}
 	b.WriteString("\n## Use\n\n")
 	m.use(&b, p)
@@ -94,21 +100,48 @@ func (m *Model) use(b *strings.Builder, p Pipeline) {
 			b.WriteString("`class_labels=[3, 7], batch_size=2` says which classes; without it they are drawn.\n\n")
 		}
 		if p.Labels != "" {
-			fmt.Fprintf(b, "The network in `unet/` makes images of any class. The one in `%s/` is told which, and guided by the other:\n\n```python\n%s```\n\n", p.Labels, labelsLoop(p))
+			fmt.Fprintf(b, "The network in `unet/` makes images of any %s. The one in `%s/` is told which, and guided by the other:\n\n```python\n%s```\n\n", m.labelled(), p.Labels, m.labelsLoop(p))
 		}
 	}
 	b.WriteString("```\nfluxion sample --model . --out samples --count 64\n```\n")
 }
 
-// labelsLoop is Python that draws one image of each of two classes, with guidance.
-func labelsLoop(p Pipeline) string {
+// labelled is what images differ in that the network is told.
+func (m *Model) labelled() string {
+	if m.Labels != nil {
+		return "label"
+	}
+	return "class"
+}
+
+// pythonLabels is Python that makes class_labels of two images: two classes, or the least and
+// the largest of the numbers that the network is told, as Labels.Tell has it.
+func (m *Model) pythonLabels(p Pipeline) string {
+	l, s := m.Labels, m.Network.Spec()
+	if l == nil {
+		return fmt.Sprintf("labels = torch.tensor([0, %d])", min(1, p.Classes-1))
+	}
+	list := func(values []float32) string {
+		text := strings.Join(strings.Fields(fmt.Sprint(values)), ", ")
+		return "torch.tensor(" + text + ")"
+	}
+	lines := fmt.Sprintf("low, high = %s, %s\nlabels = torch.stack([low, high])  # one row an image: %s\nlabels = (labels - low) / torch.where(high > low, high - low, 1.0)\n", list(l.From), list(l.To), strings.Join(l.Names[:min(len(l.Names), mostListed)], ", "))
+	if s.Condition == nets.Timestep {
+		return lines + fmt.Sprintf("labels = %d * labels[:, 0]", timestepScale)
+	}
+	return lines + fmt.Sprintf("labels = labels.repeat(1, %d)[:, :%d]  # numbers are repeated until they fill the vector", (s.Embedding+len(l.Names)-1)/len(l.Names), s.Embedding)
+}
+
+// labelsLoop is Python that draws one image of each of two labels, with guidance.
+func (m *Model) labelsLoop(p Pipeline) string {
 	return fmt.Sprintf(`import torch
 from diffusers import DiffusionPipeline, UNet2DModel
 
 pipeline = DiffusionPipeline.from_pretrained(".")
 unet, scheduler = pipeline.unet, pipeline.scheduler
 told = UNet2DModel.from_pretrained(".", subfolder="%s")
-labels, guidance = torch.tensor([0, %d]), 2.0
+%s
+guidance = 2.0
 scheduler.set_timesteps(%d)
 side = unet.config.sample_size
 x = torch.randn(len(labels), unet.config.in_channels, side, side) * getattr(scheduler, "init_noise_sigma", 1.0)
@@ -119,7 +152,7 @@ with torch.no_grad():
         any, one = unet(z, t).sample, told(z, t, class_labels=labels).sample
         x = scheduler.step(any + guidance * (one - any), t, x).prev_sample
 pixels = ((x / 2 + 0.5).clamp(0, 1) * 255).round().byte()
-`, p.Labels, min(1, p.Classes-1), fewSteps)
+`, p.Labels, m.pythonLabels(p), fewSteps)
 }
 
 // enumerated lists names, the first of many.

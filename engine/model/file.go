@@ -26,7 +26,7 @@ const (
 )
 
 // kept are the files of TrainingDir that go with a model wherever it goes.
-var kept = []string{ClassesFile, DataFile, FewFile, GuidanceFile, SettingsFile, OriginFile}
+var kept = []string{ClassesFile, DataFile, FewFile, GuidanceFile, LabelsFile, SettingsFile, OriginFile}
 
 // PartNames are the names of all texts of a model in one file.
 func PartNames() []string { return append([]string{ConfigPart, SchedulerPart}, kept...) }

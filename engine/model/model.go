@@ -29,7 +29,8 @@ type Model struct {
 	Weights []float32 // flat
 	Process process.Process
 	Classes []string // names, if known
-	Guided  bool     // the last class stands for none
+	Labels  *Labels  // numbers that it is told instead of a class; nil: none
+	Guided  bool     // there is what stands for no class, the last of the table, or for no numbers
 	Floats  bool     // its data were float32, taken as they are; else pictures, from −1 to 1
 	Path    string   // where the weights were found
 	Root    string   // the checkpoint or pipeline that they belong to
@@ -144,13 +145,24 @@ func (m *Model) heed(config scheduler.Config, where string) (err error) {
 	if m.Notes = slices.Concat(m.Network.Notes(), m.madeNotes(), m.Notes); len(config.Unused) > 0 {
 		m.Notes = append(m.Notes, "scheduler_config.json: ignored "+strings.Join(config.Unused, ", "))
 	}
-	for name, read := range map[string]func(path string, text []byte) error{DataFile: m.readValues, FewFile: m.readFew, ClassesFile: m.readClasses, GuidanceFile: m.readBaked, OriginFile: m.readOrigin} {
+	for name, read := range map[string]func(path string, text []byte) error{DataFile: m.readValues, FewFile: m.readFew, ClassesFile: m.readClasses, GuidanceFile: m.readBaked} {
 		if text, there := m.parts[name]; there {
 			if err := read(filepath.Join(where, name), text); err != nil {
 				return err
 			}
 		}
 	}
+	for _, part := range []struct {
+		name string
+		read func(path string, text []byte) error
+	}{{LabelsFile, m.readLabels}, {OriginFile, m.readOrigin}} { // which go by what classes were
+		if text, there := m.parts[part.name]; there {
+			if err := part.read(filepath.Join(where, part.name), text); err != nil {
+				return err
+			}
+		}
+	}
+	m.assumeLabels()
 	m.Untrained = m.Untrained && m.Guided
 	return nil
 }
@@ -195,7 +207,7 @@ func (m *Model) readClasses(path string, text []byte) error {
 func (m *Model) readOrigin(path string, text []byte) error {
 	var o Origin
 	err := pyjson.In(path, pyjson.Decode(text, &o))
-	m.Untrained = o.Untrained
+	m.Untrained = m.Untrained || o.Untrained
 	return err
 }
 

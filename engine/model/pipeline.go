@@ -40,9 +40,9 @@ type Pipeline struct {
 	Without string `json:"lack,omitempty"` // why diffusers cannot call the model at all
 }
 
-// foldable is a network whose weights can be made those of one that is told no class.
+// foldable is a network whose weights can be made those of one that is told nothing of an image.
 type foldable interface {
-	WithoutClasses(weights []float32, class int) (nets.Network, []float32, bool)
+	Untold(weights, told []float32) (nets.Network, []float32, bool)
 }
 
 // Pipeline says how diffusers calls the model, and which network its component unet is:
@@ -76,9 +76,13 @@ func (m *Model) Pipeline() (Pipeline, nets.Network, []float32) {
 		p.Without = "diffusers has no network that is told a class and how far to lead"
 		return p, n, weights
 	case m.Guided && !m.Untrained && !spec.Estimate && !spec.Jump:
-		if alone, folded, ok := f.WithoutClasses(m.Weights, spec.Classes-1); ok {
+		if alone, folded, ok := f.Untold(m.Weights, m.Untold()); ok {
 			n, weights, p.Labels = alone, folded, nets.LabelsDir
 		}
+	}
+	if n.Spec().Condition != "" {
+		p.Without = "no pipeline of diffusers tells a network numbers, and this one knows no image without (label_drop)"
+		return p, n, weights
 	}
 	if s := n.Spec(); s.Conditional() || s.Estimate || s.Jump {
 		p.Class, p.Code = "FluxionPipeline", true
@@ -96,10 +100,20 @@ const (
 	fewSteps   = 50
 )
 
+// Untold is what the network is told of an image of no class, or without its numbers, where
+// there is such.
+func (m *Model) Untold() []float32 {
+	s := m.Network.Spec()
+	if m.Labels != nil {
+		return m.Labels.Told(s, nil)
+	}
+	return []float32{float32(s.Classes - 1)}
+}
+
 // labels is how many classes the network can be asked for.
 func (m *Model) labels() int {
 	n := m.Network.Spec().Classes
-	if m.Guided {
+	if m.Guided && n > 0 {
 		n--
 	}
 	return n

@@ -107,6 +107,7 @@ func (g *sampling) after(images int64) (evaluate.Source, error) {
 			r.Classes = append(r.Classes, i%classes)
 		}
 	}
+	g.of.Label(&r, false)
 	if g.given.Classes != nil {
 		g.given.Of(&r, g.of.Network, g.of.Objective.Process().Source, classes)
 	}

@@ -74,7 +74,7 @@ type Builder struct {
 	Blocks    []*gorgonia.Node // see plan.Forward
 	Uses      []Use            // the trained one first
 	Addresses []int64          // of the noise of each image
-	Classes   *feed.Vector     // of each image; nil: nobody asked for them
+	Classes   *feed.Vector     // of each image, or the numbers that it is told instead; nil: nobody asked for them
 	Augment   *feed.Vector     // how each image was transformed; nil: the network is not told
 
 	augment            *gorgonia.Node
@@ -207,6 +207,9 @@ func (b *Builder) Latent() *gorgonia.Node {
 func (b *Builder) Class() *gorgonia.Node {
 	if b.class == nil && b.Network.Spec().Conditional() {
 		n := b.Number("class_labels")
+		if width := b.Network.Spec().Embedding; width > 0 {
+			n = b.Coefficients("class_labels", width)
+		}
 		b.class, b.Classes = n.Node, n.values
 	}
 	return b.class

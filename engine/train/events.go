@@ -32,7 +32,8 @@ type Start struct {
 	Height, Width int
 	Channels      int
 	Floats        bool     // the data are float32, taken as they are
-	Classes       []string // nil: unlabelled
+	Classes       []string // nil: unlabelled, or told numbers
+	Numbers       string   // that the network is told of each image instead; "": none
 	Resident      bool     // it lies on the device as a whole
 	Notes         []string // of how the data set was read
 

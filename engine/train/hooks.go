@@ -21,6 +21,7 @@ func (r *run) own(callers []Hook) []Hook {
 		r.learningHook(),
 		r.noiseHook(),
 		r.teacherHook(),
+		r.labelsHook(),
 		{Name: "requests", Every: 1, After: r.listen},
 		{Name: "learning", Every: 1, After: r.watch},
 		r.statusHook(),

@@ -65,6 +65,7 @@ type run struct {
 	teacher   *objective.Teacher    // nil: none
 	coupling  couple.Coupling       // nil: by chance
 	augment   *augment.Augmentation // nil: images are as they are
+	labels    *labels               // nil: classes, or none
 	pairing   *pairing              // nil: the coupling asks for no products
 	recipe    Recipe                // of the preset
 	baseline  float64               // the loss of a network without knowledge

@@ -143,6 +143,8 @@ func (r *run) couplingNotes() []string {
 	switch {
 	case r.coupling == nil:
 		return nil
+	case r.labels != nil:
+		return []string{fmt.Sprintf("coupling %v moves noise between images of any labels: the network can tell numbers by the noise, which is all alike in sampling", r.coupling)}
 	case len(r.data.Classes()) > 0 && r.coupling.String() == "ot-across":
 		return []string{"coupling ot-across moves noise between classes: the network can tell a class by its noise, which is all alike in sampling; ot keeps noise in its class"}
 	case strings.HasPrefix(r.coupling.String(), "nearest"):

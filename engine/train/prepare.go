@@ -84,7 +84,7 @@ func planRun(o Options) (r *run, p planned, err error) {
 	}
 	s.Precision = precision.String()
 	height, width, channels := o.Data.Shape()
-	network, err := Network(s.Preset, loss.Fit(nets.Spec{Height: height, Width: width, Channels: channels, Classes: len(o.Data.Classes()), Concat: s.GivenChannels(o.Data), Dropout: s.Dropout, Augmented: s.Augment != ""}), o.IgnoreKeys...)
+	network, err := Network(s.Preset, loss.Fit(nets.Spec{Height: height, Width: width, Channels: channels, Classes: len(o.Data.Classes()), Condition: labelled(o.Data), Concat: s.GivenChannels(o.Data), Dropout: s.Dropout, Augmented: s.Augment != ""}), o.IgnoreKeys...)
 	if err != nil {
 		return nil, p, err
 	}
@@ -103,6 +103,9 @@ func planRun(o Options) (r *run, p planned, err error) {
 		return nil, p, err
 	}
 	r = &run{dir: o.Dir, settings: s, augment: augmentation, network: network, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: loss, teacher: teacherOf(loss), coupling: coupling, saveNow: o.SaveNow, disk: o.Disk, group: o.Group, distributions: o.Distributions}
+	if r.labels, err = newLabels(o.Data, network, s.LabelDrop); err != nil {
+		return nil, p, err
+	}
 	r.saver = r.newSaver()
 	if r.all, err = r.hooks(o.Hooks); err != nil {
 		return nil, p, err
@@ -153,6 +156,7 @@ func prepare(o Options) (*run, Start, error) {
 			return nil, Start{}, errors.Join(err, r.close())
 		}
 	}
+	r.labels.begin(r.beginning)
 	r.record = r.sinks(o.Sinks)
 	for _, line := range append(o.Origin, "device: "+o.Device.Describe()+", "+s.Precision) {
 		r.folder.Note("%s", line)
@@ -165,7 +169,7 @@ func prepare(o Options) (*run, Start, error) {
 	r.baseline, r.atZero = loss.Baseline(mean, variance)
 	return r, Start{
 		Run: o.Dir, Settings: s, Changes: changes,
-		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Floats: o.Data.Kind() == data.Floats, Classes: o.Data.Classes(), Notes: slices.Concat(data.Notes(o.Data), network.Notes(), r.presetNotes(), r.beginning.notes(loss.Process()), r.couplingNotes(), r.floatNotes(variance)), Resident: step.Resident > 0,
+		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Floats: o.Data.Kind() == data.Floats, Classes: o.Data.Classes(), Numbers: r.labels.about(network.Spec()), Notes: slices.Concat(data.Notes(o.Data), network.Notes(), r.presetNotes(), r.beginning.notes(loss.Process()), r.couplingNotes(), r.floatNotes(variance)), Resident: step.Resident > 0,
 		Parameters: nets.Count(step.Trained.Params), Tensors: len(step.Trained.Params),
 		Device: o.Device.Describe(), PlannedBytes: sizes.Bytes(), BesideBytes: r.besideBytes(), StepFLOPs: step.Cost().FLOPs, Snapshots: snapshots,
 		KeptBytes: p.kept, AgainFLOPs: step.Recomputed().FLOPs,
@@ -188,7 +192,7 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	o := StepOptions{
 		Network: r.network, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation, Optimizer: s.Optimizer, DecayOf: s.WeightDecayOf, NoiseScale: s.NoiseScale, MoreEMAs: s.EMA.names(),
 		Target: d.Target(), Precision: r.precision, Recompute: s.Recompute, Group: r.group,
-		Objective: r.objective, Floats: r.data.Kind() == data.Floats || r.augment != nil, Augment: r.augment, Flip: s.Flip, Seed: s.Seed, LabelDrop: s.LabelDrop, NullClass: r.nullClass(),
+		Objective: r.objective, Floats: r.data.Kind() == data.Floats || r.augment != nil, Augment: r.augment, Flip: s.Flip, Seed: s.Seed, LabelDrop: s.LabelDrop, NullClass: r.nullClass(), Labels: r.labels,
 	}
 	if key, paired := data.NoiseKey(r.data); paired {
 		o.Noise = objective.Noise{Seed: key, Stream: philox.SampleStart}
@@ -303,6 +307,10 @@ func fit(n nets.Network, preset string, images nets.Spec) (nets.Network, error) 
 	}
 	s := n.Spec()
 	switch {
+	case s.Condition != images.Condition && images.Jump:
+		return nil, &SettingError{"objective", "a network cannot be told numbers of an image and how far its answer is to lead; want labels folders or none"}
+	case s.Condition != images.Condition:
+		return nil, &SettingError{"preset", preset + " is a network that is told no numbers of an image, and the labels of the data are some; want another network, such as tiny, or labels folders or none"}
 	case s.Classes != images.Classes:
 		return nil, &SettingError{"preset", preset + " is a network that is told no classes, and the data have some; want another network, or pictures without sub-folders or arrays without labels"}
 	case s.Dropout != images.Dropout:

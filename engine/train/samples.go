@@ -126,6 +126,7 @@ func (r *run) samples(ctx context.Context, images int64) error {
 			request.Classes = append(request.Classes, i%min(classes, gridColumns))
 		}
 	}
+	r.trainer.Label(&request, !r.settings.TakesInputs(r.data))
 	var given Given
 	if r.settings.TakesInputs(r.data) {
 		if given, err = ReadGiven(r.data, n, r.settings.SkipBroken); err != nil {

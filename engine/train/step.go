@@ -44,6 +44,7 @@ type StepOptions struct {
 	Noise         objective.Noise       // the zero value: that of Seed
 	LabelDrop     float64               // share of images whose labels are
 	NullClass     int                   // the class of an image without its label
+	Labels        *labels               // instead of classes; nil: classes, or none
 	Without       []string              // names of plan.Fusions to leave out
 	Recompute     string                // name of one of plan.Recomputations; empty: none
 	Group         collective.Group      // that shares the micro-batches; the zero value: this process alone

@@ -101,7 +101,7 @@ func readTeacher(s Settings, d data.Dataset) (*objective.Teacher, error) {
 	case spec.Estimate:
 		return bad("is given its own estimate (self-conditioning), which a step of its own has none of; want a model without")
 	case spec.Classes == 0 && spec.Conditional():
-		return bad("is told %s, which the data do not have", spec.Condition)
+		return bad("is told numbers of each image, which no student is here; want a model of classes, or of none")
 	case spec.Told() && s.TeacherGuide != "":
 		return bad("is told its guidance, and needs no other model for it; want no teacher_guide")
 	case spec.Told() && scales != [2]float64{} && !(spec.Guidance[0] <= scales[0] && scales[1] <= spec.Guidance[1]):

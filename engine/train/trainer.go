@@ -143,6 +143,11 @@ func (t *Trainer) Fill(b *data.Batch) {
 		if t.classes == nil {
 			continue
 		}
+		if t.Labels != nil {
+			width := len(t.classes.Values) / t.Batch
+			t.Labels.put(t.Network.Spec(), b, i, philox.Uniform64(t.Seed, philox.Drop, uint64(at), 0) < t.LabelDrop, t.classes.Values[i*width:][:width])
+			continue
+		}
 		class := int(b.Classes[i])
 		if class < 0 || philox.Uniform64(t.Seed, philox.Drop, uint64(at), 0) < t.LabelDrop {
 			class = t.NullClass

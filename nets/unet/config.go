@@ -187,12 +187,12 @@ func (c Config) WithSelfConditioning(on bool) Config {
 // an embedding more, which diffusers does not know.
 func (c Config) WithJump(on bool) Config {
 	c = c.clone()
-	if c.Jumps() && c.ClassEmbedType == timestep {
+	if c.Jumps() && c.ClassEmbedType == nets.Timestep {
 		c.ClassEmbedType = ""
 	}
 	c.Meta = nets.WithMeta(c.Meta, nets.FlowMap, on)
 	if on && !c.Conditional() {
-		c.ClassEmbedType = timestep
+		c.ClassEmbedType = nets.Timestep
 	}
 	return c
 }
@@ -213,9 +213,6 @@ func (c Config) told() bool { return nets.GuidanceOf(c.Meta) != [2]float64{} }
 
 // Jumps says whether the network is told how far its answer is to lead.
 func (c Config) Jumps() bool { return c.Meta[nets.FlowMap] == true }
-
-// timestep is the class_embed_type of a network that is told a number as it is told the time.
-const timestep = "timestep"
 
 // fourier is the time_embedding_type of a network that is told a noise level, of whose
 // logarithm it takes sines and cosines, and which gives a score: its output is divided by that level.

@@ -1,16 +1,18 @@
 package unet
 
 import (
+	"math"
 	"slices"
 
 	"fluxion/nets"
 )
 
-// WithoutClasses returns the network without its table of classes, and its weights, flat:
-// it makes of every image what the network with it makes of one class. The embedding of a
-// class is added to that of the time, so that its row becomes part of the time's bias.
-func (c Config) WithoutClasses(weights []float32, class int) (nets.Network, []float32, bool) {
-	if !c.classTable() || c.Jumps() || class < 0 || class >= c.NumClassEmbeds {
+// Untold returns the network without what it is told of an image, a class or numbers, and its
+// weights, flat: it makes of every image what the network makes of one that it is told this of.
+// The embedding of what it is told is added to that of the time, so that it becomes part of the
+// time's bias.
+func (c Config) Untold(weights, told []float32) (nets.Network, []float32, bool) {
+	if !c.Conditional() || c.Jumps() || c.classTable() && !(told[0] >= 0 && int(told[0]) < c.NumClassEmbeds) {
 		return nil, nil, false
 	}
 	alone := c.WithClasses(0)
@@ -20,14 +22,44 @@ func (c Config) WithoutClasses(weights []float32, class int) (nets.Network, []fl
 		i := slices.IndexFunc(has, func(p nets.Param) bool { return p.Name == name })
 		return weights[has[i].Offset:][:has[i].Size()]
 	}
+	added := told
+	switch {
+	case c.classTable():
+		added = of(nets.ClassTable)[int(told[0])*c.timeDim():][:c.timeDim()]
+	case c.ClassEmbedType == nets.Timestep:
+		features, ok := c.TimeFeatures()
+		if !ok { // rows of a table, which are numbers of their own
+			return nil, nil, false
+		}
+		hidden := affine(of("class_embedding.linear_1.weight"), of("class_embedding.linear_1.bias"), features.Of(float64(told[0])))
+		for i, x := range hidden {
+			hidden[i] = x / (1 + math.Exp(-x)) // SiLU
+		}
+		added = make([]float32, c.timeDim())
+		for i, x := range affine(of("class_embedding.linear_2.weight"), of("class_embedding.linear_2.bias"), hidden) {
+			added[i] = float32(x)
+		}
+	}
 	flat := make([]float32, nets.FlatSize(wants))
 	for _, p := range wants {
 		copy(flat[p.Offset:], of(p.Name))
-		if p.Name == "time_embedding.linear_2.bias" {
-			for i, e := range of(nets.ClassTable)[class*p.Size():][:p.Size()] {
+		if p.Name == nets.TimeEmbedding+".linear_2.bias" {
+			for i, e := range added {
 				flat[p.Offset+i] += e
 			}
 		}
 	}
 	return alone, flat, true
+}
+
+// affine is xW + b, of weights as they lie: inputs × outputs.
+func affine(weights, bias []float32, x []float64) []float64 {
+	y := make([]float64, len(bias))
+	for i := range y {
+		y[i] = float64(bias[i])
+		for k, v := range x {
+			y[i] += v * float64(weights[k*len(bias)+i])
+		}
+	}
+	return y
 }

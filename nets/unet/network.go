@@ -33,17 +33,15 @@ func (c Config) Spec() nets.Spec {
 	if len(c.SampleSize) > 0 {
 		s.Height, s.Width = c.SampleSize[0], c.SampleSize[len(c.SampleSize)-1]
 	}
-	if s.Jump = c.Jumps(); s.Jump && c.ClassEmbedType == timestep {
+	if s.Jump = c.Jumps(); s.Jump && c.ClassEmbedType == nets.Timestep {
 		return s
 	}
-	if c.ClassEmbedType != "identity" {
+	if c.ClassEmbedType != nets.Identity {
 		s.Classes = c.NumClassEmbeds
 	} else {
 		s.Embedding = c.timeDim()
 	}
-	if c.ClassEmbedType != "" {
-		s.Condition = fmt.Sprintf("class_embed_type %q", c.ClassEmbedType)
-	}
+	s.Condition = c.ClassEmbedType
 	return s
 }
 
@@ -73,6 +71,9 @@ func (c Config) Fit(like nets.Spec) (nets.Network, error) {
 	c = c.clone()
 	c.Meta = nets.WithMeta(c.Meta, nets.Augmented, like.Augmented)
 	c = c.withInput(like.Channels, like.Estimate, like.Concat).WithClasses(like.Classes).WithJump(like.Jump).WithGuidance(like.Guidance)
+	if like.Condition != "" {
+		c.ClassEmbedType = like.Condition
+	}
 	switch {
 	case like.Height != like.Width:
 		c.SampleSize = []int{like.Height, like.Width}

@@ -63,7 +63,7 @@ func (b *builder) embedding(in nets.Inputs) *gorgonia.Node {
 		embedding = pointwise.Add(embedding, b.mlp("guidance_embedding", nets.GuidanceFeatures(in.Guidance, c.BlockOutChannels[0]), nets.Zero))
 	}
 	switch {
-	case c.Jumps() && c.ClassEmbedType == timestep:
+	case c.Jumps() && c.ClassEmbedType == nets.Timestep:
 		return b.activation(pointwise.Add(embedding, b.jump("class_embedding", in.Jump)))
 	case c.Jumps():
 		embedding = pointwise.Add(embedding, b.jump("jump_embedding", in.Jump))
@@ -127,9 +127,9 @@ func (c Config) TimeFeatures() (embed.TimestepOptions, bool) {
 func (b *builder) classEmbedding(class *gorgonia.Node) *gorgonia.Node {
 	c := b.config
 	switch c.ClassEmbedType {
-	case timestep:
+	case nets.Timestep:
 		return b.mlp("class_embedding", b.timeProjection(class), nets.Glorot)
-	case "identity":
+	case nets.Identity:
 		return class
 	}
 	// As PyTorch's embeddings begin: classes that begin alike take long to part.

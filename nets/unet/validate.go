@@ -106,7 +106,7 @@ func (c Config) checkChoices() error {
 		{"upsample_type", c.UpsampleType, []string{"conv", "resnet"}},
 		{"act_fn", strings.ToLower(c.ActFn), activationNames()},
 		{"resnet_time_scale_shift", c.ResnetTimeScaleShift, []string{"default", "scale_shift"}},
-		{"class_embed_type", c.ClassEmbedType, []string{"", "timestep", "identity"}},
+		{"class_embed_type", c.ClassEmbedType, []string{"", nets.Timestep, nets.Identity}},
 	} {
 		if !slices.Contains(choice.supported, choice.value) {
 			names := strings.Join(choice.supported, ", ")
@@ -128,9 +128,9 @@ func (c Config) checkEmbeddings() error {
 		return nets.Refuse("time_embedding_type", "is \"learned\", but times and jumps of a flow map are no rows of a table; want \"positional\"")
 	case c.TimeEmbeddingType == fourier && c.Jumps():
 		return nets.Refuse("time_embedding_type", "is %q, but jumps of a flow map may be 0, which has no logarithm; want \"positional\"", fourier)
-	case c.TimeEmbeddingType == fourier && c.ClassEmbedType == timestep:
-		return nets.Refuse("class_embed_type", "is %q with a time embedding %q: classes may be 0, which has no logarithm", timestep, fourier)
-	case c.Jumps() && c.ClassEmbedType != timestep && !c.classTable(), c.Jumps() && c.ClassEmbedType == timestep && c.NumClassEmbeds != 0:
+	case c.TimeEmbeddingType == fourier && c.ClassEmbedType == nets.Timestep:
+		return nets.Refuse("class_embed_type", "is %q with a time embedding %q: classes may be 0, which has no logarithm", nets.Timestep, fourier)
+	case c.Jumps() && c.ClassEmbedType != nets.Timestep && !c.classTable(), c.Jumps() && c.ClassEmbedType == nets.Timestep && c.NumClassEmbeds != 0:
 		return nets.Refuse("class_embed_type", "is %q with num_class_embeds %d; a flow map (%s) has \"timestep\" without classes, and null with them", c.ClassEmbedType, c.NumClassEmbeds, nets.FlowMap)
 	case c.told() && c0%2 != 0:
 		return nets.Refuse("block_out_channels", "begins with %d, but the embedding of guidance needs an even number", c0)

@@ -59,10 +59,10 @@ func (a Array) Look(wanted Wanted) (there bool, err error) {
 	return false, refused
 }
 
-// Write writes the samples and their classes (−1 for none; nil where the model knows
-// no classes), and returns the path of a picture of them beside the file, "" where they
+// Write writes the samples and their labels, classes (−1 for none) or numbers (NaN), of no
+// elements where the model is told neither, and returns the path of a picture of them beside the file, "" where they
 // cannot be seen.
-func (a Array) Write(wanted Wanted, values []float32, classes []int64, columns int) (picture string, err error) {
+func (a Array) Write(wanted Wanted, values []float32, labels data.Array, columns int) (picture string, err error) {
 	n, size := len(wanted.Seeds), wanted.Size
 	text, err := json.Marshal(wanted.Text(0))
 	if err != nil {
@@ -71,8 +71,8 @@ func (a Array) Write(wanted Wanted, values []float32, classes []int64, columns i
 	arrays := []data.Array{
 		{Name: "images", Shape: []int{n, size[0], size[1], size[2]}, Floats: values}, {Name: "seeds", Shape: []int{n}, Integers: wanted.Seeds}, {Name: textArray, Text: string(text)},
 	}
-	if classes != nil {
-		arrays = append(arrays, data.Array{Name: "labels", Shape: []int{n}, Integers: classes})
+	if labels.Integers != nil || labels.Floats != nil {
+		arrays = append(arrays, labels)
 	}
 	if err := a.Disk.MkdirAll(filepath.Dir(a.Path)); err != nil {
 		return "", fault.Output(err)
