@@ -40,7 +40,7 @@ func (d *block) Read(i int, e *Example) error {
 		copy(e.Bytes, pixels)
 		return nil
 	}
-	convert(photo{opaque(pixels, d.stored.height, d.stored.width, d.stored.channels), upright}, d.shape, d.fit, e.Bytes)
+	convert(photo{opaque(pixels, d.stored.height, d.stored.width, d.stored.channels), upright, e.Part}, d.shape, d.fit, e.Bytes)
 	return nil
 }
 

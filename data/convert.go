@@ -80,11 +80,7 @@ func (o orientation) at(i int, s shape, width, height int) int {
 func (p photo) paint(canvas draw.Image, fit Fit) {
 	b, to := p.Bounds(), canvas.Bounds()
 	switch fit {
-	case Crop:
-		w, h := p.size()
-		side := min(w, h)
-		x, y := (w-side)/2, (h-side)/2
-		b = p.orientation.storedRect(image.Rect(x, y, x+side, y+side), b.Dx(), b.Dy()).Add(b.Min)
+	case "", Stretch:
 	case Pad:
 		w, h := to.Dx(), to.Dy() // of a square
 		if b.Dx() > b.Dy() {
@@ -93,6 +89,9 @@ func (p photo) paint(canvas draw.Image, fit Fit) {
 			w = max(1, (w*b.Dx()+b.Dy()/2)/b.Dy())
 		}
 		to = image.Rect(0, 0, w, h).Add(image.Pt((to.Dx()-w)/2, (to.Dy()-h)/2))
+	default:
+		w, h := p.size()
+		b = p.orientation.storedRect(fit.window(w, h, p.part), b.Dx(), b.Dy()).Add(b.Min)
 	}
 	if b.Size() == to.Size() {
 		draw.Draw(canvas, to, p.Image, b.Min, draw.Over)

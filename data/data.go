@@ -184,6 +184,12 @@ func Open(spec string, o Options) (Dataset, error) {
 	if o.Size < 0 || o.Size > MaxSide {
 		return nil, &Error{Path: spec, Problem: fmt.Sprintf("size %d asked for, want a positive one, %d at most", o.Size, MaxSide)}
 	}
+	if err := o.Fit.check(); err != nil {
+		return nil, &Error{Path: spec, Problem: err.Error()}
+	}
+	if o.Fit.Varies() && o.Size == 0 {
+		return nil, &Error{Path: spec, Problem: fmt.Sprintf("fit %s cuts out squares of a size, and none is given; want --size", o.Fit)}
+	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = defaultCacheBytes
 	}
@@ -201,6 +207,9 @@ func Open(spec string, o Options) (Dataset, error) {
 		l, err := relabelled(d, o)
 		if err != nil {
 			return nil, errors.Join(err, d.Close())
+		}
+		if o.Fit.Varies() { // an image is another one each time
+			return l, nil
 		}
 		return cached(l, o.CacheBytes), nil
 	}

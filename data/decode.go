@@ -87,6 +87,7 @@ func (u unsupported) Error() string { return string(u) }
 type photo struct {
 	image.Image
 	orientation orientation
+	part        uint64 // decides what of it is cut out, where that is drawn; 0: its middle
 }
 
 // size of the picture as it is to be seen.
@@ -107,7 +108,7 @@ func decode(name string, r io.Reader) (photo, error) {
 	if err != nil {
 		return photo{}, pictureError(name, k, err)
 	}
-	p := photo{img, upright}
+	p := photo{Image: img, orientation: upright}
 	if k.metadata != nil {
 		p.orientation = orientationOf(k.metadata(data))
 	}

@@ -94,6 +94,7 @@ type Example struct {
 	Class int    // −1: none
 	Input Pixels // what the image is to be made of, where the set says (see Inputs); no room: it is not wanted
 	Noise int64  // address of the noise it is trained with: Own, or 0 and up
+	Part  uint64 // decides what is cut out of the image, where Fit.Varies; 0: its middle
 	At    int64  // position in the stream, of which the inputs of unpaired sets are a function
 
 	stored []byte   // room for floats as a file has them

@@ -189,7 +189,7 @@ func (f *files) Read(i int, e *Example) error {
 			Problem: fmt.Sprintf("has %d×%d pixels where the first picture has %d×%d; give --size to bring all to one size",
 				w, h, f.shape.width, f.shape.height)}
 	}
-	e.Class = f.entries[i].label
+	e.Class, p.part = f.entries[i].label, e.Part
 	if f.ranged != nil {
 		return f.readDeep(i, p, e)
 	}

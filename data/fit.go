@@ -1,17 +1,77 @@
 package data
 
+import (
+	"fmt"
+	"image"
+	"strconv"
+	"strings"
+)
+
 // Fit is how a picture is brought to a square.
 type Fit string
 
 // The ways; a picture that is brought to no size has none of them.
 const (
-	Crop    Fit = "crop"    // its middle is cut out
-	Pad     Fit = "pad"     // all of it, between white bars
-	Stretch Fit = "stretch" // all of it, drawn out of shape
+	Crop       Fit = "crop"        // its middle is cut out
+	RandomCrop Fit = "random-crop" // a part is cut out, another at each position in the stream; with :SHARE behind it perhaps a smaller one
+	Pad        Fit = "pad"         // all of it, between white bars
+	Stretch    Fit = "stretch"     // all of it, drawn out of shape
 )
 
-// Fits lists them.
-func Fits() []string { return []string{string(Crop), string(Pad), string(Stretch)} }
+// check refuses what is no way.
+func (f Fit) check() error {
+	switch f {
+	case "", Crop, RandomCrop, Pad, Stretch:
+		return nil
+	}
+	if least, random := f.random(); random && least > 0 && least <= 1 {
+		return nil
+	}
+	return fmt.Errorf("fit %q; want %s, %s (or %s:SHARE, with a share above 0 up to 1, as in %s:0.8), %s or %s", string(f), Crop, RandomCrop, RandomCrop, RandomCrop, Pad, Stretch)
+}
+
+// Varies says whether another part of a picture is cut out at each position in the stream.
+func (f Fit) Varies() bool {
+	_, random := f.random()
+	return random
+}
+
+// random says whether the part that is cut out is drawn, and how large it is at least, as a
+// share of the shorter side. Without a share it is 1, as in training scripts of diffusers;
+// ADM has 0.8 (Dhariwal and Nichol 2021, random_crop_arr).
+func (f Fit) random() (least float64, random bool) {
+	name, share, given := strings.Cut(string(f), ":")
+	if Fit(name) != RandomCrop {
+		return 0, false
+	}
+	if !given {
+		return 1, true
+	}
+	least, err := strconv.ParseFloat(share, 64)
+	if err != nil {
+		return 0, true
+	}
+	return least, true
+}
+
+// window is what is cut out of a picture: its middle, or what part decides, where that is drawn.
+func (f Fit) window(width, height int, part uint64) image.Rectangle {
+	side := min(width, height)
+	least, random := f.random()
+	if !random || part == 0 {
+		x, y := (width-side)/2, (height-side)/2
+		return image.Rect(x, y, x+side, y+side)
+	}
+	uniform := func(k uint64) float64 { return float64(mix(part+k)>>11) / (1 << 53) }
+	side = max(1, int(float64(side)*(least+(1-least)*uniform(0))+0.5))
+	x, y := int(uniform(1)*float64(width-side+1)), int(uniform(2)*float64(height-side+1))
+	return image.Rect(x, y, x+side, y+side)
+}
+
+// partOf is what decides the part of an image that is cut out at a position of the stream.
+func partOf(seed uint64, position int64) uint64 {
+	return mix(mix(seed+0x2545f4914f6cdd1d)^uint64(position)) | 1 // 0 is the middle
+}
 
 // asked is the shape that images of a shape are brought to, and how.
 func (o Options) asked(s shape) (shape, Fit) {

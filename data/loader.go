@@ -183,7 +183,7 @@ func read(d Dataset, i int, e *Example) (err error) {
 // image decodes image i of a batch.
 func (l *Loader) image(b *Batch, i int, e *Example, w *transformed) {
 	position := b.Indices[i]
-	e.At = position
+	e.At, e.Part = position, partOf(l.o.Seed, position)
 	to := b.Pixels.Slice(i*l.size, (i+1)*l.size)
 	if e.Pixels, e.Input = to, b.Inputs.Slice(i*l.input, (i+1)*l.input); w != nil {
 		e.Pixels = w.raw

@@ -267,7 +267,7 @@ func (p *paired) Read(i int, e *Example) error {
 		if e.input == nil {
 			e.input = &Example{}
 		}
-		e.input.Pixels = e.Input
+		e.input.Pixels, e.input.Part = e.Input, e.Part
 		if err := p.inputs.Read(p.input(i, e.At), e.input); err != nil {
 			return err
 		}

@@ -38,7 +38,7 @@ func (r *resize) Read(i int, e *Example) error {
 		return err
 	}
 	e.Class, e.Noise = stored.Class, stored.Noise
-	convert(photo{opaque(stored.Bytes, h, w, c), upright}, r.shape, r.fit, e.Bytes)
+	convert(photo{opaque(stored.Bytes, h, w, c), upright, e.Part}, r.shape, r.fit, e.Bytes)
 	return nil
 }
 

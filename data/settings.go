@@ -27,8 +27,8 @@ func SizeSetting(p *int) setting.Setting {
 // FitSetting declares how images are brought to their size.
 func FitSetting(p *string) setting.Setting {
 	return setting.Setting{
-		Key: "fit", Value: setting.Of(p), Since: "2026-11-30", Before: string(Crop), Breaks: setting.Always, Range: setting.OneOf("fit", Fits()),
-		Help: "how images are brought to the size: crop (their middle is cut out), pad (all of them, between white bars) or stretch",
+		Key: "fit", Value: setting.Of(p), Since: "2026-11-30", Before: string(Crop), Breaks: setting.Always, Range: setting.Range{Text: "crop, random-crop, random-crop:SHARE, pad or stretch", Holds: func(f any) bool { return Fit(fmt.Sprint(f)).check() == nil }},
+		Help: "how images are brought to the size: crop (their middle is cut out), random-crop (a part is, another each time; random-crop:0.8 also smaller ones, down to that share of the shorter side), pad (all of them, between white bars) or stretch",
 	}
 }
 

@@ -90,6 +90,9 @@ func (o *packOptions) run(ctx context.Context, face console.Face, spec, out stri
 		return err
 	}
 	begin := time.Now()
+	if o.Fit.Varies() {
+		return fault.Usagef("--fit %s: a packed image is one for all time; want crop, or pack without --size", o.Fit)
+	}
 	set, err := data.Open(spec, o.Options)
 	if err != nil {
 		return err

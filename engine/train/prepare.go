@@ -208,7 +208,7 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	}
 	o.InputFloats = kind == data.Floats
 	pixel := channels*r.data.Kind().Size() + inputs*kind.Size()
-	looks := r.augment != nil || r.coupling != nil && !r.multiplies() || data.Unpaired(r.data) // at what batches hold
+	looks := r.augment != nil || data.Fit(s.Fit).Varies() || r.coupling != nil && !r.multiplies() || data.Unpaired(r.data) // at what batches hold
 	if bytes := plan.Product(r.data.Len(), height*width, pixel); bytes <= room/residentShare && !looks {
 		o.Resident = r.data.Len()
 	}
