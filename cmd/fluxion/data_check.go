@@ -12,7 +12,6 @@ import (
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
-	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data"
 	"fluxion/data/durable"
 	"fluxion/data/likeness"
@@ -32,7 +31,7 @@ type checkOptions struct {
 }
 
 func newDataCheck() *cobra.Command {
-	o := &checkOptions{alike: likeness.Options{Bits: 8, Correlation: 0.9}, unalike: 6}
+	o := &checkOptions{unalike: 6}
 	c := &cobra.Command{
 		Use:   "check DATA",
 		Short: "Find what is broken, there twice, or unlike the rest",
@@ -50,14 +49,10 @@ unlike ones first.`,
 			return o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json), args[0])
 		},
 	}
-	c.Flags().SortFlags = false
-	settings.Bind(c, slices.Concat(o.list(), setting.List{
-		{Key: "threshold", Value: setting.Of(&o.alike.Bits), Own: true, Help: "most bits in which hashes of images that are alike differ", Range: setting.Within(0, likeness.MaxRadius, "")},
-		{Key: "correlation", Value: setting.Of(&o.alike.Correlation), Own: true, Help: "least correlation of their pixels", Range: setting.Share("a number from 0 to 1")},
-		{Key: "unalike", Value: setting.Of(&o.unalike), Own: true, Help: "deviations from the median from which on an image is unlike the rest", Range: setting.Positive},
-		{Key: "sheet", Value: setting.Of(&o.sheet), Own: true, Help: "FILE.png for a sheet of the images that are most unlike the rest"},
-	}))
-	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
+	o.bind(c, append(likenessSettings(&o.alike, ""),
+		setting.Setting{Key: "unalike", Value: setting.Of(&o.unalike), Own: true, Help: "deviations from the median from which on an image is unlike the rest", Range: setting.Positive},
+		sheetSetting(&o.sheet, "the images that are most unlike the rest"),
+	)...)
 	return c
 }
 
@@ -91,8 +86,8 @@ type shownOutlier struct {
 }
 
 func (o *checkOptions) run(ctx context.Context, face console.Face, spec string) error {
-	if o.sheet != "" && !strings.HasSuffix(strings.ToLower(o.sheet), ".png") {
-		return fault.Usagef("--sheet %s: want a name that ends in .png", o.sheet)
+	if err := checkSheet(o.sheet); err != nil {
+		return err
 	}
 	begin := time.Now()
 	set, err := data.Open(spec, o.Options)
@@ -161,7 +156,7 @@ func (o *checkOptions) look(ctx context.Context, face console.Face, set data.Dat
 		}
 	}
 	if r.Compared {
-		groups, err := likeness.Groups(ctx, marks[:len(numbers)], o.alike)
+		groups, err := groups(ctx, face, marks[:len(numbers)], o.alike)
 		if err != nil {
 			return err
 		}

@@ -3,15 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
-	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data"
 	"fluxion/data/likeness"
-	"fluxion/data/setting"
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
 
@@ -19,14 +16,14 @@ import (
 )
 
 type duplicatesOptions struct {
-	likeness.Options
-	size             int
-	skipBroken, json bool
-	sheet            string
+	setOptions
+	alike      likeness.Options
+	skipBroken bool
+	sheet      string
 }
 
 func newDataDuplicates() *cobra.Command {
-	o := &duplicatesOptions{Options: likeness.Options{Bits: 8, Correlation: 0.9}}
+	o := &duplicatesOptions{}
 	c := &cobra.Command{
 		Use:   "duplicates DATA",
 		Short: "Find images that are nearly the same",
@@ -41,34 +38,21 @@ Of digits and other line drawings many are that much alike without being copies:
 --correlation 0.99 leaves the copies. Groups whose images are of several classes are
 named, for one of the labels is wrong.`,
 		Example: "  fluxion data duplicates cifar10/train.zip --sheet duplicates.png\n  fluxion data duplicates ~/pictures --size 64 --correlation 0.95 --json",
-		Args: func(_ *cobra.Command, args []string) error {
-			if n := len(args); n != 1 {
-				return fault.Usagef("data duplicates takes DATA, and there are %d arguments; DATA is %s", n, data.Usage())
-			}
-			return nil
-		},
+		Args:    oneSet("duplicates"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json), args[0])
 		},
 	}
-	c.Flags().SortFlags = false
-	settings.Bind(c, setting.List{
-		{Key: "threshold", Value: setting.Of(&o.Bits), Own: true, Help: "most bits in which hashes differ", Range: setting.Within(0, likeness.MaxRadius, "")},
-		{Key: "correlation", Value: setting.Of(&o.Correlation), Own: true, Help: "least correlation of the pixels", Range: setting.Share("a number from 0 to 1")},
-		{Key: "size", Value: setting.Of(&o.size), Own: true, Help: "side to which images are cropped and scaled first, as train does it; for pictures of several sizes", Range: setting.Within(0, data.MaxSide, "")},
-		{Key: "sheet", Value: setting.Of(&o.sheet), Own: true, Help: "FILE.png for a sheet of what was found, each image beside the one most like it"},
-		{Key: "skip_broken", Value: setting.Of(&o.skipBroken), Own: true, Help: "leave out images that cannot be decoded; a note names each"},
-	})
-	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
+	o.bind(c, append(likenessSettings(&o.alike, ""), sheetSetting(&o.sheet, "what was found, each image beside the one most like it"), skipBrokenSetting(&o.skipBroken))...)
 	return c
 }
 
 func (o *duplicatesOptions) run(ctx context.Context, face console.Face, spec string) error {
-	if o.sheet != "" && !strings.HasSuffix(strings.ToLower(o.sheet), ".png") {
-		return fault.Usagef("--sheet %s: want a name that ends in .png", o.sheet)
+	if err := checkSheet(o.sheet); err != nil {
+		return err
 	}
 	begin := time.Now()
-	set, err := data.Open(spec, data.Options{Size: o.size, CacheBytes: 1}) // images are read once
+	set, err := data.Open(spec, o.Options)
 	if err != nil {
 		return err
 	}
@@ -84,7 +68,7 @@ func (o *duplicatesOptions) run(ctx context.Context, face console.Face, spec str
 	if err != nil {
 		return err
 	}
-	if f.groups, err = likeness.Groups(ctx, marks, o.Options); err != nil {
+	if f.groups, err = groups(ctx, face, marks, o.alike); err != nil {
 		return err
 	}
 	if o.sheet != "" {

@@ -59,7 +59,7 @@ type shownImage struct {
 // result names what was found. Groups are in the order of the set.
 func (f *found) result(took time.Duration) shownDuplicates {
 	r := shownDuplicates{
-		Event: "done", Data: f.spec, Images: len(f.numbers), Threshold: f.options.Bits, Correlation: f.options.Correlation, Groups: []shownGroup{},
+		Event: "done", Data: f.spec, Images: len(f.numbers), Threshold: f.options.alike.Bits, Correlation: f.options.alike.Correlation, Groups: []shownGroup{},
 		Sheet: f.options.sheet, Notes: orEmpty(f.notes), Seconds: took.Seconds(),
 	}
 	for _, g := range f.groups {

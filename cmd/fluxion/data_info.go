@@ -13,7 +13,6 @@ import (
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
-	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data"
 	"fluxion/data/durable"
 	"fluxion/data/setting"
@@ -46,13 +45,11 @@ all of them.`,
 			return o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json), args[0])
 		},
 	}
-	c.Flags().SortFlags = false
-	settings.Bind(c, slices.Concat(o.list(), setting.List{
-		{Key: "count", Value: setting.Of(&o.count), Own: true, Help: "images whose values are looked at, evenly spread", Range: setting.Within(1, 10_000_000, "")},
-		{Key: "headers", Value: setting.Of(&o.headers), Own: true, Help: "files whose headers are looked at, evenly spread", Range: setting.Within(1, 10_000_000, "")},
-		{Key: "sheet", Value: setting.Of(&o.sheet), Own: true, Help: "FILE.png for a sheet of images, evenly spread"},
-	}))
-	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
+	o.bind(c,
+		setting.Setting{Key: "count", Value: setting.Of(&o.count), Own: true, Help: "images whose values are looked at, evenly spread", Range: setting.Within(1, 10_000_000, "")},
+		setting.Setting{Key: "headers", Value: setting.Of(&o.headers), Own: true, Help: "files whose headers are looked at, evenly spread", Range: setting.Within(1, 10_000_000, "")},
+		sheetSetting(&o.sheet, "images, evenly spread"),
+	)
 	return c
 }
 
@@ -95,8 +92,8 @@ type shownSize struct {
 }
 
 func (o *infoOptions) run(ctx context.Context, face console.Face, spec string) error {
-	if o.sheet != "" && !strings.HasSuffix(strings.ToLower(o.sheet), ".png") {
-		return fault.Usagef("--sheet %s: want a name that ends in .png", o.sheet)
+	if err := checkSheet(o.sheet); err != nil {
+		return err
 	}
 	begin := time.Now()
 	set, err := data.Open(spec, o.Options)

@@ -13,7 +13,6 @@ import (
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/outdir"
-	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data"
 	"fluxion/data/durable"
 	"fluxion/data/likeness"
@@ -29,7 +28,7 @@ type packOptions struct {
 }
 
 func newDataPack() *cobra.Command {
-	o := &packOptions{alike: likeness.Options{Bits: 8, Correlation: 0.9}}
+	o := &packOptions{}
 	c := &cobra.Command{
 		Use:   "pack DATA OUT.npz",
 		Short: "Decode a set once, into one file that is read where it lies",
@@ -51,15 +50,11 @@ finds them; look at its sheet before.`,
 			return o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json), args[0], args[1])
 		},
 	}
-	c.Flags().SortFlags = false
-	settings.Bind(c, slices.Concat(o.list(), setting.List{
-		{Key: "skip_broken", Value: setting.Of(&o.skipBroken), Own: true, Help: "leave out images that cannot be decoded; a note names each"},
+	list := append(setting.List{
+		skipBrokenSetting(&o.skipBroken),
 		{Key: "deduplicate", Value: setting.Of(&o.deduplicate), Own: true, Help: "keep the first of images that are nearly the same"},
-		{Key: "threshold", Value: setting.Of(&o.alike.Bits), Own: true, Help: "of --deduplicate: most bits in which hashes differ", Range: setting.Within(0, likeness.MaxRadius, "")},
-		{Key: "correlation", Value: setting.Of(&o.alike.Correlation), Own: true, Help: "of --deduplicate: least correlation of the pixels", Range: setting.Share("a number from 0 to 1")},
-		{Key: "overwrite", Value: setting.Of(&o.overwrite), Own: true, Help: "write over OUT.npz if it is there"},
-	}))
-	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
+	}, likenessSettings(&o.alike, "of --deduplicate: ")...)
+	o.bind(c, append(list, setting.Setting{Key: "overwrite", Value: setting.Of(&o.overwrite), Own: true, Help: "write over OUT.npz if it is there"})...)
 	return c
 }
 
@@ -137,7 +132,7 @@ func (o *packOptions) choose(ctx context.Context, face console.Face, set data.Da
 	if !o.skipBroken && !o.deduplicate {
 		return evenly(n, n), nil
 	}
-	of := &duplicatesOptions{Options: o.alike, skipBroken: o.skipBroken}
+	of := &duplicatesOptions{alike: o.alike, skipBroken: o.skipBroken}
 	f := &found{set: set, spec: r.Data, options: of}
 	height, width, channels := set.Shape()
 	if o.deduplicate && (set.Kind() != data.Bytes || channels != 1 && channels != 3) {
@@ -151,7 +146,7 @@ func (o *packOptions) choose(ctx context.Context, face console.Face, set data.Da
 	if !o.deduplicate {
 		return f.numbers, nil
 	}
-	groups, err := likeness.Groups(ctx, marks, o.alike)
+	groups, err := groups(ctx, face, marks, o.alike)
 	if err != nil {
 		return nil, err
 	}

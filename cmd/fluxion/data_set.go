@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data"
+	"fluxion/data/likeness"
 	"fluxion/data/setting"
 
 	"github.com/spf13/cobra"
@@ -30,6 +34,47 @@ func (o *setOptions) list() setting.List {
 		list[i].Own, list[i].Since, list[i].Before, list[i].Breaks = true, "", "", setting.Breaks{}
 	}
 	return list
+}
+
+// bind adds the settings of a command about data, and --json, to its flags.
+func (o *setOptions) bind(c *cobra.Command, list ...setting.Setting) {
+	c.Flags().SortFlags = false
+	settings.Bind(c, slices.Concat(o.list(), list))
+	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
+}
+
+// sheetSetting declares the file of a sheet.
+func sheetSetting(p *string, of string) setting.Setting {
+	return setting.Setting{Key: "sheet", Value: setting.Of(p), Own: true, Help: "FILE.png for a sheet of " + of}
+}
+
+// checkSheet refuses a sheet that is no PNG.
+func checkSheet(path string) error {
+	if path != "" && !strings.HasSuffix(strings.ToLower(path), ".png") {
+		return fault.Usagef("--sheet %s: want a name that ends in .png", path)
+	}
+	return nil
+}
+
+// skipBrokenSetting declares whether images that cannot be read are left out.
+func skipBrokenSetting(p *bool) setting.Setting {
+	return setting.Setting{Key: "skip_broken", Value: setting.Of(p), Own: true, Help: "leave out images that cannot be decoded; a note names each"}
+}
+
+// likenessSettings declare what is nearly the same; which says where that is asked.
+func likenessSettings(o *likeness.Options, which string) setting.List {
+	*o = likeness.Options{Bits: 8, Correlation: 0.9}
+	return setting.List{
+		{Key: "threshold", Value: setting.Of(&o.Bits), Own: true, Help: which + "most bits in which hashes of images that are alike differ", Range: setting.Within(0, likeness.MaxRadius, "")},
+		{Key: "correlation", Value: setting.Of(&o.Correlation), Own: true, Help: which + "least correlation of their pixels", Range: setting.Share("a number from 0 to 1")},
+	}
+}
+
+// groups are the images that are nearly the same.
+func groups(ctx context.Context, face console.Face, marks []likeness.Mark, o likeness.Options) ([][]likeness.Member, error) {
+	progress := newImageProgress(face, "compared", len(marks))
+	defer face.End()
+	return likeness.Groups(ctx, marks, o, progress.show)
 }
 
 // oneSet is the arguments of a command that takes DATA.

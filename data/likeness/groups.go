@@ -24,8 +24,9 @@ type Options struct {
 const enough = 100
 
 // Groups are the pictures that are like another, together with those. Members are in the
-// order of the set, and groups by their first.
-func Groups(ctx context.Context, marks []Mark, o Options) ([][]Member, error) {
+// order of the set, and groups by their first. done is told of how many pictures have been
+// looked up.
+func Groups(ctx context.Context, marks []Mark, o Options, done func(pictures int)) ([][]Member, error) {
 	near := make([]Member, len(marks))
 	for i := range near {
 		near[i] = Member{Index: i, Near: -1}
@@ -52,15 +53,16 @@ func Groups(ctx context.Context, marks []Mark, o Options) ([][]Member, error) {
 		first[m] = int32(i)
 		hashes, of = append(hashes, m.Hash), append(of, int32(i))
 	}
-	err := pairs(ctx, hashes, o.Bits, func(a, b int32, bits int) {
-		i, j := of[a], of[b]
-		if compared[i] >= enough && compared[j] >= enough && together.root(i) == together.root(j) {
-			return
-		}
-		if c := correlation(&marks[i], &marks[j]); c >= o.Correlation {
-			like(i, j, bits, c)
-			compared[i], compared[j] = min(compared[i]+1, enough), min(compared[j]+1, enough)
-		}
+	err := pairs(ctx, hashes, o.Bits, visitor{
+		like: func(a, b int32, bits int) {
+			i, j := of[a], of[b]
+			if c := correlation(&marks[i], &marks[j]); c >= o.Correlation {
+				like(i, j, bits, c)
+				compared[i], compared[j] = min(compared[i]+1, enough), min(compared[j]+1, enough)
+			}
+		},
+		settled: func(a int32) (group int32, ok bool) { return together.root(of[a]), compared[of[a]] >= enough },
+		done:    func(hashes int) { done(len(marks) - len(of) + hashes) },
 	})
 	if err != nil {
 		return nil, err

@@ -79,13 +79,13 @@ func TestPairs(t *testing.T) {
 				}
 			}
 		}
-		err := pairs(context.Background(), hashes, radius, func(i, j int32, d int) {
+		err := pairs(context.Background(), hashes, radius, visits(func(i, j int32, d int) {
 			at := [2]int32{i, j}
 			if want[at] != d {
 				t.Errorf("radius %d: %d and %d at %d, want %d", radius, i, j, d, want[at])
 			}
 			want[at] = found
-		})
+		}))
 		for at, d := range want {
 			if d != found {
 				t.Errorf("radius %d: %v at %d are not found", radius, at, d)
@@ -97,8 +97,56 @@ func TestPairs(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(errors.New("stopped"))
-	if err := pairs(ctx, hashes, 1, func(int32, int32, int) {}); err == nil || err.Error() != "stopped" {
+	if err := pairs(ctx, hashes, 1, visits(func(int32, int32, int) {})); err == nil || err.Error() != "stopped" {
 		t.Error(err)
+	}
+}
+
+// visits is a visitor that wants to be told of all pairs.
+func visits(like func(i, j int32, distance int)) visitor {
+	return visitor{like, func(int32) (int32, bool) { return 0, false }, func(int) {}}
+}
+
+// TestGroupsOfThousands: where thousands of pictures are nearly the same, each is compared with
+// some of its group, which is whole all the same; that does not take the time of all pairs, and
+// ends when it is told to.
+func TestGroupsOfThousands(t *testing.T) {
+	const n, groupsOf = 30_000, 3
+	random := rand.New(rand.NewPCG(3, 4))
+	marks := make([]Mark, n)
+	for i := range marks {
+		group := uint64(i % groupsOf)
+		marks[i].Hash = near(random, Hash(0x0123456789abcdef*(group+1)), random.IntN(3))
+		for k := range len(marks[i].Small) {
+			marks[i].Small[k] = byte(k*(int(group)+3)) ^ byte(random.IntN(4))
+		}
+	}
+	told, calls := 0, 0
+	groups, err := Groups(context.Background(), marks, Options{Bits: 8, Correlation: 0.9}, func(n int) {
+		calls++
+		if n < told {
+			t.Errorf("%d pictures were looked up, after %d", n, told)
+		}
+		told = n
+	})
+	if err != nil || len(groups) != groupsOf || told > n || calls < 10 {
+		t.Fatalf("%d groups, %v; told %d times, at last of %d", len(groups), err, calls, told)
+	}
+	for _, g := range groups {
+		if len(g) != n/groupsOf || g[0].Index%groupsOf != g[len(g)-1].Index%groupsOf {
+			t.Errorf("a group of %d pictures, want %d", len(g), n/groupsOf)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	after := 0
+	_, err = Groups(ctx, marks, Options{Bits: 8, Correlation: 0.9}, func(int) {
+		cancel()
+		if after++; after > 1 {
+			t.Fatal("it goes on though it is told to end")
+		}
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -122,7 +170,7 @@ func TestGroups(t *testing.T) {
 		marks = append(marks, h.Mark(p))
 	}
 	marks = append(marks, Mark{Hash: marks[0].Hash, Small: marks[1].Small}, Mark{Hash: marks[0].Hash ^ 1<<63})
-	groups, err := Groups(context.Background(), marks, Options{Bits: 10, Correlation: 0.9})
+	groups, err := Groups(context.Background(), marks, Options{Bits: 10, Correlation: 0.9}, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +200,7 @@ func BenchmarkGroups(b *testing.B) {
 		marks[i].Hash = Hash(random.Uint64())
 	}
 	for b.Loop() {
-		if _, err := Groups(context.Background(), marks, Options{Bits: 8, Correlation: 0.9}); err != nil {
+		if _, err := Groups(context.Background(), marks, Options{Bits: 8, Correlation: 0.9}, func(int) {}); err != nil {
 			b.Fatal(err)
 		}
 	}

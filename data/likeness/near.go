@@ -15,8 +15,22 @@ const bands, bandBits = 4, 16
 // are about 32 apart.
 const MaxRadius = 16
 
-// pairs visits all pairs i < j of hashes that differ in at most radius bits, each once.
-func pairs(ctx context.Context, hashes []Hash, radius int, visit func(i, j int32, distance int)) error {
+// visitor is told of pairs.
+type visitor struct {
+	like func(i, j int32, distance int)
+	// settled is the group of a hash of which like has enough: it is told of no pair of two that
+	// are settled in one group. ok is false where it has not.
+	settled func(i int32) (group int32, ok bool)
+	done    func(hashes int) // looked up, of all there are
+}
+
+// everyPairs is after how many comparisons it is looked whether the work is to end.
+const everyPairs = 1 << 20
+
+// pairs visits all pairs i < j of hashes that differ in at most radius bits, each once, but of
+// those that are settled in one group. Where thousands are nearly the same, most are: lists of
+// such are passed over as a whole.
+func pairs(ctx context.Context, hashes []Hash, radius int, v visitor) error {
 	within := radius / bands
 	var masks []uint16
 	for m := range 1 << bandBits {
@@ -24,22 +38,46 @@ func pairs(ctx context.Context, hashes []Hash, radius int, visit func(i, j int32
 			masks = append(masks, uint16(m))
 		}
 	}
+	compared := 0
 	for b := range bands {
 		index := newIndex(hashes, b)
+		together := make([]int32, 1<<bandBits) // 1 + a hash with whose group all of a list are settled; 0: not all are
 		for i, h := range hashes {
-			if i%1024 == 0 {
+			if i%1024 == 0 || compared > everyPairs {
 				if err := context.Cause(ctx); err != nil {
 					return err
 				}
+				compared = 0
+				v.done((b*len(hashes) + i) / bands)
 			}
 			for _, m := range masks {
-				for _, j := range index.of(band(h, b) ^ m) {
+				value := band(h, b) ^ m
+				own, enough := v.settled(int32(i))
+				if t := together[value]; enough && t > 0 {
+					if group, _ := v.settled(t - 1); group == own {
+						continue
+					}
+				}
+				list := index.of(value)
+				compared += len(list)
+				all := enough // are settled in one group
+				for _, j := range list {
 					if int(j) <= i {
 						continue
 					}
-					if d := h.Distance(hashes[j]); d <= radius && firstBand(h^hashes[j], within) == b {
-						visit(int32(i), j, d)
+					if enough {
+						if group, settled := v.settled(j); settled && group == own {
+							continue
+						}
+						all = false
 					}
+					if d := h.Distance(hashes[j]); d <= radius && firstBand(h^hashes[j], within) == b {
+						v.like(int32(i), j, d)
+						own, enough = v.settled(int32(i))
+					}
+				}
+				if all {
+					together[value] = 1 + int32(i)
 				}
 			}
 		}
