@@ -15,7 +15,7 @@ while IFS=: read -r file found; do
   package=./$(dirname "$file") target=${found#func }
   [[ $package/$target =~ $pattern ]] || continue
   echo "== $package $target ($time)"
-  go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -parallel "${FLUXION_FUZZERS:-$(nproc)}" "$package" || failed+=("$package $target")
+  go test -run XXX -fuzz "^$target\$" -fuzztime "$time" -parallel "${FLUXION_FUZZERS:-$(nproc)}" "$package" || failed+=("$package $target")
   ran=$((ran + 1))
 done <<<"$targets"
 [ $ran -gt 0 ] || { echo "fuzz: no target is like $pattern"; exit 1; }
