@@ -29,11 +29,16 @@ const (
 	markFile = ".set-aside"
 )
 
-// mark says what is set aside: all after so many images.
+// mark says what is set aside: all after so many images. A run that begins anew in its own
+// place, as one that diverged before its first checkpoint, keeps its log.
 type mark struct {
 	After int64  `json:"after_images"`
+	Same  bool   `json:"same_run,omitempty"`
 	Help  string `json:"help"`
 }
+
+// whole says whether files of the run are set aside, too.
+func (m mark) whole() bool { return m.After == 0 && !m.Same }
 
 const markHelp = "What begins with " + previous + " is the run that was here before. It is removed when the new one has a checkpoint, and comes back if that ends without."
 
@@ -63,8 +68,8 @@ func written(folder, name string, e fs.DirEntry) (images int64, ours bool) {
 func GridName(images int64) string { return fmt.Sprintf("%09d.png", images) }
 
 // later lists what the run wrote after so many images, under its own names or, with
-// a prefix, set aside: pairs of folder and name.
-func (d *Dir) later(after int64, prefix string) ([][2]string, error) {
+// a prefix, set aside: pairs of folder and name. Its files are among it on request.
+func (d *Dir) later(after int64, prefix string, files bool) ([][2]string, error) {
 	var list [][2]string
 	for _, folder := range numbered {
 		entries, err := os.ReadDir(d.file(folder))
@@ -79,7 +84,7 @@ func (d *Dir) later(after int64, prefix string) ([][2]string, error) {
 		}
 	}
 	for _, name := range runFiles {
-		if _, err := os.Lstat(d.file(prefix + name)); err == nil && after == 0 {
+		if _, err := os.Lstat(d.file(prefix + name)); err == nil && files {
 			list = append(list, [2]string{"", name})
 		}
 	}
@@ -102,20 +107,20 @@ func (d *Dir) move(parts [][2]string, name func(string) (old, new string)) error
 }
 
 // setAside moves away what comes after so many images, if there is a checkpoint
-// among it, or all for a fresh run.
-func (d *Dir) setAside(images int64) error {
+// among it, or all of a run whose place another takes. What is set aside already stays.
+func (d *Dir) setAside(m mark) error {
 	all, err := model.Checkpoints(d.Path)
 	if err != nil {
 		return err
 	}
-	if !d.fresh && (len(all) == 0 || all[len(all)-1].Images <= images) {
+	if !m.whole() && (len(all) == 0 || all[len(all)-1].Images <= m.After) {
 		return nil
 	}
-	parts, err := d.later(images, "")
+	parts, err := d.later(m.After, "", m.whole())
 	if err != nil || len(parts) == 0 {
 		return err
 	}
-	if images > 0 { // these are written anew, and come back as they are now
+	if !m.whole() && !d.aside { // these are written anew, and come back as they are now
 		for _, name := range []string{ConfigFile, StatsFile, model.BestFile} {
 			data, err := readFile(d.file(name))
 			if err == nil {
@@ -126,12 +131,29 @@ func (d *Dir) setAside(images int64) error {
 			}
 		}
 	}
+	if parts, err = d.unlike(parts); err != nil {
+		return err
+	}
 	if err := d.move(parts, func(name string) (string, string) { return name, previous + name }); err != nil {
 		return errors.Join(err, d.bringBack())
 	}
 	d.aside = true
-	text, _ := json.MarshalIndent(mark{images, markHelp}, "", "  ") // a number and a text
+	m.Help = markHelp
+	text, _ := json.MarshalIndent(m, "", "  ") // numbers and a text
 	return d.disk.WriteFile(d.file(markFile), append(text, '\n'))
+}
+
+// unlike are those of some parts of which none is set aside already. The others, which a run
+// made that went back and goes back again, are removed.
+func (d *Dir) unlike(parts [][2]string) (left [][2]string, err error) {
+	for _, p := range parts {
+		if _, failed := os.Lstat(filepath.Join(d.file(p[0]), previous+p[1])); failed != nil {
+			left = append(left, p)
+			continue
+		}
+		err = errors.Join(err, d.disk.Remove(filepath.Join(d.file(p[0]), p[1])))
+	}
+	return left, err
 }
 
 // Aside says whether a run is set aside, to come back if this one has no checkpoint.
@@ -176,7 +198,7 @@ func (d *Dir) recover() error {
 	if len(all) > 0 && all[len(all)-1].Images > m.After {
 		return d.forget()
 	}
-	parts, err := d.later(m.After, "")
+	parts, err := d.later(m.After, "", m.whole())
 	if err != nil {
 		return err
 	}
@@ -226,4 +248,4 @@ func (d *Dir) settle(parts [][2]string, prefix string) error {
 	return d.disk.Remove(d.file(markFile))
 }
 
-func (d *Dir) setAsideParts() ([][2]string, error) { return d.later(0, previous) }
+func (d *Dir) setAsideParts() ([][2]string, error) { return d.later(0, previous, true) }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -194,7 +195,7 @@ func (d *Dir) Begin(settings []byte, images int64) error {
 		return err
 	}
 	d.settings = settings
-	if err := d.setAside(images); err != nil {
+	if err := d.setAside(mark{After: images, Same: !d.fresh}); err != nil {
 		return err
 	}
 	if images > 0 {
@@ -226,15 +227,20 @@ func (d *Dir) Begin(settings []byte, images int64) error {
 }
 
 // Rewind forgets what was written of more than so many images, by a run that goes back
-// to a checkpoint and sees them again.
+// to a checkpoint, or to its beginning, and sees them again. Later checkpoints are set
+// aside until it has one again.
 func (d *Dir) Rewind(images int64) error {
 	if err := d.Check(); err != nil {
 		return err
 	}
 	d.stats.close()
-	err := errors.Join(d.forgetBest(images), d.dropSnapshots(images), d.dropStages(images))
+	err := d.setAside(mark{After: images, Same: true})
+	if err == nil {
+		maps.DeleteFunc(d.own, func(n int64, _ bool) bool { return n > images })
+		err = errors.Join(d.forgetBest(images), d.dropSnapshots(images), d.dropStages(images))
+	}
 	kept, failed := keepStats(d.file(StatsFile), images)
-	if failed == nil {
+	if failed == nil && err == nil {
 		failed = d.disk.WriteFile(d.file(StatsFile), kept)
 	}
 	if err = errors.Join(err, failed, d.stats.open(d.file(StatsFile), 0)); err == nil {

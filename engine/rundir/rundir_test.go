@@ -64,6 +64,12 @@ func lives(disk durable.Disk, path, run string, from, to int64, fresh bool) (err
 	if err := d.Begin([]byte(run), from); err != nil {
 		return err
 	}
+	return steps(d, run, from, to, 2)
+}
+
+// steps are those of a run that has begun, of which so many checkpoints stay.
+func steps(d *Dir, run string, from, to int64, keep int) error {
+	disk, path := d.disk, d.Path
 	if err := disk.MkdirAll(filepath.Join(path, SamplesDir)); err != nil {
 		return err
 	}
@@ -83,7 +89,7 @@ func lives(disk durable.Disk, path, run string, from, to int64, fresh bool) (err
 			_, err = d.Save(images, weights(run, images))
 		}
 		if err == nil {
-			err = d.Tidy(2)
+			err = d.Tidy(keep)
 		}
 		if err != nil {
 			return err
@@ -230,6 +236,82 @@ func TestPowerLoss(t *testing.T) {
 	lose()
 	if losses < 300 && !testing.Short() {
 		t.Errorf("the power was lost %d times", losses)
+	}
+}
+
+// TestRewindPowerLoss takes the power away before every sync and every rename of a run that
+// goes back by itself: to an earlier checkpoint, to one before that, and to its beginning.
+// All that was there is, or the new checkpoint in the place of those later than it went
+// back to. Without one all is as it was, but for the log, which goes on.
+func TestRewindPowerLoss(t *testing.T) {
+	const was = "a10 a20 a30"
+	for _, c := range []struct {
+		back []int64
+		is   string
+	}{
+		{[]int64{20, 10}, "a10 a20"}, {[]int64{10, 0}, "a10"},
+	} {
+		root := t.TempDir()
+		run := filepath.Join(root, "run")
+		power := durabletest.NewPower(t)
+		goes := func(disk durable.Disk, on bool) {
+			t.Helper()
+			d, err := Open(run, false, disk)
+			if err == nil {
+				err = d.Begin([]byte("a"), 30)
+			}
+			for i, images := range c.back {
+				if i > 0 && err == nil { // what it does before it goes back again
+					err = disk.WriteFile(filepath.Join(run, SamplesDir, GridName(c.back[i-1]+10)), []byte("grid"))
+				}
+				if err == nil {
+					err = d.Rewind(images)
+				}
+			}
+			if last := c.back[len(c.back)-1]; err == nil && on {
+				err = steps(d, "a", last, last+10, 10)
+			}
+			if err = errors.Join(err, d.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d, err := Open(run, false, power.Disk())
+		if err == nil {
+			err = d.Begin([]byte("a"), 0)
+		}
+		if err == nil {
+			err = errors.Join(steps(d, "a", 0, 30, 10), d.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := tree(t, run)
+		goes(quick, false)
+		after := tree(t, run)
+		if log := after[LogFile]; !strings.HasPrefix(log, before[LogFile]) || log == before[LogFile] {
+			t.Errorf("back to %d: the log was\n%sand is\n%s", c.back, before[LogFile], log)
+		}
+		after[LogFile] = before[LogFile]
+		if fmt.Sprint(before) != fmt.Sprint(after) {
+			t.Errorf("back to %d: was %v\nis  %v", c.back, before, after)
+		}
+		calls := 0
+		power.Each = func() {
+			if calls++; testing.Short() && calls%5 != 0 {
+				return
+			}
+			for _, loss := range durabletest.Losses {
+				to := filepath.Join(t.TempDir(), "left")
+				power.Lose(root, to, loss)
+				if got := look(t, filepath.Join(to, "run")); got != was && got != c.is {
+					t.Errorf("back to %d, loss of %v: left %q, want %q or %q", c.back, loss, got, was, c.is)
+				}
+			}
+		}
+		goes(power.Disk(), true)
+		if got := look(t, run); got != c.is {
+			t.Errorf("back to %d: %s, want %s", c.back, got, c.is)
+		}
 	}
 }
 

@@ -94,14 +94,16 @@ type run struct {
 
 	distributions bool // as well
 
-	state  State   // after the last whole step
-	stage  int     // whose teacher the device holds
-	owed   *owed   // nil: every stage that has ended has its model
-	sound  bool    // the device holds that state
-	last   Outcome // of that step
-	told   bool    // that the run is stuck
-	asked  bool    // for a checkpoint and a grid after this step
-	unread bool    // what the observer shows
+	state  State          // after the last whole step
+	back   int64          // images of the checkpoint that it last went back to; 0: none, or its beginning
+	first  []func() error // bring hooks to where they were before the first step
+	stage  int            // whose teacher the device holds
+	owed   *owed          // nil: every stage that has ended has its model
+	sound  bool           // the device holds that state
+	last   Outcome        // of that step
+	told   bool           // that the run is stuck
+	asked  bool           // for a checkpoint and a grid after this step
+	unread bool           // what the observer shows
 }
 
 // Run trains until the settings' number of images has been seen, from the newest
@@ -158,20 +160,16 @@ func (r *run) begin(ctx context.Context, start Start) (already bool, err error) 
 		}
 		start.Changes = append(start.Changes, changes...)
 	}
+	if err := r.keepBeginning(); err != nil {
+		return false, err
+	}
 	state, found, err := r.restore()
+	if err == nil && !found {
+		err = r.initialise()
+	}
 	if err != nil {
 		return false, err
 	}
-	if !found {
-		err := r.trainer.Initialise(r.settings.Seed)
-		if err == nil && r.beginning != nil {
-			err = r.beginning.write(r.trainer)
-		}
-		if err != nil {
-			return false, err
-		}
-	}
-	r.beginning = nil // its memory is needed no more
 	r.state, r.sound, r.saver.images = state, true, state.Images
 	r.meter = newMeter(state)
 	if found && r.finished() {
@@ -213,6 +211,21 @@ func (r *run) begin(ctx context.Context, start Start) (already bool, err error) 
 	r.stream, err = r.openStream(ctx, state.Images)
 	r.meter = newMeter(state) // bringing data to the device was no step
 	return false, err
+}
+
+// initialise writes the weights that the run begins with.
+func (r *run) initialise() (err error) {
+	if r.beginning == nil { // there is none, or the run begins anew
+		r.beginning, err = readBeginning(r.settings, r.network, r.objective.Process(), r.trainer.Trained.Params, r.teacher)
+	}
+	if err == nil {
+		err = r.trainer.Initialise(r.settings.Seed)
+	}
+	if err == nil && r.beginning != nil {
+		err = r.beginning.write(r.trainer)
+	}
+	r.beginning = nil // its memory is needed no more
+	return err
 }
 
 // step trains on one batch. Where data fail or ctx ends before the batch is whole,

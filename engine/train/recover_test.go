@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,6 +76,99 @@ func TestRecover(t *testing.T) {
 	s.CheckpointEvery = 0
 	if err := train(s, 0, t.TempDir()); !errors.As(err, &diverged) {
 		t.Errorf("without a checkpoint: %v", err)
+	}
+}
+
+// diverges is a short run whose learning rate is constant, with a checkpoint every 16 images.
+func diverges() Settings {
+	s := small()
+	s.Data, s.Preset, s.Size = "toy:moons", "mlp", 0
+	s.Images, s.Batch, s.CheckpointEvery, s.SampleCount, s.Warmup, s.LRSchedule, s.Decay, s.LR = 80, 8, 16, 0, 0, "constant", 0, 1e-3
+	s.TimeSampler, s.Weighting = "adaptive", "fm" // which checkpoints keep
+	return s
+}
+
+// ruining makes weights as large as they can be while they are finite, after a step of a
+// learning rate above a limit. The next step's loss is none.
+func ruining(images int64, limit float64) Hook {
+	return Hook{Name: "ruining", Every: 1, After: func(_ context.Context, p Progress) error {
+		if p.Images != images || p.LR <= limit {
+			return nil
+		}
+		b := p.Trainer.Buffers.Parameters
+		huge := slices.Repeat([]float32{math.MaxFloat32}, b.Size/4)
+		return errors.Join(p.Trainer.Memory.Write(b, 0, huge), p.Trainer.Refresh())
+	}}
+}
+
+// copying copies the run folder, as a kill leaves it, when a step has a learning rate.
+func copying(to string, images int64, lr float64) Hook {
+	return Hook{Name: "copying", Every: 1, After: func(_ context.Context, p Progress) error {
+		if p.Images != images || p.LR != lr {
+			return nil
+		}
+		return os.CopyFS(to, os.DirFS(p.Dir))
+	}}
+}
+
+// TestRecoverBehindRuin: where weights were ruined before the newest checkpoint, the run
+// goes back behind it; a kill on the way comes to the same end.
+func TestRecoverBehindRuin(t *testing.T) {
+	s := diverges()
+	s.Recover = 2
+	whole, killed := t.TempDir(), filepath.Join(t.TempDir(), "run")
+	train := func(dir string, hooks ...Hook) {
+		t.Helper()
+		o, _ := options(t, s, dir)
+		o.Hooks = append(hooks, ruining(32, 3e-4))
+		if _, err := Run(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	train(whole, copying(killed, 24, s.LR/4))
+	log, err := os.ReadFile(filepath.Join(whole, "log.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"checkpoints/32 with 0.5 of the learning rate (--recover: 1 of 2)", "checkpoints/16 with 0.25 of the learning rate (--recover: 2 of 2)"} {
+		if !strings.Contains(string(log), want) {
+			t.Errorf("the log does not say %q: %s", want, log)
+		}
+	}
+	if all, err := model.Checkpoints(killed); err != nil || len(all) != 1 || all[0].Images != 16 {
+		t.Fatalf("a kill behind image 24 leaves %v, %v", all, err)
+	}
+	train(killed)
+	same(t, files(t, killed), files(t, whole))
+}
+
+// TestRecoverAnew: a run that diverges before its first checkpoint begins anew, as one whose
+// learning rate is half as large from the start on, and the teacher's weights or random ones.
+func TestRecoverAnew(t *testing.T) {
+	begun := t.TempDir()
+	o, _ := options(t, diverges(), begun)
+	if _, err := Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	for _, init := range []string{"", begun} {
+		s := diverges()
+		s.CheckpointEvery, s.Recover, s.Init = 48, 1, init
+		diverged, killed, half := t.TempDir(), filepath.Join(t.TempDir(), "run"), t.TempDir()
+		train := func(dir string, s Settings, hooks ...Hook) map[string][]byte {
+			t.Helper()
+			o, _ := options(t, s, dir)
+			o.Hooks = hooks
+			if _, err := Run(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			all := files(t, dir)
+			delete(all, "training/state.json")
+			return all
+		}
+		got := train(diverged, s, ruining(24, 6e-4), copying(killed, 16, s.LR/2))
+		same(t, train(killed, s, ruining(24, 6e-4)), got)
+		s.LR /= 2
+		same(t, train(half, s), got)
 	}
 }
 

@@ -94,13 +94,19 @@ func (r *run) enterStage() error {
 		for _, weights := range b.weights() {
 			err = errors.Join(err, r.memory.Write(weights, 0, flat))
 		}
-		zeros := make([]float32, nets.FlatSize(r.trainer.Trained.Params))
-		for _, state := range b.States {
-			err = errors.Join(err, r.memory.Write(state, 0, zeros))
-		}
+		err = errors.Join(err, r.forgetMoments())
 	}
 	if err = errors.Join(err, r.trainer.Refresh()); err == nil {
 		r.stage, r.sound = next.number, true
+	}
+	return err
+}
+
+// forgetMoments has the optimizer begin anew.
+func (r *run) forgetMoments() (err error) {
+	zeros := make([]float32, nets.FlatSize(r.trainer.Trained.Params))
+	for _, state := range r.trainer.Buffers.States {
+		err = errors.Join(err, r.memory.Write(state, 0, zeros))
 	}
 	return err
 }
