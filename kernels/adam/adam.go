@@ -9,7 +9,6 @@ import (
 	"math"
 
 	"fluxion/kernels"
-	"fluxion/kernels/cpu"
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/optim"
 	"fluxion/kernels/row"
@@ -72,15 +71,8 @@ func (h *Hyper) rate() (rate, epsilon float64, adaptive bool) {
 func New(h *Hyper, undecayed optim.Ranges) kernels.Kernel {
 	return optim.New(optim.Method[Row]{
 		Name: "adam", States: 2, FLOPs: 16, Undecayed: undecayed, Module: module, Function: "adam_update",
-		Row: h.row, Clip: func() optim.Clip { return h.Clip }, Bind: h.bind,
+		Row: h.row, Clip: func() optim.Clip { return h.Clip }, Bind: optim.Loop(h.row, (*Row).run),
 	})
-}
-
-func (h *Hyper) bind() (func(float32), func(*cpu.Kernels, optim.Weights)) {
-	var r Row
-	var scale float32
-	begin := func(factor float32) { r, scale = h.row(), factor }
-	return begin, func(_ *cpu.Kernels, w optim.Weights) { r.run(scale, w) }
 }
 
 // run has conversions where a compiler could fuse, so that it has the same bits everywhere.

@@ -51,3 +51,5 @@ func TestRectified(t *testing.T) {
 		{0.932392384574165, 0.4931395976730748, 0.03922734785864648, -0.4916475760830243},
 	}))
 }
+
+func Benchmark(b *testing.B) { optimtest.Bench(b, optimizer(false, [3][4]float64{})) }

@@ -79,3 +79,5 @@ func TestTrafficCUDA(t *testing.T) {
 	l.Moves = 38 * n
 	kerneltest.CheckLaunchCUDA(t, l)
 }
+
+func Benchmark(b *testing.B) { optimtest.Bench(b, optimizer()) }

@@ -46,6 +46,19 @@ func OverElements(operands ...Operand) Tiles {
 	return t
 }
 
+// Elements launches a kernel that treats every element alone, a thread so many rows of
+// them. Its arguments are the operands, the output first, the numbers of rows and columns,
+// and more.
+func Elements(m *Module, function string, rows int, operands []Operand, more ...any) []Call {
+	t := OverElements(operands...)
+	var args []any
+	for _, o := range operands {
+		args = append(args, t.View(o))
+	}
+	args = append(append(args, t.Rows, t.Cols), more...)
+	return []Call{{Module: m, Function: t.Function(function, operands[0].Type), Grid: t.Grid(rows), Block: t.Block(), Args: Args(args...)}}
+}
+
 // NewTiles covers rows×cols with threads of vector columns each.
 func NewTiles(rows, cols, vector int) Tiles {
 	width := cols / vector

@@ -10,7 +10,6 @@ import (
 	"fluxion/kernels"
 
 	"gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 )
 
 // GELU returns x·Φ(x).
@@ -25,22 +24,10 @@ func phi(x float64) float64 { return math.Erfc(-x/math.Sqrt2) / 2 }
 func slope(x float64) float64 { return phi(x) + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi) }
 
 // operation is what both directions have in common.
-type operation struct{ kernels.Signature }
+type operation struct{ kernels.Elementwise }
 
 func signature(name string, ranks ...int) operation {
-	return operation{kernels.Signature{Name: name, Ranks: ranks, Rank: ranks[0]}}
-}
-
-func (o operation) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
-	s, err := kernels.Shapes(in)
-	if err != nil {
-		return nil, err
-	}
-	return s[0].Clone(), nil
-}
-
-func (operation) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
-	return kernels.Cost{FLOPs: int64(out.TotalSize()), Bytes: kernels.Traffic(out, in...)}
+	return operation{kernels.NewElementwise(name, ranks...)}
 }
 
 type forward struct{ operation }

@@ -7,7 +7,6 @@ import (
 	_ "embed"
 
 	"fluxion/kernels"
-	"fluxion/kernels/cpu"
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/optim"
 )
@@ -45,15 +44,8 @@ func (h *Hyper) row() Row {
 func New(h *Hyper, undecayed optim.Ranges) kernels.Kernel {
 	return optim.New(optim.Method[Row]{
 		Name: "lion", States: 1, FLOPs: 13, Undecayed: undecayed, Module: module, Function: "lion_update",
-		Row: h.row, Clip: func() optim.Clip { return h.Clip }, Bind: h.bind,
+		Row: h.row, Clip: func() optim.Clip { return h.Clip }, Bind: optim.Loop(h.row, (*Row).run),
 	})
-}
-
-func (h *Hyper) bind() (func(float32), func(*cpu.Kernels, optim.Weights)) {
-	var r Row
-	var scale float32
-	begin := func(factor float32) { r, scale = h.row(), factor }
-	return begin, func(_ *cpu.Kernels, w optim.Weights) { r.run(scale, w) }
 }
 
 // run has conversions where a compiler could fuse, so that it has the same bits everywhere.

@@ -11,8 +11,8 @@ import (
 // The layout of a row is the one that lion.cu declares.
 func TestRow(t *testing.T) { kerneltest.CheckRow(t, "lion.cu", "Row", Row{}) }
 
-func TestLion(t *testing.T) {
-	optimtest.Check(t, optimtest.Optimizer{
+func optimizer() optimtest.Optimizer {
+	return optimtest.Optimizer{
 		States: 1, PyTorch: [3][4]float64{
 			{0.989, 0.4895, 0.01, -0.4895},
 			{0.956065956011, 0.4980429580105, 0.039940039989999995, -0.4780629580105},
@@ -35,5 +35,9 @@ func TestLion(t *testing.T) {
 			}
 			return p - 0.01*d
 		},
-	})
+	}
 }
+
+func TestLion(t *testing.T) { optimtest.Check(t, optimizer()) }
+
+func Benchmark(b *testing.B) { optimtest.Bench(b, optimizer()) }

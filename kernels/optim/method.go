@@ -33,6 +33,17 @@ type Method[Row any] struct {
 	Bind func() (begin func(factor float32), update func(k *cpu.Kernels, w Weights))
 }
 
+// Loop is Bind of a method that is a loop over weights, which is told the row of the step
+// and what gradients are multiplied by.
+func Loop[Row any](row func() Row, loop func(r *Row, scale float32, w Weights)) func() (func(float32), func(*cpu.Kernels, Weights)) {
+	return func() (func(float32), func(*cpu.Kernels, Weights)) {
+		var r Row
+		var scale float32
+		begin := func(factor float32) { r, scale = row(), factor }
+		return begin, func(_ *cpu.Kernels, w Weights) { loop(&r, scale, w) }
+	}
+}
+
 // Weights are neighbours in the flat buffers, which have decay or have none.
 type Weights struct {
 	Parameters, Gradients, Average []float32

@@ -22,16 +22,7 @@ func (sameShape) CUDAScratch(cuda.Launch) int { return 0 }
 
 // elements launches a kernel over operands of one type, the output first.
 func elements(function string, operands []cuda.Operand, more ...any) []cuda.Call {
-	t := cuda.OverElements(operands...)
-	var args []any
-	for _, o := range operands {
-		args = append(args, t.View(o))
-	}
-	args = append(append(args, t.Rows, t.Cols), more...)
-	return []cuda.Call{{
-		Module: module, Function: t.Function(function, operands[0].Type),
-		Grid: t.Grid(rowsPerThread), Block: t.Block(), Args: cuda.Args(args...),
-	}}
+	return cuda.Elements(module, function, rowsPerThread, operands, more...)
 }
 
 // CUDA launches the addition.

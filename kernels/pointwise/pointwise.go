@@ -12,31 +12,14 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// sameShape is the shape rule of operations whose inputs all look like their output.
-type sameShape struct{ kernels.Signature }
-
-func (s sameShape) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
-	x, err := kernels.Shapes(in)
-	if err != nil {
-		return nil, err
-	}
-	for _, y := range x[1:] {
-		if !y.Eq(x[0]) {
-			return nil, fmt.Errorf("%s of %v and %v: want equal shapes", s.Name, x[0], y)
-		}
-	}
-	return x[0].Clone(), nil
-}
-
-func (sameShape) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
-	return kernels.Cost{FLOPs: int64(out.TotalSize()), Bytes: kernels.Traffic(out, in...)}
-}
+// sameShape is an operation that takes bfloat16.
+type sameShape struct{ kernels.Elementwise }
 
 // TakesBFloat16 says yes.
 func (sameShape) TakesBFloat16() bool { return true }
 
 func signature(name string, ranks ...int) sameShape {
-	return sameShape{kernels.Signature{Name: name, Ranks: ranks, Rank: ranks[0]}}
+	return sameShape{kernels.NewElementwise(name, ranks...)}
 }
 
 // Add returns a + b.

@@ -9,7 +9,6 @@ import (
 	"fluxion/kernels"
 
 	"gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 )
 
 // ReLU returns max(x, 0).
@@ -21,22 +20,10 @@ func Clip(x *gorgonia.Node, limit float64) *gorgonia.Node {
 }
 
 // operation is what both directions have in common.
-type operation struct{ kernels.Signature }
+type operation struct{ kernels.Elementwise }
 
 func signature(name string, ranks ...int) operation {
-	return operation{kernels.Signature{Name: name, Ranks: ranks, Rank: ranks[0]}}
-}
-
-func (o operation) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
-	s, err := kernels.Shapes(in)
-	if err != nil {
-		return nil, err
-	}
-	return s[0].Clone(), nil
-}
-
-func (operation) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
-	return kernels.Cost{FLOPs: int64(out.TotalSize()), Bytes: kernels.Traffic(out, in...)}
+	return operation{kernels.NewElementwise(name, ranks...)}
 }
 
 type clip struct {

@@ -8,7 +8,6 @@ import (
 	_ "embed"
 
 	"fluxion/kernels"
-	"fluxion/kernels/cpu"
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/optim"
 	"fluxion/kernels/row"
@@ -48,15 +47,8 @@ func (h *Hyper) row() Row {
 func New(h *Hyper, undecayed optim.Ranges) kernels.Kernel {
 	return optim.New(optim.Method[Row]{
 		Name: "sgd", States: 1, FLOPs: 11, Undecayed: undecayed, Module: module, Function: "sgd_update",
-		Row: h.row, Clip: func() optim.Clip { return h.Clip }, Bind: h.bind,
+		Row: h.row, Clip: func() optim.Clip { return h.Clip }, Bind: optim.Loop(h.row, (*Row).run),
 	})
-}
-
-func (h *Hyper) bind() (func(float32), func(*cpu.Kernels, optim.Weights)) {
-	var r Row
-	var scale float32
-	begin := func(factor float32) { r, scale = h.row(), factor }
-	return begin, func(_ *cpu.Kernels, w optim.Weights) { r.run(scale, w) }
 }
 
 // run is a plain loop: the step moves 28 bytes an element, which is what it waits for.

@@ -45,3 +45,5 @@ func TestNesterov(t *testing.T) {
 		{0.40180727785334913, 0.6115962915070704, 0.2766231646590405, -0.7455754938670153},
 	}))
 }
+
+func Benchmark(b *testing.B) { optimtest.Bench(b, optimizer(false, [3][4]float64{})) }
