@@ -79,8 +79,8 @@ func TestRecover(t *testing.T) {
 	}
 }
 
-// diverges is a short run whose learning rate is constant, with a checkpoint every 16 images.
-func diverges() Settings {
+// fragile is a short run whose learning rate is constant, with a checkpoint every 16 images.
+func fragile() Settings {
 	s := small()
 	s.Data, s.Preset, s.Size = "toy:moons", "mlp", 0
 	s.Images, s.Batch, s.CheckpointEvery, s.SampleCount, s.Warmup, s.LRSchedule, s.Decay, s.LR = 80, 8, 16, 0, 0, "constant", 0, 1e-3
@@ -114,7 +114,7 @@ func copying(to string, images int64, lr float64) Hook {
 // TestRecoverBehindRuin: where weights were ruined before the newest checkpoint, the run
 // goes back behind it; a kill on the way comes to the same end.
 func TestRecoverBehindRuin(t *testing.T) {
-	s := diverges()
+	s := fragile()
 	s.Recover = 2
 	whole, killed := t.TempDir(), filepath.Join(t.TempDir(), "run")
 	train := func(dir string, hooks ...Hook) {
@@ -146,12 +146,12 @@ func TestRecoverBehindRuin(t *testing.T) {
 // learning rate is half as large from the start on, and the teacher's weights or random ones.
 func TestRecoverAnew(t *testing.T) {
 	begun := t.TempDir()
-	o, _ := options(t, diverges(), begun)
+	o, _ := options(t, fragile(), begun)
 	if _, err := Run(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
 	for _, init := range []string{"", begun} {
-		s := diverges()
+		s := fragile()
 		s.CheckpointEvery, s.Recover, s.Init = 48, 1, init
 		diverged, killed, half := t.TempDir(), filepath.Join(t.TempDir(), "run"), t.TempDir()
 		train := func(dir string, s Settings, hooks ...Hook) map[string][]byte {
