@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"maps"
 	"math"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"fluxion/data"
+	"fluxion/data/durable"
 )
 
 // TestPairs: pairs are the same in parts, after a loss, and all at once; a student is
@@ -38,8 +40,9 @@ func TestPairs(t *testing.T) {
 	if out := good(with(make, "--out", parts)...); !strings.Contains(out, "10 pairs in "+parts+": 0 made") {
 		t.Errorf("what is there is made again: %s", out)
 	}
-	lost := data.ShardFile(parts, 1)
-	if err := os.Remove(lost); err != nil {
+	// What a kill in the middle leaves: the files before, and one that is not whole.
+	lost, half := data.ShardFile(parts, 1), filepath.Join(parts, durable.Temporary+"123")
+	if err := errors.Join(os.Rename(lost, half), os.Truncate(half, 100), os.Remove(data.ShardFile(parts, 2))); err != nil {
 		t.Fatal(err)
 	}
 	good(with(make, "--out", parts)...)

@@ -14,11 +14,11 @@ import (
 	"fluxion/nets"
 )
 
-// pairedSet is some images of 8×8 RGB with grey inputs.
-func pairedSet(t *testing.T) data.Dataset {
+// pairedFolders is some images of 8×8 RGB with inputs of so many channels.
+func pairedFolders(t *testing.T, channels int) string {
 	t.Helper()
 	dir := t.TempDir()
-	for folder, channels := range map[string]int{"a": 1, "b": 3} {
+	for folder, channels := range map[string]int{"a": channels, "b": 3} {
 		for i := range 6 {
 			pixels := make([]byte, 64*channels)
 			for k := range pixels {
@@ -31,7 +31,13 @@ func pairedSet(t *testing.T) data.Dataset {
 			}
 		}
 	}
-	d, err := data.Open("paired:"+filepath.Join(dir, "a")+","+filepath.Join(dir, "b"), data.Options{})
+	return "paired:" + filepath.Join(dir, "a") + "," + filepath.Join(dir, "b")
+}
+
+// pairedSet is some with grey inputs.
+func pairedSet(t *testing.T) data.Dataset {
+	t.Helper()
+	d, err := data.Open(pairedFolders(t, 1), data.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
