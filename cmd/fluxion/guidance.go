@@ -20,9 +20,10 @@ func (o *guidanceFlags) list() setting.List {
 	return append(generate.GuidanceSettings(&o.guidance, &o.interval, &o.rescale, &o.guide), generate.LimitSettings(&o.threshold, &o.clip)...)
 }
 
-// clips says whether predicted images are clipped in a run that begins at a point.
+// clips says whether predicted images are clipped in a run that begins at a point. Who says
+// where a bridge's flow goes predicts none.
 func (o *guidanceFlags) clips(begin process.Point) bool {
-	return o.clip == "true" || o.clip == "auto" && o.threshold == 0 && begin.Limits()
+	return o.clip == "true" || o.clip == "auto" && o.threshold == 0 && begin.Limits() && !begin.Flows
 }
 
 // classFree says that images are evaluated without their class, too.

@@ -65,6 +65,8 @@ type aRun struct {
 	Metrics map[string]float64 `json:"metrics,omitempty"`
 	Grid    string             `json:"grid,omitempty"`
 
+	Uncertainty bool `json:"uncertainty,omitempty"` // is part of the loss
+
 	stats []byte
 }
 
@@ -131,7 +133,10 @@ func lookAtRun(dir string) aRun {
 	if err == nil {
 		r.stats, err = rundir.Stats(dir)
 	}
-	var settings struct{ Images int64 }
+	var settings struct {
+		Images      int64
+		Uncertainty bool
+	}
 	if err == nil {
 		if err = json.Unmarshal(look.Settings, &settings); err != nil {
 			err = fmt.Errorf("%s: %w", filepath.Join(dir, rundir.ConfigFile), err)
@@ -140,7 +145,7 @@ func lookAtRun(dir string) aRun {
 	if err != nil {
 		r.Problem = err.Error()
 	}
-	r.State, r.Why, r.Grid, r.Of = look.State, look.Why, look.Grid, settings.Images
+	r.State, r.Why, r.Grid, r.Of, r.Uncertainty = look.State, look.Why, look.Grid, settings.Images, settings.Uncertainty
 	if s, ok := record.Newest(r.stats); ok {
 		r.Images, r.Loss, r.Rate, r.Elapsed, r.Updated = s.Images, &s.Loss, s.ImagesPerSecond, s.Elapsed.Seconds(), s.Time
 	}

@@ -24,6 +24,9 @@ func (o *runsOptions) show(runs []aRun) error {
 			}
 			if r.Loss != nil {
 				loss = fmt.Sprintf("%.4f", *r.Loss)
+				if r.Uncertainty {
+					loss += "*"
+				}
 			}
 			if !r.Updated.IsZero() {
 				last = ago(time.Since(r.Updated))
@@ -39,6 +42,9 @@ func (o *runsOptions) show(runs []aRun) error {
 					fmt.Fprintf(out, "%s: %s\n", console.Visible(r.Run), console.Visible(why))
 				}
 			}
+		}
+		if slices.ContainsFunc(runs, func(r aRun) bool { return r.Uncertainty && r.Loss != nil }) {
+			fmt.Fprintln(out, "* with --uncertainty, by which errors are divided and whose logarithm is added: it may be below 0, and compares with no other loss")
 		}
 		if len(runs) == 0 {
 			fmt.Fprintln(out, "there are none; fluxion train makes one")

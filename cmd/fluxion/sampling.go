@@ -101,7 +101,10 @@ func (r samplingRun) begin() process.Point {
 // little of the image, as ε does beside pure noise, and what is done about it.
 func (r samplingRun) note(clipped bool) string {
 	q := r.begin()
-	if !q.Limits() {
+	switch {
+	case q.Flows && clipped:
+		return "--clip changes nothing: the model says where the flow of its bridge goes, and predicts no image on the way"
+	case q.Flows || !q.Limits():
 		return ""
 	}
 	errors := errorsAt(q)

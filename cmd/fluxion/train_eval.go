@@ -193,6 +193,7 @@ func (e *evaluation) real(ctx context.Context, needs evaluate.Needs, c *evaluate
 		p.Tell("what is known of the real images is read from %s", path)
 		return set, nil
 	}
+	p.Tell("evaluation: looks at %d real images of %s, once", e.n, e.path)
 	show, end := progress(e.path, e.n)
 	source := dataSource{e.path, e.images, e.n, e.settings.SkipBroken, func(text string) { p.Tell("evaluation: %s", text) }}
 	set, err := c.Collect(ctx, source, needs, func(done int) error { show(done); return nil })

@@ -141,7 +141,7 @@ func (c *Collector) Collect(ctx context.Context, s Source, needs Needs, progress
 	if n < 1 {
 		return nil, fmt.Errorf("%s has no images", s.Name())
 	}
-	if err := device.CheckMemory(needs.Memory(n, c.extractor.Network.Dim)); err != nil {
+	if err := device.CheckMemory(needs.Memory(n, &c.extractor.Network)); err != nil {
 		return nil, err
 	}
 	whole := n
@@ -177,14 +177,16 @@ func (c *Collector) Collect(ctx context.Context, s Source, needs Needs, progress
 	return c.now.set, c.now.finish()
 }
 
-// Memory of the host that is kept of so many images, of which so many numbers are known
-// each.
-func (n Needs) Memory(images, dim int) device.Need {
-	need := device.Need{What: "the features of all images"}
-	if n.Features || n.Statistics && images <= dim {
-		need.Bytes = plan.Product(4, images, dim)
+// Memory of the host that is kept of what a network says of so many images.
+func (n Needs) Memory(images int, of *feature.Network) device.Need {
+	numbers := 0
+	if n.Features || n.Statistics && images <= of.Dim {
+		numbers += of.Dim
 	}
-	return need
+	if n.Logits {
+		numbers += of.Classes
+	}
+	return device.Need{What: "the features of all images", Bytes: plan.Product(4, images, numbers)}
 }
 
 // finish makes statistics of what came in.

@@ -60,3 +60,19 @@ func TestGives(t *testing.T) {
 		}
 	}
 }
+
+// TestMemory: what is kept of images is counted, whatever metrics need of them.
+func TestMemory(t *testing.T) {
+	of := &feature.Network{Dim: 10, Classes: 3}
+	for _, c := range []struct {
+		needs        Needs
+		images, want int
+	}{
+		{Needs{Statistics: true}, 11, 0}, {Needs{Statistics: true}, 10, 400}, {Needs{Features: true}, 11, 440},
+		{Needs{Logits: true}, 11, 132}, {Needs{Features: true, Logits: true, Statistics: true}, 11, 572},
+	} {
+		if got := c.needs.Memory(c.images, of).Bytes; got != int64(c.want) {
+			t.Errorf("%+v of %d images: %d bytes, want %d", c.needs, c.images, got, c.want)
+		}
+	}
+}

@@ -261,6 +261,6 @@ func (m *Monitor) close() error {
 }
 
 // memory of the host that is kept of samples and real images; 0 images are not known.
-func (p Plan) memory(samples, real, dim int) error {
-	return device.CheckMemory(p.Samples.Memory(samples, dim), p.Real.Memory(real, dim))
+func (p Plan) memory(samples, real int) error {
+	return device.CheckMemory(p.Samples.Memory(samples, &p.Network), p.Real.Memory(real, &p.Network))
 }

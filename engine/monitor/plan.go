@@ -101,7 +101,7 @@ func (p Plan) CheckReal(s train.Settings, n int) error {
 	if err := (Plan{Metrics: against, Network: p.Network}).checkCount("eval_real", n); n > 0 && err != nil {
 		return err
 	}
-	return p.memory(s.EvalCount, n, p.Network.Dim)
+	return p.memory(s.EvalCount, n)
 }
 
 // better says whether one value of KeepBest is better than another.

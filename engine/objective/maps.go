@@ -79,9 +79,9 @@ func (f flowMap) about(how string) [][2]string {
 	}
 	switch {
 	case f.norm > 0:
-		how += fmt.Sprintf(", errors e weigh 1/(√e + %g)", f.norm)
+		how += fmt.Sprintf(", mean errors e of images weigh 1/(√e + %g)", f.norm)
 	case f.p > 0:
-		how += fmt.Sprintf(", errors e weigh 1/(e + %g)^%g", f.c, f.p)
+		how += fmt.Sprintf(", mean errors e of images weigh 1/(e + %g)^%g", f.c, f.p)
 	}
 	_, target := f.target()
 	return [][2]string{
@@ -113,7 +113,7 @@ func (f flowMap) Few(int64) *sampler.Few {
 }
 
 // loss of what the map says and is to say. With a power p, the error e of an image weighs
-// 1/(e + c)^p. In few dimensions that is another map, which leads to the middle of modes: the
+// 1/(e + c)^p, where e is a mean over D values, and D times our c MeanFlow's. In few dimensions that is another map, which leads to the middle of modes: the
 // target of one image is far from its mean, and the weight of it less. With thousands of
 // values all errors of a noise level are alike, and levels alone change places.
 func (f flowMap) loss(b *Builder, says, wanted *gorgonia.Node) *gorgonia.Node {

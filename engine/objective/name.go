@@ -62,6 +62,9 @@ func (n Named) Share() float64 {
 	return n.parameters["share"]
 }
 
+// InStages says whether the average of the trained network becomes its teacher on the way.
+func (n Named) InStages() bool { return n.Name == progressiveName }
+
 // slowTime is the range of the network's time of objectives that take derivatives in it, and
 // the widest: differences of float32 of a network of ten convolutions are off by 0.0002 at
 // 16, and by a third at 1000.

@@ -98,7 +98,7 @@ var kinds = []Kind{
 	{"denoising", "the network's output at a time drawn, for what the image and its noise say of it", "", nil, "", newDenoising},
 	{selfConditioningName, "denoising by a network that is given its own estimate of a share of the images (Analog Bits)", "a pass", process.Parameters{"share": 0.5}, "", newSelfConditioning},
 	{"reflow", "denoising on pairs of noise and what a model made of it (fluxion pairs), with times U-shaped by a (0: --time-sampler): straighter paths", "", process.Parameters{"a": 4}, "", newReflow},
-	{"progressive", "progressive distillation: in one step what --teacher does in two, stage by stage, from so many steps to so many", "two passes of the teacher", process.Parameters{"from": 16, "to": 1}, "", newProgressive},
+	{progressiveName, "progressive distillation: in one step what --teacher does in two, stage by stage, from so many steps to so many", "two passes of the teacher", process.Parameters{"from": 16, "to": 1}, "", newProgressive},
 	{"guidance", "guidance distillation: one pass for the two of a guided --teacher, of one scale or of all that --guidance-input tells the network (Meng et al.)", "two passes of the teacher", nil, "", newGuided},
 	{"consistency", "the image that each point of a path leads to, as what the network says nearer to it: consistency training, or distillation of --teacher", "a pass, and one of a teacher", process.Parameters{"mean": -1.1, "std": 2, "stages": 8, "first": 0, "last": 1280}, selfTarget, newConsistency},
 	{"kd", "knowledge distillation on such pairs: the model's answer in so many steps", "", process.Parameters{"steps": 1}, "", newKD},

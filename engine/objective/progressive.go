@@ -21,6 +21,8 @@ type progressive struct {
 	ends  []int64 // of the stages, in images
 }
 
+const progressiveName = "progressive"
+
 func newProgressive(s Setup, p process.Parameters) (Objective, error) {
 	if err := s.taught("progressive"); err != nil {
 		return nil, err

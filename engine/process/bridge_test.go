@@ -208,3 +208,12 @@ func TestTimesOfBridges(t *testing.T) {
 		t.Errorf("times from %g to %g", got.Time(0), got.Time(1))
 	}
 }
+
+// TestUnboundedRate: where a Brownian bridge begins, its velocity has no bound, and what
+// cannot be had of it is told without.
+func TestUnboundedRate(t *testing.T) {
+	q := bridged(t, "fm", "u", "brownian:sigma=0.5").At(1)
+	if _, err := q.X(); err == nil || strings.Contains(err.Error(), "Inf") || !strings.Contains(err.Error(), "ode-euler") {
+		t.Errorf("of C = %g: %v", q.C, err)
+	}
+}

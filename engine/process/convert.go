@@ -55,6 +55,10 @@ type Undetermined struct {
 
 func (u Undetermined) Error() string {
 	q := u.Point
+	if math.IsInf(q.C, 0) {
+		return fmt.Sprintf("at t = %g the third noise of a bridge changes without bound, and the output there does not determine %.3gx + %.3gε; of an output that is the flow's velocity want sampler euler, ode-euler, midpoint, heun or rk45",
+			q.Time, u.A, u.B)
+	}
 	if q.Gamma != 0 || q.Flows {
 		return fmt.Sprintf("at t = %g there is a third noise, %.3gξ, and y = %.3gx + %.3gε + %.3gξ does not determine %.3gx + %.3gε; of an output that is the flow's velocity want sampler euler, ode-euler, midpoint, heun or rk45, and of x sampler bridge",
 			q.Time, q.Gamma, q.A, q.B, q.C, u.A, u.B)

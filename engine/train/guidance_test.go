@@ -53,7 +53,7 @@ func TestGuidanceInput(t *testing.T) {
 	}
 	next := s
 	next.Teacher, next.Init, next.CheckpointEvery = whole, whole, 0
-	next.Objective, next.GuidanceInput = "progressive:from=4,to=1", "1,4"
+	next.Objective, next.GuidanceInput = "progressive:from=4,to=1", "" // as the teacher is told
 	dir, _ := ran(t, next)
 	if m := readModel(t, dir); m.Network.Spec().Guidance != [2]float64{1, 4} || m.Baked != 0 || m.Few.Steps != 1 {
 		t.Errorf("a progressive student is told %v, took over %g", m.Network.Spec().Guidance, m.Baked)

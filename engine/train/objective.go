@@ -37,7 +37,7 @@ func (s Settings) Canonical() (Settings, error) {
 	default:
 		s.Objective, s.SelfConditioning = plain, share
 	}
-	return s, nil
+	return s.toldAsTeacher(kind), nil
 }
 
 // NewObjective returns the objective of a run on data; nil: on such as it wants.

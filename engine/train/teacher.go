@@ -40,6 +40,18 @@ func (s *Settings) teaching() setting.List {
 	}
 }
 
+// toldAsTeacher has a student that becomes the teacher of the next stage told its guidance
+// as its teacher is, where nobody says anything of it.
+func (s Settings) toldAsTeacher(kind objective.Named) Settings {
+	if !kind.InStages() || s.Teacher == "" || s.GuidanceInput != "" || s.TeacherGuidance != 1 {
+		return s
+	}
+	if n, _, err := model.ReadNetwork(s.Teacher); err == nil && n.Spec().Told() { // who needs it next says what is wrong
+		s.GuidanceInput = fmt.Sprintf("%g,%g", n.Spec().Guidance[0], n.Spec().Guidance[1])
+	}
+	return s
+}
+
 // scales is from where to where the network is told its guidance.
 func (s Settings) scales() (scales [2]float64, err error) {
 	if s.GuidanceInput == "" {

@@ -19,6 +19,7 @@ type Network struct {
 	Summary string
 	Side    int      // of the images that it takes, in pixels
 	Dim     int      // numbers of Pooled
+	Classes int      // numbers of Logits; 0: there are none
 	Outputs []string // what it says, the usual features first
 
 	// Convention is the name of the only way in which images are brought to it; empty: any

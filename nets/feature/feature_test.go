@@ -24,6 +24,9 @@ func TestParameters(t *testing.T) {
 		if d := g.Outputs[Pooled].Shape()[1]; d != n.Dim {
 			t.Errorf("%s says %d numbers, not %d", n.Name, d, n.Dim)
 		}
+		if logits, is := g.Outputs[Logits]; is != (n.Classes > 0) || is && logits.Shape()[1] != n.Classes {
+			t.Errorf("%s has not %d logits", n.Name, n.Classes)
+		}
 		var left featuretest.Formula
 		if b := blocks[n.Name]; b > 0 {
 			left = featuretest.DINOv2(t, n.Dim, b)

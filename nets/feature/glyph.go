@@ -28,7 +28,7 @@ const GlyphClasses = 36 + 10
 // glyph is a classifier of small characters. It is the one network that is trained in
 // this tree, and whose weights are part of the program.
 var glyph = Network{
-	Name: "glyph", Summary: "a small classifier of characters, 32×32, part of the program: for glyphs and digits, its distances are no FID", Side: 32, Dim: 64,
+	Name: "glyph", Summary: "a small classifier of characters, 32×32, part of the program: for glyphs and digits, its distances are no FID", Side: 32, Dim: 64, Classes: GlyphClasses,
 	Outputs:  []string{Pooled, Logits},
 	apply:    func(b *builder, x *gorgonia.Node) { glyphBuilder{b}.network(x) },
 	files:    naming{plain: true},

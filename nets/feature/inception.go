@@ -13,7 +13,7 @@ import (
 // PyTorch. It differs from torchvision's: means over windows count real pixels alone,
 // the last block takes the largest value, and there are 1008 classes.
 var inception = Network{
-	Name: "inception", Summary: "Inception of 2015-12-05, 299×299: FID, KID, Inception Score", Side: 299, Dim: 2048,
+	Name: "inception", Summary: "Inception of 2015-12-05, 299×299: FID, KID, Inception Score", Side: 299, Dim: 2048, Classes: 1008,
 	Outputs: []string{Pooled, Logits, Spatial},
 	apply:   func(b *builder, x *gorgonia.Node) { inceptionBuilder{b}.network(x) },
 	files:   naming{conv: ".conv", norm: ".bn", epsilon: 1e-3, dropBias: "fc"},

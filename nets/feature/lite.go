@@ -15,7 +15,7 @@ import (
 // lite0 is EfficientNet-lite0 (Tan and Le, 2019; without squeezing and with ReLU6),
 // under the names of its conversion to PyTorch. It costs a fifteenth of Inception.
 var lite0 = Network{
-	Name: "lite0", Summary: "EfficientNet-lite0, 224×224: quick, its distances are no FID", Side: 224, Dim: 1280,
+	Name: "lite0", Summary: "EfficientNet-lite0, 224×224: quick, its distances are no FID", Side: 224, Dim: 1280, Classes: 1000,
 	Outputs: []string{Pooled, Logits},
 	apply:   func(b *builder, x *gorgonia.Node) { liteBuilder{b}.network(x) },
 	files:   naming{norms: liteNorms, epsilon: 1e-3, dropBias: "_fc"},
