@@ -37,6 +37,7 @@ func main() {
 	flag.StringVar(&r.mnist, "mnist", "", "folder with MNIST, for sets of handwriting")
 	name := flag.String("set", ring.name, "what is learnt: "+strings.Join(names, ", "))
 	only := flag.String("only", "", "methods, as a regular expression; the first, which others begin with, is always there")
+	flag.StringVar(&r.svg, "figure", "", "where to write what one step of each method makes, as an SVG; for sets of points")
 	flag.IntVar(&r.images, "images", 0, "images that methods behind the first see; 0: as many as the set has it")
 	flag.Parse()
 	i, err := lookup.Find("set", *name, names)
@@ -86,6 +87,15 @@ func (r runner) run(s set) (err error) {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 		fmt.Println(t.row(m.name, s.ways))
+	}
+	if r.svg != "" {
+		p, ok := judge.(*points)
+		if !ok {
+			return fmt.Errorf("-figure is of points, and %s is of images", s.name)
+		}
+		if err := r.figure(s, p, t); err != nil {
+			return err
+		}
 	}
 	failed := s.failed(t)
 	if len(t) == len(s.methods) {

@@ -36,6 +36,18 @@ type method struct {
 	stages bool
 }
 
+// folder is the run of the method, in the folder of the runner.
+func (m method) folder() string { return strings.ReplaceAll(m.name, " ", "-") }
+
+// out is where samples made in a way lie.
+func (m method) out(s set, way string) string {
+	out := m.folder() + "-" + strings.ReplaceAll(way, " ", "-")
+	if !s.folders {
+		out += ".npz"
+	}
+	return out
+}
+
 // gate bounds a number of samples made in a way.
 type gate struct {
 	way    string
@@ -92,13 +104,14 @@ func (s set) failed(t table) (failed []string) {
 type runner struct {
 	program, dir, mnist string
 	only                *regexp.Regexp
+	svg                 string // where a figure of points goes; "": nowhere
 	images              int    // that methods behind the first see; 0: as many as the set has it
 	data                string // of the set, as train takes it
 }
 
 // judge trains by a method, samples in its ways, and fills a row of the table.
 func (r runner) judge(s set, m method, j judge, t table) error {
-	folder := strings.ReplaceAll(m.name, " ", "-")
+	folder := m.folder()
 	train := slices.Concat([]string{"train", "--out", folder, "--data", r.data, "--seed", "1", "--checkpoint-every", "0", "--sample-every", "0", "--sample-count", "0"}, s.train, m.args)
 	if r.images > 0 && m.name != s.methods[0].name {
 		train = append(train, "--images", strconv.Itoa(r.images))
@@ -120,10 +133,7 @@ func (r runner) judge(s set, m method, j judge, t table) error {
 		if err != nil {
 			return err
 		}
-		out := folder + "-" + strings.ReplaceAll(way, " ", "-")
-		if !s.folders {
-			out += ".npz"
-		}
+		out := m.out(s, way)
 		sample := slices.Concat([]string{"sample", "--model", model, "--out", out}, s.sample)
 		sampler, steps, named := strings.Cut(way, " ")
 		if !named {
