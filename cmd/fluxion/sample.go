@@ -31,7 +31,9 @@ type sampleOptions struct {
 	model, out, class, label, weights, device, precision, seeds, blockings string
 	count, batch, threads, columns, depth                                  int
 	seed                                                                   uint64
-	json, overwrite                                                        bool
+	json, overwrite, verifies                                              bool
+	parts                                                                  string // --part
+	part                                                                   part
 	swept                                                                  bool // sampler and steps are those of a cell, whoever says them
 	disk                                                                   durable.Disk
 	ignore                                                                 []string
@@ -88,6 +90,11 @@ where it knows it, and else none.
 into one file: images, labels, seeds, and in fluxion what they were made with. That
 is how models of latents or points are sampled; --data takes such a file, too.
 
+--part 3/16 makes every sixteenth image, so that many machines fill a folder, and
+--part auto is the place of this process in a job array or under a launcher. The part
+that finds all pictures there makes the grid. --verify makes nothing and says whether
+all pictures are there, and whether one in a thousand, made again, is the same.
+
 --noise FILE.npy gives the noise that images begin with, such as another program's, and
 --save-noise writes it, for another program to begin with.
 
@@ -102,6 +109,7 @@ that depend on the state alone.`,
 		Example: `  fluxion sample --model runs/glyphs-tiny --out out --count 64
   fluxion sample --model runs/glyphs-tiny --out sevens --seeds 0-9,42 --class 7 --guidance 2
   fluxion sample --model runs/glyphs-tiny --out strong --count 64 --guidance 4 --guidance-interval 0.3,5 --guidance-rescale 0.7
+  fluxion sample --model runs/glyphs-tiny --out many --count 50000 --part 3/16
   fluxion sample --model runs/glyphs-tiny --out variations --count 16 --init out/000007.png --strength 0.6
   fluxion sample --model runs/edges-to-photos-small --out photos --input edges --steps 20
   fluxion sample --model runs/dogs-small --from runs/cats-small --init cats --out dogs --sampler heun --steps 40
@@ -124,6 +132,8 @@ that depend on the state alone.`,
 	o.sources = settings.Bind(c, slices.Concat(o.list(), o.noiseFlags.list()))
 	c.Flags().Lookup("clip").NoOptDefVal = "true"
 	c.Flags().BoolVar(&o.overwrite, "overwrite", false, "make anew what is there but was made with other settings, or by another program")
+	c.Flags().StringVar(&o.parts, "part", "", "make part I of N of the images, as in 3/16, beside others that make the rest in the same folder; auto takes it from a job array of SLURM or AWS, or from mpirun or srun; auto/N from those and from indexed jobs of Kubernetes")
+	c.Flags().BoolVar(&o.verifies, "verify", false, "make nothing; see whether all pictures are there, of these settings, and whole, and whether one in a thousand, made again, has the same bytes")
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
 	return c
 }
@@ -164,10 +174,12 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	if seeds, err = j.labels.numbers(seeds); err != nil {
 		return err
 	}
+	whole := seeds
+	seeds = o.part.seeds(whole)
 	if err := o.noiseFlags.checkJob(j); err != nil {
 		return err
 	}
-	if j.noise, err = o.noiseFlags.read(seeds, j.size, o.seed); err != nil {
+	if j.noise, err = o.noiseFlags.read(whole, j.size, o.seed); err != nil {
 		return err
 	}
 	if err := j.noise.save(o.disk, o.saveNoise, j.size); err != nil {
@@ -197,6 +209,9 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	if err != nil {
 		return err
 	}
+	if o.verifies {
+		return o.verify(ctx, face, dev, j, folder, found, seeds)
+	}
 	leave, err := folder.Enter()
 	if err != nil {
 		return fault.Output(err)
@@ -221,11 +236,12 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	if err := folder.Settle(seeds); err != nil { // of pictures that were there, too: who made them may have been killed
 		return fault.Output(err)
 	}
-	grid, err := folder.Grid(want, o.columns)
+	want.Seeds = whole
+	grid, left, err := o.grid(ctx, folder, want)
 	if err != nil {
 		return err
 	}
-	o.done(face, found, len(seeds), time.Since(begin).Seconds(), grid)
+	o.done(face, found, len(seeds), left, time.Since(begin).Seconds(), grid)
 	return nil
 }
 
@@ -239,9 +255,16 @@ func (o *sampleOptions) encoder(s generate.Sample, size [3]int, text map[string]
 	return func() ([]byte, error) { return data.EncodePNG(pixels, size[0], size[1], size[2], text) }
 }
 
-func (o *sampleOptions) done(face console.Face, f samples.Found, images int, seconds float64, grid string) {
+// done tells what was made of so many images, and how many of other parts are left.
+func (o *sampleOptions) done(face console.Face, f samples.Found, images, left int, seconds float64, grid string) {
 	made := len(f.Missing)
 	lines := []string{fmt.Sprintf("%d images in %s: %d made in %.1f s, %d were there", images, o.out, made, seconds, images-made)}
+	if o.part.of > 1 {
+		lines[0] = fmt.Sprintf("part %v, %s", o.part, lines[0])
+		if left > 0 {
+			lines[0] += fmt.Sprintf("; %d of other parts are still to come", left)
+		}
+	}
 	if f.Broken > 0 {
 		lines = append(lines, noteLine(fmt.Sprintf("%d of these files were there but not whole, and were made again", f.Broken)))
 	}
@@ -251,10 +274,14 @@ func (o *sampleOptions) done(face console.Face, f samples.Found, images int, sec
 	if grid != "" {
 		lines = append(lines, "grid        "+grid)
 	}
-	face.Event("done", map[string]any{
+	event := map[string]any{
 		"images": images, "written": made, "skipped": images - made, "broken": f.Broken, "overwritten": f.Replaced, "seconds": seconds,
 		"images_per_second": float64(made) / seconds, "out": o.out, "grid": grid,
-	}, lines...)
+	}
+	if o.part.of > 1 {
+		event["part"], event["left"] = o.part.String(), left
+	}
+	face.Event("done", event, lines...)
 }
 
 // make generates images. What keep returns for one, if anything, is done while the next

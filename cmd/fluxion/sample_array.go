@@ -36,7 +36,7 @@ func (o *sampleOptions) runArray(ctx context.Context, face console.Face, dev dev
 		return err
 	}
 	if there {
-		o.done(face, samples.Found{}, len(seeds), time.Since(begin).Seconds(), "")
+		o.done(face, samples.Found{}, len(seeds), 0, time.Since(begin).Seconds(), "")
 		return nil
 	}
 	size := j.size[0] * j.size[1] * j.size[2]
@@ -73,6 +73,6 @@ func (o *sampleOptions) runArray(ctx context.Context, face console.Face, dev dev
 	if err != nil {
 		return err
 	}
-	o.done(face, samples.Found{Missing: seeds}, len(seeds), time.Since(begin).Seconds(), picture)
+	o.done(face, samples.Found{Missing: seeds}, len(seeds), 0, time.Since(begin).Seconds(), picture)
 	return nil
 }

@@ -71,6 +71,12 @@ func (o *sampleOptions) check() ([]int64, error) {
 			return nil, err
 		}
 	}
+	if err := o.settlePart(); err != nil {
+		return nil, err
+	}
+	if err := o.checkVerify(); err != nil {
+		return nil, err
+	}
 	if err := o.pictureFlags.check(); err != nil {
 		return nil, err
 	}

@@ -190,6 +190,22 @@ func (f Folder) Look(ctx context.Context, want Wanted) (Found, error) {
 	return there, nil
 }
 
+// Absent is how many pictures are not there, by their names.
+func (f Folder) Absent(seeds []int64) (n int, err error) {
+	names := map[string]map[string]bool{}
+	for _, seed := range seeds {
+		path := f.File(seed)
+		in, err := f.names(names, filepath.Dir(path))
+		if err != nil {
+			return 0, err
+		}
+		if !in[filepath.Base(path)] {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // compare notes what differs between a file and the picture that would be made;
 // same is true if nothing does.
 func (e *Error) compare(name string, p data.PNG, wanted Wanted, seed int64) (same bool) {

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image/png"
+	"os"
+	"path/filepath"
+
+	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/samples"
+	"fluxion/data"
+	"fluxion/engine/device"
+	"fluxion/engine/generate"
+)
+
+// verifyOneIn is of how many pictures one is made again.
+const verifyOneIn = 1000
+
+// verify holds the pictures that are there against what the command would make: all must be
+// there, of these settings, and decode; one in a thousand is made again and compared.
+func (o *sampleOptions) verify(ctx context.Context, face console.Face, dev device.Device, j job, folder samples.Folder, found samples.Found, seeds []int64) error {
+	if n := len(found.Missing); n > 0 {
+		others := ""
+		if n > 1 {
+			others = fmt.Sprintf(", nor are %d others of the %d", n-1, len(seeds))
+		}
+		return &data.Error{Path: folder.File(found.Missing[0]), Problem: fmt.Sprintf("is not there or not whole%s; the same command without --verify makes what is missing", others)}
+	}
+	for _, seed := range seeds {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if _, _, _, _, err := data.ReadPNG(folder.File(seed)); err != nil {
+			return err
+		}
+	}
+	if len(seeds) == 0 {
+		return fault.Usagef("--part %v of the images has none; want fewer parts", o.part)
+	}
+	again := make([]int64, (len(seeds)+verifyOneIn-1)/verifyOneIn)
+	for i := range again {
+		again[i] = seeds[data.Spread(len(seeds), len(again), i)]
+	}
+	var wrong []string
+	err := o.make(ctx, face, dev, j, again, func(i, class int, s generate.Sample) func() error {
+		path := folder.File(again[i])
+		made, err := o.encoder(s, j.size, j.textOf(again[i], class))()
+		same := false
+		if err == nil {
+			same, err = samePicture(path, made)
+		}
+		if err == nil && !same {
+			wrong = append(wrong, filepath.Base(path))
+		}
+		return func() error { return err }
+	})
+	if err != nil {
+		return err
+	}
+	if n := len(wrong); n > 0 {
+		return &data.Error{Path: folder.Path, Problem: fmt.Sprintf("%s of %d pictures that were made again are not what is made here; another processor or program may have made them, or changed them", console.Abridged(wrong, 3), len(again))}
+	}
+	face.Event("verified", map[string]any{"images": len(seeds), "again": len(again), "out": o.out},
+		fmt.Sprintf("%d images in %s: all there, of these settings, and whole; %d made again, with the same bytes", len(seeds), o.out, len(again)))
+	return nil
+}
+
+// samePicture says whether a file is a picture with these bytes, or with these pixels: what
+// is noted in it of the program decides nothing.
+func samePicture(path string, made []byte) (bool, error) {
+	there, err := os.ReadFile(path)
+	if err != nil || bytes.Equal(there, made) {
+		return err == nil, err
+	}
+	a, err := png.Decode(bytes.NewReader(there))
+	if err != nil {
+		return false, &data.Error{Path: path, Problem: "is no whole PNG", Err: err}
+	}
+	b, err := png.Decode(bytes.NewReader(made))
+	if err != nil || a.Bounds() != b.Bounds() {
+		return false, err
+	}
+	for y := range a.Bounds().Dy() {
+		for x := range a.Bounds().Dx() {
+			if a.At(x, y) != b.At(x, y) {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+// checkVerify says what --verify does not go with.
+func (o *sampleOptions) checkVerify() error {
+	switch {
+	case !o.verifies:
+		return nil
+	case samples.IsArray(o.out):
+		return fault.Usagef("--verify: %s is one file; want a folder of pictures", o.out)
+	case o.overwrite:
+		return fault.Usagef("--verify makes nothing, and --overwrite makes pictures anew; want one of the two")
+	}
+	return nil
+}
