@@ -1,6 +1,6 @@
-// Command pairings pairs images and noise that it is given, as training does: for
-// scripts/check_couplings.py. It reads problems from its input and writes answers, each
-// as a line of JSON.
+// Command pairings pairs images and noise that it is given, as training does, or says where a
+// bridge between them stands: for scripts/check_couplings.py. It reads problems from its
+// input and writes answers, each as a line of JSON.
 package main
 
 import (
@@ -12,6 +12,7 @@ import (
 	"os"
 
 	"fluxion/engine/couple"
+	"fluxion/engine/process"
 	"fluxion/kernels/gram"
 )
 
@@ -21,6 +22,13 @@ type problem struct {
 	Images, Noise [][]float32
 	Classes       []int32
 	Steps         int
+	Bridge        *bridge // in the place of the others
+}
+
+// bridge asks where numbers are on the way from one end to the other, and at which times.
+type bridge struct {
+	Name                  string
+	Time, From, To, Third []float64
 }
 
 func main() {
@@ -40,7 +48,13 @@ func run(in io.Reader, out io.Writer) error {
 		} else if err != nil {
 			return err
 		}
-		answer, err := p.solve()
+		var answer any
+		var err error
+		if p.Bridge != nil {
+			answer, err = p.Bridge.solve()
+		} else {
+			answer, err = p.solve()
+		}
 		if err != nil {
 			return err
 		}
@@ -73,6 +87,24 @@ func (p problem) solve() (answers [][]int64, err error) {
 			s.Noise[i] %= n
 		}
 		answers = append(answers, s.Noise)
+	}
+	return answers, nil
+}
+
+// solve returns mean, deviation, velocity and score of each number, by a time that grows to
+// the data.
+func (b bridge) solve() (answers [][4]float64, err error) {
+	p, err := process.Get("fm", process.ScheduleOptions{}, "u")
+	if err == nil {
+		p, err = p.With(process.Gaussian, b.Name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range b.Time {
+		q := p.At(1 - t)
+		x, e, xi := b.To[i], b.From[i], b.Third[i]
+		answers = append(answers, [4]float64{q.Alpha*x + q.Sigma*e, q.Gamma, -(q.A*x + q.B*e + q.C*xi), -xi / q.Gamma})
 	}
 	return answers, nil
 }
