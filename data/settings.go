@@ -1,6 +1,8 @@
 package data
 
 import (
+	"strings"
+
 	"fmt"
 
 	"fluxion/data/setting"
@@ -12,8 +14,27 @@ var otherData = setting.Breaks{Text: "other classes, or images of another shape"
 // NameSetting declares which images are read.
 func NameSetting(p *string) setting.Setting {
 	return setting.Setting{
-		Key: "data", Value: setting.Of(p), Help: Usage(), Breaks: otherData,
+		Key: "data", Value: setting.Of(p), Help: Usage(), Offers: beginnings(), Breaks: otherData,
 	}
+}
+
+// beginnings are what Open takes up to a name of the user's: glyphs, toy:moons, mnist:.
+func beginnings() (list []string) {
+	for part := range strings.SplitSeq(Usage(), ", ") {
+		name, rest, of := strings.Cut(part, ":")
+		switch {
+		case name == "" || strings.ContainsFunc(name, func(r rune) bool { return r != '-' && !('a' <= r && r <= 'z') }):
+		case !of:
+			list = append(list, name)
+		case rest[0] >= 'A' && rest[0] <= 'Z':
+			list = append(list, name+":")
+		default:
+			for kind := range strings.SplitSeq(rest, "|") {
+				list = append(list, name+":"+kind)
+			}
+		}
+	}
+	return list
 }
 
 // SizeSetting declares the size that images are brought to.

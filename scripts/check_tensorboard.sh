@@ -36,7 +36,7 @@ for tag, key in ("train/loss", "loss"), ("train/lr", "lr"), ("train/grad_norm", 
         assert a == b and abs(x - y) <= 1e-6 * abs(y), (tag, a, b, x, y)
         checked += 1
 images = events.Images("samples")
-assert [i.step for i in images] == [400, 800, 1200, 1600], images
+assert [i.step for i in images] == [0, 400, 800, 1200, 1600], images
 histograms = events.Tags()["histograms"]
 for tag in histograms:
     for h in events.Histograms(tag):

@@ -30,34 +30,43 @@ func (o *convertOptions) read(from, weights string) (*model.Model, error) {
 	if weights != model.EMA {
 		return nil, fmt.Errorf("%s is one file with one set of weights; want the weights %s, not %s", from, model.EMA, weights)
 	}
-	parts := map[string][]byte{}
+	parts, f, err := openArrays(from)
+	if err != nil {
+		return nil, err
+	}
+	return model.FromTensors(parts, f, o.ignore...)
+}
+
+// openArrays reads what writeArrays wrote.
+func openArrays(from string) (parts map[string][]byte, f arrayFile, err error) {
+	parts = map[string][]byte{}
 	for _, name := range model.PartNames() {
 		text, err := data.ReadNPZText(from, name)
 		if err != nil {
-			return nil, err
+			return nil, f, err
 		}
 		if text != "" {
 			parts[name] = []byte(text)
 		}
 	}
 	if parts[model.ConfigPart] == nil {
-		return nil, &data.Error{Path: from, Problem: fmt.Sprintf("holds no array %s, as convert writes it: what network its arrays are of is not known", model.ConfigPart)}
+		return nil, f, &data.Error{Path: from, Problem: fmt.Sprintf("holds no array %s, as convert writes it: what network its arrays are of is not known", model.ConfigPart)}
 	}
 	n, err := catalog.Parse(parts[model.ConfigPart])
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", from, err)
+		return nil, f, fmt.Errorf("%s: %w", from, err)
 	}
-	f := arrayFile{path: from, shapes: map[string][]int{}, values: map[string][]float32{}}
+	f = arrayFile{path: from, shapes: map[string][]int{}, values: map[string][]float32{}}
 	for _, p := range nets.Params(n) {
 		shape, values, there, err := data.ReadNPZFloats(from, p.Name, int64(p.Size()))
 		if err != nil {
-			return nil, err
+			return nil, f, err
 		}
 		if there {
 			f.shapes[p.Name], f.values[p.Name] = shape, values
 		}
 	}
-	return model.FromTensors(parts, f, o.ignore...)
+	return parts, f, nil
 }
 
 // writeArrays writes a model as a .npz.

@@ -161,7 +161,7 @@ func TestSignals(t *testing.T) {
 		if err := events.Err(); err != nil {
 			t.Fatal(err)
 		}
-		if want := fmt.Sprintf(`{"code":%d,"error":"stopped by signal: `, c.code); !strings.HasPrefix(last, want) || !strings.HasSuffix(last, `goes on from here","event":"ended"}`) {
+		if want := fmt.Sprintf(`{"code":%d,"error":"stopped by signal: `, c.code); !strings.HasPrefix(last, want) || !strings.Contains(last, `goes on from here","event":"ended","time":"`) {
 			t.Errorf("%s: the last event is %s", c.name, last)
 		}
 		if code := exitOf(t, p.Wait()); code != c.code || len(left) > 0 {

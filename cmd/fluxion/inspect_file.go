@@ -25,6 +25,12 @@ import (
 // weightEndings are those of files that hold tensors.
 var weightEndings = []string{".safetensors", ".bin", ".pt", ".pth", ".ckpt"}
 
+// pickleEnding is that of files which may hold tensors, and are looked for in no folder.
+const pickleEnding = ".pkl"
+
+// setEndings are those of files that are data of their own, not a part of their folder.
+var setEndings = []string{".npy", ".npz", ".zip", ".tar", ".parquet"}
+
 // maxWeightFiles bounds those of a folder.
 const maxWeightFiles = 1000
 
@@ -98,7 +104,8 @@ func weightFiles(path string) (files []string, err error) {
 		return err
 	})
 	if err == nil && files == nil {
-		err = fmt.Errorf("it holds no file of weights, as %s are", strings.Join(weightEndings, ", "))
+		err = fmt.Errorf("it holds no file of weights (%s); want a run, a checkpoint or the folder of a diffusers model; of pictures and other data: fluxion data info %s",
+			strings.Join(weightEndings, ", "), console.ShellWords(path))
 	}
 	if err != nil {
 		return nil, modelError{path, err}
@@ -107,7 +114,7 @@ func weightFiles(path string) (files []string, err error) {
 }
 
 func inspectFile(ctx context.Context, path string) (r inspectedFile, err error) {
-	f, err := nets.OpenTensors(path)
+	f, err := openWeights(path)
 	if err != nil {
 		return r, modelError{path, err}
 	}
@@ -140,6 +147,29 @@ func inspectFile(ctx context.Context, path string) (r inspectedFile, err error) 
 	}
 	slices.SortFunc(r.Tensors, func(a, b inspectedTensor) int { return strings.Compare(a.Name, b.Name) })
 	return r, nil
+}
+
+// openWeights opens a file of weights, or says what else to do with a file that is none.
+func openWeights(path string) (nets.TensorFile, error) {
+	ours := hasEnding(path, arrayEnding)
+	if ours {
+		_, f, err := openArrays(path)
+		if err == nil {
+			return f, nil
+		}
+	} else if f, err := nets.OpenTensors(path); err == nil || slices.Contains(append(weightEndings, pickleEnding), strings.ToLower(filepath.Ext(path))) {
+		return f, err
+	}
+	if f, err := os.Open(path); err != nil {
+		return nil, err
+	} else if err = f.Close(); err != nil {
+		return nil, err
+	}
+	set := path
+	if !slices.Contains(setEndings, strings.ToLower(filepath.Ext(path))) {
+		set = filepath.Dir(path)
+	}
+	return nil, fmt.Errorf("it is no file of weights: want one of %s, or a .npz that convert wrote; of pictures and other data: fluxion data info %s", strings.Join(weightEndings, ", "), console.ShellWords(set))
 }
 
 // summarise reads a tensor of a file of PyTorch's, where its type is one of floats.
@@ -196,7 +226,7 @@ func (r inspectedFile) print(out io.Writer) error {
 // otherFlag is one that is given besides --json; "" if there is none.
 func otherFlag(c *cobra.Command) (name string) {
 	c.Flags().Visit(func(f *pflag.Flag) {
-		if f.Name != "json" {
+		if !slices.Contains([]string{"json", "verbose", "quiet"}, f.Name) {
 			name = f.Name
 		}
 	})

@@ -107,18 +107,17 @@ func judge(t *testing.T, args []string) {
 // command runs a command line.
 func command(ctx context.Context, args ...string) error {
 	root := newRoot()
-	root.SetArgs(args)
 	root.SetOut(io.Discard)
 	root.SetErr(io.Discard)
-	return execute(ctx, root)
+	_, err := execute(ctx, root, args)
+	return err
 }
 
 // TestPanic: the last net makes one line of a panic, and names its place.
 func TestPanic(t *testing.T) {
 	root := newRoot()
 	root.AddCommand(&cobra.Command{Use: "break", RunE: func(*cobra.Command, []string) error { panic("nothing holds") }})
-	root.SetArgs([]string{"break"})
-	err := execute(t.Context(), root)
+	_, err := execute(t.Context(), root, []string{"break"})
 	if err == nil || exitCode(err) != exitFailure {
 		t.Fatalf("a panic: %v", err)
 	}

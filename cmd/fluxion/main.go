@@ -10,8 +10,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
@@ -85,29 +87,49 @@ func main() {
 	defer stop(nil)
 	out := console.NewStdout(os.Stdout)
 	root := newRoot()
-	settings.Complete(root)
+	completions(root)
 	root.SetOut(out)
-	err := execute(ctx, root)
+	begin := time.Now()
+	c, err := execute(ctx, root, os.Args[1:])
 	if err == nil {
 		err = out.Failure()
 	}
+	if console.LevelOf(c.OutOrStdout()) == console.Verbose {
+		console.Detail("it took %.3g s", time.Since(begin).Seconds())
+	}
 	if err != nil {
 		if done := (told{}); !errors.As(err, &done) {
-			printError(os.Stderr, err)
+			console.Error(os.Stderr, err)
 		}
 		os.Exit(exitCode(err))
 	}
 }
 
-// execute runs the command line. It is the last net: what panics below is a defect of
-// this program, told in one line.
-func execute(ctx context.Context, root *cobra.Command) (err error) {
+// execute runs the command line, and tells a machine that reads along of its error. It is
+// the last net: what panics below is a defect of this program, told in one line.
+func execute(ctx context.Context, root *cobra.Command, args []string) (c *cobra.Command, err error) {
+	if c, _, err = root.Find(args); err != nil {
+		c = root
+	}
+	root.SetArgs(args)
+	err = guarded(func() error { return root.ExecuteContext(ctx) })
+	if of := (told{}); errors.As(err, &of) && !of.first {
+		return c, err // the first process of the group says it
+	}
+	if f := c.Flags().Lookup("json"); err != nil && f != nil && (f.Value.String() == "true" || slices.Contains(args, "--json")) {
+		console.NewFace(c.OutOrStdout(), true).Event("ended", map[string]any{"error": strings.ReplaceAll(err.Error(), "\n", "; "), "code": exitCode(err)})
+	}
+	return c, err
+}
+
+// guarded turns a panic into an error.
+func guarded(run func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = defectError{r, panicPlace()}
 		}
 	}()
-	return root.ExecuteContext(ctx)
+	return run()
 }
 
 // defectError is a panic.
@@ -144,12 +166,27 @@ func newRoot() *cobra.Command {
 		Example: "  fluxion train\n  fluxion sample --model runs/glyphs-tiny --out out --count 64",
 	}
 	root.SetFlagErrorFunc(settings.FlagError)
-	root.AddCommand(newTrain(), newRuns(), newSample(), newPairs(), newEval(), newSweep(), newConvert(), newData(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion(), newLicenses())
+	var quiet, verbose bool
+	root.PersistentFlags().BoolVarP(&quiet, "quiet", "q", false, "print results and errors alone")
+	root.PersistentFlags().BoolVarP(&verbose, "verbose", "v", false, "say more: where settings are from, every status, how long it took")
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		switch {
+		case quiet && verbose:
+			return fault.Usagef("want one of --quiet and --verbose")
+		case quiet:
+			c.SetOut(console.At(c.OutOrStdout(), console.Quiet))
+		case verbose:
+			c.SetOut(console.At(c.OutOrStdout(), console.Verbose))
+		}
+		return nil
+	}
+	root.AddCommand(newTrain(), newRuns(), newConfig(), newSample(), newPairs(), newEval(), newSweep(), newConvert(), newData(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion(), newLicenses(), newManual())
 	root.InitDefaultCompletionCmd()
+	knownShells(root)
 	complete(root)
 	root.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return fault.Usagef("no command %q; there are train, runs, sample, pairs, eval, sweep, convert, data, bench, inspect, trace, figures, doctor, version, licenses, completion", args[0])
+			return fault.Usagef("no command %q; there are train, runs, config, sample, pairs, eval, sweep, convert, data, bench, inspect, trace, figures, doctor, version, licenses, completion", args[0])
 		}
 		return c.Help()
 	}
@@ -157,6 +194,21 @@ func newRoot() *cobra.Command {
 	root.Version = version()
 	root.SetVersionTemplate("{{.Version}}\n")
 	return root
+}
+
+// knownShells has the command of completions refuse other shells, which cobra's own does not.
+func knownShells(root *cobra.Command) {
+	c, _, err := root.Find([]string{"completion"})
+	if err != nil {
+		panic(err) // it was added
+	}
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return fault.Usagef("no completion for %q; there are those for bash, zsh, fish and powershell", args[0])
+		}
+		return c.Help()
+	}
 }
 
 // complete adds to every command what all have.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
@@ -32,8 +33,7 @@ func fluxion(t *testing.T, args ...string) (string, int, error) {
 	var out bytes.Buffer
 	root := newRoot()
 	root.SetOut(&out)
-	root.SetArgs(args)
-	err := root.ExecuteContext(context.Background())
+	_, err := execute(context.Background(), root, args)
 	if err == nil {
 		return out.String(), 0, nil
 	}
@@ -226,10 +226,10 @@ func TestRefusals(t *testing.T) {
 		want []string
 	}{
 		{[]string{"trian"}, exitUsage, []string{"trian", "train"}},
-		{[]string{"train", "--bacth", "3"}, exitUsage, []string{"bacth", "did you mean \"--batch\""}},
+		{[]string{"train", "--bacth", "3"}, exitUsage, []string{"bacth", "did you mean --batch"}},
 		{[]string{"train", "--learning_rate", "3"}, exitUsage, []string{`"--learning_rate": here it is --lr, largest learning rate`}},
-		{[]string{"train", "--resume"}, exitUsage, []string{"the same command resumes"}},
-		{[]string{"train", "--frobnicate", "0.1"}, exitUsage, []string{`"--frobnicate": there are --data`}},
+		{[]string{"train", "--resume"}, exitUsage, []string{"--out RUN alone goes on with the run"}},
+		{[]string{"train", "--frobnicate", "0.1"}, exitUsage, []string{`"--frobnicate"; fluxion train --help says which there are`}},
 		{[]string{"train", "now"}, exitUsage, []string{"now"}},
 		{[]string{"train", "-s", "bacth=3"}, exitUsage, []string{"bacth", "batch"}},
 		{[]string{"train", "-s", "batch"}, exitUsage, []string{"key=value"}},
@@ -276,6 +276,20 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// dryRun is the settings that train --dry-run --json prints.
+func dryRun(t *testing.T, out string) train.Settings {
+	t.Helper()
+	var e struct {
+		Event    string
+		Time     time.Time
+		Settings train.Settings
+	}
+	if err := json.Unmarshal([]byte(out), &e); err != nil || e.Event != "settings" || time.Since(e.Time) > time.Hour {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return e.Settings
+}
+
 // TestPrecedence: flag over -s over environment over file over default.
 func TestPrecedence(t *testing.T) {
 	t.Setenv(machine.BlockingsVariable, "")
@@ -289,11 +303,7 @@ func TestPrecedence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var s train.Settings
-		if err := json.Unmarshal([]byte(out), &s); err != nil {
-			t.Fatal(err)
-		}
-		return s
+		return dryRun(t, out)
 	}
 	if s := resolved(); s != train.Default() {
 		t.Errorf("without arguments: %+v", s)
@@ -355,8 +365,7 @@ func TestValues(t *testing.T) {
 			}
 			continue
 		}
-		var s train.Settings
-		if err != nil || json.Unmarshal([]byte(out), &s) != nil || !c.check(s) {
+		if err != nil || !c.check(dryRun(t, out)) {
 			t.Errorf("%s %q: %s %v", c.name, c.text, out, err)
 		}
 	}

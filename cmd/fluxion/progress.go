@@ -143,7 +143,7 @@ func (o observer) Status(s record.Status) {
 		line += fmt.Sprintf("  broken and left out: %d", n)
 	}
 	fields := map[string]any{
-		"time": s.Time.Format(time.RFC3339), "images": s.Images, "of": s.Of, "steps": s.Steps, "loss": s.Loss, "lr": s.LR, "grad_norm": s.GradNorm,
+		"images": s.Images, "of": s.Of, "steps": s.Steps, "loss": s.Loss, "lr": s.LR, "grad_norm": s.GradNorm,
 		"images_per_second": s.ImagesPerSecond, "elapsed_seconds": s.Elapsed.Seconds(), "left_seconds": s.Left.Seconds(), "skipped": len(s.Skipped), "baseline": s.Baseline,
 	}
 	if s.NoiseScale > 0 {
@@ -164,6 +164,20 @@ func (o observer) Checkpoint(path string, images int64) {
 
 func (o observer) Samples(path string, images int64) {
 	o.Event("samples", map[string]any{"path": path, "images": images}, "samples     "+path)
+}
+
+// making shows how far a grid is that takes a while.
+func (o observer) making() func(done, of int) {
+	var p *imageProgress
+	last := 0
+	return func(done, of int) {
+		if p == nil || done < last { // of another grid
+			p = newImageProgress(o.Face, "grid", of)
+		}
+		if last = done; done > 0 {
+			p.show(done)
+		}
+	}
 }
 
 func (o observer) Evaluation(e record.Evaluation) {
@@ -219,11 +233,6 @@ func doneLines(r train.Result) (lines []string) {
 		next = append(next, "--count", count)
 	}
 	return append(lines, "next        "+console.ShellWords(next...))
-}
-
-// ended tells of a run without a result. main tells a person the error.
-func (o observer) ended(err error) {
-	o.Event("ended", map[string]any{"error": strings.ReplaceAll(err.Error(), "\n", "; "), "code": exitCode(err)})
 }
 
 // samplePeriod is the time between two statuses of sampling.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,11 +17,7 @@ func drySettings(t *testing.T, args ...string) train.Settings {
 	if err != nil {
 		t.Fatal(args, err)
 	}
-	var s train.Settings
-	if err := json.Unmarshal([]byte(out), &s); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return dryRun(t, out)
 }
 
 // TestRecipePrecedence: what is said by any source goes before the recipe of the

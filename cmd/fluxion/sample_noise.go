@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/data"
 	"fluxion/data/durable"
 	"fluxion/data/setting"
@@ -33,6 +34,8 @@ func (o *noiseFlags) check(picture string) error {
 		return fault.Usagef("--noise and --init: a picture is given noise of its own; want one of them")
 	case o.saveNoise != "" && !strings.EqualFold(filepath.Ext(o.saveNoise), ".npy"):
 		return fault.Usagef("--save-noise %s: want a name that ends with .npy", o.saveNoise)
+	case o.saveNoise != "":
+		return outdir.Room("--save-noise", o.saveNoise)
 	}
 	return nil
 }
@@ -131,9 +134,6 @@ func (n *noiseOf) begin(seed int64, sigma float64, z []float32) error {
 func (n *noiseOf) save(disk durable.Disk, path string, size [3]int) error {
 	if path == "" {
 		return nil
-	}
-	if err := disk.MkdirAll(filepath.Dir(path)); err != nil {
-		return fault.Output(err)
 	}
 	return fault.Output(disk.Write(path, func(w io.Writer) error {
 		return data.WriteNPY(w, data.Array{Shape: []int{len(n.rows), size[0], size[1], size[2]}, Floats: n.values})

@@ -27,7 +27,7 @@ func (o *sampleOptions) list() setting.List {
 			{Key: "out", Value: setting.Of(&o.out), Own: true, Help: "folder for the images, made if need be; or FILE.npz, for all of them as float32"},
 			{Key: "count", Value: setting.Of(&o.count), Own: true, Help: "make images 0 to COUNT-1", Range: setting.Within(1, maxSeeds, "")},
 			{Key: "seeds", Value: setting.Of(&o.seeds), Own: true, Help: "numbers of the images to make, such as 0-99,200"},
-			{Key: "class", Value: setting.Of(&o.class), Help: "class by name or index; all takes them in turn; none is without"},
+			{Key: "class", Value: setting.Of(&o.class), Offers: []string{"all", "none"}, Help: "class by name or index; all takes them in turn; none is without"},
 			labelSetting(&o.label),
 		},
 		sampler.GridSettings(&o.config.Sampler, &o.config.Options),

@@ -75,7 +75,7 @@ func (o *traceOptions) settings() setting.List {
 		sampler.GridSettings(&c.Sampler, &c.Options),
 		setting.List{
 			{Key: "denoiser", Value: setting.Of(&o.denoiser), Help: "gaussian:mean=M,var=V, mixture:FILE, points:FILE or formula:EXPR"},
-			{Key: "output", Value: setting.Of(&c.Output), Help: "what the denoiser's network predicts: " + strings.Join(process.Outputs(), ", ")},
+			{Key: "output", Value: setting.Of(&c.Output), Offers: process.Outputs(), Help: "what the denoiser's network predicts: " + strings.Join(process.Outputs(), ", ")},
 		},
 		o.schedulerFlags.list("a scheduler_config.json, or the folder of a pipeline with one"),
 		setting.List{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,6 +42,7 @@ type trainOptions struct {
 	dryRun  bool
 	json    bool
 	ignore  []string
+	lacks   error // of a new run
 
 	onCheckpoint string // a command of the shell
 	serve        string // where the run's page is; "": nowhere
@@ -139,7 +141,7 @@ func (o *trainOptions) runIn(ctx context.Context, out io.Writer, group collectiv
 		return err
 	}
 	if o.dryRun {
-		return printSettings(out, t.Settings, o.json)
+		return o.printSettings(out, t.Settings)
 	}
 	all, err := places(group, s.Threads)
 	if err != nil {
@@ -151,9 +153,7 @@ func (o *trainOptions) runIn(ctx context.Context, out io.Writer, group collectiv
 	}
 	result, err := train.Run(ctx, t)
 	if err != nil {
-		err = goesOn(err, o.again())
-		show.ended(err)
-		return err
+		return goesOn(err, o.again())
 	}
 	if group.Rank == 0 {
 		show.done(result)
@@ -163,8 +163,8 @@ func (o *trainOptions) runIn(ctx context.Context, out io.Writer, group collectiv
 
 // openIn resolves the settings and opens the data.
 func (o *trainOptions) openIn(group collective.Group) (d data.Dataset, s train.Settings, err error) {
-	said, err := o.resolve()
-	if err == nil && (o.from < 0 || o.from > 0 && o.fresh) {
+	said := o.resolve()
+	if o.from < 0 || o.from > 0 && o.fresh {
 		err = fault.Usagef("--from %d: want the number of a checkpoint, and not with --fresh", o.from)
 	}
 	if err == nil && group.Rank == 0 {
@@ -213,9 +213,6 @@ func (o *trainOptions) prepare(t *train.Options, open *closers, s train.Settings
 	if t.Objective, err = train.NewObjective(s, t.Data); err != nil {
 		return nil, err
 	}
-	if err := train.CheckInit(s, o.ignore...); err != nil {
-		return nil, err
-	}
 	t.Settings = s
 	if t.Group.Rank > 0 {
 		return nil, nil
@@ -254,6 +251,7 @@ func (o *trainOptions) equip(ctx context.Context, out io.Writer, t *train.Option
 	*open = append(*open, func() error { leave(); return nil })
 	show = observer{console.NewFace(out, o.json), page}
 	t.Observer, t.SaveNow, t.Sinks = show, requests, o.sinks(s, show)
+	t.Making = show.making()
 	t.Hooks, err = e.hooks(ctx, dev, show.Face, o.json)
 	if t.Group.World > 1 {
 		t.Hooks = append([]train.Hook{processesHook(t.Group, all, s.Accumulate)}, t.Hooks...)
@@ -328,43 +326,53 @@ func openData(s train.Settings) (data.Dataset, error) {
 
 // resolve returns the settings of a new run: what the user says, over the preset's
 // recipe, over the defaults. Whether they go together is to be checked when it is known
-// that no run goes on.
-func (o *trainOptions) resolve() (train.Settings, error) {
-	s := o.given
+// that no run goes on. What is missing for a new one is kept as o.lacks.
+func (o *trainOptions) resolve() train.Settings {
+	s, from := o.given, "preset"
 	if s.Teacher != "" && !o.sources.Has("init") && !o.sources.Has("preset") {
-		s.Init = s.Teacher
+		s.Init, from = s.Teacher, "teacher"
 	}
 	if s.Init != "" && !o.sources.Has("preset") {
 		s.Preset = s.Init
+		if from == "preset" {
+			from = "init"
+		}
+	}
+	if from != "preset" {
+		o.lacks = train.CheckFolder(from, s.Init, o.ignore...)
 	}
 	recipe, err := train.RecipeOf(s.Preset, s.Data, o.ignore...)
-	if err != nil {
-		return s, err
+	if o.lacks = cmp.Or(o.lacks, err); o.lacks != nil {
+		return s
 	}
 	s = recipe.Apply(s)
 	o.sources.Over(s.List())
-	return s.Switched(train.Default(), o.sources.Has), nil
+	return s.Switched(train.Default(), o.sources.Has)
 }
 
 // goOn returns the settings with which a run goes on in the folder: what the user
 // says, over what its configuration says; next, if no run is there.
 func (o *trainOptions) goOn(next train.Settings) (train.Settings, error) {
-	if o.fresh {
-		next = o.cut(next)
-		return next, next.Validate()
+	if !o.fresh {
+		s, found, err := train.Stored(o.out, next)
+		if err != nil {
+			return next, err
+		}
+		if found {
+			stored := s
+			o.sources.Over(s.List())
+			next = s.Switched(stored, o.sources.Has)
+			return next, next.Validate()
+		}
 	}
-	s, found, err := train.Stored(o.out, next)
-	if err != nil {
+	if o.lacks != nil {
+		return next, o.lacks
+	}
+	next = o.cut(next)
+	if err := next.Validate(); err != nil {
 		return next, err
 	}
-	if !found {
-		next = o.cut(next)
-	} else {
-		stored := s
-		o.sources.Over(s.List())
-		next = s.Switched(stored, o.sources.Has)
-	}
-	return next, next.Validate()
+	return next, train.CheckInit(next, o.ignore...)
 }
 
 // open opens the data and chooses the run folder, which their name is part of,
@@ -417,23 +425,31 @@ func cacheBytes() int64 {
 	return 0
 }
 
-func printSettings(out io.Writer, s train.Settings, asJSON bool) error {
-	text, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return err
+// printSettings shows what a run would be.
+func (o *trainOptions) printSettings(out io.Writer, s train.Settings) error {
+	if o.json {
+		console.NewFace(out, true).Event("settings", map[string]any{"run": o.out, "settings": s})
+		return console.Lost(out)
 	}
-	if !asJSON {
-		var node yaml.Node // JSON is YAML; this way keys keep their order
-		if err := yaml.Unmarshal(text, &node); err != nil {
-			return err
-		}
-		plainStyle(&node)
-		if text, err = yaml.Marshal(&node); err != nil {
-			return err
-		}
+	text, err := settingsYAML(s)
+	if err == nil {
+		_, err = out.Write(text)
 	}
-	_, err = fmt.Fprintln(out, strings.TrimSpace(string(text)))
 	return err
+}
+
+// settingsYAML writes settings in their order, as --config reads them.
+func settingsYAML(s train.Settings) ([]byte, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	var node yaml.Node // JSON is YAML; this way keys keep their order
+	if err := yaml.Unmarshal(text, &node); err != nil {
+		return nil, err
+	}
+	plainStyle(&node)
+	return yaml.Marshal(&node)
 }
 
 // plainStyle drops the braces and quotes that a node of JSON came with.

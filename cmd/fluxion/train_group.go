@@ -8,7 +8,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/machine"
@@ -146,7 +145,10 @@ func plural(n int, what string) string {
 }
 
 // told is an error that the user has been told, or that another process tells.
-type told struct{ error }
+type told struct {
+	error
+	first bool // by the first process
+}
 
 func (t told) Unwrap() error { return t.error }
 
@@ -162,14 +164,9 @@ func tell(g collective.Group, w io.Writer, err error) error {
 		if g.Rank > 0 {
 			prefix = fmt.Sprintf("process %d: ", g.Rank)
 		}
-		printError(w, fmt.Errorf("%s%w", prefix, err))
+		console.Error(w, fmt.Errorf("%s%w", prefix, err))
 	}
-	return told{err}
-}
-
-// printError prints an error in one line.
-func printError(w io.Writer, err error) {
-	fmt.Fprintln(w, "fluxion:", console.Visible(strings.ReplaceAll(err.Error(), "\n", "; ")))
+	return told{err, g.Rank == 0}
 }
 
 // resumes adds to the loss of a process what goes on with the run.

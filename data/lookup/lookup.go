@@ -35,6 +35,7 @@ func Find(kind, name string, names []string) (int, error) {
 		}
 		hint += " "
 	}
+	names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == "" }) // which is to say nothing
 	return 0, fmt.Errorf("unknown %s %q: %sthere are %s", kind, name, hint, strings.Join(names, ", "))
 }
 
@@ -45,6 +46,27 @@ func Nearest(name string, names []string) (near string, ok bool) {
 		return near, ok
 	}
 	return nearest(name, names)
+}
+
+// mostNear is how many names an error shows that are like another one.
+const mostNear = 3
+
+// Near returns the few names that are most like another one, the nearest first; none if
+// there is none.
+func Near(name string, names []string) (near []string) {
+	name = bare(name)
+	far := map[string]int{}
+	for _, n := range names {
+		d := distance(name, bare(n))
+		if strings.Contains(bare(n), name) && len(name) > 2 || strings.Contains(name, bare(n)) && len(n) > 3 {
+			d = min(d, len(name)/3)
+		}
+		if far[n] = d; d <= len(name)/2 && d < max(len(name), len(n))-1 {
+			near = append(near, n)
+		}
+	}
+	slices.SortStableFunc(near, func(a, b string) int { return far[a] - far[b] })
+	return near[:min(len(near), mostNear)]
 }
 
 // Synonym returns the name that another one means in other programs, and what is

@@ -28,6 +28,7 @@ type Setting struct {
 	Before string // what it is in files that were written before there was it, if not its zero
 	Own    bool   // another command means something else by its key: no variable of the environment sets it
 	Value  Value
+	Offers []string // values that shells and editors offer, where Range names none: there may be others
 }
 
 // Range is the values that a setting may have.
@@ -37,6 +38,8 @@ type Range struct {
 	Names []string             // all there are, of a setting that is one of some names
 	kind  string               // of these, in errors
 	Spec  bool                 // perhaps with parameters: NAME:parameter=value,… which others read
+
+	span *span // of numbers; nil where others say which
 }
 
 // Breaks says for which changes of a setting a run cannot go on.
@@ -75,6 +78,14 @@ func (s Setting) check(x any, err error) (any, error) {
 		return nil, err
 	}
 	return x, s.Check(x)
+}
+
+// Offered are the values that shells and editors offer.
+func (s Setting) Offered() []string {
+	if s.Range.Names == nil {
+		return s.Offers
+	}
+	return slices.DeleteFunc(slices.Clone(s.Range.Names), func(n string) bool { return n == "" })
 }
 
 // Check refuses a value that is out of range.

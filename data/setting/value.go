@@ -52,6 +52,8 @@ type images[T int64 | float64] struct {
 	batch *int
 }
 
+func (v images[T]) countsSteps() {}
+
 func (v images[T]) Put(x any) {
 	steps, ok := x.(Steps)
 	if !ok {

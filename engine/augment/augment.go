@@ -44,7 +44,7 @@ const (
 // Setting declares how images are augmented.
 func Setting(p *string) setting.Setting {
 	return setting.Setting{
-		Key: "augment", Value: setting.Of(p), Breaks: setting.Always, Since: "2026-11-30",
+		Key: "augment", Value: setting.Of(p), Offers: []string{"edm"}, Breaks: setting.Always, Since: "2026-11-30",
 		Help: "transform images, each kind with probability p, and tell the network, so that samples are not transformed: edm, perhaps with parameters, as in edm:p=0.12,rotate=0; " +
 			"yflip, turn (quarters), shift (whole pixels), scale, rotate, stretch and translate are multiples of p",
 	}

@@ -91,12 +91,14 @@ func Get(text string) (Coupling, error) {
 
 // Setting declares which coupling a run has.
 func Setting(p *string) setting.Setting {
-	var all []string
+	var all, names []string
 	for _, k := range kinds {
+		names = append(names, k.Name)
 		all = append(all, k.Name+" ("+k.About+")")
 	}
 	return setting.Setting{
 		Key: "coupling", Value: setting.Of(p), Breaks: setting.Always, Since: "2026-11-29", Before: Independent,
-		Help: "of images and noise: " + strings.Join(all, ", "),
+		Offers: names,
+		Help:   "of images and noise: " + strings.Join(all, ", "),
 	}
 }

@@ -302,6 +302,8 @@ type Request struct {
 	// Begin changes the state that image i of the request begins with, NHWC: to alpha of an
 	// image and sigma of noise, of which it is the noise that was drawn. Nil leaves it.
 	Begin func(i int, alpha, sigma float64, z []float32) error
+	// Step is told, before each step of a batch, how many of those of all are done; nil: nobody is.
+	Step func(done, of int)
 
 	memory sampler.Memory // of the table
 }
@@ -410,6 +412,10 @@ func (g *Generator) batch(ctx context.Context, r Request, first, n int) error {
 	err := g.program.RunSteps(len(r.Table.Rows), func(i int) error {
 		if err := context.Cause(ctx); err != nil {
 			return err
+		}
+		if r.Step != nil {
+			rows, batches := len(r.Table.Rows), (len(r.Seeds)+g.Batch-1)/g.Batch
+			r.Step(first/g.Batch*rows+i, batches*rows)
 		}
 		return g.set(r, i)
 	})

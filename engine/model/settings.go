@@ -5,7 +5,7 @@ import "fluxion/data/setting"
 // WeightsSetting declares which of a model's weights are taken.
 func WeightsSetting(p *string) setting.Setting {
 	return setting.Setting{
-		Key: "weights", Value: setting.Of(p), Help: "which weights of the model",
+		Key: "weights", Value: setting.Of(p), Offers: []string{EMA, Raw}, Help: "which weights of the model",
 		Range: setting.Range{Text: weightsText, Holds: func(name any) bool {
 			_, err := choose(name.(string))
 			return err == nil

@@ -43,7 +43,8 @@ func distanceNames() (names []string) {
 func LossSetting(p *string) setting.Setting {
 	return setting.Setting{
 		Key: "loss", Value: setting.Of(p), Breaks: setting.Always, Since: "2026-11-30", Before: DefaultLoss,
-		Help: "distance of what the network says from what it is to say: squared, or huber:c=0.00054 (pseudo-Huber, by image: √(mean square + c²) − c; iCT, improved reflow)",
+		Range: setting.OneOf("loss", distanceNames()).WithParameters(),
+		Help:  "distance of what the network says from what it is to say: squared, or huber:c=0.00054 (pseudo-Huber, by image: √(mean square + c²) − c; iCT, improved reflow)",
 	}
 }
 
@@ -62,7 +63,7 @@ func getDistance(text string) (d distance, err error) {
 		return d, err
 	}
 	if d = (distance{name, p["c"]}); name != DefaultLoss && !(d.c > 0) {
-		return d, fmt.Errorf("loss %s: c is %g, want a small positive number; where it is much smaller than errors are, their root is taken", name, d.c)
+		return d, fmt.Errorf("%s: c is %g, want a small positive number; where it is much smaller than errors are, their root is taken", name, d.c)
 	}
 	return d, nil
 }

@@ -24,7 +24,7 @@ func Names() []string {
 func NameSetting(p *string) setting.Setting {
 	return setting.Setting{
 		Key: "objective", Value: setting.Of(p), Help: "loss: " + strings.Join(Names(), ", ") + "; perhaps with parameters, as in self-conditioning:share=0.5",
-		Breaks: setting.Always, Since: "2026-11-29", Before: kinds[0].Name,
+		Offers: Names(), Breaks: setting.Always, Since: "2026-11-29", Before: kinds[0].Name,
 	}
 }
 
@@ -84,18 +84,27 @@ func (n Named) TimeScale() int {
 // bridged are the objectives that know of a third noise.
 var bridged = []string{kinds[0].Name, "reflow"}
 
+// KeyError is what is wrong with a setting of an objective that has a key of its own.
+type KeyError struct {
+	Key string
+	Err error
+}
+
+func (e *KeyError) Error() string { return e.Key + ": " + e.Err.Error() }
+func (e *KeyError) Unwrap() error { return e.Err }
+
 // New returns the objective.
 func (n Named) New(s Setup) (Objective, error) {
 	if b := s.Process.Bridge; !b.None() && !slices.Contains(bridged, n.Name) {
 		return nil, fmt.Errorf("objective %s and bridge %v: it follows a flow from noise to images without a third noise; want bridge %s, or objective %s", n.Name, b, process.NoBridge, bridged[0])
 	}
 	if s.Target != "" && n.target == "" {
-		return nil, fmt.Errorf("target %s: objective %s has no target of a network that is trained; leave it out", s.Target, n.Name)
+		return nil, &KeyError{"target", fmt.Errorf("%s, and objective %s has no target of a network that is trained; leave it out", s.Target, n.Name)}
 	}
 	s.Target = cmp.Or(s.Target, n.target)
 	var err error
 	if s.distance, err = getDistance(s.Distance); err != nil {
-		return nil, err
+		return nil, &KeyError{"loss", err}
 	}
 	return n.make(s, n.parameters)
 }

@@ -9,7 +9,7 @@ import (
 // RecomputeSetting declares what is computed again to save memory.
 func RecomputeSetting(p *string) setting.Setting {
 	return setting.Setting{
-		Key: "recompute", Value: setting.Of(p), Since: "2026-11-24", Before: "none",
+		Key: "recompute", Value: setting.Of(p), Offers: RecomputationNames(), Since: "2026-11-24", Before: "none",
 		Help: "activations that are made again in the backward pass, to save memory: " + strings.Join(RecomputationNames(), ", "),
 	}
 }
@@ -17,6 +17,6 @@ func RecomputeSetting(p *string) setting.Setting {
 // WithoutSetting declares fusions that are left out.
 func WithoutSetting(p *[]string) setting.Setting {
 	return setting.Setting{
-		Key: "without", Value: setting.Names(p), Help: "fusions to leave out of the plan, to see what they bring: " + strings.Join(FusionNames(), ", "),
+		Key: "without", Value: setting.Names(p), Offers: FusionNames(), Help: "fusions to leave out of the plan, to see what they bring: " + strings.Join(FusionNames(), ", "),
 	}
 }

@@ -11,7 +11,7 @@ import (
 // them.
 func ScheduleSettings(name *string, clipLambda, shift *float64, zeroSNR *bool, scale *string) setting.List {
 	return setting.List{
-		{Key: "schedule", Value: setting.Of(name), Help: "noise schedule: " + strings.Join(Schedules(), ", "), Breaks: setting.Always},
+		{Key: "schedule", Value: setting.Of(name), Help: "noise schedule: " + strings.Join(Schedules(), ", "), Offers: Schedules(), Breaks: setting.Always},
 		{Key: "clip_lambda", Value: setting.Of(clipLambda), Help: "keep |λ| of the schedule at or below this", Range: setting.NotNegative("0 (none) or more"), Breaks: setting.Always, Since: "2026-11-24"},
 		{Key: "shift", Value: setting.Of(shift), Help: "for resolutions: λ → λ + 2 ln SHIFT (diffusers' flow shift is the inverse)", Range: setting.Positive, Breaks: setting.Always, Before: "1"},
 		{Key: "zero_snr", Value: setting.Of(zeroSNR), Help: "rescale the schedule to end without data", Breaks: setting.Always, Since: "2026-11-24"},
@@ -31,29 +31,31 @@ func TimeScaleSetting(p *int) setting.Setting {
 // LossSettings declares the settings of what a network learns.
 func LossSettings(output, weighting, timeSampler *string) setting.List {
 	return setting.List{
-		{Key: "output_kind", Value: setting.Of(output), Help: "what the network predicts: " + strings.Join(Outputs(), ", "), Breaks: setting.Always},
-		{Key: "weighting", Value: setting.Of(weighting), Help: "of errors, by noise level: " + strings.Join(Weightings(), ", ") + "; perhaps with parameters, as in min-snr:gamma=5", Since: "2026-11-24", Before: "plain"},
-		{Key: "time_sampler", Value: setting.Of(timeSampler), Help: "how training times are drawn: " + strings.Join(TimeSamplers(), ", ") + "; perhaps with parameters and +stratified or +low-discrepancy"},
+		{Key: "output_kind", Value: setting.Of(output), Help: "what the network predicts: " + strings.Join(Outputs(), ", "), Offers: Outputs(), Breaks: setting.Always},
+		{Key: "weighting", Value: setting.Of(weighting), Help: "of errors, by noise level: " + strings.Join(Weightings(), ", ") + "; perhaps with parameters, as in min-snr:gamma=5", Offers: Weightings(), Since: "2026-11-24", Before: "plain"},
+		{Key: "time_sampler", Value: setting.Of(timeSampler), Help: "how training times are drawn: " + strings.Join(TimeSamplers(), ", ") + "; perhaps with parameters and +stratified or +low-discrepancy", Offers: TimeSamplers()},
 	}
 }
 
 // NoiseSettings declare what lies at the noise end, and on the way.
 func NoiseSettings(source, bridge *string) setting.List {
-	var all, ways []string
+	var all, ways, kinds, names []string
 	for _, n := range sources {
+		kinds = append(kinds, n.String())
 		all = append(all, n.String()+" ("+n.About+")")
 	}
 	for _, b := range bridges {
+		names = append(names, b.Name)
 		ways = append(ways, b.Name+" ("+b.About+")")
 	}
 	return setting.List{
 		{
 			Key: "source", Value: setting.Of(source), Help: "of the noise that sampling begins with: " + strings.Join(all, ", "),
-			Breaks: setting.Always, Since: "2026-11-30", Before: Gaussian,
+			Offers: kinds, Breaks: setting.Always, Since: "2026-11-30", Before: Gaussian,
 		},
 		{
 			Key: "bridge", Value: setting.Of(bridge), Help: "a third noise γξ between the source and the data, with e from 0 at the data to 1: " + strings.Join(ways, ", ") + "; perhaps with parameters, as in brownian:sigma=0.5",
-			Breaks: setting.Always, Since: "2026-11-30", Before: NoBridge,
+			Offers: names, Breaks: setting.Always, Since: "2026-11-30", Before: NoBridge,
 		},
 	}
 }

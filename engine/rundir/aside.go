@@ -78,7 +78,7 @@ func (d *Dir) later(after int64, prefix string, files bool) ([][2]string, error)
 		}
 		for _, e := range entries {
 			name, set := strings.CutPrefix(e.Name(), prefix)
-			if images, ours := written(folder, name, e); ours && set && images > after {
+			if images, ours := written(folder, name, e); ours && set && (images > after || after == 0) {
 				list = append(list, [2]string{folder, name})
 			}
 		}

@@ -10,7 +10,7 @@ import (
 // GridSettings declares on which grid a run goes, and by which sampler.
 func GridSettings(sampler *string, o *Options) setting.List {
 	return setting.List{
-		{Key: "grid", Value: setting.Of(&o.Grid), Help: "a name, or t:1,0.5,0 or sigma:… or lambda:…; names are " + strings.Join(Grids(), ", ")},
+		{Key: "grid", Value: setting.Of(&o.Grid), Offers: Grids(), Help: "a name, or t:1,0.5,0 or sigma:… or lambda:…; names are " + strings.Join(Grids(), ", ")},
 		{
 			Key: "steps", Value: setting.Of(&o.Steps), Help: "intervals of a grid by name",
 			Range: setting.Within(0, MaxSteps, fmt.Sprintf("1 to %d", MaxSteps)), // 0 is of lists, which have their own number
@@ -27,9 +27,9 @@ func OptionSettings(o *Options, tolerance string) setting.List {
 		{Key: "eta", Value: setting.Optional(&o.Eta), Help: "share of noise; its default is the sampler's"},
 		{Key: "epsilon", Value: setting.Optional(&o.Epsilon), Help: "of sde, in interpolant form", Own: true},
 		{Key: "order", Value: setting.Of(&o.Order), Help: "of methods that have several"},
-		{Key: "variable", Value: setting.Of(&o.Variable), Help: "in which a method interpolates: x, eps, v, u"},
-		{Key: "solver", Value: setting.Of(&o.Solver), Help: "variant of a method: midpoint or heun, bh2 or bh1, prk or plms"},
-		{Key: "variance", Value: setting.Of(&o.Variance), Help: "of ddpm: small or large"},
+		{Key: "variable", Value: setting.Of(&o.Variable), Offers: []string{"x", "eps", "v", "u"}, Help: "in which a method interpolates: x, eps, v, u"},
+		{Key: "solver", Value: setting.Of(&o.Solver), Offers: []string{"midpoint", "heun", "bh2", "bh1", "prk", "plms"}, Help: "variant of a method: midpoint or heun, bh2 or bh1, prk or plms"},
+		{Key: "variance", Value: setting.Of(&o.Variance), Offers: []string{"small", "large"}, Help: "of ddpm: small or large"},
 		{Key: "noise_min", Value: setting.Of(&o.NoiseMin), Help: ratio + " from which edm-churn adds noise"},
 		{Key: "noise_max", Value: setting.Of(&o.NoiseMax), Help: ratio + " up to which edm-churn adds noise; 0: everywhere"},
 		{Key: "noise_scale", Value: setting.Of(&o.NoiseScale), Help: "factor on edm-churn's noise; 0 is 1"},

@@ -129,9 +129,10 @@ func (s *Settings) files() setting.List {
 			Key: "ema_snapshot_type", Value: setting.Of(&s.EMASnapshotType), Since: "2026-11-29", Before: average.Types[0].Name, Range: setting.OneOf("type", snapshotTypes()),
 			Help: "type of their numbers: " + strings.Join(snapshotTypes(), ", "),
 		},
-		{Key: "sample_every", Value: setting.Images(&s.SampleEvery, &s.Batch), Help: "images between sample grids", Unit: "images", Range: imagesFrom(0, "0 (only at the end) to 2^53")},
+		{Key: "sample_every", Value: setting.Images(&s.SampleEvery, &s.Batch), Help: "images between sample grids, of which the first is made before the first step", Unit: "images", Range: imagesFrom(0, "0 (only at the end) to 2^53")},
 		{Key: "sample_steps", Value: setting.Of(&s.SampleSteps), Help: "network evaluations of a grid's image", Range: setting.Within(1, sampler.MaxSteps, "")},
 		{Key: "sample_count", Value: setting.Of(&s.SampleCount), Help: "images of a grid", Range: setting.Within(0, maxGrid, fmt.Sprintf("0 (no grids) to %d", maxGrid))},
+		{Key: "sample_guidance", Value: setting.Of(&s.SampleGuidance), Since: "2026-11-30", Before: "1", Help: "scale of classifier-free guidance of a grid's images; 1 is none", Range: setting.NotNegative("")},
 		{Key: "tensorboard", Value: setting.Of(&s.TensorBoard), Since: "2026-11-30", Help: "write events for TensorBoard into the folder tensorboard of the run: scalars, grids, distributions of weights and gradients, settings"},
 	}
 }
@@ -156,7 +157,7 @@ func (s *Settings) evaluation() setting.List {
 			metrics,
 			{Key: "count", Value: setting.Of(&s.EvalCount), Before: strconv.Itoa(defaultCount), Help: "samples of an evaluation", Range: setting.Within(2, maxSamples, "")},
 			{Key: "steps", Value: setting.Of(&s.EvalSteps), Help: "of a sample; if 0 as of a grid's image, which is what a student of few steps is trained for", Range: setting.Within(0, sampler.MaxSteps, "")},
-			{Key: "sampler", Value: setting.Of(&s.EvalSampler), Help: "by which samples are made: one of " + strings.Join(sampler.Names(), ", ") + "; that of grids if not given"},
+			{Key: "sampler", Value: setting.Of(&s.EvalSampler), Offers: sampler.Names(), Help: "by which samples are made: one of " + strings.Join(sampler.Names(), ", ") + "; that of grids if not given"},
 		},
 		features,
 		setting.List{

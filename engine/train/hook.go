@@ -258,7 +258,7 @@ func (r *run) pauses(p Progress) (all time.Duration) {
 // been done.
 func (r *run) makeUp(ctx context.Context) error {
 	if r.from == nil {
-		return nil
+		return r.firstSamples(ctx)
 	}
 	p := r.progress(r.state, r.last)
 	if made, err := ReadSettings(filepath.Join(r.from.Path, filepath.FromSlash(rundir.SettingsFile))); err == nil {

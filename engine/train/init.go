@@ -25,7 +25,12 @@ func CheckInit(s Settings, ignore ...string) error {
 	if s.Init == "" {
 		return nil
 	}
-	_, err := folderNetwork("init", s.Init, ignore)
+	return CheckFolder("init", s.Init, ignore...)
+}
+
+// CheckFolder says that the folder which a setting names has no network to be used.
+func CheckFolder(key, path string, ignore ...string) error {
+	_, err := folderNetwork(key, path, ignore)
 	return err
 }
 

@@ -46,6 +46,8 @@ type Options struct {
 
 	Hooks []Hook        // called after a status is told, and before a checkpoint is made
 	Sinks []record.Sink // told after the run's own
+	// Making is told how much of a grid's images is done, as they are made; nil: nobody is.
+	Making func(done, of int)
 	// Distributions tells sinks of those of weights and gradients, with every grid.
 	Distributions bool
 }
@@ -93,6 +95,7 @@ type run struct {
 	record  record.Sinks // that are told
 
 	distributions bool // as well
+	making        func(done, of int)
 
 	state  State          // after the last whole step
 	back   int64          // images of the checkpoint that it last went back to; 0: none, or its beginning

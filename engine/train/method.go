@@ -44,9 +44,7 @@ func names(list []method) []string {
 
 // oneOf is the range of a setting that names a method.
 func oneOf(key string) setting.Range {
-	r := setting.OneOf(strings.ReplaceAll(key, "_", " "), names(methods()[key]))
-	r.Spec = true
-	return r
+	return setting.OneOf(strings.ReplaceAll(key, "_", " "), names(methods()[key])).WithParameters()
 }
 
 // chosen is the method that a setting names, which may be none of the list.

@@ -92,6 +92,9 @@ func NewObjective(s Settings, d data.Dataset) (objective.Objective, error) {
 		return nil, err
 	}
 	o, err := kind.New(setup)
+	if of := (*objective.KeyError)(nil); errors.As(err, &of) {
+		return nil, &SettingError{of.Key, of.Err.Error()}
+	}
 	if err != nil {
 		return nil, &SettingError{"objective", err.Error()}
 	}

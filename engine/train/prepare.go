@@ -71,7 +71,7 @@ func planRun(o Options) (r *run, p planned, err error) {
 			return nil, p, err
 		}
 	}
-	if err := shareable(o.Group, s, loss, o.Device); err != nil {
+	if err := errors.Join(shareable(o.Group, s, loss, o.Device), s.checkGuidance(o.Data)); err != nil {
 		return nil, p, err
 	}
 	coupling, err := newCoupling(s, o.Data)
@@ -84,7 +84,11 @@ func planRun(o Options) (r *run, p planned, err error) {
 	}
 	s.Precision = precision.String()
 	height, width, channels := o.Data.Shape()
-	network, err := Network(s.Preset, loss.Fit(nets.Spec{Height: height, Width: width, Channels: channels, Classes: len(o.Data.Classes()), Condition: labelled(o.Data), Concat: s.GivenChannels(o.Data), Dropout: s.Dropout, Augmented: s.Augment != ""}), o.IgnoreKeys...)
+	preset := s.Preset
+	if !o.Fresh {
+		preset = presetOf(preset, o.Dir)
+	}
+	network, err := Network(preset, loss.Fit(nets.Spec{Height: height, Width: width, Channels: channels, Classes: len(o.Data.Classes()), Condition: labelled(o.Data), Concat: s.GivenChannels(o.Data), Dropout: s.Dropout, Augmented: s.Augment != ""}), o.IgnoreKeys...)
 	if err != nil {
 		return nil, p, err
 	}
@@ -94,7 +98,7 @@ func planRun(o Options) (r *run, p planned, err error) {
 	if _, ok := loss.(staged); ok && s.EMASnapshotEvery > 0 {
 		return nil, p, &SettingError{"ema_snapshot_every", fmt.Sprintf("%d, but averages of objective %s begin anew with each stage; want 0", s.EMASnapshotEvery, s.Objective)}
 	}
-	recipe, err := RecipeOf(s.Preset, s.Data, o.IgnoreKeys...)
+	recipe, err := RecipeOf(preset, s.Data, o.IgnoreKeys...)
 	if err != nil {
 		return nil, p, err
 	}
@@ -102,7 +106,7 @@ func planRun(o Options) (r *run, p planned, err error) {
 	if err != nil {
 		return nil, p, err
 	}
-	r = &run{dir: o.Dir, settings: s, augment: augmentation, network: network, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: loss, teacher: teacherOf(loss), coupling: coupling, saveNow: o.SaveNow, disk: o.Disk, group: o.Group, distributions: o.Distributions}
+	r = &run{dir: o.Dir, settings: s, augment: augmentation, network: network, recipe: recipe, data: o.Data, dataset: describe(o.Data), observer: o.Observer, precision: precision, objective: loss, teacher: teacherOf(loss), coupling: coupling, saveNow: o.SaveNow, disk: o.Disk, group: o.Group, distributions: o.Distributions, making: o.Making}
 	if r.labels, err = newLabels(o.Data, network, s.LabelDrop); err != nil {
 		return nil, p, err
 	}
@@ -347,6 +351,24 @@ func anySize() []string {
 	return names
 }
 
+// presetOf is where a run reads its network: from its preset or, where that is a folder
+// that is gone, from its own newest checkpoint.
+func presetOf(preset, run string) string {
+	if _, err := catalog.Preset(preset); err == nil || there(preset) {
+		return preset
+	}
+	if all, err := model.Checkpoints(run); err == nil && len(all) > 0 {
+		return all[len(all)-1].Path
+	}
+	return preset
+}
+
+// there says whether a path is something, or a checkpoint of a run, as RUN@best is.
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil || model.Is(path)
+}
+
 // presetNetwork is the network of a preset, or of a folder, as it is there: of a model,
 // a pipeline, or a run by its newest checkpoint. Its weights are not read.
 func presetNetwork(preset string, ignore []string) (nets.Network, error) {
@@ -354,8 +376,8 @@ func presetNetwork(preset string, ignore []string) (nets.Network, error) {
 	if err == nil {
 		return p.Network, nil
 	}
-	if _, statErr := os.Stat(preset); statErr != nil && !model.Is(preset) { // as RUN@best is
-		return nil, &SettingError{"preset", fmt.Sprintf("%v; nor is it a folder with a network (%v)", err, statErr)}
+	if !there(preset) {
+		return nil, &SettingError{"preset", fmt.Sprintf("%v; nor is there such a folder", err)}
 	}
 	return folderNetwork("preset", preset, ignore)
 }

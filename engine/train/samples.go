@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,7 +27,29 @@ func (r *run) samplingStep(height, width int, step *Step) (*generate.Step, error
 	return generate.NewStep(generate.Options{
 		Network: r.network, Source: r.objective.Process().Source, Height: height, Width: width, Batch: min(r.settings.Batch, n),
 		Calls: r.sampleSteps(0), Target: step.Target, Precision: r.precision, Weights: step.Buffers.EMA,
+		Guided: r.gridGuidance().Scale != 1 && !r.network.Spec().Told(),
 	})
+}
+
+// gridGuidance is that of a grid's images. A network that is told its guidance is told one
+// in its range.
+func (r *run) gridGuidance() generate.Guidance {
+	spec, scale := r.network.Spec(), r.settings.SampleGuidance
+	switch {
+	case spec.Told() && scale == 1:
+		scale = spec.Unguided()
+	case spec.Told():
+		scale = min(max(scale, spec.Guidance[0]), spec.Guidance[1])
+	}
+	return generate.Guidance{Scale: scale}
+}
+
+// checkGuidance refuses what no grid can be made with.
+func (s Settings) checkGuidance(d data.Dataset) error {
+	if s.SampleGuidance != 1 && len(d.Classes()) == 0 {
+		return &SettingError{"sample_guidance", fmt.Sprintf("%g, and %s has no classes to be guided by; leave it out", s.SampleGuidance, d.Name())}
+	}
+	return nil
 }
 
 // gridPoints is the least number of points in a picture of some.
@@ -117,9 +140,12 @@ func (r *run) samples(ctx context.Context, images int64) error {
 		return err
 	}
 	request := generate.Request{
-		Table: table, Seed: r.settings.Seed, Guidance: generate.Guidance{Scale: r.network.Spec().Unguided()}, Clip: data.Pictures(r.data) && table.Rows[0].Call.Limits(), NullClass: r.nullClass(),
+		Table: table, Seed: r.settings.Seed, Guidance: r.gridGuidance(), Clip: data.Pictures(r.data) && table.Rows[0].Call.Limits(), NullClass: r.nullClass(),
 	}
 	n := r.gridCount()
+	if r.making != nil {
+		request.Step = func(done, of int) { r.making(done*n/of, n) }
+	}
 	for i := range n {
 		request.Seeds = append(request.Seeds, int64(i))
 		if classes := len(r.data.Classes()); classes > 0 {
@@ -156,6 +182,19 @@ func (r *run) samples(ctx context.Context, images int64) error {
 		return nil
 	}
 	return r.record.Grid(record.File{Path: path, Images: images})
+}
+
+// firstSamples makes the grid of a network that has learnt nothing, or what it begins with.
+func (r *run) firstSamples(ctx context.Context) error {
+	if r.settings.SampleEvery == 0 {
+		return nil
+	}
+	err := r.samples(ctx, 0)
+	if bad := (*generate.NotFiniteError)(nil); errors.As(err, &bad) {
+		r.warn("no grid before the first step: %v", err)
+		return nil
+	}
+	return err
 }
 
 // writeGrid writes samples side by side; of inputs between these and the images of the data.

@@ -94,9 +94,10 @@ type Settings struct {
 	EMASnapshotEvery int64  `json:"ema_snapshot_every"` // images; 0: none
 	EMASnapshotType  string `json:"ema_snapshot_type"`  // one of average.Types
 
-	SampleEvery int64 `json:"sample_every"` // images; 0: only at the end
-	SampleSteps int   `json:"sample_steps"` // network evaluations of a grid's image
-	SampleCount int   `json:"sample_count"` // images of a grid; 0: no grids
+	SampleEvery    int64   `json:"sample_every"`    // images; 0: only at the end
+	SampleSteps    int     `json:"sample_steps"`    // network evaluations of a grid's image
+	SampleCount    int     `json:"sample_count"`    // images of a grid; 0: no grids
+	SampleGuidance float64 `json:"sample_guidance"` // scale; 1: none
 
 	TensorBoard bool `json:"tensorboard"` // write its events, too
 
@@ -123,7 +124,7 @@ func Default() Settings {
 		Schedule: "fm", Shift: 1, TimeScale: process.DefaultTimeScale, Output: "u", Objective: objective.Names()[0], Loss: objective.DefaultLoss, Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
 		Accumulate: 1, Accumulation: inTree, Optimizer: adamWName, LRSchedule: linearName, WeightDecayOf: decayAll, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
-		Keep: 3, EMASnapshotType: average.Types[0].Name, SampleSteps: 16, SampleCount: 40,
+		Keep: 3, EMASnapshotType: average.Types[0].Name, SampleSteps: 16, SampleCount: 40, SampleGuidance: 1,
 		EvalMetrics: defaultMetrics, EvalCount: defaultCount, EvalRealCount: defaultRealCount, EvalConvention: evaluate.DefaultConvention,
 	}
 	r, err := RecipeOf(s.Preset, s.Data)

@@ -35,15 +35,17 @@ func NewFace(out io.Writer, asJSON bool) Face {
 	if asJSON {
 		return machineFace{out}
 	}
-	f, ok := out.(terminal)
-	return &textFace{out: out, live: ok && term.IsTerminal(int(f.Fd()))}
+	return &textFace{out: out, live: isTerminal(out), coloured: Coloured(out), level: LevelOf(out)}
 }
+
+// timeFormat is that of the time of an event: RFC 3339, to a millisecond.
+const timeFormat = "2006-01-02T15:04:05.000Z07:00"
 
 // machineFace prints JSON.
 type machineFace struct{ out io.Writer }
 
 func (m machineFace) Event(name string, fields map[string]any, _ ...string) {
-	object := map[string]any{"event": name}
+	object := map[string]any{"event": name, "time": time.Now().UTC().Format(timeFormat)}
 	for key, v := range fields {
 		if x, ok := v.(float64); ok && (math.IsNaN(x) || math.IsInf(x, 0)) {
 			v = nil // JSON has no such numbers
@@ -75,10 +77,12 @@ func (m machineFace) Err() error { return Lost(m.out) }
 
 // textFace prints lines.
 type textFace struct {
-	out   io.Writer
-	live  bool      // on a terminal
-	shown time.Time // when the last line of a status was
-	open  bool      // the live line has no end yet
+	out      io.Writer
+	live     bool // on a terminal
+	coloured bool
+	level    Level
+	shown    time.Time // when the last line of a status was
+	open     bool      // the live line has no end yet
 }
 
 // linePeriod is the time between two lines of a status where none is live.
@@ -86,18 +90,28 @@ const linePeriod = 10 * time.Second
 
 func (t *textFace) Event(_ string, _ map[string]any, lines ...string) {
 	t.End()
+	if t.level == Quiet {
+		return
+	}
 	for _, line := range lines {
-		fmt.Fprintln(t.out, Visible(line))
+		line = Visible(line)
+		if t.coloured {
+			line = painted(line)
+		}
+		fmt.Fprintln(t.out, line)
 	}
 }
 
 func (t *textFace) Status(_ map[string]any, line string, last bool) {
+	if t.level == Quiet {
+		return
+	}
 	if t.live {
 		fmt.Fprintf(t.out, "\r\x1b[K%s", fit(t.out, line))
 		t.open = true
 		return
 	}
-	if last || time.Since(t.shown) >= linePeriod {
+	if last || t.level == Verbose || time.Since(t.shown) >= linePeriod {
 		t.shown = time.Now()
 		t.Event("", nil, line)
 	}
@@ -119,12 +133,9 @@ func (t *textFace) Result(_ any, text func(io.Writer) error) error {
 
 func (t *textFace) Err() error { return Lost(t.out) }
 
-// terminal is an output that may be one.
-type terminal interface{ Fd() uintptr }
-
 // fit cuts a line to the terminal's width: one that wraps cannot be overwritten.
 func fit(out io.Writer, text string) string {
-	f, ok := out.(terminal)
+	f, ok := plain(out).(terminal)
 	if !ok {
 		return text
 	}

@@ -46,14 +46,14 @@ func (s *Stdout) Failure() error {
 
 // Optional says that a command's work lies in files: it goes on without readers.
 func Optional(out io.Writer) {
-	if s, ok := out.(*Stdout); ok {
+	if s, ok := plain(out).(*Stdout); ok {
 		s.optional = true
 	}
 }
 
 // Lost is why the output does not reach its reader any more.
 func Lost(out io.Writer) error {
-	if s, ok := out.(*Stdout); ok {
+	if s, ok := plain(out).(*Stdout); ok {
 		return s.err
 	}
 	return nil

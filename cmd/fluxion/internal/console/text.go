@@ -59,9 +59,6 @@ func Size(n int64) string {
 	return fmt.Sprintf("%.1f %s", x, units[i])
 }
 
-// Note tells what is wrong but stops nothing.
-func Note(note string) { fmt.Fprintln(os.Stderr, "fluxion: note:", Visible(note)) }
-
 // Visible writes what does not print as Go does, \n or \x1b: names of files and
 // classes are others' and must not move the cursor or break a line.
 func Visible(text string) string {

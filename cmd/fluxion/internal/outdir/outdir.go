@@ -12,7 +12,6 @@ import (
 	"syscall"
 
 	"fluxion/cmd/fluxion/internal/fault"
-	"fluxion/data/durable"
 	"fluxion/engine/rundir"
 )
 
@@ -33,13 +32,14 @@ func Check(out string) error {
 }
 
 // Room says whether a file can be written to a path that a flag gives, before work is
-// done for it, and makes the folder it lies in.
+// done for it. The folder it lies in must be there: one that is made for a mistyped
+// path is found by nobody.
 func Room(flag, path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return fault.Usagef("%s %s is not a file", flag, path)
 	}
-	if err := (durable.Disk{}).MkdirAll(filepath.Dir(path)); err != nil {
-		return fault.Output(err)
+	if dir := filepath.Dir(path); missing(dir) {
+		return fault.Usagef("%s %s: there is no folder %s; make it first", flag, path, dir)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".fluxion-")
 	if err != nil {
@@ -49,6 +49,11 @@ func Room(flag, path string) error {
 		return fault.Output(fmt.Errorf("%s %s cannot be written: %w", flag, path, err))
 	}
 	return fault.Output(errors.Join(f.Close(), os.Remove(f.Name())))
+}
+
+func missing(dir string) bool {
+	_, err := os.Stat(dir)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // Apart refuses a run folder in the place of data. No run folder is read as data, so

@@ -48,27 +48,63 @@ func addFlag(c *cobra.Command, s setting.Setting) {
 	}
 }
 
-// Complete tells shells what values settings of a command and of those below it take.
-// cobra holds on to whatever it is told this of, so a process does it once.
-func Complete(c *cobra.Command) {
+// Complete tells shells what values settings of a command and of those below it take:
+// what special has for a setting, or else the values that it offers. cobra holds on to
+// whatever it is told this of, so a process does it once.
+func Complete(c *cobra.Command, special func(*cobra.Command, setting.Setting) cobra.CompletionFunc) {
 	for _, s := range Of(c) {
-		complete := cobra.NoFileCompletions
-		switch {
-		case s.Range.Names != nil:
-			complete = cobra.FixedCompletions(s.Range.Names, cobra.ShellCompDirectiveNoFileComp)
+		complete := special(c, s)
+		switch offered := s.Offered(); {
+		case complete != nil:
+		case s.Value.Kind() == "bool":
+			complete = cobra.FixedCompletions([]string{"true", "false"}, cobra.ShellCompDirectiveNoFileComp)
+		case s.Value.Kind() == "stringSlice" && offered != nil:
+			complete = completeList(offered)
+		case offered != nil:
+			complete = cobra.FixedCompletions(offered, cobra.ShellCompDirectiveNoFileComp)
 		case s.Value.Kind() == "string":
 			continue // it may be a file
+		default:
+			complete = cobra.NoFileCompletions
 		}
 		if err := c.RegisterFlagCompletionFunc(s.FlagName(), complete); err != nil {
 			panic(err) // it is a flag of the command, and was told of nothing yet
 		}
 	}
+	if c.Flags().Lookup("config") != nil {
+		if err := c.MarkFlagFilename("config", "yaml", "yml", "json", "toml"); err != nil {
+			panic(err) // it is there
+		}
+	}
 	for _, below := range c.Commands() {
-		Complete(below)
+		Complete(below, special)
 	}
 }
 
-func isSetting(f *pflag.Flag) bool {
+// completeList offers names behind the last comma of a list.
+func completeList(names []string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		before := begun[:strings.LastIndex(begun, ",")+1]
+		var list []string
+		for _, n := range names {
+			list = append(list, before+n)
+		}
+		return Begun(list, begun), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+}
+
+// Begun are the names that begin with what was typed.
+func Begun(names []string, begun string) (list []cobra.Completion) {
+	for _, n := range names {
+		if strings.HasPrefix(n, begun) {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// IsSetting says whether a flag is a setting.
+func IsSetting(f *pflag.Flag) bool {
 	_, ok := f.Value.(*flag)
 	return ok
 }
@@ -91,13 +127,18 @@ func FlagError(c *cobra.Command, err error) error {
 		}
 		return fault.Usagef("--%s: %w", invalid.GetFlag().Name, why)
 	}
-	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
+	switch {
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
 		err = unknownFlag(c, unknown.GetSpecifiedName())
+	case errors.As(err, &unknown):
+		err = fmt.Errorf("unknown flag \"-%s\"; %s --help says which there are", unknown.GetSpecifiedName(), c.CommandPath())
+	default: // one without its value
+		err = fmt.Errorf("%w; see %s --help", err, c.CommandPath())
 	}
 	return fault.Usage(err)
 }
 
-// unknownFlag says which flag was meant. There are too many to list beside one that is near.
+// unknownFlag says which flag was meant. There are too many to list.
 func unknownFlag(c *cobra.Command, name string) error {
 	var names []string
 	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
@@ -108,8 +149,8 @@ func unknownFlag(c *cobra.Command, name string) error {
 		}
 		return fmt.Errorf("unknown flag \"--%s\": here it is --%s, %s; see %s --help", name, ours, means, c.CommandPath())
 	}
-	if near, ok := lookup.Nearest(name, names); ok {
-		return fmt.Errorf("unknown flag \"--%s\": did you mean \"--%s\"? See %s --help", name, near, c.CommandPath())
+	if near := lookup.Near(name, names); len(near) > 0 {
+		return fmt.Errorf("unknown flag \"--%s\": did you mean --%s? See %s --help", name, strings.Join(near, " or --"), c.CommandPath())
 	}
-	return fmt.Errorf("unknown flag \"--%s\": there are --%s", name, strings.Join(names, ", --"))
+	return fmt.Errorf("unknown flag \"--%s\"; %s --help says which there are", name, c.CommandPath())
 }

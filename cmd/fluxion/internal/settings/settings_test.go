@@ -152,7 +152,7 @@ func TestRefused(t *testing.T) {
 		`--flip: "maybe", want true or false`:                                      {args: []string{"--flip=maybe"}},
 		`--seed: "-1", want a whole number from 0 to 2^64-1`:                       {args: []string{"--seed", "-1"}},
 		`--steps: "99999999999999999999" is out of range, want a whole number`:     {args: []string{"--steps", "99999999999999999999"}},
-		`unknown flag "--stpes": did you mean "--steps"? See try --help`:           {args: []string{"--stpes", "1"}},
+		`unknown flag "--stpes": did you mean --steps? See try --help`:             {args: []string{"--stpes", "1"}},
 		`unknown flag "--num-steps": here it is --steps, how many; 1 to 10000; se`: {args: []string{"--num-steps", "1"}},
 	} {
 		t.Run(want, func(t *testing.T) {

@@ -65,9 +65,24 @@ func Bind(c *cobra.Command, list setting.List) *Sources {
 		for _, note := range mistyped(os.Environ(), list, everyKey(c.Root())) {
 			console.Note(note)
 		}
-		return r.read()
+		if err := r.read(); err != nil {
+			return err
+		}
+		if console.LevelOf(c.OutOrStdout()) == console.Verbose {
+			r.tell()
+		}
+		return nil
 	}
 	return r
+}
+
+// tell says of each setting that somebody says where that is.
+func (r *Sources) tell() {
+	for _, s := range r.list {
+		if r.Has(s.Key) {
+			console.Detail("%s = %s (%s)", s.Key, s.Value, r.Source(s.Key))
+		}
+	}
 }
 
 // read gathers what the user says and sets the variables. What this call says is
@@ -205,7 +220,7 @@ func (r *Sources) Over(list setting.List) {
 func (r *Sources) known(key, source string) error {
 	if _, err := lookup.Find("setting", key, r.list.Keys()); err != nil {
 		name := strings.ReplaceAll(key, "_", "-")
-		if f := r.flags.Lookup(name); f != nil && !isSetting(f) {
+		if f := r.flags.Lookup(name); f != nil && !IsSetting(f) {
 			return fault.Usagef("%s: %s is of one call alone, and no setting; want the flag --%s", source, key, name)
 		}
 		return fault.Usagef("%s: %w", source, err)

@@ -31,7 +31,7 @@ func (o *Options) List(keys ...string) setting.List {
 
 // PresetSetting declares the network. To train it may be a folder, too.
 func PresetSetting(p *string) setting.Setting {
-	return setting.Setting{Key: "preset", Value: setting.Of(p), Own: true, Help: "network: " + strings.Join(catalog.PresetNames(), ", ")}
+	return setting.Setting{Key: "preset", Value: setting.Of(p), Own: true, Offers: catalog.PresetNames(), Help: "network: " + strings.Join(catalog.PresetNames(), ", ")}
 }
 
 // BatchSetting declares the images of a step. In train's environment they are those of a run.
