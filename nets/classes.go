@@ -15,7 +15,10 @@ type Class struct {
 	Parse func(data []byte, ignore ...string) (Network, error)
 	// ModernName gives today's name of a tensor that early versions called otherwise; nil: none did.
 	ModernName func(name string) string
-	Presets    []Preset // the smallest first
+	// Import reads the network of a config.json of another program, in the place of Parse; nil: it is one of ours.
+	Import   func(data []byte, ignore ...string) (Import, error)
+	imported *Import  // of this config.json
+	Presets  []Preset // the smallest first
 }
 
 // Preset is a network by name, and how it is trained.

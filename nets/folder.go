@@ -137,10 +137,16 @@ func (c Classes) Parse(data []byte, ignore ...string) (Network, error) {
 }
 
 func (c Classes) parse(data []byte, ignore ...string) (n Network, class Class, err error) {
-	if class, err = c.find(data); err == nil {
-		n, err = class.Parse(data, ignore...)
+	if class, err = c.find(data); err != nil {
+		return n, class, err
 	}
-	return n, class, err
+	if class.Import == nil {
+		n, err = class.Parse(data, ignore...)
+		return n, class, err
+	}
+	imported, err := class.Import(data, ignore...)
+	class.imported = &imported
+	return imported.Network, class, err
 }
 
 func component(dir string) string {
@@ -176,6 +182,9 @@ func (c Classes) read(dir string, denoiser bool, ignore []string) (Network, []fl
 		return nil, nil, err
 	}
 	defer stored.Close()
+	if class.imported != nil {
+		return stored.importNetwork(*class.imported)
+	}
 	return stored.read(n, denoiser)
 }
 

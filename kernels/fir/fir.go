@@ -29,6 +29,16 @@ func Down(x *gorgonia.Node, taps ...float64) *gorgonia.Node {
 	})
 }
 
+// DownWithin halves x as Down does, but only where the filter lies within x: it has rows and
+// columns more on each side, len(taps)/2−1 of them.
+func DownWithin(x *gorgonia.Node, taps ...float64) *gorgonia.Node {
+	s, more := x.Shape(), len(taps)/2-1
+	if s[1]%2 != 0 || s[2]%2 != 0 || min(s[1], s[2]) <= 2*more {
+		panic(fmt.Errorf("halving of %v within: height and width must be even, and more than %d", s, 2*more))
+	}
+	return apply(x, resampling{down: 2, up: 1, height: s[1]/2 - more, width: s[2]/2 - more, taps: normal(taps, 1)})
+}
+
 // Up doubles x (N,H,W,C) with a filter of an even number of taps, which are scaled to a sum of
 // 2. Taps 1,1 repeat every pixel in a square.
 func Up(x *gorgonia.Node, taps ...float64) *gorgonia.Node { return UpPadded(x, 0, taps...) }

@@ -15,11 +15,12 @@ import (
 func TestFIR(t *testing.T) {
 	for _, taps := range [][]float64{{1, 3, 3, 1}, {1, 2, 4, 5, 3, 1}} { // one of them even, one not
 		for name, of := range map[string]func(in []*gorgonia.Node) *gorgonia.Node{
-			"down":      func(in []*gorgonia.Node) *gorgonia.Node { return Down(in[0], taps...) },
-			"up":        func(in []*gorgonia.Node) *gorgonia.Node { return Up(in[0], taps...) },
-			"up padded": func(in []*gorgonia.Node) *gorgonia.Node { return UpPadded(in[0], 1, taps...) },
+			"down":        func(in []*gorgonia.Node) *gorgonia.Node { return Down(in[0], taps...) },
+			"down within": func(in []*gorgonia.Node) *gorgonia.Node { return DownWithin(in[0], taps...) },
+			"up":          func(in []*gorgonia.Node) *gorgonia.Node { return Up(in[0], taps...) },
+			"up padded":   func(in []*gorgonia.Node) *gorgonia.Node { return UpPadded(in[0], 1, taps...) },
 		} {
-			for _, in := range []kerneltest.Input{kerneltest.Shape(2, 2, 4, 3), kerneltest.Shape(1, 6, 4, 17)} {
+			for _, in := range []kerneltest.Input{kerneltest.Shape(2, 6, 8, 3), kerneltest.Shape(1, 8, 6, 17)} {
 				t.Run(fmt.Sprint(name, taps, in.Shape), func(t *testing.T) { kerneltest.Check(t, []kerneltest.Input{in}, of) })
 			}
 			t.Run(fmt.Sprint("wide ", name, taps), func(t *testing.T) { // vectors and tiles of the CUDA kernels

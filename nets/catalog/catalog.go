@@ -3,7 +3,9 @@ package catalog
 
 import (
 	"fluxion/nets"
+	"fluxion/nets/edm"
 	"fluxion/nets/mlp"
+	"fluxion/nets/song"
 	"fluxion/nets/unet"
 )
 
@@ -12,6 +14,8 @@ func classes() nets.Classes {
 	return nets.Classes{
 		unet.Class(),
 		mlp.Class(),
+		song.Class(),
+		edm.Class(),
 	}
 }
 

@@ -1,0 +1,264 @@
+// Package song is the networks of Song et al., "Score-Based Generative Modeling through
+// Stochastic Differential Equations" (2021), as Karras et al., "Elucidating the Design Space of
+// Diffusion-Based Generative Models" (2022), train them: DDPM++, and NCSN++ with its residual
+// encoder. UNet2DModel cannot be them: every block is scaled by √½, classes are told before
+// the embedding's linear maps, and groups of norms follow the channels.
+package song
+
+import (
+	"fmt"
+	"slices"
+
+	"fluxion/nets"
+)
+
+const className = "FluxionSongUNet"
+
+// Config is a FluxionSongUNet, by the keys of its config.json. Where null is allowed, the zero
+// value means it.
+type Config struct {
+	SampleSize       []int       // height and width, or one number for both; no effect on weights
+	InChannels       int         // of an image, and of the network's own estimate and a second image
+	OutChannels      int         // of an image
+	ModelChannels    int         // of the first convolution
+	ChannelMult      []int       // channels of a level, finest first, as multiples of ModelChannels
+	NumBlocks        int         // residual blocks of a level on the way down; one more on the way up
+	AttentionLevels  []int       // with attention: 0 is the finest
+	EmbeddingType    string      // of times: "positional" or "fourier"
+	ChannelMultNoise int         // width of the embedding's first layer, as a multiple of ModelChannels
+	ChannelMultEmb   int         // width of the embedding, as a multiple of ModelChannels
+	EncoderType      string      // "standard", or "residual": the image goes along on the way down
+	ResampleFilter   []int       // by which images and features are halved and doubled
+	Dropout          nets.Number // in training: the share of each residual block that is left out
+	NumClassEmbeds   int         // null: it is told no class
+
+	// Meta is the keys that begin with an underscore, such as _class_name.
+	Meta map[string]any
+
+	notes []string
+}
+
+// Default is DDPM++ as EDM trains it on CIFAR-10, without dropout.
+func Default() Config {
+	return Config{
+		SampleSize: []int{32}, InChannels: 3, OutChannels: 3, ModelChannels: 128, ChannelMult: []int{2, 2, 2}, NumBlocks: 4, AttentionLevels: []int{1},
+		EmbeddingType: positional, ChannelMultNoise: 1, ChannelMultEmb: 4, EncoderType: standard, ResampleFilter: []int{1, 1},
+		Meta: map[string]any{"_class_name": className},
+	}
+}
+
+const (
+	positional = "positional"
+	fourier    = "fourier"
+	standard   = "standard"
+	residual   = "residual"
+)
+
+// keys are all, and the places of their values.
+func (c *Config) keys() []nets.Key {
+	return []nets.Key{
+		{Name: "sample_size", Place: &c.SampleSize, Nullable: true},
+		{Name: "in_channels", Place: &c.InChannels},
+		{Name: "out_channels", Place: &c.OutChannels},
+		{Name: "model_channels", Place: &c.ModelChannels},
+		{Name: "channel_mult", Place: &c.ChannelMult},
+		{Name: "num_blocks", Place: &c.NumBlocks},
+		{Name: "attention_levels", Place: &c.AttentionLevels},
+		{Name: "embedding_type", Place: &c.EmbeddingType},
+		{Name: "channel_mult_noise", Place: &c.ChannelMultNoise},
+		{Name: "channel_mult_emb", Place: &c.ChannelMultEmb},
+		{Name: "encoder_type", Place: &c.EncoderType},
+		{Name: "resample_filter", Place: &c.ResampleFilter},
+		{Name: "dropout", Place: &c.Dropout},
+		{Name: "num_class_embeds", Place: &c.NumClassEmbeds, Nullable: true},
+	}
+}
+
+// ParseConfig reads a config.json. Missing keys take the defaults. Errors are those of
+// nets.ParseKeys, and a *nets.ConfigError of a network that cannot be built.
+func ParseConfig(data []byte, ignore ...string) (Config, error) {
+	c := Default()
+	c.Meta = map[string]any{}
+	notes, err := nets.ParseKeys(data, className, c.keys(), c.Meta, func(string, any) bool { return false }, ignore)
+	if err != nil {
+		return Config{}, err
+	}
+	c.notes = notes
+	return c, c.Validate()
+}
+
+// The largest network that is taken from a file: within these bounds every product of sizes
+// is an int64.
+const (
+	mostSide     = 4096
+	mostChannels = 1 << 14
+	mostLevels   = 13
+	mostBlocks   = 64
+	mostRows     = 1 << 20
+)
+
+// Validate says whether the network can be built. It returns a *nets.ConfigError that names
+// the key and what is supported.
+func (c Config) Validate() error {
+	for _, n := range []struct {
+		key                string
+		value, least, most int
+	}{
+		{"in_channels", c.InChannels, 1, mostChannels}, {"out_channels", c.OutChannels, 1, mostChannels},
+		{"model_channels", c.ModelChannels, 4, mostChannels}, {"num_blocks", c.NumBlocks, 1, mostBlocks},
+		{"channel_mult_noise", c.ChannelMultNoise, 1, 64}, {"channel_mult_emb", c.ChannelMultEmb, 1, 64},
+		{"num_class_embeds", c.NumClassEmbeds, 0, mostRows},
+	} {
+		if n.value < n.least || n.value > n.most {
+			return nets.Refuse(n.key, "is %d, want %d to %d", n.value, n.least, n.most)
+		}
+	}
+	for _, side := range c.SampleSize {
+		if side < 1 || side > mostSide {
+			return nets.Refuse("sample_size", "is %v, want numbers from 1 to %d", c.SampleSize, mostSide)
+		}
+	}
+	if n := len(c.ChannelMult); n < 1 || n > mostLevels {
+		return nets.Refuse("channel_mult", "has %d levels, want 1 to %d", n, mostLevels)
+	}
+	for _, m := range c.ChannelMult {
+		if m < 1 || m*c.ModelChannels > mostChannels {
+			return nets.Refuse("channel_mult", "is %v times %d channels, want 1 to %d channels a level", c.ChannelMult, c.ModelChannels, mostChannels)
+		}
+	}
+	for _, l := range c.AttentionLevels {
+		if l < 0 || l >= len(c.ChannelMult) {
+			return nets.Refuse("attention_levels", "is %v, want numbers of the levels 0 to %d", c.AttentionLevels, len(c.ChannelMult)-1)
+		}
+	}
+	if n := len(c.ResampleFilter); n%2 != 0 || n < 2 || n > 8 || slices.Min(c.ResampleFilter) < 1 || slices.Max(c.ResampleFilter) > 1<<20 || !symmetric(c.ResampleFilter) {
+		return nets.Refuse("resample_filter", "is %v, want 2 to 8 positive numbers that read the same from behind, as in 1, 3, 3, 1", c.ResampleFilter)
+	}
+	switch {
+	case c.ModelChannels%4 != 0: // also: the embedding of times is of an even width
+		return nets.Refuse("model_channels", "is %d, want a multiple of 4", c.ModelChannels)
+	case c.EmbeddingType != positional && c.EmbeddingType != fourier:
+		return nets.Refuse("embedding_type", "is %q; supported: %s, %s", c.EmbeddingType, positional, fourier)
+	case c.EncoderType != standard && c.EncoderType != residual:
+		return nets.Refuse("encoder_type", "is %q; supported: %s, %s", c.EncoderType, standard, residual)
+	case !(c.Dropout.Value >= 0 && c.Dropout.Value < 1):
+		return nets.Refuse("dropout", "is %g, want a share from 0 to below 1", c.Dropout.Value)
+	case c.concat() < 0:
+		return nets.Refuse("in_channels", "is %d; with out_channels %d, of an image and perhaps of its own estimate, want at least %d", c.InChannels, c.OutChannels, c.InChannels-c.concat())
+	}
+	if err := c.checkGroups(); err != nil {
+		return err
+	}
+	if weights := nets.Count(nets.Params(c)); weights > nets.MostWeights {
+		return nets.Refuse("model_channels", "is %d, which makes %d weights, want at most %d", c.ModelChannels, weights, nets.MostWeights)
+	}
+	return nil
+}
+
+func symmetric(taps []int) bool {
+	back := slices.Clone(taps)
+	slices.Reverse(back)
+	return slices.Equal(back, taps)
+}
+
+// checkGroups says whether the groups of norms are of one size, also where features of two
+// levels are joined.
+func (c Config) checkGroups() error {
+	widths := append([]int{c.ModelChannels}, c.channels()...)
+	for _, a := range widths {
+		for _, n := range append([]int{a}, sums(a, widths)...) {
+			if n%groups(n) != 0 {
+				return nets.Refuse("model_channels", "is %d, by which a norm has %d groups of %d channels: they cannot be of one size", c.ModelChannels, groups(n), n)
+			}
+		}
+	}
+	return nil
+}
+
+func sums(a int, list []int) (all []int) {
+	for _, b := range list {
+		all = append(all, a+b)
+	}
+	return all
+}
+
+// channels of the levels, finest first.
+func (c Config) channels() (list []int) {
+	for _, m := range c.ChannelMult {
+		list = append(list, m*c.ModelChannels)
+	}
+	return list
+}
+
+// groups of a norm: 32, and at least four channels each.
+func groups(channels int) int { return min(32, channels/4) }
+
+func (c Config) estimate() bool { return c.Meta[nets.SelfConditioning] == true }
+
+// concat is the channels of a second image; below 0 those of the image are too few.
+func (c Config) concat() int {
+	n := c.InChannels - c.OutChannels
+	if c.estimate() {
+		n -= c.OutChannels
+	}
+	return n
+}
+
+// ClassName is our own.
+func (c Config) ClassName() string { return className }
+
+// JSON is the configuration as it is written.
+func (c Config) JSON() []byte { return nets.FormatKeys(c.keys(), c.Meta) }
+
+// Spec of the images that the network is for.
+func (c Config) Spec() nets.Spec {
+	s := nets.Spec{
+		Multiple: 1 << (len(c.ChannelMult) - 1), Channels: c.OutChannels, Outputs: c.OutChannels, Classes: c.NumClassEmbeds, Dropout: c.Dropout.Value,
+		Estimate: c.estimate(), Concat: c.concat(), Augmented: c.Meta[nets.Augmented] == true, Jump: c.Meta[nets.FlowMap] == true,
+		Guidance: nets.GuidanceOf(c.Meta), Widest: c.InChannels + c.OutChannels + 4*slices.Max(c.channels()),
+	}
+	if len(c.SampleSize) > 0 {
+		s.Height, s.Width = c.SampleSize[0], c.SampleSize[len(c.SampleSize)-1]
+	}
+	return s
+}
+
+// Fit returns the network for other images.
+func (c Config) Fit(like nets.Spec) (nets.Network, error) {
+	if was := c.Dropout.Value; was != like.Dropout {
+		if like.Dropout == 0 {
+			c = c.noted(fmt.Sprintf("dropout %g of the network is left out: --dropout %g trains with it", was, was))
+		}
+		c.Dropout.Value = like.Dropout
+	}
+	c.notes = slices.Clone(c.notes)
+	for key, on := range map[string]bool{nets.SelfConditioning: like.Estimate, nets.FlowMap: like.Jump, nets.Augmented: like.Augmented} {
+		c.Meta = nets.WithMeta(c.Meta, key, on)
+	}
+	c.Meta = nets.WithGuidance(c.Meta, like.Guidance)
+	c.InChannels, c.OutChannels, c.NumClassEmbeds = like.Channels+like.Concat, like.Channels, like.Classes
+	if like.Estimate {
+		c.InChannels += like.Channels
+	}
+	switch {
+	case like.Height != like.Width:
+		c.SampleSize = []int{like.Height, like.Width}
+	case like.Height != 0:
+		c.SampleSize = []int{like.Height}
+	}
+	return c, c.Validate()
+}
+
+// Denoiser is the network itself: it gives nothing else.
+func (c Config) Denoiser() (nets.Network, error) { return c, nil }
+
+// Notes say what of a folder was not heeded.
+func (c Config) Notes() []string { return c.notes }
+
+// WithNotes returns the network with more of them.
+func (c Config) WithNotes(lines ...string) nets.Network { return c.noted(lines...) }
+
+func (c Config) noted(lines ...string) Config {
+	c.notes = slices.Concat(c.notes, lines)
+	return c
+}
