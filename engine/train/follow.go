@@ -164,6 +164,7 @@ func (r *run) share() error {
 	if r.group.World == 1 {
 		return nil
 	}
+	r.trainer.leftOut, r.skippedTold = nil, 0 // who reads anew has left nothing out yet
 	o := order{Kind: begins, State: r.state, Kept: map[string][]byte{}}
 	for _, h := range r.all {
 		if h.Keep == nil {
@@ -179,6 +180,7 @@ func (r *run) share() error {
 		return err
 	}
 	if err := r.exchangeState(); err != nil {
+		r.group.Fail(err)
 		return err
 	}
 	r.paused = false
@@ -249,6 +251,7 @@ func followSteps(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
+	r.paused = true // the first process may have to make up for what was due
 	var failed error
 	for {
 		r.group.SetLimit(r.pace.limit(r.warn))
@@ -327,7 +330,7 @@ func (r *run) goOnFrom(ctx context.Context, o order) error {
 		r.stream.Close()
 	}
 	r.state, r.last, r.sound = o.State, Outcome{}, true
-	r.meter = newMeter(o.State)
+	r.meter, r.skippedTold = newMeter(o.State), 0
 	var err error
 	r.stream, err = r.openStream(ctx, o.State.Images)
 	if errors.Is(err, io.EOF) {

@@ -172,6 +172,24 @@ func TestGroupFails(t *testing.T) {
 	}
 }
 
+// TestGroupLeavesOut: of a broken picture that another process leaves out the first tells.
+func TestGroupLeavesOut(t *testing.T) {
+	s := shared(func(s *Settings) { s.SkipBroken = true })
+	all := of(t, 2, s, t.TempDir())
+	for r := range all {
+		all[r].Data = broken{all[r].Data, data.Order(s.Seed, 0, all[r].Data.Len(), 23)} // the last of the first step
+	}
+	rec := all[0].Observer.(*recorder)
+	for r, err := range together(t, func(int) context.Context { return t.Context() }, all) {
+		if err != nil {
+			t.Errorf("process %d: %v", r, err)
+		}
+	}
+	if notes := strings.Join(rec.notes, "\n"); strings.Count(notes, "broken.png cannot be read and is left out") != 1 {
+		t.Errorf("told: %s", notes)
+	}
+}
+
 // TestGroupRefuses: processes that would not have the bits of one are refused before the
 // first step, and the odd one is named.
 func TestGroupRefuses(t *testing.T) {

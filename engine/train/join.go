@@ -15,12 +15,13 @@ import (
 type part struct {
 	Losses, Squares []float64 // of each micro-batch: the loss, the square of the norm of the gradients
 	Seen            []seen    // the images, where the objective wants to know
+	Skipped         []string  // images that it has left out since the last step
 	Failed          string    // why it has not taken all; empty: it has
 	Stopped         bool      // it was told to stop
 }
 
 func (p *part) reset() {
-	*p = part{Losses: p.Losses[:0], Squares: p.Squares[:0], Seen: p.Seen[:0]}
+	*p = part{Losses: p.Losses[:0], Squares: p.Squares[:0], Seen: p.Seen[:0], Skipped: p.Skipped}
 }
 
 // StoppedError is a run that ends because another of its processes was told to stop.
@@ -55,6 +56,7 @@ func (t *Trainer) join(failed error) error {
 	t.part.reset()
 	for _, p := range all {
 		t.part.Losses, t.part.Squares, t.part.Seen = append(t.part.Losses, p.Losses...), append(t.part.Squares, p.Squares...), append(t.part.Seen, p.Seen...)
+		t.leftOut = append(t.leftOut, p.Skipped...)
 	}
 	return nil
 }

@@ -83,16 +83,17 @@ type run struct {
 	beginning *beginning        // nil: random weights, or a checkpoint's
 	from      *model.Checkpoint // that the run goes on from; nil: from the start
 
-	stream  data.Stream
-	meter   *meter
-	pace    pace       // of steps
-	paused  bool       // the other processes know that this one makes no steps
-	noise   noiseScale // of gradients; zero where nobody measures it
-	saver   *saver
-	saveNow <-chan os.Signal
-	all     []Hook       // in their order
-	begun   []Hook       // of them
-	record  record.Sinks // that are told
+	stream      data.Stream
+	meter       *meter
+	pace        pace       // of steps
+	skippedTold int        // images left out here that the first process knows of
+	paused      bool       // the other processes know that this one makes no steps
+	noise       noiseScale // of gradients; zero where nobody measures it
+	saver       *saver
+	saveNow     <-chan os.Signal
+	all         []Hook       // in their order
+	begun       []Hook       // of them
+	record      record.Sinks // that are told
 
 	distributions bool // as well
 	making        func(done, of int)
@@ -140,8 +141,12 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 			err = r.after(ctx)
 		}
 		if err == nil {
+			r.paused = false
 			err = r.order(order{Kind: goesOn})
-		} else if err = r.recover(ctx, err); err == nil {
+			continue
+		}
+		r.pause()
+		if err = r.recover(ctx, err); err == nil {
 			err = r.share()
 		}
 	}
@@ -238,6 +243,11 @@ func (r *run) step(ctx context.Context) error {
 		return err
 	}
 	begin := time.Now()
+	if r.group.World > 1 {
+		skipped := r.stream.Skipped()
+		r.trainer.part.Skipped = skipped[min(r.skippedTold, len(skipped)):]
+		r.skippedTold = len(skipped)
+	}
 	outcome, err := r.trainer.Train(r.hyper(r.state), func(int) error { return r.fill(ctx) })
 	r.sound = !outcome.Changed
 	if err != nil {

@@ -67,6 +67,9 @@ func (r *run) skipped() []string {
 	if r.stream == nil {
 		return nil
 	}
+	if r.group.World > 1 {
+		return r.trainer.leftOut
+	}
 	return r.stream.Skipped()
 }
 

@@ -99,6 +99,7 @@ type Trainer struct {
 	perImage []float32               // its errors
 	part     part                    // of the step that this process has taken; then all of it
 	joint    joint                   // with the other processes of the group
+	leftOut  []string                // images that any of them has left out
 }
 
 // Free gives back what the trainer holds besides its memory.
