@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -99,10 +100,22 @@ func main() {
 	}
 	if err != nil {
 		if done := (told{}); !errors.As(err, &done) {
-			console.Error(os.Stderr, err)
+			console.Error(os.Stderr, helped(c, err))
 		}
 		os.Exit(exitCode(err))
 	}
+}
+
+// nextStep is how errors go on that say what to do.
+const nextStep = `want |mean |give |leave it out|make it first|--help|there are [^0-9]`
+
+// helped ends an error of the command line in the next step, where it says none itself.
+func helped(c *cobra.Command, err error) error {
+	var usage fault.UsageError
+	if !errors.As(err, &usage) || regexp.MustCompile(nextStep).MatchString(err.Error()) {
+		return err
+	}
+	return fmt.Errorf("%w; %s --help has an example", err, c.CommandPath())
 }
 
 // execute runs the command line, and tells a machine that reads along of its error. It is
