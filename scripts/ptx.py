@@ -15,6 +15,7 @@ import hashlib
 import importlib.metadata
 import os
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,7 @@ GPUS = {"compute_80": ["sm_80", "sm_86", "sm_89", "sm_90a"], "compute_90a": ["sm
 # Capability". Warps, blocks, bytes of shared memory; 65536 registers on each of them.
 LIMITS = {"sm_80": (64, 32, 167936), "sm_86": (48, 16, 102400), "sm_89": (48, 24, 102400), "sm_90a": (64, 32, 233472)}
 
-COLUMNS = ["module", "function", "gpu", "threads", "registers", "shared", "stack", "spills", "blocks"]
+COLUMNS = ["module", "function", "gpu", "threads", "registers", "shared", "stack", "spills", "instructions", "blocks"]
 
 
 def sources(path):
@@ -99,15 +100,30 @@ def blocks(gpu, threads, registers, shared):
     return min(most, warps // need, room // need, memory // (-(-(shared + 1024) // 128) * 128))
 
 
+def instructions(cubin):
+    """Machine instructions of each function, 16 bytes each: the sizes of the ELF sections .text.NAME."""
+    table, = struct.unpack_from("<Q", cubin, 0x28)
+    size, count, strings = struct.unpack_from("<HHH", cubin, 0x3A)
+    sections = [struct.unpack_from("<IIQQQQ", cubin, table + i * size) for i in range(count)]
+    names = sections[strings][4]
+    found = {}
+    for name, _, _, _, _, length in sections:
+        text = cubin[names + name : cubin.index(0, names + name)].decode()
+        if text.startswith(".text."):
+            found[text[len(".text.") :]] = length // 16
+    return found
+
+
 def assemble(module, ptx, gpu):
     """The table's lines of one PTX on one GPU."""
-    with tempfile.NamedTemporaryFile("w", suffix=".ptx") as f:
+    with tempfile.NamedTemporaryFile("w", suffix=".ptx") as f, tempfile.NamedTemporaryFile(suffix=".cubin") as cubin:
         f.write(ptx)
         f.flush()
         ptxas = os.path.join(NVIDIA, "cuda_nvcc/bin/ptxas")
-        run = subprocess.run([ptxas, "--verbose", "--gpu-name", gpu, f.name, "--output-file", os.devnull], capture_output=True, text=True)
-    if run.returncode != 0:
-        raise SystemExit(f"ptx: ptxas of {module} for {gpu}:\n{run.stderr}")
+        run = subprocess.run([ptxas, "--verbose", "--gpu-name", gpu, f.name, "--output-file", cubin.name], capture_output=True, text=True)
+        if run.returncode != 0:
+            raise SystemExit(f"ptx: ptxas of {module} for {gpu}:\n{run.stderr}")
+        count = instructions(cubin.read())
     bounds = dict(re.findall(r"\.entry (\w+)\([^)]*\)\s*\.maxntid (\d+)", ptx))
     lines = []
     for part in run.stderr.split("Compiling entry function")[1:]:
@@ -123,7 +139,7 @@ def assemble(module, ptx, gpu):
         if spills:
             raise SystemExit(f"ptx: {name} of {module} spills {spills} bytes on {gpu}")
         threads, registers, shared = int(bounds[name]), number("registers"), number("bytes smem")
-        lines.append((module, name, gpu, threads, registers, shared, number("bytes stack frame"), spills, blocks(gpu, threads, registers, shared)))
+        lines.append((module, name, gpu, threads, registers, shared, number("bytes stack frame"), spills, count[name], blocks(gpu, threads, registers, shared)))
     return lines
 
 

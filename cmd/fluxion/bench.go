@@ -45,8 +45,8 @@ func newBench() *cobra.Command {
 		sub := &cobra.Command{
 			Use:     mode,
 			Short:   short,
-			Long:    short + ".\n\n" + fusionsText(),
-			Example: "  fluxion bench " + mode + " --preset cifar --batch 16 --steps 5 --json",
+			Long:    short + ".\n\n" + modelText() + "\n\n" + fusionsText(),
+			Example: "  fluxion bench " + mode + " --preset cifar --batch 16 --steps 5 --json\n  fluxion bench " + mode + " --preset cifar --batch 128 --device model:rtx4090",
 			Args:    noArguments,
 			RunE: func(c *cobra.Command, _ []string) error {
 				return o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json), mode == "train")
@@ -107,6 +107,9 @@ type benchResult struct {
 }
 
 func (o *benchOptions) run(ctx context.Context, face console.Face, training bool) (err error) {
+	if o.IsModel() {
+		return runModel(ctx, o.Options, face, training, false, 0)
+	}
 	w, err := workload.Open(o.Options, false)
 	if err != nil {
 		return err

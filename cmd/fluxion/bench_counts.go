@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"fluxion/engine/device/model"
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/cuda/sim"
 	"fluxion/kernels/number"
@@ -70,6 +71,19 @@ func newCountedCall(call cuda.Call, c sim.Counters) countedCall {
 		k.Blocks[gpu], k.Occupancy[gpu] = call.Occupancy(gpu)
 	}
 	return k
+}
+
+// countedLaunches is what was counted, as it is printed.
+func countedLaunches(counts *model.Counts) (list []countedLaunch) {
+	for _, d := range counts.Distinct {
+		l := countedLaunch{Operator: d.Kernel.String(), Operands: model.Operands(d.Launch), Times: d.Times, Ideal: model.IdealBytes(d.Launch)}
+		for _, c := range d.Calls {
+			l.Bytes += 32 * (c.Counters.GlobalLoads.Sectors + c.Counters.GlobalStores.Sectors)
+			l.Calls = append(l.Calls, newCountedCall(c.Call, c.Counters))
+		}
+		list = append(list, l)
+	}
+	return list
 }
 
 // printCounts prints a line for each function, over all its launches.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"fluxion/cmd/fluxion/internal/console"
@@ -11,11 +10,10 @@ import (
 	"fluxion/cmd/fluxion/internal/workload"
 	"fluxion/data/setting"
 	"fluxion/engine/device"
+	"fluxion/engine/device/model"
 	"fluxion/engine/generate"
 	"fluxion/engine/plan"
 	"fluxion/engine/train"
-	"fluxion/kernels/cuda"
-	"fluxion/kernels/cuda/sim"
 	"fluxion/kernels/number"
 	"fluxion/nets"
 
@@ -84,10 +82,11 @@ func (o *benchKernelsOptions) run(ctx context.Context, face console.Face) error 
 	if err != nil {
 		return err
 	}
-	list, err := countKernels(ctx, append([]*plan.Plan{s.Micro}, plans...), o.blocks)
+	counts, err := model.Count(ctx, append([]*plan.Plan{s.Micro}, plans...), o.blocks)
 	if err != nil {
 		return err
 	}
+	list := countedLaunches(counts)
 	return face.Result(map[string]any{
 		"preset": o.Preset, "batch": o.Batch, "precision": precision.String(), "device": "sim", "blocks": o.blocks, "launches": list,
 	}, func(out io.Writer) error { return printCounts(out, o, precision, list) })
@@ -119,97 +118,4 @@ func (o *benchKernelsOptions) sampling(network nets.Network, target plan.Target,
 		plans = append(plans, s.Plans()...)
 	}
 	return plans, nil
-}
-
-// counting is launches of several plans being counted, those alike once.
-type counting struct {
-	blocks int64
-	known  map[string]int
-	list   []countedLaunch
-}
-
-// countKernels runs every distinct launch of plans on the simulator.
-func countKernels(ctx context.Context, plans []*plan.Plan, blocks int64) ([]countedLaunch, error) {
-	c := counting{blocks: blocks, known: map[string]int{}}
-	for _, p := range plans {
-		if err := c.count(ctx, p); err != nil {
-			return nil, err
-		}
-	}
-	return c.list, nil
-}
-
-func (k *counting) count(ctx context.Context, p *plan.Plan) error {
-	total := int64(0)
-	for _, n := range p.Sizes {
-		total += int64(n) + 1<<16
-	}
-	memory := sim.NewMemory(total)
-	base := map[*plan.Buffer]cuda.Address{}
-	separate := p.Sizes.Separate()
-	for _, b := range separate.Buffers() {
-		var err error
-		if base[b], err = memory.Alloc(separate[b]); err != nil {
-			return err
-		}
-		if err := memory.Fill(base[b], separate[b], anyNumber); err != nil {
-			return err
-		}
-	}
-	for b := range p.Sizes {
-		if b.Transient {
-			base[b] = base[plan.Arena]
-		}
-	}
-	calls, table, err := device.Calls(p, base)
-	if err != nil {
-		return err
-	}
-	machine := sim.New(memory, sim.Options{Sample: k.blocks})
-	for i, l := range p.Launches {
-		key := l.Kernel.String() + workload.OperandText(l)
-		if at, ok := k.known[key]; ok {
-			k.list[at].Times++
-			continue
-		}
-		k.known[key] = len(k.list)
-		if err := refill(memory, base, l); err != nil {
-			return err
-		}
-		c := countedLaunch{Operator: l.Kernel.String(), Operands: workload.OperandText(l), Times: 1, Ideal: workload.IdealBytes(l)}
-		for _, call := range calls[i] {
-			if len(table) > plan.TableHead { // a kernel may have moved the counter on
-				if err := memory.Write(base[plan.Table], table); err != nil {
-					return err
-				}
-			}
-			counters, err := machine.Run(ctx, call)
-			if err != nil {
-				return fmt.Errorf("%v: %w", l.Kernel, err)
-			}
-			c.Bytes += 32 * (counters.GlobalLoads.Sectors + counters.GlobalStores.Sectors)
-			c.Calls = append(c.Calls, newCountedCall(call, counters))
-		}
-		k.list = append(k.list, c)
-	}
-	return nil
-}
-
-// anyNumber is what memory is filled with: 0.0115 as bfloat16 and as float32.
-var anyNumber = []byte{0x3c}
-
-// refill makes the small inputs of a launch numbers again: samples of earlier
-// launches may have left anything, and a kernel may look at a norm.
-func refill(memory *sim.Memory, base map[*plan.Buffer]cuda.Address, l plan.Launch) error {
-	const small = 64 << 10
-	for _, t := range l.In {
-		n := ((t.Rows()-1)*t.Pitch + t.Cols()) * t.Type.Size()
-		if n > small || t.Buffer == plan.Table {
-			continue
-		}
-		if err := memory.Fill(base[t.Buffer]+cuda.Address(t.Offset), n, anyNumber); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"fluxion/cmd/fluxion/internal/workload"
 	"fluxion/data/setting"
 	"fluxion/engine/device"
+	"fluxion/engine/device/model"
 
 	"github.com/spf13/cobra"
 )
@@ -36,7 +37,7 @@ arithmetic and traffic against the peaks of the device, which are measured in
 the same run on the CPU. Traffic is what a launch must move at least. A launch cut
 as it was measured to be fastest (fluxion bench tune) says so, and what it gains.
 
-` + fusionsText(),
+` + modelText() + "\n\n" + fusionsText(),
 		Example: "  fluxion bench ops --preset cifar --batch 16\n  fluxion bench ops --preset tiny --batch 64 --sample --json",
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -85,6 +86,9 @@ type opsResult struct {
 }
 
 func (o *benchOpsOptions) run(ctx context.Context, face console.Face) (err error) {
+	if o.IsModel() {
+		return runModel(ctx, o.Options, face, !o.sample, true, o.top)
+	}
 	w, err := workload.Open(o.Options, false)
 	if err != nil {
 		return err
@@ -133,7 +137,7 @@ func (o *benchOpsOptions) time(ctx context.Context, dev device.Device, step work
 	known := map[string]int{}
 	var ops []timedOp
 	for i, l := range step.Plan.Launches {
-		name, operands := l.Kernel.String(), workload.OperandText(l)
+		name, operands := l.Kernel.String(), model.Operands(l)
 		at, ok := known[name+operands]
 		if !ok {
 			at = len(ops)
@@ -145,7 +149,7 @@ func (o *benchOpsOptions) time(ctx context.Context, dev device.Device, step work
 		op.Times++
 		op.Seconds += times[i][len(times[i])/2]
 		op.flops += l.Cost.FLOPs
-		op.bytes += workload.IdealBytes(l)
+		op.bytes += model.IdealBytes(l)
 	}
 	for i := range ops {
 		op := &ops[i]

@@ -14,6 +14,7 @@ import (
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/cmd/fluxion/internal/workload"
 	"fluxion/engine/device"
+	"fluxion/engine/device/model"
 	"fluxion/engine/device/tuning"
 	"fluxion/engine/plan"
 	"fluxion/kernels"
@@ -142,7 +143,7 @@ func (r *tuneResult) list(dev device.Device, p *plan.Plan) {
 		if !ok || e.Best == nil {
 			continue
 		}
-		name, operands := l.Kernel.String(), workload.OperandText(l)
+		name, operands := l.Kernel.String(), model.Operands(l)
 		at, ok := known[name+operands]
 		if !ok {
 			r.Settled++

@@ -125,6 +125,8 @@ func examineGPUs() gpus {
 // kernelsFor says which kernels a GPU would run, and why.
 func kernelsFor(p cuda.Properties) string {
 	switch {
+	case p.Problem != nil:
+		return fmt.Sprintf("none: %v", p.Problem)
 	case p.Simulated:
 		return "PTX for compute_80, executed on the CPU: for tests, its times mean nothing"
 	case p.Major < 8:

@@ -17,10 +17,17 @@ type CUDA struct {
 	ordinal int
 	device  cuda.Device
 	stream  cuda.Stream
+	card    cuda.Card    // that its plans are cut for
+	note    func(string) // told what is otherwise than it should be
+	singly  bool         // kernels are launched one by one and waited for; see GraphVariable
 }
 
 // NewCUDA opens a device of a driver.
 func NewCUDA(driver cuda.Driver, ordinal int) (*CUDA, error) {
+	return newCUDA(driver, ordinal, cuda.WaitAsDriver)
+}
+
+func newCUDA(driver cuda.Driver, ordinal int, wait cuda.Waiting) (*CUDA, error) {
 	devices, err := driver.Devices()
 	if err != nil {
 		return nil, err
@@ -28,7 +35,7 @@ func NewCUDA(driver cuda.Driver, ordinal int) (*CUDA, error) {
 	if ordinal >= len(devices) {
 		return nil, fmt.Errorf("there are %d CUDA devices, no number %d", len(devices), ordinal)
 	}
-	device, err := driver.Open(ordinal)
+	device, err := driver.Open(ordinal, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +43,16 @@ func NewCUDA(driver cuda.Driver, ordinal int) (*CUDA, error) {
 	if err != nil {
 		return nil, errors.Join(err, device.Close())
 	}
-	return &CUDA{ordinal, device, stream}, nil
+	return &CUDA{ordinal, device, stream, cuda.CardOf(device.Properties()), func(string) {}, false}, nil
+}
+
+// wait until all work is done. An error of a kernel is seen here: within a graph nobody knows of which.
+func (d *CUDA) wait() error {
+	err := d.stream.Synchronize()
+	if e := (*cuda.Error)(nil); errors.As(err, &e) && e.Result.Lost() && !d.singly {
+		return fmt.Errorf("%w; the same with %s=0 names the kernel", err, GraphVariable)
+	}
+	return err
 }
 
 // Name returns "cuda:0" for the first device.
@@ -48,8 +64,8 @@ func (d *CUDA) Describe() string {
 	return fmt.Sprintf("%s, compute capability %d.%d, %.1f GiB", p.Name, p.Major, p.Minor, float64(p.Memory)/(1<<30))
 }
 
-// Target is a CUDA GPU.
-func (*CUDA) Target() plan.Target { return CUDATarget{} }
+// Target is a CUDA GPU as this one is.
+func (d *CUDA) Target() plan.Target { return CUDATarget{d.card} }
 
 // Simulated says whether this is no GPU.
 func (d *CUDA) Simulated() bool { return d.device.Properties().Simulated }
@@ -63,25 +79,13 @@ func (d *CUDA) Room() (int64, error) {
 	return free, err
 }
 
-// rates are the floating-point operations that a multiprocessor does in a cycle,
-// by compute capability: float32 on its lanes, and dense bfloat16 products on its
-// tensor cores with sums in float32. From the architecture whitepapers.
-var rates = map[[2]int]map[number.Type]float64{
-	{8, 0}:  {number.Float32: 128, number.BFloat16: 2048},
-	{8, 6}:  {number.Float32: 256, number.BFloat16: 512},
-	{8, 9}:  {number.Float32: 256, number.BFloat16: 512},
-	{9, 0}:  {number.Float32: 256, number.BFloat16: 4096},
-	{10, 0}: {number.Float32: 256, number.BFloat16: 8192},
-	{12, 0}: {number.Float32: 256, number.BFloat16: 512},
-}
-
 // PeakFLOPS is the rate by the hardware's description, at its highest clock.
 func (d *CUDA) PeakFLOPS(precision number.Type) float64 {
 	p := d.device.Properties()
 	if p.Simulated {
 		return 0
 	}
-	return rates[[2]int{p.Major, p.Minor}][precision] * float64(p.Multiprocessors) * float64(p.ClockHz)
+	return p.PeakFLOPS(precision)
 }
 
 // PeakBytes is the rate by the hardware's description: two transfers a cycle of
@@ -134,7 +138,7 @@ func (d *CUDA) Alloc(sizes plan.Sizes) (Memory, error) {
 				return err
 			}
 		}
-		return d.stream.Synchronize()
+		return d.wait()
 	}()
 	if err != nil {
 		return nil, errors.Join(err, m.Free())
@@ -172,7 +176,7 @@ func (m *cudaMemory) Read(b *plan.Buffer, offset int, dst []float32) error {
 	if err := inside(b, m.sizes[b], offset, len(dst)); err != nil {
 		return err
 	}
-	if err := m.device.stream.Synchronize(); err != nil {
+	if err := m.device.wait(); err != nil {
 		return err
 	}
 	return m.device.device.CopyOut(bytesOf(dst), m.address(b, 4*offset))
@@ -193,7 +197,7 @@ func (m *cudaMemory) WriteBytes(b *plan.Buffer, offset int, src []byte) error {
 }
 
 func (m *cudaMemory) write(to cuda.Address, src []byte) error {
-	if err := m.device.stream.Synchronize(); err != nil {
+	if err := m.device.wait(); err != nil {
 		return err
 	}
 	return m.device.device.CopyIn(to, src)
@@ -206,7 +210,7 @@ func (m *cudaMemory) Fill(b *plan.Buffer, value byte) error {
 	if err := m.device.stream.Fill(m.base[b], value, m.sizes[b]); err != nil {
 		return err
 	}
-	return m.device.stream.Synchronize()
+	return m.device.wait()
 }
 
 func (m *cudaMemory) Free() error {

@@ -23,7 +23,8 @@ type cudaProgram struct {
 	plan   *plan.Plan
 	memory *cudaMemory
 	calls  [][]cuda.Call // of each launch of the plan
-	graph  cuda.Graph
+	graph  cuda.Graph    // nil: the calls are launched one by one
+	after  []cuda.Call   // behind all others of a run: the counter moves on
 
 	parameters []parameters
 	stride     int    // bytes of a row
@@ -68,13 +69,9 @@ func (g *cudaProgram) load(results []plan.Tensor) error {
 	if err := g.bind(); err != nil {
 		return err
 	}
-	var all []cuda.Call
-	for _, calls := range g.calls {
-		all = append(all, calls...)
-	}
 	var err error
 	if len(g.parameters) > 0 {
-		all = append(all, feed.Advance(g.memory.base[plan.Table]))
+		g.after = []cuda.Call{feed.Advance(g.memory.base[plan.Table])}
 		if g.pinned, err = g.device.device.AllocHost(plan.TableHead + g.plan.Ahead*g.stride); err != nil {
 			return err
 		}
@@ -90,18 +87,80 @@ func (g *cudaProgram) load(results []plan.Tensor) error {
 		}
 		g.results = append(g.results, result{place, pinned})
 	}
-	if err := g.device.device.Prepare(all...); err != nil {
+	if err := g.device.device.Prepare(append(slices.Concat(g.calls...), g.after...)...); err != nil {
 		return err
 	}
-	g.graph, err = g.device.stream.Capture(func() error {
-		for _, c := range all {
-			if err := g.device.stream.Launch(c); err != nil {
+	if g.device.singly {
+		return nil
+	}
+	return g.capture()
+}
+
+// capture makes a graph of a run. Without one, runs are launched kernel by kernel, which is slower
+// and no reason to give up.
+func (g *cudaProgram) capture() error {
+	graph, err := g.device.stream.Capture(func() error { return g.launch(nil) })
+	if err == nil {
+		g.graph = graph
+		return nil
+	}
+	if e := (*cuda.Error)(nil); !errors.As(err, &e) || e.Result.Lost() || g.device.stream.Synchronize() != nil {
+		return err // the stream is of no use any more
+	}
+	g.device.note(fmt.Sprintf("%s does not make a graph of a step, whose kernels are launched one by one: %v", g.device.Name(), err))
+	return nil
+}
+
+// launch puts a run into the stream, kernel by kernel, and calls launched after each.
+func (g *cudaProgram) launch(launched func(what func() string) error) error {
+	put := func(c cuda.Call, what func() string) error {
+		if err := g.device.stream.Launch(c); err != nil {
+			return err
+		}
+		if launched == nil {
+			return nil
+		}
+		return launched(what)
+	}
+	for i, calls := range g.calls {
+		for k, c := range calls {
+			if err := put(c, func() string { return g.what(i, k) }); err != nil {
 				return err
 			}
 		}
+	}
+	for _, c := range g.after {
+		if err := put(c, c.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run is one run of the plan, by the graph if there is one.
+func (g *cudaProgram) run() error {
+	switch {
+	case g.graph != nil:
+		return g.graph.Launch(g.device.stream)
+	case !g.device.singly:
+		return g.launch(nil)
+	}
+	return g.launch(func(what func() string) error {
+		if err := g.device.wait(); err != nil {
+			return fmt.Errorf("%s: %w", what(), err)
+		}
 		return nil
 	})
-	return err
+}
+
+// what names a call: its number, operator, layer and function.
+func (g *cudaProgram) what(i, k int) string {
+	l := g.plan.Launches[i]
+	layer := ""
+	if l.Layer != "" {
+		layer = ", layer " + l.Layer
+	}
+	return fmt.Sprintf("launch %d of %d, %v%s, function %s", i+1, len(g.plan.Launches), l.Kernel, layer, g.calls[i][k].Name())
 }
 
 // bind asks every kernel for its launches at the addresses of this memory.
@@ -113,13 +172,17 @@ func (g *cudaProgram) bind() (err error) {
 // bindPlan asks every kernel of a plan for its launches in buffers at these
 // addresses, and says where in a row of the table its parameters stand.
 func bindPlan(p *plan.Plan, base map[*plan.Buffer]cuda.Address) (calls [][]cuda.Call, all []parameters, stride int, err error) {
+	target, ok := p.Target.(CUDATarget)
+	if !ok {
+		return nil, nil, 0, fmt.Errorf("a plan for %v is none for a GPU", p.Target)
+	}
 	address := func(t plan.Tensor) cuda.Address { return base[t.Buffer] + cuda.Address(t.Offset) }
 	for _, l := range p.Launches {
 		stride += p.Target.Row(l)
 	}
 	from := 0
 	for i, l := range p.Launches {
-		b := bindCUDA(l, address)
+		b := target.bind(l, address)
 		if l.Scratch.Bytes > 0 {
 			b.Scratch = base[plan.Arena] + cuda.Address(l.Scratch.Offset)
 		}
@@ -196,7 +259,7 @@ func (g *cudaProgram) RunSteps(n int, set func(i int) error) error {
 			return err
 		}
 		for range ahead {
-			if err := g.graph.Launch(g.device.stream); err != nil {
+			if err := g.run(); err != nil {
 				return err
 			}
 		}
@@ -222,8 +285,8 @@ func (g *cudaProgram) Launches(visit func(i int) error) error {
 				return err
 			}
 		}
-		if err := g.device.stream.Synchronize(); err != nil {
-			return fmt.Errorf("launch %d, %v: %w", i, g.plan.Launches[i].Kernel, err)
+		if err := g.device.wait(); err != nil {
+			return fmt.Errorf("%s: %w", g.what(i, 0), err)
 		}
 		if err := visit(i); err != nil {
 			return err
@@ -237,7 +300,7 @@ func span(t plan.Tensor) int { return ((t.Rows()-1)*t.Pitch + t.Cols()) * t.Type
 
 // copyOut returns the memory of a tensor, until the next call.
 func (g *cudaProgram) copyOut(t plan.Tensor) ([]byte, error) {
-	if err := g.device.stream.Synchronize(); err != nil {
+	if err := g.device.wait(); err != nil {
 		return nil, err
 	}
 	for _, r := range g.results {
@@ -298,7 +361,7 @@ func (g *cudaProgram) Write(t plan.Tensor, src []float32) error {
 	if t.Type == number.Uint8 {
 		return errNumbers(t)
 	}
-	if err := g.device.stream.Synchronize(); err != nil {
+	if err := g.device.wait(); err != nil {
 		return err
 	}
 	rows, cols := t.Rows(), t.Cols()

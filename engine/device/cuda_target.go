@@ -10,10 +10,11 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// CUDATarget is a CUDA GPU as something to compile plans for.
-type CUDATarget struct{}
+// CUDATarget is a CUDA GPU as something to compile plans for. Launches are cut for the card,
+// which changes the order of sums in training alone: images are the same on every card.
+type CUDATarget struct{ Card cuda.Card }
 
-func (CUDATarget) String() string { return "a CUDA GPU" }
+func (t CUDATarget) String() string { return t.Card.String() }
 
 // Precision is bfloat16, which tensor cores multiply.
 func (CUDATarget) Precision() number.Type { return number.BFloat16 }
@@ -24,12 +25,12 @@ const unplaced cuda.Address = 1 << 40
 
 // Scratch is what the kernel asks for. A kernel that does not run on a GPU is
 // refused when the plan is loaded.
-func (CUDATarget) Scratch(l plan.Launch) int {
+func (t CUDATarget) Scratch(l plan.Launch) int {
 	k, ok := l.Kernel.(cuda.Kernel)
 	if !ok {
 		return 0
 	}
-	return k.CUDAScratch(bindCUDA(l, func(t plan.Tensor) cuda.Address { return unplaced + cuda.Address(t.Offset) }))
+	return k.CUDAScratch(t.bind(l, func(t plan.Tensor) cuda.Address { return unplaced + cuda.Address(t.Offset) }))
 }
 
 // rowAlignment of a kernel's parameters within a row of the table.
@@ -45,19 +46,19 @@ func (CUDATarget) Row(l plan.Launch) int {
 }
 
 // Partials are those of a kernel that can leave them and one that can use them.
-func (CUDATarget) Partials(maker, reader plan.Launch) plan.Partials {
+func (t CUDATarget) Partials(maker, reader plan.Launch) plan.Partials {
 	m, leaves := maker.Kernel.(cuda.Measurer)
 	r, takes := reader.Kernel.(cuda.Measured)
 	if !leaves || !takes {
 		return plan.Partials{}
 	}
 	nowhere := func(t plan.Tensor) cuda.Address { return unplaced + cuda.Address(t.Offset) }
-	p := cuda.Partials{Groups: r.CUDAGroups(), Chunks: m.CUDAChunks(bindCUDA(maker, nowhere), r.CUDAGroups())}
+	p := cuda.Partials{Groups: r.CUDAGroups(), Chunks: m.CUDAChunks(t.bind(maker, nowhere), r.CUDAGroups())}
 	return plan.Partials{Space: plan.Space{Bytes: p.Bytes(maker.Out.Shape[0])}, Groups: p.Groups, Chunks: p.Chunks}
 }
 
-// bindCUDA is a launch with the addresses of its operands, but for partials, scratch and parameters.
-func bindCUDA(l plan.Launch, address func(plan.Tensor) cuda.Address) cuda.Launch {
+// bind is a launch with the addresses of its operands, but for partials, scratch and parameters.
+func (t CUDATarget) bind(l plan.Launch, address func(plan.Tensor) cuda.Address) cuda.Launch {
 	operand := func(t plan.Tensor) cuda.Operand {
 		o := cuda.Operand{Address: address(t), Type: t.Type, Shape: t.Shape, Rows: t.Rows(), Cols: t.Cols(), Pitch: t.Pitch}
 		if o.Shape == nil {
@@ -65,7 +66,7 @@ func bindCUDA(l plan.Launch, address func(plan.Tensor) cuda.Address) cuda.Launch
 		}
 		return o
 	}
-	b := cuda.Launch{Out: operand(l.Out)}
+	b := cuda.Launch{Card: t.Card, Out: operand(l.Out)}
 	for _, t := range l.In {
 		b.In = append(b.In, operand(t))
 	}

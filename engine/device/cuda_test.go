@@ -22,7 +22,7 @@ import (
 func testCUDA(t testing.TB) *CUDA {
 	t.Helper()
 	t.Setenv(Variable, cudatest.Name())
-	d, err := openCUDA(0)
+	d, err := openCUDA(0, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,14 @@
 package device
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 
 	"fluxion/engine/plan"
+	"fluxion/kernels/cuda"
 	"fluxion/kernels/cuda/driver"
 )
 
@@ -14,17 +16,26 @@ import (
 // the CPU what a GPU would.
 const Variable = "FLUXION_CUDA_DRIVER"
 
+// GraphVariable is 0 where a step is to be launched kernel by kernel, each waited for, so that one
+// that fails is named; else a step is one launch of a graph.
+const GraphVariable = "FLUXION_CUDA_GRAPH"
+
+// WaitVariable says how the host waits for a GPU: spin, block, or auto, as the driver does.
+const WaitVariable = "FLUXION_CUDA_WAIT"
+
 // Open returns a device by name: cpu, cuda:N (cuda is cuda:0), or auto, the first
 // GPU that can be used, else the CPU. Threads are those of the CPU, 0 for all
-// that this process may use. auto never takes a simulated GPU.
-func Open(name string, threads int) (Device, error) {
+// that this process may use. auto never takes a simulated GPU. Notes are told why a GPU
+// that is there is not taken, and what it does otherwise than it should.
+func Open(name string, threads int, notes ...func(string)) (Device, error) {
+	note := func(text string) {
+		for _, f := range notes {
+			f(text)
+		}
+	}
 	if name == "auto" {
-		if d, err := openCUDA(0); err == nil && !d.Simulated() {
+		if d := firstGPU(note, driver.Select); d != nil {
 			return d, nil
-		} else if err == nil {
-			if err := d.Close(); err != nil {
-				return nil, err
-			}
 		}
 		name = "cpu"
 	}
@@ -35,11 +46,37 @@ func Open(name string, threads int) (Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := openCUDA(index)
+	d, err := openCUDA(index, note)
 	if err != nil {
 		return nil, fmt.Errorf("device %s: %w", name, err)
 	}
 	return d, nil
+}
+
+// firstGPU is the first that opens, nil if none does. It is silent where there is no driver or no GPU.
+func firstGPU(note func(string), choose func(name string) (cuda.Driver, error)) *CUDA {
+	d, err := choose(os.Getenv(Variable))
+	var properties []cuda.Properties
+	if err == nil {
+		properties, err = d.Devices()
+	}
+	if err != nil {
+		if e := (*cuda.Error)(nil); errors.As(err, &e) && e.Result != cuda.NotInitialized && e.Result != cuda.NoDevice {
+			note(fmt.Sprintf("no GPU is used: %v", err))
+		}
+		return nil
+	}
+	for _, p := range properties {
+		if p.Simulated {
+			continue
+		}
+		gpu, err := openOf(d, p.Ordinal, note)
+		if err == nil {
+			return gpu
+		}
+		note(fmt.Sprintf("cuda:%d is not used: %v", p.Ordinal, err))
+	}
+	return nil
 }
 
 // Target returns what plans for a device are compiled for; the device need not be there.
@@ -67,10 +104,50 @@ func cudaIndex(name string) (int, error) {
 	return 0, fmt.Errorf("device %q is not known, want cpu, cuda:0 or auto", name)
 }
 
-func openCUDA(ordinal int) (*CUDA, error) {
+func openCUDA(ordinal int, note func(string)) (*CUDA, error) {
 	d, err := driver.Select(os.Getenv(Variable))
 	if err != nil {
 		return nil, err
 	}
-	return NewCUDA(d, ordinal)
+	return openOf(d, ordinal, note)
+}
+
+// openOf opens a device of a driver as the environment wants it.
+func openOf(d cuda.Driver, ordinal int, note func(string)) (*CUDA, error) {
+	wait, err := waiting(os.Getenv(WaitVariable))
+	if err != nil {
+		return nil, err
+	}
+	graphs, err := capturing(os.Getenv(GraphVariable))
+	if err != nil {
+		return nil, err
+	}
+	gpu, err := newCUDA(d, ordinal, wait)
+	if err != nil {
+		return nil, err
+	}
+	gpu.note, gpu.singly = note, !graphs
+	return gpu, nil
+}
+
+func waiting(value string) (cuda.Waiting, error) {
+	switch value {
+	case "", "auto":
+		return cuda.WaitAsDriver, nil
+	case "spin":
+		return cuda.WaitSpinning, nil
+	case "block":
+		return cuda.WaitBlocking, nil
+	}
+	return 0, fmt.Errorf("%s=%q, want spin, block or auto", WaitVariable, value)
+}
+
+func capturing(value string) (bool, error) {
+	switch value {
+	case "", "1":
+		return true, nil
+	case "0":
+		return false, nil
+	}
+	return false, fmt.Errorf("%s=%q, want 0 (kernel by kernel) or 1", GraphVariable, value)
 }

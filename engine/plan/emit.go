@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -94,8 +95,12 @@ func (c *compiler) emit() (*Plan, error) {
 		}
 		return t
 	}
+	layers := c.layers()
 	for _, w := range launches {
 		l := w.launch(place)
+		for _, t := range append(slices.Clone(l.In), l.Out) {
+			l.Layer = cmp.Or(l.Layer, layers[site{t.Buffer, t.Offset, t.Values()}])
+		}
 		if w.scratch != nil {
 			l.Scratch = Space{w.scratch.offset, w.scratch.size}
 		}
@@ -106,6 +111,28 @@ func (c *compiler) emit() (*Plan, error) {
 		p.places[id] = place(v)
 	}
 	return p, nil
+}
+
+// site is where a tensor begins, and how many elements it has.
+type site struct {
+	buffer         *Buffer
+	offset, values int
+}
+
+// layers are the names of parameters by where they, their copies and their gradients lie.
+func (c *compiler) layers() map[site]string {
+	names := map[site]string{}
+	for _, p := range c.Parameters {
+		name, n := p.Node.Name(), p.Node.Shape().TotalSize()
+		names[site{p.Buffer, p.Offset * p.Buffer.Type.Size(), n}] = name
+		if to := p.Buffer.Copy; to != nil {
+			names[site{to, p.Offset * to.Type.Size(), n}] = name
+		}
+		if p.Gradient != nil {
+			names[site{c.Gradients, p.Offset * c.Gradients.Type.Size(), n}] = name
+		}
+	}
+	return names
 }
 
 // describe is the place of a value but for where its memory lies in the arena.

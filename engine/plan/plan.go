@@ -82,7 +82,8 @@ type Launch struct {
 	Prepared Space    // of its weights, in Plan.Prepared; see Preparer
 	Prepares bool     // it lays its weights out there and does nothing else
 	Cost     kernels.Cost
-	Again    bool // an earlier launch made the same, which was forgotten: see Recomputation
+	Layer    string // the parameter that it reads, or whose gradient it makes; empty: none
+	Again    bool   // an earlier launch made the same, which was forgotten: see Recomputation
 }
 
 func (l Launch) String() string {

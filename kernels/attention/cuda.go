@@ -29,10 +29,11 @@ type onGPU struct {
 	group         int // images of a group
 	pitch         int // of scores and probabilities
 	scores, probs cuda.Address
+	card          cuda.Card
 }
 
 func newOnGPU(s size, l cuda.Launch) onGPU {
-	g := onGPU{size: s, qkv: l.In[0], pitch: (s.pixels + 7) / 8 * 8}
+	g := onGPU{size: s, card: l.Card, qkv: l.In[0], pitch: (s.pixels + 7) / 8 * 8}
 	perImage := s.heads * s.pixels * g.pitch * (4 + g.qkv.Type.Size())
 	g.group = max(1, min(s.images, mostScratch/perImage, mostProducts/s.heads))
 	g.scores = l.Scratch
@@ -73,7 +74,7 @@ func (g onGPU) square(at cuda.Address, t number.Type) matrix {
 func (g onGPU) product(images int, kind gemm.Kind, out, a, b matrix) []cuda.Call {
 	return gemm.CUDA{
 		Kind: kind, Walk: gemm.DenseWalk(1, g.pixels), Depth: a.Cols, Width: out.Cols,
-		A: a.Operand, B: b.Operand, Out: out.Operand,
+		A: a.Operand, B: b.Operand, Out: out.Operand, Card: g.card,
 		Batch: gemm.Batch{Images: images, Heads: g.heads, A: a.strides, B: b.strides, Out: out.strides},
 	}.Calls()
 }

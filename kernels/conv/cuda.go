@@ -18,7 +18,7 @@ func (f forward) product(l cuda.Launch) gemm.CUDA {
 	s := mustSize(f.o, l.In[0].Shape, l.In[1].Shape)
 	return gemm.CUDA{
 		Kind: gemm.NN, Walk: s.forwardWalk(), Depth: s.cin, Width: s.cout,
-		A: l.In[0], B: l.In[1], Out: l.Out, Bias: l.In[2].Address, Add: l.Add, PerImage: l.PerImage, Partials: l.Partials, Scratch: l.Scratch,
+		A: l.In[0], B: l.In[1], Out: l.Out, Bias: l.In[2].Address, Add: l.Add, PerImage: l.PerImage, Partials: l.Partials, Scratch: l.Scratch, Card: l.Card,
 	}
 }
 
@@ -50,7 +50,7 @@ func (g inputGrad) products(l cuda.Launch) []gemm.CUDA {
 					Images: s.n, Stride: 1, Direction: -1, TapStep: s.Stride, OutStep: s.Stride, Side: s.kw,
 					Y: parity(y, s.Stride, s.PadTop, s.h, s.oh, s.kh), X: parity(x, s.Stride, s.PadLeft, s.w, s.ow, s.kw),
 				},
-				A: l.In[0], B: l.In[1], Out: l.Out, Add: l.Add, Scratch: l.Scratch,
+				A: l.In[0], B: l.In[1], Out: l.Out, Add: l.Add, Scratch: l.Scratch, Card: l.Card,
 			})
 		}
 	}
@@ -88,7 +88,7 @@ func (g weightGrad) product(l cuda.Launch) gemm.CUDA {
 	s := mustSize(g.o, l.In[0].Shape, l.Out.Shape)
 	return gemm.CUDA{
 		Kind: gemm.TN, Walk: s.forwardWalk(), Depth: s.cin, Width: s.cout,
-		A: l.In[0], B: l.In[1], Out: l.Out, Scratch: l.Scratch,
+		A: l.In[0], B: l.In[1], Out: l.Out, Scratch: l.Scratch, Card: l.Card,
 	}
 }
 

@@ -43,6 +43,8 @@ type Launch struct {
 	In  []Operand
 	Out Operand
 
+	Card Card // to cut it for
+
 	// What the plan fused behind the operator; Address is 0 where nothing was.
 	Add      Operand  // same shape and type as Out
 	PerImage Operand  // (images, channels), float32
@@ -171,7 +173,7 @@ func Register(name, ptx string) *Module {
 	if modules[name] != nil {
 		panic("cuda: two modules are called " + name)
 	}
-	m := &Module{name, ptx}
+	m := &Module{Name: name, PTX: ptx}
 	modules[name] = m
 	return m
 }

@@ -8,11 +8,23 @@ import (
 // Driver is a CUDA driver: NVIDIA's (package driver, build tag gpu) or the
 // simulated one (package simdriver). Its devices have ordinals 0, 1, …
 type Driver interface {
-	// Devices lists what is there. The error says in one line what is missing.
+	// Devices lists what is there, those that do not answer among them, with their Problem. The
+	// error says in one line what is missing.
 	Devices() ([]Properties, error)
-	// Open makes a context on the device.
-	Open(ordinal int) (Device, error)
+	// Open makes a context on the device, or takes the one that all of the process share.
+	Open(ordinal int, w Waiting) (Device, error)
 }
+
+// Waiting is how a thread of the host waits for a device.
+type Waiting int
+
+// The driver's own choice spins where there are more processors than contexts: a core is busy
+// all the time, and told at once. Blocking leaves it to others, and is told some 20 to 50 µs later.
+const (
+	WaitAsDriver Waiting = iota
+	WaitSpinning
+	WaitBlocking
+)
 
 // Properties are what a device says of itself.
 type Properties struct {
@@ -29,6 +41,7 @@ type Properties struct {
 	SharedPerBlock  int    // bytes of shared memory a block may ask for (opt-in)
 	DriverVersion   int    // 1000·major + 10·minor of the CUDA version it implements
 	BusID           string // PCI
+	Problem         error  // why the device does not say all that; nothing if it does
 }
 
 // Device is an opened GPU. Its methods may be called from any goroutine, but
@@ -116,6 +129,9 @@ type Graph interface {
 
 // Usable says why the kernels cannot run on a device, or nothing.
 func (p Properties) Usable() error {
+	if p.Problem != nil {
+		return p.Problem
+	}
 	if p.Major >= oldest {
 		return nil
 	}

@@ -67,7 +67,9 @@ const (
 	LaunchFailed             Result = 719
 	NotPermitted             Result = 800
 	NotSupported             Result = 801
+	SystemNotReady           Result = 802
 	SystemDriverMismatch     Result = 803
+	CompatNotSupported       Result = 804
 	StreamCaptureUnsupported Result = 900
 	StreamCaptureInvalidated Result = 901
 	StreamCaptureMerge       Result = 902
@@ -118,7 +120,9 @@ var names = map[Result]string{
 	LaunchFailed:             "CUDA_ERROR_LAUNCH_FAILED",
 	NotPermitted:             "CUDA_ERROR_NOT_PERMITTED",
 	NotSupported:             "CUDA_ERROR_NOT_SUPPORTED",
+	SystemNotReady:           "CUDA_ERROR_SYSTEM_NOT_READY",
 	SystemDriverMismatch:     "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
+	CompatNotSupported:       "CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE",
 	StreamCaptureUnsupported: "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
 	StreamCaptureInvalidated: "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED",
 	StreamCaptureMerge:       "CUDA_ERROR_STREAM_CAPTURE_MERGE",

@@ -16,6 +16,7 @@ type Resources struct {
 	Registers        int    // of a thread
 	Shared           int    // bytes of static shared memory of a block
 	Stack, Spills    int    // bytes of a thread
+	Instructions     int    // of the machine, as they stand
 	Blocks           int    // that a multiprocessor holds, without dynamic shared memory
 }
 
@@ -32,7 +33,7 @@ func parse(table string) (rows []Resources) {
 	_, body, _ := strings.Cut(table, "\n")
 	for line := range strings.Lines(body) {
 		var r Resources
-		n, err := fmt.Sscan(line, &r.Module, &r.Function, &r.GPU, &r.Threads, &r.Registers, &r.Shared, &r.Stack, &r.Spills, &r.Blocks)
+		n, err := fmt.Sscan(line, &r.Module, &r.Function, &r.GPU, &r.Threads, &r.Registers, &r.Shared, &r.Stack, &r.Spills, &r.Instructions, &r.Blocks)
 		if err != nil {
 			panic(fmt.Errorf("resources.tsv: field %d of %q: %w", n+1, line, err))
 		}

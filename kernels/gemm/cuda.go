@@ -82,6 +82,7 @@ type CUDA struct {
 	Batch        Batch         // zero: one product
 	Partials     cuda.Partials // to leave of the result; Address 0: none. See Chunks
 	Scratch      cuda.Address  // ScratchBytes
+	Card         cuda.Card     // to choose tiles and splits for
 }
 
 func (p CUDA) pixels() int { return p.Images * p.Y.Grid * p.X.Grid }
@@ -152,7 +153,7 @@ func (p CUDA) Chunks(groups int) int {
 		return 0
 	}
 	for _, a := range []access{direct, gather} {
-		if c := choose(p, a); c.splits > 1 || c.n%(p.Width/groups) != 0 {
+		if c := choose(p, a); c.splits > 1 || narrowest%(p.Width/groups) != 0 {
 			return 0
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"fluxion/kernels/cuda"
 	"fluxion/kernels/number"
 )
 
@@ -13,36 +14,78 @@ type tile struct {
 	m, n      int
 	resident  int     // blocks on a multiprocessor (kernels/cuda/resources.tsv, sm_90a)
 	efficient float64 // share of the peak of its instruction that a full multiprocessor is taken to reach
+	others    float64 // instructions beside each mma.sync in its loop; 0: not counted
 }
 
 // tilesOf lists what was compiled, the largest first.
 func tilesOf(t number.Type, a access) []tile {
 	switch {
 	case t == number.Float32 && a == direct:
-		return []tile{{128, 64, 2, 0.7}}
+		return []tile{{128, 64, 2, 0.7, 0}}
 	case t == number.Float32:
-		return []tile{{64, 64, 3, 0.3}}
+		return []tile{{64, 64, 3, 0.3, 0}}
 	case a == direct:
-		return []tile{{128, 128, 2, 1}, {128, 64, 3, 0.85}, {64, 64, 4, 0.65}}
+		return []tile{{128, 128, 2, 1, 3.3}, {128, 64, 3, 0.85, 4.9}, {64, 64, 4, 0.65, 7.7}}
 	case a == gatherB:
-		return []tile{{128, 16, 6, 0.2}}
+		return []tile{{128, 16, 6, 0.2, 0}}
 	}
-	return []tile{{64, 64, 4, 0.2}}
+	return []tile{{64, 64, 4, 0.2, 30}}
 }
 
-// An H100, to choose by; on other devices the choice is as good as their
-// proportions are alike. mma.sync reaches about 0.6 of the 990 TFLOP/s of wgmma.
+// narrowest is the columns of the narrowest tile whose products leave statistics.
+const narrowest = 64
+
+// What does not depend on the card.
 const (
-	processors  = 132
-	tensorPeak  = 600e12 / processors // FLOP/s of one of them
-	scalarPeak  = 57e12 / processors
-	bandwidth   = 2.5e12 // bytes/s, also of what stays in the L2 cache, to be on the safe side
-	launch      = 3e-6   // s
-	blockStart  = 2e-6   // s to fill the pipeline and to write the result
-	leastSteps  = 4      // of a block that shares a sum
+	launch      = 3e-6 // s
+	leastSteps  = 4    // of a block that shares a sum
 	mostSplits  = 64
 	stepInBytes = 64 // of k
+	stages      = 3  // steps in shared memory
 )
+
+// rates are a card as its products are cut by it.
+type rates struct {
+	processors             int
+	tensorPeak, scalarPeak float64 // FLOP/s of one of them
+	bandwidth              float64 // bytes/s, also of what stays in the L2 cache, to be on the safe side
+	blockStart             float64 // s to fill the pipeline and to write the result
+	shared                 int     // bytes of shared memory of a multiprocessor
+	issue                  bool    // the share of the peak that a tile reaches follows from the instructions of its loop
+}
+
+// usual is what forward products of any card are split by, and all of a card that is not known: an H100,
+// whose mma.sync reaches about 0.6 of the 990 TFLOP/s of wgmma.
+var usual = rates{processors: 132, tensorPeak: 600e12 / 132, scalarPeak: 57e12 / 132, bandwidth: 2.5e12, blockStart: 2e-6, shared: 228 << 10}
+
+func ratesOf(c cuda.Card) rates {
+	if c.Multiprocessors == 0 || c.Tensor == 0 || c.Bandwidth == 0 {
+		return usual
+	}
+	return rates{c.Multiprocessors, c.TensorPeak(), c.ScalarPeak(), 0.75 * float64(c.Bandwidth), 2e-6, c.Shared, true}
+}
+
+// fits is how many blocks of a tile a multiprocessor holds.
+func (r rates) fits(t tile) int {
+	return max(1, min(t.resident, r.shared/(stages*(t.m+t.n)*stepInBytes+1<<10)))
+}
+
+// efficiency is the share of the tensor cores' peak that a tile reaches. Its loop issues so many
+// instructions beside each mma.sync of a warp (SASS, counted); what the two have in common, the
+// schedulers, they do not quite share.
+func (r rates) efficiency(t tile, clock float64) float64 {
+	if !r.issue || t.others == 0 {
+		return t.efficient
+	}
+	const (
+		schedulers = 4
+		flops      = 2 * 16 * 8 * 16 // of an mma.sync
+		overlap    = 0.2
+	)
+	tensor := flops * schedulers / (r.tensorPeak / clock) // cycles of a scheduler
+	issue := 1 + t.others
+	return tensor / (max(tensor, issue) + (1-overlap)*min(tensor, issue))
+}
 
 // choice is how a product is cut into blocks.
 type choice struct {
@@ -63,17 +106,17 @@ func ceil(a, b int) int { return (a + b - 1) / b }
 const usualImages = 64
 
 // choose returns the tile and the number of splits that are fastest by a simple model of
-// the device. They depend on the shapes alone, and so does the order of the sums. For a
-// forward product the order does not depend on the number of images either, so that an
-// image is the same whatever else is in its batch.
+// the card. They depend on it and on the shapes alone, and so does the order of the sums. For a
+// forward product the order depends neither on the card nor on the number of images, so that an
+// image is the same everywhere and whatever else is in its batch.
 func choose(p CUDA, a access) choice {
 	switch {
 	case p.Batch.Images > 0: // products side by side do not share their sums
 		return fastest(p, a, 1, 1)
 	case p.Kind == NN:
-		usual := p
-		usual.Images = usualImages
-		splits := fastest(usual, a, 1, mostSplits).splits
+		any := p
+		any.Images, any.Card = usualImages, cuda.Card{}
+		splits := fastest(any, a, 1, mostSplits).splits
 		return fastest(p, a, splits, splits)
 	}
 	return fastest(p, a, 1, mostSplits)
@@ -121,17 +164,18 @@ func lay(p CUDA, a access, t tile) choice {
 // the second pass over split sums. Resident blocks hide latencies: with one of the many that
 // fit, a multiprocessor is taken to reach about half of its rate, with all of them all of it.
 func (c choice) estimate(p CUDA) float64 {
-	peak := tensorPeak
+	r := ratesOf(p.Card)
+	peak := r.tensorPeak * r.efficiency(c.tile, float64(p.Card.ClockHz))
 	if p.A.Type == number.Float32 {
-		peak = scalarPeak
+		peak = r.scalarPeak * c.efficient
 	}
 	blocks := c.across * c.down * c.splits * max(1, p.Batch.Images*p.Batch.Heads)
-	own := float64(ceil(blocks, processors))
-	fill := min(1, 0.5+0.5*own/float64(c.resident))
+	own, resident := float64(ceil(blocks, r.processors)), float64(r.fits(c.tile))
+	fill := min(1, 0.5+0.5*own/resident)
 	flops := 2 * float64(c.m*c.n*c.splitSteps*stepInBytes/p.A.Type.Size())
-	seconds := own*flops/(peak*c.efficient*fill) + blockStart*math.Ceil(own/float64(c.resident))
+	seconds := own*flops/(peak*fill) + r.blockStart*math.Ceil(own/resident)
 	if c.splits > 1 {
-		seconds += launch + 8*float64(c.splits*p.rows()*p.Width)/bandwidth
+		seconds += launch + 8*float64(c.splits*p.rows()*p.Width)/r.bandwidth
 	}
 	return seconds
 }

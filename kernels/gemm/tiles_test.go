@@ -104,3 +104,44 @@ func TestDivisors(t *testing.T) {
 		}
 	}
 }
+
+// On every card a forward product adds in the same order, and leaves the same statistics; what
+// only training multiplies is cut for the card.
+func TestCards(t *testing.T) {
+	follows := false
+	for _, s := range [][4]int{{32, 128, 128, 3}, {16, 512, 256, 3}, {8, 512, 256, 3}, {4, 256, 256, 3}, {4, 512, 256, 1}, {1, 128, 512, 1}, {8, 4096, 4096, 1}} {
+		for _, images := range []int{1, 16, 128} {
+			for _, a := range []access{direct, gatherB, gather} {
+				usual := convolution(NN, images, s[0], s[1], s[2], s[3])
+				want := choose(usual, a)
+				for _, card := range cuda.Cards() {
+					p := usual
+					p.Card = card
+					got := choose(p, a)
+					if got.splits != want.splits || got.splitSteps != want.splitSteps {
+						t.Errorf("%v, %d images, access %d on %s: %d parts of %d steps, elsewhere %d of %d", s, images, a, card.Name, got.splits, got.splitSteps, want.splits, want.splitSteps)
+					}
+					for _, groups := range []int{1, 8, 32} {
+						if got, want := p.Chunks(groups), usual.Chunks(groups); got != want {
+							t.Errorf("%v, %d images, %d groups on %s: %d chunks of statistics, elsewhere %d", s, images, groups, card.Name, got, want)
+						}
+					}
+				}
+			}
+			for _, card := range cuda.Cards() {
+				p := convolution(TN, images, s[0], s[1], s[2], s[3])
+				want := choose(p, direct)
+				p.Card = card
+				got := choose(p, direct)
+				follows = follows || got.splits != want.splits
+				// The sum is whole, and no part of it is empty.
+				if got.splits*got.splitSteps < got.steps || (got.splits-1)*got.splitSteps >= got.steps {
+					t.Errorf("%v, %d images on %s: %d parts of %d steps of %d", s, images, card.Name, got.splits, got.splitSteps, got.steps)
+				}
+			}
+		}
+	}
+	if !follows {
+		t.Error("weight gradients are cut alike on every card")
+	}
+}

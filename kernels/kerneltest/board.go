@@ -56,7 +56,7 @@ var gpu = sync.OnceValues(func() (board, error) {
 	if err != nil {
 		return nil, err
 	}
-	device, err := d.Open(0)
+	device, err := d.Open(0, cuda.WaitAsDriver)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func (o launched) CUDA(l cuda.Launch) []cuda.Call { return o.launch(l) }
 // newHardware is the board of a GPU that the simulated driver poses as.
 func newHardware(t *testing.T) board {
 	t.Helper()
-	device, err := simdriver.New(simdriver.Options{}).Direct().Open(0)
+	device, err := simdriver.New(simdriver.Options{}).Direct().Open(0, cuda.WaitAsDriver)
 	if err != nil {
 		t.Fatal(err)
 	}

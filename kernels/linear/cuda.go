@@ -11,7 +11,7 @@ func walk(o cuda.Operand) gemm.Walk { return gemm.DenseWalk(o.Shape[0], o.Rows/o
 func (forward) product(l cuda.Launch) gemm.CUDA {
 	return gemm.CUDA{
 		Kind: gemm.NN, Walk: walk(l.Out), Depth: l.In[1].Shape[0], Width: l.In[1].Shape[1],
-		A: l.In[0], B: l.In[1], Out: l.Out, Bias: l.In[2].Address, Add: l.Add, Scratch: l.Scratch,
+		A: l.In[0], B: l.In[1], Out: l.Out, Bias: l.In[2].Address, Add: l.Add, Scratch: l.Scratch, Card: l.Card,
 	}
 }
 
@@ -21,7 +21,7 @@ func (f forward) CUDA(l cuda.Launch) []cuda.Call { return f.product(l).Calls() }
 func (inputGrad) product(l cuda.Launch) gemm.CUDA {
 	return gemm.CUDA{
 		Kind: gemm.NT, Walk: walk(l.Out), Depth: l.In[1].Shape[1], Width: l.In[1].Shape[0],
-		A: l.In[0], B: l.In[1], Out: l.Out, Add: l.Add, Scratch: l.Scratch,
+		A: l.In[0], B: l.In[1], Out: l.Out, Add: l.Add, Scratch: l.Scratch, Card: l.Card,
 	}
 }
 
@@ -31,7 +31,7 @@ func (g inputGrad) CUDA(l cuda.Launch) []cuda.Call { return g.product(l).Calls()
 func (weightGrad) product(l cuda.Launch) gemm.CUDA {
 	return gemm.CUDA{
 		Kind: gemm.TN, Walk: walk(l.In[0]), Depth: l.Out.Shape[0], Width: l.Out.Shape[1],
-		A: l.In[0], B: l.In[1], Out: l.Out, Scratch: l.Scratch,
+		A: l.In[0], B: l.In[1], Out: l.Out, Scratch: l.Scratch, Card: l.Card,
 	}
 }
 

@@ -63,7 +63,7 @@ func (plain) CPU(l kernels.Launch) func(*cpu.Pool) {
 func (plain) product(l cuda.Launch) gemm.CUDA {
 	return gemm.CUDA{
 		Kind: gemm.NN, Walk: walk(l.Out), Depth: l.In[1].Shape[0], Width: l.In[1].Shape[1],
-		A: l.In[0], B: l.In[1], Out: l.Out, Scratch: l.Scratch,
+		A: l.In[0], B: l.In[1], Out: l.Out, Scratch: l.Scratch, Card: l.Card,
 	}
 }
 

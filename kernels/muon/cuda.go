@@ -70,7 +70,7 @@ func (u update) products(l cuda.Launch, m Matrix, k int, result cuda.Address) [3
 	x, y := matrix(from, m.Rows, m.Columns), matrix(to, m.Rows, m.Columns)
 	a, squared := matrix(at.a, side, side), matrix(at.b, side, side)
 	product := func(kind gemm.Kind, a, b, out cuda.Operand) gemm.CUDA {
-		return gemm.CUDA{Kind: kind, Walk: gemm.DenseWalk(1, a.Rows), Depth: a.Cols, Width: out.Cols, A: a, B: b, Out: out, Scratch: at.rest}
+		return gemm.CUDA{Kind: kind, Walk: gemm.DenseWalk(1, a.Rows), Depth: a.Cols, Width: out.Cols, A: a, B: b, Out: out, Scratch: at.rest, Card: l.Card}
 	}
 	if m.left() {
 		return [3]gemm.CUDA{product(gemm.NT, x, x, a), product(gemm.NN, a, a, squared), product(gemm.NN, squared, x, y)}

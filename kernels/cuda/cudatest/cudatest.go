@@ -76,7 +76,7 @@ func Run(t *testing.T, open func(t *testing.T) cuda.Driver) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := &bench{T: t, driver: open(t)}
-			b.device = must(b.driver.Open(0))(t)
+			b.device = must(b.driver.Open(0, cuda.WaitAsDriver))(t)
 			b.stream = must(b.device.NewStream())(t)
 			test(t, b)
 			b.check(b.stream.Close())
@@ -161,7 +161,7 @@ func properties(t *testing.T, b *bench) {
 	if p.Simulated != strings.Contains(p.Name, "simulator") {
 		t.Errorf("simulated is %v, the name is %q", p.Simulated, p.Name)
 	}
-	_, err := b.driver.Open(len(all))
+	_, err := b.driver.Open(len(all), cuda.WaitAsDriver)
 	b.wants(err, cuda.InvalidDevice, fmt.Sprintf("device %d", len(all)))
 }
 
@@ -384,7 +384,7 @@ func goroutines(t *testing.T, b *bench) {
 
 // twoContexts checks that a device opened twice keeps its contexts apart.
 func twoContexts(t *testing.T, b *bench) {
-	second := must(b.driver.Open(0))(t)
+	second := must(b.driver.Open(0, cuda.WaitAsDriver))(t)
 	a := must(second.Alloc(16))(t)
 	c := b.put(make([]byte, 4))
 	b.check(second.CopyIn(a, Floats(1, 2, 3, 4)))

@@ -29,7 +29,7 @@ func RunSimulated(t *testing.T, open func(*simdriver.Driver) cuda.Driver) {
 	}
 	t.Run("too old", func(t *testing.T) {
 		d := simdriver.New(simdriver.Options{Major: 7})
-		_, err := open(d).Open(0)
+		_, err := open(d).Open(0, cuda.WaitAsDriver)
 		if !errors.Is(err, cuda.NotSupported) || !strings.Contains(err.Error(), "compute capability is 7.0") || d.Leaks() != nil {
 			t.Errorf("error is %v, left behind %v", err, d.Leaks())
 		}
@@ -43,7 +43,13 @@ func RunSimulated(t *testing.T, open func(*simdriver.Driver) cuda.Driver) {
 func RunFaults(t *testing.T, open func(*simdriver.Driver) cuda.Driver) {
 	fresh := func() *simdriver.Driver { return simdriver.New(simdriver.Options{Memory: 1 << 20, Workers: 1}) }
 	d := fresh()
-	if err := session(open(d)); err != nil {
+	closing := map[string]int{} // calls before the device is closed
+	err := session(open(d), func() {
+		for _, call := range []string{"", simdriver.Operation} {
+			closing[call] = d.Calls(call)
+		}
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if leaks := d.Leaks(); leaks != nil {
@@ -65,12 +71,12 @@ func RunFaults(t *testing.T, open func(*simdriver.Driver) cuda.Driver) {
 			faulty := fresh()
 			driver := open(faulty)
 			faulty.Inject(f)
-			err := session(driver)
+			err := session(driver, func() {})
 			var e *cuda.Error
 			switch {
 			case !errors.As(err, &e):
-				// What destroys the context may find the device lost: there is nobody to be told.
-				if !f.Result.Lost() || f.Number < n {
+				// What gives all back may find the device lost: there is nobody to be told.
+				if !f.Result.Lost() || f.Number <= closing[f.Call] {
 					t.Errorf("%+v: the session ends with %v", f, err)
 				}
 			case e.Result != f.Result || e.Call == "":
@@ -83,16 +89,25 @@ func RunFaults(t *testing.T, open func(*simdriver.Driver) cuda.Driver) {
 	}
 }
 
-// session opens a device, uses everything once, checks the outcome and closes it.
-func session(driver cuda.Driver) (err error) {
-	if _, err := driver.Devices(); err != nil {
-		return err
-	}
-	device, err := driver.Open(0)
+// session opens a device, uses everything once, checks the outcome and closes it, after closing is called.
+func session(driver cuda.Driver, closing func()) (err error) {
+	devices, err := driver.Devices()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, device.Close()) }()
+	for _, p := range devices { // one that does not answer is listed all the same
+		if p.Problem != nil {
+			return p.Problem
+		}
+	}
+	device, err := driver.Open(0, cuda.WaitAsDriver)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing()
+		err = errors.Join(err, device.Close())
+	}()
 
 	x, err := device.Alloc(1024)
 	if err != nil {

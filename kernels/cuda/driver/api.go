@@ -5,7 +5,6 @@ package driver
 import (
 	"fmt"
 	"reflect"
-	"runtime"
 	"sync/atomic"
 
 	"fluxion/kernels/cuda"
@@ -42,9 +41,7 @@ func (api) Devices() ([]cuda.Properties, error) {
 	var all []cuda.Properties
 	for i := range n {
 		p, err := properties(i)
-		if err != nil {
-			return nil, err
-		}
+		p.Problem = err // one that is sick does not hide the others
 		all = append(all, p)
 	}
 	return all, nil
@@ -52,11 +49,11 @@ func (api) Devices() ([]cuda.Properties, error) {
 
 func properties(ordinal int) (p cuda.Properties, err error) {
 	what := fmt.Sprintf("device %d", ordinal)
+	p.Ordinal, p.Simulated = ordinal, bind.Simulator() != nil
 	d, err := cu.GetDevice(ordinal)
 	if err != nil {
 		return p, errorOf("cuDeviceGet", resultOf(err), "%s", what)
 	}
-	p.Ordinal, p.Simulated = ordinal, bind.Simulator() != nil
 	if p.Name, err = d.Name(); err != nil {
 		return p, errorOf("cuDeviceGetName", resultOf(err), "%s", what)
 	}
@@ -77,11 +74,15 @@ func properties(ordinal int) (p cuda.Properties, err error) {
 	return p, err
 }
 
-// devices numbers the contexts of this process.
+// devices numbers what was opened in this process.
 var devices atomic.Uint64
 
-// Open makes a context on a device.
-func (api) Open(ordinal int) (cuda.Device, error) {
+// flags of a context by how its threads wait.
+var flags = map[cuda.Waiting]cu.ContextFlags{cuda.WaitAsDriver: cu.SchedAuto, cuda.WaitSpinning: cu.SchedSpin, cuda.WaitBlocking: cu.SchedBlockingSync}
+
+// Open takes the primary context of a device, which all of the process share: libraries that
+// work beside us on the same device, as those of several GPUs do, use it.
+func (api) Open(ordinal int, w cuda.Waiting) (cuda.Device, error) {
 	p, err := properties(ordinal)
 	if err != nil {
 		return nil, err
@@ -89,20 +90,22 @@ func (api) Open(ordinal int) (cuda.Device, error) {
 	if err := p.Usable(); err != nil {
 		return nil, err
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	context, err := cu.Device(ordinal).MakeContext(cu.SchedAuto)
+	primary := cu.Device(ordinal)
+	_, active, err := primary.PrimaryCtxState()
 	if err != nil {
-		return nil, errorOf("cuCtxCreate", resultOf(err), "device %d", ordinal)
+		return nil, errorOf("cuDevicePrimaryCtxGetState", resultOf(err), "device %d", ordinal)
 	}
-	d := &device{
-		number: devices.Add(1), context: context, properties: p,
-		modules: map[*cuda.Module]*module{}, graphs: map[*graph]bool{},
+	if active == 0 { // else whoever made it has chosen
+		if err := primary.SetPrimaryCtxFlags(flags[w]); err != nil {
+			return nil, errorOf("cuDevicePrimaryCtxSetFlags", resultOf(err), "device %d", ordinal)
+		}
 	}
-	// The new context is current to this thread, which goes on to other work.
-	if _, err := cu.PopCurrentCtx(); err != nil {
-		_ = d.Close()
-		return nil, errorOf("cuCtxPopCurrent", resultOf(err), "")
+	context, err := primary.RetainPrimaryCtx()
+	if err != nil {
+		return nil, errorOf("cuDevicePrimaryCtxRetain", resultOf(err), "device %d", ordinal)
 	}
-	return d, nil
+	return &device{
+		number: devices.Add(1), primary: primary, context: context, properties: p,
+		modules: map[*cuda.Module]*module{}, made: map[any]func() cuda.Result{},
+	}, nil
 }

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"maps"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
 	"unsafe"
@@ -16,18 +15,38 @@ import (
 	"gorgonia.org/cu"
 )
 
-// device is a context. CUDA keeps the current context with the thread; so each
+// device is a context that others may use, too: so it knows what it made there. CUDA keeps the current context with the thread; so each
 // method ties its goroutine to its thread and makes the context current there,
 // which costs nothing when it is. Calls go straight to the driver: the channels
 // of cu.Ctx, which lead to one thread, would take longer than most kernels.
 type device struct {
 	number     uint64
+	primary    cu.Device
 	context    cu.CUContext
 	properties cuda.Properties
 
 	mu      sync.Mutex
 	modules map[*cuda.Module]*module
-	graphs  map[*graph]bool
+	made    map[any]func() cuda.Result // what is to be given back, and how
+}
+
+// keep notes what was made, until it is given back.
+func (d *device) keep(what any, giveBack func() cuda.Result) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.made[what] = giveBack
+}
+
+// giveBack what was made.
+func (d *device) giveBack(what any) cuda.Result {
+	d.mu.Lock()
+	f := d.made[what]
+	delete(d.made, what)
+	d.mu.Unlock()
+	if f == nil {
+		return cuda.InvalidValue
+	}
+	return d.direct(f)
 }
 
 // module is a loaded module with the functions that were asked for.
@@ -64,12 +83,14 @@ func (d *device) Alloc(bytes int) (a cuda.Address, err error) {
 		a = cuda.Address(p)
 		return err
 	})
+	if r == cuda.Success {
+		d.keep(a, func() cuda.Result { return resultOf(cu.MemFree(cu.DevicePtr(a))) })
+	}
 	return a, errorOf("cuMemAlloc", r, "%d bytes", bytes)
 }
 
 func (d *device) Free(a cuda.Address) error {
-	r := d.do(func() error { return cu.MemFree(cu.DevicePtr(a)) })
-	return errorOf("cuMemFree", r, "%#x", uint64(a))
+	return errorOf("cuMemFree", d.giveBack(a), "%#x", uint64(a))
 }
 
 func (d *device) AllocHost(bytes int) (b []byte, err error) {
@@ -77,12 +98,15 @@ func (d *device) AllocHost(bytes int) (b []byte, err error) {
 		b, r = hostAlloc(bytes)
 		return r
 	})
+	if r == cuda.Success {
+		p := unsafe.Pointer(unsafe.SliceData(b))
+		d.keep(p, func() cuda.Result { return resultOf(cu.MemFreeHost(p)) })
+	}
 	return b, errorOf("cuMemHostAlloc", r, "%d bytes", bytes)
 }
 
 func (d *device) FreeHost(b []byte) error {
-	r := d.do(func() error { return cu.MemFreeHost(unsafe.Pointer(unsafe.SliceData(b))) })
-	return errorOf("cuMemFreeHost", r, "%d bytes", len(b))
+	return errorOf("cuMemFreeHost", d.giveBack(unsafe.Pointer(unsafe.SliceData(b))), "%d bytes", len(b))
 }
 
 func (d *device) MemoryInfo() (free, total int64, err error) {
@@ -176,6 +200,7 @@ func (d *device) load(m *cuda.Module) (*module, error) {
 		return err
 	})
 	if r == cuda.Success {
+		d.made[loaded] = func() cuda.Result { return resultOf(loaded.module.Unload()) } // load is called with the lock
 		return loaded, nil
 	}
 	text, _, _ := bytes.Cut(log, []byte{0})
@@ -207,6 +232,7 @@ func (d *device) NewStream() (cuda.Stream, error) {
 	if r != cuda.Success {
 		return nil, errorOf("cuStreamCreate", r, "")
 	}
+	d.keep(s, func() cuda.Result { return resultOf(s.stream.Destroy()) })
 	return s, nil
 }
 
@@ -219,6 +245,7 @@ func (d *device) NewEvent() (cuda.Event, error) {
 	if r != cuda.Success {
 		return nil, errorOf("cuEventCreate", r, "")
 	}
+	d.keep(e, func() cuda.Result { return resultOf(cu.DestroyEvent(&e.event)) })
 	return e, nil
 }
 
@@ -226,15 +253,13 @@ func (d *device) Synchronize() error {
 	return errorOf("cuCtxSynchronize", d.do(cu.Synchronize), "")
 }
 
-// Close destroys the context, and what was made in it with it.
+// Close gives back what was made here, and then the context.
 func (d *device) Close() error {
 	var failed []error
-	for _, g := range slices.Collect(maps.Keys(d.graphs)) { // which the context does not own
-		failed = append(failed, g.Close())
+	for what := range maps.Clone(d.made) {
+		failed = append(failed, errorOf("cuDevicePrimaryCtxRelease", d.giveBack(what), "what was left"))
 	}
-	runtime.LockOSThread()
-	failed = append(failed, errorOf("cuCtxDestroy", resultOf(d.context.Destroy()), ""))
-	runtime.UnlockOSThread()
+	failed = append(failed, errorOf("cuDevicePrimaryCtxRelease", resultOf(d.primary.ReleasePrimaryCtx()), ""))
 	return cuda.Closing(failed...)
 }
 
@@ -258,5 +283,5 @@ func (e *event) Since(start cuda.Event) (t time.Duration, err error) {
 }
 
 func (e *event) Close() error {
-	return errorOf("cuEventDestroy", e.device.do(func() error { return cu.DestroyEvent(&e.event) }), "")
+	return errorOf("cuEventDestroy", e.device.giveBack(e), "")
 }

@@ -28,7 +28,7 @@ func TestSelectAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		device, err := d.Open(0)
+		device, err := d.Open(0, cuda.WaitAsDriver)
 		if err != nil {
 			t.Fatal(err)
 		}

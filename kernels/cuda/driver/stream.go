@@ -72,7 +72,7 @@ func (s *stream) Synchronize() error {
 }
 
 func (s *stream) Close() error {
-	return errorOf("cuStreamDestroy", s.device.do(s.stream.Destroy), "")
+	return errorOf("cuStreamDestroy", s.device.giveBack(s), "")
 }
 
 // Capture stays on one thread, as the driver wants it. A capture that went wrong
@@ -104,9 +104,7 @@ func (s *stream) Capture(record func() error) (cuda.Graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.device.mu.Lock()
-	s.device.graphs[g] = true
-	s.device.mu.Unlock()
+	s.device.keep(g, g.destroy)
 	return g, nil
 }
 
@@ -123,8 +121,5 @@ func (g *graph) Launch(s cuda.Stream) error {
 }
 
 func (g *graph) Close() error {
-	g.device.mu.Lock()
-	delete(g.device.graphs, g)
-	g.device.mu.Unlock()
-	return errorOf("cuGraphExecDestroy", g.device.direct(g.destroy), "")
+	return errorOf("cuGraphExecDestroy", g.device.giveBack(g), "")
 }

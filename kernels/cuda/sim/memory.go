@@ -49,18 +49,37 @@ func NewMemory(capacity int64) *Memory {
 func (m *Memory) Alloc(n int) (cuda.Address, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if n <= 0 {
-		return 0, fmt.Errorf("sim: allocation of %d bytes", n)
+	if err := m.take(n); err != nil {
+		return 0, err
 	}
-	if m.used+int64(n) > m.capacity {
-		return 0, fmt.Errorf("sim: %w: %d of %d bytes are in use, %d more were asked for", ErrOutOfMemory, m.used, m.capacity, n)
-	}
-	m.used += int64(n)
-	return cuda.Address(m.alloc(n).base), nil
+	return cuda.Address(m.alloc(n, newBitmap(n)).base), nil
 }
 
-func (m *Memory) alloc(n int) *allocation {
-	a := &allocation{base: memoryBase + uint64(len(m.pages))<<pageShift, size: n, data: make([]byte, n), written: newBitmap(n)}
+// take counts n bytes as used, if there are so many.
+func (m *Memory) take(n int) error {
+	if n <= 0 {
+		return fmt.Errorf("sim: allocation of %d bytes", n)
+	}
+	if m.used+int64(n) > m.capacity {
+		return fmt.Errorf("sim: %w: %d of %d bytes are in use, %d more were asked for", ErrOutOfMemory, m.used, m.capacity, n)
+	}
+	m.used += int64(n)
+	return nil
+}
+
+// AllocZero is Alloc of bytes that all hold a zero, in memory that the system gives
+// where it is touched. So a sample of the blocks of a launch over gigabytes can be counted.
+func (m *Memory) AllocZero(n int) (cuda.Address, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.take(n); err != nil {
+		return 0, err
+	}
+	return cuda.Address(m.alloc(n, nil).base), nil
+}
+
+func (m *Memory) alloc(n int, written bitmap) *allocation {
+	a := &allocation{base: memoryBase + uint64(len(m.pages))<<pageShift, size: n, data: make([]byte, n), written: written}
 	for i := 0; i < n; i += pageSize {
 		m.pages = append(m.pages, a)
 	}

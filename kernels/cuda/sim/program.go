@@ -135,7 +135,7 @@ func link(mem *Memory, p *program) *linked {
 		if v.space != "global" && v.space != "const" {
 			continue
 		}
-		a := mem.alloc(max(v.bytes, 1))
+		a := mem.alloc(max(v.bytes, 1), newBitmap(max(v.bytes, 1)))
 		a.name, a.constant = v.name, v.space == "const"
 		copy(a.data, v.data)
 		a.written.set(0, a.size) // what has no initial value is zero

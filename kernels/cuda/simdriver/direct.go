@@ -33,9 +33,7 @@ func (d direct) Devices() ([]cuda.Properties, error) {
 	var all []cuda.Properties
 	for i := range n {
 		p, err := d.driver.properties(i)
-		if err != nil {
-			return nil, err
-		}
+		p.Problem = err
 		all = append(all, p)
 	}
 	return all, nil
@@ -44,10 +42,10 @@ func (d direct) Devices() ([]cuda.Properties, error) {
 func (d *Driver) properties(ordinal int) (p cuda.Properties, err error) {
 	var r cuda.Result
 	what := fmt.Sprintf("device %d", ordinal)
+	p.Ordinal, p.Simulated = ordinal, true
 	if r = d.DeviceGet(ordinal); r != cuda.Success {
 		return p, d.errorOf("cuDeviceGet", r, "%s", what)
 	}
-	p.Ordinal, p.Simulated = ordinal, true
 	if p.Name, r = d.DeviceName(ordinal); r != cuda.Success {
 		return p, d.errorOf("cuDeviceGetName", r, "%s", what)
 	}
@@ -67,7 +65,7 @@ func (d *Driver) properties(ordinal int) (p cuda.Properties, err error) {
 	return p, err
 }
 
-func (d direct) Open(ordinal int) (cuda.Device, error) {
+func (d direct) Open(ordinal int, _ cuda.Waiting) (cuda.Device, error) {
 	p, err := d.driver.properties(ordinal)
 	if err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func Open(name string, threads int, blockings string, learns bool) (device.Devic
 	if name == "auto" && os.Getenv(device.Variable) == driver.Simulated {
 		console.Note(device.Variable + "=" + driver.Simulated + ": --device auto takes no simulated GPU; --device cuda:0 does")
 	}
-	d, err := device.Open(name, threads)
+	d, err := device.Open(name, threads, console.Note)
 	if err != nil {
 		return nil, fault.Usage(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/engine/train"
+	"fluxion/kernels/number"
 	"fluxion/nets"
 )
 
@@ -32,18 +33,24 @@ func (w *Workload) Step(training bool) (Step, error) {
 	return w.sampleStep()
 }
 
-// trainStep is a whole training step on made-up images.
-func (w *Workload) trainStep() (Step, error) {
-	settings := w.Objectives.Settings()
-	settings.Batch = w.Batch
+// training is a whole training step for a target, and the settings of its run.
+func (o Options) training(network nets.Network, target plan.Target, precision number.Type) (*train.Step, train.Settings, error) {
+	settings := o.Objectives.Settings()
+	settings.Batch = o.Batch
 	objective, err := train.NewObjective(settings, nil)
 	if err != nil {
-		return Step{}, err
+		return nil, settings, err
 	}
 	s, err := train.NewStep(train.StepOptions{
-		Network: w.Network, Objective: objective, Seed: settings.Seed, Height: w.Size, Width: w.Size, Batch: w.Batch, Accumulate: 1, Target: w.Device.Target(), Precision: w.Activations,
-		Without: w.Without, Recompute: w.Recompute,
+		Network: network, Objective: objective, Seed: settings.Seed, Height: o.Size, Width: o.Size, Batch: o.Batch, Accumulate: 1, Target: target, Precision: precision,
+		Without: o.Without, Recompute: o.Recompute,
 	})
+	return s, settings, err
+}
+
+// trainStep is a whole training step on made-up images.
+func (w *Workload) trainStep() (Step, error) {
+	s, settings, err := w.training(w.Network, w.Device.Target(), w.Activations)
 	if err != nil {
 		return Step{}, err
 	}
@@ -84,11 +91,16 @@ func firstWeights(s *generate.Step) func(device.Memory) error {
 	return func(m device.Memory) error { return device.Fill(m, s.Weights.Size, draw, s.Weights) }
 }
 
-// sampleStep is one evaluation of the network with the sampler's update.
-func (w *Workload) sampleStep() (Step, error) {
-	s, err := generate.NewStep(generate.Options{
-		Network: w.Network, Height: w.Size, Width: w.Size, Batch: w.Batch, Target: w.Device.Target(), Precision: w.Activations, Prepare: true, Without: w.Without,
+// sampling is one evaluation of the network with the sampler's update, for a target.
+func (o Options) sampling(network nets.Network, target plan.Target, precision number.Type) (*generate.Step, error) {
+	return generate.NewStep(generate.Options{
+		Network: network, Height: o.Size, Width: o.Size, Batch: o.Batch, Target: target, Precision: precision, Prepare: true, Without: o.Without,
 	})
+}
+
+// sampleStep is an evaluation on a device.
+func (w *Workload) sampleStep() (Step, error) {
+	s, err := w.sampling(w.Network, w.Device.Target(), w.Activations)
 	if err != nil {
 		return Step{}, err
 	}

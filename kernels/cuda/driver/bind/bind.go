@@ -63,6 +63,16 @@ func missing(r cuda.Result, why string) string {
 		return "NVIDIA's driver is not installed: " + why
 	case cuda.NoDevice:
 		return "NVIDIA's driver is installed, but sees no GPU (is one there, and visible to this container and to CUDA_VISIBLE_DEVICES?)"
+	case cuda.DeviceUnavailable:
+		return "a GPU is busy or was lost: another program holds it for itself (nvidia-smi -q -d COMPUTE), or it needs a reset"
+	case cuda.SystemNotReady:
+		return "the driver waits for its fabric manager: start the service nvidia-fabricmanager, or restart it after an update"
+	case cuda.CompatNotSupported:
+		return "a compatibility library of CUDA stands before the driver's, and this GPU does not take it: remove cuda-compat from the library path"
+	case cuda.OutOfMemory:
+		return "the GPU, or this machine, has no memory left for a context"
+	case cuda.Unknown:
+		return "the driver does not answer, as after a suspend: load its module anew (rmmod nvidia_uvm; modprobe nvidia_uvm) or restart the machine"
 	case cuda.SystemDriverMismatch:
 		return "the driver's library and kernel module are of different versions: restart the machine after the driver's update"
 	}

@@ -3,6 +3,7 @@
 package bind_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,6 +55,19 @@ func TestNoDevice(t *testing.T) {
 	}
 	if _, err := cu.NumDevices(); err != cu.NoDevice {
 		t.Errorf("devices: %v", err)
+	}
+}
+
+// What cuInit says is told in words of what to do.
+func TestRefusals(t *testing.T) {
+	bind.ToNobody()
+	for result, want := range map[int]string{
+		2: "no memory left", 46: "busy or was lost", 802: "nvidia-fabricmanager", 803: "restart the machine", 804: "cuda-compat", 999: "after a suspend",
+	} {
+		err := bind.ToLibrary(library(t, fmt.Sprintf(`int cuInit(unsigned flags) { return %d; }`, result)))
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "CUresult") {
+			t.Errorf("%d: error is %v", result, err)
+		}
 	}
 }
 
