@@ -35,9 +35,15 @@ func WriteModel(dir string, n Network, params []Param, flat []float32) error {
 	return WriteModelAs(safetensors.F32, dir, n, params, flat)
 }
 
+// Configured is a network, of whatever kind, as its folder has it.
+type Configured interface {
+	// JSON is its config.json, to the byte.
+	JSON() []byte
+}
+
 // WriteModelAs writes a model with weights of another type, as diffusers does for a
 // pipeline of that type.
-func WriteModelAs(as safetensors.Dtype, dir string, n Network, params []Param, flat []float32) error {
+func WriteModelAs(as safetensors.Dtype, dir string, n Configured, params []Param, flat []float32) error {
 	if len(flat) < FlatSize(params) {
 		return fmt.Errorf("writing %s: the flat buffer has %d floats, want %d", dir, len(flat), FlatSize(params))
 	}

@@ -72,7 +72,7 @@ type Number struct {
 // null, the zero value means it.
 type Key struct {
 	Name     string
-	Place    any // *bool, *int, *Number, *string, *[]int or *[]string
+	Place    any // *bool, *int, *Number, *string, *[]int, *[]Number or *[]string
 	Nullable bool
 }
 
@@ -134,14 +134,9 @@ func (k Key) set(v any) error {
 	case *string:
 		*p, ok = v.(string)
 	case *Number:
-		switch x := v.(type) {
-		case int64:
-			*p = Number{float64(x), true}
-		case float64:
-			*p = Number{x, false}
-		default:
-			ok = false
-		}
+		*p, ok = number(v)
+	case *[]Number:
+		*p, ok = list(v, number)
 	case *[]string:
 		*p, ok = list(v, func(e any) (s string, ok bool) { s, ok = e.(string); return })
 	case *[]int:
@@ -181,6 +176,16 @@ func integer(v any) (int, bool) {
 	return int(i), ok && i == int64(int32(i))
 }
 
+func number(v any) (Number, bool) {
+	switch x := v.(type) {
+	case int64:
+		return Number{float64(x), true}, true
+	case float64:
+		return Number{x, false}, true
+	}
+	return Number{}, false
+}
+
 func list[T any](v any, element func(any) (T, bool)) ([]T, bool) {
 	values, ok := v.([]any)
 	if !ok {
@@ -198,7 +203,7 @@ func list[T any](v any, element func(any) (T, bool)) ([]T, bool) {
 func (k Key) wants() string {
 	kinds := map[string]string{
 		"*bool": "true or false", "*int": "a whole number", "*string": "a string", "*nets.Number": "a number",
-		"*[]string": "a list of strings", "*[]int": "a list of whole numbers",
+		"*[]string": "a list of strings", "*[]int": "a list of whole numbers", "*[]nets.Number": "a list of numbers",
 	}
 	s := kinds[fmt.Sprintf("%T", k.Place)]
 	if k.Nullable {
@@ -240,10 +245,12 @@ func (k Key) get() any {
 		}
 		return *p
 	case *Number:
-		if p.Whole {
-			return int64(p.Value)
+		return p.generic()
+	case *[]Number:
+		if k.Nullable && *p == nil {
+			return nil
 		}
-		return p.Value
+		return generic(*p, Number.generic)
 	case *[]string:
 		return generic(*p, func(s string) any { return s })
 	case *[]int:
@@ -256,6 +263,13 @@ func (k Key) get() any {
 		return generic(*p, func(i int) any { return int64(i) })
 	}
 	panic("unreachable: no such kind of key")
+}
+
+func (n Number) generic() any {
+	if n.Whole {
+		return int64(n.Value)
+	}
+	return n.Value
 }
 
 func generic[T any](list []T, value func(T) any) []any {

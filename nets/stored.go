@@ -71,6 +71,17 @@ func (stored *weights) add(f TensorFile, modernName func(string) string) error {
 	return nil
 }
 
+// ModernAttention gives the parts of attentions, which early versions of diffusers called otherwise, today's names.
+func ModernAttention(name string) string {
+	if !strings.Contains(name, ".attentions.") {
+		return name
+	}
+	for _, r := range [][2]string{{".query.", ".to_q."}, {".key.", ".to_k."}, {".value.", ".to_v."}, {".proj_attn.", ".to_out.0."}} {
+		name = strings.Replace(name, r[0], r[1], 1)
+	}
+	return name
+}
+
 // wrappers begin the names of what PyTorch's DataParallel and torch.compile wrap.
 var wrappers = []string{"module.", "_orig_mod."}
 
@@ -209,24 +220,51 @@ func (stored *weights) read(n Network, denoiser bool) (Network, []float32, error
 			return nil, nil, err
 		}
 	}
-	if stored.variant != "" {
-		n = n.WithNotes("weights from " + stored.variant)
+	n = n.WithNotes(stored.notes()...)
+	flat, err := stored.flat(whole, Params(n))
+	return n, flat, err
+}
+
+// notes say which of several files was read.
+func (stored *weights) notes() []string {
+	if stored.variant == "" {
+		return nil
 	}
-	params := Params(n)
+	return []string{"weights from " + stored.variant}
+}
+
+// flat reads the flat buffer of parameters, which have the names of those that are stored, in
+// the same order.
+func (stored *weights) flat(whole, params []Param) ([]float32, error) {
 	flat := make([]float32, FlatSize(params))
 	var scratch []float32
-	for i, p := range params { // the same names in the same order
+	for i, p := range params {
 		scratch = slices.Grow(scratch[:0], whole[i].Size())[:whole[i].Size()]
 		e := stored.entries[p.Name]
 		if err := e.file.ReadFloat32(e.name, scratch); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if i, ok := firstNotFinite(scratch); ok {
-			return nil, nil, &NotFiniteError{File: e.file.Path(), Tensor: e.name, Element: i, Value: scratch[i]}
+			return nil, &NotFiniteError{File: e.file.Path(), Tensor: e.name, Element: i, Value: scratch[i]}
 		}
 		FromStored(p, scratch[:p.Size()], flat) // a file has outputs first, of which the last say what a Denoiser leaves out
 	}
-	return n, flat, nil
+	return flat, nil
+}
+
+// ReadWeights reads parameters from the weights of a folder, as ReadModel does for a network
+// that is no denoiser; modernName is that of Class. Notes say which of several files was read.
+func ReadWeights(dir string, params []Param, modernName func(name string) string) (flat []float32, notes []string, err error) {
+	stored, err := openWeights(dir, modernName)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer stored.Close()
+	if err := stored.match(params); err != nil {
+		return nil, nil, err
+	}
+	flat, err = stored.flat(params, params)
+	return flat, stored.notes(), err
 }
 
 // NotFiniteError is a weight that is no number: nothing can be made with it.

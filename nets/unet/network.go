@@ -3,7 +3,6 @@ package unet
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"fluxion/nets"
 )
@@ -13,7 +12,7 @@ func Class() nets.Class {
 	return nets.Class{
 		Name:       className,
 		Parse:      func(data []byte, ignore ...string) (nets.Network, error) { return ParseConfig(data, ignore...) },
-		ModernName: modernName,
+		ModernName: nets.ModernAttention,
 		Presets:    presets(),
 	}
 }
@@ -97,15 +96,4 @@ func (c Config) Denoiser() (nets.Network, error) {
 		return nil, nets.Refuse("in_channels", "is %d and out_channels %d; want equal numbers, or more in, for a second image that the network is given", c.InChannels, c.OutChannels)
 	}
 	return c, nil
-}
-
-// modernName gives what early versions of diffusers called otherwise today's name.
-func modernName(name string) string {
-	if !strings.Contains(name, ".attentions.") {
-		return name
-	}
-	for _, r := range [][2]string{{".query.", ".to_q."}, {".key.", ".to_k."}, {".value.", ".to_v."}, {".proj_attn.", ".to_out.0."}} {
-		name = strings.Replace(name, r[0], r[1], 1)
-	}
-	return name
 }
