@@ -104,6 +104,10 @@ func NameOf(d Dataset, i int) string {
 		return NameOf(of.Dataset, i)
 	case *files:
 		return of.entries[i].path
+	case *latents:
+		if names := of.names(); names != nil {
+			return names[i]
+		}
 	}
 	return unnamed(i)
 }
@@ -160,6 +164,7 @@ func formats() []format {
 		{"cifar:DIR", openCIFAR},
 		{"FILE.npy, FILE.npz", openArrays},
 		{"pairs:DIR", openPairs},
+		{"latents:DIR", openLatents},
 		{"FILE.zip of images", openZip},
 		{"FILE.tar, FILE-{000..099}.tar, tar:DIR", openTar},
 		{"FILE.parquet, parquet:DIR", openParquet},

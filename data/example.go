@@ -97,8 +97,15 @@ type Example struct {
 	Part  uint64 // decides what is cut out of the image, where Fit.Varies; 0: its middle
 	At    int64  // position in the stream, of which the inputs of unpaired sets are a function
 
-	stored []byte   // room for floats as a file has them
-	input  *Example // room for reading Input
+	// Draw fills standard normal numbers for a position in the stream, of which sets of
+	// distributions (latents) draw; nil: their mean is wanted.
+	Draw func(at int64, to []float32)
+	// Mirror says that the mirrored image is wanted, of a set that holds it (latents).
+	Mirror bool
+
+	stored []byte    // room for floats as a file has them
+	drawn  []float32 // room for what Draw fills, and for what it is multiplied by
+	input  *Example  // room for reading Input
 }
 
 // Own is the noise of an example that is paired with none: that of its position in

@@ -18,7 +18,10 @@ type LoaderOptions struct {
 	Seed  uint64
 	// Augment says what becomes of the image at a position of the stream, whose pixels are
 	// then float32; nil: nothing.
-	Augment    func(position int64) affine.Transform
+	Augment func(position int64) affine.Transform
+	// Draw fills standard normal numbers for a position, of which images of distributions are
+	// drawn; nil: their means are taken.
+	Draw       func(position int64, to []float32)
 	Flip       bool  // mirror every image with probability ½
 	SkipBroken bool  // take the next image for one that cannot be decoded
 	Start      int64 // position in the stream: images seen before
@@ -69,7 +72,8 @@ type Loader struct {
 	numbers *Numbers // of images; nil: none
 	o       LoaderOptions
 	size    int
-	input   int // values of an image's input; 0: it has none
+	input   int  // values of an image's input; 0: it has none
+	keeps   bool // the set holds mirrored images, which are not made here
 	free    chan *Batch
 	ready   chan *Batch // in order, perhaps not decoded yet
 	jobs    chan job
@@ -93,6 +97,9 @@ func NewLoader(d Dataset, o LoaderOptions) (*Loader, error) {
 	if h, w, _ := d.Shape(); o.Augment != nil && (h != w || w < 2) {
 		return nil, fmt.Errorf("images of %d×%d pixels cannot be transformed, want squares of 2×2 or more", w, h)
 	}
+	if err := o.suits(d); err != nil {
+		return nil, err
+	}
 	if o.Workers == 0 {
 		o.Workers = max(1, runtime.GOMAXPROCS(0)/2)
 	}
@@ -100,7 +107,7 @@ func NewLoader(d Dataset, o LoaderOptions) (*Loader, error) {
 		o.Ahead = Batches - 1
 	}
 	l := &Loader{
-		data: d, numbers: NumbersOf(d), o: o, size: ValuesOf(d), input: inputValues(d),
+		data: d, numbers: NumbersOf(d), o: o, size: ValuesOf(d), input: inputValues(d), keeps: KeepsMirrored(d),
 		free: make(chan *Batch, o.Ahead+1), ready: make(chan *Batch, o.Ahead+1), jobs: make(chan job, o.Batch), stop: make(chan struct{}),
 	}
 	kind := d.Kind()
@@ -183,13 +190,14 @@ func read(d Dataset, i int, e *Example) (err error) {
 // image decodes image i of a batch.
 func (l *Loader) image(b *Batch, i int, e *Example, w *transformed) {
 	position := b.Indices[i]
-	e.At, e.Part = position, partOf(l.o.Seed, position)
+	flip := l.o.Flip && flipped(l.o.Seed, position)
+	e.At, e.Part, e.Draw, e.Mirror = position, partOf(l.o.Seed, position), l.o.Draw, flip && l.keeps
 	to := b.Pixels.Slice(i*l.size, (i+1)*l.size)
 	if e.Pixels, e.Input = to, b.Inputs.Slice(i*l.input, (i+1)*l.input); w != nil {
 		e.Pixels = w.raw
 	}
 	index, err := l.o.pick(l.data.Len(), position, func(index int) error { return read(l.data, index, e) }, l.skipped.add)
-	if err == nil && l.o.Flip && flipped(l.o.Seed, position) {
+	if err == nil && flip && !l.keeps {
 		h, w, c := l.data.Shape()
 		e.Pixels.mirror(w, c)
 		e.Input.mirror(w, l.input/(h*w))

@@ -16,6 +16,7 @@ type Array struct {
 	Shape    []int
 	Floats   []float32
 	Halves   []uint16 // float16
+	Words    []uint16
 	Doubles  []float64
 	Integers []int64
 	Text     string // an array without dimensions
@@ -29,6 +30,8 @@ func WriteNPY(w io.Writer, a Array) error {
 		descr, elements = "<f8", inParts(a.Doubles)
 	case a.Halves != nil:
 		descr, elements = "<f2", inParts(a.Halves)
+	case a.Words != nil:
+		descr, elements = "<u2", inParts(a.Words)
 	case a.Integers != nil:
 		descr, elements = "<i8", inParts(a.Integers)
 	case a.Text != "":

@@ -34,8 +34,8 @@ func openPaired(spec string, o Options) (Dataset, error) {
 		return nil, &Error{Path: spec, Problem: "want two sets, the inputs and what is to be made of them, as in paired:A,B or unpaired:A,B; names with commas cannot be told"}
 	}
 	for _, set := range []string{a, b} {
-		if strings.HasPrefix(set, pairedPrefix) || strings.HasPrefix(set, unpairedPrefix) || strings.HasPrefix(set, "pairs:") {
-			return nil, &Error{Path: spec, Problem: set + " is itself of pairs; want two sets of images"}
+		if strings.HasPrefix(set, pairedPrefix) || strings.HasPrefix(set, unpairedPrefix) || strings.HasPrefix(set, "pairs:") || strings.HasPrefix(set, latentsPrefix) {
+			return nil, &Error{Path: spec, Problem: set + " is itself of pairs, or of latents; want two sets of images"}
 		}
 	}
 	p := &paired{}

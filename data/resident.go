@@ -33,6 +33,12 @@ func NewResident(ctx context.Context, d Dataset, o LoaderOptions, write func(fir
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	if err := o.suits(d); err != nil {
+		return nil, err
+	}
+	if o.Draw != nil || o.Flip && KeepsMirrored(d) {
+		return nil, fmt.Errorf("%s is drawn, or holds mirrored images: it cannot lie somewhere as a whole", d.Name())
+	}
 	r := &Resident{data: d, o: o, numbers: NumbersOf(d), classes: make([]int32, d.Len()), noise: make([]int64, d.Len()), errs: make([]error, d.Len())}
 	for n := o.Batch; len(r.batches) <= o.Ahead; {
 		r.batches = append(r.batches, Batch{Classes: make([]int32, n), Indices: make([]int64, n), Noise: make([]int64, n), Sources: make([]int64, n), Flips: make([]bool, n), Numbers: make([]float32, n*r.numbers.width())})
@@ -117,6 +123,20 @@ func (o LoaderOptions) check() error {
 	}
 	if o.Step != 0 && (o.First < 0 || o.First >= o.End || o.End > o.Step) {
 		return fmt.Errorf("loader of batches %d to %d of every %d: want some of them", o.First, o.End, o.Step)
+	}
+	return nil
+}
+
+// suits says why a set cannot be streamed so.
+func (o LoaderOptions) suits(d Dataset) error {
+	l, dir := LatentsOf(d)
+	switch {
+	case l == nil:
+		return nil
+	case o.Augment != nil:
+		return &Error{Path: dir, Problem: "holds latents, which cannot be transformed as images: their autoencoder does not commute with that"}
+	case o.Flip && !l.Flipped:
+		return &Error{Path: dir, Problem: "holds no latents of mirrored images, which are others than mirrored latents; fluxion latents --flip makes them"}
 	}
 	return nil
 }
