@@ -199,8 +199,8 @@ func (l *Loader) image(b *Batch, i int, e *Example, w *transformed) {
 	index, err := l.o.pick(l.data.Len(), position, func(index int) error { return read(l.data, index, e) }, l.skipped.add)
 	if err == nil && flip && !l.keeps {
 		h, w, c := l.data.Shape()
-		e.Pixels.mirror(w, c)
-		e.Input.mirror(w, l.input/(h*w))
+		e.Pixels.Mirror(w, c)
+		e.Input.Mirror(w, l.input/(h*w))
 	}
 	if err == nil && w != nil {
 		w.raw.Values(w.values)
@@ -264,8 +264,8 @@ func (s *names) all() []string {
 	return slices.Clone(s.list)
 }
 
-// mirror turns images of some width and channels left to right.
-func (p Pixels) mirror(w, c int) {
+// Mirror turns images of some width and channels left to right.
+func (p Pixels) Mirror(w, c int) {
 	mirror(p.Bytes, w, c)
 	mirror(p.Floats, w, c)
 }

@@ -193,13 +193,13 @@ func newRoot() *cobra.Command {
 		}
 		return nil
 	}
-	root.AddCommand(newTrain(), newRuns(), newConfig(), newSample(), newPairs(), newEval(), newSweep(), newConvert(), newData(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion(), newLicenses(), newManual())
+	root.AddCommand(newTrain(), newRuns(), newConfig(), newSample(), newPairs(), newLatents(), newEval(), newSweep(), newConvert(), newData(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion(), newLicenses(), newManual())
 	root.InitDefaultCompletionCmd()
 	knownShells(root)
 	complete(root)
 	root.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return fault.Usagef("no command %q; there are train, runs, config, sample, pairs, eval, sweep, convert, data, bench, inspect, trace, figures, doctor, version, licenses, completion", args[0])
+			return fault.Usagef("no command %q; there are train, runs, config, sample, pairs, latents, eval, sweep, convert, data, bench, inspect, trace, figures, doctor, version, licenses, completion", args[0])
 		}
 		return c.Help()
 	}
@@ -281,38 +281,38 @@ func withSignals(ctx context.Context) (context.Context, context.CancelCauseFunc)
 // exitCode maps an error to the code that the help text promises.
 func exitCode(err error) int {
 	var (
-		stopped    signalError
-		usage      fault.UsageError
-		setting    *train.SettingError
-		config     *nets.ConfigError
-		bad        *data.Error
-		file       *safetensors.FormatError
-		inUse      *rundir.InUseError
-		folder     *rundir.Error
-		gone       *rundir.GoneError
-		changed    *train.ChangedError
-		broken     *train.CheckpointError
-		settings   *train.SettingsError
-		link       *model.LinkError
-		diverged   *train.NotFiniteError
-		memory     *device.MemoryError
-		model      modelError
-		method     schedulerError
-		preset     *train.PresetError
-		text       *pyjson.Error
-		schedule   *scheduler.FileError
-		written    fault.OutputError
-		unsaved    *train.UnsavedError
-		weights    *nets.NotFiniteError
-		picture    *generate.NotFiniteError
-		pictures   *samples.Error
-		otherPairs *samples.PairsError
-		features   *evaluate.NotFiniteError
-		flow       *likelihood.NotFiniteError
-		table      *sweeps.Error
-		peer       *train.StoppedError
-		lost       *collective.LostError
-		mixture    *train.MixtureError
+		stopped   signalError
+		usage     fault.UsageError
+		setting   *train.SettingError
+		config    *nets.ConfigError
+		bad       *data.Error
+		file      *safetensors.FormatError
+		inUse     *rundir.InUseError
+		folder    *rundir.Error
+		gone      *rundir.GoneError
+		changed   *train.ChangedError
+		broken    *train.CheckpointError
+		settings  *train.SettingsError
+		link      *model.LinkError
+		diverged  *train.NotFiniteError
+		memory    *device.MemoryError
+		model     modelError
+		method    schedulerError
+		preset    *train.PresetError
+		text      *pyjson.Error
+		schedule  *scheduler.FileError
+		written   fault.OutputError
+		unsaved   *train.UnsavedError
+		weights   *nets.NotFiniteError
+		picture   *generate.NotFiniteError
+		pictures  *samples.Error
+		otherMade *samples.MadeError
+		features  *evaluate.NotFiniteError
+		flow      *likelihood.NotFiniteError
+		table     *sweeps.Error
+		peer      *train.StoppedError
+		lost      *collective.LostError
+		mixture   *train.MixtureError
 	)
 	var tooLarge *nets.SizeError
 	switch {
@@ -332,7 +332,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &written), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EROFS):
 		return exitFailure // the user's data and model are sound
-	case errors.As(err, &inUse), errors.As(err, &changed), errors.As(err, &folder), errors.As(err, &gone), errors.As(err, &pictures), errors.As(err, &otherPairs), errors.As(err, &table):
+	case errors.As(err, &inUse), errors.As(err, &changed), errors.As(err, &folder), errors.As(err, &gone), errors.As(err, &pictures), errors.As(err, &otherMade), errors.As(err, &table):
 		return exitFolder
 	case errors.As(err, &diverged), errors.As(err, &weights), errors.As(err, &picture), errors.As(err, &features), errors.As(err, &flow):
 		return exitDiverged

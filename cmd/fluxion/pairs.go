@@ -214,7 +214,7 @@ func (o *pairsOptions) enter(p data.Pairs) error {
 	if changes == nil {
 		return nil
 	}
-	return &samples.PairsError{Dir: o.dir, Changes: changes}
+	return &samples.MadeError{Dir: o.dir, What: "pairs", Changes: changes}
 }
 
 // fill makes the files that are missing.

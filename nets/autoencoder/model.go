@@ -1,10 +1,15 @@
 package autoencoder
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"fluxion/nets"
 	"fluxion/nets/pyjson"
@@ -125,6 +130,17 @@ func component(dir string) string {
 // Write writes the model into an existing folder, as nets.WriteModel does.
 func (m *Model) Write(dir string, as safetensors.Dtype) error {
 	return nets.WriteModelAs(as, dir, m, m.Params, m.Flat)
+}
+
+// Digest is the same for autoencoders that make the same latents and images.
+func (m *Model) Digest() string {
+	sum := sha256.New()
+	keys, _ := json.Marshal(m.Config) // what a configuration says, without how it is written; plain values always encode
+	sum.Write(keys)
+	for part := range slices.Chunk(m.Flat, 1<<14) {
+		_ = binary.Write(sum, binary.LittleEndian, part) // into memory
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
 // Graph is half of an autoencoder applied to images or latents.

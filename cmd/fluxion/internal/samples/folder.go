@@ -329,12 +329,12 @@ func (f Folder) Grid(want Wanted, columns int) (string, error) {
 	return path, fault.Output(err)
 }
 
-// PairsError refuses a folder of pairs that were made otherwise.
-type PairsError struct {
-	Dir     string
-	Changes []string
+// MadeError refuses a folder of pairs or latents that were made otherwise.
+type MadeError struct {
+	Dir, What string
+	Changes   []string
 }
 
-func (e *PairsError) Error() string {
-	return fmt.Sprintf("%s holds pairs that were made otherwise: %s; give another --out", e.Dir, strings.Join(e.Changes, "; "))
+func (e *MadeError) Error() string {
+	return fmt.Sprintf("%s holds %s that were made otherwise: %s; give another --out", e.Dir, e.What, strings.Join(e.Changes, "; "))
 }

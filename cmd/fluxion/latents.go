@@ -1,0 +1,289 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/machine"
+	"fluxion/cmd/fluxion/internal/outdir"
+	"fluxion/cmd/fluxion/internal/samples"
+	"fluxion/cmd/fluxion/internal/settings"
+	"fluxion/data"
+	"fluxion/data/durable"
+	"fluxion/data/setting"
+	"fluxion/engine/device"
+	"fluxion/engine/device/tuning"
+	"fluxion/engine/latent"
+	"fluxion/engine/model"
+	"fluxion/nets/autoencoder"
+	"fluxion/nets/safetensors"
+
+	"github.com/spf13/cobra"
+)
+
+type latentsOptions struct {
+	setOptions
+	vae                                  string // folder
+	part, number                         string
+	shard, batch, tile, threads, columns int
+	flip, decode                         bool
+	device, precision, blockings         string
+	ignore                               []string
+	disk                                 durable.Disk
+}
+
+func newLatents() *cobra.Command {
+	o := &latentsOptions{}
+	c := &cobra.Command{
+		Use:   "latents DATA OUT",
+		Short: "Encode images once by an autoencoder, for training on their latents",
+		Long: `Encode the images of a set once by an autoencoder, an AutoencoderKL in the folder of
+diffusers (the vae of a pipeline), for train --data latents:OUT. Of each image OUT holds
+the mean and the deviation of its latents, in the order of the set, with names and
+classes; training draws a latent of them each time. OUT/latents.json says how they were
+made, OUT/vae is the autoencoder, by which grids and samples of a model are decoded.
+
+A mirrored latent is not the latent of the mirrored image: --flip keeps that, too, for
+train --flip. --type fp16 or bf16 takes half the room. The same command again makes
+what is missing; --part 2/3 makes the second third of the files, so that several
+processes or machines make one folder.
+
+--decode goes back: DATA is latents:DIR, of which means are decoded, or a file of latents
+that sample --latent wrote; OUT is a folder for pictures, or FILE.npz.`,
+		Example: "  fluxion latents ~/pictures latents --vae sd-vae-ft-mse --size 256 --flip --type fp16\n  fluxion train --data latents:latents --preset small --flip\n  fluxion latents latents:latents decoded --decode",
+		Args: func(_ *cobra.Command, args []string) error {
+			if n := len(args); n != 2 {
+				return fault.Usagef("latents takes DATA and OUT, and there are %d arguments; DATA is %s", n, data.Usage())
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			console.Optional(c.OutOrStdout())
+			return goesOn(o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json), args[0], args[1]), "the same command")
+		},
+	}
+	c.Flags().SortFlags = false
+	settings.Bind(c, o.list())
+	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
+	return c
+}
+
+func (o *latentsOptions) list() setting.List {
+	o.number, o.shard, o.batch, o.columns, o.device, o.precision, o.blockings = "fp32", 4096, 8, 10, "auto", "fp32", "auto"
+	list := slices.DeleteFunc(o.setOptions.list(), func(s setting.Setting) bool { return s.Key == "channels" }) // those of the autoencoder
+	precision := device.PrecisionSetting(&o.precision)
+	precision.Own = true
+	return slices.Concat(
+		setting.List{
+			{Key: "vae", Value: setting.Of(&o.vae), Own: true, Help: "folder of the autoencoder, or of a pipeline with one"},
+		}, list,
+		setting.List{
+			{Key: "flip", Value: setting.Of(&o.flip), Own: true, Help: "keep latents of the mirrored images, too"},
+			{Key: "type", Value: setting.Of(&o.number), Own: true, Help: "of numbers that are kept", Range: setting.OneOf("type", data.LatentTypes)},
+			{Key: "part", Value: setting.Of(&o.part), Own: true, Help: "I/N: make the files of part I of N alone"},
+			{Key: "shard", Value: setting.Of(&o.shard), Own: true, Help: "images of a file", Range: setting.Within(1, 1<<20, "")},
+			{Key: "batch", Value: setting.Of(&o.batch), Own: true, Help: "images encoded together; no effect on them", Range: setting.Within(1, 1<<16, "")},
+			{Key: "tile", Value: setting.Of(&o.tile), Own: true, Help: "side of overlapping tiles that larger images are cut into, as diffusers does it, so that memory is that of a tile", Unit: "pixels", Range: setting.Within(0, data.MaxSide, "0 (none) or a side in")},
+			{Key: "decode", Value: setting.Of(&o.decode), Own: true, Help: "make images of latents"},
+			{Key: "columns", Value: setting.Of(&o.columns), Own: true, Help: "of --decode: images in a row of the grid", Range: setting.AtLeast(1, "")},
+			device.NameSetting(&o.device), precision, device.ThreadsSetting(&o.threads), tuning.BlockingsSetting(&o.blockings), model.IgnoreSetting(&o.ignore),
+		},
+	)
+}
+
+func (o *latentsOptions) run(ctx context.Context, face console.Face, spec, out string) (err error) {
+	if o.decode {
+		return o.runDecode(ctx, face, spec, out)
+	}
+	part, of, err := parsePart(o.part)
+	if err != nil {
+		return err
+	}
+	if o.vae == "" {
+		return fault.Usagef("--vae is needed: the folder of an AutoencoderKL, or of a pipeline of diffusers with one")
+	}
+	if err := outdir.Check(out); err != nil {
+		return err
+	}
+	m, err := autoencoder.Read(o.vae, o.ignore...)
+	if err != nil {
+		return err
+	}
+	set, err := o.open(spec, m)
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	height, width, _ := set.Shape()
+	dev, err := machine.Open(o.device, o.threads, o.blockings, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dev.Close()) }()
+	e, err := o.encoder(dev, m, height, width)
+	if err != nil {
+		return err
+	}
+	l := o.describe(spec, set, m, e)
+	if n := l.Shards(); n > data.MostShards {
+		return fault.Usagef("--shard %d makes %d files; want at most %d, so a shard of %d or more", o.shard, n, data.MostShards, (l.Count+data.MostShards-1)/data.MostShards)
+	}
+	if err := o.enter(out, l, set, m); err != nil {
+		return err
+	}
+	var missing []int
+	there := 0
+	for i := part - 1; i < l.Shards(); i += of {
+		has, err := l.HasShard(out, i)
+		if err != nil {
+			return fmt.Errorf("%w; without that file, the same command makes it anew", err)
+		}
+		if from, to := l.Range(i); has {
+			there += to - from
+		} else {
+			missing = append(missing, i)
+		}
+	}
+	notes := slices.Concat(m.Notes(), data.Notes(set))
+	return o.fill(ctx, face, latentsJob{l, set, e, out, notes}, missing, there)
+}
+
+// open opens the images as the autoencoder takes them.
+func (o *latentsOptions) open(spec string, m *autoencoder.Model) (data.Dataset, error) {
+	options := o.Options
+	if c := m.InChannels; c == 1 || c == 3 {
+		options.Channels = c
+	}
+	set, err := data.Open(spec, options)
+	if err != nil { // perhaps since its floats cannot be brought to these channels
+		stored, as := data.Open(spec, data.Options{CacheBytes: 1, Range: o.Range})
+		if as != nil {
+			return nil, err
+		}
+		if data.Pictures(stored) {
+			return nil, errors.Join(err, stored.Close())
+		}
+		set = stored
+	}
+	height, width, channels := set.Shape()
+	switch {
+	case !data.Pictures(set):
+		err = &data.Error{Path: spec, Problem: fmt.Sprintf("holds float32 of %d×%d×%d, not pictures; want pictures, or --range LOW,HIGH for what their values are from and to", height, width, channels)}
+	case data.Inputs(set) != nil:
+		err = &data.Error{Path: spec, Problem: "is of two sets; encode each of them"}
+	case channels != m.InChannels:
+		err = &data.Error{Path: spec, Problem: fmt.Sprintf("has images of %d channels, and %s encodes images of %d", channels, o.vae, m.InChannels)}
+	default:
+		if err = m.CheckSize(height, width); err != nil {
+			err = fault.Usagef("%s: %w, by --size", spec, err)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, set.Close())
+	}
+	return set, nil
+}
+
+func (o *latentsOptions) latentOptions(dev device.Device, m *autoencoder.Model) (latent.Options, error) {
+	l := latent.Options{Model: m, Device: dev, Batch: o.batch, Tile: o.tile}
+	var err error
+	if l.Precision, err = device.Precision(o.precision, dev.Target()); err != nil {
+		err = fault.Usagef("--precision: %w", err)
+	}
+	return l, err
+}
+
+func (o *latentsOptions) encoder(dev device.Device, m *autoencoder.Model, height, width int) (*latent.Encoder, error) {
+	options, err := o.latentOptions(dev, m)
+	if err != nil {
+		return nil, err
+	}
+	e, err := latent.NewEncoder(options, height, width)
+	if err != nil {
+		return nil, fault.Usagef("--tile: %w", err)
+	}
+	return e, nil
+}
+
+// describe is what the folder is to hold.
+func (o *latentsOptions) describe(spec string, set data.Dataset, m *autoencoder.Model, e *latent.Encoder) data.Latents {
+	l := data.Latents{
+		Count: set.Len(), Shard: o.shard, Type: o.number, Flipped: o.flip, Classes: set.Classes(), Autoencoder: m.Digest(), Images: set.Fingerprint(),
+		Made: map[string]string{"data": spec, "vae": o.vae, "fit": string(o.Fit), "size": strconv.Itoa(o.Size), "range": o.Range.String(), "tile": strconv.Itoa(o.tile), "precision": e.Precision.String()},
+	}
+	l.Height, l.Width, l.Channels = e.Shape()
+	l.Image[0], l.Image[1], l.Image[2] = set.Shape()
+	l.Shift, l.Scale = m.Scaling()
+	return l
+}
+
+// enter makes the folder, or says that it holds latents made otherwise.
+func (o *latentsOptions) enter(out string, l data.Latents, set data.Dataset, m *autoencoder.Model) error {
+	old, err := data.ReadLatents(out)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := o.disk.MkdirAll(out); err != nil {
+			return fault.Output(err)
+		}
+		if err := o.keep(filepath.Join(out, data.AutoencoderDir), m, l.Autoencoder); err != nil {
+			return err
+		}
+		return fault.Output(l.Write(o.disk, out, set))
+	}
+	if err != nil {
+		return err
+	}
+	var changes []string
+	told := func(key string, was, now any) {
+		if a, b := fmt.Sprint(was), fmt.Sprint(now); a != b {
+			changes = append(changes, fmt.Sprintf("%s was %s, now %s", key, a, b))
+		}
+	}
+	told("images", old.Count, l.Count)
+	told("shard", old.Shard, l.Shard)
+	told("latents", []int{old.Height, old.Width, old.Channels}, []int{l.Height, l.Width, l.Channels})
+	told("type", old.Type, l.Type)
+	told("flip", old.Flipped, l.Flipped)
+	if old.Autoencoder != l.Autoencoder {
+		changes = append(changes, fmt.Sprintf("the autoencoder %s is another than %s was", l.Made["vae"], old.Made["vae"]))
+	}
+	told("classes", old.Classes, l.Classes)
+	if old.Images.Digest != l.Images.Digest && changes == nil {
+		changes = append(changes, fmt.Sprintf("the images of %s are others than those of %s were", l.Made["data"], old.Made["data"]))
+	}
+	for _, k := range slices.Sorted(maps.Keys(l.Made)) {
+		if k != "data" && k != "vae" { // which may have moved
+			told(k, old.Made[k], cmp.Or(l.Made[k], ""))
+		}
+	}
+	if changes == nil {
+		return nil
+	}
+	return &samples.MadeError{Dir: out, What: "latents", Changes: changes}
+}
+
+// keep writes the autoencoder beside its latents. Another part may do so, too.
+func (o *latentsOptions) keep(dir string, m *autoencoder.Model, digest string) error {
+	there := func() (same, ok bool) {
+		of, err := autoencoder.Read(dir)
+		return err == nil && of.Digest() == digest, err == nil
+	}
+	if same, ok := there(); same {
+		return nil
+	} else if ok {
+		return fault.Usagef("%s is another autoencoder than %s; want another OUT", dir, o.vae)
+	}
+	err := o.disk.Folder(dir, func(dir string) error { return m.Write(dir, safetensors.F32) })
+	if same, _ := there(); same {
+		return nil
+	}
+	return fault.Output(err)
+}

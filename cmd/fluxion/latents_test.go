@@ -1,0 +1,172 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fluxion/data"
+	"fluxion/data/datatest"
+	"fluxion/data/durable"
+	"fluxion/nets/autoencoder/autoencodertest"
+)
+
+// array writes numbers of a shape as the images of a .npz.
+func array(t *testing.T, path string, values []float32, shape ...int) string {
+	t.Helper()
+	err := durable.Disk{}.Write(path, func(w io.Writer) error {
+		return data.WriteNPZ(w, data.Array{Name: "images", Shape: shape, Floats: values})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// floatsOf is an array of a .npz.
+func floatsOf(t *testing.T, path, name string) []float32 {
+	t.Helper()
+	_, values, there, err := data.ReadNPZFloats(path, name, 1<<20)
+	if err != nil || !there {
+		t.Fatalf("%s of %s: %v", name, path, err)
+	}
+	return values
+}
+
+// apart is the largest difference of values, and of those of the second to 0.
+func apart(a, b []float32) (off, largest float64) {
+	for i, x := range a {
+		off, largest = max(off, math.Abs(float64(x)-float64(b[i]))), max(largest, math.Abs(float64(b[i])))
+	}
+	return off, largest
+}
+
+// TestLatents: what is cached and decoded is what diffusers makes of the same images and latents;
+// in parts, again after a loss, and only with the same settings.
+func TestLatents(t *testing.T) {
+	dir := t.TempDir()
+	vae, want := autoencodertest.Write(t, "sd"), autoencodertest.Recorded(t, "sd")
+	shape := want["image_of_z"].Shape
+	pictures := array(t, filepath.Join(dir, "pictures.npz"), autoencodertest.Numbers("image", len(want["image_of_z"].Values)), shape...)
+	out := filepath.Join(dir, "latents")
+	make := []string{"latents", pictures, out, "--vae", vae, "--range", "-1,1", "--shard", "1", "--flip", "--device", "cpu"}
+	good := func(args ...string) string {
+		t.Helper()
+		out, code, err := fluxion(t, args...)
+		if err != nil {
+			t.Fatalf("%v: %d, %v", args, code, err)
+		}
+		return out
+	}
+	if said := good(with(make, "--part", "2/2")...); !strings.Contains(said, "other parts are to make 1 more of the 2 files") {
+		t.Error(said)
+	}
+	if _, code, err := fluxion(t, with(tiny, "--data", "latents:"+out, "--out", filepath.Join(dir, "run"))...); code != exitInput || !strings.Contains(fmt.Sprint(err), "lacks 1 of 2 files") {
+		t.Errorf("half the latents: %d, %v", code, err)
+	}
+	good(make...)
+	n := len(want["mean"].Values) / 2
+	for i := range 2 {
+		path := data.LatentsShard(out, i)
+		mean, deviation := floatsOf(t, path, "mean"), floatsOf(t, path, "deviation")
+		if off, largest := apart(mean, want["mean"].Values[i*n:][:n]); !(off <= 1e-5*largest) {
+			t.Errorf("means are off by %g of %g", off, largest)
+		}
+		for k, x := range deviation {
+			if w := math.Exp(float64(want["logvar"].Values[i*n+k]) / 2); !(math.Abs(float64(x)-w) <= 1e-4*w) {
+				t.Errorf("deviation %g, want %g", x, w)
+				break
+			}
+		}
+		if off, _ := apart(floatsOf(t, path, "mean_flipped"), mean); off == 0 {
+			t.Error("latents of mirrored images are those of the images")
+		}
+	}
+	if said := good(make...); !strings.Contains(said, "latents of 2 images in "+out+": 10×14×4, fp32; 0 made") {
+		t.Error(said)
+	}
+	z := autoencodertest.Numbers("z", 2*n)
+	for i := range z {
+		z[i] *= 0.18215
+	}
+	given, images := array(t, filepath.Join(dir, "z.npz"), z, want["mean"].Shape...), filepath.Join(dir, "images.npz")
+	good("latents", given, images, "--vae", vae, "--decode", "--device", "cpu")
+	if off, largest := apart(floatsOf(t, images, "images"), want["image_of_z"].Values); !(off <= 1e-5*largest) {
+		t.Errorf("decoded images are off by %g of %g", off, largest)
+	}
+	good("latents", "latents:"+out, filepath.Join(dir, "decoded"), "--decode", "--device", "cpu")
+	if p, err := data.InspectPNG(filepath.Join(dir, "decoded", "000001.png")); err != nil || p.Height != 20 || p.Width != 28 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	flux := autoencodertest.Write(t, "flux")
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{with(make, "--type", "bf16"), exitFolder, "holds latents that were made otherwise: type was fp32, now bf16; give"},
+		{with(make, "--vae", flux), exitFolder, "latents was [10 14 4], now [10 14 16]; the autoencoder " + flux + " is another than " + vae + " was"},
+		{with(make, "--tile", "16"), exitFolder, "tile was 0, now 16"},
+		{with(make, "--tile", "12"), exitUsage, "--tile: tiles of 12 pixels; want a multiple of 8"},
+		{with(make, "--vae", ""), exitUsage, "--vae is needed"},
+		{with(make, "--vae", dir), exitInput, "want the folder of an AutoencoderKL"},
+		{with(make, "--part", "3/2"), exitUsage, "want I/N"},
+		{[]string{"latents", given, out, "--vae", vae}, exitInput, "not pictures"},
+		{[]string{"latents", "glyphs", out, "--vae", vae, "--size", "15"}, exitUsage, "cannot be halved 1 times as the autoencoder does; want multiples of 2, by --size"},
+		{[]string{"latents", pictures}, exitUsage, "takes DATA and OUT"},
+		{[]string{"latents", given, images, "--decode"}, exitUsage, "--vae is needed to decode"},
+		{[]string{"latents", given, images, "--decode", "--vae", flux}, exitInput, "has latents of 10×14×4, and " + flux + " decodes those of 16 channels"},
+		{[]string{"latents", "glyphs", images, "--decode", "--vae", flux}, exitInput, "holds pictures, not latents"},
+	} {
+		if _, code, err := fluxion(t, c.args...); code != c.code || !strings.Contains(fmt.Sprint(err), c.want) {
+			t.Errorf("%v: %d, %v; want %d and %q", c.args, code, err, c.code, c.want)
+		}
+	}
+	if err := os.Truncate(data.LatentsShard(out, 0), 1000); err != nil {
+		t.Fatal(err)
+	}
+	if _, code, err := fluxion(t, make...); code != exitInput || !strings.Contains(fmt.Sprint(err), "without that file, the same command makes it anew") {
+		t.Errorf("half a file: %d, %v", code, err)
+	}
+	if err := os.Remove(data.LatentsShard(out, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if said := good(make...); !strings.Contains(said, "1 made") {
+		t.Error(said)
+	}
+}
+
+// TestLatentsOfFolder: classes and names are those of the set.
+func TestLatentsOfFolder(t *testing.T) {
+	dir := t.TempDir()
+	for i, name := range []string{"cat/a.png", "cat/b.png", "dog/c.png"} {
+		pixels := make([]byte, 8*8*3)
+		for k := range pixels {
+			pixels[k] = byte(k * (i + 3))
+		}
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, "set", name)), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		datatest.WritePNG(t, filepath.Join(dir, "set", name), pixels, 8, 8, 3, nil)
+	}
+	out := filepath.Join(dir, "latents")
+	if _, code, err := fluxion(t, "latents", filepath.Join(dir, "set"), out, "--vae", autoencodertest.Write(t, "flux"), "--type", "fp16", "--device", "cpu"); err != nil {
+		t.Fatal(code, err)
+	}
+	d, err := data.Open("latents:"+out, data.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	e := data.NewExample(d)
+	if err := d.Read(2, e); err != nil || fmt.Sprint(d.Classes()) != "[cat dog]" || e.Class != 1 || !strings.HasSuffix(data.NameOf(d, 2), "dog/c.png") {
+		t.Errorf("%v, classes %v, class %d, name %s", err, d.Classes(), e.Class, data.NameOf(d, 2))
+	}
+	if l, at := data.LatentsOf(d); at != out || l.Channels != 16 || l.Shift[3] != 0.1159 || l.Scale[3] != 0.3611 {
+		t.Errorf("%+v in %s", l, at)
+	}
+}
