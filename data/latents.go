@@ -28,6 +28,7 @@ type Latents struct {
 	Channels int      `json:"channels"`
 	Image    [3]int   `json:"image"`   // height, width and channels of the images
 	Type     string   `json:"type"`    // of LatentTypes
+	Tile     int      `json:"tile"`    // side of the tiles that images were encoded in; 0: whole
 	Flipped  bool     `json:"flipped"` // with those of the mirrored images
 	Classes  []string `json:"classes"`
 

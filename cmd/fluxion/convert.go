@@ -136,7 +136,7 @@ func (o *convertOptions) run(ctx context.Context, face console.Face, from, out s
 	if name := nets.TooLarge(numberTypes[o.as], params, m.Weights); name != "" {
 		return fault.Usagef("--type %s does not hold the numbers of tensor %s; want bf16 or fp32", o.as, name)
 	}
-	r := converted{Out: out, Path: m.Path, Origin: m.Origin(), Type: o.as, Parameters: nets.Count(params), Notes: orEmpty(m.Notes), floats: m.Floats, given: m.Network.Spec().Concat > 0 || m.Process.Source.Kind() == process.Images}
+	r := converted{Out: out, Path: m.Path, Origin: m.Origin(), Type: o.as, Parameters: nets.Count(params), Notes: orEmpty(m.Notes), floats: m.Floats && m.Autoencoder == "", given: m.Network.Spec().Concat > 0 || m.Process.Source.Kind() == process.Images}
 	switch {
 	case hasEnding(out, ".safetensors"):
 		err = m.WriteFile(o.disk, out, numberTypes[o.as])

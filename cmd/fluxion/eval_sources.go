@@ -146,7 +146,7 @@ func (j *judging) sampled(o sampleOptions, count int, read func() (*model.Model,
 			return nil, err
 		}
 	}
-	if job.model.Floats || job.size[2] != 1 && job.size[2] != 3 {
+	if job.model.Floats && job.autoencoder == nil || job.made[2] != 1 && job.made[2] != 3 {
 		return nil, fault.Usagef("%s makes numbers, not pictures: networks of features want pictures", o.model)
 	}
 	if job.precision, err = device.Precision(o.precision, j.extractor.Device.Target()); err != nil {
@@ -163,7 +163,7 @@ func (m *modelSource) text() map[string]string {
 func (m *modelSource) Name() string { return m.options.model }
 func (m *modelSource) Len() int     { return len(m.seeds) }
 func (m *modelSource) close()       {}
-func (m *modelSource) size() [3]int { return m.job.size }
+func (m *modelSource) size() [3]int { return m.job.made }
 
 // errEnough ends sampling when the visitor does.
 var errEnough = errors.New("no more samples are wanted")
@@ -175,7 +175,7 @@ func (m *modelSource) Each(ctx context.Context, visit func(evaluate.Image) error
 	quiet := console.NewFace(io.Discard, false)
 	err := m.options.make(ctx, quiet, m.extractor.Device, m.job, m.seeds, func(_, _ int, s generate.Sample) func() error {
 		if m.calls += int64(s.Calls); failed == nil {
-			if failed = visit(evaluate.Image{Pixels: s.Pixels, Height: m.job.size[0], Width: m.job.size[1], Channels: m.job.size[2]}); failed != nil {
+			if failed = visit(evaluate.Image{Pixels: s.Pixels, Height: m.job.made[0], Width: m.job.made[1], Channels: m.job.made[2]}); failed != nil {
 				cancel(errEnough)
 			}
 		}

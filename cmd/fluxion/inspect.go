@@ -38,7 +38,8 @@ type inspectOptions struct {
 	recompute     string
 	train, sample bool
 	objectives    workload.Objectives
-	plan, json    bool
+	imagesFlags
+	plan, json bool
 }
 
 func newInspect() *cobra.Command {
@@ -54,7 +55,7 @@ With FILE or FOLDER: the tensors of a file of weights (.safetensors, .bin, .pt, 
 shapes, norms, means, extremes, how many numbers are not finite, and metadata.
 
 ` + fusionsText(),
-		Example: "  fluxion inspect --preset cifar --batch 16\n  fluxion inspect --model runs/glyphs-tiny --sample --plan\n  fluxion inspect model.safetensors",
+		Example: "  fluxion inspect --preset cifar --batch 16\n  fluxion inspect --preset small --device cuda --images 256,512 --batch 32\n  fluxion inspect --model runs/glyphs-tiny --sample --plan\n  fluxion inspect model.safetensors",
 		Args: func(_ *cobra.Command, args []string) error {
 			_, err := oneFile(args)
 			return err
@@ -92,6 +93,7 @@ func (o *inspectOptions) list() setting.List {
 		{Key: "sample", Value: setting.Of(&o.sample), Own: true, Help: "a sampling step instead of a training step"},
 		plan.RecomputeSetting(&o.recompute), plan.WithoutSetting(&o.without), model.IgnoreSetting(&o.ignore),
 	}
+	list = append(list, o.imagesFlags.list()...)
 	for _, s := range o.objectives.List() {
 		list = append(list, s.Helps(s.Help+"; a model says so itself"))
 	}
@@ -114,7 +116,8 @@ type inspection struct {
 	Bytes        int64            `json:"bytes"` // least traffic
 	PlannedBytes int64            `json:"planned_bytes"`
 	Regions      map[string]int64 `json:"regions"`
-	Memory       []memoryRow      `json:"memory"` // with every recomputation
+	Memory       []memoryRow      `json:"memory"`           // with every recomputation
+	Images       []imagesRow      `json:"images,omitempty"` // with --images
 	Operators    []operatorRow    `json:"operators"`
 	Plan         []string         `json:"plan,omitempty"` // with --plan: one launch a line
 
@@ -148,6 +151,13 @@ type operatorRow struct {
 func (o *inspectOptions) run(face console.Face) error {
 	if o.train && o.sample {
 		return fault.Usagef("want one of --train and --sample")
+	}
+	sides, err := o.imagesFlags.parse()
+	if err != nil {
+		return err
+	}
+	if o.sample && sides != nil {
+		return fault.Usagef("--images is of training; want no --sample")
 	}
 	if err := plan.CheckFusions(o.without); err != nil {
 		return fault.Usagef("--without: %w", err)
@@ -210,10 +220,14 @@ func (o *inspectOptions) run(face console.Face) error {
 	if err != nil {
 		return err
 	}
+	images, err := o.imagesRows(options, sides)
+	if err != nil {
+		return err
+	}
 	r := inspection{
 		Network: name, Step: workload.Work(!o.sample), Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), Estimate: network.Spec().Estimate, Objective: about, Notes: orEmpty(network.Notes()), Launches: len(p.Launches),
 		FLOPs: cost.FLOPs, FLOPPerImage: float64(cost.FLOPs) / float64(o.batch), Bytes: cost.Bytes,
-		PlannedBytes: sizes.Bytes(), Regions: map[string]int64{}, Memory: memory, Operators: operators(p),
+		PlannedBytes: sizes.Bytes(), Regions: map[string]int64{}, Memory: memory, Images: images, Operators: operators(p),
 	}
 	for _, b := range sizes.Buffers() {
 		r.Regions[b.Name] = int64(sizes[b])
@@ -316,6 +330,9 @@ func (r inspection) print(out io.Writer) error {
 	fmt.Fprintf(&b, "\n            %s\n", growthText(r.grows))
 	fmt.Fprintf(&b, "fullest     launch %d, %s: %s of the arena\n", r.Fullest.Launch, r.Fullest.Kernel, console.Size(int64(r.Fullest.Bytes)))
 	fmt.Fprintf(&b, "\n%s", recomputeTable(r.Memory, r.kept))
+	if r.Images != nil {
+		fmt.Fprintf(&b, "\n%s", imagesTable(r.Images, r.Batch))
+	}
 	fmt.Fprintf(&b, "\n%-24s %6s %12s %7s %12s\n", "operator", "count", "GFLOP", "share", "bytes")
 	for _, row := range r.Operators {
 		fmt.Fprintf(&b, "%-24s %6d %12.3f %6.1f%% %12s\n", row.Name, row.Count, float64(row.FLOPs)/1e9, 100*float64(row.FLOPs)/float64(r.FLOPs), console.Size(row.Bytes))

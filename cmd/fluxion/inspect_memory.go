@@ -55,22 +55,30 @@ func (o *inspectOptions) memory(t train.StepOptions) ([]memoryRow, error) {
 	for _, name := range names {
 		row := memoryRow{Recompute: name}
 		t.Recompute = name
-		growth, err := plan.GrowthAt(o.batch, func(batch int) (*plan.Plan, plan.Sizes, error) {
-			t.Batch = batch
-			s, err := o.step(t)
-			if err == nil && batch == o.batch {
-				again := s.plan.Recomputed()
-				row.PlannedBytes, row.MoreFLOPs, row.MoreBytes = s.sizes.Bytes(), again.FLOPs, again.Bytes
-			}
-			return s.plan, s.sizes, err
-		})
+		growth, s, err := o.growth(t)
 		if err != nil {
 			return nil, err
 		}
+		again := s.plan.Recomputed()
+		row.PlannedBytes, row.MoreFLOPs, row.MoreBytes = s.sizes.Bytes(), again.FLOPs, again.Bytes
 		row.Lines, row.BytesPerImage = growth, growth.At(o.batch).PerImage
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// growth is the memory of a step over its batch, and the step of the batch that is looked at.
+func (o *inspectOptions) growth(t train.StepOptions) (plan.Growth, inspected, error) {
+	var at inspected
+	growth, err := plan.GrowthAt(o.batch, func(batch int) (*plan.Plan, plan.Sizes, error) {
+		t.Batch = batch
+		s, err := o.step(t)
+		if err == nil && batch == o.batch {
+			at = s
+		}
+		return s.plan, s.sizes, err
+	})
+	return growth, at, err
 }
 
 // recomputeTable is the rows as a table; the arithmetic and traffic of the step make shares of what is more.

@@ -194,7 +194,7 @@ func (o *latentsOptions) open(spec string, m *autoencoder.Model) (data.Dataset, 
 }
 
 func (o *latentsOptions) latentOptions(dev device.Device, m *autoencoder.Model) (latent.Options, error) {
-	l := latent.Options{Model: m, Device: dev, Batch: o.batch, Tile: o.tile}
+	l := latent.Options{Model: m, Device: dev, Batch: o.batch, Tile: o.tile, Prepare: true}
 	var err error
 	if l.Precision, err = device.Precision(o.precision, dev.Target()); err != nil {
 		err = fault.Usagef("--precision: %w", err)
@@ -217,8 +217,8 @@ func (o *latentsOptions) encoder(dev device.Device, m *autoencoder.Model, height
 // describe is what the folder is to hold.
 func (o *latentsOptions) describe(spec string, set data.Dataset, m *autoencoder.Model, e *latent.Encoder) data.Latents {
 	l := data.Latents{
-		Count: set.Len(), Shard: o.shard, Type: o.number, Flipped: o.flip, Classes: set.Classes(), Autoencoder: m.Digest(), Images: set.Fingerprint(),
-		Made: map[string]string{"data": spec, "vae": o.vae, "fit": string(o.Fit), "size": strconv.Itoa(o.Size), "range": o.Range.String(), "tile": strconv.Itoa(o.tile), "precision": e.Precision.String()},
+		Count: set.Len(), Shard: o.shard, Type: o.number, Tile: o.tile, Flipped: o.flip, Classes: set.Classes(), Autoencoder: m.Digest(), Images: set.Fingerprint(),
+		Made: map[string]string{"data": spec, "vae": o.vae, "fit": string(o.Fit), "size": strconv.Itoa(o.Size), "range": o.Range.String(), "precision": e.Precision.String()},
 	}
 	l.Height, l.Width, l.Channels = e.Shape()
 	l.Image[0], l.Image[1], l.Image[2] = set.Shape()
@@ -251,6 +251,7 @@ func (o *latentsOptions) enter(out string, l data.Latents, set data.Dataset, m *
 	told("shard", old.Shard, l.Shard)
 	told("latents", []int{old.Height, old.Width, old.Channels}, []int{l.Height, l.Width, l.Channels})
 	told("type", old.Type, l.Type)
+	told("tile", old.Tile, l.Tile)
 	told("flip", old.Flipped, l.Flipped)
 	if old.Autoencoder != l.Autoencoder {
 		changes = append(changes, fmt.Sprintf("the autoencoder %s is another than %s was", l.Made["vae"], old.Made["vae"]))

@@ -13,6 +13,7 @@ import (
 	"fluxion/data/datatest"
 	"fluxion/data/durable"
 	"fluxion/nets/autoencoder/autoencodertest"
+	"fluxion/nets/safetensors"
 )
 
 // array writes numbers of a shape as the images of a .npz.
@@ -168,5 +169,100 @@ func TestLatentsOfFolder(t *testing.T) {
 	}
 	if l, at := data.LatentsOf(d); at != out || l.Channels != 16 || l.Shift[3] != 0.1159 || l.Scale[3] != 0.3611 {
 		t.Errorf("%+v in %s", l, at)
+	}
+}
+
+// TestTrainOnLatents: a model of latents is sampled as pictures, or as its latents; what convert
+// makes of it keeps the autoencoder; others than its own latents are refused.
+func TestTrainOnLatents(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	pictures := array(t, in("pictures.npz"), autoencodertest.Numbers("image", 6*16*16*3), 6, 16, 16, 3)
+	good := func(args ...string) string {
+		t.Helper()
+		out, code, err := fluxion(t, args...)
+		if err != nil {
+			t.Fatalf("%v: %d, %v", args, code, err)
+		}
+		return out
+	}
+	for _, vae := range []string{"sd", "grey"} {
+		set := pictures
+		if vae == "grey" {
+			set = array(t, in("grey.npz"), autoencodertest.Numbers("image", 6*16*16), 6, 16, 16, 1)
+		}
+		good("latents", set, in(vae), "--vae", autoencodertest.Write(t, vae), "--range", "-1,1", "--device", "cpu", "--flip")
+	}
+	train := []string{"train", "--preset", "micro", "--batch", "2", "--images", "8", "--threads", "1", "--precision", "fp32", "--flip", "--data"}
+	all := events(t, good(with(train, "latents:"+in("sd"), "--out", in("run"), "--sample-count", "4", "--sample-every", "8", "--sample-steps", "2", "--json")...))
+	grid := ""
+	for _, e := range all {
+		if e["event"] == "samples" {
+			grid = e["path"].(string)
+		}
+	}
+	if p, err := data.InspectPNG(grid); err != nil || p.Height != 16+4 {
+		t.Errorf("the grid %s is %+v, %v", grid, p, err)
+	}
+	sample := []string{"sample", "--model", in("run"), "--count", "3", "--steps", "2", "--precision", "fp32", "--device", "cpu"}
+	good(with(sample, "--out", in("out"))...)
+	good(with(sample, "--out", in("z.npz"), "--latent")...)
+	good(with(sample, "--out", in("x.npz"))...)
+	good("latents", in("z.npz"), in("again.npz"), "--decode", "--vae", in("sd"), "--device", "cpu")
+	if x, again := floatsOf(t, in("x.npz"), "images"), floatsOf(t, in("again.npz"), "images"); len(x) != 3*16*16*3 {
+		t.Errorf("%d values are decoded", len(x))
+	} else if off, largest := apart(x, again); !(off <= 1e-6*largest) {
+		t.Errorf("samples are off by %g of %g from their decoded latents", off, largest)
+	}
+	if p, err := data.InspectPNG(filepath.Join(in("out"), "000002.png")); err != nil || p.Height != 16 || p.Channels != 3 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	good("convert", in("run"), in("pipeline"))
+	good("sample", "--model", in("pipeline"), "--count", "3", "--steps", "2", "--precision", "fp32", "--device", "cpu", "--out", in("out2"))
+	same := func(a, b string) {
+		t.Helper()
+		one, _, _, _, err1 := data.ReadPNG(a)
+		two, _, _, _, err2 := data.ReadPNG(b)
+		if err1 != nil || err2 != nil || string(one) != string(two) {
+			t.Errorf("%s and %s differ: %v, %v", a, b, err1, err2)
+		}
+	}
+	same(filepath.Join(in("out"), "000001.png"), filepath.Join(in("out2"), "000001.png"))
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{with(sample, "--out", in("folder"), "--latent"), exitUsage, "--latent: want --out FILE.npz"},
+		{with(sample, "--out", in("folder"), "--init", filepath.Join(in("out"), "000001.png"), "--strength", "0.6"), exitUsage, "makes latents, to which no pictures can be given"},
+		{with(train, "latents:"+in("grey"), "--out", in("run")), exitFolder, "shape of images was 8×8×4, now 8×8×3"},
+		{with(train, "latents:"+in("sd"), "--out", in("other"), "--augment", "edm:p=0.1"), exitUsage, "latents would be transformed"},
+		{with(train, pictures, "--out", in("other"), "--posterior", "mean"), exitUsage, "posterior: mean"},
+	} {
+		if _, code, err := fluxion(t, c.args...); code != c.code || !strings.Contains(fmt.Sprint(err), c.want) {
+			t.Errorf("%v: %d, %v; want %d and %q", c.args, code, err, c.code, c.want)
+		}
+	}
+	// Another autoencoder of the same shape.
+	other := autoencodertest.Read(t, "sd")
+	other.Flat[0]++
+	for vae, code := range map[string]int{in("sd"): 0, t.TempDir(): exitUsage} {
+		if code != 0 {
+			if err := other.Write(vae, safetensors.F32); err != nil {
+				t.Fatal(err)
+			}
+			good("latents", pictures, in("others"), "--vae", vae, "--range", "-1,1", "--device", "cpu", "--flip")
+		}
+		from := map[int]string{0: in("sd"), exitUsage: in("others")}[code]
+		_, got, err := fluxion(t, with(train, "latents:"+from, "--init", in("run"), "--out", filepath.Join(t.TempDir(), "tuned"))...)
+		if got != code || code != 0 && !strings.Contains(fmt.Sprint(err), "makes latents of another autoencoder") {
+			t.Errorf("--init with latents of %s: %d, %v", from, got, err)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(in("others"), data.AutoencoderDir)); err != nil {
+		t.Fatal(err)
+	}
+	if _, code, err := fluxion(t, with(train, "latents:"+in("others"), "--out", in("lost"))...); code != exitInput || err == nil {
+		t.Errorf("latents without their autoencoder: %d, %v", code, err)
 	}
 }

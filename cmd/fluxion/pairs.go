@@ -76,6 +76,7 @@ files, so that several processes or machines make one folder.`,
 func (o *pairsOptions) list() setting.List {
 	o.count, o.shard = 10_000, 4096
 	o.without = "pairs are of noise alone"
+	o.latent = true // as noise is
 	left := []string{"seeds", "columns", "depth"}
 	for _, s := range o.pictureFlags.list() {
 		left = append(left, s.Key)

@@ -31,7 +31,7 @@ type sampleOptions struct {
 	model, out, class, label, weights, device, precision, seeds, blockings string
 	count, batch, threads, columns, depth                                  int
 	seed                                                                   uint64
-	json, overwrite, verifies                                              bool
+	json, overwrite, verifies, latent                                      bool
 	parts                                                                  string // --part
 	part                                                                   part
 	swept                                                                  bool // sampler and steps are those of a cell, whoever says them
@@ -88,7 +88,9 @@ where it knows it, and else none.
 
 --out FILE.npz writes the images as they are, as float32 that are not clipped to ±1,
 into one file: images, labels, seeds, and in fluxion what they were made with. That
-is how models of latents or points are sampled; --data takes such a file, too.
+is how models of points are sampled; --data takes such a file, too. Samples of a model
+that was trained on latents are decoded by its autoencoder; --latent keeps the latents,
+which fluxion latents --decode decodes.
 
 --part 3/16 makes every sixteenth image, so that many machines fill a folder, and
 --part auto is the place of this process in a job array or under a launcher. The part
@@ -131,6 +133,7 @@ that depend on the state alone.`,
 	c.Flags().SortFlags = false // what matters most comes first
 	o.sources = settings.Bind(c, slices.Concat(o.list(), o.noiseFlags.list()))
 	c.Flags().Lookup("clip").NoOptDefVal = "true"
+	c.Flags().BoolVar(&o.latent, "latent", false, "of a model of latents: write them as they are, to FILE.npz, and no images")
 	c.Flags().BoolVar(&o.overwrite, "overwrite", false, "make anew what is there but was made with other settings, or by another program")
 	c.Flags().StringVar(&o.parts, "part", "", "make part I of N of the images, as in 3/16, beside others that make the rest in the same folder; auto takes it from a job array of SLURM or AWS, or from mpirun or srun; auto/N from those and from indexed jobs of Kubernetes")
 	c.Flags().BoolVar(&o.verifies, "verify", false, "make nothing; see whether all pictures are there, of these settings, and whole, and whether one in a thousand, made again, has the same bytes")
@@ -199,7 +202,7 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	}
 	begin := time.Now()
 	folder := samples.Folder{Path: o.out, Disk: o.disk, Overwrite: o.overwrite}
-	want := samples.Wanted{Seeds: seeds, Size: j.size, Deciding: decidingTexts, Text: func(seed int64) map[string]string {
+	want := samples.Wanted{Seeds: seeds, Size: j.made, Deciding: decidingTexts, Text: func(seed int64) map[string]string {
 		return j.textOf(seed, j.classOf(seed))
 	}}
 	if j.images != nil {
@@ -220,7 +223,7 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	if len(found.Missing) > 0 {
 		err := o.make(ctx, face, dev, j, found.Missing, func(i, class int, s generate.Sample) func() error {
 			seed := found.Missing[i]
-			encode := o.encoder(s, j.size, j.textOf(seed, class))
+			encode := o.encoder(s, j.made, j.textOf(seed, class))
 			return func() error {
 				file, err := encode()
 				if err == nil {
@@ -345,11 +348,16 @@ func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.
 		request.Classes = append(request.Classes, j.classOf(s))
 	}
 	j.labels.tell(&request, m)
+	decoder, err := j.decoder(dev)
+	if err != nil {
+		return err
+	}
+	defer func() { failed = errors.Join(failed, decoder.close()) }()
 	note, notes := "", slices.Clone(m.Notes)
 	if j.labels != nil && j.labels.note != "" {
 		notes = append(notes, j.labels.note)
 	}
-	if m.Floats && !samples.IsArray(o.out) {
+	if m.Floats && j.autoencoder == nil && !samples.IsArray(o.out) {
 		notes = append(notes, "the model was trained on float32, not on pictures: these are clipped to ±1; --out FILE.npz writes them as they are")
 	}
 	if m.Baked != 0 && o.guidance != 1 {
@@ -381,6 +389,10 @@ func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.
 	group.SetLimit(max(writers, dev.Threads())) // the generator waits for them if they fall behind
 	progress := newImageProgress(face, "", len(seeds))
 	err = generator.Run(ctx, request, func(i int, s generate.Sample) error {
+		s, err := decoder.image(s)
+		if err != nil {
+			return err
+		}
 		if write := keep(i, request.Classes[i], s); write != nil {
 			group.Go(write)
 		}

@@ -18,7 +18,7 @@ import (
 func (o *sampleOptions) runArray(ctx context.Context, face console.Face, dev device.Device, j job, seeds []int64) error {
 	begin := time.Now()
 	array := samples.Array{Path: o.out, Disk: o.disk, Overwrite: o.overwrite}
-	want := samples.Wanted{Seeds: seeds, Size: j.size, Deciding: decidingTexts, Text: func(int64) map[string]string {
+	want := samples.Wanted{Seeds: seeds, Size: j.made, Deciding: decidingTexts, Text: func(int64) map[string]string {
 		text := map[string]string{"seed": o.seeds, "class": o.class}
 		for key, value := range j.text {
 			text[key] = value
@@ -39,7 +39,7 @@ func (o *sampleOptions) runArray(ctx context.Context, face console.Face, dev dev
 		o.done(face, samples.Found{}, len(seeds), 0, time.Since(begin).Seconds(), "")
 		return nil
 	}
-	size := j.size[0] * j.size[1] * j.size[2]
+	size := j.made[0] * j.made[1] * j.made[2]
 	if err := device.CheckMemory(device.Need{What: "the samples", Bytes: plan.Product(4, len(seeds), size)}); err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"fluxion/engine/sampler"
 	"fluxion/kernels/number"
 	"fluxion/nets"
+	"fluxion/nets/autoencoder"
 )
 
 // job is what to sample with.
@@ -26,13 +27,15 @@ type job struct {
 	guidance     generate.Guidance
 	clip         bool
 	classOf      func(seed int64) int
-	labels       *labelling        // instead of classes; nil: the model is told no numbers
-	size         [3]int            // height, width, channels
-	picture      *generate.Picture // nil: none
-	images       *imageSet         // that samples are made of, one of each; nil: none
-	given        bool              // the network is given them; else it begins with them
-	from         *inversion        // that they are taken to noise by; nil: none
-	noise        *noiseOf          // nil: images draw it, and it is not saved
+	labels       *labelling         // instead of classes; nil: the model is told no numbers
+	size         [3]int             // height, width, channels of what the network makes
+	made         [3]int             // of what is kept of it: the same, or the image that it is decoded to
+	autoencoder  *autoencoder.Model // that samples are decoded by; nil: they are what is made
+	picture      *generate.Picture  // nil: none
+	images       *imageSet          // that samples are made of, one of each; nil: none
+	given        bool               // the network is given them; else it begins with them
+	from         *inversion         // that they are taken to noise by; nil: none
+	noise        *noiseOf           // nil: images draw it, and it is not saved
 	precision    number.Type
 	text         map[string]string // of every picture
 }
@@ -92,8 +95,11 @@ func (o *sampleOptions) planOf(read func() (*model.Model, error)) (j job, err er
 	if j.labels, err = o.labels(j.model, j.guide); err != nil {
 		return j, err
 	}
-	if j.size, err = imageSize(j.model.Network, samples.IsArray(o.out)); err != nil {
+	if j.size, err = imageSize(j.model.Network, samples.IsArray(o.out) || j.model.Autoencoder != ""); err != nil {
 		return j, modelError{o.model, err}
+	}
+	if err := o.planLatents(&j); err != nil {
+		return j, err
 	}
 	if j.picture, err = o.pictureFlags.read(j.size[0], j.size[1], j.size[2]); err != nil {
 		return j, err

@@ -24,6 +24,9 @@ type Options struct {
 	// Tile is the side of tiles in pixels, a multiple of 4 of the autoencoder's factor; 0: images
 	// are not tiled. An image that is no larger than a tile is one.
 	Tile int
+	// Prepare says that the device keeps weights as products read them, too, where it can.
+	// That has one place in a memory: it is not for LoadIn.
+	Prepare bool
 }
 
 // half is the encoder or the decoder for images of one size, as one plan for each size of
@@ -36,7 +39,8 @@ type half struct {
 	parts   map[[2]int]*part // by height and width of a tile
 	sizes   plan.Sizes
 	memory  device.Memory
-	in, out int // channels
+	own     bool // the memory
+	in, out int  // channels
 	buffer  []float32
 }
 
@@ -81,7 +85,7 @@ func newHalf(o Options, which autoencoder.Half, height, width int) (*half, error
 }
 
 func (p *part) compile(h *half) (err error) {
-	c := plan.Options{Inputs: []*gorgonia.Node{p.graph.Input}, Outputs: []*gorgonia.Node{p.graph.Output}, Target: h.Device.Target(), Precision: h.Precision, Prepare: len(h.tiling.sizes()) == 1} // which have one place for what they prepare
+	c := plan.Options{Inputs: []*gorgonia.Node{p.graph.Input}, Outputs: []*gorgonia.Node{p.graph.Output}, Target: h.Device.Target(), Precision: h.Precision, Prepare: h.Prepare && len(h.tiling.sizes()) == 1}
 	for i, param := range h.params {
 		c.Parameters = append(c.Parameters, plan.Parameter{Node: p.graph.Nodes[i], Buffer: h.weights, Offset: param.Offset})
 	}
@@ -108,14 +112,23 @@ func (p *part) all() (plans []*plan.Plan) {
 func (h *half) Sizes() plan.Sizes { return h.sizes }
 
 // Load takes the memory and brings the weights there.
-func (h *half) Load() (err error) {
+func (h *half) Load() error {
 	if err := device.CheckMemory(device.Need{What: "the autoencoder", Bytes: h.sizes.Bytes()}); err != nil {
 		return fmt.Errorf("%w; smaller tiles take less", err)
 	}
-	if h.memory, err = h.Device.Alloc(h.sizes); err != nil {
+	memory, err := h.Device.Alloc(h.sizes)
+	if err != nil {
 		return err
 	}
-	if err = h.load(); err != nil {
+	h.own = true
+	return h.LoadIn(memory)
+}
+
+// LoadIn brings the weights to memory of the caller, of which it takes Sizes.
+func (h *half) LoadIn(memory device.Memory) error {
+	h.memory = memory
+	err := h.load()
+	if err != nil {
 		err = errors.Join(err, h.Close())
 	}
 	return err
@@ -155,10 +168,10 @@ func (h *half) Close() error {
 			p.program = nil
 		}
 	}
-	if h.memory != nil {
+	if h.own {
 		err = errors.Join(err, h.memory.Free())
-		h.memory = nil
 	}
+	h.memory, h.own = nil, false
 	return err
 }
 

@@ -66,8 +66,12 @@ func (m *Model) card(p Pipeline, name string, as safetensors.Dtype, grid bool, s
 		fmt.Fprintf(&b, "![samples](%s)\n\nSamples of the run's averaged weights.\n\n", GridFile)
 	}
 	params := nets.Count(nets.Params(m.Network))
-	fmt.Fprintf(&b, "A %s %s of %d weights (%s, %s of the run) for images of %d×%d pixels and %d channels, trained by\nFluxion for %v (process/output); its scheduler is %s.\n",
-		kind, m.Network.ClassName(), params, as, m.weights, s.Width, s.Height, s.Channels, m.Process, m.method)
+	images := fmt.Sprintf("images of %d×%d pixels and %d channels", s.Width, s.Height, s.Channels)
+	if p.Autoencoder {
+		images = fmt.Sprintf("latents of %d×%d and %d channels, of which the autoencoder in %s/ makes images", s.Width, s.Height, s.Channels, AutoencoderDir)
+	}
+	fmt.Fprintf(&b, "A %s %s of %d weights (%s, %s of the run) for %s, trained by\nFluxion for %v (process/output); its scheduler is %s.\n",
+		kind, m.Network.ClassName(), params, as, m.weights, images, m.Process, m.method)
 	if len(m.Classes) > 0 {
 		fmt.Fprintf(&b, "\nClasses, from 0: %s.\n", enumerated(m.Classes))
 	}

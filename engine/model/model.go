@@ -31,9 +31,13 @@ type Model struct {
 	Classes []string // names, if known
 	Labels  *Labels  // numbers that it is told instead of a class; nil: none
 	Guided  bool     // there is what stands for no class, the last of the table, or for no numbers
-	Floats  bool     // its data were float32, taken as they are; else pictures, from −1 to 1
-	Path    string   // where the weights were found
-	Root    string   // the checkpoint or pipeline that they belong to
+	// Autoencoder is the folder of that whose latents the model makes; "": it makes images.
+	Autoencoder string
+	Tile        int // side of the tiles that its latents were encoded in; 0: whole images
+
+	Floats bool   // its data were float32, taken as they are; else pictures, from −1 to 1
+	Path   string // where the weights were found
+	Root   string // the checkpoint or pipeline that they belong to
 
 	// Untrained says that no image went without its label while the model was
 	// trained: the row of the class that stands for none is what it began with.
@@ -55,6 +59,7 @@ type Model struct {
 	// Made says how the weights were made of snapshots of averages; nil: they lay there.
 	Made *average.Fit
 
+	autoencoder   string            // digest of that of Autoencoder, if known
 	from, weights string            // as Read was given them
 	parts         map[string][]byte // files of TrainingDir that go with the model
 	scheduler     []byte            // the folder's own, in one spelling
@@ -67,6 +72,7 @@ func (m *Model) Digest() string {
 	sum := sha256.New()
 	sum.Write(m.Network.JSON())
 	sum.Write(m.scheduler)
+	sum.Write([]byte(m.autoencoder))
 	buffer := make([]byte, 0, 1<<16)
 	for w := range slices.Chunk(m.Weights, cap(buffer)/4) {
 		buffer = buffer[:0]
@@ -106,6 +112,7 @@ func Read(dir, weights string, ignore ...string) (*Model, error) {
 	if m.parts, err = readParts(filepath.Join(root, TrainingDir)); err != nil {
 		return nil, err
 	}
+	m.Autoencoder = findAutoencoder(root)
 	config, err := scheduler.Open(root, ignore...)
 	if errors.Is(err, fs.ErrNotExist) && bare(root) {
 		config, err = m.assumed()
@@ -164,16 +171,19 @@ func (m *Model) heed(config scheduler.Config, where string) (err error) {
 	}
 	m.assumeLabels()
 	m.Untrained = m.Untrained && m.Guided
+	m.Floats = m.Floats || m.Autoencoder != ""
 	return nil
 }
 
 // readValues finds whether the data were floats; pictures where the folder does not tell.
 func (m *Model) readValues(path string, text []byte) error {
 	var d struct {
-		Values string `json:"values"`
+		Values      string `json:"values"`
+		Autoencoder string `json:"autoencoder"`
+		Tile        int    `json:"tile"`
 	}
 	err := pyjson.In(path, pyjson.Decode(text, &d))
-	m.Floats = d.Values == FloatValues
+	m.Floats, m.autoencoder, m.Tile = d.Values == FloatValues, d.Autoencoder, d.Tile
 	return err
 }
 

@@ -4,7 +4,6 @@ import (
 	_ "embed"
 	"fmt"
 
-	"fluxion/engine/scheduler"
 	"fluxion/nets"
 	"fluxion/nets/pyjson"
 )
@@ -12,6 +11,7 @@ import (
 // Pipelines of diffusers that call a network with a noisy image and a time.
 const (
 	plainPipeline  = "DDPMPipeline"
+	ownPipeline    = "FluxionPipeline"          // in PipelineFile
 	scaledPipeline = "ConsistencyModelPipeline" // whose noise and inputs the scheduler scales
 )
 
@@ -32,12 +32,13 @@ var pipelineCode []byte
 
 // Pipeline is how diffusers calls a model.
 type Pipeline struct {
-	Class   string `json:"class"`          // of diffusers, or our own in PipelineFile
-	Steps   int    `json:"steps"`          // to call it with
-	Code    bool   `json:"code"`           // Class is in PipelineFile
-	Classes int    `json:"classes"`        // that can be asked for
-	Labels  string `json:"labels"`         // folder of the network that is told classes, beside one that is told none; "": there is one network
-	Without string `json:"lack,omitempty"` // why diffusers cannot call the model at all
+	Class       string `json:"class"`          // of diffusers, or our own in PipelineFile
+	Steps       int    `json:"steps"`          // to call it with
+	Code        bool   `json:"code"`           // Class is in PipelineFile
+	Classes     int    `json:"classes"`        // that can be asked for
+	Labels      string `json:"labels"`         // folder of the network that is told classes, beside one that is told none; "": there is one network
+	Autoencoder bool   `json:"vae,omitempty"`  // the model makes latents, which Code decodes
+	Without     string `json:"lack,omitempty"` // why diffusers cannot call the model at all
 }
 
 // foldable is a network whose weights can be made those of one that is told nothing of an image.
@@ -75,7 +76,7 @@ func (m *Model) Pipeline() (Pipeline, nets.Network, []float32) {
 	case spec.Jump && spec.Classes > 0:
 		p.Without = "diffusers has no network that is told a class and how far to lead"
 		return p, n, weights
-	case m.Guided && !m.Untrained && !spec.Estimate && !spec.Jump:
+	case m.Guided && !m.Untrained && !spec.Estimate && !spec.Jump && (m.Autoencoder == "" || spec.Condition != ""): // our code is told classes
 		if alone, folded, ok := f.Untold(m.Weights, m.Untold()); ok {
 			n, weights, p.Labels = alone, folded, nets.LabelsDir
 		}
@@ -84,8 +85,9 @@ func (m *Model) Pipeline() (Pipeline, nets.Network, []float32) {
 		p.Without = "no pipeline of diffusers tells a network numbers, and this one knows no image without (label_drop)"
 		return p, n, weights
 	}
-	if s := n.Spec(); s.Conditional() || s.Estimate || s.Jump {
-		p.Class, p.Code = "FluxionPipeline", true
+	p.Autoencoder = m.Autoencoder != ""
+	if s := n.Spec(); s.Conditional() || s.Estimate || s.Jump || p.Autoencoder {
+		p.Class, p.Code = ownPipeline, true
 		if p.Steps == plainSteps {
 			p.Steps = fewSteps
 		}
@@ -121,24 +123,10 @@ func (m *Model) labels() int {
 
 // index is the model_index.json of such a pipeline.
 func (p Pipeline) index(method, network string) []byte {
-	values := components(p.Class, method, network)
+	values := p.components(method, network)
 	if p.Code {
 		values["_class_name"] = []any{"pipeline", p.Class}
 		values["classes"], values["steps"] = int64(p.Classes), int64(p.Steps)
 	}
 	return pyjson.Marshal(values)
-}
-
-// Index is the model_index.json of a checkpoint.
-func Index(method, network string) []byte {
-	return pyjson.Marshal(components(plainPipeline, method, network))
-}
-
-func components(pipeline, method, network string) map[string]any {
-	return map[string]any{
-		"_class_name":        pipeline,
-		"_diffusers_version": scheduler.Version,
-		"scheduler":          []any{"diffusers", method},
-		"unet":               []any{"diffusers", network},
-	}
 }

@@ -1,7 +1,8 @@
 """Draws images with a network that is given more than a noisy image and a time.
 
 Fluxion wrote this file beside a network that no pipeline of diffusers calls: one that wants a class and knows none that
-stands for any, its own estimate of the image, or how far its answer is to lead. What it is given is in __call__.
+stands for any, its own estimate of the image, or how far its answer is to lead, or one that makes latents of an autoencoder.
+What it is given is in __call__.
 """
 
 import torch
@@ -10,11 +11,12 @@ from diffusers.utils.torch_utils import randn_tensor
 
 
 class FluxionPipeline(DiffusionPipeline):
-    model_cpu_offload_seq = "unet"
+    model_cpu_offload_seq = "unet->vae"
+    _optional_components = ["vae"]
 
-    def __init__(self, unet, scheduler, classes: int = 0, steps: int = 50):
+    def __init__(self, unet, scheduler, vae=None, classes: int = 0, steps: int = 50):
         super().__init__()
-        self.register_modules(unet=unet, scheduler=scheduler)
+        self.register_modules(unet=unet, scheduler=scheduler, vae=vae)
         self.register_to_config(classes=classes, steps=steps)
 
     @torch.no_grad()
@@ -45,12 +47,23 @@ class FluxionPipeline(DiffusionPipeline):
                     estimate = x - scheduler.sigmas[i] * output
                 estimate = estimate.clamp(-1, 1)
             x = step.prev_sample
+        if self.vae is not None:
+            x = self.decoded(x)
         x = (x / 2 + 0.5).clamp(0, 1)
         if output_type != "pt":
             x = x.cpu().permute(0, 2, 3, 1).float().numpy()
             if output_type == "pil":
                 x = self.numpy_to_pil(x)
         return ImagePipelineOutput(images=x) if return_dict else (x,)
+
+    def decoded(self, z):
+        """Images of latents z = (x - shift) * scale of each channel."""
+        config = self.vae.config
+        shift, scale = config.get("shift_factor") or 0.0, config.scaling_factor
+        if config.get("latents_mean") is not None and config.get("latents_std") is not None:
+            per_channel = lambda values: torch.tensor(values, device=z.device, dtype=z.dtype).reshape(1, -1, 1, 1)
+            shift, scale = per_channel(config.latents_mean), scale / per_channel(config.latents_std)
+        return self.vae.decode((z / scale + shift).to(self.vae.dtype)).sample
 
     def labels(self, count, chosen, device):
         if chosen is None:

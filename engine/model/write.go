@@ -70,6 +70,11 @@ func (m *Model) Write(disk durable.Disk, path string, as safetensors.Dtype) (Pip
 				return err
 			}
 		}
+		if p.Autoencoder {
+			if err := KeepAutoencoder(m.Autoencoder, filepath.Join(dir, AutoencoderDir)); err != nil {
+				return err
+			}
+		}
 		if p.Labels != "" {
 			if err := writeNetwork(filepath.Join(dir, p.Labels), as, m.Network, m.Weights); err != nil {
 				return err

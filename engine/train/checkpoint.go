@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -145,6 +146,12 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 	}
 	if scale := r.baked(); scale != 0 {
 		all[filepath.Join(model.TrainingDir, model.GuidanceFile)] = model.BakedGuidance(scale)
+	}
+	if r.decoding != nil {
+		if err := model.KeepAutoencoder(r.decoding.dir, filepath.Join(dir, model.AutoencoderDir)); err != nil {
+			return err
+		}
+		maps.Copy(all, model.LatentFiles(r.scheduler.Name, r.network.ClassName(), r.nullClass()))
 	}
 	for name, data := range s.kept {
 		all[filepath.Join(model.TrainingDir, name)] = data

@@ -25,6 +25,9 @@ type dataset struct {
 	Width    int    `json:"width"`
 	Channels int    `json:"channels"`
 	Values   string `json:"values,omitempty"` // "" are bytes
+
+	Autoencoder string `json:"autoencoder,omitempty"` // digest of that whose latents they are
+	Tile        int    `json:"tile,omitempty"`        // of it: see data.Latents
 }
 
 func describe(d data.Dataset) dataset {
@@ -32,6 +35,9 @@ func describe(d data.Dataset) dataset {
 	s.Height, s.Width, s.Channels = d.Shape()
 	if !data.Pictures(d) {
 		s.Values = model.FloatValues
+	}
+	if l, _ := data.LatentsOf(d); l != nil {
+		s.Autoencoder, s.Tile = l.Autoencoder, l.Tile
 	}
 	return s
 }
@@ -90,6 +96,7 @@ func (r *run) compareData(checkpoint string, settings []Change) (all []Change, n
 	if whole {
 		add(true, "shape of images", old.shape(), now.shape())
 		add(true, "values of images", cmp.Or(old.Values, data.Bytes.String()), cmp.Or(now.Values, data.Bytes.String()))
+		add(true, "autoencoder of latents", cmp.Or(old.Autoencoder, "none"), cmp.Or(now.Autoencoder, "none"))
 		add(other, "number of pictures", old.count(), now.count())
 		if len(all) == 0 && (old.Digest != now.Digest || old.Sums != "" && now.Sums != "" && old.Sums != now.Sums) {
 			all = append(all, Change{"names or sizes of pictures", "as stored", "others", other})

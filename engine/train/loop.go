@@ -65,6 +65,7 @@ type run struct {
 	observer  Observer
 	objective objective.Objective
 	teacher   *objective.Teacher    // nil: none
+	decoding  *decoding             // nil: data are no latents
 	coupling  couple.Coupling       // nil: by chance
 	augment   *augment.Augmentation // nil: images are as they are
 	labels    *labels               // nil: classes, or none
@@ -312,7 +313,7 @@ func (r *run) end(err error) error {
 func (r *run) result(already bool) Result {
 	res := Result{
 		Run: r.dir, Images: r.state.Images, Steps: r.state.Steps, Loss: r.state.Loss, Seconds: r.state.Seconds,
-		Checkpoint: r.saver.last, AlreadyRun: already, Floats: !data.Pictures(r.data), Inputs: r.settings.inputs(r.data), Unlearned: r.unlearned(),
+		Checkpoint: r.saver.last, AlreadyRun: already, Floats: !data.Pictures(r.data) && r.decoding == nil, Inputs: r.settings.inputs(r.data), Unlearned: r.unlearned(),
 	}
 	if res.Checkpoint == "" && r.from != nil {
 		res.Checkpoint = r.from.Path

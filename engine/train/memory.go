@@ -49,6 +49,9 @@ func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, sampling *gen
 	}
 	if sampling != nil { // what was sampled, side by side, and as a file
 		list = append(list, device.Need{What: "a grid", Bytes: plan.Product(3, r.gridCount(), height*width*channels, step.images.stored.Size())})
+		if h, w, c := r.shown(); r.decoding != nil {
+			list = append(list, device.Need{What: "the pictures of a grid", Bytes: plan.Product(2, r.gridCount(), h*w*c, 4)})
+		}
 	}
 	return list
 }

@@ -65,6 +65,9 @@ func NewObjective(s Settings, d data.Dataset) (objective.Objective, error) {
 	if setup.Paired = paired || d == nil; paired && s.Flip {
 		return nil, &SettingError{"flip", "true would mirror the images of pairs and not their noise; want false"}
 	}
+	if err := s.checkLatents(d); err != nil {
+		return nil, err
+	}
 	if err := s.checkInputs(d); err != nil {
 		return nil, err
 	}

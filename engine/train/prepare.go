@@ -32,7 +32,7 @@ func (r *run) close() error {
 	if r.generator != nil {
 		err = errors.Join(err, r.generator.Free())
 	}
-	err = errors.Join(err, r.pairing.free())
+	err = errors.Join(err, r.pairing.free(), r.decoding.free())
 	if r.memory != nil {
 		err = errors.Join(err, r.memory.Free())
 	}
@@ -123,6 +123,9 @@ func planRun(o Options) (r *run, p planned, err error) {
 	if _, err = r.planSampling(0); err != nil {
 		return nil, p, &SettingError{"schedule, output_kind", err.Error()}
 	}
+	if r.decoding, err = newDecoding(r.data, o.Device); err != nil {
+		return nil, p, err
+	}
 	if p.kept, err = r.keptBytes(o.Device); err != nil {
 		return nil, p, err
 	}
@@ -155,7 +158,8 @@ func prepare(o Options) (*run, Start, error) {
 		return nil, Start{}, err
 	}
 	if r.from == nil {
-		if r.beginning, err = readBeginning(s, network, loss.Process(), step.Trained.Params, r.teacher); err != nil {
+		r.beginning, err = readBeginning(s, network, loss.Process(), step.Trained.Params, r.teacher)
+		if err = errors.Join(err, r.beginning.checkLatents(s, r.dataset)); err != nil {
 			r.folder.Note("ended: %v", err)
 			return nil, Start{}, errors.Join(err, r.close())
 		}
@@ -212,7 +216,8 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	}
 	o.InputFloats = kind == data.Floats
 	pixel := channels*r.data.Kind().Size() + inputs*kind.Size()
-	looks := r.augment != nil || data.Fit(s.Fit).Varies() || r.coupling != nil && !r.multiplies() || data.Unpaired(r.data) // at what batches hold
+	looks := r.augment != nil || data.Fit(s.Fit).Varies() || r.coupling != nil && !r.multiplies() || data.Unpaired(r.data) || // at what batches hold
+		s.draw(r.data) != nil || s.Flip && data.KeepsMirrored(r.data)
 	if bytes := plan.Product(r.data.Len(), height*width, pixel); bytes <= room/residentShare && !looks {
 		o.Resident = r.data.Len()
 	}
@@ -231,6 +236,9 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 				return nil, nil, nil, err
 			}
 			sizes = plan.Union(sizes, r.pairing.plan.Sizes)
+		}
+		if r.decoding != nil && sampling != nil {
+			sizes = plan.Union(sizes, r.decoding.decoder.Sizes())
 		}
 		for _, h := range r.all {
 			if h.Compile == nil {
@@ -282,6 +290,11 @@ func (r *run) load(d device.Device, sizes plan.Sizes, step *Step, sampling *gene
 	}
 	if sampling == nil {
 		return nil
+	}
+	if r.decoding != nil {
+		if err = r.decoding.decoder.LoadIn(r.memory); err != nil {
+			return err
+		}
 	}
 	r.generator, err = sampling.Load(d, r.memory)
 	return err

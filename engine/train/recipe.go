@@ -51,7 +51,10 @@ func mirrored(data string) bool {
 	if _, images, paired := strings.Cut(data, ","); paired && strings.HasPrefix(strings.TrimPrefix(data, "un"), "paired:") {
 		data = images
 	}
-	name, _, _ := strings.Cut(data, ":")
+	name, rest, _ := strings.Cut(data, ":")
+	if name == "latents" {
+		return latentsMirrored(rest)
+	}
 	return !slices.Contains([]string{"glyphs", "mnist", "toy", "pairs"}, name) && !slices.Contains([]string{".npy", ".npz"}, strings.ToLower(filepath.Ext(data)))
 }
 

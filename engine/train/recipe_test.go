@@ -19,7 +19,7 @@ import (
 func TestDefaultRun(t *testing.T) {
 	want := Settings{
 		Data: "glyphs", Fit: "crop", Labels: "auto", Preset: "tiny",
-		Source: "gaussian", Bridge: "none", Condition: "concat", WeightDecayOf: "all",
+		Source: "gaussian", Bridge: "none", Condition: "concat", Posterior: "sample", WeightDecayOf: "all",
 		Schedule: "fm", Shift: 1, TimeScale: 1000, Output: "u", Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy", Objective: "denoising",
 		Images: 17_000, Batch: 8, Accumulate: 1, Accumulation: "tree", Optimizer: "adamw", LRSchedule: "linear",
 		LR: 1.5e-3, Warmup: 500, Decay: 0.3, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, Clip: 1,

@@ -57,7 +57,7 @@ const gridPoints = 2048
 
 // gridCount is the number of samples in a grid: none of images that cannot be seen.
 func (r *run) gridCount() int {
-	switch images, points := data.Showable(r.data.Shape()); {
+	switch images, points := data.Showable(r.shown()); {
 	case points && r.settings.SampleCount > 0:
 		return max(gridPoints, r.settings.SampleCount)
 	case images:
@@ -71,7 +71,10 @@ func (r *run) floatNotes(variance float64) (notes []string) {
 	if data.Pictures(r.data) {
 		return nil
 	}
-	if variance > floatVariance || variance < 1/floatVariance {
+	switch off := variance > floatVariance || variance < 1/floatVariance; {
+	case off && r.decoding != nil:
+		notes = append(notes, fmt.Sprintf("latents have a variance of %.3g, where schedules and learning rates are for one of about 1: the scaling_factor of their autoencoder is for other images", variance))
+	case off:
 		notes = append(notes, fmt.Sprintf("the data are taken as they are: a variance of %.3g, where schedules and learning rates are for one of about 1; scale them first", variance))
 	}
 	if r.settings.SelfConditioning > 0 {
@@ -175,6 +178,9 @@ func (r *run) samples(ctx context.Context, images int64) error {
 	}
 	path := r.gridPath(images)
 	if err = r.disk.MkdirAll(filepath.Dir(path)); err == nil {
+		if all, err = r.picture(all); err != nil {
+			return err
+		}
 		err = r.writeGrid(path, all, given)
 	}
 	if err != nil { // the disk may be full for a while
@@ -199,7 +205,7 @@ func (r *run) firstSamples(ctx context.Context) error {
 
 // writeGrid writes samples side by side; of inputs between these and the images of the data.
 func (r *run) writeGrid(path string, samples data.Pixels, given Given) error {
-	height, width, channels := r.data.Shape()
+	height, width, channels := r.shown()
 	n := r.gridCount()
 	inputs, _ := data.InputOf(r.data)
 	seen, _ := data.Showable(height, width, inputs)

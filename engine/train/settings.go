@@ -22,6 +22,7 @@ type Settings struct {
 	Labels     string     `json:"labels"`      // where classes come from: see data.Options
 	Flip       bool       `json:"flip"`        // random horizontal flips
 	Augment    string     `json:"augment"`     // see package augment
+	Posterior  string     `json:"posterior"`   // which latent of its posterior an image is
 	SkipBroken bool       `json:"skip_broken"` // leave out undecodable images instead of stopping
 
 	Preset      string  `json:"preset"` // of package nets, or a folder with a UNet2DModel
@@ -119,7 +120,7 @@ type Settings struct {
 func Default() Settings {
 	s := Settings{
 		Data: "glyphs", Fit: string(data.Crop), Labels: data.AutoLabels, Preset: "tiny",
-		Condition: Concat, Coupling: couple.Independent, TeacherGuidance: 1,
+		Condition: Concat, Posterior: posteriorSample, Coupling: couple.Independent, TeacherGuidance: 1,
 		Source: process.Gaussian, Bridge: process.NoBridge,
 		Schedule: "fm", Shift: 1, TimeScale: process.DefaultTimeScale, Output: "u", Objective: objective.Names()[0], Loss: objective.DefaultLoss, Weighting: "plain", TimeSampler: "logit-normal+low-discrepancy",
 		Accumulate: 1, Accumulation: inTree, Optimizer: adamWName, LRSchedule: linearName, WeightDecayOf: decayAll, Beta1: 0.9, Epsilon: 1e-8, WeightDecay: 0, EMAWarmup: 0.1, Seed: 1,

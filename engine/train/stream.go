@@ -16,7 +16,7 @@ func (r *run) openStream(ctx context.Context, from int64) (data.Stream, error) {
 	n := r.trainer.Accumulate
 	first, end := r.group.Share(n)
 	o := data.LoaderOptions{
-		Step: n, First: first, End: end, Batch: r.trainer.Batch, Seed: r.settings.Seed, Flip: r.settings.Flip, SkipBroken: r.settings.SkipBroken, Start: from, Ahead: r.ahead(),
+		Step: n, First: first, End: end, Batch: r.trainer.Batch, Seed: r.settings.Seed, Draw: r.settings.draw(r.data), Flip: r.settings.Flip, SkipBroken: r.settings.SkipBroken, Start: from, Ahead: r.ahead(),
 	}
 	if a := r.augment; a != nil { // which mirrors, too
 		o.Flip, o.Augment = false, func(at int64) affine.Transform { t, _ := a.Draw(at); return t }
