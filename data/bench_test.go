@@ -2,6 +2,8 @@ package data_test
 
 import (
 	"bytes"
+	"image"
+	"image/jpeg"
 	"path/filepath"
 	"testing"
 
@@ -9,7 +11,7 @@ import (
 )
 
 // BenchmarkLoader is how many images a second a loader alone makes ready, by format, kept
-// in memory or not: images of 32 × 32, and a picture of 256 × 256 brought to 64.
+// in memory or not: images of 32 × 32, and pictures of 256 × 256 brought to 64.
 func BenchmarkLoader(b *testing.B) {
 	dir := b.TempDir()
 	packed := filepath.Join(dir, "packed.npz")
@@ -32,6 +34,20 @@ func BenchmarkLoader(b *testing.B) {
 		b.Fatal(err)
 	}
 	put(b, filepath.Join(dir, "large", "a.png"), png)
+	for name, side := range map[string]int{"small-jpeg": 32, "large-jpeg": 256} {
+		var encoded bytes.Buffer
+		img := image.NewYCbCr(image.Rect(0, 0, side, side), image.YCbCrSubsampleRatio420)
+		for k := range img.Y {
+			img.Y[k] = byte(k*7 ^ k>>6)
+		}
+		for k := range img.Cb {
+			img.Cb[k], img.Cr[k] = byte(k), byte(k>>4)
+		}
+		if err := jpeg.Encode(&encoded, img, nil); err != nil {
+			b.Fatal(err)
+		}
+		put(b, filepath.Join(dir, name, "a.jpg"), encoded.Bytes())
+	}
 	for _, c := range []struct {
 		name, spec string
 		o          data.Options
@@ -43,6 +59,9 @@ func BenchmarkLoader(b *testing.B) {
 		{"tiff16", inFormats("tiff16"), data.Options{CacheBytes: 1, Range: data.Range{High: 65535}}},
 		{"cifar", inFormats("cifar:cifar-10-batches-bin"), data.Options{}},
 		{"packed", packed, data.Options{CacheBytes: 1}},
+		{"jpeg-32", filepath.Join(dir, "small-jpeg"), data.Options{CacheBytes: 1}},
+		{"jpeg-256-to-64", filepath.Join(dir, "large-jpeg"), data.Options{CacheBytes: 1, Size: 64}},
+		{"png-256-random-crop-to-64", filepath.Join(dir, "large"), data.Options{CacheBytes: 1, Size: 64, Fit: "random-crop:0.8"}},
 		{"png-256-to-64", filepath.Join(dir, "large"), data.Options{CacheBytes: 1, Size: 64}},
 	} {
 		b.Run(c.name, func(b *testing.B) {

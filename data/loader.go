@@ -273,10 +273,20 @@ func (p Pixels) Mirror(w, c int) {
 func mirror[T byte | float32](pixels []T, w, c int) {
 	for ; len(pixels) > 0; pixels = pixels[w*c:] {
 		row := pixels[:w*c]
-		for x := range w / 2 {
-			for k := range c {
-				a, b := x*c+k, (w-1-x)*c+k
-				row[a], row[b] = row[b], row[a]
+		switch c { // the loader of a set that is kept decoded does little else
+		case 1:
+			slices.Reverse(row)
+		case 3:
+			for a, b := 0, len(row)-3; a < b; a, b = a+3, b-3 {
+				p, q := row[a:a+3:a+3], row[b:b+3:b+3]
+				p[0], p[1], p[2], q[0], q[1], q[2] = q[0], q[1], q[2], p[0], p[1], p[2]
+			}
+		default:
+			for x := range w / 2 {
+				for k := range c {
+					a, b := x*c+k, (w-1-x)*c+k
+					row[a], row[b] = row[b], row[a]
+				}
 			}
 		}
 	}

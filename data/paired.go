@@ -23,6 +23,17 @@ type paired struct {
 	notes  []string
 }
 
+// Parts are the sets that a spec is of: two of pairs, or the spec itself.
+func Parts(spec string) []string {
+	rest, free := strings.CutPrefix(spec, unpairedPrefix)
+	rest, paired := strings.CutPrefix(rest, pairedPrefix)
+	a, b, two := strings.Cut(rest, ",")
+	if !paired && !free || !two {
+		return []string{spec}
+	}
+	return []string{a, b}
+}
+
 func openPaired(spec string, o Options) (Dataset, error) {
 	rest, free := strings.CutPrefix(spec, unpairedPrefix)
 	rest, ok := strings.CutPrefix(rest, pairedPrefix)

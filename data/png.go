@@ -87,12 +87,7 @@ func encode(img image.Image, text map[string]string) ([]byte, error) {
 
 // ReadPNG returns a picture, of any format that is read here, as bytes: 8-bit grey or RGB.
 func ReadPNG(path string) (pixels []byte, height, width, channels int, err error) {
-	f, err := openRegular(path)
-	if err != nil {
-		return nil, 0, 0, 0, &Error{Path: path, Problem: "cannot be opened", Err: err}
-	}
-	defer f.Close()
-	p, err := decode(path, f)
+	p, err := readPhoto(path)
 	if err != nil {
 		return nil, 0, 0, 0, err
 	}
@@ -101,4 +96,31 @@ func ReadPNG(path string) (pixels []byte, height, width, channels int, err error
 	pixels = make([]byte, s.size())
 	convert(p, s, "", pixels)
 	return pixels, s.height, s.width, s.channels, nil
+}
+
+// ReadPicture returns a picture, of any format that is read here, at a size and channels, grey
+// or RGB, as sets are brought to squares: its middle is cut out and resized. The size that it
+// has comes with it.
+func ReadPicture(path string, height, width, channels int) (pixels []byte, hasWidth, hasHeight int, err error) {
+	p, err := readPhoto(path)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	fit := Crop
+	if hasWidth, hasHeight = p.size(); hasWidth == width && hasHeight == height {
+		fit = ""
+	}
+	s := shape{height, width, channels}
+	pixels = make([]byte, s.size())
+	convert(p, s, fit, pixels)
+	return pixels, hasWidth, hasHeight, nil
+}
+
+func readPhoto(path string) (photo, error) {
+	f, err := openRegular(path)
+	if err != nil {
+		return photo{}, &Error{Path: path, Problem: "cannot be opened", Err: err}
+	}
+	defer f.Close()
+	return decode(path, f)
 }

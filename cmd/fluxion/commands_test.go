@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/data/datatest"
 	"fluxion/engine/train"
 
@@ -59,8 +60,46 @@ func TestNext(t *testing.T) {
 func TestSizedPicture(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "wide.png")
 	datatest.WritePNG(t, path, make([]byte, 6*2*3), 2, 6, 3, nil)
-	if _, _, err := readSized(path, 4, 8); err == nil || !strings.Contains(err.Error(), "is 6×2 pixels, the model's images are 8×4") {
+	if _, err := readSized(path, 4, 8, 3); err == nil || !strings.Contains(err.Error(), "is 6×2 pixels, the model's images are 8×4") {
 		t.Error(err)
+	}
+}
+
+// TestPictureFits: a single picture is brought to a model's size and channels as those of a set
+// are.
+func TestPictureFits(t *testing.T) {
+	dir := pictureFolder(t, t.TempDir(), 20, 3, 1, 4, "")
+	for _, channels := range []int{1, 3} {
+		alone, err := readSized(filepath.Join(dir, "p0.png"), 8, 8, channels)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set, err := openImages("--init", dir, [3]int{8, 8, channels})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer set.set.Close()
+		if e, err := set.read(0); err != nil || !bytes.Equal(e.Bytes, alone) {
+			t.Errorf("%d channels: a picture alone and in a set differ, %v", channels, err)
+		}
+	}
+}
+
+// TestApart: a run folder in the place of either of two sets is refused, and the inputs of two
+// sets are implied.
+func TestApart(t *testing.T) {
+	dir := t.TempDir()
+	a, b := pictureFolder(t, filepath.Join(dir, "a"), 8, 3, 1, 0, ""), pictureFolder(t, filepath.Join(dir, "b"), 8, 3, 1, 1, "")
+	for _, spec := range []string{a, "paired:" + a + "," + b, "unpaired:" + b + "," + a} {
+		if err := outdir.Apart(a, spec); err == nil || !strings.Contains(err.Error(), "folder of the data") {
+			t.Errorf("%s: %v", spec, err)
+		}
+	}
+	for spec, want := range map[string]string{"paired:" + a + "," + b: "paired:" + a + "," + b, "unpaired:" + a + "," + b: a, a: ""} {
+		var o pictureFlags
+		if o.imply([]string{spec}); o.input != want {
+			t.Errorf("%s implies inputs %q, want %q", spec, o.input, want)
+		}
 	}
 }
 

@@ -52,7 +52,7 @@ func TestRunFolderInData(t *testing.T) {
 func TestSizeOfInit(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "wide.png")
 	datatest.WritePNG(t, file, make([]byte, 4*6*3), 4, 6, 3, nil)
-	if _, _, err := readSized(file, 8, 2); err == nil || !strings.Contains(err.Error(), "is 6×4 pixels, the model's images are 2×8") {
+	if _, err := readSized(file, 8, 2, 3); err == nil || !strings.Contains(err.Error(), "is 6×4 pixels, the model's images are 2×8") {
 		t.Error(err)
 	}
 }

@@ -25,7 +25,7 @@ type pictureFlags struct {
 func (o *pictureFlags) list() setting.List {
 	o.strength, o.opened = 1, map[string]*imageSet{}
 	return setting.List{
-		{Key: "init", Value: setting.Of(&o.init), Own: true, Help: "image to image: a picture to begin with, of the model's size; or a set of images, one for each sample"},
+		{Key: "init", Value: setting.Of(&o.init), Own: true, Help: "image to image: a picture to begin with, brought to the model's size; or a set of images, one for each sample"},
 		{
 			Key: "strength", Value: setting.Of(&o.strength), Help: "share of the steps that are taken from --init on; 1 begins with noise alone",
 			Range: setting.Numbers("a share above 0 and up to 1", func(x float64) bool { return x > 0 && x <= 1 }),
@@ -56,12 +56,16 @@ func (o *pictureFlags) check() error {
 	return nil
 }
 
-// imply takes the inputs of a set of pairs that samples are judged against for those that
-// they are made of, where nothing else is said.
+// imply takes the inputs of two sets that samples are judged against for those that they are
+// made of, where nothing else is said: of pairs, each its own; else any, in their order.
 func (o *pictureFlags) imply(sets []string) {
 	for _, s := range sets {
-		if o.input == "" && strings.HasPrefix(s, "paired:") {
-			o.input, o.implied = s, true
+		parts := data.Parts(s)
+		if o.input != "" || len(parts) != 2 {
+			continue
+		}
+		if o.input, o.implied = s, true; strings.HasPrefix(s, "unpaired:") {
+			o.input = parts[0]
 		}
 	}
 }
@@ -99,12 +103,9 @@ func (o *pictureFlags) read(height, width, channels int) (*generate.Picture, err
 	if o.init == "" || o.initSet() {
 		return nil, nil
 	}
-	pixels, n, err := readSized(o.init, height, width)
+	pixels, err := readSized(o.init, height, width, channels)
 	if err != nil {
 		return nil, err
-	}
-	if n != channels {
-		return nil, &data.Error{Path: o.init, Problem: fmt.Sprintf("has %d channels, the model's images have %d; convert it (1 is grey, 3 is RGB)", n, channels)}
 	}
 	p := &generate.Picture{Values: make([]float32, len(pixels))}
 	for i, b := range pixels {
@@ -113,21 +114,23 @@ func (o *pictureFlags) read(height, width, channels int) (*generate.Picture, err
 	if o.mask == "" {
 		return p, nil
 	}
-	mask, n, err := readSized(o.mask, height, width)
+	mask, err := readSized(o.mask, height, width, 1)
 	if err != nil {
 		return nil, err
 	}
 	p.Mask = make([]float32, len(pixels))
 	for i := range p.Mask {
-		p.Mask[i] = float32(mask[i/channels*n]) / 255
+		p.Mask[i] = float32(mask[i/channels]) / 255
 	}
 	return p, nil
 }
 
-func readSized(path string, height, width int) (pixels []byte, channels int, err error) {
-	pixels, h, w, channels, err := data.ReadPNG(path)
-	if err == nil && (h != height || w != width) {
-		err = &data.Error{Path: path, Problem: fmt.Sprintf("is %d×%d pixels, the model's images are %d×%d; resize it", w, h, width, height)}
+// readSized reads a picture at the size and channels that a network wants, as sets are: its
+// middle is cut out and resized.
+func readSized(path string, height, width, channels int) ([]byte, error) {
+	pixels, w, h, err := data.ReadPicture(path, height, width, channels)
+	if err == nil && height != width && (w != width || h != height) {
+		err = &data.Error{Path: path, Problem: fmt.Sprintf("is %d×%d pixels, the model's images are %d×%d, which are no squares; resize it", w, h, width, height)}
 	}
-	return pixels, channels, err
+	return pixels, err
 }

@@ -161,6 +161,21 @@ func TestThirdNoise(t *testing.T) {
 	}
 }
 
+// TestParameterSizes: parameters whose squares are no numbers of float32 are refused, wherever
+// they stand behind a name.
+func TestParameterSizes(t *testing.T) {
+	for _, value := range []string{"1e308", "-1e308", "1e-300", "1e10", "1e-10"} {
+		if _, err := ParseParameters("bridge", "sine", "sigma="+value, Parameters{"sigma": 1}); err == nil || !strings.Contains(err.Error(), "out of range; want 0, or a size of 1e-09 to 1e+09") {
+			t.Errorf("sigma=%s: %v", value, err)
+		}
+	}
+	for _, value := range []string{"0", "1e9", "-1e-9", "0.5"} {
+		if _, err := ParseParameters("bridge", "sine", "sigma="+value, Parameters{"sigma": 1}); err != nil {
+			t.Errorf("sigma=%s: %v", value, err)
+		}
+	}
+}
+
 func TestBridgeErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"brown": `"brown"`, "brownian:sigma=0": "positive", "brownian:sigma=-1": "positive", "sine:a=2": `"a"`, "none:sigma=1": "no parameters",

@@ -24,6 +24,10 @@ func (p Parameters) String() string {
 	return strings.Join(parts, ",")
 }
 
+// Sizes of parameters that are not 0. Beyond them squares and products, in float32 at last,
+// are 0 or infinite; no method has a use for such.
+const leastParameter, mostParameter = 1e-9, 1e9
+
 // ParseParameters reads key=value,… over defaults; it takes no other keys than theirs.
 func ParseParameters(kind, name, text string, defaults Parameters) (Parameters, error) {
 	p := maps.Clone(defaults)
@@ -41,6 +45,9 @@ func ParseParameters(kind, name, text string, defaults Parameters) (Parameters, 
 		x, err := strconv.ParseFloat(value, 64)
 		if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
 			return nil, fmt.Errorf("%s %s: %s = %q is no finite number; want as in %s:%s", kind, name, key, value, name, defaults)
+		}
+		if size := math.Abs(x); x != 0 && !(leastParameter <= size && size <= mostParameter) {
+			return nil, fmt.Errorf("%s %s: %s = %s is out of range; want 0, or a size of %g to %g", kind, name, key, value, leastParameter, mostParameter)
 		}
 		p[key] = x
 	}

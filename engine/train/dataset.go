@@ -82,7 +82,7 @@ func (r *run) compareData(checkpoint string, settings []Change) (all []Change, n
 		return nil, "", r.unusable(err)
 	}
 	other := slices.ContainsFunc(settings, func(c Change) bool {
-		return c.Key == "data" && filepath.Base(fmt.Sprint(c.Old)) != filepath.Base(fmt.Sprint(c.New))
+		return c.Key == "data" && !slices.Equal(setNames(c.Old), setNames(c.New))
 	})
 	now := r.dataset
 	add := func(breaks bool, key, old, now string) {
@@ -116,6 +116,15 @@ func (r *run) compareData(checkpoint string, settings []Change) (all []Change, n
 		note = "the data have changed since the checkpoint: the order of the images is another from here on"
 	}
 	return all, note, nil
+}
+
+// setNames are the names of the sets of a spec, two of pairs, wherever they lie.
+func setNames(spec any) []string {
+	names := data.Parts(fmt.Sprint(spec))
+	for i, path := range names {
+		names[i] = filepath.Base(path)
+	}
+	return names
 }
 
 func (d dataset) shape() string { return fmt.Sprintf("%d×%d×%d", d.Height, d.Width, d.Channels) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,6 +101,17 @@ func TestChangedData(t *testing.T) {
 }
 
 // TestListed: of many classes, those that make the difference.
+// TestSetNames: sets have the names that they had, wherever they lie, two of pairs each its own.
+func TestSetNames(t *testing.T) {
+	for spec, want := range map[string][]string{
+		"/x/cats": {"cats"}, "paired:/x/small,/y/large": {"small", "large"}, "unpaired:a,b": {"a", "b"}, "glyphs:letters": {"glyphs:letters"},
+	} {
+		if got := setNames(spec); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", spec, got, want)
+		}
+	}
+}
+
 func TestListed(t *testing.T) {
 	var many []string
 	for i := range 100 {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/data"
 	"fluxion/engine/rundir"
 )
 
@@ -58,8 +59,18 @@ func missing(dir string) bool {
 
 // Apart refuses a run folder in the place of data. No run folder is read as data, so
 // a run there could not be resumed, and the pictures would be lost to the next.
-func Apart(out, data string) error {
-	of, err := os.Stat(data)
+func Apart(out, spec string) error {
+	for _, part := range data.Parts(spec) {
+		if err := apart(out, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apart is Apart of one set.
+func apart(out, set string) error {
+	of, err := os.Stat(set)
 	if out == "" || err != nil || !of.IsDir() {
 		return nil
 	}
