@@ -15,7 +15,7 @@ modules() {
   for os in linux darwin windows; do
     for tags in '' gpu mpi; do
       GOOS=$os CGO_ENABLED=$([ "$tags" = gpu ] && echo 1 || echo 0) go list -deps -tags "$tags" \
-        -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/fluxion
+        -f '{{with .Module}}{{if not .Main}}{{with or .Replace .}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}{{end}}' ./cmd/fluxion
     done
   done | sort -u
 }

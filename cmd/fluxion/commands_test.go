@@ -116,6 +116,9 @@ func TestLicenses(t *testing.T) {
 		if slices.Contains(ofTests, m.Path) {
 			continue
 		}
+		if m.Replace != nil {
+			m = m.Replace
+		}
 		if !strings.Contains(licenses, "==== "+m.Path+" "+m.Version+": ") {
 			t.Errorf("no terms of %s %s; run scripts/licenses.sh", m.Path, m.Version)
 		}

@@ -292,7 +292,7 @@ func (o *trainOptions) again() string {
 func origin() []string {
 	dir, _ := os.Getwd() // "" where that is not known
 	return []string{
-		fmt.Sprintf("fluxion %s, %s, %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
+		fmt.Sprintf("fluxion %s, %s, %s/%s", thisBuild(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
 		fmt.Sprintf("command: %s (in %s)", console.ShellWords(os.Args...), dir),
 	}
 }
