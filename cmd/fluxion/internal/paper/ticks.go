@@ -3,21 +3,66 @@ package paper
 import (
 	"math"
 	"strconv"
-
-	"gonum.org/v1/plot"
 )
 
-// ticks are numbers at an axis: the page has the same.
-type ticks struct{ log bool }
+// axis is a range of numbers, with ticks at round ones.
+type axis struct {
+	label     string
+	low, high float64
+	log       bool
+}
+
+// emptyAxis is one without a range.
+func emptyAxis(label string, log bool) axis { return axis{label, math.Inf(1), math.Inf(-1), log} }
+
+// include widens the range.
+func (a *axis) include(v float64) { a.low, a.high = min(a.low, v), max(a.high, v) }
+
+// settled is the axis with a range whose numbers can be told apart.
+func (a axis) settled() axis {
+	if a.low > a.high { // nothing is drawn
+		a.low, a.high = 0, 1
+		if a.log {
+			a.low, a.high = 1, 10
+		}
+	}
+	far := max(math.Abs(a.low), math.Abs(a.high))
+	switch {
+	case a.high-a.low > 1e-9*far:
+	case a.log:
+		a.low, a.high = a.low/2, a.high*2
+	default:
+		by := max(1, far/1e3)
+		a.low, a.high = a.low-by, a.high+by
+	}
+	return a
+}
+
+// part is where a number is on the axis, from 0 to 1; what is far outside is as far as
+// arithmetic goes well.
+func (a axis) part(v float64) float64 {
+	part := v/(a.high-a.low) - a.low/(a.high-a.low)
+	if a.log {
+		part = math.Log(v/a.low) / math.Log(a.high/a.low)
+	}
+	return min(1e6, max(-1e6, part))
+}
+
+// tick is a number at an axis: the page has the same.
+type tick struct {
+	value float64
+	label string
+}
 
 // Numbers of an axis, about.
 const someTicks = 6
 
-// Ticks are at multiples of 1, 2 or 5 times a power of ten, each with its number; on a
+// ticks are at multiples of 1, 2 or 5 times a power of ten, each with its number; on a
 // logarithmic axis at powers of ten, or at 1, 2 and 5 of each where there are few.
-func (t ticks) Ticks(low, high float64) (all []plot.Tick) {
-	add := func(x float64) { all = append(all, plot.Tick{Value: x, Label: label(x)}) }
-	if !t.log {
+func (a axis) ticks() (all []tick) {
+	low, high := a.low, a.high
+	add := func(x float64) { all = append(all, tick{x, label(x)}) }
+	if !a.log {
 		step := step(high - low)
 		for i := math.Ceil(low/step - 1e-9); i*step <= high+1e-9*step; i++ {
 			add(i * step)
