@@ -2,7 +2,7 @@
 
 A module is a file kernels/**/NAME.cu. NVRTC compiles it to NAME.ptx for compute_80;
 a comment line "// targets: compute_80 compute_90a" asks for more, which become
-NAME_compute_90a.ptx. Each PTX begins with the hash of its sources, the compiler
+NAME_compute_90a.ptx; NAME.ptx.gz, the same, is what programs embed. Each PTX begins with the hash of its sources, the compiler
 and its options. ptxas then assembles it for the GPUs that would run it, and one
 line for each function and GPU goes to the table. A function that spills is an error.
 """
@@ -11,6 +11,7 @@ import argparse
 import concurrent.futures
 import ctypes
 import glob
+import gzip
 import hashlib
 import importlib.metadata
 import os
@@ -186,6 +187,15 @@ def read(path):
     return open(path).read() if os.path.exists(path) else ""
 
 
+def unpacked(path):
+    """The text of a .ptx.gz, which programs embed. Its bytes depend on the version of zlib."""
+    try:
+        with gzip.open(path) as f:
+            return f.read().decode()
+    except (OSError, EOFError):
+        return ""
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/ptx.sh")
     parser.add_argument("--check", action="store_true")
@@ -198,13 +208,14 @@ def main():
     tries = 1 if fix_addresses() else 5
     work = list(jobs(options.names))
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        files, tasks = {}, []
+        files, packed, tasks = {}, {}, []
         modules = [os.path.basename(path)[: -len(".cu")] + ("" if target == "compute_80" else "_" + target) for path, target in work]
         outputs = [os.path.join(os.path.dirname(path), name + ".ptx") for (path, _), name in zip(work, modules)]
         compiled = pool.map(lambda job, output: compile_apart(*job, output, tries), work, outputs)
         for (path, target), module, output, ptx in zip(work, modules, outputs, compiled):
             files[output] = ptx
-            if "/testdata/" not in path:  # kernels that only tests run are not in the table
+            if "/testdata/" not in path:  # kernels that only tests run are neither in the table nor in a program
+                packed[output + ".gz"] = ptx
                 tasks += [(module, ptx, gpu) for gpu in GPUS[target]]
         tasks.sort(key=lambda task: -len(task[1]))  # the longest first, for they take longest
         built = list(pool.map(assemble, *zip(*tasks))) if tasks else []  # ptxas, a process each
@@ -222,8 +233,11 @@ def main():
     # What was compiled once and has no source any more; PTX written by hand does not begin like that.
     others = set(glob.glob("kernels/**/*.ptx", recursive=True)) - set(files)
     orphans = [] if options.names else sorted(path for path in others if read(path).startswith("// fluxion: source"))
+    if not options.names:
+        orphans += sorted(set(glob.glob("kernels/**/*.ptx.gz", recursive=True)) - set(packed))
     if options.check:
         wrong = [path for path, text in files.items() if read(path) != text]
+        wrong += [path for path, text in packed.items() if unpacked(path) != text]
         for path in wrong:
             print(f"ptx: {path} is not what its source gives; run scripts/ptx.sh", file=sys.stderr)
         for path in orphans:
@@ -233,6 +247,11 @@ def main():
         if read(path) != text:
             with open(path, "w") as f:
                 f.write(text)
+            print(path)
+    for path, text in packed.items():
+        if unpacked(path) != text:
+            with open(path, "wb") as f:
+                f.write(gzip.compress(text.encode(), 9, mtime=0))
             print(path)
     for path in orphans:
         print(f"ptx: {path} has no source; remove it", file=sys.stderr)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compiles the CUDA kernels: each kernels/**/NAME.cu becomes NAME.ptx beside it, and
-# what ptxas says of it goes to kernels/cuda/resources.tsv. Needs no GPU and no
+# Compiles the CUDA kernels: each kernels/**/NAME.cu becomes NAME.ptx and NAME.ptx.gz
+# beside it, and what ptxas says of it goes to kernels/cuda/resources.tsv. Needs no GPU and no
 # toolkit: compiler, headers and assembler come from pinned wheels.
 #
 #     scripts/ptx.sh [NAME…]        regenerates all modules, or those named

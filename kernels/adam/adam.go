@@ -14,7 +14,7 @@ import (
 	"fluxion/kernels/row"
 )
 
-//go:embed adam.ptx
+//go:embed adam.ptx.gz
 var ptx string
 
 var module = cuda.Register("adam", ptx)

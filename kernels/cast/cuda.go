@@ -8,7 +8,7 @@ import (
 	"fluxion/kernels/number"
 )
 
-//go:embed cast.ptx
+//go:embed cast.ptx.gz
 var ptx string
 
 var module = cuda.Register("cast", ptx)

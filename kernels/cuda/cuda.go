@@ -157,23 +157,3 @@ func Args(values ...any) []byte {
 	}
 	return b
 }
-
-// Module is the PTX of one operator, embedded in the program.
-type Module struct {
-	Name string // of the operator's folder
-	PTX  string
-}
-
-// modules are all that were registered, by name.
-var modules = map[string]*Module{}
-
-// Register makes PTX known under the name of its operator; it is called from
-// package variables. Modules lists what was registered.
-func Register(name, ptx string) *Module {
-	if modules[name] != nil {
-		panic("cuda: two modules are called " + name)
-	}
-	m := &Module{Name: name, PTX: ptx}
-	modules[name] = m
-	return m
-}

@@ -84,6 +84,11 @@ func TestPTXMatchesSource(t *testing.T) {
 			if strings.Contains(ptx, "/testdata/") {
 				continue // run by tests alone
 			}
+			if packed, err := fs.ReadFile(tree, ptx+".gz"); err != nil {
+				t.Errorf("%v; run scripts/ptx.sh", err)
+			} else if text, err := unpack(string(packed)); err != nil || text != string(content) {
+				t.Errorf("%s.gz does not hold %s (%v); run scripts/ptx.sh", ptx, ptx, err)
+			}
 			if module := strings.TrimSuffix(path.Base(ptx), ".ptx"); !slices.ContainsFunc(resources(), func(r Resources) bool { return r.Module == module }) {
 				t.Errorf("resources.tsv has no line for %s; run scripts/ptx.sh", module)
 			}
@@ -148,7 +153,7 @@ func TestOccupancy(t *testing.T) {
 }
 
 func TestField(t *testing.T) {
-	m := &Module{PTX: "// fluxion: source sha256 ab\n// fluxion: options -a -b\n//\n// fluxion: compiler late\n"}
+	m := NewModule("m", "// fluxion: source sha256 ab\n// fluxion: options -a -b\n//\n// fluxion: compiler late\n")
 	if m.Field("source sha256") != "ab" || m.Field("options") != "-a -b" || m.Field("compiler") != "" {
 		t.Errorf("%q %q %q", m.Field("source sha256"), m.Field("options"), m.Field("compiler"))
 	}

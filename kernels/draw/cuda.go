@@ -8,7 +8,7 @@ import (
 	"fluxion/kernels/row"
 )
 
-//go:embed draw.ptx
+//go:embed draw.ptx.gz
 var ptx string
 
 var module = cuda.Register("draw", ptx)

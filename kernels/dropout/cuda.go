@@ -7,7 +7,7 @@ import (
 	"fluxion/kernels/number"
 )
 
-//go:embed dropout.ptx
+//go:embed dropout.ptx.gz
 var ptx string
 
 var module = cuda.Register("dropout", ptx)

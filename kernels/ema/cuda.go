@@ -9,7 +9,7 @@ import (
 	"fluxion/kernels/row"
 )
 
-//go:embed ema.ptx
+//go:embed ema.ptx.gz
 var ptx string
 
 var module = cuda.Register("ema", ptx)

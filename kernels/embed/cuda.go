@@ -9,7 +9,7 @@ import (
 	"fluxion/kernels/number"
 )
 
-//go:embed embed.ptx
+//go:embed embed.ptx.gz
 var ptx string
 
 var module = cuda.Register("embed", ptx)

@@ -6,7 +6,7 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed feed.ptx
+//go:embed feed.ptx.gz
 var ptx string
 
 var module = cuda.Register("feed", ptx)

@@ -10,10 +10,10 @@ import (
 	"fluxion/kernels/number"
 )
 
-//go:embed gemm_f32.ptx
+//go:embed gemm_f32.ptx.gz
 var ptxFloat32 string
 
-//go:embed gemm_bf16.ptx
+//go:embed gemm_bf16.ptx.gz
 var ptxBFloat16 string
 
 var modules = map[number.Type]*cuda.Module{

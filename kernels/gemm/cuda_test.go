@@ -120,7 +120,7 @@ func TestEveryFunctionIsExact(t *testing.T) {
 				}
 			}
 		}
-		for _, m := range regexp.MustCompile(`\.entry (\w+)`).FindAllStringSubmatch(module.PTX, -1) {
+		for _, m := range regexp.MustCompile(`\.entry (\w+)`).FindAllStringSubmatch(module.PTX(), -1) {
 			if !run[m[1]] {
 				t.Errorf("%s was never run", m[1])
 			}

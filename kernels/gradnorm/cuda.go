@@ -7,7 +7,7 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed gradnorm.ptx
+//go:embed gradnorm.ptx.gz
 var ptx string
 
 var module = cuda.Register("gradnorm", ptx)

@@ -7,7 +7,7 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed gram.ptx
+//go:embed gram.ptx.gz
 var ptx string
 
 var module = cuda.Register("gram", ptx)

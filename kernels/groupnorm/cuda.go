@@ -7,7 +7,7 @@ import (
 	"fluxion/kernels/reduce"
 )
 
-//go:embed groupnorm.ptx
+//go:embed groupnorm.ptx.gz
 var ptx string
 
 var module = cuda.Register("groupnorm", ptx)

@@ -7,7 +7,7 @@ import (
 	"fluxion/kernels/row"
 )
 
-//go:embed guide.ptx
+//go:embed guide.ptx.gz
 var ptx string
 
 var module = cuda.Register("guide", ptx)

@@ -7,7 +7,7 @@ import (
 	"fluxion/kernels/row"
 )
 
-//go:embed inpaint.ptx
+//go:embed inpaint.ptx.gz
 var ptx string
 
 var module = cuda.Register("inpaint", ptx)

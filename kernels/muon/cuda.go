@@ -12,7 +12,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-//go:embed muon.ptx
+//go:embed muon.ptx.gz
 var ptx string
 
 var module = cuda.Register("muon", ptx)

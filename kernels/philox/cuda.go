@@ -7,7 +7,7 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed philox.ptx
+//go:embed philox.ptx.gz
 var ptx string
 
 var module = cuda.Register("philox", ptx)

@@ -7,7 +7,7 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed pointwise.ptx
+//go:embed pointwise.ptx.gz
 var ptx string
 
 var module = cuda.Register("pointwise", ptx)

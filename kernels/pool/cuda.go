@@ -6,7 +6,7 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed pool.ptx
+//go:embed pool.ptx.gz
 var ptx string
 
 var module = cuda.Register("pool", ptx)

@@ -6,7 +6,7 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed reduce.ptx
+//go:embed reduce.ptx.gz
 var ptx string
 
 var module = cuda.Register("reduce", ptx)

@@ -6,7 +6,7 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed resample.ptx
+//go:embed resample.ptx.gz
 var ptx string
 
 var module = cuda.Register("resample", ptx)

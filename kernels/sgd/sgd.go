@@ -13,7 +13,7 @@ import (
 	"fluxion/kernels/row"
 )
 
-//go:embed sgd.ptx
+//go:embed sgd.ptx.gz
 var ptx string
 
 var module = cuda.Register("sgd", ptx)

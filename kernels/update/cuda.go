@@ -7,7 +7,7 @@ import (
 	"fluxion/kernels/row"
 )
 
-//go:embed update.ptx
+//go:embed update.ptx.gz
 var ptx string
 
 var module = cuda.Register("update", ptx)

@@ -21,10 +21,10 @@ import (
 var ptx string
 
 // Module has the kernels axpy, reverse and count.
-var Module = &cuda.Module{Name: "cudatest", PTX: ptx}
+var Module = cuda.NewModule("cudatest", ptx)
 
 // Broken is a module that does not compile.
-var Broken = &cuda.Module{Name: "broken", PTX: ".version 8.1\n.target sm_80\n.address_size 64\n.visible .entry broken() { frobnicate.u32 %r1; }\n"}
+var Broken = cuda.NewModule("broken", ".version 8.1\n.target sm_80\n.address_size 64\n.visible .entry broken() { frobnicate.u32 %r1; }\n")
 
 // Axpy is y += a·x over n floats.
 func Axpy(y, x cuda.Address, a float32, n int) cuda.Call {

@@ -196,7 +196,7 @@ func (d *device) load(m *cuda.Module) (*module, error) {
 	log := make([]byte, 16<<10)
 	loaded := &module{functions: map[string]*function{}}
 	r := d.do(func() (err error) {
-		loaded.module, err = cu.LoadDataEx(m.PTX, &cu.JITErrorLogBuffer{Buffer: log})
+		loaded.module, err = cu.LoadDataEx(m.PTX(), &cu.JITErrorLogBuffer{Buffer: log})
 		return err
 	})
 	if r == cuda.Success {

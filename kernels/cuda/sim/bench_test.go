@@ -14,7 +14,7 @@ import (
 //go:embed testdata/bench.ptx
 var benchPTX string
 
-var benchModule = &cuda.Module{Name: "bench", PTX: benchPTX}
+var benchModule = cuda.NewModule("bench", benchPTX)
 
 // siluCall is SiLU of n numbers of bf16 in all lanes.
 func siluCall(d *device, n int) (call cuda.Call, x, y cuda.Address) {
@@ -138,7 +138,7 @@ again:
 
 func BenchmarkMMA(b *testing.B) {
 	d := newDevice(b, sim.Options{})
-	module := &cuda.Module{Name: "mma", PTX: mmaPTX}
+	module := cuda.NewModule("mma", mmaPTX)
 	flops := int64(0)
 	for b.Loop() {
 		c, err := d.machine.Run(context.Background(), cuda.Call{Module: module, Function: "k", Grid: [3]int{2, 1, 1}, Block: [3]int{128, 1, 1}, Args: cuda.Args(int32(1000))})

@@ -432,7 +432,7 @@ func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	d := newDevice(t, sim.Options{})
-	_, err := d.machine.Run(ctx, cuda.Call{Module: &cuda.Module{Name: "m", PTX: header + ".visible .entry k()\n{\nagain: bra again;\n}"}, Function: "k", Grid: [3]int{1, 1, 1}, Block: [3]int{32, 1, 1}})
+	_, err := d.machine.Run(ctx, cuda.Call{Module: cuda.NewModule("m", header+".visible .entry k()\n{\nagain: bra again;\n}"), Function: "k", Grid: [3]int{1, 1, 1}, Block: [3]int{32, 1, 1}})
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("error %v", err)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 func TestKernel(t *testing.T) {
-	module := &cuda.Module{Name: "kernel", PTX: `
+	module := cuda.NewModule("kernel", `
 .version 8.1
 .target sm_80
 .address_size 64
@@ -20,7 +20,7 @@ func TestKernel(t *testing.T) {
 	ret;
 }
 .func helper() { ret; }
-`}
+`)
 	memory := NewMemory(1 << 20)
 	m := New(memory, Options{})
 	k, err := m.Kernel(module, "mixed")

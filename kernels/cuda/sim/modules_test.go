@@ -29,7 +29,7 @@ func TestEveryModuleDecodes(t *testing.T) {
 		}
 		modules++
 		name := strings.TrimSuffix(filepath.Base(path), ".ptx")
-		if err := sim.New(sim.NewMemory(0), sim.Options{}).Load(&cuda.Module{Name: name, PTX: string(text)}); err != nil {
+		if err := sim.New(sim.NewMemory(0), sim.Options{}).Load(cuda.NewModule(name, string(text))); err != nil {
 			t.Error(err)
 		}
 		return nil

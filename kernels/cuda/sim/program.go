@@ -64,13 +64,13 @@ type special struct {
 var compiled sync.Map // of {name, text} to a function that compiles once
 
 func programOf(module *cuda.Module) (*program, error) {
-	once, _ := compiled.LoadOrStore(*module, sync.OnceValues(func() (*program, error) { return build(module) }))
+	once, _ := compiled.LoadOrStore([2]string{module.Name, module.PTX()}, sync.OnceValues(func() (*program, error) { return build(module) }))
 	return once.(func() (*program, error))()
 }
 
 // build parses a module and decodes its functions.
 func build(module *cuda.Module) (*program, error) {
-	src, err := parse(module.Name, module.PTX)
+	src, err := parse(module.Name, module.PTX())
 	if err != nil {
 		return nil, err
 	}

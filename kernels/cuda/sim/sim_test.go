@@ -65,7 +65,7 @@ func (d *device) words(a cuda.Address, n int) []uint32 {
 }
 
 func (d *device) run(ptx, function string, grid, block, shared int, args ...any) (sim.Counters, error) {
-	module := &cuda.Module{Name: "test", PTX: ptx}
+	module := cuda.NewModule("test", ptx)
 	return d.machine.Run(context.Background(), cuda.Call{
 		Module: module, Function: function, Grid: [3]int{grid, 1, 1}, Block: [3]int{block, 1, 1}, Shared: shared, Args: cuda.Args(args...),
 	})

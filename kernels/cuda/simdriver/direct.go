@@ -147,7 +147,7 @@ func (d *device) function(call cuda.Call) (*Function, error) {
 	m := d.modules[call.Module]
 	if m == nil {
 		var r cuda.Result
-		if m, _, r = d.context.ModuleLoad(call.Module.PTX); r != cuda.Success {
+		if m, _, r = d.context.ModuleLoad(call.Module.PTX()); r != cuda.Success {
 			return nil, d.errorOf("cuModuleLoadDataEx", r, "module %s", call.Module.Name)
 		}
 		m.module.Name = call.Module.Name

@@ -33,7 +33,7 @@ func (c *Context) ModuleLoad(ptx string) (m *Module, log string, r cuda.Result) 
 		if log = targets(ptx, c.driver.options.Major); log != "" {
 			return c.driver.fail(cuda.InvalidPTX, "%s", log)
 		}
-		image := &cuda.Module{Name: "module", PTX: ptx}
+		image := cuda.NewModule("module", ptx)
 		if err := c.driver.machine.Load(image); err != nil {
 			log = err.Error()
 			c.driver.machine.Unload(image)

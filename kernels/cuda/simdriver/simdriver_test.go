@@ -25,7 +25,7 @@ func newRig(t *testing.T, o simdriver.Options) *rig {
 	c, r := d.CtxCreate(0, 0)
 	x := &rig{T: t, driver: d, context: c}
 	x.ok(r)
-	x.module, _, r = c.ModuleLoad(cudatest.Module.PTX)
+	x.module, _, r = c.ModuleLoad(cudatest.Module.PTX())
 	x.ok(r)
 	t.Cleanup(func() {
 		c.Destroy()
@@ -262,7 +262,7 @@ func TestKernelFaultIsSticky(t *testing.T) {
 }
 
 func TestTargets(t *testing.T) {
-	hopper := strings.Replace(cudatest.Module.PTX, "sm_80", "sm_90a", 1)
+	hopper := strings.Replace(cudatest.Module.PTX(), "sm_80", "sm_90a", 1)
 	x := newRig(t, simdriver.Options{})
 	_, log, r := x.context.ModuleLoad(hopper)
 	x.is(r, cuda.InvalidPTX)
@@ -272,7 +272,7 @@ func TestTargets(t *testing.T) {
 	x = newRig(t, simdriver.Options{Major: 9})
 	_, _, r = x.context.ModuleLoad(hopper)
 	x.ok(r)
-	_, log, r = x.context.ModuleLoad(strings.Replace(cudatest.Module.PTX, "sm_80", "sm_80a", 1))
+	_, log, r = x.context.ModuleLoad(strings.Replace(cudatest.Module.PTX(), "sm_80", "sm_80a", 1))
 	x.is(r, cuda.InvalidPTX)
 	if !strings.Contains(log, "sm_80a does not run on sm_90") {
 		t.Errorf("log is %q", log)

@@ -147,7 +147,7 @@ func TestCu(t *testing.T) {
 	if current, err := cu.CurrentContext(); err != nil || current != context || active != 1 {
 		t.Errorf("current context %v, want %v, %v", current, context, err)
 	}
-	module, err := cu.LoadData(cudatest.Module.PTX)
+	module, err := cu.LoadData(cudatest.Module.PTX())
 	check(err)
 	axpy, err := module.Function("axpy")
 	check(err)
