@@ -6,10 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"fluxion/data/durable/durabletest"
 	"fluxion/nets"
 	"fluxion/nets/unet"
 )
@@ -96,7 +96,7 @@ func TestBrokenModels(t *testing.T) {
 			"cut":      func(path string) error { return os.WriteFile(path, []byte(`{"a": [1, `), 0o666) },
 			"binary":   func(path string) error { return os.WriteFile(path, []byte{0, 1, 0xff, 0xfe}, 0o666) },
 			"a folder": func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o777)) },
-			"a pipe":   func(path string) error { return errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o666)) },
+			"a pipe":   func(path string) error { return errors.Join(os.Remove(path), durabletest.Pipe(path)) },
 			"endless":  func(path string) error { return os.Truncate(path, 1<<40) },
 		}
 		for i, text := range texts[file] {

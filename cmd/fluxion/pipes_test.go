@@ -5,9 +5,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"fluxion/data/durable/durabletest"
 )
 
 // TestPipes: a named pipe in the place of any file that a command reads or appends to
@@ -39,7 +40,7 @@ func TestPipes(t *testing.T) {
 		pipe := filepath.Join(dir, c.pipe)
 		before, err := os.ReadFile(pipe)
 		there := err == nil
-		if err := errors.Join(os.MkdirAll(filepath.Dir(pipe), 0o777), os.RemoveAll(pipe), syscall.Mkfifo(pipe, 0o666)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(pipe), 0o777), os.RemoveAll(pipe), durabletest.Pipe(pipe)); err != nil {
 			t.Fatal(err)
 		}
 		last := pipe

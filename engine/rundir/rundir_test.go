@@ -33,7 +33,7 @@ func weights(run string, images int64) func(dir string) error {
 func TestPipesAndLongStatistics(t *testing.T) {
 	for _, name := range []string{StatsFile, LogFile} {
 		dir := filepath.Join(t.TempDir(), "run")
-		if err := errors.Join(os.Mkdir(dir, 0o777), syscall.Mkfifo(filepath.Join(dir, name), 0o666)); err != nil {
+		if err := errors.Join(os.Mkdir(dir, 0o777), durabletest.Pipe(filepath.Join(dir, name))); err != nil {
 			t.Fatal(err)
 		}
 		var folder *Error

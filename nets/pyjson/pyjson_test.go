@@ -8,8 +8,9 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
-	"syscall"
 	"testing"
+
+	"fluxion/data/durable/durabletest"
 )
 
 // The right column is what repr printed in Python 3.11.
@@ -107,7 +108,7 @@ func TestDecode(t *testing.T) {
 func TestReadFile(t *testing.T) {
 	dir := t.TempDir()
 	long, pipe := filepath.Join(dir, "long.json"), filepath.Join(dir, "pipe.json")
-	if err := errors.Join(os.WriteFile(long, nil, 0o666), os.Truncate(long, 1<<40), syscall.Mkfifo(pipe, 0o666)); err != nil {
+	if err := errors.Join(os.WriteFile(long, nil, 0o666), os.Truncate(long, 1<<40), durabletest.Pipe(pipe)); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{dir: "is a folder", long: "longer than", pipe: "pipe", filepath.Join(dir, "none.json"): "no such file"} {
