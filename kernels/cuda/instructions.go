@@ -12,7 +12,7 @@ var written sync.Map
 func (m *Module) Instructions(function string) int {
 	all, known := written.Load(m)
 	if !known {
-		all, _ = written.LoadOrStore(m, count(m.PTX))
+		all, _ = written.LoadOrStore(m, count(m.PTX()))
 	}
 	return all.(map[string]int)[function]
 }

@@ -18,7 +18,7 @@ import (
 
 // fill is a call of a kernel that does nothing but move bytes.
 func fill(blocks int, sectors int64) model.Call {
-	m := &cuda.Module{Name: "pointwise", PTX: ""}
+	m := cuda.NewModule("pointwise", "")
 	return model.Call{
 		Call:     cuda.Call{Module: m, Function: "pointwise_add_bf16", Grid: [3]int{blocks, 1, 1}, Block: [3]int{256, 1, 1}},
 		Counters: sim.Counters{GlobalLoads: sim.Traffic{Sectors: sectors / 2}, GlobalStores: sim.Traffic{Sectors: sectors / 2}},
