@@ -19,7 +19,7 @@ import (
 // of its symbols.
 type abi struct {
 	name                        string
-	world, byte_, errorsReturn  uintptr
+	world, octet, errorsReturn  uintptr
 	statusIgnore                uintptr
 	threadFunneled              int32
 	versionLength, stringLength int
@@ -140,7 +140,7 @@ func (m *library) bind(handle uintptr) error {
 		m.abi = mpichABI
 	default:
 		m.abi = abi{name: "Open MPI's ABI", world: world, threadFunneled: 1, versionLength: 256, stringLength: 256}
-		for name, to := range map[string]*uintptr{"ompi_mpi_byte": &m.byte_, "ompi_mpi_errors_return": &m.errorsReturn} {
+		for name, to := range map[string]*uintptr{"ompi_mpi_byte": &m.octet, "ompi_mpi_errors_return": &m.errorsReturn} {
 			if *to, err = purego.Dlsym(handle, name); err != nil {
 				return fmt.Errorf("the MPI library %s has no %s: %w", m.path, name, err)
 			}
@@ -297,10 +297,10 @@ func (m *library) step(s *stream) (more, did bool, err error) {
 	if s.moving == 0 {
 		s.moving = min(len(s.data), len(s.piece))
 		if s.receive {
-			return true, true, m.check("MPI_Irecv", m.irecv(unsafe.Pointer(&s.piece[0]), int32(s.moving), m.byte_, int32(s.peer), tag, m.world, s.request))
+			return true, true, m.check("MPI_Irecv", m.irecv(unsafe.Pointer(&s.piece[0]), int32(s.moving), m.octet, int32(s.peer), tag, m.world, s.request))
 		}
 		copy(s.piece, s.data[:s.moving])
-		return true, true, m.check("MPI_Isend", m.isend(unsafe.Pointer(&s.piece[0]), int32(s.moving), m.byte_, int32(s.peer), tag, m.world, s.request))
+		return true, true, m.check("MPI_Isend", m.isend(unsafe.Pointer(&s.piece[0]), int32(s.moving), m.octet, int32(s.peer), tag, m.world, s.request))
 	}
 	flag := unsafe.Add(s.request, flagAt)
 	if err := m.check("MPI_Test", m.test(s.request, flag, m.statusIgnore)); err != nil {
