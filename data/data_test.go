@@ -358,7 +358,7 @@ func TestPictures(t *testing.T) {
 	if err := WriteSheet(filepath.Join(dir, "g.png"), NewPixels(Bytes, 5*4*4*3), 5, 4, 4, 3, 3); err != nil {
 		t.Fatal(err)
 	}
-	if _, h, w, _, err := ReadPNG(filepath.Join(dir, "g.png")); err != nil || h != 14 || w != 20 {
+	if _, h, w, _, err := ReadPNG(filepath.Join(dir, "g.png")); err != nil || h != 14*24 || w != 20*24 {
 		t.Errorf("a grid of 5 in 3 columns is %d×%d, %v", h, w, err)
 	}
 	err := WriteSheet(filepath.Join(dir, "nowhere", "a.png"), NewPixels(Bytes, 3), 1, 1, 1, 3, 1)

@@ -6,7 +6,9 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"maps"
 	"math"
+	"strconv"
 
 	"fluxion/data/durable"
 )
@@ -50,10 +52,18 @@ func EncodePNG16(values []float32, height, width, channels int, text map[string]
 	return encode(img, text)
 }
 
-// gridGap is the pixels between the images of a grid.
-const gridGap = 2
+const (
+	gridGap  = 2    // pixels between the images of a grid
+	tileSide = 96   // pixels that a small image may take in it
+	gridSide = 2048 // of a grid that is drawn larger
+)
+
+// ScaleText is the text of a grid that says how many pixels are one of its images', along
+// each side.
+const ScaleText = "scale"
 
 // EncodeGrid is the file of n images, NHWC, in rows of this many columns, and texts about it.
+// One of small images is drawn larger by a whole factor, or a screen would hardly show them.
 func EncodeGrid(pixels []byte, n, height, width, channels, columns int, text map[string]string) ([]byte, error) {
 	columns = min(columns, n)
 	rows := (n + columns - 1) / columns
@@ -65,7 +75,32 @@ func EncodeGrid(pixels []byte, n, height, width, channels, columns int, text map
 			copy(canvas[((top+y)*w+left)*channels:], pixels[((i*height+y)*width)*channels:][:width*channels])
 		}
 	}
-	return encode(picture(canvas, h, w, channels), text)
+	scale := min(tileSide/max(height, width), gridSide/max(h, w))
+	if scale < 2 {
+		return encode(picture(canvas, h, w, channels), text)
+	}
+	text = maps.Clone(text)
+	if text == nil {
+		text = map[string]string{}
+	}
+	text[ScaleText] = strconv.Itoa(scale)
+	return encode(picture(larger(canvas, h, w, channels, scale), h*scale, w*scale, channels), text)
+}
+
+// larger repeats each pixel along both sides.
+func larger(pixels []byte, height, width, channels, times int) []byte {
+	to := make([]byte, 0, len(pixels)*times*times)
+	for y := range height {
+		begin := len(to)
+		for x := range width {
+			to = append(to, bytes.Repeat(pixels[(y*width+x)*channels:][:channels], times)...)
+		}
+		line := to[begin:]
+		for range times - 1 {
+			to = append(to, line...)
+		}
+	}
+	return to
 }
 
 // WriteSheet writes what EncodeSheet gives, whole or not at all.

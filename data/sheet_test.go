@@ -3,6 +3,9 @@ package data
 import (
 	"bytes"
 	"image/png"
+	"os"
+	"path/filepath"
+	"strconv"
 	"testing"
 )
 
@@ -56,5 +59,37 @@ func TestSideBySide(t *testing.T) {
 	}
 	if pixels, channels := SideBySide(2, 1, 2, grey, grey); channels != 1 || !bytes.Equal(pixels, []byte{1, 2, 1, 2, 3, 4, 3, 4}) {
 		t.Errorf("grey: %d channels, %v", channels, pixels)
+	}
+}
+
+// TestLargerGrids: a grid of small images is drawn larger by a whole factor, which it says, up
+// to a bound; of large ones it is as they are.
+func TestLargerGrids(t *testing.T) {
+	for _, c := range []struct{ side, n, columns, scale int }{{16, 20, 10, 6}, {28, 20, 10, 3}, {48, 4, 2, 2}, {64, 4, 2, 1}, {8, 400, 40, 5}, {8, 40000, 200, 1}} {
+		pixels := make([]byte, c.n*c.side*c.side*3)
+		for i := range pixels {
+			pixels[i] = byte(i * 7)
+		}
+		path := filepath.Join(t.TempDir(), "grid.png")
+		file, err := EncodeGrid(pixels, c.n, c.side, c.side, 3, c.columns, map[string]string{"seed": "1"})
+		if err == nil {
+			err = os.WriteFile(path, file, 0o666)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		grid, _, width, _, err := ReadPNG(path)
+		text, failed := ReadText(path)
+		if err != nil || failed != nil || width != (c.columns*(c.side+2)+2)*c.scale || text["seed"] != "1" || text[ScaleText] != map[bool]string{true: strconv.Itoa(c.scale)}[c.scale > 1] {
+			t.Fatalf("%+v: %d pixels wide, texts %v, %v, %v", c, width, text, err, failed)
+		}
+		for y := range c.side * c.scale { // of the first image
+			for x := range c.side * c.scale {
+				got, want := grid[((2*c.scale+y)*width+2*c.scale+x)*3:][:3], pixels[(y/c.scale*c.side+x/c.scale)*3:][:3]
+				if !bytes.Equal(got, want) {
+					t.Fatalf("%+v: pixel %d, %d is %v, want %v", c, y, x, got, want)
+				}
+			}
+		}
 	}
 }

@@ -13,6 +13,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"flag"
@@ -24,7 +25,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+
+	"fluxion/data"
 )
 
 // step is a command of a case: arguments of the binary.
@@ -206,8 +210,16 @@ func digest(sum io.Writer, path string) error {
 		if decodeErr != nil {
 			return fmt.Errorf("%s: %w", path, decodeErr)
 		}
-		for y := img.Bounds().Min.Y; y < img.Bounds().Max.Y; y++ {
-			for x := img.Bounds().Min.X; x < img.Bounds().Max.X; x++ {
+		text, err := data.ReadText(path)
+		if err != nil {
+			return err
+		}
+		scale, err := strconv.Atoi(cmp.Or(text[data.ScaleText], "1")) // of a grid: each pixel is a square of them
+		if err != nil || scale < 1 {
+			return fmt.Errorf("%s: scale %s", path, text[data.ScaleText])
+		}
+		for y := img.Bounds().Min.Y; y < img.Bounds().Max.Y; y += scale {
+			for x := img.Bounds().Min.X; x < img.Bounds().Max.X; x += scale {
 				r, g, b, _ := img.At(x, y).RGBA()
 				if _, err := sum.Write([]byte{byte(r >> 8), byte(g >> 8), byte(b >> 8)}); err != nil {
 					return err
