@@ -193,13 +193,13 @@ func newRoot() *cobra.Command {
 		}
 		return nil
 	}
-	root.AddCommand(newTrain(), newRuns(), newConfig(), newSample(), newPairs(), newLatents(), newEval(), newSweep(), newConvert(), newData(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion(), newLicenses(), newManual())
+	root.AddCommand(newTrain(), newRecipes(), newRuns(), newConfig(), newSample(), newPairs(), newLatents(), newEval(), newSweep(), newConvert(), newData(), newBench(), newInspect(), newTrace(), newFigures(), newDoctor(), newVersion(), newLicenses(), newManual())
 	root.InitDefaultCompletionCmd()
 	knownShells(root)
 	complete(root)
 	root.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return fault.Usagef("no command %q; there are train, runs, config, sample, pairs, latents, eval, sweep, convert, data, bench, inspect, trace, figures, doctor, version, licenses, completion", args[0])
+			return fault.Usagef("no command %q; there are train, recipes, runs, config, sample, pairs, latents, eval, sweep, convert, data, bench, inspect, trace, figures, doctor, version, licenses, completion", args[0])
 		}
 		return c.Help()
 	}

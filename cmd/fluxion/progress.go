@@ -18,7 +18,8 @@ import (
 // observer shows a run, on the screen and on its page.
 type observer struct {
 	console.Face
-	page *runpage.Page // nil: none
+	page  *runpage.Page // nil: none
+	paper string        // a paper's recipe, and what the run does otherwise; "": none
 }
 
 func (o observer) Start(s train.Start) {
@@ -45,6 +46,11 @@ func (o observer) Start(s train.Start) {
 		start[row[0]] = row[1]
 	}
 	rows := startRows(s)
+	if o.paper != "" {
+		rows = slices.DeleteFunc(rows, func(r [2]string) bool { return r[0] == "recipe" || r[0] == "overridden" }) // than the preset's
+		rows = slices.Insert(rows, 3, [2]string{"recipe", o.paper})
+		start["paper"] = o.paper
+	}
 	if o.page != nil {
 		o.page.About(rows)
 		rows = append(rows, [2]string{"page", o.page.URL()})

@@ -35,6 +35,7 @@ import (
 type trainOptions struct {
 	given   train.Settings // defaults, and what the user says over them
 	sources *settings.Sources
+	recipe  string // of a paper; "": the preset's alone
 	out     string
 	fresh   bool
 	from    int64
@@ -88,7 +89,11 @@ again.
 ` + settings.Help + ` A run that is resumed keeps what its config.json says where
 nothing else is said; device, threads and blockings are not part of it. A new run
 takes the rest from the preset, which is a network and how it is trained:
-` + presetsText(),
+` + presetsText() + `
+
+--recipe NAME is a preset and all settings of a paper, over which flags go as over a
+preset's (fluxion recipes lists them); a run that goes on keeps its own:
+` + recipesText(),
 		Example: `  fluxion train
   fluxion train --data mnist:$HOME/mnist --size 32
   fluxion train --eval-every 3400 --eval-count 500 --keep-best fd
@@ -102,6 +107,7 @@ takes the rest from the preset, which is a network and how it is trained:
 		model.IgnoreSetting(&o.ignore),
 	))
 	o.sources.Default("the preset's", train.RecipeKeys()...)
+	c.Flags().StringVar(&o.recipe, "recipe", "", "preset and settings of a paper: "+strings.Join(recipeNames(), ", ")+" (fluxion recipes)")
 	c.Flags().BoolVar(&o.fresh, "fresh", false, "begin anew in the place of the run that is in the folder")
 	c.Flags().Int64Var(&o.from, "from", 0, "go on from the checkpoint after so many images, in the place of what comes later (default the newest)")
 	c.Flags().StringVar(&o.onCheckpoint, "on-checkpoint", "", "command of the shell, run beside training for each checkpoint on the disk: $CHECKPOINT is its folder, $CHECKPOINT_IMAGES the images seen, $RUN the run folder")
@@ -249,7 +255,11 @@ func (o *trainOptions) equip(ctx context.Context, out io.Writer, t *train.Option
 		return show, ctx, err
 	}
 	*open = append(*open, func() error { leave(); return nil })
-	show = observer{console.NewFace(out, o.json), page}
+	show = observer{Face: console.NewFace(out, o.json), page: page}
+	if paper, err := train.FindPublished(o.recipe); o.recipe != "" && err == nil {
+		show.paper = paper.Text(s)
+		t.Origin = append(t.Origin, "recipe "+show.paper)
+	}
 	t.Observer, t.SaveNow, t.Sinks = show, requests, o.sinks(s, show)
 	t.Making = show.making()
 	t.Hooks, err = e.hooks(ctx, dev, show.Face, o.json)
@@ -328,7 +338,11 @@ func openData(s train.Settings) (data.Dataset, error) {
 // recipe, over the defaults. Whether they go together is to be checked when it is known
 // that no run goes on. What is missing for a new one is kept as o.lacks.
 func (o *trainOptions) resolve() train.Settings {
-	s, from := o.given, "preset"
+	s, paper, err := o.paper()
+	if o.lacks = err; err != nil {
+		return s
+	}
+	from := "preset"
 	if s.Teacher != "" && !o.sources.Has("init") && !o.sources.Has("preset") {
 		s.Init, from = s.Teacher, "teacher"
 	}
@@ -345,9 +359,11 @@ func (o *trainOptions) resolve() train.Settings {
 	if o.lacks = cmp.Or(o.lacks, err); o.lacks != nil {
 		return s
 	}
-	s = recipe.Apply(s)
+	if s, o.lacks = paper.Over(recipe.Apply(s)); o.lacks != nil {
+		return s
+	}
 	o.sources.Over(s.List())
-	return s.Switched(train.Default(), o.sources.Has)
+	return s.Switched(train.Default(), func(key string) bool { return o.sources.Has(key) || paper.Has(key) })
 }
 
 // goOn returns the settings with which a run goes on in the folder: what the user

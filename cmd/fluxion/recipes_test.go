@@ -1,0 +1,56 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fluxion/cmd/fluxion/internal/machine"
+	"fluxion/engine/train"
+)
+
+// TestRecipes: each resolves without a run, flags go over it, and it trains two steps of a
+// smaller network.
+func TestRecipes(t *testing.T) {
+	t.Setenv(machine.BlockingsVariable, "off")
+	t.Chdir(t.TempDir())
+	for _, r := range train.PublishedRecipes() {
+		s := drySettings(t, "--recipe", r.Name, "--lr", "0.25")
+		if s.LR != 0.25 || "preset="+s.Preset != r.Settings[0] {
+			t.Errorf("%s: rate %g, preset %s", r.Name, s.LR, s.Preset)
+		}
+		s.LR = drySettings(t, "--recipe", r.Name).LR
+		if text := r.Text(s); strings.Contains(text, "overridden") {
+			t.Errorf("resolved it is %s", text)
+		}
+		out, _, err := fluxion(t, "train", "--recipe", r.Name, "--size", "8", "--preset", "micro", "--batch", "4", "--images", "8", "--sample-count", "0", "--out", r.Name)
+		if err != nil || !strings.Contains(out, "\nrecipe      "+r.Name+": preset=") || !strings.Contains(out, "overridden by preset micro, images 8") || !strings.Contains(out, "8 images, 2 steps") {
+			t.Errorf("%s: %v %s", r.Name, err, out)
+		}
+		log, err := os.ReadFile(filepath.Join(r.Name, "log.txt"))
+		if err != nil || strings.Count(out, "\nrecipe ") != 1 || !strings.Contains(string(log), "recipe "+r.Name) {
+			t.Errorf("%s: the log and the start do not say it once: %s", r.Name, out)
+		}
+	}
+	if _, _, err := fluxion(t, "train", "--recipe", "edm", "--dry-run"); err == nil || exitCode(err) != 2 || !strings.Contains(err.Error(), "edm-cifar10") {
+		t.Errorf("an unknown recipe: %v", err)
+	}
+	out, _, err := fluxion(t, "recipes", "--json")
+	var list struct {
+		Recipes []struct {
+			Name, Paper, Result, Here string
+			Settings                  map[string]string
+		}
+	}
+	if err != nil || json.Unmarshal([]byte(out), &list) != nil || len(list.Recipes) != len(train.PublishedRecipes()) || list.Recipes[0].Settings["lr"] != "2e-4" || list.Recipes[0].Here == "" {
+		t.Errorf("%v %s", err, out)
+	}
+	text, _, err := fluxion(t, "recipes")
+	for _, r := range list.Recipes {
+		if err != nil || !strings.Contains(text, r.Name) || !strings.Contains(text, r.Paper) {
+			t.Errorf("%s is not listed: %v", r.Name, err)
+		}
+	}
+}
