@@ -79,6 +79,7 @@ func (p problem) solve() (answers [][]int64, err error) {
 		}
 		for i := range s.Noise {
 			s.Noise[i] = step*n + int64(i)
+			s.At[i] = s.Noise[i]
 		}
 		if err := c.Pair(s); err != nil {
 			return nil, err
