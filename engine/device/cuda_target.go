@@ -45,6 +45,9 @@ func (CUDATarget) Row(l plan.Launch) int {
 	return (k.ParameterBytes() + rowAlignment - 1) / rowAlignment * rowAlignment
 }
 
+// Upsamples says that convolutions enlarge images themselves.
+func (CUDATarget) Upsamples() bool { return true }
+
 // Partials are those of a kernel that can leave them and one that can use them.
 func (t CUDATarget) Partials(maker, reader plan.Launch) plan.Partials {
 	m, leaves := maker.Kernel.(cuda.Measurer)

@@ -81,14 +81,14 @@ var upsampling = Options{Stride: 1, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRigh
 // TestUpsampledKernels has Winograd's squares and plain products, images of one pixel,
 // more squares than a block and more channels than a panel.
 func TestUpsampledKernels(t *testing.T) {
-	cases := []struct{ n, h, w, cin, cout int }{{2, 3, 2, 17, 16}, {1, 1, 1, 16, 18}, {2, 2, 3, 5, 17}, {3, 7, 9, 33, 70}}
+	cases := []struct{ n, h, w, cin, cout int }{{2, 3, 2, 17, 16}, {1, 1, 1, 16, 18}, {2, 2, 3, 5, 17}, {1, 4, 3, 32, 72}, {3, 7, 9, 33, 70}}
 	if testing.Short() {
 		cases = cases[:3]
 	}
 	for _, c := range cases {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			in := []kerneltest.Input{kerneltest.Shape(c.n, c.h, c.w, c.cin), kerneltest.Shape(3, 3, c.cin, c.cout), kerneltest.Shape(c.cout)}
-			kerneltest.CheckCPU(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], upsampling) })
+			kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Conv2D(in[0], in[1], in[2], upsampling) })
 		})
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// The three operators have kernels for GPUs but of upsampled images.
+// The three operators' kernels for GPUs; those of upsampled images are in upsampled_cuda.go.
 type (
 	forwardCUDA    struct{ forward }
 	inputGradCUDA  struct{ inputGrad }

@@ -14,7 +14,7 @@ import (
 // read the small image: the 3×3 pixels that a result depends on are copies of at most 2×2
 // of it. With Winograd's transforms four results take 9 multiplications instead of 36 (see
 // cpu.Winograd). A plan makes these operators by fusion (kernels.Absorber,
-// kernels.Finisher), for CPUs only.
+// kernels.Finisher).
 
 // upsample returns the options of the convolution with these weights that enlarges
 // its input itself, if there is one.
@@ -30,7 +30,7 @@ func (f forward) Absorbs(i int, maker kernels.Kernel, in []tensor.Shape) kernels
 	if !ok || i != 0 || !resample.Repeats(maker) {
 		return nil
 	}
-	return newForward(o, in[1])
+	return forwardOf(o, in[1]).(kernels.Kernel)
 }
 
 // Absorbs is the gradient of the weights that meet an image that another kernel would enlarge.
@@ -40,7 +40,7 @@ func (g weightGrad) Absorbs(i int, maker kernels.Kernel, _ []tensor.Shape) kerne
 	if !ok || i != 0 || !resample.Repeats(maker) {
 		return nil
 	}
-	return newWeightGrad(o, w)
+	return weightGradOf(o, w).(kernels.Kernel)
 }
 
 // Finishes is the gradient of an image instead of the gradient of the enlarged one.
@@ -49,7 +49,7 @@ func (g inputGrad) Finishes(reader kernels.Kernel, in []tensor.Shape) kernels.Ke
 	if !ok || !resample.SumsRepeated(reader) {
 		return nil
 	}
-	return newInputGrad(o, tensor.Shape{in[0][0], g.h / 2, g.w / 2, in[1][2]})
+	return inputGradOf(o, tensor.Shape{in[0][0], g.h / 2, g.w / 2, in[1][2]}).(kernels.Kernel)
 }
 
 // forwardOf, inputGradOf and weightGradOf are the operators with all kernels they have.
@@ -57,7 +57,7 @@ func (g inputGrad) Finishes(reader kernels.Kernel, in []tensor.Shape) kernels.Ke
 func forwardOf(o Options, w tensor.Shape) gorgonia.Op {
 	f := newForward(o, w)
 	if o.upsampled {
-		return f
+		return upsampledForwardCUDA{f}
 	}
 	return forwardCUDA{f}
 }
@@ -65,7 +65,7 @@ func forwardOf(o Options, w tensor.Shape) gorgonia.Op {
 func inputGradOf(o Options, x tensor.Shape) gorgonia.Op {
 	g := newInputGrad(o, x)
 	if o.upsampled {
-		return g
+		return upsampledInputGradCUDA{g}
 	}
 	return inputGradCUDA{g}
 }
@@ -73,7 +73,7 @@ func inputGradOf(o Options, x tensor.Shape) gorgonia.Op {
 func weightGradOf(o Options, w tensor.Shape) gorgonia.Op {
 	g := newWeightGrad(o, w)
 	if o.upsampled {
-		return g
+		return upsampledWeightGradCUDA{g}
 	}
 	return weightGradCUDA{g}
 }
