@@ -26,6 +26,7 @@ texts() {
     ! -name '*.go' ! -path '*/testdata/*' | sort
 }
 
+linked=$(modules)
 {
   echo "Fluxion is under the Apache License 2.0, whose text stands first. What is linked into"
   echo "it, and under which terms, follows. A text that several share is printed once."
@@ -51,11 +52,12 @@ texts() {
       exit 1
     fi
     while read -r text; do show "$path $version" "$dir" "$text"; done <<<"$found"
-  done < <(modules)
+  done <<<"$linked"
 } >"$new"
 
 if [ "${1:-}" = --check ]; then
   diff -u "$file" "$new" >&2 || { echo "scripts/licenses.sh: $file is not what the modules say; run scripts/licenses.sh" >&2; exit 1; }
 else
   cp "$new" "$file"
+  gzip -9 -n -c "$file" >"$file.gz" # what the binary carries; go test compares
 fi

@@ -1,18 +1,30 @@
 package main
 
 import (
+	"compress/gzip"
 	_ "embed"
 	"io"
+	"strings"
 
 	"fluxion/cmd/fluxion/internal/console"
 
 	"github.com/spf13/cobra"
 )
 
-// licenses are the terms of everything in the binary; scripts/licenses.sh gathers them.
+// packedLicenses are the terms of everything in the binary, a ninth of their size;
+// scripts/licenses.sh gathers them, and licenses.txt is the same to be read.
 //
-//go:embed licenses.txt
-var licenses string
+//go:embed licenses.txt.gz
+var packedLicenses string
+
+func licenses() (string, error) {
+	r, err := gzip.NewReader(strings.NewReader(packedLicenses))
+	if err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(r)
+	return string(text), err
+}
 
 func newLicenses() *cobra.Command {
 	asJSON := false
@@ -22,8 +34,12 @@ func newLicenses() *cobra.Command {
 		Long:    "Print the license of this program and of every library, font and text that is part of\nthe binary, with what the build for GPUs adds.",
 		Example: "  fluxion licenses | less",
 		RunE: func(c *cobra.Command, _ []string) error {
-			return console.NewFace(c.OutOrStdout(), asJSON).Result(map[string]string{"licenses": licenses}, func(out io.Writer) error {
-				_, err := io.WriteString(out, licenses)
+			text, err := licenses()
+			if err != nil {
+				return err
+			}
+			return console.NewFace(c.OutOrStdout(), asJSON).Result(map[string]string{"licenses": text}, func(out io.Writer) error {
+				_, err := io.WriteString(out, text)
 				return err
 			})
 		},

@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Builds what a release consists of, for the CPU: a static binary for each system, in an
+# archive with the terms of all that is linked, a bill of materials (CycloneDX), and the
+# checksums of the archives. The same commit gives the same bytes.
+#
+#     scripts/release.sh VERSION [FOLDER]   into FOLDER, which must be empty (default dist)
+#     scripts/release.sh --check            what .ci/run holds: the binary of this system is built
+#                                           in two folders, from nothing, and has the same bytes;
+#                                           it says what it is, and is not larger than it may be
+#
+# Binaries run where that is possible: those of arm64 under qemu-aarch64-static, those of
+# Windows under wine. Where it is not, go vet looks at the system's code, tests included,
+# and it is said. scripts/build-gpu.sh builds the binary for GPUs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"; exit 2; }
+fail() { echo "release: $*" >&2; exit 1; }
+
+largest=25000000 # bytes of a binary; scripts/sizes says what they are
+targets='linux/amd64 linux/arm64 darwin/arm64 windows/amd64'
+bom=github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+
+# What a user's settings would change in the bytes.
+export CGO_ENABLED=0 GOFLAGS=-buildvcs=false GOAMD64=v1 GOARM64=v8.0 GOEXPERIMENT= GOWORK=off
+commit=$(git rev-parse HEAD)
+made=$(git log -1 --format=%ct)
+temporary=$(mktemp -d)
+trap 'chmod -R u+w "$temporary" && rm -rf "$temporary"' EXIT
+
+# build FOLDER SYSTEM/PROCESSOR VERSION OUTPUT
+build() {
+  (cd "$1" && GOOS=${2%/*} GOARCH=${2#*/} go build -trimpath -ldflags="-s -w -buildid= -X main.release=$3 -X main.commit=$commit" -o "$4" ./cmd/fluxion)
+  local size
+  size=$(stat -c %s "$4")
+  [ "$size" -le $largest ] || fail "the binary for $2 has $size bytes; it may have $largest"
+}
+
+# says VERSION COMMAND…: the program runs, and says what it is.
+says() {
+  local said
+  said=$("${@:2}" --version | tr -d '\r')
+  [ "$said" = "fluxion version $1 (${commit:0:12})" ] || fail "${*:2} --version says $said"
+  "${@:2}" licenses | tr -d '\r' | cmp - cmd/fluxion/licenses.txt
+}
+
+if [ "${1:-}" = --check ]; then
+  [ $# = 1 ] || usage
+  here=$(go env GOOS)/$(go env GOARCH)
+  build . "$here" v0.0.0 "$temporary/one"
+  mkdir -p "$temporary/another/folder"
+  git ls-files -z | xargs -0 cp --parents -t "$temporary/another/folder"
+  GOCACHE=$temporary/cache build "$temporary/another/folder" "$here" v0.0.0 "$temporary/two"
+  cmp "$temporary/one" "$temporary/two" || fail "built in another folder, the binary has other bytes"
+  says v0.0.0 "$temporary/one"
+  echo "release: the same $(stat -c %s "$temporary/one") bytes twice"
+  exit
+fi
+
+{ [ $# = 1 ] || [ $# = 2 ]; } && [[ $1 != -* ]] || usage
+version=$1
+[[ $version =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$ ]] || fail "version $version: want one like v1.2.3 or v1.2.3-rc.1"
+[ -z "$(git status --porcelain)" ] || fail "there are changes that no commit holds"
+mkdir -p "${2:-dist}"
+out=$(realpath "${2:-dist}")
+[ -z "$(ls -A "$out")" ] || fail "$out is not empty"
+
+GOBIN=$temporary/bin go install -trimpath "$bom"
+for target in $targets; do
+  name=fluxion-$version-${target/\//-}
+  folder=$temporary/$name
+  binary=$folder/fluxion
+  [ "${target%/*}" != windows ] || binary=$binary.exe
+  mkdir "$folder"
+  build . "$target" "$version" "$binary"
+  cp LICENSE README.md cmd/fluxion/licenses.txt "$folder"
+  "$temporary/bin/cyclonedx-gomod" bin -json -noserial -notimestamp -version "$version" -output "$folder/sbom.cdx.json" "$binary" 2>"$temporary/log" || { cat "$temporary/log" >&2; exit 1; }
+  emulator=
+  case $target in
+  linux/arm64) emulator=qemu-aarch64-static ;;
+  windows/amd64) emulator=wine ;;
+  esac
+  if [ "$target" = "$(go env GOHOSTOS)/$(go env GOHOSTARCH)" ]; then
+    says "$version" "$binary"
+    echo "$name: runs"
+  elif [ -n "$emulator" ] && command -v $emulator >/dev/null; then
+    says "$version" $emulator "$binary"
+    echo "$name: runs under $emulator"
+  else
+    GOOS=${target%/*} GOARCH=${target#*/} go vet ./...
+    echo "$name: did not run here${emulator:+, for there is no $emulator}; go vet finds nothing"
+  fi
+  archive=$out/$name.tar.gz
+  [ "${target%/*}" != windows ] || archive=$out/$name.zip
+  go run ./scripts/archive "$archive" "$folder" "$made"
+  cp "$folder/sbom.cdx.json" "$out/$name.cdx.json"
+done
+(cd "$out" && sha256sum -- * >"$temporary/SHA256SUMS" && mv "$temporary/SHA256SUMS" .)
+ls -l "$out"
