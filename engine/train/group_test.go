@@ -96,6 +96,33 @@ func TestSameBits(t *testing.T) {
 	}
 }
 
+// TestGroupLabels: ranges of numbers that are not those of the data, as of a run that goes on
+// with more images, are those of all processes.
+func TestGroupLabels(t *testing.T) {
+	lines := []string{"0,1", "3,0", "1,1", "0,0", "2,1", ""}
+	sets := []data.Dataset{labelledSet(t, lines[:3]...), labelledSet(t, append(lines, "9,9")...)}
+	train := func(world int, dir string) {
+		t.Helper()
+		for _, d := range sets {
+			s := shared(func(s *Settings) { s.SampleEvery, s.Images = 0, int64(8*d.Len()) })
+			s.Batch, s.Accumulate, s.CheckpointEvery = 8, 4, 8
+			all := of(t, world, s, dir)
+			for r := range all {
+				all[r].Data, all[r].Settings.Data = d, "numbers"
+			}
+			for r, err := range together(t, func(int) context.Context { return t.Context() }, all) {
+				if err != nil {
+					t.Fatalf("process %d of %d: %v", r, world, err)
+				}
+			}
+		}
+	}
+	alone, both := t.TempDir(), t.TempDir()
+	train(1, alone)
+	train(2, both)
+	same(t, files(t, alone), files(t, both))
+}
+
 // TestOtherWorld: a run goes on with another number of processes each time, to the bits of
 // one that was never stopped. What any of them is told to do, all do, after the same step.
 func TestOtherWorld(t *testing.T) {

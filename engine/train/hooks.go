@@ -11,7 +11,7 @@ import (
 // not wait for one, nor for callers that are late.
 func (r *run) own(callers []Hook) []Hook {
 	if r.group.Rank > 0 {
-		return []Hook{{Name: "finite", Check: diverges}, r.learningHook(), r.noiseHook()}
+		return []Hook{{Name: "finite", Check: diverges}, r.learningHook(), r.noiseHook(), r.labelsHook()}
 	}
 	late := func(is bool) []Hook {
 		return slices.DeleteFunc(slices.Clone(callers), func(h Hook) bool { return h.Late != is })
