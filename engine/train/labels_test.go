@@ -108,6 +108,35 @@ func TestLabelsGrow(t *testing.T) {
 	}
 }
 
+// TestLabelsBeginAnew: a run that begins with a model has its ranges, when it goes on and
+// begins anew, too.
+func TestLabelsBeginAnew(t *testing.T) {
+	from, whole, cut := t.TempDir(), t.TempDir(), t.TempDir()
+	o, _ := labelledRun(t, labelledSet(t, "1", "2", "9"), from, 8)
+	train(t, o)
+	d := labelledSet(t, "1", "2", "4")
+	for _, dir := range []string{cut, whole} {
+		o, rec := labelledRun(t, d, dir, 32)
+		s := &o.Settings
+		s.Init, s.Recover, s.SampleCount, s.LRSchedule, s.Decay, s.Warmup, s.LR = from, 2, 0, "constant", 0, 0, 1e-3
+		o.Hooks = []Hook{diverging(16, 3e-4)}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		if dir == cut { // behind the first checkpoint
+			rec.onSave = func() { cancel(errors.New("enough")) }
+			if _, err := Run(ctx, o); err == nil {
+				t.Fatal("the run was not stopped")
+			}
+			rec.onSave = nil
+		}
+		cancel(nil)
+		train(t, o)
+	}
+	same(t, files(t, cut), files(t, whole))
+	if m, err := model.Read(cut, model.EMA); err != nil || m.Labels.To[0] != 9 {
+		t.Errorf("labels %+v, %v; want a range up to 9", m.Labels, err)
+	}
+}
+
 // TestLabelsPut: an image is told its own numbers, and what stands for none where it has none or
 // they are dropped.
 func TestLabelsPut(t *testing.T) {

@@ -92,14 +92,16 @@ func (r *run) keepBeginning() error {
 	return nil
 }
 
-// beginAnew brings weights, the optimizer and hooks to where they were before the first step.
-func (r *run) beginAnew() error {
-	err := r.initialise()
-	if err == nil {
-		err = r.forgetMoments()
-	}
+// beginAnew brings hooks, weights and the optimizer to where they were before the first step.
+func (r *run) beginAnew() (err error) {
 	for _, f := range r.first {
 		err = errors.Join(err, f())
+	}
+	if err == nil {
+		err = r.initialise() // behind hooks: labels have the ranges of what the run begins with
+	}
+	if err == nil {
+		err = r.forgetMoments()
 	}
 	return err
 }
