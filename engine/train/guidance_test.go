@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -111,5 +112,16 @@ func refused(t *testing.T, s Settings, want string) {
 	o, _ := options(t, s, t.TempDir())
 	if _, err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%q: %v", want, err)
+	}
+}
+
+// TestGridGuidance: a grid is guided only where the network learns what to guide away from.
+func TestGridGuidance(t *testing.T) {
+	s := brief()
+	s.SampleGuidance, s.LabelDrop = 2, 0
+	o, _ := options(t, s, t.TempDir())
+	var setting *SettingError
+	if _, err := Run(t.Context(), o); !errors.As(err, &setting) || setting.Key != "sample_guidance" {
+		t.Errorf("no image goes without its label: %v", err)
 	}
 }

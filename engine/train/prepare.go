@@ -71,7 +71,7 @@ func planRun(o Options) (r *run, p planned, err error) {
 			return nil, p, err
 		}
 	}
-	if err := errors.Join(shareable(o.Group, s, loss, o.Device), s.checkGuidance(o.Data)); err != nil {
+	if err := shareable(o.Group, s, loss, o.Device); err != nil {
 		return nil, p, err
 	}
 	coupling, err := newCoupling(s, o.Data)
@@ -90,6 +90,9 @@ func planRun(o Options) (r *run, p planned, err error) {
 	}
 	network, err := Network(preset, loss.Fit(nets.Spec{Height: height, Width: width, Channels: channels, Classes: len(o.Data.Classes()), Condition: labelled(o.Data), Concat: s.GivenChannels(o.Data), Dropout: s.Dropout, Augmented: s.Augment != ""}), o.IgnoreKeys...)
 	if err != nil {
+		return nil, p, err
+	}
+	if err := s.checkGuidance(o.Data, network.Spec()); err != nil {
 		return nil, p, err
 	}
 	if _, ok := loss.(staged); ok && !alike(network, teacherOf(loss).Frozen.Network) {

@@ -12,6 +12,7 @@ import (
 	"fluxion/engine/record"
 	"fluxion/engine/rundir"
 	"fluxion/engine/sampler"
+	"fluxion/nets"
 )
 
 // GridSampler makes the images of a grid, which are some side by side, from the same seeds
@@ -45,9 +46,13 @@ func (r *run) gridGuidance() generate.Guidance {
 }
 
 // checkGuidance refuses what no grid can be made with.
-func (s Settings) checkGuidance(d data.Dataset) error {
-	if s.SampleGuidance != 1 && len(d.Classes()) == 0 {
+func (s Settings) checkGuidance(d data.Dataset, n nets.Spec) error {
+	switch {
+	case s.SampleGuidance == 1:
+	case len(d.Classes()) == 0:
 		return &SettingError{"sample_guidance", fmt.Sprintf("%g, and %s has no classes to be guided by; leave it out", s.SampleGuidance, d.Name())}
+	case s.LabelDrop == 0 && !n.Told():
+		return &SettingError{"sample_guidance", fmt.Sprintf("%g, and no image goes without its label (label_drop 0), so that the network does not learn what to guide away from; want label_drop 0.1, or leave it out", s.SampleGuidance)}
 	}
 	return nil
 }
