@@ -108,6 +108,9 @@ func (o *latentsOptions) run(ctx context.Context, face console.Face, spec, out s
 	if err != nil {
 		return err
 	}
+	if o.Fit.Varies() {
+		return fault.Usagef("--fit %s: latents are of images that are one for all time; want crop", o.Fit)
+	}
 	if o.vae == "" {
 		return fault.Usagef("--vae is needed: the folder of an AutoencoderKL, or of a pipeline of diffusers with one")
 	}
@@ -180,6 +183,8 @@ func (o *latentsOptions) open(spec string, m *autoencoder.Model) (data.Dataset, 
 		err = &data.Error{Path: spec, Problem: fmt.Sprintf("holds float32 of %d×%d×%d, not pictures; want pictures, or --range LOW,HIGH for what their values are from and to", height, width, channels)}
 	case data.Inputs(set) != nil:
 		err = &data.Error{Path: spec, Problem: "is of two sets; encode each of them"}
+	case data.NumbersOf(set) != nil:
+		err = fault.Usagef("--labels %s: latents keep classes, and no numbers; leave it out, and train on them with --labels numbers:FILE", o.Labels)
 	case channels != m.InChannels:
 		err = &data.Error{Path: spec, Problem: fmt.Sprintf("has images of %d channels, and %s encodes images of %d", channels, o.vae, m.InChannels)}
 	default:

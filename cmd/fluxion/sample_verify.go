@@ -47,7 +47,7 @@ func (o *sampleOptions) verify(ctx context.Context, face console.Face, dev devic
 	var wrong []string
 	err := o.make(ctx, face, dev, j, again, func(i, class int, s generate.Sample) func() error {
 		path := folder.File(again[i])
-		made, err := o.encoder(s, j.size, j.textOf(again[i], class))()
+		made, err := o.encoder(s, j.made, j.textOf(again[i], class))()
 		same := false
 		if err == nil {
 			same, err = samePicture(path, made)
