@@ -139,6 +139,10 @@ func Outliers(all []Traits, least float64) []Outlier {
 	return list
 }
 
+// leastSpread is less than differences of pixels make; below it are those of rounding, as in a
+// set whose images are mostly the same.
+const leastSpread = 1e-6
+
 // robust is the median, and a deviation from it that a few outliers do not move.
 func robust(values []float64) (middle, spread float64) {
 	if len(values) == 0 {
@@ -149,7 +153,7 @@ func robust(values []float64) (middle, spread float64) {
 	for i, x := range values {
 		away[i] = math.Abs(x - middle)
 	}
-	if spread = 1.4826 * median(away); spread == 0 { // that of a normal distribution
+	if spread = 1.4826 * median(away); spread < leastSpread { // that of a normal distribution
 		spread = math.Inf(1)
 	}
 	return middle, spread

@@ -39,6 +39,13 @@ func TestOutliers(t *testing.T) {
 	if same := Outliers(make([]Traits, 3), 5); len(same) != 3 {
 		t.Errorf("three flat images: %+v", same)
 	}
+	for i := range all {
+		all[i] = Traits{0.5, 0.25 * (1 + 1e-12*float64(i%3)), 0.1} // apart by rounding
+	}
+	all[7].Detail, all[8].Contrast = 0.11, 0.26
+	if alike := Outliers(all, 5); len(alike) != 0 {
+		t.Errorf("images that are alike: %+v", alike)
+	}
 	if one := Outliers([]Traits{{1, 1, 1}}, 5); len(one) != 0 {
 		t.Errorf("one image: %+v", one)
 	}
