@@ -51,6 +51,7 @@ YAML that --config reads; behind each stands where it is from, if it is no defau
 run, these are the settings with which it would go on. Nothing is read but the run folder
 and, where it is one, the preset: train --dry-run opens the data, too.`,
 		Example: `  fluxion config show --preset cifar
+  fluxion config show --recipe edm-cifar10 --changed
   fluxion config show runs/glyphs-tiny --changed
   fluxion config show --preset small --batch 64 >small.yaml && fluxion train --config small.yaml`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -73,6 +74,7 @@ and, where it is one, the preset: train --dry-run opens the data, too.`,
 	o.given = train.Default()
 	o.sources = settings.Bind(c, append(o.given.List(), model.IgnoreSetting(&o.ignore)))
 	o.sources.Default("the preset's", train.RecipeKeys()...)
+	c.Flags().StringVar(&o.recipe, "recipe", "", recipeHelp())
 	c.Flags().BoolVar(&changed, "changed", false, "only what is not as in a run without arguments")
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object, which --config reads, too")
 	return c
@@ -150,6 +152,10 @@ func (o *trainOptions) commented(text []byte, s train.Settings) []byte {
 	if err != nil {
 		recipe = train.Recipe{} // of a run whose preset is gone, and which has all of it
 	}
+	var paper train.Published
+	if o.recipe != "" {
+		paper, _ = train.FindPublished(o.recipe) // which resolve has found
+	}
 	ofRecipe := train.RecipeKeys()
 	for _, c := range recipe.Apply(s).Changes(s) {
 		ofRecipe = slices.DeleteFunc(ofRecipe, func(key string) bool { return key == c.Key })
@@ -168,6 +174,8 @@ func (o *trainOptions) commented(text []byte, s train.Settings) []byte {
 			source = o.sources.Source(key)
 		case o.out != "" && !slices.Contains([]string{"device", "threads", "blockings"}, key):
 			source = filepath.Join(o.out, rundir.ConfigFile)
+		case paper.Has(key):
+			source = "recipe " + paper.Name
 		case slices.Contains(ofRecipe, key):
 			source = "preset " + s.Preset
 		case changed[key]:

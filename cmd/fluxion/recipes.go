@@ -68,11 +68,13 @@ func (o *trainOptions) paper() (train.Settings, train.Published, error) {
 	return s, p, err
 }
 
-func recipeNames() (names []string) {
+// recipeHelp is that of the flag.
+func recipeHelp() string {
+	var names []string
 	for _, r := range train.PublishedRecipes() {
 		names = append(names, r.Name)
 	}
-	return names
+	return "preset and settings of a paper: " + strings.Join(names, ", ") + " (fluxion recipes)"
 }
 
 // recipesText is a line for each recipe, for train's help.

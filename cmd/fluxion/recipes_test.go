@@ -34,6 +34,22 @@ func TestRecipes(t *testing.T) {
 			t.Errorf("%s: the log and the start do not say it once: %s", r.Name, out)
 		}
 	}
+	// Two recipes of one preset are not one run.
+	for _, name := range []string{"ddpm-cifar10", "flow-cifar10"} {
+		out, _, err := fluxion(t, "train", "--recipe", name, "--size", "8", "--preset", "micro", "--batch", "4", "--images", "8", "--sample-count", "0")
+		if err != nil || !strings.Contains(out, filepath.Join("runs", "glyphs-"+name)) {
+			t.Errorf("%v: %s", err, out)
+		}
+	}
+	shown, _, err := fluxion(t, "config", "show", "--recipe", "edm-cifar10", "--batch", "64")
+	for line, source := range map[string]string{"preset: ddpmpp": "recipe edm-cifar10", "batch: 64": "--batch", "dropout: 0.13": "recipe edm-cifar10"} {
+		if i := strings.Index(shown, "\n"+line+" "); err != nil || i < 0 || !strings.HasPrefix(strings.TrimLeft(shown[i+1+len(line):], " "), "# "+source+"\n") {
+			t.Errorf("%v: %s is not shown to be from %s: %s", err, line, source, shown)
+		}
+	}
+	if _, code, err := fluxion(t, "config", "show", "--recipe", "edm"); code != exitUsage {
+		t.Errorf("an unknown recipe: %d, %v", code, err)
+	}
 	if _, _, err := fluxion(t, "train", "--recipe", "edm", "--dry-run"); err == nil || exitCode(err) != 2 || !strings.Contains(err.Error(), "edm-cifar10") {
 		t.Errorf("an unknown recipe: %v", err)
 	}

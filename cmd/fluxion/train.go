@@ -103,11 +103,11 @@ preset's (fluxion recipes lists them); a run that goes on keeps its own:
 	c.Flags().SortFlags = false // what matters most comes first
 	o.given = train.Default()
 	o.sources = settings.Bind(c, append(o.given.List(),
-		setting.Setting{Key: "out", Value: setting.Of(&o.out), Own: true, Help: "run folder (default runs/<data>-<preset>, and the objective if it is no denoising)"},
+		setting.Setting{Key: "out", Value: setting.Of(&o.out), Own: true, Help: "run folder (default runs/<data>-<preset>, or the recipe's name, and the objective if it is no denoising)"},
 		model.IgnoreSetting(&o.ignore),
 	))
 	o.sources.Default("the preset's", train.RecipeKeys()...)
-	c.Flags().StringVar(&o.recipe, "recipe", "", "preset and settings of a paper: "+strings.Join(recipeNames(), ", ")+" (fluxion recipes)")
+	c.Flags().StringVar(&o.recipe, "recipe", "", recipeHelp())
 	c.Flags().BoolVar(&o.fresh, "fresh", false, "begin anew in the place of the run that is in the folder")
 	c.Flags().Int64Var(&o.from, "from", 0, "go on from the checkpoint after so many images, in the place of what comes later (default the newest)")
 	c.Flags().StringVar(&o.onCheckpoint, "on-checkpoint", "", "command of the shell, run beside training for each checkpoint on the disk: $CHECKPOINT is its folder, $CHECKPOINT_IMAGES the images seen, $RUN the run folder")
@@ -400,7 +400,7 @@ func (o *trainOptions) open(s train.Settings) (data.Dataset, train.Settings, err
 		if d, err = openData(s); err != nil {
 			return nil, s, err
 		}
-		o.out = filepath.Join("runs", d.Name()+"-"+filepath.Base(s.Preset)+distilled(s.Objective))
+		o.out = filepath.Join("runs", d.Name()+"-"+cmp.Or(o.recipe, filepath.Base(s.Preset))+distilled(s.Objective))
 	}
 	next, err := o.goOn(s)
 	if err != nil {
