@@ -25,7 +25,7 @@ const (
 
 // cached wraps a data set whose decoded images fit into this many bytes.
 func cached(d Dataset, limit int64) Dataset {
-	if f, ok := d.(interface{ cheap() bool }); ok && f.cheap() {
+	if cheap(d) {
 		return d
 	}
 	size := ValuesOf(d)
@@ -33,6 +33,15 @@ func cached(d Dataset, limit int64) Dataset {
 		return d
 	}
 	return &cache{d, size, NewPixels(d.Kind(), size*d.Len()), make([]kept, d.Len()), make([]atomic.Uint32, d.Len())}
+}
+
+// cheap says that images are as fast read as kept, or others each time, whatever labels they have.
+func cheap(d Dataset) bool {
+	if l, ok := d.(*labelled); ok {
+		return cheap(l.Dataset)
+	}
+	f, ok := d.(interface{ cheap() bool })
+	return ok && f.cheap()
 }
 
 // CacheBytes is the memory that decoded images of a data set will take where they are kept.

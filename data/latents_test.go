@@ -141,6 +141,34 @@ func TestLatentsDrawn(t *testing.T) {
 	}
 }
 
+// TestLatentsRelabelled: what is drawn is not kept for the next time, whatever the labels.
+func TestLatentsRelabelled(t *testing.T) {
+	dir, _ := cachedLatents(t, "fp32", true)
+	table := filepath.Join(t.TempDir(), "ages.csv")
+	if err := os.WriteFile(table, []byte("0,3\n1,4\n2,5\n3,6\n4,7\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, labels := range []string{data.AutoLabels, data.NoLabels, table, "numbers:" + table} {
+		d, err := data.Open("latents:"+dir, data.Options{Labels: labels})
+		if err != nil {
+			t.Fatal(labels, err)
+		}
+		defer d.Close()
+		e := data.NewExample(d)
+		e.Draw = func(at int64, to []float32) { to[0] = float32(at) }
+		var seen []float32
+		for e.At = range int64(3) {
+			if err := d.Read(4, e); err != nil {
+				t.Fatal(labels, err)
+			}
+			seen = append(seen, e.Floats[0])
+		}
+		if seen[0] == seen[1] || seen[1] == seen[2] || data.CacheBytes(d) != 0 {
+			t.Errorf("labels %s: the first value is %v in turn", labels, seen)
+		}
+	}
+}
+
 // TestLatentsUnmirrored: mirrored latents are not made of others, nor are latents transformed.
 func TestLatentsUnmirrored(t *testing.T) {
 	dir, _ := cachedLatents(t, "bf16", false)
