@@ -68,7 +68,8 @@ func written(folder, name string, e fs.DirEntry) (images int64, ours bool) {
 func GridName(images int64) string { return fmt.Sprintf("%09d.png", images) }
 
 // later lists what the run wrote after so many images, under its own names or, with
-// a prefix, set aside: pairs of folder and name. Its files are among it on request.
+// a prefix, set aside: pairs of folder and name. Its files, and what it wrote before the
+// first step, are among it on request.
 func (d *Dir) later(after int64, prefix string, files bool) ([][2]string, error) {
 	var list [][2]string
 	for _, folder := range numbered {
@@ -78,7 +79,7 @@ func (d *Dir) later(after int64, prefix string, files bool) ([][2]string, error)
 		}
 		for _, e := range entries {
 			name, set := strings.CutPrefix(e.Name(), prefix)
-			if images, ours := written(folder, name, e); ours && set && (images > after || after == 0) {
+			if images, ours := written(folder, name, e); ours && set && (images > after || files) {
 				list = append(list, [2]string{folder, name})
 			}
 		}

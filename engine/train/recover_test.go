@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"fluxion/engine/model"
+	"fluxion/engine/rundir"
 )
 
 // diverging is a hook after which a run is no number any more where its learning rate is
@@ -76,6 +77,20 @@ func TestRecover(t *testing.T) {
 	s.CheckpointEvery = 0
 	if err := train(s, 0, t.TempDir()); !errors.As(err, &diverged) {
 		t.Errorf("without a checkpoint: %v", err)
+	}
+}
+
+// TestRecoverFirstGrid: a run that begins anew has the grid before the first step still.
+func TestRecoverFirstGrid(t *testing.T) {
+	s := brief()
+	s.LRSchedule, s.Decay, s.Warmup, s.LR, s.Recover = "constant", 0, 0, 1e-3, 2
+	o, _ := options(t, s, t.TempDir())
+	o.Hooks = []Hook{diverging(12, 3e-4)}
+	train(t, o)
+	for _, images := range []int64{0, 16, 32} {
+		if _, err := os.Stat(filepath.Join(o.Dir, "samples", rundir.GridName(images))); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
