@@ -11,7 +11,7 @@ type NotFiniteError struct {
 	Images int64
 	Loss   float64
 	Norm   float64
-	Where  string // the first tensor that is not finite
+	Where  string // the first tensor that is not finite; "": all are, and their squares are not
 	Last   string // the last good checkpoint, "" if there is none
 }
 
@@ -20,8 +20,11 @@ func (e *NotFiniteError) Error() string {
 	if e.Last != "" {
 		kept = "the last good checkpoint is " + e.Last
 	}
-	return fmt.Sprintf("after %d images: loss %g, gradient norm %g; first bad tensor: %s; %s; a lower lr, a longer warmup or --recover may help",
-		e.Images, e.Loss, e.Norm, e.Where, kept)
+	where := ""
+	if e.Where != "" {
+		where = "first bad tensor: " + e.Where + "; "
+	}
+	return fmt.Sprintf("after %d images: loss %g, gradient norm %g; %s%s; a lower lr, a longer warmup or --recover may help", e.Images, e.Loss, e.Norm, where, kept)
 }
 
 // finiteHook ends a run at the first step whose loss or gradients are not finite.
