@@ -45,7 +45,7 @@ type Latents struct {
 const (
 	LatentsFile    = "latents.json"
 	AutoencoderDir = "vae"        // the autoencoder, as diffusers has it
-	namesFile      = "names.json" // of the images, where they have some
+	LatentsNames   = "names.json" // of the images, where they have some
 )
 
 // LatentTypes are those in which latents are stored: bf16 as the upper halves of float32.
@@ -75,7 +75,7 @@ func (l Latents) Write(disk durable.Disk, dir string, set Dataset) error {
 			names[i] = NameOf(set, i)
 		}
 		text, _ := json.Marshal(names) // plain values always encode
-		if err := disk.WriteFile(filepath.Join(dir, namesFile), append(text, '\n')); err != nil {
+		if err := disk.WriteFile(filepath.Join(dir, LatentsNames), append(text, '\n')); err != nil {
 			return err
 		}
 	}
@@ -287,7 +287,7 @@ func openLatents(spec string, o Options) (Dataset, error) {
 	}
 	d := &latents{Latents: l, dir: dir}
 	d.names = sync.OnceValue(func() (names []string) {
-		if readJSON(filepath.Join(dir, namesFile), 1<<30, &names) != nil || len(names) != l.Count {
+		if readJSON(filepath.Join(dir, LatentsNames), 1<<30, &names) != nil || len(names) != l.Count {
 			return nil
 		}
 		return names

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
@@ -235,6 +236,11 @@ func (o *latentsOptions) describe(spec string, set data.Dataset, m *autoencoder.
 func (o *latentsOptions) enter(out string, l data.Latents, set data.Dataset, m *autoencoder.Model) error {
 	old, err := data.ReadLatents(out)
 	if errors.Is(err, fs.ErrNotExist) {
+		if err := outdir.Own(out, func(name string) bool {
+			return name == data.AutoencoderDir || name == data.LatentsNames || strings.HasPrefix(name, "latents") // of another part, too
+		}); err != nil {
+			return err
+		}
 		if err := o.disk.MkdirAll(out); err != nil {
 			return fault.Output(err)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ func (o *latentsOptions) runDecode(ctx context.Context, face console.Face, spec,
 	if array {
 		err = outdir.Room("OUT", out)
 	} else {
-		err = outdir.Check(out)
+		err = cmp.Or(outdir.Check(out), outdir.Own(out, func(name string) bool { return wasDecoded(filepath.Join(out, name)) }))
 	}
 	if err != nil {
 		return err
@@ -149,6 +150,14 @@ type decoded struct {
 	tiles []byte
 }
 
+// decodedText is of pictures that were decoded, and may be made anew.
+const decodedText = "decoded"
+
+func wasDecoded(path string) bool {
+	p, err := data.InspectPNG(path)
+	return err == nil && p.Text[decodedText] != ""
+}
+
 func (d *decoded) values() int { return d.shape[0] * d.shape[1] * d.shape[2] }
 
 func (d *decoded) put(first int, images []float32) error {
@@ -160,7 +169,7 @@ func (d *decoded) put(first int, images []float32) error {
 	pixels := make([]byte, len(images))
 	data.Pixels{Floats: images}.Picture(pixels)
 	for i := range len(images) / n {
-		file, err := data.EncodePNG(pixels[i*n:][:n], d.shape[0], d.shape[1], d.shape[2], nil)
+		file, err := data.EncodePNG(pixels[i*n:][:n], d.shape[0], d.shape[1], d.shape[2], map[string]string{decodedText: "latents"})
 		if err == nil {
 			err = d.disk.Put(filepath.Join(d.out, fmt.Sprintf("%06d.png", first+i)), file)
 		}

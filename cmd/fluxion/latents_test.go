@@ -103,6 +103,17 @@ func TestLatents(t *testing.T) {
 	if p, err := data.InspectPNG(filepath.Join(dir, "decoded", "000001.png")); err != nil || p.Height != 20 || p.Width != 28 {
 		t.Errorf("%+v, %v", p, err)
 	}
+	good("latents", "latents:"+out, filepath.Join(dir, "decoded"), "--decode", "--device", "cpu") // again
+	mine := filepath.Join(dir, "mine", "000000.png")
+	if err := os.MkdirAll(filepath.Dir(mine), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	datatest.WritePNG(t, mine, []byte{1, 2, 3}, 1, 1, 3, nil)
+	for _, args := range [][]string{{"latents:" + out, filepath.Dir(mine), "--decode"}, {pictures, filepath.Dir(mine), "--vae", vae, "--range", "-1,1"}, {"latents:" + out, out, "--decode"}} {
+		if _, code, err := fluxion(t, append([]string{"latents", "--device", "cpu"}, args...)...); code != exitUsage || !strings.Contains(fmt.Sprint(err), "was not made by this command") {
+			t.Errorf("%v: into a folder with something else: %d, %v", args, code, err)
+		}
+	}
 	flux := autoencodertest.Write(t, "flux")
 	for _, c := range []struct {
 		args []string

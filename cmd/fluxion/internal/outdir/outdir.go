@@ -32,6 +32,21 @@ func Check(out string) error {
 	return nil
 }
 
+// Own refuses a folder that holds anything but what the command has made there before; names
+// with a dot in front do not count.
+func Own(out string, made func(name string) bool) error {
+	list, err := os.ReadDir(out)
+	if err != nil {
+		return nil // there is none, or Check has said why it can be none
+	}
+	for _, e := range list {
+		if name := e.Name(); !strings.HasPrefix(name, ".") && !made(name) {
+			return fault.Usagef("%s holds %s, which was not made by this command; want an empty folder, or a new one", out, filepath.Join(out, name))
+		}
+	}
+	return nil
+}
+
 // Room says whether a file can be written to a path that a flag gives, before work is
 // done for it. The folder it lies in must be there: one that is made for a mistyped
 // path is found by nobody.
