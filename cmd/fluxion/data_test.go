@@ -64,7 +64,7 @@ func TestDuplicates(t *testing.T) {
 	if g := r.Groups[1]; g.Mixed || g.Images[1].Name != "b/dull.png" || g.Images[1].Near != "b/3.png" || g.Images[1].Correlation > 1 {
 		t.Errorf("the duller copy: %+v", g)
 	}
-	if _, height, width, _, err := data.ReadPNG(sheet); err != nil || width < 4*32 || height >= 2*32 {
+	if _, height, width, _, err := data.ReadPNG(sheet); err != nil || width < 4*96 || height >= 2*96 {
 		t.Errorf("a sheet of %d×%d: %v", width, height, err)
 	}
 	out, _, err := fluxion(t, "data", "duplicates", pictures, "--correlation", "0.98")

@@ -216,7 +216,7 @@ func TestEval(t *testing.T) {
 	if _, err := os.Stat(noFile); err == nil {
 		t.Error("samples were written")
 	}
-	sheet := filepath.Join(dir, "copies", "sheet.png")
+	sheet := filepath.Join(dir, "sheet.png")
 	copies := evaluated(t, with(lite, "--metrics", "authpct", "--nearest", sheet, "glyphs", "glyphs")...)
 	if c := copies.Copies; c == nil || c.Share != 1 || c.Distance <= 0 || c.Expected != 0.01 {
 		t.Errorf("near copies: %+v", c)

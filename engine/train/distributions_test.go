@@ -49,8 +49,8 @@ func TestDistributions(t *testing.T) {
 			return nil
 		}}}
 		train(t, o)
-		if len(to.norms) != 2 || len(to.grids) != 2 {
-			t.Errorf("distributions %v, grids %v; want two of each", to.norms, to.grids)
+		if len(to.norms) != 2 || len(to.grids) != 3 {
+			t.Errorf("distributions %v, grids %v; want two, and of these one more, before the first step", to.norms, to.grids)
 		}
 		for images, n := range to.norms {
 			if want := norms[images]; math.Abs(n[1]-want) > 1e-5*want || n[0] == 0 {

@@ -143,10 +143,10 @@ func TestFullForAWhile(t *testing.T) {
 	if _, err := Run(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
-	if got := saved(t, dir); !slices.Equal(got, []int64{48, 72, 96}) || len(rec.grids) != 1 || len(rec.notes) != 2 {
+	if got := saved(t, dir); !slices.Equal(got, []int64{48, 72, 96}) || len(rec.grids) != 2 || len(rec.notes) != 2 {
 		t.Errorf("checkpoints %v, grids %v, notes %q", got, rec.grids, rec.notes)
 	}
-	if text := logOf(t, dir); !strings.Contains(text, "no checkpoint after 24 images") || !strings.Contains(text, "no grid after 48 images") || !strings.Contains(text, "done: 96 images") {
+	if text := logOf(t, dir); !strings.Contains(text, "no checkpoint after 24 images") || !strings.Contains(text, "no grid after 0 images") || !strings.Contains(text, "done: 96 images") {
 		t.Errorf("the log says %s", text)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"fluxion/engine/collective"
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
 	"fluxion/kernels/cpu"
@@ -71,7 +72,7 @@ func follow(t *testing.T, s Settings, name string, want curve, steps int) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	r, _, err := prepare(Options{Settings: s, Dir: t.TempDir(), Data: open(t, s), Device: d, Observer: &recorder{}})
+	r, _, err := prepare(Options{Settings: s, Dir: t.TempDir(), Data: open(t, s), Device: d, Observer: &recorder{}, Group: collective.Alone})
 	if err != nil {
 		t.Fatal(err)
 	}
