@@ -2,6 +2,8 @@ package train
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -127,6 +129,22 @@ func (r *run) labelsHook() Hook {
 		},
 	}
 	return h
+}
+
+// resume takes the ranges that a run has which goes on, so that its start tells of them; what is
+// wrong with them restore says.
+func (l *labels) resume(c *model.Checkpoint) {
+	if l == nil || c == nil {
+		return
+	}
+	path := filepath.Join(c.Path, model.TrainingDir, model.LabelsFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return
+	}
+	if was, err := model.ParseLabels(path, text); err == nil && slices.Equal(was.Names, l.Names) && was.Check(nets.Spec{Condition: nets.Identity, Embedding: len(l.Names)}) == nil {
+		l.keep(was)
+	}
 }
 
 // keep takes the ranges of labels of before.

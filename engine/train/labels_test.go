@@ -95,9 +95,12 @@ func TestLabelsGrow(t *testing.T) {
 	if _, err := Run(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	o, _ = labelledRun(t, labelledSet(t, "1", "2", "3", "4", "9"), dir, 32)
+	o, rec := labelledRun(t, labelledSet(t, "1", "2", "3", "4", "9"), dir, 32)
 	if _, err := Run(t.Context(), o); err != nil {
 		t.Fatal(err)
+	}
+	if !strings.Contains(rec.start.Numbers, "1 to 4;") {
+		t.Errorf("the start tells of %s", rec.start.Numbers)
 	}
 	if m, err := model.Read(dir, model.EMA); err != nil || m.Labels.To[0] != 4 {
 		t.Errorf("labels %+v, %v; want a range up to 4", m.Labels, err)

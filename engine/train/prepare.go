@@ -168,6 +168,7 @@ func prepare(o Options) (*run, Start, error) {
 		}
 	}
 	r.labels.begin(r.beginning)
+	r.labels.resume(r.from)
 	r.record = r.sinks(o.Sinks)
 	for _, line := range append(o.Origin, "device: "+o.Device.Describe()+", "+s.Precision) {
 		r.folder.Note("%s", line)
