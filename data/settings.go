@@ -23,7 +23,7 @@ func beginnings() (list []string) {
 	for part := range strings.SplitSeq(Usage(), ", ") {
 		name, rest, of := strings.Cut(part, ":")
 		switch {
-		case name == "" || strings.ContainsFunc(name, func(r rune) bool { return r != '-' && !('a' <= r && r <= 'z') }):
+		case name == "" || strings.ContainsFunc(name, func(r rune) bool { return r != '-' && (r < 'a' || r > 'z') }):
 		case !of:
 			list = append(list, name)
 		case rest[0] >= 'A' && rest[0] <= 'Z':

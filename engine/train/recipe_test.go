@@ -25,7 +25,7 @@ func TestDefaultRun(t *testing.T) {
 		LR: 1.5e-3, Warmup: 500, Decay: 0.3, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, Clip: 1,
 		EMA: exponential(2_000), EMAWarmup: 0.1, LabelDrop: 0.1, Seed: 1, TeacherGuidance: 1, Coupling: "independent", Loss: "squared",
 		Precision: "auto", Device: "auto", Recompute: "none", Blockings: "auto",
-		CheckpointEvery: 5_000, Keep: 3, EMASnapshotType: "fp16", SampleEvery: 8_500, SampleSteps: 16, SampleCount: 40,
+		CheckpointEvery: 5_000, Keep: 3, EMASnapshotType: "fp16", SampleEvery: 8_500, SampleSteps: 16, SampleGuidance: 1, SampleCount: 40,
 		EvalMetrics: "fd", EvalCount: 1000, EvalConvention: "legacy-tf", EvalRealCount: 10_000,
 	}
 	if got := Default(); got != want {

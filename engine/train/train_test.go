@@ -163,7 +163,7 @@ func TestResumeToTheBit(t *testing.T) {
 		if res.Images != s.Images || res.Steps != s.Images/int64(s.Batch) {
 			t.Errorf("result %+v", res)
 		}
-		if !slices.Equal(rec.checkpoints, []int64{24, 48, 72, 96}) || len(rec.grids) != 2 {
+		if !slices.Equal(rec.checkpoints, []int64{24, 48, 72, 96}) || len(rec.grids) != 3 {
 			t.Errorf("checkpoints %v, grids %v", rec.checkpoints, rec.grids)
 		}
 		want := files(t, whole)
