@@ -292,20 +292,7 @@ func openLatents(spec string, o Options) (Dataset, error) {
 		}
 		return names
 	})
-	var missing []string
-	for i := range l.Shards() {
-		s, err := l.open(dir, i)
-		if errors.Is(err, fs.ErrNotExist) {
-			missing = append(missing, filepath.Base(LatentsShard(dir, i)))
-			continue
-		}
-		if err != nil {
-			return nil, errors.Join(err, d.Close())
-		}
-		d.shards = append(d.shards, s)
-	}
-	if missing != nil {
-		err := &Error{Path: dir, Problem: fmt.Sprintf("lacks %d of %d files of latents: %s; the command that made the others makes these, too", len(missing), l.Shards(), some(missing))}
+	if d.shards, err = openParts(dir, "latents", l.Shards(), LatentsShard, l.open); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	if o.Range != (Range{}) {

@@ -160,20 +160,7 @@ func openPairs(spec string, o Options) (Dataset, error) {
 		return nil, err
 	}
 	d := &pairs{Pairs: p, dir: dir}
-	var missing []string
-	for i := range p.Shards() {
-		a, err := p.open(dir, i)
-		if errors.Is(err, fs.ErrNotExist) {
-			missing = append(missing, filepath.Base(ShardFile(dir, i)))
-			continue
-		}
-		if err != nil {
-			return nil, errors.Join(err, d.Close())
-		}
-		d.shards = append(d.shards, a)
-	}
-	if missing != nil {
-		err := &Error{Path: dir, Problem: fmt.Sprintf("lacks %d of %d files of pairs: %s; the command that made the others makes these, too", len(missing), p.Shards(), some(missing))}
+	if d.shards, err = openParts(dir, "pairs", p.Shards(), ShardFile, p.open); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	r, err := resized(d, o)

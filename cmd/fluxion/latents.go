@@ -252,28 +252,23 @@ func (o *latentsOptions) enter(out string, l data.Latents, set data.Dataset, m *
 	if err != nil {
 		return err
 	}
-	var changes []string
-	told := func(key string, was, now any) {
-		if a, b := fmt.Sprint(was), fmt.Sprint(now); a != b {
-			changes = append(changes, fmt.Sprintf("%s was %s, now %s", key, a, b))
-		}
-	}
-	told("images", old.Count, l.Count)
-	told("shard", old.Shard, l.Shard)
-	told("latents", []int{old.Height, old.Width, old.Channels}, []int{l.Height, l.Width, l.Channels})
-	told("type", old.Type, l.Type)
-	told("tile", old.Tile, l.Tile)
-	told("flip", old.Flipped, l.Flipped)
+	var changes samples.Changes
+	changes.Add("images", old.Count, l.Count)
+	changes.Add("shard", old.Shard, l.Shard)
+	changes.Add("latents", []int{old.Height, old.Width, old.Channels}, []int{l.Height, l.Width, l.Channels})
+	changes.Add("type", old.Type, l.Type)
+	changes.Add("tile", old.Tile, l.Tile)
+	changes.Add("flip", old.Flipped, l.Flipped)
 	if old.Autoencoder != l.Autoencoder {
 		changes = append(changes, fmt.Sprintf("the autoencoder %s is another than %s was", l.Made["vae"], old.Made["vae"]))
 	}
-	told("classes", old.Classes, l.Classes)
+	changes.Add("classes", old.Classes, l.Classes)
 	if old.Images.Digest != l.Images.Digest && changes == nil {
 		changes = append(changes, fmt.Sprintf("the images of %s are others than those of %s were", l.Made["data"], old.Made["data"]))
 	}
 	for _, k := range slices.Sorted(maps.Keys(l.Made)) {
 		if k != "data" && k != "vae" { // which may have moved
-			told(k, old.Made[k], cmp.Or(l.Made[k], ""))
+			changes.Add(k, old.Made[k], cmp.Or(l.Made[k], ""))
 		}
 	}
 	if changes == nil {

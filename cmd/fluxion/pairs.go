@@ -192,15 +192,10 @@ func (o *pairsOptions) enter(p data.Pairs) error {
 	if err != nil {
 		return err
 	}
-	var changes []string
-	told := func(key string, was, now any) {
-		if a, b := fmt.Sprint(was), fmt.Sprint(now); a != b {
-			changes = append(changes, fmt.Sprintf("%s was %s, now %s", key, a, b))
-		}
-	}
-	told("count", old.Count, p.Count)
-	told("shard", old.Shard, p.Shard)
-	told("size", []int{old.Height, old.Width, old.Channels}, []int{p.Height, p.Width, p.Channels})
+	var changes samples.Changes
+	changes.Add("count", old.Count, p.Count)
+	changes.Add("shard", old.Shard, p.Shard)
+	changes.Add("size", []int{old.Height, old.Width, old.Channels}, []int{p.Height, p.Width, p.Channels})
 	keys := slices.Sorted(maps.Keys(old.Made))
 	for k := range maps.Keys(p.Made) {
 		if !slices.Contains(keys, k) {
@@ -209,7 +204,7 @@ func (o *pairsOptions) enter(p data.Pairs) error {
 	}
 	for _, k := range keys {
 		if slices.Contains(decidingTexts, k) {
-			told(k, old.Made[k], p.Made[k])
+			changes.Add(k, old.Made[k], p.Made[k])
 		}
 	}
 	if changes == nil {

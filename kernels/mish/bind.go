@@ -32,13 +32,7 @@ const rowsPerThread = 4 // as in mish.cu
 func (operation) CUDAScratch(cuda.Launch) int { return 0 }
 
 func launch(function string, operands ...cuda.Operand) []cuda.Call {
-	t := cuda.OverElements(operands...)
-	var args []any
-	for _, o := range operands {
-		args = append(args, t.View(o))
-	}
-	args = append(args, t.Rows, t.Cols)
-	return []cuda.Call{{Module: module, Function: t.Function(function, operands[0].Type), Grid: t.Grid(rowsPerThread), Block: t.Block(), Args: cuda.Args(args...)}}
+	return cuda.Elements(module, function, rowsPerThread, operands)
 }
 
 // CUDA launches the operation.

@@ -9,7 +9,6 @@ import (
 	"fluxion/kernels"
 
 	"gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 )
 
 // Mish returns x·tanh(ln(1 + eˣ)).
@@ -39,22 +38,10 @@ func slope(x float64) float64 {
 }
 
 // operation is what both directions have in common.
-type operation struct{ kernels.Signature }
+type operation struct{ kernels.Elementwise }
 
 func signature(name string, ranks ...int) operation {
-	return operation{kernels.Signature{Name: name, Ranks: ranks, Rank: ranks[0]}}
-}
-
-func (o operation) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
-	s, err := kernels.Shapes(in)
-	if err != nil {
-		return nil, err
-	}
-	return s[0].Clone(), nil
-}
-
-func (operation) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
-	return kernels.Cost{FLOPs: int64(out.TotalSize()), Bytes: kernels.Traffic(out, in...)}
+	return operation{kernels.NewElementwise(name, ranks...)}
 }
 
 type forward struct{ operation }

@@ -329,10 +329,20 @@ func (f Folder) Grid(want Wanted, columns int) (string, error) {
 	return path, fault.Output(err)
 }
 
+// Changes are the settings in which what is there differs from what is wanted.
+type Changes []string
+
+// Add adds a setting if it changed.
+func (c *Changes) Add(key string, was, now any) {
+	if a, b := fmt.Sprint(was), fmt.Sprint(now); a != b {
+		*c = append(*c, fmt.Sprintf("%s was %s, now %s", key, a, b))
+	}
+}
+
 // MadeError refuses a folder of pairs or latents that were made otherwise.
 type MadeError struct {
 	Dir, What string
-	Changes   []string
+	Changes   Changes
 }
 
 func (e *MadeError) Error() string {
