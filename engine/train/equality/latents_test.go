@@ -92,8 +92,8 @@ func TestLatentsResume(t *testing.T) {
 	if err != nil || len(grids) == 0 {
 		t.Fatalf("grids %v, %v", grids, err)
 	}
-	if p, err := data.InspectPNG(grids[0]); err != nil || p.Height != 12*(2*size+4) || p.Channels != 3 {
-		t.Errorf("a grid of %+v, %v; want one row of pictures of side %d, between gaps of 2, a pixel a square of 12", p, err, 2*size)
+	if p, err := data.InspectPNG(grids[0]); err != nil || p.Height != 96/(2*size)*(2*size+4) || p.Channels != 3 {
+		t.Errorf("a grid of %+v, %v; want one row of pictures of side %d, between gaps of 2, drawn as 96 pixels", p, err, 2*size)
 	}
 	m, err := model.Read(seen, model.EMA)
 	if err != nil || m.Autoencoder == "" || !m.Floats {
