@@ -121,7 +121,7 @@ type Options struct {
 	Fit        Fit    // how; "": Crop
 	Channels   int    // 1 grey, 3 RGB
 	Range      Range  // what values are from and to; none: bytes as they are, floats as they are
-	Labels     string // "": AutoLabels, or FolderLabels, NoLabels, NumberLabels, a file, numbers:FILE
+	Labels     string // "": AutoLabels, or FolderLabels, NoLabels, NumberLabels, a file, numbers:FILE, numbers:COLUMN,COLUMN
 	CacheBytes int64  // decoded sets up to this size stay in memory; 0: 512 MiB
 }
 

@@ -24,8 +24,9 @@ type files struct {
 	ranged  *Range // values are numbers, not bytes
 	closer  io.Closer
 	notes   []string
-	apart   bool   // labels are not what paths say
-	beside  *entry // EDM's file of labels; nil: there is none
+	apart   bool     // labels are not what paths say
+	beside  *entry   // EDM's file of labels; nil: there is none
+	brought *Numbers // of columns, where they are asked for
 }
 
 // entry is one file.

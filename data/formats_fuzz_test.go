@@ -35,41 +35,47 @@ func readSome(t *testing.T, d Dataset) {
 
 // FuzzTar: any bytes as a tar.
 func FuzzTar(f *testing.F) {
-	seeds(f, "wds-000000.tar", "json.tar")
+	seeds(f, "wds-000000.tar", "json.tar", "numbers.tar")
 	f.Fuzz(func(t *testing.T, file []byte) {
-		found := tars{}
-		if err := found.read("a.tar", "", bytes.NewReader(file)); err != nil {
+		for _, labels := range []string{"", "numbers", "numbers:age,pose2"} {
+			o := Options{Size: 2, Labels: labels}
+			found := newTars(o)
+			if err := found.read("a.tar", "", bytes.NewReader(file)); err != nil {
+				wellPut(t, err)
+				continue
+			}
+			set := &files{name: "a", root: "a.tar!"}
+			err := found.complete(set, o)
 			wellPut(t, err)
-			return
-		}
-		set := &files{name: "a", root: "a.tar!"}
-		err := found.complete(set, Options{Size: 2})
-		wellPut(t, err)
-		if err == nil {
-			readSome(t, set)
-			set.Fingerprint()
+			if err == nil {
+				readSome(t, set)
+				set.Fingerprint()
+			}
 		}
 	})
 }
 
 // FuzzParquet: any bytes as parquet.
 func FuzzParquet(f *testing.F) {
-	seeds(f, "plain.parquet", "gaps.parquet", "hub/data/train-00000-of-00002.parquet", "hub/data/train-00001-of-00002.parquet", "hub/data/test-00000-of-00001.parquet")
+	seeds(f, "plain.parquet", "gaps.parquet", "hub/data/train-00000-of-00002.parquet", "hub/data/train-00001-of-00002.parquet", "hub/data/test-00000-of-00001.parquet", "numbers.parquet", "numbers2.parquet")
 	f.Fuzz(func(t *testing.T, file []byte) {
-		found := table{kept: &pageCache{}}
-		if err := found.read("a.parquet", "", bytes.NewReader(file), int64(len(file))); err != nil {
+		for _, labels := range []string{"", "numbers", "numbers:age,gaps,smile,large"} {
+			o := Options{Size: 2, Labels: labels}
+			found := newTable(o)
+			if err := found.read("a.parquet", "", bytes.NewReader(file), int64(len(file))); err != nil {
+				wellPut(t, err)
+				continue
+			}
+			if len(found.pictures) > 10_000 { // of a footer that announces many, all of them null
+				return
+			}
+			set := &files{name: "a", root: "a.parquet!"}
+			err := found.complete(set, o)
 			wellPut(t, err)
-			return
-		}
-		if len(found.pictures) > 10_000 { // of a footer that announces many, all of them null
-			return
-		}
-		set := &files{name: "a", root: "a.parquet!"}
-		err := found.complete(set, Options{Size: 2})
-		wellPut(t, err)
-		if err == nil {
-			readSome(t, set)
-			set.Fingerprint()
+			if err == nil {
+				readSome(t, set)
+				set.Fingerprint()
+			}
 		}
 	})
 }

@@ -304,18 +304,21 @@ func (f *files) mark(texts []string) error {
 	return nil
 }
 
+// labelEndings are those of files of labels.
+var labelEndings = []string{".csv", ".tsv", ".json", ".jsonl"}
+
 // readMarks reads a file of labels by the ending of its name.
 func readMarks(name string, r io.Reader) ([]mark, error) { return (&labelParser{}).read(name, r) }
 
 func (p *labelParser) read(name string, r io.Reader) (marks []mark, err error) {
 	bounded := &io.LimitedReader{R: r, N: maxLabelFile + 1}
-	switch strings.ToLower(filepath.Ext(name)) {
-	case ".csv", ".tsv":
-		marks, err = p.csv(bounded, strings.EqualFold(filepath.Ext(name), ".tsv"))
-	case ".json", ".jsonl":
-		marks, err = p.json(bounded)
-	default:
+	switch ext := strings.ToLower(filepath.Ext(name)); {
+	case !slices.Contains(labelEndings, ext):
 		return nil, &Error{Path: name, Problem: "is no file of labels; want folders, none, FILE.csv or FILE.json, or numbers:FILE"}
+	case ext == ".csv" || ext == ".tsv":
+		marks, err = p.csv(bounded, ext == ".tsv")
+	default:
+		marks, err = p.json(bounded)
 	}
 	vector := (*vectorError)(nil)
 	switch {

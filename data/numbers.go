@@ -1,6 +1,7 @@
 package data
 
 import (
+	"cmp"
 	"fmt"
 	"hash"
 	"math"
@@ -10,7 +11,7 @@ import (
 )
 
 // NumberLabels is the value of Options.Labels that takes labels as numbers: those that the
-// set brings, or, with a colon and a file behind it, those of the file.
+// set brings, or, with a colon and a file or columns behind it, those of the file or columns.
 const NumberLabels = "numbers"
 
 // Numbers are labels that are no classes: some numbers of each image, such as an age
@@ -149,8 +150,10 @@ func withNumbers(d Dataset, file string) (Dataset, error) {
 	var of *Numbers
 	var notes []string
 	var err error
-	if file == "" {
-		file, of, notes, err = broughtNumbers(d)
+	if set, ok := stored(d).(*files); ok && set.brought != nil {
+		file, of = cmp.Or(file, strings.TrimSuffix(set.root, shardMark)), set.brought
+	} else if columns, ok := columnsOf(NumberLabels + ":" + file); ok {
+		file, of, notes, err = broughtNumbers(d, columns)
 	} else {
 		of, notes, err = numbersOfFile(file, d)
 	}
@@ -186,10 +189,14 @@ func (n *Numbers) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// broughtNumbers are those that a set brings, and where they lie.
-func broughtNumbers(d Dataset) (file string, of *Numbers, notes []string, err error) {
+// broughtNumbers are those that a set without columns brings, and where they lie; of a .npz an
+// array goes by its name, too.
+func broughtNumbers(d Dataset, named []string) (file string, of *Numbers, notes []string, err error) {
 	switch set := stored(d).(type) {
 	case *files:
+		if named != nil {
+			return strings.Join(named, ","), nil, nil, fmt.Errorf("is no file of labels, and the set has no columns; want numbers:FILE.csv or numbers:FILE.json")
+		}
 		if set.beside == nil {
 			return set.root, nil, nil, fmt.Errorf("has no %s with labels; want numbers:FILE.csv or numbers:FILE.json", edmLabels)
 		}
@@ -202,19 +209,23 @@ func broughtNumbers(d Dataset) (file string, of *Numbers, notes []string, err er
 		of, notes, err = matchNumbers(file, r, d)
 		return file, of, notes, err
 	case *arrays:
-		of, err = set.numbers()
+		of, err = set.numbers(named)
 		return set.path, of, nil, err
 	}
 	return d.Name(), nil, nil, fmt.Errorf("brings no numbers; want numbers:FILE.csv or numbers:FILE.json")
 }
 
-// numbers are the array of labels of a .npz: one number of each image, or some.
-func (d *arrays) numbers() (*Numbers, error) {
+// numbers are the array of labels of a .npz, or another of it: one number of each image, or some.
+func (d *arrays) numbers(named []string) (*Numbers, error) {
 	if !strings.EqualFold(filepath.Ext(d.path), ".npz") {
 		return nil, fmt.Errorf("is an array without labels; want a .npz with some, or numbers:FILE.csv")
 	}
 	images := d.images.shape[0]
-	for _, name := range labelNames {
+	names := labelNames
+	if named != nil {
+		names = []string{strings.Join(named, ",")}
+	}
+	for _, name := range names {
 		shape, values, there, err := ReadNPZFloats(d.path, name, maxNumberValues)
 		if err != nil {
 			return nil, err
@@ -236,6 +247,9 @@ func (d *arrays) numbers() (*Numbers, error) {
 		if n.Names = strings.Split(text, "\n"); len(n.Names) != shape[1] || text == "" {
 			n.Names = numbers(shape[1])
 		}
+		if named != nil {
+			n.Names = columnNames(name, shape[1])
+		}
 		for i := range images {
 			of := values[i*shape[1]:][:shape[1]]
 			none := slices.ContainsFunc(of, func(x float32) bool { return x != x })
@@ -253,7 +267,10 @@ func (d *arrays) numbers() (*Numbers, error) {
 		}
 		return n, nil
 	}
-	return nil, fmt.Errorf("holds no labels; want an array called labels, or numbers:FILE.csv")
+	if named != nil {
+		return nil, fmt.Errorf("holds no array called %s; want numbers:ARRAY, or numbers:FILE.csv", names[0])
+	}
+	return nil, fmt.Errorf("holds no labels; want an array called labels, numbers:ARRAY of another, or numbers:FILE.csv")
 }
 
 // hash writes the numbers, for a fingerprint.

@@ -155,7 +155,7 @@ func TestNumbersOfArrays(t *testing.T) {
 	for _, shape := range [][]int{{2}, {2, 1}} {
 		f, err := os.Create(path)
 		if err == nil {
-			err = WriteNPZ(f, Array{Name: "images", Shape: []int{2, 1, 1, 2}, Floats: []float32{1, 2, 3, 4}}, Array{Name: "labels", Shape: shape, Floats: []float32{0.5, -2}})
+			err = WriteNPZ(f, Array{Name: "images", Shape: []int{2, 1, 1, 2}, Floats: []float32{1, 2, 3, 4}}, Array{Name: "labels", Shape: shape, Floats: []float32{0.5, -2}}, Array{Name: "age", Shape: shape, Floats: []float32{7, 8}})
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -166,6 +166,12 @@ func TestNumbersOfArrays(t *testing.T) {
 		d := mustOpenWith(t, path, Options{Labels: NumberLabels})
 		if got := numbersOf(d); !slices.Equal(got[0], []float32{0.5}) || !slices.Equal(got[1], []float32{-2}) || NumbersOf(d).From[0] != -2 {
 			t.Errorf("labels of shape %v: %v", shape, got)
+		}
+		if got := NumbersOf(mustOpenWith(t, path, Options{Labels: "numbers:age"})); got.Names[0] != "age" || got.Of(1)[0] != 8 {
+			t.Errorf("another array of shape %v: %v of %v", shape, got.Of(1), got.Names)
+		}
+		if _, err := Open(path, Options{Labels: "numbers:weight"}); err == nil || !strings.Contains(err.Error(), "holds no array called weight") {
+			t.Errorf("an array that is not there: %v", err)
 		}
 		if plain := mustOpenWith(t, path, Options{}); NumbersOf(plain) != nil || !strings.Contains(strings.Join(Notes(plain), ";"), "labels") {
 			t.Errorf("labels of shape %v without being asked for: %v", shape, Notes(plain))

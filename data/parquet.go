@@ -93,7 +93,7 @@ func readParquet(shards []string, o Options) (*files, error) {
 		return nil, err
 	}
 	f := &files{name: name, root: root, closer: open}
-	t := table{kept: &pageCache{}}
+	t := newTable(o)
 	for i, file := range open {
 		prefix := ""
 		if len(open) > 1 {
@@ -120,6 +120,17 @@ type table struct {
 	known map[string]string // among them
 	names []string          // of the classes
 	kept  *pageCache
+
+	numbers *columnNumbers // instead of classes; nil: they are not asked for
+	marks   []mark         // of the pictures, where they are
+}
+
+func newTable(o Options) *table {
+	t := &table{kept: &pageCache{}}
+	if columns, asked := columnsOf(o.Labels); asked {
+		t.numbers = &columnNumbers{columns: columns}
+	}
+	return t
 }
 
 // parquetFile is a file of a set, and where its pictures are.
@@ -188,6 +199,12 @@ func (t *table) read(name, prefix string, r io.ReaderAt, size int64) error {
 	for i := range p.Rows {
 		t.pictures = append(t.pictures, entry{path: fmt.Sprintf("%s%08d", prefix, i), in: parquetRow{file, i}})
 	}
+	if t.numbers != nil {
+		if t.marks, err = t.numbers.readTable(p, t.marks); err != nil {
+			return &Error{Path: name, Problem: err.Error()}
+		}
+		return nil
+	}
 	labels, names := labelColumn(p, hub)
 	if labels == nil {
 		if t.texts != nil {
@@ -248,7 +265,14 @@ func (t *table) label(p *parquet.File, page *parquet.Page, kind parquet.Type) er
 
 // complete makes a set of what was found.
 func (t *table) complete(f *files, o Options) error {
-	if err := f.complete(&t.listing, o); err != nil || t.texts == nil || o.Labels == FolderLabels {
+	err := f.complete(&t.listing, o)
+	if err == nil && t.numbers != nil {
+		if f.brought, err = t.numbers.numbers(f, t.marks); err != nil {
+			return &Error{Path: strings.TrimSuffix(f.root, shardMark), Problem: err.Error()}
+		}
+		return nil
+	}
+	if err != nil || t.texts == nil || o.Labels == FolderLabels {
 		return err
 	}
 	if err := f.mark(t.texts); err != nil {

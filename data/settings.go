@@ -73,7 +73,7 @@ func ChannelsSetting(p *int) setting.Setting {
 func LabelsSetting(p *string) setting.Setting {
 	return setting.Setting{
 		Key: "labels", Value: setting.Of(p), Since: "2026-11-30", Before: FolderLabels, Breaks: otherData,
-		Help: "classes of the images: auto (what the set brings, as dataset.json or .cls, else its folders), folders, none, or FILE.csv or FILE.json of image and label; or what is no class: numbers (that the set brings, as dataset.json or labels of a .npz), or numbers:FILE.csv, numbers:FILE.json",
+		Help: "classes of the images: auto (what the set brings, as dataset.json or .cls, else its folders), folders, none, or FILE.csv or FILE.json of image and label; or what is no class: numbers (that the set brings, as dataset.json, labels of a .npz, a label column), numbers:COLUMN,COLUMN (of parquet, WebDataset or .npz), numbers:FILE.csv, numbers:FILE.json",
 	}
 }
 

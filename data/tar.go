@@ -131,7 +131,7 @@ func readTars(shards []string, o Options) (Dataset, error) {
 		return nil, err
 	}
 	f := &files{name: name, root: root, closer: open}
-	t := tars{}
+	t := newTars(o)
 	for i, file := range open {
 		prefix := ""
 		if len(open) > 1 {
@@ -153,6 +153,17 @@ type tars struct {
 	members int
 	labels  map[string]string // by the key of a sample
 	beside  int               // pictures beside the one of a sample
+
+	numbers *columnNumbers // instead of classes; nil: they are not asked for
+	told    map[string]sample
+}
+
+func newTars(o Options) *tars {
+	t := &tars{labels: map[string]string{}}
+	if columns, asked := columnsOf(o.Labels); asked {
+		t.numbers, t.told = newColumnNumbers(columns), map[string]sample{}
+	}
+	return t
 }
 
 // tarMember is a file in a tar, as it lies there.
@@ -215,12 +226,11 @@ func (t *tars) read(name, prefix string, file tarFile) error {
 		if err != nil {
 			return bad("cannot be read to its end", err)
 		}
-		switch ext := strings.ToLower(path.Ext(member)); ext {
-		case ".cls", ".json":
-			if err := t.label(name+shardMark+member, key(prefix+member), ext, r, h.Size); err != nil {
-				return err
-			}
-		default:
+		beside, err := t.label(name+shardMark+member, prefix+member, r, h.Size)
+		if err != nil {
+			return err
+		}
+		if !beside {
 			found[member] = tarMember{file, at, h.Size}
 		}
 	}
@@ -240,34 +250,57 @@ func key(member string) string {
 	return member[:at] + before
 }
 
-// label takes the class of a sample from its .cls, or from its .json if that has one.
-func (t *tars) label(name, key, ext string, r io.Reader, size int64) error {
-	if size > maxLabelValue && ext == ".json" { // not that of a sample
-		return nil
+// label takes the class of a sample from its .cls, or from its .json if that has one, or what
+// numbers are asked for. ok says whether the member is a file of labels.
+func (t *tars) label(name, member string, r io.Reader, size int64) (ok bool, err error) {
+	of := key(member)
+	ext, column := strings.ToLower(path.Ext(member)), 0
+	if ok = ext == ".cls" || ext == ".json"; t.numbers != nil && !isPicture(member) {
+		var told bool
+		column, told = t.numbers.toldBy(member[len(of):])
+		if !told {
+			return ok, nil
+		}
+		ok = true
+	}
+	if !ok || size > maxLabelValue && ext == ".json" { // not that of a sample
+		return ok, nil
 	}
 	if size > maxLabelValue {
-		return &Error{Path: name, Problem: fmt.Sprintf("has %d bytes; want a label, of %d at most", size, maxLabelValue)}
+		return ok, &Error{Path: name, Problem: fmt.Sprintf("has %d bytes; want a label, of %d at most", size, maxLabelValue)}
 	}
 	text, err := io.ReadAll(r)
+	switch {
+	case err != nil:
+		return ok, &Error{Path: name, Problem: "cannot be read to its end", Err: err}
+	case t.numbers != nil:
+		return ok, t.tell(name, of, column, text)
+	case ext == ".cls":
+		t.labels[of] = labelText(string(text))
+		return ok, nil
+	case t.labels[of] != "":
+		return ok, nil
+	}
+	label, err := jsonLabel(text)
 	if err != nil {
-		return &Error{Path: name, Problem: "cannot be read to its end", Err: err}
+		return ok, &Error{Path: name, Problem: "is no JSON of a sample", Err: err}
 	}
-	label := labelText(string(text))
-	if ext == ".json" {
-		if t.labels[key] != "" {
-			return nil
-		}
-		if label, err = jsonLabel(text); err != nil {
-			return &Error{Path: name, Problem: "is no JSON of a sample", Err: err}
-		}
-		if label == "" {
-			return nil
-		}
+	if label != "" {
+		t.labels[of] = label
 	}
-	if t.labels == nil {
-		t.labels = map[string]string{}
+	return ok, nil
+}
+
+// tell takes the numbers that a file tells of a sample.
+func (t *tars) tell(name, of string, column int, text []byte) error {
+	told := t.told[of]
+	if told == nil {
+		told = make(sample, len(t.numbers.called))
+		t.told[of], t.labels[of] = told, ""
 	}
-	t.labels[key] = label
+	if err := t.numbers.tell(told, column, name, text); err != nil {
+		return asData(err, name)
+	}
 	return nil
 }
 
@@ -289,8 +322,21 @@ func (t *tars) complete(f *files, o Options) error {
 	if t.beside > 0 {
 		f.notes = append(f.notes, "left out "+count(t.beside, "picture")+" with more than one ending, beside that of a sample")
 	}
-	if err := f.complete(&t.listing, o); err != nil || len(t.labels) == 0 {
+	if err := f.complete(&t.listing, o); err != nil {
 		return err
+	}
+	bad := func(err error) error {
+		return &Error{Path: strings.TrimSuffix(f.root, shardMark), Problem: err.Error()}
+	}
+	if t.numbers != nil {
+		var err error
+		if f.brought, err = t.numbers.ofSamples(f, t.told); err != nil {
+			return bad(err)
+		}
+		return nil
+	}
+	if len(t.labels) == 0 {
+		return nil
 	}
 	texts, without := make([]string, len(f.entries)), 0
 	for i, e := range f.entries {
@@ -305,7 +351,7 @@ func (t *tars) complete(f *files, o Options) error {
 		f.notes = append(f.notes, "without a label: "+count(without, "image"))
 	}
 	if err := f.mark(texts); err != nil {
-		return &Error{Path: strings.TrimSuffix(f.root, shardMark), Problem: err.Error()}
+		return bad(err)
 	}
 	return nil
 }

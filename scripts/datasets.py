@@ -5,6 +5,8 @@ Pillow, pyarrow, tifffile and webdataset.
 
     python3 scripts/datasets.py
 """
+import datetime
+import decimal
 import io
 import json
 import pathlib
@@ -87,6 +89,32 @@ pq.write_table(rows(range(0, 2)), made("hub", "data", "test-00000-of-00001.parqu
 plain = pa.table({"img": [png(p) for p in images], "label": [NAMES[l] for l in LABELS]})
 pq.write_table(plain, made("plain.parquet"), compression="none", write_page_index=True)
 pq.write_table(pa.table({"img": [png(images[0]), None], "label": pa.array([None, 1], pa.int32())}), made("gaps.parquet"))
+
+# Labels that are numbers: columns of a table, in pages of both versions, and files and fields of samples.
+AGES, POSES = [0.5, -3.0, None, 1e3, 2.25], [[0.0, 1.0], [0.5, -1.0], [2.0, 3.0], [1.0, 1.0], [-0.25, 8.0]]
+numbers = pa.table({
+    "image": [png(p) for p in images],
+    "label": pa.array([0.1, 0.2, 0.3, 0.4, 0.5], pa.float64()),
+    "age": pa.array(AGES, pa.float32()),
+    "smile": pa.array([True, False, False, True, True]),
+    "count": pa.array([7, -8, 9, -10, 11], pa.int16()),
+    "large": pa.array([0, 1, 2, 3, 4_000_000_000], pa.uint32()),
+    "pose": pa.array(POSES, pa.list_(pa.float32())),
+    "fixed": pa.array(POSES, pa.list_(pa.float64(), 2)),
+    "gaps": pa.array([[1.0, 2.0], None, [], [3.0, None], [4.0, 5.0]], pa.list_(pa.float32())),
+    "uneven": pa.array([[1.0], [1.0, 2.0], [1.0], [1.0], [1.0]], pa.list_(pa.float32())),
+    "person": pa.array([{"height": 1.5 + k, "weight": 60 + k} for k in range(N)]),
+    "nested": pa.array([[[1.0]]] * N, pa.list_(pa.list_(pa.float32()))),
+    "price": pa.array([decimal.Decimal("1.25")] * N, pa.decimal128(9, 2)),
+    "day": pa.array([datetime.date(2026, 11, 30)] * N),
+    "name": ["a"] * N,
+})
+pq.write_table(numbers, made("numbers.parquet"), row_group_size=3, data_page_size=1)
+pq.write_table(numbers, made("numbers2.parquet"), data_page_version="2.0", use_dictionary=False, compression="zstd")
+with webdataset.TarWriter(str(made("numbers.tar")), mtime=0) as w:
+    for k in range(N):
+        told = {"age": AGES[k], "pose": POSES[k], "label": 10 * k, "name": "a"}
+        w.write({"__key__": f"{k:04d}", "png": png(images[k]), "seg.png": png(images[0]), "json": json.dumps(told), "cls": str(k / 4), "height.txt": f"{1.5 + k}\n", "pose2.npy": np.array(POSES[k])})
 
 # Pictures and arrays of 8 and 16 bit.
 for k in range(N):

@@ -106,6 +106,29 @@ func plain(b []byte, n int64, width int) ([][]byte, error) {
 	return list, nil
 }
 
+// bools are n values of a bit each, as bytes of 0 and 1: packed, or in runs.
+func bools(b []byte, n int64, inRuns bool) (list [][]byte, err error) {
+	values := [2][]byte{{0}, {1}}
+	if !inRuns {
+		if n < 0 || n > 8*int64(len(b)) {
+			return nil, errShort
+		}
+		for i := range n {
+			list = append(list, values[b[i/8]>>(i%8)&1])
+		}
+		return list, nil
+	}
+	size, err := prefixed(b)
+	if err != nil {
+		return nil, err
+	}
+	err = runs(b[4:4+size], 1, n, func(bit uint32) error {
+		list = append(list, values[bit&1])
+		return nil
+	})
+	return list, err
+}
+
 // chosen are n values of a dictionary by their numbers, whose width in bits comes first.
 func chosen(b []byte, n int64, dictionary [][]byte) ([][]byte, error) {
 	if n == 0 {

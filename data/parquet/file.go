@@ -14,20 +14,24 @@ import (
 // Type of a column's values.
 type Type int64
 
-// The types that are read; others are of no image and of no class.
+// The types that are read; others are of no image and of no label.
 const (
 	Boolean   Type = 0
 	Int32     Type = 1
 	Int64     Type = 2
+	Float     Type = 4
+	Double    Type = 5
 	ByteArray Type = 6
 )
 
 // width of a value, in bytes; 0 if each has its own, −1 if it is not read.
 func (t Type) width() int {
 	switch t {
-	case Int32:
+	case Boolean: // as unpacked from its bit
+		return 1
+	case Int32, Float:
 		return 4
-	case Int64:
+	case Int64, Double:
 		return 8
 	case ByteArray:
 		return 0
@@ -39,9 +43,13 @@ func (t Type) width() int {
 type Column struct {
 	Path     string // within structs joined by points
 	Type     Type
-	Repeated bool // lists are not read
+	Unsigned bool // of integers
+	Number   bool // its values are numbers, not dates or what else is written as such
+	Repeated bool // its rows are lists, which ReadNumbers alone reads
 
 	depth  int // definition level of a value that is there
+	lists  int // lists that a value lies in
+	listed int // definition level of an element, there or not, of the innermost
 	chunks []chunk
 }
 
@@ -67,6 +75,7 @@ type File struct {
 // Limits of a file.
 const (
 	MaxRows     = 10_000_000
+	maxValues   = 1 << 28 // of a column of lists
 	maxFooter   = 64 << 20
 	longestName = 1 << 10
 	maxPage     = 256 << 20 // of a page, also unpacked
@@ -122,8 +131,8 @@ func (f *File) schema(list []any) error {
 		return errors.New("it has no schema")
 	}
 	at := 1
-	var walk func(children int64, path []string, depth int, repeated bool) error
-	walk = func(children int64, path []string, depth int, repeated bool) error {
+	var walk func(children int64, path []string, depth, lists, listed int) error
+	walk = func(children int64, path []string, depth, lists, listed int) error {
 		if len(path) > deepest {
 			return errDeep
 		}
@@ -133,19 +142,20 @@ func (f *File) schema(list []any) error {
 			}
 			e, _ := list[at].(fields)
 			at++
-			name, below, again := e.text(4), depth, repeated
+			name, below, within, element := e.text(4), depth, lists, listed
 			switch e.number(3) {
 			case 1: // optional
 				below++
 			case 2: // repeated
-				below, again = below+1, true
+				below, within = below+1, within+1
+				element = below
 			}
 			here := append(path[:len(path):len(path)], name)
 			if len(name) > longestName {
 				return fmt.Errorf("a column has a name of %d bytes; want at most %d", len(name), longestName)
 			}
 			if n := e.number(5); n > 0 {
-				if err := walk(n, here, below, again); err != nil {
+				if err := walk(n, here, below, within, element); err != nil {
 					return err
 				}
 				continue
@@ -154,12 +164,36 @@ func (f *File) schema(list []any) error {
 			if !there {
 				kind = -1
 			}
-			f.Columns = append(f.Columns, &Column{Path: strings.Join(here, "."), Type: Type(kind), Repeated: again, depth: below})
+			c := &Column{Path: strings.Join(here, "."), Type: Type(kind), Repeated: within > 0, depth: below, lists: within, listed: element}
+			c.Number, c.Unsigned = numeric(c.Type, e)
+			f.Columns = append(f.Columns, c)
 		}
 		return nil
 	}
 	root, _ := list[0].(fields)
-	return walk(root.number(5), nil, 0, false)
+	return walk(root.number(5), nil, 0, 0, 0)
+}
+
+// numeric says whether values of a type are numbers by what the schema says besides of a column:
+// dates, times and decimals are integers, too.
+func numeric(t Type, e fields) (number, unsigned bool) {
+	const firstUnsigned, firstSigned, last = 11, 15, 18 // ConvertedType
+	const integer = 10                                  // LogicalType
+	switch t {
+	case Boolean, Float, Double:
+		return true, false
+	case Int32, Int64:
+	default:
+		return false, false
+	}
+	as, said := e[6].(int64)
+	if said && (as < firstUnsigned || as > last) {
+		return false, false
+	}
+	if logical := e.of(10); len(logical) > 0 && logical[integer] == nil {
+		return false, false
+	}
+	return true, said && as < firstSigned
 }
 
 func (f *File) rowGroups(list []any) error {

@@ -18,6 +18,7 @@ type Page struct {
 	encoding   int64
 	second     bool  // of version 2: levels apart, and not packed
 	levels     int64 // their bytes
+	repeats    int64 // of them those of repetition, which come first
 	plain      bool  // of version 2: values are not packed
 	dictionary *Page
 }
@@ -30,6 +31,7 @@ const (
 
 	encodedPlain = 0
 	encodedOld   = 2 // by a dictionary, as first written
+	encodedRuns  = 3
 	encodedNew   = 8
 )
 
@@ -39,11 +41,20 @@ var headerBytes = [...]int64{1 << 10, 64 << 10, 16 << 20}
 // Pages reads the headers of a column's pages.
 func (f *File) Pages(c *Column) (pages []*Page, err error) {
 	if c.Repeated {
-		return nil, fmt.Errorf("column %q holds lists, which are not read", c.Path)
+		return nil, fmt.Errorf("column %q holds lists, where one value of each row is wanted", c.Path)
 	}
+	return f.pages(c)
+}
+
+// pages are those of a column of any kind; in one of lists First and Rows count values.
+func (f *File) pages(c *Column) (pages []*Page, err error) {
+	total := int64(0)
 	for _, k := range c.chunks {
-		if k.values != k.rows {
+		if k.values != k.rows && !c.Repeated {
 			return nil, fmt.Errorf("column %q has %d values in %d rows", c.Path, k.values, k.rows)
+		}
+		if total += k.values; k.values > maxValues || total > maxValues {
+			return nil, fmt.Errorf("column %q has more than %d values", c.Path, maxValues)
 		}
 		var dictionary *Page
 		first, end := k.firstRow, k.at+k.bytes
@@ -62,10 +73,11 @@ func (f *File) Pages(c *Column) (pages []*Page, err error) {
 				p.Rows, p.encoding = h.number(1), h.number(2)
 			case dataPage2:
 				h := head.of(8)
-				p.Rows, p.encoding, p.second, p.levels = h.number(1), h.number(4), true, h.number(5)
+				p.Rows, p.encoding, p.second, p.repeats = h.number(1), h.number(4), true, h.number(6)
+				p.levels = h.number(5) + p.repeats
 				packed, said := h[7].(int64)
 				p.plain = said && packed == 0
-				if h.number(6) != 0 || p.levels < 0 || p.levels > min(p.packed, p.bytes) {
+				if p.repeats < 0 || p.repeats > 0 && !c.Repeated || p.levels < p.repeats || p.levels > min(p.packed, p.bytes) {
 					return nil, fmt.Errorf("column %q: a page with levels of %d bytes", c.Path, p.levels)
 				}
 			case dictionaryPage:
@@ -158,10 +170,15 @@ func (f *File) values(p *Page, dictionary [][]byte) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	there, b, err := p.present(b)
+	levels, b, err := p.level(b, p.column.depth, p.levels)
 	if err != nil {
 		return nil, err
 	}
+	return p.values(b, p.column.there(levels), dictionary)
+}
+
+// values are those of what follows the levels of a page, nil where none is there.
+func (p *Page) values(b []byte, there []bool, dictionary [][]byte) (list [][]byte, err error) {
 	n := p.Rows
 	if there != nil {
 		n = 0
@@ -171,11 +188,12 @@ func (f *File) values(p *Page, dictionary [][]byte) ([][]byte, error) {
 			}
 		}
 	}
-	var list [][]byte
-	switch p.encoding {
-	case encodedPlain:
-		list, err = plain(b, n, p.column.Type.width())
-	case encodedOld, encodedNew:
+	switch kind := p.column.Type; {
+	case kind == Boolean && (p.encoding == encodedPlain || p.encoding == encodedRuns):
+		list, err = bools(b, n, p.encoding == encodedRuns)
+	case p.encoding == encodedPlain:
+		list, err = plain(b, n, kind.width())
+	case p.encoding == encodedOld || p.encoding == encodedNew:
 		list, err = chosen(b, n, dictionary)
 	default:
 		err = fmt.Errorf("values of encoding %d, which is not read; write them again, plain or with a dictionary", p.encoding)
@@ -192,25 +210,34 @@ func (f *File) values(p *Page, dictionary [][]byte) ([][]byte, error) {
 	return spread, nil
 }
 
-// present says which rows have a value, nil if all have, and returns what follows.
-func (p *Page) present(b []byte) ([]bool, []byte, error) {
-	if p.column.depth == 0 {
-		return nil, b[p.levels:], nil
+// level reads the levels of a page up to the largest, nil if that is 0, and returns what follows.
+// In a page of version 2 they have so many bytes.
+func (p *Page) level(b []byte, largest int, size int64) (levels, rest []byte, err error) {
+	if largest == 0 {
+		return nil, b[size:], nil
 	}
-	var levels, rest []byte
-	if p.second {
-		levels, rest = b[:p.levels], b[p.levels:]
-	} else {
-		n, err := prefixed(b)
-		if err != nil {
+	if !p.second {
+		if size, err = prefixed(b); err != nil {
 			return nil, nil, err
 		}
-		levels, rest = b[4:4+n], b[4+n:]
+		b = b[4:]
 	}
-	there := make([]bool, 0, p.Rows)
-	err := runs(levels, bitsFor(p.column.depth), p.Rows, func(level uint32) error {
-		there = append(there, int(level) == p.column.depth)
+	levels = make([]byte, 0, p.Rows)
+	err = runs(b[:size], bitsFor(largest), p.Rows, func(level uint32) error {
+		levels = append(levels, byte(level))
 		return nil
 	})
-	return there, rest, err
+	return levels, b[size:], err
+}
+
+// there says which values are, nil if all are.
+func (c *Column) there(levels []byte) []bool {
+	if levels == nil {
+		return nil
+	}
+	there := make([]bool, len(levels))
+	for i, l := range levels {
+		there[i] = int(l) == c.depth
+	}
+	return there
 }
