@@ -74,7 +74,6 @@ and, where it is one, the preset: train --dry-run opens the data, too.`,
 	o.given = train.Default()
 	o.sources = settings.Bind(c, append(o.given.List(), model.IgnoreSetting(&o.ignore)))
 	o.sources.Default("the preset's", train.RecipeKeys()...)
-	c.Flags().StringVar(&o.recipe, "recipe", "", recipeHelp())
 	c.Flags().BoolVar(&changed, "changed", false, "only what is not as in a run without arguments")
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object, which --config reads, too")
 	return c
@@ -152,10 +151,7 @@ func (o *trainOptions) commented(text []byte, s train.Settings) []byte {
 	if err != nil {
 		recipe = train.Recipe{} // of a run whose preset is gone, and which has all of it
 	}
-	var paper train.Published
-	if o.recipe != "" {
-		paper, _ = train.FindPublished(o.recipe) // which resolve has found
-	}
+	paper, _ := train.FindPublished(s.Recipe) // which resolve has found, or a run has kept
 	ofRecipe := train.RecipeKeys()
 	for _, c := range recipe.Apply(s).Changes(s) {
 		ofRecipe = slices.DeleteFunc(ofRecipe, func(key string) bool { return key == c.Key })

@@ -18,7 +18,7 @@ func TestRecipes(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, r := range train.PublishedRecipes() {
 		s := drySettings(t, "--recipe", r.Name, "--lr", "0.25")
-		if s.LR != 0.25 || "preset="+s.Preset != r.Settings[0] {
+		if s.LR != 0.25 || "preset="+s.Preset != r.Settings()[0] {
 			t.Errorf("%s: rate %g, preset %s", r.Name, s.LR, s.Preset)
 		}
 		s.LR = drySettings(t, "--recipe", r.Name).LR
@@ -57,10 +57,10 @@ func TestRecipes(t *testing.T) {
 	var list struct {
 		Recipes []struct {
 			Name, Paper, Result, Here string
-			Settings                  map[string]string
+			Settings, From            map[string]string
 		}
 	}
-	if err != nil || json.Unmarshal([]byte(out), &list) != nil || len(list.Recipes) != len(train.PublishedRecipes()) || list.Recipes[0].Settings["lr"] != "2e-4" || list.Recipes[0].Here == "" {
+	if err != nil || json.Unmarshal([]byte(out), &list) != nil || len(list.Recipes) != len(train.PublishedRecipes()) || list.Recipes[0].Settings["lr"] != "2e-4" || list.Recipes[0].From["lr"] == "" || list.Recipes[0].Here == "" {
 		t.Errorf("%v %s", err, out)
 	}
 	text, _, err := fluxion(t, "recipes")
@@ -68,5 +68,37 @@ func TestRecipes(t *testing.T) {
 		if err != nil || !strings.Contains(text, r.Name) || !strings.Contains(text, r.Paper) {
 			t.Errorf("%s is not listed: %v", r.Name, err)
 		}
+	}
+}
+
+// TestRecipeIsKept: a run keeps the name of its recipe, goes on with it whoever says it or
+// not, and refuses another; a variable and a file say it as they say any other setting.
+func TestRecipeIsKept(t *testing.T) {
+	t.Setenv(machine.BlockingsVariable, "off")
+	t.Chdir(t.TempDir())
+	args := []string{"--size", "8", "--preset", "micro", "--batch", "4", "--sample-count", "0", "--out", "R"}
+	t.Setenv("FLUXION_RECIPE", "ddpm-cifar10")
+	if out, _, err := fluxion(t, append([]string{"train", "--images", "8"}, args...)...); err != nil || !strings.Contains(out, "\nrecipe      ddpm-cifar10: ") {
+		t.Fatalf("by a variable: %v %s", err, out)
+	}
+	t.Setenv("FLUXION_RECIPE", "")
+	if s := drySettings(t, "--out", "R"); s.Recipe != "ddpm-cifar10" || s.Schedule != "ddpm-linear" {
+		t.Errorf("the run goes on as recipe %q, schedule %s", s.Recipe, s.Schedule)
+	}
+	if out, _, err := fluxion(t, "train", "--out", "R", "--images", "12"); err != nil || !strings.Contains(out, "\nrecipe      ddpm-cifar10: ") {
+		t.Errorf("it does not go on with its own: %v %s", err, out)
+	}
+	_, code, err := fluxion(t, "train", "--recipe", "edm-cifar10", "--out", "R", "--images", "16")
+	if code != exitFolder || err == nil || !strings.Contains(err.Error(), "recipe was ddpm-cifar10, now edm-cifar10") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("another recipe: %d, %v", code, err)
+	}
+	if err := os.WriteFile("c.yaml", []byte("recipe: flow-cifar10\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if s := drySettings(t, "--config", "c.yaml"); s.Recipe != "flow-cifar10" || s.Coupling != "ot" || s.TimeScale != 1 {
+		t.Errorf("of a file: %+v", s)
+	}
+	if _, _, err := fluxion(t, "train", "-s", "recipe=flow", "--dry-run"); err == nil || exitCode(err) != exitUsage || !strings.Contains(err.Error(), "flow-cifar10") {
+		t.Errorf("an unknown one: %v", err)
 	}
 }

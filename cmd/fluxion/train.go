@@ -35,7 +35,6 @@ import (
 type trainOptions struct {
 	given   train.Settings // defaults, and what the user says over them
 	sources *settings.Sources
-	recipe  string // of a paper; "": the preset's alone
 	out     string
 	fresh   bool
 	from    int64
@@ -107,7 +106,6 @@ preset's (fluxion recipes lists them); a run that goes on keeps its own:
 		model.IgnoreSetting(&o.ignore),
 	))
 	o.sources.Default("the preset's", train.RecipeKeys()...)
-	c.Flags().StringVar(&o.recipe, "recipe", "", recipeHelp())
 	c.Flags().BoolVar(&o.fresh, "fresh", false, "begin anew in the place of the run that is in the folder")
 	c.Flags().Int64Var(&o.from, "from", 0, "go on from the checkpoint after so many images, in the place of what comes later (default the newest)")
 	c.Flags().StringVar(&o.onCheckpoint, "on-checkpoint", "", "command of the shell, run beside training for each checkpoint on the disk: $CHECKPOINT is its folder, $CHECKPOINT_IMAGES the images seen, $RUN the run folder")
@@ -256,7 +254,7 @@ func (o *trainOptions) equip(ctx context.Context, out io.Writer, t *train.Option
 	}
 	*open = append(*open, func() error { leave(); return nil })
 	show = observer{Face: console.NewFace(out, o.json), page: page}
-	if paper, err := train.FindPublished(o.recipe); o.recipe != "" && err == nil {
+	if paper, err := train.FindPublished(s.Recipe); s.Recipe != "" && err == nil {
 		show.paper = paper.Text(s)
 		t.Origin = append(t.Origin, "recipe "+show.paper)
 	}
@@ -400,7 +398,7 @@ func (o *trainOptions) open(s train.Settings) (data.Dataset, train.Settings, err
 		if d, err = openData(s); err != nil {
 			return nil, s, err
 		}
-		o.out = filepath.Join("runs", d.Name()+"-"+cmp.Or(o.recipe, filepath.Base(s.Preset))+distilled(s.Objective))
+		o.out = filepath.Join("runs", d.Name()+"-"+cmp.Or(s.Recipe, filepath.Base(s.Preset))+distilled(s.Objective))
 	}
 	next, err := o.goOn(s)
 	if err != nil {

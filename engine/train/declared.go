@@ -39,7 +39,7 @@ func imagesFrom(least int64, text string) setting.Range {
 func (s *Settings) List() setting.List {
 	return slices.Concat(
 		setting.List{data.NameSetting(&s.Data), data.SizeSetting(&s.Size), data.FitSetting(&s.Fit), data.ChannelsSetting(&s.Channels), data.RangeSetting(&s.Range), data.LabelsSetting(&s.Labels), data.FlipSetting(&s.Flip), augment.Setting(&s.Augment), posteriorSetting(&s.Posterior), data.SkipBrokenSetting(&s.SkipBroken)},
-		setting.List{catalog.PresetSetting(&s.Preset), initSetting(&s.Init)},
+		setting.List{recipeSetting(&s.Recipe), catalog.PresetSetting(&s.Preset), initSetting(&s.Init)},
 		process.ScheduleSettings(&s.Schedule, &s.ClipLambda, &s.Shift, &s.ZeroSNR, &s.Scale), setting.List{process.TimeScaleSetting(&s.TimeScale)},
 		process.NoiseSettings(&s.Source, &s.Bridge),
 		process.LossSettings(&s.Output, &s.Weighting, &s.TimeSampler), setting.List{objective.UncertaintySetting(&s.Uncertainty), objective.NameSetting(&s.Objective), conditionSetting(&s.Condition), couple.Setting(&s.Coupling)}, s.teaching(), setting.List{objective.LossSetting(&s.Loss), objective.TargetSetting(&s.Target)},

@@ -27,10 +27,18 @@ func (e *ChangedError) Error() string {
 	var parts []string
 	for _, c := range e.Changes {
 		if c.Breaks {
-			parts = append(parts, fmt.Sprintf("%s was %v, now %v", c.Key, c.Old, c.New))
+			parts = append(parts, fmt.Sprintf("%s was %v, now %v", c.Key, named(c.Old), named(c.New)))
 		}
 	}
 	return fmt.Sprintf("%s holds a run with other settings or data: %s; give another --out, or --fresh to start it anew", e.Dir, strings.Join(parts, "; "))
+}
+
+// named is a value of a setting in a sentence.
+func named(value any) any {
+	if value == "" {
+		return "none"
+	}
+	return value
 }
 
 // openFolder makes or opens the run folder and locks it, chooses the checkpoint

@@ -49,7 +49,7 @@ func (s Settings) checkLatents(d data.Dataset) error {
 	case s.Flip && !l.Flipped:
 		return &SettingError{"flip", fmt.Sprintf("%s holds no latents of mirrored images, which are others than mirrored latents; fluxion latents --flip makes them", d.Name())}
 	case s.Augment != "":
-		return &SettingError{"augment", "latents would be transformed, which are not those of transformed images; leave it out"}
+		return &SettingError{"augment", "latents would be transformed, which are not those of transformed images; " + noAugment}
 	}
 	return nil
 }

@@ -339,7 +339,7 @@ func fit(n nets.Network, preset string, images nets.Spec) (nets.Network, error) 
 	case s.Concat != images.Concat:
 		return nil, &SettingError{"preset", "the network of preset " + preset + " takes no second image, and the data have inputs; want another network"}
 	case s.Augmented != images.Augmented:
-		return nil, &SettingError{"augment", "the network of preset " + preset + " cannot be told how images were transformed; leave it out"}
+		return nil, &SettingError{"augment", "the network of preset " + preset + " cannot be told how images were transformed; " + noAugment}
 	case s.Jump != images.Jump:
 		return nil, &SettingError{"objective", "the network of preset " + preset + " cannot be told how far its answer is to lead, as flow maps are"}
 	case s.Guidance != images.Guidance:

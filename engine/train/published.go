@@ -6,83 +6,134 @@ import (
 	"strings"
 
 	"fluxion/data/lookup"
+	"fluxion/data/setting"
 )
 
 // Published is a whole recipe: a preset, and every setting in which training differs from
 // the preset's own, as a paper has them.
 type Published struct {
 	Name, About string
-	Settings    []string // each KEY=VALUE as -s takes it, the preset first
-	Paper       string   // where they are from, and in what the network here differs from its
-	Result      string   // what the paper reports
-	Here        string   // what was reproduced with this program
+	Groups      []Cited // the first begins with the preset
+	Paper       string  // where they are from, and in what the network here differs from its
+	Result      string  // what the paper reports
+	Here        string  // what was reproduced with this program
 }
+
+// Cited are settings, each KEY=VALUE as -s takes it, and where their values are from.
+type Cited struct{ Settings, From string }
 
 const notRun = "not run to the end here"
 
-// published are the recipes; another one is an entry. An exponential average of weights that
-// keeps 0.9999 a step has a half-life of 6,931 steps.
+// noAugment is what a refusal of augmentation advises: a recipe may be what asked for it.
+const noAugment = "leave it out, or say --augment= where a recipe has it"
+
+// An exponential average of weights that keeps 0.9999 a step has a half-life of ln ½ / ln 0.9999
+// = 6,931.1 steps: 887,184 images in steps of 128.
+const (
+	halfLife128 = "ema=887184"
+	fromDecay   = "; their average keeps 0.9999 a step"
+)
+
+// unconditional is a recipe whose paper trains without classes, by Adam as its authors have it.
+func unconditional(p Published) Published {
+	p.Groups = append(p.Groups,
+		Cited{"labels=none label_drop=0 weighting=plain optimizer=adam beta2=0.999 lr_schedule=constant", "the paper, and its code: no classes, the plain squared error, Adam's own moments, no decay of the rate"},
+		Cited{"checkpoint_every=1000000 sample_every=1000000", "this program"})
+	return p
+}
+
+// ramp keeps the first grids from showing the random weights that such an average begins with.
+var ramp = Cited{"ema_warmup=1", "this program: the average forgets the random weights sooner, and is theirs from 887,184 images on"}
+
+// published are the recipes; another one is an entry.
 var published = []Published{
-	{
+	unconditional(Published{
 		Name: "ddpm-cifar10", About: "DDPM: the noise of 1000 steps, by its squared error",
-		Settings: []string{
-			"preset=cifar", "labels=none", "flip=true", "schedule=ddpm-linear", "output_kind=eps", "weighting=plain", "time_sampler=uniform", "optimizer=adam",
-			"lr=2e-4", "lr_schedule=constant", "warmup=640000", "beta2=0.999", "clip=1", "batch=128", "images=102400000", "dropout=0.1", "ema=887000", "ema_warmup=1",
-			"label_drop=0", "checkpoint_every=1000000", "sample_every=1000000",
+		Groups: []Cited{
+			{"preset=cifar schedule=ddpm-linear output_kind=eps time_sampler=uniform", "section 4 and appendix B"},
+			{"lr=2e-4 batch=128 dropout=0.1 flip=true images=102400000 " + halfLife128, "appendix B: 800,000 steps" + fromDecay},
+			{"warmup=640000 clip=1", "their code, scripts/run_cifar.py: 5,000 steps"}, ramp,
 		},
-		Paper:  "Ho, Jain and Abbeel 2020, appendix B; the same network",
+		Paper:  "Ho, Jain and Abbeel 2020; the same network",
 		Result: "FID 3.17 with 1000 steps (ddpm)", Here: notRun,
-	},
-	{
+	}),
+	unconditional(Published{
 		Name: "iddpm-cifar10", About: "Improved DDPM's cosine schedule with the simple loss",
-		Settings: []string{
-			"preset=cifar", "labels=none", "flip=true", "schedule=ddpm-squaredcos", "output_kind=eps", "weighting=plain", "time_sampler=uniform", "optimizer=adam",
-			"lr=1e-4", "lr_schedule=constant", "warmup=0", "beta2=0.999", "clip=0", "batch=128", "images=64000000", "dropout=0.3", "ema=887000", "ema_warmup=1",
-			"label_drop=0", "checkpoint_every=1000000", "sample_every=1000000",
+		Groups: []Cited{
+			{"preset=cifar schedule=ddpm-squaredcos output_kind=eps time_sampler=uniform", "sections 3.2 and 4, with 1000 steps in the place of 4000"},
+			{"lr=1e-4 batch=128 dropout=0.3 images=64000000 " + halfLife128, "their code's README and the paper's appendix: 500,000 steps" + fromDecay},
+			{"flip=false warmup=0 clip=0", "their code, which has none of these"}, ramp,
 		},
 		Paper:  "Nichol and Dhariwal 2021; the network is DDPM's and not theirs, 1000 steps are not 4000, and no variance is learnt",
-		Result: "FID 2.90 with 4000 steps", Here: notRun,
-	},
-	{
+		Result: "FID 2.90 with the simple loss and 4000 steps, at best", Here: notRun,
+	}),
+	unconditional(Published{
 		Name: "edm-cifar10", About: "EDM: DDPM++, preconditioned, with augmentation that samples do not show",
-		Settings: []string{
-			"preset=ddpmpp", "labels=none", "flip=false", "augment=edm:p=0.12", "schedule=ve", "output_kind=edm", "weighting=plain", "time_sampler=edm", "optimizer=adam",
-			"lr=1e-3", "lr_schedule=constant", "warmup=10000000", "beta2=0.999", "clip=0", "batch=512", "images=200000000", "dropout=0.13", "ema=500000", "ema_warmup=0.05",
-			"label_drop=0", "checkpoint_every=1000000", "sample_every=1000000",
+		Groups: []Cited{
+			{"preset=ddpmpp schedule=ve output_kind=edm time_sampler=edm", "table 1 and appendix F, configuration F, VP"},
+			{"lr=1e-3 batch=512 dropout=0.13 augment=edm:p=0.12 images=200000000 warmup=10000000 ema=500000 clip=0", "appendix F, the table of its settings"},
+			{"flip=true ema_warmup=0.05", "their code, train.py and training_loop.py: xflip is half of all images, and the network is told"},
+			{"epsilon=3.3e-12", "their code: 1e-8, of losses that are sums of 3,072 values and here means"},
 		},
-		Paper:  "Karras, Aittala, Aila and Laine 2022, appendix F, configuration F, VP; the same network",
+		Paper:  "Karras, Aittala, Aila and Laine 2022; the same network",
 		Result: "FID 1.97 with 18 steps (heun)", Here: notRun,
-	},
-	{
+	}),
+	unconditional(Published{
 		Name: "flow-cifar10", About: "OT-CFM: the straight path, noise and images paired by batch optimal transport",
-		Settings: []string{
-			"preset=cifar", "labels=none", "flip=true", "coupling=ot", "schedule=fm", "output_kind=u", "weighting=plain", "time_sampler=uniform", "optimizer=adam",
-			"lr=2e-4", "lr_schedule=constant", "warmup=640000", "beta2=0.999", "clip=1", "batch=128", "images=51200000", "dropout=0.1", "ema=887000", "ema_warmup=1",
-			"label_drop=0", "checkpoint_every=1000000", "sample_every=1000000",
+		Groups: []Cited{
+			{"preset=cifar coupling=ot schedule=fm output_kind=u time_sampler=uniform", "section 3, with sigma 0"},
+			{"lr=2e-4 batch=128 dropout=0.1 flip=true warmup=640000 clip=1 images=51200000 " + halfLife128, "their code, train_cifar10.py: warm-up over 5,000 of 400,000 steps" + fromDecay},
+			{"time_scale=1", "their code, whose network is told t as it is"}, ramp,
 		},
-		Paper:  "Tong et al. 2024 and their code, torchcfm; the network is DDPM's and not ADM's",
+		Paper:  "Tong et al. 2024 and their code, torchcfm; the network is DDPM's, whose attention has one head of theirs four",
 		Result: "FID 3.5 with an adaptive solver (rk45)", Here: notRun,
-	},
+	}),
 	{
 		Name: "small-data", About: "some hundreds or thousands of photographs: EDM's augmentation and dropout on preset small",
-		Settings: []string{
-			"preset=small", "flip=false", "augment=edm:p=0.15", "dropout=0.2", "images=2000000", "ema=50000", "checkpoint_every=50000", "sample_every=100000",
+		Groups: []Cited{
+			{"preset=small augment=edm:p=0.15 flip=true", "Karras et al. 2022, appendix F, for FFHQ and AFHQv2"},
+			{"dropout=0.2", "between its 0.05 for FFHQ and 0.25 for AFHQv2, the smaller set"},
+			{"images=2000000 ema=50000 checkpoint_every=50000 sample_every=100000", "this program"},
 		},
-		Paper:  "none: shares of augmentation and dropout are in the range of Karras et al. 2022, appendix F, for FFHQ and AFHQv2",
+		Paper:  "none of its own",
 		Result: "none", Here: notRun,
 	},
+}
+
+// Settings are all that the recipe says, each KEY=VALUE, the preset first.
+func (p Published) Settings() (all []string) {
+	for _, g := range p.Groups {
+		all = append(all, strings.Fields(g.Settings)...)
+	}
+	return all
 }
 
 // PublishedRecipes returns all.
 func PublishedRecipes() []Published { return slices.Clone(published) }
 
-// FindPublished returns a recipe by name.
-func FindPublished(name string) (Published, error) {
-	names := make([]string, len(published))
-	for i, p := range published {
-		names[i] = p.Name
+// PublishedNames lists them.
+func PublishedNames() (names []string) {
+	for _, p := range published {
+		names = append(names, p.Name)
 	}
-	i, err := lookup.Find("recipe", name, names)
+	return names
+}
+
+// recipeSetting is kept, that a run says whose settings it began with. What they are is in
+// the others, and a name that is gone stops no run.
+func recipeSetting(p *string) setting.Setting {
+	return setting.Setting{
+		Key: "recipe", Value: setting.Of(p), Offers: PublishedNames(), Breaks: setting.Always, Since: "2026-11-30",
+		Help: "preset and settings of a paper: " + strings.Join(PublishedNames(), ", ") + " (fluxion recipes)",
+	}
+}
+
+// FindPublished returns a recipe by name; none is called "".
+func FindPublished(name string) (Published, error) {
+	if name == "" {
+		return Published{}, nil
+	}
+	i, err := lookup.Find("recipe", name, PublishedNames())
 	if err != nil {
 		return Published{}, &SettingError{"recipe", err.Error()}
 	}
@@ -91,13 +142,13 @@ func FindPublished(name string) (Published, error) {
 
 // Has says whether the recipe says a setting.
 func (p Published) Has(key string) bool {
-	return slices.ContainsFunc(p.Settings, func(s string) bool { return strings.HasPrefix(s, key+"=") })
+	return slices.ContainsFunc(p.Settings(), func(s string) bool { return strings.HasPrefix(s, key+"=") })
 }
 
-// Apply sets what the recipe says, in the order of the settings: numbers of images may be of steps.
+// Apply sets what the recipe says. Data that mean something else when mirrored stay as they are.
 func (p Published) Apply(s Settings) (Settings, error) {
 	list := s.List()
-	for _, text := range p.Settings {
+	for _, text := range p.Settings() {
 		key, value, _ := strings.Cut(text, "=")
 		x := list.Get(key)
 		v, err := x.ReadFlag(value)
@@ -105,6 +156,9 @@ func (p Published) Apply(s Settings) (Settings, error) {
 			return s, fmt.Errorf("recipe %s: %s: %w", p.Name, key, err)
 		}
 		x.Value.Put(v)
+	}
+	if p.Has("flip") {
+		s.Flip = s.Flip && mirrored(s.Data)
 	}
 	return s, nil
 }
@@ -123,7 +177,7 @@ func (p Published) Text(s Settings) string {
 	if err != nil {
 		return p.Name
 	}
-	text := p.Name + ": " + strings.Join(p.Settings, ", ")
+	text := p.Name + ": " + strings.Join(p.Settings(), ", ")
 	var apart []string
 	for _, c := range said.Changes(s) {
 		apart = append(apart, fmt.Sprintf("%s %v", c.Key, c.New))

@@ -9,7 +9,7 @@ import (
 // hold together, and what it is from.
 func TestPublished(t *testing.T) {
 	for _, p := range PublishedRecipes() {
-		preset, ok := strings.CutPrefix(p.Settings[0], "preset=")
+		preset, ok := strings.CutPrefix(p.Settings()[0], "preset=")
 		if !ok || p.About == "" || p.Paper == "" || p.Result == "" || p.Here == "" {
 			t.Errorf("%s: %+v", p.Name, p)
 		}
@@ -17,15 +17,33 @@ func TestPublished(t *testing.T) {
 		if err != nil {
 			t.Fatal(p.Name, err)
 		}
-		s, err := p.Apply(r.Apply(Default()))
+		begin := Default()
+		begin.Data = "cifar.zip" // whose pictures may be mirrored, other than glyphs
+		s, err := p.Apply(r.Apply(begin))
 		if err != nil {
 			t.Fatal(p.Name, err)
+		}
+		seen := map[string]bool{}
+		for _, g := range p.Groups {
+			if g.From == "" {
+				t.Errorf("%s: %s is from nowhere", p.Name, g.Settings)
+			}
+		}
+		for _, text := range p.Settings() {
+			key, _, _ := strings.Cut(text, "=")
+			if seen[key] {
+				t.Errorf("%s says %s twice", p.Name, key)
+			}
+			seen[key] = true
+		}
+		if glyphs, err := p.Apply(r.Apply(Default())); err != nil || glyphs.Flip {
+			t.Errorf("%s mirrors letters: %v", p.Name, err)
 		}
 		s = s.Switched(Default(), p.Has)
 		if err := s.Validate(); err != nil {
 			t.Errorf("%s: %v", p.Name, err)
 		}
-		for _, text := range p.Settings {
+		for _, text := range p.Settings() {
 			key, value, _ := strings.Cut(text, "=")
 			x := s.List().Get(key)
 			want, err := x.ReadFlag(value)
@@ -47,7 +65,7 @@ func TestPublished(t *testing.T) {
 	if _, err := FindPublished("edm-cifar"); err == nil || !strings.Contains(err.Error(), "edm-cifar10") {
 		t.Errorf("an unknown recipe: %v", err)
 	}
-	wrong := Published{Name: "wrong", Settings: []string{"lr=fast"}}
+	wrong := Published{Name: "wrong", Groups: []Cited{{"lr=fast", "nowhere"}}}
 	if _, err := wrong.Apply(Default()); err == nil || !strings.Contains(err.Error(), "recipe wrong: lr") {
 		t.Errorf("a recipe that is wrong: %v", err)
 	}

@@ -25,6 +25,7 @@ type Settings struct {
 	Posterior  string     `json:"posterior"`   // which latent of its posterior an image is
 	SkipBroken bool       `json:"skip_broken"` // leave out undecodable images instead of stopping
 
+	Recipe      string  `json:"recipe"` // of a paper, that it began with; "": none
 	Preset      string  `json:"preset"` // of package nets, or a folder with a UNet2DModel
 	Init        string  `json:"init"`   // folder of a model whose weights it begins with; "": random ones
 	Schedule    string  `json:"schedule"`
