@@ -183,6 +183,8 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().BoolVarP(&quiet, "quiet", "q", false, "print results and errors alone")
 	root.PersistentFlags().BoolVarP(&verbose, "verbose", "v", false, "say more: where settings are from, every status, how long it took")
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		asJSON := c.Flags().Lookup("json")
+		console.ForMachines(asJSON != nil && asJSON.Value.String() == "true")
 		switch {
 		case quiet && verbose:
 			return fault.Usagef("want one of --quiet and --verbose")

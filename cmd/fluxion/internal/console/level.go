@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/term"
 )
@@ -93,12 +94,27 @@ func Error(out io.Writer, err error) {
 	tell(out, "fluxion:", red, strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
+// forMachines says whether a machine reads what is told on standard error, too.
+var forMachines atomic.Bool
+
+// ForMachines has notes and details be events, as standard output has them under --json.
+func ForMachines(asJSON bool) { forMachines.Store(asJSON) }
+
 // Note tells what is wrong but stops nothing.
-func Note(note string) { tell(os.Stderr, "fluxion: note:", yellow, note) }
+func Note(note string) { aside("note", "fluxion: note:", yellow, note) }
 
 // Detail tells what only who asks for it wants to know.
 func Detail(format string, args ...any) {
-	tell(os.Stderr, "fluxion:", cyan, fmt.Sprintf(format, args...))
+	aside("detail", "fluxion:", cyan, fmt.Sprintf(format, args...))
+}
+
+// aside tells what is no result on standard error.
+func aside(event, prefix, colour, text string) {
+	if forMachines.Load() {
+		NewFace(os.Stderr, true).Event(event, map[string]any{"text": text})
+		return
+	}
+	tell(os.Stderr, prefix, colour, text)
 }
 
 func tell(out io.Writer, prefix, colour, text string) {
