@@ -83,10 +83,17 @@ func (g *GPU) Empty(typ number.Type, rows, cols, gap int) cuda.Operand {
 func (g *GPU) Matrix(typ number.Type, rows, cols, gap int, values []float64) cuda.Operand {
 	g.t.Helper()
 	o := g.Empty(typ, rows, cols, gap)
-	for r := range rows {
+	g.Fill(o, values)
+	return o
+}
+
+// Fill writes values to a matrix, rounded to its type.
+func (g *GPU) Fill(o cuda.Operand, values []float64) {
+	g.t.Helper()
+	for r := range o.Rows {
 		var b []byte
-		for _, x := range values[r*cols : (r+1)*cols] {
-			if typ == number.BFloat16 {
+		for _, x := range values[r*o.Cols : (r+1)*o.Cols] {
+			if o.Type == number.BFloat16 {
 				b = binary.LittleEndian.AppendUint16(b, number.Narrow(float32(x)))
 			} else {
 				b = binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(x)))
@@ -94,7 +101,6 @@ func (g *GPU) Matrix(typ number.Type, rows, cols, gap int, values []float64) cud
 		}
 		g.check(g.board.Write(g.row(o, r), b))
 	}
-	return o
 }
 
 // Vector is a flat buffer that holds values.
