@@ -25,14 +25,25 @@ func completions(root *cobra.Command) {
 			return completeRuns(s.Offered())
 		case slices.Contains(dataKeys, s.Key):
 			return completeOr(sets)
+		case s.Key == "labels":
+			return completeOr([]string{data.AutoLabels, data.FolderLabels, data.NoLabels, data.NumberLabels})
+		case s.Key == "fit":
+			return cobra.FixedCompletions([]string{string(data.Crop), string(data.RandomCrop), string(data.Pad), string(data.Stretch)}, cobra.ShellCompDirectiveNoFileComp)
 		}
 		return nil
 	})
+	sample, _, err := root.Find([]string{"sample"})
+	if err == nil {
+		err = sample.RegisterFlagCompletionFunc("part", cobra.FixedCompletions(append([]string{"auto"}, someParts...), cobra.ShellCompDirectiveNoFileComp))
+	}
+	if err != nil {
+		panic(err) // it has this flag
+	}
 	for path, complete := range map[string]cobra.CompletionFunc{
 		"sample": completeRuns(nil), "pairs": completeRuns(nil), "convert": completeRuns(nil), "inspect": completeRuns(nil), "runs": completeRuns(nil), "config show": completeRuns(nil),
 		"eval": completeRuns(sets), "sweep": completeRuns(sets),
 		"data info": completeOr(sets), "data check": completeOr(sets), "data duplicates": completeOr(sets), "data pack": completeOr(sets),
-		"config schema": completeSchemas,
+		"latents": completeOr(sets), "config schema": completeSchemas,
 	} {
 		c, _, err := root.Find(strings.Fields(path))
 		if err != nil {
@@ -47,6 +58,9 @@ var (
 	modelKeys = []string{"model", "init", "teacher", "teacher_guide", "guide", "preset"}
 	dataKeys  = []string{"data", "input", "eval_real"}
 )
+
+// someParts are what shells offer for a part of a work: the first of a few.
+var someParts = []string{"1/2", "1/4", "1/8", "1/16"}
 
 // completeOr offers names, and files where none of them is meant.
 func completeOr(names []string) cobra.CompletionFunc {

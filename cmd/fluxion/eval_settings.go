@@ -32,7 +32,7 @@ func (o *evalOptions) list() setting.List {
 		{Key: "skip_broken", Value: setting.Of(&o.skipBroken), Own: true, Help: "leave out images that cannot be decoded; a note names each"},
 		{Key: "features_precision", Value: setting.Of(&o.precise), Own: true, Help: "of the network of features: fp32 or bf16, which is quicker and shows in the numbers"},
 		{Key: "save", Value: setting.Of(&o.save), Own: true, Help: "FILE.npz for the mean and covariance of SAMPLES' features, to be given in their place"},
-		{Key: "part", Value: setting.Of(&o.part), Own: true, Help: "I/N: look at part I of N of SAMPLES alone, and --save what the --metrics need of it; given together, the files of all parts are SAMPLES, or REAL"},
+		{Key: "part", Value: setting.Of(&o.part), Own: true, Offers: someParts, Help: "I/N: look at part I of N of SAMPLES alone, and --save what the --metrics need of it; given together, the files of all parts are SAMPLES, or REAL"},
 		{Key: "nearest", Value: setting.Of(&o.nearest), Own: true, Help: "FILE.png for a sheet of the samples that are most like a real image, each beside it"},
 		{Key: "copy_quantile", Value: setting.Of(&o.copyQuantile), Own: true, Help: "of --nearest: a sample is a near copy if it is nearer to a real image than all but this share of real images are to another; as large a share of new images would be", Range: setting.BelowOne("a share from 0, below 1")},
 		{Key: "batch", Value: setting.Of(&o.batch), Own: true, Help: "images looked at together; no effect on the result", Range: setting.AtLeast(1, "")},

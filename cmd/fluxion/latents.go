@@ -90,7 +90,7 @@ func (o *latentsOptions) list() setting.List {
 		setting.List{
 			{Key: "flip", Value: setting.Of(&o.flip), Own: true, Help: "keep latents of the mirrored images, too"},
 			{Key: "type", Value: setting.Of(&o.number), Own: true, Help: "of numbers that are kept", Range: setting.OneOf("type", data.LatentTypes)},
-			{Key: "part", Value: setting.Of(&o.part), Own: true, Help: "I/N: make the files of part I of N alone"},
+			{Key: "part", Value: setting.Of(&o.part), Own: true, Offers: someParts, Help: "I/N: make the files of part I of N alone"},
 			{Key: "shard", Value: setting.Of(&o.shard), Own: true, Help: "images of a file", Range: setting.Within(1, 1<<20, "")},
 			{Key: "batch", Value: setting.Of(&o.batch), Own: true, Help: "images encoded together; no effect on them", Range: setting.Within(1, 1<<16, "")},
 			{Key: "tile", Value: setting.Of(&o.tile), Own: true, Help: "side of overlapping tiles that larger images are cut into, as diffusers does it, so that memory is that of a tile", Unit: "pixels", Range: setting.Within(0, data.MaxSide, "0 (none) or a side in")},

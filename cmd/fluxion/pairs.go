@@ -94,7 +94,7 @@ func (o *pairsOptions) list() setting.List {
 		list = append(list, s)
 		if s.Key == "count" {
 			list = append(list,
-				setting.Setting{Key: "part", Value: setting.Of(&o.part), Own: true, Help: "I/N: make the files of part I of N alone"},
+				setting.Setting{Key: "part", Value: setting.Of(&o.part), Own: true, Offers: someParts, Help: "I/N: make the files of part I of N alone"},
 				setting.Setting{Key: "shard", Value: setting.Of(&o.shard), Own: true, Help: "pairs of a file", Range: setting.Within(1, 1<<20, "")},
 			)
 		}
