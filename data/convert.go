@@ -4,6 +4,8 @@ import (
 	"image"
 	"image/color"
 
+	"fluxion/data/resample"
+
 	"golang.org/x/image/draw"
 )
 
@@ -96,7 +98,7 @@ func (p photo) paint(canvas draw.Image, fit Fit) {
 	if b.Size() == to.Size() {
 		draw.Draw(canvas, to, p.Image, b.Min, draw.Over)
 	} else {
-		draw.CatmullRom.Scale(canvas, to, p.Image, b, draw.Over, nil)
+		resample.Scale(canvas, to, p.Image, b)
 	}
 }
 

@@ -1,0 +1,88 @@
+#include "textflag.h"
+
+// func combineAVX2(out *float64, n int, in *float64, stride int, w *float64, k int)
+//
+// Products are rounded before they are added, as combineGo has them: no VFMADD. Passes of 24
+// lanes, the eight rows of three channels, then of 8.
+TEXT ·combineAVX2(SB), NOSPLIT, $0-48
+	MOVQ out+0(FP), DI
+	MOVQ n+8(FP), CX
+	MOVQ in+16(FP), SI
+	MOVQ stride+24(FP), DX
+	MOVQ w+32(FP), R8
+	MOVQ k+40(FP), R9
+	SHLQ $3, DX
+
+pass24:
+	CMPQ CX, $24
+	JLT  pass8
+	MOVQ SI, R10
+	MOVQ R8, R11
+	MOVQ R9, R12
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+
+sum24:
+	VBROADCASTSD (R11), Y15
+	VMULPD (R10), Y15, Y6
+	VMULPD 32(R10), Y15, Y7
+	VMULPD 64(R10), Y15, Y8
+	VMULPD 96(R10), Y15, Y9
+	VMULPD 128(R10), Y15, Y10
+	VMULPD 160(R10), Y15, Y11
+	VADDPD Y6, Y0, Y0
+	VADDPD Y7, Y1, Y1
+	VADDPD Y8, Y2, Y2
+	VADDPD Y9, Y3, Y3
+	VADDPD Y10, Y4, Y4
+	VADDPD Y11, Y5, Y5
+	ADDQ DX, R10
+	ADDQ $8, R11
+	DECQ R12
+	JNZ  sum24
+
+	VMOVUPD Y0, (DI)
+	VMOVUPD Y1, 32(DI)
+	VMOVUPD Y2, 64(DI)
+	VMOVUPD Y3, 96(DI)
+	VMOVUPD Y4, 128(DI)
+	VMOVUPD Y5, 160(DI)
+	ADDQ $192, SI
+	ADDQ $192, DI
+	SUBQ $24, CX
+	JMP  pass24
+
+pass8:
+	CMPQ CX, $8
+	JLT  done
+	MOVQ SI, R10
+	MOVQ R8, R11
+	MOVQ R9, R12
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+
+sum8:
+	VBROADCASTSD (R11), Y15
+	VMULPD (R10), Y15, Y6
+	VMULPD 32(R10), Y15, Y7
+	VADDPD Y6, Y0, Y0
+	VADDPD Y7, Y1, Y1
+	ADDQ DX, R10
+	ADDQ $8, R11
+	DECQ R12
+	JNZ  sum8
+
+	VMOVUPD Y0, (DI)
+	VMOVUPD Y1, 32(DI)
+	ADDQ $64, SI
+	ADDQ $64, DI
+	SUBQ $8, CX
+	JMP  pass8
+
+done:
+	VZEROUPPER
+	RET
