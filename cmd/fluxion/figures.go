@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
@@ -81,7 +84,10 @@ func (o *figuresOptions) run(ctx context.Context, face console.Face) error {
 	if err != nil {
 		return err
 	}
-	if err := outdir.Check(o.out); err != nil {
+	made := func(name string) bool {
+		return name == figurePage || slices.ContainsFunc(list, func(f figures.Figure) bool { return f.Name == strings.TrimSuffix(name, filepath.Ext(name)) })
+	}
+	if err := cmp.Or(outdir.Check(o.out), outdir.Begun(o.out, made)); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(o.out, 0o777); err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/data/datatest"
 )
 
@@ -76,5 +77,47 @@ func TestOutIsNoFolder(t *testing.T) {
 	}
 	if text, err := os.ReadFile(file); string(text) != "kept" {
 		t.Error("the file was changed", err)
+	}
+}
+
+// TestForeignFolder: no command writes into a folder that holds other things and nothing of
+// its own; it goes on in one of its own, whatever lies beside.
+func TestForeignFolder(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second or more")
+	}
+	t.Setenv(machine.BlockingsVariable, "off")
+	run := filepath.Join(t.TempDir(), "run")
+	if _, _, err := fluxion(t, with(tiny, "--images", "4", "--sample-count", "0", "--out", run)...); err != nil {
+		t.Fatal(err)
+	}
+	commands := [][]string{
+		with(tiny, "--images", "4", "--sample-count", "0"), {"sample", run, "--count", "1", "--steps", "1"}, {"pairs", "--model", run, "--count", "1", "--steps", "1"},
+		{"figures", "--images", "2"}, {"sweep", run, "glyphs", "--metrics", "fd", "--count", "2", "--real-count", "2", "--steps", "1"},
+	}
+	for _, args := range commands {
+		out := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(out, "thesis"), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		_, code, err := fluxion(t, with(args, "--out", out)...)
+		if err == nil || code != exitUsage || !strings.Contains(err.Error(), filepath.Join(out, "thesis")+", which was not made by this command") {
+			t.Errorf("%s into a folder of others: exit %d, %v", args[0], code, err)
+		}
+		if left, err := os.ReadDir(out); err != nil || len(left) != 1 {
+			t.Errorf("%s left %v, %v", args[0], left, err)
+		}
+		if args[0] == "figures" {
+			continue // which take long
+		}
+		out = filepath.Join(t.TempDir(), "new")
+		for range 2 {
+			if _, _, err := fluxion(t, with(args, "--out", out)...); err != nil {
+				t.Errorf("%s into its own: %v", args[0], err)
+			}
+			if err := os.MkdirAll(filepath.Join(out, "thesis"), 0o777); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }

@@ -184,6 +184,9 @@ func (o *pairsOptions) describe(j job) data.Pairs {
 func (o *pairsOptions) enter(p data.Pairs) error {
 	old, err := data.ReadPairs(o.dir)
 	if errors.Is(err, fs.ErrNotExist) {
+		if err := outdir.Own(o.dir, func(name string) bool { return strings.HasPrefix(name, "pairs") }); err != nil { // of another part, too
+			return err
+		}
 		if err := o.disk.MkdirAll(o.dir); err != nil {
 			return fault.Output(err)
 		}

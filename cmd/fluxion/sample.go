@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/machine"
+	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data"
@@ -161,6 +165,33 @@ func (o *sampleOptions) takeModel(args []string) error {
 	return nil
 }
 
+// folder is where pictures go.
+func (o *sampleOptions) folder(j job) samples.Folder {
+	f := samples.Folder{Path: o.out, Disk: o.disk, Overwrite: o.overwrite}
+	if j.images != nil {
+		f.Name = j.images.name
+	}
+	return f
+}
+
+// ownFolder refuses a folder that holds other things and no picture by a name of sample's.
+func (o *sampleOptions) ownFolder(j job, seeds []int64) error {
+	if samples.IsArray(o.out) || o.verifies || o.overwrite {
+		return nil
+	}
+	folder, names := o.folder(j), map[string]bool{}
+	for _, seed := range seeds {
+		if path, err := filepath.Rel(o.out, folder.File(seed)); err == nil {
+			first, _, _ := strings.Cut(filepath.ToSlash(path), "/")
+			names[first] = true
+		}
+	}
+	return outdir.Begun(o.out, func(name string) bool { return names[name] || numbered.MatchString(name) })
+}
+
+// numbered are names of pictures by their number.
+var numbered = regexp.MustCompile(`^\d{6,}\.png$`)
+
 func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) {
 	seeds, err := o.check()
 	if err != nil {
@@ -179,6 +210,9 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	}
 	whole := seeds
 	seeds = o.part.seeds(whole)
+	if err := o.ownFolder(j, seeds); err != nil {
+		return err
+	}
 	if err := o.noiseFlags.checkJob(j); err != nil {
 		return err
 	}
@@ -201,12 +235,12 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 		return o.runArray(ctx, face, dev, j, seeds)
 	}
 	begin := time.Now()
-	folder := samples.Folder{Path: o.out, Disk: o.disk, Overwrite: o.overwrite}
+	folder := o.folder(j)
 	want := samples.Wanted{Seeds: seeds, Size: j.made, Deciding: decidingTexts, Text: func(seed int64) map[string]string {
 		return j.textOf(seed, j.classOf(seed))
 	}}
 	if j.images != nil {
-		folder.Name, want.Beside = j.images.name, j.images.strip
+		want.Beside = j.images.strip
 	}
 	found, err := folder.Look(ctx, want)
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 	"fluxion/data/setting"
 	"fluxion/engine/collective"
 	"fluxion/engine/model"
+	"fluxion/engine/rundir"
 	"fluxion/engine/train"
 	"fluxion/kernels/cpu"
 	"fluxion/nets/catalog"
@@ -173,7 +174,7 @@ func (o *trainOptions) openIn(group collective.Group) (d data.Dataset, s train.S
 	}
 	if err == nil && group.Rank == 0 {
 		if err = outdir.Check(o.out); err == nil {
-			err = outdir.Apart(o.out, said.Data)
+			err = cmp.Or(outdir.Apart(o.out, said.Data), runOrLoose(o.out))
 		}
 	}
 	if err = group.Agree(err); err != nil {
@@ -197,6 +198,18 @@ func (o *trainOptions) openIn(group collective.Group) (d data.Dataset, s train.S
 		d, err = openData(s)
 	}
 	return d, s, group.Agree(err)
+}
+
+// runOrLoose refuses a folder with others in it that no run made, such as one of projects. A run
+// may begin beside files, such as what a scheduler of jobs writes of it.
+func runOrLoose(out string) error {
+	if rundir.Is(out) {
+		return nil
+	}
+	return outdir.Own(out, func(name string) bool {
+		info, err := os.Stat(filepath.Join(out, name))
+		return err != nil || !info.IsDir() || slices.Contains([]string{model.CheckpointsDir, rundir.SamplesDir, rundir.StagesDir}, name)
+	})
 }
 
 // closers close what was opened, the last first.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"fluxion/nets"
+	"fluxion/nets/unet"
 )
 
 // TestLabelsTold: numbers are told from 0 to 1 over their ranges, one as a time, several until
@@ -56,5 +57,17 @@ func TestLabelsRefused(t *testing.T) {
 	}
 	if back, err := ParseLabels("labels.json", text); err != nil || !slices.Equal(back.Names, both.Names) || !slices.Equal(back.To, both.To) {
 		t.Errorf("read again: %+v, %v", back, err)
+	}
+}
+
+// TestDigestOfLabels: models that are told numbers over other ranges make other images.
+func TestDigestOfLabels(t *testing.T) {
+	m := Model{Network: unet.Default(), Weights: []float32{1}}
+	plain := m.Digest()
+	m.parts = map[string][]byte{LabelsFile: []byte(`{"names":["age"],"from":[0],"to":[90]}`)}
+	young := m.Digest()
+	m.parts[LabelsFile] = []byte(`{"names":["age"],"from":[0],"to":[30]}`)
+	if old := m.Digest(); plain == young || young == old {
+		t.Errorf("digests are %s, %s and %s", plain, young, old)
 	}
 }

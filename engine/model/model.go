@@ -67,12 +67,14 @@ type Model struct {
 }
 
 // Digest is the same for models that make the same images: of the network's
-// configuration, its weights and the process that it was trained on.
+// configuration, its weights, the process that it was trained on, and what labels that are
+// numbers mean to it.
 func (m *Model) Digest() string {
 	sum := sha256.New()
 	sum.Write(m.Network.JSON())
 	sum.Write(m.scheduler)
 	sum.Write([]byte(m.autoencoder))
+	sum.Write(m.parts[LabelsFile])
 	buffer := make([]byte, 0, 1<<16)
 	for w := range slices.Chunk(m.Weights, cap(buffer)/4) {
 		buffer = buffer[:0]

@@ -13,6 +13,7 @@ type NotFiniteError struct {
 	Norm   float64
 	Where  string // the first tensor that is not finite; "": all are, and their squares are not
 	Last   string // the last good checkpoint, "" if there is none
+	Tried  int    // how often the run went back to one before, with a smaller learning rate
 }
 
 func (e *NotFiniteError) Error() string {
@@ -20,11 +21,15 @@ func (e *NotFiniteError) Error() string {
 	if e.Last != "" {
 		kept = "the last good checkpoint is " + e.Last
 	}
+	help := "a lower lr, a longer warmup or --recover"
+	if e.Tried > 0 {
+		help = fmt.Sprintf("--recover is used up (%d); a lower lr or a longer warmup", e.Tried)
+	}
 	where := ""
 	if e.Where != "" {
 		where = "first bad tensor: " + e.Where + "; "
 	}
-	return fmt.Sprintf("after %d images: loss %g, gradient norm %g; %s%s; a lower lr, a longer warmup or --recover may help", e.Images, e.Loss, e.Norm, where, kept)
+	return fmt.Sprintf("after %d images: loss %g, gradient norm %g; %s%s; %s may help", e.Images, e.Loss, e.Norm, where, kept, help)
 }
 
 // finiteHook ends a run at the first step whose loss or gradients are not finite.
@@ -53,5 +58,5 @@ func (r *run) notFinite(p Progress) error {
 	if err != nil {
 		return err
 	}
-	return &NotFiniteError{Images: p.Images, Loss: p.Step.Loss, Norm: p.Step.GradNorm, Where: where, Last: r.lastGood()}
+	return &NotFiniteError{Images: p.Images, Loss: p.Step.Loss, Norm: p.Step.GradNorm, Where: where, Last: r.lastGood(), Tried: r.state.Recovered}
 }

@@ -39,10 +39,17 @@ func newLabels(d data.Dataset, n nets.Network, drop float64) (*labels, error) {
 		return nil, &SettingError{"labels", err.Error()}
 	}
 	most := max(1, min(mostExamples, exampleValues/len(of.Names), of.Images()))
-	for n := most; len(l.Examples) == 0; n = of.Images() { // where few images have any, the first
-		l.Examples = slices.DeleteFunc(l.spread(n), func(label []float32) bool { return label == nil })
+	l.Examples = slices.DeleteFunc(l.spread(most), func(label []float32) bool { return label == nil })
+	if len(l.Examples) == 0 { // few images have any: the first
+		for i := 0; i < of.Images() && len(l.Examples) < most; i++ {
+			if label := of.Of(i); label != nil {
+				l.Examples = append(l.Examples, label)
+			}
+		}
 	}
-	l.Examples = l.Examples[:min(len(l.Examples), most)]
+	if len(l.Examples) == 0 {
+		return nil, &SettingError{"labels", "no image of " + d.Name() + " has any; want none"}
+	}
 	l.none = l.Told(n.Spec(), nil)
 	return l, nil
 }

@@ -227,3 +227,13 @@ func TestRecoverBehindAStage(t *testing.T) {
 		same(t, files(t, filepath.Join(cut, part)), files(t, filepath.Join(whole, part)))
 	}
 }
+
+// TestRecoverAdvice: what a run that diverged may try is not what it has tried.
+func TestRecoverAdvice(t *testing.T) {
+	if text := (&NotFiniteError{}).Error(); !strings.Contains(text, "or --recover may help") {
+		t.Error(text)
+	}
+	if text := (&NotFiniteError{Tried: 2}).Error(); !strings.Contains(text, "--recover is used up (2); a lower lr or a longer warmup may help") {
+		t.Error(text)
+	}
+}

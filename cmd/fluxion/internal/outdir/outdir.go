@@ -41,10 +41,25 @@ func Own(out string, made func(name string) bool) error {
 	}
 	for _, e := range list {
 		if name := e.Name(); !strings.HasPrefix(name, ".") && !made(name) {
-			return fault.Usagef("%s holds %s, which was not made by this command; want an empty folder, or a new one", out, filepath.Join(out, name))
+			return notOurs(out, name)
 		}
 	}
 	return nil
+}
+
+// Begun refuses a folder that holds things, and nothing that the command has made there. Where
+// it has made something, what lies beside is the user's.
+func Begun(out string, made func(name string) bool) error {
+	list, _ := os.ReadDir(out) // there is none, or Check has said why it can be none
+	list = slices.DeleteFunc(list, func(e os.DirEntry) bool { return strings.HasPrefix(e.Name(), ".") })
+	if len(list) == 0 || slices.ContainsFunc(list, func(e os.DirEntry) bool { return made(e.Name()) }) {
+		return nil
+	}
+	return notOurs(out, list[0].Name())
+}
+
+func notOurs(out, name string) error {
+	return fault.Usagef("%s holds %s, which was not made by this command; want an empty folder, or a new one", out, filepath.Join(out, name))
 }
 
 // Room says whether a file can be written to a path that a flag gives, before work is
