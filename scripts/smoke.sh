@@ -50,9 +50,9 @@ says "launches measured.*$table" "$fluxion" doctor || fail "doctor does not know
 FLUXION_BLOCKINGS=off "${train[@]}" --out "$work/off" --json >"$work/off.jsonl"
 echo garbage >"$table"
 "${train[@]}" --out "$work/garbage" --json >"$work/garbage.jsonl" 2>"$work/notes"
-[ "$(wc -l <"$work/notes")" = 1 ] && grep -q "note: $table" "$work/notes" && grep -q '"launches"' "$table" || fail "a broken table of tile sizes: $(cat "$work/notes")"
+[ "$(wc -l <"$work/notes")" = 1 ] && grep -q "\"event\":\"note\".*$table" "$work/notes" && grep -q '"launches"' "$table" || fail "a broken table of tile sizes: $(cat "$work/notes")"
 "${train[@]}" --out "$work/nowhere-to-write" --blockings "$table/folder" --json >"$work/nowhere.jsonl" 2>"$work/notes"
-grep -q 'note: .*not kept' "$work/notes" || fail "a folder that cannot be made: $(cat "$work/notes")"
+grep -q '"event":"note".*not kept' "$work/notes" || fail "a folder that cannot be made: $(cat "$work/notes")"
 for run in off garbage nowhere-to-write; do
   cmp "$work/whole/checkpoints/480/training/optimizer.safetensors" "$work/$run/checkpoints/480/training/optimizer.safetensors" || fail "a run with tile sizes $run ended with other bits"
 done
