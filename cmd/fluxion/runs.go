@@ -93,7 +93,7 @@ func (o *runsOptions) run(folders []string) error {
 	}
 	slices.SortStableFunc(runs, func(a, b aRun) int { return b.Updated.Compare(a.Updated) })
 	if o.page != "" {
-		about := paper.About{Title: "Runs", Text: fmt.Sprintf("%d runs, as they were on %s. Click a name to hide its curve.", len(runs), time.Now().Format("2 January 2006, 15:04"))}
+		about := paper.About{Title: "Runs", Text: fmt.Sprintf("Runs as they were on %s: %d. Click a name to hide its curve.", time.Now().Format("2 January 2006, 15:04"), len(runs))}
 		if err := paper.WritePage(o.page, about, compare(runs)); err != nil {
 			return err
 		}
