@@ -204,5 +204,8 @@ func (c Classes) ReadTensors(config []byte, f TensorFile, ignore ...string) (Net
 	if err := stored.add(f, class.ModernName); err != nil {
 		return nil, nil, err
 	}
+	if class.imported != nil {
+		return stored.importNetwork(*class.imported)
+	}
 	return stored.read(n, true)
 }

@@ -56,6 +56,14 @@ type Timed interface {
 	TimeFeatures() (o embed.TimestepOptions, ok bool)
 }
 
+// Teller is a network that can do without what it is told of an image.
+type Teller interface {
+	// Untold returns the network without what it is told of an image, a class or numbers, and its
+	// weights, flat: it makes of every image what the network makes of one that it is told this of.
+	// It is false where there is no such network.
+	Untold(weights, told []float32) (Network, []float32, bool)
+}
+
 // Spec is what a network takes and gives.
 type Spec struct {
 	Height, Width int // of images; 0 if it does not say

@@ -124,6 +124,25 @@ func (p Param) fill(w []float32, first int, seed uint64) {
 	}
 }
 
+// Folded are weights of the parameters that are wanted, of those of a network that has more:
+// what that adds to the output of an affine map becomes part of its bias.
+func Folded(has, wants []Param, weights []float32, bias string, added []float32) []float32 {
+	byName := map[string]Param{}
+	for _, p := range has {
+		byName[p.Name] = p
+	}
+	flat := make([]float32, FlatSize(wants))
+	for _, p := range wants {
+		copy(flat[p.Offset:], weights[byName[p.Name].Offset:][:p.Size()])
+		if p.Name == bias {
+			for i, x := range added {
+				flat[p.Offset+i] += x
+			}
+		}
+	}
+	return flat
+}
+
 // Hidden is a convolution or linear map between hidden layers as a matrix of the flat
 // buffer, inputs by outputs; the first layer and the last are none, nor are tables.
 func (p Param) Hidden() (rows, columns int, ok bool) {

@@ -53,9 +53,9 @@ FROM is a run, a checkpoint, a diffusers folder, or a file: a .safetensors or .n
 command, or the weights in a diffusers folder. OUT must not be there yet, and is there as
 a whole or not at all.
 
-OUT.safetensors and OUT.npz are the model as one file, which sample, train --init and
-others open, the .npz through this command: tensors by their names in diffusers, and as
-texts what a folder has in files of its own, in the metadata or in arrays of their names.
+OUT.safetensors and OUT.npz are the model as one file, which sample, eval, train --init
+and all others open: tensors by their names in diffusers, and as texts what a folder has
+in files of its own, in the metadata or in arrays of their names.
 
 DiffusionPipeline.from_pretrained(OUT)() runs it. Where the model knows classes and was
 trained without them, too, its unet/ is the network told no class, whose embedding became
@@ -117,7 +117,7 @@ func (o *convertOptions) run(ctx context.Context, face console.Face, from, out s
 			return fault.Usagef("OUT %s: folders, .safetensors and .npz are written, want a name without %s", out, ending)
 		}
 	}
-	if hasEnding(out, arrayEnding) && o.as == "bf16" {
+	if model.IsArrays(out) && o.as == "bf16" {
 		return fault.Usagef("--type bf16: NumPy has no such numbers; want fp32 or fp16 in %s", out)
 	}
 	if _, err := os.Lstat(out); err == nil {
@@ -125,7 +125,7 @@ func (o *convertOptions) run(ctx context.Context, face console.Face, from, out s
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fault.Usagef("OUT %s can be no folder: %w", out, err)
 	}
-	m, err := o.read(from, weights)
+	m, err := model.Read(from, weights, o.ignore...)
 	if err != nil {
 		return modelError{from, err}
 	}
@@ -138,10 +138,10 @@ func (o *convertOptions) run(ctx context.Context, face console.Face, from, out s
 	}
 	r := converted{Out: out, Path: m.Path, Origin: m.Origin(), Type: o.as, Parameters: nets.Count(params), Notes: orEmpty(m.Notes), floats: m.Floats && m.Autoencoder == "", given: m.Network.Spec().Concat > 0 || m.Process.Source.Kind() == process.Images}
 	switch {
-	case hasEnding(out, ".safetensors"):
+	case strings.EqualFold(filepath.Ext(out), ".safetensors"):
 		err = m.WriteFile(o.disk, out, numberTypes[o.as])
-	case hasEnding(out, arrayEnding):
-		err = writeArrays(o.disk, out, m, o.as == "fp16")
+	case model.IsArrays(out):
+		err = m.WriteArrays(o.disk, out, o.as == "fp16")
 	default:
 		var p model.Pipeline
 		p, err = m.Write(o.disk, out, numberTypes[o.as])
@@ -194,16 +194,17 @@ func (r converted) print(out io.Writer) error {
 	if r.Pipeline != nil {
 		fmt.Fprintln(&b, "diffusers   "+r.inDiffusers())
 	}
-	samples := strings.TrimSuffix(filepath.Clean(r.Out), ".safetensors") + "-samples"
+	samples := filepath.Clean(r.Out)
+	for _, ending := range []string{".safetensors", model.ArraysEnding} {
+		samples = strings.TrimSuffix(samples, ending)
+	}
+	samples += "-samples"
 	if r.floats {
 		samples += ".npz"
 	}
 	next := []string{"sample", "--model", r.Out, "--out", samples, "--count", "64"}
 	if r.given {
 		next = []string{"sample", "--model", r.Out, "--out", samples, "--input", "FOLDER"}
-	}
-	if hasEnding(r.Out, arrayEnding) {
-		next = []string{"convert", r.Out, strings.TrimSuffix(filepath.Clean(r.Out), filepath.Ext(r.Out))}
 	}
 	fmt.Fprintln(&b, "next        "+console.ShellWords(append([]string{console.ProgramName()}, next...)...))
 	_, err := io.WriteString(out, b.String())

@@ -32,12 +32,12 @@ func TestConvertedFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"a.safetensors", "c", "d.safetensors", "e", "i.safetensors"} {
+	for _, name := range []string{"a.safetensors", "b.npz", "c", "d.safetensors", "e", "h.npz", "i.safetensors"} {
 		m, err := model.Read(at(name), model.EMA)
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		if exact := name != "d.safetensors" && name != "i.safetensors"; exact && m.Digest() != want.Digest() {
+		if exact := name != "d.safetensors" && name != "h.npz" && name != "i.safetensors"; exact && m.Digest() != want.Digest() {
 			t.Errorf("%s is another model", name)
 		}
 		off := 0.0
@@ -58,6 +58,30 @@ func TestConvertedFiles(t *testing.T) {
 	if _, code, err := fluxion(t, "sample", "--model", at("d.safetensors"), "--out", at("pictures"), "--count", "1", "--steps", "2"); err != nil {
 		t.Error(code, err)
 	}
+	// Whatever takes a model takes it as a file.
+	for _, name := range []string{"a.safetensors", "b.npz"} {
+		for _, c := range []struct {
+			args []string
+			want string
+		}{
+			{[]string{"sample", "--model", at(name), "--out", at(name + "-pictures"), "--count", "1", "--steps", "1", "--guidance", "1"}, ""},
+			{[]string{"sample", "--model", at("c"), "--guide", at(name), "--out", at(name + "-guided"), "--count", "1", "--steps", "1", "--guidance", "1.5"}, ""},
+			{[]string{"eval", at(name), "glyphs", "--count", "8", "--steps", "1", "--metrics", "fd", "--real-count", "8", "--guidance", "1"}, "fd"},
+			{[]string{"eval", "glyphs", at(name), "--real-count", "8", "--steps", "1", "--metrics", "fd", "--count", "8", "--guidance", "1"}, "fd"},
+			{[]string{"inspect", at(name)}, "conv_in.weight"},
+			{[]string{"inspect", "--model", at(name), "--batch", "2"}, "FLOP"},
+			{with(tiny, "--images", "4", "--init", at(name), "--out", at(name+"-tuned")), "the weights are those of " + at(name)},
+			{with(tiny, "--images", "4", "--preset", at(name), "--out", at(name+"-anew")), "the network is that of " + at(name)},
+			{with(tiny, "--images", "4", "--teacher", at(name), "--objective", "progressive:from=2", "--out", at(name+"-student")), "teacher     " + at(name)},
+		} {
+			if text, code, err := fluxion(t, c.args...); err != nil || !strings.Contains(text, c.want) {
+				t.Error(c.args, code, err, text)
+			}
+		}
+	}
+	if err := data.WriteNPZ(file(t, at("other.npz")), data.Array{Name: "conv_in.weight", Shape: []int{1}, Floats: []float32{1}}); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(at("cut.npz"), []byte("PK"), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +94,7 @@ func TestConvertedFiles(t *testing.T) {
 		{[]string{"b.npz", "x", "--weights", "raw"}, exitInput, "one set of weights"},
 		{[]string{"run", "x.npz", "--type", "bf16"}, exitUsage, "NumPy has no such numbers"},
 		{[]string{"cut.npz", "x"}, exitInput, "cut.npz"},
+		{[]string{"other.npz", "x"}, exitInput, "holds no array config.json, as convert writes it"},
 		{[]string{"../../../nets/feature/glyph.safetensors", "x"}, exitInput, "no such folder"},
 	} {
 		_, code, err := fluxion(t, with([]string{"convert", at(c.args[0]), at(c.args[1])}, c.args[2:]...)...)
@@ -77,6 +102,16 @@ func TestConvertedFiles(t *testing.T) {
 			t.Errorf("%v: exit %d, %v; want %d, %s", c.args, code, err, c.code, c.want)
 		}
 	}
+}
+
+func file(t *testing.T, path string) *os.File {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
 }
 
 // TestInspectFiles: what a file of weights holds is listed.

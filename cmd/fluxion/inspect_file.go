@@ -151,11 +151,10 @@ func inspectFile(ctx context.Context, path string) (r inspectedFile, err error) 
 
 // openWeights opens a file of weights, or says what else to do with a file that is none.
 func openWeights(path string) (nets.TensorFile, error) {
-	ours := hasEnding(path, arrayEnding)
-	if ours {
-		_, f, err := openArrays(path)
-		if err == nil {
-			return f, nil
+	if model.IsArrays(path) {
+		f, _, err := model.OpenArrays(path)
+		if err == nil || model.Is(path) {
+			return f, err
 		}
 	} else if f, err := nets.OpenTensors(path); err == nil || slices.Contains(append(weightEndings, pickleEnding), strings.ToLower(filepath.Ext(path))) {
 		return f, err

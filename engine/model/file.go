@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"fluxion/data/durable"
 	"fluxion/engine/scheduler"
@@ -81,6 +82,24 @@ func (m *Model) WriteFile(disk durable.Disk, path string, as safetensors.Dtype) 
 	})
 }
 
+// isModelFile says whether a file is a model in one: one of safetensors, arrays that say what
+// network they are of, or a file of PyTorch's beside a configuration.
+func isModelFile(path string) bool {
+	if !isFile(path) {
+		return false
+	}
+	switch ending := strings.ToLower(filepath.Ext(path)); ending {
+	case ".safetensors":
+		return true
+	case ArraysEnding:
+		_, err := arrayParts(path)
+		return err == nil
+	case ".bin", ".pt", ".pth", ".ckpt":
+		return isFile(filepath.Join(filepath.Dir(path), ConfigPart))
+	}
+	return false
+}
+
 func isFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()
@@ -102,6 +121,9 @@ func readFile(path, weights string, ignore []string) (*Model, error) {
 // openFile opens a model in one file, and finds its texts: in the metadata, or else in the
 // config.json beside it and where a pipeline has the others, in that folder or around it.
 func openFile(path string, ignore []string) (f nets.TensorFile, parts map[string][]byte, err error) {
+	if IsArrays(path) {
+		return OpenArrays(path, ignore...)
+	}
 	if f, err = nets.OpenTensors(path); err != nil {
 		return nil, nil, err
 	}
@@ -147,6 +169,18 @@ func partsAround(dir string, ignore []string) (map[string][]byte, error) {
 	return map[string][]byte{ConfigPart: config}, nil
 }
 
+// fileParts are the texts of a model in one file.
+func fileParts(path string, ignore []string) (map[string][]byte, error) {
+	if IsArrays(path) { // whose numbers take longer than those of other files
+		return arrayParts(path)
+	}
+	f, parts, err := openFile(path, ignore)
+	if err != nil {
+		return nil, err
+	}
+	return parts, f.Close()
+}
+
 // ReadNetwork reads the network of a run, a checkpoint, a model of diffusers or a model in
 // one file, and says where it lies. Its weights are not read.
 func ReadNetwork(path string, ignore ...string) (n nets.Network, where string, err error) {
@@ -156,12 +190,39 @@ func ReadNetwork(path string, ignore ...string) (n nets.Network, where string, e
 		}
 		return n, where, err
 	}
-	f, parts, err := openFile(path, ignore)
-	if err != nil {
-		return nil, path, err
+	parts, err := fileParts(path, ignore)
+	if err == nil {
+		n, err = catalog.Parse(parts[ConfigPart], ignore...)
 	}
-	n, err = catalog.Parse(parts[ConfigPart], ignore...)
-	return n, path, errors.Join(pyjson.In(path, err), f.Close())
+	return n, path, pyjson.In(path, err)
+}
+
+// ReadWeights reads a network, as a denoiser, and its weights from where Read found them: a
+// folder of them, or a model in one file.
+func ReadWeights(path string) (nets.Network, []float32, error) {
+	if !isFile(path) {
+		return catalog.ReadDenoiser(path)
+	}
+	m, err := Read(path, EMA)
+	if err != nil {
+		return nil, nil, err
+	}
+	return m.Network, m.Weights, nil
+}
+
+// SettingsOf are those of the run that a checkpoint, a pipeline or a model in one file is of, as
+// they are kept there; nil: none are.
+func SettingsOf(path string, ignore ...string) (text []byte, where string, err error) {
+	if isFile(path) {
+		parts, err := fileParts(path, ignore)
+		return parts[SettingsFile], path + "!" + SettingsFile, err
+	}
+	where = filepath.Join(path, TrainingDir, SettingsFile)
+	text, err = pyjson.ReadFile(where)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, where, nil
+	}
+	return text, where, err
 }
 
 // FromTensors makes a model of the texts of AllParts and an open file of tensors.

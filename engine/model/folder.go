@@ -107,9 +107,12 @@ func Newest(dir string) (string, error) {
 	return dir, noCheckpoint(dir)
 }
 
-// Is says whether a folder is that of a run, a checkpoint or a model of diffusers, whole
-// or not.
+// Is says whether a folder is that of a run, a checkpoint or a model of diffusers, or a file a
+// model in one, whole or not.
 func Is(dir string) bool {
+	if isModelFile(dir) {
+		return true
+	}
 	if _, ok := bestOf(dir); !ok && !isDir(dir) {
 		return false
 	}

@@ -30,6 +30,9 @@ const PipelineFile = "pipeline.py"
 //go:embed pipeline.py
 var pipelineCode []byte
 
+// diffusersNetwork is the class of the networks that diffusers has, too.
+const diffusersNetwork = "UNet2DModel"
+
 // Pipeline is how diffusers calls a model.
 type Pipeline struct {
 	Class       string `json:"class"`          // of diffusers, or our own in PipelineFile
@@ -39,11 +42,6 @@ type Pipeline struct {
 	Labels      string `json:"labels"`         // folder of the network that is told classes, beside one that is told none; "": there is one network
 	Autoencoder bool   `json:"vae,omitempty"`  // the model makes latents, which Code decodes
 	Without     string `json:"lack,omitempty"` // why diffusers cannot call the model at all
-}
-
-// foldable is a network whose weights can be made those of one that is told nothing of an image.
-type foldable interface {
-	Untold(weights, told []float32) (nets.Network, []float32, bool)
 }
 
 // Pipeline says how diffusers calls the model, and which network its component unet is:
@@ -57,8 +55,8 @@ func (m *Model) Pipeline() (Pipeline, nets.Network, []float32) {
 	if m.Few != nil {
 		p.Steps = m.Few.Steps
 	}
-	switch f, ok := m.Network.(foldable); {
-	case !ok:
+	switch f, ok := m.Network.(nets.Teller); {
+	case !ok || m.Network.ClassName() != diffusersNetwork:
 		p.Without = "diffusers has no " + m.Network.ClassName()
 		return p, n, weights
 	case spec.Concat > 0:

@@ -166,6 +166,6 @@ func (b *beginning) retold(n nets.Network, trains process.Process) error {
 	if err != nil {
 		return &SettingError{"init", fmt.Sprintf("%s: %v", b.from.Path, err)}
 	}
-	b.told = fmt.Sprintf("its embedding of time is distilled anew, for a network that is told %d t where it was told %d t: %.2g of the old one apart (root mean square), which is what changes fast in it", wants, has, apart)
+	b.told = append(b.told, fmt.Sprintf("its embedding of time is distilled anew, for a network that is told %d t where it was told %d t: %.2g of the old one apart (root mean square), which is what changes fast in it", wants, has, apart))
 	return nil
 }

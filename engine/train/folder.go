@@ -143,6 +143,14 @@ func settingsOf(dir string, c model.Checkpoint) (s Settings, err error) {
 
 // ReadSettings reads the configuration of a run.
 func ReadSettings(path string) (Settings, error) {
+	text, err := pyjson.ReadFile(path)
+	if err != nil {
+		return Settings{}, err
+	}
+	return parseSettings(path, text)
+}
+
+func parseSettings(path string, text []byte) (Settings, error) {
 	var s Settings
 	for _, x := range s.List() {
 		if x.Before == "" {
@@ -152,11 +160,7 @@ func ReadSettings(path string) (Settings, error) {
 			return s, fmt.Errorf("setting %s, before there was it: %w", x.Key, err)
 		}
 	}
-	data, err := pyjson.ReadFile(path)
-	if err != nil {
-		return s, err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&s); err != nil {
 		return s, &SettingsError{path, err}

@@ -2,7 +2,6 @@ package train
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"fluxion/data/setting"
@@ -37,20 +36,17 @@ func CheckFolder(key, path string, ignore ...string) error {
 // beginning is the weights that a run begins with in the place of random ones.
 type beginning struct {
 	from  *model.Model
-	fits  []fitting
-	fresh []string // parameters of the run that the model does not have, as they are told
-	told  string   // what was done to its embedding of time; empty: nothing
+	taken []nets.Adopted
+	fresh []string // parameters of the run that begin with nothing of the model, as they are told
+	told  []string // what was done to what is taken
 }
 
 // mostFresh is how many tensors a note names.
 const mostFresh = 5
 
-// fitting is a parameter that the run and the model have.
-type fitting struct{ run, model nets.Param }
-
 // readBeginning reads the model that a run's settings name, unless that is its teacher,
-// which has been read; nil if they name none.
-func readBeginning(s Settings, n nets.Network, trains process.Process, params []nets.Param, t *objective.Teacher) (*beginning, error) {
+// which has been read; nil if they name none. Classes are those of the run's data.
+func readBeginning(s Settings, n nets.Network, trains process.Process, params []nets.Param, classes []string, t *objective.Teacher) (*beginning, error) {
 	if s.Init == "" {
 		return nil, nil
 	}
@@ -64,37 +60,21 @@ func readBeginning(s Settings, n nets.Network, trains process.Process, params []
 		}
 	}
 	b := &beginning{from: m}
-	has := nets.Params(m.Network)
-	for _, p := range params {
-		i := slices.IndexFunc(has, func(q nets.Param) bool { return q.Name == p.Name })
-		switch {
-		case i < 0:
-			b.fresh = append(b.fresh, p.Name)
-		case !has[i].Shape.Eq(p.Shape):
-			b.fresh = append(b.fresh, fmt.Sprintf("%s (%s, there %s)", p.Name, shapeText(p.Shape), shapeText(has[i].Shape)))
-		default:
-			b.fits = append(b.fits, fitting{p, has[i]})
-		}
-	}
+	rows, told := adoptRows(m, n.Spec(), classes)
+	b.taken, b.fresh, b.told = nets.Adopt(n, m.Network, params, rows)
+	b.told = append(told, b.told...)
 	taken, all := 0, 0
-	for _, f := range b.fits {
-		taken += f.run.Size()
+	for _, a := range b.taken {
+		taken += a.Size()
 	}
 	for _, p := range params {
 		all += p.Size()
 	}
 	if 2*taken < all {
-		return nil, &SettingError{"init", fmt.Sprintf("%s has %d of the network's %d tensors, which is less than half of its weights; want a model of this network, or no preset, which takes the model's own", s.Init, len(b.fits), len(params))}
+		return nil, &SettingError{"init", fmt.Sprintf("%s has %d of the network's %d tensors, which is less than half of its weights; want a model of this network, or no preset, which takes the model's own", s.Init, len(b.taken), len(params))}
 	}
+	b.fold(n.Spec())
 	return b, b.retold(n, trains)
-}
-
-func shapeText(shape []int) string {
-	var parts []string
-	for _, n := range shape {
-		parts = append(parts, fmt.Sprint(n))
-	}
-	return strings.Join(parts, "×")
 }
 
 // notes say what of the model is taken, and what is not.
@@ -104,15 +84,12 @@ func (b *beginning) notes(trains process.Process) []string {
 	}
 	text := fmt.Sprintf("the weights are those of %s", b.from.Path)
 	if n := len(b.fresh); n > 0 {
-		text += fmt.Sprintf(" but for %d of %d tensors, which begin with random ones: %s", n, n+len(b.fits), strings.Join(b.fresh[:min(n, mostFresh)], ", "))
+		text += fmt.Sprintf(" but for %d of %d tensors, which begin with random ones: %s", n, n+len(b.taken), strings.Join(b.fresh[:min(n, mostFresh)], ", "))
 		if n > mostFresh {
 			text += ", …"
 		}
 	}
-	notes := []string{text}
-	if b.told != "" {
-		notes = append(notes, b.told)
-	}
+	notes := append([]string{text}, b.told...)
 	if was := b.from.Process.String(); was != trains.String() {
 		notes = append(notes, fmt.Sprintf("that model was trained for %s and this run is for %v: what it knows is another question's answer; --schedule and --output-kind choose", was, trains))
 	}
@@ -121,10 +98,10 @@ func (b *beginning) notes(trains process.Process) []string {
 
 // write brings the weights to where those of the run lie, averages among them.
 func (b *beginning) write(t *Trainer) error {
-	for _, f := range b.fits {
-		values := b.from.Weights[f.model.Offset:][:f.model.Size()]
+	for _, a := range b.taken {
+		values := a.Values(b.from.Weights)
 		for _, buffer := range t.Buffers.weights() {
-			if err := t.Memory.Write(buffer, f.run.Offset, values); err != nil {
+			if err := t.Memory.Write(buffer, a.Offset, values); err != nil {
 				return err
 			}
 		}

@@ -2,10 +2,14 @@ package train
 
 import (
 	"context"
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"fluxion/data"
 	"fluxion/engine/model"
 	"fluxion/engine/process"
 	"fluxion/nets"
@@ -57,8 +61,15 @@ func TestInit(t *testing.T) {
 		}
 		return nil
 	}
+	taught := read(first, model.EMA)
 	for _, p := range nets.Params(m.Network) {
-		if !slices.Equal(of(m, p.Name), of(read(first, model.EMA), p.Name)) {
+		want := slices.Clone(of(taught, p.Name))
+		if p.Name == nets.TimeEmbedding+".linear_2.bias" { // it begins as the model is without a class, the last of three
+			for i, x := range of(taught, nets.ClassTable)[2*len(want):] {
+				want[i] += x
+			}
+		}
+		if !slices.Equal(of(m, p.Name), want) {
 			t.Errorf("%s is not that of the model", p.Name)
 		}
 	}
@@ -70,11 +81,139 @@ func TestInit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readBeginning(s, unet, m.Process, nets.Params(unet), nil); err == nil || !strings.Contains(err.Error(), "less than half") {
+	if _, err := readBeginning(s, unet, m.Process, nets.Params(unet), nil, nil); err == nil || !strings.Contains(err.Error(), "less than half") {
 		t.Errorf("another network: %v", err)
 	}
-	b, err := readBeginning(s, m.Network, trains, nets.Params(m.Network), nil)
-	if err != nil || !strings.Contains(b.told, "told 16 t where it was told 1000 t") {
+	b, err := readBeginning(s, m.Network, trains, nets.Params(m.Network), nil, nil)
+	if err != nil || !strings.Contains(strings.Join(b.told, ""), "told 16 t where it was told 1000 t") {
 		t.Errorf("another time: %v, %q", err, b.told)
+	}
+}
+
+// classFolders is a set of grey images of 8×8 in folders of these names.
+func classFolders(t *testing.T, names ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for i, name := range names {
+		file, err := data.EncodePNG(slices.Repeat([]byte{byte(40 * i)}, 64), 8, 8, 1, nil)
+		err = errors.Join(err, os.MkdirAll(filepath.Join(dir, name), 0o777))
+		if err = errors.Join(err, os.WriteFile(filepath.Join(dir, name, "0.png"), file, 0o666)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestInitClasses: classes of a run begin as those of the model by their names, and new ones as
+// the one that stands for none, or as the mean.
+func TestInitClasses(t *testing.T) {
+	run := func(init, set string, drop float64) (m *model.Model, notes string) {
+		s := Default()
+		s.Data, s.Preset, s.Size, s.Channels, s.Flip, s.LabelDrop, s.Init = set, "micro", 8, 0, false, drop, init
+		s.Images, s.Batch, s.Warmup, s.Decay, s.CheckpointEvery, s.SampleEvery, s.SampleCount = 24, 2, 0, 0, 0, 0, 0
+		if init != "" {
+			s.Preset, s.LR, s.Images = init, 1e-30, 2
+		}
+		dir := t.TempDir()
+		o, told := options(t, s, dir)
+		if _, err := Run(context.Background(), o); err != nil {
+			t.Fatal(err)
+		}
+		m, err := model.Read(dir, model.EMA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m, strings.Join(told.start.Notes, "\n")
+	}
+	rows := func(m *model.Model) [][]float32 {
+		for _, p := range nets.Params(m.Network) {
+			if p.Name == nets.ClassTable {
+				return slices.Collect(slices.Chunk(m.Weights[p.Offset:][:p.Size()], p.Shape[1]))
+			}
+		}
+		return nil
+	}
+	mean := func(of [][]float32) (row []float32) {
+		for k := range of[0] {
+			sum := 0.
+			for _, r := range of {
+				sum += float64(r[k])
+			}
+			row = append(row, float32(sum/float64(len(of))))
+		}
+		return row
+	}
+	taught, _ := run("", classFolders(t, "ant", "bee", "cat"), 0.5)
+	blind, _ := run("", classFolders(t, "ant", "bee", "cat"), 0)
+	plain, _ := run("", classFolders(t, ""), 0)
+	a, b := rows(taught), rows(blind)
+	for _, c := range []struct {
+		init *model.Model
+		set  []string
+		want [][]float32
+		note string
+	}{
+		{taught, []string{"ant", "bee", "cat"}, a, "the weights are those of"},
+		{taught, []string{"bee", "cat", "dog", "elk"}, [][]float32{a[1], a[2], a[3], a[3], a[3]}, "of 4 classes, 2 are the model's by name; dog, elk begin as the model's class that stands for none; 1 of the model's are left out"},
+		{taught, []string{"bat", "bee", "cat"}, [][]float32{a[3], a[1], a[2], a[3]}, "of 3 classes, 2 are the model's by name; bat begin as"},
+		{taught, []string{"x", "y", "z"}, a, "taken over in their order, x as ant and so on"},
+		{taught, []string{"x", "y"}, [][]float32{a[3], a[3], a[3]}, "of 2 classes, 0 are the model's by name; x, y begin as"},
+		{blind, []string{"cat", "dog"}, [][]float32{b[2], mean(b), b[3]}, "dog begin as the mean of the model's"},
+		{plain, []string{"cat", "dog"}, make([][]float32, 3), "class_embedding.weight begins at zero"},
+		{taught, []string{""}, nil, "it begins as the model is without one"},
+		{blind, []string{""}, nil, "the model never met an image without its label"},
+	} {
+		m, notes := run(c.init.Root, classFolders(t, c.set...), 0.5)
+		got := rows(m)
+		if len(got) != len(c.want) || !strings.Contains(notes, c.note) {
+			t.Fatalf("%q: %d rows, notes %s, want %q", c.set, len(got), notes, c.note)
+		}
+		for i, want := range c.want {
+			for k, x := range got[i] {
+				if want == nil && (x > 1e-20 || x < -1e-20) || want != nil && x != want[k] {
+					t.Fatalf("%q: row %d has %g, want %v", c.set, i, x, want)
+				}
+			}
+		}
+	}
+}
+
+// TestInitGiven: a run on pairs begins as the model of the images alone, whose weights of the
+// noisy image it has, and those of the input are zeros.
+func TestInitGiven(t *testing.T) {
+	s := Default()
+	set := pairedFolders(t, 1)
+	s.Data, s.Preset, s.Size, s.Channels, s.Flip = strings.Split(set, ",")[1], "micro", 8, 0, false
+	s.Images, s.Batch, s.Warmup, s.Decay, s.CheckpointEvery, s.SampleEvery, s.SampleCount = 4, 2, 0, 0, 0, 0, 0
+	first, second := t.TempDir(), t.TempDir()
+	for _, dir := range []string{first, second} {
+		o, told := options(t, s, dir)
+		if _, err := Run(context.Background(), o); err != nil {
+			t.Fatal(err)
+		}
+		if notes := strings.Join(told.start.Notes, "\n"); dir == second && !strings.Contains(notes, "weights of a second image (channels: 1), which the model is not given, begin at zero") {
+			t.Error(notes)
+		}
+		s.Data, s.Init, s.Preset, s.LR, s.Images = set, first, first, 1e-30, 2
+	}
+	of := func(dir string) []float32 {
+		m, err := model.Read(dir, model.EMA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range nets.Params(m.Network) {
+			if p.Name == "conv_in.weight" {
+				stored := make([]float32, p.Size()) // out, in, 3×3
+				nets.ToStored(p, m.Weights, stored)
+				return stored
+			}
+		}
+		return nil
+	}
+	was, is := of(first), of(second)
+	for out := range len(was) / 27 {
+		if !slices.Equal(is[out*36:][:27], was[out*27:][:27]) || slices.ContainsFunc(is[out*36+27:][:9], func(x float32) bool { return x > 1e-20 || x < -1e-20 }) {
+			t.Fatalf("output %d is of other weights", out)
+		}
 	}
 }

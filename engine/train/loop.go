@@ -225,7 +225,7 @@ func (r *run) begin(ctx context.Context, start Start) (already bool, err error) 
 // initialise writes the weights that the run begins with.
 func (r *run) initialise() (err error) {
 	if r.beginning == nil { // there is none, or the run begins anew
-		r.beginning, err = readBeginning(r.settings, r.network, r.objective.Process(), r.trainer.Trained.Params, r.teacher)
+		r.beginning, err = readBeginning(r.settings, r.network, r.objective.Process(), r.trainer.Trained.Params, r.data.Classes(), r.teacher)
 	}
 	if err == nil {
 		err = r.trainer.Initialise(r.settings.Seed)

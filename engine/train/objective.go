@@ -5,18 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"strings"
 
 	"fluxion/data"
 	"fluxion/engine/augment"
 	"fluxion/engine/couple"
 	"fluxion/engine/device"
+	"fluxion/engine/model"
 	"fluxion/engine/objective"
 	"fluxion/engine/plan"
 	"fluxion/engine/process"
-	"fluxion/engine/rundir"
 	"fluxion/kernels/number"
 )
 
@@ -159,13 +157,14 @@ func (r *run) couplingNotes() []string {
 	return nil
 }
 
-// ObjectiveOf returns the objective that a checkpoint was trained on, as its settings name it;
-// nil for a folder that tells of none.
-func ObjectiveOf(checkpoint string) (objective.Objective, error) {
-	s, err := ReadSettings(filepath.Join(checkpoint, filepath.FromSlash(rundir.SettingsFile)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+// ObjectiveOf returns the objective that a checkpoint, or a model in one file, was trained on, as
+// its settings name it; nil for one that tells of none.
+func ObjectiveOf(path string) (objective.Objective, error) {
+	text, where, err := model.SettingsOf(path)
+	if err != nil || text == nil {
+		return nil, err
 	}
+	s, err := parseSettings(where, text)
 	if err != nil {
 		return nil, err
 	}

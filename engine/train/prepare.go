@@ -161,7 +161,7 @@ func prepare(o Options) (*run, Start, error) {
 		return nil, Start{}, err
 	}
 	if r.from == nil {
-		r.beginning, err = readBeginning(s, network, loss.Process(), step.Trained.Params, r.teacher)
+		r.beginning, err = readBeginning(s, network, loss.Process(), step.Trained.Params, r.data.Classes(), r.teacher)
 		if err = errors.Join(err, r.beginning.checkLatents(s, r.dataset)); err != nil {
 			r.folder.Note("ended: %v", err)
 			return nil, Start{}, errors.Join(err, r.close())

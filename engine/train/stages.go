@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"fluxion/engine/model"
 	"fluxion/engine/rundir"
 	"fluxion/nets"
 	"fluxion/nets/catalog"
@@ -81,7 +82,7 @@ func (r *run) enterStage() error {
 	var flat []float32
 	var err error
 	if next.number == 0 { // a run that recovers may go back behind the end of its first stage
-		_, flat, err = catalog.ReadModel(r.trainer.frozen[teacher].Dir)
+		_, flat, err = model.ReadWeights(r.trainer.frozen[teacher].Dir)
 	} else {
 		flat, err = r.stageWeights(next)
 	}

@@ -7,11 +7,11 @@ import (
 
 	"fluxion/data"
 	"fluxion/engine/device"
+	"fluxion/engine/model"
 	"fluxion/engine/objective"
 	"fluxion/engine/plan"
 	"fluxion/kernels/philox"
 	"fluxion/nets"
-	"fluxion/nets/catalog"
 )
 
 // Hold takes the memory of the host that batches are put into, which a step has from
@@ -62,7 +62,7 @@ func (s *Step) loadFrozen(m device.Memory) error {
 	for _, f := range s.frozen {
 		flat := f.Weights
 		if flat == nil {
-			network, read, err := catalog.ReadModel(f.Dir)
+			network, read, err := model.ReadWeights(f.Dir)
 			if err == nil && string(network.JSON()) != string(f.Network.JSON()) {
 				err = fmt.Errorf("%s holds another network than the objective applies as %s", f.Dir, f.Name)
 			}

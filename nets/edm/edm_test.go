@@ -102,6 +102,27 @@ func TestForward(t *testing.T) {
 	}
 }
 
+// TestFile: the file of weights alone, given with its configuration, is the same model as the folder.
+func TestFile(t *testing.T) {
+	dir := filepath.Join("testdata", "ddpmpp")
+	_, want, err := nets.Classes{Class()}.ReadModel(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := os.ReadFile(filepath.Join(dir, "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := nets.OpenTensors(filepath.Join(dir, "diffusion_pytorch_model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if n, flat, err := (nets.Classes{Class()}).ReadTensors(config, f); err != nil || n.ClassName() != "FluxionSongUNet" || !slices.Equal(flat, want) {
+		t.Errorf("%v, %v", n, err)
+	}
+}
+
 // TestADM: every parameter of ImageNet-64's UNet2DModel lies somewhere, and all of the file's
 // tensors but those of three maps in one are used once.
 func TestADM(t *testing.T) {

@@ -40,16 +40,7 @@ func (c Config) Untold(weights, told []float32) (nets.Network, []float32, bool) 
 			added[i] = float32(x)
 		}
 	}
-	flat := make([]float32, nets.FlatSize(wants))
-	for _, p := range wants {
-		copy(flat[p.Offset:], of(p.Name))
-		if p.Name == nets.TimeEmbedding+".linear_2.bias" {
-			for i, e := range added {
-				flat[p.Offset+i] += e
-			}
-		}
-	}
-	return alone, flat, true
+	return alone, nets.Folded(has, wants, weights, nets.TimeEmbedding+".linear_2.bias", added), true
 }
 
 // affine is xW + b, of weights as they lie: inputs × outputs.

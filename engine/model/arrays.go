@@ -1,7 +1,6 @@
-package main
+package model
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -12,65 +11,62 @@ import (
 	"fluxion/data"
 	"fluxion/data/durable"
 	"fluxion/data/float16"
-	"fluxion/engine/model"
 	"fluxion/nets"
 	"fluxion/nets/catalog"
+	"fluxion/nets/pyjson"
 	"fluxion/nets/safetensors"
 )
 
-const arrayEnding = ".npz"
+// ArraysEnding is that of files of NumPy's, in which a model is arrays by their names in
+// diffusers, and texts.
+const ArraysEnding = ".npz"
 
-func hasEnding(path, ending string) bool { return strings.EqualFold(filepath.Ext(path), ending) }
+// IsArrays says whether a path has that ending.
+func IsArrays(path string) bool { return strings.EqualFold(filepath.Ext(path), ArraysEnding) }
 
-// read reads the model that is converted.
-func (o *convertOptions) read(from, weights string) (*model.Model, error) {
-	if !hasEnding(from, arrayEnding) {
-		return model.Read(from, weights, o.ignore...)
-	}
-	if weights != model.EMA {
-		return nil, fmt.Errorf("%s is one file with one set of weights; want the weights %s, not %s", from, model.EMA, weights)
-	}
-	parts, f, err := openArrays(from)
-	if err != nil {
-		return nil, err
-	}
-	return model.FromTensors(parts, f, o.ignore...)
-}
-
-// openArrays reads what writeArrays wrote.
-func openArrays(from string) (parts map[string][]byte, f arrayFile, err error) {
-	parts = map[string][]byte{}
-	for _, name := range model.PartNames() {
-		text, err := data.ReadNPZText(from, name)
+// arrayParts are the texts of a .npz that WriteArrays wrote.
+func arrayParts(path string) (map[string][]byte, error) {
+	parts := map[string][]byte{}
+	for _, name := range PartNames() {
+		text, err := data.ReadNPZText(path, name)
 		if err != nil {
-			return nil, f, err
+			return nil, err
 		}
 		if text != "" {
 			parts[name] = []byte(text)
 		}
 	}
-	if parts[model.ConfigPart] == nil {
-		return nil, f, &data.Error{Path: from, Problem: fmt.Sprintf("holds no array %s, as convert writes it: what network its arrays are of is not known", model.ConfigPart)}
+	if parts[ConfigPart] == nil {
+		return nil, &data.Error{Path: path, Problem: fmt.Sprintf("holds no array %s, as convert writes it: what network its arrays are of is not known", ConfigPart)}
 	}
-	n, err := catalog.Parse(parts[model.ConfigPart])
+	return parts, nil
+}
+
+// OpenArrays reads the arrays of a .npz that WriteArrays wrote, those of its network alone.
+func OpenArrays(path string, ignore ...string) (nets.TensorFile, map[string][]byte, error) {
+	parts, err := arrayParts(path)
 	if err != nil {
-		return nil, f, fmt.Errorf("%s: %w", from, err)
+		return nil, nil, err
 	}
-	f = arrayFile{path: from, shapes: map[string][]int{}, values: map[string][]float32{}}
+	n, err := catalog.Parse(parts[ConfigPart], ignore...)
+	if err != nil {
+		return nil, nil, pyjson.In(path, err)
+	}
+	f := arrayFile{path: path, shapes: map[string][]int{}, values: map[string][]float32{}}
 	for _, p := range nets.Params(n) {
-		shape, values, there, err := data.ReadNPZFloats(from, p.Name, int64(p.Size()))
+		shape, values, there, err := data.ReadNPZFloats(path, p.Name, int64(p.Size()))
 		if err != nil {
-			return nil, f, err
+			return nil, nil, err
 		}
 		if there {
 			f.shapes[p.Name], f.values[p.Name] = shape, values
 		}
 	}
-	return parts, f, nil
+	return f, parts, nil
 }
 
-// writeArrays writes a model as a .npz.
-func writeArrays(disk durable.Disk, path string, m *model.Model, half bool) error {
+// WriteArrays writes the model as a .npz, in float32 or, half, in float16.
+func (m *Model) WriteArrays(disk durable.Disk, path string, half bool) error {
 	parts, err := m.AllParts()
 	if err != nil {
 		return err
@@ -121,7 +117,7 @@ func (f arrayFile) Lookup(name string) (safetensors.Tensor, bool) {
 
 func (f arrayFile) ReadFloat32(name string, dst []float32) error {
 	if copy(dst, f.values[name]) != len(dst) {
-		return errors.New(f.path + ": array " + name + " has too few numbers")
+		return fmt.Errorf("%s: array %s has %d numbers, want %d", f.path, name, len(f.values[name]), len(dst))
 	}
 	return nil
 }
