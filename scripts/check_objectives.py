@@ -218,38 +218,42 @@ def flowmap(r):
 
 
 def shortcut(r):
-    """Frans et al. (2024): two halves of the average in one, of jumps 1, 1/2, … at multiples of themselves."""
-    alike = r.draw(1) < 0.75
-    t, _ = two_times(r, 0.75)
+    """Frans et al. (2024): two halves in one, of jumps 1, 1/2, … at multiples of themselves, by the network or its average."""
+    lead = r.old if r.p.get("target") == "ema" else r.student
+    alike = r.draw(1) < 0.5
+    t, _ = two_times(r, 0.5)
     level = np.minimum(np.floor(7 * r.draw(5)), 6)
     d = 2.0**-level
     grid = d * np.ceil(r.draw(6) / d)
     # Times of both may be equal by chance in two_times, as both at the end of noise: those are velocities, too.
-    low = two_times(r, 0.75)[1]
+    low = two_times(r, 0.5)[1]
     alike |= np.asarray(t == low)
     t, d = tensor(np.where(alike, t, grid)), tensor(np.where(alike, 0, d))
     told = tensor(np.where(level == 6, 0, d / 2))
     z = r.z(t)
-    one = r.old(z, t, told)
-    two = r.old(z - col(d / 2) * one, t - d / 2, told)
+    with torch.no_grad():
+        one = lead(z, t, told)
+        two = lead(z - col(d / 2) * one, t - d / 2, told)
     target = torch.where(col(d == 0), velocity(r, z, t), (one + two) / 2)
     return mean_squares(r.student(z, t, d), target.detach())
 
 
 def lagrangian(r):
-    """Boffi et al. (2025): u = v(z_r, r) + (t−r) ∂u/∂r."""
+    """Boffi et al. (2025): u = v(z_r, r) + (t−r) ∂u/∂r, where the derivative is of the target, or learns, too."""
     t, s = two_times(r, 0.5)
     z = r.z(t)
-    with torch.no_grad():
-        end = z - col(t - s) * r.student(z, t, t - s)
-        there = r.teacher(end, s.clamp(min=1e-3)) if r.taught else r.student(end, s, s * 0)
+    with torch.set_grad_enabled(bool(r.p.get("through"))):
         if r.exact:
             _, rate = jvp(lambda s: r.student(z, t, t - s), (s,), (torch.ones_like(s),))
         else:
             more, less = torch.clamp(s, max=DIFFERENCE), torch.clamp(t - s, max=DIFFERENCE)
             rate = -(r.student(z, t, t - s + more) - r.student(z, t, t - s - less)) / col(torch.clamp(more + less, min=1e-12))
-        target = torch.where(col(t == s), velocity(r, z, t), there + col(t - s) * rate)
-    return mean_squares(r.student(z, t, t - s), target)
+    u = r.student(z, t, t - s)
+    with torch.no_grad():
+        end = z - col(t - s) * u
+        there = r.teacher(end, s.clamp(min=1e-3)) if r.taught else r.student(end, s, s * 0)
+        target = torch.where(col(t == s), velocity(r, z, t), there)
+    return mean_squares(u - col(t - s) * rate, target)
 
 
 warnings.simplefilter("ignore", FutureWarning)  # of torch.func, on its own ways
@@ -267,8 +271,10 @@ OBJECTIVES = {  # loss, parameters, with a teacher, a flow map
     "flowmap, p = 1": (flowmap, D | {"p": 1}, False),
     "flowmap of a teacher": (flowmap, D, True),
     "shortcut": (shortcut, {}, False),
+    "shortcut by the average": (shortcut, {"target": "ema"}, False),
     "shortcut of a teacher": (shortcut, {}, True),
     "lagrangian": (lagrangian, D, False),
+    "lagrangian, through": (lagrangian, D | {"through": 1}, False),
     "lagrangian of a teacher": (lagrangian, D, True),
 }
 MAPS = {flowmap, shortcut, lagrangian}
@@ -307,10 +313,11 @@ class Work:
         begin, out = "map" if loss in MAPS else "begin", name.replace(" ", "-").replace(",", "")
         paired = loss in (reflow, kd)
         rate = RATE / 20 if p.get("p") else RATE  # weights near 1/error make long steps
-        text = loss.__name__ + (":" + ",".join(f"{k}={v}" for k, v in p.items()) if p else "")
+        numbers = ",".join(f"{k}={v}" for k, v in p.items() if k != "target")
+        text = loss.__name__ + (":" + numbers if numbers else "")
         if loss is progressive:
             begin = "teacher"
-        self.call("train", "--out", out, "--data", "pairs:pairs" if paired else "points.npy", "--init", begin, "--objective", text, *(["--teacher", "teacher"] if taught else []),
+        self.call("train", "--out", out, "--data", "pairs:pairs" if paired else "points.npy", "--init", begin, "--objective", text, *(["--teacher", "teacher"] if taught else []), *(["--target", p["target"]] if "target" in p else []),
                   "--seed", SEED, "--images", STEPS * BATCH, "--lr", rate, "--checkpoint-every", BATCH, "--keep", STEPS, *FIXED)
         first, length = self.weights(begin, 8192, "unet_ema"), STEPS * BATCH
         means = [json.loads((self.folder / out / "checkpoints" / str(k * BATCH) / "training/state.json").read_text())["loss"] for k in range(1, STEPS + 1)]

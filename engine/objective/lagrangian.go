@@ -16,7 +16,12 @@ import (
 // which is ∂z_r/∂r = v(z_r, r): N. Boffi, M. Albergo, E. Vanden-Eijnden, "How to build a
 // consistency model" (2025), Lagrangian self-distillation. v is what the network says itself
 // for r = t, or a teacher's; the derivative is a difference in r alone.
-type lagrangian struct{ flowMap }
+//
+// With through=1 the derivative learns, too, as in the paper. Else it is a part of the target.
+type lagrangian struct {
+	flowMap
+	through bool
+}
 
 func newLagrangian(s Setup, p process.Parameters) (Objective, error) {
 	f, err := newFlowMap("lagrangian", s, p)
@@ -24,7 +29,11 @@ func newLagrangian(s Setup, p process.Parameters) (Objective, error) {
 		return nil, err
 	}
 	f.same = p["same"]
-	return &lagrangian{f}, nil
+	through := p["through"]
+	if through != 0 && through != 1 {
+		return nil, fmt.Errorf("objective lagrangian: through is %g, want 1 (derivatives learn, too) or 0", through)
+	}
+	return &lagrangian{f, through == 1}, nil
 }
 
 func (l *lagrangian) About() [][2]string {
@@ -49,9 +58,17 @@ func (l *lagrangian) Loss(b *Builder) Loss {
 		own = l.lead(b, "the velocity there", role, end)
 		v = own.u
 	}
+	if l.through {
+		role = Trained
+	}
 	longer, shorter := l.lead(b, "a longer jump", role, p.z), l.lead(b, "a shorter jump", role, p.z)
+	says, change := student.u, Numbers{}
+	if l.through {
+		change = b.Coefficients("coefficients of the change", 3)
+		says = b.Mix(mix.Options{}, change, student.u, longer.u, shorter.u)
+	}
 	target := b.Mix(mix.Options{Detached: true}, wanted, p.v, v, longer.u, shorter.u)
-	return Loss{Value: l.loss(b, student.u, target), Feed: func(i int, at int64) Observation {
+	return Loss{Value: l.loss(b, says, target), Feed: func(i int, at int64) Observation {
 		t, r := l.times(at)
 		p.tell(i, t)
 		student.tell(i, t, t-r)
@@ -64,12 +81,15 @@ func (l *lagrangian) Loss(b *Builder) Loss {
 		more, less := min(l.width, r), min(l.width, t-r)
 		longer.tell(i, t, t-r+more)
 		shorter.tell(i, t, t-r-less)
-		if t == r {
-			wanted.Set(i, 1, 0, 0, 0)
-		} else {
-			c := (t - r) / (more + less)
-			wanted.Set(i, 0, 1, -c, c)
+		var straight, led, c float64 = 1, 0, 0
+		if t > r {
+			straight, led, c = 0, 1, (t-r)/(more+less)
 		}
+		if l.through {
+			change.Set(i, 1, c, -c)
+			c = 0
+		}
+		wanted.Set(i, straight, led, -c, c)
 		return Observation{}
 	}}
 }
