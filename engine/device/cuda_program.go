@@ -181,6 +181,7 @@ func bindPlan(p *plan.Plan, base map[*plan.Buffer]cuda.Address) (calls [][]cuda.
 		stride += p.Target.Row(l)
 	}
 	from := 0
+	waiting := map[int][][]cuda.Call{} // by launch with which they run: first calls, second calls …
 	for i, l := range p.Launches {
 		b := target.bind(l, address)
 		if l.Scratch.Bytes > 0 {
@@ -198,6 +199,18 @@ func bindPlan(p *plan.Plan, base map[*plan.Buffer]cuda.Address) (calls [][]cuda.
 		c, err := callsOf(l, b)
 		if err != nil {
 			return nil, nil, 0, fmt.Errorf("launch %d: %w", i, err)
+		}
+		if to := l.Later; to > 0 {
+			for n := l.From; n < len(c); n++ {
+				if n-l.From == len(waiting[to]) {
+					waiting[to] = append(waiting[to], nil)
+				}
+				waiting[to][n-l.From] = append(waiting[to][n-l.From], c[n])
+			}
+			c = c[:min(l.From, len(c))]
+		}
+		for _, alike := range waiting[i] {
+			c = append(c, cuda.SideBySide(alike)...)
 		}
 		calls = append(calls, c)
 	}

@@ -83,6 +83,23 @@ func (t CUDATarget) bind(l plan.Launch, address func(plan.Tensor) cuda.Address) 
 	return b
 }
 
+// Gathers says that calls of jobs run with others of the same functions.
+func (t CUDATarget) Gathers(l plan.Launch) (name string, from int, ok bool) {
+	if _, ok := l.Kernel.(cuda.Kernel); !ok || t.Row(l) > 0 {
+		return "", 0, false
+	}
+	b := t.bind(l, func(t plan.Tensor) cuda.Address { return unplaced + cuda.Address(t.Offset) })
+	b.Scratch = unplaced
+	calls, err := callsOf(l, b)
+	if err != nil {
+		return "", 0, false // which loading the plan will say
+	}
+	for from = len(calls); from > 0 && len(calls[from-1].Jobs.List) > 0; from-- {
+		name = fmt.Sprint(calls[from-1].Name(), calls[from-1].Block, " ", name)
+	}
+	return name, from, name != ""
+}
+
 // callsOf asks a kernel for its launches. Kernels panic on operands they are not
 // made for, which is an error here.
 func callsOf(l plan.Launch, b cuda.Launch) (calls []cuda.Call, err error) {

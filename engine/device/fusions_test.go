@@ -31,6 +31,9 @@ func TestFusions(t *testing.T) {
 	if _, leaves := d.Target().(plan.Measurer); !leaves {
 		delete(unchanged, "statistics")
 	}
+	if _, gathers := d.Target().(plan.Gatherer); !gathers {
+		delete(unchanged, "together")
+	}
 	for _, fixture := range []string{"ddpm", "imagenet"} {
 		want := differentiated(t, d, fixture, number.Float32).results(t)
 		for _, precision := range []number.Type{number.Float32, number.BFloat16} {

@@ -151,6 +151,9 @@ func Compile(o Options) (*Plan, error) {
 	if c.fuses("norms") {
 		c.join()
 	}
+	if c.fuses("together") {
+		c.hoist()
+	}
 	return c.emit()
 }
 

@@ -44,6 +44,8 @@ type pending struct {
 	scratch  *block
 	prepared Space
 	again    bool
+	later    int // see Launch.Later
+	from     int
 }
 
 // partials are Partials that two launches share, at a place that is not known yet.
@@ -64,6 +66,11 @@ func (c *compiler) emit() (*Plan, error) {
 	launches, err := c.launches()
 	if err != nil {
 		return nil, err
+	}
+	for i, w := range launches {
+		if w.scratch != nil {
+			w.scratch.last = w.until(i, false)
+		}
 	}
 	blocks := c.lives(launches)
 	all := make([]*block, 0, len(blocks)+len(launches))
@@ -157,7 +164,7 @@ func (w pending) launch(place func(*value) Tensor) Launch {
 		}
 		return o.place
 	}
-	l := Launch{Kernel: w.kernel, Out: resolve(w.out), Prepared: w.prepared, Again: w.again}
+	l := Launch{Kernel: w.kernel, Out: resolve(w.out), Prepared: w.prepared, Again: w.again, Later: w.later, From: w.from}
 	for _, in := range w.in {
 		l.In = append(l.In, resolve(in))
 	}
@@ -248,6 +255,7 @@ func (c *compiler) launches() ([]pending, error) {
 	if err := stages(c.Before); err != nil {
 		return nil, err
 	}
+	first := len(list)
 	for _, v := range c.order {
 		if _, ok := v.kernel.(joined); ok || v.within != nil && isView(v) {
 			continue
@@ -257,6 +265,9 @@ func (c *compiler) launches() ([]pending, error) {
 			w.in = append(w.in, operand{value: in})
 		}
 		add(w)
+	}
+	if c.fuses("together") {
+		c.gather(list, first, len(list))
 	}
 	for _, k := range c.copies {
 		copyKernel := pointwise.NewCopy(len(k.to.Shape))
@@ -342,16 +353,21 @@ func (c *compiler) lives(launches []pending) map[*value]*block {
 		}
 	}
 	for i, w := range launches {
-		for _, o := range append(slices.Clone(w.in), w.out) {
-			if o.value != nil {
-				touch(o.value, i)
+		read := slices.Clone(w.in)
+		for _, v := range []*value{w.add, w.perImage} {
+			if v != nil {
+				read = append(read, operand{value: v})
 			}
 		}
-		if w.add != nil {
-			touch(w.add, i)
+		for _, o := range read {
+			if o.value != nil {
+				touch(o.value, i)
+				touch(o.value, w.until(i, true))
+			}
 		}
-		if w.perImage != nil {
-			touch(w.perImage, i)
+		if w.out.value != nil {
+			touch(w.out.value, i)
+			touch(w.out.value, w.until(i, false))
 		}
 	}
 	for _, n := range c.Inputs {

@@ -20,6 +20,7 @@ var Fusions = []Fusion{
 	{"reshape", "a tensor is read in other axes where it lies"},
 	{"norms", "a norm takes its statistics, and its gradient their sums, in one launch, from the cache"},
 	{"statistics", "a kernel leaves the statistics of what it makes for the norm behind it"},
+	{"together", "small kernels whose results nobody waits for run side by side in one launch"},
 }
 
 // FusionNames lists the names of Fusions.

@@ -83,7 +83,9 @@ type Launch struct {
 	Prepares bool     // it lays its weights out there and does nothing else
 	Cost     kernels.Cost
 	Layer    string // the parameter that it reads, or whose gradient it makes; empty: none
-	Again    bool   // an earlier launch made the same, which was forgotten: see Recomputation
+	Later    int    // the launch with which its calls from number From on run, side by side with others; 0: none. See Gatherer
+	From     int
+	Again    bool // an earlier launch made the same, which was forgotten: see Recomputation
 }
 
 func (l Launch) String() string {
@@ -107,6 +109,9 @@ func (l Launch) String() string {
 	}
 	if p := l.Partials; p.Chunks > 0 {
 		fmt.Fprintf(&b, " by way of arena+%d[%d groups in %d chunks]", p.Offset, p.Groups, p.Chunks)
+	}
+	if l.Later > 0 {
+		fmt.Fprintf(&b, " from kernel %d on with launch %d", l.From+1, l.Later)
 	}
 	if l.Again {
 		b.WriteString(" again")

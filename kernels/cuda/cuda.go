@@ -105,6 +105,7 @@ type Call struct {
 	Grid, Block [3]int
 	Shared      int    // bytes of dynamic shared memory
 	Args        []byte // the parameter buffer, see Args
+	Jobs        Jobs   // what Grid and Args are made of, where several such calls can be one launch
 }
 
 // Args packs kernel arguments as C lays them out: each at a multiple of its own

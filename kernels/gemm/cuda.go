@@ -123,8 +123,14 @@ func (p CUDA) bind(c choice, a access) []cuda.Call {
 		Grid: [3]int{c.across * c.down, c.splits, max(1, p.Batch.Images*p.Batch.Heads)}, Block: [3]int{128, 1, 1},
 		Args: args.bytes(),
 	}
+	pack := func() cuda.Call {
+		if p.A.Type == number.Float32 && a == direct && p.Kind != NT {
+			return cuda.OneJob(call, mostProducts)
+		}
+		return call
+	}
 	if c.splits == 1 {
-		return []cuda.Call{call}
+		return []cuda.Call{pack()}
 	}
 	columns := roundUp(p.Width, 4)
 	part := args
@@ -133,13 +139,16 @@ func (p CUDA) bind(c choice, a access) []cuda.Call {
 	part.Mapped, part.FloatOut, part.VectorOut = 0, 1, 1
 	call.Args = part.bytes()
 	args.Partial, args.OutSplit = p.Scratch, part.OutSplit
-	sum := cuda.Call{
+	sum := cuda.OneJob(cuda.Call{
 		Module: call.Module, Function: fmt.Sprintf("gemm_sum_%s", suffix(p.A.Type)),
 		Grid: [3]int{(p.rows()*columns/4 + 255) / 256, 1, 1}, Block: [3]int{256, 1, 1},
 		Args: args.bytes(),
-	}
-	return []cuda.Call{call, sum}
+	}, mostProducts)
+	return []cuda.Call{pack(), sum}
 }
+
+// mostProducts of those that run side by side are one launch, as in product.cuh.
+const mostProducts = 11
 
 // strip is the rows of a result that share their statistics, as in product.cuh.
 const strip = 64

@@ -126,7 +126,7 @@ struct TensorTile {
 };
 
 #define PRODUCT(name, m, n, kind, direct_a, direct_b) \
-  extern "C" __global__ void __launch_bounds__(threads, 2) gemm_##name##_bf16(const Product p) { multiply_blocks<bf16, TensorTile<m, n>, kind, direct_a, direct_b>(p); }
+  extern "C" __global__ void __launch_bounds__(threads, 2) gemm_##name##_bf16(const Product p) { multiply_blocks<bf16, TensorTile<m, n>, kind, direct_a, direct_b>(p, blockIdx); }
 
 #define PRODUCTS(name, kind)                               \
   PRODUCT(name##_128x128, 128, 128, kind, true, true)      \
@@ -141,4 +141,8 @@ PRODUCTS(tn, TN)
 PRODUCT(nn_128x16_gather_b, 128, 16, NN, true, false)
 PRODUCT(tn_128x16_gather_b, 128, 16, TN, true, false)
 
-extern "C" __global__ void __launch_bounds__(256) gemm_sum_bf16(const Product p) { sum_splits<bf16>(p); }
+extern "C" __global__ void __launch_bounds__(256) gemm_sum_bf16(const __grid_constant__ Products products) {
+  uint3 block;
+  const Product &p = products.job[products.mine(block)];
+  sum_splits<bf16>(p, block);
+}

@@ -89,13 +89,25 @@ struct ScalarTile {
 };
 
 #define PRODUCT(name, m, kind, direct) \
-  extern "C" __global__ void __launch_bounds__(threads, 2) gemm_##name##_f32(const Product p) { multiply_blocks<float, ScalarTile<m>, kind, direct, direct>(p); }
+  extern "C" __global__ void __launch_bounds__(threads, 2) gemm_##name##_f32(const Product p) { multiply_blocks<float, ScalarTile<m>, kind, direct, direct>(p, blockIdx); }
 
-PRODUCT(nn_128x64, 128, NN, true)
+// Small products, of time embeddings, are many side by side.
+#define SIDE_BY_SIDE(name, m, kind)                                                                                           \
+  extern "C" __global__ void __launch_bounds__(threads, 2) gemm_##name##_f32(const __grid_constant__ Products products) {    \
+    uint3 block;                                                                                                              \
+    const Product &p = products.job[products.mine(block)];                                                                    \
+    multiply_blocks<float, ScalarTile<m>, kind, true, true>(p, block);                                                        \
+  }
+
+SIDE_BY_SIDE(nn_128x64, 128, NN)
 PRODUCT(nt_128x64, 128, NT, true)
-PRODUCT(tn_128x64, 128, TN, true)
+SIDE_BY_SIDE(tn_128x64, 128, TN)
 PRODUCT(nn_64x64_gather, 64, NN, false)
 PRODUCT(nt_64x64_gather, 64, NT, false)
 PRODUCT(tn_64x64_gather, 64, TN, false)
 
-extern "C" __global__ void __launch_bounds__(256) gemm_sum_f32(const Product p) { sum_splits<float>(p); }
+extern "C" __global__ void __launch_bounds__(256) gemm_sum_f32(const __grid_constant__ Products products) {
+  uint3 block;
+  const Product &p = products.job[products.mine(block)];
+  sum_splits<float>(p, block);
+}

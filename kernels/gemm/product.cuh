@@ -13,6 +13,7 @@
 // that 9 taps of 3 channels are one step and not nine.
 #pragma once
 
+#include "jobs.cuh"
 #include "mma.cuh"
 
 constexpr int threads = 128;
@@ -90,6 +91,9 @@ struct Product {
 
   __device__ bool inside(int y, int x) const { return uint32_t(y) < uint32_t(source_h) && uint32_t(x) < uint32_t(source_w); }
 };
+
+// Products are as many as one launch has room for; cuda.go's mostProducts.
+using Products = Jobs<Product, 11>;
 
 // Step of a sum: first element k of the tile. Direct steps over taps count k within the tap.
 struct Step {
@@ -405,7 +409,7 @@ __device__ inline void finish(const Product &p, int64_t offset, const int (&row)
 // tiles in shared memory; see gemm_f32.cu and gemm_bf16.cu. Its loop holds stages-1
 // steps in flight while it computes on one.
 template <typename T, typename Tile, Kind kind, bool DirectA, bool DirectB>
-__device__ inline void multiply_blocks(const Product &p) {
+__device__ inline void multiply_blocks(const Product &p, const uint3 &block) {
   constexpr int M = Tile::M, N = Tile::N, stages = 3, stage = (M + N) * 64;
   constexpr bool deep_a = kind != TN, deep_b = kind == NT;
   constexpr int need = stages * stage > Tile::result_bytes ? stages * stage : Tile::result_bytes;
@@ -413,10 +417,10 @@ __device__ inline void multiply_blocks(const Product &p) {
   const uint32_t shared = shared_address(memory);
 
   // Neighbouring blocks share rows of a, which are many, and stay in the L2 cache.
-  const int down = p.by_tiles_n.divide(blockIdx.x), column = (blockIdx.x - down * p.tiles_n) * N;
+  const int down = p.by_tiles_n.divide(block.x), column = (block.x - down * p.tiles_n) * N;
   const int tap = kind == TN && DirectA ? p.by_tap_tiles.divide(down) : 0;
   const int first_row = (down - tap * p.tap_tiles) * M;
-  const int image = p.by_heads.divide(blockIdx.z), head = blockIdx.z - image * p.heads;
+  const int image = p.by_heads.divide(block.z), head = block.z - image * p.heads;
   const T *a = static_cast<const T *>(p.a) + image * p.a_image + head * p.a_head;
   const T *b = static_cast<const T *>(p.b) + image * p.b_image + head * p.b_head;
 
@@ -434,7 +438,7 @@ __device__ inline void multiply_blocks(const Product &p) {
       return WideRows<T, N, DirectB>(p, b, column);
     }
   }();
-  const int from = blockIdx.y * p.split_steps, to = min(from + p.split_steps, p.steps);
+  const int from = block.y * p.split_steps, to = min(from + p.split_steps, p.steps);
   Step next = first_step<T, kind, DirectA>(p, from);
   auto load = [&](int slot) {
     const uint32_t at = shared + slot * stage;
@@ -473,7 +477,7 @@ __device__ inline void multiply_blocks(const Product &p) {
   __syncthreads();
 
   const int rows = tap * p.depth + (kind != TN ? p.pixels : DirectA ? p.depth : p.rows), first = tap * p.depth + first_row;
-  const int64_t out = image * p.out_image + head * p.out_head + blockIdx.y * p.out_split;
+  const int64_t out = image * p.out_image + head * p.out_head + block.y * p.out_split;
   const auto write = [&](int(&row)[Tile::batch], int(&col)[Tile::batch], float(&v)[Tile::batch][4]) {
 #pragma unroll
     for (int i = 0; i < Tile::batch; i++) row[i] += first, col[i] += column;
@@ -490,8 +494,8 @@ __device__ inline void multiply_blocks(const Product &p) {
 // sum_splits adds what the blocks that shared a sum have left, in their order:
 // a thread for four columns of a row.
 template <typename T>
-__device__ inline void sum_splits(const Product &p) {
-  const int i = blockIdx.x * blockDim.x + threadIdx.x, chunks = (p.width + 3) / 4, row = p.by_chunks.divide(i);
+__device__ inline void sum_splits(const Product &p, const uint3 &block) {
+  const int i = block.x * blockDim.x + threadIdx.x, chunks = (p.width + 3) / 4, row = p.by_chunks.divide(i);
   const int rows[1] = {row}, columns[1] = {(i - row * chunks) * 4};
   if (row >= p.rows) return;
   const float *partial = p.partial + (int64_t(row) * chunks + (i - row * chunks)) * 4;

@@ -13,8 +13,9 @@ var ptx string
 var module = cuda.Register("groupnorm", ptx)
 
 const (
-	rowsHeld  = 8  // rows of a thread of groupnorm_partials, as in groupnorm.cu
-	imageRows = 16 // images that the kernels of gamma and beta read at a time, as in groupnorm.cu
+	rowsHeld   = 8  // rows of a thread of groupnorm_partials, as in groupnorm.cu
+	imageRows  = 16 // images that the kernel of gamma and beta reads at a time, as in groupnorm.cu
+	vectorJobs = 32 // gradients of them that are one launch, as there
 
 	// Rows of a block. What it reads besides tensors, up to four float32 for each
 	// of its columns, and the sums it writes are a few hundredths of the tensors.
@@ -210,13 +211,18 @@ func (g parameterGrad) CUDA(l cuda.Launch) []cuda.Call {
 	channels, images := gamma.Shape[0], sums.Shape[0]
 	tile := cuda.Args(channels, channels/g.o.Groups, channels, 1)
 	args := []any{l.Out.Address, sums.Address, g.norm(stats, gamma, beta, l.In[3:]), tile}
-	call := cuda.Call{Module: module, Function: "groupnorm_" + g.which + "_grad"}
 	if g.which == "scaleshift" {
-		call.Grid, call.Block = [3]int{images, ceil(channels, 128), 1}, [3]int{128, 1, 1}
-	} else {
-		call.Grid, call.Block = [3]int{ceil(channels, 32), 1, 1}, [3]int{32, imageRows, 1}
-		args = append(args, images)
+		return []cuda.Call{{
+			Module: module, Function: "groupnorm_scaleshift_grad",
+			Grid: [3]int{images, ceil(channels, 128), 1}, Block: [3]int{128, 1, 1}, Args: cuda.Args(args...),
+		}}
 	}
-	call.Args = cuda.Args(args...)
-	return []cuda.Call{call}
+	ofGamma := 0
+	if g.which == "gamma" {
+		ofGamma = 1
+	}
+	return []cuda.Call{cuda.OneJob(cuda.Call{
+		Module: module, Function: "groupnorm_vector_grads",
+		Grid: [3]int{ceil(channels, 32), 1, 1}, Block: [3]int{32, imageRows, 1}, Args: cuda.Args(append(args, images, ofGamma)...),
+	}, vectorJobs)}
 }

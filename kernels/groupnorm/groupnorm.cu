@@ -1,6 +1,7 @@
 // Group normalisation and its gradients; cuda.go binds them. Formulas: groupnorm.go, reference.go.
 #include "silu.cuh"
 #include "tiles.cuh"
+#include "jobs.cuh"
 
 // Tile is the columns of a block: whole groups or, where groups are wide, one of
 // several parts of a group.
@@ -345,32 +346,38 @@ __device__ inline float2 normalised(const float *sums, const Norm &norm, const T
   return make_float2(du, m.y * (dux - m.x * du));
 }
 
-// vector_grad sums over the images: f of their normalised sums and scale. A block
-// has 32 channels and several images at a time.
-constexpr int image_rows = 16; // cuda.go's imageRows
+// VectorGrad is a gradient of gamma or of beta.
+struct VectorGrad {
+  float *out;
+  const float *sums;
+  Norm norm;
+  Tile tile;
+  int32_t images, gamma;
+};
 
-template <typename F>
-__device__ inline void vector_grad(float *out, const float *sums, const Norm &norm, const Tile &tile, int images, F f) {
+// groupnorm_vector_grads sums over the images: their normalised sums, scaled. A block
+// has 32 channels and several images at a time.
+constexpr int image_rows = 16;  // cuda.go's imageRows
+constexpr int vector_jobs = 32; // cuda.go's vectorJobs
+
+extern "C" __global__ void __launch_bounds__(32 * image_rows) groupnorm_vector_grads(const __grid_constant__ Jobs<VectorGrad, vector_jobs> jobs) {
   __shared__ float rows[image_rows][32];
-  const int c = blockIdx.x * 32 + threadIdx.x;
+  uint3 block;
+  const VectorGrad &v = jobs.job[jobs.mine(block)];
+  const int c = block.x * 32 + threadIdx.x;
   float total = 0;
-  if (c < tile.channels) {
+  if (c < v.tile.channels) {
 #pragma unroll 4
-    for (int n = threadIdx.y; n < images; n += image_rows) total += f(normalised(sums, norm, tile, n, c)) * norm.scale(tile, n, c);
+    for (int n = threadIdx.y; n < v.images; n += image_rows) {
+      const float2 s = normalised(v.sums, v.norm, v.tile, n, c);
+      total += (v.gamma ? s.y : s.x) * v.norm.scale(v.tile, n, c);
+    }
   }
   rows[threadIdx.y][threadIdx.x] = total;
   __syncthreads();
-  if (threadIdx.y > 0 || c >= tile.channels) return;
+  if (threadIdx.y > 0 || c >= v.tile.channels) return;
   for (int y = 1; y < image_rows; y++) total += rows[y][threadIdx.x];
-  out[c] = total;
-}
-
-extern "C" __global__ void __launch_bounds__(32 * image_rows) groupnorm_gamma_grad(float *out, const float *sums, Norm norm, Tile tile, int images) {
-  vector_grad(out, sums, norm, tile, images, [](float2 s) { return s.y; });
-}
-
-extern "C" __global__ void __launch_bounds__(32 * image_rows) groupnorm_beta_grad(float *out, const float *sums, Norm norm, Tile tile, int images) {
-  vector_grad(out, sums, norm, tile, images, [](float2 s) { return s.x; });
+  v.out[c] = total;
 }
 
 extern "C" __global__ void __launch_bounds__(128) groupnorm_scaleshift_grad(float *out, const float *sums, Norm norm, Tile tile) {

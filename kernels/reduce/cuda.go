@@ -15,6 +15,9 @@ var module = cuda.Register("reduce", ptx)
 // each of its columns: 1/64 of what it read in bf16, together.
 const partRows = 256
 
+// mostJoins are one launch, as in reduce.cu.
+const mostJoins = 64
+
 // cut returns how the rows are cut into blocks; without perImage all are one image.
 func (s sum) cut(l cuda.Launch) cuda.Images {
 	images := 1
@@ -60,9 +63,9 @@ func Join(out, in cuda.Address, groups, parts, cols int) cuda.Call {
 	for height < 32 && height < parts {
 		height *= 2
 	}
-	return cuda.Call{
+	return cuda.OneJob(cuda.Call{
 		Module: module, Function: "reduce_join",
 		Grid: [3]int{groups, (cols + 31) / 32, 1}, Block: [3]int{32, height, 1},
 		Args: cuda.Args(out, in, parts, cols),
-	}
+	}, mostJoins)
 }

@@ -1,5 +1,6 @@
 // Sums over rows in two passes of fixed order; cuda.go binds them.
 #include "tiles.cuh"
+#include "jobs.cuh"
 
 // sum writes, for each part of each image, the sums of its rows.
 template <typename T, int N>
@@ -35,11 +36,22 @@ __device__ inline void sum(View<const T> x, Images s, float *out, int cols) {
 #define SUM(T) (View<const T> x, Images images, float *out, int cols)
 VARIANTS(reduce_sum, sum, SUM, (x, images, out, cols))
 
-// reduce_join adds parts vectors of cols for each group of them. A block has 32 columns.
-extern "C" __global__ void __launch_bounds__(1024) reduce_join(float *out, const float *in, int parts, int cols) {
+// Join is the second pass of sums: out[group] is the sum of parts vectors of cols.
+struct Join {
+  float *out;
+  const float *in;
+  int32_t parts, cols;
+};
+
+constexpr int joins = 64; // cuda.go's mostJoins
+
+// reduce_join: a block has 32 columns of a group.
+extern "C" __global__ void __launch_bounds__(1024) reduce_join(const __grid_constant__ Jobs<Join, joins> jobs) {
   __shared__ float rows[32][32];
-  const int c = blockIdx.y * 32 + threadIdx.x;
-  const float *from = in + int64_t(blockIdx.x) * parts * cols + c;
+  uint3 block;
+  const Join &j = jobs.job[jobs.mine(block)];
+  const int c = block.y * 32 + threadIdx.x, cols = j.cols, parts = j.parts;
+  const float *from = j.in + int64_t(block.x) * parts * cols + c;
   float total = 0;
   if (c < cols) {
 #pragma unroll 8
@@ -49,5 +61,5 @@ extern "C" __global__ void __launch_bounds__(1024) reduce_join(float *out, const
   __syncthreads();
   if (threadIdx.y > 0 || c >= cols) return;
   for (int y = 1; y < blockDim.y; y++) total += rows[y][threadIdx.x];
-  out[blockIdx.x * cols + c] = total;
+  j.out[block.x * cols + c] = total;
 }

@@ -74,6 +74,9 @@ func (c *Counts) count(ctx context.Context, number int, p *plan.Plan, known map[
 	machine := sim.New(memory, sim.Options{Sample: blocks})
 	for i, l := range p.Launches {
 		key := l.Kernel.String() + Operands(l)
+		for _, call := range calls[i] { // of others, too
+			key += fmt.Sprint(" ", call.Function, call.Grid)
+		}
 		at, ok := known[key]
 		if ok {
 			c.Distinct[at].Times++

@@ -38,7 +38,7 @@ type Step struct {
 // Step walks through a plan, the number-th of those that were counted, twice; the second walk
 // counts, for a step begins with what the last one left in the second cache.
 func (c *Counts) Step(card cuda.Card, number int, p *plan.Plan) (Step, error) {
-	w := walk{room: l2Share * float64(card.L2), touched: map[place]float64{}}
+	w := walk{room: l2Share * float64(card.L2), touched: map[place]float64{}, waiting: map[int][]plan.Launch{}}
 	for range 2 {
 		s, err := c.walk(card, &w, number, p)
 		if err != nil {
@@ -65,7 +65,7 @@ func (c *Counts) walk(card cuda.Card, w *walk, number int, p *plan.Plan) (Step, 
 		}
 		row := &s.Launches[at]
 		row.Times++
-		memory := w.misses(l, d.Calls)
+		memory := w.misses(i, l, d.Calls)
 		sectors := 0.0
 		for _, call := range d.Calls {
 			sectors += float64(call.Counters.GlobalLoads.Sectors + call.Counters.GlobalStores.Sectors)
@@ -122,6 +122,7 @@ type walk struct {
 	room    float64
 	moved   float64 // bytes so far
 	touched map[place]float64
+	waiting map[int][]plan.Launch // that run with a later one, by its number
 	again   bool
 }
 
@@ -138,9 +139,34 @@ func (w *walk) touch(t plan.Tensor, write bool) float64 {
 	return n
 }
 
-// misses is the bytes of a launch that the second cache does not serve. What is written goes to
+// misses is the bytes of launch i that the second cache does not serve. What is written goes to
 // memory some time.
-func (w *walk) misses(l plan.Launch, calls []Call) float64 {
+func (w *walk) misses(i int, l plan.Launch, calls []Call) float64 {
+	n := 0.0
+	if l.Later > 0 && l.From == 0 {
+		w.waiting[l.Later] = append(w.waiting[l.Later], l)
+	} else {
+		n += w.operands(l)
+	}
+	for _, l := range w.waiting[i] {
+		n += w.operands(l)
+	}
+	delete(w.waiting, i)
+	if scratch := float64(handed(l, calls)); scratch/2 > w.room {
+		n += scratch
+		w.moved += scratch
+	} else {
+		w.moved += scratch / 2
+	}
+	// No kernel moves more than it asks for: one that looks rows up in a table, say.
+	asked := 0.0
+	for _, c := range calls {
+		asked += 32 * float64(c.Counters.GlobalLoads.Sectors+c.Counters.GlobalStores.Sectors)
+	}
+	return min(n, asked)
+}
+
+func (w *walk) operands(l plan.Launch) float64 {
 	n := 0.0
 	in := l.In
 	if l.Measured {
@@ -154,19 +180,7 @@ func (w *walk) misses(l plan.Launch, calls []Call) float64 {
 			n += w.touch(*t, false)
 		}
 	}
-	n += w.touch(l.Out, true)
-	if scratch := float64(handed(l, calls)); scratch/2 > w.room {
-		n += scratch
-		w.moved += scratch
-	} else {
-		w.moved += scratch / 2
-	}
-	// No kernel moves more than it asks for: one that looks rows up in a table, say.
-	asked := 0.0
-	for _, c := range calls {
-		asked += 32 * float64(c.Counters.GlobalLoads.Sectors+c.Counters.GlobalStores.Sectors)
-	}
-	return min(n, asked)
+	return n + w.touch(l.Out, true)
 }
 
 // reread is the bytes that a product fetches from memory again: tap after tap it reads the same
