@@ -154,7 +154,7 @@ func properties(t *testing.T, b *bench) {
 	if len(all) == 0 || all[0] != p {
 		t.Fatalf("listed %+v, opened %+v", all, p)
 	}
-	if p.Name == "" || p.Major < 8 || p.Memory <= 0 || p.Multiprocessors <= 0 || p.ClockHz <= 0 || p.MemoryClockHz <= 0 ||
+	if p.Name == "" || p.Major < 8 || p.Memory <= 0 || p.Multiprocessors <= 0 || p.ClockHz <= 0 || p.Simulated && p.MemoryClockHz <= 0 || // 0 where memory is the host's
 		p.BusBits <= 0 || p.L2 <= 0 || p.SharedPerBlock < 99<<10 || p.DriverVersion < 12000 || p.BusID == "" {
 		t.Errorf("properties %+v", p)
 	}
@@ -167,6 +167,10 @@ func properties(t *testing.T, b *bench) {
 
 func memory(t *testing.T, b *bench) {
 	before, total := must2(b.device.MemoryInfo())(t)
+	slack := int64(0)
+	if !b.device.Properties().Simulated {
+		slack = 64 << 20 // other processes, and the driver itself, use the device, too
+	}
 	host := must(b.device.AllocHost(1024))(t)
 	back := must(b.device.AllocHost(1024))(t)
 	for i := range host {
@@ -177,7 +181,7 @@ func memory(t *testing.T, b *bench) {
 	if x%256 != 0 || y%256 != 0 {
 		t.Errorf("addresses %#x and %#x are not aligned", x, y)
 	}
-	if free, _ := must2(b.device.MemoryInfo())(t); free > before-(1<<22) || total <= 0 {
+	if free, _ := must2(b.device.MemoryInfo())(t); free > before-(1<<22)+slack || total <= 0 {
 		t.Errorf("%d of %d bytes are free after allocations, %d before", free, total, before)
 	}
 	b.check(b.stream.CopyIn(x+512, host))
@@ -194,10 +198,6 @@ func memory(t *testing.T, b *bench) {
 	b.check(b.device.Free(y))
 	b.check(b.device.FreeHost(host))
 	b.check(b.device.FreeHost(back))
-	slack := int64(0)
-	if !b.device.Properties().Simulated {
-		slack = 64 << 20 // other processes, and the driver itself, use the device, too
-	}
 	if free, _ := must2(b.device.MemoryInfo())(t); free < before-slack {
 		t.Errorf("%d bytes are free in the end, %d at the start", free, before)
 	}
@@ -332,9 +332,11 @@ func argumentErrors(t *testing.T, b *bench) {
 	short, wide := Count(c), Count(c)
 	short.Args = short.Args[:4]
 	wide.Block[0] = 2048
-	b.wants(b.stream.Launch(short), cuda.InvalidValue, "cuLaunchKernel", "cudatest.count")
 	b.wants(b.stream.Launch(wide), cuda.InvalidValue, "2048")
-	b.wants(b.device.CopyIn(c, make([]byte, 4096*4096)), cuda.InvalidValue, "cuMemcpyHtoD", fmt.Sprint(4096*4096))
+	if b.device.Properties().Simulated { // a GPU may take both, and write to memory of others
+		b.wants(b.stream.Launch(short), cuda.InvalidValue, "cuLaunchKernel", "cudatest.count")
+		b.wants(b.device.CopyIn(c, make([]byte, 4096*4096)), cuda.InvalidValue, "cuMemcpyHtoD", fmt.Sprint(4096*4096))
+	}
 	b.wants(b.device.Free(c+4), cuda.InvalidValue, "cuMemFree")
 	_, err := b.device.Alloc(0)
 	b.wants(err, cuda.InvalidValue, "0 bytes")
@@ -349,8 +351,12 @@ func tensorMap(t *testing.T, b *bench) {
 		Box: []uint32{64, 8, 1}, ElementStrides: []uint32{1, 1, 1}, Swizzle: 3,
 	}
 	image, err := b.device.EncodeTensorMap(m)
-	if b.device.Properties().Major < 9 {
+	switch p := b.device.Properties(); {
+	case p.Major < 9 && p.Simulated:
 		b.wants(err, cuda.NotSupported, "cuTensorMapEncodeTiled")
+		return
+	case p.Major < 9: // what NVIDIA's driver answers is not known
+		t.Logf("tensor maps on compute capability %d.%d: %v", p.Major, p.Minor, err)
 		return
 	}
 	b.check(err)
