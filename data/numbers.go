@@ -65,6 +65,8 @@ func NumbersOf(d Dataset) *Numbers {
 		return NumbersOf(of.Dataset)
 	case *labelled:
 		return of.numbers
+	case *pairs:
+		return of.numbers
 	case ordered:
 		return NumbersOf(of.Dataset).choose(of.of)
 	case subset:
@@ -250,27 +252,32 @@ func (d *arrays) numbers(named []string) (*Numbers, error) {
 		if named != nil {
 			n.Names = columnNames(name, shape[1])
 		}
-		for i := range images {
-			of := values[i*shape[1]:][:shape[1]]
-			none := slices.ContainsFunc(of, func(x float32) bool { return x != x })
-			for k, x := range of {
-				if x-x != 0 && !none {
-					return nil, fmt.Errorf("has the label %v of image %d; want numbers that are finite, or NaN for none", x, i)
-				}
-				if none {
-					of[k] = float32(math.NaN())
-				}
-			}
-		}
-		if !n.measure() {
-			return nil, fmt.Errorf("has labels of no image")
-		}
-		return n, nil
+		return n, n.tidy()
 	}
 	if named != nil {
 		return nil, fmt.Errorf("holds no array called %s; want numbers:ARRAY, or numbers:FILE.csv", names[0])
 	}
 	return nil, fmt.Errorf("holds no labels; want an array called labels, numbers:ARRAY of another, or numbers:FILE.csv")
+}
+
+// tidy makes all numbers of an image NaN that has one, and measures; it refuses infinities.
+func (n *Numbers) tidy() error {
+	for i := range n.images {
+		of := n.values[i*len(n.Names):][:len(n.Names)]
+		none := slices.ContainsFunc(of, func(x float32) bool { return x != x })
+		for k, x := range of {
+			if x-x != 0 && !none {
+				return fmt.Errorf("has the label %v of image %d; want numbers that are finite, or NaN for none", x, i)
+			}
+			if none {
+				of[k] = float32(math.NaN())
+			}
+		}
+	}
+	if !n.measure() {
+		return fmt.Errorf("has labels of no image")
+	}
+	return nil
 }
 
 // hash writes the numbers, for a fingerprint.

@@ -22,10 +22,11 @@ type Pairs struct {
 	Height   int               `json:"height"`
 	Width    int               `json:"width"`
 	Channels int               `json:"channels"`
-	Values   string            `json:"values,omitempty"` // "float32"; "" of pictures, from −1 to 1 but not clipped to it
-	Classes  []string          `json:"classes"`          // names; none: the model is told none
-	Key      uint64            `json:"key"`              // of the noise
-	Made     map[string]string `json:"made"`             // with what
+	Values   string            `json:"values,omitempty"`  // "float32"; "" of pictures, from −1 to 1 but not clipped to it
+	Classes  []string          `json:"classes"`           // names; none: the model is told none
+	Numbers  []string          `json:"numbers,omitempty"` // that it is told instead; none: it is told none
+	Key      uint64            `json:"key"`               // of the noise
+	Made     map[string]string `json:"made"`              // with what
 }
 
 // PairsFile is the file of a folder of pairs that says what they are.
@@ -59,9 +60,9 @@ func (p Pairs) Write(disk durable.Disk, dir string) error {
 	return disk.WriteFile(filepath.Join(dir, PairsFile), append(text, '\n'))
 }
 
-// WriteShard writes a file: images NHWC, and their classes, −1 for none; nil where there
-// are none.
-func (p Pairs) WriteShard(disk durable.Disk, dir string, shard int, values []float32, classes []int64) error {
+// WriteShard writes a file: images NHWC, and their classes, −1 for none, or numbers, NaN for
+// none; nil where there are none.
+func (p Pairs) WriteShard(disk durable.Disk, dir string, shard int, values []float32, classes []int64, numbers []float32) error {
 	from, to := p.Range(shard)
 	addresses := make([]int64, to-from)
 	for i := range addresses {
@@ -73,6 +74,9 @@ func (p Pairs) WriteShard(disk durable.Disk, dir string, shard int, values []flo
 	}
 	if classes != nil {
 		arrays = append(arrays, Array{Name: labelNames[0], Shape: []int{to - from}, Integers: classes})
+	}
+	if numbers != nil {
+		arrays = append(arrays, Array{Name: labelNames[0], Shape: []int{to - from, len(p.Numbers)}, Floats: numbers})
 	}
 	return disk.Write(ShardFile(dir, shard), func(w io.Writer) error { return WriteNPZ(w, arrays...) })
 }
@@ -140,8 +144,9 @@ func (p Pairs) open(dir string, shard int) (*arrays, error) {
 // pairs is a folder of them as a data set.
 type pairs struct {
 	Pairs
-	dir    string
-	shards []*arrays
+	dir     string
+	shards  []*arrays
+	numbers *Numbers
 }
 
 func openPairs(spec string, o Options) (Dataset, error) {
@@ -163,11 +168,41 @@ func openPairs(spec string, o Options) (Dataset, error) {
 	if d.shards, err = openParts(dir, "pairs", p.Shards(), ShardFile, p.open); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
+	if len(p.Numbers) > 0 {
+		if err := d.readNumbers(); err != nil {
+			return nil, errors.Join(err, d.Close())
+		}
+	}
 	r, err := resized(d, o)
 	if err != nil {
 		err = errors.Join(err, d.Close())
 	}
 	return r, err
+}
+
+// readNumbers reads those of all files.
+func (d *pairs) readNumbers() error {
+	width := len(d.Pairs.Numbers)
+	d.numbers = &Numbers{Names: d.Pairs.Numbers, images: d.Count}
+	if width > maxNumbers || d.Count > maxNumberValues/width {
+		return &Error{Path: filepath.Join(d.dir, PairsFile), Problem: fmt.Sprintf("has %d numbers for each of %s; want at most %d, and %d of all", width, count(d.Count, "pair"), maxNumbers, maxNumberValues)}
+	}
+	for i := range d.shards {
+		path := ShardFile(d.dir, i)
+		from, to := d.Range(i)
+		shape, values, _, err := ReadNPZFloats(path, labelNames[0], int64(width)*int64(to-from))
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(shape, []int{to - from, width}) {
+			return &Error{Path: path, Problem: fmt.Sprintf("has labels of shape %v; %s wants %v", shape, PairsFile, []int{to - from, width})}
+		}
+		d.numbers.values = append(d.numbers.values, values...)
+	}
+	if err := d.numbers.tidy(); err != nil {
+		return &Error{Path: d.dir, Problem: err.Error()}
+	}
+	return nil
 }
 
 func (d *pairs) pictured() bool                       { return d.Values == "" }
@@ -212,6 +247,9 @@ func (d *pairs) Fingerprint() Fingerprint {
 		h.Write(text)
 		for _, i := range spread(len(d.shards), 16) {
 			fmt.Fprintln(h, d.shards[i].Fingerprint().Digest)
+		}
+		if d.numbers != nil {
+			d.numbers.hash(h)
 		}
 	})
 	return p

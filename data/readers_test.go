@@ -69,7 +69,7 @@ func TestReaders(t *testing.T) {
 				continue
 			}
 			put(t, filepath.Join(dir, d, "made"), nil)
-			if err := errors.Join(pairs.Write(durable.Disk{}, filepath.Join(dir, d)), pairs.WriteShard(durable.Disk{}, filepath.Join(dir, d), i, values, classes)); err != nil {
+			if err := errors.Join(pairs.Write(durable.Disk{}, filepath.Join(dir, d)), pairs.WriteShard(durable.Disk{}, filepath.Join(dir, d), i, values, classes, nil)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -20,6 +20,14 @@ const SelfConditioning = "_self_conditioning"
 // SelfConditioning is of one with an estimate.
 const FlowMap = "_flow_map"
 
+// JumpEmbedding is the key of a flow map that is told numbers of an image, too: how far its
+// answer is to lead has an embedding of its own, not that of a class.
+const JumpEmbedding = "_jump_embedding"
+
+// ClassEmbedType is the key of a network of ours that is told numbers of an image: Timestep or
+// Identity, as class_embed_type is of diffusers' networks.
+const ClassEmbedType = "_class_embed_type"
+
 // Augmented is the key of a network that is told in training how its images were
 // transformed.
 const Augmented = "_augmented"
@@ -115,7 +123,7 @@ func ParseKeys(data []byte, class string, keys []Key, meta map[string]any, idle 
 	if of, ok := meta[classKey]; ok && of != class {
 		return nil, Refuse(classKey, "is %v, only %s is supported", of, class)
 	}
-	for _, key := range []string{SelfConditioning, FlowMap} {
+	for _, key := range []string{SelfConditioning, FlowMap, JumpEmbedding} {
 		if v, ok := meta[key]; ok && v != true && v != false {
 			return nil, Refuse(key, "is %s, want true or false", show(v))
 		}

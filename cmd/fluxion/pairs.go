@@ -124,8 +124,8 @@ func (o *pairsOptions) run(ctx context.Context, face console.Face) (err error) {
 	if err != nil {
 		return err
 	}
-	if j.labels != nil {
-		return fault.Usagef("%s is told numbers of each image, which pairs do not keep; want a model of classes, or of none", o.model)
+	if _, err := j.labels.numbers([]int64{int64(o.count) - 1}); err != nil {
+		return err
 	}
 	if name := o.config.Sampler; draws(j.run.table) {
 		return fault.Usagef("--sampler %s draws noise on its way, so that the image is not that of the first noise alone; want another, such as heun", name)
@@ -165,6 +165,9 @@ func (o *pairsOptions) describe(j job) data.Pairs {
 		Made: o.text(j, j.precision.String()),
 	}
 	p.Made["class"] = o.class
+	if j.labels != nil {
+		p.Numbers, p.Made["label"] = j.model.Labels.Names, j.labels.text
+	}
 	if s := j.model.Process.Source; !s.White() {
 		p.Made[data.SourceText] = s.String()
 	}
@@ -236,7 +239,10 @@ func (o *pairsOptions) fill(ctx context.Context, face console.Face, dev device.D
 		for k := range seeds {
 			seeds[k] = int64(from + k)
 		}
-		values, classes := make([]float32, len(seeds)*size), []int64(nil)
+		values, classes, numbers := make([]float32, len(seeds)*size), []int64(nil), []float32(nil)
+		if j.labels != nil {
+			numbers = j.labels.all(seeds, len(p.Numbers))
+		}
 		err := o.make(ctx, quiet, dev, j, seeds, func(i, class int, s generate.Sample) func() error {
 			copy(values[i*size:], s.Values)
 			if len(p.Classes) > 0 {
@@ -250,7 +256,7 @@ func (o *pairsOptions) fill(ctx context.Context, face console.Face, dev device.D
 			return nil
 		})
 		if err == nil {
-			err = fault.Output(p.WriteShard(o.disk, o.dir, i, values, classes))
+			err = fault.Output(p.WriteShard(o.disk, o.dir, i, values, classes, numbers))
 		}
 		if err != nil {
 			progress.End()

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -116,6 +117,21 @@ func (l *labelling) numbers(asked []int64) ([]int64, error) {
 		return nil, fault.Usagef("the file of labels has %d, of images 0 to %d, and image %d is to be made; want as many or fewer", n, n-1, last)
 	}
 	return asked, nil
+}
+
+// all are the labels of images one behind the other, NaN for none.
+func (l *labelling) all(seeds []int64, width int) (all []float32) {
+	for _, seed := range seeds {
+		label := l.of(seed)
+		for k := range width {
+			x := float32(math.NaN())
+			if label != nil {
+				x = label[k]
+			}
+			all = append(all, x)
+		}
+	}
+	return all
 }
 
 // tell makes a request for samples say what the model is told.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"fluxion/engine/scheduler"
 	"fluxion/nets/pyjson"
@@ -40,6 +41,9 @@ func (m *Model) Guide(dir, weights string, ignore ...string) (*Model, error) {
 	if a.Height != b.Height || a.Width != b.Width || a.Channels != b.Channels || a.Classes != b.Classes || a.Condition != b.Condition {
 		return nil, fmt.Errorf("its images of %d×%d pixels, %d channels and %d classes are not the model's, of %d×%d, %d and %d; want a weaker model of the same data",
 			b.Width, b.Height, b.Channels, b.Classes, a.Width, a.Height, a.Channels, a.Classes)
+	}
+	if l, o := m.Labels, second.Labels; l != nil && (a.Embedding != b.Embedding || !slices.Equal(l.From, o.From) || !slices.Equal(l.To, o.To)) {
+		return nil, fmt.Errorf("it is told %s, and the model %s, in vectors of %d and %d; want a weaker model that is told the same", o, l, b.Embedding, a.Embedding)
 	}
 	if b.Concat != 0 && a.Concat != b.Concat {
 		return nil, fmt.Errorf("its network is given a second image of %d channels, and the model's of %d; want a weaker model of the same data, or one of the images alone", b.Concat, a.Concat)

@@ -71,8 +71,8 @@ func (m *Model) Pipeline() (Pipeline, nets.Network, []float32) {
 	case spec.Told():
 		p.Without = "no network of diffusers is told its guidance"
 		return p, n, weights
-	case spec.Jump && spec.Classes > 0:
-		p.Without = "diffusers has no network that is told a class and how far to lead"
+	case spec.Jump && spec.Conditional():
+		p.Without = "diffusers has no network that is told a class, or numbers, and how far to lead"
 		return p, n, weights
 	case m.Guided && !m.Untrained && !spec.Estimate && !spec.Jump && (m.Autoencoder == "" || spec.Condition != ""): // our code is told classes
 		if alone, folded, ok := f.Untold(m.Weights, m.Untold()); ok {

@@ -125,7 +125,7 @@ func TestGuidanceIsFixed(t *testing.T) {
 	} {
 		s := mapSetup(t, process.ScheduleOptions{})
 		s.Scales = c.student.scales
-		s.Teacher = &Teacher{Frozen: &Frozen{Name: "teacher", Network: gaussians{along(t, "cosine", "eps"), means, 0.5, [2]float64{}}}, Process: along(t, "cosine", "eps"), Guidance: 1, NoClass: 2}
+		s.Teacher = &Teacher{Frozen: &Frozen{Name: "teacher", Network: gaussians{along(t, "cosine", "eps"), means, 0.5, [2]float64{}}}, Process: along(t, "cosine", "eps"), Guidance: 1, None: []float32{2}}
 		c.change(s.Teacher)
 		if s.Teacher.Guidance == 1 && s.Scales == [2]float64{} {
 			t.Fatal(name)

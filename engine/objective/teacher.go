@@ -18,7 +18,8 @@ type Teacher struct {
 	Interval process.Interval // within which it is guided
 	Guide    *Frozen          // a weaker model of the same process (autoguidance); nil: none
 	Baked    float64          // guidance that it took over from its own teacher; 0: none
-	NoClass  int              // the class that stands for none
+	None     []float32        // what it is told of an image of no class, or without its numbers
+	From, To []float32        // of numbers that it is told, what is 0 and what is 1; nil: it is told none
 	Digest   string           // the same of models that say the same
 }
 
@@ -77,8 +78,11 @@ func (b *Builder) ask(name string, r Role, z *gorgonia.Node, t *Teacher) answer 
 	case spec.Conditional():
 		if b.none == nil {
 			n := b.Number("no class")
+			if spec.Embedding > 0 {
+				n = b.Coefficients("no class", spec.Embedding)
+			}
 			for i := range b.Batch {
-				n.Set(i, float64(t.NoClass))
+				copy(n.values.Values[i*len(t.None):], t.None)
 			}
 			b.none = n.Node
 		}

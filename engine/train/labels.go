@@ -10,6 +10,7 @@ import (
 	"fluxion/data"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
+	"fluxion/engine/objective"
 	"fluxion/nets"
 )
 
@@ -157,10 +158,14 @@ func (l *labels) resume(c *model.Checkpoint) {
 // keep takes the ranges of labels of before.
 func (l *labels) keep(was *model.Labels) { l.From, l.To, l.Examples = was.From, was.To, was.Examples }
 
-// begin takes the ranges that the model was told whose weights the run begins with.
-func (l *labels) begin(b *beginning) {
-	if l == nil || b == nil || b.from.Labels == nil || !slices.Equal(b.from.Labels.Names, l.Names) {
-		return
+// begin takes the ranges of the teacher, which is told what the network is, or else those of the
+// model whose weights the run begins with.
+func (l *labels) begin(b *beginning, by *objective.Teacher) {
+	switch {
+	case l == nil:
+	case by != nil:
+		l.From, l.To = by.From, by.To
+	case b != nil && b.from.Labels != nil && slices.Equal(b.from.Labels.Names, l.Names):
+		l.From, l.To = b.from.Labels.From, b.from.Labels.To
 	}
-	l.From, l.To = b.from.Labels.From, b.from.Labels.To
 }

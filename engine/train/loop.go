@@ -231,7 +231,7 @@ func (r *run) initialise() (err error) {
 		err = r.trainer.Initialise(r.settings.Seed)
 	}
 	if err == nil && r.beginning != nil {
-		r.labels.begin(r.beginning)
+		r.labels.begin(r.beginning, r.teacher)
 		err = r.beginning.write(r.trainer)
 	}
 	r.beginning = nil // its memory is needed no more

@@ -95,6 +95,9 @@ func planRun(o Options) (r *run, p planned, err error) {
 	if err := s.checkGuidance(o.Data, network.Spec()); err != nil {
 		return nil, p, err
 	}
+	if t := teacherOf(loss); t != nil && t.Frozen.Network.Spec().Embedding != network.Spec().Embedding {
+		return nil, p, &SettingError{"preset", fmt.Sprintf("the network of preset %s takes a vector of %d numbers of an image, and the teacher one of %d; want no preset, which takes the teacher's own network", preset, network.Spec().Embedding, t.Frozen.Network.Spec().Embedding)}
+	}
 	if _, ok := loss.(staged); ok && !alike(network, teacherOf(loss).Frozen.Network) {
 		return nil, p, &SettingError{"teacher", s.Teacher + " is another network than the one that is trained, which is to become the teacher of the next stage; want no preset, which takes the teacher's own network, and the augment and guidance_input that it has, if it has any"}
 	}
@@ -167,7 +170,7 @@ func prepare(o Options) (*run, Start, error) {
 			return nil, Start{}, errors.Join(err, r.close())
 		}
 	}
-	r.labels.begin(r.beginning)
+	r.labels.begin(r.beginning, r.teacher)
 	r.labels.resume(r.from)
 	r.record = r.sinks(o.Sinks)
 	for _, line := range append(o.Origin, "device: "+o.Device.Describe()+", "+s.Precision) {
@@ -328,8 +331,6 @@ func fit(n nets.Network, preset string, images nets.Spec) (nets.Network, error) 
 	}
 	s := n.Spec()
 	switch {
-	case s.Condition != images.Condition && images.Jump:
-		return nil, &SettingError{"objective", "a network cannot be told numbers of an image and how far its answer is to lead; want labels folders or none"}
 	case s.Condition != images.Condition:
 		return nil, &SettingError{"preset", preset + " is a network that is told no numbers of an image, and the labels of the data are some; want another network, such as tiny, or labels folders or none"}
 	case s.Classes != images.Classes:

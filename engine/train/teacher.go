@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"fluxion/data"
 	"fluxion/data/setting"
@@ -112,8 +113,6 @@ func readTeacher(s Settings, d data.Dataset) (*objective.Teacher, error) {
 		return bad("was itself trained for few steps (%v): it does not say where the flow goes; want the model that taught it", m.Few)
 	case spec.Estimate:
 		return bad("is given its own estimate (self-conditioning), which a step of its own has none of; want a model without")
-	case spec.Classes == 0 && spec.Conditional():
-		return bad("is told numbers of each image, which no student is here; want a model of classes, or of none")
 	case spec.Told() && s.TeacherGuide != "":
 		return bad("is told its guidance, and needs no other model for it; want no teacher_guide")
 	case spec.Told() && scales != [2]float64{} && !(spec.Guidance[0] <= scales[0] && scales[1] <= spec.Guidance[1]):
@@ -138,6 +137,10 @@ func readTeacher(s Settings, d data.Dataset) (*objective.Teacher, error) {
 		switch given := s.GivenChannels(d); {
 		case spec.Concat != 0 && spec.Concat != given:
 			return bad("is given a second image of %s, and the data have inputs of %d; want data paired:A,B as the teacher had them", channelsText(spec.Concat), given)
+		case spec.Condition != labelled(d):
+			return bad("is told %s, and the data have %s; give labels as the teacher had them", toldText(m.Labels), numbersText(data.NumbersOf(d)))
+		case m.Labels != nil && !slices.Equal(m.Labels.Names, data.NumbersOf(d).Names):
+			return bad("is told %s of each image, and the data have %s; give labels as the teacher had them", strings.Join(m.Labels.Names, ", "), strings.Join(data.NumbersOf(d).Names, ", "))
 		case c != spec.Channels:
 			return bad("is for images of %d channels, and the data have %d; give data and channels as the teacher had them", spec.Channels, c)
 		case spec.Classes > 0 && m.Classes != nil && !slices.Equal(m.Classes, d.Classes()):
@@ -148,7 +151,10 @@ func readTeacher(s Settings, d data.Dataset) (*objective.Teacher, error) {
 	}
 	t := &objective.Teacher{
 		Frozen:  &objective.Frozen{Name: teacherName, Network: m.Network, Dir: m.Path, Weights: m.Weights},
-		Process: m.Process, Guidance: s.TeacherGuidance, Interval: interval, Baked: m.Baked, NoClass: spec.Classes - 1, Digest: m.Digest(),
+		Process: m.Process, Guidance: s.TeacherGuidance, Interval: interval, Baked: m.Baked, None: m.Untold(), Digest: m.Digest(),
+	}
+	if m.Labels != nil {
+		t.From, t.To = m.Labels.From, m.Labels.To
 	}
 	if s.TeacherGuide == "" {
 		return t, nil
@@ -165,6 +171,21 @@ func readTeacher(s Settings, d data.Dataset) (*objective.Teacher, error) {
 	t.Guide = &objective.Frozen{Name: "guide", Network: guide.Network, Dir: guide.Path, Weights: guide.Weights}
 	t.Digest += " " + guide.Digest()
 	return t, nil
+}
+
+// toldText and numbersText are what a model is told of an image, and what data have to tell.
+func toldText(l *model.Labels) string {
+	if l == nil {
+		return "no numbers of an image"
+	}
+	return l.String()
+}
+
+func numbersText(n *data.Numbers) string {
+	if n == nil {
+		return "none"
+	}
+	return n.String()
 }
 
 // baked is the guidance that becomes part of the network: that of the teacher, or of the

@@ -88,6 +88,12 @@ func (c Config) Validate() error {
 			return nets.Refuse(n.key, "is %d, want %d to %d", n.value, n.least, n.most)
 		}
 	}
+	switch kind, there := c.Meta[nets.ClassEmbedType]; {
+	case there && kind != nets.Timestep && kind != nets.Identity:
+		return nets.Refuse(nets.ClassEmbedType, "is %v, want %q or %q", kind, nets.Timestep, nets.Identity)
+	case there && c.NumClassEmbeds > 0:
+		return nets.Refuse(nets.ClassEmbedType, "is %v of a network with num_class_embeds %d; want one of the two", kind, c.NumClassEmbeds)
+	}
 	if c.HiddenSize%2 != 0 {
 		return nets.Refuse("hidden_size", "is %d, but the time embedding needs an even number", c.HiddenSize)
 	}
@@ -109,6 +115,12 @@ func (c Config) estimate() bool { return c.Meta[nets.SelfConditioning] == true }
 // jump says whether the network is told how far its answer is to lead.
 func (c Config) jump() bool { return c.Meta[nets.FlowMap] == true }
 
+// condition is how the network is told numbers of an image; "": it is not.
+func (c Config) condition() string {
+	kind, _ := c.Meta[nets.ClassEmbedType].(string)
+	return kind
+}
+
 // ClassName is our own.
 func (c Config) ClassName() string { return className }
 
@@ -118,10 +130,15 @@ func (c Config) JSON() []byte { return nets.FormatKeys(c.keys(), c.Meta) }
 // Spec of the samples that the network is for.
 func (c Config) Spec() nets.Spec {
 	pixels := c.height() * c.width()
-	return nets.Spec{
+	s := nets.Spec{
 		Height: c.height(), Width: c.width(), Channels: c.Channels, Outputs: c.Channels, Classes: c.NumClassEmbeds, Estimate: c.estimate(), Jump: c.jump(),
 		Guidance: nets.GuidanceOf(c.Meta), Widest: 2*c.Channels + (c.HiddenSize+pixels-1)/pixels,
+		Condition: c.condition(),
 	}
+	if s.Condition == nets.Identity {
+		s.Embedding = c.HiddenSize
+	}
+	return s
 }
 
 // Fit returns the network for other samples.
@@ -129,6 +146,10 @@ func (c Config) Fit(like nets.Spec) (nets.Network, error) {
 	c.notes = slices.Clone(c.notes)
 	c.Meta = nets.WithMeta(nets.WithMeta(c.Meta, nets.SelfConditioning, like.Estimate), nets.FlowMap, like.Jump)
 	c.Meta = nets.WithGuidance(c.Meta, like.Guidance)
+	c.Meta = nets.WithMeta(c.Meta, nets.ClassEmbedType, like.Condition != "")
+	if like.Condition != "" {
+		c.Meta[nets.ClassEmbedType] = like.Condition
+	}
 	c.Channels, c.NumClassEmbeds = like.Channels, like.Classes
 	switch {
 	case like.Height != like.Width:

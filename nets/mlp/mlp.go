@@ -40,7 +40,7 @@ func (c Config) TimeFeatures() (embed.TimestepOptions, bool) {
 	return embed.TimestepOptions{Dim: c.HiddenSize, FlipSinToCos: true, Scale: 1}, true
 }
 
-// embedding of time, jump, guidance and class (N,width), through SiLU: every block wants it so.
+// embedding of time, jump, guidance and class or numbers (N,width), through SiLU: every block wants it so.
 func (c Config) embedding(s *nets.Scope, in nets.Inputs) *gorgonia.Node {
 	width := c.HiddenSize
 	features, _ := c.TimeFeatures()
@@ -54,6 +54,12 @@ func (c Config) embedding(s *nets.Scope, in nets.Inputs) *gorgonia.Node {
 	}
 	if c.Spec().Told() { // so does a student of a guided teacher
 		t = pointwise.Add(t, of("guidance_embedding", nets.GuidanceFeatures(in.Guidance, width), nets.Zero))
+	}
+	switch c.condition() {
+	case nets.Timestep:
+		t = pointwise.Add(t, of("class_embedding", times(in.Class), nets.Glorot))
+	case nets.Identity:
+		t = pointwise.Add(t, in.Class)
 	}
 	if c.NumClassEmbeds > 0 {
 		t = pointwise.Add(t, embed.Lookup(s.Param(nets.ClassTable, nets.Init{Normal: 1}, c.NumClassEmbeds, width), in.Class))

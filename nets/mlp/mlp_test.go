@@ -35,6 +35,8 @@ func TestConfig(t *testing.T) {
 		{`{"hidden_sise": 64}`, "hidden_sise", "did you mean hidden_size?"},
 		{`{"_class_name": "UNet2DModel"}`, "_class_name", "only FluxionMLP"},
 		{`{"_self_conditioning": 1}`, "_self_conditioning", "true or false"},
+		{`{"_class_embed_type": "table"}`, "_class_embed_type", `want "timestep" or "identity"`},
+		{`{"_class_embed_type": "identity", "num_class_embeds": 3}`, "_class_embed_type", "one of the two"},
 	} {
 		_, err := ParseConfig([]byte(c.json))
 		var fault *nets.ConfigError

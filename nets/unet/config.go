@@ -183,11 +183,11 @@ func (c Config) WithSelfConditioning(on bool) Config {
 
 // WithJump returns the configuration of a network that is told how far its answer is to
 // lead, or is not. One without classes is told that in the place of a class, as diffusers
-// has it: as class_labels, by class_embed_type "timestep". One with a table of classes has
-// an embedding more, which diffusers does not know.
+// has it: as class_labels, by class_embed_type "timestep". One with a table of classes, or
+// that is told numbers, has an embedding more, which diffusers does not know.
 func (c Config) WithJump(on bool) Config {
 	c = c.clone()
-	if c.Jumps() && c.ClassEmbedType == nets.Timestep {
+	if c.jumpsAsClass() {
 		c.ClassEmbedType = ""
 	}
 	c.Meta = nets.WithMeta(c.Meta, nets.FlowMap, on)
@@ -213,6 +213,11 @@ func (c Config) told() bool { return nets.GuidanceOf(c.Meta) != [2]float64{} }
 
 // Jumps says whether the network is told how far its answer is to lead.
 func (c Config) Jumps() bool { return c.Meta[nets.FlowMap] == true }
+
+// jumpsAsClass says whether it is told that in the place of a class.
+func (c Config) jumpsAsClass() bool {
+	return c.Jumps() && c.ClassEmbedType == nets.Timestep && c.Meta[nets.JumpEmbedding] != true
+}
 
 // fourier is the time_embedding_type of a network that is told a noise level, of whose
 // logarithm it takes sines and cosines, and which gives a score: its output is divided by that level.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,6 +114,9 @@ func TestConfigErrors(t *testing.T) {
 		{`{"_flow_map": 1}`, "_flow_map", "true or false"},
 		{`{"_flow_map": true}`, "class_embed_type", "\"timestep\" without classes"},
 		{`{"_flow_map": true, "class_embed_type": "identity"}`, "class_embed_type", "null with them"},
+		{`{"_jump_embedding": true, "class_embed_type": "timestep"}`, "_jump_embedding", "of a flow map"},
+		{`{"_jump_embedding": true, "_flow_map": true, "num_class_embeds": 3}`, "_jump_embedding", "told numbers"},
+		{`{"_jump_embedding": 1}`, "_jump_embedding", "true or false"},
 		{`{"_flow_map": true, "class_embed_type": "timestep", "num_class_embeds": 3}`, "class_embed_type", "without classes"},
 		{`{"_flow_map": true, "num_class_embeds": 3, "time_embedding_type": "learned", "num_train_timesteps": 10}`, "time_embedding_type", "positional"},
 		{`{"class_embed_type": "projection"}`, "class_embed_type", "supported: timestep, identity, null"},
@@ -264,5 +268,31 @@ func TestPresets(t *testing.T) {
 	a, _ := Preset("tiny")
 	if b := a.WithSize(64).WithChannels(1); a.SampleSize[0] != 32 || a.InChannels != 3 || b.SampleSize[0] != 64 || b.OutChannels != 1 {
 		t.Error("adapting a preset changed it, or did nothing")
+	}
+}
+
+// TestToldFlowMap: a flow map that is told numbers of an image has an embedding for each of the
+// two, and is read again as it was; fitted to images without numbers it is told its jump in the
+// place of a class.
+func TestToldFlowMap(t *testing.T) {
+	for _, condition := range []string{nets.Timestep, nets.Identity} {
+		n, err := Default().Fit(nets.Spec{Height: 32, Width: 32, Channels: 3, Condition: condition, Jump: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := ParseConfig(n.JSON())
+		if err != nil || back.Spec() != n.Spec() || n.Spec().Condition != condition || !n.Spec().Jump {
+			t.Errorf("%s: read again it is %+v, %v", condition, back.Spec(), err)
+		}
+		has := func(n nets.Network, name string) bool {
+			return slices.ContainsFunc(nets.Params(n), func(p nets.Param) bool { return p.Name == name+".linear_1.weight" })
+		}
+		if !has(n, "jump_embedding") || has(n, "class_embedding") != (condition == nets.Timestep) {
+			t.Errorf("%s: embeddings of jump %v, of a class %v", condition, has(n, "jump_embedding"), has(n, "class_embedding"))
+		}
+		plain, err := n.Fit(nets.Spec{Height: 32, Width: 32, Channels: 3, Jump: true})
+		if err != nil || plain.Spec().Condition != "" || !plain.Spec().Jump || has(plain, "jump_embedding") || !has(plain, "class_embedding") {
+			t.Errorf("%s: without numbers %+v, %v", condition, plain.Spec(), err)
+		}
 	}
 }

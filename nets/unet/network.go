@@ -32,7 +32,7 @@ func (c Config) Spec() nets.Spec {
 	if len(c.SampleSize) > 0 {
 		s.Height, s.Width = c.SampleSize[0], c.SampleSize[len(c.SampleSize)-1]
 	}
-	if s.Jump = c.Jumps(); s.Jump && c.ClassEmbedType == nets.Timestep {
+	if s.Jump = c.Jumps(); c.jumpsAsClass() {
 		return s
 	}
 	if c.ClassEmbedType != nets.Identity {
@@ -73,6 +73,7 @@ func (c Config) Fit(like nets.Spec) (nets.Network, error) {
 	if like.Condition != "" {
 		c.ClassEmbedType = like.Condition
 	}
+	c.Meta = nets.WithMeta(c.Meta, nets.JumpEmbedding, like.Jump && like.Condition != "")
 	switch {
 	case like.Height != like.Width:
 		c.SampleSize = []int{like.Height, like.Width}

@@ -63,7 +63,7 @@ func (b *builder) embedding(in nets.Inputs) *gorgonia.Node {
 		embedding = pointwise.Add(embedding, b.mlp("guidance_embedding", nets.GuidanceFeatures(in.Guidance, c.BlockOutChannels[0]), nets.Zero))
 	}
 	switch {
-	case c.Jumps() && c.ClassEmbedType == nets.Timestep:
+	case c.jumpsAsClass():
 		return b.activation(pointwise.Add(embedding, b.jump("class_embedding", in.Jump)))
 	case c.Jumps():
 		embedding = pointwise.Add(embedding, b.jump("jump_embedding", in.Jump))

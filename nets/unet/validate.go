@@ -130,7 +130,9 @@ func (c Config) checkEmbeddings() error {
 		return nets.Refuse("time_embedding_type", "is %q, but jumps of a flow map may be 0, which has no logarithm; want \"positional\"", fourier)
 	case c.TimeEmbeddingType == fourier && c.ClassEmbedType == nets.Timestep:
 		return nets.Refuse("class_embed_type", "is %q with a time embedding %q: classes may be 0, which has no logarithm", nets.Timestep, fourier)
-	case c.Jumps() && c.ClassEmbedType != nets.Timestep && !c.classTable(), c.Jumps() && c.ClassEmbedType == nets.Timestep && c.NumClassEmbeds != 0:
+	case c.Meta[nets.JumpEmbedding] == true && (!c.Jumps() || c.ClassEmbedType == ""):
+		return nets.Refuse(nets.JumpEmbedding, "is true of a network with class_embed_type %q; it is of a flow map (%s) that is told numbers", c.ClassEmbedType, nets.FlowMap)
+	case c.Jumps() && c.ClassEmbedType == nets.Identity && c.Meta[nets.JumpEmbedding] != true, c.Jumps() && c.ClassEmbedType == "" && !c.classTable(), c.jumpsAsClass() && c.NumClassEmbeds != 0:
 		return nets.Refuse("class_embed_type", "is %q with num_class_embeds %d; a flow map (%s) has \"timestep\" without classes, and null with them", c.ClassEmbedType, c.NumClassEmbeds, nets.FlowMap)
 	case c.told() && c0%2 != 0:
 		return nets.Refuse("block_out_channels", "begins with %d, but the embedding of guidance needs an even number", c0)

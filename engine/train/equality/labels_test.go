@@ -1,6 +1,7 @@
 package equality
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -52,21 +53,29 @@ func TestLabels(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds on the simulator")
 	}
-	for _, columns := range []int{1, 2} {
+	for _, c := range []struct {
+		columns           int
+		preset, objective string
+	}{{1, "", ""}, {2, "", ""}, {1, "mlp", ""}, {2, "mlp", "flowmap"}, {1, "", "flowmap"}} {
+		columns := c.columns
 		set := numberedGlyphs(t, columns)
 		s := settings("cuda:0", 4)
+		s.Preset, s.Objective = cmp.Or(c.preset, s.Preset), cmp.Or(c.objective, s.Objective)
+		if c.objective != "" {
+			s.TimeScale = 16
+		}
 		want, _ := runOn(t, t.TempDir(), s, set)
 		dir := t.TempDir()
 		s.Images = 2
 		before, _ := runOn(t, dir, s, set)
 		s.Images = 4
 		if got, _ := runOn(t, dir, s, set); !slices.Equal(got, want) {
-			t.Errorf("%d numbers: weights of a resumed run differ by %.2g", columns, distance(got, want))
+			t.Errorf("%+v: weights of a resumed run differ by %.2g", c, distance(got, want))
 		}
 		s.Device = "cpu"
 		got, _ := runOn(t, t.TempDir(), s, set)
 		if off, moved := distance(got, want), distance(before, want); !(off <= 1e-3*moved) {
-			t.Errorf("%d numbers: weights differ by %.2g on the CPU where the steps moved them by %.2g", columns, off, moved)
+			t.Errorf("%+v: weights differ by %.2g on the CPU where the steps moved them by %.2g", c, off, moved)
 		}
 	}
 }
