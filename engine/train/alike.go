@@ -5,12 +5,10 @@ import (
 
 	"fluxion/engine/collective"
 	"fluxion/engine/device"
-	"fluxion/engine/objective"
 )
 
 // shareable says why processes cannot share the steps of a run.
-func shareable(g collective.Group, s Settings, o objective.Objective, d device.Device) error {
-	_, inStages := o.(staged)
+func shareable(g collective.Group, s Settings, d device.Device) error {
 	_, host := d.(*device.CPU)
 	switch {
 	case g.World == 1:
@@ -19,8 +17,6 @@ func shareable(g collective.Group, s Settings, o objective.Objective, d device.D
 		return &SettingError{"accumulate", fmt.Sprintf("%d, and %d processes share the micro-batches of a step; want as many micro-batches or more, or fewer processes", s.Accumulate, g.World)}
 	case s.Accumulation != inTree:
 		return &SettingError{"accumulation", fmt.Sprintf("%s: the run began before there was %s, in which alone several processes have the sums of one; want one process", s.Accumulation, inTree)}
-	case inStages:
-		return &SettingError{"objective", fmt.Sprintf("%s makes a teacher of what it trained, which is not brought to other processes; want one process", s.Objective)}
 	case !host:
 		return &SettingError{"device", fmt.Sprintf("%s: several processes train on CPUs so far; want cpu, or one process", d.Name())}
 	}

@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"fluxion/data"
+	"fluxion/data/durable"
 	"fluxion/engine/collective"
 	"fluxion/engine/device"
 )
@@ -160,6 +165,33 @@ func TestOtherWorld(t *testing.T) {
 	same(t, files(t, alone), files(t, dir))
 }
 
+// TestStagesInGroup: teachers of stages come from the first process, also where a run goes on
+// within a stage.
+func TestStagesInGroup(t *testing.T) {
+	s := taught(t)
+	s.SampleCount, s.SampleEvery, s.Accumulate = 0, 0, 4
+	alone, dir := t.TempDir(), t.TempDir()
+	trainWith(t, 1, s, alone)
+	halted := errors.New("halt")
+	ctx, halt := context.WithCancelCause(t.Context())
+	all := of(t, 3, s, dir)
+	all[0].Hooks = []Hook{{Name: "halts", Every: 1, After: func(_ context.Context, p Progress) error {
+		if p.Images == 48 {
+			halt(halted)
+		}
+		return nil
+	}}}
+	for r, err := range together(t, func(int) context.Context { return ctx }, all) {
+		if err == nil {
+			t.Errorf("process %d is not halted", r)
+		}
+	}
+	trainWith(t, 2, s, dir)
+	for _, name := range []string{"stages/32", "stages/96", "checkpoints/160"} {
+		same(t, files(t, filepath.Join(dir, name)), files(t, filepath.Join(alone, name)))
+	}
+}
+
 // halting calls at before an image of the stream of a run is read.
 type halting struct {
 	data.Dataset
@@ -289,6 +321,42 @@ func TestLostProcess(t *testing.T) {
 	}
 	if got := saved(t, all[0].Dir); len(got) != 1 || got[0] > 48 {
 		t.Errorf("checkpoints %v", got)
+	}
+}
+
+// TestGroupOnFullDisk: a disk of the first process that is full for a while ends nothing;
+// where the last steps cannot be saved, it says so, and all end.
+func TestGroupOnFullDisk(t *testing.T) {
+	for name, until := range map[string]int64{"for a while": 72, "to the end": 96} {
+		t.Run(name, func(t *testing.T) {
+			all := of(t, 3, shared(func(s *Settings) { s.SampleCount, s.Images = 0, 96 }), t.TempDir())
+			var full atomic.Bool
+			all[0].Disk = durable.Disk{Sync: func(path string) error {
+				if full.Load() {
+					return &fs.PathError{Op: "sync", Path: path, Err: syscall.ENOSPC}
+				}
+				return durable.Sync(path)
+			}}
+			all[0].Hooks = []Hook{{Name: "fills the disk", Every: 1, After: func(_ context.Context, p Progress) error {
+				full.Store(p.Images >= 72 && p.Images <= until)
+				return nil
+			}}}
+			ends := until == 96
+			errs := together(t, func(int) context.Context { return t.Context() }, all)
+			var unsaved *UnsavedError
+			if ends != errors.As(errs[0], &unsaved) || ends != errors.Is(errs[0], syscall.ENOSPC) {
+				t.Errorf("the first process: %v", errs[0])
+			}
+			for r, err := range errs[1:] {
+				var peer *collective.PeerError
+				if ends != errors.As(err, &peer) || !ends && err != nil {
+					t.Errorf("process %d: %v", r+1, err)
+				}
+			}
+			if got := saved(t, all[0].Dir); got[0] != 24 || ends == slices.Contains(got, 96) {
+				t.Errorf("checkpoints %v", got)
+			}
+		})
 	}
 }
 

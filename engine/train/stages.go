@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"fluxion/engine/collective"
 	"fluxion/engine/model"
 	"fluxion/engine/rundir"
 	"fluxion/nets"
@@ -58,6 +59,9 @@ func (r *run) stageDir(images int64) string {
 	return filepath.Join(r.dir, rundir.StagesDir, strconv.FormatInt(images, 10))
 }
 
+// begins says whether it begins in a state, as another's end.
+func (s stage) begins(in State) bool { return s.number > 0 && in.Images == s.begin }
+
 // enterStage brings the teacher of the next step's stage to the device. Where the stage
 // begins, that is the average of the network that is trained, which goes on from
 // itself.
@@ -71,21 +75,8 @@ func (r *run) enterStage() error {
 		return errors.New("an objective in stages without a teacher")
 	}
 	b := r.trainer.Buffers
-	begins := next.number > 0 && r.state.Images == next.begin
-	if begins {
-		if _, err := os.Stat(r.stageDir(next.begin)); err != nil { // or the run goes on from this very end
-			if err := r.leaveStage(next); err != nil {
-				return err
-			}
-		}
-	}
-	var flat []float32
-	var err error
-	if next.number == 0 { // a run that recovers may go back behind the end of its first stage
-		_, flat, err = model.ReadWeights(r.trainer.frozen[teacher].Dir)
-	} else {
-		flat, err = r.stageWeights(next)
-	}
+	begins := next.begins(r.state)
+	flat, err := r.stageTeacher(next, teacher)
 	if err != nil {
 		return err
 	}
@@ -101,6 +92,36 @@ func (r *run) enterStage() error {
 		r.stage, r.sound = next.number, true
 	}
 	return err
+}
+
+// stageTeacher is the weights of the teacher of a stage, the frozen network of that number.
+// Of several processes the first has the folder, and brings them to the others.
+func (r *run) stageTeacher(s stage, teacher int) (flat []float32, err error) {
+	if r.group.Rank == 0 {
+		flat, err = r.ownTeacher(s, teacher)
+	} else {
+		flat = make([]float32, r.trainer.frozen[teacher].weights.Size)
+	}
+	r.group.SetLimit(collective.Limit{}) // the first may write the model of a stage
+	if err = r.group.Agree(err); err == nil {
+		err = r.group.BroadcastFloats(flat)
+	}
+	return flat, err
+}
+
+func (r *run) ownTeacher(s stage, teacher int) (flat []float32, err error) {
+	if s.begins(r.state) {
+		if _, err := os.Stat(r.stageDir(s.begin)); err != nil { // or the run goes on from this very end
+			if err := r.leaveStage(s); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if s.number == 0 { // a run that recovers may go back behind the end of its first stage
+		_, flat, err = model.ReadWeights(r.trainer.frozen[teacher].Dir)
+		return flat, err
+	}
+	return r.stageWeights(s)
 }
 
 // forgetMoments has the optimizer begin anew.
