@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains under every MPI launcher that is here, in a minute: two processes come to the bytes
-# of one, go on where three were stopped or one of them was killed, and leave nothing running.
+# of one, go on where one of them was told to end, killed or stopped, and leave nothing running.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
@@ -31,24 +31,30 @@ for mpirun in mpirun.openmpi mpirun.mpich ${MPIRUN:-}; do
     [ "$(learnt "$work/two" 480)" = "$(learnt "$work/$precision" 480)" ] || fail "$mpirun, $precision: two processes have other bytes than one"
     rm -r "$work/two"
   done
-  # One of three is stopped: all are, after the same step. One of two is killed. One process comes to the end.
+  # One of three is told to end: all do, after the same step. One of two is killed, one of three
+  # stopped: the others name it. One process comes to the end.
   cut=("${train[@]}" 4800 --checkpoint-every 240 --decay 0 --out "$work/cut")
-  for signal in TERM KILL; do
+  for signal in TERM KILL STOP; do
     seen=$(newest)
-    "$mpirun" -n $([ $signal = TERM ] && echo 3 || echo 2) "${cut[@]}" >"$work/said" 2>&1 &
+    "$mpirun" -n $([ $signal = KILL ] && echo 2 || echo 3) "${cut[@]}" >"$work/said" 2>&1 &
     launcher=$!
     until [ "$(newest)" != "$seen" ] || ! kill -0 $launcher 2>/dev/null; do sleep 0.02; done
     running | tail -1 | xargs -r kill -$signal 2>/dev/null || true
     begin=$SECONDS
     wait $launcher && fail "$mpirun: SIG$signal came too late"
     [ $((SECONDS - begin)) -le 10 ] || fail "$mpirun: it took $((SECONDS - begin)) s to end after SIG$signal"
+    while [ -n "$(running)" ] && [ $((SECONDS - begin)) -le 10 ]; do sleep 0.1; done
     [ -z "$(running)" ] || fail "$mpirun: processes run on after SIG$signal: $(running)"
-    [ $signal = KILL ] || grep -q 'of the group: stopped by signal: terminated; the same command goes on from here\|fluxion: stopped by signal' "$work/said" || fail "$mpirun: $(cat "$work/said")"
+    [ $signal != STOP ] || grep -q 'process [0-2] of the group is lost: it has shown no sign of life' "$work/said" || fail "$mpirun: $(cat "$work/said")"
+    [ $signal != TERM ] || grep -q 'of the group: stopped by signal: terminated; the same command goes on from here\|fluxion: stopped by signal' "$work/said" || fail "$mpirun: $(cat "$work/said")"
   done
   "${cut[@]}" >/dev/null
   [ -e "$work/uncut" ] || "${train[@]}" 4800 --decay 0 --out "$work/uncut" >/dev/null
   [ "$(learnt "$work/cut" 4800)" = "$(learnt "$work/uncut" 4800)" ] || fail "$mpirun: other bytes after a stop and a kill"
   rm -r "$work/cut"
+  # A library without the functions of MPI is one line.
+  ! FLUXION_MPI=libc.so.6 "$mpirun" -n 2 "${train[@]}" 480 --out "$work/none" >"$work/said" 2>&1 || fail "$mpirun: the C library is taken for MPI"
+  grep -q 'the MPI library libc.so.6 has no MPI_.*; want another, FLUXION_MPI=PATH' "$work/said" || fail "$mpirun: $(cat "$work/said")"
   echo "mpi: $mpirun: the bytes of one process"
 done
 [ $tried -gt 0 ] || fail "no mpirun is here; Debian has openmpi-bin and mpich"

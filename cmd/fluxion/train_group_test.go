@@ -156,6 +156,51 @@ func TestGroup(t *testing.T) {
 	}
 }
 
+// TestGroupStopped: processes that are stopped together, as those of a machine that sleeps,
+// go on; one that is stopped alone is named by all others, which end within ten seconds.
+func TestGroupStopped(t *testing.T) {
+	if testing.Short() {
+		t.Skip("half a minute")
+	}
+	for rank := range 3 {
+		dir := filepath.Join(t.TempDir(), "run")
+		all := startGroup(t, 3, func(int) []string { return with(groupArgs, "--out", dir, "--images", "24000000") })
+		signal := func(s syscall.Signal, some ...*member) {
+			for _, p := range some {
+				if err := p.Process.Signal(s); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		until(t, dir, all[0], 0)
+		if rank == 0 {
+			signal(syscall.SIGSTOP, all...)
+			time.Sleep(8 * time.Second)
+			before := newestOf(dir)
+			signal(syscall.SIGCONT, all...)
+			until(t, dir, all[0], before)
+		}
+		signal(syscall.SIGSTOP, all[rank])
+		others := append(append([]*member(nil), all[:rank]...), all[rank+1:]...)
+		begin := time.Now()
+		wait(t, others)
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("process %d is stopped, and the others end after %v", rank, took)
+		}
+		want := fmt.Sprintf("process %d of the group is lost", rank)
+		for _, p := range others {
+			if p.code != exitLost || !strings.Contains(p.errs.String(), want) {
+				t.Errorf("process %d is stopped, and another ends with %d and says %s", rank, p.code, p.errs.String())
+			}
+		}
+		signal(syscall.SIGCONT, all[rank])
+		wait(t, all[rank:rank+1])
+		if all[rank].code != exitLost {
+			t.Errorf("process %d goes on alone, and ends with %d: %s", rank, all[rank].code, all[rank].errs.String())
+		}
+	}
+}
+
 // TestGroupMixed: what the processes do not have in common is told before anything is done,
 // with the name of the odd one.
 func TestGroupMixed(t *testing.T) {

@@ -32,9 +32,11 @@ type Link interface {
 	// About names the library, in a few words.
 	About() string
 	// Exchange sends send[r] to every other rank r, and fills recv[r] with what that one
-	// sends, whose length both know. All ranks call it, in the same order. About every
-	// second it calls watch with the ranks that it waits for, and ends with its error.
+	// sends, whose length both know. All ranks call it, in the same order. Every beat or
+	// so it calls watch with the ranks that it waits for, and ends with its error.
 	Exchange(send, recv [][]byte, watch func(missing []int, waited time.Duration) error) error
+	// Quiet is how long a rank has not shown that it runs, while this one could have seen it.
+	Quiet(rank int) time.Duration
 	// Close ends the link, in order if all ranks do so now. Otherwise the others learn that
 	// this process is gone.
 	Close(inOrder bool) error
@@ -100,11 +102,13 @@ func (g Group) Lost() error {
 	return g.lost
 }
 
-// Fail says that this process has failed in a way that the others do not know of.
-func (g Group) Fail(err error) {
+// Fail says that this process has failed in a way that the others do not know of. It
+// returns the error.
+func (g Group) Fail(err error) error {
 	if g.joined != nil && g.lost == nil {
 		g.lost = err
 	}
+	return err
 }
 
 // Close leaves the group: in order, which all ranks do together, or, where one is lost or

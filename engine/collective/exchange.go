@@ -35,6 +35,11 @@ func (g Group) Exchange(send, recv [][]byte) error {
 	}
 	told := false
 	err := g.link.Exchange(send, recv, func(missing []int, waited time.Duration) error {
+		for _, r := range missing {
+			if q := g.link.Quiet(r); q >= silence {
+				return &LostError{r, fmt.Errorf("it has shown no sign of life for %.0f s, as if it, or its machine, were stopped", q.Seconds())}
+			}
+		}
 		l := g.limit
 		if l.End > 0 && waited >= l.End {
 			return &LostError{missing[0], fmt.Errorf("%s not answered for %.0f s", verb(missing, "it has", "with others, it has"), waited.Seconds())}
@@ -46,9 +51,9 @@ func (g Group) Exchange(send, recv [][]byte) error {
 		return nil
 	})
 	if err != nil {
-		g.lost = err
+		return g.Fail(err)
 	}
-	return err
+	return nil
 }
 
 func verb(ranks []int, one, more string) string {
@@ -86,7 +91,7 @@ func (g Group) Gather(own []byte) ([][]byte, error) {
 		if r != g.Rank {
 			n := binary.LittleEndian.Uint64(sizes[r])
 			if n > mostGathered {
-				return nil, &LostError{r, fmt.Errorf("it sends %d bytes where %d are the most", n, int64(mostGathered))}
+				return nil, g.Fail(&LostError{r, fmt.Errorf("it sends %d bytes where %d are the most", n, int64(mostGathered))})
 			}
 			all[r] = make([]byte, n)
 		}
@@ -173,7 +178,7 @@ func GatherValues[T any](g Group, own T) ([]T, error) {
 	values := make([]T, g.World)
 	for r, b := range all {
 		if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&values[r]); err != nil {
-			return nil, &LostError{r, fmt.Errorf("what it sends cannot be read: %w", err)}
+			return nil, g.Fail(&LostError{r, fmt.Errorf("what it sends cannot be read: %w", err)})
 		}
 	}
 	return values, nil
@@ -193,7 +198,7 @@ func BroadcastValue[T any](g Group, own T) (T, error) {
 	}
 	var value T
 	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&value); err != nil {
-		return own, &LostError{0, fmt.Errorf("what it sends cannot be read: %w", err)}
+		return own, g.Fail(&LostError{0, fmt.Errorf("what it sends cannot be read: %w", err)})
 	}
 	return value, nil
 }

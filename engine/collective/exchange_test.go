@@ -2,9 +2,13 @@ package collective
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -174,6 +178,91 @@ func TestHangs(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestSilence: a process that shows no sign of life is lost, however long others may take,
+// and those that learn of it from another name the same.
+func TestSilence(t *testing.T) {
+	release := make(chan struct{})
+	each(t, groups(t, 3)["sockets"], func(r int, g Group) error {
+		link := g.link.(*sockets)
+		for _, c := range link.pulses {
+			if r == 1 && c != nil {
+				_ = c.Close() // it beats no more
+			}
+		}
+		if err := g.Barrier(); err != nil {
+			return err
+		}
+		switch r {
+		case 0:
+			defer close(release)
+			time.Sleep(beat) // until the last beat has come
+			link.heard[1].Add(-int64(silence / beat))
+		case 1:
+			<-release
+			return nil
+		}
+		err := g.Barrier()
+		var lost *LostError
+		if want := []string{"no sign of life", "", "process 0 says so"}[r]; !errors.As(err, &lost) || lost.Rank != 1 || !strings.Contains(err.Error(), want) {
+			return fmt.Errorf("rank 1 is silent, and %v", err)
+		}
+		return nil
+	})
+}
+
+// TestBeats: processes that do nothing together for longer than a silence are not lost.
+func TestBeats(t *testing.T) {
+	if testing.Short() {
+		t.Skip("as long as a silence")
+	}
+	each(t, groups(t, 3)["sockets"], func(_ int, g Group) error {
+		time.Sleep(silence + 2*beat)
+		if err := g.Barrier(); err != nil {
+			return err
+		}
+		for r := range g.World {
+			if q := g.link.Quiet(r); r != g.Rank && q >= silence/2 {
+				return fmt.Errorf("process %d is quiet for %v", r, q)
+			}
+		}
+		return g.Close(false)
+	})
+}
+
+// TestTooLong: what a process sends that nobody can take is its loss for all that follows.
+func TestTooLong(t *testing.T) {
+	each(t, Local(2), func(r int, g Group) error {
+		if r == 1 {
+			size := binary.LittleEndian.AppendUint64(nil, mostGathered+1)
+			return g.Exchange([][]byte{size, nil}, [][]byte{make([]byte, 8), nil})
+		}
+		_, err := g.Gather(nil)
+		var lost *LostError
+		if !errors.As(err, &lost) || lost.Rank != 1 || !errors.Is(g.Lost(), err) || !errors.Is(g.Barrier(), err) {
+			return fmt.Errorf("%v, and then %v", err, g.Lost())
+		}
+		return nil
+	})
+}
+
+// TestMeetingEnds: who opens a connection and says nothing does not keep the others.
+func TestMeetingEnds(t *testing.T) {
+	dir := t.TempDir()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "0"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	mute, err := net.Dial("unix", filepath.Join(dir, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	if err := newSockets("", 2).answer(l, 0, time.Now().Add(beat)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("waiting for who says nothing: %v", err)
+	}
 }
 
 // TestAgree: where one fails, none goes on, and all say whose fault it is.

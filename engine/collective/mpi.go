@@ -52,6 +52,9 @@ type library struct {
 	arena           []byte // all that the library is given: registered memory must never be given back
 	chunk           int
 	rank, processes int
+	*pulse
+	pulses []*beating
+	tick   *time.Ticker
 }
 
 // libraries are where an MPI library is looked for, in this order: of what launched the
@@ -72,11 +75,16 @@ func openMPIOf(l launch) (Group, error) {
 	if err := os.Setenv("UCX_ERROR_SIGNALS", ""); err != nil {
 		return Group{}, err
 	}
-	m := &library{calls: make(chan func())}
+	m := &library{calls: make(chan func()), tick: time.NewTicker(beat)}
 	go func() {
 		runtime.LockOSThread()
-		for f := range m.calls {
-			f()
+		for {
+			select {
+			case f := <-m.calls:
+				f()
+			case <-m.tick.C:
+				m.beat()
+			}
 		}
 	}()
 	var err error
@@ -191,10 +199,12 @@ const (
 // reserve maps the arena, which stays for as long as the process does.
 func (m *library) reserve() (err error) {
 	m.chunk = min(mostChunk, max(leastChunk, arenaBytes/(2*m.processes)))
-	m.arena, err = unix.Mmap(-1, 0, 2*m.processes*(m.chunk+requestBytes), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	m.arena, err = unix.Mmap(-1, 0, 2*m.processes*(m.chunk+requestBytes+beatBytes), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		return fmt.Errorf("memory for MPI: %w", err)
 	}
+	m.pulse = newPulse(m.processes)
+	m.beginPulses(m.arena[2*m.processes*(m.chunk+requestBytes):])
 	return nil
 }
 
@@ -216,7 +226,12 @@ func (m *library) About() string { return m.version }
 // ends without, and ends the others.
 func (m *library) Close(inOrder bool) (err error) {
 	if inOrder {
-		m.do(func() { err = m.check("MPI_Finalize", m.finalize()) })
+		m.do(func() {
+			if err = m.endPulses(); err == nil {
+				err = m.check("MPI_Finalize", m.finalize())
+			}
+			m.tick.Stop()
+		})
 	}
 	return err
 }
@@ -272,7 +287,12 @@ func (m *library) exchange(send, recv [][]byte, watch func([]int, time.Duration)
 			time.Sleep(nap)
 			nap = min(longestNap, nap+nap/4)
 		}
-		if now.Sub(told) >= time.Second {
+		select {
+		case <-m.tick.C:
+			m.beat()
+		default:
+		}
+		if now.Sub(told) >= beat {
 			told = now
 			if err := watch(missing(all), now.Sub(begin)); err != nil {
 				return err

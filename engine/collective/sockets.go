@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,13 +16,24 @@ import (
 type sockets struct {
 	about string
 	peers []net.Conn // by rank; nil: this process
+	*pulse
+	pulses []net.Conn    // that beats go by; of none for goroutines, which end as one
+	ended  chan struct{} // closed with the link
+	close  func()
+	told   []atomic.Int32 // by each process: one more than the rank of one that it has lost
+}
+
+func newSockets(about string, world int) *sockets {
+	s := &sockets{about: about, peers: make([]net.Conn, world), pulse: newPulse(world), pulses: make([]net.Conn, world), ended: make(chan struct{}), told: make([]atomic.Int32, world)}
+	s.close = sync.OnceFunc(func() { close(s.ended) })
+	return s
 }
 
 // Local returns the groups of so many processes that are goroutines of this one.
 func Local(world int) []Group {
 	links := make([]*sockets, world)
 	for r := range links {
-		links[r] = &sockets{about: "goroutines", peers: make([]net.Conn, world)}
+		links[r] = newSockets("goroutines", world)
 		for q := range r {
 			links[r].peers[q], links[q].peers[r] = net.Pipe()
 		}
@@ -34,60 +45,75 @@ func Local(world int) []Group {
 	return groups
 }
 
-// meeting is how long processes wait for each other at their start.
-const meeting = time.Minute
-
 // errGone is a connection that ends: whatever the system calls it, the process is not there.
 var errGone = errors.New("it is gone")
 
 // grace is how long who has lost a process stays, so that others see which was first.
 const grace = 200 * time.Millisecond
 
-// meet joins the processes that meet in a folder of this machine.
-func meet(dir string, rank, world int) (Group, error) {
-	s := &sockets{about: "sockets in " + dir, peers: make([]net.Conn, world)}
-	path := func(rank int) string { return filepath.Join(dir, fmt.Sprint(rank)) }
-	end := time.Now().Add(meeting)
-	_ = os.Remove(path(rank)) // that of a process that was killed
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path(rank), Net: "unix"})
-	if err != nil {
-		return Group{}, fmt.Errorf("%s: %w", Variable, err)
-	}
-	defer func() { _ = l.Close() }() // nobody comes any more
-	if err := l.SetDeadline(end); err != nil {
-		return Group{}, err
-	}
-	for r := range rank {
-		for s.peers[r] == nil {
-			c, err := net.Dial("unix", path(r))
-			if err == nil {
-				_, err = c.Write(binary.LittleEndian.AppendUint32(nil, uint32(rank)))
-			}
-			if err == nil {
-				s.peers[r] = c
-			} else if time.Now().After(end) {
-				return Group{}, errors.Join(&LostError{r, fmt.Errorf("it is not there: %w", err)}, s.Close(false))
-			} else {
-				time.Sleep(20 * time.Millisecond)
-			}
+// count counts the beats of this process.
+func (s *sockets) count() {
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			s.beats.Add(1)
+		case <-s.ended:
+			return
 		}
 	}
-	for range world - 1 - rank {
-		c, err := l.Accept()
-		var from [4]byte
-		if err == nil {
-			_, err = io.ReadFull(c, from[:])
+}
+
+// show sends beats, for as long as the connection is there.
+func (s *sockets) show(c net.Conn) {
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	for range tick.C {
+		if binary.Write(c, binary.LittleEndian, int32(0)) != nil {
+			return
 		}
-		if err != nil {
-			return Group{}, errors.Join(fmt.Errorf("%s: waiting for %d processes: %w", Variable, world, err), s.Close(false))
-		}
-		r := int(binary.LittleEndian.Uint32(from[:]))
-		if r <= rank || r >= world || s.peers[r] != nil {
-			return Group{}, errors.Join(fmt.Errorf("%s: a process that calls itself %d of %d", Variable, r, world), s.Close(false))
-		}
-		s.peers[r] = c
 	}
-	return Join(s, rank, world), nil
+}
+
+// listen hears another's beats, the last of which may say whom it has lost.
+func (s *sockets) listen(rank int, c net.Conn) {
+	for {
+		var lost int32
+		if binary.Read(c, binary.LittleEndian, &lost) != nil {
+			return
+		}
+		s.hear(rank)
+		if lost > 0 {
+			s.told[rank].Store(lost)
+		}
+	}
+}
+
+// tell says whom this process has lost, before it leaves.
+func (s *sockets) tell(lost int) {
+	for r, c := range s.pulses {
+		if c != nil && r != lost && c.SetWriteDeadline(time.Now().Add(grace)) == nil {
+			_ = binary.Write(c, binary.LittleEndian, int32(lost+1)) // who is gone has left, too
+		}
+	}
+}
+
+// gone is the loss of a process, or of the one for whose sake it has left.
+func (s *sockets) gone(rank int) error {
+	time.Sleep(grace) // what it says goes another way
+	if err := s.heardOf(rank); err != nil {
+		return err
+	}
+	return &LostError{rank, errGone}
+}
+
+// heardOf is the loss that a process has told of.
+func (s *sockets) heardOf(rank int) error {
+	if lost := int(s.told[rank].Load()) - 1; lost >= 0 {
+		return &LostError{lost, fmt.Errorf("process %d says so", rank)}
+	}
+	return nil
 }
 
 func (s *sockets) About() string { return s.about }
@@ -119,9 +145,12 @@ func (s *sockets) Exchange(send, recv [][]byte, watch func([]int, time.Duration)
 			moves++
 		}
 	}
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(beat)
 	defer tick.Stop()
 	fail := func(err error) error {
+		if lost := (*LostError)(nil); errors.As(err, &lost) {
+			s.tell(lost.Rank)
+		}
 		time.Sleep(grace)
 		err = errors.Join(err, s.Close(false)) // which ends what still moves
 		workers.Wait()
@@ -131,12 +160,15 @@ func (s *sockets) Exchange(send, recv [][]byte, watch func([]int, time.Duration)
 		select {
 		case m := <-done:
 			if left[m.peer]--; m.err != nil {
-				return fail(&LostError{m.peer, errGone})
+				return fail(s.gone(m.peer))
 			}
 		case <-tick.C:
 			moves++
 			var missing []int
 			for r, n := range left {
+				if err := s.heardOf(r); err != nil {
+					return fail(err)
+				}
 				if n > 0 {
 					missing = append(missing, r)
 				}
@@ -150,7 +182,8 @@ func (s *sockets) Exchange(send, recv [][]byte, watch func([]int, time.Duration)
 }
 
 func (s *sockets) Close(bool) (err error) {
-	for _, c := range s.peers {
+	s.close()
+	for _, c := range slices.Concat(s.peers, s.pulses) {
 		if c != nil {
 			_ = c.Close() // it may be closed already
 		}

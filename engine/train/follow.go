@@ -83,8 +83,7 @@ func (r *run) share() error {
 		return err
 	}
 	if err := r.exchangeState(); err != nil {
-		r.group.Fail(err)
-		return err
+		return r.group.Fail(err)
 	}
 	r.paused = false
 	return r.group.Agree(nil)
@@ -184,8 +183,7 @@ func followSteps(ctx context.Context, o Options) (err error) {
 		}
 		var diverged *NotFiniteError
 		if failed != nil && !r.sound && !errors.As(failed, &diverged) || r.group.Lost() != nil {
-			r.group.Fail(failed) // behind what all have agreed on: the others cannot be told
-			return failed
+			return r.group.Fail(failed) // behind what all have agreed on: the others cannot be told
 		}
 	}
 }
@@ -206,8 +204,7 @@ func ended(o order, failed error) error {
 // takeOver goes on from the state of the first process.
 func (r *run) takeOver(ctx context.Context, o order) error {
 	if err := r.exchangeState(); err != nil {
-		r.group.Fail(err)
-		return err
+		return r.group.Fail(err)
 	}
 	return r.group.Agree(r.goOnFrom(ctx, o))
 }
