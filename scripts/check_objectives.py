@@ -242,7 +242,7 @@ def lagrangian(r):
     """Boffi et al. (2025): u = v(z_r, r) + (t−r) ∂u/∂r, where the derivative is of the target, or learns, too."""
     t, s = two_times(r, 0.5)
     z = r.z(t)
-    with torch.set_grad_enabled(bool(r.p.get("through"))):
+    with torch.set_grad_enabled(bool(r.p.get("through", 1))):
         if r.exact:
             _, rate = jvp(lambda s: r.student(z, t, t - s), (s,), (torch.ones_like(s),))
         else:
@@ -274,7 +274,7 @@ OBJECTIVES = {  # loss, parameters, with a teacher, a flow map
     "shortcut by the average": (shortcut, {"target": "ema"}, False),
     "shortcut of a teacher": (shortcut, {}, True),
     "lagrangian": (lagrangian, D, False),
-    "lagrangian, through": (lagrangian, D | {"through": 1}, False),
+    "lagrangian, not through": (lagrangian, D | {"through": 0}, False),
     "lagrangian of a teacher": (lagrangian, D, True),
 }
 MAPS = {flowmap, shortcut, lagrangian}

@@ -17,7 +17,7 @@ import (
 // consistency model" (2025), Lagrangian self-distillation. v is what the network says itself
 // for r = t, or a teacher's; the derivative is a difference in r alone.
 //
-// With through=1 the derivative learns, too, as in the paper. Else it is a part of the target.
+// The derivative learns, too, as in the paper; with through=0 it is a part of the target.
 type lagrangian struct {
 	flowMap
 	through bool

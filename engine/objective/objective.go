@@ -104,7 +104,7 @@ var kinds = []Kind{
 	{"kd", "knowledge distillation on such pairs: the model's answer in so many steps", "", process.Parameters{"steps": 1}, "", newKD},
 	{"flowmap", "a flow map by its change along the flow: MeanFlow; improved MeanFlow (predicted=1); with --teacher Align Your Flow; sCM (same=0,data=1,norm=0.1,warmup=0.1)", "two passes", process.Parameters{"same": 0.5, "ends": 0.1, "predicted": 0, "warmup": 0, "data": 0, "norm": 0, "p": 0, "c": 0.001, difference: 0.002}, selfTarget, newEulerian},
 	{"shortcut", "a flow map by two jumps in one, for a share of the images: shortcut models; any jumps (levels=0)", "two passes", process.Parameters{"share": 0.5, "ends": 0.1, "levels": 7, "p": 0, "c": 0.001}, selfTarget, newShortcut},
-	{"lagrangian", "a flow map by the velocity at where it leads: Lagrangian self-distillation, or distillation of --teacher; its derivative learns, too (through=1)", "three passes", process.Parameters{"same": 0.5, "ends": 0.1, "through": 0, "p": 0, "c": 0.001, difference: 0.002}, selfTarget, newLagrangian},
+	{"lagrangian", "a flow map by the velocity at where it leads: Lagrangian self-distillation, or distillation of --teacher; its derivative is learnt through, or not (through=0)", "three passes", process.Parameters{"same": 0.5, "ends": 0.1, "through": 1, "p": 0, "c": 0.001, difference: 0.002}, selfTarget, newLagrangian},
 }
 
 // List returns every objective.

@@ -49,6 +49,7 @@ var ring = set{
 		{name: "shortcut, a quarter, of the average", args: append(mapped("shortcut:share=0.25"), "--target", "ema"), ways: []string{"1", "2", "4"}},
 		{name: "shortcut of any length", args: mapped("shortcut:levels=0"), ways: []string{"1", "2", "4"}, gates: within(0, 0.055, "1", "2", "4")},
 		{name: "lagrangian", args: mapped("lagrangian"), ways: []string{"1", "2", "4"}, gates: within(0, 0.045, "1", "2", "4")},
+		{name: "lagrangian, the derivative in the target", args: mapped("lagrangian:through=0"), ways: []string{"1", "2", "4"}},
 		{name: "flow with coupling ot", args: []string{"--preset", "network", "--coupling", "ot", "--batch", "256", "--images", steps(2000)}, ways: []string{"1", "2", "4", "8", "64", straightness}, gates: slices.Concat(within(0, 0.06, "1"), within(0, 0.02, straightness))},
 		{name: "flow with coupling nearest:4", args: []string{"--preset", "network", "--coupling", "nearest:4", "--batch", "256", "--images", steps(2000)}, ways: []string{"1", "2", "4", "8", "64"}},
 	},
