@@ -17,16 +17,20 @@ import (
 // Pairs is what a folder of pairs is: noise, by its address, and the image that a model
 // made of it. It is PairsFile in JSON.
 type Pairs struct {
-	Count    int               `json:"count"` // of all pairs
-	Shard    int               `json:"shard"` // pairs of a file; the last may have fewer
-	Height   int               `json:"height"`
-	Width    int               `json:"width"`
-	Channels int               `json:"channels"`
-	Values   string            `json:"values,omitempty"`  // "float32"; "" of pictures, from −1 to 1 but not clipped to it
-	Classes  []string          `json:"classes"`           // names; none: the model is told none
-	Numbers  []string          `json:"numbers,omitempty"` // that it is told instead; none: it is told none
-	Key      uint64            `json:"key"`               // of the noise
-	Made     map[string]string `json:"made"`              // with what
+	Count    int      `json:"count"` // of all pairs
+	Shard    int      `json:"shard"` // pairs of a file; the last may have fewer
+	Height   int      `json:"height"`
+	Width    int      `json:"width"`
+	Channels int      `json:"channels"`
+	Values   string   `json:"values,omitempty"`  // "float32"; "" of pictures, from −1 to 1 but not clipped to it
+	Classes  []string `json:"classes"`           // names; none: the model is told none
+	Numbers  []string `json:"numbers,omitempty"` // that it is told instead; none: it is told none
+	Key      uint64   `json:"key"`               // of the noise
+	// Autoencoder is the digest of that in AutoencoderDir, whose latents the images are; "":
+	// they are images.
+	Autoencoder string            `json:"autoencoder,omitempty"`
+	Tile        int               `json:"tile,omitempty"` // of it: see Latents
+	Made        map[string]string `json:"made"`           // with what
 }
 
 // PairsFile is the file of a folder of pairs that says what they are.

@@ -14,6 +14,7 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/evaluate"
 	"fluxion/engine/generate"
+	"fluxion/engine/latent"
 	"fluxion/engine/model"
 )
 
@@ -53,7 +54,7 @@ func (j *judging) source(s *side, samples bool) (source, error) {
 		n = count
 		j.note(fmt.Sprintf("%s: %s of %s images, evenly spread", path, console.Thousands(int64(n)), console.Thousands(int64(set.Len()))))
 	}
-	return dataSource{path, set, n, j.skipBroken, j.note}, nil
+	return dataSource{path, set, n, j.skipBroken, j.note, nil}, nil
 }
 
 // dataSource is images of data, evenly spread.
@@ -63,12 +64,20 @@ type dataSource struct {
 	n          int
 	skipBroken bool
 	note       func(text string) // of images that are left out
+	decoder    *latent.Decoder   // that makes pictures of its latents; nil: it holds pictures
 }
 
 func (d dataSource) Name() string { return d.path }
 func (d dataSource) Len() int     { return d.n }
 func (d dataSource) close()       { d.set.Close() }
-func (d dataSource) size() [3]int { return shapeOf(d.set) }
+
+func (d dataSource) size() (size [3]int) {
+	if d.decoder == nil {
+		return shapeOf(d.set)
+	}
+	size[0], size[1], size[2] = d.decoder.Shape()
+	return size
+}
 
 func (d dataSource) Each(_ context.Context, visit func(evaluate.Image) error) error {
 	return d.each(0, d.n, visit)
@@ -78,7 +87,8 @@ func (d dataSource) Each(_ context.Context, visit func(evaluate.Image) error) er
 func (d dataSource) each(from, to int, visit func(evaluate.Image) error) error {
 	size := d.size()
 	example := data.NewExample(d.set)
-	picture := make([]byte, example.Len())
+	n := size[0] * size[1] * size[2]
+	picture, latents, values := make([]byte, n), make([]float32, example.Len()), make([]float32, n)
 	for i := from; i < to; i++ {
 		err := d.set.Read(data.Spread(d.set.Len(), d.n, i), example)
 		if bad := (*data.Error)(nil); d.skipBroken && errors.As(err, &bad) {
@@ -88,7 +98,15 @@ func (d dataSource) each(from, to int, visit func(evaluate.Image) error) error {
 		if err != nil {
 			return err
 		}
-		example.Picture(picture)
+		if d.decoder == nil {
+			example.Picture(picture)
+		} else {
+			example.Values(latents)
+			if err := d.decoder.Decode(latents, values); err != nil {
+				return err
+			}
+			data.Pixels{Floats: values}.Picture(picture)
+		}
 		if err := visit(evaluate.Image{Pixels: picture, Height: size[0], Width: size[1], Channels: size[2]}); err != nil {
 			return err
 		}

@@ -244,7 +244,7 @@ func (o *latentsOptions) enter(out string, l data.Latents, set data.Dataset, m *
 		if err := o.disk.MkdirAll(out); err != nil {
 			return fault.Output(err)
 		}
-		if err := o.keep(filepath.Join(out, data.AutoencoderDir), m, l.Autoencoder); err != nil {
+		if err := keepAutoencoder(o.disk, filepath.Join(out, data.AutoencoderDir), m, l.Autoencoder, o.vae); err != nil {
 			return err
 		}
 		return fault.Output(l.Write(o.disk, out, set))
@@ -277,8 +277,9 @@ func (o *latentsOptions) enter(out string, l data.Latents, set data.Dataset, m *
 	return &samples.MadeError{Dir: out, What: "latents", Changes: changes}
 }
 
-// keep writes the autoencoder beside its latents. Another part may do so, too.
-func (o *latentsOptions) keep(dir string, m *autoencoder.Model, digest string) error {
+// keepAutoencoder writes an autoencoder, read from somewhere, beside its latents. Another part
+// may do so, too.
+func keepAutoencoder(disk durable.Disk, dir string, m *autoencoder.Model, digest, from string) error {
 	there := func() (same, ok bool) {
 		of, err := autoencoder.Read(dir)
 		return err == nil && of.Digest() == digest, err == nil
@@ -286,9 +287,9 @@ func (o *latentsOptions) keep(dir string, m *autoencoder.Model, digest string) e
 	if same, ok := there(); same {
 		return nil
 	} else if ok {
-		return fault.Usagef("%s is another autoencoder than %s; want another OUT", dir, o.vae)
+		return fault.Usagef("%s is another autoencoder than that of %s; want another OUT", dir, from)
 	}
-	err := o.disk.Folder(dir, func(dir string) error { return m.Write(dir, safetensors.F32) })
+	err := disk.Folder(dir, func(dir string) error { return m.Write(dir, safetensors.F32) })
 	if same, _ := there(); same {
 		return nil
 	}

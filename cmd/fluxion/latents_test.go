@@ -245,7 +245,6 @@ func TestTrainOnLatents(t *testing.T) {
 		want string
 	}{
 		{with(sample, "--out", in("folder"), "--latent"), exitUsage, "--latent: want --out FILE.npz"},
-		{with(sample, "--out", in("folder"), "--init", filepath.Join(in("out"), "000001.png"), "--strength", "0.6"), exitUsage, "makes latents, to which no pictures can be given"},
 		{with(train, "latents:"+in("grey"), "--out", in("run")), exitFolder, "shape of images was 8×8×4, now 8×8×3"},
 		{with(train, "latents:"+in("sd"), "--out", in("other"), "--augment", "edm:p=0.1"), exitUsage, "latents would be transformed"},
 		{with(train, pictures, "--out", in("other"), "--posterior", "mean"), exitUsage, "posterior: mean"},

@@ -26,6 +26,7 @@ import (
 	"fluxion/engine/plan"
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
+	"fluxion/nets/autoencoder"
 
 	"github.com/spf13/cobra"
 )
@@ -49,7 +50,8 @@ kept as float32, as the model makes them, and noise by its address. The model is
 sampled as sample does it, with guidance if that is given, by any sampler that
 draws no noise on its way.
 
-OUT/pairs.json says how pairs were made; files of --shard pairs lie beside it. The
+OUT/pairs.json says how pairs were made; files of --shard pairs lie beside it, and in
+OUT/vae the autoencoder of a model of latents, so that a student's samples are decoded. The
 same command again makes what is missing. --part 2/3 makes the second third of the
 files, so that several processes or machines make one folder.`,
 		Example: `  fluxion pairs --model runs/glyphs-tiny --out pairs --count 10000 --sampler heun --steps 20
@@ -138,8 +140,11 @@ func (o *pairsOptions) run(ctx context.Context, face console.Face) (err error) {
 	if j.precision, err = device.Precision(o.precision, dev.Target()); err != nil {
 		return fault.Usagef("--precision: %w", err)
 	}
-	p := o.describe(j)
-	if err := o.enter(p); err != nil {
+	p, vae, err := o.describe(j)
+	if err != nil {
+		return err
+	}
+	if err := o.enter(p, vae); err != nil {
 		return err
 	}
 	var missing []int
@@ -158,9 +163,10 @@ func (o *pairsOptions) run(ctx context.Context, face console.Face) (err error) {
 	return o.fill(ctx, face, dev, j, p, missing, there)
 }
 
-// describe is what the folder is to hold.
-func (o *pairsOptions) describe(j job) data.Pairs {
-	p := data.Pairs{
+// describe is what the folder is to hold, and the autoencoder that goes with it; nil: none, for
+// the model makes images.
+func (o *pairsOptions) describe(j job) (p data.Pairs, vae *autoencoder.Model, err error) {
+	p = data.Pairs{
 		Count: o.count, Shard: o.shard, Height: j.size[0], Width: j.size[1], Channels: j.size[2], Key: o.seed,
 		Made: o.text(j, j.precision.String()),
 	}
@@ -180,28 +186,56 @@ func (o *pairsOptions) describe(j job) data.Pairs {
 			p.Classes = append(p.Classes, strconv.Itoa(i))
 		}
 	}
-	return p
+	if j.model.Autoencoder != "" {
+		if vae, err = autoencoder.Read(j.model.Autoencoder, o.ignore...); err != nil {
+			return p, nil, err
+		}
+		p.Autoencoder, p.Tile = vae.Digest(), j.model.Tile
+	}
+	return p, vae, nil
 }
 
-// enter makes the folder, or says that it holds pairs made otherwise.
-func (o *pairsOptions) enter(p data.Pairs) error {
+// enter makes the folder, or says that it holds pairs made otherwise. To one of latents that an
+// earlier version made without their autoencoder, it is added.
+func (o *pairsOptions) enter(p data.Pairs, vae *autoencoder.Model) error {
 	old, err := data.ReadPairs(o.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := outdir.Own(o.dir, func(name string) bool { return strings.HasPrefix(name, "pairs") }); err != nil { // of another part, too
-			return err
-		}
-		if err := o.disk.MkdirAll(o.dir); err != nil {
-			return fault.Output(err)
-		}
-		return fault.Output(p.Write(o.disk, o.dir))
-	}
-	if err != nil {
+	fresh := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !fresh {
 		return err
 	}
+	if !fresh {
+		if err := o.changed(old, p); err != nil {
+			return err
+		}
+	}
+	if !fresh && old.Autoencoder == p.Autoencoder {
+		return nil
+	}
+	if fresh {
+		if err := outdir.Own(o.dir, func(name string) bool { return name == data.AutoencoderDir || strings.HasPrefix(name, "pairs") }); err != nil { // of another part, too
+			return err
+		}
+	}
+	if err := o.disk.MkdirAll(o.dir); err != nil {
+		return fault.Output(err)
+	}
+	if vae != nil {
+		if err := keepAutoencoder(o.disk, filepath.Join(o.dir, data.AutoencoderDir), vae, p.Autoencoder, o.model); err != nil {
+			return err
+		}
+	}
+	return fault.Output(p.Write(o.disk, o.dir))
+}
+
+// changed says in what a folder of pairs differs from what it is to hold.
+func (o *pairsOptions) changed(old, p data.Pairs) error {
 	var changes samples.Changes
 	changes.Add("count", old.Count, p.Count)
 	changes.Add("shard", old.Shard, p.Shard)
 	changes.Add("size", []int{old.Height, old.Width, old.Channels}, []int{p.Height, p.Width, p.Channels})
+	if old.Autoencoder != "" {
+		changes.Add("autoencoder", old.Autoencoder, p.Autoencoder)
+	}
 	keys := slices.Sorted(maps.Keys(old.Made))
 	for k := range maps.Keys(p.Made) {
 		if !slices.Contains(keys, k) {

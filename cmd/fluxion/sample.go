@@ -84,6 +84,10 @@ A model of pairs (train --data paired:A,B) makes a picture of each image of --in
 a folder or other data as train takes them: pictures have its names, images are
 brought to the model's size, and a number, as in --seeds 0-99, is the place of an
 image in the set, all if nothing is said. Other pictures of the same: another --seed.
+A model of latents sees pictures of --init as its autoencoder encodes them: a sample of
+the posterior, which --seed draws, as diffusers' image to image does it. A --mask then is
+white from a half on, and of each square that a latent stands for its upper left pixel
+counts, as in diffusers' inpainting; what is kept is decoded, too. A set may be latents:DIR.
 --init with a set begins with each of its images, as far from noise as --strength says.
 --from MODEL takes them to noise along the flow of that model, upwards, by the same
 sampler and grid, and makes images of this noise (DDIB): the same model gives them
@@ -240,7 +244,9 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 		return j.textOf(seed, j.classOf(seed))
 	}}
 	if j.images != nil {
-		want.Beside = j.images.strip
+		if !j.images.latents {
+			want.Beside = j.images.strip
+		}
 	}
 	found, err := folder.Look(ctx, want)
 	if err != nil {
@@ -352,7 +358,19 @@ func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.
 		return err
 	}
 	defer func() { failed = errors.Join(failed, free()) }()
-	request := generate.Request{Table: run.table, Adaptive: run.adaptive, Seed: o.seed, Seeds: seeds, Guidance: j.guidance, Clip: j.clip, Picture: j.picture, NullClass: m.Network.Spec().Classes - 1}
+	encoder, err := o.pictureEncoder(dev, j)
+	if err != nil {
+		return err
+	}
+	defer func() { failed = errors.Join(failed, encoder.close()) }()
+	picture, err := encoder.picture(j)
+	if err != nil {
+		return err
+	}
+	if j.images != nil {
+		j.images.encoder = encoder
+	}
+	request := generate.Request{Table: run.table, Adaptive: run.adaptive, Seed: o.seed, Seeds: seeds, Guidance: j.guidance, Clip: j.clip, Picture: picture, NullClass: m.Network.Spec().Classes - 1}
 	if j.images != nil && j.given {
 		request.Input = func(i int, to []float32) error { return j.images.values(seeds[i], to) }
 	}

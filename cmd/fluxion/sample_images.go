@@ -32,6 +32,9 @@ type imageSet struct {
 	names   []string // of files to be made, without an ending
 	example *data.Example
 	holds   int64 // the image of example; −1: none
+	latents bool  // they are latents themselves
+	encoder *pictureEncoder
+	pixels  []float32 // that it is given
 }
 
 // openImages opens a set at the size and channels that a network wants, once.
@@ -117,6 +120,18 @@ func (s *imageSet) read(n int64) (*data.Example, error) {
 
 // values are those of image n as a network sees them.
 func (s *imageSet) values(n int64, to []float32) error {
+	if s.encoder == nil {
+		return s.seen(n, to)
+	}
+	s.pixels = slices.Grow(s.pixels[:0], data.ValuesOf(s.set))[:data.ValuesOf(s.set)]
+	if err := s.seen(n, s.pixels); err != nil {
+		return err
+	}
+	return s.encoder.encode(n, s.pixels, to)
+}
+
+// seen are the values of image n as they are stored, brought to the range of networks.
+func (s *imageSet) seen(n int64, to []float32) error {
 	e, err := s.read(n)
 	if err == nil {
 		e.Values(to)
@@ -127,7 +142,7 @@ func (s *imageSet) values(n int64, to []float32) error {
 // digest of image n; of one that cannot be read, which whoever samples tells, none.
 func (s *imageSet) digest(n int64) string {
 	values := make([]float32, data.ValuesOf(s.set))
-	if s.values(n, values) != nil {
+	if s.seen(n, values) != nil {
 		return "unreadable"
 	}
 	return digest(values)

@@ -37,6 +37,8 @@ func (o *sampleOptions) readInversion(of *model.Model, images *imageSet, method 
 	switch {
 	case a.Height != b.Height || a.Width != b.Width || a.Channels != b.Channels || m.Floats != of.Floats:
 		return nil, modelError{o.from, fmt.Errorf("its images of %d×%d pixels and %d channels are not those of %s, of %d×%d and %d", a.Width, a.Height, a.Channels, o.model, b.Width, b.Height, b.Channels)}
+	case m.AutoencoderDigest() != of.AutoencoderDigest() || (m.Autoencoder == "") != (of.Autoencoder == ""):
+		return nil, modelError{o.from, fmt.Errorf("its images are not latents of the autoencoder of %s, or those are none; want two models of the same latents", o.model)}
 	case a.Concat != 0 || b.Concat != 0:
 		return nil, fault.Usagef("--from: a network that is given a second image has no noise of an image alone; want models without")
 	case !m.Process.Bridge.None():

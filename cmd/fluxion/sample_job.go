@@ -11,6 +11,7 @@ import (
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/samples"
+	"fluxion/data"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
 	"fluxion/engine/process"
@@ -30,7 +31,9 @@ type job struct {
 	labels       *labelling         // instead of classes; nil: the model is told no numbers
 	size         [3]int             // height, width, channels of what the network makes
 	made         [3]int             // of what is kept of it: the same, or the image that it is decoded to
+	seen         [3]int             // of pictures that the model is given
 	autoencoder  *autoencoder.Model // that samples are decoded by; nil: they are what is made
+	encodes      *autoencoder.Model // that pictures are encoded by; nil: the network sees them as they are
 	picture      *generate.Picture  // nil: none
 	images       *imageSet          // that samples are made of, one of each; nil: none
 	given        bool               // the network is given them; else it begins with them
@@ -101,7 +104,7 @@ func (o *sampleOptions) planOf(read func() (*model.Model, error)) (j job, err er
 	if err := o.planLatents(&j); err != nil {
 		return j, err
 	}
-	if j.picture, err = o.pictureFlags.read(j.size[0], j.size[1], j.size[2]); err != nil {
+	if j.picture, err = o.pictureFlags.read(j.seen[0], j.seen[1], j.seen[2]); err != nil {
 		return j, err
 	}
 	return j, o.planImages(&j, method)
@@ -130,7 +133,12 @@ func (o *sampleOptions) planImages(j *job, method sampler.Sampler) (err error) {
 	case o.input != "" && !o.implied:
 		return fault.Usagef("--input: %s is given no second image, which models of --data paired:A,B are; --init begins with one", o.model)
 	case o.initSet():
-		j.images, err = o.openImages("--init", o.init, size)
+		j.images, err = o.openImages("--init", o.init, j.seen)
+		if j.encodes != nil && err != nil { // perhaps they are latents
+			if latents, as := o.openImages("--init", o.init, size); as == nil && !data.Pictures(latents.set) {
+				latents.latents, j.images, err = true, latents, nil
+			}
+		}
 	}
 	if err != nil || j.images == nil {
 		return err

@@ -10,13 +10,14 @@ import (
 	"fluxion/engine/generate"
 	"fluxion/engine/latent"
 	"fluxion/kernels/number"
+	"fluxion/kernels/philox"
 	"fluxion/nets/autoencoder"
 )
 
-// planLatents settles whether samples are latents that are decoded, and the size of what is
-// made.
+// planLatents settles whether samples are latents that are decoded, whether pictures given are
+// encoded, and the sizes of both.
 func (o *sampleOptions) planLatents(j *job) error {
-	j.made = j.size
+	j.made, j.seen = j.size, j.size
 	dir := j.model.Autoencoder
 	switch {
 	case dir == "" && o.latent && o.without == "":
@@ -25,9 +26,7 @@ func (o *sampleOptions) planLatents(j *job) error {
 		return nil
 	case o.latent && !samples.IsArray(o.out):
 		return fault.Usagef("--latent: want --out FILE.npz, for latents are no pictures")
-	case o.init != "" || o.mask != "":
-		return fault.Usagef("--init and --mask: %s makes latents, to which no pictures can be given; leave them out", o.model)
-	case o.latent:
+	case o.latent && o.init == "":
 		return nil
 	}
 	m, err := autoencoder.Read(dir, o.ignore...)
@@ -37,8 +36,87 @@ func (o *sampleOptions) planLatents(j *job) error {
 	if m.LatentChannels != j.size[2] {
 		return modelError{o.model, fmt.Errorf("its network makes %d channels, and its autoencoder decodes %d", j.size[2], m.LatentChannels)}
 	}
-	j.autoencoder, j.made = m, [3]int{j.size[0] * m.Factor(), j.size[1] * m.Factor(), m.OutChannels}
+	if o.init != "" {
+		j.encodes, j.seen = m, [3]int{j.size[0] * m.Factor(), j.size[1] * m.Factor(), m.InChannels}
+	}
+	if !o.latent {
+		j.autoencoder, j.made = m, [3]int{j.size[0] * m.Factor(), j.size[1] * m.Factor(), m.OutChannels}
+	}
 	return nil
+}
+
+// pictureEncoder makes of pictures what a model of latents sees of them, as diffusers' image to
+// image does it: a sample of the posterior, which --seed and the number of the picture draw,
+// as a denoiser has it.
+type pictureEncoder struct {
+	*latent.Encoder
+	seed          uint64
+	shift, scale  []float64
+	deviation, xi []float32
+}
+
+// pictureEncoder is that of the job, loaded; nil: pictures are seen as they are.
+func (o *sampleOptions) pictureEncoder(dev device.Device, j job) (*pictureEncoder, error) {
+	if j.encodes == nil || j.picture == nil && (j.images == nil || j.images.latents) {
+		return nil, nil
+	}
+	e, err := latent.NewEncoder(latent.Options{Model: j.encodes, Device: dev, Precision: number.Float32, Batch: 1, Tile: j.model.Tile, Prepare: true}, j.seen[0], j.seen[1])
+	if err != nil {
+		return nil, err
+	}
+	n := j.size[0] * j.size[1] * j.size[2]
+	p := &pictureEncoder{Encoder: e, seed: o.seed, deviation: make([]float32, n), xi: make([]float32, n)}
+	p.shift, p.scale = j.encodes.Scaling()
+	return p, e.Load()
+}
+
+// close gives back what it holds.
+func (p *pictureEncoder) close() error {
+	if p == nil {
+		return nil
+	}
+	return p.Close()
+}
+
+// encode makes the latent of picture n.
+func (p *pictureEncoder) encode(n int64, pixels, to []float32) error {
+	if err := p.Encode(pixels, to, p.deviation); err != nil {
+		return err
+	}
+	latent.Deviations(p.deviation)
+	philox.Normal(p.xi, p.seed, philox.Posterior, uint64(n), 0)
+	for k := range to {
+		c := k % len(p.shift)
+		to[k] += float32(p.deviation[k] * p.xi[k]) // rounded, as data reads latents
+		to[k] = float32((float64(to[k]) - p.shift[c]) * p.scale[c])
+		if to[k]-to[k] != 0 {
+			return fmt.Errorf("the autoencoder makes a latent of the picture whose value %d is %v", k, to[k])
+		}
+	}
+	return nil
+}
+
+// picture is what the network is given of the picture: its latent, and of the mask, which is 0
+// or 1 there, the pixel at the upper left corner of what each value of a latent stands for, as
+// diffusers' inpainting has it.
+func (p *pictureEncoder) picture(j job) (*generate.Picture, error) {
+	if p == nil || j.picture == nil {
+		return j.picture, nil
+	}
+	given := &generate.Picture{Values: make([]float32, j.size[0]*j.size[1]*j.size[2])}
+	if err := p.encode(0, j.picture.Values, given.Values); err != nil || j.picture.Mask == nil {
+		return given, err
+	}
+	given.Mask = make([]float32, len(given.Values))
+	factor, channels := j.seen[0]/j.size[0], j.seen[2]
+	for i := range given.Mask {
+		pixel := i / j.size[2]
+		y, x := pixel/j.size[1]*factor, pixel%j.size[1]*factor
+		if j.picture.Mask[(y*j.seen[1]+x)*channels] >= 0.5 {
+			given.Mask[i] = 1
+		}
+	}
+	return given, nil
 }
 
 // decoder makes images of samples that are latents.

@@ -32,20 +32,27 @@ type evaluation struct {
 	notes    []string
 
 	trained data.Dataset  // that the run trains on
+	shown   [3]int        // height, width and channels of samples as they are seen
+	latents bool          // they are decoded for that
 	path    string        // of what samples are compared with
 	stored  *evaluate.Set // a file of statistics; else images
 	images  data.Dataset
-	n       int // of them
+	decoded bool // images are latents, whose pictures are compared
+	n       int  // of them
 }
 
 // newEvaluation opens what an evaluation needs, so that what cannot be is told before the
 // first step; nil is none.
 func newEvaluation(s train.Settings, d data.Dataset) (*evaluation, error) {
-	p, err := monitor.Check(s, monitor.Data{Name: d.Name(), Channels: shapeOf(d)[2], Floats: !data.Pictures(d)})
+	shown, latents, err := train.Shown(d)
+	if err != nil {
+		return nil, err
+	}
+	p, err := monitor.Check(s, monitor.Data{Name: d.Name(), Channels: shown[2], Floats: !latents && !data.Pictures(d)})
 	if err != nil || s.EvalEvery == 0 {
 		return nil, err
 	}
-	e := &evaluation{settings: s, plan: p, trained: d}
+	e := &evaluation{settings: s, plan: p, trained: d, shown: shown, latents: latents}
 	weights, hash, note, err := readFeatures(p.Network, s.EvalWeights, "eval-", p.Metrics)
 	if err != nil {
 		return nil, err
@@ -84,21 +91,43 @@ func (e *evaluation) openReal() error {
 		return fault("%s is a model; want data, or a file of statistics", e.path)
 	} else {
 		var err error
-		if e.images, err = data.Open(e.path, realOptions(s)); err != nil {
+		if e.images, err = data.Open(e.path, e.realOptions()); err != nil {
 			return err
 		}
-		if !data.Pictures(e.images) {
-			return fault("%s holds numbers, not pictures: networks of features want pictures", e.path)
-		}
+	}
+	own, _ := data.AutoencoderOf(e.trained)
+	of, latents := data.AutoencoderOf(e.images)
+	switch e.decoded = e.latents && latents && of.Digest == own.Digest; {
+	case e.decoded:
+		e.notes = append(e.notes, fmt.Sprintf("evaluation: samples are compared with decoded latents of %s, so that what the autoencoder loses of pictures counts in neither; --eval-real PICTURES compares with those", e.path))
+	case !data.Pictures(e.images):
+		return fault("%s holds numbers, not pictures: networks of features want pictures", e.path)
 	}
 	if e.n = e.images.Len(); s.EvalRealCount > 0 {
 		e.n = min(e.n, s.EvalRealCount)
 	}
-	h, w, c := e.images.Shape()
-	if size := [3]int{h, w, c}; size != shapeOf(e.trained) {
-		e.notes = append(e.notes, fmt.Sprintf("evaluation: the images of %s are %s, samples are %s, which shows in every distance", e.path, sizeText(size), sizeText(shapeOf(e.trained))))
+	if size := e.imageSize(); size != e.shown {
+		e.notes = append(e.notes, fmt.Sprintf("evaluation: the images of %s are %s, samples are %s, which shows in every distance", e.path, sizeText(size), sizeText(e.shown)))
 	}
 	return nil
+}
+
+// realOptions are how images are read that samples are compared with: at the size of what
+// latents are decoded to, where that is what samples are.
+func (e *evaluation) realOptions() data.Options {
+	o := realOptions(e.settings)
+	if c := e.shown[2]; e.latents && e.shown[0] == e.shown[1] && (c == 1 || c == 3) {
+		o.Size, o.Channels = e.shown[0], c
+	}
+	return o
+}
+
+// imageSize is that of the images that samples are compared with.
+func (e *evaluation) imageSize() [3]int {
+	if e.decoded {
+		return e.shown
+	}
+	return shapeOf(e.images)
 }
 
 // openStored reads a file of statistics, and says what it lacks.
@@ -151,7 +180,7 @@ func (e *evaluation) hooks(ctx context.Context, dev device.Device, face console.
 		given = func(n int) (train.Given, error) { return train.ReadGiven(e.trained, n, e.settings.SkipBroken) }
 	}
 	m, err := monitor.New(monitor.Options{
-		Settings: e.settings, Plan: e.plan, About: featuresText(e.about), Given: given, Progress: progress,
+		Settings: e.settings, Plan: e.plan, Decodes: e.latents, About: featuresText(e.about), Given: given, Progress: progress,
 		Features: evaluate.ExtractorOptions{Network: e.plan.Network, Weights: e.weights, Convention: e.plan.Convention, Device: dev, Precision: number.Float32},
 		Real: monitor.Real{Name: e.realText(), Set: func(needs evaluate.Needs, c *evaluate.Collector, p train.Progress) (*evaluate.Set, error) {
 			for _, n := range e.notes {
@@ -174,7 +203,11 @@ func (e *evaluation) realText() string {
 	case e.stored != nil:
 		return fmt.Sprintf("%s, of %d images", e.path, e.n)
 	}
-	return fmt.Sprintf("%d images of %s, %s", e.n, e.path, sizeText(shapeOf(e.images)))
+	what := "images"
+	if e.decoded {
+		what = "decoded latents"
+	}
+	return fmt.Sprintf("%d %s of %s, %s", e.n, what, e.path, sizeText(e.imageSize()))
 }
 
 // referenceFile of a run folder keeps what is known of the real images.
@@ -195,7 +228,10 @@ func (e *evaluation) real(ctx context.Context, needs evaluate.Needs, c *evaluate
 	}
 	p.Tell("evaluation: looks at %d real images of %s, once", e.n, e.path)
 	show, end := progress(e.path, e.n)
-	source := dataSource{e.path, e.images, e.n, e.settings.SkipBroken, func(text string) { p.Tell("evaluation: %s", text) }}
+	source := dataSource{e.path, e.images, e.n, e.settings.SkipBroken, func(text string) { p.Tell("evaluation: %s", text) }, nil}
+	if e.decoded {
+		source.decoder = p.Decoder
+	}
 	set, err := c.Collect(ctx, source, needs, func(done int) error { show(done); return nil })
 	end()
 	if err != nil {

@@ -32,6 +32,8 @@ type Options struct {
 	// Given reads so many images of the run's data with their inputs, for a network that is
 	// given these; nil: it is not.
 	Given func(n int) (train.Given, error)
+	// Decodes says that samples are latents, of which pictures are made.
+	Decodes bool
 	// Progress shows how many images of a set were looked at; nil: nothing is shown.
 	Progress func(what string, of int) (show func(done int), end func())
 }
@@ -72,7 +74,7 @@ func New(o Options) (*Monitor, error) {
 // Hook is what the run calls.
 func (m *Monitor) Hook() train.Hook {
 	return train.Hook{
-		Name: "evaluation", Every: m.Settings.EvalEvery, Pauses: true, Late: true,
+		Name: "evaluation", Every: m.Settings.EvalEvery, Pauses: true, Late: true, Decodes: m.Decodes,
 		Compile: m.compile, Bytes: m.collector.Bytes(), About: m.about,
 		Begin: m.begin, After: m.after, Close: m.close, Done: m.done,
 	}
@@ -84,6 +86,7 @@ func (m *Monitor) compile(of *train.Step) (plan.Sizes, error) {
 	if m.sampling, err = newSampling(of, m.Settings); err != nil {
 		return nil, err
 	}
+	m.sampling.decodes = m.Decodes
 	return m.sampling.step.Sizes(), nil
 }
 
@@ -125,6 +128,7 @@ func (m *Monitor) begin(p train.Progress) error {
 	if m.sampling.generator, err = m.sampling.step.Load(m.Features.Device, p.Trainer.Memory); err != nil {
 		return err
 	}
+	m.sampling.decoder = p.Decoder
 	if m.Given != nil {
 		if m.sampling.given, err = m.Given(m.Settings.EvalCount); err != nil {
 			return err

@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 
+	"fluxion/data"
 	"fluxion/engine/evaluate"
 	"fluxion/engine/generate"
+	"fluxion/engine/latent"
 	"fluxion/engine/sampler"
 	"fluxion/engine/train"
 	"fluxion/kernels/update"
@@ -21,6 +23,8 @@ type sampling struct {
 	settings  train.Settings
 	given     train.Given // what the network is given; empty: nothing
 	of        *train.Step // whose average is sampled
+	decodes   bool        // samples are latents
+	decoder   *latent.Decoder
 }
 
 // newSampling compiles it over the buffers of a training step.
@@ -100,7 +104,7 @@ func (g *sampling) after(images int64) (evaluate.Source, error) {
 		return nil, err
 	}
 	classes := g.of.NullClass
-	r := generate.Request{Table: table, Guidance: generate.Guidance{Scale: g.of.Network.Spec().Unguided()}, Clip: table.Rows[0].Call.Limits(), NullClass: classes}
+	r := generate.Request{Table: table, Guidance: generate.Guidance{Scale: g.of.Network.Spec().Unguided()}, Clip: !g.decodes && table.Rows[0].Call.Limits(), NullClass: classes}
 	for i := range g.settings.EvalCount {
 		r.Seeds = append(r.Seeds, int64(i))
 		if classes > 0 {
@@ -125,7 +129,21 @@ func (s samples) Len() int   { return len(s.request.Seeds) }
 
 func (s samples) Each(ctx context.Context, visit func(evaluate.Image) error) error {
 	channels := s.of.Network.Spec().Channels
+	var values []float32
+	var pixels []byte
+	height, width := s.of.Height, s.of.Width
+	if s.decodes {
+		height, width, channels = s.decoder.Shape()
+		values, pixels = make([]float32, height*width*channels), make([]byte, height*width*channels)
+	}
 	return s.generator.Run(ctx, s.request, func(_ int, made generate.Sample) error {
-		return visit(evaluate.Image{Pixels: made.Pixels, Height: s.of.Height, Width: s.of.Width, Channels: channels})
+		if s.decodes {
+			if err := s.decoder.Decode(made.Values, values); err != nil {
+				return err
+			}
+			data.Pixels{Floats: values}.Picture(pixels)
+			made.Pixels = pixels
+		}
+		return visit(evaluate.Image{Pixels: made.Pixels, Height: height, Width: width, Channels: channels})
 	})
 }

@@ -21,6 +21,7 @@ type Teacher struct {
 	None     []float32        // what it is told of an image of no class, or without its numbers
 	From, To []float32        // of numbers that it is told, what is 0 and what is 1; nil: it is told none
 	Digest   string           // the same of models that say the same
+	Latents  bool             // it makes latents of an autoencoder
 }
 
 // String is the folder of the teacher, and how it is guided.

@@ -148,7 +148,7 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 		all[filepath.Join(model.TrainingDir, model.GuidanceFile)] = model.BakedGuidance(scale)
 	}
 	if r.decoding != nil {
-		if err := model.KeepAutoencoder(r.decoding.dir, filepath.Join(dir, model.AutoencoderDir)); err != nil {
+		if err := model.KeepAutoencoder(r.decoding.Dir, filepath.Join(dir, model.AutoencoderDir)); err != nil {
 			return err
 		}
 		maps.Copy(all, model.LatentFiles(r.scheduler.Name, r.network.ClassName(), r.nullClass()))

@@ -36,8 +36,8 @@ func describe(d data.Dataset) dataset {
 	if !data.Pictures(d) {
 		s.Values = model.FloatValues
 	}
-	if l, _ := data.LatentsOf(d); l != nil {
-		s.Autoencoder, s.Tile = l.Autoencoder, l.Tile
+	if a, ok := data.AutoencoderOf(d); ok {
+		s.Autoencoder, s.Tile = a.Digest, a.Tile
 	}
 	return s
 }

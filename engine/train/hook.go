@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fluxion/engine/generate"
+	"fluxion/engine/latent"
 	"fluxion/engine/model"
 	"fluxion/engine/objective"
 	"fluxion/engine/plan"
@@ -29,6 +30,8 @@ type Hook struct {
 	After  func(context.Context, Progress) error
 	Pauses bool // the time that After takes is not that of steps
 	Late   bool // it comes after checkpoints and grids: a kill while it works loses none
+
+	Decodes bool // it makes pictures of samples: of latents, by the Decoder of Progress
 
 	// Compile makes the hook's own plans over the buffers of a step, and returns what they
 	// need: the run's memory has room for it. Of several calls the last counts.
@@ -67,6 +70,7 @@ type Progress struct {
 	Settings  Settings
 	Trainer   *Trainer            // whose memory holds weights and averages
 	Generator *generate.Generator // that samples from the first average; nil: the run makes no grids
+	Decoder   *latent.Decoder     // that makes pictures of samples; nil: they are no latents, or nobody Decodes
 	// Tell tells the user and the log of what does not end the run.
 	Tell func(format string, args ...any)
 	// Record hands what metrics say to all that is told of the run's statuses.
@@ -81,7 +85,7 @@ type Progress struct {
 func (r *run) progress(s State, step Outcome) Progress {
 	return Progress{
 		State: s, Step: step, LR: r.learningRate(s.Images - int64(r.settings.Batch)), Before: s.Images - int64(r.settings.Batch),
-		Last: s.Images >= r.settings.Images, Asked: r.asked, Dir: r.dir, Settings: r.settings, Trainer: r.trainer, Generator: r.generator, Tell: r.warn, Record: r.record.Evaluation, KeepBest: r.keepBest,
+		Last: s.Images >= r.settings.Images, Asked: r.asked, Dir: r.dir, Settings: r.settings, Trainer: r.trainer, Generator: r.generator, Decoder: r.decoding.of(), Tell: r.warn, Record: r.record.Evaluation, KeepBest: r.keepBest,
 	}
 }
 

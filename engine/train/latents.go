@@ -2,12 +2,14 @@ package train
 
 import (
 	"fmt"
-	"path/filepath"
+	"slices"
 
 	"fluxion/data"
 	"fluxion/data/setting"
 	"fluxion/engine/device"
 	"fluxion/engine/latent"
+	"fluxion/engine/model"
+	"fluxion/engine/plan"
 	"fluxion/kernels/number"
 	"fluxion/kernels/philox"
 	"fluxion/nets/autoencoder"
@@ -54,46 +56,101 @@ func (s Settings) checkLatents(d data.Dataset) error {
 	return nil
 }
 
-// checkLatents says that the model which a run begins with makes latents of another
-// autoencoder than the run's.
-func (b *beginning) checkLatents(s Settings, d dataset) error {
-	if b == nil {
+// checkAutoencoder says that a model which a setting names makes latents of another
+// autoencoder than the run's data are, or images where these are latents.
+func checkAutoencoder(key, name string, m *model.Model, d data.Dataset) error {
+	a, latents := data.AutoencoderOf(d)
+	if known := m.AutoencoderDigest(); latents && known != "" && known != a.Digest {
+		return &SettingError{key, fmt.Sprintf("%s makes latents of another autoencoder than that of the data, the one in %s; want latents of its own", name, m.Autoencoder)}
+	}
+	return nil
+}
+
+// latentNotes say that samples will not be decoded, though those of the model that the run
+// begins with, or learns from, are.
+func (r *run) latentNotes() []string {
+	if _, ok := data.AutoencoderOf(r.data); ok || data.Pictures(r.data) {
 		return nil
 	}
-	if known := b.from.AutoencoderDigest(); known != "" && d.Autoencoder != "" && known != d.Autoencoder {
-		return &SettingError{"init", fmt.Sprintf("%s makes latents of another autoencoder than that of the data, the one in %s; want latents of its own", s.Init, b.from.Autoencoder)}
+	for _, of := range []struct {
+		key, name string
+		latents   bool
+	}{
+		{"init", r.settings.Init, r.beginning != nil && r.beginning.from.Autoencoder != ""},
+		{"teacher", r.settings.Teacher, r.teacher != nil && r.teacher.Latents},
+	} {
+		if of.latents {
+			return []string{fmt.Sprintf("%s %s makes latents, and the data say nothing of their autoencoder: samples of this run are numbers, which are not decoded; want latents:DIR, or pairs:DIR that fluxion pairs made of such a model", of.key, of.name)}
+		}
 	}
 	return nil
 }
 
 // decoding makes pictures of samples that are latents.
 type decoding struct {
-	decoder *latent.Decoder
-	dir     string // of the autoencoder
-	digest  string
-	shape   [3]int // of pictures
+	data.Autoencoder
+	shape   [3]int          // of pictures
+	decoder *latent.Decoder // nil: none are made
 }
 
-// newDecoding reads the autoencoder that latents lie with; nil: the data are none.
-func newDecoding(d data.Dataset, dev device.Device) (*decoding, error) {
-	l, dir := data.LatentsOf(d)
-	if l == nil {
+// newDecoding finds the autoencoder that latents lie with; nil: the data are none, or this
+// process of several keeps and shows nothing.
+func (r *run) newDecoding() (*decoding, error) {
+	a, ok := data.AutoencoderOf(r.data)
+	if !ok || r.group.Rank > 0 {
 		return nil, nil
 	}
-	c := &decoding{dir: filepath.Join(dir, data.AutoencoderDir), digest: l.Autoencoder}
-	m, err := autoencoder.Read(c.dir)
+	c := &decoding{Autoencoder: a}
+	var err error
+	c.shape, _, err = Shown(r.data)
+	return c, err
+}
+
+// Shown is the height, width and channels of what samples of a model of a set are seen as, and
+// whether that is decoded from them: the set is of latents.
+func Shown(d data.Dataset) (shape [3]int, decoded bool, err error) {
+	shape[0], shape[1], shape[2] = d.Shape()
+	a, ok := data.AutoencoderOf(d)
+	if !ok {
+		return shape, false, nil
+	}
+	c, err := autoencoder.ReadConfig(a.Dir)
 	if err != nil {
-		return nil, err
+		return shape, true, err
 	}
-	if m.Digest() != l.Autoencoder {
-		return nil, &data.Error{Path: c.dir, Problem: fmt.Sprintf("is another autoencoder than that of the latents beside it (%s); want theirs", l.Made["vae"])}
+	if c.LatentChannels != shape[2] {
+		return shape, true, &data.Error{Path: a.Dir, Problem: fmt.Sprintf("decodes latents of %d channels, and those beside it have %d", c.LatentChannels, shape[2])}
 	}
-	c.decoder, err = latent.NewDecoder(latent.Options{Model: m, Device: dev, Precision: number.Float32, Batch: 1, Tile: l.Tile}, l.Height, l.Width)
+	return [3]int{shape[0] * c.Factor(), shape[1] * c.Factor(), c.OutChannels}, true, nil
+}
+
+// read reads the autoencoder, and compiles its decoder if pictures are made.
+func (c *decoding) read(d data.Dataset, dev device.Device, shows bool) error {
+	if c == nil {
+		return nil
+	}
+	m, err := autoencoder.Read(c.Dir)
 	if err != nil {
-		return nil, &data.Error{Path: filepath.Join(dir, data.LatentsFile), Problem: "does not agree with its autoencoder", Err: err}
+		return err
 	}
-	c.shape[0], c.shape[1], c.shape[2] = c.decoder.Shape()
-	return c, nil
+	if m.Digest() != c.Digest {
+		return &data.Error{Path: c.Dir, Problem: fmt.Sprintf("is another autoencoder than that of the latents beside it (%s); want theirs", c.Of)}
+	}
+	if !shows {
+		return nil
+	}
+	height, width, _ := d.Shape()
+	c.decoder, err = latent.NewDecoder(latent.Options{Model: m, Device: dev, Precision: number.Float32, Batch: 1, Tile: c.Tile}, height, width)
+	if err != nil {
+		return &data.Error{Path: c.Dir, Problem: "does not agree with the latents beside it", Err: err}
+	}
+	return nil
+}
+
+// picturesDecoded says whether pictures are made of samples that are latents: for grids, or
+// for hooks.
+func (r *run) picturesDecoded() bool {
+	return r.gridCount() > 0 || slices.ContainsFunc(r.all, func(h Hook) bool { return h.Decodes })
 }
 
 // shown is the shape of images that can be seen: of the data, or of what their latents are of.
@@ -114,11 +171,35 @@ func (r *run) picture(samples data.Pixels) (data.Pixels, error) {
 	return images, r.decoding.decoder.Decode(samples.Floats, images.Floats)
 }
 
-func (d *decoding) free() error {
-	if d == nil {
+// sizes is the memory of the device that decoding takes, nil for none.
+func (c *decoding) sizes() plan.Sizes {
+	if c == nil || c.decoder == nil {
 		return nil
 	}
-	return d.decoder.Close()
+	return c.decoder.Sizes()
+}
+
+// of is the decoder; nil: there is none.
+func (c *decoding) of() *latent.Decoder {
+	if c == nil {
+		return nil
+	}
+	return c.decoder
+}
+
+// load brings the decoder to memory of the run.
+func (c *decoding) load(memory device.Memory) error {
+	if c == nil || c.decoder == nil {
+		return nil
+	}
+	return c.decoder.LoadIn(memory)
+}
+
+func (c *decoding) free() error {
+	if c == nil || c.decoder == nil {
+		return nil
+	}
+	return c.decoder.Close()
 }
 
 // latentsMirrored says whether a folder of latents has those of mirrored images, which mean the

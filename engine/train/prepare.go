@@ -129,7 +129,10 @@ func planRun(o Options) (r *run, p planned, err error) {
 	if _, err = r.planSampling(0); err != nil {
 		return nil, p, &SettingError{"schedule, output_kind", err.Error()}
 	}
-	if r.decoding, err = newDecoding(r.data, o.Device); err != nil {
+	if r.decoding, err = r.newDecoding(); err == nil {
+		err = r.decoding.read(r.data, o.Device, r.picturesDecoded())
+	}
+	if err != nil {
 		return nil, p, err
 	}
 	if p.kept, err = r.keptBytes(o.Device); err != nil {
@@ -165,7 +168,10 @@ func prepare(o Options) (*run, Start, error) {
 	}
 	if r.from == nil {
 		r.beginning, err = readBeginning(s, network, loss.Process(), step.Trained.Params, r.data.Classes(), r.teacher)
-		if err = errors.Join(err, r.beginning.checkLatents(s, r.dataset)); err != nil {
+		if err == nil && r.beginning != nil {
+			err = checkAutoencoder("init", s.Init, r.beginning.from, r.data)
+		}
+		if err != nil {
 			r.folder.Note("ended: %v", err)
 			return nil, Start{}, errors.Join(err, r.close())
 		}
@@ -184,7 +190,7 @@ func prepare(o Options) (*run, Start, error) {
 	r.baseline, r.atZero = loss.Baseline(mean, variance)
 	return r, Start{
 		Run: o.Dir, Settings: s, Changes: changes,
-		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Floats: o.Data.Kind() == data.Floats, Classes: o.Data.Classes(), Numbers: r.labels.about(network.Spec()), Notes: slices.Concat(data.Notes(o.Data), network.Notes(), r.presetNotes(), r.beginning.notes(loss.Process()), r.couplingNotes(), r.floatNotes(variance)), Resident: step.Resident > 0,
+		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Floats: o.Data.Kind() == data.Floats, Classes: o.Data.Classes(), Numbers: r.labels.about(network.Spec()), Notes: slices.Concat(data.Notes(o.Data), network.Notes(), r.presetNotes(), r.beginning.notes(loss.Process()), r.latentNotes(), r.couplingNotes(), r.floatNotes(variance)), Resident: step.Resident > 0,
 		Parameters: nets.Count(step.Trained.Params), Tensors: len(step.Trained.Params),
 		Device: o.Device.Describe(), PlannedBytes: sizes.Bytes(), BesideBytes: r.besideBytes(), StepFLOPs: step.Cost().FLOPs, Snapshots: snapshots,
 		KeptBytes: p.kept, AgainFLOPs: step.Recomputed().FLOPs,
@@ -244,9 +250,7 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 			}
 			sizes = plan.Union(sizes, r.pairing.plan.Sizes)
 		}
-		if r.decoding != nil && sampling != nil {
-			sizes = plan.Union(sizes, r.decoding.decoder.Sizes())
-		}
+		sizes = plan.Union(sizes, r.decoding.sizes())
 		for _, h := range r.all {
 			if h.Compile == nil {
 				continue
@@ -295,13 +299,8 @@ func (r *run) load(d device.Device, sizes plan.Sizes, step *Step, sampling *gene
 			return err
 		}
 	}
-	if sampling == nil {
-		return nil
-	}
-	if r.decoding != nil {
-		if err = r.decoding.decoder.LoadIn(r.memory); err != nil {
-			return err
-		}
+	if err = r.decoding.load(r.memory); err != nil || sampling == nil {
+		return err
 	}
 	r.generator, err = sampling.Load(d, r.memory)
 	return err

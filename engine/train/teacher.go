@@ -130,6 +130,9 @@ func readTeacher(s Settings, d data.Dataset) (*objective.Teacher, error) {
 		return bad("was trained with label_drop 0, so it does not know what to guide away from; want teacher_guidance 1")
 	}
 	if d != nil {
+		if err := checkAutoencoder("teacher", s.Teacher, m, d); err != nil {
+			return nil, err
+		}
 		h, w, c := d.Shape()
 		if err := spec.CheckSize("the teacher", h, w); err != nil {
 			return nil, &SettingError{"teacher", err.Error() + "; give data and size as the teacher had them"}
@@ -151,7 +154,7 @@ func readTeacher(s Settings, d data.Dataset) (*objective.Teacher, error) {
 	}
 	t := &objective.Teacher{
 		Frozen:  &objective.Frozen{Name: teacherName, Network: m.Network, Dir: m.Path, Weights: m.Weights},
-		Process: m.Process, Guidance: s.TeacherGuidance, Interval: interval, Baked: m.Baked, None: m.Untold(), Digest: m.Digest(),
+		Process: m.Process, Guidance: s.TeacherGuidance, Interval: interval, Baked: m.Baked, None: m.Untold(), Digest: m.Digest(), Latents: m.Autoencoder != "",
 	}
 	if m.Labels != nil {
 		t.From, t.To = m.Labels.From, m.Labels.To

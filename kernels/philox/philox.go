@@ -53,7 +53,7 @@ const (
 	Couple                      // training: which noise of a plan an image is given; address = that of its own noise
 	Latent                      // training: ξ of an image on a bridge; address = position in the image stream
 	Guidance                    // training: the scale of guidance that the network is told; address = position in the image stream
-	Posterior                   // training: which latent of its posterior an image is; address = position in the image stream
+	Posterior                   // which latent of its posterior an image is; address = position in the image stream, in sampling the number of the picture
 
 	// Streams is how many streams the layout has room for.
 	Streams uint32 = 1 << 8

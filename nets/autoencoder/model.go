@@ -88,23 +88,28 @@ func (c Config) Empty() (*Model, error) {
 	return &Model{Config: c, Params: params, Flat: make([]float32, nets.FlatSize(params))}, err
 }
 
+// ReadConfig reads the configuration of an autoencoder in a folder, as Read finds it.
+func ReadConfig(dir string, ignore ...string) (Config, error) {
+	path := filepath.Join(component(dir), "config.json")
+	text, err := pyjson.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("%w (want the folder of an %s, as diffusers writes it)", err, className)
+	}
+	c, err := Parse(text, ignore...)
+	if fault := (*nets.ConfigError)(nil); errors.As(err, &fault) {
+		fault.File = path
+		return c, err
+	}
+	return c, pyjson.In(path, err)
+}
+
 // Read reads the folder of an autoencoder: dir itself, or its sub-folder vae or vqvae, as
 // pipelines have it. Unknown keys to ignore are left out.
 func Read(dir string, ignore ...string) (*Model, error) {
 	dir = component(dir)
-	path := filepath.Join(dir, "config.json")
-	text, err := pyjson.ReadFile(path)
+	c, err := ReadConfig(dir, ignore...)
 	if err != nil {
-		return nil, fmt.Errorf("%w (want the folder of an %s, as diffusers writes it)", err, className)
-	}
-	c, err := Parse(text, ignore...)
-	var fault *nets.ConfigError
-	switch {
-	case errors.As(err, &fault):
-		fault.File = path
 		return nil, err
-	case err != nil:
-		return nil, pyjson.In(path, err)
 	}
 	m := &Model{Config: c}
 	if m.Params, err = c.params(); err != nil {
