@@ -100,6 +100,8 @@ func NameOf(d Dataset, i int) string {
 		return NameOf(of.Dataset, i)
 	case ordered:
 		return NameOf(of.Dataset, of.of[i])
+	case subset:
+		return NameOf(of.Dataset, of.numbers[i])
 	case *labelled:
 		return NameOf(of.Dataset, i)
 	case *files:

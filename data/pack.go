@@ -110,6 +110,9 @@ func inLines(names []string) string {
 	return strings.Join(lines, "\n")
 }
 
+// Subset is some images of a set, by their numbers.
+func Subset(d Dataset, numbers []int) Dataset { return subset{d, numbers} }
+
 // subset is some images of a set.
 type subset struct {
 	Dataset

@@ -21,10 +21,6 @@ const (
 	componentName = "unet"
 )
 
-// LabelsDir is the folder of the network that is told classes, in a pipeline whose unet is
-// the same network told none: it is the one that is read.
-const LabelsDir = "unet_labels"
-
 // metadata is what diffusers writes into every safetensors file.
 var metadata = map[string]string{"format": "pt"}
 
@@ -59,17 +55,38 @@ func WriteModelAs(as safetensors.Dtype, dir string, n Configured, params []Param
 
 // WriteWeights writes parameters of a flat buffer as a safetensors file of a type.
 func WriteWeights(w io.Writer, as safetensors.Dtype, params []Param, flat []float32, metadata map[string]string) error {
-	byName := map[string]Param{}
+	return WriteParts(w, metadata, Part{As: as, Params: params, Flat: flat})
+}
+
+// Part is parameters in a file with others.
+type Part struct {
+	Prefix string // of the names of its tensors
+	As     safetensors.Dtype
+	Params []Param
+	Flat   []float32
+}
+
+// WriteParts writes parameters of several networks as one safetensors file.
+func WriteParts(w io.Writer, metadata map[string]string, parts ...Part) error {
+	type place struct {
+		Part
+		of Param
+	}
+	byName := map[string]place{}
+	var tensors []safetensors.Tensor
 	largest := 0
-	for _, p := range params {
-		byName[p.Name] = p
-		largest = max(largest, p.Size())
+	for _, part := range parts {
+		for i, t := range TensorsAs(part.As, part.Params) {
+			t.Name = part.Prefix + t.Name
+			byName[t.Name], tensors = place{part, part.Params[i]}, append(tensors, t)
+			largest = max(largest, part.Params[i].Size())
+		}
 	}
 	scratch := make([]float32, largest)
-	return safetensors.Write(w, TensorsAs(as, params), metadata, func(t safetensors.Tensor, w io.Writer) error {
+	return safetensors.Write(w, tensors, metadata, func(t safetensors.Tensor, w io.Writer) error {
 		p := byName[t.Name]
-		ToStored(p, flat, scratch[:p.Size()])
-		return safetensors.WriteNumbers(w, as, scratch[:p.Size()])
+		ToStored(p.of, p.Flat, scratch[:p.of.Size()])
+		return safetensors.WriteNumbers(w, p.As, scratch[:p.of.Size()])
 	})
 }
 
@@ -183,7 +200,11 @@ func (c Classes) read(dir string, denoiser bool, ignore []string) (Network, []fl
 	if err != nil {
 		return nil, nil, err
 	}
-	stored, err := openWeights(component(dir), class.ModernName)
+	open := openWeights
+	if hasLabels(component(dir)) {
+		open = openLabels
+	}
+	stored, err := open(component(dir), class.ModernName)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -267,6 +267,18 @@ func ReadWeights(dir string, params []Param, modernName func(name string) string
 	return flat, stored.notes(), err
 }
 
+// ReadTensorWeights reads them, as ReadWeights does, from an open file.
+func ReadTensorWeights(f TensorFile, params []Param, modernName func(name string) string) ([]float32, error) {
+	stored := &weights{path: f.Path(), entries: map[string]entry{}}
+	if err := stored.add(f, modernName); err != nil {
+		return nil, err
+	}
+	if err := stored.match(params); err != nil {
+		return nil, err
+	}
+	return stored.flat(params, params)
+}
+
 // NotFiniteError is a weight that is no number: nothing can be made with it.
 type NotFiniteError struct {
 	File, Tensor string // the first in the order of the parameters

@@ -23,6 +23,7 @@ from pathlib import Path
 import diffusers
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).parent))
 from check_samples import STEP, draws  # noqa: E402: what Fluxion draws
@@ -172,7 +173,10 @@ def opened(folder):
     """The network as from_pretrained finds it; that which is told classes, where there is one."""
     unet = diffusers.DiffusionPipeline.from_pretrained(folder).unet
     if (folder / "unet_labels").exists():
-        unet = diffusers.UNet2DModel.from_pretrained(folder, subfolder="unet_labels")
+        own = load_file(folder / "unet_labels" / "labels.safetensors")
+        told = diffusers.UNet2DModel.from_config(diffusers.UNet2DModel.load_config(folder, subfolder="unet_labels"))
+        told.load_state_dict(unet.state_dict() | own)
+        unet = told
     return unet.eval()
 
 

@@ -5,7 +5,8 @@
 
 Trains small networks on the embedded digits, converts them, and for each: DiffusionPipeline.from_pretrained(OUT)() without
 any other argument (with trust_remote_code=True where the folder says that it must be); the Python of its README.md; its
-weights against the run's averaged ones. Prints a table, and exits with 1 if one of them fails. --png keeps pictures of four
+weights against the run's averaged ones; guided images of classes against a loop of its own. Then, of a model of latents,
+pictures that are given (sample --init, --mask) against the lines of StableDiffusion3Img2ImgPipeline and its inpainting. Prints a table, and exits with 1 if one of them fails. --png keeps pictures of four
 images each to look at. A few minutes.
 """
 
@@ -14,6 +15,7 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -41,6 +43,9 @@ KINDS = {  # flags of train; whether diffusers must be told to run the folder's 
     "flow, its own estimate": (["--self-conditioning", "0.5"], True),
     "eps, its own estimate": ([*EPS, "--self-conditioning", "0.5"], True),
 }
+LATENTS = {  # on latents of the digits
+    "latents, classes": ([], True),
+}
 UNLABELED = {  # on pictures without classes
     "flow": ([], False),
     "eps": (EPS, False),
@@ -52,6 +57,52 @@ def fluxion(program, *arguments):
     run = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
     if run.returncode:
         raise SystemExit(f"check_pipelines: fluxion {' '.join(map(str, arguments))}: {run.stderr.strip()}")
+
+
+def autoencoder(folder):
+    """A small AutoencoderKL of random weights, whose posteriors have no width, so that a sample of them is their mean."""
+    torch.manual_seed(0)
+    vae = diffusers.AutoencoderKL(block_out_channels=(8, 16), norm_num_groups=4, latent_channels=4, sample_size=16, scaling_factor=0.5, shift_factor=0.1,
+                                  down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2)
+    with torch.no_grad():
+        vae.quant_conv.weight[4:] = 0
+        vae.quant_conv.bias[4:] = -30
+    vae.save_pretrained(folder)
+    return folder
+
+
+def given(program, out, picture, folder):
+    """How far latents of image to image and of inpainting are from those of diffusers' lines, as shares of the range."""
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(out, trust_remote_code=True)
+    unet, vae = pipeline.unet, pipeline.vae
+    mask = np.zeros((16, 16), np.uint8)
+    mask[3:12, 5:] = 255
+    Image.fromarray(mask).save(folder / "mask.png")
+    image = torch.from_numpy(np.asarray(Image.open(picture).convert("RGB"), np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
+    kept = torch.nn.functional.interpolate((torch.from_numpy(mask)[None, None] / 255 >= 0.5).float(), size=(8, 8))
+    rows = []
+    ours = ["--sampler", "euler", "--grid", "uniform", "--mask", folder / "mask.png"]  # no mask goes with --scheduler
+    for name, strength, flags in ("img2img", 0.6, ["--scheduler", "model"]), ("inpaint", 0.8, ours):
+        z, noise = folder / f"{name}.npz", folder / f"{name}.npy"
+        fluxion(program, "sample", "--model", out, "--init", picture, "--strength", strength, "--steps", 10, "--count", 2, "--class", 3, "--latent",
+                "--out", z, "--save-noise", noise, "--precision", "fp32", "--device", "cpu", *flags)
+        scheduler = diffusers.FlowMatchEulerDiscreteScheduler.from_config(pipeline.scheduler.config)
+        scheduler.set_timesteps(10, sigmas=np.linspace(1, 0, 11)[:-1] if name == "inpaint" else None)
+        first = 10 - min(int(10 * strength), 10)
+        timesteps, e = scheduler.timesteps[first:], torch.from_numpy(np.load(noise)).permute(0, 3, 1, 2)
+        scheduler.set_begin_index(first)
+        labels = torch.full((2,), 3)
+        with torch.no_grad():
+            x0 = ((vae.encode(image).latent_dist.sample() - vae.config.shift_factor) * vae.config.scaling_factor).repeat(2, 1, 1, 1)
+            x = scheduler.scale_noise(x0, timesteps[:1].repeat(2), e)
+            for i, t in enumerate(timesteps):
+                x = scheduler.step(unet(x, t, class_labels=labels).sample, t, x).prev_sample
+                if name == "inpaint":
+                    proper = x0 if i + 1 == len(timesteps) else scheduler.scale_noise(x0, timesteps[i + 1 : i + 2].repeat(2), e)
+                    x = (1 - kept) * proper + kept * x
+        got = torch.from_numpy(np.load(z)["images"]).permute(0, 3, 1, 2)
+        rows.append((name, float((got - x).abs().max() / (x.max() - x.min()))))
+    return rows
 
 
 def picture(images, path):
@@ -105,24 +156,50 @@ def card(out):
     return f"{len(blocks)} run" + (", grid" if (out / "samples.png").exists() else "")
 
 
+def weights(out):
+    """Those of the network that is told classes, where there is one: what it has beside, or otherwise than, the other."""
+    own = out / "unet_labels" / "labels.safetensors"
+    return load_file(out / "unet" / "diffusion_pytorch_model.safetensors") | (load_file(own) if own.exists() else {})
+
+
 def averaged(out, run):
-    """Whether the weights are the run's averaged ones: of the network that is told classes, where there are two."""
+    """Whether the weights are the run's averaged ones."""
     newest = max((run / "checkpoints").iterdir(), key=lambda p: int(p.name))
-    network = out / ("unet_labels" if (out / "unet_labels").exists() else "unet")
-    got, want = (load_file(d / "diffusion_pytorch_model.safetensors") for d in (network, newest / "unet_ema"))
+    got, want = weights(out), load_file(newest / "unet_ema" / "diffusion_pytorch_model.safetensors")
     return got.keys() == want.keys() and all(torch.equal(got[k], want[k]) for k in want)
 
 
-def folded(out):
-    """How far the network that is told no class is from the other told the one that stands for none."""
+def labelled(out):
+    """How far the network that is told no class is from the other told the one that stands for none; how far images of
+    classes, guided, are from those of a loop of ours with the whole network; what the second network takes on the disk."""
     if not (out / "unet_labels").exists():
-        return ""
+        return "", "", ""
     alone = diffusers.UNet2DModel.from_pretrained(out, subfolder="unet")
-    told = diffusers.UNet2DModel.from_pretrained(out, subfolder="unet_labels")
+    told = diffusers.UNet2DModel.from_config(diffusers.UNet2DModel.load_config(out, subfolder="unet_labels")).eval()
+    told.load_state_dict(weights(out))
+    none = torch.full((4,), told.config.num_class_embeds - 1)
     x, t = torch.randn(4, 3, 16, 16), torch.tensor([3, 200, 500, 999])
     with torch.no_grad():
-        none = torch.full((4,), told.config.num_class_embeds - 1)
-        return f"{(alone(x, t).sample - told(x, t, class_labels=none).sample).abs().max():.0e}"
+        folded = (alone(x, t).sample - told(x, t, class_labels=none).sample).abs().max()
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(out, custom_pipeline="pipeline", trust_remote_code=True)
+    pipeline.set_progress_bar_config(disable=True)
+    classes, scale = torch.tensor([0, 3, 5, 9]), 2.0
+    images = pipeline(class_labels=classes.tolist(), guidance_scale=scale, num_inference_steps=8, generator=torch.Generator().manual_seed(1), output_type="np").images
+    scheduler, generator = pipeline.scheduler, torch.Generator().manual_seed(1)
+    scheduler.set_timesteps(8)
+    x = torch.randn(4, 3, 16, 16, generator=generator) * getattr(scheduler, "init_noise_sigma", 1.0)
+    with torch.no_grad():
+        if type(scheduler).__name__ == "DDPMScheduler":  # it draws on the way
+            torch.manual_seed(2)
+            images = pipeline(class_labels=classes.tolist(), guidance_scale=scale, num_inference_steps=8, generator=torch.Generator().manual_seed(1), output_type="np").images
+            torch.manual_seed(2)
+        for t in scheduler.timesteps:
+            z = scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x
+            free, one = told(z, t, class_labels=none).sample, told(z, t, class_labels=classes).sample
+            x = scheduler.step(free + scale * (one - free), t, x).prev_sample
+    far = np.abs(images - (x / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()).max()
+    size = lambda folder: sum(f.stat().st_size for f in (out / folder).iterdir())
+    return f"{folded:.0e}", f"{far:.0e}", f"{size('unet_labels') / size('unet'):.0%}"
 
 
 def main():
@@ -135,17 +212,22 @@ def main():
     program = options.fluxion.resolve()
     torch.set_num_threads(1)
     failed = 0
-    print("| run | pipeline | asks for trust | call without arguments | README.md | averaged weights | without a class |\n" + "|---" * 7 + "|", flush=True)
+    print("| run | pipeline | asks for trust | call without arguments | README.md | averaged weights | without a class | of classes, guided | unet_labels |\n" + "|---" * 9 + "|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         fluxion(program, "train", "--out", folder / "digits", "--size", 16, "--preset", "micro", "--images", 64, "--sample-count", 0)
         fluxion(program, "sample", "--model", folder / "digits", "--out", folder / "pictures", "--count", 32, "--steps", 2)
+        for i, path in enumerate(sorted((folder / "pictures").iterdir())):
+            (folder / "classes" / str(i % 10)).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder / "classes" / str(i % 10) / path.name)
+        fluxion(program, "latents", folder / "classes", folder / "latents", "--vae", autoencoder(folder / "vae"))
         kinds = [(k, *v, "glyphs") for k, v in KINDS.items()] + [(k, *v, folder / "pictures") for k, v in UNLABELED.items()]
+        kinds += [(k, *v, f"latents:{folder / 'latents'}") for k, v in LATENTS.items()]
         for i, (name, flags, code, data) in enumerate(kinds):
             if options.only not in name:
                 continue
             run, out = folder / f"run{i}", folder / f"out{i}"
-            fluxion(program, "train", "--data", data, "--out", run, "--size", 16, "--preset", "micro", "--images", options.images, "--sample-count", 4, "--precision", "fp32", *flags)
+            fluxion(program, "train", "--data", data, "--out", run, *([] if name in LATENTS else ["--size", 16]), "--preset", "micro", "--images", options.images, "--sample-count", 4, "--precision", "fp32", *flags)
             fluxion(program, "convert", run, out)
             try:
                 trusts = refused(out) if code else False
@@ -154,12 +236,16 @@ def main():
                 if options.png:
                     options.png.mkdir(parents=True, exist_ok=True)
                     picture(images, options.png / f"{name.replace(', ', '-').replace(' ', '-')}.png")
-                read, same, far = card(out), averaged(out, run), folded(out)
-                wrong = trusts != code or not same or spread(images) < 1 or bool(far) and float(far) > 1e-5
+                read, same, (far, guided, more) = card(out), averaged(out, run), labelled(out)
+                wrong = trusts != code or not same or spread(images) < 1 or bool(far) and max(float(far), float(guided)) > 1e-5
             except Exception as e:  # noqa: BLE001: whatever diffusers raises is what the table is for
-                kind, called, read, same, far, trusts, wrong = "", f"{type(e).__name__}: {e}", "", "", "", "", True
+                kind, called, read, same, far, guided, more, trusts, wrong = "", f"{type(e).__name__}: {e}", "", "", "", "", "", "", True
             failed += wrong
-            print(f"| {name} | {kind} | {'yes' if trusts else 'no'} | {called} | {read} | {same} | {far} |{' WRONG' if wrong else ''}", flush=True)
+            print(f"| {name} | {kind} | {'yes' if trusts else 'no'} | {called} | {read} | {same} | {far} | {guided} | {more} |{' WRONG' if wrong else ''}", flush=True)
+            if name in LATENTS and not wrong:
+                for way, far in given(program, out, folder / "pictures" / "000003.png", folder):
+                    failed += far > 1e-4
+                    print(f"{way} of {name}: {far:.0e} of the range from diffusers{' WRONG' if far > 1e-4 else ''}", flush=True)
     if failed:
         raise SystemExit(f"check_pipelines: {failed} failed")
 

@@ -60,9 +60,14 @@ in files of its own, in the metadata or in arrays of their names.
 DiffusionPipeline.from_pretrained(OUT)() runs it. Where the model knows classes and was
 trained without them, too, its unet/ is the network told no class, whose embedding became
 part of the time's, and unet_labels/ the one that is told them, which is what fluxion
-reads. A network that no pipeline of diffusers calls (classes but none that stands for
-any, its own estimate, flow maps) has pipeline.py beside it, which diffusers runs where
-from_pretrained is given trust_remote_code=True.
+reads: what both have is stored once, in unet/. pipeline.py calls both, with class_labels
+and guidance_scale, where from_pretrained is given custom_pipeline="pipeline" and
+trust_remote_code=True. A network that no pipeline of diffusers calls (classes but none
+that stands for any, its own estimate, flow maps, latents) is called by pipeline.py alone,
+with trust_remote_code=True.
+
+A model of latents keeps its autoencoder: in vae/, and in one file as tensors whose names
+begin with vae., as float32 whatever --type is.
 
 --ema-sigma makes an average of any width after training (EDM2's post-hoc EMA): a run of
 train --ema power keeps averages by a power of time, and snapshots of them, and theirs

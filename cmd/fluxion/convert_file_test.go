@@ -21,7 +21,7 @@ func TestConvertedFiles(t *testing.T) {
 	}
 	for _, step := range [][]string{
 		{"run", "a.safetensors"}, {"a.safetensors", "b.npz"}, {"b.npz", "c"}, {"c", "d.safetensors", "--type", "bf16"}, {"run", "h.npz", "--type", "fp16"}, {"h.npz", "i.safetensors"},
-		{filepath.Join("c", "unet_labels", "diffusion_pytorch_model.safetensors"), "e"},
+		{"c", "e"},
 	} {
 		text, code, err := fluxion(t, with([]string{"convert", at(step[0]), at(step[1])}, step[2:]...)...)
 		if err != nil || !strings.Contains(text, "\nnext        ") {
@@ -95,6 +95,7 @@ func TestConvertedFiles(t *testing.T) {
 		{[]string{"run", "x.npz", "--type", "bf16"}, exitUsage, "NumPy has no such numbers"},
 		{[]string{"cut.npz", "x"}, exitInput, "cut.npz"},
 		{[]string{"other.npz", "x"}, exitInput, "holds no array config.json, as convert writes it"},
+		{[]string{filepath.Join("c", "unet_labels", "labels.safetensors"), "x"}, exitInput, "want the folder of the pipeline around it"},
 		{[]string{"../../../nets/feature/glyph.safetensors", "x"}, exitInput, "no such folder"},
 	} {
 		_, code, err := fluxion(t, with([]string{"convert", at(c.args[0]), at(c.args[1])}, c.args[2:]...)...)

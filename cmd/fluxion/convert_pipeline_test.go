@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"fluxion/engine/model"
+	"fluxion/nets"
 	"fluxion/nets/catalog"
 )
 
@@ -60,7 +61,7 @@ func TestConvertedPipelines(t *testing.T) {
 			}
 			_, code := want.([]any)
 			_, err := os.Stat(filepath.Join(out, model.PipelineFile))
-			if (err == nil) != code {
+			if (err == nil) != (code || c.labels) {
 				t.Errorf("%s: %v", model.PipelineFile, err)
 			}
 			n, err := catalog.ReadConfig(filepath.Join(out, "unet"))
@@ -86,8 +87,14 @@ func TestConvertedPipelines(t *testing.T) {
 					t.Errorf("the card lacks %s:\n%s", part, card)
 				}
 			}
-			if bytes.Contains(card, []byte("unet_labels")) != c.labels || bytes.Contains(card, []byte("trust_remote_code=True")) != code {
-				t.Errorf("the card is of another pipeline:\n%s", card)
+			if bytes.Contains(card, []byte("unet_labels")) != c.labels || bytes.Contains(card, []byte("trust_remote_code=True")) != (code || c.labels) || bytes.Contains(card, []byte(dir)) {
+				t.Errorf("the card is of another pipeline, or tells where it was made:\n%s", card)
+			}
+			if c.labels { // what both networks have is stored once
+				small, whole := sizeOf(t, filepath.Join(out, nets.LabelsDir)), sizeOf(t, filepath.Join(out, model.WeightsDir))
+				if small*10 > whole {
+					t.Errorf("the network that is told labels takes %d bytes, and the other %d", small, whole)
+				}
 			}
 			grid, err := os.ReadFile(filepath.Join(again, model.GridFile))
 			if shown, failed := os.ReadFile(filepath.Join(run, "samples", "000000024.png")); err != nil || failed != nil || !bytes.Equal(grid, shown) {
@@ -95,4 +102,19 @@ func TestConvertedPipelines(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sizeOf is the bytes of the files of a folder.
+func sizeOf(t *testing.T, dir string) (bytes int64) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil {
+			bytes += info.Size()
+		}
+	}
+	return bytes
 }

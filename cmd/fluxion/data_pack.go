@@ -93,6 +93,9 @@ func (o *packOptions) run(ctx context.Context, face console.Face, spec, out stri
 		return err
 	}
 	defer set.Close()
+	if a, latents := data.AutoencoderOf(set); latents {
+		return fault.Usagef("%s holds latents, of which one file would keep neither deviations nor the autoencoder in %s; they are decoded already: copy their folder", spec, a.Dir)
+	}
 	r := &shownPack{Event: "done", Data: spec, Out: out, Of: set.Len(), Values: set.Kind().String(), Notes: append([]string{}, data.Notes(set)...)}
 	height, width, channels := set.Shape()
 	r.Shape = []int{height, width, channels}

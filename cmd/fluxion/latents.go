@@ -33,10 +33,11 @@ import (
 
 type latentsOptions struct {
 	setOptions
+	sources                              *settings.Sources
 	vae                                  string // folder
 	part, number                         string
 	shard, batch, tile, threads, columns int
-	flip, decode                         bool
+	flip, decode, skipBroken             bool
 	device, precision, blockings         string
 	ignore                               []string
 	disk                                 durable.Disk
@@ -56,7 +57,8 @@ made, OUT/vae is the autoencoder, by which grids and samples of a model are deco
 A mirrored latent is not the latent of the mirrored image: --flip keeps that, too, for
 train --flip. --type fp16 or bf16 takes half the room. The same command again makes
 what is missing; --part 2/3 makes the second third of the files, so that several
-processes or machines make one folder.
+processes or machines make one folder. --skip-broken reads all images once before, so
+that every part leaves out the same.
 
 --decode goes back: DATA is latents:DIR, of which means are decoded, or a file of latents
 that sample --latent wrote; OUT is a folder for pictures, or FILE.npz.`,
@@ -73,7 +75,7 @@ that sample --latent wrote; OUT is a folder for pictures, or FILE.npz.`,
 		},
 	}
 	c.Flags().SortFlags = false
-	settings.Bind(c, o.list())
+	o.sources = settings.Bind(c, o.list())
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
 	return c
 }
@@ -88,6 +90,7 @@ func (o *latentsOptions) list() setting.List {
 			{Key: "vae", Value: setting.Of(&o.vae), Own: true, Help: "folder of the autoencoder, or of a pipeline with one"},
 		}, list,
 		setting.List{
+			skipBrokenSetting(&o.skipBroken),
 			{Key: "flip", Value: setting.Of(&o.flip), Own: true, Help: "keep latents of the mirrored images, too"},
 			{Key: "type", Value: setting.Of(&o.number), Own: true, Help: "of numbers that are kept", Range: setting.OneOf("type", data.LatentTypes)},
 			{Key: "part", Value: setting.Of(&o.part), Own: true, Offers: someParts, Help: "I/N: make the files of part I of N alone"},
@@ -127,6 +130,11 @@ func (o *latentsOptions) run(ctx context.Context, face console.Face, spec, out s
 		return err
 	}
 	defer set.Close()
+	notes := data.Notes(set)
+	set, left, err := o.whole(ctx, face, spec, set)
+	if err != nil {
+		return err
+	}
 	height, width, _ := set.Shape()
 	dev, err := machine.Open(o.device, o.threads, o.blockings, true)
 	if err != nil {
@@ -157,7 +165,7 @@ func (o *latentsOptions) run(ctx context.Context, face console.Face, spec, out s
 			missing = append(missing, i)
 		}
 	}
-	notes := slices.Concat(m.Notes(), data.Notes(set))
+	notes = slices.Concat(m.Notes(), notes, left)
 	return o.fill(ctx, face, latentsJob{l, set, e, out, notes}, missing, there)
 }
 
@@ -197,6 +205,32 @@ func (o *latentsOptions) open(spec string, m *autoencoder.Model) (data.Dataset, 
 		return nil, errors.Join(err, set.Close())
 	}
 	return set, nil
+}
+
+// whole is the images of a set that can be read, and what is left out: with --skip-broken, all
+// are read once before, so that every part has the same.
+func (o *latentsOptions) whole(ctx context.Context, face console.Face, spec string, set data.Dataset) (data.Dataset, []string, error) {
+	if !o.skipBroken {
+		return set, nil, nil
+	}
+	all := evenly(set.Len(), set.Len())
+	broken := map[int]string{}
+	err := look(ctx, face, spec, set, all, func() func(int, *data.Example) { return func(int, *data.Example) {} }, func(i int, bad *data.Error) error {
+		broken[i] = bad.Path
+		return nil
+	})
+	if err != nil {
+		return set, nil, err
+	}
+	var left []string
+	for _, i := range slices.Sorted(maps.Keys(broken)) {
+		left = append(left, broken[i]+" cannot be read and is left out")
+	}
+	good := slices.DeleteFunc(all, func(i int) bool { return broken[i] != "" })
+	if len(good) == 0 {
+		return set, nil, &data.Error{Path: spec, Problem: fmt.Sprintf("has no image that can be read, of %d", set.Len())}
+	}
+	return data.Subset(set, good), left, nil
 }
 
 func (o *latentsOptions) latentOptions(dev device.Device, m *autoencoder.Model) (latent.Options, error) {

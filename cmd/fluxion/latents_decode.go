@@ -26,8 +26,16 @@ import (
 // mostTiles is how many images the grid of decoded ones shows.
 const mostTiles = 100
 
+// encoding are the settings that --decode has no use for.
+var encoding = []string{"size", "fit", "range", "labels", "skip_broken", "flip", "type", "part", "shard"}
+
 // runDecode makes images of latents.
 func (o *latentsOptions) runDecode(ctx context.Context, face console.Face, spec, out string) (err error) {
+	for _, key := range encoding {
+		if o.sources.Has(key) {
+			return fault.Usagef("--%s is of images that are encoded; leave it out of --decode, which makes one image of each latent", strings.ReplaceAll(key, "_", "-"))
+		}
+	}
 	begin, array := time.Now(), samples.IsArray(out)
 	if array {
 		err = outdir.Room("OUT", out)

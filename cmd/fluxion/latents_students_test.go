@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"fluxion/data"
+	"fluxion/engine/model"
 	"fluxion/nets/autoencoder/autoencodertest"
 	"fluxion/nets/safetensors"
 )
@@ -150,5 +151,35 @@ func TestEvaluateLatents(t *testing.T) {
 	}
 	if _, code, err := fluxion(t, with(with(with(tinyLatents, "--data", "latents:"+latents, "--out", filepath.Join(t.TempDir(), "run")), evaluate...), "--eval-real", array(t, filepath.Join(t.TempDir(), "z.npz"), autoencodertest.Numbers("z", 8*8*8*4), 8, 8, 8, 4))...); code != exitInput || !strings.Contains(fmt.Sprint(err), "holds float32 of 8×8×4") {
 		t.Errorf("against numbers: %d, %v", code, err)
+	}
+}
+
+// TestConvertLatents: a model of latents keeps its autoencoder, as float32, in one file, too.
+func TestConvertLatents(t *testing.T) {
+	latents, run := latentRun(t)
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	for _, step := range [][]string{
+		{run, in("a.safetensors")},
+		{in("a.safetensors"), in("b")},
+		{in("b"), in("c.npz")},
+		{in("c.npz"), in("d.safetensors"), "--type", "bf16"},
+		{in("d.safetensors"), in("e")},
+		{filepath.Join(in("b"), "unet", "diffusion_pytorch_model.safetensors"), in("f")},
+	} {
+		done(t, append([]string{"convert"}, step...)...)
+	}
+	for _, name := range []string{"a.safetensors", "b", "d.safetensors", "e", "f"} {
+		decodes(t, in(name), latents)
+		m, err := model.Read(in(name), model.EMA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if vae, err := m.ReadAutoencoder(); err != nil || vae.Digest() != autoencodertest.Read(t, "sd").Digest() {
+			t.Errorf("%s has another autoencoder (%v)", name, err)
+		}
+	}
+	if said := done(t, with(tinyLatents, "--data", "latents:"+latents, "--init", in("d.safetensors"), "--out", in("tuned"))...); !strings.Contains(said, "the weights are those of "+in("d.safetensors")) {
+		t.Error(said)
 	}
 }

@@ -133,6 +133,10 @@ func TestLatents(t *testing.T) {
 		{[]string{"latents", given, images, "--decode"}, exitUsage, "--vae is needed to decode"},
 		{[]string{"latents", given, images, "--decode", "--vae", flux}, exitInput, "has latents of 10×14×4, and " + flux + " decodes those of 16 channels"},
 		{[]string{"latents", "glyphs", images, "--decode", "--vae", flux}, exitInput, "holds pictures, not latents"},
+		{[]string{"latents", "latents:" + out, images, "--decode", "--part", "1/2"}, exitUsage, "--part is of images that are encoded; leave it out of --decode"},
+		{[]string{"latents", "latents:" + out, images, "--decode", "--flip"}, exitUsage, "--flip is of images that are encoded"},
+		{[]string{"latents", "latents:" + out, images, "--decode", "--type", "fp16"}, exitUsage, "--type is of images that are encoded"},
+		{[]string{"data", "pack", "latents:" + out, filepath.Join(dir, "packed.npz")}, exitUsage, "would keep neither deviations nor the autoencoder in " + filepath.Join(out, "vae")},
 	} {
 		if _, code, err := fluxion(t, c.args...); code != c.code || !strings.Contains(fmt.Sprint(err), c.want) {
 			t.Errorf("%v: %d, %v; want %d and %q", c.args, code, err, c.code, c.want)
@@ -177,6 +181,30 @@ func TestLatentsOfFolder(t *testing.T) {
 	e := data.NewExample(d)
 	if err := d.Read(2, e); err != nil || fmt.Sprint(d.Classes()) != "[cat dog]" || e.Class != 1 || !strings.HasSuffix(data.NameOf(d, 2), "dog/c.png") {
 		t.Errorf("%v, classes %v, class %d, name %s", err, d.Classes(), e.Class, data.NameOf(d, 2))
+	}
+	// A broken picture ends it, or is left out, in every part alike.
+	if err := os.WriteFile(filepath.Join(dir, "set", "cat", "aa.png"), []byte("no picture"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	some := []string{"latents", filepath.Join(dir, "set"), filepath.Join(dir, "some"), "--vae", autoencodertest.Write(t, "flux"), "--size", "8", "--device", "cpu", "--shard", "1"}
+	if _, code, err := fluxion(t, some...); code != exitInput || !strings.Contains(fmt.Sprint(err), "aa.png") {
+		t.Errorf("a broken picture: %d, %v", code, err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "some")); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"1/2", "2/2"} {
+		if said, code, err := fluxion(t, with(some, "--skip-broken", "--part", part)...); err != nil || !strings.Contains(said, "aa.png cannot be read and is left out") {
+			t.Error(code, err, said)
+		}
+	}
+	rest, err := data.Open("latents:"+filepath.Join(dir, "some"), data.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rest.Close()
+	if rest.Len() != 3 || !strings.HasSuffix(data.NameOf(rest, 1), "cat/b.png") || rest.Read(2, e) != nil || e.Class != 1 {
+		t.Errorf("%d latents, the second of %s, the last of class %d", rest.Len(), data.NameOf(rest, 1), e.Class)
 	}
 	if l, at := data.LatentsOf(d); at != out || l.Channels != 16 || l.Shift[3] != 0.1159 || l.Scale[3] != 0.3611 {
 		t.Errorf("%+v in %s", l, at)

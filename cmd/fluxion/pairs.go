@@ -187,7 +187,7 @@ func (o *pairsOptions) describe(j job) (p data.Pairs, vae *autoencoder.Model, er
 		}
 	}
 	if j.model.Autoencoder != "" {
-		if vae, err = autoencoder.Read(j.model.Autoencoder, o.ignore...); err != nil {
+		if vae, err = j.model.ReadAutoencoder(o.ignore...); err != nil {
 			return p, nil, err
 		}
 		p.Autoencoder, p.Tile = vae.Digest(), j.model.Tile

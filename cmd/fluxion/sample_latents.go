@@ -11,25 +11,24 @@ import (
 	"fluxion/engine/latent"
 	"fluxion/kernels/number"
 	"fluxion/kernels/philox"
-	"fluxion/nets/autoencoder"
 )
 
 // planLatents settles whether samples are latents that are decoded, whether pictures given are
 // encoded, and the sizes of both.
 func (o *sampleOptions) planLatents(j *job) error {
 	j.made, j.seen = j.size, j.size
-	dir := j.model.Autoencoder
+	latents := j.model.Autoencoder != ""
 	switch {
-	case dir == "" && o.latent && o.without == "":
+	case !latents && o.latent && o.without == "":
 		return fault.Usagef("--latent: %s makes images, and no latents; leave it out", o.model)
-	case dir == "":
+	case !latents:
 		return nil
 	case o.latent && !samples.IsArray(o.out):
 		return fault.Usagef("--latent: want --out FILE.npz, for latents are no pictures")
 	case o.latent && o.init == "":
 		return nil
 	}
-	m, err := autoencoder.Read(dir, o.ignore...)
+	m, err := j.model.ReadAutoencoder(o.ignore...)
 	if err != nil {
 		return err
 	}

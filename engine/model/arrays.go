@@ -12,6 +12,7 @@ import (
 	"fluxion/data/durable"
 	"fluxion/data/float16"
 	"fluxion/nets"
+	"fluxion/nets/autoencoder"
 	"fluxion/nets/catalog"
 	"fluxion/nets/pyjson"
 	"fluxion/nets/safetensors"
@@ -42,7 +43,7 @@ func arrayParts(path string) (map[string][]byte, error) {
 	return parts, nil
 }
 
-// OpenArrays reads the arrays of a .npz that WriteArrays wrote, those of its network alone.
+// OpenArrays reads the arrays of a .npz that WriteArrays wrote, those of its network and autoencoder alone.
 func OpenArrays(path string, ignore ...string) (nets.TensorFile, map[string][]byte, error) {
 	parts, err := arrayParts(path)
 	if err != nil {
@@ -53,21 +54,42 @@ func OpenArrays(path string, ignore ...string) (nets.TensorFile, map[string][]by
 		return nil, nil, pyjson.In(path, err)
 	}
 	f := arrayFile{path: path, shapes: map[string][]int{}, values: map[string][]float32{}}
-	for _, p := range nets.Params(n) {
-		shape, values, there, err := data.ReadNPZFloats(path, p.Name, int64(p.Size()))
+	if err := f.read("", nets.Params(n)); err != nil {
+		return nil, nil, err
+	}
+	if config := parts[AutoencoderPart]; config != nil {
+		c, err := autoencoder.Parse(config)
+		if err != nil {
+			return nil, nil, pyjson.In(path, err)
+		}
+		empty, err := c.Empty()
+		if err == nil {
+			err = f.read(AutoencoderPrefix, empty.Params)
+		}
 		if err != nil {
 			return nil, nil, err
-		}
-		if there {
-			f.shapes[p.Name], f.values[p.Name] = shape, values
 		}
 	}
 	return f, parts, nil
 }
 
+// read reads the arrays of parameters, as far as they are there.
+func (f arrayFile) read(prefix string, params []nets.Param) error {
+	for _, p := range params {
+		shape, values, there, err := data.ReadNPZFloats(f.path, prefix+p.Name, int64(p.Size()))
+		if err != nil {
+			return err
+		}
+		if there {
+			f.shapes[prefix+p.Name], f.values[prefix+p.Name] = shape, values
+		}
+	}
+	return nil
+}
+
 // WriteArrays writes the model as a .npz, in float32 or, half, in float16.
 func (m *Model) WriteArrays(disk durable.Disk, path string, half bool) error {
-	parts, err := m.AllParts()
+	parts, vae, err := m.AllParts()
 	if err != nil {
 		return err
 	}
@@ -75,17 +97,23 @@ func (m *Model) WriteArrays(disk durable.Disk, path string, half bool) error {
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
 		arrays = append(arrays, data.Array{Name: name, Text: string(parts[name])})
 	}
-	for _, p := range nets.Params(m.Network) {
-		values := make([]float32, p.Size())
-		nets.ToStored(p, m.Weights, values)
-		a := data.Array{Name: p.Name, Shape: p.Stored, Floats: values}
-		if half {
-			a.Floats, a.Halves = nil, make([]uint16, len(values))
-			for i, x := range values {
-				a.Halves[i] = float16.Narrow(x)
+	add := func(prefix string, params []nets.Param, flat []float32, half bool) {
+		for _, p := range params {
+			values := make([]float32, p.Size())
+			nets.ToStored(p, flat, values)
+			a := data.Array{Name: prefix + p.Name, Shape: p.Stored, Floats: values}
+			if half {
+				a.Floats, a.Halves = nil, make([]uint16, len(values))
+				for i, x := range values {
+					a.Halves[i] = float16.Narrow(x)
+				}
 			}
+			arrays = append(arrays, a)
 		}
-		arrays = append(arrays, a)
+	}
+	add("", nets.Params(m.Network), m.Weights, half)
+	if vae != nil {
+		add(AutoencoderPrefix, vae.Params, vae.Flat, false)
 	}
 	if err := disk.MkdirAll(filepath.Dir(path)); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"fluxion/engine/scheduler"
 	"fluxion/nets/autoencoder"
 	"fluxion/nets/pyjson"
+	"fluxion/nets/safetensors"
 )
 
 // AutoencoderDir is the folder of the autoencoder whose latents a model makes.
@@ -46,6 +47,29 @@ func copyFile(from, to string) error {
 	return errors.Join(err, w.Close())
 }
 
+// ReadAutoencoder reads the autoencoder of a model of latents.
+func (m *Model) ReadAutoencoder(ignore ...string) (*autoencoder.Model, error) {
+	if m.vae != nil {
+		return m.vae(ignore...)
+	}
+	return autoencoder.Read(m.Autoencoder, ignore...)
+}
+
+// keepAutoencoder puts it into a folder that is not there yet.
+func (m *Model) keepAutoencoder(to string) error {
+	if m.vae == nil {
+		return KeepAutoencoder(m.Autoencoder, to)
+	}
+	vae, err := m.vae()
+	if err == nil {
+		err = os.Mkdir(to, 0o777)
+	}
+	if err == nil {
+		err = vae.Write(to, safetensors.F32)
+	}
+	return err
+}
+
 // AutoencoderDigest is that of the autoencoder whose latents the model makes; "": it makes
 // images, or the folder does not tell.
 func (m *Model) AutoencoderDigest() string { return m.autoencoder }
@@ -61,8 +85,8 @@ func findAutoencoder(root string) string {
 
 // LatentFiles are the model_index.json of a checkpoint whose model makes latents, and the code
 // that diffusers calls it by: none of its pipelines does what latents of any autoencoder need.
-func LatentFiles(method, network string, classes int) map[string][]byte {
-	p := Pipeline{Class: ownPipeline, Steps: fewSteps, Code: true, Classes: classes, Autoencoder: true}
+func LatentFiles(method, network string, classes int, guided bool) map[string][]byte {
+	p := Pipeline{Class: ownPipeline, Steps: fewSteps, Code: true, Classes: classes, Guided: guided, Autoencoder: true}
 	return map[string][]byte{"model_index.json": p.index(method, network), PipelineFile: pipelineCode}
 }
 

@@ -1,6 +1,8 @@
 package model
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -81,7 +83,7 @@ func (m *Model) card(p Pipeline, name string, as safetensors.Dtype, grid bool, s
 	b.WriteString("\n## Use\n\n")
 	m.use(&b, p)
 	if settings != nil {
-		fmt.Fprintf(&b, "\n## Training\n\nThe settings of the run:\n\n```json\n%s\n```\n", strings.TrimSpace(string(settings)))
+		fmt.Fprintf(&b, "\n## Training\n\nThe settings of the run:\n\n```json\n%s\n```\n", strings.TrimSpace(string(withoutPaths(settings))))
 	}
 	return []byte(b.String())
 }
@@ -101,62 +103,74 @@ func (m *Model) use(b *strings.Builder, p Pipeline) {
 		}
 		fmt.Fprintf(b, "```python\nfrom diffusers import DiffusionPipeline\n\npipeline = DiffusionPipeline.from_pretrained(\".\"%s)  # this folder\npipeline(%s).images[0].save(\"image.png\")\n```\n\n", more, steps)
 		if p.Code && p.Classes > 0 {
-			b.WriteString("`class_labels=[3, 7], batch_size=2` says which classes; without it they are drawn.\n\n")
+			b.WriteString("`class_labels=[3, 7]` says which classes; without it they are drawn.")
+			if p.Guided {
+				b.WriteString(" `guidance_scale=2.0` leads to what is typical of them.")
+			}
+			b.WriteString("\n\n")
 		}
 		if p.Labels != "" {
-			fmt.Fprintf(b, "The network in `unet/` makes images of any %s. The one in `%s/` is told which, and guided by the other:\n\n```python\n%s```\n\n", m.labelled(), p.Labels, m.labelsLoop(p))
+			what, labels := m.labelled(p)
+			fmt.Fprintf(b, "The network in `unet/` makes images of any %s. That in `%s/`, where only the weights are that differ, is told which; `%s` calls it, guided by the other:\n\n", what, p.Labels, PipelineFile)
+			fmt.Fprintf(b, "```python\nfrom diffusers import DiffusionPipeline\n\npipeline = DiffusionPipeline.from_pretrained(\".\", custom_pipeline=\"pipeline\", trust_remote_code=True)\npipeline(class_labels=%s, guidance_scale=2.0).images[0].save(\"labelled.png\")\n```\n\n", labels)
+			if l := m.Labels; l != nil && len(l.Names) > 1 {
+				fmt.Fprintf(b, "A row of `class_labels` is %s.\n\n", strings.Join(l.Names[:min(len(l.Names), mostListed)], ", "))
+			}
 		}
 	}
 	b.WriteString("```\nfluxion sample --model . --out samples --count 64\n```\n")
 }
 
-// labelled is what images differ in that the network is told.
-func (m *Model) labelled() string {
-	if m.Labels != nil {
-		return "label"
-	}
-	return "class"
-}
-
-// pythonLabels is Python that makes class_labels of two images: two classes, or the least and
-// the largest of the numbers that the network is told, as Labels.Tell has it.
-func (m *Model) pythonLabels(p Pipeline) string {
-	l, s := m.Labels, m.Network.Spec()
+// labelled is what images differ in that the network is told, and Python for labels of two images.
+func (m *Model) labelled(p Pipeline) (what, labels string) {
+	l := m.Labels
 	if l == nil {
-		return fmt.Sprintf("labels = torch.tensor([0, %d])", min(1, p.Classes-1))
+		return "class", fmt.Sprintf("[0, %d]", min(1, p.Classes-1))
 	}
-	list := func(values []float32) string {
-		text := strings.Join(strings.Fields(fmt.Sprint(values)), ", ")
-		return "torch.tensor(" + text + ")"
+	row := func(values []float32) string {
+		text := strings.Join(strings.Fields(strings.Trim(fmt.Sprint(values), "[]")), ", ")
+		if len(values) == 1 {
+			return text
+		}
+		return "[" + text + "]"
 	}
-	lines := fmt.Sprintf("low, high = %s, %s\nlabels = torch.stack([low, high])  # one row an image: %s\nlabels = (labels - low) / torch.where(high > low, high - low, 1.0)\n", list(l.From), list(l.To), strings.Join(l.Names[:min(len(l.Names), mostListed)], ", "))
-	if s.Condition == nets.Timestep {
-		return lines + fmt.Sprintf("labels = %d * labels[:, 0]", timestepScale)
-	}
-	return lines + fmt.Sprintf("labels = labels.repeat(1, %d)[:, :%d]  # numbers are repeated until they fill the vector", (s.Embedding+len(l.Names)-1)/len(l.Names), s.Embedding)
+	return "label", "[" + row(l.From) + ", " + row(l.To) + "]"
 }
 
-// labelsLoop is Python that draws one image of each of two labels, with guidance.
-func (m *Model) labelsLoop(p Pipeline) string {
-	return fmt.Sprintf(`import torch
-from diffusers import DiffusionPipeline, UNet2DModel
+// pathSettings are those whose values are paths, or specs with some, of the machine that trained.
+var pathSettings = []string{"data", "init", "preset", "teacher", "teacher_guide", "labels", "eval_real", "eval_weights", "blockings"}
 
-pipeline = DiffusionPipeline.from_pretrained(".")
-unet, scheduler = pipeline.unet, pipeline.scheduler
-told = UNet2DModel.from_pretrained(".", subfolder="%s")
-%s
-guidance = 2.0
-scheduler.set_timesteps(%d)
-side = unet.config.sample_size
-x = torch.randn(len(labels), unet.config.in_channels, side, side) * getattr(scheduler, "init_noise_sigma", 1.0)
-scale = getattr(scheduler, "scale_model_input", lambda x, t: x)
-with torch.no_grad():
-    for t in scheduler.timesteps:
-        z = scale(x, t)
-        any, one = unet(z, t).sample, told(z, t, class_labels=labels).sample
-        x = scheduler.step(any + guidance * (one - any), t, x).prev_sample
-pixels = ((x / 2 + 0.5).clamp(0, 1) * 255).round().byte()
-`, p.Labels, m.pythonLabels(p), fewSteps)
+// withoutPaths leaves the last part of each path in settings.
+func withoutPaths(settings []byte) []byte {
+	var all map[string]any
+	if settings == nil || json.Unmarshal(settings, &all) != nil {
+		return settings
+	}
+	for _, key := range pathSettings {
+		text, ok := all[key].(string)
+		if !ok {
+			continue
+		}
+		if quoted, err := json.Marshal(text); err == nil {
+			short, _ := json.Marshal(lastParts(text))
+			settings = bytes.ReplaceAll(settings, append([]byte(`"`+key+`": `), quoted...), append([]byte(`"`+key+`": `), short...))
+		}
+	}
+	return settings
+}
+
+// lastParts shortens every path of a spec, as in paired:A,B.
+func lastParts(spec string) string {
+	parts := strings.Split(spec, ",")
+	for i, part := range parts {
+		prefix, path := "", part
+		if k := strings.LastIndex(part, ":"); k > 1 { // a letter before a colon is a drive
+			prefix, path = part[:k+1], part[k+1:]
+		}
+		path = strings.TrimRight(strings.ReplaceAll(path, `\`, "/"), "/")
+		parts[i] = prefix + path[strings.LastIndex(path, "/")+1:]
+	}
+	return strings.Join(parts, ",")
 }
 
 // enumerated lists names, the first of many.

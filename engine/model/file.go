@@ -14,6 +14,7 @@ import (
 	"fluxion/data/durable"
 	"fluxion/engine/scheduler"
 	"fluxion/nets"
+	"fluxion/nets/autoencoder"
 	"fluxion/nets/catalog"
 	"fluxion/nets/pyjson"
 	"fluxion/nets/safetensors"
@@ -22,15 +23,22 @@ import (
 // A model in one file has what a folder has in files of its own as texts, by their names:
 // in the metadata of safetensors, or beside the tensors of a .npz.
 const (
-	ConfigPart    = "config.json"
-	SchedulerPart = "scheduler_config.json"
+	ConfigPart      = "config.json"
+	SchedulerPart   = "scheduler_config.json"
+	AutoencoderPart = AutoencoderDir + "/config.json"
 )
+
+// AutoencoderPrefix begins the names of the tensors of the autoencoder, whose text is
+// AutoencoderPart. They are float32, whatever the type of the others: latents are of those.
+const AutoencoderPrefix = AutoencoderDir + "."
 
 // kept are the files of TrainingDir that go with a model wherever it goes.
 var kept = []string{ClassesFile, DataFile, FewFile, GuidanceFile, LabelsFile, SettingsFile, OriginFile}
 
 // PartNames are the names of all texts of a model in one file.
-func PartNames() []string { return append([]string{ConfigPart, SchedulerPart}, kept...) }
+func PartNames() []string {
+	return append([]string{ConfigPart, SchedulerPart, AutoencoderPart}, kept...)
+}
 
 // readParts reads those that a folder has.
 func readParts(dir string) (map[string][]byte, error) {
@@ -55,20 +63,31 @@ func (m *Model) Parts() (map[string][]byte, error) {
 	return parts, err
 }
 
-// AllParts are those and the configurations of network and scheduler.
-func (m *Model) AllParts() (map[string][]byte, error) {
-	parts, err := m.Parts()
-	if err == nil {
-		parts[ConfigPart], parts[SchedulerPart] = m.Network.JSON(), m.scheduler
+// AllParts are those, the configurations of network and scheduler, and that of the autoencoder
+// of a model of latents, which is returned, too; nil: the model makes images.
+func (m *Model) AllParts() (parts map[string][]byte, vae *autoencoder.Model, err error) {
+	if parts, err = m.Parts(); err != nil {
+		return nil, nil, err
 	}
-	return parts, err
+	parts[ConfigPart], parts[SchedulerPart] = m.Network.JSON(), m.scheduler
+	if m.Autoencoder != "" {
+		if vae, err = m.ReadAutoencoder(); err != nil {
+			return nil, nil, err
+		}
+		parts[AutoencoderPart] = vae.JSON()
+	}
+	return parts, vae, nil
 }
 
 // WriteFile writes the model as one safetensors file.
 func (m *Model) WriteFile(disk durable.Disk, path string, as safetensors.Dtype) error {
-	parts, err := m.AllParts()
+	parts, vae, err := m.AllParts()
 	if err != nil {
 		return err
+	}
+	all := []nets.Part{{As: as, Params: nets.Params(m.Network), Flat: m.Weights}}
+	if vae != nil {
+		all = append(all, nets.Part{Prefix: AutoencoderPrefix, As: safetensors.F32, Params: vae.Params, Flat: vae.Flat})
 	}
 	metadata := map[string]string{"format": "pt"}
 	for name, text := range parts {
@@ -78,7 +97,7 @@ func (m *Model) WriteFile(disk durable.Disk, path string, as safetensors.Dtype) 
 		return err
 	}
 	return disk.Write(path, func(w io.Writer) error {
-		return nets.WriteWeights(w, as, nets.Params(m.Network), m.Weights, metadata)
+		return nets.WriteParts(w, metadata, all...)
 	})
 }
 
@@ -115,7 +134,24 @@ func readFile(path, weights string, ignore []string) (*Model, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return FromTensors(parts, f, ignore...)
+	m, err := FromTensors(parts, f, ignore...)
+	if err != nil {
+		return nil, err
+	}
+	if m.Autoencoder != "" {
+		m.vae = func(ignore ...string) (*autoencoder.Model, error) {
+			f, _, err := openFile(path, ignore)
+			if err != nil {
+				return nil, err
+			}
+			defer f.Close()
+			return autoencoder.FromTensors(parts[AutoencoderPart], nets.TensorsWithin(f, AutoencoderPrefix), ignore...)
+		}
+	} else if s, ok := f.(*safetensors.File); !IsArrays(path) && (!ok || s.Metadata[ConfigPart] == "") { // it lies in a pipeline, perhaps
+		m.Autoencoder = findAutoencoder(filepath.Join(filepath.Dir(path), ".."))
+		m.Floats = m.Floats || m.Autoencoder != ""
+	}
+	return m, nil
 }
 
 // openFile opens a model in one file, and finds its texts: in the metadata, or else in the
@@ -123,6 +159,9 @@ func readFile(path, weights string, ignore []string) (*Model, error) {
 func openFile(path string, ignore []string) (f nets.TensorFile, parts map[string][]byte, err error) {
 	if IsArrays(path) {
 		return OpenArrays(path, ignore...)
+	}
+	if err = nets.IsLabels(path); err != nil {
+		return nil, nil, err
 	}
 	if f, err = nets.OpenTensors(path); err != nil {
 		return nil, nil, err
@@ -228,8 +267,15 @@ func SettingsOf(path string, ignore ...string) (text []byte, where string, err e
 // FromTensors makes a model of the texts of AllParts and an open file of tensors.
 func FromTensors(parts map[string][]byte, f nets.TensorFile, ignore ...string) (*Model, error) {
 	m := &Model{Path: f.Path(), Root: f.Path(), from: f.Path(), weights: EMA, parts: map[string][]byte{}}
+	denoiser := f
+	if config := parts[AutoencoderPart]; config != nil {
+		denoiser = nets.TensorsWithout(f, AutoencoderPrefix)
+		m.Autoencoder, m.vae = f.Path(), func(ignore ...string) (*autoencoder.Model, error) {
+			return autoencoder.FromTensors(config, nets.TensorsWithin(f, AutoencoderPrefix), ignore...)
+		}
+	}
 	var err error
-	if m.Network, m.Weights, err = catalog.ReadTensors(parts[ConfigPart], f, ignore...); err != nil {
+	if m.Network, m.Weights, err = catalog.ReadTensors(parts[ConfigPart], denoiser, ignore...); err != nil {
 		return nil, err
 	}
 	for _, name := range kept {

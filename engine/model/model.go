@@ -18,6 +18,7 @@ import (
 	"fluxion/engine/sampler"
 	"fluxion/engine/scheduler"
 	"fluxion/nets"
+	"fluxion/nets/autoencoder"
 	"fluxion/nets/catalog"
 	"fluxion/nets/pyjson"
 	"fluxion/nets/safetensors"
@@ -31,7 +32,8 @@ type Model struct {
 	Classes []string // names, if known
 	Labels  *Labels  // numbers that it is told instead of a class; nil: none
 	Guided  bool     // there is what stands for no class, the last of the table, or for no numbers
-	// Autoencoder is the folder of that whose latents the model makes; "": it makes images.
+	// Autoencoder is where that lies whose latents the model makes, which ReadAutoencoder
+	// reads: a folder, or the model's own file; "": it makes images.
 	Autoencoder string
 	Tile        int // side of the tiles that its latents were encoded in; 0: whole images
 
@@ -59,11 +61,12 @@ type Model struct {
 	// Made says how the weights were made of snapshots of averages; nil: they lay there.
 	Made *average.Fit
 
-	autoencoder   string            // digest of that of Autoencoder, if known
-	from, weights string            // as Read was given them
-	parts         map[string][]byte // files of TrainingDir that go with the model
-	scheduler     []byte            // the folder's own, in one spelling
-	method        string            // its class
+	autoencoder   string                                             // digest of that of Autoencoder, if known
+	vae           func(ignore ...string) (*autoencoder.Model, error) // reads it from the model's own file; nil: it lies in a folder
+	from, weights string                                             // as Read was given them
+	parts         map[string][]byte                                  // files of TrainingDir that go with the model
+	scheduler     []byte                                             // the folder's own, in one spelling
+	method        string                                             // its class
 }
 
 // Digest is the same for models that make the same images: of the network's

@@ -2,6 +2,7 @@ package model
 
 import (
 	_ "embed"
+	"encoding/json"
 	"fmt"
 
 	"fluxion/nets"
@@ -39,7 +40,8 @@ type Pipeline struct {
 	Steps       int    `json:"steps"`          // to call it with
 	Code        bool   `json:"code"`           // Class is in PipelineFile
 	Classes     int    `json:"classes"`        // that can be asked for
-	Labels      string `json:"labels"`         // folder of the network that is told classes, beside one that is told none; "": there is one network
+	Guided      bool   `json:"guided"`         // there are images without a label to be guided away from
+	Labels      string `json:"labels"`         // folder of the network that is told labels, beside one that is told none; "": there is one network
 	Autoencoder bool   `json:"vae,omitempty"`  // the model makes latents, which Code decodes
 	Without     string `json:"lack,omitempty"` // why diffusers cannot call the model at all
 }
@@ -48,7 +50,7 @@ type Pipeline struct {
 // the model's own, or, where it knows a class that stands for any, one that is told none.
 func (m *Model) Pipeline() (Pipeline, nets.Network, []float32) {
 	n, weights, spec := m.Network, m.Weights, m.Network.Spec()
-	p := Pipeline{Class: plainPipeline, Steps: plainSteps, Classes: m.labels()}
+	p := Pipeline{Class: plainPipeline, Steps: plainSteps, Classes: m.labels(), Guided: m.Guided && !m.Untrained, Autoencoder: m.Autoencoder != ""}
 	if scales[m.method] {
 		p.Class, p.Steps = scaledPipeline, fewSteps
 	}
@@ -74,7 +76,7 @@ func (m *Model) Pipeline() (Pipeline, nets.Network, []float32) {
 	case spec.Jump && spec.Conditional():
 		p.Without = "diffusers has no network that is told a class, or numbers, and how far to lead"
 		return p, n, weights
-	case m.Guided && !m.Untrained && !spec.Estimate && !spec.Jump && (m.Autoencoder == "" || spec.Condition != ""): // our code is told classes
+	case p.Guided && !spec.Estimate && !spec.Jump && (m.Autoencoder == "" || spec.Condition != ""): // our code is told classes
 		if alone, folded, ok := f.Untold(m.Weights, m.Untold()); ok {
 			n, weights, p.Labels = alone, folded, nets.LabelsDir
 		}
@@ -83,7 +85,6 @@ func (m *Model) Pipeline() (Pipeline, nets.Network, []float32) {
 		p.Without = "no pipeline of diffusers tells a network numbers, and this one knows no image without (label_drop)"
 		return p, n, weights
 	}
-	p.Autoencoder = m.Autoencoder != ""
 	if s := n.Spec(); s.Conditional() || s.Estimate || s.Jump || p.Autoencoder {
 		p.Class, p.Code = ownPipeline, true
 		if p.Steps == plainSteps {
@@ -124,7 +125,31 @@ func (p Pipeline) index(method, network string) []byte {
 	values := p.components(method, network)
 	if p.Code {
 		values["_class_name"] = []any{"pipeline", p.Class}
-		values["classes"], values["steps"] = int64(p.Classes), int64(p.Steps)
+		values["classes"], values["steps"], values["guided"] = int64(p.Classes), int64(p.Steps), p.Guided
 	}
 	return pyjson.Marshal(values)
 }
+
+// aboutLabels is labelsAbout: what PipelineFile must know of the labels of the network in
+// nets.LabelsDir.
+func (m *Model) aboutLabels(p Pipeline) ([]byte, error) {
+	about := map[string]any{}
+	if p.Steps != plainSteps {
+		about["steps"] = p.Steps
+	}
+	if l, s := m.Labels, m.Network.Spec(); l == nil {
+		about["classes"] = p.Classes
+	} else {
+		about["from"], about["to"] = l.From, l.To
+		if s.Condition == nets.Timestep {
+			about["scale"] = timestepScale
+		} else {
+			about["width"] = LabelWidth(s)
+		}
+	}
+	text, err := json.MarshalIndent(about, "", "  ")
+	return append(text, '\n'), err
+}
+
+// labelsAbout is the name of that file.
+const labelsAbout = "labels.json"

@@ -41,8 +41,12 @@ func (m *Model) Write(disk durable.Disk, path string, as safetensors.Dtype) (Pip
 		return p, err
 	}
 	files := map[string][]byte{"model_index.json": p.index(m.method, unet.ClassName()), filepath.Join("scheduler", "scheduler_config.json"): m.scheduler}
-	if p.Code {
+	if p.Code || p.Labels != "" {
 		files[PipelineFile] = pipelineCode
+	}
+	about, err := m.aboutLabels(p)
+	if err != nil {
+		return p, err
 	}
 	parts, err := m.Parts()
 	if err != nil {
@@ -71,12 +75,19 @@ func (m *Model) Write(disk durable.Disk, path string, as safetensors.Dtype) (Pip
 			}
 		}
 		if p.Autoencoder {
-			if err := KeepAutoencoder(m.Autoencoder, filepath.Join(dir, AutoencoderDir)); err != nil {
+			if err := m.keepAutoencoder(filepath.Join(dir, AutoencoderDir)); err != nil {
 				return err
 			}
 		}
 		if p.Labels != "" {
-			if err := writeNetwork(filepath.Join(dir, p.Labels), as, m.Network, m.Weights); err != nil {
+			labels := filepath.Join(dir, p.Labels)
+			if err := os.Mkdir(labels, 0o777); err != nil {
+				return err
+			}
+			if err := nets.WriteLabels(as, labels, m.Network, m.Weights, unet, weights); err != nil {
+				return err
+			}
+			if err := os.WriteFile(filepath.Join(labels, labelsAbout), about, 0o666); err != nil {
 				return err
 			}
 		}

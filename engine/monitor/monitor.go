@@ -128,7 +128,10 @@ func (m *Monitor) begin(p train.Progress) error {
 	if m.sampling.generator, err = m.sampling.step.Load(m.Features.Device, p.Trainer.Memory); err != nil {
 		return err
 	}
-	m.sampling.decoder = p.Decoder
+	if m.Decodes {
+		m.sampling.picture = p.Picture
+		m.sampling.shown[0], m.sampling.shown[1], m.sampling.shown[2] = p.Decoder.Shape()
+	}
 	if m.Given != nil {
 		if m.sampling.given, err = m.Given(m.Settings.EvalCount); err != nil {
 			return err

@@ -5,10 +5,8 @@ import (
 	"context"
 	"fmt"
 
-	"fluxion/data"
 	"fluxion/engine/evaluate"
 	"fluxion/engine/generate"
-	"fluxion/engine/latent"
 	"fluxion/engine/sampler"
 	"fluxion/engine/train"
 	"fluxion/kernels/update"
@@ -24,7 +22,8 @@ type sampling struct {
 	given     train.Given // what the network is given; empty: nothing
 	of        *train.Step // whose average is sampled
 	decodes   bool        // samples are latents
-	decoder   *latent.Decoder
+	shown     [3]int      // height, width and channels of their pictures
+	picture   func(latent []float32) (pixels []byte, err error)
 }
 
 // newSampling compiles it over the buffers of a training step.
@@ -129,21 +128,16 @@ func (s samples) Len() int   { return len(s.request.Seeds) }
 
 func (s samples) Each(ctx context.Context, visit func(evaluate.Image) error) error {
 	channels := s.of.Network.Spec().Channels
-	var values []float32
-	var pixels []byte
-	height, width := s.of.Height, s.of.Width
+	shown := [3]int{s.of.Height, s.of.Width, channels}
 	if s.decodes {
-		height, width, channels = s.decoder.Shape()
-		values, pixels = make([]float32, height*width*channels), make([]byte, height*width*channels)
+		shown = s.shown
 	}
-	return s.generator.Run(ctx, s.request, func(_ int, made generate.Sample) error {
+	return s.generator.Run(ctx, s.request, func(_ int, made generate.Sample) (err error) {
 		if s.decodes {
-			if err := s.decoder.Decode(made.Values, values); err != nil {
+			if made.Pixels, err = s.picture(made.Values); err != nil {
 				return err
 			}
-			data.Pixels{Floats: values}.Picture(pixels)
-			made.Pixels = pixels
 		}
-		return visit(evaluate.Image{Pixels: made.Pixels, Height: height, Width: width, Channels: channels})
+		return visit(evaluate.Image{Pixels: made.Pixels, Height: shown[0], Width: shown[1], Channels: shown[2]})
 	})
 }

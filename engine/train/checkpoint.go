@@ -151,7 +151,7 @@ func (r *run) writeCheckpoint(dir string, s snapshot) error {
 		if err := model.KeepAutoencoder(r.decoding.Dir, filepath.Join(dir, model.AutoencoderDir)); err != nil {
 			return err
 		}
-		maps.Copy(all, model.LatentFiles(r.scheduler.Name, r.network.ClassName(), r.nullClass()))
+		maps.Copy(all, model.LatentFiles(r.scheduler.Name, r.network.ClassName(), r.nullClass(), r.nullClass() > 0 && r.settings.LabelDrop > 0))
 	}
 	for name, data := range s.kept {
 		all[filepath.Join(model.TrainingDir, name)] = data

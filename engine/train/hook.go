@@ -70,7 +70,9 @@ type Progress struct {
 	Settings  Settings
 	Trainer   *Trainer            // whose memory holds weights and averages
 	Generator *generate.Generator // that samples from the first average; nil: the run makes no grids
-	Decoder   *latent.Decoder     // that makes pictures of samples; nil: they are no latents, or nobody Decodes
+	Decoder   *latent.Decoder     // of samples that are latents; nil: they are none, or nobody Decodes
+	// Picture makes the picture of a sample by the Decoder, valid until the next.
+	Picture func(latent []float32) (pixels []byte, err error)
 	// Tell tells the user and the log of what does not end the run.
 	Tell func(format string, args ...any)
 	// Record hands what metrics say to all that is told of the run's statuses.
@@ -85,7 +87,7 @@ type Progress struct {
 func (r *run) progress(s State, step Outcome) Progress {
 	return Progress{
 		State: s, Step: step, LR: r.learningRate(s.Images - int64(r.settings.Batch)), Before: s.Images - int64(r.settings.Batch),
-		Last: s.Images >= r.settings.Images, Asked: r.asked, Dir: r.dir, Settings: r.settings, Trainer: r.trainer, Generator: r.generator, Decoder: r.decoding.of(), Tell: r.warn, Record: r.record.Evaluation, KeepBest: r.keepBest,
+		Last: s.Images >= r.settings.Images, Asked: r.asked, Dir: r.dir, Settings: r.settings, Trainer: r.trainer, Generator: r.generator, Decoder: r.decoding.of(), Picture: r.decoding.picture, Tell: r.warn, Record: r.record.Evaluation, KeepBest: r.keepBest,
 	}
 }
 

@@ -91,6 +91,8 @@ type decoding struct {
 	data.Autoencoder
 	shape   [3]int          // of pictures
 	decoder *latent.Decoder // nil: none are made
+	values  []float32
+	pixels  []byte
 }
 
 // newDecoding finds the autoencoder that latents lie with; nil: the data are none, or this
@@ -185,6 +187,16 @@ func (c *decoding) of() *latent.Decoder {
 		return nil
 	}
 	return c.decoder
+}
+
+// picture makes one of a latent, valid until the next.
+func (c *decoding) picture(z []float32) ([]byte, error) {
+	if n := c.shape[0] * c.shape[1] * c.shape[2]; c.values == nil {
+		c.values, c.pixels = make([]float32, n), make([]byte, n)
+	}
+	err := c.decoder.Decode(z, c.values)
+	data.Pixels{Floats: c.values}.Picture(c.pixels)
+	return c.pixels, err
 }
 
 // load brings the decoder to memory of the run.

@@ -123,6 +123,20 @@ func Read(dir string, ignore ...string) (*Model, error) {
 	return m, nil
 }
 
+// FromTensors reads an autoencoder from a config.json and an open file of its tensors alone.
+func FromTensors(config []byte, f nets.TensorFile, ignore ...string) (*Model, error) {
+	c, err := Parse(config, ignore...)
+	if err != nil {
+		return nil, pyjson.In(f.Path(), err)
+	}
+	m := &Model{Config: c}
+	if m.Params, err = c.params(); err != nil {
+		return nil, err
+	}
+	m.Flat, err = nets.ReadTensorWeights(f, m.Params, nets.ModernAttention)
+	return m, err
+}
+
 func component(dir string) string {
 	for _, name := range []string{Dir, "vqvae"} { // the latter is LDMPipeline's name
 		if info, err := os.Stat(filepath.Join(dir, name, "config.json")); err == nil && info.Mode().IsRegular() {
