@@ -57,7 +57,7 @@ func (s Settings) checkLatents(d data.Dataset) error {
 }
 
 // checkAutoencoder says that a model which a setting names makes latents of another
-// autoencoder than the run's data are, or images where these are latents.
+// autoencoder than the run's data are.
 func checkAutoencoder(key, name string, m *model.Model, d data.Dataset) error {
 	a, latents := data.AutoencoderOf(d)
 	if known := m.AutoencoderDigest(); latents && known != "" && known != a.Digest {
