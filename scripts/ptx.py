@@ -2,7 +2,7 @@
 
 A module is a file kernels/**/NAME.cu. NVRTC compiles it to NAME.ptx for compute_80;
 a comment line "// targets: compute_80 compute_90a" asks for more, which become
-NAME_compute_90a.ptx; NAME.ptx.gz, the same, is what programs embed. Each PTX begins with the hash of its sources, the compiler
+NAME_compute_90a.ptx; NAME.ptx.zst, the same, is what programs embed. Each PTX begins with the hash of its sources, the compiler
 and its options. ptxas then assembles it for the GPUs that would run it, and one
 line for each function and GPU goes to the table. A function that spills is an error.
 """
@@ -11,7 +11,6 @@ import argparse
 import concurrent.futures
 import ctypes
 import glob
-import gzip
 import hashlib
 import importlib.metadata
 import os
@@ -20,6 +19,8 @@ import struct
 import subprocess
 import sys
 import tempfile
+
+import zstandard
 
 INCLUDE = "kernels/cuda/include"
 TABLE = "kernels/cuda/resources.tsv"
@@ -195,11 +196,11 @@ def read(path):
 
 
 def unpacked(path):
-    """The text of a .ptx.gz, which programs embed. Its bytes depend on the version of zlib."""
+    """The text of a .ptx.zst, which programs embed. Its bytes depend on the version of zstd."""
     try:
-        with gzip.open(path) as f:
-            return f.read().decode()
-    except (OSError, EOFError):
+        with open(path, "rb") as f:
+            return zstandard.ZstdDecompressor().decompress(f.read()).decode()
+    except (OSError, zstandard.ZstdError):
         return ""
 
 
@@ -221,7 +222,7 @@ def main():
         for (path, target), module, output, ptx in zip(work, modules, outputs, compiled):
             files[output] = ptx
             if "/testdata/" not in path:  # kernels that only tests run are neither in the table nor in a program
-                packed[output + ".gz"] = ptx
+                packed[output + ".zst"] = ptx
                 tasks += [(module, ptx, gpu) for gpu in GPUS[target]]
         tasks.sort(key=lambda task: -len(task[1]))  # the longest first, for they take longest
         built = list(pool.map(assemble, *zip(*tasks))) if tasks else []  # ptxas, a process each
@@ -240,7 +241,7 @@ def main():
     others = set(glob.glob("kernels/**/*.ptx", recursive=True)) - set(files)
     orphans = [] if options.names else sorted(path for path in others if read(path).startswith("// fluxion: source"))
     if not options.names:
-        orphans += sorted(set(glob.glob("kernels/**/*.ptx.gz", recursive=True)) - set(packed))
+        orphans += sorted(set(glob.glob("kernels/**/*.ptx.zst", recursive=True)) - set(packed))
     if options.check:
         wrong = [path for path, text in files.items() if read(path) != text]
         wrong += [path for path, text in packed.items() if unpacked(path) != text]
@@ -257,7 +258,7 @@ def main():
     for path, text in packed.items():
         if unpacked(path) != text:
             with open(path, "wb") as f:
-                f.write(gzip.compress(text.encode(), 9, mtime=0))
+                f.write(zstandard.ZstdCompressor(level=19).compress(text.encode()))
             print(path)
     for path in orphans:
         print(f"ptx: {path} has no source; remove it", file=sys.stderr)

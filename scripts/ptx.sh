@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles the CUDA kernels: each kernels/**/NAME.cu becomes NAME.ptx and NAME.ptx.gz
+# Compiles the CUDA kernels: each kernels/**/NAME.cu becomes NAME.ptx and NAME.ptx.zst
 # beside it, and what ptxas says of it goes to kernels/cuda/resources.tsv. Needs no GPU and no
 # toolkit: compiler, headers and assembler come from pinned wheels.
 #
@@ -13,7 +13,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv=${FLUXION_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/fluxion/ptx}
-pins='nvidia-cuda-nvrtc-cu12==12.1.105 nvidia-cuda-runtime-cu12==12.1.105 nvidia-cuda-nvcc-cu12==12.1.105'
+pins='nvidia-cuda-nvrtc-cu12==12.1.105 nvidia-cuda-runtime-cu12==12.1.105 nvidia-cuda-nvcc-cu12==12.1.105 zstandard==0.25.0'
 
 # The stamp is written last, so an interrupted run starts over.
 stamp=$venv/fluxion-pins.txt

@@ -14,7 +14,7 @@ import (
 	"fluxion/kernels/row"
 )
 
-//go:embed adam.ptx.gz
+//go:embed adam.ptx.zst
 var ptx string
 
 var module = cuda.Register("adam", ptx)

@@ -12,7 +12,7 @@ import (
 	"fluxion/kernels/optim"
 )
 
-//go:embed adamw.ptx.gz
+//go:embed adamw.ptx.zst
 var ptx string
 
 var module = cuda.Register("adamw", ptx)

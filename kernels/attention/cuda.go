@@ -8,7 +8,7 @@ import (
 	"fluxion/kernels/number"
 )
 
-//go:embed attention.ptx.gz
+//go:embed attention.ptx.zst
 var ptx string
 
 var module = cuda.Register("attention", ptx)

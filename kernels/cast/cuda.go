@@ -8,7 +8,7 @@ import (
 	"fluxion/kernels/number"
 )
 
-//go:embed cast.ptx.gz
+//go:embed cast.ptx.zst
 var ptx string
 
 var module = cuda.Register("cast", ptx)

@@ -6,7 +6,7 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed colour.ptx.gz
+//go:embed colour.ptx.zst
 var ptx string
 
 var module = cuda.Register("colour", ptx)

@@ -10,7 +10,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-//go:embed conv.ptx.gz
+//go:embed conv.ptx.zst
 var ptx string
 
 var module = cuda.Register("conv", ptx)

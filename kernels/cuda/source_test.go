@@ -84,10 +84,10 @@ func TestPTXMatchesSource(t *testing.T) {
 			if strings.Contains(ptx, "/testdata/") {
 				continue // run by tests alone
 			}
-			if packed, err := fs.ReadFile(tree, ptx+".gz"); err != nil {
+			if packed, err := fs.ReadFile(tree, ptx+".zst"); err != nil {
 				t.Errorf("%v; run scripts/ptx.sh", err)
 			} else if text, err := unpack(string(packed)); err != nil || text != string(content) {
-				t.Errorf("%s.gz does not hold %s (%v); run scripts/ptx.sh", ptx, ptx, err)
+				t.Errorf("%s.zst does not hold %s (%v); run scripts/ptx.sh", ptx, ptx, err)
 			}
 			if module := strings.TrimSuffix(path.Base(ptx), ".ptx"); !slices.ContainsFunc(resources(), func(r Resources) bool { return r.Module == module }) {
 				t.Errorf("resources.tsv has no line for %s; run scripts/ptx.sh", module)

@@ -45,7 +45,7 @@ func (f forward) CPU(l kernels.Launch) func(*cpu.Pool) {
 	}
 }
 
-//go:embed depthwise.ptx.gz
+//go:embed depthwise.ptx.zst
 var ptx string
 
 var module = cuda.Register("depthwise", ptx)

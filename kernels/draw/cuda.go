@@ -8,7 +8,7 @@ import (
 	"fluxion/kernels/row"
 )
 
-//go:embed draw.ptx.gz
+//go:embed draw.ptx.zst
 var ptx string
 
 var module = cuda.Register("draw", ptx)

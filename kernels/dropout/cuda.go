@@ -7,7 +7,7 @@ import (
 	"fluxion/kernels/number"
 )
 
-//go:embed dropout.ptx.gz
+//go:embed dropout.ptx.zst
 var ptx string
 
 var module = cuda.Register("dropout", ptx)

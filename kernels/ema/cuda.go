@@ -9,7 +9,7 @@ import (
 	"fluxion/kernels/row"
 )
 
-//go:embed ema.ptx.gz
+//go:embed ema.ptx.zst
 var ptx string
 
 var module = cuda.Register("ema", ptx)

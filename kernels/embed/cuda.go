@@ -9,7 +9,7 @@ import (
 	"fluxion/kernels/number"
 )
 
-//go:embed embed.ptx.gz
+//go:embed embed.ptx.zst
 var ptx string
 
 var module = cuda.Register("embed", ptx)

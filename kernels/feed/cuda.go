@@ -6,7 +6,7 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed feed.ptx.gz
+//go:embed feed.ptx.zst
 var ptx string
 
 var module = cuda.Register("feed", ptx)

@@ -102,7 +102,7 @@ func every(m cpu.Matrix, from, n, step int) cpu.Matrix {
 	return cpu.Matrix{Data: m.Data[from*m.Pitch:], Rows: n, Cols: m.Cols, Pitch: step * m.Pitch}
 }
 
-//go:embed fir.ptx.gz
+//go:embed fir.ptx.zst
 var ptx string
 
 var module = cuda.Register("fir", ptx)

@@ -10,10 +10,10 @@ import (
 	"fluxion/kernels/number"
 )
 
-//go:embed gemm_f32.ptx.gz
+//go:embed gemm_f32.ptx.zst
 var ptxFloat32 string
 
-//go:embed gemm_bf16.ptx.gz
+//go:embed gemm_bf16.ptx.zst
 var ptxBFloat16 string
 
 var modules = map[number.Type]*cuda.Module{

@@ -7,7 +7,7 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed gradnorm.ptx.gz
+//go:embed gradnorm.ptx.zst
 var ptx string
 
 var module = cuda.Register("gradnorm", ptx)

@@ -7,7 +7,7 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed gram.ptx.gz
+//go:embed gram.ptx.zst
 var ptx string
 
 var module = cuda.Register("gram", ptx)

@@ -7,7 +7,7 @@ import (
 	"fluxion/kernels/reduce"
 )
 
-//go:embed groupnorm.ptx.gz
+//go:embed groupnorm.ptx.zst
 var ptx string
 
 var module = cuda.Register("groupnorm", ptx)

@@ -7,7 +7,7 @@ import (
 	"fluxion/kernels/row"
 )
 
-//go:embed guide.ptx.gz
+//go:embed guide.ptx.zst
 var ptx string
 
 var module = cuda.Register("guide", ptx)

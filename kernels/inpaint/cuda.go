@@ -7,7 +7,7 @@ import (
 	"fluxion/kernels/row"
 )
 
-//go:embed inpaint.ptx.gz
+//go:embed inpaint.ptx.zst
 var ptx string
 
 var module = cuda.Register("inpaint", ptx)

@@ -11,7 +11,7 @@ import (
 	"fluxion/kernels/optim"
 )
 
-//go:embed lion.ptx.gz
+//go:embed lion.ptx.zst
 var ptx string
 
 var module = cuda.Register("lion", ptx)

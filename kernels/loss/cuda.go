@@ -8,7 +8,7 @@ import (
 	"fluxion/kernels/number"
 )
 
-//go:embed loss.ptx.gz
+//go:embed loss.ptx.zst
 var ptx string
 
 var module = cuda.Register("loss", ptx)

@@ -21,7 +21,7 @@ func (gradient) CPU(l kernels.Launch) func(*cpu.Pool) {
 	return kernels.Elements(l, func(x, dy float32) float32 { return float32(float64(dy) * slope(float64(x))) })
 }
 
-//go:embed mish.ptx.gz
+//go:embed mish.ptx.zst
 var ptx string
 
 var module = cuda.Register("mish", ptx)

@@ -6,7 +6,7 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed mix.ptx.gz
+//go:embed mix.ptx.zst
 var ptx string
 
 var module = cuda.Register("mix", ptx)

@@ -12,7 +12,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-//go:embed muon.ptx.gz
+//go:embed muon.ptx.zst
 var ptx string
 
 var module = cuda.Register("muon", ptx)

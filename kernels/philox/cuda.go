@@ -7,7 +7,7 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed philox.ptx.gz
+//go:embed philox.ptx.zst
 var ptx string
 
 var module = cuda.Register("philox", ptx)

@@ -7,7 +7,7 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed pointwise.ptx.gz
+//go:embed pointwise.ptx.zst
 var ptx string
 
 var module = cuda.Register("pointwise", ptx)

@@ -6,7 +6,7 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed pool.ptx.gz
+//go:embed pool.ptx.zst
 var ptx string
 
 var module = cuda.Register("pool", ptx)

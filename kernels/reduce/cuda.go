@@ -6,7 +6,7 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed reduce.ptx.gz
+//go:embed reduce.ptx.zst
 var ptx string
 
 var module = cuda.Register("reduce", ptx)

@@ -32,7 +32,7 @@ func (o gradient) CPU(l kernels.Launch) func(*cpu.Pool) {
 	})
 }
 
-//go:embed relu.ptx.gz
+//go:embed relu.ptx.zst
 var ptx string
 
 var module = cuda.Register("relu", ptx)

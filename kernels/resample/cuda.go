@@ -6,7 +6,7 @@ import (
 	"fluxion/kernels/cuda"
 )
 
-//go:embed resample.ptx.gz
+//go:embed resample.ptx.zst
 var ptx string
 
 var module = cuda.Register("resample", ptx)

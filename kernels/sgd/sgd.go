@@ -13,7 +13,7 @@ import (
 	"fluxion/kernels/row"
 )
 
-//go:embed sgd.ptx.gz
+//go:embed sgd.ptx.zst
 var ptx string
 
 var module = cuda.Register("sgd", ptx)

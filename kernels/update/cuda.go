@@ -7,7 +7,7 @@ import (
 	"fluxion/kernels/row"
 )
 
-//go:embed update.ptx.gz
+//go:embed update.ptx.zst
 var ptx string
 
 var module = cuda.Register("update", ptx)
