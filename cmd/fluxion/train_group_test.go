@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,9 +25,27 @@ var groupArgs = []string{"train", "--preset", "micro", "--size", "8", "--batch",
 // member is one of a group.
 type member struct {
 	*exec.Cmd
-	out, errs bytes.Buffer
-	code      int
+	out  output
+	errs bytes.Buffer
+	code int
 }
+
+// output is what a process says, and when it says that the run starts, or has been done.
+type output struct {
+	text    bytes.Buffer
+	started chan struct{} // closed then
+	once    sync.Once
+}
+
+func (o *output) Write(text []byte) (int, error) {
+	n, err := o.text.Write(text)
+	if all := o.text.Bytes(); bytes.Contains(all, []byte(`"event":"start"`)) || bytes.Contains(all, []byte(`"event":"done"`)) {
+		o.once.Do(func() { close(o.started) })
+	}
+	return n, err
+}
+
+func (o *output) String() string { return o.text.String() }
 
 // startGroup starts so many processes, each with arguments of its own.
 func startGroup(t *testing.T, world int, args func(rank int) []string) []*member {
@@ -38,7 +57,7 @@ func startGroup(t *testing.T, world int, args func(rank int) []string) []*member
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	all := make([]*member, world)
 	for r := range all {
-		p := &member{Cmd: program(t, args(r)...)}
+		p := &member{Cmd: program(t, args(r)...), out: output{started: make(chan struct{})}}
 		p.Env = append(p.Env, fmt.Sprintf("%s=%d/%d:%s", collective.Variable, r, world, dir))
 		p.Stdout, p.Stderr = &p.out, &p.errs
 		if err := p.Start(); err != nil {
@@ -143,7 +162,7 @@ func TestGroup(t *testing.T) {
 			if p.code != want && (!done || p.code != 0) {
 				t.Errorf("%s: process %d ends with %d, want %d: %s", name, r, p.code, want, p.errs.String())
 			}
-			if r > 0 && p.out.Len() > 0 {
+			if r > 0 && p.out.String() != "" {
 				t.Errorf("%s: process %d says %s", name, r, p.out.String())
 			}
 		}
