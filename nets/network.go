@@ -84,6 +84,9 @@ type Spec struct {
 	// Guidance is from where to where the scale of guidance may be that it is told; none if
 	// both are 0.
 	Guidance [2]float64
+	// OverTime says that the network takes the logarithm of its time and divides what it gives by
+	// it, so that it gives a score where it is told σ: times must be above 0.
+	OverTime bool
 	Widest   int // about as many numbers as a layer makes of a pixel, at most
 }
 
@@ -109,6 +112,14 @@ const AugmentLabels = 13
 
 // Conditional says whether the network is told a class, or something in its place.
 func (s Spec) Conditional() bool { return s.Classes > 0 || s.Condition != "" }
+
+// CheckOutput says why a network cannot be trained for an output, or sampled by it, by its name.
+func (s Spec) CheckOutput(output string) error {
+	if s.OverTime && output == "edm" {
+		return fmt.Errorf("output %s is scaled by the noise level and told ln(σ)/4, and the network (time_embedding_type fourier) takes the logarithm of what it is told and divides by it; want eps, score, x, u or v, or a network of positional times", output)
+	}
+	return nil
+}
 
 // takes says whether images of a size can be given to the network.
 func (s Spec) takes(height, width int) bool {

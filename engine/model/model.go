@@ -151,6 +151,9 @@ func (m *Model) heed(config scheduler.Config, where string) (err error) {
 	if m.Process, err = config.Process(); err != nil {
 		return fmt.Errorf("%s: %w", m.Root, err)
 	}
+	if err = m.Network.Spec().CheckOutput(m.Process.Output.Name); err != nil {
+		return fmt.Errorf("%s: %w", m.Root, err)
+	}
 	if m.scheduler, m.method = config.Bytes(), config.Name; config.Jumps() {
 		m.Jumps = config.Name
 	}

@@ -13,6 +13,7 @@ import (
 	"fluxion/engine/model"
 	"fluxion/engine/process"
 	"fluxion/nets"
+	"fluxion/nets/catalog"
 )
 
 // TestInit: a run begins with another's averaged weights, but for tensors of other
@@ -214,6 +215,30 @@ func TestInitGiven(t *testing.T) {
 	for out := range len(was) / 27 {
 		if !slices.Equal(is[out*36:][:27], was[out*27:][:27]) || slices.ContainsFunc(is[out*36+27:][:9], func(x float32) bool { return x > 1e-20 || x < -1e-20 }) {
 			t.Fatalf("output %d is of other weights", out)
+		}
+	}
+}
+
+// TestOutputOfScores: a network that divides by its time is trained for no output that is told
+// the logarithm of σ.
+func TestOutputOfScores(t *testing.T) {
+	n, err := catalog.Parse([]byte(`{"_class_name": "UNet2DModel", "block_out_channels": [8, 8], "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"], "norm_num_groups": 4, "layers_per_block": 1, "attention_head_dim": 4, "sample_size": 8, "time_embedding_type": "fourier"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "fourier")
+	params := nets.Params(n)
+	flat := make([]float32, nets.FlatSize(params))
+	if err := errors.Join(os.MkdirAll(dir, 0o777), nets.WriteModel(dir, n, params, flat)); err != nil {
+		t.Fatal(err)
+	}
+	for output, want := range map[string]string{"edm": "output_kind: output edm is scaled", "eps": ""} {
+		s := Default()
+		s.Data, s.Preset, s.Size, s.Channels, s.Schedule, s.Output = classFolders(t, ""), dir, 8, 0, "ve", output
+		s.Images, s.Batch, s.SampleCount = 2, 2, 0
+		o, _ := options(t, s, t.TempDir())
+		if _, err := Run(context.Background(), o); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", output, err)
 		}
 	}
 }

@@ -98,6 +98,9 @@ func planRun(o Options) (r *run, p planned, err error) {
 	if t := teacherOf(loss); t != nil && t.Frozen.Network.Spec().Embedding != network.Spec().Embedding {
 		return nil, p, &SettingError{"preset", fmt.Sprintf("the network of preset %s takes a vector of %d numbers of an image, and the teacher one of %d; want no preset, which takes the teacher's own network", preset, network.Spec().Embedding, t.Frozen.Network.Spec().Embedding)}
 	}
+	if err := network.Spec().CheckOutput(loss.Process().Output.Name); err != nil {
+		return nil, p, &SettingError{"output_kind", err.Error()}
+	}
 	if _, ok := loss.(staged); ok && !alike(network, teacherOf(loss).Frozen.Network) {
 		return nil, p, &SettingError{"teacher", s.Teacher + " is another network than the one that is trained, which is to become the teacher of the next stage; want no preset, which takes the teacher's own network, and the augment and guidance_input that it has, if it has any"}
 	}

@@ -94,7 +94,8 @@ func (o timestep) CPU(l kernels.Launch) func(*cpu.Pool) {
 }
 
 // Lookup takes rows of table (K,T) by index (N), floats that hold whole numbers
-// in [0, K), giving (N,T).
+// in [0, K), giving (N,T). On devices a row that is not there is NaN; memory of others is
+// never read.
 func Lookup(table, index *gorgonia.Node) *gorgonia.Node {
 	return kernels.Apply(lookup{kernels.Signature{Name: "lookup", Ranks: []int{2, 1}, Rank: 2}}, table, index)
 }
@@ -135,7 +136,14 @@ func (lookup) Cost(_ []tensor.Shape, out tensor.Shape) kernels.Cost {
 func (lookup) CPU(l kernels.Launch) func(*cpu.Pool) {
 	return func(*cpu.Pool) {
 		for n := range l.Out.Rows {
-			copy(l.Out.Row(n), l.In[0].Row(int(l.In[1].Data[n])))
+			i, to := l.In[1].Data[n], l.Out.Row(n)
+			if i >= 0 && i < float32(l.In[0].Rows) {
+				copy(to, l.In[0].Row(int(i)))
+				continue
+			}
+			for c := range to {
+				to[c] = float32(math.NaN())
+			}
 		}
 	}
 }

@@ -1,8 +1,11 @@
 package embed
 
 import (
+	"math"
 	"testing"
 
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
 	"fluxion/kernels/kerneltest"
 
 	"gorgonia.org/gorgonia"
@@ -27,4 +30,19 @@ func TestManyRows(t *testing.T) {
 	table, rows, index := tensor.Shape{kerneltest.Many, 4}, tensor.Shape{3, 4}, tensor.Shape{3}
 	kerneltest.CheckGrid(t, lookup{}, rows, table, index)
 	kerneltest.CheckGrid(t, lookupGrad{}, table, index, rows)
+}
+
+// TestLookupOutside: rows that a table has not are NaN, as on a GPU, and no memory behind it is read.
+func TestLookupOutside(t *testing.T) {
+	operand := func(rows, columns int, data ...float32) kernels.Operand {
+		return kernels.Operand{Matrix: cpu.Matrix{Data: data, Rows: rows, Cols: columns, Pitch: columns}}
+	}
+	out := operand(5, 2, make([]float32, 10)...)
+	table := operand(2, 2, 1, 2, 3, 4, 5, 6) // 5 and 6 are of somebody else
+	lookup{}.CPU(kernels.Launch{In: []kernels.Operand{table, operand(5, 1, 1, 2, -1, float32(math.NaN()), 0)}, Out: out})(nil)
+	for i, want := range []float32{3, 4, 0, 0, 0, 0, 0, 0, 1, 2} {
+		if got := out.Data[i]; want == 0 && got == got || want != 0 && got != want {
+			t.Errorf("number %d is %g, want %g, or NaN for 0", i, got, want)
+		}
+	}
 }

@@ -26,8 +26,8 @@ func (c Config) Spec() nets.Spec {
 		Multiple: 1 << (len(c.BlockOutChannels) - 1), // each level but the last halves the image
 		Channels: min(c.InChannels, c.OutChannels), Outputs: c.OutChannels,
 		Estimate: c.SelfConditioned(), Concat: c.concat(), Augmented: c.Augmented(), Dropout: c.Dropout.Value,
-		Guidance: nets.GuidanceOf(c.Meta),
-		Widest:   c.InChannels + c.OutChannels + 4*slices.Max(c.BlockOutChannels),
+		Guidance: nets.GuidanceOf(c.Meta), OverTime: c.TimeEmbeddingType == fourier,
+		Widest: c.InChannels + c.OutChannels + 4*slices.Max(c.BlockOutChannels),
 	}
 	if len(c.SampleSize) > 0 {
 		s.Height, s.Width = c.SampleSize[0], c.SampleSize[len(c.SampleSize)-1]
