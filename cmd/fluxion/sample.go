@@ -184,6 +184,12 @@ func (o *sampleOptions) ownFolder(j job, seeds []int64) error {
 		return nil
 	}
 	folder, names := o.folder(j), map[string]bool{}
+	if j.images != nil { // other parts may have made those of others
+		seeds = nil
+		for i := range j.images.names {
+			seeds = append(seeds, int64(i))
+		}
+	}
 	for _, seed := range seeds {
 		if path, err := filepath.Rel(o.out, folder.File(seed)); err == nil {
 			first, _, _ := strings.Cut(filepath.ToSlash(path), "/")
