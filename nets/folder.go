@@ -43,6 +43,11 @@ func WriteModelAs(as safetensors.Dtype, dir string, n Configured, params []Param
 	if len(flat) < FlatSize(params) {
 		return fmt.Errorf("writing %s: the flat buffer has %d floats, want %d", dir, len(flat), FlatSize(params))
 	}
+	return writeModel(as, dir, weightsFile, n, params, flat)
+}
+
+// writeModel writes a configuration, and parameters to a file beside it.
+func writeModel(as safetensors.Dtype, dir, file string, n Configured, params []Param, flat []float32) error {
 	err := writeFile(filepath.Join(dir, configFile), func(w io.Writer) error {
 		_, err := w.Write(n.JSON())
 		return err
@@ -50,7 +55,7 @@ func WriteModelAs(as safetensors.Dtype, dir string, n Configured, params []Param
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, weightsFile), func(w io.Writer) error { return WriteWeights(w, as, params, flat, metadata) })
+	return writeFile(filepath.Join(dir, file), func(w io.Writer) error { return WriteWeights(w, as, params, flat, metadata) })
 }
 
 // WriteWeights writes parameters of a flat buffer as a safetensors file of a type.

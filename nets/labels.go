@@ -3,7 +3,6 @@ package nets
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,14 +28,7 @@ func WriteLabels(as safetensors.Dtype, dir string, n Network, weights []float32,
 	own := slices.DeleteFunc(slices.Clone(Params(n)), func(p Param) bool {
 		return slices.Equal(there[p.Name], weights[p.Offset:][:p.Size()])
 	})
-	err := writeFile(filepath.Join(dir, configFile), func(w io.Writer) error {
-		_, err := w.Write(n.JSON())
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return writeFile(filepath.Join(dir, LabelsFile), func(w io.Writer) error { return WriteWeights(w, as, own, weights, metadata) })
+	return writeModel(as, dir, LabelsFile, n, own, weights)
 }
 
 // openLabels opens the weights of a folder LabelsDir: its own, over those of unet.
