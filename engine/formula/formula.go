@@ -50,10 +50,7 @@ func Compile(text string, variables ...string) (*Formula, error) {
 		value, err = p.whole()
 	}
 	if err != nil {
-		if len(text) > 80 {
-			text = strings.ToValidUTF8(text[:80], "") + "…"
-		}
-		return nil, fmt.Errorf("formula %q: %w", text, err)
+		return nil, fmt.Errorf("formula %q: %w", shown(text), err)
 	}
 	return &Formula{Text: text, names: variables, value: value}, nil
 }
@@ -64,6 +61,15 @@ func (f *Formula) At(values ...float64) float64 {
 		panic(fmt.Sprintf("formula: %d values for the variables %v", len(values), f.names))
 	}
 	return f.value(values)
+}
+
+// shown is as much of a text as an error repeats.
+func shown(text string) string {
+	const most = 80 // bytes
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // usable lists what a formula may be made of.

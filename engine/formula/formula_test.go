@@ -32,6 +32,7 @@ func TestFormulas(t *testing.T) {
 		"1e999": "too large", "1.2.3": "no number", "1e": `"e"`, "a.b": `"a"`, "t % 2": `'%'`, "t\x00": `'\x00'`, "π": "'π'",
 		strings.Repeat("(", MaxDepth+1) + "t" + strings.Repeat(")", MaxDepth+1): "deeper", strings.Repeat("-", MaxDepth+1) + "t": "deeper",
 		strings.Repeat("2^", MaxDepth+1) + "t": "deeper", strings.Repeat("t+", MaxLength) + "t": "at most",
+		strings.Repeat("v", 900): "…", "t " + strings.Repeat("v", 900): "…", strings.Repeat("v", 900) + "(t)": "…", strings.Repeat("1.", 450): "…", strings.Repeat("9", 900): "…",
 	} {
 		_, err := Compile(text, "t")
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") || len(err.Error()) > 600 {

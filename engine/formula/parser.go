@@ -89,7 +89,7 @@ func (p *parser) take(tokens ...string) string {
 
 func (p *parser) unexpected(want string) error {
 	if t := p.next(); t != "" {
-		return fmt.Errorf("has %q where %s should be; %s", t, want, usable(p.variables))
+		return fmt.Errorf("has %q where %s should be; %s", shown(t), want, usable(p.variables))
 	}
 	return fmt.Errorf("ends where %s should be", want)
 }
@@ -177,10 +177,10 @@ func (p *parser) atom() (node, error) {
 		p.take(token)
 		x, err := strconv.ParseFloat(token, 64)
 		if errors.Is(err, strconv.ErrRange) {
-			return nil, fmt.Errorf("has the number %s, which is too large", token)
+			return nil, fmt.Errorf("has the number %s, which is too large", shown(token))
 		}
 		if err != nil {
-			return nil, fmt.Errorf("has %q, which is no number", token)
+			return nil, fmt.Errorf("has %q, which is no number", shown(token))
 		}
 		return func([]float64) float64 { return x }, nil
 	case token != "" && strings.Contains(letters, token[:1]):
@@ -194,7 +194,7 @@ func (p *parser) atom() (node, error) {
 		if token == "pi" {
 			return func([]float64) float64 { return math.Pi }, nil
 		}
-		return nil, fmt.Errorf("does not know %q; %s", token, usable(p.variables))
+		return nil, fmt.Errorf("does not know %q; %s", shown(token), usable(p.variables))
 	}
 	return nil, p.unexpected("a number")
 }
@@ -203,7 +203,7 @@ func (p *parser) atom() (node, error) {
 func (p *parser) call(name string) (node, error) {
 	f, fold := functions[name], folds[name]
 	if f == nil && fold == nil {
-		return nil, fmt.Errorf("does not know the function %q; %s", name, usable(p.variables))
+		return nil, fmt.Errorf("does not know the function %q; %s", shown(name), usable(p.variables))
 	}
 	var arguments []node
 	for {
