@@ -81,7 +81,7 @@ func (f *files) complete(found *listing, o Options) error {
 	}
 	f.notes = append(f.notes, found.notes()...)
 	if len(f.entries) == 0 {
-		problem := "holds no pictures; want " + strings.Join(extensions, ", ")
+		problem := "holds no pictures; want " + strings.Join(extensions, ", ") + found.otherForm(f.root)
 		if len(f.notes) > 0 {
 			problem += " (" + strings.Join(f.notes, "; ") + ")"
 		}

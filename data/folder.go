@@ -23,6 +23,9 @@ func openFolder(dir string, o Options) (Dataset, error) {
 		return nil, &Error{Path: dir, Problem: "cannot be opened", Err: err}
 	}
 	if !info.IsDir() {
+		if form := formOf(dir); form != "" {
+			return nil, &Error{Path: dir, Problem: "is a file; want " + form + filepath.Dir(dir)}
+		}
 		return nil, &Error{Path: dir, Problem: "is a file; want a folder of pictures or a .zip of them"}
 	}
 	w := walk{root: dir, links: maxLinkedFolders}
@@ -99,6 +102,9 @@ func (w *walk) add(rel string, e fs.DirEntry, above []os.FileInfo) error {
 		return &Error{Path: w.root, Problem: fmt.Sprintf("holds more than %d pictures", maxFiles)}
 	}
 	w.listing.add(entry{path: rel})
+	if w.other == "" && formOf(rel) != "" {
+		w.other = rel
+	}
 	return nil
 }
 

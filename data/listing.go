@@ -16,6 +16,7 @@ type listing struct {
 	devices  []string       // pictures' names on what is not a file
 	runs     []string       // run folders
 	labels   *entry         // EDM's file of labels
+	other    string         // of a folder, the first file that is data in another form
 }
 
 // unread are the endings of pictures in formats that are not read here.
