@@ -13,6 +13,7 @@ images each to look at. A few minutes.
 import argparse
 import contextlib
 import io
+import json
 import os
 import re
 import shutil
@@ -45,6 +46,10 @@ KINDS = {  # flags of train; whether diffusers must be told to run the folder's 
 }
 LATENTS = {  # on latents of the digits
     "latents, classes": ([], True),
+}
+NUMBERS = {  # of each picture: how many, and those that the call tells
+    "one number": (1, 0.5),
+    "two numbers": (2, [[0.5, 0.1], [0.2, 0.9], [0.3, 0.4], [0, 0.7]]),
 }
 UNLABELED = {  # on pictures without classes
     "flow": ([], False),
@@ -169,37 +174,47 @@ def averaged(out, run):
     return got.keys() == want.keys() and all(torch.equal(got[k], want[k]) for k in want)
 
 
-def labelled(out):
+def labelled(out, numbers=None):
     """How far the network that is told no class is from the other told the one that stands for none; how far images of
-    classes, guided, are from those of a loop of ours with the whole network; what the second network takes on the disk."""
+    classes or numbers, guided, are from those of a loop of ours with the whole network; what the second network takes on the disk."""
     if not (out / "unet_labels").exists():
         return "", "", ""
     alone = diffusers.UNet2DModel.from_pretrained(out, subfolder="unet")
     told = diffusers.UNet2DModel.from_config(diffusers.UNet2DModel.load_config(out, subfolder="unet_labels")).eval()
     told.load_state_dict(weights(out))
-    none = torch.full((4,), told.config.num_class_embeds - 1)
-    x, t = torch.randn(4, 3, 16, 16), torch.tensor([3, 200, 500, 999])
-    with torch.no_grad():
-        folded = (alone(x, t).sample - told(x, t, class_labels=none).sample).abs().max()
+    folded = ""
+    if numbers is None:
+        none, classes = torch.full((4,), told.config.num_class_embeds - 1), torch.tensor([0, 3, 5, 9])
+        chosen = classes.tolist()
+        x, t = torch.randn(4, 3, 16, 16), torch.tensor([3, 200, 500, 999])
+        with torch.no_grad():
+            folded = f"{(alone(x, t).sample - told(x, t, class_labels=none).sample).abs().max():.0e}"
+    else:  # each from 0 to 1 by what the data held; one is told as a time, several as a vector of the network's width
+        about = json.loads((out / "unet_labels" / "labels.json").read_text())
+        low, high = np.array(about["from"]), np.array(about["to"])
+        rows = torch.from_numpy((np.reshape(numbers, (-1, len(low))) - low) / (high - low)).float()
+        chosen, classes = numbers, about["scale"] * rows[:, 0] if len(low) == 1 else rows.repeat(1, about["width"])[:, : about["width"]]
+        classes = classes.expand(4, *classes.shape[1:])
     pipeline = diffusers.DiffusionPipeline.from_pretrained(out, custom_pipeline="pipeline", trust_remote_code=True)
     pipeline.set_progress_bar_config(disable=True)
-    classes, scale = torch.tensor([0, 3, 5, 9]), 2.0
-    images = pipeline(class_labels=classes.tolist(), guidance_scale=scale, num_inference_steps=8, generator=torch.Generator().manual_seed(1), output_type="np").images
+    scale, free_of = 2.0, lambda z, t: told(z, t, class_labels=none).sample if numbers is None else alone(z, t).sample
+    count = {} if numbers is None else {"batch_size": 4}
+    images = pipeline(class_labels=chosen, **count, guidance_scale=scale, num_inference_steps=8, generator=torch.Generator().manual_seed(1), output_type="np").images
     scheduler, generator = pipeline.scheduler, torch.Generator().manual_seed(1)
     scheduler.set_timesteps(8)
     x = torch.randn(4, 3, 16, 16, generator=generator) * getattr(scheduler, "init_noise_sigma", 1.0)
     with torch.no_grad():
         if type(scheduler).__name__ == "DDPMScheduler":  # it draws on the way
             torch.manual_seed(2)
-            images = pipeline(class_labels=classes.tolist(), guidance_scale=scale, num_inference_steps=8, generator=torch.Generator().manual_seed(1), output_type="np").images
+            images = pipeline(class_labels=chosen, **count, guidance_scale=scale, num_inference_steps=8, generator=torch.Generator().manual_seed(1), output_type="np").images
             torch.manual_seed(2)
         for t in scheduler.timesteps:
             z = scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x
-            free, one = told(z, t, class_labels=none).sample, told(z, t, class_labels=classes).sample
+            free, one = free_of(z, t), told(z, t, class_labels=classes).sample
             x = scheduler.step(free + scale * (one - free), t, x).prev_sample
     far = np.abs(images - (x / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()).max()
     size = lambda folder: sum(f.stat().st_size for f in (out / folder).iterdir())
-    return f"{folded:.0e}", f"{far:.0e}", f"{size('unet_labels') / size('unet'):.0%}"
+    return folded, f"{far:.0e}", f"{size('unet_labels') / size('unet'):.0%}"
 
 
 def main():
@@ -223,6 +238,11 @@ def main():
         fluxion(program, "latents", folder / "classes", folder / "latents", "--vae", autoencoder(folder / "vae"))
         kinds = [(k, *v, "glyphs") for k, v in KINDS.items()] + [(k, *v, folder / "pictures") for k, v in UNLABELED.items()]
         kinds += [(k, *v, f"latents:{folder / 'latents'}") for k, v in LATENTS.items()]
+        for name, (columns, _) in NUMBERS.items():
+            lines = [f"{p.name},{','.join(str((i * (7 + c)) % 32 / 32) for c in range(columns))}" for i, p in enumerate(sorted((folder / "pictures").iterdir()))]
+            table = folder / f"numbers{columns}.csv"
+            table.write_text("\n".join(lines) + "\n")
+            kinds.append((name, ["--labels", f"numbers:{table}"], False, folder / "pictures"))
         for i, (name, flags, code, data) in enumerate(kinds):
             if options.only not in name:
                 continue
@@ -236,8 +256,8 @@ def main():
                 if options.png:
                     options.png.mkdir(parents=True, exist_ok=True)
                     picture(images, options.png / f"{name.replace(', ', '-').replace(' ', '-')}.png")
-                read, same, (far, guided, more) = card(out), averaged(out, run), labelled(out)
-                wrong = trusts != code or not same or spread(images) < 1 or bool(far) and max(float(far), float(guided)) > 1e-5
+                read, same, (far, guided, more) = card(out), averaged(out, run), labelled(out, NUMBERS.get(name, (0, None))[1])
+                wrong = trusts != code or not same or spread(images) < 1 or bool(guided) and max(float(far or 0), float(guided)) > 1e-5
             except Exception as e:  # noqa: BLE001: whatever diffusers raises is what the table is for
                 kind, called, read, same, far, guided, more, trusts, wrong = "", f"{type(e).__name__}: {e}", "", "", "", "", "", "", True
             failed += wrong

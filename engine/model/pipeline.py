@@ -38,6 +38,8 @@ class FluxionPipeline(DiffusionPipeline):
         labels = self.labels(batch_size, class_labels, about)
         batch_size = batch_size or (1 if labels is None else len(labels))
         if labels is not None:
+            if len(labels) not in (1, batch_size):
+                raise ValueError(f"class_labels: {len(labels)} of them for {batch_size} images, want one for all or one for each")
             labels = labels.to(self._execution_device).expand(batch_size, *labels.shape[1:])
         guided = guidance_scale != 1
         if guided and (labels is None or told is unet and not self.config.guided):
