@@ -23,6 +23,7 @@ import (
 	"fluxion/data"
 	"fluxion/data/setting"
 	"fluxion/engine/collective"
+	"fluxion/engine/device"
 	"fluxion/engine/model"
 	"fluxion/engine/rundir"
 	"fluxion/engine/train"
@@ -245,11 +246,14 @@ func (o *trainOptions) prepare(t *train.Options, open *closers, s train.Settings
 // equip opens the device and, in the first process, all that is told of the run.
 func (o *trainOptions) equip(ctx context.Context, out io.Writer, t *train.Options, open *closers, e *evaluation, all []place) (show observer, _ context.Context, err error) {
 	s := t.Settings
-	threads := s.Threads
+	name, threads := s.Device, s.Threads
 	if t.Group.World > 1 {
 		threads = all[t.Group.Rank].threads()
+		if name, err = device.NameOf(name, t.Group.LocalRank); err != nil {
+			return show, ctx, fault.Usage(err)
+		}
 	}
-	dev, err := machine.Open(s.Device, threads, s.Blockings, true)
+	dev, err := machine.Open(name, threads, s.Blockings, true)
 	if err != nil {
 		return show, ctx, err
 	}

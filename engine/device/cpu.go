@@ -3,6 +3,7 @@ package device
 import (
 	"fmt"
 	"maps"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -51,6 +52,17 @@ func Arithmetic(d Device) string {
 		return c.pool.Kernels().Name
 	}
 	return d.Describe()
+}
+
+// Identity names the hardware of a device that two processes should not share; empty: they may.
+func Identity(d Device) string {
+	gpu, ok := d.(*CUDA)
+	if !ok || d.Simulated() {
+		return ""
+	}
+	host, _ := os.Hostname() // without one, those of one machine are still told apart
+	p := gpu.device.Properties()
+	return fmt.Sprintf("the %s at %s of %s", p.Name, p.BusID, host)
 }
 
 // Threads is the size of the pool.

@@ -53,6 +53,34 @@ func Open(name string, threads int, notes ...func(string)) (Device, error) {
 	return d, nil
 }
 
+// NameOf is the device of one of several processes of this machine, numbered from 0, that
+// train together: cuda, and auto where there are GPUs, is the GPU of its number, or the only
+// one that it sees.
+func NameOf(name string, process int) (string, error) { return nameOf(name, process, driver.Select) }
+
+func nameOf(name string, process int, choose func(name string) (cuda.Driver, error)) (string, error) {
+	if name != "auto" && name != "cuda" {
+		return name, nil
+	}
+	var all []cuda.Properties
+	d, err := choose(os.Getenv(Variable))
+	if err == nil {
+		all, err = d.Devices()
+	}
+	if name == "auto" && (err != nil || len(all) == 0 || all[0].Simulated) {
+		return name, nil // which says why no GPU is used
+	}
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("device %s: %w", name, err)
+	case len(all) == 1:
+		process = 0
+	case process >= len(all):
+		return "", fmt.Errorf("device %s: process %d of this machine has no GPU, of which it sees %d (numbers from 0); want as many processes as GPUs, or cpu", name, process, len(all))
+	}
+	return fmt.Sprintf("cuda:%d", process), nil
+}
+
 // firstGPU is the first that opens, nil if none does. It is silent where there is no driver or no GPU.
 func firstGPU(note func(string), choose func(name string) (cuda.Driver, error)) *CUDA {
 	d, err := choose(os.Getenv(Variable))

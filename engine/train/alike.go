@@ -8,8 +8,7 @@ import (
 )
 
 // shareable says why processes cannot share the steps of a run.
-func shareable(g collective.Group, s Settings, d device.Device) error {
-	_, host := d.(*device.CPU)
+func shareable(g collective.Group, s Settings) error {
 	switch {
 	case g.World == 1:
 		return nil
@@ -17,8 +16,6 @@ func shareable(g collective.Group, s Settings, d device.Device) error {
 		return &SettingError{"accumulate", fmt.Sprintf("%d, and %d processes share the micro-batches of a step; want as many micro-batches or more, or fewer processes", s.Accumulate, g.World)}
 	case s.Accumulation != inTree:
 		return &SettingError{"accumulation", fmt.Sprintf("%s: the run began before there was %s, in which alone several processes have the sums of one; want one process", s.Accumulation, inTree)}
-	case !host:
-		return &SettingError{"device", fmt.Sprintf("%s: several processes train on CPUs so far; want cpu, or one process", d.Name())}
 	}
 	return nil
 }
@@ -101,4 +98,21 @@ func Alike(g collective.Group, facts ...[2]string) error {
 		own = append(own, fact{f[0], f[1]})
 	}
 	return alikeIn(g, own)
+}
+
+// apartIn refuses a group of which two processes have the same device: each names its own,
+// or none where others may have it, too.
+func apartIn(g collective.Group, own string) error {
+	all, err := collective.GatherValues(g, own)
+	if err != nil {
+		return err
+	}
+	first := map[string]int{}
+	for rank, name := range all {
+		if other, twice := first[name]; twice && name != "" {
+			return &SettingError{"device", fmt.Sprintf("processes %d and %d of the group both have %s; want a GPU for each, as with --device cuda, or as many processes as there are GPUs", other, rank, name)}
+		}
+		first[name] = rank
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"fluxion/engine/collective"
+	"fluxion/engine/device"
 	"fluxion/nets"
 )
 
@@ -16,7 +18,7 @@ import (
 func (r *run) meet(o Options, err error) error {
 	err = o.Group.Agree(err)
 	if err == nil && o.Group.World > 1 {
-		err = alikeIn(o.Group, r.facts(o.Device))
+		err = cmp.Or(alikeIn(o.Group, r.facts(o.Device)), apartIn(o.Group, device.Identity(o.Device)))
 	}
 	if err == nil || r == nil {
 		return err

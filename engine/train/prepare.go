@@ -71,7 +71,7 @@ func planRun(o Options) (r *run, p planned, err error) {
 			return nil, p, err
 		}
 	}
-	if err := shareable(o.Group, s, o.Device); err != nil {
+	if err := shareable(o.Group, s); err != nil {
 		return nil, p, err
 	}
 	coupling, err := newCoupling(s, o.Data)
