@@ -77,6 +77,10 @@ type Device interface {
 	NewStream() (Stream, error)
 	NewEvent() (Event, error)
 
+	// Within calls f, which calls a library that works beside the driver, on one thread and
+	// in the context of the device.
+	Within(f func()) error
+
 	// Synchronize waits for all streams.
 	Synchronize() error
 	// Close waits for what runs and gives back everything that was made here.

@@ -249,6 +249,13 @@ func (d *device) NewEvent() (cuda.Event, error) {
 	return e, nil
 }
 
+func (d *device) Within(f func()) error {
+	return errorOf("cuCtxSetCurrent", d.direct(func() cuda.Result {
+		f()
+		return cuda.Success
+	}), "")
+}
+
 func (d *device) Synchronize() error {
 	return errorOf("cuCtxSynchronize", d.do(cu.Synchronize), "")
 }

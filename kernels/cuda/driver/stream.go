@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"fluxion/kernels/cuda"
+	"fluxion/kernels/cuda/driver/bind"
+	"fluxion/kernels/cuda/simdriver"
 
 	"gorgonia.org/cu"
 )
@@ -16,6 +18,12 @@ type stream struct {
 	device *device
 	stream cu.Stream
 }
+
+// Handle is the stream as libraries beside the driver take it.
+func (s *stream) Handle() unsafe.Pointer { return s.handle() }
+
+// Simulated is the stream of the simulated driver, if that answers.
+func (s *stream) Simulated() *simdriver.Stream { return bind.SimulatedStream(s.handle()) }
 
 func (s *stream) Launch(call cuda.Call) error {
 	f, err := s.device.function(&call)

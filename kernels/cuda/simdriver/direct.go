@@ -184,6 +184,11 @@ func (d *device) NewEvent() (cuda.Event, error) {
 	return &event{d, e}, nil
 }
 
+func (*device) Within(f func()) error {
+	f()
+	return nil
+}
+
 func (d *device) Synchronize() error {
 	return d.errorOf("cuCtxSynchronize", d.context.Synchronize(), "")
 }
@@ -201,6 +206,9 @@ type stream struct {
 	device *device
 	stream *Stream
 }
+
+// Simulated is the stream itself, for libraries that work beside the driver.
+func (s *stream) Simulated() *Stream { return s.stream }
 
 func (s *stream) Launch(call cuda.Call) error {
 	f, err := s.device.function(call)

@@ -107,6 +107,20 @@ func Simulator() *simdriver.Driver {
 	return simulate.driver
 }
 
+// SimulatedStream is the stream of the simulated driver that a handle names; nil: none does.
+func SimulatedStream(handle unsafe.Pointer) *simdriver.Stream {
+	mu.Lock()
+	s := simulate
+	mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stream, _ := s.objects[uint64(uintptr(handle))].(*simdriver.Stream)
+	return stream
+}
+
 // Detail says more about the last call that failed, where more is known.
 func Detail(r cuda.Result) string {
 	if d := Simulator(); d != nil {
