@@ -45,6 +45,9 @@ func (CUDATarget) Row(l plan.Launch) int {
 	return (k.ParameterBytes() + rowAlignment - 1) / rowAlignment * rowAlignment
 }
 
+// Joins says that norms take their statistics themselves, and their gradients their sums.
+func (CUDATarget) Joins() bool { return true }
+
 // Upsamples says that convolutions enlarge images themselves.
 func (CUDATarget) Upsamples() bool { return true }
 
@@ -56,8 +59,9 @@ func (t CUDATarget) Partials(maker, reader plan.Launch) plan.Partials {
 		return plan.Partials{}
 	}
 	nowhere := func(t plan.Tensor) cuda.Address { return unplaced + cuda.Address(t.Offset) }
-	p := cuda.Partials{Groups: r.CUDAGroups(), Chunks: m.CUDAChunks(t.bind(maker, nowhere), r.CUDAGroups())}
-	return plan.Partials{Space: plan.Space{Bytes: p.Bytes(maker.Out.Shape[0])}, Groups: p.Groups, Chunks: p.Chunks}
+	groups, instead := r.CUDAGroups()
+	p := cuda.Partials{Groups: groups, Chunks: m.CUDAChunks(t.bind(maker, nowhere), groups)}
+	return plan.Partials{Space: plan.Space{Bytes: p.Bytes(maker.Out.Shape[0])}, Groups: p.Groups, Chunks: p.Chunks, Instead: instead}
 }
 
 // bind is a launch with the addresses of its operands, but for partials, scratch and parameters.

@@ -40,7 +40,7 @@ type pending struct {
 	add      *value
 	perImage *value
 	partials partials
-	measured bool // it takes its partials instead of reading its first input
+	measured bool // it takes its partials and does not read its first input
 	scratch  *block
 	prepared Space
 	again    bool
@@ -177,7 +177,7 @@ func (w pending) launch(place func(*value) Tensor) Launch {
 		l.PerImage = &t
 	}
 	if p := w.partials; p.block != nil {
-		l.Partials = Partials{Space{p.block.offset, p.block.size}, p.groups, p.chunks}
+		l.Partials = Partials{Space: Space{p.block.offset, p.block.size}, Groups: p.groups, Chunks: p.chunks}
 		l.Measured = w.measured
 	}
 	return l
@@ -294,7 +294,7 @@ func (c *compiler) measure(before []pending, w *pending) {
 	if p.Chunks == 0 {
 		return
 	}
-	w.measured, w.partials = true, partials{&block{size: p.Bytes, first: made, last: len(before), align: alignment}, p.Groups, p.Chunks}
+	w.measured, w.partials = p.Instead, partials{&block{size: p.Bytes, first: made, last: len(before), align: alignment}, p.Groups, p.Chunks}
 	before[made].partials = w.partials
 }
 

@@ -67,6 +67,7 @@ type Space struct{ Offset, Bytes int }
 type Partials struct {
 	Space
 	Groups, Chunks int
+	Instead        bool // who takes them does not read the tensor
 }
 
 // Launch is one kernel with the places of its operands.
@@ -76,8 +77,8 @@ type Launch struct {
 	Out      Tensor
 	Add      *Tensor // fused addend, see kernels.Launch
 	PerImage *Tensor
-	Partials Partials // that the kernel leaves of Out, or takes instead of reading its first input; see Measurer
-	Measured bool     // it takes them
+	Partials Partials // that the kernel leaves of Out, or takes of its first input; see Measurer
+	Measured bool     // it takes them, and does not read its first input
 	Scratch  Space    // working memory, as much as the target asked for
 	Prepared Space    // of its weights, in Plan.Prepared; see Preparer
 	Prepares bool     // it lays its weights out there and does nothing else

@@ -43,7 +43,7 @@ func (floats) Partials(maker, reader Launch) Partials {
 	if !leaves || !takes {
 		return Partials{}
 	}
-	return Partials{Space{Bytes: 12}, 1, 1}
+	return Partials{Space{Bytes: 12}, 1, 1, true}
 }
 
 // training returns the plan of loss and gradients of a preset in float32.

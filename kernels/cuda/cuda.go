@@ -48,7 +48,7 @@ type Launch struct {
 	// What the plan fused behind the operator; Address is 0 where nothing was.
 	Add      Operand  // same shape and type as Out
 	PerImage Operand  // (images, channels), float32
-	Partials Partials // what a Measurer leaves of Out, or a Measured takes of In[0] without reading it
+	Partials Partials // what a Measurer leaves of Out, or a Measured takes of In[0]
 
 	Scratch    Address // as many bytes as CUDAScratch asked for, 256-aligned; contents undefined
 	Parameters Parameters
@@ -78,8 +78,10 @@ type Measurer interface {
 }
 
 // Measured is a kernel that computes statistics of groups of channels of its first
-// input, from Partials if there are any.
-type Measured interface{ CUDAGroups() int }
+// input, from Partials if there are any: instead of reading it, or before it does.
+type Measured interface {
+	CUDAGroups() (groups int, instead bool)
+}
 
 // Kernel is an operator that runs on a GPU. In a plan of precision bf16, tensors
 // of rank 4 are stored in bf16 and weights of products are read from a bf16

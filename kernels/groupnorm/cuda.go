@@ -33,13 +33,11 @@ type tiles struct {
 	across  int // the number of tiles
 }
 
+// newTiles makes tiles as wide as a warp.
 func newTiles(groups int, over cuda.Tiles) tiles {
 	const width = 32 // threads
 	t := tiles{Tiles: over, parts: 1, per: over.Cols / groups}
-	unit := t.per // the least that whole groups and whole vectors fill
-	for unit%t.Vector != 0 {
-		unit += t.per
-	}
+	unit := t.unit(t.Vector)
 	if unit > width*t.Vector && t.per%t.Vector != 0 {
 		unit, t.Vector = t.per, 1
 	}
@@ -52,6 +50,37 @@ func newTiles(groups int, over cuda.Tiles) tiles {
 		t.columns = t.Vector * ceil(t.per, t.Vector*t.parts)
 		t.across = t.Cols / t.per * t.parts
 	}
+	return t.sized()
+}
+
+// newNarrowTiles makes tiles of few whole groups: a block goes over an image of them, of which the second
+// cache holds as many as run at a time, and which are many enough for the whole card.
+func newNarrowTiles(groups int, over cuda.Tiles, size int) tiles {
+	const columns, sector = 32, 32
+	t := tiles{Tiles: over, parts: 1, per: over.Cols / groups}
+	unit := t.unit(t.Vector)
+	if whole := t.unit(max(t.Vector, sector/size)); whole <= 2*columns && t.Cols%whole == 0 {
+		unit = whole
+	}
+	if unit > 32*t.Vector {
+		return newTiles(groups, over)
+	}
+	t.columns = min(t.Cols, max(1, columns/unit)*unit)
+	t.across = ceil(t.Cols, t.columns)
+	return t.sized()
+}
+
+// unit is the least columns that whole groups fill, and whole pieces of so many columns.
+func (t tiles) unit(piece int) int {
+	unit := t.per
+	for unit%piece != 0 {
+		unit += t.per
+	}
+	return unit
+}
+
+// sized is the tiles with their block's threads.
+func (t tiles) sized() tiles {
 	t.Width = t.columns / t.Vector
 	t.Height = 256 / t.Width
 	return t
@@ -82,18 +111,21 @@ func (t tiles) chunks(x cuda.Operand) (rows, n int) {
 	return ceil(pixels, n), n
 }
 
+// stride is how far rows of shared memory are apart, in floats, so that the columns of a group are in banks of their own.
+func (t tiles) stride() int { return t.Width*t.Vector + min(32, 4*ceil(t.per, 4)) }
+
+// measuring is the shared memory of measuring a chunk, in bytes.
+func (t tiles) measuring() int { return 4 * 2 * (t.Height*t.stride() + t.columns) }
+
 // CUDAScratch holds the partials of either variant of the kernel, if it must make them.
 func (s statsOp) CUDAScratch(l cuda.Launch) int {
-	if l.Partials.Chunks > 0 {
-		return 0
-	}
 	x, most := l.In[0], 0
 	if l.Partials.Chunks > 0 {
 		return 0
 	}
 	for _, vector := range []int{1, 16 / x.Type.Size()} {
 		if x.Cols%vector == 0 {
-			t := newTiles(s.o.Groups, cuda.NewTiles(x.Rows, x.Cols, vector))
+			t := newNarrowTiles(s.o.Groups, cuda.NewTiles(x.Rows, x.Cols, vector), x.Type.Size())
 			_, n := t.chunks(x)
 			most = max(most, cuda.Partials{Groups: s.o.Groups, Chunks: n * t.parts}.Bytes(x.Shape[0]))
 		}
@@ -101,27 +133,26 @@ func (s statsOp) CUDAScratch(l cuda.Launch) int {
 	return most
 }
 
-// CUDAGroups is the number of groups.
-func (s statsOp) CUDAGroups() int { return s.o.Groups }
+// CUDAGroups is the number of groups. With partials of them nothing is read.
+func (s statsOp) CUDAGroups() (groups int, instead bool) { return s.o.Groups, true }
 
 func (s statsOp) CUDA(l cuda.Launch) []cuda.Call {
 	if p := l.Partials; p.Address != 0 {
 		return []cuda.Call{join(l.Out, p, s.o.Epsilon)}
 	}
 	x := l.In[0]
-	t := newTiles(s.o.Groups, cuda.Over(x))
+	t := newNarrowTiles(s.o.Groups, cuda.Over(x), x.Type.Size())
 	rows, chunks := t.chunks(x)
 	partials := cuda.Partials{Address: l.Scratch, Groups: s.o.Groups, Chunks: chunks * t.parts}
 	var whole cuda.Address // where statistics go at once
 	if partials.Chunks == 1 {
 		whole = l.Out.Address
 	}
-	// Rows of shared memory are as far apart as puts the columns of a group into banks of their own.
-	stride := t.Width*t.Vector + min(32, 4*ceil(t.per, 4))
+	stride := t.stride()
 	calls := []cuda.Call{{
 		Module: module, Function: t.Function("groupnorm_partials", x.Type),
 		Grid: [3]int{x.Shape[0] * chunks, t.across, 1}, Block: t.Block(),
-		Shared: 4 * 2 * (t.Height*stride + t.columns),
+		Shared: t.measuring(),
 		Args: cuda.Args(t.View(x), partials.Address, t.argument(), x.Shape[1]*x.Shape[2], rows, chunks, stride,
 			whole, float32(s.o.Epsilon)),
 	}}

@@ -55,9 +55,10 @@ func TestStatsOfPartials(t *testing.T) {
 	g := kerneltest.NewGPU(t, 1)
 	out := g.Empty(number.Float32, images, groups*2, 0)
 	out.Shape = tensor.Shape{images, groups, 2}
+	measured, _ := op.CUDAGroups()
 	l := cuda.Launch{
 		In:  []cuda.Operand{{Type: number.BFloat16, Shape: x.Shape, Rows: images * pixels, Cols: groups * per, Pitch: groups * per}},
-		Out: out, Partials: cuda.Partials{Address: g.Vector(number.Float32, partials).Address, Groups: op.CUDAGroups(), Chunks: len(cuts)},
+		Out: out, Partials: cuda.Partials{Address: g.Vector(number.Float32, partials).Address, Groups: measured, Chunks: len(cuts)},
 	}
 	if n := op.CUDAScratch(l); n != 0 {
 		t.Errorf("%d bytes of scratch memory for partials that are there", n)

@@ -24,15 +24,26 @@ constexpr int rows_held = 8; // rows of a thread in partials; cuda.go's rowsHeld
 
 __device__ inline float2 statistics(float mean, float variance, float epsilon) { return make_float2(mean, 1 / sqrtf(variance + epsilon)); }
 
-// partials writes the cuda.Partials of a chunk of rows of an image. A thread
-// holds its values in registers, so that mean and squares are two exact passes;
-// then each warp joins the columns and rows of a group. Where a chunk is a whole
-// image, its statistics are written instead.
+// Moments of the values of a group, as they are joined (Chan, Golub and LeVeque 1979, eq. 1.5).
+struct Moments {
+  float count, mean, squares;
+
+  __device__ void join(float n, float m, float s) {
+    const float d = m - mean, share = n / (count + n);
+    if (n == 0) return;
+    mean += d * share;
+    squares += s + d * d * (count * share);
+    count += n;
+  }
+  __device__ float2 statistics(float epsilon) const { return ::statistics(mean, squares / count, epsilon); }
+};
+
+// measure leaves mean and squares of every group of the tile in some rows of an image, behind
+// what it needs of shared memory itself. A thread holds its values in registers, so that they are
+// two exact passes; then each warp joins the columns and rows of a group.
 template <typename T, int N>
-__device__ inline void partials(View<const T> x, float *out, Tile tile, int pixels, int length, int chunks, int stride, float2 *stats, float epsilon) {
+__device__ inline const float *measure(View<const T> x, const Tile &tile, int first, int rows, int stride) {
   extern __shared__ __align__(16) float shared[]; // means, squares: [blockDim.y][stride]; then those of groups
-  const int image = blockIdx.x / chunks, chunk = blockIdx.x % chunks;
-  const int rows = min(length, pixels - chunk * length), first = image * pixels + chunk * length;
   const int j = threadIdx.x * N, c = tile.from() + j;
   float *means = shared, *squares = means + blockDim.y * stride, *joined = squares + blockDim.y * stride;
   // count of the rows of thread row y
@@ -93,6 +104,18 @@ __device__ inline void partials(View<const T> x, float *out, Tile tile, int pixe
     if (lane == 0) joined[2 * g] = mean, joined[2 * g + 1] = sum;
   }
   __syncthreads();
+  return joined;
+}
+
+// partials writes the cuda.Partials of a chunk of rows of an image. Where a chunk is a whole image,
+// its statistics are written instead.
+template <typename T, int N>
+__device__ inline void partials(View<const T> x, float *out, Tile tile, int pixels, int length, int chunks, int stride, float2 *stats, float epsilon) {
+  const int image = blockIdx.x / chunks, chunk = blockIdx.x % chunks;
+  const int rows = min(length, pixels - chunk * length), first = image * pixels + chunk * length;
+  const float *joined = measure<T, N>(x, tile, first, rows, stride);
+  const int columns = tile.end() - tile.from(), per = min(tile.per, columns), groups = columns / per;
+  const float total = rows * per;
   const int all = tile.channels / tile.per, part = (image * chunks + chunk) * tile.parts + blockIdx.y % tile.parts;
   for (int g = thread(); g < groups; g += threads()) {
     const float mean = joined[2 * g], sum = joined[2 * g + 1];
@@ -108,21 +131,20 @@ __device__ inline void partials(View<const T> x, float *out, Tile tile, int pixe
 #define PARTIALS(T) (View<const T> x, float *out, Tile tile, int pixels, int length, int chunks, int stride, float2 *stats, float epsilon)
 VARIANTS(groupnorm_partials, partials, PARTIALS, (x, out, tile, pixels, length, chunks, stride, stats, epsilon))
 
-// groupnorm_stats joins the partials of each group of each image (Chan, Golub and
-// LeVeque 1979, eq. 1.5), the first to the last.
+// join is the statistics of a group of an image, whose partials begin there: the first chunk to the last.
+__device__ inline float2 join(const float *partials, int groups, int chunks, float epsilon) {
+  Moments all = {};
+#pragma unroll 4
+  for (int chunk = 0; chunk < chunks; chunk++) {
+    const float *p = partials + chunk * 3 * groups;
+    all.join(p[0], p[groups], p[2 * groups]);
+  }
+  return all.statistics(epsilon);
+}
+
 extern "C" __global__ void __launch_bounds__(128) groupnorm_stats(float2 *stats, const float *partials, int images, int groups, int chunks, float epsilon) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x, image = i / groups, group = i % groups;
-  if (image >= images) return;
-  float count = 0, mean = 0, squares = 0;
-  for (int chunk = 0; chunk < chunks; chunk++) {
-    const float *p = partials + (image * chunks + chunk) * 3 * groups + group;
-    const float n = p[0], d = p[groups] - mean, share = n / (count + n);
-    if (n == 0) continue;
-    mean += d * share;
-    squares += p[2 * groups] + d * d * (count * share);
-    count += n;
-  }
-  stats[i] = statistics(mean, squares / count, epsilon);
+  if (image < images) stats[i] = join(partials + image * chunks * 3 * groups + group, groups, chunks, epsilon);
 }
 
 // Norm is the small inputs of a normalisation.
@@ -191,6 +213,33 @@ __device__ inline void apply(View<T> y, View<const T> x, Norm norm, Tile tile, I
 
 #define APPLY(T) (View<T> y, View<const T> x, Norm norm, Tile tile, Images images, int activate)
 VARIANTS(groupnorm_apply, apply, APPLY, (y, x, norm, tile, images, activate))
+
+// normalise makes the statistics of the tile's groups in an image, from partials if somebody left
+// them, and then the normalisation, which finds the image in the cache. The bits are those of the
+// two kernels one after the other.
+template <typename T, int N>
+__device__ inline void normalise(View<T> y, View<const T> x, Norm norm, Tile tile, Images s, float2 *stats, const float *partials, int length, int chunks, int stride, float epsilon, int activate) {
+  const int groups = (tile.end() - tile.from()) / tile.per, all = tile.channels / tile.per, g = thread();
+  float2 *to = stats + s.first() * all + tile.group();
+  if (partials) {
+    if (g < groups) to[g] = join(partials + s.first() * chunks * 3 * all + tile.group() + g, all, chunks, epsilon);
+  } else {
+    Moments mine = {};
+#pragma unroll 1
+    for (int from = 0; from < s.pixels; from += length) {
+      const int rows = min(length, s.pixels - from);
+      const float *joined = measure<T, N>(x, tile, s.row(0) + from, rows, stride);
+      if (g < groups) mine.join(float(rows * tile.per), joined[2 * g], joined[2 * g + 1]);
+    }
+    if (g < groups) to[g] = mine.statistics(epsilon);
+  }
+  __syncthreads();
+  apply<T, N>(y, x, norm, tile, s, activate);
+}
+
+#define NORMALISE(T) \
+  (View<T> y, View<const T> x, Norm norm, Tile tile, Images images, float2 *stats, const float *partials, int length, int chunks, int stride, float epsilon, int activate)
+VARIANTS(groupnorm_normalise, normalise, NORMALISE, (y, x, norm, tile, images, stats, partials, length, chunks, stride, epsilon, activate))
 
 // sums writes, for each part of each image, the sums of du and of du x over its rows.
 template <typename T, int N>
@@ -338,6 +387,17 @@ __device__ inline void input_grad(View<T> dx, View<const T> x, View<const T> dy,
 #define INPUT_GRAD(T) \
   (View<T> dx, View<const T> x, View<const T> dy, View<const T> add, Norm norm, Tile tile, Images images, const float *sums, int activate)
 VARIANTS(groupnorm_input_grad, input_grad, INPUT_GRAD, (dx, x, dy, add, norm, tile, images, sums, activate))
+
+// whole_grad is sums and input_grad of the tile's columns of an image, which the second finds in the cache.
+template <typename T, int N>
+__device__ inline void whole_grad(View<T> dx, View<const T> x, View<const T> dy, View<const T> add, Norm norm, Tile tile, Images s, float *totals, int activate) {
+  sums<T, N>(x, dy, norm, tile, s, totals, activate);
+  __syncthreads();
+  input_grad<T, N>(dx, x, dy, add, norm, tile, s, totals, activate);
+}
+
+#define WHOLE_GRAD(T) (View<T> dx, View<const T> x, View<const T> dy, View<const T> add, Norm norm, Tile tile, Images images, float *totals, int activate)
+VARIANTS(groupnorm_whole_grad, whole_grad, WHOLE_GRAD, (dx, x, dy, add, norm, tile, images, totals, activate))
 
 // normalised is the sums of du and of du times the normalised x, of one channel of one image.
 __device__ inline float2 normalised(const float *sums, const Norm &norm, const Tile &tile, int image, int c) {

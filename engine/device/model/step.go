@@ -185,7 +185,15 @@ func (w *walk) operands(l plan.Launch) float64 {
 
 // reread is the bytes that a product fetches from memory again: tap after tap it reads the same
 // pixels, and where the second cache does not hold those of all blocks that run, they are gone.
+// A norm that goes over its images twice does so too, where those that run are more than the cache holds.
 func reread(c cuda.Card, call Call, l plan.Launch) float64 {
+	held, _ := call.Occupancy(c.Assembly)
+	room := l2Share * float64(c.L2)
+	if again := twice(call, l); again > 0 {
+		blocks := call.Grid[0] * call.Grid[1]
+		set := again * float64(min(held*c.Multiprocessors, blocks)) / float64(blocks)
+		return again * max(0, 1-room/max(1, set))
+	}
 	var kind string
 	var m, n int
 	if k, _ := fmt.Sscanf(strings.ReplaceAll(call.Function, "_", " "), "gemm %s %dx%d", &kind, &m, &n); k != 3 || kind == "tn" || len(l.In) < 2 {
@@ -197,15 +205,25 @@ func reread(c cuda.Card, call Call, l plan.Launch) float64 {
 		depth = width
 	}
 	taps := l.In[1].Rows() / depth
-	held, _ := call.Occupancy(c.Assembly)
 	if taps < 2 || held == 0 || strings.Contains(call.Function, "_gather_bf16") {
 		return 0
 	}
 	across := (width + n - 1) / n
 	running := min(held*c.Multiprocessors, call.Grid[0]) / across
 	set := float64(running * m * channels * l.In[0].Type.Size())
-	if room := l2Share * float64(c.L2); set > room {
+	if set > room {
 		return float64((taps-1)*bytesOf(l.In[0])) * (1 - room/set)
+	}
+	return 0
+}
+
+// twice is the bytes that a norm's kernel reads two times.
+func twice(call Call, l plan.Launch) float64 {
+	switch f := call.Function; {
+	case strings.HasPrefix(f, "groupnorm_normalise") && l.Partials.Chunks == 0:
+		return float64(bytesOf(l.In[0]))
+	case strings.HasPrefix(f, "groupnorm_whole_grad"):
+		return 2 * float64(bytesOf(l.In[0]))
 	}
 	return 0
 }
