@@ -19,7 +19,8 @@ type Array struct {
 	Words    []uint16
 	Doubles  []float64
 	Integers []int64
-	Text     string // an array without dimensions
+	Bytes    func(io.Writer) error // that writes them
+	Text     string                // an array without dimensions
 }
 
 // WriteNPY writes an array as numpy.save does.
@@ -34,6 +35,8 @@ func WriteNPY(w io.Writer, a Array) error {
 		descr, elements = "<u2", inParts(a.Words)
 	case a.Integers != nil:
 		descr, elements = "<i8", inParts(a.Integers)
+	case a.Bytes != nil:
+		descr, elements = "|u1", a.Bytes
 	case a.Text != "":
 		descr, elements = fmt.Sprintf("<U%d", utf8.RuneCountInString(a.Text)), inParts([]rune(a.Text))
 	}

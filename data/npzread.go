@@ -50,6 +50,27 @@ func openNpz(path string) (f *os.File, members map[string]*zip.File, err error) 
 	return f, members, nil
 }
 
+// CheckNPZ reads all of a .npz and holds it against its checksums.
+func CheckNPZ(path string) error {
+	f, members, err := openNpz(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for _, m := range members {
+		name := path + "!" + m.Name
+		r, err := openMember(name, m)
+		if err == nil {
+			_, err = io.Copy(io.Discard, r)
+			r.Close()
+		}
+		if err != nil {
+			return &Error{Path: name, Problem: "is not whole", Err: err}
+		}
+	}
+	return nil
+}
+
 // openNpyMember opens an array of a .npz: its header, and a reader of its elements.
 func openNpyMember(path string, m *zip.File) (npyHeader, io.ReadCloser, error) {
 	name := path + "!" + m.Name

@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"io"
 	"maps"
 	"math"
 	"strconv"
@@ -126,6 +127,20 @@ func ReadPNG(path string) (pixels []byte, height, width, channels int, err error
 	if err != nil {
 		return nil, 0, 0, 0, err
 	}
+	return p.pixels()
+}
+
+// DecodePNG is ReadPNG of what is read elsewhere, which errors call name.
+func DecodePNG(name string, r io.Reader) (pixels []byte, height, width, channels int, err error) {
+	p, err := decode(name, r)
+	if err != nil {
+		return nil, 0, 0, 0, err
+	}
+	return p.pixels()
+}
+
+// pixels of a picture as bytes: 8-bit grey or RGB.
+func (p photo) pixels() (pixels []byte, height, width, channels int, err error) {
 	w, h := p.size()
 	s := shape{h, w, channelsOf(p.Image)}
 	pixels = make([]byte, s.size())

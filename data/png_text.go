@@ -96,9 +96,14 @@ func InspectPNG(path string) (PNG, error) {
 		return PNG{}, &Error{Path: path, Problem: "cannot be opened", Err: err}
 	}
 	defer f.Close()
-	p, err := inspectPNG(f)
+	return InspectPNGOf(path, f)
+}
+
+// InspectPNGOf is InspectPNG of what is read elsewhere, which errors call name.
+func InspectPNGOf(name string, r io.Reader) (PNG, error) {
+	p, err := inspectPNG(r)
 	if err != nil {
-		return p, &Error{Path: path, Problem: "is not a whole PNG", Err: err}
+		return p, &Error{Path: name, Problem: "is not a whole PNG", Err: err}
 	}
 	return p, nil
 }

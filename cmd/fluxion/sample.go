@@ -35,7 +35,8 @@ type sampleOptions struct {
 	model, out, class, label, weights, device, precision, seeds, blockings string
 	count, batch, threads, columns, depth                                  int
 	seed                                                                   uint64
-	json, overwrite, verifies, latent                                      bool
+	json, overwrite, verifies, latent, uint8                               bool
+	shard                                                                  int    // pictures of a shard
 	parts                                                                  string // --part
 	part                                                                   part
 	swept                                                                  bool // sampler and steps are those of a cell, whoever says them
@@ -100,7 +101,12 @@ is how models of points are sampled; --data takes such a file, too. Samples of a
 that was trained on latents are decoded by its autoencoder; --latent keeps the latents,
 which fluxion latents --decode decodes.
 
---part 3/16 makes every sixteenth image, so that many machines fill a folder, and
+--out tar:DIR writes shards of WebDataset, 000000.tar and on, of --shard images each:
+000017.png and its class in 000017.cls; FILE.tar is all in one. --uint8 makes of FILE.npz
+what evaluators of the field read: pixels, arr_0, and classes, arr_1. Until all images of a
+file are there, they lie beside it, in FILE.parts; the file is there when it is whole.
+
+--part 3/16 makes every sixteenth image, or of tar:DIR every sixteenth shard, so that many machines fill a folder, and
 --part auto is the place of this process in a job array or under a launcher. The part
 that finds all pictures there makes the grid. --verify makes nothing and says whether
 all pictures are there, and whether one in a thousand, made again, is the same.
@@ -132,7 +138,7 @@ that depend on the state alone.`,
 				return err
 			}
 			err := o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json))
-			if samples.IsArray(o.out) {
+			if o.floats() {
 				return err // it is written all at once, and nothing was
 			}
 			return goesOn(err, "the same command")
@@ -142,6 +148,8 @@ that depend on the state alone.`,
 	o.sources = settings.Bind(c, slices.Concat(o.list(), o.noiseFlags.list()))
 	c.Flags().Lookup("clip").NoOptDefVal = "true"
 	c.Flags().BoolVar(&o.latent, "latent", false, "of a model of latents: write them as they are, to FILE.npz, and no images")
+	c.Flags().BoolVar(&o.uint8, "uint8", false, "to FILE.npz: pixels as arr_0 and labels as arr_1, as the evaluator of guided-diffusion reads them, in place of float32")
+	c.Flags().IntVar(&o.shard, "shard", 1000, "images of a shard of tar:DIR")
 	c.Flags().BoolVar(&o.overwrite, "overwrite", false, "make anew what is there but was made with other settings, or by another program")
 	c.Flags().StringVar(&o.parts, "part", "", "make part I of N of the images, as in 3/16, beside others that make the rest in the same folder; auto takes it from a job array of SLURM or AWS, or from mpirun or srun; auto/N from those and from indexed jobs of Kubernetes")
 	c.Flags().BoolVar(&o.verifies, "verify", false, "make nothing; see whether all pictures are there, of these settings, and whole, and whether one in a thousand, made again, has the same bytes")
@@ -180,7 +188,7 @@ func (o *sampleOptions) folder(j job) samples.Folder {
 
 // ownFolder refuses a folder that holds other things and no picture by a name of sample's.
 func (o *sampleOptions) ownFolder(j job, seeds []int64) error {
-	if samples.IsArray(o.out) || o.verifies || o.overwrite {
+	if o.floats() || o.packed() || o.verifies || o.overwrite {
 		return nil
 	}
 	folder, names := o.folder(j), map[string]bool{}
@@ -241,8 +249,11 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 		return fault.Usagef("--precision: %w", err)
 	}
 	j.text = o.text(j, j.precision.String())
-	if samples.IsArray(o.out) {
+	switch {
+	case o.floats():
 		return o.runArray(ctx, face, dev, j, seeds)
+	case o.packed():
+		return o.runPacks(ctx, face, dev, j, whole)
 	}
 	begin := time.Now()
 	folder := o.folder(j)
@@ -415,7 +426,7 @@ func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.
 	if j.labels != nil && j.labels.note != "" {
 		notes = append(notes, j.labels.note)
 	}
-	if m.Floats && j.autoencoder == nil && !samples.IsArray(o.out) {
+	if m.Floats && j.autoencoder == nil && !o.floats() {
 		notes = append(notes, "the model was trained on float32, not on pictures: these are clipped to ±1; --out FILE.npz writes them as they are")
 	}
 	if m.Baked != 0 && o.guidance != 1 {

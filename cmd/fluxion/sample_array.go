@@ -19,16 +19,8 @@ func (o *sampleOptions) runArray(ctx context.Context, face console.Face, dev dev
 	begin := time.Now()
 	array := samples.Array{Path: o.out, Disk: o.disk, Overwrite: o.overwrite}
 	want := samples.Wanted{Seeds: seeds, Size: j.made, Deciding: decidingTexts, Text: func(int64) map[string]string {
-		text := map[string]string{"seed": o.seeds, "class": o.class}
-		for key, value := range j.text {
-			text[key] = value
-		}
-		if j.labels != nil {
-			text["label"] = j.labels.text
-		}
-		if j.noise != nil && j.noise.given {
-			text["noise"] = digest(j.noise.values)
-		}
+		text := o.commonText(j)
+		text["seed"] = o.seeds
 		return text
 	}}
 	there, err := array.Look(want)

@@ -10,7 +10,6 @@ import (
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
-	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/data"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
@@ -98,7 +97,7 @@ func (o *sampleOptions) planOf(read func() (*model.Model, error)) (j job, err er
 	if j.labels, err = o.labels(j.model, j.guide); err != nil {
 		return j, err
 	}
-	if j.size, err = imageSize(j.model.Network, samples.IsArray(o.out) || j.model.Autoencoder != ""); err != nil {
+	if j.size, err = imageSize(j.model.Network, o.floats() || j.model.Autoencoder != ""); err != nil {
 		return j, modelError{o.model, err}
 	}
 	if err := o.planLatents(&j); err != nil {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"fluxion/cmd/fluxion/internal/fault"
-	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
@@ -23,8 +22,8 @@ func (o *sampleOptions) planLatents(j *job) error {
 		return fault.Usagef("--latent: %s makes images, and no latents; leave it out", o.model)
 	case !latents:
 		return nil
-	case o.latent && !samples.IsArray(o.out):
-		return fault.Usagef("--latent: want --out FILE.npz, for latents are no pictures")
+	case o.latent && !o.floats():
+		return fault.Usagef("--latent: want --out FILE.npz without --uint8, for latents are no pictures")
 	case o.latent && o.init == "":
 		return nil
 	}

@@ -121,8 +121,8 @@ func (o *sampleOptions) settlePart() (err error) {
 		return err
 	}
 	switch {
-	case samples.IsArray(o.out):
-		return fault.Usagef("--part %s: %s is one file; want a folder", o.parts, o.out)
+	case o.floats():
+		return fault.Usagef("--part %s: %s of floats is written at once; want a folder, tar:DIR, FILE.tar, or FILE.npz with --uint8", o.parts, o.out)
 	case o.saveNoise != "":
 		return fault.Usagef("--part %s: --save-noise writes the noise of all images; want it of one process without --part", o.parts)
 	}

@@ -7,7 +7,6 @@ import (
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/outdir"
-	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/data/setting"
 	"fluxion/engine/device"
 	"fluxion/engine/device/tuning"
@@ -24,7 +23,7 @@ func (o *sampleOptions) list() setting.List {
 	return slices.Concat(
 		setting.List{
 			{Key: "model", Value: setting.Of(&o.model), Own: true, Help: "run folder (its newest checkpoint; RUN@best is its best), checkpoint, or diffusers folder"},
-			{Key: "out", Value: setting.Of(&o.out), Own: true, Help: "folder for the images, made if need be; or FILE.npz, for all of them as float32"},
+			{Key: "out", Value: setting.Of(&o.out), Own: true, Help: "folder for the images, made if need be; or FILE.npz, for all of them as float32; FILE.tar or tar:DIR, for shards of WebDataset"},
 			{Key: "count", Value: setting.Of(&o.count), Own: true, Help: "make images 0 to COUNT-1", Range: setting.Within(1, maxSeeds, "")},
 			{Key: "seeds", Value: setting.Of(&o.seeds), Own: true, Help: "numbers of the images to make, such as 0-99,200"},
 			{Key: "class", Value: setting.Of(&o.class), Offers: []string{"all", "none"}, Help: "class by name or index; all takes them in turn; none is without"},
@@ -66,7 +65,10 @@ func (o *sampleOptions) check() ([]int64, error) {
 	case (o.count > 0) == (o.seeds != ""):
 		return nil, fault.Usagef("give either --count N or --seeds A-B")
 	}
-	if !samples.IsArray(o.out) {
+	if err := o.checkPacks(); err != nil {
+		return nil, err
+	}
+	if !o.floats() && !o.packed() {
 		if err := outdir.Check(o.out); err != nil {
 			return nil, err
 		}

@@ -40,20 +40,31 @@ func (o *sampleOptions) verify(ctx context.Context, face console.Face, dev devic
 	if len(seeds) == 0 {
 		return fault.Usagef("--part %v of the images has none; want fewer parts", o.part)
 	}
+	return o.makeAgain(ctx, face, dev, j, folder.Path, seeds, func(seed int64) ([]byte, error) { return os.ReadFile(folder.File(seed)) })
+}
+
+// toMakeAgain are the pictures that are compared: one in a thousand.
+func toMakeAgain(seeds []int64) []int64 {
 	again := make([]int64, (len(seeds)+verifyOneIn-1)/verifyOneIn)
 	for i := range again {
 		again[i] = seeds[data.Spread(len(seeds), len(again), i)]
 	}
+	return again
+}
+
+// makeAgain makes some pictures again and compares them with those that are there.
+func (o *sampleOptions) makeAgain(ctx context.Context, face console.Face, dev device.Device, j job, out string, seeds []int64, there func(seed int64) ([]byte, error)) error {
+	again := toMakeAgain(seeds)
 	var wrong []string
 	err := o.make(ctx, face, dev, j, again, func(i, class int, s generate.Sample) func() error {
-		path := folder.File(again[i])
+		name := filepath.Base(o.folder(j).File(again[i]))
 		made, err := o.encoder(s, j.made, j.textOf(again[i], class))()
 		same := false
 		if err == nil {
-			same, err = samePicture(path, made)
+			same, err = samePicture(out, name, made, func() ([]byte, error) { return there(again[i]) })
 		}
 		if err == nil && !same {
-			wrong = append(wrong, filepath.Base(path))
+			wrong = append(wrong, name)
 		}
 		return func() error { return err }
 	})
@@ -61,7 +72,7 @@ func (o *sampleOptions) verify(ctx context.Context, face console.Face, dev devic
 		return err
 	}
 	if n := len(wrong); n > 0 {
-		return &data.Error{Path: folder.Path, Problem: fmt.Sprintf("%s of %d pictures that were made again are not what is made here; another processor or program may have made them, or changed them", console.Abridged(wrong, 3), len(again))}
+		return &data.Error{Path: out, Problem: fmt.Sprintf("%s of %d pictures that were made again are not what is made here; another processor or program may have made them, or changed them", console.Abridged(wrong, 3), len(again))}
 	}
 	face.Event("verified", map[string]any{"images": len(seeds), "again": len(again), "out": o.out},
 		fmt.Sprintf("%d images in %s: all there, of these settings, and whole; %d made again, with the same bytes", len(seeds), o.out, len(again)))
@@ -70,14 +81,14 @@ func (o *sampleOptions) verify(ctx context.Context, face console.Face, dev devic
 
 // samePicture says whether a file is a picture with these bytes, or with these pixels: what
 // is noted in it of the program decides nothing.
-func samePicture(path string, made []byte) (bool, error) {
-	there, err := os.ReadFile(path)
+func samePicture(out, name string, made []byte, read func() ([]byte, error)) (bool, error) {
+	there, err := read()
 	if err != nil || bytes.Equal(there, made) {
 		return err == nil, err
 	}
 	a, err := png.Decode(bytes.NewReader(there))
 	if err != nil {
-		return false, &data.Error{Path: path, Problem: "is no whole PNG", Err: err}
+		return false, &data.Error{Path: filepath.Join(out, name), Problem: "is no whole PNG", Err: err}
 	}
 	b, err := png.Decode(bytes.NewReader(made))
 	if err != nil || a.Bounds() != b.Bounds() {
@@ -98,8 +109,8 @@ func (o *sampleOptions) checkVerify() error {
 	switch {
 	case !o.verifies:
 		return nil
-	case samples.IsArray(o.out):
-		return fault.Usagef("--verify: %s is one file; want a folder of pictures", o.out)
+	case o.floats():
+		return fault.Usagef("--verify: %s is one file of floats; want pictures", o.out)
 	case o.overwrite:
 		return fault.Usagef("--verify makes nothing, and --overwrite makes pictures anew; want one of the two")
 	}

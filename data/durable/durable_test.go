@@ -196,8 +196,8 @@ func TestPut(t *testing.T) {
 	}
 }
 
-// Leftovers go when somebody comes to an empty folder, and stay while others
-// may be writing them.
+// Leftovers go when somebody comes to an empty folder or leaves it empty, and stay while
+// others may be writing them.
 func TestShare(t *testing.T) {
 	dir := t.TempDir()
 	share := func() func() error {
@@ -219,9 +219,13 @@ func TestShare(t *testing.T) {
 	if names(t, dir) == "" {
 		t.Error("swept what another process may be writing")
 	}
-	if err := errors.Join(first(), second()); err != nil {
-		t.Fatal(err)
+	if err := first(); err != nil || names(t, dir) == "" {
+		t.Errorf("%v; swept what the other may be writing", err)
 	}
+	if err := second(); err != nil || names(t, dir) != "" {
+		t.Errorf("%v; the last left %q", err, names(t, dir))
+	}
+	write(t, left, "half")
 	if err := share()(); err != nil || names(t, dir) != "" {
 		t.Errorf("%v, left %q", err, names(t, dir))
 	}

@@ -10,8 +10,8 @@ import (
 )
 
 // Share says that this process writes into a folder, as others may, until leave
-// is called. Who comes where nobody else is writing sweeps. A file system that
-// has no locks is not swept.
+// is called. Who comes where nobody else is writing sweeps, and so does who leaves last: others
+// may have been killed. A file system that has no locks is not swept.
 func Share(dir string) (leave func() error, err error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -27,7 +27,12 @@ func Share(dir string) (leave func() error, err error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return f.Close, nil
+	return func() (err error) {
+		if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil {
+			err = Sweep(dir)
+		}
+		return errors.Join(err, f.Close())
+	}, nil
 }
 
 // Alone says that this process writes into a folder, as no other may until leave is

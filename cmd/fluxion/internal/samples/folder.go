@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"fluxion/cmd/fluxion/internal/console"
-	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/data"
 	"fluxion/data/durable"
 )
@@ -25,6 +24,7 @@ type Error struct {
 	foreign   []string     // files that sample did not make
 	changes   []difference // between what is there and what is asked for
 	different int          // pictures with changes
+	file      bool         // they lie in one
 }
 
 // difference is a setting of pictures that are there.
@@ -44,7 +44,11 @@ func (e *Error) Error() string {
 		for _, d := range e.changes {
 			changes = append(changes, fmt.Sprintf("%s was %s, now %s (%d, such as %s)", d.key, orNone(d.was), orNone(d.now), d.count, d.first))
 		}
-		parts = append(parts, fmt.Sprintf("%d of the %d pictures there were made with other settings: %s", e.different, e.of, strings.Join(changes, "; ")))
+		what := fmt.Sprintf("%d of the %d pictures there were", e.different, e.of)
+		if e.file {
+			what = "the file there was"
+		}
+		parts = append(parts, fmt.Sprintf("%s made with other settings: %s", what, strings.Join(changes, "; ")))
 	}
 	return fmt.Sprintf("%s: %s; give another --out, or --overwrite to make them anew", e.dir, strings.Join(parts, "; "))
 }
@@ -269,64 +273,6 @@ func named(text map[string]string) string {
 		return "not noted"
 	}
 	return strings.TrimSpace(text["model"]+" "+text["checkpoint"]) + " (digest " + text["digest"][:min(8, len(text["digest"]))] + ")"
-}
-
-// maxGrid is the most images of a grid.
-const maxGrid = 400
-
-// GridOf names the grid beside a folder; one that has no name, as / and on some
-// systems a drive, holds it.
-func GridOf(out string) string {
-	const ending = "-grid.png"
-	out = filepath.Clean(out)
-	if name := filepath.Base(out); name == "." || name == ".." {
-		if abs, err := filepath.Abs(out); err == nil {
-			out = abs
-		}
-	}
-	if filepath.Dir(out) == out {
-		return filepath.Join(out, strings.TrimPrefix(ending, "-"))
-	}
-	return out + ending
-}
-
-// Grid writes the first images as one picture beside the folder.
-func (f Folder) Grid(want Wanted, columns int) (string, error) {
-	seeds, size := want.Seeds[:min(len(want.Seeds), maxGrid)], want.Size
-	if want.Beside != nil {
-		seeds = seeds[:min(len(seeds), maxGrid/2)]
-	}
-	var all, beside []byte
-	given := 0 // channels of what is beside
-	for _, s := range seeds {
-		pixels, height, width, channels, err := data.ReadPNG(f.File(s))
-		if err != nil {
-			return "", err
-		}
-		if found := [3]int{height, width, channels}; found != size {
-			return "", &data.Error{Path: f.File(s), Problem: fmt.Sprintf("is %v where the model's images are %v: it was changed by another program", found, size)}
-		}
-		all = append(all, pixels...)
-		if want.Beside != nil {
-			s, err := want.Beside(s)
-			if err != nil {
-				return "", err
-			}
-			picture := make([]byte, s.Pixels.Len())
-			s.Pixels.Picture(picture)
-			beside, given = append(beside, picture...), s.Channels
-		}
-	}
-	path, tiles, channels := GridOf(f.Path), len(seeds), size[2]
-	if images, _ := data.Showable(size[0], size[1], given); images {
-		all, channels = data.SideBySide(tiles, size[0], size[1], data.Strip{Pixels: data.Pixels{Bytes: beside}, Channels: given}, data.Strip{Pixels: data.Pixels{Bytes: all}, Channels: channels})
-		tiles, columns = 2*tiles, columns+columns%2
-	}
-	file, err := data.EncodeGrid(all, tiles, size[0], size[1], channels, columns, nil)
-	if err == nil {
-		err = f.Disk.WriteFile(path, file)
-	}
-	return path, fault.Output(err)
 }
 
 // Changes are the settings in which what is there differs from what is wanted.

@@ -1,0 +1,89 @@
+package samples
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/data"
+	"fluxion/data/durable"
+)
+
+// maxGrid is the most images of a grid.
+const maxGrid = 400
+
+// GridOf names the grid beside a folder; one that has no name, as / and on some
+// systems a drive, holds it.
+func GridOf(out string) string {
+	const ending = "-grid.png"
+	out = filepath.Clean(out)
+	if name := filepath.Base(out); name == "." || name == ".." {
+		if abs, err := filepath.Abs(out); err == nil {
+			out = abs
+		}
+	}
+	if filepath.Dir(out) == out {
+		return filepath.Join(out, strings.TrimPrefix(ending, "-"))
+	}
+	return out + ending
+}
+
+// Grid writes the first images as one picture beside the folder.
+func (f Folder) Grid(want Wanted, columns int) (string, error) {
+	path := GridOf(f.Path)
+	return path, grid(f.Disk, path, want, columns, func(seed int64) (string, []byte, [3]int, error) {
+		pixels, height, width, channels, err := data.ReadPNG(f.File(seed))
+		return f.File(seed), pixels, [3]int{height, width, channels}, err
+	})
+}
+
+// inGrid are the numbers of the images that a grid shows.
+func inGrid(want Wanted) []int64 {
+	most := maxGrid
+	if want.Beside != nil {
+		most /= 2
+	}
+	return want.Seeds[:min(len(want.Seeds), most)]
+}
+
+// grid writes the first images, which read gives with their names and sizes, as one picture.
+func grid(disk durable.Disk, path string, want Wanted, columns int, read func(seed int64) (name string, pixels []byte, size [3]int, err error)) error {
+	seeds, size := inGrid(want), want.Size
+	var all, beside []byte
+	given := 0 // channels of what is beside
+	for _, s := range seeds {
+		name, pixels, found, err := read(s)
+		if err != nil {
+			return err
+		}
+		if found != size {
+			return otherSize(name, found, size)
+		}
+		all = append(all, pixels...)
+		if want.Beside != nil {
+			s, err := want.Beside(s)
+			if err != nil {
+				return err
+			}
+			picture := make([]byte, s.Pixels.Len())
+			s.Pixels.Picture(picture)
+			beside, given = append(beside, picture...), s.Channels
+		}
+	}
+	tiles, channels := len(seeds), size[2]
+	if images, _ := data.Showable(size[0], size[1], given); images {
+		all, channels = data.SideBySide(tiles, size[0], size[1], data.Strip{Pixels: data.Pixels{Bytes: beside}, Channels: given}, data.Strip{Pixels: data.Pixels{Bytes: all}, Channels: channels})
+		tiles, columns = 2*tiles, columns+columns%2
+	}
+	file, err := data.EncodeGrid(all, tiles, size[0], size[1], channels, columns, nil)
+	if err == nil {
+		err = disk.WriteFile(path, file)
+	}
+	return fault.Output(err)
+}
+
+// otherSize says that a picture is not as the model makes them.
+func otherSize(name string, found, size [3]int) error {
+	return &data.Error{Path: name, Problem: fmt.Sprintf("is %v where the model's images are %v: it was changed by another program", found, size)}
+}

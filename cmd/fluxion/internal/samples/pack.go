@@ -1,0 +1,292 @@
+package samples
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/data"
+	"fluxion/data/durable"
+)
+
+// Label is what a model is told of an image.
+type Label struct {
+	Class   int64     // −1: none
+	Numbers []float32 // instead of a class
+}
+
+// Pack is one file of many pictures. Until all of them are there, they lie in a folder beside
+// it, so that what was killed goes on, and several processes may fill it.
+type Pack struct {
+	Path   string
+	Format Format
+	Whole  Wanted                 // all of its pictures
+	Own    []int64                // those that this process makes
+	Text   map[string]string      // of all of it
+	Label  func(seed int64) Label // nil: models are told nothing
+	Work   Folder
+
+	there bool         // the file is
+	left  atomic.Int64 // own pictures that are missing
+	enter sync.Once
+	leave func(error) error
+	err   error // of entering
+}
+
+// WorkEnding is how the name of the folder ends in which the pictures of a file lie until all
+// are there.
+const WorkEnding = ".parts"
+
+// NewPack is a file of these pictures; text is what they have in common.
+func NewPack(path string, format Format, disk durable.Disk, overwrite bool, whole Wanted, own []int64, text map[string]string, label func(int64) Label) *Pack {
+	p := &Pack{Path: path, Format: format, Whole: whole, Own: own, Text: map[string]string{"seed": Ranges(whole.Seeds)}, Label: label}
+	for key, value := range text {
+		p.Text[key] = value
+	}
+	p.Work = Folder{Path: path + WorkEnding, Disk: disk, Overwrite: overwrite}
+	return p
+}
+
+// Ranges is a list of numbers as it is asked for: 0-99,200.
+func Ranges(seeds []int64) string {
+	var parts []string
+	for len(seeds) > 0 {
+		n := 1
+		for n < len(seeds) && seeds[n] == seeds[n-1]+1 {
+			n++
+		}
+		part := fmt.Sprint(seeds[0])
+		if n > 1 {
+			part = fmt.Sprintf("%d-%d", seeds[0], seeds[n-1])
+		}
+		parts, seeds = append(parts, part), seeds[n:]
+	}
+	return strings.Join(parts, ",")
+}
+
+// Look finds out what is missing of what this process makes. A file of other settings is an
+// *Error, unless it is to be overwritten; one of fewer pictures, which are all among those that are
+// asked for, grows.
+func (p *Pack) Look(ctx context.Context) (found Found, err error) {
+	replaced := false
+	if p.there, replaced, err = p.look(); err != nil || p.there {
+		return found, err
+	}
+	want := p.Whole
+	want.Seeds = p.Own
+	if found, err = p.Work.Look(ctx, want); err != nil {
+		return found, err
+	}
+	if replaced {
+		found.Replaced = len(p.Own)
+	}
+	p.left.Store(int64(len(found.Missing)))
+	return found, nil
+}
+
+// look says whether the file is there as it would be made.
+func (p *Pack) look() (there, other bool, err error) {
+	if info, err := os.Stat(p.Path); errors.Is(err, fs.ErrNotExist) {
+		return false, false, nil
+	} else if err != nil {
+		return false, false, err
+	} else if !info.Mode().IsRegular() {
+		return false, false, fault.Usagef("--out %s is not a file", p.Path)
+	}
+	stored, err := p.Format.text(p.Path)
+	text := map[string]string{}
+	if err != nil || json.Unmarshal([]byte(stored), &text) != nil {
+		text = nil // of another program, or not whole
+	}
+	want := p.Whole
+	want.Text = func(int64) map[string]string { return p.Text }
+	refused := &Error{dir: filepath.Dir(p.Path), of: 1, file: true}
+	picture := data.PNG{Height: want.Size[0], Width: want.Size[1], Channels: want.Size[2], Text: text}
+	if refused.compare(filepath.Base(p.Path), picture, want, 0) {
+		return true, false, nil
+	}
+	if len(refused.changes) == 1 && refused.changes[0].key == "seed" && p.grows(text["seed"]) {
+		return false, false, nil
+	}
+	if p.Work.Overwrite {
+		return false, true, nil
+	}
+	return false, false, refused
+}
+
+// grows says whether all pictures that a file has are among those that it is to have.
+func (p *Pack) grows(has string) bool {
+	want := p.Whole.Seeds
+	for part := range strings.SplitSeq(has, ",") {
+		var a, b int64
+		if n, err := fmt.Sscanf(part, "%d-%d", &a, &b); n != 2 || err != nil {
+			b = a
+		}
+		i, found := slices.BinarySearch(want, a)
+		if !found || int64(len(want)-i) <= b-a || want[i+int(b-a)] != b {
+			return false
+		}
+	}
+	return true
+}
+
+// There says whether the file was there when it was looked for, or was written.
+func (p *Pack) There() bool { return p.there }
+
+// Put writes a picture, and the file when it was the last that was missing of it.
+func (p *Pack) Put(ctx context.Context, seed int64, picture []byte) error {
+	p.enter.Do(func() { p.leave, p.err = p.Work.Enter() })
+	if p.err != nil {
+		return p.err
+	}
+	if err := p.Work.Put(seed, picture); err != nil {
+		return err
+	}
+	if p.left.Add(-1) > 0 {
+		return nil
+	}
+	return p.Finish(ctx)
+}
+
+// Finish writes the file if all pictures of it are there, and takes away the folder where they
+// lie. Another process may do the same at the same time, and writes the same bytes.
+func (p *Pack) Finish(ctx context.Context) error {
+	if p.there || p.left.Load() > 0 {
+		return nil
+	}
+	left, err := p.Work.Absent(p.Whole.Seeds)
+	if err != nil || left > 0 {
+		return err
+	}
+	err = p.write(ctx)
+	if there, _, looked := p.look(); looked == nil && there {
+		p.there, err = true, nil
+	}
+	if err != nil || !p.there {
+		return err
+	}
+	return os.RemoveAll(p.Work.Path)
+}
+
+// Left is how many pictures the file lacks, be they those of others: 0 if it is there.
+func (p *Pack) Left() (int, error) {
+	if p.there {
+		return 0, nil
+	}
+	there, _, err := p.look()
+	if p.there = there; err != nil || there {
+		return 0, err
+	}
+	left, err := p.Work.Absent(p.Whole.Seeds)
+	return max(left, 1), err
+}
+
+// write writes the file, unless pictures of others are not whole.
+func (p *Pack) write(ctx context.Context) error {
+	found, err := p.Work.Look(ctx, p.Whole)
+	if err != nil || len(found.Missing) > 0 {
+		return err
+	}
+	text, err := json.Marshal(p.Text)
+	if err != nil {
+		return err
+	}
+	disk, packed := p.Work.Disk, "packed"
+	if err := disk.Write(filepath.Join(p.Work.Path, packed), func(w io.Writer) error { return p.Format.write(w, p, string(text)) }); err != nil {
+		return err
+	}
+	return disk.Move(filepath.Dir(p.Path), [][2]string{{filepath.Join(filepath.Base(p.Work.Path), packed), filepath.Base(p.Path)}})
+}
+
+// Leave ends what Put began.
+func (p *Pack) Leave(failed error) error {
+	if p.leave == nil {
+		if p.there { // what was killed behind the file's end left it
+			return os.RemoveAll(p.Work.Path)
+		}
+		return nil
+	}
+	return p.leave(failed)
+}
+
+// Check holds the text of a picture in the file against what is asked for.
+func (p *Pack) Check(name string, seed int64, picture []byte) error {
+	if !p.Format.noted() {
+		return nil
+	}
+	of, err := data.InspectPNGOf(name, bytes.NewReader(picture))
+	if err != nil {
+		return err
+	}
+	refused := &Error{dir: p.Path, of: 1}
+	if !refused.compare(filepath.Base(name), of, p.Whole, seed) {
+		return refused
+	}
+	return nil
+}
+
+// Each calls visit with the pictures of the file in order, as files of PNG, and with the label
+// that is noted of them.
+func (p *Pack) Each(visit func(seed int64, picture []byte, label string) error) error {
+	return p.Format.each(p, visit)
+}
+
+// labelText is a label as it is noted: "" for none.
+func (p *Pack) labelText(seed int64) (name, text string) {
+	if p.Label == nil {
+		return "", ""
+	}
+	l := p.Label(seed)
+	switch {
+	case len(l.Numbers) > 0:
+		numbers, _ := json.Marshal(map[string]any{"label": l.Numbers}) // they are finite
+		return ".json", string(numbers)
+	case l.Class >= 0:
+		return ".cls", fmt.Sprint(l.Class)
+	}
+	return "", ""
+}
+
+// LabelText is the label of a picture as Each tells it.
+func (p *Pack) LabelText(seed int64) string {
+	_, text := p.labelText(seed)
+	return text
+}
+
+// Grid writes the first pictures of all files as one picture beside a folder of this path.
+func Grid(path string, packs []*Pack, want Wanted, columns int) (string, error) {
+	shown, found := inGrid(want), map[int64][]byte{}
+	errEnough := errors.New("enough")
+	for _, p := range packs {
+		err := p.Each(func(seed int64, picture []byte, _ string) error {
+			if seed > shown[len(shown)-1] {
+				return errEnough
+			}
+			found[seed] = slices.Clone(picture)
+			return nil
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			return "", err
+		}
+		if len(found) == len(shown) {
+			break
+		}
+	}
+	to := GridOf(path)
+	return to, grid(packs[0].Work.Disk, to, want, columns, func(seed int64) (string, []byte, [3]int, error) {
+		name := fmt.Sprintf("%s!%06d.png", path, seed)
+		pixels, height, width, channels, err := data.DecodePNG(name, bytes.NewReader(found[seed]))
+		return name, pixels, [3]int{height, width, channels}, err
+	})
+}
