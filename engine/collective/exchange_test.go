@@ -17,15 +17,34 @@ import (
 )
 
 // groups are those that tests run in, by name: of goroutines, and of sockets, as processes
-// have them.
+// have them, of one machine or of a network.
 func groups(t *testing.T, world int) map[string][]Group {
 	t.Helper()
-	met, dir := make([]Group, world), t.TempDir()
-	each(t, make([]Group, world), func(r int, _ Group) (err error) {
-		met[r], err = meet(dir, r, world)
-		return err
-	})
-	return map[string][]Group{"goroutines": Local(world), "sockets": met}
+	all := map[string][]Group{"goroutines": Local(world)}
+	dir, address := t.TempDir(), free(t)
+	for name, join := range map[string]func(r int) (Group, error){
+		"sockets": func(r int) (Group, error) { return meet(dir, r, world) },
+		"network": func(r int) (Group, error) { return meetAt(address, r, world) },
+	} {
+		met := make([]Group, world)
+		each(t, met, func(r int, _ Group) (err error) {
+			met[r], err = join(r)
+			return err
+		})
+		all[name] = met
+	}
+	return all
+}
+
+// free is an address of this machine where nobody answers.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // each runs f as every rank at the same time.
@@ -260,8 +279,38 @@ func TestMeetingEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mute.Close()
-	if err := newSockets("", 2).answer(l, 0, time.Now().Add(beat)); !errors.Is(err, os.ErrDeadlineExceeded) {
+	e := &encounter{sockets: newSockets("", 2), at: l, end: time.Now().Add(beat)}
+	if err := errors.Join(l.SetDeadline(e.end), e.answer(1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("waiting for who says nothing: %v", err)
+	}
+}
+
+// TestStrangers: who calls the first process and is none of the group does not disturb it;
+// who is of another group is told, and so is the first.
+func TestStrangers(t *testing.T) {
+	address := free(t)
+	end := time.Now().Add(3 * time.Second)
+	var met sync.WaitGroup
+	met.Go(func() {
+		if _, err := meetUntil(address, 0, 2, end); err == nil || !strings.Contains(err.Error(), "waiting at "+address+" for process 1 of the group") || !strings.Contains(err.Error(), "calls itself 2 of 2") {
+			t.Error(err)
+		}
+	})
+	var c net.Conn
+	for c == nil {
+		c, _ = net.Dial("tcp", address)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: none\r\n\r\n")); err != nil {
+		t.Error(err)
+	}
+	var lost *LostError
+	if _, err := meetUntil(address, 2, 3, end); !errors.As(err, &lost) || lost.Rank != 0 {
+		t.Error(err)
+	}
+	met.Wait()
+	if _, err := meetUntil(address, 1, 2, time.Now().Add(beat)); !errors.As(err, &lost) || !strings.Contains(err.Error(), "it is not there") {
+		t.Error(err)
 	}
 }
 
@@ -300,9 +349,18 @@ func TestLaunched(t *testing.T) {
 		{map[string]string{"PMIX_RANK": "0", "SLURM_STEP_NUM_TASKS": "8"}, pmix, 8, false},
 		{map[string]string{"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "8"}, "", 0, true},
 		{map[string]string{"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}, "", 0, false}, // the script of a job, outside a step
+		{map[string]string{"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "h", "MASTER_PORT": "29500"}, torch, 2, false},
+		{map[string]string{"RANK": "1", "WORLD_SIZE": "2", "NCCL_COMM_ID": "h:29500"}, torch, 2, false},
+		{map[string]string{"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "h", "MASTER_PORT": "29500"}, "", 0, false},
+		{map[string]string{"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "h", "MASTER_PORT": "29500", "OMPI_COMM_WORLD_SIZE": "2"}, openMPI, 2, false},
+		{map[string]string{"RANK": "0", "WORLD_SIZE": "4", "MASTER_ADDR": "h", "MASTER_PORT": "29500", "TORCHELASTIC_RUN_ID": "x", "PMIX_RANK": "1"}, torch, 4, false}, // srun torchrun
+		{map[string]string{"RANK": "0", "WORLD_SIZE": "2"}, torch, 2, true},
+		{map[string]string{"RANK": "2", "WORLD_SIZE": "2", "MASTER_ADDR": "h", "MASTER_PORT": "29500"}, torch, 2, true},
+		{map[string]string{"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "h", "MASTER_PORT": "65535"}, torch, 2, true},
+		{map[string]string{"RANK": "x", "WORLD_SIZE": "2", "MASTER_ADDR": "h", "MASTER_PORT": "29500"}, torch, 2, true},
 	} {
 		l, err := launched(func(name string) string { return c.set[name] })
-		if l.by != c.by || l.world != c.world || (err != nil) != c.fails {
+		if (err != nil) != c.fails || err == nil && (l.by != c.by || l.world != c.world || l.by == torch && l.address != "h:29501") {
 			t.Errorf("%v: %+v, %v", c.set, l, err)
 		}
 	}

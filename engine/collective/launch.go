@@ -2,6 +2,7 @@ package collective
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -20,6 +21,9 @@ const (
 type launch struct {
 	by    string // its name
 	world int    // processes; 0: it does not say
+	// Of torchrun, which brings no library:
+	rank, local int
+	address     string // where the first process answers the others
 }
 
 // launched looks for a launcher in the environment; without one by is empty. A launcher
@@ -35,13 +39,18 @@ func launched(environment func(string) string) (launch, error) {
 	}
 	l := launch{}
 	step := number("SLURM_STEP_NUM_TASKS")
+	torchrun := environment("WORLD_SIZE") != "" && environment("RANK") != ""
 	switch {
+	case torchrun && environment("TORCHELASTIC_RUN_ID") != "":
+		return byTorch(environment) // whatever started torchrun
 	case environment("OMPI_COMM_WORLD_SIZE") != "":
-		l = launch{openMPI, number("OMPI_COMM_WORLD_SIZE")}
+		l = launch{by: openMPI, world: number("OMPI_COMM_WORLD_SIZE")}
 	case environment("PMIX_RANK") != "":
-		l = launch{pmix, step}
+		l = launch{by: pmix, world: step}
 	case environment("PMI_RANK") != "" && (environment("PMI_FD") != "" || environment("PMI_PORT") != ""):
-		l = launch{hydra, number("PMI_SIZE")}
+		l = launch{by: hydra, world: number("PMI_SIZE")}
+	case torchrun:
+		return byTorch(environment)
 	case step > 1:
 		return l, fmt.Errorf("srun started %d processes that do not know of each other: want srun --mpi=pmix or --mpi=pmi2, of the kind that the MPI library is of (srun --mpi=list), or one process", step)
 	}
@@ -58,11 +67,49 @@ const (
 	hydra   = "Hydra"
 )
 
+// torch is what sets the variables that processes of PyTorch find each other by.
+const torch = "torchrun"
+
+// byTorch reads them: RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT, where
+// torchrun itself answers, so that the port behind it is taken. NCCL_COMM_ID, HOST:PORT, may
+// stand for the last two. One process is none.
+func byTorch(environment func(string) string) (l launch, err error) {
+	l = launch{by: torch, local: -1}
+	for name, to := range map[string]*int{"RANK": &l.rank, "WORLD_SIZE": &l.world, "LOCAL_RANK": &l.local} {
+		text := environment(name)
+		if text == "" {
+			continue // the number of this machine is counted
+		}
+		if *to, err = strconv.Atoi(text); err != nil || *to < 0 {
+			return l, fmt.Errorf("%s=%s: want a number, as torchrun sets it", name, text)
+		}
+	}
+	if l.rank >= l.world {
+		return l, fmt.Errorf("RANK=%d of WORLD_SIZE=%d: want ranks from 0", l.rank, l.world)
+	}
+	if l.world == 1 {
+		return launch{}, nil
+	}
+	host, port := environment("MASTER_ADDR"), environment("MASTER_PORT")
+	if id := environment("NCCL_COMM_ID"); host == "" && id != "" {
+		if host, port, err = net.SplitHostPort(id); err != nil {
+			return l, fmt.Errorf("NCCL_COMM_ID=%s: want HOST:PORT", id)
+		}
+	}
+	if host == "" {
+		return l, fmt.Errorf("RANK=%d and WORLD_SIZE=%d are set, and MASTER_ADDR is not: want all that torchrun sets, or neither", l.rank, l.world)
+	}
+	if l.address, err = next(host, port); err != nil {
+		return l, fmt.Errorf("MASTER_PORT or NCCL_COMM_ID: %w", err)
+	}
+	return l, nil
+}
+
 // Open joins the processes that a launcher has started; without one, or with one of one
 // process, it is alone and no library is looked for. Every process then knows how many of
 // them are on its machine.
 func Open() (Group, error) {
-	g, err := open()
+	g, local, err := open()
 	if err != nil || g.World == 1 {
 		return g, err
 	}
@@ -79,22 +126,32 @@ func Open() (Group, error) {
 			g.LocalRank++
 		}
 	}
+	if local >= 0 {
+		g.LocalRank = local
+	}
 	return g, nil
 }
 
-func open() (Group, error) {
+// open returns the group, and this process's number on its machine if that is told, or -1.
+func open() (g Group, local int, err error) {
 	if text := os.Getenv(Variable); text != "" {
 		rank, world, dir, err := parse(text)
 		if err != nil || world == 1 {
-			return Alone, err
+			return Alone, -1, err
 		}
-		return meet(dir, rank, world)
+		g, err = meet(dir, rank, world)
+		return g, -1, err
 	}
 	l, err := launched(os.Getenv)
-	if err != nil || l.by == "" {
-		return Alone, err
+	switch {
+	case err != nil || l.by == "":
+		return Alone, -1, err
+	case l.by == torch:
+		g, err = meetAt(l.address, l.rank, l.world)
+		return g, l.local, err
 	}
-	return openMPIOf(l)
+	g, err = openMPIOf(l)
+	return g, -1, err
 }
 
 // parse reads what Variable says.
