@@ -60,9 +60,9 @@ func BenchmarkLoader(b *testing.B) {
 		{"cifar", inFormats("cifar:cifar-10-batches-bin"), data.Options{}},
 		{"packed", packed, data.Options{CacheBytes: 1}},
 		{"jpeg-32", filepath.Join(dir, "small-jpeg"), data.Options{CacheBytes: 1}},
-		{"jpeg-256-to-64", filepath.Join(dir, "large-jpeg"), data.Options{CacheBytes: 1, Size: 64}},
-		{"png-256-random-crop-to-64", filepath.Join(dir, "large"), data.Options{CacheBytes: 1, Size: 64, Fit: "random-crop:0.8"}},
-		{"png-256-to-64", filepath.Join(dir, "large"), data.Options{CacheBytes: 1, Size: 64}},
+		{"jpeg-256-to-64", filepath.Join(dir, "large-jpeg"), data.Options{CacheBytes: 1, Size: data.Square(64)}},
+		{"png-256-random-crop-to-64", filepath.Join(dir, "large"), data.Options{CacheBytes: 1, Size: data.Square(64), Fit: "random-crop:0.8"}},
+		{"png-256-to-64", filepath.Join(dir, "large"), data.Options{CacheBytes: 1, Size: data.Square(64)}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			d, err := data.Open(c.spec, c.o)

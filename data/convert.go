@@ -84,16 +84,17 @@ func (p photo) paint(canvas draw.Image, fit Fit) {
 	switch fit {
 	case "", Stretch:
 	case Pad:
-		w, h := to.Dx(), to.Dy() // of a square
-		if b.Dx() > b.Dy() {
-			h = max(1, (h*b.Dy()+b.Dx()/2)/b.Dx())
+		w, h := to.Dx(), to.Dy()
+		if b.Dx()*h > b.Dy()*w {
+			h = max(1, (w*b.Dy()+b.Dx()/2)/b.Dx())
 		} else {
-			w = max(1, (w*b.Dx()+b.Dy()/2)/b.Dy())
+			w = max(1, (h*b.Dx()+b.Dy()/2)/b.Dy())
 		}
 		to = image.Rect(0, 0, w, h).Add(image.Pt((to.Dx()-w)/2, (to.Dy()-h)/2))
 	default:
 		w, h := p.size()
-		b = p.orientation.storedRect(fit.window(w, h, p.part), b.Dx(), b.Dy()).Add(b.Min)
+		width, height := p.orientation.size(to.Dx(), to.Dy())
+		b = p.orientation.storedRect(fit.window(w, h, Size{height, width}, p.part), b.Dx(), b.Dy()).Add(b.Min)
 	}
 	if b.Size() == to.Size() {
 		draw.Draw(canvas, to, p.Image, b.Min, draw.Over)

@@ -119,7 +119,7 @@ func unnamed(i int) string { return fmt.Sprintf("#%d", i) }
 
 // Options of Open. Zero values leave images as they are.
 type Options struct {
-	Size       int    // side of the squares that images are brought to
+	Size       Size   // that images are brought to
 	Fit        Fit    // how; "": Crop
 	Channels   int    // 1 grey, 3 RGB
 	Range      Range  // what values are from and to; none: bytes as they are, floats as they are
@@ -188,14 +188,14 @@ func Open(spec string, o Options) (Dataset, error) {
 	if o.Channels != 0 && o.Channels != 1 && o.Channels != 3 {
 		return nil, &Error{Path: spec, Problem: fmt.Sprintf("%d channels asked for, want 1 or 3", o.Channels)}
 	}
-	if o.Size < 0 || o.Size > MaxSide {
-		return nil, &Error{Path: spec, Problem: fmt.Sprintf("size %d asked for, want a positive one, %d at most", o.Size, MaxSide)}
+	if err := o.Size.check(); err != nil {
+		return nil, &Error{Path: spec, Problem: err.Error()}
 	}
 	if err := o.Fit.check(); err != nil {
 		return nil, &Error{Path: spec, Problem: err.Error()}
 	}
-	if o.Fit.Varies() && o.Size == 0 {
-		return nil, &Error{Path: spec, Problem: fmt.Sprintf("fit %s cuts out squares of a size, and none is given; want --size", o.Fit)}
+	if o.Fit.Varies() && o.Size == (Size{}) {
+		return nil, &Error{Path: spec, Problem: fmt.Sprintf("fit %s cuts out parts of a size, and none is given; want --size", o.Fit)}
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = defaultCacheBytes

@@ -140,7 +140,7 @@ func TestFolderAndZip(t *testing.T) {
 	write(t, filepath.Join(dir, "pack.zip"), zipped(t, pictures))
 	for _, spec := range []string{filepath.Join(dir, "tree"), filepath.Join(dir, "pack.zip")} {
 		for _, channels := range []int{0, 1, 3} {
-			d, err := Open(spec, Options{Size: 4, Channels: channels})
+			d, err := Open(spec, Options{Size: Square(4), Channels: channels})
 			if err != nil {
 				t.Fatal(err)
 			}

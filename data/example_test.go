@@ -9,7 +9,7 @@ import (
 
 // A data set by its spec, as a stream of batches in an order that the seed decides.
 func ExampleOpen() {
-	set, err := data.Open("glyphs", data.Options{Size: 16})
+	set, err := data.Open("glyphs", data.Options{Size: data.Square(16)})
 	if err != nil {
 		panic(err)
 	}

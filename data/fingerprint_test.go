@@ -78,7 +78,7 @@ func TestFingerprintOfPlaces(t *testing.T) {
 		t.Errorf("%+v", want)
 	}
 	for _, spec := range []string{"pics/", "./pics", filepath.Join(dir, "pics"), "outer/inner/pics", "outer", packed(t, "pics", ""), packed(t, "pics", "top/")} {
-		for _, o := range []Options{{}, {CacheBytes: 1}, {Size: 4, Channels: 1}} {
+		for _, o := range []Options{{}, {CacheBytes: 1}, {Size: Square(4), Channels: 1}} {
 			got := fingerprintOf(t, spec, o)
 			got.Sums = ""
 			if !reflect.DeepEqual(got, want) {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Fit is how a picture is brought to a square.
+// Fit is how a picture is brought to a size.
 type Fit string
 
 // The ways; a picture that is brought to no size has none of them.
@@ -54,18 +54,25 @@ func (f Fit) random() (least float64, random bool) {
 	return least, true
 }
 
-// window is what is cut out of a picture: its middle, or what part decides, where that is drawn.
-func (f Fit) window(width, height int, part uint64) image.Rectangle {
-	side := min(width, height)
+// window is what is cut out of a picture for images of a size, in their proportions: its middle,
+// or what part decides, where that is drawn.
+func (f Fit) window(width, height int, of Size, part uint64) image.Rectangle {
+	w, h := width, height
+	if w*of.Height > h*of.Width {
+		w = max(1, (h*of.Width+of.Height/2)/of.Height)
+	} else {
+		h = max(1, (w*of.Height+of.Width/2)/of.Width)
+	}
 	least, random := f.random()
 	if !random || part == 0 {
-		x, y := (width-side)/2, (height-side)/2
-		return image.Rect(x, y, x+side, y+side)
+		x, y := (width-w)/2, (height-h)/2
+		return image.Rect(x, y, x+w, y+h)
 	}
 	uniform := func(k uint64) float64 { return float64(mix(part+k)>>11) / (1 << 53) }
-	side = max(1, int(float64(side)*(least+(1-least)*uniform(0))+0.5))
-	x, y := int(uniform(1)*float64(width-side+1)), int(uniform(2)*float64(height-side+1))
-	return image.Rect(x, y, x+side, y+side)
+	share := least + (1-least)*uniform(0)
+	w, h = max(1, int(float64(w)*share+0.5)), max(1, int(float64(h)*share+0.5))
+	x, y := int(uniform(1)*float64(width-w+1)), int(uniform(2)*float64(height-h+1))
+	return image.Rect(x, y, x+w, y+h)
 }
 
 // partOf is what decides the part of an image that is cut out at a position of the stream.
@@ -76,8 +83,8 @@ func partOf(seed uint64, position int64) uint64 {
 // asked is the shape that images of a shape are brought to, and how.
 func (o Options) asked(s shape) (shape, Fit) {
 	fit := Fit("")
-	if o.Size > 0 {
-		s.height, s.width, fit = o.Size, o.Size, Crop
+	if o.Size != (Size{}) {
+		s.height, s.width, fit = o.Size.Height, o.Size.Width, Crop
 		if o.Fit != "" {
 			fit = o.Fit
 		}

@@ -62,7 +62,7 @@ func cuts(t *testing.T, spec string, o Options, l LoaderOptions, n int) (all [][
 func TestRandomCrop(t *testing.T) {
 	const side, width, n = 8, 20, 400
 	dir := slopes(t, width, side, 3)
-	o := Options{Size: side, Fit: RandomCrop, Channels: 3}
+	o := Options{Size: Square(side), Fit: RandomCrop, Channels: 3}
 	all := cuts(t, dir, o, LoaderOptions{Batch: 4, Seed: 7}, n)
 	seen := map[byte]int{}
 	for i, part := range all {
@@ -106,7 +106,7 @@ func TestRandomCropSmaller(t *testing.T) {
 	f := Fit("random-crop:0.5")
 	least, most := side, 0
 	for part := uint64(1); part < 2000; part += 2 {
-		r := f.window(side, 2*side, part)
+		r := f.window(side, 2*side, Square(side), part)
 		if r.Dx() != r.Dy() || !r.In(image.Rect(0, 0, side, 2*side)) {
 			t.Fatalf("part %v", r)
 		}
@@ -121,9 +121,9 @@ func TestRandomCropSmaller(t *testing.T) {
 func TestFitRefused(t *testing.T) {
 	dir := slopes(t, 4, 4, 1)
 	for fit, want := range map[Fit]string{"middle": "random-crop:0.8", "random-crop:0": "above 0", "random-crop:2": "up to 1", "random-crop:": "share", "random-crop:NaN": "share", RandomCrop: "--size"} {
-		o := Options{Fit: fit, Size: 2}
+		o := Options{Fit: fit, Size: Square(2)}
 		if fit == RandomCrop {
-			o.Size = 0
+			o.Size = Size{}
 		}
 		if _, err := Open(dir, o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("fit %q: %v, want %q", fit, err, want)

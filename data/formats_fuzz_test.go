@@ -38,7 +38,7 @@ func FuzzTar(f *testing.F) {
 	seeds(f, "wds-000000.tar", "json.tar", "numbers.tar")
 	f.Fuzz(func(t *testing.T, file []byte) {
 		for _, labels := range []string{"", "numbers", "numbers:age,pose2"} {
-			o := Options{Size: 2, Labels: labels}
+			o := Options{Size: Square(2), Labels: labels}
 			found := newTars(o)
 			if err := found.read("a.tar", "", bytes.NewReader(file)); err != nil {
 				wellPut(t, err)
@@ -60,7 +60,7 @@ func FuzzParquet(f *testing.F) {
 	seeds(f, "plain.parquet", "gaps.parquet", "hub/data/train-00000-of-00002.parquet", "hub/data/train-00001-of-00002.parquet", "hub/data/test-00000-of-00001.parquet", "numbers.parquet", "numbers2.parquet")
 	f.Fuzz(func(t *testing.T, file []byte) {
 		for _, labels := range []string{"", "numbers", "numbers:age,gaps,smile,large"} {
-			o := Options{Size: 2, Labels: labels}
+			o := Options{Size: Square(2), Labels: labels}
 			found := newTable(o)
 			if err := found.read("a.parquet", "", bytes.NewReader(file), int64(len(file))); err != nil {
 				wellPut(t, err)

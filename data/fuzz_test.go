@@ -74,7 +74,7 @@ func FuzzZip(f *testing.F) {
 		f.Add(file)
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
-		d, err := readZip("a.zip", bytes.NewReader(file), int64(len(file)), Options{Size: 2})
+		d, err := readZip("a.zip", bytes.NewReader(file), int64(len(file)), Options{Size: Square(2)})
 		wellPut(t, err)
 		if err != nil {
 			return

@@ -200,7 +200,7 @@ func TestHeaders(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Open("glyphs", Options{Size: 1 << 30}); err == nil || !strings.Contains(err.Error(), fmt.Sprint(MaxSide)) {
+	if _, err := Open("glyphs", Options{Size: Square(1 << 30)}); err == nil || !strings.Contains(err.Error(), fmt.Sprint(MaxSide)) {
 		t.Errorf("a size of 2³⁰: %v", err)
 	}
 }

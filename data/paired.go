@@ -66,12 +66,12 @@ func (p *paired) open(a, b string, o Options, free bool) (err error) {
 	if p.inputs, err = Open(a, o); err != nil {
 		return err
 	}
-	size := func(d Dataset) [2]int { h, w, _ := d.Shape(); return [2]int{h, w} }
+	size := func(d Dataset) Size { h, w, _ := d.Shape(); return Size{h, w} }
 	if has, wants := size(p.inputs), size(p.Dataset); has != wants {
-		if p.inputs.Kind() == Floats || wants[0] != wants[1] {
-			return &Error{Path: a, Problem: fmt.Sprintf("has images of %d×%d pixels, and %s of %d×%d; want equal sizes, or pictures and --size, which brings both to one", has[1], has[0], b, wants[1], wants[0])}
+		if p.inputs.Kind() == Floats {
+			return &Error{Path: a, Problem: fmt.Sprintf("has images of %d×%d pixels, and %s of %d×%d; want equal sizes, or pictures and --size, which brings both to one", has.Width, has.Height, b, wants.Width, wants.Height)}
 		}
-		o.Size = wants[0]
+		o.Size = wants
 		if err := p.inputs.Close(); err != nil {
 			return err
 		}
@@ -170,7 +170,7 @@ func byName(d Dataset, key func(string) string, spec string) (map[string]int, er
 // mostProportions is of how many pairs the proportions are compared.
 const mostProportions = 16
 
-// proportions says why the two images of some pair do not show the same: a square cut out
+// proportions says why the two images of some pair do not show the same: a part cut out
 // of them would not be the same part. It notes how inputs are resized.
 func (p *paired) proportions() error {
 	for _, i := range spread(p.Len(), mostProportions) {

@@ -168,13 +168,13 @@ func TestPairedSizes(t *testing.T) {
 	drawn(t, a, 4, 4, 3, 9, "a.png", "b.png")
 	drawn(t, b, 16, 16, 3, 1, "a.png", "b.png")
 	for _, size := range []int{0, 16, 8} {
-		d := opened(t, "paired:"+a+","+b, data.Options{Size: size})
+		d := opened(t, "paired:"+a+","+b, data.Options{Size: data.Square(size)})
 		h, w, c := d.Shape()
 		if want := max(size, 0); want > 0 && (h != want || w != want) || want == 0 && (h != 16 || w != 16) || c != 3 {
 			t.Errorf("size %d: %d×%d×%d", size, h, w, c)
 		}
 		_, input, _ := readWith(t, d, 1)
-		want, _, _ := readWith(t, opened(t, a, data.Options{Size: h}), 1)
+		want, _, _ := readWith(t, opened(t, a, data.Options{Size: data.Square(h)}), 1)
 		if !bytes.Equal(input, want) {
 			t.Errorf("size %d: inputs are resized otherwise", size)
 		}
@@ -211,8 +211,8 @@ func TestPairedRefused(t *testing.T) {
 		{in("few"), in("b"), data.Options{}, []string{"nothing for 4 images", "b.png, c.png, d.png, …"}},
 		{in("others"), in("b"), data.Options{}, []string{"no name in common", "v.png", "a.png"}},
 		{in("twice"), in("b"), data.Options{}, []string{"two images of one name", "a.dib", "a.png"}},
-		{in("wide"), in("b"), data.Options{Size: 6}, []string{"12×6", "6×6", "proportions", "a.png"}},
-		{in("one"), in("b"), data.Options{Size: 6}, []string{"12×6", "proportions", "c.png"}},
+		{in("wide"), in("b"), data.Options{Size: data.Square(6)}, []string{"12×6", "6×6", "proportions", "a.png"}},
+		{in("one"), in("b"), data.Options{Size: data.Square(6)}, []string{"12×6", "proportions", "c.png"}},
 		{in("three.npz"), in("five.npz"), data.Options{}, []string{"3 images", "5", "one for each"}},
 		{in("three.npz"), in("b"), data.Options{}, []string{"3 images", "5", "one for each"}},
 		{in("large.npz"), in("five.npz"), data.Options{}, []string{"7×7", "6×6", "equal sizes"}},

@@ -149,21 +149,20 @@ func (p photo) pixels() (pixels []byte, height, width, channels int, err error) 
 }
 
 // ReadPicture returns a picture, of any format that is read here, at a size and channels, grey
-// or RGB, as sets are brought to squares: its middle is cut out and resized. The size that it
-// has comes with it.
-func ReadPicture(path string, height, width, channels int) (pixels []byte, hasWidth, hasHeight int, err error) {
+// or RGB, as sets are brought to a size: its middle is cut out and resized.
+func ReadPicture(path string, height, width, channels int) ([]byte, error) {
 	p, err := readPhoto(path)
 	if err != nil {
-		return nil, 0, 0, err
+		return nil, err
 	}
 	fit := Crop
-	if hasWidth, hasHeight = p.size(); hasWidth == width && hasHeight == height {
+	if w, h := p.size(); w == width && h == height {
 		fit = ""
 	}
 	s := shape{height, width, channels}
-	pixels = make([]byte, s.size())
+	pixels := make([]byte, s.size())
 	convert(p, s, fit, pixels)
-	return pixels, hasWidth, hasHeight, nil
+	return pixels, nil
 }
 
 func readPhoto(path string) (photo, error) {

@@ -139,7 +139,7 @@ func TestPack(t *testing.T) {
 		spec string
 		o    data.Options
 	}{
-		"bytes":  {inFormats("parquet:hub"), data.Options{Size: 16}},
+		"bytes":  {inFormats("parquet:hub"), data.Options{Size: data.Square(16)}},
 		"16 bit": {inFormats("tiff16"), data.Options{Range: data.Range{High: 65535}}},
 		"points": {"toy:moons", data.Options{}},
 	} {
@@ -206,7 +206,7 @@ func TestFit(t *testing.T) {
 	for fit, want := range map[data.Fit][4]byte{ // top and middle rows: at the left edge and in the right half
 		data.Crop: {0, 200, 0, 200}, data.Pad: {255, 255, 0, 200}, data.Stretch: {0, 200, 0, 200},
 	} {
-		d, err := data.Open(dir, data.Options{Size: 8, Fit: fit})
+		d, err := data.Open(dir, data.Options{Size: data.Square(8), Fit: fit})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -79,15 +79,15 @@ func TestReaders(t *testing.T) {
 	huge := map[string]string{"more than can be": "mnist:" + filepath.Join(dir, "huge"), "not there": "mnist:" + filepath.Join(dir, "nowhere")}
 	for name, set := range map[string]datatest.Set{
 		"folder":                          {Spec: filepath.Join(dir, "set"), Broken: []int{3}, Refused: noPictures},
-		"folder, resized, grey, not kept": {Spec: filepath.Join(dir, "set"), Options: data.Options{Size: 4, Channels: 1, CacheBytes: 1}, Broken: []int{3}},
+		"folder, resized, grey, not kept": {Spec: filepath.Join(dir, "set"), Options: data.Options{Size: data.Square(4), Channels: 1, CacheBytes: 1}, Broken: []int{3}},
 		"zip":                             {Spec: filepath.Join(dir, "set.zip"), Broken: []int{3}, Refused: cut},
-		"glyphs":                          {Spec: "glyphs", Options: data.Options{Size: 8}, Refused: map[string]string{"no such characters": "glyphs:runes"}},
+		"glyphs":                          {Spec: "glyphs", Options: data.Options{Size: data.Square(8)}, Refused: map[string]string{"no such characters": "glyphs:runes"}},
 		"toy":                             {Spec: "toy:moons", Images: 9, Refused: map[string]string{"no such points": "toy:suns"}},
 		"arrays":                          {Spec: filepath.Join(dir, "set.npz"), Broken: []int{1}, Refused: map[string]string{"a bomb": filepath.Join(dir, "bomb.npz"), "not there": filepath.Join(dir, "nowhere.npy")}},
 		"arrays of bytes":                 {Spec: filepath.Join("testdata", "arrays", "packed.npz")},
 		"pairs":                           {Spec: "pairs:" + filepath.Join(dir, "pairs"), Refused: map[string]string{"not there": "pairs:" + filepath.Join(dir, "empty"), "names no folder": "pairs:", "lacks 1 of 3": "pairs:" + filepath.Join(dir, "lacking"), "more than can be": "pairs:" + filepath.Join(dir, "many")}},
 		"paired":                          {Spec: "paired:" + filepath.Join(dir, "set.zip") + "," + filepath.Join(dir, "set"), Broken: []int{3}},
-		"IDX":                             {Spec: "mnist:" + filepath.Join(dir, "mnist"), Options: data.Options{Size: 4}, Refused: huge},
+		"IDX":                             {Spec: "mnist:" + filepath.Join(dir, "mnist"), Options: data.Options{Size: data.Square(4)}, Refused: huge},
 	} {
 		t.Run(name, func(t *testing.T) { datatest.Run(t, set) })
 	}

@@ -38,18 +38,23 @@ func beginnings() (list []string) {
 }
 
 // SizeSetting declares the size that images are brought to.
-func SizeSetting(p *int) setting.Setting {
+func SizeSetting(p *Size) setting.Setting {
 	return setting.Setting{
-		Key: "size", Value: setting.Of(p), Help: "side of the square images", Unit: "pixels",
-		Range: setting.Within(0, MaxSide, fmt.Sprintf("0 (as they are) or a side up to %d", MaxSide)), Breaks: otherData,
+		Key: "size", Value: setting.Text(p), Help: "side of the square images, or HEIGHTxWIDTH, as in 48x32", Unit: "pixels", Offers: []string{"32", "64", "128", "256"},
+		Range: SizeRange(fmt.Sprintf("0 (as they are) or sides up to %d", MaxSide)), Breaks: otherData,
 	}
+}
+
+// SizeRange is the sizes that images may be brought to; text tells them.
+func SizeRange(text string) setting.Range {
+	return setting.Range{Text: text, Holds: func(s any) bool { return s.(Size).check() == nil }}
 }
 
 // FitSetting declares how images are brought to their size.
 func FitSetting(p *string) setting.Setting {
 	return setting.Setting{
 		Key: "fit", Value: setting.Of(p), Since: "2026-11-30", Before: string(Crop), Breaks: setting.Always, Range: setting.Range{Text: "crop, random-crop, random-crop:SHARE, pad or stretch", Holds: func(f any) bool { return Fit(fmt.Sprint(f)).check() == nil }},
-		Help: "how images are brought to the size: crop (their middle is cut out), random-crop (a part is, another each time; random-crop:0.8 also smaller ones, down to that share of the shorter side), pad (all of them, between white bars) or stretch",
+		Help: "how images are brought to the size: crop (their middle is cut out), random-crop (a part is, another each time; random-crop:0.8 also smaller ones, down to that share of it), pad (all of them, between white bars) or stretch",
 	}
 }
 

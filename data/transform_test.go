@@ -10,7 +10,7 @@ import (
 // TestTransformed: an image's position alone decides what becomes of it, whatever the
 // batch; pixels are what a network sees.
 func TestTransformed(t *testing.T) {
-	d, err := Open("glyphs", Options{Size: 8, Channels: 1})
+	d, err := Open("glyphs", Options{Size: Square(8), Channels: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@ import "testing"
 // TestUnpaired: the input of an image is another at each position in the stream, and over a
 // pass each input once.
 func TestUnpaired(t *testing.T) {
-	d, err := Open("unpaired:glyphs:letters,glyphs", Options{Size: 8, Channels: 1})
+	d, err := Open("unpaired:glyphs:letters,glyphs", Options{Size: Square(8), Channels: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

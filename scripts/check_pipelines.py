@@ -36,6 +36,7 @@ diffusers.logging.disable_progress_bar()
 EPS = ["--schedule", "ddpm-linear", "--output-kind", "eps"]
 KINDS = {  # flags of train; whether diffusers must be told to run the folder's own code
     "flow, classes": ([], False),
+    "flow, classes, 16x24": (["--size", "16x24"], False),
     "eps, classes": (EPS, False),
     "v, cosine, classes": (["--schedule", "cosine", "--output-kind", "v"], False),
     "EDM, classes": (["--schedule", "ve", "--output-kind", "edm"], False),
@@ -182,11 +183,12 @@ def labelled(out, numbers=None):
     alone = diffusers.UNet2DModel.from_pretrained(out, subfolder="unet")
     told = diffusers.UNet2DModel.from_config(diffusers.UNet2DModel.load_config(out, subfolder="unet_labels")).eval()
     told.load_state_dict(weights(out))
-    folded = ""
+    folded, size = "", told.config.sample_size
+    sides = (size, size) if isinstance(size, int) else tuple(size)
     if numbers is None:
         none, classes = torch.full((4,), told.config.num_class_embeds - 1), torch.tensor([0, 3, 5, 9])
         chosen = classes.tolist()
-        x, t = torch.randn(4, 3, 16, 16), torch.tensor([3, 200, 500, 999])
+        x, t = torch.randn(4, 3, *sides), torch.tensor([3, 200, 500, 999])
         with torch.no_grad():
             folded = f"{(alone(x, t).sample - told(x, t, class_labels=none).sample).abs().max():.0e}"
     else:  # each from 0 to 1 by what the data held; one is told as a time, several as a vector of the network's width
@@ -202,7 +204,7 @@ def labelled(out, numbers=None):
     images = pipeline(class_labels=chosen, **count, guidance_scale=scale, num_inference_steps=8, generator=torch.Generator().manual_seed(1), output_type="np").images
     scheduler, generator = pipeline.scheduler, torch.Generator().manual_seed(1)
     scheduler.set_timesteps(8)
-    x = torch.randn(4, 3, 16, 16, generator=generator) * getattr(scheduler, "init_noise_sigma", 1.0)
+    x = torch.randn(4, 3, *sides, generator=generator) * getattr(scheduler, "init_noise_sigma", 1.0)
     with torch.no_grad():
         if type(scheduler).__name__ == "DDPMScheduler":  # it draws on the way
             torch.manual_seed(2)
@@ -213,8 +215,8 @@ def labelled(out, numbers=None):
             free, one = free_of(z, t), told(z, t, class_labels=classes).sample
             x = scheduler.step(free + scale * (one - free), t, x).prev_sample
     far = np.abs(images - (x / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()).max()
-    size = lambda folder: sum(f.stat().st_size for f in (out / folder).iterdir())
-    return folded, f"{far:.0e}", f"{size('unet_labels') / size('unet'):.0%}"
+    bytes_of = lambda folder: sum(f.stat().st_size for f in (out / folder).iterdir())
+    return folded, f"{far:.0e}", f"{bytes_of('unet_labels') / bytes_of('unet'):.0%}"
 
 
 def main():

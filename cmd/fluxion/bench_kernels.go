@@ -71,7 +71,7 @@ func (o *benchKernelsOptions) run(ctx context.Context, face console.Face) error 
 		return fault.Usagef("--precision: %w", err)
 	}
 	s, err := train.NewStep(train.StepOptions{
-		Network: network, Height: o.Size, Width: o.Size, Batch: o.Batch, Accumulate: 1, Target: target, Precision: precision,
+		Network: network, Height: o.Size.Height, Width: o.Size.Width, Batch: o.Batch, Accumulate: 1, Target: target, Precision: precision,
 	})
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (o *benchKernelsOptions) sampling(network nets.Network, target plan.Target,
 	}
 	var plans []*plan.Plan
 	for _, g := range []generate.Options{{Network: plain, Slots: 2}, {Network: conditioned, Reduced: true, Inpaint: true}} {
-		g.Height, g.Width, g.Batch, g.Guided = o.Size, o.Size, max(1, o.Batch/2), true
+		g.Height, g.Width, g.Batch, g.Guided = o.Size.Height, o.Size.Width, max(1, o.Batch/2), true
 		g.Target, g.Precision, g.Calls = target, precision, 1
 		s, err := generate.NewStep(g)
 		if err != nil {

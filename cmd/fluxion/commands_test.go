@@ -11,7 +11,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/outdir"
-	"fluxion/data/datatest"
+	"fluxion/data"
 	"fluxion/engine/train"
 
 	"github.com/spf13/cobra"
@@ -57,31 +57,22 @@ func TestNext(t *testing.T) {
 	}
 }
 
-// TestSizedPicture: sizes are width times height, as whoever looks at the picture has them.
-func TestSizedPicture(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "wide.png")
-	datatest.WritePNG(t, path, make([]byte, 6*2*3), 2, 6, 3, nil)
-	if _, err := readSized(path, 4, 8, 3); err == nil || !strings.Contains(err.Error(), "is 6×2 pixels, the model's images are 8×4") {
-		t.Error(err)
-	}
-}
-
 // TestPictureFits: a single picture is brought to a model's size and channels as those of a set
 // are.
 func TestPictureFits(t *testing.T) {
 	dir := pictureFolder(t, t.TempDir(), 20, 3, 1, 4, "")
-	for _, channels := range []int{1, 3} {
-		alone, err := readSized(filepath.Join(dir, "p0.png"), 8, 8, channels)
+	for _, size := range [][3]int{{8, 8, 1}, {8, 8, 3}, {4, 8, 3}, {8, 2, 1}} {
+		alone, err := data.ReadPicture(filepath.Join(dir, "p0.png"), size[0], size[1], size[2])
 		if err != nil {
 			t.Fatal(err)
 		}
-		set, err := openImages("--init", dir, [3]int{8, 8, channels})
+		set, err := openImages("--init", dir, size)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer set.set.Close()
 		if e, err := set.read(0); err != nil || !bytes.Equal(e.Bytes, alone) {
-			t.Errorf("%d channels: a picture alone and in a set differ, %v", channels, err)
+			t.Errorf("%v: a picture alone and in a set differ, %v", size, err)
 		}
 	}
 }

@@ -110,10 +110,10 @@ func (o *infoOptions) run(ctx context.Context, face console.Face, spec string) e
 		return err
 	}
 	r.Notes = append([]string{}, data.Notes(set)...)
-	if side := medianSide(r.Sizes); o.Size == 0 && len(r.Sizes) > 1 {
+	if side := medianSide(r.Sizes); o.Size == (data.Size{}) && len(r.Sizes) > 1 {
 		set.Close()
 		of := o.Options
-		of.Size = side
+		of.Size = data.Square(side)
 		r.Notes = append(r.Notes, fmt.Sprintf("files are of several sizes, so train wants a --size: what follows is of squares of %d", side))
 		if set, err = data.Open(spec, of); err != nil {
 			return err

@@ -17,7 +17,7 @@ import (
 func mixedPictures(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	set, err := data.Open("glyphs:letters", data.Options{Size: 32, Channels: 1})
+	set, err := data.Open("glyphs:letters", data.Options{Size: data.Square(32), Channels: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 // drawn; nothing else of the set is.
 func TestDuplicates(t *testing.T) {
 	dir := t.TempDir()
-	set, err := data.Open("glyphs:letters", data.Options{Size: 32, Channels: 1})
+	set, err := data.Open("glyphs:letters", data.Options{Size: data.Square(32), Channels: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

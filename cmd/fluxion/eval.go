@@ -15,6 +15,7 @@ import (
 	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/cmd/fluxion/internal/moments"
 	"fluxion/cmd/fluxion/internal/settings"
+	"fluxion/data"
 	"fluxion/data/durable"
 	"fluxion/engine/device"
 	"fluxion/engine/evaluate"
@@ -31,7 +32,7 @@ type evalOptions struct {
 	network       string
 	features      string // file of the network's weights
 	convention    string
-	side          int // of images of data
+	side          data.Size // of images of data
 	realCount     int
 	skipBroken    bool
 	ofSampling    []string // keys that only models need

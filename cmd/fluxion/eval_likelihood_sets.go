@@ -61,8 +61,8 @@ func (l *likelihoodRun) fit() error {
 	}
 	if spec.Height != 0 && (height != spec.Height || width != spec.Width) {
 		hint := ""
-		if spec.Height == spec.Width && !m.Floats {
-			hint = fmt.Sprintf("; --size %d brings them to it, as train does", spec.Height)
+		if !m.Floats {
+			hint = fmt.Sprintf("; --size %v brings them to it, as train does", data.Size{Height: spec.Height, Width: spec.Width})
 		}
 		return fault.Usagef("%s has images of %d×%d, and %s is for %d×%d%s", l.of, height, width, l.path, spec.Height, spec.Width, hint)
 	}

@@ -24,11 +24,13 @@ func (o *evalOptions) list() setting.List {
 	o.convention, o.precise, o.copyQuantile = evaluate.DefaultConvention, "fp32", 0.01
 	metrics := evaluate.MetricsSetting(setting.Names(&o.names))
 	metrics.Help += "; if not given fid, or fd where the features are not those of " + evaluate.NetworkOfFID
+	size := data.SizeSetting(&o.side).Helps("side, or HEIGHTxWIDTH, to which images of data are cropped and scaled first, as train does it")
+	size.Own, size.Breaks = true, setting.Breaks{}
 	list := append(setting.List{metrics}, evaluate.FeatureSettings(&o.network, &o.features, &o.convention)...)
 	list = append(list, setting.List{
 		{Key: "count", Value: setting.Of(&o.count), Own: true, Help: "images of SAMPLES: that a model makes, or that are taken of data, evenly spread; all of data if not given", Range: setting.Within(0, maxSeeds, "")},
 		{Key: "real_count", Value: setting.Of(&o.realCount), Own: true, Help: "the same of REAL", Range: setting.Within(0, maxSeeds, "")},
-		{Key: "size", Value: setting.Of(&o.side), Own: true, Help: "side to which images of data are cropped and scaled first, as train does it", Range: setting.Within(0, data.MaxSide, "")},
+		size,
 		{Key: "skip_broken", Value: setting.Of(&o.skipBroken), Own: true, Help: "leave out images that cannot be decoded; a note names each"},
 		{Key: "features_precision", Value: setting.Of(&o.precise), Own: true, Help: "of the network of features: fp32 or bf16, which is quicker and shows in the numbers"},
 		{Key: "save", Value: setting.Of(&o.save), Own: true, Help: "FILE.npz for the mean and covariance of SAMPLES' features, to be given in their place"},

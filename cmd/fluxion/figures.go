@@ -36,7 +36,7 @@ var figuresAbout = paper.About{
 
 type figuresOptions struct {
 	out, data string
-	size      int
+	size      data.Size
 	images    int
 	trained   []string
 	learnt    int
@@ -145,7 +145,7 @@ func (o *figuresOptions) load(ctx context.Context) (figures.Images, error) {
 	}
 	height, width, _ := set.Shape()
 	if height != width {
-		return figures.Images{}, fault.Usagef("images of %s are %d×%d, not square; give a --size to crop them", o.data, width, height)
+		return figures.Images{}, fault.Usagef("images of %s are %d×%d, not square; give a side, such as --size 32, to crop them", o.data, width, height)
 	}
 	n := min(o.images, set.Len())
 	if err := device.CheckMemory(device.Need{What: "the images", Bytes: plan.Product(8, n, width, width)}); err != nil {

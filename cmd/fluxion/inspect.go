@@ -12,6 +12,7 @@ import (
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/cmd/fluxion/internal/workload"
+	"fluxion/data"
 	"fluxion/data/setting"
 	"fluxion/engine/device"
 	"fluxion/engine/model"
@@ -31,7 +32,8 @@ type inspectOptions struct {
 	preset, model string
 	device        string
 	precision     string
-	batch, size   int
+	batch         int
+	size          data.Size
 	threads       int
 	without       []string
 	ignore        []string
@@ -107,7 +109,7 @@ type inspection struct {
 	Target       string           `json:"target"`
 	Precision    string           `json:"precision"`
 	Batch        int              `json:"batch"`
-	Size         int              `json:"size"`
+	Size         data.Size        `json:"size"`
 	Parameters   int              `json:"parameters"`
 	Tensors      int              `json:"tensors"`
 	Launches     int              `json:"launches"`
@@ -181,14 +183,14 @@ func (o *inspectOptions) run(face console.Face) error {
 		return err
 	}
 	height, width := network.Spec().Height, network.Spec().Width
-	if o.size > 0 {
-		height, width = o.size, o.size
+	if o.size != (data.Size{}) {
+		height, width = o.size.Height, o.size.Width
 	}
 	if height == 0 {
 		height, width = 32, 32
 	}
 	if err := network.Spec().CheckSize("the network", height, width); err != nil {
-		return fault.Usagef("--size %d: %w", o.size, err)
+		return fault.Usagef("--size %v: %w", o.size, err)
 	}
 	options := train.StepOptions{
 		Network: network, Height: height, Width: width, Batch: o.batch, Accumulate: 1, Target: target, Precision: precision,
@@ -225,7 +227,7 @@ func (o *inspectOptions) run(face console.Face) error {
 		return err
 	}
 	r := inspection{
-		Network: name, Step: workload.Work(!o.sample), Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: height, Parameters: nets.Count(params), Tensors: len(params), Estimate: network.Spec().Estimate, Objective: about, Notes: orEmpty(network.Notes()), Launches: len(p.Launches),
+		Network: name, Step: workload.Work(!o.sample), Target: fmt.Sprint(target), Precision: precision.String(), Batch: o.batch, Size: data.Size{Height: height, Width: width}, Parameters: nets.Count(params), Tensors: len(params), Estimate: network.Spec().Estimate, Objective: about, Notes: orEmpty(network.Notes()), Launches: len(p.Launches),
 		FLOPs: cost.FLOPs, FLOPPerImage: float64(cost.FLOPs) / float64(o.batch), Bytes: cost.Bytes,
 		PlannedBytes: sizes.Bytes(), Regions: map[string]int64{}, Memory: memory, Images: images, Operators: operators(p),
 	}
@@ -265,8 +267,8 @@ func (o *inspectOptions) network() (nets.Network, string, error) {
 			return nil, "", err
 		}
 		images := objective.Fit(p.Network.Spec())
-		if o.size > 0 {
-			images.Height, images.Width = o.size, o.size
+		if o.size != (data.Size{}) {
+			images.Height, images.Width = o.size.Height, o.size.Width
 		}
 		n, err := p.Network.Fit(images)
 		return n, o.preset, err
@@ -305,7 +307,7 @@ func operators(p *plan.Plan) []operatorRow {
 
 func (r inspection) print(out io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s step, batch %d of %d×%d pixels, %s on %s\n", r.Network, r.Step, r.Batch, r.Size, r.Size, r.Precision, r.Target)
+	fmt.Fprintf(&b, "%s, %s step, batch %d of %d×%d pixels, %s on %s\n", r.Network, r.Step, r.Batch, r.Size.Height, r.Size.Width, r.Precision, r.Target)
 	fmt.Fprintf(&b, "parameters  %s in %d tensors\n", console.Thousands(int64(r.Parameters)), r.Tensors)
 	if r.Objective != "" {
 		fmt.Fprintf(&b, "objective   %s\n", r.Objective)

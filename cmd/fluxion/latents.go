@@ -9,7 +9,6 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"fluxion/cmd/fluxion/internal/console"
@@ -258,7 +257,7 @@ func (o *latentsOptions) encoder(dev device.Device, m *autoencoder.Model, height
 func (o *latentsOptions) describe(spec string, set data.Dataset, m *autoencoder.Model, e *latent.Encoder) data.Latents {
 	l := data.Latents{
 		Count: set.Len(), Shard: o.shard, Type: o.number, Tile: o.tile, Flipped: o.flip, Classes: set.Classes(), Autoencoder: m.Digest(), Images: set.Fingerprint(),
-		Made: map[string]string{"data": spec, "vae": o.vae, "fit": string(o.Fit), "size": strconv.Itoa(o.Size), "range": o.Range.String(), "precision": e.Precision.String()},
+		Made: map[string]string{"data": spec, "vae": o.vae, "fit": string(o.Fit), "size": o.Size.String(), "range": o.Range.String(), "precision": e.Precision.String()},
 	}
 	l.Height, l.Width, l.Channels = e.Shape()
 	l.Image[0], l.Image[1], l.Image[2] = set.Shape()

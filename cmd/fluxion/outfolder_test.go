@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"fluxion/cmd/fluxion/internal/machine"
-	"fluxion/data/datatest"
 )
 
 // TestRunFolderInData: a run folder is never read as data, so that a run is not begun
@@ -46,15 +45,6 @@ func TestRunFolderInData(t *testing.T) {
 		if _, _, err := fluxion(t, with(args, filepath.Join(dir, "runs", "1"))...); err != nil {
 			t.Error(err)
 		}
-	}
-}
-
-// TestSizeOfInit: sizes of pictures are told as width×height.
-func TestSizeOfInit(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "wide.png")
-	datatest.WritePNG(t, file, make([]byte, 4*6*3), 4, 6, 3, nil)
-	if _, err := readSized(file, 8, 2, 3); err == nil || !strings.Contains(err.Error(), "is 6×4 pixels, the model's images are 2×8") {
-		t.Error(err)
 	}
 }
 

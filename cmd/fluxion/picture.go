@@ -103,7 +103,7 @@ func (o *pictureFlags) read(height, width, channels int) (*generate.Picture, err
 	if o.init == "" || o.initSet() {
 		return nil, nil
 	}
-	pixels, err := readSized(o.init, height, width, channels)
+	pixels, err := data.ReadPicture(o.init, height, width, channels)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (o *pictureFlags) read(height, width, channels int) (*generate.Picture, err
 	if o.mask == "" {
 		return p, nil
 	}
-	mask, err := readSized(o.mask, height, width, 1)
+	mask, err := data.ReadPicture(o.mask, height, width, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -123,14 +123,4 @@ func (o *pictureFlags) read(height, width, channels int) (*generate.Picture, err
 		p.Mask[i] = float32(mask[i/channels]) / 255
 	}
 	return p, nil
-}
-
-// readSized reads a picture at the size and channels that a network wants, as sets are: its
-// middle is cut out and resized.
-func readSized(path string, height, width, channels int) ([]byte, error) {
-	pixels, w, h, err := data.ReadPicture(path, height, width, channels)
-	if err == nil && height != width && (w != width || h != height) {
-		err = &data.Error{Path: path, Problem: fmt.Sprintf("is %d×%d pixels, the model's images are %d×%d, which are no squares; resize it", w, h, width, height)}
-	}
-	return pixels, err
 }

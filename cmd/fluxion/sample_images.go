@@ -58,10 +58,7 @@ func (o *pictureFlags) closeImages() {
 }
 
 func openImages(flag, spec string, size [3]int) (s *imageSet, err error) {
-	o := data.Options{CacheBytes: 1}
-	if size[0] == size[1] {
-		o.Size = size[0]
-	}
+	o := data.Options{CacheBytes: 1, Size: data.Size{Height: size[0], Width: size[1]}}
 	if c := size[2]; c == 1 || c == 3 {
 		o.Channels = c
 	}

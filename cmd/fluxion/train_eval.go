@@ -116,8 +116,8 @@ func (e *evaluation) openReal() error {
 // latents are decoded to, where that is what samples are.
 func (e *evaluation) realOptions() data.Options {
 	o := realOptions(e.settings)
-	if c := e.shown[2]; e.latents && e.shown[0] == e.shown[1] && (c == 1 || c == 3) {
-		o.Size, o.Channels = e.shown[0], c
+	if c := e.shown[2]; e.latents && (c == 1 || c == 3) {
+		o.Size, o.Channels = data.Size{Height: e.shown[0], Width: e.shown[1]}, c
 	}
 	return o
 }

@@ -45,12 +45,12 @@ func options(t *testing.T, s Set) {
 	d := s.open(t)
 	h, w, c := d.Shape()
 	fixed := d.Kind() == data.Floats && !data.Pictures(d.(first).Dataset)
-	for _, o := range []data.Options{{Size: -1}, {Size: data.MaxSide + 1}, {Channels: 2}, {Channels: -1}} {
+	for _, o := range []data.Options{{Size: data.Square(-1)}, {Size: data.Square(data.MaxSide + 1)}, {Channels: 2}, {Channels: -1}} {
 		refused(t, s.Spec, o)
 	}
 	for _, channels := range []int{1, 3} {
 		if d.Kind() == data.Bytes {
-			other := s.openWith(t, data.Options{Size: 7, Channels: channels})
+			other := s.openWith(t, data.Options{Size: data.Square(7), Channels: channels})
 			if h, w, c := other.Shape(); h != 7 || w != 7 || c != channels {
 				t.Errorf("size 7, %d channels: %d×%d×%d", channels, h, w, c)
 			}
@@ -60,7 +60,7 @@ func options(t *testing.T, s Set) {
 		}
 	}
 	if fixed {
-		refused(t, s.Spec, data.Options{Size: max(h, w) + 1})
+		refused(t, s.Spec, data.Options{Size: data.Square(max(h, w) + 1)})
 	}
 }
 

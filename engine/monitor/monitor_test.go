@@ -53,7 +53,7 @@ func (w *watcher) Evaluation(e record.Evaluation) {
 // small is a run of a second that is evaluated often, by the embedded classifier.
 func small() train.Settings {
 	s := train.Default()
-	s.Preset, s.Size, s.Batch, s.Images = "micro", 8, 4, 32
+	s.Preset, s.Size, s.Batch, s.Images = "micro", data.Square(8), 4, 32
 	s.CheckpointEvery, s.SampleCount, s.Keep = 16, 0, 1
 	s.EvalEvery, s.EvalMetrics, s.EvalCount, s.EvalSteps, s.EvalNetwork, s.KeepBest = 12, "fd,prdc", 8, 2, "glyph", "fd"
 	return s
@@ -72,7 +72,7 @@ func newBench(t *testing.T, threads int) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := data.Open("glyphs", data.Options{Size: 8})
+	set, err := data.Open("glyphs", data.Options{Size: data.Square(8)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"testing"
+
+	"fluxion/data"
 )
 
 // TestAugment: a run with augmentation goes on to the bit, from whatever micro-batches; the
 // network has a weight more, and samples without labels.
 func TestAugment(t *testing.T) {
 	s := small()
-	s.Size, s.Images, s.Batch, s.CheckpointEvery, s.SampleCount, s.Augment, s.Flip = 8, 32, 8, 16, 2, "edm:p=0.8", true
+	s.Size, s.Images, s.Batch, s.CheckpointEvery, s.SampleCount, s.Augment, s.Flip = data.Square(8), 32, 8, 16, 2, "edm:p=0.8", true
 	train := func(s Settings, stops bool) map[string][]byte {
 		dir := t.TempDir()
 		o, rec := options(t, s, dir)
@@ -31,7 +33,7 @@ func TestAugment(t *testing.T) {
 	want := train(s, false)
 	same(t, train(s, true), want)
 	bad := s
-	bad.Data, bad.Preset, bad.Size, bad.Flip = "toy:moons", "mlp", 0, false
+	bad.Data, bad.Preset, bad.Size, bad.Flip = "toy:moons", "mlp", data.Size{}, false
 	var e *SettingError
 	o, _ := options(t, bad, t.TempDir())
 	if _, err := Run(t.Context(), o); !errors.As(err, &e) || e.Key != "augment" {

@@ -72,7 +72,7 @@ func TestStuck(t *testing.T) {
 		says bool
 	}{{1e-9, true}, {3e-3, false}} {
 		s := small()
-		s.Size, s.Images, s.Batch, s.Warmup, s.LR, s.SampleCount, s.CheckpointEvery = 8, 2400, 8, 100, c.lr, 0, 0
+		s.Size, s.Images, s.Batch, s.Warmup, s.LR, s.SampleCount, s.CheckpointEvery = data.Square(8), 2400, 8, 100, c.lr, 0, 0
 		dir := t.TempDir()
 		o, rec := options(t, s, dir)
 		if _, err := Run(context.Background(), o); err != nil {
@@ -106,7 +106,7 @@ func TestUnlearned(t *testing.T) {
 			continue
 		}
 		s := small()
-		s.Size, s.Images, s.Batch, s.Warmup, s.LR, s.SampleCount, s.CheckpointEvery = 8, 1960, 8, 100, lr, 0, 0
+		s.Size, s.Images, s.Batch, s.Warmup, s.LR, s.SampleCount, s.CheckpointEvery = data.Square(8), 1960, 8, 100, lr, 0, 0
 		o, rec := options(t, s, t.TempDir())
 		res, err := Run(context.Background(), o)
 		if err != nil {

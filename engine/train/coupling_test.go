@@ -192,7 +192,7 @@ func BenchmarkCoupling(b *testing.B) {
 	for _, name := range []string{couple.Independent, "ot", "ot-across", "sinkhorn", "nearest:4"} {
 		b.Run(name, func(b *testing.B) {
 			s := Default()
-			s.Preset, s.Size, s.Batch, s.Images, s.SampleCount, s.Coupling = "micro", 28, 256, 256_000_000, 0, name
+			s.Preset, s.Size, s.Batch, s.Images, s.SampleCount, s.Coupling = "micro", data.Square(28), 256, 256_000_000, 0, name
 			o, _ := options(b, s, b.TempDir())
 			r, start, err := prepare(o)
 			if err != nil {

@@ -22,7 +22,7 @@ import (
 // brief is a run of a second that saves and draws often.
 func brief() Settings {
 	s := small()
-	s.Size, s.Batch, s.Images, s.CheckpointEvery, s.SampleEvery, s.SampleCount, s.Keep = 8, 4, 32, 8, 16, 2, 3
+	s.Size, s.Batch, s.Images, s.CheckpointEvery, s.SampleEvery, s.SampleCount, s.Keep = data.Square(8), 4, 32, 8, 16, 2, 3
 	return s
 }
 

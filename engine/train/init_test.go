@@ -110,7 +110,7 @@ func classFolders(t *testing.T, names ...string) string {
 func TestInitClasses(t *testing.T) {
 	run := func(init, set string, drop float64) (m *model.Model, notes string) {
 		s := Default()
-		s.Data, s.Preset, s.Size, s.Channels, s.Flip, s.LabelDrop, s.Init = set, "micro", 8, 0, false, drop, init
+		s.Data, s.Preset, s.Size, s.Channels, s.Flip, s.LabelDrop, s.Init = set, "micro", data.Square(8), 0, false, drop, init
 		s.Images, s.Batch, s.Warmup, s.Decay, s.CheckpointEvery, s.SampleEvery, s.SampleCount = 24, 2, 0, 0, 0, 0, 0
 		if init != "" {
 			s.Preset, s.LR, s.Images = init, 1e-30, 2
@@ -184,7 +184,7 @@ func TestInitClasses(t *testing.T) {
 func TestInitGiven(t *testing.T) {
 	s := Default()
 	set := pairedFolders(t, 1)
-	s.Data, s.Preset, s.Size, s.Channels, s.Flip = strings.Split(set, ",")[1], "micro", 8, 0, false
+	s.Data, s.Preset, s.Size, s.Channels, s.Flip = strings.Split(set, ",")[1], "micro", data.Square(8), 0, false
 	s.Images, s.Batch, s.Warmup, s.Decay, s.CheckpointEvery, s.SampleEvery, s.SampleCount = 4, 2, 0, 0, 0, 0, 0
 	first, second := t.TempDir(), t.TempDir()
 	for _, dir := range []string{first, second} {
@@ -234,7 +234,7 @@ func TestOutputOfScores(t *testing.T) {
 	}
 	for output, want := range map[string]string{"edm": "output_kind: output edm is scaled", "eps": ""} {
 		s := Default()
-		s.Data, s.Preset, s.Size, s.Channels, s.Schedule, s.Output = classFolders(t, ""), dir, 8, 0, "ve", output
+		s.Data, s.Preset, s.Size, s.Channels, s.Schedule, s.Output = classFolders(t, ""), dir, data.Square(8), 0, "ve", output
 		s.Images, s.Batch, s.SampleCount = 2, 2, 0
 		o, _ := options(t, s, t.TempDir())
 		if _, err := Run(context.Background(), o); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {

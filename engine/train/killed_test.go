@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"fluxion/data"
 	"fluxion/engine/model"
 )
 
@@ -68,5 +69,5 @@ func TestKilled(t *testing.T) {
 // images makes a run one of small images.
 func images(s *Settings) {
 	small := small()
-	s.Data, s.Preset, s.Size, s.Batch, s.Images = small.Data, small.Preset, 8, 4, 32
+	s.Data, s.Preset, s.Size, s.Batch, s.Images = small.Data, small.Preset, data.Square(8), 4, 32
 }

@@ -47,7 +47,7 @@ func labelledSet(t *testing.T, lines ...string) data.Dataset {
 
 func labelledRun(t *testing.T, d data.Dataset, dir string, images int64) (Options, *recorder) {
 	s := small()
-	s.Data, s.Size, s.Images, s.CheckpointEvery = "numbers", 8, images, 8
+	s.Data, s.Size, s.Images, s.CheckpointEvery = "numbers", data.Square(8), images, 8
 	r := &recorder{}
 	return Options{Settings: s, Dir: dir, Data: d, Device: cpuDevice(t, 1), Observer: r}, r
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"fluxion/data"
 	"fluxion/engine/model"
 	"fluxion/nets"
 	"fluxion/nets/catalog"
@@ -13,7 +14,7 @@ import (
 // points are settings for a network that is no UNet, on data of two dimensions.
 func points() Settings {
 	s := Default()
-	s.Data, s.Preset, s.Size, s.Channels = "toy:moons", "mlp", 0, 0
+	s.Data, s.Preset, s.Size, s.Channels = "toy:moons", "mlp", data.Size{}, 0
 	s.Images, s.Batch, s.Warmup, s.Decay, s.CheckpointEvery, s.SampleEvery, s.SampleCount, s.SampleSteps = 256, 16, 0, 0, 128, 128, 10, 2
 	return s
 }

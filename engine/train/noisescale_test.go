@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"fluxion/data"
 )
 
 // TestNoiseScale: of gradients that are one vector and noise of known covariance.
@@ -46,7 +48,7 @@ func TestNoiseScale(t *testing.T) {
 // they are without it, and wants micro-batches.
 func TestNoiseScaleRun(t *testing.T) {
 	s := small()
-	s.Data, s.Preset, s.Size = "toy:moons", "mlp", 0
+	s.Data, s.Preset, s.Size = "toy:moons", "mlp", data.Size{}
 	s.Images, s.Batch, s.Accumulate, s.CheckpointEvery, s.SampleCount = 128, 16, 4, 64, 0
 	train := func(s Settings, stops bool) string {
 		dir := t.TempDir()

@@ -130,6 +130,9 @@ func newCoupling(s Settings, d data.Dataset) (couple.Coupling, error) {
 func newAugmentation(s Settings, d data.Dataset) (*augment.Augmentation, error) {
 	height, width, _ := d.Shape()
 	a, err := augment.New(s.Augment, s.Flip, s.Seed, min(height, width))
+	if err == nil && a != nil && height != width {
+		err = fmt.Errorf("images of %d×%d pixels cannot be turned; want squares, by --size N, or leave it out", width, height)
+	}
 	if _, paired := data.NoiseKey(d); err == nil && a != nil && paired {
 		err = errors.New("images of pairs would be transformed, and not their noise; leave it out")
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"fluxion/data"
 	"fluxion/engine/model"
 	"fluxion/nets"
 	"fluxion/nets/safetensors"
@@ -146,7 +147,7 @@ func TestDecayed(t *testing.T) {
 func TestOptimizersResume(t *testing.T) {
 	for _, o := range optimizers {
 		s := small()
-		s.Data, s.Preset, s.Size = "toy:moons", "mlp", 0
+		s.Data, s.Preset, s.Size = "toy:moons", "mlp", data.Size{}
 		s.Images, s.Batch, s.Accumulate, s.CheckpointEvery, s.SampleCount, s.WeightDecay, s.WeightDecayOf = 64, 16, 2, 32, 0, 0.01, decayMatrices
 		s.Optimizer = o.name
 		s = s.Switched(small(), nothing)

@@ -316,9 +316,6 @@ func Network(preset string, images nets.Spec, ignore ...string) (nets.Network, e
 	if err != nil {
 		return nil, err
 	}
-	if images.Height != images.Width {
-		return nil, &SettingError{"size", fmt.Sprintf("images of %d×%d pixels are not square; give a size to crop them", images.Width, images.Height)}
-	}
 	if images.Classes > 0 {
 		images.Classes++
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"fluxion/data"
 	"fluxion/engine/model"
 	"fluxion/engine/rundir"
 )
@@ -30,7 +31,7 @@ func diverging(images int64, limit float64) Hook {
 // bits; one that may not any more ends with the error.
 func TestRecover(t *testing.T) {
 	s := small()
-	s.Data, s.Preset, s.Size = "toy:moons", "mlp", 0
+	s.Data, s.Preset, s.Size = "toy:moons", "mlp", data.Size{}
 	s.Images, s.Batch, s.CheckpointEvery, s.SampleCount, s.Warmup, s.LRSchedule, s.Decay, s.LR = 128, 16, 32, 0, 0, "constant", 0, 1e-3
 	s.Recover = 2
 	train := func(s Settings, stop int64, dir string) error {
@@ -97,7 +98,7 @@ func TestRecoverFirstGrid(t *testing.T) {
 // fragile is a short run whose learning rate is constant, with a checkpoint every 16 images.
 func fragile() Settings {
 	s := small()
-	s.Data, s.Preset, s.Size = "toy:moons", "mlp", 0
+	s.Data, s.Preset, s.Size = "toy:moons", "mlp", data.Size{}
 	s.Images, s.Batch, s.CheckpointEvery, s.SampleCount, s.Warmup, s.LRSchedule, s.Decay, s.LR = 80, 8, 16, 0, 0, "constant", 0, 1e-3
 	s.TimeSampler, s.Weighting = "adaptive", "fm" // which checkpoints keep
 	return s

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"fluxion/data"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
 	"fluxion/engine/process"
@@ -27,7 +28,7 @@ const pictured = 4
 func trained(t *testing.T) sampled {
 	t.Helper()
 	s := small()
-	s.Size, s.Images, s.Batch, s.LR, s.Warmup, s.SampleCount, s.CheckpointEvery, s.EMA = 8, 3200, 16, 3e-3, 200, 0, 0, exponential(500)
+	s.Size, s.Images, s.Batch, s.LR, s.Warmup, s.SampleCount, s.CheckpointEvery, s.EMA = data.Square(8), 3200, 16, 3e-3, 200, 0, 0, exponential(500)
 	dir := t.TempDir()
 	o, _ := options(t, s, dir)
 	if _, err := Run(context.Background(), o); err != nil {
@@ -38,7 +39,7 @@ func trained(t *testing.T) sampled {
 		t.Fatal(err)
 	}
 	step, err := generate.NewStep(generate.Options{
-		Network: m.Network, Height: s.Size, Width: s.Size, Batch: pictured, Slots: update.MaxHistory, Target: o.Device.Target(),
+		Network: m.Network, Height: s.Size.Height, Width: s.Size.Width, Batch: pictured, Slots: update.MaxHistory, Target: o.Device.Target(),
 	})
 	if err != nil {
 		t.Fatal(err)

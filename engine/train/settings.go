@@ -15,7 +15,7 @@ import (
 // file of a run folder holds. Images are counted in images seen.
 type Settings struct {
 	Data       string     `json:"data"`        // see data.Open
-	Size       int        `json:"size"`        // side of the square images; 0: as they are
+	Size       data.Size  `json:"size"`        // of the images; zero: as they are
 	Fit        string     `json:"fit"`         // how they are brought to it
 	Channels   int        `json:"channels"`    // 1, 3, or 0: as they are
 	Range      data.Range `json:"range"`       // of their values; zero: bytes, or floats as they are

@@ -45,12 +45,19 @@ func (r *run) openStream(ctx context.Context, from int64) (data.Stream, error) {
 
 // images is the stream of what the data set holds.
 func (r *run) images(ctx context.Context, o data.LoaderOptions) (data.Stream, error) {
+	var stream data.Stream
+	var err error
 	if r.trainer.Resident == 0 {
-		return data.NewLoader(r.data, o)
+		stream, err = data.NewLoader(r.data, o)
+	} else {
+		stream, err = data.NewResident(ctx, r.data, o, func(first int, images, inputs data.Pixels) error {
+			return errors.Join(r.write(r.trainer.images, first, images), r.write(r.trainer.inputs, first, inputs))
+		})
 	}
-	return data.NewResident(ctx, r.data, o, func(first int, images, inputs data.Pixels) error {
-		return errors.Join(r.write(r.trainer.images, first, images), r.write(r.trainer.inputs, first, inputs))
-	})
+	if err != nil { // then the stream is no nil to whoever closes it
+		return nil, err
+	}
+	return stream, nil
 }
 
 // write brings images of the data set to the device.

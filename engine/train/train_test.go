@@ -66,7 +66,7 @@ func (r *recorder) Err() error { return r.unread }
 
 func small() Settings {
 	s := Default()
-	s.Preset, s.Size, s.Images, s.Batch = "micro", 16, 96, 8
+	s.Preset, s.Size, s.Images, s.Batch = "micro", data.Square(16), 96, 8
 	s.CheckpointEvery, s.SampleEvery, s.SampleCount, s.SampleSteps = 24, 48, 10, 2
 	return s
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"fluxion/data"
 	"fluxion/engine/model"
 )
 
@@ -16,7 +17,7 @@ import (
 // the bit; who cannot have it is told.
 func TestUncertainty(t *testing.T) {
 	s := small()
-	s.Data, s.Preset, s.Size = "toy:moons", "mlp", 0
+	s.Data, s.Preset, s.Size = "toy:moons", "mlp", data.Size{}
 	s.Images, s.Batch, s.Accumulate, s.CheckpointEvery, s.SampleCount = 96, 16, 2, 48, 0
 	train := func(s Settings, stops bool) string {
 		dir := t.TempDir()

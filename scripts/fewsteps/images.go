@@ -197,7 +197,7 @@ func openImages(spec string, side, channels, count, real int) (*images, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &images{known: all.Classes(), n: count, size: data.Options{Size: side, Channels: channels}}
+	j := &images{known: all.Classes(), n: count, size: data.Options{Size: data.Square(side), Channels: channels}}
 	j.collector, err = evaluate.NewCollector(evaluate.ExtractorOptions{Network: network, Weights: weights, Convention: convention, Batch: 50, Device: dev, Precision: number.Float32}, needs)
 	if err != nil {
 		return nil, err

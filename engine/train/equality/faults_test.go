@@ -87,7 +87,7 @@ func TestNotFinite(t *testing.T) {
 // settings of a short run in float32.
 func settings(deviceName string, images int64) train.Settings {
 	s := train.Default()
-	s.Preset, s.Size, s.Batch, s.Images, s.Flip = "micro", size, 2, images, true
+	s.Preset, s.Size, s.Batch, s.Images, s.Flip = "micro", data.Square(size), 2, images, true
 	s.Device, s.Precision, s.Warmup, s.Decay, s.SampleCount = deviceName, "fp32", 0, 0, 0
 	return s
 }
@@ -95,7 +95,7 @@ func settings(deviceName string, images int64) train.Settings {
 // glyphs are a small data set.
 func glyphs(t *testing.T) data.Dataset {
 	t.Helper()
-	set, err := data.Open("glyphs", data.Options{Size: size})
+	set, err := data.Open("glyphs", data.Options{Size: data.Square(size)})
 	if err != nil {
 		t.Fatal(err)
 	}

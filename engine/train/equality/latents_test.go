@@ -68,7 +68,7 @@ func TestLatentsResume(t *testing.T) {
 	}
 	set := latents(t)
 	s := settings("cuda:0", 4)
-	s.Size = 0
+	s.Size = data.Size{}
 	want, start := runOn(t, t.TempDir(), s, set)
 	if start.Resident {
 		t.Error("latents that are drawn lie on the device")
@@ -113,7 +113,7 @@ func TestLatentsRefused(t *testing.T) {
 		"posterior": func(s *train.Settings) { s.Posterior = "mode" },
 	} {
 		s := settings("cpu", 4)
-		s.Size = 0
+		s.Size = data.Size{}
 		change(&s)
 		refused(t, key, s, set)
 	}

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"fmt"
 	"strings"
 
 	"fluxion/data"
@@ -40,8 +41,8 @@ func BatchSetting(p *int) setting.Setting {
 }
 
 // SizeSetting declares the size of the images; whose says what 0 is.
-func SizeSetting(p *int, whose string) setting.Setting {
-	s := data.SizeSetting(p).Helps("side of the images; 0: " + whose)
-	s.Own, s.Range = true, setting.Within(0, data.MaxSide, "")
+func SizeSetting(p *data.Size, whose string) setting.Setting {
+	s := data.SizeSetting(p).Helps("side of the images, or HEIGHTxWIDTH")
+	s.Own, s.Range = true, data.SizeRange(fmt.Sprintf("0 (%s) or sides up to %d", whose, data.MaxSide))
 	return s
 }

@@ -42,7 +42,7 @@ func (o Options) training(network nets.Network, target plan.Target, precision nu
 		return nil, settings, err
 	}
 	s, err := train.NewStep(train.StepOptions{
-		Network: network, Objective: objective, Seed: settings.Seed, Height: o.Size, Width: o.Size, Batch: o.Batch, Accumulate: 1, Target: target, Precision: precision,
+		Network: network, Objective: objective, Seed: settings.Seed, Height: o.Size.Height, Width: o.Size.Width, Batch: o.Batch, Accumulate: 1, Target: target, Precision: precision,
 		Without: o.Without, Recompute: o.Recompute,
 	})
 	return s, settings, err
@@ -69,7 +69,7 @@ func (w *Workload) trainStep() (Step, error) {
 	if err := t.Initialise(1); err != nil {
 		return Step{}, errors.Join(err, free())
 	}
-	images := &data.Batch{Pixels: data.NewPixels(data.Bytes, w.Batch*w.Size*w.Size*w.Network.Spec().Channels), Classes: make([]int32, w.Batch), Indices: make([]int64, w.Batch)}
+	images := &data.Batch{Pixels: data.NewPixels(data.Bytes, w.Batch*w.Size.Height*w.Size.Width*w.Network.Spec().Channels), Classes: make([]int32, w.Batch), Indices: make([]int64, w.Batch)}
 	for i := range images.Pixels.Bytes {
 		images.Pixels.Bytes[i] = byte(i * 31)
 	}
@@ -94,7 +94,7 @@ func firstWeights(s *generate.Step) func(device.Memory) error {
 // sampling is one evaluation of the network with the sampler's update, for a target.
 func (o Options) sampling(network nets.Network, target plan.Target, precision number.Type) (*generate.Step, error) {
 	return generate.NewStep(generate.Options{
-		Network: network, Height: o.Size, Width: o.Size, Batch: o.Batch, Target: target, Precision: precision, Prepare: true, Without: o.Without,
+		Network: network, Height: o.Size.Height, Width: o.Size.Width, Batch: o.Batch, Target: target, Precision: precision, Prepare: true, Without: o.Without,
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/machine"
+	"fluxion/data"
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
 	"fluxion/engine/train"
@@ -18,9 +19,9 @@ import (
 // Options choose a network, its step, and where it runs.
 type Options struct {
 	Preset, Precision, Device string
-	Batch                     int // images of a step
-	Size                      int // side of the images; 0: the preset's
-	Threads                   int // 0: all
+	Batch                     int       // images of a step
+	Size                      data.Size // of the images; zero: the preset's
+	Threads                   int       // 0: all
 	Without                   []string
 	Recompute, Blockings      string
 	Objectives                Objectives
@@ -69,14 +70,14 @@ func (o *Options) Resolve() (nets.Network, error) {
 		return nil, fault.Usage(err)
 	}
 	images := preset.Network.Spec()
-	if o.Size == 0 {
-		o.Size = images.Height
+	if o.Size == (data.Size{}) {
+		o.Size = data.Size{Height: images.Height, Width: images.Width}
 	}
 	objective, err := train.NewObjective(o.Objectives.Settings(), nil)
 	if err != nil {
 		return nil, err
 	}
-	return train.Network(o.Preset, objective.Fit(nets.Spec{Height: o.Size, Width: o.Size, Channels: images.Channels}))
+	return train.Network(o.Preset, objective.Fit(nets.Spec{Height: o.Size.Height, Width: o.Size.Width, Channels: images.Channels}))
 }
 
 // Name of the network, for people.
