@@ -3,8 +3,9 @@
 A module is a file kernels/**/NAME.cu. NVRTC compiles it to NAME.ptx for compute_80;
 a comment line "// targets: compute_80 compute_90a" asks for more, which become
 NAME_compute_90a.ptx; NAME.ptx.zst, the same, is what programs embed. Each PTX begins with the hash of its sources, the compiler
-and its options. ptxas then assembles it for the GPUs that would run it, and one
-line for each function and GPU goes to the table. A function that spills is an error.
+and its options; its .version is the lowest that its instructions need. ptxas then
+assembles it for the GPUs that would run it, and one line for each function and GPU goes
+to the table. A function that spills is an error, also with the newest ptxas.
 """
 
 import argparse
@@ -15,25 +16,19 @@ import hashlib
 import importlib.metadata
 import os
 import re
-import struct
 import subprocess
 import sys
-import tempfile
 
 import zstandard
 
+import ptxas
+from ptxas import NVIDIA
+
 INCLUDE = "kernels/cuda/include"
 TABLE = "kernels/cuda/resources.tsv"
-NVIDIA = os.path.join(importlib.metadata.distribution("nvidia-cuda-nvrtc-cu12").locate_file(""), "nvidia")
 VERSION = importlib.metadata.version("nvidia-cuda-nvrtc-cu12")
 
 OPTIONS = ["--std=c++17"]
-GPUS = {"compute_80": ["sm_80", "sm_86", "sm_89", "sm_90a"], "compute_90a": ["sm_90a"]}
-
-# What a multiprocessor has, for the number of blocks it holds at a time: cuda_occupancy.h
-# of CUDA 12.1 and the CUDA C++ Programming Guide, "Technical Specifications per Compute
-# Capability". Warps, blocks, bytes of shared memory; 65536 registers on each of them.
-LIMITS = {"sm_80": (64, 32, 167936), "sm_86": (48, 16, 102400), "sm_89": (48, 24, 102400), "sm_90a": (64, 32, 233472)}
 
 COLUMNS = ["module", "function", "gpu", "threads", "registers", "shared", "stack", "spills", "instructions", "blocks"]
 
@@ -93,58 +88,6 @@ def compile_ptx(path, target):
     return "\n".join(header) + "\n" + ptx.strip() + "\n"
 
 
-def blocks(gpu, threads, registers, shared):
-    """Blocks of one multiprocessor: the least of what warps, registers and shared memory allow."""
-    warps, most, memory = LIMITS[gpu]
-    need = -(-threads // 32)
-    per_warp = -(-registers * 32 // 256) * 256  # registers are given to warps in units of 256
-    room = 65536 // 4 // per_warp * 4  # each of the four schedulers has a quarter
-    return min(most, warps // need, room // need, memory // (-(-(shared + 1024) // 128) * 128))
-
-
-def instructions(cubin):
-    """Machine instructions of each function, 16 bytes each: the sizes of the ELF sections .text.NAME."""
-    table, = struct.unpack_from("<Q", cubin, 0x28)
-    size, count, strings = struct.unpack_from("<HHH", cubin, 0x3A)
-    sections = [struct.unpack_from("<IIQQQQ", cubin, table + i * size) for i in range(count)]
-    names = sections[strings][4]
-    found = {}
-    for name, _, _, _, _, length in sections:
-        text = cubin[names + name : cubin.index(0, names + name)].decode()
-        if text.startswith(".text."):
-            found[text[len(".text.") :]] = length // 16
-    return found
-
-
-def assemble(module, ptx, gpu):
-    """The table's lines of one PTX on one GPU."""
-    with tempfile.NamedTemporaryFile("w", suffix=".ptx") as f, tempfile.NamedTemporaryFile(suffix=".cubin") as cubin:
-        f.write(ptx)
-        f.flush()
-        ptxas = os.path.join(NVIDIA, "cuda_nvcc/bin/ptxas")
-        run = subprocess.run([ptxas, "--verbose", "--gpu-name", gpu, f.name, "--output-file", cubin.name], capture_output=True, text=True)
-        if run.returncode != 0:
-            raise SystemExit(f"ptx: ptxas of {module} for {gpu}:\n{run.stderr}")
-        count = instructions(cubin.read())
-    bounds = dict(re.findall(r"\.entry (\w+)\([^)]*\)\s*\.maxntid (\d+)", ptx))
-    lines = []
-    for part in run.stderr.split("Compiling entry function")[1:]:
-        name = re.search(r"'(\w+)'", part)[1]
-        if name not in bounds:
-            raise SystemExit(f"ptx: {name} of {module} has no __launch_bounds__")
-
-        def number(pattern):
-            m = re.search(r"(\d+) " + pattern, part)
-            return int(m[1]) if m else 0
-
-        spills = number("bytes spill stores") + number("bytes spill loads")
-        if spills:
-            raise SystemExit(f"ptx: {name} of {module} spills {spills} bytes on {gpu}")
-        threads, registers, shared = int(bounds[name]), number("registers"), number("bytes smem")
-        lines.append((module, name, gpu, threads, registers, shared, number("bytes stack frame"), spills, count[name], blocks(gpu, threads, registers, shared)))
-    return lines
-
-
 def fix_addresses(fixed):
     """Lets the programs that this thread starts have the same addresses every time, or others every time.
     Containers may refuse."""
@@ -157,19 +100,21 @@ def compile_apart(path, target, output):
     and addresses differ between systems: one compilation of groupnorm.cu in twenty gives other registers. So what is
     in the output already stands if any of several compilations with other addresses gives it."""
     command = [sys.executable, "-X", "utf8", __file__, "--compile", target, path]
-    before, made = read(output), []
+    before, chosen = read(output), None
     for attempt in range(16):
         fix_addresses(attempt == 0)
         # Where a container gives no random addresses, the size of the environment still moves the stack.
         run = subprocess.run(command, capture_output=True, env={**os.environ, "ATTEMPT": "." * 208 * attempt})
         if run.returncode != 0:
             raise SystemExit(run.stderr.decode().strip())
-        made.append(run.stdout.decode())
-        if made[-1] == before:
-            return before
-        if made[-1].split("\n")[:3] != before.split("\n")[:3]:  # of another source or compiler
+        made = run.stdout.decode()
+        chosen = chosen or made
+        if ptxas.with_version(made, "") == ptxas.with_version(before, ""):
+            chosen = made
             break
-    return made[0]
+        if made.split("\n")[:3] != before.split("\n")[:3]:  # of another source or compiler
+            break
+    return ptxas.oldest_version(chosen, target)
 
 
 def jobs(names):
@@ -186,8 +131,8 @@ def jobs(names):
             continue
         asked = re.search(r"^// targets: (.*)$", open(path).read(), re.M)
         for target in asked[1].split() if asked else ["compute_80"]:
-            if target not in GPUS:
-                raise SystemExit(f"ptx: {path}: target {target}, want one of {', '.join(GPUS)}")
+            if target not in ptxas.GPUS:
+                raise SystemExit(f"ptx: {path}: target {target}, want one of {', '.join(ptxas.GPUS)}")
             yield path, target
 
 
@@ -223,9 +168,11 @@ def main():
             files[output] = ptx
             if "/testdata/" not in path:  # kernels that only tests run are neither in the table nor in a program
                 packed[output + ".zst"] = ptx
-                tasks += [(module, ptx, gpu) for gpu in GPUS[target]]
+                for gpu, version in ptxas.GPUS[target].items():
+                    tasks += [(module, ptx, gpu, version), (module, ptx, gpu, ptxas.NEWEST)]
         tasks.sort(key=lambda task: -len(task[1]))  # the longest first, for they take longest
-        built = list(pool.map(assemble, *zip(*tasks))) if tasks else []  # ptxas, a process each
+        built = list(pool.map(ptxas.assemble, *zip(*tasks))) if tasks else []  # ptxas, a process each
+        built = [lines for lines, task in zip(built, tasks) if task[3] != ptxas.NEWEST]
 
     before = [tuple(line.split("\t")) for line in read(TABLE).splitlines()[1:]]
     lines = [tuple(map(str, line)) for of in built for line in of]

@@ -7,7 +7,7 @@
 #     scripts/ptx.sh --check        compares with what is committed; 1 if it differs
 #     scripts/ptx.sh --environment  only makes the environment and prints its folder
 #
-# FLUXION_VENV  where the environment lives (default ~/.cache/fluxion/ptx; about 140 MB)
+# FLUXION_VENV  where the environment lives (default ~/.cache/fluxion/ptx; about 250 MB)
 # PYTHON        the interpreter it is made from (default python3; 3.9 or newer)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,5 +33,16 @@ fi
 if [[ ${1:-} == --environment ]]; then
     echo "$venv"
 else
+    # Other assemblers than that of the toolkit above, an old one, and those of new drivers; see ptxas.py.
+    for wheel in nvidia-cuda-nvcc-cu11==11.8.89 nvidia-cuda-nvcc-cu12==12.9.86 nvidia-cuda-nvcc==13.5.37; do
+        version=${wheel#*==}
+        [[ -f $venv/ptxas/$version/ptxas ]] && continue
+        echo "ptx: fetching ptxas $version" >&2
+        rm -rf "$venv/ptxas/part"
+        "$venv/bin/python" -m pip install --quiet --no-deps --no-cache-dir --target "$venv/ptxas/part" "$wheel" >&2
+        mkdir -p "$venv/ptxas/$version"
+        find "$venv/ptxas/part" -path '*/bin/ptxas' -exec mv {} "$venv/ptxas/$version/ptxas" \;
+        rm -rf "$venv/ptxas/part"
+    done
     exec "$venv/bin/python" -X utf8 scripts/ptx.py "$@"
 fi

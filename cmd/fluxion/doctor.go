@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -73,6 +74,7 @@ type gpu struct {
 	Memory            int64  `json:"memory_bytes"`
 	Multiprocessors   int    `json:"multiprocessors"`
 	CUDAVersion       string `json:"driver_cuda_version"`
+	Needed            string `json:"needed_cuda_version"`
 	Kernels           string `json:"kernels"`
 }
 
@@ -116,7 +118,7 @@ func examineGPUs() gpus {
 		g.Devices = append(g.Devices, gpu{
 			Name: p.Name, Simulated: p.Simulated, Device: fmt.Sprintf("cuda:%d", p.Ordinal), ComputeCapability: fmt.Sprintf("%d.%d", p.Major, p.Minor),
 			Memory: p.Memory, Multiprocessors: p.Multiprocessors,
-			CUDAVersion: fmt.Sprintf("%d.%d", p.DriverVersion/1000, p.DriverVersion%1000/10), Kernels: kernelsFor(p),
+			CUDAVersion: cuda.CUDAVersion(p.DriverVersion), Needed: cuda.CUDAVersion(cuda.OldestDriver), Kernels: kernelsFor(p),
 		})
 	}
 	return g
@@ -124,15 +126,14 @@ func examineGPUs() gpus {
 
 // kernelsFor says which kernels a GPU would run, and why.
 func kernelsFor(p cuda.Properties) string {
-	switch {
-	case p.Problem != nil:
-		return fmt.Sprintf("none: %v", p.Problem)
+	var e *cuda.Error
+	switch err := p.Usable(); {
+	case errors.As(err, &e) && p.Problem == nil:
+		return "none: " + e.Detail
+	case err != nil:
+		return fmt.Sprintf("none: %v", err)
 	case p.Simulated:
 		return "PTX for compute_80, executed on the CPU: for tests, its times mean nothing"
-	case p.Major < 8:
-		return "none: they need compute capability 8.0 (Ampere) or newer; use --device cpu"
-	case p.DriverVersion < 12010:
-		return "none: their PTX is that of CUDA 12.1; install driver 530 or newer"
 	case p.Major >= 9:
 		return "PTX for compute_80, compiled by the driver: bf16 products on tensor cores with mma.sync; Hopper's own instructions are not used yet"
 	}
@@ -163,7 +164,7 @@ func (e examination) print(out io.Writer) error {
 	line("memory", "%s", memoryText())
 	line("blockings", "%v", e.Blockings)
 	for _, g := range e.CUDA.Devices {
-		line(g.Device, "%s, compute capability %s, %d multiprocessors, %s, CUDA %s", g.Name, g.ComputeCapability, g.Multiprocessors, console.Size(g.Memory), g.CUDAVersion)
+		line(g.Device, "%s, compute capability %s, %d multiprocessors, %s, a driver of CUDA %s (%s is needed)", g.Name, g.ComputeCapability, g.Multiprocessors, console.Size(g.Memory), g.CUDAVersion, g.Needed)
 		line("", "%s", g.Kernels)
 	}
 	if e.CUDA.Missing != "" {

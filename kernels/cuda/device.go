@@ -70,6 +70,10 @@ type Device interface {
 	// functions. Launch does so too, but not within a capture.
 	Prepare(calls ...Call) error
 
+	// Refused is why the driver did not take the machine code of a module that it was to load, whose PTX it
+	// compiled instead, which takes seconds; nil if that never was so.
+	Refused() error
+
 	// EncodeTensorMap packs a description as kernels take it, by value, in 128
 	// bytes aligned to 64. It needs compute capability 9.0.
 	EncodeTensorMap(TensorMap) ([128]byte, error)
@@ -136,17 +140,42 @@ func (p Properties) Usable() error {
 	if p.Problem != nil {
 		return p.Problem
 	}
-	if p.Major >= oldest {
+	var why string
+	switch {
+	case p.Major < oldest:
+		why = fmt.Sprintf("its compute capability is %d.%d, the kernels need %d.0 (Ampere) or newer; use --device cpu", p.Major, p.Minor, oldest)
+	case p.DriverVersion < OldestDriver:
+		why = fmt.Sprintf("its driver is one of CUDA %s, the program needs %s or newer: install driver %s or newer", CUDAVersion(p.DriverVersion), CUDAVersion(OldestDriver), oldestDriverName)
+	default:
 		return nil
 	}
-	return &Error{
-		Call: "open", Result: NotSupported, What: p.Name,
-		Detail: fmt.Sprintf("its compute capability is %d.%d, the kernels need %d.0 (Ampere) or newer", p.Major, p.Minor, oldest),
-	}
+	return &Error{Call: "open", Result: NotSupported, What: p.Name, Detail: why}
 }
 
 // oldest is the compute capability for which PTX is compiled.
 const oldest = 8
+
+// OldestDriver is the version of CUDA that a driver must implement, 1000·major + 10·minor: the first with
+// cuGraphInstantiateWithFlags. The PTX needs less.
+const (
+	OldestDriver     = 11040
+	oldestDriverName = "470" // CUDA 11.4 Release Notes, table "CUDA Toolkit and Corresponding Driver Versions"
+)
+
+// TooOld is what a driver that lacks functions, or does not know the PTX, is told.
+const TooOld = "the installed driver is too old: this program needs driver " + oldestDriverName + " (CUDA 11.4) or newer"
+
+// VersionOfPTX is the CUDA whose driver is the first to know a version of PTX, by the release notes of
+// the PTX ISA: 7.0 came with 11.0, 8.0 with 12.0, and then one with each minor version, but for 12.6.
+func VersionOfPTX(major, minor int) int {
+	if major == 8 && minor > 5 {
+		minor++
+	}
+	return 1000*(major+4) + 10*minor
+}
+
+// CUDAVersion writes a version as people do: 12.1 for 12010.
+func CUDAVersion(v int) string { return fmt.Sprintf("%d.%d", v/1000, v%1000/10) }
 
 // attributes of a device by their numbers in CUdevice_attribute.
 const (

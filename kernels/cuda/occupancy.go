@@ -8,13 +8,15 @@ type Multiprocessor struct {
 }
 
 // Multiprocessors by GPU. Numbers are those of NVIDIA's occupancy calculator
-// (cuda_occupancy.h of CUDA 12.1) and of the CUDA C++ Programming Guide, table
+// (cuda_occupancy.h of CUDA 12.9) and of the CUDA C++ Programming Guide, table
 // "Technical Specifications per Compute Capability".
 var Multiprocessors = map[string]Multiprocessor{
-	"sm_80":  {Warps: 64, Blocks: 32, Shared: 164 << 10, BlockShared: 163 << 10},
-	"sm_86":  {Warps: 48, Blocks: 16, Shared: 100 << 10, BlockShared: 99 << 10},
-	"sm_89":  {Warps: 48, Blocks: 24, Shared: 100 << 10, BlockShared: 99 << 10},
-	"sm_90a": {Warps: 64, Blocks: 32, Shared: 228 << 10, BlockShared: 227 << 10},
+	"sm_80":   {Warps: 64, Blocks: 32, Shared: 164 << 10, BlockShared: 163 << 10},
+	"sm_86":   {Warps: 48, Blocks: 16, Shared: 100 << 10, BlockShared: 99 << 10},
+	"sm_89":   {Warps: 48, Blocks: 24, Shared: 100 << 10, BlockShared: 99 << 10},
+	"sm_90a":  {Warps: 64, Blocks: 32, Shared: 228 << 10, BlockShared: 227 << 10},
+	"sm_100a": {Warps: 64, Blocks: 32, Shared: 228 << 10, BlockShared: 227 << 10},
+	"sm_120":  {Warps: 48, Blocks: 24, Shared: 100 << 10, BlockShared: 99 << 10},
 }
 
 const (

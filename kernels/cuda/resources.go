@@ -7,11 +7,11 @@ import (
 	"sync"
 )
 
-// Resources are what a function needs of a multiprocessor, as ptxas of CUDA 12.1
-// assembled it for a GPU.
+// Resources are what a function needs of a multiprocessor, as ptxas assembled it for a
+// GPU: that of CUDA 12.1, or of 12.9 for those that 12.1 does not know.
 type Resources struct {
 	Module, Function string
-	GPU              string // sm_80, sm_86, sm_89 or sm_90a
+	GPU              string // sm_80, sm_86, sm_89, sm_90a, sm_100a or sm_120
 	Threads          int    // of the largest block, its __launch_bounds__
 	Registers        int    // of a thread
 	Shared           int    // bytes of static shared memory of a block

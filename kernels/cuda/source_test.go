@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -81,6 +82,9 @@ func TestPTXMatchesSource(t *testing.T) {
 			} else if got := field(string(content), "source sha256"); got != want {
 				t.Errorf("%s is not compiled from %s and its headers as they are; run scripts/ptx.sh", ptx, name)
 			}
+			if needs := needs(t, ptx, string(content)); strings.Contains(string(content), "\n.target sm_80\n") && needs > OldestDriver {
+				t.Errorf("%s needs a driver of CUDA %s; those from %s on are to run it", ptx, CUDAVersion(needs), CUDAVersion(OldestDriver))
+			}
 			if strings.Contains(ptx, "/testdata/") {
 				continue // run by tests alone
 			}
@@ -100,6 +104,26 @@ func TestPTXMatchesSource(t *testing.T) {
 	}
 	if modules == 0 {
 		t.Error("found no kernels")
+	}
+}
+
+// needs is the CUDA whose driver knows the .version of a PTX.
+func needs(t *testing.T, name, ptx string) int {
+	m := regexp.MustCompile(`(?m)^\.version (\d+)\.(\d+)$`).FindStringSubmatch(ptx)
+	if m == nil {
+		t.Fatalf("%s has no .version", name)
+	}
+	major, _ := strconv.Atoi(m[1])
+	minor, _ := strconv.Atoi(m[2])
+	return VersionOfPTX(major, minor)
+}
+
+// By the table of releases in the PTX ISA, "Release Notes".
+func TestVersionOfPTX(t *testing.T) {
+	for ptx, want := range map[[2]int]string{{7, 0}: "11.0", {7, 4}: "11.4", {7, 8}: "11.8", {8, 0}: "12.0", {8, 5}: "12.5", {8, 6}: "12.7", {8, 8}: "12.9", {9, 0}: "13.0"} {
+		if got := CUDAVersion(VersionOfPTX(ptx[0], ptx[1])); got != want {
+			t.Errorf("PTX %v came with CUDA %s, want %s", ptx, got, want)
+		}
 	}
 }
 

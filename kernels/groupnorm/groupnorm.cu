@@ -239,7 +239,7 @@ __device__ inline void normalise(View<T> y, View<const T> x, Norm norm, Tile til
 
 #define NORMALISE(T) \
   (View<T> y, View<const T> x, Norm norm, Tile tile, Images images, float2 *stats, const float *partials, int length, int chunks, int stride, float epsilon, int activate)
-VARIANTS(groupnorm_normalise, normalise, NORMALISE, (y, x, norm, tile, images, stats, partials, length, chunks, stride, epsilon, activate))
+VARIANTS(groupnorm_normalise, normalise, NORMALISE, (y, x, norm, tile, images, stats, partials, length, chunks, stride, epsilon, activate), 3)
 
 // sums writes, for each part of each image, the sums of du and of du x over its rows.
 template <typename T, int N>
@@ -288,7 +288,7 @@ __device__ inline void sums(View<const T> x, View<const T> dy, Norm norm, Tile t
 }
 
 #define SUMS(T) (View<const T> x, View<const T> dy, Norm norm, Tile tile, Images images, float *out, int activate)
-VARIANTS(groupnorm_sums, sums, SUMS, (x, dy, norm, tile, images, out, activate))
+VARIANTS(groupnorm_sums, sums, SUMS, (x, dy, norm, tile, images, out, activate), 4)
 
 // lanes_for returns the lanes of a warp that share a group of per channels: a power of two.
 __device__ inline int lanes_for(int per) {
@@ -386,7 +386,7 @@ __device__ inline void input_grad(View<T> dx, View<const T> x, View<const T> dy,
 
 #define INPUT_GRAD(T) \
   (View<T> dx, View<const T> x, View<const T> dy, View<const T> add, Norm norm, Tile tile, Images images, const float *sums, int activate)
-VARIANTS(groupnorm_input_grad, input_grad, INPUT_GRAD, (dx, x, dy, add, norm, tile, images, sums, activate))
+VARIANTS(groupnorm_input_grad, input_grad, INPUT_GRAD, (dx, x, dy, add, norm, tile, images, sums, activate), 4)
 
 // whole_grad is sums and input_grad of the tile's columns of an image, which the second finds in the cache.
 template <typename T, int N>
@@ -397,7 +397,7 @@ __device__ inline void whole_grad(View<T> dx, View<const T> x, View<const T> dy,
 }
 
 #define WHOLE_GRAD(T) (View<T> dx, View<const T> x, View<const T> dy, View<const T> add, Norm norm, Tile tile, Images images, float *totals, int activate)
-VARIANTS(groupnorm_whole_grad, whole_grad, WHOLE_GRAD, (dx, x, dy, add, norm, tile, images, totals, activate))
+VARIANTS(groupnorm_whole_grad, whole_grad, WHOLE_GRAD, (dx, x, dy, add, norm, tile, images, totals, activate), 4)
 
 // normalised is the sums of du and of du times the normalised x, of one channel of one image.
 __device__ inline float2 normalised(const float *sums, const Norm &norm, const Tile &tile, int image, int c) {

@@ -24,7 +24,7 @@ var ptx string
 var Module = cuda.NewModule("cudatest", ptx)
 
 // Broken is a module that does not compile.
-var Broken = cuda.NewModule("broken", ".version 8.1\n.target sm_80\n.address_size 64\n.visible .entry broken() { frobnicate.u32 %r1; }\n")
+var Broken = cuda.NewModule("broken", ".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry broken() { frobnicate.u32 %r1; }\n")
 
 // Axpy is y += a·x over n floats.
 func Axpy(y, x cuda.Address, a float32, n int) cuda.Call {

@@ -27,11 +27,32 @@ func RunSimulated(t *testing.T, open func(*simdriver.Driver) cuda.Driver) {
 			})
 		})
 	}
-	t.Run("too old", func(t *testing.T) {
-		d := simdriver.New(simdriver.Options{Major: 7})
-		_, err := open(d).Open(0, cuda.WaitAsDriver)
-		if !errors.Is(err, cuda.NotSupported) || !strings.Contains(err.Error(), "compute capability is 7.0") || d.Leaks() != nil {
-			t.Errorf("error is %v, left behind %v", err, d.Leaks())
+	for why, o := range map[string]simdriver.Options{
+		"its compute capability is 7.5, the kernels need 8.0 (Ampere) or newer; use --device cpu":      {Major: 7, Minor: 5},
+		"its driver is one of CUDA 11.2, the program needs 11.4 or newer: install driver 470 or newer": {Version: 11020},
+	} {
+		t.Run("too old", func(t *testing.T) {
+			d := simdriver.New(o)
+			_, err := open(d).Open(0, cuda.WaitAsDriver)
+			if !errors.Is(err, cuda.NotSupported) || !strings.HasSuffix(err.Error(), why) || strings.Contains(err.Error(), "\n") || d.Leaks() != nil {
+				t.Errorf("error is %v, left behind %v", err, d.Leaks())
+			}
+		})
+	}
+	t.Run("PTX of a newer CUDA", func(t *testing.T) {
+		d := simdriver.New(simdriver.Options{Version: cuda.OldestDriver})
+		device, err := open(d).Open(0, cuda.WaitAsDriver)
+		if err != nil {
+			t.Fatal(err)
+		}
+		call := Count(0)
+		call.Module = cuda.NewModule("later", strings.Replace(ptx, ".version 7.0", ".version 8.1", 1))
+		err = device.Prepare(call)
+		if !errors.Is(err, cuda.UnsupportedPTXVersion) || !strings.Contains(err.Error(), "8.1 is that of CUDA 12.1") {
+			t.Errorf("error is %v", err)
+		}
+		if err := errors.Join(device.Prepare(Count(0)), device.Close()); err != nil {
+			t.Error(err)
 		}
 	})
 	t.Run("faults", func(t *testing.T) { RunFaults(t, open) })

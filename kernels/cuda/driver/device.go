@@ -3,7 +3,6 @@
 package driver
 
 import (
-	"bytes"
 	"maps"
 	"runtime"
 	"sync"
@@ -26,6 +25,7 @@ type device struct {
 	properties cuda.Properties
 
 	mu      sync.Mutex
+	refused error // why machine code of a module was not taken
 	modules map[*cuda.Module]*module
 	made    map[any]func() cuda.Result // what is to be given back, and how
 }
@@ -47,17 +47,6 @@ func (d *device) giveBack(what any) cuda.Result {
 		return cuda.InvalidValue
 	}
 	return d.direct(f)
-}
-
-// module is a loaded module with the functions that were asked for.
-type module struct {
-	module    cu.Module
-	functions map[string]*function
-}
-
-type function struct {
-	function cu.Function
-	dynamic  int // bytes of dynamic shared memory that a launch may ask for
 }
 
 // do makes calls of cu in the context.
@@ -137,8 +126,13 @@ func (d *device) CopyOut(to []byte, from cuda.Address) error {
 }
 
 func (d *device) Prepare(calls ...cuda.Call) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.loadAll(calls); err != nil {
+		return err
+	}
 	for i := range calls {
-		if _, err := d.function(&calls[i]); err != nil {
+		if _, err := d.prepared(&calls[i]); err != nil {
 			return err
 		}
 	}
@@ -149,14 +143,15 @@ func (d *device) Prepare(calls ...cuda.Call) error {
 func (d *device) function(call *cuda.Call) (*function, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	m := d.modules[call.Module]
-	if m == nil {
-		var err error
-		if m, err = d.load(call.Module); err != nil {
-			return nil, err
-		}
-		d.modules[call.Module] = m
+	return d.prepared(call)
+}
+
+// prepared is function with the lock held.
+func (d *device) prepared(call *cuda.Call) (*function, error) {
+	if err := d.loadAll([]cuda.Call{*call}); err != nil {
+		return nil, err
 	}
+	m := d.modules[call.Module]
 	f := m.functions[call.Function]
 	if f == nil {
 		f = &function{dynamic: defaultShared}
@@ -190,26 +185,6 @@ func (d *device) function(call *cuda.Call) (*function, error) {
 
 // defaultShared is the shared memory of a block that was not given more.
 const defaultShared = 48 << 10
-
-// load compiles a module; the driver keeps the result on disk for the next time.
-func (d *device) load(m *cuda.Module) (*module, error) {
-	log := make([]byte, 16<<10)
-	loaded := &module{functions: map[string]*function{}}
-	r := d.do(func() (err error) {
-		loaded.module, err = cu.LoadDataEx(m.PTX(), &cu.JITErrorLogBuffer{Buffer: log})
-		return err
-	})
-	if r == cuda.Success {
-		d.made[loaded] = func() cuda.Result { return resultOf(loaded.module.Unload()) } // load is called with the lock
-		return loaded, nil
-	}
-	text, _, _ := bytes.Cut(log, []byte{0})
-	err := errorOf("cuModuleLoadDataEx", r, "module %s", m.Name).(*cuda.Error)
-	if len(text) > 0 {
-		err.Detail = string(text)
-	}
-	return nil, err
-}
 
 func (d *device) EncodeTensorMap(t cuda.TensorMap) (image [128]byte, err error) {
 	rank := len(t.Sizes)

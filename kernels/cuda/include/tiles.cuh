@@ -77,11 +77,12 @@ struct Images {
 
 // VARIANTS makes the functions of a kernel template FUNCTION<T, N>: NAME_f32 and
 // NAME_bf16 with accesses of 16 bytes, NAME_f32_scalar and NAME_bf16_scalar.
-// PARAMETERS is a macro with the parameter list over T.
-#define VARIANT(NAME, FUNCTION, T, N, PARAMETERS, ARGUMENTS) \
-  extern "C" __global__ void __launch_bounds__(block_threads) NAME PARAMETERS(T) { FUNCTION<T, N> ARGUMENTS; }
-#define VARIANTS(NAME, FUNCTION, PARAMETERS, ARGUMENTS)                          \
-  VARIANT(NAME##_f32, FUNCTION, float, vector<float>, PARAMETERS, ARGUMENTS)     \
-  VARIANT(NAME##_f32_scalar, FUNCTION, float, 1, PARAMETERS, ARGUMENTS)          \
-  VARIANT(NAME##_bf16, FUNCTION, bf16, vector<bf16>, PARAMETERS, ARGUMENTS)      \
-  VARIANT(NAME##_bf16_scalar, FUNCTION, bf16, 1, PARAMETERS, ARGUMENTS)
+// PARAMETERS is a macro with the parameter list over T. What may follow is how many blocks of all but NAME_bf16,
+// which needs more registers, a multiprocessor is to hold: assemblers would else spill a few to have more.
+#define VARIANT(NAME, FUNCTION, T, N, PARAMETERS, ARGUMENTS, ...) \
+  extern "C" __global__ void __launch_bounds__(block_threads, ##__VA_ARGS__) NAME PARAMETERS(T) { FUNCTION<T, N> ARGUMENTS; }
+#define VARIANTS(NAME, FUNCTION, PARAMETERS, ARGUMENTS, ...)                                  \
+  VARIANT(NAME##_f32, FUNCTION, float, vector<float>, PARAMETERS, ARGUMENTS, ##__VA_ARGS__)   \
+  VARIANT(NAME##_f32_scalar, FUNCTION, float, 1, PARAMETERS, ARGUMENTS, ##__VA_ARGS__)        \
+  VARIANT(NAME##_bf16, FUNCTION, bf16, vector<bf16>, PARAMETERS, ARGUMENTS)                   \
+  VARIANT(NAME##_bf16_scalar, FUNCTION, bf16, 1, PARAMETERS, ARGUMENTS, ##__VA_ARGS__)

@@ -39,7 +39,6 @@ var attributes = map[int]struct{ sm80, sm90 int }{
 	40:  {1, 1},                         // copy engines
 	41:  {1, 1},                         // one address space
 	50:  {0, 0},                         // PCI domain
-	76:  {0, 0},                         // its minor number
 	78:  {1, 1},                         // streams have priorities
 	81:  {164 << 10, 228 << 10},         // bytes of shared memory of a multiprocessor
 	82:  {65536, 65536},                 // registers of a multiprocessor
@@ -50,7 +49,8 @@ var attributes = map[int]struct{ sm80, sm90 int }{
 	111: {1 << 10, 1 << 10},             // bytes of shared memory that the system takes
 }
 
-const computeCapability = 75
+// The numbers of a compute capability are attributes, too.
+const computeCapability, computeCapabilityMinor = 75, 76
 
 // sharedDefault is the shared memory of a block that did not ask for more.
 const sharedDefault = 48 << 10
@@ -59,18 +59,15 @@ const sharedDefault = 48 << 10
 func sharedLimit(major int) int { return attribute(97, major) }
 
 func attribute(number, major int) int {
-	if number == computeCapability {
-		return major
-	}
 	if major == 9 {
 		return attributes[number].sm90
 	}
 	return attributes[number].sm80
 }
 
-// Version is the version of CUDA that the driver implements, as NVIDIA's 12.1.
+// Version is the version of CUDA that the driver implements.
 func (d *Driver) Version() (int, cuda.Result) {
-	return 12010, d.call("cuDriverGetVersion", func() cuda.Result { return cuda.Success })
+	return d.options.Version, d.call("cuDriverGetVersion", func() cuda.Result { return cuda.Success })
 }
 
 // DeviceCount is 1.
@@ -100,7 +97,7 @@ func (d *Driver) DeviceGet(ordinal int) cuda.Result {
 // DeviceName says plainly that it is no GPU.
 func (d *Driver) DeviceName(ordinal int) (name string, r cuda.Result) {
 	r = d.onDevice("cuDeviceGetName", ordinal, func() cuda.Result {
-		name = fmt.Sprintf("Fluxion simulator (sm_%d)", 10*d.options.Major)
+		name = fmt.Sprintf("Fluxion simulator (sm_%d)", d.capability())
 		return cuda.Success
 	})
 	return name, r
@@ -127,10 +124,16 @@ func (d *Driver) DeviceMemory(ordinal int) (bytes int64, r cuda.Result) {
 // DeviceAttribute says a property of the device.
 func (d *Driver) DeviceAttribute(number, ordinal int) (value int, r cuda.Result) {
 	r = d.onDevice("cuDeviceGetAttribute", ordinal, func() cuda.Result {
-		if _, known := attributes[number]; !known && number != computeCapability {
+		switch _, known := attributes[number]; {
+		case number == computeCapability:
+			value = d.options.Major
+		case number == computeCapabilityMinor:
+			value = d.options.Minor
+		case !known:
 			return d.fail(cuda.InvalidValue, "device attribute %d is not known to the simulator", number)
+		default:
+			value = attribute(number, d.options.Major)
 		}
-		value = attribute(number, d.options.Major)
 		return cuda.Success
 	})
 	return value, r

@@ -94,6 +94,9 @@ func (d *device) errorOf(call string, r cuda.Result, what string, args ...any) e
 	return d.context.driver.errorOf(call, r, what, args...)
 }
 
+// Refused is nothing: no machine code is loaded here.
+func (*device) Refused() error { return nil }
+
 func (d *device) Properties() cuda.Properties { return d.properties }
 
 func (d *device) Alloc(bytes int) (cuda.Address, error) {

@@ -25,6 +25,9 @@ import (
 type Options struct {
 	Memory  int64  // bytes; 0: 4 GiB
 	Major   int    // compute capability: 8, 9, or an older one, on which nothing runs; 0: 8
+	Minor   int    // its second number
+	Version int    // of the CUDA that the driver implements, 1000·major + 10·minor; 0: 12.1
+	NoCode  bool   // machine code is refused, as by a driver that is older than its assembler
 	Seed    uint64 // of the order of warps, and of nodes of a graph
 	Workers int    // threads that simulate; 0: all
 }
@@ -57,6 +60,9 @@ func New(o Options) *Driver {
 	}
 	if o.Major == 0 {
 		o.Major = 8
+	}
+	if o.Version == 0 {
+		o.Version = 12010
 	}
 	memory := sim.NewMemory(o.Memory)
 	return &Driver{

@@ -30,7 +30,39 @@ type global struct {
 // ModuleLoad compiles PTX. The log says what is wrong with it.
 func (c *Context) ModuleLoad(ptx string) (m *Module, log string, r cuda.Result) {
 	r = c.unsafeCall("cuModuleLoadData", func() cuda.Result {
-		if log = targets(ptx, c.driver.options.Major); log != "" {
+		m, log, r = c.load(ptx)
+		return r
+	})
+	return m, log, r
+}
+
+// ModuleLoadCode loads machine code that the program brings. It runs none: its PTX is what is executed.
+func (c *Context) ModuleLoadCode(code []byte) (m *Module, log string, r cuda.Result) {
+	r = c.unsafeCall("cuModuleLoadData", func() cuda.Result {
+		_, capability, err := cuda.CubinHead([64]byte(code))
+		module := cuda.ModuleOf(code)
+		switch own := c.driver.capability(); {
+		case err != nil:
+			return c.driver.fail(cuda.InvalidImage, "%v", err)
+		case c.driver.options.NoCode:
+			return c.driver.fail(cuda.NoBinaryForGPU, "machine code is not for this driver")
+		case capability != own:
+			return c.driver.fail(cuda.NoBinaryForGPU, "machine code for sm_%d does not run on sm_%d", capability, own)
+		case module == nil:
+			return c.driver.fail(cuda.InvalidImage, "machine code of no module of this program")
+		}
+		m, log, r = c.load(module.PTX())
+		return r
+	})
+	return m, log, r
+}
+
+func (c *Context) load(ptx string) (m *Module, log string, r cuda.Result) {
+	r = func() cuda.Result {
+		if log = newer(ptx, c.driver.options.Version); log != "" {
+			return c.driver.fail(cuda.UnsupportedPTXVersion, "%s", log)
+		}
+		if log = targets(ptx, c.driver.capability()); log != "" {
 			return c.driver.fail(cuda.InvalidPTX, "%s", log)
 		}
 		image := cuda.NewModule("module", ptx)
@@ -42,20 +74,39 @@ func (c *Context) ModuleLoad(ptx string) (m *Module, log string, r cuda.Result) 
 		m = &Module{context: c, module: image, functions: map[string]*Function{}, globals: map[string]global{}}
 		c.modules[m] = true
 		return cuda.Success
-	})
+	}()
 	return m, log, r
+}
+
+// capability is 80 for compute capability 8.0.
+func (d *Driver) capability() int { return 10*d.options.Major + d.options.Minor }
+
+var version = regexp.MustCompile(`(?m)^\s*\.version\s+(\d+)\.(\d+)`)
+
+// newer says why a driver of that version of CUDA does not know the PTX, or nothing.
+func newer(ptx string, driver int) string {
+	m := version.FindStringSubmatch(ptx)
+	if m == nil {
+		return "no .version directive"
+	}
+	major, _ := strconv.Atoi(m[1])
+	minor, _ := strconv.Atoi(m[2])
+	if needs := cuda.VersionOfPTX(major, minor); needs > driver {
+		return fmt.Sprintf("PTX .version %s.%s is that of CUDA %s, the driver is one of %s", m[1], m[2], cuda.CUDAVersion(needs), cuda.CUDAVersion(driver))
+	}
+	return ""
 }
 
 var target = regexp.MustCompile(`(?m)^\s*\.target\s+sm_(\d+)(a?)`)
 
 // targets says why the device cannot run PTX for its target, or nothing.
-func targets(ptx string, major int) string {
+func targets(ptx string, own int) string {
 	m := target.FindStringSubmatch(ptx)
 	if m == nil {
 		return "no .target directive"
 	}
 	number, _ := strconv.Atoi(m[1])
-	if own := 10 * major; number > own || m[2] == "a" && number != own {
+	if number > own || m[2] == "a" && number != own {
 		return fmt.Sprintf("PTX for sm_%s%s does not run on sm_%d", m[1], m[2], own)
 	}
 	return ""
@@ -151,7 +202,7 @@ func (f *Function) Attribute(attribute int) (value int, r cuda.Result) {
 		case FunctionLocal:
 			value = f.kernel.Local
 		case FunctionPTXVersion, FunctionBinaryVersion:
-			value = 10 * f.module.context.driver.options.Major
+			value = f.module.context.driver.capability()
 		case FunctionMaxDynamicShared:
 			value = f.dynamic
 		default:

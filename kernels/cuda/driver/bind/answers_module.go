@@ -56,11 +56,23 @@ const (
 	jitErrorLogSize = 6
 )
 
-// load compiles the text of argument 1, with so many options, whose numbers and
+// loadImage loads text that a zero ends, or an ELF file, whose head says how long it is.
+func loadImage(c *simdriver.Context, image unsafe.Pointer) (*simdriver.Module, string, cuda.Result) {
+	if !cuda.IsELF(unsafe.Slice((*byte)(image), 4)) {
+		return c.ModuleLoad(C.GoString((*C.char)(image)))
+	}
+	size, _, err := cuda.CubinHead(*(*[64]byte)(image))
+	if err != nil {
+		size = 64
+	}
+	return c.ModuleLoadCode(unsafe.Slice((*byte)(image), size))
+}
+
+// load loads the image of argument 1, with so many options, whose numbers and
 // values are in arguments 3 and 4.
 func load(a arguments, options int) cuda.Result {
 	return a.context(func(c *simdriver.Context) cuda.Result {
-		m, log, r := c.ModuleLoad(C.GoString((*C.char)(a.pointer(1))))
+		m, log, r := loadImage(c, a.pointer(1))
 		if options > 0 {
 			writeLog(unsafe.Slice((*int32)(a.pointer(3)), options), unsafe.Slice((*uint64)(a.pointer(4)), options), a.pointer(4), log)
 		}

@@ -128,7 +128,7 @@ func Detail(r cuda.Result) string {
 	}
 	switch r {
 	case C.FLUXION_SYMBOL_NOT_FOUND, cuda.UnsupportedPTXVersion:
-		return "the installed driver is too old: this program needs 530 (CUDA 12.1) or newer"
+		return cuda.TooOld
 	}
 	return ""
 }
