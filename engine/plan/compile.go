@@ -23,10 +23,19 @@ type Parameter struct {
 	Gradient *gorgonia.Node // nil: not trained
 }
 
-// Ref names an operand of a Stage: a node of the graph, or a whole buffer.
+// Ref names an operand of a Stage: a node of the graph, or a buffer, whole or a part.
 type Ref struct {
-	Node   *gorgonia.Node
-	Buffer *Buffer
+	Node    *gorgonia.Node
+	Buffer  *Buffer
+	From, N int // the elements of the part; N = 0: all
+}
+
+// place is that of a buffer.
+func (r Ref) place() Tensor {
+	if r.N == 0 {
+		return r.Buffer.Whole()
+	}
+	return r.Buffer.part(r.From, r.N)
 }
 
 // Stage is a kernel that is not part of the graph: the noising of a batch, the

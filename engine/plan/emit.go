@@ -301,7 +301,7 @@ func (c *compiler) measure(before []pending, w *pending) {
 // operand of a stage. Only what is kept for the whole run is where a stage looks for it.
 func (c *compiler) operand(s Stage, r Ref) (operand, error) {
 	if r.Node == nil {
-		return operand{place: r.Buffer.Whole()}, nil
+		return operand{place: r.place()}, nil
 	}
 	v := c.values[r.Node.ID()]
 	if v == nil || !v.pinned {
@@ -317,7 +317,7 @@ func (p *Plan) Then(stages ...Stage) (*Plan, error) {
 	for _, s := range stages {
 		place := func(r Ref) Tensor {
 			if r.Node == nil {
-				return r.Buffer.Whole()
+				return r.place()
 			}
 			return p.Place(r.Node)
 		}

@@ -11,8 +11,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// blockFloats is the length of the partial sums, which are added in order.
-const blockFloats = 1 << 16
+// Block is the length of the partial sums on the CPU, which are added in order.
+const Block = 1 << 16
 
 // New returns the kernel: input the flat gradients, output their norm, a scalar.
 func New() kernels.Kernel {
@@ -34,17 +34,32 @@ func reference(g []float64) float64 {
 }
 
 func (norm) CPU(l kernels.Launch) func(*cpu.Pool) {
-	g := l.In[0].Data[:l.In[0].Shape.TotalSize()]
-	sums := make([]float64, (len(g)+blockFloats-1)/blockFloats)
+	sums := make([]float64, Blocks(l.In[0].Shape.TotalSize()))
+	blocks := squares(l.In[0], sums)
+	return func(p *cpu.Pool) {
+		blocks(p)
+		l.Out.Data[0] = root(sums)
+	}
+}
+
+// Blocks is the number of partial sums of n gradients.
+func Blocks(n int) int { return (n + Block - 1) / Block }
+
+// squares returns the partial sums of gradients.
+func squares(gradients kernels.Operand, sums []float64) func(*cpu.Pool) {
+	g := gradients.Data[:gradients.Shape.TotalSize()]
 	var k *cpu.Kernels
-	block := func(i, _ int) { sums[i] = k.SumSquares(g[i*blockFloats : min((i+1)*blockFloats, len(g))]) }
+	block := func(i, _ int) { sums[i] = k.SumSquares(g[i*Block : min((i+1)*Block, len(g))]) }
 	return func(p *cpu.Pool) {
 		k = p.Kernels()
 		p.Run(len(sums), block)
-		total := 0.0
-		for _, s := range sums {
-			total += s
-		}
-		l.Out.Data[0] = float32(math.Sqrt(total))
 	}
+}
+
+func root(sums []float64) float32 {
+	total := 0.0
+	for _, s := range sums {
+		total += s
+	}
+	return float32(math.Sqrt(total))
 }

@@ -5,7 +5,10 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"fluxion/kernels"
+	"fluxion/kernels/cpu"
 	"fluxion/kernels/kerneltest"
+	"fluxion/kernels/number"
 
 	"gorgonia.org/tensor"
 )
@@ -31,7 +34,7 @@ func random(n int) []float64 {
 }
 
 func TestNorm(t *testing.T) {
-	for _, n := range []int{1, 100, blockFloats, 3*blockFloats + 17} {
+	for _, n := range []int{1, 100, Block, 3*Block + 17} {
 		kerneltest.CheckLaunchCPU(t, launch(random(n), 1e-6))
 	}
 	for _, n := range []int{1, 3, 100, 4*threads + 1, 300_007} {
@@ -63,4 +66,39 @@ func TestTrafficCUDA(t *testing.T) {
 	l := launch(random(n), 1e-7)
 	l.Moves = 4 * n
 	kerneltest.CheckLaunchCUDA(t, l)
+}
+
+// TestParts: the norm of parts is that of all, to the bit.
+func TestParts(t *testing.T) {
+	set, err := cpu.Select("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := cpu.NewPool(2, set)
+	defer pool.Close()
+	run := func(k kernels.Kernel, x []float32, values int) []float32 {
+		out := make([]float32, values)
+		operand := func(x []float32) kernels.Operand {
+			return kernels.Operand{Matrix: cpu.Matrix{Data: x, Rows: 1, Cols: len(x), Pitch: len(x)}, Shape: tensor.Shape{len(x)}, Type: number.Float32}
+		}
+		k.CPU(kernels.Launch{In: []kernels.Operand{operand(x)}, Out: operand(out), Threads: 2})(pool)
+		return out
+	}
+	x := make([]float32, 5*Block+123)
+	for _, bad := range []float32{0, float32(math.NaN()), float32(math.Inf(1)), 1e30} {
+		for i, e := range random(len(x)) {
+			x[i] = float32(e)
+		}
+		x[3*Block+7] += bad
+		want := run(New(), x, 1)[0]
+		var bits []float32
+		for at := 0; at < len(x); {
+			end := min(len(x), at+(1+at%3)*Block)
+			bits = append(bits, run(NewSquares(), x[at:end], SumFloats*Blocks(end-at))...)
+			at = end
+		}
+		if got := Norm(bits); math.Float32bits(got) != math.Float32bits(want) {
+			t.Errorf("the norm of parts is %g, of all %g", got, want)
+		}
+	}
 }

@@ -119,13 +119,19 @@ func (u update) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
 	c := kernels.Cost{FLOPs: 16 * n, Bytes: 4 * 9 * n}
 	for _, m := range u.matrices {
 		size, side := int64(m.size()), int64(m.side())
-		c.FLOPs += iterations * (4*size*side + 2*side*side*side)
+		c.FLOPs += m.FLOPs()
 		c.Bytes += iterations * 4 * (3*size + 5*side*side)
 	}
 	if len(in) > copyInput {
 		c.Bytes += 2 * n
 	}
 	return c
+}
+
+// FLOPs of what is made orthogonal.
+func (m Matrix) FLOPs() int64 {
+	size, side := int64(m.size()), int64(m.side())
+	return iterations * (4*size*side + 2*side*side*side)
 }
 
 // Mixed says that Cost knows the copy to be bfloat16.

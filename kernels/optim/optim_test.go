@@ -2,6 +2,7 @@ package optim
 
 import (
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -41,6 +42,14 @@ func TestRanges(t *testing.T) {
 	}{{0, 100, 16, false}, {16, 100, 48, true}, {20, 30, 30, true}, {48, 100, 80, false}, {80, 100, 96, true}, {96, 100, 100, false}} {
 		if to, inside := r.Next(c.at, c.end); to != c.to || inside != c.inside {
 			t.Errorf("from %d up to %d: %d, %t; want %d, %t", c.at, c.end, to, inside, c.to, c.inside)
+		}
+	}
+	for _, c := range []struct {
+		from, to int
+		want     Ranges
+	}{{0, 96, r}, {0, 16, nil}, {32, 64, Ranges{0, 16}}, {32, 96, Ranges{0, 16, 48, 64}}, {48, 80, nil}, {16, 16, nil}} {
+		if got := r.Part(c.from, c.to); !slices.Equal(got, c.want) {
+			t.Errorf("of %v from %d to %d: %v, want %v", r, c.from, c.to, got, c.want)
 		}
 	}
 	if to, inside := Ranges(nil).Next(5, 7); to != 7 || inside {

@@ -37,6 +37,18 @@ func (r Ranges) Next(at, end int) (to int, inside bool) {
 	return end, i%2 == 1
 }
 
+// Part is what lies between two elements, counted from the first of them.
+func (r Ranges) Part(from, to int) (part Ranges) {
+	for at := from; at < to; {
+		end, inside := r.Next(at, to)
+		if inside {
+			part.Add(at-from, end-from)
+		}
+		at = end
+	}
+	return part
+}
+
 // Lines are the edges as kernels on CUDA devices take them.
 func (r Ranges) Lines() []uint32 {
 	lines := make([]uint32, len(r))
