@@ -124,41 +124,70 @@ func (g Group) Broadcast(own []byte) ([]byte, error) {
 	return all[0], nil
 }
 
-// BroadcastFloats brings those of rank 0 to all: a slice to each, and from there to all,
+// BroadcastFloats brings those of rank 0 to all: a part to each, and from there to all,
 // so that nobody sends much more than they are.
 func (g Group) BroadcastFloats(x []float32) error {
-	send, recv := make([][]byte, g.World), make([][]byte, g.World)
-	for r := range g.World {
-		if from, to := g.Slice(r, len(x)); g.Rank == 0 {
-			send[r] = Bytes(x[from:to])
-		} else if r == g.Rank {
-			recv[0] = Bytes(x[from:to])
-		}
-	}
-	if err := g.Exchange(send, recv); err != nil {
+	parts := g.Parts(len(x), pageFloats)
+	if err := g.ScatterFloats(x, parts); err != nil {
 		return err
 	}
-	return g.GatherFloats(x)
+	return g.GatherFloats(x, parts)
 }
 
-// GatherFloats brings the slices that the ranks own to all.
-func (g Group) GatherFloats(x []float32) error {
+// pageFloats are those of a page of memory.
+const pageFloats = 1 << 10
+
+// ScatterFloats brings to every rank its part of those of rank 0.
+func (g Group) ScatterFloats(x []float32, parts Parts) error {
+	send, recv := make([][]byte, g.World), make([][]byte, g.World)
+	if g.Rank > 0 {
+		recv[0] = Bytes(parts.Of(x, g.Rank))
+		return g.Exchange(send, recv)
+	}
+	for r := range send {
+		send[r] = Bytes(parts.Of(x, r))
+	}
+	return g.Exchange(send, recv)
+}
+
+// CollectFloats brings the parts of all to rank 0.
+func (g Group) CollectFloats(x []float32, parts Parts) error {
+	send, recv := make([][]byte, g.World), make([][]byte, g.World)
+	if g.Rank > 0 {
+		send[0] = Bytes(parts.Of(x, g.Rank))
+		return g.Exchange(send, recv)
+	}
+	for r := range recv {
+		recv[r] = Bytes(parts.Of(x, r))
+	}
+	return g.Exchange(send, recv)
+}
+
+// GatherFloats brings the parts of all to all.
+func (g Group) GatherFloats(x []float32, parts Parts) error {
 	recv := make([][]byte, g.World)
 	for r := range recv {
-		from, to := g.Slice(r, len(x))
-		recv[r] = Bytes(x[from:to])
+		recv[r] = Bytes(parts.Of(x, r))
 	}
 	return g.Exchange(slices.Repeat([][]byte{recv[g.Rank]}, g.World), recv)
 }
 
-// Slice is the part of n numbers that a rank owns. It begins at a multiple of SliceFloats.
-func (g Group) Slice(rank, n int) (from, to int) {
-	blocks := (n + SliceFloats - 1) / SliceFloats
-	return min(n, blocks*rank/g.World*SliceFloats), min(n, blocks*(rank+1)/g.World*SliceFloats)
+// Parts are those of a vector that the ranks own, in their order: rank r has the numbers
+// from Parts[r] up to, not including, Parts[r+1].
+type Parts []int
+
+// Parts of n numbers, about as many to each rank. They end at multiples of unit.
+func (g Group) Parts(n, unit int) Parts {
+	units := (n + unit - 1) / unit
+	var p Parts
+	for r := range g.World + 1 {
+		p = append(p, min(n, units*r/g.World*unit))
+	}
+	return p
 }
 
-// SliceFloats is what slices are multiples of: the first number of one lies on a page.
-const SliceFloats = 1 << 10
+// Of is the part of a rank.
+func (p Parts) Of(x []float32, rank int) []float32 { return x[p[rank]:p[rank+1]] }
 
 // Bytes are numbers as they lie in memory.
 func Bytes(x []float32) []byte {

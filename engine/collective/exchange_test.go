@@ -88,7 +88,7 @@ func conform(r int, g Group) error {
 	if err != nil || text != "from 0" {
 		return fmt.Errorf("rank 0 told %q, %v", text, err)
 	}
-	for _, n := range []int{0, 1, SliceFloats, 3*SliceFloats + 17, 100_003} {
+	for _, n := range []int{0, 1, pageFloats, 3*pageFloats + 17, 100_003} {
 		want := make([]float32, n)
 		rng := rand.New(rand.NewPCG(1, uint64(n)))
 		for i := range want {
@@ -101,11 +101,22 @@ func conform(r int, g Group) error {
 		if err := g.BroadcastFloats(x); err != nil || !slices.Equal(x, want) {
 			return fmt.Errorf("%d numbers are not those of rank 0, %v", n, err)
 		}
-		from, to := g.Slice(r, n)
-		clear(x[:from])
-		clear(x[to:])
-		if err := g.GatherFloats(x); err != nil || !slices.Equal(x, want) {
-			return fmt.Errorf("the slices of %d numbers are not all there, %v", n, err)
+		for _, unit := range []int{1, 16, pageFloats, 1 << 16} {
+			parts := g.Parts(n, unit)
+			clear(x[:parts[r]])
+			clear(x[parts[r+1]:])
+			if err := g.CollectFloats(x, parts); err != nil || r == 0 && !slices.Equal(x, want) {
+				return fmt.Errorf("the parts of %d numbers are not all collected, %v", n, err)
+			}
+			if r > 0 {
+				clear(x)
+			}
+			if err := g.ScatterFloats(x, parts); err != nil || !slices.Equal(parts.Of(x, r), parts.Of(want, r)) {
+				return fmt.Errorf("the part of %d numbers is not that of rank 0, %v", n, err)
+			}
+			if err := g.GatherFloats(x, parts); err != nil || !slices.Equal(x, want) {
+				return fmt.Errorf("the parts of %d numbers are not all there, %v", n, err)
+			}
 		}
 	}
 	if err := g.Barrier(); err != nil {
@@ -114,20 +125,18 @@ func conform(r int, g Group) error {
 	return g.Close(false)
 }
 
-// TestSlices: slices follow each other and leave nothing out.
-func TestSlices(t *testing.T) {
+// TestParts: parts follow each other, leave nothing out, and end where they are to.
+func TestParts(t *testing.T) {
 	for world := 1; world <= 7; world++ {
-		for _, n := range []int{0, 1, SliceFloats - 1, SliceFloats, 10*SliceFloats + 3} {
-			next, g := 0, Group{World: world}
-			for r := range world {
-				from, to := g.Slice(r, n)
-				if from != next || to < from || to < n && to%SliceFloats != 0 {
-					t.Errorf("rank %d of %d owns %d to %d of %d", r, world, from, to, n)
-				}
-				next = to
+		for _, n := range []int{0, 1, pageFloats - 1, pageFloats, 10*pageFloats + 3} {
+			parts := Group{World: world}.Parts(n, pageFloats)
+			if len(parts) != world+1 || parts[0] != 0 || parts[world] != n || !slices.IsSorted(parts) {
+				t.Errorf("%d ranks have the parts %d of %d", world, parts, n)
 			}
-			if next != n {
-				t.Errorf("%d ranks own %d of %d", world, next, n)
+			for _, at := range parts {
+				if at < n && at%pageFloats != 0 {
+					t.Errorf("a part of %d numbers ends at %d", n, at)
+				}
 			}
 		}
 	}
@@ -137,7 +146,7 @@ func TestSlices(t *testing.T) {
 func TestSent(t *testing.T) {
 	const n = 1 << 16
 	each(t, Local(4), func(r int, g Group) error {
-		if err := g.GatherFloats(make([]float32, n)); err != nil {
+		if err := g.GatherFloats(make([]float32, n), g.Parts(n, pageFloats)); err != nil {
 			return err
 		}
 		if want := int64(3 * n / 4 * 4); g.Sent() != want {

@@ -8,7 +8,8 @@ import (
 )
 
 // Buffers are the memory of a training step that outlives it. The flat ones have a
-// slot for each parameter of the network, at the same element in each.
+// slot for each parameter of the network, at the same element in each. Where several
+// processes train, states and averages have this one's part alone: see partsOf.
 type Buffers struct {
 	Parameters, Gradients *plan.Buffer
 	States                []*plan.Buffer // of the optimizer
@@ -19,24 +20,28 @@ type Buffers struct {
 	Inputs                *plan.Buffer   // what its images are to be made of, if it says
 }
 
-// newBuffers declares those of a network of so many parameters.
-func newBuffers(parameters int, states []state, o StepOptions) Buffers {
-	flat := func(name string) *plan.Buffer {
-		return &plan.Buffer{Name: name, Type: number.Float32, Size: parameters}
+// newBuffers declares those of a network of so many parameters, of which the optimizer of
+// this process changes its own ones. The whole first average is there to be applied.
+func newBuffers(parameters, own int, applied bool, states []state, o StepOptions) Buffers {
+	flat := func(name string, size int) *plan.Buffer {
+		return &plan.Buffer{Name: name, Type: number.Float32, Size: size}
 	}
 	b := Buffers{
-		Parameters: plan.Weights("params", parameters, o.Target, o.Precision), EMA: plan.Weights("average", parameters, o.Target, o.Precision),
-		Gradients: flat("grads"),
+		Parameters: plan.Weights("params", parameters, o.Target, o.Precision), EMA: flat("average", own),
+		Gradients: flat("grads", parameters),
+	}
+	if applied {
+		b.EMA = plan.Weights("average", parameters, o.Target, o.Precision)
 	}
 	b.Gradients.Transient = true
 	for _, n := range o.MoreEMAs {
-		b.MoreEMAs = append(b.MoreEMAs, flat(fmt.Sprint("average_", n)))
+		b.MoreEMAs = append(b.MoreEMAs, flat(fmt.Sprint("average_", n), own))
 	}
 	for _, s := range states {
-		b.States = append(b.States, flat(s.name))
+		b.States = append(b.States, flat(s.name, own))
 	}
 	for i := range sumBuffers(o.Accumulation, shareOf(o.group(), o.Accumulate)) {
-		b.Sums = append(b.Sums, flat(fmt.Sprint("sum", i)))
+		b.Sums = append(b.Sums, flat(fmt.Sprint("sum", i), parameters))
 	}
 	return b
 }

@@ -76,10 +76,11 @@ func (r *run) snapshot(s State) (snapshot, error) {
 		c.kept[h.Keep.File] = data
 	}
 	for _, b := range r.trainer.Buffers.stored() {
-		c.flat[b] = make([]float32, b.Size)
-		if err := r.memory.Read(b, 0, c.flat[b]); err != nil {
+		flat, err := r.collect(b)
+		if err != nil {
 			return c, err
 		}
+		c.flat[b] = flat
 	}
 	return c, nil
 }

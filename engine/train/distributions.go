@@ -23,14 +23,10 @@ func (t *Trainer) Distributions() ([]record.Distribution, error) {
 		}
 		return nil
 	}
-	gradients := t.Buffers.Gradients
-	if t.Accumulate > 1 {
-		gradients = t.Buffers.Sums[0]
-	}
 	if err := add("weights", t.Buffers.Parameters, 1); err != nil {
 		return nil, err
 	}
-	return list, add("gradients", gradients, t.gradScale())
+	return list, add("gradients", t.gradients(), t.gradScale())
 }
 
 // distributionHook tells them with every grid. Sampling comes after it, in memory that
@@ -39,6 +35,9 @@ func (r *run) distributionHook() Hook {
 	h := Hook{Name: "distributions", Every: r.settings.SampleEvery, Pauses: true}
 	if r.distributions {
 		h.After = func(_ context.Context, p Progress) error {
+			if err := r.bring(p.Trainer.gradients()); err != nil {
+				return err
+			}
 			list, err := p.Trainer.Distributions()
 			if err != nil {
 				return err

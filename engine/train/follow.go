@@ -11,7 +11,6 @@ import (
 
 	"fluxion/engine/collective"
 	"fluxion/engine/device"
-	"fluxion/nets"
 )
 
 // meet compares what the processes have prepared: all go on, or none does.
@@ -31,11 +30,12 @@ func (r *run) meet(o Options, err error) error {
 
 // order is what the first process tells the others between steps.
 type order struct {
-	Kind  orderKind
-	State State             // of begins: from which they go on
-	Kept  map[string][]byte // by hooks, by the names of their files
-	Text  string            // of ends: why
-	Stops bool              // of ends: it was told to
+	Kind   orderKind
+	State  State             // of begins: from which they go on
+	Kept   map[string][]byte // by hooks, by the names of their files
+	Buffer int               // of gives: its number
+	Text   string            // of ends: why
+	Stops  bool              // of ends: it was told to
 }
 
 type orderKind int
@@ -44,6 +44,7 @@ const (
 	begins orderKind = iota // weights and what belongs to them follow
 	goesOn                  // the next step
 	waits                   // the first process does something that takes a while
+	gives                   // they bring it their parts of a buffer
 	ends
 )
 
@@ -89,27 +90,6 @@ func (r *run) share() error {
 	}
 	r.paused = false
 	return r.group.Agree(nil)
-}
-
-// exchangeState brings the buffers of the first process to the others.
-func (r *run) exchangeState() error {
-	flat := make([]float32, nets.FlatSize(r.trainer.Trained.Params))
-	for _, b := range r.trainer.Buffers.stored() {
-		if r.group.Rank == 0 {
-			if err := r.memory.Read(b, 0, flat); err != nil {
-				return err
-			}
-		}
-		if err := r.group.BroadcastFloats(flat); err != nil {
-			return err
-		}
-		if r.group.Rank > 0 {
-			if err := r.memory.Write(b, 0, flat); err != nil {
-				return err
-			}
-		}
-	}
-	return r.trainer.Refresh()
 }
 
 // dismiss tells the others that the run has ended.
@@ -158,18 +138,11 @@ func followSteps(ctx context.Context, o Options) (err error) {
 	r.paused = true // the first process may have to make up for what was due
 	var failed error
 	for {
-		r.group.SetLimit(r.pace.limit(r.warn))
-		if r.paused {
-			r.group.SetLimit(collective.Limit{})
-		}
-		next, err := collective.BroadcastValue(r.group, order{})
+		next, err := r.nextOrder()
 		if err != nil {
 			return err
 		}
-		r.paused = next.Kind == waits
 		switch next.Kind {
-		case waits:
-			continue
 		case ends:
 			return ended(next, failed)
 		case begins:

@@ -41,7 +41,7 @@ func TestFrozen(t *testing.T) {
 		t.Fatal(err)
 	}
 	const size = width*width + width
-	b := newBuffers(size, adamW.states, StepOptions{Target: d.Target(), Precision: number.Float32})
+	b := newBuffers(size, size, true, adamW.states, StepOptions{Target: d.Target(), Precision: number.Float32})
 	frozen := plan.Weights("teacher", size, d.Target(), number.Float32)
 	hyper := &adamw.Hyper{LearningRate: 1e-2, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.1, Clip: optim.Clip{Scale: 1}, EMADecay: 0.9}
 	p, err := plan.Compile(plan.Options{

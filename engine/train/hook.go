@@ -28,7 +28,7 @@ type Hook struct {
 	// only the last and what is asked for.
 	Every  int64
 	After  func(context.Context, Progress) error
-	Pauses bool // the time that After takes is not that of steps
+	Pauses bool // the time that After takes is not that of steps; of several processes, the first has the others' parts of the first average
 	Late   bool // it comes after checkpoints and grids: a kill while it works loses none
 
 	Decodes bool // it makes pictures of samples: of latents, by the Decoder of Progress
@@ -228,10 +228,15 @@ func (r *run) after(ctx context.Context) error {
 		if !h.due(p) {
 			continue
 		}
-		if h.Every != 1 {
+		if h.Every != 1 || h.Pauses {
 			r.pause()
 		}
 		begin := time.Now()
+		if h.Pauses {
+			if err := r.bring(r.trainer.Buffers.EMA); err != nil {
+				return err
+			}
+		}
 		err := h.After(ctx, p)
 		if h.Pauses {
 			r.meter.pause(h.Name, r.state.Images, time.Since(begin))

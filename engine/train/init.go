@@ -96,11 +96,11 @@ func (b *beginning) notes(trains process.Process) []string {
 	return notes
 }
 
-// write brings the weights to where those of the run lie, averages among them.
+// write brings the weights to where those of the run lie.
 func (b *beginning) write(t *Trainer) error {
 	for _, a := range b.taken {
 		values := a.Values(b.from.Weights)
-		for _, buffer := range t.Buffers.weights() {
+		for _, buffer := range t.begin() {
 			if err := t.Memory.Write(buffer, a.Offset, values); err != nil {
 				return err
 			}

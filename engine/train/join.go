@@ -64,16 +64,16 @@ func (t *Trainer) join(failed error) error {
 // joint is memory of the host for the sums of all processes.
 type joint struct {
 	own      [][]float32   // this process's nodes
-	received [][][]float32 // of each process, of each of its nodes: the slice that this one owns
+	received [][][]float32 // of each process, of each of its nodes: the part that this one owns
 }
 
 // jointBytes is what it takes.
-func jointBytes(d device.Device, o StepOptions, size int) int64 {
+func jointBytes(d device.Device, o StepOptions, parts collective.Parts, size int) int64 {
 	g := o.group()
 	if g.World == 1 {
 		return 0
 	}
-	from, to := g.Slice(g.Rank, size)
+	from, to := parts[g.Rank], parts[g.Rank+1]
 	nodes := 0
 	for r := range g.World {
 		first, end := g.ShareOf(r, o.Accumulate)
@@ -87,11 +87,11 @@ func jointBytes(d device.Device, o StepOptions, size int) int64 {
 }
 
 // take allocates it.
-func (j *joint) take(g collective.Group, of, nodes, size int) {
+func (j *joint) take(g collective.Group, parts collective.Parts, of, nodes, size int) {
 	for range nodes {
 		j.own = append(j.own, make([]float32, size))
 	}
-	from, to := g.Slice(g.Rank, size)
+	from, to := parts[g.Rank], parts[g.Rank+1]
 	for r := range g.World {
 		first, end := g.ShareOf(r, of)
 		var theirs [][]float32
@@ -103,8 +103,8 @@ func (j *joint) take(g collective.Group, of, nodes, size int) {
 }
 
 // joinSums makes the sum of this process's micro-batches that of all: each owner of a
-// slice is sent it of every node of every process, adds up in the order that the tree
-// says, and sends the sum to all.
+// part is sent it of every node of every process, and adds up in the order that the tree
+// says. The sum of its part is all that it needs, but where the norm is of all gradients.
 func (t *Trainer) joinSums() error {
 	g, size := t.group(), nets.FlatSize(t.Trained.Params)
 	nodes := t.share().nodes()
@@ -121,7 +121,7 @@ func (t *Trainer) joinSums() error {
 		if onHost {
 			copies = 0
 		}
-		j.take(g, t.Accumulate, copies, size)
+		j.take(g, t.parts, t.Accumulate, copies, size)
 	}
 	if !onHost {
 		copy(sums, j.own)
@@ -134,18 +134,22 @@ func (t *Trainer) joinSums() error {
 	if err := t.exchangeNodes(sums); err != nil {
 		return err
 	}
-	from, to := g.Slice(g.Rank, size)
 	for i := range sums {
-		copy(j.received[g.Rank][i], sums[i][from:to])
+		copy(j.received[g.Rank][i], t.parts.Of(sums[i], g.Rank))
 	}
-	copy(sums[0][from:to], fold(g, t.Accumulate, j.received))
-	if err := g.GatherFloats(sums[0]); err != nil || onHost {
-		return err
+	copy(t.parts.Of(sums[0], g.Rank), fold(g, t.Accumulate, j.received))
+	if t.jointNorm == nil {
+		if err := g.GatherFloats(sums[0], t.parts); err != nil {
+			return err
+		}
+	}
+	if onHost {
+		return nil
 	}
 	return t.Memory.Write(t.Buffers.Sums[0], 0, sums[0])
 }
 
-// exchangeNodes sends every process the slice that it owns of this one's nodes, a node at
+// exchangeNodes sends every process the part that it owns of this one's nodes, a node at
 // a time.
 func (t *Trainer) exchangeNodes(sums [][]float32) error {
 	g := t.group()
@@ -157,8 +161,7 @@ func (t *Trainer) exchangeNodes(sums [][]float32) error {
 		send, recv := make([][]byte, g.World), make([][]byte, g.World)
 		for r, theirs := range t.joint.received {
 			if i < len(sums) {
-				from, to := g.Slice(r, len(sums[i]))
-				send[r] = collective.Bytes(sums[i][from:to])
+				send[r] = collective.Bytes(t.parts.Of(sums[i], r))
 			}
 			if i < len(theirs) {
 				recv[r] = collective.Bytes(theirs[i])

@@ -18,6 +18,7 @@ import (
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
 	"fluxion/engine/objective"
+	"fluxion/engine/plan"
 	"fluxion/engine/record"
 	"fluxion/engine/rundir"
 	"fluxion/engine/scheduler"
@@ -99,16 +100,20 @@ type run struct {
 	distributions bool // as well
 	making        func(done, of int)
 
-	state  State          // after the last whole step
-	back   int64          // images of the checkpoint that it last went back to; 0: none, or its beginning
-	first  []func() error // bring hooks to where they were before the first step
-	stage  int            // whose teacher the device holds
-	owed   *owed          // nil: every stage that has ended has its model
-	sound  bool           // the device holds that state
-	last   Outcome        // of that step
-	told   bool           // that the run is stuck
-	asked  bool           // for a checkpoint and a grid after this step
-	unread bool           // what the observer shows
+	state State          // after the last whole step
+	back  int64          // images of the checkpoint that it last went back to; 0: none, or its beginning
+	first []func() error // bring hooks to where they were before the first step
+	stage int            // whose teacher the device holds
+	owed  *owed          // nil: every stage that has ended has its model
+	sound bool           // the device holds that state
+
+	kept     map[*plan.Buffer][]float32 // the state of which the others have not got their parts yet
+	averaged int64                      // images after which this process has all of the first average
+
+	last   Outcome // of that step
+	told   bool    // that the run is stuck
+	asked  bool    // for a checkpoint and a grid after this step
+	unread bool    // what the observer shows
 }
 
 // Run trains until the settings' number of images has been seen, from the newest
@@ -233,6 +238,9 @@ func (r *run) initialise() (err error) {
 	if err == nil && r.beginning != nil {
 		r.labels.begin(r.beginning, r.teacher)
 		err = r.beginning.write(r.trainer)
+	}
+	if err == nil {
+		err = r.keepFirst()
 	}
 	r.beginning = nil // its memory is needed no more
 	return err

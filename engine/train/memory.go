@@ -36,12 +36,17 @@ func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, sampling *gen
 		list = append(list, device.Need{What: "the pairing of a step", Bytes: bytes})
 	}
 	flat := 4 * nets.FlatSize(step.Trained.Params)
-	if bytes := jointBytes(d, step.StepOptions, nets.FlatSize(step.Trained.Params)); bytes > 0 {
+	if bytes := jointBytes(d, step.StepOptions, step.parts, nets.FlatSize(step.Trained.Params)); bytes > 0 {
 		list = append(list, device.Need{What: "sums of the other processes", Bytes: bytes})
 	}
-	list = append(list, device.Need{What: "the copy that becomes a checkpoint", Bytes: plan.Product(len(step.Buffers.stored()), flat)},
-		device.Need{What: "decoded images that are kept", Bytes: data.CacheBytes(r.data)})
-	if _, ok := r.objective.(staged); ok {
+	first := r.group.Rank == 0
+	if first {
+		list = append(list, device.Need{What: "the copy that becomes a checkpoint", Bytes: plan.Product(len(step.Buffers.stored()), flat)})
+	} else {
+		list = append(list, device.Need{What: "what the first process is given for a checkpoint", Bytes: int64(flat)})
+	}
+	list = append(list, device.Need{What: "decoded images that are kept", Bytes: data.CacheBytes(r.data)})
+	if _, ok := r.objective.(staged); ok && first {
 		list = append(list, device.Need{What: "the model of a stage that the disk does not take", Bytes: plan.Product(len(step.Buffers.stored()), flat)})
 	}
 	if r.settings.EMASnapshotEvery > 0 {

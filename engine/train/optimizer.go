@@ -19,6 +19,9 @@ type optimizer struct {
 	// numbers of the next step.
 	kernel func(weights []nets.Param, undecayed optim.Ranges) (k kernels.Kernel, set func(Hyper))
 	about  func(weights []nets.Param) string // of weights that differ in how they are changed; nil: none do
+	// work is that of a tensor which is changed as a whole. nil: each weight is changed by
+	// itself.
+	work func(nets.Param) int64
 }
 
 // state is a flat buffer that an optimizer keeps.

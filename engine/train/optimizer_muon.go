@@ -29,6 +29,13 @@ var muonOptimizer = optimizer{
 			}
 		}
 	},
+	work: func(p nets.Param) int64 {
+		work := 16 * int64(p.Size()) // about what AdamW takes
+		for _, m := range muonMatrices([]nets.Param{p}) {
+			work += m.FLOPs()
+		}
+		return work
+	},
 	about: func(weights []nets.Param) string {
 		n := 0
 		matrices := muonMatrices(weights)

@@ -19,7 +19,7 @@ func (t *Trainer) Train(h Hyper, fill func(micro int) error) (o Outcome, err err
 	o.Changed, err = t.runShare(fill)
 	if t.group().World > 1 {
 		if err = t.join(err); err == nil {
-			err = t.joinSums()
+			err = t.group().Fail(t.joinSums())
 		}
 	}
 	if err != nil {
@@ -33,7 +33,7 @@ func (t *Trainer) Train(h Hyper, fill func(micro int) error) (o Outcome, err err
 	}
 	o.Changed = true
 	o.GradNorm, err = t.finish()
-	return o, err
+	return o, t.group().Fail(err)
 }
 
 // share is what this process takes of a step.

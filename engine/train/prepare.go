@@ -435,6 +435,9 @@ func (r *run) about(step *Step) [][2]string {
 	if of := step.optimizer.about; of != nil {
 		about = append(about, [2]string{"optimizer", of(step.Trained.Params)})
 	}
+	if step.parts != nil {
+		about = append(about, [2]string{"parts", step.aboutParts()})
+	}
 	if n := r.settings.GivenChannels(r.data); n > 0 {
 		about = append(about, [2]string{"condition", fmt.Sprintf("the network is given the input, of %s, behind the noisy image", channelsText(n))})
 	}

@@ -40,7 +40,7 @@ func (r *run) restore() (s State, found bool, err error) {
 	}
 	var failed error
 	s, take, err := r.read(*r.from, func(b *plan.Buffer, flat []float32) error {
-		failed = r.memory.Write(b, 0, flat)
+		failed = r.keep(b, flat)
 		return failed
 	})
 	var changed *ChangedError

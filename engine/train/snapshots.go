@@ -106,8 +106,8 @@ func (r *run) keepAverages(images int64) error {
 		if a.Sigma == 0 {
 			continue
 		}
-		flat := make([]float32, averages[i].Size)
-		if err := r.memory.Read(averages[i], 0, flat); err != nil {
+		flat, err := r.collect(averages[i])
+		if err != nil {
 			return err
 		}
 		if badTensor(r.trainer.Trained.Params, flat) != "" {
@@ -115,7 +115,7 @@ func (r *run) keepAverages(images int64) error {
 		}
 		wide := ""
 		p := average.Profile{Images: images, Sigma: a.Sigma}
-		err := r.folder.Snapshot(p, func(w io.Writer) (err error) {
+		err = r.folder.Snapshot(p, func(w io.Writer) (err error) {
 			wide, err = average.Write(w, r.network, r.trainer.Trained.Params, flat, p, r.settings.snapshotDtype())
 			return err
 		})

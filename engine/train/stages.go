@@ -84,7 +84,7 @@ func (r *run) enterStage() error {
 	err = r.memory.Write(r.trainer.frozen[teacher].weights, 0, flat)
 	if begins {
 		for _, weights := range b.weights() {
-			err = errors.Join(err, r.memory.Write(weights, 0, flat))
+			err = errors.Join(err, r.trainer.Put(weights, flat))
 		}
 		err = errors.Join(err, r.forgetMoments())
 	}
@@ -99,8 +99,12 @@ func (r *run) enterStage() error {
 func (r *run) stageTeacher(s stage, teacher int) (flat []float32, err error) {
 	if r.group.Rank == 0 {
 		flat, err = r.ownTeacher(s, teacher)
+		if lost := r.order(order{Kind: goesOn}); err == nil {
+			err = lost
+		}
 	} else {
-		flat = make([]float32, r.trainer.frozen[teacher].weights.Size)
+		flat, r.paused = make([]float32, r.trainer.frozen[teacher].weights.Size), true
+		_, err = r.nextOrder()
 	}
 	r.group.SetLimit(collective.Limit{}) // the first may write the model of a stage
 	if err = r.group.Agree(err); err == nil {
@@ -128,7 +132,7 @@ func (r *run) ownTeacher(s stage, teacher int) (flat []float32, err error) {
 func (r *run) forgetMoments() (err error) {
 	zeros := make([]float32, nets.FlatSize(r.trainer.Trained.Params))
 	for _, state := range r.trainer.Buffers.States {
-		err = errors.Join(err, r.memory.Write(state, 0, zeros))
+		err = errors.Join(err, r.trainer.Put(state, zeros))
 	}
 	return err
 }

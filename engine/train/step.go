@@ -93,9 +93,12 @@ type Step struct {
 	// were written from outside; nil without a copy.
 	narrow *plan.Plan
 
-	Trained *nets.Placed // the network
-	loss    objective.Loss
-	norm    *gorgonia.Node
+	Trained   *nets.Placed // the network
+	loss      objective.Loss
+	norm      *gorgonia.Node
+	applies   bool             // the objective applies the first average
+	parts     collective.Parts // of the flat buffers, by process; nil: this one has all
+	jointNorm *jointNorm       // nil: the norm is that of gradients which this process has all of
 	// microNorm is that of a micro-batch's gradients; nil: nobody wants it.
 	microNorm *gorgonia.Node
 
@@ -107,7 +110,7 @@ type Step struct {
 	frozen    []frozen     // networks that are not trained
 	optimizer optimizer
 	emas      []ema.Hyper // of Buffers.MoreEMAs
-	setHyper  func(Hyper) // for the optimizer's kernel
+	setHyper  func(Hyper) // for the optimizer's kernel; nil: this process has none
 }
 
 // NewStep builds the loss, differentiates it, and compiles the plans.
@@ -146,7 +149,10 @@ func NewStep(o StepOptions) (*Step, error) {
 	if o.NoiseScale && o.Accumulate > 1 {
 		s.microNorm = gorgonia.NewScalar(b.Graph, tensor.Float32, gorgonia.WithName("gradient norm of a micro-batch"))
 	}
-	s.Buffers = newBuffers(nets.FlatSize(s.Trained.Params), s.optimizer.states, o)
+	s.parts = partsOf(o.group(), s.optimizer, s.Trained.Params)
+	from, to := s.own()
+	s.applies = slices.ContainsFunc(b.Uses, func(u objective.Use) bool { return u.EMA })
+	s.Buffers = newBuffers(nets.FlatSize(s.Trained.Params), to-from, s.applies || o.group().Rank == 0, s.optimizer.states, o)
 	s.Buffers.Images, s.Buffers.Inputs = s.images.resident, s.inputs.resident
 	c := plan.Options{
 		Inputs: b.Inputs, Outputs: []*gorgonia.Node{l.Value}, Before: b.Before, Forward: plan.Forward{Loss: l.Value, Blocks: b.Blocks},
@@ -203,22 +209,10 @@ func (s *Step) weightsOf(u objective.Use) *plan.Buffer {
 // Copies of the weights that it applies are kept up to date.
 func (s *Step) compile(c plan.Options, applied map[*plan.Buffer]bool) error {
 	b := s.Buffers
-	gradients := b.Gradients
-	if s.Accumulate > 1 {
-		gradients = b.Sums[0]
+	end, err := s.ending()
+	if err != nil {
+		return err
 	}
-	optimizer := plan.Stage{Out: plan.Ref{Buffer: b.Parameters}, In: []plan.Ref{{Buffer: gradients}}}
-	weights := s.Trained.Params
-	optimizer.Kernel, s.setHyper = s.optimizer.kernel(weights, undecayed(s.DecayOf, weights))
-	for _, state := range b.States {
-		optimizer.In = append(optimizer.In, plan.Ref{Buffer: state})
-	}
-	optimizer.In = append(optimizer.In, plan.Ref{Buffer: b.EMA}, plan.Ref{Node: s.norm})
-	if b.Parameters.Copy != nil {
-		optimizer.In = append(optimizer.In, plan.Ref{Buffer: b.Parameters.Copy})
-	}
-	// Processes that train together join the sums of their micro-batches before it.
-	end := []plan.Stage{{Kernel: gradnorm.New(), In: []plan.Ref{{Buffer: gradients}}, Out: plan.Ref{Node: s.norm}}, optimizer}
 	end = append(end, s.averaging()...)
 	copyOf := func(b *plan.Buffer) []plan.Stage {
 		if !applied[b] {
@@ -226,13 +220,14 @@ func (s *Step) compile(c plan.Options, applied map[*plan.Buffer]bool) error {
 		}
 		return plan.Copying(b)
 	}
-	end = append(end, copyOf(b.EMA)...)
+	if s.parts == nil { // or other processes have to bring theirs first
+		end = append(end, copyOf(b.EMA)...)
+	}
 	copies := append(copyOf(b.Parameters), copyOf(b.EMA)...)
 	for _, f := range s.frozen {
 		copies = append(copies, copyOf(f.weights)...)
 	}
 	flat := plan.Options{Target: c.Target, Precision: c.Precision}
-	var err error
 	compile := func(to **plan.Plan, o plan.Options, after ...plan.Stage) {
 		if o.After = after; err == nil {
 			*to, err = plan.Compile(o)
@@ -260,20 +255,66 @@ func (s *Step) compile(c plan.Options, applied map[*plan.Buffer]bool) error {
 	return err
 }
 
+// gradients are those of the whole step in its end.
+func (s *Step) gradients() *plan.Buffer {
+	if s.Accumulate > 1 {
+		return s.Buffers.Sums[0]
+	}
+	return s.Buffers.Gradients
+}
+
+// ending is what follows the sum of all gradients: their norm and the optimizer.
+func (s *Step) ending() ([]plan.Stage, error) {
+	b, weights, gradients := s.Buffers, s.Trained.Params, s.gradients()
+	from, to := s.own()
+	norm := plan.Stage{Kernel: gradnorm.New(), In: []plan.Ref{{Buffer: gradients}}, Out: plan.Ref{Node: s.norm}}
+	if s.sharesNorm() {
+		var err error
+		if s.jointNorm, err = s.newJointNorm(gradients); err != nil {
+			return nil, err
+		}
+		norm = plan.Stage{Kernel: s.jointNorm.norm, Out: plan.Ref{Node: s.norm}}
+	}
+	if from == to {
+		return []plan.Stage{norm}, nil
+	}
+	optimizer := plan.Stage{Out: s.part(b.Parameters), In: []plan.Ref{s.part(gradients)}}
+	optimizer.Kernel, s.setHyper = s.optimizer.kernel(within(weights, from, to), undecayed(s.DecayOf, weights).Part(from, to))
+	for _, state := range b.States {
+		optimizer.In = append(optimizer.In, s.part(state))
+	}
+	optimizer.In = append(optimizer.In, s.part(b.EMA), plan.Ref{Node: s.norm})
+	if b.Parameters.Copy != nil && s.parts == nil {
+		optimizer.In = append(optimizer.In, plan.Ref{Buffer: b.Parameters.Copy})
+	}
+	return []plan.Stage{norm, optimizer}, nil
+}
+
 // plans of the step, in the order of their first run.
 func (s *Step) plans() []*plan.Plan {
 	if s.Accumulate == 1 {
 		return []*plan.Plan{s.Micro}
 	}
-	return slices.Concat([]*plan.Plan{s.Micro}, s.sums, []*plan.Plan{s.update})
+	all := append([]*plan.Plan{s.Micro}, s.sums...)
+	if s.jointNorm != nil && s.jointNorm.squares != nil {
+		all = append(all, s.jointNorm.squares)
+	}
+	return append(all, s.update)
 }
 
 // Sizes is the memory that the step needs.
 func (s *Step) Sizes() plan.Sizes {
-	if s.narrow == nil {
-		return plan.UnionOf(s.plans()...)
+	all := s.plans()
+	if s.narrow != nil {
+		all = append(all, s.narrow)
 	}
-	return plan.UnionOf(append(s.plans(), s.narrow)...)
+	sizes := plan.UnionOf(all...)
+	for _, b := range s.Buffers.stored() { // of which an optimizer without a part touches none
+		if b.Size > 0 {
+			sizes[b] = b.Bytes()
+		}
+	}
+	return sizes
 }
 
 // Recomputed is the part of Cost that recomputation adds.
@@ -290,6 +331,9 @@ func (s *Step) Cost() kernels.Cost {
 		return cost
 	}
 	total := s.update.Cost()
+	if s.jointNorm != nil && s.jointNorm.squares != nil {
+		total = total.Add(s.jointNorm.squares.Cost())
+	}
 	for range s.Accumulate {
 		total = total.Add(cost)
 	}

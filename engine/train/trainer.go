@@ -39,6 +39,9 @@ func (s *Step) Load(d device.Device, m device.Memory) (*Trainer, error) {
 				results = append(results, p.Place(s.microNorm))
 			}
 		}
+		if j := s.jointNorm; j != nil && p == j.squares {
+			results = append(results, p.Place(j.sums))
+		}
 		if p == s.last() {
 			results = append(results, p.Place(s.norm))
 		}
@@ -113,12 +116,20 @@ func (t *Trainer) Free() error {
 	return err
 }
 
-// Initialise draws the first weights, where they lie if that can be; their
-// averages begin with them.
+// begin are the buffers that the first weights are written to: the averages begin with them.
+// Those that several processes share are made of them later.
+func (t *Trainer) begin() []*plan.Buffer {
+	if t.parts != nil {
+		return []*plan.Buffer{t.Buffers.Parameters}
+	}
+	return t.Buffers.weights()
+}
+
+// Initialise draws the first weights, where they lie if that can be.
 func (t *Trainer) Initialise(seed uint64) error {
 	params := t.Trained.Params
 	draw := func(flats ...[]float32) { nets.Initialise(params, seed, flats...) }
-	return errors.Join(device.Fill(t.Memory, nets.FlatSize(params), draw, t.Buffers.weights()...), t.Refresh())
+	return errors.Join(device.Fill(t.Memory, nets.FlatSize(params), draw, t.begin()...), t.Refresh())
 }
 
 // Fill sets the parameters of a micro-batch: pixels, and for each image the numbers and
@@ -225,18 +236,24 @@ func (t *Trainer) read(program int, place plan.Tensor) (float64, error) {
 func (t *Trainer) finish() (float64, error) {
 	last := len(t.programs) - 1
 	if t.Accumulate > 1 {
-		if err := device.Run(t.programs[last]); err != nil {
+		err := t.joinNorm()
+		if err == nil {
+			err = device.Run(t.programs[last])
+		}
+		if err != nil {
 			return 0, err
 		}
 	}
 	norm, err := t.read(last, t.last().Place(t.norm))
-	return norm * t.gradScale(), err
+	return norm * t.gradScale(), errors.Join(err, t.joinWeights())
 }
 
 // Hyper sets what changes from step to step.
 func (s *Step) Hyper(h Hyper) {
 	h.gradScale = s.gradScale()
-	s.setHyper(h)
+	if s.setHyper != nil {
+		s.setHyper(h)
+	}
 	for i := range s.emas {
 		s.emas[i].Decay = h.EMADecays[1+i]
 	}
