@@ -129,11 +129,14 @@ const leaving = 30 * time.Second
 
 // LostError is a process of the group that has gone, or does not answer.
 type LostError struct {
-	Rank int
+	Rank int // -1: nobody knows which
 	Err  error
 }
 
 func (e *LostError) Error() string {
+	if e.Rank < 0 {
+		return fmt.Sprintf("a process of the group is lost: %v", e.Err)
+	}
 	return fmt.Sprintf("process %d of the group is lost: %v", e.Rank, e.Err)
 }
 

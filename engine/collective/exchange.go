@@ -33,8 +33,16 @@ func (g Group) Exchange(send, recv [][]byte) error {
 			g.sent += int64(len(b))
 		}
 	}
+	if err := g.link.Exchange(send, recv, g.watch()); err != nil {
+		return g.Fail(err)
+	}
+	return nil
+}
+
+// watch returns what is asked every beat or so of the wait for others: why it is over.
+func (g Group) watch() func(missing []int, waited time.Duration) error {
 	told := false
-	err := g.link.Exchange(send, recv, func(missing []int, waited time.Duration) error {
+	return func(missing []int, waited time.Duration) error {
 		for _, r := range missing {
 			if q := g.link.Quiet(r); q >= silence {
 				return &LostError{r, fmt.Errorf("it has shown no sign of life for %.0f s, as if it, or its machine, were stopped", q.Seconds())}
@@ -49,11 +57,49 @@ func (g Group) Exchange(send, recv [][]byte) error {
 			l.Tell(fmt.Sprintf("waiting for %s since %.0f s", names(missing), waited.Seconds()))
 		}
 		return nil
-	})
-	if err != nil {
-		return g.Fail(err)
 	}
-	return nil
+}
+
+// Await waits for something that all processes do together and that the link knows nothing
+// of, such as work of their devices. Where one of them is lost, or failed says so, it calls
+// abort, which has to end the wait. bytes are those that this process sends by it.
+func (g Group) Await(bytes int64, wait, failed func() error, abort func()) error {
+	if g.lost != nil {
+		return g.lost
+	}
+	g.sent += bytes
+	done := make(chan error, 1)
+	go func() { done <- wait() }()
+	var others []int
+	for r := range g.World {
+		if r != g.Rank {
+			others = append(others, r)
+		}
+	}
+	watch, begin := g.watch(), time.Now()
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	var broken error
+	for {
+		select {
+		case err := <-done:
+			return g.Fail(err)
+		case <-tick.C:
+		}
+		lost := watch(others, time.Since(begin))
+		if broken == nil {
+			if broken = failed(); broken != nil {
+				begin = time.Now()
+			}
+		}
+		if lost == nil && broken != nil && time.Since(begin) > silence+2*beat {
+			lost = &LostError{-1, broken} // which one nobody knows
+		}
+		if lost != nil {
+			abort()
+			return g.Fail(errors.Join(lost, broken, <-done))
+		}
+	}
 }
 
 func verb(ranks []int, one, more string) string {

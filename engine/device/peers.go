@@ -1,0 +1,240 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"fluxion/engine/collective"
+	"fluxion/engine/plan"
+	"fluxion/kernels/cuda/nccl"
+)
+
+// NCCLVariable says by what GPUs of several processes exchange memory: the path of libnccl,
+// sim between simulated GPUs, or off, through the memory of the host. Without it, it is the
+// installed libnccl, and the host between simulated ones.
+const NCCLVariable = "FLUXION_NCCL"
+
+// Part is numbers of a buffer of float32.
+type Part struct {
+	Buffer  *plan.Buffer
+	From, N int
+}
+
+// Peers moves numbers between the memories of processes that train together.
+type Peers interface {
+	// About names what moves them.
+	About() string
+	// Exchange sends the parts of send, by rank, to the other processes, and fills those of
+	// recv with what they send: as many from each, and as long, as it sends here. All
+	// processes call it, in the same order. It returns when that is done.
+	Exchange(m Memory, send, recv [][]Part) error
+	// Close ends it: in order, with all the others, or at once.
+	Close(failed bool) error
+}
+
+// NewPeers joins the devices of a group's processes, which all call it.
+func NewPeers(d Device, g collective.Group) (Peers, error) {
+	library, err := libraryFor(d)
+	if err = g.Agree(err); err != nil {
+		return nil, err
+	}
+	own := viaHost{g}.About()
+	if library != nil {
+		own = library.String()
+	}
+	all, err := collective.GatherValues(g, own)
+	if err != nil {
+		return nil, err
+	}
+	for rank, by := range all {
+		if by != all[0] {
+			return nil, fmt.Errorf("process %d of the group exchanges by %s, and the first by %s: want the same %s, and the same library", rank, by, all[0], NCCLVariable)
+		}
+	}
+	if library == nil {
+		return viaHost{g}, nil
+	}
+	return joinNCCL(d.(*CUDA), g, library)
+}
+
+// libraryFor is the library by which a device exchanges memory with others; nil: none.
+func libraryFor(d Device) (*nccl.Library, error) {
+	gpu, ok := d.(*CUDA)
+	name := os.Getenv(NCCLVariable)
+	switch {
+	case !ok || name == "off" || name == "" && d.Simulated():
+		return nil, nil
+	case d.Simulated() != (name == nccl.Simulated):
+		return nil, fmt.Errorf("%s=%s: want %s for simulated GPUs, and for them alone", NCCLVariable, name, nccl.Simulated)
+	}
+	l, err := nccl.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; %s=PATH says where it is, %s=off exchanges through the memory of the host", gpu.Name(), err, NCCLVariable, NCCLVariable)
+	}
+	return l, nil
+}
+
+// viaHost moves numbers by the group's link, through the memory of the host where they do not
+// lie in it.
+type viaHost struct{ group collective.Group }
+
+func (viaHost) About() string { return "the memory of the host" }
+
+func (viaHost) Close(bool) error { return nil }
+
+func (v viaHost) Exchange(m Memory, send, recv [][]Part) error {
+	for i := 0; ; i++ {
+		out, in, more := v.blank(), v.blank(), false
+		var landed []func() error
+		for r := range v.group.World {
+			if r < len(send) && i < len(send[r]) {
+				more = true
+				x, inPlace := hostPart(m, send[r][i])
+				if !inPlace {
+					if err := m.Read(send[r][i].Buffer, send[r][i].From, x); err != nil {
+						return err
+					}
+				}
+				out[r] = collective.Bytes(x)
+			}
+			if r < len(recv) && i < len(recv[r]) {
+				more = true
+				p := recv[r][i]
+				x, inPlace := hostPart(m, p)
+				if !inPlace {
+					landed = append(landed, func() error { return m.Write(p.Buffer, p.From, x) })
+				}
+				in[r] = collective.Bytes(x)
+			}
+		}
+		if !more {
+			return nil
+		}
+		if err := v.group.Exchange(out, in); err != nil {
+			return err
+		}
+		for _, write := range landed {
+			if err := write(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (v viaHost) blank() [][]byte { return make([][]byte, v.group.World) }
+
+// hostPart is a part where it lies, or memory of the host for it.
+func hostPart(m Memory, p Part) (x []float32, inPlace bool) {
+	if all := Floats(m, p.Buffer); all != nil {
+		return all[p.From:][:p.N], true
+	}
+	return make([]float32, p.N), false
+}
+
+// byNCCL moves numbers between GPUs, behind what is in the stream of the device.
+type byNCCL struct {
+	device  *CUDA
+	group   collective.Group
+	library *nccl.Library
+	*nccl.Communicator
+}
+
+// joining is how long processes may take to be joined by NCCL.
+const joining = 2 * time.Minute
+
+func joinNCCL(d *CUDA, g collective.Group, l *nccl.Library) (Peers, error) {
+	var id nccl.ID
+	var err error
+	if g.Rank == 0 {
+		id, err = l.ID()
+	}
+	if err = g.Agree(err); err != nil {
+		return nil, err
+	}
+	if id, err = collective.BroadcastValue(g, id); err != nil {
+		return nil, err
+	}
+	p := &byNCCL{device: d, group: g, library: l}
+	begin := time.Now()
+	late := func() error {
+		if time.Since(begin) > joining {
+			return fmt.Errorf("%v does not join the processes", l)
+		}
+		return nil
+	}
+	var failed error // of this process alone, which the others are told of
+	abandoned := make(chan struct{})
+	err = g.Await(0, func() error {
+		done := make(chan error, 1)
+		go func() {
+			c, err := l.Join(d.device, id, g.Rank, g.World)
+			p.Communicator = c
+			done <- err
+		}()
+		select {
+		case failed = <-done:
+		case <-abandoned: // NCCL waits on, until the process ends
+		}
+		return nil
+	}, late, func() { close(abandoned) })
+	if err != nil {
+		return nil, err
+	}
+	if err = g.Agree(failed); err != nil {
+		if failed == nil {
+			err = errors.Join(err, p.Abort())
+		}
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *byNCCL) About() string { return p.library.String() }
+
+func (p *byNCCL) Exchange(m Memory, send, recv [][]Part) error {
+	memory, ok := m.(*cudaMemory)
+	if !ok || memory.device != p.device {
+		return fmt.Errorf("memory of another device than %s", p.device.Name())
+	}
+	bytes := int64(0)
+	places := func(all [][]Part) ([][]nccl.Part, error) {
+		placed := make([][]nccl.Part, len(all))
+		for r, parts := range all {
+			for _, part := range parts {
+				if err := inside(part.Buffer, memory.sizes[part.Buffer], part.From, part.N); err != nil {
+					return nil, err
+				}
+				placed[r] = append(placed[r], nccl.Part{Address: memory.address(part.Buffer, 4*part.From), Bytes: 4 * part.N})
+			}
+		}
+		return placed, nil
+	}
+	in, err := places(recv)
+	if err != nil {
+		return err
+	}
+	out, err := places(send)
+	if err != nil {
+		return err
+	}
+	for _, parts := range out {
+		for _, part := range parts {
+			bytes += int64(part.Bytes)
+		}
+	}
+	err = p.Communicator.Exchange(p.device.stream, out, in)
+	if err == nil {
+		err = p.group.Await(bytes, p.device.wait, p.Failed, func() { _ = p.Abort() })
+	}
+	return p.group.Fail(err)
+}
+
+// Close ends the communicator. Where a process has failed, nothing may wait for it.
+func (p *byNCCL) Close(failed bool) error {
+	if failed || p.group.Lost() != nil {
+		return p.Abort()
+	}
+	return p.Communicator.Close()
+}
