@@ -20,6 +20,8 @@ type CUDA struct {
 	card    cuda.Card    // that its plans are cut for
 	note    func(string) // told what is otherwise than it should be
 	singly  bool         // kernels are launched one by one and waited for; see GraphVariable
+
+	compiled bool // it was noted that the driver compiles the kernels
 }
 
 // NewCUDA opens a device of a driver.
@@ -43,7 +45,7 @@ func newCUDA(driver cuda.Driver, ordinal int, wait cuda.Waiting) (*CUDA, error) 
 	if err != nil {
 		return nil, errors.Join(err, device.Close())
 	}
-	return &CUDA{ordinal, device, stream, cuda.CardOf(device.Properties()), func(string) {}, false}, nil
+	return &CUDA{ordinal: ordinal, device: device, stream: stream, card: cuda.CardOf(device.Properties()), note: func(string) {}}, nil
 }
 
 // wait until all work is done. An error of a kernel is seen here: within a graph nobody knows of which.

@@ -90,6 +90,10 @@ func (g *cudaProgram) load(results []plan.Tensor) error {
 	if err := g.device.device.Prepare(append(slices.Concat(g.calls...), g.after...)...); err != nil {
 		return err
 	}
+	if err := g.device.device.Refused(); err != nil && !g.device.compiled {
+		g.device.compiled = true
+		g.device.note(fmt.Sprintf("%s does not take the program's machine code and compiles the kernels, which takes seconds the first time: %v", g.device.Name(), err))
+	}
 	if g.device.singly {
 		return nil
 	}

@@ -75,6 +75,28 @@ func TestWithoutGraph(t *testing.T) {
 	}
 }
 
+// A driver that does not take the machine code is said to compile, once.
+func TestRefused(t *testing.T) {
+	var notes []string
+	gpu := opened(t, simdriver.New(simdriver.Options{}).Direct(), &notes)
+	gpu.device = refusing{gpu.device}
+	for range 2 {
+		if _, err := add(t, gpu, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(notes) != 1 || !strings.Contains(notes[0], "compiles the kernels") || !strings.Contains(notes[0], "CUDA_ERROR_NO_BINARY_FOR_GPU") {
+		t.Errorf("notes %q", notes)
+	}
+}
+
+// refusing is a device whose driver refused machine code.
+type refusing struct{ cuda.Device }
+
+func (refusing) Refused() error {
+	return &cuda.Error{Call: "cuModuleLoadDataEx", Result: cuda.NoBinaryForGPU, What: "module cast"}
+}
+
 // A kernel that fails within a graph is said to be named by launches one by one, and is.
 func TestFaultIsNamed(t *testing.T) {
 	operations := 0
@@ -108,7 +130,7 @@ func TestEnvironment(t *testing.T) {
 		t.Setenv(variable, "")
 	}
 	t.Setenv(WaitVariable, "block")
-	d := &several{list: []cuda.Properties{{Ordinal: 0, Major: 8}}}
+	d := &several{list: []cuda.Properties{{Ordinal: 0, Major: 8, DriverVersion: cuda.OldestDriver}}}
 	if firstGPU(func(string) {}, func(string) (cuda.Driver, error) { return d, nil }); d.waiting != cuda.WaitBlocking {
 		t.Errorf("opened to wait by way %v", d.waiting)
 	}
@@ -139,8 +161,8 @@ func (s *several) Open(ordinal int, w cuda.Waiting) (cuda.Device, error) {
 func TestFirstGPU(t *testing.T) {
 	sick := cuda.Properties{Ordinal: 0, Problem: &cuda.Error{Call: "cuDeviceGetName", Result: cuda.ECCUncorrectable}}
 	old := cuda.Properties{Ordinal: 1, Name: "GeForce RTX 2080", Major: 7, Minor: 5}
-	full := cuda.Properties{Ordinal: 2, Name: "display", Major: 8}
-	good := cuda.Properties{Ordinal: 3, Name: "good", Major: 8}
+	full := cuda.Properties{Ordinal: 2, Name: "display", Major: 8, DriverVersion: cuda.OldestDriver}
+	good := cuda.Properties{Ordinal: 3, Name: "good", Major: 8, DriverVersion: cuda.OldestDriver}
 	for _, c := range []struct {
 		name  string
 		d     several
