@@ -10,7 +10,7 @@ RUN go mod download
 COPY . .
 # What fluxion --version says: the sources here have no history.
 ARG FLUXION_VERSION= FLUXION_COMMIT=
-RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -buildid= -X main.release=$FLUXION_VERSION -X main.commit=$FLUXION_COMMIT" -o /fluxion ./cmd/fluxion && mkdir -m 1777 /empty
+RUN CGO_ENABLED=0 go build -trimpath -tags nethttpomithttp2 -ldflags="-s -w -buildid= -X main.release=$FLUXION_VERSION -X main.commit=$FLUXION_COMMIT" -o /fluxion ./cmd/fluxion && mkdir -m 1777 /empty
 
 FROM scratch
 COPY --from=build /fluxion /fluxion
