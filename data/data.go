@@ -104,6 +104,8 @@ func NameOf(d Dataset, i int) string {
 		return NameOf(of.Dataset, of.numbers[i])
 	case *labelled:
 		return NameOf(of.Dataset, i)
+	case *listed:
+		return of.name(i)
 	case *files:
 		return of.entries[i].path
 	case *latents:
@@ -137,6 +139,8 @@ type Error struct {
 	Path    string // file, folder, or zip!member
 	Problem string // what is wrong, and what would be right
 	Err     error  // what was behind it, may be nil
+
+	none bool // there is nothing by this name
 }
 
 func (e *Error) Error() string {
@@ -167,6 +171,7 @@ func formats() []format {
 		{"FILE.npy, FILE.npz", openArrays},
 		{"pairs:DIR", openPairs},
 		{"latents:DIR", openLatents},
+		{"list:FILE (parts, of which this machine has some)", openList},
 		{"FILE.zip of images", openZip},
 		{"FILE.tar, FILE-{000..099}.tar, tar:DIR", openTar},
 		{"FILE.parquet, parquet:DIR", openParquet},
@@ -220,5 +225,5 @@ func Open(spec string, o Options) (Dataset, error) {
 		}
 		return cached(l, o.CacheBytes), nil
 	}
-	return nil, &Error{Path: spec, Problem: "no such data; want " + Usage()}
+	return nil, &Error{Path: spec, Problem: "no such data; want " + Usage(), none: true}
 }

@@ -68,7 +68,8 @@ func openLabels(path string) (*os.File, error) {
 
 // relabelled gives a set the labels that are asked for.
 func relabelled(d Dataset, o Options) (Dataset, error) {
-	if _, both := d.(*paired); both { // its images were labelled when they were opened
+	switch d.(type) {
+	case *paired, *listed: // their images were labelled when they were opened
 		return d, nil
 	}
 	switch o.Labels {

@@ -71,6 +71,7 @@ type Loader struct {
 	data    Dataset
 	numbers *Numbers // of images; nil: none
 	o       LoaderOptions
+	places  places
 	size    int
 	input   int  // values of an image's input; 0: it has none
 	keeps   bool // the set holds mirrored images, which are not made here
@@ -100,6 +101,10 @@ func NewLoader(d Dataset, o LoaderOptions) (*Loader, error) {
 	if err := o.suits(d); err != nil {
 		return nil, err
 	}
+	at, err := newPlaces(d, o)
+	if err != nil {
+		return nil, err
+	}
 	if o.Workers == 0 {
 		o.Workers = max(1, runtime.GOMAXPROCS(0)/2)
 	}
@@ -107,7 +112,7 @@ func NewLoader(d Dataset, o LoaderOptions) (*Loader, error) {
 		o.Ahead = Batches - 1
 	}
 	l := &Loader{
-		data: d, numbers: NumbersOf(d), o: o, size: ValuesOf(d), input: inputValues(d), keeps: KeepsMirrored(d),
+		data: d, numbers: NumbersOf(d), o: o, places: at, size: ValuesOf(d), input: inputValues(d), keeps: KeepsMirrored(d),
 		free: make(chan *Batch, o.Ahead+1), ready: make(chan *Batch, o.Ahead+1), jobs: make(chan job, o.Batch), stop: make(chan struct{}),
 	}
 	kind := d.Kind()
@@ -196,7 +201,7 @@ func (l *Loader) image(b *Batch, i int, e *Example, w *transformed) {
 	if e.Pixels, e.Input = to, b.Inputs.Slice(i*l.input, (i+1)*l.input); w != nil {
 		e.Pixels = w.raw
 	}
-	index, err := l.o.pick(l.data.Len(), position, func(index int) error { return read(l.data, index, e) }, l.skipped.add)
+	index, err := l.places.pick(position, func(index int) error { return read(l.data, index, e) }, l.skipped.add)
 	if err == nil && flip && !l.keeps {
 		h, w, c := l.data.Shape()
 		e.Pixels.Mirror(w, c)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -130,6 +131,47 @@ func TestShares(t *testing.T) {
 	for _, o := range []LoaderOptions{{Batch: 1, Step: 2, First: 1, End: 1}, {Batch: 1, Step: 2, End: 3}, {Batch: 1, Step: 2, First: -1, End: 1}} {
 		if _, err := NewLoader(d, o); err == nil {
 			t.Errorf("%+v is taken", o)
+		}
+	}
+}
+
+// watched notes which images of a set are opened.
+type watched struct {
+	numbered
+	opened *[100]atomic.Bool
+}
+
+func (d watched) Read(i int, e *Example) error {
+	d.opened[i].Store(true)
+	return d.numbered.Read(i, e)
+}
+
+// TestOpensItsShare: a process opens no image that is not in its own micro-batches, however far
+// it decodes ahead.
+func TestOpensItsShare(t *testing.T) {
+	const batch, step, steps = 2, 10, 4 // less than one pass: each image comes once
+	for first := 0; first < step; first += 3 {
+		d := watched{numbered{n: 100}, new([100]atomic.Bool)}
+		o := LoaderOptions{Batch: batch, Seed: 3, Step: step, First: first, End: min(first+3, step)}
+		l, err := NewLoader(d, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range steps * (o.End - o.First) {
+			b, err := l.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.Release(b)
+		}
+		l.Close()
+		for p := range 100 {
+			micro := p / batch % step
+			own := micro >= o.First && micro < o.End
+			image := Order(3, 0, 100, p)
+			if opened := d.opened[image].Load(); opened && !own || own && p < batch*step*steps && !opened {
+				t.Errorf("micro-batches %d to %d: image %d at position %d is of %d, opened %v", o.First, o.End, image, p, micro, opened)
+			}
 		}
 	}
 }

@@ -87,7 +87,7 @@ func (o Options) ranges(d Dataset) error {
 		return nil
 	}
 	switch stored(d).(type) {
-	case *files, *arrays:
+	case *files, *arrays, *listed:
 		return nil
 	}
 	return &Error{Path: d.Name(), Problem: "has values of its own range; --range is for pictures and arrays"}

@@ -77,7 +77,9 @@ func TestReaders(t *testing.T) {
 	put(t, filepath.Join(dir, "many", data.PairsFile), []byte(`{"count": 2, "shard": 9223372036854775807, "height": 1, "width": 1, "channels": 1}`))
 	noPictures, cut := map[string]string{"no pictures": filepath.Join(dir, "empty"), "not there": filepath.Join(dir, "nowhere")}, map[string]string{"not whole": filepath.Join(dir, "cut.zip")}
 	huge := map[string]string{"more than can be": "mnist:" + filepath.Join(dir, "huge"), "not there": "mnist:" + filepath.Join(dir, "nowhere")}
+	put(t, filepath.Join(dir, "list.jsonl"), []byte(partLine(t, filepath.Join(dir, "set"))))
 	for name, set := range map[string]datatest.Set{
+		"list":                            {Spec: "list:" + filepath.Join(dir, "list.jsonl"), Options: data.Options{Size: data.Square(6)}, Broken: []int{3}, Refused: map[string]string{"not there": "list:" + filepath.Join(dir, "none.jsonl")}},
 		"folder":                          {Spec: filepath.Join(dir, "set"), Broken: []int{3}, Refused: noPictures},
 		"folder, resized, grey, not kept": {Spec: filepath.Join(dir, "set"), Options: data.Options{Size: data.Square(4), Channels: 1, CacheBytes: 1}, Broken: []int{3}},
 		"zip":                             {Spec: filepath.Join(dir, "set.zip"), Broken: []int{3}, Refused: cut},

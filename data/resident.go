@@ -14,6 +14,7 @@ import (
 type Resident struct {
 	data    Dataset
 	o       LoaderOptions
+	places  places
 	classes []int32
 	numbers *Numbers // of images; nil: none
 	noise   []int64  // addresses, or Own
@@ -39,7 +40,11 @@ func NewResident(ctx context.Context, d Dataset, o LoaderOptions, write func(fir
 	if o.Draw != nil || o.Flip && KeepsMirrored(d) {
 		return nil, fmt.Errorf("%s is drawn, or holds mirrored images: it cannot lie somewhere as a whole", d.Name())
 	}
-	r := &Resident{data: d, o: o, numbers: NumbersOf(d), classes: make([]int32, d.Len()), noise: make([]int64, d.Len()), errs: make([]error, d.Len())}
+	at, err := newPlaces(d, o)
+	if err != nil {
+		return nil, err
+	}
+	r := &Resident{data: d, o: o, places: at, numbers: NumbersOf(d), classes: make([]int32, d.Len()), noise: make([]int64, d.Len()), errs: make([]error, d.Len())}
 	for n := o.Batch; len(r.batches) <= o.Ahead; {
 		r.batches = append(r.batches, Batch{Classes: make([]int32, n), Indices: make([]int64, n), Noise: make([]int64, n), Sources: make([]int64, n), Flips: make([]bool, n), Numbers: make([]float32, n*r.numbers.width())})
 	}
@@ -95,7 +100,7 @@ func (r *Resident) Next(ctx context.Context) (*Batch, error) {
 	b := &r.batches[r.next%int64(len(r.batches))]
 	for i := range b.Indices {
 		position := start + int64(i)
-		index, err := r.o.pick(r.data.Len(), position, func(index int) error { return r.errs[index] }, r.skipped.add)
+		index, err := r.places.pick(position, func(index int) error { return r.errs[index] }, r.skipped.add)
 		if err != nil {
 			return nil, err
 		}
@@ -148,17 +153,4 @@ func (o LoaderOptions) position(n int64) int64 {
 		n = n/share*int64(o.Step) + int64(o.First) + n%share
 	}
 	return o.Start + n*int64(o.Batch)
-}
-
-// pick returns the image at a position of the stream. Where read fails on it and
-// broken images are to be skipped, it is the next one that can be read.
-func (o LoaderOptions) pick(n int, position int64, read func(index int) error, skip func(error)) (int, error) {
-	first := Order(o.Seed, position/int64(n), n, int(position%int64(n)))
-	index, err := first, read(first)
-	for tries := 1; err != nil && o.SkipBroken && tries < n; tries++ {
-		skip(err)
-		index = (first + tries) % n
-		err = read(index)
-	}
-	return index, err
 }

@@ -50,6 +50,12 @@ func (o *output) String() string { return o.text.String() }
 // startGroup starts so many processes, each with arguments of its own.
 func startGroup(t *testing.T, world int, args func(rank int) []string) []*member {
 	t.Helper()
+	return startGroupIn(t, world, func(int) string { return "" }, args)
+}
+
+// startGroupIn is startGroup of processes each in a folder of its own.
+func startGroupIn(t *testing.T, world int, in func(rank int) string, args func(rank int) []string) []*member {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "group") // a short name: those of sockets have at most a hundred letters
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +65,7 @@ func startGroup(t *testing.T, world int, args func(rank int) []string) []*member
 	for r := range all {
 		p := &member{Cmd: program(t, args(r)...), out: output{started: make(chan struct{})}}
 		p.Env = append(p.Env, fmt.Sprintf("%s=%d/%d:%s", collective.Variable, r, world, dir))
-		p.Stdout, p.Stderr = &p.out, &p.errs
+		p.Stdout, p.Stderr, p.Dir = &p.out, &p.errs, in(r)
 		if err := p.Start(); err != nil {
 			t.Fatal(err)
 		}

@@ -189,7 +189,10 @@ func prepare(o Options) (*run, Start, error) {
 		r.folder.Note("ended: %v", err)
 		return nil, Start{}, errors.Join(err, r.close())
 	}
-	mean, variance := pixelMoments(o.Data)
+	mean, variance := 0.0, 0.0
+	if r.group.Rank == 0 { // which alone tells; others open no image that they do not train on
+		mean, variance = pixelMoments(o.Data)
+	}
 	r.baseline, r.atZero = loss.Baseline(mean, variance)
 	return r, Start{
 		Run: o.Dir, Settings: s, Changes: changes,
@@ -232,7 +235,7 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	}
 	o.InputFloats = kind == data.Floats
 	pixel := channels*r.data.Kind().Size() + inputs*kind.Size()
-	looks := r.augment != nil || data.Fit(s.Fit).Varies() || r.coupling != nil && !r.multiplies() || data.Unpaired(r.data) || // at what batches hold
+	looks := r.augment != nil || data.Fit(s.Fit).Varies() || r.coupling != nil && !r.multiplies() || data.Unpaired(r.data) || data.Partial(r.data) || // at what batches hold
 		s.draw(r.data) != nil || s.Flip && data.KeepsMirrored(r.data)
 	if bytes := plan.Product(r.data.Len(), height*width, pixel); bytes <= room/residentShare && !looks {
 		o.Resident = r.data.Len()

@@ -1,0 +1,61 @@
+package data
+
+import "fmt"
+
+// places says which images come at the positions of a stream.
+type places struct {
+	o     LoaderOptions
+	total int
+	parts []listedPart // of a list; nil: images come from all of the set
+	each  int          // micro-batches of a step that are of one part
+}
+
+// newPlaces are those of a set's stream. Parts that this stream needs must be here.
+func newPlaces(d Dataset, o LoaderOptions) (places, error) {
+	p := places{o: o, total: d.Len()}
+	l, ok := stored(d).(*listed)
+	if !ok {
+		return p, nil
+	}
+	step := max(o.Step, 1)
+	if step%len(l.parts) != 0 {
+		return p, &Error{Path: l.path, Problem: fmt.Sprintf("has %d parts, each with as many micro-batches of a step, and there are %d; want --accumulate %d, or a multiple of it", len(l.parts), step, len(l.parts))}
+	}
+	p.parts, p.each = l.parts, step/len(l.parts)
+	first, end := o.First, o.End
+	if end == 0 {
+		end = step
+	}
+	for k := first; k < end; k++ {
+		if part := &p.parts[k/p.each]; part.set == nil {
+			return p, &Error{Path: part.Data, Problem: fmt.Sprintf("is a part that is not on this machine, and the process here has micro-batches %d to %d of %d, of parts %d to %d; want it here, or more processes", first+1, end, step, first/p.each+1, (end-1)/p.each+1), Err: part.why}
+		}
+	}
+	return p, nil
+}
+
+// at is the image at a position: the place-th of n from the first on.
+func (p places) at(position int64) (first, n, place int) {
+	if p.parts == nil {
+		return 0, p.total, Order(p.o.Seed, position/int64(p.total), p.total, int(position%int64(p.total)))
+	}
+	batch, steps := position/int64(p.o.Batch), int64(len(p.parts)*p.each)
+	step, micro := batch/steps, int(batch%steps)
+	part := micro / p.each
+	own := (step*int64(p.each)+int64(micro%p.each))*int64(p.o.Batch) + position%int64(p.o.Batch) // in the stream of the part
+	first, n = p.parts[part].first, p.parts[part].Images
+	return first, n, Order(p.o.Seed+uint64(part), own/int64(n), n, int(own%int64(n)))
+}
+
+// pick returns the image at a position. read reads it. If that fails and broken images are
+// to be left out, the next is taken that can be read; skip is told of the others.
+func (p places) pick(position int64, read func(index int) error, skip func(error)) (int, error) {
+	from, n, place := p.at(position)
+	index, err := from+place, read(from+place)
+	for tries := 1; err != nil && p.o.SkipBroken && tries < n; tries++ {
+		skip(err)
+		index = from + (place+tries)%n
+		err = read(index)
+	}
+	return index, err
+}
