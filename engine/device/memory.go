@@ -15,14 +15,19 @@ type Need struct {
 	Bytes int64
 }
 
-// MemoryError is a demand for more memory than the host has left. To go on would
+// MemoryError is a demand for more memory than the host, or a GPU, has left. To go on would
 // swap, or end with the process killed.
 type MemoryError struct {
 	Planned, Available int64 // bytes
 	Needs              []Need
+	Device             string   // whose memory it is; empty: the host's
+	Fits               []string // settings with which it would fit, where somebody has looked for them
 }
 
 func (e *MemoryError) Error() string {
+	if e.Device != "" {
+		return fmt.Sprintf("%s of memory are planned, %s are free on %s; %s", gib(e.Planned), gib(e.Available), e.Device, WouldFit(e.Fits))
+	}
 	parts := ""
 	if len(e.Needs) > 1 {
 		var list []string
@@ -60,7 +65,7 @@ func check(available int64, needs []Need) error {
 		total = plan.Add(total, n.Bytes)
 	}
 	if available > 0 && total > available {
-		return &MemoryError{total, available, needs}
+		return &MemoryError{Planned: total, Available: available, Needs: needs}
 	}
 	return nil
 }

@@ -147,6 +147,9 @@ func planRun(o Options) (r *run, p planned, err error) {
 	if err := device.CheckMemory(r.needs(o.Device, p.sizes, p.step, p.sampling)...); err != nil {
 		return nil, p, err
 	}
+	if err := device.CheckRoom(o.Device, p.sizes, r.besideBytes(), func(fits func(plan.Sizes) bool) []string { return r.smaller(o.Device, fits) }); err != nil {
+		return nil, p, err
+	}
 	if s.Recompute == "none" {
 		p.kept = p.sizes.Bytes()
 	}

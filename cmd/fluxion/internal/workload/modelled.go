@@ -111,22 +111,13 @@ func (o Options) tooLarge(m Modelled, training bool) error {
 			fits = append(fits, "--precision bf16")
 		}
 	}
-	least, most := 0, o.Batch // fits, does not
-	for most-least > 1 {
+	least := device.Largest(o.Batch, func(n int) bool {
 		other := o
-		other.Batch = (least + most) / 2
-		if try(other, m) {
-			least = other.Batch
-		} else {
-			most = other.Batch
-		}
-	}
+		other.Batch = n
+		return try(other, m)
+	})
 	if least > 0 {
 		fits = append(fits, fmt.Sprintf("--batch %d", least))
 	}
-	what := "nothing of it would fit"
-	if len(fits) > 0 {
-		what = "this would fit: " + strings.Join(fits, ", or ")
-	}
-	return fmt.Errorf("--device %s: the step needs %.1f GiB, the card has %.1f that programs can use; %s", o.Device, float64(m.Planned)/(1<<30), float64(usable(m.Card))/(1<<30), what)
+	return fmt.Errorf("--device %s: the step needs %.1f GiB, the card has %.1f that programs can use; %s", o.Device, float64(m.Planned)/(1<<30), float64(usable(m.Card))/(1<<30), device.WouldFit(fits))
 }
