@@ -35,7 +35,11 @@ func TestPicturesOfCards(t *testing.T) {
 		t.Fatal(err)
 	}
 	pictures := func(card cuda.Card) (all []float32) {
-		gpu, err := device.NewCUDA(simdriver.New(simdriver.Options{}).Direct(), 0)
+		options := simdriver.Options{}
+		if card.Warpgroup > 0 {
+			options.Major = card.Major
+		}
+		gpu, err := device.NewCUDA(simdriver.New(options).Direct(), 0)
 		if err != nil {
 			t.Fatal(err)
 		}

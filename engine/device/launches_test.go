@@ -122,7 +122,7 @@ func TestFaultIsNamed(t *testing.T) {
 }
 
 func TestEnvironment(t *testing.T) {
-	for variable, want := range map[string]string{GraphVariable: "want 0 (kernel by kernel) or 1", WaitVariable: "want spin, block or auto"} {
+	for variable, want := range map[string]string{GraphVariable: "want 0 (kernel by kernel) or 1", WarpgroupVariable: "want 0 (by mma.sync) or 1", WaitVariable: "want spin, block or auto"} {
 		t.Setenv(variable, "maybe")
 		if _, err := openOf(simdriver.New(simdriver.Options{}).Direct(), 0, nil); err == nil || !strings.Contains(err.Error(), variable+`="maybe", `+want) {
 			t.Errorf("%s: %v", variable, err)

@@ -23,6 +23,10 @@ const GraphVariable = "FLUXION_CUDA_GRAPH"
 // WaitVariable says how the host waits for a GPU: spin, block, or auto, as the driver does.
 const WaitVariable = "FLUXION_CUDA_WAIT"
 
+// WarpgroupVariable is 1 where Hopper's products are to be made by wgmma. They are not otherwise: no such GPU has
+// run these kernels yet, and the order in which wgmma sums may differ from that of mma.sync.
+const WarpgroupVariable = "FLUXION_CUDA_WGMMA"
+
 // Open returns a device by name: cpu, cuda:N (cuda is cuda:0), or auto, the first
 // GPU that can be used, else the CPU. Threads are those of the CPU, 0 for all
 // that this process may use. auto never takes a simulated GPU. Notes are told why a GPU
@@ -146,7 +150,11 @@ func openOf(d cuda.Driver, ordinal int, note func(string)) (*CUDA, error) {
 	if err != nil {
 		return nil, err
 	}
-	graphs, err := capturing(os.Getenv(GraphVariable))
+	graphs, err := choice(GraphVariable, true, "kernel by kernel", "a graph")
+	if err != nil {
+		return nil, err
+	}
+	groups, err := choice(WarpgroupVariable, false, "by mma.sync", "by wgmma")
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +163,23 @@ func openOf(d cuda.Driver, ordinal int, note func(string)) (*CUDA, error) {
 		return nil, err
 	}
 	gpu.note, gpu.singly = note, !graphs
+	if !groups {
+		gpu.card.Warpgroup = 0
+	}
 	return gpu, nil
+}
+
+// CardNamed is a row of the table of cards as the environment wants its products to be made.
+func CardNamed(name string) (cuda.Card, error) {
+	c, err := cuda.CardNamed(name)
+	groups, wrong := choice(WarpgroupVariable, false, "by mma.sync", "by wgmma")
+	if err == nil {
+		err = wrong
+	}
+	if !groups {
+		c.Warpgroup = 0
+	}
+	return c, err
 }
 
 func waiting(value string) (cuda.Waiting, error) {
@@ -170,12 +194,14 @@ func waiting(value string) (cuda.Waiting, error) {
 	return 0, fmt.Errorf("%s=%q, want spin, block or auto", WaitVariable, value)
 }
 
-func capturing(value string) (bool, error) {
-	switch value {
-	case "", "1":
-		return true, nil
-	case "0":
-		return false, nil
+// choice reads a variable that is 0 or 1.
+func choice(variable string, usual bool, zero, one string) (bool, error) {
+	switch value := os.Getenv(variable); value {
+	case "":
+		return usual, nil
+	case "0", "1":
+		return value == "1", nil
+	default:
+		return false, fmt.Errorf("%s=%q, want 0 (%s) or 1 (%s)", variable, value, zero, one)
 	}
-	return false, fmt.Errorf("%s=%q, want 0 (kernel by kernel) or 1", GraphVariable, value)
 }

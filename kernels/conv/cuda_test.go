@@ -3,6 +3,7 @@ package conv
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"fluxion/kernels"
@@ -106,24 +107,8 @@ func TestWholeNumbersAreExact(t *testing.T) {
 			for _, precision := range []number.Type{number.Float32, number.BFloat16} {
 				for _, gap := range []int{0, 8} {
 					t.Logf("%+v %s in %v, gap %d", c, o.name, precision, gap)
-					k, l := o.op.(cuda.Kernel), o.launch(g, precision, gap)
-					if n := k.CUDAScratch(l); n > 0 {
-						l.Scratch = g.Alloc(n)
-					}
-					calls := k.CUDA(l)
-					g.Run(calls...)
-					if len(calls) == 2 {
+					if len(o.check(t, g, precision, gap, cuda.Card{})) == 2 {
 						shared[o.name+precision.String()] = true
-					}
-					got := g.Values(l.Out)
-					for i, x := range o.want.Data {
-						want := float32(x)
-						if l.Out.Type == number.BFloat16 {
-							want = number.Round(want)
-						}
-						if got[i] != want {
-							t.Fatalf("element %d is %v, want %v", i, got[i], want)
-						}
 					}
 				}
 			}
@@ -131,6 +116,64 @@ func TestWholeNumbersAreExact(t *testing.T) {
 	}
 	if len(shared) != 6 {
 		t.Errorf("blocks shared their sums in %v only: want all three operations in both precisions", shared)
+	}
+}
+
+// check runs an operation as cut for a card, and returns what was launched.
+func (o operation) check(t *testing.T, g *kerneltest.GPU, precision number.Type, gap int, card cuda.Card) []cuda.Call {
+	t.Helper()
+	k, l := o.op.(cuda.Kernel), o.launch(g, precision, gap)
+	l.Card = card
+	if n := k.CUDAScratch(l); n > 0 {
+		l.Scratch = g.Alloc(n)
+	}
+	calls := k.CUDA(l)
+	g.Run(calls...)
+	got := g.Values(l.Out)
+	for i, x := range o.want.Data {
+		want := float32(x)
+		if l.Out.Type == number.BFloat16 {
+			want = number.Round(want)
+		}
+		if got[i] != want {
+			t.Fatalf("element %d is %v, want %v", i, got[i], want)
+		}
+	}
+	return calls
+}
+
+// On Hopper products are made by wgmma, of images whose rows fill boxes, and by mma.sync of others.
+func TestWarpgroups(t *testing.T) {
+	hopper, err := cuda.CardNamed("h100")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hopper.Multiprocessors = 1 // there is work enough for it
+	g := kerneltest.NewSimulator(t, 1)
+	for _, c := range []struct {
+		n, h, w, cin, cout, side int
+		o                        Options
+		groups                   int // calls of forward, gradient of the input, of the weights
+	}{
+		{2, 16, 8, 64, 128, 3, Same(3), 3},
+		{2, 8, 8, 128, 136, 3, Same(3), 3},
+		{2, 16, 16, 128, 128, 3, Options{Stride: 2, PadBottom: 1, PadRight: 1}, 6},
+		{2, 12, 12, 128, 128, 1, Same(1), 3},
+		{2, 12, 12, 64, 64, 3, Same(3), 0},
+		{2, 16, 16, 8, 64, 3, Same(3), 0},
+	} {
+		s := mustSize(c.o, tensor.Shape{c.n, c.h, c.w, c.cin}, tensor.Shape{c.side, c.side, c.cin, c.cout})
+		groups := 0
+		for _, o := range operations(s) {
+			for _, call := range o.check(t, g, number.BFloat16, 8, hopper) {
+				if strings.Contains(call.Function, "wgmma") {
+					groups++
+				}
+			}
+		}
+		if groups != c.groups {
+			t.Errorf("%+v: %d launches by wgmma", c, groups)
+		}
 	}
 }
 

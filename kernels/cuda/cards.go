@@ -18,6 +18,7 @@ type Card struct {
 	Multiprocessors int
 	ClockHz         int64 // of the multiprocessors: boost
 	Tensor          int   // bf16 FLOP a cycle of a multiprocessor, by mma.sync with sums in float32
+	Warpgroup       int   // the same by wgmma, where products may use it
 	Lanes           int   // float32 lanes of a multiprocessor
 	Integers        int   // lanes of 32-bit integers
 	Shared          int   // bytes of shared memory of a multiprocessor
@@ -35,14 +36,14 @@ type Card struct {
 // Specifications per Compute Capability". Of Hopper's 4096 FLOP a cycle, which wgmma reaches,
 // mma.sync reaches 0.6 (arXiv 2402.13499, 2501.12084).
 var cards = []Card{
-	{"rtx3090", "RTX 3090", 8, 6, "sm_86", 82, 1695e6, 512, 128, 64, 100 << 10, 6 << 20, 936e9, 24 << 30},
-	{"a6000", "RTX A6000", 8, 6, "sm_86", 84, 1800e6, 1024, 128, 64, 100 << 10, 6 << 20, 768e9, 48 << 30},
-	{"rtx4090", "RTX 4090", 8, 9, "sm_89", 128, 2520e6, 512, 128, 64, 100 << 10, 72 << 20, 1008e9, 24 << 30},
-	{"rtx5090", "RTX 5090", 12, 0, "sm_120", 170, 2407e6, 512, 128, 128, 100 << 10, 96 << 20, 1792e9, 32 << 30},
-	{"rtxpro6000", "RTX PRO 6000 Blackwell", 12, 0, "sm_120", 188, 2617e6, 1024, 128, 128, 100 << 10, 128 << 20, 1792e9, 96 << 30},
-	{"a100", "A100", 8, 0, "sm_80", 108, 1410e6, 2048, 64, 64, 164 << 10, 40 << 20, 2039e9, 80 << 30},
-	{"h100", "H100", 9, 0, "sm_90a", 132, 1830e6, 2458, 128, 64, 228 << 10, 50 << 20, 3350e9, 80 << 30},
-	{"h200", "H200", 9, 0, "sm_90a", 132, 1830e6, 2458, 128, 64, 228 << 10, 50 << 20, 4800e9, 141e9},
+	{"rtx3090", "RTX 3090", 8, 6, "sm_86", 82, 1695e6, 512, 0, 128, 64, 100 << 10, 6 << 20, 936e9, 24 << 30},
+	{"a6000", "RTX A6000", 8, 6, "sm_86", 84, 1800e6, 1024, 0, 128, 64, 100 << 10, 6 << 20, 768e9, 48 << 30},
+	{"rtx4090", "RTX 4090", 8, 9, "sm_89", 128, 2520e6, 512, 0, 128, 64, 100 << 10, 72 << 20, 1008e9, 24 << 30},
+	{"rtx5090", "RTX 5090", 12, 0, "sm_120", 170, 2407e6, 512, 0, 128, 128, 100 << 10, 96 << 20, 1792e9, 32 << 30},
+	{"rtxpro6000", "RTX PRO 6000 Blackwell", 12, 0, "sm_120", 188, 2617e6, 1024, 0, 128, 128, 100 << 10, 128 << 20, 1792e9, 96 << 30},
+	{"a100", "A100", 8, 0, "sm_80", 108, 1410e6, 2048, 0, 64, 64, 164 << 10, 40 << 20, 2039e9, 80 << 30},
+	{"h100", "H100", 9, 0, "sm_90a", 132, 1830e6, 2458, 4096, 128, 64, 228 << 10, 50 << 20, 3350e9, 80 << 30},
+	{"h200", "H200", 9, 0, "sm_90a", 132, 1830e6, 2458, 4096, 128, 64, 228 << 10, 50 << 20, 4800e9, 141e9},
 }
 
 // Cards returns all that have a row.
@@ -125,6 +126,9 @@ func CardOf(p Properties) Card {
 	}
 	a := architectureOf(p.Major, p.Minor)
 	c.Assembly, c.Tensor, c.Lanes, c.Integers, c.Shared = a.assembly, a.tensor, a.lanes, a.integers, a.shared
+	if p.Major == 9 { // later ones have other instructions
+		c.Warpgroup = a.dense
+	}
 	if isProfessional(p) {
 		c.Tensor = 2 * a.tensor
 	}

@@ -105,9 +105,10 @@ type Call struct {
 	Module      *Module
 	Function    string
 	Grid, Block [3]int
-	Shared      int    // bytes of dynamic shared memory
-	Args        []byte // the parameter buffer, see Args
-	Jobs        Jobs   // what Grid and Args are made of, where several such calls can be one launch
+	Shared      int         // bytes of dynamic shared memory
+	Args        []byte      // the parameter buffer, see Args
+	Maps        []TensorMap // that the driver makes the first 128 bytes each of Args of
+	Jobs        Jobs        // what Grid and Args are made of, where several such calls can be one launch
 }
 
 // Args packs kernel arguments as C lays them out: each at a multiple of its own

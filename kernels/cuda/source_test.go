@@ -15,6 +15,8 @@ import (
 	"testing"
 )
 
+var targets = regexp.MustCompile(`(?m)^// targets: (.*)$`) // scripts/ptx.py; without, compute_80
+
 var include = regexp.MustCompile(`(?m)^\s*#\s*include\s+"([^"]+)"`)
 
 // sources are a file and all of ours that it includes, in the order of first use.
@@ -74,7 +76,14 @@ func TestPTXMatchesSource(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		for _, ptx := range append(compiled, base+".ptx") {
+		source, err := fs.ReadFile(tree, name)
+		if err != nil {
+			return err
+		}
+		if targets := targets.FindSubmatch(source); targets == nil || strings.Contains(string(targets[1]), "compute_80") {
+			compiled = append(compiled, base+".ptx")
+		}
+		for _, ptx := range compiled {
 			modules++
 			content, err := fs.ReadFile(tree, ptx)
 			if err != nil {

@@ -21,6 +21,7 @@ type combination struct {
 	kind   Kind
 	access access
 	tile   tile
+	groups groupTile // of the kernels by wgmma, or none
 	walk   pattern
 	splits int
 	group  int // columns of a group of statistics that are left; 0: none
@@ -81,7 +82,11 @@ func enlarged(parity int) func(int) Axis {
 }
 
 func (c combination) String() string {
-	s := fmt.Sprintf("%s, %s, %d splits", choice{tile: c.tile}.function(c.kind, c.access, c.of), c.walk.name, c.splits)
+	name := choice{tile: c.tile}.function(c.kind, c.access, c.of)
+	if c.groups.m > 0 {
+		name = "wgmma " + name
+	}
+	s := fmt.Sprintf("%s, %s, %d splits", name, c.walk.name, c.splits)
 	for _, flag := range []struct {
 		set  bool
 		name string
@@ -106,7 +111,8 @@ func (c combination) asked() bool {
 		c.walk.heads && (c.splits > 1 || c.add || c.image || c.bias || c.group > 0),
 		c.image && c.kind == TN,                            // no row of the result is of an image
 		c.group > 0 && (!measured || c.ragged || c.single), // see Chunks
-		c.single && c.of == number.Float32:
+		c.single && c.of == number.Float32,
+		c.groups.m > 0 && (c.walk.heads || c.walk.y(8).Taps*c.walk.x(8).Taps == 0):
 		return false
 	}
 	return true
@@ -131,14 +137,21 @@ func combinations() (all []combination, values []levels) {
 				if a == gatherB && (t == number.Float32 || kind == NT) {
 					continue
 				}
-				for _, tile := range tilesOf(t, a) {
+				tiles := tilesOf(t, a)
+				groups := make([]groupTile, len(tiles))
+				if t == number.BFloat16 && a == direct {
+					for _, g := range warpTiles {
+						tiles, groups = append(tiles, tile{m: g.m, n: groupWidth}), append(groups, g)
+					}
+				}
+				for i, tile := range tiles {
 					function++
 					for w, walk := range patterns {
 						for _, splits := range []int{1, 2, 3} {
 							for _, group := range []int{0, 4, 16} {
 								for rest := range 1 << 6 {
 									flag := func(i int) bool { return flags[rest>>i&1] }
-									c := combination{t, kind, a, tile, walk, splits, group, flag(0), flag(1), flag(2), flag(3), flag(4), flag(5)}
+									c := combination{t, kind, a, tile, groups[i], walk, splits, group, flag(0), flag(1), flag(2), flag(3), flag(4), flag(5)}
 									if c.asked() {
 										all = append(all, c)
 										values = append(values, levels{function, w, splits, group, of(c.add), of(c.image), of(c.bias), of(c.ragged), of(c.gap), of(c.single)})
@@ -251,7 +264,7 @@ const before = -77 // in the result where nothing is to be written
 func (c combination) trial(g *kerneltest.GPU, rng *rand.Rand) *trial {
 	grid := [2]int{9, 8} // 144 pixels
 	images := 2
-	if c.group > 0 { // whole strips
+	if c.group > 0 || c.groups.m > 0 { // whole strips, and boxes
 		grid, images = [2]int{8, 8}, 3
 	}
 	p := CUDA{Kind: c.kind, Depth: 40, Width: c.tile.n + 16, Walk: Walk{
@@ -321,6 +334,9 @@ func (c combination) trial(g *kerneltest.GPU, rng *rand.Rand) *trial {
 	}
 	q.lend(g, draw, outRows)
 	q.choice = lay(q.CUDA, c.access, c.tile)
+	if c.groups.m > 0 {
+		q.choice, _ = c.groups.lay(q.CUDA)
+	}
 	q.choice.splitSteps = max(1, ceil(q.steps, c.splits))
 	q.choice.splits = max(1, ceil(q.steps, q.splitSteps))
 	if q.choice.splits > 1 {

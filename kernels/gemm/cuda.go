@@ -104,6 +104,9 @@ func (p CUDA) ScratchBytes() int {
 			need = max(need, 4*c.splits*p.rows()*roundUp(p.Width, 4))
 		}
 	}
+	if c, ok := p.flat().groups(); ok && c.splits > 1 {
+		need = max(need, 4*c.splits*p.rows()*roundUp(p.Width, 4))
+	}
 	return need
 }
 
@@ -113,16 +116,31 @@ func (p CUDA) Calls() []cuda.Call {
 	if p.Partials.Address != 0 && a == gatherB {
 		a = gather
 	}
+	if a == direct {
+		p := p.flat()
+		if c, ok := p.groups(); ok {
+			return p.bind(c, a)
+		}
+	}
 	return p.bind(choose(p, a), a)
+}
+
+// call is the launch without its arguments.
+func (p CUDA) call(c choice, a access) cuda.Call {
+	if c.groups > 0 {
+		return p.groupCall(c)
+	}
+	return cuda.Call{
+		Module: modules[p.A.Type], Function: c.function(p.Kind, a, p.A.Type),
+		Grid: [3]int{c.across * c.down, c.splits, max(1, p.Batch.Images*p.Batch.Heads)}, Block: [3]int{128, 1, 1},
+	}
 }
 
 func (p CUDA) bind(c choice, a access) []cuda.Call {
 	args := p.arguments(c, a)
-	call := cuda.Call{
-		Module: modules[p.A.Type], Function: c.function(p.Kind, a, p.A.Type),
-		Grid: [3]int{c.across * c.down, c.splits, max(1, p.Batch.Images*p.Batch.Heads)}, Block: [3]int{128, 1, 1},
-		Args: args.bytes(),
-	}
+	call := p.call(c, a)
+	maps := make([]byte, cuda.TensorMapBytes*len(call.Maps)) // which a driver makes
+	call.Args = append(maps, args.bytes()...)
 	pack := func() cuda.Call {
 		if p.A.Type == number.Float32 && a == direct && p.Kind != NT {
 			return cuda.OneJob(call, mostProducts)
@@ -137,10 +155,10 @@ func (p CUDA) bind(c choice, a access) []cuda.Call {
 	part.Out, part.OutPitch, part.OutSplit = p.Scratch, int32(columns), int64(p.rows()*columns)
 	part.Add, part.Bias, part.PerImage = 0, 0, 0
 	part.Mapped, part.FloatOut, part.VectorOut = 0, 1, 1
-	call.Args = part.bytes()
+	call.Args = append(maps, part.bytes()...)
 	args.Partial, args.OutSplit = p.Scratch, part.OutSplit
 	sum := cuda.OneJob(cuda.Call{
-		Module: call.Module, Function: fmt.Sprintf("gemm_sum_%s", suffix(p.A.Type)),
+		Module: modules[p.A.Type], Function: fmt.Sprintf("gemm_sum_%s", suffix(p.A.Type)),
 		Grid: [3]int{(p.rows()*columns/4 + 255) / 256, 1, 1}, Block: [3]int{256, 1, 1},
 		Args: args.bytes(),
 	}, mostProducts)

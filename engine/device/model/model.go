@@ -33,9 +33,13 @@ const (
 
 // Assumptions of the model for a card, a line each.
 func Assumptions(c cuda.Card) []string {
+	groups := ""
+	if c.Warpgroup > 0 {
+		groups = fmt.Sprintf(", %d by wgmma (%.1f)", c.Warpgroup, float64(c.Warpgroup)*float64(c.ClockHz)*float64(c.Multiprocessors)/1e12)
+	}
 	return []string{
-		fmt.Sprintf("%s: %d multiprocessors at %.0f MHz, %d FLOP a cycle by mma.sync (%.1f TFLOP/s), %d and %d lanes of float32 and integers, %d KiB of shared memory, blocks as ptxas assembles for %s",
-			c.Product, c.Multiprocessors, float64(c.ClockHz)/1e6, c.Tensor, c.TensorPeak()*float64(c.Multiprocessors)/1e12, c.Lanes, c.Integers, c.Shared>>10, c.Assembly),
+		fmt.Sprintf("%s: %d multiprocessors at %.0f MHz, %d FLOP a cycle by mma.sync (%.1f TFLOP/s)%s, %d and %d lanes of float32 and integers, %d KiB of shared memory, blocks as ptxas assembles for %s",
+			c.Product, c.Multiprocessors, float64(c.ClockHz)/1e6, c.Tensor, c.TensorPeak()*float64(c.Multiprocessors)/1e12, groups, c.Lanes, c.Integers, c.Shared>>10, c.Assembly),
 		fmt.Sprintf("memory %.2f TB/s, of which %.2f are reached; L2 %d MiB, of which %.1f hold what was touched last, %d bytes a cycle of a multiprocessor",
 			float64(c.Bandwidth)/1e12, memoryShare, c.L2>>20, l2Share, l2Rate(c)),
 		fmt.Sprintf("a kernel of a graph begins %.1f µs after the one before and takes %.1f µs at least; of the work of a scheduler beside tensor instructions %.2f is not hidden",
@@ -104,7 +108,10 @@ func Estimate(c cuda.Card, call Call, memory float64) (Bounds, error) {
 	n, clock := call.Counters, float64(c.ClockHz)
 	machine := call.Machine(c.Assembly)
 	class := func(k sim.Class) float64 { return machine * float64(n.Instructions[k]) }
-	tensor := float64(n.TensorFLOPs) / float64(c.Tensor)
+	tensor := float64(n.TensorFLOPs-n.WarpgroupFLOPs) / float64(c.Tensor)
+	if n.WarpgroupFLOPs > 0 {
+		tensor += float64(n.WarpgroupFLOPs) / float64(c.Warpgroup)
+	}
 	issue := float64(n.Instructions[sim.Tensor]) / schedulers
 	for k := range sim.Classes {
 		if k != sim.Tensor {

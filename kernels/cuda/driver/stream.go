@@ -27,6 +27,9 @@ func (s *stream) Simulated() *simdriver.Stream { return bind.SimulatedStream(s.h
 
 func (s *stream) Launch(call cuda.Call) error {
 	f, err := s.device.function(&call)
+	if err == nil {
+		call.Args, err = call.Mapped(s.device.EncodeTensorMap)
+	}
 	if err != nil {
 		return err
 	}

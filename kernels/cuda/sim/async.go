@@ -20,6 +20,9 @@ func (d *decoder) cp() {
 		d.fail("instruction %s is not known", d.st.opcode)
 	}
 	switch parts[2] {
+	case "bulk":
+		d.bulk()
+		return
 	case "commit_group":
 		d.count(0)
 		d.in.run = func(w *warp, mask uint32) {

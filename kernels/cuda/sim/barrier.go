@@ -14,7 +14,9 @@ type barrier struct {
 
 // barrierWait is what a warp waits for.
 type barrierWait struct {
-	id, count int
+	id, count int       // −1: no barrier, but what follows
+	phase     phaseWait // of an mbarrier
+	registers int       // of a thread
 	lanes     uint32
 	value     uint32            // predicate of bar.red, a bit a lane
 	resume    func(yes, of int) // bar.red: receives how many lanes' predicates were true of how many
@@ -101,12 +103,32 @@ func (b *block) deadlock() error {
 				first = w
 			}
 			if len(list) < 4 {
-				list = append(list, fmt.Sprintf("warp %d at barrier %d", w.index, w.barrier.id))
+				list = append(list, fmt.Sprintf("warp %d %v", w.index, w.barrier))
 			}
 		}
 	}
 	first.fail(bits.TrailingZeros32(first.live), "deadlock: every warp waits (%s)", strings.Join(list, ", "))
 	return first.fault
+}
+
+func (w barrierWait) String() string {
+	m := w.phase.of
+	switch {
+	case w.registers > 0:
+		return fmt.Sprintf("for %d registers", w.registers)
+	case m != nil:
+		return fmt.Sprintf("for phase %d of the mbarrier at shared address %#x, which lacks %d arrivals and %d bytes that are not under way", w.phase.phase, m.at, m.pending, m.lacking())
+	}
+	return fmt.Sprintf("at barrier %d", w.id)
+}
+
+// lacking is the bytes that the phase expects and nobody copies.
+func (m *mbarrier) lacking() int {
+	n := m.bytes
+	for i := range m.copies {
+		n -= m.copies[i].size
+	}
+	return n
 }
 
 // onlyThese tells whether the given warps are all that have not finished.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"math/bits"
 	"math/rand/v2"
@@ -24,6 +25,8 @@ type worker struct {
 	watchReads bool
 	seen       bool
 	seenBy     int // lane
+
+	right [32][16][8]float32 // operand of a product of four warps, in panels of 8 columns
 }
 
 // block is a thread block (CTA) being executed.
@@ -39,6 +42,9 @@ type block struct {
 	random   *rand.Rand
 	released bool // a barrier let warps go on
 	steps    int64
+
+	groups        []warpgroup
+	freeRegisters int // that setmaxnreg has taken from warps
 }
 
 // work takes blocks until none are left or one failed.
@@ -73,7 +79,13 @@ func (b *block) begin(n int64) {
 	b.shared.reset()
 	b.worker.fenced = false
 	threads := b.size[0] * b.size[1] * b.size[2]
+	b.groups = resize(b.groups, len(b.warps)/4)
+	for i := range b.groups {
+		b.groups[i] = b.groups[i][:0]
+	}
+	b.freeRegisters = 0
 	for i, w := range b.warps {
+		w.registers = b.launch.startRegisters(threads)
 		w.start(^uint32(0) >> (32 - min(32, threads-32*i)))
 	}
 }
@@ -117,6 +129,9 @@ func (b *block) run(ctx context.Context, n int64) error {
 			return b.deadlock()
 		}
 	}
+	if err := cmp.Or(b.strayGroups(), b.strayCopies()); err != nil {
+		return err
+	}
 	if c, found := b.worker.settle(false); found {
 		return b.explain(n, c)
 	}
@@ -125,12 +140,23 @@ func (b *block) run(ctx context.Context, n int64) error {
 
 // start makes a warp ready for a new block.
 func (w *warp) start(live uint32) {
+	b := w.block
 	w.state, w.live, w.fault, w.synchronised = running, live, nil, 0
 	entry := w.entry()
 	w.frames = append(w.frames[:0], entry)
 	entry.begin(w, live)
 	clear(w.localSet)
 	w.copies, w.groups = w.copies[:0], [32]int{}
+	w.barrier, w.steps = barrierWait{}, 0
+	if entry.code.grouped {
+		w.openGroup, w.overGroup, w.registerFences, w.reading = 1, 0, 0, w.reading[:0]
+		w.flying, w.touched = resize(w.flying, len(entry.words)), resize(w.touched, len(entry.words))
+		if n := (len(b.shared.data) + 15) / 16 * len(b.warps); len(b.shared.endedAt) != n {
+			b.shared.endedAt = make([]uint32, n)
+		}
+		clear(w.flying)
+		clear(w.touched)
+	}
 	w.enter(entry)
 }
 

@@ -375,9 +375,9 @@ func TestLaunchErrors(t *testing.T) {
 
 func TestUnknownInstructionIsNamed(t *testing.T) {
 	for _, code := range []string{
-		"wgmma.fence.sync.aligned;",
+		"tcgen05.fence::before_thread_sync;",
 		"cp.async.bulk.commit_group;",
-		"mbarrier.init.shared.b64 [%l0], 1;",
+		"mbarrier.arrive_drop.shared.b64 _, [%l0];",
 		"add.rn.f128 %r0, %r0, %r0;",
 		"tex.2d.v4.f32.f32 {%r0, %r0, %r0, %r0}, [%l0, {%r0, %r0}];",
 	} {

@@ -23,7 +23,7 @@ type decoder struct {
 func compile(p *program, fn *function) (err error) {
 	c := p.functions[fn.name]
 	c.constants32, c.constants64 = map[uint32]int{}, map[uint64]int{}
-	c.params, c.results, c.maxBlock, c.granule = fn.params, fn.results, fn.maxBlock, 16
+	c.params, c.results, c.maxBlock, c.minBlocks, c.granule = fn.params, fn.results, fn.maxBlock, fn.minBlocks, 16
 	d := &decoder{program: p, fn: fn, code: c, sinks: map[file]int{}, special: map[string]int{}}
 	defer func() {
 		if e, ok := recover().(parseError); ok {
@@ -57,6 +57,9 @@ func compile(p *program, fn *function) (err error) {
 	// Running off the end is a return.
 	c.instructions = append(c.instructions, instruction{guard: -1, join: -1, control: true, leaves: true, line: fn.line, class: Control, run: returnLanes(c.entry)})
 	successors[len(fn.body)] = []int{len(fn.body) + 1}
+	if c.grouped {
+		c.noteSlots(fn.registers)
+	}
 	c.watch(fn.registers, successors)
 	for i, join := range joins(successors) {
 		if join >= 0 && !c.instructions[join].leaves {
@@ -64,6 +67,34 @@ func compile(p *program, fn *function) (err error) {
 		}
 	}
 	return nil
+}
+
+// noteSlots keeps which words an instruction reads and writes, for mayTouch. Products look at their own.
+func (c *code) noteSlots(registers []*register) {
+	declared := map[int]bool{}
+	for _, r := range registers {
+		if r.file == words {
+			declared[r.slot] = true
+		}
+	}
+	for i := range c.instructions {
+		in := &c.instructions[i]
+		if in.class == Tensor {
+			continue
+		}
+		add := func(list []place) {
+			for _, p := range list {
+				if p.file == words {
+					in.slots = append(in.slots, p.slot)
+				}
+			}
+		}
+		add(in.reads)
+		add(in.copied)
+		in.sources = len(in.slots)
+		add(in.writes)
+		in.moves = in.sources == 1 && len(in.slots) == 2 && len(in.copied) == 1 && declared[in.slots[0]]
+	}
 }
 
 // layout gives variables of the function their offsets.

@@ -13,7 +13,7 @@ const (
 	Integer         Class = iota // integer and logic, comparison, move, conversion
 	Float                        // float32, float64 and half arithmetic
 	SpecialFunction              // reciprocal, root, exponential, logarithm, sine
-	Tensor                       // mma
+	Tensor                       // mma, wgmma
 	MemoryAccess                 // loads, stores, atomics, copies, fences
 	Control                      // branches, calls, barriers
 	Classes                      // how many there are
@@ -36,7 +36,8 @@ type Counters struct {
 	Instructions     [Classes]int64
 	LaneInstructions int64 // instructions times the lanes that were active
 	FLOPs            int64 // of scalar instructions; a fused multiply-add is two
-	TensorFLOPs      int64 // of mma
+	TensorFLOPs      int64 // of mma and wgmma
+	WarpgroupFLOPs   int64 // of wgmma
 
 	GlobalLoads, GlobalStores Traffic // the loads of cp.async among them
 	Atomics                   int64   // atomic instructions on global memory
@@ -58,6 +59,7 @@ func (c *Counters) Add(o Counters) {
 	c.LaneInstructions += o.LaneInstructions
 	c.FLOPs += o.FLOPs
 	c.TensorFLOPs += o.TensorFLOPs
+	c.WarpgroupFLOPs += o.WarpgroupFLOPs
 	c.GlobalLoads.add(o.GlobalLoads)
 	c.GlobalStores.add(o.GlobalStores)
 	c.Atomics += o.Atomics
@@ -74,7 +76,7 @@ func (c *Counters) scale(f float64) {
 		return
 	}
 	counts := []*int64{
-		&c.LaneInstructions, &c.FLOPs, &c.TensorFLOPs, &c.Atomics, &c.LocalAccesses,
+		&c.LaneInstructions, &c.FLOPs, &c.TensorFLOPs, &c.WarpgroupFLOPs, &c.Atomics, &c.LocalAccesses,
 		&c.SharedRequests, &c.SharedWavefronts, &c.BankConflicts, &c.Barriers,
 	}
 	for i := range c.Instructions {

@@ -25,6 +25,7 @@ func init() {
 		"shfl": (*decoder).shfl, "vote": (*decoder).vote, "match": (*decoder).match, "redux": (*decoder).redux,
 		"activemask": (*decoder).activemask,
 		"mma":        (*decoder).mma, "ldmatrix": (*decoder).ldmatrix, "cp": (*decoder).cp,
+		"mbarrier": (*decoder).mbarrier, "wgmma": (*decoder).wgmma, "setmaxnreg": (*decoder).setmaxnreg,
 	}
 }
 
@@ -265,6 +266,17 @@ func (d *decoder) nothing() { d.in.run = func(*warp, uint32) {} }
 // fence orders accesses; between blocks where its scope is the device.
 func (d *decoder) fence() {
 	d.in.class = MemoryAccess
+	switch strings.Join(d.st.parts[1:], ".") {
+	case "proxy.async", "proxy.async.shared::cta":
+		d.proxyFence(true)
+		return
+	case "mbarrier_init.release.cluster":
+		d.proxyFence(false)
+		return
+	}
+	if d.st.has("proxy") || d.st.has("mbarrier_init") {
+		d.fail("instruction %s is not known", d.st.opcode)
+	}
 	d.nothing()
 	if d.st.has("gl") || d.st.has("sys") || d.st.has("gpu") {
 		d.in.run = func(w *warp, mask uint32) {

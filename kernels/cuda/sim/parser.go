@@ -88,7 +88,12 @@ func (p *parser) directive() {
 	linkage := ""
 	for {
 		switch t := p.peek(); t {
-		case ".version", ".target", ".address_size", ".file":
+		case ".target":
+			p.next()
+			p.src.target = p.peek()
+			p.skipLine()
+			return
+		case ".version", ".address_size", ".file":
 			p.skipLine()
 			return
 		case ".section":

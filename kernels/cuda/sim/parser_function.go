@@ -28,7 +28,9 @@ func (p *parser) function() {
 			for p.accept(",") {
 				fn.maxBlock *= int(p.integer())
 			}
-		case ".minnctapersm", ".maxnctapersm", ".maxnreg":
+		case ".minnctapersm":
+			fn.minBlocks = int(p.integer())
+		case ".maxnctapersm", ".maxnreg":
 			p.integer()
 		case ".noreturn":
 		case ".pragma":

@@ -51,6 +51,8 @@ type code struct {
 	sharedBytes  int
 	granule      int // narrowest access to shared memory, bytes
 	maxBlock     int
+	minBlocks    int  // of a multiprocessor
+	grouped      bool // has products of four warps
 }
 
 // special is a register that the hardware sets, like %tid.x.

@@ -1,6 +1,9 @@
 package sim
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // sharedMemory is the shared memory of a block and, for every granule of it, who
 // accessed it last and when. A granule is as wide as the narrowest access of the
@@ -17,6 +20,11 @@ type sharedMemory struct {
 	time  uint32     // now, from 1
 	base  uint32     // everything up to this time is ordered before now, for all warps
 	known [][]uint32 // known[v][w]: time up to which w's accesses are ordered before v's next; nil until a barrier was not of all warps
+	width int        // of known: a column for each warp, and for the copies of each mbarrier
+
+	barriers map[int]*mbarrier // by address
+	proxied  []uint32          // see fenced
+	endedAt  []uint32          // by 16 bytes and warp: when a product that read them was waited for
 }
 
 // granule is what is known of a granule. A tag is a time and a warp with flags on top.
@@ -25,14 +33,18 @@ type granule struct {
 	lane    uint32 // its lane, and above the lowest 5 bits how often its warp had synchronised itself
 	readAt  uint32 // time of the last read
 	readers uint32 // warps that read since the last write
+	async   uint32 // warps whose products under way read it
+	product bool   // a product has read it since the last write; endedAt says when
 }
 
 const (
 	neverWritten uint32 = 0
 	noMemory            = ^uint32(0)      // between arrays
-	inFlight            = uint32(1) << 31 // a cp.async is under way to it
+	holdsBarrier        = noMemory - 1    // an mbarrier
+	inFlight            = uint32(1) << 31 // an asynchronous copy is under way to it
 	byAtomic            = uint32(1) << 30 // written by an atomic or volatile access
-	timeMask            = byAtomic - 1
+	byBulk              = uint32(1) << 29 // written by a bulk copy: lane has its column of known, and above 16 bits its swizzle
+	timeMask            = byBulk - 1
 )
 
 func (s *sharedMemory) bind(l *launch) {
@@ -56,7 +68,17 @@ func (s *sharedMemory) bind(l *launch) {
 
 func (s *sharedMemory) reset() {
 	copy(s.state, s.fresh)
-	s.time, s.base, s.known = 1, 0, nil
+	s.time, s.base, s.known, s.width = 1, 0, nil, 0
+	clear(s.barriers)
+	clear(s.proxied)
+	clear(s.endedAt)
+}
+
+// mark gives n bytes a tag.
+func (s *sharedMemory) mark(at, n int, tag uint32) {
+	for i := at >> s.shift; i<<s.shift < at+n; i++ {
+		s.state[i] = granule{writer: tag}
+	}
 }
 
 // ordered tells whether what warp w did at time t comes before what v does now.
@@ -72,7 +94,7 @@ func (s *sharedMemory) passed(b *block, here []*warp, arrived []arrival) {
 		return
 	}
 	s.know(len(b.warps))
-	joined := make([]uint32, len(b.warps))
+	joined := make([]uint32, s.width)
 	for _, w := range here {
 		for u, t := range s.known[w.index] {
 			joined[u] = max(joined[u], t)
@@ -94,11 +116,21 @@ func (s *sharedMemory) passed(b *block, here []*warp, arrived []arrival) {
 
 func (s *sharedMemory) know(warps int) {
 	if s.known == nil {
-		s.known = make([][]uint32, warps)
+		s.known, s.width = make([][]uint32, warps), max(s.width, warps)
 		for i := range s.known {
-			s.known[i] = make([]uint32, warps)
+			s.known[i] = make([]uint32, s.width)
 		}
 	}
+}
+
+// newColumn makes room for what the copies of an mbarrier do.
+func (s *sharedMemory) newColumn(warps int) int {
+	s.know(warps)
+	for i := range s.known {
+		s.known[i] = append(s.known[i], 0)
+	}
+	s.width++
+	return s.width - 1
 }
 
 // arrival is a warp that arrived at a barrier and went on.
@@ -216,10 +248,19 @@ func (w *warp) mayRead(lane int, g *granule, at int, how manner) bool {
 	switch {
 	case tag == noMemory:
 		w.outsideShared(lane, "load", at)
+	case tag == holdsBarrier:
+		w.fail(lane, "load at shared address %#x, where an mbarrier is", at)
 	case tag == neverWritten:
 		w.fail(lane, "uninitialised: load at shared address %#x, which nobody wrote", at)
+	case tag&(inFlight|byBulk) == inFlight|byBulk:
+		w.fail(lane, "missing wait: load at shared address %#x, to which a bulk copy is under way", at)
 	case tag&inFlight != 0:
 		w.fail(lane, "missing wait: load at shared address %#x, to which a cp.async of warp %d is under way", at, by)
+	case tag&byBulk != 0:
+		if s.ordered(w.index, int(g.lane&0xffff), tag&timeMask>>5) {
+			return true
+		}
+		w.fail(lane, "missing wait: load at shared address %#x, which a bulk copy wrote; this warp has not waited for its mbarrier", at)
 	case how&relaxed != 0 && tag&byAtomic != 0:
 		return true
 	case by == w.index:
@@ -245,10 +286,10 @@ func (w *warp) writeShared(lane, at, size, n int, flag uint32) bool {
 	list := s.state[at>>s.shift : (at+size*n-1)>>s.shift+1]
 	for i := range list {
 		g := &list[i]
-		if (g.writer >= calm || g.readAt > base) && !w.mayWrite(lane+i<<s.shift/size, *g, (at>>s.shift+i)<<s.shift, flag) {
+		if (g.writer >= calm || g.readAt > base || g.product) && !w.mayWrite(lane+i<<s.shift/size, *g, (at>>s.shift+i)<<s.shift, flag) {
 			return false
 		}
-		g.writer, g.lane, g.readers = tag, by+uint32(i>>shift), 0
+		g.writer, g.lane, g.readers, g.product = tag, by+uint32(i>>shift), 0, false
 	}
 	return true
 }
@@ -260,21 +301,59 @@ func (w *warp) mayWrite(lane int, g granule, at int, flag uint32) bool {
 		w.outsideShared(lane, "store", at)
 		return false
 	}
-	if g.writer&inFlight != 0 {
+	switch {
+	case g.writer == holdsBarrier:
+		w.fail(lane, "store at shared address %#x, where an mbarrier is", at)
+		return false
+	case g.writer&(inFlight|byBulk) == inFlight|byBulk:
+		w.fail(lane, "missing wait: store at shared address %#x, to which a bulk copy is under way", at)
+		return false
+	case g.writer&inFlight != 0:
 		w.fail(lane, "missing wait: store at shared address %#x, to which a cp.async of warp %d is under way", at, by)
 		return false
+	case g.writer&byBulk != 0:
+		if !s.ordered(w.index, int(g.lane&0xffff), g.writer&timeMask>>5) {
+			w.fail(lane, "missing wait: store at shared address %#x, which a bulk copy wrote; this warp has not waited for its mbarrier", at)
+			return false
+		}
+		return w.mayOverwrite(lane, &g, at, "store")
 	}
 	if g.writer != neverWritten && (flag != byAtomic || g.writer&byAtomic == 0) && !s.ordered(w.index, by, g.writer&timeMask>>5) {
 		w.fail(lane, "race: store at shared address %#x, which warp %d wrote without a barrier between", at, by)
 		return false
 	}
+	return w.mayOverwrite(lane, &g, at, "store")
+}
+
+// mayOverwrite checks a write against who reads what it replaces.
+func (w *warp) mayOverwrite(lane int, g *granule, at int, what string) bool {
+	if g.async != 0 {
+		w.fail(lane, "missing wait: %s at shared address %#x, which a wgmma under way of warp %d reads", what, at, bits.TrailingZeros32(g.async))
+		return false
+	}
+	s := &w.block.shared
+	unordered := func(by int, at uint32) bool { return !s.ordered(w.index, by, at) }
+	by := -1
 	for m := g.readers; m != 0; m &= m - 1 {
-		if r := bits.TrailingZeros32(m); !s.ordered(w.index, r, g.readAt) {
-			w.fail(lane, "race: store at shared address %#x, which warp %d read without a barrier between", at, r)
-			return false
+		if r := bits.TrailingZeros32(m); unordered(r, g.readAt) {
+			by = r
 		}
 	}
-	return true
+	if g.product {
+		by = max(by, slices.IndexFunc(w.block.warps, func(r *warp) bool { return unordered(r.index, s.ended(at, r)) }))
+	}
+	if by >= 0 {
+		w.fail(lane, "race: %s at shared address %#x, which warp %d read without a barrier between", what, at, by)
+	}
+	return by < 0
+}
+
+// ended is when a warp waited for the last of its products that read the 16 bytes around an address.
+func (s *sharedMemory) ended(at int, w *warp) uint32 {
+	if i := at>>4*len(w.block.warps) + w.index; i < len(s.endedAt) {
+		return s.endedAt[i]
+	}
+	return 0
 }
 
 // sharedAtomic checks an atomic operation of one lane.

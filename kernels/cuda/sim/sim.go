@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -25,7 +26,7 @@ type Options struct {
 	// all had run; 0 runs all. What a launch leaves in memory is then incomplete:
 	// for counting at sizes that would take too long.
 	Sample int64
-	Shared int // bytes of shared memory that a block may have; default 163 KiB, that of compute capability 8.0
+	Shared int // bytes of shared memory that a block may have; default 163 KiB, that of compute capability 8.0, or 227 KiB for a module of 9.0
 }
 
 // Machine runs launches over a memory. It is safe for concurrent use.
@@ -42,9 +43,6 @@ type Machine struct {
 func New(mem *Memory, options Options) *Machine {
 	if options.Workers <= 0 {
 		options.Workers = runtime.GOMAXPROCS(0)
-	}
-	if options.Shared <= 0 {
-		options.Shared = defaultShared
 	}
 	if options.Budget <= 0 {
 		options.Budget = 1 << 28
@@ -114,6 +112,7 @@ type launch struct {
 const (
 	maxThreads    = 1024
 	defaultShared = 163 << 10
+	hopperShared  = 227 << 10
 )
 
 // Run executes a call and returns what it did. Errors of the kernel are of type *Fault.
@@ -194,8 +193,18 @@ func (m *Machine) prepare(call cuda.Call) (*launch, error) {
 	if len(call.Args) != entry.paramBytes {
 		return bad("%d bytes of arguments, the kernel takes %d", len(call.Args), entry.paramBytes)
 	}
-	if call.Shared < 0 || call.Shared+entry.sharedBytes > m.options.Shared {
-		return bad("%d + %d bytes of shared memory, at most %d are there", entry.sharedBytes, call.Shared, m.options.Shared)
+	limit := m.options.Shared
+	if limit <= 0 {
+		limit = defaultShared
+		if strings.HasPrefix(linked.program.src.target, "sm_9") {
+			limit = hopperShared
+		}
+	}
+	if call.Shared < 0 || call.Shared+entry.sharedBytes > limit {
+		return bad("%d + %d bytes of shared memory, at most %d are there", entry.sharedBytes, call.Shared, limit)
+	}
+	if call.Args, err = call.Mapped(EncodeTensorMap); err != nil {
+		return bad("%v", err)
 	}
 	l := &launch{entry: entry, linked: linked, call: call, mem: m.mem, options: m.options}
 	l.dynamic = 0

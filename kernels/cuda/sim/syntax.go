@@ -6,6 +6,7 @@ package sim
 // source is a parsed module.
 type source struct {
 	name      string
+	target    string // of .target
 	lines     []string
 	variables []*variable // of module scope
 	functions []*function
@@ -164,4 +165,5 @@ type function struct {
 	registers []*register
 	body      []*statement
 	maxBlock  int // .maxntid, .reqntid: threads; 0 if not said
+	minBlocks int // .minnctapersm
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Matrix instructions: mma.sync and ldmatrix, with the fragments that the PTX ISA
+// Matrix instructions of a warp: mma.sync and ldmatrix, with the fragments that the PTX ISA
 // manual draws in "Warp Level Matrix Multiply-Accumulate Instructions". Lane l is
 // in group l/4 and has number l%4 there.
 

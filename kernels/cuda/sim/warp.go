@@ -21,6 +21,12 @@ type instruction struct {
 	writes  []place
 	copied  []place // sources that may be unset: then the destination is
 	watched bool    // reads or writes a register that may be unset
+
+	// Of kernels with products of four warps: registers of 32 bits that are read, from sources on written;
+	// or the two of a move.
+	slots   []int
+	sources int
+	moves   bool
 }
 
 // place is a register.
@@ -84,8 +90,17 @@ type warp struct {
 	scratch32 vec32
 	scratch64 vec64
 
-	copies  []asyncCopy // under way
-	groups  [32]int     // of asynchronous copies, committed by each lane
+	copies []asyncCopy // under way
+	groups [32]int     // of asynchronous copies, committed by each lane
+
+	// Of products of four warps.
+	steps                int       // instructions executed with the other three
+	openGroup, overGroup uint32    // the group that is not committed; the last that was waited for
+	registerFences       uint32    // executed
+	reading              []reading // of groups that are not over
+	flying, touched      []uint32  // by register: the group that makes it; the fences before it was last written
+	registers            int       // of a thread, by setmaxnreg
+
 	barrier barrierWait
 	spare   map[*code]*frame // of functions called before
 }
@@ -119,6 +134,9 @@ func (w *warp) run(n int) {
 			if mask == 0 {
 				continue
 			}
+		}
+		if in.slots != nil && !w.mayTouch(in, mask) {
+			return
 		}
 		f := w.frame
 		lanes := int64(bits.OnesCount32(mask))

@@ -215,6 +215,9 @@ func (s *stream) Simulated() *Stream { return s.stream }
 
 func (s *stream) Launch(call cuda.Call) error {
 	f, err := s.device.function(call)
+	if err == nil {
+		call.Args, err = call.Mapped(s.device.EncodeTensorMap)
+	}
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // others begin with VariablePrefix and are no settings.
-var others = []string{cpu.Variable, device.Variable, device.GraphVariable, device.WaitVariable, device.NCCLVariable, collective.Variable, collective.LibraryVariable}
+var others = []string{cpu.Variable, device.Variable, device.GraphVariable, device.WaitVariable, device.WarpgroupVariable, device.NCCLVariable, collective.Variable, collective.LibraryVariable}
 
 // mistyped tells of variables that are nearly settings of a command, and set none of
 // any. They stop nothing: others use the prefix, such as Kubernetes for a service of

@@ -34,7 +34,7 @@ func (o Options) IsModel() bool { return strings.HasPrefix(o.Device, modelPrefix
 
 // Model estimates a step on the card that the options name.
 func (o Options) Model(ctx context.Context, training bool) (m Modelled, err error) {
-	if m.Card, err = cuda.CardNamed(strings.TrimPrefix(o.Device, modelPrefix)); err != nil {
+	if m.Card, err = device.CardNamed(strings.TrimPrefix(o.Device, modelPrefix)); err != nil {
 		return m, fault.Usagef("--device %s: %w", o.Device, err)
 	}
 	if m.Network, err = o.Resolve(); err != nil {
