@@ -173,7 +173,7 @@ func (g Group) Broadcast(own []byte) ([]byte, error) {
 // BroadcastFloats brings those of rank 0 to all: a part to each, and from there to all,
 // so that nobody sends much more than they are.
 func (g Group) BroadcastFloats(x []float32) error {
-	parts := g.Parts(len(x), pageFloats)
+	parts := g.Parts(len(x), pageFloats, len(x))
 	if err := g.ScatterFloats(x, parts); err != nil {
 		return err
 	}
@@ -185,55 +185,46 @@ const pageFloats = 1 << 10
 
 // ScatterFloats brings to every rank its part of those of rank 0.
 func (g Group) ScatterFloats(x []float32, parts Parts) error {
-	send, recv := make([][]byte, g.World), make([][]byte, g.World)
-	if g.Rank > 0 {
-		recv[0] = Bytes(parts.Of(x, g.Rank))
-		return g.Exchange(send, recv)
+	for chunk := range parts.Chunks() {
+		send, recv := make([][]byte, g.World), make([][]byte, g.World)
+		if g.Rank > 0 {
+			recv[0] = Bytes(parts.Of(x, chunk, g.Rank))
+		} else {
+			send = parts.bytes(x, chunk)
+		}
+		if err := g.Exchange(send, recv); err != nil {
+			return err
+		}
 	}
-	for r := range send {
-		send[r] = Bytes(parts.Of(x, r))
-	}
-	return g.Exchange(send, recv)
+	return nil
 }
 
 // CollectFloats brings the parts of all to rank 0.
 func (g Group) CollectFloats(x []float32, parts Parts) error {
-	send, recv := make([][]byte, g.World), make([][]byte, g.World)
-	if g.Rank > 0 {
-		send[0] = Bytes(parts.Of(x, g.Rank))
-		return g.Exchange(send, recv)
+	for chunk := range parts.Chunks() {
+		send, recv := make([][]byte, g.World), make([][]byte, g.World)
+		if g.Rank > 0 {
+			send[0] = Bytes(parts.Of(x, chunk, g.Rank))
+		} else {
+			recv = parts.bytes(x, chunk)
+		}
+		if err := g.Exchange(send, recv); err != nil {
+			return err
+		}
 	}
-	for r := range recv {
-		recv[r] = Bytes(parts.Of(x, r))
-	}
-	return g.Exchange(send, recv)
+	return nil
 }
 
 // GatherFloats brings the parts of all to all.
 func (g Group) GatherFloats(x []float32, parts Parts) error {
-	recv := make([][]byte, g.World)
-	for r := range recv {
-		recv[r] = Bytes(parts.Of(x, r))
+	for chunk := range parts.Chunks() {
+		recv := parts.bytes(x, chunk)
+		if err := g.Exchange(slices.Repeat([][]byte{recv[g.Rank]}, g.World), recv); err != nil {
+			return err
+		}
 	}
-	return g.Exchange(slices.Repeat([][]byte{recv[g.Rank]}, g.World), recv)
+	return nil
 }
-
-// Parts are those of a vector that the ranks own, in their order: rank r has the numbers
-// from Parts[r] up to, not including, Parts[r+1].
-type Parts []int
-
-// Parts of n numbers, about as many to each rank. They end at multiples of unit.
-func (g Group) Parts(n, unit int) Parts {
-	units := (n + unit - 1) / unit
-	var p Parts
-	for r := range g.World + 1 {
-		p = append(p, min(n, units*r/g.World*unit))
-	}
-	return p
-}
-
-// Of is the part of a rank.
-func (p Parts) Of(x []float32, rank int) []float32 { return x[p[rank]:p[rank+1]] }
 
 // Bytes are numbers as they lie in memory.
 func Bytes(x []float32) []byte {

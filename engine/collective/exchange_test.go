@@ -101,19 +101,26 @@ func conform(r int, g Group) error {
 		if err := g.BroadcastFloats(x); err != nil || !slices.Equal(x, want) {
 			return fmt.Errorf("%d numbers are not those of rank 0, %v", n, err)
 		}
-		for _, unit := range []int{1, 16, pageFloats, 1 << 16} {
-			parts := g.Parts(n, unit)
-			clear(x[:parts[r]])
-			clear(x[parts[r+1]:])
+		for _, c := range []struct{ unit, chunk int }{{1, n}, {16, 40_000}, {pageFloats, 3 * pageFloats}, {1 << 16, 1 << 18}} {
+			parts := g.Parts(n, c.unit, c.chunk)
+			others := func() { // are forgotten
+				for i := range len(parts.Borders) - 1 {
+					if i%g.World != r {
+						clear(x[parts.Borders[i]:parts.Borders[i+1]])
+					}
+				}
+			}
+			others()
 			if err := g.CollectFloats(x, parts); err != nil || r == 0 && !slices.Equal(x, want) {
 				return fmt.Errorf("the parts of %d numbers are not all collected, %v", n, err)
 			}
 			if r > 0 {
 				clear(x)
 			}
-			if err := g.ScatterFloats(x, parts); err != nil || !slices.Equal(parts.Of(x, r), parts.Of(want, r)) {
-				return fmt.Errorf("the part of %d numbers is not that of rank 0, %v", n, err)
+			if err := g.ScatterFloats(x, parts); err != nil {
+				return err
 			}
+			others()
 			if err := g.GatherFloats(x, parts); err != nil || !slices.Equal(x, want) {
 				return fmt.Errorf("the parts of %d numbers are not all there, %v", n, err)
 			}
@@ -125,17 +132,30 @@ func conform(r int, g Group) error {
 	return g.Close(false)
 }
 
-// TestParts: parts follow each other, leave nothing out, and end where they are to.
+// TestParts: pieces follow each other, leave nothing out, and end where they are to; all
+// ranks have about as many numbers.
 func TestParts(t *testing.T) {
 	for world := 1; world <= 7; world++ {
-		for _, n := range []int{0, 1, pageFloats - 1, pageFloats, 10*pageFloats + 3} {
-			parts := Group{World: world}.Parts(n, pageFloats)
-			if len(parts) != world+1 || parts[0] != 0 || parts[world] != n || !slices.IsSorted(parts) {
-				t.Errorf("%d ranks have the parts %d of %d", world, parts, n)
-			}
-			for _, at := range parts {
-				if at < n && at%pageFloats != 0 {
-					t.Errorf("a part of %d numbers ends at %d", n, at)
+		for _, n := range []int{0, 1, pageFloats - 1, pageFloats, 100*pageFloats + 3} {
+			for _, chunk := range []int{1, 16 * pageFloats, n} {
+				p := Group{World: world}.Parts(n, pageFloats, chunk)
+				if (len(p.Borders)-1)%world != 0 || p.Borders[0] != 0 || p.Borders[len(p.Borders)-1] != n || !slices.IsSorted(p.Borders) {
+					t.Errorf("%d ranks have the parts %d of %d", world, p.Borders, n)
+				}
+				for _, at := range p.Borders {
+					if at < n && at%pageFloats != 0 {
+						t.Errorf("a piece of %d numbers ends at %d", n, at)
+					}
+				}
+				total := 0
+				for r := range world {
+					size := p.Size(r)
+					if total += size; size > n/world+pageFloats {
+						t.Errorf("rank %d of %d has %d of %d numbers", r, world, size, n)
+					}
+				}
+				if total != n {
+					t.Errorf("%d ranks have %d of %d numbers", world, total, n)
 				}
 			}
 		}
@@ -146,7 +166,7 @@ func TestParts(t *testing.T) {
 func TestSent(t *testing.T) {
 	const n = 1 << 16
 	each(t, Local(4), func(r int, g Group) error {
-		if err := g.GatherFloats(make([]float32, n), g.Parts(n, pageFloats)); err != nil {
+		if err := g.GatherFloats(make([]float32, n), g.Parts(n, pageFloats, n)); err != nil {
 			return err
 		}
 		if want := int64(3 * n / 4 * 4); g.Sent() != want {

@@ -186,13 +186,12 @@ func (all Averages) inRange() bool {
 // optimizer's own kernel updates.
 func (s *Step) averaging() (stages []plan.Stage) {
 	s.emas = make([]ema.Hyper, len(s.Buffers.MoreEMAs))
-	if from, to := s.own(); from == to {
-		return nil
-	}
 	for i, b := range s.Buffers.MoreEMAs {
-		stages = append(stages, plan.Stage{
-			Kernel: ema.New(&s.emas[i]), In: []plan.Ref{s.part(s.Buffers.Parameters), {Node: s.norm}}, Out: s.part(b),
-		})
+		for _, p := range s.pieces() {
+			stages = append(stages, plan.Stage{
+				Kernel: ema.New(&s.emas[i]), In: []plan.Ref{s.place(s.Buffers.Parameters, p), {Node: s.norm}}, Out: s.place(b, p),
+			})
+		}
 	}
 	return stages
 }

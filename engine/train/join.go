@@ -63,115 +63,150 @@ func (t *Trainer) join(failed error) error {
 
 // joint is memory of the host for the sums of all processes.
 type joint struct {
-	own      [][]float32   // this process's nodes
+	sums     [][]float32   // this process's nodes, or copies of them
 	received [][][]float32 // of each process, of each of its nodes: the part that this one owns
+	onHost   bool          // sums are no copies
 }
 
 // jointBytes is what it takes.
-func jointBytes(d device.Device, o StepOptions, parts collective.Parts, size int) int64 {
-	g := o.group()
+func jointBytes(d device.Device, s *Step) int64 {
+	g := s.group()
 	if g.World == 1 {
 		return 0
 	}
-	from, to := parts[g.Rank], parts[g.Rank+1]
 	nodes := 0
 	for r := range g.World {
-		first, end := g.ShareOf(r, o.Accumulate)
-		nodes += len(share{first, end, o.Accumulate}.nodes())
+		nodes += s.nodesOf(r)
 	}
-	bytes := plan.Product(4, nodes, to-from)
+	bytes := plan.Product(4, nodes, s.parts.Size(g.Rank))
 	if _, host := d.(*device.CPU); !host {
-		bytes = plan.Add(bytes, plan.Product(4, len(shareOf(g, o.Accumulate).nodes()), size))
+		bytes = plan.Add(bytes, plan.Product(4, s.nodesOf(g.Rank), nets.FlatSize(s.Trained.Params)))
 	}
 	return bytes
 }
 
-// take allocates it.
-func (j *joint) take(g collective.Group, parts collective.Parts, of, nodes, size int) {
-	for range nodes {
-		j.own = append(j.own, make([]float32, size))
+// nodesOf is how many the micro-batches of a process are joined to.
+func (s *Step) nodesOf(rank int) int {
+	first, end := s.group().ShareOf(rank, s.Accumulate)
+	return len(share{first, end, s.Accumulate}.nodes())
+}
+
+// newJoint allocates it.
+func (t *Trainer) newJoint() *joint {
+	g, size, j := t.group(), nets.FlatSize(t.Trained.Params), &joint{}
+	for i := range t.nodesOf(g.Rank) {
+		x := device.Floats(t.Memory, t.Buffers.Sums[i])
+		if j.onHost = x != nil; !j.onHost {
+			x = make([]float32, size)
+		}
+		j.sums = append(j.sums, x[:size])
 	}
-	from, to := parts[g.Rank], parts[g.Rank+1]
 	for r := range g.World {
-		first, end := g.ShareOf(r, of)
 		var theirs [][]float32
-		for range (share{first, end, of}).nodes() {
-			theirs = append(theirs, make([]float32, to-from))
+		for range t.nodesOf(r) {
+			theirs = append(theirs, make([]float32, t.parts.Size(g.Rank)))
 		}
 		j.received = append(j.received, theirs)
 	}
+	return j
 }
 
 // joinSums makes the sum of this process's micro-batches that of all: each owner of a
 // part is sent it of every node of every process, and adds up in the order that the tree
 // says. The sum of its part is all that it needs, but where the norm is of all gradients.
 func (t *Trainer) joinSums() error {
-	g, size := t.group(), nets.FlatSize(t.Trained.Params)
-	nodes := t.share().nodes()
-	j := &t.joint
-	sums := make([][]float32, len(nodes))
-	for i := range nodes {
-		if sums[i] = device.Floats(t.Memory, t.Buffers.Sums[i]); sums[i] != nil {
-			sums[i] = sums[i][:size]
-		}
+	if t.joint == nil {
+		t.joint = t.newJoint()
 	}
-	onHost := sums[0] != nil
-	if j.received == nil {
-		copies := len(nodes)
-		if onHost {
-			copies = 0
-		}
-		j.take(g, t.parts, t.Accumulate, copies, size)
-	}
-	if !onHost {
-		copy(sums, j.own)
-		for i, to := range sums {
+	j := t.joint
+	if !j.onHost {
+		for i, to := range j.sums {
 			if err := t.Memory.Read(t.Buffers.Sums[i], 0, to); err != nil {
 				return err
 			}
 		}
 	}
-	if err := t.exchangeNodes(sums); err != nil {
+	if err := t.exchangeFirst(); err != nil {
 		return err
 	}
-	for i := range sums {
-		copy(j.received[g.Rank][i], t.parts.Of(sums[i], g.Rank))
-	}
-	copy(t.parts.Of(sums[0], g.Rank), fold(g, t.Accumulate, j.received))
-	if t.jointNorm == nil {
-		if err := g.GatherFloats(sums[0], t.parts); err != nil {
+	for c := range t.parts.Chunks() {
+		if err := t.joinChunk(c); err != nil {
 			return err
 		}
 	}
-	if onHost {
+	if t.jointNorm == nil {
+		if err := t.group().GatherFloats(j.sums[0], t.parts); err != nil {
+			return err
+		}
+	}
+	if j.onHost {
 		return nil
 	}
-	return t.Memory.Write(t.Buffers.Sums[0], 0, sums[0])
+	return t.Memory.Write(t.Buffers.Sums[0], 0, j.sums[0])
 }
 
-// exchangeNodes sends every process the part that it owns of this one's nodes, a node at
-// a time.
-func (t *Trainer) exchangeNodes(sums [][]float32) error {
-	g := t.group()
+// exchangeFirst sends every process what it owns of the nodes but the last, which the last
+// micro-batch does not change.
+func (t *Trainer) exchangeFirst() error {
 	most := 0
 	for _, theirs := range t.joint.received {
-		most = max(most, len(theirs))
+		most = max(most, len(theirs)-1)
 	}
 	for i := range most {
-		send, recv := make([][]byte, g.World), make([][]byte, g.World)
-		for r, theirs := range t.joint.received {
-			if i < len(sums) {
-				send[r] = collective.Bytes(t.parts.Of(sums[i], r))
+		for c := range t.parts.Chunks() {
+			err := t.exchangeNodes(c, func(of int) (node int, ok bool) { return i, i < of-1 })
+			if err != nil {
+				return err
 			}
-			if i < len(theirs) {
-				recv[r] = collective.Bytes(theirs[i])
-			}
-		}
-		if err := g.Exchange(send, recv); err != nil {
-			return err
 		}
 	}
 	return nil
+}
+
+// joinChunk sends every process what it owns of a chunk of the last node, and leaves the sum
+// of all nodes in this one's piece.
+func (t *Trainer) joinChunk(chunk int) error {
+	if err := t.exchangeNodes(chunk, func(of int) (node int, ok bool) { return of - 1, true }); err != nil {
+		return err
+	}
+	g, j := t.group(), t.joint
+	parts := make([][][]float32, g.World)
+	for r, theirs := range j.received {
+		for _, x := range theirs {
+			parts[r] = append(parts[r], t.ownOf(x, chunk))
+		}
+	}
+	for i, x := range parts[g.Rank] {
+		copy(x, t.parts.Of(j.sums[i], chunk, g.Rank))
+	}
+	copy(t.parts.Of(j.sums[0], chunk, g.Rank), fold(g, t.Accumulate, parts))
+	return nil
+}
+
+// ownOf is a chunk of what this process owns.
+func (s *Step) ownOf(x []float32, chunk int) []float32 {
+	for _, p := range s.pieces() {
+		if p.chunk == chunk {
+			return x[p.at:][:p.to-p.from]
+		}
+	}
+	return nil
+}
+
+// exchangeNodes sends every process the piece that it owns of a chunk of one of this one's
+// nodes, of which a process says by their number which it is.
+func (t *Trainer) exchangeNodes(chunk int, which func(of int) (node int, ok bool)) error {
+	g, j := t.group(), t.joint
+	send, recv := make([][]byte, g.World), make([][]byte, g.World)
+	for r, theirs := range j.received {
+		if i, ok := which(len(j.sums)); ok {
+			send[r] = collective.Bytes(t.parts.Of(j.sums[i], chunk, r))
+		}
+		if i, ok := which(len(theirs)); ok {
+			recv[r] = collective.Bytes(t.ownOf(theirs[i], chunk))
+		}
+	}
+	return g.Exchange(send, recv)
 }
 
 // fold adds the nodes of all processes up, which it overwrites: those of processes in

@@ -9,67 +9,83 @@ import (
 	"fluxion/engine/plan"
 	"fluxion/kernels/feed"
 	"fluxion/kernels/gradnorm"
+	"fluxion/kernels/number"
 	"fluxion/kernels/optim"
 	"fluxion/nets"
-
-	"gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 )
 
 // partFloats is what the borders of parts are multiples of: kernels take blocks of as many,
 // and a block has the same bits whoever takes it.
 const partFloats = max(optim.Block, gradnorm.Block)
 
+// Gradients of a chunk go to the other processes together, while those of others are not
+// there yet: of so many numbers at least, and so many chunks at most, for each is a launch of
+// the optimizer.
+const (
+	leastChunk = 4 * partFloats
+	mostChunks = 8
+)
+
 // partsOf is how processes share the flat buffers. Each runs the optimizer on its own part,
-// for which alone it has moments and averages, and brings its weights to the others. nil:
-// this process has all.
+// for which alone it has moments and averages, and brings its weights to the others. Tensors
+// that are changed as wholes are one chunk.
 func partsOf(g collective.Group, o optimizer, weights []nets.Param) collective.Parts {
 	size := nets.FlatSize(weights)
-	switch {
-	case g.World == 1:
-		return nil
-	case o.work == nil:
-		return g.Parts(size, partFloats)
+	if o.work == nil || g.World == 1 {
+		return g.Parts(size, partFloats, max(leastChunk, size/mostChunks))
 	}
 	total, done := int64(0), int64(0)
 	for _, p := range weights {
 		total += o.work(p)
 	}
-	parts := collective.Parts{0}
+	parts := collective.Parts{World: g.World, Borders: []int{0}}
 	for _, p := range weights {
 		done += o.work(p)
-		for len(parts) < g.World && done*int64(g.World) >= total*int64(len(parts)) {
-			parts = append(parts, p.End())
+		for n := len(parts.Borders); n < g.World && done*int64(g.World) >= total*int64(n); n++ {
+			parts.Borders = append(parts.Borders, p.End())
 		}
 	}
-	return append(parts, size)
+	parts.Borders = append(parts.Borders, size)
+	return parts
 }
 
-// own is the part of this process.
-func (s *Step) own() (from, to int) {
-	if s.parts == nil {
-		return 0, nets.FlatSize(s.Trained.Params)
+// piece is elements of the flat buffers that this process owns, and where they begin in
+// buffers that have room for its part alone.
+type piece struct{ chunk, from, to, at int }
+
+// pieces are the part of this process, of which it has none or a whole one where it is alone.
+func (s *Step) pieces() (all []piece) {
+	if s.group().World == 1 {
+		return []piece{{to: nets.FlatSize(s.Trained.Params)}}
 	}
-	rank := s.group().Rank
-	return s.parts[rank], s.parts[rank+1]
+	at := 0
+	for c := range s.parts.Chunks() {
+		if from, to := s.parts.Piece(c, s.group().Rank); from < to {
+			all = append(all, piece{c, from, to, at})
+			at += to - from
+		}
+	}
+	return all
 }
 
 // shares says whether each process has its own part of a buffer.
 func (s *Step) shares(b *plan.Buffer) bool {
-	return s.parts != nil && b != s.Buffers.Parameters && slices.Contains(s.Buffers.stored(), b)
+	return s.joins() && b != s.Buffers.Parameters && slices.Contains(s.Buffers.stored(), b)
 }
 
 // whole says whether a buffer has room for the parts of all processes.
 func (s *Step) whole(b *plan.Buffer) bool { return b.Size == nets.FlatSize(s.Trained.Params) }
 
-// part is this process's of a flat buffer.
-func (s *Step) part(b *plan.Buffer) plan.Ref {
-	from, to := s.own()
-	if !s.whole(b) {
-		return plan.Ref{Buffer: b}
+// place is a piece of a flat buffer.
+func (s *Step) place(b *plan.Buffer, p piece) plan.Ref {
+	if s.whole(b) {
+		p.at = p.from
 	}
-	return plan.Ref{Buffer: b, From: from, N: to - from}
+	return plan.Ref{Buffer: b, From: p.at, N: p.to - p.from}
 }
+
+// joins says whether several processes make the step.
+func (s *Step) joins() bool { return s.group().World > 1 }
 
 // within are the weights that lie in a part, from whose beginning their places are counted.
 func within(weights []nets.Param, from, to int) (all []nets.Param) {
@@ -84,29 +100,25 @@ func within(weights []nets.Param, from, to int) (all []nets.Param) {
 
 // Put writes numbers for all of a flat buffer: what this process has of it.
 func (t *Trainer) Put(b *plan.Buffer, flat []float32) error {
-	if from, to := t.own(); !t.whole(b) {
-		return t.put(b, 0, flat[from:to])
+	if t.whole(b) {
+		return t.Memory.Write(b, 0, flat)
 	}
-	return t.Memory.Write(b, 0, flat)
-}
-
-func (t *Trainer) put(b *plan.Buffer, at int, x []float32) error {
-	if len(x) == 0 {
-		return nil
+	for _, p := range t.pieces() {
+		if err := t.Memory.Write(b, p.at, flat[p.from:p.to]); err != nil {
+			return err
+		}
 	}
-	return t.Memory.Write(b, at, x)
+	return nil
 }
 
 // get reads this process's part of a flat buffer to its place among all.
 func (t *Trainer) get(b *plan.Buffer, flat []float32) error {
-	from, to := t.own()
-	switch {
-	case from == to:
-		return nil
-	case t.whole(b):
-		return t.Memory.Read(b, from, flat[from:to])
+	for _, p := range t.pieces() {
+		if err := t.Memory.Read(b, t.place(b, p).From, flat[p.from:p.to]); err != nil {
+			return err
+		}
 	}
-	return t.Memory.Read(b, 0, flat[from:to])
+	return nil
 }
 
 // aboutParts is what a user is told of the memory that they save.
@@ -123,63 +135,76 @@ func (s *Step) aboutParts() string {
 // processes need all gradients for its bits.
 func (s *Step) sharesNorm() bool {
 	_, host := s.Target.(device.CPUTarget)
-	return s.parts != nil && host && s.optimizer.work == nil
+	return s.joins() && host && s.optimizer.work == nil
 }
 
 // jointNorm is the norm of gradients of which each process has a part.
 type jointNorm struct {
-	squares *plan.Plan     // of this one's; nil: it has none
-	sums    *gorgonia.Node // that the plan leaves
-	norm    *feed.Vector   // what they come to
-	all     []float32
-	parts   collective.Parts // of all
+	squares *plan.Plan   // of this one's; nil: it has none
+	own     *plan.Buffer // that the plan leaves them in
+	norm    *feed.Vector // what all come to
 }
 
-func (s *Step) newJointNorm(gradients *plan.Buffer) (*jointNorm, error) {
-	j := &jointNorm{norm: feed.New(1, 0)}
-	for _, at := range s.parts {
-		j.parts = append(j.parts, gradnorm.SumFloats*gradnorm.Blocks(at))
+func (s *Step) newJointNorm() (j *jointNorm, err error) {
+	j = &jointNorm{norm: feed.New(1, 0), own: &plan.Buffer{Name: "squares", Type: number.Float32}}
+	o := plan.Options{Target: s.Target, Precision: s.Precision}
+	for _, p := range s.pieces() {
+		n := gradnorm.SumFloats * gradnorm.Blocks(p.to-p.from)
+		o.After = append(o.After, plan.Stage{
+			Kernel: gradnorm.NewSquares(), In: []plan.Ref{s.place(s.gradients(), p)}, Out: plan.Ref{Buffer: j.own, From: j.own.Size, N: n},
+		})
+		j.own.Size += n
 	}
-	j.all = make([]float32, j.parts[len(j.parts)-1])
-	n := len(j.parts.Of(j.all, s.group().Rank))
-	if n == 0 {
-		return j, nil
+	if o.After != nil {
+		j.squares, err = plan.Compile(o)
 	}
-	j.sums = gorgonia.NewVector(gorgonia.NewGraph(), tensor.Float32, gorgonia.WithShape(n), gorgonia.WithName("squares of gradients"))
-	var err error
-	j.squares, err = plan.Compile(plan.Options{
-		Target: s.Target, Precision: s.Precision, Outputs: []*gorgonia.Node{j.sums}, Inputs: []*gorgonia.Node{j.sums},
-		After: []plan.Stage{{Kernel: gradnorm.NewSquares(), In: []plan.Ref{s.part(gradients)}, Out: plan.Ref{Node: j.sums}}},
-	})
 	return j, err
 }
 
 // joinNorm brings the norm of all gradients to all processes.
 func (t *Trainer) joinNorm() error {
-	j := t.jointNorm
+	j, g := t.jointNorm, t.group()
 	if j == nil {
 		return nil
 	}
+	all := make([][]float32, g.World)
+	recv := make([][]byte, g.World)
+	for r := range all {
+		n := 0
+		for c := range t.parts.Chunks() {
+			from, to := t.parts.Piece(c, r)
+			n += gradnorm.SumFloats * gradnorm.Blocks(to-from)
+		}
+		all[r] = make([]float32, n)
+		recv[r] = collective.Bytes(all[r])
+	}
 	if j.squares != nil {
-		program := t.programs[len(t.programs)-2]
-		if err := device.Run(program); err != nil {
+		if err := device.Run(t.programs[len(t.programs)-2]); err != nil {
 			return err
 		}
-		if err := program.Read(j.squares.Place(j.sums), j.parts.Of(j.all, t.group().Rank)); err != nil {
+		if err := t.Memory.Read(j.own, 0, all[g.Rank]); err != nil {
 			return err
 		}
 	}
-	if err := t.group().GatherFloats(j.all, j.parts); err != nil {
+	if err := g.Exchange(slices.Repeat([][]byte{recv[g.Rank]}, g.World), recv); err != nil {
 		return err
 	}
-	j.norm.Values[0] = gradnorm.Norm(j.all)
+	var bits []float32
+	for c := range t.parts.Chunks() {
+		for r := range all {
+			from, to := t.parts.Piece(c, r)
+			n := gradnorm.SumFloats * gradnorm.Blocks(to-from)
+			bits, all[r] = append(bits, all[r][:n]...), all[r][n:]
+		}
+	}
+	j.norm.Values[0] = gradnorm.Norm(bits)
 	return nil
 }
 
 // joinWeights brings to all processes what each has made of its part: the weights, and
 // their average where the objective applies it.
 func (t *Trainer) joinWeights() error {
-	if t.parts == nil {
+	if !t.joins() {
 		return nil
 	}
 	changed := []*plan.Buffer{t.Buffers.Parameters}
@@ -200,7 +225,7 @@ func (t *Trainer) gather(b *plan.Buffer) error {
 	if x := device.Floats(t.Memory, b); x != nil {
 		return t.group().GatherFloats(x[:size], t.parts)
 	}
-	flat := t.joint.own[0]
+	flat := t.joint.sums[0]
 	if err := t.get(b, flat); err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func TestMemoryOfParts(t *testing.T) {
 					}
 					sum[b.Name] += b.Size
 				}
-				t.Logf("%s: process %d of %d: %d bytes for %d of %d weights; alone %d", name, r, world, p.sizes.Bytes(), p.step.parts[r+1]-p.step.parts[r], size, alone.sizes.Bytes())
+				t.Logf("%s: process %d of %d: %d bytes for %d of %d weights; alone %d", name, r, world, p.sizes.Bytes(), p.step.parts.Size(r), size, alone.sizes.Bytes())
 			}
 			for _, b := range alone.step.Buffers.stored()[2:] {
 				if sum[b.Name] != size {
@@ -87,17 +87,18 @@ func TestPartsOf(t *testing.T) {
 		ends[p.End()] = true
 	}
 	for _, o := range optimizers {
-		if partsOf(collective.Alone, o, weights) != nil {
-			t.Errorf("%s: one process has a part", o.name)
-		}
 		for _, world := range []int{2, 3, 7, 600} {
 			parts := partsOf(collective.Group{World: world}, o, weights)
-			if len(parts) != world+1 || parts[0] != 0 || parts[world] != size || !slices.IsSorted(parts) {
-				t.Fatalf("%s: parts of %d processes: %d", o.name, world, parts)
+			last := len(parts.Borders) - 1
+			if last%world != 0 || parts.Borders[0] != 0 || parts.Borders[last] != size || !slices.IsSorted(parts.Borders) {
+				t.Fatalf("%s: parts of %d processes: %d", o.name, world, parts.Borders)
 			}
-			for r, at := range parts[1:world] {
-				if o.work == nil && at%partFloats != 0 || o.work != nil && at > 0 && !ends[at] {
-					t.Errorf("%s: part %d of %d ends at %d", o.name, r, world, at)
+			if n := parts.Chunks(); o.work == nil && world < 10 && (n < mostChunks || n > mostChunks+1) {
+				t.Errorf("%s: %d chunks", o.name, n)
+			}
+			for _, at := range parts.Borders[1:last] {
+				if o.work == nil && at < size && at%partFloats != 0 || o.work != nil && at > 0 && !ends[at] {
+					t.Errorf("%s: a piece of %d processes ends at %d", o.name, world, at)
 				}
 			}
 			if world > 7 {
@@ -105,16 +106,19 @@ func TestPartsOf(t *testing.T) {
 			}
 			work := func(all []nets.Param) (sum int64) {
 				for _, p := range all {
-					if o.work == nil {
-						sum += int64(p.Size())
-					} else {
-						sum += o.work(p)
-					}
+					sum += o.work(p)
 				}
 				return sum
 			}
 			for r := range world {
-				if part, all := work(within(weights, parts[r], parts[r+1])), work(weights); part > 3*all/int64(2*world) {
+				if o.work == nil {
+					if n := parts.Size(r); n < size/world-10*partFloats || n > size/world+10*partFloats {
+						t.Errorf("%s: process %d of %d has %d of %d weights", o.name, r, world, n, size)
+					}
+					continue
+				}
+				from, to := parts.Piece(0, r)
+				if part, all := work(within(weights, from, to)), work(weights); part > 3*all/int64(2*world) {
 					t.Errorf("%s: process %d of %d has the work %d of %d", o.name, r, world, part, all)
 				}
 			}

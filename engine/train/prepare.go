@@ -441,7 +441,7 @@ func (r *run) about(step *Step) [][2]string {
 	if of := step.optimizer.about; of != nil {
 		about = append(about, [2]string{"optimizer", of(step.Trained.Params)})
 	}
-	if step.parts != nil {
+	if step.joins() {
 		about = append(about, [2]string{"parts", step.aboutParts()})
 	}
 	if n := r.settings.GivenChannels(r.data); n > 0 {

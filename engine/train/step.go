@@ -97,7 +97,7 @@ type Step struct {
 	loss      objective.Loss
 	norm      *gorgonia.Node
 	applies   bool             // the objective applies the first average
-	parts     collective.Parts // of the flat buffers, by process; nil: this one has all
+	parts     collective.Parts // of the flat buffers, by process
 	jointNorm *jointNorm       // nil: the norm is that of gradients which this process has all of
 	// microNorm is that of a micro-batch's gradients; nil: nobody wants it.
 	microNorm *gorgonia.Node
@@ -109,8 +109,8 @@ type Step struct {
 	augmented *feed.Vector // how each was transformed; nil: the network is not told
 	frozen    []frozen     // networks that are not trained
 	optimizer optimizer
-	emas      []ema.Hyper // of Buffers.MoreEMAs
-	setHyper  func(Hyper) // for the optimizer's kernel; nil: this process has none
+	emas      []ema.Hyper   // of Buffers.MoreEMAs
+	setHyper  []func(Hyper) // for the optimizer's kernels
 }
 
 // NewStep builds the loss, differentiates it, and compiles the plans.
@@ -150,9 +150,8 @@ func NewStep(o StepOptions) (*Step, error) {
 		s.microNorm = gorgonia.NewScalar(b.Graph, tensor.Float32, gorgonia.WithName("gradient norm of a micro-batch"))
 	}
 	s.parts = partsOf(o.group(), s.optimizer, s.Trained.Params)
-	from, to := s.own()
 	s.applies = slices.ContainsFunc(b.Uses, func(u objective.Use) bool { return u.EMA })
-	s.Buffers = newBuffers(nets.FlatSize(s.Trained.Params), to-from, s.applies || o.group().Rank == 0, s.optimizer.states, o)
+	s.Buffers = newBuffers(nets.FlatSize(s.Trained.Params), s.parts.Size(o.group().Rank), s.applies || o.group().Rank == 0, s.optimizer.states, o)
 	s.Buffers.Images, s.Buffers.Inputs = s.images.resident, s.inputs.resident
 	c := plan.Options{
 		Inputs: b.Inputs, Outputs: []*gorgonia.Node{l.Value}, Before: b.Before, Forward: plan.Forward{Loss: l.Value, Blocks: b.Blocks},
@@ -220,7 +219,7 @@ func (s *Step) compile(c plan.Options, applied map[*plan.Buffer]bool) error {
 		}
 		return plan.Copying(b)
 	}
-	if s.parts == nil { // or other processes have to bring theirs first
+	if !s.joins() { // or other processes have to bring theirs first
 		end = append(end, copyOf(b.EMA)...)
 	}
 	copies := append(copyOf(b.Parameters), copyOf(b.EMA)...)
@@ -266,28 +265,31 @@ func (s *Step) gradients() *plan.Buffer {
 // ending is what follows the sum of all gradients: their norm and the optimizer.
 func (s *Step) ending() ([]plan.Stage, error) {
 	b, weights, gradients := s.Buffers, s.Trained.Params, s.gradients()
-	from, to := s.own()
 	norm := plan.Stage{Kernel: gradnorm.New(), In: []plan.Ref{{Buffer: gradients}}, Out: plan.Ref{Node: s.norm}}
 	if s.sharesNorm() {
 		var err error
-		if s.jointNorm, err = s.newJointNorm(gradients); err != nil {
+		if s.jointNorm, err = s.newJointNorm(); err != nil {
 			return nil, err
 		}
 		norm = plan.Stage{Kernel: s.jointNorm.norm, Out: plan.Ref{Node: s.norm}}
 	}
-	if from == to {
-		return []plan.Stage{norm}, nil
+	all := []plan.Stage{norm}
+	left := undecayed(s.DecayOf, weights)
+	for _, p := range s.pieces() {
+		optimizer := plan.Stage{Out: s.place(b.Parameters, p), In: []plan.Ref{s.place(gradients, p)}}
+		var set func(Hyper)
+		optimizer.Kernel, set = s.optimizer.kernel(within(weights, p.from, p.to), left.Part(p.from, p.to))
+		s.setHyper = append(s.setHyper, set)
+		for _, state := range b.States {
+			optimizer.In = append(optimizer.In, s.place(state, p))
+		}
+		optimizer.In = append(optimizer.In, s.place(b.EMA, p), plan.Ref{Node: s.norm})
+		if b.Parameters.Copy != nil && !s.joins() {
+			optimizer.In = append(optimizer.In, plan.Ref{Buffer: b.Parameters.Copy})
+		}
+		all = append(all, optimizer)
 	}
-	optimizer := plan.Stage{Out: s.part(b.Parameters), In: []plan.Ref{s.part(gradients)}}
-	optimizer.Kernel, s.setHyper = s.optimizer.kernel(within(weights, from, to), undecayed(s.DecayOf, weights).Part(from, to))
-	for _, state := range b.States {
-		optimizer.In = append(optimizer.In, s.part(state))
-	}
-	optimizer.In = append(optimizer.In, s.part(b.EMA), plan.Ref{Node: s.norm})
-	if b.Parameters.Copy != nil && s.parts == nil {
-		optimizer.In = append(optimizer.In, plan.Ref{Buffer: b.Parameters.Copy})
-	}
-	return []plan.Stage{norm, optimizer}, nil
+	return all, nil
 }
 
 // plans of the step, in the order of their first run.

@@ -39,9 +39,6 @@ func (s *Step) Load(d device.Device, m device.Memory) (*Trainer, error) {
 				results = append(results, p.Place(s.microNorm))
 			}
 		}
-		if j := s.jointNorm; j != nil && p == j.squares {
-			results = append(results, p.Place(j.sums))
-		}
 		if p == s.last() {
 			results = append(results, p.Place(s.norm))
 		}
@@ -101,7 +98,7 @@ type Trainer struct {
 	filled   []objective.Observation // of the micro-batch
 	perImage []float32               // its errors
 	part     part                    // of the step that this process has taken; then all of it
-	joint    joint                   // with the other processes of the group
+	joint    *joint                  // with the other processes of the group
 	leftOut  []string                // images that any of them has left out
 }
 
@@ -119,7 +116,7 @@ func (t *Trainer) Free() error {
 // begin are the buffers that the first weights are written to: the averages begin with them.
 // Those that several processes share are made of them later.
 func (t *Trainer) begin() []*plan.Buffer {
-	if t.parts != nil {
+	if t.joins() {
 		return []*plan.Buffer{t.Buffers.Parameters}
 	}
 	return t.Buffers.weights()
@@ -251,8 +248,8 @@ func (t *Trainer) finish() (float64, error) {
 // Hyper sets what changes from step to step.
 func (s *Step) Hyper(h Hyper) {
 	h.gradScale = s.gradScale()
-	if s.setHyper != nil {
-		s.setHyper(h)
+	for _, set := range s.setHyper {
+		set(h)
 	}
 	for i := range s.emas {
 		s.emas[i].Decay = h.EMADecays[1+i]

@@ -24,7 +24,7 @@ func (r *run) keep(b *plan.Buffer, flat []float32) error {
 // processes have parts of them.
 func (r *run) keepFirst() error {
 	t := r.trainer
-	if t.parts == nil {
+	if !t.joins() {
 		return nil
 	}
 	flat := make([]float32, nets.FlatSize(t.Trained.Params))
@@ -84,7 +84,7 @@ func (t *Trainer) gives() []*plan.Buffer { return append(t.Buffers.stored(), t.g
 func (r *run) has(b *plan.Buffer) bool {
 	t := r.trainer
 	switch {
-	case t.parts == nil, b == t.Buffers.Parameters:
+	case !t.joins(), b == t.Buffers.Parameters:
 		return true
 	case b == t.Buffers.EMA:
 		return t.applies || r.averaged == r.state.Images
