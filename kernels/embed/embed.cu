@@ -63,14 +63,3 @@ extern "C" __global__ void __launch_bounds__(threads) embed_fourier(Matrix y, co
   row[k] = cosine_first ? cos : sin;
   row[half + k] = cosine_first ? sin : cos;
 }
-
-// √2 times cosines of t·f + φ: see phases.go.
-extern "C" __global__ void __launch_bounds__(threads) embed_phases(Matrix y, const float *times, const float *frequencies, const float *phases) {
-  const uint32_t k = blockIdx.y * threads + threadIdx.x;
-  if (k >= y.cols) return;
-  const double turn = (double(times[blockIdx.x]) * double(frequencies[k]) + double(phases[k])) * 0.15915494309189535; // 1/2π
-  const double fraction = (turn - floor(turn)) * 0x1p32;
-  float sin, cos;
-  philox::sincos(sin, cos, uint32_t(__double2ull_rn(fraction)));
-  y.data[blockIdx.x * y.pitch + k] = 1.41421356f * cos;
-}

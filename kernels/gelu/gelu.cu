@@ -19,7 +19,7 @@ template <typename T, int N, int Inputs, typename F>
 __device__ inline void map(View<T> y, View<const T> x, View<const T> dy, int rows, int cols, F f) {
   const int c = column<N>(), first = blockIdx.x * rows_per_thread * blockDim.y;
   if (c >= cols) return;
-  down<rows_per_thread, Pair<T, N>>(first + threadIdx.y, min(rows, first + rows_per_thread * int(blockDim.y)), blockDim.y,
+  down<1, Pair<T, N>>(first + threadIdx.y, min(rows, first + rows_per_thread * int(blockDim.y)), blockDim.y,
       [&](Pair<T, N> &read, int r) {
         read.x.read(x.at(r, c));
         if constexpr (Inputs == 2) read.dy.read(dy.at(r, c));

@@ -39,7 +39,7 @@ func (f forced) CPU(l kernels.Launch) func(*cpu.Pool) {
 	var all []func(*cpu.Pool)
 	for _, m := range f.matrices {
 		w := cpu.Matrix{Data: l.Out.Data[m.Offset:], Rows: m.Rows, Cols: m.Columns, Pitch: m.Columns}
-		all = append(all, divide(w, w, 1, m.Counted))
+		all = append(all, columns{1, m.Counted}.divide(w, w))
 	}
 	return func(p *cpu.Pool) {
 		if norm := float64(l.In[0].Data[0]); math.IsNaN(norm) || math.IsInf(norm, 0) {

@@ -1,14 +1,15 @@
-// Operators that preserve magnitudes; cuda.go binds them, the Go files have the formulas.
+// Operators that preserve magnitudes; the Go files have the formulas.
+#include "philox.cuh"
 #include "tiles.cuh"
 
-constexpr int rows_per_thread = 4; // cuda.go's rowsPerThread
+constexpr int rows_per_thread = 4; // scale.go's rowsPerThread
 constexpr float epsilon = 1e-4f;   // magnitude.go's Epsilon
 
 template <typename T, int N>
 __device__ inline void scale(View<T> y, View<const T> x, const float *t, int rows, int cols, int pixels, int image, int channel) {
   const int c = column<N>(), first = blockIdx.x * rows_per_thread * blockDim.y;
   if (c >= cols) return;
-  down<rows_per_thread, Packed<T, N>>(first + threadIdx.y, min(rows, first + rows_per_thread * int(blockDim.y)), blockDim.y,
+  down<2, Packed<T, N>>(first + threadIdx.y, min(rows, first + rows_per_thread * int(blockDim.y)), blockDim.y,
       [&](Packed<T, N> &read, int r) { read.read(x.at(r, c)); },
       [&](const Packed<T, N> &read, int r) {
         float v[N];
@@ -33,7 +34,7 @@ template <typename T, int N, typename F>
 __device__ inline void map(View<T> y, View<const T> a, View<const T> b, int rows, int cols, F f) {
   const int c = column<N>(), first = blockIdx.x * rows_per_thread * blockDim.y;
   if (c >= cols) return;
-  down<rows_per_thread, Pair<T, N>>(first + threadIdx.y, min(rows, first + rows_per_thread * int(blockDim.y)), blockDim.y,
+  down<2, Pair<T, N>>(first + threadIdx.y, min(rows, first + rows_per_thread * int(blockDim.y)), blockDim.y,
       [&](Pair<T, N> &read, int r) {
         read.a.read(a.at(r, c));
         read.b.read(b.at(r, c));
@@ -75,7 +76,7 @@ __device__ inline void products(View<const T> x, View<const T> y, Images s, floa
   for (int i = 0; i < s.count(); i++) {
     if (c < cols) {
       float total[N] = {};
-      down<rows_per_thread, Pair<T, N>>(s.row(i) + threadIdx.y, s.end(i), blockDim.y,
+      down<2, Pair<T, N>>(s.row(i) + threadIdx.y, s.end(i), blockDim.y,
           [&](Pair<T, N> &read, int r) {
             read.a.read(x.at(r, c));
             read.b.read(y.at(r, c));
@@ -147,7 +148,7 @@ PIXEL(float, f32)
 PIXEL(bf16, bf16)
 
 // Weights: a block has 32 columns, all rows of them.
-constexpr int weight_rows = 32; // threads down a column; cuda.go's weightRows
+constexpr int weight_rows = 32; // threads down a column; weight.go's weightRows
 
 // column_sum adds x over the threads of a column, in order; all of them get the same bits.
 __device__ inline float column_sum(float x, float (&shared)[weight_rows][32]) {
@@ -204,3 +205,14 @@ __device__ inline void fill(View<T> y, int rows, int cols, float value) {
 
 #define FILL(T) (View<T> y, int rows, int cols, float value)
 VARIANTS(magnitude_fill, fill, FILL, (y, rows, cols, value))
+
+// phases: a thread has a frequency. An angle is found in float64, as a fraction of a turn.
+extern "C" __global__ void __launch_bounds__(128) magnitude_phases(View<float> y, const float *times, const float *frequencies, const float *phases, int cols) {
+  const int k = blockIdx.y * 128 + threadIdx.x;
+  if (k >= cols) return;
+  const double turn = (double(times[blockIdx.x]) * double(frequencies[k]) + double(phases[k])) * 0.15915494309189535; // 1/2π
+  const double fraction = (turn - floor(turn)) * 0x1p32;
+  float sin, cos;
+  philox::sincos(sin, cos, uint32_t(__double2ull_rn(fraction)));
+  *y.at(blockIdx.x, k) = 1.41421356f * cos;
+}

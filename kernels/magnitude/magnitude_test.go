@@ -12,17 +12,17 @@ import (
 	"gorgonia.org/tensor"
 )
 
-type operation struct {
+type example struct {
 	name  string
 	in    []kerneltest.Input
 	build func(in []*gorgonia.Node) *gorgonia.Node
 }
 
 // operations of images of a shape.
-func operations(shape ...int) []operation {
+func operations(shape ...int) []example {
 	x, one := kerneltest.Shape(shape...), kerneltest.Input{Shape: tensor.Shape{1}, Fixed: []float64{-0.625}}
 	perImage := kerneltest.Shape(shape[0], shape[len(shape)-1])
-	list := []operation{
+	list := []example{
 		{"scale", []kerneltest.Input{x, perImage}, func(in []*gorgonia.Node) *gorgonia.Node { return Scale(in[0], in[1]) }},
 		{"gain", []kerneltest.Input{x, one}, func(in []*gorgonia.Node) *gorgonia.Node { return Scale(in[0], in[1]) }},
 		{"sum", []kerneltest.Input{x, x}, func(in []*gorgonia.Node) *gorgonia.Node { return Sum(in[0], in[1], 0.75, -0.5, math.Inf(1)) }},
@@ -33,7 +33,7 @@ func operations(shape ...int) []operation {
 		}},
 	}
 	if c := shape[len(shape)-1]; c%3 == 0 {
-		list = append(list, operation{"pixel in groups", []kerneltest.Input{x}, func(in []*gorgonia.Node) *gorgonia.Node { return Pixel(in[0], 3) }})
+		list = append(list, example{"pixel in groups", []kerneltest.Input{x}, func(in []*gorgonia.Node) *gorgonia.Node { return Pixel(in[0], 3) }})
 	}
 	return list
 }

@@ -1,12 +1,12 @@
 package magnitude
 
 import (
-	"errors"
 	"fmt"
 	"math"
 
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
+	"fluxion/kernels/cuda"
 	"fluxion/kernels/pointwise"
 
 	"gorgonia.org/gorgonia"
@@ -14,83 +14,47 @@ import (
 
 // Sum returns p·a + q·b, kept between −limit and limit; an infinite one keeps all.
 func Sum(a, b *gorgonia.Node, p, q, limit float64) *gorgonia.Node {
-	name := fmt.Sprintf("%g and %g within %g", p, q, limit)
-	return kernels.Apply(sum{kernels.NewElementwise(name, a.Dims(), a.Dims()), float32(p), float32(q), float32(limit)}, a, b)
-}
-
-type sum struct {
-	kernels.Elementwise
-	p, q, limit float32
-}
-
-func (o sum) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
-	return kernels.Evaluate(func(in []kernels.Array) kernels.Array {
-		y := kernels.NewArray(in[0].Shape...)
-		limit := float64(o.limit)
-		for i, a := range in[0].Data {
-			y.Data[i] = min(max(float64(o.p)*a+float64(o.q)*in[1].Data[i], -limit), limit)
-		}
-		return y
-	}, v)
-}
-
-func (sum) DiffWRT(int) []bool { return []bool{true, true} }
-
-func (o sum) SymDiff(_ gorgonia.Nodes, y, dy *gorgonia.Node) (gorgonia.Nodes, error) {
-	of := func(factor float32) *gorgonia.Node {
-		if math.IsInf(float64(o.limit), 1) {
-			return pointwise.Affine(dy, float64(factor), 0)
-		}
-		r := dy.Dims()
-		return kernels.Apply(sumGrad{kernels.NewElementwise(fmt.Sprintf("%g within %g", factor, o.limit), r, r), factor, o.limit}, y, dy)
+	of := func(a, b float64) float64 { return min(max(p*a+q*b, -limit), limit) }
+	p32, q32, limit32 := float32(p), float32(q), float32(limit)
+	f := pairwise(of, func(a, b float32) float32 { return min(max(float32(p32*a)+float32(q32*b), -limit32), limit32) }, "magnitude_sum", p32, q32, limit32)
+	f.gradients = func(_ gorgonia.Nodes, y, dy *gorgonia.Node) gorgonia.Nodes {
+		return gorgonia.Nodes{kept(y, dy, p, limit), kept(y, dy, q, limit)}
 	}
-	return gorgonia.Nodes{of(o.p), of(o.q)}, nil
+	return apply(f, a.Dims(), fmt.Sprintf("%g and %g within %g", p, q, limit), a, b)
 }
 
-// TakesBFloat16 says yes.
-func (sum) TakesBFloat16() bool { return true }
-
-func (o sum) CPU(l kernels.Launch) func(*cpu.Pool) {
-	return kernels.Elements(l, func(a, b float32) float32 {
-		return min(max(float32(o.p*a)+float32(o.q*b), -o.limit), o.limit)
-	})
-}
-
-// sumGrad is factor·dy where a sum was kept; inputs the sum, dy.
-type sumGrad struct {
-	kernels.Elementwise
-	factor, limit float32
-}
-
-// kept says whether a sum is what it would be without a limit.
-func (o sumGrad) kept(y float32) bool { return y > -o.limit && y < o.limit }
-
-func (o sumGrad) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
-	return kernels.Evaluate(func(in []kernels.Array) kernels.Array {
-		dx := kernels.NewArray(in[0].Shape...)
-		for i, y := range in[0].Data {
-			if o.kept(float32(y)) {
-				dx.Data[i] = float64(o.factor) * in[1].Data[i]
-			}
-		}
-		return dx
-	}, v)
-}
-
-func (sumGrad) DiffWRT(n int) []bool { return make([]bool, n) }
-
-func (sumGrad) SymDiff(gorgonia.Nodes, *gorgonia.Node, *gorgonia.Node) (gorgonia.Nodes, error) {
-	return nil, errors.New("the gradient of a sum within limits has no gradient")
-}
-
-// TakesBFloat16 says yes.
-func (sumGrad) TakesBFloat16() bool { return true }
-
-func (o sumGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
-	return kernels.Elements(l, func(y, dy float32) float32 {
-		if o.kept(y) {
-			return o.factor * dy
+// kept is factor·dy where a sum y was kept.
+func kept(y, dy *gorgonia.Node, factor, limit float64) *gorgonia.Node {
+	if math.IsInf(limit, 1) {
+		return pointwise.Affine(dy, factor, 0)
+	}
+	factor32, limit32 := float32(factor), float32(limit)
+	f := pairwise(func(y, dy float64) float64 {
+		if y > -limit && y < limit {
+			return factor * dy
 		}
 		return 0
-	})
+	}, func(y, dy float32) float32 {
+		if y > -limit32 && y < limit32 {
+			return factor32 * dy
+		}
+		return 0
+	}, "magnitude_sum_grad", factor32, limit32)
+	return apply(f, dy.Dims(), fmt.Sprintf("%g within %g", factor, limit), y, dy)
+}
+
+// pairwise makes each number of those at its own place in two inputs.
+func pairwise(reference func(a, b float64) float64, of func(a, b float32) float32, function string, numbers ...any) functions {
+	return functions{
+		shape: alike, flops: 3, native: true,
+		evaluate: func(in []kernels.Array, y kernels.Array) {
+			for i := range y.Data {
+				y.Data[i] = reference(in[0].Data[i], in[1].Data[i])
+			}
+		},
+		cpu: func(l kernels.Launch) func(*cpu.Pool) { return kernels.Elements(l, of) },
+		cuda: func(l cuda.Launch) []cuda.Call {
+			return cuda.Elements(module, function, rowsPerThread, []cuda.Operand{l.Out, l.In[0], l.In[1]}, numbers...)
+		},
+	}
 }

@@ -1,11 +1,11 @@
 package magnitude
 
 import (
-	"errors"
 	"fmt"
 
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
+	"fluxion/kernels/cuda"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -15,92 +15,84 @@ import (
 // multiplies it: EDM2's weight normalisation, equations 47 and 66. Rows behind those that count
 // are divided with them. All is float32 in a plan of any precision.
 func Weight(w *gorgonia.Node, factor float64, counted int) *gorgonia.Node {
-	return kernels.Apply(weight{ofColumns("unit weights", factor, counted, w.Dims())}, w)
+	c := columns{factor, counted}
+	f := functions{shape: c.shape, flops: 3, evaluate: c.reference, gradients: c.gradients, cpu: func(l kernels.Launch) func(*cpu.Pool) {
+		return c.divide(l.In[0].Matrix, l.Out.Matrix)
+	}, cuda: func(l cuda.Launch) []cuda.Call {
+		w, y := l.In[0], l.Out
+		return []cuda.Call{overColumns("magnitude_weight", y.Cols, y.View(), w.View(), y.Rows, y.Cols, counted, float32(factor), cuda.Address(0))}
+	}}
+	return kernels.Apply(exact{newOperation(f, w.Dims(), c.name("unit weights"), []*gorgonia.Node{w})}, w)
 }
 
-// columns is what the norm of weights and its gradient have in common.
+// columns says what becomes of columns of weights.
 type columns struct {
-	kernels.Elementwise
-	factor  float32
+	factor  float64
 	counted int
 }
 
-func ofColumns(name string, factor float64, counted int, ranks ...int) columns {
-	return columns{kernels.NewElementwise(fmt.Sprintf("%s times %g of %d rows", name, factor, counted), ranks...), float32(factor), counted}
+func (c columns) name(what string) string {
+	return fmt.Sprintf("%s times %g of %d rows", what, c.factor, c.counted)
 }
 
-// InferShape checks that there are as many rows as count.
-func (o columns) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
-	s, err := o.Elementwise.InferShape(in...)
-	if err == nil && (o.counted < 1 || o.counted > s.TotalSize()/s[len(s)-1]) {
-		return nil, fmt.Errorf("%s: weights %v have not so many", o.Name, s)
+// shape checks that there are as many rows as count.
+func (c columns) shape(in []tensor.Shape) (tensor.Shape, error) {
+	s, err := alike(in)
+	if err == nil && (c.counted < 1 || c.counted > s.TotalSize()/s[len(s)-1]) {
+		return nil, fmt.Errorf("weights %v have not so many", s)
 	}
 	return s, err
 }
 
-// Exact says that there is no bfloat16 about it.
-func (columns) Exact() {}
-
-// Cost of one launch.
-func (o columns) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost {
-	return kernels.Cost{FLOPs: int64((1 + 2*len(in)) * out.TotalSize()), Bytes: kernels.Traffic(out, in...)}
+func (c columns) gradients(in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
+	f := functions{shape: c.shape, flops: 6, evaluate: c.gradReference, cpu: c.gradCPU, cuda: func(l cuda.Launch) []cuda.Call {
+		w, dy, to := l.In[0], l.In[1], l.Out
+		return []cuda.Call{overColumns("magnitude_weight_grad", to.Cols, to.View(), w.View(), dy.View(), to.Rows, to.Cols, c.counted, float32(c.factor))}
+	}}
+	operands := []*gorgonia.Node{in[0], dy}
+	return gorgonia.Nodes{kernels.Apply(exact{newOperation(f, dy.Dims(), c.name("unit weights.dw"), operands)}, operands...)}
 }
 
-type weight struct{ columns }
+const weightRows = 32 // threads down a column of weights, as in magnitude.cu
 
-func (o weight) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
-	return kernels.Evaluate(func(in []kernels.Array) kernels.Array {
-		w := in[0]
-		y := kernels.NewArray(w.Shape...)
-		out := w.Shape[len(w.Shape)-1]
-		squares, _ := sums(w.Data, w.Data, out, o.counted)
-		for i, e := range w.Data {
-			factor, _ := inverse(squares[i%out], o.counted)
-			y.Data[i] = float64(o.factor) * factor * e
-		}
-		return y
-	}, v)
+func overColumns(function string, cols int, args ...any) cuda.Call {
+	return cuda.Call{Module: module, Function: function, Grid: [3]int{(cols + 31) / 32, 1, 1}, Block: [3]int{32, weightRows, 1}, Args: cuda.Args(args...)}
+}
+
+func (c columns) reference(in []kernels.Array, y kernels.Array) {
+	w := in[0]
+	out := w.Shape[len(w.Shape)-1]
+	squares, _ := c.sums(w.Data, w.Data, out)
+	for i, e := range w.Data {
+		factor, _ := inverse(squares[i%out], c.counted)
+		y.Data[i] = c.factor * factor * e
+	}
 }
 
 // sums are those of squares and products of columns; of squares only rows that count.
-func sums(w, dy []float64, out, counted int) (squares, products []float64) {
+func (c columns) sums(w, dy []float64, out int) (squares, products []float64) {
 	squares, products = make([]float64, out), make([]float64, out)
 	for i, e := range w {
 		products[i%out] += e * dy[i]
-		if i/out < counted {
+		if i/out < c.counted {
 			squares[i%out] += e * e
 		}
 	}
 	return squares, products
 }
 
-func (weight) DiffWRT(int) []bool { return []bool{true} }
-
-func (o weight) SymDiff(in gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes, error) {
-	r := dy.Dims()
-	return gorgonia.Nodes{kernels.Apply(weightGrad{ofColumns("unit weights.dw", float64(o.factor), o.counted, r, r)}, in[0], dy)}, nil
-}
-
-func (o weight) CPU(l kernels.Launch) func(*cpu.Pool) {
-	return divide(l.In[0].Matrix, l.Out.Matrix, float64(o.factor), o.counted)
-}
-
-// divide binds the division of columns; it may work in place.
-func divide(w, to cpu.Matrix, factor float64, counted int) func(*cpu.Pool) {
-	return byColumns(w.Cols, func(from, end int) {
-		var squares, unused [stripe]float64
-		add(w, w, from, end, counted, &squares, &unused)
-		for c := range end - from {
-			f, _ := inverse(squares[c], counted)
-			squares[c] = factor * f
+func (c columns) gradReference(in []kernels.Array, dw kernels.Array) {
+	w, dy := in[0].Data, in[1].Data
+	out := dw.Shape[len(dw.Shape)-1]
+	squares, products := c.sums(w, dy, out)
+	for i, e := range w {
+		factor, slope := inverse(squares[i%out], c.counted)
+		g := factor * dy[i]
+		if i/out < c.counted {
+			g -= slope * products[i%out] * e
 		}
-		for r := range w.Rows {
-			y := to.Row(r)[from:end]
-			for c, e := range w.Row(r)[from:end] {
-				y[c] = float32(squares[c] * float64(e))
-			}
-		}
-	})
+		dw.Data[i] = c.factor * g
+	}
 }
 
 // stripe is the columns of a task: some cache lines of each row.
@@ -112,63 +104,53 @@ func byColumns(cols int, f func(from, end int)) func(*cpu.Pool) {
 }
 
 // add is sums of a task's columns.
-func add(w, dy cpu.Matrix, from, end, counted int, squares, products *[stripe]float64) {
+func (c columns) add(w, dy cpu.Matrix, from, end int, squares, products *[stripe]float64) {
 	for r := range w.Rows {
 		y := dy.Row(r)[from:end]
-		for c, e := range w.Row(r)[from:end] {
-			products[c] += float64(e) * float64(y[c])
-			if r < counted {
-				squares[c] += float64(e) * float64(e)
+		for i, e := range w.Row(r)[from:end] {
+			products[i] += float64(e) * float64(y[i])
+			if r < c.counted {
+				squares[i] += float64(e) * float64(e)
 			}
 		}
 	}
 }
 
-// weightGrad: inputs w, dy.
-type weightGrad struct{ columns }
-
-func (o weightGrad) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
-	return kernels.Evaluate(func(in []kernels.Array) kernels.Array {
-		w, dy := in[0].Data, in[1].Data
-		dw := kernels.NewArray(in[0].Shape...)
-		out := dw.Shape[len(dw.Shape)-1]
-		squares, products := sums(w, dy, out, o.counted)
-		for i, e := range w {
-			c := i % out
-			factor, slope := inverse(squares[c], o.counted)
-			dw.Data[i] = factor * dy[i]
-			if i/out < o.counted {
-				dw.Data[i] -= slope * products[c] * e
-			}
-			dw.Data[i] *= float64(o.factor)
+// divide binds the division of columns; it may work in place.
+func (c columns) divide(w, to cpu.Matrix) func(*cpu.Pool) {
+	return byColumns(w.Cols, func(from, end int) {
+		var squares, unused [stripe]float64
+		c.add(w, w, from, end, &squares, &unused)
+		for i := range end - from {
+			f, _ := inverse(squares[i], c.counted)
+			squares[i] = c.factor * f
 		}
-		return dw
-	}, v)
+		for r := range w.Rows {
+			y := to.Row(r)[from:end]
+			for i, e := range w.Row(r)[from:end] {
+				y[i] = float32(squares[i] * float64(e))
+			}
+		}
+	})
 }
 
-func (weightGrad) DiffWRT(n int) []bool { return make([]bool, n) }
-
-func (weightGrad) SymDiff(gorgonia.Nodes, *gorgonia.Node, *gorgonia.Node) (gorgonia.Nodes, error) {
-	return nil, errors.New("the gradient of unit weights has no gradient")
-}
-
-func (o weightGrad) CPU(l kernels.Launch) func(*cpu.Pool) {
+func (c columns) gradCPU(l kernels.Launch) func(*cpu.Pool) {
 	w, dy, to := l.In[0].Matrix, l.In[1].Matrix, l.Out.Matrix
 	return byColumns(w.Cols, func(from, end int) {
 		var factors, slopes [stripe]float64
-		add(w, dy, from, end, o.counted, &factors, &slopes)
-		for c := range end - from {
-			factor, slope := inverse(factors[c], o.counted)
-			factors[c], slopes[c] = float64(o.factor)*factor, float64(o.factor)*slope*slopes[c]
+		c.add(w, dy, from, end, &factors, &slopes)
+		for i := range end - from {
+			factor, slope := inverse(factors[i], c.counted)
+			factors[i], slopes[i] = c.factor*factor, c.factor*slope*slopes[i]
 		}
 		for r := range w.Rows {
 			x, y, d := w.Row(r)[from:end], dy.Row(r)[from:end], to.Row(r)[from:end]
-			for c := range d {
-				g := float64(factors[c] * float64(y[c]))
-				if r < o.counted {
-					g -= float64(slopes[c] * float64(x[c]))
+			for i := range d {
+				g := float64(factors[i] * float64(y[i]))
+				if r < c.counted {
+					g -= float64(slopes[i] * float64(x[i]))
 				}
-				d[c] = float32(g)
+				d[i] = float32(g)
 			}
 		}
 	})
