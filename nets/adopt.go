@@ -36,6 +36,8 @@ const MeanRow = -1
 //     grey images as their mean.
 //   - Rows says for each row of the table of classes which of the other's it begins with. A
 //     table, or an embedding of numbers, where the other has none begins at zero.
+//   - Weights of unit size (Param.Unit) are taken where their shape is the same: others would change
+//     the size of what the rest of the network is given.
 //
 // Fresh are parameters that do not begin with anything of the other network. Notes say what is
 // neither the same nor fresh.
@@ -52,12 +54,12 @@ func Adopt(to, from Network, params []Param, rows []int) (taken []Adopted, fresh
 		switch {
 		case p.Name == ClassTable && there && len(rows) == p.Shape[0] && p.Shape[1] == q.Shape[1]:
 			t.Make = func(from []float32) []float32 { return chosen(from, rows, p.Shape[1]) }
-		case slices.Contains(inputWeights, p.Name) && there && !in.same() && in.fits(p, q, 1, a.pixels(b)):
+		case slices.Contains(inputWeights, p.Name) && there && p.Unit == 0 && !in.same() && in.fits(p, q, 1, a.pixels(b)):
 			t.Make = func(from []float32) []float32 { return in.of(p, q, 1, from) }
-		case slices.Contains(outputWeights, p.Name) && there && !out.same() && out.fits(p, q, 0, a.pixels(b)):
+		case slices.Contains(outputWeights, p.Name) && there && p.Unit == 0 && !out.same() && out.fits(p, q, 0, a.pixels(b)):
 			t.Make = func(from []float32) []float32 { return out.of(p, q, 0, from) }
 		case there && q.Shape.Eq(p.Shape):
-		case !there && a.Conditional() && strings.HasPrefix(p.Name, classEmbedding) && !strings.Contains(p.Name, ".linear_1."):
+		case !there && a.Conditional() && p.Unit == 0 && strings.HasPrefix(p.Name, classEmbedding) && !strings.Contains(p.Name, ".linear_1."):
 			t.Make = func([]float32) []float32 { return make([]float32, p.Size()) }
 			if p.Name == ClassTable || strings.HasSuffix(p.Name, ".weight") {
 				notes = append(notes, p.Name+" begins at zero: what the network is told of an image changes nothing at first")
@@ -71,7 +73,10 @@ func Adopt(to, from Network, params []Param, rows []int) (taken []Adopted, fresh
 		}
 		taken = append(taken, t)
 	}
-	return taken, fresh, append(notes, a.adoptedChannels(b)...)
+	if !slices.ContainsFunc(params, func(p Param) bool { return p.Unit > 0 && slices.Contains(inputWeights, p.Name) }) {
+		notes = append(notes, a.adoptedChannels(b)...)
+	}
+	return taken, fresh, notes
 }
 
 // classEmbedding begins the names of what embeds classes, and numbers in their place.

@@ -23,6 +23,7 @@ type Param struct {
 	Offset int // floats from the start of the flat buffer, a multiple of 16
 
 	Fixed  bool // it is no weight: training leaves it as it begins
+	Unit   int  // rows that count in the size of a column, by which training divides it behind each step; 0: it does not
 	matrix bool // a convolution or linear map, whose axes a file has in reverse
 }
 

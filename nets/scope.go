@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"fluxion/kernels/linear"
+	"fluxion/kernels/magnitude"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -43,6 +44,23 @@ func (s *Scope) Fixed(name string, init Init, shape ...int) *gorgonia.Node {
 func (s *Scope) Matrix(name string, init Init, stored ...int) *gorgonia.Node {
 	shape := append(tensor.Shape(slices.Clone(stored[2:])), stored[1], stored[0])
 	return s.declare(Param{Name: name, Stored: stored, Shape: shape, Init: init, matrix: true})
+}
+
+// UnitMatrix is Matrix of a weight without a bias whose columns, the weights of an output, are of
+// unit size, in the graph and after each step of training: a sum of n products with it has the
+// size of its terms. It is multiplied by a factor (Karras et al. 2024, EDM2, equation 47).
+func (s *Scope) UnitMatrix(name string, factor float64, stored ...int) *gorgonia.Node {
+	shape := append(tensor.Shape(slices.Clone(stored[2:])), stored[1], stored[0])
+	rows := shape.TotalSize() / stored[0]
+	w := s.declare(Param{Name: name, Stored: stored, Shape: shape, Init: Init{Normal: 1}, Unit: rows, matrix: true})
+	return magnitude.Weight(w, factor/math.Sqrt(float64(rows)), rows)
+}
+
+// UnitTable is a table of vectors of which each number is of unit size over the rows that count,
+// the first ones.
+func (s *Scope) UnitTable(name string, counted, rows, width int) *gorgonia.Node {
+	shape := []int{rows, width}
+	return magnitude.Weight(s.declare(Param{Name: name, Stored: shape, Shape: shape, Init: Init{Normal: 1}, Unit: counted}), 1, counted)
 }
 
 func (s *Scope) declare(p Param) *gorgonia.Node {

@@ -1,10 +1,10 @@
-"""Checks networks of EDM and ADM against definitions of their own, and makes nets/edm/testdata.
+"""Checks networks of EDM, ADM and EDM2 against definitions of their own, and makes nets/edm/testdata and nets/edm2/testdata.
 
     go build -o /tmp/fluxion ./cmd/fluxion
     "$(scripts/peers.sh)" scripts/edm_networks.py /tmp/fluxion
 
 The networks below are written from the papers (Song et al. 2021, appendix H; Karras et al. 2022, appendix F.4 and table 1;
-Dhariwal and Nichol 2021, section 3), with the names that EDM's files have. For each of them, with weights drawn here:
+Dhariwal and Nichol 2021, section 3; Karras et al. 2024, sections 2 and B), with the names that EDM's files have. For each of them, with weights drawn here:
 `fluxion convert` reads the folder and writes it as one of Fluxion's; `fluxion sample` takes one Euler step from given noise,
 which is c_skip z + c_out F(c_in z, ln(σ)/4), and that is compared. Exits with 1 where it differs by more than 1e-4 of the range.
 The small ones become nets/edm/testdata, for Go's tests. About a minute.
@@ -28,10 +28,14 @@ NETWORKS = {
                    attn_resolutions=[8], dropout=0.13),
     "ncsnpp": dict(model_type="SongUNet", img_resolution=16, img_channels=3, label_dim=0, model_channels=8, channel_mult=[2, 1], num_blocks=1,
                    attn_resolutions=[16], embedding_type="fourier", channel_mult_noise=2, encoder_type="residual", resample_filter=[1, 3, 3, 1]),
+    "edm2": dict(model_type="EDM2", img_resolution=16, img_channels=3, label_dim=3, model_channels=8, channel_mult=[1, 2], num_blocks=1,
+                 attn_resolutions=[8], channels_per_head=8, dropout=0.1),
+    "edm2-wide": dict(model_type="EDM2", img_resolution=16, img_channels=4, label_dim=0, model_channels=64, channel_mult=[1, 2, 3], num_blocks=2,
+                      attn_resolutions=[16, 4], channel_mult_noise=1, channel_mult_emb=2, clip_act=2),
     "adm": dict(model_type="DhariwalUNet", img_resolution=16, img_channels=3, label_dim=4, model_channels=128, channel_mult=[1, 2], num_blocks=1,
                 attn_resolutions=[8]),
 }
-SMALL = ("ddpmpp", "ncsnpp")
+SMALL = ("ddpmpp", "ncsnpp", "edm2")
 
 
 class Network:
@@ -151,13 +155,106 @@ class Network:
         return self.conv(names[1], F.silu(self.norm(names[0], x)), self.k["img_channels"])
 
 
+def unit(x, axes):
+    """x at a root mean square of 1 over axes."""
+    return x / (1e-4 + x.square().mean(axes, keepdim=True).sqrt())
+
+
+def balanced(a, b, t):
+    return ((1 - t) * a + t * b) / math.hypot(1 - t, t)
+
+
+class Preserving(Network):
+    """EDM2's network: configuration G."""
+
+    def weight(self, name, *shape):
+        w = self.p(name + ".weight", *shape, spread=3.0)
+        return unit(w, tuple(range(1, len(shape)))) / math.sqrt(math.prod(shape[1:]))
+
+    def gain(self, name):
+        return self.p(name, center=0.5, spread=0.3)
+
+    def linear(self, name, x, out):
+        return x @ self.weight(name, out, x.shape[1]).T
+
+    def conv(self, name, x, out, side=3):
+        return F.conv2d(x, self.weight(name, out, x.shape[1], side, side), padding=side // 2)
+
+    def silu(self, x):
+        return F.silu(x) / 0.596
+
+    def embedding(self, t, labels):
+        k = self.k
+        width = k["model_channels"] * k.get("channel_mult_noise", k["channel_mult"][0])
+        out = k["model_channels"] * k.get("channel_mult_emb", max(k["channel_mult"]))
+        f, phases = self.p("emb_fourier.freqs", width, spread=2 * math.pi), self.p("emb_fourier.phases", width, center=math.pi, spread=1.8)
+        e = self.linear("emb_noise", math.sqrt(2) * torch.cos(t[:, None] * f + phases), out)
+        if k["label_dim"]:
+            e = balanced(e, self.linear("emb_label", labels * math.sqrt(k["label_dim"]), out), 0.5)
+        return self.silu(e)
+
+    def block(self, name, x, e, out, way, resize=None, attention=False):
+        if resize:
+            x = resize(x)
+        if way == "enc":
+            if x.shape[1] != out:
+                x = self.conv(name + ".conv_skip", x, out, 1)
+            x = unit(x, 1)
+        y = self.conv(name + ".conv_res0", self.silu(x), out)
+        scales = 1 + self.gain(name + ".emb_gain") * self.linear(name + ".emb_linear", e, out)
+        y = self.conv(name + ".conv_res1", self.silu(y * scales[:, :, None, None]), out)
+        if way == "dec" and x.shape[1] != out:
+            x = self.conv(name + ".conv_skip", x, out, 1)
+        x = balanced(x, y, 0.3)
+        heads = out // self.k.get("channels_per_head", 64)
+        if attention and heads:
+            b, c, height, width = x.shape
+            q, k, v = unit(self.conv(name + ".attn_qkv", x, 3 * c, 1).reshape(b, heads, c // heads, 3, height * width), 2).unbind(3)
+            weights = torch.softmax(q.transpose(2, 3) @ k / math.sqrt(c // heads), -1)
+            x = balanced(x, self.conv(name + ".attn_proj", (v @ weights.transpose(2, 3)).reshape(b, c, height, width), c, 1), 0.3)
+        clip = self.k.get("clip_act", 256)
+        return x.clamp(-clip, clip)
+
+    def join(self, x, y):
+        m, n = x.shape[1], y.shape[1]
+        return torch.cat([x * math.sqrt((m + n) / 2 / m), y * math.sqrt((m + n) / 2 / n)], 1)
+
+    def __call__(self, x, t, labels):
+        e = self.embedding(t, labels)
+        k, levels = self.k, list(enumerate(m * self.k["model_channels"] for m in self.k["channel_mult"]))
+        at = [f"{k['img_resolution'] >> i}x{k['img_resolution'] >> i}" for i, _ in levels]
+        attends = [k["img_resolution"] >> i in k["attn_resolutions"] for i, _ in levels]
+        x = self.conv(f"enc.{at[0]}_conv", torch.cat([x, torch.ones_like(x[:, :1])], 1), levels[0][1])
+        skips = [x]
+        for i, out in levels:
+            if i:
+                x = self.block(f"enc.{at[i]}_down", x, e, x.shape[1], "enc", lambda x: F.avg_pool2d(x, 2))
+                skips.append(x)
+            for j in range(k["num_blocks"]):
+                x = self.block(f"enc.{at[i]}_block{j}", x, e, out, "enc", attention=attends[i])
+                skips.append(x)
+        for i, out in reversed(levels):
+            if i == len(levels) - 1:
+                x = self.block(f"dec.{at[i]}_in0", x, e, x.shape[1], "dec", attention=True)
+                x = self.block(f"dec.{at[i]}_in1", x, e, x.shape[1], "dec")
+            else:
+                x = self.block(f"dec.{at[i]}_up", x, e, x.shape[1], "dec", lambda x: F.interpolate(x, scale_factor=2, mode="nearest"))
+            for j in range(k["num_blocks"] + 1):
+                x = self.block(f"dec.{at[i]}_block{j}", self.join(x, skips.pop()), e, out, "dec", attention=attends[i])
+        self.p("logvar_linear.weight", 1, 128)  # what training learns of the loss
+        return self.gain("out_gain") * self.conv("out_conv", x, k["img_channels"])
+
+
 def save(folder, network):
-    """The folder that EDM's own Python exports: see nets/edm."""
+    """The folder that EDM's own Python exports: see nets/edm and nets/edm2."""
+    second = isinstance(network, Preserving)
+    kwargs = {key: value for key, value in network.k.items() if not second or key != "model_type"}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps({"_class_name": "EDMPrecond", **network.k}, indent=2, sort_keys=True) + "\n")
+    (folder / "config.json").write_text(json.dumps({"_class_name": "EDM2Precond" if second else "EDMPrecond", **kwargs}, indent=2, sort_keys=True) + "\n")
     (folder / "scheduler").mkdir(exist_ok=True)
     (folder / "scheduler" / "scheduler_config.json").write_text('{"_class_name": "EDMEulerScheduler"}\n')
-    tensors = {"model." + name: w.float().contiguous() for name, w in network.w.items()}
+    prefix = "unet." if second else "model."
+    tensors = {name if name.startswith("logvar_") else prefix + name: w.float().contiguous() for name, w in network.w.items()}
     save_file(tensors, folder / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
 
 
@@ -169,7 +266,8 @@ def fluxion(program, *arguments):
 
 @torch.no_grad()
 def compare(program, folder, name, kwargs):
-    network = Network(kwargs, len(name))
+    second = kwargs["model_type"] == "EDM2"
+    network = (Preserving if second else Network)(kwargs, len(name))
     x = torch.randn(2, kwargs["img_channels"], kwargs["img_resolution"], kwargs["img_resolution"], generator=network.g, dtype=torch.float64).float().double()
     t = torch.tensor([-0.75, 1.0625], dtype=torch.float64)
     classes = kwargs["label_dim"]
@@ -181,7 +279,7 @@ def compare(program, folder, name, kwargs):
         if classes:
             io["class_labels"] = torch.tensor([1, classes])
         save_file(io, folder / name / "io.safetensors")
-        target = Path(__file__).parent.parent / "nets/edm/testdata" / name
+        target = Path(__file__).parent.parent / "nets" / ("edm2" if second else "edm") / "testdata" / name
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(folder / name, target)
     worst = 0.0

@@ -13,7 +13,7 @@ import (
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/number"
 	"fluxion/nets"
-	"fluxion/nets/unet"
+	"fluxion/nets/catalog"
 )
 
 // TestPrepare: weights laid out once a run give the same pictures as weights laid
@@ -27,13 +27,16 @@ func TestPrepare(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer d.Close()
-				plain, prepared := preparedPictures(t, d, precision, false), preparedPictures(t, d, precision, true)
-				if bytes.Equal(plain[0], plain[1]) {
-					t.Error("other weights give the same pictures")
-				}
-				for run := range plain {
-					if !bytes.Equal(plain[run], prepared[run]) {
-						t.Errorf("run %d: weights laid out before give other pictures", run)
+				// Weights of EDM2's network are made of the parameters in each run.
+				for preset, lasting := range map[string]bool{"micro": true, "edm2-micro": false} {
+					plain, prepared := preparedPictures(t, d, preset, precision, false, false), preparedPictures(t, d, preset, precision, true, lasting)
+					if bytes.Equal(plain[0], plain[1]) {
+						t.Errorf("%s: other weights give the same pictures", preset)
+					}
+					for run := range plain {
+						if !bytes.Equal(plain[run], prepared[run]) {
+							t.Errorf("%s, run %d: weights laid out before give other pictures", preset, run)
+						}
 					}
 				}
 			})
@@ -41,22 +44,22 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
-// preparedPictures are those of two runs with other weights.
-func preparedPictures(t *testing.T, d device.Device, precision number.Type, prepare bool) (pictures [2][]byte) {
+// preparedPictures are those of two runs with other weights, some of which are laid out or none.
+func preparedPictures(t *testing.T, d device.Device, name string, precision number.Type, prepare, some bool) (pictures [2][]byte) {
 	t.Helper()
-	config, err := unet.Preset("micro")
+	preset, err := catalog.Preset(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	step, err := NewStep(Options{
-		Network: config.WithSize(8), Height: 8, Width: 8, Batch: 2, Target: d.Target(), Precision: precision, Prepare: prepare,
+		Network: preset.Network, Height: 8, Width: 8, Batch: 2, Target: d.Target(), Precision: precision, Prepare: prepare,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Without products of bfloat16 only the layers of the time, in float32, have any.
-	if n := step.Sizes()[step.Plan.Prepared]; (n > 0) != prepare {
-		t.Fatalf("prepare %v: %d bytes of weights laid out", prepare, n)
+	if n := step.Sizes()[step.Plan.Prepared]; (n > 0) != some {
+		t.Fatalf("%s, prepare %v: %d bytes of weights laid out", name, prepare, n)
 	}
 	memory, err := d.Alloc(step.Sizes())
 	if err != nil {

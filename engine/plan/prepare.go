@@ -1,6 +1,10 @@
 package plan
 
-import "fluxion/kernels"
+import (
+	"slices"
+
+	"fluxion/kernels"
+)
 
 // Preparer is a Target whose launches lay weights out before they multiply, and
 // can find them so: where weights stay, that need not be done in every run.
@@ -13,13 +17,23 @@ type Preparer interface {
 // prepare gives the weights of w, the next launch, a place of their own.
 func (c *compiler) prepare(w *pending) {
 	target, ok := c.Target.(Preparer)
-	if !ok || !c.Prepare {
+	if !ok || !c.Prepare || !w.keepsWeights() {
 		return
 	}
 	if n := target.Prepared(w.launch((*value).describe)); n > 0 {
 		w.prepared = Space{c.prepared, n}
 		c.prepared += roundUp(n, scratchAlignment)
 	}
+}
+
+// keepsWeights says whether the weights of a product are parameters, which stay; those that are
+// made of parameters are made in every run.
+func (w *pending) keepsWeights() bool {
+	k, ok := w.kernel.(kernels.Weighted)
+	return !ok || !slices.ContainsFunc(k.Weights(), func(i int) bool {
+		v := w.in[i].value
+		return v != nil && v.home == nil
+	})
 }
 
 // Preparation is the plan that must run before this one whenever the weights have

@@ -47,6 +47,26 @@ func fitted(t *testing.T, n nets.Network, change func(s *nets.Spec)) nets.Networ
 	return n
 }
 
+// unit says whether weights of a network are of unit size, which are not mixed.
+func unit(n nets.Network) bool {
+	return slices.ContainsFunc(nets.Params(n), func(p nets.Param) bool { return p.Unit > 0 })
+}
+
+// checkUnit says whether what such a network begins anew is what has another shape, and no more.
+func checkUnit(t *testing.T, name string, to, from nets.Network, fresh []string) {
+	t.Helper()
+	was := map[string]nets.Param{}
+	for _, p := range nets.Params(from) {
+		was[p.Name] = p
+	}
+	for _, p := range nets.Params(to) {
+		anew := slices.ContainsFunc(fresh, func(f string) bool { return f == p.Name || strings.HasPrefix(f, p.Name+" ") })
+		if q, there := was[p.Name]; anew == (there && q.Shape.Eq(p.Shape)) {
+			t.Errorf("%s: %s, there %v: fresh is %v", name, p.Name, q.Shape, anew)
+		}
+	}
+}
+
 // TestAdopt: a network that begins with the weights of another makes what that makes, though it
 // is given more, is for more channels, or is told a class.
 func TestAdopt(t *testing.T) {
@@ -62,6 +82,10 @@ func TestAdopt(t *testing.T) {
 			m := fitted(t, n, change)
 			from, to := newGraph(t, n), newGraph(t, m)
 			fresh, notes := adopt(t, to, from, nil)
+			if unit(n) {
+				checkUnit(t, name+", given "+what, m, n, fresh)
+				continue
+			}
 			if string(m.JSON()) != string(n.JSON()) && len(notes) == 0 && (what != "an estimate" || !n.Spec().Estimate) || len(fresh) > 0 {
 				t.Errorf("%s, given %s: notes %q, fresh %q", name, what, notes, fresh)
 			}
@@ -114,6 +138,11 @@ func TestAdoptGrey(t *testing.T) {
 		}
 		for _, c := range [][2]int{{3, 1}, {1, 3}} {
 			from, to := of(c[0]), of(c[1])
+			if unit(from.Network) {
+				fresh, _ := adopt(t, to, from, nil)
+				checkUnit(t, class.Name, to.Network, from.Network, fresh)
+				continue
+			}
 			if fresh, notes := adopt(t, to, from, nil); len(fresh) > 0 || len(notes) != 1 {
 				t.Errorf("%s: fresh %q, notes %q", class.Name, fresh, notes)
 			}

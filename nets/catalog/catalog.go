@@ -4,6 +4,7 @@ package catalog
 import (
 	"fluxion/nets"
 	"fluxion/nets/edm"
+	"fluxion/nets/edm2"
 	"fluxion/nets/mlp"
 	"fluxion/nets/song"
 	"fluxion/nets/unet"
@@ -16,6 +17,8 @@ func classes() nets.Classes {
 		mlp.Class(),
 		song.Class(),
 		edm.Class(),
+		edm2.Class(),
+		edm2.Published(),
 	}
 }
 

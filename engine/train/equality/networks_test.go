@@ -14,6 +14,7 @@ import (
 var configs = map[string]string{
 	"activations": `{"_class_name": "UNet2DModel", "act_fn": "gelu", "block_out_channels": [8, 8], "layers_per_block": 1, "norm_num_groups": 4,
 		"down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"]}`,
+	"EDM2": `{"_class_name": "FluxionEDM2UNet", "model_channels": 8, "channel_mult": [1, 2], "num_blocks": 1, "attention_levels": [1], "attention_head_dim": 8, "clip_act": 2}`,
 	"NCSN++": `{"_class_name": "FluxionSongUNet", "model_channels": 8, "channel_mult": [1, 2], "num_blocks": 1, "encoder_type": "residual",
 		"resample_filter": [1, 3, 3, 1], "embedding_type": "fourier", "channel_mult_noise": 2}`,
 	"skip blocks": `{"_class_name": "UNet2DModel", "act_fn": "mish", "block_out_channels": [8, 16], "layers_per_block": 1, "norm_num_groups": 4, "time_embedding_type": "fourier",

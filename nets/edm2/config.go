@@ -1,0 +1,257 @@
+// Package edm2 is the network of Karras et al., "Analyzing and Improving the Training Dynamics of
+// Diffusion Models" (2024), configuration G: a UNet whose weights, activations and updates keep
+// their size by construction. It has no biases and no norms of groups.
+package edm2
+
+import (
+	"fmt"
+	"slices"
+
+	"fluxion/nets"
+)
+
+const className = "FluxionEDM2UNet"
+
+// Config is a FluxionEDM2UNet, by the keys of its config.json. Where null is allowed, the zero
+// value means it.
+type Config struct {
+	SampleSize       []int       // height and width, or one number for both; no effect on weights
+	InChannels       int         // of an image, and of the network's own estimate and a second image
+	OutChannels      int         // of an image
+	ModelChannels    int         // that ChannelMult multiplies
+	ChannelMult      []int       // channels of a level, finest first
+	ChannelMultNoise int         // sines and cosines of the time, likewise; null: as many as the finest level's
+	ChannelMultEmb   int         // width of the embedding, likewise; null: as many as the widest level's
+	NumBlocks        int         // of a level on the way down; one more on the way up
+	AttentionLevels  []int       // with attention: 0 is the finest
+	AttentionHeadDim int         // channels of a head, about: a level of fewer has no attention
+	LabelBalance     nets.Number // share of a class in the embedding, and of the time the rest
+	ConcatBalance    nets.Number // share of what comes from beside on the way up
+	ResBalance       nets.Number // share of the branch of a residual block
+	AttnBalance      nets.Number // share of attention
+	ClipAct          nets.Number // bound of activations
+	Dropout          nets.Number // in training: the share of each block's branch that is left out
+	NumClassEmbeds   int         // that for none among them; null: it is told no class
+	ConstantClass    bool        // a vector of the network's own stands where that of a class does otherwise
+
+	// Meta is the keys that begin with an underscore, such as _class_name.
+	Meta map[string]any
+
+	notes []string
+}
+
+// Default is EDM2-S for images of 64×64.
+func Default() Config {
+	return Config{
+		SampleSize: []int{64}, InChannels: 3, OutChannels: 3, ModelChannels: 192, ChannelMult: []int{1, 2, 3, 4}, NumBlocks: 3, AttentionLevels: []int{2, 3},
+		AttentionHeadDim: 64, LabelBalance: nets.Number{Value: 0.5}, ConcatBalance: nets.Number{Value: 0.5}, ResBalance: nets.Number{Value: 0.3},
+		AttnBalance: nets.Number{Value: 0.3}, ClipAct: nets.Number{Value: 256, Whole: true}, Meta: map[string]any{"_class_name": className},
+	}
+}
+
+// keys are all, and the places of their values.
+func (c *Config) keys() []nets.Key {
+	return []nets.Key{
+		{Name: "sample_size", Place: &c.SampleSize, Nullable: true},
+		{Name: "in_channels", Place: &c.InChannels},
+		{Name: "out_channels", Place: &c.OutChannels},
+		{Name: "model_channels", Place: &c.ModelChannels},
+		{Name: "channel_mult", Place: &c.ChannelMult},
+		{Name: "channel_mult_noise", Place: &c.ChannelMultNoise, Nullable: true},
+		{Name: "channel_mult_emb", Place: &c.ChannelMultEmb, Nullable: true},
+		{Name: "num_blocks", Place: &c.NumBlocks},
+		{Name: "attention_levels", Place: &c.AttentionLevels},
+		{Name: "attention_head_dim", Place: &c.AttentionHeadDim},
+		{Name: "label_balance", Place: &c.LabelBalance},
+		{Name: "concat_balance", Place: &c.ConcatBalance},
+		{Name: "res_balance", Place: &c.ResBalance},
+		{Name: "attn_balance", Place: &c.AttnBalance},
+		{Name: "clip_act", Place: &c.ClipAct},
+		{Name: "dropout", Place: &c.Dropout},
+		{Name: "num_class_embeds", Place: &c.NumClassEmbeds, Nullable: true},
+		{Name: "constant_class", Place: &c.ConstantClass},
+	}
+}
+
+// ParseConfig reads a config.json. Missing keys take the defaults. Errors are those of
+// nets.ParseKeys, and a *nets.ConfigError of a network that cannot be built.
+func ParseConfig(data []byte, ignore ...string) (Config, error) {
+	c := Default()
+	c.Meta = map[string]any{}
+	notes, err := nets.ParseKeys(data, className, c.keys(), c.Meta, func(string, any) bool { return false }, ignore)
+	if err != nil {
+		return Config{}, err
+	}
+	c.notes = notes
+	return c, c.Validate()
+}
+
+// The largest network that is taken from a file: within these bounds every product of sizes
+// is an int64.
+const (
+	mostSide     = 4096
+	mostChannels = 1 << 14
+	mostLevels   = 13
+	mostBlocks   = 64
+	mostRows     = 1 << 20
+)
+
+// Validate says whether the network can be built. It returns a *nets.ConfigError that names
+// the key and what is supported.
+func (c Config) Validate() error {
+	for _, n := range []struct {
+		key                string
+		value, least, most int
+	}{
+		{"in_channels", c.InChannels, 1, mostChannels}, {"out_channels", c.OutChannels, 1, mostChannels},
+		{"model_channels", c.ModelChannels, 1, mostChannels}, {"num_blocks", c.NumBlocks, 1, mostBlocks},
+		{"channel_mult_noise", c.ChannelMultNoise, 0, 64}, {"channel_mult_emb", c.ChannelMultEmb, 0, 64},
+		{"attention_head_dim", c.AttentionHeadDim, 1, mostChannels}, {"num_class_embeds", c.NumClassEmbeds, 0, mostRows},
+	} {
+		if n.value < n.least || n.value > n.most {
+			return nets.Refuse(n.key, "is %d, want %d to %d", n.value, n.least, n.most)
+		}
+	}
+	for _, side := range c.SampleSize {
+		if side < 1 || side > mostSide {
+			return nets.Refuse("sample_size", "is %v, want numbers from 1 to %d", c.SampleSize, mostSide)
+		}
+	}
+	if n := len(c.ChannelMult); n < 1 || n > mostLevels {
+		return nets.Refuse("channel_mult", "has %d levels, want 1 to %d", n, mostLevels)
+	}
+	for _, m := range c.ChannelMult {
+		if m < 1 || m*c.ModelChannels > mostChannels {
+			return nets.Refuse("channel_mult", "is %v times %d channels, want 1 to %d channels a level", c.ChannelMult, c.ModelChannels, mostChannels)
+		}
+	}
+	for _, l := range c.AttentionLevels {
+		if l < 0 || l >= len(c.ChannelMult) {
+			return nets.Refuse("attention_levels", "is %v, want numbers of the levels 0 to %d", c.AttentionLevels, len(c.ChannelMult)-1)
+		}
+	}
+	for _, n := range c.channels() {
+		if h := c.heads(n); h > 0 && n%h != 0 {
+			return nets.Refuse("attention_head_dim", "is %d, which makes %d heads of %d channels: they cannot be of one size", c.AttentionHeadDim, h, n)
+		}
+	}
+	for _, b := range []struct {
+		key   string
+		share float64
+	}{{"label_balance", c.LabelBalance.Value}, {"concat_balance", c.ConcatBalance.Value}, {"res_balance", c.ResBalance.Value}, {"attn_balance", c.AttnBalance.Value}} {
+		if !(b.share > 0 && b.share < 1) {
+			return nets.Refuse(b.key, "is %g, want a share between 0 and 1", b.share)
+		}
+	}
+	switch {
+	case !(c.ClipAct.Value >= 1 && c.ClipAct.Value <= 1e6):
+		return nets.Refuse("clip_act", "is %g, want 1 to 1e6", c.ClipAct.Value)
+	case !(c.Dropout.Value >= 0 && c.Dropout.Value < 1):
+		return nets.Refuse("dropout", "is %g, want a share from 0 to below 1", c.Dropout.Value)
+	case c.ConstantClass && c.NumClassEmbeds > 0:
+		return nets.Refuse("constant_class", "is true, and num_class_embeds is %d; want one of the two", c.NumClassEmbeds)
+	case c.concat() < 0:
+		return nets.Refuse("in_channels", "is %d; with out_channels %d, of an image and perhaps of its own estimate, want at least %d", c.InChannels, c.OutChannels, c.InChannels-c.concat())
+	}
+	if weights := nets.Count(nets.Params(c)); weights > nets.MostWeights {
+		return nets.Refuse("model_channels", "is %d, which makes %d weights, want at most %d", c.ModelChannels, weights, nets.MostWeights)
+	}
+	return nil
+}
+
+// channels of the levels, finest first.
+func (c Config) channels() (list []int) {
+	for _, m := range c.ChannelMult {
+		list = append(list, m*c.ModelChannels)
+	}
+	return list
+}
+
+// heads of attention over so many channels.
+func (c Config) heads(channels int) int { return channels / c.AttentionHeadDim }
+
+// noise is how many cosines of the time there are, and embedding the width of what they become.
+func (c Config) noise() int {
+	if c.ChannelMultNoise > 0 {
+		return c.ChannelMultNoise * c.ModelChannels
+	}
+	return c.channels()[0]
+}
+
+func (c Config) embedding() int {
+	if c.ChannelMultEmb > 0 {
+		return c.ChannelMultEmb * c.ModelChannels
+	}
+	return slices.Max(c.channels())
+}
+
+func (c Config) estimate() bool { return c.Meta[nets.SelfConditioning] == true }
+
+// concat is the channels of a second image; below 0 those of the image are too few.
+func (c Config) concat() int {
+	n := c.InChannels - c.OutChannels
+	if c.estimate() {
+		n -= c.OutChannels
+	}
+	return n
+}
+
+// ClassName is our own.
+func (c Config) ClassName() string { return className }
+
+// JSON is the configuration as it is written.
+func (c Config) JSON() []byte { return nets.FormatKeys(c.keys(), c.Meta) }
+
+// Spec of the images that the network is for.
+func (c Config) Spec() nets.Spec {
+	s := nets.Spec{
+		Multiple: 1 << (len(c.ChannelMult) - 1), Channels: c.OutChannels, Outputs: c.OutChannels, Classes: c.NumClassEmbeds, Dropout: c.Dropout.Value,
+		Estimate: c.estimate(), Concat: c.concat(), Augmented: c.Meta[nets.Augmented] == true, Jump: c.Meta[nets.FlowMap] == true,
+		Guidance: nets.GuidanceOf(c.Meta), Widest: c.InChannels + c.OutChannels + 4*slices.Max(c.channels()),
+	}
+	if len(c.SampleSize) > 0 {
+		s.Height, s.Width = c.SampleSize[0], c.SampleSize[len(c.SampleSize)-1]
+	}
+	return s
+}
+
+// Fit returns the network for other images.
+func (c Config) Fit(like nets.Spec) (nets.Network, error) {
+	if was := c.Dropout.Value; was != like.Dropout {
+		if like.Dropout == 0 {
+			c = c.noted(fmt.Sprintf("dropout %g of the network is left out: --dropout %g trains with it", was, was))
+		}
+		c.Dropout = nets.Number{Value: like.Dropout}
+	}
+	c.notes = slices.Clone(c.notes)
+	for key, on := range map[string]bool{nets.SelfConditioning: like.Estimate, nets.FlowMap: like.Jump, nets.Augmented: like.Augmented} {
+		c.Meta = nets.WithMeta(c.Meta, key, on)
+	}
+	c.Meta = nets.WithGuidance(c.Meta, like.Guidance)
+	c.ConstantClass = c.ConstantClass && like.Classes == 0
+	c.InChannels, c.OutChannels, c.NumClassEmbeds = like.Channels+like.Concat, like.Channels, like.Classes
+	if like.Estimate {
+		c.InChannels += like.Channels
+	}
+	switch {
+	case like.Height != like.Width:
+		c.SampleSize = []int{like.Height, like.Width}
+	case like.Height != 0:
+		c.SampleSize = []int{like.Height}
+	}
+	return c, c.Validate()
+}
+
+// Denoiser is the network itself: it gives nothing else.
+func (c Config) Denoiser() (nets.Network, error) { return c, nil }
+
+// Notes say what of a folder was not heeded.
+func (c Config) Notes() []string { return c.notes }
+
+// WithNotes returns the network with more of them.
+func (c Config) WithNotes(lines ...string) nets.Network { return c.noted(lines...) }
+
+func (c Config) noted(lines ...string) Config {
+	c.notes = slices.Concat(c.notes, lines)
+	return c
+}
