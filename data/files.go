@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"fluxion/data/stable"
 )
 
 // files is a set of pictures in a folder or a zip.
@@ -75,7 +77,7 @@ func baseName(p string) string {
 // program made, finds the classes, and takes the shape from the pictures.
 func (f *files) complete(found *listing, o Options) error {
 	f.entries = found.pictures
-	slices.SortFunc(f.entries, func(a, b entry) int { return strings.Compare(a.path, b.path) })
+	stable.Sort(f.entries, func(a, b entry) int { return strings.Compare(a.path, b.path) })
 	if err := f.leaveOutSamples(); err != nil {
 		return err
 	}

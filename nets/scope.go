@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"fluxion/data/stable"
 	"fluxion/kernels/linear"
 	"fluxion/kernels/magnitude"
 
@@ -127,7 +128,7 @@ func layout(build func(s *Scope, g *gorgonia.ExprGraph)) (params []Param, err er
 	for _, d := range s.params {
 		params = append(params, d.Param)
 	}
-	slices.SortFunc(params, func(a, b Param) int { return cmp.Compare(a.Name, b.Name) })
+	stable.Sort(params, func(a, b Param) int { return cmp.Compare(a.Name, b.Name) })
 	offset := 0
 	for i := range params {
 		params[i].Offset = offset

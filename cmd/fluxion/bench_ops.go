@@ -14,6 +14,7 @@ import (
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/cmd/fluxion/internal/workload"
 	"fluxion/data/setting"
+	"fluxion/data/stable"
 	"fluxion/engine/device"
 	"fluxion/engine/device/model"
 
@@ -155,7 +156,7 @@ func (o *benchOpsOptions) time(ctx context.Context, dev device.Device, step work
 		op := &ops[i]
 		op.FLOPS, op.Bytes = float64(op.flops)/op.Seconds, float64(op.bytes)/op.Seconds
 	}
-	slices.SortStableFunc(ops, func(a, b timedOp) int { return cmp.Compare(b.Seconds, a.Seconds) })
+	stable.Sort(ops, func(a, b timedOp) int { return cmp.Compare(b.Seconds, a.Seconds) })
 	return ops, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/cmd/fluxion/internal/workload"
+	"fluxion/data/stable"
 	"fluxion/engine/device"
 	"fluxion/engine/device/model"
 	"fluxion/engine/device/tuning"
@@ -154,7 +155,7 @@ func (r *tuneResult) list(dev device.Device, p *plan.Plan) {
 		r.Launches[at].Times++
 	}
 	r.Launches = slices.DeleteFunc(r.Launches, func(l tunedLaunch) bool { return l.Cut == nil })
-	slices.SortStableFunc(r.Launches, func(a, b tunedLaunch) int { return cmp.Compare(b.Cut.Gain, a.Cut.Gain) })
+	stable.Sort(r.Launches, func(a, b tunedLaunch) int { return cmp.Compare(b.Cut.Gain, a.Cut.Gain) })
 }
 
 func (r tuneResult) print(out io.Writer) error {

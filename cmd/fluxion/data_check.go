@@ -16,6 +16,7 @@ import (
 	"fluxion/data/durable"
 	"fluxion/data/likeness"
 	"fluxion/data/setting"
+	"fluxion/data/stable"
 	"fluxion/data/survey"
 	"fluxion/engine/device"
 	"fluxion/engine/plan"
@@ -147,7 +148,7 @@ func (o *checkOptions) look(ctx context.Context, face console.Face, set data.Dat
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(r.Broken, func(a, b shownBroken) int { return a.Index - b.Index })
+	stable.Sort(r.Broken, func(a, b shownBroken) int { return a.Index - b.Index })
 	var numbers []int
 	for i, w := range whole {
 		if w {

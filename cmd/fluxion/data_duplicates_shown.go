@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"fluxion/data"
 	"fluxion/data/durable"
 	"fluxion/data/likeness"
+	"fluxion/data/stable"
 )
 
 // found is what there is to tell of a set.
@@ -155,7 +155,7 @@ func (f *found) draw() error {
 		f.notes = append(f.notes, "nothing was found, so there is no sheet")
 		return nil
 	}
-	slices.SortStableFunc(pairs, func(a, b likeness.Member) int { return cmp.Compare(b.Correlation, a.Correlation) })
+	stable.Sort(pairs, func(a, b likeness.Member) int { return cmp.Compare(b.Correlation, a.Correlation) })
 	height, width, channels := f.set.Shape()
 	example := data.NewExample(f.set)
 	var pixels []byte

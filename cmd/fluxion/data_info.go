@@ -16,6 +16,7 @@ import (
 	"fluxion/data"
 	"fluxion/data/durable"
 	"fluxion/data/setting"
+	"fluxion/data/stable"
 	"fluxion/data/survey"
 	"fluxion/engine/figures"
 
@@ -162,7 +163,7 @@ func (o *infoOptions) ofFiles(ctx context.Context, set data.Dataset, r *shownInf
 	for s, n := range sizes {
 		r.Sizes = append(r.Sizes, shownSize{s[0], s[1], n})
 	}
-	slices.SortFunc(r.Sizes, func(a, b shownSize) int {
+	stable.Sort(r.Sizes, func(a, b shownSize) int {
 		return cmp.Or(b.Files-a.Files, a.Width-b.Width, a.Height-b.Height)
 	})
 	return nil

@@ -5,12 +5,12 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/data"
 	"fluxion/data/durable"
+	"fluxion/data/stable"
 	"fluxion/engine/device"
 	"fluxion/engine/evaluate"
 	"fluxion/engine/metric"
@@ -80,7 +80,7 @@ func (j *judging) closest(sets [2]*evaluate.Set) ([]pair, *shownCopies, error) {
 	for i, m := range matches {
 		pairs[i] = pair{i, m.Index, m.Distance}
 	}
-	slices.SortStableFunc(pairs, func(a, b pair) int { return cmp.Compare(a.Distance, b.Distance) })
+	stable.Sort(pairs, func(a, b pair) int { return cmp.Compare(a.Distance, b.Distance) })
 	pairs = pairs[:min(len(pairs), nearestShown)]
 	var pixels []byte
 	for _, p := range pairs {

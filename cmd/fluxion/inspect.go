@@ -14,6 +14,7 @@ import (
 	"fluxion/cmd/fluxion/internal/workload"
 	"fluxion/data"
 	"fluxion/data/setting"
+	"fluxion/data/stable"
 	"fluxion/engine/device"
 	"fluxion/engine/model"
 	"fluxion/engine/plan"
@@ -301,7 +302,7 @@ func operators(p *plan.Plan) []operatorRow {
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
 		list = append(list, *rows[name])
 	}
-	slices.SortStableFunc(list, func(a, b operatorRow) int { return cmp.Compare(b.FLOPs, a.FLOPs) })
+	stable.Sort(list, func(a, b operatorRow) int { return cmp.Compare(b.FLOPs, a.FLOPs) })
 	return list
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/data/stable"
 	"fluxion/engine/model"
 	"fluxion/nets"
 	"fluxion/nets/safetensors"
@@ -145,7 +146,7 @@ func inspectFile(ctx context.Context, path string) (r inspectedFile, err error) 
 		r.NotFinite += row.NotFinite
 		r.Tensors = append(r.Tensors, row)
 	}
-	slices.SortFunc(r.Tensors, func(a, b inspectedTensor) int { return strings.Compare(a.Name, b.Name) })
+	stable.Sort(r.Tensors, func(a, b inspectedTensor) int { return strings.Compare(a.Name, b.Name) })
 	return r, nil
 }
 

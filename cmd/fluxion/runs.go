@@ -8,12 +8,12 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/paper"
+	"fluxion/data/stable"
 	"fluxion/engine/figures"
 	"fluxion/engine/record"
 	"fluxion/engine/rundir"
@@ -91,7 +91,7 @@ func (o *runsOptions) run(folders []string) error {
 			}
 		}
 	}
-	slices.SortStableFunc(runs, func(a, b aRun) int { return b.Updated.Compare(a.Updated) })
+	stable.Sort(runs, func(a, b aRun) int { return b.Updated.Compare(a.Updated) })
 	if o.page != "" {
 		about := paper.About{Title: "Runs", Text: fmt.Sprintf("Runs as they were on %s: %d. Click a name to hide its curve.", time.Now().Format("2 January 2006, 15:04"), len(runs))}
 		if err := paper.WritePage(o.page, about, compare(runs)); err != nil {

@@ -5,6 +5,8 @@ package survey
 import (
 	"math"
 	"slices"
+
+	"fluxion/data/stable"
 )
 
 // Moments are sums over values of a channel each; they may be added in any order.
@@ -127,7 +129,7 @@ func Outliers(all []Traits, least float64) []Outlier {
 			}
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Outlier) int {
+	stable.Sort(list, func(a, b Outlier) int {
 		switch x, y := math.Abs(a.Score), math.Abs(b.Score); {
 		case x > y:
 			return -1

@@ -6,10 +6,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
+	"fluxion/data/stable"
 	"fluxion/nets"
 	"fluxion/nets/safetensors"
 )
@@ -84,6 +84,6 @@ func List(dir string) ([]Profile, error) {
 			list = append(list, p)
 		}
 	}
-	slices.SortStableFunc(list, func(p, q Profile) int { return int(min(max(p.Images-q.Images, -1), 1)) })
+	stable.Sort(list, func(p, q Profile) int { return int(min(max(p.Images-q.Images, -1), 1)) })
 	return list, nil
 }

@@ -10,9 +10,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 
+	"fluxion/data/stable"
 	"fluxion/nets/pyjson"
 )
 
@@ -87,7 +87,7 @@ func Checkpoints(dir string) ([]Checkpoint, error) {
 			list = append(list, Checkpoint{n, path})
 		}
 	}
-	slices.SortFunc(list, func(a, b Checkpoint) int { return cmp.Compare(a.Images, b.Images) })
+	stable.Sort(list, func(a, b Checkpoint) int { return cmp.Compare(a.Images, b.Images) })
 	return list, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"fluxion/data/stable"
 	"fluxion/engine/device"
 	"fluxion/engine/evaluate"
 	"fluxion/engine/model"
@@ -235,7 +236,7 @@ func (m *Monitor) findBest(p train.Progress) error {
 			all = append(all, e)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b record.Evaluation) int {
+	stable.Sort(all, func(a, b record.Evaluation) int {
 		x, y := m.kept(a).Value, m.kept(b).Value
 		switch {
 		case m.Plan.better(x, y):

@@ -1,6 +1,10 @@
 package plan
 
-import "slices"
+import (
+	"slices"
+
+	"fluxion/data/stable"
+)
 
 // assign gives every block that is not fixed an offset such that blocks alive at the same
 // time do not overlap, and returns the arena's size. The size depends on the order in which
@@ -149,7 +153,7 @@ func (c *compiler) gaps() []gap {
 	if trained == nil {
 		return nil
 	}
-	slices.SortFunc(parts, func(a, b part) int { return a.from - b.from })
+	stable.Sort(parts, func(a, b part) int { return a.from - b.from })
 	var gaps []gap
 	at := 0
 	for _, p := range append(parts, part{from: trained.Size}) {

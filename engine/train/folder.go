@@ -8,9 +8,9 @@ import (
 	"io/fs"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 
+	"fluxion/data/stable"
 	"fluxion/engine/model"
 	"fluxion/engine/rundir"
 	"fluxion/nets"
@@ -113,7 +113,7 @@ func (r *run) otherNetwork(stored nets.Network) error {
 			e.Changes = append(e.Changes, Change{"the network's " + key, old[key], value, true})
 		}
 	}
-	slices.SortFunc(e.Changes, func(a, b Change) int { return strings.Compare(a.Key, b.Key) })
+	stable.Sort(e.Changes, func(a, b Change) int { return strings.Compare(a.Key, b.Key) })
 	return e
 }
 

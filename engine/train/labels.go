@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"fluxion/data"
+	"fluxion/data/stable"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
 	"fluxion/engine/objective"
@@ -88,7 +89,7 @@ func (s *Step) Label(r *generate.Request, examples bool) {
 		for i := range gridColumns {
 			from = append(from, s.Labels.Examples[i*len(s.Labels.Examples)/gridColumns])
 		}
-		slices.SortStableFunc(from, slices.Compare)
+		stable.Sort(from, slices.Compare)
 	} else {
 		from = s.Labels.spread(len(r.Seeds))
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 
+	"fluxion/data/stable"
 	"fluxion/nets/pyjson"
 )
 
@@ -81,7 +82,7 @@ func parseHeader(file string, header []byte, data int64) ([]Tensor, map[string]s
 // tile sorts tensors by offset and checks that they cover the data exactly.
 func tile(tensors []Tensor, data int64, fault func(tensor, format string, args ...any) error) error {
 	// Of two with the same offset one is empty and comes first.
-	slices.SortFunc(tensors, func(a, b Tensor) int {
+	stable.Sort(tensors, func(a, b Tensor) int {
 		return cmp.Or(cmp.Compare(a.offset, b.offset), cmp.Compare(a.Size(), b.Size()))
 	})
 	end := int64(0)
@@ -106,7 +107,7 @@ func tile(tensors []Tensor, data int64, fault func(tensor, format string, args .
 // then by name, and gives them their offsets.
 func layOut(tensors []Tensor) ([]Tensor, int64) {
 	tensors = slices.Clone(tensors)
-	slices.SortStableFunc(tensors, func(a, b Tensor) int {
+	stable.Sort(tensors, func(a, b Tensor) int {
 		return cmp.Or(cmp.Compare(b.Dtype.rank(), a.Dtype.rank()), cmp.Compare(a.Name, b.Name))
 	})
 	end := int64(0)

@@ -3,9 +3,9 @@ package model
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
+	"fluxion/data/stable"
 	"fluxion/engine/plan"
 	"fluxion/kernels/cuda"
 )
@@ -94,7 +94,7 @@ func (c *Counts) walk(card cuda.Card, w *walk, number int, p *plan.Plan) (Step, 
 		s.Bounds.add(l.Bounds, 1)
 	}
 	s.FLOPs = p.Cost().FLOPs
-	slices.SortStableFunc(s.Launches, func(a, b Launch) int { return cmp.Compare(b.Bounds.Seconds, a.Bounds.Seconds) })
+	stable.Sort(s.Launches, func(a, b Launch) int { return cmp.Compare(b.Bounds.Seconds, a.Bounds.Seconds) })
 	return s, nil
 }
 

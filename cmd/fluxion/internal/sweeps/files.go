@@ -13,6 +13,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/paper"
+	"fluxion/data/stable"
 	"fluxion/engine/figures"
 	"fluxion/engine/model"
 )
@@ -130,7 +131,7 @@ func (t *Table) figure(name string) figures.Figure {
 	var frame figures.Frame
 	for _, series := range order {
 		points := of[series]
-		slices.SortStableFunc(points, func(a, b point) int { return cmp.Compare(a.x, b.x) })
+		stable.Sort(points, func(a, b point) int { return cmp.Compare(a.x, b.x) })
 		s := figures.Series{Name: series, Kind: figures.Marked}
 		if len(points) == 1 {
 			s.Kind = figures.Points

@@ -16,6 +16,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/data/durable"
+	"fluxion/data/stable"
 )
 
 // Way is how a cell is sampled.
@@ -99,7 +100,7 @@ func (t *Table) Order(ways []Way) {
 		}
 		return len(ways)
 	}
-	slices.SortStableFunc(t.Cells, func(a, b Cell) int { return at(a) - at(b) })
+	stable.Sort(t.Cells, func(a, b Cell) int { return at(a) - at(b) })
 }
 
 // Error is a folder that holds a sweep of other settings.
