@@ -11,7 +11,7 @@
 #             (default: build here, which needs Go and a C compiler)
 # --report    the report, Markdown (default gpu-report.md)
 # PYTHON      a python with PyTorch for GPUs (default python3)
-# PARTS       which to run, where time is short (default processor tests sanitizer benchmarks)
+# PARTS       which to run, where time is short (default processor tests several sanitizer benchmarks)
 # WORK        mode:preset:batch … to time
 # CPU_WORK    the same for the processor
 # FLUXION_CUDA_DRIVER=sim runs the tests on the simulated driver and stops where a GPU is needed.
@@ -31,7 +31,7 @@ build() (
   for p in $(ls kernels/*/*.ptx | xargs -n1 dirname) kernels/cpu kernels/cuda/driver engine/{device,generate,train,train/equality,evaluate}; do
     mkdir -p "$1/$p" && CGO_ENABLED=1 go test -c -tags gpu -trimpath -ldflags='-s -w' -o "$1/$p/test" "./$p" || return
   done
-  cp -R --parents nets/unet/testdata engine/train/testdata kernels/gemm/README.md scripts/torch_unet.py "$1"
+  cp -R --parents nets/unet/testdata engine/train/testdata kernels/gemm/README.md scripts/torch_unet.py scripts/nccl.sh "$1"
 )
 
 if [ "${1:-}" = build ]; then
@@ -85,7 +85,29 @@ theirs() {
   timeout 300 "$python" "$work/scripts/torch_unet.py" $2 $3 $4 $kind $5 $6 2>>"$work/log" | sed -n 's/.* ms, \([0-9.]*\) img\/s/\1/p'
 }
 
-wants() { case " ${PARTS:-processor tests sanitizer benchmarks} " in *" $1 "*) ;; *) return 1 ;; esac; }
+# Two GPUs, a process each: bytes against one, a kill, and images a second beside one GPU.
+several() {
+  say; say "## Two GPUs joined by NCCL"; say
+  local gpus=$(nvidia-smi -L 2>/dev/null | wc -l)
+  if [ "$gpus" -lt 2 ]; then
+    say "Not measured, for want of a second GPU (here: $gpus): that NCCL's sends and receives bring two GPUs to the bytes of one; that a process that is killed ends the other with exit code 6;"
+    say "that NCCL is captured and waits as the stand-in of simulated GPUs does; images a second on two GPUs against one."
+    return
+  fi
+  if bash "$work/scripts/nccl.sh" "$fluxion" >"$work/log" 2>&1; then status=ok; else status=FAILED failed=1; fi
+  say "- scripts/nccl.sh: $status"; block <"$work/log"
+  say "| GPUs | images/s |"; say "|---|---|"
+  for n in 1 2; do
+    for ((rank = 0; rank < n; rank++)); do
+      RANK=$rank LOCAL_RANK=$rank WORLD_SIZE=$n MASTER_ADDR=127.0.0.1 MASTER_PORT=29610 "$fluxion" train --device cuda --preset cifar --size 32 --batch $((256 * n)) --accumulate $((2 * n)) \
+        --images $((256 * n * 40)) --sample-count 0 --checkpoint-every 0 --out "$work/speed$n" >"$work/speed$n.$rank" 2>&1 &
+    done
+    wait
+    say "| $n | $(grep -o '[0-9.,]* img/s' "$work/speed$n.0" | tail -1) |"
+  done
+}
+
+wants() { case " ${PARTS:-processor tests several sanitizer benchmarks} " in *" $1 "*) ;; *) return 1 ;; esac; }
 
 processor() {
   say; say "## Two cores of the processor"; say
@@ -128,6 +150,7 @@ if [ -n "$simulated" ]; then
   say; say "Simulated driver: what follows (compute-sanitizer, benchmarks) needs a GPU and was not run."
   exit $failed
 fi
+if wants several; then several; fi
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | head -1 || true)
 if ! wants sanitizer; then
   :

@@ -30,8 +30,8 @@ type Peers interface {
 	// recv with what they send: as many from each, and as long, as it sends here. All
 	// processes call it, in the same order. It returns when that is done.
 	Exchange(m Memory, send, recv [][]Part) error
-	// Close ends it: in order, with all the others, or at once.
-	Close(failed bool) error
+	// Close ends it: with all the others, or at once if the group is not in step any more.
+	Close() error
 }
 
 // NewPeers joins the devices of a group's processes, which all call it.
@@ -76,37 +76,39 @@ func libraryFor(d Device) (*nccl.Library, error) {
 	return l, nil
 }
 
-// viaHost moves numbers by the group's link, through the memory of the host where they do not
-// lie in it.
+// viaHost moves numbers by the group's link, through the memory of the host.
 type viaHost struct{ group collective.Group }
 
 func (viaHost) About() string { return "the memory of the host" }
 
-func (viaHost) Close(bool) error { return nil }
+func (viaHost) Close() error { return nil }
 
+// Exchange moves the first parts of all, then the second ones, and so on.
 func (v viaHost) Exchange(m Memory, send, recv [][]Part) error {
 	for i := 0; ; i++ {
-		out, in, more := v.blank(), v.blank(), false
+		at := func(all [][]Part, r int) (Part, bool) {
+			if r < len(all) && i < len(all[r]) {
+				return all[r][i], true
+			}
+			return Part{}, false
+		}
+		out, in := make([][]byte, v.group.World), make([][]byte, v.group.World)
 		var landed []func() error
+		more := false
 		for r := range v.group.World {
-			if r < len(send) && i < len(send[r]) {
+			if p, ok := at(send, r); ok {
 				more = true
-				x, inPlace := hostPart(m, send[r][i])
-				if !inPlace {
-					if err := m.Read(send[r][i].Buffer, send[r][i].From, x); err != nil {
-						return err
-					}
+				x := make([]float32, p.N)
+				if err := m.Read(p.Buffer, p.From, x); err != nil {
+					return err
 				}
 				out[r] = collective.Bytes(x)
 			}
-			if r < len(recv) && i < len(recv[r]) {
+			if p, ok := at(recv, r); ok {
 				more = true
-				p := recv[r][i]
-				x, inPlace := hostPart(m, p)
-				if !inPlace {
-					landed = append(landed, func() error { return m.Write(p.Buffer, p.From, x) })
-				}
+				x := make([]float32, p.N)
 				in[r] = collective.Bytes(x)
+				landed = append(landed, func() error { return m.Write(p.Buffer, p.From, x) })
 			}
 		}
 		if !more {
@@ -121,16 +123,6 @@ func (v viaHost) Exchange(m Memory, send, recv [][]Part) error {
 			}
 		}
 	}
-}
-
-func (v viaHost) blank() [][]byte { return make([][]byte, v.group.World) }
-
-// hostPart is a part where it lies, or memory of the host for it.
-func hostPart(m Memory, p Part) (x []float32, inPlace bool) {
-	if all := Floats(m, p.Buffer); all != nil {
-		return all[p.From:][:p.N], true
-	}
-	return make([]float32, p.N), false
 }
 
 // byNCCL moves numbers between GPUs, behind what is in the stream of the device.
@@ -232,8 +224,8 @@ func (p *byNCCL) Exchange(m Memory, send, recv [][]Part) error {
 }
 
 // Close ends the communicator. Where a process has failed, nothing may wait for it.
-func (p *byNCCL) Close(failed bool) error {
-	if failed || p.group.Lost() != nil {
+func (p *byNCCL) Close() error {
+	if p.group.Lost() != nil {
 		return p.Abort()
 	}
 	return p.Communicator.Close()

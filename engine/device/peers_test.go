@@ -117,7 +117,7 @@ func TestPeers(t *testing.T) {
 				if sent := m.group.Sent(); c.nccl != "" && sent < 2*4*(20+2) {
 					return fmt.Errorf("%d bytes are counted", sent)
 				}
-				return p.Close(false)
+				return p.Close()
 			})
 		})
 	}
@@ -161,7 +161,8 @@ func TestPeerLost(t *testing.T) {
 			return err
 		}
 		if m.group.Rank == 1 {
-			return p.Close(true)
+			_ = m.group.Fail(errors.New("it leaves"))
+			return p.Close()
 		}
 		part := []Part{{m.buffer, 0, 5}}
 		err = p.Exchange(m.memory, nil, [][]Part{nil, part})
@@ -169,6 +170,6 @@ func TestPeerLost(t *testing.T) {
 		if !errors.As(err, &lost) || !errors.Is(m.group.Lost(), err) {
 			return fmt.Errorf("the wait ends with %w", err)
 		}
-		return p.Close(false)
+		return p.Close()
 	})
 }

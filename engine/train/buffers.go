@@ -12,12 +12,13 @@ import (
 // processes train, states and averages have this one's part alone: see partsOf.
 type Buffers struct {
 	Parameters, Gradients *plan.Buffer
-	States                []*plan.Buffer // of the optimizer
-	EMA                   *plan.Buffer   // of the parameters: their exponential moving average
-	MoreEMAs              []*plan.Buffer // further ones, with other half-lives
-	Sums                  []*plan.Buffer // of the gradients of several micro-batches; the first is the step's in the end
-	Images                *plan.Buffer   // the data set, if it lies on the device
-	Inputs                *plan.Buffer   // what its images are to be made of, if it says
+	States                []*plan.Buffer   // of the optimizer
+	EMA                   *plan.Buffer     // of the parameters: their exponential moving average
+	MoreEMAs              []*plan.Buffer   // further ones, with other half-lives
+	Sums                  []*plan.Buffer   // of the gradients of several micro-batches; the first is the step's in the end
+	Received              [][]*plan.Buffer // of each other process, of each of its sums: this one's part
+	Images                *plan.Buffer     // the data set, if it lies on the device
+	Inputs                *plan.Buffer     // what its images are to be made of, if it says
 }
 
 // newBuffers declares those of a network of so many parameters, of which the optimizer of
@@ -43,6 +44,7 @@ func newBuffers(parameters, own int, applied bool, states []state, o StepOptions
 	for i := range sumBuffers(o.Accumulation, shareOf(o.group(), o.Accumulate)) {
 		b.Sums = append(b.Sums, flat(fmt.Sprint("sum", i), parameters))
 	}
+	b.Received = received(o, own)
 	return b
 }
 

@@ -18,6 +18,9 @@ func (r *run) meet(o Options, err error) error {
 	err = o.Group.Agree(err)
 	if err == nil && o.Group.World > 1 {
 		err = cmp.Or(alikeIn(o.Group, r.facts(o.Device)), apartIn(o.Group, device.Identity(o.Device)))
+		if err == nil && r.trainer.onDevices() {
+			r.trainer.peers, err = device.NewPeers(o.Device, o.Group)
+		}
 	}
 	if err == nil || r == nil {
 		return err

@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -9,13 +10,20 @@ import (
 	"fluxion/engine/collective"
 	"fluxion/engine/device"
 	"fluxion/kernels/cuda/cudatest"
+	"fluxion/kernels/cuda/nccl"
+	"fluxion/kernels/cuda/simdriver"
 )
 
-// gpuDevice is a device of the driver of tests, which other devices of the test do not know of.
-func gpuDevice(t *testing.T) device.Device {
+// gpuDevice is a device that other devices of the test do not know of: a simulated one, with
+// a driver of its own, or, where tests run on a GPU, that one.
+func gpuDevice(t *testing.T) (d device.Device) {
 	t.Helper()
-	t.Setenv(device.Variable, cudatest.Name())
-	d, err := device.Open("cuda:0", 1)
+	var err error
+	if cudatest.OnGPU() {
+		d, err = device.Open("cuda:0", 1)
+	} else {
+		d, err = device.NewCUDA(simdriver.New(simdriver.Options{}).Direct(), 0)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,20 +36,29 @@ func gpuDevice(t *testing.T) device.Device {
 }
 
 // TestSameBitsOnGPUs: processes with a GPU each come to the bits of one, also where a share is
-// no whole node of the tree.
+// no whole node of the tree, whether NCCL moves their gradients and weights, or the host.
 func TestSameBitsOnGPUs(t *testing.T) {
-	for precision, worlds := range map[string][]int{"fp32": {1, 2}, "bf16": {1, 3}} {
-		if testing.Short() && precision != "fp32" {
+	for _, c := range []struct {
+		precision string
+		world     int
+		by        string
+	}{{"fp32", 2, nccl.Simulated}, {"bf16", 3, "off"}} {
+		if testing.Short() && c.precision != "fp32" {
 			continue
 		}
-		t.Run(precision, func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s on %d, NCCL %s", c.precision, c.world, c.by), func(t *testing.T) {
+			by := c.by
+			if cudatest.OnGPU() {
+				by = "off" // there may be one GPU, which processes of NCCL do not share
+			}
+			t.Setenv(device.NCCLVariable, by)
 			s := shared(func(s *Settings) {
-				s.Precision, s.Batch, s.Accumulate, s.Images, s.CheckpointEvery, s.SampleCount, s.SampleEvery = precision, 3, 3, 6, 0, 0, 0
+				s.Precision, s.Batch, s.Accumulate, s.Images, s.CheckpointEvery, s.SampleCount, s.SampleEvery = c.precision, 3, 3, 6, 0, 0, 0
+				s.Preset = wide(t)
 			})
-			dirs := []string{}
-			for _, world := range worlds {
-				dirs = append(dirs, t.TempDir())
-				all := of(t, world, s, dirs[len(dirs)-1])
+			dirs := []string{t.TempDir(), t.TempDir()}
+			for i, world := range []int{1, c.world} {
+				all := of(t, world, s, dirs[i])
 				for r := range all {
 					all[r].Device = gpuDevice(t)
 				}

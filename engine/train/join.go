@@ -3,7 +3,6 @@ package train
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"fluxion/engine/collective"
 	"fluxion/engine/device"
@@ -63,47 +62,38 @@ func (t *Trainer) join(failed error) error {
 
 // joint is memory of the host for the sums of all processes.
 type joint struct {
-	sums     [][]float32   // this process's nodes, or copies of them
+	sums     [][]float32   // this process's nodes
 	received [][][]float32 // of each process, of each of its nodes: the part that this one owns
-	onHost   bool          // sums are no copies
 }
 
 // jointBytes is what it takes.
-func jointBytes(d device.Device, s *Step) int64 {
+func jointBytes(s *Step) int64 {
 	g := s.group()
-	if g.World == 1 {
+	if !s.joins() || s.onDevices() {
 		return 0
 	}
 	nodes := 0
 	for r := range g.World {
-		nodes += s.nodesOf(r)
+		nodes += nodesOf(g, r, s.Accumulate)
 	}
-	bytes := plan.Product(4, nodes, s.parts.Size(g.Rank))
-	if _, host := d.(*device.CPU); !host {
-		bytes = plan.Add(bytes, plan.Product(4, s.nodesOf(g.Rank), nets.FlatSize(s.Trained.Params)))
-	}
-	return bytes
+	return plan.Product(4, nodes, s.parts.Size(g.Rank))
 }
 
 // nodesOf is how many the micro-batches of a process are joined to.
-func (s *Step) nodesOf(rank int) int {
-	first, end := s.group().ShareOf(rank, s.Accumulate)
-	return len(share{first, end, s.Accumulate}.nodes())
+func nodesOf(g collective.Group, rank, of int) int {
+	first, end := g.ShareOf(rank, of)
+	return len(share{first, end, of}.nodes())
 }
 
 // newJoint allocates it.
 func (t *Trainer) newJoint() *joint {
 	g, size, j := t.group(), nets.FlatSize(t.Trained.Params), &joint{}
-	for i := range t.nodesOf(g.Rank) {
-		x := device.Floats(t.Memory, t.Buffers.Sums[i])
-		if j.onHost = x != nil; !j.onHost {
-			x = make([]float32, size)
-		}
-		j.sums = append(j.sums, x[:size])
+	for i := range nodesOf(g, g.Rank, t.Accumulate) {
+		j.sums = append(j.sums, device.Floats(t.Memory, t.Buffers.Sums[i])[:size])
 	}
 	for r := range g.World {
 		var theirs [][]float32
-		for range t.nodesOf(r) {
+		for range nodesOf(g, r, t.Accumulate) {
 			theirs = append(theirs, make([]float32, t.parts.Size(g.Rank)))
 		}
 		j.received = append(j.received, theirs)
@@ -115,17 +105,13 @@ func (t *Trainer) newJoint() *joint {
 // part is sent it of every node of every process, and adds up in the order that the tree
 // says. The sum of its part is all that it needs, but where the norm is of all gradients.
 func (t *Trainer) joinSums() error {
+	if t.onDevices() {
+		return t.joinOnDevices()
+	}
 	if t.joint == nil {
 		t.joint = t.newJoint()
 	}
 	j := t.joint
-	if !j.onHost {
-		for i, to := range j.sums {
-			if err := t.Memory.Read(t.Buffers.Sums[i], 0, to); err != nil {
-				return err
-			}
-		}
-	}
 	if err := t.exchangeFirst(); err != nil {
 		return err
 	}
@@ -134,15 +120,10 @@ func (t *Trainer) joinSums() error {
 			return err
 		}
 	}
-	if t.jointNorm == nil {
-		if err := t.group().GatherFloats(j.sums[0], t.parts); err != nil {
-			return err
-		}
-	}
-	if j.onHost {
+	if t.jointNorm != nil {
 		return nil
 	}
-	return t.Memory.Write(t.Buffers.Sums[0], 0, j.sums[0])
+	return t.group().GatherFloats(j.sums[0], t.parts)
 }
 
 // exchangeFirst sends every process what it owns of the nodes but the last, which the last
@@ -209,35 +190,12 @@ func (t *Trainer) exchangeNodes(chunk int, which func(of int) (node int, ok bool
 	return g.Exchange(send, recv)
 }
 
-// fold adds the nodes of all processes up, which it overwrites: those of processes in
-// their order are those of micro-batches in theirs, and go on the stack that one process
-// has for all.
+// fold adds pieces of the nodes of all processes up, which it overwrites.
 func fold(g collective.Group, of int, parts [][][]float32) []float32 {
-	var stack tree
-	var values [][]float32
-	join := func(x []float32) []float32 {
-		last := len(values) - 1
-		left := values[last]
+	return folded(g, of, func(rank, i int) []float32 { return parts[rank][i] }, func(left, x []float32) []float32 {
 		for i, e := range x {
 			left[i] += e
 		}
-		values = values[:last]
 		return left
-	}
-	for r, nodes := range parts {
-		first, end := g.ShareOf(r, of)
-		for i, n := range (share{first, end, of}).nodes() {
-			x := nodes[i]
-			for range stack.push(n) {
-				x = join(x)
-			}
-			values = append(values, x)
-		}
-	}
-	root := values[len(values)-1]
-	values = values[:len(values)-1]
-	for range slices.Clone(values) {
-		root = join(root)
-	}
-	return root
+	})
 }

@@ -203,6 +203,9 @@ func (r *run) begin(ctx context.Context, start Start) (already bool, err error) 
 	if found {
 		start.From = r.from.Path
 	}
+	if r.trainer.onDevices() {
+		start.About = append(start.About, [2]string{"exchange", "of gradients and weights between GPUs, by " + r.trainer.peers.About()})
+	}
 	r.folder.Note("recipe of %s: %v", start.Recipe.Of, start.Recipe)
 	r.folder.Note("loss of a network without knowledge: %.4f, for pixels of variance %.4f", start.Baseline, start.Variance)
 	r.observer.Start(start)

@@ -36,7 +36,7 @@ func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, sampling *gen
 		list = append(list, device.Need{What: "the pairing of a step", Bytes: bytes})
 	}
 	flat := 4 * nets.FlatSize(step.Trained.Params)
-	if bytes := jointBytes(d, step); bytes > 0 {
+	if bytes := jointBytes(step); bytes > 0 {
 		list = append(list, device.Need{What: "sums of the other processes", Bytes: bytes})
 	}
 	first := r.group.Rank == 0

@@ -134,8 +134,7 @@ func (s *Step) aboutParts() string {
 // gradients of. On other devices than CPUs, and where parts end within blocks, all
 // processes need all gradients for its bits.
 func (s *Step) sharesNorm() bool {
-	_, host := s.Target.(device.CPUTarget)
-	return s.joins() && host && s.optimizer.work == nil
+	return s.joins() && isHost(s.Target) && s.optimizer.work == nil
 }
 
 // jointNorm is the norm of gradients of which each process has a part.
@@ -221,16 +220,8 @@ func (t *Trainer) joinWeights() error {
 
 // gather brings the parts of a buffer that has room for them to all processes.
 func (t *Trainer) gather(b *plan.Buffer) error {
-	size := nets.FlatSize(t.Trained.Params)
-	if x := device.Floats(t.Memory, b); x != nil {
-		return t.group().GatherFloats(x[:size], t.parts)
+	if t.onDevices() {
+		return t.gatherOnDevices(b)
 	}
-	flat := t.joint.sums[0]
-	if err := t.get(b, flat); err != nil {
-		return err
-	}
-	if err := t.group().GatherFloats(flat, t.parts); err != nil {
-		return err
-	}
-	return t.Memory.Write(b, 0, flat)
+	return t.group().GatherFloats(device.Floats(t.Memory, b)[:nets.FlatSize(t.Trained.Params)], t.parts)
 }

@@ -98,6 +98,7 @@ type Step struct {
 	norm      *gorgonia.Node
 	applies   bool             // the objective applies the first average
 	parts     collective.Parts // of the flat buffers, by process
+	fold      *plan.Plan       // adds up the nodes of all processes, on their devices; nil: elsewhere
 	jointNorm *jointNorm       // nil: the norm is that of gradients which this process has all of
 	// microNorm is that of a micro-batch's gradients; nil: nobody wants it.
 	microNorm *gorgonia.Node
@@ -249,6 +250,9 @@ func (s *Step) compile(c plan.Options, applied map[*plan.Buffer]bool) error {
 	if err == nil {
 		err = s.compileSums(flat)
 	}
+	if s.onDevices() && s.pieces() != nil {
+		compile(&s.fold, flat, s.folding()...)
+	}
 	flat.Inputs = []*gorgonia.Node{s.norm}
 	compile(&s.update, flat, end...)
 	return err
@@ -307,8 +311,10 @@ func (s *Step) plans() []*plan.Plan {
 // Sizes is the memory that the step needs.
 func (s *Step) Sizes() plan.Sizes {
 	all := s.plans()
-	if s.narrow != nil {
-		all = append(all, s.narrow)
+	for _, p := range []*plan.Plan{s.narrow, s.fold} {
+		if p != nil {
+			all = append(all, p)
+		}
 	}
 	sizes := plan.UnionOf(all...)
 	for _, b := range s.Buffers.stored() { // of which an optimizer without a part touches none

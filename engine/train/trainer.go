@@ -48,11 +48,18 @@ func (s *Step) Load(d device.Device, m device.Memory) (*Trainer, error) {
 		}
 		t.programs = append(t.programs, program)
 	}
-	if s.narrow != nil {
-		var err error
-		if t.narrow, err = d.Load(s.narrow, m); err != nil {
+	for _, l := range []struct {
+		plan *plan.Plan
+		to   *device.Program
+	}{{s.narrow, &t.narrow}, {s.fold, &t.fold}} {
+		if l.plan == nil {
+			continue
+		}
+		program, err := d.Load(l.plan, m)
+		if err != nil {
 			return nil, errors.Join(err, t.Free())
 		}
+		*l.to = program
 	}
 	return t, nil
 }
@@ -93,6 +100,8 @@ type Trainer struct {
 	Memory   device.Memory
 	programs []device.Program
 	narrow   device.Program // of Step.narrow
+	fold     device.Program // of Step.fold
+	peers    device.Peers   // with the other processes of the group
 	scalar   [1]float32
 
 	filled   []objective.Observation // of the micro-batch
@@ -105,7 +114,10 @@ type Trainer struct {
 // Free gives back what the trainer holds besides its memory.
 func (t *Trainer) Free() error {
 	var err error
-	for _, p := range append(t.programs, t.narrow) {
+	if t.peers != nil {
+		err = t.peers.Close()
+	}
+	for _, p := range append(t.programs, t.narrow, t.fold) {
 		if p != nil {
 			err = errors.Join(err, p.Free())
 		}
