@@ -123,6 +123,19 @@ type Joint interface {
 	Joined(i int, maker Kernel) Kernel
 }
 
+// Summing is the gradient of weights, which can sum the rows of one of its inputs on the way: the gradient of a bias.
+type Summing interface {
+	// Summed returns the kernel that computes both, and of which input the sums are. They are behind its
+	// other inputs. Alone makes them for itself.
+	Summed(alone RowSum) (both Kernel, of int)
+}
+
+// RowSum is a kernel whose result may be the sums of its input's rows, and nothing else.
+type RowSum interface {
+	Kernel
+	SumsRows() bool
+}
+
 // Absorber is a kernel into which the kernel that makes one of its inputs can be fused.
 type Absorber interface {
 	// Absorbs returns the fused kernel, which takes the maker's inputs in place of input

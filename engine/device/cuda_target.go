@@ -48,6 +48,9 @@ func (CUDATarget) Row(l plan.Launch) int {
 // Joins says that norms take their statistics themselves, and their gradients their sums.
 func (CUDATarget) Joins() bool { return true }
 
+// Sums says that products of tensor cores sum the rows that they have in shared memory.
+func (CUDATarget) Sums() bool { return true }
+
 // Upsamples says that convolutions enlarge images themselves.
 func (CUDATarget) Upsamples() bool { return true }
 

@@ -73,6 +73,7 @@ type value struct {
 	in       []*value
 	add      *value
 	perImage *value
+	makes    []*value // inputs that its kernel makes itself: see join
 	uses     int
 	pinned   bool // an input or output of the plan
 	home     *Tensor
@@ -159,6 +160,9 @@ func Compile(o Options) (*Plan, error) {
 	}
 	if c.fuses("norms") {
 		c.join()
+	}
+	if c.fuses("bias") {
+		c.joinSums()
 	}
 	if c.fuses("together") {
 		c.hoist()

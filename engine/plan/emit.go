@@ -39,6 +39,7 @@ type pending struct {
 	out      operand
 	add      *value
 	perImage *value
+	makes    []*value // of its inputs
 	partials partials
 	measured bool // it takes its partials and does not read its first input
 	scratch  *block
@@ -260,7 +261,7 @@ func (c *compiler) launches() ([]pending, error) {
 		if _, ok := v.kernel.(joined); ok || v.within != nil && isView(v) {
 			continue
 		}
-		w := pending{kernel: v.kernel, out: operand{value: v}, add: v.add, perImage: v.perImage, again: v.again}
+		w := pending{kernel: v.kernel, out: operand{value: v}, add: v.add, perImage: v.perImage, makes: v.makes, again: v.again}
 		for _, in := range v.in {
 			w.in = append(w.in, operand{value: in})
 		}
@@ -368,6 +369,9 @@ func (c *compiler) lives(launches []pending) map[*value]*block {
 		if w.out.value != nil {
 			touch(w.out.value, i)
 			touch(w.out.value, w.until(i, false))
+		}
+		for _, v := range w.makes {
+			touch(v, w.until(i, false))
 		}
 	}
 	for _, n := range c.Inputs {

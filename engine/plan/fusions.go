@@ -19,6 +19,7 @@ var Fusions = []Fusion{
 	{"concat", "the parts of a concatenation are made where they will be read"},
 	{"reshape", "a tensor is read in other axes where it lies"},
 	{"norms", "a norm takes its statistics, and its gradient their sums, in one launch, from the cache"},
+	{"bias", "the gradient of weights sums rows for that of a bias, on the way"},
 	{"statistics", "a kernel leaves the statistics of what it makes for the norm behind it"},
 	{"together", "small kernels whose results nobody waits for run side by side in one launch"},
 }

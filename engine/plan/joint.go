@@ -28,16 +28,84 @@ func (c *compiler) join() {
 			}
 			if both := k.Joined(i, x.kernel); both != nil {
 				v.kernel, maker[x] = both, v
+				v.makes = append(v.makes, x)
 				break
 			}
 		}
 	}
-	c.order = slices.DeleteFunc(c.order, func(v *value) bool { return maker[v] != nil })
-	c.settle(maker)
+	c.settle()
 }
 
-// settle puts values behind what they are made of, and leaves the order as it is else.
-func (c *compiler) settle(maker map[*value]*value) {
+// Summer is a Target on which a kernels.Summing sums rows on the way.
+type Summer interface{ Sums() bool }
+
+// joinSums lets the gradient of weights make that of the bias, which is read by nothing but the
+// update. A gradient that several biases share is made by as many kernels as there are of the same rows,
+// and copied for others.
+func (c *compiler) joinSums() {
+	if s, ok := c.Target.(Summer); !ok || !s.Sums() {
+		return
+	}
+	alone := map[*value]*value{} // sums of a value's rows
+	for _, v := range c.order {
+		if k, ok := v.kernel.(kernels.RowSum); ok && k.SumsRows() && v.add == nil && v.within == nil && !v.pinned {
+			alone[v.in[0]] = v
+		}
+	}
+	for _, v := range c.order {
+		for _, x := range append(slices.Clone(v.in), v.add, v.perImage) {
+			for rows, sum := range alone {
+				if sum == x {
+					delete(alone, rows)
+				}
+			}
+		}
+	}
+	made := map[*value]bool{}
+	for _, v := range c.order {
+		k, ok := v.kernel.(kernels.Summing)
+		if !ok {
+			continue
+		}
+		_, of := k.Summed(nil)
+		sum := alone[v.in[of]]
+		if sum == nil {
+			continue
+		}
+		to := sum
+		if made[sum] {
+			if to = c.copied(sum); to == nil {
+				continue
+			}
+		}
+		both, _ := k.Summed(sum.kernel.(kernels.RowSum))
+		made[to] = true
+		v.kernel, v.in, v.makes = both, append(slices.Clone(v.in), to), append(v.makes, to)
+	}
+	c.settle()
+}
+
+// copied is the gradient of another parameter that was to be a copy of this one.
+func (c *compiler) copied(from *value) *value {
+	i := slices.IndexFunc(c.copies, func(k copyOf) bool { return k.from == from })
+	if i < 0 {
+		return nil
+	}
+	to := *from
+	to.home = &c.copies[i].to
+	c.copies = slices.Delete(slices.Clone(c.copies), i, i+1)
+	return &to
+}
+
+// settle leaves out what others make, puts values behind what they are made of, and leaves the order as it is else.
+func (c *compiler) settle() {
+	maker := map[*value]*value{}
+	for _, v := range c.order {
+		for _, x := range v.makes {
+			maker[x] = v
+		}
+	}
+	c.order = slices.DeleteFunc(c.order, func(v *value) bool { return maker[v] != nil })
 	there := map[*value]bool{} // made at this point
 	ready := func(v *value) bool {
 		for _, x := range append(slices.Clone(v.in), v.add, v.perImage) {

@@ -58,10 +58,10 @@ func TestSettle(t *testing.T) {
 	second := make(reader, a)
 	other := make(a)
 	gradient := make(a, sums)
-	gradient.add = other
+	gradient.add, gradient.makes = other, []*value{sums}
 	last := make(second)
 	c := &compiler{order: []*value{a, reader, second, other, gradient, last}}
-	c.settle(map[*value]*value{sums: gradient})
+	c.settle()
 	for i, want := range []*value{a, other, gradient, reader, second, last} {
 		if c.order[i] != want {
 			t.Fatalf("place %d is another value's", i)

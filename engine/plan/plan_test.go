@@ -34,6 +34,8 @@ func (floats) Scratch(l Launch) int {
 
 func (f floats) Joins() bool { return f.joins }
 
+func (f floats) Sums() bool { return f.joins }
+
 func (f floats) Upsamples() bool { return f.joins }
 
 // Partials lets whatever can leave statistics on a GPU do so.
@@ -143,7 +145,7 @@ func TestFusionsSave(t *testing.T) {
 		if name == "together" { // saves launches of a device: TestTogether
 			continue
 		}
-		on := floats{joins: name == "norms" || name == "upsample"}
+		on := floats{joins: name == "norms" || name == "upsample" || name == "bias"}
 		preset := "small"
 		if name == "reshape" { // which no UNet has
 			preset = "mlp"

@@ -75,7 +75,7 @@ func (c *compiler) gather(launches []pending, from, to int) {
 		g := waiting[name]
 		delete(waiting, name)
 		for _, i := range g.members {
-			if v := launches[i].out.value; v != nil {
+			for _, v := range launches[i].results() {
 				owner, _ := v.base()
 				delete(waitsFor, owner)
 			}
@@ -125,14 +125,24 @@ func (c *compiler) gather(launches []pending, from, to int) {
 		w.from = first
 		waiting[name].members = append(waiting[name].members, i)
 		waiting[name].bytes += bytes
-		owner, _ := w.out.value.base()
-		waitsFor[owner] = name
+		for _, v := range w.results() {
+			owner, _ := v.base()
+			waitsFor[owner] = name
+		}
 	}
 	for _, name := range names {
 		if waiting[name] != nil {
 			run(name)
 		}
 	}
+}
+
+// results are what a launch makes.
+func (w pending) results() []*value {
+	if w.out.value == nil {
+		return w.makes
+	}
+	return append([]*value{w.out.value}, w.makes...)
 }
 
 // until is the last launch at which the operands of launch i are in use: whether they are its inputs, or what it

@@ -1,6 +1,7 @@
 package conv
 
 import (
+	"fluxion/kernels"
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/gemm"
 
@@ -84,7 +85,8 @@ func (g inputGradCUDA) CUDA(l cuda.Launch) []cuda.Call {
 	return calls
 }
 
-func (g weightGrad) product(l cuda.Launch) gemm.CUDA {
+// Product is over the pixels.
+func (g weightGradCUDA) Product(l cuda.Launch) gemm.CUDA {
 	s := mustSize(g.o, l.In[0].Shape, l.Out.Shape)
 	return gemm.CUDA{
 		Kind: gemm.TN, Walk: s.forwardWalk(), Depth: s.cin, Width: s.cout,
@@ -92,5 +94,10 @@ func (g weightGrad) product(l cuda.Launch) gemm.CUDA {
 	}
 }
 
-func (g weightGradCUDA) CUDAScratch(l cuda.Launch) int  { return g.product(l).ScratchBytes() }
-func (g weightGradCUDA) CUDA(l cuda.Launch) []cuda.Call { return g.product(l).Calls() }
+func (g weightGradCUDA) CUDAScratch(l cuda.Launch) int  { return g.Product(l).ScratchBytes() }
+func (g weightGradCUDA) CUDA(l cuda.Launch) []cuda.Call { return g.Product(l).Calls() }
+
+// Summed also makes the gradient of the bias.
+func (g weightGradCUDA) Summed(alone kernels.RowSum) (both kernels.Kernel, of int) {
+	return gemm.Summed{Weights: g, Bias: alone}, 1
+}

@@ -24,7 +24,7 @@ type combination struct {
 	groups groupTile // of the kernels by wgmma, or none
 	walk   pattern
 	splits int
-	group  int // columns of a group of statistics that are left; 0: none
+	group  int // columns of a group of statistics that are left, or of TN the sums of b's columns; 0: none
 	add    bool
 	image  bool // a vector for each image
 	// How operands lie, and what else is asked for: what -every takes in turn.
@@ -97,7 +97,9 @@ func (c combination) String() string {
 			s += ", " + flag.name
 		}
 	}
-	if c.group > 0 {
+	if c.sums() {
+		s += ", column sums"
+	} else if c.group > 0 {
 		s += fmt.Sprintf(", statistics of %d columns", c.group)
 	}
 	return s
@@ -109,14 +111,18 @@ func (c combination) asked() bool {
 	switch {
 	case !slices.Contains(c.walk.kinds, c.kind),
 		c.walk.heads && (c.splits > 1 || c.add || c.image || c.bias || c.group > 0),
-		c.image && c.kind == TN,                            // no row of the result is of an image
-		c.group > 0 && (!measured || c.ragged || c.single), // see Chunks
+		c.image && c.kind == TN, // no row of the result is of an image
+		c.sums() && (c.group != 4 || c.groups.m > 0),
+		c.group > 0 && !c.sums() && (!measured || c.ragged || c.single), // see Chunks
 		c.single && c.of == number.Float32,
 		c.groups.m > 0 && (c.walk.heads || c.walk.y(8).Taps*c.walk.x(8).Taps == 0):
 		return false
 	}
 	return true
 }
+
+// sums says that the columns of b are summed.
+func (c combination) sums() bool { return c.kind == TN && c.group > 0 }
 
 // levels are the values of a combination as numbers, one for each dimension.
 type levels [10]int
@@ -253,7 +259,10 @@ func (c combination) check(t *testing.T, seed uint64) {
 	for i := range q.parts {
 		q.compare(t, g, i)
 	}
-	if c.group > 0 {
+	switch {
+	case c.sums():
+		q.compareSums(t, g)
+	case c.group > 0:
 		q.compareStatistics(t, g)
 	}
 }
@@ -264,7 +273,7 @@ const before = -77 // in the result where nothing is to be written
 func (c combination) trial(g *kerneltest.GPU, rng *rand.Rand) *trial {
 	grid := [2]int{9, 8} // 144 pixels
 	images := 2
-	if c.group > 0 || c.groups.m > 0 { // whole strips, and boxes
+	if c.group > 0 && !c.sums() || c.groups.m > 0 { // whole strips, and boxes
 		grid, images = [2]int{8, 8}, 3
 	}
 	p := CUDA{Kind: c.kind, Depth: 40, Width: c.tile.n + 16, Walk: Walk{
@@ -339,8 +348,8 @@ func (c combination) trial(g *kerneltest.GPU, rng *rand.Rand) *trial {
 	}
 	q.choice.splitSteps = max(1, ceil(q.steps, c.splits))
 	q.choice.splits = max(1, ceil(q.steps, q.splitSteps))
-	if q.choice.splits > 1 {
-		q.Scratch = g.Alloc(4 * q.choice.splits * q.rows() * roundUp(q.Width, 4))
+	if rows := q.shared(q.choice) + q.columnParts(q.choice); rows > 0 {
+		q.Scratch = g.Alloc(4 * rows * roundUp(q.Width, 4))
 	}
 	return q
 }
@@ -363,7 +372,11 @@ func (q *trial) lend(g *kerneltest.GPU, draw func(int) []float64, rows int) {
 		q.bias = draw(q.Width)
 		q.Bias = g.Vector(number.Float32, q.bias).Address
 	}
-	if q.group > 0 {
+	switch {
+	case q.sums():
+		q.left = g.Empty(number.Float32, 1, q.Width, 0)
+		q.Sums = q.left.Address
+	case q.group > 0:
 		q.Partials = cuda.Partials{Groups: q.Width / q.group, Chunks: q.Y.Grid * q.X.Grid / strip}
 		q.left = g.Empty(number.Float32, q.Images*q.Partials.Chunks*3, q.Partials.Groups, 0)
 		q.Partials.Address = q.left.Address
@@ -432,6 +445,18 @@ func (q *trial) compare(t *testing.T, g *kerneltest.GPU, part int) {
 	}
 	if !q.walk.heads {
 		g.Values(p.Out) // nothing was written between rows
+	}
+}
+
+func (q *trial) compareSums(t *testing.T, g *kerneltest.GPU) {
+	want := make([]float64, q.Width)
+	for i, x := range q.parts[0].b {
+		want[i%q.Width] += x
+	}
+	for j, x := range g.Values(q.left) {
+		if float64(x) != want[j] {
+			t.Errorf("the sum of column %d is %v, want %v", j, x, want[j])
+		}
 	}
 }
 

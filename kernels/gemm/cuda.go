@@ -81,6 +81,7 @@ type CUDA struct {
 	PerImage     cuda.Operand  // Address 0: none
 	Batch        Batch         // zero: one product
 	Partials     cuda.Partials // to leave of the result; Address 0: none. See Chunks
+	Sums         cuda.Address  // of the columns of B, TN alone: Width floats, or 0
 	Scratch      cuda.Address  // ScratchBytes
 	Card         cuda.Card     // to choose tiles and splits for
 }
@@ -100,14 +101,35 @@ func (p CUDA) rows() int {
 func (p CUDA) ScratchBytes() int {
 	need := 0
 	for _, access := range []access{direct, gatherB, gather} {
-		if c := choose(p, access); c.splits > 1 {
-			need = max(need, 4*c.splits*p.rows()*roundUp(p.Width, 4))
-		}
+		c := choose(p, access)
+		need = max(need, 4*roundUp(p.Width, 4)*(p.shared(c)+p.columnParts(c)))
 	}
 	if c, ok := p.flat().groups(); ok && c.splits > 1 {
 		need = max(need, 4*c.splits*p.rows()*roundUp(p.Width, 4))
 	}
 	return need
+}
+
+// shared is the rows that blocks which share a sum leave.
+func (p CUDA) shared(c choice) int {
+	if c.splits == 1 {
+		return 0
+	}
+	return c.splits * p.rows()
+}
+
+// SumsColumns says whether the product makes Sums itself: wgmma's does not.
+func (p CUDA) SumsColumns() bool {
+	_, by := p.flat().groups()
+	return !by || p.access() != direct
+}
+
+// columnParts is the rows that are left of sums of B's columns.
+func (p CUDA) columnParts(c choice) int {
+	if p.Sums == 0 {
+		return 0
+	}
+	return c.splits * c.down
 }
 
 // Calls returns the product, and where blocks share sums, what adds them up.
@@ -147,19 +169,31 @@ func (p CUDA) bind(c choice, a access) []cuda.Call {
 		}
 		return call
 	}
-	if c.splits == 1 {
+	if c.splits == 1 && p.Sums == 0 {
 		return []cuda.Call{pack()}
 	}
 	columns := roundUp(p.Width, 4)
 	part := args
-	part.Out, part.OutPitch, part.OutSplit = p.Scratch, int32(columns), int64(p.rows()*columns)
-	part.Add, part.Bias, part.PerImage = 0, 0, 0
-	part.Mapped, part.FloatOut, part.VectorOut = 0, 1, 1
+	args.Partial = p.Scratch
+	blocks := 0
+	if c.splits > 1 {
+		part.Out, part.OutPitch, part.OutSplit = p.Scratch, int32(columns), int64(p.rows()*columns)
+		part.Add, part.Bias, part.PerImage = 0, 0, 0
+		part.Mapped, part.FloatOut, part.VectorOut = 0, 1, 1
+		args.OutSplit = part.OutSplit
+		blocks = ceil(p.rows()*columns/4, 256)
+	} else {
+		args.Rows = 0
+	}
+	if p.Sums != 0 {
+		part.Moments, part.Group = p.Scratch+cuda.Address(4*columns*p.shared(c)), int32(c.down)
+		args.Moments, args.Groups = p.Sums, int32(p.columnParts(c))
+		blocks += ceil(p.Width, 32)
+	}
 	call.Args = append(maps, part.bytes()...)
-	args.Partial, args.OutSplit = p.Scratch, part.OutSplit
 	sum := cuda.OneJob(cuda.Call{
 		Module: modules[p.A.Type], Function: fmt.Sprintf("gemm_sum_%s", suffix(p.A.Type)),
-		Grid: [3]int{(p.rows()*columns/4 + 255) / 256, 1, 1}, Block: [3]int{256, 1, 1},
+		Grid: [3]int{blocks, 1, 1}, Block: [3]int{256, 1, 1},
 		Args: args.bytes(),
 	}, mostProducts)
 	return []cuda.Call{pack(), sum}

@@ -51,7 +51,7 @@ struct Product {
   const float *bias;      // 0: none
   const float *per_image; // 0: none
   const float *partial;   // what sum_splits adds: splits × rows × ⌈width/4⌉·4
-  float *moments;         // if group is not 0: of each strip of the result count, mean, squares of every group
+  float *moments;         // if group is not 0: of each strip of the result count, mean, squares of every group; of tn: sums of b's columns
   int64_t a_image, a_head, b_image, b_head, out_image, out_head; // strides of a batch
   int64_t out_split;                                             // between results of blocks that share a sum
 
@@ -69,7 +69,7 @@ struct Product {
   int32_t tap_first, tap_step_y, tap_step_x;
   // A pixel (y, x) of the grid is (y·out_step + out_y, …) of the result.
   int32_t out_step, out_y, out_x, out_w, out_size;
-  int32_t group, groups; // columns of a group of moments, 0 for none; number of groups
+  int32_t group, groups; // columns of a group of moments, 0 for none; number of groups. Of tn: blocks that share the sums of a column; all parts of one
   int32_t mapped; // or else row i of the product is row i of the result
   int32_t steps, split_steps, splits; // steps of the sum: all, of one block, and blocks that share it
   int32_t float_out;  // the result is float32, whatever the operands are
@@ -88,6 +88,8 @@ struct Product {
     const int y = by_grid_w.divide(in);
     return {image, y, in - y * grid_w};
   }
+
+  __device__ int pitch() const { return (width + 3) / 4 * 4; } // of a row of partial
 
   __device__ bool inside(int y, int x) const { return uint32_t(y) < uint32_t(source_h) && uint32_t(x) < uint32_t(source_w); }
 };
@@ -405,6 +407,45 @@ __device__ inline void finish(const Product &p, int64_t offset, const int (&row)
   }
 }
 
+// ColumnSums are of b, for the gradient of a bias. Its tiles lie in shared memory of every block of a
+// column, so these take turns: a block sums every group-th step.
+template <typename T, int N>
+struct ColumnSums {
+  static constexpr int chunks = N / vector<T>, apart = threads / chunks;
+  float sum[vector<T>] = {};
+
+  __device__ static int chunk() { return threadIdx.x % chunks; }
+  __device__ static int row() { return threadIdx.x / chunks; }
+
+  __device__ void add(uint32_t tile) {
+#pragma unroll
+    for (int i = 0; i < (step_depth<T> + apart - 1) / apart; i++) {
+      const int r = row() + i * apart;
+      if (step_depth<T> % apart != 0 && r >= step_depth<T>) break; // more threads than chunks
+      uint4 word;
+      shared_load(word, tile + wide_offset<N * int(sizeof(T))>(r, chunk()));
+      float v[vector<T>];
+      load(v, reinterpret_cast<const T *>(&word));
+#pragma unroll
+      for (int i = 0; i < vector<T>; i++) sum[i] += v[i];
+    }
+  }
+
+  // leave writes the block's sums of exist columns. Shared memory is free before and after.
+  __device__ void leave(float *shared, float *to, int exist) const {
+    store(shared + row() * N + chunk() * vector<T>, sum);
+    __syncthreads();
+    static_assert(N <= threads, "a thread for each column");
+    if (const int c = threadIdx.x; c < min(N, exist)) {
+      float all = 0;
+#pragma unroll 1
+      for (int r = 0; r < apart; r++) all += shared[r * N + c];
+      to[c] = all;
+    }
+    __syncthreads();
+  }
+};
+
 // multiply_blocks is the kernel. Tile says how a block of threads multiplies two
 // tiles in shared memory; see gemm_f32.cu and gemm_bf16.cu. Its loop holds stages-1
 // steps in flight while it computes on one.
@@ -412,7 +453,8 @@ template <typename T, typename Tile, Kind kind, bool DirectA, bool DirectB>
 __device__ inline void multiply_blocks(const Product &p, const uint3 &block) {
   constexpr int M = Tile::M, N = Tile::N, stages = 3, stage = (M + N) * 64;
   constexpr bool deep_a = kind != TN, deep_b = kind == NT;
-  constexpr int need = stages * stage > Tile::result_bytes ? stages * stage : Tile::result_bytes;
+  constexpr int results = Tile::result_bytes > threads * vector<T> * 4 ? Tile::result_bytes : threads * vector<T> * 4; // or column sums
+  constexpr int need = stages * stage > results ? stages * stage : results;
   __shared__ __align__(128) uint8_t memory[need];
   const uint32_t shared = shared_address(memory);
 
@@ -462,6 +504,8 @@ __device__ inline void multiply_blocks(const Product &p, const uint3 &block) {
     copy_commit();
   }
   Tile tile;
+  ColumnSums<T, N> sums;
+  int turn = down; // steps until this block's
   int slot = 0, free = stages - 1;
 #pragma unroll 1
   for (int i = from; i < to; i++) {
@@ -470,11 +514,19 @@ __device__ inline void multiply_blocks(const Product &p, const uint3 &block) {
     if (i + stages - 1 < to) load(free);
     copy_commit();
     tile.template multiply<deep_a, deep_b>(shared + slot * stage, shared + slot * stage + M * 64);
+    if (kind == TN && p.moments && turn-- == 0) {
+      sums.add(shared + slot * stage + M * 64);
+      turn = p.group - 1;
+    }
     free = slot;
     slot = slot + 1 == stages ? 0 : slot + 1;
   }
   copy_wait<0>();
   __syncthreads();
+  if (kind == TN && p.moments) {
+    float *to = p.moments + (int64_t(block.y) * p.group + down) * p.pitch() + column;
+    sums.leave(reinterpret_cast<float *>(memory), to, p.width - column);
+  }
 
   const int rows = tap * p.depth + (kind != TN ? p.pixels : DirectA ? p.depth : p.rows), first = tap * p.depth + first_row;
   const int64_t out = image * p.out_image + head * p.out_head + block.y * p.out_split;
@@ -491,11 +543,33 @@ __device__ inline void multiply_blocks(const Product &p, const uint3 &block) {
   tile.template each<deep_a>(reinterpret_cast<float *>(memory), write, kind == NN ? p.group : 0, measure);
 }
 
+// sum_columns adds the parts of sums of b's columns, which lie behind those of splits: a block has 32 columns.
+__device__ inline void sum_columns(const Product &p, int block) {
+  __shared__ float rows[8][32];
+  const int x = threadIdx.x % 32, y = threadIdx.x / 32, c = block * 32 + x;
+  const float *from = p.partial + p.splits * p.out_split + c; // out_split is 0 where no block shared a sum
+  float total = 0;
+  if (c < p.width) {
+#pragma unroll 8
+    for (int i = y; i < p.groups; i += 8) total += from[int64_t(i) * p.pitch()];
+  }
+  rows[y][x] = total;
+  __syncthreads();
+  if (y > 0 || c >= p.width) return;
+  for (int i = 1; i < 8; i++) total += rows[i][x];
+  p.moments[c] = total;
+}
+
 // sum_splits adds what the blocks that shared a sum have left, in their order:
-// a thread for four columns of a row.
+// a thread for four columns of a row, and blocks behind these for the sums of b's columns.
 template <typename T>
 __device__ inline void sum_splits(const Product &p, const uint3 &block) {
-  const int i = block.x * blockDim.x + threadIdx.x, chunks = (p.width + 3) / 4, row = p.by_chunks.divide(i);
+  const int chunks = p.pitch() / 4, own = (p.rows * chunks + blockDim.x - 1) / blockDim.x;
+  if (block.x >= own) {
+    sum_columns(p, block.x - own);
+    return;
+  }
+  const int i = block.x * blockDim.x + threadIdx.x, row = p.by_chunks.divide(i);
   const int rows[1] = {row}, columns[1] = {(i - row * chunks) * 4};
   if (row >= p.rows) return;
   const float *partial = p.partial + (int64_t(row) * chunks + (i - row * chunks)) * 4;

@@ -1,6 +1,7 @@
 package linear
 
 import (
+	"fluxion/kernels"
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/gemm"
 )
@@ -28,12 +29,18 @@ func (inputGrad) product(l cuda.Launch) gemm.CUDA {
 func (g inputGrad) CUDAScratch(l cuda.Launch) int  { return g.product(l).ScratchBytes() }
 func (g inputGrad) CUDA(l cuda.Launch) []cuda.Call { return g.product(l).Calls() }
 
-func (weightGrad) product(l cuda.Launch) gemm.CUDA {
+// Product is over the rows.
+func (weightGrad) Product(l cuda.Launch) gemm.CUDA {
 	return gemm.CUDA{
 		Kind: gemm.TN, Walk: walk(l.In[0]), Depth: l.Out.Shape[0], Width: l.Out.Shape[1],
 		A: l.In[0], B: l.In[1], Out: l.Out, Scratch: l.Scratch, Card: l.Card,
 	}
 }
 
-func (g weightGrad) CUDAScratch(l cuda.Launch) int  { return g.product(l).ScratchBytes() }
-func (g weightGrad) CUDA(l cuda.Launch) []cuda.Call { return g.product(l).Calls() }
+func (g weightGrad) CUDAScratch(l cuda.Launch) int  { return g.Product(l).ScratchBytes() }
+func (g weightGrad) CUDA(l cuda.Launch) []cuda.Call { return g.Product(l).Calls() }
+
+// Summed also makes the gradient of the bias.
+func (g weightGrad) Summed(alone kernels.RowSum) (both kernels.Kernel, of int) {
+	return gemm.Summed{Weights: g, Bias: alone}, 1
+}

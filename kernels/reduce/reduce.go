@@ -29,6 +29,9 @@ type sum struct {
 // Reduces activations to sums.
 func (sum) Reduces() {}
 
+// SumsRows says so of all rows.
+func (s sum) SumsRows() bool { return !s.perImage }
+
 func (s sum) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	x, err := kernels.Shapes(in)
 	if err != nil {
