@@ -54,6 +54,9 @@ func Join(link Link, rank, world int) Group {
 	return Group{Rank: rank, World: world, joined: &joined{link: link}}
 }
 
+// Through is the group joined by what wrap makes of its link.
+func (g Group) Through(wrap func(Link) Link) Group { return Join(wrap(g.link), g.Rank, g.World) }
+
 // Check says what is wrong with a group.
 func (g Group) Check() error {
 	if g.Rank < 0 || g.Rank >= g.World || g.World > 1 && g.joined == nil {

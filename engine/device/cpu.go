@@ -365,8 +365,8 @@ func (d *CPU) Load(p *plan.Plan, m Memory, _ ...plan.Tensor) (Program, error) {
 	}
 	if d.table != nil {
 		g.tuner = tuning.NewTuner(d.table, cuts, func(i int) string { return d.key(p.Launches[i]) })
-		g.launch = func(i int) { g.launches[i](g.pool) }
 	}
+	g.launch = func(i int) { g.launches[i](g.pool) }
 	return g, nil
 }
 
@@ -450,13 +450,21 @@ func (g *cpuProgram) RunSteps(n int, set func(i int) error) error {
 }
 
 func (g *cpuProgram) Launches(visit func(i int) error) error {
-	for i, launch := range g.launches {
-		launch(g.pool)
-		if err := visit(i); err != nil {
-			return err
+	var err error
+	launch := func(i int) {
+		if err == nil {
+			g.launch(i)
+			err = visit(i)
 		}
 	}
-	return nil
+	if !g.tuner.Settled() {
+		g.tuner.Run(launch)
+		return err
+	}
+	for i := range g.launches {
+		launch(i)
+	}
+	return err
 }
 
 func (g *cpuProgram) Read(t plan.Tensor, dst []float32) error {

@@ -58,6 +58,7 @@ type Options struct {
 	Precision  number.Type // of activations and products; see kernels.TypesOf
 	Ahead      int         // runs whose parameters are set together where the device wants them so; 0: 1
 	Prepare    bool        // weights stay for many runs: what launches make of them has memory of its own, filled by Plan.Preparation
+	Early      bool        // gradients are complete as soon as they can be, for who sends them while the plan runs
 	Without    []string    // names of Fusions to leave out
 	Recompute  string      // name of one of Recomputations; empty: none
 	Forward    Forward     // which part of the graph it is about

@@ -8,7 +8,6 @@ import (
 
 	"fluxion/kernels"
 	"fluxion/kernels/number"
-	"fluxion/kernels/pointwise"
 
 	"gorgonia.org/tensor"
 )
@@ -256,7 +255,7 @@ func (c *compiler) launches() ([]pending, error) {
 	if err := stages(c.Before); err != nil {
 		return nil, err
 	}
-	first := len(list)
+	first, rest := len(list), c.completion()
 	for _, v := range c.order {
 		if _, ok := v.kernel.(joined); ok || v.within != nil && isView(v) {
 			continue
@@ -266,16 +265,17 @@ func (c *compiler) launches() ([]pending, error) {
 			w.in = append(w.in, operand{value: in})
 		}
 		add(w)
+		if c.Early {
+			for _, w := range rest.behind(v) {
+				add(w)
+			}
+		}
 	}
 	if c.fuses("together") {
 		c.gather(list, first, len(list))
 	}
-	for _, k := range c.copies {
-		copyKernel := pointwise.NewCopy(len(k.to.Shape))
-		add(pending{kernel: copyKernel, in: []operand{{value: k.from}}, out: operand{place: k.to}})
-	}
-	for _, g := range c.gaps() {
-		add(pending{kernel: pointwise.NewZero(1), in: []operand{{place: g.like}}, out: operand{place: g.place}})
+	for _, w := range rest.all() {
+		add(w)
 	}
 	return list, stages(c.After)
 }

@@ -33,24 +33,32 @@ func (e *StoppedError) Error() string {
 	return fmt.Sprintf("process %d of the group: %s", e.Rank, e.Text)
 }
 
-// join brings the parts of all processes together, in the order of the micro-batches. If
-// one of them has failed, all have.
-func (t *Trainer) join(failed error) error {
+// tell tells the others of the part of this process, and returns those of all. If one of
+// them has failed, all have.
+func (t *Trainer) tell(p part, failed error) ([]part, error) {
 	if failed != nil {
-		t.part.Failed = failed.Error()
-		t.part.Stopped = stopped(failed)
+		p.Failed, p.Stopped = failed.Error(), stopped(failed)
 	}
-	all, err := collective.GatherValues(t.group(), t.part)
+	all, err := collective.GatherValues(t.group(), p)
 	if failed != nil || err != nil {
-		return errors.Join(failed, err)
+		return nil, errors.Join(failed, err)
 	}
 	for r, p := range all {
 		switch {
 		case p.Stopped:
-			return &StoppedError{r, p.Failed}
+			return nil, &StoppedError{r, p.Failed}
 		case p.Failed != "":
-			return &collective.PeerError{Rank: r, Text: p.Failed}
+			return nil, &collective.PeerError{Rank: r, Text: p.Failed}
 		}
+	}
+	return all, nil
+}
+
+// join brings the parts of all processes together, in the order of the micro-batches.
+func (t *Trainer) join(failed error) error {
+	all, err := t.tell(t.part, failed)
+	if err != nil {
+		return err
 	}
 	t.part.reset()
 	for _, p := range all {

@@ -17,7 +17,10 @@ type Outcome struct {
 func (t *Trainer) Train(h Hyper, fill func(micro int) error) (o Outcome, err error) {
 	t.Hyper(h)
 	o.Changed, err = t.runShare(fill)
-	if t.group().World > 1 {
+	switch {
+	case t.leaves() && err == nil:
+		err = t.join(nil)
+	case t.joins() && !t.leaves():
 		if err = t.join(err); err == nil {
 			err = t.group().Fail(t.joinSums())
 		}
@@ -39,27 +42,46 @@ func (t *Trainer) Train(h Hyper, fill func(micro int) error) (o Outcome, err err
 // share is what this process takes of a step.
 func (s *Step) share() share { return shareOf(s.group(), s.Accumulate) }
 
-// runShare runs the micro-batches that this process takes.
+// runShare runs the micro-batches that this process takes. The last one begins when those of
+// all others can, too, if its gradients go to them meanwhile.
 func (t *Trainer) runShare(fill func(micro int) error) (changed bool, err error) {
 	t.part.reset()
 	share := t.share()
 	for i := share.first; i < share.end; i++ {
-		if err := fill(i); err != nil {
+		err := fill(i)
+		last := i == share.end-1
+		if t.leaves() && (last || err != nil) {
+			_, err = t.tell(part{}, err)
+		}
+		if err != nil {
 			return changed, err
 		}
-		loss, err := t.runMicro(i)
-		if err != nil {
+		err = t.runOne(i)
+		switch {
+		case err != nil && t.leaves() && last:
+			return true, t.group().Fail(err) // of which the others do not know
+		case err != nil && t.leaves():
+			_, err = t.tell(part{}, err)
+			return true, err
+		case err != nil:
 			return true, err
 		}
 		changed = t.Accumulate == 1 // or only the end of the step changes weights
-		t.part.Losses = append(t.part.Losses, loss)
-		if t.microNorm != nil {
-			norm, err := t.read(0, t.Micro.Place(t.microNorm))
-			if err != nil {
-				return changed, err
-			}
-			t.part.Squares = append(t.part.Squares, norm*norm)
-		}
 	}
 	return changed, nil
+}
+
+// runOne runs a micro-batch and notes what it comes to.
+func (t *Trainer) runOne(i int) error {
+	loss, err := t.runMicro(i)
+	if err != nil {
+		return err
+	}
+	t.part.Losses = append(t.part.Losses, loss)
+	if t.microNorm == nil {
+		return nil
+	}
+	norm, err := t.read(0, t.Micro.Place(t.microNorm))
+	t.part.Squares = append(t.part.Squares, norm*norm)
+	return err
 }

@@ -96,6 +96,8 @@ type Step struct {
 	Trained   *nets.Placed // the network
 	loss      objective.Loss
 	norm      *gorgonia.Node
+	microEnd  int              // launches of a micro-batch behind its gradients
+	leaving   []leaving        // how they go to other processes
 	applies   bool             // the objective applies the first average
 	parts     collective.Parts // of the flat buffers, by process
 	fold      *plan.Plan       // adds up the nodes of all processes, on their devices; nil: elsewhere
@@ -246,6 +248,7 @@ func (s *Step) compile(c plan.Options, applied map[*plan.Buffer]bool) error {
 		c.Inputs = append(c.Inputs, s.microNorm)
 		micro = []plan.Stage{{Kernel: gradnorm.New(), In: []plan.Ref{{Buffer: b.Gradients}}, Out: plan.Ref{Node: s.microNorm}}}
 	}
+	c.Early, s.microEnd = s.leaves(), len(micro)
 	compile(&s.Micro, c, micro...)
 	if err == nil {
 		err = s.compileSums(flat)

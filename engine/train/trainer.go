@@ -188,15 +188,12 @@ func (t *Trainer) Refresh() error {
 // runMicro runs micro-batch i of a step and returns its loss. Without
 // accumulation this is the whole step.
 func (t *Trainer) runMicro(i int) (float64, error) {
-	if err := device.Run(t.programs[0]); err != nil {
-		return 0, err
+	run := t.runAlone
+	if t.leaves() && i == t.share().end-1 {
+		run = t.runLeaving
 	}
-	if t.Accumulate > 1 {
-		for _, sum := range t.additions[i-t.share().first] {
-			if err := device.Run(t.programs[1+sum]); err != nil {
-				return 0, err
-			}
-		}
+	if err := run(i); err != nil {
+		return 0, err
 	}
 	if err := t.readErrors(); err != nil {
 		return 0, err
@@ -206,6 +203,19 @@ func (t *Trainer) runMicro(i int) (float64, error) {
 		value += t.loss.Plus()
 	}
 	return value, err
+}
+
+// runAlone adds the gradients of a micro-batch when all are there.
+func (t *Trainer) runAlone(i int) error {
+	if err := device.Run(t.programs[0]); err != nil || t.Accumulate == 1 {
+		return err
+	}
+	for _, sum := range t.additions[i-t.share().first] {
+		if err := device.Run(t.programs[1+sum]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // seen is an image of a step, with its error.

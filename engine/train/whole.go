@@ -49,6 +49,9 @@ func (r *run) keepFirst() error {
 // theirs.
 func (r *run) exchangeState() error {
 	t := r.trainer
+	if err := r.agreeOnLeaving(); err != nil {
+		return err
+	}
 	flat := make([]float32, nets.FlatSize(t.Trained.Params))
 	for _, b := range t.Buffers.stored() {
 		exchange := r.group.BroadcastFloats

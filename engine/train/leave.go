@@ -1,0 +1,119 @@
+package train
+
+import (
+	"slices"
+
+	"fluxion/engine/collective"
+	"fluxion/engine/device"
+	"fluxion/engine/plan"
+)
+
+// leaves says whether gradients of the last micro-batch go to the other processes while its
+// backward pass goes on: on devices whose memory the host can read at any time.
+func (s *Step) leaves() bool {
+	_, host := s.Target.(device.CPUTarget)
+	return s.joins() && host
+}
+
+// finished is the launch of a micro-batch behind which a chunk of its gradients is complete.
+func (s *Step) finished(chunk int) (launch int) {
+	from, to := s.parts.Chunk(chunk)
+	for i, l := range s.Micro.Launches[:len(s.Micro.Launches)-s.microEnd] {
+		for _, o := range append(slices.Clone(l.In), l.Out) {
+			at := o.Offset / 4
+			if o.Buffer == s.Buffers.Gradients && at < to && at+o.Values() > from {
+				launch = i
+			}
+		}
+	}
+	return launch
+}
+
+// leaving is a chunk, and the launch of this process behind which it can leave.
+type leaving struct{ chunk, ready int }
+
+// order is that in which chunks are complete.
+func (s *Step) order() (chunks []int) {
+	for c := range s.parts.Chunks() {
+		chunks = append(chunks, c)
+	}
+	slices.SortStableFunc(chunks, func(a, b int) int { return s.finished(a) - s.finished(b) })
+	return chunks
+}
+
+// leaveIn is when chunks leave, one behind the other.
+func (s *Step) leaveIn(order []int) (list []leaving) {
+	last := 0
+	for _, c := range order {
+		last = max(last, s.finished(c))
+		list = append(list, leaving{c, last})
+	}
+	return list
+}
+
+// agreeOnLeaving has all processes send chunks in the order of the first: their plans may
+// differ.
+func (r *run) agreeOnLeaving() (err error) {
+	t := r.trainer
+	if !t.leaves() {
+		return nil
+	}
+	order, err := collective.BroadcastValue(r.group, t.order())
+	t.leaving = t.leaveIn(order)
+	return err
+}
+
+// runLeaving runs the last micro-batch of this process's share, and sends its gradients
+// chunk by chunk, joined to the sums of those before.
+func (t *Trainer) runLeaving(int) error {
+	if t.joint == nil {
+		t.joint = t.newJoint()
+	}
+	ready := make(chan int, len(t.leaving))
+	done := make(chan error, 1)
+	go func() {
+		err := t.exchangeFirst()
+		for c := range ready {
+			if err == nil {
+				t.addLast(c)
+				err = t.joinChunk(c)
+			}
+		}
+		done <- err
+	}()
+	next := 0
+	err := t.programs[0].Launches(func(i int) error {
+		for ; next < len(t.leaving) && t.leaving[next].ready <= i; next++ {
+			ready <- t.leaving[next].chunk
+		}
+		return nil
+	})
+	close(ready)
+	if failed := <-done; err == nil {
+		err = failed
+	}
+	if err == nil && t.jointNorm == nil {
+		err = t.group().GatherFloats(t.joint.sums[0], t.parts)
+	}
+	return t.group().Fail(err)
+}
+
+// addLast adds a chunk of the last micro-batch's gradients to the sums, as compileSums does.
+func (t *Trainer) addLast(chunk int) {
+	from, to := t.parts.Chunk(chunk)
+	of := func(b *plan.Buffer) []float32 { return device.Floats(t.Memory, b)[from:to] }
+	all := additions(t.Accumulation, t.share())
+	for _, a := range all[len(all)-1] {
+		sum, x := of(t.Buffers.Sums[a.to]), of(t.Buffers.Gradients)
+		switch a.source {
+		case first:
+			copy(sum, x)
+			continue
+		case above:
+			x = of(t.Buffers.Sums[a.to+1])
+		}
+		for i, e := range x {
+			sum[i] += e
+		}
+	}
+}
