@@ -199,7 +199,8 @@ func Open(spec string, o Options) (Dataset, error) {
 	if err := o.Fit.check(); err != nil {
 		return nil, &Error{Path: spec, Problem: err.Error()}
 	}
-	if o.Fit.Varies() && o.Size == (Size{}) {
+	_, buckets := o.Fit.Buckets()
+	if (o.Fit.Varies() || buckets) && o.Size == (Size{}) {
 		return nil, &Error{Path: spec, Problem: fmt.Sprintf("fit %s cuts out parts of a size, and none is given; want --size", o.Fit)}
 	}
 	if o.CacheBytes == 0 {
@@ -220,7 +221,10 @@ func Open(spec string, o Options) (Dataset, error) {
 		if err != nil {
 			return nil, errors.Join(err, d.Close())
 		}
-		if o.Fit.Varies() { // an image is another one each time
+		if buckets && BucketsOf(l) == nil {
+			return nil, errors.Join(&Error{Path: spec, Problem: fmt.Sprintf("fit %s is for pictures of several shapes, in a folder, archive or table; want %s", o.Fit, Crop)}, l.Close())
+		}
+		if o.Fit.Varies() || buckets { // an image is another one each time, or of another shape than others
 			return l, nil
 		}
 		return cached(l, o.CacheBytes), nil

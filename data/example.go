@@ -95,6 +95,7 @@ type Example struct {
 	Input Pixels // what the image is to be made of, where the set says (see Inputs); no room: it is not wanted
 	Noise int64  // address of the noise it is trained with: Own, or 0 and up
 	Part  uint64 // decides what is cut out of the image, where Fit.Varies; 0: its middle
+	Size  Size   // of the image, where a set has several (see BucketsOf); zero: the set's Shape
 	At    int64  // position in the stream, of which the inputs of unpaired sets are a function
 
 	// Draw fills standard normal numbers for a position in the stream, of which sets of

@@ -29,6 +29,7 @@ type files struct {
 	apart   bool     // labels are not what paths say
 	beside  *entry   // EDM's file of labels; nil: there is none
 	brought *Numbers // of columns, where they are asked for
+	buckets *Buckets // nil: images have one shape
 }
 
 // entry is one file.
@@ -106,7 +107,7 @@ func (f *files) complete(found *listing, o Options) error {
 	if o.Channels == 0 {
 		f.shape.channels = f.channels(p)
 	}
-	return nil
+	return f.bucket(o)
 }
 
 // first returns the first picture that is whole, of the first hundred.
@@ -193,10 +194,14 @@ func (f *files) Read(i int, e *Example) error {
 				w, h, f.shape.width, f.shape.height)}
 	}
 	e.Class, p.part = f.entries[i].label, e.Part
-	if f.ranged != nil {
-		return f.readDeep(i, p, e)
+	s := f.shape
+	if f.buckets != nil && e.Size != (Size{}) {
+		s.height, s.width = e.Size.Height, e.Size.Width
 	}
-	convert(p, f.shape, f.fit, e.Bytes)
+	if f.ranged != nil {
+		return f.readDeep(i, p, s, e)
+	}
+	convert(p, s, f.fit, e.Bytes)
 	return nil
 }
 

@@ -16,6 +16,9 @@ const (
 	RandomCrop Fit = "random-crop" // a part is cut out, another at each position in the stream; with :SHARE behind it perhaps a smaller one
 	Pad        Fit = "pad"         // all of it, between white bars
 	Stretch    Fit = "stretch"     // all of it, drawn out of shape
+	// AspectBuckets brings each to the nearest of several shapes of about equal area, and cuts out its middle;
+	// with :STEP behind it their sides are multiples of that. Elsewhere than in a stream it is Crop.
+	AspectBuckets Fit = "buckets"
 )
 
 // check refuses what is no way.
@@ -27,7 +30,10 @@ func (f Fit) check() error {
 	if least, random := f.random(); random && least > 0 && least <= 1 {
 		return nil
 	}
-	return fmt.Errorf("fit %q; want %s, %s (or %s:SHARE, with a share above 0 up to 1, as in %s:0.8), %s or %s", string(f), Crop, RandomCrop, RandomCrop, RandomCrop, Pad, Stretch)
+	if step, yes := f.Buckets(); yes && step >= 0 {
+		return nil
+	}
+	return fmt.Errorf("fit %q; want %s, %s (or %s:SHARE, with a share above 0 up to 1, as in %s:0.8), %s, %s or %s (or %s:STEP, with a whole number of pixels, as in %s:8)", string(f), Crop, RandomCrop, RandomCrop, RandomCrop, Pad, Stretch, AspectBuckets, AspectBuckets, AspectBuckets)
 }
 
 // Varies says whether another part of a picture is cut out at each position in the stream.

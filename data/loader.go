@@ -38,6 +38,7 @@ const Batches = 4
 // Batch is images next to each other in the stream: what a training step is filled with.
 type Batch struct {
 	Pixels  Pixels
+	Size    Size      // of its images, where the set has several (see BucketsOf); zero: the set's Shape
 	Classes []int32   // −1: none
 	Numbers []float32 // labels that are no classes, those of each image next to each other, NaN where it has none
 	Indices []int64   // positions in the stream, which address an image's random numbers
@@ -51,6 +52,9 @@ type Batch struct {
 
 // decoding is what a Loader knows of a batch that it works on.
 type decoding struct {
+	room    Pixels // of which Pixels is as much as images have
+	bucket  int    // that images are of
+	from    int64  // and the place in its stream of the first
 	pending atomic.Int32
 	done    chan struct{}
 	errs    []error // by image
@@ -69,6 +73,7 @@ type Stream interface {
 // seed and position alone.
 type Loader struct {
 	data    Dataset
+	buckets *Buckets // that batches are of; nil: images have one shape
 	numbers *Numbers // of images; nil: none
 	o       LoaderOptions
 	places  places
@@ -95,8 +100,11 @@ func NewLoader(d Dataset, o LoaderOptions) (*Loader, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	if h, w, _ := d.Shape(); o.Augment != nil && (h != w || w < 2) {
-		return nil, fmt.Errorf("images of %d×%d pixels cannot be transformed, want squares of 2×2 or more", w, h)
+	if h, w, _ := d.Shape(); o.Augment != nil && (h != w || w < 2 || BucketsOf(d) != nil) {
+		return nil, fmt.Errorf("images of %d×%d pixels, or of several shapes, cannot be transformed, want squares of 2×2 or more", w, h)
+	}
+	if BucketsOf(d) != nil && o.Start%int64(o.Batch) != 0 {
+		return nil, fmt.Errorf("a stream of buckets from position %d in batches of %d: want a multiple of that", o.Start, o.Batch)
 	}
 	if err := o.suits(d); err != nil {
 		return nil, err
@@ -112,7 +120,7 @@ func NewLoader(d Dataset, o LoaderOptions) (*Loader, error) {
 		o.Ahead = Batches - 1
 	}
 	l := &Loader{
-		data: d, numbers: NumbersOf(d), o: o, places: at, size: ValuesOf(d), input: inputValues(d), keeps: KeepsMirrored(d),
+		data: d, buckets: BucketsOf(d), numbers: NumbersOf(d), o: o, places: at, size: ValuesOf(d), input: inputValues(d), keeps: KeepsMirrored(d),
 		free: make(chan *Batch, o.Ahead+1), ready: make(chan *Batch, o.Ahead+1), jobs: make(chan job, o.Batch), stop: make(chan struct{}),
 	}
 	kind := d.Kind()
@@ -121,9 +129,10 @@ func NewLoader(d Dataset, o LoaderOptions) (*Loader, error) {
 	}
 	_, input := InputOf(d)
 	for range o.Ahead + 1 {
+		room := NewPixels(kind, o.Batch*l.size) // no bucket has more
 		l.free <- &Batch{
-			Pixels: NewPixels(kind, o.Batch*l.size), Inputs: NewPixels(input, o.Batch*l.input), Classes: make([]int32, o.Batch), Indices: make([]int64, o.Batch), Noise: make([]int64, o.Batch), Numbers: make([]float32, o.Batch*l.numbers.width()),
-			decoding: &decoding{errs: make([]error, o.Batch), done: make(chan struct{}, 1)},
+			Pixels: room, Inputs: NewPixels(input, o.Batch*l.input), Classes: make([]int32, o.Batch), Indices: make([]int64, o.Batch), Noise: make([]int64, o.Batch), Numbers: make([]float32, o.Batch*l.numbers.width()),
+			decoding: &decoding{room: room, errs: make([]error, o.Batch), done: make(chan struct{}, 1)},
 		}
 	}
 	l.group.Add(1 + o.Workers)
@@ -145,6 +154,9 @@ func (l *Loader) dispatch() {
 		case <-l.stop:
 			return
 		}
+		if l.buckets != nil {
+			l.turn(b, position/int64(l.o.Batch))
+		}
 		b.decoding.pending.Store(int32(l.o.Batch))
 		for i := range b.Indices {
 			b.Indices[i] = position
@@ -159,6 +171,14 @@ func (l *Loader) dispatch() {
 			}
 		}
 	}
+}
+
+// turn makes a batch one of the bucket whose turn it is.
+func (l *Loader) turn(b *Batch, n int64) {
+	b.decoding.bucket, b.decoding.from = l.buckets.batch(l.o.Seed, l.o.Batch, n)
+	b.Size = l.buckets.Sizes[b.decoding.bucket]
+	_, _, channels := l.data.Shape()
+	b.Pixels = b.decoding.room.Slice(0, l.o.Batch*b.Size.Height*b.Size.Width*channels)
 }
 
 func (l *Loader) decode() {
@@ -197,15 +217,21 @@ func (l *Loader) image(b *Batch, i int, e *Example, w *transformed) {
 	position := b.Indices[i]
 	flip := l.o.Flip && flipped(l.o.Seed, position)
 	e.At, e.Part, e.Draw, e.Mirror = position, partOf(l.o.Seed, position), l.o.Draw, flip && l.keeps
-	to := b.Pixels.Slice(i*l.size, (i+1)*l.size)
+	e.Size = b.Size
+	height, width, channels := l.data.Shape()
+	size := l.size
+	if b.Size != (Size{}) {
+		height, width = b.Size.Height, b.Size.Width
+		size = height * width * channels
+	}
+	to := b.Pixels.Slice(i*size, (i+1)*size)
 	if e.Pixels, e.Input = to, b.Inputs.Slice(i*l.input, (i+1)*l.input); w != nil {
 		e.Pixels = w.raw
 	}
-	index, err := l.places.pick(position, func(index int) error { return read(l.data, index, e) }, l.skipped.add)
+	index, err := l.pick(b, i, func(index int) error { return read(l.data, index, e) })
 	if err == nil && flip && !l.keeps {
-		h, w, c := l.data.Shape()
-		e.Pixels.Mirror(w, c)
-		e.Input.Mirror(w, l.input/(h*w))
+		e.Pixels.Mirror(width, channels)
+		e.Input.Mirror(width, l.input/(height*width))
 	}
 	if err == nil && w != nil {
 		w.raw.Values(w.values)
@@ -213,6 +239,19 @@ func (l *Loader) image(b *Batch, i int, e *Example, w *transformed) {
 	}
 	l.numbers.put(index, b.Numbers[i*l.numbers.width():][:l.numbers.width()])
 	b.Classes[i], b.Noise[i], b.decoding.errs[i] = int32(e.Class), noiseOf(e.Noise, position), err
+}
+
+// pick returns image i of a batch.
+func (l *Loader) pick(b *Batch, i int, read func(index int) error) (int, error) {
+	if l.buckets == nil {
+		return l.places.pick(b.Indices[i], read, l.skipped.add)
+	}
+	of, at := b.decoding.bucket, b.decoding.from+int64(i)
+	members := l.buckets.members[of]
+	n := len(members)
+	place := Order(l.buckets.seed(l.o.Seed, of), at/int64(n), n, int(at%int64(n)))
+	place, err := l.places.readable(n, place, func(place int) error { return read(int(members[place])) }, l.skipped.add)
+	return int(members[place]), err
 }
 
 // transformed is what a goroutine needs to transform images.

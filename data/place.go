@@ -51,11 +51,17 @@ func (p places) at(position int64) (first, n, place int) {
 // to be left out, the next is taken that can be read; skip is told of the others.
 func (p places) pick(position int64, read func(index int) error, skip func(error)) (int, error) {
 	from, n, place := p.at(position)
-	index, err := from+place, read(from+place)
+	place, err := p.readable(n, place, func(place int) error { return read(from + place) }, skip)
+	return from + place, err
+}
+
+// readable is pick among n, from a place on.
+func (p places) readable(n, place int, read func(place int) error, skip func(error)) (int, error) {
+	at, err := place, read(place)
 	for tries := 1; err != nil && p.o.SkipBroken && tries < n; tries++ {
 		skip(err)
-		index = from + (place+tries)%n
-		err = read(index)
+		at = (place + tries) % n
+		err = read(at)
 	}
-	return index, err
+	return at, err
 }

@@ -66,11 +66,11 @@ func (f *files) Kind() Kind {
 func (f *files) pictured() bool { return true }
 
 // readDeep reads picture i as numbers, in units of its own depth.
-func (f *files) readDeep(i int, p photo, e *Example) error {
+func (f *files) readDeep(i int, p photo, s shape, e *Example) error {
 	if bits := bitsOf(p.ColorModel()); bits != f.bits {
 		return &Error{Path: f.root + f.entries[i].path, Problem: fmt.Sprintf("has %d bits where the first picture has %d; --range wants all alike", bits, f.bits)}
 	}
-	convertDeep(p, f.shape, f.fit, e.Floats)
+	convertDeep(p, s, f.fit, e.Floats)
 	unit := 1.0
 	if f.bits == 8 {
 		unit = 1.0 / 257 // that 16 bits have in one of 8

@@ -37,6 +37,9 @@ func NewResident(ctx context.Context, d Dataset, o LoaderOptions, write func(fir
 	if err := o.suits(d); err != nil {
 		return nil, err
 	}
+	if BucketsOf(d) != nil {
+		return nil, fmt.Errorf("%s has images of several shapes: it cannot lie somewhere as a whole", d.Name())
+	}
 	if o.Draw != nil || o.Flip && KeepsMirrored(d) {
 		return nil, fmt.Errorf("%s is drawn, or holds mirrored images: it cannot lie somewhere as a whole", d.Name())
 	}

@@ -1,0 +1,197 @@
+package data
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Buckets are the shapes of a set's images, of about equal area, and which images have which:
+// aspect buckets, as NovelAI described them (2022) and kohya's sd-scripts list them.
+type Buckets struct {
+	Sizes   []Size    // those that some image has, from wide to high
+	members [][]int32 // the images of each, in order
+	of      []int32   // the bucket of each image
+}
+
+// MostBuckets is how many shapes a set may have: a step is compiled for each.
+const MostBuckets = 64
+
+// BucketsOf are those of a set that was opened with them; nil: its images have one shape.
+func BucketsOf(d Dataset) *Buckets {
+	switch of := d.(type) {
+	case *labelled:
+		return BucketsOf(of.Dataset)
+	case *files:
+		return of.buckets
+	}
+	return nil
+}
+
+// Buckets says whether images are brought to shapes of about the area of a square, each to that
+// which is nearest to its own. Their sides are multiples of a step, 0 if it is not said.
+func (f Fit) Buckets() (step int, yes bool) {
+	name, text, given := strings.Cut(string(f), ":")
+	if Fit(name) != AspectBuckets {
+		return 0, false
+	}
+	if !given {
+		return 0, true
+	}
+	if step, err := strconv.Atoi(text); err == nil && step > 0 {
+		return step, true
+	}
+	return -1, true
+}
+
+// Shaped is how a set is opened for images of one shape.
+func (f Fit) Shaped() Fit {
+	if _, yes := f.Buckets(); yes {
+		return Crop
+	}
+	return f
+}
+
+// bucketSizes are kohya's make_bucket_resolutions: sides from half to twice that of a square, of
+// at most its area.
+func bucketSizes(side, step int) []Size {
+	least := (side/2 + step - 1) / step * step
+	list := []Size{Square(side)}
+	for width := least; width <= 2*side; width += step {
+		if height := min(2*side, side*side/width) / step * step; height >= least {
+			list = append(list, Size{height, width}, Size{width, height})
+		}
+	}
+	slices.SortFunc(list, func(a, b Size) int {
+		return cmp.Or(a.Height*b.Width-b.Height*a.Width, b.Height*b.Width-a.Height*a.Width, a.Height-b.Height)
+	})
+	return slices.Compact(list)
+}
+
+// nearest is the number of the size whose proportions are those of a picture, or next to them;
+// of two the larger.
+func nearest(sizes []Size, width, height int) int {
+	best, off := 0, math.Inf(1)
+	for i, s := range sizes {
+		d := math.Abs(math.Log(float64(height)*float64(s.Width)) - math.Log(float64(width)*float64(s.Height)))
+		if larger := s.Height*s.Width > sizes[best].Height*sizes[best].Width; d < off-1e-12 || d < off+1e-12 && larger {
+			best, off = i, d
+		}
+	}
+	return best
+}
+
+// bucket looks at the headers of all pictures. One that cannot be read is among the squares, where
+// reading it tells.
+func (f *files) bucket(o Options) error {
+	step, yes := o.Fit.Buckets()
+	if !yes {
+		return nil
+	}
+	side := o.Size.Height
+	if step == 0 {
+		step = max(1, side/8)
+	}
+	switch {
+	case side != o.Size.Width:
+		return &Error{Path: f.root, Problem: fmt.Sprintf("fit %s and size %v: shapes have about the area of a square; want its side, such as --size 64", o.Fit, o.Size)}
+	case side%step != 0:
+		return &Error{Path: f.root, Problem: fmt.Sprintf("fit %s: a side of %d is no multiple of %d; want a --size that is, or another step, as in %s:8", o.Fit, side, step, AspectBuckets)}
+	}
+	sizes := bucketSizes(side, step)
+	all := make([]int, len(f.entries))
+	var group errgroup.Group
+	workers := 4 * runtime.GOMAXPROCS(0)
+	for worker := range workers {
+		group.Go(func() error {
+			for i := worker; i < len(all); i += workers {
+				width, height := 1, 1
+				if h, _, err := HeaderOf(f, i); err == nil {
+					width, height = h.Width, h.Height
+				}
+				all[i] = nearest(sizes, width, height)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // headers that cannot be read are no failure
+	f.buckets = newBuckets(sizes, all)
+	if n := len(f.buckets.Sizes); n > MostBuckets {
+		return &Error{Path: f.root, Problem: fmt.Sprintf("fit %s: pictures are of %d shapes; want %d at most, so a larger step, as in %s:%d", o.Fit, n, MostBuckets, AspectBuckets, 2*step)}
+	}
+	f.notes = append(f.notes, f.buckets.String())
+	return nil
+}
+
+// newBuckets are the sizes that some image has.
+func newBuckets(sizes []Size, all []int) *Buckets {
+	b := &Buckets{of: make([]int32, len(all))}
+	counts, places := make([]int, len(sizes)), make([]int32, len(sizes))
+	for _, k := range all {
+		counts[k]++
+	}
+	for k, n := range counts {
+		if n > 0 {
+			places[k] = int32(len(b.Sizes))
+			b.Sizes, b.members = append(b.Sizes, sizes[k]), append(b.members, make([]int32, 0, n))
+		}
+	}
+	for i, k := range all {
+		at := places[k]
+		b.of[i], b.members[at] = at, append(b.members[at], int32(i))
+	}
+	return b
+}
+
+// String lists them with their images.
+func (b *Buckets) String() string {
+	parts := make([]string, len(b.Sizes))
+	for k, s := range b.Sizes {
+		parts[k] = fmt.Sprintf("%d×%d (%d)", s.Height, s.Width, len(b.members[k]))
+	}
+	return count(len(parts), "bucket") + ", height×width (images): " + strings.Join(parts, ", ")
+}
+
+// batch says of which bucket batch m of a stream is, and at which place of that bucket's own
+// stream it begins. Of each pass over the set a bucket has as many batches as it has images for,
+// what is left over counts in the next; their order is another in each pass.
+func (b *Buckets) batch(seed uint64, size int, m int64) (bucket int, from int64) {
+	n, whole := int64(len(b.of)), int64(size)
+	until := func(k int, pass int64) int64 { return pass * int64(len(b.members[k])) / whole }
+	begun := func(pass int64) (batches int64) {
+		for k := range b.members {
+			batches += until(k, pass)
+		}
+		return batches
+	}
+	// A pass has n/size batches, without up to one of each bucket.
+	first := m * whole / n
+	last := (m+int64(len(b.members)))*whole/n + 1
+	pass := first - 1 + int64(sort.Search(int(last-first)+1, func(i int) bool { return begun(first+int64(i)) > m }))
+	place := Order(seed+bucketSeed, pass, int(begun(pass+1)-begun(pass)), int(m-begun(pass)))
+	for k := range b.members {
+		before := until(k, pass)
+		if here := int(until(k, pass+1) - before); place >= here {
+			place -= here
+			continue
+		}
+		return k, (before + int64(place)) * whole
+	}
+	panic("a pass has a batch that no bucket has")
+}
+
+// bucketSeed parts the order of buckets from that of images.
+const bucketSeed = 0x5851f42d4c957f2d
+
+// seed of a bucket's own stream.
+func (b *Buckets) seed(seed uint64, bucket int) uint64 {
+	s := b.Sizes[bucket]
+	return mix(seed ^ mix(bucketSeed+uint64(s.Height)<<32+uint64(s.Width)))
+}
