@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"fluxion/data/stable"
+
 	"golang.org/x/sync/errgroup"
 )
 
@@ -69,7 +71,7 @@ func bucketSizes(side, step int) []Size {
 			list = append(list, Size{height, width}, Size{width, height})
 		}
 	}
-	slices.SortFunc(list, func(a, b Size) int {
+	stable.Sort(list, func(a, b Size) int {
 		return cmp.Or(a.Height*b.Width-b.Height*a.Width, b.Height*b.Width-a.Height*a.Width, a.Height-b.Height)
 	})
 	return slices.Compact(list)
@@ -103,7 +105,11 @@ func (f *files) bucket(o Options) error {
 	case side != o.Size.Width:
 		return &Error{Path: f.root, Problem: fmt.Sprintf("fit %s and size %v: shapes have about the area of a square; want its side, such as --size 64", o.Fit, o.Size)}
 	case side%step != 0:
-		return &Error{Path: f.root, Problem: fmt.Sprintf("fit %s: a side of %d is no multiple of %d; want a --size that is, or another step, as in %s:8", o.Fit, side, step, AspectBuckets)}
+		divides := step
+		for side%divides > 0 {
+			divides--
+		}
+		return &Error{Path: f.root, Problem: fmt.Sprintf("fit %s: a side of %d is no multiple of %d; want a --size that is, or another step, as in %s:%d", o.Fit, side, step, AspectBuckets, divides)}
 	}
 	sizes := bucketSizes(side, step)
 	all := make([]int, len(f.entries))

@@ -53,8 +53,8 @@ func SizeRange(text string) setting.Range {
 // FitSetting declares how images are brought to their size.
 func FitSetting(p *string) setting.Setting {
 	return setting.Setting{
-		Key: "fit", Value: setting.Of(p), Since: "2026-11-30", Before: string(Crop), Breaks: setting.Always, Range: setting.Range{Text: "crop, random-crop, random-crop:SHARE, pad or stretch", Holds: func(f any) bool { return Fit(fmt.Sprint(f)).check() == nil }},
-		Help: "how images are brought to the size: crop (their middle is cut out), random-crop (a part is, another each time; random-crop:0.8 also smaller ones, down to that share of it), pad (all of them, between white bars) or stretch",
+		Key: "fit", Value: setting.Of(p), Since: "2026-11-30", Before: string(Crop), Breaks: setting.Always, Range: setting.Range{Text: "crop, random-crop, random-crop:SHARE, pad, stretch, buckets or buckets:STEP", Holds: func(f any) bool { return Fit(fmt.Sprint(f)).check() == nil }},
+		Help: "how images are brought to the size: crop (their middle is cut out), random-crop (a part is, another each time; random-crop:0.8 also smaller ones, down to that share of it), pad (all of them, between white bars), stretch, or in training buckets (each to the nearest of shapes of about the area of a square, whose sides are multiples of a step, as in buckets:8)",
 	}
 }
 

@@ -85,6 +85,9 @@ func (o *packOptions) run(ctx context.Context, face console.Face, spec, out stri
 		return err
 	}
 	begin := time.Now()
+	if o.Fit.Shaped() != o.Fit {
+		return fault.Usagef("--fit %s: packed images are all of one shape; want crop, or pad", o.Fit)
+	}
 	if o.Fit.Varies() {
 		return fault.Usagef("--fit %s: a packed image is one for all time; want crop, or pack without --size", o.Fit)
 	}

@@ -111,6 +111,9 @@ func (o *latentsOptions) run(ctx context.Context, face console.Face, spec, out s
 	if err != nil {
 		return err
 	}
+	if o.Fit.Shaped() != o.Fit {
+		return fault.Usagef("--fit %s: latents of a folder are all of one shape; want crop, or pad", o.Fit)
+	}
 	if o.Fit.Varies() {
 		return fault.Usagef("--fit %s: latents are of images that are one for all time; want crop", o.Fit)
 	}

@@ -342,7 +342,7 @@ func dataOptions(s train.Settings) data.Options {
 
 // realOptions are how images are read that samples are compared with.
 func realOptions(s train.Settings) data.Options {
-	return data.Options{Size: s.Size, Fit: data.Fit(s.Fit), Channels: s.Channels, CacheBytes: cacheBytes()}
+	return data.Options{Size: s.Size, Fit: data.Fit(s.Fit).Shaped(), Channels: s.Channels, CacheBytes: cacheBytes()}
 }
 
 func openData(s train.Settings) (data.Dataset, error) {
@@ -378,7 +378,7 @@ func (o *trainOptions) resolve() train.Settings {
 		return s
 	}
 	o.sources.Over(s.List())
-	return s.Switched(train.Default(), func(key string) bool { return o.sources.Has(key) || paper.Has(key) })
+	return s.Switched(train.Default(), func(key string) bool { return o.sources.Has(key) || paper.Has(key) }).WithBuckets(o.ignore...)
 }
 
 // goOn returns the settings with which a run goes on in the folder: what the user
@@ -392,7 +392,7 @@ func (o *trainOptions) goOn(next train.Settings) (train.Settings, error) {
 		if found {
 			stored := s
 			o.sources.Over(s.List())
-			next = s.Switched(stored, o.sources.Has)
+			next = s.Switched(stored, o.sources.Has).WithBuckets(o.ignore...)
 			return next, next.Validate()
 		}
 	}

@@ -14,6 +14,8 @@ var synonyms = table(
 	"accumulate", "it cuts a step of --batch images into so many parts", "batch-gpu max-batch-gpu",
 	"batch", "", "batch-size max-batch-size batchsize bs train-batch-size eval-batch-size per-device-train-batch-size",
 	"accumulate", "", "gradient-accumulation-steps gradient-accumulation grad-accum accumulation-steps accumulate-grad-batches",
+	"fit", "--fit buckets", "enable-bucket enable-buckets bucket buckets aspect-buckets aspect-ratio-buckets aspect-ratio-bucketing multi-aspect",
+	"fit", "--fit buckets:STEP", "bucket-reso-steps bucket-step",
 	"size", "", "resolution image-size img-size image-resolution res",
 	"lr", "", "learning-rate learningrate base-lr",
 	"warmup", "it counts images", "lr-rampup lr-rampup-kimg rampup", "decay", "", "lr-decay-share", "lr-ref", "it counts images", "lr-ref-batches decay-steps",

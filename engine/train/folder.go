@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 
+	"fluxion/data"
 	"fluxion/data/stable"
 	"fluxion/engine/model"
 	"fluxion/engine/rundir"
@@ -86,10 +87,14 @@ func (r *run) compare(c model.Checkpoint) ([]Change, error) {
 		return nil, err
 	}
 	changes := old.Changes(r.settings)
-	_, inStages := r.objective.(staged) // whose ends follow from the length and the batch
+	_, inStages := r.objective.(staged)      // whose ends follow from the length and the batch
+	buckets := data.BucketsOf(r.data) != nil // whose order is one of batches
 	breaks := false
 	for i, c := range changes {
 		if inStages && (c.Key == "images" || c.Key == "batch") {
+			changes[i].Breaks = true
+		}
+		if buckets && (c.Key == "batch" || c.Key == "accumulate") {
 			changes[i].Breaks = true
 		}
 		breaks = breaks || changes[i].Breaks

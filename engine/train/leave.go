@@ -60,6 +60,9 @@ func (r *run) agreeOnLeaving() (err error) {
 	}
 	order, err := collective.BroadcastValue(r.group, t.order())
 	t.leaving = t.leaveIn(order)
+	for _, other := range t.others {
+		other.leaving = other.leaveIn(order)
+	}
 	return err
 }
 
@@ -69,7 +72,8 @@ func (t *Trainer) runLeaving(int) error {
 	if t.joint == nil {
 		t.joint = t.newJoint()
 	}
-	ready := make(chan int, len(t.leaving))
+	leaving := t.at.leaving
+	ready := make(chan int, len(leaving))
 	done := make(chan error, 1)
 	go func() {
 		err := t.exchangeFirst()
@@ -82,9 +86,9 @@ func (t *Trainer) runLeaving(int) error {
 		done <- err
 	}()
 	next := 0
-	err := t.programs[0].Launches(func(i int) error {
-		for ; next < len(t.leaving) && t.leaving[next].ready <= i; next++ {
-			ready <- t.leaving[next].chunk
+	err := t.at.programs[0].Launches(func(i int) error {
+		for ; next < len(leaving) && leaving[next].ready <= i; next++ {
+			ready <- leaving[next].chunk
 		}
 		return nil
 	})

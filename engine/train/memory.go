@@ -13,7 +13,11 @@ func (s *Step) pixelBytes() int { return int(s.images.bytes() + s.inputs.bytes()
 
 // Needs is the memory of the host that a step takes on a device, plan included.
 func (s *Step) Needs(d device.Device, sizes plan.Sizes) []device.Need {
-	return []device.Need{device.PlanNeed(d, sizes), {What: "the images of a step", Bytes: int64(s.pixelBytes())}}
+	bytes := int64(s.pixelBytes())
+	for _, other := range s.shapes {
+		bytes += int64(other.pixelBytes())
+	}
+	return []device.Need{device.PlanNeed(d, sizes), {What: "the images of a step", Bytes: bytes}}
 }
 
 // needs is the memory of the host that the run will take at most, known before any of it is.

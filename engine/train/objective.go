@@ -130,6 +130,9 @@ func newCoupling(s Settings, d data.Dataset) (couple.Coupling, error) {
 func newAugmentation(s Settings, d data.Dataset) (*augment.Augmentation, error) {
 	height, width, _ := d.Shape()
 	a, err := augment.New(s.Augment, s.Flip, s.Seed, min(height, width))
+	if err == nil && a != nil && data.BucketsOf(d) != nil {
+		err = fmt.Errorf("images of several shapes (fit %s) cannot be turned; want fit %s, or leave it out", s.Fit, data.Crop)
+	}
 	if err == nil && a != nil && height != width {
 		err = fmt.Errorf("images of %d×%d pixels cannot be turned; want squares, by --size N, or leave it out", width, height)
 	}

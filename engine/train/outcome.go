@@ -81,7 +81,7 @@ func (t *Trainer) runOne(i int) error {
 	if t.microNorm == nil {
 		return nil
 	}
-	norm, err := t.read(0, t.Micro.Place(t.microNorm))
+	norm, err := t.at.read(0, t.at.Micro.Place(t.at.microNorm))
 	t.part.Squares = append(t.part.Squares, norm*norm)
 	return err
 }

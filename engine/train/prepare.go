@@ -95,6 +95,9 @@ func planRun(o Options) (r *run, p planned, err error) {
 	if err := s.checkGuidance(o.Data, network.Spec()); err != nil {
 		return nil, p, err
 	}
+	if err := s.checkBuckets(o.Data, network.Spec()); err != nil {
+		return nil, p, err
+	}
 	if t := teacherOf(loss); t != nil && t.Frozen.Network.Spec().Embedding != network.Spec().Embedding {
 		return nil, p, &SettingError{"preset", fmt.Sprintf("the network of preset %s takes a vector of %d numbers of an image, and the teacher one of %d; want no preset, which takes the teacher's own network", preset, network.Spec().Embedding, t.Frozen.Network.Spec().Embedding)}
 	}
@@ -220,7 +223,7 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	s := r.settings
 	height, width, channels := r.data.Shape()
 	o := StepOptions{
-		Network: r.network, Height: height, Width: width, Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation, Optimizer: s.Optimizer, DecayOf: s.WeightDecayOf, NoiseScale: s.NoiseScale, MoreEMAs: s.EMA.names(),
+		Network: r.network, Height: height, Width: width, Shapes: shapes(r.data), Batch: s.Batch / s.Accumulate, Accumulate: s.Accumulate, Accumulation: s.Accumulation, Optimizer: s.Optimizer, DecayOf: s.WeightDecayOf, NoiseScale: s.NoiseScale, MoreEMAs: s.EMA.names(),
 		Target: d.Target(), Precision: r.precision, Recompute: s.Recompute, Group: r.group,
 		Objective: r.objective, Floats: r.data.Kind() == data.Floats || r.augment != nil, Augment: r.augment, Flip: s.Flip, Seed: s.Seed, LabelDrop: s.LabelDrop, NullClass: r.nullClass(), Labels: r.labels,
 	}
@@ -239,7 +242,7 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 	o.InputFloats = kind == data.Floats
 	pixel := channels*r.data.Kind().Size() + inputs*kind.Size()
 	looks := r.augment != nil || data.Fit(s.Fit).Varies() || r.coupling != nil && !r.multiplies() || data.Unpaired(r.data) || data.Partial(r.data) || // at what batches hold
-		s.draw(r.data) != nil || s.Flip && data.KeepsMirrored(r.data)
+		s.draw(r.data) != nil || s.Flip && data.KeepsMirrored(r.data) || data.BucketsOf(r.data) != nil
 	if bytes := plan.Product(r.data.Len(), height*width, pixel); bytes <= room/residentShare && !looks {
 		o.Resident = r.data.Len()
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"fluxion/data"
 	"fluxion/engine/augment"
 	"fluxion/engine/collective"
 	"fluxion/engine/device"
@@ -26,13 +27,14 @@ type StepOptions struct {
 	Network       nets.Network
 	Objective     objective.Objective // nil: one for this network, whatever it learns
 	Height, Width int
-	Batch         int      // images of a micro-batch
-	Accumulate    int      // micro-batches of a step
-	NoiseScale    bool     // norms of the gradients of micro-batches are taken, too
-	Accumulation  string   // order in which their gradients are added; empty: tree
-	Optimizer     string   // empty: AdamW
-	DecayOf       string   // weights that decay; empty: all
-	MoreEMAs      []string // names of further EMAs
+	Shapes        []data.Size // further ones, of which a micro-batch may be as well (see data.BucketsOf)
+	Batch         int         // images of a micro-batch
+	Accumulate    int         // micro-batches of a step
+	NoiseScale    bool        // norms of the gradients of micro-batches are taken, too
+	Accumulation  string      // order in which their gradients are added; empty: tree
+	Optimizer     string      // empty: AdamW
+	DecayOf       string      // weights that decay; empty: all
+	MoreEMAs      []string    // names of further EMAs
 	Target        plan.Target
 	Precision     number.Type
 	Resident      int                   // images of a data set that lies on the device; 0: pixels come with every batch
@@ -114,17 +116,37 @@ type Step struct {
 	optimizer optimizer
 	emas      []ema.Hyper   // of Buffers.MoreEMAs
 	setHyper  []func(Hyper) // for the optimizer's kernels
+
+	shapes []*Step // of micro-batches of StepOptions.Shapes, on the same buffers
+	beside *Step   // that this one is of shapes of; nil: it is none
 }
 
 // NewStep builds the loss, differentiates it, and compiles the plans.
 func NewStep(o StepOptions) (*Step, error) {
+	s, err := newStep(o, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, size := range o.Shapes {
+		o.Height, o.Width, o.Shapes = size.Height, size.Width, nil
+		other, err := newStep(o, s)
+		if err != nil {
+			return nil, fmt.Errorf("a step of images of %v: %w", size, err)
+		}
+		s.shapes = append(s.shapes, other)
+	}
+	return s, nil
+}
+
+// newStep makes a step, or, beside another, the micro-batch of another shape on its buffers.
+func newStep(o StepOptions, beside *Step) (*Step, error) {
 	if err := nets.CheckDenoiser(o.Network); err != nil {
 		return nil, err
 	}
 	if err := device.CheckMemory(device.Need{What: "what is known of each image", Bytes: plan.Product(o.Batch, imageNumbers)}); err != nil {
 		return nil, err
 	}
-	s := &Step{StepOptions: o}
+	s := &Step{StepOptions: o, beside: beside}
 	var err error
 	if s.optimizer, err = findOptimizer(o.Optimizer); err != nil {
 		return nil, err
@@ -154,8 +176,12 @@ func NewStep(o StepOptions) (*Step, error) {
 	}
 	s.parts = partsOf(o.group(), s.optimizer, s.Trained.Params)
 	s.applies = slices.ContainsFunc(b.Uses, func(u objective.Use) bool { return u.EMA })
-	s.Buffers = newBuffers(nets.FlatSize(s.Trained.Params), s.parts.Size(o.group().Rank), s.applies || o.group().Rank == 0, s.optimizer.states, o)
-	s.Buffers.Images, s.Buffers.Inputs = s.images.resident, s.inputs.resident
+	if beside != nil {
+		s.Buffers = beside.Buffers
+	} else {
+		s.Buffers = newBuffers(nets.FlatSize(s.Trained.Params), s.parts.Size(o.group().Rank), s.applies || o.group().Rank == 0, s.optimizer.states, o)
+		s.Buffers.Images, s.Buffers.Inputs = s.images.resident, s.inputs.resident
+	}
 	c := plan.Options{
 		Inputs: b.Inputs, Outputs: []*gorgonia.Node{l.Value}, Before: b.Before, Forward: plan.Forward{Loss: l.Value, Blocks: b.Blocks},
 		Gradients: s.Buffers.Gradients, Target: o.Target, Precision: o.Precision, Without: o.Without, Recompute: o.Recompute,
@@ -201,6 +227,9 @@ func (s *Step) weightsOf(u objective.Use) *plan.Buffer {
 		return s.Buffers.EMA
 	case u.Frozen != nil:
 		b := plan.Weights(u.Frozen.Name, nets.FlatSize(u.Params), s.Target, s.Precision)
+		if s.beside != nil {
+			b = s.beside.frozen[len(s.frozen)].weights
+		}
 		s.frozen = append(s.frozen, frozen{u.Frozen, b})
 		return b
 	}
@@ -211,11 +240,14 @@ func (s *Step) weightsOf(u objective.Use) *plan.Buffer {
 // Copies of the weights that it applies are kept up to date.
 func (s *Step) compile(c plan.Options, applied map[*plan.Buffer]bool) error {
 	b := s.Buffers
-	end, err := s.ending()
-	if err != nil {
-		return err
+	var end []plan.Stage
+	var err error
+	if s.Accumulate == 1 || s.beside == nil { // else another step ends it
+		if end, err = s.ending(); err != nil {
+			return err
+		}
+		end = append(end, s.averaging()...)
 	}
-	end = append(end, s.averaging()...)
 	copyOf := func(b *plan.Buffer) []plan.Stage {
 		if !applied[b] {
 			return nil
@@ -235,7 +267,7 @@ func (s *Step) compile(c plan.Options, applied map[*plan.Buffer]bool) error {
 			*to, err = plan.Compile(o)
 		}
 	}
-	if copies != nil {
+	if copies != nil && s.beside == nil {
 		compile(&s.narrow, flat, copies...)
 	}
 	if s.Accumulate == 1 {
@@ -250,6 +282,9 @@ func (s *Step) compile(c plan.Options, applied map[*plan.Buffer]bool) error {
 	}
 	c.Early, s.microEnd = s.leaves(), len(micro)
 	compile(&s.Micro, c, micro...)
+	if s.beside != nil {
+		return err
+	}
 	if err == nil {
 		err = s.compileSums(flat)
 	}
@@ -299,9 +334,9 @@ func (s *Step) ending() ([]plan.Stage, error) {
 	return all, nil
 }
 
-// plans of the step, in the order of their first run.
+// plans of the step, in the order of their first run; without those of other shapes.
 func (s *Step) plans() []*plan.Plan {
-	if s.Accumulate == 1 {
+	if s.Accumulate == 1 || s.beside != nil {
 		return []*plan.Plan{s.Micro}
 	}
 	all := append([]*plan.Plan{s.Micro}, s.sums...)
@@ -318,6 +353,9 @@ func (s *Step) Sizes() plan.Sizes {
 		if p != nil {
 			all = append(all, p)
 		}
+	}
+	for _, other := range s.shapes {
+		all = append(all, other.Micro)
 	}
 	sizes := plan.UnionOf(all...)
 	for _, b := range s.Buffers.stored() { // of which an optimizer without a part touches none

@@ -73,7 +73,7 @@ func small() Settings {
 
 func open(t testing.TB, s Settings) data.Dataset {
 	t.Helper()
-	d, err := data.Open(s.Data, data.Options{Size: s.Size, Channels: s.Channels})
+	d, err := data.Open(s.Data, data.Options{Size: s.Size, Fit: data.Fit(s.Fit), Channels: s.Channels})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,15 +19,35 @@ import (
 func (s *Step) Hold() {
 	s.images.hold()
 	s.inputs.hold()
+	for _, other := range s.shapes {
+		other.Hold()
+	}
 }
 
 // Load binds the step to memory.
 func (s *Step) Load(d device.Device, m device.Memory) (*Trainer, error) {
-	t := &Trainer{Step: s, Memory: m, filled: make([]objective.Observation, s.Batch), perImage: make([]float32, s.Batch)}
 	s.Hold()
 	if err := s.loadFrozen(m); err != nil {
 		return nil, err
 	}
+	t, err := s.load(d, m)
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range s.shapes {
+		u, err := other.load(d, m)
+		if err != nil {
+			return nil, errors.Join(err, t.Free())
+		}
+		t.others = append(t.others, u)
+	}
+	return t, nil
+}
+
+// load binds the plans of one shape.
+func (s *Step) load(d device.Device, m device.Memory) (*Trainer, error) {
+	t := &Trainer{Step: s, Memory: m, filled: make([]objective.Observation, s.Batch), perImage: make([]float32, s.Batch)}
+	t.at = t
 	for _, p := range s.plans() {
 		var results []plan.Tensor
 		if p == s.Micro {
@@ -102,6 +122,8 @@ type Trainer struct {
 	narrow   device.Program // of Step.narrow
 	fold     device.Program // of Step.fold
 	peers    device.Peers   // with the other processes of the group
+	others   []*Trainer     // of micro-batches of other shapes
+	at       *Trainer       // of the shape of the last micro-batch: this one, or one of others
 	scalar   [1]float32
 
 	filled   []objective.Observation // of the micro-batch
@@ -121,6 +143,9 @@ func (t *Trainer) Free() error {
 		if p != nil {
 			err = errors.Join(err, p.Free())
 		}
+	}
+	for _, other := range t.others {
+		err = errors.Join(err, other.Free())
 	}
 	return err
 }
@@ -144,6 +169,17 @@ func (t *Trainer) Initialise(seed uint64) error {
 // Fill sets the parameters of a micro-batch: pixels, and for each image the numbers and
 // the class that its position in the stream decides.
 func (t *Trainer) Fill(b *data.Batch) {
+	t.at = t
+	for _, other := range t.others {
+		if b.Size == (data.Size{Height: other.Height, Width: other.Width}) {
+			t.at = other
+		}
+	}
+	t.at.put(b)
+}
+
+// put sets the parameters of a micro-batch of the trainer's own shape.
+func (t *Trainer) put(b *data.Batch) {
 	t.images.put(0, b.Pixels, b)
 	if t.inputs.Channels > 0 {
 		t.inputs.put(0, b.Inputs, b)
@@ -198,16 +234,17 @@ func (t *Trainer) runMicro(i int) (float64, error) {
 	if err := t.readErrors(); err != nil {
 		return 0, err
 	}
-	value, err := t.read(0, t.Micro.Place(t.loss.Value))
-	if t.loss.Plus != nil {
-		value += t.loss.Plus()
+	at := t.at
+	value, err := at.read(0, at.Micro.Place(at.loss.Value))
+	if at.loss.Plus != nil {
+		value += at.loss.Plus()
 	}
 	return value, err
 }
 
 // runAlone adds the gradients of a micro-batch when all are there.
 func (t *Trainer) runAlone(i int) error {
-	if err := device.Run(t.programs[0]); err != nil || t.Accumulate == 1 {
+	if err := device.Run(t.at.programs[0]); err != nil || t.Accumulate == 1 {
 		return err
 	}
 	for _, sum := range t.additions[i-t.share().first] {
@@ -226,14 +263,15 @@ type seen struct {
 
 // readErrors keeps what a micro-batch of a step adds to what the objective learns of it.
 func (t *Trainer) readErrors() error {
-	if t.loss.Errors == nil {
+	at := t.at
+	if at.loss.Errors == nil {
 		return nil
 	}
-	if err := t.programs[0].Read(t.Micro.Place(t.loss.Errors), t.perImage); err != nil {
+	if err := at.programs[0].Read(at.Micro.Place(at.loss.Errors), at.perImage); err != nil {
 		return err
 	}
-	for i, o := range t.filled {
-		t.part.Seen = append(t.part.Seen, seen{o, float64(t.perImage[i])})
+	for i, o := range at.filled {
+		t.part.Seen = append(t.part.Seen, seen{o, float64(at.perImage[i])})
 	}
 	return nil
 }
@@ -253,7 +291,7 @@ func (t *Trainer) read(program int, place plan.Tensor) (float64, error) {
 // finish ends a step of accumulated gradients and returns the norm of its
 // gradients. A norm that is not finite has changed nothing.
 func (t *Trainer) finish() (float64, error) {
-	last := len(t.programs) - 1
+	of, last := t, len(t.programs)-1
 	if t.Accumulate > 1 {
 		err := t.joinNorm()
 		if err == nil {
@@ -262,8 +300,10 @@ func (t *Trainer) finish() (float64, error) {
 		if err != nil {
 			return 0, err
 		}
+	} else {
+		of, last = t.at, 0
 	}
-	norm, err := t.read(last, t.last().Place(t.norm))
+	norm, err := of.read(last, of.last().Place(of.norm))
 	return norm * t.gradScale(), errors.Join(err, t.joinWeights())
 }
 
@@ -276,6 +316,11 @@ func (s *Step) Hyper(h Hyper) {
 	for i := range s.emas {
 		s.emas[i].Decay = h.EMADecays[1+i]
 	}
+	for _, other := range s.shapes {
+		if s.Accumulate == 1 { // else the end of the step is of no shape
+			other.Hyper(h)
+		}
+	}
 }
 
 // gradScale makes the mean of the sum of the micro-batches' gradients.
@@ -283,7 +328,7 @@ func (s *Step) gradScale() float64 { return 1 / float64(s.Accumulate) }
 
 // Launches runs the plan of the last micro-batch once more and calls visit after
 // each of its launches, for timing.
-func (t *Trainer) Launches(visit func(i int) error) error { return t.programs[0].Launches(visit) }
+func (t *Trainer) Launches(visit func(i int) error) error { return t.at.programs[0].Launches(visit) }
 
 // FirstBad runs the last micro-batch again and names the first tensor that is
 // not finite: a parameter, or the result of a launch.
@@ -298,13 +343,13 @@ func (t *Trainer) FirstBad() (string, error) {
 		}
 	}
 	bad := ""
-	err := t.programs[0].Launches(func(i int) error {
-		l := t.Micro.Launches[i]
+	err := t.at.programs[0].Launches(func(i int) error {
+		l := t.at.Micro.Launches[i]
 		if bad != "" || l.Out.Buffer == t.Buffers.Parameters {
 			return nil
 		}
 		values := make([]float32, l.Out.Values())
-		if err := t.programs[0].Read(l.Out, values); err != nil {
+		if err := t.at.programs[0].Read(l.Out, values); err != nil {
 			return err
 		}
 		if !finite(values) {

@@ -1,0 +1,63 @@
+package train
+
+import (
+	"fmt"
+	"slices"
+
+	"fluxion/data"
+	"fluxion/engine/couple"
+	"fluxion/nets"
+)
+
+// WithBuckets says of which step the sides of aspect buckets are, where that is left open: about
+// an eighth of the side, that divides it and is a multiple of what the network of the preset takes.
+func (s Settings) WithBuckets(ignore ...string) Settings {
+	step, yes := data.Fit(s.Fit).Buckets()
+	if !yes || step != 0 || s.Size.Height < 1 {
+		return s
+	}
+	n, err := presetNetwork(s.Preset, ignore)
+	if err != nil { // told later
+		return s
+	}
+	multiple, side := max(1, n.Spec().Multiple), s.Size.Height
+	step = max(1, (side/8+multiple-1)/multiple) * multiple
+	for side%step > 0 {
+		if step += multiple; 4*step > side { // few shapes would be left
+			step = multiple
+			break
+		}
+	}
+	s.Fit = fmt.Sprintf("%s:%d", data.AspectBuckets, step)
+	return s
+}
+
+// shapes are those of buckets besides that of the set, each of which takes a step of its own.
+func shapes(d data.Dataset) []data.Size {
+	b := data.BucketsOf(d)
+	if b == nil {
+		return nil
+	}
+	h, w, _ := d.Shape()
+	return slices.DeleteFunc(slices.Clone(b.Sizes), func(s data.Size) bool { return s == data.Size{Height: h, Width: w} })
+}
+
+// checkBuckets says what does not go with aspect buckets.
+func (s Settings) checkBuckets(d data.Dataset, n nets.Spec) error {
+	if data.BucketsOf(d) == nil {
+		return nil
+	}
+	if s.Coupling != couple.Independent {
+		return &SettingError{"coupling", fmt.Sprintf("%s pairs images of one shape with noise, and those of fit %s are of several; want %s, or fit %s", s.Coupling, s.Fit, couple.Independent, data.Crop)}
+	}
+	for _, size := range shapes(d) {
+		if err := n.CheckSize("preset "+s.Preset, size.Height, size.Width); err != nil {
+			hint := ""
+			if n.Multiple > 0 {
+				hint = fmt.Sprintf(", as in %s:%d", data.AspectBuckets, n.Multiple)
+			}
+			return &SettingError{"fit", fmt.Sprintf("%s has images of %v: %v%s", s.Fit, size, err, hint)}
+		}
+	}
+	return nil
+}
