@@ -119,7 +119,7 @@ preset's (fluxion recipes lists them); a run that goes on keeps its own:
 
 // run trains, with the processes that were started together with this one, if any were.
 func (o *trainOptions) run(ctx context.Context, out io.Writer) error {
-	group, err := collective.Open()
+	group, err := collective.Open(console.Note)
 	if err != nil {
 		return fault.Usage(err)
 	}

@@ -260,6 +260,43 @@ func TestSilence(t *testing.T) {
 	})
 }
 
+// TestAwait: what processes wait for beside the link is watched: it ends when it is done, and is
+// ended where a process shows no sign of life, by its name.
+func TestAwait(t *testing.T) {
+	release := make(chan struct{})
+	each(t, groups(t, 2)["sockets"], func(r int, g Group) error {
+		none := func() error { return nil }
+		if err := g.Await(100, none, none, nil); err != nil || g.Sent() != 100 {
+			return fmt.Errorf("done, and %v after %d bytes", err, g.Sent())
+		}
+		for _, c := range g.link.(*sockets).pulses {
+			if r == 1 && c != nil {
+				_ = c.Close() // it beats no more
+			}
+		}
+		if err := g.Barrier(); err != nil {
+			return err
+		}
+		if r == 1 {
+			<-release
+			return nil
+		}
+		defer close(release)
+		time.Sleep(beat) // until the last beat has come
+		g.link.(*sockets).heard[1].Add(-int64(silence / beat))
+		aborted := make(chan struct{})
+		err := g.Await(0, func() error { <-aborted; return errors.New("ended") }, none, func() { close(aborted) })
+		var lost *LostError
+		if !errors.As(err, &lost) || lost.Rank != 1 || !strings.Contains(err.Error(), "ended") || !errors.Is(g.Lost(), err) {
+			return fmt.Errorf("rank 1 is silent, and %v", err)
+		}
+		if again := g.Await(0, none, none, nil); !errors.Is(again, err) {
+			return fmt.Errorf("then %v", again)
+		}
+		return nil
+	})
+}
+
 // TestBeats: processes that do nothing together for longer than a silence are not lost.
 func TestBeats(t *testing.T) {
 	if testing.Short() {

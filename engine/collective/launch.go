@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
@@ -107,9 +108,9 @@ func byTorch(environment func(string) string) (l launch, err error) {
 
 // Open joins the processes that a launcher has started; without one, or with one of one
 // process, it is alone and no library is looked for. Every process then knows how many of
-// them are on its machine.
-func Open() (Group, error) {
-	g, local, err := open()
+// them are on its machine. tell is told where it waits for long.
+func Open(tell func(text string)) (Group, error) {
+	g, local, err := open(tell)
 	if err != nil || g.World == 1 {
 		return g, err
 	}
@@ -132,8 +133,11 @@ func Open() (Group, error) {
 	return g, nil
 }
 
+// firstWord is how long a process waits for others before it says so.
+const firstWord = 10 * time.Second
+
 // open returns the group, and this process's number on its machine if that is told, or -1.
-func open() (g Group, local int, err error) {
+func open(tell func(text string)) (g Group, local int, err error) {
 	if text := os.Getenv(Variable); text != "" {
 		rank, world, dir, err := parse(text)
 		if err != nil || world == 1 {
@@ -147,7 +151,11 @@ func open() (g Group, local int, err error) {
 	case err != nil || l.by == "":
 		return Alone, -1, err
 	case l.by == torch:
+		late := time.AfterFunc(firstWord, func() {
+			tell(fmt.Sprintf("process %d of %d waits at %s for the others, as RANK, WORLD_SIZE and MASTER_ADDR say", l.rank, l.world, l.address))
+		})
 		g, err = meetAt(l.address, l.rank, l.world)
+		late.Stop()
 		return g, l.local, err
 	}
 	g, err = openMPIOf(l)

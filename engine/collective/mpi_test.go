@@ -15,7 +15,7 @@ func TestMPI(t *testing.T) {
 	if l, err := launched(os.Getenv); err != nil || l.by == "" {
 		t.Skipf("no launcher of several processes: scripts/mpi.sh has some; %v", err)
 	}
-	g, err := Open()
+	g, err := Open(func(text string) { t.Log(text) })
 	if err != nil {
 		t.Fatal(err)
 	}
