@@ -38,7 +38,10 @@ training on the file gives the same bits, without decoding anything. It is read 
 lies, however large it is. The same set and options give the same bytes.
 
 --deduplicate keeps the first of images that are nearly the same, as data duplicates
-finds them; look at its sheet before.`,
+finds them; look at its sheet before.
+
+Where it is stopped, as by Ctrl-C (exit code 130), nothing is written, and the same command
+starts anew.`,
 		Example: "  fluxion data pack ~/pictures pictures.npz --size 64 --deduplicate\n  fluxion train --data pictures.npz --preset small",
 		Args: func(_ *cobra.Command, args []string) error {
 			if n := len(args); n != 2 {
@@ -47,7 +50,7 @@ finds them; look at its sheet before.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			return o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json), args[0], args[1])
+			return startsAnew(o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json), args[0], args[1]))
 		},
 	}
 	list := append(setting.List{
@@ -129,6 +132,14 @@ func (o *packOptions) run(ctx context.Context, face console.Face, spec, out stri
 			height, width, channels, r.Values, out, float64(r.Bytes)/1e6, console.Thousands(int64(r.Broken)), console.Thousands(int64(r.Duplicates)), r.Seconds)
 		return err
 	})
+}
+
+// startsAnew says of a signal that ended work what became of it.
+func startsAnew(err error) error {
+	if stopped := (signalError{}); errors.As(err, &stopped) {
+		return fmt.Errorf("%w; nothing is written, and the same command starts anew", stopped)
+	}
+	return err
 }
 
 // choose returns the images that are packed. All are looked at first where some may be

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"fluxion/data"
@@ -105,5 +108,22 @@ func TestDuplicates(t *testing.T) {
 		if code != c.code || err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v: %d, %v; want %d and %q", c.args, code, err, c.code, c.want)
 		}
+	}
+}
+
+// TestPackStopped: a signal leaves no file, and says so.
+func TestPackStopped(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "packed.npz")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(signalError{signal: syscall.SIGINT})
+	root := newRoot()
+	root.SetOut(&bytes.Buffer{})
+	root.SetArgs([]string{"data", "pack", "glyphs", out, "--size", "8"})
+	err := root.ExecuteContext(ctx)
+	if code := exitCode(err); code != 130 || err.Error() != "stopped by signal: interrupt; nothing is written, and the same command starts anew" {
+		t.Errorf("exit code %d, %v", code, err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(out)); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
 	}
 }

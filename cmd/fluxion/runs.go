@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
-	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/paper"
+	"fluxion/data"
 	"fluxion/data/stable"
 	"fluxion/engine/figures"
 	"fluxion/engine/record"
@@ -78,7 +78,7 @@ func (o *runsOptions) run(folders []string) error {
 	seen := map[string]bool{}
 	for _, folder := range folders {
 		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
-			return fault.Usagef("%s: no such folder; want a folder of runs, or a run's own", folder)
+			return &data.Error{Path: folder, Problem: "no such folder; want a folder of runs, or a run's own"}
 		}
 		found, err := findRuns(folder)
 		if err != nil {
