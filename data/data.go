@@ -175,6 +175,7 @@ func formats() []format {
 		{"FILE.zip of images", openZip},
 		{"FILE.tar, FILE-{000..099}.tar, tar:DIR", openTar},
 		{"FILE.parquet, parquet:DIR", openParquet},
+		{"s3://BUCKET/PREFIX of images (s3:// may begin FILE and DIR of these, too)", openObjects},
 		{"DIR of images", openFolder},
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -58,7 +57,7 @@ func without(d Dataset) *labelled {
 }
 
 // openLabels opens a file of labels.
-func openLabels(path string) (*os.File, error) {
+func openLabels(path string) (source, error) {
 	r, err := openRegular(path)
 	if err != nil {
 		return nil, &Error{Path: path, Problem: "cannot be opened as a file of labels; want folders, none, FILE.csv or FILE.json, or numbers:FILE", Err: err}

@@ -25,7 +25,7 @@ type arrays struct {
 	noise    []int64 // addresses; nil: their own
 	classes  []string
 	numbered bool // labels are numbers, and not classes
-	file     *os.File
+	file     source
 	size     int64 // of the file
 	notes    []string
 }

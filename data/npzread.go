@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"strings"
 )
@@ -35,7 +34,7 @@ func npzMembers(path string, r io.ReaderAt, size int64) (map[string]*zip.File, e
 }
 
 // openNpz opens a .npz and lists its arrays.
-func openNpz(path string) (f *os.File, members map[string]*zip.File, err error) {
+func openNpz(path string) (f source, members map[string]*zip.File, err error) {
 	if f, err = openRegular(path); err != nil {
 		return nil, nil, asError(path, err)
 	}

@@ -60,8 +60,8 @@ func parquetShards(dir, split string) ([]string, error) {
 	named := cmp.Or(split, "train")
 	var list []string
 	var err error
-	for _, below := range []string{".", "data", named} {
-		if list, err = filesOf(filepath.Join(dir, below), ".parquet"); err == nil {
+	for _, at := range []string{dir, below(dir, "data"), below(dir, named)} {
+		if list, err = filesOf(at, ".parquet"); err == nil {
 			break
 		}
 	}

@@ -60,13 +60,13 @@ func openTar(spec string, o Options) (Dataset, error) {
 
 // filesOf a folder with an ending, in order.
 func filesOf(dir, ext string) (list []string, err error) {
-	entries, err := os.ReadDir(dir)
+	names, err := namesIn(dir)
 	if err != nil {
 		return nil, &Error{Path: dir, Problem: "cannot be read; want a folder of " + ext + " files", Err: err}
 	}
-	for _, e := range entries {
-		if strings.EqualFold(filepath.Ext(e.Name()), ext) && !hidden(e.Name()) {
-			list = append(list, filepath.Join(dir, e.Name()))
+	for _, name := range names {
+		if strings.EqualFold(filepath.Ext(name), ext) && !hidden(name) {
+			list = append(list, below(dir, name))
 		}
 	}
 	if len(list) == 0 {
@@ -95,7 +95,7 @@ func expand(spec string) ([]string, error) {
 }
 
 // closers are closed together.
-type closers []*os.File
+type closers []source
 
 func (c closers) Close() (err error) {
 	for _, f := range c {
@@ -112,7 +112,7 @@ func openShards(shards []string) (name, root string, open closers, err error) {
 	}
 	name, root = baseName(strings.TrimSuffix(shards[0], filepath.Ext(shards[0]))), shards[0]+shardMark
 	if len(shards) > 1 {
-		name, root = baseName(filepath.Dir(shards[0])), filepath.Dir(shards[0])+string(filepath.Separator)
+		name, root = baseName(filepath.Dir(shards[0])), above(shards[0])
 	}
 	for _, s := range shards {
 		f, err := openRegular(s)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Gathers the licenses of everything that is linked into the program, GPU path
-# and MPI included, into cmd/fluxion/licenses.txt, which the binary carries. With --check it
+# Gathers the licenses of everything that is linked into the program, GPU path,
+# MPI and S3 included, into cmd/fluxion/licenses.txt, which the binary carries. With --check it
 # compares instead. The texts are those of the module cache and of Go itself.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,7 +13,7 @@ trap 'rm -f "$new"' EXIT
 modules() {
   local os tags
   for os in linux darwin windows; do
-    for tags in '' gpu mpi; do
+    for tags in '' gpu mpi s3; do
       GOOS=$os CGO_ENABLED=$([ "$tags" = gpu ] && echo 1 || echo 0) go list -deps -tags "$tags" \
         -f '{{with .Module}}{{if not .Main}}{{with or .Replace .}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}{{end}}' ./cmd/fluxion
     done

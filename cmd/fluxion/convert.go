@@ -12,6 +12,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/fetch"
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data/durable"
 	"fluxion/data/setting"
@@ -130,7 +131,11 @@ func (o *convertOptions) run(ctx context.Context, face console.Face, from, out s
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fault.Usagef("OUT %s can be no folder: %w", out, err)
 	}
-	m, err := model.Read(from, weights, o.ignore...)
+	local, err := fetch.Model(ctx, from)
+	if err != nil {
+		return modelError{from, err}
+	}
+	m, err := model.Read(local, weights, o.ignore...)
 	if err != nil {
 		return modelError{from, err}
 	}

@@ -18,6 +18,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/fetch"
 	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/cmd/fluxion/internal/sweeps"
@@ -95,6 +96,7 @@ func main() {
 	if err == nil {
 		err = out.Failure()
 	}
+	err = errors.Join(err, fetch.Remove())
 	if console.LevelOf(c.OutOrStdout()) == console.Verbose {
 		console.Detail("it took %.3g s", time.Since(begin).Seconds())
 	}

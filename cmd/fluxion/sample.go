@@ -105,6 +105,7 @@ which fluxion latents --decode decodes.
 000017.png and its class in 000017.cls; FILE.tar is all in one. --uint8 makes of FILE.npz
 what evaluators of the field read: pixels, arr_0, and classes, arr_1. Until all images of a
 file are there, they lie beside it, in FILE.parts; the file is there when it is whole.
+Built with -tags s3, --model, --out and tar: take s3://BUCKET/PREFIX, too.
 
 --part 3/16 makes every sixteenth image, or of tar:DIR every sixteenth shard, so that many machines fill a folder, and
 --part auto is the place of this process in a job array or under a launcher. The part
@@ -240,6 +241,10 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	if err := j.noise.save(o.disk, o.saveNoise, j.size); err != nil {
 		return err
 	}
+	to, _, _ := samples.IsTar(o.out)
+	if err := samples.Reach(ctx, to); err != nil {
+		return fault.Output(err)
+	}
 	dev, err := machine.Open(o.device, o.threads, o.blockings, true)
 	if err != nil {
 		return err
@@ -284,7 +289,7 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 			return func() error {
 				file, err := encode()
 				if err == nil {
-					err = folder.Put(seed, file)
+					err = folder.Put(ctx, seed, file)
 				}
 				return fault.Output(err)
 			}

@@ -23,7 +23,7 @@ func (o *sampleOptions) runArray(ctx context.Context, face console.Face, dev dev
 		text["seed"] = o.seeds
 		return text
 	}}
-	there, err := array.Look(want)
+	there, err := array.Look(ctx, want)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (o *sampleOptions) runArray(ctx context.Context, face console.Face, dev dev
 			}
 		}
 	}
-	picture, err := array.Write(want, values, labels, o.columns)
+	picture, err := array.Write(ctx, want, values, labels, o.columns)
 	if err != nil {
 		return err
 	}

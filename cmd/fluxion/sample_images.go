@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/data"
@@ -35,6 +36,7 @@ type imageSet struct {
 	latents bool  // they are latents themselves
 	encoder *pictureEncoder
 	pixels  []float32 // that it is given
+	reading sync.Mutex
 }
 
 // openImages opens a set at the size and channels that a network wants, once.
@@ -102,7 +104,8 @@ func openPictures(spec string, o data.Options) (data.Dataset, error) {
 	return nil, err
 }
 
-// read is image n, until the next is read.
+// read is image n, until the next is read. It is for who is alone, or has locked reading: files
+// of many pictures are written, with what they were made of, while others are made.
 func (s *imageSet) read(n int64) (*data.Example, error) {
 	if s.holds == n {
 		return s.example, nil
@@ -129,6 +132,8 @@ func (s *imageSet) values(n int64, to []float32) error {
 
 // seen are the values of image n as they are stored, brought to the range of networks.
 func (s *imageSet) seen(n int64, to []float32) error {
+	s.reading.Lock()
+	defer s.reading.Unlock()
 	e, err := s.read(n)
 	if err == nil {
 		e.Values(to)
@@ -206,6 +211,8 @@ func (s *imageSet) classes(m *model.Model) (func(n int64) int, error) {
 	}
 	return func(n int64) int {
 		if len(to) > 0 {
+			s.reading.Lock()
+			defer s.reading.Unlock()
 			if e, err := s.read(n); err == nil && e.Class >= 0 { // who samples tells of errors
 				return to[e.Class]
 			}

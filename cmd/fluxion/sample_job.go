@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -10,6 +11,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/fetch"
 	"fluxion/data"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
@@ -46,7 +48,11 @@ type job struct {
 func (o *sampleOptions) plan() (job, error) { return o.planOf(o.readModel) }
 
 func (o *sampleOptions) readModel() (*model.Model, error) {
-	m, err := model.Read(o.model, o.weights, o.ignore...)
+	local, err := fetch.Model(context.Background(), o.model)
+	if err != nil {
+		return nil, modelError{o.model, err}
+	}
+	m, err := model.Read(local, o.weights, o.ignore...)
 	if err != nil {
 		return nil, modelError{o.model, err}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/data"
+	"fluxion/data/object"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 )
@@ -42,6 +44,8 @@ func (o *sampleOptions) checkPacks() error {
 		return fault.Usagef("--uint8 are 8 bits, and --depth 16 are more; want one of the two, or FILE.npz of floats")
 	case shard && o.shard < 1:
 		return fault.Usagef("--shard %d: want 1 or more images of a shard", o.shard)
+	case object.Is(dir) && o.packed() && !shard && o.part.of > 1:
+		return fault.Usagef("--part %s: the parts of one object would be on other machines; want --out tar:s3://BUCKET/PREFIX, or a prefix of pictures", o.parts)
 	case shard && dir == "":
 		return fault.Usagef("--out %s: want tar:DIR, a folder for shards", o.out)
 	case shard:
@@ -55,7 +59,7 @@ func (o *sampleOptions) checkPacks() error {
 
 // packs are the files of all pictures, of which this process makes its part: some of them, or
 // some pictures of the one that there is.
-func (o *sampleOptions) packs(j job, whole []int64) (all, own []*samples.Pack) {
+func (o *sampleOptions) packs(j job, whole []int64, temporary string) (all, own []*samples.Pack) {
 	want := samples.Wanted{Seeds: whole, Size: j.made, Deciding: decidingTexts, Text: func(seed int64) map[string]string {
 		return j.textOf(seed, j.classOf(seed))
 	}}
@@ -68,14 +72,14 @@ func (o *sampleOptions) packs(j job, whole []int64) (all, own []*samples.Pack) {
 		format = samples.NPZ{}
 	}
 	if !shard {
-		p := samples.NewPack(dir, format, o.disk, o.overwrite, want, o.part.seeds(whole), o.commonText(j), label)
+		p := samples.NewPack(dir, temporary, format, o.disk, o.overwrite, want, o.part.seeds(whole), o.commonText(j), label)
 		return []*samples.Pack{p}, []*samples.Pack{p}
 	}
 	for seeds := range slices.Chunk(whole, o.shard) {
 		of := want
 		of.Seeds = seeds
-		path := filepath.Join(dir, fmt.Sprintf("%06d.tar", len(all)))
-		all = append(all, samples.NewPack(path, format, o.disk, o.overwrite, of, seeds, o.commonText(j), label))
+		path := samples.Below(dir, fmt.Sprintf("%06d.tar", len(all)))
+		all = append(all, samples.NewPack(path, temporary, format, o.disk, o.overwrite, of, seeds, o.commonText(j), label))
 	}
 	for i := o.part.number - 1; i < len(all); i += o.part.of {
 		own = append(own, all[i])
@@ -118,8 +122,15 @@ func (o *sampleOptions) labelOf(j job) func(seed int64) samples.Label {
 
 // runPacks is the end of run where pictures go to files of many.
 func (o *sampleOptions) runPacks(ctx context.Context, face console.Face, dev device.Device, j job, whole []int64) (err error) {
-	begin := time.Now()
-	all, own := o.packs(j, whole)
+	begin, temporary := time.Now(), ""
+	dir, shard, _ := samples.IsTar(o.out)
+	if object.Is(dir) { // where pictures lie until all of a file are there
+		if temporary, err = os.MkdirTemp("", "fluxion-"); err != nil {
+			return fault.Output(err)
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(temporary)) }()
+	}
+	all, own := o.packs(j, whole, temporary)
 	var found samples.Found
 	of, images := map[int64]*samples.Pack{}, 0 // of missing pictures
 	for _, p := range own {
@@ -137,7 +148,6 @@ func (o *sampleOptions) runPacks(ctx context.Context, face console.Face, dev dev
 	if o.verifies {
 		return o.verifyPacks(ctx, face, dev, j, own)
 	}
-	dir, shard, _ := samples.IsTar(o.out)
 	name := strings.TrimSuffix(dir, filepath.Ext(dir))
 	if shard {
 		name = dir
@@ -146,7 +156,7 @@ func (o *sampleOptions) runPacks(ctx context.Context, face console.Face, dev dev
 			return fault.Output(err)
 		}
 		defer func() { err = errors.Join(err, leave(err)) }()
-	} else if err := o.disk.MkdirAll(filepath.Dir(dir)); err != nil {
+	} else if err := samples.MakeAbove(o.disk, dir); err != nil {
 		return fault.Output(err)
 	}
 	for _, p := range own {
@@ -173,14 +183,14 @@ func (o *sampleOptions) runPacks(ctx context.Context, face console.Face, dev dev
 	}
 	grid, left := "", 0
 	for _, p := range all {
-		n, err := p.Left()
+		n, err := p.Left(ctx)
 		if err != nil {
 			return err
 		}
 		left += n
 	}
 	if left == 0 {
-		if grid, err = samples.Grid(name, all, samples.Wanted{Seeds: whole, Size: j.made, Beside: all[0].Whole.Beside}, o.columns); err != nil {
+		if grid, err = samples.Grid(ctx, name, all, samples.Wanted{Seeds: whole, Size: j.made, Beside: all[0].Whole.Beside}, o.columns); err != nil {
 			return err
 		}
 	}

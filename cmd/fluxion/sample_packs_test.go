@@ -5,6 +5,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -154,6 +155,20 @@ func TestPackContents(t *testing.T) {
 		}
 		if !bytes.Equal(a.Bytes, b.Bytes) || a.Class != b.Class || a.Class < 0 {
 			t.Errorf("image %d differs, or its class, %d and %d", i, a.Class, b.Class)
+		}
+	}
+	// Of images, each is made of its own, and named by its number.
+	made := []string{"sample", "--model", run, "--init", folder, "--strength", "0.5", "--steps", "4", "--batch", "3", "--out"}
+	for _, flags := range [][]string{{folder + "-made"}, {"tar:" + shards + "-made", "--shard", "5"}} {
+		if text, code, err := fluxion(t, with(made, flags...)...); err != nil {
+			t.Fatal(flags, code, err, text)
+		}
+	}
+	inShards, inFolder := open(t, "tar:"+shards+"-made"), open(t, folder+"-made")
+	for i := range 12 {
+		a, b := data.NewExample(inShards), data.NewExample(inFolder)
+		if err := errors.Join(inShards.Read(i, a), inFolder.Read(i, b)); err != nil || !bytes.Equal(a.Bytes, b.Bytes) {
+			t.Errorf("made of image %d, a picture is another in a shard, %v", i, err)
 		}
 	}
 	args[4] = "14"

@@ -132,7 +132,7 @@ func (o *sampleOptions) settlePart() (err error) {
 // grid writes the grid if all pictures are there: those of other parts may not be yet.
 func (o *sampleOptions) grid(ctx context.Context, folder samples.Folder, want samples.Wanted) (path string, left int, err error) {
 	if o.part.of > 1 {
-		if left, err = folder.Absent(want.Seeds); err != nil || left > 0 {
+		if left, err = folder.Absent(ctx, want.Seeds); err != nil || left > 0 {
 			return "", left, err
 		}
 		found, err := folder.Look(ctx, want)
@@ -140,6 +140,6 @@ func (o *sampleOptions) grid(ctx context.Context, folder samples.Folder, want sa
 			return "", len(found.Missing), err
 		}
 	}
-	path, err = folder.Grid(want, o.columns)
+	path, err = folder.Grid(ctx, want, o.columns)
 	return path, 0, err
 }

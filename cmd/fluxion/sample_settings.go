@@ -7,6 +7,8 @@ import (
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/outdir"
+	"fluxion/cmd/fluxion/internal/samples"
+	"fluxion/data/object"
 	"fluxion/data/setting"
 	"fluxion/engine/device"
 	"fluxion/engine/device/tuning"
@@ -65,9 +67,6 @@ func (o *sampleOptions) check() ([]int64, error) {
 	case (o.count > 0) == (o.seeds != ""):
 		return nil, fault.Usagef("give either --count N or --seeds A-B")
 	}
-	if err := o.checkPacks(); err != nil {
-		return nil, err
-	}
 	if !o.floats() && !o.packed() {
 		if err := outdir.Check(o.out); err != nil {
 			return nil, err
@@ -75,6 +74,14 @@ func (o *sampleOptions) check() ([]int64, error) {
 	}
 	if err := o.settlePart(); err != nil {
 		return nil, err
+	}
+	if err := o.checkPacks(); err != nil {
+		return nil, err
+	}
+	if to, _, _ := samples.IsTar(o.out); object.Is(to) {
+		if err := object.Check(to); err != nil {
+			return nil, fault.Usagef("--out %w", err)
+		}
 	}
 	if err := o.checkVerify(); err != nil {
 		return nil, err

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"image/png"
-	"os"
 	"path/filepath"
 
 	"fluxion/cmd/fluxion/internal/console"
@@ -40,7 +39,7 @@ func (o *sampleOptions) verify(ctx context.Context, face console.Face, dev devic
 	if len(seeds) == 0 {
 		return fault.Usagef("--part %v of the images has none; want fewer parts", o.part)
 	}
-	return o.makeAgain(ctx, face, dev, j, folder.Path, seeds, func(seed int64) ([]byte, error) { return os.ReadFile(folder.File(seed)) })
+	return o.makeAgain(ctx, face, dev, j, folder.Path, seeds, func(seed int64) ([]byte, error) { return folder.Read(ctx, seed) })
 }
 
 // toMakeAgain are the pictures that are compared: one in a thousand.

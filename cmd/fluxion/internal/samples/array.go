@@ -1,11 +1,10 @@
 package samples
 
 import (
+	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,13 +35,9 @@ const textArray = "fluxion"
 
 // Look says whether the file is there as it would be made. It is an *Error if it is
 // another one that is not to be overwritten. wanted's text is that of all samples.
-func (a Array) Look(wanted Wanted) (there bool, err error) {
-	if info, err := os.Stat(a.Path); errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	} else if err != nil {
+func (a Array) Look(ctx context.Context, wanted Wanted) (there bool, err error) {
+	if is, err := isFile(ctx, a.Path); err != nil || !is {
 		return false, err
-	} else if !info.Mode().IsRegular() {
-		return false, fault.Usagef("--out %s is not a file", a.Path)
 	}
 	text := map[string]string{}
 	if stored, err := data.ReadNPZText(a.Path, textArray); err == nil && stored != "" {
@@ -51,7 +46,7 @@ func (a Array) Look(wanted Wanted) (there bool, err error) {
 		}
 	}
 	size := wanted.Size
-	refused := &Error{dir: filepath.Dir(a.Path), of: 1}
+	refused := &Error{dir: above(a.Path), of: 1}
 	same := refused.compare(filepath.Base(a.Path), data.PNG{Height: size[0], Width: size[1], Channels: size[2], Text: text}, wanted, 0)
 	if same || a.Overwrite {
 		return same, nil
@@ -62,7 +57,7 @@ func (a Array) Look(wanted Wanted) (there bool, err error) {
 // Write writes the samples and their labels, classes (−1 for none) or numbers (NaN), of no
 // elements where the model is told neither, and returns the path of a picture of them beside the file, "" where they
 // cannot be seen.
-func (a Array) Write(wanted Wanted, values []float32, labels data.Array, columns int) (picture string, err error) {
+func (a Array) Write(ctx context.Context, wanted Wanted, values []float32, labels data.Array, columns int) (picture string, err error) {
 	n, size := len(wanted.Seeds), wanted.Size
 	text, err := json.Marshal(wanted.Text(0))
 	if err != nil {
@@ -74,10 +69,7 @@ func (a Array) Write(wanted Wanted, values []float32, labels data.Array, columns
 	if labels.Integers != nil || labels.Floats != nil {
 		arrays = append(arrays, labels)
 	}
-	if err := a.Disk.MkdirAll(filepath.Dir(a.Path)); err != nil {
-		return "", fault.Output(err)
-	}
-	if err := a.Disk.Write(a.Path, func(w io.Writer) error { return data.WriteNPZ(w, arrays...) }); err != nil {
+	if err := write(ctx, a.Disk, a.Path, func(w io.Writer) error { return data.WriteNPZ(w, arrays...) }); err != nil {
 		return "", fault.Output(err)
 	}
 	images, points := data.Showable(size[0], size[1], size[2])
@@ -92,5 +84,5 @@ func (a Array) Write(wanted Wanted, values []float32, labels data.Array, columns
 		return "", fmt.Errorf("the picture of %s cannot be encoded: %w", a.Path, err)
 	}
 	picture = GridOf(strings.TrimSuffix(a.Path, filepath.Ext(a.Path)))
-	return picture, fault.Output(a.Disk.WriteFile(picture, file))
+	return picture, fault.Output(writeFile(ctx, a.Disk, picture, file))
 }

@@ -15,6 +15,9 @@ import (
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/data"
 	"fluxion/data/durable"
+	"fluxion/data/object"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Error refuses a folder whose pictures are not those that are asked for.
@@ -89,6 +92,9 @@ type Found struct {
 // Enter makes the folder, as others may who share it. Leaving it with an error
 // takes it away if it was not there before and holds nothing.
 func (f Folder) Enter() (leave func(error) error, err error) {
+	if object.Is(f.Path) {
+		return func(error) error { return nil }, nil
+	}
 	_, err = os.Stat(f.Path)
 	before := err == nil
 	if err := f.Disk.MkdirAll(f.Path); err != nil {
@@ -106,40 +112,35 @@ func (f Folder) Enter() (leave func(error) error, err error) {
 // File is that of a picture.
 func (f Folder) File(seed int64) string {
 	if f.Name != nil {
-		return filepath.Join(f.Path, filepath.FromSlash(f.Name(seed))+".png")
+		return Below(f.Path, filepath.FromSlash(f.Name(seed))+".png")
 	}
-	return filepath.Join(f.Path, fmt.Sprintf("%06d.png", seed))
+	return Below(f.Path, fmt.Sprintf("%06d.png", seed))
 }
 
 // names lists a folder, once.
-func (f Folder) names(known map[string]map[string]bool, dir string) (map[string]bool, error) {
-	if known[dir] != nil {
-		return known[dir], nil
+func (f Folder) names(ctx context.Context, known map[string]map[string]bool, dir string) (names map[string]bool, err error) {
+	if known[dir] == nil {
+		known[dir], err = namesIn(ctx, dir)
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	known[dir] = make(map[string]bool, len(entries))
-	for _, e := range entries {
-		known[dir][e.Name()] = true
-	}
-	return known[dir], nil
+	return known[dir], err
 }
 
 // Put writes a picture, and makes the folder that its name wants.
-func (f Folder) Put(seed int64, file []byte) error {
+func (f Folder) Put(ctx context.Context, seed int64, file []byte) error {
 	path := f.File(seed)
 	if f.Name != nil {
-		if err := f.Disk.MkdirAll(filepath.Dir(path)); err != nil {
+		if err := makeDir(f.Disk, above(path)); err != nil {
 			return err
 		}
 	}
-	return f.Disk.Put(path, file)
+	return put(ctx, f.Disk, path, file)
 }
 
 // Settle makes what Put wrote outlive a power loss.
 func (f Folder) Settle(seeds []int64) error {
+	if object.Is(f.Path) {
+		return nil
+	}
 	done := map[string]bool{}
 	for _, seed := range seeds {
 		if dir := filepath.Dir(f.File(seed)); !done[dir] {
@@ -152,40 +153,70 @@ func (f Folder) Settle(seeds []int64) error {
 	return nil
 }
 
+// Read reads the file of a picture.
+func (f Folder) Read(ctx context.Context, seed int64) ([]byte, error) {
+	return readFile(ctx, f.File(seed))
+}
+
+// requests is how many objects are looked at at a time: stores answer slowly, but many at once.
+const requests = 32
+
+// inspected is a picture that is there.
+type inspected struct {
+	data.PNG
+	err error
+}
+
+// inspect looks at the pictures that are there.
+func (f Folder) inspect(ctx context.Context, seeds []int64) ([]inspected, error) {
+	all, names := make([]inspected, len(seeds)), map[string]map[string]bool{} // by folder
+	group, ctx := errgroup.WithContext(ctx)
+	if group.SetLimit(1); object.Is(f.Path) {
+		group.SetLimit(requests)
+	}
+	for i, seed := range seeds {
+		path := f.File(seed)
+		in, err := f.names(ctx, names, above(path))
+		if err != nil {
+			return nil, errors.Join(err, group.Wait())
+		}
+		if !in[filepath.Base(path)] {
+			all[i].err = fs.ErrNotExist
+			continue
+		}
+		group.Go(func() error {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
+			all[i].PNG, all[i].err = data.InspectPNG(path)
+			return nil
+		})
+	}
+	return all, group.Wait()
+}
+
 // Look compares the pictures that are there with those that would be made. A file
 // that is not whole, as a power loss leaves it, is as good as none.
-func (f Folder) Look(ctx context.Context, want Wanted) (Found, error) {
-	names := map[string]map[string]bool{} // by folder
-	var there Found
+func (f Folder) Look(ctx context.Context, want Wanted) (there Found, err error) {
+	all, err := f.inspect(ctx, want.Seeds)
+	if err != nil {
+		return there, err
+	}
 	refused := &Error{dir: f.Path}
-	for _, seed := range want.Seeds {
-		path := f.File(seed)
-		name := filepath.Base(path)
-		in, err := f.names(names, filepath.Dir(path))
-		if err != nil {
-			return there, err
-		}
-		if !in[name] {
-			there.Missing = append(there.Missing, seed)
-			continue
-		}
-		if err := context.Cause(ctx); err != nil {
-			return there, err
-		}
-		p, err := data.InspectPNG(path)
-		switch {
-		case errors.Is(err, data.ErrCut):
+	for i, seed := range want.Seeds {
+		switch p := all[i]; {
+		case p.err == fs.ErrNotExist: // by its name
+		case errors.Is(p.err, data.ErrCut):
 			there.Broken++
-			there.Missing = append(there.Missing, seed)
-			continue
-		case err != nil && !errors.Is(err, data.ErrNotPNG):
-			return there, err
+		case p.err != nil && !errors.Is(p.err, data.ErrNotPNG):
+			return there, p.err
+		default:
+			refused.of++
+			if refused.compare(filepath.Base(f.File(seed)), p.PNG, want, seed) {
+				continue
+			}
+			there.Replaced++
 		}
-		refused.of++
-		if refused.compare(name, p, want, seed) {
-			continue
-		}
-		there.Replaced++
 		there.Missing = append(there.Missing, seed)
 	}
 	if there.Replaced > 0 && !f.Overwrite {
@@ -195,11 +226,11 @@ func (f Folder) Look(ctx context.Context, want Wanted) (Found, error) {
 }
 
 // Absent is how many pictures are not there, by their names.
-func (f Folder) Absent(seeds []int64) (n int, err error) {
+func (f Folder) Absent(ctx context.Context, seeds []int64) (n int, err error) {
 	names := map[string]map[string]bool{}
 	for _, seed := range seeds {
 		path := f.File(seed)
-		in, err := f.names(names, filepath.Dir(path))
+		in, err := f.names(ctx, names, above(path))
 		if err != nil {
 			return 0, err
 		}

@@ -1,6 +1,7 @@
 package samples
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/data"
 	"fluxion/data/durable"
+	"fluxion/data/object"
 )
 
 // maxGrid is the most images of a grid.
@@ -17,6 +19,9 @@ const maxGrid = 400
 // systems a drive, holds it.
 func GridOf(out string) string {
 	const ending = "-grid.png"
+	if object.Is(out) {
+		return strings.TrimRight(out, "/") + ending
+	}
 	out = filepath.Clean(out)
 	if name := filepath.Base(out); name == "." || name == ".." {
 		if abs, err := filepath.Abs(out); err == nil {
@@ -30,9 +35,9 @@ func GridOf(out string) string {
 }
 
 // Grid writes the first images as one picture beside the folder.
-func (f Folder) Grid(want Wanted, columns int) (string, error) {
+func (f Folder) Grid(ctx context.Context, want Wanted, columns int) (string, error) {
 	path := GridOf(f.Path)
-	return path, grid(f.Disk, path, want, columns, func(seed int64) (string, []byte, [3]int, error) {
+	return path, grid(ctx, f.Disk, path, want, columns, func(seed int64) (string, []byte, [3]int, error) {
 		pixels, height, width, channels, err := data.ReadPNG(f.File(seed))
 		return f.File(seed), pixels, [3]int{height, width, channels}, err
 	})
@@ -48,7 +53,7 @@ func inGrid(want Wanted) []int64 {
 }
 
 // grid writes the first images, which read gives with their names and sizes, as one picture.
-func grid(disk durable.Disk, path string, want Wanted, columns int, read func(seed int64) (name string, pixels []byte, size [3]int, err error)) error {
+func grid(ctx context.Context, disk durable.Disk, path string, want Wanted, columns int, read func(seed int64) (name string, pixels []byte, size [3]int, err error)) error {
 	seeds, size := inGrid(want), want.Size
 	var all, beside []byte
 	given := 0 // channels of what is beside
@@ -78,7 +83,7 @@ func grid(disk durable.Disk, path string, want Wanted, columns int, read func(se
 	}
 	file, err := data.EncodeGrid(all, tiles, size[0], size[1], channels, columns, nil)
 	if err == nil {
-		err = disk.WriteFile(path, file)
+		err = writeFile(ctx, disk, path, file)
 	}
 	return fault.Output(err)
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,9 +14,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/data"
 	"fluxion/data/durable"
+	"fluxion/data/object"
 )
 
 // Label is what a model is told of an image.
@@ -48,13 +47,17 @@ type Pack struct {
 // are there.
 const WorkEnding = ".parts"
 
-// NewPack is a file of these pictures; text is what they have in common.
-func NewPack(path string, format Format, disk durable.Disk, overwrite bool, whole Wanted, own []int64, text map[string]string, label func(int64) Label) *Pack {
+// NewPack is a file of these pictures; text is what they have in common. Those of an object
+// lie in a folder below temporary until all are there.
+func NewPack(path, temporary string, format Format, disk durable.Disk, overwrite bool, whole Wanted, own []int64, text map[string]string, label func(int64) Label) *Pack {
 	p := &Pack{Path: path, Format: format, Whole: whole, Own: own, Text: map[string]string{"seed": Ranges(whole.Seeds)}, Label: label}
 	for key, value := range text {
 		p.Text[key] = value
 	}
 	p.Work = Folder{Path: path + WorkEnding, Disk: disk, Overwrite: overwrite}
+	if object.Is(path) {
+		p.Work.Path = filepath.Join(temporary, object.Base(path)+WorkEnding)
+	}
 	return p
 }
 
@@ -80,7 +83,7 @@ func Ranges(seeds []int64) string {
 // asked for, grows.
 func (p *Pack) Look(ctx context.Context) (found Found, err error) {
 	replaced := false
-	if p.there, replaced, err = p.look(); err != nil || p.there {
+	if p.there, replaced, err = p.look(ctx); err != nil || p.there {
 		return found, err
 	}
 	want := p.Whole
@@ -96,13 +99,9 @@ func (p *Pack) Look(ctx context.Context) (found Found, err error) {
 }
 
 // look says whether the file is there as it would be made.
-func (p *Pack) look() (there, other bool, err error) {
-	if info, err := os.Stat(p.Path); errors.Is(err, fs.ErrNotExist) {
-		return false, false, nil
-	} else if err != nil {
+func (p *Pack) look(ctx context.Context) (there, other bool, err error) {
+	if is, err := isFile(ctx, p.Path); err != nil || !is {
 		return false, false, err
-	} else if !info.Mode().IsRegular() {
-		return false, false, fault.Usagef("--out %s is not a file", p.Path)
 	}
 	stored, err := p.Format.text(p.Path)
 	text := map[string]string{}
@@ -111,7 +110,7 @@ func (p *Pack) look() (there, other bool, err error) {
 	}
 	want := p.Whole
 	want.Text = func(int64) map[string]string { return p.Text }
-	refused := &Error{dir: filepath.Dir(p.Path), of: 1, file: true}
+	refused := &Error{dir: above(p.Path), of: 1, file: true}
 	picture := data.PNG{Height: want.Size[0], Width: want.Size[1], Channels: want.Size[2], Text: text}
 	if refused.compare(filepath.Base(p.Path), picture, want, 0) {
 		return true, false, nil
@@ -150,7 +149,7 @@ func (p *Pack) Put(ctx context.Context, seed int64, picture []byte) error {
 	if p.err != nil {
 		return p.err
 	}
-	if err := p.Work.Put(seed, picture); err != nil {
+	if err := p.Work.Put(ctx, seed, picture); err != nil {
 		return err
 	}
 	if p.left.Add(-1) > 0 {
@@ -165,12 +164,12 @@ func (p *Pack) Finish(ctx context.Context) error {
 	if p.there || p.left.Load() > 0 {
 		return nil
 	}
-	left, err := p.Work.Absent(p.Whole.Seeds)
+	left, err := p.Work.Absent(ctx, p.Whole.Seeds)
 	if err != nil || left > 0 {
 		return err
 	}
 	err = p.write(ctx)
-	if there, _, looked := p.look(); looked == nil && there {
+	if there, _, looked := p.look(ctx); looked == nil && there {
 		p.there, err = true, nil
 	}
 	if err != nil || !p.there {
@@ -180,15 +179,15 @@ func (p *Pack) Finish(ctx context.Context) error {
 }
 
 // Left is how many pictures the file lacks, be they those of others: 0 if it is there.
-func (p *Pack) Left() (int, error) {
+func (p *Pack) Left(ctx context.Context) (int, error) {
 	if p.there {
 		return 0, nil
 	}
-	there, _, err := p.look()
+	there, _, err := p.look(ctx)
 	if p.there = there; err != nil || there {
 		return 0, err
 	}
-	left, err := p.Work.Absent(p.Whole.Seeds)
+	left, err := p.Work.Absent(ctx, p.Whole.Seeds)
 	return max(left, 1), err
 }
 
@@ -203,8 +202,12 @@ func (p *Pack) write(ctx context.Context) error {
 		return err
 	}
 	disk, packed := p.Work.Disk, "packed"
-	if err := disk.Write(filepath.Join(p.Work.Path, packed), func(w io.Writer) error { return p.Format.write(w, p, string(text)) }); err != nil {
+	file := filepath.Join(p.Work.Path, packed)
+	if err := disk.Write(file, func(w io.Writer) error { return p.Format.write(w, p, string(text)) }); err != nil {
 		return err
+	}
+	if object.Is(p.Path) {
+		return upload(ctx, file, p.Path)
 	}
 	return disk.Move(filepath.Dir(p.Path), [][2]string{{filepath.Join(filepath.Base(p.Work.Path), packed), filepath.Base(p.Path)}})
 }
@@ -265,7 +268,7 @@ func (p *Pack) LabelText(seed int64) string {
 }
 
 // Grid writes the first pictures of all files as one picture beside a folder of this path.
-func Grid(path string, packs []*Pack, want Wanted, columns int) (string, error) {
+func Grid(ctx context.Context, path string, packs []*Pack, want Wanted, columns int) (string, error) {
 	shown, found := inGrid(want), map[int64][]byte{}
 	errEnough := errors.New("enough")
 	for _, p := range packs {
@@ -284,7 +287,7 @@ func Grid(path string, packs []*Pack, want Wanted, columns int) (string, error) 
 		}
 	}
 	to := GridOf(path)
-	return to, grid(packs[0].Work.Disk, to, want, columns, func(seed int64) (string, []byte, [3]int, error) {
+	return to, grid(ctx, packs[0].Work.Disk, to, want, columns, func(seed int64) (string, []byte, [3]int, error) {
 		name := fmt.Sprintf("%s!%06d.png", path, seed)
 		pixels, height, width, channels, err := data.DecodePNG(name, bytes.NewReader(found[seed]))
 		return name, pixels, [3]int{height, width, channels}, err
