@@ -5,7 +5,8 @@ a comment line "// targets: compute_80 compute_90a" asks for more, which become
 NAME_compute_90a.ptx; NAME.ptx.zst, the same, is what programs embed. Each PTX begins with the hash of its sources, the compiler
 and its options; its .version is the lowest that its instructions need. ptxas then
 assembles it for the GPUs that would run it, and one line for each function and GPU goes
-to the table. A function that spills is an error, also with the newest ptxas.
+to the table. A function that spills is an error, also with the newest ptxas. What it made
+goes to kernels/cuda/cubins/NAME.zst, which programs with the GPU path embed.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from ptxas import NVIDIA
 
 INCLUDE = "kernels/cuda/include"
 TABLE = "kernels/cuda/resources.tsv"
+CUBINS = "kernels/cuda/cubins"
 VERSION = importlib.metadata.version("nvidia-cuda-nvrtc-cu12")
 
 OPTIONS = ["--std=c++17"]
@@ -141,12 +143,12 @@ def read(path):
 
 
 def unpacked(path):
-    """The text of a .ptx.zst, which programs embed. Its bytes depend on the version of zstd."""
+    """What a .zst holds, which programs embed. Its own bytes depend on the version of zstd."""
     try:
         with open(path, "rb") as f:
-            return zstandard.ZstdDecompressor().decompress(f.read()).decode()
+            return zstandard.ZstdDecompressor().decompress(f.read())
     except (OSError, zstandard.ZstdError):
-        return ""
+        return b""
 
 
 def main():
@@ -160,20 +162,26 @@ def main():
         return
     work = list(jobs(options.names))
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        files, packed, tasks = {}, {}, []
+        files, packed, texts, tasks = {}, {}, {}, []
         modules = [os.path.basename(path)[: -len(".cu")] + ("" if target == "compute_80" else "_" + target) for path, target in work]
         outputs = [os.path.join(os.path.dirname(path), name + ".ptx") for (path, _), name in zip(work, modules)]
         compiled = pool.map(lambda job, output: compile_apart(*job, output), work, outputs)
         for (path, target), module, output, ptx in zip(work, modules, outputs, compiled):
             files[output] = ptx
             if "/testdata/" not in path:  # kernels that only tests run are neither in the table nor in a program
-                packed[output + ".zst"] = ptx
+                packed[output + ".zst"] = ptx.encode()
+                texts[module] = ptx
                 for gpu, version in ptxas.GPUS[target].items():
                     tasks += [(module, ptx, gpu, version), (module, ptx, gpu, ptxas.NEWEST)]
         tasks.sort(key=lambda task: -len(task[1]))  # the longest first, for they take longest
         built = list(pool.map(ptxas.assemble, *zip(*tasks))) if tasks else []  # ptxas, a process each
-        built = [lines for lines, task in zip(built, tasks) if task[3] != ptxas.NEWEST]
+        shipped = [(task, *made) for task, made in zip(tasks, built) if task[3] != ptxas.NEWEST]
+        built = [lines for _, lines, _ in shipped]
+        for module, ptx in texts.items():
+            codes = sorted((gpu, version, cubin) for (of, _, gpu, version), _, cubin in shipped if of == module)
+            packed[f"{CUBINS}/{module}.zst"] = ptxas.pack(ptx, codes)
 
+    ptxas.forget()
     before = [tuple(line.split("\t")) for line in read(TABLE).splitlines()[1:]]
     lines = [tuple(map(str, line)) for of in built for line in of]
     for line in lines:
@@ -188,10 +196,10 @@ def main():
     others = set(glob.glob("kernels/**/*.ptx", recursive=True)) - set(files)
     orphans = [] if options.names else sorted(path for path in others if read(path).startswith("// fluxion: source"))
     if not options.names:
-        orphans += sorted(set(glob.glob("kernels/**/*.ptx.zst", recursive=True)) - set(packed))
+        orphans += sorted(set(glob.glob("kernels/**/*.zst", recursive=True)) - set(packed))
     if options.check:
         wrong = [path for path, text in files.items() if read(path) != text]
-        wrong += [path for path, text in packed.items() if unpacked(path) != text]
+        wrong += [path for path, content in packed.items() if unpacked(path) != content]
         for path in wrong:
             print(f"ptx: {path} is not what its source gives; run scripts/ptx.sh", file=sys.stderr)
         for path in orphans:
@@ -202,10 +210,11 @@ def main():
             with open(path, "w") as f:
                 f.write(text)
             print(path)
-    for path, text in packed.items():
-        if unpacked(path) != text:
+    for path, content in packed.items():
+        if unpacked(path) != content:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "wb") as f:
-                f.write(zstandard.ZstdCompressor(level=19).compress(text.encode()))
+                f.write(zstandard.ZstdCompressor(level=19).compress(content))
             print(path)
     for path in orphans:
         print(f"ptx: {path} has no source; remove it", file=sys.stderr)

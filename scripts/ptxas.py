@@ -1,14 +1,20 @@
 """What NVIDIA's assembler, ptxas, says of a PTX; part of scripts/ptx.py."""
 
+import hashlib
 import importlib.metadata
 import os
+import pickle
 import re
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 NVIDIA = os.path.join(importlib.metadata.distribution("nvidia-cuda-nvrtc-cu12").locate_file(""), "nvidia")
+
+# Where results of assemblers are kept.
+KEPT = os.path.join(sys.prefix, "assembled")
 
 # The GPUs on which the PTX of a target runs, and the assembler whose resources go to the table: the oldest that knows the GPU.
 GPUS = {
@@ -41,12 +47,39 @@ def ptxas(version):
 
 
 def run(version, ptx, *options):
-    """The assembler's result, and the machine code."""
+    """The assembler's result, what it says, and the machine code. It gives the same for the same, which is kept in the environment."""
+    kept = os.path.join(KEPT, hashlib.sha256("\n".join([version, *options, ptx]).encode()).hexdigest())
+    try:
+        with open(kept, "rb") as f:
+            made = pickle.load(f)
+        os.utime(kept)
+        return made
+    except (OSError, EOFError, pickle.UnpicklingError):
+        pass
+    made = assembled(version, ptx, *options)
+    if made[0] != 0:  # which may be of the machine
+        return made
+    os.makedirs(KEPT, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=KEPT, delete=False) as f:
+        pickle.dump(made, f)
+    os.replace(f.name, kept)
+    return made
+
+
+def forget():
+    """Drops what nobody has asked for in a fortnight."""
+    for name in os.listdir(KEPT) if os.path.isdir(KEPT) else []:
+        path = os.path.join(KEPT, name)
+        if os.path.exists(path) and os.path.getmtime(path) < time.time() - 14 * 86400:
+            os.remove(path)
+
+
+def assembled(version, ptx, *options):
     with tempfile.NamedTemporaryFile("w", suffix=".ptx") as f, tempfile.NamedTemporaryFile(suffix=".cubin") as cubin:
         f.write(ptx)
         f.flush()
         done = subprocess.run([ptxas(version), *options, f.name, "--output-file", cubin.name], capture_output=True, text=True)
-        return done, cubin.read()
+        return done.returncode, done.stderr, cubin.read()
 
 
 def with_version(ptx, version):
@@ -60,7 +93,7 @@ def oldest_version(ptx, target):
     for version in versions:
         text = with_version(ptx, version)
         gpu = target.replace("compute", "sm")
-        if run(assembler, text, "--opt-level", "0", "--gpu-name", gpu)[0].returncode == 0:
+        if run(assembler, text, "--opt-level", "0", "--gpu-name", gpu)[0] == 0:
             return text
     return ptx
 
@@ -89,14 +122,14 @@ def instructions(cubin):
 
 
 def assemble(module, ptx, gpu, version):
-    """The table's lines of one PTX on one GPU."""
-    done, cubin = run(version, ptx, "--verbose", "--gpu-name", gpu)
-    if done.returncode != 0:
-        raise SystemExit(f"ptx: ptxas {version} of {module} for {gpu}:\n{done.stderr}")
+    """The table's lines of one PTX on one GPU, and its machine code."""
+    code, said, cubin = run(version, ptx, "--verbose", "--gpu-name", gpu)
+    if code != 0:
+        raise SystemExit(f"ptx: ptxas {version} of {module} for {gpu}:\n{said}")
     count = instructions(cubin)
     bounds = dict(re.findall(r"\.entry (\w+)\([^)]*\)\s*\.maxntid (\d+)", ptx))
     lines = []
-    for part in done.stderr.split("Compiling entry function")[1:]:
+    for part in said.split("Compiling entry function")[1:]:
         name = re.search(r"'(\w+)'", part)[1]
         if name not in bounds:
             raise SystemExit(f"ptx: {name} of {module} has no __launch_bounds__")
@@ -110,4 +143,11 @@ def assemble(module, ptx, gpu, version):
             raise SystemExit(f"ptx: {name} of {module} spills {spills} bytes on {gpu} with ptxas {version}")
         threads, registers, shared = int(bounds[name]), number("registers"), number("bytes smem")
         lines.append((module, name, gpu, threads, registers, shared, number("bytes stack frame"), spills, count[name], blocks(gpu, threads, registers, shared)))
-    return lines
+    return lines, cubin
+
+
+def pack(ptx, cubins):
+    """The machine code of a module for all GPUs, as kernels/cuda/cubin.go reads it: what was assembled, by what, how
+    many bytes, and those. Drivers of the assembler's CUDA on, and of later ones, load it; others compile the PTX."""
+    head = f"ptx {hashlib.sha256(ptx.encode()).hexdigest()}\n" + "".join(f"{gpu} {version} {len(cubin)}\n" for gpu, version, cubin in cubins)
+    return head.encode() + b"\n" + b"".join(cubin for _, _, cubin in cubins)

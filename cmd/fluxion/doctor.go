@@ -134,10 +134,12 @@ func kernelsFor(p cuda.Properties) string {
 		return fmt.Sprintf("none: %v", err)
 	case p.Simulated:
 		return "PTX for compute_80, executed on the CPU: for tests, its times mean nothing"
-	case p.Major >= 9:
-		return "PTX for compute_80, compiled by the driver: bf16 products on tensor cores with mma.sync; Hopper's own instructions are not used yet"
 	}
-	return "PTX for compute_80, compiled by the driver: bf16 products on tensor cores with mma.sync"
+	how := "PTX for compute_80, compiled by the driver when it is first used, which takes seconds"
+	if code := p.Code(); code != "" {
+		how = "machine code for " + code
+	}
+	return how + ": bf16 products on tensor cores with mma.sync"
 }
 
 func doctor(face console.Face, blockings string) error {

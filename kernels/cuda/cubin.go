@@ -23,21 +23,36 @@ func (m *Module) Cubin(major, minor int) ([]byte, error) {
 	if modules[m.Name] != m {
 		return nil, nil
 	}
+	c, err := m.cubin(major, minor)
+	return bytes.Clone(c.Code), err // the others need not stay in memory
+}
+
+func (m *Module) cubin(major, minor int) (Cubin, error) {
 	packed, err := fs.ReadFile(cubins, "cubins/"+m.Name+".zst")
 	if err != nil {
-		return nil, nil // built without
+		return Cubin{}, nil // built without
 	}
 	_, all, err := unpackCubins(string(packed))
 	if err != nil {
-		return nil, fmt.Errorf("machine code of module %s: %w", m.Name, err)
+		return Cubin{}, fmt.Errorf("machine code of module %s: %w", m.Name, err)
 	}
-	gpu := fmt.Sprintf("sm_%d%d", major, minor)
 	for _, c := range all {
-		if strings.TrimSuffix(c.GPU, "a") == gpu {
-			return bytes.Clone(c.Code), nil // the others need not stay in memory
+		if strings.TrimSuffix(c.GPU, "a") == fmt.Sprintf("sm_%d%d", major, minor) {
+			return c, nil
 		}
 	}
-	return nil, nil
+	return Cubin{}, nil
+}
+
+// Code is the GPU of resources.tsv for whose machine code, which the program brings, a device need compile no PTX; empty if
+// it has none for it. Drivers before CUDA 12 take none.
+func (p Properties) Code() string {
+	for _, m := range modules {
+		if c, _ := m.cubin(p.Major, p.Minor); c.GPU != "" && p.DriverVersion >= 12000 {
+			return c.GPU
+		}
+	}
+	return ""
 }
 
 // unpackCubins reads what scripts/ptx.py packs: a line "ptx SHA256" with the hash of the PTX that was assembled, a line

@@ -102,7 +102,9 @@ func TestPTXMatchesSource(t *testing.T) {
 			} else if text, err := unpack(string(packed)); err != nil || text != string(content) {
 				t.Errorf("%s.zst does not hold %s (%v); run scripts/ptx.sh", ptx, ptx, err)
 			}
-			if module := strings.TrimSuffix(path.Base(ptx), ".ptx"); !slices.ContainsFunc(resources(), func(r Resources) bool { return r.Module == module }) {
+			module := strings.TrimSuffix(path.Base(ptx), ".ptx")
+			checkCubins(t, tree, module, string(content))
+			if !slices.ContainsFunc(resources(), func(r Resources) bool { return r.Module == module }) {
 				t.Errorf("resources.tsv has no line for %s; run scripts/ptx.sh", module)
 			}
 		}

@@ -1,0 +1,10 @@
+//go:build gpu
+
+package cuda
+
+import "embed"
+
+// cubins are the packed machine code of modules, NAME.zst each.
+//
+//go:embed cubins/*.zst
+var cubins embed.FS
