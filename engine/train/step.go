@@ -94,6 +94,7 @@ type Step struct {
 	// narrow brings the bf16 copy of the weights that products read up to date, when they
 	// were written from outside; nil without a copy.
 	narrow *plan.Plan
+	unit   *plan.Plan // see unit.go; nil: no weights are of unit size
 
 	Trained   *nets.Placed // the network
 	loss      objective.Loss
@@ -270,6 +271,9 @@ func (s *Step) compile(c plan.Options, applied map[*plan.Buffer]bool) error {
 	if copies != nil && s.beside == nil {
 		compile(&s.narrow, flat, copies...)
 	}
+	if err == nil {
+		err = s.compileUnit(flat)
+	}
 	if s.Accumulate == 1 {
 		c.Inputs = append(c.Inputs, s.norm)
 		compile(&s.Micro, c, end...)
@@ -349,7 +353,7 @@ func (s *Step) plans() []*plan.Plan {
 // Sizes is the memory that the step needs.
 func (s *Step) Sizes() plan.Sizes {
 	all := s.plans()
-	for _, p := range []*plan.Plan{s.narrow, s.fold} {
+	for _, p := range []*plan.Plan{s.narrow, s.fold, s.unit} {
 		if p != nil {
 			all = append(all, p)
 		}
@@ -375,11 +379,14 @@ func (s *Step) Recomputed() kernels.Cost {
 
 // Cost of a step.
 func (s *Step) Cost() kernels.Cost {
-	cost := s.Micro.Cost()
-	if s.Accumulate == 1 {
-		return cost
+	cost, total := s.Micro.Cost(), kernels.Cost{}
+	if s.unit != nil {
+		total = s.unit.Cost()
 	}
-	total := s.update.Cost()
+	if s.Accumulate == 1 {
+		return total.Add(cost)
+	}
+	total = total.Add(s.update.Cost())
 	if s.jointNorm != nil && s.jointNorm.squares != nil {
 		total = total.Add(s.jointNorm.squares.Cost())
 	}

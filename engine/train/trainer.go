@@ -71,7 +71,7 @@ func (s *Step) load(d device.Device, m device.Memory) (*Trainer, error) {
 	for _, l := range []struct {
 		plan *plan.Plan
 		to   *device.Program
-	}{{s.narrow, &t.narrow}, {s.fold, &t.fold}} {
+	}{{s.narrow, &t.narrow}, {s.fold, &t.fold}, {s.unit, &t.unit}} {
 		if l.plan == nil {
 			continue
 		}
@@ -121,6 +121,7 @@ type Trainer struct {
 	programs []device.Program
 	narrow   device.Program // of Step.narrow
 	fold     device.Program // of Step.fold
+	unit     device.Program // of Step.unit
 	peers    device.Peers   // with the other processes of the group
 	others   []*Trainer     // of micro-batches of other shapes
 	at       *Trainer       // of the shape of the last micro-batch: this one, or one of others
@@ -139,7 +140,7 @@ func (t *Trainer) Free() error {
 	if t.peers != nil {
 		err = t.peers.Close()
 	}
-	for _, p := range append(t.programs, t.narrow, t.fold) {
+	for _, p := range append(t.programs, t.narrow, t.fold, t.unit) {
 		if p != nil {
 			err = errors.Join(err, p.Free())
 		}
@@ -304,7 +305,10 @@ func (t *Trainer) finish() (float64, error) {
 		of, last = t.at, 0
 	}
 	norm, err := of.read(last, of.last().Place(of.norm))
-	return norm * t.gradScale(), errors.Join(err, t.joinWeights())
+	if err = errors.Join(err, t.joinWeights()); err == nil {
+		err = t.forceUnit(norm)
+	}
+	return norm * t.gradScale(), err
 }
 
 // Hyper sets what changes from step to step.

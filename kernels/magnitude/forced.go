@@ -1,8 +1,6 @@
 package magnitude
 
 import (
-	"math"
-
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/cuda"
@@ -15,11 +13,10 @@ import (
 type Matrix struct{ Offset, Rows, Columns, Counted int }
 
 // Forced divides the columns of matrices by their root mean square, as Weight does, where they lie:
-// EDM2's forced weight normalisation (section 2.3), behind a step. Its input is the gradients'
-// norm; its output is the flat parameters, which are changed in place. A step whose norm is not
-// finite changes nothing.
+// EDM2's forced weight normalisation (section 2.3), behind a step. Its output is the flat
+// parameters, which are changed in place; there are no inputs.
 func Forced(matrices []Matrix) kernels.Kernel {
-	return forced{kernels.Signature{Name: "forced unit weights", Ranks: []int{0}, Rank: 1}, matrices}
+	return forced{kernels.Signature{Name: "forced unit weights", Rank: 1}, matrices}
 }
 
 type forced struct {
@@ -42,9 +39,6 @@ func (f forced) CPU(l kernels.Launch) func(*cpu.Pool) {
 		all = append(all, columns{1, m.Counted}.divide(w, w))
 	}
 	return func(p *cpu.Pool) {
-		if norm := float64(l.In[0].Data[0]); math.IsNaN(norm) || math.IsInf(norm, 0) {
-			return
-		}
 		for _, run := range all {
 			run(p)
 		}
@@ -58,7 +52,7 @@ func (forced) CUDAScratch(cuda.Launch) int { return 0 }
 func (f forced) CUDA(l cuda.Launch) (calls []cuda.Call) {
 	for _, m := range f.matrices {
 		w := cuda.Args(l.Out.Address+cuda.Address(4*m.Offset), int64(m.Columns))
-		calls = append(calls, overColumns("magnitude_weight", m.Columns, w, w, m.Rows, m.Columns, m.Counted, float32(1), l.In[0].Address))
+		calls = append(calls, overColumns("magnitude_weight", m.Columns, w, w, m.Rows, m.Columns, m.Counted, float32(1)))
 	}
 	return calls
 }

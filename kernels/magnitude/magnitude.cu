@@ -160,10 +160,9 @@ __device__ inline float column_sum(float x, float (&shared)[weight_rows][32]) {
   return total;
 }
 
-// A norm that is not finite leaves all as it is; none is 0. It may work in place.
-extern "C" __global__ void __launch_bounds__(32 * weight_rows) magnitude_weight(View<float> y, View<const float> w, int rows, int cols, int counted, float factor, const float *norm) {
+// It may work in place.
+extern "C" __global__ void __launch_bounds__(32 * weight_rows) magnitude_weight(View<float> y, View<const float> w, int rows, int cols, int counted, float factor) {
   __shared__ float shared[weight_rows][32];
-  if (norm && !(fabsf(*norm) <= 3.402823466e38f)) return;
   const int c = blockIdx.x * 32 + threadIdx.x;
   float squares = 0;
   for (int r = threadIdx.y; r < counted && c < cols; r += weight_rows) {

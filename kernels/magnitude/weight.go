@@ -20,7 +20,7 @@ func Weight(w *gorgonia.Node, factor float64, counted int) *gorgonia.Node {
 		return c.divide(l.In[0].Matrix, l.Out.Matrix)
 	}, cuda: func(l cuda.Launch) []cuda.Call {
 		w, y := l.In[0], l.Out
-		return []cuda.Call{overColumns("magnitude_weight", y.Cols, y.View(), w.View(), y.Rows, y.Cols, counted, float32(factor), cuda.Address(0))}
+		return []cuda.Call{overColumns("magnitude_weight", y.Cols, y.View(), w.View(), y.Rows, y.Cols, counted, float32(factor))}
 	}}
 	return kernels.Apply(exact{newOperation(f, w.Dims(), c.name("unit weights"), []*gorgonia.Node{w})}, w)
 }

@@ -20,7 +20,7 @@ func presets() []nets.Preset {
 	latents.InChannels, latents.OutChannels, latents.ModelChannels = 4, 4, 128
 	of := func(lr float64) nets.Recipe {
 		return nets.Recipe{
-			LR: lr, Batch: 8, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 20_000, LabelDrop: 0.1, Flip: true,
+			LR: lr, Batch: 8, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 20_000, LabelDrop: 0.1,
 			Images: 1_000_000, CheckpointEvery: 10_000, SampleEvery: 20_000,
 		}
 	}
@@ -29,7 +29,7 @@ func presets() []nets.Preset {
 			LR: 1e-2, Batch: 8, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 2_000, LabelDrop: 0.1,
 			Images: 17_000, CheckpointEvery: 5_000, SampleEvery: 8_500,
 		}},
-		{Name: "edm2-xs", Summary: "EDM2-XS, for latents of 64×64", Network: latents, Recipe: of(2e-3)},
-		{Name: "edm2-s", Summary: "EDM2-S, for images of 64×64", Network: small, Recipe: of(2e-3)},
+		{Name: "edm2-xs", Summary: "EDM2-XS, for latents of 64×64; it is told ln(σ)/4, as output edm has it, or --time-scale 1", Network: latents, Recipe: of(2e-3)},
+		{Name: "edm2-s", Summary: "EDM2-S, for images of 64×64; times as edm2-xs", Network: small, Recipe: of(2e-3)},
 	}
 }
