@@ -125,6 +125,9 @@ func read(data []byte, ignore ...string) (Config, error) {
 	if c.Name, ok = keys["_class_name"].(string); !ok {
 		return Config{}, errors.New("it has no _class_name that is a string")
 	}
+	if err := checkClass(c.Name); err != nil {
+		return Config{}, err
+	}
 	i, err := lookup.Find("_class_name", c.Name, Names())
 	if err != nil {
 		return Config{}, err
