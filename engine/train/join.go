@@ -109,31 +109,6 @@ func (t *Trainer) newJoint() *joint {
 	return j
 }
 
-// joinSums makes the sum of this process's micro-batches that of all: each owner of a
-// part is sent it of every node of every process, and adds up in the order that the tree
-// says. The sum of its part is all that it needs, but where the norm is of all gradients.
-func (t *Trainer) joinSums() error {
-	if t.onDevices() {
-		return t.joinOnDevices()
-	}
-	if t.joint == nil {
-		t.joint = t.newJoint()
-	}
-	j := t.joint
-	if err := t.exchangeFirst(); err != nil {
-		return err
-	}
-	for c := range t.parts.Chunks() {
-		if err := t.joinChunk(c); err != nil {
-			return err
-		}
-	}
-	if t.jointNorm != nil {
-		return nil
-	}
-	return t.group().GatherFloats(j.sums[0], t.parts)
-}
-
 // exchangeFirst sends every process what it owns of the nodes but the last, which the last
 // micro-batch does not change.
 func (t *Trainer) exchangeFirst() error {

@@ -37,7 +37,8 @@ func received(o StepOptions, own int) [][]*plan.Buffer {
 	return all
 }
 
-// joinOnDevices is joinSums of onDevices.
+// joinOnDevices makes the sum of this process's micro-batches that of all, as runLeaving does.
+// All gradients go to all: their norm on a device is not one of parts.
 func (t *Trainer) joinOnDevices() error {
 	g := t.group()
 	send, recv := make([][]device.Part, g.World), make([][]device.Part, g.World)

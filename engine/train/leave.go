@@ -10,10 +10,7 @@ import (
 
 // leaves says whether gradients of the last micro-batch go to the other processes while its
 // backward pass goes on: on devices whose memory the host can read at any time.
-func (s *Step) leaves() bool {
-	_, host := s.Target.(device.CPUTarget)
-	return s.joins() && host
-}
+func (s *Step) leaves() bool { return s.joins() && isHost(s.Target) }
 
 // finished is the launch of a micro-batch behind which a chunk of its gradients is complete.
 func (s *Step) finished(chunk int) (launch int) {
@@ -66,8 +63,10 @@ func (r *run) agreeOnLeaving() (err error) {
 	return err
 }
 
-// runLeaving runs the last micro-batch of this process's share, and sends its gradients
-// chunk by chunk, joined to the sums of those before.
+// runLeaving runs the last micro-batch of this process's share, and makes the sum of its
+// micro-batches that of all, chunk by chunk: each owner of a part is sent it of every node of
+// every process, and adds up in the order that the tree says. The sum of its part is all that
+// it needs, but where the norm is of all gradients.
 func (t *Trainer) runLeaving(int) error {
 	if t.joint == nil {
 		t.joint = t.newJoint()

@@ -20,9 +20,9 @@ func (t *Trainer) Train(h Hyper, fill func(micro int) error) (o Outcome, err err
 	switch {
 	case t.leaves() && err == nil:
 		err = t.join(nil)
-	case t.joins() && !t.leaves():
+	case t.onDevices():
 		if err = t.join(err); err == nil {
-			err = t.group().Fail(t.joinSums())
+			err = t.group().Fail(t.joinOnDevices())
 		}
 	}
 	if err != nil {
