@@ -18,6 +18,7 @@ import (
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data"
 	"fluxion/data/durable"
+	"fluxion/data/setting"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/process"
@@ -36,8 +37,9 @@ type sampleOptions struct {
 	count, batch, threads, columns, depth                                  int
 	seed                                                                   uint64
 	json, overwrite, verifies, latent, uint8                               bool
-	shard                                                                  int    // pictures of a shard
-	parts                                                                  string // --part
+	size                                                                   data.Size // of the images; zero: the model's own
+	shard                                                                  int       // pictures of a shard
+	parts                                                                  string    // --part
 	part                                                                   part
 	swept                                                                  bool // sampler and steps are those of a cell, whoever says them
 	disk                                                                   durable.Disk
@@ -146,7 +148,7 @@ that depend on the state alone.`,
 		},
 	}
 	c.Flags().SortFlags = false // what matters most comes first
-	o.sources = settings.Bind(c, slices.Concat(o.list(), o.noiseFlags.list()))
+	o.sources = settings.Bind(c, slices.Concat(o.list(), o.noiseFlags.list(), setting.List{o.sizeSetting()}))
 	c.Flags().Lookup("clip").NoOptDefVal = "true"
 	c.Flags().BoolVar(&o.latent, "latent", false, "of a model of latents: write them as they are, to FILE.npz, and no images")
 	c.Flags().BoolVar(&o.uint8, "uint8", false, "to FILE.npz: pixels as arr_0 and labels as arr_1, as the evaluator of guided-diffusion reads them, in place of float32")

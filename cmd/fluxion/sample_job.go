@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -18,7 +16,6 @@ import (
 	"fluxion/engine/process"
 	"fluxion/engine/sampler"
 	"fluxion/kernels/number"
-	"fluxion/nets"
 	"fluxion/nets/autoencoder"
 )
 
@@ -103,10 +100,13 @@ func (o *sampleOptions) planOf(read func() (*model.Model, error)) (j job, err er
 	if j.labels, err = o.labels(j.model, j.guide); err != nil {
 		return j, err
 	}
-	if j.size, err = imageSize(j.model.Network, o.floats() || j.model.Autoencoder != ""); err != nil {
+	if j.size, err = o.imageSize(j.model.Network, o.floats() || j.model.Autoencoder != ""); err != nil {
 		return j, modelError{o.model, err}
 	}
 	if err := o.planLatents(&j); err != nil {
+		return j, err
+	}
+	if err := o.checkSize(j); err != nil {
 		return j, err
 	}
 	if j.picture, err = o.pictureFlags.read(j.seen[0], j.seen[1], j.seen[2]); err != nil {
@@ -213,19 +213,6 @@ func (o *sampleOptions) planSampler(method sampler.Sampler, trained process.Proc
 		return run, fault.Usagef("--mask: sampler %s has no grid on which parts of a picture could be kept; want another one, such as heun", o.config.Sampler)
 	}
 	return run, nil
-}
-
-// imageSize is the height, width and channels of a network's images, which are to be
-// written as an array or as pictures.
-func imageSize(n nets.Network, array bool) ([3]int, error) {
-	s := n.Spec()
-	if s.Height == 0 {
-		return [3]int{}, errors.New("its config.json has no sample_size")
-	}
-	if n := s.Channels; n != 1 && n != 3 && !array {
-		return [3]int{}, fmt.Errorf("images of %d channels cannot be written as PNG, want 1 or 3; --out FILE.npz writes them as they are", n)
-	}
-	return [3]int{s.Height, s.Width, s.Channels}, nil
 }
 
 // maxSeeds bounds a list of seeds.

@@ -34,6 +34,9 @@ func (o *sampleOptions) planLatents(j *job) error {
 	if m.LatentChannels != j.size[2] {
 		return modelError{o.model, fmt.Errorf("its network makes %d channels, and its autoencoder decodes %d", j.size[2], m.LatentChannels)}
 	}
+	if err := o.latentSize(j, m); err != nil {
+		return err
+	}
 	if o.init != "" {
 		j.encodes, j.seen = m, [3]int{j.size[0] * m.Factor(), j.size[1] * m.Factor(), m.InChannels}
 	}
