@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -128,12 +129,14 @@ func (p *Pack) look(ctx context.Context) (there, other bool, err error) {
 func (p *Pack) grows(has string) bool {
 	want := p.Whole.Seeds
 	for part := range strings.SplitSeq(has, ",") {
-		var a, b int64
-		if n, err := fmt.Sscanf(part, "%d-%d", &a, &b); n != 2 || err != nil {
-			b = a
+		first, last, several := strings.Cut(part, "-")
+		if !several {
+			last = first
 		}
+		a, err1 := strconv.ParseInt(first, 10, 64)
+		b, err2 := strconv.ParseInt(last, 10, 64)
 		i, found := slices.BinarySearch(want, a)
-		if !found || int64(len(want)-i) <= b-a || want[i+int(b-a)] != b {
+		if err1 != nil || err2 != nil || b < a || !found || int64(len(want)-i) <= b-a || want[i+int(b-a)] != b {
 			return false
 		}
 	}
