@@ -17,6 +17,7 @@ func classes() nets.Classes {
 		mlp.Class(),
 		song.Class(),
 		edm.Class(),
+		edm.Guided(),
 		edm2.Class(),
 		edm2.Published(),
 	}

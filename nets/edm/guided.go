@@ -1,0 +1,194 @@
+package edm
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"fluxion/nets"
+	"fluxion/nets/unet"
+)
+
+// guidedName is the class of files of guided-diffusion (Dhariwal and Nichol 2021), whose UNet is a
+// UNet2DModel. A folder of them is FILE.pt as diffusion_pytorch_model.bin, which is read and not
+// run, scheduler/scheduler_config.json, and a config.json of the flags that sample it:
+//
+//	{"_class_name": "GuidedUNet", "image_size": 64, "num_channels": 192, "num_res_blocks": 3, "attention_resolutions": [32, 16, 8], "num_classes": 1000,
+//	 "num_head_channels": 64, "learn_sigma": true, "use_scale_shift_norm": true, "resblock_updown": true, "use_new_attention_order": true}
+const guidedName = "GuidedUNet"
+
+// Guided is the class of guided-diffusion's networks, for the list of all.
+func Guided() nets.Class { return nets.Class{Name: guidedName, Import: readGuided} }
+
+// guided is the flags that say what a network is.
+type guided struct {
+	size, channels, blocks, classes, headDim int
+	mult, attention                          []int
+	variance, scaleShift, updown, newOrder   bool
+}
+
+// guidedMult are channel_mult by image_size, where none are said.
+var guidedMult = map[int][]int{64: {1, 2, 3, 4}, 128: {1, 1, 2, 3, 4}, 256: {1, 1, 2, 2, 4, 4}}
+
+func readGuided(data []byte, ignore ...string) (nets.Import, error) {
+	g := guided{blocks: 2, channels: 128, scaleShift: true, attention: []int{16, 8}}
+	notes, err := nets.ParseKeys(data, guidedName, []nets.Key{
+		{Name: "image_size", Place: &g.size}, {Name: "num_channels", Place: &g.channels}, {Name: "num_res_blocks", Place: &g.blocks},
+		{Name: "num_classes", Place: &g.classes}, {Name: "num_head_channels", Place: &g.headDim}, {Name: "channel_mult", Place: &g.mult},
+		{Name: "attention_resolutions", Place: &g.attention}, {Name: "learn_sigma", Place: &g.variance}, {Name: "use_scale_shift_norm", Place: &g.scaleShift},
+		{Name: "resblock_updown", Place: &g.updown}, {Name: "use_new_attention_order", Place: &g.newOrder},
+		{Name: "dropout", Place: &nets.Number{}}, {Name: "use_fp16", Place: new(bool)}, // which change nothing of the network as it is used here
+	}, map[string]any{}, func(string, any) bool { return false }, ignore)
+	if err != nil {
+		return nets.Import{}, err
+	}
+	if g.mult == nil {
+		g.mult = guidedMult[g.size]
+	}
+	switch {
+	case g.size < 1 || g.size > 4096:
+		return nets.Import{}, nets.Refuse("image_size", "is %d, want 1 to 4096", g.size)
+	case g.channels < 32 || g.channels%32 != 0 || g.channels > 1<<14:
+		return nets.Import{}, nets.Refuse("num_channels", "is %d, want a multiple of 32", g.channels)
+	case len(g.mult) == 0 || len(g.mult) > 13:
+		return nets.Import{}, nets.Refuse("channel_mult", "has %d levels; of images of %d pixels say 1 to 13 whole numbers", len(g.mult), g.size)
+	case g.headDim < 1:
+		return nets.Import{}, nets.Refuse("num_head_channels", "is %d; supported: networks that say how many channels a head has, as 64", g.headDim)
+	case g.classes < 0 || g.classes >= 1<<20:
+		return nets.Import{}, nets.Refuse("num_classes", "is %d, want 0 to %d", g.classes, 1<<20-1)
+	}
+	n, err := g.network()
+	if err != nil {
+		return nets.Import{}, err
+	}
+	if g.variance {
+		notes = append(notes, "the network gives a variance, too: its half of the channels is left out, samplers use their own")
+	}
+	return nets.Import{Network: n.WithNotes(notes...), Source: g.source, Idle: func(string) bool { return false }}, nil
+}
+
+func (g guided) attends(level int) bool { return slices.Contains(g.attention, g.size>>level) }
+
+// network is the same network as one of diffusers'.
+func (g guided) network() (nets.Network, error) {
+	c := unet.Default()
+	c.SampleSize, c.InChannels, c.OutChannels, c.LayersPerBlock = []int{g.size}, 3, 3, g.blocks
+	c.DownBlockTypes, c.UpBlockTypes, c.BlockOutChannels = nil, nil, nil
+	for level, m := range g.mult {
+		down, up := "DownBlock2D", "UpBlock2D"
+		switch {
+		case g.attends(level):
+			down, up = "AttnDownBlock2D", "AttnUpBlock2D"
+		case g.updown:
+			down, up = "ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D"
+		}
+		c.DownBlockTypes, c.UpBlockTypes, c.BlockOutChannels = append(c.DownBlockTypes, down), append(c.UpBlockTypes, up), append(c.BlockOutChannels, m*g.channels)
+	}
+	slices.Reverse(c.UpBlockTypes)
+	c.TimeEmbeddingDim, c.AttnNormNumGroups, c.AttentionHeadDim = 4*g.channels, 32, g.headDim
+	if g.updown {
+		c.DownsampleType, c.UpsampleType = "resnet", "resnet"
+	}
+	if g.scaleShift {
+		c.ResnetTimeScaleShift = "scale_shift"
+	}
+	if g.classes > 0 {
+		c.NumClassEmbeds = g.classes + 1 // none, whose row is 0
+	}
+	return c, c.Validate()
+}
+
+// What maps where within blocks; guided.blockNames has the blocks.
+var guidedParts = map[string]string{
+	"norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0", "conv2": "out_layers.3",
+	"conv_shortcut": "skip_connection", "group_norm": "norm", "to_out.0": "proj_out", "to_q": "qkv", "to_k": "qkv", "to_v": "qkv", "conv": "",
+}
+
+var guidedEnds = map[string]string{
+	"time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2", "conv_in": "input_blocks.0.0", "conv_norm_out": "out.0", "conv_out": "out.2",
+}
+
+// blockNames are guided-diffusion's of our blocks.
+func (g guided) blockNames() map[string]string {
+	names := map[string]string{"mid_block.resnets.0": "middle_block.0", "mid_block.attentions.0": "middle_block.1", "mid_block.resnets.1": "middle_block.2"}
+	resampled := func(conv string) string { // by a convolution, or a residual block
+		if g.updown {
+			return ""
+		}
+		return conv
+	}
+	last, in, out := len(g.mult)-1, 1, 0
+	for level := range g.mult {
+		for j := range g.blocks {
+			names[fmt.Sprintf("down_blocks.%d.resnets.%d", level, j)] = fmt.Sprintf("input_blocks.%d.0", in)
+			names[fmt.Sprintf("down_blocks.%d.attentions.%d", level, j)] = fmt.Sprintf("input_blocks.%d.1", in)
+			in++
+		}
+		if level < last {
+			names[fmt.Sprintf("down_blocks.%d.downsamplers.0", level)] = fmt.Sprintf("input_blocks.%d.0", in) + resampled(".op")
+			in++
+		}
+	}
+	for up := range g.mult {
+		at := 1
+		if g.attends(last - up) {
+			at = 2
+		}
+		for j := range g.blocks + 1 {
+			names[fmt.Sprintf("up_blocks.%d.resnets.%d", up, j)] = fmt.Sprintf("output_blocks.%d.0", out)
+			names[fmt.Sprintf("up_blocks.%d.attentions.%d", up, j)] = fmt.Sprintf("output_blocks.%d.1", out)
+			out++
+		}
+		names[fmt.Sprintf("up_blocks.%d.upsamplers.0", up)] = fmt.Sprintf("output_blocks.%d.%d", out-1, at) + resampled(".conv")
+	}
+	return names
+}
+
+// source says where a parameter of ours lies.
+func (g guided) source(p nets.Param) nets.Source {
+	if p.Name == nets.ClassTable {
+		rows := g.classes * p.Stored[1]
+		return nets.Source{Names: []string{"label_emb.weight"}, Sizes: []int{rows}, Make: func(in [][]float32) []float32 {
+			return append(slices.Clone(in[0]), make([]float32, p.Size()-rows)...)
+		}}
+	}
+	dot := strings.LastIndexByte(p.Name, '.')
+	name, kind := p.Name[:dot], p.Name[dot:]
+	if end, ok := guidedEnds[name]; ok {
+		s := nets.Source{Names: []string{end + kind}}
+		if name == "conv_out" && g.variance { // the first half is the noise
+			s.Sizes = []int{2 * p.Size()}
+			s.Make = func(in [][]float32) []float32 { return in[0][:p.Size()] }
+		}
+		return s
+	}
+	for block, theirs := range g.blockNames() {
+		part, ok := strings.CutPrefix(name, block+".")
+		if !ok {
+			continue
+		}
+		to := theirs
+		if inner := guidedParts[part]; inner != "" {
+			to += "." + inner
+		}
+		s := nets.Source{Names: []string{to + kind}}
+		if at := slices.Index([]string{"to_q", "to_k", "to_v"}, part); at >= 0 {
+			s.Sizes = []int{3 * p.Size()}
+			s.Make = func(in [][]float32) []float32 { return g.of(in[0], p.Stored[0], at) }
+		}
+		return s
+	}
+	return nets.Source{Names: []string{p.Name}} // which the file lacks
+}
+
+// of takes q, k or v of all three: of one behind the other, or, in the old order, of each head.
+func (g guided) of(in []float32, rows, at int) (out []float32) {
+	width, head := len(in)/(3*rows), g.headDim
+	if g.newOrder {
+		head = rows
+	}
+	for first := 0; first < rows; first += head {
+		out = append(out, in[(3*first+at*head)*width:][:head*width]...)
+	}
+	return out
+}
