@@ -23,7 +23,7 @@ type cudaProgram struct {
 	plan   *plan.Plan
 	memory *cudaMemory
 	calls  [][]cuda.Call // of each launch of the plan
-	graph  cuda.Graph    // nil: the calls are launched one by one
+	graphs []cuda.Graph  // of each section; nil: the calls are launched one by one
 	after  []cuda.Call   // behind all others of a run: the counter moves on
 
 	parameters []parameters
@@ -103,10 +103,21 @@ func (g *cudaProgram) load(results []plan.Tensor) error {
 // capture makes a graph of a run. Without one, runs are launched kernel by kernel, which is slower
 // and no reason to give up.
 func (g *cudaProgram) capture() error {
-	graph, err := g.device.stream.Capture(func() error { return g.launch(nil) })
+	var graphs []cuda.Graph
+	var err error
+	for i := range g.sections() {
+		var graph cuda.Graph
+		if graph, err = g.device.stream.Capture(func() error { return g.launch(i, nil) }); err != nil {
+			break
+		}
+		graphs = append(graphs, graph)
+	}
 	if err == nil {
-		g.graph = graph
+		g.graphs = graphs
 		return nil
+	}
+	for _, graph := range graphs {
+		_ = graph.Close()
 	}
 	if e := (*cuda.Error)(nil); !errors.As(err, &e) || e.Result.Lost() || g.device.stream.Synchronize() != nil {
 		return err // the stream is of no use any more
@@ -115,8 +126,23 @@ func (g *cudaProgram) capture() error {
 	return nil
 }
 
-// launch puts a run into the stream, kernel by kernel, and calls launched after each.
-func (g *cudaProgram) launch(launched func(what func() string) error) error {
+// sections is how many parts a run has: they end with plan.Cuts, and with the plan.
+func (g *cudaProgram) sections() int { return len(g.plan.Cuts) + 1 }
+
+// section is the launches of one.
+func (g *cudaProgram) section(i int) (first, end int) {
+	end = len(g.calls)
+	if i > 0 {
+		first = g.plan.Cuts[i-1] + 1
+	}
+	if i < len(g.plan.Cuts) {
+		end = g.plan.Cuts[i] + 1
+	}
+	return first, end
+}
+
+// launch puts a section of a run into the stream, kernel by kernel, and calls launched after each.
+func (g *cudaProgram) launch(section int, launched func(what func() string) error) error {
 	put := func(c cuda.Call, what func() string) error {
 		if err := g.device.stream.Launch(c); err != nil {
 			return err
@@ -126,12 +152,16 @@ func (g *cudaProgram) launch(launched func(what func() string) error) error {
 		}
 		return launched(what)
 	}
-	for i, calls := range g.calls {
-		for k, c := range calls {
+	first, end := g.section(section)
+	for i := first; i < end; i++ {
+		for k, c := range g.calls[i] {
 			if err := put(c, func() string { return g.what(i, k) }); err != nil {
 				return err
 			}
 		}
+	}
+	if end < len(g.calls) {
+		return nil
 	}
 	for _, c := range g.after {
 		if err := put(c, c.Name); err != nil {
@@ -141,15 +171,15 @@ func (g *cudaProgram) launch(launched func(what func() string) error) error {
 	return nil
 }
 
-// run is one run of the plan, by the graph if there is one.
-func (g *cudaProgram) run() error {
+// run is a section of a run of the plan, by its graph if there is one.
+func (g *cudaProgram) run(section int) error {
 	switch {
-	case g.graph != nil:
-		return g.graph.Launch(g.device.stream)
+	case g.graphs != nil:
+		return g.graphs[section].Launch(g.device.stream)
 	case !g.device.singly:
-		return g.launch(nil)
+		return g.launch(section, nil)
 	}
-	return g.launch(func(what func() string) error {
+	return g.launch(section, func(what func() string) error {
 		if err := g.device.wait(); err != nil {
 			return fmt.Errorf("%s: %w", what(), err)
 		}
@@ -270,14 +300,32 @@ func (g *cudaProgram) upload(first, n int, set func(i int) error) error {
 }
 
 func (g *cudaProgram) RunSteps(n int, set func(i int) error) error {
+	return g.runCut(n, set, func(int) error { return nil })
+}
+
+// RunCut executes a program of a GPU once. Behind each launch of its plan's Cuts it calls
+// behind, when what comes until there is in the stream.
+func RunCut(p Program, behind func(launch int) error) error {
+	return p.(*cudaProgram).runCut(1, nil, behind)
+}
+
+func (g *cudaProgram) runCut(n int, set, behind func(i int) error) error {
 	for done := 0; done < n; {
 		ahead := min(g.plan.Ahead, n-done)
 		if err := g.upload(done, ahead, set); err != nil {
 			return err
 		}
 		for range ahead {
-			if err := g.run(); err != nil {
-				return err
+			for i := range g.sections() {
+				if err := g.run(i); err != nil {
+					return err
+				}
+				if i == len(g.plan.Cuts) {
+					break
+				}
+				if err := behind(g.plan.Cuts[i]); err != nil {
+					return err
+				}
 			}
 		}
 		done += ahead
@@ -408,8 +456,8 @@ func (g *cudaProgram) Write(t plan.Tensor, src []float32) error {
 // Free waits for the runs so far, whose buffers it gives back.
 func (g *cudaProgram) Free() error {
 	err := released(g.device.stream.Synchronize())
-	if g.graph != nil {
-		err = errors.Join(err, released(g.graph.Close()))
+	for _, graph := range g.graphs {
+		err = errors.Join(err, released(graph.Close()))
 	}
 	if g.uploaded != nil {
 		err = errors.Join(err, released(g.uploaded.Close()))
@@ -420,7 +468,7 @@ func (g *cudaProgram) Free() error {
 	for _, r := range g.results {
 		err = errors.Join(err, released(g.device.device.FreeHost(r.pinned)))
 	}
-	g.graph, g.uploaded, g.pinned, g.results = nil, nil, nil, nil
+	g.graphs, g.uploaded, g.pinned, g.results = nil, nil, nil, nil
 	return err
 }
 

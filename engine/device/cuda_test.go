@@ -53,6 +53,51 @@ func TestNoCUDAKernel(t *testing.T) {
 	}
 }
 
+// TestRunCut: who waits for a launch is called when what comes until there is in the stream, and no
+// more; the program runs as without, also kernel by kernel.
+func TestRunCut(t *testing.T) {
+	for _, singly := range []bool{false, true} {
+		d := testCUDA(t)
+		d.singly = singly
+		a := newAdder(t, d.Target(), 1)
+		a.plan.Cuts = []int{0, 1} // it is fed, the total, the copy of gradients
+		m := alloc(t, d, a.plan.Sizes)
+		if err := m.Fill(a.grads, 0); err != nil {
+			t.Fatal(err)
+		}
+		g := loaded(t, d, a.plan, m)
+		place := a.plan.Place(a.total)
+		if err := g.Write(place, make([]float32, adderWidth)); err != nil {
+			t.Fatal(err)
+		}
+		a.fed.Set(2)
+		total := func(want float32) {
+			t.Helper()
+			got := make([]float32, adderWidth)
+			if err := g.Read(place, got); err != nil || got[0] != want {
+				t.Errorf("total %v (%v), want %v", got, err, want)
+			}
+		}
+		var cuts []int
+		err := RunCut(g, func(launch int) error {
+			cuts = append(cuts, launch)
+			total(float32(2 * launch))
+			return nil
+		})
+		if err != nil || !slices.Equal(cuts, a.plan.Cuts) {
+			t.Errorf("cuts %v, %v", cuts, err)
+		}
+		if err := g.RunSteps(3, nil); err != nil {
+			t.Error(err)
+		}
+		total(8)
+		enough := errors.New("enough")
+		if err := RunCut(g, func(int) error { return enough }); !errors.Is(err, enough) {
+			t.Errorf("an error of who is called became %v", err)
+		}
+	}
+}
+
 // TestOpen: names, and what is missing in one line.
 func TestOpen(t *testing.T) {
 	t.Setenv(Variable, driver.Simulated)

@@ -8,6 +8,7 @@ import (
 
 	"fluxion/engine/collective"
 	"fluxion/engine/plan"
+	"fluxion/kernels/cuda"
 	"fluxion/kernels/cuda/nccl"
 )
 
@@ -26,12 +27,23 @@ type Part struct {
 type Peers interface {
 	// About names what moves them.
 	About() string
-	// Exchange sends the parts of send, by rank, to the other processes, and fills those of
-	// recv with what they send: as many from each, and as long, as it sends here. All
-	// processes call it, in the same order. It returns when that is done.
-	Exchange(m Memory, send, recv [][]Part) error
+	// Begin has the parts of send, by rank, go to the other processes, and those of recv
+	// filled with what they send: as many from each, and as long, as it sends here. All
+	// processes begin the same, in the same order. What has been run before is over then,
+	// what is run behind may be done at the same time.
+	Begin(m Memory, send, recv [][]Part) error
+	// Finish waits until all that has begun is done.
+	Finish() error
 	// Close ends it: with all the others, or at once if the group is not in step any more.
 	Close() error
+}
+
+// Exchange begins, and waits until it is done.
+func Exchange(p Peers, m Memory, send, recv [][]Part) error {
+	if err := p.Begin(m, send, recv); err != nil {
+		return err
+	}
+	return p.Finish()
 }
 
 // NewPeers joins the devices of a group's processes, which all call it.
@@ -40,7 +52,7 @@ func NewPeers(d Device, g collective.Group) (Peers, error) {
 	if err = g.Agree(err); err != nil {
 		return nil, err
 	}
-	own := viaHost{g}.About()
+	own := (&viaHost{}).About()
 	if library != nil {
 		own = library.String()
 	}
@@ -54,7 +66,7 @@ func NewPeers(d Device, g collective.Group) (Peers, error) {
 		}
 	}
 	if library == nil {
-		return viaHost{g}, nil
+		return &viaHost{group: g}, nil
 	}
 	return joinNCCL(d.(*CUDA), g, library)
 }
@@ -76,15 +88,34 @@ func libraryFor(d Device) (*nccl.Library, error) {
 	return l, nil
 }
 
-// viaHost moves numbers by the group's link, through the memory of the host.
-type viaHost struct{ group collective.Group }
+// viaHost moves numbers by the group's link, through the memory of the host, in the end.
+type viaHost struct {
+	group collective.Group
+	begun []func() error
+}
 
-func (viaHost) About() string { return "the memory of the host" }
+func (*viaHost) About() string { return "the memory of the host" }
 
-func (viaHost) Close() error { return nil }
+func (*viaHost) Close() error { return nil }
 
-// Exchange moves the first parts of all, then the second ones, and so on.
-func (v viaHost) Exchange(m Memory, send, recv [][]Part) error {
+func (v *viaHost) Begin(m Memory, send, recv [][]Part) error {
+	v.begun = append(v.begun, func() error { return v.exchange(m, send, recv) })
+	return nil
+}
+
+func (v *viaHost) Finish() error {
+	begun := v.begun
+	v.begun = nil
+	for _, exchange := range begun {
+		if err := exchange(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exchange moves the first parts of all, then the second ones, and so on.
+func (v *viaHost) exchange(m Memory, send, recv [][]Part) error {
 	for i := 0; ; i++ {
 		at := func(all [][]Part, r int) (Part, bool) {
 			if r < len(all) && i < len(all[r]) {
@@ -125,12 +156,16 @@ func (v viaHost) Exchange(m Memory, send, recv [][]Part) error {
 	}
 }
 
-// byNCCL moves numbers between GPUs, behind what is in the stream of the device.
+// byNCCL moves numbers between GPUs, in a stream beside that of the device.
 type byNCCL struct {
 	device  *CUDA
 	group   collective.Group
 	library *nccl.Library
 	*nccl.Communicator
+
+	stream      cuda.Stream
+	before, end cuda.Event // in the device's stream, before what is begun; in this one, behind it
+	bytes       int64      // that are on their way
 }
 
 // joining is how long processes may take to be joined by NCCL.
@@ -180,17 +215,25 @@ func joinNCCL(d *CUDA, g collective.Group, l *nccl.Library) (Peers, error) {
 		}
 		return nil, err
 	}
+	if p.stream, err = d.device.NewStream(); err == nil {
+		p.before, err = d.device.NewEvent()
+	}
+	if err == nil {
+		p.end, err = d.device.NewEvent()
+	}
+	if err = g.Agree(err); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
 	return p, nil
 }
 
 func (p *byNCCL) About() string { return p.library.String() }
 
-func (p *byNCCL) Exchange(m Memory, send, recv [][]Part) error {
+func (p *byNCCL) Begin(m Memory, send, recv [][]Part) error {
 	memory, ok := m.(*cudaMemory)
 	if !ok || memory.device != p.device {
 		return fmt.Errorf("memory of another device than %s", p.device.Name())
 	}
-	bytes := int64(0)
 	places := func(all [][]Part) ([][]nccl.Part, error) {
 		placed := make([][]nccl.Part, len(all))
 		for r, parts := range all {
@@ -213,20 +256,46 @@ func (p *byNCCL) Exchange(m Memory, send, recv [][]Part) error {
 	}
 	for _, parts := range out {
 		for _, part := range parts {
-			bytes += int64(part.Bytes)
+			p.bytes += int64(part.Bytes)
 		}
 	}
-	err = p.Communicator.Exchange(p.device.stream, out, in)
-	if err == nil {
-		err = p.group.Await(bytes, p.device.wait, p.Failed, func() { _ = p.Abort() })
+	if err = p.device.stream.Record(p.before); err == nil {
+		err = p.stream.Wait(p.before)
 	}
+	if err == nil {
+		err = p.Exchange(p.stream, out, in)
+	}
+	return p.group.Fail(err)
+}
+
+// Finish has what follows in the stream of the device wait, too.
+func (p *byNCCL) Finish() error {
+	err := p.stream.Record(p.end)
+	if err == nil {
+		err = p.device.stream.Wait(p.end)
+	}
+	if err == nil {
+		err = p.group.Await(p.bytes, p.device.wait, p.Failed, func() { _ = p.Abort() })
+	}
+	p.bytes = 0
 	return p.group.Fail(err)
 }
 
 // Close ends the communicator. Where a process has failed, nothing may wait for it.
 func (p *byNCCL) Close() error {
+	end := p.Communicator.Close
 	if p.group.Lost() != nil {
-		return p.Abort()
+		end = p.Abort
 	}
-	return p.Communicator.Close()
+	err := end()
+	if p.end != nil {
+		err = errors.Join(err, released(p.end.Close()))
+	}
+	if p.before != nil {
+		err = errors.Join(err, released(p.before.Close()))
+	}
+	if p.stream != nil {
+		err = errors.Join(err, released(p.stream.Close()))
+	}
+	return err
 }

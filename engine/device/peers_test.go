@@ -103,7 +103,7 @@ func TestPeers(t *testing.T) {
 					}
 				}
 				for range 2 {
-					if err := p.Exchange(m.memory, send, recv); err != nil {
+					if err := Exchange(p, m.memory, send, recv); err != nil {
 						return err
 					}
 				}
@@ -165,7 +165,7 @@ func TestPeerLost(t *testing.T) {
 			return p.Close()
 		}
 		part := []Part{{m.buffer, 0, 5}}
-		err = p.Exchange(m.memory, nil, [][]Part{nil, part})
+		err = Exchange(p, m.memory, nil, [][]Part{nil, part})
 		var lost *collective.LostError
 		if !errors.As(err, &lost) || !errors.Is(m.group.Lost(), err) {
 			return fmt.Errorf("the wait ends with %w", err)

@@ -149,6 +149,7 @@ type Plan struct {
 	Target    Target
 	Precision number.Type
 	Ahead     int   // runs whose parameters the table holds together
+	Cuts      []int // launches behind which somebody waits for what is there, in their order; see device.RunCut
 	Alive     []int // bytes of the arena that hold something at each launch, its working memory among them
 
 	row    int              // bytes of a row of the table

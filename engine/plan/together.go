@@ -62,6 +62,10 @@ type group struct {
 	bytes   int
 }
 
+// earlyGroups is the part of a plan's launches that one waits at most, where gradients are to
+// be complete early: most of them nobody in the plan reads.
+const earlyGroups = 16
+
 // gather lets launches wait for others that they can run together with, until somebody reads what they make.
 func (c *compiler) gather(launches []pending, from, to int) {
 	target, ok := c.Target.(Gatherer)
@@ -99,6 +103,13 @@ func (c *compiler) gather(launches []pending, from, to int) {
 			owner, _ := o.value.base()
 			if name := waitsFor[owner]; name != "" {
 				run(name)
+			}
+		}
+		if c.Early {
+			for _, name := range names {
+				if g := waiting[name]; g != nil && i-g.members[0] > (to-from)/earlyGroups {
+					run(name)
+				}
 			}
 		}
 		l := w.launch((*value).describe)

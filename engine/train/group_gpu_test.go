@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,8 @@ import (
 	"fluxion/kernels/cuda/cudatest"
 	"fluxion/kernels/cuda/nccl"
 	"fluxion/kernels/cuda/simdriver"
+	"fluxion/kernels/number"
+	"fluxion/nets"
 )
 
 // gpuDevice is a device that other devices of the test do not know of: a simulated one, with
@@ -71,6 +74,36 @@ func TestSameBitsOnGPUs(t *testing.T) {
 			same(t, files(t, dirs[0]), files(t, dirs[1]))
 		})
 	}
+}
+
+// TestCuts: plans for GPUs are cut where chunks of gradients are complete, which most are long
+// before the backward pass ends.
+func TestCuts(t *testing.T) {
+	n, err := Network("small", nets.Spec{Height: 32, Width: 32, Channels: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewStep(StepOptions{
+		Network: n, Height: 32, Width: 32, Batch: 1, Accumulate: 2, Target: device.CUDATarget{}, Precision: number.BFloat16, Group: collective.Local(2)[1],
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ready []int
+	size, soon := nets.FlatSize(s.Trained.Params), 0
+	for _, l := range s.leaveIn(s.order()) {
+		ready = append(ready, l.ready)
+		if from, to := s.parts.Chunk(l.chunk); l.ready < len(s.Micro.Launches)*9/10 {
+			soon += to - from
+		}
+	}
+	if !slices.Equal(slices.Compact(ready), s.Micro.Cuts) || len(s.Micro.Cuts) < 3 {
+		t.Errorf("cut behind launches %v of %d, chunks are complete behind %v", s.Micro.Cuts, len(s.Micro.Launches), ready)
+	}
+	if soon < size/2 {
+		t.Errorf("%d of %d gradients are complete before the last tenth of the launches", soon, size)
+	}
+	t.Logf("cut behind launches %v of %d", s.Micro.Cuts, len(s.Micro.Launches))
 }
 
 // TestApart: two processes with one GPU are named, and none begins.

@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"slices"
 
 	"fluxion/engine/collective"
 	"fluxion/engine/device"
@@ -37,33 +38,81 @@ func received(o StepOptions, own int) [][]*plan.Buffer {
 	return all
 }
 
-// joinOnDevices makes the sum of this process's micro-batches that of all, as runLeaving does.
-// All gradients go to all: their norm on a device is not one of parts.
-func (t *Trainer) joinOnDevices() error {
+// leaveOnDevices is runLeaving of onDevices: what goes to others does so in a stream beside
+// that of the backward pass.
+func (t *Trainer) leaveOnDevices() error {
+	if err := t.beginFirst(); err != nil {
+		return err
+	}
+	leaving, next := t.at.leaving, 0
+	err := device.RunCut(t.at.programs[0], func(launch int) error {
+		for ; next < len(leaving) && leaving[next].ready <= launch; next++ {
+			if err := t.beginChunk(leaving[next].chunk); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = t.peers.Finish()
+	}
+	if err == nil && t.fold != nil {
+		err = device.Run(t.fold)
+	}
+	if err == nil {
+		err = t.gatherOnDevices(t.Buffers.Sums[0])
+	}
+	return err
+}
+
+// beginFirst sends every process what it owns of the nodes but the last, which the last
+// micro-batch does not change.
+func (t *Trainer) beginFirst() error {
 	g := t.group()
 	send, recv := make([][]device.Part, g.World), make([][]device.Part, g.World)
 	for r := range g.World {
 		if r == g.Rank {
 			continue
 		}
-		for i := range nodesOf(g, g.Rank, t.Accumulate) {
+		for i := range nodesOf(g, g.Rank, t.Accumulate) - 1 {
 			send[r] = append(send[r], t.partOf(t.Buffers.Sums[i], r)...)
 		}
-		for _, b := range t.Buffers.Received[r] {
+		for i := range nodesOf(g, r, t.Accumulate) - 1 {
 			for _, p := range t.pieces() {
-				recv[r] = append(recv[r], device.Part{Buffer: b, From: p.at, N: p.to - p.from})
+				recv[r] = append(recv[r], t.receivedPart(r, i, p))
 			}
 		}
 	}
-	if err := t.peers.Exchange(t.Memory, send, recv); err != nil {
+	return t.peers.Begin(t.Memory, send, recv)
+}
+
+// beginChunk adds a chunk of the last micro-batch's gradients to the sums, and sends every
+// process the piece that it owns of the last node.
+func (t *Trainer) beginChunk(chunk int) error {
+	if err := device.Run(t.adds[chunk]); err != nil {
 		return err
 	}
-	if t.fold != nil {
-		if err := device.Run(t.fold); err != nil {
-			return err
+	g := t.group()
+	send, recv := make([][]device.Part, g.World), make([][]device.Part, g.World)
+	for r := range g.World {
+		if r == g.Rank {
+			continue
+		}
+		if from, to := t.parts.Piece(chunk, r); from < to {
+			send[r] = []device.Part{{Buffer: t.Buffers.Sums[nodesOf(g, g.Rank, t.Accumulate)-1], From: from, N: to - from}}
+		}
+		for _, p := range t.pieces() {
+			if p.chunk == chunk {
+				recv[r] = []device.Part{t.receivedPart(r, nodesOf(g, r, t.Accumulate)-1, p)}
+			}
 		}
 	}
-	return t.gatherOnDevices(t.Buffers.Sums[0])
+	return t.peers.Begin(t.Memory, send, recv)
+}
+
+// receivedPart is where a piece of another process's node comes to.
+func (t *Trainer) receivedPart(rank, node int, p piece) device.Part {
+	return device.Part{Buffer: t.Buffers.Received[rank][node], From: p.at, N: p.to - p.from}
 }
 
 // gatherOnDevices is gather of onDevices.
@@ -75,7 +124,35 @@ func (t *Trainer) gatherOnDevices(b *plan.Buffer) error {
 			send[r], recv[r] = t.partOf(b, g.Rank), t.partOf(b, r)
 		}
 	}
-	return t.peers.Exchange(t.Memory, send, recv)
+	return device.Exchange(t.peers, t.Memory, send, recv)
+}
+
+// compileLast makes the plans that add a chunk of the last micro-batch's gradients to the
+// sums, and has plans of micro-batches cut where chunks are complete.
+func (s *Step) compileLast(flat plan.Options) (err error) {
+	all := additions(s.Accumulation, s.share())
+	for c := range s.parts.Chunks() {
+		from, to := s.parts.Chunk(c)
+		flat.After = nil
+		for _, a := range all[len(all)-1] {
+			flat.After = append(flat.After, s.adding(a, from, to-from))
+		}
+		p, err := plan.Compile(flat)
+		if err != nil {
+			return err
+		}
+		s.lastSums = append(s.lastSums, p)
+	}
+	return nil
+}
+
+// cut has the plan of a micro-batch cut behind the launches that complete chunks.
+func (s *Step) cut() {
+	for c := range s.parts.Chunks() {
+		s.Micro.Cuts = append(s.Micro.Cuts, s.finished(c))
+	}
+	slices.Sort(s.Micro.Cuts)
+	s.Micro.Cuts = slices.Compact(s.Micro.Cuts)
 }
 
 // partOf is what a process owns of a flat buffer that has room for all.

@@ -8,10 +8,6 @@ import (
 	"fluxion/engine/plan"
 )
 
-// leaves says whether gradients of the last micro-batch go to the other processes while its
-// backward pass goes on: on devices whose memory the host can read at any time.
-func (s *Step) leaves() bool { return s.joins() && isHost(s.Target) }
-
 // finished is the launch of a micro-batch behind which a chunk of its gradients is complete.
 func (s *Step) finished(chunk int) (launch int) {
 	from, to := s.parts.Chunk(chunk)
@@ -19,7 +15,7 @@ func (s *Step) finished(chunk int) (launch int) {
 		for _, o := range append(slices.Clone(l.In), l.Out) {
 			at := o.Offset / 4
 			if o.Buffer == s.Buffers.Gradients && at < to && at+o.Values() > from {
-				launch = i
+				launch = max(launch, i, l.Later) // a GPU may launch it with a later one
 			}
 		}
 	}
@@ -52,7 +48,7 @@ func (s *Step) leaveIn(order []int) (list []leaving) {
 // differ.
 func (r *run) agreeOnLeaving() (err error) {
 	t := r.trainer
-	if !t.leaves() {
+	if !t.joins() {
 		return nil
 	}
 	order, err := collective.BroadcastValue(r.group, t.order())
@@ -68,6 +64,9 @@ func (r *run) agreeOnLeaving() (err error) {
 // every process, and adds up in the order that the tree says. The sum of its part is all that
 // it needs, but where the norm is of all gradients.
 func (t *Trainer) runLeaving(int) error {
+	if t.onDevices() {
+		return t.group().Fail(t.leaveOnDevices())
+	}
 	if t.joint == nil {
 		t.joint = t.newJoint()
 	}

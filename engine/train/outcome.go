@@ -17,13 +17,8 @@ type Outcome struct {
 func (t *Trainer) Train(h Hyper, fill func(micro int) error) (o Outcome, err error) {
 	t.Hyper(h)
 	o.Changed, err = t.runShare(fill)
-	switch {
-	case t.leaves() && err == nil:
+	if t.joins() && err == nil {
 		err = t.join(nil)
-	case t.onDevices():
-		if err = t.join(err); err == nil {
-			err = t.group().Fail(t.joinOnDevices())
-		}
 	}
 	if err != nil {
 		return o, err
@@ -50,7 +45,7 @@ func (t *Trainer) runShare(fill func(micro int) error) (changed bool, err error)
 	for i := share.first; i < share.end; i++ {
 		err := fill(i)
 		last := i == share.end-1
-		if t.leaves() && (last || err != nil) {
+		if t.joins() && (last || err != nil) {
 			_, err = t.tell(part{}, err)
 		}
 		if err != nil {
@@ -58,9 +53,9 @@ func (t *Trainer) runShare(fill func(micro int) error) (changed bool, err error)
 		}
 		err = t.runOne(i)
 		switch {
-		case err != nil && t.leaves() && last:
+		case err != nil && t.joins() && last:
 			return true, t.group().Fail(err) // of which the others do not know
-		case err != nil && t.leaves():
+		case err != nil && t.joins():
 			_, err = t.tell(part{}, err)
 			return true, err
 		case err != nil:

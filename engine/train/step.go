@@ -103,7 +103,8 @@ type Step struct {
 	leaving   []leaving        // how they go to other processes
 	applies   bool             // the objective applies the first average
 	parts     collective.Parts // of the flat buffers, by process
-	fold      *plan.Plan       // adds up the nodes of all processes, on their devices; nil: elsewhere
+	lastSums  []*plan.Plan     // of onDevices: of each chunk of the gradients, the last additions
+	fold      *plan.Plan       // and those of the nodes of all processes; nil: this one has no part
 	jointNorm *jointNorm       // nil: the norm is that of gradients which this process has all of
 	// microNorm is that of a micro-batch's gradients; nil: nobody wants it.
 	microNorm *gorgonia.Node
@@ -284,13 +285,19 @@ func (s *Step) compile(c plan.Options, applied map[*plan.Buffer]bool) error {
 		c.Inputs = append(c.Inputs, s.microNorm)
 		micro = []plan.Stage{{Kernel: gradnorm.New(), In: []plan.Ref{{Buffer: b.Gradients}}, Out: plan.Ref{Node: s.microNorm}}}
 	}
-	c.Early, s.microEnd = s.leaves(), len(micro)
+	c.Early, s.microEnd = s.joins(), len(micro)
 	compile(&s.Micro, c, micro...)
+	if err == nil && s.onDevices() {
+		s.cut()
+	}
 	if s.beside != nil {
 		return err
 	}
 	if err == nil {
 		err = s.compileSums(flat)
+	}
+	if s.onDevices() && err == nil {
+		err = s.compileLast(flat)
 	}
 	if s.onDevices() && s.pieces() != nil {
 		compile(&s.fold, flat, s.folding()...)
@@ -353,7 +360,7 @@ func (s *Step) plans() []*plan.Plan {
 // Sizes is the memory that the step needs.
 func (s *Step) Sizes() plan.Sizes {
 	all := s.plans()
-	for _, p := range []*plan.Plan{s.narrow, s.fold, s.unit} {
+	for _, p := range slices.Concat(s.lastSums, []*plan.Plan{s.narrow, s.fold, s.unit}) {
 		if p != nil {
 			all = append(all, p)
 		}

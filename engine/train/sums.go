@@ -123,15 +123,7 @@ func (s *Step) compileSums(flat plan.Options) error {
 		var after []int
 		for _, a := range list {
 			if _, ok := numbers[a]; !ok {
-				sum := plan.Ref{Buffer: s.Buffers.Sums[a.to]}
-				stage := plan.Stage{Kernel: pointwise.NewAdd(1), In: []plan.Ref{sum, {Buffer: s.Buffers.Gradients}}, Out: sum}
-				switch a.source {
-				case first:
-					stage.Kernel, stage.In = pointwise.NewCopy(1), stage.In[1:]
-				case above:
-					stage.In[1] = plan.Ref{Buffer: s.Buffers.Sums[a.to+1]}
-				}
-				flat.After = []plan.Stage{stage}
+				flat.After = []plan.Stage{s.adding(a, 0, 0)}
 				p, err := plan.Compile(flat)
 				if err != nil {
 					return err
@@ -144,4 +136,17 @@ func (s *Step) compileSums(flat plan.Options) error {
 		s.additions = append(s.additions, after)
 	}
 	return nil
+}
+
+// adding is an addition of so many elements from one on; n = 0: of all.
+func (s *Step) adding(a addition, from, n int) plan.Stage {
+	of := func(b *plan.Buffer) plan.Ref { return plan.Ref{Buffer: b, From: from, N: n} }
+	sum := of(s.Buffers.Sums[a.to])
+	switch a.source {
+	case first:
+		return plan.Stage{Kernel: pointwise.NewCopy(1), In: []plan.Ref{of(s.Buffers.Gradients)}, Out: sum}
+	case above:
+		return plan.Stage{Kernel: pointwise.NewAdd(1), In: []plan.Ref{sum, of(s.Buffers.Sums[a.to+1])}, Out: sum}
+	}
+	return plan.Stage{Kernel: pointwise.NewAdd(1), In: []plan.Ref{sum, of(s.Buffers.Gradients)}, Out: sum}
 }

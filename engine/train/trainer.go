@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"fluxion/data"
 	"fluxion/engine/device"
@@ -68,18 +69,19 @@ func (s *Step) load(d device.Device, m device.Memory) (*Trainer, error) {
 		}
 		t.programs = append(t.programs, program)
 	}
-	for _, l := range []struct {
-		plan *plan.Plan
-		to   *device.Program
-	}{{s.narrow, &t.narrow}, {s.fold, &t.fold}, {s.unit, &t.unit}} {
-		if l.plan == nil {
-			continue
+	t.adds = make([]device.Program, len(s.lastSums))
+	load := func(p *plan.Plan, to *device.Program) (err error) {
+		if p != nil {
+			*to, err = d.Load(p, m)
 		}
-		program, err := d.Load(l.plan, m)
-		if err != nil {
-			return nil, errors.Join(err, t.Free())
-		}
-		*l.to = program
+		return err
+	}
+	err := errors.Join(load(s.narrow, &t.narrow), load(s.fold, &t.fold), load(s.unit, &t.unit))
+	for i, p := range s.lastSums {
+		err = errors.Join(err, load(p, &t.adds[i]))
+	}
+	if err != nil {
+		return nil, errors.Join(err, t.Free())
 	}
 	return t, nil
 }
@@ -119,12 +121,13 @@ type Trainer struct {
 	*Step
 	Memory   device.Memory
 	programs []device.Program
-	narrow   device.Program // of Step.narrow
-	fold     device.Program // of Step.fold
-	unit     device.Program // of Step.unit
-	peers    device.Peers   // with the other processes of the group
-	others   []*Trainer     // of micro-batches of other shapes
-	at       *Trainer       // of the shape of the last micro-batch: this one, or one of others
+	narrow   device.Program   // of Step.narrow
+	adds     []device.Program // of Step.lastSums
+	fold     device.Program   // of Step.fold
+	unit     device.Program   // of Step.unit
+	peers    device.Peers     // with the other processes of the group
+	others   []*Trainer       // of micro-batches of other shapes
+	at       *Trainer         // of the shape of the last micro-batch: this one, or one of others
 	scalar   [1]float32
 
 	filled   []objective.Observation // of the micro-batch
@@ -140,7 +143,7 @@ func (t *Trainer) Free() error {
 	if t.peers != nil {
 		err = t.peers.Close()
 	}
-	for _, p := range append(t.programs, t.narrow, t.fold, t.unit) {
+	for _, p := range slices.Concat(t.programs, t.adds, []device.Program{t.narrow, t.fold, t.unit}) {
 		if p != nil {
 			err = errors.Join(err, p.Free())
 		}
@@ -226,7 +229,7 @@ func (t *Trainer) Refresh() error {
 // accumulation this is the whole step.
 func (t *Trainer) runMicro(i int) (float64, error) {
 	run := t.runAlone
-	if t.leaves() && i == t.share().end-1 {
+	if t.joins() && i == t.share().end-1 {
 		run = t.runLeaving
 	}
 	if err := run(i); err != nil {
