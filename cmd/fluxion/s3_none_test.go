@@ -3,6 +3,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 // TestWithoutS3: a build without S3 says so wherever an address is given.
 func TestWithoutS3(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
 	out := filepath.Join(t.TempDir(), "o")
 	for _, c := range []struct {
 		args string
@@ -23,5 +25,8 @@ func TestWithoutS3(t *testing.T) {
 		if code != c.code || err == nil || !strings.Contains(err.Error(), "this build has no S3; want one that was built with -tags s3") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: exit %d, %v", c.args, code, err)
 		}
+	}
+	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
+		t.Errorf("what failed left %v, %v", left, err)
 	}
 }

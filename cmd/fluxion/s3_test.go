@@ -116,12 +116,16 @@ func TestS3(t *testing.T) {
 	if err := os.CopyFS(filepath.Join(s.Folder, "models", "run"), os.DirFS(run)); err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("TMPDIR", t.TempDir())
 	args[2] = s.Address("models/run")
 	must(with(args, "--out", filepath.Join(dir, "by-model"))...)
 	if !same(tree(t, filepath.Join(dir, "pictures", "pictures")), tree(t, filepath.Join(dir, "by-model"))) {
 		t.Error("a model of the store makes other pictures")
 	}
 	must("convert", s.Address("models/run"), filepath.Join(dir, "converted"))
+	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
+		t.Errorf("copies of models are left: %v, %v", left, err)
+	}
 }
 
 // TestS3Refuses: what is wrong is said in one line, and nothing is half written.

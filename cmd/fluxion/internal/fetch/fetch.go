@@ -41,7 +41,6 @@ func Model(ctx context.Context, address string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	fetched.dirs[address] = dir
 	local := filepath.Join(dir, object.Base(address))
 	if ending := path.Ext(address); ending == ".safetensors" || ending == ".npz" {
 		err = copyTo(ctx, address, local)
@@ -49,9 +48,9 @@ func Model(ctx context.Context, address string) (string, error) {
 		err = folder(ctx, address, local)
 	}
 	if err != nil {
-		return "", err
+		return "", errors.Join(err, os.RemoveAll(dir))
 	}
-	fetched.at[address] = local
+	fetched.at[address], fetched.dirs[address] = local, dir
 	return local, nil
 }
 
