@@ -120,7 +120,8 @@ func TestShapes(t *testing.T) {
 func TestBuckets(t *testing.T) {
 	for _, accumulate := range []int{1, 2} {
 		s := inBuckets(t)
-		s.Accumulate = accumulate
+		s.Accumulate, s.NoiseScale = accumulate, accumulate > 1
+		s.TimeSampler, s.Weighting = "adaptive:bins=8", "sigmoid" // which learns from the errors of images
 		whole, stopped := t.TempDir(), t.TempDir()
 		o, rec := options(t, s, whole)
 		train(t, o)
