@@ -156,8 +156,11 @@ func TestWarpgroups(t *testing.T) {
 		groups                   int // calls of forward, gradient of the input, of the weights
 	}{
 		{2, 16, 8, 64, 128, 3, Same(3), 3},
+		{1, 16, 32, 64, 128, 3, Same(3), 3},
+		{1, 16, 16, 64, 128, 3, Same(3), 3},
+		{1, 4, 64, 64, 128, 3, Same(3), 2},
 		{2, 8, 8, 128, 136, 3, Same(3), 3},
-		{2, 16, 16, 128, 128, 3, Options{Stride: 2, PadBottom: 1, PadRight: 1}, 6},
+		{2, 16, 16, 128, 128, 3, Options{Stride: 2, PadBottom: 1, PadRight: 1}, 5},
 		{2, 12, 12, 128, 128, 1, Same(1), 3},
 		{2, 12, 12, 64, 64, 3, Same(3), 0},
 		{2, 16, 16, 8, 64, 3, Same(3), 0},
@@ -180,8 +183,31 @@ func TestWarpgroups(t *testing.T) {
 // An image is the same, to the bit, alone and with others.
 func TestImagesDoNotDependOnTheBatch(t *testing.T) {
 	g := kerneltest.NewGPU(t, 1)
+	for _, of := range []number.Type{number.Float32, number.BFloat16} {
+		calls := imagesAlike(t, g, of, 4, 136, 64, cuda.Card{}) // few pixels, long sums
+		if len(calls) != 2 {
+			t.Fatalf("%v: %d launches, want shared sums", of, len(calls))
+		}
+	}
+}
+
+// So it is by wgmma, which few images need as well as many: the order of sums is its own.
+func TestImagesByWarpgroups(t *testing.T) {
+	hopper, err := cuda.CardNamed("h200")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size, function := range map[int]string{16: "gemm_nn_128x128_wgmma_tall_bf16"} {
+		if calls := imagesAlike(t, kerneltest.NewSimulator(t, 1), number.BFloat16, size, 128, 128, hopper); calls[0].Function != function {
+			t.Errorf("%d×%d pixels: %s, want %s", size, size, calls[0].Function, function)
+		}
+	}
+}
+
+// imagesAlike holds that an image is the same alone and with others; it returns the launches.
+func imagesAlike(t *testing.T, g *kerneltest.GPU, of number.Type, size, cin, cout int, card cuda.Card) (calls []cuda.Call) {
+	t.Helper()
 	rng := rand.New(rand.NewPCG(15, 16))
-	const size, cin, cout = 4, 136, 64 // few pixels, long sums: blocks share them
 	normal := func(n int) []float64 {
 		v := make([]float64, n)
 		for i := range v {
@@ -191,24 +217,23 @@ func TestImagesDoNotDependOnTheBatch(t *testing.T) {
 	}
 	x, w, b := normal(3*size*size*cin), normal(9*cin*cout), normal(cout)
 	f := forwardCUDA{newForward(Same(3), tensor.Shape{3, 3, cin, cout})}
-	for _, of := range []number.Type{number.Float32, number.BFloat16} {
-		var alone, together []float32
-		for _, images := range []int{1, 3} {
-			l := cuda.Launch{
-				In:  []cuda.Operand{g.Matrix(of, images*size*size, cin, 0, x), g.Matrix(of, 9*cin, cout, 0, w), g.Vector(number.Float32, b)},
-				Out: g.Empty(of, images*size*size, cout, 0),
-			}
-			l.In[0].Shape, l.In[1].Shape = tensor.Shape{images, size, size, cin}, tensor.Shape{3, 3, cin, cout}
-			l.Scratch = g.Alloc(f.CUDAScratch(l))
-			calls := f.CUDA(l)
-			if len(calls) != 2 {
-				t.Fatalf("%v, %d images: %d launches, want shared sums", of, images, len(calls))
-			}
-			g.Run(calls...)
-			alone, together = together, g.Values(l.Out)
+	var alone, together []float32
+	for _, images := range []int{1, 3} {
+		l := cuda.Launch{
+			In:   []cuda.Operand{g.Matrix(of, images*size*size, cin, 0, x), g.Matrix(of, 9*cin, cout, 0, w), g.Vector(number.Float32, b)},
+			Out:  g.Empty(of, images*size*size, cout, 0),
+			Card: card,
 		}
-		if !slices.Equal(alone, together[:len(alone)]) {
-			t.Errorf("%v: the first of three images is another than the same alone", of)
+		l.In[0].Shape, l.In[1].Shape = tensor.Shape{images, size, size, cin}, tensor.Shape{3, 3, cin, cout}
+		if n := f.CUDAScratch(l); n > 0 {
+			l.Scratch = g.Alloc(n)
 		}
+		calls = f.CUDA(l)
+		g.Run(calls...)
+		alone, together = together, g.Values(l.Out)
 	}
+	if !slices.Equal(alone, together[:len(alone)]) {
+		t.Errorf("%v: the first of three images is another than the same alone", of)
+	}
+	return calls
 }

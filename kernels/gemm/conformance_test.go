@@ -21,7 +21,7 @@ type combination struct {
 	kind   Kind
 	access access
 	tile   tile
-	groups groupTile // of the kernels by wgmma, or none
+	groups *groupTile // of the kernels by wgmma, or none
 	walk   pattern
 	splits int
 	group  int // columns of a group of statistics that are left, or of TN the sums of b's columns; 0: none
@@ -83,8 +83,8 @@ func enlarged(parity int) func(int) Axis {
 
 func (c combination) String() string {
 	name := choice{tile: c.tile}.function(c.kind, c.access, c.of)
-	if c.groups.m > 0 {
-		name = "wgmma " + name
+	if c.groups != nil {
+		name = c.groups.function(c.kind)
 	}
 	s := fmt.Sprintf("%s, %s, %d splits", name, c.walk.name, c.splits)
 	for _, flag := range []struct {
@@ -112,10 +112,10 @@ func (c combination) asked() bool {
 	case !slices.Contains(c.walk.kinds, c.kind),
 		c.walk.heads && (c.splits > 1 || c.add || c.image || c.bias || c.group > 0),
 		c.image && c.kind == TN, // no row of the result is of an image
-		c.sums() && (c.group != 4 || c.groups.m > 0),
+		c.sums() && (c.group != 4 || c.groups != nil),
 		c.group > 0 && !c.sums() && (!measured || c.ragged || c.single), // see Chunks
 		c.single && c.of == number.Float32,
-		c.groups.m > 0 && (c.walk.heads || c.walk.y(8).Taps*c.walk.x(8).Taps == 0):
+		c.groups != nil && (c.walk.heads || c.walk.y(8).Taps*c.walk.x(8).Taps == 0 || c.groups.tall && (c.walk.y(8).Taps != tallTaps || c.walk.stride != 1)):
 		return false
 	}
 	return true
@@ -144,10 +144,12 @@ func combinations() (all []combination, values []levels) {
 					continue
 				}
 				tiles := tilesOf(t, a)
-				groups := make([]groupTile, len(tiles))
+				groups := make([]*groupTile, len(tiles))
 				if t == number.BFloat16 && a == direct {
-					for _, g := range warpTiles {
-						tiles, groups = append(tiles, tile{m: g.m, n: groupWidth}), append(groups, g)
+					for i, g := range hopperTiles {
+						if slices.Contains(g.kinds, kind) {
+							tiles, groups = append(tiles, tile{m: g.m, n: groupWidth}), append(groups, &hopperTiles[i])
+						}
 					}
 				}
 				for i, tile := range tiles {
@@ -273,7 +275,7 @@ const before = -77 // in the result where nothing is to be written
 func (c combination) trial(g *kerneltest.GPU, rng *rand.Rand) *trial {
 	grid := [2]int{9, 8} // 144 pixels
 	images := 2
-	if c.group > 0 && !c.sums() || c.groups.m > 0 { // whole strips, and boxes
+	if c.group > 0 && !c.sums() || c.groups != nil { // whole strips, and boxes
 		grid, images = [2]int{8, 8}, 3
 	}
 	p := CUDA{Kind: c.kind, Depth: 40, Width: c.tile.n + 16, Walk: Walk{
@@ -292,6 +294,9 @@ func (c combination) trial(g *kerneltest.GPU, rng *rand.Rand) *trial {
 	}
 	if c.ragged {
 		p.Depth, p.Width = p.Depth-3, p.Width-5
+		if c.groups != nil { // results leave in vectors
+			p.Width++
+		}
 	}
 	count, heads := 1, 1
 	if c.walk.heads {
@@ -343,7 +348,7 @@ func (c combination) trial(g *kerneltest.GPU, rng *rand.Rand) *trial {
 	}
 	q.lend(g, draw, outRows)
 	q.choice = lay(q.CUDA, c.access, c.tile)
-	if c.groups.m > 0 {
+	if c.groups != nil {
 		q.choice, _ = c.groups.lay(q.CUDA)
 	}
 	q.choice.splitSteps = max(1, ceil(q.steps, c.splits))

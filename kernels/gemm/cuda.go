@@ -120,8 +120,8 @@ func (p CUDA) shared(c choice) int {
 
 // SumsColumns says whether the product makes Sums itself: wgmma's does not.
 func (p CUDA) SumsColumns() bool {
-	_, by := p.flat().groups()
-	return !by || p.access() != direct
+	_, _, by := p.byGroups(p.access())
+	return !by
 }
 
 // columnParts is the rows that are left of sums of B's columns.
@@ -138,18 +138,15 @@ func (p CUDA) Calls() []cuda.Call {
 	if p.Partials.Address != 0 && a == gatherB {
 		a = gather
 	}
-	if a == direct {
-		p := p.flat()
-		if c, ok := p.groups(); ok {
-			return p.bind(c, a)
-		}
+	if p, c, ok := p.byGroups(a); ok {
+		return p.bind(c, a)
 	}
 	return p.bind(choose(p, a), a)
 }
 
 // call is the launch without its arguments.
 func (p CUDA) call(c choice, a access) cuda.Call {
-	if c.groups > 0 {
+	if c.groups != nil {
 		return p.groupCall(c)
 	}
 	return cuda.Call{

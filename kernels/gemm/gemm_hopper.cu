@@ -6,27 +6,27 @@
 
 // A step is 64 of k. An operand's tile is rows of 128 bytes, swizzled: of k for each index m or n, or
 // of 64 indices m or n for each k, as it lies in global memory.
-constexpr int depth = 64, row_bytes = 128, width = 128, group_threads = 128, groups = 2;
+constexpr int depth = 64, row_bytes = 128, width = 128, group_threads = 128;
 constexpr int panel = 64 * row_bytes; // of 64 m or n, however they lie
 
-template <Kind kind, int M>
+// Group is four warps with tiles of 64×128 of the result.
+template <Kind kind, int tiles>
 struct Group {
   static constexpr bool side_a = kind == TN, side_b = kind != NT;
-  static constexpr int tiles = M / 64 / groups; // of 64 rows
-  static constexpr int pitch = width + 8, strip_floats = 64 * pitch + 3 * group_threads, batch = 4;
+  // Results leave through shared memory, so that a warp writes whole rows; all tiles of a group at once, but for TN.
+  static constexpr int together = kind == TN ? 1 : tiles, pitch = width + 8, strip_floats = together * 64 * pitch + 3 * group_threads;
+  static constexpr int batch = 4, chunks = width / 4, apart = group_threads / chunks; // rows that a thread writes: four columns of each
 
   float sum[tiles][64] = {};
 
-  // step multiplies tiles a, of all groups, and b.
-  __device__ void step(int group, uint32_t a, uint32_t b) {
+  // step multiplies tiles of a, which begin at these places, and b.
+  __device__ void step(const uint32_t (&a)[tiles], uint32_t b) {
     constexpr int k_a = side_a ? 16 * row_bytes : 32, k_b = side_b ? 16 * row_bytes : 32;
     multiply_begin();
 #pragma unroll
     for (int k = 0; k < depth / 16; k++) {
 #pragma unroll
-      for (int i = 0; i < tiles; i++) {
-        multiply<side_a, side_b>(sum[i], descriptor<panel>(a + (group * tiles + i) * panel + k * k_a), descriptor<panel>(b + k * k_b));
-      }
+      for (int i = 0; i < tiles; i++) multiply<side_a, side_b>(sum[i], descriptor<panel>(a[i] + k * k_a), descriptor<panel>(b + k * k_b));
     }
     multiply_commit();
   }
@@ -45,63 +45,153 @@ struct Group {
     return m;
   }
 
-  // write brings the sums out through shared memory, so that a warp writes whole rows, and leaves their
-  // moments. first is the row of the product at the group's first sum, rows and columns those that there are.
+  // strip_of writes 64 rows from first on, all of one image if there is a vector for each, as finish does.
+  template <typename Out>
+  __device__ static Moments strip_of(const Product &p, const float *shared, int first, int rows, int column, int64_t out, bool measured) {
+    const bool alike = !p.mapped || (p.out_step == 1 && p.out_size == p.grid_size && p.out_w == p.grid_w); // rows of product and result
+    const int thread = threadIdx.x % group_threads, c = column + thread % chunks * 4;
+    const bool there = c < p.width && first < rows;
+    int row = first + thread / chunks;
+    float extra[4] = {};
+    if (there && p.bias) load(extra, p.bias + c);
+    if (there && p.per_image) {
+      float image[4];
+      load(image, p.per_image + int64_t(p.by_grid_size.divide(first)) * p.per_image_pitch + c);
+#pragma unroll
+      for (int j = 0; j < 4; j++) extra[j] += image[j];
+    }
+    Out *to = static_cast<Out *>(p.out) + out + c;
+    const bf16 *add = static_cast<const bf16 *>(p.add) + c;
+    shared += thread / chunks * pitch + thread % chunks * 4;
+    Moments mine = {};
+#pragma unroll 1
+    for (int i = 0; i < 64 / (apart * batch); i++) {
+      int at[batch];
+      float v[batch][4], more[batch][4] = {};
+#pragma unroll
+      for (int k = 0; k < batch; k++) {
+        at[k] = there && row < rows ? row : -1;
+        if (!alike && at[k] >= 0) at[k] = int(place(p, row).row);
+        load(v[k], shared + k * apart * pitch);
+        if (p.add && at[k] >= 0) load(more[k], add + int64_t(at[k]) * p.add_pitch);
+        row += apart;
+      }
+#pragma unroll
+      for (int k = 0; k < batch; k++) {
+#pragma unroll
+        for (int j = 0; j < 4; j++) v[k][j] += extra[j] + more[k][j];
+        if (at[k] >= 0) store(to + int64_t(at[k]) * p.out_pitch, v[k]);
+      }
+      if (measured) mine.join(moments(v));
+      shared += apart * batch * pitch;
+    }
+    return mine;
+  }
+
+  // write brings the sums out and leaves their moments. first is the row of the product at the group's first
+  // sum, rows and columns those that there are.
   __device__ void write(const Product &p, float *shared, int barrier, int first, int rows, int column, int64_t out) {
-    constexpr int chunks = width / 4, apart = group_threads / chunks;
-    Moments *parts = reinterpret_cast<Moments *>(shared + 64 * pitch); // [apart][chunks]
+    Moments *parts = reinterpret_cast<Moments *>(shared + together * 64 * pitch); // [apart][chunks]
     const int thread = threadIdx.x % group_threads, lane = thread % 32;
+    const bool measured = kind == NN && p.group;
 #pragma unroll
-    for (int i = 0; i < tiles; i++) {
-      if (i > 0) group_sync<group_threads>(barrier);
+    for (int top = 0; top < tiles; top += together) {
+      if (top > 0) group_sync<group_threads>(barrier);
 #pragma unroll
-      for (int j = 0; j < width / 8; j++) {
-        float *at = shared + (thread / 32 * 16 + lane / 4) * pitch + j * 8 + lane % 4 * 2;
-        *reinterpret_cast<float2 *>(at) = make_float2(sum[i][4 * j], sum[i][4 * j + 1]);
-        *reinterpret_cast<float2 *>(at + 8 * pitch) = make_float2(sum[i][4 * j + 2], sum[i][4 * j + 3]);
+      for (int i = 0; i < together; i++) {
+#pragma unroll
+        for (int j = 0; j < width / 8; j++) {
+          const float(&s)[64] = sum[top + i];
+          float *at = shared + (i * 64 + thread / 32 * 16 + lane / 4) * pitch + j * 8 + lane % 4 * 2;
+          *reinterpret_cast<float2 *>(at) = make_float2(s[4 * j], s[4 * j + 1]);
+          *reinterpret_cast<float2 *>(at + 8 * pitch) = make_float2(s[4 * j + 2], s[4 * j + 3]);
+        }
       }
       group_sync<group_threads>(barrier);
-      Moments mine = {};
 #pragma unroll 1
-      for (int r = thread / chunks; r < 64; r += apart * batch) {
-        int at[batch], columns[batch];
-        float v[batch][4];
-#pragma unroll
-        for (int k = 0; k < batch; k++) {
-          columns[k] = column + thread % chunks * 4;
-          at[k] = first + i * 64 + r + k * apart;
-          load(v[k], shared + (r + k * apart) * pitch + thread % chunks * 4);
-        }
-        finish<bf16>(p, out, at, rows, columns, v);
-        if (kind == NN && p.group) mine.join(moments(v));
-      }
-      if constexpr (kind == NN) {
-        if (!p.group) continue;
-        parts[thread] = mine;
-        group_sync<group_threads>(barrier);
-        const int quarter = p.group / 4;
-        for (int g = thread; g < width / p.group; g += group_threads) {
-          Moments all = {};
-          for (int k = 0; k < apart * quarter; k++) all.join(parts[k / quarter * chunks + g * quarter + k % quarter]);
-          if (first + i * 64 >= rows || column / p.group + g >= p.groups) continue;
-          float *at = p.moments + (first + i * 64) / strip * 3 * p.groups + column / p.group + g;
-          at[0] = all.count, at[p.groups] = all.mean, at[2 * p.groups] = all.squares;
+      for (int i = 0; i < together; i++) {
+        const int row = first + (top + i) * 64;
+        const float *from = shared + i * 64 * pitch;
+        const Moments mine = p.float_out ? strip_of<float>(p, from, row, rows, column, out, measured) : strip_of<bf16>(p, from, row, rows, column, out, measured);
+        if constexpr (kind == NN) {
+          if (!measured) continue;
+          parts[thread] = mine;
+          group_sync<group_threads>(barrier);
+          const int quarter = p.group / 4;
+          for (int g = thread; g < width / p.group; g += group_threads) {
+            Moments all = {};
+            for (int k = 0; k < apart * quarter; k++) all.join(parts[k / quarter * chunks + g * quarter + k % quarter]);
+            if (row >= rows || column / p.group + g >= p.groups) continue;
+            float *at = p.moments + row / strip * 3 * p.groups + column / p.group + g;
+            at[0] = all.count, at[p.groups] = all.mean, at[2 * p.groups] = all.squares;
+          }
+          if (i + 1 < together) group_sync<group_threads>(barrier);
         }
       }
     }
   }
 };
 
-// multiply_tile is the kernel: M×128 of the result. Where registers are given, those that copy keep so many
+// Ring is stages of shared memory that are filled and emptied in turn: by one thread, and by all warps of the groups.
+template <int stages>
+struct Ring {
+  uint32_t full, empty; // mbarriers
+  int slot = 0;
+  uint32_t parity;
+
+  // Whoever fills begins where all are empty.
+  __device__ Ring(uint32_t barriers, bool fills) : full(barriers), empty(barriers + 8 * stages), parity(fills) {}
+
+  __device__ void make(int groups) const {
+    for (int i = 0; i < stages; i++) {
+      barrier_init(full + 8 * i, 1);
+      barrier_init(empty + 8 * i, groups * group_threads / 32);
+    }
+  }
+  // take waits for a stage that is empty, of which so many bytes will be filled; the barrier is where they are told.
+  __device__ uint32_t take(int bytes) const {
+    barrier_wait(empty + 8 * slot, parity);
+    barrier_expect(full + 8 * slot, bytes);
+    return full + 8 * slot;
+  }
+  __device__ void wait() const { barrier_wait(full + 8 * slot, parity); }
+  // release the stage before this one.
+  __device__ void release() const {
+    if (threadIdx.x % 32 == 0) barrier_arrive(empty + 8 * (slot == 0 ? stages - 1 : slot - 1));
+  }
+  __device__ void next() {
+    if (++slot == stages) slot = 0, parity ^= 1;
+  }
+};
+
+// copy_weights copies a tile of b for nn or nt: 64 of k from this one on, of a matrix of weights.
+template <Kind kind>
+__device__ inline void copy_weights(uint32_t to, const TensorMap &map, uint32_t ready, int column, int k, int weights) {
+  if constexpr (kind == NN) {
+    copy_box(to, map, ready, column, k, weights);
+    copy_box(to + panel, map, ready, column + 64, k, weights);
+  } else {
+    copy_box(to, map, ready, k, column, weights);
+  }
+}
+
+// aligned is where memory begins that was asked for 1024 bytes larger than needed: eight rows of a swizzle are 1024 bytes.
+__device__ inline uint32_t aligned(const void *memory) { return (shared_address(memory) + 1023) & ~1023; }
+
+extern __shared__ uint8_t dynamic[];
+
+__device__ inline float *generic(uint32_t shared) { return reinterpret_cast<float *>(dynamic + (shared - shared_address(dynamic))); }
+
+// multiply_tile makes M×128 of the result. Where registers are given, those that copy keep so many
 // of them, and those that multiply have so many.
 template <Kind kind, int M, int stages, int copying, int multiplying>
 __device__ inline void multiply_tile(const TensorMap &map_a, const TensorMap &map_b, const Product &p) {
-  constexpr int bytes_a = M * row_bytes, bytes = bytes_a + width * row_bytes;
-  static_assert(groups * Group<kind, M>::strip_floats * 4 <= stages * bytes, "results leave through the memory of the stages");
-  extern __shared__ uint8_t dynamic[];
+  constexpr int groups = 2, tiles = M / 64 / groups, bytes_a = M * row_bytes, bytes = bytes_a + width * row_bytes;
+  static_assert(groups * Group<kind, tiles>::strip_floats * 4 <= stages * bytes, "results leave through the memory of the stages");
   __shared__ uint64_t barriers[2 * stages];
-  const uint32_t full = shared_address(barriers), empty = full + 8 * stages;
-  const uint32_t begin = shared_address(dynamic), memory = (begin + 1023) & ~1023; // eight rows of a swizzle are 1024 bytes
+  const uint32_t memory = aligned(dynamic);
+  const bool fills = threadIdx.x >= groups * group_threads;
+  Ring<stages> ring(shared_address(barriers), fills);
 
   const int down = p.by_tiles_n.divide(blockIdx.x), column = (blockIdx.x - down * p.tiles_n) * width;
   const int tap = kind == TN ? p.by_tap_tiles.divide(down) : 0;
@@ -109,27 +199,19 @@ __device__ inline void multiply_tile(const TensorMap &map_a, const TensorMap &ma
   const int from = blockIdx.y * p.split_steps, to = min(from + p.split_steps, p.steps);
 
   if (threadIdx.x == 0) {
-    for (int i = 0; i < stages; i++) {
-      barrier_init(full + 8 * i, 1);
-      barrier_init(empty + 8 * i, groups * group_threads / 32);
-    }
+    ring.make(groups);
     barrier_publish();
   }
   __syncthreads();
 
-  if (threadIdx.x >= groups * group_threads) {
+  if (fills) {
     if constexpr (copying > 0) give_registers<copying>();
     if (threadIdx.x > groups * group_threads) return;
     const Product::Pixel g = p.pixel(kind == TN ? 0 : first_row);
-    int slot = 0;
-    uint32_t parity = 1; // all stages are empty at first
     for (int i = from; i < to; i++) {
-      barrier_wait(empty + 8 * slot, parity);
-      const uint32_t a = memory + slot * bytes, b = a + bytes_a, ready = full + 8 * slot;
-      barrier_expect(ready, bytes);
+      const uint32_t ready = ring.take(bytes), a = memory + ring.slot * bytes, b = a + bytes_a;
       const int at = kind == TN ? tap : p.by_tap_steps.divide(i), tap_y = p.by_taps_x.divide(at), tap_x = at - tap_y * p.taps_x;
       const int y = p.origin_y + p.direction * tap_y, x = p.origin_x + p.direction * tap_x;
-      const int weights = p.tap_first + tap_y * p.tap_step_y + tap_x * p.tap_step_x;
       if constexpr (kind == TN) {
         const Product::Pixel k = p.pixel(i * depth);
 #pragma unroll
@@ -139,51 +221,178 @@ __device__ inline void multiply_tile(const TensorMap &map_a, const TensorMap &ma
       } else {
         const int k = (i - at * ((p.depth + depth - 1) / depth)) * depth;
         copy_box(a, map_a, ready, k, g.x * p.stride + x, g.y * p.stride + y, g.image);
-        if constexpr (kind == NN) {
-          copy_box(b, map_b, ready, column, k, weights);
-          copy_box(b + panel, map_b, ready, column + 64, k, weights);
-        } else {
-          copy_box(b, map_b, ready, k, column, weights);
-        }
+        copy_weights<kind>(b, map_b, ready, column, k, p.tap_first + tap_y * p.tap_step_y + tap_x * p.tap_step_x);
       }
-      if (++slot == stages) slot = 0, parity ^= 1;
+      ring.next();
     }
     return;
   }
 
   if constexpr (multiplying > 0) take_registers<multiplying>();
-  Group<kind, M> mine;
+  Group<kind, tiles> mine;
   const int group = threadIdx.x / group_threads;
-  int slot = 0;
-  uint32_t parity = 0;
   int i = from; // < to; the assembler must know that there is a step, or it lets each product end before the next
 #pragma unroll 1
   do {
-    barrier_wait(full + 8 * slot, parity);
-    mine.step(group, memory + slot * bytes, memory + slot * bytes + bytes_a);
+    ring.wait();
+    uint32_t a[tiles];
+#pragma unroll
+    for (int j = 0; j < tiles; j++) a[j] = memory + ring.slot * bytes + (group * tiles + j) * panel;
+    mine.step(a, memory + ring.slot * bytes + bytes_a);
     multiply_wait<1>(); // the step before is over
-    if (i > from && threadIdx.x % 32 == 0) barrier_arrive(empty + 8 * (slot == 0 ? stages - 1 : slot - 1));
-    if (++slot == stages) slot = 0, parity ^= 1;
+    if (i > from) ring.release();
+    ring.next();
   } while (++i < to);
   multiply_wait<0>();
   group_sync<groups * group_threads>(1); // what the other group multiplied lies where this one's results go
 
-  float *results = reinterpret_cast<float *>(dynamic + (memory - begin)) + group * Group<kind, M>::strip_floats;
   const int rows = tap * p.depth + (kind == TN ? p.depth : p.pixels);
-  mine.write(p, results, 2 + group, tap * p.depth + first_row + group * (M / groups), rows, column, blockIdx.y * p.out_split);
+  mine.write(p, generic(memory) + group * mine.strip_floats, 2 + group, tap * p.depth + first_row + group * (M / groups), rows, column, blockIdx.y * p.out_split);
 }
 
-#define PRODUCT(name, kind, m, threads, blocks, ...)                                                                                                   \
-  extern "C" __global__ void __launch_bounds__(threads, blocks)                                                                                        \
-      gemm_##name##_##m##x128_wgmma_bf16(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, const __grid_constant__ Product p) { \
-    multiply_tile<kind, m, __VA_ARGS__>(a, b, p);                                                                                                      \
+// Three taps above each other read nearly the same pixels, and they are copied once: a box is two rows of the image taller
+// than the pixels that a step multiplies, and the taps are rows of it. Rows of the image are 8 pixels or a
+// multiple, so each tap begins at a multiple of eight rows of the swizzle. A step is 64 channels and a column of taps.
+
+// multiply_tall makes M×128 of the result. Boxes of pixels and tiles of weights have rings of their own.
+template <Kind kind, int M, int weights, int copying, int multiplying>
+__device__ inline void multiply_tall(const TensorMap &map_a, const TensorMap &map_b, const Product &p) {
+  constexpr int groups = 2, tiles = M / 64 / groups, boxes = 2, weights_bytes = width * row_bytes;
+  constexpr int box_bytes = (M + 64) * row_bytes; // up to two rows more of 32 pixels, or of each of four images of 8×8
+  static_assert(groups * Group<kind, tiles>::strip_floats * 4 <= boxes * box_bytes + weights * weights_bytes, "results leave through the memory of the rings");
+  __shared__ uint64_t barriers[2 * boxes + 2 * weights];
+  const uint32_t memory_a = aligned(dynamic), memory_b = memory_a + boxes * box_bytes;
+  const bool fills = threadIdx.x >= groups * group_threads;
+  Ring<boxes> ring_a(shared_address(barriers), fills);
+  Ring<weights> ring_b(shared_address(barriers + 2 * boxes), fills);
+
+  const int down = p.by_tiles_n.divide(blockIdx.x), column = (blockIdx.x - down * p.tiles_n) * width, first_row = down * M;
+  const int from = blockIdx.y * p.split_steps, to = min(from + p.split_steps, p.steps);
+  const int image = min(M, p.grid_size); // pixels of one in the box
+
+  if (threadIdx.x == 0) {
+    ring_a.make(groups);
+    ring_b.make(groups);
+    barrier_publish();
+  }
+  __syncthreads();
+
+  if (fills) {
+    if constexpr (copying > 0) give_registers<copying>();
+    if (threadIdx.x > groups * group_threads) return;
+    const Product::Pixel g = p.pixel(first_row);
+    const int y = g.y + p.origin_y - (p.direction < 0 ? 2 : 0), bytes = (M + M / image * 2 * p.grid_w) * row_bytes;
+    for (int i = from; i < to; i++) {
+      const int tap_x = p.by_tap_steps.divide(i), k = (i - tap_x * ((p.depth + depth - 1) / depth)) * depth;
+      copy_box(memory_a + ring_a.slot * box_bytes, map_a, ring_a.take(bytes), k, g.x + p.origin_x + p.direction * tap_x, y, g.image);
+      ring_a.next();
+      for (int tap_y = 0; tap_y < 3; tap_y++) {
+        copy_weights<kind>(memory_b + ring_b.slot * weights_bytes, map_b, ring_b.take(weights_bytes), column, k, p.tap_first + tap_y * p.tap_step_y + tap_x * p.tap_step_x);
+        ring_b.next();
+      }
+    }
+    return;
   }
 
-// Two blocks of 9 warps have 112 registers a thread, one of 12 has 168 at first: sums are 64, or 128.
-#define PRODUCTS(name, kind)                 \
-  PRODUCT(name, kind, 128, 288, 2, 3, 0, 0)  \
-  PRODUCT(name, kind, 256, 384, 1, 4, 40, 232)
+  if constexpr (multiplying > 0) take_registers<multiplying>();
+  Group<kind, tiles> mine;
+  const int group = threadIdx.x / group_threads;
+  uint32_t rows[tiles]; // of the box, where a tile begins
+#pragma unroll
+  for (int j = 0; j < tiles; j++) {
+    const int row = (group * tiles + j) * 64;
+    rows[j] = row + row / image * 2 * p.grid_w + (p.direction < 0 ? 2 * p.grid_w : 0);
+  }
+  int i = from;
+#pragma unroll 1
+  do {
+    ring_a.wait();
+#pragma unroll
+    for (int tap_y = 0; tap_y < 3; tap_y++) {
+      ring_b.wait();
+      uint32_t a[tiles];
+#pragma unroll
+      for (int j = 0; j < tiles; j++) a[j] = memory_a + ring_a.slot * box_bytes + (rows[j] + p.direction * tap_y * p.grid_w) * row_bytes;
+      mine.step(a, memory_b + ring_b.slot * weights_bytes);
+      multiply_wait<1>();
+      if (i > from || tap_y > 0) ring_b.release();
+      if (i > from && tap_y == 0) ring_a.release();
+      ring_b.next();
+    }
+    ring_a.next();
+  } while (++i < to);
+  multiply_wait<0>();
+  group_sync<groups * group_threads>(1);
+  mine.write(p, generic(memory_a) + group * mine.strip_floats, 2 + group, first_row + group * (M / groups), p.pixels, column, blockIdx.y * p.out_split);
+}
+
+// multiply_tall_gradient makes 128×128 of the gradient of three taps above each other, one for each group.
+__device__ inline void multiply_tall_gradient(const TensorMap &map_a, const TensorMap &map_b, const Product &p) {
+  constexpr int groups = 3, tiles = 2, M = 128, stages = 4, bytes = 48 << 10;
+  __shared__ uint64_t barriers[2 * stages];
+  const uint32_t memory = aligned(dynamic);
+  const bool fills = threadIdx.x >= groups * group_threads;
+  Ring<stages> ring(shared_address(barriers), fills);
+
+  const int down = p.by_tiles_n.divide(blockIdx.x), column = (blockIdx.x - down * p.tiles_n) * width;
+  const int tap_x = p.by_tap_tiles.divide(down), first_row = (down - tap_x * p.tap_tiles) * M;
+  const int from = blockIdx.y * p.split_steps, to = min(from + p.split_steps, p.steps);
+  const int tall = (depth + 2 * p.grid_w) * row_bytes; // bytes of a box of 64 channels
+
+  if (threadIdx.x == 0) {
+    ring.make(groups);
+    barrier_publish();
+  }
+  __syncthreads();
+
+  if (fills) {
+    give_registers<24>();
+    if (threadIdx.x > groups * group_threads) return;
+    for (int i = from; i < to; i++) {
+      const uint32_t ready = ring.take(2 * tall + width * row_bytes), a = memory + ring.slot * bytes, b = a + 2 * tall;
+      const Product::Pixel k = p.pixel(i * depth);
+      const int x = k.x + p.origin_x + tap_x, y = k.y + p.origin_y;
+      copy_box(a, map_a, ready, first_row, x, y, k.image);
+      copy_box(a + tall, map_a, ready, first_row + 64, x, y, k.image);
+      copy_box(b, map_b, ready, column, i * depth, 0);
+      copy_box(b + panel, map_b, ready, column + 64, i * depth, 0);
+      ring.next();
+    }
+    return;
+  }
+
+  take_registers<160>();
+  Group<TN, tiles> mine;
+  const int group = threadIdx.x / group_threads;
+  int i = from;
+#pragma unroll 1
+  do {
+    ring.wait();
+    const uint32_t a = memory + ring.slot * bytes + group * p.grid_w * row_bytes;
+    mine.step({a, a + tall}, memory + ring.slot * bytes + 2 * tall);
+    multiply_wait<1>();
+    if (i > from) ring.release();
+    ring.next();
+  } while (++i < to);
+  multiply_wait<0>();
+  group_sync<groups * group_threads>(1);
+  const int tap = (group * p.taps_x + tap_x) * p.depth;
+  mine.write(p, generic(memory) + group * mine.strip_floats, 2 + group, tap + first_row, tap + p.depth, column, blockIdx.y * p.out_split);
+}
+
+#define KERNEL(name, threads, blocks, make)                                                                                                           \
+  extern "C" __global__ void __launch_bounds__(threads, blocks)                                                                                       \
+      gemm_##name##_bf16(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, const __grid_constant__ Product p) { make(a, b, p); }
+
+// Two blocks of 9 warps have 112 registers a thread, one of 12 has 168 at first and one of 16 has 128.
+#define PRODUCTS(name, kind)                                                    \
+  KERNEL(name##_128x128_wgmma, 288, 2, (multiply_tile<kind, 128, 3, 0, 0>))      \
+  KERNEL(name##_256x128_wgmma, 384, 1, (multiply_tile<kind, 256, 4, 40, 232>))
 
 PRODUCTS(nn, NN)
 PRODUCTS(nt, NT)
 PRODUCTS(tn, TN)
+KERNEL(nn_128x128_wgmma_tall, 288, 2, (multiply_tall<NN, 128, 3, 0, 0>))
+KERNEL(nn_256x128_wgmma_tall, 384, 1, (multiply_tall<NN, 256, 8, 40, 232>))
+KERNEL(nt_256x128_wgmma_tall, 384, 1, (multiply_tall<NT, 256, 8, 40, 232>))
+KERNEL(tn_128x128_wgmma_tall, 512, 1, multiply_tall_gradient)

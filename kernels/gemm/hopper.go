@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"math"
+	"slices"
 
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/number"
@@ -21,24 +22,75 @@ var hopper = cuda.Register("gemm_hopper_compute_90a", ptxHopper)
 const (
 	groupDepth = 64  // of k in a step
 	groupWidth = 128 // columns of a tile
+	tallTaps   = 3   // above each other, whose pixels are one box
 )
 
-// groupTile is a compiled kernel, by the rows of its tile.
+// groupTile is a compiled kernel.
 type groupTile struct {
-	m, threads, stages, resident int
+	kinds    []Kind
+	m        int  // rows of a tile; of the gradient of weights, of each of three taps if it is tall
+	tall     bool // a step is a column of taps
+	threads  int
+	resident int // blocks on a multiprocessor
+	shared   int // bytes of a block
 }
 
-var warpTiles = []groupTile{{256, 384, 4, 1}, {128, 288, 3, 2}}
+var hopperTiles = []groupTile{
+	{[]Kind{NN, NT}, 256, true, 384, 1, 2*(256+64)*128 + 8*16<<10},
+	{[]Kind{NN}, 128, true, 288, 2, 2*(128+64)*128 + 3*16<<10},
+	{[]Kind{TN}, 128, true, 512, 1, 4 * 48 << 10},
+	{[]Kind{NN, NT, TN}, 256, false, 384, 1, 4 * 48 << 10},
+	{[]Kind{NN, NT, TN}, 128, false, 288, 2, 3 * 32 << 10},
+}
 
-// stageBytes is shared memory for one step.
-func (t groupTile) stageBytes() int { return 2 * groupDepth * (t.m + groupWidth) }
+func (t groupTile) function(k Kind) string {
+	tall := ""
+	if t.tall {
+		tall = "_tall"
+	}
+	return fmt.Sprintf("gemm_%v_%dx%d_wgmma%s_bf16", k, t.m, groupWidth, tall)
+}
 
-// share of wgmma's peak: bytes of shared memory that two groups read for a step, and those that are copied
-// there, take a cycle for 128.
-func (t groupTile) share() float64 {
-	tensor := float64(2*t.m*groupWidth*groupDepth) / 4096
-	shared := float64(t.stageBytes()+t.m/64*(64+groupWidth)*2*groupDepth) / 128
-	return min(1, tensor/shared)
+// multiplied is the rows of all groups, and taps those that a step multiplies one after the other.
+func (t groupTile) multiplied(k Kind) (rows, taps int) {
+	switch {
+	case t.tall && k == TN:
+		return tallTaps * t.m, 1
+	case t.tall:
+		return t.m, tallTaps
+	}
+	return t.m, 1
+}
+
+// box of pixels that a step copies: of how many that follow each other, and rows of the image beside them.
+func (t groupTile) box(p CUDA) (pixels, more int) {
+	pixels = t.m
+	if p.Kind == TN {
+		pixels = groupDepth
+	}
+	if t.tall {
+		more = tallTaps - 1
+	}
+	return pixels, more
+}
+
+// seconds of a step on a multiprocessor, if so many are busy: that of the tensor cores, or of shared memory, which copies
+// write and each group reads, 128 bytes a cycle, or of the second cache.
+func (t groupTile) seconds(p CUDA, busy int) float64 {
+	const all, one = 30, 64 // bytes a cycle from the second cache, where all ask for them (engine/device/model) or one
+	cached := min(one, float64(all*p.Card.Multiprocessors)/float64(busy))
+	rows, taps := t.multiplied(p.Kind)
+	tensor := float64(2*rows*groupWidth*groupDepth*taps) / float64(p.Card.Warpgroup)
+	pixels, more := t.box(p)
+	images, _, x, _ := p.Walk.box(pixels)
+	copied := 2 * groupDepth * (pixels + images*more*x)
+	if p.Kind == TN {
+		copied = copied/groupDepth*t.m + 2*groupDepth*groupWidth
+	} else {
+		copied += 2 * groupDepth * groupWidth * taps
+	}
+	read := 2 * groupDepth * (64 + groupWidth) * rows / 64 * taps
+	return max(tensor, float64(copied+read)/128, float64(copied)/cached) / float64(p.Card.ClockHz)
 }
 
 // box is n pixels of the grid that follow each other, as sides of a box of it.
@@ -67,65 +119,89 @@ func (p CUDA) flat() CUDA {
 	return p
 }
 
+// usualHopper decides in which order wgmma sums a forward product, for all cards.
+var usualHopper = cuda.Card{Multiprocessors: 132, ClockHz: 1830e6, Tensor: 2458, Warpgroup: 4096, Lanes: 128, Shared: 228 << 10, Bandwidth: 3350e9}
+
+// byGroups is the product as wgmma makes it, if operands and results lie so that it does.
+func (p CUDA) byGroups(a access) (CUDA, choice, bool) {
+	if a != direct || !p.vectors() {
+		return p, choice{}, false
+	}
+	p = p.flat()
+	c, ok := p.groups()
+	return p, c, ok
+}
+
 // groups chooses how wgmma makes a product; false where it does not, or mma.sync is thought to be faster. It
-// asks for no addresses. A forward product shares its sums in as many parts, of the same k, as mma.sync's.
+// asks for no addresses. Of a forward product neither that nor the order of its sums depends on the number of images.
 func (p CUDA) groups() (choice, bool) {
-	if p.Card.Warpgroup == 0 || p.A.Type != number.BFloat16 || p.Batch.Images > 0 || p.taps() == 0 || p.Width < 64 || p.Depth < 32 {
+	if p.Card.Warpgroup == 0 || p.A.Type != number.BFloat16 || p.Batch.Images > 0 || p.taps() == 0 || p.Width < 64 || p.Width%4 != 0 || p.Depth < 32 ||
+		p.PerImage.Address != 0 && p.Y.Grid*p.X.Grid%strip != 0 {
 		return choice{}, false
 	}
-	least, most := 1, mostSplits
-	usual := choose(p, direct)
-	if p.Kind == NN {
-		if usual.splits > 1 && (usual.splitSteps%2 != 0 || usual.tapSteps%2 != 0) {
-			return choice{}, false
-		}
-		least, most = usual.splits, usual.splits
+	if p.Kind != NN {
+		c := p.fastestGroups(hopperTiles, 1, mostSplits)
+		return c, c.seconds < choose(p, direct).seconds
 	}
+	any := p
+	any.Images, any.Card = usualImages, usualHopper
+	splits := choose(any, direct).splits // statistics are left where the sums are not shared, whoever multiplies
+	usual := any.flat().fastestGroups(hopperTiles, splits, splits)
+	if usual.seconds > choose(any, direct).seconds {
+		return choice{}, false
+	}
+	alike := slices.DeleteFunc(slices.Clone(hopperTiles), func(t groupTile) bool { return t.tall != usual.groups.tall })
+	return p.fastestGroups(alike, splits, splits), true
+}
+
+// fastestGroups is fastest for wgmma; its time is infinite if no kernel can.
+func (p CUDA) fastestGroups(tiles []groupTile, least, most int) choice {
 	best := choice{seconds: math.Inf(1)}
-	for _, t := range warpTiles {
-		c, ok := t.lay(p)
+	for i := range tiles {
+		c, ok := tiles[i].lay(p)
 		if !ok {
 			continue
 		}
 		for splits := least; splits <= most && (splits == least || splits <= c.steps/leastSteps); splits++ {
 			c.splitSteps = ceil(c.steps, splits)
 			c.splits = ceil(c.steps, c.splitSteps)
-			if c.seconds = c.estimateGroups(p, t); c.seconds < best.seconds {
+			if c.seconds = c.estimateGroups(p); c.seconds < best.seconds {
 				best = c
 			}
 		}
 	}
-	return best, best.seconds < usual.seconds
+	return best
 }
 
-// lay covers the result with tiles and counts the steps of the sum; false where pixels that follow each other are no box.
+// lay covers the result with tiles and counts the steps of the sum; false where the kernel is not made for the product.
 func (t groupTile) lay(p CUDA) (choice, bool) {
-	_, y, x, ok := p.box(t.pixels(p.Kind))
-	c := choice{tile: tile{m: t.m, n: groupWidth, resident: t.resident}, groups: t.threads, across: ceil(p.Width, groupWidth), tapTiles: 1, tapSteps: ceil(p.Depth, groupDepth)}
+	pixels, more := t.box(p)
+	images, y, x, ok := p.Walk.box(pixels)
+	if t.tall { // taps are whole pieces of eight rows, and tiles of 64 pixels of one image
+		rows := pixels + images*more*x
+		ok = ok && p.Stride == 1 && p.Y.Taps == tallTaps && x%8 == 0 && x == p.X.Grid && p.Y.Grid*x%64 == 0 && rows <= pixels+64
+	}
+	c := choice{tile: tile{m: t.m, n: groupWidth, resident: t.resident}, groups: &t, across: ceil(p.Width, groupWidth), tapTiles: 1, tapSteps: ceil(p.Depth, groupDepth)}
+	taps := p.taps()
+	if t.tall {
+		taps = p.X.Taps
+	}
 	if p.Kind == TN {
 		c.tapTiles = ceil(p.Depth, t.m)
-		c.down, c.steps = p.taps()*c.tapTiles, ceil(p.pixels(), groupDepth)
+		c.down, c.steps = taps*c.tapTiles, ceil(p.pixels(), groupDepth)
 	} else {
-		c.down, c.steps = ceil(p.pixels(), t.m), p.taps()*c.tapSteps
+		c.down, c.steps = ceil(p.pixels(), t.m), taps*c.tapSteps
 	}
-	return c, ok && max(y, x)*p.Stride <= 256
-}
-
-// pixels of a box of A.
-func (t groupTile) pixels(k Kind) int {
-	if k == TN {
-		return groupDepth
-	}
-	return t.m
+	return c, ok && slices.Contains(t.kinds, p.Kind) && max(y+more, x)*p.Stride <= 256
 }
 
 // estimateGroups is estimate for wgmma.
-func (c choice) estimateGroups(p CUDA, t groupTile) float64 {
+func (c choice) estimateGroups(p CUDA) float64 {
 	r := ratesOf(p.Card)
-	own := float64(ceil(c.across*c.down*c.splits, r.processors))
-	fill := min(1, 0.5+0.5*own/float64(t.resident))
-	flops := 2 * float64(c.m*c.n*c.splitSteps*groupDepth)
-	seconds := own*flops/(float64(p.Card.Warpgroup)*float64(p.Card.ClockHz)*t.share()*fill) + r.blockStart*math.Ceil(own/float64(t.resident))
+	blocks := c.across * c.down * c.splits
+	own, resident := float64(ceil(blocks, r.processors)), float64(c.resident)
+	fill := min(1, 0.5+0.5*own/resident)
+	seconds := own*float64(c.splitSteps)*c.groups.seconds(p, min(blocks, r.processors))/fill + r.blockStart*math.Ceil(own/resident)
 	if c.splits > 1 {
 		seconds += launch + 8*float64(c.splits*p.rows()*p.Width)/r.bandwidth
 	}
@@ -134,27 +210,22 @@ func (c choice) estimateGroups(p CUDA, t groupTile) float64 {
 
 // groupCall is the launch of gemm_hopper.cu, but for struct Product behind the tensor maps.
 func (p CUDA) groupCall(c choice) cuda.Call {
-	var t groupTile
-	for _, t = range warpTiles {
-		if t.m == c.m {
-			break
-		}
-	}
 	return cuda.Call{
-		Module: hopper, Function: fmt.Sprintf("gemm_%v_%dx%d_wgmma_bf16", p.Kind, t.m, groupWidth),
-		Grid: [3]int{c.across * c.down, c.splits, 1}, Block: [3]int{t.threads, 1, 1},
-		Shared: t.stages*t.stageBytes() + 1<<10, // begins anywhere, and is used from a multiple of 1024 on
-		Maps:   []cuda.TensorMap{p.mapA(t), p.mapB()},
+		Module: hopper, Function: c.groups.function(p.Kind),
+		Grid: [3]int{c.across * c.down, c.splits, 1}, Block: [3]int{c.groups.threads, 1, 1},
+		Shared: c.groups.shared + 1<<10, // begins anywhere, and is used from a multiple of 1024 on
+		Maps:   []cuda.TensorMap{p.mapA(c.groups), p.mapB()},
 	}
 }
 
 // mapA is of pixels: channels, x, y, image.
-func (p CUDA) mapA(t groupTile) cuda.TensorMap {
-	images, y, x, _ := p.box(t.pixels(p.Kind))
+func (p CUDA) mapA(t *groupTile) cuda.TensorMap {
+	pixels, more := t.box(p)
+	images, y, x, _ := p.Walk.box(pixels)
 	row := uint64(2 * p.A.Pitch)
 	m := swizzledMap(p.A, uint64(p.Depth), uint64(p.X.Source), uint64(p.Y.Source), uint64(p.Images))
 	m.Strides = []uint64{row, row * m.Sizes[1], row * m.Sizes[1] * m.Sizes[2]}
-	m.Box = []uint32{groupDepth, uint32(x * p.Stride), uint32(y * p.Stride), uint32(images)}
+	m.Box = []uint32{groupDepth, uint32(x * p.Stride), uint32((y + more) * p.Stride), uint32(images)}
 	m.ElementStrides = []uint32{1, uint32(p.Stride), uint32(p.Stride), 1}
 	return m
 }

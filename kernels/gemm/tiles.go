@@ -90,11 +90,11 @@ func (r rates) efficiency(t tile, clock float64) float64 {
 // choice is how a product is cut into blocks.
 type choice struct {
 	tile
-	groups             int // threads of a block of gemm_hopper.cu; 0: it is none
-	across, down       int // tiles
-	tapTiles           int // tiles down one tap of the result
-	steps, tapSteps    int // of the sum; of one tap of it
-	splits, splitSteps int // blocks that share a sum, and the steps of each
+	groups             *groupTile // the kernel of gemm_hopper.cu; nil: it is none
+	across, down       int        // tiles
+	tapTiles           int        // tiles down one tap of the result
+	steps, tapSteps    int        // of the sum; of one tap of it
+	splits, splitSteps int        // blocks that share a sum, and the steps of each
 	seconds            float64
 }
 
