@@ -128,8 +128,8 @@ func (t *Trainer) gatherOnDevices(b *plan.Buffer) error {
 }
 
 // compileLast makes the plans that add a chunk of the last micro-batch's gradients to the
-// sums, and has plans of micro-batches cut where chunks are complete.
-func (s *Step) compileLast(flat plan.Options) (err error) {
+// sums.
+func (s *Step) compileLast(flat plan.Options) error {
 	all := additions(s.Accumulation, s.share())
 	for c := range s.parts.Chunks() {
 		from, to := s.parts.Chunk(c)
