@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Everything that only a GPU can tell, in one command and one report: the tests
-# on the real driver, again under compute-sanitizer if it is there, and the
-# benchmarks against PyTorch if that is there. First what two cores of the
-# machine's processor do, since servers with GPUs are where AMX is found.
+# Everything that only a GPU can tell, in one command and one report, the most valuable
+# first, so that a few minutes on a card teach something: the tests on the real driver, kernels
+# before all others; launch by launch, what was measured beside what the model of the card says; the
+# benchmarks against PyTorch if that is there; two GPUs; the tests again under compute-sanitizer if it
+# is there; and what two cores of the machine's processor do, since servers with GPUs are where AMX is found.
 #
 #     scripts/gpu-check.sh [--binaries FILE] [--report FILE]
 #     scripts/gpu-check.sh build FILE       on a machine with Go: pack the binaries for one without
@@ -11,7 +12,7 @@
 #             (default: build here, which needs Go and a C compiler)
 # --report    the report, Markdown (default gpu-report.md)
 # PYTHON      a python with PyTorch for GPUs (default python3)
-# PARTS       which to run, where time is short (default processor tests several sanitizer benchmarks)
+# PARTS       which to run, in this order, where time is short (default tests launches benchmarks several sanitizer processor)
 # WORK        mode:preset:batch … to time
 # CPU_WORK    the same for the processor
 # FLUXION_CUDA_DRIVER=sim runs the tests on the simulated driver and stops where a GPU is needed.
@@ -46,6 +47,13 @@ while [ $# -gt 0 ]; do
     --binaries) binaries=${2:?gpu-check: --binaries wants a file}; shift 2 ;;
     --report) report=${2:?gpu-check: --report wants a file}; shift 2 ;;
     *) echo "gpu-check: unknown argument $1; see the head of $0" >&2; exit 2 ;;
+  esac
+done
+parts=${PARTS:-tests launches benchmarks several sanitizer processor}
+for part in $parts; do
+  case $part in
+    tests | launches | benchmarks | several | sanitizer | processor) ;;
+    *) echo "gpu-check: no part is called $part; there are tests launches benchmarks several sanitizer processor" >&2; exit 2 ;;
   esac
 done
 simulated=
@@ -107,8 +115,6 @@ several() {
   done
 }
 
-wants() { case " ${PARTS:-processor tests several sanitizer benchmarks} " in *" $1 "*) ;; *) return 1 ;; esac; }
-
 processor() {
   say; say "## Two cores of the processor"; say
   say "Images a second (for sample, images × evaluations), Fluxion and PyTorch in turn, medians of 5 steps, 3 rounds."
@@ -127,14 +133,13 @@ processor() {
   say
   "$fluxion" bench ops --device cpu --threads $threads --preset cifar --batch 16 --precision bf16 2>&1 | block
 }
-if wants processor; then processor; fi
 
 failed=0
 # suite TITLE FLAG PREFIX…: every test binary, in its package's folder, under a command.
 suite() {
   local title=$1 flag=$2 p begin status; shift 2
   say; say "## $title"; say
-  for p in $(cd "$work" && find kernels engine -name test -type f | xargs -n1 dirname | sort); do
+  for p in $(cd "$work" && find kernels -name test -type f | xargs -n1 dirname | sort) $(cd "$work" && find engine -name test -type f | xargs -n1 dirname | sort); do
     begin=$SECONDS status=ok
     (cd "$work/$p" && FLUXION_TEST_DEVICE=cuda:0 timeout 600 "$@" ./test $flag -test.timeout 590s) >"$work/log" 2>&1 || status=FAILED
     say "- $p: $status, $((SECONDS - begin)) s"
@@ -145,42 +150,65 @@ suite() {
   done
 }
 
-if wants tests; then suite "Tests" ""; fi
-if [ -n "$simulated" ]; then
-  say; say "Simulated driver: what follows (compute-sanitizer, benchmarks) needs a GPU and was not run."
-  exit $failed
-fi
-if wants several; then several; fi
-sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | head -1 || true)
-if ! wants sanitizer; then
-  :
-elif [ -n "$sanitizer" ]; then
-  for tool in memcheck racecheck; do suite "compute-sanitizer $tool" -test.short "$sanitizer" --tool $tool --error-exitcode 1; done
-else
-  say; say "compute-sanitizer is not installed: not run."
-fi
+tests() { suite "Tests" ""; }
 
-wants benchmarks || exit $failed
-say; say "## Benchmarks"; say
-say "Images a second (for sample, images × evaluations), Fluxion and PyTorch in turn, medians of 20 steps, 3 rounds."
-threads=0
-torch=
-"$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null && torch=yes
-[ -n "$torch" ] || say "PyTorch with a GPU was not found (PYTHON=$python): only Fluxion was timed."
-table
-for round in 1 2 3; do
-  for w in ${WORK:-train:cifar:128 train:cifar:512 train:small:256 sample:cifar:1 sample:cifar:16 sample:cifar:256}; do
-    IFS=: read -r mode preset batch <<<"$w"
-    for precision in bf16 fp32; do
-      row $mode $preset $batch $round $precision fluxion "$(ours cuda:0 $mode $preset $batch $precision 20)"
-      [ -n "$torch" ] || continue
-      for how in eager compile reduce-overhead graph; do
-        [ $round = 1 ] || [ $how != reduce-overhead ] || continue
-        row $mode $preset $batch $round $precision "torch $how" "$(theirs $mode $preset $batch $precision 20 $how)"
+sanitizer() {
+  local command=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | head -1 || true) tool
+  if [ -z "$command" ]; then
+    say; say "compute-sanitizer is not installed: not run."
+    return
+  fi
+  for tool in memcheck racecheck; do suite "compute-sanitizer $tool" -test.short "$command" --tool $tool --error-exitcode 1; done
+}
+
+# modelled is the name that the model has for this card, if any.
+modelled() {
+  case "$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -1)" in
+    *"RTX 3090") echo rtx3090 ;; *"RTX 4090") echo rtx4090 ;; *"RTX 5090") echo rtx5090 ;; *"RTX PRO 6000"*) echo rtxpro6000 ;;
+    *"RTX A6000") echo a6000 ;; *"A100-SXM"*) echo a100 ;; *"H100 80GB HBM3"*) echo h100 ;; *H200*) echo h200 ;;
+  esac
+}
+
+launches() {
+  local card=$(modelled)
+  say; say "## Launches of a training step of cifar, batch 128, bf16: measured"; say
+  "$fluxion" bench ops --device cuda:0 --preset cifar --batch 128 --precision bf16 --top 0 2>&1 | block
+  if [ -z "$card" ]; then
+    say "The model has no row for this card."
+    return
+  fi
+  say; say "## The same by the model of $card"; say
+  "$fluxion" bench ops --device model:$card --preset cifar --batch 128 --precision bf16 --top 0 2>&1 | block
+}
+
+benchmarks() {
+  say; say "## Benchmarks"; say
+  say "Images a second (for sample, images × evaluations), Fluxion and PyTorch in turn, medians of 20 steps, 3 rounds."
+  threads=0
+  torch=
+  "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null && torch=yes
+  [ -n "$torch" ] || say "PyTorch with a GPU was not found (PYTHON=$python): only Fluxion was timed."
+  table
+  for round in 1 2 3; do
+    for w in ${WORK:-train:cifar:128 train:cifar:512 train:small:256 sample:cifar:1 sample:cifar:16 sample:cifar:256}; do
+      IFS=: read -r mode preset batch <<<"$w"
+      for precision in bf16 fp32; do
+        row $mode $preset $batch $round $precision fluxion "$(ours cuda:0 $mode $preset $batch $precision 20)"
+        [ -n "$torch" ] || continue
+        for how in eager compile reduce-overhead graph; do
+          [ $round = 1 ] || [ $how != reduce-overhead ] || continue
+          row $mode $preset $batch $round $precision "torch $how" "$(theirs $mode $preset $batch $precision 20 $how)"
+        done
       done
     done
   done
+}
+
+for part in $parts; do
+  if [ -n "$simulated" ] && [ $part != tests ]; then
+    say; say "Simulated driver: what follows needs a GPU and was not run."
+    break
+  fi
+  $part
 done
-say; say "## Launches"; say
-"$fluxion" bench ops --device cuda:0 --preset cifar --batch 128 --precision bf16 --top 0 2>&1 | block
 exit $failed
