@@ -136,6 +136,24 @@ type RowSum interface {
 	SumsRows() bool
 }
 
+// Tallying is a kernel that can sum its result over the pixels of each image.
+type Tallying interface {
+	// Tallied returns the kernel that computes both. The sums are behind its inputs. Alone makes them for itself. Nil: it cannot.
+	Tallied(alone PixelSum) Kernel
+}
+
+// PixelSum is a kernel whose result may be the sums of its input over the pixels of each image, and nothing else.
+type PixelSum interface {
+	Kernel
+	SumsPixels() bool
+}
+
+// Chained is a kernel whose results are added up where several layers read the same.
+type Chained interface {
+	// Chained returns the kernel that makes the sum of n of them, from the inputs of all, one after the other.
+	Chained(n int) Kernel
+}
+
 // Absorber is a kernel into which the kernel that makes one of its inputs can be fused.
 type Absorber interface {
 	// Absorbs returns the fused kernel, which takes the maker's inputs in place of input

@@ -48,6 +48,12 @@ func (CUDATarget) Row(l plan.Launch) int {
 // Joins says that norms take their statistics themselves, and their gradients their sums.
 func (CUDATarget) Joins() bool { return true }
 
+// Chains asks the kernel.
+func (t CUDATarget) Chains(l plan.Launch) bool {
+	k, ok := l.Kernel.(cuda.Chained)
+	return ok && k.CUDAChains(t.bind(l, func(t plan.Tensor) cuda.Address { return unplaced + cuda.Address(t.Offset) }))
+}
+
 // Sums says that products of tensor cores sum the rows that they have in shared memory.
 func (CUDATarget) Sums() bool { return true }
 

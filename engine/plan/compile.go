@@ -147,6 +147,9 @@ func Compile(o Options) (*Plan, error) {
 	if c.fuses("add") {
 		c.fuseAdds()
 	}
+	if c.fuses("chain") {
+		c.chainAdds()
+	}
 	if c.fuses("slice") {
 		c.placeSlices()
 	}

@@ -15,11 +15,12 @@ var Fusions = []Fusion{
 	{"upsample", "a convolution reads an image as it is before it is enlarged, and its gradient becomes that image's"},
 	{"per-image", "a time embedding is added by the kernel that makes what it is added to"},
 	{"add", "a sum, of a residual or of gradients, is formed by the kernel that makes one of its terms"},
+	{"chain", "gradients of what several layers read are one sum of products"},
 	{"slice", "a range of channels is read where it lies"},
 	{"concat", "the parts of a concatenation are made where they will be read"},
 	{"reshape", "a tensor is read in other axes where it lies"},
 	{"norms", "a norm takes its statistics, and its gradient their sums, in one launch, from the cache"},
-	{"bias", "the gradient of weights sums rows for that of a bias, on the way"},
+	{"bias", "gradients of weights and of norms sum rows on the way, for those of biases and of time embeddings"},
 	{"statistics", "a kernel leaves the statistics of what it makes for the norm behind it"},
 	{"together", "small kernels whose results nobody waits for run side by side in one launch"},
 }

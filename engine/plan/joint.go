@@ -61,6 +61,7 @@ func (c *compiler) joinSums() {
 			}
 		}
 	}
+	c.joinTallies()
 	made := map[*value]bool{}
 	for _, v := range c.order {
 		k, ok := v.kernel.(kernels.Summing)
@@ -83,6 +84,29 @@ func (c *compiler) joinSums() {
 		v.kernel, v.in, v.makes = both, append(slices.Clone(v.in), to), append(v.makes, to)
 	}
 	c.settle()
+}
+
+// joinTallies lets what makes a value sum it over the pixels of each image.
+func (c *compiler) joinTallies() {
+	maker := map[*value]*value{}
+	for _, v := range c.order {
+		maker[v] = v
+	}
+	for _, v := range c.order {
+		k, ok := v.kernel.(kernels.PixelSum)
+		if !ok || !k.SumsPixels() || v.add != nil || v.within != nil || v.pinned {
+			continue
+		}
+		x := maker[v.in[0]]
+		if x == nil {
+			continue
+		}
+		if t, ok := x.kernel.(kernels.Tallying); ok {
+			if both := t.Tallied(k); both != nil {
+				x.kernel, x.in, x.makes = both, append(slices.Clone(x.in), v), append(x.makes, v)
+			}
+		}
+	}
 }
 
 // copied is the gradient of another parameter that was to be a copy of this one.

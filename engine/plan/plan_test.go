@@ -36,6 +36,8 @@ func (f floats) Joins() bool { return f.joins }
 
 func (f floats) Sums() bool { return f.joins }
 
+func (f floats) Chains(Launch) bool { return f.joins }
+
 func (f floats) Upsamples() bool { return f.joins }
 
 // Partials lets whatever can leave statistics on a GPU do so.
@@ -145,7 +147,7 @@ func TestFusionsSave(t *testing.T) {
 		if name == "together" { // saves launches of a device: TestTogether
 			continue
 		}
-		on := floats{joins: name == "norms" || name == "upsample" || name == "bias"}
+		on := floats{joins: name == "norms" || name == "upsample" || name == "bias" || name == "chain"}
 		preset := "small"
 		if name == "reshape" { // which no UNet has
 			preset = "mlp"

@@ -11,7 +11,7 @@ type Gatherer interface {
 
 // What waits for others may keep so much memory: it ought to be in the second cache still.
 const (
-	mostWaiting  = 4 << 20  // bytes of a launch
+	mostWaiting  = 10 << 20 // bytes of a launch
 	mostGathered = 16 << 20 // bytes of all that wait for the same
 )
 

@@ -83,6 +83,9 @@ type Measured interface {
 	CUDAGroups() (groups int, instead bool)
 }
 
+// Chained is a kernel of which sums are made by one, if its operands are like these.
+type Chained interface{ CUDAChains(l Launch) bool }
+
 // Kernel is an operator that runs on a GPU. In a plan of precision bf16, tensors
 // of rank 4 are stored in bf16 and weights of products are read from a bf16
 // copy; everything else is float32. A kernel looks at the types of its operands.

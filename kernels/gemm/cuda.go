@@ -160,23 +160,15 @@ func (p CUDA) bind(c choice, a access) []cuda.Call {
 	call := p.call(c, a)
 	maps := make([]byte, cuda.TensorMapBytes*len(call.Maps)) // which a driver makes
 	call.Args = append(maps, args.bytes()...)
-	pack := func() cuda.Call {
-		if p.A.Type == number.Float32 && a == direct && p.Kind != NT {
-			return cuda.OneJob(call, mostProducts)
-		}
-		return call
-	}
 	if c.splits == 1 && p.Sums == 0 {
-		return []cuda.Call{pack()}
+		return []cuda.Call{p.pack(call, a)}
 	}
 	columns := roundUp(p.Width, 4)
 	part := args
 	args.Partial = p.Scratch
 	blocks := 0
 	if c.splits > 1 {
-		part.Out, part.OutPitch, part.OutSplit = p.Scratch, int32(columns), int64(p.rows()*columns)
-		part.Add, part.Bias, part.PerImage = 0, 0, 0
-		part.Mapped, part.FloatOut, part.VectorOut = 0, 1, 1
+		part = p.leaving(args)
 		args.OutSplit = part.OutSplit
 		blocks = ceil(p.rows()*columns/4, 256)
 	} else {
@@ -188,12 +180,7 @@ func (p CUDA) bind(c choice, a access) []cuda.Call {
 		blocks += ceil(p.Width, 32)
 	}
 	call.Args = append(maps, part.bytes()...)
-	sum := cuda.OneJob(cuda.Call{
-		Module: modules[p.A.Type], Function: fmt.Sprintf("gemm_sum_%s", suffix(p.A.Type)),
-		Grid: [3]int{blocks, 1, 1}, Block: [3]int{256, 1, 1},
-		Args: args.bytes(),
-	}, mostProducts)
-	return []cuda.Call{pack(), sum}
+	return []cuda.Call{p.pack(call, a), p.adding(args, blocks)}
 }
 
 // mostProducts of those that run side by side are one launch, as in product.cuh.

@@ -100,7 +100,7 @@ struct ScalarTile {
   }
 
 SIDE_BY_SIDE(nn_128x64, 128, NN)
-PRODUCT(nt_128x64, 128, NT, true)
+SIDE_BY_SIDE(nt_128x64, 128, NT)
 SIDE_BY_SIDE(tn_128x64, 128, TN)
 PRODUCT(nn_64x64_gather, 64, NN, false)
 PRODUCT(nt_64x64_gather, 64, NT, false)

@@ -350,16 +350,16 @@ struct Triple {
 };
 
 template <typename T, int N>
-__device__ inline void input_grad(View<T> dx, View<const T> x, View<const T> dy, View<const T> add, Norm norm, Tile tile, Images s, const float *sums, int activate) {
+__device__ inline void input_grad(View<T> dx, View<const T> x, View<const T> dy, View<const T> add, Norm norm, Tile tile, Images s, const float *sums, int activate, float *tally) {
   extern __shared__ __align__(16) float shared[]; // [images][5][width]
   const int width = blockDim.x * N, j = threadIdx.x * N, c = tile.from() + j;
   lines(shared, norm, tile, s, width, 5 * width);
   __syncthreads();
   corrections(shared, norm, tile, s, sums, width, 5 * width);
   __syncthreads();
-  if (c >= tile.end()) return;
+  float tallied[N] = {}; // of the rows of this thread; there is one image then
 #pragma unroll 1
-  for (int i = 0; i < s.count(); i++) {
+  for (int i = 0; i < s.count() && c < tile.end(); i++) {
     float mean[N], a[N], b[N], q[N], r[N];
     const float *line = shared + i * 5 * width + j;
     load(mean, line), load(a, line + width), load(b, line + 2 * width), load(q, line + 3 * width), load(r, line + 4 * width);
@@ -378,26 +378,39 @@ __device__ inline void input_grad(View<T> dx, View<const T> x, View<const T> dy,
             const float centred = v[k] - mean[k];
             if (activate) d[k] *= silu_slope(a[k] * centred + b[k]);
             d[k] = a[k] * d[k] + q[k] * centred + r[k] + plus[k];
+            if (tally) tallied[k] += widen(narrow<T>(d[k]));
           }
           store(dx.at(row, c), d);
         });
+  }
+  if (!tally) return;
+  __syncthreads(); // lines are read
+  store(shared + threadIdx.y * width + j, tallied);
+  __syncthreads();
+#pragma unroll 1
+  for (int k = thread(); k < tile.end() - tile.from(); k += threads()) {
+    float total = 0;
+#pragma unroll 1
+    for (int y = 0; y < blockDim.y; y++) total += shared[y * width + k];
+    tally[s.first() * tile.channels + tile.from() + k] = total;
   }
 }
 
 #define INPUT_GRAD(T) \
   (View<T> dx, View<const T> x, View<const T> dy, View<const T> add, Norm norm, Tile tile, Images images, const float *sums, int activate)
-VARIANTS(groupnorm_input_grad, input_grad, INPUT_GRAD, (dx, x, dy, add, norm, tile, images, sums, activate), 4)
+VARIANTS(groupnorm_input_grad, input_grad, INPUT_GRAD, (dx, x, dy, add, norm, tile, images, sums, activate, nullptr), 4)
 
-// whole_grad is sums and input_grad of the tile's columns of an image, which the second finds in the cache.
+// whole_grad is sums and input_grad of the tile's columns of an image, which the second finds in the cache. It
+// leaves the sums of dx, as it is rounded, over the pixels, if somebody asks for them.
 template <typename T, int N>
-__device__ inline void whole_grad(View<T> dx, View<const T> x, View<const T> dy, View<const T> add, Norm norm, Tile tile, Images s, float *totals, int activate) {
+__device__ inline void whole_grad(View<T> dx, View<const T> x, View<const T> dy, View<const T> add, Norm norm, Tile tile, Images s, float *totals, int activate, float *tally) {
   sums<T, N>(x, dy, norm, tile, s, totals, activate);
   __syncthreads();
-  input_grad<T, N>(dx, x, dy, add, norm, tile, s, totals, activate);
+  input_grad<T, N>(dx, x, dy, add, norm, tile, s, totals, activate, tally);
 }
 
-#define WHOLE_GRAD(T) (View<T> dx, View<const T> x, View<const T> dy, View<const T> add, Norm norm, Tile tile, Images images, float *totals, int activate)
-VARIANTS(groupnorm_whole_grad, whole_grad, WHOLE_GRAD, (dx, x, dy, add, norm, tile, images, totals, activate), 4)
+#define WHOLE_GRAD(T) (View<T> dx, View<const T> x, View<const T> dy, View<const T> add, Norm norm, Tile tile, Images images, float *totals, int activate, float *tally)
+VARIANTS(groupnorm_whole_grad, whole_grad, WHOLE_GRAD, (dx, x, dy, add, norm, tile, images, totals, activate, tally), 3)
 
 // normalised is the sums of du and of du times the normalised x, of one channel of one image.
 __device__ inline float2 normalised(const float *sums, const Norm &norm, const Tile &tile, int image, int c) {

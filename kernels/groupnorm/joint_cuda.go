@@ -77,11 +77,17 @@ func (w withSums) CUDAScratch(l cuda.Launch) int {
 	return w.sums.CUDAScratch(sums)
 }
 
-func (w withSums) CUDA(l cuda.Launch) []cuda.Call {
+func (w withSums) CUDA(l cuda.Launch) []cuda.Call { return w.launch(l, 0) }
+
+// launch leaves the sums of the result over the pixels, if an address is given. It has none for two launches.
+func (w withSums) launch(l cuda.Launch, tally cuda.Address) []cuda.Call {
 	x, g := l.In[0], w.grad
 	tensors := []cuda.Operand{l.Out, x, l.In[g.heads()], l.Add}
 	t := newNarrowTiles(g.o.Groups, cuda.Over(tensors...), x.Type.Size())
 	if !joins(t, x, l.Card) {
+		if tally != 0 {
+			return nil
+		}
 		sums, grad := w.parts(l)
 		return append(w.sums.CUDA(sums), g.CUDA(grad)...)
 	}
@@ -89,7 +95,7 @@ func (w withSums) CUDA(l cuda.Launch) []cuda.Call {
 	for _, o := range tensors {
 		args = append(args, t.View(o))
 	}
-	args = append(args, g.norm(l.In[1], l.In[2], l.In[3], l.In[4:]), t.argument(), whole(x).Argument(), int32(0), l.In[g.heads()+1].Address, g.activate())
+	args = append(args, g.norm(l.In[1], l.In[2], l.In[3], l.In[4:]), t.argument(), whole(x).Argument(), int32(0), l.In[g.heads()+1].Address, g.activate(), tally)
 	return []cuda.Call{{
 		Module: module, Function: t.Function("groupnorm_whole_grad", x.Type),
 		Grid: [3]int{x.Shape[0], t.across, 1}, Block: t.Block(),

@@ -7,10 +7,13 @@ import (
 	"slices"
 	"testing"
 
+	"fluxion/kernels"
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/kerneltest"
 	"fluxion/kernels/number"
+	"fluxion/kernels/reduce"
 
+	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
@@ -161,9 +164,28 @@ func (j *jointCUDA) backward() {
 		if one := n == 1; one != (card == narrowCard && j.common.o.Groups > 1) && x.Shape[1]*x.Shape[2] > 256 {
 			j.t.Errorf("%d functions on %d multiprocessors", n, card.Multiprocessors)
 		}
+		sum := j.tallied(with, add, card)
+		j.near("dx with its sums", sum.dx, j.g.Values(out), 0)
+		j.near("sums of dx", sum.pixels, sum.want, 1e-6)
 		j.near("sums", j.g.Values(made), j.g.Values(totals), 1e-5)
 		j.near("dx", j.g.Values(out), j.g.Values(dx), 8e-3)
 	}
+}
+
+// tally is a gradient with its sums over the pixels, and what they are to be.
+type tally struct{ dx, pixels, want []float32 }
+
+func (j *jointCUDA) tallied(with []cuda.Operand, add cuda.Operand, card cuda.Card) (s tally) {
+	x := j.in[0]
+	alone := reduce.Pixels(gorgonia.NewTensor(gorgonia.NewGraph(), tensor.Float32, 4, gorgonia.WithShape(x.Shape...), gorgonia.WithName("x"))).Op().(kernels.PixelSum)
+	k := inputGrad{j.common}.Joined(len(with), sums{j.common}).(kernels.Tallying).Tallied(alone).(cuda.Kernel)
+	out, pixels := j.empty(x.Type, x.Shape...), j.empty(number.Float32, x.Shape[0], x.Cols)
+	j.launch(k, cuda.Launch{Card: card, In: append(slices.Clone(with), j.empty(number.Float32, x.Shape[0], 2*x.Cols), pixels), Out: out, Add: add})
+	s = tally{j.g.Values(out), j.g.Values(pixels), make([]float32, x.Shape[0]*x.Cols)}
+	for i, v := range s.dx {
+		s.want[i/(len(s.dx)/x.Shape[0])*x.Cols+i%x.Cols] += v
+	}
+	return s
 }
 
 // near compares in relative L2.

@@ -32,6 +32,9 @@ func (sum) Reduces() {}
 // SumsRows says so of all rows.
 func (s sum) SumsRows() bool { return !s.perImage }
 
+// SumsPixels says so of those of an image.
+func (s sum) SumsPixels() bool { return s.perImage }
+
 func (s sum) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	x, err := kernels.Shapes(in)
 	if err != nil {
