@@ -253,20 +253,20 @@ func suffix(t number.Type) string {
 
 // arguments is struct Product of product.cuh.
 type arguments struct {
-	A, B, Out, Add, Bias, PerImage, Partial, Moments  cuda.Address
-	AImage, AHead, BImage, BHead, OutImage, OutHead   int64
-	OutSplit                                          int64
-	APitch, BPitch, OutPitch, AddPitch, PerImagePitch int32
-	Rows, Width, Pixels, Depth, Taps, TapsX           int32
-	GridW, GridSize, SourceH, SourceW                 int32
-	Stride, OriginY, OriginX, Direction               int32
-	TapFirst, TapStepY, TapStepX                      int32
-	OutStep, OutY, OutX, OutW, OutSize                int32
-	Group, Groups, Mapped                             int32
-	Steps, SplitSteps, Splits, FloatOut, VectorOut    int32
-	TilesN, TapTiles, Heads                           int32
-	ByGridW, ByGridSize, ByDepth, ByTapsX, ByTapSteps divisor
-	ByTilesN, ByTapTiles, ByHeads, ByChunks           divisor
+	A, B, Out, Add, Bias, PerImage, Partial, Moments    cuda.Address
+	AImage, AHead, BImage, BHead, OutImage, OutHead     int64
+	OutSplit                                            int64
+	APitch, BPitch, OutPitch, AddPitch, PerImagePitch   int32
+	Rows, Width, Pixels, Depth, Taps, TapsX             int32
+	GridW, GridSize, SourceH, SourceW                   int32
+	Stride, OriginY, OriginX, Direction                 int32
+	TapFirst, TapStepY, TapStepX                        int32
+	OutStep, OutY, OutX, OutW, OutSize                  int32
+	Group, Groups, Mapped                               int32
+	Steps, SplitSteps, Splits, FloatOut, VectorOut      int32
+	TilesN, TapTiles, Heads                             int32
+	ByGridW, ByGridSize, ByDepth, ByTapsX, ByChunkSteps divisor
+	ByTilesN, ByTapTiles, ByHeads, ByChunks             divisor
 }
 
 func (a arguments) bytes() []byte {
@@ -321,6 +321,6 @@ func (p CUDA) arguments(c choice, access access) arguments {
 		FloatOut: flag(p.Out.Type == number.Float32), VectorOut: flag(p.vectors()),
 		TilesN: i32(c.across), TapTiles: i32(c.tapTiles), Heads: i32(heads),
 		ByGridW: by(x.Grid), ByGridSize: by(y.Grid * x.Grid), ByDepth: by(p.Depth), ByTapsX: by(max(1, x.Taps)),
-		ByTapSteps: by(c.tapSteps), ByTilesN: by(c.across), ByTapTiles: by(c.tapTiles), ByHeads: by(heads), ByChunks: by(roundUp(p.Width, 4) / 4),
+		ByChunkSteps: by(max(1, c.chunkSteps(p))), ByTilesN: by(c.across), ByTapTiles: by(c.tapTiles), ByHeads: by(heads), ByChunks: by(roundUp(p.Width, 4) / 4),
 	}
 }

@@ -210,7 +210,7 @@ __device__ inline void multiply_tile(const TensorMap &map_a, const TensorMap &ma
     const Product::Pixel g = p.pixel(kind == TN ? 0 : first_row);
     for (int i = from; i < to; i++) {
       const uint32_t ready = ring.take(bytes), a = memory + ring.slot * bytes, b = a + bytes_a;
-      const int at = kind == TN ? tap : p.by_tap_steps.divide(i), tap_y = p.by_taps_x.divide(at), tap_x = at - tap_y * p.taps_x;
+      const int chunk = kind == TN ? 0 : p.by_chunk_steps.divide(i), at = kind == TN ? tap : i - chunk * p.taps, tap_y = p.by_taps_x.divide(at), tap_x = at - tap_y * p.taps_x;
       const int y = p.origin_y + p.direction * tap_y, x = p.origin_x + p.direction * tap_x;
       if constexpr (kind == TN) {
         const Product::Pixel k = p.pixel(i * depth);
@@ -219,7 +219,7 @@ __device__ inline void multiply_tile(const TensorMap &map_a, const TensorMap &ma
         copy_box(b, map_b, ready, column, i * depth, 0);
         copy_box(b + panel, map_b, ready, column + 64, i * depth, 0);
       } else {
-        const int k = (i - at * ((p.depth + depth - 1) / depth)) * depth;
+        const int k = chunk * depth;
         copy_box(a, map_a, ready, k, g.x * p.stride + x, g.y * p.stride + y, g.image);
         copy_weights<kind>(b, map_b, ready, column, k, p.tap_first + tap_y * p.tap_step_y + tap_x * p.tap_step_x);
       }
@@ -283,7 +283,7 @@ __device__ inline void multiply_tall(const TensorMap &map_a, const TensorMap &ma
     const Product::Pixel g = p.pixel(first_row);
     const int y = g.y + p.origin_y - (p.direction < 0 ? 2 : 0), bytes = (M + M / image * 2 * p.grid_w) * row_bytes;
     for (int i = from; i < to; i++) {
-      const int tap_x = p.by_tap_steps.divide(i), k = (i - tap_x * ((p.depth + depth - 1) / depth)) * depth;
+      const int chunk = p.by_chunk_steps.divide(i), tap_x = i - chunk * p.taps_x, k = chunk * depth;
       copy_box(memory_a + ring_a.slot * box_bytes, map_a, ring_a.take(bytes), k, g.x + p.origin_x + p.direction * tap_x, y, g.image);
       ring_a.next();
       for (int tap_y = 0; tap_y < 3; tap_y++) {

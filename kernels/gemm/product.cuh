@@ -76,7 +76,7 @@ struct Product {
   int32_t vector_out; // four columns of a row are aligned wherever they are read and written here
   int32_t tiles_n, tap_tiles, heads; // tiles across the result; tiles down one tap of it; heads of an image
   Divisor by_grid_w, by_grid_size, by_depth, by_taps_x;
-  Divisor by_tap_steps; // steps of one tap
+  Divisor by_chunk_steps; // steps of one chunk of k, all taps together
   Divisor by_tiles_n, by_tap_tiles, by_heads, by_chunks; // the last: ⌈width/4⌉
 
   struct Pixel {
@@ -97,7 +97,9 @@ struct Product {
 // Products are as many as one launch has room for; cuda.go's mostProducts.
 using Products = Jobs<Product, 11>;
 
-// Step of a sum: first element k of the tile. Direct steps over taps count k within the tap.
+// Step of a sum: first element k of the tile. Direct steps over taps count k within the tap. All taps meet a chunk
+// of 128 bytes of the pixels, two steps or what is left, before the next: a pixel is read from memory once, and for the other
+// taps from the second cache, which need not hold all channels of the pixels of all blocks that run.
 struct Step {
   int k, tap_y, tap_x;
 };
@@ -108,17 +110,20 @@ constexpr int step_depth = 64 / sizeof(T); // elements of k in a tile
 template <typename T, Kind kind, bool Direct>
 __device__ inline Step first_step(const Product &p, int i) {
   if constexpr (kind == TN || !Direct) return {i * step_depth<T>, 0, 0};
-  const int tap = p.by_tap_steps.divide(i), y = p.by_taps_x.divide(tap);
-  const int tap_steps = (p.depth + step_depth<T> - 1) / step_depth<T>;
-  return {(i - tap * tap_steps) * step_depth<T>, y, tap - y * p.taps_x};
+  const int chunk = p.by_chunk_steps.divide(i), in = i - chunk * 2 * p.taps, k = chunk * 2 * step_depth<T>;
+  const bool two = k + step_depth<T> < p.depth;
+  const int tap = two ? in / 2 : in, y = p.by_taps_x.divide(tap);
+  return {k + (two ? in % 2 : 0) * step_depth<T>, y, tap - y * p.taps_x};
 }
 
 template <typename T, Kind kind, bool Direct>
 __device__ inline void advance(const Product &p, Step &s) {
   s.k += step_depth<T>;
-  if (kind == TN || !Direct || s.k < p.depth) return;
-  s.k = 0;
+  if (kind == TN || !Direct || (s.k % (2 * step_depth<T>) != 0 && s.k < p.depth)) return;
+  const int chunk = (s.k - 1) & -(2 * step_depth<T>);
   if (++s.tap_x == p.taps_x) s.tap_x = 0, s.tap_y++;
+  if (s.tap_y * p.taps_x == p.taps) s.tap_y = 0; // and k goes on
+  else s.k = chunk;
 }
 
 // row of a matrix whose pitch is in bytes: one multiply-add.

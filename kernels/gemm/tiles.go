@@ -181,6 +181,17 @@ func (c choice) estimate(p CUDA) float64 {
 	return seconds
 }
 
+// chunkSteps are those in which all taps meet a chunk of 128 bytes of k.
+func (c choice) chunkSteps(p CUDA) int {
+	switch {
+	case c.groups == nil:
+		return 2 * p.taps()
+	case c.groups.tall: // a step is a column of taps
+		return p.X.Taps
+	}
+	return p.taps()
+}
+
 func (c choice) function(k Kind, a access, t number.Type) string {
 	variant := [...]string{"", "_gather_b", "_gather"}[a]
 	return fmt.Sprintf("gemm_%v_%dx%d%s_%s", k, c.m, c.n, variant, suffix(t))

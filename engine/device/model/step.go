@@ -184,7 +184,7 @@ func (w *walk) operands(l plan.Launch) float64 {
 }
 
 // reread is the bytes that a product fetches from memory again: tap after tap it reads the same
-// pixels, and where the second cache does not hold those of all blocks that run, they are gone.
+// chunk of the pixels, and where the second cache does not hold that of all blocks that run, it is gone.
 // A norm that goes over its images twice does so too, where those that run are more than the cache holds.
 func reread(c cuda.Card, call Call, l plan.Launch) float64 {
 	held, _ := call.Occupancy(c.Assembly)
@@ -210,7 +210,8 @@ func reread(c cuda.Card, call Call, l plan.Launch) float64 {
 	}
 	across := (width + n - 1) / n
 	running := min(held*c.Multiprocessors, call.Grid[0]) / across
-	set := float64(running * m * channels * l.In[0].Type.Size())
+	const chunk = 128 // bytes, as in product.cuh
+	set := float64(running * m * min(chunk, channels*l.In[0].Type.Size()))
 	if set > room {
 		return float64((taps-1)*bytesOf(l.In[0])) * (1 - room/set)
 	}
