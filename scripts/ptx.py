@@ -191,6 +191,7 @@ def main():
     if options.names:
         lines += [line for line in before if line[0] not in modules]
     files[TABLE] = "".join("\t".join(line) + "\n" for line in [tuple(COLUMNS), *sorted(set(lines))])
+    packed[TABLE + ".zst"] = files[TABLE].encode()
 
     # What was compiled once and has no source any more; PTX written by hand does not begin like that.
     others = set(glob.glob("kernels/**/*.ptx", recursive=True)) - set(files)

@@ -20,13 +20,19 @@ type Resources struct {
 	Blocks           int    // that a multiprocessor holds, without dynamic shared memory
 }
 
-//go:embed resources.tsv
+//go:embed resources.tsv.zst
 var table string
 
 // resources returns those of every function on every GPU, in the order of modules,
 // functions and GPUs. They are read from the table of scripts/ptx.sh when the first is
 // asked for: a run on a CPU asks for none.
-var resources = sync.OnceValue(func() []Resources { return parse(table) })
+var resources = sync.OnceValue(func() []Resources {
+	text, err := unpack(table)
+	if err != nil {
+		panic("cuda: resources.tsv.zst: " + err.Error())
+	}
+	return parse(text)
+})
 
 // parse panics where the file is not what scripts/ptx.py writes; the tests see to that.
 func parse(table string) (rows []Resources) {

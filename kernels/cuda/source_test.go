@@ -139,6 +139,10 @@ func TestVersionOfPTX(t *testing.T) {
 }
 
 func TestTable(t *testing.T) {
+	text, err := os.ReadFile("resources.tsv")
+	if packed, wrong := unpack(table); err != nil || wrong != nil || packed != string(text) {
+		t.Errorf("resources.tsv.zst does not hold resources.tsv (%v, %v); run scripts/ptx.sh", err, wrong)
+	}
 	seen := map[Resources]bool{}
 	for _, r := range resources() {
 		m, ok := Multiprocessors[r.GPU]

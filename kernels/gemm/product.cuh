@@ -438,13 +438,17 @@ struct ColumnSums {
 
   // leave writes the block's sums of exist columns. Shared memory is free before and after.
   __device__ void leave(float *shared, float *to, int exist) const {
-    store(shared + row() * N + chunk() * vector<T>, sum);
+    // Four columns at a time, so that lanes that are neighbours write, and read, neighbouring words.
+    constexpr int quads = vector<T> / 4, across = N / quads, plane = (apart + 1) * across;
+#pragma unroll
+    for (int q = 0; q < quads; q++) store(shared + q * plane + threadIdx.x * 4, reinterpret_cast<const float(&)[4]>(sum[q * 4]));
     __syncthreads();
     static_assert(N <= threads, "a thread for each column");
-    if (const int c = threadIdx.x; c < min(N, exist)) {
+    const int q = threadIdx.x / across, rest = threadIdx.x % across, c = rest / 4 * vector<T> + q * 4 + rest % 4;
+    if (threadIdx.x < N && c < exist) {
       float all = 0;
 #pragma unroll 1
-      for (int r = 0; r < apart; r++) all += shared[r * N + c];
+      for (int r = 0; r < apart; r++) all += shared[q * plane + r * across + rest];
       to[c] = all;
     }
     __syncthreads();
