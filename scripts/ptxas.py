@@ -129,6 +129,8 @@ def assemble(module, ptx, gpu, version):
     count = instructions(cubin)
     bounds = dict(re.findall(r"\.entry (\w+)\([^)]*\)\s*\.maxntid (\d+)", ptx))
     lines = []
+    if "wgmma.mma_async instructions are serialized" in said:  # registers of sums are touched too early
+        raise SystemExit(f"ptx: ptxas {version} of {module} for {gpu}:\n{said}")
     for part in said.split("Compiling entry function")[1:]:
         name = re.search(r"'(\w+)'", part)[1]
         if name not in bounds:

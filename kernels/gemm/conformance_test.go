@@ -256,6 +256,9 @@ type trial struct {
 
 func (c combination) check(t *testing.T, seed uint64) {
 	g := kerneltest.NewGPU(t, seed)
+	if c.groups != nil {
+		g.NeedsHopper()
+	}
 	q := c.trial(g, rand.New(rand.NewPCG(seed, 17)))
 	g.Run(q.bind(q.choice, c.access)...)
 	for i := range q.parts {

@@ -22,6 +22,7 @@ type board interface {
 	Written(a cuda.Address, n int) (int, error)
 	// sure tells whether Written knows; if not, it may count too few.
 	sure() bool
+	hopper() bool // whether it runs what is compiled for compute_90a
 	run(context.Context, cuda.Call) (sim.Counters, error)
 }
 
@@ -37,6 +38,8 @@ func newSimulator(seed uint64) simulator {
 }
 
 func (simulator) sure() bool { return true }
+
+func (simulator) hopper() bool { return true }
 
 func (s simulator) run(ctx context.Context, call cuda.Call) (sim.Counters, error) {
 	return s.machine.Run(ctx, call)
@@ -90,6 +93,11 @@ func (h hardware) Alloc(n int) (cuda.Address, error) {
 		return 0, err
 	}
 	return a, h.device.CopyIn(a, unwritten(a, n))
+}
+
+func (h hardware) hopper() bool {
+	p := h.device.Properties()
+	return p.Major == 9 && p.Minor == 0
 }
 
 func (h hardware) Free(a cuda.Address) error { return h.device.Free(a) }

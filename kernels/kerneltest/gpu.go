@@ -33,6 +33,13 @@ func NewGPU(t testing.TB, seed uint64) *GPU {
 // NewSimulator is a simulated one in any case, for tests of what it counts.
 func NewSimulator(t testing.TB, seed uint64) *GPU { return &GPU{t, newSimulator(seed)} }
 
+// NeedsHopper ends a test of kernels that are compiled for it alone on another GPU.
+func (g *GPU) NeedsHopper() {
+	if !g.board.hopper() {
+		g.t.Skip("this GPU is no H100 or H200: it has no wgmma")
+	}
+}
+
 func (g *GPU) check(err error) {
 	g.t.Helper()
 	if err != nil {
