@@ -104,7 +104,7 @@ func (p CUDA) ScratchBytes() int {
 		c := choose(p, access)
 		need = max(need, 4*roundUp(p.Width, 4)*(p.shared(c)+p.columnParts(c)))
 	}
-	if c, ok := p.flat().groups(); ok && c.splits > 1 {
+	if c, ok := p.groups(); ok && c.splits > 1 {
 		need = max(need, 4*c.splits*p.rows()*roundUp(p.Width, 4))
 	}
 	return need

@@ -127,9 +127,8 @@ func (p CUDA) byGroups(a access) (CUDA, choice, bool) {
 	if a != direct || !p.vectors() {
 		return p, choice{}, false
 	}
-	p = p.flat()
 	c, ok := p.groups()
-	return p, c, ok
+	return p.flat(), c, ok
 }
 
 // groups chooses how wgmma makes a product; false where it does not, or mma.sync is thought to be faster. It
@@ -140,8 +139,8 @@ func (p CUDA) groups() (choice, bool) {
 		return choice{}, false
 	}
 	if p.Kind != NN {
-		c := p.fastestGroups(hopperTiles, 1, mostSplits)
-		return c, c.seconds < choose(p, direct).seconds
+		c := p.flat().fastestGroups(hopperTiles, 1, mostSplits)
+		return c, c.seconds < choose(p.flat(), direct).seconds
 	}
 	any := p
 	any.Images, any.Card = usualImages, usualHopper
@@ -151,7 +150,7 @@ func (p CUDA) groups() (choice, bool) {
 		return choice{}, false
 	}
 	alike := slices.DeleteFunc(slices.Clone(hopperTiles), func(t groupTile) bool { return t.tall != usual.groups.tall })
-	return p.fastestGroups(alike, splits, splits), true
+	return p.flat().fastestGroups(alike, splits, splits), true
 }
 
 // fastestGroups is fastest for wgmma; its time is infinite if no kernel can.
