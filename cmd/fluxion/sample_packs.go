@@ -57,6 +57,17 @@ func (o *sampleOptions) checkPacks() error {
 	return nil
 }
 
+// checkShards refuses a folder that has more shards than it is to have: those behind the last would
+// hold the same pictures again, or others.
+func (o *sampleOptions) checkShards(ctx context.Context, dir string, shards, images int) error {
+	behind := fmt.Sprintf("%06d.tar", shards)
+	more, err := samples.IsFile(ctx, samples.Below(dir, behind))
+	if err != nil || !more {
+		return err
+	}
+	return &samples.MadeError{Dir: dir, What: "shards", Changes: samples.Changes{fmt.Sprintf("%s is there, and --count %d with --shard %d ends before it", behind, images, o.shard)}}
+}
+
 // packs are the files of all pictures, of which this process makes its part: some of them, or
 // some pictures of the one that there is.
 func (o *sampleOptions) packs(j job, whole []int64, temporary string) (all, own []*samples.Pack) {
@@ -131,6 +142,11 @@ func (o *sampleOptions) runPacks(ctx context.Context, face console.Face, dev dev
 		defer func() { err = errors.Join(err, os.RemoveAll(temporary)) }()
 	}
 	all, own := o.packs(j, whole, temporary)
+	if shard {
+		if err := o.checkShards(ctx, dir, len(all), len(whole)); err != nil {
+			return err
+		}
+	}
 	var found samples.Found
 	of, images := map[int64]*samples.Pack{}, 0 // of missing pictures
 	for _, p := range own {
@@ -203,7 +219,7 @@ func (o *sampleOptions) verifyPacks(ctx context.Context, face console.Face, dev 
 	var seeds []int64
 	for _, p := range own {
 		if !p.There() {
-			return &data.Error{Path: p.Path, Problem: "is not there; the same command without --verify makes what is missing"}
+			return &data.Error{Path: p.Path, Problem: p.Lacks() + "; the same command without --verify makes what is missing"}
 		}
 		seeds = append(seeds, p.Whole.Seeds...)
 	}

@@ -175,7 +175,8 @@ func TestPackContents(t *testing.T) {
 	if text, code, err := fluxion(t, with(args, "--out", "tar:"+shards, "--shard", "5")...); err != nil || !strings.Contains(text, "14 images in tar:"+shards+": 4 made") {
 		t.Errorf("two images more: %s, exit %d, %v", text, code, err)
 	}
-	for _, c := range [][2]string{{"--out tar:" + shards + " --shard 5 --steps 3", "the file there was made with other settings: steps was 2, now 3"}, {"--out tar:" + shards + " --shard 4", "seed was 0-4, now 0-3"}, {"--out " + npz, "seed was 0-11, now"}} {
+	for _, c := range [][2]string{{"--out tar:" + shards + " --shard 5 --steps 3", "it was made with other settings: steps was 2, now 3"}, {"--out tar:" + shards + " --shard 4", "seed was 0-4, now 0-3"}, {"--out " + npz, "seed was 0-11, now"},
+		{"--out " + npz, "values was uint8, now not given"}, {"--out tar:" + shards, "000001.tar is there, and --count 14 with --shard 1000 ends before it"}} {
 		if _, code, err := fluxion(t, with(args, strings.Fields(c[0])...)...); code != exitFolder || err == nil || !strings.Contains(err.Error(), c[1]) {
 			t.Errorf("%s: exit %d, %v", c[0], code, err)
 		}

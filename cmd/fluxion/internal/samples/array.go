@@ -36,7 +36,7 @@ const textArray = "fluxion"
 // Look says whether the file is there as it would be made. It is an *Error if it is
 // another one that is not to be overwritten. wanted's text is that of all samples.
 func (a Array) Look(ctx context.Context, wanted Wanted) (there bool, err error) {
-	if is, err := isFile(ctx, a.Path); err != nil || !is {
+	if is, err := IsFile(ctx, a.Path); err != nil || !is {
 		return false, err
 	}
 	text := map[string]string{}
@@ -46,7 +46,7 @@ func (a Array) Look(ctx context.Context, wanted Wanted) (there bool, err error) 
 		}
 	}
 	size := wanted.Size
-	refused := &Error{dir: above(a.Path), of: 1}
+	refused := &Error{dir: a.Path, of: 1, file: true}
 	same := refused.compare(filepath.Base(a.Path), data.PNG{Height: size[0], Width: size[1], Channels: size[2], Text: text}, wanted, 0)
 	if same || a.Overwrite {
 		return same, nil

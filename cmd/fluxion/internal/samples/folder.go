@@ -27,7 +27,7 @@ type Error struct {
 	foreign   []string     // files that sample did not make
 	changes   []difference // between what is there and what is asked for
 	different int          // pictures with changes
-	file      bool         // they lie in one
+	file      bool         // dir is the one in which they lie
 }
 
 // difference is a setting of pictures that are there.
@@ -45,15 +45,20 @@ func (e *Error) Error() string {
 	if len(e.changes) > 0 {
 		var changes []string
 		for _, d := range e.changes {
-			changes = append(changes, fmt.Sprintf("%s was %s, now %s (%d, such as %s)", d.key, orNone(d.was), orNone(d.now), d.count, d.first))
+			change := fmt.Sprintf("%s was %s, now %s", d.key, orNone(d.was), orNone(d.now))
+			if !e.file {
+				change += fmt.Sprintf(" (%d, such as %s)", d.count, d.first)
+			}
+			changes = append(changes, change)
 		}
 		what := fmt.Sprintf("%d of the %d pictures there were", e.different, e.of)
 		if e.file {
-			what = "the file there was"
+			what = "it was"
 		}
 		parts = append(parts, fmt.Sprintf("%s made with other settings: %s", what, strings.Join(changes, "; ")))
 	}
-	return fmt.Sprintf("%s: %s; give another --out, or --overwrite to make them anew", e.dir, strings.Join(parts, "; "))
+	them := map[bool]string{true: "it", false: "them"}[e.file]
+	return fmt.Sprintf("%s: %s; give another --out, or --overwrite to make %s anew", e.dir, strings.Join(parts, "; "), them)
 }
 
 func orNone(text string) string {

@@ -38,6 +38,7 @@ type Pack struct {
 	Work   Folder
 
 	there bool         // the file is
+	has   string       // of a file with some of the pictures: which
 	left  atomic.Int64 // own pictures that are missing
 	enter sync.Once
 	leave func(error) error
@@ -54,6 +55,9 @@ func NewPack(path, temporary string, format Format, disk durable.Disk, overwrite
 	p := &Pack{Path: path, Format: format, Whole: whole, Own: own, Text: map[string]string{"seed": Ranges(whole.Seeds)}, Label: label}
 	for key, value := range text {
 		p.Text[key] = value
+	}
+	if !format.noted() {
+		p.Text["values"] = "uint8"
 	}
 	p.Work = Folder{Path: path + WorkEnding, Disk: disk, Overwrite: overwrite}
 	if object.Is(path) {
@@ -101,7 +105,7 @@ func (p *Pack) Look(ctx context.Context) (found Found, err error) {
 
 // look says whether the file is there as it would be made.
 func (p *Pack) look(ctx context.Context) (there, other bool, err error) {
-	if is, err := isFile(ctx, p.Path); err != nil || !is {
+	if is, err := IsFile(ctx, p.Path); err != nil || !is {
 		return false, false, err
 	}
 	stored, err := p.Format.text(p.Path)
@@ -111,12 +115,13 @@ func (p *Pack) look(ctx context.Context) (there, other bool, err error) {
 	}
 	want := p.Whole
 	want.Text = func(int64) map[string]string { return p.Text }
-	refused := &Error{dir: above(p.Path), of: 1, file: true}
+	refused := &Error{dir: p.Path, of: 1, file: true}
 	picture := data.PNG{Height: want.Size[0], Width: want.Size[1], Channels: want.Size[2], Text: text}
 	if refused.compare(filepath.Base(p.Path), picture, want, 0) {
 		return true, false, nil
 	}
 	if len(refused.changes) == 1 && refused.changes[0].key == "seed" && p.grows(text["seed"]) {
+		p.has = text["seed"]
 		return false, false, nil
 	}
 	if p.Work.Overwrite {
@@ -145,6 +150,14 @@ func (p *Pack) grows(has string) bool {
 
 // There says whether the file was there when it was looked for, or was written.
 func (p *Pack) There() bool { return p.there }
+
+// Lacks says of a file that is not there as it would be made what it is.
+func (p *Pack) Lacks() string {
+	if p.has != "" {
+		return fmt.Sprintf("has the images of seeds %s, of %s that are asked for", p.has, p.Text["seed"])
+	}
+	return "is not there"
+}
 
 // Put writes a picture, and the file when it was the last that was missing of it.
 func (p *Pack) Put(ctx context.Context, seed int64, picture []byte) error {

@@ -42,8 +42,8 @@ func Reach(ctx context.Context, path string) error {
 	return err
 }
 
-// isFile says whether a path is a file or an object; anything else there is an error.
-func isFile(ctx context.Context, path string) (bool, error) {
+// IsFile says whether a path is a file or an object; anything else there is an error.
+func IsFile(ctx context.Context, path string) (bool, error) {
 	if object.Is(path) {
 		f, err := object.Open(ctx, path)
 		if errors.Is(err, fs.ErrNotExist) {
