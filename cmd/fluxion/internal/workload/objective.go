@@ -1,7 +1,6 @@
 package workload
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -22,9 +21,13 @@ func (o *Objectives) List() (list setting.List) {
 	kinds := objective.List()[1:]
 	o.on = make([]bool, len(kinds))
 	for i, k := range kinds {
+		help := "the preset as train --objective " + k.Name + " has it"
+		if k.More != "" {
+			help += ", with " + k.More + " more in a training step"
+		}
 		list = append(list, setting.Setting{
 			Key: strings.ReplaceAll(k.Name, "-", "_"), Value: setting.Of(&o.on[i]), Own: true,
-			Help: fmt.Sprintf("the preset as train --%s makes it, with %s more in a training step", k.Name, k.More),
+			Help: help,
 		})
 	}
 	return list
