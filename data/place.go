@@ -34,6 +34,12 @@ func newPlaces(d Dataset, o LoaderOptions) (places, error) {
 	return p, nil
 }
 
+// CheckStream says why a stream of a set cannot begin, as far as that is known without reading images.
+func CheckStream(d Dataset, o LoaderOptions) error {
+	_, err := newPlaces(d, o)
+	return err
+}
+
 // at is the image at a position: the place-th of n from the first on.
 func (p places) at(position int64) (first, n, place int) {
 	if p.parts == nil {

@@ -98,6 +98,13 @@ func planRun(o Options) (r *run, p planned, err error) {
 	if err := s.checkBuckets(o.Data, network.Spec()); err != nil {
 		return nil, p, err
 	}
+	first, end := o.Group.Share(s.Accumulate)
+	if coupling != nil { // every process pairs the whole step
+		first, end = 0, s.Accumulate
+	}
+	if err := data.CheckStream(o.Data, data.LoaderOptions{Step: s.Accumulate, First: first, End: end}); err != nil {
+		return nil, p, err
+	}
 	if t := teacherOf(loss); t != nil && t.Frozen.Network.Spec().Embedding != network.Spec().Embedding {
 		return nil, p, &SettingError{"preset", fmt.Sprintf("the network of preset %s takes a vector of %d numbers of an image, and the teacher one of %d; want no preset, which takes the teacher's own network", preset, network.Spec().Embedding, t.Frozen.Network.Spec().Embedding)}
 	}
