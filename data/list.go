@@ -102,6 +102,8 @@ func readList(path string) (*listed, error) {
 			return nil, bad(line, "lacks data, images, shape or digest of a part, or they cannot be", nil)
 		case len(Parts(p.Data)) > 1 || hasPrefix(p.Data, listPrefix, "pairs:", latentsPrefix):
 			return nil, bad(line, "is of "+p.Data+", and parts are sets of images", nil)
+		case slices.ContainsFunc(l.parts, func(other listedPart) bool { return other.Digest == p.Digest }):
+			return nil, bad(line, "is a part that another line has already", nil)
 		case len(l.parts) == maxParts || total > 1<<40:
 			return nil, bad(line, fmt.Sprintf("is one too many: want at most %d parts", maxParts), nil)
 		}

@@ -94,7 +94,7 @@ func TestSeen(t *testing.T) {
 	if r := look(); r.Problem == "" {
 		t.Errorf("%+v, and its settings are cut", r)
 	}
-	if _, code, err := fluxion(t, "runs", filepath.Join(dir, "none")); code != exitUsage || err == nil {
+	if _, code, err := fluxion(t, "runs", filepath.Join(dir, "none")); code != exitInput || err == nil {
 		t.Errorf("%d, %v", code, err)
 	}
 	if _, code, err := fluxion(t, with(tiny, "--out", filepath.Join(dir, "other"), "--serve", "x")...); code != exitUsage || err == nil {

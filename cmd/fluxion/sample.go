@@ -152,7 +152,7 @@ that depend on the state alone.`,
 	c.Flags().Lookup("clip").NoOptDefVal = "true"
 	c.Flags().BoolVar(&o.latent, "latent", false, "of a model of latents: write them as they are, to FILE.npz, and no images")
 	c.Flags().BoolVar(&o.uint8, "uint8", false, "to FILE.npz: pixels as arr_0 and labels as arr_1, as the evaluator of guided-diffusion reads them, in place of float32")
-	c.Flags().IntVar(&o.shard, "shard", 1000, "images of a shard of tar:DIR")
+	c.Flags().IntVar(&o.shard, "shard", shardImages, "images of a shard of tar:DIR")
 	c.Flags().BoolVar(&o.overwrite, "overwrite", false, "make anew what is there but was made with other settings, or by another program")
 	c.Flags().StringVar(&o.parts, "part", "", "make part I of N of the images, as in 3/16, beside others that make the rest in the same folder; auto takes it from a job array of SLURM or AWS, or from mpirun or srun; auto/N from those and from indexed jobs of Kubernetes")
 	c.Flags().BoolVar(&o.verifies, "verify", false, "make nothing; see whether all pictures are there, of these settings, and whole, and whether one in a thousand, made again, has the same bytes")

@@ -22,6 +22,9 @@ import (
 	"fluxion/engine/generate"
 )
 
+// shardImages is how many images a shard has unless --shard says otherwise.
+const shardImages = 1000
+
 // floats says whether samples go to one file as they are.
 func (o *sampleOptions) floats() bool { return samples.IsArray(o.out) && !o.uint8 }
 
@@ -48,7 +51,9 @@ func (o *sampleOptions) checkPacks() error {
 		return fault.Usagef("--part %s: the parts of one object would be on other machines; want --out tar:s3://BUCKET/PREFIX, or a prefix of pictures", o.parts)
 	case shard && dir == "":
 		return fault.Usagef("--out %s: want tar:DIR, a folder for shards", o.out)
-	case shard:
+	case !shard && o.shard != shardImages:
+		return fault.Usagef("--shard %d: want --out tar:DIR; %s is not cut into shards", o.shard, o.out)
+	case shard && !object.Is(dir):
 		if err := outdir.Check(dir); err != nil || o.verifies || o.overwrite {
 			return err
 		}
@@ -101,6 +106,9 @@ func (o *sampleOptions) packs(j job, whole []int64, temporary string) (all, own 
 // commonText is what all pictures of a file are made with.
 func (o *sampleOptions) commonText(j job) map[string]string {
 	text := map[string]string{"class": o.class}
+	if o.size != (data.Size{}) {
+		text["size"] = o.size.String()
+	}
 	for key, value := range j.text {
 		text[key] = value
 	}

@@ -67,7 +67,7 @@ func (o *sampleOptions) check() ([]int64, error) {
 	case (o.count > 0) == (o.seeds != ""):
 		return nil, fault.Usagef("give either --count N or --seeds A-B")
 	}
-	if !o.floats() && !o.packed() {
+	if !o.floats() && !o.packed() && !object.Is(o.out) {
 		if err := outdir.Check(o.out); err != nil {
 			return nil, err
 		}

@@ -18,7 +18,7 @@ import (
 // differences are told. It is written into the picture, so that one made otherwise
 // is not taken for one that is asked for.
 var decidingTexts = slices.Concat([]string{
-	"digest", "weights", "class", "label", "seed", "key", "precision", "schedule", "sampler", "grid", "steps", "scheduler", "guidance", "guide", "clip", "init", "mask", "input", "from", "noise", "values",
+	"digest", "weights", "class", "label", "seed", "key", "precision", "schedule", "sampler", "grid", "steps", "scheduler", "guidance", "guide", "clip", "init", "mask", "input", "from", "noise", "values", "size",
 }, schedulerTexts, optionTexts)
 
 // schedulerTexts are those of the flags of schedulers, noted like the others.

@@ -31,8 +31,14 @@ func Share(dir string) (leave func() error, err error) {
 		if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil {
 			err = Sweep(dir)
 		}
-		return errors.Join(err, f.Close())
+		return errors.Join(err, unlock(f))
 	}, nil
+}
+
+// unlock gives a lock back, which closing alone would leave to a child that this process is starting.
+func unlock(f *os.File) error {
+	unix.Flock(int(f.Fd()), unix.LOCK_UN) // fails where there are no locks
+	return f.Close()
 }
 
 // Alone says that this process writes into a folder, as no other may until leave is
@@ -55,7 +61,7 @@ func Alone(dir string) (leave func() error, err error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return f.Close, nil
+	return func() error { return unlock(f) }, nil
 }
 
 // without says that a file system has no locks, or none on folders.

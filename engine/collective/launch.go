@@ -68,6 +68,9 @@ const (
 	hydra   = "Hydra"
 )
 
+// most is how many processes may train together: far more micro-batches than a step has.
+const most = 1 << 16
+
 // torch is what sets the variables that processes of PyTorch find each other by.
 const torch = "torchrun"
 
@@ -85,8 +88,8 @@ func byTorch(environment func(string) string) (l launch, err error) {
 			return l, fmt.Errorf("%s=%s: want a number, as torchrun sets it", name, text)
 		}
 	}
-	if l.rank >= l.world {
-		return l, fmt.Errorf("RANK=%d of WORLD_SIZE=%d: want ranks from 0", l.rank, l.world)
+	if l.rank >= l.world || l.world > most {
+		return l, fmt.Errorf("RANK=%d of WORLD_SIZE=%d: want ranks from 0 to WORLD_SIZE - 1, and %d processes at most", l.rank, l.world, most)
 	}
 	if l.world == 1 {
 		return launch{}, nil
@@ -168,7 +171,7 @@ func parse(text string) (rank, world int, dir string, err error) {
 	first, second, _ := strings.Cut(numbers, "/")
 	rank, err1 := strconv.Atoi(first)
 	world, err2 := strconv.Atoi(second)
-	if err1 != nil || err2 != nil || rank < 0 || rank >= world || dir == "" {
+	if err1 != nil || err2 != nil || rank < 0 || rank >= world || world > most || dir == "" {
 		return 0, 0, "", fmt.Errorf("%s=%s: want RANK/WORLD:FOLDER, with ranks from 0, as in 0/2:/tmp/group", Variable, text)
 	}
 	return rank, world, filepath.Clean(dir), nil

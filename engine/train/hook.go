@@ -232,7 +232,7 @@ func (r *run) after(ctx context.Context) error {
 			r.pause()
 		}
 		begin := time.Now()
-		if h.Pauses {
+		if h.Pauses && r.group.World > 1 {
 			if err := r.bring(r.trainer.Buffers.EMA); err != nil {
 				return err
 			}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"fluxion/data/durable"
+	"fluxion/engine/collective"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
 	"fluxion/engine/plan"
@@ -179,7 +180,7 @@ func TestHooksInTurn(t *testing.T) {
 // TestPauses: the time that a hook takes is that of steps unless it says otherwise.
 func TestPauses(t *testing.T) {
 	for _, pauses := range []bool{false, true} {
-		r := &run{settings: long(), state: State{Images: 80}, meter: newMeter(State{})}
+		r := &run{group: collective.Alone, settings: long(), state: State{Images: 80}, meter: newMeter(State{})}
 		r.meter.last = r.meter.last.Add(-time.Hour)
 		r.all = []Hook{{Name: "slow", Every: 1, Pauses: pauses, After: func(context.Context, Progress) error { return nil }}}
 		if err := r.after(t.Context()); err != nil {

@@ -13,11 +13,15 @@ import (
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/data"
+	"fluxion/data/object"
 	"fluxion/engine/rundir"
 )
 
 // Check refuses an --out that can be no folder.
 func Check(out string) error {
+	if object.Is(out) {
+		return fault.Usagef("--out %s: want a folder of this machine; samples alone go to a store", out)
+	}
 	info, err := os.Stat(out)
 	switch {
 	case err == nil && !info.IsDir():

@@ -19,6 +19,7 @@ import (
 type Format interface {
 	text(path string) (string, error) // what is noted of all; "" of other programs' files
 	noted() bool                      // each picture says what it was made with, too
+	whole(p *Pack) bool               // of a file with the text: that it is not cut
 	write(w io.Writer, p *Pack, text string) error
 	each(p *Pack, visit func(seed int64, picture []byte, label string) error) error
 }
@@ -27,6 +28,18 @@ type Format interface {
 type Tar struct{}
 
 func (Tar) noted() bool { return true }
+
+// whole says whether the tar has all pictures, and its end.
+func (Tar) whole(p *Pack) bool {
+	pictures := 0
+	err := data.EachInTar(p.Path, func(name string, _ io.Reader) error {
+		if filepath.Ext(name) == ".png" {
+			pictures++
+		}
+		return nil
+	})
+	return err == nil && pictures == len(p.Whole.Seeds)
+}
 
 func (Tar) text(path string) (string, error) { return data.ReadTarText(path) }
 
@@ -81,6 +94,9 @@ func (Tar) each(p *Pack, visit func(seed int64, picture []byte, label string) er
 type NPZ struct{}
 
 func (NPZ) noted() bool { return false }
+
+// whole: the list of arrays, from which text was read, is at the end.
+func (NPZ) whole(*Pack) bool { return true }
 
 func (NPZ) text(path string) (string, error) { return data.ReadNPZText(path, textArray) }
 

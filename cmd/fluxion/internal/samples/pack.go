@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -118,7 +119,7 @@ func (p *Pack) look(ctx context.Context) (there, other bool, err error) {
 	refused := &Error{dir: p.Path, of: 1, file: true}
 	picture := data.PNG{Height: want.Size[0], Width: want.Size[1], Channels: want.Size[2], Text: text}
 	if refused.compare(filepath.Base(p.Path), picture, want, 0) {
-		return true, false, nil
+		return object.Is(p.Path) || p.Format.whole(p), false, nil // what was cut is made again
 	}
 	if len(refused.changes) == 1 && refused.changes[0].key == "seed" && p.grows(text["seed"]) {
 		p.has = text["seed"]
@@ -161,7 +162,7 @@ func (p *Pack) Lacks() string {
 
 // Put writes a picture, and the file when it was the last that was missing of it.
 func (p *Pack) Put(ctx context.Context, seed int64, picture []byte) error {
-	p.enter.Do(func() { p.leave, p.err = p.Work.Enter() })
+	p.enter.Do(func() { p.err = p.enterWork() })
 	if p.err != nil {
 		return p.err
 	}
@@ -174,8 +175,25 @@ func (p *Pack) Put(ctx context.Context, seed int64, picture []byte) error {
 	return p.Finish(ctx)
 }
 
-// Finish writes the file if all pictures of it are there, and takes away the folder where they
-// lie. Another process may do the same at the same time, and writes the same bytes.
+// enterWork makes the folder, as others may who fill it; one of them may take it away meanwhile.
+func (p *Pack) enterWork() error {
+	for {
+		leave, err := p.Work.Enter()
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stat(p.Work.Path); err == nil {
+			p.leave = leave
+			return nil
+		}
+		if err := leave(nil); err != nil {
+			return err
+		}
+	}
+}
+
+// Finish writes the file if all pictures of it are there. Another process may do the same at the
+// same time, and writes the same bytes.
 func (p *Pack) Finish(ctx context.Context) error {
 	if p.there || p.left.Load() > 0 {
 		return nil
@@ -188,10 +206,7 @@ func (p *Pack) Finish(ctx context.Context) error {
 	if there, _, looked := p.look(ctx); looked == nil && there {
 		p.there, err = true, nil
 	}
-	if err != nil || !p.there {
-		return err
-	}
-	return os.RemoveAll(p.Work.Path)
+	return err
 }
 
 // Left is how many pictures the file lacks, be they those of others: 0 if it is there.
@@ -228,15 +243,25 @@ func (p *Pack) write(ctx context.Context) error {
 	return disk.Move(filepath.Dir(p.Path), [][2]string{{filepath.Join(filepath.Base(p.Work.Path), packed), filepath.Base(p.Path)}})
 }
 
-// Leave ends what Put began.
+// Leave ends what Put began. Who leaves last takes away the folder of pictures whose file is there,
+// as does who finds what was killed behind the file's end.
 func (p *Pack) Leave(failed error) error {
-	if p.leave == nil {
-		if p.there { // what was killed behind the file's end left it
-			return os.RemoveAll(p.Work.Path)
+	if p.leave != nil {
+		if err := p.leave(failed); err != nil {
+			return err
 		}
+	}
+	if !p.there {
 		return nil
 	}
-	return p.leave(failed)
+	leave, err := durable.Alone(p.Work.Path)
+	if errors.Is(err, durable.ErrBusy) || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.RemoveAll(p.Work.Path), leave())
 }
 
 // Check holds the text of a picture in the file against what is asked for.
