@@ -98,9 +98,9 @@ func planRun(o Options) (r *run, p planned, err error) {
 	if err := s.checkBuckets(o.Data, network.Spec()); err != nil {
 		return nil, p, err
 	}
-	first, end := o.Group.Share(s.Accumulate)
-	if coupling != nil { // every process pairs the whole step
-		first, end = 0, s.Accumulate
+	first, end := 0, s.Accumulate
+	if coupling == nil && o.Group.World > 1 { // else every process has the whole step
+		first, end = o.Group.Share(s.Accumulate)
 	}
 	if err := data.CheckStream(o.Data, data.LoaderOptions{Step: s.Accumulate, First: first, End: end}); err != nil {
 		return nil, p, err
