@@ -51,7 +51,7 @@ func (o *sampleOptions) checkPacks() error {
 		return fault.Usagef("--part %s: the parts of one object would be on other machines; want --out tar:s3://BUCKET/PREFIX, or a prefix of pictures", o.parts)
 	case shard && dir == "":
 		return fault.Usagef("--out %s: want tar:DIR, a folder for shards", o.out)
-	case !shard && o.shard != shardImages:
+	case !shard && o.shard != 0 && o.shard != shardImages: // 0: nobody was asked
 		return fault.Usagef("--shard %d: want --out tar:DIR; %s is not cut into shards", o.shard, o.out)
 	case shard && !object.Is(dir):
 		if err := outdir.Check(dir); err != nil || o.verifies || o.overwrite {
