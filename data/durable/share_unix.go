@@ -37,7 +37,7 @@ func Share(dir string) (leave func() error, err error) {
 
 // unlock gives a lock back, which closing alone would leave to a child that this process is starting.
 func unlock(f *os.File) error {
-	unix.Flock(int(f.Fd()), unix.LOCK_UN) // fails where there are no locks
+	_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // fails where there are no locks
 	return f.Close()
 }
 
