@@ -69,9 +69,17 @@ func (a Array) Write(ctx context.Context, wanted Wanted, values []float32, label
 	if labels.Integers != nil || labels.Floats != nil {
 		arrays = append(arrays, labels)
 	}
-	if err := write(ctx, a.Disk, a.Path, func(w io.Writer) error { return data.WriteNPZ(w, arrays...) }); err != nil {
+	if err := MakeAbove(a.Disk, a.Path); err != nil {
 		return "", fault.Output(err)
 	}
+	if picture, err = a.draw(ctx, n, size, values, columns); err != nil { // before the file, behind which nothing is made any more
+		return "", err
+	}
+	return picture, fault.Output(write(ctx, a.Disk, a.Path, func(w io.Writer) error { return data.WriteNPZ(w, arrays...) }))
+}
+
+// draw writes the picture of samples that can be seen.
+func (a Array) draw(ctx context.Context, n int, size [3]int, values []float32, columns int) (picture string, err error) {
 	images, points := data.Showable(size[0], size[1], size[2])
 	switch {
 	case images:
