@@ -135,10 +135,13 @@ func TestShares(t *testing.T) {
 	}
 }
 
+// watchedImages are more than a loader decodes ahead.
+const watchedImages = 10_000
+
 // watched notes which images of a set are opened.
 type watched struct {
 	numbered
-	opened *[100]atomic.Bool
+	opened *[watchedImages]atomic.Bool
 }
 
 func (d watched) Read(i int, e *Example) error {
@@ -149,9 +152,9 @@ func (d watched) Read(i int, e *Example) error {
 // TestOpensItsShare: a process opens no image that is not in its own micro-batches, however far
 // it decodes ahead.
 func TestOpensItsShare(t *testing.T) {
-	const batch, step, steps = 2, 10, 4 // less than one pass: each image comes once
+	const batch, step, steps = 2, 10, 4 // far less than one pass, however far ahead: each image comes once
 	for first := 0; first < step; first += 3 {
-		d := watched{numbered{n: 100}, new([100]atomic.Bool)}
+		d := watched{numbered{n: watchedImages}, new([watchedImages]atomic.Bool)}
 		o := LoaderOptions{Batch: batch, Seed: 3, Step: step, First: first, End: min(first+3, step)}
 		l, err := NewLoader(d, o)
 		if err != nil {
@@ -165,10 +168,10 @@ func TestOpensItsShare(t *testing.T) {
 			l.Release(b)
 		}
 		l.Close()
-		for p := range 100 {
+		for p := range watchedImages {
 			micro := p / batch % step
 			own := micro >= o.First && micro < o.End
-			image := Order(3, 0, 100, p)
+			image := Order(3, 0, watchedImages, p)
 			if opened := d.opened[image].Load(); opened && !own || own && p < batch*step*steps && !opened {
 				t.Errorf("micro-batches %d to %d: image %d at position %d is of %d, opened %v", o.First, o.End, image, p, micro, opened)
 			}
