@@ -90,6 +90,26 @@ type Spec struct {
 	Widest   int // about as many numbers as a layer makes of a pixel, at most
 }
 
+// SampleSize is that of a configuration for images of the spec: height and width, or one number for
+// both; as it was where the spec leaves it open.
+func (s Spec) SampleSize(was []int) []int {
+	switch {
+	case s.Height != s.Width:
+		return []int{s.Height, s.Width}
+	case s.Height != 0:
+		return []int{s.Height}
+	}
+	return was
+}
+
+// WithMeta is the metadata of a configuration with what a network of the spec is told besides.
+func (s Spec) WithMeta(meta map[string]any) map[string]any {
+	for key, on := range map[string]bool{SelfConditioning: s.Estimate, FlowMap: s.Jump, Augmented: s.Augmented} {
+		meta = WithMeta(meta, key, on)
+	}
+	return WithGuidance(meta, s.Guidance)
+}
+
 // Told says whether the network is told the scale of its guidance.
 func (s Spec) Told() bool { return s.Guidance != [2]float64{} }
 

@@ -151,12 +151,7 @@ func (c Config) Fit(like nets.Spec) (nets.Network, error) {
 		c.Meta[nets.ClassEmbedType] = like.Condition
 	}
 	c.Channels, c.NumClassEmbeds = like.Channels, like.Classes
-	switch {
-	case like.Height != like.Width:
-		c.SampleSize = []int{like.Height, like.Width}
-	case like.Height != 0:
-		c.SampleSize = []int{like.Height}
-	}
+	c.SampleSize = like.SampleSize(c.SampleSize)
 	return c, c.Validate()
 }
 

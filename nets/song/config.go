@@ -232,20 +232,12 @@ func (c Config) Fit(like nets.Spec) (nets.Network, error) {
 		c.Dropout.Value = like.Dropout
 	}
 	c.notes = slices.Clone(c.notes)
-	for key, on := range map[string]bool{nets.SelfConditioning: like.Estimate, nets.FlowMap: like.Jump, nets.Augmented: like.Augmented} {
-		c.Meta = nets.WithMeta(c.Meta, key, on)
-	}
-	c.Meta = nets.WithGuidance(c.Meta, like.Guidance)
+	c.Meta = like.WithMeta(c.Meta)
 	c.InChannels, c.OutChannels, c.NumClassEmbeds = like.Channels+like.Concat, like.Channels, like.Classes
 	if like.Estimate {
 		c.InChannels += like.Channels
 	}
-	switch {
-	case like.Height != like.Width:
-		c.SampleSize = []int{like.Height, like.Width}
-	case like.Height != 0:
-		c.SampleSize = []int{like.Height}
-	}
+	c.SampleSize = like.SampleSize(c.SampleSize)
 	return c, c.Validate()
 }
 

@@ -74,12 +74,7 @@ func (c Config) Fit(like nets.Spec) (nets.Network, error) {
 		c.ClassEmbedType = like.Condition
 	}
 	c.Meta = nets.WithMeta(c.Meta, nets.JumpEmbedding, like.Jump && like.Condition != "")
-	switch {
-	case like.Height != like.Width:
-		c.SampleSize = []int{like.Height, like.Width}
-	case like.Height != 0:
-		c.SampleSize = []int{like.Height}
-	}
+	c.SampleSize = like.SampleSize(c.SampleSize)
 	return c, c.Validate()
 }
 
