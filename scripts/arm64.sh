@@ -14,7 +14,7 @@ fail() { echo "arm64: $*" >&2; exit 1; }
 core=$(taskset -cp $$ | sed 's/.*: //; s/[,-].*//')
 arm=(taskset -c "$core" qemu-aarch64-static)
 
-GOARCH=arm64 go test -vet=off -exec "${arm[*]}" ./kernels/philox ./kernels/draw ./kernels/cpu ./kernels/adamw ./engine/process ./engine/plan
+GOARCH=arm64 go test -vet=off -short -exec "${arm[*]}" ./kernels/philox ./kernels/draw ./kernels/cpu ./kernels/adamw ./engine/process ./engine/plan
 
 mkdir "$work/here" "$work/there"
 go build -o "$work/fluxion-here" ./cmd/fluxion
