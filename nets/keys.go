@@ -1,6 +1,7 @@
 package nets
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -67,6 +68,14 @@ func (e *ConfigError) Error() string {
 // Refuse is the error of a key.
 func Refuse(key, format string, args ...any) error {
 	return &ConfigError{Key: key, Problem: fmt.Sprintf(format, args...)}
+}
+
+// Renamed is an error of a key by the name that the key has in another program's file.
+func Renamed(err error, key, name string) error {
+	if fault := (*ConfigError)(nil); errors.As(err, &fault) && fault.Key == key {
+		fault.Key = name
+	}
+	return err
 }
 
 // Number is a number of a configuration, which remembers whether it was

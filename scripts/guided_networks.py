@@ -17,6 +17,8 @@ from torch import nn
 NETWORKS = {
     "new order": dict(image_size=16, num_channels=32, num_res_blocks=1, channel_mult=[1, 2], attention_resolutions=[8], num_classes=3, num_head_channels=16,
                       learn_sigma=True, use_scale_shift_norm=True, resblock_updown=True, use_new_attention_order=True),
+    "halves, and heads by number": dict(image_size=16, num_channels=64, num_res_blocks=1, channel_mult=[0.5, 1, 1.5], attention_resolutions=[8, 4], num_classes=0, num_heads=2,
+                                        num_head_channels=-1, learn_sigma=True, use_scale_shift_norm=True, resblock_updown=True, use_new_attention_order=False),
     "old order": dict(image_size=16, num_channels=32, num_res_blocks=2, channel_mult=[1, 1], attention_resolutions=[16], num_classes=0, num_head_channels=16,
                       learn_sigma=False, use_scale_shift_norm=False, resblock_updown=False, use_new_attention_order=False),
 }
@@ -58,7 +60,7 @@ class Residual(nn.Module):
 class Attention(nn.Module):
     def __init__(self, k, channels):
         super().__init__()
-        self.heads, self.new = channels // k["num_head_channels"], k["use_new_attention_order"]
+        self.heads, self.new = k["num_heads"] if k["num_head_channels"] == -1 else channels // k["num_head_channels"], k["use_new_attention_order"]
         self.norm, self.qkv, self.proj_out = nn.GroupNorm(32, channels), nn.Conv1d(channels, 3 * channels, 1), nn.Conv1d(channels, channels, 1)
 
     def forward(self, x, e):
@@ -79,7 +81,7 @@ class Network(nn.Module):
         self.time_embed = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, 4 * width))
         if k["num_classes"]:
             self.label_emb = nn.Embedding(k["num_classes"], 4 * width)
-        levels = [(k["image_size"] >> i, m * width) for i, m in enumerate(k["channel_mult"])]
+        levels = [(k["image_size"] >> i, int(m * width)) for i, m in enumerate(k["channel_mult"])]
         c = levels[0][1]
         block = lambda layers: nn.ModuleList(layers)
         self.input_blocks, beside = nn.ModuleList([block([nn.Conv2d(3, c, 3, padding=1)])]), [c]

@@ -61,6 +61,9 @@ func (m *Model) Pipeline() (Pipeline, nets.Network, []float32) {
 	case !ok || m.Network.ClassName() != diffusersNetwork:
 		p.Without = "diffusers has no " + m.Network.ClassName()
 		return p, n, weights
+	case beyond(n) != "":
+		p.Without = "diffusers' UNet2DModel has not " + beyond(n)
+		return p, n, weights
 	case spec.Concat > 0:
 		p.Without = "no pipeline of diffusers gives a network a second image"
 		return p, n, weights
@@ -92,6 +95,14 @@ func (m *Model) Pipeline() (Pipeline, nets.Network, []float32) {
 		}
 	}
 	return p, n, weights
+}
+
+// beyond says what of a network diffusers' class of the same name has not; "": nothing.
+func beyond(n nets.Network) string {
+	if of, ok := n.(interface{ Beyond() string }); ok {
+		return of.Beyond()
+	}
+	return ""
 }
 
 // Steps that a pipeline is called with: DDPM's, as DDPMPipeline does by itself, and some

@@ -37,8 +37,8 @@ type Config struct {
 	// there are float32 and bfloat16 here, whose ranges are the same.
 	ForceUpcast bool
 
-	text  []byte // the config.json
-	notes []string
+	text []byte // the config.json
+	nets.Noted
 }
 
 func (c *Config) keys() []nets.Key {
@@ -84,18 +84,16 @@ func Parse(text []byte, ignore ...string) (Config, error) {
 	}
 	c := defaults()
 	c.text = text
-	c.notes, err = nets.ParseKeys(text, className, c.keys(), map[string]any{}, func(string, any) bool { return false }, ignore)
+	notes, err := nets.ParseKeys(text, className, c.keys(), map[string]any{}, func(string, any) bool { return false }, ignore)
 	if err != nil {
 		return Config{}, err
 	}
+	c.Noted = c.And(notes...)
 	return c, c.Validate()
 }
 
 // JSON is its config.json, to the byte.
 func (c Config) JSON() []byte { return c.text }
-
-// Notes say what of the configuration was not heeded.
-func (c Config) Notes() []string { return c.notes }
 
 // Factor is how many pixels of an image a latent is wide and high.
 func (c Config) Factor() int { return 1 << (len(c.BlockOutChannels) - 1) }

@@ -119,7 +119,7 @@ func Read(dir string, ignore ...string) (*Model, error) {
 	if m.Flat, notes, err = nets.ReadWeights(dir, m.Params, nets.ModernAttention); err != nil {
 		return nil, err
 	}
-	m.notes = append(m.notes, notes...)
+	m.Noted = m.And(notes...)
 	return m, nil
 }
 

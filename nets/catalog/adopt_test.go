@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"fluxion/nets"
+	"fluxion/nets/netstest"
 
 	"gorgonia.org/gorgonia"
 )
@@ -21,7 +22,7 @@ func adopt(t *testing.T, to, from *graph, rows []int) (fresh, notes []string) {
 			flat[p.Offset+k] = float32(x)
 			from.points[i][k] = float64(float32(x))
 		}
-		let(t, from.Nodes[i], from.points[i])
+		netstest.Let(t, from.Nodes[i], from.points[i])
 	}
 	taken, fresh, notes := nets.Adopt(to.Network, from.Network, to.Params, rows)
 	for i, p := range to.Params {
@@ -31,7 +32,7 @@ func adopt(t *testing.T, to, from *graph, rows []int) (fresh, notes []string) {
 				values[k] = float64(x)
 			}
 		}
-		let(t, to.Nodes[i], values)
+		netstest.Let(t, to.Nodes[i], values)
 	}
 	return fresh, notes
 }
@@ -99,7 +100,7 @@ func TestAdopt(t *testing.T) {
 				for i, x := range was {
 					is[i/a*b+i%a] = x
 				}
-				let(t, pair[1], is)
+				netstest.Let(t, pair[1], is)
 			}
 			from.run(t)
 			to.run(t)
@@ -147,7 +148,7 @@ func TestAdoptGrey(t *testing.T) {
 				t.Errorf("%s: fresh %q, notes %q", class.Name, fresh, notes)
 			}
 			sample := values(gorgonia.Nodes{to.Sample})[0]
-			let(t, from.Sample, recoloured(sample, c[1], c[0]))
+			netstest.Let(t, from.Sample, recoloured(sample, c[1], c[0]))
 			from.run(t)
 			to.run(t)
 			got, want := values(gorgonia.Nodes{to.Output})[0], recoloured(values(gorgonia.Nodes{from.Output})[0], c[0], c[1])
@@ -231,12 +232,12 @@ func TestUntold(t *testing.T) {
 			for k := range g.points[i] {
 				g.points[i][k] = float64(weights[p.Offset+k])
 			}
-			let(t, g.Nodes[i], g.points[i])
+			netstest.Let(t, g.Nodes[i], g.points[i])
 		}
-		let(t, told.Class, []float64{1, 1})
+		netstest.Let(t, told.Class, []float64{1, 1})
 		for _, pair := range [][2]*gorgonia.Node{{told.Sample, g.Sample}, {told.Estimate, g.Estimate}, {told.Concat, g.Concat}} {
 			if pair[0] != nil {
-				let(t, pair[1], values(gorgonia.Nodes{pair[0]})[0])
+				netstest.Let(t, pair[1], values(gorgonia.Nodes{pair[0]})[0])
 			}
 		}
 		told.run(t)

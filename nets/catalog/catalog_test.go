@@ -15,6 +15,7 @@ import (
 	"fluxion/kernels/kerneltest"
 	"fluxion/kernels/loss"
 	"fluxion/nets"
+	"fluxion/nets/netstest"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -161,7 +162,7 @@ func newGraph(t *testing.T, n nets.Network) *graph {
 	}
 	for _, p := range g.Nodes {
 		g.points = append(g.points, g.draw(p.Shape(), 0.05))
-		let(t, p, g.points[len(g.points)-1])
+		netstest.Let(t, p, g.points[len(g.points)-1])
 	}
 	g.give(t, g.Inputs)
 	return g
@@ -170,22 +171,22 @@ func newGraph(t *testing.T, n nets.Network) *graph {
 // give draws what inputs hold.
 func (g *graph) give(t *testing.T, in nets.Inputs) {
 	t.Helper()
-	let(t, in.Sample, g.draw(in.Sample.Shape(), 1))
-	let(t, in.Time, []float64{300, 700.5})
+	netstest.Let(t, in.Sample, g.draw(in.Sample.Shape(), 1))
+	netstest.Let(t, in.Time, []float64{300, 700.5})
 	if in.Jump != nil {
-		let(t, in.Jump, []float64{120, 700.5})
+		netstest.Let(t, in.Jump, []float64{120, 700.5})
 	}
 	if in.Guidance != nil {
-		let(t, in.Guidance, []float64{2.5, 1.25})
+		netstest.Let(t, in.Guidance, []float64{2.5, 1.25})
 	}
 	if in.Class != nil {
-		let(t, in.Class, []float64{2, 0})
+		netstest.Let(t, in.Class, []float64{2, 0})
 	}
 	if in.Estimate != nil {
-		let(t, in.Estimate, g.draw(in.Estimate.Shape(), 1))
+		netstest.Let(t, in.Estimate, g.draw(in.Estimate.Shape(), 1))
 	}
 	if in.Concat != nil {
-		let(t, in.Concat, g.draw(in.Concat.Shape(), 1))
+		netstest.Let(t, in.Concat, g.draw(in.Concat.Shape(), 1))
 	}
 }
 
@@ -197,18 +198,11 @@ func (g *graph) draw(shape tensor.Shape, scale float64) []float64 {
 	return v
 }
 
-func let(t *testing.T, n *gorgonia.Node, values []float64) {
-	t.Helper()
-	if err := gorgonia.Let(n, tensor.New(tensor.WithShape(n.Shape()...), tensor.WithBacking(slices.Clone(values)))); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // project is Σ output·cotangent.
 func (g *graph) project(t *testing.T, seed uint64, y *gorgonia.Node) *gorgonia.Node {
 	t.Helper()
 	c := gorgonia.NewTensor(g.G, tensor.Float64, 4, gorgonia.WithShape(y.Shape()...), gorgonia.WithName(fmt.Sprint("cotangent ", seed)))
-	let(t, c, normal(y.Shape().TotalSize(), seed, 0))
+	netstest.Let(t, c, normal(y.Shape().TotalSize(), seed, 0))
 	return gorgonia.Must(gorgonia.Sum(gorgonia.Must(gorgonia.HadamardProd(y, c))))
 }
 
@@ -232,11 +226,7 @@ func values(nodes gorgonia.Nodes) [][]float64 {
 
 func (g *graph) run(t *testing.T) {
 	t.Helper()
-	vm := gorgonia.NewTapeMachine(g.G)
-	defer vm.Close()
-	if err := vm.RunAll(); err != nil {
-		t.Fatal(err)
-	}
+	netstest.Run(t, g.G)
 }
 
 // TestGradients holds the gradient of all parameters against central differences along
@@ -266,7 +256,7 @@ func TestGradients(t *testing.T) {
 						for k, d := range normal(len(point), direction, uint64(i)) {
 							moved[k] += step * d
 						}
-						let(t, g.Nodes[i], moved)
+						netstest.Let(t, g.Nodes[i], moved)
 					}
 					g.run(t)
 					return loss.Value().Data().(float64)
@@ -303,13 +293,13 @@ func TestInputs(t *testing.T) {
 			was := slices.Clone(input.Value().Data().([]float64))
 			other := slices.Clone(was)
 			other[0] = 1 // of the first image
-			let(t, input, other)
+			netstest.Let(t, input, other)
 			g.run(t)
 			after := g.Output.Value().Data().([]float64)
 			if half := len(before) / 2; slices.Equal(after[:half], before[:half]) || !slices.Equal(after[half:], before[half:]) {
 				t.Errorf("%s: another %s of the first image gives %v instead of %v", name, input.Name(), after, before)
 			}
-			let(t, input, was)
+			netstest.Let(t, input, was)
 		}
 	}
 }
@@ -343,7 +333,7 @@ func TestTwoApplications(t *testing.T) {
 				}
 				other := g.Inputs // but for the image
 				other.Sample = gorgonia.NewTensor(g.G, tensor.Float64, 4, gorgonia.WithShape(g.Sample.Shape()...), gorgonia.WithName("other sample"))
-				let(t, other.Sample, g.draw(g.Sample.Shape(), 1))
+				netstest.Let(t, other.Sample, g.draw(g.Sample.Shape(), 1))
 				again, err := g.Apply(other)
 				if err != nil {
 					t.Fatal(err)
@@ -411,7 +401,7 @@ func TestTwoSets(t *testing.T) {
 			if node == g.Nodes[i] || node.Name() != "teacher."+g.Params[i].Name || g.G.To(node.ID()).Len() == 0 {
 				t.Errorf("%s: %v of the teacher is %v", name, g.Params[i].Name, node)
 			}
-			let(t, node, g.points[i])
+			netstest.Let(t, node, g.points[i])
 		}
 		g.run(t)
 		if !slices.Equal(g.Output.Value().Data().([]float64), out.Output.Value().Data().([]float64)) {
@@ -454,14 +444,14 @@ func begins(t *testing.T, name string, n nets.Network, like nets.Spec) {
 			}
 		}
 		delete(of, p.Name)
-		let(t, other.Nodes[i], values)
+		netstest.Let(t, other.Nodes[i], values)
 	}
 	if len(of) > 0 {
 		t.Errorf("%s: it lacks %d of its tensors", name, len(of))
 	}
 	for _, of := range [][2]*gorgonia.Node{{g.Sample, other.Sample}, {g.Estimate, other.Estimate}, {g.Concat, other.Concat}} {
 		if of[0] != nil {
-			let(t, of[1], values(gorgonia.Nodes{of[0]})[0])
+			netstest.Let(t, of[1], values(gorgonia.Nodes{of[0]})[0])
 		}
 	}
 	g.run(t)

@@ -11,7 +11,8 @@
 package edm
 
 import (
-	"fmt"
+	"cmp"
+	"math"
 	"slices"
 	"strings"
 
@@ -59,50 +60,74 @@ func (a *arguments) keys() []nets.Key {
 
 // read reads the arguments; those that are missing have EDM's defaults.
 func read(data []byte, ignore []string) (a arguments, notes []string, err error) {
-	a = arguments{
-		channels: 3, kind: dhariwalUNet, multEmb: 4, multNoise: 1, embedding: "positional", encoder: "standard", decoder: "standard",
-		filter: []int{1, 1}, sigmaOfData: nets.Number{Value: 0.5}, meta: map[string]any{},
+	if a, notes, err = defaults(dhariwalUNet).parsed(data, ignore); err == nil && a.kind == songUNet { // whose defaults are others
+		a, notes, err = defaults(songUNet).parsed(data, ignore)
 	}
-	if notes, err = nets.ParseKeys(data, className, a.keys(), a.meta, func(string, any) bool { return false }, ignore); err != nil {
+	if err != nil {
 		return a, nil, err
 	}
-	switch a.kind {
-	case songUNet:
-		a.defaults(128, []int{1, 2, 2, 2}, 4, []int{16})
-	case dhariwalUNet:
-		a.defaults(192, []int{1, 2, 3, 4}, 3, []int{32, 16, 8})
-	default:
-		return a, nil, nets.Refuse("model_type", "is %q; supported: %s, %s", a.kind, songUNet, dhariwalUNet)
-	}
-	switch {
-	case a.resolution < 1 || a.resolution > 4096:
-		return a, nil, nets.Refuse("img_resolution", "is %d, want 1 to 4096", a.resolution)
-	case a.decoder != "standard":
-		return a, nil, nets.Refuse("decoder_type", "is %q; supported: standard", a.decoder)
-	case a.labels < 0 || a.labels > 1<<20:
-		return a, nil, nets.Refuse("label_dim", "is %d, want 0 to %d", a.labels, 1<<20)
-	case len(a.channelMult) > 13:
-		return a, nil, nets.Refuse("channel_mult", "has %d levels, want at most 13", len(a.channelMult))
-	case a.sigmaOfData.Value != 0.5:
-		notes = append(notes, fmt.Sprintf("sigma_data is %g: output edm is for 0.5", a.sigmaOfData.Value))
-	}
-	return a, notes, nil
+	more, err := nets.CheckSigmaOfData(a.sigmaOfData)
+	return a, append(notes, more...), cmp.Or(err, a.validate())
 }
 
-func (a *arguments) defaults(channels int, mult []int, blocks int, attention []int) {
-	if a.modelChannels == 0 {
-		a.modelChannels = channels
+// defaults are EDM's, of a model_type.
+func defaults(kind string) arguments {
+	a := arguments{
+		channels: 3, kind: dhariwalUNet, multEmb: 4, multNoise: 1, embedding: "positional", encoder: "standard", decoder: "standard",
+		filter: []int{1, 1}, sigmaOfData: nets.Number{Value: 0.5}, sigmaMax: nets.Number{Value: math.Inf(1)}, meta: map[string]any{},
 	}
-	if a.channelMult == nil {
-		a.channelMult = mult
+	if kind == songUNet {
+		a.modelChannels, a.channelMult, a.blocks, a.attention = 128, []int{1, 2, 2, 2}, 4, []int{16}
+	} else {
+		a.modelChannels, a.channelMult, a.blocks, a.attention = 192, []int{1, 2, 3, 4}, 3, []int{32, 16, 8}
 	}
-	if a.blocks == 0 {
-		a.blocks = blocks
-	}
-	if a.attention == nil {
-		a.attention = attention
-	}
+	return a
 }
+
+// parsed are the arguments, with what a file says.
+func (a arguments) parsed(data []byte, ignore []string) (arguments, []string, error) {
+	notes, err := nets.ParseKeys(data, className, a.keys(), a.meta, func(string, any) bool { return false }, ignore)
+	return a, notes, err
+}
+
+// validate refuses arguments by their own names, those that are of no use here among them.
+func (a arguments) validate() error {
+	share := func(key string, n nets.Number) error {
+		if !(n.Value >= 0 && n.Value <= 1) {
+			return nets.Refuse(key, "is %g, want a share from 0 to 1", n.Value)
+		}
+		return nil
+	}
+	err := cmp.Or(
+		nets.CheckWithin("img_resolution", a.resolution, 1, nets.MostSide), nets.CheckWithin("img_channels", a.channels, 1, nets.MostChannels),
+		nets.CheckWithin("label_dim", a.labels, 0, nets.MostRows-1), nets.CheckWithin("model_channels", a.modelChannels, 4, nets.MostChannels),
+		nets.CheckWithin("channel_mult_emb", a.multEmb, 1, mostMult), nets.CheckWithin("channel_mult_noise", a.multNoise, 1, mostMult),
+		nets.CheckWithin("num_blocks", a.blocks, 1, nets.MostLayers), nets.CheckEach("attn_resolutions", a.attention, 1, nets.MostSide),
+		nets.CheckWithin("augment_dim", a.augment, 0, nets.MostChannels), nets.CheckDropout(a.dropout), share("label_dropout", a.labelDropout),
+	)
+	switch n := len(a.channelMult); {
+	case err != nil:
+		return err
+	case a.kind != songUNet && a.kind != dhariwalUNet:
+		return nets.Refuse("model_type", "is %q; supported: %s, %s", a.kind, songUNet, dhariwalUNet)
+	case a.decoder != "standard":
+		return nets.Refuse("decoder_type", "is %q; supported: standard", a.decoder)
+	case n < 1 || n > nets.MostLevels:
+		return nets.Refuse("channel_mult", "has %d levels, want 1 to %d", n, nets.MostLevels)
+	case slices.Min(a.channelMult) < 1 || slices.Max(a.channelMult)*a.modelChannels > nets.MostChannels:
+		return nets.Refuse("channel_mult", "is %v times %d channels, want 1 to %d channels a level", a.channelMult, a.modelChannels, nets.MostChannels)
+	case a.multEmb*a.modelChannels > 4*nets.MostChannels:
+		return nets.Refuse("channel_mult_emb", "is %d times %d channels, want at most %d", a.multEmb, a.modelChannels, 4*nets.MostChannels)
+	case !(a.sigmaMin.Value >= 0) || math.IsInf(a.sigmaMin.Value, 0):
+		return nets.Refuse("sigma_min", "is %g, want a noise level of 0 or more", a.sigmaMin.Value)
+	case !(a.sigmaMax.Value > a.sigmaMin.Value):
+		return nets.Refuse("sigma_max", "is %g, want a noise level above sigma_min, %g", a.sigmaMax.Value, a.sigmaMin.Value)
+	}
+	return nil
+}
+
+// mostMult is the largest multiple of model_channels that an embedding is wide.
+const mostMult = 64
 
 // classes is how many classes the network is told, that for none among them.
 func (a arguments) classes() int {
@@ -113,6 +138,9 @@ func (a arguments) classes() int {
 }
 
 func (a arguments) attends(level int) bool { return slices.Contains(a.attention, a.resolution>>level) }
+
+// headDim is the channels of a head of ADM's attention.
+const headDim = 64
 
 // network is the same network as one of ours.
 func (a arguments) network() (nets.Network, error) {
@@ -133,19 +161,24 @@ func (a arguments) network() (nets.Network, error) {
 	c.SampleSize, c.InChannels, c.OutChannels = []int{a.resolution}, a.channels, a.channels
 	c.DownBlockTypes, c.UpBlockTypes, c.BlockOutChannels = nil, nil, nil
 	for level, m := range a.channelMult {
-		n := m * a.modelChannels
-		if n < 128 {
+		n, attends := m*a.modelChannels, a.attends(level)
+		switch {
+		case n < 128:
 			return nil, nets.Refuse("model_channels", "is %d: EDM's norms of %d channels have less than 32 groups, those of UNet2DModel as many everywhere; want 128 channels or more", a.modelChannels, n)
+		case n%32 != 0:
+			return nil, nets.Refuse("model_channels", "is %d, which makes 32 groups of %d channels: they cannot be of one size", a.modelChannels, n)
+		case n%headDim != 0 && (attends || level == len(a.channelMult)-1):
+			return nil, nets.Refuse("model_channels", "is %d, which makes heads of attention over %d channels; want a multiple of %d there", a.modelChannels, n, headDim)
 		}
 		down, up := "ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D"
-		if a.attends(level) {
+		if attends {
 			down, up = "AttnDownBlock2D", "AttnUpBlock2D"
 		}
 		c.DownBlockTypes, c.UpBlockTypes, c.BlockOutChannels = append(c.DownBlockTypes, down), append(c.UpBlockTypes, up), append(c.BlockOutChannels, n)
 	}
 	slices.Reverse(c.UpBlockTypes)
 	c.LayersPerBlock, c.TimeEmbeddingDim, c.NumClassEmbeds = a.blocks, a.multEmb*a.modelChannels, a.classes()
-	c.DownsampleType, c.UpsampleType, c.ResnetTimeScaleShift, c.AttnNormNumGroups, c.AttentionHeadDim = "resnet", "resnet", "scale_shift", 32, 64
+	c.DownsampleType, c.UpsampleType, c.ResnetTimeScaleShift, c.AttnNormNumGroups, c.AttentionHeadDim = "resnet", "resnet", "scale_shift", 32, headDim
 	return c, c.Validate()
 }
 

@@ -2,7 +2,6 @@ package edm
 
 import (
 	"encoding/json"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,52 +9,8 @@ import (
 	"testing"
 
 	"fluxion/nets"
-	"fluxion/nets/safetensors"
-
-	"gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
+	"fluxion/nets/netstest"
 )
-
-func read64(t *testing.T, f *safetensors.File, name string) []float64 {
-	t.Helper()
-	s, ok := f.Lookup(name)
-	if !ok {
-		t.Fatalf("no tensor %s", name)
-	}
-	v := make([]float64, s.Elements())
-	if s.Dtype == safetensors.I64 {
-		whole := make([]int64, len(v))
-		if err := f.ReadInt64(name, whole); err != nil {
-			t.Fatal(err)
-		}
-		for i, x := range whole {
-			v[i] = float64(x)
-		}
-		return v
-	}
-	if err := f.ReadFloat64(name, v); err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-// nhwc turns (N,C,H,W) into (N,H,W,C).
-func nhwc(v []float64, s tensor.Shape) []float64 {
-	out := make([]float64, len(v))
-	pixels, c := s[1]*s[2], s[3]
-	for i, x := range v {
-		image, channel, pixel := i/(c*pixels), i/pixels%c, i%pixels
-		out[(image*pixels+pixel)*c+channel] = x
-	}
-	return out
-}
-
-func let(t *testing.T, n *gorgonia.Node, v []float64) {
-	t.Helper()
-	if err := gorgonia.Let(n, tensor.New(tensor.WithShape(n.Shape()...), tensor.WithBacking(v))); err != nil {
-		t.Fatal(n.Name(), err)
-	}
-}
 
 // TestForward: networks with EDM's names give what scripts/edm_networks.py, which is written
 // from the papers, says of them in float64.
@@ -66,39 +21,9 @@ func TestForward(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g, err := nets.Build(n, nets.BuildOptions{Batch: 2, Dtype: tensor.Float64})
-		if err != nil {
-			t.Fatal(name, err)
-		}
-		io, err := safetensors.Open(filepath.Join(dir, "io.safetensors"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		let(t, g.Sample, nhwc(read64(t, io, "sample"), g.Sample.Shape()))
-		let(t, g.Time, read64(t, io, "timestep"))
-		if g.Class != nil {
-			let(t, g.Class, read64(t, io, "class_labels"))
-		}
-		for i, p := range g.Params {
-			w := make([]float64, p.Size())
-			for k := range w {
-				w[k] = float64(flat[p.Offset+k])
-			}
-			let(t, g.Nodes[i], w)
-		}
-		vm := gorgonia.NewTapeMachine(g.G)
-		if err := vm.RunAll(); err != nil {
-			t.Fatal(name, err)
-		}
-		want, worst, largest := nhwc(read64(t, io, "output"), g.Output.Shape()), 0., 0.
-		for i, x := range g.Output.Value().Data().([]float64) {
-			worst, largest = max(worst, math.Abs(x-want[i])), max(largest, math.Abs(want[i]))
-		}
-		if !(worst <= 1e-6*largest) { // rows of a table of classes are rounded to float32
-			t.Errorf("%s: off by %g of %g", name, worst, largest)
-		}
-		vm.Close()
-		io.Close()
+		io := netstest.Tensors(t, filepath.Join(dir, "io.safetensors"))
+		got := netstest.Output(t, n, flat, io["sample"], io["timestep"].Values, io["class_labels"].Values)
+		netstest.Near(t, name, got, io["output"].NHWC().Values, 1e-6) // rows of a table of classes are rounded to float32
 	}
 }
 
@@ -177,6 +102,20 @@ func TestBadFolders(t *testing.T) {
 		{"model_type", "VAE", "supported: SongUNet, DhariwalUNet"},
 		{"img_resolution", 0, "want 1 to 4096"},
 		{"decoder_type", "skip", "supported: standard"},
+		{"sigma_data", 0, "sigma_data: is 0, want a deviation above 0"},
+		{"sigma_data", -1, "want a deviation above 0"},
+		{"attn_resolutions", []int{16, -1}, "attn_resolutions: is [16 -1], want numbers from 1"},
+		{"img_channels", 0, "img_channels: is 0, want 1 to"},
+		{"model_channels", 0, "model_channels: is 0, want 4 to"},
+		{"num_blocks", 0, "num_blocks: is 0, want 1 to"},
+		{"channel_mult", []int{}, "has 0 levels, want 1 to 13"},
+		{"channel_mult", []int{0, 1}, "want 1 to 16384 channels a level"},
+		{"channel_mult_emb", 65, "channel_mult_emb: is 65, want 1 to 64"},
+		{"augment_dim", -9, "augment_dim: is -9, want 0 to"},
+		{"dropout", 1, "dropout: is 1, want a share"},
+		{"label_dropout", 1.5, "label_dropout: is 1.5, want a share"},
+		{"sigma_min", -1, "sigma_min: is -1"},
+		{"sigma_max", 0, "sigma_max: is 0, want a noise level above"},
 		{"encoder_type", "skip", "supported: standard, residual"},
 		{"label_dim", -1, "want 0 to"},
 		{"model_type", "DhariwalUNet", "want 128 channels or more"},

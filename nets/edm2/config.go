@@ -4,7 +4,7 @@
 package edm2
 
 import (
-	"fmt"
+	"cmp"
 	"slices"
 
 	"fluxion/nets"
@@ -37,7 +37,7 @@ type Config struct {
 	// Meta is the keys that begin with an underscore, such as _class_name.
 	Meta map[string]any
 
-	notes []string
+	nets.Noted
 }
 
 // Default is EDM2-S for images of 64×64.
@@ -82,47 +82,28 @@ func ParseConfig(data []byte, ignore ...string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	c.notes = notes
+	c.Noted = c.And(notes...)
 	return c, c.Validate()
 }
-
-// The largest network that is taken from a file: within these bounds every product of sizes
-// is an int64.
-const (
-	mostSide     = 4096
-	mostChannels = 1 << 14
-	mostLevels   = 13
-	mostBlocks   = 64
-	mostRows     = 1 << 20
-)
 
 // Validate says whether the network can be built. It returns a *nets.ConfigError that names
 // the key and what is supported.
 func (c Config) Validate() error {
-	for _, n := range []struct {
-		key                string
-		value, least, most int
-	}{
-		{"in_channels", c.InChannels, 1, mostChannels}, {"out_channels", c.OutChannels, 1, mostChannels},
-		{"model_channels", c.ModelChannels, 1, mostChannels}, {"num_blocks", c.NumBlocks, 1, mostBlocks},
-		{"channel_mult_noise", c.ChannelMultNoise, 0, 64}, {"channel_mult_emb", c.ChannelMultEmb, 0, 64},
-		{"attention_head_dim", c.AttentionHeadDim, 1, mostChannels}, {"num_class_embeds", c.NumClassEmbeds, 0, mostRows},
-	} {
-		if n.value < n.least || n.value > n.most {
-			return nets.Refuse(n.key, "is %d, want %d to %d", n.value, n.least, n.most)
-		}
+	if err := cmp.Or(
+		nets.CheckWithin("in_channels", c.InChannels, 1, nets.MostChannels), nets.CheckWithin("out_channels", c.OutChannels, 1, nets.MostChannels),
+		nets.CheckWithin("model_channels", c.ModelChannels, 1, nets.MostChannels), nets.CheckWithin("num_blocks", c.NumBlocks, 1, nets.MostLayers),
+		nets.CheckWithin("channel_mult_noise", c.ChannelMultNoise, 0, 64), nets.CheckWithin("channel_mult_emb", c.ChannelMultEmb, 0, 64),
+		nets.CheckWithin("attention_head_dim", c.AttentionHeadDim, 1, nets.MostChannels), nets.CheckWithin("num_class_embeds", c.NumClassEmbeds, 0, nets.MostRows),
+		nets.CheckEach("sample_size", c.SampleSize, 1, nets.MostSide), nets.CheckDropout(c.Dropout),
+	); err != nil {
+		return err
 	}
-	for _, side := range c.SampleSize {
-		if side < 1 || side > mostSide {
-			return nets.Refuse("sample_size", "is %v, want numbers from 1 to %d", c.SampleSize, mostSide)
-		}
-	}
-	if n := len(c.ChannelMult); n < 1 || n > mostLevels {
-		return nets.Refuse("channel_mult", "has %d levels, want 1 to %d", n, mostLevels)
+	if n := len(c.ChannelMult); n < 1 || n > nets.MostLevels {
+		return nets.Refuse("channel_mult", "has %d levels, want 1 to %d", n, nets.MostLevels)
 	}
 	for _, m := range c.ChannelMult {
-		if m < 1 || m*c.ModelChannels > mostChannels {
-			return nets.Refuse("channel_mult", "is %v times %d channels, want 1 to %d channels a level", c.ChannelMult, c.ModelChannels, mostChannels)
+		if m < 1 || m*c.ModelChannels > nets.MostChannels {
+			return nets.Refuse("channel_mult", "is %v times %d channels, want 1 to %d channels a level", c.ChannelMult, c.ModelChannels, nets.MostChannels)
 		}
 	}
 	for _, l := range c.AttentionLevels {
@@ -146,8 +127,6 @@ func (c Config) Validate() error {
 	switch {
 	case !(c.ClipAct.Value >= 1 && c.ClipAct.Value <= 1e6):
 		return nets.Refuse("clip_act", "is %g, want 1 to 1e6", c.ClipAct.Value)
-	case !(c.Dropout.Value >= 0 && c.Dropout.Value < 1):
-		return nets.Refuse("dropout", "is %g, want a share from 0 to below 1", c.Dropout.Value)
 	case c.ConstantClass && c.NumClassEmbeds > 0:
 		return nets.Refuse("constant_class", "is true, and num_class_embeds is %d; want one of the two", c.NumClassEmbeds)
 	case c.concat() < 0:
@@ -217,13 +196,7 @@ func (c Config) Spec() nets.Spec {
 
 // Fit returns the network for other images.
 func (c Config) Fit(like nets.Spec) (nets.Network, error) {
-	if was := c.Dropout.Value; was != like.Dropout {
-		if like.Dropout == 0 {
-			c = c.noted(fmt.Sprintf("dropout %g of the network is left out: --dropout %g trains with it", was, was))
-		}
-		c.Dropout = nets.Number{Value: like.Dropout}
-	}
-	c.notes = slices.Clone(c.notes)
+	c.Dropout, c.Noted = c.FitDropout(c.Dropout, like)
 	c.Meta = like.WithMeta(c.Meta)
 	c.ConstantClass = c.ConstantClass && like.Classes == 0
 	c.InChannels, c.OutChannels, c.NumClassEmbeds = like.Channels+like.Concat, like.Channels, like.Classes
@@ -237,13 +210,8 @@ func (c Config) Fit(like nets.Spec) (nets.Network, error) {
 // Denoiser is the network itself: it gives nothing else.
 func (c Config) Denoiser() (nets.Network, error) { return c, nil }
 
-// Notes say what of a folder was not heeded.
-func (c Config) Notes() []string { return c.notes }
-
 // WithNotes returns the network with more of them.
-func (c Config) WithNotes(lines ...string) nets.Network { return c.noted(lines...) }
-
-func (c Config) noted(lines ...string) Config {
-	c.notes = slices.Concat(c.notes, lines)
+func (c Config) WithNotes(lines ...string) nets.Network {
+	c.Noted = c.And(lines...)
 	return c
 }

@@ -1,6 +1,7 @@
 package edm2
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -33,9 +34,8 @@ func Published() nets.Class {
 func readPublished(data []byte, ignore ...string) (nets.Import, error) {
 	c := Default()
 	p := published{labels: 0, filter: []int{1, 1}}
-	attention, sigmaOfData := []int{16, 8}, nets.Number{Value: 0.5}
-	var resolution, channels, logvar int
-	var half bool
+	attention, sigmaOfData, dropout := []int{16, 8}, nets.Number{Value: 0.5}, nets.Number{}
+	resolution, channels, logvar := 0, 0, 128
 	notes, err := nets.ParseKeys(data, publishedName, []nets.Key{
 		{Name: "img_resolution", Place: &resolution}, {Name: "img_channels", Place: &channels}, {Name: "label_dim", Place: &p.labels},
 		{Name: "model_channels", Place: &c.ModelChannels}, {Name: "channel_mult", Place: &c.ChannelMult}, {Name: "num_blocks", Place: &c.NumBlocks},
@@ -44,21 +44,24 @@ func readPublished(data []byte, ignore ...string) (nets.Import, error) {
 		{Name: "concat_balance", Place: &c.ConcatBalance}, {Name: "res_balance", Place: &c.ResBalance}, {Name: "attn_balance", Place: &c.AttnBalance},
 		{Name: "clip_act", Place: &c.ClipAct}, {Name: "resample_filter", Place: &p.filter},
 		// What changes nothing of the network as it is used here.
-		{Name: "dropout", Place: &nets.Number{}}, {Name: "use_fp16", Place: &half}, {Name: "logvar_channels", Place: &logvar}, {Name: "sigma_data", Place: &sigmaOfData},
+		{Name: "dropout", Place: &dropout}, {Name: "use_fp16", Place: new(bool)}, {Name: "logvar_channels", Place: &logvar}, {Name: "sigma_data", Place: &sigmaOfData},
 	}, map[string]any{}, func(string, any) bool { return false }, ignore)
+	if err != nil {
+		return nets.Import{}, err
+	}
+	more, err := nets.CheckSigmaOfData(sigmaOfData)
+	err = cmp.Or(
+		err, nets.CheckWithin("img_resolution", resolution, 1, nets.MostSide), nets.CheckWithin("img_channels", channels, 1, nets.MostChannels),
+		nets.CheckWithin("label_dim", p.labels, 0, nets.MostRows-1), nets.CheckWithin("channels_per_head", c.AttentionHeadDim, 1, nets.MostChannels),
+		nets.CheckEach("attn_resolutions", attention, 1, nets.MostSide), nets.CheckWithin("logvar_channels", logvar, 1, nets.MostChannels), nets.CheckDropout(dropout),
+	)
 	switch {
 	case err != nil:
 		return nets.Import{}, err
-	case resolution < 1 || resolution > mostSide:
-		return nets.Import{}, nets.Refuse("img_resolution", "is %d, want 1 to %d", resolution, mostSide)
-	case p.labels < 0 || p.labels >= mostRows:
-		return nets.Import{}, nets.Refuse("label_dim", "is %d, want 0 to %d", p.labels, mostRows-1)
 	case !slices.Equal(p.filter, []int{1, 1}):
 		return nets.Import{}, nets.Refuse("resample_filter", "is %v; supported: [1, 1]", p.filter)
-	case len(c.ChannelMult) > mostLevels:
-		return nets.Import{}, nets.Refuse("channel_mult", "has %d levels, want at most %d", len(c.ChannelMult), mostLevels)
-	case sigmaOfData.Value != 0.5:
-		notes = append(notes, fmt.Sprintf("sigma_data is %g: output edm is for 0.5", sigmaOfData.Value))
+	case len(c.ChannelMult) > nets.MostLevels:
+		return nets.Import{}, nets.Refuse("channel_mult", "has %d levels, want at most %d", len(c.ChannelMult), nets.MostLevels)
 	}
 	p.resolution = resolution
 	c.SampleSize, c.InChannels, c.OutChannels, c.AttentionLevels = []int{resolution}, channels, channels, []int{}
@@ -71,9 +74,9 @@ func readPublished(data []byte, ignore ...string) (nets.Import, error) {
 		}
 	}
 	if err := c.Validate(); err != nil {
-		return nets.Import{}, err
+		return nets.Import{}, nets.Renamed(err, "attention_head_dim", "channels_per_head")
 	}
-	return nets.Import{Network: c.WithNotes(notes...), Source: p.source, Idle: idle}, nil
+	return nets.Import{Network: c.WithNotes(append(notes, more...)...), Source: p.source, Idle: idle}, nil
 }
 
 // published is what the names of EDM2's tensors depend on.

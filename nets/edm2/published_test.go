@@ -2,59 +2,14 @@ package edm2
 
 import (
 	"encoding/json"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"fluxion/nets"
-	"fluxion/nets/safetensors"
-
-	"gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
+	"fluxion/nets/netstest"
 )
-
-func read(t *testing.T, f *safetensors.File, name string) []float64 {
-	t.Helper()
-	s, ok := f.Lookup(name)
-	if !ok {
-		t.Fatalf("no tensor %s", name)
-	}
-	v := make([]float64, s.Elements())
-	if s.Dtype == safetensors.I64 {
-		whole := make([]int64, len(v))
-		if err := f.ReadInt64(name, whole); err != nil {
-			t.Fatal(err)
-		}
-		for i, x := range whole {
-			v[i] = float64(x)
-		}
-		return v
-	}
-	if err := f.ReadFloat64(name, v); err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-// nhwc turns (N,C,H,W) into (N,H,W,C).
-func nhwc(v []float64, s tensor.Shape) []float64 {
-	out := make([]float64, len(v))
-	pixels, c := s[1]*s[2], s[3]
-	for i, x := range v {
-		image, channel, pixel := i/(c*pixels), i/pixels%c, i%pixels
-		out[(image*pixels+pixel)*c+channel] = x
-	}
-	return out
-}
-
-func let(t *testing.T, n *gorgonia.Node, v []float64) {
-	t.Helper()
-	if err := gorgonia.Let(n, tensor.New(tensor.WithShape(n.Shape()...), tensor.WithBacking(v))); err != nil {
-		t.Fatal(n.Name(), err)
-	}
-}
 
 // TestForward: a network with EDM2's names gives what scripts/edm_networks.py, which is written
 // from the paper, says of it in float64.
@@ -64,37 +19,9 @@ func TestForward(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := nets.Build(n, nets.BuildOptions{Batch: 2, Dtype: tensor.Float64})
-	if err != nil {
-		t.Fatal(err)
-	}
-	io, err := safetensors.Open(filepath.Join(dir, "io.safetensors"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer io.Close()
-	let(t, g.Sample, nhwc(read(t, io, "sample"), g.Sample.Shape()))
-	let(t, g.Time, read(t, io, "timestep"))
-	let(t, g.Class, read(t, io, "class_labels"))
-	for i, p := range g.Params {
-		w := make([]float64, p.Size())
-		for k := range w {
-			w[k] = float64(flat[p.Offset+k])
-		}
-		let(t, g.Nodes[i], w)
-	}
-	vm := gorgonia.NewTapeMachine(g.G)
-	defer vm.Close()
-	if err := vm.RunAll(); err != nil {
-		t.Fatal(err)
-	}
-	want, worst, largest := nhwc(read(t, io, "output"), g.Output.Shape()), 0., 0.
-	for i, x := range g.Output.Value().Data().([]float64) {
-		worst, largest = max(worst, math.Abs(x-want[i])), max(largest, math.Abs(want[i]))
-	}
-	if !(worst <= 1e-6*largest) {
-		t.Errorf("off by %g of %g", worst, largest)
-	}
+	io := netstest.Tensors(t, filepath.Join(dir, "io.safetensors"))
+	got := netstest.Output(t, n, flat, io["sample"], io["timestep"].Values, io["class_labels"].Values)
+	netstest.Near(t, "edm2", got, io["output"].NHWC().Values, 1e-6)
 }
 
 // TestBadFolders are refused by what is wrong with them.
@@ -120,6 +47,13 @@ func TestBadFolders(t *testing.T) {
 		{"num_blocks", 2, "want "},
 		{"channel_mult", make([]int, 20), "want at most 13"},
 		{"attn_resolutions", []int{}, "config.json does not describe, unet.dec.8x8_block0.attn"},
+		{"sigma_data", 0, "sigma_data: is 0, want a deviation above 0"},
+		{"attn_resolutions", []int{-1}, "attn_resolutions: is [-1], want numbers from 1"},
+		{"logvar_channels", 1000000000, "logvar_channels: is 1000000000, want 1 to"},
+		{"img_channels", 0, "img_channels: is 0, want 1 to"},
+		{"channels_per_head", 0, "channels_per_head: is 0, want 1 to"},
+		{"channels_per_head", 5, "channels_per_head: is 5, which makes 3 heads of 16 channels"},
+		{"dropout", -0.1, "dropout: is -0.1, want a share"},
 		{"widen", true, "is not one of EDM2Precond"},
 	} {
 		keys := map[string]any{}

@@ -3,8 +3,8 @@
 package mlp
 
 import (
+	"cmp"
 	"fmt"
-	"slices"
 
 	"fluxion/nets"
 )
@@ -23,7 +23,7 @@ type Config struct {
 	// Meta is the keys that begin with an underscore, such as _class_name.
 	Meta map[string]any
 
-	notes []string
+	nets.Noted
 }
 
 // Default is for points in the plane.
@@ -52,19 +52,12 @@ func ParseConfig(data []byte, ignore ...string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	c.notes = notes
+	c.Noted = c.And(notes...)
 	return c, c.Validate()
 }
 
-// The largest network that is taken from a file: within these bounds every product of
-// sizes is an int64.
-const (
-	mostSide     = 4096
-	mostChannels = 1 << 14
-	mostHidden   = 1 << 14
-	mostBlocks   = 256
-	mostRows     = 1 << 20
-)
+// mostBlocks is the most that are taken from a file.
+const mostBlocks = 256
 
 // Validate says whether the network can be built. It returns a *nets.ConfigError that
 // names the key and what is supported.
@@ -72,21 +65,12 @@ func (c Config) Validate() error {
 	if len(c.SampleSize) == 0 {
 		return nets.Refuse("sample_size", "is null, want height and width, since the sample is taken as a whole")
 	}
-	for _, side := range c.SampleSize {
-		if side < 1 || side > mostSide {
-			return nets.Refuse("sample_size", "is %v, want numbers from 1 to %d", c.SampleSize, mostSide)
-		}
-	}
-	for _, n := range []struct {
-		key                string
-		value, least, most int
-	}{
-		{"channels", c.Channels, 1, mostChannels}, {"hidden_size", c.HiddenSize, 2, mostHidden},
-		{"num_blocks", c.NumBlocks, 1, mostBlocks}, {"num_class_embeds", c.NumClassEmbeds, 0, mostRows},
-	} {
-		if n.value < n.least || n.value > n.most {
-			return nets.Refuse(n.key, "is %d, want %d to %d", n.value, n.least, n.most)
-		}
+	if err := cmp.Or(
+		nets.CheckEach("sample_size", c.SampleSize, 1, nets.MostSide),
+		nets.CheckWithin("channels", c.Channels, 1, nets.MostChannels), nets.CheckWithin("hidden_size", c.HiddenSize, 2, nets.MostChannels),
+		nets.CheckWithin("num_blocks", c.NumBlocks, 1, mostBlocks), nets.CheckWithin("num_class_embeds", c.NumClassEmbeds, 0, nets.MostRows),
+	); err != nil {
+		return err
 	}
 	switch kind, there := c.Meta[nets.ClassEmbedType]; {
 	case there && kind != nets.Timestep && kind != nets.Identity:
@@ -143,7 +127,6 @@ func (c Config) Spec() nets.Spec {
 
 // Fit returns the network for other samples.
 func (c Config) Fit(like nets.Spec) (nets.Network, error) {
-	c.notes = slices.Clone(c.notes)
 	c.Meta = nets.WithMeta(nets.WithMeta(c.Meta, nets.SelfConditioning, like.Estimate), nets.FlowMap, like.Jump)
 	c.Meta = nets.WithGuidance(c.Meta, like.Guidance)
 	c.Meta = nets.WithMeta(c.Meta, nets.ClassEmbedType, like.Condition != "")
@@ -158,12 +141,9 @@ func (c Config) Fit(like nets.Spec) (nets.Network, error) {
 // Denoiser is the network itself: it gives nothing else.
 func (c Config) Denoiser() (nets.Network, error) { return c, nil }
 
-// Notes say what of a folder was not heeded.
-func (c Config) Notes() []string { return c.notes }
-
 // WithNotes returns the network with more of them.
 func (c Config) WithNotes(lines ...string) nets.Network {
-	c.notes = slices.Concat(c.notes, lines)
+	c.Noted = c.And(lines...)
 	return c
 }
 

@@ -46,7 +46,7 @@ type Config struct {
 	// Meta is the keys that begin with an underscore, such as _class_name.
 	Meta map[string]any
 
-	notes []string
+	nets.Noted
 }
 
 const diffusersVersion = "0.42.1" // the one the tests compare with
@@ -123,7 +123,7 @@ func ParseConfig(data []byte, ignore ...string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	c.notes = notes
+	c.Noted = c.And(notes...)
 	return c, c.Validate()
 }
 
@@ -137,7 +137,6 @@ func (c Config) clone() Config {
 	c.UpBlockTypes = slices.Clone(c.UpBlockTypes)
 	c.BlockOutChannels = slices.Clone(c.BlockOutChannels)
 	c.Meta = maps.Clone(c.Meta)
-	c.notes = slices.Clone(c.notes)
 	return c
 }
 

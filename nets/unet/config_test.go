@@ -197,7 +197,7 @@ func TestIgnoredKeys(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		if notes := strings.Join(c.notes, "; "); want == "" && notes != "" || !strings.HasSuffix(notes, want) {
+		if notes := strings.Join(c.Notes(), "; "); want == "" && notes != "" || !strings.HasSuffix(notes, want) {
 			t.Errorf("%s: notes %q, want %q", text, notes, want)
 		}
 		if strings.Contains(string(c.JSON()), "ignored") {
@@ -212,8 +212,8 @@ func TestIgnoredKeys(t *testing.T) {
 // TestLargest: every bound at once is refused by the sum, which does not overflow.
 func TestLargest(t *testing.T) {
 	c := Default()
-	c.BlockOutChannels, c.NormNumGroups, c.NumClassEmbeds = []int{mostChannels, mostChannels, mostChannels, mostChannels}, 1, mostRows
-	c.TimeEmbeddingDim, c.LayersPerBlock, c.InChannels, c.OutChannels = 4*mostChannels, mostLayers-1, mostChannels, mostChannels
+	c.BlockOutChannels, c.NormNumGroups, c.NumClassEmbeds = []int{nets.MostChannels, nets.MostChannels, nets.MostChannels, nets.MostChannels}, 1, nets.MostRows
+	c.TimeEmbeddingDim, c.LayersPerBlock, c.InChannels, c.OutChannels = 4*nets.MostChannels, nets.MostLayers-1, nets.MostChannels, nets.MostChannels
 	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "weights, want at most 17179869184") || strings.Contains(err.Error(), "-") {
 		t.Errorf("the largest of everything: %v", err)
 	}
@@ -239,7 +239,6 @@ func FuzzParseConfig(f *testing.F) {
 		if n := nets.Count(nets.Params(c)); n <= 0 || n > nets.MostWeights {
 			t.Fatalf("%d weights", n)
 		}
-		c.notes = nil
 		again, err := ParseConfig(c.JSON())
 		if err != nil || string(again.JSON()) != string(c.JSON()) {
 			t.Fatalf("written and read again: %v", err)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"fluxion/nets"
+	"fluxion/nets/netstest"
 
 	"gorgonia.org/tensor"
 )
@@ -28,7 +29,7 @@ func TestUntold(t *testing.T) {
 			for i, x := range label {
 				wide[i] = float64(x)
 			}
-			bind(t, told.Class, slices.Repeat(wide, n))
+			netstest.Let(t, told.Class, slices.Repeat(wide, n))
 			run(t, told)
 			alone, weights, ok := c.Untold(flat, label)
 			if !ok || alone.Spec().Conditional() {
@@ -39,14 +40,14 @@ func TestUntold(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			bind(t, g.Sample, slices.Clone(told.Sample.Value().Data().([]float64)))
-			bind(t, g.Time, slices.Clone(told.Time.Value().Data().([]float64)))
+			netstest.Let(t, g.Sample, slices.Clone(told.Sample.Value().Data().([]float64)))
+			netstest.Let(t, g.Time, slices.Clone(told.Time.Value().Data().([]float64)))
 			for i, p := range g.Params {
 				w := make([]float64, p.Size())
 				for k := range w {
 					w[k] = float64(weights[p.Offset+k])
 				}
-				bind(t, g.Nodes[i], w)
+				netstest.Let(t, g.Nodes[i], w)
 			}
 			run(t, g)
 			compare(t, "output", g.Output.Value(), told.Output.Value().Data().([]float64), 1e-6) // the bias is rounded to float32

@@ -153,8 +153,8 @@ func TestShards(t *testing.T) {
 func TestVariants(t *testing.T) {
 	noted := func(dir, want string) {
 		t.Helper()
-		if c, _, err := readModel(dir); err != nil || !slices.Contains(c.notes, "weights from "+want) {
-			t.Errorf("error %v, notes %q, want one about %s", err, c.notes, want)
+		if c, _, err := readModel(dir); err != nil || !slices.Contains(c.Notes(), "weights from "+want) {
+			t.Errorf("error %v, notes %q, want one about %s", err, c.Notes(), want)
 		}
 	}
 	dir, c, flat := micro(t)
@@ -196,8 +196,8 @@ func TestVariance(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, weights, err := readDenoiser(dir)
-	if err != nil || got.OutChannels != 3 || len(got.notes) != 1 || nets.CheckDenoiser(got) != nil {
-		t.Fatalf("%d outputs, notes %q, %v", got.OutChannels, got.notes, err)
+	if err != nil || got.OutChannels != 3 || len(got.Notes()) != 1 || nets.CheckDenoiser(got) != nil {
+		t.Fatalf("%d outputs, notes %q, %v", got.OutChannels, got.Notes(), err)
 	}
 	for i, p := range nets.Params(got) {
 		stored, all := make([]float32, p.Size()), make([]float32, params[i].Size())

@@ -78,6 +78,9 @@ func (c Config) timeDim() int {
 // heads of an attention over some channels; its inner width is heads times the
 // size of one, less than the channels where that does not divide them.
 func (c Config) heads(channels int) (heads, inner int) {
+	if n := c.own(AttentionHeads); n > 0 {
+		return n, channels
+	}
 	size := c.AttentionHeadDim
 	if size == 0 {
 		size = channels

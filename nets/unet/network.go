@@ -1,7 +1,6 @@
 package unet
 
 import (
-	"fmt"
 	"slices"
 
 	"fluxion/nets"
@@ -44,30 +43,19 @@ func (c Config) Spec() nets.Spec {
 	return s
 }
 
-// Notes say what of a folder was not heeded.
-func (c Config) Notes() []string { return c.notes }
-
 // WithNotes returns the network with more of them.
-func (c Config) WithNotes(lines ...string) nets.Network { return c.noted(lines...) }
-
-func (c Config) noted(lines ...string) Config {
-	c = c.clone()
-	c.notes = append(c.notes, lines...)
+func (c Config) WithNotes(lines ...string) nets.Network {
+	c.Noted = c.And(lines...)
 	return c
 }
 
 // Fit returns the network for other images. It gives no variance.
 func (c Config) Fit(like nets.Spec) (nets.Network, error) {
 	if c.variance() {
-		c = c.noted("the network's variance is left out: networks here learn none")
-	}
-	if was := c.Dropout.Value; was != like.Dropout {
-		if like.Dropout == 0 {
-			c = c.noted(fmt.Sprintf("dropout %g of the network is left out: --dropout %g trains with it", was, was))
-		}
-		c.Dropout.Value = like.Dropout
+		c.Noted = c.And("the network's variance is left out: networks here learn none")
 	}
 	c = c.clone()
+	c.Dropout, c.Noted = c.FitDropout(c.Dropout, like)
 	c.Meta = nets.WithMeta(c.Meta, nets.Augmented, like.Augmented)
 	c = c.withInput(like.Channels, like.Estimate, like.Concat).WithClasses(like.Classes).WithJump(like.Jump).WithGuidance(like.Guidance)
 	if like.Condition != "" {
@@ -85,7 +73,7 @@ func (c Config) variance() bool { return c.OutChannels == 2*c.InChannels }
 // Denoiser leaves the variance out.
 func (c Config) Denoiser() (nets.Network, error) {
 	if c.variance() {
-		c = c.noted("the network gives a variance, too: its half of out_channels is left out, samplers use their own")
+		c.Noted = c.And("the network gives a variance, too: its half of out_channels is left out, samplers use their own")
 		c.OutChannels = c.InChannels
 	}
 	if c.InChannels < c.OutChannels {

@@ -9,6 +9,7 @@ import (
 	"fluxion/kernels/loss"
 	"fluxion/kernels/mix"
 	"fluxion/nets"
+	"fluxion/nets/netstest"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -32,9 +33,9 @@ func conditioned(t *testing.T, c Config) *nets.Graph {
 		t.Fatal(err)
 	}
 	for i, n := range g.Nodes {
-		bind(t, n, random(n.Shape().TotalSize(), uint64(i)))
+		netstest.Let(t, n, random(n.Shape().TotalSize(), uint64(i)))
 	}
-	bind(t, g.Time, []float64{300, 700.5})
+	netstest.Let(t, g.Time, []float64{300, 700.5})
 	return g
 }
 
@@ -65,8 +66,8 @@ func TestEstimateStandsBehindTheImage(t *testing.T) {
 	}
 	z, x := random(96, 90), random(96, 91)
 	apart := conditioned(t, c)
-	bind(t, apart.Sample, z)
-	bind(t, apart.Estimate, x)
+	netstest.Let(t, apart.Sample, z)
+	netstest.Let(t, apart.Estimate, x)
 	run(t, apart)
 
 	together := joined(t, c, z, x)
@@ -87,7 +88,7 @@ func joined(t *testing.T, c Config, images ...[]float64) []float64 {
 			all = append(all, x[3*p:][:3]...)
 		}
 	}
-	bind(t, g.Sample, all)
+	netstest.Let(t, g.Sample, all)
 	for i, p := range g.Params {
 		if strings.HasPrefix(p.Name, "conv_out.") {
 			widen(t, g.Nodes[i], uint64(i), p, len(images))
@@ -112,7 +113,7 @@ func widen(t *testing.T, n *gorgonia.Node, seed uint64, p nets.Param, times int)
 			all[i] = few[i/(3*times)*3+at]
 		}
 	}
-	bind(t, n, all)
+	netstest.Let(t, n, all)
 }
 
 // TestSecondImage: it stands behind the noisy one, before an estimate. The folder says it
@@ -123,11 +124,11 @@ func TestSecondImage(t *testing.T) {
 	for _, estimate := range []bool{false, true} {
 		c := plain.WithSelfConditioning(estimate).WithConcat(3)
 		g := conditioned(t, c)
-		bind(t, g.Sample, z)
-		bind(t, g.Concat, a)
+		netstest.Let(t, g.Sample, z)
+		netstest.Let(t, g.Concat, a)
 		images := [][]float64{z, a}
 		if estimate {
-			bind(t, g.Estimate, x)
+			netstest.Let(t, g.Estimate, x)
 			images = append(images, x)
 		}
 		run(t, g)
@@ -163,9 +164,9 @@ func TestFirstPassHasNoGradient(t *testing.T) {
 	gradients := func(g *nets.Graph) gorgonia.Nodes {
 		goal := gorgonia.NewTensor(g.G, tensor.Float64, 4, gorgonia.WithShape(2, 4, 4, 3), gorgonia.WithName("target"))
 		weight := gorgonia.NewVector(g.G, tensor.Float64, gorgonia.WithShape(2), gorgonia.WithName("weight"))
-		bind(t, g.Sample, z)
-		bind(t, goal, target)
-		bind(t, weight, []float64{1, 0.5})
+		netstest.Let(t, g.Sample, z)
+		netstest.Let(t, goal, target)
+		netstest.Let(t, weight, []float64{1, 0.5})
 		grads, err := gorgonia.Grad(loss.MSE(g.Output, goal, weight), g.Nodes...)
 		if err != nil {
 			t.Fatal(err)
@@ -173,9 +174,9 @@ func TestFirstPassHasNoGradient(t *testing.T) {
 		return grads
 	}
 	first := conditioned(t, c)
-	bind(t, first.Estimate, make([]float64, 96))
+	netstest.Let(t, first.Estimate, make([]float64, 96))
 	weights := gorgonia.NewMatrix(first.G, tensor.Float64, gorgonia.WithShape(2, 2), gorgonia.WithName("weights"))
-	bind(t, weights, []float64{0.8, -0.05, 0, 0}) // the second image is given no estimate
+	netstest.Let(t, weights, []float64{0.8, -0.05, 0, 0}) // the second image is given no estimate
 	x := mix.Images(mix.Options{Clip: 1}, weights, first.Sample, first.Output)
 	again, err := first.Apply(nets.Inputs{Sample: first.Sample, Time: first.Time, Estimate: x})
 	if err != nil {
@@ -192,7 +193,7 @@ func TestFirstPassHasNoGradient(t *testing.T) {
 	}
 	for name, given := range map[string][]float64{"the same estimate": known, "none": make([]float64, 96)} {
 		h := conditioned(t, c)
-		bind(t, h.Estimate, given)
+		netstest.Let(t, h.Estimate, given)
 		want := gradients(h)
 		run(t, h)
 		off := 0.0

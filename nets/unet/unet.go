@@ -120,7 +120,7 @@ func (b *builder) timeProjection(t *gorgonia.Node) *gorgonia.Node {
 
 // TimeFeatures are sines and cosines of the time: see nets.Timed.
 func (c Config) TimeFeatures() (embed.TimestepOptions, bool) {
-	o := embed.TimestepOptions{Dim: c.BlockOutChannels[0], FlipSinToCos: c.FlipSinToCos, FreqShift: c.FreqShift.Value, Scale: 1}
+	o := embed.TimestepOptions{Dim: c.timeChannels(), FlipSinToCos: c.FlipSinToCos, FreqShift: c.FreqShift.Value, Scale: 1}
 	return o, c.TimeEmbeddingType == "positional"
 }
 

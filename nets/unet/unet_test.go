@@ -7,103 +7,46 @@ import (
 	"testing"
 
 	"fluxion/nets"
-	"fluxion/nets/safetensors"
+	"fluxion/nets/netstest"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
-// recorded is a tensor of a fixture, widened to float64.
-type recorded struct {
-	shape  []int
-	values []float64
-}
-
-func readTensors(t *testing.T, path string) map[string]recorded {
-	t.Helper()
-	f, err := safetensors.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	out := map[string]recorded{}
-	for _, s := range f.Tensors {
-		r := recorded{s.Shape, make([]float64, s.Elements())}
-		if s.Dtype == safetensors.I64 {
-			whole := make([]int64, s.Elements())
-			err = f.ReadInt64(s.Name, whole)
-			for i, v := range whole {
-				r.values[i] = float64(v)
-			}
-		} else {
-			err = f.ReadFloat64(s.Name, r.values)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		out[s.Name] = r
-	}
-	return out
-}
-
-// nhwc turns (N,C,H,W) into (N,H,W,C).
-func nhwc(r recorded) recorded {
-	n, c, pixels := r.shape[0], r.shape[1], r.shape[2]*r.shape[3]
-	out := make([]float64, len(r.values))
-	for i, v := range r.values {
-		image, channel, pixel := i/(c*pixels), i/pixels%c, i%pixels
-		out[(image*pixels+pixel)*c+channel] = v
-	}
-	return recorded{[]int{n, r.shape[2], r.shape[3], c}, out}
-}
-
-func bind(t *testing.T, n *gorgonia.Node, values []float64) {
-	t.Helper()
-	if err := gorgonia.Let(n, tensor.New(tensor.WithShape(n.Shape()...), tensor.WithBacking(values))); err != nil {
-		t.Fatalf("%s: %v", n.Name(), err)
-	}
-}
-
 // fixtureGraph builds the graph of a fixture in float64 and gives it values.
-func fixtureGraph(t *testing.T, dir string) (g *nets.Graph, output recorded) {
+func fixtureGraph(t *testing.T, dir string) (g *nets.Graph, output netstest.Tensor) {
 	t.Helper()
 	c, flat, err := readModel(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	io := readTensors(t, filepath.Join(dir, "io.safetensors"))
-	sample := nhwc(io["sample"])
-	g, err = nets.Build(c, nets.BuildOptions{Batch: sample.shape[0], Height: sample.shape[1], Width: sample.shape[2], Dtype: tensor.Float64})
+	io := netstest.Tensors(t, filepath.Join(dir, "io.safetensors"))
+	sample := io["sample"].NHWC()
+	g, err = nets.Build(c, nets.BuildOptions{Batch: sample.Shape[0], Height: sample.Shape[1], Width: sample.Shape[2], Dtype: tensor.Float64})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if g.Concat == nil {
-		bind(t, g.Sample, sample.values)
+		netstest.Let(t, g.Sample, sample.Values)
 	} else { // the channels behind those of the output
-		own, all := g.Sample.Shape()[3], sample.shape[3]
+		own, all := g.Sample.Shape()[3], sample.Shape[3]
 		var parts [2][]float64
-		for i, x := range sample.values {
+		for i, x := range sample.Values {
 			part := 0
 			if i%all >= own {
 				part = 1
 			}
 			parts[part] = append(parts[part], x)
 		}
-		bind(t, g.Sample, parts[0])
-		bind(t, g.Concat, parts[1])
+		netstest.Let(t, g.Sample, parts[0])
+		netstest.Let(t, g.Concat, parts[1])
 	}
-	bind(t, g.Time, io["timestep"].values)
+	netstest.Let(t, g.Time, io["timestep"].Values)
 	if g.Class != nil {
-		bind(t, g.Class, io["class_labels"].values)
+		netstest.Let(t, g.Class, io["class_labels"].Values)
 	}
-	for i, p := range g.Params {
-		w := make([]float64, p.Size())
-		for k := range w {
-			w[k] = float64(flat[p.Offset+k])
-		}
-		bind(t, g.Nodes[i], w)
-	}
-	return g, nhwc(io["output"])
+	netstest.LetWeights(t, g, flat)
+	return g, io["output"].NHWC()
 }
 
 // compare fails where values differ by more than the tolerance.
@@ -144,7 +87,7 @@ func TestForward(t *testing.T) {
 			if err := vm.RunAll(); err != nil {
 				t.Fatal(err)
 			}
-			compare(t, "output", g.Output.Value(), want.values, 1e-12*largest(want.values))
+			compare(t, "output", g.Output.Value(), want.Values, 1e-12*largest(want.Values))
 		})
 	}
 }
@@ -161,9 +104,9 @@ func TestGradients(t *testing.T) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			t.Parallel()
 			g, _ := fixtureGraph(t, dir)
-			want := readTensors(t, path)
+			want := netstest.Tensors(t, path)
 			cotangent := gorgonia.NewTensor(g.G, tensor.Float64, 4, gorgonia.WithShape(g.Output.Shape()...), gorgonia.WithName("cotangent"))
-			bind(t, cotangent, nhwc(want["cotangent"]).values)
+			netstest.Let(t, cotangent, want["cotangent"].NHWC().Values)
 			loss := gorgonia.Must(gorgonia.Sum(gorgonia.Must(gorgonia.HadamardProd(g.Output, cotangent))))
 			grads, err := gorgonia.Grad(loss, append([]*gorgonia.Node{g.Sample}, g.Nodes...)...)
 			if err != nil {
@@ -174,17 +117,17 @@ func TestGradients(t *testing.T) {
 			if err := vm.RunAll(); err != nil {
 				t.Fatal(err)
 			}
-			dx := nhwc(want["sample"]).values
+			dx := want["sample"].NHWC().Values
 			compare(t, "sample", grads[0].Value(), dx, 1e-7*largest(dx))
 			for i, p := range g.Params {
-				w := want[p.Name].values
+				w := want[p.Name].Values
 				if p.Fixed {
 					w = make([]float64, p.Size())
 				}
 				if key, ok := strings.CutSuffix(p.Name, ".to_k.bias"); ok {
 					// It adds the same number to all scores of a query, which the softmax
 					// takes away again: the gradient is zero, and what is left is rounding.
-					compare(t, p.Name, grads[i+1].Value(), make([]float64, p.Size()), 1e-12*largest(want[key+".to_q.bias"].values))
+					compare(t, p.Name, grads[i+1].Value(), make([]float64, p.Size()), 1e-12*largest(want[key+".to_q.bias"].Values))
 					continue
 				}
 				w = inGraph(p, w)

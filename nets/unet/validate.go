@@ -11,7 +11,7 @@ import (
 // Validate says whether the network can be built. It returns a *nets.ConfigError
 // that names the key and what is supported.
 func (c Config) Validate() error {
-	for _, check := range []func() error{c.checkNumbers, c.checkLevels, c.checkChoices, c.checkEmbeddings, c.checkChannels, c.checkSkips, c.checkSize} {
+	for _, check := range []func() error{c.checkNumbers, c.checkLevels, c.checkChoices, c.checkOwn, c.checkEmbeddings, c.checkChannels, c.checkSkips, c.checkSize} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -24,11 +24,11 @@ func (c Config) checkNumbers() error {
 		key                string
 		value, least, most int
 	}{
-		{"in_channels", c.InChannels, 1, mostChannels}, {"out_channels", c.OutChannels, 1, mostChannels},
-		{"layers_per_block", c.LayersPerBlock, 1, mostLayers}, {"norm_num_groups", c.NormNumGroups, 1, mostChannels},
-		{"time_embedding_dim", c.TimeEmbeddingDim, 0, 4 * mostChannels}, {"attention_head_dim", c.AttentionHeadDim, 0, mostChannels},
-		{"attn_norm_num_groups", c.AttnNormNumGroups, 0, mostChannels}, {"num_class_embeds", c.NumClassEmbeds, 0, mostRows},
-		{"num_train_timesteps", c.NumTrainTimesteps, 0, mostRows},
+		{"in_channels", c.InChannels, 1, nets.MostChannels}, {"out_channels", c.OutChannels, 1, nets.MostChannels},
+		{"layers_per_block", c.LayersPerBlock, 1, nets.MostLayers}, {"norm_num_groups", c.NormNumGroups, 1, nets.MostChannels},
+		{"time_embedding_dim", c.TimeEmbeddingDim, 0, 4 * nets.MostChannels}, {"attention_head_dim", c.AttentionHeadDim, 0, nets.MostChannels},
+		{"attn_norm_num_groups", c.AttnNormNumGroups, 0, nets.MostChannels}, {"num_class_embeds", c.NumClassEmbeds, 0, nets.MostRows},
+		{"num_train_timesteps", c.NumTrainTimesteps, 0, nets.MostRows},
 	} {
 		switch {
 		case n.value < n.least:
@@ -41,15 +41,13 @@ func (c Config) checkNumbers() error {
 		if n < 1 {
 			return nets.Refuse("sample_size", "is %v, want positive numbers", c.SampleSize)
 		}
-		if n > mostSide {
-			return nets.Refuse("sample_size", "is %v, want at most %d", c.SampleSize, mostSide)
+		if n > nets.MostSide {
+			return nets.Refuse("sample_size", "is %v, want at most %d", c.SampleSize, nets.MostSide)
 		}
 	}
 	switch {
 	case c.SelfConditioned() && c.InChannels < 2*c.OutChannels:
 		return nets.Refuse("in_channels", "is %d; a network that conditions on its own estimate takes at least twice its out_channels, %d", c.InChannels, 2*c.OutChannels)
-	case !(c.Dropout.Value >= 0 && c.Dropout.Value < 1):
-		return nets.Refuse("dropout", "is %g, want a share from 0 to below 1", c.Dropout.Value)
 	case !(c.NormEps.Value > 0) || math.IsInf(c.NormEps.Value, 0):
 		return nets.Refuse("norm_eps", "is %g, want a small positive number such as 1e-5", c.NormEps.Value)
 	case c.MidBlockScaleFactor.Value == 0 || c.MidBlockScaleFactor.Value-c.MidBlockScaleFactor.Value != 0:
@@ -57,7 +55,7 @@ func (c Config) checkNumbers() error {
 	case c.DownsamplePadding != 0 && c.DownsamplePadding != 1:
 		return nets.Refuse("downsample_padding", "is %d, supported are 0 and 1", c.DownsamplePadding)
 	}
-	return nil
+	return nets.CheckDropout(c.Dropout)
 }
 
 func (c Config) checkLevels() error {
@@ -65,8 +63,8 @@ func (c Config) checkLevels() error {
 	switch {
 	case n == 0:
 		return nets.Refuse("block_out_channels", "is empty, want one number a level")
-	case n > mostLevels:
-		return nets.Refuse("block_out_channels", "has %d levels, want at most %d", n, mostLevels)
+	case n > nets.MostLevels:
+		return nets.Refuse("block_out_channels", "has %d levels, want at most %d", n, nets.MostLevels)
 	case len(c.DownBlockTypes) != n:
 		return nets.Refuse("down_block_types", "has %d levels, block_out_channels has %d", len(c.DownBlockTypes), n)
 	case len(c.UpBlockTypes) != n:
@@ -136,10 +134,10 @@ func (c Config) checkEmbeddings() error {
 		return nets.Refuse("class_embed_type", "is %q with num_class_embeds %d; a flow map (%s) has \"timestep\" without classes, and null with them", c.ClassEmbedType, c.NumClassEmbeds, nets.FlowMap)
 	case c.told() && c0%2 != 0:
 		return nets.Refuse("block_out_channels", "begins with %d, but the embedding of guidance needs an even number", c0)
-	case c.TimeEmbeddingType == "positional" && c0%2 != 0:
+	case c.TimeEmbeddingType == "positional" && c.timeChannels()%2 != 0:
 		return nets.Refuse("block_out_channels", "begins with %d, but the positional time embedding needs an even number", c0)
-	case c.TimeEmbeddingType == "positional" && float64(c0/2) == c.FreqShift.Value, c.FreqShift.Value-c.FreqShift.Value != 0:
-		return nets.Refuse("freq_shift", "is %g; supported is any finite number but half of the first of block_out_channels, %d", c.FreqShift.Value, c0/2)
+	case c.TimeEmbeddingType == "positional" && float64(c.timeChannels()/2) == c.FreqShift.Value, c.FreqShift.Value-c.FreqShift.Value != 0:
+		return nets.Refuse("freq_shift", "is %g; supported is any finite number but half of the first of block_out_channels, %d", c.FreqShift.Value, c.timeChannels()/2)
 	}
 	return nil
 }
@@ -149,8 +147,8 @@ func (c Config) checkChannels() error {
 		switch {
 		case n < 1:
 			return nets.Refuse("block_out_channels", "has %d, want positive numbers", n)
-		case n > mostChannels:
-			return nets.Refuse("block_out_channels", "has %d, want at most %d", n, mostChannels)
+		case n > nets.MostChannels:
+			return nets.Refuse("block_out_channels", "has %d, want at most %d", n, nets.MostChannels)
 		case n%c.NormNumGroups != 0:
 			return nets.Refuse("norm_num_groups", "is %d, which does not divide the %d channels of level %d", c.NormNumGroups, n, i)
 		case c.AttentionHeadDim > n && c.hasAttention(i):
