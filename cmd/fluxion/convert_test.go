@@ -69,6 +69,19 @@ func TestConvert(t *testing.T) {
 		if !got.Untrained || !got.Guided || len(got.Classes) != 10 {
 			t.Errorf("%s: what sampling should know is lost", c.weights)
 		}
+		err = filepath.WalkDir(out, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if bytes.Contains(text, []byte(dir)) {
+				t.Errorf("%s names folders of this machine", path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 		if i > 0 {
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"fluxion/nets"
@@ -83,7 +84,7 @@ func (m *Model) card(p Pipeline, name string, as safetensors.Dtype, grid bool, s
 	b.WriteString("\n## Use\n\n")
 	m.use(&b, p)
 	if settings != nil {
-		fmt.Fprintf(&b, "\n## Training\n\nThe settings of the run:\n\n```json\n%s\n```\n", strings.TrimSpace(string(withoutPaths(settings))))
+		fmt.Fprintf(&b, "\n## Training\n\nThe settings of the run:\n\n```json\n%s\n```\n", strings.TrimSpace(string(settings)))
 	}
 	return []byte(b.String())
 }
@@ -140,33 +141,31 @@ func (m *Model) labelled(p Pipeline) (what, labels string) {
 // pathSettings are those whose values are paths, or specs with some, of the machine that trained.
 var pathSettings = []string{"data", "init", "preset", "teacher", "teacher_guide", "labels", "eval_real", "eval_weights", "blockings"}
 
+// pathSetting is one of them in a file of settings, which has no lists of lists.
+var pathSetting = regexp.MustCompile(`"(?:` + strings.Join(pathSettings, "|") + `)"\s*:\s*("(?:[^"\\]|\\.)*")`)
+
 // withoutPaths leaves the last part of each path in settings.
 func withoutPaths(settings []byte) []byte {
-	var all map[string]any
-	if settings == nil || json.Unmarshal(settings, &all) != nil {
-		return settings
-	}
-	for _, key := range pathSettings {
-		text, ok := all[key].(string)
-		if !ok {
-			continue
+	return pathSetting.ReplaceAllFunc(settings, func(of []byte) []byte {
+		quoted := pathSetting.FindSubmatch(of)[1]
+		var text string
+		if json.Unmarshal(quoted, &text) != nil {
+			return of
 		}
-		if quoted, err := json.Marshal(text); err == nil {
-			short, _ := json.Marshal(lastParts(text))
-			settings = bytes.ReplaceAll(settings, append([]byte(`"`+key+`": `), quoted...), append([]byte(`"`+key+`": `), short...))
-		}
-	}
-	return settings
+		short, _ := json.Marshal(lastParts(text)) // a string always encodes
+		return append(bytes.TrimSuffix(of, quoted), short...)
+	})
 }
 
 // lastParts shortens every path of a spec, as in paired:A,B.
 func lastParts(spec string) string {
 	parts := strings.Split(spec, ",")
 	for i, part := range parts {
-		prefix, path := "", part
-		if k := strings.LastIndex(part, ":"); k > 1 { // a letter before a colon is a drive
-			prefix, path = part[:k+1], part[k+1:]
+		k := strings.LastIndex(part, ":")
+		if k == 1 || k > 1 && part[k-2] == ':' { // a letter before a colon is a drive
+			k -= 2
 		}
+		prefix, path := part[:k+1], part[k+1:]
 		path = strings.TrimRight(strings.ReplaceAll(path, `\`, "/"), "/")
 		parts[i] = prefix + path[strings.LastIndex(path, "/")+1:]
 	}

@@ -55,9 +55,13 @@ func readParts(dir string) (map[string][]byte, error) {
 	return parts, nil
 }
 
-// Parts are the texts of TrainingDir that go with the model, its Origin among them.
+// Parts are the texts of TrainingDir that go with the model, its Origin among them. They name
+// no folders of the machine that trained: a model is given to others.
 func (m *Model) Parts() (map[string][]byte, error) {
 	parts := maps.Clone(m.parts)
+	if settings := parts[SettingsFile]; settings != nil {
+		parts[SettingsFile] = withoutPaths(settings)
+	}
 	origin, err := json.MarshalIndent(m.Origin(), "", "  ")
 	parts[OriginFile] = append(origin, '\n')
 	return parts, err

@@ -14,7 +14,7 @@ const OriginFile = "origin.json"
 
 // Origin is what the weights of such a folder are.
 type Origin struct {
-	From      string  `json:"from"`                // folder
+	From      string  `json:"from"`                // folder, from that of the run on
 	Weights   string  `json:"weights"`             // of it, as Read names them
 	Images    int64   `json:"images,omitempty"`    // seen, of an average that was made
 	Sigma     float64 `json:"sigma_rel,omitempty"` // of it
@@ -25,11 +25,23 @@ type Origin struct {
 
 // Origin is that of the model as it was read.
 func (m *Model) Origin() Origin {
-	o := Origin{From: m.from, Weights: m.weights, Untrained: m.Untrained}
+	o := Origin{From: fromRun(m.from), Weights: m.weights, Untrained: m.Untrained}
 	if m.Made != nil {
 		o.Images, o.Sigma, o.Snapshots, o.Residual = m.Made.Want.Images, m.Made.Want.Sigma, len(m.Made.Of), m.Made.Residual
 	}
 	return o
+}
+
+// fromRun is a path without the folders that the run lies in, or the model where it is of none.
+func fromRun(path string) string {
+	for root := filepath.Clean(path); root != filepath.Dir(root); root = filepath.Dir(root) {
+		if run, _ := runOf(root); run != "" {
+			if within, err := filepath.Rel(filepath.Dir(run), path); err == nil {
+				return filepath.ToSlash(within)
+			}
+		}
+	}
+	return filepath.Base(path)
 }
 
 // Write makes a folder of the model that Read and diffusers open, with weights of a type:
