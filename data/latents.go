@@ -313,11 +313,12 @@ func LatentsOf(d Dataset) (l *Latents, dir string) {
 	return nil, ""
 }
 
-// KeepsMirrored says whether a set holds its mirrored images: latents of them are others than
-// mirrored latents, as an encoder does not commute with the mirror.
+// KeepsMirrored says whether a set holds its mirrored images, and those of its inputs: latents
+// of them are others than mirrored latents, as an encoder does not commute with the mirror.
 func KeepsMirrored(d Dataset) bool {
 	l, _ := LatentsOf(d)
-	return l != nil && l.Flipped
+	inputs := Inputs(d)
+	return l != nil && l.Flipped && (inputs == nil || KeepsMirrored(inputs))
 }
 
 // cheap says that latents are as fast read as kept, and those that are drawn are others each time.

@@ -45,9 +45,12 @@ func openPaired(spec string, o Options) (Dataset, error) {
 		return nil, &Error{Path: spec, Problem: "want two sets, the inputs and what is to be made of them, as in paired:A,B or unpaired:A,B; names with commas cannot be told"}
 	}
 	for _, set := range []string{a, b} {
-		if strings.HasPrefix(set, pairedPrefix) || strings.HasPrefix(set, unpairedPrefix) || strings.HasPrefix(set, "pairs:") || strings.HasPrefix(set, latentsPrefix) {
-			return nil, &Error{Path: spec, Problem: set + " is itself of pairs, or of latents; want two sets of images"}
+		if strings.HasPrefix(set, pairedPrefix) || strings.HasPrefix(set, unpairedPrefix) || strings.HasPrefix(set, "pairs:") {
+			return nil, &Error{Path: spec, Problem: set + " is itself of pairs; want two sets of images, or two of latents"}
 		}
+	}
+	if strings.HasPrefix(a, latentsPrefix) != strings.HasPrefix(b, latentsPrefix) {
+		return nil, &Error{Path: spec, Problem: "is of latents and of images; want latents of both, as fluxion latents paired:A,B makes them, or images of both"}
 	}
 	p := &paired{}
 	var err error
@@ -66,6 +69,7 @@ func (p *paired) open(a, b string, o Options, free bool) (err error) {
 	if p.inputs, err = Open(a, o); err != nil {
 		return err
 	}
+	own, latents := AutoencoderOf(p.Dataset)
 	size := func(d Dataset) Size { h, w, _ := d.Shape(); return Size{h, w} }
 	if has, wants := size(p.inputs), size(p.Dataset); has != wants {
 		if p.inputs.Kind() == Floats {
@@ -78,6 +82,9 @@ func (p *paired) open(a, b string, o Options, free bool) (err error) {
 		if p.inputs, err = Open(a, o); err != nil {
 			return err
 		}
+	}
+	if of, _ := AutoencoderOf(p.inputs); latents && of.Digest != own.Digest {
+		return &Error{Path: a, Problem: fmt.Sprintf("holds latents of another autoencoder than %s does; want one for both", b)}
 	}
 	if free {
 		return nil
@@ -278,7 +285,8 @@ func (p *paired) Read(i int, e *Example) error {
 		if e.input == nil {
 			e.input = &Example{}
 		}
-		e.input.Pixels, e.input.Part = e.Input, e.Part
+		// Of a posterior it is the mean: sampling gives the network that, too.
+		e.input.Pixels, e.input.Part, e.input.Mirror = e.Input, e.Part, e.Mirror
 		if err := p.inputs.Read(p.input(i, e.At), e.input); err != nil {
 			return err
 		}

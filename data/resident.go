@@ -143,7 +143,7 @@ func (o LoaderOptions) suits(d Dataset) error {
 		return nil
 	case o.Augment != nil:
 		return &Error{Path: dir, Problem: "holds latents, which cannot be transformed as images: their autoencoder does not commute with that"}
-	case o.Flip && !l.Flipped:
+	case o.Flip && !KeepsMirrored(d):
 		return &Error{Path: dir, Problem: "holds no latents of mirrored images, which are others than mirrored latents; fluxion latents --flip makes them"}
 	}
 	return nil

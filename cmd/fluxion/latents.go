@@ -59,9 +59,12 @@ what is missing; --part 2/3 makes the second third of the files, so that several
 processes or machines make one folder. --skip-broken reads all images once before, so
 that every part leaves out the same.
 
+Of pairs, paired:A,B or unpaired:A,B, OUT/inputs and OUT/images are such folders, and
+train --data paired:latents:OUT/inputs,latents:OUT/images trains on them.
+
 --decode goes back: DATA is latents:DIR, of which means are decoded, or a file of latents
 that sample --latent wrote; OUT is a folder for pictures, or FILE.npz.`,
-		Example: "  fluxion latents ~/pictures latents --vae sd-vae-ft-mse --size 256 --flip --type fp16\n  fluxion train --data latents:latents --preset small --flip\n  fluxion latents latents:latents decoded --decode",
+		Example: "  fluxion latents ~/pictures latents --vae sd-vae-ft-mse --size 256 --flip --type fp16\n  fluxion train --data latents:latents --preset small --flip\n  fluxion latents paired:edges,photos pairs --vae sd-vae-ft-mse --size 256\n  fluxion latents latents:latents decoded --decode",
 		Args: func(_ *cobra.Command, args []string) error {
 			if n := len(args); n != 2 {
 				return fault.Usagef("latents takes DATA and OUT, and there are %d arguments; DATA is %s", n, data.Usage())
@@ -132,43 +135,108 @@ func (o *latentsOptions) run(ctx context.Context, face console.Face, spec, out s
 		return err
 	}
 	defer set.Close()
-	notes := data.Notes(set)
-	set, left, err := o.whole(ctx, face, spec, set)
+	sets, err := o.halves(ctx, face, spec, out, set)
 	if err != nil {
 		return err
 	}
-	height, width, _ := set.Shape()
 	dev, err := machine.Open(o.device, o.threads, o.blockings, true)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
-	e, err := o.encoder(dev, m, height, width)
-	if err != nil {
-		return err
-	}
-	l := o.describe(spec, set, m, e)
-	if n := l.Shards(); n > data.MostShards {
-		return fault.Usagef("--shard %d makes %d files; want at most %d, so a shard of %d or more", o.shard, n, data.MostShards, (l.Count+data.MostShards-1)/data.MostShards)
-	}
-	if err := o.enter(out, l, set, m); err != nil {
-		return err
-	}
-	var missing []int
-	there := 0
-	for i := part - 1; i < l.Shards(); i += of {
-		has, err := l.HasShard(out, i)
+	var jobs []latentsJob
+	for _, h := range sets {
+		height, width, _ := h.set.Shape()
+		e, err := o.encoder(dev, m, height, width)
 		if err != nil {
-			return fmt.Errorf("%w; without that file, the same command makes it anew", err)
+			return err
 		}
-		if from, to := l.Range(i); has {
-			there += to - from
-		} else {
-			missing = append(missing, i)
+		l := o.describe(h.spec, h.set, m, e)
+		if n := l.Shards(); n > data.MostShards {
+			return fault.Usagef("--shard %d makes %d files; want at most %d, so a shard of %d or more", o.shard, n, data.MostShards, (l.Count+data.MostShards-1)/data.MostShards)
+		}
+		if jobs == nil {
+			h.notes = slices.Concat(m.Notes(), h.notes)
+		}
+		jobs = append(jobs, latentsJob{l, h.set, e, h.out, h.notes, h.event, h.next})
+	}
+	for _, j := range jobs {
+		if err := o.enter(j.out, j.Latents, j.set, m); err != nil {
+			return err
 		}
 	}
-	notes = slices.Concat(m.Notes(), notes, left)
-	return o.fill(ctx, face, latentsJob{l, set, e, out, notes}, missing, there)
+	for _, j := range jobs {
+		var missing []int
+		there := 0
+		for i := part - 1; i < j.Shards(); i += of {
+			has, err := j.HasShard(j.out, i)
+			if err != nil {
+				return fmt.Errorf("%w; without that file, the same command makes it anew", err)
+			}
+			if from, to := j.Range(i); has {
+				there += to - from
+			} else {
+				missing = append(missing, i)
+			}
+		}
+		if err := o.fill(ctx, face, j, missing, there); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// half is a set whose latents fill a folder.
+type half struct {
+	set         data.Dataset
+	spec, out   string
+	notes       []string
+	event, next string // when it is done, and what to train on then; "": another set is to come
+}
+
+// Folders of the latents of pairs, in OUT.
+const (
+	inputsDir = "inputs"
+	imagesDir = "images"
+)
+
+// halves are the set itself, or of pairs its inputs and its images, each of which has a folder.
+func (o *latentsOptions) halves(ctx context.Context, face console.Face, spec, out string, set data.Dataset) ([]half, error) {
+	inputs := data.Inputs(set)
+	if inputs == nil {
+		notes := data.Notes(set)
+		whole, left, err := o.whole(ctx, face, spec, set)
+		return []half{{whole[0], spec, out, append(notes, left...), "done", "latents:" + out}}, err
+	}
+	if err := outdir.Own(out, func(name string) bool { return name == inputsDir || name == imagesDir }); err != nil {
+		return nil, err
+	}
+	parts, kind := data.Parts(spec), "paired:"
+	all := []half{
+		{spec: parts[0], out: filepath.Join(out, inputsDir), notes: data.Notes(inputs), event: "inputs"},
+		{spec: parts[1], out: filepath.Join(out, imagesDir), notes: data.Notes(set), event: "done"},
+	}
+	var left []string
+	var err error
+	if data.Unpaired(set) { // each leaves out its own
+		kind = "unpaired:"
+		for i, d := range []data.Dataset{inputs, set} {
+			whole, broken, err := o.whole(ctx, face, parts[i], d)
+			if err != nil {
+				return nil, err
+			}
+			all[i].set, left = whole[0], append(left, broken...)
+		}
+	} else {
+		var whole []data.Dataset
+		if whole, left, err = o.whole(ctx, face, spec, inputs, set); err != nil {
+			return nil, err
+		}
+		all[0].set, all[1].set = whole[0], whole[1]
+	}
+	all[1].notes = append(all[1].notes, left...)
+	all[1].next = kind + "latents:" + all[0].out + ",latents:" + all[1].out
+	return all, nil
 }
 
 // open opens the images as the autoencoder takes them.
@@ -192,8 +260,6 @@ func (o *latentsOptions) open(spec string, m *autoencoder.Model) (data.Dataset, 
 	switch {
 	case !data.Pictures(set):
 		err = &data.Error{Path: spec, Problem: fmt.Sprintf("holds float32 of %d×%d×%d, not pictures; want pictures, or --range LOW,HIGH for what their values are from and to", height, width, channels)}
-	case data.Inputs(set) != nil:
-		err = &data.Error{Path: spec, Problem: "is of two sets; encode each of them"}
 	case data.NumbersOf(set) != nil:
 		err = fault.Usagef("--labels %s: latents keep classes, and no numbers; leave it out, and train on them with --labels numbers:FILE", o.Labels)
 	case channels != m.InChannels:
@@ -209,30 +275,34 @@ func (o *latentsOptions) open(spec string, m *autoencoder.Model) (data.Dataset, 
 	return set, nil
 }
 
-// whole is the images of a set that can be read, and what is left out: with --skip-broken, all
-// are read once before, so that every part has the same.
-func (o *latentsOptions) whole(ctx context.Context, face console.Face, spec string, set data.Dataset) (data.Dataset, []string, error) {
+// whole is the images of sets, image for image, that can be read in all of them, and what is left
+// out: with --skip-broken, all are read once before, so that every part has the same.
+func (o *latentsOptions) whole(ctx context.Context, face console.Face, spec string, sets ...data.Dataset) (whole []data.Dataset, left []string, err error) {
 	if !o.skipBroken {
-		return set, nil, nil
+		return sets, nil, nil
 	}
-	all := evenly(set.Len(), set.Len())
+	all := evenly(sets[0].Len(), sets[0].Len())
 	broken := map[int]string{}
-	err := look(ctx, face, spec, set, all, func() func(int, *data.Example) { return func(int, *data.Example) {} }, func(i int, bad *data.Error) error {
-		broken[i] = bad.Path
-		return nil
-	})
-	if err != nil {
-		return set, nil, err
+	for _, set := range sets {
+		err := look(ctx, face, spec, set, all, func() func(int, *data.Example) { return func(int, *data.Example) {} }, func(i int, bad *data.Error) error {
+			broken[i] = bad.Path
+			return nil
+		})
+		if err != nil {
+			return sets, nil, err
+		}
 	}
-	var left []string
 	for _, i := range slices.Sorted(maps.Keys(broken)) {
 		left = append(left, broken[i]+" cannot be read and is left out")
 	}
-	good := slices.DeleteFunc(all, func(i int) bool { return broken[i] != "" })
+	good := slices.DeleteFunc(slices.Clone(all), func(i int) bool { return broken[i] != "" })
 	if len(good) == 0 {
-		return set, nil, &data.Error{Path: spec, Problem: fmt.Sprintf("has no image that can be read, of %d", set.Len())}
+		return sets, nil, &data.Error{Path: spec, Problem: fmt.Sprintf("has no image that can be read, of %d", len(all))}
 	}
-	return data.Subset(set, good), left, nil
+	for _, set := range sets {
+		whole = append(whole, data.Subset(set, good))
+	}
+	return whole, left, nil
 }
 
 func (o *latentsOptions) latentOptions(dev device.Device, m *autoencoder.Model) (latent.Options, error) {

@@ -24,6 +24,8 @@ type latentsJob struct {
 	encoder *latent.Encoder
 	out     string
 	notes   []string
+	event   string
+	next    string // data to train on when all are made; "": there is more to make
 }
 
 // fill makes the files that are missing.
@@ -63,18 +65,20 @@ func (o *latentsOptions) fill(ctx context.Context, face console.Face, j latentsJ
 			lacking++
 		}
 	}
-	next := "next        " + console.ShellWords(console.ProgramName(), "train", "--data", "latents:"+j.out)
-	if lacking > 0 {
-		next = noteLine(fmt.Sprintf("other parts are to make %d more of the %d files", lacking, j.Shards()))
-	}
 	lines := []string{fmt.Sprintf("latents of %d images in %s: %d×%d×%d, %s; %d made in %.1f s, %d were there", there+total, j.out, j.Height, j.Width, j.Channels, j.Type, total, seconds, there)}
 	for _, n := range j.notes {
 		lines = append(lines, noteLine(n))
 	}
-	face.Event("done", map[string]any{
+	switch {
+	case lacking > 0:
+		lines = append(lines, noteLine(fmt.Sprintf("other parts are to make %d more of the %d files", lacking, j.Shards())))
+	case j.next != "":
+		lines = append(lines, "next        "+console.ShellWords(console.ProgramName(), "train", "--data", j.next))
+	}
+	face.Event(j.event, map[string]any{
 		"images": there + total, "written": total, "skipped": there, "seconds": seconds, "out": j.out, "files_lacking": lacking,
 		"height": j.Height, "width": j.Width, "channels": j.Channels, "type": j.Type, "flipped": j.Flipped, "notes": append([]string{}, j.notes...),
-	}, append(lines, next)...)
+	}, lines...)
 	return nil
 }
 

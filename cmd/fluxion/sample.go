@@ -87,8 +87,9 @@ A model of pairs (train --data paired:A,B) makes a picture of each image of --in
 a folder or other data as train takes them: pictures have its names, images are
 brought to the model's size, and a number, as in --seeds 0-99, is the place of an
 image in the set, all if nothing is said. Other pictures of the same: another --seed.
-A model of latents sees pictures of --init as its autoencoder encodes them: a sample of
-the posterior, which --seed draws, as diffusers' image to image does it. A --mask then is
+A model of latents sees pictures of --input and --init as its autoencoder encodes them:
+of --input the mean of the posterior, as training has it, of --init a sample, which --seed
+draws, as diffusers' image to image does it. A --mask then is
 white from a half on, and of each square that a latent stands for its upper left pixel
 counts, as in diffusers' inpainting; what is kept is decoded, too. A set may be latents:DIR.
 --init with a set begins with each of its images, as far from noise as --strength says.
@@ -391,7 +392,7 @@ func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.
 	if err != nil {
 		return err
 	}
-	if j.images != nil {
+	if j.images != nil && !j.images.latents {
 		j.images.encoder = encoder
 	}
 	request := generate.Request{Table: run.table, Adaptive: run.adaptive, Seed: o.seed, Seeds: seeds, Guidance: j.guidance, Clip: j.clip, Picture: picture, NullClass: m.Network.Spec().Classes - 1}

@@ -34,6 +34,7 @@ type imageSet struct {
 	example *data.Example
 	holds   int64 // the image of example; −1: none
 	latents bool  // they are latents themselves
+	means   bool  // of the posteriors of encoder are wanted
 	encoder *pictureEncoder
 	pixels  []float32 // that it is given
 	reading sync.Mutex
@@ -50,6 +51,27 @@ func (o *pictureFlags) openImages(flag, spec string, size [3]int) (*imageSet, er
 		o.opened[key] = s
 	}
 	return s, err
+}
+
+// openSeen opens images that a model sees: as they are, or as pictures of which its autoencoder
+// makes latents, or as these.
+func (o *pictureFlags) openSeen(j *job, flag, spec string, size [3]int) (*imageSet, error) {
+	if j.encodes == nil {
+		return o.openImages(flag, spec, size)
+	}
+	s, err := o.openImages(flag, spec, j.seen)
+	if err == nil {
+		return s, nil
+	}
+	latents, as := o.openImages(flag, spec, size)
+	if as != nil || data.Pictures(latents.set) {
+		return nil, err
+	}
+	if of, ok := data.AutoencoderOf(latents.set); ok && of.Digest != j.encodes.Digest() {
+		return nil, fault.Usagef("%s holds latents of another autoencoder than that of %s; want its own, or pictures", latents.flag, j.model.Path)
+	}
+	latents.latents = true
+	return latents, nil
 }
 
 // closeImages closes all that were opened.
@@ -127,7 +149,7 @@ func (s *imageSet) values(n int64, to []float32) error {
 	if err := s.seen(n, s.pixels); err != nil {
 		return err
 	}
-	return s.encoder.encode(n, s.pixels, to)
+	return s.encoder.encode(n, s.means, s.pixels, to)
 }
 
 // seen are the values of image n as they are stored, brought to the range of networks.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -10,7 +11,6 @@ import (
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/fetch"
-	"fluxion/data"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
 	"fluxion/engine/process"
@@ -127,27 +127,25 @@ func (o *sampleOptions) planImages(j *job, method sampler.Sampler) (err error) {
 	case begins && o.input == "":
 		return fault.Usagef("%s begins with images of its source; want --input and a set of them, such as a folder", o.model)
 	case begins && takes == 0:
-		j.images, err = o.openImages("--input", o.input, size)
+		j.images, err = o.openSeen(j, "--input", o.input, size)
 	case takes > 0 && o.without != "":
 		return fault.Usagef("%s was trained on pairs, and its samples are made of images: %s", o.model, o.without)
 	case takes > 0 && o.input == "":
 		return fault.Usagef("%s was trained on pairs, and its samples are made of images; want --input and a set of them, such as a folder", o.model)
+	case takes > 0 && j.encodes != nil && takes != size[2]:
+		return modelError{o.model, fmt.Errorf("its network takes a second image of %d channels, and its autoencoder makes latents of %d", takes, size[2])}
 	case takes > 0:
 		size[2], j.given = takes, true
-		j.images, err = o.openImages("--input", o.input, size)
+		j.images, err = o.openSeen(j, "--input", o.input, size)
 	case o.input != "" && !o.implied:
 		return fault.Usagef("--input: %s is given no second image, which models of --data paired:A,B are; --init begins with one", o.model)
 	case o.initSet():
-		j.images, err = o.openImages("--init", o.init, j.seen)
-		if j.encodes != nil && err != nil { // perhaps they are latents
-			if latents, as := o.openImages("--init", o.init, size); as == nil && !data.Pictures(latents.set) {
-				latents.latents, j.images, err = true, latents, nil
-			}
-		}
+		j.images, err = o.openSeen(j, "--init", o.init, size)
 	}
 	if err != nil || j.images == nil {
 		return err
 	}
+	j.images.means = begins || j.given
 	if j.from, err = o.readInversion(j.model, j.images, method); err != nil {
 		return err
 	}

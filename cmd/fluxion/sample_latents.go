@@ -24,7 +24,7 @@ func (o *sampleOptions) planLatents(j *job) error {
 		return nil
 	case o.latent && !o.floats():
 		return fault.Usagef("--latent: want --out FILE.npz without --uint8, for latents are no pictures")
-	case o.latent && o.init == "":
+	case o.latent && o.init == "" && o.input == "":
 		return nil
 	}
 	m, err := j.model.ReadAutoencoder(o.ignore...)
@@ -37,7 +37,7 @@ func (o *sampleOptions) planLatents(j *job) error {
 	if err := o.latentSize(j, m); err != nil {
 		return err
 	}
-	if o.init != "" {
+	if o.init != "" || o.input != "" {
 		j.encodes, j.seen = m, [3]int{j.size[0] * m.Factor(), j.size[1] * m.Factor(), m.InChannels}
 	}
 	if !o.latent {
@@ -46,9 +46,9 @@ func (o *sampleOptions) planLatents(j *job) error {
 	return nil
 }
 
-// pictureEncoder makes of pictures what a model of latents sees of them, as diffusers' image to
-// image does it: a sample of the posterior, which --seed and the number of the picture draw,
-// as a denoiser has it.
+// pictureEncoder makes of pictures what a model of latents sees of them, as a denoiser has it. Of
+// --init it is a sample of the posterior, as in diffusers' image to image, which --seed and the
+// number of the picture draw; of --input it is the mean, as in training.
 type pictureEncoder struct {
 	*latent.Encoder
 	seed          uint64
@@ -79,16 +79,20 @@ func (p *pictureEncoder) close() error {
 	return p.Close()
 }
 
-// encode makes the latent of picture n.
-func (p *pictureEncoder) encode(n int64, pixels, to []float32) error {
+// encode makes the latent of picture n: the mean, or a sample.
+func (p *pictureEncoder) encode(n int64, mean bool, pixels, to []float32) error {
 	if err := p.Encode(pixels, to, p.deviation); err != nil {
 		return err
 	}
-	latent.Deviations(p.deviation)
-	philox.Normal(p.xi, p.seed, philox.Posterior, uint64(n), 0)
+	if !mean {
+		latent.Deviations(p.deviation)
+		philox.Normal(p.xi, p.seed, philox.Posterior, uint64(n), 0)
+		for k := range to {
+			to[k] += float32(p.deviation[k] * p.xi[k]) // rounded, as data reads latents
+		}
+	}
 	for k := range to {
 		c := k % len(p.shift)
-		to[k] += float32(p.deviation[k] * p.xi[k]) // rounded, as data reads latents
 		to[k] = float32((float64(to[k]) - p.shift[c]) * p.scale[c])
 		if to[k]-to[k] != 0 {
 			return fmt.Errorf("the autoencoder makes a latent of the picture whose value %d is %v", k, to[k])
@@ -105,7 +109,7 @@ func (p *pictureEncoder) picture(j job) (*generate.Picture, error) {
 		return j.picture, nil
 	}
 	given := &generate.Picture{Values: make([]float32, j.size[0]*j.size[1]*j.size[2])}
-	if err := p.encode(0, j.picture.Values, given.Values); err != nil || j.picture.Mask == nil {
+	if err := p.encode(0, false, j.picture.Values, given.Values); err != nil || j.picture.Mask == nil {
 		return given, err
 	}
 	given.Mask = make([]float32, len(given.Values))

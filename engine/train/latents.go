@@ -48,7 +48,7 @@ func (s Settings) checkLatents(d data.Dataset) error {
 		return &SettingError{"posterior", fmt.Sprintf("%s, and %s holds no latents; leave it out", s.Posterior, d.Name())}
 	case l == nil:
 		return nil
-	case s.Flip && !l.Flipped:
+	case s.Flip && !data.KeepsMirrored(d):
 		return &SettingError{"flip", fmt.Sprintf("%s holds no latents of mirrored images, which are others than mirrored latents; fluxion latents --flip makes them", d.Name())}
 	case s.Augment != "":
 		return &SettingError{"augment", "latents would be transformed, which are not those of transformed images; " + noAugment}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"fluxion/data"
 	"fluxion/nets"
 	"fluxion/nets/catalog"
 )
@@ -47,15 +48,16 @@ func (r Recipe) Apply(s Settings) Settings {
 
 // mirrored says whether data mean the same left for right: pictures do, but not letters
 // and digits, nor those that are paired with their noise; of points and arrays it is not known.
-func mirrored(data string) bool {
-	if _, images, paired := strings.Cut(data, ","); paired && strings.HasPrefix(strings.TrimPrefix(data, "un"), "paired:") {
-		data = images
+func mirrored(spec string) bool {
+	parts := data.Parts(spec)
+	for _, part := range parts {
+		if dir, latents := strings.CutPrefix(part, "latents:"); latents && !latentsMirrored(dir) {
+			return false
+		}
 	}
-	name, rest, _ := strings.Cut(data, ":")
-	if name == "latents" {
-		return latentsMirrored(rest)
-	}
-	return !slices.Contains([]string{"glyphs", "mnist", "toy", "pairs"}, name) && !slices.Contains([]string{".npy", ".npz"}, strings.ToLower(filepath.Ext(data)))
+	images := parts[len(parts)-1]
+	name, _, _ := strings.Cut(images, ":")
+	return !slices.Contains([]string{"glyphs", "mnist", "toy", "pairs"}, name) && !slices.Contains([]string{".npy", ".npz"}, strings.ToLower(filepath.Ext(images)))
 }
 
 // RecipeKeys are the settings that a recipe sets.

@@ -213,9 +213,18 @@ func (r *run) writeGrid(path string, samples data.Pixels, given Given) error {
 	height, width, channels := r.shown()
 	n := r.gridCount()
 	inputs, _ := data.InputOf(r.data)
+	if r.decoding != nil { // so are they
+		inputs = channels
+	}
 	seen, _ := data.Showable(height, width, inputs)
 	if given.Classes == nil || !seen {
 		return data.WriteSheet(path, samples, n, height, width, channels, gridColumns)
+	}
+	for _, latents := range []*data.Pixels{&given.Inputs, &given.Images} {
+		var err error
+		if *latents, err = r.picture(*latents); err != nil {
+			return err
+		}
 	}
 	own := func(p data.Pixels) data.Strip { return data.Strip{Pixels: p, Channels: channels} }
 	strips := []data.Strip{{Pixels: given.Inputs, Channels: inputs}, own(samples), own(given.Images)}

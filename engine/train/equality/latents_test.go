@@ -19,6 +19,28 @@ import (
 // latents are a folder of twelve, of images of twice their side, with the autoencoder.
 func latents(t *testing.T) data.Dataset {
 	t.Helper()
+	return opened(t, "latents:"+latentsFolder(t, "abcd"))
+}
+
+// pairedLatents are such folders, one of inputs.
+func pairedLatents(t *testing.T) data.Dataset {
+	t.Helper()
+	return opened(t, "paired:latents:"+latentsFolder(t, "efgh")+",latents:"+latentsFolder(t, "abcd"))
+}
+
+func opened(t *testing.T, spec string) data.Dataset {
+	t.Helper()
+	d, err := data.Open(spec, data.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// latentsFolder has moments of these names.
+func latentsFolder(t *testing.T, names string) (dir string) {
+	t.Helper()
 	dir, m := t.TempDir(), autoencodertest.Read(t, "sd")
 	l := data.Latents{
 		Count: 12, Shard: 5, Height: size, Width: size, Channels: 4, Image: [3]int{2 * size, 2 * size, 3}, Type: "fp16", Flipped: true,
@@ -34,7 +56,7 @@ func latents(t *testing.T) data.Dataset {
 		from, to := l.Range(shard)
 		values, classes := make([][]float32, 4), []int64(nil)
 		for i := range values {
-			values[i] = autoencodertest.Numbers(string(rune('a'+i)), l.Count*l.Values())[from*l.Values() : to*l.Values()]
+			values[i] = autoencodertest.Numbers(names[i:i+1], l.Count*l.Values())[from*l.Values() : to*l.Values()]
 			for k := range values[i] {
 				values[i][k] *= 5 // so that a denoiser's are of deviation about 1
 			}
@@ -52,12 +74,39 @@ func latents(t *testing.T) data.Dataset {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := data.Open("latents:"+dir, data.Options{})
-	if err != nil {
-		t.Fatal(err)
+	return dir
+}
+
+// TestPairedLatents: a GPU learns of latents of pairs what the CPU does, in both ways of image to
+// image; means alone lie on the device.
+func TestPairedLatents(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds on the simulator")
 	}
-	t.Cleanup(func() { d.Close() })
-	return d
+	set := pairedLatents(t)
+	for way, change := range map[string]func(*train.Settings){
+		"concat": func(s *train.Settings) { s.Posterior, s.Flip = "mean", false },
+		"bridge": func(s *train.Settings) {
+			s.Source, s.Schedule, s.Output, s.Bridge = "data", "i2sb", "i2sb", "brownian:sigma=0.376"
+		},
+	} {
+		s := settings("cuda:0", 4)
+		s.Size = data.Size{}
+		change(&s)
+		want, start := runOn(t, t.TempDir(), s, set)
+		if start.Resident != (way == "concat") {
+			t.Errorf("%s: on the device is %v", way, start.Resident)
+		}
+		s.Device = "cpu"
+		dir := t.TempDir()
+		s.Images = 2
+		before, _ := runOn(t, dir, s, set)
+		s.Images = 4
+		got, _ := runOn(t, dir, s, set)
+		if off, moved := distance(got, want), distance(before, want); !(off <= 1e-3*moved) {
+			t.Errorf("%s: weights differ by %.2g on the CPU where the steps moved them by %.2g", way, off, moved)
+		}
+	}
 }
 
 // TestLatentsResume: a run on latents goes on to the bit, on a GPU too, and the CPU learns the
