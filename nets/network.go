@@ -87,6 +87,9 @@ type Spec struct {
 	// OverTime says that the network takes the logarithm of its time and divides what it gives by
 	// it, so that it gives a score where it is told σ: times must be above 0.
 	OverTime bool
+	// UnitTime says that the network is made for times of about 1, such as ln(σ)/4: what it makes
+	// of them turns so fast that it has nothing of those from 0 to 1000.
+	UnitTime bool
 	Widest   int // about as many numbers as a layer makes of a pixel, at most
 }
 

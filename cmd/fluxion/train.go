@@ -378,7 +378,8 @@ func (o *trainOptions) resolve() train.Settings {
 		return s
 	}
 	o.sources.Over(s.List())
-	return s.Switched(train.Default(), func(key string) bool { return o.sources.Has(key) || paper.Has(key) }).WithBuckets(o.ignore...)
+	said := func(key string) bool { return o.sources.Has(key) || paper.Has(key) }
+	return s.Switched(train.Default(), said).WithTimes(said, o.ignore...).WithBuckets(o.ignore...)
 }
 
 // goOn returns the settings with which a run goes on in the folder: what the user
@@ -403,7 +404,7 @@ func (o *trainOptions) goOn(next train.Settings) (train.Settings, error) {
 	if err := next.Validate(); err != nil {
 		return next, err
 	}
-	return next, train.CheckInit(next, o.ignore...)
+	return next, cmp.Or(train.CheckTimes(next, o.ignore...), train.CheckInit(next, o.ignore...))
 }
 
 // open opens the data and chooses the run folder, which their name is part of,

@@ -23,7 +23,7 @@ func ScheduleSettings(name *string, clipLambda, shift *float64, zeroSNR *bool, s
 func TimeScaleSetting(p *int) setting.Setting {
 	return setting.Setting{
 		Key: "time_scale", Value: setting.Of(p), Breaks: setting.Always, Since: "2026-11-29", Before: fmt.Sprint(virtualSteps),
-		Help:  "what the network of a continuous schedule is told at t = 1; of objectives that take derivatives in time 16 if nothing is said",
+		Help:  "what the network of a continuous schedule is told at t = 1; if nothing is said, 16 for objectives that take derivatives in time, and 1 for networks that are made for it, as EDM2's is",
 		Range: setting.Within(1, virtualSteps, ""),
 	}
 }

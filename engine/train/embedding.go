@@ -159,6 +159,9 @@ func (b *beginning) retold(n nets.Network, trains process.Process) error {
 	if ok && same {
 		features, ok = timed.TimeFeatures()
 	}
+	if (!ok || !same) && (was.Output.NetworkTime != nil || trains.Output.NetworkTime != nil) {
+		return nil // ln(σ)/4 is no range of times
+	}
 	if !ok || !same || features.Dim != e.features.Dim {
 		return &SettingError{"init", fmt.Sprintf("the network of %s is told %d at t = 1 and this run's %d, and its embedding of time cannot be made anew; want a model trained with --time-scale %[3]d", b.from.Path, has, wants)}
 	}

@@ -29,7 +29,7 @@ func presets() []nets.Preset {
 			LR: 1e-2, Batch: 8, Warmup: 500, Decay: 0.3, Beta2: 0.99, Clip: 1, EMA: 2_000, LabelDrop: 0.1,
 			Images: 17_000, CheckpointEvery: 5_000, SampleEvery: 8_500,
 		}},
-		{Name: "edm2-xs", Summary: "EDM2-XS, for latents of 64×64; it is told ln(σ)/4, as output edm has it, or --time-scale 1", Network: latents, Recipe: of(2e-3)},
+		{Name: "edm2-xs", Summary: "EDM2-XS, for latents of 64×64; it is told ln(σ)/4, as output edm has it, or t", Network: latents, Recipe: of(2e-3)},
 		{Name: "edm2-s", Summary: "EDM2-S, for images of 64×64; times as edm2-xs", Network: small, Recipe: of(2e-3)},
 	}
 }

@@ -194,7 +194,7 @@ func (c Config) Spec() nets.Spec {
 	s := nets.Spec{
 		Multiple: 1 << (len(c.ChannelMult) - 1), Channels: c.OutChannels, Outputs: c.OutChannels, Classes: c.NumClassEmbeds, Dropout: c.Dropout.Value,
 		Estimate: c.estimate(), Concat: c.concat(), Augmented: c.Meta[nets.Augmented] == true, Jump: c.Meta[nets.FlowMap] == true,
-		Guidance: nets.GuidanceOf(c.Meta), Widest: c.InChannels + c.OutChannels + 4*slices.Max(c.channels()),
+		Guidance: nets.GuidanceOf(c.Meta), UnitTime: c.EmbeddingType == fourier, Widest: c.InChannels + c.OutChannels + 4*slices.Max(c.channels()),
 	}
 	if len(c.SampleSize) > 0 {
 		s.Height, s.Width = c.SampleSize[0], c.SampleSize[len(c.SampleSize)-1]
