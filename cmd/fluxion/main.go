@@ -90,6 +90,7 @@ func main() {
 	out := console.NewStdout(os.Stdout)
 	root := newRoot()
 	completions(root)
+	runTwice(root, os.Args[1:])
 	root.SetOut(out)
 	begin := time.Now()
 	c, err := execute(ctx, root, os.Args[1:])

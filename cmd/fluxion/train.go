@@ -19,6 +19,7 @@ import (
 	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/cmd/fluxion/internal/runpage"
+	"fluxion/cmd/fluxion/internal/second"
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data"
 	"fluxion/data/setting"
@@ -119,6 +120,9 @@ preset's (fluxion recipes lists them); a run that goes on keeps its own:
 
 // run trains, with the processes that were started together with this one, if any were.
 func (o *trainOptions) run(ctx context.Context, out io.Writer) error {
+	if t := second.Asked(); t != nil {
+		return o.runAgain(ctx, t)
+	}
 	group, err := collective.Open(console.Note)
 	if err != nil {
 		return fault.Usage(err)

@@ -48,14 +48,8 @@ func newCUDA(driver cuda.Driver, ordinal int, wait cuda.Waiting) (*CUDA, error) 
 	return &CUDA{ordinal: ordinal, device: device, stream: stream, card: cuda.CardOf(device.Properties()), note: func(string) {}}, nil
 }
 
-// wait until all work is done. An error of a kernel is seen here: within a graph nobody knows of which.
-func (d *CUDA) wait() error {
-	err := d.stream.Synchronize()
-	if e := (*cuda.Error)(nil); errors.As(err, &e) && e.Result.Lost() && !d.singly {
-		return fmt.Errorf("%w; the same with %s=0 names the kernel", err, GraphVariable)
-	}
-	return err
-}
+// wait until all work is done. An error of a kernel is seen here.
+func (d *CUDA) wait() error { return d.kernelError(d.stream.Synchronize()) }
 
 // Name returns "cuda:0" for the first device.
 func (d *CUDA) Name() string { return fmt.Sprintf("cuda:%d", d.ordinal) }

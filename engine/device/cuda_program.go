@@ -142,20 +142,20 @@ func (g *cudaProgram) section(i int) (first, end int) {
 }
 
 // launch puts a section of a run into the stream, kernel by kernel, and calls launched after each.
-func (g *cudaProgram) launch(section int, launched func(what func() string) error) error {
-	put := func(c cuda.Call, what func() string) error {
+func (g *cudaProgram) launch(section int, launched func(what *KernelError) error) error {
+	put := func(c cuda.Call, what func() *KernelError) error {
 		if err := g.device.stream.Launch(c); err != nil {
 			return err
 		}
 		if launched == nil {
 			return nil
 		}
-		return launched(what)
+		return launched(what())
 	}
 	first, end := g.section(section)
 	for i := first; i < end; i++ {
 		for k, c := range g.calls[i] {
-			if err := put(c, func() string { return g.what(i, k) }); err != nil {
+			if err := put(c, func() *KernelError { return g.what(i, k) }); err != nil {
 				return err
 			}
 		}
@@ -164,7 +164,7 @@ func (g *cudaProgram) launch(section int, launched func(what func() string) erro
 		return nil
 	}
 	for _, c := range g.after {
-		if err := put(c, c.Name); err != nil {
+		if err := put(c, func() *KernelError { return &KernelError{Function: c.Name()} }); err != nil {
 			return err
 		}
 	}
@@ -179,22 +179,27 @@ func (g *cudaProgram) run(section int) error {
 	case !g.device.singly:
 		return g.launch(section, nil)
 	}
-	return g.launch(section, func(what func() string) error {
-		if err := g.device.wait(); err != nil {
-			return fmt.Errorf("%s: %w", what(), err)
-		}
-		return nil
-	})
+	return g.launch(section, g.finished)
 }
 
-// what names a call: its number, operator, layer and function.
-func (g *cudaProgram) what(i, k int) string {
-	l := g.plan.Launches[i]
-	layer := ""
-	if l.Layer != "" {
-		layer = ", layer " + l.Layer
+// finished waits for a kernel, whose name is what.
+func (g *cudaProgram) finished(what *KernelError) error {
+	err := g.device.stream.Synchronize()
+	if err == nil {
+		return nil
 	}
-	return fmt.Sprintf("launch %d of %d, %v%s, function %s", i+1, len(g.plan.Launches), l.Kernel, layer, g.calls[i][k].Name())
+	what.Device, what.Err = g.device.Name(), err
+	return what
+}
+
+// what names a call of a launch.
+func (g *cudaProgram) what(i, k int) *KernelError {
+	e := &KernelError{Launch: i + 1, Of: len(g.plan.Launches), Operator: fmt.Sprint(g.plan.Launches[i].Kernel), Function: g.calls[i][k].Name()}
+	for at := i; at >= 0 && e.Layer == ""; at-- {
+		e.Layer = g.plan.Launches[at].Layer
+		e.Behind = at < i && e.Layer != ""
+	}
+	return e
 }
 
 // bind asks every kernel for its launches at the addresses of this memory.
@@ -310,6 +315,10 @@ func RunCut(p Program, behind func(launch int) error) error {
 }
 
 func (g *cudaProgram) runCut(n int, set, behind func(i int) error) error {
+	return g.device.kernelError(g.runSections(n, set, behind))
+}
+
+func (g *cudaProgram) runSections(n int, set, behind func(i int) error) error {
 	for done := 0; done < n; {
 		ahead := min(g.plan.Ahead, n-done)
 		if err := g.upload(done, ahead, set); err != nil {
@@ -345,13 +354,15 @@ func (g *cudaProgram) Launches(visit func(i int) error) error {
 		return err
 	}
 	for i, calls := range g.calls {
-		for _, c := range calls {
+		for k, c := range calls {
 			if err := g.device.stream.Launch(c); err != nil {
 				return err
 			}
-		}
-		if err := g.device.wait(); err != nil {
-			return fmt.Errorf("%s: %w", g.what(i, 0), err)
+			if k == len(calls)-1 || g.device.singly {
+				if err := g.finished(g.what(i, k)); err != nil {
+					return err
+				}
+			}
 		}
 		if err := visit(i); err != nil {
 			return err

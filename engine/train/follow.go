@@ -137,7 +137,7 @@ func followSteps(ctx context.Context, o Options) (err error) {
 	if err := r.meet(o, err); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.close()) }()
+	defer func() { err = errors.Join(r.faulted(err), r.close()) }()
 	r.paused = true // the first process may have to make up for what was due
 	var failed error
 	for {

@@ -159,7 +159,7 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 	r.pause()
 	err = r.end(err)
 	r.dismiss(ctx, err)
-	return r.result(already), err
+	return r.result(already), r.faulted(err)
 }
 
 func (r *run) finished() bool { return r.state.Images >= r.settings.Images }

@@ -143,31 +143,11 @@ func (r *run) samples(ctx context.Context, images int64) error {
 	if r.generator == nil {
 		return nil
 	}
-	table, err := r.planSampling(images)
+	request, given, err := r.gridRequest(images)
 	if err != nil {
 		return err
 	}
-	request := generate.Request{
-		Table: table, Seed: r.settings.Seed, Guidance: r.gridGuidance(), Clip: data.Pictures(r.data) && table.Rows[0].Call.Limits(), NullClass: r.nullClass(),
-	}
 	n := r.gridCount()
-	if r.making != nil {
-		request.Step = func(done, of int) { r.making(done*n/of, n) }
-	}
-	for i := range n {
-		request.Seeds = append(request.Seeds, int64(i))
-		if classes := len(r.data.Classes()); classes > 0 {
-			request.Classes = append(request.Classes, i%min(classes, gridColumns))
-		}
-	}
-	r.trainer.Label(&request, !r.settings.TakesInputs(r.data))
-	var given Given
-	if r.settings.TakesInputs(r.data) {
-		if given, err = ReadGiven(r.data, n, r.settings.SkipBroken); err != nil {
-			return err
-		}
-		given.Of(&request, r.network, r.objective.Process().Source, r.nullClass())
-	}
 	height, width, channels := r.data.Shape()
 	size := height * width * channels
 	all := data.NewPixels(r.data.Kind(), n*size)
@@ -193,6 +173,34 @@ func (r *run) samples(ctx context.Context, images int64) error {
 		return nil
 	}
 	return r.record.Grid(record.File{Path: path, Images: images})
+}
+
+// gridRequest is what the generator is asked for, and the inputs that it is given.
+func (r *run) gridRequest(images int64) (request generate.Request, given Given, err error) {
+	table, err := r.planSampling(images)
+	if err != nil {
+		return request, given, err
+	}
+	request = generate.Request{
+		Table: table, Seed: r.settings.Seed, Guidance: r.gridGuidance(), Clip: data.Pictures(r.data) && table.Rows[0].Call.Limits(), NullClass: r.nullClass(),
+	}
+	n := r.gridCount()
+	if r.making != nil {
+		request.Step = func(done, of int) { r.making(done*n/of, n) }
+	}
+	for i := range n {
+		request.Seeds = append(request.Seeds, int64(i))
+		if classes := len(r.data.Classes()); classes > 0 {
+			request.Classes = append(request.Classes, i%min(classes, gridColumns))
+		}
+	}
+	r.trainer.Label(&request, !r.settings.TakesInputs(r.data))
+	if r.settings.TakesInputs(r.data) {
+		if given, err = ReadGiven(r.data, n, r.settings.SkipBroken); err == nil {
+			given.Of(&request, r.network, r.objective.Process().Source, r.nullClass())
+		}
+	}
+	return request, given, err
 }
 
 // firstSamples makes the grid of a network that has learnt nothing, or what it begins with.

@@ -64,6 +64,8 @@ const (
 	HostMemoryNotRegistered  Result = 713
 	IllegalInstruction       Result = 715
 	MisalignedAddress        Result = 716
+	InvalidAddressSpace      Result = 717
+	InvalidPC                Result = 718
 	LaunchFailed             Result = 719
 	NotPermitted             Result = 800
 	NotSupported             Result = 801
@@ -117,6 +119,8 @@ var names = map[Result]string{
 	HardwareStackError:       "CUDA_ERROR_HARDWARE_STACK_ERROR",
 	IllegalInstruction:       "CUDA_ERROR_ILLEGAL_INSTRUCTION",
 	MisalignedAddress:        "CUDA_ERROR_MISALIGNED_ADDRESS",
+	InvalidAddressSpace:      "CUDA_ERROR_INVALID_ADDRESS_SPACE",
+	InvalidPC:                "CUDA_ERROR_INVALID_PC",
 	LaunchFailed:             "CUDA_ERROR_LAUNCH_FAILED",
 	NotPermitted:             "CUDA_ERROR_NOT_PERMITTED",
 	NotSupported:             "CUDA_ERROR_NOT_SUPPORTED",
@@ -148,8 +152,17 @@ func (r Result) Error() string {
 // later calls give it again, and what was in its memory is gone.
 func (r Result) Lost() bool {
 	switch r {
-	case IllegalAddress, LaunchTimeout, HardwareStackError, IllegalInstruction, MisalignedAddress,
-		LaunchFailed, ECCUncorrectable, ContextIsDestroyed, DeviceUnavailable, Unknown:
+	case ECCUncorrectable, ContextIsDestroyed, DeviceUnavailable, Unknown:
+		return true
+	}
+	return r.OfKernel()
+}
+
+// OfKernel reports whether it is what a kernel did that lost the device, which the error is not of:
+// it is seen by whoever waits for the device.
+func (r Result) OfKernel() bool {
+	switch r {
+	case IllegalAddress, LaunchTimeout, HardwareStackError, IllegalInstruction, MisalignedAddress, InvalidAddressSpace, InvalidPC, LaunchFailed:
 		return true
 	}
 	return false

@@ -8,6 +8,9 @@ package driver
 
 import (
 	"fmt"
+	"os"
+	"strconv"
+	"strings"
 	"sync"
 
 	"fluxion/kernels/cuda"
@@ -20,8 +23,19 @@ const (
 	Simulated = "sim"    // runs on the CPU what a GPU would: for tests
 )
 
+// FaultVariable plants a fault in the simulated GPU: the name of a function of a kernel, which fails as
+// on an illegal address, or FUNCTION:N, where its N-th run does.
+const FaultVariable = "FLUXION_CUDA_SIM_FAULT"
+
 // simulator is the simulated GPU of this process, whoever asks for it.
-var simulator = sync.OnceValue(func() *simdriver.Driver { return simdriver.New(simdriver.Options{}) })
+var simulator = sync.OnceValue(func() *simdriver.Driver {
+	d := simdriver.New(simdriver.Options{})
+	if kernel, number, _ := strings.Cut(os.Getenv(FaultVariable), ":"); kernel != "" {
+		n, _ := strconv.Atoi(number) // without one, the first
+		d.Inject(simdriver.Fault{Call: simdriver.Operation, Kernel: kernel, Number: n, Result: cuda.IllegalAddress})
+	}
+	return d
+})
 
 // Select returns a driver by its name. The program has one at a time: devices
 // that another one opened must be closed before. An error says in one line what

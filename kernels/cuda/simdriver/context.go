@@ -98,7 +98,7 @@ func (c *Context) Destroy() cuda.Result {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.detail = ""
-	r := d.injected("cuCtxDestroy")
+	r := d.injected("cuCtxDestroy", "")
 	if c.destroyed {
 		return cuda.InvalidContext
 	}

@@ -82,6 +82,7 @@ const Operation = "operation"
 // Fault makes a call fail.
 type Fault struct {
 	Call   string // cuMemAlloc, or Operation; empty: any call
+	Kernel string // of operations: the function that runs; empty: whatever is done
 	Number int    // which one from now on: 1 is the next
 	Result cuda.Result
 }
@@ -125,21 +126,21 @@ func (d *Driver) call(name string, f func() cuda.Result) cuda.Result {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.detail = ""
-	if r := d.injected(name); r != cuda.Success {
+	if r := d.injected(name, ""); r != cuda.Success {
 		return r
 	}
 	return f()
 }
 
 // injected counts a call and returns what an armed fault makes of it.
-func (d *Driver) injected(name string) cuda.Result {
+func (d *Driver) injected(name, kernel string) cuda.Result {
 	if name != Operation {
 		d.total++
 	}
 	d.calls[name]++
 	for i := range d.faults {
 		f := &d.faults[i]
-		if f.Call != name && (f.Call != "" || name == Operation) {
+		if f.Call != name && (f.Call != "" || name == Operation) || f.Kernel != "" && f.Kernel != kernel {
 			continue
 		}
 		if f.Number--; f.Number > 0 {

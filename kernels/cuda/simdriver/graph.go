@@ -53,7 +53,7 @@ func (d *Driver) release(name string, destroyed *bool) cuda.Result {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.detail = ""
-	r := d.injected(name)
+	r := d.injected(name, "")
 	if *destroyed {
 		return d.fail(cuda.InvalidValue, "it was destroyed before")
 	}

@@ -152,7 +152,7 @@ func (c *Context) execute(o operation) {
 	if c.state() != cuda.Success {
 		return
 	}
-	if r := d.injected(Operation); r != cuda.Success {
+	if r := d.injected(Operation, o.name); r != cuda.Success {
 		c.sticky, c.why = r, d.detail
 		return
 	}
