@@ -85,7 +85,10 @@ func (e *Extractor) Load() error {
 	if err := device.CheckMemory(device.Need{What: "a network of features", Bytes: sizes.Bytes()}); err != nil {
 		return err
 	}
-	var err error
+	err := device.CheckRoom(e.Device, sizes, 0, e.smaller)
+	if err != nil {
+		return err
+	}
 	if e.memory, err = e.Device.Alloc(sizes); err != nil {
 		return err
 	}
@@ -94,6 +97,20 @@ func (e *Extractor) Load() error {
 	}
 	e.pixels = make([]float32, e.graph.Image.Shape().TotalSize())
 	return e.load()
+}
+
+// smaller is the batch with which the network would fit a device.
+func (e *Extractor) smaller(fits func(plan.Sizes) bool) []string {
+	n := device.Largest(e.Batch, func(n int) bool {
+		o := e.ExtractorOptions
+		o.Batch = n
+		other, err := NewExtractor(o, nil)
+		return err == nil && fits(other.sizes())
+	})
+	if n == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("--batch %d", n)}
 }
 
 // before are the plans that make of the weights what products read.

@@ -9,6 +9,9 @@ import (
 
 // Load puts a sampling step on a device, with the weights that write writes; free gives all back.
 func Load(dev device.Device, step *generate.Step, write func(device.Memory) error) (g *generate.Generator, free func() error, err error) {
+	if err := step.CheckRoom(dev); err != nil {
+		return nil, nil, err
+	}
 	memory, err := dev.Alloc(step.Sizes())
 	if err != nil {
 		return nil, nil, err
