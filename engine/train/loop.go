@@ -245,6 +245,9 @@ func (r *run) initialise() (err error) {
 	if err == nil {
 		err = r.keepFirst()
 	}
+	if err == nil { // averages begin with what was drawn
+		err = r.trainer.forceUnit(0)
+	}
 	r.beginning = nil // its memory is needed no more
 	return err
 }

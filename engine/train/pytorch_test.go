@@ -28,14 +28,23 @@ type curve struct {
 // computed in float64 and shares nothing with ours but the images, on every
 // instruction set.
 func TestPyTorch(t *testing.T) {
-	t.Run("adamw", func(t *testing.T) { followAll(t, "curve.json") })
-	t.Run("sgd", func(t *testing.T) { followAll(t, "curve-sgd.json") })
+	s := Default()
+	s.Data = "mnist:" + filepath.Join("testdata", "pytorch")
+	t.Run("adamw", func(t *testing.T) { followAll(t, s, "curve.json") })
+	t.Run("sgd", func(t *testing.T) { followAll(t, s, "curve-sgd.json") })
+}
+
+// TestPyTorchEDM2: so has one of EDM2's network, whose weights are brought to unit size in each step.
+func TestPyTorchEDM2(t *testing.T) {
+	s := Default()
+	s.Data, s.Init = filepath.Join("testdata", "pytorch", "images-edm2.npz"), filepath.Join("..", "..", "nets", "edm2", "testdata", "edm2")
+	s.Preset = s.Init
+	followAll(t, s, "curve-edm2.json")
 }
 
 // followAll holds runs on every instruction set against a curve.
-func followAll(t *testing.T, name string) {
-	dir := filepath.Join("testdata", "pytorch")
-	text, err := os.ReadFile(filepath.Join(dir, name))
+func followAll(t *testing.T, s Settings, name string) {
+	text, err := os.ReadFile(filepath.Join("testdata", "pytorch", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,8 +52,7 @@ func followAll(t *testing.T, name string) {
 	if err := json.Unmarshal(text, &want); err != nil {
 		t.Fatal(err)
 	}
-	s := Default()
-	s.Data, s.SampleCount = "mnist:"+dir, 0
+	s.SampleCount = 0
 	if err := json.Unmarshal(want.Settings, &s); err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"fluxion/nets"
 )
 
-// unitWeights are the weights that a network wants of unit size behind each step (nets.Param.Unit).
+// unitWeights are the weights that a network wants of unit size in each step (nets.Param.Unit).
 func unitWeights(weights []nets.Param) (all []magnitude.Matrix) {
 	for _, p := range weights {
 		if p.Unit > 0 {
@@ -33,8 +33,8 @@ func (s *Step) compileUnit(flat plan.Options) error {
 	return err
 }
 
-// forceUnit runs it behind a step, all of whose weights are here. A norm that is not finite has
-// changed nothing.
+// forceUnit runs it where all weights are here: on those that a run begins with, as EDM2 does before
+// each step, and behind a step. A norm that is not finite has changed nothing.
 func (t *Trainer) forceUnit(norm float64) error {
 	if t.unit == nil || !finite([]float32{float32(norm)}) {
 		return nil
