@@ -48,6 +48,17 @@ says() {
   "${@:2}" licenses | tr -d '\r' | cmp - cmd/fluxion/licenses.txt
 }
 
+# works COMMAND…: the program trains a model and samples from it.
+works() {
+  local folder=$temporary/works
+  rm -rf "$folder" && mkdir "$folder"
+  (
+    cd "$folder"
+    export FLUXION_BLOCKINGS=off
+    "$@" train --preset micro --size 8 --batch 4 --images 8 --sample-count 0 --out run && "$@" sample --model run --out pictures --count 2 --steps 2 && [ -s pictures/000001.png ]
+  ) >"$folder.log" 2>&1 || { cat "$folder.log" >&2; fail "$* does not train and sample"; }
+}
+
 if [ "${1:-}" = --check ]; then
   [ $# = 1 ] || usage
   here=$(go env GOOS)/$(go env GOARCH)
@@ -85,10 +96,10 @@ for target in $targets; do
   windows/amd64) emulator=wine ;;
   esac
   if [ "$target" = "$(go env GOHOSTOS)/$(go env GOHOSTARCH)" ]; then
-    says "$version" "$binary"
+    says "$version" "$binary" && works "$binary"
     echo "$name: runs"
   elif [ -n "$emulator" ] && command -v $emulator >/dev/null; then
-    says "$version" $emulator "$binary"
+    says "$version" $emulator "$binary" && works $emulator "$binary"
     echo "$name: runs under $emulator"
   else
     GOOS=${target%/*} GOARCH=${target#*/} go vet ./...

@@ -43,15 +43,6 @@ func (d Disk) rename(old, new string) error {
 	return os.Rename(old, new)
 }
 
-// Sync brings a file, or the names in a folder, to the disk.
-func Sync(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
 // Settle brings what was written to a file so far, or the names in a folder, to the disk.
 func (d Disk) Settle(path string) error { return d.sync(path) }
 

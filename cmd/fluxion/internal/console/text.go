@@ -3,18 +3,26 @@ package console
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 )
 
-// ShellWords is a command as a shell reads it.
-func ShellWords(words ...string) string {
+// ShellWords is a command as this system's shell reads it.
+func ShellWords(words ...string) string { return shellWords(runtime.GOOS == "windows", words) }
+
+// Windows knows double quotes only, and a path's \ is no sign of its shells.
+func shellWords(windows bool, words []string) string {
+	special, quote, inside := " \t\n\"'\\$*?[]{}()<>|&;!#~`", "'", `'\''`
+	if windows {
+		special, quote, inside = " \t\n\"'$*?[]{}()<>|&;!#~`%^,=@", `"`, `\"`
+	}
 	words = slices.Clone(words)
 	for i, w := range words {
-		if w == "" || strings.ContainsAny(w, " \t\n\"'\\$*?[]{}()<>|&;!#~`") {
-			words[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		if w == "" || strings.ContainsAny(w, special) {
+			words[i] = quote + strings.ReplaceAll(w, quote, inside) + quote
 		}
 	}
 	return strings.Join(words, " ")

@@ -11,6 +11,13 @@ func TestVisible(t *testing.T) {
 	}
 }
 
+// TestShellWordsOfWindows: its shells know no single quotes.
+func TestShellWordsOfWindows(t *testing.T) {
+	if got, want := shellWords(true, []string{`C:\fluxion.exe`, "", `my runs\a`, "it's"}), `C:\fluxion.exe "" "my runs\a" "it's"`; got != want {
+		t.Errorf("the words are %s, want %s", got, want)
+	}
+}
+
 func TestThousands(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000"} {
 		if got := Thousands(n); got != want {
