@@ -26,15 +26,57 @@ type Buckets struct {
 // MostBuckets is how many shapes a set may have: a step is compiled for each.
 const MostBuckets = 64
 
-// BucketsOf are those of a set that was opened with them; nil: its images have one shape.
+// BucketsOf are those of a set that was opened with them, or stored in them; nil: its images have
+// one shape.
 func BucketsOf(d Dataset) *Buckets {
-	switch of := d.(type) {
-	case *labelled:
-		return BucketsOf(of.Dataset)
-	case *files:
-		return of.buckets
+	if of, ok := d.(interface{ inBuckets() *Buckets }); ok {
+		return of.inBuckets()
 	}
 	return nil
+}
+
+func (f *files) inBuckets() *Buckets    { return f.buckets }
+func (l *labelled) inBuckets() *Buckets { return BucketsOf(l.Dataset) }
+func (p *paired) inBuckets() *Buckets   { return BucketsOf(p.Dataset) }
+func (c *cache) inBuckets() *Buckets    { return c.buckets }
+
+func (s subset) inBuckets() *Buckets {
+	if b := BucketsOf(s.Dataset); b != nil {
+		return b.ordered(s.numbers)
+	}
+	return nil
+}
+
+// bucketed is a set whose images have shapes that another decides, number for number.
+type bucketed struct {
+	Dataset
+	buckets *Buckets
+}
+
+func (s *bucketed) inBuckets() *Buckets { return s.buckets }
+
+// SizeOf is that of image i of a set as it is trained on.
+func SizeOf(d Dataset, i int) Size {
+	if b := BucketsOf(d); b != nil {
+		return b.SizeOf(i)
+	}
+	h, w, _ := d.Shape()
+	return Size{h, w}
+}
+
+// SizeOf is that of image i, the first for one that is on another machine.
+func (b *Buckets) SizeOf(i int) Size { return b.Sizes[max(b.of[i], 0)] }
+
+// Images is how many have the shape Sizes[k].
+func (b *Buckets) Images(k int) int { return len(b.members[k]) }
+
+// ordered are the buckets of some of the images, in another order.
+func (b *Buckets) ordered(numbers []int) *Buckets {
+	all := make([]int, len(numbers))
+	for i, n := range numbers {
+		all[i] = int(b.of[n])
+	}
+	return newBuckets(b.Sizes, all)
 }
 
 // Buckets says whether images are brought to shapes of about the area of a square, each to that
@@ -71,10 +113,28 @@ func bucketSizes(side, step int) []Size {
 			list = append(list, Size{height, width}, Size{width, height})
 		}
 	}
+	return inOrder(list)
+}
+
+// inOrder are sizes from wide to high, each once.
+func inOrder(list []Size) []Size {
 	stable.Sort(list, func(a, b Size) int {
 		return cmp.Or(a.Height*b.Width-b.Height*a.Width, b.Height*b.Width-a.Height*a.Width, a.Height-b.Height)
 	})
 	return slices.Compact(list)
+}
+
+// largest of sizes by their area; of equal ones that which is next to a square.
+func largest(sizes []Size) Size {
+	return slices.MaxFunc(sizes, func(a, b Size) int {
+		return cmp.Or(a.Height*a.Width-b.Height*b.Width, b.most()-a.most())
+	})
+}
+
+// place of image i among those of its bucket.
+func (b *Buckets) place(i int) int {
+	at, _ := slices.BinarySearch(b.members[b.of[i]], int32(i))
+	return at
 }
 
 // nearest is the number of the size whose proportions are those of a picture, or next to them;
@@ -90,28 +150,50 @@ func nearest(sizes []Size, width, height int) int {
 	return best
 }
 
-// bucket looks at the headers of all pictures. One that cannot be read is among the squares, where
-// reading it tells.
-func (f *files) bucket(o Options) error {
+// Check says why images of a set cannot be brought to a size in this way: parts that are cut out at
+// random, and shapes of about the area of a square, want one. Latents have theirs.
+func (f Fit) Check(spec string, s Size) error {
+	step, buckets := f.Buckets()
+	side := s.Height
+	switch {
+	case buckets && strings.HasPrefix(spec, latentsPrefix) && s == (Size{}):
+		return nil
+	case (f.Varies() || buckets) && s == (Size{}):
+		return fmt.Errorf("%s cuts out parts of a size, and none is given; want --size", f)
+	case buckets && side != s.Width:
+		return fmt.Errorf("%s brings images to shapes of about the area of a square, and size is %v; want its side, such as --size 64", f, s)
+	case buckets && step > 0 && side%step != 0:
+		divides := step
+		for side%divides > 0 {
+			divides--
+		}
+		return fmt.Errorf("%s: a side of %d is no multiple of %d; want a --size that is, or another step, as in %s:%d", f, side, step, AspectBuckets, divides)
+	}
+	return nil
+}
+
+// bucketSizes are the shapes that images may be brought to; nil: one alone.
+func (o Options) bucketSizes() []Size {
 	step, yes := o.Fit.Buckets()
 	if !yes {
 		return nil
 	}
 	side := o.Size.Height
 	if step == 0 {
-		step = max(1, side/8)
-	}
-	switch {
-	case side != o.Size.Width:
-		return &Error{Path: f.root, Problem: fmt.Sprintf("fit %s and size %v: shapes have about the area of a square; want its side, such as --size 64", o.Fit, o.Size)}
-	case side%step != 0:
-		divides := step
-		for side%divides > 0 {
-			divides--
+		for step = max(1, side/8); side%step > 0; {
+			step--
 		}
-		return &Error{Path: f.root, Problem: fmt.Sprintf("fit %s: a side of %d is no multiple of %d; want a --size that is, or another step, as in %s:%d", o.Fit, side, step, AspectBuckets, divides)}
 	}
-	sizes := bucketSizes(side, step)
+	return bucketSizes(side, step)
+}
+
+// bucket looks at the headers of all pictures. One that cannot be read is among the squares, where
+// reading it tells.
+func (f *files) bucket(o Options) error {
+	sizes := o.bucketSizes()
+	if sizes == nil {
+		return nil
+	}
 	all := make([]int, len(f.entries))
 	var group errgroup.Group
 	workers := 4 * runtime.GOMAXPROCS(0)
@@ -129,19 +211,42 @@ func (f *files) bucket(o Options) error {
 	}
 	_ = group.Wait() // headers that cannot be read are no failure
 	f.buckets = newBuckets(sizes, all)
-	if n := len(f.buckets.Sizes); n > MostBuckets {
-		return &Error{Path: f.root, Problem: fmt.Sprintf("fit %s: pictures are of %d shapes; want %d at most, so a larger step, as in %s:%d", o.Fit, n, MostBuckets, AspectBuckets, 2*step)}
+	f.notes = append(f.notes, f.buckets.notes()...)
+	return f.buckets.check(f.root)
+}
+
+// check refuses more shapes than steps are compiled for.
+func (b *Buckets) check(root string) error {
+	if n := len(b.Sizes); n > MostBuckets {
+		return &Error{Path: root, Problem: fmt.Sprintf("images are of %d shapes; want %d at most, so a larger step of --fit, as in %s:%d", n, MostBuckets, AspectBuckets, 2*b.step())}
 	}
-	f.notes = append(f.notes, f.buckets.String())
 	return nil
 }
 
-// newBuckets are the sizes that some image has.
+// step is the largest number that all sides are multiples of.
+func (b *Buckets) step() int {
+	step := 0
+	for _, s := range b.Sizes {
+		for _, side := range []int{s.Height, s.Width} {
+			for side > 0 {
+				step, side = side, step%side
+			}
+		}
+	}
+	return step
+}
+
+// noBucket is the number of that of an image which is on another machine.
+const noBucket = -1
+
+// newBuckets are the sizes that some image has; all are their numbers, of each image.
 func newBuckets(sizes []Size, all []int) *Buckets {
 	b := &Buckets{of: make([]int32, len(all))}
 	counts, places := make([]int, len(sizes)), make([]int32, len(sizes))
 	for _, k := range all {
-		counts[k]++
+		if k != noBucket {
+			counts[k]++
+		}
 	}
 	for k, n := range counts {
 		if n > 0 {
@@ -150,8 +255,10 @@ func newBuckets(sizes []Size, all []int) *Buckets {
 		}
 	}
 	for i, k := range all {
-		at := places[k]
-		b.of[i], b.members[at] = at, append(b.members[at], int32(i))
+		if b.of[i] = noBucket; k != noBucket {
+			at := places[k]
+			b.of[i], b.members[at] = at, append(b.members[at], int32(i))
+		}
 	}
 	return b
 }
@@ -163,6 +270,23 @@ func (b *Buckets) String() string {
 		parts[k] = fmt.Sprintf("%d×%d (%d)", s.Height, s.Width, len(b.members[k]))
 	}
 	return count(len(parts), "bucket") + ", height×width (images): " + strings.Join(parts, ", ")
+}
+
+// inverse are the buckets of other images, of which number of[i] goes with image i.
+func (b *Buckets) inverse(of []int) *Buckets {
+	all := make([]int, len(of))
+	for i, n := range of {
+		all[n] = int(b.of[i])
+	}
+	return newBuckets(b.Sizes, all)
+}
+
+// notes says them to a user.
+func (b *Buckets) notes() []string {
+	if b == nil {
+		return nil
+	}
+	return []string{b.String()}
 }
 
 // batch says of which bucket batch m of a stream is, and at which place of that bucket's own

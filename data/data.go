@@ -5,6 +5,7 @@ package data
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -33,6 +34,8 @@ func Notes(d Dataset) []string {
 	case *cache:
 		return Notes(of.Dataset)
 	case *resize:
+		return slices.Concat(Notes(of.Dataset), of.buckets.notes())
+	case *bucketed:
 		return Notes(of.Dataset)
 	case ordered:
 		return Notes(of.Dataset)
@@ -52,6 +55,8 @@ func stored(d Dataset) Dataset {
 	case ordered:
 		return stored(of.Dataset)
 	case *labelled:
+		return stored(of.Dataset)
+	case *bucketed:
 		return stored(of.Dataset)
 	case subset:
 		return stored(of.Dataset)
@@ -103,6 +108,8 @@ func NameOf(d Dataset, i int) string {
 	case subset:
 		return NameOf(of.Dataset, of.numbers[i])
 	case *labelled:
+		return NameOf(of.Dataset, i)
+	case *bucketed:
 		return NameOf(of.Dataset, i)
 	case *listed:
 		return of.name(i)
@@ -200,10 +207,10 @@ func Open(spec string, o Options) (Dataset, error) {
 	if err := o.Fit.check(); err != nil {
 		return nil, &Error{Path: spec, Problem: err.Error()}
 	}
-	_, buckets := o.Fit.Buckets()
-	if (o.Fit.Varies() || buckets) && o.Size == (Size{}) {
-		return nil, &Error{Path: spec, Problem: fmt.Sprintf("fit %s cuts out parts of a size, and none is given; want --size", o.Fit)}
+	if err := o.Fit.Check(spec, o.Size); err != nil {
+		return nil, &Error{Path: spec, Problem: "fit " + err.Error()}
 	}
+	_, buckets := o.Fit.Buckets()
 	if o.CacheBytes == 0 {
 		o.CacheBytes = defaultCacheBytes
 	}
@@ -223,9 +230,9 @@ func Open(spec string, o Options) (Dataset, error) {
 			return nil, errors.Join(err, d.Close())
 		}
 		if buckets && BucketsOf(l) == nil {
-			return nil, errors.Join(&Error{Path: spec, Problem: fmt.Sprintf("fit %s is for pictures of several shapes, in a folder, archive or table; want %s", o.Fit, Crop)}, l.Close())
+			return nil, errors.Join(&Error{Path: spec, Problem: fmt.Sprintf("fit %s is for pictures of several shapes, in a folder, archive, table, array or list of these; want %s", o.Fit, Crop)}, l.Close())
 		}
-		if o.Fit.Varies() || buckets { // an image is another one each time, or of another shape than others
+		if o.Fit.Varies() { // an image is another one each time
 			return l, nil
 		}
 		return cached(l, o.CacheBytes), nil

@@ -104,6 +104,7 @@ type Example struct {
 	// Mirror says that the mirrored image is wanted, of a set that holds it (latents).
 	Mirror bool
 
+	room   Pixels    // of NewExample, of which Pixels is as much as an image has
 	stored []byte    // room for floats as a file has them
 	drawn  []float32 // room for what Draw fills, and for what it is multiplied by
 	input  *Example  // room for reading Input
@@ -115,7 +116,20 @@ const Own = -1
 
 // NewExample has room for an example of a set.
 func NewExample(d Dataset) *Example {
-	return &Example{Pixels: NewPixels(d.Kind(), ValuesOf(d)), Class: -1, Noise: Own}
+	room := NewPixels(d.Kind(), ValuesOf(d))
+	return &Example{Pixels: room, room: room, Class: -1, Noise: Own}
+}
+
+// ReadShaped reads image i of the set that e is a NewExample of, in the shape in which it is trained
+// on, and says which that is.
+func (e *Example) ReadShaped(d Dataset, i int) (Size, error) {
+	s := SizeOf(d, i)
+	if e.Size = (Size{}); BucketsOf(d) != nil {
+		e.Size = s
+	}
+	_, _, channels := d.Shape()
+	e.Pixels, e.Class, e.Noise = e.room.Slice(0, s.Height*s.Width*channels), -1, Own
+	return s, d.Read(i, e)
 }
 
 // ValuesOf an image of a set: height·width·channels.

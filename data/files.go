@@ -195,7 +195,7 @@ func (f *files) Read(i int, e *Example) error {
 	}
 	e.Class, p.part = f.entries[i].label, e.Part
 	s := f.shape
-	if f.buckets != nil && e.Size != (Size{}) {
+	if e.Size != (Size{}) {
 		s.height, s.width = e.Size.Height, e.Size.Width
 	}
 	if f.ranged != nil {

@@ -33,7 +33,8 @@ type listed struct {
 	path    string
 	parts   []listedPart
 	classes []string
-	absent  int // parts that are not here
+	absent  int      // parts that are not here
+	buckets *Buckets // of those that are; nil: images have one shape
 }
 
 // listedPart is a line of a list: what data info --json says of a part.
@@ -185,8 +186,44 @@ func (l *listed) open(o Options) error {
 	if here == nil {
 		return &Error{Path: l.path, Problem: fmt.Sprintf("none of its %d parts is here", len(l.parts)), Err: l.parts[0].why}
 	}
-	return nil
+	return l.joinBuckets()
 }
+
+// joinBuckets are the shapes of all parts that are here. Images of others are in none.
+func (l *listed) joinBuckets() error {
+	var sizes []Size
+	here := l.here()
+	for _, p := range l.parts {
+		if p.set == nil {
+			continue
+		}
+		b := BucketsOf(p.set)
+		if (b == nil) != (BucketsOf(here) == nil) {
+			return &Error{Path: p.Data, Problem: fmt.Sprintf("and %s: images of one are of several shapes, and of the other of one; want parts that are alike", here.Name())}
+		}
+		if b != nil {
+			sizes = append(sizes, b.Sizes...)
+		}
+	}
+	if sizes == nil {
+		return nil
+	}
+	sizes = inOrder(sizes)
+	all := make([]int, 0, l.Len())
+	for _, p := range l.parts {
+		for i := range p.Images {
+			k := noBucket
+			if p.set != nil {
+				k = slices.Index(sizes, SizeOf(p.set, i))
+			}
+			all = append(all, k)
+		}
+	}
+	l.buckets = newBuckets(sizes, all)
+	return l.buckets.check(l.path)
+}
+
+func (l *listed) inBuckets() *Buckets { return l.buckets }
 
 func shapeText(d Dataset) string {
 	h, w, c := d.Shape()

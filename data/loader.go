@@ -53,8 +53,8 @@ type Batch struct {
 // decoding is what a Loader knows of a batch that it works on.
 type decoding struct {
 	room    Pixels // of which Pixels is as much as images have
-	bucket  int    // that images are of
-	from    int64  // and the place in its stream of the first
+	inputs  Pixels // and of which Inputs
+	turn    turn   // whose images they are, where the set has several shapes
 	pending atomic.Int32
 	done    chan struct{}
 	errs    []error // by image
@@ -129,10 +129,10 @@ func NewLoader(d Dataset, o LoaderOptions) (*Loader, error) {
 	}
 	_, input := InputOf(d)
 	for range o.Ahead + 1 {
-		room := NewPixels(kind, o.Batch*l.size) // no bucket has more
+		room, inputs := NewPixels(kind, o.Batch*l.size), NewPixels(input, o.Batch*l.input) // no bucket has more
 		l.free <- &Batch{
-			Pixels: room, Inputs: NewPixels(input, o.Batch*l.input), Classes: make([]int32, o.Batch), Indices: make([]int64, o.Batch), Noise: make([]int64, o.Batch), Numbers: make([]float32, o.Batch*l.numbers.width()),
-			decoding: &decoding{room: room, errs: make([]error, o.Batch), done: make(chan struct{}, 1)},
+			Pixels: room, Inputs: inputs, Classes: make([]int32, o.Batch), Indices: make([]int64, o.Batch), Noise: make([]int64, o.Batch), Numbers: make([]float32, o.Batch*l.numbers.width()),
+			decoding: &decoding{room: room, inputs: inputs, errs: make([]error, o.Batch), done: make(chan struct{}, 1)},
 		}
 	}
 	l.group.Add(1 + o.Workers)
@@ -155,7 +155,7 @@ func (l *Loader) dispatch() {
 			return
 		}
 		if l.buckets != nil {
-			l.turn(b, position/int64(l.o.Batch))
+			l.turn(b, position)
 		}
 		b.decoding.pending.Store(int32(l.o.Batch))
 		for i := range b.Indices {
@@ -174,11 +174,22 @@ func (l *Loader) dispatch() {
 }
 
 // turn makes a batch one of the bucket whose turn it is.
-func (l *Loader) turn(b *Batch, n int64) {
-	b.decoding.bucket, b.decoding.from = l.buckets.batch(l.o.Seed, l.o.Batch, n)
-	b.Size = l.buckets.Sizes[b.decoding.bucket]
-	_, _, channels := l.data.Shape()
-	b.Pixels = b.decoding.room.Slice(0, l.o.Batch*b.Size.Height*b.Size.Width*channels)
+func (l *Loader) turn(b *Batch, position int64) {
+	d := b.decoding
+	d.turn = l.places.turn(l.buckets, position)
+	b.Size = d.turn.of.Sizes[d.turn.bucket]
+	values, input := l.values(b)
+	b.Pixels, b.Inputs = d.room.Slice(0, l.o.Batch*values), d.inputs.Slice(0, l.o.Batch*input)
+}
+
+// values of an image of a batch, and of its input.
+func (l *Loader) values(b *Batch) (values, input int) {
+	if b.Size == (Size{}) {
+		return l.size, l.input
+	}
+	height, width, _ := l.data.Shape()
+	of := b.Size.Height * b.Size.Width
+	return l.size / (height * width) * of, l.input / (height * width) * of
 }
 
 func (l *Loader) decode() {
@@ -219,19 +230,18 @@ func (l *Loader) image(b *Batch, i int, e *Example, w *transformed) {
 	e.At, e.Part, e.Draw, e.Mirror = position, partOf(l.o.Seed, position), l.o.Draw, flip && l.keeps
 	e.Size = b.Size
 	height, width, channels := l.data.Shape()
-	size := l.size
 	if b.Size != (Size{}) {
 		height, width = b.Size.Height, b.Size.Width
-		size = height * width * channels
 	}
+	size, input := l.values(b)
 	to := b.Pixels.Slice(i*size, (i+1)*size)
-	if e.Pixels, e.Input = to, b.Inputs.Slice(i*l.input, (i+1)*l.input); w != nil {
+	if e.Pixels, e.Input = to, b.Inputs.Slice(i*input, (i+1)*input); w != nil {
 		e.Pixels = w.raw
 	}
 	index, err := l.pick(b, i, func(index int) error { return read(l.data, index, e) })
 	if err == nil && flip && !l.keeps {
 		e.Pixels.Mirror(width, channels)
-		e.Input.Mirror(width, l.input/(height*width))
+		e.Input.Mirror(width, input/(height*width))
 	}
 	if err == nil && w != nil {
 		w.raw.Values(w.values)
@@ -246,12 +256,12 @@ func (l *Loader) pick(b *Batch, i int, read func(index int) error) (int, error) 
 	if l.buckets == nil {
 		return l.places.pick(b.Indices[i], read, l.skipped.add)
 	}
-	of, at := b.decoding.bucket, b.decoding.from+int64(i)
-	members := l.buckets.members[of]
-	n := len(members)
-	place := Order(l.buckets.seed(l.o.Seed, of), at/int64(n), n, int(at%int64(n)))
-	place, err := l.places.readable(n, place, func(place int) error { return read(int(members[place])) }, l.skipped.add)
-	return int(members[place]), err
+	t := b.decoding.turn
+	members := t.of.members[t.bucket]
+	n, at := len(members), t.from+int64(i)
+	place := Order(t.of.seed(t.seed, t.bucket), at/int64(n), n, int(at%int64(n)))
+	place, err := l.places.readable(n, place, func(place int) error { return read(t.first + int(members[place])) }, l.skipped.add)
+	return t.first + int(members[place]), err
 }
 
 // transformed is what a goroutine needs to transform images.

@@ -20,6 +20,8 @@ type arrays struct {
 	path     string // for messages
 	images   npyArray
 	shape    shape
+	shaped   []npyArray // by bucket, of images of several shapes; then images says their number and type
+	buckets  *Buckets
 	ranged   Range   // what elements are from and to; none: floats as they are
 	labels   []int64 // classes; nil: none
 	noise    []int64 // addresses; nil: their own
@@ -54,11 +56,25 @@ func openArrays(spec string, o Options) (Dataset, error) {
 	if err := d.takeRange(o.Range); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	r, err := resized(d, o)
+	r, err := d.brought(o)
 	if err != nil {
 		err = errors.Join(err, d.Close())
 	}
 	return r, err
+}
+
+// brought is the set as it is asked for. Images of several shapes stay as they are.
+func (d *arrays) brought(o Options) (Dataset, error) {
+	_, buckets := o.Fit.Buckets()
+	switch {
+	case d.buckets != nil && (o.Size != (Size{}) && o.Size != (Size{d.shape.height, d.shape.width}) || o.Channels != 0 && o.Channels != d.shape.channels):
+		return nil, &Error{Path: d.path, Problem: fmt.Sprintf("holds images of several shapes, of %d channels, which are trained as they are; want no other --size and --channels", d.shape.channels)}
+	case d.buckets != nil:
+		return d, nil
+	case buckets && d.Kind() == Bytes:
+		return inOneBucket(d, o), nil
+	}
+	return resized(d, o)
 }
 
 // openArray opens a file; labels are Options.Labels.
@@ -182,8 +198,12 @@ func (d *arrays) takeRange(asked Range) error {
 
 func (d *arrays) Read(i int, e *Example) error {
 	raw := e.Bytes
+	_, _, size := d.element(i)
+	if n := size.Height * size.Width * d.shape.channels; n != e.Len() {
+		return &Error{Path: d.images.name, Problem: fmt.Sprintf("image %d is of %v, and is wanted in another shape", i, size)}
+	}
 	if d.Kind() == Floats {
-		n := d.shape.size() * d.images.size
+		n := e.Len() * d.images.size
 		e.stored = slices.Grow(e.stored[:0], n)[:n]
 		raw = e.stored
 	}
@@ -208,7 +228,8 @@ func (d *arrays) Read(i int, e *Example) error {
 
 // raw reads the elements of image i as they are stored.
 func (d *arrays) raw(i int, to []byte) error {
-	n, err := d.images.body.ReadAt(to, int64(i)*int64(len(to)))
+	a, at, _ := d.element(i)
+	n, err := a.body.ReadAt(to, int64(at)*int64(len(to)))
 	if n == len(to) {
 		return nil
 	}
@@ -225,9 +246,14 @@ func (d *arrays) Fingerprint() Fingerprint {
 	}
 	p.Digest = digest(func(h hash.Hash) {
 		fmt.Fprintln(h, d.images.typeText(), d.images.shapeText())
+		if d.buckets != nil {
+			fmt.Fprintln(h, d.buckets.Sizes, d.buckets.of)
+		}
 		_ = binary.Write(h, binary.LittleEndian, slices.Concat(d.labels, d.noise)) // into memory
-		raw := make([]byte, d.shape.size()*d.images.size)
+		room := make([]byte, d.shape.size()*d.images.size)
 		for _, i := range spread(d.Len(), 64) {
+			_, _, size := d.element(i)
+			raw := room[:size.Height*size.Width*d.shape.channels*d.images.size]
 			err := d.raw(i, raw)
 			fmt.Fprintln(h, err != nil)
 			h.Write(raw)

@@ -36,17 +36,10 @@ func (d *arrays) readNpz() error {
 			r.Close()
 		}
 	}
-	images, err := d.choose(members, headers)
+	used, err := d.find(members, headers)
 	if err != nil {
 		return err
 	}
-	if d.images, err = d.member(members[images]); err == nil {
-		err = d.takeShape()
-	}
-	if err != nil {
-		return err
-	}
-	used := []string{images}
 	if d.numbered { // which broughtNumbers reads
 		used = append(append(used, labelNames...), numberNamesArray)
 		headers = maps.Clone(headers)
@@ -105,6 +98,21 @@ func (d *arrays) readNpz() error {
 		d.notes = append(d.notes, fmt.Sprintf("left out %s of %s: %s", count(len(others), "array"), filepath.Base(d.path), some(others)))
 	}
 	return nil
+}
+
+// find opens the images, and names their arrays.
+func (d *arrays) find(members map[string]*zip.File, headers map[string]npyHeader) ([]string, error) {
+	if sizes := shapedSizes(members); len(sizes) > 0 && members[imageNames[0]] == nil {
+		return d.readShaped(members, sizes)
+	}
+	images, err := d.choose(members, headers)
+	if err != nil {
+		return nil, err
+	}
+	if d.images, err = d.member(members[images]); err == nil {
+		err = d.takeShape()
+	}
+	return []string{images}, err
 }
 
 // choose names the array of the images.

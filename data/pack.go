@@ -18,7 +18,7 @@ const (
 )
 
 // Pack writes images of a set, by their numbers, as a .npz that is read where it lies:
-// images, labels and the names of classes. The same images give the same bytes. told is
+// images, labels and the names of classes. Of several shapes each has an array of its own. The same images give the same bytes. told is
 // how many were written. What is written is decoded a part at a time, on all processors.
 func Pack(ctx context.Context, w io.Writer, d Dataset, numbers []int, told func(images int)) error {
 	if len(numbers) == 0 {
@@ -27,34 +27,15 @@ func Pack(ctx context.Context, w io.Writer, d Dataset, numbers []int, told func(
 	if Inputs(d) != nil {
 		return &Error{Path: d.Name(), Problem: "is of two sets; pack each of them"}
 	}
-	r := &Resident{data: subset{d, numbers}, classes: make([]int32, len(numbers)), noise: make([]int64, len(numbers)), errs: make([]error, len(numbers))}
+	r := newPacked(subset{d, numbers})
 	z := zip.NewWriter(w)
-	height, width, channels := d.Shape()
-	size := ValuesOf(d)
-	m, err := z.CreateHeader(&zip.FileHeader{Name: imageNames[0] + ".npy", Method: zip.Store})
-	if err == nil {
-		err = writeNpyHeader(m, map[Kind]string{Bytes: "|u1", Floats: "<f4"}[d.Kind()], []int{len(numbers), height, width, channels})
-	}
-	if err != nil {
-		return err
-	}
-	chunk := max(1, chunkBytes/size/d.Kind().Size())
-	pixels := NewPixels(d.Kind(), min(chunk, len(numbers))*size)
-	for first := 0; first < len(numbers); first += chunk {
-		part := pixels.Slice(0, min(chunk, len(numbers)-first)*size)
-		if err := r.decode(ctx, first, part.Len()/size, part, Pixels{}); err != nil {
+	done := 0
+	for _, g := range groups(d, numbers) {
+		err := r.writeImages(ctx, z, g, func(images int) { told(done + images) })
+		if err != nil {
 			return err
 		}
-		if err := errors.Join(r.errs[first : first+part.Len()/size]...); err != nil {
-			return firstOf(r.errs[first:])
-		}
-		if _, err := m.Write(part.Bytes); err != nil {
-			return err
-		}
-		if err := inParts(part.Floats)(m); err != nil {
-			return err
-		}
-		told(first + part.Len()/size)
+		done += len(g.of)
 	}
 	for _, a := range r.beside() {
 		m, err := z.CreateHeader(&zip.FileHeader{Name: a.Name + ".npy", Method: zip.Store})
@@ -66,6 +47,72 @@ func Pack(ctx context.Context, w io.Writer, d Dataset, numbers []int, told func(
 		}
 	}
 	return z.Close()
+}
+
+// packGroup is images that become one array: those of a bucket, or all.
+type packGroup struct {
+	name string
+	size Size  // zero: that of the set
+	of   []int // places among the images that are packed
+}
+
+func groups(d Dataset, numbers []int) (all []packGroup) {
+	b := BucketsOf(subset{d, numbers})
+	if b == nil {
+		return []packGroup{{name: imageNames[0], of: spread(len(numbers), len(numbers))}}
+	}
+	for k, s := range b.Sizes {
+		g := packGroup{name: shapedArray(s), size: s}
+		for _, i := range b.members[k] {
+			g.of = append(g.of, int(i))
+		}
+		all = append(all, g)
+	}
+	return all
+}
+
+func newPacked(d Dataset) *Resident {
+	return &Resident{data: d, classes: make([]int32, d.Len()), noise: make([]int64, d.Len()), errs: make([]error, d.Len())}
+}
+
+// writeImages writes an array of images, and keeps what is known of them beside their pixels.
+func (r *Resident) writeImages(ctx context.Context, z *zip.Writer, g packGroup, told func(images int)) error {
+	height, width, channels := r.data.Shape()
+	if g.size != (Size{}) {
+		height, width = g.size.Height, g.size.Width
+	}
+	size, kind := height*width*channels, r.data.Kind()
+	m, err := z.CreateHeader(&zip.FileHeader{Name: g.name + ".npy", Method: zip.Store})
+	if err == nil {
+		err = writeNpyHeader(m, map[Kind]string{Bytes: "|u1", Floats: "<f4"}[kind], []int{len(g.of), height, width, channels})
+	}
+	if err != nil {
+		return err
+	}
+	own := newPacked(subset{r.data, g.of})
+	chunk := max(1, chunkBytes/size/kind.Size())
+	pixels := NewPixels(kind, min(chunk, len(g.of))*size)
+	for first := 0; first < len(g.of); first += chunk {
+		n := min(chunk, len(g.of)-first)
+		part := pixels.Slice(0, n*size)
+		if err := own.decode(ctx, first, n, g.size, part, Pixels{}); err != nil {
+			return err
+		}
+		if err := firstOf(own.errs[first : first+n]); err != nil {
+			return err
+		}
+		if _, err := m.Write(part.Bytes); err != nil {
+			return err
+		}
+		if err := inParts(part.Floats)(m); err != nil {
+			return err
+		}
+		told(first + n)
+	}
+	for k, i := range g.of {
+		r.classes[i], r.noise[i] = own.classes[k], own.noise[k]
+	}
+	return nil
 }
 
 func firstOf(errs []error) error {
@@ -88,6 +135,14 @@ func (r *Resident) beside() (arrays []Array) {
 	}
 	if n := NumbersOf(r.data); n != nil {
 		arrays = append(arrays, Array{Name: labelNames[0], Shape: []int{n.images, n.width()}, Floats: n.values}, Array{Name: numberNamesArray, Text: inLines(n.Names)})
+	}
+	if b := BucketsOf(r.data); b != nil {
+		a := Array{Name: sizesArray, Shape: []int{len(b.of), 2}}
+		for i := range b.of {
+			s := b.SizeOf(i)
+			a.Integers = append(a.Integers, int64(s.Height), int64(s.Width))
+		}
+		arrays = append(arrays, a)
 	}
 	for _, n := range r.noise {
 		if n != Own {

@@ -63,9 +63,13 @@ func openPaired(spec string, o Options) (Dataset, error) {
 	return p, nil
 }
 
-// open opens the inputs, whose spec is a, at the size of the images, whose spec is b.
-func (p *paired) open(a, b string, o Options, free bool) (err error) {
+// open opens the inputs, whose spec is a, at the size of the images.
+func (p *paired) open(a, images string, o Options, free bool) (err error) {
 	o.Labels = FolderLabels // those of the images count
+	buckets, room := BucketsOf(p.Dataset), o.CacheBytes
+	if buckets != nil { // which inputs are brought to, whatever is nearest to theirs
+		o.Fit, o.CacheBytes = o.Fit.Shaped(), 1
+	}
 	if p.inputs, err = Open(a, o); err != nil {
 		return err
 	}
@@ -73,7 +77,7 @@ func (p *paired) open(a, b string, o Options, free bool) (err error) {
 	size := func(d Dataset) Size { h, w, _ := d.Shape(); return Size{h, w} }
 	if has, wants := size(p.inputs), size(p.Dataset); has != wants {
 		if p.inputs.Kind() == Floats {
-			return &Error{Path: a, Problem: fmt.Sprintf("has images of %d×%d pixels, and %s of %d×%d; want equal sizes, or pictures and --size, which brings both to one", has.Width, has.Height, b, wants.Width, wants.Height)}
+			return &Error{Path: a, Problem: fmt.Sprintf("has images of %d×%d pixels, and %s of %d×%d; want equal sizes, or pictures and --size, which brings both to one", has.Width, has.Height, images, wants.Width, wants.Height)}
 		}
 		o.Size = wants
 		if err := p.inputs.Close(); err != nil {
@@ -84,15 +88,40 @@ func (p *paired) open(a, b string, o Options, free bool) (err error) {
 		}
 	}
 	if of, _ := AutoencoderOf(p.inputs); latents && of.Digest != own.Digest {
-		return &Error{Path: a, Problem: fmt.Sprintf("holds latents of another autoencoder than %s does; want one for both", b)}
+		return &Error{Path: a, Problem: fmt.Sprintf("holds latents of another autoencoder than %s does; want one for both", images)}
+	}
+	if !free {
+		if p.of, err = match(p.inputs, p.Dataset, a, images); err != nil {
+			return err
+		}
+	}
+	if buckets != nil {
+		if err := p.shapeInputs(a, buckets, room); err != nil {
+			return err
+		}
 	}
 	if free {
 		return nil
 	}
-	if p.of, err = match(p.inputs, p.Dataset, a, b); err != nil {
-		return err
-	}
 	return p.proportions()
+}
+
+// shapeInputs has inputs come in the shapes of the images: pictures are cut out so, arrays must have them.
+func (p *paired) shapeInputs(a string, images *Buckets, room int64) error {
+	own := BucketsOf(p.inputs)
+	_, pictures := stored(p.inputs).(*files)
+	same := own != nil && p.of != nil
+	for i, n := range p.of {
+		same = same && own.SizeOf(n) == images.SizeOf(i)
+	}
+	switch {
+	case own == nil && pictures && p.of == nil: // another one for an image each time
+	case own == nil && pictures:
+		p.inputs = cached(&bucketed{p.inputs, images.inverse(p.of)}, room)
+	case !same:
+		return &Error{Path: a, Problem: "holds arrays of other shapes than the images have; want pictures, or arrays of these shapes"}
+	}
+	return nil
 }
 
 // match returns the number of the image of set a that has the name of each of set b. Of
@@ -190,8 +219,8 @@ func (p *paired) proportions() error {
 		if off := wa*hb - wb*ha; max(off, -off) > max(wa, wb) { // a pixel of the smaller one
 			return &Error{Path: p.inputs.Name() + " " + NameOf(p.inputs, a), Problem: fmt.Sprintf("has %d×%d pixels, and its counterpart %s %s %d×%d; want the same proportions", wa, ha, p.Dataset.Name(), NameOf(p.Dataset, b), wb, hb)}
 		}
-		if h, w, _ := p.Shape(); p.notes == nil && (wa != w || ha != h) {
-			p.notes = []string{fmt.Sprintf("inputs are resized to %d×%d, as the images are (Catmull-Rom, which is bicubic); the first has %d×%d", w, h, wa, ha)}
+		if s := SizeOf(p, i); p.notes == nil && (wa != s.Width || ha != s.Height) {
+			p.notes = []string{fmt.Sprintf("inputs are resized to %d×%d, as the images are (Catmull-Rom, which is bicubic); the first has %d×%d", s.Width, s.Height, wa, ha)}
 		}
 	}
 	return nil
@@ -205,6 +234,8 @@ func storedSize(d Dataset, i int) (width, height int, ok bool) {
 	case *resize:
 		return storedSize(of.Dataset, i)
 	case *labelled:
+		return storedSize(of.Dataset, i)
+	case *bucketed:
 		return storedSize(of.Dataset, i)
 	case *block:
 		return of.stored.width, of.stored.height, true
@@ -286,7 +317,7 @@ func (p *paired) Read(i int, e *Example) error {
 			e.input = &Example{}
 		}
 		// Of a posterior it is the mean: sampling gives the network that, too.
-		e.input.Pixels, e.input.Part, e.input.Mirror = e.Input, e.Part, e.Mirror
+		e.input.Pixels, e.input.Part, e.input.Mirror, e.input.Size = e.Input, e.Part, e.Mirror, e.Size
 		if err := p.inputs.Read(p.input(i, e.At), e.input); err != nil {
 			return err
 		}

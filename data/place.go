@@ -45,12 +45,39 @@ func (p places) at(position int64) (first, n, place int) {
 	if p.parts == nil {
 		return 0, p.total, Order(p.o.Seed, position/int64(p.total), p.total, int(position%int64(p.total)))
 	}
-	batch, steps := position/int64(p.o.Batch), int64(len(p.parts)*p.each)
-	step, micro := batch/steps, int(batch%steps)
-	part := micro / p.each
-	own := (step*int64(p.each)+int64(micro%p.each))*int64(p.o.Batch) + position%int64(p.o.Batch) // in the stream of the part
+	part, batch := p.partOf(position / int64(p.o.Batch))
+	own := batch*int64(p.o.Batch) + position%int64(p.o.Batch) // in the stream of the part
 	first, n = p.parts[part].first, p.parts[part].Images
 	return first, n, Order(p.o.Seed+uint64(part), own/int64(n), n, int(own%int64(n)))
+}
+
+// partOf says of which part a batch of the stream is, and which of that part's own.
+func (p places) partOf(batch int64) (part int, own int64) {
+	steps := int64(len(p.parts) * p.each)
+	step, micro := batch/steps, int(batch%steps)
+	return micro / p.each, step*int64(p.each) + int64(micro%p.each)
+}
+
+// turn is the bucket that a batch is of, and the place in its stream of the first image. Images are
+// numbered from the first of the set or part that it is a bucket of.
+type turn struct {
+	of     *Buckets
+	bucket int
+	from   int64
+	first  int
+	seed   uint64
+}
+
+// turn is that of the batch at a position of a set with such buckets.
+func (p places) turn(of *Buckets, position int64) turn {
+	t, batch := turn{of: of, seed: p.o.Seed}, position/int64(p.o.Batch)
+	if p.parts != nil {
+		var part int
+		part, batch = p.partOf(batch)
+		t.of, t.first, t.seed = BucketsOf(p.parts[part].set), p.parts[part].first, p.o.Seed+uint64(part)
+	}
+	t.bucket, t.from = t.of.batch(t.seed, p.o.Batch, batch)
+	return t
 }
 
 // pick returns the image at a position. read reads it. If that fails and broken images are

@@ -57,7 +57,7 @@ func NewResident(ctx context.Context, d Dataset, o LoaderOptions, write func(fir
 	pixels, inputs := NewPixels(d.Kind(), min(chunk, d.Len())*size), NewPixels(kind, min(chunk, d.Len())*input)
 	for first := 0; first < d.Len(); first += chunk {
 		n := min(chunk, d.Len()-first)
-		if err := r.decode(ctx, first, n, pixels, inputs); err != nil {
+		if err := r.decode(ctx, first, n, Size{}, pixels.Slice(0, n*size), inputs.Slice(0, n*input)); err != nil {
 			return nil, err
 		}
 		if err := write(first, pixels.Slice(0, n*size), inputs.Slice(0, n*input)); err != nil {
@@ -67,14 +67,14 @@ func NewResident(ctx context.Context, d Dataset, o LoaderOptions, write func(fir
 	return r, nil
 }
 
-// decode reads n images from first on, on all processors.
-func (r *Resident) decode(ctx context.Context, first, n int, pixels, inputs Pixels) error {
-	size, input := ValuesOf(r.data), inputValues(r.data)
+// decode reads n images from first on, on all processors: of a size, where the set has several.
+func (r *Resident) decode(ctx context.Context, first, n int, of Size, pixels, inputs Pixels) error {
+	size, input := pixels.Len()/n, inputs.Len()/n
 	workers := runtime.GOMAXPROCS(0)
 	var group errgroup.Group
 	for worker := range workers {
 		group.Go(func() error {
-			var e Example
+			e := Example{Size: of}
 			for i := worker; i < n; i += workers {
 				if err := context.Cause(ctx); err != nil {
 					return err

@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"slices"
 )
 
 // resize brings a set of bytes, grey or RGB, to another size or number of channels.
 type resize struct {
 	Dataset
-	shape shape
-	fit   Fit
+	shape   shape
+	fit     Fit
+	buckets *Buckets // one, of all images; nil: they have the shape
 }
 
 // resized brings a set to the size and channels that are asked for. Floats stay as they
@@ -24,8 +26,19 @@ func resized(d Dataset, o Options) (Dataset, error) {
 	if d.Kind() == Floats {
 		return nil, &Error{Path: d.Name(), Problem: fmt.Sprintf("holds float32 of %d×%d×%d, which are taken as they are; want no other --size and --channels", h, w, c)}
 	}
-	return &resize{d, s, fit}, nil
+	return &resize{Dataset: d, shape: s, fit: fit}, nil
 }
+
+// inOneBucket brings a set to the bucket that is nearest to the shape of its images.
+func inOneBucket(d Dataset, o Options) Dataset {
+	h, w, c := d.Shape()
+	sizes := o.bucketSizes()
+	s, fit := o.asked(shape{h, w, c})
+	all := slices.Repeat([]int{nearest(sizes, w, h)}, d.Len())
+	return &resize{d, s, fit, newBuckets(sizes, all)}
+}
+
+func (r *resize) inBuckets() *Buckets { return r.buckets }
 
 func (r *resize) Shape() (height, width, channels int) {
 	return r.shape.height, r.shape.width, r.shape.channels
@@ -38,7 +51,11 @@ func (r *resize) Read(i int, e *Example) error {
 		return err
 	}
 	e.Class, e.Noise = stored.Class, stored.Noise
-	convert(photo{opaque(stored.Bytes, h, w, c), upright, e.Part}, r.shape, r.fit, e.Bytes)
+	s := r.shape
+	if e.Size != (Size{}) {
+		s.height, s.width = e.Size.Height, e.Size.Width
+	}
+	convert(photo{opaque(stored.Bytes, h, w, c), upright, e.Part}, s, r.fit, e.Bytes)
 	return nil
 }
 

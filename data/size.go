@@ -21,9 +21,10 @@ func (s Size) String() string {
 	return fmt.Sprintf("%dx%d", s.Height, s.Width)
 }
 
-var between = strings.NewReplacer("×", "x", "X", "x", ",", "x")
+var between = strings.NewReplacer("×", "x", "X", "x")
 
-// UnmarshalText reads a side, or HEIGHTxWIDTH, or both between a comma, as lists of files are.
+// UnmarshalText reads a side, or HEIGHTxWIDTH. Two sides with a comma between them are refused: other
+// programs mean width and height by that.
 func (s *Size) UnmarshalText(text []byte) error {
 	side := func(text string) (int, error) { return strconv.Atoi(strings.TrimSpace(text)) }
 	if n, err := side(string(text)); err == nil {

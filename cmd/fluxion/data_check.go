@@ -91,7 +91,7 @@ func (o *checkOptions) run(ctx context.Context, face console.Face, spec string) 
 		return err
 	}
 	begin := time.Now()
-	set, err := data.Open(spec, o.Options)
+	set, err := o.open(spec)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (o *duplicatesOptions) run(ctx context.Context, face console.Face, spec str
 		return err
 	}
 	begin := time.Now()
-	set, err := data.Open(spec, o.Options)
+	set, err := o.open(spec)
 	if err != nil {
 		return err
 	}

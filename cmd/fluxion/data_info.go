@@ -97,7 +97,7 @@ func (o *infoOptions) run(ctx context.Context, face console.Face, spec string) e
 		return err
 	}
 	begin := time.Now()
-	set, err := data.Open(spec, o.Options)
+	set, err := o.open(spec)
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func (o *packOptions) run(ctx context.Context, face console.Face, spec, out stri
 	if o.Fit.Varies() {
 		return fault.Usagef("--fit %s: a packed image is one for all time; want crop, or pack without --size", o.Fit)
 	}
-	set, err := data.Open(spec, o.Options)
+	set, err := o.open(spec)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,14 @@ func (o *setOptions) list() setting.List {
 	return list
 }
 
+// open opens a set.
+func (o *setOptions) open(spec string) (data.Dataset, error) {
+	if err := o.Fit.Check(spec, o.Size); err != nil {
+		return nil, fault.Usagef("--fit %w", err)
+	}
+	return data.Open(spec, o.Options)
+}
+
 // bind adds the settings of a command about data, and --json, to its flags.
 func (o *setOptions) bind(c *cobra.Command, list ...setting.Setting) {
 	c.Flags().SortFlags = false

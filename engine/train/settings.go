@@ -170,6 +170,9 @@ func (s Settings) Validate() error {
 			return &SettingError{c.key, fmt.Sprintf("%v is out of range, want %s", x.Value.Get(), x.Bounds())}
 		}
 	}
+	if err := data.Fit(s.Fit).Check(s.Data, s.Size); err != nil {
+		return &SettingError{"fit", err.Error()}
+	}
 	if s.LREnd > s.LR {
 		return &SettingError{"lr_end", fmt.Sprintf("%v is above the lr of %v; want at most that", s.LREnd, s.LR)}
 	}
