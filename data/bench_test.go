@@ -57,6 +57,8 @@ func BenchmarkLoader(b *testing.B) {
 		{"tar", inFormats("wds-{000000..000001}.tar"), data.Options{CacheBytes: 1}},
 		{"parquet", inFormats("parquet:hub"), data.Options{CacheBytes: 1}},
 		{"tiff16", inFormats("tiff16"), data.Options{CacheBytes: 1, Range: data.Range{High: 65535}}},
+		{"large-jpeg-buckets", filepath.Join(dir, "large-jpeg"), data.Options{CacheBytes: 1, Size: data.Square(64), Fit: data.AspectBuckets}},
+		{"large-jpeg-buckets-kept", filepath.Join(dir, "large-jpeg"), data.Options{Size: data.Square(64), Fit: data.AspectBuckets}},
 		{"cifar", inFormats("cifar:cifar-10-batches-bin"), data.Options{}},
 		{"packed", packed, data.Options{CacheBytes: 1}},
 		{"jpeg-32", filepath.Join(dir, "small-jpeg"), data.Options{CacheBytes: 1}},

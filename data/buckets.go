@@ -218,13 +218,13 @@ func (f *files) bucket(o Options) error {
 // check refuses more shapes than steps are compiled for.
 func (b *Buckets) check(root string) error {
 	if n := len(b.Sizes); n > MostBuckets {
-		return &Error{Path: root, Problem: fmt.Sprintf("images are of %d shapes; want %d at most, so a larger step of --fit, as in %s:%d", n, MostBuckets, AspectBuckets, 2*b.step())}
+		return &Error{Path: root, Problem: fmt.Sprintf("images are of %d shapes; want %d at most, so a larger step of --fit, as in %s:%d", n, MostBuckets, AspectBuckets, 2*b.Step())}
 	}
 	return nil
 }
 
-// step is the largest number that all sides are multiples of.
-func (b *Buckets) step() int {
+// Step is the largest number that all sides are multiples of.
+func (b *Buckets) Step() int {
 	step := 0
 	for _, s := range b.Sizes {
 		for _, side := range []int{s.Height, s.Width} {
@@ -261,6 +261,17 @@ func newBuckets(sizes []Size, all []int) *Buckets {
 		}
 	}
 	return b
+}
+
+// MostFrequent are the shapes of most images, n at most.
+func (b *Buckets) MostFrequent(n int) []Size {
+	all := spread(len(b.Sizes), len(b.Sizes))
+	stable.Sort(all, func(i, k int) int { return len(b.members[k]) - len(b.members[i]) })
+	var sizes []Size
+	for _, k := range all[:min(n, len(all))] {
+		sizes = append(sizes, b.Sizes[k])
+	}
+	return sizes
 }
 
 // String lists them with their images.

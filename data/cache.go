@@ -66,7 +66,7 @@ func (b *Buckets) places(channels int) []int64 {
 // place is where image i is kept; false: it is wanted in another shape than it has there.
 func (c *cache) place(i int, e *Example) (from, to int, ok bool) {
 	if c.buckets == nil {
-		return i * c.size, (i + 1) * c.size, e.Size == Size{}
+		return i * c.size, (i + 1) * c.size, e.Size == (Size{}) || e.Size == SizeOf(c.Dataset, i)
 	}
 	return int(c.from[i]), int(c.from[i+1]), e.Size == c.buckets.SizeOf(i)
 }

@@ -95,7 +95,7 @@ type Example struct {
 	Input Pixels // what the image is to be made of, where the set says (see Inputs); no room: it is not wanted
 	Noise int64  // address of the noise it is trained with: Own, or 0 and up
 	Part  uint64 // decides what is cut out of the image, where Fit.Varies; 0: its middle
-	Size  Size   // of the image, where a set has several (see BucketsOf); zero: the set's Shape
+	Size  Size   // of the image, where a set has several (see SizeOf); zero: the set's Shape
 	At    int64  // position in the stream, of which the inputs of unpaired sets are a function
 
 	// Draw fills standard normal numbers for a position in the stream, of which sets of
@@ -123,13 +123,10 @@ func NewExample(d Dataset) *Example {
 // ReadShaped reads image i of the set that e is a NewExample of, in the shape in which it is trained
 // on, and says which that is.
 func (e *Example) ReadShaped(d Dataset, i int) (Size, error) {
-	s := SizeOf(d, i)
-	if e.Size = (Size{}); BucketsOf(d) != nil {
-		e.Size = s
-	}
 	_, _, channels := d.Shape()
-	e.Pixels, e.Class, e.Noise = e.room.Slice(0, s.Height*s.Width*channels), -1, Own
-	return s, d.Read(i, e)
+	e.Size, e.Class, e.Noise = SizeOf(d, i), -1, Own
+	e.Pixels = e.room.Slice(0, e.Size.Height*e.Size.Width*channels)
+	return e.Size, d.Read(i, e)
 }
 
 // ValuesOf an image of a set: height·width·channels.

@@ -7,9 +7,7 @@ import (
 	"image/color"
 	"image/png"
 	"io"
-	"maps"
 	"math"
-	"strconv"
 
 	"fluxion/data/durable"
 )
@@ -66,26 +64,12 @@ const ScaleText = "scale"
 // EncodeGrid is the file of n images, NHWC, in rows of this many columns, and texts about it.
 // One of small images is drawn larger by a whole factor, or a screen would hardly show them.
 func EncodeGrid(pixels []byte, n, height, width, channels, columns int, text map[string]string) ([]byte, error) {
-	columns = min(columns, n)
-	rows := (n + columns - 1) / columns
-	h, w := rows*(height+gridGap)+gridGap, columns*(width+gridGap)+gridGap
-	canvas := bytes.Repeat([]byte{255}, h*w*channels)
-	for i := range n {
-		top, left := i/columns*(height+gridGap)+gridGap, i%columns*(width+gridGap)+gridGap
-		for y := range height {
-			copy(canvas[((top+y)*w+left)*channels:], pixels[((i*height+y)*width)*channels:][:width*channels])
-		}
+	tiles := make([]Tile, n)
+	for i := range tiles {
+		size := height * width * channels
+		tiles[i] = Tile{Pixels{Bytes: pixels[i*size : (i+1)*size]}, Size{height, width}, channels}
 	}
-	scale := min(tileSide/max(height, width), gridSide/max(h, w))
-	if scale < 2 {
-		return encode(picture(canvas, h, w, channels), text)
-	}
-	text = maps.Clone(text)
-	if text == nil {
-		text = map[string]string{}
-	}
-	text[ScaleText] = strconv.Itoa(scale)
-	return encode(picture(larger(canvas, h, w, channels, scale), h*scale, w*scale, channels), text)
+	return EncodeTiles(tiles, columns, text)
 }
 
 // larger repeats each pixel along both sides.
@@ -102,6 +86,15 @@ func larger(pixels []byte, height, width, channels, times int) []byte {
 		}
 	}
 	return to
+}
+
+// WriteTiles writes what EncodeTiles gives, whole or not at all.
+func WriteTiles(path string, tiles []Tile, columns int) error {
+	file, err := EncodeTiles(tiles, columns, nil)
+	if err != nil {
+		return fmt.Errorf("%s cannot be encoded: %w", path, err)
+	}
+	return durable.Disk{}.WriteFile(path, file)
 }
 
 // WriteSheet writes what EncodeSheet gives, whole or not at all.

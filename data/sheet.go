@@ -1,9 +1,12 @@
 package data
 
 import (
+	"bytes"
 	"image"
+	"maps"
 	"math"
 	"slices"
+	"strconv"
 )
 
 // Showable says whether samples of a shape can be seen in one picture, and how: as a
@@ -21,6 +24,88 @@ func EncodeSheet(p Pixels, n, height, width, channels, columns int) ([]byte, err
 	pixels := make([]byte, p.Len())
 	p.Picture(pixels)
 	return EncodeGrid(pixels, n, height, width, channels, columns, nil)
+}
+
+// Tile is an image of a sheet of several shapes.
+type Tile struct {
+	Pixels
+	Size     Size
+	Channels int // 1 or 3
+}
+
+// EncodeTiles is the file of images in rows of so many columns, each in the middle of its cell: a row
+// is as high as its highest, a column as wide as the widest of all. Grey ones become RGB if any is.
+func EncodeTiles(tiles []Tile, columns int, text map[string]string) ([]byte, error) {
+	var cell Size
+	channels := 1
+	for _, t := range tiles {
+		channels, cell.Width = max(channels, t.Channels), max(cell.Width, t.Size.Width)
+	}
+	var heights []int
+	columns = min(columns, len(tiles))
+	for row := range slices.Chunk(tiles, columns) {
+		high := 0
+		for _, t := range row {
+			high = max(high, t.Size.Height)
+		}
+		heights, cell.Height = append(heights, high), max(cell.Height, high)
+	}
+	canvas := newCanvas(heights, cell.Width, columns, channels)
+	for i, t := range tiles {
+		canvas.put(i/columns, i%columns, t)
+	}
+	return canvas.encode(cell.most(), text)
+}
+
+// canvas is a sheet as it is drawn: cells between gaps.
+type canvas struct {
+	pixels                  []byte
+	tops                    []int // of rows, and the end of the last
+	wide                    int   // a cell
+	height, width, channels int
+}
+
+func newCanvas(heights []int, wide, columns, channels int) *canvas {
+	c := &canvas{wide: wide, width: columns*(wide+gridGap) + gridGap, channels: channels, tops: []int{gridGap}}
+	for row, h := range heights {
+		c.tops = append(c.tops, c.tops[row]+h+gridGap)
+	}
+	c.height = c.tops[len(heights)]
+	c.pixels = bytes.Repeat([]byte{255}, c.height*c.width*channels)
+	return c
+}
+
+// put draws an image into a cell.
+func (c *canvas) put(row, column int, t Tile) {
+	bytes := make([]byte, t.Len())
+	t.Picture(bytes)
+	top := c.tops[row] + (c.tops[row+1]-gridGap-c.tops[row]-t.Size.Height)/2
+	left := column*(c.wide+gridGap) + gridGap + (c.wide-t.Size.Width)/2
+	for y := range t.Size.Height {
+		line := bytes[y*t.Size.Width*t.Channels:][:t.Size.Width*t.Channels]
+		to := c.pixels[((top+y)*c.width+left)*c.channels:]
+		for x, v := range line {
+			if t.Channels == c.channels {
+				to[x] = v
+				continue
+			}
+			to[3*x], to[3*x+1], to[3*x+2] = v, v, v
+		}
+	}
+}
+
+// encode is the file; side is the largest of an image.
+func (c *canvas) encode(side int, text map[string]string) ([]byte, error) {
+	scale := min(tileSide/side, gridSide/max(c.height, c.width))
+	if scale < 2 {
+		return encode(picture(c.pixels, c.height, c.width, c.channels), text)
+	}
+	text = maps.Clone(text)
+	if text == nil {
+		text = map[string]string{}
+	}
+	text[ScaleText] = strconv.Itoa(scale)
+	return encode(picture(larger(c.pixels, c.height, c.width, c.channels, scale), c.height*scale, c.width*scale, c.channels), text)
 }
 
 // Strip is images of a size, one for each place of a sheet.

@@ -93,3 +93,41 @@ func TestLargerGrids(t *testing.T) {
 		}
 	}
 }
+
+// TestTiles: images of several shapes lie in the middle of their cells; a row is as high as its
+// highest, and of one shape the sheet is the grid.
+func TestTiles(t *testing.T) {
+	tile := func(height, width, channels int, value byte) Tile {
+		return Tile{Pixels{Bytes: bytes.Repeat([]byte{value}, height*width*channels)}, Size{height, width}, channels}
+	}
+	file, err := EncodeTiles([]Tile{tile(100, 40, 3, 10), tile(60, 100, 1, 20), tile(50, 100, 3, 30)}, 2, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := png.Decode(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := img.Bounds().Size(); s.X != 2+102+102 || s.Y != 2+102+52 {
+		t.Errorf("the sheet has %v pixels", s)
+	}
+	for _, c := range []struct{ x, y, want int }{
+		{2 + 29, 50, 255}, {2 + 30, 50, 10}, {2 + 69, 101, 10}, {2 + 70, 50, 255}, {104, 2 + 19, 255}, {104, 2 + 20, 20}, {203, 2 + 79, 20}, {104, 2 + 80, 255}, {2, 104, 30}, {101, 153, 30}, {50, 154, 255}, {104, 120, 255},
+	} {
+		if r, g, b, _ := img.At(c.x, c.y).RGBA(); int(r>>8) != c.want || g != r || b != r {
+			t.Errorf("pixel %d, %d is %d, want %d", c.x, c.y, r>>8, c.want)
+		}
+	}
+	pixels := bytes.Repeat([]byte{1, 2, 3, 4, 5, 6}, 4)
+	grid, err := EncodeGrid(pixels, 4, 2, 3, 1, 3, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tiles []Tile
+	for i := range 4 {
+		tiles = append(tiles, Tile{Pixels{Bytes: pixels[6*i:][:6]}, Size{2, 3}, 1})
+	}
+	if file, err := EncodeTiles(tiles, 3, nil); err != nil || !bytes.Equal(file, grid) {
+		t.Errorf("of one shape it is another file than the grid: %v", err)
+	}
+}

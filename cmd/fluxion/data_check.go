@@ -129,17 +129,14 @@ func (o *checkOptions) look(ctx context.Context, face console.Face, set data.Dat
 	r.Compared = set.Kind() == data.Bytes && (channels == 1 || channels == 3)
 	marks, traits, whole := make([]likeness.Mark, n), make([]survey.Traits, n), make([]bool, n)
 	err := look(ctx, face, r.Data, set, evenly(n, n), func() func(int, *data.Example) {
-		var hasher *likeness.Hasher
-		if r.Compared {
-			hasher = likeness.NewHasher(height, width, channels)
-		}
-		values := make([]float32, height*width*channels)
+		by, room := hashers{}, make([]float32, height*width*channels)
 		return func(i int, e *data.Example) {
 			if r.Compared {
-				marks[i] = hasher.Mark(e.Bytes)
+				marks[i] = by.mark(e, channels)
 			}
+			values := room[:e.Len()]
 			e.Values(values)
-			traits[i], whole[i] = survey.TraitsOf(values, height, width, channels), true
+			traits[i], whole[i] = survey.TraitsOf(values, e.Size.Height, e.Size.Width, channels), true
 		}
 	}, func(i int, err *data.Error) error {
 		r.Broken = append(r.Broken, shownBroken{i, data.NameOf(set, i), err.Error()})

@@ -81,7 +81,7 @@ func (o *duplicatesOptions) run(ctx context.Context, face console.Face, spec str
 
 // look reads all images, and returns what is kept of those that can be read.
 func (o *duplicatesOptions) look(ctx context.Context, face console.Face, f *found) ([]likeness.Mark, error) {
-	height, width, channels := f.set.Shape()
+	_, _, channels := f.set.Shape()
 	n := f.set.Len()
 	const perImage = 4 * 300 // what is kept, and what is looked up by
 	if err := device.CheckMemory(device.Need{What: "what is kept of the images", Bytes: plan.Product(n, perImage)}); err != nil {
@@ -89,8 +89,8 @@ func (o *duplicatesOptions) look(ctx context.Context, face console.Face, f *foun
 	}
 	marks, classes, broken := make([]likeness.Mark, n), make([]int, n), make([]string, n)
 	err := look(ctx, face, f.spec, f.set, evenly(n, n), func() func(int, *data.Example) {
-		hasher := likeness.NewHasher(height, width, channels)
-		return func(i int, e *data.Example) { marks[i], classes[i] = hasher.Mark(e.Bytes), e.Class }
+		by := hashers{}
+		return func(i int, e *data.Example) { marks[i], classes[i] = by.mark(e, channels), e.Class }
 	}, func(i int, err *data.Error) error {
 		if !o.skipBroken {
 			return err

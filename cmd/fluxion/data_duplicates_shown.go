@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -156,20 +157,21 @@ func (f *found) draw() error {
 		return nil
 	}
 	stable.Sort(pairs, func(a, b likeness.Member) int { return cmp.Compare(b.Correlation, a.Correlation) })
-	height, width, channels := f.set.Shape()
+	_, _, channels := f.set.Shape()
 	example := data.NewExample(f.set)
-	var pixels []byte
+	var tiles []data.Tile
 	n := min(len(pairs), pairsShown)
 	for i := range n {
 		m := pairs[i*len(pairs)/n]
 		for _, at := range []int{m.Index, m.Near} {
-			if err := f.set.Read(f.numbers[at], example); err != nil {
+			size, err := example.ReadShaped(f.set, f.numbers[at])
+			if err != nil {
 				return err
 			}
-			pixels = append(pixels, example.Bytes...)
+			tiles = append(tiles, data.Tile{Pixels: data.Pixels{Bytes: slices.Clone(example.Bytes)}, Size: size, Channels: channels})
 		}
 	}
-	file, err := data.EncodeGrid(pixels, 2*n, height, width, channels, 2*pairColumns, duplicatesText)
+	file, err := data.EncodeTiles(tiles, 2*pairColumns, duplicatesText)
 	if err != nil {
 		return fmt.Errorf("the sheet cannot be encoded: %w", err)
 	}

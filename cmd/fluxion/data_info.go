@@ -65,7 +65,8 @@ type shownInfo struct {
 	Formats   map[string]int `json:"formats"` // of the files whose headers were looked at
 	Sizes     []shownSize    `json:"sizes"`   // of these, the most frequent first
 	Headers   int            `json:"headers"`
-	Shape     []int          `json:"shape"` // height, width, channels, as trained
+	Shape     []int          `json:"shape"`             // height, width, channels, as trained
+	Buckets   []shownBucket  `json:"buckets,omitempty"` // their shapes, where they are trained in several
 	Values    string         `json:"values"`
 	Looked    int            `json:"looked_at"` // images whose values follow
 	Mean      []float64      `json:"mean"`      // of each channel, as a network sees it
@@ -84,6 +85,13 @@ type shownInfo struct {
 type shownClass struct {
 	Name   string `json:"name"`
 	Images int    `json:"images"`
+}
+
+// shownBucket is a shape that images are trained in.
+type shownBucket struct {
+	Height int `json:"height"`
+	Width  int `json:"width"`
+	Images int `json:"images"`
 }
 
 type shownSize struct {
@@ -192,20 +200,27 @@ const spectrumImages, spectrumSide = 256, 512
 func (o *infoOptions) ofValues(ctx context.Context, face console.Face, set data.Dataset, r *shownInfo) error {
 	height, width, channels := set.Shape()
 	r.Shape, r.Values = []int{height, width, channels}, set.Kind().String()
+	if b := data.BucketsOf(set); b != nil {
+		for k, s := range b.Sizes {
+			r.Buckets = append(r.Buckets, shownBucket{s.Height, s.Width, b.Images(k)})
+		}
+		r.Notes = slices.DeleteFunc(r.Notes, func(n string) bool { return n == b.String() }) // which are told as a table
+	}
 	numbers := evenly(set.Len(), o.count)
 	all := survey.NewMoments(channels)
-	squares := figures.Images{Side: min(height, width)}
+	squares := figures.Images{Side: leastSide(set)}
 	var mu sync.Mutex
 	err := look(ctx, face, r.Data, set, numbers, func() func(int, *data.Example) {
-		values := make([]float32, height*width*channels)
+		room := make([]float32, height*width*channels)
 		return func(at int, e *data.Example) {
+			values := room[:e.Len()]
 			e.Values(values)
 			mu.Lock()
 			defer mu.Unlock()
 			r.Looked++
 			all.Add(values)
 			if at < spectrumImages && squares.Side >= 4 && squares.Side <= spectrumSide {
-				squares.Pixels = append(squares.Pixels, square(values, height, width, channels))
+				squares.Pixels = append(squares.Pixels, square(values, squares.Side, e.Size, channels))
 			}
 		}
 	}, func(_ int, err *data.Error) error {
@@ -236,13 +251,24 @@ func (o *infoOptions) ofValues(ctx context.Context, face console.Face, set data.
 // mostNamed is how many broken images are named.
 const mostNamed = 100
 
-// square is the middle of an image as grey.
-func square(values []float32, height, width, channels int) []float64 {
+// leastSide is the side of the largest square that all images have in their middle.
+func leastSide(set data.Dataset) int {
+	height, width, _ := set.Shape()
 	side := min(height, width)
+	if b := data.BucketsOf(set); b != nil {
+		for _, s := range b.Sizes {
+			side = min(side, s.Height, s.Width)
+		}
+	}
+	return side
+}
+
+// square is the middle of an image as grey.
+func square(values []float32, side int, of data.Size, channels int) []float64 {
 	grey := make([]float64, side*side)
-	top, left := (height-side)/2, (width-side)/2
+	top, left := (of.Height-side)/2, (of.Width-side)/2
 	for i := range grey {
-		at := ((top+i/side)*width + left + i%side) * channels
+		at := ((top+i/side)*of.Width + left + i%side) * channels
 		for _, v := range values[at : at+channels] {
 			grey[i] += float64(v) / float64(channels)
 		}
@@ -294,21 +320,24 @@ func gridOf(set data.Dataset, numbers []int, text map[string]string) ([]byte, er
 	if images, _ := data.Showable(height, width, channels); !images {
 		return nil, nil
 	}
-	var pixels []byte
-	n := 0
+	var tiles []data.Tile
 	example := data.NewExample(set)
 	for _, i := range numbers {
-		if set.Read(i, example) != nil { // told elsewhere
+		size, err := example.ReadShaped(set, i)
+		if err != nil { // told elsewhere
 			continue
 		}
-		picture := make([]byte, example.Len())
-		example.Picture(picture)
-		pixels, n = append(pixels, picture...), n+1
+		picture := data.NewPixels(data.Bytes, example.Len())
+		example.Picture(picture.Bytes)
+		tiles = append(tiles, data.Tile{Pixels: picture, Size: size, Channels: channels})
 	}
-	if n == 0 {
+	if len(tiles) == 0 {
 		return nil, nil
 	}
-	file, err := data.EncodeGrid(pixels, n, height, width, channels, sheetColumns, text)
+	if data.BucketsOf(set) != nil { // those of a shape beside each other
+		stable.Sort(tiles, func(a, b data.Tile) int { return a.Size.Height*b.Size.Width - b.Size.Height*a.Size.Width })
+	}
+	file, err := data.EncodeTiles(tiles, sheetColumns, text)
 	if err != nil {
 		return nil, fmt.Errorf("the sheet cannot be encoded: %w", err)
 	}

@@ -54,7 +54,15 @@ func (r *shownInfo) text(out io.Writer) error {
 		}
 		add("sizes", "%s", strings.Join(parts, ", "))
 	}
-	add("trained as", "%d×%d×%d %s", r.Shape[0], r.Shape[1], r.Shape[2], r.Values)
+	if r.Buckets == nil {
+		add("trained as", "%d×%d×%d %s", r.Shape[0], r.Shape[1], r.Shape[2], r.Values)
+	} else {
+		add("trained as", "%d channels %s in buckets, a batch of one shape:", r.Shape[2], r.Values)
+		add("", "%6s × %-6s %10s %6s  %s", "height", "width", "images", "share", "width/height")
+		for _, b := range r.Buckets {
+			add("", "%6d × %-6d %10s %5.1f%%  %.2f", b.Height, b.Width, number(b.Images), 100*float64(b.Images)/float64(r.Images), float64(b.Width)/float64(b.Height))
+		}
+	}
 	add("values", "mean %s, deviation %s, from %.3g to %.3g, of %s images", listed(r.Mean), listed(r.Deviation), r.Least, r.Most, number(r.Looked))
 	if r.Spectrum != nil {
 		add("spectrum", "power falls as frequency to the %.2f", r.Slope)

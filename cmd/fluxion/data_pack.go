@@ -40,6 +40,9 @@ lies, however large it is. The same set and options give the same bytes.
 --deduplicate keeps the first of images that are nearly the same, as data duplicates
 finds them; look at its sheet before.
 
+With --fit buckets (or buckets:STEP) the file has an array for each shape, images_48x32,
+and in sizes the height and width of each image; train takes it in buckets by itself.
+
 Where it is stopped, as by Ctrl-C (exit code 130), nothing is written, and the same command
 starts anew.`,
 		Example: "  fluxion data pack ~/pictures pictures.npz --size 64 --deduplicate\n  fluxion train --data pictures.npz --preset small",
@@ -71,6 +74,7 @@ type shownPack struct {
 	Broken     int      `json:"broken"`
 	Duplicates int      `json:"duplicates"`
 	Shape      []int    `json:"shape"`
+	Buckets    int      `json:"buckets,omitempty"` // shapes, where they have several; then Shape is the largest
 	Values     string   `json:"values"`
 	Bytes      int64    `json:"bytes"`
 	Notes      []string `json:"notes"`
@@ -88,9 +92,6 @@ func (o *packOptions) run(ctx context.Context, face console.Face, spec, out stri
 		return err
 	}
 	begin := time.Now()
-	if o.Fit.Shaped() != o.Fit {
-		return fault.Usagef("--fit %s: packed images are all of one shape; want crop, or pad", o.Fit)
-	}
 	if o.Fit.Varies() {
 		return fault.Usagef("--fit %s: a packed image is one for all time; want crop, or pack without --size", o.Fit)
 	}
@@ -105,6 +106,11 @@ func (o *packOptions) run(ctx context.Context, face console.Face, spec, out stri
 	r := &shownPack{Event: "done", Data: spec, Out: out, Of: set.Len(), Values: set.Kind().String(), Notes: append([]string{}, data.Notes(set)...)}
 	height, width, channels := set.Shape()
 	r.Shape = []int{height, width, channels}
+	shape := fmt.Sprintf("%d×%d×%d", height, width, channels)
+	if b := data.BucketsOf(set); b != nil {
+		r.Buckets = len(b.Sizes)
+		shape = fmt.Sprintf("%d shapes of about %s", r.Buckets, shape)
+	}
 	numbers, err := o.choose(ctx, face, set, r)
 	if err != nil {
 		return err
@@ -128,8 +134,8 @@ func (o *packOptions) run(ctx context.Context, face console.Face, spec, out stri
 				return err
 			}
 		}
-		_, err := fmt.Fprintf(w, "packed %s of %s images of %d×%d×%d %s to %s, %.1f MB; left out: %s broken, %s nearly the same as one before; %.1f s\n", console.Thousands(int64(r.Images)), console.Thousands(int64(r.Of)),
-			height, width, channels, r.Values, out, float64(r.Bytes)/1e6, console.Thousands(int64(r.Broken)), console.Thousands(int64(r.Duplicates)), r.Seconds)
+		_, err := fmt.Fprintf(w, "packed %s of %s images of %s %s to %s, %.1f MB; left out: %s broken, %s nearly the same as one before; %.1f s\n", console.Thousands(int64(r.Images)), console.Thousands(int64(r.Of)),
+			shape, r.Values, out, float64(r.Bytes)/1e6, console.Thousands(int64(r.Broken)), console.Thousands(int64(r.Duplicates)), r.Seconds)
 		return err
 	})
 }

@@ -78,6 +78,16 @@ func likenessSettings(o *likeness.Options, which string) setting.List {
 	}
 }
 
+// hashers make marks of images of any shape.
+type hashers map[data.Size]*likeness.Hasher
+
+func (h hashers) mark(e *data.Example, channels int) likeness.Mark {
+	if h[e.Size] == nil {
+		h[e.Size] = likeness.NewHasher(e.Size.Height, e.Size.Width, channels)
+	}
+	return h[e.Size].Mark(e.Bytes)
+}
+
 // groups are the images that are nearly the same.
 func groups(ctx context.Context, face console.Face, marks []likeness.Mark, o likeness.Options) ([][]likeness.Member, error) {
 	progress := newImageProgress(face, "compared", len(marks))
@@ -95,8 +105,8 @@ func oneSet(name string) cobra.PositionalArgs {
 	}
 }
 
-// look reads images of a set by their numbers, on all processors. Each of these has a
-// function of its own, as worker makes it. broken is told of an image that cannot be read,
+// look reads images of a set by their numbers, in the shapes in which they are trained on, on all
+// processors. Each of these has a function of its own, as worker makes it. broken is told of an image that cannot be read,
 // one at a time; what it returns ends the work.
 func look(ctx context.Context, face console.Face, spec string, set data.Dataset, numbers []int, worker func() func(at int, e *data.Example), broken func(at int, err *data.Error) error) error {
 	var next atomic.Int64
@@ -111,8 +121,7 @@ func look(ctx context.Context, face console.Face, spec string, set data.Dataset,
 				if err := context.Cause(ctx); err != nil {
 					return err
 				}
-				e.Class, e.Noise = -1, data.Own
-				err := set.Read(numbers[at], e)
+				_, err := e.ReadShaped(set, numbers[at])
 				if err == nil {
 					take(at, e)
 				}

@@ -64,7 +64,8 @@ type dataSource struct {
 	n          int
 	skipBroken bool
 	note       func(text string) // of images that are left out
-	decoder    *latent.Decoder   // that makes pictures of its latents; nil: it holds pictures
+	// decoder of its latents of a size makes pictures of them; nil: it holds pictures.
+	decoder func(generate.Size) *latent.Decoder
 }
 
 func (d dataSource) Name() string { return d.path }
@@ -75,7 +76,8 @@ func (d dataSource) size() (size [3]int) {
 	if d.decoder == nil {
 		return shapeOf(d.set)
 	}
-	size[0], size[1], size[2] = d.decoder.Shape()
+	h, w, _ := d.set.Shape()
+	size[0], size[1], size[2] = d.decoder(data.Size{Height: h, Width: w}).Shape()
 	return size
 }
 
@@ -85,12 +87,12 @@ func (d dataSource) Each(_ context.Context, visit func(evaluate.Image) error) er
 
 // each hands out some images in a row.
 func (d dataSource) each(from, to int, visit func(evaluate.Image) error) error {
-	size := d.size()
+	of := d.size()
 	example := data.NewExample(d.set)
-	n := size[0] * size[1] * size[2]
+	n := of[0] * of[1] * of[2] // no image has more
 	picture, latents, values := make([]byte, n), make([]float32, example.Len()), make([]float32, n)
 	for i := from; i < to; i++ {
-		err := d.set.Read(data.Spread(d.set.Len(), d.n, i), example)
+		size, err := example.ReadShaped(d.set, data.Spread(d.set.Len(), d.n, i))
 		if bad := (*data.Error)(nil); d.skipBroken && errors.As(err, &bad) {
 			d.note(bad.Path + " cannot be read and is left out")
 			continue
@@ -98,16 +100,22 @@ func (d dataSource) each(from, to int, visit func(evaluate.Image) error) error {
 		if err != nil {
 			return err
 		}
+		image := evaluate.Image{Height: size.Height, Width: size.Width, Channels: of[2]}
 		if d.decoder == nil {
-			example.Picture(picture)
+			image.Pixels = picture[:example.Len()]
+			example.Picture(image.Pixels)
 		} else {
-			example.Values(latents)
-			if err := d.decoder.Decode(latents, values); err != nil {
+			decoder, z := d.decoder(size), latents[:example.Len()]
+			image.Height, image.Width, _ = decoder.Shape()
+			made := values[:image.Height*image.Width*image.Channels]
+			example.Values(z)
+			if err := decoder.Decode(z, made); err != nil {
 				return err
 			}
-			data.Pixels{Floats: values}.Picture(picture)
+			image.Pixels = picture[:len(made)]
+			data.Pixels{Floats: made}.Picture(image.Pixels)
 		}
-		if err := visit(evaluate.Image{Pixels: picture, Height: size[0], Width: size[1], Channels: size[2]}); err != nil {
+		if err := visit(image); err != nil {
 			return err
 		}
 	}

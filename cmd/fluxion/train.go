@@ -350,6 +350,9 @@ func realOptions(s train.Settings) data.Options {
 }
 
 func openData(s train.Settings) (data.Dataset, error) {
+	if err := s.CheckFit(); err != nil {
+		return nil, err
+	}
 	return data.Open(s.Data, dataOptions(s))
 }
 

@@ -16,6 +16,7 @@ import (
 	"fluxion/data/durable"
 	"fluxion/engine/device"
 	"fluxion/engine/evaluate"
+	"fluxion/engine/generate"
 	"fluxion/engine/model"
 	"fluxion/engine/monitor"
 	"fluxion/engine/train"
@@ -91,7 +92,7 @@ func (e *evaluation) openReal() error {
 		return fault("%s is a model; want data, or a file of statistics", e.path)
 	} else {
 		var err error
-		if e.images, err = data.Open(e.path, e.realOptions()); err != nil {
+		if e.images, err = e.openImages(); err != nil {
 			return err
 		}
 	}
@@ -110,6 +111,22 @@ func (e *evaluation) openReal() error {
 		e.notes = append(e.notes, fmt.Sprintf("evaluation: the images of %s are %s, samples are %s, which shows in every distance", e.path, sizeText(size), sizeText(e.shown)))
 	}
 	return nil
+}
+
+// openImages opens images that are not those of the run: in shapes, too, where samples have several,
+// if the set can be opened so.
+func (e *evaluation) openImages() (data.Dataset, error) {
+	o := e.realOptions()
+	if b := data.BucketsOf(e.trained); b != nil && e.shown[0] == e.shown[1] {
+		h, _, _ := e.trained.Shape()
+		shaped := o
+		shaped.Size, shaped.Fit = data.Square(e.shown[0]), data.Fit(fmt.Sprintf("%s:%d", data.AspectBuckets, b.Step()*e.shown[0]/h))
+		if set, err := data.Open(e.path, shaped); err == nil {
+			return set, nil
+		}
+		e.notes = append(e.notes, fmt.Sprintf("evaluation: the images of %s are of one shape, and samples of several, as the data are", e.path))
+	}
+	return data.Open(e.path, o)
 }
 
 // realOptions are how images are read that samples are compared with: at the size of what
@@ -179,8 +196,12 @@ func (e *evaluation) hooks(ctx context.Context, dev device.Device, face console.
 	if e.settings.TakesInputs(e.trained) {
 		given = func(n int) (train.Given, error) { return train.ReadGiven(e.trained, n, e.settings.SkipBroken) }
 	}
+	var sizes []generate.Size
+	if data.BucketsOf(e.trained) != nil {
+		sizes = train.SpreadSizes(e.trained, e.settings.EvalCount)
+	}
 	m, err := monitor.New(monitor.Options{
-		Settings: e.settings, Plan: e.plan, Decodes: e.latents, About: featuresText(e.about), Given: given, Progress: progress,
+		Settings: e.settings, Plan: e.plan, Sizes: sizes, Decodes: e.latents, About: featuresText(e.about), Given: given, Progress: progress,
 		Features: evaluate.ExtractorOptions{Network: e.plan.Network, Weights: e.weights, Convention: e.plan.Convention, Device: dev, Precision: number.Float32},
 		Real: monitor.Real{Name: e.realText(), Set: func(needs evaluate.Needs, c *evaluate.Collector, p train.Progress) (*evaluate.Set, error) {
 			for _, n := range e.notes {
@@ -207,7 +228,11 @@ func (e *evaluation) realText() string {
 	if e.decoded {
 		what = "decoded latents"
 	}
-	return fmt.Sprintf("%d %s of %s, %s", e.n, what, e.path, sizeText(e.imageSize()))
+	shape := sizeText(e.imageSize())
+	if b := data.BucketsOf(e.images); b != nil {
+		shape = fmt.Sprintf("of %d shapes of about %s", len(b.Sizes), shape)
+	}
+	return fmt.Sprintf("%d %s of %s, %s", e.n, what, e.path, shape)
 }
 
 // referenceFile of a run folder keeps what is known of the real images.

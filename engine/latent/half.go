@@ -25,7 +25,7 @@ type Options struct {
 	// are not tiled. An image that is no larger than a tile is one.
 	Tile int
 	// Prepare says that the device keeps weights as products read them, too, where it can.
-	// That has one place in a memory: it is not for LoadIn.
+	// That has one place in a memory: it is not for LoadIn, nor for more than one size.
 	Prepare bool
 }
 
@@ -34,6 +34,12 @@ type Options struct {
 type half struct {
 	Options
 	tiling
+	*plans
+}
+
+// plans are those for tiles of all sizes, of the same weights.
+type plans struct {
+	which   autoencoder.Half
 	params  []nets.Param
 	weights *plan.Buffer
 	parts   map[[2]int]*part // by height and width of a tile
@@ -62,26 +68,45 @@ func newHalf(o Options, which autoencoder.Half, height, width int) (*half, error
 	if err != nil {
 		return nil, err
 	}
-	h := &half{Options: o, tiling: t, parts: map[[2]int]*part{}}
-	for _, size := range t.sizes() {
+	h := &half{Options: o, tiling: t, plans: &plans{which: which, parts: map[[2]int]*part{}}}
+	return h, h.add()
+}
+
+// also compiles it for another size, too, before it is loaded: with the same weights and memory,
+// which are those of the first.
+func (h *half) also(height, width int) (*half, error) {
+	t, err := newTiling(h.Options, h.which, height, width)
+	if err != nil {
+		return nil, err
+	}
+	other := &half{h.Options, t, h.plans}
+	return other, other.add()
+}
+
+// add compiles the plans for tiles that are not there yet.
+func (h *half) add() (err error) {
+	for _, size := range h.tiling.sizes() {
+		if h.parts[size] != nil {
+			continue
+		}
 		p := &part{}
-		if p.graph, err = o.Model.Build(which, o.Batch, size[0], size[1]); err != nil {
-			return nil, err
+		if p.graph, err = h.Model.Build(h.which, h.Batch, size[0], size[1]); err != nil {
+			return err
 		}
 		if h.weights == nil {
 			h.params = p.graph.Params
-			h.weights = plan.Weights(which.String(), nets.FlatSize(h.params), o.Device.Target(), o.Precision)
+			h.weights = plan.Weights(h.which.String(), nets.FlatSize(h.params), h.Device.Target(), h.Precision)
 		}
 		if err := p.compile(h); err != nil {
-			return nil, err
+			return err
 		}
 		h.parts[size] = p
 		for _, q := range p.all() {
-			h.sizes = plan.Union(h.sizes, q.Sizes)
+			h.plans.sizes = plan.Union(h.plans.sizes, q.Sizes)
 		}
 		h.in, h.out = p.graph.Input.Shape()[3], p.graph.Output.Shape()[3]
 	}
-	return h, nil
+	return nil
 }
 
 func (p *part) compile(h *half) (err error) {
@@ -109,14 +134,14 @@ func (p *part) all() (plans []*plan.Plan) {
 }
 
 // Sizes is the memory of the device that it takes.
-func (h *half) Sizes() plan.Sizes { return h.sizes }
+func (h *half) Sizes() plan.Sizes { return h.plans.sizes }
 
 // Load takes the memory and brings the weights there.
 func (h *half) Load() error {
-	if err := device.CheckMemory(device.Need{What: "the autoencoder", Bytes: h.sizes.Bytes()}); err != nil {
+	if err := device.CheckMemory(device.Need{What: "the autoencoder", Bytes: h.plans.sizes.Bytes()}); err != nil {
 		return fmt.Errorf("%w; smaller tiles take less", err)
 	}
-	memory, err := h.Device.Alloc(h.sizes)
+	memory, err := h.Device.Alloc(h.plans.sizes)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,12 @@ func NewEncoder(o Options, height, width int) (*Encoder, error) {
 	return &Encoder{half: h}, nil
 }
 
+// Also is an encoder for another size on the same memory, compiled before this one is loaded.
+func (e *Encoder) Also(height, width int) (*Encoder, error) {
+	h, err := e.also(height, width)
+	return &Encoder{half: h}, err
+}
+
 // Shape is that of latents.
 func (e *Encoder) Shape() (height, width, channels int) {
 	return e.outHeight(), e.outWidth(), e.out / 2
@@ -73,6 +79,12 @@ func NewDecoder(o Options, height, width int) (*Decoder, error) {
 	d := &Decoder{half: h}
 	d.shift, d.scale = o.Model.Scaling()
 	return d, nil
+}
+
+// Also is a decoder for another size on the same memory, compiled before this one is loaded.
+func (d *Decoder) Also(height, width int) (*Decoder, error) {
+	h, err := d.also(height, width)
+	return &Decoder{half: h, shift: d.shift, scale: d.scale}, err
 }
 
 // Shape is that of images.

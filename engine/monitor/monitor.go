@@ -14,6 +14,7 @@ import (
 	"fluxion/data/stable"
 	"fluxion/engine/device"
 	"fluxion/engine/evaluate"
+	"fluxion/engine/generate"
 	"fluxion/engine/model"
 	"fluxion/engine/plan"
 	"fluxion/engine/record"
@@ -33,6 +34,8 @@ type Options struct {
 	// Given reads so many images of the run's data with their inputs, for a network that is
 	// given these; nil: it is not.
 	Given func(n int) (train.Given, error)
+	// Sizes are those of the samples; nil: all have that of the run.
+	Sizes []generate.Size
 	// Decodes says that samples are latents, of which pictures are made.
 	Decodes bool
 	// Progress shows how many images of a set were looked at; nil: nothing is shown.
@@ -84,16 +87,28 @@ func (m *Monitor) Hook() train.Hook {
 // compile makes the plan of sampling over the buffers of a training step.
 func (m *Monitor) compile(of *train.Step) (plan.Sizes, error) {
 	var err error
-	if m.sampling, err = newSampling(of, m.Settings); err != nil {
+	if m.sampling, err = newSampling(of, m.Settings, m.sizes(of)); err != nil {
 		return nil, err
 	}
 	m.sampling.decodes = m.Decodes
-	return m.sampling.step.Sizes(), nil
+	return m.sampling.shapes.Sizes(), nil
+}
+
+// sizes are those of the samples: of the data's, in their shares, where these have several.
+func (m *Monitor) sizes(of *train.Step) []generate.Size {
+	if m.Sizes != nil {
+		return m.Sizes
+	}
+	return slices.Repeat([]generate.Size{{Height: of.Height, Width: of.Width}}, m.Settings.EvalCount)
 }
 
 // of says all that the numbers after so many images depend on.
 func (m *Monitor) of(images int64) string {
-	return fmt.Sprintf("samples 0 to %d %v, against %s; %s", m.Settings.EvalCount-1, m.sampling.way(images), m.Real.Name, m.About)
+	shapes := ""
+	if n := len(m.sampling.shapes.Steps); n > 1 {
+		shapes = fmt.Sprintf(" in %d shapes", n)
+	}
+	return fmt.Sprintf("samples 0 to %d %v%s, against %s; %s", m.Settings.EvalCount-1, m.sampling.way(images), shapes, m.Real.Name, m.About)
 }
 
 // about tells what is evaluated, and what it costs beside the training between two
@@ -126,12 +141,12 @@ func (m *Monitor) begin(p train.Progress) error {
 	if err := m.collector.Load(); err != nil {
 		return err
 	}
-	if m.sampling.generator, err = m.sampling.step.Load(m.Features.Device, p.Trainer.Memory); err != nil {
+	if m.sampling.generator, err = m.sampling.shapes.Load(m.Features.Device, p.Trainer.Memory); err != nil {
 		return err
 	}
 	if m.Decodes {
 		m.sampling.picture = p.Picture
-		m.sampling.shown[0], m.sampling.shown[1], m.sampling.shown[2] = p.Decoder.Shape()
+		_, _, m.sampling.channels = p.Decoder(m.sampling.sizes[0]).Shape()
 	}
 	if m.Given != nil {
 		if m.sampling.given, err = m.Given(m.Settings.EvalCount); err != nil {

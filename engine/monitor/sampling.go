@@ -16,19 +16,20 @@ import (
 // sample makes by default, numbers 0 and up, classes in turn: the same noise in every
 // evaluation, so that numbers of a run compare.
 type sampling struct {
-	step      *generate.Step
-	generator *generate.Generator // nil until it is on the device
+	shapes    *generate.Shapes
+	sizes     []generate.Size           // of the samples
+	generator *generate.ShapesGenerator // nil until it is on the device
 	settings  train.Settings
 	given     train.Given // what the network is given; empty: nothing
 	of        *train.Step // whose average is sampled
 	decodes   bool        // samples are latents
-	shown     [3]int      // height, width and channels of their pictures
-	picture   func(latent []float32) (pixels []byte, err error)
+	channels  int         // of what is seen of samples
+	picture   func(latent []float32, of generate.Size) (pixels []byte, size generate.Size, err error)
 }
 
-// newSampling compiles it over the buffers of a training step.
-func newSampling(of *train.Step, s train.Settings) (g *sampling, err error) {
-	g = &sampling{settings: s, of: of}
+// newSampling compiles it over the buffers of a training step, for samples of these sizes.
+func newSampling(of *train.Step, s train.Settings, sizes []generate.Size) (g *sampling, err error) {
+	g = &sampling{settings: s, of: of, sizes: sizes, channels: of.Network.Spec().Channels}
 	slots, calls := 0, 0
 	for _, images := range []int64{1, s.Images} { // a student may be trained for fewer steps later
 		w := g.way(images)
@@ -48,10 +49,10 @@ func newSampling(of *train.Step, s train.Settings) (g *sampling, err error) {
 		}
 		slots, calls = max(slots, memory.Slots), max(calls, len(table.Rows))
 	}
-	g.step, err = generate.NewStep(generate.Options{
-		Network: of.Network, Source: of.Objective.Process().Source, Height: of.Height, Width: of.Width, Batch: min(of.Batch, s.EvalCount), Slots: slots,
+	g.shapes, err = generate.NewShapes(generate.Options{
+		Network: of.Network, Source: of.Objective.Process().Source, Batch: of.Batch, Slots: slots,
 		Calls: calls, Target: of.Target, Precision: of.Precision, Weights: of.Buffers.EMA,
-	})
+	}, sizes)
 	return g, err
 }
 
@@ -92,7 +93,7 @@ func (g *sampling) flops() (sample, training float64) {
 	if err != nil {
 		return 0, 0 // which newSampling has told
 	}
-	sample = float64(g.step.Plan.Cost().FLOPs) / float64(g.step.Batch) * float64(len(table.Rows))
+	sample = g.shapes.FLOPs(len(table.Rows)) / float64(len(g.sizes))
 	return sample, float64(g.of.Cost().FLOPs) / float64(g.of.Batch*g.of.Accumulate)
 }
 
@@ -127,17 +128,13 @@ func (samples) Name() string { return "the samples" }
 func (s samples) Len() int   { return len(s.request.Seeds) }
 
 func (s samples) Each(ctx context.Context, visit func(evaluate.Image) error) error {
-	channels := s.of.Network.Spec().Channels
-	shown := [3]int{s.of.Height, s.of.Width, channels}
-	if s.decodes {
-		shown = s.shown
-	}
-	return s.generator.Run(ctx, s.request, func(_ int, made generate.Sample) (err error) {
+	return s.generator.Run(ctx, s.request, func(i int, made generate.Sample) (err error) {
+		size := s.sizes[i]
 		if s.decodes {
-			if made.Pixels, err = s.picture(made.Values); err != nil {
+			if made.Pixels, size, err = s.picture(made.Values, size); err != nil {
 				return err
 			}
 		}
-		return visit(evaluate.Image{Pixels: made.Pixels, Height: shown[0], Width: shown[1], Channels: shown[2]})
+		return visit(evaluate.Image{Pixels: made.Pixels, Height: size.Height, Width: size.Width, Channels: s.channels})
 	})
 }

@@ -26,7 +26,7 @@ func pixelMoments(d data.Dataset) (mean, variance float64) {
 		all.Go(func() {
 			e := data.NewExample(d)
 			for i := w; i < n; i += workers {
-				if err := d.Read(int(int64(i)*int64(d.Len())/int64(n)), e); err != nil {
+				if _, err := e.ReadShaped(d, int(int64(i)*int64(d.Len())/int64(n))); err != nil {
 					continue
 				}
 				for _, p := range e.Bytes {

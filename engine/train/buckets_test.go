@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"fluxion/data"
 	"fluxion/data/datatest"
 	"fluxion/engine/device"
+	"fluxion/engine/rundir"
 	"fluxion/kernels/number"
 	"fluxion/nets"
 )
@@ -147,6 +150,62 @@ func TestBuckets(t *testing.T) {
 			t.Errorf("with another batch: %v", err)
 		}
 	}
+}
+
+// TestGridsInBuckets: rows of a grid have the most frequent shapes, of paired data each image its own,
+// between its input and what it is of; a paired run goes on to the bit.
+func TestGridsInBuckets(t *testing.T) {
+	for _, c := range []struct {
+		n    int
+		want image.Point
+	}{
+		{40, image.Pt(10*12+2, 2+10+8+12+10)}, // four rows, of 8×8, 6×10, 10×6 and 8×8
+		{5, image.Pt(2*12+2, 2+10+8+12)},
+		{2, image.Pt(1*12+2, 2+10+8)},
+	} {
+		s := inBuckets(t)
+		s.Images, s.SampleEvery, s.SampleSteps, s.SampleCount = 16, 16, 1, c.n
+		dir := t.TempDir()
+		o, _ := options(t, s, dir)
+		train(t, o)
+		if got := gridSize(t, dir, 16); got != c.want {
+			t.Errorf("a grid of %d images has %v pixels, want %v", c.n, got, c.want)
+		}
+	}
+	s := inBuckets(t)
+	s.Data = "paired:" + s.Data + "," + s.Data
+	s.SampleCount = 2
+	whole, stopped := t.TempDir(), t.TempDir()
+	o, _ := options(t, s, whole)
+	train(t, o)
+	for images := int64(32); images <= s.Images; images += 32 {
+		part := s
+		part.Images = images
+		o, _ := options(t, part, stopped)
+		train(t, o)
+	}
+	same(t, files(t, stopped), files(t, whole))
+	sizes := SpreadSizes(o.Data, 2)
+	if got, want := gridSize(t, whole, 64), image.Pt(6*(max(sizes[0].Width, sizes[1].Width)+2)+2, max(sizes[0].Height, sizes[1].Height)+4); got != want {
+		t.Errorf("the grid of pairs has %v pixels, want %v", got, want)
+	}
+}
+
+// gridSize is that of a run's grid, in pixels of its images.
+func gridSize(t *testing.T, dir string, images int64) image.Point {
+	t.Helper()
+	path := filepath.Join(dir, "samples", rundir.GridName(images))
+	p, err := data.InspectPNG(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scale := 1
+	if text := p.Text[data.ScaleText]; text != "" {
+		if scale, err = strconv.Atoi(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return image.Pt(p.Width/scale, p.Height/scale)
 }
 
 // TestBucketsRefused: what does not go with several shapes is refused before anything is made.

@@ -83,18 +83,23 @@ func channelsText(n int) string {
 type Given struct {
 	Inputs, Images data.Pixels
 	Classes        []int // −1: none
-	values         int   // of an input
+	Sizes          []generate.Size
+	from           []int // pixels of the images before each, and of all
+	channels       int   // of an input
+	own            int   // of an image
 }
 
 // ReadGiven reads n of data. Where skip is set, those that cannot be read are blank.
 func ReadGiven(d data.Dataset, n int, skip bool) (Given, error) {
 	channels, kind := data.InputOf(d)
-	height, width, own := d.Shape()
-	g := Given{values: height * width * channels}
-	of := height * width * own
-	g.Inputs, g.Images = data.NewPixels(kind, n*g.values), data.NewPixels(d.Kind(), n*of)
-	for i := range n {
-		e := data.Example{Pixels: g.Images.Slice(i*of, (i+1)*of), Input: g.Inputs.Slice(i*g.values, (i+1)*g.values), Class: -1, Noise: data.Own, At: int64(i)}
+	_, _, own := d.Shape()
+	g := Given{Sizes: SpreadSizes(d, n), channels: channels, own: own, from: []int{0}}
+	for i, s := range g.Sizes {
+		g.from = append(g.from, g.from[i]+s.Height*s.Width)
+	}
+	g.Inputs, g.Images = data.NewPixels(kind, g.from[n]*channels), data.NewPixels(d.Kind(), g.from[n]*own)
+	for i, s := range g.Sizes {
+		e := data.Example{Pixels: g.image(i), Input: g.input(i), Class: -1, Noise: data.Own, At: int64(i), Size: s}
 		if err := d.Read(data.Spread(d.Len(), n, i), &e); err != nil {
 			if !skip {
 				return g, err
@@ -150,8 +155,23 @@ func (g Given) Of(r *generate.Request, network nets.Network, source process.Sour
 
 // Input is that of image i, as generate.Request wants it.
 func (g Given) Input(i int, to []float32) error {
-	g.Inputs.Slice(i*g.values, (i+1)*g.values).Values(to)
+	g.input(i).Values(to)
 	return nil
+}
+
+// image and input are those of place i.
+func (g Given) image(i int) data.Pixels { return g.Images.Slice(g.from[i]*g.own, g.from[i+1]*g.own) }
+func (g Given) input(i int) data.Pixels {
+	return g.Inputs.Slice(g.from[i]*g.channels, g.from[i+1]*g.channels)
+}
+
+// SpreadSizes are those of n images of data, evenly spread, as they are trained on.
+func SpreadSizes(d data.Dataset, n int) []generate.Size {
+	all := make([]generate.Size, n)
+	for i := range all {
+		all[i] = data.SizeOf(d, data.Spread(d.Len(), n, i))
+	}
+	return all
 }
 
 // ClassesOf are what a network is told of the images, of which none has the class that

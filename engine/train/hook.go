@@ -60,19 +60,19 @@ const MaxKept = 1 << 30
 
 // Progress is a run as its hooks see it.
 type Progress struct {
-	State             // after a whole step
-	Step      Outcome // of that step alone
-	LR        float64 // of it
-	Before    int64   // images seen before it
-	Last      bool    // no other follows
-	Asked     bool    // a user wants to have a checkpoint and a grid
-	Dir       string  // the run folder
-	Settings  Settings
-	Trainer   *Trainer            // whose memory holds weights and averages
-	Generator *generate.Generator // that samples from the first average; nil: the run makes no grids
-	Decoder   *latent.Decoder     // of samples that are latents; nil: they are none, or nobody Decodes
-	// Picture makes the picture of a sample by the Decoder, valid until the next.
-	Picture func(latent []float32) (pixels []byte, err error)
+	State            // after a whole step
+	Step     Outcome // of that step alone
+	LR       float64 // of it
+	Before   int64   // images seen before it
+	Last     bool    // no other follows
+	Asked    bool    // a user wants to have a checkpoint and a grid
+	Dir      string  // the run folder
+	Settings Settings
+	Trainer  *Trainer // whose memory holds weights and averages
+	// Decoder is that of samples of a size that are latents; nil: they are none, or nobody Decodes.
+	Decoder func(generate.Size) *latent.Decoder
+	// Picture makes the picture of such a sample, valid until the next, and says its size.
+	Picture func(latent []float32, of generate.Size) (pixels []byte, size generate.Size, err error)
 	// Tell tells the user and the log of what does not end the run.
 	Tell func(format string, args ...any)
 	// Record hands what metrics say to all that is told of the run's statuses.
@@ -87,7 +87,7 @@ type Progress struct {
 func (r *run) progress(s State, step Outcome) Progress {
 	return Progress{
 		State: s, Step: step, LR: r.learningRate(s.Images - int64(r.settings.Batch)), Before: s.Images - int64(r.settings.Batch),
-		Last: s.Images >= r.settings.Images, Asked: r.asked, Dir: r.dir, Settings: r.settings, Trainer: r.trainer, Generator: r.generator, Decoder: r.decoding.of(), Picture: r.decoding.picture, Tell: r.warn, Record: r.record.Evaluation, KeepBest: r.keepBest,
+		Last: s.Images >= r.settings.Images, Asked: r.asked, Dir: r.dir, Settings: r.settings, Trainer: r.trainer, Decoder: r.decoding.of(), Picture: r.decoding.picture, Tell: r.warn, Record: r.record.Evaluation, KeepBest: r.keepBest,
 	}
 }
 

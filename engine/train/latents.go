@@ -7,6 +7,7 @@ import (
 	"fluxion/data"
 	"fluxion/data/setting"
 	"fluxion/engine/device"
+	"fluxion/engine/generate"
 	"fluxion/engine/latent"
 	"fluxion/engine/model"
 	"fluxion/engine/plan"
@@ -89,8 +90,9 @@ func (r *run) latentNotes() []string {
 // decoding makes pictures of samples that are latents.
 type decoding struct {
 	data.Autoencoder
-	shape   [3]int          // of pictures
-	decoder *latent.Decoder // nil: none are made
+	shape   [3]int                        // of pictures; of several shapes, those of the set's own
+	decoder *latent.Decoder               // nil: none are made
+	others  map[data.Size]*latent.Decoder // by the size of latents, where they have several
 	values  []float32
 	pixels  []byte
 }
@@ -146,7 +148,21 @@ func (c *decoding) read(d data.Dataset, dev device.Device, shows bool) error {
 	if err != nil {
 		return &data.Error{Path: c.Dir, Problem: "does not agree with the latents beside it", Err: err}
 	}
+	c.others = map[data.Size]*latent.Decoder{}
+	for _, s := range shapes(d) {
+		if c.others[s], err = c.decoder.Also(s.Height, s.Width); err != nil {
+			return &data.Error{Path: c.Dir, Problem: fmt.Sprintf("does not decode latents of %v", s), Err: err}
+		}
+	}
 	return nil
+}
+
+// at is the decoder for latents of a size.
+func (c *decoding) at(s generate.Size) *latent.Decoder {
+	if d := c.others[s]; d != nil {
+		return d
+	}
+	return c.decoder
 }
 
 // picturesDecoded says whether pictures are made of samples that are latents: for grids, or
@@ -163,14 +179,15 @@ func (r *run) shown() (height, width, channels int) {
 	return r.data.Shape()
 }
 
-// picture makes of samples what is shown.
-func (r *run) picture(samples data.Pixels) (data.Pixels, error) {
+// shownAs makes of a sample what is shown.
+func (r *run) shownAs(t data.Tile) (data.Tile, error) {
 	if r.decoding == nil {
-		return samples, nil
+		return t, nil
 	}
-	n := samples.Len() / data.ValuesOf(r.data)
-	images := data.NewPixels(data.Floats, n*r.decoding.shape[0]*r.decoding.shape[1]*r.decoding.shape[2])
-	return images, r.decoding.decoder.Decode(samples.Floats, images.Floats)
+	d := r.decoding.at(t.Size)
+	h, w, c := d.Shape()
+	image := data.Tile{Pixels: data.NewPixels(data.Floats, h*w*c), Size: data.Size{Height: h, Width: w}, Channels: c}
+	return image, d.Decode(t.Floats, image.Floats)
 }
 
 // sizes is the memory of the device that decoding takes, nil for none.
@@ -181,22 +198,23 @@ func (c *decoding) sizes() plan.Sizes {
 	return c.decoder.Sizes()
 }
 
-// of is the decoder; nil: there is none.
-func (c *decoding) of() *latent.Decoder {
-	if c == nil {
+// of gives the decoder for latents of a size; nil: there is none.
+func (c *decoding) of() func(generate.Size) *latent.Decoder {
+	if c == nil || c.decoder == nil {
 		return nil
 	}
-	return c.decoder
+	return c.at
 }
 
-// picture makes one of a latent, valid until the next.
-func (c *decoding) picture(z []float32) ([]byte, error) {
-	if n := c.shape[0] * c.shape[1] * c.shape[2]; c.values == nil {
-		c.values, c.pixels = make([]float32, n), make([]byte, n)
-	}
-	err := c.decoder.Decode(z, c.values)
+// picture makes one of a latent of a size, valid until the next, and says its size.
+func (c *decoding) picture(z []float32, of generate.Size) ([]byte, generate.Size, error) {
+	d := c.at(of)
+	height, width, channels := d.Shape()
+	n := height * width * channels
+	c.values, c.pixels = slices.Grow(c.values[:0], n)[:n], slices.Grow(c.pixels[:0], n)[:n]
+	err := d.Decode(z, c.values)
 	data.Pixels{Floats: c.values}.Picture(c.pixels)
-	return c.pixels, err
+	return c.pixels, data.Size{Height: height, Width: width}, err
 }
 
 // load brings the decoder to memory of the run.

@@ -78,7 +78,7 @@ type run struct {
 	precision number.Type
 	memory    device.Memory
 	trainer   *Trainer
-	generator *generate.Generator // nil: no grids
+	generator *generate.ShapesGenerator // nil: no grids
 	disk      durable.Disk
 	group     collective.Group
 	folder    *rundir.Dir

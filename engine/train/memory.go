@@ -21,7 +21,7 @@ func (s *Step) Needs(d device.Device, sizes plan.Sizes) []device.Need {
 }
 
 // needs is the memory of the host that the run will take at most, known before any of it is.
-func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, sampling *generate.Step) []device.Need {
+func (r *run) needs(d device.Device, sizes plan.Sizes, step *Step, sampling *generate.Shapes) []device.Need {
 	list := step.Needs(d, sizes)
 	for _, h := range r.all {
 		list = append(list, device.HostNeed(d, "what the hook "+h.Name+" takes", h.Bytes))

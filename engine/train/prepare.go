@@ -48,7 +48,7 @@ func (r *run) close() error {
 // planned is a run as plans, before there is anything of it.
 type planned struct {
 	step     *Step
-	sampling *generate.Step // of grids; nil: none
+	sampling *generate.Shapes // of grids; nil: none
 	sizes    plan.Sizes
 	kept     int64 // bytes that would be planned without recomputation
 }
@@ -226,7 +226,7 @@ const residentShare = 4
 
 // compile makes the plans of a step and of grids, and the memory that both need.
 // The data set is part of it if the device has room.
-func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, sizes plan.Sizes, err error) {
+func (r *run) compile(d device.Device) (step *Step, sampling *generate.Shapes, sizes plan.Sizes, err error) {
 	s := r.settings
 	height, width, channels := r.data.Shape()
 	o := StepOptions{
@@ -257,7 +257,7 @@ func (r *run) compile(d device.Device) (step *Step, sampling *generate.Step, siz
 		if step, err = NewStep(o); err != nil {
 			return nil, nil, sizes, err
 		}
-		if sampling, err = r.samplingStep(height, width, step); err != nil {
+		if sampling, err = r.samplingSteps(step); err != nil {
 			return nil, nil, nil, err
 		}
 		if sizes = step.Sizes(); sampling != nil {
@@ -306,7 +306,7 @@ func (r *run) keptBytes(d device.Device) (int64, error) {
 }
 
 // load puts the step, and the sampling of grids, on the device.
-func (r *run) load(d device.Device, sizes plan.Sizes, step *Step, sampling *generate.Step) (err error) {
+func (r *run) load(d device.Device, sizes plan.Sizes, step *Step, sampling *generate.Shapes) (err error) {
 	if r.memory, err = d.Alloc(sizes); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"fluxion/data"
 	"fluxion/engine/generate"
@@ -19,17 +20,17 @@ import (
 // in every grid. A network that is trained for few steps has its own.
 const GridSampler = "euler"
 
-// samplingStep compiles a step of sampling from the EMA, for grids; nil if there are none.
-func (r *run) samplingStep(height, width int, step *Step) (*generate.Step, error) {
-	n := r.gridCount()
-	if n == 0 {
+// samplingSteps compiles the steps of sampling from the EMA, for grids; nil if there are none.
+func (r *run) samplingSteps(step *Step) (*generate.Shapes, error) {
+	if r.gridCount() == 0 {
 		return nil, nil
 	}
-	return generate.NewStep(generate.Options{
-		Network: r.network, Source: r.objective.Process().Source, Height: height, Width: width, Batch: min(r.settings.Batch, n),
+	sizes, _ := r.gridSizes()
+	return generate.NewShapes(generate.Options{
+		Network: r.network, Source: r.objective.Process().Source, Batch: r.settings.Batch,
 		Calls: r.sampleSteps(0), Target: step.Target, Precision: r.precision, Weights: step.Buffers.EMA,
 		Guided: r.gridGuidance().Scale != 1 && !r.network.Spec().Told(),
-	})
+	}, sizes)
 }
 
 // gridGuidance is that of a grid's images. A network that is told its guidance is told one
@@ -117,8 +118,28 @@ func (r *run) sampleSteps(images int64) int {
 	return r.settings.SampleSteps
 }
 
-// gridColumns is the number of images in a row of a grid.
-const gridColumns = 10
+// gridColumns is the number of images in a row of a grid, gridRows how many shapes it shows if it has
+// room for fewer such rows.
+const gridColumns, gridRows = 10, 4
+
+// gridSizes are those of the images of a grid, and how many are in a row. Of images of several shapes
+// each row has one, the most frequent first.
+func (r *run) gridSizes() (sizes []generate.Size, columns int) {
+	n, b := r.gridCount(), data.BucketsOf(r.data)
+	height, width, _ := r.data.Shape()
+	switch {
+	case b == nil:
+		return slices.Repeat([]generate.Size{{Height: height, Width: width}}, n), gridColumns
+	case r.settings.TakesInputs(r.data):
+		return SpreadSizes(r.data, n), gridColumns
+	}
+	often := b.MostFrequent(min(n, max(n/gridColumns, gridRows)))
+	columns = min(gridColumns, (n+len(often)-1)/len(often))
+	for i := range n {
+		sizes = append(sizes, often[i/columns%len(often)])
+	}
+	return sizes, columns
+}
 
 func (r *run) gridPath(images int64) string {
 	return filepath.Join(r.dir, rundir.SamplesDir, rundir.GridName(images))
@@ -147,12 +168,13 @@ func (r *run) samples(ctx context.Context, images int64) error {
 	if err != nil {
 		return err
 	}
-	n := r.gridCount()
-	height, width, channels := r.data.Shape()
-	size := height * width * channels
-	all := data.NewPixels(r.data.Kind(), n*size)
+	sizes, columns := r.gridSizes()
+	_, _, channels := r.data.Shape()
+	tiles := make([]data.Tile, len(sizes))
 	err = r.generator.Run(ctx, request, func(i int, s generate.Sample) error {
-		all.Slice(i*size, (i+1)*size).Copy(data.Pixels{Bytes: s.Pixels, Floats: s.Values})
+		pixels := data.NewPixels(r.data.Kind(), sizes[i].Height*sizes[i].Width*channels)
+		pixels.Copy(data.Pixels{Bytes: s.Pixels, Floats: s.Values})
+		tiles[i] = data.Tile{Pixels: pixels, Size: sizes[i], Channels: channels}
 		return nil
 	})
 	if err != nil {
@@ -163,10 +185,12 @@ func (r *run) samples(ctx context.Context, images int64) error {
 	}
 	path := r.gridPath(images)
 	if err = r.disk.MkdirAll(filepath.Dir(path)); err == nil {
-		if all, err = r.picture(all); err != nil {
-			return err
+		for i, t := range tiles {
+			if tiles[i], err = r.shownAs(t); err != nil {
+				return err
+			}
 		}
-		err = r.writeGrid(path, all, given)
+		err = r.writeGrid(path, tiles, given, columns)
 	}
 	if err != nil { // the disk may be full for a while
 		r.warn("no grid after %d images, the run goes on: %v", images, err)
@@ -184,14 +208,15 @@ func (r *run) gridRequest(images int64) (request generate.Request, given Given, 
 	request = generate.Request{
 		Table: table, Seed: r.settings.Seed, Guidance: r.gridGuidance(), Clip: data.Pictures(r.data) && table.Rows[0].Call.Limits(), NullClass: r.nullClass(),
 	}
-	n := r.gridCount()
+	sizes, columns := r.gridSizes()
+	n := len(sizes)
 	if r.making != nil {
 		request.Step = func(done, of int) { r.making(done*n/of, n) }
 	}
 	for i := range n {
 		request.Seeds = append(request.Seeds, int64(i))
 		if classes := len(r.data.Classes()); classes > 0 {
-			request.Classes = append(request.Classes, i%min(classes, gridColumns))
+			request.Classes = append(request.Classes, i%min(classes, columns))
 		}
 	}
 	r.trainer.Label(&request, !r.settings.TakesInputs(r.data))
@@ -217,25 +242,31 @@ func (r *run) firstSamples(ctx context.Context) error {
 }
 
 // writeGrid writes samples side by side; of inputs between these and the images of the data.
-func (r *run) writeGrid(path string, samples data.Pixels, given Given) error {
+func (r *run) writeGrid(path string, samples []data.Tile, given Given, columns int) error {
 	height, width, channels := r.shown()
-	n := r.gridCount()
-	inputs, _ := data.InputOf(r.data)
-	if r.decoding != nil { // so are they
-		inputs = channels
-	}
-	seen, _ := data.Showable(height, width, inputs)
-	if given.Classes == nil || !seen {
-		return data.WriteSheet(path, samples, n, height, width, channels, gridColumns)
-	}
-	for _, latents := range []*data.Pixels{&given.Inputs, &given.Images} {
-		var err error
-		if *latents, err = r.picture(*latents); err != nil {
-			return err
+	if _, points := data.Showable(height, width, channels); points {
+		var all []float32
+		for _, t := range samples {
+			all = append(all, t.Floats...)
 		}
+		return data.WriteSheet(path, data.Pixels{Floats: all}, len(samples), height, width, channels, columns)
 	}
-	own := func(p data.Pixels) data.Strip { return data.Strip{Pixels: p, Channels: channels} }
-	strips := []data.Strip{{Pixels: given.Inputs, Channels: inputs}, own(samples), own(given.Images)}
-	pixels, channels := data.SideBySide(n, height, width, strips...)
-	return data.WriteSheet(path, data.Pixels{Bytes: pixels}, n*len(strips), height, width, channels, gridColumns/len(strips)*len(strips))
+	inputs, _ := data.InputOf(r.data)
+	seen, _ := data.Showable(height, width, inputs)
+	if given.Classes == nil || !seen && r.decoding == nil {
+		return data.WriteTiles(path, samples, columns)
+	}
+	var all []data.Tile
+	_, _, own := r.data.Shape()
+	for i, t := range samples {
+		row := []data.Tile{{Pixels: given.input(i), Size: given.Sizes[i], Channels: inputs}, {Pixels: given.image(i), Size: given.Sizes[i], Channels: own}}
+		for k := range row {
+			var err error
+			if row[k], err = r.shownAs(row[k]); err != nil {
+				return err
+			}
+		}
+		all = append(all, row[0], t, row[1])
+	}
+	return data.WriteTiles(path, all, columns/3*3)
 }

@@ -170,8 +170,8 @@ func (s Settings) Validate() error {
 			return &SettingError{c.key, fmt.Sprintf("%v is out of range, want %s", x.Value.Get(), x.Bounds())}
 		}
 	}
-	if err := data.Fit(s.Fit).Check(s.Data, s.Size); err != nil {
-		return &SettingError{"fit", err.Error()}
+	if err := s.CheckFit(); err != nil {
+		return err
 	}
 	if s.LREnd > s.LR {
 		return &SettingError{"lr_end", fmt.Sprintf("%v is above the lr of %v; want at most that", s.LREnd, s.LR)}
@@ -189,6 +189,14 @@ func (s Settings) Validate() error {
 		return &SettingError{"ema_snapshot_every", fmt.Sprintf("%d is for averages by a power of time alone (--ema power), and there are %v; leave it out", s.EMASnapshotEvery, s.EMA)}
 	}
 	return s.checkMethods()
+}
+
+// CheckFit says why images cannot be brought to the size as they are to be.
+func (s Settings) CheckFit() error {
+	if err := data.Fit(s.Fit).Check(s.Data, s.Size); err != nil {
+		return &SettingError{"fit", err.Error()}
+	}
+	return nil
 }
 
 // Change is a setting that differs between two runs.
