@@ -19,14 +19,14 @@ struct Group {
 
   float sum[tiles][64] = {};
 
-  // step multiplies tiles of a, which begin at these places, and b.
-  __device__ void step(const uint32_t (&a)[tiles], uint32_t b) {
-    constexpr int k_a = side_a ? 16 * row_bytes : 32, k_b = side_b ? 16 * row_bytes : 32;
+  // step multiplies tiles of a, which have these descriptors, and b.
+  __device__ void step(const uint64_t (&a)[tiles], uint64_t b) {
+    constexpr int k_a = (side_a ? 16 * row_bytes : 32) / 16, k_b = (side_b ? 16 * row_bytes : 32) / 16;
     multiply_begin();
 #pragma unroll
     for (int k = 0; k < depth / 16; k++) {
 #pragma unroll
-      for (int i = 0; i < tiles; i++) multiply<side_a, side_b>(sum[i], descriptor<panel>(a[i] + k * k_a), descriptor<panel>(b + k * k_b));
+      for (int i = 0; i < tiles; i++) multiply<side_a, side_b>(sum[i], a[i] + k * k_a, b + k * k_b);
     }
     multiply_commit();
   }
@@ -132,6 +132,9 @@ struct Group {
   }
 };
 
+// group_of_warp is the group of this warp, of which the compiler knows that it is that of all lanes.
+__device__ inline int group_of_warp() { return __shfl_sync(0xffffffffu, threadIdx.x / group_threads, 0); }
+
 // Ring is stages of shared memory that are filled and emptied in turn: by one thread, and by all warps of the groups.
 template <int stages>
 struct Ring {
@@ -230,15 +233,17 @@ __device__ inline void multiply_tile(const TensorMap &map_a, const TensorMap &ma
 
   if constexpr (multiplying > 0) take_registers<multiplying>();
   Group<kind, tiles> mine;
-  const int group = threadIdx.x / group_threads;
+  const int group = group_of_warp();
+  const uint64_t first_a = descriptor<panel>(memory + group * tiles * panel), first_b = descriptor<panel>(memory + bytes_a);
   int i = from; // < to; the assembler must know that there is a step, or it lets each product end before the next
 #pragma unroll 1
   do {
     ring.wait();
-    uint32_t a[tiles];
+    const uint64_t slot = ring.slot * (bytes / 16);
+    uint64_t a[tiles];
 #pragma unroll
-    for (int j = 0; j < tiles; j++) a[j] = memory + ring.slot * bytes + (group * tiles + j) * panel;
-    mine.step(a, memory + ring.slot * bytes + bytes_a);
+    for (int j = 0; j < tiles; j++) a[j] = first_a + slot + j * (panel / 16);
+    mine.step(a, first_b + slot);
     multiply_wait<1>(); // the step before is over
     if (i > from) ring.release();
     ring.next();
@@ -296,24 +301,28 @@ __device__ inline void multiply_tall(const TensorMap &map_a, const TensorMap &ma
 
   if constexpr (multiplying > 0) take_registers<multiplying>();
   Group<kind, tiles> mine;
-  const int group = threadIdx.x / group_threads;
-  uint32_t rows[tiles]; // of the box, where a tile begins
+  const int group = group_of_warp();
+  const uint64_t first_b = descriptor<panel>(memory_b);
+  uint64_t first_a[tiles]; // of the box, where a tile begins
 #pragma unroll
   for (int j = 0; j < tiles; j++) {
     const int row = (group * tiles + j) * 64;
-    rows[j] = row + row / image * 2 * p.grid_w + (p.direction < 0 ? 2 * p.grid_w : 0);
+    first_a[j] = descriptor<panel>(memory_a + (row + row / image * 2 * p.grid_w + (p.direction < 0 ? 2 * p.grid_w : 0)) * row_bytes);
   }
+  const int64_t tap = p.direction * p.grid_w * (row_bytes / 16); // from one to the next
   int i = from;
 #pragma unroll 1
   do {
     ring_a.wait();
+    uint64_t a[tiles];
+#pragma unroll
+    for (int j = 0; j < tiles; j++) a[j] = first_a[j] + ring_a.slot * (box_bytes / 16);
 #pragma unroll
     for (int tap_y = 0; tap_y < 3; tap_y++) {
       ring_b.wait();
-      uint32_t a[tiles];
+      mine.step(a, first_b + ring_b.slot * (weights_bytes / 16));
 #pragma unroll
-      for (int j = 0; j < tiles; j++) a[j] = memory_a + ring_a.slot * box_bytes + (rows[j] + p.direction * tap_y * p.grid_w) * row_bytes;
-      mine.step(a, memory_b + ring_b.slot * weights_bytes);
+      for (int j = 0; j < tiles; j++) a[j] += tap;
       multiply_wait<1>();
       if (i > from || tap_y > 0) ring_b.release();
       if (i > from && tap_y == 0) ring_a.release();
@@ -363,13 +372,14 @@ __device__ inline void multiply_tall_gradient(const TensorMap &map_a, const Tens
 
   take_registers<160>();
   Group<TN, tiles> mine;
-  const int group = threadIdx.x / group_threads;
+  const int group = group_of_warp();
+  const uint64_t first_a = descriptor<panel>(memory + group * p.grid_w * row_bytes), first_b = descriptor<panel>(memory + 2 * tall);
   int i = from;
 #pragma unroll 1
   do {
     ring.wait();
-    const uint32_t a = memory + ring.slot * bytes + group * p.grid_w * row_bytes;
-    mine.step({a, a + tall}, memory + ring.slot * bytes + 2 * tall);
+    const uint64_t a = first_a + ring.slot * (bytes / 16);
+    mine.step({a, a + tall / 16}, first_b + ring.slot * (bytes / 16));
     multiply_wait<1>();
     if (i > from) ring.release();
     ring.next();

@@ -53,7 +53,8 @@ template <int Threads>
 __device__ inline void group_sync(int barrier) { asm volatile("bar.sync %0, %1;" ::"r"(barrier), "n"(Threads) : "memory"); }
 
 // descriptor of an operand whose rows of 128 bytes are swizzled, in pieces of 8 rows: along k if k is
-// contiguous, else along m or n, 64 of them in a piece, and Apart bytes from one 64 to the next.
+// contiguous, else along m or n, 64 of them in a piece, and Apart bytes from one 64 to the next. What
+// lies some bytes further on has a sixteenth of them more.
 template <int Apart>
 __device__ inline uint64_t descriptor(uint32_t address) {
   constexpr uint64_t by_128 = uint64_t(1) << 62, eight_rows = uint64_t(1024 >> 4) << 32;
