@@ -16,6 +16,7 @@ struct Group {
   // Results leave through shared memory, so that a warp writes whole rows; all tiles of a group at once, but for TN.
   static constexpr int together = kind == TN ? 1 : tiles, pitch = width + 8, strip_floats = together * 64 * pitch + 3 * group_threads;
   static constexpr int batch = 4, chunks = width / 4, apart = group_threads / chunks; // rows that a thread writes: four columns of each
+  static_assert(64 == 4 * apart * batch, "a thread writes four batches of a strip");
 
   float sum[tiles][64] = {};
 
@@ -34,24 +35,28 @@ struct Group {
   // moments of values as they are after rounding.
   __device__ static Moments moments(const float (&v)[batch][4]) {
     Moments m = {batch * 4, 0, 0};
+    float r[batch * 4];
 #pragma unroll
-    for (int i = 0; i < batch * 4; i++) m.mean += widen(narrow<bf16>(v[i / 4][i % 4]));
+    for (int i = 0; i < batch * 4; i += 2) {
+      widen2(r[i], r[i + 1], narrow2(v[i / 4][i % 4], v[i / 4][i % 4 + 1]));
+      m.mean += r[i] + r[i + 1];
+    }
     m.mean /= batch * 4;
 #pragma unroll
     for (int i = 0; i < batch * 4; i++) {
-      const float d = widen(narrow<bf16>(v[i / 4][i % 4])) - m.mean;
+      const float d = r[i] - m.mean;
       m.squares = fmaf(d, d, m.squares);
     }
     return m;
   }
 
-  // strip_of writes 64 rows from first on, all of one image if there is a vector for each, as finish does.
-  template <typename Out>
-  __device__ static Moments strip_of(const Product &p, const float *shared, int first, int rows, int column, int64_t out, bool measured) {
-    const bool alike = !p.mapped || (p.out_step == 1 && p.out_size == p.grid_size && p.out_w == p.grid_w); // rows of product and result
-    const int thread = threadIdx.x % group_threads, c = column + thread % chunks * 4;
+  // whole writes 64 rows from first on, as finish does, where row i of the product is row i of the result. They are of one
+  // image if there is a vector for each. added says that there is an addend.
+  template <typename Out, bool added>
+  __device__ static Moments whole(const Product &p, const float *shared, int first, int rows, int column, int64_t out, bool measured) {
+    const int thread = threadIdx.x % group_threads, c = column + thread % chunks * 4, row = first + thread / chunks;
     const bool there = c < p.width && first < rows;
-    int row = first + thread / chunks;
+    int left = there ? rows - row : 0; // rows from this one on
     float extra[4] = {};
     if (there && p.bias) load(extra, p.bias + c);
     if (there && p.per_image) {
@@ -60,32 +65,51 @@ struct Group {
 #pragma unroll
       for (int j = 0; j < 4; j++) extra[j] += image[j];
     }
-    Out *to = static_cast<Out *>(p.out) + out + c;
-    const bf16 *add = static_cast<const bf16 *>(p.add) + c;
+    Out *to = static_cast<Out *>(p.out) + out + int64_t(row) * p.out_pitch + c;
+    const bf16 *add = static_cast<const bf16 *>(p.add) + int64_t(row) * p.add_pitch + c;
+    const int64_t next = int64_t(apart) * p.out_pitch, next_add = int64_t(apart) * p.add_pitch;
     shared += thread / chunks * pitch + thread % chunks * 4;
     Moments mine = {};
 #pragma unroll 1
-    for (int i = 0; i < 64 / (apart * batch); i++) {
-      int at[batch];
-      float v[batch][4], more[batch][4] = {};
+    for (int i = 0; i < 4; i++, left -= apart * batch, shared += apart * batch * pitch) {
+      float v[batch][4];
 #pragma unroll
       for (int k = 0; k < batch; k++) {
-        at[k] = there && row < rows ? row : -1;
-        if (!alike && at[k] >= 0) at[k] = int(place(p, row).row);
+        float more[4] = {};
+        if (added && k * apart < left) load(more, add);
         load(v[k], shared + k * apart * pitch);
-        if (p.add && at[k] >= 0) load(more[k], add + int64_t(at[k]) * p.add_pitch);
-        row += apart;
+#pragma unroll
+        for (int j = 0; j < 4; j++) v[k][j] += added ? extra[j] + more[j] : extra[j];
+        add += next_add;
       }
 #pragma unroll
-      for (int k = 0; k < batch; k++) {
-#pragma unroll
-        for (int j = 0; j < 4; j++) v[k][j] += extra[j] + more[k][j];
-        if (at[k] >= 0) store(to + int64_t(at[k]) * p.out_pitch, v[k]);
+      for (int k = 0; k < batch; k++, to += next) {
+        if (k * apart < left) store(to, v[k]);
       }
-      if (measured) mine.join(moments(v));
-      shared += apart * batch * pitch;
+      if (!measured) continue;
+      const Moments m = moments(v); // of as many values each time, so that Moments::join needs no division
+      const float share = i == 0 ? 1 : i == 1 ? 0.5f : i == 2 ? 1 / 3.f : 0.25f, between = m.mean - mine.mean;
+      mine.squares += m.squares + between * between * mine.count * share;
+      mine.mean += between * share;
+      mine.count += m.count;
     }
     return mine;
+  }
+
+  // strip_of writes 64 rows, wherever they go.
+  __device__ static Moments strip_of(const Product &p, const float *shared, int first, int rows, int column, int64_t out, bool measured) {
+    if (!p.mapped || (p.out_step == 1 && p.out_size == p.grid_size && p.out_w == p.grid_w)) {
+      if (p.float_out && !p.add) return whole<float, false>(p, shared, first, rows, column, out, false);
+      if (kind != TN && !p.float_out) return p.add ? whole<bf16, true>(p, shared, first, rows, column, out, measured) : whole<bf16, false>(p, shared, first, rows, column, out, measured);
+    }
+    const int thread = threadIdx.x % group_threads;
+#pragma unroll 1
+    for (int i = thread / chunks; i < 64; i += apart) {
+      float v[1][4];
+      load(v[0], shared + i * pitch + thread % chunks * 4);
+      finish<bf16, 1>(p, out, {first + i}, rows, {column + thread % chunks * 4}, v);
+    }
+    return {};
   }
 
   // write brings the sums out and leaves their moments. first is the row of the product at the group's first
@@ -94,6 +118,7 @@ struct Group {
     Moments *parts = reinterpret_cast<Moments *>(shared + together * 64 * pitch); // [apart][chunks]
     const int thread = threadIdx.x % group_threads, lane = thread % 32;
     const bool measured = kind == NN && p.group;
+    float *mine = shared + (thread / 32 * 16 + lane / 4) * pitch + lane % 4 * 2;
 #pragma unroll
     for (int top = 0; top < tiles; top += together) {
       if (top > 0) group_sync<group_threads>(barrier);
@@ -102,7 +127,7 @@ struct Group {
 #pragma unroll
         for (int j = 0; j < width / 8; j++) {
           const float(&s)[64] = sum[top + i];
-          float *at = shared + (i * 64 + thread / 32 * 16 + lane / 4) * pitch + j * 8 + lane % 4 * 2;
+          float *at = mine + i * 64 * pitch + j * 8;
           *reinterpret_cast<float2 *>(at) = make_float2(s[4 * j], s[4 * j + 1]);
           *reinterpret_cast<float2 *>(at + 8 * pitch) = make_float2(s[4 * j + 2], s[4 * j + 3]);
         }
@@ -112,14 +137,15 @@ struct Group {
       for (int i = 0; i < together; i++) {
         const int row = first + (top + i) * 64;
         const float *from = shared + i * 64 * pitch;
-        const Moments mine = p.float_out ? strip_of<float>(p, from, row, rows, column, out, measured) : strip_of<bf16>(p, from, row, rows, column, out, measured);
+        const Moments left = strip_of(p, from, row, rows, column, out, measured);
         if constexpr (kind == NN) {
           if (!measured) continue;
-          parts[thread] = mine;
+          parts[thread] = left;
           group_sync<group_threads>(barrier);
           const int quarter = p.group / 4;
           for (int g = thread; g < width / p.group; g += group_threads) {
             Moments all = {};
+#pragma unroll 1
             for (int k = 0; k < apart * quarter; k++) all.join(parts[k / quarter * chunks + g * quarter + k % quarter]);
             if (row >= rows || column / p.group + g >= p.groups) continue;
             float *at = p.moments + row / strip * 3 * p.groups + column / p.group + g;
