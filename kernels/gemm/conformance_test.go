@@ -112,7 +112,7 @@ func (c combination) asked() bool {
 	case !slices.Contains(c.walk.kinds, c.kind),
 		c.walk.heads && (c.splits > 1 || c.add || c.image || c.bias || c.group > 0),
 		c.image && c.kind == TN, // no row of the result is of an image
-		c.sums() && (c.group != 4 || c.groups != nil),
+		c.sums() && c.group != 4,
 		c.group > 0 && !c.sums() && (!measured || c.ragged || c.single), // see Chunks
 		c.single && c.of == number.Float32,
 		c.groups != nil && (c.walk.heads || c.walk.y(8).Taps*c.walk.x(8).Taps == 0 || c.groups.tall && (c.walk.y(8).Taps != tallTaps || c.walk.stride != 1)):

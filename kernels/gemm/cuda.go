@@ -104,8 +104,8 @@ func (p CUDA) ScratchBytes() int {
 		c := choose(p, access)
 		need = max(need, 4*roundUp(p.Width, 4)*(p.shared(c)+p.columnParts(c)))
 	}
-	if c, ok := p.groups(); ok && c.splits > 1 {
-		need = max(need, 4*c.splits*p.rows()*roundUp(p.Width, 4))
+	if c, ok := p.groups(); ok {
+		need = max(need, 4*roundUp(p.Width, 4)*(p.shared(c)+p.columnParts(c)))
 	}
 	return need
 }
@@ -118,18 +118,12 @@ func (p CUDA) shared(c choice) int {
 	return c.splits * p.rows()
 }
 
-// SumsColumns says whether the product makes Sums itself: wgmma's does not.
-func (p CUDA) SumsColumns() bool {
-	_, _, by := p.byGroups(p.access())
-	return !by
-}
-
 // columnParts is the rows that are left of sums of B's columns.
 func (p CUDA) columnParts(c choice) int {
 	if p.Sums == 0 {
 		return 0
 	}
-	return c.splits * c.down
+	return c.splits * c.turns()
 }
 
 // Calls returns the product, and where blocks share sums, what adds them up.
@@ -175,7 +169,7 @@ func (p CUDA) bind(c choice, a access) []cuda.Call {
 		args.Rows = 0
 	}
 	if p.Sums != 0 {
-		part.Moments, part.Group = p.Scratch+cuda.Address(4*columns*p.shared(c)), int32(c.down)
+		part.Moments, part.Group = p.Scratch+cuda.Address(4*columns*p.shared(c)), int32(c.turns())
 		args.Moments, args.Groups = p.Sums, int32(p.columnParts(c))
 		blocks += ceil(p.Width, 32)
 	}

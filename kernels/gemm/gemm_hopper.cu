@@ -193,6 +193,51 @@ struct Ring {
   }
 };
 
+// Columns are sums of b's columns, for the gradient of a bias. Blocks above each other have the same tiles of b, and
+// so have their groups: they take turns, a step each.
+struct Columns {
+  static constexpr int chunk = 8, rows = group_threads / (width / chunk); // columns of a thread; rows that a group reads at a time
+  static_assert(rows == 8, "a thread reads the same row of each piece of the swizzle");
+  float sum[chunk] = {};
+  int turn, turns; // steps until this group's; how many take turns
+  uint32_t at;     // of the tile
+
+  // Of so many groups of the block, this one.
+  __device__ Columns(const Product &p, int down, int groups, int group) : turns(p.moments ? p.group : 1 << 30) {
+    const int thread = threadIdx.x % group_threads, c = thread % 8, row = thread / 16;
+    turn = p.moments ? down * groups + group : turns;
+    at = thread / 8 % 2 * panel + row * row_bytes + (c ^ row) * 16;
+  }
+
+  __device__ void step(uint32_t b) {
+    if (turn-- > 0) return;
+    turn = turns - 1;
+#pragma unroll
+    for (int i = 0; i < depth / rows; i++) {
+      uint4 word;
+      shared_load(word, b + at + i * rows * row_bytes);
+      float v[chunk];
+      load(v, reinterpret_cast<const bf16 *>(&word));
+#pragma unroll
+      for (int j = 0; j < chunk; j++) sum[j] += v[j];
+    }
+    __syncwarp(); // before one lane says that the warp has read it
+  }
+
+  // leave writes the sums of the columns from this one on. The group's shared memory is free before and after.
+  __device__ void leave(const Product &p, float *shared, int barrier, int row, int column) const {
+    if (!p.moments) return;
+    const int thread = threadIdx.x % group_threads;
+    store(shared + thread / 16 * width + thread / 8 % 2 * 64 + thread % 8 * chunk, sum);
+    group_sync<group_threads>(barrier);
+    float all = 0;
+#pragma unroll
+    for (int r = 0; r < rows; r++) all += shared[r * width + thread];
+    if (column + thread < p.width) p.moments[int64_t(row) * p.pitch() + column + thread] = all;
+    group_sync<group_threads>(barrier);
+  }
+};
+
 // copy_weights copies a tile of b for nn or nt: 64 of k from this one on, of a matrix of weights.
 template <Kind kind>
 __device__ inline void copy_weights(uint32_t to, const TensorMap &map, uint32_t ready, int column, int k, int weights) {
@@ -261,6 +306,7 @@ __device__ inline void multiply_tile(const TensorMap &map_a, const TensorMap &ma
   Group<kind, tiles> mine;
   const int group = group_of_warp();
   const uint64_t first_a = descriptor<panel>(memory + group * tiles * panel), first_b = descriptor<panel>(memory + bytes_a);
+  Columns columns(p, down, groups, group);
   int i = from; // < to; the assembler must know that there is a step, or it lets each product end before the next
 #pragma unroll 1
   do {
@@ -270,6 +316,7 @@ __device__ inline void multiply_tile(const TensorMap &map_a, const TensorMap &ma
 #pragma unroll
     for (int j = 0; j < tiles; j++) a[j] = first_a + slot + j * (panel / 16);
     mine.step(a, first_b + slot);
+    if constexpr (kind == TN) columns.step(memory + ring.slot * bytes + bytes_a);
     multiply_wait<1>(); // the step before is over
     if (i > from) ring.release();
     ring.next();
@@ -278,6 +325,7 @@ __device__ inline void multiply_tile(const TensorMap &map_a, const TensorMap &ma
   group_sync<groups * group_threads>(1); // what the other group multiplied lies where this one's results go
 
   const int rows = tap * p.depth + (kind == TN ? p.depth : p.pixels);
+  if constexpr (kind == TN) columns.leave(p, generic(memory) + group * mine.strip_floats, 2 + group, blockIdx.y * p.group + down * groups + group, column);
   mine.write(p, generic(memory) + group * mine.strip_floats, 2 + group, tap * p.depth + first_row + group * (M / groups), rows, column, blockIdx.y * p.out_split);
 }
 
@@ -400,12 +448,14 @@ __device__ inline void multiply_tall_gradient(const TensorMap &map_a, const Tens
   Group<TN, tiles> mine;
   const int group = group_of_warp();
   const uint64_t first_a = descriptor<panel>(memory + group * p.grid_w * row_bytes), first_b = descriptor<panel>(memory + 2 * tall);
+  Columns columns(p, down, groups, group);
   int i = from;
 #pragma unroll 1
   do {
     ring.wait();
     const uint64_t a = first_a + ring.slot * (bytes / 16);
     mine.step({a, a + tall / 16}, first_b + ring.slot * (bytes / 16));
+    columns.step(memory + ring.slot * bytes + 2 * tall);
     multiply_wait<1>();
     if (i > from) ring.release();
     ring.next();
@@ -413,6 +463,7 @@ __device__ inline void multiply_tall_gradient(const TensorMap &map_a, const Tens
   multiply_wait<0>();
   group_sync<groups * group_threads>(1);
   const int tap = (group * p.taps_x + tap_x) * p.depth;
+  columns.leave(p, generic(memory) + group * mine.strip_floats, 2 + group, blockIdx.y * p.group + down * groups + group, column);
   mine.write(p, generic(memory) + group * mine.strip_floats, 2 + group, tap + first_row, tap + p.depth, column, blockIdx.y * p.out_split);
 }
 

@@ -20,9 +20,10 @@ var hopper = cuda.Register("gemm_hopper_compute_90a", ptxHopper)
 
 // As in gemm_hopper.cu.
 const (
-	groupDepth = 64  // of k in a step
-	groupWidth = 128 // columns of a tile
-	tallTaps   = 3   // above each other, whose pixels are one box
+	groupDepth   = 64  // of k in a step
+	groupWidth   = 128 // columns of a tile
+	groupThreads = 128
+	tallTaps     = 3 // above each other, whose pixels are one box
 )
 
 // groupTile is a compiled kernel.

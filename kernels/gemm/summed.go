@@ -52,23 +52,8 @@ func (s Summed) product(l cuda.Launch) CUDA {
 	return p
 }
 
-func (s Summed) alone(l cuda.Launch) (cuda.Kernel, cuda.Launch) {
-	return s.Bias.(cuda.Kernel), cuda.Launch{Card: l.Card, In: l.In[1:2], Out: l.In[2], Scratch: l.Scratch}
-}
-
-// CUDAScratch is that of the product, or of sums for themselves.
-func (s Summed) CUDAScratch(l cuda.Launch) int {
-	k, bias := s.alone(l)
-	return max(s.product(l).ScratchBytes(), k.CUDAScratch(bias))
-}
+// CUDAScratch is that of the product.
+func (s Summed) CUDAScratch(l cuda.Launch) int { return s.product(l).ScratchBytes() }
 
 // CUDA is the product, whose blocks have tiles of dy in shared memory.
-func (s Summed) CUDA(l cuda.Launch) []cuda.Call {
-	p := s.product(l)
-	if p.SumsColumns() {
-		return p.Calls()
-	}
-	p.Sums = 0
-	k, bias := s.alone(l)
-	return append(p.Calls(), k.CUDA(bias)...)
-}
+func (s Summed) CUDA(l cuda.Launch) []cuda.Call { return s.product(l).Calls() }

@@ -192,6 +192,14 @@ func (c choice) chunkSteps(p CUDA) int {
 	return p.taps()
 }
 
+// turns is how many take turns in summing the columns of B: blocks above each other or, by wgmma, groups of theirs.
+func (c choice) turns() int {
+	if c.groups == nil {
+		return c.down
+	}
+	return c.down * ((c.groups.threads - 1) / groupThreads) // the rest copies
+}
+
 func (c choice) function(k Kind, a access, t number.Type) string {
 	variant := [...]string{"", "_gather_b", "_gather"}[a]
 	return fmt.Sprintf("gemm_%v_%dx%d%s_%s", k, c.m, c.n, variant, suffix(t))
