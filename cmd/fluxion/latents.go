@@ -34,6 +34,7 @@ type latentsOptions struct {
 	setOptions
 	sources                              *settings.Sources
 	vae                                  string // folder
+	scaling                              string // of latents, in the place of the autoencoder's own; empty: that
 	part, number                         string
 	shard, batch, tile, threads, columns int
 	flip, decode, skipBroken             bool
@@ -54,7 +55,9 @@ classes; training draws a latent of them each time. OUT/latents.json says how th
 made, OUT/vae is the autoencoder, by which grids and samples of a model are decoded.
 
 A mirrored latent is not the latent of the mirrored image: --flip keeps that, too, for
-train --flip. --type fp16 or bf16 takes half the room. The same command again makes
+train --flip. --scaling edm2 brings each channel of the latents of Stable Diffusion's
+autoencoder to a mean of 0 and half the deviation of data, as EDM2 has them, and OUT/vae
+says so in the keys of diffusers (latents_mean, latents_std). --type fp16 or bf16 takes half the room. The same command again makes
 what is missing; --part 2/3 makes the second third of the files, so that several
 processes or machines make one folder. --skip-broken reads all images once before, so
 that every part leaves out the same.
@@ -93,6 +96,10 @@ func (o *latentsOptions) list() setting.List {
 		}, list,
 		setting.List{
 			skipBrokenSetting(&o.skipBroken),
+			{Key: "scaling", Value: setting.Of(&o.scaling), Own: true, Help: "of latents for the network, in the place of the autoencoder's own: " + autoencoder.ScalingText, Range: setting.Range{Text: autoencoder.ScalingText, Holds: func(x any) bool {
+				_, err := autoencoder.ParseScaling(x.(string))
+				return x == "" || err == nil
+			}}},
 			{Key: "flip", Value: setting.Of(&o.flip), Own: true, Help: "keep latents of the mirrored images, too"},
 			{Key: "type", Value: setting.Of(&o.number), Own: true, Help: "of numbers that are kept", Range: setting.OneOf("type", data.LatentTypes)},
 			{Key: "part", Value: setting.Of(&o.part), Own: true, Offers: someParts, Help: "I/N: make the files of part I of N alone"},
@@ -126,7 +133,7 @@ func (o *latentsOptions) run(ctx context.Context, face console.Face, spec, out s
 	if err := outdir.Check(out); err != nil {
 		return err
 	}
-	m, err := autoencoder.Read(o.vae, o.ignore...)
+	m, err := o.autoencoder()
 	if err != nil {
 		return err
 	}
@@ -237,6 +244,22 @@ func (o *latentsOptions) halves(ctx context.Context, face console.Face, spec, ou
 	all[1].notes = append(all[1].notes, left...)
 	all[1].next = kind + "latents:" + all[0].out + ",latents:" + all[1].out
 	return all, nil
+}
+
+// autoencoder reads it, with the scaling that is asked for.
+func (o *latentsOptions) autoencoder() (*autoencoder.Model, error) {
+	m, err := autoencoder.Read(o.vae, o.ignore...)
+	if err != nil || o.scaling == "" {
+		return m, err
+	}
+	s, err := autoencoder.ParseScaling(o.scaling)
+	if err == nil {
+		m, err = m.Scaled(s)
+	}
+	if err != nil {
+		return nil, fault.Usagef("--scaling %s of %s: %w", o.scaling, o.vae, err)
+	}
+	return m, nil
 }
 
 // open opens the images as the autoencoder takes them.

@@ -27,7 +27,7 @@ import (
 const mostTiles = 100
 
 // encoding are the settings that --decode has no use for.
-var encoding = []string{"size", "fit", "range", "labels", "skip_broken", "flip", "type", "part", "shard"}
+var encoding = []string{"scaling", "size", "fit", "range", "labels", "skip_broken", "flip", "type", "part", "shard"}
 
 // runDecode makes images of latents.
 func (o *latentsOptions) runDecode(ctx context.Context, face console.Face, spec, out string) (err error) {

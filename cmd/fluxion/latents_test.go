@@ -304,3 +304,39 @@ func TestTrainOnLatents(t *testing.T) {
 		t.Errorf("latents without their autoencoder: %d, %v", code, err)
 	}
 }
+
+// TestLatentsScaling: latents that are scaled as EDM2's are say so, and their autoencoder decodes
+// them to the same images.
+func TestLatentsScaling(t *testing.T) {
+	dir := t.TempDir()
+	vae, want := autoencodertest.Write(t, "sd"), autoencodertest.Recorded(t, "sd")
+	pictures := array(t, filepath.Join(dir, "pictures.npz"), autoencodertest.Numbers("image", len(want["image_of_z"].Values)), want["image_of_z"].Shape...)
+	var decoded [2][]float32
+	for i, scaling := range [][]string{nil, {"--scaling", "edm2"}} {
+		out := filepath.Join(dir, fmt.Sprint("latents", i))
+		done(t, with([]string{"latents", pictures, out, "--vae", vae, "--range", "-1,1", "--device", "cpu"}, scaling...)...)
+		images := filepath.Join(dir, fmt.Sprint(i, ".npz"))
+		done(t, "latents", "latents:"+out, images, "--decode", "--device", "cpu")
+		decoded[i] = floatsOf(t, images, "images")
+	}
+	l, err := data.ReadLatents(filepath.Join(dir, "latents1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.Shift[0] != 5.81 || l.Scale[3] != 0.5/3.28 {
+		t.Errorf("latents are (x − %v)·%v", l.Shift, l.Scale)
+	}
+	if off, largest := apart(decoded[1], decoded[0]); !(off <= 1e-5*largest) {
+		t.Errorf("decoded they are off by %g of %g", off, largest)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "latents1", "vae", "config.json"))
+	if err != nil || !strings.Contains(string(text), `"latents_std"`) {
+		t.Errorf("its config.json: %s, %v", text, err)
+	}
+	for scaling, want := range map[string]string{"edm": "has no deviations", "1,2/3,4": "latents_mean: has 2 numbers"} {
+		_, code, err := fluxion(t, "latents", pictures, filepath.Join(dir, "none"), "--vae", vae, "--scaling", scaling)
+		if code != exitUsage || err == nil || strings.Contains(err.Error(), "\n") || scaling != "edm" && !strings.Contains(err.Error(), want) {
+			t.Errorf("--scaling %s: %d, %v", scaling, code, err)
+		}
+	}
+}

@@ -59,6 +59,52 @@ func TestScaling(t *testing.T) {
 	}
 }
 
+// TestScaled: EDM2's scaling makes of raw latents x·s + b, with s = 0.5/deviation and b = −mean·s of
+// each channel, and a folder says so; what is no scaling, or of other channels, is refused.
+func TestScaled(t *testing.T) {
+	m := autoencodertest.Read(t, "sd")
+	for text, want := range map[string][3][]float64{
+		"edm2":            {{5.81, 3.25, 0.12, -2.15}, {4.17, 4.62, 3.71, 3.28}, {0.5}},
+		"1,2,3,4/1,2,4,8": {{1, 2, 3, 4}, {1, 2, 4, 8}, {1}},
+	} {
+		s, err := autoencoder.ParseScaling(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scaled, err := m.Scaled(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := autoencoder.Parse(scaled.JSON())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []autoencoder.Config{scaled.Config, back} {
+			shift, scale := c.Scaling()
+			for i, mean := range want[0] {
+				if factor := want[2][0] / want[1][i]; shift[i] != mean || scale[i] != factor {
+					t.Errorf("%s: channel %d is (x − %g)·%g, want (x − %g)·%g", text, i, shift[i], scale[i], mean, factor)
+				}
+			}
+		}
+		if scaled.Digest() == m.Digest() || m.LatentsMean != nil {
+			t.Errorf("%s: the model is the same, or the given one is another", text)
+		}
+	}
+	for text, want := range map[string]string{
+		"": "has no deviations", "edm": "has no deviations", "1/2*": "ends with no number", "1,x/1,2": `has "x" among its numbers`, "1,2/3,4": "has 2 numbers, want one for each of the 4",
+		"1,2,3,4/0,1,1,1": "deviations above 0", "1,2,3,4/1,1,1,1*0": "other than 0", "1,2,3,NaN/1,1,1,1": "finite",
+	} {
+		s, err := autoencoder.ParseScaling(text)
+		if err == nil {
+			_, err = m.Scaled(s)
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
 // TestFolder: a folder is read as it was written, in float32 to the byte of its config.json and
 // the bit of its weights; as part of a pipeline, too, and with the names of early versions.
 func TestFolder(t *testing.T) {

@@ -19,6 +19,13 @@ import (
 //	save_file({k: v.float().contiguous() for k, v in net.state_dict().items()}, "DIR/diffusion_pytorch_model.safetensors")
 //	json.dump({"_class_name": "EDM2Precond", **net.init_kwargs}, open("DIR/config.json", "w"))
 //	json.dump({"_class_name": "EDMEulerScheduler"}, open("DIR/scheduler/scheduler_config.json", "w"))
+//
+// Those of 512 pixels make latents. Their autoencoder, with their scaling, goes beside them, and
+// samples are decoded by it; package autoencoder knows the same scaling as edm2:
+//
+//	vae = AutoencoderKL.from_pretrained("stabilityai/sd-vae-ft-mse")
+//	vae.register_to_config(latents_mean=[5.81, 3.25, 0.12, -2.15], latents_std=[4.17, 4.62, 3.71, 3.28], scaling_factor=0.5)
+//	vae.save_pretrained("DIR/vae")
 const publishedName = "EDM2Precond"
 
 // Published is the class of EDM2's own networks, for the list of all.
