@@ -123,7 +123,13 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) error {
 	if t := second.Asked(); t != nil {
 		return o.runAgain(ctx, t)
 	}
+	if err := o.askedOf(collective.Size()); err != nil {
+		return fault.Usage(err)
+	}
 	group, err := collective.Open(console.Note)
+	if errors.As(err, new(*collective.LostError)) {
+		return err
+	}
 	if err != nil {
 		return fault.Usage(err)
 	}
@@ -132,6 +138,14 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) error {
 	}
 	err = tell(group, os.Stderr, resumes(o.runIn(ctx, out, group), o.again()))
 	return errors.Join(err, group.Close(false))
+}
+
+// askedOf says before others are waited for what so many processes cannot do.
+func (o *trainOptions) askedOf(world int, err error) error {
+	if err != nil || !o.sources.Has("accumulate") {
+		return err
+	}
+	return train.Shareable(world, o.given)
 }
 
 // runIn trains as one of a group. What fails in one of them before the first step fails in all.

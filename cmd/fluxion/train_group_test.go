@@ -255,7 +255,7 @@ func TestGroupMixed(t *testing.T) {
 				t.Errorf("%s, want %s", text, c.words)
 			}
 			for r, p := range all {
-				if p.code == 0 || r > 0 && p.errs.Len() > 0 {
+				if p.code == 0 || r > 0 && p.errs.Len() > 0 && p.errs.String() != all[0].errs.String() { // what it knows by itself
 					t.Errorf("process %d ends with %d, and says %s", r, p.code, p.errs.String())
 				}
 			}

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -23,8 +21,8 @@ func groups(t *testing.T, world int) map[string][]Group {
 	all := map[string][]Group{"goroutines": Local(world)}
 	dir, address := t.TempDir(), free(t)
 	for name, join := range map[string]func(r int) (Group, error){
-		"sockets": func(r int) (Group, error) { return meet(dir, r, world) },
-		"network": func(r int) (Group, error) { return meetAt(address, r, world) },
+		"sockets": func(r int) (Group, error) { return meet(inFolder(dir, r, world), ignore) },
+		"network": func(r int) (Group, error) { return meetAt(atAddress(address, r, world), ignore) },
 	} {
 		met := make([]Group, world)
 		each(t, met, func(r int, _ Group) (err error) {
@@ -35,6 +33,16 @@ func groups(t *testing.T, world int) map[string][]Group {
 	}
 	return all
 }
+
+func inFolder(dir string, rank, world int) launch {
+	return launch{by: Variable, place: dir, rank: rank, world: world, wait: meeting}
+}
+
+func atAddress(address string, rank, world int) launch {
+	return launch{by: torch, place: address, address: address, rank: rank, world: world, wait: gathering}
+}
+
+func ignore(string) {}
 
 // free is an address of this machine where nobody answers.
 func free(t *testing.T) string {
@@ -332,54 +340,6 @@ func TestTooLong(t *testing.T) {
 	})
 }
 
-// TestMeetingEnds: who opens a connection and says nothing does not keep the others.
-func TestMeetingEnds(t *testing.T) {
-	dir := t.TempDir()
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "0"), Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	mute, err := net.Dial("unix", filepath.Join(dir, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer mute.Close()
-	e := &encounter{sockets: newSockets("", 2), at: l, end: time.Now().Add(beat)}
-	if err := errors.Join(l.SetDeadline(e.end), e.answer(1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("waiting for who says nothing: %v", err)
-	}
-}
-
-// TestStrangers: who calls the first process and is none of the group does not disturb it;
-// who is of another group is told, and so is the first.
-func TestStrangers(t *testing.T) {
-	address := free(t)
-	end := time.Now().Add(3 * time.Second)
-	var met sync.WaitGroup
-	met.Go(func() {
-		if _, err := meetUntil(address, 0, 2, end); err == nil || !strings.Contains(err.Error(), "waiting at "+address+" for process 1 of the group") || !strings.Contains(err.Error(), "calls itself 2 of 2") {
-			t.Error(err)
-		}
-	})
-	var c net.Conn
-	for c == nil {
-		c, _ = net.Dial("tcp", address)
-	}
-	defer c.Close()
-	if _, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: none\r\n\r\n")); err != nil {
-		t.Error(err)
-	}
-	var lost *LostError
-	if _, err := meetUntil(address, 2, 3, end); !errors.As(err, &lost) || lost.Rank != 0 {
-		t.Error(err)
-	}
-	met.Wait()
-	if _, err := meetUntil(address, 1, 2, time.Now().Add(beat)); !errors.As(err, &lost) || !strings.Contains(err.Error(), "it is not there") {
-		t.Error(err)
-	}
-}
-
 // TestAgree: where one fails, none goes on, and all say whose fault it is.
 func TestAgree(t *testing.T) {
 	fault := errors.New("no such\nfile")
@@ -398,48 +358,4 @@ func TestAgree(t *testing.T) {
 		}
 		return g.Barrier() // they are in step all the same
 	})
-}
-
-// TestLaunched: launchers are known by what they set; one process is none.
-func TestLaunched(t *testing.T) {
-	for _, c := range []struct {
-		set   map[string]string
-		by    string
-		world int
-		fails bool
-	}{
-		{nil, "", 0, false},
-		{map[string]string{"OMPI_COMM_WORLD_SIZE": "4", "PMIX_RANK": "1"}, openMPI, 4, false},
-		{map[string]string{"OMPI_COMM_WORLD_SIZE": "1", "PMIX_RANK": "0"}, "", 0, false},
-		{map[string]string{"PMI_RANK": "0", "PMI_SIZE": "3", "PMI_FD": "5"}, hydra, 3, false},
-		{map[string]string{"PMIX_RANK": "0", "SLURM_STEP_NUM_TASKS": "8"}, pmix, 8, false},
-		{map[string]string{"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "8"}, "", 0, true},
-		{map[string]string{"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}, "", 0, false}, // the script of a job, outside a step
-		{map[string]string{"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "h", "MASTER_PORT": "29500"}, torch, 2, false},
-		{map[string]string{"RANK": "1", "WORLD_SIZE": "2", "NCCL_COMM_ID": "h:29500"}, torch, 2, false},
-		{map[string]string{"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "h", "MASTER_PORT": "29500"}, "", 0, false},
-		{map[string]string{"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "h", "MASTER_PORT": "29500", "OMPI_COMM_WORLD_SIZE": "2"}, openMPI, 2, false},
-		{map[string]string{"RANK": "0", "WORLD_SIZE": "4", "MASTER_ADDR": "h", "MASTER_PORT": "29500", "TORCHELASTIC_RUN_ID": "x", "PMIX_RANK": "1"}, torch, 4, false}, // srun torchrun
-		{map[string]string{"RANK": "0", "WORLD_SIZE": "2"}, torch, 2, true},
-		{map[string]string{"RANK": "2", "WORLD_SIZE": "2", "MASTER_ADDR": "h", "MASTER_PORT": "29500"}, torch, 2, true},
-		{map[string]string{"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "h", "MASTER_PORT": "65535"}, torch, 2, true},
-		{map[string]string{"RANK": "x", "WORLD_SIZE": "2", "MASTER_ADDR": "h", "MASTER_PORT": "29500"}, torch, 2, true},
-	} {
-		l, err := launched(func(name string) string { return c.set[name] })
-		if (err != nil) != c.fails || err == nil && (l.by != c.by || l.world != c.world || l.by == torch && l.address != "h:29501") {
-			t.Errorf("%v: %+v, %v", c.set, l, err)
-		}
-	}
-}
-
-// TestVariable: what the variable may say.
-func TestVariable(t *testing.T) {
-	if rank, world, dir, err := parse("2/4:/tmp/a:b"); rank != 2 || world != 4 || dir != "/tmp/a:b" || err != nil {
-		t.Errorf("%d/%d:%s, %v", rank, world, dir, err)
-	}
-	for _, text := range []string{"", "2", "2/2:/tmp", "-1/2:/tmp", "0/2", "0/2:", "a/b:c"} {
-		if _, _, _, err := parse(text); err == nil {
-			t.Errorf("%q is taken", text)
-		}
-	}
 }

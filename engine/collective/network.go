@@ -2,109 +2,90 @@ package collective
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
-	"strings"
+	"syscall"
 	"time"
 )
 
-// gathering is how long processes of several machines wait for each other: those of a
-// cluster do not begin at the same time.
-const gathering = 5 * time.Minute
+const (
+	// meeting is how long processes of one machine wait for each other at their start.
+	meeting = time.Minute
+	// gathering is the same of several machines: those of a cluster do not begin at the same time.
+	gathering = 5 * time.Minute
+)
 
-// meetAt joins processes that reach each other over a network. The first answers at the
-// address, where all others call it; it tells them of each other.
-func meetAt(address string, rank, world int) (Group, error) {
-	return meetUntil(address, rank, world, time.Now().Add(gathering))
+// longestPath is the longest name that a socket has, on any system.
+const longestPath = 103
+
+// meet joins the processes that meet in a folder of this machine.
+func meet(l launch, tell func(text string)) (Group, error) {
+	path := func(rank int) string { return filepath.Join(l.place, strconv.Itoa(rank)) }
+	if most := path(l.world - 1); len(most) > longestPath {
+		return Group{}, fmt.Errorf("%s: the name of a socket has %d letters at most, and %s is longer; want another folder", Variable, longestPath, most)
+	}
+	if info, err := os.Stat(l.place); err != nil || !info.IsDir() {
+		return Group{}, fmt.Errorf("%s: there is no folder %s; make it first", Variable, l.place)
+	}
+	l.address = path(0)
+	e := newEncounter("unix", l, tell)
+	if e.own = path(l.rank); l.rank == 0 {
+		if err := e.ask(); err != nil {
+			return Group{}, err
+		}
+	}
+	listen := func() (err error) {
+		_ = os.Remove(e.own) // that of a process that was killed
+		at, err := net.ListenUnix("unix", &net.UnixAddr{Name: e.own, Net: "unix"})
+		e.at = at
+		return err
+	}
+	err := listen()
+	for try := 0; try < 5 && errors.Is(err, syscall.EADDRINUSE); try++ { // by one of the same rank, as the first will say
+		err = listen()
+	}
+	if err != nil {
+		return Group{}, fmt.Errorf("%s: %w", Variable, err)
+	}
+	return e.meet()
 }
 
-func meetUntil(address string, rank, world int, end time.Time) (Group, error) {
-	_, port, err := net.SplitHostPort(address)
+// meetAt joins processes that reach each other over a network. The first answers at the
+// address, where all others call it.
+func meetAt(l launch, tell func(text string)) (Group, error) {
+	_, port, err := net.SplitHostPort(l.address)
 	if err != nil {
 		return Group{}, err
 	}
-	if rank > 0 {
+	if l.rank > 0 {
 		port = "0" // any
 	}
-	l, err := net.Listen("tcp", ":"+port)
+	e := newEncounter("tcp", l, tell)
+	at, err := net.Listen("tcp", ":"+port)
 	if err != nil {
-		return Group{}, fmt.Errorf("the first process answers the others at %s: %w", address, err)
-	}
-	e := &encounter{sockets: newSockets("sockets, met at "+address, world), rank: rank, at: l, end: end, addresses: make([]string, world)}
-	if err = l.(*net.TCPListener).SetDeadline(end); err == nil && rank == 0 {
-		err = e.host(address)
-	} else if err == nil {
-		err = e.visit(address)
-	}
-	return e.begin(err)
-}
-
-// host is what the first process does.
-func (e *encounter) host(address string) error {
-	others := len(e.peers) - 1
-	if err := e.answer(others); err != nil {
-		var missing []int
-		for r, c := range e.peers {
-			if c == nil && r != e.rank {
-				missing = append(missing, r)
-			}
+		if other := e.ask(); other != nil {
+			return Group{}, other
 		}
-		return fmt.Errorf("waiting at %s for %s: %w", address, names(missing), err)
+		return Group{}, fmt.Errorf("the first process answers the others at %s: %w; want another port, behind which the next is free", l.place, err)
 	}
-	text := []byte(strings.Join(e.addresses, "\n"))
-	for _, c := range e.peers[1:] {
-		if err := errors.Join(binary.Write(c, binary.LittleEndian, uint32(len(text))), binary.Write(c, binary.LittleEndian, text)); err != nil {
-			return err
-		}
-	}
-	return e.answer(others * (kinds - 1))
+	e.at = at.(*net.TCPListener)
+	e.own = strconv.Itoa(e.at.Addr().(*net.TCPAddr).Port)
+	return e.meet()
 }
 
-// visit is what the others do: they call the first, then those between it and them, and
-// answer those behind them.
-func (e *encounter) visit(address string) error {
-	if err := e.call("tcp", address, 0, ofData); err != nil {
-		return err
+// reached is the address of a process that has called, which on a network knows its port alone.
+func reached(c net.Conn, address string) string {
+	if at, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		return net.JoinHostPort(at.IP.String(), address)
 	}
-	if err := e.hear(e.peers[0]); err != nil {
-		return &LostError{0, fmt.Errorf("at %s it does not say who takes part: %w", address, err)}
-	}
-	if len(e.addresses) != len(e.peers) {
-		return fmt.Errorf("the first process, at %s, is one of %d, and this one of %d", address, len(e.addresses), len(e.peers))
-	}
-	e.addresses[0] = address
-	for r := range e.rank {
-		for kind := range kinds {
-			if e.of(kind)[r] == nil {
-				if err := e.call("tcp", e.addresses[r], r, kind); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return e.answer(kinds * (len(e.peers) - 1 - e.rank))
+	return address
 }
-
-// hear is told by the first process where the others are.
-func (e *encounter) hear(c net.Conn) error {
-	var n uint32
-	if err := errors.Join(c.SetReadDeadline(e.end), binary.Read(c, binary.LittleEndian, &n)); err != nil {
-		return err
-	}
-	if n > mostAddresses {
-		return fmt.Errorf("%d bytes of addresses", n)
-	}
-	text := make([]byte, n)
-	_, err := io.ReadFull(c, text)
-	e.addresses = strings.Split(string(text), "\n")
-	return errors.Join(err, c.SetReadDeadline(time.Time{}))
-}
-
-// mostAddresses bounds them, in bytes.
-const mostAddresses = 1 << 20
 
 // next is the address with the port behind it, as what others have agreed on belongs to them.
 func next(host, port string) (string, error) {
@@ -113,4 +94,43 @@ func next(host, port string) (string, error) {
 		return "", fmt.Errorf("port %q, want a number from 1 to 65534", port)
 	}
 	return net.JoinHostPort(host, strconv.Itoa(n+1)), nil
+}
+
+var mark = [8]byte{'f', 'l', 'u', 'x', 'i', 'o', 'n', '2'}
+
+// mostFrame bounds what is said at a meeting, in bytes: by the first process of a group as
+// large as there may be.
+const mostFrame = 8 << 20
+
+// write says something to another process: a mark that it is one of ours, a length, and JSON.
+func write(c net.Conn, x any) error {
+	text, err := json.Marshal(x)
+	if err != nil {
+		return err
+	}
+	_, err = c.Write(append(binary.LittleEndian.AppendUint32(mark[:len(mark):len(mark)], uint32(len(text))), text...))
+	return err
+}
+
+// read is what another process says until then.
+func read[T any](c net.Conn, end time.Time, x T) (T, error) {
+	head := make([]byte, len(mark)+4)
+	if err := c.SetReadDeadline(end); err != nil {
+		return x, err
+	}
+	if _, err := io.ReadFull(c, head); err != nil {
+		return x, err
+	}
+	n := binary.LittleEndian.Uint32(head[len(mark):])
+	if [8]byte(head) != mark || n > mostFrame {
+		return x, fmt.Errorf("it is none of this program")
+	}
+	text := make([]byte, n)
+	if _, err := io.ReadFull(c, text); err != nil {
+		return x, err
+	}
+	if err := json.Unmarshal(text, &x); err != nil {
+		return x, err
+	}
+	return x, c.SetReadDeadline(time.Time{})
 }

@@ -7,13 +7,13 @@ import (
 	"fluxion/engine/device"
 )
 
-// shareable says why processes cannot share the steps of a run.
-func shareable(g collective.Group, s Settings) error {
+// Shareable says why so many processes cannot share the steps of a run.
+func Shareable(world int, s Settings) error {
 	switch {
-	case g.World == 1:
+	case world <= 1:
 		return nil
-	case g.World > s.Accumulate:
-		return &SettingError{"accumulate", fmt.Sprintf("%d, and %d processes share the micro-batches of a step; want as many micro-batches or more, or fewer processes", s.Accumulate, g.World)}
+	case world > s.Accumulate:
+		return &SettingError{"accumulate", fmt.Sprintf("%d, and %d processes share the micro-batches of a step; want as many micro-batches or more, or fewer processes", s.Accumulate, world)}
 	case s.Accumulation != inTree:
 		return &SettingError{"accumulation", fmt.Sprintf("%s: the run began before there was %s, in which alone several processes have the sums of one; want one process", s.Accumulation, inTree)}
 	}

@@ -71,7 +71,7 @@ func planRun(o Options) (r *run, p planned, err error) {
 			return nil, p, err
 		}
 	}
-	if err := shareable(o.Group, s); err != nil {
+	if err := Shareable(o.Group.World, s); err != nil {
 		return nil, p, err
 	}
 	coupling, err := newCoupling(s, o.Data)
