@@ -29,12 +29,13 @@ trap 'chmod -R u+w "$temporary" && rm -rf "$temporary"' EXIT
 
 # HTTP/2, of which the page of a run, on one machine and without TLS, has no use, is 350 kB.
 # Nothing of these libraries runs in a loop of ours: without inlining they are 440 kB smaller.
+# Functions of Go begin at multiples of 16 instead of 32, which is 220 kB; loops of assembly are aligned by themselves.
 flags=(-trimpath -tags nethttpomithttp2)
 for library in net crypto vendor github.com golang.org gonum.org go.yaml.in; do flags+=("-gcflags=$library/...=-l"); done
 
 # build FOLDER SYSTEM/PROCESSOR VERSION OUTPUT
 build() {
-  (cd "$1" && GOOS=${2%/*} GOARCH=${2#*/} go build "${flags[@]}" -ldflags="-s -w -buildid= -X main.release=$3 -X main.commit=$commit" -o "$4" ./cmd/fluxion)
+  (cd "$1" && GOOS=${2%/*} GOARCH=${2#*/} go build "${flags[@]}" -ldflags="-s -w -buildid= -funcalign=16 -X main.release=$3 -X main.commit=$commit" -o "$4" ./cmd/fluxion)
   local size
   size=$(stat -c %s "$4")
   [ "$2" != linux/amd64 ] || [ "$size" -le $largest ] || fail "the binary for $2 has $size bytes; it may have $largest"
