@@ -180,11 +180,21 @@ func (o Options) bucketSizes() []Size {
 	}
 	side := o.Size.Height
 	if step == 0 {
-		for step = max(1, side/8); side%step > 0; {
-			step--
-		}
+		step = BucketStep(side, 1)
 	}
 	return bucketSizes(side, step)
+}
+
+// BucketStep is about an eighth of a side that divides it, as a multiple of a number; that number
+// where few shapes would be left.
+func BucketStep(side, multiple int) int {
+	step := max(1, (side/8+multiple-1)/multiple) * multiple
+	for side%step > 0 {
+		if step += multiple; 4*step > side {
+			return multiple
+		}
+	}
+	return step
 }
 
 // bucket looks at the headers of all pictures. One that cannot be read is among the squares, where

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"archive/zip"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -26,10 +27,11 @@ type Latents struct {
 	Height   int      `json:"height"`
 	Width    int      `json:"width"`
 	Channels int      `json:"channels"`
-	Image    [3]int   `json:"image"`   // height, width and channels of the images
-	Type     string   `json:"type"`    // of LatentTypes
-	Tile     int      `json:"tile"`    // side of the tiles that images were encoded in; 0: whole
-	Flipped  bool     `json:"flipped"` // with those of the mirrored images
+	Image    [3]int   `json:"image"`             // height, width and channels of the images
+	Type     string   `json:"type"`              // of LatentTypes
+	Tile     int      `json:"tile"`              // side of the tiles that images were encoded in; 0: whole
+	Flipped  bool     `json:"flipped"`           // with those of the mirrored images
+	Buckets  []Size   `json:"buckets,omitempty"` // of latents, where images have several shapes; Height and Width are those of a square then
 	Classes  []string `json:"classes"`
 
 	// A denoiser's latents are (x − shift)·scale, of each channel.
@@ -97,19 +99,39 @@ func (l Latents) moments() []string {
 }
 
 // WriteShard writes a file: as many arrays as moments has, and classes, −1 for none, where
-// there are some.
-func (l Latents) WriteShard(disk durable.Disk, dir string, shard int, values [][]float32, classes []int64) error {
+// there are some. Values of images lie one behind the other; sizes are theirs, of latents that have
+// several, of which each has arrays of its own.
+func (l Latents) WriteShard(disk durable.Disk, dir string, shard int, values [][]float32, sizes []Size, classes []int64) error {
 	from, to := l.Range(shard)
 	var arrays []Array
-	for i, name := range l.moments() {
-		a := Array{Name: name, Shape: []int{to - from, l.Height, l.Width, l.Channels}}
+	add := func(name string, n int, of Size, values []float32) {
+		a := Array{Name: name, Shape: []int{n, of.Height, of.Width, l.Channels}}
 		switch l.Type {
 		case "fp16":
-			a.Halves = narrowed(values[i], float16.Narrow)
+			a.Halves = narrowed(values, float16.Narrow)
 		case "bf16":
-			a.Words = narrowed(values[i], upperHalf)
+			a.Words = narrowed(values, upperHalf)
 		default:
-			a.Floats = values[i]
+			a.Floats = values
+		}
+		arrays = append(arrays, a)
+	}
+	if l.Buckets == nil {
+		for i, name := range l.moments() {
+			add(name, to-from, Size{l.Height, l.Width}, values[i])
+		}
+	}
+	for _, s := range l.Buckets {
+		for i, name := range l.moments() {
+			if own, n := l.ofSize(values[i], sizes, s); n > 0 {
+				add(shapedMoment(name, s), n, s, own)
+			}
+		}
+	}
+	if l.Buckets != nil {
+		a := Array{Name: sizesArray, Shape: []int{len(sizes), 2}}
+		for _, s := range sizes {
+			a.Integers = append(a.Integers, int64(s.Height), int64(s.Width))
 		}
 		arrays = append(arrays, a)
 	}
@@ -117,6 +139,23 @@ func (l Latents) WriteShard(disk durable.Disk, dir string, shard int, values [][
 		arrays = append(arrays, Array{Name: labelNames[0], Shape: []int{to - from}, Integers: classes})
 	}
 	return disk.Write(LatentsShard(dir, shard), func(w io.Writer) error { return WriteNPZ(w, arrays...) })
+}
+
+// shapedMoment is the array of a moment of latents of a size.
+func shapedMoment(name string, s Size) string {
+	return fmt.Sprintf("%s_%dx%d", name, s.Height, s.Width)
+}
+
+// ofSize are the values of the latents of a size, and how many these are.
+func (l Latents) ofSize(values []float32, sizes []Size, of Size) (own []float32, n int) {
+	for _, s := range sizes {
+		size := s.Height * s.Width * l.Channels
+		if s == of {
+			own, n = append(own, values[:size]...), n+1
+		}
+		values = values[size:]
+	}
+	return own, n
 }
 
 func narrowed(values []float32, narrow func(float32) uint16) []uint16 {
@@ -141,7 +180,9 @@ func ReadLatents(dir string) (l Latents, err error) {
 	}
 	bad := l.Count < 1 || l.Count > maxFiles || l.Shard < 1 || l.Shard > maxFiles || l.Shards() > MostShards ||
 		min(l.Height, l.Width, l.Channels) < 1 || max(l.Height, l.Width) > MaxSide || l.Channels > maxImageBytes || 4*int64(l.Height)*int64(l.Width)*int64(l.Channels) > maxImageBytes ||
-		len(l.Shift) != l.Channels || len(l.Scale) != l.Channels || slices.Contains(l.Scale, 0) || !slices.Contains(LatentTypes, l.Type)
+		len(l.Shift) != l.Channels || len(l.Buckets) > MostBuckets || slices.ContainsFunc(l.Buckets, func(s Size) bool {
+		return min(s.Height, s.Width) < 1 || s.most() > MaxSide || s.Height*s.Width > l.Height*l.Width
+	}) || len(l.Scale) != l.Channels || slices.Contains(l.Scale, 0) || !slices.Contains(LatentTypes, l.Type)
 	if bad {
 		return l, &Error{Path: path, Problem: fmt.Sprintf("is not that of latents: count %d, shard %d, latents of %d×%d×%d, type %q, %d shifts and %d scales", l.Count, l.Shard, l.Height, l.Width, l.Channels, l.Type, len(l.Shift), len(l.Scale))}
 	}
@@ -180,8 +221,18 @@ func (l Latents) HasShard(dir string, shard int) (bool, error) {
 // latentShard is an open file.
 type latentShard struct {
 	file    io.Closer
-	moments []npyArray
+	moments [][]npyArray // by bucket; of one shape there is one
+	bucket  []int        // of each image; nil: they have one shape
+	place   []int        // and which of its array it is
 	labels  []int64
+}
+
+// element says in which arrays image i lies, and as which of them.
+func (s latentShard) element(i int) ([]npyArray, int) {
+	if s.bucket == nil {
+		return s.moments[0], i
+	}
+	return s.moments[s.bucket[i]], s.place[i]
 }
 
 func (l Latents) open(dir string, shard int) (s latentShard, err error) {
@@ -212,18 +263,40 @@ func (l Latents) open(dir string, shard int) (s latentShard, err error) {
 	case "bf16":
 		kind, size = 'u', 2
 	}
-	for _, name := range l.moments() {
+	open := func(name string, n int, of Size) (npyArray, error) {
 		if members[name] == nil {
-			return s, bad(name, "is not there")
+			return npyArray{}, bad(name, "is not there")
 		}
 		a, err := d.member(members[name])
-		if err != nil {
+		if err == nil && (!slices.Equal(a.npyHeader.shape, []int{n, of.Height, of.Width, l.Channels}) || a.kind != kind || a.size != size) {
+			err = bad(name, fmt.Sprintf("is %s of shape %s", a.typeText(), a.shapeText()))
+		}
+		return a, err
+	}
+	counts := []int{to - from}
+	if l.Buckets != nil {
+		if counts, err = s.readSizes(d, members[sizesArray], l, to-from); err != nil {
 			return s, err
 		}
-		if !slices.Equal(a.npyHeader.shape, []int{to - from, l.Height, l.Width, l.Channels}) || a.kind != kind || a.size != size {
-			return s, bad(name, fmt.Sprintf("is %s of shape %s", a.typeText(), a.shapeText()))
+	}
+	for k, n := range counts {
+		var all []npyArray
+		for _, name := range l.moments() {
+			of := Size{l.Height, l.Width}
+			if l.Buckets != nil {
+				of = l.Buckets[k]
+				name = shapedMoment(name, of)
+			}
+			if n == 0 {
+				continue
+			}
+			a, err := open(name, n, of)
+			if err != nil {
+				return s, err
+			}
+			all = append(all, a)
 		}
-		s.moments = append(s.moments, a)
+		s.moments = append(s.moments, all)
 	}
 	if len(l.Classes) == 0 {
 		return s, nil
@@ -238,9 +311,36 @@ func (l Latents) open(dir string, shard int) (s latentShard, err error) {
 	return s, err
 }
 
+// readSizes reads which bucket each of n images is of, and counts those of each.
+func (s *latentShard) readSizes(d arrays, m *zip.File, l Latents, n int) (counts []int, err error) {
+	name := d.path + "!" + sizesArray + ".npy"
+	if m == nil {
+		return nil, &Error{Path: name, Problem: "is not there: height and width of each latent"}
+	}
+	list, err := d.column(m, MaxSide, "heights and widths")
+	if err != nil {
+		return nil, err
+	}
+	if len(list) != 2*n {
+		return nil, &Error{Path: name, Problem: fmt.Sprintf("has %d numbers; want height and width of %d latents", len(list), n)}
+	}
+	counts = make([]int, len(l.Buckets))
+	for i := range n {
+		of := Size{int(list[2*i]), int(list[2*i+1])}
+		k := slices.Index(l.Buckets, of)
+		if k < 0 {
+			return nil, &Error{Path: name, Problem: fmt.Sprintf("says that latent %d is of %v, which %s does not have", i, of, LatentsFile)}
+		}
+		s.bucket, s.place = append(s.bucket, k), append(s.place, counts[k])
+		counts[k]++
+	}
+	return counts, nil
+}
+
 // read reads one of the moments of an image.
 func (s latentShard) read(which, i int, stored []byte, to []float32) error {
-	a := s.moments[which]
+	all, i := s.element(i)
+	a := all[which]
 	if n, err := a.body.ReadAt(stored, int64(i)*int64(len(stored))); n < len(stored) {
 		return &Error{Path: a.name, Problem: fmt.Sprintf("latent %d cannot be read", i), Err: err}
 	}
@@ -263,9 +363,10 @@ func (s latentShard) read(which, i int, stored []byte, to []float32) error {
 // posteriors where an example brings a Draw.
 type latents struct {
 	Latents
-	dir    string
-	shards []latentShard
-	names  func() []string
+	dir     string
+	shards  []latentShard
+	names   func() []string
+	buckets *Buckets // nil: all have one shape
 }
 
 const latentsPrefix = "latents:"
@@ -294,6 +395,16 @@ func openLatents(spec string, o Options) (Dataset, error) {
 	})
 	if d.shards, err = openParts(dir, "latents", l.Shards(), LatentsShard, l.open); err != nil {
 		return nil, errors.Join(err, d.Close())
+	}
+	if l.Buckets != nil {
+		var all []int
+		for _, s := range d.shards {
+			all = append(all, s.bucket...)
+		}
+		d.buckets = newBuckets(l.Buckets, all)
+	}
+	if _, asked := o.Fit.Buckets(); asked && l.Buckets == nil {
+		return nil, errors.Join(&Error{Path: spec, Problem: "holds latents of one shape; fluxion latents --fit buckets makes those of several"}, d.Close())
 	}
 	if o.Range != (Range{}) {
 		return nil, errors.Join(&Error{Path: spec, Problem: "holds latents, whose range is that of their autoencoder; want no --range"}, d.Close())
@@ -332,8 +443,13 @@ func (d *latents) Classes() []string                    { return d.Latents.Class
 // Read gives the latent of image i as a denoiser has it: z = (mean + deviation·ξ − shift)·scale.
 func (d *latents) Read(i int, e *Example) error {
 	s, at := d.shards[i/d.Shard], i%d.Shard
-	n := d.Values()
-	size := n * s.moments[0].size
+	own := SizeOf(d, i)
+	n := own.Height * own.Width * d.Channels
+	if n != len(e.Floats) {
+		return &Error{Path: d.dir, Problem: fmt.Sprintf("latent %d is of %v, and is wanted in another shape", i, own)}
+	}
+	all, _ := s.element(at)
+	size := n * all[0].size
 	e.stored = slices.Grow(e.stored[:0], size)[:size]
 	first := 0
 	if e.Mirror {
@@ -385,8 +501,10 @@ func (d *latents) Notes() []string {
 	if !d.Flipped {
 		text += "; without those of mirrored images"
 	}
-	return []string{text}
+	return append([]string{text}, d.buckets.notes()...)
 }
+
+func (d *latents) inBuckets() *Buckets { return d.buckets }
 
 // Fingerprint is made of LatentsFile and of some latents.
 func (d *latents) Fingerprint() Fingerprint {
@@ -403,9 +521,9 @@ func (d *latents) Fingerprint() Fingerprint {
 		said.Made = nil // where things lay
 		text, _ := json.Marshal(said)
 		h.Write(text)
-		e := Example{Pixels: NewPixels(Floats, d.Values())}
+		e := NewExample(d)
 		for _, i := range spread(d.Count, 64) {
-			err := d.Read(i, &e)
+			_, err := e.ReadShaped(d, i)
 			fmt.Fprintln(h, err != nil)
 			_ = binary.Write(h, binary.LittleEndian, e.Floats) // into memory
 		}

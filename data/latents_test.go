@@ -43,7 +43,7 @@ func cachedLatents(t *testing.T, number string, flipped bool) (dir string, l dat
 		if !flipped {
 			values = values[:2]
 		}
-		if err := l.WriteShard(durable.Disk{}, dir, shard, values, classes); err != nil {
+		if err := l.WriteShard(durable.Disk{}, dir, shard, values, nil, classes); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -191,7 +191,7 @@ func TestLatentsRounded(t *testing.T) {
 	l := data.Latents{Count: 1, Shard: 1, Height: 1, Width: 1, Channels: 4, Type: "bf16", Shift: make([]float64, 4), Scale: []float64{1, 1, 1, 1}}
 	write := func(x ...float32) data.Dataset {
 		t.Helper()
-		if err := l.WriteShard(durable.Disk{}, dir, 0, [][]float32{x, x}, nil); err != nil {
+		if err := l.WriteShard(durable.Disk{}, dir, 0, [][]float32{x, x}, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		if err := l.Write(durable.Disk{}, dir, nameless{}); err != nil {
@@ -213,5 +213,93 @@ func TestLatentsRounded(t *testing.T) {
 	defer d.Close()
 	if err := d.Read(0, e); err == nil || !strings.Contains(err.Error(), "value 2 is not a finite float32") {
 		t.Errorf("infinite: %v", err)
+	}
+}
+
+// TestLatentsOfShapes: latents of several shapes lie in arrays of their own, in the order of the set,
+// and a stream has batches of one shape; files that do not agree with it are refused.
+func TestLatentsOfShapes(t *testing.T) {
+	sizes := []data.Size{{Height: 1, Width: 3}, {Height: 2, Width: 2}, {Height: 1, Width: 3}, {Height: 3, Width: 1}, {Height: 2, Width: 2}}
+	l := data.Latents{
+		Count: 5, Shard: 3, Height: 2, Width: 2, Channels: 2, Image: [3]int{16, 16, 3}, Type: "fp16", Shift: []float64{0, 0}, Scale: []float64{1, 1}, Autoencoder: "digest",
+		Buckets: []data.Size{{Height: 1, Width: 3}, {Height: 2, Width: 2}, {Height: 3, Width: 1}},
+	}
+	written := func(change func(shard int, sizes []data.Size)) string {
+		t.Helper()
+		dir := t.TempDir()
+		if err := l.Write(durable.Disk{}, dir, nameless{}); err != nil {
+			t.Fatal(err)
+		}
+		for shard := range l.Shards() {
+			from, to := l.Range(shard)
+			own := slices.Clone(sizes[from:to])
+			var mean, deviation []float32
+			for i, s := range own {
+				for range s.Height * s.Width * l.Channels {
+					mean, deviation = append(mean, float32(from+i)), append(deviation, 0.5)
+				}
+			}
+			change(shard, own)
+			if err := l.WriteShard(durable.Disk{}, dir, shard, [][]float32{mean, deviation}, own, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return dir
+	}
+	d, err := data.Open("latents:"+written(func(int, []data.Size) {}), data.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if notes := strings.Join(data.Notes(d), "; "); !strings.Contains(notes, "3 buckets, height×width (images): 1×3 (2), 2×2 (2), 3×1 (1)") {
+		t.Error(notes)
+	}
+	for i, want := range sizes {
+		e := data.NewExample(d)
+		if s, err := e.ReadShaped(d, i); err != nil || s != want || e.Len() != 2*s.Height*s.Width || e.Floats[0] != float32(i) || e.Floats[e.Len()-1] != float32(i) {
+			t.Errorf("latent %d of %v: %v, %v", i, s, e.Floats, err)
+		}
+	}
+	if err := d.Read(0, data.NewExample(d)); err == nil || !strings.Contains(err.Error(), "latent 0 is of 1x3") {
+		t.Errorf("as a square: %v", err)
+	}
+	stream, err := data.NewLoader(d, data.LoaderOptions{Batch: 2, Draw: func(at int64, to []float32) {
+		for k := range to {
+			to[k] = float32(at) / 1024
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	for range 20 {
+		b, err := stream.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := b.Pixels.Len() / 2
+		for i, at := range b.Indices {
+			x := b.Pixels.Floats[i*n]
+			number := int(x)
+			if sizes[number] != b.Size || n != 2*b.Size.Height*b.Size.Width || x != float32(number)+0.5*float32(at)/1024 {
+				t.Errorf("latent %v at %d in a batch of %v", x, at, b.Size)
+			}
+		}
+		stream.Release(b)
+	}
+	for want, change := range map[string]func(shard int, sizes []data.Size){
+		"says that latent 1 is of 4x1": func(shard int, sizes []data.Size) {
+			if shard == 0 {
+				sizes[1] = data.Size{Height: 4, Width: 1}
+			}
+		},
+	} {
+		if _, err := data.Open("latents:"+written(change), data.Options{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	l.Buckets[0].Width = 9 // more than a square has
+	if _, err := data.Open("latents:"+written(func(int, []data.Size) {}), data.Options{}); err == nil || !strings.Contains(err.Error(), "is not that of latents") {
+		t.Errorf("a shape that is larger than the square: %v", err)
 	}
 }

@@ -306,6 +306,13 @@ type ordered struct {
 	of []int
 }
 
+func (o ordered) inBuckets() *Buckets {
+	if b := BucketsOf(o.Dataset); b != nil {
+		return b.ordered(o.of)
+	}
+	return nil
+}
+
 func (o ordered) Len() int                     { return len(o.of) }
 func (o ordered) Read(i int, e *Example) error { return o.Dataset.Read(o.of[i], e) }
 

@@ -65,6 +65,9 @@ that every part leaves out the same.
 Of pairs, paired:A,B or unpaired:A,B, OUT/inputs and OUT/images are such folders, and
 train --data paired:latents:OUT/inputs,latents:OUT/images trains on them.
 
+--fit buckets, or buckets:STEP, encodes pictures of many shapes in shapes of about the area
+of the square --size; train takes them in buckets by itself.
+
 --decode goes back: DATA is latents:DIR, of which means are decoded, or a file of latents
 that sample --latent wrote; OUT is a folder for pictures, or FILE.npz.`,
 		Example: "  fluxion latents ~/pictures latents --vae sd-vae-ft-mse --size 256 --flip --type fp16\n  fluxion train --data latents:latents --preset small --flip\n  fluxion latents paired:edges,photos pairs --vae sd-vae-ft-mse --size 256\n  fluxion latents latents:latents decoded --decode",
@@ -121,8 +124,8 @@ func (o *latentsOptions) run(ctx context.Context, face console.Face, spec, out s
 	if err != nil {
 		return err
 	}
-	if o.Fit.Shaped() != o.Fit {
-		return fault.Usagef("--fit %s: latents of a folder are all of one shape; want crop, or pad", o.Fit)
+	if err := o.Fit.Check(spec, o.Size); err != nil {
+		return fault.Usagef("--fit %w", err)
 	}
 	if o.Fit.Varies() {
 		return fault.Usagef("--fit %s: latents are of images that are one for all time; want crop", o.Fit)
@@ -136,6 +139,9 @@ func (o *latentsOptions) run(ctx context.Context, face console.Face, spec, out s
 	m, err := o.autoencoder()
 	if err != nil {
 		return err
+	}
+	if step, buckets := o.Fit.Buckets(); buckets && step == 0 {
+		o.Fit = data.Fit(fmt.Sprintf("%s:%d", data.AspectBuckets, data.BucketStep(o.Size.Height, m.Factor())))
 	}
 	set, err := o.open(spec, m)
 	if err != nil {
@@ -153,8 +159,7 @@ func (o *latentsOptions) run(ctx context.Context, face console.Face, spec, out s
 	defer func() { err = errors.Join(err, dev.Close()) }()
 	var jobs []latentsJob
 	for _, h := range sets {
-		height, width, _ := h.set.Shape()
-		e, err := o.encoder(dev, m, height, width)
+		e, others, err := o.encoders(dev, m, h.set)
 		if err != nil {
 			return err
 		}
@@ -165,7 +170,7 @@ func (o *latentsOptions) run(ctx context.Context, face console.Face, spec, out s
 		if jobs == nil {
 			h.notes = slices.Concat(m.Notes(), h.notes)
 		}
-		jobs = append(jobs, latentsJob{l, h.set, e, h.out, h.notes, h.event, h.next})
+		jobs = append(jobs, latentsJob{l, h.set, e, others, h.out, h.notes, h.event, h.next})
 	}
 	for _, j := range jobs {
 		if err := o.enter(j.out, j.Latents, j.set, m); err != nil {
@@ -291,6 +296,9 @@ func (o *latentsOptions) open(spec string, m *autoencoder.Model) (data.Dataset, 
 		if err = m.CheckSize(height, width); err != nil {
 			err = fault.Usagef("%s: %w, by --size", spec, err)
 		}
+		if b := data.BucketsOf(set); b != nil && err == nil && b.Step()%m.Factor() != 0 {
+			err = fault.Usagef("%s: images of buckets of %d pixels; want a step that is a multiple of %d, as in --fit %s:%d", spec, b.Step(), m.Factor(), data.AspectBuckets, data.BucketStep(height, m.Factor()))
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, set.Close())
@@ -337,16 +345,31 @@ func (o *latentsOptions) latentOptions(dev device.Device, m *autoencoder.Model) 
 	return l, err
 }
 
-func (o *latentsOptions) encoder(dev device.Device, m *autoencoder.Model, height, width int) (*latent.Encoder, error) {
+// encoders are that of a set, and those of its other shapes on the same memory, where it has some.
+func (o *latentsOptions) encoders(dev device.Device, m *autoencoder.Model, set data.Dataset) (*latent.Encoder, map[data.Size]*latent.Encoder, error) {
 	options, err := o.latentOptions(dev, m)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	b := data.BucketsOf(set)
+	options.Prepare = b == nil
+	height, width, _ := set.Shape()
 	e, err := latent.NewEncoder(options, height, width)
 	if err != nil {
-		return nil, fault.Usagef("--tile: %w", err)
+		return nil, nil, fault.Usagef("--tile: %w", err)
 	}
-	return e, nil
+	all := map[data.Size]*latent.Encoder{{Height: height, Width: width}: e}
+	if b != nil {
+		for _, s := range b.Sizes {
+			if all[s] != nil {
+				continue
+			}
+			if all[s], err = e.Also(s.Height, s.Width); err != nil {
+				return nil, nil, fault.Usagef("--tile: %w", err)
+			}
+		}
+	}
+	return e, all, nil
 }
 
 // describe is what the folder is to hold.
@@ -357,6 +380,11 @@ func (o *latentsOptions) describe(spec string, set data.Dataset, m *autoencoder.
 	}
 	l.Height, l.Width, l.Channels = e.Shape()
 	l.Image[0], l.Image[1], l.Image[2] = set.Shape()
+	if b := data.BucketsOf(set); b != nil {
+		for _, s := range b.Sizes {
+			l.Buckets = append(l.Buckets, data.Size{Height: s.Height / m.Factor(), Width: s.Width / m.Factor()})
+		}
+	}
 	l.Shift, l.Scale = m.Scaling()
 	return l
 }
@@ -385,6 +413,7 @@ func (o *latentsOptions) enter(out string, l data.Latents, set data.Dataset, m *
 	changes.Add("images", old.Count, l.Count)
 	changes.Add("shard", old.Shard, l.Shard)
 	changes.Add("latents", []int{old.Height, old.Width, old.Channels}, []int{l.Height, l.Width, l.Channels})
+	changes.Add("buckets", old.Buckets, l.Buckets)
 	changes.Add("type", old.Type, l.Type)
 	changes.Add("tile", old.Tile, l.Tile)
 	changes.Add("flip", old.Flipped, l.Flipped)

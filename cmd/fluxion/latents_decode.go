@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,16 +75,32 @@ func (o *latentsOptions) runDecode(ctx context.Context, face console.Face, spec,
 	if err != nil {
 		return err
 	}
+	b := data.BucketsOf(set)
+	if b != nil && array {
+		return fault.Usagef("%s holds latents of %d shapes, whose images are no one array; want a folder for OUT", spec, len(b.Sizes))
+	}
+	options.Prepare = b == nil
 	height, width, _ := set.Shape()
 	d, err := latent.NewDecoder(options, height, width)
 	if err != nil {
 		return fault.Usagef("--tile: %w", err)
 	}
+	by := map[data.Size]*latent.Decoder{{Height: height, Width: width}: d}
+	if b != nil {
+		for _, s := range b.Sizes {
+			if by[s] != nil {
+				continue
+			}
+			if by[s], err = d.Also(s.Height, s.Width); err != nil {
+				return fault.Usagef("--tile: %w", err)
+			}
+		}
+	}
 	if err := d.Load(); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	to := decoded{out: out, disk: o.disk}
+	to := decoded{out: out, disk: o.disk, tiles: map[int]data.Tile{}}
 	to.shape[0], to.shape[1], to.shape[2] = d.Shape()
 	if array {
 		if err := device.CheckMemory(device.Need{What: "the images", Bytes: plan.Product(4, set.Len(), to.values())}); err != nil {
@@ -95,18 +113,27 @@ func (o *latentsOptions) runDecode(ctx context.Context, face console.Face, spec,
 	progress := newImageProgress(face, "", set.Len())
 	n := data.ValuesOf(set)
 	z, images := make([]float32, o.batch*n), make([]float32, o.batch*to.values())
-	for i := 0; i < set.Len() && err == nil; i += o.batch {
-		k := min(o.batch, set.Len()-i)
+	done := 0
+	for _, numbers := range batches(set, 0, set.Len(), o.batch) {
+		size := data.SizeOf(set, numbers[0])
+		own := by[size]
+		h, w, c := own.Shape()
+		made := images[:len(numbers)*h*w*c]
+		in := z[:len(numbers)*n/(height*width)*size.Height*size.Width]
 		if err = context.Cause(ctx); err == nil {
-			err = readAll(set, i, z[:k*n])
+			err = readAll(set, numbers, in)
 		}
 		if err == nil {
-			err = d.Decode(z[:k*n], images[:k*to.values()])
+			err = own.Decode(in, made)
 		}
 		if err == nil {
-			err = to.put(i, images[:k*to.values()])
+			err = to.put(numbers, [3]int{h, w, c}, made)
 		}
-		progress.show(i + k)
+		if err != nil {
+			break
+		}
+		done += len(numbers)
+		progress.show(done)
 	}
 	progress.End()
 	if err == nil {
@@ -116,7 +143,7 @@ func (o *latentsOptions) runDecode(ctx context.Context, face console.Face, spec,
 		return err
 	}
 	face.Event("done", map[string]any{"images": set.Len(), "out": out, "seconds": time.Since(begin).Seconds(), "height": to.shape[0], "width": to.shape[1], "channels": to.shape[2]},
-		fmt.Sprintf("%d images of %d×%d in %s, %.1f s", set.Len(), to.shape[1], to.shape[0], out, time.Since(begin).Seconds()))
+		fmt.Sprintf("%d images of %s%d×%d in %s, %.1f s", set.Len(), several(b), to.shape[1], to.shape[0], out, time.Since(begin).Seconds()))
 	return nil
 }
 
@@ -135,15 +162,23 @@ func fits(spec string, set data.Dataset, vae string, m *autoencoder.Model) error
 	return nil
 }
 
-// readAll reads images of a set from one on, next to each other, as a network sees them.
-func readAll(set data.Dataset, from int, to []float32) error {
-	n := data.ValuesOf(set)
+// several says before a size that it is about that of several shapes.
+func several(b *data.Buckets) string {
+	if b == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d shapes of about ", len(b.Sizes))
+}
+
+// readAll reads images of a set that have one shape, next to each other, as a network sees them.
+func readAll(set data.Dataset, numbers []int, to []float32) error {
 	e := data.NewExample(set)
-	for i := range len(to) / n {
-		if err := set.Read(from+i, e); err != nil {
+	for _, i := range numbers {
+		if _, err := e.ReadShaped(set, i); err != nil {
 			return err
 		}
-		e.Values(to[i*n:][:n])
+		e.Values(to[:e.Len()])
+		to = to[e.Len():]
 	}
 	return nil
 }
@@ -154,8 +189,8 @@ type decoded struct {
 	out   string
 	disk  durable.Disk
 	shape [3]int
-	all   []float32 // nil: they go to a folder
-	tiles []byte
+	all   []float32         // nil: they go to a folder
+	tiles map[int]data.Tile // of the first
 }
 
 // decodedText is of pictures that were decoded, and may be made anew.
@@ -168,24 +203,25 @@ func wasDecoded(path string) bool {
 
 func (d *decoded) values() int { return d.shape[0] * d.shape[1] * d.shape[2] }
 
-func (d *decoded) put(first int, images []float32) error {
+func (d *decoded) put(numbers []int, shape [3]int, images []float32) error {
 	if d.all != nil {
 		d.all = append(d.all, images...)
 		return nil
 	}
-	n := d.values()
+	n := shape[0] * shape[1] * shape[2]
 	pixels := make([]byte, len(images))
 	data.Pixels{Floats: images}.Picture(pixels)
-	for i := range len(images) / n {
-		file, err := data.EncodePNG(pixels[i*n:][:n], d.shape[0], d.shape[1], d.shape[2], map[string]string{decodedText: "latents"})
+	for i, number := range numbers {
+		own := pixels[i*n:][:n]
+		file, err := data.EncodePNG(own, shape[0], shape[1], shape[2], map[string]string{decodedText: "latents"})
 		if err == nil {
-			err = d.disk.Put(filepath.Join(d.out, fmt.Sprintf("%06d.png", first+i)), file)
+			err = d.disk.Put(filepath.Join(d.out, fmt.Sprintf("%06d.png", number)), file)
 		}
 		if err != nil {
 			return fault.Output(err)
 		}
-		if len(d.tiles) < mostTiles*n {
-			d.tiles = append(d.tiles, pixels[i*n:][:n]...)
+		if number < mostTiles {
+			d.tiles[number] = data.Tile{Pixels: data.Pixels{Bytes: own}, Size: data.Size{Height: shape[0], Width: shape[1]}, Channels: shape[2]}
 		}
 	}
 	return nil
@@ -199,7 +235,11 @@ func (d *decoded) end(columns int) error {
 			return data.WriteNPZ(w, data.Array{Name: "images", Shape: shape, Floats: d.all})
 		}))
 	}
-	file, err := data.EncodeGrid(d.tiles, len(d.tiles)/n, d.shape[0], d.shape[1], d.shape[2], columns, nil)
+	var tiles []data.Tile
+	for _, i := range slices.Sorted(maps.Keys(d.tiles)) {
+		tiles = append(tiles, d.tiles[i])
+	}
+	file, err := data.EncodeTiles(tiles, columns, nil)
 	if err == nil {
 		err = errors.Join(d.disk.WriteFile(samples.GridOf(d.out), file), d.disk.Settle(d.out))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
@@ -22,6 +23,7 @@ type latentsJob struct {
 	data.Latents
 	set     data.Dataset
 	encoder *latent.Encoder
+	by      map[data.Size]*latent.Encoder // by the size of images
 	out     string
 	notes   []string
 	event   string
@@ -65,7 +67,11 @@ func (o *latentsOptions) fill(ctx context.Context, face console.Face, j latentsJ
 			lacking++
 		}
 	}
-	lines := []string{fmt.Sprintf("latents of %d images in %s: %d×%d×%d, %s; %d made in %.1f s, %d were there", there+total, j.out, j.Height, j.Width, j.Channels, j.Type, total, seconds, there)}
+	shape := fmt.Sprintf("%d×%d×%d", j.Height, j.Width, j.Channels)
+	if n := len(j.Buckets); n > 0 {
+		shape = fmt.Sprintf("%d shapes of about %s", n, shape)
+	}
+	lines := []string{fmt.Sprintf("latents of %d images in %s: %s, %s; %d made in %.1f s, %d were there", there+total, j.out, shape, j.Type, total, seconds, there)}
 	for _, n := range j.notes {
 		lines = append(lines, noteLine(n))
 	}
@@ -82,11 +88,30 @@ func (o *latentsOptions) fill(ctx context.Context, face console.Face, j latentsJ
 	return nil
 }
 
-// read is a batch of images as the autoencoder sees them.
+// read is a batch of images of a size as the autoencoder sees them.
 type read struct {
+	numbers          []int
+	size             data.Size
 	images, mirrored []float32
 	classes          []int64
 	err              error
+}
+
+// batches are the images of a set from one up to another, by their numbers: those of a shape together.
+func batches(set data.Dataset, from, to, most int) (all [][]int) {
+	var sizes []data.Size
+	of := map[data.Size][]int{}
+	for i := from; i < to; i++ {
+		s := data.SizeOf(set, i)
+		if of[s] == nil {
+			sizes = append(sizes, s)
+		}
+		of[s] = append(of[s], i)
+	}
+	for _, s := range sizes {
+		all = slices.AppendSeq(all, slices.Chunk(of[s], most))
+	}
+	return all
 }
 
 // shard makes a file. A batch is read, on all processors, while the one before is encoded.
@@ -94,77 +119,98 @@ func (j latentsJob) shard(ctx context.Context, shard, arrays int, o *latentsOpti
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	from, to := j.Range(shard)
-	batches := make(chan read, 1)
+	ready := make(chan read, 1)
 	go func() {
-		defer close(batches)
-		for i := from; i < to; i += o.batch {
-			r := j.read(ctx, i, min(i+o.batch, to))
+		defer close(ready)
+		for _, numbers := range batches(j.set, from, to, o.batch) {
+			r := j.read(ctx, numbers)
 			select {
-			case batches <- r:
+			case ready <- r:
 			case <-ctx.Done():
 				return
 			}
 		}
 	}()
-	n := j.Values()
-	values, classes, done := make([][]float32, arrays), []int64(nil), 0
+	sizes, ends := j.sizes(from, to)
+	values, classes := make([][]float32, arrays), make([]int64, to-from)
 	for i := range values {
-		values[i] = make([]float32, (to-from)*n)
+		values[i] = make([]float32, ends[to-from])
 	}
-	for r := range batches {
+	for r := range ready {
 		if r.err != nil {
 			return r.err
 		}
-		end := done + len(r.classes)
+		encoder := j.by[r.size]
+		height, width, channels := encoder.Shape()
+		n := height * width * channels
+		mean, deviation := make([]float32, len(r.numbers)*n), make([]float32, len(r.numbers)*n)
 		for i, images := range [][]float32{r.images, r.mirrored}[:arrays/2] {
-			mean, deviation := values[2*i][done*n:end*n], values[2*i+1][done*n:end*n]
-			if err := j.encoder.Encode(images, mean, deviation); err != nil {
+			if err := encoder.Encode(images, mean, deviation); err != nil {
 				return err
 			}
 			latent.Deviations(deviation)
+			for k, number := range r.numbers {
+				at := ends[number-from]
+				copy(values[2*i][at:], mean[k*n:][:n])
+				copy(values[2*i+1][at:], deviation[k*n:][:n])
+			}
 		}
-		classes, done = append(classes, r.classes...), end
-		told(len(r.classes))
+		for k, number := range r.numbers {
+			classes[number-from] = r.classes[k]
+		}
+		told(len(r.numbers))
 	}
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
 	for _, v := range values {
-		for i, x := range v {
-			if x-x != 0 {
-				return fmt.Errorf("the autoencoder makes a latent of image %d that is %v, no finite number; --precision fp32 may help", from+i/n, x)
+		for i := range sizes {
+			for _, x := range v[ends[i]:ends[i+1]] {
+				if x-x != 0 {
+					return fmt.Errorf("the autoencoder makes a latent of image %d that is %v, no finite number; --precision fp32 may help", from+i, x)
+				}
 			}
 		}
 	}
-	return fault.Output(j.WriteShard(o.disk, j.out, shard, values, classes))
+	return fault.Output(j.WriteShard(o.disk, j.out, shard, values, sizes, classes))
 }
 
-// read reads images from one up to another, and mirrors them if that is wanted.
-func (j latentsJob) read(ctx context.Context, from, to int) read {
-	n := data.ValuesOf(j.set)
-	r := read{images: make([]float32, (to-from)*n), classes: make([]int64, to-from)}
+// sizes are those of latents from one up to another, and where each begins among their values.
+func (j latentsJob) sizes(from, to int) (sizes []data.Size, begins []int) {
+	begins = []int{0}
+	for i := from; i < to; i++ {
+		h, w, c := j.by[data.SizeOf(j.set, i)].Shape()
+		sizes, begins = append(sizes, data.Size{Height: h, Width: w}), append(begins, begins[i-from]+h*w*c)
+	}
+	return sizes, begins
+}
+
+// read reads images of a size by their numbers, and mirrors them if that is wanted.
+func (j latentsJob) read(ctx context.Context, numbers []int) read {
+	_, _, channels := j.set.Shape()
+	r := read{numbers: numbers, size: data.SizeOf(j.set, numbers[0]), classes: make([]int64, len(numbers))}
+	n := r.size.Height * r.size.Width * channels
+	r.images = make([]float32, len(numbers)*n)
 	if j.Flipped {
 		r.mirrored = make([]float32, len(r.images))
 	}
-	_, width, channels := j.set.Shape()
 	var group errgroup.Group
-	workers := min(runtime.GOMAXPROCS(0), to-from)
+	workers := min(runtime.GOMAXPROCS(0), len(numbers))
 	for worker := range workers {
 		group.Go(func() error {
-			for i := from + worker; i < to; i += workers {
+			e := data.NewExample(j.set)
+			for k := worker; k < len(numbers); k += workers {
 				if err := context.Cause(ctx); err != nil {
 					return err
 				}
-				e := data.NewExample(j.set)
-				if err := j.set.Read(i, e); err != nil {
+				if _, err := e.ReadShaped(j.set, numbers[k]); err != nil {
 					return err
 				}
-				at := (i - from) * n
-				e.Values(r.images[at:][:n])
-				r.classes[i-from] = int64(e.Class)
+				e.Values(r.images[k*n:][:n])
+				r.classes[k] = int64(e.Class)
 				if r.mirrored != nil {
-					e.Pixels.Mirror(width, channels)
-					e.Values(r.mirrored[at:][:n])
+					e.Pixels.Mirror(r.size.Width, channels)
+					e.Values(r.mirrored[k*n:][:n])
 				}
 			}
 			return nil

@@ -20,15 +20,7 @@ func (s Settings) WithBuckets(ignore ...string) Settings {
 	if err != nil { // told later
 		return s
 	}
-	multiple, side := max(1, n.Spec().Multiple), s.Size.Height
-	step = max(1, (side/8+multiple-1)/multiple) * multiple
-	for side%step > 0 {
-		if step += multiple; 4*step > side { // few shapes would be left
-			step = multiple
-			break
-		}
-	}
-	s.Fit = fmt.Sprintf("%s:%d", data.AspectBuckets, step)
+	s.Fit = fmt.Sprintf("%s:%d", data.AspectBuckets, data.BucketStep(s.Size.Height, max(1, n.Spec().Multiple)))
 	return s
 }
 
@@ -48,13 +40,19 @@ func (s Settings) checkBuckets(d data.Dataset, n nets.Spec) error {
 		return nil
 	}
 	if s.Coupling != couple.Independent {
-		return &SettingError{"coupling", fmt.Sprintf("%s pairs images of one shape with noise, and those of fit %s are of several; want %s, or fit %s", s.Coupling, s.Fit, couple.Independent, data.Crop)}
+		return &SettingError{"coupling", fmt.Sprintf("%s pairs images of one shape with noise, and those of the data are of several; want %s, or fit %s", s.Coupling, couple.Independent, data.Crop)}
 	}
 	for _, size := range shapes(d) {
 		if err := n.CheckSize("preset "+s.Preset, size.Height, size.Width); err != nil {
-			hint := ""
+			hint, step := "", n.Multiple
+			if l, _ := data.LatentsOf(d); l != nil {
+				step *= l.Image[0] / l.Height
+			}
+			if _, asked := data.Fit(s.Fit).Buckets(); !asked { // the data have been brought to them before
+				return &SettingError{"data", fmt.Sprintf("%s has images of %v: %v; want it made anew with --fit %s:%d, or a preset for any size", d.Name(), size, err, data.AspectBuckets, max(step, 1))}
+			}
 			if n.Multiple > 0 {
-				hint = fmt.Sprintf(", as in %s:%d", data.AspectBuckets, n.Multiple)
+				hint = fmt.Sprintf(", as in %s:%d", data.AspectBuckets, step)
 			}
 			return &SettingError{"fit", fmt.Sprintf("%s has images of %v: %v%s", s.Fit, size, err, hint)}
 		}
