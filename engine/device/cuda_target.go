@@ -61,13 +61,18 @@ func (CUDATarget) Sums() bool { return true }
 func (CUDATarget) Upsamples() bool { return true }
 
 // Partials are those of a kernel that can leave them and one that can use them.
-func (t CUDATarget) Partials(maker, reader plan.Launch) plan.Partials {
+func (t CUDATarget) Partials(maker, reader plan.Launch, input int) plan.Partials {
+	nowhere := func(t plan.Tensor) cuda.Address { return unplaced + cuda.Address(t.Offset) }
+	if k, ok := reader.Kernel.(cuda.Taker); ok && k.CUDATakes() == input {
+		if m, ok := maker.Kernel.(cuda.Leaver); ok {
+			return plan.Partials{Space: plan.Space{Bytes: m.CUDALeaves(t.bind(maker, nowhere))}, Chunks: 1}
+		}
+	}
 	m, leaves := maker.Kernel.(cuda.Measurer)
 	r, takes := reader.Kernel.(cuda.Measured)
-	if !leaves || !takes {
+	if !leaves || !takes || input != 0 {
 		return plan.Partials{}
 	}
-	nowhere := func(t plan.Tensor) cuda.Address { return unplaced + cuda.Address(t.Offset) }
 	groups, instead := r.CUDAGroups()
 	p := cuda.Partials{Groups: groups, Chunks: m.CUDAChunks(t.bind(maker, nowhere), groups)}
 	return plan.Partials{Space: plan.Space{Bytes: p.Bytes(maker.Out.Shape[0])}, Groups: p.Groups, Chunks: p.Chunks, Instead: instead}

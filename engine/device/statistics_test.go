@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"fluxion/engine/plan"
+	"fluxion/kernels/attention"
 	"fluxion/kernels/cast"
 	"fluxion/kernels/conv"
 	"fluxion/kernels/groupnorm"
@@ -93,5 +94,62 @@ func TestStatistics(t *testing.T) {
 	}
 	if different > len(results[false])/100 {
 		t.Errorf("%d of %d elements differ", different, len(results[false]))
+	}
+}
+
+// TestSoftmaxSums: attention leaves its softmax's sums for its gradient, whose bits are those without them.
+func TestSoftmaxSums(t *testing.T) {
+	d := testCUDA(t)
+	const images, side, heads, dim = 2, 9, 2, 8
+	results := map[bool][]float32{}
+	for _, fused := range []bool{true, false} {
+		g := gorgonia.NewGraph()
+		input := func(name string, channels int) *gorgonia.Node {
+			return gorgonia.NewTensor(g, tensor.Float32, 4, gorgonia.WithShape(images, side, side, channels), gorgonia.WithName(name))
+		}
+		qkv, dy := input("qkv", 3*heads*dim), input("dy", heads*dim)
+		y := attention.Attention(qkv, heads)
+		gradients, err := y.Op().(gorgonia.SDOp).SymDiff(gorgonia.Nodes{qkv}, y, dy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := plan.Options{Inputs: []*gorgonia.Node{qkv, dy}, Outputs: gradients, Target: d.Target(), Precision: number.BFloat16}
+		if !fused {
+			o.Without = []string{"statistics"}
+		}
+		p, err := plan.Compile(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		with := 0
+		for _, l := range p.Launches {
+			if l.Partials.Bytes == 4*images*heads*side*side {
+				with++
+			}
+		}
+		if want := map[bool]int{true: 2}[fused]; with != want {
+			t.Fatalf("fused %v, but of %d launches, not of %d, are sums:\n%v", fused, with, want, p.Launches)
+		}
+		program := loaded(t, d, p, alloc(t, d, p.Sizes))
+		rng := rand.New(rand.NewPCG(1, 2))
+		for _, n := range o.Inputs {
+			values := make([]float32, n.Shape().TotalSize())
+			for i := range values {
+				values[i] = float32(rng.NormFloat64())
+			}
+			if err := program.Write(p.Place(n), values); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := Run(program); err != nil {
+			t.Fatal(err)
+		}
+		results[fused] = make([]float32, qkv.Shape().TotalSize())
+		if err := program.Read(p.Place(gradients[0]), results[fused]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(results[true], results[false]) {
+		t.Error("the gradient has other bits with the sums of the forward pass")
 	}
 }

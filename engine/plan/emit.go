@@ -280,23 +280,28 @@ func (c *compiler) launches() ([]pending, error) {
 	return list, stages(c.After)
 }
 
-// measure lets the kernel that made the first input of w, the next launch, leave the
-// statistics that w is after.
+// measure lets the kernel that made an input of w, the next launch, leave what w is after beside it.
 func (c *compiler) measure(before []pending, w *pending) {
 	target, ok := c.Target.(Measurer)
-	if !ok || !c.fuses("statistics") || len(w.in) == 0 || w.in[0].value == nil {
+	if !ok || !c.fuses("statistics") {
 		return
 	}
-	made := slices.IndexFunc(before, func(m pending) bool { return m.out.value == w.in[0].value })
-	if made < 0 || before[made].partials.block != nil {
+	for i, in := range w.in {
+		if in.value == nil || in.value.kernel == nil {
+			continue
+		}
+		made := slices.IndexFunc(before, func(m pending) bool { return m.out.value == in.value })
+		if made < 0 || before[made].partials.block != nil {
+			continue
+		}
+		p := target.Partials(before[made].launch((*value).describe), w.launch((*value).describe), i)
+		if p.Chunks == 0 {
+			continue
+		}
+		w.measured, w.partials = p.Instead, partials{&block{size: p.Bytes, first: made, last: len(before), align: alignment}, p.Groups, p.Chunks}
+		before[made].partials = w.partials
 		return
 	}
-	p := target.Partials(before[made].launch((*value).describe), w.launch((*value).describe))
-	if p.Chunks == 0 {
-		return
-	}
-	w.measured, w.partials = p.Instead, partials{&block{size: p.Bytes, first: made, last: len(before), align: alignment}, p.Groups, p.Chunks}
-	before[made].partials = w.partials
 }
 
 // operand of a stage. Only what is kept for the whole run is where a stage looks for it.

@@ -21,7 +21,7 @@ var Fusions = []Fusion{
 	{"reshape", "a tensor is read in other axes where it lies"},
 	{"norms", "a norm takes its statistics, and its gradient their sums, in one launch, from the cache"},
 	{"bias", "gradients of weights and of norms sum rows on the way, for those of biases and of time embeddings"},
-	{"statistics", "a kernel leaves the statistics of what it makes for the norm behind it"},
+	{"statistics", "a kernel leaves the statistics of what it makes for the norm behind it, attention its sums for its gradient"},
 	{"together", "small kernels whose results nobody waits for run side by side in one launch"},
 }
 

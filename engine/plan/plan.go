@@ -62,8 +62,8 @@ func (t Tensor) String() string {
 // Space is a part of a buffer, mostly of the arena, without a shape.
 type Space struct{ Offset, Bytes int }
 
-// Partials are statistics of a tensor's groups of channels, in chunks of each of
-// its images: see cuda.Partials.
+// Partials are what a kernel leaves beside its result for another. Mostly they are statistics of a tensor's groups of
+// channels, in chunks of each of its images: see cuda.Partials.
 type Partials struct {
 	Space
 	Groups, Chunks int
@@ -77,7 +77,7 @@ type Launch struct {
 	Out      Tensor
 	Add      *Tensor // fused addend, see kernels.Launch
 	PerImage *Tensor
-	Partials Partials // that the kernel leaves of Out, or takes of its first input; see Measurer
+	Partials Partials // that the kernel leaves of Out, or takes of an input; see Measurer
 	Measured bool     // it takes them, and does not read its first input
 	Scratch  Space    // working memory, as much as the target asked for
 	Prepared Space    // of its weights, in Plan.Prepared; see Preparer
@@ -108,7 +108,9 @@ func (l Launch) String() string {
 	if p := l.Prepared; p.Bytes > 0 {
 		fmt.Fprintf(&b, " with weights at prepared+%d", p.Offset)
 	}
-	if p := l.Partials; p.Chunks > 0 {
+	if p := l.Partials; p.Chunks > 0 && p.Groups == 0 {
+		fmt.Fprintf(&b, " by way of arena+%d[%d bytes]", p.Offset, p.Bytes)
+	} else if p.Chunks > 0 {
 		fmt.Fprintf(&b, " by way of arena+%d[%d groups in %d chunks]", p.Offset, p.Groups, p.Chunks)
 	}
 	if l.Later > 0 {
@@ -136,9 +138,9 @@ type Target interface {
 // Measurer is a Target on which kernels can leave statistics of what they make, on
 // the way, for kernels that would read it all for them.
 type Measurer interface {
-	// Partials returns what one launch is to leave for another, which reads its
-	// result: their size, groups and chunks. It is zero if that can not be.
-	Partials(maker, reader Launch) Partials
+	// Partials returns what one launch is to leave for another, whose input of this number
+	// is its result: their size, groups and chunks. It is zero if that can not be.
+	Partials(maker, reader Launch, input int) Partials
 }
 
 // Plan is a compiled graph. It is a value: nothing in it is bound to a device.

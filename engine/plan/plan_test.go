@@ -41,7 +41,7 @@ func (f floats) Chains(Launch) bool { return f.joins }
 func (f floats) Upsamples() bool { return f.joins }
 
 // Partials lets whatever can leave statistics on a GPU do so.
-func (floats) Partials(maker, reader Launch) Partials {
+func (floats) Partials(maker, reader Launch, _ int) Partials {
 	_, leaves := maker.Kernel.(cuda.Measurer)
 	_, takes := reader.Kernel.(cuda.Measured)
 	if !leaves || !takes {

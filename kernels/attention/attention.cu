@@ -1,106 +1,234 @@
-// What attention does between its matrix products: the softmax of rows of scores
-// and its gradient, a warp for each row.
-#include "fluxion.cuh"
+// Attention without scores in memory (Dao 2023, FlashAttention-2): softmax(scale·q·kᵀ)·v and its gradient. Tiles of
+// scores live in registers. A sum has one order: all of it is made in the block that owns its row.
+#include "tiles.cuh"
 
-constexpr int warps = 4;
-
-// Row is this warp's: T elements from first on, four to a lane at a time. The
-// memory behind them, up to the pitch, is nobody's and is not read.
-struct Row {
-  int64_t first;
-  int length;
-
-  __device__ Row(int length, int pitch) : first((int64_t(blockIdx.x) * warps + threadIdx.x / 32) * pitch), length(length) {}
-
-  // each visits the columns of this lane, four at a time, and how many of them exist.
-  template <typename Visit>
-  __device__ void each(Visit visit) const {
-    for (int c = threadIdx.x % 32 * 4; c < length; c += 128) visit(first + c, min(4, length - c));
-  }
-};
-
-template <typename T>
-__device__ inline void load_some(float (&v)[4], const T *p, int exist) {
-  if (exist == 4) {
-    load(v, p);
-    return;
-  }
-#pragma unroll
-  for (int i = 0; i < 4; i++) v[i] = i < exist ? widen(p[i]) : 0;
+__device__ inline float exp2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
 }
 
-template <typename T>
-__device__ inline void store_some(T *p, const float (&v)[4], int exist) {
-  if (exist == 4) {
-    store(p, v);
-    return;
-  }
+// join_rows joins a number of each row over all threads of the row. Parts is 4·64 floats of shared memory.
+template <typename T, typename Join>
+__device__ inline void join_rows(float (&x)[4], float *parts, Join join) {
 #pragma unroll
   for (int i = 0; i < 4; i++) {
-    if (i < exist) p[i] = narrow<T>(v[i]);
+#pragma unroll
+    for (int lane = Tile<T>::lanes / 2; lane > 0; lane >>= 1) x[i] = join(x[i], __shfl_xor_sync(0xffffffffu, x[i], lane));
+  }
+  if constexpr (Tile<T>::lanes == 4) { // four warps have the row
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      if (threadIdx.x % 4 == 0) parts[threadIdx.x / 32 % 4 * tile + Tile<T>::row(i)] = x[i];
+    }
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const float *at = parts + Tile<T>::row(i);
+      x[i] = join(join(at[0], at[tile]), join(at[2 * tile], at[3 * tile]));
+    }
   }
 }
 
-// p = softmax(scale·scores) by rows.
+// forward makes 64 rows of the result, with the largest score of each row so far and the sum of exponentials under it.
 template <typename T>
-__device__ inline void softmax(T *p, const float *scores, float scale, int rows, int length, int pitch) {
-  if (int(blockIdx.x) * warps + int(threadIdx.x) / 32 >= rows) return;
-  const Row row(length, pitch);
-  float top = __int_as_float(0xff800000), sum = 0; // −∞
-  row.each([&](int64_t at, int exist) {
-    float s[4];
-    load_some(s, scores + at, exist);
+__device__ inline void forward(const Attention &a) {
+  using Tiles = Tile<T>;
+  const Place at(a);
+  float *parts = &shared<float>(square_at + square_bytes<T>);
+  const Steps<T> steps(a, 1, a.wanted);
+
+  typename Tiles::Square s;
+  typename Tiles::Sum out;
+  float top[4], sum[4] = {};
 #pragma unroll
-    for (int i = 0; i < 4; i++) top = i < exist ? fmaxf(top, scale * s[i]) : top;
-  });
-  top = warp_max(top);
-  row.each([&](int64_t at, int exist) {
-    float s[4];
-    load_some(s, scores + at, exist);
+  for (float &x : top) x = __int_as_float(0xff800000); // −∞
+  const auto softmax = [&](int first) {
+    float high[4];
 #pragma unroll
-    for (int i = 0; i < 4; i++) sum += i < exist ? expf(scale * s[i] - top) : 0;
-  });
-  const float norm = 1 / warp_sum(sum);
-  row.each([&](int64_t at, int exist) {
-    float s[4];
-    load_some(s, scores + at, exist);
+    for (int i = 0; i < 4; i++) {
+      high[i] = top[i];
 #pragma unroll
-    for (int i = 0; i < 4; i++) s[i] = expf(scale * s[i] - top) * norm;
-    store_some(p + at, s, exist);
-  });
+      for (int j = 0; j < s.columns; j++) {
+        s.at(i, j) = first + Tiles::column(j) < a.pixels ? a.scale2 * s.at(i, j) : __int_as_float(0xff800000);
+        high[i] = fmaxf(high[i], s.at(i, j));
+      }
+    }
+    join_rows<T>(high, parts, [](float x, float y) { return fmaxf(x, y); });
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const float share = exp2(top[i] - high[i]);
+      top[i] = high[i];
+      sum[i] *= share;
+#pragma unroll
+      for (int j = 0; j < s.columns; j++) sum[i] += s.at(i, j) = exp2(s.at(i, j) - top[i]);
+#pragma unroll
+      for (int j = 0; j < out.columns; j++) out.at(i, j) *= share;
+    }
+    if (a.wanted) Tiles::template leave<1>(square_at, s);
+    s = {};
+  };
+  stream(a, steps.all,
+         [&](int first, int step, int half) {
+           if (step < steps.pairs) return pair_half<T>({a, at, a.qkv, half}, at, first, step, half);
+           return single_half<T>({a, at, a.qkv, 2}, at, first, step - steps.pairs, half);
+         },
+         [&](int first, int step, uint32_t chunk) {
+           if (step < steps.pairs) Tiles::pair(s, chunk);
+           if (step == steps.pairs - 1) softmax(first);
+           if (step >= steps.pairs) Tiles::single(out, square_at, (step - steps.pairs) * single_rows<T>, chunk, a.channels - at.channel);
+         });
+
+  join_rows<T>(sum, parts + 4 * tile, [](float x, float y) { return x + y; });
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    const int row = at.own + Tiles::row(i);
+    if (a.sums && at.channel == 0 && Tiles::column(0) == 0 && row < a.pixels) at.numbers(a, a.sums)[row] = top[i] + log2f(sum[i]);
+    const float norm = 1 / sum[i];
+#pragma unroll
+    for (int j = 0; j < out.columns; j++) out.at(i, j) *= norm;
+  }
+  if (a.wanted) write<T>(a, at, 0, out);
 }
 
-// p ← p∘(dp − Σ p∘dp)·scale by rows: the gradient of the scores where the probabilities were.
+// dot is Σ dy·y over the channels of a row, of which a thread takes every fourth vector.
 template <typename T>
-__device__ inline void softmax_grad(T *p, const float *dp, float scale, int rows, int length, int pitch) {
-  if (int(blockIdx.x) * warps + int(threadIdx.x) / 32 >= rows) return;
-  const Row row(length, pitch);
-  float dot = 0;
-  row.each([&](int64_t at, int exist) {
-    float x[4], d[4];
-    load_some(x, p + at, exist);
-    load_some(d, dp + at, exist);
+__device__ inline float dot(const Attention &a, const Place &at, int row) {
+  const Rows<T> dy(a, at, a.dy), y(a, at, a.y);
+  float sum = 0;
+#pragma unroll 1
+  for (int c = threadIdx.x % 4 * vector<T>; c < a.channels; c += 4 * vector<T>) {
+    if (dy.vectors && y.vectors && c + vector<T> <= a.channels) {
+      float u[vector<T>], v[vector<T>];
+      load(u, dy.at(row, c)), load(v, y.at(row, c));
 #pragma unroll
-    for (int i = 0; i < 4; i++) dot = fmaf(x[i], d[i], dot);
-  });
-  dot = warp_sum(dot);
-  row.each([&](int64_t at, int exist) {
-    float x[4], d[4];
-    load_some(x, p + at, exist);
-    load_some(d, dp + at, exist);
-#pragma unroll
-    for (int i = 0; i < 4; i++) x[i] *= (d[i] - dot) * scale;
-    store_some(p + at, x, exist);
-  });
+      for (int i = 0; i < vector<T>; i++) sum = fmaf(u[i], v[i], sum);
+      continue;
+    }
+#pragma unroll 1
+    for (int i = c; i < min(c + vector<T>, a.channels); i++) sum = fmaf(widen(*dy.at(row, i)), widen(*y.at(row, i)), sum);
+  }
+  sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+  return sum + __shfl_xor_sync(0xffffffffu, sum, 2);
 }
 
-#define KERNELS(T, name)                                                                                                                                       \
-  extern "C" __global__ void __launch_bounds__(32 * warps) attention_softmax_##name(T *p, const float *s, float scale, int rows, int length, int pitch) {      \
-    softmax(p, s, scale, rows, length, pitch);                                                                                                                 \
-  }                                                                                                                                                            \
-  extern "C" __global__ void __launch_bounds__(32 * warps) attention_softmax_grad_##name(T *p, const float *d, float scale, int rows, int length, int pitch) { \
-    softmax_grad(p, d, scale, rows, length, pitch);                                                                                                            \
+// queries makes the gradient of 64 queries: ds·k, ds = p∘(dy·vᵀ − Σ dy·y)·scale.
+template <typename T>
+__device__ inline void queries(const Attention &a) {
+  using Tiles = Tile<T>;
+  const Place at(a);
+  float *dots = &shared<float>(square_at + square_bytes<T>);
+  const int mine = threadIdx.x / 4;
+  const float d = dot<T>(a, at, min(at.own + mine, a.pixels - 1));
+  if (threadIdx.x % 4 == 0) {
+    dots[mine] = d;
+    if (at.channel == 0 && at.own + mine < a.pixels) at.numbers(a, a.dots)[at.own + mine] = d;
   }
 
-KERNELS(float, f32)
-KERNELS(bf16, bf16)
+  const Steps<T> steps(a, 2, 1);
+  typename Tiles::Square s; // scores, then dy·vᵀ
+  typename Tiles::Sum dq;
+  const auto probabilities = [&](int first) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const float sum = at.numbers(a, a.sums)[min(at.own + Tiles::row(i), a.pixels - 1)];
+#pragma unroll
+      for (int j = 0; j < s.columns; j++) {
+        const float p = exp2(a.scale2 * s.at(i, j) - sum);
+        s.at(i, j) = first + Tiles::column(j) < a.pixels ? p : 0;
+      }
+    }
+    Tiles::template leave<1>(square_at, s);
+    s = {};
+  };
+  const auto gradient = [&] {
+    typename Tiles::Square p;
+    Tiles::take(p, square_at);
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const float dot = dots[Tiles::row(i)];
+#pragma unroll
+      for (int j = 0; j < s.columns; j++) s.at(i, j) = p.at(i, j) * (s.at(i, j) - dot) * a.scale;
+    }
+    Tiles::template leave<1>(square_at, s);
+    s = {};
+  };
+  stream(a, steps.all,
+         [&](int first, int step, int half) { // queries and keys, dy and values; keys
+           const int pair = step >= steps.pairs, single = step - 2 * steps.pairs;
+           if (single >= 0) return single_half<T>({a, at, a.qkv, 1}, at, first, single, half);
+           return pair_half<T>({a, at, pair > half ? a.dy : a.qkv, half ? 1 + pair : 0}, at, first, step - pair * steps.pairs, half);
+         },
+         [&](int first, int step, uint32_t chunk) {
+           const int single = step - 2 * steps.pairs;
+           if (single < 0) Tiles::pair(s, chunk);
+           if (step == steps.pairs - 1) probabilities(first);
+           if (single == -1) gradient();
+           if (single >= 0) Tiles::single(dq, square_at, single * single_rows<T>, chunk, a.channels - at.channel);
+         });
+  write<T>(a, at, 0, dq);
+}
+
+// keys makes the gradients of 64 keys and values: dsᵀ·q and pᵀ·dy.
+template <typename T>
+__device__ inline void keys(const Attention &a) {
+  using Tiles = Tile<T>;
+  const Place at(a);
+  const Steps<T> steps(a, 2, 2);
+  typename Tiles::Square s;
+  typename Tiles::Sum dk, dv;
+  const auto probabilities = [&](int first) {
+#pragma unroll
+    for (int j = 0; j < s.columns; j++) {
+      const int query = first + Tiles::column(j);
+      const float sum = at.numbers(a, a.sums)[min(query, a.pixels - 1)];
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        const float p = exp2(a.scale2 * s.at(i, j) - sum);
+        s.at(i, j) = query < a.pixels ? p : 0;
+      }
+    }
+    Tiles::template leave<1>(square_at, s);
+    s = {};
+  };
+  const auto gradient = [&](int first) {
+    typename Tiles::Square p;
+    Tiles::take(p, square_at);
+#pragma unroll
+    for (int j = 0; j < s.columns; j++) {
+      const float dot = at.numbers(a, a.dots)[min(first + Tiles::column(j), a.pixels - 1)];
+#pragma unroll
+      for (int i = 0; i < 4; i++) s.at(i, j) = p.at(i, j) * (s.at(i, j) - dot) * a.scale;
+    }
+    Tiles::template leave<1>(square_at + square_bytes<T>, s);
+    s = {};
+  };
+  stream(a, steps.all,
+         [&](int first, int step, int half) { // keys and queries, values and dy; dy; queries
+           const int pair = step >= steps.pairs, single = step - 2 * steps.pairs, second = single >= single_steps<T>;
+           if (single >= 0) return single_half<T>({a, at, second ? a.qkv : a.dy, 0}, at, first, single - second * single_steps<T>, half);
+           return pair_half<T>({a, at, pair && half ? a.dy : a.qkv, half ? 0 : 1 + pair}, at, first, step - pair * steps.pairs, half);
+         },
+         [&](int first, int step, uint32_t chunk) {
+           const int single = step - 2 * steps.pairs, second = single - single_steps<T>;
+           if (single < 0) Tiles::pair(s, chunk);
+           if (step == steps.pairs - 1) probabilities(first);
+           if (single == -1) gradient(first);
+           if (single < 0) return;
+           if (second < 0) return Tiles::single(dv, square_at, single * single_rows<T>, chunk, a.channels - at.channel);
+           Tiles::single(dk, square_at + square_bytes<T>, second * single_rows<T>, chunk, a.channels - at.channel);
+         });
+  write<T>(a, at, 1, dk);
+  write<T>(a, at, 2, dv);
+}
+
+#define KERNEL(function, T, name, blocks) \
+  extern "C" __global__ void __launch_bounds__(threads, blocks) attention_##function##_##name(const __grid_constant__ Attention a) { function<T>(a); }
+
+// Blocks that are to fit on a multiprocessor bound the registers.
+KERNEL(forward, float, f32, 1)
+KERNEL(queries, float, f32, 2)
+KERNEL(keys, float, f32, 1)
+KERNEL(forward, bf16, bf16, 2)
+KERNEL(queries, bf16, bf16, 2)
+KERNEL(keys, bf16, bf16, 1)

@@ -33,7 +33,7 @@ func TestTiles(t *testing.T) {
 func TestAMX(t *testing.T) { amxtest.Run(t, "^TestTiles$/^amx$") }
 
 func TestAttention(t *testing.T) {
-	cases := []struct{ n, h, w, heads, dim int }{{2, 3, 3, 1, 4}, {1, 2, 5, 2, 3}, {2, 1, 1, 2, 5}, {1, 11, 10, 1, 2}}
+	cases := []struct{ n, h, w, heads, dim int }{{2, 3, 3, 1, 4}, {1, 2, 5, 2, 3}, {2, 1, 1, 2, 5}, {1, 11, 10, 1, 8}}
 	if testing.Short() {
 		cases = cases[:3]
 	}

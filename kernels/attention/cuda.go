@@ -2,9 +2,9 @@ package attention
 
 import (
 	_ "embed"
+	"math"
 
 	"fluxion/kernels/cuda"
-	"fluxion/kernels/gemm"
 	"fluxion/kernels/number"
 )
 
@@ -13,120 +13,89 @@ var ptx string
 
 var module = cuda.Register("attention", ptx)
 
-// mostScratch bounds the scores that are in memory at a time, in bytes, unless those
-// of one image are more.
-const mostScratch = 64 << 20
+// As in tiles.cuh.
+const (
+	threads    = 256
+	tile       = 64       // rows that a block owns
+	width      = 256      // channels of a head that it computes at most
+	chunkBytes = 16 << 10 // of shared memory, twice
+)
 
-// mostProducts is the largest third dimension of a grid.
-const mostProducts = 1<<16 - 1
-
-// onGPU is one attention on the GPU: products side by side for each head of a
-// group of images, with the scores (float32) and the probabilities (of the type of
-// qkv) in scratch memory. Group after group uses the same memory.
+// onGPU is one attention on the GPU. No scores are in memory: blocks make those of their rows on the way.
 type onGPU struct {
 	size
-	qkv           cuda.Operand
-	group         int // images of a group
-	pitch         int // of scores and probabilities
-	scores, probs cuda.Address
-	card          cuda.Card
+	qkv, dy, y, out cuda.Operand
+	sums, dots      cuda.Address // of each query
 }
 
-func newOnGPU(s size, l cuda.Launch) onGPU {
-	g := onGPU{size: s, card: l.Card, qkv: l.In[0], pitch: (s.pixels + 7) / 8 * 8}
-	perImage := s.heads * s.pixels * g.pitch * (4 + g.qkv.Type.Size())
-	g.group = max(1, min(s.images, mostScratch/perImage, mostProducts/s.heads))
-	g.scores = l.Scratch
-	g.probs = l.Scratch + cuda.Address(4*g.group*s.heads*s.pixels*g.pitch)
-	return g
-}
-
-func (g onGPU) scratch() int {
-	return g.group * g.heads * g.pixels * g.pitch * (4 + g.qkv.Type.Size())
-}
-
-// groups calls visit for each group: its first image and their number.
-func (g onGPU) groups(visit func(first, images int)) {
-	for n := 0; n < g.images; n += g.group {
-		visit(n, min(g.group, g.images-n))
+// call is a launch with a block for each tile of each head of each image. It uses so many squares of shared memory,
+// and bytes for numbers of rows.
+func (g onGPU) call(function string, squares, numbers int, wanted bool) cuda.Call {
+	of := g.qkv.Type
+	tiles := ceil(g.pixels, tile)
+	name := map[number.Type]string{number.Float32: "_f32", number.BFloat16: "_bf16"}[of]
+	across, all := 1, 0
+	if wanted {
+		across, all = ceil(g.dim, width), 1
 	}
-}
-
-// matrix is one operand of the products of a group.
-type matrix struct {
-	cuda.Operand
-	strides [2]int
-}
-
-// part is queries, keys, values (0, 1, 2) or the only part of a tensor, from an image on.
-func (g onGPU) part(o cuda.Operand, image, part int) matrix {
-	o.Address += cuda.Address((image*g.pixels*o.Pitch + part*g.inner()) * o.Type.Size())
-	o.Rows, o.Cols = g.pixels, g.dim
-	return matrix{o, [2]int{g.pixels * o.Pitch, g.dim}}
-}
-
-// square is scores or probabilities.
-func (g onGPU) square(at cuda.Address, t number.Type) matrix {
-	o := cuda.Operand{Address: at, Type: t, Rows: g.pixels, Cols: g.pixels, Pitch: g.pitch}
-	return matrix{o, [2]int{g.heads * g.pixels * g.pitch, g.pixels * g.pitch}}
-}
-
-func (g onGPU) product(images int, kind gemm.Kind, out, a, b matrix) []cuda.Call {
-	return gemm.CUDA{
-		Kind: kind, Walk: gemm.DenseWalk(1, g.pixels), Depth: a.Cols, Width: out.Cols,
-		A: a.Operand, B: b.Operand, Out: out.Operand, Card: g.card,
-		Batch: gemm.Batch{Images: images, Heads: g.heads, A: a.strides, B: b.strides, Out: out.strides},
-	}.Calls()
-}
-
-// rows is the launch of a function that takes a warp for each row of scores.
-func (g onGPU) rows(function string, images int) cuda.Call {
-	const warps = 4
-	rows := images * g.heads * g.pixels
-	name := map[number.Type]string{number.Float32: "_f32", number.BFloat16: "_bf16"}[g.qkv.Type]
 	return cuda.Call{
-		Module: module, Function: function + name,
-		Grid: [3]int{(rows + warps - 1) / warps, 1, 1}, Block: [3]int{32 * warps, 1, 1},
-		Args: cuda.Args(g.probs, g.scores, float32(g.scale()), rows, g.pixels, g.pitch),
+		Module: module, Function: "attention_" + function + name,
+		Grid: [3]int{g.images * g.heads * tiles, across, 1}, Block: [3]int{threads, 1, 1},
+		Shared: 2*chunkBytes + squares*tile*tile*of.Size() + numbers,
+		Args: cuda.Args(g.view(g.qkv), g.view(g.dy), g.view(g.y), g.view(g.out), g.sums, g.dots,
+			float32(g.scale()), float32(g.scale()*math.Log2E), g.pixels, g.heads, g.dim, tiles, all, 0), // as C pads it
 	}
 }
 
-func (f forward) CUDAScratch(l cuda.Launch) int {
-	return newOnGPU(newSize(l.In[0].Shape, f.heads), l).scratch()
+// view is struct View of tiles.cuh.
+func (g onGPU) view(o cuda.Operand) []byte {
+	n := 16 / o.Type.Size()
+	vectors := 0
+	if g.dim%n == 0 && cuda.Vectors(n, o) {
+		vectors = 1
+	}
+	return cuda.Args(o.Address, o.Pitch, vectors)
 }
+
+// result is the launch of the forward pass, which leaves the sums; without out it makes nothing else.
+func (g onGPU) result(wanted bool) cuda.Call {
+	numbers := 0
+	if g.qkv.Type == number.BFloat16 {
+		numbers = 4 * 8 * tile // maxima and sums by four warps
+	}
+	return g.call("forward", 1, numbers, wanted)
+}
+
+func (forward) CUDAScratch(cuda.Launch) int { return 0 }
 
 func (f forward) CUDA(l cuda.Launch) []cuda.Call {
-	g := newOnGPU(newSize(l.In[0].Shape, f.heads), l)
-	var calls []cuda.Call
-	g.groups(func(n, images int) {
-		scores, p := g.square(g.scores, number.Float32), g.square(g.probs, g.qkv.Type)
-		q, k, v := g.part(g.qkv, n, 0), g.part(g.qkv, n, 1), g.part(g.qkv, n, 2)
-		calls = append(calls, g.product(images, gemm.NT, scores, q, k)...)
-		calls = append(calls, g.rows("attention_softmax", images))
-		calls = append(calls, g.product(images, gemm.NN, g.part(l.Out, n, 0), p, v)...)
-	})
-	return calls
+	g := onGPU{size: newSize(l.In[0].Shape, f.heads), qkv: l.In[0], out: l.Out, sums: l.Partials.Address}
+	return []cuda.Call{g.result(true)}
 }
 
-func (g grad) CUDAScratch(l cuda.Launch) int {
-	return newOnGPU(newSize(l.In[0].Shape, g.heads), l).scratch()
+// CUDALeaves the sums.
+func (f forward) CUDALeaves(l cuda.Launch) int { return 4 * newSize(l.In[0].Shape, f.heads).queries() }
+
+// CUDATakes the sums, of whose softmax the result is.
+func (grad) CUDATakes() int { return 2 }
+
+// CUDAScratch holds the dots, and the sums if the forward pass has left none.
+func (o grad) CUDAScratch(l cuda.Launch) int {
+	n := 4 * newSize(l.In[0].Shape, o.heads).queries()
+	if l.Partials.Chunks == 0 {
+		n *= 2
+	}
+	return n
 }
 
+// CUDA computes rows of the gradient in two launches, of those of queries and of those of keys and values, so that
+// each sum is made by one block.
 func (o grad) CUDA(l cuda.Launch) []cuda.Call {
-	g := newOnGPU(newSize(l.In[0].Shape, o.heads), l)
+	g := onGPU{size: newSize(l.In[0].Shape, o.heads), qkv: l.In[0], dy: l.In[1], y: l.In[2], out: l.Out, sums: l.Partials.Address, dots: l.Scratch}
 	var calls []cuda.Call
-	g.groups(func(n, images int) {
-		scores, p := g.square(g.scores, number.Float32), g.square(g.probs, g.qkv.Type)
-		q, k, v, dy := g.part(g.qkv, n, 0), g.part(g.qkv, n, 1), g.part(g.qkv, n, 2), g.part(l.In[1], n, 0)
-		dq, dk, dv := g.part(l.Out, n, 0), g.part(l.Out, n, 1), g.part(l.Out, n, 2)
-		dp, ds := scores, p // each in the place of what is not needed any more
-		calls = append(calls, g.product(images, gemm.NT, scores, q, k)...)
-		calls = append(calls, g.rows("attention_softmax", images))
-		calls = append(calls, g.product(images, gemm.TN, dv, p, dy)...)
-		calls = append(calls, g.product(images, gemm.NT, dp, dy, v)...)
-		calls = append(calls, g.rows("attention_softmax_grad", images))
-		calls = append(calls, g.product(images, gemm.NN, dq, ds, k)...)
-		calls = append(calls, g.product(images, gemm.TN, dk, ds, q)...)
-	})
-	return calls
+	if l.Partials.Chunks == 0 {
+		g.sums = g.dots + cuda.Address(4*g.queries())
+		calls = append(calls, g.result(false))
+	}
+	return append(calls, g.call("queries", 1, 4*tile, true), g.call("keys", 2, 0, true))
 }

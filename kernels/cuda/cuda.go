@@ -48,7 +48,7 @@ type Launch struct {
 	// What the plan fused behind the operator; Address is 0 where nothing was.
 	Add      Operand  // same shape and type as Out
 	PerImage Operand  // (images, channels), float32
-	Partials Partials // what a Measurer leaves of Out, or a Measured takes of In[0]
+	Partials Partials // what a Measurer leaves of Out, or a Measured takes of In[0]; or a Leaver and a Taker
 
 	Scratch    Address // as many bytes as CUDAScratch asked for, 256-aligned; contents undefined
 	Parameters Parameters
@@ -81,6 +81,17 @@ type Measurer interface {
 // input, from Partials if there are any: instead of reading it, or before it does.
 type Measured interface {
 	CUDAGroups() (groups int, instead bool)
+}
+
+// Leaver is a kernel that can leave numbers beside its result for that of its gradient, a Taker. Of Partials both are given
+// an address and one chunk.
+type Leaver interface {
+	CUDALeaves(l Launch) int // bytes
+}
+
+// Taker takes what the Leaver that made one of its inputs left; without, it makes it itself.
+type Taker interface {
+	CUDATakes() (input int)
 }
 
 // Chained is a kernel of which sums are made by one, if its operands are like these.
