@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -71,9 +72,12 @@ func inParts[T any](list []T) func(io.Writer) error {
 }
 
 // WriteNPZ writes arrays as numpy.savez does.
-func WriteNPZ(w io.Writer, arrays ...Array) error {
+func WriteNPZ(w io.Writer, arrays ...Array) error { return WriteNPZOf(w, slices.Values(arrays)) }
+
+// WriteNPZOf is the same for arrays of which not all are there at once.
+func WriteNPZOf(w io.Writer, arrays iter.Seq[Array]) error {
 	z := zip.NewWriter(w)
-	for _, a := range arrays {
+	for a := range arrays {
 		m, err := z.CreateHeader(&zip.FileHeader{Name: a.Name + ".npy", Method: zip.Store})
 		if err == nil {
 			err = WriteNPY(m, a)

@@ -145,35 +145,46 @@ func readDoubles(path string, m *zip.File) (d Doubles, err error) {
 	return d, nil
 }
 
+// openNumbers opens an array of as many numbers as are wanted at most, for all of which there is
+// room in the file: before memory is taken for them.
+func openNumbers(path string, m *zip.File, most int64) (h npyHeader, r io.ReadCloser, err error) {
+	if h, r, err = openNpyMember(path, m); err != nil {
+		return h, nil, err
+	}
+	if n, _ := h.elements(); n > most {
+		err = &Error{Path: path + "!" + m.Name, Problem: fmt.Sprintf("has the shape %s; want at most %d numbers", h.shapeText(), most)}
+	} else if m.UncompressedSize64 < uint64(h.body()) {
+		err = h.other(path, m, nil)
+	}
+	if err != nil {
+		r.Close()
+		return h, nil, err
+	}
+	return h, r, nil
+}
+
+// other is the error of an array of other than as many bytes as the header says.
+func (h npyHeader) other(path string, m *zip.File, err error) error {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return &Error{Path: path + "!" + m.Name, Problem: fmt.Sprintf("holds not the %d bytes of %s of shape %s", h.body(), h.typeText(), h.shapeText())}
+	}
+	return &Error{Path: path + "!" + m.Name, Problem: "cannot be read", Err: err}
+}
+
 // readNumbers makes the numbers of an array, one by one of the bytes. Room is told first
 // how many there are.
 func readNumbers(path string, m *zip.File, most int64, room func(n int), put func(i int, v float64)) (shape []int, err error) {
-	h, r, err := openNpyMember(path, m)
+	h, r, err := openNumbers(path, m, most)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	bad := func(err error, format string, args ...any) ([]int, error) {
-		return nil, &Error{Path: path + "!" + m.Name, Problem: fmt.Sprintf(format, args...), Err: err}
-	}
 	n, _ := h.elements()
-	if n > most {
-		return bad(nil, "has the shape %s; want at most %d numbers", h.shapeText(), most)
-	}
-	other := func(err error) ([]int, error) { // than as many bytes as the header says
-		if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return bad(nil, "holds not the %d bytes of %s of shape %s", h.body(), h.typeText(), h.shapeText())
-		}
-		return bad(err, "cannot be read")
-	}
-	if m.UncompressedSize64 < uint64(h.body()) { // before memory is taken for them
-		return other(nil)
-	}
 	room(int(n))
 	in, x := bufio.NewReader(r), make([]byte, h.size)
 	for i := range int(n) {
 		if _, err := io.ReadFull(in, x); err != nil {
-			return other(err)
+			return nil, h.other(path, m, err)
 		}
 		if h.kind == 'f' {
 			put(i, h.float(x))
@@ -181,12 +192,12 @@ func readNumbers(path string, m *zip.File, most int64, room func(n int), put fun
 		}
 		whole, ok := h.integer(x)
 		if !ok {
-			return bad(nil, "holds a number that is too large")
+			return nil, &Error{Path: path + "!" + m.Name, Problem: "holds a number that is too large"}
 		}
 		put(i, float64(whole))
 	}
 	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
-		return other(err)
+		return nil, h.other(path, m, err)
 	}
 	return h.shape, nil
 }

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -53,35 +54,40 @@ func OpenArrays(path string, ignore ...string) (nets.TensorFile, map[string][]by
 	if err != nil {
 		return nil, nil, pyjson.In(path, err)
 	}
-	f := arrayFile{path: path, shapes: map[string][]int{}, values: map[string][]float32{}}
-	if err := f.read("", nets.Params(n)); err != nil {
+	z, err := data.OpenNPZ(path)
+	if err != nil {
 		return nil, nil, err
 	}
-	if config := parts[AutoencoderPart]; config != nil {
-		c, err := autoencoder.Parse(config)
-		if err != nil {
-			return nil, nil, pyjson.In(path, err)
+	f := arrayFile{z, map[string][]int{}}
+	err = f.find("", nets.Params(n))
+	if config := parts[AutoencoderPart]; config != nil && err == nil {
+		var c autoencoder.Config
+		if c, err = autoencoder.Parse(config); err != nil {
+			err = pyjson.In(path, err)
 		}
-		empty, err := c.Empty()
+		var empty *autoencoder.Model
 		if err == nil {
-			err = f.read(AutoencoderPrefix, empty.Params)
+			empty, err = c.Empty()
 		}
-		if err != nil {
-			return nil, nil, err
+		if err == nil {
+			err = f.find(AutoencoderPrefix, empty.Params)
 		}
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, z.Close())
 	}
 	return f, parts, nil
 }
 
-// read reads the arrays of parameters, as far as they are there.
-func (f arrayFile) read(prefix string, params []nets.Param) error {
+// find finds the arrays of parameters, as far as they are there.
+func (f arrayFile) find(prefix string, params []nets.Param) error {
 	for _, p := range params {
-		shape, values, there, err := data.ReadNPZFloats(f.path, prefix+p.Name, int64(p.Size()))
+		shape, there, err := f.Shape(prefix+p.Name, int64(p.Size()))
 		if err != nil {
 			return err
 		}
 		if there {
-			f.shapes[prefix+p.Name], f.values[prefix+p.Name] = shape, values
+			f.shapes[prefix+p.Name] = shape
 		}
 	}
 	return nil
@@ -93,11 +99,7 @@ func (m *Model) WriteArrays(disk durable.Disk, path string, half bool) error {
 	if err != nil {
 		return err
 	}
-	var arrays []data.Array
-	for _, name := range slices.Sorted(maps.Keys(parts)) {
-		arrays = append(arrays, data.Array{Name: name, Text: string(parts[name])})
-	}
-	add := func(prefix string, params []nets.Param, flat []float32, half bool) {
+	one := func(prefix string, params []nets.Param, flat []float32, half bool, yield func(data.Array) bool) bool {
 		for _, p := range params {
 			values := make([]float32, p.Size())
 			nets.ToStored(p, flat, values)
@@ -108,28 +110,33 @@ func (m *Model) WriteArrays(disk durable.Disk, path string, half bool) error {
 					a.Halves[i] = float16.Narrow(x)
 				}
 			}
-			arrays = append(arrays, a)
+			if !yield(a) {
+				return false
+			}
 		}
+		return true
 	}
-	add("", nets.Params(m.Network), m.Weights, half)
-	if vae != nil {
-		add(AutoencoderPrefix, vae.Params, vae.Flat, false)
+	arrays := func(yield func(data.Array) bool) { // each is made when it is written
+		for _, name := range slices.Sorted(maps.Keys(parts)) {
+			if !yield(data.Array{Name: name, Text: string(parts[name])}) {
+				return
+			}
+		}
+		if one("", nets.Params(m.Network), m.Weights, half, yield) && vae != nil {
+			one(AutoencoderPrefix, vae.Params, vae.Flat, false, yield)
+		}
 	}
 	if err := disk.MkdirAll(filepath.Dir(path)); err != nil {
 		return err
 	}
-	return disk.Write(path, func(w io.Writer) error { return data.WriteNPZ(w, arrays...) })
+	return disk.Write(path, func(w io.Writer) error { return data.WriteNPZOf(w, arrays) })
 }
 
-// arrayFile is arrays of a .npz as a nets.TensorFile.
+// arrayFile is arrays of a .npz as a nets.TensorFile: each is read when it is wanted.
 type arrayFile struct {
-	path   string
+	*data.NPZ
 	shapes map[string][]int
-	values map[string][]float32
 }
-
-func (f arrayFile) Path() string { return f.path }
-func (f arrayFile) Close() error { return nil }
 
 func (f arrayFile) List() (list []safetensors.Tensor) {
 	for _, name := range slices.Sorted(maps.Keys(f.shapes)) {
@@ -143,9 +150,4 @@ func (f arrayFile) Lookup(name string) (safetensors.Tensor, bool) {
 	return safetensors.Tensor{Name: name, Dtype: safetensors.F32, Shape: shape}, there
 }
 
-func (f arrayFile) ReadFloat32(name string, dst []float32) error {
-	if copy(dst, f.values[name]) != len(dst) {
-		return fmt.Errorf("%s: array %s has %d numbers, want %d", f.path, name, len(f.values[name]), len(dst))
-	}
-	return nil
-}
+func (f arrayFile) ReadFloat32(name string, dst []float32) error { return f.Floats(name, dst) }

@@ -1,6 +1,11 @@
 // Package safetensors reads and writes the safetensors format: eight bytes of
 // little-endian header length, a JSON header, and the tensors' bytes. What it
 // writes equals, byte for byte, what the reference implementation writes.
+//
+// An open file is its header; tensors are read one by one, a piece at a time, into where they
+// are to lie. It is not mapped into memory, as the reference implementation does it: each weight
+// is needed once, in another type or order, so that a mapping would save no copy, and a file that
+// is cut short while it is mapped ends the program by a signal, where a read is an error.
 package safetensors
 
 import (

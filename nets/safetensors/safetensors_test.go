@@ -259,3 +259,31 @@ func TestWriteNumbers(t *testing.T) {
 		t.Error("numbers are written as whole ones")
 	}
 }
+
+// TestCutShort: a file that is cut short while it is open is an error of its tensor, and no signal.
+func TestCutShort(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.safetensors")
+	header := `{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[300000],"data_offsets":[4,1200004]}}`
+	if err := os.WriteFile(path, raw(header, 1200004), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := os.Truncate(path, 600000); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.ReadFloat32("a", make([]float32, 1)); err != nil {
+		t.Errorf("what is there: %v", err)
+	}
+	for what, err := range map[string]error{
+		"read":      f.ReadFloat32("b", make([]float32, 300000)),
+		"summarise": func() error { _, err := f.Summarise("b"); return err }(),
+	} {
+		if err == nil || !strings.Contains(err.Error(), `tensor "b"`) || !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
