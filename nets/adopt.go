@@ -47,7 +47,7 @@ func Adopt(to, from Network, params []Param, rows []int) (taken []Adopted, fresh
 		other[q.Name] = q
 	}
 	a, b := to.Spec(), from.Spec()
-	in, out := a.mixIn(b), mix(0, a.Channels, 0, b.Channels, mean)
+	in, out := a.mixIn(b), a.mixOut(b)
 	for _, p := range params {
 		q, there := other[p.Name]
 		t := Adopted{Param: p, From: q}
@@ -170,9 +170,18 @@ func mix(begin, channels, otherBegin, others int, grey float32) mixture {
 }
 
 // mixIn makes what a network is given of what another is.
-func (s Spec) mixIn(other Spec) (m mixture) {
-	for _, part := range [][2]int{{s.Channels, other.Channels}, {s.Concat, other.Concat}, {s.estimates(), other.estimates()}} {
-		next := mix(len(m.channels), part[0], m.from, part[1], sum)
+func (s Spec) mixIn(other Spec) mixture {
+	return mixParts(sum, [2]int{s.Channels, other.Channels}, [2]int{s.Concat, other.Concat}, [2]int{s.estimates(), other.estimates()})
+}
+
+// mixOut makes what a network gives of what another does.
+func (s Spec) mixOut(other Spec) mixture {
+	return mixParts(mean, [2]int{s.Channels, other.Channels}, [2]int{s.variances(), other.variances()})
+}
+
+func mixParts(grey float32, parts ...[2]int) (m mixture) {
+	for _, part := range parts {
+		next := mix(len(m.channels), part[0], m.from, part[1], grey)
 		m.from, m.channels = next.from, append(m.channels, next.channels[len(m.channels):]...)
 	}
 	return m
@@ -190,6 +199,13 @@ func (m mixture) same() bool {
 
 func (s Spec) estimates() int {
 	if s.Estimate {
+		return s.Channels
+	}
+	return 0
+}
+
+func (s Spec) variances() int {
+	if s.Variance {
 		return s.Channels
 	}
 	return 0
@@ -243,6 +259,12 @@ func (s Spec) adoptedChannels(other Spec) (notes []string) {
 		notes = append(notes, fmt.Sprintf("the model's images have %d channels and these %d: the first are the model's, and weights of the others begin at zero", b, a))
 	default:
 		notes = append(notes, fmt.Sprintf("the model's images have %d channels and these %d: the first are the model's, and the rest of its is left out", b, a))
+	}
+	switch {
+	case s.Variance && !other.Variance:
+		notes = append(notes, "weights of the variance, which the model does not give, begin at zero: between the least and the largest")
+	case !s.Variance && other.Variance:
+		notes = append(notes, "weights of the variance, which the model gives and this network does not, are left out")
 	}
 	for _, part := range []struct {
 		what string

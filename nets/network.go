@@ -69,9 +69,10 @@ type Spec struct {
 	Height, Width int // of images; 0 if it does not say
 	// Multiple of which other heights and widths must be; 0: it takes no others.
 	Multiple int
-	Channels int // of an image
-	Outputs  int // channels of what it gives: those of an image, and more before Denoiser
-	Classes  int // that it is told by number, that for none among them; 0: it is told none
+	Channels int  // of an image
+	Outputs  int  // channels of what it gives: those of an image, and of a variance; more before Denoiser
+	Variance bool // it gives a variance of each value, too: see Result
+	Classes  int  // that it is told by number, that for none among them; 0: it is told none
 	// Condition is how it is told something else of an image than a number below Classes:
 	// Timestep or Identity. Empty: it is not.
 	Condition string
@@ -197,7 +198,7 @@ func CheckDenoiser(n Network) error {
 	if _, err := n.Denoiser(); err != nil {
 		return err
 	}
-	if s := n.Spec(); s.Outputs != s.Channels {
+	if s := n.Spec(); s.Outputs != s.Channels && !s.Variance {
 		return fmt.Errorf("the network gives %d channels for images of %d; want what its Denoiser is", s.Outputs, s.Channels)
 	}
 	return nil
@@ -252,7 +253,10 @@ func (in Inputs) WithConcat(channels int) Inputs {
 
 // Result of one application of a network.
 type Result struct {
-	Output *gorgonia.Node // (N,H,W,outputs)
+	Output *gorgonia.Node // (N,H,W,channels)
+	// Variance is of the shape of Output, where the network gives one: −1 stands for the least
+	// variance of a step, and 1 for the largest (improved DDPM); nil: it gives none.
+	Variance *gorgonia.Node
 	// Blocks are what residual and attention blocks begin with, and Output: the
 	// whole network follows from them, block by block.
 	Blocks []*gorgonia.Node

@@ -379,8 +379,8 @@ func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.
 	}
 	options := generate.Options{
 		Network: m.Network, Source: m.Process.Source, Height: j.size[0], Width: j.size[1], Batch: batch, Guided: o.classFree(), Reduced: j.guidance.Reduces(), Inpaint: j.picture != nil, Slots: run.slots, Calls: len(run.table.Rows),
-		Unlimited: run.by != nil && run.by.excess != nil,
-		Target:    dev.Target(), Precision: j.precision, Prepare: true,
+		Unlimited: run.by != nil && run.by.excess != nil, Spread: run.table.Spreads(),
+		Target: dev.Target(), Precision: j.precision, Prepare: true,
 	}
 	if j.guide != nil {
 		options.Guide = j.guide.Network

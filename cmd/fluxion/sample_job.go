@@ -75,6 +75,9 @@ func (o *sampleOptions) planOf(read func() (*model.Model, error)) (j job, err er
 	if err != nil {
 		return j, fault.Usage(err)
 	}
+	if o.config.Options, err = method.Learning(o.config.Options, j.model.Network.Spec().Variance); err != nil {
+		return j, fault.Usage(err)
+	}
 	if o.scheduler != "" {
 		j.run, err = o.planScheduler(j.model)
 		j.clip = err == nil && j.run.by.clip != 0

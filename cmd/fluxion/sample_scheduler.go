@@ -41,7 +41,7 @@ func (o *sampleOptions) planScheduler(m *model.Model) (samplingRun, error) {
 		return samplingRun{}, schedulerError{path, err}
 	}
 	options := o.schedulerFlags.options(&o.samplingFlags)
-	options.Drawn = true
+	options.Drawn, options.Learnt = true, m.Network.Spec().Variance
 	if options.Begin, err = o.entry(options.Steps); err != nil {
 		return samplingRun{}, fault.Usage(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"fluxion/kernels/number"
 	"fluxion/nets"
 	"fluxion/nets/catalog"
+	"fluxion/nets/netstest"
 	"fluxion/nets/safetensors"
 
 	"gorgonia.org/gorgonia"
@@ -55,6 +56,7 @@ func loadAs(t *testing.T, dir string, d Device, shape []int, train bool, o plan.
 	if err != nil {
 		t.Fatal(err)
 	}
+	n.graph.Output = netstest.Whole(n.graph)
 	o.Inputs, o.Outputs = []*gorgonia.Node{n.graph.Sample, n.graph.Time}, []*gorgonia.Node{n.graph.Output}
 	o.Target = d.Target()
 	n.weights = plan.Weights("params", nets.FlatSize(n.graph.Params), o.Target, o.Precision)

@@ -21,6 +21,7 @@ import (
 	"fluxion/kernels/philox"
 	"fluxion/kernels/pointwise"
 	"fluxion/kernels/row"
+	"fluxion/kernels/spread"
 	"fluxion/kernels/update"
 	"fluxion/nets"
 
@@ -40,6 +41,7 @@ type Options struct {
 	Source        process.Source
 	Slots         int  // outputs of earlier calls that the sampler combines
 	Unlimited     bool // the output before x̂ was limited takes part, too: see Request.Excess
+	Spread        bool // the network says the variance of noise: see sampler.Row
 	Calls         int  // of the network for an image, as far as they are known: what a GPU sets up together
 	Target        plan.Target
 	Precision     number.Type
@@ -68,9 +70,10 @@ type Step struct {
 	weights []*plan.Plan // bring what products read of the weights up to date
 	pixels  *gorgonia.Node
 	shape   draw.Shape
-	head    *draw.Head // the key of the noise, and its scale at the start
-	fresh   *draw.Head // of the noise of a step that is not white; nil: the update draws it
-	images  []int64    // the number of each image of a batch
+	head    *draw.Head  // the key of the noise, and its scale at the start
+	fresh   *draw.Head  // of the noise of a step that is not white, or spread; nil: the update draws it
+	spread  *spread.Row // of Spread; nil without
+	images  []int64     // the number of each image of a batch
 	update  *update.Row
 	before  *update.Row // of the update that keeps the output as it was before x̂ was limited; nil without
 	inpaint *inpainting // of Picture; nil without
@@ -147,10 +150,18 @@ func NewStep(o Options) (*Step, error) {
 	if o.Unlimited {
 		slots = append(slots, unlimited)
 	}
-	if o.Source.Gaussian() && !o.Source.White() {
+	if o.Spread && g.Variance == nil {
+		return nil, errors.New("noise of a variance that the network says, of a network that says none")
+	}
+	if o.Source.Gaussian() && !o.Source.White() || o.Spread {
 		s.fresh = &draw.Head{Scale: 1}
 		fresh := slot(s.freshSlot())
 		c.After = append(c.After, noise.Stages(o.Source, draw.NoiseOptions{Shape: s.shape, Stream: philox.SampleNoise}, o.Height, o.Width, s.fresh, s.images, fresh)...)
+		if o.Spread {
+			s.spread = &spread.Row{}
+			c.Outputs = append(c.Outputs, g.Variance)
+			c.After = append(c.After, plan.Stage{Kernel: spread.New(s.spread), In: []plan.Ref{{Node: g.Variance}}, Out: fresh})
+		}
 		slots = append(slots, fresh)
 	}
 	updates := update.Options{Shape: s.shape, Guided: o.Guided, Combined: s.guide != nil}
@@ -225,6 +236,9 @@ func (s *Step) Busiest() {
 	if s.before != nil {
 		*s.before = update.Row{B: 1, Store: -1, Guidance: 2}
 		s.update.History[s.Slots] = 1
+	}
+	if s.spread != nil {
+		s.spread.Rate = 0.5
 	}
 	if s.inpaint != nil {
 		s.inpaint.step = inpaint.Row{A: 1, S: 1, Active: 1, Pixels: 1}
@@ -346,6 +360,9 @@ func (g *Generator) Run(ctx context.Context, r Request, visit func(i int, s Samp
 	r.Table = toData(r.Table.Fold())
 	if err := r.check(); err != nil {
 		return err
+	}
+	if r.Table.Spreads() && !g.Spread {
+		return errors.New("a table of a variance that the network says, of a step that was made without")
 	}
 	var err error
 	if r.memory, err = r.Table.Memory(g.Slots); err != nil {
@@ -469,6 +486,9 @@ func (g *Generator) set(r Request, call int) error {
 	if g.fresh != nil { // one more slot, behind the others
 		*g.fresh = draw.Head{Seed: r.Seed, Scale: 1, Step: uint32(call)}
 		u.History[g.freshSlot()], u.C = u.C, 0
+	}
+	if g.spread != nil {
+		g.spread.Rate = float32(of.Spread / 4) // of the logarithm of a deviation, by 1+v
 	}
 	g.call(u, r, of.Call, x, of.Jump)
 	g.addExcess(r, call)

@@ -30,7 +30,7 @@ type sampling struct {
 // newSampling compiles it over the buffers of a training step, for samples of these sizes.
 func newSampling(of *train.Step, s train.Settings, sizes []generate.Size) (g *sampling, err error) {
 	g = &sampling{settings: s, of: of, sizes: sizes, channels: of.Network.Spec().Channels}
-	slots, calls := 0, 0
+	slots, calls, spreads := 0, 0, false
 	for _, images := range []int64{1, s.Images} { // a student may be trained for fewer steps later
 		w := g.way(images)
 		if few := of.Objective.Few(images); few != nil {
@@ -47,11 +47,11 @@ func newSampling(of *train.Step, s train.Settings, sizes []generate.Size) (g *sa
 		if err != nil {
 			return nil, &train.SettingError{Key: "eval_sampler, eval_steps", Problem: err.Error()}
 		}
-		slots, calls = max(slots, memory.Slots), max(calls, len(table.Rows))
+		slots, calls, spreads = max(slots, memory.Slots), max(calls, len(table.Rows)), spreads || table.Spreads()
 	}
 	g.shapes, err = generate.NewShapes(generate.Options{
 		Network: of.Network, Source: of.Objective.Process().Source, Batch: of.Batch, Slots: slots,
-		Calls: calls, Target: of.Target, Precision: of.Precision, Weights: of.Buffers.EMA,
+		Calls: calls, Spread: spreads, Target: of.Target, Precision: of.Precision, Weights: of.Buffers.EMA,
 	}, sizes)
 	return g, err
 }
@@ -80,7 +80,10 @@ func (w way) table(of *train.Step) (sampler.Table, error) {
 	if err != nil {
 		return sampler.Table{}, err
 	}
-	o := sampler.Options{Grid: w.grid, Steps: w.steps}
+	o, err := method.Learning(sampler.Options{Grid: w.grid, Steps: w.steps}, of.Network.Spec().Variance)
+	if err != nil {
+		return sampler.Table{}, err
+	}
 	if w.few != nil && w.few.Sampler == w.sampler {
 		o = w.few.Options(w.steps)
 	}

@@ -252,7 +252,10 @@ func (b *Builder) Mix(o mix.Options, c Numbers, x ...*gorgonia.Node) *gorgonia.N
 }
 
 // Apply applies a network once more.
-func (b *Builder) Apply(r Role, in nets.Inputs) *gorgonia.Node {
+func (b *Builder) Apply(r Role, in nets.Inputs) *gorgonia.Node { return b.apply(r, in).Output }
+
+// apply returns all that the network gives.
+func (b *Builder) apply(r Role, in nets.Inputs) nets.Result {
 	if r == Trained && b.Network.Spec().Dropout > 0 {
 		if b.dropout.Node == nil {
 			b.dropout = b.Coefficients("keys of dropout", dropout.Columns)
@@ -281,7 +284,7 @@ func (b *Builder) Apply(r Role, in nets.Inputs) *gorgonia.Node {
 		panic(err)
 	}
 	b.Blocks = append(b.Blocks, result.Blocks...)
-	return result.Output
+	return result
 }
 
 // told is the guidance that the trained network is told of image i; 1: it is told none.

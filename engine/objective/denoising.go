@@ -50,7 +50,7 @@ func (d *denoising) About() [][2]string {
 }
 
 func (d *denoising) Fit(like nets.Spec) nets.Spec {
-	like.Estimate, like.Jump, like.Guidance = false, false, d.Scales
+	like.Estimate, like.Jump, like.Variance, like.Guidance = false, false, false, d.Scales
 	return like
 }
 
@@ -66,11 +66,16 @@ func (d *denoising) Few(int64) *sampler.Few {
 	return few
 }
 
-func (d *denoising) Loss(b *Builder) Loss { return d.loss(b, nil, nil) }
+func (d *denoising) Loss(b *Builder) Loss { return d.loss(b, additions{}) }
 
-// loss is that of a network whose inputs are completed by given, and the numbers of an
-// image by feed; nil: there is nothing to add.
-func (d *denoising) loss(b *Builder, given func(nets.Inputs) nets.Inputs, feed func(i int, at int64, q process.Point)) Loss {
+// additions are what other objectives add to denoising; nil: nothing.
+type additions struct {
+	given func(nets.Inputs) nets.Inputs                                   // completes the inputs of the network
+	plus  func(r nets.Result, target, loss *gorgonia.Node) *gorgonia.Node // adds to the loss
+	feed  func(i int, at int64, q process.Point)                          // sets the numbers of an image for these
+}
+
+func (d *denoising) loss(b *Builder, with additions) Loss {
 	terms := []*gorgonia.Node{b.Data(), b.Noise()}
 	bridged := !d.Setup.Process.Bridge.None()
 	if bridged {
@@ -80,12 +85,16 @@ func (d *denoising) loss(b *Builder, given func(nets.Inputs) nets.Inputs, feed f
 	sees, answers := b.Coefficients("coefficients of z", len(terms)), b.Coefficients("coefficients of the target", len(terms))
 	in := nets.Inputs{Sample: b.Mix(mix.Options{}, sees, terms...), Time: time.Node, Class: b.Class()}
 	target := b.Mix(mix.Options{}, answers, terms...)
-	if given != nil {
-		in = given(in)
+	if with.given != nil {
+		in = with.given(in)
 	}
-	y := b.Apply(Trained, in)
+	result := b.apply(Trained, in)
+	y := result.Output
 	uncertain := make([]float64, b.Batch)
 	weighed := d.distance.loss(b, y, target, weight)
+	if with.plus != nil {
+		weighed.value = with.plus(result, target, weighed.value)
+	}
 	l := Loss{Value: weighed.value, Feed: func(i int, at int64) Observation {
 		q := d.drawn(at)
 		time.Set(i, q.NetworkTime)
@@ -101,8 +110,8 @@ func (d *denoising) loss(b *Builder, given func(nets.Inputs) nets.Inputs, feed f
 			uncertain[i], o.Weight = u.At(q.LogSNR), q.Weight/d.mean
 		}
 		weighed.set(i, math.Exp(-uncertain[i])*(q.Weight/d.mean), 1)
-		if feed != nil {
-			feed(i, at, q.Point)
+		if with.feed != nil {
+			with.feed(i, at, q.Point)
 		}
 		return o
 	}}

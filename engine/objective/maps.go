@@ -92,7 +92,7 @@ func (f flowMap) about(how string) [][2]string {
 
 // Fit wants a network that is told how far its answer is to lead.
 func (f flowMap) Fit(like nets.Spec) nets.Spec {
-	like.Estimate, like.Jump, like.Guidance = false, true, f.Scales
+	like.Estimate, like.Jump, like.Variance, like.Guidance = false, true, false, f.Scales
 	return like
 }
 

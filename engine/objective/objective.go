@@ -74,6 +74,7 @@ type Setup struct {
 	Images   int64      // of the whole run; 0: not known
 	Paired   bool       // images come with the noise that a model made them of
 	Scales   [2]float64 // of guidance that the trained network is told, from the least to the largest; both 0: it is told none
+	Levels   bool       // images are of 256 levels from −1 to 1; else their values are any numbers
 	Distance string     // distance of what a network says from what it is to say: see LossSetting; empty: DefaultLoss
 	Target   string     // network that gives the target; empty: the objective's own choice
 	Teacher  *Teacher   // nil: none
@@ -97,6 +98,7 @@ type Kind struct {
 var kinds = []Kind{
 	{"denoising", "the network's output at a time drawn, for what the image and its noise say of it", "", nil, "", newDenoising},
 	{selfConditioningName, "denoising by a network that is given its own estimate of a share of the images (Analog Bits)", "a pass", process.Parameters{"share": 0.5}, "", newSelfConditioning},
+	{"hybrid", "denoising by a network that says the variance of each step, too, learnt by lambda of the variational bound (improved DDPM)", "", process.Parameters{"lambda": 0.001}, "", newHybrid},
 	{"reflow", "denoising on pairs of noise and what a model made of it (fluxion pairs), with times U-shaped by a (0: --time-sampler): straighter paths", "", process.Parameters{"a": 4}, "", newReflow},
 	{progressiveName, "progressive distillation: in one step what --teacher does in two, stage by stage, from so many steps to so many", "two passes of the teacher", process.Parameters{"from": 16, "to": 1}, "", newProgressive},
 	{"guidance", "guidance distillation: one pass for the two of a guided --teacher, of one scale or of all that --guidance-input tells the network (Meng et al.)", "two passes of the teacher", nil, "", newGuided},

@@ -8,7 +8,7 @@ type plain struct{ Setup }
 
 // Fit keeps the images.
 func (p plain) Fit(like nets.Spec) nets.Spec {
-	like.Estimate, like.Jump, like.Guidance = false, false, p.Scales
+	like.Estimate, like.Jump, like.Variance, like.Guidance = false, false, false, p.Scales
 	return like
 }
 

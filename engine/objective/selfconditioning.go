@@ -38,7 +38,7 @@ func (s *selfConditioning) About() [][2]string {
 }
 
 func (s *selfConditioning) Fit(like nets.Spec) nets.Spec {
-	like.Estimate, like.Jump, like.Guidance = true, false, s.Scales
+	like.Estimate, like.Jump, like.Variance, like.Guidance = true, false, false, s.Scales
 	return like
 }
 
@@ -50,10 +50,10 @@ func (s *selfConditioning) Loss(b *Builder) Loss {
 		in.Estimate = b.Mix(mix.Options{Clip: 1}, c, in.Sample, b.Apply(Trained, in))
 		return in
 	}
-	return s.loss(b, given, func(i int, at int64, q process.Point) {
+	return s.loss(b, additions{given: given, feed: func(i int, at int64, q process.Point) {
 		ofZ, ofY := s.estimate(q, at)
 		c.Set(i, ofZ, ofY)
-	})
+	}})
 }
 
 // estimate returns what z, as the network sees it, and the network's output weigh in the

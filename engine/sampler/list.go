@@ -32,7 +32,7 @@ var samplers = []Sampler{
 	{Name: "rk45", About: "Dormand-Prince 5(4), adaptive, with tolerances", Takes: []string{"tolerance"}, Variables: onPath, Adaptive: true},
 	{Name: "map", About: "where a flow map leads, in one jump or a few; with eta it leads further and fresh noise leads back, 1: by way of the data", Takes: eta, step: flowMap, begin: share01},
 
-	{Name: "ddpm", About: "the posterior given x̂, with small or large variance", Takes: []string{"variance"}, Random: true, step: ddpm},
+	{Name: "ddpm", About: "the posterior given x̂, with small, large or learned variance", Takes: []string{"variance"}, Random: true, step: ddpm},
 	{Name: "churn", About: "DDIM to less noise, then forward: churn 0 is ddim, 0.5 ddpm", Takes: []string{"churn"}, Random: true, step: churn, begin: belowOne},
 	{Name: "ancestral", About: "Euler ancestral; the same as ddim with eta 1", Takes: eta, Random: true, step: ancestral},
 	{Name: "edm-churn", About: "EDM's Heun (order 1: Euler) after raised noise; churn is S_churn", Takes: []string{"churn", "noise range", "noise scale"}, Variables: inEps, Orders: []int{2, 1}, Random: true, step: edmChurn},

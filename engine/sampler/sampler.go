@@ -33,6 +33,10 @@ type Row struct {
 	B []float64 // of the output of this call, of what was kept of the one before, …
 	C float64   // of fresh noise
 
+	// Spread is what the logarithm of the variance of fresh noise, C², grows by from where the
+	// network says −1 of it to where it says 1; 0: the noise is what C says.
+	Spread float64
+
 	// Recall is the coefficient of the noise of the row before, again.
 	Recall float64
 
@@ -50,7 +54,7 @@ type Row struct {
 type Lift struct{ A, C float64 }
 
 func (r Row) infinite() bool {
-	for _, c := range append([]float64{r.A, r.C, r.Recall, r.Before.A, r.Before.C, r.Keep.Z, r.Keep.Y}, r.B...) {
+	for _, c := range append([]float64{r.A, r.C, r.Spread, r.Recall, r.Before.A, r.Before.C, r.Keep.Z, r.Keep.Y}, r.B...) {
 		if math.IsInf(c, 0) || math.IsNaN(c) {
 			return true
 		}
@@ -78,7 +82,7 @@ type Options struct {
 	Order    int      // of a method that has several; 0 is its own
 	Variable string   // x, eps, v or u, in which a method interpolates; "" is its own
 	Solver   string   // variant: midpoint or heun, bh1 or bh2, prk or plms; "" is the first
-	Variance string   // of ddpm: small or large; "" is small
+	Variance string   // of ddpm: small, large or Learned; "" is small
 	Churn    *float64 // c of churn; S_churn of edm-churn
 	Eta      *float64 // share of noise; what it multiplies is the sampler's
 	Epsilon  *float64 // of sde in interpolant form, instead of Eta
@@ -252,7 +256,7 @@ func (s Sampler) Check(o Options) (Options, error) {
 		return o, err
 	}
 	if s.takes("variance") {
-		if o.Variance, err = choose(s.Name, "variance", o.Variance, []string{"small", "large"}); err != nil {
+		if o.Variance, err = choose(s.Name, "variance", o.Variance, []string{"small", "large", Learned}); err != nil {
 			return o, err
 		}
 	}

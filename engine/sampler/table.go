@@ -3,6 +3,7 @@ package sampler
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"fluxion/engine/process"
 )
@@ -52,6 +53,11 @@ func (t Table) Draws() int {
 		}
 	}
 	return n
+}
+
+// Spreads says whether the network is to say the variance of noise.
+func (t Table) Spreads() bool {
+	return slices.ContainsFunc(t.Rows, func(r Row) bool { return r.Spread != 0 })
 }
 
 // Weights follows a table with everything linear.

@@ -1,6 +1,10 @@
 package scheduler
 
-import "math"
+import (
+	"math"
+
+	"fluxion/engine/sampler"
+)
 
 // ddpm is Ho, Jain, Abbeel, "Denoising Diffusion Probabilistic Models" (2020).
 type ddpm struct {
@@ -16,6 +20,9 @@ type ddpm struct {
 func newDDPM() Class {
 	return &ddpm{linearBetas(), zeroSNR{}, epsilon, clipping{true, 1}, noThreshold, spacing{"leading", 0}, "fixed_small"}
 }
+
+// learnedRange is the variance of a network that says where each is between the least and the largest.
+const learnedRange = "learned_range"
 
 func (c *ddpm) plan(p *planner) error {
 	if err := p.limit(c.clipping, c.thresholding); err != nil {
@@ -46,8 +53,16 @@ func (c *ddpm) plan(p *planner) error {
 		if last := times[len(times)-1]; last > 0 && !p.correct(finalNoise) {
 			m.finalNoise = math.Sqrt(1 - alphas[int(last)])
 		}
+	case learnedRange:
+		if !p.Learnt {
+			return refuse("variance_type", c.VarianceType, "fixed_small, fixed_small_log, fixed_large or fixed_large_log; the network does not learn a variance")
+		}
+		if times[len(times)-1] > 0 && !p.correct(finalNoise) {
+			return refuse("variance_type", c.VarianceType, "another, or the noise that diffusers adds to the result left out")
+		}
+		m.options.Variance = sampler.Learned
 	default:
-		return refuse("variance_type", c.VarianceType, "fixed_small, fixed_small_log, fixed_large or fixed_large_log; networks here do not learn a variance")
+		return refuse("variance_type", c.VarianceType, "fixed_small, fixed_small_log, fixed_large, fixed_large_log or learned_range")
 	}
 	return p.run(m)
 }

@@ -225,7 +225,7 @@ func TestRefusals(t *testing.T) {
 		`{"_class_name": "DDIMScheduler", "prediction_type": "flow_prediction", "rescale_betas_zero_snr": true}`:                                   "epsilon, sample or v_prediction",
 		`{"_class_name": "DDIMScheduler", "rescale_betas_zero_snr": true, "timestep_spacing": "trailing"}`:                                         "do not determine",
 		`{"_class_name": "DDIMScheduler", "thresholding": true, "sample_max_value": -1}`:                                                           "sample_max_value",
-		`{"_class_name": "DDPMScheduler", "variance_type": "learned_range"}`:                                                                       "do not learn a variance",
+		`{"_class_name": "DDPMScheduler", "variance_type": "learned_range"}`:                                                                       "does not learn a variance",
 		`{"_class_name": "DDPMScheduler", "trained_betas": [0.1, 0.2]}`:                                                                            "[2 numbers]",
 		`{"_class_name": "DDIMInverseScheduler", "timestep_spacing": "linspace"}`:                                                                  "leading or trailing",
 		`{"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "dpmsolver"}`:                                                            "sigma_min",

@@ -26,7 +26,7 @@ func newDPMInverse() Class {
 }
 
 func (c *dpmInverse) plan(p *planner) error {
-	if err := learned(c.VarianceType); err != nil {
+	if err := learned(p, c.VarianceType); err != nil {
 		return err
 	}
 	m, err := c.method()

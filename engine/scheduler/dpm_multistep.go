@@ -39,7 +39,7 @@ func lastTime(table []float64, least float64) int {
 }
 
 func (c *dpmMultistep) plan(p *planner) error {
-	if err := learned(c.VarianceType); err != nil {
+	if err := learned(p, c.VarianceType); err != nil {
 		return err
 	}
 	zero, err := c.zero()
@@ -100,12 +100,12 @@ func (c *dpmMultistep) plan(p *planner) error {
 	return p.run(c.ends(m, len(l.times), zero || c.EulerAtFinal))
 }
 
-// learned refuses networks that predict a variance.
-func learned(kind *string) error {
-	if kind != nil {
-		return refuse("variance_type", *kind, "null; networks here do not learn a variance")
+// learned refuses a variance that the network does not say; one that it says is left out here.
+func learned(p *planner, kind *string) error {
+	if kind == nil || p.Learnt && (*kind == learnedRange || *kind == "learned") {
+		return nil
 	}
-	return nil
+	return refuse("variance_type", *kind, "null; the network does not learn a variance")
 }
 
 // unless leaves the range out.

@@ -25,7 +25,7 @@ func newDPMSinglestep() Class {
 }
 
 func (c *dpmSinglestep) plan(p *planner) error {
-	if err := learned(c.VarianceType); err != nil {
+	if err := learned(p, c.VarianceType); err != nil {
 		return err
 	}
 	zero, err := c.zero()

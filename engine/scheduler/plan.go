@@ -19,6 +19,7 @@ type Options struct {
 	Churn  Churn    // of EulerDiscreteScheduler and EDMEulerScheduler
 	Mu     *float64 // of dynamic shifting: how much
 	Tokens int      // or of how many tokens the image is, from which μ follows
+	Learnt bool     // the network says the variance of each step
 	Drawn  bool     // the run begins with noise that is drawn for it, not with a state that is given: see Plan.Start
 }
 

@@ -117,6 +117,13 @@ func (c *Config) Unclipped() {
 	}
 }
 
+// Learnt says that the network says the variance of each step.
+func (c *Config) Learnt() {
+	if k, ok := c.Class.(*ddpm); ok {
+		k.VarianceType = learnedRange
+	}
+}
+
 // unknown is a prediction_type at which diffusers stops with an error: what it
 // cannot sample it must not sample wrongly.
 const unknown = "fluxion"

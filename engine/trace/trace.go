@@ -41,6 +41,9 @@ func (c Config) Resolve() (Setup, error) {
 	if _, err := s.Check(c.Options); err != nil {
 		return Setup{}, err
 	}
+	if _, err := s.Learning(c.Options, false); err != nil {
+		return Setup{}, err
+	}
 	g, err := sampler.NewGrid(p, c.Options)
 	return Setup{p, s, g, c.Options}, err
 }

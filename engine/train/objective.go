@@ -52,7 +52,7 @@ func NewObjective(s Settings, d data.Dataset) (objective.Objective, error) {
 	if err != nil {
 		return nil, &SettingError{"objective", err.Error()}
 	}
-	setup := objective.Setup{Seed: s.Seed, Batch: s.Batch, Images: s.Images, Target: s.Target, Distance: s.Loss}
+	setup := objective.Setup{Seed: s.Seed, Batch: s.Batch, Images: s.Images, Target: s.Target, Distance: s.Loss, Levels: d != nil && d.Kind() == data.Bytes}
 	if s.Uncertainty {
 		setup.Uncertainty = objective.NewUncertainty(s.Batch)
 	}

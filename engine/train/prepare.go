@@ -139,6 +139,9 @@ func planRun(o Options) (r *run, p planned, err error) {
 	if !data.Pictures(r.data) {
 		r.scheduler.Unclipped()
 	}
+	if network.Spec().Variance {
+		r.scheduler.Learnt()
+	}
 	if _, err = r.planSampling(0); err != nil {
 		return nil, p, &SettingError{"schedule, output_kind", err.Error()}
 	}
@@ -360,6 +363,8 @@ func fit(n nets.Network, preset string, images nets.Spec) (nets.Network, error) 
 		return nil, &SettingError{"objective", "the network of preset " + preset + " cannot be told how far its answer is to lead, as flow maps are"}
 	case s.Guidance != images.Guidance:
 		return nil, &SettingError{"guidance_input", "the network of preset " + preset + " cannot be told its guidance"}
+	case s.Variance != images.Variance:
+		return nil, &SettingError{"objective", "the network of preset " + preset + " cannot say a variance, as objective hybrid has it; want another network, such as tiny"}
 	case s.Estimate != images.Estimate:
 		return nil, &SettingError{"self_conditioning", "the network of preset " + preset + " takes no estimate of its own"}
 	}

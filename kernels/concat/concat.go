@@ -7,6 +7,7 @@ import (
 
 	"fluxion/kernels"
 	"fluxion/kernels/cpu"
+	"fluxion/kernels/pointwise"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -109,7 +110,7 @@ func Slice(x *gorgonia.Node, from, n int) *gorgonia.Node {
 	return kernels.Apply(SliceOp{kernels.Signature{Name: name, Ranks: []int{x.Dims()}, Rank: x.Dims()}, from, n}, x)
 }
 
-// SliceOp is the range of channels of Slice. It is a gradient and has none.
+// SliceOp is the range of channels of Slice.
 type SliceOp struct {
 	kernels.Signature
 	From, N int
@@ -141,6 +142,26 @@ func (o SliceOp) Do(v ...gorgonia.Value) (gorgonia.Value, error) {
 		}
 		return y
 	}, v)
+}
+
+// DiffWRT says that the input has a gradient.
+func (SliceOp) DiffWRT(int) []bool { return []bool{true} }
+
+// SymDiff joins the gradient with zeros for the channels beside the range.
+func (o SliceOp) SymDiff(in gorgonia.Nodes, _, dy *gorgonia.Node) (gorgonia.Nodes, error) {
+	var parts []*gorgonia.Node
+	zeros := func(from, n int) {
+		if n > 0 {
+			parts = append(parts, pointwise.Affine(Slice(in[0], from, n), 0, 0))
+		}
+	}
+	zeros(0, o.From)
+	parts = append(parts, dy)
+	zeros(o.From+o.N, last(in[0].Shape())-o.From-o.N)
+	if len(parts) == 1 {
+		return parts, nil
+	}
+	return gorgonia.Nodes{Channels(parts...)}, nil
 }
 
 // Cost is the copy's, if the plan must make one.

@@ -21,3 +21,10 @@ func TestTraffic(t *testing.T) {
 	in := []kerneltest.Input{kerneltest.Shape(1, 32, 32, 256), kerneltest.Shape(1, 32, 32, 128)}
 	kerneltest.CheckTraffic(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Channels(in...) })
 }
+
+// TestSlice: ranges at both ends, in the middle, and of all channels.
+func TestSlice(t *testing.T) {
+	for _, of := range [][2]int{{0, 3}, {3, 3}, {2, 2}, {0, 6}} {
+		kerneltest.Check(t, []kerneltest.Input{kerneltest.Shape(2, 3, 2, 6)}, func(in []*gorgonia.Node) *gorgonia.Node { return Slice(in[0], of[0], of[1]) })
+	}
+}

@@ -119,3 +119,75 @@ extern "C" __global__ void __launch_bounds__(threads) loss_huber_weights(float *
   const double s = double(scale[i]) * double(scale[i]);
   weights[i] = float(double(weight[i]) * s / (2 * sqrt(s * double(errors[i]) + c * c)));
 }
+
+// A term of the variational bound: see variational.go. Numbers of an image are in the order there.
+struct Bound {
+  View y, v, target, x;
+  const float *numbers;
+  uint32_t pixels, channels, span, images; // of an image; values of a block; of the batch
+};
+
+struct Term {
+  double value, slope; // in bits, and its derivative by v
+};
+
+__device__ inline double phi(double z) { return erfc(-z * 0.70710678118654752) / 2; }
+
+__device__ inline double moment(double z) { return isinf(z) ? 0 : z * exp(-z * z / 2) * 0.3989422804014327; }
+
+__device__ Term bound_term(const float *k, double y, double v, double target, double x) {
+  constexpr double bits = 1.4426950408889634, least = 1e-12;
+  const double scale = k[1], spread = k[2], constant = k[3], own = k[4], bin = k[5];
+  const double d = scale * (y - target), u = spread * (1 + v) / 2;
+  if (bin == 0) {
+    const double r = exp(-u) * (own + d * d);
+    return {bits * (constant + u + r) / 2, bits * spread / 4 * (1 - r)};
+  }
+  const double shrink = exp(-u / 2), end = 0.999, none = 1.0 / 0.0;
+  double a = (d + bin) * shrink, b = (d - bin) * shrink;
+  if (x < -end) b = -none;
+  else if (x > end) a = none;
+  if (a + b > 0) { // of two numbers near 1 the difference would be nothing
+    const double other = -a;
+    a = -b;
+    b = other;
+  }
+  const double mass = phi(a) - phi(b);
+  if (!(mass > least)) return {-bits * log(least), 0};
+  return {-bits * log(mass), bits * spread / 2 * (moment(a) - moment(b)) / (2 * mass)};
+}
+
+// each_term visits the values of a block, one at a time: a term takes many registers.
+template <typename F>
+__device__ inline void each_term(const Bound &k, F visit) {
+  const Span part(k.pixels * k.channels, k.span);
+  const float *numbers = k.numbers + part.image * 6;
+  for (uint32_t i = part.from + threadIdx.x; i < part.to; i += threads) {
+    const uint64_t row = uint64_t(k.pixels) * part.image + i / k.channels;
+    const uint32_t column = i % k.channels;
+    const auto at = [&](const View &m) { return m.data[row * m.pitch + column]; };
+    visit(row, column, bound_term(numbers, at(k.y), at(k.v), at(k.target), at(k.x)), double(numbers[0]));
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(threads) loss_variational(double *sums, Bound k) {
+  __shared__ double shared[threads / 32];
+  double sum = 0;
+  each_term(k, [&](uint64_t, uint32_t, const Term &t, double weight) { sum += weight * t.value; });
+  sum = block_sum<threads>(sum, shared);
+  if (threadIdx.x == 0) sums[blockIdx.x] = sum;
+}
+
+// One block: the mean of what all blocks left, and plus.
+extern "C" __global__ void __launch_bounds__(threads) loss_variational_mean(float *loss, const double *sums, uint32_t n, uint64_t values, const float *plus) {
+  __shared__ double shared[threads / 32];
+  double sum = 0;
+  for (uint32_t i = threadIdx.x; i < n; i += threads) sum += sums[i];
+  sum = block_sum<threads>(sum, shared);
+  if (threadIdx.x == 0) *loss = float(sum / double(values)) + *plus;
+}
+
+extern "C" __global__ void __launch_bounds__(threads) loss_variational_grad(View dv, Bound k) {
+  const double values = double(k.pixels) * k.channels * k.images;
+  each_term(k, [&](uint64_t row, uint32_t column, const Term &t, double weight) { dv.data[row * dv.pitch + column] = float(weight * t.slope / values); });
+}

@@ -48,3 +48,27 @@ func TestHuber(t *testing.T) {
 		kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Huber(in[0], in[1], in[2], in[3], c) })
 	}
 }
+
+// TestVariational: terms and their derivatives, of divergences, densities and levels, at the ends of
+// the range and where a level has no mass left.
+func TestVariational(t *testing.T) {
+	image := tensor.Shape{4, 4, 2, 5}
+	x := make([]float64, image.TotalSize())
+	for i := range x {
+		x[i] = []float64{-1, 1, 0.25, -0.5}[i%4]
+	}
+	numbers := []float64{
+		1, 1.5, 2, -1, 1, 0,
+		0.5, 0.3, 4, 0.7, 0, 0,
+		2, 0.9, 1.5, 0, 0, 0.3,
+		0.001, 40, 0.5, 0, 0, 0.004,
+	}
+	in := []kerneltest.Input{
+		{Shape: image, Inert: true}, {Shape: image}, {Shape: image, Inert: true}, {Shape: image, Fixed: x, Inert: true},
+		{Shape: tensor.Shape{4, Columns}, Fixed: numbers, Inert: true}, {Shape: tensor.Shape{4, 1, 1, 1}},
+		{Shape: tensor.Shape{4, 1, 1, 1}, Inert: true}, {Shape: tensor.Shape{4}, Fixed: []float64{1, 2, 3, 4}, Inert: true},
+	}
+	kerneltest.Check(t, in, func(in []*gorgonia.Node) *gorgonia.Node {
+		return Variational(in[0], in[1], in[2], in[3], in[4], MSE(in[5], in[6], in[7]))
+	})
+}

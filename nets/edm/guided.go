@@ -59,9 +59,6 @@ func readGuided(data []byte, ignore ...string) (nets.Import, error) {
 	if err != nil {
 		return nets.Import{}, err
 	}
-	if g.variance {
-		notes = append(notes, "the network gives a variance, too: its half of the channels is left out, samplers use their own")
-	}
 	return nets.Import{Network: n.WithNotes(notes...), Source: g.source, Idle: func(string) bool { return false }}, nil
 }
 
@@ -135,6 +132,9 @@ func (g guided) network() (nets.Network, error) {
 		c.DownBlockTypes, c.UpBlockTypes, c.BlockOutChannels = append(c.DownBlockTypes, down), append(c.UpBlockTypes, up), append(c.BlockOutChannels, n)
 	}
 	slices.Reverse(c.UpBlockTypes)
+	if g.variance {
+		c.OutChannels *= 2
+	}
 	c.TimeEmbeddingDim, c.AttnNormNumGroups, c.AttentionHeadDim = 4*g.channels, 32, heads[0]
 	if slices.Min(heads) != slices.Max(heads) { // which UNet2DModel of diffusers cannot say
 		c.AttentionHeadDim, c.Meta[unet.AttentionHeads] = 0, int64(g.heads)
@@ -211,12 +211,7 @@ func (g guided) source(p nets.Param) nets.Source {
 	dot := strings.LastIndexByte(p.Name, '.')
 	name, kind := p.Name[:dot], p.Name[dot:]
 	if end, ok := guidedEnds[name]; ok {
-		s := nets.Source{Names: []string{end + kind}}
-		if name == "conv_out" && g.variance { // the first half is the noise
-			s.Sizes = []int{2 * p.Size()}
-			s.Make = func(in [][]float32) []float32 { return in[0][:p.Size()] }
-		}
-		return s
+		return nets.Source{Names: []string{end + kind}}
 	}
 	for block, theirs := range g.blockNames() {
 		part, ok := strings.CutPrefix(name, block+".")

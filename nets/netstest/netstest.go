@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"fluxion/kernels/concat"
 	"fluxion/nets"
 	"fluxion/nets/safetensors"
 
@@ -98,6 +99,14 @@ func Run(t testing.TB, g *gorgonia.ExprGraph) {
 	if err := errors.Join(vm.RunAll(), vm.Close()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Whole is all that a network gives: with its variance, if it has one.
+func Whole(g *nets.Graph) *gorgonia.Node {
+	if g.Variance == nil {
+		return g.Output
+	}
+	return concat.Channels(g.Output, g.Variance)
 }
 
 // Output is what a network gives, NHWC, for images (N,C,H,W) at times, of classes if it is told such.

@@ -171,13 +171,13 @@ func (c Config) concat() int {
 // WithConcat returns the configuration of a network that is given a second image of n
 // channels, or none.
 func (c Config) WithConcat(n int) Config {
-	return c.withInput(c.OutChannels, c.SelfConditioned(), n)
+	return c.withInput(c.Spec().Channels, c.SelfConditioned(), n)
 }
 
 // WithSelfConditioning returns the configuration for images of as many channels
 // as before, whose network conditions on its own estimate or does not.
 func (c Config) WithSelfConditioning(on bool) Config {
-	return c.withInput(c.OutChannels, on, c.concat())
+	return c.withInput(c.Spec().Channels, on, c.concat())
 }
 
 // WithJump returns the configuration of a network that is told how far its answer is to

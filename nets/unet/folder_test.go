@@ -177,8 +177,8 @@ func TestVariants(t *testing.T) {
 	noted(dir, index)
 }
 
-// A network that gives a variance is read as the one that does not: with the same
-// weights, but for the last half of the outputs.
+// TestVariance: a network that gives a variance is one that denoises. Another begins with the half of
+// its last layer that is the image, and one with a variance with that of another that gives none.
 func TestVariance(t *testing.T) {
 	preset, err := Preset("micro")
 	if err != nil {
@@ -189,26 +189,54 @@ func TestVariance(t *testing.T) {
 	params := nets.Params(whole)
 	flat := make([]float32, nets.FlatSize(params))
 	for i := range flat {
-		flat[i] = float32(i)
+		flat[i] = float32(i + 1)
 	}
 	dir := t.TempDir()
 	if err := nets.WriteModel(dir, whole, params, flat); err != nil {
 		t.Fatal(err)
 	}
 	got, weights, err := readDenoiser(dir)
-	if err != nil || got.OutChannels != 3 || len(got.Notes()) != 1 || nets.CheckDenoiser(got) != nil {
-		t.Fatalf("%d outputs, notes %q, %v", got.OutChannels, got.Notes(), err)
+	if err != nil || got.OutChannels != 6 || nets.CheckDenoiser(got) != nil || !got.Spec().Variance {
+		t.Fatalf("%d outputs, %v", got.OutChannels, err)
 	}
-	for i, p := range nets.Params(got) {
-		stored, all := make([]float32, p.Size()), make([]float32, params[i].Size())
-		nets.ToStored(p, weights, stored)
-		nets.ToStored(params[i], flat, all)
-		if params[i].Name != p.Name || !slices.Equal(stored, all[:p.Size()]) {
+	like := got.Spec()
+	like.Variance = false
+	half, err := got.Fit(like)
+	if err != nil || half.Spec().Variance || half.Spec().Outputs != 3 || len(half.Notes()) != 1 {
+		t.Fatalf("%+v, notes %q, %v", half.Spec(), half.Notes(), err)
+	}
+	stored := func(p nets.Param, flat []float32) []float32 {
+		values := make([]float32, p.Size())
+		nets.ToStored(p, flat, values)
+		return values
+	}
+	adopted := func(to, from nets.Network, flat []float32) []float32 {
+		taken, fresh, notes := nets.Adopt(to, from, nets.Params(to), nil)
+		if fresh != nil || len(notes) != 1 {
+			t.Errorf("fresh %q, notes %q", fresh, notes)
+		}
+		values := make([]float32, nets.FlatSize(nets.Params(to)))
+		for _, a := range taken {
+			copy(values[a.Offset:], a.Values(flat))
+		}
+		return values
+	}
+	taken := adopted(half, got, weights)
+	again := adopted(got, half, taken)
+	for i, p := range nets.Params(half) {
+		all := stored(params[i], flat)
+		if params[i].Name != p.Name || !slices.Equal(stored(p, taken), all[:p.Size()]) {
 			t.Errorf("%s: other weights than the first of %s", p.Name, params[i].Name)
 		}
+		clear(all[p.Size():])
+		if !slices.Equal(stored(params[i], again), all) {
+			t.Errorf("%s: not the weights of one without a variance, and zeros", p.Name)
+		}
 	}
-	if err := nets.CheckDenoiser(whole); err == nil || !strings.Contains(err.Error(), "6 channels for images of 3") {
-		t.Errorf("error %v, want one about the variance", err)
+	like = preset.WithConcat(1).Spec()
+	like.Variance = true
+	if _, err := preset.Fit(like); err == nil || !strings.Contains(err.Error(), "a second image") {
+		t.Errorf("error %v, want one about the second image", err)
 	}
 }
 

@@ -23,7 +23,7 @@ func (c Config) ClassName() string { return className }
 func (c Config) Spec() nets.Spec {
 	s := nets.Spec{
 		Multiple: 1 << (len(c.BlockOutChannels) - 1), // each level but the last halves the image
-		Channels: min(c.InChannels, c.OutChannels), Outputs: c.OutChannels,
+		Channels: min(c.InChannels, c.OutChannels), Outputs: c.OutChannels, Variance: c.variance(),
 		Estimate: c.SelfConditioned(), Concat: c.concat(), Augmented: c.Augmented(), Dropout: c.Dropout.Value,
 		Guidance: nets.GuidanceOf(c.Meta), OverTime: c.TimeEmbeddingType == fourier,
 		Widest: c.InChannels + c.OutChannels + 4*slices.Max(c.BlockOutChannels),
@@ -49,10 +49,13 @@ func (c Config) WithNotes(lines ...string) nets.Network {
 	return c
 }
 
-// Fit returns the network for other images. It gives no variance.
+// Fit returns the network for other images.
 func (c Config) Fit(like nets.Spec) (nets.Network, error) {
-	if c.variance() {
-		c.Noted = c.And("the network's variance is left out: networks here learn none")
+	switch {
+	case c.variance() && !like.Variance:
+		c.Noted = c.And("the network's variance is left out: objective hybrid trains it, too")
+	case like.Variance && (like.Estimate || like.Concat > 0):
+		return nil, nets.Refuse("out_channels", "would be of a variance, too, which networks that are given an estimate or a second image do not give here")
 	}
 	c = c.clone()
 	c.Dropout, c.Noted = c.FitDropout(c.Dropout, like)
@@ -63,6 +66,9 @@ func (c Config) Fit(like nets.Spec) (nets.Network, error) {
 	}
 	c.Meta = nets.WithMeta(c.Meta, nets.JumpEmbedding, like.Jump && like.Condition != "")
 	c.SampleSize = like.SampleSize(c.SampleSize)
+	if like.Variance {
+		c.OutChannels = 2 * c.InChannels
+	}
 	return c, c.Validate()
 }
 
@@ -70,14 +76,10 @@ func (c Config) Fit(like nets.Spec) (nets.Network, error) {
 // Dhariwal, "Improved DDPM" (2021): in as many channels behind the others.
 func (c Config) variance() bool { return c.OutChannels == 2*c.InChannels }
 
-// Denoiser leaves the variance out.
+// Denoiser is the network itself, if it gives as much as it takes.
 func (c Config) Denoiser() (nets.Network, error) {
-	if c.variance() {
-		c.Noted = c.And("the network gives a variance, too: its half of out_channels is left out, samplers use their own")
-		c.OutChannels = c.InChannels
-	}
-	if c.InChannels < c.OutChannels {
-		return nil, nets.Refuse("in_channels", "is %d and out_channels %d; want equal numbers, or more in, for a second image that the network is given", c.InChannels, c.OutChannels)
+	if c.InChannels < c.OutChannels && !c.variance() {
+		return nil, nets.Refuse("in_channels", "is %d and out_channels %d; want equal numbers, more in, for a second image that the network is given, or twice as many out, for a variance", c.InChannels, c.OutChannels)
 	}
 	return c, nil
 }

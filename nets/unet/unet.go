@@ -32,11 +32,17 @@ func (c Config) Apply(s *nets.Scope, in nets.Inputs) nets.Result {
 		sample = concat.Channels(given...)
 	}
 	b.time = b.embedding(in)
-	output := b.forward(sample)
-	if c.TimeEmbeddingType == fourier { // diffusers has it give a score, of a network that is told σ
-		output = pointwise.OverPerImage(output, in.Time)
+	r := nets.Result{Output: b.forward(sample)}
+	if c.variance() {
+		b.blocks = append(b.blocks, r.Output)
+		r.Output, r.Variance = concat.Slice(r.Output, 0, c.InChannels), concat.Slice(r.Output, c.InChannels, c.InChannels)
+		b.blocks = append(b.blocks, r.Variance)
 	}
-	return nets.Result{Output: output, Blocks: append(b.blocks, output)}
+	if c.TimeEmbeddingType == fourier { // diffusers has it give a score, of a network that is told σ
+		r.Output = pointwise.OverPerImage(r.Output, in.Time)
+	}
+	r.Blocks = append(b.blocks, r.Output)
+	return r
 }
 
 // builder adds layers to a graph. Each takes the name that diffusers gives it.

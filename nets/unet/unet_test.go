@@ -82,12 +82,13 @@ func TestForward(t *testing.T) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			t.Parallel()
 			g, want := fixtureGraph(t, dir)
+			output := netstest.Whole(g)
 			vm := gorgonia.NewTapeMachine(g.G)
 			defer vm.Close()
 			if err := vm.RunAll(); err != nil {
 				t.Fatal(err)
 			}
-			compare(t, "output", g.Output.Value(), want.Values, 1e-12*largest(want.Values))
+			compare(t, "output", output.Value(), want.Values, 1e-12*largest(want.Values))
 		})
 	}
 }
@@ -184,7 +185,7 @@ func TestEveryParameterIsUsed(t *testing.T) {
 		}
 		want := g.Sample.Shape().Clone()
 		want[3] = c.OutChannels
-		if (g.Class != nil) != c.Conditional() || !g.Output.Shape().Eq(want) {
+		if output := netstest.Whole(g); (g.Class != nil) != c.Conditional() || !output.Shape().Eq(want) || c.variance() != (g.Variance != nil) {
 			t.Errorf("%s: class %v, output %v; want %v, %v", name, g.Class, g.Output.Shape(), c.Conditional(), want)
 		}
 	}

@@ -1,0 +1,105 @@
+"""Writes what PyTorch and diffusers say of a variance that a network learns, for tests.
+
+    "$(scripts/peers.sh)" scripts/variances.py
+
+engine/objective/testdata/hybrid.json has terms of the variational bound in bits and their gradients by autograd, written
+here from Nichol and Dhariwal 2021 (equations 4 to 6, 10, 11 and 15; at the first step the likelihood of levels of Ho et al.
+2020, equation 13, with the normal distribution itself); engine/sampler/testdata/learned.json has steps of diffusers'
+DDPMScheduler with variance_type learned_range.
+"""
+
+import json
+import math
+from pathlib import Path
+
+import diffusers.schedulers.scheduling_ddpm as scheduling
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+SCHEDULES = {"ddpm-linear": "linear", "ddpm-squaredcos": "squaredcos_cap_v2"}
+torch.set_default_dtype(torch.float64)
+
+
+def round_trip(x):
+    """Numbers that float32 holds."""
+    return x.float().double()
+
+
+def schedule(name, **keys):
+    """The scheduler with products in float64: of float32 the variance of a small step would keep few digits."""
+    scheduler = scheduling.DDPMScheduler(beta_schedule=name, **keys)
+    scheduler.alphas_cumprod = (1 - scheduler.betas.double()).cumprod(0)
+    return scheduler
+
+
+def bound(scheduler, t, x, noise, eps, v, levels):
+    """The term of one step, in bits per dimension."""
+    alphas = scheduler.alphas_cumprod
+    a, before = alphas[t], alphas[t - 1] if t > 0 else torch.tensor(1.0)
+    beta = 1 - a / before
+    tilde = lambda t: (1 - alphas[t - 1]) / (1 - alphas[t]) * (1 - alphas[t] / alphas[t - 1])
+    least, largest = tilde(max(t, 1)).log(), beta.log()
+    z = a.sqrt() * x + (1 - a).sqrt() * noise
+    guess = (z - (1 - a).sqrt() * eps) / a.sqrt()
+    mean = lambda x: before.sqrt() * beta / (1 - a) * x + (a / before).sqrt() * (1 - before) / (1 - a) * z
+    log = (v + 1) / 2 * largest + (1 - v) / 2 * least
+    if t > 0:
+        nats = (log - least + (least.exp() + (mean(x) - mean(guess)) ** 2) / log.exp() - 1) / 2
+    elif levels:
+        normal = torch.distributions.Normal(mean(guess), (log / 2).exp())
+        low = torch.where(x < -0.999, 0.0, normal.cdf(x - 1 / 255))
+        high = torch.where(x > 0.999, 1.0, normal.cdf(x + 1 / 255))
+        nats = -(high - low).clamp(min=1e-12).log()
+    else:
+        nats = -torch.distributions.Normal(mean(guess), (log / 2).exp()).log_prob(x)
+    return nats.mean() / math.log(2)
+
+
+def losses():
+    cases = []
+    for ours, theirs in SCHEDULES.items():
+        scheduler = schedule(theirs)
+        for t in (0, 1, 17, 400, 998):
+            for levels in (True, False) if t == 0 else (True,):
+                draw = lambda: round_trip(torch.randn(1, 2, 3, 3))
+                x = torch.randint(0, 256, (1, 2, 3, 3)).double()
+                x[0, 0, 0, 0], x[0, 0, 0, 1] = 0, 255
+                x = round_trip((2 * x - 255) / 255)
+                noise, off, v = draw(), draw(), round_trip(torch.rand(1, 2, 3, 3) * 2.4 - 1.2)
+                eps = round_trip(noise + 0.1 * off).requires_grad_()
+                v.requires_grad_()
+                loss = bound(scheduler, t, x, noise, eps.detach(), v, levels)
+                loss.backward()
+                cases.append({
+                    "schedule": ours, "step": t, "levels": levels, "bits": loss.item(),
+                    **{k: a.detach().flatten().tolist() for k, a in {"x": x, "noise": noise, "eps": eps, "v": v, "gradient": v.grad}.items()},
+                })
+    return cases
+
+
+def steps():
+    cases = []
+    for ours, theirs in SCHEDULES.items():
+        for count in (4, 10, 1000):
+            scheduler = schedule(theirs, variance_type="learned_range", timestep_spacing="leading", clip_sample=False)
+            scheduler.set_timesteps(count)
+            for i in (0, count // 2, count - 2, count - 1):
+                eps, v, z, noise = (round_trip(torch.randn(1, 3, 2, 2)) for _ in range(4))
+                scheduling.randn_tensor = lambda *_, **__: noise
+                after = scheduler.step(torch.cat([eps, v], 1), scheduler.timesteps[i], z).prev_sample
+                cases.append({
+                    "schedule": ours, "steps": count, "row": i,
+                    **{k: a.flatten().tolist() for k, a in {"eps": eps, "v": v, "z": z, "noise": noise, "after": after}.items()},
+                })
+    return cases
+
+
+def write(path, cases):
+    path = ROOT / path
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n")
+
+
+torch.manual_seed(1)
+write("engine/objective/testdata/hybrid.json", losses())
+write("engine/sampler/testdata/learned.json", steps())
