@@ -13,6 +13,7 @@ import (
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/fetch"
+	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data/durable"
 	"fluxion/data/setting"
@@ -117,6 +118,9 @@ func (o *convertOptions) run(ctx context.Context, face console.Face, from, out s
 	}
 	if from == "" || out == "" {
 		return fault.Usagef("convert takes FROM and OUT, and one of them is empty")
+	}
+	if err := outdir.Here("OUT", out); err != nil {
+		return err
 	}
 	for _, ending := range notWritten {
 		if strings.HasSuffix(strings.ToLower(out), ending) {

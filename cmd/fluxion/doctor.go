@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,11 +14,13 @@ import (
 	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data/setting"
+	"fluxion/engine/collective"
 	"fluxion/engine/device"
 	"fluxion/engine/device/tuning"
 	"fluxion/kernels/cpu"
 	"fluxion/kernels/cuda"
 	"fluxion/kernels/cuda/driver"
+	"fluxion/kernels/cuda/nccl"
 
 	"github.com/spf13/cobra"
 )
@@ -29,7 +32,8 @@ func newDoctor() *cobra.Command {
 		Short: "What this machine offers",
 		Long: `Print the processor's features and the instruction set that would be used, the
 threads this process may keep busy, the memory, the measured tile sizes, the GPUs
-and the kernels that would run on them, and what is missing and how to get it.`,
+and the kernels that would run on them, what would join processes that train
+together, and what is missing and how to get it.`,
 		Example: "  fluxion doctor\n  FLUXION_CPU=avx2 fluxion doctor --json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return doctor(console.NewFace(c.OutOrStdout(), asJSON), blockings)
@@ -57,6 +61,41 @@ type examination struct {
 	MemoryLimit     int64             `json:"memory_limit_bytes"`     // of a control group; 0: none
 	Blockings       machine.Blockings `json:"blockings"`
 	CUDA            gpus              `json:"cuda"`
+	Group           group             `json:"group"`
+}
+
+// group is by what processes that train together would be joined.
+type group struct {
+	Started     string   `json:"started,omitempty"` // by what, and how many
+	Problem     string   `json:"problem,omitempty"` // of what a launcher says
+	MPI         []string `json:"mpi"`
+	MPIMissing  string   `json:"mpi_missing,omitempty"`
+	NCCL        string   `json:"nccl,omitempty"`
+	NCCLMissing string   `json:"nccl_missing,omitempty"`
+}
+
+func examineGroup() (g group) {
+	started, problem := collective.Started()
+	libraries, missing := collective.Libraries()
+	g = group{Started: started, Problem: text(problem), MPI: append([]string{}, libraries...), MPIMissing: text(missing)}
+	name := os.Getenv(device.NCCLVariable)
+	if name == device.NoNCCL {
+		g.NCCLMissing = device.NCCLVariable + "=" + name
+		return g
+	}
+	l, err := nccl.Open(name)
+	if g.NCCLMissing = text(err); err == nil {
+		g.NCCL = fmt.Sprintf("%s (%s)", l, l.Path())
+	}
+	return g
+}
+
+// text is that of an error; "": there is none.
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return strings.ReplaceAll(err.Error(), "\n", " ")
 }
 
 // gpus is what the CUDA driver said.
@@ -92,7 +131,7 @@ func examine(blockings string) (examination, error) {
 		Version: version(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH,
 		Features: cpu.Features(), InstructionSets: cpu.Names(), Selected: k.Name, Why: why,
 		Processors: runtime.NumCPU(), Threads: cpu.Threads(),
-		Memory: machine.Meminfo("MemTotal:"), Available: cpu.AvailableMemory(), MemoryLimit: limit, Blockings: machine.ExamineBlockings(blockings), CUDA: examineGPUs(),
+		Memory: machine.Meminfo("MemTotal:"), Available: cpu.AvailableMemory(), MemoryLimit: limit, Blockings: machine.ExamineBlockings(blockings), CUDA: examineGPUs(), Group: examineGroup(),
 	}, nil
 }
 
@@ -139,7 +178,11 @@ func kernelsFor(p cuda.Properties) string {
 	if code := p.Code(); code != "" {
 		how = "machine code for " + code
 	}
-	return how + ": bf16 products on tensor cores with mma.sync"
+	how += ": bf16 products on tensor cores with mma.sync"
+	if strings.Contains(p.Name, " MIG ") { // as the driver calls it
+		how += "; a slice of a GPU (MIG), of which a process sees one: CUDA_VISIBLE_DEVICES=MIG-… says which, nvidia-smi -L lists them"
+	}
+	return how
 }
 
 func doctor(face console.Face, blockings string) error {
@@ -172,6 +215,9 @@ func (e examination) print(out io.Writer) error {
 	if e.CUDA.Missing != "" {
 		line("cuda", "%s", e.CUDA.Missing)
 	}
+	line("processes", "%s", cmp.Or(e.Group.Problem, e.Group.Started, "this one alone: no launcher started it with others"))
+	line("mpi", "%s", cmp.Or(strings.Join(e.Group.MPI, "; "), e.Group.MPIMissing))
+	line("nccl", "%s", cmp.Or(e.Group.NCCL, e.Group.NCCLMissing))
 	_, err := io.WriteString(out, b.String())
 	return err
 }

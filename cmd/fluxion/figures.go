@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -76,6 +75,9 @@ stay in the folder runs, and the same command again goes on with them.`,
 }
 
 func (o *figuresOptions) run(ctx context.Context, face console.Face) error {
+	if err := outdir.Check("--out", o.out); err != nil {
+		return err
+	}
 	images, err := o.load(ctx)
 	if err != nil {
 		return err
@@ -87,7 +89,7 @@ func (o *figuresOptions) run(ctx context.Context, face console.Face) error {
 	made := func(name string) bool {
 		return name == figurePage || slices.ContainsFunc(list, func(f figures.Figure) bool { return f.Name == strings.TrimSuffix(name, filepath.Ext(name)) })
 	}
-	if err := cmp.Or(outdir.Check(o.out), outdir.Begun(o.out, made)); err != nil {
+	if err := outdir.Begun(o.out, made); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(o.out, 0o777); err != nil {

@@ -160,7 +160,7 @@ func openWeights(path string) (nets.TensorFile, error) {
 	} else if f, err := nets.OpenTensors(path); err == nil || slices.Contains(append(weightEndings, pickleEnding), strings.ToLower(filepath.Ext(path))) {
 		return f, err
 	}
-	if f, err := os.Open(path); err != nil {
+	if f, _, err := safetensors.OpenFile(path); err != nil {
 		return nil, err
 	} else if err = f.Close(); err != nil {
 		return nil, err

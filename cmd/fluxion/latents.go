@@ -133,7 +133,7 @@ func (o *latentsOptions) run(ctx context.Context, face console.Face, spec, out s
 	if o.vae == "" {
 		return fault.Usagef("--vae is needed: the folder of an AutoencoderKL, or of a pipeline of diffusers with one")
 	}
-	if err := outdir.Check(out); err != nil {
+	if err := outdir.Check("OUT", out); err != nil {
 		return err
 	}
 	m, err := o.autoencoder()

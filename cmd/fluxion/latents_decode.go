@@ -42,7 +42,7 @@ func (o *latentsOptions) runDecode(ctx context.Context, face console.Face, spec,
 	if array {
 		err = outdir.Room("OUT", out)
 	} else {
-		err = cmp.Or(outdir.Check(out), outdir.Own(out, func(name string) bool { return wasDecoded(filepath.Join(out, name)) }))
+		err = cmp.Or(outdir.Check("OUT", out), outdir.Own(out, func(name string) bool { return wasDecoded(filepath.Join(out, name)) }))
 	}
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/manual"
+	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data/durable"
 
@@ -31,6 +32,9 @@ func newManual() *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := outdir.Check("DIR", args[0]); err != nil {
+				return err
+			}
 			files, err := manualFiles(c.Root())
 			if err != nil {
 				return err

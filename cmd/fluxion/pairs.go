@@ -119,7 +119,7 @@ func (o *pairsOptions) run(ctx context.Context, face console.Face) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := outdir.Check(o.dir); err != nil {
+	if err := outdir.Check("--out", o.dir); err != nil {
 		return err
 	}
 	j, err := o.plan()

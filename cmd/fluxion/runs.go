@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/cmd/fluxion/internal/paper"
 	"fluxion/data"
 	"fluxion/data/stable"
@@ -73,6 +74,11 @@ type aRun struct {
 func (o *runsOptions) run(folders []string) error {
 	if len(folders) == 0 {
 		folders = []string{"runs"}
+	}
+	if o.page != "" {
+		if err := outdir.Room("--page", o.page); err != nil {
+			return err
+		}
 	}
 	var runs []aRun
 	seen := map[string]bool{}

@@ -54,7 +54,7 @@ func (o *sampleOptions) checkPacks() error {
 	case !shard && o.shard != 0 && o.shard != shardImages: // 0: nobody was asked
 		return fault.Usagef("--shard %d: want --out tar:DIR; %s is not cut into shards", o.shard, o.out)
 	case shard && !object.Is(dir):
-		if err := outdir.Check(dir); err != nil || o.verifies || o.overwrite {
+		if err := outdir.Check("--out", dir); err != nil || o.verifies || o.overwrite {
 			return err
 		}
 		return outdir.Begun(dir, shards.MatchString)

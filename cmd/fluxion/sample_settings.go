@@ -67,8 +67,13 @@ func (o *sampleOptions) check() ([]int64, error) {
 	case (o.count > 0) == (o.seeds != ""):
 		return nil, fault.Usagef("give either --count N or --seeds A-B")
 	}
+	if to, _, _ := samples.IsTar(o.out); !object.Is(to) {
+		if err := outdir.Possible("--out", to); err != nil {
+			return nil, err
+		}
+	}
 	if !o.floats() && !o.packed() && !object.Is(o.out) {
-		if err := outdir.Check(o.out); err != nil {
+		if err := outdir.Check("--out", o.out); err != nil {
 			return nil, err
 		}
 	}

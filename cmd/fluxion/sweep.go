@@ -99,7 +99,7 @@ func (o *sweepOptions) run(ctx context.Context, face console.Face, args []string
 			return fault.Usagef("--metrics %s: of the model itself, whatever it is sampled by; fluxion eval MODEL DATA --metrics %[1]s", name)
 		}
 	}
-	if err := errors.Join(cmp.Or(outdir.Check(o.out), outdir.Begun(o.out, func(name string) bool { return name == sweeps.File })), s.choose(len(args) == 2)); err != nil {
+	if err := errors.Join(cmp.Or(outdir.Check("--out", o.out), outdir.Begun(o.out, func(name string) bool { return name == sweeps.File })), s.choose(len(args) == 2)); err != nil {
 		return err
 	}
 	few, err := s.fewOf(args[0])

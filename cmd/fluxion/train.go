@@ -192,7 +192,7 @@ func (o *trainOptions) openIn(group collective.Group) (d data.Dataset, s train.S
 		err = fault.Usagef("--from %d: want the number of a checkpoint, and not with --fresh", o.from)
 	}
 	if err == nil && group.Rank == 0 {
-		if err = outdir.Check(o.out); err == nil {
+		if err = outdir.Check("--out", o.out); err == nil {
 			err = cmp.Or(outdir.Apart(o.out, said.Data), runOrLoose(o.out))
 		}
 	}

@@ -72,6 +72,9 @@ func (d Disk) Put(path string, data []byte) error {
 }
 
 func (d Disk) put(path string, write func(io.Writer) error) error {
+	if info, err := os.Lstat(path); err == nil && info.Mode()&(fs.ModeDevice|fs.ModeNamedPipe|fs.ModeSocket) != 0 {
+		return fmt.Errorf("%s cannot be written: it is a pipe, socket or device, whose place a file would take; want the name of a file", path)
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), Temporary+"*")
 	if err != nil {
 		return fmt.Errorf("%s cannot be written: %w", path, err)

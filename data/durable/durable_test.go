@@ -3,8 +3,10 @@ package durable
 import (
 	"errors"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -97,6 +99,25 @@ func TestSyncedBeforeNamed(t *testing.T) {
 	}
 	if !synced[dir] {
 		t.Error("the folder that holds the names was not synced")
+	}
+}
+
+// TestNoFiles: a socket, as any device or pipe, keeps its place.
+func TestNoFiles(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows does not say what is a socket")
+	}
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := (Disk{}).WriteFile(path, []byte("x")); err == nil || !strings.Contains(err.Error(), "it is a pipe, socket or device") {
+		t.Error(err)
+	}
+	if info, err := os.Lstat(path); err != nil || info.Mode()&os.ModeSocket == 0 {
+		t.Errorf("the socket is %v, %v", info, err)
 	}
 }
 

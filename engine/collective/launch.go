@@ -212,6 +212,15 @@ func byHand(text string) (l launch, err error) {
 	return launch{by: Variable, world: world, rank: rank, local: -1, place: filepath.Clean(dir), wait: meeting}, nil
 }
 
+// Started says what has started this process with others; "": nothing.
+func Started() (string, error) {
+	l, err := launched(os.Getenv)
+	if err != nil || l.by == "" {
+		return "", err
+	}
+	return l.String(), nil
+}
+
 // String says what was started.
 func (l launch) String() string {
 	if l.world == 0 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 	"unsafe"
@@ -67,6 +68,35 @@ func (l launch) libraries() []string {
 		return []string{"libmpi_abi.so.1", "libmpich.so.12", "libmpi.so.12", "libmpi.so"}
 	}
 	return []string{"libmpi.so.40", "libmpi_abi.so.1", "libmpi.so"}
+}
+
+// Libraries are the MPI libraries that are found on this machine, or the one that LibraryVariable
+// names, without being started: each with its file and version. Where there is none, it says
+// what was tried.
+func Libraries() (found []string, err error) {
+	paths := slices.Concat(launch{}.libraries(), launch{by: hydra}.libraries())
+	var tried []string
+	for i, path := range paths {
+		if slices.Contains(paths[:i], path) {
+			continue
+		}
+		handle, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
+		if err == nil {
+			m := library{path: path}
+			if err = m.bind(handle); err == nil {
+				m.says()
+				if !slices.ContainsFunc(found, func(text string) bool { return strings.HasPrefix(text, m.version+" (") }) {
+					found = append(found, fmt.Sprintf("%s (%s)", m.version, path))
+				}
+				continue
+			}
+		}
+		tried = append(tried, err.Error())
+	}
+	if found == nil {
+		err = fmt.Errorf("no MPI library can be loaded: %s; %s=PATH says where it is", strings.Join(tried, "; "), LibraryVariable)
+	}
+	return found, err
 }
 
 // openMPIOf loads the library of a launcher and joins its processes.
@@ -164,12 +194,18 @@ func shortVersion(text string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// begin starts the library.
-func (m *library) begin(l launch) error {
+// says asks the library for its version, which it may be before it is started.
+func (m *library) says() {
 	text := make([]byte, max(m.versionLength, mpichABI.versionLength))
-	var n, provided, rank, size int32
+	var n int32
 	m.libraryVersion(&text[0], &n)
 	m.version = shortVersion(strings.TrimRight(string(text[:n]), "\x00"))
+}
+
+// begin starts the library.
+func (m *library) begin(l launch) error {
+	m.says()
+	var provided, rank, size int32
 	if err := m.check("MPI_Init_thread", m.initThread(nil, nil, m.threadFunneled, &provided)); err != nil {
 		return err
 	}

@@ -2,7 +2,15 @@
 
 package collective
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
+
+// Libraries says that this build has no MPI.
+func Libraries() ([]string, error) {
+	return nil, errors.New("this program was built without MPI: build it with -tags mpi")
+}
 
 // openMPIOf says that this build has no MPI.
 func openMPIOf(l launch) (Group, error) {

@@ -17,6 +17,9 @@ import (
 // installed libnccl, and the host between simulated ones.
 const NCCLVariable = "FLUXION_NCCL"
 
+// NoNCCL is its value for the memory of the host.
+const NoNCCL = "off"
+
 // Part is numbers of a buffer of float32.
 type Part struct {
 	Buffer  *plan.Buffer
@@ -76,14 +79,14 @@ func libraryFor(d Device) (*nccl.Library, error) {
 	gpu, ok := d.(*CUDA)
 	name := os.Getenv(NCCLVariable)
 	switch {
-	case !ok || name == "off" || name == "" && d.Simulated():
+	case !ok || name == NoNCCL || name == "" && d.Simulated():
 		return nil, nil
 	case d.Simulated() != (name == nccl.Simulated):
 		return nil, fmt.Errorf("%s=%s: want %s for simulated GPUs, and for them alone", NCCLVariable, name, nccl.Simulated)
 	}
 	l, err := nccl.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w; %s=PATH says where it is, %s=off exchanges through the memory of the host", gpu.Name(), err, NCCLVariable, NCCLVariable)
+		return nil, fmt.Errorf("%s: %w; %s=PATH says where it is, %s=%s exchanges through the memory of the host", gpu.Name(), err, NCCLVariable, NCCLVariable, NoNCCL)
 	}
 	return l, nil
 }

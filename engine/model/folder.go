@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"fluxion/data/stable"
 	"fluxion/nets/pyjson"
@@ -72,6 +73,9 @@ func Checkpoints(dir string) ([]Checkpoint, error) {
 			return nil, &LinkError{parent}
 		}
 		return nil, nil
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		return nil, errors.New("it is no folder, and no file of weights; want a run, a checkpoint, the folder of a diffusers model, or a model in one file")
 	}
 	if err != nil {
 		return nil, err

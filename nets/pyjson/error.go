@@ -66,11 +66,7 @@ func open(most int64, path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		var named *fs.PathError
-		if errors.As(err, &named) {
-			named.Op = "open"
-		}
-		return nil, err
+		return nil, notOpened(path, err)
 	case info.IsDir():
 		return nil, &Error{File: path, Problem: "is a folder, want a file"}
 	case !info.Mode().IsRegular():
@@ -78,7 +74,21 @@ func open(most int64, path string) (*os.File, error) {
 	case info.Size() > most:
 		return nil, tooLong(most, path)
 	}
-	return os.Open(path)
+	f, err := os.Open(path)
+	return f, notOpened(path, err)
+}
+
+// notOpened is why a file cannot be opened: one that is not there is told as the system does.
+func notOpened(path string, err error) error {
+	var named *fs.PathError
+	switch {
+	case !errors.As(err, &named):
+		return err
+	case errors.Is(err, fs.ErrNotExist):
+		named.Op = "open"
+		return err
+	}
+	return &Error{File: path, Problem: fmt.Sprintf("cannot be opened: %v; want a file that can be read", named.Err)}
 }
 
 func tooLong(most int64, path string) error {

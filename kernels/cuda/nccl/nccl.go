@@ -76,6 +76,9 @@ func (l *Library) String() string {
 	return "NCCL " + versionText(l.version)
 }
 
+// Path is the file that was loaded.
+func (l *Library) Path() string { return l.name }
+
 // versionText is a version in words: 22703 is 2.27.3, and 2804, of before 2.9, is 2.8.4.
 func versionText(v int32) string {
 	if v < 10000 {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,20 +18,40 @@ import (
 	"fluxion/engine/rundir"
 )
 
-// Check refuses an --out that can be no folder.
-func Check(out string) error {
-	if object.Is(out) {
-		return fault.Usagef("--out %s: want a folder of this machine; samples alone go to a store", out)
+// Here refuses an address in the place of a path, which would be a folder named s3: and the like.
+func Here(flag, path string) error {
+	if scheme := regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`).FindString(path); scheme != "" {
+		return fault.Usagef("%s %s: want a path of this machine; samples alone go elsewhere, to %s", flag, path, object.Prefix)
+	}
+	return nil
+}
+
+// Possible refuses a path, given by a flag, at which nothing can ever be.
+func Possible(flag, path string) error {
+	if _, err := os.Stat(path); impossible(err) {
+		return fault.Usagef("%s %s can be no file: %w; want another path", flag, path, err)
+	}
+	return Here(flag, path)
+}
+
+func impossible(err error) bool {
+	return errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG) || errors.Is(err, syscall.ELOOP)
+}
+
+// Check refuses a folder to write to, given by a flag, that can be none.
+func Check(flag, out string) error {
+	if err := Here(flag, out); err != nil {
+		return err
 	}
 	info, err := os.Stat(out)
 	switch {
 	case err == nil && !info.IsDir():
-		return fault.Usagef("--out %s is a file, want a folder", out)
-	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENAMETOOLONG):
-		return fault.Usagef("--out %s can be no folder: %w", out, err)
+		return fault.Usagef("%s %s is a file, want a folder", flag, out)
+	case impossible(err):
+		return fault.Usagef("%s %s can be no folder: %w", flag, out, err)
 	case errors.Is(err, fs.ErrNotExist):
 		if to, err := os.Readlink(out); err == nil {
-			return fault.Usagef("--out %s is a link to %s, which is not there; make that folder, or remove the link", out, to)
+			return fault.Usagef("%s %s is a link to %s, which is not there; make that folder, or remove the link", flag, out, to)
 		}
 	}
 	return nil
@@ -72,6 +93,9 @@ func notOurs(out, name string) error {
 func Room(flag, path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return fault.Usagef("%s %s is not a file", flag, path)
+	}
+	if err := Possible(flag, path); err != nil {
+		return err
 	}
 	if dir := filepath.Dir(path); missing(dir) {
 		return fault.Usagef("%s %s: there is no folder %s; make it first", flag, path, dir)
