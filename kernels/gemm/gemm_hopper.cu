@@ -164,8 +164,8 @@ __device__ inline int group_of_warp() { return __shfl_sync(0xffffffffu, threadId
 // Ring is stages of shared memory that are filled and emptied in turn: by one thread, and by all warps of the groups.
 template <int stages>
 struct Ring {
-  uint32_t full, empty; // mbarriers
-  int slot = 0;
+  uint32_t full, empty; // mbarriers, of 8 bytes each
+  uint32_t at = 0, before = 0; // of this stage and of the one before it, from the first on
   uint32_t parity;
 
   // Whoever fills begins where all are empty.
@@ -177,19 +177,25 @@ struct Ring {
       barrier_init(empty + 8 * i, groups * group_threads / 32);
     }
   }
+  // offset of this stage's memory, if a stage has a piece of so many bytes, or units of them.
+  template <int piece>
+  __device__ uint32_t offset() const {
+    static_assert(piece % 8 == 0, "a barrier has 8 bytes");
+    return at * (piece / 8);
+  }
   // take waits for a stage that is empty, of which so many bytes will be filled; the barrier is where they are told.
   __device__ uint32_t take(int bytes) const {
-    barrier_wait(empty + 8 * slot, parity);
-    barrier_expect(full + 8 * slot, bytes);
-    return full + 8 * slot;
+    barrier_wait(empty + at, parity);
+    barrier_expect(full + at, bytes);
+    return full + at;
   }
-  __device__ void wait() const { barrier_wait(full + 8 * slot, parity); }
-  // release the stage before this one.
-  __device__ void release() const {
-    if (threadIdx.x % 32 == 0) barrier_arrive(empty + 8 * (slot == 0 ? stages - 1 : slot - 1));
-  }
+  __device__ void wait() const { barrier_wait(full + at, parity); }
+  // release the stage before this one; one lane of a warp says it.
+  __device__ void release() const { barrier_arrive(empty + before); }
   __device__ void next() {
-    if (++slot == stages) slot = 0, parity ^= 1;
+    before = at;
+    at += 8;
+    if (at == 8 * stages) at = 0, parity ^= 1;
   }
 };
 
@@ -283,7 +289,7 @@ __device__ inline void multiply_tile(const TensorMap &map_a, const TensorMap &ma
     if (threadIdx.x > groups * group_threads) return;
     const Product::Pixel g = p.pixel(kind == TN ? 0 : first_row);
     for (int i = from; i < to; i++) {
-      const uint32_t ready = ring.take(bytes), a = memory + ring.slot * bytes, b = a + bytes_a;
+      const uint32_t ready = ring.take(bytes), a = memory + ring.template offset<bytes>(), b = a + bytes_a;
       const int chunk = kind == TN ? 0 : p.by_chunk_steps.divide(i), at = kind == TN ? tap : i - chunk * p.taps, tap_y = p.by_taps_x.divide(at), tap_x = at - tap_y * p.taps_x;
       const int y = p.origin_y + p.direction * tap_y, x = p.origin_x + p.direction * tap_x;
       if constexpr (kind == TN) {
@@ -305,20 +311,21 @@ __device__ inline void multiply_tile(const TensorMap &map_a, const TensorMap &ma
   if constexpr (multiplying > 0) take_registers<multiplying>();
   Group<kind, tiles> mine;
   const int group = group_of_warp();
+  const bool tells = threadIdx.x % 32 == 0; // that the warp has read a stage
   const uint64_t first_a = descriptor<panel>(memory + group * tiles * panel), first_b = descriptor<panel>(memory + bytes_a);
   Columns columns(p, down, groups, group);
   int i = from; // < to; the assembler must know that there is a step, or it lets each product end before the next
 #pragma unroll 1
   do {
     ring.wait();
-    const uint64_t slot = ring.slot * (bytes / 16);
+    const uint64_t slot = ring.template offset<bytes / 16>();
     uint64_t a[tiles];
 #pragma unroll
     for (int j = 0; j < tiles; j++) a[j] = first_a + slot + j * (panel / 16);
     mine.step(a, first_b + slot);
-    if constexpr (kind == TN) columns.step(memory + ring.slot * bytes + bytes_a);
+    if constexpr (kind == TN) columns.step(memory + ring.template offset<bytes>() + bytes_a);
     multiply_wait<1>(); // the step before is over
-    if (i > from) ring.release();
+    if (i > from && tells) ring.release();
     ring.next();
   } while (++i < to);
   multiply_wait<0>();
@@ -363,10 +370,10 @@ __device__ inline void multiply_tall(const TensorMap &map_a, const TensorMap &ma
     const int y = g.y + p.origin_y - (p.direction < 0 ? 2 : 0), bytes = (M + M / image * 2 * p.grid_w) * row_bytes;
     for (int i = from; i < to; i++) {
       const int chunk = p.by_chunk_steps.divide(i), tap_x = i - chunk * p.taps_x, k = chunk * depth;
-      copy_box(memory_a + ring_a.slot * box_bytes, map_a, ring_a.take(bytes), k, g.x + p.origin_x + p.direction * tap_x, y, g.image);
+      copy_box(memory_a + ring_a.template offset<box_bytes>(), map_a, ring_a.take(bytes), k, g.x + p.origin_x + p.direction * tap_x, y, g.image);
       ring_a.next();
       for (int tap_y = 0; tap_y < 3; tap_y++) {
-        copy_weights<kind>(memory_b + ring_b.slot * weights_bytes, map_b, ring_b.take(weights_bytes), column, k, p.tap_first + tap_y * p.tap_step_y + tap_x * p.tap_step_x);
+        copy_weights<kind>(memory_b + ring_b.template offset<weights_bytes>(), map_b, ring_b.take(weights_bytes), column, k, p.tap_first + tap_y * p.tap_step_y + tap_x * p.tap_step_x);
         ring_b.next();
       }
     }
@@ -376,6 +383,7 @@ __device__ inline void multiply_tall(const TensorMap &map_a, const TensorMap &ma
   if constexpr (multiplying > 0) take_registers<multiplying>();
   Group<kind, tiles> mine;
   const int group = group_of_warp();
+  const bool tells = threadIdx.x % 32 == 0; // that the warp has read a stage
   const uint64_t first_b = descriptor<panel>(memory_b);
   uint64_t first_a[tiles]; // of the box, where a tile begins
 #pragma unroll
@@ -390,16 +398,16 @@ __device__ inline void multiply_tall(const TensorMap &map_a, const TensorMap &ma
     ring_a.wait();
     uint64_t a[tiles];
 #pragma unroll
-    for (int j = 0; j < tiles; j++) a[j] = first_a[j] + ring_a.slot * (box_bytes / 16);
+    for (int j = 0; j < tiles; j++) a[j] = first_a[j] + ring_a.template offset<box_bytes / 16>();
 #pragma unroll
     for (int tap_y = 0; tap_y < 3; tap_y++) {
       ring_b.wait();
-      mine.step(a, first_b + ring_b.slot * (weights_bytes / 16));
+      mine.step(a, first_b + ring_b.template offset<weights_bytes / 16>());
 #pragma unroll
       for (int j = 0; j < tiles; j++) a[j] += tap;
       multiply_wait<1>();
-      if (i > from || tap_y > 0) ring_b.release();
-      if (i > from && tap_y == 0) ring_a.release();
+      if ((i > from || tap_y > 0) && tells) ring_b.release();
+      if (i > from && tap_y == 0 && tells) ring_a.release();
       ring_b.next();
     }
     ring_a.next();
@@ -432,7 +440,7 @@ __device__ inline void multiply_tall_gradient(const TensorMap &map_a, const Tens
     give_registers<24>();
     if (threadIdx.x > groups * group_threads) return;
     for (int i = from; i < to; i++) {
-      const uint32_t ready = ring.take(2 * tall + width * row_bytes), a = memory + ring.slot * bytes, b = a + 2 * tall;
+      const uint32_t ready = ring.take(2 * tall + width * row_bytes), a = memory + ring.offset<bytes>(), b = a + 2 * tall;
       const Product::Pixel k = p.pixel(i * depth);
       const int x = k.x + p.origin_x + tap_x, y = k.y + p.origin_y;
       copy_box(a, map_a, ready, first_row, x, y, k.image);
@@ -447,17 +455,18 @@ __device__ inline void multiply_tall_gradient(const TensorMap &map_a, const Tens
   take_registers<160>();
   Group<TN, tiles> mine;
   const int group = group_of_warp();
+  const bool tells = threadIdx.x % 32 == 0; // that the warp has read a stage
   const uint64_t first_a = descriptor<panel>(memory + group * p.grid_w * row_bytes), first_b = descriptor<panel>(memory + 2 * tall);
   Columns columns(p, down, groups, group);
   int i = from;
 #pragma unroll 1
   do {
     ring.wait();
-    const uint64_t a = first_a + ring.slot * (bytes / 16);
-    mine.step({a, a + tall / 16}, first_b + ring.slot * (bytes / 16));
-    columns.step(memory + ring.slot * bytes + 2 * tall);
+    const uint64_t slot = ring.offset<bytes / 16>(), a = first_a + slot;
+    mine.step({a, a + tall / 16}, first_b + slot);
+    columns.step(memory + ring.offset<bytes>() + 2 * tall);
     multiply_wait<1>();
-    if (i > from) ring.release();
+    if (i > from && tells) ring.release();
     ring.next();
   } while (++i < to);
   multiply_wait<0>();

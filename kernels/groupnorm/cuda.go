@@ -54,8 +54,9 @@ func newTiles(groups int, over cuda.Tiles) tiles {
 }
 
 // newNarrowTiles makes tiles of few whole groups: a block goes over an image of them, of which the second
-// cache holds as many as run at a time, and which are many enough for the whole card.
-func newNarrowTiles(groups int, over cuda.Tiles, size int) tiles {
+// cache holds as many as run at a time, and which are many enough for the whole card. It has no more
+// threads than have rowsHeld pixels each, but a warp at least.
+func newNarrowTiles(groups int, over cuda.Tiles, size, pixels int) tiles {
 	const columns, sector = 32, 32
 	t := tiles{Tiles: over, parts: 1, per: over.Cols / groups}
 	unit := t.unit(t.Vector)
@@ -67,7 +68,9 @@ func newNarrowTiles(groups int, over cuda.Tiles, size int) tiles {
 	}
 	t.columns = min(t.Cols, max(1, columns/unit)*unit)
 	t.across = ceil(t.Cols, t.columns)
-	return t.sized()
+	t = t.sized()
+	t.Height = min(t.Height, max(ceil(32, t.Width), ceil(pixels, rowsHeld)))
+	return t
 }
 
 // unit is the least columns that whole groups fill, and whole pieces of so many columns.
@@ -94,6 +97,8 @@ func (t tiles) argument() []byte { return cuda.Args(t.Cols, t.per, t.columns, t.
 
 func ceil(a, b int) int { return (a + b - 1) / b }
 
+func pixelsOf(x cuda.Operand) int { return x.Shape[1] * x.Shape[2] }
+
 // join launches the kernel that makes statistics (N,Groups,2) of partials: mean and 1/√(variance+ε).
 func join(stats cuda.Operand, p cuda.Partials, epsilon float64) cuda.Call {
 	images := stats.Shape[0]
@@ -106,7 +111,7 @@ func join(stats cuda.Operand, p cuda.Partials, epsilon float64) cuda.Call {
 
 // chunks returns how groupnorm_partials cuts an image: rows of a chunk and chunks.
 func (t tiles) chunks(x cuda.Operand) (rows, n int) {
-	pixels := x.Shape[1] * x.Shape[2]
+	pixels := pixelsOf(x)
 	n = ceil(pixels, rowsHeld*t.Height)
 	return ceil(pixels, n), n
 }
@@ -125,7 +130,7 @@ func (s statsOp) CUDAScratch(l cuda.Launch) int {
 	}
 	for _, vector := range []int{1, 16 / x.Type.Size()} {
 		if x.Cols%vector == 0 {
-			t := newNarrowTiles(s.o.Groups, cuda.NewTiles(x.Rows, x.Cols, vector), x.Type.Size())
+			t := newNarrowTiles(s.o.Groups, cuda.NewTiles(x.Rows, x.Cols, vector), x.Type.Size(), pixelsOf(x))
 			_, n := t.chunks(x)
 			most = max(most, cuda.Partials{Groups: s.o.Groups, Chunks: n * t.parts}.Bytes(x.Shape[0]))
 		}
@@ -141,7 +146,7 @@ func (s statsOp) CUDA(l cuda.Launch) []cuda.Call {
 		return []cuda.Call{join(l.Out, p, s.o.Epsilon)}
 	}
 	x := l.In[0]
-	t := newNarrowTiles(s.o.Groups, cuda.Over(x), x.Type.Size())
+	t := newNarrowTiles(s.o.Groups, cuda.Over(x), x.Type.Size(), pixelsOf(x))
 	rows, chunks := t.chunks(x)
 	partials := cuda.Partials{Address: l.Scratch, Groups: s.o.Groups, Chunks: chunks * t.parts}
 	var whole cuda.Address // where statistics go at once

@@ -62,7 +62,7 @@ __device__ inline const float *measure(View<const T> x, const Tile &tile, int fi
       float v[N];
       held[k].unpack(v);
 #pragma unroll
-      for (int i = 0; i < N; i++) mean[i] += k < n ? v[i] : 0;
+      for (int i = 0; i < N; i++) mean[i] += v[i]; // 0 where nothing was read
     }
     const float inverse = 1.0f / max(1, n);
 #pragma unroll

@@ -19,18 +19,18 @@ func joins(t tiles, x cuda.Operand, c cuda.Card) bool {
 	if processors == 0 {
 		processors = usual
 	}
-	return t.parts == 1 && (x.Shape[1]*x.Shape[2] <= small || few*x.Shape[0]*t.across >= processors)
+	return t.parts == 1 && (pixelsOf(x) <= small || few*x.Shape[0]*t.across >= processors)
 }
 
 // whole is every image a block.
 func whole(x cuda.Operand) cuda.Images {
-	pixels := x.Shape[1] * x.Shape[2]
+	pixels := pixelsOf(x)
 	return cuda.Images{Images: x.Shape[0], Pixels: pixels, Group: 1, Parts: 1, Length: pixels}
 }
 
 func (w withStats) tiles(l cuda.Launch) (tiles, bool) {
 	x := l.In[0]
-	t := newNarrowTiles(w.stats.o.Groups, cuda.Over(x), x.Type.Size())
+	t := newNarrowTiles(w.stats.o.Groups, cuda.Over(x), x.Type.Size(), pixelsOf(x))
 	if cuda.Over(l.Out, x).Vector != t.Vector { // statistics are those of their own kernel
 		return t, false
 	}
@@ -83,7 +83,7 @@ func (w withSums) CUDA(l cuda.Launch) []cuda.Call { return w.launch(l, 0) }
 func (w withSums) launch(l cuda.Launch, tally cuda.Address) []cuda.Call {
 	x, g := l.In[0], w.grad
 	tensors := []cuda.Operand{l.Out, x, l.In[g.heads()], l.Add}
-	t := newNarrowTiles(g.o.Groups, cuda.Over(tensors...), x.Type.Size())
+	t := newNarrowTiles(g.o.Groups, cuda.Over(tensors...), x.Type.Size(), pixelsOf(x))
 	if !joins(t, x, l.Card) {
 		if tally != 0 {
 			return nil
