@@ -26,6 +26,10 @@ const (
 	tallTaps     = 3 // above each other, whose pixels are one box
 )
 
+// Of the second cache, as in engine/device/model: bytes a cycle of a multiprocessor, where all ask for them, and the
+// share of it that holds what was written last.
+const cached, cacheShare = 30, 0.6
+
 // groupTile is a compiled kernel.
 type groupTile struct {
 	kinds    []Kind
@@ -78,8 +82,8 @@ func (t groupTile) box(p CUDA) (pixels, more int) {
 // seconds of a step on a multiprocessor, if so many are busy: that of the tensor cores, or of shared memory, which copies
 // write and each group reads, 128 bytes a cycle, or of the second cache.
 func (t groupTile) seconds(p CUDA, busy int) float64 {
-	const all, one = 30, 64 // bytes a cycle from the second cache, where all ask for them (engine/device/model) or one
-	cached := min(one, float64(all*p.Card.Multiprocessors)/float64(busy))
+	const one = 64 // bytes a cycle from the second cache, where no other multiprocessor asks for any
+	rate := min(one, float64(cached*p.Card.Multiprocessors)/float64(busy))
 	rows, taps := t.multiplied(p.Kind)
 	tensor := float64(2*rows*groupWidth*groupDepth*taps) / float64(p.Card.Warpgroup)
 	pixels, more := t.box(p)
@@ -91,7 +95,7 @@ func (t groupTile) seconds(p CUDA, busy int) float64 {
 		copied += 2 * groupDepth * groupWidth * taps
 	}
 	read := 2 * groupDepth * (64 + groupWidth) * rows / 64 * taps
-	return max(tensor, float64(copied+read)/128, float64(copied)/cached) / float64(p.Card.ClockHz)
+	return max(tensor, float64(copied+read)/128, float64(copied)/rate) / float64(p.Card.ClockHz)
 }
 
 // box is n pixels of the grid that follow each other, as sides of a box of it.
@@ -202,8 +206,12 @@ func (c choice) estimateGroups(p CUDA) float64 {
 	own, resident := float64(ceil(blocks, r.processors)), float64(c.resident)
 	fill := min(1, 0.5+0.5*own/resident)
 	seconds := own*float64(c.splitSteps)*c.groups.seconds(p, min(blocks, r.processors))/fill + r.blockStart*math.Ceil(own/resident)
-	if c.splits > 1 {
-		seconds += launch + 8*float64(c.splits*p.rows()*p.Width)/r.bandwidth
+	if c.splits > 1 { // what is left is written, and read again
+		left, rate := 4*float64(c.splits*p.rows()*p.Width), r.bandwidth
+		if left < cacheShare*float64(p.Card.L2) {
+			rate = cached * float64(r.processors) * float64(p.Card.ClockHz)
+		}
+		seconds += launch + 2*left/rate
 	}
 	return seconds
 }
