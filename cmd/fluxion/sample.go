@@ -265,7 +265,7 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	case again && (o.floats() || o.packed()):
 		return o.makeForNobody(ctx, face, dev, j, seeds)
 	case o.floats():
-		return o.runArray(ctx, face, dev, j, seeds)
+		return o.runArray(ctx, face, dev, j, whole)
 	case o.packed():
 		return o.runPacks(ctx, face, dev, j, whole)
 	}

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/data"
 	"fluxion/engine/device"
@@ -14,57 +17,198 @@ import (
 	"fluxion/engine/plan"
 )
 
-// runArray is the end of run where samples go to a .npz, as floats.
-func (o *sampleOptions) runArray(ctx context.Context, face console.Face, dev device.Device, j job, seeds []int64) error {
-	begin := time.Now()
-	array := samples.Array{Path: o.out, Disk: o.disk, Overwrite: o.overwrite}
-	want := samples.Wanted{Seeds: seeds, Size: j.made, Deciding: decidingTexts, Text: func(int64) map[string]string {
-		text := o.commonText(j)
-		text["seed"] = o.seeds
-		return text
+// array is the file of floats that samples go to, and what it is to hold.
+func (o *sampleOptions) array(j job, path string, seeds []int64, text string) (samples.Array, samples.Wanted) {
+	return samples.Array{Path: path, Disk: o.disk, Overwrite: o.overwrite}, samples.Wanted{Seeds: seeds, Size: j.made, Deciding: decidingTexts, Text: func(int64) map[string]string {
+		all := o.commonText(j)
+		all["seed"] = text
+		return all
 	}}
+}
+
+// runArray is the end of run where samples go to a .npz, as floats.
+func (o *sampleOptions) runArray(ctx context.Context, face console.Face, dev device.Device, j job, whole []int64) error {
+	begin := time.Now()
+	array, want := o.array(j, o.out, whole, o.seeds)
 	there, err := array.Look(ctx, want)
 	if err != nil {
 		return err
 	}
+	own := o.part.seeds(whole)
+	if o.verifies {
+		return o.verifyArray(ctx, face, dev, j, own, whole, there)
+	}
 	if there {
-		o.done(face, samples.Found{}, len(seeds), 0, time.Since(begin).Seconds(), "")
+		o.done(face, samples.Found{}, len(own), 0, time.Since(begin).Seconds(), "")
 		return nil
 	}
-	size := j.made[0] * j.made[1] * j.made[2]
-	if err := device.CheckMemory(device.Need{What: "the samples", Bytes: plan.Product(4, len(seeds), size)}); err != nil {
+	if err := device.CheckMemory(device.Need{What: "the samples", Bytes: plan.Product(4, len(whole), samples.Values(j.made))}); err != nil {
 		return err
 	}
-	values, classes := make([]float32, len(seeds)*size), []int64(nil)
-	known := j.model.Network.Spec().Classes
-	err = o.make(ctx, face, dev, j, seeds, func(i, class int, s generate.Sample) func() error {
+	if o.part.of > 1 {
+		return o.runArrayPart(ctx, face, dev, j, whole)
+	}
+	values, err := o.floatsOf(ctx, face, dev, j, whole)
+	if err != nil {
+		return err
+	}
+	picture, err := array.Write(ctx, want, values, o.arrayLabels(j, whole), o.columns)
+	if err != nil {
+		return err
+	}
+	o.done(face, samples.Found{Missing: whole}, len(whole), 0, time.Since(begin).Seconds(), picture)
+	return nil
+}
+
+// floatsOf makes samples, next to each other.
+func (o *sampleOptions) floatsOf(ctx context.Context, face console.Face, dev device.Device, j job, seeds []int64) ([]float32, error) {
+	size := samples.Values(j.made)
+	values := make([]float32, len(seeds)*size)
+	return values, o.make(ctx, face, dev, j, seeds, func(i, _ int, s generate.Sample) func() error {
 		copy(values[i*size:], s.Values)
-		if known > 0 {
-			if j.model.Guided && class == known-1 {
-				class = -1
-			}
-			classes = append(classes, int64(class))
-		}
 		return nil
 	})
-	if err != nil {
-		return err
+}
+
+// arrayLabels are what the model is told of each image: of no elements where that is nothing.
+func (o *sampleOptions) arrayLabels(j job, seeds []int64) data.Array {
+	labels, label := data.Array{Name: "labels", Shape: []int{len(seeds)}}, o.labelOf(j)
+	if label == nil {
+		return labels
 	}
-	labels := data.Array{Name: "labels", Shape: []int{len(seeds)}, Integers: classes}
-	if l := j.labels; l != nil {
+	if j.labels != nil {
 		labels.Shape = append(labels.Shape, len(j.model.Labels.Names))
-		for _, seed := range seeds {
-			if of := l.of(seed); of != nil {
-				labels.Floats = append(labels.Floats, of...)
-			} else {
-				labels.Floats = append(labels.Floats, slices.Repeat([]float32{float32(math.NaN())}, labels.Shape[1])...)
-			}
+	}
+	for _, seed := range seeds {
+		switch l := label(seed); {
+		case j.labels == nil:
+			labels.Integers = append(labels.Integers, l.Class)
+		case l.Numbers != nil:
+			labels.Floats = append(labels.Floats, l.Numbers...)
+		default:
+			labels.Floats = append(labels.Floats, slices.Repeat([]float32{float32(math.NaN())}, labels.Shape[1])...)
 		}
 	}
-	picture, err := array.Write(ctx, want, values, labels, o.columns)
+	return labels
+}
+
+// runArrayPart makes a part of the samples, which lies beside the file until those of all parts are
+// there: who finds them writes the file.
+func (o *sampleOptions) runArrayPart(ctx context.Context, face console.Face, dev device.Device, j job, whole []int64) (err error) {
+	begin := time.Now()
+	work := samples.Folder{Path: o.out + samples.WorkEnding, Disk: o.disk}
+	if err := samples.MakeAbove(o.disk, o.out); err != nil {
+		return fault.Output(err)
+	}
+	leave, err := work.EnterWork()
+	if err != nil {
+		return fault.Output(err)
+	}
+	written := false
+	defer func() {
+		if err = errors.Join(err, leave(err)); err == nil && written {
+			err = work.RemoveWork()
+		}
+	}()
+	piece := func(number int) (samples.Array, samples.Wanted) {
+		seeds := part{number, o.part.of}.seeds(whole)
+		return o.array(j, samples.Below(work.Path, fmt.Sprintf("%06d-of-%06d.npz", number, o.part.of)), seeds, samples.Ranges(seeds))
+	}
+	own, want := piece(o.part.number)
+	there, err := own.Look(ctx, want)
 	if err != nil {
 		return err
 	}
-	o.done(face, samples.Found{Missing: seeds}, len(seeds), 0, time.Since(begin).Seconds(), picture)
+	found := samples.Found{}
+	if !there && len(want.Seeds) > 0 {
+		values, err := o.floatsOf(ctx, face, dev, j, want.Seeds)
+		if err == nil {
+			err = own.Put(ctx, want, values, data.Array{})
+		}
+		if err != nil {
+			return err
+		}
+		found.Missing = want.Seeds
+	}
+	values, left, picture := make([]float32, len(whole)*samples.Values(j.made)), 0, ""
+	for number := 1; number <= o.part.of; number++ {
+		n, err := o.takePiece(ctx, piece, number, values)
+		if err != nil {
+			return err
+		}
+		left += n
+	}
+	if left == 0 {
+		array, all := o.array(j, o.out, whole, o.seeds)
+		if picture, err = array.Write(ctx, all, values, o.arrayLabels(j, whole), o.columns); err != nil {
+			return err
+		}
+		written = true
+	}
+	o.done(face, found, len(want.Seeds), left, time.Since(begin).Seconds(), picture)
 	return nil
+}
+
+// takePiece puts the samples of a part to their places among all; left is how many it lacks.
+func (o *sampleOptions) takePiece(ctx context.Context, piece func(int) (samples.Array, samples.Wanted), number int, values []float32) (left int, err error) {
+	of, want := piece(number)
+	there, err := of.Look(ctx, want)
+	if err != nil || !there {
+		return len(want.Seeds), err
+	}
+	own, err := of.Read(want)
+	size := samples.Values(want.Size)
+	for i := 0; i < len(own); i += size {
+		copy(values[(i/size*o.part.of+number-1)*size:], own[i:i+size])
+	}
+	return 0, err
+}
+
+// verifyArray holds a file of floats against what the command would make: all must be there, of these
+// settings, and finite; one in a thousand is made again and compared.
+func (o *sampleOptions) verifyArray(ctx context.Context, face console.Face, dev device.Device, j job, own, whole []int64, there bool) error {
+	if !there {
+		return &data.Error{Path: o.out, Problem: "is not there; the same command without --verify makes it"}
+	}
+	if len(own) == 0 {
+		return fault.Usagef("--part %v of the images has none; want fewer parts", o.part)
+	}
+	set, err := data.Open(o.out, data.Options{CacheBytes: 1, Labels: data.NoLabels})
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	if h, w, c := set.Shape(); set.Len() != len(whole) || [3]int{h, w, c} != j.made || set.Kind() != data.Floats {
+		return &data.Error{Path: o.out, Problem: fmt.Sprintf("holds %d samples of %d×%d×%d %v; want %d of %s float32: it was changed by another program", set.Len(), h, w, c, set.Kind(), len(whole), sizeText(j.made))}
+	}
+	stored := func(seed int64) ([]float32, error) {
+		e := data.NewExample(set)
+		i, _ := slices.BinarySearch(whole, seed)
+		return e.Floats, set.Read(i, e)
+	}
+	for _, seed := range own {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if _, err := stored(seed); err != nil {
+			return err
+		}
+	}
+	again := toMakeAgain(own)
+	made, err := o.floatsOf(ctx, face, dev, j, again)
+	if err != nil {
+		return err
+	}
+	var wrong []string
+	for i, seed := range again {
+		size := samples.Values(j.made)
+		values, err := stored(seed)
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(values, made[i*size:][:size]) {
+			wrong = append(wrong, fmt.Sprintf("sample %d", seed))
+		}
+	}
+	return o.verified(face, o.out, len(own), len(again), wrong)
 }

@@ -97,3 +97,59 @@ func TestSampleArray(t *testing.T) {
 		t.Error(text, code, err)
 	}
 }
+
+// TestArrayParts: a file of floats that parts have made, in any order, has the bytes of one that is
+// made at once; --verify finds a sample that was changed, and what is not there.
+func TestArrayParts(t *testing.T) {
+	dir := t.TempDir()
+	run, one, many := trainedRun(t), filepath.Join(dir, "one.npz"), filepath.Join(dir, "below", "many.npz")
+	sample := []string{"sample", "--model", run, "--count", "7", "--steps", "2", "--batch", "2"}
+	good := func(want string, args ...string) {
+		t.Helper()
+		if text, code, err := fluxion(t, with(sample, args...)...); err != nil || !strings.Contains(text, want) {
+			t.Fatalf("%v: %d, %v, %s; want %q", args, code, err, text, want)
+		}
+	}
+	good("7 made", "--out", one)
+	good("part 3/3, 2 images in "+many+": 2 made", "--out", many, "--part", "3/3")
+	good("2 were there; 5 of other parts are still to come", "--out", many, "--part", "3/3")
+	if _, err := os.Stat(many); err == nil {
+		t.Error("a file with a third of the samples")
+	}
+	good("3 made", "--out", many, "--part", "1/3")
+	if _, code, err := fluxion(t, with(sample, "--out", many, "--part", "1/3", "--steps", "3")...); code != exitFolder {
+		t.Errorf("a part by another number of steps: %d, %v", code, err)
+	}
+	good("grid        "+many+"-grid.png", "--out", many, "--part", "2/3")
+	for _, ending := range []string{"", "-grid.png"} {
+		a, err1 := os.ReadFile(one + ending)
+		b, err2 := os.ReadFile(many + ending)
+		if err1 != nil || err2 != nil || string(a) != string(b) {
+			t.Errorf("%s%s is another file: %v, %v", many, ending, err1, err2)
+		}
+	}
+	if _, err := os.Stat(many + ".parts"); err == nil {
+		t.Error("the parts are still there")
+	}
+	good("3 were there", "--out", many, "--part", "1/3")
+	good("7 images in "+many+": all there", "--out", many, "--verify")
+	good("2 images in "+many+": all there", "--out", many, "--verify", "--part", "2/3")
+	bad := func(want string, args ...string) {
+		t.Helper()
+		if _, code, err := fluxion(t, with(sample, args...)...); code != exitInput || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %d, %v; want %q", args, code, err, want)
+		}
+	}
+	bad("is not there; the same command without --verify", "--out", filepath.Join(dir, "none.npz"), "--verify")
+	file, err := os.ReadFile(many)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := data.Spread(7, 1, 0)                      // the one that is made again
+	body := strings.Index(string(file), "NUMPY") + 127 // behind the header of the first array
+	file[body+again*8*8*3*4+1]++
+	if err := os.WriteFile(many, file, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	bad("of 1 pictures that were made again are not what is made here", "--out", many, "--verify")
+}

@@ -5,11 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
@@ -17,6 +14,7 @@ import (
 	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/data"
+	"fluxion/data/durable"
 	"fluxion/data/object"
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
@@ -144,10 +142,11 @@ func (o *sampleOptions) runPacks(ctx context.Context, face console.Face, dev dev
 	begin, temporary := time.Now(), ""
 	dir, shard, _ := samples.IsTar(o.out)
 	if object.Is(dir) { // where pictures lie until all of a file are there
-		if temporary, err = os.MkdirTemp("", "fluxion-"); err != nil {
+		var remove func() error
+		if temporary, remove, err = durable.Scratch("fluxion-samples-"); err != nil {
 			return fault.Output(err)
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(temporary)) }()
+		defer func() { err = errors.Join(err, remove()) }()
 	}
 	all, own := o.packs(j, whole, temporary)
 	if shard {
@@ -172,9 +171,7 @@ func (o *sampleOptions) runPacks(ctx context.Context, face console.Face, dev dev
 	if o.verifies {
 		return o.verifyPacks(ctx, face, dev, j, own)
 	}
-	name := strings.TrimSuffix(dir, filepath.Ext(dir))
 	if shard {
-		name = dir
 		leave, err := samples.Folder{Path: dir, Disk: o.disk}.Enter()
 		if err != nil {
 			return fault.Output(err)
@@ -185,9 +182,14 @@ func (o *sampleOptions) runPacks(ctx context.Context, face console.Face, dev dev
 	}
 	for _, p := range own {
 		defer func() { err = errors.Join(err, p.Leave(err)) }()
-		if err := p.Finish(ctx); err != nil { // pictures were there, and whoever made them was killed
+		taken, err := p.Take(ctx, found.Missing)
+		if err == nil {
+			err = p.Finish(ctx) // pictures were there, and whoever made them was killed
+		}
+		if err != nil {
 			return fault.Output(err)
 		}
+		found.Missing = slices.DeleteFunc(found.Missing, func(seed int64) bool { _, there := slices.BinarySearch(taken, seed); return there })
 	}
 	if len(found.Missing) > 0 {
 		err := o.make(ctx, face, dev, j, found.Missing, func(i, class int, s generate.Sample) func() error {
@@ -214,7 +216,7 @@ func (o *sampleOptions) runPacks(ctx context.Context, face console.Face, dev dev
 		left += n
 	}
 	if left == 0 {
-		if grid, err = samples.Grid(ctx, name, all, samples.Wanted{Seeds: whole, Size: j.made, Beside: all[0].Whole.Beside}, o.columns); err != nil {
+		if grid, err = samples.Grid(ctx, dir, all, samples.Wanted{Seeds: whole, Size: j.made, Beside: all[0].Whole.Beside}, o.columns); err != nil {
 			return err
 		}
 	}

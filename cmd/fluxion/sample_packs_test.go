@@ -172,11 +172,33 @@ func TestPackContents(t *testing.T) {
 		}
 	}
 	args[4] = "14"
-	if text, code, err := fluxion(t, with(args, "--out", "tar:"+shards, "--shard", "5")...); err != nil || !strings.Contains(text, "14 images in tar:"+shards+": 4 made") {
+	if text, code, err := fluxion(t, with(args, "--out", "tar:"+shards, "--shard", "5")...); err != nil || !strings.Contains(text, "14 images in tar:"+shards+": 2 made") {
 		t.Errorf("two images more: %s, exit %d, %v", text, code, err)
 	}
-	for _, c := range [][2]string{{"--out tar:" + shards + " --shard 5 --steps 3", "it was made with other settings: steps was 2, now 3"}, {"--out tar:" + shards + " --shard 4", "seed was 0-4, now 0-3"}, {"--out " + npz, "seed was 0-11, now"},
-		{"--out " + npz, "values was uint8, now not given"}, {"--out tar:" + shards, "000001.tar is there, and --count 14 with --shard 1000 ends before it"}} {
+	// A file that grows keeps the pictures that it has, but for one that was changed; its bytes are
+	// those of a file that was made at once, and beside one of the same name each has its own grid.
+	once := filepath.Join(dir, "once")
+	if text, code, err := fluxion(t, with(args, "--out", npz, "--uint8")...); err != nil || !strings.Contains(text, "14 images in "+npz+": 2 made") {
+		t.Errorf("two images more in a .npz: %s, exit %d, %v", text, code, err)
+	}
+	for _, flags := range [][]string{{"--out", once + ".npz", "--uint8"}, {"--out", "tar:" + once, "--shard", "5"}, {"--out", once + ".tar"}} {
+		if text, code, err := fluxion(t, with(args, flags...)...); err != nil {
+			t.Fatal(flags, code, err, text)
+		}
+	}
+	for grown, made := range map[string]string{npz: once + ".npz", filepath.Join(shards, "000002.tar"): filepath.Join(once, "000002.tar"), npz + "-grid.png": once + ".tar-grid.png"} {
+		a, err1 := os.ReadFile(grown)
+		b, err2 := os.ReadFile(made)
+		if err1 != nil || err2 != nil || !bytes.Equal(a, b) {
+			t.Errorf("%s is another file than %s, %v, %v", grown, made, err1, err2)
+		}
+	}
+	for _, grid := range []string{"once-grid.png", "once.tar-grid.png", "once.npz-grid.png"} {
+		if _, err := os.Stat(filepath.Join(dir, grid)); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, c := range [][2]string{{"--out tar:" + shards + " --shard 5 --steps 3", "it was made with other settings: steps was 2, now 3"}, {"--out tar:" + shards + " --shard 4", "seed was 0-4, now 0-3"}, {"--out " + npz, "values was uint8, now not given"}, {"--out tar:" + shards, "000001.tar is there, and --count 14 with --shard 1000 ends before it"}} {
 		if _, code, err := fluxion(t, with(args, strings.Fields(c[0])...)...); code != exitFolder || err == nil || !strings.Contains(err.Error(), c[1]) {
 			t.Errorf("%s: exit %d, %v", c[0], code, err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/samples"
+	"fluxion/data/object"
 )
 
 // autoPart begins a part that is the place of this process in what a scheduler has started:
@@ -121,8 +122,8 @@ func (o *sampleOptions) settlePart() (err error) {
 		return err
 	}
 	switch {
-	case o.floats():
-		return fault.Usagef("--part %s: %s of floats is written at once; want a folder, tar:DIR, FILE.tar, or FILE.npz with --uint8", o.parts, o.out)
+	case o.floats() && object.Is(o.out):
+		return fault.Usagef("--part %s: the parts of one object would be on other machines; want --out tar:s3://BUCKET/PREFIX, or a prefix of pictures", o.parts)
 	case o.saveNoise != "":
 		return fault.Usagef("--part %s: --save-noise writes the noise of all images; want it of one process without --part", o.parts)
 	}

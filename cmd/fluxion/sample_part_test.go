@@ -125,11 +125,9 @@ func TestParts(t *testing.T) {
 // TestPartRefuses: what parts do not go with.
 func TestPartRefuses(t *testing.T) {
 	for flags, want := range map[string]string{
-		"--out o.npz --part 1/2":                "of floats is written at once; want a folder",
 		"--out o --part 3/2":                    "--part 3/2: want I/N",
 		"--out o --part auto":                   "no scheduler says which this is",
 		"--out o --part 1/2 --save-noise n.npy": "--save-noise writes the noise of all images",
-		"--out o.npz --verify":                  "one file of floats; want pictures",
 		"--out o --verify --overwrite":          "want one of the two",
 	} {
 		args := append([]string{"sample", "--model", "none", "--count", "4"}, strings.Fields(flags)...)

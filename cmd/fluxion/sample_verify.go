@@ -70,11 +70,16 @@ func (o *sampleOptions) makeAgain(ctx context.Context, face console.Face, dev de
 	if err != nil {
 		return err
 	}
-	if n := len(wrong); n > 0 {
-		return &data.Error{Path: out, Problem: fmt.Sprintf("%s of %d pictures that were made again are not what is made here; another processor or program may have made them, or changed them", console.Abridged(wrong, 3), len(again))}
+	return o.verified(face, out, len(seeds), len(again), wrong)
+}
+
+// verified tells of images that are there, some of which were made again.
+func (o *sampleOptions) verified(face console.Face, out string, images, again int, wrong []string) error {
+	if len(wrong) > 0 {
+		return &data.Error{Path: out, Problem: fmt.Sprintf("%s of %d pictures that were made again are not what is made here; another processor or program may have made them, or changed them", console.Abridged(wrong, 3), again)}
 	}
-	face.Event("verified", map[string]any{"images": len(seeds), "again": len(again), "out": o.out},
-		fmt.Sprintf("%d images in %s: all there, of these settings, and whole; %d made again, with the same bytes", len(seeds), o.out, len(again)))
+	face.Event("verified", map[string]any{"images": images, "again": again, "out": o.out},
+		fmt.Sprintf("%d images in %s: all there, of these settings, and whole; %d made again, with the same bytes", images, o.out, again))
 	return nil
 }
 
@@ -108,8 +113,6 @@ func (o *sampleOptions) checkVerify() error {
 	switch {
 	case !o.verifies:
 		return nil
-	case o.floats():
-		return fault.Usagef("--verify: %s is one file of floats; want pictures", o.out)
 	case o.overwrite:
 		return fault.Usagef("--verify makes nothing, and --overwrite makes pictures anew; want one of the two")
 	}

@@ -64,6 +64,18 @@ func Alone(dir string) (leave func() error, err error) {
 	return func() error { return unlock(f) }, nil
 }
 
+// removeLeft removes a folder of Scratch that nobody holds. One of somebody else stays.
+func removeLeft(dir string) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return
+	}
+	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+		_ = os.RemoveAll(dir) // what of it cannot be removed stays
+	}
+	_ = unlock(f)
+}
+
 // without says that a file system has no locks, or none on folders.
 func without(err error) bool {
 	return errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.EBADF) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS)

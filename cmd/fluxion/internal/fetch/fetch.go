@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 
+	"fluxion/data/durable"
 	"fluxion/data/object"
 )
 
@@ -23,8 +24,9 @@ const maxFiles = 10_000
 // fetched is what lies in temporary folders, by address.
 var fetched = struct {
 	sync.Mutex
-	at, dirs map[string]string
-}{at: map[string]string{}, dirs: map[string]string{}}
+	at     map[string]string
+	remove map[string]func() error // by address
+}{at: map[string]string{}, remove: map[string]func() error{}}
 
 // Model is the path of a model: of one in a store, that of a copy, of a run without what is
 // not needed of it.
@@ -37,7 +39,7 @@ func Model(ctx context.Context, address string) (string, error) {
 	if local := fetched.at[address]; local != "" {
 		return local, nil
 	}
-	dir, err := os.MkdirTemp("", "fluxion-model-")
+	dir, remove, err := durable.Scratch("fluxion-model-")
 	if err != nil {
 		return "", err
 	}
@@ -48,9 +50,9 @@ func Model(ctx context.Context, address string) (string, error) {
 		err = folder(ctx, address, local)
 	}
 	if err != nil {
-		return "", errors.Join(err, os.RemoveAll(dir))
+		return "", errors.Join(err, remove())
 	}
-	fetched.at[address], fetched.dirs[address] = local, dir
+	fetched.at[address], fetched.remove[address] = local, remove
 	return local, nil
 }
 
@@ -58,10 +60,10 @@ func Model(ctx context.Context, address string) (string, error) {
 func Remove() (err error) {
 	fetched.Lock()
 	defer fetched.Unlock()
-	for address, dir := range fetched.dirs {
-		err = errors.Join(err, os.RemoveAll(dir))
+	for address, remove := range fetched.remove {
+		err = errors.Join(err, remove())
 		delete(fetched.at, address)
-		delete(fetched.dirs, address)
+		delete(fetched.remove, address)
 	}
 	return err
 }

@@ -58,10 +58,21 @@ func (a Array) Look(ctx context.Context, wanted Wanted) (there bool, err error) 
 // elements where the model is told neither, and returns the path of a picture of them beside the file, "" where they
 // cannot be seen.
 func (a Array) Write(ctx context.Context, wanted Wanted, values []float32, labels data.Array, columns int) (picture string, err error) {
+	if err := MakeAbove(a.Disk, a.Path); err != nil {
+		return "", fault.Output(err)
+	}
+	if picture, err = a.draw(ctx, len(wanted.Seeds), wanted.Size, values, columns); err != nil { // before the file, behind which nothing is made any more
+		return "", err
+	}
+	return picture, a.Put(ctx, wanted, values, labels)
+}
+
+// Put writes the samples and their labels, as Write does, without a picture.
+func (a Array) Put(ctx context.Context, wanted Wanted, values []float32, labels data.Array) error {
 	n, size := len(wanted.Seeds), wanted.Size
 	text, err := json.Marshal(wanted.Text(0))
 	if err != nil {
-		return "", err
+		return err
 	}
 	arrays := []data.Array{
 		{Name: "images", Shape: []int{n, size[0], size[1], size[2]}, Floats: values}, {Name: "seeds", Shape: []int{n}, Integers: wanted.Seeds}, {Name: textArray, Text: string(text)},
@@ -69,14 +80,21 @@ func (a Array) Write(ctx context.Context, wanted Wanted, values []float32, label
 	if labels.Integers != nil || labels.Floats != nil {
 		arrays = append(arrays, labels)
 	}
-	if err := MakeAbove(a.Disk, a.Path); err != nil {
-		return "", fault.Output(err)
-	}
-	if picture, err = a.draw(ctx, n, size, values, columns); err != nil { // before the file, behind which nothing is made any more
-		return "", err
-	}
-	return picture, fault.Output(write(ctx, a.Disk, a.Path, func(w io.Writer) error { return data.WriteNPZ(w, arrays...) }))
+	return fault.Output(write(ctx, a.Disk, a.Path, func(w io.Writer) error { return data.WriteNPZ(w, arrays...) }))
 }
+
+// Read gives the samples of a file that Look has found.
+func (a Array) Read(wanted Wanted) ([]float32, error) {
+	want := len(wanted.Seeds) * Values(wanted.Size)
+	_, values, _, err := data.ReadNPZFloats(a.Path, "images", int64(want))
+	if err == nil && len(values) != want {
+		err = &data.Error{Path: a.Path, Problem: fmt.Sprintf("holds %d numbers; want those of %d samples", len(values), len(wanted.Seeds))}
+	}
+	return values, err
+}
+
+// Values of an image of a size.
+func Values(size [3]int) int { return size[0] * size[1] * size[2] }
 
 // draw writes the picture of samples that can be seen.
 func (a Array) draw(ctx context.Context, n int, size [3]int, values []float32, columns int) (picture string, err error) {
@@ -91,6 +109,6 @@ func (a Array) draw(ctx context.Context, n int, size [3]int, values []float32, c
 	if err != nil {
 		return "", fmt.Errorf("the picture of %s cannot be encoded: %w", a.Path, err)
 	}
-	picture = GridOf(strings.TrimSuffix(a.Path, filepath.Ext(a.Path)))
+	picture = GridOf(a.Path)
 	return picture, fault.Output(writeFile(ctx, a.Disk, picture, file))
 }

@@ -15,7 +15,7 @@ import (
 // maxGrid is the most images of a grid.
 const maxGrid = 400
 
-// GridOf names the grid beside a folder; one that has no name, as / and on some
+// GridOf names the grid beside a folder or a file; a folder that has no name, as / and on some
 // systems a drive, holds it.
 func GridOf(out string) string {
 	const ending = "-grid.png"

@@ -132,7 +132,10 @@ func (p *Pack) look(ctx context.Context) (there, other bool, err error) {
 }
 
 // grows says whether all pictures that a file has are among those that it is to have.
-func (p *Pack) grows(has string) bool {
+func (p *Pack) grows(has string) bool { return len(p.among(has)) > 0 }
+
+// among are the pictures that Ranges has written, if all are wanted; else none.
+func (p *Pack) among(has string) (seeds []int64) {
 	want := p.Whole.Seeds
 	for part := range strings.SplitSeq(has, ",") {
 		first, last, several := strings.Cut(part, "-")
@@ -143,10 +146,52 @@ func (p *Pack) grows(has string) bool {
 		b, err2 := strconv.ParseInt(last, 10, 64)
 		i, found := slices.BinarySearch(want, a)
 		if err1 != nil || err2 != nil || b < a || !found || int64(len(want)-i) <= b-a || want[i+int(b-a)] != b {
-			return false
+			return nil
 		}
+		seeds = append(seeds, want[i:i+int(b-a)+1]...)
 	}
-	return true
+	return seeds
+}
+
+// Take puts pictures that a file which grows has already among those that are to be in it, and says
+// which of the missing ones these are. What is not whole, or was changed, is left to be made again.
+func (p *Pack) Take(ctx context.Context, missing []int64) (taken []int64, err error) {
+	if p.has == "" {
+		return nil, nil
+	}
+	of := &Pack{Path: p.Path, Format: p.Format, Whole: p.Whole, Label: p.Label, Work: p.Work}
+	of.Whole.Seeds = p.among(p.has)
+	var failed error
+	err = of.Each(func(seed int64, picture []byte, _ string) error {
+		if failed = context.Cause(ctx); failed != nil {
+			return failed
+		}
+		if _, wanted := slices.BinarySearch(missing, seed); !wanted {
+			return nil
+		}
+		name := fmt.Sprintf("%s!%06d.png", p.Path, seed)
+		pixels, height, width, channels, err := data.DecodePNG(name, bytes.NewReader(picture))
+		if err == nil {
+			err = p.Check(name, seed, picture)
+		}
+		if size := [3]int{height, width, channels}; err == nil && size != p.Whole.Size {
+			err = otherSize(name, size, p.Whole.Size)
+		}
+		if err == nil && !p.Format.noted() {
+			picture, err = data.EncodePNG(pixels, height, width, channels, p.Whole.Text(seed))
+		}
+		if err != nil {
+			return nil
+		}
+		if _, failed = p.put(ctx, seed, picture); failed == nil {
+			taken = append(taken, seed)
+		}
+		return failed
+	})
+	if failed == nil {
+		err = nil // of a file that is not whole the rest is made again
+	}
+	return taken, err
 }
 
 // There says whether the file was there when it was looked for, or was written.
@@ -162,34 +207,49 @@ func (p *Pack) Lacks() string {
 
 // Put writes a picture, and the file when it was the last that was missing of it.
 func (p *Pack) Put(ctx context.Context, seed int64, picture []byte) error {
-	p.enter.Do(func() { p.err = p.enterWork() })
-	if p.err != nil {
-		return p.err
-	}
-	if err := p.Work.Put(ctx, seed, picture); err != nil {
+	if left, err := p.put(ctx, seed, picture); err != nil || left > 0 {
 		return err
-	}
-	if p.left.Add(-1) > 0 {
-		return nil
 	}
 	return p.Finish(ctx)
 }
 
-// enterWork makes the folder, as others may who fill it; one of them may take it away meanwhile.
-func (p *Pack) enterWork() error {
+// put writes a picture into the folder, and says how many are missing then.
+func (p *Pack) put(ctx context.Context, seed int64, picture []byte) (left int64, err error) {
+	p.enter.Do(func() { p.leave, p.err = p.Work.EnterWork() })
+	if p.err != nil {
+		return 0, p.err
+	}
+	if err := p.Work.Put(ctx, seed, picture); err != nil {
+		return 0, err
+	}
+	return p.left.Add(-1), nil
+}
+
+// EnterWork makes the folder, as others may who fill it; one of them may take it away meanwhile.
+func (f Folder) EnterWork() (leave func(error) error, err error) {
 	for {
-		leave, err := p.Work.Enter()
-		if err != nil {
-			return err
+		if leave, err = f.Enter(); err != nil {
+			return nil, err
 		}
-		if _, err := os.Stat(p.Work.Path); err == nil {
-			p.leave = leave
-			return nil
+		if _, err := os.Stat(f.Path); err == nil {
+			return leave, nil
 		}
 		if err := leave(nil); err != nil {
-			return err
+			return nil, err
 		}
 	}
+}
+
+// RemoveWork takes the folder away, unless others are in it.
+func (f Folder) RemoveWork() error {
+	leave, err := durable.Alone(f.Path)
+	if errors.Is(err, durable.ErrBusy) || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.RemoveAll(f.Path), leave())
 }
 
 // Finish writes the file if all pictures of it are there. Another process may do the same at the
@@ -254,14 +314,7 @@ func (p *Pack) Leave(failed error) error {
 	if !p.there {
 		return nil
 	}
-	leave, err := durable.Alone(p.Work.Path)
-	if errors.Is(err, durable.ErrBusy) || errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(os.RemoveAll(p.Work.Path), leave())
+	return p.Work.RemoveWork()
 }
 
 // Check holds the text of a picture in the file against what is asked for.
