@@ -87,13 +87,12 @@ def given(program, out, picture, folder):
     image = torch.from_numpy(np.asarray(Image.open(picture).convert("RGB"), np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
     kept = torch.nn.functional.interpolate((torch.from_numpy(mask)[None, None] / 255 >= 0.5).float(), size=(8, 8))
     rows = []
-    ours = ["--sampler", "euler", "--grid", "uniform", "--mask", folder / "mask.png"]  # no mask goes with --scheduler
-    for name, strength, flags in ("img2img", 0.6, ["--scheduler", "model"]), ("inpaint", 0.8, ours):
+    for name, strength, flags in ("img2img", 0.6, []), ("inpaint", 0.8, ["--mask", folder / "mask.png"]):
         z, noise = folder / f"{name}.npz", folder / f"{name}.npy"
         fluxion(program, "sample", "--model", out, "--init", picture, "--strength", strength, "--steps", 10, "--count", 2, "--class", 3, "--latent",
-                "--out", z, "--save-noise", noise, "--precision", "fp32", "--device", "cpu", *flags)
+                "--out", z, "--save-noise", noise, "--precision", "fp32", "--device", "cpu", "--scheduler", "model", *flags)
         scheduler = diffusers.FlowMatchEulerDiscreteScheduler.from_config(pipeline.scheduler.config)
-        scheduler.set_timesteps(10, sigmas=np.linspace(1, 0, 11)[:-1] if name == "inpaint" else None)
+        scheduler.set_timesteps(10)
         first = 10 - min(int(10 * strength), 10)
         timesteps, e = scheduler.timesteps[first:], torch.from_numpy(np.load(noise)).permute(0, 3, 1, 2)
         scheduler.set_begin_index(first)

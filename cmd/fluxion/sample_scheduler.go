@@ -29,9 +29,6 @@ type schedulerRun struct {
 
 // planScheduler plans a run of the model by the scheduler config.
 func (o *sampleOptions) planScheduler(m *model.Model) (samplingRun, error) {
-	if o.mask != "" { // of a config's calls it is not known which are entries of its grid
-		return samplingRun{}, fault.Usagef("--mask beside --scheduler: diffusers' schedulers keep no parts of a picture; want --sampler and --grid in its place")
-	}
 	path := o.scheduler
 	if path == ownScheduler {
 		path = m.Root
@@ -79,6 +76,9 @@ func (o *sampleOptions) planScheduler(m *model.Model) (samplingRun, error) {
 		by.excess = plan.Excess
 	}
 	table := plan.Table()
+	for i, row := range plan.Rows { // parts of a picture are kept where a step ends
+		table.Rows[i].Arrives = row.Arrives
+	}
 	table.Grid.Points[len(table.Grid.Points)-1].Alpha = 1 // pixels are the last state as it is, as in diffusers
 	most := update.MaxHistory
 	if by.excess != nil {

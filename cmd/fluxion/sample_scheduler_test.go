@@ -128,6 +128,71 @@ func TestSchedulerFile(t *testing.T) {
 	}
 }
 
+// TestSampleSchedulerMask: parts of a picture are kept by every scheduler, also those that take
+// several calls for a step; along a sampler's own grid they are kept as by that sampler.
+func TestSampleSchedulerMask(t *testing.T) {
+	dir := t.TempDir()
+	picture, mask := make([]byte, 3*8*8), make([]byte, 8*8)
+	for i := range picture {
+		picture[i] = byte(7 * i)
+	}
+	for i := range mask {
+		if i%8 >= 4 { // the right half is made anew
+			mask[i] = 255
+		}
+	}
+	at := func(name string, pixels []byte, channels int) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		text, err := data.EncodePNG(pixels, 8, 8, channels, nil)
+		if err == nil {
+			err = os.WriteFile(path, text, 0o666)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	given := []string{"--init", at("picture.png", picture, 3), "--mask", at("mask.png", mask, 1), "--strength", "0.8"}
+	sample := func(class string, args ...string) []byte {
+		t.Helper()
+		out := filepath.Join(t.TempDir(), "out")
+		all := slices.Concat([]string{"sample", "--model", pipeline(t, map[string]any{"_class_name": class}), "--out", out, "--count", "1", "--steps", "5", "--precision", "fp32"}, given, args)
+		if _, code, err := fluxion(t, all...); err != nil {
+			t.Fatal(class, code, err)
+		}
+		pixels, _, _, _, err := data.ReadPNG(filepath.Join(out, "000000.png"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pixels
+	}
+	for _, class := range []string{"DDIMScheduler", "DDPMScheduler", "EulerDiscreteScheduler", "HeunDiscreteScheduler", "PNDMScheduler", "UniPCMultistepScheduler", "DPMSolverSinglestepScheduler", "FlowMatchEulerDiscreteScheduler"} {
+		strength := given
+		if class == "PNDMScheduler" { // begins at the first entry of its grid only
+			given = given[:4]
+		}
+		pixels, other := sample(class, "--scheduler", "model"), 0
+		given = strength
+		for i, p := range pixels {
+			switch kept := mask[i/3] == 0; {
+			case kept && p != picture[i]:
+				t.Fatalf("%s: value %d of what is kept is %d, was %d", class, i, p, picture[i])
+			case !kept && p != picture[i]:
+				other++
+			}
+		}
+		if other < 64 {
+			t.Errorf("%s: %d of 96 values of what is made anew are others than those of the picture", class, other)
+		}
+	}
+	flow := "FlowMatchEulerDiscreteScheduler"
+	got, want := sample(flow, "--scheduler", "model"), sample(flow, "--grid", "sigma:1,0.75025,0.5005,0.25075,0.001,0")
+	if !slices.EqualFunc(got, want, func(a, b byte) bool { return math.Abs(float64(a)-float64(b)) <= 1 }) {
+		t.Error("other pictures than along its grid")
+	}
+}
+
 func TestSampleSchedulerRefuses(t *testing.T) {
 	mild := map[string]any{"_class_name": "DDIMScheduler", "beta_end": 0.004}
 	folder := pipeline(t, mild)
@@ -143,7 +208,6 @@ func TestSampleSchedulerRefuses(t *testing.T) {
 		"--sampler beside --scheduler":          {exitUsage, []string{"--scheduler", "model", "--sampler", "heun"}},
 		"--clip beside --scheduler":             {exitUsage, []string{"--scheduler", "model", "--clip"}},
 		"--dynamic-threshold beside":            {exitUsage, []string{"--scheduler", "model", "--dynamic-threshold", "0.9"}},
-		"--mask beside --scheduler":             {exitUsage, []string{"--scheduler", "model", "--init", "x.png", "--mask", "x.png"}},
 		"--mu: only a --scheduler with dynamic": {exitUsage, []string{"--mu", "1"}},
 		"takes no churn":                        {exitUsage, []string{"--scheduler", "model", "--churn", "1"}},
 		"want diffusers, to repeat":             {exitUsage, []string{"--scheduler", "model", "--compat", "theirs"}},

@@ -400,3 +400,40 @@ func TestAnyConfig(t *testing.T) {
 		}))
 	}
 }
+
+// TestArrivals: as many states are those of entries of the grid as there are steps, however many
+// calls a step takes, and the last is one.
+func TestArrivals(t *testing.T) {
+	several := 0
+	for _, class := range classes {
+		texts := []string{`{"_class_name": "` + class.name + `"}`}
+		if class.name == "PNDMScheduler" {
+			texts = append(texts, `{"_class_name": "PNDMScheduler", "skip_prk_steps": true}`)
+		}
+		for _, text := range texts {
+			c, err := read([]byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := c.Plan(Options{Steps: 6})
+			if err != nil {
+				t.Fatal(text, err)
+			}
+			arrivals := 0
+			for _, row := range p.Rows {
+				if row.Arrives {
+					arrivals++
+				}
+			}
+			if arrivals != 6 || !p.Rows[len(p.Rows)-1].Arrives {
+				t.Errorf("%s: %d of %d rows arrive, want 6 and the last", text, arrivals, len(p.Rows))
+			}
+			if len(p.Rows) > 6 {
+				several++
+			}
+		}
+	}
+	if several < 4 {
+		t.Errorf("%d plans take several calls for a step", several)
+	}
+}
