@@ -32,8 +32,9 @@ for mpirun in mpirun.openmpi mpirun.mpich ${MPIRUN:-}; do
     rm -r "$work/two"
   done
   # One of three is told to end: all do, after the same step. One of two is killed, one of three
-  # stopped: the others name it. One process comes to the end.
-  cut=("${train[@]}" 4800 --checkpoint-every 240 --decay 0 --out "$work/cut")
+  # stopped: the others name it. None comes to its end before, however long a signal takes; one
+  # process then does, a checkpoint later.
+  cut=("${train[@]}" 100000000 --checkpoint-every 240 --decay 0 --out "$work/cut")
   for signal in TERM KILL STOP; do
     seen=$(newest)
     "$mpirun" -n $([ $signal = KILL ] && echo 2 || echo 3) "${cut[@]}" >"$work/said" 2>&1 &
@@ -48,10 +49,11 @@ for mpirun in mpirun.openmpi mpirun.mpich ${MPIRUN:-}; do
     [ $signal != STOP ] || grep -q 'process [0-2] of the group is lost: it has shown no sign of life' "$work/said" || fail "$mpirun: $(cat "$work/said")"
     [ $signal != TERM ] || grep -q 'of the group: stopped by signal: terminated; the same command goes on from here\|fluxion: stopped by signal' "$work/said" || fail "$mpirun: $(cat "$work/said")"
   done
-  "${cut[@]}" >/dev/null
-  [ -e "$work/uncut" ] || "${train[@]}" 4800 --decay 0 --out "$work/uncut" >/dev/null
-  [ "$(learnt "$work/cut" 4800)" = "$(learnt "$work/uncut" 4800)" ] || fail "$mpirun: other bytes after a stop and a kill"
-  rm -r "$work/cut"
+  end=$(($(newest) + 240))
+  "${cut[@]}" --images $end >/dev/null
+  "${train[@]}" $end --decay 0 --out "$work/uncut" >/dev/null
+  [ "$(learnt "$work/cut" $end)" = "$(learnt "$work/uncut" $end)" ] || fail "$mpirun: other bytes after a stop and a kill"
+  rm -r "$work/cut" "$work/uncut"
   # A library without the functions of MPI is one line.
   ! FLUXION_MPI=libc.so.6 "$mpirun" -n 2 "${train[@]}" 480 --out "$work/none" >"$work/said" 2>&1 || fail "$mpirun: the C library is taken for MPI"
   grep -q 'the MPI library libc.so.6 has no MPI_.*; want another, FLUXION_MPI=PATH' "$work/said" || fail "$mpirun: $(cat "$work/said")"

@@ -50,6 +50,9 @@ func Setting(p *string) setting.Setting {
 	}
 }
 
+// Smallest is the side of the smallest images that can be transformed.
+const Smallest = 4
+
 // New reads a name with parameters; of "" it is nil. Mirrored images are a coin's toss for
 // each, which the network is told, too.
 func New(text string, mirror bool, seed uint64, side int) (*Augmentation, error) {
@@ -69,8 +72,8 @@ func New(text string, mirror bool, seed uint64, side int) (*Augmentation, error)
 			return nil, fmt.Errorf("%s = %g, want 0 or more, and of p at most 1", key, x)
 		}
 	}
-	if side < 4 {
-		return nil, fmt.Errorf("images of %d×%d pixels have nothing to transform, want 4×4 or more", side, side)
+	if side < Smallest {
+		return nil, fmt.Errorf("images of %d×%d pixels have nothing to transform, want %d×%d or more", side, side, Smallest, Smallest)
 	}
 	return &Augmentation{text: text, p: p, mirror: mirror, seed: seed, side: side}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"fluxion/data"
+	"fluxion/engine/augment"
 	"fluxion/engine/average"
 	"fluxion/engine/couple"
 	"fluxion/engine/evaluate"
@@ -187,6 +188,9 @@ func (s Settings) Validate() error {
 	}
 	if s.EMASnapshotEvery > 0 && len(s.EMA.powers()) == 0 {
 		return &SettingError{"ema_snapshot_every", fmt.Sprintf("%d is for averages by a power of time alone (--ema power), and there are %v; leave it out", s.EMASnapshotEvery, s.EMA)}
+	}
+	if _, err := augment.New(s.Augment, s.Flip, s.Seed, augment.Smallest); err != nil {
+		return &SettingError{"augment", err.Error()}
 	}
 	return s.checkMethods()
 }
