@@ -65,7 +65,7 @@ func latentsFolder(t *testing.T, names string) (dir string) {
 			classes = append(classes, int64(i%3))
 		}
 		if err == nil {
-			err = l.WriteShard(durable.Disk{}, dir, shard, values, classes)
+			err = l.WriteShard(durable.Disk{}, dir, shard, values, nil, classes)
 		}
 	}
 	if err == nil {
