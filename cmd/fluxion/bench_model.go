@@ -91,12 +91,12 @@ func (r modelResult) foot() string {
 func (r modelResult) print(out io.Writer) error {
 	b := r.Bounds
 	return lines(out, r.head()+fmt.Sprintf(`images/s    %.0f
-step        %.2f ms; by tensor instructions alone %.2f, others %.2f, shared memory %.2f, L2 %.2f, memory %.2f, beginning and waiting %.2f
+step        %.2f ms; by tensor instructions alone %.2f, others %.2f, shared memory %.2f, L2 %.2f, memory %.2f, beginning and waiting %.2f; %.2f as blocks are not spread evenly
 arithmetic  %.1f TFLOP/s of %.1f, %.0f %%; %.2f GFLOP an image
 kernels     %d launches
 traffic     %.2f GB, of which operands %.2f; %.2f from and to the card's memory
 memory      %s planned
-`, r.ImagesPerSecond, 1e3*r.StepSeconds, 1e3*b.Tensor, 1e3*b.Issue, 1e3*b.Shared, 1e3*b.L2, 1e3*b.Memory, 1e3*b.Latency,
+`, r.ImagesPerSecond, 1e3*r.StepSeconds, 1e3*b.Tensor, 1e3*b.Issue, 1e3*b.Shared, 1e3*b.L2, 1e3*b.Memory, 1e3*b.Latency, 1e3*b.Idle,
 		r.FLOPS/1e12, r.PeakFLOPS/1e12, 100*r.ShareOfPeak, r.FLOPPerImage/1e9, r.Launches,
 		float64(r.Bytes)/1e9, float64(r.IdealBytes)/1e9, r.MemoryBytes/1e9, console.Size(r.PlannedBytes))+r.foot())
 }
@@ -106,18 +106,18 @@ func (r modelResult) printOps(out io.Writer, top int) error {
 	var b strings.Builder
 	b.WriteString(r.head())
 	fmt.Fprintf(&b, "%.2f ms in %d launches of kernels\n\n", 1e3*r.StepSeconds, r.Launches)
-	fmt.Fprintf(&b, "%8s %6s %5s %7s %6s %5s %7s  %s\n", "ms", "share", "times", "bound", "waves", "SM", "GB", "launch")
+	fmt.Fprintf(&b, "%8s %6s %5s %7s %6s %5s %6s %7s  %s\n", "ms", "share", "times", "bound", "waves", "SM", "idle", "GB", "launch")
 	rest, seconds := 0, 0.0
 	for i, op := range r.Ops {
 		if top > 0 && i >= top {
 			rest, seconds = rest+op.Times, seconds+op.Bounds.Seconds
 			continue
 		}
-		fmt.Fprintf(&b, "%8.3f %5.1f%% %5d %7s %6.2f %5d %7.3f  %s: %s, %s\n", 1e3*op.Bounds.Seconds, 100*op.Bounds.Seconds/r.StepSeconds, op.Times, op.Bounds.Largest(),
-			op.Bounds.Waves, op.Bounds.Held, float64(op.Times)*float64(op.Bytes)/1e9, op.Operator, op.Operands, op.Function)
+		fmt.Fprintf(&b, "%8.3f %5.1f%% %5d %7s %6.2f %5d %6.3f %7.3f  %s: %s, %s\n", 1e3*op.Bounds.Seconds, 100*op.Bounds.Seconds/r.StepSeconds, op.Times, op.Bounds.Largest(),
+			op.Bounds.Waves, op.Bounds.Held, 1e3*op.Bounds.Idle, float64(op.Times)*float64(op.Bytes)/1e9, op.Operator, op.Operands, op.Function)
 	}
 	if rest > 0 {
-		fmt.Fprintf(&b, "%8.3f %5.1f%% %5d %29s  all others\n", 1e3*seconds, 100*seconds/r.StepSeconds, rest, "")
+		fmt.Fprintf(&b, "%8.3f %5.1f%% %5d %36s  all others\n", 1e3*seconds, 100*seconds/r.StepSeconds, rest, "")
 	}
 	return lines(out, b.String()+"\n"+r.foot())
 }

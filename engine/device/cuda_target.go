@@ -87,7 +87,7 @@ func (t CUDATarget) bind(l plan.Launch, address func(plan.Tensor) cuda.Address) 
 		}
 		return o
 	}
-	b := cuda.Launch{Card: t.Card, Out: operand(l.Out)}
+	b := cuda.Launch{Card: t.Card, Trains: l.Trains, Out: operand(l.Out)}
 	for _, t := range l.In {
 		b.In = append(b.In, operand(t))
 	}

@@ -44,6 +44,7 @@ type pending struct {
 	scratch  *block
 	prepared Space
 	again    bool
+	trains   bool
 	later    int // see Launch.Later
 	from     int
 }
@@ -164,7 +165,7 @@ func (w pending) launch(place func(*value) Tensor) Launch {
 		}
 		return o.place
 	}
-	l := Launch{Kernel: w.kernel, Out: resolve(w.out), Prepared: w.prepared, Again: w.again, Later: w.later, From: w.from}
+	l := Launch{Kernel: w.kernel, Out: resolve(w.out), Prepared: w.prepared, Again: w.again, Trains: w.trains, Later: w.later, From: w.from}
 	for _, in := range w.in {
 		l.In = append(l.In, resolve(in))
 	}
@@ -227,6 +228,7 @@ func (l Launch) uses(dtype number.Type) bool {
 func (c *compiler) launches() ([]pending, error) {
 	var list []pending
 	add := func(w pending) {
+		w.trains = c.Gradients != nil
 		c.measure(list, &w)
 		c.prepare(&w)
 		if n := c.Target.Scratch(w.launch((*value).describe)); n > 0 {

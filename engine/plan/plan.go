@@ -86,6 +86,7 @@ type Launch struct {
 	Layer    string // the parameter that it reads, or whose gradient it makes; empty: none
 	Later    int    // the launch with which its calls from number From on run, side by side with others; 0: none. See Gatherer
 	From     int
+	Trains   bool // the plan makes gradients, not pictures, so that the order of sums may follow the device
 	Again    bool // an earlier launch made the same, which was forgotten: see Recomputation
 }
 

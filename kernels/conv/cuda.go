@@ -19,7 +19,7 @@ func (f forward) product(l cuda.Launch) gemm.CUDA {
 	s := mustSize(f.o, l.In[0].Shape, l.In[1].Shape)
 	return gemm.CUDA{
 		Kind: gemm.NN, Walk: s.forwardWalk(), Depth: s.cin, Width: s.cout,
-		A: l.In[0], B: l.In[1], Out: l.Out, Bias: l.In[2].Address, Add: l.Add, PerImage: l.PerImage, Partials: l.Partials, Scratch: l.Scratch, Card: l.Card,
+		A: l.In[0], B: l.In[1], Out: l.Out, Bias: l.In[2].Address, Add: l.Add, PerImage: l.PerImage, Partials: l.Partials, Scratch: l.Scratch, Card: l.Card, Trains: l.Trains,
 	}
 }
 

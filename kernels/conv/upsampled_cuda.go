@@ -57,7 +57,7 @@ func (f upsampledForwardCUDA) products(l cuda.Launch) (size, cuda.Operand, []gem
 			ps = append(ps, gemm.CUDA{
 				Kind: gemm.NN, Depth: s.cin, Width: s.cout,
 				Walk: gemm.Walk{Images: s.n, Stride: 1, Direction: 1, TapStep: 1, OutStep: 2, Side: 2, Y: axis(y, s.h/2, s.oh), X: axis(x, s.w/2, s.ow)},
-				A:    l.In[0], B: part, Out: l.Out, Bias: l.In[2].Address, Add: l.Add, PerImage: l.PerImage, Scratch: rest, Card: l.Card,
+				A:    l.In[0], B: part, Out: l.Out, Bias: l.In[2].Address, Add: l.Add, PerImage: l.PerImage, Scratch: rest, Card: l.Card, Trains: l.Trains,
 			})
 			part.Address += cuda.Address(part.Bytes())
 		}

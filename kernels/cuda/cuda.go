@@ -43,7 +43,8 @@ type Launch struct {
 	In  []Operand
 	Out Operand
 
-	Card Card // to cut it for
+	Card   Card // to cut it for
+	Trains bool // no picture depends on the order of its sums
 
 	// What the plan fused behind the operator; Address is 0 where nothing was.
 	Add      Operand  // same shape and type as Out
@@ -122,7 +123,33 @@ type Call struct {
 	Shared      int         // bytes of dynamic shared memory
 	Args        []byte      // the parameter buffer, see Args
 	Maps        []TensorMap // that the driver makes the first 128 bytes each of Args of
+	Split       Split       // how the blocks of Grid differ
 	Jobs        Jobs        // what Grid and Args are made of, where several such calls can be one launch
+}
+
+// Split is how the blocks of a call differ, where they do not all do the same. The first Whole of them do. Of
+// those behind them Parts neighbours share what one of the first would do, each Work of it, and the last
+// to end fetches so many bytes that they all have left. The zero Split: all do the same.
+type Split struct {
+	Whole, Parts int
+	Work         float64
+	Fetched      int
+}
+
+// Busiest is the work of the processor with the most, in whole blocks: each takes the next block when it is idle.
+func (s Split) Busiest(blocks, processors int) float64 {
+	up := func(n, of int) float64 { return float64((n + of - 1) / of) }
+	if s.Parts == 0 {
+		return up(blocks, processors)
+	}
+	rounds, more := s.Whole/processors, s.Whole%processors
+	parts, work := blocks-s.Whole, float64(rounds)
+	if more > 0 { // the others take parts meanwhile
+		idle := processors - more
+		meanwhile := min(parts, idle*int(1/s.Work))
+		parts, work = parts-meanwhile, work+1
+	}
+	return work + up(parts, processors)*s.Work
 }
 
 // Args packs kernel arguments as C lays them out: each at a multiple of its own

@@ -23,16 +23,25 @@ type combination struct {
 	tile   tile
 	groups *groupTile // of the kernels by wgmma, or none
 	walk   pattern
-	splits int
-	group  int // columns of a group of statistics that are left, or of TN the sums of b's columns; 0: none
-	add    bool
-	image  bool // a vector for each image
+	sharing
+	group int // columns of a group of statistics that are left, or of TN the sums of b's columns; 0: none
+	add   bool
+	image bool // a vector for each image
 	// How operands lie, and what else is asked for: what -every takes in turn.
 	bias   bool
 	ragged bool // channels that are no multiple of a vector
 	gap    bool // between rows
 	single bool // a float32 result of bf16 operands
 }
+
+// sharing is how blocks share a sum.
+type sharing struct {
+	splits   int
+	together bool // without a second pass
+	whole    int  // tiles that nobody shares
+}
+
+var sharings = []sharing{{1, false, 0}, {2, false, 0}, {3, false, 0}, {2, true, 1}, {3, true, 0}}
 
 // pattern is how pixels meet, as convolutions of package conv ask for it.
 type pattern struct {
@@ -91,7 +100,7 @@ func (c combination) String() string {
 		set  bool
 		name string
 	}{
-		{c.add, "addend"}, {c.image, "per image"}, {c.bias, "bias"}, {c.ragged, "ragged"}, {c.gap, "gap"}, {c.single, "float32 result"},
+		{c.together, fmt.Sprintf("added up by the last of them from tile %d on", c.whole)}, {c.add, "addend"}, {c.image, "per image"}, {c.bias, "bias"}, {c.ragged, "ragged"}, {c.gap, "gap"}, {c.single, "float32 result"},
 	} {
 		if flag.set {
 			s += ", " + flag.name
@@ -107,9 +116,10 @@ func (c combination) String() string {
 
 // asked says whether anything asks for such a product.
 func (c combination) asked() bool {
-	measured := c.kind == NN && c.of == number.BFloat16 && c.access != gatherB && c.splits == 1 && c.walk.every == 1
+	measured := c.kind == NN && c.of == number.BFloat16 && c.access != gatherB && (c.splits == 1 || c.together) && c.walk.every == 1
 	switch {
 	case !slices.Contains(c.walk.kinds, c.kind),
+		c.together && (c.of != number.BFloat16 || c.kind == TN || c.access != direct || c.groups != nil),
 		c.walk.heads && (c.splits > 1 || c.add || c.image || c.bias || c.group > 0),
 		c.image && c.kind == TN, // no row of the result is of an image
 		c.sums() && c.group != 4,
@@ -155,14 +165,14 @@ func combinations() (all []combination, values []levels) {
 				for i, tile := range tiles {
 					function++
 					for w, walk := range patterns {
-						for _, splits := range []int{1, 2, 3} {
+						for s, sharing := range sharings {
 							for _, group := range []int{0, 4, 16} {
 								for rest := range 1 << 6 {
 									flag := func(i int) bool { return flags[rest>>i&1] }
-									c := combination{t, kind, a, tile, groups[i], walk, splits, group, flag(0), flag(1), flag(2), flag(3), flag(4), flag(5)}
+									c := combination{t, kind, a, tile, groups[i], walk, sharing, group, flag(0), flag(1), flag(2), flag(3), flag(4), flag(5)}
 									if c.asked() {
 										all = append(all, c)
-										values = append(values, levels{function, w, splits, group, of(c.add), of(c.image), of(c.bias), of(c.ragged), of(c.gap), of(c.single)})
+										values = append(values, levels{function, w, s, group, of(c.add), of(c.image), of(c.bias), of(c.ragged), of(c.gap), of(c.single)})
 									}
 								}
 							}
@@ -356,7 +366,10 @@ func (c combination) trial(g *kerneltest.GPU, rng *rand.Rand) *trial {
 	}
 	q.choice.splitSteps = max(1, ceil(q.steps, c.splits))
 	q.choice.splits = max(1, ceil(q.steps, q.splitSteps))
-	if rows := q.shared(q.choice) + q.columnParts(q.choice); rows > 0 {
+	if q.choice.together = c.sharing.together; c.sharing.together {
+		q.choice.whole = c.sharing.whole
+		q.Scratch = g.Alloc(4 * q.m * q.n * (q.blocks() - q.choice.whole))
+	} else if rows := q.shared(q.choice) + q.columnParts(q.choice); rows > 0 {
 		q.Scratch = g.Alloc(4 * rows * roundUp(q.Width, 4))
 	}
 	return q

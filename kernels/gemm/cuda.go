@@ -84,6 +84,7 @@ type CUDA struct {
 	Sums         cuda.Address  // of the columns of B, TN alone: Width floats, or 0
 	Scratch      cuda.Address  // ScratchBytes
 	Card         cuda.Card     // to choose tiles and splits for
+	Trains       bool          // no picture depends on it: the order of sums may follow the card and the number of images
 }
 
 func (p CUDA) pixels() int { return p.Images * p.Y.Grid * p.X.Grid }
@@ -102,6 +103,10 @@ func (p CUDA) ScratchBytes() int {
 	need := 0
 	for _, access := range []access{direct, gatherB, gather} {
 		c := choose(p, access)
+		if c.together {
+			need = max(need, 4*c.m*c.n*(c.blocks()-c.whole))
+			continue
+		}
 		need = max(need, 4*roundUp(p.Width, 4)*(p.shared(c)+p.columnParts(c)))
 	}
 	if c, ok := p.groups(); ok {
@@ -143,10 +148,14 @@ func (p CUDA) call(c choice, a access) cuda.Call {
 	if c.groups != nil {
 		return p.groupCall(c)
 	}
-	return cuda.Call{
+	call := cuda.Call{
 		Module: modules[p.A.Type], Function: c.function(p.Kind, a, p.A.Type),
 		Grid: [3]int{c.across * c.down, c.splits, max(1, p.Batch.Images*p.Batch.Heads)}, Block: [3]int{128, 1, 1},
 	}
+	if c.together {
+		call.Grid, call.Split = [3]int{c.blocks(), 1, 1}, c.split()
+	}
+	return call
 }
 
 func (p CUDA) bind(c choice, a access) []cuda.Call {
@@ -154,6 +163,11 @@ func (p CUDA) bind(c choice, a access) []cuda.Call {
 	call := p.call(c, a)
 	maps := make([]byte, cuda.TensorMapBytes*len(call.Maps)) // which a driver makes
 	call.Args = append(maps, args.bytes()...)
+	if c.together {
+		args.Partial, args.Whole = p.Scratch, int32(c.whole)
+		call.Args = args.bytes()
+		return []cuda.Call{call}
+	}
 	if c.splits == 1 && p.Sums == 0 {
 		return []cuda.Call{p.pack(call, a)}
 	}
@@ -191,6 +205,7 @@ func (p CUDA) Chunks(groups int) int {
 	if p.Kind != NN || p.A.Type != number.BFloat16 || p.OutStep != 1 || image%strip != 0 || p.Width%(4*groups) != 0 {
 		return 0
 	}
+	p.Trains = false // wherever they are added, the sums of one product may be shared
 	for _, a := range []access{direct, gather} {
 		if c := choose(p, a); c.splits > 1 || narrowest%(p.Width/groups) != 0 {
 			return 0
@@ -260,7 +275,8 @@ type arguments struct {
 	Steps, SplitSteps, Splits, FloatOut, VectorOut      int32
 	TilesN, TapTiles, Heads                             int32
 	ByGridW, ByGridSize, ByDepth, ByTapsX, ByChunkSteps divisor
-	ByTilesN, ByTapTiles, ByHeads, ByChunks             divisor
+	ByTilesN, ByTapTiles, ByHeads, ByChunks, BySplits   divisor
+	Whole                                               int32
 }
 
 func (a arguments) bytes() []byte {
@@ -316,5 +332,6 @@ func (p CUDA) arguments(c choice, access access) arguments {
 		TilesN: i32(c.across), TapTiles: i32(c.tapTiles), Heads: i32(heads),
 		ByGridW: by(x.Grid), ByGridSize: by(y.Grid * x.Grid), ByDepth: by(p.Depth), ByTapsX: by(max(1, x.Taps)),
 		ByChunkSteps: by(max(1, c.chunkSteps(p))), ByTilesN: by(c.across), ByTapTiles: by(c.tapTiles), ByHeads: by(heads), ByChunks: by(roundUp(p.Width, 4) / 4),
+		BySplits: by(c.splits), Whole: i32(c.across * c.down),
 	}
 }

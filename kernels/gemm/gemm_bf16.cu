@@ -125,8 +125,13 @@ struct TensorTile {
   }
 };
 
-#define PRODUCT(name, m, n, kind, direct_a, direct_b) \
-  extern "C" __global__ void __launch_bounds__(threads, 2) gemm_##name##_bf16(const Product p) { multiply_blocks<bf16, TensorTile<m, n>, kind, direct_a, direct_b>(p, blockIdx); }
+// Blocks that have come to each shared tile of the launch that runs; 0 between launches.
+__device__ uint32_t arrived[most_shared];
+
+#define PRODUCT(name, m, n, kind, direct_a, direct_b)                                                                               \
+  extern "C" __global__ void __launch_bounds__(threads, 2) gemm_##name##_bf16(const Product p) {                                    \
+    multiply_blocks<bf16, TensorTile<m, n>, kind, direct_a, direct_b, kind != TN && direct_a && direct_b>(p, blockIdx, arrived); \
+  }
 
 #define PRODUCTS(name, kind)                               \
   PRODUCT(name##_128x128, 128, 128, kind, true, true)      \

@@ -148,7 +148,7 @@ func (p CUDA) groups() (choice, bool) {
 		return c, c.seconds < choose(p.flat(), direct).seconds
 	}
 	any := p
-	any.Images, any.Card = usualImages, usualHopper
+	any.Images, any.Card, any.Trains = usualImages, usualHopper, false
 	splits := choose(any, direct).splits // statistics are left where the sums are not shared, whoever multiplies
 	usual := any.flat().fastestGroups(hopperTiles, splits, splits)
 	if usual.seconds > choose(any, direct).seconds {

@@ -50,7 +50,7 @@ struct Product {
   const void *add;        // 0: none; rows as out
   const float *bias;      // 0: none
   const float *per_image; // 0: none
-  const float *partial;   // what sum_splits adds: splits × rows × ⌈width/4⌉·4
+  float *partial;         // what sum_splits adds: splits × rows × ⌈width/4⌉·4; or what blocks that share a tile leave for the last of them
   float *moments;         // if group is not 0: of each strip of the result count, mean, squares of every group; of tn: sums of b's columns
   int64_t a_image, a_head, b_image, b_head, out_image, out_head; // strides of a batch
   int64_t out_split;                                             // between results of blocks that share a sum
@@ -78,6 +78,8 @@ struct Product {
   Divisor by_grid_w, by_grid_size, by_depth, by_taps_x;
   Divisor by_chunk_steps; // steps of one chunk of k, all taps together
   Divisor by_tiles_n, by_tap_tiles, by_heads, by_chunks; // the last: ⌈width/4⌉
+  Divisor by_splits;
+  int32_t whole; // tiles that have a block each; of those behind them splits blocks share one, and the last to come adds up
 
   struct Pixel {
     int image, y, x;
@@ -455,11 +457,31 @@ struct ColumnSums {
   }
 };
 
+// most_shared is the tiles that blocks of one launch may share; tiles.go's mostShared.
+constexpr int most_shared = 1024;
+
+// last_of says to every thread of a block whether it is the last of so many to come to a tile. What the
+// others have written is there for it then. The count is back at 0 afterwards, for the next launch.
+__device__ inline bool last_of(uint32_t *arrived, int blocks, uint32_t *shared) {
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    *shared = atomicAdd(arrived, 1) == blocks - 1;
+    if (*shared) atomicExch(arrived, 0);
+  }
+  __syncthreads();
+  const bool last = *shared;
+  __syncthreads(); // shared memory is free again
+  if (last) __threadfence();
+  return last;
+}
+
 // multiply_blocks is the kernel. Tile says how a block of threads multiplies two
 // tiles in shared memory; see gemm_f32.cu and gemm_bf16.cu. Its loop holds stages-1
-// steps in flight while it computes on one.
-template <typename T, typename Tile, Kind kind, bool DirectA, bool DirectB>
-__device__ inline void multiply_blocks(const Product &p, const uint3 &block) {
+// steps in flight while it computes on one. If Together, blocks may share tiles: nobody
+// waits for others, the last to come adds what all have left, in the order of k.
+template <typename T, typename Tile, Kind kind, bool DirectA, bool DirectB, bool Together = false>
+__device__ inline void multiply_blocks(const Product &p, const uint3 &block, uint32_t *arrived = nullptr) {
   constexpr int M = Tile::M, N = Tile::N, stages = 3, stage = (M + N) * 64;
   constexpr bool deep_a = kind != TN, deep_b = kind == NT;
   constexpr int results = Tile::result_bytes > threads * vector<T> * 4 ? Tile::result_bytes : threads * vector<T> * 4; // or column sums
@@ -467,8 +489,14 @@ __device__ inline void multiply_blocks(const Product &p, const uint3 &block) {
   __shared__ __align__(128) uint8_t memory[need];
   const uint32_t shared = shared_address(memory);
 
+  int at = block.x, part = block.y; // the tile, and which part of its sum
+  const bool together = Together && at >= p.whole;
+  if (together) {
+    const int i = at - p.whole, tile = p.by_splits.divide(i);
+    at = p.whole + tile, part = i - tile * p.splits;
+  }
   // Neighbouring blocks share rows of a, which are many, and stay in the L2 cache.
-  const int down = p.by_tiles_n.divide(block.x), column = (block.x - down * p.tiles_n) * N;
+  const int down = p.by_tiles_n.divide(at), column = (at - down * p.tiles_n) * N;
   const int tap = kind == TN && DirectA ? p.by_tap_tiles.divide(down) : 0;
   const int first_row = (down - tap * p.tap_tiles) * M;
   const int image = p.by_heads.divide(block.z), head = block.z - image * p.heads;
@@ -489,9 +517,9 @@ __device__ inline void multiply_blocks(const Product &p, const uint3 &block) {
       return WideRows<T, N, DirectB>(p, b, column);
     }
   }();
-  const int from = block.y * p.split_steps, to = min(from + p.split_steps, p.steps);
+  const int from = part * p.split_steps, to = Together && !together && gridDim.y == 1 ? p.steps : min(from + p.split_steps, p.steps);
   Step next = first_step<T, kind, DirectA>(p, from);
-  auto load = [&](int slot) {
+  auto fetch = [&](int slot) {
     const uint32_t at = shared + slot * stage;
     load_a.load(p, next, at);
     if constexpr (deep_b) {
@@ -509,7 +537,7 @@ __device__ inline void multiply_blocks(const Product &p, const uint3 &block) {
 
 #pragma unroll 1
   for (int i = 0; i < stages - 1; i++) {
-    if (from + i < to) load(i);
+    if (from + i < to) fetch(i);
     copy_commit();
   }
   Tile tile;
@@ -520,7 +548,7 @@ __device__ inline void multiply_blocks(const Product &p, const uint3 &block) {
   for (int i = from; i < to; i++) {
     copy_wait<stages - 2>();
     __syncthreads();
-    if (i + stages - 1 < to) load(free);
+    if (i + stages - 1 < to) fetch(free);
     copy_commit();
     tile.template multiply<deep_a, deep_b>(shared + slot * stage, shared + slot * stage + M * 64);
     if (kind == TN && p.moments && turn-- == 0) {
@@ -539,7 +567,28 @@ __device__ inline void multiply_blocks(const Product &p, const uint3 &block) {
 
   const int rows = tap * p.depth + (kind != TN ? p.pixels : DirectA ? p.depth : p.rows), first = tap * p.depth + first_row;
   const int64_t out = image * p.out_image + head * p.out_head + block.y * p.out_split;
+  float *left = p.partial + int64_t(at - p.whole) * p.splits * (M * N); // of a shared tile: its parts
+  bool adding = false;
   const auto write = [&](int(&row)[Tile::batch], int(&col)[Tile::batch], float(&v)[Tile::batch][4]) {
+    if (together) {
+      if (!adding) {
+#pragma unroll
+        for (int i = 0; i < Tile::batch; i++) store(left + part * (M * N) + row[i] * N + col[i], v[i]);
+        return;
+      }
+#pragma unroll
+      for (int i = 0; i < Tile::batch; i++) v[i][0] = v[i][1] = v[i][2] = v[i][3] = 0;
+#pragma unroll 2 // loads in flight
+      for (int s = 0; s < p.splits; s++) {
+#pragma unroll
+        for (int i = 0; i < Tile::batch; i++) {
+          float more[4];
+          load(more, left + s * (M * N) + row[i] * N + col[i]);
+#pragma unroll
+          for (int j = 0; j < 4; j++) v[i][j] += more[j];
+        }
+      }
+    }
 #pragma unroll
     for (int i = 0; i < Tile::batch; i++) row[i] += first, col[i] += column;
     finish<T>(p, out, row, rows, col, v);
@@ -549,7 +598,12 @@ __device__ inline void multiply_blocks(const Product &p, const uint3 &block) {
     float *at = p.moments + (first_row + top) / strip * 3 * p.groups + column / p.group + group;
     at[0] = m.count, at[p.groups] = m.mean, at[2 * p.groups] = m.squares;
   };
-  tile.template each<deep_a>(reinterpret_cast<float *>(memory), write, kind == NN ? p.group : 0, measure);
+#pragma unroll 1
+  for (;;) {
+    tile.template each<deep_a>(reinterpret_cast<float *>(memory), write, kind == NN && (!together || adding) ? p.group : 0, measure);
+    if (!together || adding || !last_of(arrived + at - p.whole, p.splits, reinterpret_cast<uint32_t *>(memory))) return;
+    adding = true;
+  }
 }
 
 // sum_columns adds the parts of sums of b's columns, which lie behind those of splits: a block has 32 columns.

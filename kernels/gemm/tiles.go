@@ -40,8 +40,10 @@ const (
 	launch      = 3e-6 // s
 	leastSteps  = 4    // of a block that shares a sum
 	mostSplits  = 64
-	stepInBytes = 64 // of k
-	stages      = 3  // steps in shared memory
+	stepInBytes = 64   // of k
+	stages      = 3    // steps in shared memory
+	mostShared  = 1024 // tiles of a launch that blocks share, as in product.cuh
+	mostParts   = 16   // blocks that share a tile and add up themselves: the last to come reads what all have left
 )
 
 // rates are a card as its products are cut by it.
@@ -52,22 +54,36 @@ type rates struct {
 	blockStart             float64 // s to fill the pipeline and to write the result
 	shared                 int     // bytes of shared memory of a multiprocessor
 	issue                  bool    // the share of the peak that a tile reaches follows from the instructions of its loop
+	secondPass             float64 // s to launch it
+	cache, cached          float64 // bytes that the second cache holds, and bytes/s from it; 0: not known
 }
 
 // usual is what forward products of any card are split by, and all of a card that is not known: an H100,
 // whose mma.sync reaches about 0.6 of the 990 TFLOP/s of wgmma.
-var usual = rates{processors: 132, tensorPeak: 600e12 / 132, scalarPeak: 57e12 / 132, bandwidth: 2.5e12, blockStart: 2e-6, shared: 228 << 10}
+var usual = rates{processors: 132, tensorPeak: 600e12 / 132, scalarPeak: 57e12 / 132, bandwidth: 2.5e12, blockStart: 2e-6, shared: 228 << 10, secondPass: launch}
 
 func ratesOf(c cuda.Card) rates {
 	if c.Multiprocessors == 0 || c.Tensor == 0 || c.Bandwidth == 0 {
 		return usual
 	}
-	return rates{c.Multiprocessors, c.TensorPeak(), c.ScalarPeak(), 0.75 * float64(c.Bandwidth), 2e-6, c.Shared, true}
+	const cacheBytes, cacheShare = 20, 0.6 // a cycle of a multiprocessor; of the cache: engine/device/model
+	return rates{
+		processors: c.Multiprocessors, tensorPeak: c.TensorPeak(), scalarPeak: c.ScalarPeak(), bandwidth: 0.75 * float64(c.Bandwidth), blockStart: 2e-6, shared: c.Shared, issue: true,
+		secondPass: 2.5e-6, cache: cacheShare * float64(c.L2), cached: cacheBytes * float64(c.ClockHz) * float64(c.Multiprocessors),
+	}
 }
 
 // fits is how many blocks of a tile a multiprocessor holds.
 func (r rates) fits(t tile) int {
 	return max(1, min(t.resident, r.shared/(stages*(t.m+t.n)*stepInBytes+1<<10)))
+}
+
+// handed is the time for so many bytes that blocks leave, and others fetch.
+func (r rates) handed(bytes float64) float64 {
+	if bytes < r.cache {
+		return 2 * bytes / r.cached
+	}
+	return 2 * bytes / r.bandwidth
 }
 
 // efficiency is the share of the tensor cores' peak that a tile reaches. Its loop issues so many
@@ -95,6 +111,8 @@ type choice struct {
 	tapTiles           int        // tiles down one tap of the result
 	steps, tapSteps    int        // of the sum; of one tap of it
 	splits, splitSteps int        // blocks that share a sum, and the steps of each
+	together           bool       // who share a sum add it up themselves, the last to come; there is no second pass
+	whole              int        // then: tiles that have a block each, and come first
 	seconds            float64
 }
 
@@ -114,13 +132,19 @@ func choose(p CUDA, a access) choice {
 	switch {
 	case p.Batch.Images > 0: // products side by side do not share their sums
 		return fastest(p, a, 1, 1)
-	case p.Kind == NN:
+	case p.Kind == NN && !(p.Trains && p.adds(a) && ratesOf(p.Card).cached > 0):
 		any := p
-		any.Images, any.Card = usualImages, cuda.Card{}
+		any.Images, any.Card, any.Trains = usualImages, cuda.Card{}, false
 		splits := fastest(any, a, 1, mostSplits).splits
 		return fastest(p, a, splits, splits)
 	}
 	return fastest(p, a, 1, mostSplits)
+}
+
+// adds says that blocks can add up what they leave themselves: those of tensor cores, where they are not for
+// weights, of which more share a sum than one of them could add up in time.
+func (p CUDA) adds(a access) bool {
+	return p.A.Type == number.BFloat16 && a == direct && p.Kind != TN && p.Batch.Images == 0
 }
 
 // fastest is the choice with so many splits at least and at most. The tile does not
@@ -132,12 +156,35 @@ func fastest(p CUDA, a access, least, most int) choice {
 		for splits := least; splits <= most && (splits == least || splits <= c.steps/leastSteps); splits++ {
 			c.splitSteps = max(1, ceil(c.steps, splits))
 			c.splits = max(1, ceil(c.steps, c.splitSteps))
-			if c.seconds = c.estimate(p); c.seconds < best.seconds {
-				best = c
+			for _, c := range c.sharings(p, a, least < most) {
+				if c.seconds = c.estimate(p); c.seconds < best.seconds {
+					best = c
+				}
 			}
 		}
 	}
 	return best
+}
+
+// sharings are the ways in which so many blocks can share sums: of all tiles, with a second pass or
+// without; and, if the order of sums is free, of those that a card has left when its multiprocessors had all as many.
+func (c choice) sharings(p CUDA, a access, free bool) (all []choice) {
+	r := ratesOf(p.Card)
+	adds := c.splits > 1 && p.adds(a) && r.cached > 0
+	if !adds || !free || p.Kind != NN { // a norm may want statistics of a forward product, which no second pass leaves
+		all = append(all, c)
+	}
+	if !adds || c.splits > mostParts {
+		return all
+	}
+	c.together = true
+	tiles, processors := c.across*c.down, r.processors
+	for _, whole := range []int{0, tiles/processors*processors - processors, tiles / processors * processors} {
+		if c.whole = whole; tiles-whole <= mostShared && whole < tiles && (whole == 0 || free && whole > 0) {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // lay covers the result with tiles and counts the steps of the sum.
@@ -161,8 +208,24 @@ func lay(p CUDA, a access, t tile) choice {
 	return c
 }
 
+// split is how the blocks of a choice differ.
+func (c choice) split() cuda.Split {
+	if !c.together {
+		return cuda.Split{}
+	}
+	return cuda.Split{Whole: c.whole, Parts: c.splits, Work: float64(c.splitSteps) / float64(c.steps), Fetched: 4 * c.m * c.n * c.splits}
+}
+
+// blocks of a launch.
+func (c choice) blocks() int {
+	if c.together {
+		return c.whole + (c.across*c.down-c.whole)*c.splits
+	}
+	return c.across * c.down * c.splits
+}
+
 // estimate is the time on the device: that of the multiprocessor with the most blocks, plus
-// the second pass over split sums. Resident blocks hide latencies: with one of the many that
+// what adds up shared sums. Resident blocks hide latencies: with one of the many that
 // fit, a multiprocessor is taken to reach about half of its rate, with all of them all of it.
 func (c choice) estimate(p CUDA) float64 {
 	r := ratesOf(p.Card)
@@ -170,13 +233,22 @@ func (c choice) estimate(p CUDA) float64 {
 	if p.A.Type == number.Float32 {
 		peak = r.scalarPeak * c.efficient
 	}
-	blocks := c.across * c.down * c.splits * max(1, p.Batch.Images*p.Batch.Heads)
+	blocks := c.blocks() * max(1, p.Batch.Images*p.Batch.Heads)
 	own, resident := float64(ceil(blocks, r.processors)), float64(r.fits(c.tile))
 	fill := min(1, 0.5+0.5*own/resident)
-	flops := 2 * float64(c.m*c.n*c.splitSteps*stepInBytes/p.A.Type.Size())
-	seconds := own*flops/(peak*fill) + r.blockStart*math.Ceil(own/resident)
-	if c.splits > 1 {
-		seconds += launch + 8*float64(c.splits*p.rows()*p.Width)/r.bandwidth
+	steps := own * float64(c.splitSteps)
+	if c.together {
+		steps = c.split().Busiest(blocks, r.processors) * float64(c.steps)
+	}
+	flops := 2 * float64(c.m*c.n*stepInBytes/p.A.Type.Size())
+	seconds := steps*flops/(peak*fill) + r.blockStart*math.Ceil(own/resident)
+	switch {
+	case c.together:
+		const arrival = 0.6e-6 // engine/device/model
+		alone := float64(c.split().Fetched) / (r.cached / float64(r.processors))
+		seconds += arrival + alone + r.handed(float64(4*c.m*c.n*(blocks-c.whole)))
+	case c.splits > 1:
+		seconds += r.secondPass + r.handed(float64(4*c.splits*p.rows()*p.Width))
 	}
 	return seconds
 }

@@ -12,7 +12,7 @@ func walk(o cuda.Operand) gemm.Walk { return gemm.DenseWalk(o.Shape[0], o.Rows/o
 func (forward) product(l cuda.Launch) gemm.CUDA {
 	return gemm.CUDA{
 		Kind: gemm.NN, Walk: walk(l.Out), Depth: l.In[1].Shape[0], Width: l.In[1].Shape[1],
-		A: l.In[0], B: l.In[1], Out: l.Out, Bias: l.In[2].Address, Add: l.Add, Scratch: l.Scratch, Card: l.Card,
+		A: l.In[0], B: l.In[1], Out: l.Out, Bias: l.In[2].Address, Add: l.Add, Scratch: l.Scratch, Card: l.Card, Trains: l.Trains,
 	}
 }
 

@@ -29,6 +29,8 @@ const (
 	// From the end of a kernel of a graph to the start of the next, and the least that a kernel takes: loads that
 	// wait for loads. NVIDIA's blog "Constant Time Launch for Straight-Line CUDA Graphs" has 1.3 µs a kernel together for empty ones.
 	launchSeconds, leastSeconds = 1.0e-6, 1.5e-6
+	// A block that shares a tile fences what it leaves and counts itself: some ways to the second cache and back. Assumed.
+	arrivalSeconds = 0.6e-6
 )
 
 // Assumptions of the model for a card, a line each.
@@ -42,8 +44,8 @@ func Assumptions(c cuda.Card) []string {
 			c.Product, c.Multiprocessors, float64(c.ClockHz)/1e6, c.Tensor, c.TensorPeak()*float64(c.Multiprocessors)/1e12, groups, c.Lanes, c.Integers, c.Shared>>10, c.Assembly),
 		fmt.Sprintf("memory %.2f TB/s, of which %.2f are reached; L2 %d MiB, of which %.1f hold what was touched last, %d bytes a cycle of a multiprocessor",
 			float64(c.Bandwidth)/1e12, memoryShare, c.L2>>20, l2Share, l2Rate(c)),
-		fmt.Sprintf("a kernel of a graph begins %.1f µs after the one before and takes %.1f µs at least; of the work of a scheduler beside tensor instructions %.2f is not hidden",
-			1e6*launchSeconds, 1e6*leastSeconds, exposed),
+		fmt.Sprintf("a kernel of a graph begins %.1f µs after the one before and takes %.1f µs at least; of the work of a scheduler beside tensor instructions %.2f is not hidden; the last of blocks that share a tile waits %.1f µs and reads what they left",
+			1e6*launchSeconds, 1e6*leastSeconds, exposed, 1e6*arrivalSeconds),
 	}
 }
 
@@ -66,6 +68,7 @@ type Bounds struct {
 	Blocks  int     `json:"blocks"`      // of the grid
 	Held    int     `json:"blocks_held"` // by a multiprocessor at a time
 	Waves   float64 `json:"waves"`       // blocks, by what the card holds at a time
+	Idle    float64 `json:"idle"`        // of Seconds, what a launch would not take were its blocks spread evenly over full multiprocessors
 	Seconds float64 `json:"seconds"`
 }
 
@@ -92,6 +95,7 @@ func (b *Bounds) add(o Bounds, times int) {
 	b.L2 += n * o.L2
 	b.Memory += n * o.Memory
 	b.Latency += n * o.Latency
+	b.Idle += n * o.Idle
 	b.Seconds += n * o.Seconds
 }
 
@@ -122,14 +126,26 @@ func Estimate(c cuda.Card, call Call, memory float64) (Bounds, error) {
 	shared := float64(n.SharedWavefronts) / wavefronts
 	l2 := 32 * float64(n.GlobalLoads.Sectors+n.GlobalStores.Sectors) / float64(l2Rate(c))
 
-	own := math.Ceil(float64(b.Blocks) / float64(c.Multiprocessors)) // of the busiest multiprocessor
-	busiest := own / float64(b.Blocks) / clock
-	full := min(1, 0.5+0.5*own/float64(held)) // few blocks do not hide each other's waits
+	own := call.Split.Busiest(b.Blocks, c.Multiprocessors) // of the busiest multiprocessor
+	all := float64(b.Blocks)
+	if parts := b.Blocks - call.Split.Whole; call.Split.Parts > 0 {
+		all = float64(call.Split.Whole) + float64(parts)*call.Split.Work
+	}
+	busiest := own / all / clock
+	full := min(1, 0.5+0.5*math.Ceil(float64(b.Blocks)/float64(c.Multiprocessors))/float64(held)) // few blocks do not hide each other's waits
 	b.Tensor, b.Issue, b.Shared, b.L2 = tensor*busiest, issue*busiest, shared*busiest, l2*busiest
 	b.Memory = memory / (memoryShare * float64(c.Bandwidth))
 	b.Latency = launchSeconds + leastSeconds
 	busy := max(b.Tensor, b.Issue) + exposed*min(b.Tensor, b.Issue)
-	work := max(max(busy, b.Shared, b.L2)/full, b.Memory)
-	b.Seconds = launchSeconds + max(leastSeconds, work+leastSeconds/2) // the first loads and the last stores hide behind nothing
+	busy = max(busy, b.Shared, b.L2)
+	last := 0.0 // who comes last to a shared tile says so, and adds up what all have left
+	if call.Split.Parts > 0 {
+		last = arrivalSeconds + float64(call.Split.Fetched)/float64(l2Rate(c))/clock
+	}
+	seconds := func(busy float64) float64 {
+		return launchSeconds + max(leastSeconds, max(busy, b.Memory)+last+leastSeconds/2) // the first loads and the last stores hide behind nothing
+	}
+	b.Seconds = seconds(busy / full)
+	b.Idle = b.Seconds - seconds(busy*all/(own*float64(c.Multiprocessors)))
 	return b, nil
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"fluxion/kernels/cuda"
 	"fluxion/kernels/cuda/sim"
 )
 
@@ -152,5 +153,61 @@ func TestSample(t *testing.T) {
 	}
 	if got != want {
 		t.Errorf("8 blocks of %v count %+v, all of them %+v", call.Grid, got, want)
+	}
+}
+
+// Of blocks that differ some of each kind run, and of those that share something all of some: the last of five adds more.
+func TestSampleOfKinds(t *testing.T) {
+	const whole, tiles, parts = 10, 6, 5
+	var counted []sim.Counters
+	for _, sample := range []int64{0, 7} {
+		d := newDevice(t, sim.Options{Sample: sample})
+		call := cuda.Call{
+			Module: cuda.NewModule("test", header+`
+.visible .entry k(.param .u64 counts)
+{
+	.reg .pred %p;
+	.reg .b32 %r<4>;
+	.reg .b64 %rd<3>;
+	.reg .f32 %f;
+	mov.f32 %f, 0f3F800000;
+	ld.param.u64 %rd0, [counts];
+	mov.u32 %r0, %ctaid.x;
+	sub.s32 %r1, %r0, 10;
+	setp.lt.s32 %p, %r1, 0;
+	@%p bra whole;
+	add.f32 %f, %f, %f;
+	div.u32 %r1, %r1, 5;
+	mul.wide.u32 %rd1, %r1, 4;
+	add.u64 %rd0, %rd0, %rd1;
+	atom.global.add.u32 %r2, [%rd0], 1;
+	setp.ne.u32 %p, %r2, 4;
+	@%p bra done;
+	atom.global.exch.b32 %r2, [%rd0], 0;
+	add.f32 %f, %f, %f;
+	add.f32 %f, %f, %f;
+	bra done;
+whole:
+	add.f32 %f, %f, %f;
+	add.f32 %f, %f, %f;
+	add.f32 %f, %f, %f;
+done:
+	ret;
+}`),
+			Function: "k", Grid: [3]int{whole + tiles*parts, 1, 1}, Block: [3]int{1, 1, 1}, Args: cuda.Args(d.put(make([]uint32, tiles))),
+			Split: cuda.Split{Whole: whole, Parts: parts},
+		}
+		for range 2 { // the second finds the counts as the first has
+			c, err := d.machine.Run(context.Background(), call)
+			if err != nil {
+				t.Fatal(err)
+			}
+			counted = append(counted, c)
+		}
+	}
+	for i, c := range counted {
+		if want := int64(3*whole + tiles*(parts+2)); c.FLOPs != want || c.Instructions != counted[0].Instructions {
+			t.Errorf("run %d: %d operations in %v, want %d in %v", i, c.FLOPs, c.Instructions, want, counted[0].Instructions)
+		}
 	}
 }

@@ -23,7 +23,8 @@ type Options struct {
 	Budget  int64  // instructions of one block before it counts as endless; default 2^28
 
 	// Sample runs only so many blocks of a launch, spread over it, and counts as if
-	// all had run; 0 runs all. What a launch leaves in memory is then incomplete:
+	// all had run; 0 runs all. Where blocks differ (cuda.Split) these are so many of each kind, and as many more as
+	// share something. What a launch leaves in memory is then incomplete:
 	// for counting at sizes that would take too long.
 	Sample int64
 	Shared int // bytes of shared memory that a block may have; default 163 KiB, that of compute capability 8.0, or 227 KiB for a module of 9.0
@@ -95,9 +96,9 @@ type launch struct {
 	dynamic int // where dynamic shared memory starts
 	shared  int // bytes of shared memory, gaps included
 
-	alone  bool    // a single block, or a sample: nobody to race with
-	blocks int64   // of the grid
-	share  float64 // of them that are run
+	alone bool    // a single block, or a sample: nobody to race with
+	kind  kind    // of the blocks that are run
+	share float64 // of them that are
 
 	next   atomic.Int64 // block
 	atomic sync.Mutex   // held by atomic operations on global memory
@@ -115,6 +116,22 @@ const (
 	hopperShared  = 227 << 10
 )
 
+// kind is blocks of a launch that do alike: so many, from the first on, of which some neighbours share something.
+type kind struct{ first, blocks, together int64 }
+
+// kinds are those of a call's blocks.
+func kinds(call cuda.Call) []kind {
+	blocks := int64(call.Grid[0]) * int64(call.Grid[1]) * int64(call.Grid[2])
+	whole := int64(call.Split.Whole)
+	switch {
+	case call.Split.Parts == 0:
+		return []kind{{0, blocks, 1}}
+	case whole == 0:
+		return []kind{{0, blocks, int64(call.Split.Parts)}}
+	}
+	return []kind{{0, whole, 1}, {whole, blocks - whole, int64(call.Split.Parts)}}
+}
+
 // Run executes a call and returns what it did. Errors of the kernel are of type *Fault.
 func (m *Machine) Run(ctx context.Context, call cuda.Call) (Counters, error) {
 	l, err := m.prepare(call)
@@ -124,22 +141,37 @@ func (m *Machine) Run(ctx context.Context, call cuda.Call) (Counters, error) {
 	m.mem.mu.RLock()
 	defer m.mem.mu.RUnlock()
 	l.pages = m.mem.pages
-	blocks := int64(call.Grid[0]) * int64(call.Grid[1]) * int64(call.Grid[2])
-	l.blocks, l.share = blocks, 1
-	if n := m.options.Sample; n > 0 && n < blocks {
-		l.share = float64(n) / float64(blocks)
-		blocks = n
+	all := kind{0, int64(call.Grid[0]) * int64(call.Grid[1]) * int64(call.Grid[2]), 1}
+	if n := m.options.Sample; n <= 0 || n >= all.blocks {
+		l.alone = all.blocks == 1
+		return m.run(ctx, l, all, all.blocks)
 	}
-	l.faulty, l.alone = blocks, l.blocks == 1 || l.share < 1
+	l.alone = true
+	var total Counters
+	for _, k := range kinds(call) {
+		n := (m.options.Sample + k.together - 1) / k.together * k.together
+		c, err := m.run(ctx, l, k, min(n, k.blocks))
+		if err != nil {
+			return total, err
+		}
+		total.Add(c)
+	}
+	return total, nil
+}
+
+// run executes n blocks of a kind, and counts as if they were all of it.
+func (m *Machine) run(ctx context.Context, l *launch, k kind, n int64) (Counters, error) {
+	l.kind, l.share, l.faulty = k, float64(n)/float64(k.blocks), n
+	l.next.Store(0)
 	if !l.alone {
 		l.races = m.raceCheck(len(l.pages))
 	}
-	workers := make([]*worker, min(int64(m.options.Workers), blocks))
+	workers := make([]*worker, min(int64(m.options.Workers), n))
 	var wait sync.WaitGroup
 	for i := range workers {
 		workers[i] = m.worker()
 		workers[i].bind(l)
-		wait.Go(func() { workers[i].work(ctx, blocks) })
+		wait.Go(func() { workers[i].work(ctx, n) })
 	}
 	wait.Wait()
 	var total Counters
@@ -155,10 +187,11 @@ func (m *Machine) Run(ctx context.Context, call cuda.Call) (Counters, error) {
 // golden ratio, which falls in step with no side of a grid.
 func (l *launch) pick(i int64) int64 {
 	if l.share == 1 {
-		return i
+		return l.kind.first + i
 	}
-	_, part := math.Modf((float64(i) + 0.5) * (math.Phi - 1))
-	return int64(part * float64(l.blocks))
+	group, in := i/l.kind.together, i%l.kind.together
+	_, part := math.Modf((float64(group) + 0.5) * (math.Phi - 1))
+	return l.kind.first + int64(part*float64(l.kind.blocks/l.kind.together))*l.kind.together + in
 }
 
 // prepare checks a call against the function it names.
