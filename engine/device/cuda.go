@@ -21,6 +21,8 @@ type CUDA struct {
 	note    func(string) // told what is otherwise than it should be
 	singly  bool         // kernels are launched one by one and waited for; see GraphVariable
 
+	recording *Sequence // that programs and exchanges are put into the graph of; nil: they run
+
 	compiled bool // it was noted that the driver compiles the kernels
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"unsafe"
 
@@ -33,8 +34,10 @@ type cudaProgram struct {
 	uploading  bool // pinned may still be read
 
 	results []result
-	fresh   bool   // results are those of the last run
-	staging []byte // for tensors that are read or written beside the results
+	slot    int           // of results, where those of the last run are
+	copied  [2]cuda.Event // when they are there
+	fresh   bool          // results are those of the last run
+	staging []byte        // for tensors that are read or written beside the results
 }
 
 // parameters of a launch and where they stand in a row.
@@ -43,10 +46,10 @@ type parameters struct {
 	from, bytes int
 }
 
-// result is a tensor that is copied out after every run.
+// result is a tensor that is copied out after every run, to one of two slots in turn.
 type result struct {
 	place  plan.Tensor
-	pinned []byte
+	pinned [2][]byte
 }
 
 // Load binds a plan and captures it.
@@ -81,11 +84,19 @@ func (g *cudaProgram) load(results []plan.Tensor) error {
 		}
 	}
 	for _, place := range results {
-		pinned, err := g.device.device.AllocHost(span(place))
-		if err != nil {
-			return err
+		g.results = append(g.results, result{place: place})
+		for slot := range 2 {
+			if g.results[len(g.results)-1].pinned[slot], err = g.device.device.AllocHost(span(place)); err != nil {
+				return err
+			}
 		}
-		g.results = append(g.results, result{place, pinned})
+	}
+	for slot := range g.copied {
+		if len(results) > 0 {
+			if g.copied[slot], err = g.device.device.NewEvent(); err != nil {
+				return err
+			}
+		}
 	}
 	if err := g.device.device.Prepare(append(slices.Concat(g.calls...), g.after...)...); err != nil {
 		return err
@@ -276,11 +287,8 @@ func (g *cudaProgram) address(t plan.Tensor) cuda.Address {
 
 // upload sets the parameters of n runs, from the first on, and brings them to the device.
 func (g *cudaProgram) upload(first, n int, set func(i int) error) error {
-	if g.uploading {
-		if err := g.uploaded.Synchronize(); err != nil {
-			return err
-		}
-		g.uploading = false
+	if err := g.mayPut(); err != nil {
+		return err
 	}
 	for i := range n {
 		if set != nil {
@@ -288,20 +296,39 @@ func (g *cudaProgram) upload(first, n int, set func(i int) error) error {
 				return err
 			}
 		}
-		row := plan.TableHead + i*g.stride
-		for _, p := range g.parameters {
-			p.kernel.PutParameters(g.pinned[row+p.from:][:p.bytes])
-		}
+		g.putRow(i)
 	}
 	if len(g.parameters) == 0 {
 		return nil
 	}
-	binary.LittleEndian.PutUint32(g.pinned, 0) // the counter
 	g.uploading = true
-	if err := g.device.stream.CopyIn(g.memory.base[plan.Table], g.pinned[:plan.TableHead+n*g.stride]); err != nil {
+	if err := g.copyTable(n); err != nil {
 		return err
 	}
 	return g.device.stream.Record(g.uploaded)
+}
+
+// mayPut waits until the table of the host is not read any more.
+func (g *cudaProgram) mayPut() error {
+	if !g.uploading {
+		return nil
+	}
+	g.uploading = false
+	return g.uploaded.Synchronize()
+}
+
+// putRow sets the parameters of a run in the table of the host.
+func (g *cudaProgram) putRow(i int) {
+	row := plan.TableHead + i*g.stride
+	for _, p := range g.parameters {
+		p.kernel.PutParameters(g.pinned[row+p.from:][:p.bytes])
+	}
+}
+
+// copyTable brings rows of it to the device, and the counter to the first.
+func (g *cudaProgram) copyTable(rows int) error {
+	binary.LittleEndian.PutUint32(g.pinned, 0) // the counter
+	return g.device.stream.CopyIn(g.memory.base[plan.Table], g.pinned[:plan.TableHead+rows*g.stride])
 }
 
 func (g *cudaProgram) RunSteps(n int, set func(i int) error) error {
@@ -319,6 +346,9 @@ func (g *cudaProgram) runCut(n int, set, behind func(i int) error) error {
 }
 
 func (g *cudaProgram) runSections(n int, set, behind func(i int) error) error {
+	if s := g.device.recording; s != nil {
+		return s.record(g, behind)
+	}
 	for done := 0; done < n; {
 		ahead := min(g.plan.Ahead, n-done)
 		if err := g.upload(done, ahead, set); err != nil {
@@ -339,12 +369,39 @@ func (g *cudaProgram) runSections(n int, set, behind func(i int) error) error {
 		}
 		done += ahead
 	}
+	g.fresh, g.slot = true, 1-g.slot
+	if err := g.copyResults(g.slot); err != nil || g.results == nil {
+		return err
+	}
+	return g.device.stream.Record(g.copied[g.slot])
+}
+
+// copyResults brings the results of a run to a slot of the host.
+func (g *cudaProgram) copyResults(slot int) error {
 	for _, r := range g.results {
-		if err := g.device.stream.CopyOut(r.pinned, g.address(r.place)); err != nil {
+		if err := g.device.stream.CopyOut(r.pinned[slot], g.address(r.place)); err != nil {
 			return err
 		}
 	}
-	g.fresh = true
+	return nil
+}
+
+// Later returns what reads a number of the last run of a program of a GPU, which is one of its results, while
+// the next run is under way; of a program of another device nothing.
+func Later(p Program, t plan.Tensor) func() (float32, error) {
+	g, ok := p.(*cudaProgram)
+	if !ok || t.Type != number.Float32 || t.Values() != 1 {
+		return nil
+	}
+	slot := g.slot
+	for _, r := range g.results {
+		if r.place.Buffer == t.Buffer && r.place.Offset == t.Offset {
+			return func() (float32, error) {
+				err := g.device.kernelError(g.copied[slot].Synchronize())
+				return math.Float32frombits(binary.LittleEndian.Uint32(r.pinned[slot])), err
+			}
+		}
+	}
 	return nil
 }
 
@@ -381,7 +438,7 @@ func (g *cudaProgram) copyOut(t plan.Tensor) ([]byte, error) {
 	}
 	for _, r := range g.results {
 		if g.fresh && r.place.Buffer == t.Buffer && r.place.Offset == t.Offset && r.place.Type == t.Type && span(r.place) == span(t) {
-			return r.pinned, nil
+			return r.pinned[g.slot], nil
 		}
 	}
 	b := g.staged(span(t))
@@ -476,8 +533,16 @@ func (g *cudaProgram) Free() error {
 	if g.pinned != nil {
 		err = errors.Join(err, released(g.device.device.FreeHost(g.pinned)))
 	}
-	for _, r := range g.results {
-		err = errors.Join(err, released(g.device.device.FreeHost(r.pinned)))
+	for slot := range 2 {
+		for _, r := range g.results {
+			if r.pinned[slot] != nil {
+				err = errors.Join(err, released(g.device.device.FreeHost(r.pinned[slot])))
+			}
+		}
+		if g.copied[slot] != nil {
+			err = errors.Join(err, released(g.copied[slot].Close()))
+		}
+		g.copied[slot] = nil
 	}
 	g.graphs, g.uploaded, g.pinned, g.results = nil, nil, nil, nil
 	return err

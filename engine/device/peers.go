@@ -268,6 +268,9 @@ func (p *byNCCL) Begin(m Memory, send, recv [][]Part) error {
 	if err == nil {
 		err = p.Exchange(p.stream, out, in)
 	}
+	if p.device.recording != nil {
+		return err // nothing has been done yet
+	}
 	return p.group.Fail(err)
 }
 
@@ -276,6 +279,10 @@ func (p *byNCCL) Finish() error {
 	err := p.stream.Record(p.end)
 	if err == nil {
 		err = p.device.stream.Wait(p.end)
+	}
+	if s := p.device.recording; s != nil { // whose end all is waited for
+		s.bytes, p.bytes = s.bytes+p.bytes, 0
+		return err
 	}
 	if err == nil {
 		err = p.group.Await(p.bytes, p.device.wait, p.Failed, func() { _ = p.Abort() })

@@ -17,6 +17,7 @@ import (
 	"fluxion/data/durable"
 	"fluxion/engine/collective"
 	"fluxion/engine/device"
+	"fluxion/kernels/cuda/cudatest"
 )
 
 // shared are settings of a run that up to twelve processes share.
@@ -383,11 +384,22 @@ func TestBytesSent(t *testing.T) {
 	for _, c := range []struct {
 		world, micro int
 		nodes        float64 // of a process, in the mean
-	}{{2, 4, 1}, {4, 4, 1}, {3, 12, 1}, {2, 12, 2}, {3, 8, 5. / 3}} {
+		gpu          bool
+	}{{2, 4, 1, false}, {4, 4, 1, false}, {3, 12, 1, false}, {2, 12, 2, false}, {3, 8, 5. / 3, false}, {2, 4, 1, true}} {
 		s := shared(func(s *Settings) {
 			s.Batch, s.Accumulate, s.Images, s.SampleCount, s.CheckpointEvery, s.Preset = c.micro, c.micro, int64(c.micro), 0, 0, preset
 		})
 		all := of(t, c.world, s, t.TempDir())
+		for r := range all {
+			if !c.gpu {
+				continue
+			}
+			idle, err := device.NewCUDA(cudatest.Idle{}, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[r].Device = idle // which bytes are sent is the same whatever they are
+		}
 		one := sent(t, all)
 		for r := range all {
 			all[r].Settings.Images, all[r].Fresh = int64(3*c.micro), true
@@ -399,7 +411,7 @@ func TestBytesSent(t *testing.T) {
 		}
 		parameters := all[0].planned(t, collective.Alone).step.Buffers.Parameters.Size
 		model := int64(4 * float64(parameters) * float64(c.world-1) * (1 + c.nodes))
-		t.Logf("W = %d, K = %d, P = %d: %d bytes a step of all, %d by the model, %.2f times a ring's", c.world, c.micro, parameters, total, model, (1+c.nodes)/2)
+		t.Logf("W = %d, K = %d, P = %d, GPUs: %v: %d bytes a step of all, %d by the model, %.2f times a ring's", c.world, c.micro, parameters, c.gpu, total, model, (1+c.nodes)/2)
 		if within := int64(c.world) * control; total < model-within || total > model+within { // slices differ by a page or two
 			t.Errorf("%d processes send %d bytes a step, want %d and little more", c.world, total, model)
 		}

@@ -29,6 +29,7 @@ type Hook struct {
 	Every  int64
 	After  func(context.Context, Progress) error
 	Pauses bool // the time that After takes is not that of steps; of several processes, the first has the others' parts of the first average
+	beside bool // it looks at nothing of the device: the next step may have been launched
 	Late   bool // it comes after checkpoints and grids: a kill while it works loses none
 
 	Decodes bool // it makes pictures of samples: of latents, by the Decoder of Progress

@@ -22,15 +22,15 @@ func (r *run) own(callers []Hook) []Hook {
 		r.noiseHook(),
 		r.teacherHook(),
 		r.labelsHook(),
-		{Name: "requests", Every: 1, After: r.listen},
-		{Name: "learning", Every: 1, After: r.watch},
+		{Name: "requests", Every: 1, beside: true, After: r.listen},
+		{Name: "learning", Every: 1, beside: true, After: r.watch},
 		r.statusHook(),
 		r.distributionHook(),
 	}, late(false), []Hook{
-		{Name: "written checkpoints", Every: 1, After: func(context.Context, Progress) error { return r.saver.poll() }},
+		{Name: "written checkpoints", Every: 1, beside: true, After: func(context.Context, Progress) error { return r.saver.poll() }},
 		{Name: "checkpoints", Every: r.settings.CheckpointEvery, After: func(_ context.Context, p Progress) error { return r.saver.save(p.State) }},
 		r.snapshotHook(),
-		{Name: "stop", Every: 1, After: func(ctx context.Context, _ Progress) error { return context.Cause(ctx) }},
+		{Name: "stop", Every: 1, beside: true, After: r.stop},
 		r.gridHook(),
 	}, late(true))
 }
@@ -38,17 +38,27 @@ func (r *run) own(callers []Hook) []Hook {
 // listen takes notice of what comes from outside: a request to save, or that
 // nobody can read the output any more, which is no reason to lose a run.
 func (r *run) listen(context.Context, Progress) error {
-	select {
-	case <-r.saveNow:
-		r.asked = true
-	default:
-		r.asked = false
+	r.asked = false
+	if !r.goesAhead() { // else after that step
+		select {
+		case <-r.saveNow:
+			r.asked = true
+		default:
+		}
 	}
 	if err := r.observer.Err(); err != nil && !r.unread {
 		r.unread = true
 		r.folder.Note("the output cannot be written any more, the run goes on: %v", err)
 	}
 	return nil
+}
+
+// stop ends the run when its context has ended, after the last step that was launched.
+func (r *run) stop(ctx context.Context, _ Progress) error {
+	if r.goesAhead() {
+		return nil
+	}
+	return context.Cause(ctx)
 }
 
 // watch tells once that the run learns nothing.

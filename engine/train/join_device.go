@@ -41,6 +41,13 @@ func received(o StepOptions, own int) [][]*plan.Buffer {
 // leaveOnDevices is runLeaving of onDevices: what goes to others does so in a stream beside
 // that of the backward pass.
 func (t *Trainer) leaveOnDevices() error {
+	if t.others != nil { // a graph for each shape: processes have other shapes at the same time
+		return t.leaveOnce()
+	}
+	return t.leaves.Run(t.peers, t.leaveOnce)
+}
+
+func (t *Trainer) leaveOnce() error {
 	if err := t.beginFirst(); err != nil {
 		return err
 	}
@@ -59,8 +66,8 @@ func (t *Trainer) leaveOnDevices() error {
 	if err == nil && t.fold != nil {
 		err = device.Run(t.fold)
 	}
-	if err == nil {
-		err = t.gatherOnDevices(t.Buffers.Sums[0])
+	if err == nil && t.jointNorm == nil {
+		err = t.gather(t.Buffers.Sums[0])
 	}
 	return err
 }
@@ -115,13 +122,13 @@ func (t *Trainer) receivedPart(rank, node int, p piece) device.Part {
 	return device.Part{Buffer: t.Buffers.Received[rank][node], From: p.at, N: p.to - p.from}
 }
 
-// gatherOnDevices is gather of onDevices.
-func (t *Trainer) gatherOnDevices(b *plan.Buffer) error {
+// gatherOnDevices brings what each process has, by rank, to all.
+func (t *Trainer) gatherOnDevices(of func(rank int) []device.Part) error {
 	g := t.group()
 	send, recv := make([][]device.Part, g.World), make([][]device.Part, g.World)
 	for r := range g.World {
 		if r != g.Rank {
-			send[r], recv[r] = t.partOf(b, g.Rank), t.partOf(b, r)
+			send[r], recv[r] = of(g.Rank), of(r)
 		}
 	}
 	return device.Exchange(t.peers, t.Memory, send, recv)

@@ -111,9 +111,10 @@ type run struct {
 	averaged int64                      // images after which this process has all of the first average
 
 	last   Outcome // of that step
-	told   bool    // that the run is stuck
-	asked  bool    // for a checkpoint and a grid after this step
-	unread bool    // what the observer shows
+	next   ahead
+	told   bool // that the run is stuck
+	asked  bool // for a checkpoint and a grid after this step
+	unread bool // what the observer shows
 }
 
 // Run trains until the settings' number of images has been seen, from the newest
@@ -151,6 +152,7 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 			err = r.order(order{Kind: goesOn})
 			continue
 		}
+		r.settle()
 		r.pause()
 		if err = r.recover(ctx, err); err == nil {
 			err = r.share()
@@ -264,14 +266,12 @@ func (r *run) step(ctx context.Context) error {
 		r.trainer.part.Skipped = skipped[min(r.skippedTold, len(skipped)):]
 		r.skippedTold = len(skipped)
 	}
-	outcome, err := r.trainer.Train(r.hyper(r.state), func(int) error { return r.fill(ctx) })
+	outcome, err := r.outcome(ctx)
 	r.sound = !outcome.Changed
 	if err != nil {
 		return err
 	}
-	next := State{Images: r.state.Images + int64(r.settings.Batch), Steps: r.state.Steps + 1, Recovered: r.state.Recovered}
-	next.Loss = r.settings.runningMean(r.state.Loss, next.Steps, outcome.Loss)
-	next.Seconds = r.meter.seconds()
+	next := r.counted(outcome)
 	if err := r.check(r.progress(next, outcome)); err != nil {
 		return err
 	}

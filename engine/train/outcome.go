@@ -1,5 +1,7 @@
 package train
 
+import "fluxion/engine/device"
+
 // Outcome is what a step came to.
 type Outcome struct {
 	Loss     float64 // mean over the step
@@ -32,6 +34,46 @@ func (t *Trainer) Train(h Hyper, fill func(micro int) error) (o Outcome, err err
 	o.Changed = true
 	o.GradNorm, err = t.finish()
 	return o, t.group().Fail(err)
+}
+
+// Begin launches a step, and returns what waits for its outcome, when the next may have begun. MayBegin
+// says of which trainers. Where fill fails nothing has changed.
+func (t *Trainer) Begin(h Hyper, fill func(micro int) error) (end func() (Outcome, error), err error) {
+	t.Hyper(h)
+	t.part.reset()
+	if err := fill(0); err != nil {
+		return nil, err
+	}
+	at := t.at
+	if err := device.Run(at.programs[0]); err != nil {
+		return nil, &launchError{err}
+	}
+	plus := 0.0
+	if at.loss.Plus != nil {
+		plus = at.loss.Plus()
+	}
+	loss, norm := device.Later(at.programs[0], at.Micro.Place(at.loss.Value)), device.Later(at.programs[0], at.Micro.Place(at.norm))
+	return func() (Outcome, error) {
+		o := Outcome{Changed: true}
+		l, err := loss()
+		if err != nil {
+			return o, err
+		}
+		n, err := norm()
+		o.Loss, o.GradNorm = float64(l)+plus, float64(n)
+		return o, err
+	}, nil
+}
+
+// launchError is that of a step that may have changed weights.
+type launchError struct{ error }
+
+func (e *launchError) Unwrap() error { return e.error }
+
+// MayBegin says whether steps can Begin: on a GPU, where nothing but the loss and the norm of one
+// micro-batch is read of a step.
+func (t *Trainer) MayBegin() bool {
+	return t.Accumulate == 1 && t.loss.Errors == nil && t.unit == nil && device.Later(t.programs[0], t.Micro.Place(t.loss.Value)) != nil
 }
 
 // share is what this process takes of a step.

@@ -131,33 +131,51 @@ func (s *Step) aboutParts() string {
 }
 
 // sharesNorm says whether the norm is that of parts, each of which a process has the
-// gradients of. On other devices than CPUs, and where parts end within blocks, all
-// processes need all gradients for its bits.
-func (s *Step) sharesNorm() bool {
-	return s.joins() && isHost(s.Target) && s.optimizer.work == nil
-}
+// gradients of. Where parts end within blocks, all processes need all gradients for its bits.
+func (s *Step) sharesNorm() bool { return s.joins() && s.optimizer.work == nil }
 
 // jointNorm is the norm of gradients of which each process has a part.
 type jointNorm struct {
 	squares *plan.Plan   // of this one's; nil: it has none
-	own     *plan.Buffer // that the plan leaves them in
-	norm    *feed.Vector // what all come to
+	sums    *plan.Buffer // that the plan leaves them in: between those of others on devices, else alone
+	norm    plan.Stage   // what all come to
+	value   *feed.Vector // the norm of a stage that is told it; else it takes the sums
 }
 
 func (s *Step) newJointNorm() (j *jointNorm, err error) {
-	j = &jointNorm{norm: feed.New(1, 0), own: &plan.Buffer{Name: "squares", Type: number.Float32}}
+	j = &jointNorm{sums: &plan.Buffer{Name: "squares", Type: number.Float32}}
+	if s.onDevices() {
+		j.sums.Size = sumsBefore(nets.FlatSize(s.Trained.Params))
+		j.norm = plan.Stage{Kernel: gradnorm.NewRoot(), In: []plan.Ref{{Buffer: j.sums}}}
+	} else {
+		j.value = feed.New(1, 0)
+		j.norm = plan.Stage{Kernel: j.value}
+	}
 	o := plan.Options{Target: s.Target, Precision: s.Precision}
 	for _, p := range s.pieces() {
-		n := gradnorm.SumFloats * gradnorm.Blocks(p.to-p.from)
-		o.After = append(o.After, plan.Stage{
-			Kernel: gradnorm.NewSquares(), In: []plan.Ref{s.place(s.gradients(), p)}, Out: plan.Ref{Buffer: j.own, From: j.own.Size, N: n},
-		})
-		j.own.Size += n
+		to := plan.Ref{Buffer: j.sums, From: sumsBefore(p.from), N: sumsBefore(p.to - p.from)}
+		if j.value != nil {
+			to.From = j.sums.Size
+			j.sums.Size += to.N
+		}
+		o.After = append(o.After, plan.Stage{Kernel: gradnorm.NewSquares(), In: []plan.Ref{s.place(s.gradients(), p)}, Out: to})
 	}
 	if o.After != nil {
 		j.squares, err = plan.Compile(o)
 	}
 	return j, err
+}
+
+// sumsBefore is how many numbers the sums of so many gradients take, or lie before theirs.
+func sumsBefore(gradients int) int { return gradnorm.SumFloats * gradnorm.Blocks(gradients) }
+
+// sumsOf is where the sums of a process lie on devices.
+func (s *Step) sumsOf(rank int) (all []device.Part) {
+	for _, p := range s.partOf(s.jointNorm.sums, rank) {
+		from := sumsBefore(p.From)
+		all = append(all, device.Part{Buffer: p.Buffer, From: from, N: sumsBefore(p.From+p.N) - from})
+	}
+	return all
 }
 
 // joinNorm brings the norm of all gradients to all processes.
@@ -166,22 +184,27 @@ func (t *Trainer) joinNorm() error {
 	if j == nil {
 		return nil
 	}
+	if j.squares != nil {
+		if err := device.Run(t.programs[len(t.programs)-2]); err != nil {
+			return err
+		}
+	}
+	if t.onDevices() {
+		return t.gatherOnDevices(t.sumsOf)
+	}
 	all := make([][]float32, g.World)
 	recv := make([][]byte, g.World)
 	for r := range all {
 		n := 0
 		for c := range t.parts.Chunks() {
 			from, to := t.parts.Piece(c, r)
-			n += gradnorm.SumFloats * gradnorm.Blocks(to-from)
+			n += sumsBefore(to - from)
 		}
 		all[r] = make([]float32, n)
 		recv[r] = collective.Bytes(all[r])
 	}
 	if j.squares != nil {
-		if err := device.Run(t.programs[len(t.programs)-2]); err != nil {
-			return err
-		}
-		if err := t.Memory.Read(j.own, 0, all[g.Rank]); err != nil {
+		if err := t.Memory.Read(j.sums, 0, all[g.Rank]); err != nil {
 			return err
 		}
 	}
@@ -192,11 +215,11 @@ func (t *Trainer) joinNorm() error {
 	for c := range t.parts.Chunks() {
 		for r := range all {
 			from, to := t.parts.Piece(c, r)
-			n := gradnorm.SumFloats * gradnorm.Blocks(to-from)
+			n := sumsBefore(to - from)
 			bits, all[r] = append(bits, all[r][:n]...), all[r][n:]
 		}
 	}
-	j.norm.Values[0] = gradnorm.Norm(bits)
+	j.value.Values[0] = gradnorm.Norm(bits)
 	return nil
 }
 
@@ -221,7 +244,7 @@ func (t *Trainer) joinWeights() error {
 // gather brings the parts of a buffer that has room for them to all processes.
 func (t *Trainer) gather(b *plan.Buffer) error {
 	if t.onDevices() {
-		return t.gatherOnDevices(b)
+		return t.gatherOnDevices(func(rank int) []device.Part { return t.partOf(b, rank) })
 	}
 	return t.group().GatherFloats(device.Floats(t.Memory, b)[:nets.FlatSize(t.Trained.Params)], t.parts)
 }

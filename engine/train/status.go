@@ -47,7 +47,7 @@ func (t told) Checkpoint(f record.File) error {
 func (r *run) statusHook() Hook {
 	return Hook{
 		Name:  "status",
-		Every: 1,
+		Every: 1, beside: true,
 		Begin: func(p Progress) error { return r.record.Begin(p.Images) },
 		After: func(_ context.Context, p Progress) error {
 			if !r.meter.due() && !p.Last {

@@ -324,7 +324,8 @@ func (s *Step) ending() ([]plan.Stage, error) {
 		if s.jointNorm, err = s.newJointNorm(); err != nil {
 			return nil, err
 		}
-		norm = plan.Stage{Kernel: s.jointNorm.norm, Out: plan.Ref{Node: s.norm}}
+		norm = s.jointNorm.norm
+		norm.Out = plan.Ref{Node: s.norm}
 	}
 	all := []plan.Stage{norm}
 	left := undecayed(s.DecayOf, weights)

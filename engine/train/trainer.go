@@ -126,6 +126,8 @@ type Trainer struct {
 	fold     device.Program   // of Step.fold
 	unit     device.Program   // of Step.unit
 	peers    device.Peers     // with the other processes of the group
+	leaves   device.Sequence  // the last micro-batch, and the gradients that go to others
+	ends     device.Sequence  // the end of a step, and the weights that go to others
 	others   []*Trainer       // of micro-batches of other shapes
 	at       *Trainer         // of the shape of the last micro-batch: this one, or one of others
 	scalar   [1]float32
@@ -141,7 +143,7 @@ type Trainer struct {
 func (t *Trainer) Free() error {
 	var err error
 	if t.peers != nil {
-		err = t.peers.Close()
+		err = errors.Join(t.leaves.Free(), t.ends.Free(), t.peers.Close())
 	}
 	for _, p := range slices.Concat(t.programs, t.adds, []device.Program{t.narrow, t.fold, t.unit}) {
 		if p != nil {
@@ -296,22 +298,36 @@ func (t *Trainer) read(program int, place plan.Tensor) (float64, error) {
 // gradients. A norm that is not finite has changed nothing.
 func (t *Trainer) finish() (float64, error) {
 	of, last := t, len(t.programs)-1
-	if t.Accumulate > 1 {
-		err := t.joinNorm()
-		if err == nil {
-			err = device.Run(t.programs[last])
-		}
-		if err != nil {
-			return 0, err
-		}
-	} else {
+	var err error
+	switch {
+	case t.onDevices():
+		err = t.ends.Run(t.peers, t.optimise)
+	case t.Accumulate > 1:
+		err = t.optimise()
+	default:
 		of, last = t.at, 0
 	}
+	if err != nil {
+		return 0, err
+	}
 	norm, err := of.read(last, of.last().Place(of.norm))
-	if err = errors.Join(err, t.joinWeights()); err == nil {
+	if err == nil {
 		err = t.forceUnit(norm)
 	}
 	return norm * t.gradScale(), err
+}
+
+// optimise takes the optimizer's step with the sum of all gradients, and brings what it has changed to all
+// processes.
+func (t *Trainer) optimise() error {
+	err := t.joinNorm()
+	if err == nil {
+		err = device.Run(t.programs[len(t.programs)-1])
+	}
+	if err == nil {
+		err = t.joinWeights()
+	}
+	return err
 }
 
 // Hyper sets what changes from step to step.

@@ -2,22 +2,25 @@
 // float64 as on the CPU: a square of a float neither overflows nor vanishes there.
 #include "sums.cuh"
 
-constexpr int threads = 256;
+constexpr int threads = 512;
+constexpr uint32_t run = 65536; // Block of the Go package: values of a sum
 
-// Each block leaves the sum of the squares of every gridDim.x-th run of 4·256 values.
+// Each block leaves the sum of the squares of its run of values, whatever comes before and behind: of a part
+// that begins with a run the sums are those of the whole.
 extern "C" __global__ void __launch_bounds__(threads) gradnorm_partial(double *sums, const float *x, uint64_t n) {
   __shared__ double shared[threads / 32];
-  const uint64_t stride = uint64_t(gridDim.x) * 4 * threads;
+  x += uint64_t(blockIdx.x) * run;
+  const uint32_t end = uint32_t(min(uint64_t(run), n - uint64_t(blockIdx.x) * run));
   double sum = 0;
-  uint64_t i = (uint64_t(blockIdx.x) * threads + threadIdx.x) * 4;
+  uint32_t i = threadIdx.x * 4;
 #pragma unroll 4
-  for (; i + 4 <= n; i += stride) {
+  for (; i + 4 <= end; i += 4 * threads) {
     float v[4];
     load(v, x + i);
 #pragma unroll
     for (int j = 0; j < 4; j++) sum = fma(double(v[j]), double(v[j]), sum);
   }
-  for (; i < n; i++) sum = fma(double(x[i]), double(x[i]), sum); // of one thread, less than four
+  for (; i < end; i++) sum = fma(double(x[i]), double(x[i]), sum); // of one thread, less than four
   sum = block_sum<threads>(sum, shared);
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }

@@ -11,7 +11,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Block is the length of the partial sums on the CPU, which are added in order.
+// Block is the length of the partial sums, which are added in an order that depends on their number alone.
 const Block = 1 << 16
 
 // New returns the kernel: input the flat gradients, output their norm, a scalar.

@@ -68,6 +68,30 @@ func TestTrafficCUDA(t *testing.T) {
 	kerneltest.CheckLaunchCUDA(t, l)
 }
 
+// TestSums: the bits of partial sums, and what becomes of them. Sums are whole, so that all bits are known.
+func TestSums(t *testing.T) {
+	bits := func(sums ...float64) (all []float64) {
+		for _, s := range sums {
+			b := math.Float64bits(s)
+			all = append(all, float64(math.Float32frombits(uint32(b))), float64(math.Float32frombits(uint32(b>>32))))
+		}
+		return all
+	}
+	gradients := make([]float64, 2*Block+7)
+	for i := range gradients {
+		gradients[i] = float64(i % 2)
+	}
+	sums := bits(Block/2, Block/2, 3)
+	kerneltest.CheckLaunch(t, kerneltest.Launch{
+		Kernel: NewSquares(), In: []kerneltest.Operand{{Shape: tensor.Shape{len(gradients)}, Before: gradients}},
+		Out: kerneltest.Operand{Shape: tensor.Shape{len(sums)}, After: sums},
+	})
+	kerneltest.CheckLaunch(t, kerneltest.Launch{
+		Kernel: NewRoot(), In: []kerneltest.Operand{{Shape: tensor.Shape{6}, Before: bits(4, 20, 1)}},
+		Out: kerneltest.Operand{Shape: tensor.ScalarShape(), After: []float64{5}},
+	})
+}
+
 // TestParts: the norm of parts is that of all, to the bit.
 func TestParts(t *testing.T) {
 	set, err := cpu.Select("")

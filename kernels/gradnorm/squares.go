@@ -14,8 +14,8 @@ const SumFloats = 2
 
 // NewSquares returns the kernel of processes of which each has a part of the gradients that
 // begins with a block: input the part, output the bits of its partial sums, SumFloats for
-// each of its Blocks. Norm makes of all of them the norm that New has of all gradients on
-// the CPU, which is where it runs.
+// each of its Blocks. Norm and NewRoot make of all of them the norm that New has of all
+// gradients, the former on the CPU alone.
 func NewSquares() kernels.Kernel {
 	return parts{kernels.Signature{Name: "squares of gradients", Ranks: []int{1}, Rank: 1}}
 }
@@ -35,6 +35,20 @@ func (parts) CPU(l kernels.Launch) func(*cpu.Pool) {
 			l.Out.Data[SumFloats*i+1] = math.Float32frombits(uint32(bits >> 32))
 		}
 	}
+}
+
+// NewRoot returns the kernel that takes the bits of all partial sums and returns the norm.
+func NewRoot() kernels.Kernel {
+	return whole{kernels.Signature{Name: "norm of squares", Ranks: []int{1}}}
+}
+
+type whole struct{ kernels.Signature }
+
+func (whole) Cost(in []tensor.Shape, out tensor.Shape) kernels.Cost { return norm{}.Cost(in, out) }
+
+func (whole) CPU(l kernels.Launch) func(*cpu.Pool) {
+	bits := l.In[0].Data[:l.In[0].Shape.TotalSize()]
+	return func(*cpu.Pool) { l.Out.Data[0] = Norm(bits) }
 }
 
 // Norm of gradients whose partial sums have these bits, in their order.
