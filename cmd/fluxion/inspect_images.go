@@ -8,6 +8,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/fetch"
 	"fluxion/data"
 	"fluxion/data/setting"
 	"fluxion/engine/device"
@@ -71,6 +72,9 @@ func (o *inspectOptions) imagesRows(t train.StepOptions, sides []int) (rows []im
 	var m *autoencoder.Model
 	var dev device.Device // for which plans take about as much as for others
 	if o.vae != "" {
+		if err := fetch.Here("--vae", o.vae); err != nil {
+			return nil, err
+		}
 		if m, err = autoencoder.Read(o.vae, o.ignore...); err != nil {
 			return nil, err
 		}

@@ -13,6 +13,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/fetch"
 	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/cmd/fluxion/internal/samples"
@@ -133,7 +134,7 @@ func (o *latentsOptions) run(ctx context.Context, face console.Face, spec, out s
 	if o.vae == "" {
 		return fault.Usagef("--vae is needed: the folder of an AutoencoderKL, or of a pipeline of diffusers with one")
 	}
-	if err := outdir.Check("OUT", out); err != nil {
+	if err := cmp.Or(fetch.Here("--vae", o.vae), outdir.Check("OUT", out)); err != nil {
 		return err
 	}
 	m, err := o.autoencoder()

@@ -14,6 +14,7 @@ import (
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/fetch"
 	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/cmd/fluxion/internal/samples"
@@ -53,6 +54,9 @@ func (o *latentsOptions) runDecode(ctx context.Context, face console.Face, spec,
 	}
 	defer set.Close()
 	vae := o.vae
+	if err := fetch.Here("--vae", vae); err != nil {
+		return err
+	}
 	if _, dir := data.LatentsOf(set); dir != "" && vae == "" {
 		vae = filepath.Join(dir, data.AutoencoderDir)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
+	"fluxion/cmd/fluxion/internal/fetch"
 	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/cmd/fluxion/internal/paper"
 	"fluxion/data"
@@ -83,6 +84,9 @@ func (o *runsOptions) run(folders []string) error {
 	var runs []aRun
 	seen := map[string]bool{}
 	for _, folder := range folders {
+		if err := fetch.Here("FOLDER", folder); err != nil {
+			return err
+		}
 		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
 			return &data.Error{Path: folder, Problem: "no such folder; want a folder of runs, or a run's own"}
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/fetch"
 	"fluxion/engine/model"
 	"fluxion/engine/process"
 	"fluxion/engine/scheduler"
@@ -32,6 +33,9 @@ func (o *sampleOptions) planScheduler(m *model.Model) (samplingRun, error) {
 	path := o.scheduler
 	if path == ownScheduler {
 		path = m.Root
+	}
+	if err := fetch.Here("--scheduler", path); err != nil {
+		return samplingRun{}, err
 	}
 	config, err := scheduler.Open(path, o.ignore...)
 	if err != nil {

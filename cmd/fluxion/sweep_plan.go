@@ -20,6 +20,9 @@ type plannedCell struct {
 
 // fewOf reads the model and says for which steps it was trained, if for few.
 func (s *sweep) fewOf(path string) (*sampler.Few, error) {
+	if _, err := model.Newest(path); errors.As(err, new(*model.AddressError)) {
+		return nil, modelError{path, err}
+	}
 	if !model.Is(path) {
 		return nil, fault.Usagef("%s is no model; sweep samples a run, a checkpoint or a diffusers folder", path)
 	}

@@ -5,12 +5,16 @@ import (
 
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
+	"fluxion/cmd/fluxion/internal/fetch"
 	"fluxion/engine/scheduler"
 	"fluxion/engine/trace"
 )
 
 // runScheduler runs a scheduler config.
 func (o *traceOptions) runScheduler(ctx context.Context, face console.Face) error {
+	if err := fetch.Here("--scheduler", o.scheduler); err != nil {
+		return err
+	}
 	config, err := scheduler.Open(o.scheduler, o.ignore...)
 	if err != nil {
 		return schedulerError{o.scheduler, err}

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"fluxion/data/object"
 	"fluxion/data/stable"
 	"fluxion/nets/pyjson"
 )
@@ -98,6 +99,9 @@ func Checkpoints(dir string) ([]Checkpoint, error) {
 // Newest returns the newest checkpoint of a run folder, or dir itself if it is
 // no run folder. RUN@best is the best checkpoint of a run.
 func Newest(dir string) (string, error) {
+	if object.Is(dir) {
+		return dir, &AddressError{dir}
+	}
 	if run, ok := bestOf(dir); ok {
 		return best(run)
 	}
@@ -109,6 +113,13 @@ func Newest(dir string) (string, error) {
 		return all[len(all)-1].Path, nil
 	}
 	return dir, noCheckpoint(dir)
+}
+
+// AddressError is a model in a store, where one of this machine is read.
+type AddressError struct{ Address string }
+
+func (e *AddressError) Error() string {
+	return "it is no folder of this machine; fluxion convert " + e.Address + " OUT brings it here"
 }
 
 // Is says whether a folder is that of a run, a checkpoint or a model of diffusers, or a file a

@@ -423,7 +423,7 @@ func presetNetwork(preset string, ignore []string) (nets.Network, error) {
 // folderNetwork is the network of a folder that a setting names.
 func folderNetwork(key, path string, ignore []string) (nets.Network, error) {
 	n, where, err := model.ReadNetwork(path, ignore...)
-	if _, gone := os.Stat(where); gone != nil {
+	if _, gone := os.Stat(where); gone != nil && !errors.As(err, new(*model.AddressError)) {
 		err = errors.New("there is no such folder; want a run, a checkpoint or the folder of a diffusers model")
 	}
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 
+	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/data/durable"
 	"fluxion/data/object"
 )
@@ -54,6 +55,14 @@ func Model(ctx context.Context, address string) (string, error) {
 	}
 	fetched.at[address], fetched.remove[address] = local, remove
 	return local, nil
+}
+
+// Here refuses an address, given by a flag, where only this machine is looked at.
+func Here(flag, path string) error {
+	if object.Is(path) {
+		return fault.Usagef("%s %s: want a path of this machine; data come from a store, and models, for sample, pairs and convert", flag, path)
+	}
+	return nil
 }
 
 // Remove takes away all copies.
