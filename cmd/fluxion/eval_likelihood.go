@@ -19,6 +19,7 @@ import (
 	"fluxion/engine/likelihood"
 	"fluxion/engine/metric"
 	"fluxion/engine/model"
+	"fluxion/engine/record"
 )
 
 // splitMetrics tells metrics of likelihood from those of features.
@@ -139,7 +140,7 @@ func (l *likelihoodRun) progress(name string) likelihood.Progress {
 			return nil
 		}
 		shown = time.Now()
-		rate := images / time.Since(begin).Seconds()
+		rate := record.PerSecond(images, time.Since(begin))
 		left := time.Duration((float64(l.n) - images) / rate * float64(time.Second))
 		l.face.Status(map[string]any{"metric": name, "images": images, "of": l.n, "images_per_second": rate, "network_calls": rows, "left_seconds": left.Seconds()},
 			fmt.Sprintf("%s: %.1f/%s images  %3.0f%%  %.2f img/s  %s left", name, images, console.Thousands(int64(l.n)), 100*images/float64(l.n), rate, left.Round(time.Second)), false)

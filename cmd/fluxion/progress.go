@@ -263,7 +263,7 @@ func (p *imageProgress) show(images int) {
 		return
 	}
 	p.shown = time.Now()
-	rate := float64(images) / time.Since(p.begin).Seconds()
+	rate := record.PerSecond(float64(images), time.Since(p.begin))
 	left := time.Duration(float64(p.of-images) / rate * float64(time.Second))
 	event, text := map[string]any{"images": images, "of": p.of, "images_per_second": rate, "left_seconds": left.Seconds()}, ""
 	if p.set != "" {

@@ -23,6 +23,7 @@ import (
 	"fluxion/engine/device"
 	"fluxion/engine/generate"
 	"fluxion/engine/process"
+	"fluxion/engine/record"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -361,7 +362,7 @@ func (o *sampleOptions) done(face console.Face, f samples.Found, images, left in
 	}
 	event := map[string]any{
 		"images": images, "written": made, "skipped": images - made, "broken": f.Broken, "overwritten": f.Replaced, "seconds": seconds,
-		"images_per_second": float64(made) / seconds, "out": o.out, "grid": grid,
+		"images_per_second": record.PerSecond(float64(made), time.Duration(seconds*float64(time.Second))), "out": o.out, "grid": grid,
 	}
 	if o.part.of > 1 {
 		event["part"], event["left"] = o.part.String(), left

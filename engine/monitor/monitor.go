@@ -190,7 +190,7 @@ func (m *Monitor) after(ctx context.Context, p train.Progress) error {
 	}
 	e.Time, e.Seconds = time.Now(), time.Since(begin).Seconds()
 	m.spent += e.Seconds
-	e.Share = m.spent / time.Since(m.began).Seconds()
+	e.Share = record.PerSecond(m.spent, time.Since(m.began))
 	if v, ok := e.Value(m.Settings.KeepBest); ok && m.isBest(e, v) {
 		kept, err := p.KeepBest(m.kept(e))
 		if err != nil {

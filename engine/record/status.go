@@ -23,6 +23,12 @@ type Status struct {
 	Skipped         []string      // undecodable images left out, in the order in which they were met
 }
 
+// PerSecond is how many a second n in a time are. Of a short time a coarse clock says that it is
+// none: a millisecond is the least.
+func PerSecond(n float64, took time.Duration) float64 {
+	return n / max(took, time.Millisecond).Seconds()
+}
+
 // Sink takes what a run says: a screen, a file, a service.
 type Sink interface {
 	// Begin comes first. The run goes on after so many images: what was recorded of

@@ -504,3 +504,13 @@ func TestHookOnTheMemory(t *testing.T) {
 		t.Errorf("told %q", got)
 	}
 }
+
+// TestCoarseClock: a step that is over before the clock ticks has a rate that JSON can say.
+func TestCoarseClock(t *testing.T) {
+	m := newMeter(State{})
+	m.last = time.Now().Add(time.Hour) // not a tick later
+	s := m.status(Progress{State: State{Images: 4}}, 8)
+	if math.IsInf(s.ImagesPerSecond, 0) || s.ImagesPerSecond <= 0 || s.Left < 0 {
+		t.Fatalf("%g images a second, %v left", s.ImagesPerSecond, s.Left)
+	}
+}

@@ -107,7 +107,7 @@ func (m *meter) restart(images int64) { m.last, m.shown = time.Now(), images }
 
 // status is that of a run so far, without what only the run knows.
 func (m *meter) status(p Progress, of int64) record.Status {
-	rate := float64(p.Images-m.shown) / time.Since(m.last).Seconds()
+	rate := record.PerSecond(float64(p.Images-m.shown), time.Since(m.last))
 	m.restart(p.Images)
 	m.silent = false
 	return record.Status{
