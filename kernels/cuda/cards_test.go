@@ -33,6 +33,7 @@ func TestPeaks(t *testing.T) {
 		{"NVIDIA H100 80GB HBM3", 9, 0, 132, 1830e6, 989.4, 61.8, 594},
 		{"NVIDIA B200", 10, 0, 148, 1850e6, 2243, 70, 673},
 		{"Orin", 8, 7, 16, 1300e6, 42.6, 5.3, 42.6},
+		{"Thor", 11, 0, 20, 1575e6, 2070. / 8, 8.06, 77.4}, // of 2070 in fp4 with sparsity
 	} {
 		p := cuda.Properties{Name: c.name, Major: c.major, Minor: c.minor, Multiprocessors: c.processors, ClockHz: c.clock}
 		card := cuda.CardOf(p)
@@ -48,6 +49,12 @@ func TestPeaks(t *testing.T) {
 				t.Errorf("%s: %.1f TFLOP/s of %s, want %.1f", c.name, r.got, r.what, r.want)
 			}
 		}
+	}
+	bf16 := func(major, minor int) float64 {
+		return cuda.Properties{Major: major, Minor: minor, Multiprocessors: 1, ClockHz: 1}.PeakFLOPS(number.BFloat16)
+	}
+	if bf16(10, 3) != bf16(10, 0) || bf16(12, 1) != 2*bf16(12, 0) { // B300 as B200, and GB10 as professional cards
+		t.Errorf("a multiprocessor of 10.3 does %g a cycle, of 12.1 %g", bf16(10, 3), bf16(12, 1))
 	}
 	if got := cuda.CardOf(cuda.Properties{Simulated: true, Major: 8, Multiprocessors: 108}); got != (cuda.Card{}) {
 		t.Errorf("a simulated GPU is cut for %v", got)

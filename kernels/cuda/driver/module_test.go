@@ -12,6 +12,8 @@ import (
 	"fluxion/kernels/cuda/driver"
 	"fluxion/kernels/cuda/simdriver"
 	"fluxion/kernels/number"
+
+	"gorgonia.org/cu"
 )
 
 // The machine code of the program's modules is loaded where there is some for the GPU, and PTX where
@@ -81,5 +83,26 @@ func TestMachineCodeLost(t *testing.T) {
 	}
 	if err := errors.Join(device.Prepare(castCall()), device.Close()); err != nil {
 		t.Error(err)
+	}
+}
+
+// How the host waits is a flag of the context, which whoever makes it decides.
+func TestWaiting(t *testing.T) {
+	for way, flag := range map[cuda.Waiting]cu.ContextFlags{cuda.WaitAsDriver: cu.SchedAuto, cuda.WaitSpinning: cu.SchedSpin, cuda.WaitBlocking: cu.SchedBlockingSync} {
+		d := driver.Simulate(simdriver.New(simdriver.Options{}))
+		device, err := d.Open(0, way)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := d.Open(0, cuda.WaitAsDriver)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if flags, active, err := cu.Device(0).PrimaryCtxState(); err != nil || active == 0 || flags != flag {
+			t.Errorf("way %v: flags %v, want %v; active %d, %v", way, flags, flag, active, err)
+		}
+		if err := errors.Join(again.Close(), device.Close()); err != nil {
+			t.Error(err)
+		}
 	}
 }
