@@ -40,13 +40,6 @@ func (l *labelled) inBuckets() *Buckets { return BucketsOf(l.Dataset) }
 func (p *paired) inBuckets() *Buckets   { return BucketsOf(p.Dataset) }
 func (c *cache) inBuckets() *Buckets    { return c.buckets }
 
-func (s subset) inBuckets() *Buckets {
-	if b := BucketsOf(s.Dataset); b != nil {
-		return b.ordered(s.numbers)
-	}
-	return nil
-}
-
 // bucketed is a set whose images have shapes that another decides, number for number.
 type bucketed struct {
 	Dataset
@@ -54,6 +47,14 @@ type bucketed struct {
 }
 
 func (s *bucketed) inBuckets() *Buckets { return s.buckets }
+
+// inBuckets is a set of some images of another, by their numbers, with the shapes that they have there.
+func inBuckets(d, of Dataset, numbers []int) Dataset {
+	if b := BucketsOf(of); b != nil {
+		return &bucketed{d, b.ordered(numbers)}
+	}
+	return d
+}
 
 // SizeOf is that of image i of a set as it is trained on.
 func SizeOf(d Dataset, i int) Size {

@@ -200,6 +200,37 @@ func TestBucketsPacked(t *testing.T) {
 	}
 }
 
+// TestBucketsOfSome: some images of a set have the shapes that they have in it, and its numbers, which
+// a packed file keeps.
+func TestBucketsOfSome(t *testing.T) {
+	dir, text := shaped(t), "file_name,age\n"
+	for i := range 19 {
+		text += fmt.Sprintf("%02d.png,%d\n", i, i*i)
+	}
+	table := filepath.Join(t.TempDir(), "ages.csv")
+	write(t, table, []byte(text))
+	d := mustOpenWith(t, dir, Options{Size: Square(16), Fit: AspectBuckets + ":4", Channels: 3, Labels: "numbers:" + table})
+	some := Subset(d, []int{16, 2, 11, 3})
+	if got := BucketsOf(some).String(); got != "3 buckets, height×width (images): 12×20 (1), 16×16 (2), 20×12 (1)" {
+		t.Error(got)
+	}
+	var b bytes.Buffer
+	if err := Pack(t.Context(), &b, d, []int{16, 2, 11, 3}, func(int) {}); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "some.npz")
+	write(t, path, b.Bytes())
+	packed := mustOpenWith(t, path, Options{Labels: "numbers"})
+	for i, number := range []int{16, 2, 11, 3} {
+		a, e := NewExample(d), NewExample(packed)
+		want, err1 := a.ReadShaped(d, number)
+		got, err2 := e.ReadShaped(packed, i)
+		if err1 != nil || err2 != nil || got != want || SizeOf(some, i) != want || !slices.Equal(a.Bytes, e.Bytes) || NumbersOf(packed).Of(i)[0] != float32(number*number) || NumbersOf(some).Of(i)[0] != float32(number*number) {
+			t.Errorf("image %d, of number %d: %v of %v, %v, %v, %v", i, number, got, want, NumbersOf(packed).Of(i), err1, err2)
+		}
+	}
+}
+
 // indexOf is an image of a size.
 func (b *Buckets) indexOf(s Size) int { return int(b.members[slices.Index(b.Sizes, s)][0]) }
 

@@ -63,6 +63,8 @@ func NumbersOf(d Dataset) *Numbers {
 		return NumbersOf(of.Dataset)
 	case *paired:
 		return NumbersOf(of.Dataset)
+	case *bucketed:
+		return NumbersOf(of.Dataset)
 	case *labelled:
 		return of.numbers
 	case *pairs:

@@ -27,10 +27,10 @@ func Pack(ctx context.Context, w io.Writer, d Dataset, numbers []int, told func(
 	if Inputs(d) != nil {
 		return &Error{Path: d.Name(), Problem: "is of two sets; pack each of them"}
 	}
-	r := newPacked(subset{d, numbers})
+	r := newPacked(Subset(d, numbers))
 	z := zip.NewWriter(w)
 	done := 0
-	for _, g := range groups(d, numbers) {
+	for _, g := range groups(r.data) {
 		err := r.writeImages(ctx, z, g, func(images int) { told(done + images) })
 		if err != nil {
 			return err
@@ -56,10 +56,10 @@ type packGroup struct {
 	of   []int // places among the images that are packed
 }
 
-func groups(d Dataset, numbers []int) (all []packGroup) {
-	b := BucketsOf(subset{d, numbers})
+func groups(d Dataset) (all []packGroup) {
+	b := BucketsOf(d)
 	if b == nil {
-		return []packGroup{{name: imageNames[0], of: spread(len(numbers), len(numbers))}}
+		return []packGroup{{name: imageNames[0], of: spread(d.Len(), d.Len())}}
 	}
 	for k, s := range b.Sizes {
 		g := packGroup{name: shapedArray(s), size: s}
@@ -166,7 +166,7 @@ func inLines(names []string) string {
 }
 
 // Subset is some images of a set, by their numbers.
-func Subset(d Dataset, numbers []int) Dataset { return subset{d, numbers} }
+func Subset(d Dataset, numbers []int) Dataset { return inBuckets(subset{d, numbers}, d, numbers) }
 
 // subset is some images of a set.
 type subset struct {

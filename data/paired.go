@@ -279,7 +279,7 @@ func Inputs(d Dataset) Dataset {
 	case p.of == nil:
 		return p.inputs
 	}
-	return ordered{p.inputs, p.of}
+	return inBuckets(ordered{p.inputs, p.of}, p.inputs, p.of)
 }
 
 // Unpaired says whether the inputs of a set are any, and not those of its images.
@@ -304,13 +304,6 @@ func (p *paired) input(i int, at int64) int {
 type ordered struct {
 	Dataset
 	of []int
-}
-
-func (o ordered) inBuckets() *Buckets {
-	if b := BucketsOf(o.Dataset); b != nil {
-		return b.ordered(o.of)
-	}
-	return nil
 }
 
 func (o ordered) Len() int                     { return len(o.of) }
