@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -390,10 +391,17 @@ func (o *latentsOptions) describe(spec string, set data.Dataset, m *autoencoder.
 	return l
 }
 
+// anyShard says whether a folder holds a file of latents. What ended before its first holds nobody
+// to its settings.
+func anyShard(out string) bool {
+	entries, err := os.ReadDir(out)
+	return err != nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), "latents-") })
+}
+
 // enter makes the folder, or says that it holds latents made otherwise.
 func (o *latentsOptions) enter(out string, l data.Latents, set data.Dataset, m *autoencoder.Model) error {
 	old, err := data.ReadLatents(out)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !anyShard(out) {
 		if err := outdir.Own(out, func(name string) bool {
 			return name == data.AutoencoderDir || name == data.LatentsNames || strings.HasPrefix(name, "latents") // of another part, too
 		}); err != nil {
@@ -433,7 +441,7 @@ func (o *latentsOptions) enter(out string, l data.Latents, set data.Dataset, m *
 	if changes == nil {
 		return nil
 	}
-	return &samples.MadeError{Dir: out, What: "latents", Changes: changes}
+	return &samples.MadeError{Dir: out, What: "latents", Changes: changes, Out: "OUT"}
 }
 
 // keepAutoencoder writes an autoencoder, read from somewhere, beside its latents. Another part

@@ -3,6 +3,7 @@
 package samples
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -325,8 +326,9 @@ func (c *Changes) Add(key string, was, now any) {
 type MadeError struct {
 	Dir, What string
 	Changes   Changes
+	Out       string // how a command is told another folder; "": by --out
 }
 
 func (e *MadeError) Error() string {
-	return fmt.Sprintf("%s holds %s that were made otherwise: %s; give another --out", e.Dir, e.What, strings.Join(e.Changes, "; "))
+	return fmt.Sprintf("%s holds %s that were made otherwise: %s; give another %s", e.Dir, e.What, strings.Join(e.Changes, "; "), cmp.Or(e.Out, "--out"))
 }
