@@ -113,7 +113,7 @@ preset's (fluxion recipes lists them); a run that goes on keeps its own:
 	c.Flags().Int64Var(&o.from, "from", 0, "go on from the checkpoint after so many images, in the place of what comes later (default the newest)")
 	c.Flags().StringVar(&o.onCheckpoint, "on-checkpoint", "", "command of the shell, run beside training for each checkpoint on the disk: $CHECKPOINT is its folder, $CHECKPOINT_IMAGES the images seen, $RUN the run folder")
 	c.Flags().StringVar(&o.serve, "serve", "", "serve a page of the run, with curves, grids and log, on a port of this machine, as 8080, or on HOST:PORT; what is printed has a token, which the page needs to stop the run, and elsewhere than on this machine to be seen")
-	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the resolved settings and stop")
+	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the resolved settings, say what the run would be refused for, and stop")
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
 	return c
 }
@@ -164,12 +164,12 @@ func (o *trainOptions) runIn(ctx context.Context, out io.Writer, group collectiv
 	if err = group.Agree(err); err != nil {
 		return err
 	}
-	if o.dryRun {
-		return o.printSettings(out, t.Settings)
-	}
 	all, err := places(group, s.Threads)
 	if err != nil {
 		return err
+	}
+	if o.dryRun {
+		return cmp.Or(o.printSettings(out, t.Settings), group.Agree(o.check(ctx, &t, &open, e, all)))
 	}
 	show, ctx, err := o.equip(ctx, out, &t, &open, e, all)
 	if err = group.Agree(err); err != nil {
@@ -261,22 +261,40 @@ func (o *trainOptions) prepare(t *train.Options, open *closers, s train.Settings
 	return e, nil
 }
 
-// equip opens the device and, in the first process, all that is told of the run.
-func (o *trainOptions) equip(ctx context.Context, out io.Writer, t *train.Options, open *closers, e *evaluation, all []place) (show observer, _ context.Context, err error) {
+// check says of a dry run why the run would be refused.
+func (o *trainOptions) check(ctx context.Context, t *train.Options, open *closers, e *evaluation, all []place) error {
+	err := openDevice(t, open, all)
+	if err == nil && t.Group.Rank == 0 {
+		t.Hooks, err = e.hooks(ctx, t.Device, console.NewFace(io.Discard, true), true)
+	}
+	if err != nil {
+		return err
+	}
+	return train.Check(*t)
+}
+
+// openDevice opens the device of this process.
+func openDevice(t *train.Options, open *closers, all []place) (err error) {
 	s := t.Settings
 	name, threads := s.Device, s.Threads
 	if t.Group.World > 1 {
 		threads = all[t.Group.Rank].threads()
 		if name, err = device.NameOf(name, t.Group.LocalRank); err != nil {
-			return show, ctx, fault.Usage(err)
+			return fault.Usage(err)
 		}
 	}
-	dev, err := machine.Open(name, threads, s.Blockings, true)
-	if err != nil {
+	if t.Device, err = machine.Open(name, threads, s.Blockings, true); err == nil {
+		*open = append(*open, t.Device.Close)
+	}
+	return err
+}
+
+// equip opens the device and, in the first process, all that is told of the run.
+func (o *trainOptions) equip(ctx context.Context, out io.Writer, t *train.Options, open *closers, e *evaluation, all []place) (show observer, _ context.Context, err error) {
+	s := t.Settings
+	if err := openDevice(t, open, all); err != nil {
 		return show, ctx, err
 	}
-	*open = append(*open, dev.Close)
-	t.Device = dev
 	console.Optional(out)
 	requests, stop := saveRequests() // in all processes, which the signal would end
 	*open = append(*open, func() error { stop(); return nil })
@@ -295,7 +313,7 @@ func (o *trainOptions) equip(ctx context.Context, out io.Writer, t *train.Option
 	}
 	t.Observer, t.SaveNow, t.Sinks = show, requests, o.sinks(s, show)
 	t.Making = show.making()
-	t.Hooks, err = e.hooks(ctx, dev, show.Face, o.json)
+	t.Hooks, err = e.hooks(ctx, t.Device, show.Face, o.json)
 	if t.Group.World > 1 {
 		t.Hooks = append([]train.Hook{processesHook(t.Group, all, s.Accumulate)}, t.Hooks...)
 	}

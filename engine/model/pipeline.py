@@ -47,7 +47,7 @@ class FluxionPipeline(DiffusionPipeline):
         scheduler.set_timesteps(num_inference_steps or about.get("steps") or self.config.steps)
         size = config.sample_size
         size = (size, size) if isinstance(size, int) else tuple(size)
-        shape = (batch_size, config.out_channels, *size)
+        shape = (batch_size, min(config.in_channels, config.out_channels), *size)  # beside its own estimate, or a variance
         x = randn_tensor(shape, generator=generator, device=self._execution_device, dtype=unet.dtype)
         x = x * getattr(scheduler, "init_noise_sigma", 1.0)
         estimate = torch.zeros_like(x) if config.get("_self_conditioning") else None

@@ -78,7 +78,7 @@ func TestSchedules(t *testing.T) {
 			at := rapid.Float64Range(1e-2, 1-1e-2).Draw(r, "t")
 			h := 1e-5
 			if base, inner := below(s, at); strings.HasPrefix(base.Name(), "ddpm-") { // smooth between steps only
-				if _, u := math.Modf(inner * 1000); u < 0.01 || u > 0.99 {
+				if _, u := math.Modf(inner * float64(base.(Discrete).Steps())); u < 0.01 || u > 0.99 {
 					return
 				}
 				h = 1e-7

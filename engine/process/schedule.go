@@ -72,6 +72,9 @@ var schedules = []Named{
 	{"ddpm-squaredcos", "1000 steps, ᾱ = cos²((t+0.008)/1.008·π/2), β at most 0.999 (improved DDPM)", func() (Schedule, error) {
 		return NewDiscrete("ddpm-squaredcos", SquaredCosineBetas(1000))
 	}},
+	{"ddpm-squaredcos-4000", "the same in 4000 steps, as improved DDPM itself has it", func() (Schedule, error) {
+		return NewDiscrete("ddpm-squaredcos-4000", SquaredCosineBetas(4000))
+	}},
 	{"ddpm-sigmoid", "1000 steps, β a sigmoid from 1e-4 to 0.02", func() (Schedule, error) { return NewDiscrete("ddpm-sigmoid", SigmoidBetas(1e-4, 0.02, 1000)) }},
 	{"ve", "variance exploding, EDM's range: α = 1, σ from 0.002 to 80, ln σ linear in t", func() (Schedule, error) { return NewVE("ve", 0.002, 80) }},
 	{"i2sb", "the straight path by I²SB's clock, slow at both ends", func() (Schedule, error) { return i2sb{}, nil }},

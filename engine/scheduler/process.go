@@ -18,10 +18,11 @@ var predictions = map[string]string{"eps": "epsilon", "x": "sample", "v": "v_pre
 
 // named are our discrete schedules as diffusers' keys.
 var named = map[string]betas{
-	"ddpm-linear":        linearBetas(),
-	"ddpm-scaled-linear": latentBetas("scaled_linear"),
-	"ddpm-squaredcos":    {trainSteps, 1e-4, 0.02, "squaredcos_cap_v2", nil},
-	"ddpm-sigmoid":       {trainSteps, 1e-4, 0.02, "sigmoid", nil},
+	"ddpm-linear":          linearBetas(),
+	"ddpm-scaled-linear":   latentBetas("scaled_linear"),
+	"ddpm-squaredcos":      {trainSteps, 1e-4, 0.02, "squaredcos_cap_v2", nil},
+	"ddpm-squaredcos-4000": {4000, 1e-4, 0.02, "squaredcos_cap_v2", nil},
+	"ddpm-sigmoid":         {trainSteps, 1e-4, 0.02, "sigmoid", nil},
 }
 
 // Of returns a config of a network trained on the process, as checkpoints carry

@@ -45,16 +45,25 @@ func named(value any) any {
 // openFolder makes or opens the run folder and locks it, chooses the checkpoint
 // that the run goes on from, and compares its settings with the new ones.
 func (r *run) openFolder(o Options) (changes []Change, err error) {
-	if r.folder, err = rundir.Open(o.Dir, o.Fresh, o.Disk); err != nil || o.Fresh {
+	if r.folder, err = rundir.Open(o.Dir, o.Fresh, o.Disk); err != nil {
 		return nil, err
+	}
+	if changes, err = r.choose(o); err != nil {
+		return nil, errors.Join(err, r.folder.Close())
+	}
+	return changes, nil
+}
+
+// choose finds the checkpoint that the run goes on from, if there is one, and compares its
+// settings with the new ones.
+func (r *run) choose(o Options) (changes []Change, err error) {
+	if o.Fresh {
+		return nil, nil
 	}
 	if r.from, err = choose(o.Dir, o.From); err == nil && r.from != nil {
 		changes, err = r.compare(*r.from)
 	}
-	if err != nil {
-		return nil, errors.Join(err, r.folder.Close())
-	}
-	return changes, nil
+	return changes, err
 }
 
 // choose returns the checkpoint after so many images, for 0 the newest; nil if

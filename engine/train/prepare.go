@@ -51,6 +51,33 @@ type planned struct {
 	sampling *generate.Shapes // of grids; nil: none
 	sizes    plan.Sizes
 	kept     int64 // bytes that would be planned without recomputation
+
+	snapshots Snapshots
+}
+
+// Check says why Run would refuse before its first step, as far as can be known without taking
+// memory of the device or making a folder.
+func Check(o Options) error {
+	r, p, err := planRun(o)
+	if err != nil {
+		return err
+	}
+	if _, err = r.choose(o); err == nil {
+		err = r.begins(p.step)
+	}
+	return errors.Join(err, r.close())
+}
+
+// begins reads the model that a run begins with, where it goes on from no checkpoint.
+func (r *run) begins(step *Step) (err error) {
+	if r.from != nil {
+		return nil
+	}
+	r.beginning, err = readBeginning(r.settings, r.network, r.objective.Process(), step.Trained.Params, r.data.Classes(), r.teacher)
+	if err == nil && r.beginning != nil {
+		err = checkAutoencoder("init", r.settings.Init, r.beginning.from, r.data)
+	}
+	return err
 }
 
 // planRun turns settings into a run: process, network, plans.
@@ -166,7 +193,8 @@ func planRun(o Options) (r *run, p planned, err error) {
 	if s.Recompute == "none" {
 		p.kept = p.sizes.Bytes()
 	}
-	return r, p, nil
+	p.snapshots, err = r.plannedSnapshots(p.step)
+	return r, p, err
 }
 
 // prepare makes a run of settings: plans, folder, memory.
@@ -177,23 +205,13 @@ func prepare(o Options) (*run, Start, error) {
 	}
 	s, network, loss, step, sizes := r.settings, r.network, r.objective, p.step, p.sizes
 	height, width, channels := o.Data.Shape()
-	snapshots, err := r.plannedSnapshots(step)
+	changes, err := r.openFolder(o)
 	if err != nil {
 		return nil, Start{}, err
 	}
-	var changes []Change
-	if changes, err = r.openFolder(o); err != nil {
-		return nil, Start{}, err
-	}
-	if r.from == nil {
-		r.beginning, err = readBeginning(s, network, loss.Process(), step.Trained.Params, r.data.Classes(), r.teacher)
-		if err == nil && r.beginning != nil {
-			err = checkAutoencoder("init", s.Init, r.beginning.from, r.data)
-		}
-		if err != nil {
-			r.folder.Note("ended: %v", err)
-			return nil, Start{}, errors.Join(err, r.close())
-		}
+	if err := r.begins(step); err != nil {
+		r.folder.Note("ended: %v", err)
+		return nil, Start{}, errors.Join(err, r.close())
 	}
 	r.labels.begin(r.beginning, r.teacher)
 	r.labels.resume(r.from)
@@ -212,9 +230,9 @@ func prepare(o Options) (*run, Start, error) {
 	r.baseline, r.atZero = loss.Baseline(mean, variance)
 	return r, Start{
 		Run: o.Dir, Settings: s, Changes: changes,
-		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Floats: o.Data.Kind() == data.Floats, Classes: o.Data.Classes(), Numbers: r.labels.about(network.Spec()), Notes: slices.Concat(data.Notes(o.Data), network.Notes(), r.presetNotes(), r.beginning.notes(loss.Process()), r.latentNotes(), r.couplingNotes(), r.floatNotes(variance)), Resident: step.Resident > 0,
+		Dataset: o.Data.Name(), DatasetImages: o.Data.Len(), Height: height, Width: width, Channels: channels, Floats: o.Data.Kind() == data.Floats, Classes: o.Data.Classes(), Numbers: r.labels.about(network.Spec()), Notes: slices.Concat(data.Notes(o.Data), network.Notes(), r.presetNotes(), r.beginning.notes(loss.Process()), r.settings.warmupNotes(), r.latentNotes(), r.couplingNotes(), r.floatNotes(variance)), Resident: step.Resident > 0,
 		Parameters: nets.Count(step.Trained.Params), Tensors: len(step.Trained.Params),
-		Device: o.Device.Describe(), PlannedBytes: sizes.Bytes(), BesideBytes: r.besideBytes(), StepFLOPs: step.Cost().FLOPs, Snapshots: snapshots,
+		Device: o.Device.Describe(), PlannedBytes: sizes.Bytes(), BesideBytes: r.besideBytes(), StepFLOPs: step.Cost().FLOPs, Snapshots: p.snapshots,
 		KeptBytes: p.kept, AgainFLOPs: step.Recomputed().FLOPs,
 		About:  append(r.about(step), r.aboutHooks()...),
 		Recipe: r.recipe, Apart: r.recipe.Apply(s).Changes(s), Baseline: r.baseline, Variance: variance,

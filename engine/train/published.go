@@ -71,14 +71,14 @@ var published = []Published{
 		Result: "FID 3.17 with 1000 steps (ddpm)", Here: notRun,
 	}),
 	unconditional(Published{
-		Name: "iddpm-cifar10", About: "Improved DDPM's cosine schedule with the simple loss",
+		Name: "iddpm-cifar10", About: "Improved DDPM: the noise and the variance of 4000 steps, by L_hybrid",
 		Groups: []Cited{
-			{"preset=cifar schedule=ddpm-squaredcos output_kind=eps time_sampler=uniform", "sections 3.2 and 4, with 1000 steps in the place of 4000"},
-			{"lr=1e-4 batch=128 dropout=0.3 images=64000000 " + halfLife128, "their code's README and the paper's appendix: 500,000 steps" + fromDecay},
+			{"preset=iddpm objective=hybrid schedule=ddpm-squaredcos-4000 output_kind=eps time_sampler=uniform", "section 3: L_simple + 0.001 L_vlb, the cosine schedule"},
+			{"lr=1e-4 batch=128 dropout=0.3 images=64000000 " + halfLife128, "their code's README and the paper's appendix A: 500,000 steps" + fromDecay},
 			{"flip=false warmup=0 clip=0", "their code, which has none of these"}, ramp,
 		},
-		Paper:  "Nichol and Dhariwal 2021; the network is DDPM's and not theirs, 1000 steps are not 4000, and no variance is learnt",
-		Result: "FID 2.90 with the simple loss and 4000 steps, at best", Here: notRun,
+		Paper:  "Nichol and Dhariwal 2021; the same network, which is told its steps from 0 to 3999 and not as parts of 1000, as diffusers' schedulers tell them",
+		Result: "FID 3.19 and 3.17 bits/dim with 4000 steps (ddpm, table 2: L_hybrid, cosine)", Here: notRun,
 	}),
 	unconditional(Published{
 		Name: "edm-cifar10", About: "EDM: DDPM++, preconditioned, with augmentation that samples do not show",
@@ -126,7 +126,7 @@ var published = []Published{
 			{"images=2000000 ema=50000 checkpoint_every=50000 sample_every=100000", "this program"},
 		},
 		Paper:  "none of its own",
-		Result: "none", Here: notRun,
+		Result: "none", Here: "its first 1,288 images of 2,000,000, of 1,000 pictures of CIFAR-10: the loss fell from 1.25 to 0.47, where the variance of pixels alone gives 0.81; " + notRun,
 	},
 }
 

@@ -1,5 +1,7 @@
 package train
 
+import "fmt"
+
 // rate is how the learning rate goes on behind its warm-up: its share of the largest, at
 // the step that begins after so many images. Another one is a file with a value of this
 // type and a line in the list.
@@ -27,6 +29,19 @@ func (s Settings) learningRate(images int64) float64 {
 		}
 	}
 	return lr * linear.share(s, images)
+}
+
+// warmupNotes say that a run ends, or nearly so, before its learning rate has risen, as one by a
+// longer recipe does.
+func (s Settings) warmupNotes() []string {
+	if s.Warmup <= s.Images/2 {
+		return nil
+	}
+	highest := 0.0
+	for at := int64(0); at < s.Images; at += max(int64(s.Batch), s.Images/1000) {
+		highest = max(highest, s.learningRate(at))
+	}
+	return []string{fmt.Sprintf("the learning rate rises over %d images (--warmup), and the run has %d: it comes to %.2g of the %g that --lr says; want --warmup %d, a tenth of the run", s.Warmup, s.Images, highest, s.LR, s.Images/10)}
 }
 
 // above is a share that falls to 0, lifted so that it falls to lr_end.

@@ -56,7 +56,7 @@ func TestRecipes(t *testing.T) {
 				t.Errorf("%s: flips %s; %v", name, data, err)
 			}
 		}
-		if ddpm := name == "cifar" || name == "ddpm64" || name == "ddpmpp"; s.Flip != ddpm {
+		if ddpm := name == "cifar" || name == "iddpm" || name == "ddpm64" || name == "ddpmpp"; s.Flip != ddpm {
 			t.Errorf("%s: flips of pictures are %v", name, s.Flip)
 		}
 	}
