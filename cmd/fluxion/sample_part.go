@@ -32,15 +32,24 @@ func readPart(text string, environment func(string) string) (p part, err error) 
 			return p, fault.Usagef("--part %s: want auto/N of N parts, such as auto/16", text)
 		}
 	}
+	var odd error // of what a scheduler says
 	number := func(name string) (int, bool) {
-		n, err := strconv.Atoi(environment(name))
-		return n, err == nil && n >= 0
+		value := environment(name)
+		n, err := strconv.Atoi(value)
+		if ok := err == nil && n >= 0; ok || value == "" {
+			return n, ok
+		}
+		odd = fault.Usagef("--part %s: %s=%s is no number from 0; want I/N, such as 3/16", text, name, value)
+		return 0, false
 	}
 	array, arrays, found, err := placeInArray(number, of)
 	if err != nil {
 		return p, err
 	}
 	task, tasks := placeInStep(number)
+	if odd != nil {
+		return p, odd
+	}
 	if !found && tasks == 1 {
 		return p, fault.Usagef("--part %s: no scheduler says which this is (SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX, AWS_BATCH_JOB_ARRAY_INDEX, or a launcher of MPI); want I/N, such as 3/16", text)
 	}
@@ -65,10 +74,17 @@ func placeInArray(number func(string) (int, bool), of int) (place, count int, fo
 		}
 		return id % count, count, true, nil
 	}
+	// Two of more places than parts would make the same one.
+	more := func(places int, name string) (int, int, bool, error) {
+		return 0, 0, false, fault.Usagef("--part %s/%d: %s says that there are %d places or more; want %s/%d, or as many as there are", autoPart, of, name, places, autoPart, places)
+	}
 	if id, ok := number("SLURM_ARRAY_TASK_ID"); ok {
 		least, _ := number("SLURM_ARRAY_TASK_MIN")
 		most, _ := number("SLURM_ARRAY_TASK_MAX")
 		count, _ := number("SLURM_ARRAY_TASK_COUNT")
+		if of > 0 && most-least >= of {
+			return more(most-least+1, "SLURM_ARRAY_TASK_MAX")
+		}
 		if count > 0 && most-least+1 != count { // a list such as 3,7, or a step
 			count = 0
 		}
@@ -76,9 +92,18 @@ func placeInArray(number func(string) (int, bool), of int) (place, count int, fo
 	}
 	if id, ok := number("AWS_BATCH_JOB_ARRAY_INDEX"); ok {
 		count, _ := number("AWS_BATCH_JOB_ARRAY_SIZE")
+		if places := max(count, id+1); of > 0 && places > of {
+			return more(places, "AWS_BATCH_JOB_ARRAY_SIZE")
+		}
+		if of == 0 && count > 0 && id >= count {
+			return 0, 0, false, fault.Usagef("--part %s: AWS_BATCH_JOB_ARRAY_INDEX=%d of AWS_BATCH_JOB_ARRAY_SIZE=%d; want I/N, such as 3/16", autoPart, id, count)
+		}
 		return within(id, count, "AWS_BATCH_JOB_ARRAY_INDEX")
 	}
 	if id, ok := number("JOB_COMPLETION_INDEX"); ok {
+		if of > 0 && id >= of {
+			return more(id+1, "JOB_COMPLETION_INDEX")
+		}
 		return within(id, 0, "JOB_COMPLETION_INDEX")
 	}
 	return 0, 1, false, nil
