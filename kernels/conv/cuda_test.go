@@ -197,7 +197,7 @@ func TestImagesByWarpgroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for size, function := range map[int]string{16: "gemm_nn_128x128_wgmma_tall_bf16"} {
+	for size, function := range map[int]string{4: "gemm_nn_128x128_wgmma_bf16", 16: "gemm_nn_128x128_wgmma_tall_bf16"} {
 		if calls := imagesAlike(t, kerneltest.NewSimulator(t, 1), number.BFloat16, size, 128, 128, hopper); calls[0].Function != function {
 			t.Errorf("%d×%d pixels: %s, want %s", size, size, calls[0].Function, function)
 		}

@@ -26,8 +26,10 @@ struct Group {
     multiply_begin();
 #pragma unroll
     for (int k = 0; k < depth / 16; k++) {
+      uint64_t from[tiles];
 #pragma unroll
-      for (int i = 0; i < tiles; i++) multiply<side_a, side_b>(sum[i], a[i] + k * k_a, b + k * k_b);
+      for (int i = 0; i < tiles; i++) from[i] = a[i] + k * k_a;
+      multiply<side_a, side_b>(sum, from, b + k * k_b);
     }
     multiply_commit();
   }
@@ -50,6 +52,19 @@ struct Group {
     return m;
   }
 
+  // alike is what is added to four columns of all rows of a strip that begins there.
+  __device__ static void alike(const Product &p, int first, int column, bool there, float (&extra)[4]) {
+#pragma unroll
+    for (float &e : extra) e = 0;
+    if (there && p.bias) load(extra, p.bias + column);
+    if (there && p.per_image) {
+      float image[4];
+      load(image, p.per_image + int64_t(p.by_grid_size.divide(first)) * p.per_image_pitch + column);
+#pragma unroll
+      for (int j = 0; j < 4; j++) extra[j] += image[j];
+    }
+  }
+
   // whole writes 64 rows from first on, as finish does, where row i of the product is row i of the result. They are of one
   // image if there is a vector for each. added says that there is an addend.
   template <typename Out, bool added>
@@ -57,14 +72,8 @@ struct Group {
     const int thread = threadIdx.x % group_threads, c = column + thread % chunks * 4, row = first + thread / chunks;
     const bool there = c < p.width && first < rows;
     int left = there ? rows - row : 0; // rows from this one on
-    float extra[4] = {};
-    if (there && p.bias) load(extra, p.bias + c);
-    if (there && p.per_image) {
-      float image[4];
-      load(image, p.per_image + int64_t(p.by_grid_size.divide(first)) * p.per_image_pitch + c);
-#pragma unroll
-      for (int j = 0; j < 4; j++) extra[j] += image[j];
-    }
+    float extra[4];
+    alike(p, first, c, there, extra);
     Out *to = static_cast<Out *>(p.out) + out + int64_t(row) * p.out_pitch + c;
     const bf16 *add = static_cast<const bf16 *>(p.add) + int64_t(row) * p.add_pitch + c;
     const int64_t next = int64_t(apart) * p.out_pitch, next_add = int64_t(apart) * p.add_pitch;
@@ -102,12 +111,23 @@ struct Group {
       if (p.float_out && !p.add) return whole<float, false>(p, shared, first, rows, column, out, false);
       if (kind != TN && !p.float_out) return p.add ? whole<bf16, true>(p, shared, first, rows, column, out, measured) : whole<bf16, false>(p, shared, first, rows, column, out, measured);
     }
-    const int thread = threadIdx.x % group_threads;
+    const int thread = threadIdx.x % group_threads, c = column + thread % chunks * 4;
+    const bool there = c < p.width && first < rows;
+    float extra[4];
+    alike(p, first, c, there, extra);
 #pragma unroll 1
-    for (int i = thread / chunks; i < 64; i += apart) {
-      float v[1][4];
-      load(v[0], shared + i * pitch + thread % chunks * 4);
-      finish<bf16, 1>(p, out, {first + i}, rows, {column + thread % chunks * 4}, v);
+    for (int i = thread / chunks; there && i < 64 && first + i < rows; i += apart) {
+      const int64_t at = place(p, first + i).row;
+      float v[4], more[4] = {};
+      load(v, shared + i * pitch + thread % chunks * 4);
+      if (p.add) load(more, static_cast<const bf16 *>(p.add) + at * p.add_pitch + c);
+#pragma unroll
+      for (int j = 0; j < 4; j++) v[j] += extra[j] + more[j];
+      if (p.float_out) {
+        store(static_cast<float *>(p.out) + out + at * p.out_pitch + c, v);
+      } else {
+        store(static_cast<bf16 *>(p.out) + out + at * p.out_pitch + c, v);
+      }
     }
     return {};
   }

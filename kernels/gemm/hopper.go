@@ -125,7 +125,7 @@ func (p CUDA) flat() CUDA {
 }
 
 // usualHopper decides in which order wgmma sums a forward product, for all cards.
-var usualHopper = cuda.Card{Multiprocessors: 132, ClockHz: 1830e6, Tensor: 2458, Warpgroup: 4096, Lanes: 128, Shared: 228 << 10, Bandwidth: 3350e9}
+var usualHopper = cuda.Card{Multiprocessors: 132, ClockHz: 1830e6, Tensor: 2458, Warpgroup: 4096, Lanes: 128, Shared: 228 << 10, L2: 50 << 20, Bandwidth: 3350e9}
 
 // byGroups is the product as wgmma makes it, if operands and results lie so that it does.
 func (p CUDA) byGroups(a access) (CUDA, choice, bool) {
@@ -149,13 +149,17 @@ func (p CUDA) groups() (choice, bool) {
 	}
 	any := p
 	any.Images, any.Card, any.Trains = usualImages, usualHopper, false
-	splits := choose(any, direct).splits // statistics are left where the sums are not shared, whoever multiplies
-	usual := any.flat().fastestGroups(hopperTiles, splits, splits)
-	if usual.seconds > choose(any, direct).seconds {
+	otherwise := choose(any, direct)
+	least, most := otherwise.splits, otherwise.splits // statistics are left where the sums are not shared, whoever multiplies
+	if p.Y.Grid*p.X.Grid%strip != 0 {                 // of such images none are
+		least, most = 1, mostSplits
+	}
+	usual := any.flat().fastestGroups(hopperTiles, least, most)
+	if usual.seconds > otherwise.seconds {
 		return choice{}, false
 	}
 	alike := slices.DeleteFunc(slices.Clone(hopperTiles), func(t groupTile) bool { return t.tall != usual.groups.tall })
-	return p.flat().fastestGroups(alike, splits, splits), true
+	return p.flat().fastestGroups(alike, usual.splits, usual.splits), true
 }
 
 // fastestGroups is fastest for wgmma; its time is infinite if no kernel can.

@@ -47,7 +47,8 @@ __device__ inline const float *measure(View<const T> x, const Tile &tile, int fi
   const int j = threadIdx.x * N, c = tile.from() + j;
   float *means = shared, *squares = means + blockDim.y * stride, *joined = squares + blockDim.y * stride;
   // count of the rows of thread row y
-  const auto count = [&](int y) { return max(0, (rows - y + int(blockDim.y) - 1) / int(blockDim.y)); };
+  const int least = rows / int(blockDim.y), more = rows - least * int(blockDim.y);
+  const auto count = [&](int y) { return least + (y < more); };
 
   if (c < tile.end()) {
     Packed<T, N> held[rows_held] = {};
@@ -84,21 +85,25 @@ __device__ inline const float *measure(View<const T> x, const Tile &tile, int fi
 
   const int warp = thread() / 32, warps = threads() / 32, lane = thread() % 32; // warps that are whole
   const int columns = tile.end() - tile.from(), per = min(tile.per, columns), groups = columns / per, values = blockDim.y * per;
+  const int first_y = lane / per, first_c = lane - first_y * per, step_y = 32 / per, step_c = 32 - step_y * per;
   const float total = rows * per;
 #pragma unroll 1
   for (int g = warp; g < groups && warp < warps; g += warps) {
     float mean = 0, sum = 0;
 #pragma unroll 1
-    for (int i = lane; i < values; i += 32) {
-      const int y = i / per;
-      mean += count(y) * means[y * stride + g * per + i % per];
+    for (int i = lane, y = first_y, c = first_c; i < values; i += 32) {
+      mean += count(y) * means[y * stride + g * per + c];
+      y += step_y, c += step_c;
+      if (c >= per) c -= per, y++;
     }
     mean = warp_sum(mean) / total;
 #pragma unroll 1
-    for (int i = lane; i < values; i += 32) {
-      const int y = i / per, at = y * stride + g * per + i % per;
+    for (int i = lane, y = first_y, c = first_c; i < values; i += 32) {
+      const int at = y * stride + g * per + c;
       const float d = means[at] - mean;
       sum += squares[at] + count(y) * d * d;
+      y += step_y, c += step_c;
+      if (c >= per) c -= per, y++;
     }
     sum = warp_sum(sum);
     if (lane == 0) joined[2 * g] = mean, joined[2 * g + 1] = sum;

@@ -73,18 +73,33 @@ __device__ inline void multiply_wait() { asm volatile("wgmma.wait_group.sync.ali
 #define SUMS_4(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
 #define SUMS_16(d, i) SUMS_4(d, i), SUMS_4(d, i + 4), SUMS_4(d, i + 8), SUMS_4(d, i + 12)
 
-// multiply adds the product of 64×16 and 16×128 to sums, of which warp w of the four has rows 16w and on, in
+#define SUMS_64(d) SUMS_16(d, 0), SUMS_16(d, 16), SUMS_16(d, 32), SUMS_16(d, 48)
+#define SUMS_OF_FIRST \
+  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
+  "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
+  "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define SUMS_OF_SECOND \
+  "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, " \
+  "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, " \
+  "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, " \
+  "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
+#define WGMMA_64_128(sums, operands, sides) "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" sums "}, " operands ", p, 1, 1, " sides ";\n\t"
+
+// multiply adds products of 64×16 and 16×128 to sums, of which warp w of the four has rows 16w and on, in
 // fragments as mma.sync has them. SideA and SideB say that m, or n, is contiguous and not k.
 template <bool SideA, bool SideB>
-__device__ inline void multiply(float (&d)[64], uint64_t a, uint64_t b) {
+__device__ inline void multiply(float (&d)[1][64], const uint64_t (&a)[1], uint64_t b) {
   asm volatile(
-      "{\n\t.reg .pred p;\n\tsetp.eq.u32 p, 0, 0;\n\t"
-      "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
-      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
-      "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-      "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
-      "%64, %65, p, 1, 1, %66, %67;\n\t}"
-      : SUMS_16(d, 0), SUMS_16(d, 16), SUMS_16(d, 32), SUMS_16(d, 48)
-      : "l"(a), "l"(b), "n"(int(SideA)), "n"(int(SideB)));
+      "{\n\t.reg .pred p;\n\tsetp.eq.u32 p, 0, 0;\n\t" WGMMA_64_128(SUMS_OF_FIRST, "%64, %65", "%66, %67") "}"
+      : SUMS_64(d[0])
+      : "l"(a[0]), "l"(b), "n"(int(SideA)), "n"(int(SideB)));
+}
+
+template <bool SideA, bool SideB>
+__device__ inline void multiply(float (&d)[2][64], const uint64_t (&a)[2], uint64_t b) {
+  asm volatile(
+      "{\n\t.reg .pred p;\n\tsetp.eq.u32 p, 0, 0;\n\t" WGMMA_64_128(SUMS_OF_FIRST, "%128, %130", "%131, %132") WGMMA_64_128(SUMS_OF_SECOND, "%129, %130", "%131, %132") "}"
+      : SUMS_64(d[0]), SUMS_64(d[1])
+      : "l"(a[0]), "l"(a[1]), "l"(b), "n"(int(SideA)), "n"(int(SideB)));
 }
