@@ -12,6 +12,8 @@ const (
 )
 
 // CheckWithin refuses a whole number that is out of bounds.
+//
+//go:noinline
 func CheckWithin(key string, n, least, most int) error {
 	if n < least || n > most {
 		return Refuse(key, "is %d, want %d to %d", n, least, most)
@@ -20,6 +22,8 @@ func CheckWithin(key string, n, least, most int) error {
 }
 
 // CheckEach refuses a list of numbers of which one is out of bounds.
+//
+//go:noinline
 func CheckEach(key string, list []int, least, most int) error {
 	for _, n := range list {
 		if n < least || n > most {

@@ -65,7 +65,9 @@ func (e *ConfigError) Error() string {
 	return text
 }
 
-// Refuse is the error of a key.
+// Refuse is the error of a key. It is called from a hundred places, and would be in each of them.
+//
+//go:noinline
 func Refuse(key, format string, args ...any) error {
 	return &ConfigError{Key: key, Problem: fmt.Sprintf(format, args...)}
 }
