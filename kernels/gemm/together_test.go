@@ -2,6 +2,8 @@ package gemm
 
 import (
 	"context"
+	"encoding/binary"
+	"math"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -9,6 +11,8 @@ import (
 	"testing"
 
 	"fluxion/kernels/cuda"
+	"fluxion/kernels/cuda/cudatest"
+	"fluxion/kernels/cuda/driver"
 	"fluxion/kernels/cuda/sim"
 	"fluxion/kernels/kerneltest"
 	"fluxion/kernels/number"
@@ -196,5 +200,77 @@ func TestTrainsExactly(t *testing.T) {
 	}
 	if together < 4 || behind == 0 {
 		t.Errorf("%d products had tiles that are shared, %d of them whole ones, too", together, behind)
+	}
+}
+
+// In a captured graph the counts are back where they were after each launch, and the next finds them so.
+func TestTogetherInGraph(t *testing.T) {
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := driver.Select(cudatest.Name())
+	must(err)
+	device, err := d.Open(0, cuda.WaitAsDriver)
+	must(err)
+	defer func() { must(device.Close()) }()
+	tile := tilesOf(number.BFloat16, direct)[2]
+	p := edges(NN, tile)
+	operand := func(of number.Type, rows, cols int) cuda.Operand {
+		a, err := device.Alloc(of.Size() * rows * cols)
+		must(err)
+		ones := make([]byte, of.Size()*rows*cols)
+		for i := 1; i < len(ones); i += 2 {
+			ones[i-1], ones[i] = 0x80, 0x3f // 1 in bf16
+		}
+		must(device.CopyIn(a, ones))
+		return cuda.Operand{Address: a, Type: of, Rows: rows, Cols: cols, Pitch: cols}
+	}
+	p.A, p.B = operand(number.BFloat16, p.Images*p.Y.Source*p.X.Source, p.Depth), operand(number.BFloat16, p.taps()*p.Depth, p.Width)
+	c := lay(p, direct, tile)
+	c.splits, c.splitSteps, c.together, c.whole = 3, ceil(c.steps, 3), true, 1
+	p.Scratch, err = device.Alloc(4 * c.m * c.n * (c.blocks() - c.whole))
+	must(err)
+	stream, err := device.NewStream()
+	must(err)
+	defer func() { must(stream.Close()) }()
+	var calls []cuda.Call
+	for range 2 {
+		p.Out = operand(number.Float32, p.rows(), p.Width)
+		calls = append(calls, p.bind(c, direct)...)
+	}
+	must(device.Prepare(calls...))
+	graph, err := stream.Capture(func() error {
+		for _, call := range calls {
+			if err := stream.Launch(call); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	must(err)
+	defer func() { must(graph.Close()) }()
+	want, size := float32(p.taps()*p.Depth), 4*p.rows()*p.Width // where both taps are inside
+	for run := range 3 {
+		must(stream.Fill(p.Out.Address, 0xff, size))
+		must(graph.Launch(stream))
+		must(stream.Synchronize())
+		out := make([]byte, size)
+		must(device.CopyOut(out, p.Out.Address))
+		full := 0
+		for i := 0; i < size; i += 4 {
+			switch x := math.Float32frombits(binary.LittleEndian.Uint32(out[i:])); x {
+			case want:
+				full++
+			case 0, want / 2: // at an edge
+			default:
+				t.Fatalf("run %d: element %d is %v, want %v, half of it or 0", run, i/4, x, want)
+			}
+		}
+		if inside := p.Images * (p.Y.Source - 1) * p.X.Source * p.Width; full != inside {
+			t.Errorf("run %d: %d elements are %v, want %d", run, full, want, inside)
+		}
 	}
 }
