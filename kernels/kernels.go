@@ -154,6 +154,13 @@ type Chained interface {
 	Chained(n int) Kernel
 }
 
+// Stacking is a product of input 0 with weights (input 1), of which several can be one, whose weights are put side by side.
+type Stacking interface {
+	// Stacks says how: wide, products of the same input 0 whose results lie side by side, and biases (input 2) with
+	// them; or those whose inputs 0 lie side by side, and whose results are added up.
+	Stacks() (wide bool)
+}
+
 // Absorber is a kernel into which the kernel that makes one of its inputs can be fused.
 type Absorber interface {
 	// Absorbs returns the fused kernel, which takes the maker's inputs in place of input

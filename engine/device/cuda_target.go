@@ -57,6 +57,9 @@ func (t CUDATarget) Chains(l plan.Launch) bool {
 // Sums says that products of tensor cores sum the rows that they have in shared memory.
 func (CUDATarget) Sums() bool { return true }
 
+// Stacks says that products of the same are one.
+func (CUDATarget) Stacks() bool { return true }
+
 // Upsamples says that convolutions enlarge images themselves.
 func (CUDATarget) Upsamples() bool { return true }
 

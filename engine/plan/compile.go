@@ -147,6 +147,9 @@ func Compile(o Options) (*Plan, error) {
 	if c.fuses("add") {
 		c.fuseAdds()
 	}
+	if c.fuses("products") {
+		c.stack()
+	}
 	if c.fuses("chain") {
 		c.chainAdds()
 	}

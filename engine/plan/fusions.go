@@ -15,6 +15,7 @@ var Fusions = []Fusion{
 	{"upsample", "a convolution reads an image as it is before it is enlarged, and its gradient becomes that image's"},
 	{"per-image", "a time embedding is added by the kernel that makes what it is added to"},
 	{"add", "a sum, of a residual or of gradients, is formed by the kernel that makes one of its terms"},
+	{"products", "products of the same are one, over weights side by side: queries, keys and values"},
 	{"chain", "gradients of what several layers read are one sum of products"},
 	{"slice", "a range of channels is read where it lies"},
 	{"concat", "the parts of a concatenation are made where they will be read"},

@@ -36,6 +36,8 @@ func (f floats) Joins() bool { return f.joins }
 
 func (f floats) Sums() bool { return f.joins }
 
+func (f floats) Stacks() bool { return f.joins }
+
 func (f floats) Chains(Launch) bool { return f.joins }
 
 func (f floats) Upsamples() bool { return f.joins }
@@ -147,7 +149,7 @@ func TestFusionsSave(t *testing.T) {
 		if name == "together" { // saves launches of a device: TestTogether
 			continue
 		}
-		on := floats{joins: name == "norms" || name == "upsample" || name == "bias" || name == "chain"}
+		on := floats{joins: name == "norms" || name == "upsample" || name == "bias" || name == "chain" || name == "products"}
 		preset := "small"
 		if name == "reshape" { // which no UNet has
 			preset = "mlp"

@@ -34,6 +34,9 @@ type forward struct{ kernels.Signature }
 // Weights are w.
 func (forward) Weights() []int { return []int{1} }
 
+// Stacks says that maps of the same are one to all their channels.
+func (forward) Stacks() (wide bool) { return true }
+
 func (forward) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	s, err := kernels.Shapes(in)
 	if err != nil {
@@ -69,6 +72,9 @@ type inputGrad struct{ kernels.Signature }
 
 // Weights are w.
 func (inputGrad) Weights() []int { return []int{1} }
+
+// Stacks says that the gradient of what several maps read is a map of all their gradients.
+func (inputGrad) Stacks() (wide bool) { return false }
 
 func (inputGrad) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	s, err := kernels.Shapes(in)
