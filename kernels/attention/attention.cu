@@ -8,45 +8,45 @@ __device__ inline float exp2(float x) {
   return y;
 }
 
-// join_rows joins a number of each row over all threads of the row. Parts is 4·64 floats of shared memory.
-template <typename T, typename Join>
-__device__ inline void join_rows(float (&x)[4], float *parts, Join join) {
+// join_rows joins a number of each row over all threads of the row. Parts is four floats a row of shared memory.
+template <typename Tiles, typename Join>
+__device__ inline void join_rows(float (&x)[Tiles::rows], float *parts, Join join) {
 #pragma unroll
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < Tiles::rows; i++) {
 #pragma unroll
-    for (int lane = Tile<T>::lanes / 2; lane > 0; lane >>= 1) x[i] = join(x[i], __shfl_xor_sync(0xffffffffu, x[i], lane));
+    for (int lane = Tiles::lanes / 2; lane > 0; lane >>= 1) x[i] = join(x[i], __shfl_xor_sync(0xffffffffu, x[i], lane));
   }
-  if constexpr (Tile<T>::lanes == 4) { // four warps have the row
+  if constexpr (Tiles::lanes == 4) { // four warps have the row
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-      if (threadIdx.x % 4 == 0) parts[threadIdx.x / 32 % 4 * tile + Tile<T>::row(i)] = x[i];
+    for (int i = 0; i < Tiles::rows; i++) {
+      if (threadIdx.x % 4 == 0) parts[Tiles::row(i) * 4 + threadIdx.x / 32 % 4] = x[i];
     }
     __syncthreads();
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-      const float *at = parts + Tile<T>::row(i);
-      x[i] = join(join(at[0], at[tile]), join(at[2 * tile], at[3 * tile]));
+    for (int i = 0; i < Tiles::rows; i++) {
+      const float *at = parts + Tiles::row(i) * 4;
+      x[i] = join(join(at[0], at[1]), join(at[2], at[3]));
     }
   }
 }
 
-// forward makes 64 rows of the result, with the largest score of each row so far and the sum of exponentials under it.
-template <typename T>
+// forward makes rows of the result, with the largest score of each row so far and the sum of exponentials under it.
+template <typename T, int Own>
 __device__ inline void forward(const Attention &a) {
-  using Tiles = Tile<T>;
-  const Place at(a);
-  float *parts = &shared<float>(square_at + square_bytes<T>);
+  using Tiles = Tile<T, Own>;
+  const Place at(a, Own);
+  float *parts = &shared<float>(square_at + square_bytes<T, Own>);
   const Steps<T> steps(a, 1, a.wanted);
 
   typename Tiles::Square s;
   typename Tiles::Sum out;
-  float top[4], sum[4] = {};
+  float top[Tiles::rows], sum[Tiles::rows] = {};
 #pragma unroll
   for (float &x : top) x = __int_as_float(0xff800000); // −∞
   const auto softmax = [&](int first) {
-    float high[4];
+    float high[Tiles::rows];
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < Tiles::rows; i++) {
       high[i] = top[i];
 #pragma unroll
       for (int j = 0; j < s.columns; j++) {
@@ -54,9 +54,9 @@ __device__ inline void forward(const Attention &a) {
         high[i] = fmaxf(high[i], s.at(i, j));
       }
     }
-    join_rows<T>(high, parts, [](float x, float y) { return fmaxf(x, y); });
+    join_rows<Tiles>(high, parts, [](float x, float y) { return fmaxf(x, y); });
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < Tiles::rows; i++) {
       const float share = exp2(top[i] - high[i]);
       top[i] = high[i];
       sum[i] *= share;
@@ -68,7 +68,7 @@ __device__ inline void forward(const Attention &a) {
     if (a.wanted) Tiles::template leave<1>(square_at, s);
     s = {};
   };
-  stream(a, steps.all,
+  stream<Own>(a, steps.all,
          [&](int first, int step, int half) {
            if (step < steps.pairs) return pair_half<T>({a, at, a.qkv, half}, at, first, step, half);
            return single_half<T>({a, at, a.qkv, 2}, at, first, step - steps.pairs, half);
@@ -79,16 +79,16 @@ __device__ inline void forward(const Attention &a) {
            if (step >= steps.pairs) Tiles::single(out, square_at, (step - steps.pairs) * single_rows<T>, chunk, a.channels - at.channel);
          });
 
-  join_rows<T>(sum, parts + 4 * tile, [](float x, float y) { return x + y; });
+  join_rows<Tiles>(sum, parts + 4 * Own, [](float x, float y) { return x + y; });
 #pragma unroll
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < Tiles::rows; i++) {
     const int row = at.own + Tiles::row(i);
     if (a.sums && at.channel == 0 && Tiles::column(0) == 0 && row < a.pixels) at.numbers(a, a.sums)[row] = top[i] + log2f(sum[i]);
     const float norm = 1 / sum[i];
 #pragma unroll
     for (int j = 0; j < out.columns; j++) out.at(i, j) *= norm;
   }
-  if (a.wanted) write<T>(a, at, 0, out);
+  if (a.wanted) write<T, Own>(a, at, 0, out);
 }
 
 // dot is Σ dy·y over the channels of a row, of which a thread takes every fourth vector.
@@ -112,15 +112,15 @@ __device__ inline float dot(const Attention &a, const Place &at, int row) {
   return sum + __shfl_xor_sync(0xffffffffu, sum, 2);
 }
 
-// queries makes the gradient of 64 queries: ds·k, ds = p∘(dy·vᵀ − Σ dy·y)·scale.
-template <typename T>
+// queries makes the gradient of queries: ds·k, ds = p∘(dy·vᵀ − Σ dy·y)·scale.
+template <typename T, int Own>
 __device__ inline void queries(const Attention &a) {
-  using Tiles = Tile<T>;
-  const Place at(a);
-  float *dots = &shared<float>(square_at + square_bytes<T>);
+  using Tiles = Tile<T, Own>;
+  const Place at(a, Own);
+  float *dots = &shared<float>(square_at + square_bytes<T, Own>);
   const int mine = threadIdx.x / 4;
   const float d = dot<T>(a, at, min(at.own + mine, a.pixels - 1));
-  if (threadIdx.x % 4 == 0) {
+  if (threadIdx.x % 4 == 0 && mine < Own) {
     dots[mine] = d;
     if (at.channel == 0 && at.own + mine < a.pixels) at.numbers(a, a.dots)[at.own + mine] = d;
   }
@@ -130,7 +130,7 @@ __device__ inline void queries(const Attention &a) {
   typename Tiles::Sum dq;
   const auto probabilities = [&](int first) {
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < Tiles::rows; i++) {
       const float sum = at.numbers(a, a.sums)[min(at.own + Tiles::row(i), a.pixels - 1)];
 #pragma unroll
       for (int j = 0; j < s.columns; j++) {
@@ -145,7 +145,7 @@ __device__ inline void queries(const Attention &a) {
     typename Tiles::Square p;
     Tiles::take(p, square_at);
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < Tiles::rows; i++) {
       const float dot = dots[Tiles::row(i)];
 #pragma unroll
       for (int j = 0; j < s.columns; j++) s.at(i, j) = p.at(i, j) * (s.at(i, j) - dot) * a.scale;
@@ -153,7 +153,7 @@ __device__ inline void queries(const Attention &a) {
     Tiles::template leave<1>(square_at, s);
     s = {};
   };
-  stream(a, steps.all,
+  stream<Own>(a, steps.all,
          [&](int first, int step, int half) { // queries and keys, dy and values; keys
            const int pair = step >= steps.pairs, single = step - 2 * steps.pairs;
            if (single >= 0) return single_half<T>({a, at, a.qkv, 1}, at, first, single, half);
@@ -166,14 +166,14 @@ __device__ inline void queries(const Attention &a) {
            if (single == -1) gradient();
            if (single >= 0) Tiles::single(dq, square_at, single * single_rows<T>, chunk, a.channels - at.channel);
          });
-  write<T>(a, at, 0, dq);
+  write<T, Own>(a, at, 0, dq);
 }
 
-// keys makes the gradients of 64 keys and values: dsᵀ·q and pᵀ·dy.
-template <typename T>
+// keys makes the gradients of keys and values: dsᵀ·q and pᵀ·dy.
+template <typename T, int Own>
 __device__ inline void keys(const Attention &a) {
-  using Tiles = Tile<T>;
-  const Place at(a);
+  using Tiles = Tile<T, Own>;
+  const Place at(a, Own);
   const Steps<T> steps(a, 2, 2);
   typename Tiles::Square s;
   typename Tiles::Sum dk, dv;
@@ -183,7 +183,7 @@ __device__ inline void keys(const Attention &a) {
       const int query = first + Tiles::column(j);
       const float sum = at.numbers(a, a.sums)[min(query, a.pixels - 1)];
 #pragma unroll
-      for (int i = 0; i < 4; i++) {
+      for (int i = 0; i < Tiles::rows; i++) {
         const float p = exp2(a.scale2 * s.at(i, j) - sum);
         s.at(i, j) = query < a.pixels ? p : 0;
       }
@@ -198,12 +198,12 @@ __device__ inline void keys(const Attention &a) {
     for (int j = 0; j < s.columns; j++) {
       const float dot = at.numbers(a, a.dots)[min(first + Tiles::column(j), a.pixels - 1)];
 #pragma unroll
-      for (int i = 0; i < 4; i++) s.at(i, j) = p.at(i, j) * (s.at(i, j) - dot) * a.scale;
+      for (int i = 0; i < Tiles::rows; i++) s.at(i, j) = p.at(i, j) * (s.at(i, j) - dot) * a.scale;
     }
-    Tiles::template leave<1>(square_at + square_bytes<T>, s);
+    Tiles::template leave<1>(square_at + square_bytes<T, Own>, s);
     s = {};
   };
-  stream(a, steps.all,
+  stream<Own>(a, steps.all,
          [&](int first, int step, int half) { // keys and queries, values and dy; dy; queries
            const int pair = step >= steps.pairs, single = step - 2 * steps.pairs, second = single >= single_steps<T>;
            if (single >= 0) return single_half<T>({a, at, second ? a.qkv : a.dy, 0}, at, first, single - second * single_steps<T>, half);
@@ -216,19 +216,22 @@ __device__ inline void keys(const Attention &a) {
            if (single == -1) gradient(first);
            if (single < 0) return;
            if (second < 0) return Tiles::single(dv, square_at, single * single_rows<T>, chunk, a.channels - at.channel);
-           Tiles::single(dk, square_at + square_bytes<T>, second * single_rows<T>, chunk, a.channels - at.channel);
+           Tiles::single(dk, square_at + square_bytes<T, Own>, second * single_rows<T>, chunk, a.channels - at.channel);
          });
-  write<T>(a, at, 1, dk);
-  write<T>(a, at, 2, dv);
+  write<T, Own>(a, at, 1, dk);
+  write<T, Own>(a, at, 2, dv);
 }
 
-#define KERNEL(function, T, name, blocks) \
-  extern "C" __global__ void __launch_bounds__(threads, blocks) attention_##function##_##name(const __grid_constant__ Attention a) { function<T>(a); }
+#define KERNEL(function, T, own, name, blocks) \
+  extern "C" __global__ void __launch_bounds__(threads<own>, blocks) attention_##function##_##name(const __grid_constant__ Attention a) { function<T, own>(a); }
 
 // Blocks that are to fit on a multiprocessor bound the registers.
-KERNEL(forward, float, f32, 1)
-KERNEL(queries, float, f32, 2)
-KERNEL(keys, float, f32, 1)
-KERNEL(forward, bf16, bf16, 2)
-KERNEL(queries, bf16, bf16, 2)
-KERNEL(keys, bf16, bf16, 1)
+KERNEL(forward, float, 64, f32, 1)
+KERNEL(queries, float, 64, f32, 2)
+KERNEL(keys, float, 64, f32, 1)
+KERNEL(forward, bf16, 64, bf16, 2)
+KERNEL(queries, bf16, 64, bf16, 2)
+KERNEL(keys, bf16, 64, bf16, 1)
+KERNEL(forward, bf16, 16, 16_bf16, 2)
+KERNEL(queries, bf16, 16, 16_bf16, 2)
+KERNEL(keys, bf16, 16, 16_bf16, 2)

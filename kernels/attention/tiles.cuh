@@ -1,11 +1,14 @@
-// Tiles of attention. A block computes 64 rows of a result, its own, and streams 64 others at a time past them.
+// Tiles of attention. A block computes rows of a result, its own, 64 or 16 of them, and streams 64 others at a time past them.
+// Who owns a row changes no bit of it.
 // A row is a pixel's channels of one head. Sums lie in registers; what they are made of comes through
 // shared memory, in chunks.
 #pragma once
 
 #include "mma.cuh"
 
-constexpr int threads = 256, tile = 64, width = 256; // width: channels of the result that a block computes at most
+constexpr int tile = 64, width = 256; // rows of others; channels of the result that a block computes at most
+template <int Own>
+constexpr int threads = Own == 64 ? 256 : 128;
 
 // View is a tensor with a row for each pixel of all images; cuda.go fills it and Attention in.
 struct View {
@@ -25,13 +28,13 @@ struct Attention {
   int32_t wanted;                  // 0: the sums alone
 };
 
-// Place is the work of a block: 64 rows of one head of one image, and some channels of the result.
+// Place is the work of a block: its own rows, from this one on, of one head of one image, and some channels of the result.
 struct Place {
   int image, head, own, channel;
 
-  __device__ Place(const Attention &a) {
+  __device__ Place(const Attention &a, int rows) {
     const int at = blockIdx.x / a.tiles;
-    own = (blockIdx.x - at * a.tiles) * tile;
+    own = (blockIdx.x - at * a.tiles) * rows;
     image = at / a.heads;
     head = at - image * a.heads;
     channel = blockIdx.y * width;
@@ -63,8 +66,8 @@ template <typename T>
 constexpr int single_rows = chunk_bytes / (width * sizeof(T));
 template <typename T>
 constexpr int single_steps = tile / single_rows<T>;
-template <typename T>
-constexpr int square_bytes = tile * tile * sizeof(T); // probabilities, or gradients of scores
+template <typename T, int Own>
+constexpr int square_bytes = Own * tile * sizeof(T); // probabilities, or gradients of scores
 
 // Shared memory is two chunks, one or two squares, and numbers of rows. Places in it are offsets.
 extern __shared__ __align__(128) uint8_t memory[];
@@ -88,16 +91,20 @@ struct Half {
   Rows<T> rows;
   int first, channel;
   bool pair; // 128 bytes of a row, or all channels of the result
+  bool own;  // of own rows
 
   // copy brings it to shared memory. What does not exist is 0, or left out where 64 channels or more are lacking at the end of a single row.
+  template <int Own>
   __device__ void copy(const Attention &a, uint32_t to) const {
     constexpr int whole = width * sizeof(T), log = whole == 512 ? 5 : 6; // pieces of 16 bytes
     static_assert(whole == 512 || whole == 1024, "or another logarithm");
-    const int shift = pair ? 3 : log, mask = (1 << shift) - 1;
+    const int shift = pair ? 3 : log, mask = (1 << shift) - 1, count = Own < tile && own ? Own * 8 : operand_bytes / 16;
     if (rows.vectors) {
 #pragma unroll
-      for (int n = 0; n < 2; n++) {
-        const int i = n * threads + threadIdx.x, row = i >> shift, piece = i & mask, c = channel + piece * vector<T>;
+      for (int n = 0; n < operand_bytes / 16 / threads<Own>; n++) {
+        const int i = n * threads<Own> + threadIdx.x;
+        if (Own < tile && i >= count) break;
+        const int row = i >> shift, piece = i & mask, c = channel + piece * vector<T>;
         if (!pair && c >= (a.channels + 63) / 64 * 64) continue;
         const int exist = first + row < a.pixels ? max(0, a.channels - c) : 0;
         const uint32_t at = (row << shift) + (piece ^ (row & 7)); // wide_offset
@@ -107,7 +114,7 @@ struct Half {
     }
     constexpr int each = 4 / sizeof(T);
 #pragma unroll 1
-    for (int i = threadIdx.x; i < 2 * threads * 4; i += threads) { // words
+    for (int i = threadIdx.x; i < count * 4; i += threads<Own>) { // words
       const int row = i >> (shift + 2), piece = i >> 2 & mask, c = channel + piece * vector<T> + i % 4 * each;
       uint32_t word = 0;
       if (first + row < a.pixels && c < a.channels) {
@@ -132,16 +139,16 @@ struct Steps {
 // Own and other rows of a pair, by half; rows of a single operand.
 template <typename T>
 __device__ inline Half<T> pair_half(const Rows<T> &rows, const Place &at, int first, int step, int half) {
-  return {rows, half ? first : at.own, step * pair_channels<T>, true};
+  return {rows, half ? first : at.own, step * pair_channels<T>, true, half == 0};
 }
 template <typename T>
 __device__ inline Half<T> single_half(const Rows<T> &rows, const Place &at, int first, int step, int half) {
-  return {rows, first + step * single_rows<T> + half * (single_rows<T> / 2), at.channel, false};
+  return {rows, first + step * single_rows<T> + half * (single_rows<T> / 2), at.channel, false, false};
 }
 
 // stream visits the chunks of all tiles of others: visit(first, step, chunk). While a chunk is visited the next is on
 // its way: the halves that half(first, step, 0 and 1) says. All threads see in a visit what was stored to shared memory in the one before.
-template <typename Halves, typename Visit>
+template <int Own, typename Halves, typename Visit>
 __device__ inline void stream(const Attention &a, int steps, Halves half, Visit visit) {
   int first = 0, step = -1, slot = 0;
 #pragma unroll 1
@@ -152,7 +159,7 @@ __device__ inline void stream(const Attention &a, int steps, Halves half, Visit 
     const int next_first = last ? first + tile : first, next = last ? 0 : step + 1;
     if (next_first < a.pixels) {
 #pragma unroll 1
-      for (int i = 0; i < 2; i++) half(next_first, next, i).copy(a, slot * chunk_bytes + i * operand_bytes);
+      for (int i = 0; i < 2; i++) half(next_first, next, i).template copy<Own>(a, slot * chunk_bytes + i * operand_bytes);
       copy_commit();
     }
     slot ^= 1;
@@ -161,17 +168,18 @@ __device__ inline void stream(const Attention &a, int steps, Halves half, Visit 
   }
 }
 
-// Tile is how threads share 64 rows of scores and of sums: four rows of each thread. Square is 64×64, Sum 64×256.
-template <typename T>
+// Tile is how threads share own rows of scores and of sums. Square has 64 columns, Sum 256.
+template <typename T, int Own>
 struct Tile;
 
-// On tensor cores. A warp has 32 rows, and of every 64 columns 16. Fragments are those of gemm_bf16.cu.
-template <>
-struct Tile<bf16> {
+// On tensor cores. A warp has 32 or 16 rows, and of every 64 columns 16. Fragments are those of gemm_bf16.cu.
+template <int Own>
+struct Tile<bf16, Own> {
   static constexpr int lanes = 4; // of a row, in each of four warps
+  static constexpr int strips = Own == 64 ? 2 : 1, rows = 2 * strips;
   template <int Quarters>
   struct Of {
-    float v[2][2 * Quarters][4] = {};
+    float v[strips][2 * Quarters][4] = {};
     __device__ float &at(int i, int j) { return v[i / 2][j / 2][i % 2 * 2 + j % 2]; }
     static constexpr int columns = 4 * Quarters;
   };
@@ -179,7 +187,7 @@ struct Tile<bf16> {
   using Sum = Of<width / 64>;
 
   __device__ static int lane() { return threadIdx.x % 32; }
-  __device__ static int top() { return threadIdx.x / 128 * 32; }
+  __device__ static int top() { return Own == 64 ? threadIdx.x / 128 * 32 : 0; }
   __device__ static int left() { return threadIdx.x / 32 % 4 * 16; }
   __device__ static int row(int i) { return top() + lane() / 4 + i * 8; }
   __device__ static int column(int j) { return j / 4 * 64 + left() + j / 2 % 2 * 8 + lane() % 4 * 2 + j % 2; }
@@ -195,7 +203,7 @@ struct Tile<bf16> {
       uint32_t x[4], y[4];
       ldmatrix<false>(y, shared_address(memory) + chunk + operand_bytes + wide_offset<pair_bytes>(left() + lane() % 8 + lane() / 16 * 8, k / 8 + lane() / 8 % 2));
 #pragma unroll
-      for (int i = 0; i < 2; i++) {
+      for (int i = 0; i < strips; i++) {
         load_a(x, chunk, i, k);
         mma(s.v[i][0], x, y[0], y[1]);
         mma(s.v[i][1], x, y[2], y[3]);
@@ -207,16 +215,16 @@ struct Tile<bf16> {
   __device__ static void single(Sum &sum, uint32_t square, int from, uint32_t chunk, int exist) {
 #pragma unroll 1
     for (int k = 0; k < single_rows<bf16>; k += 16) {
-      uint32_t x[2][4];
+      uint32_t x[strips][4];
 #pragma unroll
-      for (int i = 0; i < 2; i++) load_a(x[i], square, i, from + k);
+      for (int i = 0; i < strips; i++) load_a(x[i], square, i, from + k);
 #pragma unroll
       for (int j = 0; j < width / 64; j++) {
         if (j * 64 >= again(exist)) break;
         uint32_t y[4];
         ldmatrix<true>(y, shared_address(memory) + chunk + wide_offset<width * 2>(k + lane() % 16, j * 8 + left() / 8 + lane() / 16));
 #pragma unroll
-        for (int i = 0; i < 2; i++) mma(sum.v[i][2 * j], x[i], y[0], y[1]), mma(sum.v[i][2 * j + 1], x[i], y[2], y[3]);
+        for (int i = 0; i < strips; i++) mma(sum.v[i][2 * j], x[i], y[0], y[1]), mma(sum.v[i][2 * j + 1], x[i], y[2], y[3]);
       }
     }
   }
@@ -226,7 +234,7 @@ struct Tile<bf16> {
   __device__ static void leave(uint32_t to, Of &v, int part = 0) {
     const uint32_t at = to + wide_offset<Quarters * 128>(row(0), column(0) / 8) + lane() % 4 * 4;
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < rows; i++) {
 #pragma unroll
       for (int j = 0; j < 4 * Quarters; j += 2) { // column(2) is in the next piece, row(1) and column(4) at the same one of eight
         shared<uint32_t>((j % 4 ? at ^ 16 : at) + i * 8 * Quarters * 128 + j / 4 * 128) = narrow2(v.at(i, part * 4 * Quarters + j), v.at(i, part * 4 * Quarters + j + 1));
@@ -238,15 +246,15 @@ struct Tile<bf16> {
   __device__ static void take(Square &v, uint32_t from) {
     const uint32_t at = from + wide_offset<128>(row(0), column(0) / 8) + lane() % 4 * 4;
 #pragma unroll
-    for (int i = 0; i < 4; i++) widen2(v.at(i, 0), v.at(i, 1), shared<uint32_t>(at + i * 8 * 128)), widen2(v.at(i, 2), v.at(i, 3), shared<uint32_t>((at ^ 16) + i * 8 * 128));
+    for (int i = 0; i < rows; i++) widen2(v.at(i, 0), v.at(i, 1), shared<uint32_t>(at + i * 8 * 128)), widen2(v.at(i, 2), v.at(i, 3), shared<uint32_t>((at ^ 16) + i * 8 * 128));
   }
 };
 
 // In float32 on the ordinary units. Threads lie 16 down and 16 across. Columns of a square are 16 apart, so
 // that lanes read rows of shared memory that are neighbours; columns of a sum are four neighbours each.
 template <>
-struct Tile<float> {
-  static constexpr int lanes = 16;
+struct Tile<float, 64> {
+  static constexpr int lanes = 16, rows = 4;
   template <int Quarters>
   struct Of {
     static constexpr int columns = 4 * Quarters;
@@ -326,17 +334,17 @@ struct Tile<float> {
 };
 
 // write writes a sum to a part of the result, by way of shared memory, so that warps write whole rows.
-template <typename T>
-__device__ inline void write(const Attention &a, const Place &at, int part, typename Tile<T>::Sum &sum) {
-  constexpr int quarters = 2 * chunk_bytes / (tile * 64 * sizeof(T)), columns = quarters * 64, pieces = columns / vector<T>;
+template <typename T, int Own>
+__device__ inline void write(const Attention &a, const Place &at, int part, typename Tile<T, Own>::Sum &sum) {
+  constexpr int quarters = 2 * chunk_bytes / (64 * 64 * sizeof(T)), columns = quarters * 64, pieces = columns / vector<T>;
   const Rows<T> out(a, at, a.out, part);
 #pragma unroll
   for (int n = 0; n < width / columns; n++) {
     __syncthreads();
-    Tile<T>::template leave<quarters>(0, sum, n);
+    Tile<T, Own>::template leave<quarters>(0, sum, n);
     __syncthreads();
 #pragma unroll 1
-    for (int i = threadIdx.x; i < tile * pieces; i += threads) {
+    for (int i = threadIdx.x; i < Own * pieces; i += threads<Own>) {
       const int row = at.own + i / pieces, c = at.channel + n * columns + i % pieces * vector<T>;
       if (row >= a.pixels || c >= a.channels) continue;
       T *to = const_cast<T *>(out.at(row, c));
