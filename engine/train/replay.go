@@ -28,9 +28,9 @@ func (r *run) faulted(err error) error {
 }
 
 // Replay makes steps of a run again, by one process, to find a kernel that fails, of which a device that
-// launches kernel by kernel tells. First comes the step after so many images, with the weights of
-// the newest checkpoint, or those that the run begins with; then a grid; then all steps from that
-// checkpoint until that step. It only reads the run folder. It returns the error of the kernel, and
+// launches kernel by kernel tells. First come the step after so many images, and the next, which may have been launched ahead,
+// with the weights of the newest checkpoint, or those that the run begins with; then a grid; then all steps from
+// that checkpoint on until these. It only reads the run folder. It returns the error of the kernel, and
 // nil if none has failed.
 func Replay(ctx context.Context, o Options, images int64) (err error) {
 	o.Hooks, o.Sinks, o.Observer, o.Group = nil, nil, unheard{}, collective.Alone
@@ -50,9 +50,10 @@ func Replay(ctx context.Context, o Options, images int64) (err error) {
 		return err
 	}
 	begin, err := r.rewound()
-	images = max(begin.Images, min(images, r.settings.Images-int64(r.settings.Batch)))
+	batch := int64(r.settings.Batch)
+	last := max(begin.Images, min(images+batch, r.settings.Images-batch))
 	if err == nil {
-		err = r.stepsAgain(ctx, images, images)
+		err = r.stepsAgain(ctx, max(begin.Images, min(images, last)), last)
 	}
 	if err == nil && r.generator != nil {
 		err = r.gridAgain(ctx, images)
@@ -61,7 +62,7 @@ func Replay(ctx context.Context, o Options, images int64) (err error) {
 		begin, err = r.rewound()
 	}
 	if err == nil {
-		err = r.stepsAgain(ctx, begin.Images, images)
+		err = r.stepsAgain(ctx, begin.Images, last)
 	}
 	return err
 }

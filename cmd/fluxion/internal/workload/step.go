@@ -74,13 +74,30 @@ func (w *Workload) trainStep() (Step, error) {
 		images.Pixels.Bytes[i] = byte(i * 31)
 	}
 	hyper := train.Hyper{Settings: settings, LearningRate: 1e-4, EMADecays: [train.MaxEMAs]float64{0.99}}
-	step := func() error {
+	fill := func(int) error { t.Fill(images); return nil }
+	next := func() {
 		hyper.Count++
 		for i := range images.Indices {
 			images.Indices[i] = (hyper.Count-1)*int64(w.Batch) + int64(i)
 		}
-		_, err := t.Train(hyper, func(int) error { t.Fill(images); return nil })
-		return err
+	}
+	var under func() (train.Outcome, error) // the step that was launched before, as in a run
+	step := func() (err error) {
+		next()
+		if !t.MayBegin() {
+			_, err = t.Train(hyper, fill)
+			return err
+		}
+		if under == nil {
+			if under, err = t.Begin(hyper, fill); err != nil {
+				return err
+			}
+			next()
+		}
+		end := under
+		under, err = t.Begin(hyper, fill)
+		_, failed := end()
+		return errors.Join(err, failed)
 	}
 	return Step{step, free, s.Micro, t.Launches, s.Sizes().Bytes(), s.Cost().FLOPs - s.Recomputed().FLOPs}, nil
 }
