@@ -42,8 +42,8 @@ func TestSecondRun(t *testing.T) {
 	}{
 		{"training", "adamw_update:2", nil, with(train, "--images", "6", "--device", "cuda:0"), exitFailure, []string{
 			"; a second run, kernel by kernel, fails in launch ", ", adamw, ", "function adamw.adamw_update: ", "CUDA_ERROR_ILLEGAL_ADDRESS"}},
-		{"sampling", "attention_softmax_f32", nil, with(sample, "--count", "1", "--out", filepath.Join(dir, "out")), exitFailure, []string{
-			"fails in launch ", "behind layer ", "to_", "function attention.attention_softmax_f32: "}},
+		{"sampling", "attention_forward_f32", nil, with(sample, "--count", "1", "--out", filepath.Join(dir, "out")), exitFailure, []string{
+			"fails in launch ", "layer ", "function attention.attention_forward_f32: "}},
 		{"none", "adamw_update", []string{second.Variable + "=0"}, with(train, "--images", "6", "--device", "cuda:0"), exitFailure, []string{
 			"CUDA_ERROR_ILLEGAL_ADDRESS", device.GraphVariable + "=0 names the kernel"}},
 		{"no number", "adamw_update", []string{second.Variable + "=x"}, train, exitUsage, []string{second.Variable + `="x", want a number of seconds`}},
@@ -58,7 +58,6 @@ func TestSecondRun(t *testing.T) {
 	before := listing(t, dir)
 	for name, args := range map[string][]string{
 		"training": with(train, "--images", "6", "--device", "cuda:0"),
-		"sampling": with(sample, "--count", "1", "--out", filepath.Join(dir, "out"), "--overwrite"),
 		"floats":   with(sample, "--count", "1", "--out", filepath.Join(dir, "out.npz"), "--save-noise", filepath.Join(dir, "noise.npy")),
 		"eval":     {"eval", run, "--count", "1", "--steps", "1", "--network", "glyph", "--save", filepath.Join(dir, "set.npz"), "--device", "cuda:0", "--precision", "fp32"},
 	} {
@@ -66,8 +65,8 @@ func TestSecondRun(t *testing.T) {
 		if err := os.WriteFile(task, []byte(`{"images": 2}`), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		text, _ := said("attention_softmax_f32", []string{"FLUXION_CUDA_SECOND_RUN=" + task, device.GraphVariable + "=0"}, args...)
-		if got, err := os.ReadFile(task); err != nil || !strings.Contains(string(got), "attention.attention_softmax_f32") {
+		text, _ := said("attention_forward_f32", []string{"FLUXION_CUDA_SECOND_RUN=" + task, device.GraphVariable + "=0"}, args...)
+		if got, err := os.ReadFile(task); err != nil || !strings.Contains(string(got), "attention.attention_forward_f32") {
 			t.Errorf("%s found %s, %v\n%s", name, got, err, text)
 		}
 		if after := listing(t, dir); after != before {
