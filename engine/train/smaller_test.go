@@ -50,11 +50,16 @@ func TestSmaller(t *testing.T) {
 	if _, err := plan(s, whole+1<<16); err != nil {
 		t.Errorf("%d bytes planned, %d are there: %v", whole, whole+1<<16, err)
 	}
-	memory := whole // which has room for the data set
-	for err == nil {
-		memory -= memory / 20
-		_, err = plan(s, memory)
+	fits := func(memory int64) bool { _, err := plan(s, memory); return err == nil }
+	memory, enough := whole/64, whole // the latter has room for the data set
+	for enough-memory > 1<<14 {
+		if between := (memory + enough) / 2; fits(between) {
+			enough = between
+		} else {
+			memory = between
+		}
 	}
+	_, err = plan(s, memory)
 	var e *device.MemoryError
 	if !errors.As(err, &e) || e.Device != "cuda:0" || len(e.Fits) != 4 || !strings.Contains(err.Error(), "this would fit: --recompute ") || strings.Contains(err.Error(), "\n") {
 		t.Fatalf("error is %v", err)
