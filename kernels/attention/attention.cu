@@ -32,8 +32,9 @@ __device__ inline void join_rows(float (&x)[Tiles::rows], float *parts, Join joi
 
 // forward makes rows of the result, with the largest score of each row so far and the sum of exponentials under it.
 template <typename T, int Own>
-__device__ inline void forward(const Attention &a) {
+__device__ inline void forward(const Attention a) {
   using Tiles = Tile<T, Own>;
+  const Tiles tiles{};
   const Place at(a, Own);
   float *parts = &shared<float>(square_at + square_bytes<T, Own>);
   const Steps<T> steps(a, 1, a.wanted);
@@ -68,15 +69,16 @@ __device__ inline void forward(const Attention &a) {
     if (a.wanted) Tiles::template leave<1>(square_at, s);
     s = {};
   };
-  stream<Own>(a, steps.all,
-         [&](int first, int step, int half) {
-           if (step < steps.pairs) return pair_half<T>({a, at, a.qkv, half}, at, first, step, half);
-           return single_half<T>({a, at, a.qkv, 2}, at, first, step - steps.pairs, half);
+  const Rows<T> q(a, at, a.qkv);
+  stream<Own>(a, at, steps.all,
+         [&](int first, int step) {
+           if (step < steps.pairs) return pair_chunk(q, q.part(a, 1), first, step);
+           return single_chunk(q.part(a, 2), at, first, step - steps.pairs);
          },
          [&](int first, int step, uint32_t chunk) {
-           if (step < steps.pairs) Tiles::pair(s, chunk);
+           if (step < steps.pairs) tiles.pair(s, chunk);
            if (step == steps.pairs - 1) softmax(first);
-           if (step >= steps.pairs) Tiles::single(out, square_at, (step - steps.pairs) * single_rows<T>, chunk, a.channels - at.channel);
+           if (step >= steps.pairs) tiles.single(out, square_at, (step - steps.pairs) * single_rows<T>, chunk, a.channels - at.channel);
          });
 
   join_rows<Tiles>(sum, parts + 4 * Own, [](float x, float y) { return x + y; });
@@ -98,7 +100,7 @@ __device__ inline float dot(const Attention &a, const Place &at, int row) {
   float sum = 0;
 #pragma unroll 1
   for (int c = threadIdx.x % 4 * vector<T>; c < a.channels; c += 4 * vector<T>) {
-    if (dy.vectors && y.vectors && c + vector<T> <= a.channels) {
+    if (a.dy.vectors && a.y.vectors && c + vector<T> <= a.channels) {
       float u[vector<T>], v[vector<T>];
       load(u, dy.at(row, c)), load(v, y.at(row, c));
 #pragma unroll
@@ -114,14 +116,15 @@ __device__ inline float dot(const Attention &a, const Place &at, int row) {
 
 // queries makes the gradient of queries: ds·k, ds = p∘(dy·vᵀ − Σ dy·y)·scale.
 template <typename T, int Own>
-__device__ inline void queries(const Attention &a) {
+__device__ inline void queries(const Attention a) {
   using Tiles = Tile<T, Own>;
+  const Tiles tiles{};
   const Place at(a, Own);
-  float *dots = &shared<float>(square_at + square_bytes<T, Own>);
-  const int mine = threadIdx.x / 4;
-  const float d = dot<T>(a, at, min(at.own + mine, a.pixels - 1));
+  float *dots = &shared<float>(square_at + square_bytes<T, Own>), *sums = dots + Own;
+  const int mine = threadIdx.x / 4, query = min(at.own + mine, a.pixels - 1);
+  const float d = dot<T>(a, at, query);
   if (threadIdx.x % 4 == 0 && mine < Own) {
-    dots[mine] = d;
+    dots[mine] = d, sums[mine] = at.numbers(a, a.sums)[query];
     if (at.channel == 0 && at.own + mine < a.pixels) at.numbers(a, a.dots)[at.own + mine] = d;
   }
 
@@ -131,7 +134,7 @@ __device__ inline void queries(const Attention &a) {
   const auto probabilities = [&](int first) {
 #pragma unroll
     for (int i = 0; i < Tiles::rows; i++) {
-      const float sum = at.numbers(a, a.sums)[min(at.own + Tiles::row(i), a.pixels - 1)];
+      const float sum = sums[Tiles::row(i)];
 #pragma unroll
       for (int j = 0; j < s.columns; j++) {
         const float p = exp2(a.scale2 * s.at(i, j) - sum);
@@ -153,35 +156,38 @@ __device__ inline void queries(const Attention &a) {
     Tiles::template leave<1>(square_at, s);
     s = {};
   };
-  stream<Own>(a, steps.all,
-         [&](int first, int step, int half) { // queries and keys, dy and values; keys
+  const Rows<T> q(a, at, a.qkv), dy(a, at, a.dy);
+  stream<Own>(a, at, steps.all,
+         [&](int first, int step) { // queries and keys, dy and values; keys
            const int pair = step >= steps.pairs, single = step - 2 * steps.pairs;
-           if (single >= 0) return single_half<T>({a, at, a.qkv, 1}, at, first, single, half);
-           return pair_half<T>({a, at, pair > half ? a.dy : a.qkv, half ? 1 + pair : 0}, at, first, step - pair * steps.pairs, half);
+           if (single < 0) return pair_chunk(q.or_if(pair, dy), q.part(a, 1 + pair), first, step - pair * steps.pairs);
+           return single_chunk(q.part(a, 1), at, first, single);
          },
          [&](int first, int step, uint32_t chunk) {
            const int single = step - 2 * steps.pairs;
-           if (single < 0) Tiles::pair(s, chunk);
+           if (single < 0) tiles.pair(s, chunk);
            if (step == steps.pairs - 1) probabilities(first);
            if (single == -1) gradient();
-           if (single >= 0) Tiles::single(dq, square_at, single * single_rows<T>, chunk, a.channels - at.channel);
+           if (single >= 0) tiles.single(dq, square_at, single * single_rows<T>, chunk, a.channels - at.channel);
          });
   write<T, Own>(a, at, 0, dq);
 }
 
 // keys makes the gradients of keys and values: dsᵀ·q and pᵀ·dy.
 template <typename T, int Own>
-__device__ inline void keys(const Attention &a) {
+__device__ inline void keys(const Attention a) {
   using Tiles = Tile<T, Own>;
+  const Tiles tiles{};
   const Place at(a, Own);
   const Steps<T> steps(a, 2, 2);
   typename Tiles::Square s;
   typename Tiles::Sum dk, dv;
+  const float *sums = at.numbers(a, a.sums), *dots = at.numbers(a, a.dots);
   const auto probabilities = [&](int first) {
 #pragma unroll
     for (int j = 0; j < s.columns; j++) {
       const int query = first + Tiles::column(j);
-      const float sum = at.numbers(a, a.sums)[min(query, a.pixels - 1)];
+      const float sum = sums[min(query, a.pixels - 1)];
 #pragma unroll
       for (int i = 0; i < Tiles::rows; i++) {
         const float p = exp2(a.scale2 * s.at(i, j) - sum);
@@ -196,27 +202,28 @@ __device__ inline void keys(const Attention &a) {
     Tiles::take(p, square_at);
 #pragma unroll
     for (int j = 0; j < s.columns; j++) {
-      const float dot = at.numbers(a, a.dots)[min(first + Tiles::column(j), a.pixels - 1)];
+      const float dot = dots[min(first + Tiles::column(j), a.pixels - 1)];
 #pragma unroll
       for (int i = 0; i < Tiles::rows; i++) s.at(i, j) = p.at(i, j) * (s.at(i, j) - dot) * a.scale;
     }
     Tiles::template leave<1>(square_at + square_bytes<T, Own>, s);
     s = {};
   };
-  stream<Own>(a, steps.all,
-         [&](int first, int step, int half) { // keys and queries, values and dy; dy; queries
+  const Rows<T> q(a, at, a.qkv), dy(a, at, a.dy);
+  stream<Own>(a, at, steps.all,
+         [&](int first, int step) { // keys and queries, values and dy; dy; queries
            const int pair = step >= steps.pairs, single = step - 2 * steps.pairs, second = single >= single_steps<T>;
-           if (single >= 0) return single_half<T>({a, at, second ? a.qkv : a.dy, 0}, at, first, single - second * single_steps<T>, half);
-           return pair_half<T>({a, at, pair && half ? a.dy : a.qkv, half ? 0 : 1 + pair}, at, first, step - pair * steps.pairs, half);
+           if (single < 0) return pair_chunk(q.part(a, 1 + pair), q.or_if(pair, dy), first, step - pair * steps.pairs);
+           return single_chunk(dy.or_if(second, q), at, first, single - second * single_steps<T>);
          },
          [&](int first, int step, uint32_t chunk) {
            const int single = step - 2 * steps.pairs, second = single - single_steps<T>;
-           if (single < 0) Tiles::pair(s, chunk);
+           if (single < 0) tiles.pair(s, chunk);
            if (step == steps.pairs - 1) probabilities(first);
            if (single == -1) gradient(first);
            if (single < 0) return;
-           if (second < 0) return Tiles::single(dv, square_at, single * single_rows<T>, chunk, a.channels - at.channel);
-           Tiles::single(dk, square_at + square_bytes<T, Own>, second * single_rows<T>, chunk, a.channels - at.channel);
+           if (second < 0) return tiles.single(dv, square_at, single * single_rows<T>, chunk, a.channels - at.channel);
+           tiles.single(dk, square_at + square_bytes<T, Own>, second * single_rows<T>, chunk, a.channels - at.channel);
          });
   write<T, Own>(a, at, 1, dk);
   write<T, Own>(a, at, 2, dv);
@@ -227,7 +234,7 @@ __device__ inline void keys(const Attention &a) {
 
 // Blocks that are to fit on a multiprocessor bound the registers.
 KERNEL(forward, float, 64, f32, 1)
-KERNEL(queries, float, 64, f32, 2)
+KERNEL(queries, float, 64, f32, 1)
 KERNEL(keys, float, 64, f32, 1)
 KERNEL(forward, bf16, 64, bf16, 2)
 KERNEL(queries, bf16, 64, bf16, 2)

@@ -118,5 +118,5 @@ func (o grad) CUDA(l cuda.Launch) []cuda.Call {
 		g.sums = g.dots + cuda.Address(4*g.queries())
 		calls = append(calls, g.result(false))
 	}
-	return append(calls, g.call("queries", 1, 1, true), g.call("keys", 2, 0, true))
+	return append(calls, g.call("queries", 1, 2, true), g.call("keys", 2, 0, true))
 }

@@ -28,6 +28,17 @@ struct Attention {
   int32_t wanted;                  // 0: the sums alone
 };
 
+// again is x, which the compiler cannot know: it does not compute it anew in a loop, nor make a loop for every case.
+__device__ inline int again(int x) {
+  asm volatile("" : "+r"(x));
+  return x;
+}
+template <typename V>
+__device__ inline V *again(V *x) {
+  asm volatile("" : "+l"(x));
+  return x;
+}
+
 // Place is the work of a block: its own rows, from this one on, of one head of one image, and some channels of the result.
 struct Place {
   int image, head, own, channel;
@@ -41,20 +52,26 @@ struct Place {
   }
 
   // numbers of the queries.
-  __device__ float *numbers(const Attention &a, float *of) const { return of + int64_t(image * a.heads + head) * a.pixels; }
+  __device__ float *numbers(const Attention &a, float *of) const { return again(of + int64_t(image * a.heads + head) * a.pixels); }
 };
 
-// Rows are a part of a tensor, queries, keys or values (0, 1, 2) or all of it, of the head of a place.
+// Rows are a part of a tensor, queries, keys or values, or all of it, of the head of a place.
 template <typename T>
 struct Rows {
   const T *data;
-  int32_t pitch, vectors;
+  int32_t pitch; // bytes
 
-  __device__ Rows(const Attention &a, const Place &at, const View &v, int part = 0) : pitch(v.pitch), vectors(v.vectors) {
-    data = static_cast<const T *>(v.data) + int64_t(at.image * a.pixels) * v.pitch + (part * a.heads + at.head) * a.channels;
+  __device__ Rows(const T *data, int32_t pitch) : data(data), pitch(pitch) {}
+  __device__ Rows(const Attention &a, const Place &at, const View &v)
+      : data(again(static_cast<const T *>(v.data) + int64_t(at.image * a.pixels) * v.pitch + at.head * a.channels)), pitch(v.pitch * int(sizeof(T))) {}
+
+  // part is so many parts behind this one; or_if the others where that is so.
+  __device__ Rows part(const Attention &a, int n) const { return {data + n * a.heads * a.channels, pitch}; }
+  __device__ Rows or_if(bool so, const Rows &o) const { return {so ? o.data : data, so ? o.pitch : pitch}; }
+
+  __device__ const T *at(int row, int channel) const {
+    return reinterpret_cast<const T *>(reinterpret_cast<const uint8_t *>(data + channel) + int64_t(row) * pitch);
   }
-
-  __device__ const T *at(int row, int channel) const { return data + int64_t(row) * pitch + channel; }
 };
 
 // A chunk is 16 KB: of two operands 128 bytes of the channels of 64 rows each, to multiply rows by
@@ -76,49 +93,56 @@ constexpr int square_at = 2 * chunk_bytes;
 template <typename V>
 __device__ inline V &shared(uint32_t at) { return *reinterpret_cast<V *>(memory + at); }
 
-// again is x, which the compiler cannot know: it would make a loop of its own for every case.
-__device__ inline int again(int x) {
-  asm volatile("mov.u32 %0, %0;" : "+r"(x));
-  return x;
-}
-
 __device__ inline uint32_t bits_of(float x) { return __float_as_uint(x); }
 __device__ inline uint32_t bits_of(bf16 x) { return x.bits; }
 
-// Half is that of a chunk: rows from first on, channels from channel on.
-template <typename T>
-struct Half {
-  Rows<T> rows;
-  int first, channel;
-  bool pair; // 128 bytes of a row, or all channels of the result
-  bool own;  // of own rows
-
-  // copy brings it to shared memory. What does not exist is 0, or left out where 64 channels or more are lacking at the end of a single row.
-  template <int Own>
-  __device__ void copy(const Attention &a, uint32_t to) const {
-    constexpr int whole = width * sizeof(T), log = whole == 512 ? 5 : 6; // pieces of 16 bytes
-    static_assert(whole == 512 || whole == 1024, "or another logarithm");
-    const int shift = pair ? 3 : log, mask = (1 << shift) - 1, count = Own < tile && own ? Own * 8 : operand_bytes / 16;
-    if (rows.vectors) {
+// copy brings so many rows to shared memory, Bytes of each. What does not exist is 0; nothing is read there. A thread has
+// one piece of 16 bytes of every so many rows, whose addresses differ by constants.
+template <typename T, int Own, int Bytes, int Count>
+__device__ inline void copy(const Attention &a, const Rows<T> &rows, int first, int channel, uint32_t to) {
+  constexpr int pieces = Bytes / 16, step = threads<Own> / pieces;
+  const int row = threadIdx.x / pieces, piece = threadIdx.x % pieces, c = channel + piece * vector<T>;
+  const int bytes = max(0, min(16, (a.channels - c) * int(sizeof(T)))), left = a.pixels - first - row;
+  const T *from = rows.at(first + row, c);
+  to += shared_address(memory);
 #pragma unroll
-      for (int n = 0; n < operand_bytes / 16 / threads<Own>; n++) {
-        const int i = n * threads<Own> + threadIdx.x;
-        if (Own < tile && i >= count) break;
-        const int row = i >> shift, piece = i & mask, c = channel + piece * vector<T>;
-        if (!pair && c >= (a.channels + 63) / 64 * 64) continue;
-        const int exist = first + row < a.pixels ? max(0, a.channels - c) : 0;
-        const uint32_t at = (row << shift) + (piece ^ (row & 7)); // wide_offset
-        copy_async(shared_address(memory) + to + at * 16, rows.at(exist ? first + row : 0, exist ? c : 0), min(16, exist * int(sizeof(T))));
+  for (int n = 0; n < Count; n += step) {
+    const uint32_t at = step % 8 ? wide_offset<Bytes>(row + n, piece) : wide_offset<Bytes>(row, piece) + n * Bytes;
+    copy_async(to + at, reinterpret_cast<const uint8_t *>(from) + int64_t(n) * rows.pitch, n < left ? bytes : 0);
+  }
+}
+
+// Chunk says what a chunk is: channels of own rows and of others, a pair; or rows of others alone, all channels of the result.
+template <typename T>
+struct Chunk {
+  bool pair;
+  Rows<T> own, others;
+  int first, channel;
+
+  // bring copies it to shared memory, but for 64 channels and more that are lacking at the end of a single row.
+  template <int Own>
+  __device__ void bring(const Attention &a, const Place &at, uint32_t to) const {
+    constexpr int row_bytes = width * sizeof(T), log = row_bytes == 512 ? 5 : 6, each = 4 / sizeof(T);
+    static_assert(row_bytes == 512 || row_bytes == 1024, "or another logarithm");
+    if (a.qkv.vectors && a.dy.vectors) {
+      if (pair) {
+        copy<T, Own, pair_bytes, Own>(a, own, at.own, channel, to);
+        copy<T, Own, pair_bytes, tile>(a, others, first, channel, to + operand_bytes);
+      } else if (channel + int(threadIdx.x % (row_bytes / 16) * vector<T>) < (a.channels + 63) / 64 * 64) {
+        copy<T, Own, row_bytes, single_rows<T>>(a, others, first, channel, to);
       }
       return;
     }
-    constexpr int each = 4 / sizeof(T);
+    const int shift = pair ? 3 : log;
 #pragma unroll 1
-    for (int i = threadIdx.x; i < count * 4; i += threads<Own>) { // words
-      const int row = i >> (shift + 2), piece = i >> 2 & mask, c = channel + piece * vector<T> + i % 4 * each;
+    for (int i = threadIdx.x; i < chunk_bytes / 4; i += threads<Own>) { // words
+      const int row = i >> (shift + 2), piece = i >> 2 & ((1 << shift) - 1), c = channel + piece * vector<T> + i % 4 * each;
+      const bool mine = pair && row < tile;
+      if (Own < tile && mine && row >= Own) continue;
+      const int r = mine ? at.own + row : first + row - pair * tile;
       uint32_t word = 0;
-      if (first + row < a.pixels && c < a.channels) {
-        const T *from = rows.at(first + row, c);
+      if (r < a.pixels && c < a.channels) {
+        const T *from = others.or_if(mine, own).at(r, c);
         word = bits_of(from[0]);
         if (each > 1 && c + 1 < a.channels) word |= bits_of(from[1]) << 16;
       }
@@ -126,6 +150,16 @@ struct Half {
     }
   }
 };
+
+// Chunks that pairs and single operands have at a step of theirs.
+template <typename T>
+__device__ inline Chunk<T> pair_chunk(const Rows<T> &own, const Rows<T> &others, int first, int step) {
+  return {true, own, others, first, step * pair_channels<T>};
+}
+template <typename T>
+__device__ inline Chunk<T> single_chunk(const Rows<T> &others, const Place &at, int first, int step) {
+  return {false, others, others, first + step * single_rows<T>, at.channel};
+}
 
 // Steps of a tile of others: chunks of all channels of every pair of operands; then chunks of all rows of every single one.
 template <typename T>
@@ -136,35 +170,25 @@ struct Steps {
   }
 };
 
-// Own and other rows of a pair, by half; rows of a single operand.
-template <typename T>
-__device__ inline Half<T> pair_half(const Rows<T> &rows, const Place &at, int first, int step, int half) {
-  return {rows, half ? first : at.own, step * pair_channels<T>, true, half == 0};
-}
-template <typename T>
-__device__ inline Half<T> single_half(const Rows<T> &rows, const Place &at, int first, int step, int half) {
-  return {rows, first + step * single_rows<T> + half * (single_rows<T> / 2), at.channel, false, false};
-}
-
 // stream visits the chunks of all tiles of others: visit(first, step, chunk). While a chunk is visited the next is on
-// its way: the halves that half(first, step, 0 and 1) says. All threads see in a visit what was stored to shared memory in the one before.
-template <int Own, typename Halves, typename Visit>
-__device__ inline void stream(const Attention &a, int steps, Halves half, Visit visit) {
-  int first = 0, step = -1, slot = 0;
+// its way, which next(first, step) describes. All threads see in a visit what was stored to shared memory in the one before.
+template <int Own, typename Next, typename Visit>
+__device__ inline void stream(const Attention &a, const Place &at, int steps, Next next, Visit visit) {
+  int first = 0, step = -1;
+  uint32_t chunk = 0;
 #pragma unroll 1
   while (first < a.pixels) {
     copy_wait<0>();
     __syncthreads();
     const bool last = step + 1 == steps;
-    const int next_first = last ? first + tile : first, next = last ? 0 : step + 1;
+    const int next_first = last ? first + tile : first, next_step = last ? 0 : step + 1;
     if (next_first < a.pixels) {
-#pragma unroll 1
-      for (int i = 0; i < 2; i++) half(next_first, next, i).template copy<Own>(a, slot * chunk_bytes + i * operand_bytes);
+      next(next_first, next_step).template bring<Own>(a, at, chunk);
       copy_commit();
     }
-    slot ^= 1;
-    if (step >= 0) visit(first, step, slot * chunk_bytes);
-    if (++step == steps) step = 0, first += tile;
+    chunk ^= chunk_bytes;
+    if (step >= 0) visit(first, step, chunk);
+    first = next_first, step = next_step;
   }
 }
 
@@ -192,19 +216,22 @@ struct Tile<bf16, Own> {
   __device__ static int row(int i) { return top() + lane() / 4 + i * 8; }
   __device__ static int column(int j) { return j / 4 * 64 + left() + j / 2 % 2 * 8 + lane() % 4 * 2 + j % 2; }
 
-  __device__ static void load_a(uint32_t (&r)[4], uint32_t a, int i, int k) {
-    ldmatrix<false>(r, shared_address(memory) + a + wide_offset<pair_bytes>(top() + i * 16 + lane() % 16, k / 8 + lane() / 16));
-  }
+  // Where fragments begin, of own rows of 128 bytes, of others, and of single rows. Those of other channels are there up to
+  // an exclusive or, those of 16 rows more at a constant distance.
+  const uint32_t own_at = again(shared_address(memory) + wide_offset<pair_bytes>(top() + lane() % 16, lane() / 16));
+  const uint32_t other_at = again(shared_address(memory) + operand_bytes + wide_offset<pair_bytes>(left() + lane() % 8 + lane() / 16 * 8, lane() / 8 % 2));
+  const uint32_t single_at = shared_address(memory) + wide_offset<width * 2>(lane() % 16, left() / 8 + lane() / 16);
 
   // pair adds the product of own rows by other rows of a chunk.
-  __device__ static void pair(Square &s, uint32_t chunk) {
-#pragma unroll 2
+  __device__ void pair(Square &s, uint32_t chunk) const {
+    const uint32_t own = own_at + chunk, other = other_at + chunk;
+#pragma unroll
     for (int k = 0; k < pair_channels<bf16>; k += 16) {
       uint32_t x[4], y[4];
-      ldmatrix<false>(y, shared_address(memory) + chunk + operand_bytes + wide_offset<pair_bytes>(left() + lane() % 8 + lane() / 16 * 8, k / 8 + lane() / 8 % 2));
+      ldmatrix<false>(y, other ^ 2 * k);
 #pragma unroll
       for (int i = 0; i < strips; i++) {
-        load_a(x, chunk, i, k);
+        ldmatrix<false>(x, (own ^ 2 * k) + i * 16 * pair_bytes);
         mma(s.v[i][0], x, y[0], y[1]);
         mma(s.v[i][1], x, y[2], y[3]);
       }
@@ -212,19 +239,24 @@ struct Tile<bf16, Own> {
   }
 
   // single adds the product of columns of a square, from this one on, by the rows of a chunk, of which so many columns exist.
-  __device__ static void single(Sum &sum, uint32_t square, int from, uint32_t chunk, int exist) {
-#pragma unroll 1
-    for (int k = 0; k < single_rows<bf16>; k += 16) {
-      uint32_t x[strips][4];
+  __device__ void single(Sum &sum, uint32_t square, int from, uint32_t chunk, int exist) const {
+    constexpr int count = single_rows<bf16> / 16;
+    const uint32_t own = (own_at + square) ^ 2 * from, other = single_at + chunk;
+    uint32_t x[count][strips][4];
 #pragma unroll
-      for (int i = 0; i < strips; i++) load_a(x[i], square, i, from + k);
+    for (int k = 0; k < count; k++) {
 #pragma unroll
-      for (int j = 0; j < width / 64; j++) {
-        if (j * 64 >= again(exist)) break;
+      for (int i = 0; i < strips; i++) ldmatrix<false>(x[k][i], (own ^ 32 * k) + i * 16 * pair_bytes);
+    }
+#pragma unroll
+    for (int j = 0; j < width / 64; j++) {
+      if (j * 64 >= exist) break;
+#pragma unroll
+      for (int k = 0; k < count; k++) {
         uint32_t y[4];
-        ldmatrix<true>(y, shared_address(memory) + chunk + wide_offset<width * 2>(k + lane() % 16, j * 8 + left() / 8 + lane() / 16));
+        ldmatrix<true>(y, other + k * 16 * width * 2 + j * 128);
 #pragma unroll
-        for (int i = 0; i < strips; i++) mma(sum.v[i][2 * j], x[i], y[0], y[1]), mma(sum.v[i][2 * j + 1], x[i], y[2], y[3]);
+        for (int i = 0; i < strips; i++) mma(sum.v[i][2 * j], x[k][i], y[0], y[1]), mma(sum.v[i][2 * j + 1], x[k][i], y[2], y[3]);
       }
     }
   }
@@ -233,11 +265,12 @@ struct Tile<bf16, Own> {
   template <int Quarters, typename Of>
   __device__ static void leave(uint32_t to, Of &v, int part = 0) {
     const uint32_t at = to + wide_offset<Quarters * 128>(row(0), column(0) / 8) + lane() % 4 * 4;
+    uint32_t *even = &shared<uint32_t>(at), *odd = &shared<uint32_t>(at ^ 16);
 #pragma unroll
     for (int i = 0; i < rows; i++) {
 #pragma unroll
       for (int j = 0; j < 4 * Quarters; j += 2) { // column(2) is in the next piece, row(1) and column(4) at the same one of eight
-        shared<uint32_t>((j % 4 ? at ^ 16 : at) + i * 8 * Quarters * 128 + j / 4 * 128) = narrow2(v.at(i, part * 4 * Quarters + j), v.at(i, part * 4 * Quarters + j + 1));
+        (j % 4 ? odd : even)[(i * 8 * Quarters + j / 4) * 32] = narrow2(v.at(i, part * 4 * Quarters + j), v.at(i, part * 4 * Quarters + j + 1));
       }
     }
   }
@@ -245,8 +278,9 @@ struct Tile<bf16, Own> {
   // take reads what leave has left of a square.
   __device__ static void take(Square &v, uint32_t from) {
     const uint32_t at = from + wide_offset<128>(row(0), column(0) / 8) + lane() % 4 * 4;
+    const uint32_t *even = &shared<uint32_t>(at), *odd = &shared<uint32_t>(at ^ 16);
 #pragma unroll
-    for (int i = 0; i < rows; i++) widen2(v.at(i, 0), v.at(i, 1), shared<uint32_t>(at + i * 8 * 128)), widen2(v.at(i, 2), v.at(i, 3), shared<uint32_t>((at ^ 16) + i * 8 * 128));
+    for (int i = 0; i < rows; i++) widen2(v.at(i, 0), v.at(i, 1), even[i * 8 * 32]), widen2(v.at(i, 2), v.at(i, 3), odd[i * 8 * 32]);
   }
 };
 
@@ -269,7 +303,7 @@ struct Tile<float, 64> {
   __device__ static int row(int i) { return down() * 4 + i; }
   __device__ static int column(int j) { return across() + 16 * j; } // of a square
 
-  __device__ static void pair(Square &s, uint32_t chunk) {
+  __device__ void pair(Square &s, uint32_t chunk) const {
 #pragma unroll 1
     for (int piece = 0; piece < pair_bytes / 16; piece++) {
       float x[4][4];
@@ -288,7 +322,7 @@ struct Tile<float, 64> {
     }
   }
 
-  __device__ static void single(Sum &sum, uint32_t square, int from, uint32_t chunk, int exist) {
+  __device__ void single(Sum &sum, uint32_t square, int from, uint32_t chunk, int exist) const {
 #pragma unroll 1
     for (int k = 0; k < single_rows<float>; k++) {
       float x[4];
@@ -337,19 +371,18 @@ struct Tile<float, 64> {
 template <typename T, int Own>
 __device__ inline void write(const Attention &a, const Place &at, int part, typename Tile<T, Own>::Sum &sum) {
   constexpr int quarters = 2 * chunk_bytes / (64 * 64 * sizeof(T)), columns = quarters * 64, pieces = columns / vector<T>;
-  const Rows<T> out(a, at, a.out, part);
+  const Rows<T> out = Rows<T>(a, at, a.out).part(a, part);
 #pragma unroll
   for (int n = 0; n < width / columns; n++) {
     __syncthreads();
     Tile<T, Own>::template leave<quarters>(0, sum, n);
     __syncthreads();
+    const int piece = threadIdx.x % pieces, c = at.channel + n * columns + piece * vector<T>, rows = c < a.channels ? min(Own, a.pixels - at.own) : 0;
 #pragma unroll 1
-    for (int i = threadIdx.x; i < Own * pieces; i += threads<Own>) {
-      const int row = at.own + i / pieces, c = at.channel + n * columns + i % pieces * vector<T>;
-      if (row >= a.pixels || c >= a.channels) continue;
-      T *to = const_cast<T *>(out.at(row, c));
-      const uint32_t from = wide_offset<columns * int(sizeof(T))>(i / pieces, i % pieces);
-      if (out.vectors && c + vector<T> <= a.channels) {
+    for (int row = threadIdx.x / pieces; row < rows; row += threads<Own> / pieces) {
+      T *to = const_cast<T *>(out.at(at.own + row, c));
+      const uint32_t from = wide_offset<columns * int(sizeof(T))>(row, piece);
+      if (a.out.vectors && c + vector<T> <= a.channels) {
         *reinterpret_cast<uint4 *>(to) = shared<uint4>(from);
         continue;
       }
