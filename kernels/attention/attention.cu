@@ -78,7 +78,7 @@ __device__ inline void forward(const Attention a) {
          [&](int first, int step, uint32_t chunk) {
            if (step < steps.pairs) tiles.pair(s, chunk);
            if (step == steps.pairs - 1) softmax(first);
-           if (step >= steps.pairs) tiles.single(out, square_at, (step - steps.pairs) * single_rows<T>, chunk, a.channels - at.channel);
+           if (step >= steps.pairs) tiles.single(out, square_at, (step - steps.pairs) * single_rows<T>, chunk, at.exist);
          });
 
   join_rows<Tiles>(sum, parts + 4 * Own, [](float x, float y) { return x + y; });
@@ -168,7 +168,7 @@ __device__ inline void queries(const Attention a) {
            if (single < 0) tiles.pair(s, chunk);
            if (step == steps.pairs - 1) probabilities(first);
            if (single == -1) gradient();
-           if (single >= 0) tiles.single(dq, square_at, single * single_rows<T>, chunk, a.channels - at.channel);
+           if (single >= 0) tiles.single(dq, square_at, single * single_rows<T>, chunk, at.exist);
          });
   write<T, Own>(a, at, 0, dq);
 }
@@ -187,12 +187,9 @@ __device__ inline void keys(const Attention a) {
 #pragma unroll
     for (int j = 0; j < s.columns; j++) {
       const int query = first + Tiles::column(j);
-      const float sum = sums[min(query, a.pixels - 1)];
+      const float sum = query < a.pixels ? sums[query] : __int_as_float(0x7f800000); // ∞: none of a query that is not there
 #pragma unroll
-      for (int i = 0; i < Tiles::rows; i++) {
-        const float p = exp2(a.scale2 * s.at(i, j) - sum);
-        s.at(i, j) = query < a.pixels ? p : 0;
-      }
+      for (int i = 0; i < Tiles::rows; i++) s.at(i, j) = exp2(a.scale2 * s.at(i, j) - sum);
     }
     Tiles::template leave<1>(square_at, s);
     s = {};
@@ -222,8 +219,8 @@ __device__ inline void keys(const Attention a) {
            if (step == steps.pairs - 1) probabilities(first);
            if (single == -1) gradient(first);
            if (single < 0) return;
-           if (second < 0) return tiles.single(dv, square_at, single * single_rows<T>, chunk, a.channels - at.channel);
-           tiles.single(dk, square_at + square_bytes<T, Own>, second * single_rows<T>, chunk, a.channels - at.channel);
+           if (second < 0) return tiles.single(dv, square_at, single * single_rows<T>, chunk, at.exist);
+           tiles.single(dk, square_at + square_bytes<T, Own>, second * single_rows<T>, chunk, at.exist);
          });
   write<T, Own>(a, at, 1, dk);
   write<T, Own>(a, at, 2, dv);

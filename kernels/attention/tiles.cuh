@@ -41,14 +41,15 @@ __device__ inline V *again(V *x) {
 
 // Place is the work of a block: its own rows, from this one on, of one head of one image, and some channels of the result.
 struct Place {
-  int image, head, own, channel;
+  int image, head, own, channel, exist; // channels from this one on
 
   __device__ Place(const Attention &a, int rows) {
     const int at = blockIdx.x / a.tiles;
     own = (blockIdx.x - at * a.tiles) * rows;
     image = at / a.heads;
     head = at - image * a.heads;
-    channel = blockIdx.y * width;
+    channel = again(blockIdx.y * width);
+    exist = again(a.channels - channel);
   }
 
   // numbers of the queries.
