@@ -71,7 +71,7 @@ func TestAbsurdNumbers(t *testing.T) {
 // judge runs a command line that is refused at once, or runs.
 func judge(t *testing.T, args []string) {
 	t.Helper()
-	const patience, mib = 300 * time.Millisecond, 1 << 20
+	const patience, mib = 100 * time.Millisecond, 1 << 20
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var before, after runtime.MemStats
