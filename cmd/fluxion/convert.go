@@ -235,8 +235,15 @@ func (r converted) inDiffusers() string {
 		return fmt.Sprintf("DiffusionPipeline.from_pretrained(%q, trust_remote_code=True)(): no pipeline of diffusers calls such a network, so %s does", r.Out, model.PipelineFile)
 	}
 	text := fmt.Sprintf("DiffusionPipeline.from_pretrained(%q)()", r.Out)
+	slow := ""
+	if p.Steps >= 1000 {
+		slow = fmt.Sprintf(" in %d steps, or as many as num_inference_steps says", p.Steps)
+	}
 	if p.Labels != "" {
-		text += fmt.Sprintf(" makes images of any label; %s says how those of one are made", filepath.Join(r.Out, model.CardFile))
+		return text + " makes images of any label" + slow + fmt.Sprintf("; %s says how those of one are made", filepath.Join(r.Out, model.CardFile))
+	}
+	if slow != "" {
+		text += " makes images" + slow
 	}
 	return text
 }

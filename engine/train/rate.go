@@ -41,7 +41,11 @@ func (s Settings) warmupNotes() []string {
 	for at := int64(0); at < s.Images; at += max(int64(s.Batch), s.Images/1000) {
 		highest = max(highest, s.learningRate(at))
 	}
-	return []string{fmt.Sprintf("the learning rate rises over %d images (--warmup), and the run has %d: it comes to %.2g of the %g that --lr says; want --warmup %d, a tenth of the run", s.Warmup, s.Images, highest, s.LR, s.Images/10)}
+	reached := " in all"
+	if highest < 0.99*s.LR {
+		reached = fmt.Sprintf(": it comes to %.2g of the %g that --lr says", highest, s.LR)
+	}
+	return []string{fmt.Sprintf("the learning rate rises over %d images (--warmup), and the run has %d%s; want --warmup %d, a tenth of the run", s.Warmup, s.Images, reached, s.Images/10)}
 }
 
 // above is a share that falls to 0, lifted so that it falls to lr_end.

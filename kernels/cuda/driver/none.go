@@ -9,7 +9,7 @@ import (
 )
 
 func nvidia() (cuda.Driver, error) {
-	return nil, errors.New("this program was built without its GPU path: build it with -tags gpu (a C compiler and cuda.h are needed, see scripts/gpu-env.sh)")
+	return nil, errors.New("this program was built without its GPU path: scripts/build-gpu.sh FILE builds one with it")
 }
 
 func simulated() (cuda.Driver, error) { return simulator().Direct(), nil }
