@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
@@ -208,6 +210,11 @@ func (o *sampleOptions) verifyArray(ctx context.Context, face console.Face, dev 
 		}
 		if !slices.Equal(values, made[i*size:][:size]) {
 			wrong = append(wrong, fmt.Sprintf("sample %d", seed))
+		}
+	}
+	if len(wrong) == 0 && strings.EqualFold(filepath.Ext(o.out), ".npz") {
+		if err := data.CheckNPZ(o.out); err != nil {
+			return err
 		}
 	}
 	return o.verified(face, o.out, len(own), len(again), wrong)

@@ -147,9 +147,14 @@ func TestArrayParts(t *testing.T) {
 	}
 	again := data.Spread(7, 1, 0)                      // the one that is made again
 	body := strings.Index(string(file), "NUMPY") + 127 // behind the header of the first array
-	file[body+again*8*8*3*4+1]++
-	if err := os.WriteFile(many, file, 0o666); err != nil {
-		t.Fatal(err)
+	change := func(sample int) {
+		file[body+sample*8*8*3*4+1]++
+		if err := os.WriteFile(many, file, 0o666); err != nil {
+			t.Fatal(err)
+		}
 	}
+	change((again + 1) % 7)
+	bad("is not whole", "--out", many, "--verify")
+	change(again)
 	bad("of 1 pictures that were made again are not what is made here", "--out", many, "--verify")
 }

@@ -126,7 +126,10 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) error {
 	if err := o.askedOf(collective.Size()); err != nil {
 		return fault.Usage(err)
 	}
-	group, err := collective.Open(console.Note)
+	group, err := joinGroup(ctx)
+	if stopped := context.Cause(ctx); stopped != nil && err != nil {
+		return stopped
+	}
 	if errors.As(err, new(*collective.LostError)) {
 		return err
 	}
@@ -138,6 +141,26 @@ func (o *trainOptions) run(ctx context.Context, out io.Writer) error {
 	}
 	err = tell(group, os.Stderr, resumes(o.runIn(ctx, out, group), o.again()))
 	return errors.Join(err, group.Close(false))
+}
+
+// joinGroup waits for the other processes until ctx is done. Then nobody waits any longer, for the
+// process ends.
+func joinGroup(ctx context.Context) (collective.Group, error) {
+	type joined struct {
+		group collective.Group
+		err   error
+	}
+	met := make(chan joined, 1)
+	go func() {
+		group, err := collective.Open(console.Note)
+		met <- joined{group, err}
+	}()
+	select {
+	case j := <-met:
+		return j.group, j.err
+	case <-ctx.Done():
+		return collective.Group{}, context.Cause(ctx)
+	}
 }
 
 // askedOf says before others are waited for what so many processes cannot do.

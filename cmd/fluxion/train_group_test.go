@@ -226,6 +226,29 @@ func TestGroupStopped(t *testing.T) {
 	}
 }
 
+// TestStoppedAlone: a signal ends a process that still waits for the others.
+func TestStoppedAlone(t *testing.T) {
+	dir := t.TempDir()
+	p := program(t, with(groupArgs, "--out", filepath.Join(dir, "run"))...)
+	p.Env = append(p.Env, collective.Variable+"=0/2:"+dir)
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(dir, "0")); err == nil {
+			break
+		}
+	}
+	begin := time.Now()
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	err := p.Wait()
+	if code := p.ProcessState.ExitCode(); code != exitSignal+int(syscall.SIGTERM) || time.Since(begin) > 5*time.Second {
+		t.Errorf("exit code %d after %v: %v", code, time.Since(begin), err)
+	}
+}
+
 // TestGroupMixed: what the processes do not have in common is told before anything is done,
 // with the name of the odd one.
 func TestGroupMixed(t *testing.T) {
