@@ -446,7 +446,7 @@ func (d *latents) Read(i int, e *Example) error {
 	own := SizeOf(d, i)
 	n := own.Height * own.Width * d.Channels
 	if n != len(e.Floats) {
-		return &Error{Path: d.dir, Problem: fmt.Sprintf("latent %d is of %v, and is wanted in another shape", i, own)}
+		return otherShape(d.dir, "latent", i, own)
 	}
 	all, _ := s.element(at)
 	size := n * all[0].size

@@ -196,11 +196,16 @@ func (d *arrays) takeRange(asked Range) error {
 	return nil
 }
 
+// otherShape refuses an image of a set that keeps several shapes where all are to have one.
+func otherShape(path, what string, i int, size Size) error {
+	return &Error{Path: path, Problem: fmt.Sprintf("%s %d is of %v: it keeps several shapes, and one is wanted of all; want the pictures that it was made of, which are brought to one", what, i, size)}
+}
+
 func (d *arrays) Read(i int, e *Example) error {
 	raw := e.Bytes
 	_, _, size := d.element(i)
 	if n := size.Height * size.Width * d.shape.channels; n != e.Len() {
-		return &Error{Path: d.images.name, Problem: fmt.Sprintf("image %d is of %v, and is wanted in another shape", i, size)}
+		return otherShape(d.images.name, "image", i, size)
 	}
 	if d.Kind() == Floats {
 		n := e.Len() * d.images.size
