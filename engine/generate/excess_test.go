@@ -50,25 +50,10 @@ func runExcess(t *testing.T, d device.Device, batch int) [][]byte {
 	t.Helper()
 	r := excessive(t)
 	config, weights := small(t, false, 1)
-	step, err := NewStep(Options{
+	g, free := loaded(t, d, Options{
 		Network: config, Height: 8, Width: 8, Batch: batch, Guided: true, Unlimited: true, Calls: len(r.Table.Rows), Target: d.Target(), Precision: number.Float32,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	memory, err := d.Alloc(step.Sizes())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer memory.Free()
-	if err := memory.Write(step.Weights, 0, weights); err != nil {
-		t.Fatal(err)
-	}
-	g, err := step.Load(d, memory)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer g.Free()
+	}, weights)
+	defer free()
 	var pictures [][]byte
 	if err := g.Run(context.Background(), r, func(_ int, s Sample) error {
 		pixels := s.Pixels

@@ -38,26 +38,11 @@ func (u unfit) run(t *testing.T, d device.Device, precision number.Type) (made i
 	}
 	guidance := u.limits
 	guidance.Scale = u.guidance
-	step, err := NewStep(Options{
+	g, free := loaded(t, d, Options{
 		Network: config, Height: 8, Width: 8, Batch: 2, Guided: u.guidance != 1, Reduced: guidance.Reduces(), Slots: 2, Calls: len(table.Rows),
 		Target: d.Target(), Precision: precision,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	memory, err := d.Alloc(step.Sizes())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer memory.Free()
-	if err := memory.Write(step.Weights, 0, weights); err != nil {
-		t.Fatal(err)
-	}
-	g, err := step.Load(d, memory)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer g.Free()
+	}, weights)
+	defer free()
 	r := Request{Table: table, Adaptive: adaptive, Seeds: []int64{4, 5}, Classes: []int{0, 1}, NullClass: classes, Guidance: guidance, Clip: u.clip}
 	err = g.Run(context.Background(), r, func(int, Sample) error { made++; return nil })
 	return made, err

@@ -64,25 +64,10 @@ func (c translation) run(t *testing.T) map[int64][]byte {
 	}
 	table, adaptive := c.plan(t)
 	config, weights := c.network(t)
-	step, err := NewStep(Options{
+	g, free := loaded(t, c.device, Options{
 		Network: config, Height: 8, Width: 8, Batch: c.batch, Guided: c.guidance.Scale != 1, Calls: len(table.Rows), Target: c.device.Target(), Precision: number.Float32,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	memory, err := c.device.Alloc(step.Sizes())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer memory.Free()
-	if err := memory.Write(step.Weights, 0, weights); err != nil {
-		t.Fatal(err)
-	}
-	g, err := step.Load(c.device, memory)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer g.Free()
+	}, weights)
+	defer free()
 	r := Request{Table: table, Adaptive: adaptive, Seed: 9, Seeds: c.seeds, NullClass: classes, Guidance: c.guidance}
 	for _, seed := range c.seeds {
 		r.Classes = append(r.Classes, int(seed%classes))

@@ -118,23 +118,8 @@ func TestLearned(t *testing.T) {
 	n, weights := learns(t)
 	run := func(d device.Device, batch int, guidance float64, seeds ...int64) (values []float32) {
 		t.Helper()
-		step, err := NewStep(Options{Network: n, Height: 8, Width: 8, Batch: batch, Guided: guidance != 1, Spread: true, Calls: 4, Target: d.Target(), Precision: number.Float32})
-		if err != nil {
-			t.Fatal(err)
-		}
-		memory, err := d.Alloc(step.Sizes())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer memory.Free()
-		if err := memory.Write(step.Weights, 0, weights); err != nil {
-			t.Fatal(err)
-		}
-		g, err := step.Load(d, memory)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer g.Free()
+		g, free := loaded(t, d, Options{Network: n, Height: 8, Width: 8, Batch: batch, Guided: guidance != 1, Spread: true, Calls: 4, Target: d.Target(), Precision: number.Float32}, weights)
+		defer free()
 		r := Request{Table: learnedTable(t), Seed: 9, Seeds: seeds, NullClass: classes, Guidance: Guidance{Scale: guidance}}
 		for _, seed := range seeds {
 			r.Classes = append(r.Classes, int(seed%classes))

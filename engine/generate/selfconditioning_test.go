@@ -3,6 +3,7 @@ package generate
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"testing"
@@ -37,6 +38,30 @@ type conditioned struct {
 }
 
 const imageValues = 8 * 8 * 3
+
+// loaded is a step on a device, with these weights, until free is called.
+func loaded(t *testing.T, d device.Device, o Options, weights []float32) (g *Generator, free func()) {
+	t.Helper()
+	step, err := NewStep(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, err := d.Alloc(step.Sizes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := memory.Write(step.Weights, 0, weights); err != nil {
+		t.Fatal(err)
+	}
+	if g, err = step.Load(d, memory); err != nil {
+		t.Fatal(err)
+	}
+	return g, func() {
+		if err := errors.Join(g.Free(), memory.Free()); err != nil {
+			t.Error(err)
+		}
+	}
+}
 
 // small is a network of random weights, no layer of which is silent.
 func small(t *testing.T, conditioned bool, seed uint64) (unet.Config, []float32) {
