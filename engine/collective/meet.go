@@ -82,11 +82,13 @@ func (e *encounter) meet() (Group, error) {
 // host is what the first process does.
 func (e *encounter) host() error {
 	e.addresses[0] = e.first
-	go e.look()
+	met := make(chan struct{})
+	go e.look(met)
 	failed := e.answer(1)
 	for failed == nil && e.forget() {
 		failed = e.answer(1)
 	}
+	close(met)
 	for r, c := range e.peers {
 		switch {
 		case c == nil:

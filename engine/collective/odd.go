@@ -37,11 +37,20 @@ func (r reply) err() error {
 }
 
 // look asks where the others look for the first process whether that is this one: another
-// may believe so of itself on another machine.
-func (e *encounter) look() {
-	if err := e.ask(); err != nil {
-		e.twice.Store(&err)
-		_ = e.at.SetDeadline(time.Now()) // whoever waits there learns of it
+// may believe so of itself on another machine, or have begun at the same moment and taken the
+// name of its socket away. So it asks until the others have come.
+func (e *encounter) look(met <-chan struct{}) {
+	for {
+		if err := e.ask(); err != nil {
+			e.twice.Store(&err)
+			_ = e.at.SetDeadline(time.Now()) // whoever waits there learns of it
+			return
+		}
+		select {
+		case <-met:
+			return
+		case <-time.After(time.Second):
+		}
 	}
 }
 
