@@ -14,7 +14,6 @@ import (
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/cmd/fluxion/internal/moments"
-	"fluxion/cmd/fluxion/internal/second"
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data"
 	"fluxion/data/durable"
@@ -143,9 +142,6 @@ func (o *evalOptions) run(ctx context.Context, face console.Face, args []string)
 	if err := j.open(sides); err != nil {
 		return err
 	}
-	if second.Asked() != nil {
-		return j.collectAgain(ctx)
-	}
 	if err := errors.Join(j.check(), moments.Room(o.save), roomForSheet("--nearest", o.nearest, sheetText)); err != nil {
 		return err
 	}
@@ -181,16 +177,6 @@ func (o *evalOptions) run(ctx context.Context, face console.Face, args []string)
 		}
 	}
 	return j.show(sets, values, pairs, copies, time.Since(begin))
-}
-
-// collectAgain looks at the images for nobody.
-func (j *judging) collectAgain(ctx context.Context) error {
-	for i, s := range j.sides {
-		if _, err := j.collect(ctx, s, j.needs[i]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // choose resolves the names of the command line: what to compute, and of which features.

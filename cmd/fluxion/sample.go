@@ -15,7 +15,6 @@ import (
 	"fluxion/cmd/fluxion/internal/machine"
 	"fluxion/cmd/fluxion/internal/outdir"
 	"fluxion/cmd/fluxion/internal/samples"
-	"fluxion/cmd/fluxion/internal/second"
 	"fluxion/cmd/fluxion/internal/settings"
 	"fluxion/data"
 	"fluxion/data/durable"
@@ -243,11 +242,8 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	if j.noise, err = o.noiseFlags.read(whole, j.size, o.seed); err != nil {
 		return err
 	}
-	again := second.Asked() != nil && !o.verifies // which makes images, and keeps none
-	if !again {
-		if err := j.noise.save(o.disk, o.saveNoise, j.size); err != nil {
-			return err
-		}
+	if err := j.noise.save(o.disk, o.saveNoise, j.size); err != nil {
+		return err
 	}
 	to, _, _ := samples.IsTar(o.out)
 	if err := samples.Reach(ctx, to); err != nil {
@@ -263,8 +259,6 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	}
 	j.text = o.text(j, j.precision.String())
 	switch {
-	case again && (o.floats() || o.packed()):
-		return o.makeForNobody(ctx, face, dev, j, seeds)
 	case o.floats():
 		return o.runArray(ctx, face, dev, j, whole)
 	case o.packed():
@@ -286,9 +280,6 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	}
 	if o.verifies {
 		return o.verify(ctx, face, dev, j, folder, found, seeds)
-	}
-	if again {
-		return o.makeForNobody(ctx, face, dev, j, found.Missing)
 	}
 	leave, err := folder.Enter()
 	if err != nil {
@@ -321,14 +312,6 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	}
 	o.done(face, found, len(seeds), left, time.Since(begin).Seconds(), grid)
 	return nil
-}
-
-// makeForNobody makes images that are not kept.
-func (o *sampleOptions) makeForNobody(ctx context.Context, face console.Face, dev device.Device, j job, seeds []int64) error {
-	if len(seeds) == 0 {
-		return nil
-	}
-	return o.make(ctx, face, dev, j, seeds, func(int, int, generate.Sample) func() error { return nil })
 }
 
 // encoder makes the file of a sample, which is valid until it returns.

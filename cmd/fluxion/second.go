@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"fluxion/cmd/fluxion/internal/console"
@@ -18,10 +17,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// runTwice has the commands that work for long name a kernel that fails by a second run.
-func runTwice(root *cobra.Command, args []string) {
-	for _, c := range root.Commands() {
-		if !slices.Contains([]string{"train", "sample", "eval"}, c.Name()) {
+// runTwice has every command that works on a device name a kernel that fails by a second run.
+func runTwice(parent *cobra.Command, args []string) {
+	for _, c := range parent.Commands() {
+		runTwice(c, args)
+		if c.RunE == nil || c.Flags().Lookup("device") == nil {
 			continue
 		}
 		run := c.RunE
@@ -30,18 +30,48 @@ func runTwice(root *cobra.Command, args []string) {
 			if err != nil {
 				return fault.Usage(err)
 			}
-			err = run(c, rest)
 			if t := second.Asked(); t != nil {
+				if err = writeElsewhere(c, rest); err == nil {
+					err = run(c, rest)
+				}
 				return t.Report(err)
 			}
+			err = run(c, rest)
 			var kernel *device.KernelError
 			if limit == 0 || c.Context().Err() != nil || !errors.As(err, &kernel) || kernel.Function != "" {
 				return err
 			}
 			console.Note(fmt.Sprintf("a kernel failed on %s, which does not say which: a second run looks for it, for at most %g s; %s=0 leaves it out", kernel.Device, limit.Seconds(), second.Variable))
-			return foundKernel{err, kernel, second.Look(c.Context(), args, kernel.Device, taskAfter(err), limit)}.told()
+			return foundKernel{err, kernel, second.Look(c.Context(), args, kernel, taskAfter(err), limit)}.told()
 		}
 	}
+}
+
+// written are the flags that say where commands write.
+var written = []string{"out", "save", "save-noise", "nearest"}
+
+// writeElsewhere has a second run write to a folder of its own, which the first one removes.
+func writeElsewhere(c *cobra.Command, args []string) (err error) {
+	if c.Name() == "train" {
+		return nil // it reads its folder, and writes nothing: runAgain
+	}
+	for _, name := range written {
+		f := c.Flags().Lookup(name)
+		if verifies := c.Flags().Lookup("verify"); f == nil || f.Value.String() == "" || name == "out" && verifies != nil && verifies.Value.String() == "true" {
+			continue // nothing is written, or what is there is looked at alone
+		}
+		path, err := second.Elsewhere(f.Value.String())
+		if err == nil {
+			err = f.Value.Set(path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if c.Name() == "latents" {
+		args[1], err = second.Elsewhere(args[1])
+	}
+	return err
 }
 
 // taskAfter is what a second run is to do after a command ended so.

@@ -11,6 +11,7 @@ import (
 	"fluxion/cmd/fluxion/internal/second"
 	"fluxion/engine/device"
 	"fluxion/kernels/cuda/driver"
+	"fluxion/nets/autoencoder/autoencodertest"
 )
 
 // TestSecondRun: a kernel that fails within a graph is named by a second run, which writes nothing.
@@ -41,25 +42,33 @@ func TestSecondRun(t *testing.T) {
 		want           []string
 	}{
 		{"training", "adamw_update:2", nil, with(train, "--images", "6", "--device", "cuda:0"), exitFailure, []string{
-			"; a second run, kernel by kernel, fails in launch ", ", adamw, ", "function adamw.adamw_update: ", "CUDA_ERROR_ILLEGAL_ADDRESS"}},
+			"; a second run, kernel by kernel, fails in launch ", ", adamw, ", "function adamw.adamw_update\n", "CUDA_ERROR_ILLEGAL_ADDRESS"}},
 		{"sampling", "attention_forward_f32", nil, with(sample, "--count", "1", "--out", filepath.Join(dir, "out")), exitFailure, []string{
-			"fails in launch ", "layer ", "function attention.attention_forward_f32: "}},
+			"fails in launch ", "layer ", "function attention.attention_forward_f32\n"}},
 		{"none", "adamw_update", []string{second.Variable + "=0"}, with(train, "--images", "6", "--device", "cuda:0"), exitFailure, []string{
 			"CUDA_ERROR_ILLEGAL_ADDRESS", device.GraphVariable + "=0 names the kernel"}},
 		{"no number", "adamw_update", []string{second.Variable + "=x"}, train, exitUsage, []string{second.Variable + `="x", want a number of seconds`}},
 	} {
 		text, code := said(c.function, c.environment, c.args...)
+		if n := strings.Count(text, "CUDA_ERROR_"); n > 1 {
+			t.Errorf("%s: the error is told %d times in\n%s", c.name, n, text)
+		}
 		for _, want := range c.want {
 			if !strings.Contains(text, want) || code != c.code {
 				t.Errorf("%s: exit code %d, want %d, and %q in\n%s", c.name, code, c.code, want, text)
 			}
 		}
 	}
+	pictures := array(t, filepath.Join(dir, "pictures.npz"), autoencodertest.Numbers("image", 2*3*16*16), 2, 16, 16, 3)
 	before := listing(t, dir)
 	for name, args := range map[string][]string{
 		"training": with(train, "--images", "6", "--device", "cuda:0"),
 		"floats":   with(sample, "--count", "1", "--out", filepath.Join(dir, "out.npz"), "--save-noise", filepath.Join(dir, "noise.npy")),
 		"eval":     {"eval", run, "--count", "1", "--steps", "1", "--network", "glyph", "--save", filepath.Join(dir, "set.npz"), "--device", "cuda:0", "--precision", "fp32"},
+		"sweep":    {"sweep", run, filepath.Join(dir, "images"), "--size", "4", "--count", "2", "--steps", "1", "--network", "glyph", "--metrics", "fd", "--out", filepath.Join(dir, "table"), "--device", "cuda:0", "--precision", "fp32"},
+		"pairs":    {"pairs", run, "--count", "1", "--steps", "1", "--out", filepath.Join(dir, "pairs"), "--device", "cuda:0", "--precision", "fp32"},
+		"latents":  {"latents", pictures, filepath.Join(dir, "latents"), "--vae", autoencodertest.Write(t, "sd"), "--range", "-1,1", "--device", "cuda:0"},
+		"bench":    {"bench", "sample", "--preset", "micro", "--size", "4", "--batch", "1", "--precision", "fp32", "--device", "cuda:0"},
 	} {
 		task := filepath.Join(t.TempDir(), "task")
 		if err := os.WriteFile(task, []byte(`{"images": 2}`), 0o600); err != nil {

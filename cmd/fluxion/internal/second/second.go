@@ -1,6 +1,6 @@
 // Package second finds the kernel that failed on a GPU by a second run of a command. What a kernel breaks
 // is seen by whoever waits for the GPU, when many others have run, and then the process has lost it. So
-// another process does the same once more, kernel by kernel, and writes nothing.
+// another process does the same once more, kernel by kernel, and what it writes goes to a folder that is removed.
 package second
 
 import (
@@ -8,14 +8,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"fluxion/data/durable"
 	"fluxion/engine/device"
+	"fluxion/kernels/cuda"
 )
 
 // Variable is how many seconds the second run may take; 0: there is none.
@@ -31,7 +35,8 @@ type Task struct {
 	Images int64  `json:"images"`           // of training: after so many the step failed
 	Over   bool   `json:"over"`             // it has ended
 	Place  string `json:"place,omitempty"`  // the kernel that failed
-	Result string `json:"result,omitempty"` // how
+	Code   int    `json:"code,omitempty"`   // how: the driver's number
+	Result string `json:"result,omitempty"` // and what it says
 	Other  string `json:"other,omitempty"`  // what else ended it
 }
 
@@ -69,11 +74,78 @@ func (t Task) Report(err error) error {
 	t.Over = true
 	var kernel *device.KernelError
 	if errors.As(err, &kernel) && kernel.Function != "" {
-		t.Place, t.Result = kernel.Place(), kernel.Err.Error()
+		t.Place, t.Code, t.Result = kernel.Place(), code(kernel), kernel.Err.Error()
 	} else if err != nil {
 		t.Other = err.Error()
 	}
 	return errors.Join(err, t.write(os.Getenv(taskVariable)))
+}
+
+// code is the driver's number of what a kernel failed with.
+func code(e *device.KernelError) int {
+	if of := (*cuda.Error)(nil); errors.As(e.Err, &of) {
+		return int(of.Result)
+	}
+	return 0
+}
+
+// mostCopied is how many bytes of what a command has written already a second run is given.
+const mostCopied = 64 << 20
+
+// Elsewhere is where a second run writes what its command writes to path: in a folder beside its task. There it
+// finds what is at path already, unless that is much, so that it goes on where the first run did.
+func Elsewhere(path string) (string, error) {
+	kind, at := "", path
+	if rest, ok := strings.CutPrefix(path, "tar:"); ok {
+		kind, at = "tar:", rest
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(os.Getenv(taskVariable)), "out-")
+	if err != nil {
+		return "", err
+	}
+	name := filepath.Base(at)
+	if name == "." || name == ".." || name == string(filepath.Separator) {
+		name = "out"
+	}
+	to := filepath.Join(dir, name)
+	if !few(at) || copied(to, at) != nil {
+		err = os.RemoveAll(to)
+	}
+	return kind + to, err
+}
+
+// few says whether what is at a path, if anything is, is few bytes.
+func few(path string) bool {
+	left := int64(mostCopied)
+	err := filepath.WalkDir(path, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil && !e.IsDir() {
+			left -= info.Size()
+		}
+		if left < 0 {
+			err = fs.SkipAll
+		}
+		return err
+	})
+	return err == nil && left >= 0
+}
+
+func copied(to, from string) error {
+	info, err := os.Stat(from)
+	if err == nil && info.IsDir() {
+		return os.CopyFS(to, os.DirFS(from))
+	}
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, text, 0o600)
+	}
+	return err
 }
 
 // Limit is how long a second run may take, 0 if there is to be none.
@@ -89,11 +161,13 @@ func Limit() (time.Duration, error) {
 	return time.Duration(n) * time.Second, nil
 }
 
-// Look runs the command line once more on the device that was lost, and says what was found.
-func Look(ctx context.Context, args []string, lost string, t Task, limit time.Duration) string {
-	said, found, err := run(ctx, args, lost, t, limit)
+// Look runs the command line once more on the device of a kernel that failed, and says what was found.
+func Look(ctx context.Context, args []string, e *device.KernelError, t Task, limit time.Duration) string {
+	said, found, err := run(ctx, args, e.Device, t, limit)
 	const what = "a second run, kernel by kernel, "
 	switch {
+	case err == nil && found.Place != "" && found.Code == code(e): // which is said already
+		return what + "fails in " + found.Place
 	case err == nil && found.Place != "":
 		return what + "fails in " + found.Place + ": " + found.Result
 	case err == nil && found.Other != "":
@@ -114,13 +188,13 @@ func run(ctx context.Context, args []string, lost string, t Task, limit time.Dur
 	if err != nil {
 		return "", t, err
 	}
-	file, err := os.CreateTemp("", "fluxion-second-")
+	dir, remove, err := durable.Scratch("fluxion-second-")
 	if err != nil {
 		return "", t, err
 	}
-	path := file.Name()
-	defer os.Remove(path)
-	if err := errors.Join(file.Close(), t.write(path)); err != nil {
+	defer func() { err = errors.Join(err, remove()) }()
+	path := filepath.Join(dir, "task")
+	if err := t.write(path); err != nil {
 		return "", t, err
 	}
 	end := len(args)
