@@ -15,37 +15,28 @@ const className = "FluxionEDM2UNet"
 // Config is a FluxionEDM2UNet, by the keys of its config.json. Where null is allowed, the zero
 // value means it.
 type Config struct {
-	SampleSize       []int       // height and width, or one number for both; no effect on weights
-	InChannels       int         // of an image, and of the network's own estimate and a second image
-	OutChannels      int         // of an image
-	ModelChannels    int         // that ChannelMult multiplies
-	ChannelMult      []int       // channels of a level, finest first
-	ChannelMultNoise int         // sines and cosines of the time, likewise; null: as many as the finest level's
-	ChannelMultEmb   int         // width of the embedding, likewise; null: as many as the widest level's
-	NumBlocks        int         // of a level on the way down; one more on the way up
-	AttentionLevels  []int       // with attention: 0 is the finest
+	nets.Levels
+
+	ChannelMultNoise int         // sines and cosines of the time, as a multiple of ModelChannels; null: as many as the finest level's
+	ChannelMultEmb   int         // width of the embedding, as a multiple of ModelChannels; null: as many as the widest level's
 	AttentionHeadDim int         // channels of a head, about: a level of fewer has no attention
 	LabelBalance     nets.Number // share of a class in the embedding, and of the time the rest
 	ConcatBalance    nets.Number // share of what comes from beside on the way up
 	ResBalance       nets.Number // share of the branch of a residual block
 	AttnBalance      nets.Number // share of attention
 	ClipAct          nets.Number // bound of activations
-	Dropout          nets.Number // in training: the share of each block's branch that is left out
-	NumClassEmbeds   int         // that for none among them; null: it is told no class
 	ConstantClass    bool        // a vector of the network's own stands where that of a class does otherwise
-
-	// Meta is the keys that begin with an underscore, such as _class_name.
-	Meta map[string]any
-
-	nets.Noted
 }
 
 // Default is EDM2-S for images of 64×64.
 func Default() Config {
 	return Config{
-		SampleSize: []int{64}, InChannels: 3, OutChannels: 3, ModelChannels: 192, ChannelMult: []int{1, 2, 3, 4}, NumBlocks: 3, AttentionLevels: []int{2, 3},
+		Levels: nets.Levels{
+			SampleSize: []int{64}, InChannels: 3, OutChannels: 3, ModelChannels: 192, ChannelMult: []int{1, 2, 3, 4}, NumBlocks: 3, AttentionLevels: []int{2, 3},
+			Meta: map[string]any{"_class_name": className},
+		},
 		AttentionHeadDim: 64, LabelBalance: nets.Number{Value: 0.5}, ConcatBalance: nets.Number{Value: 0.5}, ResBalance: nets.Number{Value: 0.3},
-		AttnBalance: nets.Number{Value: 0.3}, ClipAct: nets.Number{Value: 256, Whole: true}, Meta: map[string]any{"_class_name": className},
+		AttnBalance: nets.Number{Value: 0.3}, ClipAct: nets.Number{Value: 256, Whole: true},
 	}
 }
 
@@ -90,28 +81,12 @@ func ParseConfig(data []byte, ignore ...string) (Config, error) {
 // the key and what is supported.
 func (c Config) Validate() error {
 	if err := cmp.Or(
-		nets.CheckWithin("in_channels", c.InChannels, 1, nets.MostChannels), nets.CheckWithin("out_channels", c.OutChannels, 1, nets.MostChannels),
-		nets.CheckWithin("model_channels", c.ModelChannels, 1, nets.MostChannels), nets.CheckWithin("num_blocks", c.NumBlocks, 1, nets.MostLayers),
-		nets.CheckWithin("channel_mult_noise", c.ChannelMultNoise, 0, 64), nets.CheckWithin("channel_mult_emb", c.ChannelMultEmb, 0, 64),
-		nets.CheckWithin("attention_head_dim", c.AttentionHeadDim, 1, nets.MostChannels), nets.CheckWithin("num_class_embeds", c.NumClassEmbeds, 0, nets.MostRows),
-		nets.CheckEach("sample_size", c.SampleSize, 1, nets.MostSide), nets.CheckDropout(c.Dropout),
+		c.Check(1), nets.CheckWithin("channel_mult_noise", c.ChannelMultNoise, 0, 64), nets.CheckWithin("channel_mult_emb", c.ChannelMultEmb, 0, 64),
+		nets.CheckWithin("attention_head_dim", c.AttentionHeadDim, 1, nets.MostChannels),
 	); err != nil {
 		return err
 	}
-	if n := len(c.ChannelMult); n < 1 || n > nets.MostLevels {
-		return nets.Refuse("channel_mult", "has %d levels, want 1 to %d", n, nets.MostLevels)
-	}
-	for _, m := range c.ChannelMult {
-		if m < 1 || m*c.ModelChannels > nets.MostChannels {
-			return nets.Refuse("channel_mult", "is %v times %d channels, want 1 to %d channels a level", c.ChannelMult, c.ModelChannels, nets.MostChannels)
-		}
-	}
-	for _, l := range c.AttentionLevels {
-		if l < 0 || l >= len(c.ChannelMult) {
-			return nets.Refuse("attention_levels", "is %v, want numbers of the levels 0 to %d", c.AttentionLevels, len(c.ChannelMult)-1)
-		}
-	}
-	for _, n := range c.channels() {
+	for _, n := range c.Channels() {
 		if h := c.heads(n); h > 0 && n%h != 0 {
 			return nets.Refuse("attention_head_dim", "is %d, which makes %d heads of %d channels: they cannot be of one size", c.AttentionHeadDim, h, n)
 		}
@@ -129,21 +104,8 @@ func (c Config) Validate() error {
 		return nets.Refuse("clip_act", "is %g, want 1 to 1e6", c.ClipAct.Value)
 	case c.ConstantClass && c.NumClassEmbeds > 0:
 		return nets.Refuse("constant_class", "is true, and num_class_embeds is %d; want one of the two", c.NumClassEmbeds)
-	case c.concat() < 0:
-		return nets.Refuse("in_channels", "is %d; with out_channels %d, of an image and perhaps of its own estimate, want at least %d", c.InChannels, c.OutChannels, c.InChannels-c.concat())
 	}
-	if weights := nets.Count(nets.Params(c)); weights > nets.MostWeights {
-		return nets.Refuse("model_channels", "is %d, which makes %d weights, want at most %d", c.ModelChannels, weights, nets.MostWeights)
-	}
-	return nil
-}
-
-// channels of the levels, finest first.
-func (c Config) channels() (list []int) {
-	for _, m := range c.ChannelMult {
-		list = append(list, m*c.ModelChannels)
-	}
-	return list
+	return c.CheckWeights(c)
 }
 
 // heads of attention over so many channels.
@@ -154,25 +116,14 @@ func (c Config) noise() int {
 	if c.ChannelMultNoise > 0 {
 		return c.ChannelMultNoise * c.ModelChannels
 	}
-	return c.channels()[0]
+	return c.Channels()[0]
 }
 
 func (c Config) embedding() int {
 	if c.ChannelMultEmb > 0 {
 		return c.ChannelMultEmb * c.ModelChannels
 	}
-	return slices.Max(c.channels())
-}
-
-func (c Config) estimate() bool { return c.Meta[nets.SelfConditioning] == true }
-
-// concat is the channels of a second image; below 0 those of the image are too few.
-func (c Config) concat() int {
-	n := c.InChannels - c.OutChannels
-	if c.estimate() {
-		n -= c.OutChannels
-	}
-	return n
+	return slices.Max(c.Channels())
 }
 
 // ClassName is our own.
@@ -183,27 +134,15 @@ func (c Config) JSON() []byte { return nets.FormatKeys(c.keys(), c.Meta) }
 
 // Spec of the images that the network is for.
 func (c Config) Spec() nets.Spec {
-	s := nets.Spec{
-		Multiple: 1 << (len(c.ChannelMult) - 1), Channels: c.OutChannels, Outputs: c.OutChannels, Classes: c.NumClassEmbeds, Dropout: c.Dropout.Value,
-		Estimate: c.estimate(), Concat: c.concat(), Augmented: c.Meta[nets.Augmented] == true, Jump: c.Meta[nets.FlowMap] == true,
-		Guidance: nets.GuidanceOf(c.Meta), UnitTime: true, Widest: c.InChannels + c.OutChannels + 4*slices.Max(c.channels()),
-	}
-	if len(c.SampleSize) > 0 {
-		s.Height, s.Width = c.SampleSize[0], c.SampleSize[len(c.SampleSize)-1]
-	}
+	s := c.Images()
+	s.UnitTime = true
 	return s
 }
 
 // Fit returns the network for other images.
 func (c Config) Fit(like nets.Spec) (nets.Network, error) {
-	c.Dropout, c.Noted = c.FitDropout(c.Dropout, like)
-	c.Meta = like.WithMeta(c.Meta)
+	c.Levels = c.For(like)
 	c.ConstantClass = c.ConstantClass && like.Classes == 0
-	c.InChannels, c.OutChannels, c.NumClassEmbeds = like.Channels+like.Concat, like.Channels, like.Classes
-	if like.Estimate {
-		c.InChannels += like.Channels
-	}
-	c.SampleSize = like.SampleSize(c.SampleSize)
 	return c, c.Validate()
 }
 

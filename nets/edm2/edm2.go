@@ -43,10 +43,10 @@ func (c Config) Apply(s *nets.Scope, in nets.Inputs) nets.Result {
 	b := builder{Scope: s, config: c, clock: in.Time, dropout: in.Dropout}
 	b.time = b.embedding(in)
 	given := []*gorgonia.Node{in.Sample}
-	if c.concat() > 0 {
+	if c.Concat() > 0 {
 		given = append(given, in.Concat)
 	}
-	if c.estimate() {
+	if c.Estimate() {
 		given = append(given, in.Estimate)
 	}
 	// A channel of ones is what there is instead of biases.
@@ -98,9 +98,9 @@ func counted(classes int) int { return max(1, classes-1) }
 
 func (b *builder) encode(x *gorgonia.Node) (*gorgonia.Node, []*gorgonia.Node) {
 	c := b.config
-	x = b.block(b.conv("conv_in", x, c.channels()[0], 3, 1))
+	x = b.block(b.conv("conv_in", x, c.Channels()[0], 3, 1))
 	skips := []*gorgonia.Node{x}
-	for level, channels := range c.channels() {
+	for level, channels := range c.Channels() {
 		name := fmt.Sprintf("enc.%d", level)
 		if level > 0 {
 			x = b.down(name+".down", resample.AvgPool(x), x.Shape()[3], false)
@@ -116,7 +116,7 @@ func (b *builder) encode(x *gorgonia.Node) (*gorgonia.Node, []*gorgonia.Node) {
 
 func (b *builder) decode(x *gorgonia.Node, skips []*gorgonia.Node) *gorgonia.Node {
 	c := b.config
-	for level, channels := range slices.Backward(c.channels()) {
+	for level, channels := range slices.Backward(c.Channels()) {
 		name := fmt.Sprintf("dec.%d", level)
 		if level == len(c.ChannelMult)-1 {
 			x = b.up(name+".in0", x, x.Shape()[3], true)

@@ -17,33 +17,23 @@ const className = "FluxionSongUNet"
 // Config is a FluxionSongUNet, by the keys of its config.json. Where null is allowed, the zero
 // value means it.
 type Config struct {
-	SampleSize       []int       // height and width, or one number for both; no effect on weights
-	InChannels       int         // of an image, and of the network's own estimate and a second image
-	OutChannels      int         // of an image
-	ModelChannels    int         // of the first convolution
-	ChannelMult      []int       // channels of a level, finest first, as multiples of ModelChannels
-	NumBlocks        int         // residual blocks of a level on the way down; one more on the way up
-	AttentionLevels  []int       // with attention: 0 is the finest
-	EmbeddingType    string      // of times: "positional" or "fourier"
-	ChannelMultNoise int         // width of the embedding's first layer, as a multiple of ModelChannels
-	ChannelMultEmb   int         // width of the embedding, as a multiple of ModelChannels
-	EncoderType      string      // "standard", or "residual": the image goes along on the way down
-	ResampleFilter   []int       // by which images and features are halved and doubled
-	Dropout          nets.Number // in training: the share of each residual block that is left out
-	NumClassEmbeds   int         // null: it is told no class
+	nets.Levels
 
-	// Meta is the keys that begin with an underscore, such as _class_name.
-	Meta map[string]any
-
-	nets.Noted
+	EmbeddingType    string // of times: "positional" or "fourier"
+	ChannelMultNoise int    // width of the embedding's first layer, as a multiple of ModelChannels
+	ChannelMultEmb   int    // width of the embedding, as a multiple of ModelChannels
+	EncoderType      string // "standard", or "residual": the image goes along on the way down
+	ResampleFilter   []int  // by which images and features are halved and doubled
 }
 
 // Default is DDPM++ as EDM trains it on CIFAR-10, without dropout.
 func Default() Config {
 	return Config{
-		SampleSize: []int{32}, InChannels: 3, OutChannels: 3, ModelChannels: 128, ChannelMult: []int{2, 2, 2}, NumBlocks: 4, AttentionLevels: []int{1},
+		Levels: nets.Levels{
+			SampleSize: []int{32}, InChannels: 3, OutChannels: 3, ModelChannels: 128, ChannelMult: []int{2, 2, 2}, NumBlocks: 4, AttentionLevels: []int{1},
+			Meta: map[string]any{"_class_name": className},
+		},
 		EmbeddingType: positional, ChannelMultNoise: 1, ChannelMultEmb: 4, EncoderType: standard, ResampleFilter: []int{1, 1},
-		Meta: map[string]any{"_class_name": className},
 	}
 }
 
@@ -91,26 +81,9 @@ func ParseConfig(data []byte, ignore ...string) (Config, error) {
 // the key and what is supported.
 func (c Config) Validate() error {
 	if err := cmp.Or(
-		nets.CheckWithin("in_channels", c.InChannels, 1, nets.MostChannels), nets.CheckWithin("out_channels", c.OutChannels, 1, nets.MostChannels),
-		nets.CheckWithin("model_channels", c.ModelChannels, 4, nets.MostChannels), nets.CheckWithin("num_blocks", c.NumBlocks, 1, nets.MostLayers),
-		nets.CheckWithin("channel_mult_noise", c.ChannelMultNoise, 1, 64), nets.CheckWithin("channel_mult_emb", c.ChannelMultEmb, 1, 64),
-		nets.CheckWithin("num_class_embeds", c.NumClassEmbeds, 0, nets.MostRows),
-		nets.CheckEach("sample_size", c.SampleSize, 1, nets.MostSide), nets.CheckDropout(c.Dropout),
+		c.Check(4), nets.CheckWithin("channel_mult_noise", c.ChannelMultNoise, 1, 64), nets.CheckWithin("channel_mult_emb", c.ChannelMultEmb, 1, 64),
 	); err != nil {
 		return err
-	}
-	if n := len(c.ChannelMult); n < 1 || n > nets.MostLevels {
-		return nets.Refuse("channel_mult", "has %d levels, want 1 to %d", n, nets.MostLevels)
-	}
-	for _, m := range c.ChannelMult {
-		if m < 1 || m*c.ModelChannels > nets.MostChannels {
-			return nets.Refuse("channel_mult", "is %v times %d channels, want 1 to %d channels a level", c.ChannelMult, c.ModelChannels, nets.MostChannels)
-		}
-	}
-	for _, l := range c.AttentionLevels {
-		if l < 0 || l >= len(c.ChannelMult) {
-			return nets.Refuse("attention_levels", "is %v, want numbers of the levels 0 to %d", c.AttentionLevels, len(c.ChannelMult)-1)
-		}
 	}
 	if n := len(c.ResampleFilter); n%2 != 0 || n < 2 || n > 8 || slices.Min(c.ResampleFilter) < 1 || slices.Max(c.ResampleFilter) > 1<<20 || !symmetric(c.ResampleFilter) {
 		return nets.Refuse("resample_filter", "is %v, want 2 to 8 positive numbers that read the same from behind, as in 1, 3, 3, 1", c.ResampleFilter)
@@ -122,16 +95,11 @@ func (c Config) Validate() error {
 		return nets.Refuse("embedding_type", "is %q; supported: %s, %s", c.EmbeddingType, positional, fourier)
 	case c.EncoderType != standard && c.EncoderType != residual:
 		return nets.Refuse("encoder_type", "is %q; supported: %s, %s", c.EncoderType, standard, residual)
-	case c.concat() < 0:
-		return nets.Refuse("in_channels", "is %d; with out_channels %d, of an image and perhaps of its own estimate, want at least %d", c.InChannels, c.OutChannels, c.InChannels-c.concat())
 	}
 	if err := c.checkGroups(); err != nil {
 		return err
 	}
-	if weights := nets.Count(nets.Params(c)); weights > nets.MostWeights {
-		return nets.Refuse("model_channels", "is %d, which makes %d weights, want at most %d", c.ModelChannels, weights, nets.MostWeights)
-	}
-	return nil
+	return c.CheckWeights(c)
 }
 
 func symmetric(taps []int) bool {
@@ -143,7 +111,7 @@ func symmetric(taps []int) bool {
 // checkGroups says whether the groups of norms are of one size, also where features of two
 // levels are joined.
 func (c Config) checkGroups() error {
-	widths := append([]int{c.ModelChannels}, c.channels()...)
+	widths := append([]int{c.ModelChannels}, c.Channels()...)
 	for _, a := range widths {
 		for _, n := range append([]int{a}, sums(a, widths)...) {
 			if n%groups(n) != 0 {
@@ -161,27 +129,8 @@ func sums(a int, list []int) (all []int) {
 	return all
 }
 
-// channels of the levels, finest first.
-func (c Config) channels() (list []int) {
-	for _, m := range c.ChannelMult {
-		list = append(list, m*c.ModelChannels)
-	}
-	return list
-}
-
 // groups of a norm: 32, and at least four channels each.
 func groups(channels int) int { return min(32, channels/4) }
-
-func (c Config) estimate() bool { return c.Meta[nets.SelfConditioning] == true }
-
-// concat is the channels of a second image; below 0 those of the image are too few.
-func (c Config) concat() int {
-	n := c.InChannels - c.OutChannels
-	if c.estimate() {
-		n -= c.OutChannels
-	}
-	return n
-}
 
 // ClassName is our own.
 func (c Config) ClassName() string { return className }
@@ -191,26 +140,14 @@ func (c Config) JSON() []byte { return nets.FormatKeys(c.keys(), c.Meta) }
 
 // Spec of the images that the network is for.
 func (c Config) Spec() nets.Spec {
-	s := nets.Spec{
-		Multiple: 1 << (len(c.ChannelMult) - 1), Channels: c.OutChannels, Outputs: c.OutChannels, Classes: c.NumClassEmbeds, Dropout: c.Dropout.Value,
-		Estimate: c.estimate(), Concat: c.concat(), Augmented: c.Meta[nets.Augmented] == true, Jump: c.Meta[nets.FlowMap] == true,
-		Guidance: nets.GuidanceOf(c.Meta), UnitTime: c.EmbeddingType == fourier, Widest: c.InChannels + c.OutChannels + 4*slices.Max(c.channels()),
-	}
-	if len(c.SampleSize) > 0 {
-		s.Height, s.Width = c.SampleSize[0], c.SampleSize[len(c.SampleSize)-1]
-	}
+	s := c.Images()
+	s.UnitTime = c.EmbeddingType == fourier
 	return s
 }
 
 // Fit returns the network for other images.
 func (c Config) Fit(like nets.Spec) (nets.Network, error) {
-	c.Dropout, c.Noted = c.FitDropout(c.Dropout, like)
-	c.Meta = like.WithMeta(c.Meta)
-	c.InChannels, c.OutChannels, c.NumClassEmbeds = like.Channels+like.Concat, like.Channels, like.Classes
-	if like.Estimate {
-		c.InChannels += like.Channels
-	}
-	c.SampleSize = like.SampleSize(c.SampleSize)
+	c.Levels = c.For(like)
 	return c, c.Validate()
 }
 

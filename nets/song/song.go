@@ -42,10 +42,10 @@ func (c Config) Apply(s *nets.Scope, in nets.Inputs) nets.Result {
 	b := builder{Scope: s, config: c, dropout: in.Dropout}
 	b.time = b.embedding(in)
 	given := []*gorgonia.Node{in.Sample}
-	if c.concat() > 0 {
+	if c.Concat() > 0 {
 		given = append(given, in.Concat)
 	}
-	if c.estimate() {
+	if c.Estimate() {
 		given = append(given, in.Estimate)
 	}
 	x := in.Sample
@@ -100,7 +100,7 @@ func (b *builder) encode(x *gorgonia.Node) (*gorgonia.Node, []*gorgonia.Node) {
 	along := x // the image, and what becomes of it on the way
 	x = b.block(b.conv("conv_in", x, c.ModelChannels, 3, conv.Same(3), nets.Glorot))
 	skips := []*gorgonia.Node{x}
-	for level, channels := range c.channels() {
+	for level, channels := range c.Channels() {
 		name := fmt.Sprintf("enc.%d", level)
 		if level > 0 {
 			x = b.residual(name+".down", x, x.Shape()[3], b.half, false)
@@ -120,7 +120,7 @@ func (b *builder) encode(x *gorgonia.Node) (*gorgonia.Node, []*gorgonia.Node) {
 
 func (b *builder) decode(x *gorgonia.Node, skips []*gorgonia.Node) *gorgonia.Node {
 	c := b.config
-	for level, channels := range slices.Backward(c.channels()) {
+	for level, channels := range slices.Backward(c.Channels()) {
 		name := fmt.Sprintf("dec.%d", level)
 		if level == len(c.ChannelMult)-1 {
 			x = b.residual(name+".in0", x, x.Shape()[3], nil, true)
