@@ -10,6 +10,7 @@
 #
 # Packages come from wherever pip is set up to find them. A second run only compares the pins and prints the path.
 set -euo pipefail
+source "$(dirname "$0")/environment.sh"
 
 venv=${FLUXION_PEERS:-$HOME/.cache/fluxion/peers}
 
@@ -48,25 +49,5 @@ nvidia-nvshmem-cu13==3.7.2
 '
 fi
 
-# The stamp is written last, so an interrupted run starts over.
-stamp=$venv/fluxion-pins.txt
-if ! cmp --silent "$stamp" <(printf '%s' "$pins"); then
-    # --clear below empties the folder, so it must be one of ours.
-    if [[ -n $(ls -A "$venv" 2>/dev/null) && ! -f $venv/pyvenv.cfg ]]; then
-        echo "peers: $venv is neither empty nor a virtual environment; set FLUXION_PEERS to another folder" >&2
-        exit 2
-    fi
-    echo "peers: making $venv (a few minutes)" >&2
-    "${PYTHON:-python3}" -m venv --clear "$venv"
-    read -r -d '' -a wanted <<<"$pins" || true
-    # --no-deps: the list above is complete, and nothing may be pulled in beside it.
-    "$venv/bin/python" -m pip install --quiet --no-deps --no-cache-dir "${wanted[@]}" >&2
-    "$venv/bin/python" - >&2 <<'PY'
-import diffusers, numpy, openvino, safetensors, torch
-torch.rand(2)
-print("peers: torch", torch.__version__, "diffusers", diffusers.__version__, "openvino", openvino.__version__)
-PY
-    printf '%s' "$pins" >"$stamp"
-fi
-
+environment peers FLUXION_PEERS "$venv" "$pins" 'diffusers, numpy, openvino, safetensors, torch; torch.rand(2)'
 echo "$venv/bin/python"

@@ -11,24 +11,12 @@
 # PYTHON        the interpreter it is made from (default python3; 3.9 or newer)
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source scripts/environment.sh
 
 venv=${FLUXION_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/fluxion/ptx}
 pins='nvidia-cuda-nvrtc-cu12==12.1.105 nvidia-cuda-runtime-cu12==12.1.105 nvidia-cuda-nvcc-cu12==12.1.105 zstandard==0.25.0'
 
-# The stamp is written last, so an interrupted run starts over.
-stamp=$venv/fluxion-pins.txt
-if ! cmp --silent "$stamp" <(printf '%s' "$pins"); then
-    # --clear below empties the folder, so it must be one of ours.
-    if [[ -n $(ls -A "$venv" 2>/dev/null) && ! -f $venv/pyvenv.cfg ]]; then
-        echo "ptx: $venv is neither empty nor a virtual environment; set FLUXION_VENV to another folder" >&2
-        exit 2
-    fi
-    echo "ptx: making $venv" >&2
-    "${PYTHON:-python3}" -m venv --clear "$venv"
-    # shellcheck disable=SC2086 # one word a wheel
-    "$venv/bin/python" -m pip install --quiet --no-deps --no-cache-dir $pins >&2
-    printf '%s' "$pins" >"$stamp"
-fi
+environment ptx FLUXION_VENV "$venv" "$pins" zstandard
 
 if [[ ${1:-} == --environment ]]; then
     echo "$venv"
