@@ -3,6 +3,7 @@ package data
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -133,9 +134,6 @@ func TestBucketsPaired(t *testing.T) {
 		}
 	}
 	packed := packOf(t, mustOpenWith(t, images, o))
-	if _, err := Open("paired:"+packed+","+images, o); err == nil || !strings.Contains(err.Error(), "want") {
-		t.Errorf("inputs in arrays: %v", err)
-	}
 	both := mustOpenWith(t, "paired:"+packed+","+packed, Options{})
 	for m, b := range bucketStream(t, both, l, 40) {
 		if !slices.Equal(b.pixels, alone[m].pixels) || !slices.Equal(b.inputs, b.pixels) {
@@ -157,7 +155,7 @@ func packOf(t *testing.T, d Dataset) string {
 }
 
 // TestBucketsPacked: a packed set has an array for each shape, keeps the order and the classes of the
-// images, and gives the same bits; nothing of it can be brought to another size.
+// images, and gives the same bits.
 func TestBucketsPacked(t *testing.T) {
 	dir := shaped(t)
 	for _, class := range []string{"a", "b"} {
@@ -186,17 +184,115 @@ func TestBucketsPacked(t *testing.T) {
 	if err := packed.Read(BucketsOf(packed).indexOf(Size{12, 20}), square); err == nil || !strings.Contains(err.Error(), "is of 12x20") {
 		t.Errorf("read as a square: %v", err)
 	}
+}
+
+// TestBucketFileIsBroughtToASize: a file of several shapes is read at a size, in buckets or in other
+// channels as a folder of its images is, which are pictures of these shapes; without a size it stays as it
+// is. A fit that nothing would heed is refused, and so is what would change floats.
+func TestBucketFileIsBroughtToASize(t *testing.T) {
+	d := mustOpenWith(t, shaped(t), Options{Size: Square(16), Fit: AspectBuckets + ":4", Channels: 3})
+	path, folder := packOf(t, d), t.TempDir()
+	for i := range d.Len() {
+		e := NewExample(d)
+		size, err := e.ReadShaped(d, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := EncodePNG(e.Bytes, size.Height, size.Width, 3, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(folder, fmt.Sprintf("%02d.png", i)), file)
+	}
+	for _, o := range []Options{
+		{Size: Square(16)}, {Size: Square(8), Fit: Pad}, {Size: Size{8, 12}, Fit: Stretch, Channels: 1}, {Size: Square(8), Fit: Crop, FitSaid: true}, {Size: Square(12), Fit: RandomCrop + ":0.5"},
+		{Size: Square(16), Fit: AspectBuckets + ":4"}, {Size: Square(16), Fit: AspectBuckets + ":8"}, {Size: Square(12), Fit: AspectBuckets + ":3", Channels: 1},
+	} {
+		l := LoaderOptions{Batch: 2, Seed: 3}
+		file, pictures := mustOpenWith(t, path, o), mustOpenWith(t, folder, o)
+		sameStreams(t, fmt.Sprint(o), bucketStream(t, file, l, 40), bucketStream(t, pictures, l, 40))
+		if a, b := BucketsOf(file), BucketsOf(pictures); (a == nil) != (b == nil) || a != nil && a.String() != b.String() {
+			t.Errorf("%+v: %v, want %v", o, a, b)
+		}
+	}
+	stored := mustOpenWith(t, path, Options{})
+	if kept := mustOpenWith(t, path, Options{Size: Square(8), Fit: Pad, FitSaid: true, AsStored: true}); BucketsOf(kept).String() != BucketsOf(stored).String() {
+		t.Errorf("as stored: %v", BucketsOf(kept))
+	}
+	grey := mustOpenWith(t, path, Options{Channels: 1})
+	if _, _, c := grey.Shape(); c != 1 || BucketsOf(grey).String() != BucketsOf(stored).String() {
+		t.Errorf("grey: %d channels, %v", c, BucketsOf(grey))
+	}
+	square := mustOpenWith(t, path, Options{Size: Square(16)}) // which is the largest of its shapes
+	if a, b := square.Fingerprint().Digest, stored.Fingerprint().Digest; a == b || stored.Fingerprint().Digest != grey.Fingerprint().Digest {
+		t.Error("a set that is brought to one shape has the fingerprint of several")
+	}
+	if got := strings.Join(Notes(square), "; "); got != "images of 3 shapes are brought to 16 (crop); without --size they stay as they are" {
+		t.Error(got)
+	}
+	floats := filepath.Join(t.TempDir(), "floats.npz")
+	write(t, floats, storedZip(t, map[string][]byte{"images_2x4.npy": npy("<f4", "(2, 2, 4, 1)", make([]byte, 64)), "images_4x2.npy": npy("<f4", "(1, 4, 2, 1)", make([]byte, 32))}))
 	for _, c := range []struct {
+		spec string
 		o    Options
 		want string
 	}{
-		{Options{Size: Square(8)}, "want no other --size"}, {Options{Channels: 1}, "want no other --size"}, {Options{Size: Square(16), Channels: 3}, ""},
+		{path, Options{Fit: Crop, FitSaid: true}, "keeps 3 shapes, which images have as long as no size is given, and fit crop is how they are brought to one; want --size, or no --fit"},
+		{path, Options{Fit: Stretch, FitSaid: true}, "fit stretch is how they are brought to one"},
+		{path, Options{Fit: AspectBuckets}, "want --size"},
+		{floats, Options{Size: Square(4)}, "keeps 2 shapes in float32 of 1 channels, which are taken as they are; want no --size and --channels"},
+		{floats, Options{Channels: 3}, "want no --size and --channels"},
+		{folder, Options{Fit: Pad, FitSaid: true}, ""}, {path, Options{Fit: Pad}, ""}, {floats, Options{Size: Square(4), AsStored: true}, ""},
 	} {
-		if p, err := Open(path, c.o); err == nil && c.want == "" {
-			p.Close()
-		} else if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%+v: %v", c.o, err)
+		d, err := Open(c.spec, c.o)
+		if err == nil {
+			d.Close()
 		}
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v, want %q", c.o, err, c.want)
+		}
+	}
+}
+
+// TestPairedWithABucketFile: inputs of a file of several shapes are cut out of pictures in these shapes, as
+// those are that the file was packed of; what does not go together is named with its shape.
+func TestPairedWithABucketFile(t *testing.T) {
+	dir := shaped(t)
+	o := Options{Size: Square(16), Fit: AspectBuckets + ":4", Channels: 3}
+	file := packOf(t, mustOpenWith(t, dir, o))
+	l := LoaderOptions{Batch: 2, Seed: 3, Flip: true}
+	want := bucketStream(t, mustOpenWith(t, "paired:"+dir+","+dir, o), l, 40)
+	for _, spec := range []string{dir + "," + file, file + "," + file} {
+		sameStreams(t, spec, bucketStream(t, mustOpenWith(t, "paired:"+spec, Options{Channels: 3}), l, 40), want)
+	}
+	sameStreams(t, "inputs of a file", bucketStream(t, mustOpenWith(t, "paired:"+file+","+dir, o), l, 40), want)
+
+	other, one := shaped(t), filepath.Join(t.TempDir(), "one.npy")
+	if err := errors.Join(os.Rename(filepath.Join(other, "00.png"), filepath.Join(other, "x.png")), os.Rename(filepath.Join(other, "10.png"), filepath.Join(other, "00.png")), os.Rename(filepath.Join(other, "x.png"), filepath.Join(other, "10.png"))); err != nil {
+		t.Fatal(err)
+	}
+	packed := packOf(t, mustOpenWith(t, other, o))
+	write(t, one, npy("|u1", "(19, 8, 8, 3)", make([]byte, 19*8*8*3)))
+	name, base := filepath.Base(other), strings.TrimSuffix(filepath.Base(file), ".npz")
+	for _, c := range []struct{ spec, want string }{
+		{"paired:" + other + "," + file, name + " 00.png: has 40×24 pixels (width×height), to which the shape 20×12 is nearest, and its counterpart " + base + " #0 is of 16×16; want pictures of the proportions of those that were packed, in their order"},
+		{"paired:" + packed + "," + file, packed + ": has #0 in 20×12, and its counterpart #0 of " + file + " is of 16×16 (width×height); want the same shape of both"},
+		{"paired:" + one + "," + file, one + ": has images of 8×8 alone, and " + file + " keeps 3 shapes; want pictures, which are brought to these"},
+		{"unpaired:" + file + "," + file, file + ": keeps 3 shapes, and an image of " + file + ", of 3 shapes, may be given any of its images; want pictures"},
+	} {
+		d, err := Open(c.spec, Options{Channels: 3})
+		if err == nil {
+			d.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.spec, err, c.want)
+		}
+	}
+	squares := mustOpenWith(t, "paired:"+file+","+dir, Options{Size: Square(16), Channels: 3})
+	e := NewExample(squares)
+	e.Input = NewPixels(Bytes, 3*16*16)
+	if err := squares.Read(10, e); err != nil || BucketsOf(squares) != nil {
+		t.Errorf("inputs of a file, of squares: %v", err)
 	}
 }
 

@@ -34,7 +34,7 @@ func Notes(d Dataset) []string {
 	case *cache:
 		return Notes(of.Dataset)
 	case *resize:
-		return slices.Concat(Notes(of.Dataset), of.buckets.notes())
+		return slices.Concat(Notes(of.Dataset), of.notes())
 	case *bucketed:
 		return Notes(of.Dataset)
 	case ordered:
@@ -130,6 +130,8 @@ func unnamed(i int) string { return fmt.Sprintf("#%d", i) }
 type Options struct {
 	Size       Size   // that images are brought to
 	Fit        Fit    // how; "": Crop
+	FitSaid    bool   // somebody asks for Fit, which may not go unheeded
+	AsStored   bool   // sets that keep several shapes stay in them, whatever Size says
 	Channels   int    // 1 grey, 3 RGB
 	Range      Range  // what values are from and to; none: bytes as they are, floats as they are
 	Labels     string // "": AutoLabels, or FolderLabels, NoLabels, NumberLabels, a file, numbers:FILE, numbers:COLUMN,COLUMN
@@ -231,6 +233,9 @@ func Open(spec string, o Options) (Dataset, error) {
 		}
 		if buckets && BucketsOf(l) == nil {
 			return nil, errors.Join(&Error{Path: spec, Problem: fmt.Sprintf("fit %s is for pictures of several shapes, in a folder, archive, table, array or list of these; want %s", o.Fit, Crop)}, l.Close())
+		}
+		if err := o.heeds(l, spec); err != nil {
+			return nil, errors.Join(err, l.Close())
 		}
 		if o.Fit.Varies() { // an image is another one each time
 			return l, nil

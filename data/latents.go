@@ -409,7 +409,12 @@ func openLatents(spec string, o Options) (Dataset, error) {
 	if o.Range != (Range{}) {
 		return nil, errors.Join(&Error{Path: spec, Problem: "holds latents, whose range is that of their autoencoder; want no --range"}, d.Close())
 	}
-	r, err := resized(d, o)
+	r, err := Dataset(nil), error(nil)
+	if d.buckets != nil {
+		r, err = o.fromShapes(d, spec)
+	} else {
+		r, err = resized(d, o)
+	}
 	if err != nil {
 		err = errors.Join(err, d.Close())
 	}

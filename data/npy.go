@@ -63,16 +63,18 @@ func openArrays(spec string, o Options) (Dataset, error) {
 	return r, err
 }
 
-// brought is the set as it is asked for. Images of several shapes stay as they are.
+// brought is the set as it is asked for.
 func (d *arrays) brought(o Options) (Dataset, error) {
 	_, buckets := o.Fit.Buckets()
 	switch {
-	case d.buckets != nil && (o.Size != (Size{}) && o.Size != (Size{d.shape.height, d.shape.width}) || o.Channels != 0 && o.Channels != d.shape.channels):
-		return nil, &Error{Path: d.path, Problem: fmt.Sprintf("holds images of several shapes, of %d channels, which are trained as they are; want no other --size and --channels", d.shape.channels)}
 	case d.buckets != nil:
-		return d, nil
+		r, err := o.fromShapes(d, d.path)
+		if r == Dataset(d) {
+			d.notes = append(d.notes, d.buckets.notes()...)
+		}
+		return r, err
 	case buckets && d.Kind() == Bytes:
-		return inOneBucket(d, o), nil
+		return inBucketsOf(d, o), nil
 	}
 	return resized(d, o)
 }

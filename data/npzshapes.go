@@ -59,7 +59,6 @@ func (d *arrays) readShaped(members map[string]*zip.File, sizes []Size) (used []
 	s := largest(sizes)
 	d.shape.height, d.shape.width = s.Height, s.Width
 	d.images.npyHeader.shape = []int{images, s.Height, s.Width, d.shape.channels}
-	d.notes = append(d.notes, d.buckets.notes()...)
 	return append(used, sizesArray), d.buckets.check(d.path)
 }
 

@@ -65,18 +65,27 @@ func openPaired(spec string, o Options) (Dataset, error) {
 
 // open opens the inputs, whose spec is a, at the size of the images.
 func (p *paired) open(a, images string, o Options, free bool) (err error) {
-	o.Labels = FolderLabels // those of the images count
+	o.Labels, o.FitSaid = FolderLabels, false // those of the images count
 	buckets, room := BucketsOf(p.Dataset), o.CacheBytes
 	if buckets != nil { // which inputs are brought to, whatever is nearest to theirs
-		o.Fit, o.CacheBytes = o.Fit.Shaped(), 1
+		o.Fit, o.AsStored, o.CacheBytes = o.Fit.Shaped(), true, 1
 	}
 	if p.inputs, err = Open(a, o); err != nil {
 		return err
 	}
 	own, latents := AutoencoderOf(p.Dataset)
 	size := func(d Dataset) Size { h, w, _ := d.Shape(); return Size{h, w} }
-	if has, wants := size(p.inputs), size(p.Dataset); has != wants {
-		if p.inputs.Kind() == Floats {
+	_, pictures := stored(p.inputs).(*files)
+	has, wants, several := size(p.inputs), size(p.Dataset), BucketsOf(p.inputs)
+	other := has != wants || several != nil
+	if buckets != nil { // of arrays shapeInputs tells
+		other = pictures && o.Size == (Size{})
+	}
+	if other {
+		switch floats := p.inputs.Kind() == Floats && !(pictures && buckets != nil); {
+		case floats && several != nil:
+			return &Error{Path: a, Problem: fmt.Sprintf("keeps %s in float32, and images of %s are of %d×%d alone; want these shapes in both, or pictures and --size, which brings both to one", count(len(several.Sizes), "shape"), images, wants.Width, wants.Height)}
+		case floats:
 			return &Error{Path: a, Problem: fmt.Sprintf("has images of %d×%d pixels, and %s of %d×%d; want equal sizes, or pictures and --size, which brings both to one", has.Width, has.Height, images, wants.Width, wants.Height)}
 		}
 		o.Size = wants
@@ -96,7 +105,7 @@ func (p *paired) open(a, images string, o Options, free bool) (err error) {
 		}
 	}
 	if buckets != nil {
-		if err := p.shapeInputs(a, buckets, room); err != nil {
+		if err := p.shapeInputs(a, images, buckets, room); err != nil {
 			return err
 		}
 	}
@@ -106,20 +115,30 @@ func (p *paired) open(a, images string, o Options, free bool) (err error) {
 	return p.proportions()
 }
 
-// shapeInputs has inputs come in the shapes of the images: pictures are cut out so, arrays must have them.
-func (p *paired) shapeInputs(a string, images *Buckets, room int64) error {
+// shapeInputs has inputs, whose spec is a, come in the shapes of the images, whose spec is b: pictures are
+// cut out so, arrays must have them.
+func (p *paired) shapeInputs(a, b string, images *Buckets, room int64) error {
 	own := BucketsOf(p.inputs)
 	_, pictures := stored(p.inputs).(*files)
-	same := own != nil && p.of != nil
-	for i, n := range p.of {
-		same = same && own.SizeOf(n) == images.SizeOf(i)
-	}
+	shapes := count(len(images.Sizes), "shape")
+	bad := func(problem string, of ...any) error { return &Error{Path: a, Problem: fmt.Sprintf(problem, of...)} }
 	switch {
 	case own == nil && pictures && p.of == nil: // another one for an image each time
+		return nil
 	case own == nil && pictures:
 		p.inputs = cached(&bucketed{p.inputs, images.inverse(p.of)}, room)
-	case !same:
-		return &Error{Path: a, Problem: "holds arrays of other shapes than the images have; want pictures, or arrays of these shapes"}
+		return nil
+	case own == nil:
+		h, w, _ := p.inputs.Shape()
+		return bad("has images of %d×%d alone, and %s keeps %s; want pictures, which are brought to these, or a file of these shapes", w, h, b, shapes)
+	case p.of == nil:
+		return bad("keeps %s, and an image of %s, of %s, may be given any of its images; want pictures, which are brought to the shape of the image", count(len(own.Sizes), "shape"), b, shapes)
+	}
+	for i, n := range p.of {
+		if has, wants := own.SizeOf(n), images.SizeOf(i); has != wants {
+			return bad("has %s in %d×%d, and its counterpart %s of %s is of %d×%d (width×height); want the same shape of both, as of pictures of the same proportions that are brought to the same buckets, or the pictures",
+				NameOf(p.inputs, n), has.Width, has.Height, NameOf(p.Dataset, i), b, wants.Width, wants.Height)
+		}
 	}
 	return nil
 }
@@ -217,13 +236,44 @@ func (p *paired) proportions() error {
 			continue
 		}
 		if off := wa*hb - wb*ha; max(off, -off) > max(wa, wb) { // a pixel of the smaller one
-			return &Error{Path: p.inputs.Name() + " " + NameOf(p.inputs, a), Problem: fmt.Sprintf("has %d×%d pixels, and its counterpart %s %s %d×%d; want the same proportions", wa, ha, p.Dataset.Name(), NameOf(p.Dataset, b), wb, hb)}
+			if err := p.otherPart(i, Size{ha, wa}, Size{hb, wb}); err != nil {
+				return err
+			}
 		}
 		if s := SizeOf(p, i); p.notes == nil && (wa != s.Width || ha != s.Height) {
 			p.notes = []string{fmt.Sprintf("inputs are resized to %d×%d, as the images are (Catmull-Rom, which is bicubic); the first has %d×%d", s.Width, s.Height, wa, ha)}
 		}
 	}
 	return nil
+}
+
+// keptShapes are those that a set keeps itself, to which its images were brought before; nil: one.
+func keptShapes(d Dataset) *Buckets {
+	of := stored(d)
+	if _, pictures := of.(*files); pictures {
+		return nil
+	}
+	return BucketsOf(of)
+}
+
+// otherPart says why pair i, of stored images of these sizes and other proportions, does not show the
+// same. Where one of the sets keeps shapes, a picture like the other may have been brought to that one.
+func (p *paired) otherPart(i int, a, b Size) error {
+	input, image := p.inputs.Name()+" "+NameOf(p.inputs, p.of[i]), p.Dataset.Name()+" "+NameOf(p.Dataset, i)
+	inputs, images := keptShapes(p.inputs), keptShapes(p.Dataset)
+	if (inputs == nil) == (images == nil) {
+		return &Error{Path: input, Problem: fmt.Sprintf("has %d×%d pixels, and its counterpart %s %d×%d; want the same proportions", a.Width, a.Height, image, b.Width, b.Height)}
+	}
+	shapes, picture, kept := images, a, b
+	if inputs != nil {
+		shapes, picture, kept, input, image = inputs, b, a, image, input
+	}
+	near := shapes.Sizes[nearest(shapes.Sizes, picture.Width, picture.Height)]
+	if near == kept {
+		return nil
+	}
+	return &Error{Path: input, Problem: fmt.Sprintf("has %d×%d pixels (width×height), to which the shape %d×%d is nearest, and its counterpart %s is of %d×%d; want pictures of the proportions of those that were packed, in their order",
+		picture.Width, picture.Height, near.Width, near.Height, image, kept.Width, kept.Height)}
 }
 
 // storedSize is that of an image as it is stored; false: it cannot be read.
@@ -247,8 +297,8 @@ func storedSize(d Dataset, i int) (width, height int, ok bool) {
 		width, height = p.size()
 		return width, height, true
 	}
-	height, width, _ = d.Shape()
-	return width, height, true
+	s := SizeOf(d, i)
+	return s.Width, s.Height, true
 }
 
 // InputOf is the channels and the kind of the images that those of a set are to be made

@@ -2,9 +2,9 @@ package data
 
 import (
 	"fmt"
+	"hash"
 	"image"
 	"image/color"
-	"slices"
 )
 
 // resize brings a set of bytes, grey or RGB, to another size or number of channels.
@@ -12,7 +12,7 @@ type resize struct {
 	Dataset
 	shape   shape
 	fit     Fit
-	buckets *Buckets // one, of all images; nil: they have the shape
+	buckets *Buckets // that images are brought to; nil: they have the shape
 }
 
 // resized brings a set to the size and channels that are asked for. Floats stay as they
@@ -29,13 +29,62 @@ func resized(d Dataset, o Options) (Dataset, error) {
 	return &resize{Dataset: d, shape: s, fit: fit}, nil
 }
 
-// inOneBucket brings a set to the bucket that is nearest to the shape of its images.
-func inOneBucket(d Dataset, o Options) Dataset {
+// inBucketsOf brings each image of a set to the bucket that is nearest to its shape.
+func inBucketsOf(d Dataset, o Options) Dataset {
 	h, w, c := d.Shape()
-	sizes := o.bucketSizes()
+	sizes, all, known := o.bucketSizes(), make([]int, d.Len()), map[Size]int{}
+	for i := range all {
+		of := SizeOf(d, i)
+		k, is := known[of]
+		if !is {
+			k = nearest(sizes, of.Width, of.Height)
+			known[of] = k
+		}
+		all[i] = k
+	}
 	s, fit := o.asked(shape{h, w, c})
-	all := slices.Repeat([]int{nearest(sizes, w, h)}, d.Len())
-	return &resize{d, s, fit, newBuckets(sizes, all)}
+	return &resize{Dataset: d, shape: s, fit: fit, buckets: newBuckets(sizes, all)}
+}
+
+// fromShapes is a set that keeps several shapes as it is asked for: in these where no size is, and
+// else as pictures of these shapes would be.
+func (o Options) fromShapes(d Dataset, path string) (Dataset, error) {
+	h, w, c := d.Shape()
+	own := BucketsOf(d)
+	s, fit := o.asked(shape{h, w, c})
+	if o.AsStored {
+		s, fit = shape{h, w, s.channels}, ""
+	}
+	_, buckets := fit.Buckets()
+	switch {
+	case fit == "" && s.channels == c:
+		return d, nil
+	case d.Kind() == Floats:
+		return nil, &Error{Path: path, Problem: fmt.Sprintf("keeps %s in float32 of %d channels, which are taken as they are; want no --size and --channels", count(len(own.Sizes), "shape"), c)}
+	case fit == "":
+		return &resize{Dataset: d, shape: s, fit: Crop, buckets: own}, nil
+	case buckets:
+		r := inBucketsOf(d, o)
+		return r, BucketsOf(r).check(path)
+	}
+	return &resize{Dataset: d, shape: s, fit: fit}, nil
+}
+
+// heeds refuses a fit that somebody asks for where images keep their shapes, for no size is given.
+func (o Options) heeds(d Dataset, spec string) error {
+	own := BucketsOf(d)
+	if _, buckets := o.Fit.Buckets(); own == nil || buckets || !o.FitSaid || o.AsStored || o.Size != (Size{}) {
+		return nil
+	}
+	return &Error{Path: spec, Problem: fmt.Sprintf("keeps %s, which images have as long as no size is given, and fit %s is how they are brought to one; want --size, or no --fit", count(len(own.Sizes), "shape"), o.Fit)}
+}
+
+// notes say what becomes of shapes.
+func (r *resize) notes() []string {
+	if own := BucketsOf(r.Dataset); own != nil && r.buckets == nil {
+		return []string{fmt.Sprintf("images of %s are brought to %v (%s); without --size they stay as they are", count(len(own.Sizes), "shape"), Size{r.shape.height, r.shape.width}, r.fit)}
+	}
+	return r.buckets.notes()
 }
 
 func (r *resize) inBuckets() *Buckets { return r.buckets }
@@ -44,9 +93,21 @@ func (r *resize) Shape() (height, width, channels int) {
 	return r.shape.height, r.shape.width, r.shape.channels
 }
 
+// Fingerprint of a set of several shapes that is brought to others is another than its own.
+func (r *resize) Fingerprint() Fingerprint {
+	f, own := r.Dataset.Fingerprint(), BucketsOf(r.Dataset)
+	if own == nil || own == r.buckets {
+		return f
+	}
+	f.Digest = digest(func(h hash.Hash) { fmt.Fprintln(h, f.Digest, r.shape, r.fit) })
+	return f
+}
+
 func (r *resize) Read(i int, e *Example) error {
-	h, w, c := r.Dataset.Shape()
-	stored := Example{Pixels: NewPixels(Bytes, h*w*c), Class: e.Class, Noise: e.Noise}
+	_, _, c := r.Dataset.Shape()
+	of := SizeOf(r.Dataset, i)
+	h, w := of.Height, of.Width
+	stored := Example{Pixels: NewPixels(Bytes, h*w*c), Class: e.Class, Noise: e.Noise, Size: of}
 	if err := r.Dataset.Read(i, &stored); err != nil {
 		return err
 	}

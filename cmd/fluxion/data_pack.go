@@ -41,7 +41,8 @@ lies, however large it is. The same set and options give the same bytes.
 finds them; look at its sheet before.
 
 With --fit buckets (or buckets:STEP) the file has an array for each shape, images_48x32,
-and in sizes the height and width of each image; train takes it in buckets by itself.
+and in sizes the height and width of each image; train takes it in buckets by itself, and
+with a --size its images are brought to that, as pictures of these shapes.
 
 Where it is stopped, as by Ctrl-C (exit code 130), nothing is written, and the same command
 starts anew.`,

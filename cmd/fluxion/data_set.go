@@ -23,7 +23,8 @@ import (
 // setOptions are how a command about data takes a set: as train does.
 type setOptions struct {
 	data.Options
-	json bool
+	json    bool
+	sources *settings.Sources
 }
 
 // list declares the settings.
@@ -41,13 +42,18 @@ func (o *setOptions) open(spec string) (data.Dataset, error) {
 	if err := o.Fit.Check(spec, o.Size); err != nil {
 		return nil, fault.Usagef("--fit %w", err)
 	}
+	o.FitSaid = fitSaid(o.sources)
 	return data.Open(spec, o.Options)
 }
+
+// fitSaid says whether the user asks for a fit, and not, as a file of all settings does, for the images' own
+// size beside it.
+func fitSaid(s *settings.Sources) bool { return s.Has("fit") && !s.Has("size") }
 
 // bind adds the settings of a command about data, and --json, to its flags.
 func (o *setOptions) bind(c *cobra.Command, list ...setting.Setting) {
 	c.Flags().SortFlags = false
-	settings.Bind(c, slices.Concat(o.list(), list))
+	o.sources = settings.Bind(c, slices.Concat(o.list(), list))
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object per event and nothing else")
 }
 

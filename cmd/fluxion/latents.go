@@ -34,7 +34,6 @@ import (
 
 type latentsOptions struct {
 	setOptions
-	sources                              *settings.Sources
 	vae                                  string // folder
 	scaling                              string // of latents, in the place of the autoencoder's own; empty: that
 	part, number                         string
@@ -272,6 +271,7 @@ func (o *latentsOptions) autoencoder() (*autoencoder.Model, error) {
 // open opens the images as the autoencoder takes them.
 func (o *latentsOptions) open(spec string, m *autoencoder.Model) (data.Dataset, error) {
 	options := o.Options
+	options.FitSaid = fitSaid(o.sources)
 	if c := m.InChannels; c == 1 || c == 3 {
 		options.Channels = c
 	}

@@ -237,7 +237,7 @@ func (o *trainOptions) openIn(group collective.Group) (d data.Dataset, s train.S
 		s, err = settled(group, s)
 	}
 	if err == nil && group.Rank > 0 {
-		d, err = openData(s)
+		d, err = o.openData(s)
 	}
 	return d, s, group.Agree(err)
 }
@@ -404,11 +404,13 @@ func realOptions(s train.Settings) data.Options {
 	return data.Options{Size: s.Size, Fit: data.Fit(s.Fit).Shaped(), Channels: s.Channels, CacheBytes: cacheBytes()}
 }
 
-func openData(s train.Settings) (data.Dataset, error) {
+func (o *trainOptions) openData(s train.Settings) (data.Dataset, error) {
 	if err := s.CheckFit(); err != nil {
 		return nil, err
 	}
-	return data.Open(s.Data, dataOptions(s))
+	of := dataOptions(s)
+	of.FitSaid = fitSaid(o.sources)
+	return data.Open(s.Data, of)
 }
 
 // resolve returns the settings of a new run: what the user says, over the preset's
@@ -475,7 +477,7 @@ func (o *trainOptions) open(s train.Settings) (data.Dataset, train.Settings, err
 	var d data.Dataset
 	var err error
 	if o.out == "" {
-		if d, err = openData(s); err != nil {
+		if d, err = o.openData(s); err != nil {
 			return nil, s, err
 		}
 		o.out = filepath.Join("runs", d.Name()+"-"+cmp.Or(s.Recipe, filepath.Base(s.Preset))+distilled(s.Objective))
@@ -495,7 +497,7 @@ func (o *trainOptions) open(s train.Settings) (data.Dataset, train.Settings, err
 			return nil, s, err
 		}
 	}
-	d, err = openData(next)
+	d, err = o.openData(next)
 	return d, next, err
 }
 
