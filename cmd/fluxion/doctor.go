@@ -109,6 +109,8 @@ type gpu struct {
 	Name              string `json:"name"`
 	Simulated         bool   `json:"simulated"`
 	Device            string `json:"device"` // as --device takes it
+	UUID              string `json:"uuid"`   // as CUDA_VISIBLE_DEVICES takes it
+	Slice             bool   `json:"mig"`    // of a GPU
 	ComputeCapability string `json:"compute_capability"`
 	Memory            int64  `json:"memory_bytes"`
 	Multiprocessors   int    `json:"multiprocessors"`
@@ -155,7 +157,7 @@ func examineGPUs() gpus {
 	}
 	for _, p := range list {
 		g.Devices = append(g.Devices, gpu{
-			Name: p.Name, Simulated: p.Simulated, Device: fmt.Sprintf("cuda:%d", p.Ordinal), ComputeCapability: fmt.Sprintf("%d.%d", p.Major, p.Minor),
+			Name: p.Name, Simulated: p.Simulated, Device: fmt.Sprintf("cuda:%d", p.Ordinal), UUID: p.UUID, Slice: p.Slice, ComputeCapability: fmt.Sprintf("%d.%d", p.Major, p.Minor),
 			Memory: p.Memory, Multiprocessors: p.Multiprocessors,
 			CUDAVersion: cuda.CUDAVersion(p.DriverVersion), Needed: cuda.CUDAVersion(cuda.OldestDriver), Kernels: kernelsFor(p),
 		})
@@ -179,8 +181,8 @@ func kernelsFor(p cuda.Properties) string {
 		how = "machine code for " + code
 	}
 	how += ": bf16 products on tensor cores with mma.sync"
-	if strings.Contains(p.Name, " MIG ") { // as the driver calls it
-		how += "; a slice of a GPU (MIG), of which a process sees one: CUDA_VISIBLE_DEVICES=MIG-… says which, nvidia-smi -L lists them"
+	if p.Slice {
+		how += fmt.Sprintf("; a slice of a GPU (MIG), of which a process sees one: CUDA_VISIBLE_DEVICES=%s is this, nvidia-smi -L lists them", p.UUID)
 	}
 	return how
 }
@@ -209,7 +211,7 @@ func (e examination) print(out io.Writer) error {
 	line("memory", "%s", memoryText())
 	line("blockings", "%v", e.Blockings)
 	for _, g := range e.CUDA.Devices {
-		line(g.Device, "%s, compute capability %s, %d multiprocessors, %s, a driver of CUDA %s (%s is needed)", g.Name, g.ComputeCapability, g.Multiprocessors, console.Size(g.Memory), g.CUDAVersion, g.Needed)
+		line(g.Device, "%s, %s, compute capability %s, %d multiprocessors, %s, a driver of CUDA %s (%s is needed)", g.Name, g.UUID, g.ComputeCapability, g.Multiprocessors, console.Size(g.Memory), g.CUDAVersion, g.Needed)
 		line("", "%s", g.Kernels)
 	}
 	if e.CUDA.Missing != "" {

@@ -15,8 +15,8 @@ func TestKernelsFor(t *testing.T) {
 		"none: its driver is one of CUDA 11.2, the program needs 11.4 or newer: install driver 470 or newer": {Major: 8, Minor: 6, DriverVersion: 11020},
 		"none: lost":             {Problem: errors.New("lost")},
 		"compiled by the driver": {Major: 8, Minor: 6, DriverVersion: 11040},
-		"nvidia-smi -L lists":    {Name: "NVIDIA A100-SXM4-40GB MIG 1g.5gb", Major: 8, DriverVersion: 12010},
-		"executed on the CPU":    {Major: 8, DriverVersion: 12010, Simulated: true},
+		"CUDA_VISIBLE_DEVICES=MIG-0 is this, nvidia-smi -L lists": {UUID: "MIG-0", Slice: true, Major: 8, DriverVersion: 12010},
+		"executed on the CPU": {Major: 8, DriverVersion: 12010, Simulated: true},
 	} {
 		if got := kernelsFor(p); !strings.Contains(got, want) || strings.Contains(got, "\n") {
 			t.Errorf("%+v: %q, want %q", p, got, want)

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -57,12 +58,12 @@ func Arithmetic(d Device) string {
 // Identity names the hardware of a device that two processes should not share; empty: they may.
 func Identity(d Device) string {
 	gpu, ok := d.(*CUDA)
-	if !ok || d.Simulated() {
+	if !ok {
 		return ""
 	}
 	host, _ := os.Hostname() // without one, those of one machine are still told apart
 	p := gpu.device.Properties()
-	return fmt.Sprintf("the %s at %s of %s", p.Name, p.BusID, host)
+	return fmt.Sprintf("the %s %s of %s", p.Name, cmp.Or(p.UUID, "at "+p.BusID), host)
 }
 
 // Threads is the size of the pool.

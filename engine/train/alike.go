@@ -110,7 +110,7 @@ func apartIn(g collective.Group, own string) error {
 	first := map[string]int{}
 	for rank, name := range all {
 		if other, twice := first[name]; twice && name != "" {
-			return &SettingError{"device", fmt.Sprintf("processes %d and %d of the group both have %s; want a GPU for each, as with --device cuda, or as many processes as there are GPUs", other, rank, name)}
+			return &SettingError{"device", fmt.Sprintf("processes %d and %d of the group both have %s; want a GPU for each, as with --device cuda, or as many processes as there are GPUs; of slices (MIG) a process sees one, which CUDA_VISIBLE_DEVICES=MIG-… says", other, rank, name)}
 		}
 		first[name] = rank
 	}

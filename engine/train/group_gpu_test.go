@@ -17,6 +17,9 @@ import (
 	"fluxion/nets"
 )
 
+// anyones is a device that processes may share, as they do who test on one GPU.
+type anyones struct{ device.Device }
+
 // gpuDevice is a device that other devices of the test do not know of: a simulated one, with
 // a driver of its own, or, where tests run on a GPU, that one.
 func gpuDevice(t *testing.T) (d device.Device) {
@@ -35,6 +38,9 @@ func gpuDevice(t *testing.T) (d device.Device) {
 			t.Error(err)
 		}
 	})
+	if cudatest.OnGPU() {
+		return anyones{d}
+	}
 	return d
 }
 
@@ -104,6 +110,44 @@ func TestCuts(t *testing.T) {
 		t.Errorf("%d of %d gradients are complete before the last tenth of the launches", soon, size)
 	}
 	t.Logf("cut behind launches %v of %d", s.Micro.Cuts, len(s.Micro.Launches))
+}
+
+// TestSlices: slices of one GPU have its name and its bus, and are told apart; one that two processes have is named.
+func TestSlices(t *testing.T) {
+	if cudatest.OnGPU() {
+		t.Skip("of simulated GPUs")
+	}
+	slice := func() *simdriver.Driver { return simdriver.New(simdriver.Options{Slice: "1g.5gb"}) }
+	one, two := slice(), slice()
+	for _, c := range []struct {
+		drivers [2]*simdriver.Driver
+		twice   bool
+	}{{[2]*simdriver.Driver{one, two}, false}, {[2]*simdriver.Driver{one, one}, true}} {
+		var names [2]string
+		for r, d := range c.drivers {
+			gpu, err := device.NewCUDA(d.Direct(), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			names[r] = device.Identity(gpu)
+			if err := gpu.Close(); err != nil {
+				t.Error(err)
+			}
+			if all, err := d.Direct().Devices(); err != nil || !all[0].Slice || !strings.Contains(names[r], all[0].UUID) || !strings.HasPrefix(all[0].UUID, "MIG-") {
+				t.Errorf("%s, of %+v, %v", names[r], all, err)
+			}
+		}
+		groups := collective.Local(2)
+		var ranks sync.WaitGroup
+		for r, g := range groups {
+			ranks.Go(func() {
+				if err := apartIn(g, names[r]); (err != nil) != c.twice || err != nil && !strings.Contains(err.Error(), "CUDA_VISIBLE_DEVICES=MIG-") {
+					t.Errorf("process %d with %s: %v", r, names[r], err)
+				}
+			})
+		}
+		ranks.Wait()
+	}
 }
 
 // TestApart: two processes with one GPU are named, and none begins.

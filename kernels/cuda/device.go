@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -41,6 +42,8 @@ type Properties struct {
 	SharedPerBlock  int    // bytes of shared memory a block may ask for (opt-in)
 	DriverVersion   int    // 1000·major + 10·minor of the CUDA version it implements
 	BusID           string // PCI
+	UUID            string // as CUDA_VISIBLE_DEVICES takes it: GPU-…, or MIG-… of a slice
+	Slice           bool   // of a GPU (MIG): others may have its bus and its name
 	Problem         error  // why the device does not say all that; nothing if it does
 }
 
@@ -133,6 +136,16 @@ type Event interface {
 type Graph interface {
 	Launch(Stream) error
 	Close() error
+}
+
+// Identify notes the UUID of a device, and that of the GPU that it is on: a slice has another of its own.
+func (p *Properties) Identify(own, whole [16]byte) {
+	p.Slice = own != whole || strings.Contains(p.Name, " MIG ") // as the driver calls it
+	kind := "GPU"
+	if p.Slice {
+		kind = "MIG"
+	}
+	p.UUID = fmt.Sprintf("%s-%x-%x-%x-%x-%x", kind, own[:4], own[4:6], own[6:8], own[8:10], own[10:])
 }
 
 // Usable says why the kernels cannot run on a device, or nothing.

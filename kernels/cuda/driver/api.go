@@ -67,6 +67,11 @@ func properties(ordinal int) (p cuda.Properties, err error) {
 	if p.BusID, r = busID(ordinal); r != cuda.Success {
 		return p, errorOf("cuDeviceGetPCIBusId", r, "%s", what)
 	}
+	own, whole, r := uuids(ordinal)
+	if r != cuda.Success {
+		return p, errorOf("cuDeviceGetUuid", r, "%s", what)
+	}
+	p.Identify(own, whole)
 	err = cuda.ReadAttributes(&p, func(number int) (int, error) {
 		v, err := d.Attribute(cu.DeviceAttribute(number))
 		return v, errorOf("cuDeviceGetAttribute", resultOf(err), "%s, attribute %d", what, number)

@@ -13,6 +13,8 @@ package driver
 extern int cuCtxSetCurrent(void *context);
 extern int cuDriverGetVersion(int *version);
 extern int cuDeviceGetPCIBusId(char *id, int length, int device);
+extern int cuDeviceGetUuid(unsigned char *id, int device);
+extern int cuDeviceGetUuid_v2(unsigned char *id, int device);
 extern int cuTensorMapEncodeTiled(void *map, int type, unsigned rank, void *address, const uint64_t *sizes, const uint64_t *strides,
                                   const uint32_t *box, const uint32_t *element_strides, int interleave, int swizzle,
                                   int promotion, int fill);
@@ -95,6 +97,14 @@ func busID(ordinal int) (string, cuda.Result) {
 	var id [32]C.char
 	r := cuda.Result(C.cuDeviceGetPCIBusId(&id[0], C.int(len(id)), C.int(ordinal)))
 	return C.GoString(&id[0]), r
+}
+
+// uuids are that of a device, and that of the GPU which it may be a slice of.
+func uuids(ordinal int) (own, whole [16]byte, r cuda.Result) {
+	if r = cuda.Result(C.cuDeviceGetUuid_v2((*C.uchar)(&own[0]), C.int(ordinal))); r == cuda.Success {
+		r = cuda.Result(C.cuDeviceGetUuid((*C.uchar)(&whole[0]), C.int(ordinal)))
+	}
+	return own, whole, r
 }
 
 func hostAlloc(bytes int) ([]byte, cuda.Result) {

@@ -1,7 +1,9 @@
 package simdriver
 
 import (
+	"encoding/binary"
 	"fmt"
+	"os"
 
 	"fluxion/kernels/cuda"
 )
@@ -98,6 +100,9 @@ func (d *Driver) DeviceGet(ordinal int) cuda.Result {
 func (d *Driver) DeviceName(ordinal int) (name string, r cuda.Result) {
 	r = d.onDevice("cuDeviceGetName", ordinal, func() cuda.Result {
 		name = fmt.Sprintf("Fluxion simulator (sm_%d)", d.capability())
+		if d.options.Slice != "" {
+			name += " MIG " + d.options.Slice
+		}
 		return cuda.Success
 	})
 	return name, r
@@ -107,6 +112,30 @@ func (d *Driver) DeviceName(ordinal int) (name string, r cuda.Result) {
 func (d *Driver) DeviceBusID(ordinal int) (id string, r cuda.Result) {
 	r = d.onDevice("cuDeviceGetPCIBusId", ordinal, func() cuda.Result {
 		id = "0000:00:00.0"
+		return cuda.Success
+	})
+	return id, r
+}
+
+// DeviceUUID is a number that no other device has, as a slice of a GPU has its own.
+func (d *Driver) DeviceUUID(ordinal int) (id [16]byte, r cuda.Result) {
+	return d.uuid("cuDeviceGetUuid_v2", ordinal, d.number)
+}
+
+// WholeUUID is that of the GPU which the device may be a slice of.
+func (d *Driver) WholeUUID(ordinal int) (id [16]byte, r cuda.Result) {
+	if d.options.Slice == "" {
+		return d.uuid("cuDeviceGetUuid", ordinal, d.number)
+	}
+	return d.uuid("cuDeviceGetUuid", ordinal, 0)
+}
+
+// uuid is that of a device of this process.
+func (d *Driver) uuid(call string, ordinal int, number uint32) (id [16]byte, r cuda.Result) {
+	r = d.onDevice(call, ordinal, func() cuda.Result {
+		copy(id[:], "Fluxion ")
+		binary.BigEndian.PutUint32(id[8:], uint32(os.Getpid()))
+		binary.BigEndian.PutUint32(id[12:], number)
 		return cuda.Success
 	})
 	return id, r

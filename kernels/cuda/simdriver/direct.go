@@ -58,6 +58,15 @@ func (d *Driver) properties(ordinal int) (p cuda.Properties, err error) {
 	if p.BusID, r = d.DeviceBusID(ordinal); r != cuda.Success {
 		return p, d.errorOf("cuDeviceGetPCIBusId", r, "%s", what)
 	}
+	own, r := d.DeviceUUID(ordinal)
+	if r != cuda.Success {
+		return p, d.errorOf("cuDeviceGetUuid", r, "%s", what)
+	}
+	whole, r := d.WholeUUID(ordinal)
+	if r != cuda.Success {
+		return p, d.errorOf("cuDeviceGetUuid", r, "%s", what)
+	}
+	p.Identify(own, whole)
 	err = cuda.ReadAttributes(&p, func(number int) (int, error) {
 		v, r := d.DeviceAttribute(number, ordinal)
 		return v, d.errorOf("cuDeviceGetAttribute", r, "%s, attribute %d", what, number)

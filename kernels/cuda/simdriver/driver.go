@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fluxion/kernels/cuda"
@@ -27,6 +28,7 @@ type Options struct {
 	Major   int    // compute capability: 8, 9, or an older one, on which nothing runs; 0: 8
 	Minor   int    // its second number
 	Version int    // of the CUDA that the driver implements, 1000·major + 10·minor; 0: 12.1
+	Slice   string // what its name says of a slice of a GPU (MIG), as 1g.5gb; empty: it is a whole one
 	NoCode  bool   // machine code is refused, as by a driver that is older than its assembler
 	Seed    uint64 // of the order of warps, and of nodes of a graph
 	Workers int    // threads that simulate; 0: all
@@ -36,6 +38,7 @@ type Options struct {
 // use; one call at a time is served.
 type Driver struct {
 	options Options
+	number  uint32 // of the drivers of this process, from 1
 	memory  *sim.Memory
 	machine *sim.Machine
 	started time.Time
@@ -53,6 +56,9 @@ type Driver struct {
 	graphs   int        // not destroyed
 }
 
+// drivers numbers those of this process.
+var drivers atomic.Uint32
+
 // New returns a driver in the state of a process that has just started.
 func New(o Options) *Driver {
 	if o.Memory == 0 {
@@ -67,6 +73,7 @@ func New(o Options) *Driver {
 	memory := sim.NewMemory(o.Memory)
 	return &Driver{
 		options: o,
+		number:  drivers.Add(1),
 		memory:  memory,
 		machine: sim.New(memory, sim.Options{Seed: o.Seed, Workers: o.Workers, Shared: sharedLimit(o.Major)}),
 		started: time.Now(),

@@ -10,7 +10,7 @@ import (
 )
 
 // answers are the functions of the driver API that the simulated driver serves,
-// by their names without versions. What is not here gives CUDA_ERROR_NOT_SUPPORTED:
+// by their names, without versions where one answer is that of all. What is not here gives CUDA_ERROR_NOT_SUPPORTED:
 // textures and surfaces, arrays, copies in two and three dimensions, other devices,
 // managed memory, the linker, occupancy (which needs registers), graphs put
 // together node by node.
@@ -41,10 +41,8 @@ var deviceAnswers = map[string]func(arguments) cuda.Result{
 	},
 	"cuDeviceGetName":     func(a arguments) cuda.Result { return text(a, a.driver.DeviceName) },
 	"cuDeviceGetPCIBusId": func(a arguments) cuda.Result { return text(a, a.driver.DeviceBusID) },
-	"cuDeviceGetUuid": func(a arguments) cuda.Result {
-		put(a, 0, [16]byte{'F', 'l', 'u', 'x', 'i', 'o', 'n', ' ', 's', 'i', 'm', 'u', 'l', 'a', 't', 'e'})
-		return a.driver.DeviceGet(a.int(1))
-	},
+	"cuDeviceGetUuid":     func(a arguments) cuda.Result { return uuid(a, a.driver.WholeUUID) },
+	"cuDeviceGetUuid_v2":  func(a arguments) cuda.Result { return uuid(a, a.driver.DeviceUUID) },
 	"cuDeviceTotalMem": func(a arguments) cuda.Result {
 		n, r := a.driver.DeviceMemory(a.int(1))
 		put(a, 0, uint64(n))
@@ -57,6 +55,15 @@ var deviceAnswers = map[string]func(arguments) cuda.Result{
 	},
 	"cuGetErrorName":   func(a arguments) cuda.Result { return errorText(a) },
 	"cuGetErrorString": func(a arguments) cuda.Result { return errorText(a) },
+}
+
+// uuid answers a question whose answer are 16 bytes.
+func uuid(a arguments, of func(device int) ([16]byte, cuda.Result)) cuda.Result {
+	id, r := of(a.int(1))
+	if r == cuda.Success {
+		put(a, 0, id)
+	}
+	return r
 }
 
 // hint answers calls that only advise the hardware.

@@ -159,7 +159,11 @@ func fluxionSimulate(index C.int, thread C.uint64_t, words *C.uint64_t) C.int {
 	if s == nil {
 		return C.FLUXION_NOT_INITIALIZED
 	}
-	return C.int(s.serve(base(names[index]), uint64(thread), unsafe.Pointer(words)))
+	name := names[index]
+	if answers[name] == nil {
+		name = base(name)
+	}
+	return C.int(s.serve(name, uint64(thread), unsafe.Pointer(words)))
 }
 
 // String tells what answers.

@@ -136,7 +136,7 @@ func TestCu(t *testing.T) {
 	check(err)
 	id, err := device.UUID()
 	check(err)
-	if string(id[:]) != "Fluxion simulate" {
+	if want, _ := d.WholeUUID(0); id != want {
 		t.Errorf("UUID %q", id)
 	}
 	context, err := device.RetainPrimaryCtx()

@@ -4,7 +4,7 @@
 
 #include "bind.h"
 
-const int fluxion_functions = 174;
+const int fluxion_functions = 175;
 const char *const fluxion_names[] = {
 	"cuArray3DCreate_v2",
 	"cuArray3DGetDescriptor_v2",
@@ -39,6 +39,7 @@ const char *const fluxion_names[] = {
 	"cuDeviceGetP2PAttribute",
 	"cuDeviceGetPCIBusId",
 	"cuDeviceGetUuid",
+	"cuDeviceGetUuid_v2",
 	"cuDevicePrimaryCtxGetState",
 	"cuDevicePrimaryCtxRelease_v2",
 	"cuDevicePrimaryCtxReset_v2",
@@ -181,7 +182,7 @@ const char *const fluxion_names[] = {
 	"cuTexRefSetMipmapLevelClamp",
 	"cuThreadExchangeStreamCaptureMode",
 };
-void *fluxion_entries[174];
+void *fluxion_entries[175];
 
 int cuArray3DCreate_v2(void *a0, void *a1) {
 	int (*f)(void *, void *) = fluxion_bound(0);
@@ -414,989 +415,996 @@ int cuDeviceGetUuid(void *a0, int a1) {
 	return fluxion_unbound(32, words);
 }
 
-int cuDevicePrimaryCtxGetState(int a0, void *a1, void *a2) {
-	int (*f)(int, void *, void *) = fluxion_bound(33);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuDeviceGetUuid_v2(void *a0, int a1) {
+	int (*f)(void *, int) = fluxion_bound(33);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(33, words);
 }
 
-int cuDevicePrimaryCtxRelease_v2(int a0) {
-	int (*f)(int) = fluxion_bound(34);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuDevicePrimaryCtxGetState(int a0, void *a1, void *a2) {
+	int (*f)(int, void *, void *) = fluxion_bound(34);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(34, words);
 }
 
-int cuDevicePrimaryCtxReset_v2(int a0) {
+int cuDevicePrimaryCtxRelease_v2(int a0) {
 	int (*f)(int) = fluxion_bound(35);
 	if (f) return f(a0);
 	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(35, words);
 }
 
-int cuDevicePrimaryCtxRetain(void *a0, int a1) {
-	int (*f)(void *, int) = fluxion_bound(36);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuDevicePrimaryCtxReset_v2(int a0) {
+	int (*f)(int) = fluxion_bound(36);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(36, words);
 }
 
-int cuDevicePrimaryCtxSetFlags_v2(int a0, int a1) {
-	int (*f)(int, int) = fluxion_bound(37);
+int cuDevicePrimaryCtxRetain(void *a0, int a1) {
+	int (*f)(void *, int) = fluxion_bound(37);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(37, words);
 }
 
-int cuDeviceTotalMem_v2(void *a0, int a1) {
-	int (*f)(void *, int) = fluxion_bound(38);
+int cuDevicePrimaryCtxSetFlags_v2(int a0, int a1) {
+	int (*f)(int, int) = fluxion_bound(38);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(38, words);
 }
 
-int cuDriverGetVersion(void *a0) {
-	int (*f)(void *) = fluxion_bound(39);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuDeviceTotalMem_v2(void *a0, int a1) {
+	int (*f)(void *, int) = fluxion_bound(39);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(39, words);
 }
 
-int cuEventCreate(void *a0, int a1) {
-	int (*f)(void *, int) = fluxion_bound(40);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuDriverGetVersion(void *a0) {
+	int (*f)(void *) = fluxion_bound(40);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(40, words);
 }
 
-int cuEventDestroy_v2(void *a0) {
-	int (*f)(void *) = fluxion_bound(41);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuEventCreate(void *a0, int a1) {
+	int (*f)(void *, int) = fluxion_bound(41);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(41, words);
 }
 
-int cuEventElapsedTime(void *a0, void *a1, void *a2) {
-	int (*f)(void *, void *, void *) = fluxion_bound(42);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuEventDestroy_v2(void *a0) {
+	int (*f)(void *) = fluxion_bound(42);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(42, words);
 }
 
-int cuEventQuery(void *a0) {
-	int (*f)(void *) = fluxion_bound(43);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuEventElapsedTime(void *a0, void *a1, void *a2) {
+	int (*f)(void *, void *, void *) = fluxion_bound(43);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(43, words);
 }
 
-int cuEventRecord(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(44);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuEventQuery(void *a0) {
+	int (*f)(void *) = fluxion_bound(44);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(44, words);
 }
 
-int cuEventSynchronize(void *a0) {
-	int (*f)(void *) = fluxion_bound(45);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuEventRecord(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(45);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(45, words);
 }
 
-int cuFuncGetAttribute(void *a0, int a1, void *a2) {
-	int (*f)(void *, int, void *) = fluxion_bound(46);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuEventSynchronize(void *a0) {
+	int (*f)(void *) = fluxion_bound(46);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(46, words);
 }
 
-int cuFuncSetAttribute(void *a0, int a1, int a2) {
-	int (*f)(void *, int, int) = fluxion_bound(47);
+int cuFuncGetAttribute(void *a0, int a1, void *a2) {
+	int (*f)(void *, int, void *) = fluxion_bound(47);
 	if (f) return f(a0, a1, a2);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(47, words);
 }
 
-int cuFuncSetCacheConfig(void *a0, int a1) {
-	int (*f)(void *, int) = fluxion_bound(48);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuFuncSetAttribute(void *a0, int a1, int a2) {
+	int (*f)(void *, int, int) = fluxion_bound(48);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(48, words);
 }
 
-int cuFuncSetSharedMemConfig(void *a0, int a1) {
+int cuFuncSetCacheConfig(void *a0, int a1) {
 	int (*f)(void *, int) = fluxion_bound(49);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(49, words);
 }
 
-int cuGetErrorName(int a0, void *a1) {
-	int (*f)(int, void *) = fluxion_bound(50);
+int cuFuncSetSharedMemConfig(void *a0, int a1) {
+	int (*f)(void *, int) = fluxion_bound(50);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(50, words);
 }
 
-int cuGetErrorString(int a0, void *a1) {
+int cuGetErrorName(int a0, void *a1) {
 	int (*f)(int, void *) = fluxion_bound(51);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(51, words);
 }
 
-int cuGraphAddChildGraphNode(void *a0, void *a1, void *a2, uint64_t a3, void *a4) {
-	int (*f)(void *, void *, void *, uint64_t, void *) = fluxion_bound(52);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3, (uint64_t)a4};
+int cuGetErrorString(int a0, void *a1) {
+	int (*f)(int, void *) = fluxion_bound(52);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(52, words);
 }
 
-int cuGraphAddDependencies(void *a0, void *a1, void *a2, uint64_t a3) {
-	int (*f)(void *, void *, void *, uint64_t) = fluxion_bound(53);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3};
+int cuGraphAddChildGraphNode(void *a0, void *a1, void *a2, uint64_t a3, void *a4) {
+	int (*f)(void *, void *, void *, uint64_t, void *) = fluxion_bound(53);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3, (uint64_t)a4};
 	return fluxion_unbound(53, words);
 }
 
-int cuGraphAddEmptyNode(void *a0, void *a1, void *a2, uint64_t a3) {
+int cuGraphAddDependencies(void *a0, void *a1, void *a2, uint64_t a3) {
 	int (*f)(void *, void *, void *, uint64_t) = fluxion_bound(54);
 	if (f) return f(a0, a1, a2, a3);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3};
 	return fluxion_unbound(54, words);
 }
 
-int cuGraphAddHostNode(void *a0, void *a1, void *a2, uint64_t a3, void *a4) {
-	int (*f)(void *, void *, void *, uint64_t, void *) = fluxion_bound(55);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3, (uint64_t)a4};
+int cuGraphAddEmptyNode(void *a0, void *a1, void *a2, uint64_t a3) {
+	int (*f)(void *, void *, void *, uint64_t) = fluxion_bound(55);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3};
 	return fluxion_unbound(55, words);
 }
 
-int cuGraphAddKernelNode(void *a0, void *a1, void *a2, uint64_t a3, void *a4) {
+int cuGraphAddHostNode(void *a0, void *a1, void *a2, uint64_t a3, void *a4) {
 	int (*f)(void *, void *, void *, uint64_t, void *) = fluxion_bound(56);
 	if (f) return f(a0, a1, a2, a3, a4);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3, (uint64_t)a4};
 	return fluxion_unbound(56, words);
 }
 
-int cuGraphAddKernelNode_v2(void *a0, void *a1, void *a2, uint64_t a3, void *a4) {
+int cuGraphAddKernelNode(void *a0, void *a1, void *a2, uint64_t a3, void *a4) {
 	int (*f)(void *, void *, void *, uint64_t, void *) = fluxion_bound(57);
 	if (f) return f(a0, a1, a2, a3, a4);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3, (uint64_t)a4};
 	return fluxion_unbound(57, words);
 }
 
-int cuGraphAddMemcpyNode(void *a0, void *a1, void *a2, uint64_t a3, void *a4, void *a5) {
-	int (*f)(void *, void *, void *, uint64_t, void *, void *) = fluxion_bound(58);
-	if (f) return f(a0, a1, a2, a3, a4, a5);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3, (uint64_t)a4, (uint64_t)a5};
+int cuGraphAddKernelNode_v2(void *a0, void *a1, void *a2, uint64_t a3, void *a4) {
+	int (*f)(void *, void *, void *, uint64_t, void *) = fluxion_bound(58);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3, (uint64_t)a4};
 	return fluxion_unbound(58, words);
 }
 
-int cuGraphAddMemsetNode(void *a0, void *a1, void *a2, uint64_t a3, void *a4, void *a5) {
+int cuGraphAddMemcpyNode(void *a0, void *a1, void *a2, uint64_t a3, void *a4, void *a5) {
 	int (*f)(void *, void *, void *, uint64_t, void *, void *) = fluxion_bound(59);
 	if (f) return f(a0, a1, a2, a3, a4, a5);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3, (uint64_t)a4, (uint64_t)a5};
 	return fluxion_unbound(59, words);
 }
 
-int cuGraphClone(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(60);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuGraphAddMemsetNode(void *a0, void *a1, void *a2, uint64_t a3, void *a4, void *a5) {
+	int (*f)(void *, void *, void *, uint64_t, void *, void *) = fluxion_bound(60);
+	if (f) return f(a0, a1, a2, a3, a4, a5);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3, (uint64_t)a4, (uint64_t)a5};
 	return fluxion_unbound(60, words);
 }
 
-int cuGraphCreate(void *a0, int a1) {
-	int (*f)(void *, int) = fluxion_bound(61);
+int cuGraphClone(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(61);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(61, words);
 }
 
-int cuGraphDestroy(void *a0) {
-	int (*f)(void *) = fluxion_bound(62);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuGraphCreate(void *a0, int a1) {
+	int (*f)(void *, int) = fluxion_bound(62);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(62, words);
 }
 
-int cuGraphDestroyNode(void *a0) {
+int cuGraphDestroy(void *a0) {
 	int (*f)(void *) = fluxion_bound(63);
 	if (f) return f(a0);
 	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(63, words);
 }
 
-int cuGraphExecDestroy(void *a0) {
+int cuGraphDestroyNode(void *a0) {
 	int (*f)(void *) = fluxion_bound(64);
 	if (f) return f(a0);
 	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(64, words);
 }
 
-int cuGraphGetEdges(void *a0, void *a1, void *a2, void *a3) {
-	int (*f)(void *, void *, void *, void *) = fluxion_bound(65);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3};
+int cuGraphExecDestroy(void *a0) {
+	int (*f)(void *) = fluxion_bound(65);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(65, words);
 }
 
-int cuGraphGetNodes(void *a0, void *a1, void *a2) {
-	int (*f)(void *, void *, void *) = fluxion_bound(66);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuGraphGetEdges(void *a0, void *a1, void *a2, void *a3) {
+	int (*f)(void *, void *, void *, void *) = fluxion_bound(66);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3};
 	return fluxion_unbound(66, words);
 }
 
-int cuGraphInstantiateWithFlags(void *a0, void *a1, uint64_t a2) {
-	int (*f)(void *, void *, uint64_t) = fluxion_bound(67);
+int cuGraphGetNodes(void *a0, void *a1, void *a2) {
+	int (*f)(void *, void *, void *) = fluxion_bound(67);
 	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2};
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(67, words);
 }
 
-int cuGraphLaunch(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(68);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuGraphInstantiateWithFlags(void *a0, void *a1, uint64_t a2) {
+	int (*f)(void *, void *, uint64_t) = fluxion_bound(68);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2};
 	return fluxion_unbound(68, words);
 }
 
-int cuLaunchKernel(void *a0, int a1, int a2, int a3, int a4, int a5, int a6, int a7, void *a8, void *a9, void *a10) {
-	int (*f)(void *, int, int, int, int, int, int, int, void *, void *, void *) = fluxion_bound(69);
-	if (f) return f(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3, (uint64_t)a4, (uint64_t)a5, (uint64_t)a6, (uint64_t)a7, (uint64_t)a8, (uint64_t)a9, (uint64_t)a10};
+int cuGraphLaunch(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(69);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(69, words);
 }
 
-int cuLinkAddData_v2(void *a0, int a1, void *a2, uint64_t a3, void *a4, int a5, void *a6, void *a7) {
-	int (*f)(void *, int, void *, uint64_t, void *, int, void *, void *) = fluxion_bound(70);
-	if (f) return f(a0, a1, a2, a3, a4, a5, a6, a7);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3, (uint64_t)a4, (uint64_t)a5, (uint64_t)a6, (uint64_t)a7};
+int cuLaunchKernel(void *a0, int a1, int a2, int a3, int a4, int a5, int a6, int a7, void *a8, void *a9, void *a10) {
+	int (*f)(void *, int, int, int, int, int, int, int, void *, void *, void *) = fluxion_bound(70);
+	if (f) return f(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3, (uint64_t)a4, (uint64_t)a5, (uint64_t)a6, (uint64_t)a7, (uint64_t)a8, (uint64_t)a9, (uint64_t)a10};
 	return fluxion_unbound(70, words);
 }
 
-int cuLinkAddFile_v2(void *a0, int a1, void *a2, int a3, void *a4, void *a5) {
-	int (*f)(void *, int, void *, int, void *, void *) = fluxion_bound(71);
-	if (f) return f(a0, a1, a2, a3, a4, a5);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3, (uint64_t)a4, (uint64_t)a5};
+int cuLinkAddData_v2(void *a0, int a1, void *a2, uint64_t a3, void *a4, int a5, void *a6, void *a7) {
+	int (*f)(void *, int, void *, uint64_t, void *, int, void *, void *) = fluxion_bound(71);
+	if (f) return f(a0, a1, a2, a3, a4, a5, a6, a7);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3, (uint64_t)a4, (uint64_t)a5, (uint64_t)a6, (uint64_t)a7};
 	return fluxion_unbound(71, words);
 }
 
-int cuLinkComplete(void *a0, void *a1, void *a2) {
-	int (*f)(void *, void *, void *) = fluxion_bound(72);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuLinkAddFile_v2(void *a0, int a1, void *a2, int a3, void *a4, void *a5) {
+	int (*f)(void *, int, void *, int, void *, void *) = fluxion_bound(72);
+	if (f) return f(a0, a1, a2, a3, a4, a5);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3, (uint64_t)a4, (uint64_t)a5};
 	return fluxion_unbound(72, words);
 }
 
-int cuLinkCreate_v2(int a0, void *a1, void *a2, void *a3) {
-	int (*f)(int, void *, void *, void *) = fluxion_bound(73);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3};
+int cuLinkComplete(void *a0, void *a1, void *a2) {
+	int (*f)(void *, void *, void *) = fluxion_bound(73);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(73, words);
 }
 
-int cuLinkDestroy(void *a0) {
-	int (*f)(void *) = fluxion_bound(74);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuLinkCreate_v2(int a0, void *a1, void *a2, void *a3) {
+	int (*f)(int, void *, void *, void *) = fluxion_bound(74);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3};
 	return fluxion_unbound(74, words);
 }
 
-int cuMemAdvise(uint64_t a0, uint64_t a1, int a2, int a3) {
-	int (*f)(uint64_t, uint64_t, int, int) = fluxion_bound(75);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {a0, a1, (uint64_t)a2, (uint64_t)a3};
+int cuLinkDestroy(void *a0) {
+	int (*f)(void *) = fluxion_bound(75);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(75, words);
 }
 
-int cuMemAllocManaged(void *a0, uint64_t a1, int a2) {
-	int (*f)(void *, uint64_t, int) = fluxion_bound(76);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2};
+int cuMemAdvise(uint64_t a0, uint64_t a1, int a2, int a3) {
+	int (*f)(uint64_t, uint64_t, int, int) = fluxion_bound(76);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {a0, a1, (uint64_t)a2, (uint64_t)a3};
 	return fluxion_unbound(76, words);
 }
 
-int cuMemAllocPitch_v2(void *a0, void *a1, uint64_t a2, uint64_t a3, int a4) {
-	int (*f)(void *, void *, uint64_t, uint64_t, int) = fluxion_bound(77);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3, (uint64_t)a4};
+int cuMemAllocManaged(void *a0, uint64_t a1, int a2) {
+	int (*f)(void *, uint64_t, int) = fluxion_bound(77);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2};
 	return fluxion_unbound(77, words);
 }
 
-int cuMemAlloc_v2(void *a0, uint64_t a1) {
-	int (*f)(void *, uint64_t) = fluxion_bound(78);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, a1};
+int cuMemAllocPitch_v2(void *a0, void *a1, uint64_t a2, uint64_t a3, int a4) {
+	int (*f)(void *, void *, uint64_t, uint64_t, int) = fluxion_bound(78);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3, (uint64_t)a4};
 	return fluxion_unbound(78, words);
 }
 
-int cuMemFreeHost(void *a0) {
-	int (*f)(void *) = fluxion_bound(79);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuMemAlloc_v2(void *a0, uint64_t a1) {
+	int (*f)(void *, uint64_t) = fluxion_bound(79);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, a1};
 	return fluxion_unbound(79, words);
 }
 
-int cuMemFree_v2(uint64_t a0) {
-	int (*f)(uint64_t) = fluxion_bound(80);
+int cuMemFreeHost(void *a0) {
+	int (*f)(void *) = fluxion_bound(80);
 	if (f) return f(a0);
-	uint64_t words[] = {a0};
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(80, words);
 }
 
-int cuMemGetAddressRange_v2(void *a0, void *a1, uint64_t a2) {
-	int (*f)(void *, void *, uint64_t) = fluxion_bound(81);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2};
+int cuMemFree_v2(uint64_t a0) {
+	int (*f)(uint64_t) = fluxion_bound(81);
+	if (f) return f(a0);
+	uint64_t words[] = {a0};
 	return fluxion_unbound(81, words);
 }
 
-int cuMemGetInfo_v2(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(82);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuMemGetAddressRange_v2(void *a0, void *a1, uint64_t a2) {
+	int (*f)(void *, void *, uint64_t) = fluxion_bound(82);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2};
 	return fluxion_unbound(82, words);
 }
 
-int cuMemHostAlloc(void *a0, uint64_t a1, int a2) {
-	int (*f)(void *, uint64_t, int) = fluxion_bound(83);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2};
+int cuMemGetInfo_v2(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(83);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(83, words);
 }
 
-int cuMemPrefetchAsync(uint64_t a0, uint64_t a1, int a2, void *a3) {
-	int (*f)(uint64_t, uint64_t, int, void *) = fluxion_bound(84);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {a0, a1, (uint64_t)a2, (uint64_t)a3};
+int cuMemHostAlloc(void *a0, uint64_t a1, int a2) {
+	int (*f)(void *, uint64_t, int) = fluxion_bound(84);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2};
 	return fluxion_unbound(84, words);
 }
 
-int cuMemcpy(uint64_t a0, uint64_t a1, uint64_t a2) {
-	int (*f)(uint64_t, uint64_t, uint64_t) = fluxion_bound(85);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {a0, a1, a2};
+int cuMemPrefetchAsync(uint64_t a0, uint64_t a1, int a2, void *a3) {
+	int (*f)(uint64_t, uint64_t, int, void *) = fluxion_bound(85);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {a0, a1, (uint64_t)a2, (uint64_t)a3};
 	return fluxion_unbound(85, words);
 }
 
-int cuMemcpy2DAsync_v2(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(86);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuMemcpy(uint64_t a0, uint64_t a1, uint64_t a2) {
+	int (*f)(uint64_t, uint64_t, uint64_t) = fluxion_bound(86);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {a0, a1, a2};
 	return fluxion_unbound(86, words);
 }
 
-int cuMemcpy2DUnaligned_v2(void *a0) {
-	int (*f)(void *) = fluxion_bound(87);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuMemcpy2DAsync_v2(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(87);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(87, words);
 }
 
-int cuMemcpy2D_v2(void *a0) {
+int cuMemcpy2DUnaligned_v2(void *a0) {
 	int (*f)(void *) = fluxion_bound(88);
 	if (f) return f(a0);
 	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(88, words);
 }
 
-int cuMemcpy3DAsync_v2(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(89);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuMemcpy2D_v2(void *a0) {
+	int (*f)(void *) = fluxion_bound(89);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(89, words);
 }
 
-int cuMemcpy3DPeer(void *a0) {
-	int (*f)(void *) = fluxion_bound(90);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuMemcpy3DAsync_v2(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(90);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(90, words);
 }
 
-int cuMemcpy3DPeerAsync(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(91);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuMemcpy3DPeer(void *a0) {
+	int (*f)(void *) = fluxion_bound(91);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(91, words);
 }
 
-int cuMemcpy3D_v2(void *a0) {
-	int (*f)(void *) = fluxion_bound(92);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuMemcpy3DPeerAsync(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(92);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(92, words);
 }
 
-int cuMemcpyAsync(uint64_t a0, uint64_t a1, uint64_t a2, void *a3) {
-	int (*f)(uint64_t, uint64_t, uint64_t, void *) = fluxion_bound(93);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {a0, a1, a2, (uint64_t)a3};
+int cuMemcpy3D_v2(void *a0) {
+	int (*f)(void *) = fluxion_bound(93);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(93, words);
 }
 
-int cuMemcpyAtoA_v2(void *a0, uint64_t a1, void *a2, uint64_t a3, uint64_t a4) {
-	int (*f)(void *, uint64_t, void *, uint64_t, uint64_t) = fluxion_bound(94);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, a3, a4};
+int cuMemcpyAsync(uint64_t a0, uint64_t a1, uint64_t a2, void *a3) {
+	int (*f)(uint64_t, uint64_t, uint64_t, void *) = fluxion_bound(94);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {a0, a1, a2, (uint64_t)a3};
 	return fluxion_unbound(94, words);
 }
 
-int cuMemcpyAtoD_v2(uint64_t a0, void *a1, uint64_t a2, uint64_t a3) {
-	int (*f)(uint64_t, void *, uint64_t, uint64_t) = fluxion_bound(95);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {a0, (uint64_t)a1, a2, a3};
+int cuMemcpyAtoA_v2(void *a0, uint64_t a1, void *a2, uint64_t a3, uint64_t a4) {
+	int (*f)(void *, uint64_t, void *, uint64_t, uint64_t) = fluxion_bound(95);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, a3, a4};
 	return fluxion_unbound(95, words);
 }
 
-int cuMemcpyAtoHAsync_v2(void *a0, void *a1, uint64_t a2, uint64_t a3, void *a4) {
-	int (*f)(void *, void *, uint64_t, uint64_t, void *) = fluxion_bound(96);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3, (uint64_t)a4};
+int cuMemcpyAtoD_v2(uint64_t a0, void *a1, uint64_t a2, uint64_t a3) {
+	int (*f)(uint64_t, void *, uint64_t, uint64_t) = fluxion_bound(96);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {a0, (uint64_t)a1, a2, a3};
 	return fluxion_unbound(96, words);
 }
 
-int cuMemcpyAtoH_v2(void *a0, void *a1, uint64_t a2, uint64_t a3) {
-	int (*f)(void *, void *, uint64_t, uint64_t) = fluxion_bound(97);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3};
+int cuMemcpyAtoHAsync_v2(void *a0, void *a1, uint64_t a2, uint64_t a3, void *a4) {
+	int (*f)(void *, void *, uint64_t, uint64_t, void *) = fluxion_bound(97);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3, (uint64_t)a4};
 	return fluxion_unbound(97, words);
 }
 
-int cuMemcpyDtoA_v2(void *a0, uint64_t a1, uint64_t a2, uint64_t a3) {
-	int (*f)(void *, uint64_t, uint64_t, uint64_t) = fluxion_bound(98);
+int cuMemcpyAtoH_v2(void *a0, void *a1, uint64_t a2, uint64_t a3) {
+	int (*f)(void *, void *, uint64_t, uint64_t) = fluxion_bound(98);
 	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, a1, a2, a3};
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3};
 	return fluxion_unbound(98, words);
 }
 
-int cuMemcpyDtoDAsync_v2(uint64_t a0, uint64_t a1, uint64_t a2, void *a3) {
-	int (*f)(uint64_t, uint64_t, uint64_t, void *) = fluxion_bound(99);
+int cuMemcpyDtoA_v2(void *a0, uint64_t a1, uint64_t a2, uint64_t a3) {
+	int (*f)(void *, uint64_t, uint64_t, uint64_t) = fluxion_bound(99);
 	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {a0, a1, a2, (uint64_t)a3};
+	uint64_t words[] = {(uint64_t)a0, a1, a2, a3};
 	return fluxion_unbound(99, words);
 }
 
-int cuMemcpyDtoD_v2(uint64_t a0, uint64_t a1, uint64_t a2) {
-	int (*f)(uint64_t, uint64_t, uint64_t) = fluxion_bound(100);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {a0, a1, a2};
+int cuMemcpyDtoDAsync_v2(uint64_t a0, uint64_t a1, uint64_t a2, void *a3) {
+	int (*f)(uint64_t, uint64_t, uint64_t, void *) = fluxion_bound(100);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {a0, a1, a2, (uint64_t)a3};
 	return fluxion_unbound(100, words);
 }
 
-int cuMemcpyDtoHAsync_v2(void *a0, uint64_t a1, uint64_t a2, void *a3) {
-	int (*f)(void *, uint64_t, uint64_t, void *) = fluxion_bound(101);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, a1, a2, (uint64_t)a3};
+int cuMemcpyDtoD_v2(uint64_t a0, uint64_t a1, uint64_t a2) {
+	int (*f)(uint64_t, uint64_t, uint64_t) = fluxion_bound(101);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {a0, a1, a2};
 	return fluxion_unbound(101, words);
 }
 
-int cuMemcpyDtoH_v2(void *a0, uint64_t a1, uint64_t a2) {
-	int (*f)(void *, uint64_t, uint64_t) = fluxion_bound(102);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, a1, a2};
+int cuMemcpyDtoHAsync_v2(void *a0, uint64_t a1, uint64_t a2, void *a3) {
+	int (*f)(void *, uint64_t, uint64_t, void *) = fluxion_bound(102);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, a1, a2, (uint64_t)a3};
 	return fluxion_unbound(102, words);
 }
 
-int cuMemcpyHtoAAsync_v2(void *a0, uint64_t a1, void *a2, uint64_t a3, void *a4) {
-	int (*f)(void *, uint64_t, void *, uint64_t, void *) = fluxion_bound(103);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, a3, (uint64_t)a4};
+int cuMemcpyDtoH_v2(void *a0, uint64_t a1, uint64_t a2) {
+	int (*f)(void *, uint64_t, uint64_t) = fluxion_bound(103);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, a1, a2};
 	return fluxion_unbound(103, words);
 }
 
-int cuMemcpyHtoA_v2(void *a0, uint64_t a1, void *a2, uint64_t a3) {
-	int (*f)(void *, uint64_t, void *, uint64_t) = fluxion_bound(104);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, a3};
+int cuMemcpyHtoAAsync_v2(void *a0, uint64_t a1, void *a2, uint64_t a3, void *a4) {
+	int (*f)(void *, uint64_t, void *, uint64_t, void *) = fluxion_bound(104);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, a3, (uint64_t)a4};
 	return fluxion_unbound(104, words);
 }
 
-int cuMemcpyHtoDAsync_v2(uint64_t a0, void *a1, uint64_t a2, void *a3) {
-	int (*f)(uint64_t, void *, uint64_t, void *) = fluxion_bound(105);
+int cuMemcpyHtoA_v2(void *a0, uint64_t a1, void *a2, uint64_t a3) {
+	int (*f)(void *, uint64_t, void *, uint64_t) = fluxion_bound(105);
 	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {a0, (uint64_t)a1, a2, (uint64_t)a3};
+	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, a3};
 	return fluxion_unbound(105, words);
 }
 
-int cuMemcpyHtoD_v2(uint64_t a0, void *a1, uint64_t a2) {
-	int (*f)(uint64_t, void *, uint64_t) = fluxion_bound(106);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {a0, (uint64_t)a1, a2};
+int cuMemcpyHtoDAsync_v2(uint64_t a0, void *a1, uint64_t a2, void *a3) {
+	int (*f)(uint64_t, void *, uint64_t, void *) = fluxion_bound(106);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {a0, (uint64_t)a1, a2, (uint64_t)a3};
 	return fluxion_unbound(106, words);
 }
 
-int cuMemcpyPeer(uint64_t a0, void *a1, uint64_t a2, void *a3, uint64_t a4) {
-	int (*f)(uint64_t, void *, uint64_t, void *, uint64_t) = fluxion_bound(107);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {a0, (uint64_t)a1, a2, (uint64_t)a3, a4};
+int cuMemcpyHtoD_v2(uint64_t a0, void *a1, uint64_t a2) {
+	int (*f)(uint64_t, void *, uint64_t) = fluxion_bound(107);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {a0, (uint64_t)a1, a2};
 	return fluxion_unbound(107, words);
 }
 
-int cuMemcpyPeerAsync(uint64_t a0, void *a1, uint64_t a2, void *a3, uint64_t a4, void *a5) {
-	int (*f)(uint64_t, void *, uint64_t, void *, uint64_t, void *) = fluxion_bound(108);
-	if (f) return f(a0, a1, a2, a3, a4, a5);
-	uint64_t words[] = {a0, (uint64_t)a1, a2, (uint64_t)a3, a4, (uint64_t)a5};
+int cuMemcpyPeer(uint64_t a0, void *a1, uint64_t a2, void *a3, uint64_t a4) {
+	int (*f)(uint64_t, void *, uint64_t, void *, uint64_t) = fluxion_bound(108);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {a0, (uint64_t)a1, a2, (uint64_t)a3, a4};
 	return fluxion_unbound(108, words);
 }
 
-int cuMemsetD16Async(uint64_t a0, unsigned short a1, uint64_t a2, void *a3) {
-	int (*f)(uint64_t, unsigned short, uint64_t, void *) = fluxion_bound(109);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {a0, a1, a2, (uint64_t)a3};
+int cuMemcpyPeerAsync(uint64_t a0, void *a1, uint64_t a2, void *a3, uint64_t a4, void *a5) {
+	int (*f)(uint64_t, void *, uint64_t, void *, uint64_t, void *) = fluxion_bound(109);
+	if (f) return f(a0, a1, a2, a3, a4, a5);
+	uint64_t words[] = {a0, (uint64_t)a1, a2, (uint64_t)a3, a4, (uint64_t)a5};
 	return fluxion_unbound(109, words);
 }
 
-int cuMemsetD16_v2(uint64_t a0, unsigned short a1, uint64_t a2) {
-	int (*f)(uint64_t, unsigned short, uint64_t) = fluxion_bound(110);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {a0, a1, a2};
+int cuMemsetD16Async(uint64_t a0, unsigned short a1, uint64_t a2, void *a3) {
+	int (*f)(uint64_t, unsigned short, uint64_t, void *) = fluxion_bound(110);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {a0, a1, a2, (uint64_t)a3};
 	return fluxion_unbound(110, words);
 }
 
-int cuMemsetD2D16Async(uint64_t a0, uint64_t a1, unsigned short a2, uint64_t a3, uint64_t a4, void *a5) {
-	int (*f)(uint64_t, uint64_t, unsigned short, uint64_t, uint64_t, void *) = fluxion_bound(111);
-	if (f) return f(a0, a1, a2, a3, a4, a5);
-	uint64_t words[] = {a0, a1, a2, a3, a4, (uint64_t)a5};
+int cuMemsetD16_v2(uint64_t a0, unsigned short a1, uint64_t a2) {
+	int (*f)(uint64_t, unsigned short, uint64_t) = fluxion_bound(111);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {a0, a1, a2};
 	return fluxion_unbound(111, words);
 }
 
-int cuMemsetD2D16_v2(uint64_t a0, uint64_t a1, unsigned short a2, uint64_t a3, uint64_t a4) {
-	int (*f)(uint64_t, uint64_t, unsigned short, uint64_t, uint64_t) = fluxion_bound(112);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {a0, a1, a2, a3, a4};
+int cuMemsetD2D16Async(uint64_t a0, uint64_t a1, unsigned short a2, uint64_t a3, uint64_t a4, void *a5) {
+	int (*f)(uint64_t, uint64_t, unsigned short, uint64_t, uint64_t, void *) = fluxion_bound(112);
+	if (f) return f(a0, a1, a2, a3, a4, a5);
+	uint64_t words[] = {a0, a1, a2, a3, a4, (uint64_t)a5};
 	return fluxion_unbound(112, words);
 }
 
-int cuMemsetD2D32Async(uint64_t a0, uint64_t a1, int a2, uint64_t a3, uint64_t a4, void *a5) {
-	int (*f)(uint64_t, uint64_t, int, uint64_t, uint64_t, void *) = fluxion_bound(113);
-	if (f) return f(a0, a1, a2, a3, a4, a5);
-	uint64_t words[] = {a0, a1, (uint64_t)a2, a3, a4, (uint64_t)a5};
+int cuMemsetD2D16_v2(uint64_t a0, uint64_t a1, unsigned short a2, uint64_t a3, uint64_t a4) {
+	int (*f)(uint64_t, uint64_t, unsigned short, uint64_t, uint64_t) = fluxion_bound(113);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {a0, a1, a2, a3, a4};
 	return fluxion_unbound(113, words);
 }
 
-int cuMemsetD2D32_v2(uint64_t a0, uint64_t a1, int a2, uint64_t a3, uint64_t a4) {
-	int (*f)(uint64_t, uint64_t, int, uint64_t, uint64_t) = fluxion_bound(114);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {a0, a1, (uint64_t)a2, a3, a4};
+int cuMemsetD2D32Async(uint64_t a0, uint64_t a1, int a2, uint64_t a3, uint64_t a4, void *a5) {
+	int (*f)(uint64_t, uint64_t, int, uint64_t, uint64_t, void *) = fluxion_bound(114);
+	if (f) return f(a0, a1, a2, a3, a4, a5);
+	uint64_t words[] = {a0, a1, (uint64_t)a2, a3, a4, (uint64_t)a5};
 	return fluxion_unbound(114, words);
 }
 
-int cuMemsetD2D8Async(uint64_t a0, uint64_t a1, unsigned char a2, uint64_t a3, uint64_t a4, void *a5) {
-	int (*f)(uint64_t, uint64_t, unsigned char, uint64_t, uint64_t, void *) = fluxion_bound(115);
-	if (f) return f(a0, a1, a2, a3, a4, a5);
-	uint64_t words[] = {a0, a1, a2, a3, a4, (uint64_t)a5};
+int cuMemsetD2D32_v2(uint64_t a0, uint64_t a1, int a2, uint64_t a3, uint64_t a4) {
+	int (*f)(uint64_t, uint64_t, int, uint64_t, uint64_t) = fluxion_bound(115);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {a0, a1, (uint64_t)a2, a3, a4};
 	return fluxion_unbound(115, words);
 }
 
-int cuMemsetD2D8_v2(uint64_t a0, uint64_t a1, unsigned char a2, uint64_t a3, uint64_t a4) {
-	int (*f)(uint64_t, uint64_t, unsigned char, uint64_t, uint64_t) = fluxion_bound(116);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {a0, a1, a2, a3, a4};
+int cuMemsetD2D8Async(uint64_t a0, uint64_t a1, unsigned char a2, uint64_t a3, uint64_t a4, void *a5) {
+	int (*f)(uint64_t, uint64_t, unsigned char, uint64_t, uint64_t, void *) = fluxion_bound(116);
+	if (f) return f(a0, a1, a2, a3, a4, a5);
+	uint64_t words[] = {a0, a1, a2, a3, a4, (uint64_t)a5};
 	return fluxion_unbound(116, words);
 }
 
-int cuMemsetD32Async(uint64_t a0, int a1, uint64_t a2, void *a3) {
-	int (*f)(uint64_t, int, uint64_t, void *) = fluxion_bound(117);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {a0, (uint64_t)a1, a2, (uint64_t)a3};
+int cuMemsetD2D8_v2(uint64_t a0, uint64_t a1, unsigned char a2, uint64_t a3, uint64_t a4) {
+	int (*f)(uint64_t, uint64_t, unsigned char, uint64_t, uint64_t) = fluxion_bound(117);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {a0, a1, a2, a3, a4};
 	return fluxion_unbound(117, words);
 }
 
-int cuMemsetD32_v2(uint64_t a0, int a1, uint64_t a2) {
-	int (*f)(uint64_t, int, uint64_t) = fluxion_bound(118);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {a0, (uint64_t)a1, a2};
+int cuMemsetD32Async(uint64_t a0, int a1, uint64_t a2, void *a3) {
+	int (*f)(uint64_t, int, uint64_t, void *) = fluxion_bound(118);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {a0, (uint64_t)a1, a2, (uint64_t)a3};
 	return fluxion_unbound(118, words);
 }
 
-int cuMemsetD8Async(uint64_t a0, unsigned char a1, uint64_t a2, void *a3) {
-	int (*f)(uint64_t, unsigned char, uint64_t, void *) = fluxion_bound(119);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {a0, a1, a2, (uint64_t)a3};
+int cuMemsetD32_v2(uint64_t a0, int a1, uint64_t a2) {
+	int (*f)(uint64_t, int, uint64_t) = fluxion_bound(119);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {a0, (uint64_t)a1, a2};
 	return fluxion_unbound(119, words);
 }
 
-int cuMemsetD8_v2(uint64_t a0, unsigned char a1, uint64_t a2) {
-	int (*f)(uint64_t, unsigned char, uint64_t) = fluxion_bound(120);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {a0, a1, a2};
+int cuMemsetD8Async(uint64_t a0, unsigned char a1, uint64_t a2, void *a3) {
+	int (*f)(uint64_t, unsigned char, uint64_t, void *) = fluxion_bound(120);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {a0, a1, a2, (uint64_t)a3};
 	return fluxion_unbound(120, words);
 }
 
-int cuModuleGetFunction(void *a0, void *a1, void *a2) {
-	int (*f)(void *, void *, void *) = fluxion_bound(121);
+int cuMemsetD8_v2(uint64_t a0, unsigned char a1, uint64_t a2) {
+	int (*f)(uint64_t, unsigned char, uint64_t) = fluxion_bound(121);
 	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+	uint64_t words[] = {a0, a1, a2};
 	return fluxion_unbound(121, words);
 }
 
-int cuModuleGetGlobal_v2(void *a0, void *a1, void *a2, void *a3) {
-	int (*f)(void *, void *, void *, void *) = fluxion_bound(122);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3};
+int cuModuleGetFunction(void *a0, void *a1, void *a2) {
+	int (*f)(void *, void *, void *) = fluxion_bound(122);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(122, words);
 }
 
-int cuModuleGetSurfRef(void *a0, void *a1, void *a2) {
-	int (*f)(void *, void *, void *) = fluxion_bound(123);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuModuleGetGlobal_v2(void *a0, void *a1, void *a2, void *a3) {
+	int (*f)(void *, void *, void *, void *) = fluxion_bound(123);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3};
 	return fluxion_unbound(123, words);
 }
 
-int cuModuleGetTexRef(void *a0, void *a1, void *a2) {
+int cuModuleGetSurfRef(void *a0, void *a1, void *a2) {
 	int (*f)(void *, void *, void *) = fluxion_bound(124);
 	if (f) return f(a0, a1, a2);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(124, words);
 }
 
-int cuModuleLoad(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(125);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuModuleGetTexRef(void *a0, void *a1, void *a2) {
+	int (*f)(void *, void *, void *) = fluxion_bound(125);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(125, words);
 }
 
-int cuModuleLoadData(void *a0, void *a1) {
+int cuModuleLoad(void *a0, void *a1) {
 	int (*f)(void *, void *) = fluxion_bound(126);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(126, words);
 }
 
-int cuModuleLoadDataEx(void *a0, void *a1, int a2, void *a3, void *a4) {
-	int (*f)(void *, void *, int, void *, void *) = fluxion_bound(127);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3, (uint64_t)a4};
+int cuModuleLoadData(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(127);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(127, words);
 }
 
-int cuModuleLoadFatBinary(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(128);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuModuleLoadDataEx(void *a0, void *a1, int a2, void *a3, void *a4) {
+	int (*f)(void *, void *, int, void *, void *) = fluxion_bound(128);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3, (uint64_t)a4};
 	return fluxion_unbound(128, words);
 }
 
-int cuModuleUnload(void *a0) {
-	int (*f)(void *) = fluxion_bound(129);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuModuleLoadFatBinary(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(129);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(129, words);
 }
 
-int cuOccupancyMaxActiveBlocksPerMultiprocessor(void *a0, void *a1, int a2, uint64_t a3) {
-	int (*f)(void *, void *, int, uint64_t) = fluxion_bound(130);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3};
+int cuModuleUnload(void *a0) {
+	int (*f)(void *) = fluxion_bound(130);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(130, words);
 }
 
-int cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(void *a0, void *a1, int a2, uint64_t a3, int a4) {
-	int (*f)(void *, void *, int, uint64_t, int) = fluxion_bound(131);
-	if (f) return f(a0, a1, a2, a3, a4);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3, (uint64_t)a4};
+int cuOccupancyMaxActiveBlocksPerMultiprocessor(void *a0, void *a1, int a2, uint64_t a3) {
+	int (*f)(void *, void *, int, uint64_t) = fluxion_bound(131);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3};
 	return fluxion_unbound(131, words);
 }
 
-int cuPointerGetAttribute(void *a0, int a1, uint64_t a2) {
-	int (*f)(void *, int, uint64_t) = fluxion_bound(132);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2};
+int cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(void *a0, void *a1, int a2, uint64_t a3, int a4) {
+	int (*f)(void *, void *, int, uint64_t, int) = fluxion_bound(132);
+	if (f) return f(a0, a1, a2, a3, a4);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, a3, (uint64_t)a4};
 	return fluxion_unbound(132, words);
 }
 
-int cuPointerSetAttribute(void *a0, int a1, uint64_t a2) {
+int cuPointerGetAttribute(void *a0, int a1, uint64_t a2) {
 	int (*f)(void *, int, uint64_t) = fluxion_bound(133);
 	if (f) return f(a0, a1, a2);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2};
 	return fluxion_unbound(133, words);
 }
 
-int cuStreamAttachMemAsync(void *a0, uint64_t a1, uint64_t a2, int a3) {
-	int (*f)(void *, uint64_t, uint64_t, int) = fluxion_bound(134);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, a1, a2, (uint64_t)a3};
+int cuPointerSetAttribute(void *a0, int a1, uint64_t a2) {
+	int (*f)(void *, int, uint64_t) = fluxion_bound(134);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2};
 	return fluxion_unbound(134, words);
 }
 
-int cuStreamBeginCapture_v2(void *a0, int a1) {
-	int (*f)(void *, int) = fluxion_bound(135);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuStreamAttachMemAsync(void *a0, uint64_t a1, uint64_t a2, int a3) {
+	int (*f)(void *, uint64_t, uint64_t, int) = fluxion_bound(135);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, a1, a2, (uint64_t)a3};
 	return fluxion_unbound(135, words);
 }
 
-int cuStreamCreate(void *a0, int a1) {
+int cuStreamBeginCapture_v2(void *a0, int a1) {
 	int (*f)(void *, int) = fluxion_bound(136);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(136, words);
 }
 
-int cuStreamCreateWithPriority(void *a0, int a1, int a2) {
-	int (*f)(void *, int, int) = fluxion_bound(137);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuStreamCreate(void *a0, int a1) {
+	int (*f)(void *, int) = fluxion_bound(137);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(137, words);
 }
 
-int cuStreamDestroy_v2(void *a0) {
-	int (*f)(void *) = fluxion_bound(138);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuStreamCreateWithPriority(void *a0, int a1, int a2) {
+	int (*f)(void *, int, int) = fluxion_bound(138);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(138, words);
 }
 
-int cuStreamEndCapture(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(139);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuStreamDestroy_v2(void *a0) {
+	int (*f)(void *) = fluxion_bound(139);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(139, words);
 }
 
-int cuStreamGetFlags(void *a0, void *a1) {
+int cuStreamEndCapture(void *a0, void *a1) {
 	int (*f)(void *, void *) = fluxion_bound(140);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(140, words);
 }
 
-int cuStreamGetPriority(void *a0, void *a1) {
+int cuStreamGetFlags(void *a0, void *a1) {
 	int (*f)(void *, void *) = fluxion_bound(141);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(141, words);
 }
 
-int cuStreamIsCapturing(void *a0, void *a1) {
+int cuStreamGetPriority(void *a0, void *a1) {
 	int (*f)(void *, void *) = fluxion_bound(142);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(142, words);
 }
 
-int cuStreamQuery(void *a0) {
-	int (*f)(void *) = fluxion_bound(143);
-	if (f) return f(a0);
-	uint64_t words[] = {(uint64_t)a0};
+int cuStreamIsCapturing(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(143);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(143, words);
 }
 
-int cuStreamSynchronize(void *a0) {
+int cuStreamQuery(void *a0) {
 	int (*f)(void *) = fluxion_bound(144);
 	if (f) return f(a0);
 	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(144, words);
 }
 
-int cuStreamWaitEvent(void *a0, void *a1, int a2) {
-	int (*f)(void *, void *, int) = fluxion_bound(145);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuStreamSynchronize(void *a0) {
+	int (*f)(void *) = fluxion_bound(145);
+	if (f) return f(a0);
+	uint64_t words[] = {(uint64_t)a0};
 	return fluxion_unbound(145, words);
 }
 
-int cuStreamWaitValue32(void *a0, uint64_t a1, int a2, int a3) {
-	int (*f)(void *, uint64_t, int, int) = fluxion_bound(146);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, (uint64_t)a3};
+int cuStreamWaitEvent(void *a0, void *a1, int a2) {
+	int (*f)(void *, void *, int) = fluxion_bound(146);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(146, words);
 }
 
-int cuStreamWaitValue32_v2(void *a0, uint64_t a1, int a2, int a3) {
+int cuStreamWaitValue32(void *a0, uint64_t a1, int a2, int a3) {
 	int (*f)(void *, uint64_t, int, int) = fluxion_bound(147);
 	if (f) return f(a0, a1, a2, a3);
 	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, (uint64_t)a3};
 	return fluxion_unbound(147, words);
 }
 
-int cuStreamWriteValue32(void *a0, uint64_t a1, int a2, int a3) {
+int cuStreamWaitValue32_v2(void *a0, uint64_t a1, int a2, int a3) {
 	int (*f)(void *, uint64_t, int, int) = fluxion_bound(148);
 	if (f) return f(a0, a1, a2, a3);
 	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, (uint64_t)a3};
 	return fluxion_unbound(148, words);
 }
 
-int cuStreamWriteValue32_v2(void *a0, uint64_t a1, int a2, int a3) {
+int cuStreamWriteValue32(void *a0, uint64_t a1, int a2, int a3) {
 	int (*f)(void *, uint64_t, int, int) = fluxion_bound(149);
 	if (f) return f(a0, a1, a2, a3);
 	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, (uint64_t)a3};
 	return fluxion_unbound(149, words);
 }
 
-int cuSurfRefGetArray(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(150);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuStreamWriteValue32_v2(void *a0, uint64_t a1, int a2, int a3) {
+	int (*f)(void *, uint64_t, int, int) = fluxion_bound(150);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, a1, (uint64_t)a2, (uint64_t)a3};
 	return fluxion_unbound(150, words);
 }
 
-int cuSurfRefSetArray(void *a0, void *a1, int a2) {
-	int (*f)(void *, void *, int) = fluxion_bound(151);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuSurfRefGetArray(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(151);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(151, words);
 }
 
-int cuTensorMapEncodeTiled(void *a0, int a1, int a2, void *a3, void *a4, void *a5, void *a6, void *a7, int a8, int a9, int a10, int a11) {
-	int (*f)(void *, int, int, void *, void *, void *, void *, void *, int, int, int, int) = fluxion_bound(152);
-	if (f) return f(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3, (uint64_t)a4, (uint64_t)a5, (uint64_t)a6, (uint64_t)a7, (uint64_t)a8, (uint64_t)a9, (uint64_t)a10, (uint64_t)a11};
+int cuSurfRefSetArray(void *a0, void *a1, int a2) {
+	int (*f)(void *, void *, int) = fluxion_bound(152);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(152, words);
 }
 
-int cuTexRefGetAddressMode(void *a0, void *a1, int a2) {
-	int (*f)(void *, void *, int) = fluxion_bound(153);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuTensorMapEncodeTiled(void *a0, int a1, int a2, void *a3, void *a4, void *a5, void *a6, void *a7, int a8, int a9, int a10, int a11) {
+	int (*f)(void *, int, int, void *, void *, void *, void *, void *, int, int, int, int) = fluxion_bound(153);
+	if (f) return f(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2, (uint64_t)a3, (uint64_t)a4, (uint64_t)a5, (uint64_t)a6, (uint64_t)a7, (uint64_t)a8, (uint64_t)a9, (uint64_t)a10, (uint64_t)a11};
 	return fluxion_unbound(153, words);
 }
 
-int cuTexRefGetAddress_v2(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(154);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuTexRefGetAddressMode(void *a0, void *a1, int a2) {
+	int (*f)(void *, void *, int) = fluxion_bound(154);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(154, words);
 }
 
-int cuTexRefGetArray(void *a0, void *a1) {
+int cuTexRefGetAddress_v2(void *a0, void *a1) {
 	int (*f)(void *, void *) = fluxion_bound(155);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(155, words);
 }
 
-int cuTexRefGetBorderColor(void *a0, void *a1) {
+int cuTexRefGetArray(void *a0, void *a1) {
 	int (*f)(void *, void *) = fluxion_bound(156);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(156, words);
 }
 
-int cuTexRefGetFilterMode(void *a0, void *a1) {
+int cuTexRefGetBorderColor(void *a0, void *a1) {
 	int (*f)(void *, void *) = fluxion_bound(157);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(157, words);
 }
 
-int cuTexRefGetFlags(void *a0, void *a1) {
+int cuTexRefGetFilterMode(void *a0, void *a1) {
 	int (*f)(void *, void *) = fluxion_bound(158);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(158, words);
 }
 
-int cuTexRefGetFormat(void *a0, void *a1, void *a2) {
-	int (*f)(void *, void *, void *) = fluxion_bound(159);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuTexRefGetFlags(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(159);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(159, words);
 }
 
-int cuTexRefGetMaxAnisotropy(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(160);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuTexRefGetFormat(void *a0, void *a1, void *a2) {
+	int (*f)(void *, void *, void *) = fluxion_bound(160);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(160, words);
 }
 
-int cuTexRefSetAddress2D_v3(void *a0, void *a1, uint64_t a2, uint64_t a3) {
-	int (*f)(void *, void *, uint64_t, uint64_t) = fluxion_bound(161);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3};
+int cuTexRefGetMaxAnisotropy(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(161);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(161, words);
 }
 
-int cuTexRefSetAddressMode(void *a0, int a1, int a2) {
-	int (*f)(void *, int, int) = fluxion_bound(162);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuTexRefSetAddress2D_v3(void *a0, void *a1, uint64_t a2, uint64_t a3) {
+	int (*f)(void *, void *, uint64_t, uint64_t) = fluxion_bound(162);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3};
 	return fluxion_unbound(162, words);
 }
 
-int cuTexRefSetAddress_v2(void *a0, void *a1, uint64_t a2, uint64_t a3) {
-	int (*f)(void *, void *, uint64_t, uint64_t) = fluxion_bound(163);
-	if (f) return f(a0, a1, a2, a3);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3};
+int cuTexRefSetAddressMode(void *a0, int a1, int a2) {
+	int (*f)(void *, int, int) = fluxion_bound(163);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(163, words);
 }
 
-int cuTexRefSetArray(void *a0, void *a1, int a2) {
-	int (*f)(void *, void *, int) = fluxion_bound(164);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuTexRefSetAddress_v2(void *a0, void *a1, uint64_t a2, uint64_t a3) {
+	int (*f)(void *, void *, uint64_t, uint64_t) = fluxion_bound(164);
+	if (f) return f(a0, a1, a2, a3);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, a2, a3};
 	return fluxion_unbound(164, words);
 }
 
-int cuTexRefSetBorderColor(void *a0, void *a1) {
-	int (*f)(void *, void *) = fluxion_bound(165);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuTexRefSetArray(void *a0, void *a1, int a2) {
+	int (*f)(void *, void *, int) = fluxion_bound(165);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(165, words);
 }
 
-int cuTexRefSetFilterMode(void *a0, int a1) {
-	int (*f)(void *, int) = fluxion_bound(166);
+int cuTexRefSetBorderColor(void *a0, void *a1) {
+	int (*f)(void *, void *) = fluxion_bound(166);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(166, words);
 }
 
-int cuTexRefSetFlags(void *a0, int a1) {
+int cuTexRefSetFilterMode(void *a0, int a1) {
 	int (*f)(void *, int) = fluxion_bound(167);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(167, words);
 }
 
-int cuTexRefSetFormat(void *a0, int a1, int a2) {
-	int (*f)(void *, int, int) = fluxion_bound(168);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
+int cuTexRefSetFlags(void *a0, int a1) {
+	int (*f)(void *, int) = fluxion_bound(168);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(168, words);
 }
 
-int cuTexRefSetMaxAnisotropy(void *a0, int a1) {
-	int (*f)(void *, int) = fluxion_bound(169);
-	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
+int cuTexRefSetFormat(void *a0, int a1, int a2) {
+	int (*f)(void *, int, int) = fluxion_bound(169);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1, (uint64_t)a2};
 	return fluxion_unbound(169, words);
 }
 
-int cuTexRefSetMipmapFilterMode(void *a0, int a1) {
+int cuTexRefSetMaxAnisotropy(void *a0, int a1) {
 	int (*f)(void *, int) = fluxion_bound(170);
 	if (f) return f(a0, a1);
 	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(170, words);
 }
 
-int cuTexRefSetMipmapLevelBias(void *a0, float a1) {
-	int (*f)(void *, float) = fluxion_bound(171);
+int cuTexRefSetMipmapFilterMode(void *a0, int a1) {
+	int (*f)(void *, int) = fluxion_bound(171);
 	if (f) return f(a0, a1);
-	uint64_t words[] = {(uint64_t)a0, fluxion_bits(a1)};
+	uint64_t words[] = {(uint64_t)a0, (uint64_t)a1};
 	return fluxion_unbound(171, words);
 }
 
-int cuTexRefSetMipmapLevelClamp(void *a0, float a1, float a2) {
-	int (*f)(void *, float, float) = fluxion_bound(172);
-	if (f) return f(a0, a1, a2);
-	uint64_t words[] = {(uint64_t)a0, fluxion_bits(a1), fluxion_bits(a2)};
+int cuTexRefSetMipmapLevelBias(void *a0, float a1) {
+	int (*f)(void *, float) = fluxion_bound(172);
+	if (f) return f(a0, a1);
+	uint64_t words[] = {(uint64_t)a0, fluxion_bits(a1)};
 	return fluxion_unbound(172, words);
 }
 
+int cuTexRefSetMipmapLevelClamp(void *a0, float a1, float a2) {
+	int (*f)(void *, float, float) = fluxion_bound(173);
+	if (f) return f(a0, a1, a2);
+	uint64_t words[] = {(uint64_t)a0, fluxion_bits(a1), fluxion_bits(a2)};
+	return fluxion_unbound(173, words);
+}
+
 int cuThreadExchangeStreamCaptureMode(void *a0) {
-	int (*f)(void *) = fluxion_bound(173);
+	int (*f)(void *) = fluxion_bound(174);
 	if (f) return f(a0);
 	uint64_t words[] = {(uint64_t)a0};
-	return fluxion_unbound(173, words);
+	return fluxion_unbound(174, words);
 }
