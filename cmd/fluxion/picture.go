@@ -107,7 +107,7 @@ func (o *pictureFlags) read(height, width, channels int) (*generate.Picture, err
 	if err != nil {
 		return nil, err
 	}
-	p := &generate.Picture{Values: make([]float32, len(pixels))}
+	p := &generate.Picture{Values: make([]float32, len(pixels)), Unseen: o.strength == 1}
 	for i, b := range pixels {
 		p.Values[i] = float32(2*int(b)-255) / 255
 	}

@@ -82,7 +82,8 @@ scheduler_config.json: model is the file of the model folder itself. The picture
 are those that diffusers makes of the same noise, but where it departs from theory:
 its defects are left out, its conventions kept, and both are named; --compat
 diffusers repeats all, --compat none none. What cannot be done on networks is
-refused, such as classes that run from data to noise.
+refused, such as classes that run from data to noise. With --mask they are those of
+its inpainting, which makes a grey mask black and white; here grey mixes.
 
 A model of pairs (train --data paired:A,B) makes a picture of each image of --input,
 a folder or other data as train takes them: pictures have its names, images are

@@ -108,7 +108,7 @@ func (p *pictureEncoder) picture(j job) (*generate.Picture, error) {
 	if p == nil || j.picture == nil {
 		return j.picture, nil
 	}
-	given := &generate.Picture{Values: make([]float32, j.size[0]*j.size[1]*j.size[2])}
+	given := &generate.Picture{Values: make([]float32, j.size[0]*j.size[1]*j.size[2]), Unseen: j.picture.Unseen}
 	if err := p.encode(0, false, j.picture.Values, given.Values); err != nil || j.picture.Mask == nil {
 		return given, err
 	}

@@ -79,10 +79,7 @@ func (o *sampleOptions) planScheduler(m *model.Model) (samplingRun, error) {
 		}
 		by.excess = plan.Excess
 	}
-	table := plan.Table()
-	for i, row := range plan.Rows { // parts of a picture are kept where a step ends
-		table.Rows[i].Arrives = row.Arrives
-	}
+	table := plan.Table()                                 // parts of a picture are kept behind every call, as in diffusers' inpainting
 	table.Grid.Points[len(table.Grid.Points)-1].Alpha = 1 // pixels are the last state as it is, as in diffusers
 	most := update.MaxHistory
 	if by.excess != nil {

@@ -57,16 +57,23 @@ func pipeline(t *testing.T, config map[string]any) string {
 	return folder
 }
 
-// TestSampleScheduler: every class makes the pictures of diffusers, but for rounding.
+// TestSampleScheduler: every class makes the pictures of diffusers, but for rounding, and of a picture
+// and a mask those of its inpainting.
 func TestSampleScheduler(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a second or more")
 	}
+	_, _, files := pictureAndMask(t)
 	for i, c := range readPictures(t) {
 		t.Run(fmt.Sprint(i, c.Config["_class_name"]), func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out")
 			args := append([]string{"sample", "--model", pipeline(t, c.Config), "--out", out, "--count", "2", "--steps", fmt.Sprint(c.Steps),
 				"--scheduler", "model", "--compat", "diffusers", "--precision", "fp32"}, c.Flags...)
+			for k, arg := range args {
+				if path, ok := files[arg]; ok {
+					args[k] = path
+				}
+			}
 			if _, code, err := fluxion(t, args...); err != nil {
 				t.Fatal(code, err)
 			}
@@ -92,6 +99,33 @@ func TestSampleScheduler(t *testing.T) {
 			}
 		})
 	}
+}
+
+// pictureAndMask are a picture of 8×8 pixels and a mask whose right half is white, and their
+// files by name.
+func pictureAndMask(t *testing.T) (picture, mask []byte, files map[string]string) {
+	t.Helper()
+	picture, mask, files = make([]byte, 3*8*8), make([]byte, 8*8), map[string]string{}
+	for i := range picture {
+		picture[i] = byte(7 * i)
+	}
+	for i := range mask {
+		if i%8 >= 4 {
+			mask[i] = 255
+		}
+	}
+	dir := t.TempDir()
+	for name, pixels := range map[string][]byte{"picture.png": picture, "mask.png": mask} {
+		files[name] = filepath.Join(dir, name)
+		text, err := data.EncodePNG(pixels, 8, 8, len(pixels)/64, nil)
+		if err == nil {
+			err = os.WriteFile(files[name], text, 0o666)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return picture, mask, files
 }
 
 // TestSchedulerFile: the model's own scheduler, its file and its folder make one
@@ -131,29 +165,8 @@ func TestSchedulerFile(t *testing.T) {
 // TestSampleSchedulerMask: parts of a picture are kept by every scheduler, also those that take
 // several calls for a step; along a sampler's own grid they are kept as by that sampler.
 func TestSampleSchedulerMask(t *testing.T) {
-	dir := t.TempDir()
-	picture, mask := make([]byte, 3*8*8), make([]byte, 8*8)
-	for i := range picture {
-		picture[i] = byte(7 * i)
-	}
-	for i := range mask {
-		if i%8 >= 4 { // the right half is made anew
-			mask[i] = 255
-		}
-	}
-	at := func(name string, pixels []byte, channels int) string {
-		t.Helper()
-		path := filepath.Join(dir, name)
-		text, err := data.EncodePNG(pixels, 8, 8, channels, nil)
-		if err == nil {
-			err = os.WriteFile(path, text, 0o666)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	given := []string{"--init", at("picture.png", picture, 3), "--mask", at("mask.png", mask, 1), "--strength", "0.8"}
+	picture, mask, files := pictureAndMask(t)
+	given := []string{"--init", files["picture.png"], "--mask", files["mask.png"], "--strength", "0.8"}
 	sample := func(class string, args ...string) []byte {
 		t.Helper()
 		out := filepath.Join(t.TempDir(), "out")

@@ -19,6 +19,7 @@ import (
 type Picture struct {
 	Values []float32 // NHWC of one image, from −1 to 1
 	Mask   []float32 // of each value, 1 where it is made anew; nil is 1 everywhere
+	Unseen bool      // the run begins with noise alone: only the mask shows it the picture
 }
 
 // inpainting is what a step needs for a picture.
@@ -76,6 +77,9 @@ func (g *Generator) show(r Request) error {
 // begin adds α times the picture to the noise that a batch begins with.
 func (g *Generator) begin(r Request, alpha float64) {
 	if g.inpaint != nil {
+		if r.Picture.Unseen {
+			alpha = 0
+		}
 		g.inpaint.start = inpaint.Row{Seed: g.head.Seed, A: float32(alpha), S: g.head.Scale, Active: 1, Everywhere: 1}
 	}
 }

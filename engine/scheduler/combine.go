@@ -82,9 +82,6 @@ func (r *recorder) last(k int) vector { return unit(r.said[len(r.said)-1-k]) }
 // relative size below which a coefficient is the rounding of a difference.
 const rounding = 1e-11
 
-// between marks the last row as one from whose state the step goes on, which it is a combination of.
-func (r *recorder) between() { r.p.Rows[len(r.p.Rows)-1].Arrives = false }
-
 // move makes the row from the state to the next one and noise on top.
 func (r *recorder) move(next vector, noise float64) error {
 	row := &r.p.Rows[len(r.p.Rows)-1]

@@ -51,6 +51,8 @@ var (
 		"shifts once", "the last call is far from the data, and further the larger the shift"}
 	lateChurn = Departure{"late-churn", false, "calls the network first and raises the noise of the state after",
 		"raises the noise and calls the network with it", "the marginals are wrong"}
+	callsBefore = Departure{"calls-before", false, "gives the first calls of a multistep run that begins later the weights of one that began with noise, without the calls before",
+		"begins with first order", "the weights do not sum to the step, and the state is taken for one of another noise level"}
 
 	cutTime = Departure{"cut-times", true, "cuts the time that the network is told off at an integer",
 		"rounds it, or on the flow path tells it whole", "networks are trained at integers; it is off by less than one step of N"}
@@ -68,6 +70,6 @@ var (
 
 // Departures returns all of them, defects first.
 func Departures() []Departure {
-	return []Departure{previousStep, lonelyTime, extraTime, finalNoise, logVariance, foreignEnd, droppedTimes, logLinear, shiftedTwice, lateChurn,
+	return []Departure{previousStep, lonelyTime, extraTime, finalNoise, logVariance, foreignEnd, droppedTimes, logLinear, shiftedTwice, lateChurn, callsBefore,
 		cutTime, clippedEps, thirdOrder, combinedV, halfStep, loudStart}
 }

@@ -101,7 +101,6 @@ func (r *pndmRun) rungeKutta() error {
 		if err := r.move(r.ddim(anchor, t, first, r.last(0)), 0); err != nil {
 			return err
 		}
-		r.between()
 		for _, to := range []process.Point{middle, end} {
 			if err := r.ask(middle); err != nil {
 				return err
@@ -109,7 +108,6 @@ func (r *pndmRun) rungeKutta() error {
 			if err := r.move(r.ddim(anchor, t, to, r.last(0)), 0); err != nil {
 				return err
 			}
-			r.between()
 		}
 		if err := r.ask(s); err != nil {
 			return err
@@ -137,7 +135,6 @@ func (r *pndmRun) linear() error {
 	if err := r.move(r.ddim(anchor, t, first, r.last(0)), 0); err != nil || len(points) == 2 {
 		return err
 	}
-	r.between()
 	from := t
 	if r.arithmetic {
 		from = r.at(s.NetworkTime + float64(r.stride))
