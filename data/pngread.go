@@ -52,6 +52,19 @@ func parsePNGHeader(body []byte) (h pngHeader, err error) {
 	return pngHeader{int(w), int(ht), body[8], body[9], body[12]}, nil
 }
 
+// model of the colours of a PNG without a palette.
+func (h pngHeader) model() color.Model {
+	switch deep := h.depth == 16; {
+	case h.colour == pngGrey && deep:
+		return color.Gray16Model
+	case h.colour == pngGrey:
+		return color.GrayModel
+	case deep:
+		return color.NRGBA64Model
+	}
+	return color.NRGBAModel
+}
+
 // pngConfig reads size and colours of a PNG whose pixels need not be there.
 func pngConfig(data []byte) (c image.Config, err error) {
 	var h pngHeader
@@ -60,10 +73,7 @@ func pngConfig(data []byte) (c image.Config, err error) {
 		switch kind {
 		case "IHDR":
 			h, err = parsePNGHeader(body)
-			c = image.Config{ColorModel: color.NRGBAModel, Width: h.width, Height: h.height}
-			if h.colour == pngGrey {
-				c.ColorModel = color.GrayModel
-			}
+			c = image.Config{ColorModel: h.model(), Width: h.width, Height: h.height}
 			return err == nil && h.colour == pngPalette
 		case "PLTE":
 			var p color.Palette

@@ -91,7 +91,7 @@ func (o *checkOptions) run(ctx context.Context, face console.Face, spec string) 
 		return err
 	}
 	begin := time.Now()
-	set, err := o.open(spec)
+	set, _, notes, err := o.openInOneSize(ctx, spec, math.MaxInt)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (o *checkOptions) run(ctx context.Context, face console.Face, spec string) 
 	if err := roomForSheet("--sheet", o.sheet, checkText); err != nil {
 		return err
 	}
-	r := &shownCheck{Event: "done", Data: spec, Images: set.Len(), Broken: []shownBroken{}, Outliers: []shownOutlier{}, Notes: append([]string{}, data.Notes(set)...)}
+	r := &shownCheck{Event: "done", Data: spec, Images: set.Len(), Broken: []shownBroken{}, Outliers: []shownOutlier{}, Notes: notes}
 	if err := o.look(ctx, face, set, r); err != nil {
 		return err
 	}
@@ -226,9 +226,9 @@ func (r *shownCheck) text(out io.Writer) error {
 	}
 	alike := "numbers, of which none were compared"
 	if r.Compared {
-		alike = fmt.Sprintf("%s nearly the same as one before, in %s groups", number(r.Duplicates), number(r.Groups))
+		alike = fmt.Sprintf("%s nearly the same as one before, in %s", number(r.Duplicates), plural(r.Groups, "group"))
 	}
-	lines = append(lines, fmt.Sprintf("%s images of %s: %s broken; %s; %s times unlike the rest; %.1f s", number(r.Images), r.Data, number(len(r.Broken)), alike, number(len(r.Outliers)), r.Seconds))
+	lines = append(lines, fmt.Sprintf("%s images of %s: %s broken; %s; %s outliers; %.1f s", number(r.Images), r.Data, number(len(r.Broken)), alike, number(len(r.Outliers)), r.Seconds))
 	if r.Sheet != "" {
 		lines = append(lines, "sheet       "+r.Sheet)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"fluxion/cmd/fluxion/internal/console"
@@ -52,7 +53,7 @@ func (o *duplicatesOptions) run(ctx context.Context, face console.Face, spec str
 		return err
 	}
 	begin := time.Now()
-	set, err := o.open(spec)
+	set, _, notes, err := o.openInOneSize(ctx, spec, math.MaxInt)
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func (o *duplicatesOptions) run(ctx context.Context, face console.Face, spec str
 	if err := roomForSheet("--sheet", o.sheet, duplicatesText); err != nil {
 		return err
 	}
-	f := &found{set: set, spec: spec, options: o, notes: data.Notes(set)}
+	f := &found{set: set, spec: spec, options: o, notes: notes}
 	marks, err := o.look(ctx, face, f)
 	if err != nil {
 		return err

@@ -113,8 +113,8 @@ func (f *found) show(face console.Face, took time.Duration) error {
 		for _, n := range r.Notes {
 			lines = append(lines, console.Visible(noteLine(n)))
 		}
-		lines = append(lines, fmt.Sprintf("%s of %s images of %s are nearly the same as one before them, %.3g %%, in %s groups: at most %d bits, correlation %g or more; %.1f s",
-			console.Thousands(int64(r.Duplicates)), console.Thousands(int64(r.Images)), r.Data, 100*r.Share, console.Thousands(int64(len(r.Groups))), r.Threshold, r.Correlation, r.Seconds))
+		lines = append(lines, fmt.Sprintf("%s of %s images of %s are nearly the same as one before them, %.3g %%, in %s: at most %d bits, correlation %g or more; %.1f s",
+			console.Thousands(int64(r.Duplicates)), console.Thousands(int64(r.Images)), r.Data, 100*r.Share, plural(len(r.Groups), "group"), r.Threshold, r.Correlation, r.Seconds))
 		if r.Mixed > 0 {
 			lines = append(lines, fmt.Sprintf("groups of several classes: %s", console.Thousands(int64(r.Mixed))))
 		}

@@ -56,30 +56,28 @@ all of them.`,
 
 // shownInfo is the result in JSON.
 type shownInfo struct {
-	Event     string         `json:"event"`
-	Data      string         `json:"data"`
-	Name      string         `json:"name"`
-	Images    int            `json:"images"`
-	Classes   []shownClass   `json:"classes"`
-	Unlabeled int            `json:"unlabelled"`
-	Formats   map[string]int `json:"formats"` // of the files whose headers were looked at
-	Sizes     []shownSize    `json:"sizes"`   // of these, the most frequent first
-	Headers   int            `json:"headers"`
-	Shape     []int          `json:"shape"`             // height, width, channels, as trained
-	Buckets   []shownBucket  `json:"buckets,omitempty"` // their shapes, where they are trained in several
-	Values    string         `json:"values"`
-	Looked    int            `json:"looked_at"` // images whose values follow
-	Mean      []float64      `json:"mean"`      // of each channel, as a network sees it
-	Deviation []float64      `json:"deviation"`
-	Least     float64        `json:"min"`
-	Most      float64        `json:"max"`
-	Spectrum  []float64      `json:"spectrum,omitempty"` // mean power by cycles an image, from 0
-	Slope     float64        `json:"spectrum_slope,omitempty"`
-	Broken    []string       `json:"broken"`
-	Notes     []string       `json:"notes"`
-	Sheet     string         `json:"sheet,omitempty"`
-	Digest    string         `json:"digest"`
-	Seconds   float64        `json:"seconds"`
+	Event     string       `json:"event"`
+	Data      string       `json:"data"`
+	Name      string       `json:"name"`
+	Images    int          `json:"images"`
+	Classes   []shownClass `json:"classes"`
+	Unlabeled int          `json:"unlabelled"`
+	shownFiles
+	Shape     []int         `json:"shape"`             // height, width, channels, as trained
+	Buckets   []shownBucket `json:"buckets,omitempty"` // their shapes, where they are trained in several
+	Values    string        `json:"values"`
+	Looked    int           `json:"looked_at"` // images whose values follow
+	Mean      []float64     `json:"mean"`      // of each channel, as a network sees it
+	Deviation []float64     `json:"deviation"`
+	Least     float64       `json:"min"`
+	Most      float64       `json:"max"`
+	Spectrum  []float64     `json:"spectrum,omitempty"` // mean power by cycles an image, from 0
+	Slope     float64       `json:"spectrum_slope,omitempty"`
+	Broken    []string      `json:"broken"`
+	Notes     []string      `json:"notes"`
+	Sheet     string        `json:"sheet,omitempty"`
+	Digest    string        `json:"digest"`
+	Seconds   float64       `json:"seconds"`
 }
 
 type shownClass struct {
@@ -94,40 +92,21 @@ type shownBucket struct {
 	Images int `json:"images"`
 }
 
-type shownSize struct {
-	Width  int `json:"width"`
-	Height int `json:"height"`
-	Files  int `json:"files"`
-}
-
 func (o *infoOptions) run(ctx context.Context, face console.Face, spec string) error {
 	if err := checkSheet(o.sheet); err != nil {
 		return err
 	}
 	begin := time.Now()
-	set, err := o.open(spec)
+	set, files, notes, err := o.openInOneSize(ctx, spec, o.headers)
 	if err != nil {
 		return err
 	}
-	defer func() { set.Close() }()
+	defer set.Close()
 	if err := roomForSheet("--sheet", o.sheet, infoText); err != nil {
 		return err
 	}
-	r := &shownInfo{Event: "done", Data: spec, Name: set.Name(), Images: set.Len(), Classes: []shownClass{}, Formats: map[string]int{}, Sizes: []shownSize{}, Broken: []string{}}
+	r := &shownInfo{Event: "done", Data: spec, Name: set.Name(), Images: set.Len(), Classes: []shownClass{}, shownFiles: files, Broken: []string{}, Notes: notes}
 	r.ofClasses(set)
-	if err := o.ofFiles(ctx, set, r); err != nil {
-		return err
-	}
-	r.Notes = append([]string{}, data.Notes(set)...)
-	if side := medianSide(r.Sizes); o.Size == (data.Size{}) && len(r.Sizes) > 1 {
-		set.Close()
-		of := o.Options
-		of.Size = data.Square(side)
-		r.Notes = append(r.Notes, fmt.Sprintf("files are of several sizes, so train wants a --size: what follows is of squares of %d", side))
-		if set, err = data.Open(spec, of); err != nil {
-			return err
-		}
-	}
 	if err := o.ofValues(ctx, face, set, r); err != nil {
 		return err
 	}
@@ -148,49 +127,6 @@ func (r *shownInfo) ofClasses(set data.Dataset) {
 		r.Classes = append(r.Classes, shownClass{c, p.Counts[i]})
 		r.Unlabeled -= p.Counts[i]
 	}
-}
-
-// ofFiles counts formats and sizes of files, by their headers.
-func (o *infoOptions) ofFiles(ctx context.Context, set data.Dataset, r *shownInfo) error {
-	sizes := map[[2]int]int{}
-	for _, i := range evenly(set.Len(), o.headers) {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		h, there, err := data.HeaderOf(set, i)
-		if !there {
-			return nil
-		}
-		if err != nil { // told below, where images are read
-			continue
-		}
-		r.Headers++
-		r.Formats[fmt.Sprintf("%s %d bit", h.Format, h.Bits)]++
-		sizes[[2]int{h.Width, h.Height}]++
-	}
-	for s, n := range sizes {
-		r.Sizes = append(r.Sizes, shownSize{s[0], s[1], n})
-	}
-	stable.Sort(r.Sizes, func(a, b shownSize) int {
-		return cmp.Or(b.Files-a.Files, a.Width-b.Width, a.Height-b.Height)
-	})
-	return nil
-}
-
-// maxSide of the squares that images of several sizes are looked at in.
-const maxSide = 256
-
-// medianSide is the shorter side of the middle file.
-func medianSide(sizes []shownSize) int {
-	var sides []int
-	for _, s := range sizes {
-		sides = append(sides, slices.Repeat([]int{min(s.Width, s.Height)}, s.Files)...)
-	}
-	if len(sides) == 0 {
-		return 0
-	}
-	slices.Sort(sides)
-	return min(sides[len(sides)/2], maxSide)
 }
 
 // spectrumImages is how many images a spectrum is taken of, spectrumSide their largest side.

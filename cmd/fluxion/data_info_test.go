@@ -105,9 +105,11 @@ func TestDataCheck(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "b", "broken.png")); err != nil {
 		t.Fatal(err)
 	}
-	out, code, err := fluxion(t, "data", "check", dir, "--size", "32")
-	if code != 0 || !strings.Contains(out, "0 broken") || !strings.Contains(out, "b/flat.png") {
-		t.Errorf("%d, %v:\n%s", code, err, out)
+	for _, size := range [][]string{{"--size", "32"}, nil} { // files of several sizes are not broken
+		out, code, err := fluxion(t, append([]string{"data", "check", dir}, size...)...)
+		if code != 0 || !strings.Contains(out, "0 broken") || !strings.Contains(out, "in 1 group;") || !strings.Contains(out, "b/flat.png") || strings.Contains(out, "several sizes") != (size == nil) {
+			t.Errorf("%v: %d, %v:\n%s", size, code, err, out)
+		}
 	}
 }
 
