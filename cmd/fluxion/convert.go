@@ -234,16 +234,18 @@ func (r converted) inDiffusers() string {
 	case p.Code:
 		return fmt.Sprintf("DiffusionPipeline.from_pretrained(%q, trust_remote_code=True)(): no pipeline of diffusers calls such a network, so %s does", r.Out, model.PipelineFile)
 	}
-	text := fmt.Sprintf("DiffusionPipeline.from_pretrained(%q)()", r.Out)
-	slow := ""
-	if p.Steps >= 1000 {
-		slow = fmt.Sprintf(" in %d steps, or as many as num_inference_steps says", p.Steps)
+	text := fmt.Sprintf("DiffusionPipeline.from_pretrained(%q)(%s)", r.Out, p.Call())
+	switch {
+	case p.Labels != "":
+		text += " makes images of any label"
+	case p.Slow() > 0:
+		text += " makes images"
+	}
+	if n := p.Slow(); n > 0 {
+		text += fmt.Sprintf(", and without that number in %d steps", n)
 	}
 	if p.Labels != "" {
-		return text + " makes images of any label" + slow + fmt.Sprintf("; %s says how those of one are made", filepath.Join(r.Out, model.CardFile))
-	}
-	if slow != "" {
-		text += " makes images" + slow
+		text += fmt.Sprintf("; %s says how those of one are made", filepath.Join(r.Out, model.CardFile))
 	}
 	return text
 }

@@ -33,12 +33,14 @@ func TestConvertedPipelines(t *testing.T) {
 		flags  []string
 		class  any
 		labels bool
+		call   string // that does as many steps as such a scheduler wants
 	}{
-		"classes":          {nil, "DDPMPipeline", true},
-		"no label dropped": {[]string{"--label-drop", "0"}, []any{"pipeline", "FluxionPipeline"}, false},
-		"scaled noise":     {[]string{"--schedule", "ve", "--output-kind", "edm"}, "ConsistencyModelPipeline", true},
-		"its own estimate": {[]string{"--self-conditioning", "0.5"}, []any{"pipeline", "FluxionPipeline"}, false},
-		"no class at all":  {[]string{"--data", "toy:moons", "--preset", "mlp", "--size", "1"}, "DDPMPipeline", false},
+		"classes":          {nil, "DDPMPipeline", true, "(num_inference_steps=50)"},
+		"noise in steps":   {[]string{"--schedule", "ddpm-linear", "--output-kind", "eps"}, "DDPMPipeline", true, "()"},
+		"no label dropped": {[]string{"--label-drop", "0"}, []any{"pipeline", "FluxionPipeline"}, false, "()"},
+		"scaled noise":     {[]string{"--schedule", "ve", "--output-kind", "edm"}, "ConsistencyModelPipeline", true, "(num_inference_steps=50)"},
+		"its own estimate": {[]string{"--self-conditioning", "0.5"}, []any{"pipeline", "FluxionPipeline"}, false, "()"},
+		"no class at all":  {[]string{"--data", "toy:moons", "--preset", "mlp", "--size", "1"}, "DDPMPipeline", false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -86,6 +88,9 @@ func TestConvertedPipelines(t *testing.T) {
 				if !bytes.Contains(card, []byte(part)) {
 					t.Errorf("the card lacks %s:\n%s", part, card)
 				}
+			}
+			if c.call != "" && !bytes.Contains(card, []byte("\npipeline"+c.call+".images[0]")) {
+				t.Errorf("the card does not call pipeline%s:\n%s", c.call, card)
 			}
 			if bytes.Contains(card, []byte("unet_labels")) != c.labels || bytes.Contains(card, []byte("trust_remote_code=True")) != (code || c.labels) || bytes.Contains(card, []byte(dir)) {
 				t.Errorf("the card is of another pipeline, or tells where it was made:\n%s", card)

@@ -94,15 +94,12 @@ func (m *Model) use(b *strings.Builder, p Pipeline) {
 	if p.Without != "" {
 		fmt.Fprintf(b, "Fluxion samples it: %s.\n\n", p.Without)
 	} else {
-		more, steps := "", ""
+		more := ""
 		if p.Code {
 			fmt.Fprintf(b, "No pipeline of diffusers calls this network; `%s` in this folder does, and diffusers runs it on request:\n\n", PipelineFile)
 			more = ", trust_remote_code=True"
 		}
-		if p.Class == scaledPipeline || p.Code && p.Steps != fewSteps {
-			steps = fmt.Sprintf("num_inference_steps=%d", p.Steps)
-		}
-		fmt.Fprintf(b, "```python\nfrom diffusers import DiffusionPipeline\n\npipeline = DiffusionPipeline.from_pretrained(\".\"%s)  # this folder\npipeline(%s).images[0].save(\"image.png\")\n```\n\n", more, steps)
+		fmt.Fprintf(b, "```python\nfrom diffusers import DiffusionPipeline\n\npipeline = DiffusionPipeline.from_pretrained(\".\"%s)  # this folder\npipeline(%s).images[0].save(\"image.png\")\n```\n\n", more, p.Call())
 		if p.Code && p.Classes > 0 {
 			b.WriteString("`class_labels=[3, 7]` says which classes; without it they are drawn.")
 			if p.Guided {

@@ -51,8 +51,11 @@ type Pipeline struct {
 func (m *Model) Pipeline() (Pipeline, nets.Network, []float32) {
 	n, weights, spec := m.Network, m.Weights, m.Network.Spec()
 	p := Pipeline{Class: plainPipeline, Steps: plainSteps, Classes: m.labels(), Guided: m.Guided && !m.Untrained, Autoencoder: m.Autoencoder != ""}
+	if m.method != stochasticMethod {
+		p.Steps = fewSteps
+	}
 	if scales[m.method] {
-		p.Class, p.Steps = scaledPipeline, fewSteps
+		p.Class = scaledPipeline
 	}
 	if m.Few != nil {
 		p.Steps = m.Few.Steps
@@ -105,12 +108,42 @@ func beyond(n nets.Network) string {
 	return ""
 }
 
+// stochasticMethod is the scheduler that adds noise in each step, and wants many.
+const stochasticMethod = "DDPMScheduler"
+
 // Steps that a pipeline is called with: DDPM's, as DDPMPipeline does by itself, and some
 // for solvers of ODEs.
 const (
 	plainSteps = 1000
 	fewSteps   = 50
 )
+
+// byItself says how many steps the pipeline does that is told no number.
+func (p Pipeline) byItself() int {
+	switch {
+	case p.Class == plainPipeline:
+		return plainSteps
+	case p.Class == scaledPipeline:
+		return 1
+	}
+	return fewSteps
+}
+
+// Call is the argument with which the pipeline does its steps; "" where it does them by itself.
+func (p Pipeline) Call() string {
+	if p.Steps == p.byItself() {
+		return ""
+	}
+	return fmt.Sprintf("num_inference_steps=%d", p.Steps)
+}
+
+// Slow says how many steps the pipeline does without Call, where these are far more; 0: it does not.
+func (p Pipeline) Slow() int {
+	if p.Call() != "" && p.Class == plainPipeline {
+		return plainSteps
+	}
+	return 0
+}
 
 // Untold is what the network is told of an image of no class, or without its numbers, where
 // there is such.
@@ -145,7 +178,7 @@ func (p Pipeline) index(method, network string) []byte {
 // nets.LabelsDir.
 func (m *Model) aboutLabels(p Pipeline) ([]byte, error) {
 	about := map[string]any{}
-	if p.Steps != plainSteps {
+	if p.Steps != plainSteps && p.Steps != fewSteps {
 		about["steps"] = p.Steps
 	}
 	if l, s := m.Labels, m.Network.Spec(); l == nil {
