@@ -242,5 +242,8 @@ func Open(spec string, o Options) (Dataset, error) {
 		}
 		return cached(l, o.CacheBytes), nil
 	}
+	if strings.ContainsAny(spec, `/\`) && !strings.Contains(spec, ":") {
+		return nil, &Error{Path: spec, Problem: "no such data: there is neither a file nor a folder of this name", none: true}
+	}
 	return nil, &Error{Path: spec, Problem: "no such data; want " + Usage(), none: true}
 }

@@ -164,7 +164,7 @@ func (l *listed) open(o Options) error {
 			own.Channels = c
 		}
 		set, err := Open(p.Data, own)
-		if absent(err) {
+		if Absent(err) {
 			l.absent, p.why = l.absent+1, err
 			continue
 		}
@@ -230,8 +230,8 @@ func shapeText(d Dataset) string {
 	return fmt.Sprintf("%d×%d×%d %v", h, w, c, d.Kind())
 }
 
-// absent says whether data cannot be opened because there are none.
-func absent(err error) bool {
+// Absent says whether data cannot be opened because there are none.
+func Absent(err error) bool {
 	bad := (*Error)(nil)
 	return errors.Is(err, fs.ErrNotExist) || errors.As(err, &bad) && bad.none
 }

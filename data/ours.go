@@ -76,6 +76,9 @@ func (f *files) leaveOutSamples() error {
 		return ours[e.path]
 	})
 	slices.Sort(where)
+	if i := slices.Index(where, "."); i >= 0 {
+		where[i] = strings.TrimSuffix(f.root, "/")
+	}
 	f.notes = append(f.notes, fmt.Sprintf("left out %s made by fluxion sample: %s", count(len(ours), "picture"), some(where)))
 	return nil
 }

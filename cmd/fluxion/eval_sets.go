@@ -184,7 +184,7 @@ func (j *judging) check() error {
 
 // fewText is a note on a covariance that is singular.
 func fewText(what string, n int64, dim int) string {
-	return fmt.Sprintf("%s: %d images are fewer than the %d numbers that are known of each: the distance is far too large, and only compares with those of as many", what, n, dim)
+	return fmt.Sprintf("%s: %d images are fewer than the %d features of each: the Fréchet distance is far too large, and only compares with those of as many images", what, n, dim)
 }
 
 // collect makes what is known of a set.

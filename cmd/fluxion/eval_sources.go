@@ -49,12 +49,40 @@ func (j *judging) source(s *side, samples bool) (source, error) {
 	for _, n := range data.Notes(set) {
 		j.note(path + ": " + n)
 	}
+	if err := j.oneSize(path, set); err != nil {
+		set.Close()
+		return nil, err
+	}
 	n := set.Len()
 	if count > 0 && count < n {
 		n = count
 		j.note(fmt.Sprintf("%s: %s of %s images, evenly spread", path, console.Thousands(int64(n)), console.Thousands(int64(set.Len()))))
 	}
 	return dataSource{path, set, n, j.skipBroken, j.note, nil}, nil
+}
+
+// headersLooked are read of a set before anything is sampled.
+const headersLooked = 1000
+
+// oneSize refuses a set whose files have several sizes and are brought to none: otherwise that would be told when the
+// other set has been sampled.
+func (j *judging) oneSize(path string, set data.Dataset) error {
+	if j.side != (data.Size{}) || j.skipBroken {
+		return nil
+	}
+	f, err := filesOf(context.Background(), set, headersLooked)
+	if err != nil || len(f.Sizes) < 2 {
+		return err
+	}
+	a, b := f.Sizes[0], f.Sizes[1]
+	size, of := fmt.Sprint(medianSide(f.Sizes)), ""
+	for _, s := range j.sides {
+		if s.sampling != nil {
+			shape := s.source.size()
+			size, of = data.Size{Height: shape[0], Width: shape[1]}.String(), ", as "+s.path+" makes them"
+		}
+	}
+	return &data.Error{Path: path, Problem: fmt.Sprintf("has pictures of several sizes, such as %d×%d and %d×%d; give --size, such as --size %s%s", a.Width, a.Height, b.Width, b.Height, size, of)}
 }
 
 // dataSource is images of data, evenly spread.

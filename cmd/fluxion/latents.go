@@ -100,7 +100,7 @@ func (o *latentsOptions) list() setting.List {
 		}, list,
 		setting.List{
 			skipBrokenSetting(&o.skipBroken),
-			{Key: "scaling", Value: setting.Of(&o.scaling), Own: true, Help: "of latents for the network, in the place of the autoencoder's own: " + autoencoder.ScalingText, Range: setting.Range{Text: autoencoder.ScalingText, Holds: func(x any) bool {
+			{Key: "scaling", Value: setting.Of(&o.scaling), Own: true, Help: "of latents for the network, in the place of the autoencoder's own", Range: setting.Range{Text: autoencoder.ScalingText, Holds: func(x any) bool {
 				_, err := autoencoder.ParseScaling(x.(string))
 				return x == "" || err == nil
 			}}},

@@ -139,9 +139,12 @@ func apartRow(apart []train.Change) string {
 	return strings.Join(parts, ", ")
 }
 
+// percent of a run that is done: the last step may have more images than were asked for.
+func percent(images, of int64) float64 { return min(100, 100*float64(images)/float64(of)) }
+
 func (o observer) Status(s record.Status) {
 	line := fmt.Sprintf("%s/%s images  %3.0f%%  loss %.4f  lr %.2g  %.1f img/s  %s left",
-		console.Thousands(s.Images), console.Thousands(s.Of), 100*float64(s.Images)/float64(s.Of), s.Loss, s.LR, s.ImagesPerSecond, s.Left.Round(time.Second))
+		console.Thousands(s.Images), console.Thousands(s.Of), percent(s.Images, s.Of), s.Loss, s.LR, s.ImagesPerSecond, s.Left.Round(time.Second))
 	if s.NoiseScale > 0 {
 		line += fmt.Sprintf("  noise scale %.3g", s.NoiseScale)
 	}

@@ -20,7 +20,7 @@ func (o *runsOptions) show(runs []aRun) error {
 		for _, r := range runs {
 			share, loss, last := "", "–", "–"
 			if r.Of > 0 {
-				share = fmt.Sprintf("%.0f %%", 100*float64(r.Images)/float64(r.Of))
+				share = fmt.Sprintf("%.0f %%", percent(r.Images, r.Of))
 			}
 			if r.Loss != nil {
 				loss = fmt.Sprintf("%.4f", *r.Loss)

@@ -166,7 +166,7 @@ that depend on the state alone.`,
 // modelArgument takes one model at most in the place of --model.
 func modelArgument(_ *cobra.Command, args []string) error {
 	if len(args) > 1 {
-		return fault.Usagef("unexpected argument %q; want one model", args[1])
+		return fault.Usagef("unexpected argument %q: want one model; what is made of it goes to --out %s", args[1], args[1])
 	}
 	return nil
 }

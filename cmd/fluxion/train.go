@@ -498,6 +498,9 @@ func (o *trainOptions) open(s train.Settings) (data.Dataset, train.Settings, err
 		}
 	}
 	d, err = o.openData(next)
+	if bad := (*data.Error)(nil); errors.As(err, &bad) && data.Absent(err) && !o.sources.Has("data") { // the run's own
+		err = &data.Error{Path: bad.Path, Problem: fmt.Sprintf("is what %s was trained on, and is not there; where it has moved, say so by --data", o.out)}
+	}
 	return d, next, err
 }
 

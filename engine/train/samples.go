@@ -79,7 +79,7 @@ func (r *run) floatNotes(variance float64) (notes []string) {
 	}
 	switch off := variance > floatVariance || variance < 1/floatVariance; {
 	case off && r.decoding != nil:
-		notes = append(notes, fmt.Sprintf("latents have a variance of %.3g, where schedules and learning rates are for one of about 1: the scaling_factor of their autoencoder is for other images", variance))
+		notes = append(notes, fmt.Sprintf("latents have a variance of %.3g, where schedules and learning rates are for one of about 1: the scaling_factor of their autoencoder is for other images; latents --scaling makes them with means and deviations of your own", variance))
 	case off:
 		notes = append(notes, fmt.Sprintf("the data are taken as they are: a variance of %.3g, where schedules and learning rates are for one of about 1; scale them first", variance))
 	}

@@ -147,9 +147,9 @@ func readTeacher(s Settings, d data.Dataset) (*objective.Teacher, error) {
 		case c != spec.Channels:
 			return bad("is for images of %d channels, and the data have %d; give data and channels as the teacher had them", spec.Channels, c)
 		case spec.Classes > 0 && m.Classes != nil && !slices.Equal(m.Classes, d.Classes()):
-			return bad("knows the classes %s, and the data have %s", listed(m.Classes, d.Classes()), listed(d.Classes(), m.Classes))
+			return bad("knows the classes %s, and the data, %s, have %s; give data and labels as the teacher had them", listed(m.Classes, d.Classes()), s.Data, listed(d.Classes(), m.Classes))
 		case spec.Classes > 0 && spec.Classes != len(d.Classes())+1:
-			return bad("has a table of %d classes, and the data's %d and one for none make %d", spec.Classes, len(d.Classes()), len(d.Classes())+1)
+			return bad("has a table of %d classes, and those of the data, %s, and one for none make %d; give data and labels as the teacher had them", spec.Classes, s.Data, len(d.Classes())+1)
 		}
 	}
 	t := &objective.Teacher{
