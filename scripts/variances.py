@@ -2,10 +2,10 @@
 
     "$(scripts/peers.sh)" scripts/variances.py
 
-engine/objective/testdata/hybrid.json has terms of the variational bound in bits and their gradients by autograd, written
-here from Nichol and Dhariwal 2021 (equations 4 to 6, 10, 11 and 15; at the first step the likelihood of levels of Ho et al.
+engine/objective/testdata/hybrid.json has terms of the variational bound in bits and their gradients by autograd, by the
+variance and by the noise that is predicted, written here from Nichol and Dhariwal 2021 (equations 4 to 6, 10, 11 and 15; at the first step the likelihood of levels of Ho et al.
 2020, equation 13, with the normal distribution itself); engine/sampler/testdata/learned.json has steps of diffusers'
-DDPMScheduler with variance_type learned_range.
+DDPMScheduler with variance_type learned_range; resampler.json has how the paper's code draws times of the bound by its terms.
 """
 
 import json
@@ -13,6 +13,7 @@ import math
 from pathlib import Path
 
 import diffusers.schedulers.scheduling_ddpm as scheduling
+import numpy
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,9 +71,10 @@ def losses():
                 v.requires_grad_()
                 loss = bound(scheduler, t, x, noise, eps.detach(), v, levels)
                 loss.backward()
+                bound(scheduler, t, x, noise, eps, v.detach(), levels).backward()
                 cases.append({
                     "schedule": ours, "step": t, "levels": levels, "bits": loss.item(),
-                    **{k: a.detach().flatten().tolist() for k, a in {"x": x, "noise": noise, "eps": eps, "v": v, "gradient": v.grad}.items()},
+                    **{k: a.detach().flatten().tolist() for k, a in {"x": x, "noise": noise, "eps": eps, "v": v, "gradient": v.grad, "mean": eps.grad}.items()},
                 })
     return cases
 
@@ -94,6 +96,31 @@ def steps():
     return cases
 
 
+def resampler():
+    """Shares of steps as LossSecondMomentResampler of Nichol and Dhariwal's code has them, after each step of training: guesses
+    of 4 images each, of 3 steps of a chain with a history of 2."""
+    steps, history, uniform = 3, 2, 0.001
+    losses, counts, after = numpy.zeros((steps, history)), numpy.zeros(steps, dtype=int), []
+    draw = numpy.random.default_rng(1)
+    for _ in range(6):
+        ts, terms = draw.integers(0, steps, 4), draw.gamma(1, 2, 4).astype(numpy.float32)
+        for t, loss in zip(ts, terms):
+            if counts[t] == history:
+                losses[t, :-1] = losses[t, 1:]
+                losses[t, -1] = loss
+            else:
+                losses[t, counts[t]] = loss
+                counts[t] += 1
+        weights = numpy.ones(steps)
+        if (counts == history).all():
+            weights = numpy.sqrt(numpy.mean(losses**2, axis=-1))
+            weights /= weights.sum()
+            weights *= 1 - uniform
+            weights += uniform / len(weights)
+        after.append({"steps": ts.tolist(), "terms": terms.tolist(), "shares": (weights / weights.sum()).tolist()})
+    return after
+
+
 def write(path, cases):
     path = ROOT / path
     path.parent.mkdir(exist_ok=True)
@@ -103,3 +130,4 @@ def write(path, cases):
 torch.manual_seed(1)
 write("engine/objective/testdata/hybrid.json", losses())
 write("engine/sampler/testdata/learned.json", steps())
+write("engine/objective/testdata/resampler.json", resampler())

@@ -105,7 +105,7 @@ func (d *denoising) loss(b *Builder, with additions) Loss {
 			sees.Set(i, q.Input*q.Alpha, q.Input*q.Sigma)
 			answers.Set(i, q.A, q.B)
 		}
-		o := Observation{q.LogSNR, q.Weight * q.Density}
+		o := Observation{LogSNR: q.LogSNR, Weight: q.Weight * q.Density}
 		if u := d.Uncertainty; u != nil {
 			uncertain[i], o.Weight = u.At(q.LogSNR), q.Weight/d.mean
 		}

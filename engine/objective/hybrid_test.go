@@ -35,15 +35,12 @@ func ofSteps(t *testing.T, schedule, output string, levels bool) *hybrid {
 	return made.(*hybrid)
 }
 
-// boundOf is the term of an image in bits, and its gradient by v, for what a network says.
-func boundOf(t *testing.T, h *hybrid, step int, eps, noise, x, v []float64) (bits float64, gradient []float64) {
+// boundOf is the term of an image in bits, and its gradients by v and by the noise that is
+// predicted, for what a network says.
+func boundOf(t *testing.T, h *hybrid, step int, eps, noise, x, v []float64) (bits float64, gradient, mean []float64) {
 	t.Helper()
-	q := h.Process().At(h.stepTime(step))
-	k := h.numbers(q)
-	if want := 0.001 * float64(h.steps); math.Abs(k[loss.Weight]-want) > 1e-12 {
-		t.Errorf("step %d weighs %g, want %g", step, k[loss.Weight], want)
-	}
-	k[loss.Weight] = 1
+	q := h.Process().At(h.chain.Time(step))
+	k := h.numbers(step, q, 1)
 	// The output y that says eps at z = αx + σ·noise.
 	answers := func(eps []float64) []float64 {
 		y := make([]float64, len(eps))
@@ -66,12 +63,32 @@ func boundOf(t *testing.T, h *hybrid, step int, eps, noise, x, v []float64) (bit
 	if err != nil {
 		t.Fatal(err)
 	}
+	whole := loss.Bound(y, of, target, data, numbers)
+	both, err := gorgonia.Grad(whole, y, of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terms := loss.Terms(y, of, target, data, numbers)
 	vm := gorgonia.NewTapeMachine(g)
 	defer vm.Close()
 	if err := vm.RunAll(); err != nil {
 		t.Fatal(err)
 	}
-	return value.Value().Data().(float64), grads[0].Value().Data().([]float64)
+	bits, gradient = value.Value().Data().(float64), grads[0].Value().Data().([]float64)
+	same := func(what string, got, want float64) {
+		if math.Abs(got-want) > 1e-12*math.Abs(want) {
+			t.Errorf("step %d: %s %g, want %g", step, what, got, want)
+		}
+	}
+	same("the bound alone", whole.Value().Data().(float64), bits)
+	same("the term of the image", terms.Value().Data().([]float64)[0], bits)
+	for i, g := range both[1].Value().Data().([]float64) {
+		same("its gradient", g, gradient[i])
+	}
+	for _, g := range both[0].Value().Data().([]float64) {
+		mean = append(mean, g*(q.B-q.A*q.Sigma/q.Alpha)) // dy/dε̂
+	}
+	return bits, gradient, mean
 }
 
 // TestHybrid: terms of the bound and their gradients are those that PyTorch makes of the paper's
@@ -83,6 +100,7 @@ func TestHybrid(t *testing.T) {
 		Levels                     bool
 		Bits                       float64
 		X, Noise, Eps, V, Gradient []float64
+		Mean                       []float64
 	}
 	text, err := os.ReadFile("testdata/hybrid.json")
 	if err == nil {
@@ -96,18 +114,23 @@ func TestHybrid(t *testing.T) {
 			if output == "x" && c.Step == 998 { // of x, eps is a difference of nearly equal numbers there
 				continue
 			}
-			bits, gradient := boundOf(t, ofSteps(t, c.Schedule, output, c.Levels), c.Step, c.Eps, c.Noise, c.X, c.V)
+			bits, gradient, mean := boundOf(t, ofSteps(t, c.Schedule, output, c.Levels), c.Step, c.Eps, c.Noise, c.X, c.V)
 			if off := math.Abs(bits - c.Bits); !(off <= 1e-5*math.Max(1, math.Abs(c.Bits))) {
 				t.Errorf("%s, step %d, %s: %g bits, want %g", c.Schedule, c.Step, output, bits, c.Bits)
 			}
-			largest := 0.0
-			for _, g := range c.Gradient {
-				largest = math.Max(largest, math.Abs(g))
-			}
-			for i, g := range gradient {
-				if off := math.Abs(g - c.Gradient[i]); !(off <= 1e-5*largest) {
-					t.Errorf("%s, step %d, %s: gradient %g, want %g", c.Schedule, c.Step, output, g, c.Gradient[i])
-					break
+			for _, by := range []struct {
+				name      string
+				got, want []float64
+			}{{"the variance", gradient, c.Gradient}, {"the mean", mean, c.Mean}} {
+				largest := 0.0
+				for _, g := range by.want {
+					largest = math.Max(largest, math.Abs(g))
+				}
+				for i, g := range by.got {
+					if off := math.Abs(g - by.want[i]); !(off <= 1e-5*largest) {
+						t.Errorf("%s, step %d, %s: gradient by %s %g, want %g", c.Schedule, c.Step, output, by.name, g, by.want[i])
+						break
+					}
 				}
 			}
 		}
@@ -121,20 +144,20 @@ func TestHybridClosed(t *testing.T) {
 		h := ofSteps(t, schedule, "v", true)
 		for _, step := range []int{1, 50, 700, 998} {
 			x, noise := []float64{0.5, -0.25}, []float64{1.5, -0.5}
-			at, before := h.Process().At(h.stepTime(step)), h.Process().At(h.stepTime(step-1))
-			if bits, g := boundOf(t, h, step, noise, noise, x, []float64{-1, -1}); math.Abs(bits) > 1e-12 || math.Abs(g[0]) > 1e-12 {
+			at, before := h.chain.At(h.chain.Time(step)), h.chain.At(h.chain.Time(step-1))
+			if bits, g, _ := boundOf(t, h, step, noise, noise, x, []float64{-1, -1}); math.Abs(bits) > 1e-12 || math.Abs(g[0]) > 1e-12 {
 				t.Errorf("%s, step %d: the posterior itself costs %g bits, gradient %g", schedule, step, bits, g[0])
 			}
 			u := 2 * math.Log(at.Sigma/before.Sigma) // ln β − ln β̃
 			want := (u + math.Exp(-u) - 1) / 2 / math.Ln2
-			if bits, _ := boundOf(t, h, step, noise, noise, x, []float64{1, 1}); !(math.Abs(bits-want) <= 1e-9*want+1e-14) {
+			if bits, _, _ := boundOf(t, h, step, noise, noise, x, []float64{1, 1}); !(math.Abs(bits-want) <= 1e-9*want+1e-14) {
 				t.Errorf("%s, step %d: the largest variance costs %g bits, want %g", schedule, step, bits, want)
 			}
 		}
 	}
 	// At the end of a path with no image left nothing is said of the mean of eps.
 	h := ofSteps(t, "cosine", "eps", true)
-	if k := h.numbers(h.Process().At(1)); k[loss.Weight] != 0 {
+	if k := h.numbers(999, h.chain.At(1), 1); k[loss.Weight] != 0 {
 		t.Errorf("pure noise weighs %g", k[loss.Weight])
 	}
 }
@@ -143,7 +166,7 @@ func TestHybridClosed(t *testing.T) {
 func TestHybridSteps(t *testing.T) {
 	h := ofSteps(t, "ddpm-linear", "eps", true)
 	for time, want := range map[float64]int{0: 0, 1e-9: 0, 0.001: 0, 0.0011: 1, 0.9995: 999, 1: 999} {
-		if n := h.stepOf(time); n != want {
+		if n := h.chain.StepOf(time); n != want {
 			t.Errorf("time %g is of step %d, want %d", time, n, want)
 		}
 	}

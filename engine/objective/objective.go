@@ -55,6 +55,7 @@ type Loss struct {
 type Observation struct {
 	LogSNR float64
 	Weight float64 // what an error of 1 weighs
+	Step   int     // of a chain, of objectives that have one
 }
 
 // State is what has to be known to go on to the bit: a file of each checkpoint.
@@ -99,6 +100,7 @@ var kinds = []Kind{
 	{"denoising", "the network's output at a time drawn, for what the image and its noise say of it", "", nil, "", newDenoising},
 	{selfConditioningName, "denoising by a network that is given its own estimate of a share of the images (Analog Bits)", "a pass", process.Parameters{"share": 0.5}, "", newSelfConditioning},
 	{"hybrid", "denoising by a network that says the variance of each step, too, learnt by lambda of the variational bound (improved DDPM)", "", process.Parameters{"lambda": 0.001}, "", newHybrid},
+	{"vlb", "the variational bound alone, mean and variance, at steps drawn by their last history terms (improved DDPM; history=0: uniform)", "", process.Parameters{"history": 10, "uniform": 0.001}, "", newVLB},
 	{"reflow", "denoising on pairs of noise and what a model made of it (fluxion pairs), with times U-shaped by a (0: --time-sampler): straighter paths", "", process.Parameters{"a": 4}, "", newReflow},
 	{progressiveName, "progressive distillation: in one step what --teacher does in two, stage by stage, from so many steps to so many", "two passes of the teacher", process.Parameters{"from": 16, "to": 1}, "", newProgressive},
 	{"guidance", "guidance distillation: one pass for the two of a guided --teacher, of one scale or of all that --guidance-input tells the network (Meng et al.)", "two passes of the teacher", nil, "", newGuided},

@@ -17,7 +17,7 @@ func (s Sampler) Learning(o Options, says bool) (Options, error) {
 	case says && o.Variance == "" && s.takes("variance"):
 		o.Variance = Learned
 	case !says && o.Variance == Learned:
-		return o, fmt.Errorf("sampler %s: variance %s is one that a model says, and this one says none (train --objective hybrid); want small or large", s.Name, Learned)
+		return o, fmt.Errorf("sampler %s: variance %s is one that a model says, and this one says none (train --objective hybrid, or vlb); want small or large", s.Name, Learned)
 	}
 	return o, nil
 }

@@ -29,7 +29,7 @@ func OptionSettings(o *Options, tolerance string) setting.List {
 		{Key: "order", Value: setting.Of(&o.Order), Help: "of methods that have several"},
 		{Key: "variable", Value: setting.Of(&o.Variable), Offers: []string{"x", "eps", "v", "u"}, Help: "in which a method interpolates: x, eps, v, u"},
 		{Key: "solver", Value: setting.Of(&o.Solver), Offers: []string{"midpoint", "heun", "bh2", "bh1", "prk", "plms"}, Help: "variant of a method: midpoint or heun, bh2 or bh1, prk or plms"},
-		{Key: "variance", Value: setting.Of(&o.Variance), Offers: []string{"small", "large", Learned}, Help: "of ddpm: small, large or learned; the last is that of models that learn one (--objective hybrid)"},
+		{Key: "variance", Value: setting.Of(&o.Variance), Offers: []string{"small", "large", Learned}, Help: "of ddpm: small, large or learned; the last is that of models that learn one (--objective hybrid, vlb)"},
 		{Key: "noise_min", Value: setting.Of(&o.NoiseMin), Help: ratio + " from which edm-churn adds noise"},
 		{Key: "noise_max", Value: setting.Of(&o.NoiseMax), Help: ratio + " up to which edm-churn adds noise; 0: everywhere"},
 		{Key: "noise_scale", Value: setting.Of(&o.NoiseScale), Help: "factor on edm-churn's noise; 0 is 1"},

@@ -382,7 +382,7 @@ func fit(n nets.Network, preset string, images nets.Spec) (nets.Network, error) 
 	case s.Guidance != images.Guidance:
 		return nil, &SettingError{"guidance_input", "the network of preset " + preset + " cannot be told its guidance"}
 	case s.Variance != images.Variance:
-		return nil, &SettingError{"objective", "the network of preset " + preset + " cannot say a variance, as objective hybrid has it; want another network, such as tiny"}
+		return nil, &SettingError{"objective", "the network of preset " + preset + " cannot say a variance, as objectives hybrid and vlb have it; want another network, such as tiny"}
 	case s.Estimate != images.Estimate:
 		return nil, &SettingError{"self_conditioning", "the network of preset " + preset + " takes no estimate of its own"}
 	}

@@ -128,12 +128,14 @@ struct Bound {
 };
 
 struct Term {
-  double value, slope; // in bits, and its derivative by v
+  double value, slope, mean; // in bits, and its derivatives by v and y
 };
 
 __device__ inline double phi(double z) { return erfc(-z * 0.70710678118654752) / 2; }
 
 __device__ inline double moment(double z) { return isinf(z) ? 0 : z * exp(-z * z / 2) * 0.3989422804014327; }
+
+__device__ inline double density(double z) { return exp(-z * z / 2) * 0.3989422804014327; }
 
 __device__ Term bound_term(const float *k, double y, double v, double target, double x) {
   constexpr double bits = 1.4426950408889634, least = 1e-12;
@@ -141,20 +143,22 @@ __device__ Term bound_term(const float *k, double y, double v, double target, do
   const double d = scale * (y - target), u = spread * (1 + v) / 2;
   if (bin == 0) {
     const double r = exp(-u) * (own + d * d);
-    return {bits * (constant + u + r) / 2, bits * spread / 4 * (1 - r)};
+    return {bits * (constant + u + r) / 2, bits * spread / 4 * (1 - r), bits * exp(-u) * d * scale};
   }
   const double shrink = exp(-u / 2), end = 0.999, none = 1.0 / 0.0;
   double a = (d + bin) * shrink, b = (d - bin) * shrink;
   if (x < -end) b = -none;
   else if (x > end) a = none;
+  double mean = -shrink * scale;
   if (a + b > 0) { // of two numbers near 1 the difference would be nothing
     const double other = -a;
     a = -b;
     b = other;
+    mean = -mean;
   }
   const double mass = phi(a) - phi(b);
-  if (!(mass > least)) return {-bits * log(least), 0};
-  return {-bits * log(mass), bits * spread / 2 * (moment(a) - moment(b)) / (2 * mass)};
+  if (!(mass > least)) return {-bits * log(least), 0, 0};
+  return {-bits * log(mass), bits * spread / 2 * (moment(a) - moment(b)) / (2 * mass), bits * mean * (density(a) - density(b)) / mass};
 }
 
 // each_term visits the values of a block, one at a time: a term takes many registers.
@@ -178,16 +182,30 @@ extern "C" __global__ void __launch_bounds__(threads) loss_variational(double *s
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
-// One block: the mean of what all blocks left, and plus.
+// One block: the mean of what all blocks left, and plus, where there is such.
 extern "C" __global__ void __launch_bounds__(threads) loss_variational_mean(float *loss, const double *sums, uint32_t n, uint64_t values, const float *plus) {
   __shared__ double shared[threads / 32];
   double sum = 0;
   for (uint32_t i = threadIdx.x; i < n; i += threads) sum += sums[i];
   sum = block_sum<threads>(sum, shared);
-  if (threadIdx.x == 0) *loss = float(sum / double(values)) + *plus;
+  if (threadIdx.x == 0) *loss = float(sum / double(values)) + (plus ? *plus : 0);
 }
 
 extern "C" __global__ void __launch_bounds__(threads) loss_variational_grad(View dv, Bound k) {
   const double values = double(k.pixels) * k.channels * k.images;
   each_term(k, [&](uint64_t row, uint32_t column, const Term &t, double weight) { dv.data[row * dv.pitch + column] = float(weight * t.slope / values); });
+}
+
+extern "C" __global__ void __launch_bounds__(threads) loss_variational_grad_mean(View dy, Bound k) {
+  const double values = double(k.pixels) * k.channels * k.images;
+  each_term(k, [&](uint64_t row, uint32_t column, const Term &t, double weight) { dy.data[row * dy.pitch + column] = float(weight * t.mean / values); });
+}
+
+// A block, whose span is a whole image, for each.
+extern "C" __global__ void __launch_bounds__(threads) loss_variational_images(float *terms, Bound k) {
+  __shared__ double shared[threads / 32];
+  double sum = 0;
+  each_term(k, [&](uint64_t, uint32_t, const Term &t, double) { sum += t.value; });
+  sum = block_sum<threads>(sum, shared);
+  if (threadIdx.x == 0) terms[blockIdx.x] = float(sum / (double(k.pixels) * k.channels));
 }

@@ -71,4 +71,9 @@ func TestVariational(t *testing.T) {
 	kerneltest.Check(t, in, func(in []*gorgonia.Node) *gorgonia.Node {
 		return Variational(in[0], in[1], in[2], in[3], in[4], MSE(in[5], in[6], in[7]))
 	})
+	in = in[:5]
+	in[1].Inert = true
+	kerneltest.CheckKernels(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Terms(in[0], in[1], in[2], in[3], in[4]) })
+	in[0].Inert, in[1].Inert = false, false
+	kerneltest.Check(t, in, func(in []*gorgonia.Node) *gorgonia.Node { return Bound(in[0], in[1], in[2], in[3], in[4]) })
 }

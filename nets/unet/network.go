@@ -53,9 +53,9 @@ func (c Config) WithNotes(lines ...string) nets.Network {
 func (c Config) Fit(like nets.Spec) (nets.Network, error) {
 	switch {
 	case c.variance() && !like.Variance:
-		c.Noted = c.And("the network's variance is left out: objective hybrid trains it, too")
+		c.Noted = c.And("the network's variance is left out: objectives hybrid and vlb train it, too")
 	case like.Variance && (like.Estimate || like.Concat > 0):
-		return nil, nets.Refuse("out_channels", "would be of a variance, too (objective hybrid), which networks that are given an estimate or a second image (paired data) do not give here")
+		return nil, nets.Refuse("out_channels", "would be of a variance, too (objectives hybrid and vlb), which networks that are given an estimate or a second image (paired data) do not give here")
 	}
 	c = c.clone()
 	c.Dropout, c.Noted = c.FitDropout(c.Dropout, like)

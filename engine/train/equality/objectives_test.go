@@ -54,6 +54,7 @@ func TestObjectives(t *testing.T) {
 		{"consistency", "", 0, nil}, {"consistency", from, 0, average}, {"progressive:from=4,to=2", from, 0, nil},
 		{"consistency:first=10", "", 0, func(s *train.Settings) { s.Loss = "huber" }},
 		{"hybrid", "", 0, func(s *train.Settings) { s.Schedule, s.Output = "ddpm-squaredcos", "eps" }},
+		{"vlb", "", 0, func(s *train.Settings) { s.Schedule, s.Output = "ddpm-squaredcos", "eps" }},
 		{"guidance", from, 0, func(s *train.Settings) { s.GuidanceInput, s.TeacherInterval = "1,4", "0.1,5" }},
 		{"flowmap:predicted=1", "", 0, nil}, {"flowmap:same=0,data=1,norm=0.1,warmup=0.5", "", 0, nil}, {"flowmap:p=0.75", from, 0, func(s *train.Settings) { s.TeacherGuidance, s.TeacherGuide = 2, from }},
 		{"shortcut:share=0.9", "", residual, average}, {"lagrangian", "", residual, average}, {"lagrangian:through=0", "", residual, average}, {"lagrangian:same=0", from, 0, nil},
