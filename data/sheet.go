@@ -108,33 +108,10 @@ func (c *canvas) encode(side int, text map[string]string) ([]byte, error) {
 	return encode(picture(larger(c.pixels, c.height, c.width, c.channels, scale), c.height*scale, c.width*scale, c.channels), text)
 }
 
-// Strip is images of a size, one for each place of a sheet.
+// Strip is an image that is shown beside another of its size.
 type Strip struct {
 	Pixels   Pixels
 	Channels int // 1 or 3
-}
-
-// SideBySide are n images of each strip as bytes: the first of each, the second of each, …;
-// grey ones become RGB if any is.
-func SideBySide(n, height, width int, strips ...Strip) (pixels []byte, channels int) {
-	for _, s := range strips {
-		channels = max(channels, s.Channels)
-	}
-	for i := range n {
-		for _, s := range strips {
-			size := height * width * s.Channels
-			picture := make([]byte, size)
-			s.Pixels.Slice(i*size, (i+1)*size).Picture(picture)
-			if s.Channels == channels {
-				pixels = append(pixels, picture...)
-				continue
-			}
-			for _, grey := range picture {
-				pixels = append(pixels, grey, grey, grey)
-			}
-		}
-	}
-	return pixels, channels
 }
 
 const (

@@ -48,20 +48,6 @@ func TestSheetOfFloats(t *testing.T) {
 	}
 }
 
-// TestSideBySide: an image of each strip in turn, grey as RGB where another has colours.
-func TestSideBySide(t *testing.T) {
-	grey := Strip{Pixels: Pixels{Bytes: []byte{1, 2, 3, 4}}, Channels: 1}
-	colours := Strip{Pixels: Pixels{Floats: []float32{-1, 1, 0, 9, -9, 1, -1, -1, -1, 1, 1, 1}}, Channels: 3}
-	pixels, channels := SideBySide(2, 1, 2, grey, colours)
-	want := []byte{1, 1, 1, 2, 2, 2, 0, 255, 128, 255, 0, 255, 3, 3, 3, 4, 4, 4, 0, 0, 0, 255, 255, 255}
-	if channels != 3 || !bytes.Equal(pixels, want) {
-		t.Errorf("%d channels, %v, want %v", channels, pixels, want)
-	}
-	if pixels, channels := SideBySide(2, 1, 2, grey, grey); channels != 1 || !bytes.Equal(pixels, []byte{1, 2, 1, 2, 3, 4, 3, 4}) {
-		t.Errorf("grey: %d channels, %v", channels, pixels)
-	}
-}
-
 // TestLargerGrids: a grid of small images is drawn larger by a whole factor, which it says, up
 // to a bound; of large ones it is as they are.
 func TestLargerGrids(t *testing.T) {

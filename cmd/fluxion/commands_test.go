@@ -66,7 +66,7 @@ func TestPictureFits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		set, err := openImages("--init", dir, size)
+		set, err := openImages("--init", dir, size, data.Options{CacheBytes: 1, Size: data.Size{Height: size[0], Width: size[1]}})
 		if err != nil {
 			t.Fatal(err)
 		}

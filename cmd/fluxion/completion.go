@@ -28,7 +28,13 @@ func completions(root *cobra.Command) {
 		case s.Key == "labels":
 			return completeOr([]string{data.AutoLabels, data.FolderLabels, data.NoLabels, data.NumberLabels})
 		case s.Key == "fit":
-			return cobra.FixedCompletions([]string{string(data.Crop), string(data.RandomCrop), string(data.Pad), string(data.Stretch)}, cobra.ShellCompDirectiveNoFileComp)
+			var fits []string
+			for _, f := range []data.Fit{data.Crop, data.RandomCrop, data.Pad, data.Stretch, data.AspectBuckets} {
+				if s.Range.Holds(f) {
+					fits = append(fits, string(f))
+				}
+			}
+			return cobra.FixedCompletions(fits, cobra.ShellCompDirectiveNoFileComp)
 		}
 		return nil
 	})

@@ -54,7 +54,9 @@ type likelihoodRun struct {
 	path    string // of the model
 	of      string // the data
 	set     data.Dataset
-	n       int // images of it
+	wanted  int // images of it
+	n       int // those of them that could be read, once a metric has tried
+	judged  int // of those, by the metric that is computed, in shapes that are done
 	classOf func(class int) (int, error)
 	options likelihood.Options
 	notes   []string
@@ -140,6 +142,7 @@ func (l *likelihoodRun) progress(name string) likelihood.Progress {
 			return nil
 		}
 		shown = time.Now()
+		images += float64(l.judged)
 		rate := record.PerSecond(images, time.Since(begin))
 		left := time.Duration((float64(l.n) - images) / rate * float64(time.Second))
 		l.face.Status(map[string]any{"metric": name, "images": images, "of": l.n, "images_per_second": rate, "network_calls": rows, "left_seconds": left.Seconds()},
@@ -150,23 +153,39 @@ func (l *likelihoodRun) progress(name string) likelihood.Progress {
 
 // density is bits along the flow.
 func (l *likelihoodRun) density(ctx context.Context) ([]evaluate.Value, error) {
-	d, err := likelihood.Densities(ctx, l.options, l.images, l.progress("bpd"))
+	progress := l.progress("bpd")
+	var whole *likelihood.Density
+	flows, calls := 0, 0.0
+	bits, err := each(l, func(o likelihood.Options, images likelihood.Images) ([]float64, error) {
+		d, err := likelihood.Densities(ctx, o, images, progress)
+		if err != nil {
+			return nil, err
+		}
+		whole, flows, calls = d, flows+len(d.Bits), calls+d.Calls*float64(len(d.Bits)) // as many flows of each image
+		return d.Bits, nil
+	})
 	l.face.End()
 	if err != nil {
 		return nil, err
 	}
-	if err := l.counted(len(d.Bits)); err != nil {
+	if err := l.counted(len(bits)); err != nil {
 		return nil, err
 	}
-	l.how["bpd"] = l.options.FlowConvention(d, !l.model.Floats)
+	if data.BucketsOf(l.set) != nil {
+		whole.Calls = calls / float64(flows)
+	}
+	l.how["bpd"] = l.options.FlowConvention(whole, !l.model.Floats)
 	v := evaluate.Value{Name: "bpd", How: l.how["bpd"].String()}
-	v.Value, v.Error = likelihood.MeanError(d.Bits)
+	v.Value, v.Error = likelihood.MeanError(bits)
 	return []evaluate.Value{v}, nil
 }
 
 // bound is its sum and its three terms.
 func (l *likelihoodRun) bound(ctx context.Context) ([]evaluate.Value, error) {
-	all, err := likelihood.Bounds(ctx, l.options, l.images, l.progress("elbo"))
+	progress := l.progress("elbo")
+	all, err := each(l, func(o likelihood.Options, images likelihood.Images) ([]likelihood.Terms, error) {
+		return likelihood.Bounds(ctx, o, images, progress)
+	})
 	l.face.End()
 	if err != nil {
 		return nil, err
@@ -236,7 +255,7 @@ type shownLikelihood struct {
 
 func (l *likelihoodRun) show(values []evaluate.Value, took time.Duration) error {
 	height, width, channels := l.set.Shape()
-	size := sizeText([3]int{height, width, channels})
+	size := several(data.BucketsOf(l.set)) + sizeText([3]int{height, width, channels})
 	r := shownLikelihood{
 		Event: "done", Metrics: map[string]float64{}, Errors: map[string]float64{}, N: []int64{0, int64(l.n)}, Sets: []string{l.path, l.of}, Sizes: []string{size, size},
 		How: map[string]string{}, Of: l.how, Unit: "bits per dimension", Levels: "none", Seed: l.seed, Notes: orEmpty(l.notes), Seconds: took.Seconds(),

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -32,17 +33,20 @@ func (l *likelihoodRun) open() (err error) {
 	for _, n := range m.Notes {
 		l.note(l.path + ": " + n)
 	}
-	if l.set, err = data.Open(l.of, data.Options{Size: l.side, Channels: l.channels}); err != nil {
+	if step, buckets := data.Fit(l.fit).Buckets(); buckets && step == 0 {
+		l.fit = fmt.Sprintf("%s:%d", data.AspectBuckets, data.BucketStep(max(1, l.side.Height), max(1, m.Network.Spec().Multiple)))
+	}
+	if l.set, err = l.openData(l.of, l.channels); err != nil {
 		return err
 	}
-	if err := l.fit(); err != nil {
+	if err := l.suits(); err != nil {
 		return errors.Join(err, l.set.Close())
 	}
 	return nil
 }
 
-// fit says why data and model do not fit, and settles how they are judged.
-func (l *likelihoodRun) fit() error {
+// suits says why data and model do not fit, and settles how they are judged.
+func (l *likelihoodRun) suits() error {
 	m, spec := l.model, l.model.Network.Spec()
 	height, width, channels := l.set.Shape()
 	if floats := l.set.Kind() == data.Floats; floats != m.Floats {
@@ -59,15 +63,17 @@ func (l *likelihoodRun) fit() error {
 		}
 		return fault.Usagef("%s has images of %d channels, and %s is for %d%s", l.of, channels, l.path, spec.Channels, hint)
 	}
-	if spec.Height != 0 && (height != spec.Height || width != spec.Width) {
+	if data.BucketsOf(l.set) == nil && !l.sources.Has("size") && spec.Height != 0 && (height != spec.Height || width != spec.Width) {
 		hint := ""
 		if !m.Floats {
 			hint = fmt.Sprintf("; --size %v brings them to it, as train does", data.Size{Height: spec.Height, Width: spec.Width})
 		}
 		return fault.Usagef("%s has images of %d×%d, and %s is for %d×%d%s", l.of, height, width, l.path, spec.Height, spec.Width, hint)
 	}
-	if err := spec.CheckSize(l.path, height, width); err != nil {
-		return fault.Usage(err)
+	for _, s := range l.sizes() {
+		if err := spec.CheckSize(l.path, s.Height, s.Width); err != nil {
+			return fault.Usagef("%s has images of %d×%d (width×height): %w", l.of, s.Width, s.Height, err)
+		}
 	}
 	for _, n := range data.Notes(l.set) {
 		l.note(l.of + ": " + n)
@@ -79,6 +85,7 @@ func (l *likelihoodRun) fit() error {
 	if l.n < 2 {
 		return fault.Usage(&metric.CountError{Metric: l.names[0], Have: l.n, Min: 2})
 	}
+	l.wanted = l.n
 	var err error
 	if l.classOf, err = l.classes(); err != nil {
 		return err
@@ -86,9 +93,50 @@ func (l *likelihoodRun) fit() error {
 	if l.options, err = l.request.Options(m.Process, height*width*channels); err != nil {
 		return fault.Usage(err)
 	}
-	l.options.NetworkOptions = likelihood.NetworkOptions{Network: m.Network, Weights: m.Weights, Height: height, Width: width, Batch: l.batch}
-	l.options.Seed, l.options.Images = l.seed, l.n
+	l.options.NetworkOptions = likelihood.NetworkOptions{Network: m.Network, Weights: m.Weights, Batch: l.batch}
+	l.options.Seed = l.seed
 	return nil
+}
+
+// sizes are those of the images: one, or those of buckets.
+func (l *likelihoodRun) sizes() []data.Size {
+	if b := data.BucketsOf(l.set); b != nil {
+		return b.Sizes
+	}
+	height, width, _ := l.set.Shape()
+	return []data.Size{{Height: height, Width: width}}
+}
+
+// each judges the images of each size by its own options, and returns what they came to, of those that
+// could be read, in the order of the set.
+func each[T any](l *likelihoodRun, judge func(o likelihood.Options, images likelihood.Images) ([]T, error)) (all []T, err error) {
+	of := map[int]T{}
+	for _, s := range l.sizes() {
+		var numbers, read []int
+		for k := range l.wanted {
+			if i := data.Spread(l.set.Len(), l.wanted, k); data.SizeOf(l.set, i) == s {
+				numbers = append(numbers, i)
+			}
+		}
+		if numbers == nil {
+			continue
+		}
+		o := l.options
+		o.Height, o.Width, o.Images = s.Height, s.Width, len(numbers)
+		values, err := judge(o, l.images(numbers, &read))
+		if err != nil {
+			return nil, err
+		}
+		for k, v := range values {
+			of[read[k]] = v
+		}
+		l.judged += len(numbers)
+	}
+	l.judged = 0
+	for _, i := range slices.Sorted(maps.Keys(of)) {
+		all = append(all, of[i])
+	}
+	return all, nil
 }
 
 // classes returns what the network is told of an image of a class of the data; -1 is
@@ -136,23 +184,23 @@ func (l *likelihoodRun) classes() (func(class int) (int, error), error) {
 	}, nil
 }
 
-// images reads the data in order.
-func (l *likelihoodRun) images(yield func(likelihood.Image, error) bool) {
-	example := data.NewExample(l.set)
-	for k := range l.n {
-		i := data.Spread(l.set.Len(), l.n, k)
-		example.Class = -1
-		err := l.set.Read(i, example)
-		if bad := (*data.Error)(nil); l.skipBroken && errors.As(err, &bad) {
-			l.note(bad.Path + " cannot be read and is left out")
-			continue
-		}
-		image := likelihood.Image{Number: int64(i), Bytes: example.Bytes, Values: example.Floats}
-		if err == nil {
-			image.Class, err = l.classOf(example.Class)
-		}
-		if !yield(image, err) || err != nil {
-			return
+// images reads some of the data in order, and tells which it could.
+func (l *likelihoodRun) images(numbers []int, read *[]int) likelihood.Images {
+	return func(yield func(likelihood.Image, error) bool) {
+		example := data.NewExample(l.set)
+		for _, i := range numbers {
+			_, err := example.ReadShaped(l.set, i)
+			if bad := (*data.Error)(nil); l.skipBroken && errors.As(err, &bad) {
+				l.note(bad.Path + " cannot be read and is left out")
+				continue
+			}
+			image := likelihood.Image{Number: int64(i), Bytes: example.Bytes, Values: example.Floats}
+			if err == nil {
+				image.Class, err = l.classOf(example.Class)
+			}
+			if *read = append(*read, i); !yield(image, err) || err != nil {
+				return
+			}
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/outdir"
@@ -23,26 +24,19 @@ const nearestShown = 50
 // remembered is a source whose images are kept, for a sheet of them.
 type remembered struct {
 	source
-	pixels []byte
+	images []data.Tile
 }
 
 func (r *remembered) Each(ctx context.Context, visit func(evaluate.Image) error) error {
 	return r.source.Each(ctx, func(i evaluate.Image) error {
-		if r.pixels == nil {
+		if r.images == nil {
 			if err := device.CheckMemory(device.Need{What: "the images of a sheet", Bytes: plan.Product(r.Len(), len(i.Pixels))}); err != nil {
 				return err
 			}
 		}
-		r.pixels = append(r.pixels, i.Pixels...)
+		r.images = append(r.images, data.Tile{Pixels: data.Pixels{Bytes: slices.Clone(i.Pixels)}, Size: data.Size{Height: i.Height, Width: i.Width}, Channels: i.Channels})
 		return visit(i)
 	})
-}
-
-// image is the pixels of one.
-func (r *remembered) image(i int) []byte {
-	size := r.size()
-	n := size[0] * size[1] * size[2]
-	return r.pixels[i*n:][:n]
 }
 
 // pair is a sample and the real image that is most like it.
@@ -63,7 +57,6 @@ type shownCopies struct {
 // image side by side, the most alike first. Beside it, how many samples are near copies.
 func (j *judging) closest(sets [2]*evaluate.Set) ([]pair, *shownCopies, error) {
 	a, b := j.sides[0].kept, j.sides[1].kept
-	size := a.size()
 	matches, err := metric.Nearest(sets[0].Features, sets[1].Features)
 	if err != nil {
 		return nil, nil, fault.Usage(err)
@@ -82,12 +75,12 @@ func (j *judging) closest(sets [2]*evaluate.Set) ([]pair, *shownCopies, error) {
 	}
 	stable.Sort(pairs, func(a, b pair) int { return cmp.Compare(a.Distance, b.Distance) })
 	pairs = pairs[:min(len(pairs), nearestShown)]
-	var pixels []byte
+	var tiles []data.Tile
 	for _, p := range pairs {
-		pixels = append(append(pixels, a.image(p.Sample)...), b.image(p.Real)...)
+		tiles = append(tiles, a.images[p.Sample], b.images[p.Real])
 	}
 	const columns = 10
-	file, err := data.EncodeGrid(pixels, 2*len(pairs), size[0], size[1], size[2], columns, sheetText)
+	file, err := data.EncodeTiles(tiles, columns, sheetText)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the sheet cannot be encoded: %w", err)
 	}

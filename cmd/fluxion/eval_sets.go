@@ -116,7 +116,7 @@ func (j *judging) close() {
 func (j *judging) aboutOf(s *side) moments.About {
 	about := j.about
 	if s.source != nil {
-		about.Images = fmt.Sprintf("%s, %s", s.path, sizeText(s.source.size()))
+		about.Images = fmt.Sprintf("%s, %s", s.path, shapeText(s.source))
 	}
 	return about
 }
@@ -130,7 +130,7 @@ func (j *judging) check() error {
 		if s.stored == nil {
 			images = true
 			counts[i] = whole(s.source)
-			sizes[sizeText(s.source.size())] = true
+			sizes[sizesOf(s.source)] = true
 			continue
 		}
 		counts[i] = s.stored.N
@@ -180,6 +180,15 @@ func (j *judging) check() error {
 		}
 	}
 	return nil
+}
+
+// sizesOf is equal for sources whose images have the same shape, or the same shapes.
+func sizesOf(s source) string {
+	text := sizeText(s.size())
+	if b := s.shapes(); b != nil {
+		text = fmt.Sprint(b.Sizes, s.size()[2])
+	}
+	return text
 }
 
 // fewText is a note on a covariance that is singular.

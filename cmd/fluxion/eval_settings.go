@@ -30,7 +30,7 @@ func (o *evalOptions) list() setting.List {
 	list = append(list, setting.List{
 		{Key: "count", Value: setting.Of(&o.count), Own: true, Help: "images of SAMPLES: that a model makes, or that are taken of data, evenly spread; all of data if not given", Range: setting.Within(0, maxSeeds, "")},
 		{Key: "real_count", Value: setting.Of(&o.realCount), Own: true, Help: "the same of REAL", Range: setting.Within(0, maxSeeds, "")},
-		size,
+		size, o.fitSetting("how images of data are brought to it, as train does it: "),
 		{Key: "skip_broken", Value: setting.Of(&o.skipBroken), Own: true, Help: "leave out images that cannot be decoded; a note names each"},
 		{Key: "features_precision", Value: setting.Of(&o.precise), Own: true, Help: "of the network of features: fp32 or bf16, which is quicker and shows in the numbers"},
 		{Key: "save", Value: setting.Of(&o.save), Own: true, Help: "FILE.npz for the mean and covariance of SAMPLES' features, to be given in their place"},
@@ -47,7 +47,7 @@ func (o *evalOptions) list() setting.List {
 	}...)
 	for _, s := range sampling { // how a model is sampled
 		switch s.Key {
-		case "model", "out", "count", "seeds", "batch", "seed", "columns", "depth": // eval has not, or for other purposes, too
+		case "model", "out", "count", "seeds", "batch", "seed", "columns", "depth", "fit": // eval has not, or for other purposes, too
 			continue
 		case "device", "threads", "blockings":
 		case "weights":

@@ -55,7 +55,7 @@ func (j *judging) show(sets [2]*evaluate.Set, values []evaluate.Value, pairs []p
 			text = fmt.Sprintf("%s images of %s", console.Thousands(n), side.path)
 		}
 		if side.source != nil {
-			size = sizeText(side.source.size())
+			size = shapeText(side.source)
 			text += ", " + size
 		}
 		if j.part != "" {

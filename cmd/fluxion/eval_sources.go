@@ -21,7 +21,8 @@ import (
 // source is images that can be closed.
 type source interface {
 	evaluate.Source
-	size() [3]int // height, width, channels
+	size() [3]int          // height, width, channels
+	shapes() *data.Buckets // that images have; nil: one
 	close()
 }
 
@@ -38,7 +39,7 @@ func (j *judging) source(s *side, samples bool) (source, error) {
 		}
 		return j.model(s, count)
 	}
-	set, err := data.Open(path, data.Options{Size: j.side})
+	set, err := j.openData(path, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +86,15 @@ func (j *judging) oneSize(path string, set data.Dataset) error {
 	return &data.Error{Path: path, Problem: fmt.Sprintf("has pictures of several sizes, such as %d×%d and %d×%d; give --size, such as --size %s%s", a.Width, a.Height, b.Width, b.Height, size, of)}
 }
 
+// openData opens images, as train does it.
+func (o *evalOptions) openData(path string, channels int) (data.Dataset, error) {
+	fit := data.Fit(o.fit)
+	if err := fit.Check(path, o.side); err != nil {
+		return nil, fault.Usagef("--fit %w", err)
+	}
+	return data.Open(path, data.Options{Size: o.side, Fit: fit, FitSaid: fitSaid(o.sources), Channels: channels})
+}
+
 // dataSource is images of data, evenly spread.
 type dataSource struct {
 	path       string
@@ -108,6 +118,8 @@ func (d dataSource) size() (size [3]int) {
 	size[0], size[1], size[2] = d.decoder(data.Size{Height: h, Width: w}).Shape()
 	return size
 }
+
+func (d dataSource) shapes() *data.Buckets { return data.BucketsOf(d.set) }
 
 func (d dataSource) Each(_ context.Context, visit func(evaluate.Image) error) error {
 	return d.each(0, d.n, visit)
@@ -187,6 +199,9 @@ func sampledText(how map[string]string) string {
 // sampled is images 0 to count−1 of a model, as options say.
 func (j *judging) sampled(o sampleOptions, count int, read func() (*model.Model, error)) (*modelSource, error) {
 	o.out, o.count = noFile, count // of which nothing is written
+	if o.sized = j.side; o.input == "" && !o.initSet() {
+		o.fit = "" // which is of data then
+	}
 	seeds, err := o.check()
 	if err != nil {
 		return nil, err
@@ -214,10 +229,14 @@ func (m *modelSource) text() map[string]string {
 	return m.options.text(m.job, m.job.precision.String())
 }
 
-func (m *modelSource) Name() string { return m.options.model }
-func (m *modelSource) Len() int     { return len(m.seeds) }
-func (m *modelSource) close()       {}
-func (m *modelSource) size() [3]int { return m.job.made }
+func (m *modelSource) Name() string          { return m.options.model }
+func (m *modelSource) Len() int              { return len(m.seeds) }
+func (m *modelSource) close()                {}
+func (m *modelSource) size() [3]int          { return m.job.made }
+func (m *modelSource) shapes() *data.Buckets { return m.job.several() }
+
+// shapeText is the size of the images of a source, about that where they have several shapes.
+func shapeText(s source) string { return several(s.shapes()) + sizeText(s.size()) }
 
 // errEnough ends sampling when the visitor does.
 var errEnough = errors.New("no more samples are wanted")
@@ -227,9 +246,10 @@ func (m *modelSource) Each(ctx context.Context, visit func(evaluate.Image) error
 	defer cancel(nil)
 	var failed error
 	quiet := console.NewFace(io.Discard, false)
-	err := m.options.make(ctx, quiet, m.extractor.Device, m.job, m.seeds, func(_, _ int, s generate.Sample) func() error {
+	err := m.options.make(ctx, quiet, m.extractor.Device, m.job, m.seeds, func(i, _ int, s generate.Sample) func() error {
+		size := m.job.madeOf(m.seeds[i])
 		if m.calls += int64(s.Calls); failed == nil {
-			if failed = visit(evaluate.Image{Pixels: s.Pixels, Height: m.job.made[0], Width: m.job.made[1], Channels: m.job.made[2]}); failed != nil {
+			if failed = visit(evaluate.Image{Pixels: s.Pixels, Height: size[0], Width: size[1], Channels: size[2]}); failed != nil {
 				cancel(errEnough)
 			}
 		}

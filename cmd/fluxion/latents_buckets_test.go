@@ -107,6 +107,30 @@ func TestLatentsInBuckets(t *testing.T) {
 			t.Errorf("picture %d of a latent of %v: %+v, %v", i, s, p, err)
 		}
 	}
+	// A sample is made of each latent, and of each picture of a bucket file, in its shape, as it is where all have that.
+	good("data", "pack", "pictures", "pictures.npz", "--size", "32", "--fit", "buckets:8")
+	sample := func(out, set string, args ...string) {
+		good(with([]string{"sample", "--model", "whole", "--out", out, "--init", set, "--strength", "0.5", "--steps", "2", "--threads", "1"}, args...)...)
+	}
+	sample("oflatents", "latents:latents")
+	sample("offile", "pictures.npz")
+	for k, s := range data.BucketsOf(d).Sizes {
+		image := data.Size{Height: 2 * s.Height, Width: 2 * s.Width}.String()
+		one := fmt.Sprint("latents", image)
+		good(with([]string{"latents", "pictures", one, "--size", image}, both...)...)
+		sample("of"+one, "latents:"+one, "--size", image, "--batch", "3")
+		sample("of"+image, "pictures.npz", "--size", image)
+		if data.BucketsOf(d).Images(k) == 0 {
+			t.Errorf("no image is of %v", s)
+		}
+		for i := range d.Len() {
+			if name := fmt.Sprintf("%06d.png", i); data.SizeOf(d, i) == s {
+				samePixels(t, "of a latent", filepath.Join("oflatents", fmt.Sprintf("%02d.png", i)), filepath.Join("of"+one, fmt.Sprintf("%02d.png", i)))
+				sameFile(t, "of a picture", filepath.Join("offile", name), filepath.Join("of"+image, name))
+			}
+		}
+	}
+
 	good("latents", "pictures", "fine", "--vae", vae, "--fit", "buckets:4", "--size", "32")
 	for _, c := range []struct {
 		args []string
@@ -114,6 +138,9 @@ func TestLatentsInBuckets(t *testing.T) {
 		want string
 	}{
 		{[]string{"latents", "latents:latents", "decoded.npz", "--decode"}, exitUsage, "want a folder for OUT"},
+		{[]string{"sample", "--model", "whole", "--init", "latents:latents", "--strength", "0.5", "--size", "32", "--out", "none"}, exitInput, "keeps 3 shapes in float32 of 4 channels, which are taken as they are; want no --size and --channels"},
+		{[]string{"train", "--data", "latents:latents", "--size", "16", "--dry-run"}, exitInput, "keeps 3 shapes in float32"},
+		{[]string{"train", "--data", "latents:latents", "--fit", "pad", "--dry-run"}, exitInput, "fit pad is how they are brought to one"},
 		{[]string{"latents", "pictures", "other", "--vae", vae, "--fit", "buckets"}, exitUsage, "want --size"},
 		{[]string{"latents", "pictures", "other", "--vae", vae, "--fit", "buckets:1", "--size", "32"}, exitUsage, "a multiple of 2, as in --fit buckets:4"},
 		{[]string{"latents", "pictures", "latents", "--vae", vae, "--fit", "buckets:4", "--size", "32", "--flip", "--shard", "4"}, exitFolder, "made otherwise"},

@@ -17,8 +17,10 @@ import (
 type pictureFlags struct {
 	init, mask, input, from string
 	strength                float64
-	implied                 bool   // input is what samples are judged against, for models that take one
-	without                 string // why a model that takes images cannot be sampled; empty: it can
+	implied                 bool      // input is what samples are judged against, for models that take one
+	without                 string    // why a model that takes images cannot be sampled; empty: it can
+	fit                     string    // how their images are brought to a size; "": cropped, and sets that keep several shapes stay in them
+	sized                   data.Size // that is asked for; zero: the model's own
 	opened                  map[string]*imageSet
 }
 
@@ -31,14 +33,28 @@ func (o *pictureFlags) list() setting.List {
 			Range: setting.Numbers("a share above 0 and up to 1", func(x float64) bool { return x > 0 && x <= 1 }),
 		},
 		{Key: "input", Value: setting.Of(&o.input), Own: true, Help: "a set of images that the samples of a model of paired:A,B are to be made of, one for each"},
+		o.fitSetting("how images of --input and --init are brought to the size, as train does it: "),
 		{Key: "from", Value: setting.Of(&o.from), Own: true, Help: "a model by which the images of --init are taken to noise, of which --model then makes others (DDIB)"},
 		{Key: "mask", Value: setting.Of(&o.mask), Own: true, Help: "inpainting: a picture that is white where --init is made anew and black where it is kept"},
 	}
 }
 
+// fitSetting declares how images are brought to a size; help is what begins its help.
+func (o *pictureFlags) fitSetting(help string) setting.Setting {
+	s := data.FitSetting(&o.fit).Helps(help + "crop, pad, stretch, or buckets, each to the nearest of shapes of about its area; if not given crop, and what keeps several shapes stays in them")
+	s.Own, s.Since, s.Before, s.Breaks = true, "", "", setting.Breaks{}
+	known := s.Range.Holds
+	s.Range = setting.Range{Text: "crop, pad, stretch, buckets or buckets:STEP", Holds: func(f any) bool {
+		return known(f) && !data.Fit(fmt.Sprint(f)).Varies() // images are one for all time here
+	}}
+	return s
+}
+
 // check refuses flags that say nothing together.
 func (o *pictureFlags) check() error {
 	switch {
+	case o.fit != "" && o.input == "" && !o.initSet():
+		return fault.Usagef("--fit %s is of images of a set, --input or --init; a picture alone has its middle cut out", o.fit)
 	case o.init == "" && (o.mask != "" || o.strength != 1 || o.from != ""):
 		return fault.Usagef("--mask, --strength and --from need a picture or a set of them, --init IMAGE")
 	case o.initSet() && o.mask != "":

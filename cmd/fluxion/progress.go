@@ -238,6 +238,9 @@ func doneLines(r train.Result) (lines []string) {
 	next := []string{console.ProgramName(), "sample", "--model", r.Run, "--out", pictures}
 	if r.Inputs != "" {
 		next = append(next, "--input", r.Inputs)
+		if r.Fit != "" {
+			next = append(next, "--fit", r.Fit)
+		}
 	} else {
 		next = append(next, "--count", count)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,6 +96,9 @@ draws, as diffusers' image to image does it. A --mask then is
 white from a half on, and of each square that a latent stands for its upper left pixel
 counts, as in diffusers' inpainting; what is kept is decoded, too. A set may be latents:DIR.
 --init with a set begins with each of its images, as far from noise as --strength says.
+Of a set that keeps several shapes, as data pack and latents write with --fit buckets, each
+sample has the shape of its image, and of pictures with --fit buckets that which is nearest
+to its own; --size, or another --fit, brings all images to one.
 --from MODEL takes them to noise along the flow of that model, upwards, by the same
 sampler and grid, and makes images of this noise (DDIB): the same model gives them
 back, as near as steps allow. A model is told the class of an image by its folder,
@@ -237,7 +241,7 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	if err := o.ownFolder(j, seeds); err != nil {
 		return err
 	}
-	if err := o.noiseFlags.checkJob(j); err != nil {
+	if err := cmp.Or(o.noiseFlags.checkJob(j), o.checkShapes(j)); err != nil {
 		return err
 	}
 	if j.noise, err = o.noiseFlags.read(whole, j.size, o.seed); err != nil {
@@ -267,7 +271,7 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	}
 	begin := time.Now()
 	folder := o.folder(j)
-	want := samples.Wanted{Seeds: seeds, Size: j.made, Deciding: decidingTexts, Text: func(seed int64) map[string]string {
+	want := samples.Wanted{Seeds: seeds, Size: j.made, SizeOf: j.madeOf, Deciding: decidingTexts, Text: func(seed int64) map[string]string {
 		return j.textOf(seed, j.classOf(seed))
 	}}
 	if j.images != nil {
@@ -290,7 +294,7 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	if len(found.Missing) > 0 {
 		err := o.make(ctx, face, dev, j, found.Missing, func(i, class int, s generate.Sample) func() error {
 			seed := found.Missing[i]
-			encode := o.encoder(s, j.made, j.textOf(seed, class))
+			encode := o.encoder(s, j.madeOf(seed), j.textOf(seed, class))
 			return func() error {
 				file, err := encode()
 				if err == nil {
@@ -354,9 +358,53 @@ func (o *sampleOptions) done(face console.Face, f samples.Found, images, left in
 	face.Event("done", event, lines...)
 }
 
-// make generates images. What keep returns for one, if anything, is done while the next
+// make generates images, those of a shape together. What keep returns for one, if anything, is done while the next
 // batch is computed; the sample itself is valid until keep returns.
-func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.Device, j job, seeds []int64, keep func(i, class int, s generate.Sample) func() error) (failed error) {
+func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.Device, j job, seeds []int64, keep func(i, class int, s generate.Sample) func() error) error {
+	shown := &making{face: face, images: len(seeds)}
+	defer shown.end()
+	for _, of := range j.shapes(seeds) {
+		own := make([]int64, len(of.places))
+		for k, i := range of.places {
+			own[k] = seeds[i]
+		}
+		err := o.makeShape(ctx, shown, dev, of.job, own, func(i, class int, s generate.Sample) func() error { return keep(of.places[i], class, s) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// making is what is shown of images that are made.
+type making struct {
+	face         console.Face
+	images, done int
+	progress     *imageProgress // nil before the first
+}
+
+// start tells once how images are made.
+func (m *making) start(event map[string]any, lines []string) {
+	if m.progress == nil {
+		m.face.Event("start", event, lines...)
+		m.progress = newImageProgress(m.face, "", m.images)
+	}
+}
+
+// image shows that one more is there.
+func (m *making) image() {
+	m.done++
+	m.progress.show(m.done)
+}
+
+func (m *making) end() {
+	if m.progress != nil {
+		m.progress.End()
+	}
+}
+
+// makeShape is make of images of one shape.
+func (o *sampleOptions) makeShape(ctx context.Context, shown *making, dev device.Device, j job, seeds []int64, keep func(i, class int, s generate.Sample) func() error) (failed error) {
 	m, run := j.model, j.run
 	batch := min(o.batch, len(seeds))
 	if run.adaptive != nil {
@@ -450,7 +498,7 @@ func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.
 	}
 	how := o.how(j)
 	start := map[string]any{
-		"model": m.Path, "sampling": how, "images": len(seeds), "device": dev.Describe(), "precision": j.precision.String(), "planned_bytes": step.Sizes().Bytes(),
+		"model": m.Path, "sampling": how, "images": shown.images, "device": dev.Describe(), "precision": j.precision.String(), "planned_bytes": step.Sizes().Bytes(),
 		"note": note, "notes": orEmpty(notes),
 	}
 	if run.by != nil {
@@ -463,10 +511,9 @@ func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.
 	for _, n := range notes {
 		lines = append(lines, noteLine(n))
 	}
-	face.Event("start", start, lines...)
+	shown.start(start, lines)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(writers, dev.Threads())) // the generator waits for them if they fall behind
-	progress := newImageProgress(face, "", len(seeds))
 	err = generator.Run(ctx, request, func(i int, s generate.Sample) error {
 		s, err := decoder.image(s)
 		if err != nil {
@@ -475,10 +522,9 @@ func (o *sampleOptions) make(ctx context.Context, face console.Face, dev device.
 		if write := keep(i, request.Classes[i], s); write != nil {
 			group.Go(write)
 		}
-		progress.show(i + 1)
+		shown.image()
 		return nil
 	})
-	progress.End()
 	if wrote := group.Wait(); wrote != nil {
 		return wrote
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -32,21 +33,32 @@ type imageSet struct {
 	flag    string
 	names   []string // of files to be made, without an ending
 	example *data.Example
-	holds   int64 // the image of example; −1: none
-	latents bool  // they are latents themselves
-	means   bool  // of the posteriors of encoder are wanted
+	holds   int64         // the image of example; −1: none
+	latents bool          // they are latents themselves
+	shapes  *data.Buckets // that images have; nil: one
+	means   bool          // of the posteriors of encoder are wanted
 	encoder *pictureEncoder
 	pixels  []float32 // that it is given
 	reading sync.Mutex
 }
 
-// openImages opens a set at the size and channels that a network wants, once.
-func (o *pictureFlags) openImages(flag, spec string, size [3]int) (*imageSet, error) {
+// openImages opens a set at the size and channels that a network wants, once. One that keeps several
+// shapes stays in them, unless a size or a fit is asked for; in buckets, whose sides are multiples of a
+// number, images have shapes of about this size.
+func (o *pictureFlags) openImages(flag, spec string, size [3]int, multiple int) (*imageSet, error) {
+	of := data.Options{CacheBytes: 1, Size: data.Size{Height: size[0], Width: size[1]}, Fit: data.Fit(o.fit), AsStored: o.fit == "" && o.sized == (data.Size{})}
+	step, buckets := of.Fit.Buckets()
+	if buckets && step == 0 {
+		of.Fit = data.Fit(fmt.Sprintf("%s:%d", data.AspectBuckets, data.BucketStep(size[0], multiple)))
+	}
+	if err := of.Fit.Check(spec, of.Size); err != nil {
+		return nil, fault.Usagef("--fit %w", err)
+	}
 	key := fmt.Sprint(flag, spec, size)
 	if s := o.opened[key]; s != nil {
 		return s, nil
 	}
-	s, err := openImages(flag, spec, size)
+	s, err := openImages(flag, spec, size, of)
 	if err == nil {
 		o.opened[key] = s
 	}
@@ -56,16 +68,17 @@ func (o *pictureFlags) openImages(flag, spec string, size [3]int) (*imageSet, er
 // openSeen opens images that a model sees: as they are, or as pictures of which its autoencoder
 // makes latents, or as these.
 func (o *pictureFlags) openSeen(j *job, flag, spec string, size [3]int) (*imageSet, error) {
+	multiple := max(1, j.model.Network.Spec().Multiple)
 	if j.encodes == nil {
-		return o.openImages(flag, spec, size)
+		return o.openImages(flag, spec, size, multiple)
 	}
-	s, err := o.openImages(flag, spec, j.seen)
-	if err == nil {
+	s, err := o.openImages(flag, spec, j.seen, multiple*j.encodes.Factor())
+	if err == nil && (s.shapes == nil || data.Pictures(s.set)) {
 		return s, nil
 	}
-	latents, as := o.openImages(flag, spec, size)
+	latents, as := o.openImages(flag, spec, size, multiple)
 	if as != nil || data.Pictures(latents.set) {
-		return nil, err
+		return nil, cmp.Or(err, as)
 	}
 	if of, ok := data.AutoencoderOf(latents.set); ok && of.Digest != j.encodes.Digest() {
 		return nil, fault.Usagef("%s holds latents of another autoencoder than that of %s; want its own, or pictures", latents.flag, j.model.Path)
@@ -81,8 +94,7 @@ func (o *pictureFlags) closeImages() {
 	}
 }
 
-func openImages(flag, spec string, size [3]int) (s *imageSet, err error) {
-	o := data.Options{CacheBytes: 1, Size: data.Size{Height: size[0], Width: size[1]}}
+func openImages(flag, spec string, size [3]int, o data.Options) (s *imageSet, err error) {
 	if c := size[2]; c == 1 || c == 3 {
 		o.Channels = c
 	}
@@ -93,10 +105,15 @@ func openImages(flag, spec string, size [3]int) (s *imageSet, err error) {
 	if inputs := data.Inputs(set); inputs != nil {
 		set = inputs
 	}
-	if got := shapeOf(set); got != size {
+	shapes := data.BucketsOf(set)
+	got := shapeOf(set)
+	if shapes != nil {
+		got[0], got[1] = size[0], size[1] // each has its own
+	}
+	if got != size {
 		return nil, errors.Join(fault.Usagef("%s %s has images of %s, want %s", flag, spec, sizeText(got), sizeText(size)), set.Close())
 	}
-	s = &imageSet{set: set, flag: flag + " " + spec, example: data.NewExample(set), holds: -1, names: make([]string, set.Len())}
+	s = &imageSet{set: set, shapes: shapes, flag: flag + " " + spec, example: data.NewExample(set), holds: -1, names: make([]string, set.Len())}
 	there := make(map[string]int, set.Len())
 	for i := range s.names {
 		s.names[i] = fmt.Sprintf("%06d", i)
@@ -118,7 +135,7 @@ func openPictures(spec string, o data.Options) (data.Dataset, error) {
 		return set, nil
 	}
 	if set, as := data.Open(spec, data.Options{CacheBytes: o.CacheBytes}); as == nil {
-		if set.Kind() == data.Floats {
+		if set.Kind() == data.Floats && (o.AsStored || data.BucketsOf(set) == nil) {
 			return set, nil
 		}
 		set.Close()
@@ -132,8 +149,8 @@ func (s *imageSet) read(n int64) (*data.Example, error) {
 	if s.holds == n {
 		return s.example, nil
 	}
-	s.holds, s.example.Class = -1, -1
-	if err := s.set.Read(int(n), s.example); err != nil {
+	s.holds = -1
+	if _, err := s.example.ReadShaped(s.set, int(n)); err != nil {
 		return nil, err
 	}
 	s.holds = n
@@ -145,11 +162,17 @@ func (s *imageSet) values(n int64, to []float32) error {
 	if s.encoder == nil {
 		return s.seen(n, to)
 	}
-	s.pixels = slices.Grow(s.pixels[:0], data.ValuesOf(s.set))[:data.ValuesOf(s.set)]
+	s.pixels = slices.Grow(s.pixels[:0], s.valuesOf(n))[:s.valuesOf(n)]
 	if err := s.seen(n, s.pixels); err != nil {
 		return err
 	}
 	return s.encoder.encode(n, s.means, s.pixels, to)
+}
+
+// valuesOf is how many image n has.
+func (s *imageSet) valuesOf(n int64) int {
+	of := data.SizeOf(s.set, int(n))
+	return of.Height * of.Width * shapeOf(s.set)[2]
 }
 
 // seen are the values of image n as they are stored, brought to the range of networks.
@@ -165,7 +188,7 @@ func (s *imageSet) seen(n int64, to []float32) error {
 
 // digest of image n; of one that cannot be read, which whoever samples tells, none.
 func (s *imageSet) digest(n int64) string {
-	values := make([]float32, data.ValuesOf(s.set))
+	values := make([]float32, s.valuesOf(n))
 	if s.seen(n, values) != nil {
 		return "unreadable"
 	}

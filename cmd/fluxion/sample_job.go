@@ -11,6 +11,7 @@ import (
 	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/fetch"
+	"fluxion/data"
 	"fluxion/engine/generate"
 	"fluxion/engine/model"
 	"fluxion/engine/process"
@@ -120,6 +121,9 @@ func (o *sampleOptions) planOf(read func() (*model.Model, error)) (j job, err er
 
 // planImages settles of which images samples are made.
 func (o *sampleOptions) planImages(j *job, method sampler.Sampler) (err error) {
+	if o.size != (data.Size{}) {
+		o.sized = o.size
+	}
 	takes, begins := j.model.Network.Spec().Concat, j.model.Process.Source.Kind() == process.Images
 	size := j.size
 	switch {
@@ -150,6 +154,9 @@ func (o *sampleOptions) planImages(j *job, method sampler.Sampler) (err error) {
 	}
 	j.images.means = begins || j.given
 	if j.from, err = o.readInversion(j.model, j.images, method); err != nil {
+		return err
+	}
+	if err := o.takesShapes(*j); err != nil {
 		return err
 	}
 	if o.class == "all" && !begins && j.model.Network.Spec().Classes > 0 { // the classes of a source are its own

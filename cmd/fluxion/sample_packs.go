@@ -74,7 +74,7 @@ func (o *sampleOptions) checkShards(ctx context.Context, dir string, shards, ima
 // packs are the files of all pictures, of which this process makes its part: some of them, or
 // some pictures of the one that there is.
 func (o *sampleOptions) packs(j job, whole []int64, temporary string) (all, own []*samples.Pack) {
-	want := samples.Wanted{Seeds: whole, Size: j.made, Deciding: decidingTexts, Text: func(seed int64) map[string]string {
+	want := samples.Wanted{Seeds: whole, Size: j.made, SizeOf: j.madeOf, Deciding: decidingTexts, Text: func(seed int64) map[string]string {
 		return j.textOf(seed, j.classOf(seed))
 	}}
 	if j.images != nil && !j.images.latents {
@@ -194,7 +194,7 @@ func (o *sampleOptions) runPacks(ctx context.Context, face console.Face, dev dev
 	if len(found.Missing) > 0 {
 		err := o.make(ctx, face, dev, j, found.Missing, func(i, class int, s generate.Sample) func() error {
 			seed := found.Missing[i]
-			encode := o.encoder(s, j.made, j.textOf(seed, class))
+			encode := o.encoder(s, j.madeOf(seed), j.textOf(seed, class))
 			return func() error {
 				file, err := encode()
 				if err == nil {
@@ -216,7 +216,7 @@ func (o *sampleOptions) runPacks(ctx context.Context, face console.Face, dev dev
 		left += n
 	}
 	if left == 0 {
-		if grid, err = samples.Grid(ctx, dir, all, samples.Wanted{Seeds: whole, Size: j.made, Beside: all[0].Whole.Beside}, o.columns); err != nil {
+		if grid, err = samples.Grid(ctx, dir, all, samples.Wanted{Seeds: whole, Size: j.made, SizeOf: j.madeOf, Beside: all[0].Whole.Beside}, o.columns); err != nil {
 			return err
 		}
 	}

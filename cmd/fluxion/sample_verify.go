@@ -57,7 +57,7 @@ func (o *sampleOptions) makeAgain(ctx context.Context, face console.Face, dev de
 	var wrong []string
 	err := o.make(ctx, face, dev, j, again, func(i, class int, s generate.Sample) func() error {
 		name := filepath.Base(o.folder(j).File(again[i]))
-		made, err := o.encoder(s, j.made, j.textOf(again[i], class))()
+		made, err := o.encoder(s, j.madeOf(again[i]), j.textOf(again[i], class))()
 		same := false
 		if err == nil {
 			same, err = samePicture(out, name, made, func() ([]byte, error) { return there(again[i]) })

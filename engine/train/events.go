@@ -65,5 +65,6 @@ type Result struct {
 	AlreadyRun bool        // it was finished before
 	Floats     bool        // its samples are no pictures
 	Inputs     string      // the data that samples are made of; "": they are made of noise alone
+	Fit        string      // how these are brought to the size of the model, where that is not by cropping
 	Unlearned  string      // that the run was too short, where it was; else ""
 }

@@ -330,6 +330,9 @@ func (r *run) result(already bool) Result {
 		Run: r.dir, Images: r.state.Images, Steps: r.state.Steps, Loss: r.state.Loss, Seconds: r.state.Seconds,
 		Checkpoint: r.saver.last, AlreadyRun: already, Floats: !data.Pictures(r.data) && r.decoding == nil, Inputs: r.settings.inputs(r.data), Unlearned: r.unlearned(),
 	}
+	if fit := data.Fit(r.settings.Fit); res.Inputs != "" && r.settings.Size != (data.Size{}) && fit != data.Crop && !fit.Varies() {
+		res.Fit = r.settings.Fit
+	}
 	if res.Checkpoint == "" && r.from != nil {
 		res.Checkpoint = r.from.Path
 	}

@@ -82,10 +82,19 @@ type Folder struct {
 type Wanted struct {
 	Seeds    []int64
 	Size     [3]int                             // height, width, channels
+	SizeOf   func(seed int64) [3]int            // of each, where they have several; nil: Size
 	Text     func(seed int64) map[string]string // that each holds
 	Deciding []string                           // keys of it that decide the picture, in the order in which differences are told
 	// Beside is what a picture is shown beside in a grid; nil: nothing.
 	Beside func(seed int64) (data.Strip, error)
+}
+
+// size is that of a picture.
+func (w Wanted) size(seed int64) [3]int {
+	if w.SizeOf != nil {
+		return w.SizeOf(seed)
+	}
+	return w.Size
 }
 
 // Found is what lies in a folder.
@@ -266,7 +275,7 @@ func (e *Error) compare(name string, p data.PNG, wanted Wanted, seed int64) (sam
 		e.changes[i].count++
 	}
 	same = true
-	size, want := wanted.Size, wanted.Text(seed)
+	size, want := wanted.size(seed), wanted.Text(seed)
 	note("size", fmt.Sprintf("%d×%d×%d", p.Height, p.Width, p.Channels), fmt.Sprintf("%d×%d×%d", size[0], size[1], size[2]))
 	for _, key := range wanted.Deciding {
 		was, now := p.Text[key], want[key]

@@ -54,34 +54,34 @@ func inGrid(want Wanted) []int64 {
 
 // grid writes the first images, which read gives with their names and sizes, as one picture.
 func grid(ctx context.Context, disk durable.Disk, path string, want Wanted, columns int, read func(seed int64) (name string, pixels []byte, size [3]int, err error)) error {
-	seeds, size := inGrid(want), want.Size
-	var all, beside []byte
-	given := 0 // channels of what is beside
-	for _, s := range seeds {
-		name, pixels, found, err := read(s)
+	var tiles []data.Tile
+	shown := false // what pictures are beside
+	for _, seed := range inGrid(want) {
+		name, pixels, found, err := read(seed)
 		if err != nil {
 			return err
 		}
-		if found != size {
+		if size := want.size(seed); found != size {
 			return otherSize(name, found, size)
 		}
-		all = append(all, pixels...)
+		of := data.Size{Height: found[0], Width: found[1]}
 		if want.Beside != nil {
-			s, err := want.Beside(s)
+			s, err := want.Beside(seed)
 			if err != nil {
 				return err
 			}
-			picture := make([]byte, s.Pixels.Len())
-			s.Pixels.Picture(picture)
-			beside, given = append(beside, picture...), s.Channels
+			if shown, _ = data.Showable(found[0], found[1], s.Channels); shown {
+				picture := data.NewPixels(data.Bytes, s.Pixels.Len())
+				s.Pixels.Picture(picture.Bytes)
+				tiles = append(tiles, data.Tile{Pixels: picture, Size: of, Channels: s.Channels})
+			}
 		}
+		tiles = append(tiles, data.Tile{Pixels: data.Pixels{Bytes: pixels}, Size: of, Channels: found[2]})
 	}
-	tiles, channels := len(seeds), size[2]
-	if images, _ := data.Showable(size[0], size[1], given); images {
-		all, channels = data.SideBySide(tiles, size[0], size[1], data.Strip{Pixels: data.Pixels{Bytes: beside}, Channels: given}, data.Strip{Pixels: data.Pixels{Bytes: all}, Channels: channels})
-		tiles, columns = 2*tiles, columns+columns%2
+	if shown {
+		columns += columns % 2
 	}
-	file, err := data.EncodeGrid(all, tiles, size[0], size[1], channels, columns, nil)
+	file, err := data.EncodeTiles(tiles, columns, nil)
 	if err == nil {
 		err = writeFile(ctx, disk, path, file)
 	}

@@ -115,7 +115,7 @@ func (p *Pack) look(ctx context.Context) (there, other bool, err error) {
 		text = nil // of another program, or not whole
 	}
 	want := p.Whole
-	want.Text = func(int64) map[string]string { return p.Text }
+	want.Text, want.SizeOf = func(int64) map[string]string { return p.Text }, nil
 	refused := &Error{dir: p.Path, of: 1, file: true}
 	picture := data.PNG{Height: want.Size[0], Width: want.Size[1], Channels: want.Size[2], Text: text}
 	if refused.compare(filepath.Base(p.Path), picture, want, 0) {
@@ -174,8 +174,8 @@ func (p *Pack) Take(ctx context.Context, missing []int64) (taken []int64, err er
 		if err == nil {
 			err = p.Check(name, seed, picture)
 		}
-		if size := [3]int{height, width, channels}; err == nil && size != p.Whole.Size {
-			err = otherSize(name, size, p.Whole.Size)
+		if size := [3]int{height, width, channels}; err == nil && size != p.Whole.size(seed) {
+			err = otherSize(name, size, p.Whole.size(seed))
 		}
 		if err == nil && !p.Format.noted() {
 			picture, err = data.EncodePNG(pixels, height, width, channels, p.Whole.Text(seed))
