@@ -14,7 +14,7 @@ export FLUXION_BLOCKINGS=off
 batch=48 accumulate=12 size=32 preset=tiny images=960
 if [ "${FLUXION_CUDA_DRIVER:-}" = sim ]; then
   export FLUXION_NCCL=sim
-  batch=2 accumulate=2 size=8 preset=micro images=4
+  batch=2 accumulate=2 size=8 preset=micro images=8 # exchanges are in graphs from the third step on
 fi
 program=${1:-}
 if [ -z "$program" ]; then

@@ -440,7 +440,7 @@ func (g *cpuProgram) RunSteps(n int, set func(i int) error) error {
 			}
 		}
 		if !g.tuner.Settled() {
-			g.tuner.Run(g.launch)
+			g.tuner.Run(g.launch, func(int) {})
 			continue
 		}
 		for _, launch := range g.launches {
@@ -455,15 +455,20 @@ func (g *cpuProgram) Launches(visit func(i int) error) error {
 	launch := func(i int) {
 		if err == nil {
 			g.launch(i)
+		}
+	}
+	behind := func(i int) {
+		if err == nil {
 			err = visit(i)
 		}
 	}
 	if !g.tuner.Settled() {
-		g.tuner.Run(launch)
+		g.tuner.Run(launch, behind)
 		return err
 	}
 	for i := range g.launches {
 		launch(i)
+		behind(i)
 	}
 	return err
 }

@@ -35,6 +35,11 @@ type Peers interface {
 	// processes begin the same, in the same order. What has been run before is over then,
 	// what is run behind may be done at the same time.
 	Begin(m Memory, send, recv [][]Part) error
+	// Mark marks what has begun until here.
+	Mark() error
+	// Reach has what is run behind wait for what had begun at a mark, the first of which since
+	// Finish is 0.
+	Reach(mark int) error
 	// Finish waits until all that has begun is done.
 	Finish() error
 	// Close ends it: with all the others, or at once if the group is not in step any more.
@@ -95,6 +100,8 @@ func libraryFor(d Device) (*nccl.Library, error) {
 type viaHost struct {
 	group collective.Group
 	begun []func() error
+	done  int   // of them
+	marks []int // how many had begun
 }
 
 func (*viaHost) About() string { return "the memory of the host" }
@@ -106,11 +113,23 @@ func (v *viaHost) Begin(m Memory, send, recv [][]Part) error {
 	return nil
 }
 
+func (v *viaHost) Mark() error {
+	v.marks = append(v.marks, len(v.begun))
+	return nil
+}
+
+func (v *viaHost) Reach(mark int) error { return v.exchanges(v.marks[mark]) }
+
 func (v *viaHost) Finish() error {
-	begun := v.begun
-	v.begun = nil
-	for _, exchange := range begun {
-		if err := exchange(); err != nil {
+	err := v.exchanges(len(v.begun))
+	v.begun, v.done, v.marks = nil, 0, nil
+	return err
+}
+
+// exchanges does those that have begun, up to so many.
+func (v *viaHost) exchanges(until int) error {
+	for ; v.done < until; v.done++ {
+		if err := v.begun[v.done](); err != nil {
 			return err
 		}
 	}
@@ -167,8 +186,10 @@ type byNCCL struct {
 	*nccl.Communicator
 
 	stream      cuda.Stream
-	before, end cuda.Event // in the device's stream, before what is begun; in this one, behind it
-	bytes       int64      // that are on their way
+	before, end cuda.Event   // in the device's stream, before what is begun; in this one, behind it
+	marks       []cuda.Event // in this one
+	marked      int          // of them, since Finish
+	bytes       int64        // that are on their way
 }
 
 // joining is how long processes may take to be joined by NCCL.
@@ -274,8 +295,23 @@ func (p *byNCCL) Begin(m Memory, send, recv [][]Part) error {
 	return p.group.Fail(err)
 }
 
+func (p *byNCCL) Mark() error {
+	if p.marked == len(p.marks) {
+		e, err := p.device.device.NewEvent()
+		if err != nil {
+			return err
+		}
+		p.marks = append(p.marks, e)
+	}
+	p.marked++
+	return p.stream.Record(p.marks[p.marked-1])
+}
+
+func (p *byNCCL) Reach(mark int) error { return p.device.stream.Wait(p.marks[mark]) }
+
 // Finish has what follows in the stream of the device wait, too.
 func (p *byNCCL) Finish() error {
+	p.marked = 0
 	err := p.stream.Record(p.end)
 	if err == nil {
 		err = p.device.stream.Wait(p.end)
@@ -298,6 +334,9 @@ func (p *byNCCL) Close() error {
 		end = p.Abort
 	}
 	err := end()
+	for _, e := range p.marks {
+		err = errors.Join(err, released(e.Close()))
+	}
 	if p.end != nil {
 		err = errors.Join(err, released(p.end.Close()))
 	}

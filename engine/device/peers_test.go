@@ -114,6 +114,33 @@ func TestPeers(t *testing.T) {
 				if !slices.Equal(got, want) {
 					return errors.New("other numbers than were sent")
 				}
+				// What had begun at a mark is there behind it.
+				for i := range 2 {
+					at := 900 + 40*i
+					sends, recvs := make([][]Part, 3), make([][]Part, 3)
+					for q := range 3 {
+						if q != rank {
+							sends[q], recvs[q] = []Part{{m.buffer, at + 10*rank, 10}}, []Part{{m.buffer, at + 10*q, 10}}
+						}
+					}
+					if err := errors.Join(p.Begin(m.memory, sends, recvs), p.Mark()); err != nil {
+						return err
+					}
+				}
+				for i := range 2 {
+					if err := p.Reach(i); err != nil {
+						return err
+					}
+					for q := range 3 {
+						got, at := make([]float32, 1), 909+40*i+10*q
+						if err := m.memory.Read(m.buffer, at, got); err != nil || got[0] != float32(1000*q+at) {
+							return fmt.Errorf("at mark %d %v has come from process %d, %w", i, got, q, err)
+						}
+					}
+				}
+				if err := p.Finish(); err != nil {
+					return err
+				}
 				if sent := m.group.Sent(); c.nccl != "" && sent < 2*4*(20+2) {
 					return fmt.Errorf("%d bytes are counted", sent)
 				}

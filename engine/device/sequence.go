@@ -19,7 +19,7 @@ type Sequence struct {
 	bytes    int64          // that go to others
 }
 
-// Run does what do does by Run, RunCut, Exchange, Begin and Finish, which is the same each time. All
+// Run does what do does by Run, RunCut, Exchange, Begin, Mark, Reach and Finish, which is the same each time. All
 // processes of the group call it together. The first time it is done as it is, for then NCCL connects
 // processes; the second time a graph is made of it, which runs from then on.
 func (s *Sequence) Run(peers Peers, do func() error) error {
@@ -80,7 +80,7 @@ func (s *Sequence) capture(p *byNCCL, do func() error) error {
 		graph = nil
 	}
 	s.graph = graph
-	if p.bytes = 0; graph == nil {
+	if p.bytes, p.marked = 0, 0; graph == nil {
 		s.programs = nil
 	}
 	return p.group.Fail(err)

@@ -38,6 +38,11 @@ func (r *run) finiteHook() Hook {
 		if diverges(p) == nil {
 			return nil
 		}
+		if r.group.Rank == 0 {
+			if err := r.pause(); err != nil {
+				return err
+			}
+		}
 		return errors.Join(r.saver.wait(), r.notFinite(p))
 	}}
 }

@@ -46,7 +46,7 @@ type orderKind int
 const (
 	begins orderKind = iota // weights and what belongs to them follow
 	goesOn                  // the next step
-	waits                   // the first process does something that takes a while
+	waits                   // weights come to all, for the first process does something that takes a while
 	gives                   // they bring it their parts of a buffer
 	ends
 )
@@ -61,11 +61,21 @@ func (r *run) order(o order) error {
 	return err
 }
 
-// pause tells the others that this process does something else than steps.
-func (r *run) pause() {
-	if !r.paused && r.group.Lost() == nil {
-		r.paused = r.order(order{Kind: waits}) == nil // else the next exchange says what is wrong
+// pause tells the others that this process does something else than steps, for which it has the
+// weights of all.
+func (r *run) pause() error {
+	if r.paused || r.group.World == 1 {
+		return nil
 	}
+	err := r.group.Lost()
+	if err == nil {
+		err = r.order(order{Kind: waits})
+	}
+	if err == nil {
+		err = r.trainer.Arrive()
+	}
+	r.paused = err == nil
+	return err
 }
 
 // share brings the state of the first process to the others.

@@ -82,8 +82,8 @@ func TestSameBitsOnGPUs(t *testing.T) {
 	}
 }
 
-// TestCuts: plans for GPUs are cut where chunks of gradients are complete, which most are long
-// before the backward pass ends.
+// TestCuts: plans for GPUs are cut before launches that wait for weights, and where chunks of
+// gradients are complete, which most are long before the backward pass ends.
 func TestCuts(t *testing.T) {
 	n, err := Network("small", nets.Spec{Height: 32, Width: 32, Channels: 3})
 	if err != nil {
@@ -103,8 +103,28 @@ func TestCuts(t *testing.T) {
 			soon += to - from
 		}
 	}
-	if !slices.Equal(slices.Compact(ready), s.Micro.Cuts) || len(s.Micro.Cuts) < 3 {
-		t.Errorf("cut behind launches %v of %d, chunks are complete behind %v", s.Micro.Cuts, len(s.Micro.Launches), ready)
+	all := s.arrivals(s.readOrder())
+	waits := s.neededBy(all)
+	want := slices.Clone(ready)
+	for _, launch := range waits {
+		want = append(want, launch-1)
+	}
+	slices.Sort(want)
+	if !slices.Equal(slices.Compact(want), s.Micro.Cuts) || len(ready) < 3 || len(waits) < mostArrivals {
+		t.Errorf("cut behind launches %v of %d, chunks are complete behind %v, and %v wait for weights", s.Micro.Cuts, len(s.Micro.Launches), ready, waits)
+	}
+	// Projections of times run side by side, early in the forward pass: they come first, with little else.
+	early := 0
+	for i, tensors := range all {
+		if waits[i] > len(s.Micro.Launches)/10 {
+			break
+		}
+		for _, n := range tensors {
+			early += s.Trained.Params[n].Size()
+		}
+	}
+	if early == 0 || early > size/4 {
+		t.Errorf("a tenth of the launches waits for %d of %d weights", early, size)
 	}
 	if soon < size/2 {
 		t.Errorf("%d of %d gradients are complete before the last tenth of the launches", soon, size)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -12,12 +13,15 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"fluxion/data"
 	"fluxion/data/durable"
 	"fluxion/engine/collective"
 	"fluxion/engine/device"
+	"fluxion/engine/plan"
 	"fluxion/kernels/cuda/cudatest"
+	"fluxion/nets"
 )
 
 // shared are settings of a run that up to twelve processes share.
@@ -337,6 +341,104 @@ func TestLostProcess(t *testing.T) {
 	trainWith(t, 1, s, alone)
 	trainWith(t, 2, s, all[0].Dir)
 	same(t, files(t, filepath.Join(all[0].Dir, "checkpoints/240")), files(t, filepath.Join(alone, "checkpoints/240")))
+}
+
+// TestGroupSees: a hook that is called at every step sees the weights that one process has then,
+// also where the next step would bring them, and so does one that looks before a step counts.
+func TestGroupSees(t *testing.T) {
+	preset := wide(t)
+	for _, c := range []struct {
+		world, micro int
+		change       func(*Settings)
+	}{{3, 12, nil}, {4, 4, nil}, {2, 3, func(s *Settings) { s.Objective, s.Target, s.Precision = "consistency", "ema", "bf16" }}} {
+		seen := map[int][][]float32{}
+		for _, world := range []int{1, c.world} {
+			s := shared(c.change)
+			s.Accumulate, s.SampleCount, s.CheckpointEvery, s.Preset = c.micro, 0, 0, preset
+			all := of(t, world, s, t.TempDir())
+			look := func(p Progress) error {
+				for _, b := range []*plan.Buffer{p.Trainer.Buffers.Parameters, p.Trainer.Buffers.EMA} {
+					x := make([]float32, nets.FlatSize(p.Trainer.Trained.Params))
+					if !p.Trainer.applies && b == p.Trainer.Buffers.EMA {
+						continue // of which this process has a part
+					}
+					if err := p.Trainer.Memory.Read(b, 0, x); err != nil {
+						return err
+					}
+					seen[world] = append(seen[world], x)
+				}
+				return nil
+			}
+			all[0].Hooks = []Hook{{Name: "looks", Every: 1, Check: look, After: func(_ context.Context, p Progress) error { return look(p) }}}
+			for r, err := range together(t, func(int) context.Context { return t.Context() }, all) {
+				if err != nil {
+					t.Fatalf("process %d of %d: %v", r, world, err)
+				}
+			}
+		}
+		if len(seen[1]) < 6 || !slices.EqualFunc(seen[1], seen[c.world], slices.Equal) {
+			t.Errorf("%d processes, %d micro-batches: a hook sees %d times other weights than in one process", c.world, c.micro, len(seen[1]))
+		}
+	}
+}
+
+// dying is the link of a process that dies in its exchange of a number.
+type dying struct {
+	collective.Link
+	at, made int
+}
+
+func (d *dying) Exchange(send, recv [][]byte, watch func([]int, time.Duration) error) error {
+	if d.made++; d.made == d.at {
+		return errors.Join(io.ErrClosedPipe, d.Link.Close(false))
+	}
+	return d.Link.Exchange(send, recv, watch)
+}
+
+// TestLostMeanwhile: whenever in a step a process dies, also while weights come, all end, and what
+// is saved is what one process has then.
+func TestLostMeanwhile(t *testing.T) {
+	for _, micro := range []int{2, 3, 4} { // weights come while the only micro-batch runs, before it, while the first runs
+		s := shared(func(s *Settings) { s.Batch, s.Accumulate, s.SampleCount = 2*micro, micro, 0 })
+		s.Images, s.CheckpointEvery, s.Preset = int64(8*micro), int64(4*micro), wide(t)
+		first := fmt.Sprintf("checkpoints/%d", s.CheckpointEvery)
+		run := func(at int) (made int, errs []error, dir string) {
+			t.Helper()
+			all, groups := of(t, 2, s, t.TempDir()), collective.Local(2)
+			var link *dying
+			groups[1] = groups[1].Through(func(l collective.Link) collective.Link {
+				link = &dying{Link: l, at: at}
+				return link
+			})
+			errs = make([]error, 2)
+			var ranks sync.WaitGroup
+			for r := range all {
+				all[r].Group = groups[r]
+				ranks.Go(func() { _, errs[r] = Run(t.Context(), all[r]); groups[r].Close(errs[r] != nil) })
+			}
+			ranks.Wait()
+			return link.made, errs, all[0].Dir
+		}
+		made, errs, whole := run(0)
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		alone := t.TempDir()
+		trainWith(t, 1, s, alone)
+		same(t, files(t, whole), files(t, alone))
+		for k := range 4 {
+			at := made*6/10 + k*made/15 // of the third step and the fourth
+			_, errs, dir := run(at)
+			var lost *collective.LostError
+			if errs[1] == nil || !errors.As(errs[0], &lost) || lost.Rank != 1 {
+				t.Errorf("%d micro-batches, died in exchange %d of %d: %v", micro, at, made, errs)
+			}
+			same(t, files(t, filepath.Join(dir, first)), files(t, filepath.Join(alone, first)))
+			if got := saved(t, dir); slices.Max(got) > s.CheckpointEvery {
+				t.Errorf("%d micro-batches, died in exchange %d of %d: checkpoints %v", micro, at, made, got)
+			}
+		}
+	}
 }
 
 // TestGroupOnFullDisk: a disk of the first process that is full for a while ends nothing;

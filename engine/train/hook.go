@@ -30,6 +30,7 @@ type Hook struct {
 	After  func(context.Context, Progress) error
 	Pauses bool // the time that After takes is not that of steps; of several processes, the first has the others' parts of the first average
 	beside bool // it looks at nothing of the device: the next step may have been launched
+	looks  bool // it may look at weights whenever it is called: those of all processes are here
 	Late   bool // it comes after checkpoints and grids: a kill while it works loses none
 
 	Decodes bool // it makes pictures of samples: of latents, by the Decoder of Progress
@@ -106,6 +107,7 @@ func (h Hook) named() Hook {
 		return err
 	}
 	n := h
+	n.looks = !h.beside
 	if h.After != nil {
 		n.After = func(ctx context.Context, p Progress) error {
 			err := h.After(ctx, p)
@@ -213,10 +215,16 @@ func (r *run) closeHooks() (err error) {
 // check asks the hooks about a step that does not count yet.
 func (r *run) check(p Progress) error {
 	for _, h := range r.all {
-		if h.Check != nil {
-			if err := h.Check(p); err != nil {
+		if h.Check == nil {
+			continue
+		}
+		if h.looks {
+			if err := r.pause(); err != nil {
 				return err
 			}
+		}
+		if err := h.Check(p); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -229,8 +237,10 @@ func (r *run) after(ctx context.Context) error {
 		if !h.due(p) {
 			continue
 		}
-		if h.Every != 1 || h.Pauses {
-			r.pause()
+		if h.Every != 1 || h.Pauses || h.looks {
+			if err := r.pause(); err != nil {
+				return err
+			}
 		}
 		begin := time.Now()
 		if h.Pauses && r.group.World > 1 {

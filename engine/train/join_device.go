@@ -38,28 +38,37 @@ func received(o StepOptions, own int) [][]*plan.Buffer {
 	return all
 }
 
-// leaveOnDevices is runLeaving of onDevices: what goes to others does so in a stream beside
-// that of the backward pass.
-func (t *Trainer) leaveOnDevices() error {
-	if t.others != nil { // a graph for each shape: processes have other shapes at the same time
-		return t.leaveOnce()
+// sequence does what is a graph from the second time on. Of several shapes it is none: processes
+// have other shapes at the same time.
+func (t *Trainer) sequence(s *device.Sequence, do func() error) error {
+	if t.others != nil {
+		return do()
 	}
-	return t.leaves.Run(t.peers, t.leaveOnce)
+	return s.Run(t.peers, do)
 }
 
+// leaveOnce is runLeaving of onDevices: what goes to others, and comes from them, does so in a
+// stream beside that of the micro-batch.
 func (t *Trainer) leaveOnce() error {
-	if err := t.beginFirst(); err != nil {
-		return err
+	c := &coming{trainer: t}
+	var err error
+	if t.awaits {
+		c, err = t.beginArrivals()
+	}
+	if err == nil {
+		err = t.beginFirst()
 	}
 	leaving, next := t.at.leaving, 0
-	err := device.RunCut(t.at.programs[0], func(launch int) error {
-		for ; next < len(leaving) && leaving[next].ready <= launch; next++ {
-			if err := t.beginChunk(leaving[next].chunk); err != nil {
-				return err
+	if err == nil {
+		err = t.runCut(c, func(launch int) error {
+			for ; next < len(leaving) && leaving[next].ready <= launch; next++ {
+				if err := t.beginChunk(leaving[next].chunk); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
-	})
+			return nil
+		})
+	}
 	if err == nil {
 		err = t.peers.Finish()
 	}
@@ -70,6 +79,72 @@ func (t *Trainer) leaveOnce() error {
 		err = t.gather(t.Buffers.Sums[0])
 	}
 	return err
+}
+
+// arriveOnce is arriveMeanwhile of onDevices.
+func (t *Trainer) arriveOnce() error {
+	c, err := t.beginArrivals()
+	if err == nil {
+		err = t.runCut(c, func(int) error { return nil })
+	}
+	if err == nil {
+		err = t.peers.Finish()
+	}
+	return err
+}
+
+// beginArrivals has all weights come, one behind the other.
+func (t *Trainer) beginArrivals() (*coming, error) {
+	g := t.group()
+	for _, a := range t.arriving {
+		send, recv := make([][]device.Part, g.World), make([][]device.Part, g.World)
+		for _, x := range a.stretches {
+			for r := range g.World {
+				from, to := t.ofRank(x, r)
+				part := device.Part{Buffer: x.buffer, From: from, N: to - from}
+				switch {
+				case from == to:
+				case r != g.Rank:
+					recv[r] = append(recv[r], part)
+				default:
+					for q := range g.World {
+						if q != r {
+							send[q] = append(send[q], part)
+						}
+					}
+				}
+			}
+		}
+		if err := t.peers.Begin(t.Memory, send, recv); err != nil {
+			return nil, err
+		}
+		if err := t.peers.Mark(); err != nil {
+			return nil, err
+		}
+	}
+	return &coming{trainer: t, all: t.arriving, wait: t.peers.Reach}, nil
+}
+
+// runCut runs a micro-batch, section by section, each when the weights are here that it reads.
+func (t *Trainer) runCut(c *coming, behind func(launch int) error) error {
+	section := 0
+	arrived := func() error {
+		end := len(t.at.Micro.Launches)
+		if section < len(t.at.Micro.Cuts) {
+			end = t.at.Micro.Cuts[section]
+		}
+		section++
+		return c.before(end)
+	}
+	if err := arrived(); err != nil {
+		return err
+	}
+	return device.RunCut(t.at.programs[0], func(launch int) error {
+		if err := behind(launch); err != nil {
+			return err
+		}
+		return arrived()
+	})
 }
 
 // beginFirst sends every process what it owns of the nodes but the last, which the last
@@ -153,10 +228,16 @@ func (s *Step) compileLast(flat plan.Options) error {
 	return nil
 }
 
-// cut has the plan of a micro-batch cut behind the launches that complete chunks.
+// cut has the plan of a micro-batch cut before launches that wait for weights, and behind those
+// that complete chunks of gradients.
 func (s *Step) cut() {
 	for c := range s.parts.Chunks() {
 		s.Micro.Cuts = append(s.Micro.Cuts, s.finished(c))
+	}
+	for _, launch := range s.neededBy(s.arrivals(s.readOrder())) {
+		if launch > 0 && launch < len(s.Micro.Launches) {
+			s.Micro.Cuts = append(s.Micro.Cuts, launch-1)
+		}
 	}
 	slices.Sort(s.Micro.Cuts)
 	s.Micro.Cuts = slices.Compact(s.Micro.Cuts)

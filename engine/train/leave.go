@@ -44,28 +44,42 @@ func (s *Step) leaveIn(order []int) (list []leaving) {
 	return list
 }
 
-// agreeOnLeaving has all processes send chunks in the order of the first: their plans may
-// differ.
-func (r *run) agreeOnLeaving() (err error) {
+// agreeOnOrder has all processes send gradients, and weights, in the order of the first: their
+// plans may differ.
+func (r *run) agreeOnOrder() (err error) {
 	t := r.trainer
 	if !t.joins() {
 		return nil
 	}
 	order, err := collective.BroadcastValue(r.group, t.order())
+	if err != nil {
+		return err
+	}
 	t.leaving = t.leaveIn(order)
 	for _, other := range t.others {
 		other.leaving = other.leaveIn(order)
 	}
-	return err
+	t.awaits = false // what they will be, the first process says
+	if order, err = collective.BroadcastValue(r.group, t.readOrder()); err != nil {
+		return err
+	}
+	return t.arriveIn(order)
 }
 
-// runLeaving runs the last micro-batch of this process's share, and makes the sum of its
+// runLeaving runs the last micro-batch of this process's share, while weights come that have
+// not yet, and makes the sum of its
 // micro-batches that of all, chunk by chunk: each owner of a part is sent it of every node of
 // every process, and adds up in the order that the tree says. The sum of its part is all that
 // it needs, but where the norm is of all gradients.
 func (t *Trainer) runLeaving(int) error {
 	if t.onDevices() {
-		return t.group().Fail(t.leaveOnDevices())
+		s := &t.leaves
+		if t.awaits {
+			s = &t.both
+		}
+		err := t.sequence(s, t.leaveOnce)
+		t.awaits = t.awaits && err != nil
+		return t.group().Fail(err)
 	}
 	if t.joint == nil {
 		t.joint = t.newJoint()
@@ -73,8 +87,12 @@ func (t *Trainer) runLeaving(int) error {
 	leaving := t.at.leaving
 	ready := make(chan int, len(leaving))
 	done := make(chan error, 1)
+	weights, receive := t.receiving()
 	go func() {
-		err := t.exchangeFirst()
+		err := receive()
+		if err == nil {
+			err = t.exchangeFirst()
+		}
 		for c := range ready {
 			if err == nil {
 				t.addLast(c)
@@ -84,16 +102,16 @@ func (t *Trainer) runLeaving(int) error {
 		done <- err
 	}()
 	next := 0
-	err := t.at.programs[0].Launches(func(i int) error {
+	err := t.launches(weights, func(i int) {
 		for ; next < len(leaving) && leaving[next].ready <= i; next++ {
 			ready <- leaving[next].chunk
 		}
-		return nil
 	})
 	close(ready)
 	if failed := <-done; err == nil {
 		err = failed
 	}
+	t.awaits = t.awaits && err != nil
 	if err == nil && t.jointNorm == nil {
 		err = t.group().GatherFloats(t.joint.sums[0], t.parts)
 	}

@@ -1,7 +1,9 @@
 package train
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -59,6 +61,56 @@ func TestLeaving(t *testing.T) {
 	}
 }
 
+// TestArriving: launches wait for little of the weights before the first of the work, and for
+// none before those that they read. What comes is all weights, each once.
+func TestArriving(t *testing.T) {
+	for _, c := range []struct {
+		preset string
+		begun  float64 // of the weights, at most, before 1 % of the work
+		late   float64 // of their time that launches wait for them, at most, where all take a fifth of the micro-batch's
+	}{{"small", 0.1, 0.15}, {"cifar", 0.1, 0.25}} {
+		s := jointStep(t, c.preset, 1, collective.Local(2)[1])
+		all := s.arrivals(s.readOrder())
+		needed := s.neededBy(all)
+		total, size := s.Micro.Cost().FLOPs, nets.FlatSize(s.Trained.Params)
+		done, before := int64(0), []float64{0} // share of the work before each launch
+		for _, l := range s.Micro.Launches {
+			done += l.Cost.FLOPs
+			before = append(before, float64(done)/float64(total))
+		}
+		come := make([]int, size)
+		here, begun, late := 0, 0, 0.0
+		for i, tensors := range all {
+			for _, x := range s.stretches(tensors) {
+				for r := range 2 {
+					from, to := s.ofRank(x, r)
+					for e := from; e < to; e++ {
+						come[e]++
+					}
+					here += to - from
+				}
+			}
+			if before[needed[i]] < 0.01 {
+				begun = here
+			}
+			late = max(late, float64(here)/float64(size)-5*before[needed[i]])
+		}
+		if slices.Min(come) != 1 || slices.Max(come) != 1 {
+			t.Errorf("%s: weights come %d to %d times", c.preset, slices.Min(come), slices.Max(come))
+		}
+		for i, first := range s.firstReads() {
+			at := slices.IndexFunc(all, func(tensors []int) bool { return slices.Contains(tensors, i) })
+			if needed[at] > first {
+				t.Errorf("%s: %s is waited for by launch %d, and launch %d reads it", c.preset, s.Trained.Params[i].Name, needed[at], first)
+			}
+		}
+		t.Logf("%s: %.1f %% of the weights before 1 %% of the work; launches wait for %.1f %% of the time of all", c.preset, 100*float64(begun)/float64(size), 100*late)
+		if float64(begun) > c.begun*float64(size) || late > c.late {
+			t.Errorf("%s: %d of %d weights are waited for before 1 %% of the work, and launches wait for %.3f of the time of all", c.preset, begun, size, late)
+		}
+	}
+}
+
 // slowLink is a link of a set bandwidth, in bytes a second each way.
 type slowLink struct {
 	collective.Link
@@ -103,15 +155,22 @@ func (p paced) Launches(visit func(i int) error) error {
 	return nil
 }
 
+// What goes to other processes while they compute.
+const (
+	nothingMeanwhile = iota
+	gradientsMeanwhile
+	allMeanwhile
+)
+
 // BenchmarkLeaving is a step of two processes, each with a micro-batch of a second, over links
-// on which all that a step sends takes a share of that: whose gradients leave meanwhile, and
-// whose leave behind the backward pass.
+// on which all that a step sends takes a share of that: gradients leave behind the backward pass
+// or meanwhile, and weights come behind the optimizer, or while the next step has begun.
 func BenchmarkLeaving(b *testing.B) {
 	for _, share := range []float64{0, 0.2, 0.4, 0.8, 1.6} {
-		for name, behind := range map[string]bool{"meanwhile": false, "behind": true} {
-			b.Run(fmt.Sprintf("link=%.1f/%s", share, name), func(b *testing.B) {
+		for meanwhile, name := range []string{"nothing", "gradients", "all"} {
+			b.Run(fmt.Sprintf("link=%.1f/meanwhile=%s", share, name), func(b *testing.B) {
 				for b.Loop() {
-					b.ReportMetric(benchmarkStep(b, behind, share), "s/step")
+					b.ReportMetric(benchmarkStep(b, meanwhile, share), "s/step")
 				}
 			})
 		}
@@ -119,7 +178,7 @@ func BenchmarkLeaving(b *testing.B) {
 }
 
 // benchmarkStep is the seconds of the fastest of some steps of two processes whose bytes take so many.
-func benchmarkStep(b *testing.B, behind bool, link float64) float64 {
+func benchmarkStep(b *testing.B, meanwhile int, link float64) float64 {
 	const steps = 6
 	took := make([]time.Duration, 2)
 	var ranks sync.WaitGroup
@@ -129,15 +188,15 @@ func benchmarkStep(b *testing.B, behind bool, link float64) float64 {
 				bytes := 4 * float64(nets.FlatSize(jointStep(b, "small", 1, collective.Alone).Trained.Params)) // each way
 				g = g.Through(func(l collective.Link) collective.Link { return &slowLink{l, r, bytes / link} })
 			}
-			took[r] = timeSteps(b, jointStep(b, "small", 1, g), steps, behind)
+			took[r] = timeSteps(b, jointStep(b, "small", 1, g), steps, meanwhile)
 		})
 	}
 	ranks.Wait()
 	return took[0].Seconds()
 }
 
-// timeSteps is the time of the fastest of so many steps.
-func timeSteps(b *testing.B, s *Step, steps int, behind bool) time.Duration {
+// timeSteps is the time of the fastest of so many steps, of which the first awaits no weights.
+func timeSteps(b *testing.B, s *Step, steps, meanwhile int) time.Duration {
 	d, err := device.NewCPU(1, "")
 	if err != nil {
 		b.Fatal(err)
@@ -153,12 +212,12 @@ func timeSteps(b *testing.B, s *Step, steps int, behind bool) time.Duration {
 		b.Fatal(err)
 	}
 	defer t.Free()
-	if err := t.Initialise(1); err != nil {
+	if err := errors.Join(t.Initialise(1), t.arriveIn(t.readOrder())); err != nil {
 		b.Fatal(err)
 	}
 	t.programs[0] = paced{t.programs[0], t.Micro, time.Second}
 	t.leaving = t.leaveIn(t.order())
-	if behind {
+	if meanwhile < gradientsMeanwhile {
 		for i := range t.leaving {
 			t.leaving[i].ready = len(t.Micro.Launches) - 1
 		}
@@ -166,14 +225,20 @@ func timeSteps(b *testing.B, s *Step, steps int, behind bool) time.Duration {
 	batch := &data.Batch{Pixels: data.NewPixels(data.Bytes, s.Batch*32*32*3), Indices: make([]int64, s.Batch), Classes: make([]int32, s.Batch)}
 	h := Hyper{Settings: small(), LearningRate: 1e-4}
 	fastest := time.Hour
-	for i := range steps {
+	for i := range steps + 1 {
 		begin := time.Now()
 		h.Count = int64(i + 1)
-		if _, err := t.Train(h, func(int) error { t.Fill(batch); return nil }); err != nil {
+		_, err := t.Train(h, func(int) error { t.Fill(batch); return nil })
+		if err == nil && meanwhile < allMeanwhile {
+			err = t.Arrive()
+		}
+		if err != nil {
 			b.Error(err)
 			return 0
 		}
-		fastest = min(fastest, time.Since(begin))
+		if i > 0 {
+			fastest = min(fastest, time.Since(begin))
+		}
 	}
 	return fastest
 }

@@ -153,12 +153,14 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 			continue
 		}
 		r.settle()
-		r.pause()
+		_ = r.pause() // or the next exchange says what is wrong
 		if err = r.recover(ctx, err); err == nil {
 			err = r.share()
 		}
 	}
-	r.pause()
+	if failed := r.pause(); err == nil {
+		err = failed
+	}
 	err = r.end(err)
 	r.dismiss(ctx, err)
 	return r.result(already), r.faulted(err)
@@ -248,7 +250,7 @@ func (r *run) initialise() (err error) {
 		err = r.keepFirst()
 	}
 	if err == nil { // averages begin with what was drawn
-		err = r.trainer.forceUnit(0)
+		err = r.trainer.forceUnit()
 	}
 	r.beginning = nil // its memory is needed no more
 	return err

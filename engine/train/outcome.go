@@ -79,23 +79,29 @@ func (t *Trainer) MayBegin() bool {
 // share is what this process takes of a step.
 func (s *Step) share() share { return shareOf(s.group(), s.Accumulate) }
 
-// runShare runs the micro-batches that this process takes. The last one begins when those of
-// all others can, too, if its gradients go to them meanwhile.
+// runShare runs the micro-batches that this process takes. The first and the last one begin when
+// those of all others can, too: weights come from them meanwhile, or gradients go to them.
 func (t *Trainer) runShare(fill func(micro int) error) (changed bool, err error) {
 	t.part.reset()
-	share := t.share()
+	share, brings := t.share(), t.awaits
 	for i := share.first; i < share.end; i++ {
 		err := fill(i)
-		last := i == share.end-1
-		if t.joins() && (last || err != nil) {
+		first, last := brings && i == share.first, i == share.end-1
+		if t.joins() && (first || last || err != nil) {
 			_, err = t.tell(part{}, err)
+		}
+		if err == nil && first && last && !t.together() {
+			if err = t.arriveFirst(); err != nil {
+				return true, err
+			}
+			_, err = t.tell(part{}, nil)
 		}
 		if err != nil {
 			return changed, err
 		}
 		err = t.runOne(i)
 		switch {
-		case err != nil && t.joins() && last:
+		case err != nil && t.joins() && (first || last):
 			return true, t.group().Fail(err) // of which the others do not know
 		case err != nil && t.joins():
 			_, err = t.tell(part{}, err)

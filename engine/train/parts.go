@@ -226,14 +226,7 @@ func (t *Trainer) joinNorm() error {
 // joinWeights brings to all processes what each has made of its part: the weights, and
 // their average where the objective applies it.
 func (t *Trainer) joinWeights() error {
-	if !t.joins() {
-		return nil
-	}
-	changed := []*plan.Buffer{t.Buffers.Parameters}
-	if t.applies {
-		changed = append(changed, t.Buffers.EMA)
-	}
-	for _, b := range changed {
+	for _, b := range t.shared() {
 		if err := t.gather(b); err != nil {
 			return err
 		}

@@ -98,7 +98,9 @@ func (r *run) enterStage() error {
 // Of several processes the first has the folder, and brings them to the others.
 func (r *run) stageTeacher(s stage, teacher int) (flat []float32, err error) {
 	if r.group.Rank == 0 {
-		flat, err = r.ownTeacher(s, teacher)
+		if err = r.pause(); err == nil {
+			flat, err = r.ownTeacher(s, teacher)
+		}
 		if lost := r.order(order{Kind: goesOn}); err == nil {
 			err = lost
 		}

@@ -47,7 +47,7 @@ func (s *Step) Load(d device.Device, m device.Memory) (*Trainer, error) {
 
 // load binds the plans of one shape.
 func (s *Step) load(d device.Device, m device.Memory) (*Trainer, error) {
-	t := &Trainer{Step: s, Memory: m, filled: make([]objective.Observation, s.Batch), perImage: make([]float32, s.Batch)}
+	t := &Trainer{Step: s, Memory: m, device: d, filled: make([]objective.Observation, s.Batch), perImage: make([]float32, s.Batch)}
 	t.at = t
 	for _, p := range s.plans() {
 		var results []plan.Tensor
@@ -125,11 +125,17 @@ type Trainer struct {
 	adds     []device.Program // of Step.lastSums
 	fold     device.Program   // of Step.fold
 	unit     device.Program   // of Step.unit
-	peers    device.Peers     // with the other processes of the group
-	leaves   device.Sequence  // the last micro-batch, and the gradients that go to others
-	ends     device.Sequence  // the end of a step, and the weights that go to others
-	others   []*Trainer       // of micro-batches of other shapes
-	at       *Trainer         // of the shape of the last micro-batch: this one, or one of others
+	device   device.Device
+	peers    device.Peers    // with the other processes of the group
+	arrives  device.Sequence // the first micro-batch, and the weights that come from others
+	leaves   device.Sequence // the last one, and the gradients that go to others
+	both     device.Sequence // the only one, with the weights and the gradients
+	ends     device.Sequence // the end of a step
+	arriving []arrival       // weights, in the order in which they come
+	needed   []int           // the launch that waits for each of them
+	awaits   bool            // those of the last step have not come from others
+	others   []*Trainer      // of micro-batches of other shapes
+	at       *Trainer        // of the shape of the last micro-batch: this one, or one of others
 	scalar   [1]float32
 
 	filled   []objective.Observation // of the micro-batch
@@ -143,8 +149,9 @@ type Trainer struct {
 func (t *Trainer) Free() error {
 	var err error
 	if t.peers != nil {
-		err = errors.Join(t.leaves.Free(), t.ends.Free(), t.peers.Close())
+		err = errors.Join(t.arrives.Free(), t.leaves.Free(), t.both.Free(), t.ends.Free(), t.peers.Close())
 	}
+	err = errors.Join(err, t.freeArrivals())
 	for _, p := range slices.Concat(t.programs, t.adds, []device.Program{t.narrow, t.fold, t.unit}) {
 		if p != nil {
 			err = errors.Join(err, p.Free())
@@ -231,8 +238,11 @@ func (t *Trainer) Refresh() error {
 // accumulation this is the whole step.
 func (t *Trainer) runMicro(i int) (float64, error) {
 	run := t.runAlone
-	if t.joins() && i == t.share().end-1 {
+	switch share := t.share(); {
+	case t.joins() && i == share.end-1:
 		run = t.runLeaving
+	case i == share.first && t.awaits:
+		run = t.runArriving
 	}
 	if err := run(i); err != nil {
 		return 0, err
@@ -253,6 +263,11 @@ func (t *Trainer) runAlone(i int) error {
 	if err := device.Run(t.at.programs[0]); err != nil || t.Accumulate == 1 {
 		return err
 	}
+	return t.add(i)
+}
+
+// add adds the gradients of a micro-batch to those before.
+func (t *Trainer) add(i int) error {
 	for _, sum := range t.additions[i-t.share().first] {
 		if err := device.Run(t.programs[1+sum]); err != nil {
 			return err
@@ -311,21 +326,22 @@ func (t *Trainer) finish() (float64, error) {
 		return 0, err
 	}
 	norm, err := of.read(last, of.last().Place(of.norm))
-	if err == nil {
-		err = t.forceUnit(norm)
+	switch {
+	case err != nil || !finite([]float32{float32(norm)}): // which has changed nothing
+	case t.joins():
+		t.awaits = true
+	default:
+		err = t.forceUnit()
 	}
 	return norm * t.gradScale(), err
 }
 
-// optimise takes the optimizer's step with the sum of all gradients, and brings what it has changed to all
-// processes.
+// optimise takes the optimizer's step with the sum of all gradients. What it has changed goes to all processes
+// with the next step.
 func (t *Trainer) optimise() error {
 	err := t.joinNorm()
 	if err == nil {
 		err = device.Run(t.programs[len(t.programs)-1])
-	}
-	if err == nil {
-		err = t.joinWeights()
 	}
 	return err
 }

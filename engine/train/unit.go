@@ -34,9 +34,9 @@ func (s *Step) compileUnit(flat plan.Options) error {
 }
 
 // forceUnit runs it where all weights are here: on those that a run begins with, as EDM2 does before
-// each step, and behind a step. A norm that is not finite has changed nothing.
-func (t *Trainer) forceUnit(norm float64) error {
-	if t.unit == nil || !finite([]float32{float32(norm)}) {
+// each step, and behind a step. Those that come from other processes are brought to it as they come.
+func (t *Trainer) forceUnit() error {
+	if t.unit == nil {
 		return nil
 	}
 	return device.Run(t.unit)

@@ -38,6 +38,7 @@ func TestUnitWeights(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, files(t, cut), files(t, whole))
+	s.CheckpointEvery = 0 // for which weights would come at once
 	trainWith(t, 3, s, shared)
 	same(t, files(t, shared), files(t, whole))
 

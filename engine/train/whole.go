@@ -49,7 +49,7 @@ func (r *run) keepFirst() error {
 // theirs.
 func (r *run) exchangeState() error {
 	t := r.trainer
-	if err := r.agreeOnLeaving(); err != nil {
+	if err := r.agreeOnOrder(); err != nil {
 		return err
 	}
 	flat := make([]float32, nets.FlatSize(t.Trained.Params))
@@ -87,10 +87,12 @@ func (t *Trainer) gives() []*plan.Buffer { return append(t.Buffers.stored(), t.g
 func (r *run) has(b *plan.Buffer) bool {
 	t := r.trainer
 	switch {
-	case !t.joins(), b == t.Buffers.Parameters:
+	case !t.joins():
 		return true
+	case slices.Contains(t.shared(), b):
+		return !t.awaits
 	case b == t.Buffers.EMA:
-		return t.applies || r.averaged == r.state.Images
+		return r.averaged == r.state.Images
 	}
 	return !t.shares(b) && t.jointNorm == nil
 }
@@ -99,6 +101,11 @@ func (r *run) has(b *plan.Buffer) bool {
 func (r *run) collect(b *plan.Buffer) ([]float32, error) {
 	if flat, ok := r.kept[b]; ok {
 		return flat, nil
+	}
+	if r.trainer.awaits {
+		if err := r.pause(); err != nil {
+			return nil, err
+		}
 	}
 	flat := make([]float32, nets.FlatSize(r.trainer.Trained.Params))
 	if r.has(b) {
@@ -147,6 +154,9 @@ func (r *run) nextOrder() (order, error) {
 			return next, err
 		case next.Kind == waits:
 			r.paused = true
+			if err := r.trainer.Arrive(); err != nil {
+				return next, err
+			}
 		case next.Kind == gives:
 			flat := make([]float32, nets.FlatSize(r.trainer.Trained.Params))
 			if err := r.give(r.trainer.gives()[next.Buffer], flat); err != nil {

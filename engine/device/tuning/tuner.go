@@ -28,23 +28,24 @@ func NewTuner(table *Table, cuts []*kernels.Cut, key func(i int) string) *Tuner 
 func (t *Tuner) Settled() bool { return t == nil || t.begun && len(t.trials) == 0 }
 
 // Run runs the program once. The first run uses the usual tile sizes; in it kernels tell
-// which others they can have. The table is used from the second run on.
-func (t *Tuner) Run(launch func(i int)) {
+// which others they can have. The table is used from the second run on. The time of behind, which
+// is called after each launch, is not the launch's.
+func (t *Tuner) Run(launch, behind func(i int)) {
 	if !t.begun {
 		for i := range t.cuts {
 			launch(i)
+			behind(i)
 		}
 		t.begin()
 		return
 	}
 	for i, trial := range t.of {
-		if trial == nil {
-			launch(i)
-			continue
-		}
 		start := t.now()
 		launch(i)
-		trial.seconds += t.now().Sub(start).Seconds()
+		if trial != nil {
+			trial.seconds += t.now().Sub(start).Seconds()
+		}
+		behind(i)
 	}
 	t.advance()
 }
