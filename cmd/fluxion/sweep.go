@@ -53,9 +53,9 @@ command goes on where it was stopped, and one with more samplers, steps, guidanc
 weights adds cells. Where anything else differs that decides values, nothing is done,
 and what differs is named (exit code 4).
 
-A value that no cell can have is refused before the first is sampled. A combination
-that cannot be sampled, or gives numbers that are not finite, stands in the table
-with the reason.`,
+A combination that cannot be sampled, or gives numbers that are not finite, stands in
+the table with the reason. A value that no cell can have, such as a guidance of a model
+without classes, is named before the first is sampled; nothing is if none can be.`,
 		Example: `  fluxion sweep runs/glyphs-tiny glyphs --samplers euler,heun,dpm++-2m --steps 5,10,20 --metrics fd,kid --network glyph --count 1000 --out sweep
   fluxion sweep runs/pictures-small pictures.npz --guidance 0,1,1.5,2,3 --model-weights ema,raw --count 5000 --out guidance
   fluxion sweep runs/glyphs-tiny glyphs --ema-sigma 0.03,0.05,0.07,0.1,0.15,0.2 --metrics fd --network glyph --count 1000 --out widths`,

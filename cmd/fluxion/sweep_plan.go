@@ -68,8 +68,12 @@ func (s *sweep) plan(args []string, ways []sweeps.Way) (problems []sweeps.Cell, 
 		}
 		s.planned = append(s.planned, p)
 	}
-	if err := impossible(ways, why); err != nil {
+	notes, err := impossible(ways, why)
+	if err != nil {
 		return nil, err
+	}
+	for _, n := range notes {
+		s.note(n)
 	}
 	s.sides = append(s.sides, &side{path: path, source: sampled, sampling: sampled.text()})
 	if len(args) == 2 {
@@ -89,8 +93,9 @@ func (s *sweep) plan(args []string, ways []sweeps.Way) (problems []sweeps.Cell, 
 // unknownCalls stands for those of a sampler that chooses its steps.
 const unknownCalls = 100
 
-// impossible refuses a value that no cell can have.
-func impossible(ways []sweeps.Way, why map[sweeps.Way]error) error {
+// impossible names the values that no cell can have, and why; it refuses a sweep of which
+// nothing is left.
+func impossible(ways []sweeps.Way, why map[sweeps.Way]error) (notes []string, err error) {
 	for _, value := range []func(w sweeps.Way) string{
 		func(w sweeps.Way) string { return "sampler " + w.Sampler },
 		func(w sweeps.Way) string { return fmt.Sprintf("steps %d", w.Steps) },
@@ -102,12 +107,16 @@ func impossible(ways []sweeps.Way, why map[sweeps.Way]error) error {
 			possible[value(w)] = possible[value(w)] || why[w] == nil
 		}
 		for _, w := range ways {
-			if !possible[value(w)] {
-				return fmt.Errorf("no cell of %s can be sampled: %w", value(w), why[w])
+			if v := value(w); !possible[v] {
+				possible[v] = true // it is said once
+				notes = append(notes, fmt.Sprintf("no cell of %s can be sampled: %v", v, why[w]))
 			}
 		}
 	}
-	return nil
+	if len(why) == len(ways) {
+		return nil, fmt.Errorf("no cell can be sampled: %w", why[ways[0]])
+	}
+	return notes, nil
 }
 
 // cell is the samples of one way. Weights of the model are read once.

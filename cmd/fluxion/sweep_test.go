@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,8 +111,8 @@ func TestSweep(t *testing.T) {
 		{with(args, "--metrics", "kid"), exitFolder, "metrics was fd,prdc, now fd,prdc,kid"},
 		{with(args, "--grid", "karras"), exitFolder, "grid was uniform, now karras"},
 		{with(args, "--samplers", "eulr"), exitUsage, `did you mean "euler"`},
-		{with(args, "--samplers", "euler,ddim", "--eta", "1"), exitUsage, "no cell of sampler euler can be sampled: sampler euler takes no eta"},
-		{with(args, "--steps", "5,0"), exitUsage, "no cell of steps 0"},
+		{with(args, "--samplers", "euler,heun", "--eta", "1"), exitUsage, "no cell can be sampled: sampler euler takes no eta"},
+		{with(args, "--steps", "0"), exitUsage, "no cell can be sampled"},
 		{with(args, "--metrics", "fd,bpd"), exitUsage, "fluxion eval MODEL DATA --metrics bpd"},
 		{with(args, "--bpd-solver", "heun"), exitUsage, "bpd-solver"},
 		{with(args, "--steps", ""), exitUsage, "makes 0 cells"},
@@ -199,16 +200,44 @@ func TestTimeLeft(t *testing.T) {
 	}
 }
 
-// TestImpossible: a value that no cell can have is refused; a combination is not.
+// TestImpossible: a value that no cell can have is named once, a combination is not, and a sweep
+// of nothing is refused.
 func TestImpossible(t *testing.T) {
 	ways := []sweeps.Way{{Sampler: "a", Steps: 1}, {Sampler: "a", Steps: 2}, {Sampler: "b", Steps: 1}, {Sampler: "b", Steps: 2}}
 	why := map[sweeps.Way]error{ways[0]: errors.New("wants more steps")}
-	if err := impossible(ways, why); err != nil {
-		t.Error(err)
+	if notes, err := impossible(ways, why); err != nil || len(notes) > 0 {
+		t.Error(notes, err)
 	}
 	why[ways[2]] = errors.New("wants two")
-	if err := impossible(ways, why); err == nil || err.Error() != "no cell of steps 1 can be sampled: wants more steps" {
+	if notes, err := impossible(ways, why); err != nil || !slices.Equal(notes, []string{"no cell of steps 1 can be sampled: wants more steps"}) {
+		t.Error(notes, err)
+	}
+	why[ways[1]], why[ways[3]] = errors.New("wants fewer"), errors.New("wants one")
+	if _, err := impossible(ways, why); err == nil || err.Error() != "no cell can be sampled: wants more steps" {
 		t.Error(err)
+	}
+}
+
+// TestSweepLeavesOut: of a model without classes the cells of guidance stand in the table with the
+// reason, a note stands before the others, and the others are made.
+func TestSweepLeavesOut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seconds")
+	}
+	out := filepath.Join(t.TempDir(), "sweep")
+	args := []string{pipeline(t, map[string]any{"_class_name": "FlowMatchEulerDiscreteScheduler"}), "glyphs", "--network", "glyph", "--count", "4", "--real-count", "4",
+		"--metrics", "fd", "--steps", "1", "--out", out}
+	r, cells := swept(t, with(args, "--guidance", "1,2,3")...)
+	if cells != 1 || len(r.Cells) != 3 || r.Cells[0].Metrics["fd"] == 0 || r.Cells[1].Problem == "" || r.Cells[2].Problem == "" {
+		t.Fatalf("%d cells were made: %+v", cells, r.Cells)
+	}
+	for i, guidance := range []string{"2", "3"} {
+		if want := "no cell of guidance " + guidance + " can be sampled: " + r.Cells[1+i].Problem; i >= len(r.Notes) || r.Notes[i] != want {
+			t.Errorf("notes %q, want %q", r.Notes, want)
+		}
+	}
+	if _, code, err := fluxion(t, with([]string{"sweep"}, with(args, "--guidance", "2,3")...)...); code != exitUsage || !strings.Contains(err.Error(), "no cell can be sampled: ") {
+		t.Errorf("guidance alone: %d, %v", code, err)
 	}
 }
 
