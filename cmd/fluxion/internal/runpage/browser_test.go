@@ -51,7 +51,7 @@ func TestPage(t *testing.T) {
 	ctx, cancel = context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var loss, later, notes, link, ended, picture string
-	var width int
+	var width, alone int
 	var screen []byte
 	path := func(to *string) chromedp.Action {
 		return chromedp.AttributeValue("#loss .curves path", "d", to, nil, chromedp.ByQuery)
@@ -68,6 +68,8 @@ func TestPage(t *testing.T) {
 		chromedp.ActionFunc(func(context.Context) error { status(2400); return nil }),
 		chromedp.Poll(`document.querySelector("#now dd").textContent === "2,400"`, nil),
 		path(&later),
+		chromedp.Evaluate(`for (const all = document.getElementById("evaluations"); all.children.length > 1;) all.lastChild.remove()`, nil),
+		chromedp.Evaluate(`document.querySelector("#evaluations > *").clientWidth - document.getElementById("loss").clientWidth`, &alone),
 		chromedp.Evaluate(`confirm = () => true`, nil),
 		chromedp.Click("#stop", chromedp.ByQuery),
 		chromedp.ActionFunc(func(ctx context.Context) error {
@@ -86,6 +88,9 @@ func TestPage(t *testing.T) {
 	}
 	if loss == "" || loss == later || link != "training" || width == 0 || picture == "" {
 		t.Errorf("curve %.40q, then %.40q; %q; picture %s of width %d", loss, later, link, picture, width)
+	}
+	if alone > 1 || alone < -1 {
+		t.Errorf("the curve of one metric alone is %d pixels wider than that of the loss", alone)
 	}
 	if want := "a &lt;b&gt;note&lt;/b&gt;</li>"; len(notes) < len(want) || notes[len(notes)-len(want):] != want {
 		t.Errorf("the log is %s, want %s at its end", notes, want)
