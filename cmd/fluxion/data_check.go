@@ -41,10 +41,12 @@ nearly the same as one before (data duplicates tells more of them), and which ar
 the rest: flat, or so bright or dark, of so much or little contrast or detail, that they
 are --unalike deviations or more from the median of all, by the median of deviations.
 
+Without --size, files of several sizes are looked at in squares of one.
+
 It ends with code 3 if an image cannot be read: train stops there, too, unless it is told
 to --skip-broken. What is alike or unlike is for you to judge: the sheet shows the most
 unlike ones first.`,
-		Example: "  fluxion data check ~/pictures --size 64 --sheet unlike.png\n  fluxion data check cifar10/train.zip --json",
+		Example: "  fluxion data check ~/pictures --sheet unlike.png\n  fluxion data check cifar10/train.zip --json",
 		Args:    oneSet("check"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json), args[0])

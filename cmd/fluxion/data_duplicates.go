@@ -35,10 +35,12 @@ Two images are nearly the same if their hashes differ in at most --threshold bit
 --correlation or more, whatever their brightness and contrast. All that are so, by
 one or by several steps, are one group. Mirrored images and crops are not found.
 
+Without --size, files of several sizes are compared in squares of one.
+
 Of digits and other line drawings many are that much alike without being copies:
 --correlation 0.99 leaves the copies. Groups whose images are of several classes are
 named, for one of the labels is wrong.`,
-		Example: "  fluxion data duplicates cifar10/train.zip --sheet duplicates.png\n  fluxion data duplicates ~/pictures --size 64 --correlation 0.95 --json",
+		Example: "  fluxion data duplicates cifar10/train.zip --sheet duplicates.png\n  fluxion data duplicates ~/pictures --correlation 0.95 --json",
 		Args:    oneSet("duplicates"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return o.run(c.Context(), console.NewFace(c.OutOrStdout(), o.json), args[0])
