@@ -124,8 +124,13 @@ type Call struct {
 	Args        []byte      // the parameter buffer, see Args
 	Maps        []TensorMap // that the driver makes the first 128 bytes each of Args of
 	Split       Split       // how the blocks of Grid differ
+	Cluster     int         // neighbours along x that run side by side, as the function itself says; 0: each block alone
 	Jobs        Jobs        // what Grid and Args are made of, where several such calls can be one launch
 }
+
+// ClusterSeconds is what it takes the blocks of a cluster to meet before they begin: their barrier and the way to it are some
+// 500 cycles. Assumed.
+const ClusterSeconds = 0.3e-6
 
 // Split is how the blocks of a call differ, where they do not all do the same. The first Whole of them do. Of
 // those behind them Parts neighbours share what one of the first would do, each Work of it, and the last

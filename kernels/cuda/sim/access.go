@@ -210,7 +210,7 @@ func (w *warp) loadGlobal(mask uint32, size int) {
 			}
 		}
 		if !block.constant {
-			k.note(first, a, size, span, false)
+			w.block.note(first, a, size, span, false)
 		}
 		if n == 32 && step != 0 {
 			k.counters.GlobalLoads.side(a, span)
@@ -239,7 +239,7 @@ func (w *warp) storeGlobal(mask uint32, size int) {
 		if !block.written.full(at, span) {
 			block.written.set(at, span)
 		}
-		k.note(first, a, size, span, true)
+		w.block.note(first, a, size, span, true)
 		if n == 32 {
 			k.counters.GlobalStores.side(a, span)
 			return

@@ -143,7 +143,7 @@ func (w *warp) loadPart(mask uint32, count *vec32, size int) {
 			return
 		}
 		copy(w.buffer[lane*size:][:n], block.data[at:])
-		w.block.worker.note(lane, a, n, n, false)
+		w.block.note(lane, a, n, n, false)
 	}
 	w.block.worker.counters.GlobalLoads.scattered(&w.addresses, mask, size)
 }
@@ -159,7 +159,7 @@ func (w *warp) land(due func(c *asyncCopy) bool) {
 			continue
 		}
 		copy(s.data[c.at:][:c.size], c.data[:])
-		tag := s.time<<5 | uint32(w.index)
+		tag := s.time<<5 | uint32(w.id)
 		list := s.state[c.at>>s.shift : (c.at+c.size-1)>>s.shift+1]
 		for k := range list {
 			list[k].writer, list[k].lane = tag, w.synchronised<<5|uint32(c.lane)

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +18,7 @@ type barrierWait struct {
 	id, count int       // −1: no barrier, but what follows
 	phase     phaseWait // of an mbarrier
 	registers int       // of a thread
+	cluster   bool      // the cluster's barrier
 	lanes     uint32
 	value     uint32            // predicate of bar.red, a bit a lane
 	resume    func(yes, of int) // bar.red: receives how many lanes' predicates were true of how many
@@ -81,7 +83,7 @@ func (b *block) release() {
 			yes += bits.OnesCount32(w.barrier.value)
 			of += bits.OnesCount32(w.barrier.lanes)
 		}
-		b.released = true
+		b.cluster.released = true
 		b.shared.passed(b, here, bar.arrived)
 		for _, w := range here {
 			w.state = running
@@ -94,16 +96,17 @@ func (b *block) release() {
 }
 
 // deadlock is the error when every warp waits.
-func (b *block) deadlock() error {
-	var list []string
+func (c *cluster) deadlock() error {
+	var list, reasons []string
 	var first *warp
-	for _, w := range b.warps {
+	for w := range c.all {
 		if w.state == waiting {
 			if first == nil {
 				first = w
 			}
-			if len(list) < 4 {
-				list = append(list, fmt.Sprintf("warp %d %v", w.index, w.barrier))
+			if reason := w.barrier.String(); len(list) < 4 && !slices.Contains(reasons, reason) {
+				reasons = append(reasons, reason)
+				list = append(list, fmt.Sprintf("%s %s", c.name(w.id), reason))
 			}
 		}
 	}
@@ -114,6 +117,8 @@ func (b *block) deadlock() error {
 func (w barrierWait) String() string {
 	m := w.phase.of
 	switch {
+	case w.cluster:
+		return "at the cluster's barrier"
 	case w.registers > 0:
 		return fmt.Sprintf("for %d registers", w.registers)
 	case m != nil:
@@ -132,9 +137,9 @@ func (m *mbarrier) lacking() int {
 }
 
 // onlyThese tells whether the given warps are all that have not finished.
-func (b *block) onlyThese(list []*warp) bool {
+func (c *cluster) onlyThese(list []*warp) bool {
 	n := 0
-	for _, w := range b.warps {
+	for w := range c.all {
 		if w.state != finished {
 			n++
 		}

@@ -1,30 +1,19 @@
 package sim
 
-import (
-	"cmp"
-	"context"
-	"math/bits"
-	"math/rand/v2"
-)
+import "context"
 
 // worker executes blocks one after the other. Its warps and their registers are used again.
 type worker struct {
 	launch   *launch
-	block    block
+	cluster  cluster
 	counters Counters
 	last     *allocation // that was accessed last
 
-	banks      banks
-	notes      notes // of the current block
-	spare      []*pageNotes
-	words      []vec32 // where the registers of all warps lie
-	doubles    []vec64
-	masks      []uint32
-	fenced     bool   // the block executed a fence
-	watched    uint64 // an address whose access is looked for, 0: none
-	watchReads bool
-	seen       bool
-	seenBy     int // lane
+	banks   banks
+	spare   []*pageNotes
+	words   []vec32 // where the registers of all warps lie
+	doubles []vec64
+	masks   []uint32
 
 	right [32][16][8]float32 // operand of a product of four warps, in panels of 8 columns
 }
@@ -34,33 +23,40 @@ type block struct {
 	worker   *worker
 	launch   *launch
 	entry    *code
+	cluster  *cluster
+	rank     int // in the cluster
 	index    [3]int
 	size     [3]int
 	warps    []*warp
 	shared   sharedMemory
 	barriers [16]barrier
-	random   *rand.Rand
-	released bool // a barrier let warps go on
-	steps    int64
+	reached  map[int]reach // by id of a warp of another block: when it last reached this one
+
+	notes      notes
+	fenced     bool   // the block executed a fence
+	watched    uint64 // an address whose access is looked for, 0: none
+	watchReads bool
+	seen       bool
+	seenBy     int // lane
 
 	groups        []warpgroup
 	freeRegisters int // that setmaxnreg has taken from warps
 }
 
-// work takes blocks until none are left or one failed.
-func (k *worker) work(ctx context.Context, blocks int64) {
+// work takes clusters until none are left or one failed.
+func (k *worker) work(ctx context.Context, clusters int64) {
 	l := k.launch
 	for {
 		i := l.next.Add(1) - 1
 		l.mu.Lock()
 		stop := i >= l.faulty
 		l.mu.Unlock()
-		if stop || i >= blocks {
+		if stop || i >= clusters {
 			return
 		}
-		if err := k.block.run(ctx, l.pick(i)); err != nil {
+		if err := k.cluster.run(ctx, l.pick(i)); err != nil {
 			l.mu.Lock()
-			if i < l.faulty { // of several faults the first block's is reported, whatever the workers
+			if i < l.faulty { // of several faults the first cluster's is reported, whatever the workers
 				l.fault, l.faulty = err, i
 			}
 			l.mu.Unlock()
@@ -68,16 +64,12 @@ func (k *worker) work(ctx context.Context, blocks int64) {
 	}
 }
 
-// begin makes everything ready for block number n.
-func (b *block) begin(n int64) {
-	grid := b.launch.call.Grid
-	x, y := int64(grid[0]), int64(grid[1])
-	b.index = [3]int{int(n % x), int(n / x % y), int(n / x / y)}
-	b.random = rand.New(rand.NewPCG(b.launch.options.Seed, uint64(n)))
+// begin makes everything ready for the block at its index.
+func (b *block) begin() {
 	b.barriers = [16]barrier{}
-	b.steps = 0
 	b.shared.reset()
-	b.worker.fenced = false
+	clear(b.reached)
+	b.fenced = false
 	threads := b.size[0] * b.size[1] * b.size[2]
 	b.groups = resize(b.groups, len(b.warps)/4)
 	for i := range b.groups {
@@ -90,54 +82,6 @@ func (b *block) begin(n int64) {
 	}
 }
 
-// run executes block number n to its end.
-func (b *block) run(ctx context.Context, n int64) error {
-	b.begin(n)
-	ready := append(make([]*warp, 0, len(b.warps)), b.warps...)
-	for len(ready) > 0 {
-		i := b.random.IntN(len(ready))
-		w := ready[i]
-		quantum := 64 + b.random.IntN(448)
-		w.run(quantum)
-		if w.fault != nil {
-			return w.fault
-		}
-		if b.steps += int64(quantum); w.state == running && b.steps > b.launch.options.Budget {
-			w.fail(bits.TrailingZeros32(w.live), "no end after %d instructions of the block", b.launch.options.Budget)
-			return w.fault
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if w.state != running {
-			b.release()
-		} else if !b.released {
-			continue
-		}
-		b.released = false
-		ready = ready[:0]
-		unfinished := 0
-		for _, w := range b.warps {
-			if w.state == running {
-				ready = append(ready, w)
-			}
-			if w.state != finished {
-				unfinished++
-			}
-		}
-		if len(ready) == 0 && unfinished > 0 {
-			return b.deadlock()
-		}
-	}
-	if err := cmp.Or(b.strayGroups(), b.strayCopies()); err != nil {
-		return err
-	}
-	if c, found := b.worker.settle(false); found {
-		return b.explain(n, c)
-	}
-	return nil
-}
-
 // start makes a warp ready for a new block.
 func (w *warp) start(live uint32) {
 	b := w.block
@@ -147,7 +91,7 @@ func (w *warp) start(live uint32) {
 	entry.begin(w, live)
 	clear(w.localSet)
 	w.copies, w.groups = w.copies[:0], [32]int{}
-	w.barrier, w.steps = barrierWait{}, 0
+	w.barrier, w.steps, w.joins, w.told, w.heard = barrierWait{}, 0, 0, 0, w.heard[:0]
 	if entry.code.grouped {
 		w.openGroup, w.overGroup, w.registerFences, w.reading = 1, 0, 0, w.reading[:0]
 		w.flying, w.touched = resize(w.flying, len(entry.words)), resize(w.touched, len(entry.words))
@@ -180,6 +124,11 @@ func (f *frame) begin(w *warp, mask uint32) {
 func (w *warp) special(name string, lane int) uint32 {
 	b, thread := w.block, w.thread(lane)
 	pick := func(v [3]int) uint32 { return uint32(v[name[len(name)-1]-'x']) }
+	shape := b.entry.cluster
+	apart := func(v [3]int, by func(a, b int) int) [3]int {
+		return [3]int{by(v[0], shape[0]), by(v[1], shape[1]), by(v[2], shape[2])}
+	}
+	whole, rest := func(a, b int) int { return a / b }, func(a, b int) int { return a % b }
 	switch name {
 	case "%tid.x", "%tid.y", "%tid.z":
 		return pick(thread)
@@ -189,6 +138,18 @@ func (w *warp) special(name string, lane int) uint32 {
 		return pick(b.index)
 	case "%nctaid.x", "%nctaid.y", "%nctaid.z":
 		return pick(b.launch.call.Grid)
+	case "%cluster_ctaid.x", "%cluster_ctaid.y", "%cluster_ctaid.z":
+		return pick(apart(b.index, rest))
+	case "%cluster_nctaid.x", "%cluster_nctaid.y", "%cluster_nctaid.z":
+		return pick(shape)
+	case "%clusterid.x", "%clusterid.y", "%clusterid.z":
+		return pick(apart(b.index, whole))
+	case "%nclusterid.x", "%nclusterid.y", "%nclusterid.z":
+		return pick(apart(b.launch.call.Grid, whole))
+	case "%cluster_ctarank":
+		return uint32(b.rank)
+	case "%cluster_nctarank":
+		return uint32(len(b.cluster.blocks))
 	case "%laneid":
 		return uint32(lane)
 	case "%warpid":

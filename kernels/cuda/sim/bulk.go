@@ -7,14 +7,13 @@ import (
 )
 
 // Bulk copies of one thread to shared memory (PTX ISA, "cp.async.bulk" and "cp.async.bulk.tensor"), in
-// tiled mode, of a block that is its whole cluster.
+// tiled mode, to its own block or, multicast, to several of its cluster.
 
 // bulkCopy is a copy under way.
 type bulkCopy struct {
 	warp     *warp
 	lane, in int // lane, instruction
 	at, size int
-	column   int
 	mode     int // swizzle
 	data     []byte
 }
@@ -31,8 +30,12 @@ func (d *decoder) bulk() {
 		}
 		parts = slices.DeleteFunc(slices.Clone(parts), func(p string) bool { return p == "tile" })
 	}
-	hint := len(parts) == 4 && parts[3] == "L2::cache_hint"
+	hint := len(parts) > 3 && parts[len(parts)-1] == "L2::cache_hint"
 	if hint {
+		parts = parts[:len(parts)-1]
+	}
+	many := len(parts) == 4 && parts[3] == "multicast::cluster" && parts[0] == "shared::cluster"
+	if many {
 		parts = parts[:3]
 	}
 	if len(parts) != 3 || parts[0] != "shared::cluster" && parts[0] != "shared::cta" || parts[1] != "global" || parts[2] != "mbarrier::complete_tx::bytes" {
@@ -45,6 +48,11 @@ func (d *decoder) bulk() {
 	if rank == 0 {
 		operands, last = 4, 3
 	}
+	blocks := -1
+	if many {
+		blocks = d.source16(d.operand(operands))
+		operands++
+	}
 	if hint {
 		d.source64(d.operand(operands), false)
 		operands++
@@ -54,7 +62,7 @@ func (d *decoder) bulk() {
 	if rank == 0 {
 		from, size := d.addresses(source, spaceGlobal), d.source32(d.operand(2), false)
 		d.in.run = func(w *warp, mask uint32) {
-			w.eachBulk(mask, to, from, barrier, func(lane int, to, from uint64, m *mbarrier) {
+			w.eachBulk(mask, blocks, to, from, barrier, func(lane int, to, from uint64, m []*mbarrier) {
 				w.copyBytes(lane, int(to), from, int(w.words[size][lane]), m)
 			})
 		}
@@ -69,7 +77,7 @@ func (d *decoder) bulk() {
 		coordinates = append(coordinates, d.source32(o, false))
 	}
 	d.in.run = func(w *warp, mask uint32) {
-		w.eachBulk(mask, to, from, barrier, func(lane int, to, from uint64, m *mbarrier) {
+		w.eachBulk(mask, blocks, to, from, barrier, func(lane int, to, from uint64, m []*mbarrier) {
 			t, why := w.tensorMap(from)
 			if why != "" {
 				w.fail(lane, "%s", why)
@@ -84,7 +92,9 @@ func (d *decoder) bulk() {
 	}
 }
 
-func (w *warp) eachBulk(mask uint32, to, from, barrier func(w *warp, mask uint32), f func(lane int, to, from uint64, m *mbarrier)) {
+// eachBulk calls f for each lane with the mbarriers of the blocks that are copied to: those of the register's
+// mask, or the lane's own.
+func (w *warp) eachBulk(mask uint32, blocks int, to, from, barrier func(w *warp, mask uint32), f func(lane int, to, from uint64, m []*mbarrier)) {
 	to(w, mask)
 	target := w.addresses
 	from(w, mask)
@@ -92,15 +102,39 @@ func (w *warp) eachBulk(mask uint32, to, from, barrier func(w *warp, mask uint32
 	barrier(w, mask)
 	for l := mask; l != 0 && w.fault == nil; l &= l - 1 {
 		lane := bits.TrailingZeros32(l)
-		m := w.barrierAt(lane)
-		switch {
-		case m == nil:
-		case !m.published:
-			w.fail(lane, "missing proxy fence: a bulk copy with the mbarrier at shared address %#x, made without fence.mbarrier_init or fence.proxy.async after it", m.at)
-		default:
-			f(lane, target[lane], source[lane], m)
+		at, ok := w.sharedSpan(lane, 8, 1, "mbarrier")
+		if !ok {
+			return
+		}
+		var list []*mbarrier
+		for _, b := range w.named(lane, blocks) {
+			m := w.barrierOf(b, lane, at)
+			if m != nil && !m.published {
+				w.fail(lane, "missing proxy fence: a bulk copy with the mbarrier at shared address %#x, made without fence.mbarrier_init or fence.proxy.async after it", m.at)
+			}
+			list = append(list, m)
+		}
+		if w.fault == nil {
+			f(lane, target[lane], source[lane], list)
 		}
 	}
+}
+
+// named is the blocks of a mask, or the own one.
+func (w *warp) named(lane, mask int) []*block {
+	if mask < 0 {
+		return []*block{w.block}
+	}
+	c, which := w.block.cluster, w.words[mask][lane]&0xffff
+	if which == 0 || which>>len(c.blocks) != 0 {
+		w.fail(lane, "wrong mask: a bulk copy to blocks %#x of a cluster of %d", which, len(c.blocks))
+		return nil
+	}
+	var list []*block
+	for ; which != 0; which &= which - 1 {
+		list = append(list, c.blocks[bits.TrailingZeros32(which)])
+	}
+	return list
 }
 
 // tensorMap reads what EncodeTensorMap has made.
@@ -123,12 +157,12 @@ func (w *warp) tensorMap(a uint64) (t tensorMap, why string) {
 }
 
 // copyBytes copies what lies side by side.
-func (w *warp) copyBytes(lane, to int, from uint64, size int, m *mbarrier) {
+func (w *warp) copyBytes(lane, to int, from uint64, size int, m []*mbarrier) {
 	if to%16 != 0 || from%16 != 0 || size%16 != 0 || size <= 0 {
 		w.fail(lane, "misaligned: a bulk copy of %d bytes from %#x to shared address %#x; 16 must divide them", size, from, to)
 		return
 	}
-	c := bulkCopy{warp: w, lane: lane, in: w.at, at: to, size: size, column: m.column, data: make([]byte, size)}
+	c := bulkCopy{warp: w, lane: lane, in: w.at, at: to, size: size, data: make([]byte, size)}
 	w.block.worker.counters.GlobalLoads.Requests++
 	if w.fetch(lane, from, c.data) {
 		w.issue(c, m)
@@ -136,7 +170,7 @@ func (w *warp) copyBytes(lane, to int, from uint64, size int, m *mbarrier) {
 }
 
 // copyBox copies a box of a tensor; elements outside of the tensor are zero.
-func (w *warp) copyBox(lane, to int, t tensorMap, at []int, m *mbarrier) {
+func (w *warp) copyBox(lane, to int, t tensorMap, at []int, m []*mbarrier) {
 	if len(at) != t.rank || to%128 != 0 {
 		w.fail(lane, "misaligned: a box of %d dimensions of a tensor of %d to shared address %#x, which 128 must divide", len(at), t.rank, to)
 		return
@@ -146,7 +180,7 @@ func (w *warp) copyBox(lane, to int, t tensorMap, at []int, m *mbarrier) {
 	for _, n := range t.boxes[1:t.rank] {
 		rows *= n
 	}
-	c := bulkCopy{warp: w, lane: lane, in: w.at, at: to, size: rows * row, column: m.column, mode: t.swizzle, data: make([]byte, rows*row)}
+	c := bulkCopy{warp: w, lane: lane, in: w.at, at: to, size: rows * row, mode: t.swizzle, data: make([]byte, rows*row)}
 	w.block.worker.counters.GlobalLoads.Requests++
 	left, right := max(0, -at[0]), min(t.boxes[0], t.sizes[0]-at[0]) // of a row, that are inside
 	line := make([]byte, row)
@@ -189,15 +223,22 @@ func (w *warp) fetch(lane int, a uint64, to []byte) bool {
 	}
 	copy(to, block.data[at:])
 	k := w.block.worker
-	k.note(lane, a, len(to), len(to), false)
+	w.block.note(lane, a, len(to), len(to), false)
 	k.counters.GlobalLoads.side(a, len(to))
 	k.counters.GlobalLoads.Requests-- // one for the box
 	return true
 }
 
-// issue checks where a copy goes and lets it be under way.
-func (w *warp) issue(c bulkCopy, m *mbarrier) {
-	s := &w.block.shared
+// issue lets a copy be under way, to each block of the mbarriers.
+func (w *warp) issue(c bulkCopy, list []*mbarrier) {
+	for _, m := range list {
+		w.issueTo(m.home, c, m)
+	}
+}
+
+// issueTo checks where a copy goes.
+func (w *warp) issueTo(b *block, c bulkCopy, m *mbarrier) {
+	s := &b.shared
 	if c.at+c.size > len(s.data) {
 		w.outsideShared(c.lane, "bulk copy", c.at)
 		return
@@ -205,16 +246,16 @@ func (w *warp) issue(c bulkCopy, m *mbarrier) {
 	tag := inFlight | byBulk | s.time<<5
 	for i := c.at >> s.shift; i<<s.shift < c.at+c.size; i++ {
 		g := &s.state[i]
-		if !w.asyncMayAccess(c.lane, g, i<<s.shift, -1, "bulk copy") || !w.mayOverwrite(c.lane, g, i<<s.shift, "bulk copy") {
+		if !w.asyncMayAccess(b, c.lane, g, i<<s.shift, -1, "bulk copy") || !w.mayOverwrite(b, c.lane, g, i<<s.shift, "bulk copy") {
 			return
 		}
-		g.writer, g.lane, g.readers, g.product = tag, uint32(c.mode)<<16|uint32(c.column), 0, false
+		g.writer, g.lane, g.readers, g.product = tag, uint32(c.mode)<<16|uint32(m.column), 0, false
 	}
 	k := &w.block.worker.counters
 	k.SharedRequests++
 	k.SharedWavefronts += int64(c.size+127) / 128
 	m.copies = append(m.copies, c)
-	w.block.wake(w, c.lane, m)
+	b.wake(w, c.lane, m)
 }
 
 func (s *sharedMemory) landBulk(c *bulkCopy) {

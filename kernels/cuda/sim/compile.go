@@ -23,7 +23,7 @@ type decoder struct {
 func compile(p *program, fn *function) (err error) {
 	c := p.functions[fn.name]
 	c.constants32, c.constants64 = map[uint32]int{}, map[uint64]int{}
-	c.params, c.results, c.maxBlock, c.minBlocks, c.granule = fn.params, fn.results, fn.maxBlock, fn.minBlocks, 16
+	c.params, c.results, c.maxBlock, c.minBlocks, c.cluster, c.granule = fn.params, fn.results, fn.maxBlock, fn.minBlocks, fn.cluster, 16
 	d := &decoder{program: p, fn: fn, code: c, sinks: map[file]int{}, special: map[string]int{}}
 	defer func() {
 		if e, ok := recover().(parseError); ok {
@@ -316,11 +316,12 @@ func (d *decoder) specialSlot(name string) int {
 	slot, ok := d.special[name]
 	if !ok {
 		switch name {
-		case "%laneid", "%warpid", "%nwarpid", "%smid", "%nsmid", "%gridid", "%dynamic_smem_size", "%total_smem_size",
+		case "%cluster_ctarank", "%cluster_nctarank", "%laneid", "%warpid", "%nwarpid", "%smid", "%nsmid", "%gridid", "%dynamic_smem_size", "%total_smem_size",
 			"%lanemask_eq", "%lanemask_lt", "%lanemask_le", "%lanemask_gt", "%lanemask_ge":
 		default:
 			family, axis, _ := strings.Cut(name, ".")
-			known := family == "%tid" || family == "%ntid" || family == "%ctaid" || family == "%nctaid"
+			known := family == "%tid" || family == "%ntid" || family == "%ctaid" || family == "%nctaid" ||
+				family == "%cluster_ctaid" || family == "%cluster_nctaid" || family == "%clusterid" || family == "%nclusterid"
 			if !known || axis != "x" && axis != "y" && axis != "z" {
 				d.fail("special register %s is not known", name)
 			}

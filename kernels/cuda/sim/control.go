@@ -188,6 +188,10 @@ func (d *decoder) bar() {
 		return
 	}
 	d.control()
+	if len(parts) > 2 && parts[0] == "barrier" && parts[1] == "cluster" {
+		d.clusterBarrier()
+		return
+	}
 	var rest []string
 	for _, p := range parts[1:] {
 		if p != "cta" && p != "aligned" {

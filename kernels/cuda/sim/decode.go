@@ -25,7 +25,7 @@ func init() {
 		"shfl": (*decoder).shfl, "vote": (*decoder).vote, "match": (*decoder).match, "redux": (*decoder).redux,
 		"activemask": (*decoder).activemask,
 		"mma":        (*decoder).mma, "ldmatrix": (*decoder).ldmatrix, "cp": (*decoder).cp,
-		"mbarrier": (*decoder).mbarrier, "wgmma": (*decoder).wgmma, "setmaxnreg": (*decoder).setmaxnreg,
+		"mbarrier": (*decoder).mbarrier, "wgmma": (*decoder).wgmma, "setmaxnreg": (*decoder).setmaxnreg, "mapa": (*decoder).mapa,
 	}
 }
 
@@ -280,10 +280,10 @@ func (d *decoder) fence() {
 	d.nothing()
 	if d.st.has("gl") || d.st.has("sys") || d.st.has("gpu") {
 		d.in.run = func(w *warp, mask uint32) {
-			if c, found := w.block.worker.settle(true); found {
+			if c, found := w.block.settle(true); found {
 				w.fail(bits.TrailingZeros32(mask), "race: before this fence the block accessed global address %#x, which another block of the launch accesses too", c.address)
 			}
-			w.block.worker.fenced = true
+			w.block.fenced = true
 		}
 	}
 }

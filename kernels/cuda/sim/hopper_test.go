@@ -18,11 +18,18 @@ import (
 // mbarriers, and %p7 says that a thread is the first.
 func hopper(t testing.TB, code string, m func(in cuda.Address) cuda.TensorMap, in []byte, out int) ([]byte, sim.Counters, error) {
 	t.Helper()
+	return hopperGrid(t, "", [3]int{1, 1, 1}, code, m, in, out)
+}
+
+// hopperGrid runs it in more blocks, of a kernel with another directive.
+func hopperGrid(t testing.TB, directive string, grid [3]int, code string, m func(in cuda.Address) cuda.TensorMap, in []byte, out int) ([]byte, sim.Counters, error) {
+	t.Helper()
 	ptx := `.version 8.1
 .target sm_90a
 .address_size 64
 .visible .entry k(.param .align 64 .b8 map[128], .param .u64 in, .param .u64 out)
 .maxntid 128, 1, 1
+` + directive + `
 {
 	.shared .align 1024 .b8 memory[65536];
 	.shared .align 8 .b8 bars[64];
@@ -44,7 +51,7 @@ func hopper(t testing.TB, code string, m func(in cuda.Address) cuda.TensorMap, i
 		t.Fatal(err)
 	}
 	to := d.alloc(max(out, 16))
-	call := cuda.Call{Module: cuda.NewModule("test", ptx), Function: "k", Grid: [3]int{1, 1, 1}, Block: [3]int{128, 1, 1}, Args: cuda.Args(make([]byte, 128), from, to)}
+	call := cuda.Call{Module: cuda.NewModule("test", ptx), Function: "k", Grid: grid, Block: [3]int{128, 1, 1}, Args: cuda.Args(make([]byte, 128), from, to)}
 	if m != nil {
 		call.Maps = []cuda.TensorMap{m(from)}
 	}

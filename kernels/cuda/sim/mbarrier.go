@@ -1,6 +1,9 @@
 package sim
 
-import "math/bits"
+import (
+	"fmt"
+	"math/bits"
+)
 
 // mbarrier is an object in shared memory by which warps wait for each other and for bulk
 // copies (PTX ISA, "mbarrier"). A phase of it is over when so many threads have arrived and as many bytes
@@ -8,6 +11,7 @@ import "math/bits"
 //
 // A bulk copy lands as late as can be: when a warp that waits finds the phase complete but for it.
 type mbarrier struct {
+	home      *block
 	at        int
 	column    int // of known: when its copies landed
 	maker     int // warp
@@ -38,16 +42,18 @@ func (d *decoder) mbarrier() {
 	if len(parts) < 4 || parts[len(parts)-1] != "b64" {
 		d.fail("instruction %s is not known", d.st.opcode)
 	}
-	op, shared, expects, byParity := parts[1], false, false, false
+	op, shared, remote, expects, byParity := parts[1], false, false, false, false
 	for _, p := range parts[2 : len(parts)-1] {
 		switch {
 		case p == "shared" || p == "shared::cta":
 			shared = true
+		case p == "shared::cluster" && op == "arrive":
+			shared, remote = true, true
 		case p == "expect_tx" && op == "arrive":
 			expects = true
 		case p == "parity" && (op == "test_wait" || op == "try_wait"):
 			byParity = true
-		case p == "release" && op == "arrive", p == "acquire" && (op == "test_wait" || op == "try_wait"), p == "cta":
+		case p == "release" && op == "arrive", p == "acquire" && (op == "test_wait" || op == "try_wait"), p == "cta", p == "cluster":
 		default:
 			d.fail("instruction %s is not known", d.st.opcode)
 		}
@@ -73,7 +79,7 @@ func (d *decoder) mbarrier() {
 			return m != nil && w.expect(lane, m, int(w.words[n][lane]))
 		})
 	case "arrive":
-		d.arriveBarrier(expects)
+		d.arriveBarrier(expects, remote)
 	case "test_wait", "try_wait":
 		d.waitBarrier(op == "try_wait", byParity)
 	default:
@@ -98,7 +104,7 @@ func (w *warp) countBarrier() {
 	w.block.worker.counters.SharedWavefronts++
 }
 
-func (d *decoder) arriveBarrier(expects bool) {
+func (d *decoder) arriveBarrier(expects, remote bool) {
 	if n := len(d.st.operands); n != 2 && n != 3 || expects && n != 3 {
 		d.fail("%d operands", n)
 	}
@@ -109,6 +115,9 @@ func (d *decoder) arriveBarrier(expects bool) {
 	}
 	state := -1
 	if d.operand(0).kind != isSink {
+		if remote {
+			d.fail("a state of an mbarrier that may be another block's")
+		}
 		state = d.destination(d.operand(0), doubles)
 	}
 	d.in.run = func(w *warp, mask uint32) {
@@ -117,7 +126,11 @@ func (d *decoder) arriveBarrier(expects bool) {
 		a := w.block.shared.arrive(w)
 		for m := mask; m != 0; m &= m - 1 {
 			lane := bits.TrailingZeros32(m)
-			b, n := w.barrierAt(lane), int(w.words[number][lane])
+			find := w.barrierAt
+			if remote {
+				find = w.clusterBarrierAt
+			}
+			b, n := find(lane), int(w.words[number][lane])
 			if b == nil || expects && !w.expect(lane, b, n) {
 				return
 			}
@@ -129,6 +142,9 @@ func (d *decoder) arriveBarrier(expects bool) {
 			}
 			if !w.arriveAt(lane, b, a, n) {
 				return
+			}
+			if b.home != w.block {
+				b.home.reached[w.id] = reach{a.time, w.at, lane}
 			}
 		}
 	}
@@ -149,7 +165,7 @@ func (w *warp) makeBarrier(lane, arrivals int) bool {
 		return false
 	}
 	s.mark(at, 8, holdsBarrier)
-	m := &mbarrier{at: at, column: s.newColumn(len(b.warps)), maker: w.index, made: s.time, arrivals: arrivals, pending: arrivals}
+	m := &mbarrier{home: b, at: at, column: s.newColumn(), maker: w.id, made: s.time, arrivals: arrivals, pending: arrivals}
 	s.time++
 	if s.barriers == nil {
 		s.barriers = map[int]*mbarrier{}
@@ -180,13 +196,20 @@ func (w *warp) barrierAt(lane int) *mbarrier {
 	if !ok {
 		return nil
 	}
-	s := &w.block.shared
-	m := s.barriers[at]
+	return w.barrierOf(w.block, lane, at)
+}
+
+// barrierOf is the mbarrier there in the memory of a block of the cluster.
+func (w *warp) barrierOf(b *block, lane, at int) *mbarrier {
+	m, where := b.shared.barriers[at], ""
+	if b != w.block {
+		where = fmt.Sprintf(" of block %d of the cluster", b.rank)
+	}
 	switch {
 	case m == nil:
-		w.fail(lane, "uninitialised: there is no mbarrier at shared address %#x", at)
-	case !s.ordered(w.index, m.maker, m.made):
-		w.fail(lane, "race: warp %d made the mbarrier at shared address %#x without a barrier between", m.maker, at)
+		w.fail(lane, "uninitialised: there is no mbarrier at shared address %#x%s", at, where)
+	case !b.shared.ordered(w.id, m.maker, m.made) && (m.maker >= len(w.heard) || w.heard[m.maker] < m.made):
+		w.fail(lane, "race: %s made the mbarrier at shared address %#x%s without a barrier between", b.cluster.name(m.maker), at, where)
 		return nil
 	}
 	return m
@@ -195,7 +218,7 @@ func (w *warp) barrierAt(lane int) *mbarrier {
 // expect is the expect-tx operation.
 func (w *warp) expect(lane int, m *mbarrier, bytes int) bool {
 	if m.pending == 0 {
-		w.block.complete(w, lane, m)
+		m.home.complete(w, lane, m)
 	}
 	if m.bytes += bytes; bytes < 0 || m.bytes > mostBytes {
 		w.fail(lane, "the mbarrier at shared address %#x is to expect %d bytes", m.at, m.bytes)
@@ -204,7 +227,7 @@ func (w *warp) expect(lane int, m *mbarrier, bytes int) bool {
 }
 
 func (w *warp) arriveAt(lane int, m *mbarrier, a arrival, n int) bool {
-	b := w.block
+	b := m.home
 	if m.pending == 0 {
 		b.complete(w, lane, m)
 	}
@@ -215,10 +238,16 @@ func (w *warp) arriveAt(lane int, m *mbarrier, a arrival, n int) bool {
 		return false
 	}
 	m.pending -= n
-	m.gathered = learn(m.gathered, a.known)
-	m.gathered[w.index] = max(m.gathered[w.index], a.time)
+	m.gathered = a.joins(m.gathered)
 	b.wake(w, lane, m)
 	return w.fault == nil
+}
+
+// joins adds what was ordered before an arrival to what others had done.
+func (a *arrival) joins(gathered []uint32) []uint32 {
+	gathered = learn(gathered, a.known)
+	gathered[a.warp] = max(gathered[a.warp], a.time)
+	return gathered
 }
 
 // learn adds what others know to what is known.
@@ -275,16 +304,16 @@ func (b *block) wake(w *warp, lane int, m *mbarrier) {
 			other.predicates[p.out] |= p.mask
 			other.observe(m)
 			other.state, other.barrier = running, barrierWait{}
-			b.released = true
+			b.cluster.released = true
 		}
 	}
 }
 
 // observe makes what the phase before this one ordered known to a warp.
 func (w *warp) observe(m *mbarrier) {
-	s := &w.block.shared
-	s.know(len(w.block.warps))
-	s.known[w.index] = learn(s.known[w.index], m.released)
+	c := w.block.shared.clock
+	c.know()
+	c.known[w.id] = learn(c.known[w.id], m.released)
 }
 
 // waitBarrier decodes test_wait and try_wait. The latter suspends the warp while the phase lasts; on a GPU it
@@ -321,7 +350,7 @@ func (d *decoder) waitBarrier(suspends, byParity bool) {
 			}
 			p := which(w, m, lane)
 			if p == m.phase {
-				w.block.complete(w, lane, m)
+				m.home.complete(w, lane, m)
 			}
 			if p != m.phase {
 				yes |= 1 << lane

@@ -7,7 +7,7 @@ import (
 
 // function reads an .entry or .func: header and body.
 func (p *parser) function() {
-	fn := &function{line: p.line(), entry: p.next() == ".entry"}
+	fn := &function{line: p.line(), entry: p.next() == ".entry", cluster: [3]int{1, 1, 1}}
 	p.scope = newScope(p.scope)
 	outer := p.scope.outer
 	defer func() { p.scope, p.fn = outer, nil }()
@@ -28,11 +28,19 @@ func (p *parser) function() {
 			for p.accept(",") {
 				fn.maxBlock *= int(p.integer())
 			}
+		case ".reqnctapercluster":
+			fn.cluster[0] = int(p.integer())
+			for i := 1; p.accept(","); i++ {
+				fn.cluster[min(i, 2)] = int(p.integer())
+			}
+			if min(fn.cluster[0], fn.cluster[1], fn.cluster[2]) < 1 {
+				p.fail("clusters of %v blocks", fn.cluster)
+			}
 		case ".minnctapersm":
 			fn.minBlocks = int(p.integer())
 		case ".maxnctapersm", ".maxnreg":
 			p.integer()
-		case ".noreturn":
+		case ".noreturn", ".explicitcluster":
 		case ".pragma":
 			p.next()
 			p.expect(";")

@@ -39,8 +39,11 @@ func (m *Machine) giveBack(workers []*worker, r *raceCheck) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, k := range workers {
-		k.notes.empty(k)
-		k.launch, k.block.launch, k.last = nil, nil, nil
+		for _, b := range k.cluster.blocks {
+			b.notes.empty(k)
+			b.launch = nil
+		}
+		k.launch, k.last = nil, nil
 	}
 	if r != nil {
 		r.ended.empty(workers[0])
@@ -77,29 +80,39 @@ func resize[T any](s []T, n int) []T {
 	return s[:n]
 }
 
-// bind makes a worker ready for the blocks of a launch.
+// bind makes a worker ready for the clusters of a launch.
 func (k *worker) bind(l *launch) {
 	k.launch, k.counters, k.last = l, Counters{}, nil
-	if !l.alone {
-		k.notes.grow(len(l.pages))
-	}
-	b, c := &k.block, l.entry
-	b.worker, b.launch, b.entry, b.size = k, l, c, l.call.Block
-	b.shared.bind(l)
-	count := (b.size[0]*b.size[1]*b.size[2] + 31) / 32
-	k.words = resize(k.words, count*len(c.words))
-	k.doubles = resize(k.doubles, count*len(c.doubles))
-	k.masks = resize(k.masks, count*(2*c.predicates+len(c.words)+len(c.doubles)))
+	n, e := l.entry.clusterBlocks(), l.entry
+	count := (l.call.Block[0]*l.call.Block[1]*l.call.Block[2] + 31) / 32
+	all := n * count
+	k.words = resize(k.words, all*len(e.words))
+	k.doubles = resize(k.doubles, all*len(e.doubles))
+	k.masks = resize(k.masks, all*(2*e.predicates+len(e.words)+len(e.doubles)))
 	words, doubles, masks := k.words, k.doubles, k.masks
-	for len(b.warps) < count {
-		b.warps = append(b.warps, &warp{frames: []*frame{new(frame)}})
+	c := &k.cluster
+	c.worker = k
+	for len(c.blocks) < n {
+		c.blocks = append(c.blocks, &block{reached: map[int]reach{}})
 	}
-	b.warps = b.warps[:count]
-	for i, w := range b.warps {
-		w.block, w.index, w.spare, w.localSize = b, i, nil, c.deepest
-		w.local = resize(w.local, 32*w.localSize)
-		w.localSet = resize(w.localSet, 32*w.localSize)
-		words, doubles, masks = w.entry().lay(c, words, doubles, masks)
+	c.blocks = c.blocks[:n]
+	for rank, b := range c.blocks {
+		b.worker, b.launch, b.entry, b.size, b.cluster, b.rank = k, l, e, l.call.Block, c, rank
+		if !l.alone {
+			b.notes.grow(len(l.pages))
+		}
+		b.shared.clock = &c.clock
+		b.shared.bind(l)
+		for len(b.warps) < count {
+			b.warps = append(b.warps, &warp{frames: []*frame{new(frame)}})
+		}
+		b.warps = b.warps[:count]
+		for i, w := range b.warps {
+			w.block, w.index, w.id, w.spare, w.localSize = b, i, rank*count+i, nil, e.deepest
+			w.local = resize(w.local, 32*w.localSize)
+			w.localSet = resize(w.localSet, 32*w.localSize)
+			words, doubles, masks = w.entry().lay(e, words, doubles, masks)
+		}
 	}
 }
 

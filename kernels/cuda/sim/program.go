@@ -51,8 +51,9 @@ type code struct {
 	sharedBytes  int
 	granule      int // narrowest access to shared memory, bytes
 	maxBlock     int
-	minBlocks    int  // of a multiprocessor
-	grouped      bool // has products of four warps
+	minBlocks    int    // of a multiprocessor
+	cluster      [3]int // blocks that run side by side
+	grouped      bool   // has products of four warps
 }
 
 // special is a register that the hardware sets, like %tid.x.

@@ -12,27 +12,30 @@ func (d *decoder) proxyFence(all bool) {
 	d.in.run = func(w *warp, mask uint32) {
 		s := &w.block.shared
 		for _, m := range s.barriers {
-			m.published = m.published || m.maker == w.index
+			m.published = m.published || m.maker == w.id
+		}
+		if !all {
+			w.told = s.time
+			s.time++
 		}
 		if all {
-			s.fenced(len(w.block.warps))[w.index] = s.time
+			s.fenced()[w.id] = s.time
 			s.time++
 		}
 	}
 }
 
 // fenced is the time up to which each warp's stores are known to the asynchronous proxy.
-func (s *sharedMemory) fenced(warps int) []uint32 {
-	if len(s.proxied) < warps {
-		s.proxied = make([]uint32, warps)
+func (s *clock) fenced() []uint32 {
+	if len(s.proxied) < s.warps {
+		s.proxied = make([]uint32, s.warps)
 	}
 	return s.proxied
 }
 
-// asyncMayAccess checks bytes that the asynchronous proxy reads or overwrites for a warp against who wrote them. mode is
+// asyncMayAccess checks bytes of a block that the asynchronous proxy reads or overwrites for a warp against who wrote them. mode is
 // the swizzle with which they are read, −1 if they are overwritten.
-func (w *warp) asyncMayAccess(lane int, g *granule, at, mode int, what string) bool {
-	b := w.block
+func (w *warp) asyncMayAccess(b *block, lane int, g *granule, at, mode int, what string) bool {
 	s, tag := &b.shared, g.writer
 	by, time := int(tag&31), tag&timeMask>>5
 	switch {
@@ -49,17 +52,17 @@ func (w *warp) asyncMayAccess(lane int, g *granule, at, mode int, what string) b
 	case tag&byBulk != 0:
 		column, written := int(g.lane&0xffff), int(g.lane>>16)
 		switch {
-		case !s.ordered(w.index, column, time):
+		case !s.ordered(w.id, column, time):
 			w.fail(lane, "missing wait: %s at shared address %#x, which a bulk copy wrote; this warp has not waited for its mbarrier", what, at)
 		case mode >= 0 && mode != written:
 			w.fail(lane, "swizzle mismatch: %s at shared address %#x with %s, which a bulk copy wrote with %s", what, at, swizzleNames[mode], swizzleNames[written])
 		default:
 			return true
 		}
-	case !s.ordered(w.index, by, time):
-		w.fail(lane, "race: %s at shared address %#x, which warp %d wrote without a barrier between", what, at, by)
-	case s.fenced(len(b.warps))[by] < time:
-		w.fail(lane, "missing proxy fence: %s at shared address %#x, which warp %d wrote without fence.proxy.async after it", what, at, by)
+	case !s.ordered(w.id, by, time):
+		w.fail(lane, "race: %s at shared address %#x, which %s wrote without a barrier between", what, at, b.cluster.name(by))
+	case s.fenced()[by] < time:
+		w.fail(lane, "missing proxy fence: %s at shared address %#x, which %s wrote without fence.proxy.async after it", what, at, b.cluster.name(by))
 	default:
 		return true
 	}
@@ -73,14 +76,14 @@ func swizzled(at, mode int) int { return at ^ (at>>7&(1<<mode-1))<<4 }
 
 // asyncRead notes that a product reads 16 bytes until the warp waits for it.
 func (w *warp) asyncRead(at, mode int, what string) bool {
-	s, me := &w.block.shared, uint32(1)<<w.index
+	s, me := &w.block.shared, uint32(1)<<w.id
 	if at < 0 || at+16 > len(s.data) {
 		w.outsideShared(0, what, at)
 		return false
 	}
 	for i := at >> s.shift; i<<s.shift < at+16; i++ {
 		g := &s.state[i]
-		if !w.asyncMayAccess(0, g, i<<s.shift, mode, what) {
+		if !w.asyncMayAccess(w.block, 0, g, i<<s.shift, mode, what) {
 			return false
 		}
 		g.async, g.product = g.async|me, true
@@ -97,7 +100,7 @@ type reading struct {
 
 // endReads says that groups up to this one have read their operands.
 func (w *warp) endReads(group uint32) {
-	s, me := &w.block.shared, uint32(1)<<w.index
+	s, me := &w.block.shared, uint32(1)<<w.id
 	kept := w.reading[:0]
 	for _, r := range w.reading {
 		if r.group > group {
@@ -162,7 +165,7 @@ func (w *warp) takeRegisters() {
 	b.freeRegisters -= more
 	w.registers += more
 	w.state, w.barrier = running, barrierWait{}
-	b.released = true
+	b.cluster.released = true
 }
 
 // startRegisters are those of a thread when a block starts.

@@ -1,9 +1,6 @@
 package sim
 
-import (
-	"math/bits"
-	"slices"
-)
+import "math/bits"
 
 // Races between the blocks of a launch. Every block notes which bytes of global
 // memory it read and wrote; when it ends, its notes are held against those of the
@@ -28,21 +25,21 @@ type raceCheck struct {
 }
 
 // note records an access of n bytes by a lane and those that follow it, size bytes each.
-func (k *worker) note(lane int, a uint64, size, n int, write bool) {
-	if k.launch.alone {
+func (b *block) note(lane int, a uint64, size, n int, write bool) {
+	if b.launch.alone {
 		return
 	}
-	if k.watched != 0 && a <= k.watched && k.watched < a+uint64(n) && (write || k.watchReads) && !k.seen {
-		k.seen, k.seenBy = true, lane+int(k.watched-a)/size
+	if b.watched != 0 && a <= b.watched && b.watched < a+uint64(n) && (write || b.watchReads) && !b.seen {
+		b.seen, b.seenBy = true, lane+int(b.watched-a)/size
 	}
 	a -= memoryBase
 	for n > 0 {
 		number := int(a >> pageShift)
-		page := k.notes.pages[number]
+		page := b.notes.pages[number]
 		if page == nil {
-			page = k.newPage()
-			k.notes.pages[number] = page
-			k.notes.touched = append(k.notes.touched, number)
+			page = b.worker.newPage()
+			b.notes.pages[number] = page
+			b.notes.touched = append(b.notes.touched, number)
 		}
 		at := int(a & (pageSize - 1))
 		here := min(n, pageSize-at)
@@ -79,8 +76,8 @@ type clash struct {
 // settle holds the notes of a block against the launch's and adds them to it:
 // to released at a fence, to ended at the block's end. A block that executed a
 // fence before may touch what was released.
-func (k *worker) settle(fence bool) (c clash, found bool) {
-	l := k.launch
+func (b *block) settle(fence bool) (c clash, found bool) {
+	l := b.launch
 	if l.alone {
 		return
 	}
@@ -90,11 +87,11 @@ func (k *worker) settle(fence bool) (c clash, found bool) {
 	if fence {
 		into = &l.races.released
 	}
-	for _, number := range k.notes.touched {
-		mine := k.notes.pages[number]
-		k.notes.pages[number] = nil
+	for _, number := range b.notes.touched {
+		mine := b.notes.pages[number]
+		b.notes.pages[number] = nil
 		for _, others := range [2]*notes{&l.races.ended, &l.races.released} {
-			if theirs := others.pages[number]; theirs != nil && !found && (!k.fenced || others == &l.races.ended) {
+			if theirs := others.pages[number]; theirs != nil && !found && (!b.fenced || others == &l.races.ended) {
 				c, found = mine.against(theirs, memoryBase+uint64(number)<<pageShift)
 			}
 		}
@@ -108,9 +105,9 @@ func (k *worker) settle(fence bool) (c clash, found bool) {
 			theirs.read[i] |= mine.read[i]
 			theirs.written[i] |= mine.written[i]
 		}
-		k.spare = append(k.spare, mine)
+		b.worker.spare = append(b.worker.spare, mine)
 	}
-	k.notes.touched = k.notes.touched[:0]
+	b.notes.touched = b.notes.touched[:0]
 	return c, found
 }
 
@@ -125,32 +122,31 @@ func (p *pageNotes) against(o *pageNotes, base uint64) (clash, bool) {
 	return clash{}, false
 }
 
-// explain runs a block again to find the instruction and thread of a clash.
+// explain runs the block's cluster, the n-th, again to find the instruction and thread of a clash.
 func (b *block) explain(n int64, c clash) error {
-	k := b.worker
-	k.watched, k.watchReads, k.seen = c.address, c.reads, false
-	defer func() { k.watched = 0 }()
+	b.watched, b.watchReads, b.seen = c.address, c.reads, false
+	defer func() { b.watched = 0 }()
 	what := "store to"
 	if c.reads {
 		what = "load from"
 	}
-	b.begin(n)
+	b.cluster.begin(n)
 	for {
-		i := slices.IndexFunc(b.warps, func(w *warp) bool { return w.state == running })
-		if i < 0 {
+		w := b.cluster.next()
+		if w == nil {
 			break
 		}
-		w := b.warps[i]
 		w.run(1)
 		switch {
-		case k.seen && w.fault == nil:
-			w.fail(k.seenBy, "race: %s global address %#x, which another block of the launch accesses too", what, c.address)
+		case b.seen && w.fault == nil:
+			w.fail(b.seenBy, "race: %s global address %#x, which another block of the launch accesses too", what, c.address)
 			return w.fault
 		case w.fault != nil:
 			return w.fault
 		}
 		if w.state != running {
-			b.release()
+			w.block.release()
+			b.cluster.release()
 		}
 	}
 	w := b.warps[0]

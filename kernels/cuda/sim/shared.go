@@ -13,18 +13,24 @@ import (
 // time. An access of one warp is ordered before that of another if a barrier they
 // both passed lies between; if not, and one of them writes, it is a race.
 type sharedMemory struct {
+	*clock
 	data  []byte
 	shift int // log2 of the granule
 	state []granule
-	fresh []granule  // state when a block starts
-	time  uint32     // now, from 1
-	base  uint32     // everything up to this time is ordered before now, for all warps
-	known [][]uint32 // known[v][w]: time up to which w's accesses are ordered before v's next; nil until a barrier was not of all warps
-	width int        // of known: a column for each warp, and for the copies of each mbarrier
+	fresh []granule // state when a block starts
 
 	barriers map[int]*mbarrier // by address
-	proxied  []uint32          // see fenced
 	endedAt  []uint32          // by 16 bytes and warp: when a product that read them was waited for
+}
+
+// clock is the time of the warps of a cluster, and what they know of each other.
+type clock struct {
+	warps   int        // of all blocks
+	time    uint32     // now, from 1
+	base    uint32     // everything up to this time is ordered before now, for all warps
+	known   [][]uint32 // known[v][w]: time up to which w's accesses are ordered before v's next; nil until a barrier was not of all warps
+	width   int        // of known: a column for each warp, and for the copies of each mbarrier
+	proxied []uint32   // see fenced
 }
 
 // granule is what is known of a granule. A tag is a time and a warp with flags on top.
@@ -68,10 +74,13 @@ func (s *sharedMemory) bind(l *launch) {
 
 func (s *sharedMemory) reset() {
 	copy(s.state, s.fresh)
-	s.time, s.base, s.known, s.width = 1, 0, nil, 0
 	clear(s.barriers)
-	clear(s.proxied)
 	clear(s.endedAt)
+}
+
+func (c *clock) reset(warps int) {
+	*c = clock{warps: warps, time: 1, proxied: c.proxied}
+	clear(c.proxied)
 }
 
 // mark gives n bytes a tag.
@@ -82,21 +91,21 @@ func (s *sharedMemory) mark(at, n int, tag uint32) {
 }
 
 // ordered tells whether what warp w did at time t comes before what v does now.
-func (s *sharedMemory) ordered(v, w int, t uint32) bool {
+func (s *clock) ordered(v, w int, t uint32) bool {
 	return v == w || t <= s.base || s.known != nil && t <= s.known[v][w]
 }
 
 // passed notes that warps passed a barrier together; those that only arrived did so at the given times.
 func (s *sharedMemory) passed(b *block, here []*warp, arrived []arrival) {
 	defer func() { s.time++ }()
-	if len(arrived) == 0 && b.onlyThese(here) {
+	if len(arrived) == 0 && b.cluster.onlyThese(here) {
 		s.base = s.time
 		return
 	}
-	s.know(len(b.warps))
+	s.know()
 	joined := make([]uint32, s.width)
 	for _, w := range here {
-		for u, t := range s.known[w.index] {
+		for u, t := range s.known[w.id] {
 			joined[u] = max(joined[u], t)
 		}
 	}
@@ -107,16 +116,16 @@ func (s *sharedMemory) passed(b *block, here []*warp, arrived []arrival) {
 		joined[a.warp] = max(joined[a.warp], a.time)
 	}
 	for _, w := range here {
-		joined[w.index] = s.time
+		joined[w.id] = s.time
 	}
 	for _, w := range here {
-		copy(s.known[w.index], joined)
+		copy(s.known[w.id], joined)
 	}
 }
 
-func (s *sharedMemory) know(warps int) {
+func (s *clock) know() {
 	if s.known == nil {
-		s.known, s.width = make([][]uint32, warps), max(s.width, warps)
+		s.known, s.width = make([][]uint32, s.warps), max(s.width, s.warps)
 		for i := range s.known {
 			s.known[i] = make([]uint32, s.width)
 		}
@@ -124,8 +133,8 @@ func (s *sharedMemory) know(warps int) {
 }
 
 // newColumn makes room for what the copies of an mbarrier do.
-func (s *sharedMemory) newColumn(warps int) int {
-	s.know(warps)
+func (s *clock) newColumn() int {
+	s.know()
 	for i := range s.known {
 		s.known[i] = append(s.known[i], 0)
 	}
@@ -140,9 +149,9 @@ type arrival struct {
 	known []uint32
 }
 
-func (s *sharedMemory) arrive(w *warp) arrival {
-	s.know(len(w.block.warps))
-	a := arrival{w.index, s.time, append([]uint32(nil), s.known[w.index]...)}
+func (s *clock) arrive(w *warp) arrival {
+	s.know()
+	a := arrival{w.id, s.time, append([]uint32(nil), s.known[w.id]...)}
 	s.time++
 	return a
 }
@@ -227,7 +236,7 @@ func (w *warp) storeShared(mask uint32, size int, how manner) {
 func (w *warp) readShared(lane, at, size, n int, how manner) bool {
 	s := &w.block.shared
 	calm := (s.base+1)<<5 - 1 // a tag from 1 to this is an ordered write
-	time, me := s.time, uint32(1)<<w.index
+	time, me := s.time, uint32(1)<<w.id
 	list := s.state[at>>s.shift : (at+size*n-1)>>s.shift+1]
 	for i := range list {
 		g := &list[i]
@@ -255,24 +264,24 @@ func (w *warp) mayRead(lane int, g *granule, at int, how manner) bool {
 	case tag&(inFlight|byBulk) == inFlight|byBulk:
 		w.fail(lane, "missing wait: load at shared address %#x, to which a bulk copy is under way", at)
 	case tag&inFlight != 0:
-		w.fail(lane, "missing wait: load at shared address %#x, to which a cp.async of warp %d is under way", at, by)
+		w.fail(lane, "missing wait: load at shared address %#x, to which a cp.async of %s is under way", at, w.block.cluster.name(by))
 	case tag&byBulk != 0:
-		if s.ordered(w.index, int(g.lane&0xffff), tag&timeMask>>5) {
+		if s.ordered(w.id, int(g.lane&0xffff), tag&timeMask>>5) {
 			return true
 		}
 		w.fail(lane, "missing wait: load at shared address %#x, which a bulk copy wrote; this warp has not waited for its mbarrier", at)
 	case how&relaxed != 0 && tag&byAtomic != 0:
 		return true
-	case by == w.index:
+	case by == w.id:
 		// Its own lanes are ordered by bar.warp.sync; that they run side by side is not promised.
 		if g.lane>>5 != w.synchronised || g.lane&31 == uint32(lane) && how&together == 0 {
 			return true
 		}
 		w.fail(lane, "race within a warp: load at shared address %#x, which lane %d wrote without a bar.warp.sync between", at, g.lane&31)
-	case s.ordered(w.index, by, tag&timeMask>>5):
+	case s.ordered(w.id, by, tag&timeMask>>5):
 		return true
 	default:
-		w.fail(lane, "race: load at shared address %#x, which warp %d wrote without a barrier between", at, by)
+		w.fail(lane, "race: load at shared address %#x, which %s wrote without a barrier between", at, w.block.cluster.name(by))
 	}
 	return false
 }
@@ -281,7 +290,7 @@ func (w *warp) mayRead(lane int, g *granule, at int, how manner) bool {
 func (w *warp) writeShared(lane, at, size, n int, flag uint32) bool {
 	s := &w.block.shared
 	calm := (s.base + 1) << 5
-	tag := s.time<<5 | uint32(w.index) | flag
+	tag := s.time<<5 | uint32(w.id) | flag
 	base, by, shift := s.base, w.synchronised<<5|uint32(lane), bits.TrailingZeros(uint(size))-s.shift
 	list := s.state[at>>s.shift : (at+size*n-1)>>s.shift+1]
 	for i := range list {
@@ -309,30 +318,30 @@ func (w *warp) mayWrite(lane int, g granule, at int, flag uint32) bool {
 		w.fail(lane, "missing wait: store at shared address %#x, to which a bulk copy is under way", at)
 		return false
 	case g.writer&inFlight != 0:
-		w.fail(lane, "missing wait: store at shared address %#x, to which a cp.async of warp %d is under way", at, by)
+		w.fail(lane, "missing wait: store at shared address %#x, to which a cp.async of %s is under way", at, w.block.cluster.name(by))
 		return false
 	case g.writer&byBulk != 0:
-		if !s.ordered(w.index, int(g.lane&0xffff), g.writer&timeMask>>5) {
+		if !s.ordered(w.id, int(g.lane&0xffff), g.writer&timeMask>>5) {
 			w.fail(lane, "missing wait: store at shared address %#x, which a bulk copy wrote; this warp has not waited for its mbarrier", at)
 			return false
 		}
-		return w.mayOverwrite(lane, &g, at, "store")
+		return w.mayOverwrite(w.block, lane, &g, at, "store")
 	}
-	if g.writer != neverWritten && (flag != byAtomic || g.writer&byAtomic == 0) && !s.ordered(w.index, by, g.writer&timeMask>>5) {
-		w.fail(lane, "race: store at shared address %#x, which warp %d wrote without a barrier between", at, by)
+	if g.writer != neverWritten && (flag != byAtomic || g.writer&byAtomic == 0) && !s.ordered(w.id, by, g.writer&timeMask>>5) {
+		w.fail(lane, "race: store at shared address %#x, which %s wrote without a barrier between", at, w.block.cluster.name(by))
 		return false
 	}
-	return w.mayOverwrite(lane, &g, at, "store")
+	return w.mayOverwrite(w.block, lane, &g, at, "store")
 }
 
-// mayOverwrite checks a write against who reads what it replaces.
-func (w *warp) mayOverwrite(lane int, g *granule, at int, what string) bool {
+// mayOverwrite checks a write to the memory of a block against who reads what it replaces.
+func (w *warp) mayOverwrite(b *block, lane int, g *granule, at int, what string) bool {
 	if g.async != 0 {
-		w.fail(lane, "missing wait: %s at shared address %#x, which a wgmma under way of warp %d reads", what, at, bits.TrailingZeros32(g.async))
+		w.fail(lane, "missing wait: %s at shared address %#x, which a wgmma under way of %s reads", what, at, b.cluster.name(bits.TrailingZeros32(g.async)))
 		return false
 	}
-	s := &w.block.shared
-	unordered := func(by int, at uint32) bool { return !s.ordered(w.index, by, at) }
+	s := &b.shared
+	unordered := func(by int, at uint32) bool { return !s.ordered(w.id, by, at) }
 	by := -1
 	for m := g.readers; m != 0; m &= m - 1 {
 		if r := bits.TrailingZeros32(m); unordered(r, g.readAt) {
@@ -340,10 +349,12 @@ func (w *warp) mayOverwrite(lane int, g *granule, at int, what string) bool {
 		}
 	}
 	if g.product {
-		by = max(by, slices.IndexFunc(w.block.warps, func(r *warp) bool { return unordered(r.index, s.ended(at, r)) }))
+		if i := slices.IndexFunc(b.warps, func(r *warp) bool { return unordered(r.id, s.ended(at, r)) }); i >= 0 {
+			by = max(by, b.warps[i].id)
+		}
 	}
 	if by >= 0 {
-		w.fail(lane, "race: %s at shared address %#x, which warp %d read without a barrier between", what, at, by)
+		w.fail(lane, "race: %s at shared address %#x, which %s read without a barrier between", what, at, b.cluster.name(by))
 	}
 	return by < 0
 }

@@ -100,13 +100,13 @@ type launch struct {
 	kind  kind    // of the blocks that are run
 	share float64 // of them that are
 
-	next   atomic.Int64 // block
+	next   atomic.Int64 // cluster
 	atomic sync.Mutex   // held by atomic operations on global memory
 
 	mu     sync.Mutex
 	races  *raceCheck // nil if alone
 	fault  error
-	faulty int64 // block of the fault
+	faulty int64 // cluster of the fault
 }
 
 // Limits of a launch, those of compute capability 8.0.
@@ -116,16 +116,16 @@ const (
 	hopperShared  = 227 << 10
 )
 
-// kind is blocks of a launch that do alike: so many, from the first on, of which some neighbours share something.
-type kind struct{ first, blocks, together int64 }
+// kind is clusters of a launch that do alike: so many, from the first on, of which some neighbours share something.
+type kind struct{ first, clusters, together int64 }
 
-// kinds are those of a call's blocks.
-func kinds(call cuda.Call) []kind {
+// kinds are those of a call's blocks, which are alike where there are several in a cluster.
+func kinds(call cuda.Call, cluster int64) []kind {
 	blocks := int64(call.Grid[0]) * int64(call.Grid[1]) * int64(call.Grid[2])
 	whole := int64(call.Split.Whole)
 	switch {
 	case call.Split.Parts == 0:
-		return []kind{{0, blocks, 1}}
+		return []kind{{0, blocks / cluster, 1}}
 	case whole == 0:
 		return []kind{{0, blocks, int64(call.Split.Parts)}}
 	}
@@ -141,16 +141,17 @@ func (m *Machine) Run(ctx context.Context, call cuda.Call) (Counters, error) {
 	m.mem.mu.RLock()
 	defer m.mem.mu.RUnlock()
 	l.pages = m.mem.pages
-	all := kind{0, int64(call.Grid[0]) * int64(call.Grid[1]) * int64(call.Grid[2]), 1}
-	if n := m.options.Sample; n <= 0 || n >= all.blocks {
-		l.alone = all.blocks == 1
-		return m.run(ctx, l, all, all.blocks)
+	cluster := int64(l.entry.clusterBlocks())
+	blocks := int64(call.Grid[0]) * int64(call.Grid[1]) * int64(call.Grid[2])
+	if n := m.options.Sample; n <= 0 || n >= blocks {
+		l.alone = blocks == 1
+		return m.run(ctx, l, kind{0, blocks / cluster, 1}, blocks/cluster)
 	}
 	l.alone = true
 	var total Counters
-	for _, k := range kinds(call) {
-		n := (m.options.Sample + k.together - 1) / k.together * k.together
-		c, err := m.run(ctx, l, k, min(n, k.blocks))
+	for _, k := range kinds(call, cluster) {
+		n := (m.options.Sample/cluster + k.together - 1) / k.together * k.together
+		c, err := m.run(ctx, l, k, min(max(1, n), k.clusters))
 		if err != nil {
 			return total, err
 		}
@@ -159,9 +160,9 @@ func (m *Machine) Run(ctx context.Context, call cuda.Call) (Counters, error) {
 	return total, nil
 }
 
-// run executes n blocks of a kind, and counts as if they were all of it.
+// run executes n clusters of a kind, and counts as if they were all of it.
 func (m *Machine) run(ctx context.Context, l *launch, k kind, n int64) (Counters, error) {
-	l.kind, l.share, l.faulty = k, float64(n)/float64(k.blocks), n
+	l.kind, l.share, l.faulty = k, float64(n)/float64(k.clusters), n
 	l.next.Store(0)
 	if !l.alone {
 		l.races = m.raceCheck(len(l.pages))
@@ -183,7 +184,7 @@ func (m *Machine) run(ctx context.Context, l *launch, k kind, n int64) (Counters
 	return total, l.fault
 }
 
-// pick is the number of the i-th block that runs. Of a sample it is spread by the
+// pick is the number of the i-th cluster that runs. Of a sample it is spread by the
 // golden ratio, which falls in step with no side of a grid.
 func (l *launch) pick(i int64) int64 {
 	if l.share == 1 {
@@ -191,7 +192,7 @@ func (l *launch) pick(i int64) int64 {
 	}
 	group, in := i/l.kind.together, i%l.kind.together
 	_, part := math.Modf((float64(group) + 0.5) * (math.Phi - 1))
-	return l.kind.first + int64(part*float64(l.kind.blocks/l.kind.together))*l.kind.together + in
+	return l.kind.first + int64(part*float64(l.kind.clusters/l.kind.together))*l.kind.together + in
 }
 
 // prepare checks a call against the function it names.
@@ -222,6 +223,17 @@ func (m *Machine) prepare(call cuda.Call) (*launch, error) {
 	}
 	if entry.maxBlock > 0 && threads > entry.maxBlock {
 		return bad("block %v has %d threads, the kernel allows %d", call.Block, threads, entry.maxBlock)
+	}
+	for i, n := range entry.cluster {
+		if call.Grid[i]%n != 0 {
+			return bad("grid %v is no multiple of clusters of %v", call.Grid, entry.cluster)
+		}
+	}
+	if n := call.Cluster; n > 0 && entry.cluster != [3]int{n, 1, 1} {
+		return bad("the kernel has clusters of %v, the call of %d", entry.cluster, n)
+	}
+	if n := entry.clusterBlocks(); n > 1 && (n > 8 || n*(threads+31)/32 > 32 || call.Split.Parts > 0) {
+		return bad("clusters of more than 8 blocks or 32 warps, or of blocks that differ, are not known: %v blocks of %d threads", entry.cluster, threads)
 	}
 	if len(call.Args) != entry.paramBytes {
 		return bad("%d bytes of arguments, the kernel takes %d", len(call.Args), entry.paramBytes)

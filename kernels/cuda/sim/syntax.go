@@ -164,6 +164,7 @@ type function struct {
 	shared    []*variable // static .shared
 	registers []*register
 	body      []*statement
-	maxBlock  int // .maxntid, .reqntid: threads; 0 if not said
-	minBlocks int // .minnctapersm
+	maxBlock  int    // .maxntid, .reqntid: threads; 0 if not said
+	minBlocks int    // .minnctapersm
+	cluster   [3]int // .reqnctapercluster
 }

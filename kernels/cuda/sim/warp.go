@@ -65,7 +65,8 @@ type frame struct {
 // warp is 32 threads that execute one instruction at a time.
 type warp struct {
 	block  *block
-	index  int
+	index  int // in the block
+	id     int // in the cluster
 	state  warpState
 	live   uint32 // lanes that have not exited
 	frame  *frame
@@ -100,6 +101,10 @@ type warp struct {
 	reading              []reading // of groups that are not over
 	flying, touched      []uint32  // by register: the group that makes it; the fences before it was last written
 	registers            int       // of a thread, by setmaxnreg
+
+	joins uint32   // the phase of the cluster's barrier at which it has arrived; 0: none
+	told  uint32   // when it last executed fence.mbarrier_init
+	heard []uint32 // by warp: the same of others, as that barrier told
 
 	barrier barrierWait
 	spare   map[*code]*frame // of functions called before
