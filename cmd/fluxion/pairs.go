@@ -86,6 +86,8 @@ func (o *pairsOptions) list() setting.List {
 	var list setting.List
 	for _, s := range o.sampleOptions.list() {
 		switch {
+		case s.Key == "batch": // behind what says which
+			list = append(list, o.sizeSetting().Helps("side of the images, or HEIGHTxWIDTH, as in 48x32, if not what the model was trained on; of a model of latents, that of latents"))
 		case slices.Contains(left, s.Key):
 			continue
 		case s.Key == "out":
@@ -264,6 +266,14 @@ func (o *pairsOptions) fill(ctx context.Context, face console.Face, dev device.D
 		from, to := p.Range(i)
 		total += to - from
 	}
+	if notes := o.notes(j); total > 0 {
+		how := o.how(j)
+		lines := []string{"sampling    " + how}
+		for _, n := range notes {
+			lines = append(lines, noteLine(n))
+		}
+		face.Event("start", map[string]any{"model": j.model.Path, "sampling": how, "pairs": total, "device": dev.Describe(), "precision": j.precision.String(), "notes": orEmpty(notes)}, lines...)
+	}
 	progress := newImageProgress(face, "", total)
 	made := 0
 	quiet := console.NewFace(io.Discard, false)
@@ -318,6 +328,15 @@ func (o *pairsOptions) fill(ctx context.Context, face console.Face, dev device.D
 	face.Event("done", map[string]any{"pairs": there + total, "written": total, "skipped": there, "seconds": seconds, "out": o.dir, "files_lacking": lacking},
 		fmt.Sprintf("%d pairs in %s: %d made in %.1f s, %d were there", there+total, o.dir, total, seconds, there), next)
 	return nil
+}
+
+// notes are what a user should know before pairs are made.
+func (o *pairsOptions) notes(j job) []string {
+	notes := slices.Clone(j.model.Notes)
+	if text := o.shapesNote(j); text != "" {
+		notes = append(notes, text)
+	}
+	return notes
 }
 
 // draws says whether a table draws noise behind the first.

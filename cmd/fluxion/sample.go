@@ -484,6 +484,9 @@ func (o *sampleOptions) makeShape(ctx context.Context, shown *making, dev device
 	if j.labels != nil && j.labels.note != "" {
 		notes = append(notes, j.labels.note)
 	}
+	if text := o.shapesNote(j); text != "" {
+		notes = append(notes, text)
+	}
 	if m.Floats && j.autoencoder == nil && !o.floats() {
 		notes = append(notes, "the model was trained on float32, not on pictures: these are clipped to ±1; --out FILE.npz writes them as they are")
 	}

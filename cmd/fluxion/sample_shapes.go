@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 
+	"fluxion/cmd/fluxion/internal/console"
 	"fluxion/cmd/fluxion/internal/fault"
 	"fluxion/cmd/fluxion/internal/samples"
 	"fluxion/data"
@@ -83,6 +85,29 @@ func (o *sampleOptions) checkShapes(j job) error {
 		return fault.Usagef("--noise and --save-noise: files hold noise of one shape, and %s has images of %d; want --size, which brings all to one", j.images.flag, len(b.Sizes))
 	}
 	return nil
+}
+
+// shapesNote says of a model that was trained on images of several shapes that these have one; "": they have
+// several, too, or one that somebody asks for.
+func (o *sampleOptions) shapesNote(j job) string {
+	shapes := j.model.Shapes
+	if len(shapes) < 2 || o.size != (data.Size{}) || j.several() != nil {
+		return ""
+	}
+	own, other := data.Size{Height: j.made[0], Width: j.made[1]}, data.Size{}
+	var list []string
+	for _, s := range shapes {
+		times := j.made[0] / j.size[0]
+		of := data.Size{Height: s[0] * times, Width: s[1] * times}
+		if list = append(list, fmt.Sprintf("%d×%d", of.Height, of.Width)); of != own {
+			other = of
+		}
+	}
+	text := fmt.Sprintf("the model was trained on images of %d shapes, height×width: %s; all of these are %d×%d", len(shapes), console.Abridged(list, 10), own.Height, own.Width)
+	if j.images != nil {
+		text += ": --fit buckets makes each in the shape nearest to that of its image"
+	}
+	return text + fmt.Sprintf("; --size %v makes others", other)
 }
 
 // takesShapes refuses shapes of images that a network does not take.

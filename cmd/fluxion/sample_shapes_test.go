@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -138,6 +140,52 @@ func TestSampleShapes(t *testing.T) {
 		if _, code, err := fluxion(t, args...); code != exitUsage || !strings.Contains(fmt.Sprint(err), c.want) {
 			t.Errorf("%v: %d, %v; want %q", c.args, code, err, c.want)
 		}
+	}
+}
+
+// TestShapesAreTold: samples and pairs of a model that was trained on several shapes say that theirs is one
+// of them, wherever its checkpoint lies, until a size is asked for; then pairs are what sample makes of it.
+func TestShapesAreTold(t *testing.T) {
+	t.Chdir(t.TempDir())
+	good := func(args ...string) string { t.Helper(); return done(t, args...) }
+	mixed(t, "pictures", 8)
+	good("train", "--data", "pictures", "--size", "8", "--fit", "buckets:2", "--preset", "micro", "--batch", "2", "--threads", "1", "--sample-count", "0", "--images", "4", "--out", "run")
+	good("convert", "run", "alone.safetensors")
+	const note = "the model was trained on images of 2 shapes, height×width: 6×10, 8×8; all of these are 8×8; --size 6x10 makes others"
+	of := []string{"--count", "3", "--steps", "2", "--threads", "1", "--precision", "fp32"}
+	for i, model := range []string{"run", filepath.Join("run", "checkpoints", "4"), "alone.safetensors"} {
+		for _, c := range []string{"sample", "pairs"} {
+			out := fmt.Sprint(c, i)
+			if said := good(with([]string{c, "--model", model, "--out", out}, of...)...); !strings.Contains(said, note) {
+				t.Errorf("%s %s: %s", c, model, said)
+			}
+		}
+	}
+	if said := good(with([]string{"sample", "--model", "run", "--out", "wide.npz", "--size", "6x10"}, of...)...); strings.Contains(said, "shapes") {
+		t.Error(said)
+	}
+	said := good(with([]string{"pairs", "--model", "run", "--out", "wide", "--size", "6x10", "--json"}, of...)...)
+	if e := events(t, said); e[0]["event"] != "start" || fmt.Sprint(e[0]["notes"]) != "[]" {
+		t.Errorf("%v", e[0])
+	}
+	a, err1 := data.Open("pairs:wide", data.Options{})
+	b, err2 := data.Open("wide.npz", data.Options{Labels: data.NoLabels})
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	defer a.Close()
+	defer b.Close()
+	if got := shapeOf(a); got != [3]int{6, 10, 3} || a.Len() != 3 {
+		t.Fatalf("%d pairs of %v", a.Len(), got)
+	}
+	for i := range 3 {
+		x, y := data.NewExample(a), data.NewExample(b)
+		if err := errors.Join(a.Read(i, x), b.Read(i, y)); err != nil || !slices.Equal(x.Floats, y.Floats) {
+			t.Errorf("pair %d is not what sample makes: %v", i, err)
+		}
+	}
+	if _, code, err := fluxion(t, with([]string{"pairs", "--model", "run", "--out", "wide"}, of...)...); code != exitFolder || !strings.Contains(fmt.Sprint(err), "size was [6 10 3], now [8 8 3]") {
+		t.Errorf("of another size: %d, %v", code, err)
 	}
 }
 

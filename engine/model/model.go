@@ -37,9 +37,10 @@ type Model struct {
 	Autoencoder string
 	Tile        int // side of the tiles that its latents were encoded in; 0: whole images
 
-	Floats bool   // its data were float32, taken as they are; else pictures, from −1 to 1
-	Path   string // where the weights were found
-	Root   string // the checkpoint or pipeline that they belong to
+	Floats bool     // its data were float32, taken as they are; else pictures, from −1 to 1
+	Shapes [][2]int // heights and widths of its data, where they had several and the folder says so
+	Path   string   // where the weights were found
+	Root   string   // the checkpoint or pipeline that they belong to
 
 	// Untrained says that no image went without its label while the model was
 	// trained: the row of the class that stands for none is what it began with.
@@ -183,15 +184,16 @@ func (m *Model) heed(config scheduler.Config, where string) (err error) {
 	return nil
 }
 
-// readValues finds whether the data were floats; pictures where the folder does not tell.
+// readValues finds whether the data were floats, and of which shapes; pictures where the folder does not tell.
 func (m *Model) readValues(path string, text []byte) error {
 	var d struct {
-		Values      string `json:"values"`
-		Autoencoder string `json:"autoencoder"`
-		Tile        int    `json:"tile"`
+		Values      string   `json:"values"`
+		Autoencoder string   `json:"autoencoder"`
+		Tile        int      `json:"tile"`
+		Shapes      [][2]int `json:"shapes"`
 	}
 	err := pyjson.In(path, pyjson.Decode(text, &d))
-	m.Floats, m.autoencoder, m.Tile = d.Values == FloatValues, d.Autoencoder, d.Tile
+	m.Floats, m.autoencoder, m.Tile, m.Shapes = d.Values == FloatValues, d.Autoencoder, d.Tile, d.Shapes
 	return err
 }
 

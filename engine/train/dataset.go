@@ -26,6 +26,8 @@ type dataset struct {
 	Channels int    `json:"channels"`
 	Values   string `json:"values,omitempty"` // "" are bytes
 
+	Shapes [][2]int `json:"shapes,omitempty"` // heights and widths, where images have several
+
 	Autoencoder string `json:"autoencoder,omitempty"` // digest of that whose latents they are
 	Tile        int    `json:"tile,omitempty"`        // of it: see data.Latents
 }
@@ -33,6 +35,11 @@ type dataset struct {
 func describe(d data.Dataset) dataset {
 	s := dataset{Fingerprint: d.Fingerprint()}
 	s.Height, s.Width, s.Channels = d.Shape()
+	if b := data.BucketsOf(d); b != nil {
+		for _, of := range b.Sizes {
+			s.Shapes = append(s.Shapes, [2]int{of.Height, of.Width})
+		}
+	}
 	if !data.Pictures(d) {
 		s.Values = model.FloatValues
 	}
