@@ -86,3 +86,17 @@ func (o *setOptions) openInOneSize(ctx context.Context, spec string, k int) (set
 	set, err = data.Open(spec, of)
 	return set, f, append(notes, fmt.Sprintf("files are of several sizes, so train wants a --size: what follows is of squares of %d", of.Size.Height)), err
 }
+
+// headersLooked are read of a set that must have one size, before anything else is done with it.
+const headersLooked = 100
+
+// sizesApart refuses a set whose files have several sizes; like is the --size that it advises, or "" for theirs.
+func sizesApart(path string, set data.Dataset, like string) error {
+	f, err := filesOf(context.Background(), set, headersLooked)
+	if err != nil || len(f.Sizes) < 2 {
+		return err
+	}
+	a, b := f.Sizes[0], f.Sizes[1]
+	return &data.Error{Path: path, Problem: fmt.Sprintf("has pictures of several sizes, such as %d×%d and %d×%d; give --size to bring all to one, such as --size %s",
+		a.Width, a.Height, b.Width, b.Height, cmp.Or(like, fmt.Sprint(medianSide(f.Sizes))))}
+}

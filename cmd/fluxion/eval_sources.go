@@ -62,28 +62,20 @@ func (j *judging) source(s *side, samples bool) (source, error) {
 	return dataSource{path, set, n, j.skipBroken, j.note, nil}, nil
 }
 
-// headersLooked are read of a set before anything is sampled.
-const headersLooked = 1000
-
 // oneSize refuses a set whose files have several sizes and are brought to none: otherwise that would be told when the
 // other set has been sampled.
 func (j *judging) oneSize(path string, set data.Dataset) error {
 	if j.side != (data.Size{}) || j.skipBroken {
 		return nil
 	}
-	f, err := filesOf(context.Background(), set, headersLooked)
-	if err != nil || len(f.Sizes) < 2 {
-		return err
-	}
-	a, b := f.Sizes[0], f.Sizes[1]
-	size, of := fmt.Sprint(medianSide(f.Sizes)), ""
+	like := ""
 	for _, s := range j.sides {
 		if s.sampling != nil {
 			shape := s.source.size()
-			size, of = data.Size{Height: shape[0], Width: shape[1]}.String(), ", as "+s.path+" makes them"
+			like = fmt.Sprintf("%v, as %s makes them", data.Size{Height: shape[0], Width: shape[1]}, s.path)
 		}
 	}
-	return &data.Error{Path: path, Problem: fmt.Sprintf("has pictures of several sizes, such as %d×%d and %d×%d; give --size, such as --size %s%s", a.Width, a.Height, b.Width, b.Height, size, of)}
+	return sizesApart(path, set, like)
 }
 
 // openData opens images, as train does it.

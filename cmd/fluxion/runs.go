@@ -103,7 +103,7 @@ func (o *runsOptions) run(folders []string) error {
 	}
 	stable.Sort(runs, func(a, b aRun) int { return b.Updated.Compare(a.Updated) })
 	if o.page != "" {
-		about := paper.About{Title: "Runs", Text: fmt.Sprintf("Runs as they were on %s: %d. Click a name to hide its curve.", time.Now().Format("2 January 2006, 15:04"), len(runs))}
+		about := paper.About{Title: "Runs", Text: fmt.Sprintf("%s, as of %s. Click a name to hide its curve.", plural(len(runs), "run"), time.Now().Format("2 January 2006, 15:04"))}
 		if err := paper.WritePage(o.page, about, compare(runs)); err != nil {
 			return err
 		}

@@ -410,7 +410,14 @@ func (o *trainOptions) openData(s train.Settings) (data.Dataset, error) {
 	}
 	of := dataOptions(s)
 	of.FitSaid = fitSaid(o.sources)
-	return data.Open(s.Data, of)
+	d, err := data.Open(s.Data, of)
+	if err != nil || s.Size != (data.Size{}) || s.SkipBroken {
+		return d, err
+	}
+	if err := sizesApart(s.Data, d, ""); err != nil { // before there is a folder
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
 }
 
 // resolve returns the settings of a new run: what the user says, over the preset's

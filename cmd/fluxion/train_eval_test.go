@@ -51,7 +51,7 @@ func TestTrainEvaluates(t *testing.T) {
 		return slices.ContainsFunc(notes, func(n string) bool { return strings.Contains(n, what) })
 	}
 	said, notes, done := train(args)
-	if len(said) != 2 || said[1]["images"] != 16.0 || !told(notes, "fewer than the 64 numbers") || told(notes, "is read from") {
+	if len(said) != 2 || said[1]["images"] != 16.0 || !told(notes, "fewer than the 64 features") || told(notes, "is read from") {
 		t.Fatalf("evaluations %v, notes %q", said, notes)
 	}
 	best, _ := done["best"].(map[string]any)
