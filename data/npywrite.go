@@ -2,7 +2,9 @@ package data
 
 import (
 	"archive/zip"
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -87,4 +89,38 @@ func WriteNPZOf(w io.Writer, arrays iter.Seq[Array]) error {
 		}
 	}
 	return z.Close()
+}
+
+// CutNPZ says whether a file is the beginning of what WriteNPZ writes, and no more, where the first array has
+// this name and is of images of this height, width and channels, in float32 or bytes.
+func CutNPZ(path, name string, kind Kind, size [3]int) bool {
+	f, _, err := openNpz(path)
+	if err == nil {
+		f.Close()
+		return false
+	}
+	if f, err = openRegular(path); err != nil {
+		return false
+	}
+	defer f.Close()
+	begin := make([]byte, 1<<10)
+	n, err := io.ReadFull(io.NewSectionReader(f, 0, int64(len(begin))), begin)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return false
+	}
+	begin = begin[:n]
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	if _, err := z.CreateHeader(&zip.FileHeader{Name: name + ".npy", Method: zip.Store}); err != nil || z.Flush() != nil {
+		return false
+	}
+	rest, ours := bytes.CutPrefix(begin, b.Bytes())
+	if !ours {
+		return bytes.HasPrefix(b.Bytes(), begin)
+	}
+	h, err := readNpyHeader(path, bytes.NewReader(rest))
+	if err != nil {
+		return len(rest) < len(npyMagic) || n < cap(begin) && bytes.HasPrefix(rest, []byte(npyMagic))
+	}
+	return len(h.shape) == 4 && [3]int(h.shape[1:]) == size && h.size == kind.Size() && (h.kind == 'f') == (kind == Floats)
 }

@@ -32,25 +32,26 @@ func (o *sampleOptions) array(j job, path string, seeds []int64, text string) (s
 func (o *sampleOptions) runArray(ctx context.Context, face console.Face, dev device.Device, j job, whole []int64) error {
 	begin := time.Now()
 	array, want := o.array(j, o.out, whole, o.seeds)
-	there, err := array.Look(ctx, want)
+	lies, err := array.Look(ctx, want)
 	if err != nil {
 		return err
 	}
 	own := o.part.seeds(whole)
 	if o.verifies {
-		return o.verifyArray(ctx, face, dev, j, own, whole, there)
+		return o.verifyArray(ctx, face, dev, j, own, whole, lies)
 	}
-	if there {
+	if lies.There {
 		o.done(face, samples.Found{}, len(own), 0, time.Since(begin).Seconds(), "")
 		return nil
 	}
 	if err := device.CheckMemory(device.Need{What: "the samples", Bytes: plan.Product(4, len(whole), samples.Values(j.made))}); err != nil {
 		return err
 	}
+	before := array.Take(want, lies)
 	if o.part.of > 1 {
-		return o.runArrayPart(ctx, face, dev, j, whole)
+		return o.runArrayPart(ctx, face, dev, j, whole, before)
 	}
-	values, err := o.floatsOf(ctx, face, dev, j, whole)
+	values, found, err := o.floatsBeside(ctx, face, dev, j, whole, before)
 	if err != nil {
 		return err
 	}
@@ -58,8 +59,40 @@ func (o *sampleOptions) runArray(ctx context.Context, face console.Face, dev dev
 	if err != nil {
 		return err
 	}
-	o.done(face, samples.Found{Missing: whole}, len(whole), 0, time.Since(begin).Seconds(), picture)
+	o.done(face, found, len(whole), 0, time.Since(begin).Seconds(), picture)
 	return nil
+}
+
+// floatsBeside makes the samples that are not there yet, and puts them beside those that are.
+func (o *sampleOptions) floatsBeside(ctx context.Context, face console.Face, dev device.Device, j job, seeds []int64, there ...samples.Taken) (values []float32, found samples.Found, err error) {
+	size := samples.Values(j.made)
+	values = make([]float32, len(seeds)*size)
+	for i, seed := range seeds {
+		missing := true
+		for _, t := range there {
+			if of := t.Of(seed); of != nil && missing {
+				copy(values[i*size:], of)
+				missing = false
+			}
+		}
+		if missing {
+			found.Missing = append(found.Missing, seed)
+		}
+	}
+	for _, t := range there {
+		if t.Cut {
+			found.Broken++
+		}
+	}
+	if len(found.Missing) == 0 {
+		return values, found, nil
+	}
+	made, err := o.floatsOf(ctx, face, dev, j, found.Missing)
+	for k, seed := range found.Missing {
+		i, _ := slices.BinarySearch(seeds, seed)
+		copy(values[i*size:], made[k*size:][:size])
+	}
+	return values, found, err
 }
 
 // floatsOf makes samples, next to each other.
@@ -95,8 +128,8 @@ func (o *sampleOptions) arrayLabels(j job, seeds []int64) data.Array {
 }
 
 // runArrayPart makes a part of the samples, which lies beside the file until those of all parts are
-// there: who finds them writes the file.
-func (o *sampleOptions) runArrayPart(ctx context.Context, face console.Face, dev device.Device, j job, whole []int64) (err error) {
+// there: who finds them writes the file. before are those that the file has already.
+func (o *sampleOptions) runArrayPart(ctx context.Context, face console.Face, dev device.Device, j job, whole []int64, before samples.Taken) (err error) {
 	begin := time.Now()
 	work := samples.Folder{Path: o.out + samples.WorkEnding, Disk: o.disk}
 	if err := samples.MakeAbove(o.disk, o.out); err != nil {
@@ -117,20 +150,20 @@ func (o *sampleOptions) runArrayPart(ctx context.Context, face console.Face, dev
 		return o.array(j, samples.Below(work.Path, fmt.Sprintf("%06d-of-%06d.npz", number, o.part.of)), seeds, samples.Ranges(seeds))
 	}
 	own, want := piece(o.part.number)
-	there, err := own.Look(ctx, want)
+	lies, err := own.Look(ctx, want)
 	if err != nil {
 		return err
 	}
 	found := samples.Found{}
-	if !there && len(want.Seeds) > 0 {
-		values, err := o.floatsOf(ctx, face, dev, j, want.Seeds)
+	if !lies.There && len(want.Seeds) > 0 {
+		var values []float32
+		values, found, err = o.floatsBeside(ctx, face, dev, j, want.Seeds, own.Take(want, lies), before)
 		if err == nil {
 			err = own.Put(ctx, want, values, data.Array{})
 		}
 		if err != nil {
 			return err
 		}
-		found.Missing = want.Seeds
 	}
 	values, left, picture := make([]float32, len(whole)*samples.Values(j.made)), 0, ""
 	for number := 1; number <= o.part.of; number++ {
@@ -154,8 +187,8 @@ func (o *sampleOptions) runArrayPart(ctx context.Context, face console.Face, dev
 // takePiece puts the samples of a part to their places among all; left is how many it lacks.
 func (o *sampleOptions) takePiece(ctx context.Context, piece func(int) (samples.Array, samples.Wanted), number int, values []float32) (left int, err error) {
 	of, want := piece(number)
-	there, err := of.Look(ctx, want)
-	if err != nil || !there {
+	lies, err := of.Look(ctx, want)
+	if err != nil || !lies.There {
 		return len(want.Seeds), err
 	}
 	own, err := of.Read(want)
@@ -168,9 +201,16 @@ func (o *sampleOptions) takePiece(ctx context.Context, piece func(int) (samples.
 
 // verifyArray holds a file of floats against what the command would make: all must be there, of these
 // settings, and finite; one in a thousand is made again and compared.
-func (o *sampleOptions) verifyArray(ctx context.Context, face console.Face, dev device.Device, j job, own, whole []int64, there bool) error {
-	if !there {
-		return &data.Error{Path: o.out, Problem: "is not there; the same command without --verify makes it"}
+func (o *sampleOptions) verifyArray(ctx context.Context, face console.Face, dev device.Device, j job, own, whole []int64, lies samples.Lying) error {
+	if !lies.There {
+		problem := "is not there; the same command without --verify makes it"
+		switch {
+		case lies.Cut:
+			problem = "is not whole; the same command without --verify makes it again"
+		case lies.Has != nil:
+			problem = fmt.Sprintf("has the samples of seeds %s, of %s that are asked for; the same command without --verify makes what is missing", samples.Ranges(lies.Has), samples.Ranges(whole))
+		}
+		return &data.Error{Path: o.out, Problem: problem}
 	}
 	if len(own) == 0 {
 		return fault.Usagef("--part %v of the images has none; want fewer parts", o.part)

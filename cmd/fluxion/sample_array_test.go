@@ -158,3 +158,86 @@ func TestArrayParts(t *testing.T) {
 	change(again)
 	bad("of 1 pictures that were made again are not what is made here", "--out", many, "--verify")
 }
+
+// TestArrayGrows: a file of floats of some of the samples gets the others beside them, by parts, too, with the
+// bytes of one that is made at once; what was cut or changed is made again, and what cannot be known is refused.
+func TestArrayGrows(t *testing.T) {
+	t.Chdir(t.TempDir())
+	run := trainedRun(t)
+	sample := []string{"sample", "--model", run, "--steps", "2", "--threads", "1"}
+	good := func(want string, args ...string) {
+		t.Helper()
+		if text, code, err := fluxion(t, with(sample, args...)...); err != nil || !strings.Contains(text, want) {
+			t.Fatalf("%v: %d, %v, %s; want %q", args, code, err, text, want)
+		}
+	}
+	bad := func(code int, want string, args ...string) {
+		t.Helper()
+		if _, is, err := fluxion(t, with(sample, args...)...); err == nil || is != code || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %d, %v; want %d, %q", args, is, err, code, want)
+		}
+	}
+	good("7 made", "--count", "7", "--out", "whole.npz")
+	good("2 made", "--seeds", "5,2", "--out", "grows.npz")
+	bad(exitInput, "has the samples of seeds 2,5, of 0-6 that are asked for", "--count", "7", "--out", "grows.npz", "--verify")
+	bad(exitFolder, "seed was 5,2, now 0-4", "--count", "5", "--out", "grows.npz")
+	good("7 images in grows.npz: 5 made in", "--count", "7", "--out", "grows.npz")
+	sameFile(t, "grown", "grows.npz", "whole.npz")
+	good("0 made", "--count", "7", "--out", "grows.npz")
+
+	good("3 made", "--count", "3", "--out", "parts.npz")
+	good("part 1/2, 4 images in parts.npz: 2 made", "--count", "7", "--out", "parts.npz", "--part", "1/2")
+	good("part 2/2, 3 images in parts.npz: 2 made", "--count", "7", "--out", "parts.npz", "--part", "2/2")
+	sameFile(t, "grown by parts", "parts.npz", "whole.npz")
+
+	file, err := os.ReadFile("whole.npz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lie := func(path string, content []byte) {
+		if err := os.WriteFile(path, content, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range []int{0, 10, 60, 100, 500, len(file) / 2, len(file) - 1} {
+		lie("cut.npz", file[:n])
+		bad(exitInput, "is not whole; the same command without --verify makes it again", "--count", "7", "--out", "cut.npz", "--verify")
+		good("1 of these files were there but not whole, and were made again", "--count", "7", "--out", "cut.npz")
+		sameFile(t, "cut", "cut.npz", "whole.npz")
+	}
+	good("4 made", "--count", "4", "--out", "changed.npz")
+	changed, err := os.ReadFile("changed.npz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed[strings.Index(string(changed), "NUMPY")+200]++
+	lie("changed.npz", changed)
+	good("7 images in changed.npz: 7 made", "--count", "7", "--out", "changed.npz")
+	sameFile(t, "changed", "changed.npz", "whole.npz")
+
+	// Pixels and tars.
+	for _, out := range [][]string{{"--out", "pixels.npz", "--uint8"}, {"--out", "pictures.tar"}} {
+		args := append([]string{"--count", "3"}, out...)
+		good("3 made", args...)
+		whole, err := os.ReadFile(out[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		lie("whole", whole)
+		for _, n := range []int{0, 100, len(whole) / 2} {
+			lie(out[1], whole[:n])
+			good("1 of these files were there but not whole, and were made again", args...)
+			sameFile(t, "cut", out[1], "whole")
+		}
+	}
+
+	// What others wrote, and images of another shape.
+	for name, content := range map[string][]byte{"others": []byte("a letter to somebody"), "size": []byte(strings.Replace(string(file[:400]), "8, 8, 3", "9, 9, 3", 1)), "cifar": []byte(strings.Replace(string(file[:400]), "images", "cifars", 2))} {
+		for _, args := range [][]string{{}, {"--uint8"}} {
+			lie(name+".npz", content)
+			args = with([]string{"--count", "7", "--out", name + ".npz"}, args...)
+			bad(exitInput, name+".npz: is not a whole .npz, which is a zip of .npy files, and does not begin as this command would write it; give another --out, or --overwrite to make it anew", args...)
+			good("7 made", with(args, "--overwrite")...)
+		}
+	}
+}

@@ -3,10 +3,12 @@ package samples
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"fluxion/cmd/fluxion/internal/fault"
@@ -30,28 +32,87 @@ func IsArray(path string) bool {
 	return strings.EqualFold(filepath.Ext(path), ArrayEnding) && (err != nil || !info.IsDir())
 }
 
+// imagesArray is the array of the samples.
+const imagesArray = "images"
+
 // textArray is the array of a .npz that holds what the samples were made with.
 const textArray = "fluxion"
 
-// Look says whether the file is there as it would be made. It is an *Error if it is
-// another one that is not to be overwritten. wanted's text is that of all samples.
-func (a Array) Look(ctx context.Context, wanted Wanted) (there bool, err error) {
+// Lying is what lies where an Array is to be.
+type Lying struct {
+	There bool    // it, as it would be made
+	Cut   bool    // its beginning, as a power loss or a copy leaves it
+	Has   []int64 // an Array of the same settings with some of its samples, which grows: which
+}
+
+// Look finds out what is there. It is an *Error if it is something else, that is not to be overwritten.
+// wanted's text is that of all samples, with their numbers as the seed.
+func (a Array) Look(ctx context.Context, wanted Wanted) (found Lying, err error) {
 	if is, err := IsFile(ctx, a.Path); err != nil || !is {
-		return false, err
+		return found, err
 	}
+	size := wanted.Size
 	text := map[string]string{}
-	if stored, err := data.ReadNPZText(a.Path, textArray); err == nil && stored != "" {
+	stored, err := data.ReadNPZText(a.Path, textArray)
+	if err != nil && data.CutNPZ(a.Path, imagesArray, data.Floats, size) {
+		return Lying{Cut: true}, nil
+	}
+	if err != nil && !a.Overwrite {
+		return found, notWhole(a.Path, err)
+	}
+	if err == nil && stored != "" {
 		if err := json.Unmarshal([]byte(stored), &text); err != nil {
 			text = nil // of another program
 		}
 	}
-	size := wanted.Size
 	refused := &Error{dir: a.Path, of: 1, file: true}
-	same := refused.compare(filepath.Base(a.Path), data.PNG{Height: size[0], Width: size[1], Channels: size[2], Text: text}, wanted, 0)
-	if same || a.Overwrite {
-		return same, nil
+	if refused.compare(filepath.Base(a.Path), data.PNG{Height: size[0], Width: size[1], Channels: size[2], Text: text}, wanted, 0) {
+		return Lying{There: true}, nil
 	}
-	return false, refused
+	if found.Has = refused.grown(text["seed"], wanted.Seeds); found.Has != nil || a.Overwrite {
+		return found, nil
+	}
+	return found, refused
+}
+
+// Taken is samples that were there before.
+type Taken struct {
+	Cut    bool // a file was there and not whole
+	seeds  []int64
+	values []float32
+}
+
+// Of are the values of a sample; nil: it was not there.
+func (t Taken) Of(seed int64) []float32 {
+	i, there := slices.BinarySearch(t.seeds, seed)
+	if !there {
+		return nil
+	}
+	size := len(t.values) / len(t.seeds)
+	return t.values[i*size:][:size]
+}
+
+// Take reads the samples of a file that grows. Of one that is not whole there are none.
+func (a Array) Take(wanted Wanted, found Lying) Taken {
+	t := Taken{Cut: found.Cut, seeds: found.Has}
+	if t.seeds == nil {
+		return t
+	}
+	wanted.Seeds = t.seeds
+	values, err := a.Read(wanted)
+	if t.values = values; err != nil {
+		return Taken{Cut: true}
+	}
+	return t
+}
+
+// notWhole refuses a .npz that cannot be read, so that nobody knows whose it is.
+func notWhole(path string, err error) error {
+	bad := (*data.Error)(nil)
+	if !errors.As(err, &bad) {
+		return err
+	}
+	return &data.Error{Path: bad.Path, Problem: bad.Problem + ", and does not begin as this command would write it; give another --out, or --overwrite to make it anew", Err: bad.Err}
 }
 
 // Write writes the samples and their labels, classes (−1 for none) or numbers (NaN), of no
@@ -75,7 +136,7 @@ func (a Array) Put(ctx context.Context, wanted Wanted, values []float32, labels 
 		return err
 	}
 	arrays := []data.Array{
-		{Name: "images", Shape: []int{n, size[0], size[1], size[2]}, Floats: values}, {Name: "seeds", Shape: []int{n}, Integers: wanted.Seeds}, {Name: textArray, Text: string(text)},
+		{Name: imagesArray, Shape: []int{n, size[0], size[1], size[2]}, Floats: values}, {Name: "seeds", Shape: []int{n}, Integers: wanted.Seeds}, {Name: textArray, Text: string(text)},
 	}
 	if labels.Integers != nil || labels.Floats != nil {
 		arrays = append(arrays, labels)
@@ -86,7 +147,7 @@ func (a Array) Put(ctx context.Context, wanted Wanted, values []float32, labels 
 // Read gives the samples of a file that Look has found.
 func (a Array) Read(wanted Wanted) ([]float32, error) {
 	want := len(wanted.Seeds) * Values(wanted.Size)
-	_, values, _, err := data.ReadNPZFloats(a.Path, "images", int64(want))
+	_, values, _, err := data.ReadNPZFloats(a.Path, imagesArray, int64(want))
 	if err == nil && len(values) != want {
 		err = &data.Error{Path: a.Path, Problem: fmt.Sprintf("holds %d numbers; want those of %d samples", len(values), len(wanted.Seeds))}
 	}

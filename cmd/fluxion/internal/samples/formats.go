@@ -2,6 +2,7 @@ package samples
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"strings"
 
 	"fluxion/data"
+	"fluxion/data/object"
 )
 
 // Format is how many pictures lie in one file.
@@ -20,6 +22,7 @@ type Format interface {
 	text(path string) (string, error) // what is noted of all; "" of other programs' files
 	noted() bool                      // each picture says what it was made with, too
 	whole(p *Pack) bool               // of a file with the text: that it is not cut
+	cut(p *Pack) bool                 // of a file without: that it is the beginning of what would be written
 	write(w io.Writer, p *Pack, text string) error
 	each(p *Pack, visit func(seed int64, picture []byte, label string) error) error
 }
@@ -39,6 +42,23 @@ func (Tar) whole(p *Pack) bool {
 		return nil
 	})
 	return err == nil && pictures == len(p.Whole.Seeds)
+}
+
+// cut says that not even the text is there, which is at the beginning.
+func (Tar) cut(p *Pack) bool {
+	text, err := json.Marshal(p.Text)
+	if err != nil {
+		return false
+	}
+	var whole bytes.Buffer
+	if _, err := data.NewShard(&whole, string(text)); err != nil || object.Is(p.Path) {
+		return false
+	}
+	if info, err := os.Stat(p.Path); err != nil || info.Size() > int64(whole.Len()) {
+		return false
+	}
+	there, err := os.ReadFile(p.Path)
+	return err == nil && bytes.HasPrefix(whole.Bytes(), there)
 }
 
 func (Tar) text(path string) (string, error) { return data.ReadTarText(path) }
@@ -93,16 +113,21 @@ func (Tar) each(p *Pack, visit func(seed int64, picture []byte, label string) er
 // (Dhariwal and Nichol 2021) reads them.
 type NPZ struct{}
 
+// pixelsArray is the array of the pixels.
+const pixelsArray = "arr_0"
+
 func (NPZ) noted() bool { return false }
 
 // whole: the list of arrays, from which text was read, is at the end.
 func (NPZ) whole(*Pack) bool { return true }
 
+func (NPZ) cut(p *Pack) bool { return data.CutNPZ(p.Path, pixelsArray, data.Bytes, p.Whole.Size) }
+
 func (NPZ) text(path string) (string, error) { return data.ReadNPZText(path, textArray) }
 
 func (NPZ) write(w io.Writer, p *Pack, text string) error {
 	n, size := len(p.Whole.Seeds), p.Whole.Size
-	arrays := []data.Array{{Name: "arr_0", Shape: []int{n, size[0], size[1], size[2]}, Bytes: func(w io.Writer) error {
+	arrays := []data.Array{{Name: pixelsArray, Shape: []int{n, size[0], size[1], size[2]}, Bytes: func(w io.Writer) error {
 		for _, seed := range p.Whole.Seeds {
 			path := p.Work.File(seed)
 			pixels, height, width, channels, err := data.ReadPNG(path)

@@ -38,12 +38,13 @@ type Pack struct {
 	Label  func(seed int64) Label // nil: models are told nothing
 	Work   Folder
 
-	there bool         // the file is
-	has   string       // of a file with some of the pictures: which
-	left  atomic.Int64 // own pictures that are missing
-	enter sync.Once
-	leave func(error) error
-	err   error // of entering
+	there  bool         // the file is
+	has    string       // of a file with some of the pictures: which
+	broken bool         // the file is there and cut
+	left   atomic.Int64 // own pictures that are missing
+	enter  sync.Once
+	leave  func(error) error
+	err    error // of entering
 }
 
 // WorkEnding is how the name of the folder ends in which the pictures of a file lie until all
@@ -100,6 +101,9 @@ func (p *Pack) Look(ctx context.Context) (found Found, err error) {
 	if replaced {
 		found.Replaced = len(p.Own)
 	}
+	if p.broken {
+		found.Broken++
+	}
 	p.left.Store(int64(len(found.Missing)))
 	return found, nil
 }
@@ -110,6 +114,13 @@ func (p *Pack) look(ctx context.Context) (there, other bool, err error) {
 		return false, false, err
 	}
 	stored, err := p.Format.text(p.Path)
+	if (err != nil || stored == "") && p.Format.cut(p) {
+		p.broken = true
+		return false, false, nil
+	}
+	if _, npz := p.Format.(NPZ); npz && err != nil && !p.Work.Overwrite {
+		return false, false, notWhole(p.Path, err)
+	}
 	text := map[string]string{}
 	if err != nil || json.Unmarshal([]byte(stored), &text) != nil {
 		text = nil // of another program, or not whole
@@ -119,9 +130,11 @@ func (p *Pack) look(ctx context.Context) (there, other bool, err error) {
 	refused := &Error{dir: p.Path, of: 1, file: true}
 	picture := data.PNG{Height: want.Size[0], Width: want.Size[1], Channels: want.Size[2], Text: text}
 	if refused.compare(filepath.Base(p.Path), picture, want, 0) {
-		return object.Is(p.Path) || p.Format.whole(p), false, nil // what was cut is made again
+		there = object.Is(p.Path) || p.Format.whole(p)
+		p.broken = !there // and made again
+		return there, false, nil
 	}
-	if len(refused.changes) == 1 && refused.changes[0].key == "seed" && p.grows(text["seed"]) {
+	if refused.grown(text["seed"], want.Seeds) != nil {
 		p.has = text["seed"]
 		return false, false, nil
 	}
@@ -131,12 +144,19 @@ func (p *Pack) look(ctx context.Context) (there, other bool, err error) {
 	return false, false, refused
 }
 
-// grows says whether all pictures that a file has are among those that it is to have.
-func (p *Pack) grows(has string) bool { return len(p.among(has)) > 0 }
+// grown are the pictures of a file with those that Ranges has written as has, if nothing else differs and
+// all are among those that it is to have; else none.
+func (e *Error) grown(has string, want []int64) []int64 {
+	if len(e.foreign) > 0 || len(e.changes) != 1 || e.changes[0].key != "seed" {
+		return nil
+	}
+	seeds := among(has, want)
+	slices.Sort(seeds) // as they lie in the file, however they were asked for
+	return slices.Compact(seeds)
+}
 
-// among are the pictures that Ranges has written, if all are wanted; else none.
-func (p *Pack) among(has string) (seeds []int64) {
-	want := p.Whole.Seeds
+// among are the numbers of a list such as 0-3,7, if all are wanted; else none.
+func among(has string, want []int64) (seeds []int64) {
 	for part := range strings.SplitSeq(has, ",") {
 		first, last, several := strings.Cut(part, "-")
 		if !several {
@@ -160,7 +180,7 @@ func (p *Pack) Take(ctx context.Context, missing []int64) (taken []int64, err er
 		return nil, nil
 	}
 	of := &Pack{Path: p.Path, Format: p.Format, Whole: p.Whole, Label: p.Label, Work: p.Work}
-	of.Whole.Seeds = p.among(p.has)
+	of.Whole.Seeds = among(p.has, p.Whole.Seeds)
 	var failed error
 	err = of.Each(func(seed int64, picture []byte, _ string) error {
 		if failed = context.Cause(ctx); failed != nil {
