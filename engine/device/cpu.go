@@ -63,6 +63,9 @@ func Identity(d Device) string {
 	}
 	host, _ := os.Hostname() // without one, those of one machine are still told apart
 	p := gpu.device.Properties()
+	if p.UUID == "" && p.BusID == "" {
+		return ""
+	}
 	return fmt.Sprintf("the %s %s of %s", p.Name, cmp.Or(p.UUID, "at "+p.BusID), host)
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"unsafe"
 
@@ -37,6 +36,7 @@ type cudaProgram struct {
 	slot    int           // of results, where those of the last run are
 	copied  [2]cuda.Event // when they are there
 	fresh   bool          // results are those of the last run
+	waited  [2][]*later   // what is to be read of the results of a slot yet
 	staging []byte        // for tensors that are read or written beside the results
 }
 
@@ -370,6 +370,7 @@ func (g *cudaProgram) runSections(n int, set, behind func(i int) error) error {
 		done += ahead
 	}
 	g.fresh, g.slot = true, 1-g.slot
+	g.take(g.slot)
 	if err := g.copyResults(g.slot); err != nil || g.results == nil {
 		return err
 	}
@@ -386,23 +387,48 @@ func (g *cudaProgram) copyResults(slot int) error {
 	return nil
 }
 
-// Later returns what reads a number of the last run of a program of a GPU, which is one of its results, while
-// the next run is under way; of a program of another device nothing.
-func Later(p Program, t plan.Tensor) func() (float32, error) {
+// later is a result of a run, to be read when others are under way.
+type later struct {
+	of     *cudaProgram
+	slot   int
+	pinned []byte
+	values []float32
+	err    error
+}
+
+// Later returns what reads a tensor of float32 of the last run of a program of a GPU, which is one of its results,
+// while further runs are under way; of a program of another device nothing.
+func Later(p Program, t plan.Tensor) func() ([]float32, error) {
 	g, ok := p.(*cudaProgram)
-	if !ok || t.Type != number.Float32 || t.Values() != 1 {
+	if !ok || t.Type != number.Float32 || t.Pitch != t.Cols() && t.Rows() > 1 {
 		return nil
 	}
-	slot := g.slot
 	for _, r := range g.results {
-		if r.place.Buffer == t.Buffer && r.place.Offset == t.Offset {
-			return func() (float32, error) {
-				err := g.device.kernelError(g.copied[slot].Synchronize())
-				return math.Float32frombits(binary.LittleEndian.Uint32(r.pinned[slot])), err
+		if r.place.Buffer == t.Buffer && r.place.Offset == t.Offset && span(r.place) == span(t) {
+			l := &later{of: g, slot: g.slot, pinned: r.pinned[g.slot]}
+			g.waited[g.slot] = append(g.waited[g.slot], l)
+			return func() ([]float32, error) {
+				if l.of != nil {
+					g.take(l.slot)
+				}
+				return l.values, l.err
 			}
 		}
 	}
 	return nil
+}
+
+// take reads what is to be read of a slot, before another run writes there.
+func (g *cudaProgram) take(slot int) {
+	if len(g.waited[slot]) == 0 {
+		return
+	}
+	err := g.device.kernelError(g.copied[slot].Synchronize())
+	for _, l := range g.waited[slot] {
+		l.values, l.err, l.of = make([]float32, len(l.pinned)/4), err, nil
+		copy(bytesOf(l.values), l.pinned)
+	}
+	g.waited[slot] = g.waited[slot][:0]
 }
 
 func (g *cudaProgram) Launches(visit func(i int) error) error {

@@ -47,6 +47,43 @@ func add(t *testing.T, d *CUDA, times int) ([]float32, error) {
 	return total, g.Read(place, total)
 }
 
+// TestLater: what runs came to is read when others have been launched behind them, however many.
+func TestLater(t *testing.T) {
+	d := opened(t, simdriver.New(simdriver.Options{}).Direct(), &[]string{})
+	a := newAdder(t, d.Target(), 2)
+	m, err := d.Alloc(a.plan.Sizes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := a.plan.Place(a.total)
+	g, err := d.Load(a.plan, m, place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := errors.Join(g.Free(), m.Free()); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := errors.Join(g.Write(place, make([]float32, adderWidth)), m.Fill(a.grads, 0)); err != nil {
+		t.Fatal(err)
+	}
+	var reads []func() ([]float32, error)
+	for i := range 5 {
+		a.fed.Set(float32(i))
+		if err := Run(g); err != nil {
+			t.Fatal(err)
+		}
+		reads = append(reads, Later(g, place))
+	}
+	for i, read := range reads {
+		got, err := read()
+		if want := float32(i * (i + 1) / 2); err != nil || len(got) != adderWidth || got[0] != want || got[adderWidth-1] != want {
+			t.Errorf("run %d came to %v, %v; want %g", i, got, err, want)
+		}
+	}
+}
+
 // Without a graph, by choice or because the driver makes none, the same is computed.
 func TestWithoutGraph(t *testing.T) {
 	want, err := add(t, opened(t, simdriver.New(simdriver.Options{}).Direct(), &[]string{}), 5)

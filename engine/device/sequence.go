@@ -35,6 +35,7 @@ func (s *Sequence) Run(peers Peers, do func() error) error {
 	var err error
 	for _, g := range s.programs {
 		err = errors.Join(err, g.mayPut())
+		g.take(0)
 		g.putRow(0)
 		g.fresh, g.slot = true, 0
 	}

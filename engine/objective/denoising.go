@@ -90,13 +90,16 @@ func (d *denoising) loss(b *Builder, with additions) Loss {
 	}
 	result := b.apply(Trained, in)
 	y := result.Output
-	uncertain := make([]float64, b.Batch)
+	uncertain, expected := make([]float64, b.Batch), map[int64]process.Drawn{} // by position
 	weighed := d.distance.loss(b, y, target, weight)
 	if with.plus != nil {
 		weighed.value = with.plus(result, target, weighed.value)
 	}
 	l := Loss{Value: weighed.value, Feed: func(i int, at int64) Observation {
-		q := d.drawn(at)
+		q, ok := expected[at]
+		if delete(expected, at); !ok {
+			q = d.drawn(at)
+		}
 		time.Set(i, q.NetworkTime)
 		if bridged {
 			sees.Set(i, q.Input*q.Alpha, q.Input*q.Sigma, q.Input*q.Gamma)
@@ -117,6 +120,13 @@ func (d *denoising) loss(b *Builder, with additions) Loss {
 	}}
 	if d.State() != nil {
 		l.Errors = loss.Images(y, target)
+	}
+	if d.Uncertainty != nil && d.Times.Adaptive == nil {
+		l.Expect = func(at int64) {
+			q := d.drawn(at)
+			expected[at] = q
+			d.Uncertainty.level(q.LogSNR)
+		}
 	}
 	if d.Uncertainty != nil {
 		l.Plus = func() (mean float64) {

@@ -49,6 +49,9 @@ type Loss struct {
 	// Feed sets the numbers of image i of the batch, which stands at a position in the
 	// stream of images, and says what an error of it will mean.
 	Feed func(i int, at int64) Observation
+	// Expect may be called before what Observe is told of the step before, and makes ready what Feed needs of the image
+	// at a position and nothing learnt decides; nil: nothing.
+	Expect func(at int64)
 }
 
 // Observation is an image whose error is not known yet.

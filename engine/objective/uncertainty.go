@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"sync"
 
 	"fluxion/nets/pyjson"
 )
@@ -29,6 +30,15 @@ type Uncertainty struct {
 	gradient []float64
 	seen     int // images of the step
 	batch    int
+
+	known, before map[float64]*noiseLevel // of the next step, of the one before
+}
+
+// noiseLevel is what is known of a noise level.
+type noiseLevel struct {
+	by    [features]float64 // its features
+	u     float64           // at it, after so many steps
+	after int64
 }
 
 const (
@@ -46,36 +56,60 @@ func NewUncertainty(batch int) *Uncertainty {
 	return &Uncertainty{Weights: zeros(), Moment1: zeros(), Moment2: zeros(), gradient: zeros(), batch: batch}
 }
 
-// feature k of a noise level: √2·cos(2π(f·c + φ)) of c = −λ/8, which is EDM's ln σ/4. The
-// frequencies are quantiles of a normal distribution, the phases a sequence that is even
-// in [0, 1).
-func feature(k int, lambda float64) float64 {
+// waves are the frequencies and phases of the features: those are quantiles of a normal distribution, these a
+// sequence that is even in [0, 1).
+var waves = sync.OnceValue(func() (w [features]struct{ f, phase float64 }) {
 	const golden = 0.6180339887498949
-	c := -math.Max(-furthest, math.Min(furthest, lambda)) / 8
-	f := math.Sqrt2 * math.Erfinv(2*(float64(k)+0.5)/features-1)
-	_, phase := math.Modf(float64(k) * golden)
-	return math.Sqrt2 * math.Cos(2*math.Pi*(f*c+phase))
-}
-
-// each calls visit with the weight's number and what it is multiplied by.
-func each(lambda float64, visit func(k int, by float64)) {
-	scale := 1 / math.Sqrt(features)
-	for k := range features {
-		visit(k, scale*feature(k, lambda))
+	for k := range w {
+		w[k].f = math.Sqrt2 * math.Erfinv(2*(float64(k)+0.5)/features-1)
+		_, w[k].phase = math.Modf(float64(k) * golden)
 	}
-	visit(features, 1)
+	return w
+})
+
+// level is a noise level, of which there may be one in the next step: its features are √2·cos(2π(f·c + φ)) of c = −λ/8,
+// which is EDM's ln σ/4, over the root of how many there are.
+func (u *Uncertainty) level(lambda float64) *noiseLevel {
+	for _, known := range []map[float64]*noiseLevel{u.known, u.before} {
+		if x := known[lambda]; x != nil {
+			return x
+		}
+	}
+	x := &noiseLevel{after: -1}
+	c := -math.Max(-furthest, math.Min(furthest, lambda)) / 8
+	scale := 1 / math.Sqrt(features)
+	for k, w := range waves() {
+		x.by[k] = scale * (math.Sqrt2 * math.Cos(2*math.Pi*(w.f*c+w.phase)))
+	}
+	if u.known == nil {
+		u.known = map[float64]*noiseLevel{}
+	}
+	u.known[lambda] = x
+	return x
 }
 
 // At is u of a noise level.
 func (u *Uncertainty) At(lambda float64) (sum float64) {
-	each(lambda, func(k int, by float64) { sum += float64(by * u.Weights[k]) })
-	return sum
+	x := u.level(lambda)
+	for k, by := range &x.by {
+		sum += float64(by * u.Weights[k])
+	}
+	x.u, x.after = sum+u.Weights[features], u.Steps
+	return x.u
 }
 
 // Observe learns from an image's weighted error ℓ. One that is not finite is left out.
 func (u *Uncertainty) Observe(lambda, weighted float64) {
-	if slope := 1 - math.Exp(-u.At(lambda))*weighted; !math.IsNaN(slope) && !math.IsInf(slope, 0) {
-		each(lambda, func(k int, by float64) { u.gradient[k] += float64(slope * by) })
+	x := u.level(lambda)
+	at := x.u
+	if x.after != u.Steps {
+		at = u.At(lambda)
+	}
+	if slope := 1 - math.Exp(-at)*weighted; !math.IsNaN(slope) && !math.IsInf(slope, 0) {
+		for k, by := range &x.by {
+			u.gradient[k] += float64(slope * by)
+		}
+		u.gradient[features] += slope
 	}
 	if u.seen++; u.seen == u.batch {
 		u.step()
@@ -95,6 +129,7 @@ func (u *Uncertainty) step() {
 		u.Weights[k] -= float64(uncertaintyRate * c1 * m / (math.Sqrt(v*c2) + uncertaintyEpsilon))
 	}
 	u.seen = 0
+	u.known, u.before = nil, u.known
 }
 
 func (u *Uncertainty) state() *State {
@@ -121,6 +156,7 @@ func (u *Uncertainty) state() *State {
 			}
 			return func() error {
 				u.Weights, u.Moment1, u.Moment2, u.Steps = learnt.Weights, learnt.Moment1, learnt.Moment2, learnt.Steps
+				u.known, u.before = nil, nil
 				return nil
 			}, nil
 		},

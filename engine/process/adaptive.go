@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"sort"
 )
 
 // Adaptive is the state of VDM++'s adaptive noise schedule (Kingma and Gao,
@@ -17,6 +18,10 @@ type Adaptive struct {
 	Decay float64   `json:"decay"`
 	Means []float64 `json:"means"`
 	Seen  []int64   `json:"seen"` // observations in each bin
+
+	stale   bool      // behind what was seen are
+	average float64   // mean of the bins that have seen something
+	upTo    []float64 // sums of the levels of the bins up to each, with it
 }
 
 const (
@@ -40,7 +45,7 @@ func adaptiveTime(s Schedule, p Parameters) (TimeSampler, error) {
 	}
 	a := &Adaptive{
 		Low: math.Max(s.LogSNR(1), -p["max"]), High: math.Min(s.LogSNR(0), p["max"]), Decay: p["decay"],
-		Means: make([]float64, int(p["bins"])), Seen: make([]int64, int(p["bins"])),
+		Means: make([]float64, int(p["bins"])), Seen: make([]int64, int(p["bins"])), stale: true,
 	}
 	t, err := byLogSNR(s, a.Low, a.High, a.quantile, a.density)
 	t.Adaptive = a
@@ -70,12 +75,17 @@ func (a *Adaptive) level(i int, mean float64) float64 {
 	return math.Max(a.Means[i], floor*mean)
 }
 
-// sum of all levels.
-func (a *Adaptive) sum(mean float64) (sum float64) {
-	for i := range a.Means {
-		sum += a.level(i, mean)
+// settle brings up to date what each image asks for several times.
+func (a *Adaptive) settle() {
+	if !a.stale {
+		return
 	}
-	return sum
+	a.stale, a.average, a.upTo = false, a.mean(), append(a.upTo[:0], make([]float64, len(a.Means))...)
+	sum := 0.0
+	for i := range a.Means {
+		sum += a.level(i, a.average)
+		a.upTo[i] = sum
+	}
 }
 
 func (a *Adaptive) width() float64 { return (a.High - a.Low) / float64(len(a.Means)) }
@@ -85,20 +95,19 @@ func (a *Adaptive) bin(lambda float64) int {
 }
 
 func (a *Adaptive) density(lambda float64) float64 {
-	mean := a.mean()
-	return a.level(a.bin(lambda), mean) / (a.sum(mean) * a.width())
+	a.settle()
+	return a.level(a.bin(lambda), a.average) / (a.upTo[len(a.upTo)-1] * a.width())
 }
 
 func (a *Adaptive) quantile(u float64) float64 {
-	mean := a.mean()
-	target := u * a.sum(mean)
-	i, below := 0, 0.0
-	above := a.level(0, mean)
-	for above < target && i < len(a.Means)-1 {
-		i++
-		below, above = above, above+a.level(i, mean)
+	a.settle()
+	target := u * a.upTo[len(a.upTo)-1]
+	i := min(sort.SearchFloat64s(a.upTo, target), len(a.upTo)-1)
+	below := 0.0
+	if i > 0 {
+		below = a.upTo[i-1]
 	}
-	return a.Low + a.width()*(float64(i)+(target-below)/(above-below))
+	return a.Low + a.width()*(float64(i)+(target-below)/(a.upTo[i]-below))
 }
 
 // Observe adds w(λ)‖ε̂−ε‖² of one training image, mean over its values. Values
@@ -113,6 +122,7 @@ func (a *Adaptive) Observe(lambda, weighted float64) {
 	keep := math.Min(a.Decay, float64(a.Seen[i])/float64(a.Seen[i]+1))
 	a.Means[i] = keep*a.Means[i] + (1-keep)*weighted
 	a.Seen[i]++
+	a.stale = true
 }
 
 // MarshalState returns the state for a checkpoint.
@@ -132,5 +142,6 @@ func (a *Adaptive) Restore(b Adaptive) error {
 		}
 	}
 	*a = b
+	a.stale = true
 	return nil
 }

@@ -6,7 +6,8 @@ import (
 )
 
 // A GPU that waits for the host between steps does nothing meanwhile. So the next step is launched before the
-// outcome of one is read, where nothing behind this one looks at the weights.
+// outcome of one is read, where nothing behind this one looks at the weights, and the objective does not have to learn
+// of it first. Else the images of the next are brought meanwhile.
 
 // ahead is a step that was launched before what comes behind the one before it.
 type ahead struct {
@@ -31,8 +32,12 @@ func (r *run) outcome(ctx context.Context) (o Outcome, err error) {
 		launched := (*launchError)(nil)
 		return Outcome{Changed: errors.As(err, &launched)}, err
 	}
-	if next := r.following(); r.mayGoAhead(ctx, next) {
+	switch next := r.following(); {
+	case ctx.Err() != nil || next.Images >= r.settings.Images || r.stageAt(next.Images).number != r.stage:
+	case r.trainer.Ahead() && r.mayGoAhead(next):
 		r.next.end, r.next.failed = begin(next)
+	default:
+		r.fetch(ctx)
 	}
 	return end()
 }
@@ -43,8 +48,8 @@ func (r *run) following() State {
 }
 
 // mayGoAhead says whether a step may be launched before what is due after the one before it.
-func (r *run) mayGoAhead(ctx context.Context, s State) bool {
-	if ctx.Err() != nil || len(r.saveNow) > 0 || s.Images >= r.settings.Images || r.stageAt(s.Images).number != r.stage {
+func (r *run) mayGoAhead(s State) bool {
+	if len(r.saveNow) > 0 {
 		return false
 	}
 	p := r.progress(s, Outcome{})
@@ -68,8 +73,14 @@ func (r *run) settle() {
 		return
 	}
 	o, err := end()
-	if r.sound = r.sound && err == nil && diverges(Progress{Step: o}) == nil; r.sound {
-		r.state, r.last = r.counted(o), o
+	if r.sound = r.sound && err == nil && diverges(Progress{Step: o}) == nil; !r.sound {
+		return
+	}
+	r.state, r.last = r.counted(o), o
+	for _, h := range r.all {
+		if h.beside && h.Keep != nil { // of which checkpoints hold what all steps came to
+			r.sound = r.sound && h.After(context.Background(), r.progress(r.state, o)) == nil
+		}
 	}
 }
 

@@ -86,6 +86,7 @@ type run struct {
 	from      *model.Checkpoint // that the run goes on from; nil: from the start
 
 	stream      data.Stream
+	brought     brought // the micro-batch that is next
 	meter       *meter
 	pace        pace       // of steps
 	skippedTold int        // images left out here that the first process knows of
@@ -282,8 +283,30 @@ func (r *run) step(ctx context.Context) error {
 	return nil
 }
 
-// fill brings the next micro-batch to the trainer.
+// fill sets the next micro-batch of the trainer.
 func (r *run) fill(ctx context.Context) error {
+	r.fetch(ctx)
+	err := r.brought.err
+	if r.brought = (brought{}); err == nil {
+		r.trainer.Feed()
+	}
+	return err
+}
+
+// brought is what came of bringing a micro-batch to the trainer, or that it is to be done.
+type brought struct {
+	done bool
+	err  error
+}
+
+// fetch brings the next micro-batch to the trainer, unless it is there.
+func (r *run) fetch(ctx context.Context) {
+	if !r.brought.done {
+		r.brought = brought{true, r.fetchNext(ctx)}
+	}
+}
+
+func (r *run) fetchNext(ctx context.Context) error {
 	batch, err := r.stream.Next(ctx)
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
 		return stopError{err}
@@ -291,7 +314,7 @@ func (r *run) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.trainer.Fill(batch)
+	r.trainer.Bring(batch)
 	r.stream.Release(batch)
 	return nil
 }

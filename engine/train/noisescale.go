@@ -56,7 +56,7 @@ func (r *run) noiseHook() Hook {
 		return h
 	}
 	n := &r.noise
-	h.Every = 1
+	h.Every, h.beside = 1, true
 	h.After = func(_ context.Context, p Progress) error {
 		n.add(p.Step.GradNorm*p.Step.GradNorm, p.Step.MicroSquares, r.settings.Batch, r.settings.Batch/r.settings.Accumulate)
 		return nil

@@ -15,6 +15,18 @@ import (
 	"fluxion/kernels/philox"
 )
 
+// lossOf runs a micro-batch and returns its loss.
+func lossOf(t *testing.T, tr *Trainer, micro int) float64 {
+	t.Helper()
+	if err := tr.runMicro(micro); err != nil {
+		t.Fatal(err)
+	}
+	if wait, err := tr.note(); err != nil || wait != nil {
+		t.Fatal("of a CPU", err)
+	}
+	return tr.part.Losses[len(tr.part.Losses)-1]
+}
+
 // TestWeighting: the loss is the mean of weighted errors, and those of the images are
 // what the objective learns from.
 func TestWeighting(t *testing.T) {
@@ -25,10 +37,7 @@ func TestWeighting(t *testing.T) {
 	})
 	tr.Hyper((&run{settings: long()}).hyper(State{}))
 	tr.Fill(&batches[0])
-	got, err := tr.runMicro(0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := lossOf(t, tr, 0)
 	p, err := process.Get(settings.Schedule, process.ScheduleOptions{Shift: 1}, settings.Output)
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 // openStream opens the images from a position on; a data set that is to lie on the
 // device is brought there.
 func (r *run) openStream(ctx context.Context, from int64) (data.Stream, error) {
+	r.brought = brought{}
 	n := r.trainer.Accumulate
 	first, end := r.group.Share(n)
 	o := data.LoaderOptions{

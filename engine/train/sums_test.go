@@ -168,7 +168,7 @@ func TestSummedGradients(t *testing.T) {
 			parts := make([][]float32, n)
 			for i, b := range batches {
 				tr.Fill(&b)
-				if _, err := tr.runMicro(i); err != nil {
+				if err := tr.runMicro(i); err != nil {
 					t.Fatal(err)
 				}
 				parts[i] = make([]float32, size)

@@ -140,6 +140,7 @@ type Trainer struct {
 
 	filled   []objective.Observation // of the micro-batch
 	perImage []float32               // its errors
+	indices  []int64                 // of its images in the stream
 	part     part                    // of the step that this process has taken; then all of it
 	joint    *joint                  // with the other processes of the group
 	leftOut  []string                // images that any of them has left out
@@ -182,6 +183,13 @@ func (t *Trainer) Initialise(seed uint64) error {
 // Fill sets the parameters of a micro-batch: pixels, and for each image the numbers and
 // the class that its position in the stream decides.
 func (t *Trainer) Fill(b *data.Batch) {
+	t.Bring(b)
+	t.Feed()
+}
+
+// Bring sets those of them that the objective does not decide, which the last micro-batch that was launched
+// has no need of any more.
+func (t *Trainer) Bring(b *data.Batch) {
 	t.at = t
 	for _, other := range t.others {
 		if b.Size == (data.Size{Height: other.Height, Width: other.Width}) {
@@ -189,6 +197,13 @@ func (t *Trainer) Fill(b *data.Batch) {
 		}
 	}
 	t.at.put(b)
+}
+
+// Feed sets those that it decides, perhaps by what it has learnt of all steps before.
+func (t *Trainer) Feed() {
+	for i, at := range t.at.indices {
+		t.at.filled[i] = t.at.loss.Feed(i, at)
+	}
 }
 
 // put sets the parameters of a micro-batch of the trainer's own shape.
@@ -202,8 +217,11 @@ func (t *Trainer) put(b *data.Batch) {
 		noise = b.Indices
 	}
 	copy(t.addresses, noise)
+	t.indices = append(t.indices[:0], b.Indices...)
 	for i, at := range b.Indices {
-		t.filled[i] = t.loss.Feed(i, at)
+		if t.loss.Expect != nil {
+			t.loss.Expect(at)
+		}
 		if t.augmented != nil && t.Augment != nil {
 			_, labels := t.Augment.Draw(at)
 			for k, x := range labels {
@@ -234,28 +252,15 @@ func (t *Trainer) Refresh() error {
 	return device.Run(t.narrow)
 }
 
-// runMicro runs micro-batch i of a step and returns its loss. Without
-// accumulation this is the whole step.
-func (t *Trainer) runMicro(i int) (float64, error) {
-	run := t.runAlone
+// runMicro launches micro-batch i of a step. Without accumulation this is the whole step.
+func (t *Trainer) runMicro(i int) error {
 	switch share := t.share(); {
 	case t.joins() && i == share.end-1:
-		run = t.runLeaving
+		return t.runLeaving(i)
 	case i == share.first && t.awaits:
-		run = t.runArriving
+		return t.runArriving(i)
 	}
-	if err := run(i); err != nil {
-		return 0, err
-	}
-	if err := t.readErrors(); err != nil {
-		return 0, err
-	}
-	at := t.at
-	value, err := at.read(0, at.Micro.Place(at.loss.Value))
-	if at.loss.Plus != nil {
-		value += at.loss.Plus()
-	}
-	return value, err
+	return t.runAlone(i)
 }
 
 // runAlone adds the gradients of a micro-batch when all are there.
@@ -280,21 +285,6 @@ func (t *Trainer) add(i int) error {
 type seen struct {
 	objective.Observation
 	Err float64
-}
-
-// readErrors keeps what a micro-batch of a step adds to what the objective learns of it.
-func (t *Trainer) readErrors() error {
-	at := t.at
-	if at.loss.Errors == nil {
-		return nil
-	}
-	if err := at.programs[0].Read(at.Micro.Place(at.loss.Errors), at.perImage); err != nil {
-		return err
-	}
-	for i, o := range at.filled {
-		t.part.Seen = append(t.part.Seen, seen{o, float64(at.perImage[i])})
-	}
-	return nil
 }
 
 // Observe lets the objective learn from the images of a whole step.

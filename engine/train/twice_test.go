@@ -32,11 +32,7 @@ func TestLoadedTwice(t *testing.T) {
 	loss := func(trainer *Trainer, b data.Batch) float64 {
 		trainer.Hyper((&run{settings: long()}).hyper(State{Images: 1000}))
 		trainer.Fill(&b)
-		l, err := trainer.runMicro(0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l
+		return lossOf(t, trainer, 0)
 	}
 	d := cpuDevice(t, 1)
 	sets := [][]byte{batches[0].Pixels.Bytes, inverted}

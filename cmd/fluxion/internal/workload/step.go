@@ -84,7 +84,7 @@ func (w *Workload) trainStep() (Step, error) {
 	var under func() (train.Outcome, error) // the step that was launched before, as in a run
 	step := func() (err error) {
 		next()
-		if !t.MayBegin() {
+		if !t.Ahead() {
 			_, err = t.Train(hyper, fill)
 			return err
 		}
