@@ -5,7 +5,8 @@
 engine/objective/testdata/hybrid.json has terms of the variational bound in bits and their gradients by autograd, by the
 variance and by the noise that is predicted, written here from Nichol and Dhariwal 2021 (equations 4 to 6, 10, 11 and 15; at the first step the likelihood of levels of Ho et al.
 2020, equation 13, with the normal distribution itself); engine/sampler/testdata/learned.json has steps of diffusers'
-DDPMScheduler with variance_type learned_range; resampler.json has how the paper's code draws times of the bound by its terms.
+DDPMScheduler with variance_type learned_range; resampler.json has how the paper's code draws times of the bound by its terms;
+engine/likelihood/testdata/chain.json has whole bounds of images.
 """
 
 import json
@@ -15,6 +16,8 @@ from pathlib import Path
 import diffusers.schedulers.scheduling_ddpm as scheduling
 import numpy
 import torch
+
+from check_training import normal  # Fluxion's random numbers
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEDULES = {"ddpm-linear": "linear", "ddpm-squaredcos": "squaredcos_cap_v2"}
@@ -121,6 +124,40 @@ def resampler():
     return after
 
 
+def chains():
+    """The whole bound of an image of levels, with x̂ in ±1: L_0, the terms between, L_T. The network is a formula of z and the
+    step; the noise of a step is what Fluxion draws for it. Without learnt variances they are beta, at the first step the posterior's."""
+    cases, bits = [], lambda nats: nats.mean().item() / math.log(2)
+    for ours, theirs in SCHEDULES.items():
+        alphas = schedule(theirs).alphas_cumprod
+        for learnt in True, False:
+            image = (torch.arange(18) * 37 % 256).clamp(0, 255)
+            image[0], image[1] = 0, 255
+            x, between = (2 * image.double() - 255) / 255, 0.0
+            for t in range(1000):
+                a, before = alphas[t], alphas[t - 1] if t > 0 else torch.tensor(1.0)
+                beta = 1 - a / before
+                tilde = lambda t: (1 - alphas[t - 1]) / (1 - alphas[t]) * (1 - alphas[t] / alphas[t - 1])
+                least = tilde(max(t, 1)).log()
+                noise = torch.from_numpy(normal(5, 15, 3, t, 18).astype(numpy.float32)).double()
+                z = a.sqrt() * x + (1 - a).sqrt() * noise
+                eps, v = round_trip((z + t / 300).sin()), round_trip((2 * z).cos())
+                guess = ((z - (1 - a).sqrt() * eps) / a.sqrt()).clamp(-1, 1)
+                mean = lambda x: before.sqrt() * beta / (1 - a) * x + (a / before).sqrt() * (1 - before) / (1 - a) * z
+                log = (v + 1) / 2 * beta.log() + (1 - v) / 2 * least if learnt else least if t == 0 else beta.log()
+                if t > 0:
+                    between += bits((log - least + (least.exp() + (mean(x) - mean(guess)) ** 2) / log.exp() - 1) / 2)
+                    continue
+                gauss = torch.distributions.Normal(mean(guess), (log / 2).exp() if learnt else (log / 2).exp() * torch.ones(18))
+                low = torch.where(x < -0.999, 0.0, gauss.cdf(x - 1 / 255))
+                high = torch.where(x > 0.999, 1.0, gauss.cdf(x + 1 / 255))
+                first = bits(-(high - low).clamp(min=1e-12).log())
+            a = alphas[-1]
+            last = bits((a * x**2 - a - torch.log1p(-a)) / 2)
+            cases.append({"schedule": ours, "learnt": learnt, "image": image.tolist(), "first": first, "between": between, "last": last})
+    return cases
+
+
 def write(path, cases):
     path = ROOT / path
     path.parent.mkdir(exist_ok=True)
@@ -131,3 +168,4 @@ torch.manual_seed(1)
 write("engine/objective/testdata/hybrid.json", losses())
 write("engine/sampler/testdata/learned.json", steps())
 write("engine/objective/testdata/resampler.json", resampler())
+write("engine/likelihood/testdata/chain.json", chains())

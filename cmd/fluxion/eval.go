@@ -43,7 +43,7 @@ type evalOptions struct {
 	take          evaluate.Options
 	precise       string // of the network of features
 	request       likelihood.Request
-	channels      int      // of images of data, for bpd and elbo
+	channels      int      // of images of data, for bpd, elbo and vlb
 	ofLikelihood  []string // keys that only those need
 }
 
@@ -120,7 +120,7 @@ func (o *evalOptions) run(ctx context.Context, face console.Face, args []string)
 	case len(likelihoods) > 0:
 		return o.likelihood(ctx, face, args, likelihoods)
 	case len(given) > 0:
-		return fault.Usagef("%s: of bpd and elbo, which are not among the metrics", strings.Join(given, ", "))
+		return fault.Usagef("%s: of bpd, elbo and vlb, which are not among the metrics", strings.Join(given, ", "))
 	}
 	o.imply(args)
 	j := &judging{evalOptions: o, face: face}

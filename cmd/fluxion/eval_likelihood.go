@@ -83,8 +83,11 @@ func (o *evalOptions) likelihood(ctx context.Context, face console.Face, args []
 	var values []evaluate.Value
 	for _, m := range metrics {
 		judge := l.density
-		if m == "elbo" {
+		switch m {
+		case "elbo":
 			judge = l.bound
+		case "vlb":
+			judge = l.chain
 		}
 		of, err := judge(ctx)
 		if err != nil {
@@ -180,11 +183,28 @@ func (l *likelihoodRun) density(ctx context.Context) ([]evaluate.Value, error) {
 	return []evaluate.Value{v}, nil
 }
 
-// bound is its sum and its three terms.
+// bound is VDM's bound.
 func (l *likelihoodRun) bound(ctx context.Context) ([]evaluate.Value, error) {
-	progress := l.progress("elbo")
+	return l.terms(ctx, "elbo", [3]string{"reconstruction", "prior", "diffusion"}, likelihood.Bounds, likelihood.Options.BoundConvention)
+}
+
+// chain is the bound of the process's own steps.
+func (l *likelihoodRun) chain(ctx context.Context) ([]evaluate.Value, error) {
+	if err := l.options.CheckChain(); err != nil {
+		return nil, fault.Usagef("vlb: %w (--metrics elbo leaves such steps out)", err)
+	}
+	last := l.options.Process.Chain().Steps
+	return l.terms(ctx, "vlb", [3]string{"0", fmt.Sprint(last), fmt.Sprintf("1..%d", last-1)}, likelihood.Chains, likelihood.Options.ChainConvention)
+}
+
+// terms are the sum of a bound and its three terms, under their names.
+func (l *likelihoodRun) terms(ctx context.Context, name string, terms [3]string,
+	judge func(context.Context, likelihood.Options, likelihood.Images, likelihood.Progress) ([]likelihood.Terms, error),
+	how func(o likelihood.Options, bytes bool) likelihood.Convention,
+) ([]evaluate.Value, error) {
+	progress := l.progress(name)
 	all, err := each(l, func(o likelihood.Options, images likelihood.Images) ([]likelihood.Terms, error) {
-		return likelihood.Bounds(ctx, o, images, progress)
+		return judge(ctx, o, images, progress)
 	})
 	l.face.End()
 	if err != nil {
@@ -193,8 +213,11 @@ func (l *likelihoodRun) bound(ctx context.Context) ([]evaluate.Value, error) {
 	if err := l.counted(len(all)); err != nil {
 		return nil, err
 	}
-	l.how["elbo"] = l.options.BoundConvention(!l.model.Floats)
-	values := []evaluate.Value{{Name: "elbo", How: l.how["elbo"].String()}, {Name: "elbo-reconstruction"}, {Name: "elbo-prior"}, {Name: "elbo-diffusion"}}
+	l.how[name] = how(l.options, !l.model.Floats)
+	values := []evaluate.Value{{Name: name, How: l.how[name].String()}}
+	for _, term := range terms {
+		values = append(values, evaluate.Value{Name: name + "-" + term})
+	}
 	for i, of := range []func(t likelihood.Terms) float64{
 		likelihood.Terms.Sum,
 		func(t likelihood.Terms) float64 { return t.Reconstruction },

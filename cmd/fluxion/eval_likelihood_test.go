@@ -67,6 +67,43 @@ func TestEvalLikelihood(t *testing.T) {
 	}
 }
 
+// TestEvalChain: the bound of the chain, of a model that learns variances: its terms add up, and
+// depend neither on batches nor on threads.
+func TestEvalChain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seconds")
+	}
+	run := trained(t, t.TempDir(), "--objective", "vlb", "--schedule", "ddpm-squaredcos", "--output-kind", "eps")
+	args := []string{run, "glyphs", "--size", "8", "--metrics", "vlb", "--real-count", "3", "--vlb-times", "20"}
+	r := likely(t, args...)
+	m := r.Metrics
+	if sum := m["vlb-0"] + m["vlb-1..999"] + m["vlb-1000"]; math.Abs(sum-m["vlb"]) > 1e-12 || !(m["vlb-0"] > 0 && m["vlb-1..999"] > 0 && m["vlb-1000"] > 0) || len(m) != 4 {
+		t.Errorf("%+v", r)
+	}
+	if how := "chain of 1000 steps, 21 of them an image, variance learnt, x̂ within ±1"; r.How["vlb"] != how || r.Of["vlb"].Chain != 1000 || r.Of["vlb"].Times != 21 {
+		t.Errorf("%+v", r)
+	}
+	again := likely(t, with(args, "--batch", "2", "--threads", "2")...)
+	for name, v := range m {
+		if w := again.Metrics[name]; math.Abs(v-w) > 1e-6*math.Abs(v) {
+			t.Errorf("%s: %.9g in batches of 32, %.9g of 2", name, v, w)
+		}
+	}
+	// Others have the variance of the chain, and may be asked at all steps.
+	r = likely(t, trained(t, t.TempDir()), "glyphs", "--size", "8", "--metrics", "vlb", "--real-count", "2")
+	if how := "chain of 1000 steps, variance beta, x̂ within ±1"; r.How["vlb"] != how || !(r.Metrics["vlb"] > 0) {
+		t.Errorf("%+v", r)
+	}
+	for want, args := range map[string][]string{
+		"step 999": {trained(t, t.TempDir(), "--schedule", "cosine", "--output-kind", "eps"), "glyphs", "--size", "8", "--metrics", "vlb", "--real-count", "2"},
+		"of vlb":   {run, "glyphs", "--size", "8", "--metrics", "elbo", "--vlb-times", "3"},
+	} {
+		if _, code, err := fluxion(t, append([]string{"eval"}, args...)...); code != exitUsage || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%d, %v; want %q", code, err, want)
+		}
+	}
+}
+
 // TestEvalLikelihoodOfPoints: two numbers have an exact divergence, and a density.
 func TestEvalLikelihoodOfPoints(t *testing.T) {
 	run := filepath.Join(t.TempDir(), "run")
@@ -147,7 +184,7 @@ func TestEvalLikelihoodRefuses(t *testing.T) {
 		{[]string{run, "glyphs", "--size", "8", "--bpd-steps", "3"}, exitUsage, "--bpd-steps: not of this solver"},
 		{[]string{run, "glyphs", "--size", "8", "--bpd-solver", "heun", "-s", "bpd_rtol=0.1"}, exitUsage, "-s bpd_rtol: not of this solver"},
 		{[]string{run, "glyphs", "--size", "8", "--elbo-levels", "3"}, exitUsage, "of elbo, which is not among the metrics"},
-		{[]string{run, "glyphs", "--metrics", "fd", "--bpd-steps", "3"}, exitUsage, "of bpd and elbo"},
+		{[]string{run, "glyphs", "--metrics", "fd", "--bpd-steps", "3"}, exitUsage, "of bpd, elbo and vlb"},
 	} {
 		args := append([]string{"eval"}, c.args...)
 		if !slices.Contains(args, "--metrics") {

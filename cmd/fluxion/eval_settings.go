@@ -8,12 +8,12 @@ import (
 
 // all declares the settings, with their defaults: of judging samples, and of likelihood.
 func (o *evalOptions) all() setting.List {
-	channels := data.ChannelsSetting(&o.channels).Helps("channels to which pictures are brought for bpd and elbo, as train does it")
+	channels := data.ChannelsSetting(&o.channels).Helps("channels to which pictures are brought for bpd, elbo and vlb, as train does it")
 	channels.Own, channels.Breaks = true, setting.Breaks{}
 	of := append(o.request.Settings(), channels)
 	o.ofLikelihood = of.Keys()
 	list := o.list().With("metrics", func(s *setting.Setting) {
-		s.Help += "; bpd and elbo are of a model and data"
+		s.Help += "; bpd, elbo and vlb are of a model and data"
 	})
 	return append(list, of...)
 }

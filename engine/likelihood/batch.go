@@ -19,6 +19,7 @@ type question struct {
 
 	// The answer: an output for each state, a number for each direction.
 	y      [][]float32
+	v      [][]float32 // and what it says of variances, where it is asked for them
 	traces []float64
 
 	asked, answered int // rows
@@ -129,6 +130,9 @@ func (n *network) tell(i int, b asking) {
 	q, size := b.of.question, n.dims()
 	if q.probes == 0 || b.row == 0 {
 		q.y[b.row] = append(q.y[b.row][:0], row(n.outputs, i, size)...)
+	}
+	if n.spreads != nil {
+		q.v[b.row] = append(q.v[b.row][:0], row(n.spreads, i, size)...)
 	}
 	if q.probes > 0 {
 		sum := 0.0

@@ -28,6 +28,9 @@ type Options struct {
 	// Of a bound.
 	Bound       Bound
 	NoiseLevels int // at which an image is denoised
+
+	// Of a chain.
+	Times int // steps at which an image is asked; 0: all
 }
 
 // Image is one that is judged.

@@ -19,6 +19,8 @@ type NetworkOptions struct {
 	Height, Width int
 	Batch         int // rows that are asked together
 	Device        device.Device
+
+	variance bool // what the network says of it is wanted
 }
 
 // network is a network on a device, in float32, as a function of single rows: what one
@@ -38,6 +40,7 @@ type network struct {
 	class    []float32
 	along    []float32
 	outputs  []float32
+	spreads  []float32 // what the network says of variances; nil: nobody asks
 	products []float32
 }
 
@@ -56,6 +59,9 @@ func newNetwork(o NetworkOptions, products bool) (*network, error) {
 		if in != nil {
 			c.Inputs = append(c.Inputs, in)
 		}
+	}
+	if o.variance {
+		c.Outputs = append(c.Outputs, g.Variance)
 	}
 	if products {
 		n.e = gorgonia.NewTensor(g.G, tensor.Float32, 4, gorgonia.WithShape(g.Output.Shape()...), gorgonia.WithName("e"))
@@ -112,6 +118,10 @@ func (n *network) load(buffer *plan.Buffer) (err error) {
 	}
 	n.input, n.time, n.outputs = make([]float32, values), make([]float32, n.Batch), make([]float32, values)
 	results := []plan.Tensor{n.plan.Place(g.Output)}
+	if n.variance {
+		n.spreads = make([]float32, values)
+		results = append(results, n.plan.Place(g.Variance))
+	}
 	if n.e != nil {
 		n.along, n.products = make([]float32, values), make([]float32, values)
 		results = append(results, n.plan.Place(n.product))
@@ -174,6 +184,9 @@ func (n *network) run() error {
 		return err
 	}
 	err := n.program.Read(n.plan.Place(g.Output), n.outputs)
+	if n.spreads != nil {
+		err = errors.Join(err, n.program.Read(n.plan.Place(g.Variance), n.spreads))
+	}
 	if n.e != nil {
 		err = errors.Join(err, n.program.Read(n.plan.Place(n.product), n.products))
 	}

@@ -15,6 +15,7 @@ import (
 var Metrics = []struct{ Name, Summary string }{
 	{"bpd", "bits per dimension of real images, along the model's probability flow"},
 	{"elbo", "the same as a variational bound: reconstruction, prior and diffusion"},
+	{"vlb", "the bound of DDPM's chain of steps and its terms, L_0 (of levels), L_T and those between, as improved DDPM reports it"},
 }
 
 // Is says whether a name is that of one of them.
@@ -39,6 +40,7 @@ type Request struct {
 	steps              Steps
 	draws              int
 	levels, chain      int
+	times              int
 	most, least        *float64
 }
 
@@ -63,6 +65,7 @@ func (r *Request) Settings() setting.List {
 		{Key: "elbo_max", Value: setting.Optional(&r.most), Own: true, Help: fmt.Sprintf("largest log-SNR of elbo; %g if not given, or where the model begins", LambdaMax), Range: level},
 		{Key: "elbo_min", Value: setting.Optional(&r.least), Own: true, Help: fmt.Sprintf("least log-SNR of elbo; %d if not given, or where the model ends", LambdaMin), Range: level},
 		{Key: "elbo_steps", Value: setting.Of(&r.chain), Own: true, Help: "of elbo's chain, uniform in log-SNR; 0: continuous", Range: setting.Within(0, math.MaxInt32, "")},
+		{Key: "vlb_times", Value: setting.Of(&r.times), Own: true, Help: "of vlb's steps, at which the network is asked for each image; 0: all, which is exact", Range: setting.Within(0, mostDraws, "")},
 	}
 }
 
@@ -76,7 +79,7 @@ func (r Request) Idle() []string {
 
 // Options are those of a request for a process, and images of so many numbers.
 func (r Request) Options(p process.Process, dims int) (o Options, err error) {
-	o = Options{Process: p, Levels: Bytes, Steps: r.steps, Draws: r.draws, NoiseLevels: r.levels}
+	o = Options{Process: p, Levels: Bytes, Steps: r.steps, Draws: r.draws, NoiseLevels: r.levels, Times: r.times}
 	if o.Solver, err = FindSolver(r.solver); err != nil {
 		return o, err
 	}
