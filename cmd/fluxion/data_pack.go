@@ -49,7 +49,7 @@ starts anew.`,
 		Example: "  fluxion data pack ~/pictures pictures.npz --size 64 --deduplicate\n  fluxion train --data pictures.npz --preset small",
 		Args: func(_ *cobra.Command, args []string) error {
 			if n := len(args); n != 2 {
-				return fault.Usagef("data pack takes DATA and OUT.npz, and there are %d arguments; DATA is %s", n, data.Usage())
+				return fault.Usagef("data pack takes DATA and OUT.npz, and there are %d arguments; DATA is a folder or archive of images, or any other set that train --data takes", n)
 			}
 			return nil
 		},

@@ -105,7 +105,7 @@ func groups(ctx context.Context, face console.Face, marks []likeness.Mark, o lik
 func oneSet(name string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if n := len(args); n != 1 {
-			return fault.Usagef("data %s takes DATA, and there are %d arguments; DATA is %s", name, n, data.Usage())
+			return fault.Usagef("data %s takes DATA, and there are %d arguments; DATA is a folder or archive of images, or any other set that train --data takes", name, n)
 		}
 		return nil
 	}

@@ -74,7 +74,7 @@ that sample --latent wrote; OUT is a folder for pictures, or FILE.npz.`,
 		Example: "  fluxion latents ~/pictures latents --vae sd-vae-ft-mse --size 256 --flip --type fp16\n  fluxion train --data latents:latents --preset small --flip\n  fluxion latents paired:edges,photos pairs --vae sd-vae-ft-mse --size 256\n  fluxion latents latents:latents decoded --decode",
 		Args: func(_ *cobra.Command, args []string) error {
 			if n := len(args); n != 2 {
-				return fault.Usagef("latents takes DATA and OUT, and there are %d arguments; DATA is %s", n, data.Usage())
+				return fault.Usagef("latents takes DATA and OUT, and there are %d arguments; DATA is a folder or archive of images, or any other set that train --data takes", n)
 			}
 			return nil
 		},

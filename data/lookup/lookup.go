@@ -91,9 +91,11 @@ func nearest(name string, names []string) (near string, ok bool) {
 	return near, ok
 }
 
+var hyphens = strings.NewReplacer("_", "-", " ", "-")
+
 // bare is a name of a flag or a key as the table of synonyms has it.
 func bare(name string) string {
-	return strings.ToLower(strings.ReplaceAll(strings.TrimLeft(name, "-"), "_", "-"))
+	return strings.ToLower(hyphens.Replace(strings.TrimLeft(name, "-")))
 }
 
 // distance is Levenshtein's.

@@ -90,6 +90,18 @@ var synonyms = table(
 	"blockings", "off does without", "bench", "real", "", "ref ref-path reference", "dry-run", "", "dryrun check validate-only n",
 	"size", "", "side", "steps", "", "num-sampling-steps ddpm-num-inference-steps ddpm-num-steps diffusion-steps",
 	"sample-steps", "", "ddpm-num-inference-steps", "scale", "", "scaling", "sampler", "", "solver-type",
+	// Samplers, as k-diffusion, diffusers and the programs with windows call them.
+	"dpm++-2m", "", "dpm dpm++ dpmpp dpm-solver dpm-solver++ dpmsolver dpmsolver++ dpmpp-2m k-dpmpp-2m dpm-solver-multistep dpmsolver-multistep dpmsolvermultistep",
+	"dpm++-2m", "with --grid karras", "dpm++-2m-karras dpmpp-2m-karras", "dpm++-2m-sde", "with --grid karras", "dpm++-2m-sde-karras dpmpp-2m-sde-karras",
+	"dpm++-2m-sde", "", "dpmpp-2m-sde", "dpm++-3m-sde", "", "dpmpp-3m-sde", "dpm++-sde", "", "dpmpp-sde", "dpm++-2s", "", "dpmpp-2s", "dpm++-3m", "", "dpmpp-3m",
+	"dpm-2", "", "dpm2 k-dpm-2 kdpm2", "ancestral", "", "euler-a euler-ancestral k-euler-a k-euler-ancestral", "euler", "", "k-euler", "heun", "", "k-heun edm",
+	"edm-churn", "", "edm-stochastic edm-sde", "lms", "", "k-lms", "pndm", "with --solver plms", "plms", "rk45", "", "dopri5 dormand-prince ode45",
+	// Schedules, outputs, weightings, time samplers and couplings, as diffusers, torchcfm and papers call them.
+	"vp-linear", "", "vp vpsde vp-sde", "ve", "", "vesde ve-sde edm", "sub-vp", "", "subvp subvpsde sub-vp-sde", "ddpm-linear", "", "linear ddpm",
+	"ddpm-scaled-linear", "", "scaled-linear", "ddpm-squaredcos", "", "squaredcos-cap-v2 squaredcos", "ddpm-sigmoid", "", "sigmoid",
+	"fm", "", "flow flow-matching rectified-flow rf cfm ot-cfm otcfm", "u", "", "flow flow-prediction", "eps", "", "epsilon noise noise-prediction",
+	"v", "", "v-prediction v-pred vpred", "x", "", "sample x0 x-start x-prediction", "min-snr", "", "snr min-snr-gamma", "edm", "", "lognormal log-normal",
+	"ot", "", "minibatch-ot batch-ot optimal-transport optimal exact-ot ot-cfm otcfm minibatch",
 	"config", "", "cfg-file config-file conf", "overwrite", "", "no-skip", "json", "", "log-json machine",
 )
 
