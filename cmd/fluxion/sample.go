@@ -286,6 +286,13 @@ func (o *sampleOptions) run(ctx context.Context, face console.Face) (err error) 
 	if o.verifies {
 		return o.verify(ctx, face, dev, j, folder, found, seeds)
 	}
+	if len(seeds) < len(whole) && len(found.Missing) > 0 { // what other parts have made
+		all := want
+		all.Seeds = whole
+		if err := folder.Glance(ctx, all); err != nil {
+			return err
+		}
+	}
 	leave, err := folder.Enter()
 	if err != nil {
 		return fault.Output(err)

@@ -155,6 +155,12 @@ func (o *sampleOptions) runArrayPart(ctx context.Context, face console.Face, dev
 		return err
 	}
 	found := samples.Found{}
+	for number := 1; number <= o.part.of && !lies.There; number++ { // what other parts have made
+		of, want := piece(number)
+		if _, err := of.Look(ctx, want); err != nil {
+			return err
+		}
+	}
 	if !lies.There && len(want.Seeds) > 0 {
 		var values []float32
 		values, found, err = o.floatsBeside(ctx, face, dev, j, want.Seeds, own.Take(want, lies), before)

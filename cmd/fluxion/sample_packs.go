@@ -171,6 +171,13 @@ func (o *sampleOptions) runPacks(ctx context.Context, face console.Face, dev dev
 	if o.verifies {
 		return o.verifyPacks(ctx, face, dev, j, own)
 	}
+	if o.part.of > 1 && len(found.Missing) > 0 { // what other parts have made
+		for i := 0; i < len(all); i += 1 + len(all)/samples.Glances {
+			if err := all[i].Glance(ctx); err != nil {
+				return err
+			}
+		}
+	}
 	if shard {
 		leave, err := samples.Folder{Path: dir, Disk: o.disk}.Enter()
 		if err != nil {

@@ -128,6 +128,36 @@ func TestParts(t *testing.T) {
 	}
 }
 
+// TestPartBesideOthers: a part is refused before it is made where another was made with other
+// settings, whatever they go to.
+func TestPartBesideOthers(t *testing.T) {
+	run := trainedRun(t)
+	for _, to := range []string{"pictures", "tar:shards --shard 2", "one.tar", "floats.npz"} {
+		t.Run(to, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			args := append([]string{"sample", "--model", run, "--count", "8", "--steps", "2", "--out"}, strings.Fields(to)...)
+			if _, code, err := fluxion(t, with(args, "--part", "2/2")...); err != nil {
+				t.Fatal(code, err)
+			}
+			made, err := filepath.Glob("*")
+			if err != nil || len(made) != 1 {
+				t.Fatal(made, err)
+			}
+			before := contents(t, made[0])
+			_, code, err := fluxion(t, with(args, "--part", "1/2", "--steps", "3")...)
+			if code != exitFolder || !strings.Contains(err.Error(), "other settings: steps was 2, now 3") {
+				t.Errorf("exit code %d, %v", code, err)
+			}
+			if again, _ := filepath.Glob("*"); !same(contents(t, made[0]), before) || len(again) != 1 {
+				t.Error("refused, and files have changed")
+			}
+			if _, code, err := fluxion(t, with(args, "--part", "1/2")...); err != nil {
+				t.Error(code, err)
+			}
+		})
+	}
+}
+
 // TestPartRefuses: what parts do not go with.
 func TestPartRefuses(t *testing.T) {
 	for flags, want := range map[string]string{

@@ -25,6 +25,7 @@ import (
 type Error struct {
 	dir       string
 	of        int          // pictures that are asked for and there
+	among     int          // of which these were looked at; 0: all
 	foreign   []string     // files that sample did not make
 	changes   []difference // between what is there and what is asked for
 	different int          // pictures with changes
@@ -53,6 +54,9 @@ func (e *Error) Error() string {
 			changes = append(changes, change)
 		}
 		what := fmt.Sprintf("%d of the %d pictures there were", e.different, e.of)
+		if e.among > 0 {
+			what = fmt.Sprintf("%d of %d that were looked at of the %d pictures there were", e.different, e.among, e.of)
+		}
 		if e.file {
 			what = "it was"
 		}
@@ -238,6 +242,51 @@ func (f Folder) Look(ctx context.Context, want Wanted) (there Found, err error) 
 		return there, refused
 	}
 	return there, nil
+}
+
+// Glances is how many pictures, or files of many, that others have made are looked at before one's
+// own are.
+const Glances = 64
+
+// Glance refuses a folder in which others have made pictures with other settings: of those that
+// are there it looks at some, evenly spread.
+func (f Folder) Glance(ctx context.Context, want Wanted) error {
+	if f.Overwrite {
+		return nil
+	}
+	names := map[string]map[string]bool{}
+	var there []int64
+	for _, seed := range want.Seeds {
+		path := f.File(seed)
+		in, err := f.names(ctx, names, above(path))
+		if err != nil {
+			return err
+		}
+		if in[filepath.Base(path)] {
+			there = append(there, seed)
+		}
+	}
+	refused := &Error{dir: f.Path, of: len(there)}
+	if n := len(there); n > Glances {
+		refused.among = Glances
+		for i := range Glances {
+			there[i] = there[i*n/Glances]
+		}
+		there = there[:Glances]
+	}
+	all, err := f.inspect(ctx, there)
+	if err != nil {
+		return err
+	}
+	for i, p := range all {
+		if p.err == nil { // else who makes it deals with it
+			refused.compare(filepath.Base(f.File(there[i])), p.PNG, want, there[i])
+		}
+	}
+	if refused.different+len(refused.foreign) > 0 {
+		return refused
+	}
+	return nil
 }
 
 // Absent is how many pictures are not there, by their names.

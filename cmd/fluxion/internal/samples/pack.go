@@ -108,6 +108,15 @@ func (p *Pack) Look(ctx context.Context) (found Found, err error) {
 	return found, nil
 }
 
+// Glance refuses a file of other settings, which others have made, or begun.
+func (p *Pack) Glance(ctx context.Context) error {
+	there, _, err := p.look(ctx)
+	if err != nil || there {
+		return err
+	}
+	return p.Work.Glance(ctx, p.Whole)
+}
+
 // look says whether the file is there as it would be made.
 func (p *Pack) look(ctx context.Context) (there, other bool, err error) {
 	if is, err := IsFile(ctx, p.Path); err != nil || !is {
