@@ -29,7 +29,7 @@ build() (
   cd "$repository" && scripts/build-gpu.sh "$1/fluxion" || return
   environment=$(scripts/gpu-env.sh) && eval "$environment" || return
   # Every package with a CUDA module, and those that run them.
-  for p in $(ls kernels/*/*.ptx | xargs -n1 dirname) kernels/cpu kernels/cuda/driver engine/{device,generate,train,train/equality,evaluate}; do
+  for p in $(ls kernels/*/*.ptx | xargs -n1 dirname | sort -u) kernels/cpu kernels/cuda/driver engine/{device,generate,latent,train,train/equality,evaluate}; do
     mkdir -p "$1/$p" && CGO_ENABLED=1 go test -c -tags gpu -trimpath -ldflags='-s -w' -o "$1/$p/test" "./$p" || return
   done
   cp -R --parents nets/unet/testdata engine/train/testdata kernels/gemm/README.md scripts/torch_unet.py scripts/nccl.sh "$1"
@@ -72,17 +72,20 @@ block() { say '```'; tee -a "$report"; say '```'; } # standard input, word for w
 say "# Fluxion on a GPU, $(date -u +%FT%TZ)"
 say
 "$fluxion" doctor 2>&1 | block
+# What the program sees, as CUDA_VISIBLE_DEVICES says, of which nvidia-smi knows nothing: a line for each GPU.
+gpus=$("$fluxion" doctor --json 2>/dev/null | tr -d '\n' | sed 's/.*"devices":\[\([^]]*\)\].*/\1/' | sed 's/},{/}\n{/g')
+field() { sed -n "1s/.*\"$1\":\"*\([^\",}]*\).*/\1/p" <<<"$gpus"; }
 if [ -z "$simulated" ]; then
-  if ! "$fluxion" doctor --json | grep -q '"compute_capability"'; then
-    say "No GPU was found; nothing was run."
-    exit 2
-  fi
+  case "$(field kernels)" in
+    "") say "No GPU was found; nothing was run."; exit 2 ;;
+    none*) say "The first GPU cannot be used, as the second line of its report above says; nothing was run. CUDA_VISIBLE_DEVICES=N takes another."; exit 2 ;;
+  esac
   nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm,power.limit --format=csv 2>&1 | block
 fi
 
 python=${PYTHON:-python3}
 table() { say; say "| work | round | precision | program | images/s |"; say "|---|---|---|---|---|"; }
-row() { say "| $1 $2 $3 | $4 | $5 | $6 | ${7:-failed} |"; }
+row() { say "| $1 $2 $3 | $4 | $5 | $6 | ${7:-failed: $(tail -n 1 "$work/log" | tr '|' '/')} |"; }
 # ours DEVICE MODE PRESET BATCH PRECISION STEPS, theirs MODE PRESET BATCH PRECISION STEPS HOW: images a second.
 ours() {
   "$fluxion" bench $2 --device $1 --threads $threads --preset $3 --batch $4 --precision $5 --steps $6 --json 2>>"$work/log" |
@@ -96,11 +99,19 @@ theirs() {
 # Two GPUs, a process each: bytes against one, a kill, and images a second beside one GPU.
 several() {
   say; say "## Two GPUs joined by NCCL"; say
-  local gpus=$(nvidia-smi -L 2>/dev/null | wc -l)
-  if [ "$gpus" -lt 2 ]; then
-    say "Not measured, for want of a second GPU (here: $gpus): that NCCL's sends and receives bring two GPUs to the bytes of one; that a process that is killed ends the other with exit code 6;"
+  local n=$(grep -c uuid <<<"$gpus") nccl
+  if [ "$n" -lt 2 ]; then
+    say "Not measured, for want of a second GPU (here: $n): that NCCL's sends and receives bring two GPUs to the bytes of one; that a process that is killed ends the other with exit code 6;"
     say "that NCCL is captured and waits as the stand-in of simulated GPUs does; images a second on two GPUs against one."
     return
+  fi
+  if ! "$fluxion" doctor --json | grep -q '"nccl":'; then # that of PyTorch, perhaps
+    nccl=$("$python" -c 'import nvidia.nccl as n; print(list(n.__path__)[0] + "/lib/libnccl.so.2")' 2>/dev/null)
+    if [ ! -e "$nccl" ]; then
+      say "Not measured, for want of libnccl.so.2: install it, or say where it is by FLUXION_NCCL=PATH."
+      return
+    fi
+    export FLUXION_NCCL=$nccl
   fi
   if bash "$work/scripts/nccl.sh" "$fluxion" >"$work/log" 2>&1; then status=ok; else status=FAILED failed=1; fi
   say "- scripts/nccl.sh: $status"; block <"$work/log"
@@ -140,8 +151,9 @@ suite() {
   local title=$1 flag=$2 p begin status; shift 2
   say; say "## $title"; say
   for p in $(cd "$work" && find kernels -name test -type f | xargs -n1 dirname | sort) $(cd "$work" && find engine -name test -type f | xargs -n1 dirname | sort); do
-    begin=$SECONDS status=ok
-    (cd "$work/$p" && FLUXION_TEST_DEVICE=cuda:0 timeout 600 "$@" ./test $flag -test.timeout 590s) >"$work/log" 2>&1 || status=FAILED
+    begin=$SECONDS status=ok only=
+    [ $p = engine/train ] && only='-test.run=GPU|Roles|OneStep|FrozenFolder|Pairing' # the others are of the processor, and take minutes
+    (cd "$work/$p" && FLUXION_TEST_DEVICE=cuda:0 timeout 600 "$@" ./test $flag $only -test.timeout 590s) >"$work/log" 2>&1 || status=FAILED
     say "- $p: $status, $((SECONDS - begin)) s"
     if [ $status = FAILED ]; then
       failed=1
@@ -161,9 +173,10 @@ sanitizer() {
   for tool in memcheck racecheck; do suite "compute-sanitizer $tool" -test.short "$command" --tool $tool --error-exitcode 1; done
 }
 
-# modelled is the name that the model has for this card, if any.
+# modelled is the name that the model has for this card, if any: a slice of one (MIG) has its name, and is none.
 modelled() {
-  case "$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -1)" in
+  [ "$(field mig)" = false ] || return
+  case "$(field name)" in
     *"RTX 3090") echo rtx3090 ;; *"RTX 4090") echo rtx4090 ;; *"RTX 5090") echo rtx5090 ;; *"RTX PRO 6000"*) echo rtxpro6000 ;;
     *"RTX A6000") echo a6000 ;; *"A100-SXM"*) echo a100 ;; *"H100 80GB HBM3"*) echo h100 ;; *H200*) echo h200 ;;
   esac

@@ -155,7 +155,7 @@ func properties(t *testing.T, b *bench) {
 		t.Fatalf("listed %+v, opened %+v", all, p)
 	}
 	if p.Name == "" || p.Major < 8 || p.Memory <= 0 || p.Multiprocessors <= 0 || p.ClockHz <= 0 || p.Simulated && p.MemoryClockHz <= 0 || // 0 where memory is the host's
-		p.BusBits <= 0 || p.L2 <= 0 || p.SharedPerBlock < 99<<10 || p.DriverVersion < 12000 || p.BusID == "" || !strings.Contains(p.UUID, "-") || p.Slice != strings.HasPrefix(p.UUID, "MIG-") {
+		p.BusBits <= 0 || p.L2 <= 0 || p.SharedPerBlock < 99<<10 || p.DriverVersion < cuda.OldestDriver || p.BusID == "" || !strings.Contains(p.UUID, "-") || p.Slice != strings.HasPrefix(p.UUID, "MIG-") {
 		t.Errorf("properties %+v", p)
 	}
 	if p.Simulated != strings.Contains(p.Name, "simulator") {
