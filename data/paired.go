@@ -247,6 +247,9 @@ func (p *paired) proportions() error {
 	return nil
 }
 
+// KeepsShapes says whether a set keeps several shapes, so that its images need not be brought to them.
+func KeepsShapes(d Dataset) bool { return keptShapes(d) != nil }
+
 // keptShapes are those that a set keeps itself, to which its images were brought before; nil: one.
 func keptShapes(d Dataset) *Buckets {
 	of := stored(d)

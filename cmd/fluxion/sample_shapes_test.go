@@ -74,6 +74,10 @@ func TestSampleShapes(t *testing.T) {
 	if !strings.Contains(said, "--input pictures --fit buckets:2\n") {
 		t.Errorf("what comes next: %s", said)
 	}
+	said = good(with([]string{"train", "--data", "paired:pictures,pictures.npz", "--out", "both"}, micro...)...)
+	if !strings.Contains(said, "--input pictures --fit buckets:2\n") {
+		t.Errorf("what comes next: %s", said)
+	}
 	good(with([]string{"train", "--data", "pictures.npz", "--out", "plain"}, micro...)...)
 
 	picture := func(out string, i int) string { return filepath.Join(out, fmt.Sprintf("%06d.png", i)) }

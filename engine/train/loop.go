@@ -355,14 +355,27 @@ func (r *run) result(already bool) Result {
 		Run: r.dir, Images: r.state.Images, Steps: r.state.Steps, Loss: r.state.Loss, Seconds: r.state.Seconds,
 		Checkpoint: r.saver.last, AlreadyRun: already, Floats: !data.Pictures(r.data) && r.decoding == nil, Inputs: r.settings.inputs(r.data), Unlearned: r.unlearned(),
 	}
-	if fit := data.Fit(r.settings.Fit); res.Inputs != "" && r.settings.Size != (data.Size{}) && fit != data.Crop && !fit.Varies() {
-		res.Fit = r.settings.Fit
+	if res.Inputs != "" {
+		res.Fit = r.inputsFit()
 	}
 	if res.Checkpoint == "" && r.from != nil {
 		res.Checkpoint = r.from.Path
 	}
 	res.Best, _ = model.ReadBest(r.dir) // it was written here, or the run would have ended
 	return res
+}
+
+// inputsFit is how inputs were brought to the size of images, "" of those that were cropped or had it.
+func (r *run) inputsFit() string {
+	fit, b := data.Fit(r.settings.Fit), data.BucketsOf(r.data)
+	height, width, _ := r.data.Shape()
+	switch {
+	case r.settings.Size != (data.Size{}) && fit != data.Crop && !fit.Varies():
+		return r.settings.Fit
+	case b != nil && height == width && !data.KeepsShapes(data.Inputs(r.data)): // pictures beside a file of several shapes
+		return fmt.Sprintf("%s:%d", data.AspectBuckets, b.Step())
+	}
+	return ""
 }
 
 // warn tells the user and the log of what does not end the run.
