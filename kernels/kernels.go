@@ -91,6 +91,7 @@ type Launch struct {
 	Scratch []float32 // as many floats as Scratch asked for; contents undefined
 	Threads int       // most workers the pool will have
 	Cut     *Cut      // nil: the kernel's own
+	Trains  bool      // no picture depends on it: how sums are rounded may follow the number of images
 }
 
 // Kernel is what the engine needs to plan an operator and to run it on the CPU.

@@ -378,7 +378,7 @@ func (d *CPU) Load(p *plan.Plan, m Memory, _ ...plan.Tensor) (Program, error) {
 // operands in bfloat16 are widened into working memory before, and what it wrote
 // is rounded after: the same sums as in float32, of rounded numbers.
 func (g *cpuProgram) bind(l plan.Launch, cut *kernels.Cut) func(*cpu.Pool) {
-	b := kernels.Launch{Out: g.memory.operand(l.Out), Threads: g.pool.Threads(), Cut: cut}
+	b := kernels.Launch{Out: g.memory.operand(l.Out), Threads: g.pool.Threads(), Cut: cut, Trains: l.Trains}
 	for _, t := range l.In {
 		b.In = append(b.In, g.memory.operand(t))
 	}

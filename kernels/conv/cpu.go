@@ -92,7 +92,7 @@ func (f forward) Scratch(in []tensor.Shape, out tensor.Shape, threads int) int {
 func (f forward) BFloat16Scratch(in []tensor.Shape, _ tensor.Shape, threads int) int {
 	s := mustSize(f.o, in[0], in[1])
 	n := gemm.BF16ProductScratch(s.n, s.kh*s.kw, s.cin, s.cout, threads)
-	if s.winogradBF16() {
+	if s.eachWinogradBF16() {
 		n = max(n, bf16WinogradScratch(s.squares(), s.cin, s.cout, threads))
 	}
 	return n
@@ -117,7 +117,7 @@ func (f forward) Prepared(in []tensor.Shape, out tensor.Shape, activations numbe
 	case activations == number.BFloat16:
 		floats = gemm.BF16ProductPacked(taps, s.cin, s.cout)
 		scratch = gemm.BF16ProductScratch(s.n, taps, s.cin, s.cout, threads) - floats
-		if s.winogradBF16() {
+		if s.eachWinogradBF16() {
 			packed := s.squares().bf16Packed(s.cin, s.cout)
 			floats, scratch = max(floats, packed), max(scratch, bf16WinogradScratch(s.squares(), s.cin, s.cout, threads)-packed)
 		}
@@ -165,7 +165,7 @@ func (f forward) bf16(s size, l kernels.Launch) func(*cpu.Pool) {
 		W: weights, Bias: l.In[2].Data[:s.cout], PerImage: l.PerImage.Matrix,
 		Packing: packing, Scratch: l.Scratch, Threads: l.Threads, Cut: l.Cut,
 	}.Bind()
-	if !s.winogradBF16() {
+	if !s.eachWinogradBF16() || l.Trains && !s.winogradBF16() {
 		return plain
 	}
 	w := bf16Winograd{

@@ -31,10 +31,15 @@ const (
 )
 
 // winogradBF16 says whether the convolution is computed so where the instruction
-// set has it. It depends on the shape alone.
+// set has it, in training. It depends on the shape alone.
 func (s size) winogradBF16() bool {
-	return s.same3() && s.h > 1 && s.w > 1 &&
-		s.cin >= leastBF16Channels && s.cout >= leastBF16Channels && s.squares().count() >= fewestSquares
+	return s.eachWinogradBF16() && s.squares().count() >= fewestSquares
+}
+
+// eachWinogradBF16 says whether it is in making pictures, which do not depend on how many are
+// made together.
+func (s size) eachWinogradBF16() bool {
+	return s.same3() && s.h > 1 && s.w > 1 && s.cin >= leastBF16Channels && s.cout >= leastBF16Channels
 }
 
 func addressBF16(s []uint16) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(s))) }
