@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"fluxion/engine/device"
 	"fluxion/engine/metric"
@@ -165,6 +166,9 @@ func (c *Collector) Collect(ctx context.Context, s Source, needs Needs, progress
 	})
 	if err == nil {
 		err = c.extractor.Flush()
+	}
+	if err != nil && strings.HasPrefix(err.Error(), s.Name()) { // that names a file of it
+		return nil, err
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Name(), err)
