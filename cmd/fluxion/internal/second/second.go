@@ -99,6 +99,7 @@ func Elsewhere(path string) (string, error) {
 	if rest, ok := strings.CutPrefix(path, "tar:"); ok {
 		kind, at = "tar:", rest
 	}
+	at = filepath.Clean(at)
 	dir, err := os.MkdirTemp(filepath.Dir(os.Getenv(taskVariable)), "out-")
 	if err != nil {
 		return "", err
@@ -133,19 +134,22 @@ func few(path string) bool {
 	return err == nil && left >= 0
 }
 
+// copied copies a file, or a folder of files.
 func copied(to, from string) error {
-	info, err := os.Stat(from)
-	if err == nil && info.IsDir() {
-		return os.CopyFS(to, os.DirFS(from))
-	}
-	if err != nil {
+	return filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		at := to + strings.TrimPrefix(path, from)
+		if e.IsDir() {
+			return os.MkdirAll(at, 0o700)
+		}
+		text, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(at, text, 0o600)
+		}
 		return err
-	}
-	text, err := os.ReadFile(from)
-	if err == nil {
-		err = os.WriteFile(to, text, 0o600)
-	}
-	return err
+	})
 }
 
 // Limit is how long a second run may take, 0 if there is to be none.
