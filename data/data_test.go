@@ -213,7 +213,7 @@ func TestBadInput(t *testing.T) {
 		o     Options
 		want  []string
 	}{
-		"missing":            {nil, "nowhere", Options{}, []string{"nowhere", "glyphs"}},
+		"missing":            {nil, "nowhere", Options{}, []string{"nowhere", "neither a file nor a folder"}},
 		"missing zip":        {nil, "nowhere.zip", Options{}, []string{"nowhere.zip"}},
 		"empty folder":       {map[string][]byte{"d/readme.txt": nil}, "d", Options{}, []string{"/d", "no pictures", ".png"}},
 		"empty zip":          {map[string][]byte{"a.zip": zipped(t, nil)}, "a.zip", Options{}, []string{"a.zip", "no pictures"}},

@@ -242,7 +242,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"train", "--schedule", "cosin", "--out", dir}, exitUsage, []string{"cosin", "cosine"}},
 		{[]string{"train", "--device", "tpu", "--out", dir}, exitUsage, []string{"tpu", "cpu"}},
 		{[]string{"train", "--size", "30", "--out", dir}, exitUsage, []string{"30", "multiple of 4"}},
-		{[]string{"train", "--data", filepath.Join(dir, "nothing")}, exitInput, []string{"nothing", "glyphs"}},
+		{[]string{"train", "--data", filepath.Join(dir, "nothing")}, exitInput, []string{"nothing", "neither a file nor a folder"}},
 		{[]string{"sample", "--out", dir, "--count", "1"}, exitUsage, []string{"--model"}},
 		{[]string{"sample", "--model", dir, "--out", dir}, exitUsage, []string{"--count"}},
 		{[]string{"sample", "--model", dir, "--out", dir, "--seeds", "5-2"}, exitUsage, []string{"5-2"}},
