@@ -95,6 +95,9 @@ type Taker interface {
 	CUDATakes() (input int)
 }
 
+// Widened is a kernel that makes several results of one input at once, if its operands are like these; it says whether they are.
+type Widened interface{ CUDAWidens(l Launch) bool }
+
 // Chained is a kernel of which sums are made by one, if its operands are like these.
 type Chained interface{ CUDAChains(l Launch) bool }
 
@@ -134,11 +137,13 @@ const ClusterSeconds = 0.3e-6
 
 // Split is how the blocks of a call differ, where they do not all do the same. The first Whole of them do. Of
 // those behind them Parts neighbours share what one of the first would do, each Work of it, and the last
-// to end fetches so many bytes that they all have left. The zero Split: all do the same.
+// to end fetches so many bytes that they all have left. The zero Split: all do the same. Left is the bytes that all blocks
+// leave for another call, where a few of them do not tell.
 type Split struct {
 	Whole, Parts int
 	Work         float64
 	Fetched      int
+	Left         int
 }
 
 // Busiest is the work of the processor with the most, in whole blocks: each takes the next block when it is idle.

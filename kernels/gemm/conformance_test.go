@@ -39,9 +39,10 @@ type sharing struct {
 	splits   int
 	together bool // without a second pass
 	whole    int  // tiles that nobody shares
+	across   bool // shares go from tile to tile, so many and some more for each tile
 }
 
-var sharings = []sharing{{1, false, 0}, {2, false, 0}, {3, false, 0}, {2, true, 1}, {3, true, 0}}
+var sharings = []sharing{{1, false, 0, false}, {2, false, 0, false}, {3, false, 0, false}, {2, true, 1, false}, {3, true, 0, false}, {0, false, 0, true}, {2, false, 0, true}}
 
 // pattern is how pixels meet, as convolutions of package conv ask for it.
 type pattern struct {
@@ -100,7 +101,7 @@ func (c combination) String() string {
 		set  bool
 		name string
 	}{
-		{c.together, fmt.Sprintf("added up by the last of them from tile %d on", c.whole)}, {c.add, "addend"}, {c.image, "per image"}, {c.bias, "bias"}, {c.ragged, "ragged"}, {c.gap, "gap"}, {c.single, "float32 result"},
+		{c.sharing.across, "across tiles"}, {c.together, fmt.Sprintf("added up by the last of them from tile %d on", c.whole)}, {c.add, "addend"}, {c.image, "per image"}, {c.bias, "bias"}, {c.ragged, "ragged"}, {c.gap, "gap"}, {c.single, "float32 result"},
 	} {
 		if flag.set {
 			s += ", " + flag.name
@@ -119,6 +120,7 @@ func (c combination) asked() bool {
 	measured := c.kind == NN && c.of == number.BFloat16 && c.access != gatherB && (c.splits == 1 || c.together) && c.walk.every == 1
 	switch {
 	case !slices.Contains(c.walk.kinds, c.kind),
+		c.across && (!c.pair() || c.walk.heads),
 		c.together && (c.of != number.BFloat16 || c.kind == TN || c.access != direct || c.groups != nil),
 		c.walk.heads && (c.splits > 1 || c.add || c.image || c.bias || c.group > 0),
 		c.image && c.kind == TN, // no row of the result is of an image
@@ -129,6 +131,11 @@ func (c combination) asked() bool {
 		return false
 	}
 	return true
+}
+
+// pair says that blocks of such products are two groups of threads.
+func (c combination) pair() bool {
+	return c.of == number.BFloat16 && c.kind == TN && c.access == direct && c.groups == nil
 }
 
 // sums says that the columns of b are summed.
@@ -363,6 +370,13 @@ func (c combination) trial(g *kerneltest.GPU, rng *rand.Rand) *trial {
 	q.choice = lay(q.CUDA, c.access, c.tile)
 	if c.groups != nil {
 		q.choice, _ = c.groups.lay(q.CUDA)
+	}
+	if tiles := q.across * q.down; c.pair() {
+		if q.choice = q.inTiles(max(1, c.splits)); c.sharing.across {
+			q.choice = q.acrossTiles(max(1, c.splits*tiles+tiles/2))
+		}
+		q.Scratch = g.Alloc(max(1, q.CUDA.left(q.choice)))
+		return q
 	}
 	q.choice.splitSteps = max(1, ceil(q.steps, c.splits))
 	q.choice.splits = max(1, ceil(q.steps, q.splitSteps))

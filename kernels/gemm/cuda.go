@@ -103,8 +103,8 @@ func (p CUDA) ScratchBytes() int {
 	need := 0
 	for _, access := range []access{direct, gatherB, gather} {
 		c := choose(p, access)
-		if c.together {
-			need = max(need, 4*c.m*c.n*(c.blocks()-c.whole))
+		if c.together || c.pair {
+			need = max(need, p.left(c))
 			continue
 		}
 		need = max(need, 4*roundUp(p.Width, 4)*(p.shared(c)+p.columnParts(c)))
@@ -113,6 +113,22 @@ func (p CUDA) ScratchBytes() int {
 		need = max(need, 4*roundUp(p.Width, 4)*(p.shared(c)+p.columnParts(c)))
 	}
 	return need
+}
+
+// left is the bytes of what blocks leave of tiles, and of sums of B's columns.
+func (p CUDA) left(c choice) int {
+	if c.together {
+		return 4 * c.m * c.n * (c.blocks() - c.whole)
+	}
+	return p.leftParts(c, c.alone())
+}
+
+func (p CUDA) leftParts(c choice, alone bool) int {
+	n := 4 * c.partFloats(alone)
+	if p.Sums != 0 {
+		n += 4 * c.places() * 2 * c.n // of each group of threads
+	}
+	return n
 }
 
 // shared is the rows that blocks which share a sum leave.
@@ -155,6 +171,10 @@ func (p CUDA) call(c choice, a access) cuda.Call {
 	if c.together {
 		call.Grid, call.Split = [3]int{c.blocks(), 1, 1}, c.split()
 	}
+	if c.pair {
+		call.Grid[0], call.Grid[1], call.Block[1] = c.blocks(), 1, 2
+		call.Shared, call.Split = c.stages(), c.split()
+	}
 	return call
 }
 
@@ -168,10 +188,17 @@ func (p CUDA) bind(c choice, a access) []cuda.Call {
 		call.Args = args.bytes()
 		return []cuda.Call{call}
 	}
+	columns := roundUp(p.Width, 4)
+	if c.pair {
+		call.Args = p.leavingParts(args, c, c.alone()).bytes()
+		if c.alone() && p.Sums == 0 {
+			return []cuda.Call{call}
+		}
+		return []cuda.Call{call, p.addingParts(args, c, 0, c.alone())}
+	}
 	if c.splits == 1 && p.Sums == 0 {
 		return []cuda.Call{p.pack(call, a)}
 	}
-	columns := roundUp(p.Width, 4)
 	part := args
 	args.Partial = p.Scratch
 	blocks := 0
@@ -189,6 +216,34 @@ func (p CUDA) bind(c choice, a access) []cuda.Call {
 	}
 	call.Args = append(maps, part.bytes()...)
 	return []cuda.Call{p.pack(call, a), p.adding(args, blocks)}
+}
+
+// leavingParts are the arguments of blocks of a pair, which leave parts of tiles, if none has a tile alone, and of sums of B's columns.
+func (p CUDA) leavingParts(args arguments, c choice, alone bool) arguments {
+	args.BySplits = by(c.tileSteps)
+	if !alone {
+		args.Partial = p.Scratch
+	}
+	if p.Sums != 0 {
+		args.Moments, args.Group = p.Scratch+cuda.Address(4*c.partFloats(alone)), int32(c.down)
+	}
+	return args
+}
+
+// addingParts is the launch that adds up the parts, whose columns are a result's from the first on.
+func (p CUDA) addingParts(args arguments, c choice, first int, alone bool) cuda.Call {
+	blocks := ceil(p.rows()*roundUp(p.Width, 4)/4, 256)
+	if alone {
+		args.Rows, blocks = 0, 0
+	}
+	args.Partial, args.OutSplit = p.Scratch, int64(c.partFloats(alone))
+	args.APitch, args.BPitch, args.SourceH = int32(bits.Len(uint(c.m))-1), int32(bits.Len(uint(c.n))-1), int32(first)
+	args.ByChunkSteps = by(c.splitSteps)
+	if p.Sums != 0 {
+		args.Moments, args.Groups = p.Sums, int32(c.down)
+		blocks += ceil(p.Width, 32)
+	}
+	return p.adding(args, blocks)
 }
 
 // mostProducts of those that run side by side are one launch, as in product.cuh.
@@ -265,9 +320,10 @@ type arguments struct {
 	A, B, Out, Add, Bias, PerImage, Partial, Moments    cuda.Address
 	AImage, AHead, BImage, BHead, OutImage, OutHead     int64
 	OutSplit                                            int64
-	APitch, BPitch, OutPitch, AddPitch, PerImagePitch   int32
+	APitch, BPitch, SourceH, SourceW                    int32 // see addingParts
+	OutPitch, AddPitch, PerImagePitch                   int32
 	Rows, Width, Pixels, Depth, Taps, TapsX             int32
-	GridW, GridSize, SourceH, SourceW                   int32
+	GridW, GridSize                                     int32
 	Stride, OriginY, OriginX, Direction                 int32
 	TapFirst, TapStepY, TapStepX                        int32
 	OutStep, OutY, OutX, OutW, OutSize                  int32
@@ -276,7 +332,7 @@ type arguments struct {
 	TilesN, TapTiles, Heads                             int32
 	ByGridW, ByGridSize, ByDepth, ByTapsX, ByChunkSteps divisor
 	ByTilesN, ByTapTiles, ByHeads, ByChunks, BySplits   divisor
-	Whole                                               int32
+	Whole, TileSteps                                    int32
 }
 
 func (a arguments) bytes() []byte {
@@ -315,6 +371,10 @@ func (p CUDA) arguments(c choice, access access) arguments {
 	if p.Partials.Address != 0 {
 		group = p.Width / p.Partials.Groups
 	}
+	splits := c.splits
+	if c.pair {
+		splits *= 2
+	}
 	return arguments{
 		A: p.A.Address, B: p.B.Address, Out: p.Out.Address, Add: p.Add.Address, Bias: p.Bias, PerImage: p.PerImage.Address,
 		AImage: int64(p.Batch.A[0]), AHead: int64(p.Batch.A[1]), BImage: int64(p.Batch.B[0]), BHead: int64(p.Batch.B[1]),
@@ -327,11 +387,11 @@ func (p CUDA) arguments(c choice, access access) arguments {
 		OutStep: i32(p.OutStep), OutY: i32(y.OutOrigin), OutX: i32(x.OutOrigin), OutW: i32(x.Out), OutSize: i32(y.Out * x.Out),
 		Moments: p.Partials.Address, Group: i32(group), Groups: i32(p.Partials.Groups),
 		Mapped: flag(p.Kind != TN),
-		Steps:  i32(c.steps), SplitSteps: i32(c.splitSteps), Splits: i32(c.splits),
+		Steps:  i32(c.steps), SplitSteps: i32(c.splitSteps), Splits: i32(splits),
 		FloatOut: flag(p.Out.Type == number.Float32), VectorOut: flag(p.vectors()),
 		TilesN: i32(c.across), TapTiles: i32(c.tapTiles), Heads: i32(heads),
 		ByGridW: by(x.Grid), ByGridSize: by(y.Grid * x.Grid), ByDepth: by(p.Depth), ByTapsX: by(max(1, x.Taps)),
 		ByChunkSteps: by(max(1, c.chunkSteps(p))), ByTilesN: by(c.across), ByTapTiles: by(c.tapTiles), ByHeads: by(heads), ByChunks: by(roundUp(p.Width, 4) / 4),
-		BySplits: by(c.splits), Whole: i32(c.across * c.down),
+		BySplits: by(splits), Whole: i32(c.across * c.down * max(1, c.tileSteps)), TileSteps: i32(c.tileSteps),
 	}
 }

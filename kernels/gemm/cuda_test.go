@@ -98,8 +98,10 @@ func TestEveryFunctionIsExact(t *testing.T) {
 						}
 						q := draw(g, p, of, func() float64 { return float64(rng.IntN(9) - 4) })
 						c := lay(q.CUDA, a, tile)
-						c.splits, c.splitSteps = splits, ceil(c.steps, splits)
-						if splits > 1 {
+						if c.pair {
+							c = c.inTiles(splits)
+							q.Scratch = g.Alloc(max(1, q.left(c)))
+						} else if c.splits, c.splitSteps = splits, ceil(c.steps, splits); splits > 1 {
 							q.Scratch = g.Alloc(4 * splits * q.rows() * roundUp(q.Width, 4))
 						}
 						calls := q.bind(c, a)
@@ -215,7 +217,9 @@ func TestLongSums(t *testing.T) {
 				}
 			})
 			c := lay(q.CUDA, direct, tilesOf(of, direct)[0])
-			c.splits, c.splitSteps = 1, c.steps
+			if !c.pair {
+				c.splits, c.splitSteps = 1, c.steps
+			}
 			g.Run(q.bind(c, direct)...)
 			diff, norm := 0.0, 0.0
 			for i, x := range g.Values(q.Out) {

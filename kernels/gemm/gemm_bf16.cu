@@ -2,9 +2,10 @@
 #include "product.cuh"
 
 // TensorTile is Rows×Cols of the result, a quarter for each of four warps, which lie
-// 2×2, or 4×1 if it is thin. See README.md for the sizes.
-template <int Rows, int Cols>
+// 2×2, or 4×1 if it is thin. See README.md for the sizes. Groups of so many threads have a tile each.
+template <int Rows, int Cols, int Groups = 1>
 struct TensorTile {
+  static constexpr int groups = Groups;
   static constexpr int M = Rows, N = Cols;
   static constexpr bool spread = false, measures = N >= 64;
   static constexpr bool thin = N == 16;
@@ -15,6 +16,34 @@ struct TensorTile {
   float sum[tiles_m][tiles_n][4] = {};
 
   __device__ static int lane() { return threadIdx.x % 32; }
+
+  // sync waits for the threads of the group.
+  __device__ static void sync() {
+    if constexpr (Groups > 1) asm volatile("bar.sync %0, %1;" ::"r"(threadIdx.y + 1), "n"(threads) : "memory");
+    else __syncthreads();
+  }
+
+  // join adds the second group's results to the first's, through shared memory that nobody uses before or after.
+  __device__ void join(float *shared) {
+    __syncthreads();
+#pragma unroll
+    for (int turn = 1; turn >= 0; turn--) {
+      if (threadIdx.y == turn) {
+#pragma unroll
+        for (int i = 0; i < tiles_m * tiles_n; i++) {
+          float(&own)[4] = sum[i / tiles_n][i % tiles_n];
+          float4 *at = reinterpret_cast<float4 *>(shared) + i * threads + threadIdx.x;
+          if (turn == 1) {
+            *at = make_float4(own[0], own[1], own[2], own[3]);
+          } else {
+            const float4 more = *at;
+            own[0] += more.x, own[1] += more.y, own[2] += more.z, own[3] += more.w;
+          }
+        }
+      }
+      __syncthreads();
+    }
+  }
   __device__ static int first_row() { return threadIdx.x / 32 / warps_n * warp_m; }
   __device__ static int first_column() { return threadIdx.x / 32 % warps_n * warp_n; }
 
@@ -72,7 +101,7 @@ struct TensorTile {
     Moments *parts = reinterpret_cast<Moments *>(shared + strip * result_pitch); // [apart][chunks]
 #pragma unroll
     for (int top = 0; top < M; top += strip) {
-      if (top > 0) __syncthreads();
+      if (top > 0) sync();
       if (first_row() / strip * strip == top) {
 #pragma unroll
         for (int i = 0; i < tiles_m; i++) {
@@ -84,7 +113,7 @@ struct TensorTile {
           }
         }
       }
-      __syncthreads();
+      sync();
       Moments mine = {};
 #pragma unroll 1
       for (int r = threadIdx.x / chunks; r < strip; r += apart * batch) {
@@ -101,7 +130,7 @@ struct TensorTile {
       }
       if (!measures || !group) continue;
       parts[threadIdx.x] = mine;
-      __syncthreads();
+      sync();
       for (int g = threadIdx.x; g < N / group; g += threads) {
         Moments all = {};
         for (int i = 0; i < apart * group / 4; i++) all.join(parts[i / (group / 4) * chunks + g * group / 4 + i % (group / 4)]);
@@ -141,7 +170,16 @@ __device__ uint32_t arrived[most_shared];
 
 PRODUCTS(nn, NN)
 PRODUCTS(nt, NT)
-PRODUCTS(tn, TN)
+// Gradients of weights have few tiles and many steps: two groups of threads, and shares across tiles.
+#define GRADIENT(m, n, blocks)                                                                                 \
+  extern "C" __global__ void __launch_bounds__(2 * threads, blocks) gemm_tn_##m##x##n##_bf16(const Product p) { \
+    multiply_blocks<bf16, TensorTile<m, n, 2>, TN, true, true>(p, blockIdx);                                   \
+  }
+
+GRADIENT(128, 128, 1)
+GRADIENT(128, 64, 1)
+GRADIENT(64, 64, 2)
+PRODUCT(tn_64x64_gather, 64, 64, TN, false, false)
 // Images of many channels with weights of few: the last convolution of a network.
 PRODUCT(nn_128x16_gather_b, 128, 16, NN, true, false)
 PRODUCT(tn_128x16_gather_b, 128, 16, TN, true, false)

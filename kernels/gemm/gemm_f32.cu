@@ -6,7 +6,7 @@
 // them, so that a is broadcast and b is contiguous.
 template <int Rows>
 struct ScalarTile {
-  static constexpr int M = Rows, N = 64, own = M / 16, result_bytes = 0;
+  static constexpr int M = Rows, N = 64, own = M / 16, result_bytes = 0, groups = 1;
   static constexpr int batch = 2; // chunks of four columns that are written together
   static constexpr bool spread = true, measures = false;
   static constexpr int sum_steps = 32; // 512 products meet in one register before they join the rest
@@ -14,6 +14,7 @@ struct ScalarTile {
   float sum[own][8] = {}, total[own][8] = {};
   int summed = 0;
 
+  __device__ static void sync() { __syncthreads(); }
   __device__ static int down() { return threadIdx.x / 8; }
   __device__ static int across() { return threadIdx.x % 8; }
 

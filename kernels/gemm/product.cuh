@@ -50,19 +50,23 @@ struct Product {
   const void *add;        // 0: none; rows as out
   const float *bias;      // 0: none
   const float *per_image; // 0: none
-  float *partial;         // what sum_splits adds: splits × rows × ⌈width/4⌉·4; or what blocks that share a tile leave for the last of them
+  float *partial;         // what sum_splits adds: splits × rows × ⌈width/4⌉·4; or whole tiles: of those that blocks share for the last of them, or see tile_steps
   float *moments;         // if group is not 0: of each strip of the result count, mean, squares of every group; of tn: sums of b's columns
   int64_t a_image, a_head, b_image, b_head, out_image, out_head; // strides of a batch
   int64_t out_split;                                             // between results of blocks that share a sum
 
-  int32_t a_pitch, b_pitch; // bytes
+  // The other names are those of sum_splits, where tile_steps is not 0: rows and columns of a tile, as powers of two, and
+  // which column of the parts is column 0 of the result.
+  union { int32_t a_pitch, tile_m_bits; }; // bytes
+  union { int32_t b_pitch, tile_n_bits; }; // bytes
+  union { int32_t source_h, part_column; };
+  int32_t source_w;
   int32_t out_pitch, add_pitch, per_image_pitch;
   int32_t rows, width; // of the result
   int32_t pixels;      // of the grid, all images
   int32_t depth;       // channels of a
   int32_t taps, taps_x;
   int32_t grid_w, grid_size; // of one image
-  int32_t source_h, source_w;
   // A pixel (y, x) of the grid meets (stride·y + origin_y + direction·tap_y, …) of a.
   int32_t stride, origin_y, origin_x, direction;
   // Taps (tap_y, tap_x) of the walk have weights tap_first + tap_y·tap_step_y + tap_x·tap_step_x.
@@ -76,10 +80,14 @@ struct Product {
   int32_t vector_out; // four columns of a row are aligned wherever they are read and written here
   int32_t tiles_n, tap_tiles, heads; // tiles across the result; tiles down one tap of it; heads of an image
   Divisor by_grid_w, by_grid_size, by_depth, by_taps_x;
-  Divisor by_chunk_steps; // steps of one chunk of k, all taps together
+  Divisor by_chunk_steps; // steps of one chunk of k, all taps together; of a share
   Divisor by_tiles_n, by_tap_tiles, by_heads, by_chunks; // the last: ⌈width/4⌉
-  Divisor by_splits;
+  Divisor by_splits; // or tile_steps
   int32_t whole; // tiles that have a block each; of those behind them splits blocks share one, and the last to come adds up
+  // Shares across tiles: block i has split_steps of the steps of all tiles, from i·split_steps on. Tiles lie one behind the other, tile_steps
+  // each, some of which may be behind the sum's end; whole is the steps of all. A block leaves what it has of tile t as part t + i, and as many
+  // sums of b's columns for each group of threads. splits is twice the most parts of a tile, out_split the room for all. 0: it is not so.
+  int32_t tile_steps;
 
   struct Pixel {
     int image, y, x;
@@ -416,7 +424,7 @@ __device__ inline void finish(const Product &p, int64_t offset, const int (&row)
 
 // ColumnSums are of b, for the gradient of a bias. Its tiles lie in shared memory of every block of a
 // column, so these take turns: a block sums every group-th step.
-template <typename T, int N>
+template <typename T, int N, typename Tile>
 struct ColumnSums {
   static constexpr int chunks = N / vector<T>, apart = threads / chunks;
   float sum[vector<T>] = {};
@@ -444,7 +452,7 @@ struct ColumnSums {
     constexpr int quads = vector<T> / 4, across = N / quads, plane = (apart + 1) * across;
 #pragma unroll
     for (int q = 0; q < quads; q++) store(shared + q * plane + threadIdx.x * 4, reinterpret_cast<const float(&)[4]>(sum[q * 4]));
-    __syncthreads();
+    Tile::sync();
     static_assert(N <= threads, "a thread for each column");
     const int q = threadIdx.x / across, rest = threadIdx.x % across, c = rest / 4 * vector<T> + q * 4 + rest % 4;
     if (threadIdx.x < N && c < exist) {
@@ -453,7 +461,7 @@ struct ColumnSums {
       for (int r = 0; r < apart; r++) all += shared[q * plane + r * across + rest];
       to[c] = all;
     }
-    __syncthreads();
+    Tile::sync();
   }
 };
 
@@ -476,18 +484,24 @@ __device__ inline bool last_of(uint32_t *arrived, int blocks, uint32_t *shared) 
   return last;
 }
 
-// multiply_blocks is the kernel. Tile says how a block of threads multiplies two
+// multiply_blocks is the kernel. Tile says how a group of threads multiplies two
 // tiles in shared memory; see gemm_f32.cu and gemm_bf16.cu. Its loop holds stages-1
 // steps in flight while it computes on one. If Together, blocks may share tiles: nobody
 // waits for others, the last to come adds what all have left, in the order of k.
+// Two groups of threads have half of the steps each, which they add up in shared memory; such blocks have shares across tiles.
 template <typename T, typename Tile, Kind kind, bool DirectA, bool DirectB, bool Together = false>
 __device__ inline void multiply_blocks(const Product &p, const uint3 &block, uint32_t *arrived = nullptr) {
-  constexpr int M = Tile::M, N = Tile::N, stages = 3, stage = (M + N) * 64;
-  constexpr bool deep_a = kind != TN, deep_b = kind == NT;
+  constexpr int M = Tile::M, N = Tile::N, stages = 3, stage = (M + N) * 64, groups = Tile::groups;
+  constexpr bool deep_a = kind != TN, deep_b = kind == NT, across = groups > 1;
   constexpr int results = Tile::result_bytes > threads * vector<T> * 4 ? Tile::result_bytes : threads * vector<T> * 4; // or column sums
   constexpr int need = stages * stage > results ? stages * stage : results;
-  __shared__ __align__(128) uint8_t memory[need];
-  const uint32_t shared = shared_address(memory);
+  static_assert(!across || stages * stage >= results && groups * stages * stage >= M * N * 4, "results are exchanged where stages are");
+  __shared__ __align__(128) uint8_t fixed[across ? 1 : need];
+  extern __shared__ __align__(128) uint8_t asked[]; // of the launch: stages of two groups are more than a function may have
+  uint8_t *const memory = across ? asked : fixed;
+  const int group = across ? threadIdx.y : 0;
+  uint8_t *own = memory + group * (stages * stage);
+  const uint32_t shared = shared_address(own);
 
   int at = block.x, part = block.y; // the tile, and which part of its sum
   const bool together = Together && at >= p.whole;
@@ -495,126 +509,158 @@ __device__ inline void multiply_blocks(const Product &p, const uint3 &block, uin
     const int i = at - p.whole, tile = p.by_splits.divide(i);
     at = p.whole + tile, part = i - tile * p.splits;
   }
-  // Neighbouring blocks share rows of a, which are many, and stay in the L2 cache.
-  const int down = p.by_tiles_n.divide(at), column = (at - down * p.tiles_n) * N;
-  const int tap = kind == TN && DirectA ? p.by_tap_tiles.divide(down) : 0;
-  const int first_row = (down - tap * p.tap_tiles) * M;
-  const int image = p.by_heads.divide(block.z), head = block.z - image * p.heads;
-  const T *a = static_cast<const T *>(p.a) + image * p.a_image + head * p.a_head;
-  const T *b = static_cast<const T *>(p.b) + image * p.b_image + head * p.b_head;
-
-  auto load_a = [&] {
-    if constexpr (deep_a) {
-      return PixelRows<T, M, DirectA>(p, a, first_row);
-    } else {
-      return PixelColumns<T, M, DirectA>(p, a, tap, first_row);
-    }
-  }();
-  auto load_b = [&] {
-    if constexpr (deep_b) {
-      return DeepRows<T, N, DirectB, Tile::spread>(p, b, column);
-    } else {
-      return WideRows<T, N, DirectB>(p, b, column);
-    }
-  }();
-  const int from = part * p.split_steps, to = Together && !together && gridDim.y == 1 ? p.steps : min(from + p.split_steps, p.steps);
-  Step next = first_step<T, kind, DirectA>(p, from);
-  auto fetch = [&](int slot) {
-    const uint32_t at = shared + slot * stage;
-    load_a.load(p, next, at);
-    if constexpr (deep_b) {
-      load_b.load(p, next, at + M * 64);
-    } else if constexpr (kind == TN) {
-      load_b.load(p, next.k, p.pixels - next.k, at + M * 64);
-    } else if constexpr (DirectA) {
-      const int first = (p.tap_first + next.tap_y * p.tap_step_y + next.tap_x * p.tap_step_x) * p.depth + next.k;
-      load_b.load(p, first, p.depth - next.k, at + M * 64);
-    } else {
-      load_b.load(p, next.k, p.taps * p.depth - next.k, at + M * 64);
-    }
-    advance<T, kind, DirectA>(p, next);
-  };
-
+  int unit = block.x * p.split_steps; // the next of all steps
+  const int units = min(unit + p.split_steps, p.whole);
 #pragma unroll 1
-  for (int i = 0; i < stages - 1; i++) {
-    if (from + i < to) fetch(i);
-    copy_commit();
-  }
-  Tile tile;
-  ColumnSums<T, N> sums;
-  int turn = down; // steps until this block's
-  int slot = 0, free = stages - 1;
-#pragma unroll 1
-  for (int i = from; i < to; i++) {
-    copy_wait<stages - 2>();
-    __syncthreads();
-    if (i + stages - 1 < to) fetch(free);
-    copy_commit();
-    tile.template multiply<deep_a, deep_b>(shared + slot * stage, shared + slot * stage + M * 64);
-    if (kind == TN && p.moments && turn-- == 0) {
-      sums.add(shared + slot * stage + M * 64);
-      turn = p.group - 1;
+  do {
+    int from = part * p.split_steps, to = Together && !together && gridDim.y == 1 ? p.steps : min(from + p.split_steps, p.steps);
+    if constexpr (across) {
+      at = p.by_splits.divide(unit);
+      from = unit - at * p.tile_steps, to = min(p.tile_steps, from + units - unit);
+      unit += to - from;
+      to = min(to, p.steps);
+      const int middle = (from + to + 1) / 2;
+      if (group == 0) to = middle;
+      else from = middle;
     }
-    free = slot;
-    slot = slot + 1 == stages ? 0 : slot + 1;
-  }
-  copy_wait<0>();
-  __syncthreads();
-  if (kind == TN && p.moments) {
-    float *to = p.moments + (int64_t(block.y) * p.group + down) * p.pitch() + column;
-    sums.leave(reinterpret_cast<float *>(memory), to, p.width - column);
-  }
+    // Neighbouring blocks share rows of a, which are many, and stay in the L2 cache.
+    const int down = p.by_tiles_n.divide(at), column = (at - down * p.tiles_n) * N;
+    const int tap = kind == TN && DirectA ? p.by_tap_tiles.divide(down) : 0;
+    const int first_row = (down - tap * p.tap_tiles) * M;
+    const int image = p.by_heads.divide(block.z), head = block.z - image * p.heads;
+    const T *a = static_cast<const T *>(p.a) + image * p.a_image + head * p.a_head;
+    const T *b = static_cast<const T *>(p.b) + image * p.b_image + head * p.b_head;
 
-  const int rows = tap * p.depth + (kind != TN ? p.pixels : DirectA ? p.depth : p.rows), first = tap * p.depth + first_row;
-  const int64_t out = image * p.out_image + head * p.out_head + block.y * p.out_split;
-  float *left = p.partial + int64_t(at - p.whole) * p.splits * (M * N); // of a shared tile: its parts
-  bool adding = false;
-  const auto write = [&](int(&row)[Tile::batch], int(&col)[Tile::batch], float(&v)[Tile::batch][4]) {
-    if (together) {
-      if (!adding) {
-#pragma unroll
-        for (int i = 0; i < Tile::batch; i++) store(left + part * (M * N) + row[i] * N + col[i], v[i]);
-        return;
+    auto load_a = [&] {
+      if constexpr (deep_a) {
+        return PixelRows<T, M, DirectA>(p, a, first_row);
+      } else {
+        return PixelColumns<T, M, DirectA>(p, a, tap, first_row);
       }
+    }();
+    auto load_b = [&] {
+      if constexpr (deep_b) {
+        return DeepRows<T, N, DirectB, Tile::spread>(p, b, column);
+      } else {
+        return WideRows<T, N, DirectB>(p, b, column);
+      }
+    }();
+    Step next = first_step<T, kind, DirectA>(p, from);
+    auto fetch = [&](int slot) {
+      const uint32_t at = shared + slot * stage;
+      load_a.load(p, next, at);
+      if constexpr (deep_b) {
+        load_b.load(p, next, at + M * 64);
+      } else if constexpr (kind == TN) {
+        load_b.load(p, next.k, p.pixels - next.k, at + M * 64);
+      } else if constexpr (DirectA) {
+        const int first = (p.tap_first + next.tap_y * p.tap_step_y + next.tap_x * p.tap_step_x) * p.depth + next.k;
+        load_b.load(p, first, p.depth - next.k, at + M * 64);
+      } else {
+        load_b.load(p, next.k, p.taps * p.depth - next.k, at + M * 64);
+      }
+      advance<T, kind, DirectA>(p, next);
+    };
+
+#pragma unroll 1
+    for (int i = 0; i < stages - 1; i++) {
+      if (from + i < to) fetch(i);
+      copy_commit();
+    }
+    Tile tile;
+    ColumnSums<T, N, Tile> sums;
+    int turn = down; // steps until this block's
+    if (across && p.moments && (turn -= from % p.group) < 0) turn += p.group;
+    int slot = 0, free = stages - 1;
+#pragma unroll 1
+    for (int i = from; i < to; i++) {
+      copy_wait<stages - 2>();
+      Tile::sync();
+      if (i + stages - 1 < to) fetch(free);
+      copy_commit();
+      tile.template multiply<deep_a, deep_b>(shared + slot * stage, shared + slot * stage + M * 64);
+      if (kind == TN && p.moments && turn-- == 0) {
+        sums.add(shared + slot * stage + M * 64);
+        turn = p.group - 1;
+      }
+      free = slot;
+      slot = slot + 1 == stages ? 0 : slot + 1;
+    }
+    copy_wait<0>();
+    Tile::sync();
+    if (kind == TN && p.moments) {
+      float *to = across ? p.moments + (int64_t(at + block.x) * groups + group) * N : p.moments + (int64_t(block.y) * p.group + down) * p.pitch() + column;
+      sums.leave(reinterpret_cast<float *>(own), to, p.width - column);
+    }
+
+    const int rows = tap * p.depth + (kind != TN ? p.pixels : DirectA ? p.depth : p.rows), first = tap * p.depth + first_row;
+    const int64_t out = image * p.out_image + head * p.out_head + block.y * p.out_split;
+    float *left = p.partial + (across ? int64_t(at + block.x) : int64_t(at - p.whole) * p.splits) * (M * N); // of a shared tile: its parts
+    bool adding = false;
+    const auto write = [&](int(&row)[Tile::batch], int(&col)[Tile::batch], float(&v)[Tile::batch][4]) {
+      if (together || across && p.partial) {
+        if (!adding) {
 #pragma unroll
-      for (int i = 0; i < Tile::batch; i++) v[i][0] = v[i][1] = v[i][2] = v[i][3] = 0;
+          for (int i = 0; i < Tile::batch; i++) store(left + (across ? 0 : part) * (M * N) + row[i] * N + col[i], v[i]);
+          return;
+        }
+#pragma unroll
+        for (int i = 0; i < Tile::batch; i++) v[i][0] = v[i][1] = v[i][2] = v[i][3] = 0;
 #pragma unroll 2 // loads in flight
-      for (int s = 0; s < p.splits; s++) {
+        for (int s = 0; s < p.splits; s++) {
 #pragma unroll
-        for (int i = 0; i < Tile::batch; i++) {
-          float more[4];
-          load(more, left + s * (M * N) + row[i] * N + col[i]);
+          for (int i = 0; i < Tile::batch; i++) {
+            float more[4];
+            load(more, left + s * (M * N) + row[i] * N + col[i]);
 #pragma unroll
-          for (int j = 0; j < 4; j++) v[i][j] += more[j];
+            for (int j = 0; j < 4; j++) v[i][j] += more[j];
+          }
         }
       }
-    }
 #pragma unroll
-    for (int i = 0; i < Tile::batch; i++) row[i] += first, col[i] += column;
-    finish<T>(p, out, row, rows, col, v);
-  };
-  const auto measure = [&](int top, int group, const Moments &m) {
-    if (first_row + top >= rows || column / p.group + group >= p.groups) return;
-    float *at = p.moments + (first_row + top) / strip * 3 * p.groups + column / p.group + group;
-    at[0] = m.count, at[p.groups] = m.mean, at[2 * p.groups] = m.squares;
-  };
+      for (int i = 0; i < Tile::batch; i++) row[i] += first, col[i] += column;
+      finish<T>(p, out, row, rows, col, v);
+    };
+    const auto measure = [&](int top, int group, const Moments &m) {
+      if (first_row + top >= rows || column / p.group + group >= p.groups) return;
+      float *at = p.moments + (first_row + top) / strip * 3 * p.groups + column / p.group + group;
+      at[0] = m.count, at[p.groups] = m.mean, at[2 * p.groups] = m.squares;
+    };
+    if constexpr (across) {
+      tile.join(reinterpret_cast<float *>(memory));
+      if (group == 0) {
+        tile.template each<deep_a>(reinterpret_cast<float *>(memory), write, 0, measure);
+        Tile::sync(); // shared memory is free again
+      }
+    } else {
 #pragma unroll 1
-  for (;;) {
-    tile.template each<deep_a>(reinterpret_cast<float *>(memory), write, kind == NN && (!together || adding) ? p.group : 0, measure);
-    if (!together || adding || !last_of(arrived + at - p.whole, p.splits, reinterpret_cast<uint32_t *>(memory))) return;
-    adding = true;
-  }
+      for (;;) {
+        tile.template each<deep_a>(reinterpret_cast<float *>(memory), write, kind == NN && (!together || adding) ? p.group : 0, measure);
+        if (!together || adding || !last_of(arrived + at - p.whole, p.splits, reinterpret_cast<uint32_t *>(memory))) return;
+        adding = true;
+      }
+    }
+  } while (across && unit < units);
 }
 
 // sum_columns adds the parts of sums of b's columns, which lie behind those of splits: a block has 32 columns.
 __device__ inline void sum_columns(const Product &p, int block) {
   __shared__ float rows[8][32];
   const int x = threadIdx.x % 32, y = threadIdx.x / 32, c = block * 32 + x;
-  const float *from = p.partial + p.splits * p.out_split + c; // out_split is 0 where no block shared a sum
+  const float *from = p.partial + (p.tile_steps ? 1 : p.splits) * p.out_split; // out_split is 0 where no block shared a sum
   float total = 0;
-  if (c < p.width) {
+  if (c < p.width && p.tile_steps) {
+    const int column = p.part_column + c, n = 1 << p.tile_n_bits, tile_column = column >> p.tile_n_bits;
+    from += column & n - 1;
 #pragma unroll 8
-    for (int i = y; i < p.groups; i += 8) total += from[int64_t(i) * p.pitch()];
+    for (int i = y; i < p.groups * p.splits; i += 8) { // two of each part that a tile may have
+      const int down = p.by_splits.divide(i), part = i - down * p.splits, tile = down * p.tiles_n + tile_column;
+      const int block = p.by_chunk_steps.divide(tile * p.tile_steps) + part / 2;
+      if (block <= p.by_chunk_steps.divide((tile + 1) * p.tile_steps - 1)) total += from[(int64_t(tile + block) * 2 + part % 2) * n];
+    }
+  } else if (c < p.width) {
+#pragma unroll 8
+    for (int i = y; i < p.groups; i += 8) total += from[int64_t(i) * p.pitch() + c];
   }
   rows[y][x] = total;
   __syncthreads();
@@ -636,11 +682,21 @@ __device__ inline void sum_splits(const Product &p, const uint3 &block) {
   const int rows[1] = {row}, columns[1] = {(i - row * chunks) * 4};
   if (row >= p.rows) return;
   const float *partial = p.partial + (int64_t(row) * chunks + (i - row * chunks)) * 4;
+  int64_t apart = p.out_split;
+  int parts = p.splits;
+  if (p.tile_steps) {
+    const int tap = p.by_depth.divide(row), in = row - tap * p.depth, m = in >> p.tile_m_bits;
+    const int column = p.part_column + columns[0], n = column >> p.tile_n_bits;
+    const int tile = (tap * p.tap_tiles + m) * p.tiles_n + n, block = p.by_chunk_steps.divide(tile * p.tile_steps);
+    apart = 1 << (p.tile_m_bits + p.tile_n_bits);
+    partial = p.partial + (tile + block) * apart + ((in - (m << p.tile_m_bits)) << p.tile_n_bits) + column - (n << p.tile_n_bits);
+    parts = p.by_chunk_steps.divide((tile + 1) * p.tile_steps - 1) - block + 1;
+  }
   float v[1][4] = {};
 #pragma unroll 8 // loads in flight
-  for (int s = 0; s < p.splits; s++) {
+  for (int s = 0; s < parts; s++) {
     float more[4];
-    load(more, partial + s * p.out_split);
+    load(more, partial + s * apart);
 #pragma unroll
     for (int j = 0; j < 4; j++) v[0][j] += more[j];
   }

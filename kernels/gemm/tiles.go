@@ -15,21 +15,22 @@ type tile struct {
 	resident  int     // blocks on a multiprocessor (kernels/cuda/resources.tsv, sm_90a)
 	efficient float64 // share of the peak of its instruction that a full multiprocessor is taken to reach
 	others    float64 // instructions beside each mma.sync in its loop; 0: not counted
+	pair      bool    // two groups of 128 threads have half of the steps each; blocks have shares across tiles
 }
 
 // tilesOf lists what was compiled, the largest first.
 func tilesOf(t number.Type, a access) []tile {
 	switch {
 	case t == number.Float32 && a == direct:
-		return []tile{{128, 64, 2, 0.7, 0}}
+		return []tile{{128, 64, 2, 0.7, 0, false}}
 	case t == number.Float32:
-		return []tile{{64, 64, 3, 0.3, 0}}
+		return []tile{{64, 64, 3, 0.3, 0, false}}
 	case a == direct:
-		return []tile{{128, 128, 2, 1, 3.3}, {128, 64, 3, 0.85, 4.9}, {64, 64, 4, 0.65, 7.7}}
+		return []tile{{128, 128, 2, 1, 3.3, false}, {128, 64, 3, 0.85, 4.9, false}, {64, 64, 4, 0.65, 7.7, false}}
 	case a == gatherB:
-		return []tile{{128, 16, 6, 0.2, 0}}
+		return []tile{{128, 16, 6, 0.2, 0, false}}
 	}
-	return []tile{{64, 64, 4, 0.2, 30}}
+	return []tile{{64, 64, 4, 0.2, 30, false}}
 }
 
 // narrowest is the columns of the narrowest tile whose products leave statistics.
@@ -75,7 +76,16 @@ func ratesOf(c cuda.Card) rates {
 
 // fits is how many blocks of a tile a multiprocessor holds.
 func (r rates) fits(t tile) int {
-	return max(1, min(t.resident, r.shared/(stages*(t.m+t.n)*stepInBytes+1<<10)))
+	return max(1, min(t.resident, r.shared/(t.stages()+1<<10)))
+}
+
+// stages is the shared memory of all stages.
+func (t tile) stages() int {
+	n := stages * (t.m + t.n) * stepInBytes
+	if t.pair {
+		n *= 2
+	}
+	return n
 }
 
 // handed is the time for so many bytes that blocks leave, and others fetch.
@@ -113,6 +123,7 @@ type choice struct {
 	splits, splitSteps int        // blocks that share a sum, and the steps of each
 	together           bool       // who share a sum add it up themselves, the last to come; there is no second pass
 	whole              int        // then: tiles that have a block each, and come first
+	tileSteps          int        // of a pair: blocks have splitSteps of all tiles' steps, one tile behind the other, tileSteps each; splits are the most parts of a tile
 	seconds            float64
 }
 
@@ -156,7 +167,21 @@ func fastest(p CUDA, a access, least, most int) choice {
 		for splits := least; splits <= most && (splits == least || splits <= c.steps/leastSteps); splits++ {
 			c.splitSteps = max(1, ceil(c.steps, splits))
 			c.splits = max(1, ceil(c.steps, c.splitSteps))
+			if c.pair {
+				c.tileSteps = c.splitSteps * c.splits
+			}
 			for _, c := range c.sharings(p, a, least < most) {
+				if c.seconds = c.estimate(p); c.seconds < best.seconds {
+					best = c
+				}
+			}
+		}
+		if !c.pair || least == most {
+			continue
+		}
+		r := ratesOf(p.Card)
+		for rounds := 1; rounds <= 2*r.fits(c.tile); rounds++ {
+			if c := c.acrossTiles(rounds * r.processors); c.splitSteps >= leastSteps {
 				if c.seconds = c.estimate(p); c.seconds < best.seconds {
 					best = c
 				}
@@ -164,6 +189,51 @@ func fastest(p CUDA, a access, least, most int) choice {
 		}
 	}
 	return best
+}
+
+// inTiles is so many blocks for each tile.
+func (c choice) inTiles(splits int) choice {
+	c.splitSteps = max(1, ceil(c.steps, splits))
+	c.splits = max(1, ceil(c.steps, c.splitSteps))
+	c.tileSteps = c.splitSteps * c.splits
+	return c
+}
+
+// acrossTiles is so many blocks, or one less, that have all steps of all tiles between them: equal shares, of two tiles where they meet.
+func (c choice) acrossTiles(blocks int) choice {
+	c.splitSteps, c.tileSteps = max(1, ceil(c.across*c.down*c.steps, blocks)), c.steps
+	c.splits = 0
+	for tile := range c.across * c.down {
+		c.splits = max(c.splits, c.partsOf(tile))
+	}
+	return c
+}
+
+// partsOf a tile of a pair.
+func (c choice) partsOf(tile int) int {
+	return ((tile+1)*c.tileSteps-1)/c.splitSteps - tile*c.tileSteps/c.splitSteps + 1
+}
+
+// alone says that nobody shares a sum with a block of a pair.
+func (c choice) alone() bool { return c.splitSteps%c.tileSteps == 0 }
+
+// places are the parts that blocks of a pair have room for.
+func (c choice) places() int { return c.blocks() + c.across*c.down }
+
+// partFloats are those places of parts of tiles.
+func (c choice) partFloats(alone bool) int {
+	if alone {
+		return 0
+	}
+	return c.places() * c.m * c.n
+}
+
+// parts are those that blocks of a pair leave.
+func (c choice) parts() (parts int) {
+	for tile := range c.across * c.down {
+		parts += c.partsOf(tile)
+	}
+	return parts
 }
 
 // sharings are the ways in which so many blocks can share sums: of all tiles, with a second pass or
@@ -194,6 +264,9 @@ func lay(p CUDA, a access, t tile) choice {
 	switch {
 	case p.Kind == TN:
 		c.steps = ceil(p.pixels(), depth)
+		if c.pair = a == direct && p.A.Type == number.BFloat16; c.pair {
+			c.resident = max(1, t.resident/2)
+		}
 		if a == gather {
 			c.down = ceil(p.taps()*p.Depth, t.m)
 		} else {
@@ -205,12 +278,18 @@ func lay(p CUDA, a access, t tile) choice {
 	default:
 		c.down, c.steps = ceil(p.pixels(), t.m), p.taps()*c.tapSteps
 	}
+	if c.pair {
+		c = c.inTiles(1)
+	}
 	return c
 }
 
 // split is how the blocks of a choice differ.
 func (c choice) split() cuda.Split {
-	if !c.together {
+	switch {
+	case c.pair && !c.alone():
+		return cuda.Split{Left: 4 * c.m * c.n * c.parts()}
+	case !c.together:
 		return cuda.Split{}
 	}
 	return cuda.Split{Whole: c.whole, Parts: c.splits, Work: float64(c.splitSteps) / float64(c.steps), Fetched: 4 * c.m * c.n * c.splits}
@@ -218,8 +297,11 @@ func (c choice) split() cuda.Split {
 
 // blocks of a launch.
 func (c choice) blocks() int {
-	if c.together {
+	switch {
+	case c.together:
 		return c.whole + (c.across*c.down-c.whole)*c.splits
+	case c.pair:
+		return ceil(c.across*c.down*c.tileSteps, c.splitSteps)
 	}
 	return c.across * c.down * c.splits
 }
@@ -243,11 +325,16 @@ func (c choice) estimate(p CUDA) float64 {
 	flops := 2 * float64(c.m*c.n*stepInBytes/p.A.Type.Size())
 	seconds := steps*flops/(peak*fill) + r.blockStart*math.Ceil(own/resident)
 	switch {
+	case c.pair && !c.alone():
+		if c.tileSteps%c.splitSteps != 0 { // another tile: its first loads, and results
+			seconds += r.blockStart * math.Ceil(own/resident)
+		}
+		seconds += r.secondPass + r.handed(float64(4*c.m*c.n*c.parts()))
 	case c.together:
 		const arrival = 0.6e-6 // engine/device/model
 		alone := float64(c.split().Fetched) / (r.cached / float64(r.processors))
 		seconds += arrival + alone + r.handed(float64(4*c.m*c.n*(blocks-c.whole)))
-	case c.splits > 1:
+	case !c.pair && c.splits > 1:
 		seconds += r.secondPass + r.handed(float64(4*c.splits*p.rows()*p.Width))
 	}
 	return seconds

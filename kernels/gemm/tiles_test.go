@@ -54,7 +54,11 @@ func TestTableOfChoices(t *testing.T) {
 					name += " 1×1"
 				}
 				tile := strings.TrimSuffix(strings.TrimPrefix(c.function(kind, p.access(), number.BFloat16), fmt.Sprintf("gemm_%v_", kind)), "_bf16")
-				fmt.Fprintf(&b, "| %d | %d | %s | %v | %s | %d×%d | %d | %.3f |\n", images, s[0], name, kind, tile, c.across*c.down, c.splits, c.splitSteps, c.seconds*1e3)
+				blocks := fmt.Sprintf("%d×%d", c.across*c.down, c.splits)
+				if c.pair && c.tileSteps%c.splitSteps != 0 {
+					blocks = fmt.Sprintf("%d/%d", c.blocks(), c.across*c.down)
+				}
+				fmt.Fprintf(&b, "| %d | %d | %s | %v | %s | %s | %d | %.3f |\n", images, s[0], name, kind, tile, blocks, c.splitSteps, c.seconds*1e3)
 			}
 		}
 	}
@@ -133,10 +137,26 @@ func TestCards(t *testing.T) {
 				want := choose(p, direct)
 				p.Card = card
 				got := choose(p, direct)
-				follows = follows || got.splits != want.splits
+				follows = follows || got.blocks() != want.blocks()
 				// The sum is whole, and no part of it is empty.
-				if got.splits*got.splitSteps < got.steps || (got.splits-1)*got.splitSteps >= got.steps {
-					t.Errorf("%v, %d images on %s: %d parts of %d steps of %d", s, images, card.Name, got.splits, got.splitSteps, got.steps)
+				tiles := got.across * got.down
+				if got.tileSteps < got.steps || got.tileSteps-got.splitSteps >= got.steps && got.tileSteps > got.steps ||
+					got.blocks()*got.splitSteps < tiles*got.tileSteps || (got.blocks()-1)*got.splitSteps >= tiles*got.tileSteps {
+					t.Errorf("%v, %d images on %s: %d blocks of %d steps of %d tiles of %d", s, images, card.Name, got.blocks(), got.splitSteps, tiles, got.steps)
+				}
+				// Each part has a place of its own, and there is room for all.
+				places := map[int]bool{}
+				for tile := range tiles {
+					first := tile * got.tileSteps / got.splitSteps
+					for block := first; block < first+got.partsOf(tile); block++ {
+						places[tile+block] = true
+						if tile+block >= got.places() || got.partsOf(tile) > got.splits {
+							t.Errorf("%v, %d images on %s: part %d of tile %d, of %d at most, is at %d of %d places", s, images, card.Name, block-first, tile, got.splits, tile+block, got.places())
+						}
+					}
+				}
+				if len(places) != got.parts() {
+					t.Errorf("%v, %d images on %s: %d parts at %d places", s, images, card.Name, got.parts(), len(places))
 				}
 			}
 		}
