@@ -131,6 +131,14 @@ type Summing interface {
 	Summed(alone RowSum) (both Kernel, of int)
 }
 
+// Widening is the gradient of weights, of which several of the same input 0, whose inputs 1 lie side by side, can be made at once.
+type Widening interface {
+	Kernel
+	// Widened returns the kernel that makes n of them, all of one shape. Its inputs are those that the first has, but for input 1, which
+	// is all of theirs; then of each other its result, and its inputs behind input 1. Nil: there is none.
+	Widened(n int) Kernel
+}
+
 // RowSum is a kernel whose result may be the sums of its input's rows, and nothing else.
 type RowSum interface {
 	Kernel

@@ -54,6 +54,12 @@ func (t CUDATarget) Chains(l plan.Launch) bool {
 	return ok && k.CUDAChains(t.bind(l, func(t plan.Tensor) cuda.Address { return unplaced + cuda.Address(t.Offset) }))
 }
 
+// Widens asks the kernel.
+func (t CUDATarget) Widens(l plan.Launch) bool {
+	k, ok := l.Kernel.(cuda.Widened)
+	return ok && k.CUDAWidens(t.bind(l, func(t plan.Tensor) cuda.Address { return unplaced + cuda.Address(t.Offset) }))
+}
+
 // Sums says that products of tensor cores sum the rows that they have in shared memory.
 func (CUDATarget) Sums() bool { return true }
 

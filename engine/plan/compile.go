@@ -171,6 +171,9 @@ func Compile(o Options) (*Plan, error) {
 	if c.fuses("bias") {
 		c.joinSums()
 	}
+	if c.fuses("products") {
+		c.widenGradients()
+	}
 	if c.fuses("together") {
 		c.hoist()
 	}

@@ -38,6 +38,7 @@ func (f floats) Sums() bool { return f.joins }
 
 func (f floats) Stacks() bool { return f.joins }
 
+func (f floats) Widens(Launch) bool { return f.joins }
 func (f floats) Chains(Launch) bool { return f.joins }
 
 func (f floats) Upsamples() bool { return f.joins }

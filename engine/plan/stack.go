@@ -113,6 +113,68 @@ func (s *stacks) deepen(v *value) {
 	s.drop(terms[1:])
 }
 
+// Widener is a Target on which gradients of weights of one input (kernels.Widening) are made at once.
+type Widener interface {
+	// Widens says whether a launch like this is.
+	Widens(l Launch) bool
+}
+
+// widenGradients makes gradients of weights of the same input one kernel, where they are of values that are all channels of another.
+func (c *compiler) widenGradients() {
+	target, ok := c.Target.(Widener)
+	if !ok {
+		return
+	}
+	for _, v := range slices.Clone(c.order) {
+		k, ok := v.kernel.(kernels.Widening)
+		if !ok || v.add != nil || v.within != nil || v.in[1].within == nil || v.in[1].from != 0 || isReshaped(v.in[1]) {
+			continue
+		}
+		dy, columns := v.in[1].within, channels(v.in[1])
+		all := []*value{v}
+		for at := columns; at < channels(dy); at += columns {
+			i := slices.IndexFunc(c.order, func(u *value) bool {
+				_, widens := u.kernel.(kernels.Widening)
+				return widens && u.kernel.String() == k.String() && u.in[0] == v.in[0] && u.in[1].within == dy && u.in[1].from == at && !isReshaped(u.in[1]) &&
+					u.add == nil && u.within == nil && slices.Equal(u.shape(), v.shape()) && len(u.in) == len(v.in)
+			})
+			if i < 0 {
+				break
+			}
+			all = append(all, c.order[i])
+		}
+		if len(all) < 2 || len(all)*columns != channels(dy) {
+			continue
+		}
+		wide := k.Widened(len(all))
+		if wide == nil {
+			continue
+		}
+		in := append([]*value{v.in[0], dy}, v.in[2:]...)
+		for _, u := range all[1:] {
+			in = append(append(in, u), u.in[2:]...)
+		}
+		w := pending{kernel: wide, out: operand{value: v}}
+		for _, x := range in {
+			w.in = append(w.in, operand{value: x})
+		}
+		if !target.Widens(w.launch((*value).describe)) {
+			continue
+		}
+		v.kernel, v.in = wide, in
+		for _, u := range all[1:] {
+			v.makes = append(append(v.makes, u), u.makes...)
+		}
+	}
+	c.settle()
+}
+
+// channels of a value.
+func channels(v *value) int {
+	s := v.shape()
+	return s[len(s)-1]
+}
+
 func (s *stacks) drop(values []*value) {
 	s.order = slices.DeleteFunc(s.order, func(o *value) bool { return slices.Contains(values, o) })
 }

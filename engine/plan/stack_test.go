@@ -7,8 +7,8 @@ import (
 	"fluxion/kernels/number"
 )
 
-// TestStack: in a training plan queries, keys and values of every attention are one product, and so is the gradient
-// of what they are made of, over the same weights side by side, whatever is made again.
+// TestStack: in a training plan queries, keys and values of every attention are one product, and so are the gradient
+// of what they are made of, over the same weights side by side, and those of the weights, whatever is made again.
 func TestStack(t *testing.T) {
 	for _, precision := range []number.Type{number.Float32, number.BFloat16} {
 		for _, r := range Recomputations {
@@ -33,6 +33,7 @@ func TestStack(t *testing.T) {
 			}
 			for kind, want := range map[string]int{
 				"linear of three": n, "linear": apart["linear"] - 3*n, "linear.dx of three": n, "linear.dx": apart["linear.dx"] - 3*n, "concat": 2 * n, "linear.dw": apart["linear.dw"],
+				"linear.dw with bias of 3": n, "linear.dw with bias": apart["linear.dw with bias"] - 3*n,
 			} {
 				if with[kind] != want {
 					t.Errorf("%v, %s: %d launches of %q, want %d", precision, r.Name, with[kind], kind, want)

@@ -40,6 +40,9 @@ func (weightGrad) Product(l cuda.Launch) gemm.CUDA {
 func (g weightGrad) CUDAScratch(l cuda.Launch) int  { return g.Product(l).ScratchBytes() }
 func (g weightGrad) CUDA(l cuda.Launch) []cuda.Call { return g.Product(l).Calls() }
 
+// Widened makes as many of one input at once.
+func (g weightGrad) Widened(n int) kernels.Kernel { return gemm.Wide{Of: g, N: n} }
+
 // Summed also makes the gradient of the bias.
 func (g weightGrad) Summed(alone kernels.RowSum) (both kernels.Kernel, of int) {
 	return gemm.Summed{Weights: g, Bias: alone}, 1
