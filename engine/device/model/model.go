@@ -42,7 +42,7 @@ func Assumptions(c cuda.Card) []string {
 	return []string{
 		fmt.Sprintf("%s: %d multiprocessors at %.0f MHz, %d FLOP a cycle by mma.sync (%.1f TFLOP/s)%s, %d and %d lanes of float32 and integers, %d KiB of shared memory, blocks as ptxas assembles for %s",
 			c.Product, c.Multiprocessors, float64(c.ClockHz)/1e6, c.Tensor, c.TensorPeak()*float64(c.Multiprocessors)/1e12, groups, c.Lanes, c.Integers, c.Shared>>10, c.Assembly),
-		fmt.Sprintf("memory %.2f TB/s, of which %.2f are reached; L2 %d MiB, of which %.1f hold what was touched last, %d bytes a cycle of a multiprocessor",
+		fmt.Sprintf("memory %.2f TB/s, of which %.2f are reached; L2 %d MiB, of which %.1f hold what was touched last, %d bytes a cycle of a multiprocessor; it writes back whatever was written, also what kernels hand to each other (PTX ISA, discard.L2: only that does without)",
 			float64(c.Bandwidth)/1e12, memoryShare, c.L2>>20, l2Share, l2Rate(c)),
 		fmt.Sprintf("a kernel of a graph begins %.1f µs after the one before and takes %.1f µs at least; of the work of a scheduler beside tensor instructions %.2f is not hidden; the last of blocks that share a tile waits %.1f µs and reads what they left",
 			1e6*launchSeconds, 1e6*leastSeconds, exposed, 1e6*arrivalSeconds),

@@ -18,6 +18,7 @@ type Launch struct {
 	Kernels  int      `json:"kernels"`      // of each
 	Function string   `json:"function"`     // that takes longest
 	Bytes    int64    `json:"bytes"`        // of each: operands once, and what its kernels hand to each other
+	Handed   int64    `json:"handed_bytes"` // of these, what its kernels hand to each other
 	Memory   float64  `json:"memory_bytes"` // of all: those that the second cache does not serve
 	Bounds   Bounds   `json:"bounds"`       // of all
 	Parts    []Bounds `json:"-"`
@@ -61,7 +62,8 @@ func (c *Counts) walk(card cuda.Card, w *walk, number int, p *plan.Plan) (Step, 
 		if !ok {
 			at = len(s.Launches)
 			alike[c.Of[number][i]] = at
-			s.Launches = append(s.Launches, Launch{Operator: l.Kernel.String(), Operands: Operands(l), Kernels: len(d.Calls), Bytes: IdealBytes(l) + handed(l, d.Calls)})
+			h := handed(l, d.Calls)
+			s.Launches = append(s.Launches, Launch{Operator: l.Kernel.String(), Operands: Operands(l), Kernels: len(d.Calls), Bytes: IdealBytes(l) + h, Handed: h})
 		}
 		row := &s.Launches[at]
 		row.Times++
@@ -104,11 +106,15 @@ func handed(l plan.Launch, calls []Call) int64 {
 	if l.Scratch.Bytes == 0 {
 		return 0
 	}
-	stored := int64(0)
+	stored, left := int64(0), int64(0)
 	for _, c := range calls {
+		left += int64(c.Split.Left)
 		stored += c.Counters.GlobalStores.Bytes
 	}
-	return 2 * max(0, stored-int64(bytesOf(l.Out)))
+	if left == 0 {
+		left = max(0, stored-int64(bytesOf(l.Out)))
+	}
+	return 2 * left
 }
 
 // place is where an operand begins.
@@ -152,12 +158,13 @@ func (w *walk) misses(i int, l plan.Launch, calls []Call) float64 {
 		n += w.operands(l)
 	}
 	delete(w.waiting, i)
-	if scratch := float64(handed(l, calls)); scratch/2 > w.room {
-		n += scratch
-		w.moved += scratch
-	} else {
-		w.moved += scratch / 2
+	// What kernels hand to each other goes to memory some time, too, and comes back if the second cache does not hold it until it is read.
+	scratch := float64(handed(l, calls))
+	if scratch/2 <= w.room {
+		scratch /= 2
 	}
+	n += scratch
+	w.moved += scratch
 	// No kernel moves more than it asks for: one that looks rows up in a table, say.
 	asked := 0.0
 	for _, c := range calls {
