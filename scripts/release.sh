@@ -29,11 +29,11 @@ trap 'chmod -R u+w "$temporary" && rm -rf "$temporary"' EXIT
 
 # HTTP/2, of which the page of a run, on one machine and without TLS, has no use, is 350 kB.
 # Nothing of these libraries runs in a loop over pixels or weights: without inlining they are 440 kB smaller, and so are
-# the parts of ours that make a plan, read settings and speak, or wait for a network, by 500 kB.
+# the parts of ours that make a plan, read settings and speak, or wait for a network, by 520 kB.
 # Functions of Go begin at multiples of 16 instead of 32, which is 220 kB; loops of assembly are aligned by themselves.
 flags=(-trimpath -tags nethttpomithttp2)
 for library in net crypto vendor github.com golang.org gonum.org go.yaml.in \
-  fluxion/cmd fluxion/nets fluxion/data/{durable,lookup,setting} fluxion/engine/{figures,formula,generate,likelihood,model,monitor,objective,plan,process,record,rundir,sampler,scheduler,trace}; do flags+=("-gcflags=$library/...=-l"); done
+  fluxion/cmd fluxion/nets fluxion/data/{durable,lookup,setting} fluxion/engine/{collective,device/model,figures,formula,generate,likelihood,model,monitor,objective,plan,process,record,rundir,sampler,scheduler,trace}; do flags+=("-gcflags=$library/...=-l"); done
 flags+=(-gcflags=fluxion/nets/safetensors=) # converts numbers
 
 # build FOLDER SYSTEM/PROCESSOR VERSION OUTPUT
