@@ -82,7 +82,7 @@ func (p *paired) open(a, images string, o Options, free bool) (err error) {
 		other = pictures && o.Size == (Size{})
 	}
 	if other {
-		switch floats := p.inputs.Kind() == Floats && !(pictures && buckets != nil); {
+		switch floats := p.inputs.Kind() == Floats && (!pictures || buckets == nil); {
 		case floats && several != nil:
 			return &Error{Path: a, Problem: fmt.Sprintf("keeps %s in float32, and images of %s are of %d×%d alone; want these shapes in both, or pictures and --size, which brings both to one", count(len(several.Sizes), "shape"), images, wants.Width, wants.Height)}
 		case floats:

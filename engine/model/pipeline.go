@@ -120,10 +120,10 @@ const (
 
 // byItself says how many steps the pipeline does that is told no number.
 func (p Pipeline) byItself() int {
-	switch {
-	case p.Class == plainPipeline:
+	switch p.Class {
+	case plainPipeline:
 		return plainSteps
-	case p.Class == scaledPipeline:
+	case scaledPipeline:
 		return 1
 	}
 	return fewSteps

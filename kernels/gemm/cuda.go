@@ -247,7 +247,7 @@ func (p CUDA) addingParts(args arguments, c choice, first int, alone bool) cuda.
 }
 
 // mostProducts of those that run side by side are one launch, as in product.cuh.
-const mostProducts = 11
+const mostProducts = 10
 
 // strip is the rows of a result that share their statistics, as in product.cuh.
 const strip = 64

@@ -105,7 +105,7 @@ struct Product {
 };
 
 // Products are as many as one launch has room for; cuda.go's mostProducts.
-using Products = Jobs<Product, 11>;
+using Products = Jobs<Product, 10>;
 
 // Step of a sum: first element k of the tile. Direct steps over taps count k within the tap. All taps meet a chunk
 // of 128 bytes of the pixels, two steps or what is left, before the next: a pixel is read from memory once, and for the other

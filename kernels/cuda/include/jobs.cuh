@@ -1,5 +1,5 @@
 // Small calls of a kernel side by side in one launch, each with a grid and an argument of its
-// own. cuda.Jobs fills this in; a launch has at most 4 KB of arguments.
+// own. cuda.Jobs fills this in; drivers before CUDA 12.1 take 4096 bytes of arguments.
 #pragma once
 
 #include "fluxion.cuh"
@@ -12,6 +12,7 @@ struct Jobs {
   uint32_t across[room]; // its grid's x
   uint32_t down[room];   // its grid's y
   Job job[Most];
+  static_assert(8 + 12 * room + Most * sizeof(Job) <= 4096);
 
   // mine is the job of this block, and which block it is of its grid.
   __device__ int mine(uint3 &block) const {
