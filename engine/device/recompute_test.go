@@ -31,7 +31,8 @@ func TestRecompute(t *testing.T) {
 	} {
 		for _, fixture := range c.fixtures {
 			kept := differentiatedAs(t, c.device, fixture, c.options)
-			want, least := kept.results(t), kept.plan.Sizes[plan.Arena]
+			want, most := kept.results(t), kept.plan.Sizes[plan.Arena]
+			least := most
 			for _, r := range plan.Recomputations[1:] {
 				o := c.options
 				o.Recompute = r.Name
@@ -41,8 +42,9 @@ func TestRecompute(t *testing.T) {
 						t.Errorf("%s, %s, %+v: result %d has other bits", c.device.Name(), fixture, o, i)
 					}
 				}
-				if arena := n.plan.Sizes[plan.Arena]; arena >= least {
-					t.Errorf("%s, %s, %s: arena of %d bytes, want less than %d", c.device.Name(), fixture, r.Name, arena, least)
+				// Of images so few, parts of products may be what fills the arena; engine/plan asks more of presets.
+				if arena := n.plan.Sizes[plan.Arena]; arena > least || arena == most {
+					t.Errorf("%s, %s, %s: arena of %d bytes, want less than %d, and no more than %d", c.device.Name(), fixture, r.Name, arena, most, least)
 				} else {
 					least = arena
 				}

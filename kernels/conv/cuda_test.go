@@ -160,8 +160,8 @@ func TestWarpgroups(t *testing.T) {
 		{1, 16, 16, 64, 128, 3, Same(3), 3},
 		{1, 4, 64, 64, 128, 3, Same(3), 2},
 		{2, 8, 8, 128, 136, 3, Same(3), 3},
-		{2, 16, 16, 128, 128, 3, Options{Stride: 2, PadBottom: 1, PadRight: 1}, 5},
-		{2, 12, 12, 128, 128, 1, Same(1), 3},
+		{2, 16, 16, 128, 256, 3, Options{Stride: 2, PadBottom: 1, PadRight: 1}, 5},
+		{2, 12, 12, 128, 256, 1, Same(1), 3},
 		{2, 12, 12, 64, 64, 3, Same(3), 0},
 		{2, 16, 16, 8, 64, 3, Same(3), 0},
 	} {
