@@ -92,8 +92,8 @@ func WriteNPZOf(w io.Writer, arrays iter.Seq[Array]) error {
 }
 
 // CutNPZ says whether a file is the beginning of what WriteNPZ writes, and no more, where the first array has
-// this name and is of images of this height, width and channels, in float32 or bytes.
-func CutNPZ(path, name string, kind Kind, size [3]int) bool {
+// this name and is of so many images of this height, width and channels, in float32 or bytes.
+func CutNPZ(path, name string, kind Kind, shape [4]int) bool {
 	f, _, err := openNpz(path)
 	if err == nil {
 		f.Close()
@@ -122,5 +122,5 @@ func CutNPZ(path, name string, kind Kind, size [3]int) bool {
 	if err != nil {
 		return len(rest) < len(npyMagic) || n < cap(begin) && bytes.HasPrefix(rest, []byte(npyMagic))
 	}
-	return len(h.shape) == 4 && [3]int(h.shape[1:]) == size && h.size == kind.Size() && (h.kind == 'f') == (kind == Floats)
+	return slices.Equal(h.shape, shape[:]) && h.size == kind.Size() && (h.kind == 'f') == (kind == Floats)
 }

@@ -108,7 +108,7 @@ func (o *pictureFlags) entry(steps int) (int, error) {
 	}
 	taken := int(math.Round(o.strength * float64(steps)))
 	if taken < 1 {
-		return 0, fmt.Errorf("--strength %g leaves none of %d steps; want %.2g or more, or more steps", o.strength, steps, 0.5/float64(steps))
+		return 0, fmt.Errorf("--strength %g leaves none of %d steps; want %g or more, or more steps", o.strength, steps, math.Ceil(500/float64(steps))/1000)
 	}
 	return steps - taken, nil
 }

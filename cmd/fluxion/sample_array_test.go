@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
@@ -147,15 +148,29 @@ func TestArrayParts(t *testing.T) {
 	}
 	again := data.Spread(7, 1, 0)                      // the one that is made again
 	body := strings.Index(string(file), "NUMPY") + 127 // behind the header of the first array
-	change := func(sample int) {
-		file[body+sample*8*8*3*4+1]++
-		if err := os.WriteFile(many, file, 0o666); err != nil {
-			t.Fatal(err)
-		}
+	file[body+(again+1)%7*8*8*3*4+1]++
+	if err := os.WriteFile(many, file, 0o666); err != nil {
+		t.Fatal(err)
 	}
-	change((again + 1) % 7)
-	bad("is not whole", "--out", many, "--verify")
-	change(again)
+	bad("is not whole; the same command without --verify makes it again", "--out", many, "--verify")
+	good("1 of these files were there but not whole, and were made again", "--out", many)
+	good("7 images in "+many+": all there", "--out", many, "--verify")
+	shape, values, _, err := data.ReadNPZFloats(many, "images", 7*8*8*3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := data.ReadNPZText(many, "fluxion")
+	if err != nil {
+		t.Fatal(err)
+	}
+	values[again*8*8*3]++
+	var other bytes.Buffer
+	if err := data.WriteNPZ(&other, data.Array{Name: "images", Shape: shape, Floats: values}, data.Array{Name: "fluxion", Text: text}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(many, other.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
 	bad("of 1 pictures that were made again are not what is made here", "--out", many, "--verify")
 }
 
@@ -205,6 +220,15 @@ func TestArrayGrows(t *testing.T) {
 		good("1 of these files were there but not whole, and were made again", "--count", "7", "--out", "cut.npz")
 		sameFile(t, "cut", "cut.npz", "whole.npz")
 	}
+	lie("cut.npz", file[:len(file)-1]) // of more samples: whose it is, nobody knows
+	bad(exitInput, "give another --out, or --overwrite", "--count", "3", "--out", "cut.npz")
+
+	if err := os.Mkdir("drawn.npz-grid.png", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	bad(exitFailure, "drawn.npz-grid.png", "--count", "7", "--out", "drawn.npz")
+	sameFile(t, "whose picture cannot be written", "drawn.npz", "whole.npz")
+
 	good("4 made", "--count", "4", "--out", "changed.npz")
 	changed, err := os.ReadFile("changed.npz")
 	if err != nil {

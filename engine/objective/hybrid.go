@@ -42,8 +42,8 @@ func newHybrid(s Setup, p process.Parameters) (Objective, error) {
 // makeHybrid is what objectives of the bound have in common.
 func makeHybrid(name string, s Setup) (*hybrid, error) {
 	switch {
-	case !s.Process.Source.Standard():
-		return nil, fmt.Errorf("objective %s: the bound is of Gaussian noise, and the source is %v; want %s", name, s.Process.Source, process.Gaussian)
+	case !s.Process.Source.White():
+		return nil, fmt.Errorf("objective %s: the bound is of white normal noise, and the source is %v; want %s", name, s.Process.Source, process.Gaussian)
 	case s.distance.c != 0:
 		return nil, &KeyError{"loss", fmt.Errorf("%v, and the variational bound is of squares; want %s", s.distance, DefaultLoss)}
 	case s.Uncertainty != nil:

@@ -54,6 +54,7 @@ func (v *vlb) About() [][2]string {
 	return [][2]string{
 		{"objective", fmt.Sprintf("%v, variational bound of %d steps in bits per dimension", v.Setup.Process, v.chain.Steps)},
 		{"times", times},
+		{"weighting", "that of the bound"},
 		{"variance", "learnt of each value, between the logarithms of the least and the largest of each step"},
 	}
 }
@@ -93,6 +94,7 @@ func (v *vlb) State() *State {
 const (
 	termsFile   = "terms.json" // where a checkpoint keeps the last terms of each step
 	mostHistory = 1000
+	mostTerm    = 1e100 // whose square is a number
 )
 
 // stepSampler draws steps of a chain by their last terms of the bound. It is
@@ -152,10 +154,10 @@ func (s *stepSampler) share(n int) float64 {
 	return (s.below[n+1] - s.below[n]) / s.below[len(s.Terms)]
 }
 
-// observe adds a term of a step. One that is not finite is left out. Shares change with whole
+// observe adds a term of a step. One that is not finite, or without measure, is left out. Shares change with whole
 // training steps.
 func (s *stepSampler) observe(n int, term float64) {
-	if of := s.Terms[n]; !math.IsNaN(term) && !math.IsInf(term, 0) {
+	if of := s.Terms[n]; math.Abs(term) <= mostTerm {
 		if len(of) == s.history {
 			copy(of, of[1:])
 			of = of[:len(of)-1]
@@ -187,8 +189,8 @@ func (s *stepSampler) state() *State {
 					return nil, fmt.Errorf("%d terms of step %d, want at most %d", len(terms), n, s.history)
 				}
 				for _, l := range terms {
-					if math.IsNaN(l) || math.IsInf(l, 0) {
-						return nil, fmt.Errorf("term %v of step %d, want finite numbers", l, n)
+					if !(math.Abs(l) <= mostTerm) {
+						return nil, fmt.Errorf("term %v of step %d, want at most %g", l, n, mostTerm)
 					}
 				}
 			}

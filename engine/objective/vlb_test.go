@@ -134,6 +134,7 @@ func TestVLBState(t *testing.T) {
 		"terms of 1 steps":  `{"terms":[[1]]}`,
 		"3 terms of step 0": `{"terms":[[1,2,3]` + strings.Repeat(",[]", 999) + `]}`,
 		"is a string":       `{"terms":"x"}`,
+		"term 1e+200":       `{"terms":[[1e200]` + strings.Repeat(",[]", 999) + `]}`,
 	} {
 		if _, err := other.State().Load([]byte(bad)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.20s: %v, want %q", bad, err, want)
@@ -153,10 +154,15 @@ func TestVLBRefuses(t *testing.T) {
 		}
 		return o
 	}
+	uniform := of("uniform", "plain")
+	if uniform.Process.Source, err = process.GetSource("uniform"); err != nil {
+		t.Fatal(err)
+	}
 	for want, c := range map[string]struct {
 		name  string
 		setup Setup
 	}{
+		"the source is uniform": {"vlb", Setup{Objective: uniform}},
 		"history is 0.5":        {"vlb:history=0.5", Setup{Objective: of("uniform", "plain")}},
 		"uniform is 1":          {"vlb:uniform=1", Setup{Objective: of("uniform", "plain")}},
 		"draws its own times":   {"vlb", Setup{Objective: of("adaptive", "elbo")}},

@@ -212,7 +212,9 @@ func (r *run) begin(ctx context.Context, start Start) (already bool, err error) 
 		start.About = append(start.About, [2]string{"exchange", "of gradients and weights between GPUs, by " + r.trainer.peers.About()})
 	}
 	r.folder.Note("recipe of %s: %v", start.Recipe.Of, start.Recipe)
-	r.folder.Note("loss of a network without knowledge: %.4f, for pixels of variance %.4f", start.Baseline, start.Variance)
+	if start.Baseline != 0 { // else it is not known for this objective
+		r.folder.Note("loss of a network without knowledge: %.4f, for pixels of variance %.4f", start.Baseline, start.Variance)
+	}
 	r.observer.Start(start)
 	if note != "" {
 		r.warn("%s", note)

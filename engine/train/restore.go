@@ -158,6 +158,7 @@ func (r *run) readKept(dir string) (take []func() error, err error) {
 		path := filepath.Join(dir, h.Keep.File)
 		data, err := pyjson.ReadUpTo(MaxKept, path)
 		if errors.Is(err, fs.ErrNotExist) {
+			r.folder.Note("%s is not there: what it keeps begins anew", path)
 			continue
 		}
 		if err != nil {

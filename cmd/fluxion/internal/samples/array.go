@@ -41,7 +41,7 @@ const textArray = "fluxion"
 // Lying is what lies where an Array is to be.
 type Lying struct {
 	There bool    // it, as it would be made
-	Cut   bool    // its beginning, as a power loss or a copy leaves it
+	Cut   bool    // it, but not whole, as a power loss, a copy or a disk leaves it
 	Has   []int64 // an Array of the same settings with some of its samples, which grows: which
 }
 
@@ -54,7 +54,7 @@ func (a Array) Look(ctx context.Context, wanted Wanted) (found Lying, err error)
 	size := wanted.Size
 	text := map[string]string{}
 	stored, err := data.ReadNPZText(a.Path, textArray)
-	if err != nil && data.CutNPZ(a.Path, imagesArray, data.Floats, size) {
+	if err != nil && data.CutNPZ(a.Path, imagesArray, data.Floats, wanted.shape()) {
 		return Lying{Cut: true}, nil
 	}
 	if err != nil && !a.Overwrite {
@@ -67,6 +67,9 @@ func (a Array) Look(ctx context.Context, wanted Wanted) (found Lying, err error)
 	}
 	refused := &Error{dir: a.Path, of: 1, file: true}
 	if refused.compare(filepath.Base(a.Path), data.PNG{Height: size[0], Width: size[1], Channels: size[2], Text: text}, wanted, 0) {
+		if data.CheckNPZ(a.Path) != nil {
+			return Lying{Cut: true}, nil
+		}
 		return Lying{There: true}, nil
 	}
 	if found.Has = refused.grown(text["seed"], wanted.Seeds); found.Has != nil || a.Overwrite {
@@ -122,10 +125,12 @@ func (a Array) Write(ctx context.Context, wanted Wanted, values []float32, label
 	if err := MakeAbove(a.Disk, a.Path); err != nil {
 		return "", fault.Output(err)
 	}
-	if picture, err = a.draw(ctx, len(wanted.Seeds), wanted.Size, values, columns); err != nil { // before the file, behind which nothing is made any more
+	// The picture comes before the file, behind which nothing is made any more; but the samples are kept whatever becomes of it.
+	picture, drawn := a.draw(ctx, len(wanted.Seeds), wanted.Size, values, columns)
+	if err := a.Put(ctx, wanted, values, labels); err != nil {
 		return "", err
 	}
-	return picture, a.Put(ctx, wanted, values, labels)
+	return picture, drawn
 }
 
 // Put writes the samples and their labels, as Write does, without a picture.

@@ -66,9 +66,15 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %s; give another --out, or --overwrite to make %s anew", e.dir, strings.Join(parts, "; "), them)
 }
 
+// mostTold is how much of a setting a message has, in bytes: seeds are a list of all.
+const mostTold = 80
+
 func orNone(text string) string {
-	if text == "" {
+	switch {
+	case text == "":
 		return "not given"
+	case len(text) > mostTold:
+		return strings.ToValidUTF8(text[:mostTold], "") + "…"
 	}
 	return text
 }
@@ -92,6 +98,9 @@ type Wanted struct {
 	// Beside is what a picture is shown beside in a grid; nil: nothing.
 	Beside func(seed int64) (data.Strip, error)
 }
+
+// shape is that of all pictures together, of one size.
+func (w Wanted) shape() [4]int { return [4]int{len(w.Seeds), w.Size[0], w.Size[1], w.Size[2]} }
 
 // size is that of a picture.
 func (w Wanted) size(seed int64) [3]int {

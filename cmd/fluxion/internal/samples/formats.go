@@ -121,7 +121,7 @@ func (NPZ) noted() bool { return false }
 // whole: the list of arrays, from which text was read, is at the end.
 func (NPZ) whole(*Pack) bool { return true }
 
-func (NPZ) cut(p *Pack) bool { return data.CutNPZ(p.Path, pixelsArray, data.Bytes, p.Whole.Size) }
+func (NPZ) cut(p *Pack) bool { return data.CutNPZ(p.Path, pixelsArray, data.Bytes, p.Whole.shape()) }
 
 func (NPZ) text(path string) (string, error) { return data.ReadNPZText(path, textArray) }
 
