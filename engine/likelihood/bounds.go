@@ -42,7 +42,12 @@ func Bounds(ctx context.Context, o Options, images Images, progress Progress) ([
 	if o.NoiseLevels < 1 {
 		return nil, fmt.Errorf("%d noise levels of the bound, want at least 1", o.NoiseLevels)
 	}
-	r, err := newRun(o, false, min(o.NoiseLevels, together), progress)
+	return o.terms(ctx, images, min(o.NoiseLevels, together), (*run).bound, progress)
+}
+
+// terms are those of each image, for which a bound asks the network at so many times together.
+func (o Options) terms(ctx context.Context, images Images, times int, bound func(*run, Image, func(*question) bool) (Terms, error), progress Progress) ([]Terms, error) {
+	r, err := newRun(o, false, times, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +56,7 @@ func Bounds(ctx context.Context, o Options, images Images, progress Progress) ([
 		i.Bytes, i.Values = slices.Clone(i.Bytes), slices.Clone(i.Values)
 		all = append(all, Terms{})
 		return []iter.Seq[*question]{func(yield func(*question) bool) {
-			terms, err := r.bound(i, yield) // meanwhile the list grows
+			terms, err := bound(r, i, yield) // meanwhile the list grows
 			all[place] = terms
 			r.fail(i, err)
 		}}

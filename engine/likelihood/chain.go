@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"math"
-	"slices"
 
 	"fluxion/engine/process"
 	"fluxion/kernels/loss"
@@ -127,21 +125,7 @@ func Chains(ctx context.Context, o Options, images Images, progress Progress) ([
 		return nil, err
 	}
 	o.variance = o.Network.Spec().Variance
-	r, err := newRun(o, false, together, progress)
-	if err != nil {
-		return nil, err
-	}
-	var all []Terms
-	err = r.judge(ctx, images, func(place int, i Image) []iter.Seq[*question] {
-		i.Bytes, i.Values = slices.Clone(i.Bytes), slices.Clone(i.Values)
-		all = append(all, Terms{})
-		return []iter.Seq[*question]{func(yield func(*question) bool) {
-			terms, err := r.chain(i, yield) // meanwhile the list grows
-			all[place] = terms
-			r.fail(i, err)
-		}}
-	})
-	return all, err
+	return o.terms(ctx, images, together, (*run).chain, progress)
 }
 
 // chain is the bound of one image.
